@@ -1,0 +1,15 @@
+#ifndef ADL_BASE_CLOCK_H
+#define ADL_BASE_CLOCK_H
+
+#include <stdint.h>
+
+/* Nanoseconds of a clock that never jumps; only differences mean anything. */
+uint64_t adl_clock_ns(void);
+
+/* Milliseconds between two readings of adl_clock_ns(). */
+static inline double adl_clock_ms(uint64_t from_ns, uint64_t to_ns)
+{
+    return (double)(to_ns - from_ns) * 1e-6;
+}
+
+#endif

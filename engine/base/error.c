@@ -1,0 +1,59 @@
+/* The error struct: set once, prefixed on the way up. */
+
+#include "base/error.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+int adl_fail(struct adl_error *err, enum adl_error_kind kind, const char *fmt, ...)
+{
+    if (err->kind != ADL_ERR_NONE)
+        return -1;
+    err->kind = kind;
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(err->message, sizeof err->message, fmt, args);
+    va_end(args);
+    return -1;
+}
+
+int adl_error_context(struct adl_error *err, const char *fmt, ...)
+{
+    char context[sizeof err->message];
+    char whole[sizeof err->message];
+
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(context, sizeof context, fmt, args);
+    va_end(args);
+    /* A message that no longer fits is cut at its end. */
+    int length = snprintf(whole, sizeof whole, "%s: %s", context, err->message);
+    if (length > 0)
+        memcpy(err->message, whole, sizeof whole);
+    return -1;
+}
+
+void adl_error_clear(struct adl_error *err)
+{
+    err->kind = ADL_ERR_NONE;
+    err->message[0] = '\0';
+}
+
+const char *adl_error_kind_name(enum adl_error_kind kind)
+{
+    switch (kind) {
+    case ADL_ERR_NONE: return "none";
+    case ADL_ERR_ARG: return "argument";
+    case ADL_ERR_NOT_FOUND: return "not-found";
+    case ADL_ERR_FORMAT: return "format";
+    case ADL_ERR_UNSUPPORTED: return "unsupported";
+    case ADL_ERR_LIMIT: return "limit";
+    case ADL_ERR_IO: return "io";
+    case ADL_ERR_NOMEM: return "out-of-memory";
+    case ADL_ERR_BUSY: return "busy";
+    case ADL_ERR_CANCELLED: return "cancelled";
+    case ADL_ERR_INTERNAL: return "internal";
+    }
+    return "unknown";
+}

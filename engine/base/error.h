@@ -1,0 +1,53 @@
+#ifndef ADL_BASE_ERROR_H
+#define ADL_BASE_ERROR_H
+
+/* The one error idiom of the program.
+ *
+ * A function that can fail returns int (0 or -1) or a pointer (NULL on
+ * failure) and takes a `struct adl_error *` that is never NULL. The first
+ * error wins: once a kind is set, later calls of adl_fail() leave it alone,
+ * so cleanup code cannot hide the cause. */
+
+#define ADL_MUST_CHECK __attribute__((warn_unused_result))
+#define ADL_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+
+enum adl_error_kind {
+    ADL_ERR_NONE = 0,
+    ADL_ERR_ARG,         /* the caller's argument or request makes no sense */
+    ADL_ERR_NOT_FOUND,   /* no such file, model, class, tensor */
+    ADL_ERR_FORMAT,      /* bytes from outside are corrupt or truncated */
+    ADL_ERR_UNSUPPORTED, /* well-formed, but nothing we read */
+    ADL_ERR_LIMIT,       /* over a limit of base/limits.h or an option */
+    ADL_ERR_IO,          /* the operating system refused */
+    ADL_ERR_NOMEM,       /* out of memory */
+    ADL_ERR_BUSY,        /* try again later: queue full, loading, draining */
+    ADL_ERR_CANCELLED,   /* nobody waits for the answer any more */
+    ADL_ERR_INTERNAL     /* our own mistake */
+};
+
+struct adl_error {
+    enum adl_error_kind kind;
+    char message[512]; /* one sentence: what, which file or tensor, what to do */
+};
+
+/* Sets kind and message unless an error is already there. Always returns -1. */
+int adl_fail(struct adl_error *err, enum adl_error_kind kind, const char *fmt, ...)
+    ADL_PRINTF(3, 4);
+
+/* Puts "context: " before the message of an error that is set; returns -1. */
+int adl_error_context(struct adl_error *err, const char *fmt, ...) ADL_PRINTF(2, 3);
+
+/* Forgets the error. */
+void adl_error_clear(struct adl_error *err);
+
+/* "format", "limit", ... for logs and metrics. */
+const char *adl_error_kind_name(enum adl_error_kind kind);
+
+/* Forwards a failure to the function's `out:` label, where resources go. */
+#define ADL_TRY(expr)          \
+    do {                       \
+        if ((expr) < 0)        \
+            goto out;          \
+    } while (0)
+
+#endif

@@ -1,0 +1,72 @@
+#ifndef ADL_BASE_LIMITS_H
+#define ADL_BASE_LIMITS_H
+
+/* Every fixed limit of the program, with its unit and its reason. Limits that
+ * a user may want to move are options; these are their defaults or bounds. */
+
+#define ADL_KIB ((size_t)1024)
+#define ADL_MIB (1024 * ADL_KIB)
+
+/* --- files --------------------------------------------------------------- */
+
+/* The safetensors specification's cap on the JSON header. */
+#define ADL_LIMIT_SAFETENSORS_HEADER_BYTES ((size_t)100000000)
+/* What we accept in practice: jansson needs about ten times the header, and
+ * real checkpoints of these networks stay under 100 KiB. */
+#define ADL_LIMIT_SAFETENSORS_HEADER_PRACTICAL_BYTES (16 * ADL_MIB)
+/* Tensors in one file; the largest network here has a few hundred. */
+#define ADL_LIMIT_TENSORS 65536
+/* Dimensions of a tensor. */
+#define ADL_LIMIT_RANK 8
+/* Bytes of a tensor's name. */
+#define ADL_LIMIT_TENSOR_NAME_BYTES 1024
+/* PyTorch files: the object pickle (names and shapes, no data). */
+#define ADL_LIMIT_PICKLE_BYTES (64 * ADL_MIB)
+#define ADL_LIMIT_PICKLE_STACK 65536
+#define ADL_LIMIT_PICKLE_MEMO 1000000
+#define ADL_LIMIT_PICKLE_STRING_BYTES (64 * ADL_KIB)
+#define ADL_LIMIT_PICKLE_DEPTH 1000
+/* Entries of the zip container. */
+#define ADL_LIMIT_ZIP_ENTRIES 65536
+
+/* --- images -------------------------------------------------------------- */
+
+/* --max-pixels: 100 megapixels are 300 MB decoded. */
+#define ADL_LIMIT_IMAGE_PIXELS ((size_t)100 * 1000 * 1000)
+/* One side of an image: JPEG's own maximum. */
+#define ADL_LIMIT_IMAGE_SIDE 65535
+/* Scans of a progressive JPEG: real encoders write about ten, an attack
+ * thousands, each costing a pass over the whole image. */
+#define ADL_LIMIT_JPEG_SCANS 100
+/* --max-image-memory: what one decode may allocate beside its output. */
+#define ADL_LIMIT_DECODE_BYTES (512 * ADL_MIB)
+
+/* --- networks ------------------------------------------------------------ */
+
+/* Classes of a model; ImageNet-21k has 21,841. */
+#define ADL_LIMIT_CLASSES 65536
+/* One side of the network's input. */
+#define ADL_LIMIT_INPUT_SIDE 4096
+/* Images in one batch of `forward`, `bench` or the server. */
+#define ADL_LIMIT_BATCH 4096
+/* Threads of the compute pool; OpenBLAS keeps a buffer for each caller. */
+#define ADL_LIMIT_THREADS 64
+
+/* --- HTTP ---------------------------------------------------------------- */
+
+/* --max-body: a large photograph from a camera. */
+#define ADL_LIMIT_BODY_BYTES (16 * ADL_MIB)
+/* Images in one multipart request. */
+#define ADL_LIMIT_MULTIPART_PARTS 64
+/* Headers of one part. */
+#define ADL_LIMIT_PART_HEADER_BYTES (8 * ADL_KIB)
+/* RFC 2046: 1 to 70 characters. */
+#define ADL_LIMIT_BOUNDARY_BYTES 70
+/* top_k of a request. */
+#define ADL_LIMIT_TOP_K 100
+/* A client's X-Request-Id. */
+#define ADL_LIMIT_REQUEST_ID_BYTES 64
+/* Boxes of one prediction: noise at a low threshold has thousands. */
+#define ADL_LIMIT_BOXES 1000
+
+#endif

@@ -1,0 +1,50 @@
+#ifndef ADL_BASE_MEM_H
+#define ADL_BASE_MEM_H
+
+/* Memory from the heap. mem.c is the only caller of malloc: every block is
+ * aligned to 64 bytes (a cache line, an AVX-512 register), counted, and any
+ * allocation can be told to fail so that tests can walk through each one.
+ * All functions are thread-safe. */
+
+#include <stdint.h>
+
+#include "base/error.h"
+
+#include <stddef.h>
+
+#define ADL_ALIGNMENT 64
+
+/* `count` objects of `size` bytes, uninitialised. Zero bytes give a valid
+ * block. NULL when out of memory or when the product overflows. */
+void *adl_malloc(size_t count, size_t size) ADL_MUST_CHECK;
+
+/* The same, zeroed. */
+void *adl_calloc(size_t count, size_t size) ADL_MUST_CHECK;
+
+/* Grows or shrinks `block` (NULL is fine). On failure NULL is returned and
+ * `block` stays valid. */
+void *adl_realloc(void *block, size_t count, size_t size) ADL_MUST_CHECK;
+
+/* A copy of `text` up to its NUL, or of its first `length` bytes plus NUL. */
+char *adl_strdup(const char *text) ADL_MUST_CHECK;
+char *adl_strndup(const char *text, size_t length) ADL_MUST_CHECK;
+
+/* NULL is fine. */
+void adl_free(void *block);
+
+struct adl_mem_stats {
+    size_t live_bytes;  /* allocated and not yet freed */
+    size_t peak_bytes;  /* the largest live_bytes so far */
+    size_t live_blocks; /* blocks not yet freed */
+    uint64_t calls;     /* allocations asked for since the start */
+};
+
+struct adl_mem_stats adl_mem_stats(void);
+
+/* For tests: the n-th allocation from now (1 = the next) fails; 0 = none. */
+void adl_mem_fail_nth(uint64_t n);
+
+/* Sets NOMEM with the name of what was being allocated; returns -1. */
+int adl_fail_nomem(struct adl_error *err, const char *what);
+
+#endif

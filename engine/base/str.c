@@ -1,0 +1,83 @@
+/* The text buffer: doubling growth, a sticky failure. */
+
+#include "base/str.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+
+static bool reserve(struct adl_str *str, size_t more)
+{
+    size_t needed;
+    if (str->failed)
+        return false;
+    if (adl_size_add(str->length, more, &needed) < 0 || adl_size_add(needed, 1, &needed) < 0) {
+        str->failed = true;
+        return false;
+    }
+    if (needed <= str->capacity)
+        return true;
+    size_t capacity = ADL_MAX(needed, ADL_MAX(str->capacity + str->capacity / 2, 128));
+    char *data = adl_realloc(str->data, capacity, 1);
+    if (!data) {
+        str->failed = true;
+        return false;
+    }
+    str->data = data;
+    str->capacity = capacity;
+    return true;
+}
+
+void adl_str_release(struct adl_str *str)
+{
+    adl_free(str->data);
+    *str = (struct adl_str){0};
+}
+
+void adl_str_append(struct adl_str *str, const char *bytes, size_t length)
+{
+    if (!reserve(str, length))
+        return;
+    memcpy(str->data + str->length, bytes, length);
+    str->length += length;
+    str->data[str->length] = '\0';
+}
+
+void adl_str_puts(struct adl_str *str, const char *text)
+{
+    adl_str_append(str, text, strlen(text));
+}
+
+void adl_str_printf(struct adl_str *str, const char *fmt, ...)
+{
+    va_list args, again;
+    va_start(args, fmt);
+    va_copy(again, args);
+    int length = vsnprintf(NULL, 0, fmt, args);
+    va_end(args);
+    if (length < 0)
+        str->failed = true;
+    else if (reserve(str, (size_t)length)) {
+        vsnprintf(str->data + str->length, (size_t)length + 1, fmt, again);
+        str->length += (size_t)length;
+    }
+    va_end(again);
+}
+
+char *adl_str_take(struct adl_str *str, size_t *length, struct adl_error *err)
+{
+    adl_str_append(str, "", 0);
+    if (str->failed) {
+        adl_str_release(str);
+        adl_fail_nomem(err, "text");
+        return NULL;
+    }
+    char *data = str->data;
+    if (length)
+        *length = str->length;
+    *str = (struct adl_str){0};
+    return data;
+}

@@ -1,0 +1,82 @@
+#ifndef ADL_IO_TENSOR_H
+#define ADL_IO_TENSOR_H
+
+/* Named tensors as files hold them: a state_dict, the weights of a network,
+ * the input and output of `forward`. Row-major, PyTorch's names and layouts
+ * (convolutions O x I/groups x R x S, linear layers O x I). */
+
+#include <stddef.h>
+
+#include "base/error.h"
+#include "base/limits.h"
+
+enum adl_dtype {
+    ADL_F32,
+    ADL_F64,
+    ADL_F16,
+    ADL_BF16,
+    ADL_I64,
+    ADL_I32,
+    ADL_I16,
+    ADL_I8,
+    ADL_U64,
+    ADL_U32,
+    ADL_U16,
+    ADL_U8,
+    ADL_BOOL
+};
+
+struct adl_tensor {
+    const char *name; /* unique within its set */
+    enum adl_dtype dtype;
+    int rank;                     /* 0 is a scalar */
+    size_t shape[ADL_LIMIT_RANK]; /* `rank` of them; any may be 0 */
+    size_t count;                 /* elements: the product of the shape */
+    void *data;                   /* count elements, aligned to 64 bytes, little-endian */
+};
+
+/* An ordered set of tensors and text metadata. Owns names and data. One thread
+ * while it is being filled, immutable and shared afterwards. */
+struct adl_tensors;
+
+struct adl_tensors *adl_tensors_create(struct adl_error *err) ADL_MUST_CHECK;
+void adl_tensors_free(struct adl_tensors *tensors);
+
+size_t adl_tensors_count(const struct adl_tensors *tensors);
+/* In the order they were added; index below the count. */
+const struct adl_tensor *adl_tensors_at(const struct adl_tensors *tensors, size_t index);
+/* NULL when there is none of that name. A hash look-up. */
+const struct adl_tensor *adl_tensors_find(const struct adl_tensors *tensors, const char *name);
+
+/* Adds a tensor with zeroed data for the caller to fill through the result.
+ * Fails with FORMAT when the name is taken, with LIMIT over the limits. */
+struct adl_tensor *adl_tensors_add(struct adl_tensors *tensors, const char *name,
+                                   enum adl_dtype dtype, int rank, const size_t *shape,
+                                   struct adl_error *err) ADL_MUST_CHECK;
+
+/* Renames tensor `index`; fails as adl_tensors_add does. */
+int adl_tensors_rename(struct adl_tensors *tensors, size_t index, const char *name,
+                       struct adl_error *err) ADL_MUST_CHECK;
+
+/* Metadata: text by key (the safetensors `__metadata__`). get: NULL when unset. */
+int adl_tensors_set_meta(struct adl_tensors *tensors, const char *key, const char *value,
+                         struct adl_error *err) ADL_MUST_CHECK;
+const char *adl_tensors_meta(const struct adl_tensors *tensors, const char *key);
+size_t adl_tensors_meta_count(const struct adl_tensors *tensors);
+void adl_tensors_meta_at(const struct adl_tensors *tensors, size_t index, const char **key,
+                         const char **value);
+
+/* Bytes of one element; name as safetensors writes it ("F32"). */
+size_t adl_dtype_size(enum adl_dtype dtype);
+const char *adl_dtype_name(enum adl_dtype dtype);
+/* -1 when the name is unknown. */
+int adl_dtype_from_name(const char *name, enum adl_dtype *dtype);
+
+/* All elements as float32, rounded to nearest even where the type is wider.
+ * `out` has room for tensor->count. */
+void adl_tensor_to_f32(const struct adl_tensor *tensor, float *out);
+
+/* "[64, 3, 7, 7]" into `text`; returns `text`. */
+char *adl_tensor_shape_text(const struct adl_tensor *tensor, char *text, size_t size);
+
+#endif

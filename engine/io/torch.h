@@ -1,0 +1,28 @@
+#ifndef ADL_IO_TORCH_H
+#define ADL_IO_TORCH_H
+
+/* PyTorch checkpoint files (.pth, .pt, .pth.tar), read without executing
+ * anything: the zip container since 1.6 and the legacy stream before it. */
+
+#include <stdbool.h>
+
+#include "io/tensor.h"
+
+/* True when the bytes begin like one of the two containers. */
+bool adl_torch_sniff(const void *bytes, size_t length);
+
+/* The tensors of the state_dict in the file, contiguous, in its order, with
+ * `module.` and `_orig_mod.` prefixes stripped. `key` (may be NULL) names the
+ * entry of the checkpoint that holds it; without one the top object or the
+ * first of state_dict, model_state_dict, model, net, weights, ema is taken.
+ * Scalars and strings at the top level beside it (epoch, architecture) become
+ * metadata "torch.KEY". The caller owns the result. */
+struct adl_tensors *adl_torch_parse(const void *bytes, size_t length, const char *key,
+                                    struct adl_error *err) ADL_MUST_CHECK;
+
+/* Reads a weight file of any kind we know, told apart by its first bytes:
+ * safetensors or PyTorch. */
+struct adl_tensors *adl_weights_read(const char *path, const char *key, struct adl_error *err)
+    ADL_MUST_CHECK;
+
+#endif
