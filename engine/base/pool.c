@@ -1,0 +1,198 @@
+/* A fork-join pool: workers wait for a new generation number, take indices
+ * from a shared counter until none is left, and report back. They spin for a
+ * few microseconds between loops (the layers of a network follow each other
+ * at that distance) and sleep after that, so an idle server costs nothing. */
+
+#include "base/pool.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+
+#define SPINS 4000
+
+struct adl_pool {
+    int threads;
+    pthread_t handles[ADL_LIMIT_THREADS];
+
+    /* Set by the caller before `generation` is published. */
+    adl_pool_body *body;
+    void *context;
+    size_t n;
+
+    _Alignas(64) _Atomic size_t next;
+    _Alignas(64) _Atomic uint32_t generation; /* low bit: stop */
+    _Alignas(64) _Atomic int running;         /* workers still in the loop */
+
+    pthread_mutex_t lock; /* only for sleeping and waking */
+    pthread_cond_t wake;
+    pthread_cond_t done;
+    _Atomic int sleepers;
+    _Atomic bool caller_sleeps;
+};
+
+struct worker_start {
+    struct adl_pool *pool;
+    int worker;
+};
+
+static void relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
+
+static void work(struct adl_pool *pool, int worker)
+{
+    for (;;) {
+        size_t i = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
+        if (i >= pool->n)
+            return;
+        pool->body(pool->context, i, worker);
+    }
+}
+
+static uint32_t wait_for_generation(struct adl_pool *pool, uint32_t seen)
+{
+    uint32_t now = seen;
+    for (int i = 0; i < SPINS; i++) {
+        now = atomic_load_explicit(&pool->generation, memory_order_acquire);
+        if (now != seen)
+            return now;
+        relax();
+    }
+    pthread_mutex_lock(&pool->lock);
+    atomic_fetch_add(&pool->sleepers, 1);
+    while ((now = atomic_load(&pool->generation)) == seen)
+        pthread_cond_wait(&pool->wake, &pool->lock);
+    atomic_fetch_sub(&pool->sleepers, 1);
+    pthread_mutex_unlock(&pool->lock);
+    return now;
+}
+
+static void *worker_main(void *argument)
+{
+    struct worker_start start = *(struct worker_start *)argument;
+    struct adl_pool *pool = start.pool;
+    uint32_t seen = 0;
+
+    adl_free(argument);
+    for (;;) {
+        seen = wait_for_generation(pool, seen);
+        if (seen & 1)
+            return NULL;
+        work(pool, start.worker);
+        if (atomic_fetch_sub(&pool->running, 1) == 1 && atomic_load(&pool->caller_sleeps)) {
+            pthread_mutex_lock(&pool->lock);
+            pthread_cond_signal(&pool->done);
+            pthread_mutex_unlock(&pool->lock);
+        }
+    }
+}
+
+/* Publishes a new generation and wakes those who sleep. */
+static void publish(struct adl_pool *pool, uint32_t add)
+{
+    atomic_fetch_add(&pool->generation, add);
+    if (atomic_load(&pool->sleepers) > 0) {
+        pthread_mutex_lock(&pool->lock);
+        pthread_cond_broadcast(&pool->wake);
+        pthread_mutex_unlock(&pool->lock);
+    }
+}
+
+static void wait_for_workers(struct adl_pool *pool)
+{
+    for (int i = 0; i < SPINS; i++) {
+        if (atomic_load_explicit(&pool->running, memory_order_acquire) == 0)
+            return;
+        relax();
+    }
+    pthread_mutex_lock(&pool->lock);
+    atomic_store(&pool->caller_sleeps, true);
+    while (atomic_load(&pool->running) > 0)
+        pthread_cond_wait(&pool->done, &pool->lock);
+    atomic_store(&pool->caller_sleeps, false);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+struct adl_pool *adl_pool_create(int threads, struct adl_error *err)
+{
+    if (threads < 1 || threads > ADL_LIMIT_THREADS) {
+        adl_fail(err, ADL_ERR_ARG, "threads must be 1 to %d, not %d", ADL_LIMIT_THREADS, threads);
+        return NULL;
+    }
+    struct adl_pool *pool = adl_calloc(1, sizeof *pool);
+    if (!pool) {
+        adl_fail_nomem(err, "the thread pool");
+        return NULL;
+    }
+    pthread_mutex_init(&pool->lock, NULL);
+    pthread_cond_init(&pool->wake, NULL);
+    pthread_cond_init(&pool->done, NULL);
+    for (pool->threads = 1; pool->threads < threads; pool->threads++) {
+        struct worker_start *start = adl_malloc(1, sizeof *start);
+        if (!start) {
+            adl_fail_nomem(err, "the thread pool");
+            adl_pool_free(pool);
+            return NULL;
+        }
+        *start = (struct worker_start){pool, pool->threads};
+        if (pthread_create(&pool->handles[pool->threads], NULL, worker_main, start) != 0) {
+            adl_free(start);
+            adl_fail(err, ADL_ERR_IO, "cannot start thread %d of %d; ask for fewer with --threads",
+                     pool->threads + 1, threads);
+            adl_pool_free(pool);
+            return NULL;
+        }
+    }
+    return pool;
+}
+
+void adl_pool_free(struct adl_pool *pool)
+{
+    if (!pool)
+        return;
+    publish(pool, 1);
+    for (int i = 1; i < pool->threads; i++)
+        pthread_join(pool->handles[i], NULL);
+    pthread_cond_destroy(&pool->done);
+    pthread_cond_destroy(&pool->wake);
+    pthread_mutex_destroy(&pool->lock);
+    adl_free(pool);
+}
+
+int adl_pool_threads(const struct adl_pool *pool)
+{
+    return pool ? pool->threads : 1;
+}
+
+void adl_pool_for(struct adl_pool *pool, size_t n, adl_pool_body *body, void *context)
+{
+    if (!pool || pool->threads == 1 || n < 2) {
+        for (size_t i = 0; i < n; i++)
+            body(context, i, 0);
+        return;
+    }
+    pool->body = body;
+    pool->context = context;
+    pool->n = n;
+    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+    atomic_store(&pool->running, pool->threads - 1);
+    publish(pool, 2);
+    work(pool, 0);
+    wait_for_workers(pool);
+}
+
+int adl_pool_default_threads(void)
+{
+    cpu_set_t set;
+    int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return count < 1 ? 1 : count > ADL_LIMIT_THREADS ? ADL_LIMIT_THREADS : count;
+}

@@ -1,0 +1,78 @@
+#ifndef ADL_PLAN_PLAN_H
+#define ADL_PLAN_PLAN_H
+
+/* A plan: how one graph with these weights is run for one input size on one
+ * kind of CPU. Made by a list of passes over the graph's nodes:
+ *
+ *   strip   training-only ops vanish
+ *   fold    batch norm into the convolution before it
+ *   fuse    residual additions and activations into an epilogue
+ *   concat  branches write into slices of the joined map
+ *   select  a kernel for each convolution, its weights packed
+ *   place   one arena, by lifetime
+ *
+ * Immutable after create and shared by all threads; a session runs it. A plan
+ * is for one image: a batch is that many runs, so an answer cannot depend on
+ * what else was in the batch, nor on the number of threads. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/cpu.h"
+#include "base/str.h"
+#include "graph/graph.h"
+
+enum adl_pass {
+    ADL_PASS_STRIP = 1 << 0, /* cannot be left out when there is something to strip */
+    ADL_PASS_FOLD = 1 << 1,
+    ADL_PASS_FUSE = 1 << 2,
+    ADL_PASS_CONCAT = 1 << 3,
+    ADL_PASS_PLACE = 1 << 4 /* left out: no two values share memory */
+};
+
+struct adl_plan_options {
+    int input_h;
+    int input_w;
+    enum adl_isa isa;  /* ADL_ISA_AUTO: the best there is, or what ADL_CPU says */
+    unsigned disabled; /* passes to leave out: tests show that each keeps the result */
+};
+
+struct adl_plan;
+
+/* `params` are the weights by parameter id (adl_graph_param), float32 in
+ * PyTorch's layout; they are copied into packed form and not needed later. The
+ * graph has to outlive the plan. */
+struct adl_plan *adl_plan_create(const struct adl_graph *graph, const float *const *params,
+                                 const struct adl_plan_options *options,
+                                 struct adl_error *err) ADL_MUST_CHECK;
+
+/* Plans are reference-counted: created with one reference. */
+struct adl_plan *adl_plan_ref(struct adl_plan *plan);
+void adl_plan_unref(struct adl_plan *plan);
+
+const struct adl_graph *adl_plan_graph(const struct adl_plan *plan);
+struct adl_shape adl_plan_input_shape(const struct adl_plan *plan);
+/* The shape of an output at the plan's input size; all zero where absent. */
+struct adl_shape adl_plan_output_shape(const struct adl_plan *plan, enum adl_output which);
+/* "generic", "avx2", "avx512" */
+const char *adl_plan_isa_name(const struct adl_plan *plan);
+
+size_t adl_plan_weight_bytes(const struct adl_plan *plan); /* packed */
+size_t adl_plan_arena_bytes(const struct adl_plan *plan);  /* one image's activations */
+uint64_t adl_plan_macs(const struct adl_plan *plan);       /* one image */
+
+/* Steps: what is executed, in order. */
+struct adl_step_info {
+    const char *name;    /* of the value it makes */
+    const char *kernel;  /* "gemm", "depthwise", "maxpool", ... */
+    struct adl_shape out;
+    uint64_t macs;
+};
+int adl_plan_step_count(const struct adl_plan *plan);
+void adl_plan_step_info(const struct adl_plan *plan, int step, struct adl_step_info *info);
+
+/* The whole plan as text: `info --plan`. */
+void adl_plan_dump(const struct adl_plan *plan, struct adl_str *out);
+
+#endif

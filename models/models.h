@@ -1,0 +1,69 @@
+#ifndef ADL_MODELS_MODELS_H
+#define ADL_MODELS_MODELS_H
+
+/* The backbones: a list, and for each a builder that describes it as a graph
+ * with the reference implementation's parameter names. */
+
+#include <jansson.h>
+#include <stdbool.h>
+
+#include "graph/graph.h"
+
+enum adl_activation { ADL_ACT_RELU, ADL_ACT_RELU6 };
+enum adl_padding { ADL_PAD_SYMMETRIC, ADL_PAD_TF_SAME };
+
+struct adl_backbone;
+
+/* Everything that decides a network's shape; `arch` of the model file. */
+struct adl_arch {
+    const struct adl_backbone *backbone;
+    int num_classes;
+    bool large_feature_map; /* 28x28 instead of 14x14 at 224 */
+    bool adl;               /* the ADL variant's parameter numbering and layers */
+    double bn_eps;
+    /* mobilenet_v1 only */
+    double width;
+    enum adl_activation activation;
+    enum adl_padding padding;
+    int last_stride;
+};
+
+/* One row per backbone, in models.c. */
+struct adl_backbone {
+    const char *name;    /* "resnet50" */
+    const char *summary; /* one line for --help */
+    double bn_eps;       /* default */
+    bool has_options;    /* width, activation, padding, last stride apply */
+    bool has_large_map;
+    /* Adds the network to a graph whose input is value 0. */
+    void (*build)(struct adl_graph *graph, const struct adl_arch *arch);
+    /* The name in the numbering without ADL layers of a parameter in the
+     * numbering with them, or the other way round (to_adl), when an inserted
+     * layer shifts it; false when the name stays. NULL: never shifted. */
+    bool (*renumber)(const struct adl_arch *arch, bool to_adl, const char *name, char *out,
+                     size_t size);
+};
+
+/* NULL-terminated. */
+extern const struct adl_backbone *const adl_backbones[];
+
+/* NULL when there is none of that name. */
+const struct adl_backbone *adl_backbone_find(const char *name);
+
+/* The defaults of a backbone, for 1000 classes. */
+void adl_arch_init(struct adl_arch *arch, const struct adl_backbone *backbone);
+
+/* The `arch` object of a model file and back; unknown keys are ignored, wrong
+ * types and ranges refused with FORMAT. The caller owns the JSON. */
+json_t *adl_arch_to_json(const struct adl_arch *arch) ADL_MUST_CHECK;
+int adl_arch_from_json(struct adl_arch *arch, const json_t *json, struct adl_error *err)
+    ADL_MUST_CHECK;
+
+/* "mobilenet_v1 0.75 relu6 tf_same" for people. */
+void adl_arch_describe(const struct adl_arch *arch, char *text, size_t size);
+
+/* The graph of an architecture at this input size. */
+struct adl_graph *adl_arch_build(const struct adl_arch *arch, int input_h, int input_w,
+                                 struct adl_error *err) ADL_MUST_CHECK;
+
+#endif
