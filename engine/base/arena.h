@@ -23,7 +23,7 @@ void adl_arena_release(struct adl_arena *arena);
 void *adl_arena_alloc(struct adl_arena *arena, size_t count, size_t size) ADL_MUST_CHECK;
 
 /* Text in the arena; NULL when out of memory. */
-char *adl_arena_printf(struct adl_arena *arena, const char *fmt, ...) ADL_PRINTF(2, 3)
-    ADL_MUST_CHECK;
+char *adl_arena_printf(struct adl_arena *arena, const char *fmt, ...)
+    ADL_PRINTF(2, 3) ADL_MUST_CHECK;
 
 #endif

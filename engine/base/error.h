@@ -44,10 +44,10 @@ void adl_error_clear(struct adl_error *err);
 const char *adl_error_kind_name(enum adl_error_kind kind);
 
 /* Forwards a failure to the function's `out:` label, where resources go. */
-#define ADL_TRY(expr)          \
-    do {                       \
-        if ((expr) < 0)        \
-            goto out;          \
+#define ADL_TRY(expr)                                                                              \
+    do {                                                                                           \
+        if ((expr) < 0)                                                                            \
+            goto out;                                                                              \
     } while (0)
 
 #endif

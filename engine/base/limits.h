@@ -20,12 +20,21 @@
 #define ADL_LIMIT_RANK 8
 /* Bytes of a tensor's name. */
 #define ADL_LIMIT_TENSOR_NAME_BYTES 1024
+/* Metadata entries of one file; ours have a handful. */
+#define ADL_LIMIT_METADATA 4096
+/* One weight file: VGG-16 with its optimizer's state is 1.1 GB. */
+#define ADL_LIMIT_WEIGHTS_BYTES (8192 * ADL_MIB)
 /* PyTorch files: the object pickle (names and shapes, no data). */
 #define ADL_LIMIT_PICKLE_BYTES (64 * ADL_MIB)
 #define ADL_LIMIT_PICKLE_STACK 65536
 #define ADL_LIMIT_PICKLE_MEMO 1000000
 #define ADL_LIMIT_PICKLE_STRING_BYTES (64 * ADL_KIB)
-#define ADL_LIMIT_PICKLE_DEPTH 1000
+/* Values of one pickle, about 32 bytes each; an opcode of two bytes makes one. */
+#define ADL_LIMIT_PICKLE_VALUES 4000000
+/* Several tensors may share a storage, and a stride of 0 repeats elements: all
+ * tensors together may be this many times the file, or this many bytes. */
+#define ADL_LIMIT_TORCH_EXPANSION 16
+#define ADL_LIMIT_TORCH_EXPANSION_BYTES (16 * ADL_MIB)
 /* Entries of the zip container. */
 #define ADL_LIMIT_ZIP_ENTRIES 65536
 

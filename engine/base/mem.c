@@ -17,14 +17,13 @@ static _Atomic uint64_t fail_at; /* value of `calls` that fails; 0 = never */
 
 static void count_in(void *block)
 {
-    size_t now = atomic_fetch_add_explicit(&live_bytes, malloc_usable_size(block),
-                                           memory_order_relaxed) +
-                 malloc_usable_size(block);
+    size_t now =
+        atomic_fetch_add_explicit(&live_bytes, malloc_usable_size(block), memory_order_relaxed) +
+        malloc_usable_size(block);
     atomic_fetch_add_explicit(&live_blocks, 1, memory_order_relaxed);
     size_t peak = atomic_load_explicit(&peak_bytes, memory_order_relaxed);
-    while (now > peak &&
-           !atomic_compare_exchange_weak_explicit(&peak_bytes, &peak, now, memory_order_relaxed,
-                                                  memory_order_relaxed))
+    while (now > peak && !atomic_compare_exchange_weak_explicit(
+                             &peak_bytes, &peak, now, memory_order_relaxed, memory_order_relaxed))
         ;
 }
 

@@ -49,15 +49,16 @@ struct adl_param {
 };
 
 #define ADL_MAX_OP_PARAMS 4
+#define ADL_MAX_OP_INPUTS 8
 
 struct adl_op_def;
 
 struct adl_node {
     const struct adl_op_def *def;
-    const void *attr; /* the op's own attributes; see ops/ops.h */
+    const void *attr;  /* the op's own attributes; see ops/ops.h */
     const int *inputs; /* value ids, all smaller than `output` */
     int input_count;
-    int output; /* value id; every node makes one value */
+    int output;                    /* value id; every node makes one value */
     int params[ADL_MAX_OP_PARAMS]; /* parameter ids; -1 where an optional one is absent */
     int param_count;
 };
@@ -82,8 +83,7 @@ struct adl_op_def {
     int (*infer)(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
                  struct adl_error *err);
     /* Multiply-adds of one image; NULL: none worth counting. */
-    uint64_t (*macs)(const struct adl_node *node, const struct adl_shape *in,
-                     struct adl_shape out);
+    uint64_t (*macs)(const struct adl_node *node, const struct adl_shape *in, struct adl_shape out);
     /* Plain C, NHWC, no kernel, no thread: what the result has to be. */
     void (*forward)(const struct adl_op_call *call);
     /* "3x3 s2 p1" into `text`, for dumps; NULL: nothing to say. */
@@ -126,6 +126,10 @@ int adl_graph_add(struct adl_graph *graph, const char *name, const struct adl_op
 /* Records a builder's own failure; returns -1. */
 int adl_graph_fail(struct adl_graph *graph, const char *fmt, ...) ADL_PRINTF(2, 3);
 
+/* A name made in the graph's memory, for a parameter or value; "" when out of
+ * memory (the error is kept). */
+const char *adl_graph_name(struct adl_graph *graph, const char *fmt, ...) ADL_PRINTF(2, 3);
+
 /* Says which value an output is. */
 void adl_graph_set_output(struct adl_graph *graph, enum adl_output which, int value);
 /* The parameter whose rows weight the features into class maps (fc.weight). */
@@ -156,6 +160,7 @@ int adl_graph_infer(const struct adl_graph *graph, int input_h, int input_w,
 /* Trainable parameters (running statistics are not). */
 uint64_t adl_graph_trainable(const struct adl_graph *graph);
 /* Multiply-adds of one image at these shapes. */
+uint64_t adl_node_macs(const struct adl_node *node, const struct adl_shape *shapes);
 uint64_t adl_graph_macs(const struct adl_graph *graph, const struct adl_shape *shapes);
 
 #endif

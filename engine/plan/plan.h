@@ -64,8 +64,8 @@ uint64_t adl_plan_macs(const struct adl_plan *plan);       /* one image */
 
 /* Steps: what is executed, in order. */
 struct adl_step_info {
-    const char *name;    /* of the value it makes */
-    const char *kernel;  /* "gemm", "depthwise", "maxpool", ... */
+    const char *name;   /* of the value it makes */
+    const char *kernel; /* "gemm", "depthwise", "maxpool", ... */
     struct adl_shape out;
     uint64_t macs;
 };

@@ -11,8 +11,8 @@ struct adl_session;
 
 /* Room for batches of up to `max_batch` images. `pool` (may be NULL) is
  * borrowed; the plan is referenced. */
-struct adl_session *adl_session_create(struct adl_plan *plan, struct adl_pool *pool,
-                                       int max_batch, struct adl_error *err) ADL_MUST_CHECK;
+struct adl_session *adl_session_create(struct adl_plan *plan, struct adl_pool *pool, int max_batch,
+                                       struct adl_error *err) ADL_MUST_CHECK;
 void adl_session_free(struct adl_session *session);
 
 /* Where the caller writes image `index`'s input: H x W x 3 floats (NHWC), as

@@ -1,0 +1,91 @@
+/* CPU detection through the compiler's CPUID helpers (they check that the
+ * operating system saves the wide registers too). */
+
+#include "base/cpu.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
+const char *adl_isa_name(enum adl_isa isa)
+{
+    switch (isa) {
+    case ADL_ISA_AUTO: return "auto";
+    case ADL_ISA_GENERIC: return "generic";
+    case ADL_ISA_AVX2: return "avx2";
+    case ADL_ISA_AVX512: return "avx512";
+    }
+    return "unknown";
+}
+
+bool adl_isa_available(enum adl_isa isa)
+{
+    switch (isa) {
+    case ADL_ISA_AUTO:
+    case ADL_ISA_GENERIC: return true;
+#if defined(__x86_64__)
+    case ADL_ISA_AVX2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    case ADL_ISA_AVX512:
+        return adl_isa_available(ADL_ISA_AVX2) && __builtin_cpu_supports("avx512f") &&
+               __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#else
+    case ADL_ISA_AVX2:
+    case ADL_ISA_AVX512: return false;
+#endif
+    }
+    return false;
+}
+
+int adl_isa_choose(enum adl_isa wanted, enum adl_isa *isa, struct adl_error *err)
+{
+    static const enum adl_isa best_first[] = {ADL_ISA_AVX512, ADL_ISA_AVX2, ADL_ISA_GENERIC};
+    const char *forced = getenv("ADL_CPU");
+
+    if (wanted == ADL_ISA_AUTO && forced && *forced) {
+        for (size_t i = 0; i < sizeof best_first / sizeof *best_first; i++)
+            if (strcmp(forced, adl_isa_name(best_first[i])) == 0)
+                wanted = best_first[i];
+        if (wanted == ADL_ISA_AUTO)
+            return adl_fail(err, ADL_ERR_ARG, "ADL_CPU is '%.32s'; use generic, avx2 or avx512",
+                            forced);
+    }
+    if (wanted == ADL_ISA_AUTO)
+        for (size_t i = 0; wanted == ADL_ISA_AUTO; i++)
+            if (adl_isa_available(best_first[i]))
+                wanted = best_first[i];
+    if (!adl_isa_available(wanted))
+        return adl_fail(err, ADL_ERR_UNSUPPORTED, "this processor has no %s (%s)",
+                        adl_isa_name(wanted), adl_cpu_name());
+    *isa = wanted;
+    return 0;
+}
+
+const char *adl_cpu_name(void)
+{
+#if defined(__x86_64__)
+    static char name[49];
+    unsigned words[12], highest = __get_cpuid_max(0x80000000u, NULL);
+    if (highest < 0x80000004u)
+        return "x86-64";
+    for (unsigned i = 0; i < 3; i++)
+        __get_cpuid(0x80000002u + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2],
+                    &words[4 * i + 3]);
+    char text[49] = {0};
+    memcpy(text, words, 48);
+    /* Some processors pad the name with blanks in front and behind. */
+    const char *from = text;
+    while (*from == ' ')
+        from++;
+    size_t length = strlen(from);
+    while (length > 0 && from[length - 1] == ' ')
+        length--;
+    if (!name[0])
+        memcpy(name, from, length);
+    return name;
+#else
+    return "unknown processor";
+#endif
+}

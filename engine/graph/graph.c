@@ -1,0 +1,292 @@
+/* Building a graph and reading it. */
+
+#include "graph/graph.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/arena.h"
+#include "base/mem.h"
+#include "base/size.h"
+
+struct adl_graph {
+    struct adl_arena arena; /* names, attributes, input lists */
+    struct adl_value *values;
+    struct adl_node *nodes;
+    struct adl_param *params;
+    int value_count, node_count, param_count;
+    int value_capacity, node_capacity, param_capacity;
+    int outputs[ADL_OUTPUT_COUNT];
+    int classifier;
+    struct adl_error error; /* the first of the building */
+};
+
+/* Room for one more element of an array of `size`-byte objects. */
+static int grow(struct adl_graph *graph, void *array, int count, int *capacity, size_t size)
+{
+    void **at = array;
+    if (count < *capacity)
+        return 0;
+    int larger = *capacity ? *capacity * 2 : 64;
+    void *block = adl_realloc(*at, (size_t)larger, size);
+    if (!block)
+        return adl_fail_nomem(&graph->error, "the graph");
+    *at = block;
+    *capacity = larger;
+    return 0;
+}
+
+static int add_value(struct adl_graph *graph, const char *name, struct adl_shape shape, int node)
+{
+    if (grow(graph, &graph->values, graph->value_count, &graph->value_capacity,
+             sizeof *graph->values) < 0)
+        return -1;
+    char *copy = adl_arena_printf(&graph->arena, "%s", name);
+    if (!copy)
+        return adl_fail_nomem(&graph->error, "the graph");
+    graph->values[graph->value_count] = (struct adl_value){copy, shape, node};
+    return graph->value_count++;
+}
+
+struct adl_graph *adl_graph_create(struct adl_shape input, struct adl_error *err)
+{
+    struct adl_graph *graph = adl_calloc(1, sizeof *graph);
+    if (!graph) {
+        adl_fail_nomem(err, "the graph");
+        return NULL;
+    }
+    for (int i = 0; i < ADL_OUTPUT_COUNT; i++)
+        graph->outputs[i] = -1;
+    graph->classifier = -1;
+    if (input.h < 1 || input.w < 1 || input.c < 1)
+        adl_graph_fail(graph, "an input of %d x %d x %d is no image", input.h, input.w, input.c);
+    else
+        add_value(graph, "input", input, -1);
+    return graph;
+}
+
+void adl_graph_free(struct adl_graph *graph)
+{
+    if (!graph)
+        return;
+    adl_arena_release(&graph->arena);
+    adl_free(graph->values);
+    adl_free(graph->nodes);
+    adl_free(graph->params);
+    adl_free(graph);
+}
+
+int adl_graph_fail(struct adl_graph *graph, const char *fmt, ...)
+{
+    char text[256];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    return adl_fail(&graph->error, ADL_ERR_ARG, "%s", text);
+}
+
+const char *adl_graph_name(struct adl_graph *graph, const char *fmt, ...)
+{
+    char text[512];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    char *copy = adl_arena_printf(&graph->arena, "%s", text);
+    if (!copy)
+        adl_fail_nomem(&graph->error, "the graph");
+    return copy ? copy : "";
+}
+
+int adl_graph_add_param(struct adl_graph *graph, const char *name, enum adl_param_role role,
+                        int rank, const size_t *shape)
+{
+    if (graph->error.kind)
+        return -1;
+    if (grow(graph, &graph->params, graph->param_count, &graph->param_capacity,
+             sizeof *graph->params) < 0)
+        return -1;
+    struct adl_param param = {.role = role, .rank = rank, .count = 1};
+    param.name = adl_arena_printf(&graph->arena, "%s", name);
+    if (!param.name)
+        return adl_fail_nomem(&graph->error, "the graph");
+    for (int i = 0; i < rank; i++) {
+        param.shape[i] = shape[i];
+        if (adl_size_mul(param.count, shape[i], &param.count) < 0)
+            return adl_graph_fail(graph, "parameter %s is too large", name);
+    }
+    graph->params[graph->param_count] = param;
+    return graph->param_count++;
+}
+
+/* Shapes of the node's inputs, gathered from an array by value id. */
+static int infer_node(const struct adl_node *node, const struct adl_shape *shapes,
+                      struct adl_shape *out, struct adl_error *err)
+{
+    struct adl_shape in[ADL_MAX_OP_INPUTS];
+    for (int i = 0; i < node->input_count; i++)
+        in[i] = shapes[node->inputs[i]];
+    return node->def->infer(node, in, out, err);
+}
+
+int adl_graph_add(struct adl_graph *graph, const char *name, const struct adl_op_def *def,
+                  const void *attr, size_t attr_bytes, const int *inputs, int input_count,
+                  const int *params, int param_count)
+{
+    if (graph->error.kind)
+        return -1;
+    if (input_count < 1 || input_count > ADL_MAX_OP_INPUTS)
+        return adl_graph_fail(graph, "%s has %d inputs", name, input_count);
+    if (grow(graph, &graph->nodes, graph->node_count, &graph->node_capacity, sizeof *graph->nodes) <
+        0)
+        return -1;
+
+    int *input_copy = adl_arena_alloc(&graph->arena, (size_t)input_count, sizeof *input_copy);
+    void *attr_copy = adl_arena_alloc(&graph->arena, attr_bytes ? attr_bytes : 1, 1);
+    if (!input_copy || !attr_copy)
+        return adl_fail_nomem(&graph->error, "the graph");
+    memcpy(input_copy, inputs, (size_t)input_count * sizeof *input_copy);
+    if (attr_bytes)
+        memcpy(attr_copy, attr, attr_bytes);
+
+    struct adl_node node = {
+        .def = def,
+        .attr = attr_copy,
+        .inputs = input_copy,
+        .input_count = input_count,
+        .output = graph->value_count,
+        .param_count = param_count,
+    };
+    struct adl_shape in[ADL_MAX_OP_INPUTS], out = {0, 0, 0};
+    for (int i = 0; i < input_count; i++) {
+        if (inputs[i] < 0 || inputs[i] >= graph->value_count)
+            return adl_graph_fail(graph, "%s reads a value that is not there", name);
+        in[i] = graph->values[inputs[i]].shape;
+    }
+    for (int i = 0; i < ADL_MAX_OP_PARAMS; i++)
+        node.params[i] = i < param_count ? params[i] : -1;
+    if (def->infer(&node, in, &out, &graph->error) < 0)
+        return adl_error_context(&graph->error, "%s", name);
+    int value = add_value(graph, name, out, graph->node_count);
+    if (value >= 0)
+        graph->nodes[graph->node_count++] = node;
+    return value;
+}
+
+void adl_graph_set_output(struct adl_graph *graph, enum adl_output which, int value)
+{
+    graph->outputs[which] = value;
+}
+
+void adl_graph_set_classifier(struct adl_graph *graph, int param)
+{
+    graph->classifier = param;
+}
+
+int adl_graph_finish(struct adl_graph *graph, struct adl_error *err)
+{
+    if (graph->error.kind)
+        return adl_fail(err, graph->error.kind, "%s", graph->error.message);
+    return 0;
+}
+
+int adl_graph_value_count(const struct adl_graph *graph)
+{
+    return graph->value_count;
+}
+
+int adl_graph_node_count(const struct adl_graph *graph)
+{
+    return graph->node_count;
+}
+
+int adl_graph_param_count(const struct adl_graph *graph)
+{
+    return graph->param_count;
+}
+
+const struct adl_value *adl_graph_value(const struct adl_graph *graph, int id)
+{
+    return &graph->values[id];
+}
+
+const struct adl_node *adl_graph_node(const struct adl_graph *graph, int index)
+{
+    return &graph->nodes[index];
+}
+
+const struct adl_param *adl_graph_param(const struct adl_graph *graph, int id)
+{
+    return &graph->params[id];
+}
+
+int adl_graph_output(const struct adl_graph *graph, enum adl_output which)
+{
+    return graph->outputs[which];
+}
+
+int adl_graph_classifier(const struct adl_graph *graph)
+{
+    return graph->classifier;
+}
+
+int adl_graph_find_value(const struct adl_graph *graph, const char *name)
+{
+    for (int i = 0; i < graph->value_count; i++)
+        if (strcmp(graph->values[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+int adl_graph_find_param(const struct adl_graph *graph, const char *name)
+{
+    for (int i = 0; i < graph->param_count; i++)
+        if (strcmp(graph->params[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+int adl_graph_infer(const struct adl_graph *graph, int input_h, int input_w,
+                    struct adl_shape *shapes, struct adl_error *err)
+{
+    shapes[0] = (struct adl_shape){input_h, input_w, graph->values[0].shape.c};
+    if (input_h < 1 || input_w < 1)
+        return adl_fail(err, ADL_ERR_ARG, "an input of %d x %d is no image", input_h, input_w);
+    for (int i = 0; i < graph->node_count; i++) {
+        const struct adl_node *node = &graph->nodes[i];
+        if (infer_node(node, shapes, &shapes[node->output], err) < 0) {
+            adl_error_context(err, "%s", graph->values[node->output].name);
+            return adl_error_context(err, "input %d x %d", input_h, input_w);
+        }
+    }
+    return 0;
+}
+
+uint64_t adl_graph_trainable(const struct adl_graph *graph)
+{
+    uint64_t count = 0;
+    for (int i = 0; i < graph->param_count; i++)
+        if (graph->params[i].role != ADL_PARAM_BN_MEAN && graph->params[i].role != ADL_PARAM_BN_VAR)
+            count += graph->params[i].count;
+    return count;
+}
+
+uint64_t adl_node_macs(const struct adl_node *node, const struct adl_shape *shapes)
+{
+    struct adl_shape in[ADL_MAX_OP_INPUTS];
+    if (!node->def->macs)
+        return 0;
+    for (int i = 0; i < node->input_count; i++)
+        in[i] = shapes[node->inputs[i]];
+    return node->def->macs(node, in, shapes[node->output]);
+}
+
+uint64_t adl_graph_macs(const struct adl_graph *graph, const struct adl_shape *shapes)
+{
+    uint64_t macs = 0;
+    for (int i = 0; i < graph->node_count; i++)
+        macs += adl_node_macs(&graph->nodes[i], shapes);
+    return macs;
+}

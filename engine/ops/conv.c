@@ -1,0 +1,118 @@
+/* Convolution of any kernel size, stride, padding and number of groups;
+ * depthwise is groups = channels. */
+
+#include <stdio.h>
+
+#include "base/size.h"
+#include "ops/ops.h"
+
+void adl_conv_padding(const struct adl_conv_attr *attr, struct adl_shape in, int pads[4])
+{
+    if (!attr->tf_same) {
+        pads[0] = attr->pad_top;
+        pads[1] = attr->pad_left;
+        pads[2] = attr->pad_bottom;
+        pads[3] = attr->pad_right;
+        return;
+    }
+    int p = (in.h + attr->stride - 1) / attr->stride;
+    int q = (in.w + attr->stride - 1) / attr->stride;
+    int rows = ADL_MAX((p - 1) * attr->stride + attr->r - in.h, 0);
+    int columns = ADL_MAX((q - 1) * attr->stride + attr->s - in.w, 0);
+    pads[0] = rows / 2;
+    pads[1] = columns / 2;
+    pads[2] = rows - pads[0];
+    pads[3] = columns - pads[1];
+}
+
+static int infer(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
+                 struct adl_error *err)
+{
+    const struct adl_conv_attr *a = node->attr;
+    int pads[4];
+    adl_conv_padding(a, *in, pads);
+    int h = in->h + pads[0] + pads[2] - a->r;
+    int w = in->w + pads[1] + pads[3] - a->s;
+    if (h < 0 || w < 0)
+        return adl_fail(err, ADL_ERR_ARG, "a %dx%d kernel does not fit a %dx%d map", a->r, a->s,
+                        in->h, in->w);
+    *out = (struct adl_shape){h / a->stride + 1, w / a->stride + 1, a->k};
+    return 0;
+}
+
+static uint64_t macs(const struct adl_node *node, const struct adl_shape *in, struct adl_shape out)
+{
+    const struct adl_conv_attr *a = node->attr;
+    return (uint64_t)adl_shape_count(out) * (uint64_t)(in->c / a->groups) * (uint64_t)a->r *
+           (uint64_t)a->s;
+}
+
+/* out[p,q,k] = bias[k] + sum over c,r,s of in[p*stride+r-pad, q*stride+s-pad, c] * w[k,c,r,s] */
+static void forward(const struct adl_op_call *call)
+{
+    const struct adl_conv_attr *a = call->node->attr;
+    struct adl_shape in = *call->in_shape, out = call->out_shape;
+    const float *weight = call->params[0], *bias = a->bias ? call->params[1] : NULL;
+    int group_c = in.c / a->groups, group_k = a->k / a->groups;
+    int pads[4];
+    adl_conv_padding(a, in, pads);
+
+    float *y = call->out;
+    for (int n = 0; n < call->batch; n++) {
+        const float *x = call->in[0] + (size_t)n * adl_shape_count(in);
+        for (int p = 0; p < out.h; p++)
+            for (int q = 0; q < out.w; q++)
+                for (int k = 0; k < out.c; k++) {
+                    int c0 = k / group_k * group_c;
+                    float sum = bias ? bias[k] : 0;
+                    for (int r = 0; r < a->r; r++)
+                        for (int s = 0; s < a->s; s++) {
+                            int row = p * a->stride + r - pads[0];
+                            int column = q * a->stride + s - pads[1];
+                            if (row < 0 || row >= in.h || column < 0 || column >= in.w)
+                                continue;
+                            const float *pixel =
+                                x + ((size_t)row * (size_t)in.w + (size_t)column) * (size_t)in.c;
+                            for (int c = 0; c < group_c; c++)
+                                sum += pixel[c0 + c] *
+                                       weight[((k * group_c + c) * a->r + r) * a->s + s];
+                        }
+                    *y++ = sum;
+                }
+    }
+}
+
+static void describe(const struct adl_node *node, char *text, size_t size)
+{
+    const struct adl_conv_attr *a = node->attr;
+    int used = snprintf(text, size, "%dx%d", a->r, a->s);
+    if (a->stride > 1)
+        used += snprintf(text + used, size - (size_t)used, " s%d", a->stride);
+    if (a->groups > 1)
+        snprintf(text + used, size - (size_t)used, " g%d", a->groups);
+}
+
+const struct adl_op_def adl_op_conv = {
+    .name = "conv", .infer = infer, .macs = macs, .forward = forward, .describe = describe};
+
+int adl_conv(struct adl_graph *graph, int input, const char *name, struct adl_conv_attr attr)
+{
+    if (input < 0)
+        return -1;
+    int c = adl_graph_value(graph, input)->shape.c;
+    if (attr.groups == 0)
+        attr.groups = 1;
+    if (attr.k < 1 || attr.r < 1 || attr.s < 1 || attr.stride < 1 || attr.groups < 1 ||
+        c % attr.groups || attr.k % attr.groups)
+        return adl_graph_fail(graph, "%s: %d to %d channels in %d groups, kernel %dx%d, stride %d",
+                              name, c, attr.k, attr.groups, attr.r, attr.s, attr.stride);
+    int params[2] = {-1, -1};
+    params[0] = adl_graph_add_param(
+        graph, adl_graph_name(graph, "%s.weight", name), ADL_PARAM_CONV_WEIGHT, 4,
+        (size_t[]){(size_t)attr.k, (size_t)(c / attr.groups), (size_t)attr.r, (size_t)attr.s});
+    if (attr.bias)
+        params[1] = adl_graph_add_param(graph, adl_graph_name(graph, "%s.bias", name),
+                                        ADL_PARAM_BIAS, 1, (size_t[]){(size_t)attr.k});
+    return adl_graph_add(graph, name, &adl_op_conv, &attr, sizeof attr, &input, 1, params,
+                         attr.bias ? 2 : 1);
+}

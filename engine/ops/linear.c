@@ -1,0 +1,55 @@
+/* A fully connected layer: y[k] = bias[k] + sum over c of weight[k,c] * x[c]. */
+
+#include "ops/ops.h"
+
+static int infer(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
+                 struct adl_error *err)
+{
+    const struct adl_linear_attr *a = node->attr;
+    if (in->h != 1 || in->w != 1)
+        return adl_fail(err, ADL_ERR_ARG, "a linear layer takes a vector, not a %dx%d map", in->h,
+                        in->w);
+    *out = (struct adl_shape){1, 1, a->k};
+    return 0;
+}
+
+static uint64_t macs(const struct adl_node *node, const struct adl_shape *in, struct adl_shape out)
+{
+    (void)node;
+    return (uint64_t)in->c * (uint64_t)out.c;
+}
+
+static void forward(const struct adl_op_call *call)
+{
+    const struct adl_linear_attr *a = call->node->attr;
+    const float *weight = call->params[0], *bias = a->bias ? call->params[1] : NULL;
+    int channels = call->in_shape->c;
+    for (int n = 0; n < call->batch; n++)
+        for (int k = 0; k < a->k; k++) {
+            double sum = bias ? (double)bias[k] : 0;
+            for (int c = 0; c < channels; c++)
+                sum += (double)weight[k * channels + c] * (double)call->in[0][n * channels + c];
+            call->out[n * a->k + k] = (float)sum;
+        }
+}
+
+const struct adl_op_def adl_op_linear = {
+    .name = "linear", .infer = infer, .macs = macs, .forward = forward};
+
+int adl_linear(struct adl_graph *graph, int input, const char *name, int k, bool bias)
+{
+    struct adl_linear_attr attr = {k, bias};
+    int params[2] = {-1, -1};
+    if (input < 0)
+        return -1;
+    if (k < 1)
+        return adl_graph_fail(graph, "%s: %d outputs", name, k);
+    size_t c = (size_t)adl_graph_value(graph, input)->shape.c;
+    params[0] = adl_graph_add_param(graph, adl_graph_name(graph, "%s.weight", name),
+                                    ADL_PARAM_LINEAR_WEIGHT, 2, (size_t[]){(size_t)k, c});
+    if (bias)
+        params[1] = adl_graph_add_param(graph, adl_graph_name(graph, "%s.bias", name),
+                                        ADL_PARAM_BIAS, 1, (size_t[]){(size_t)k});
+    return adl_graph_add(graph, name, &adl_op_linear, &attr, sizeof attr, &input, 1, params,
+                         bias ? 2 : 1);
+}

@@ -1,0 +1,121 @@
+/* Maximum and average over a sliding window. */
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/size.h"
+#include "ops/ops.h"
+
+/* PyTorch's rule: in ceil mode the last window may hang over the edge, but
+ * has to start inside the map or its left padding. */
+static int pooled(int side, const struct adl_pool_attr *a)
+{
+    int span = side + 2 * a->pad - a->size;
+    if (span < 0)
+        return 0;
+    int n = span / a->stride + 1;
+    if (a->ceil_mode) {
+        n = (span + a->stride - 1) / a->stride + 1;
+        if ((n - 1) * a->stride >= side + a->pad)
+            n--;
+    }
+    return n;
+}
+
+static int infer(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
+                 struct adl_error *err)
+{
+    const struct adl_pool_attr *a = node->attr;
+    *out = (struct adl_shape){pooled(in->h, a), pooled(in->w, a), in->c};
+    if (out->h < 1 || out->w < 1)
+        return adl_fail(err, ADL_ERR_ARG, "a %dx%d window does not fit a %dx%d map", a->size,
+                        a->size, in->h, in->w);
+    return 0;
+}
+
+/* One window: the rows and columns of it that lie inside the map. */
+struct window {
+    int row0, row1, column0, column1;
+};
+
+static struct window window_at(const struct adl_pool_attr *a, struct adl_shape in, int p, int q)
+{
+    int row = p * a->stride - a->pad, column = q * a->stride - a->pad;
+    return (struct window){ADL_MAX(row, 0), ADL_MIN(row + a->size, in.h), ADL_MAX(column, 0),
+                           ADL_MIN(column + a->size, in.w)};
+}
+
+static void max_forward(const struct adl_op_call *call)
+{
+    struct adl_shape in = *call->in_shape, out = call->out_shape;
+    float *y = call->out;
+    for (int n = 0; n < call->batch; n++) {
+        const float *x = call->in[0] + (size_t)n * adl_shape_count(in);
+        for (int p = 0; p < out.h; p++)
+            for (int q = 0; q < out.w; q++) {
+                struct window win = window_at(call->node->attr, in, p, q);
+                for (int c = 0; c < out.c; c++) {
+                    float best = -INFINITY;
+                    for (int i = win.row0; i < win.row1; i++)
+                        for (int j = win.column0; j < win.column1; j++)
+                            best = fmaxf(best, x[(i * in.w + j) * in.c + c]);
+                    *y++ = best;
+                }
+            }
+    }
+}
+
+static void avg_forward(const struct adl_op_call *call)
+{
+    const struct adl_pool_attr *a = call->node->attr;
+    struct adl_shape in = *call->in_shape, out = call->out_shape;
+    float *y = call->out;
+    for (int n = 0; n < call->batch; n++) {
+        const float *x = call->in[0] + (size_t)n * adl_shape_count(in);
+        for (int p = 0; p < out.h; p++)
+            for (int q = 0; q < out.w; q++) {
+                struct window win = window_at(a, in, p, q);
+                for (int c = 0; c < out.c; c++) {
+                    double sum = 0;
+                    for (int i = win.row0; i < win.row1; i++)
+                        for (int j = win.column0; j < win.column1; j++)
+                            sum += (double)x[(i * in.w + j) * in.c + c];
+                    *y++ = (float)(sum / (a->size * a->size));
+                }
+            }
+    }
+}
+
+static void describe(const struct adl_node *node, char *text, size_t size)
+{
+    const struct adl_pool_attr *a = node->attr;
+    snprintf(text, size, "%dx%d s%d%s", a->size, a->size, a->stride, a->ceil_mode ? " ceil" : "");
+}
+
+const struct adl_op_def adl_op_maxpool = {
+    .name = "maxpool", .infer = infer, .forward = max_forward, .describe = describe};
+const struct adl_op_def adl_op_avgpool = {
+    .name = "avgpool", .infer = infer, .forward = avg_forward, .describe = describe};
+
+static int add_pool(struct adl_graph *graph, int input, const char *name,
+                    const struct adl_op_def *def, struct adl_pool_attr attr)
+{
+    if (attr.size < 1 || attr.stride < 1 || attr.pad < 0 || attr.pad >= attr.size)
+        return adl_graph_fail(graph, "%s: window %d, stride %d, padding %d", name, attr.size,
+                              attr.stride, attr.pad);
+    return adl_graph_add(graph, name, def, &attr, sizeof attr, &input, 1, NULL, 0);
+}
+
+int adl_maxpool(struct adl_graph *graph, int input, const char *name, struct adl_pool_attr attr)
+{
+    return add_pool(graph, input, name, &adl_op_maxpool, attr);
+}
+
+int adl_avgpool(struct adl_graph *graph, int input, const char *name, struct adl_pool_attr attr)
+{
+    /* A ceil-mode window that hangs over the padding would divide by fewer
+     * pixels in PyTorch; no network here has one. */
+    if (attr.ceil_mode)
+        return adl_graph_fail(graph, "%s: average pooling has no ceil mode", name);
+    return add_pool(graph, input, name, &adl_op_avgpool, attr);
+}
