@@ -47,6 +47,9 @@
 /* Scans of a progressive JPEG: real encoders write about ten, an attack
  * thousands, each costing a pass over the whole image. */
 #define ADL_LIMIT_JPEG_SCANS 100
+/* One metadata chunk of a PNG (colour profile, EXIF, text), unpacked; all
+ * together twice that. */
+#define ADL_LIMIT_PNG_CHUNK_BYTES (16 * ADL_MIB)
 /* --max-image-memory: what one decode may allocate beside its output. */
 #define ADL_LIMIT_DECODE_BYTES (512 * ADL_MIB)
 

@@ -1,0 +1,306 @@
+/* JPEG in, by libjpeg-turbo: baseline, progressive, grey, CMYK and YCCK.
+ *
+ * libjpeg reports errors by a callback that must not return. All state lives
+ * in one struct, one function calls setjmp and keeps no locals that matter
+ * after a jump, and its caller frees everything in one place. */
+
+#include <limits.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <jpeglib.h>
+
+#include <jerror.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "image/codec.h"
+#include "image/exif.h"
+
+#define MARKER_EXIF (JPEG_APP0 + 1)
+
+struct reader {
+    struct jpeg_decompress_struct jpeg;
+    struct jpeg_error_mgr errors;
+    struct jpeg_progress_mgr progress;
+    jmp_buf failed;
+    struct adl_error *err;
+    /* libjpeg counts its whole-image arrays itself (max_memory_to_use); these
+     * stand before its allocators to count everything else. */
+    struct jpeg_memory_mgr original;
+    const struct adl_decode_options *options;
+    size_t used_bytes;
+};
+
+static _Noreturn void give_up(j_common_ptr jpeg)
+{
+    longjmp(((struct reader *)jpeg->client_data)->failed, 1);
+}
+
+static enum adl_error_kind kind_of(int code)
+{
+    switch (code) {
+    case JERR_OUT_OF_MEMORY: return ADL_ERR_NOMEM;
+    case JERR_NO_BACKING_STORE:
+    case JERR_IMAGE_TOO_BIG:
+    case JERR_WIDTH_OVERFLOW: return ADL_ERR_LIMIT;
+    case JERR_ARITH_NOTIMPL:
+    case JERR_BAD_PRECISION:
+    case JERR_CCIR601_NOTIMPL:
+    case JERR_CONVERSION_NOTIMPL:
+    case JERR_FRACT_SAMPLE_NOTIMPL:
+    case JERR_NOTIMPL:
+    case JERR_SOF_UNSUPPORTED: return ADL_ERR_UNSUPPORTED;
+    default: return ADL_ERR_FORMAT;
+    }
+}
+
+static void on_error(j_common_ptr jpeg)
+{
+    struct reader *reader = jpeg->client_data;
+    char text[JMSG_LENGTH_MAX];
+
+    jpeg->err->format_message(jpeg, text);
+    switch (kind_of(jpeg->err->msg_code)) {
+    case ADL_ERR_NOMEM: adl_fail_nomem(reader->err, "a JPEG image"); break;
+    case ADL_ERR_LIMIT: adl_fail(reader->err, ADL_ERR_LIMIT, "JPEG over a limit: %s", text); break;
+    case ADL_ERR_UNSUPPORTED:
+        adl_fail(reader->err, ADL_ERR_UNSUPPORTED, "an unusual kind of JPEG: %s", text);
+        break;
+    default: adl_fail(reader->err, ADL_ERR_FORMAT, "the JPEG image is corrupt: %s", text); break;
+    }
+    give_up(jpeg);
+}
+
+/* libjpeg paints what is missing grey and only warns; here that is an error,
+ * except for oddities that leave every pixel as it was meant. Stray bytes
+ * between markers are such: whole camera series have them. */
+static void on_message(j_common_ptr jpeg, int level)
+{
+    if (level >= 0)
+        return;
+    switch (jpeg->err->msg_code) {
+    case JWRN_ADOBE_XFORM:
+    case JWRN_EXTRANEOUS_DATA:
+    case JWRN_JFIF_MAJOR:
+    case JWRN_NOT_SEQUENTIAL: return;
+    case JWRN_JPEG_EOF:
+        adl_fail(((struct reader *)jpeg->client_data)->err, ADL_ERR_FORMAT,
+                 "the JPEG image is truncated");
+        give_up(jpeg);
+    default: on_error(jpeg);
+    }
+}
+
+static void print_nothing(j_common_ptr jpeg)
+{
+    (void)jpeg;
+}
+
+static void on_progress(j_common_ptr jpeg)
+{
+    struct reader *reader = jpeg->client_data;
+    if (reader->jpeg.input_scan_number > ADL_LIMIT_JPEG_SCANS) {
+        adl_fail(reader->err, ADL_ERR_LIMIT, "the JPEG image has more than %d scans",
+                 ADL_LIMIT_JPEG_SCANS);
+        give_up(jpeg);
+    }
+}
+
+static void count(j_common_ptr jpeg, size_t rows, size_t row_bytes)
+{
+    struct reader *reader = jpeg->client_data;
+    size_t bytes, total;
+
+    if (adl_size_mul(rows, row_bytes, &bytes) < 0 ||
+        adl_size_add(reader->used_bytes, bytes, &total) < 0)
+        total = SIZE_MAX;
+    if (adl_codec_check_memory(total, reader->options, reader->err) < 0)
+        give_up(jpeg);
+    reader->used_bytes = total;
+}
+
+static void *alloc_small(j_common_ptr jpeg, int pool, size_t bytes)
+{
+    count(jpeg, 1, bytes);
+    return ((struct reader *)jpeg->client_data)->original.alloc_small(jpeg, pool, bytes);
+}
+
+static void *alloc_large(j_common_ptr jpeg, int pool, size_t bytes)
+{
+    count(jpeg, 1, bytes);
+    return ((struct reader *)jpeg->client_data)->original.alloc_large(jpeg, pool, bytes);
+}
+
+/* Rows come with a pointer each and are aligned for SIMD. */
+#define ROW_OVERHEAD_BYTES 72
+
+static JSAMPARRAY alloc_sarray(j_common_ptr jpeg, int pool, JDIMENSION width, JDIMENSION rows)
+{
+    count(jpeg, rows, (size_t)width * sizeof(JSAMPLE) + ROW_OVERHEAD_BYTES);
+    return ((struct reader *)jpeg->client_data)->original.alloc_sarray(jpeg, pool, width, rows);
+}
+
+static JBLOCKARRAY alloc_barray(j_common_ptr jpeg, int pool, JDIMENSION width, JDIMENSION rows)
+{
+    count(jpeg, rows, (size_t)width * sizeof(JBLOCK) + ROW_OVERHEAD_BYTES);
+    return ((struct reader *)jpeg->client_data)->original.alloc_barray(jpeg, pool, width, rows);
+}
+
+static void prepare(struct reader *reader, const void *bytes, size_t length)
+{
+    struct jpeg_decompress_struct *jpeg = &reader->jpeg;
+
+    jpeg_create_decompress(jpeg);
+    reader->original = *jpeg->mem;
+    jpeg->mem->alloc_small = alloc_small;
+    jpeg->mem->alloc_large = alloc_large;
+    jpeg->mem->alloc_sarray = alloc_sarray;
+    jpeg->mem->alloc_barray = alloc_barray;
+    jpeg->mem->max_memory_to_use = (long)ADL_MIN(reader->options->max_memory_bytes, LONG_MAX);
+    reader->progress.progress_monitor = on_progress;
+    jpeg->progress = &reader->progress;
+    jpeg_mem_src(jpeg, bytes, length);
+    jpeg_save_markers(jpeg, MARKER_EXIF, 0xffff);
+}
+
+/* From the header alone: the limits, and the bytes that must be there. */
+static void check_header(struct reader *reader, size_t length)
+{
+    struct jpeg_decompress_struct *jpeg = &reader->jpeg;
+    j_common_ptr common = (j_common_ptr)jpeg;
+    size_t blocks = 0;
+
+    if (adl_codec_check_sides(jpeg->image_width, jpeg->image_height, reader->options, reader->err) <
+        0)
+        give_up(common);
+    if (jpeg->arith_code ||
+        (jpeg->num_components != 1 && jpeg->num_components != 3 && jpeg->num_components != 4)) {
+        adl_fail(reader->err, ADL_ERR_UNSUPPORTED, "an unusual kind of JPEG: %s",
+                 jpeg->arith_code ? "arithmetic coding" : "neither grey, colour nor CMYK");
+        give_up(common);
+    }
+    for (int c = 0; c < jpeg->num_components; c++)
+        blocks += (size_t)jpeg->comp_info[c].width_in_blocks *
+                  (size_t)jpeg->comp_info[c].height_in_blocks;
+    /* A prefix code spends a bit or more on each block's mean. */
+    if (blocks / 8 > length) {
+        adl_fail(reader->err, ADL_ERR_FORMAT,
+                 "the JPEG image is truncated: %zu bytes cannot hold %u x %u pixels", length,
+                 jpeg->image_width, jpeg->image_height);
+        give_up(common);
+    }
+    /* Coefficients of the whole image, where they come in several scans; one
+     * row of blocks more on each side for odd sampling factors. */
+    for (int c = 0; c < jpeg->num_components && jpeg_has_multiple_scans(jpeg); c++)
+        count(common,
+              (size_t)jpeg->comp_info[c].height_in_blocks +
+                  (size_t)jpeg->comp_info[c].v_samp_factor,
+              ((size_t)jpeg->comp_info[c].width_in_blocks +
+               (size_t)jpeg->comp_info[c].h_samp_factor) *
+                  sizeof(JBLOCK));
+}
+
+static int find_orientation(const struct jpeg_decompress_struct *jpeg)
+{
+    for (jpeg_saved_marker_ptr m = jpeg->marker_list; m; m = m->next)
+        if (m->marker == MARKER_EXIF && m->data_length >= 6 && memcmp(m->data, "Exif\0\0", 6) == 0)
+            return adl_exif_orientation(m->data, m->data_length);
+    return 1;
+}
+
+/* The smallest of libjpeg's eight scales that leaves both sides at least
+ * twice the target: the resize that follows then still averages. */
+static void choose_scale(struct jpeg_decompress_struct *jpeg, int orientation,
+                         const struct adl_decode_options *options)
+{
+    const bool swap = orientation >= 5 && !options->ignore_orientation;
+    const size_t want_w = 2 * (size_t)(swap ? options->target_height : options->target_width);
+    const size_t want_h = 2 * (size_t)(swap ? options->target_width : options->target_height);
+    unsigned scale = 1;
+
+    if (options->target_width < 1 || options->target_height < 1)
+        return;
+    while (scale < 8 && ((size_t)jpeg->image_width * scale < want_w * 8 ||
+                         (size_t)jpeg->image_height * scale < want_h * 8))
+        scale++;
+    jpeg->scale_num = scale;
+    jpeg->scale_denom = 8;
+}
+
+/* a * b / 255, rounded. */
+static unsigned product(unsigned a, unsigned b)
+{
+    unsigned t = a * b + 128;
+    return ((t >> 8) + t) >> 8;
+}
+
+/* Inks as stored, inverted as every known writer of such files does. */
+static void cmyk_to_rgb(const uint8_t *cmyk, int width, uint8_t *rgb)
+{
+    for (int x = 0; x < width; x++, cmyk += 4, rgb += 3)
+        for (int c = 0; c < 3; c++)
+            rgb[c] = (uint8_t)(cmyk[3] - product(255u - cmyk[c], cmyk[3]));
+}
+
+static void read_pixels(struct reader *reader, struct adl_image *image)
+{
+    struct jpeg_decompress_struct *jpeg = &reader->jpeg;
+    const bool cmyk = jpeg->num_components == 4;
+    JSAMPROW inks = NULL;
+
+    jpeg->out_color_space = cmyk ? JCS_CMYK : JCS_RGB;
+    jpeg->dct_method = JDCT_ISLOW;
+    jpeg->do_fancy_upsampling = TRUE;
+    jpeg_calc_output_dimensions(jpeg);
+    if (adl_image_init(image, (int)jpeg->output_width, (int)jpeg->output_height, reader->err) < 0)
+        give_up((j_common_ptr)jpeg);
+    jpeg_start_decompress(jpeg);
+    if (cmyk)
+        inks =
+            jpeg->mem->alloc_large((j_common_ptr)jpeg, JPOOL_IMAGE, (size_t)jpeg->output_width * 4);
+    while (jpeg->output_scanline < jpeg->output_height) {
+        uint8_t *rgb = image->rgb + (size_t)jpeg->output_scanline * jpeg->output_width * 3;
+        jpeg_read_scanlines(jpeg, cmyk ? &inks : &rgb, 1);
+        if (cmyk)
+            cmyk_to_rgb(inks, image->width, rgb);
+    }
+    jpeg_finish_decompress(jpeg);
+}
+
+/* Everything that may jump. */
+static int run(struct reader *reader, const void *bytes, size_t length, struct adl_image *image,
+               struct adl_image_info *info)
+{
+    struct jpeg_decompress_struct *jpeg = &reader->jpeg;
+
+    if (setjmp(reader->failed))
+        return -1;
+    prepare(reader, bytes, length);
+    jpeg_read_header(jpeg, TRUE);
+    check_header(reader, length);
+    info->width = (int)jpeg->image_width;
+    info->height = (int)jpeg->image_height;
+    info->orientation = find_orientation(jpeg);
+    choose_scale(jpeg, info->orientation, reader->options);
+    read_pixels(reader, image);
+    return 0;
+}
+
+int adl_jpeg_decode(const void *bytes, size_t length, const struct adl_decode_options *options,
+                    struct adl_image *image, struct adl_image_info *info, struct adl_error *err)
+{
+    struct reader reader = {.err = err, .options = options};
+
+    reader.jpeg.err = jpeg_std_error(&reader.errors);
+    reader.jpeg.client_data = &reader;
+    reader.errors.error_exit = on_error;
+    reader.errors.emit_message = on_message;
+    reader.errors.output_message = print_nothing;
+    int result = run(&reader, bytes, length, image, info);
+    jpeg_destroy_decompress(&reader.jpeg);
+    return result;
+}

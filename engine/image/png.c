@@ -1,0 +1,210 @@
+/* PNG by libspng: every colour type and depth in, RGB and grey out. */
+
+#include <spng.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "image/codec.h"
+#include "image/exif.h"
+
+/* Deflate cannot shrink further than 1032:1, so a file with fewer bytes than
+ * that is truncated, and its pixels need not be allocated to find out. */
+#define MAX_RATIO 1032
+
+/* Inflate's window, libspng's own structures and read buffer. */
+#define FIXED_BYTES (128 * ADL_KIB)
+
+static void *take(size_t size)
+{
+    return adl_malloc(1, size);
+}
+
+static void *take_again(void *block, size_t size)
+{
+    return adl_realloc(block, 1, size);
+}
+
+/* libspng's own memory, zlib's included, comes from where all ours does. */
+static struct spng_alloc allocator = {take, take_again, adl_calloc, adl_free};
+
+static int fail_code(int code, struct adl_error *err)
+{
+    switch (code) {
+    case SPNG_EMEM:
+    case SPNG_EZLIB_INIT: return adl_fail_nomem(err, "a PNG image");
+    case SPNG_EUSER_WIDTH:
+    case SPNG_EUSER_HEIGHT:
+        return adl_fail(err, ADL_ERR_LIMIT, "a side of the PNG image is over %d pixels",
+                        ADL_LIMIT_IMAGE_SIDE);
+    case SPNG_ECHUNK_LIMITS:
+        return adl_fail(err, ADL_ERR_LIMIT, "the PNG image carries too much metadata");
+    case SPNG_IO_EOF:
+    case SPNG_EIDAT_TOO_SHORT: return adl_fail(err, ADL_ERR_FORMAT, "the PNG image is truncated");
+    default:
+        return adl_fail(err, ADL_ERR_FORMAT, "the PNG image is corrupt: %s", spng_strerror(code));
+    }
+}
+
+/* Which pixels a pass of the interlacing holds: Adam7's seven, and the whole. */
+static const struct {
+    unsigned first, step;
+} columns[] = {{0, 8}, {4, 8}, {0, 4}, {2, 4}, {0, 2}, {1, 2}, {0, 1}}, whole = {0, 1};
+
+static size_t channels_of(const struct spng_ihdr *ihdr)
+{
+    switch (ihdr->color_type) {
+    case SPNG_COLOR_TYPE_TRUECOLOR: return 3;
+    case SPNG_COLOR_TYPE_TRUECOLOR_ALPHA: return 4;
+    case SPNG_COLOR_TYPE_GRAYSCALE_ALPHA: return 2;
+    default: return 1;
+    }
+}
+
+/* Decodes the scanlines one by one, so that a picture with alpha needs no
+ * second copy in memory. */
+static int read_pixels(spng_ctx *ctx, const struct spng_ihdr *ihdr, bool alpha, uint8_t *line,
+                       uint8_t *rgb_line, struct adl_image *image, struct adl_error *err)
+{
+    const size_t line_bytes = (size_t)ihdr->width * (alpha ? 4 : 3);
+    const int format = alpha ? SPNG_FMT_RGBA8 : SPNG_FMT_RGB8;
+    const int flags = SPNG_DECODE_PROGRESSIVE | (alpha ? SPNG_DECODE_TRNS : 0);
+    int code = spng_decode_image(ctx, NULL, 0, format, flags);
+
+    if (code)
+        return fail_code(code, err);
+    do {
+        struct spng_row_info row;
+        code = spng_get_row_info(ctx, &row);
+        if (code)
+            return fail_code(code, err);
+        code = spng_decode_scanline(ctx, line, line_bytes);
+        if (code && code != SPNG_EOI)
+            return fail_code(code, err);
+
+        const unsigned first = ihdr->interlace_method ? columns[row.pass].first : whole.first;
+        const unsigned step = ihdr->interlace_method ? columns[row.pass].step : whole.step;
+        const size_t count = (ihdr->width - first + step - 1) / step;
+        uint8_t *out = image->rgb + ((size_t)row.row_num * ihdr->width + first) * 3;
+        if (alpha)
+            adl_codec_over_white(line, count, rgb_line);
+        for (size_t i = 0; i < count && step > 1; i++)
+            memcpy(out + i * step * 3, rgb_line + i * 3, 3);
+        if (step == 1)
+            memcpy(out, rgb_line, count * 3);
+    } while (code != SPNG_EOI);
+    return 0;
+}
+
+static int check_header(const struct spng_ihdr *ihdr, size_t length,
+                        const struct adl_decode_options *options, struct adl_error *err)
+{
+    if (adl_codec_check_sides(ihdr->width, ihdr->height, options, err) < 0)
+        return -1;
+    const size_t bits = (size_t)ihdr->width * ihdr->height * channels_of(ihdr) * ihdr->bit_depth;
+    if (bits / 8 / MAX_RATIO > length)
+        return fail_code(SPNG_IO_EOF, err);
+    /* Two rows as stored, one decoded to RGBA, one composed. */
+    const size_t rows = (size_t)ihdr->width * (2 * 8 + 4 + 3);
+    return adl_codec_check_memory(rows + FIXED_BYTES, options, err);
+}
+
+int adl_png_decode(const void *bytes, size_t length, const struct adl_decode_options *options,
+                   struct adl_image *image, struct adl_image_info *info, struct adl_error *err)
+{
+    const size_t chunk_bytes = ADL_MIN(options->max_memory_bytes / 4, ADL_LIMIT_PNG_CHUNK_BYTES);
+    uint8_t *line = NULL, *rgb_line = NULL;
+    struct spng_ihdr ihdr;
+    struct spng_trns trns;
+    struct spng_exif exif;
+    int result = -1, code;
+    spng_ctx *ctx = spng_ctx_new2(&allocator, 0);
+
+    if (!ctx)
+        return adl_fail_nomem(err, "a PNG image");
+    if ((code = spng_set_crc_action(ctx, SPNG_CRC_ERROR, SPNG_CRC_ERROR)) ||
+        (code = spng_set_image_limits(ctx, ADL_LIMIT_IMAGE_SIDE, ADL_LIMIT_IMAGE_SIDE)) ||
+        (code = spng_set_chunk_limits(ctx, chunk_bytes, 2 * chunk_bytes)) ||
+        (code = spng_set_png_buffer(ctx, bytes, length)) || (code = spng_get_ihdr(ctx, &ihdr))) {
+        fail_code(code, err);
+        goto out;
+    }
+    ADL_TRY(check_header(&ihdr, length, options, err));
+    code = spng_get_trns(ctx, &trns);
+    if (code && code != SPNG_ECHUNKAVAIL) {
+        fail_code(code, err);
+        goto out;
+    }
+    const bool alpha = code == 0 || ihdr.color_type == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA ||
+                       ihdr.color_type == SPNG_COLOR_TYPE_TRUECOLOR_ALPHA;
+
+    ADL_TRY(adl_image_init(image, (int)ihdr.width, (int)ihdr.height, err));
+    line = adl_malloc(ihdr.width, alpha ? 4 : 3);
+    rgb_line = alpha ? adl_malloc(ihdr.width, 3) : line;
+    if (!line || !rgb_line) {
+        adl_fail_nomem(err, "a row of a PNG image");
+        goto out;
+    }
+    ADL_TRY(read_pixels(ctx, &ihdr, alpha, line, rgb_line, image, err));
+    code = spng_decode_chunks(ctx);
+    if (code) {
+        fail_code(code, err);
+        goto out;
+    }
+    info->width = image->width;
+    info->height = image->height;
+    if (spng_get_exif(ctx, &exif) == 0)
+        info->orientation = adl_exif_orientation(exif.data, exif.length);
+    result = 0;
+out:
+    if (rgb_line != line)
+        adl_free(rgb_line);
+    adl_free(line);
+    spng_ctx_free(ctx);
+    return result;
+}
+
+static int encode(const uint8_t *pixels, int width, int height, enum spng_color_type type,
+                  void **bytes, size_t *length, struct adl_error *err)
+{
+    struct spng_ihdr ihdr = {.width = (uint32_t)width,
+                             .height = (uint32_t)height,
+                             .bit_depth = 8,
+                             .color_type = (uint8_t)type};
+    const size_t channels = type == SPNG_COLOR_TYPE_TRUECOLOR ? 3 : 1;
+    const size_t size = (size_t)width * (size_t)height * channels;
+    int code;
+
+    *bytes = NULL;
+    *length = 0;
+    spng_ctx *ctx = spng_ctx_new2(&allocator, SPNG_CTX_ENCODER);
+    if (!ctx)
+        return adl_fail_nomem(err, "a PNG image");
+    if ((code = spng_set_option(ctx, SPNG_ENCODE_TO_BUFFER, 1)) ||
+        (code = spng_set_option(ctx, SPNG_IMG_COMPRESSION_LEVEL, 5)) ||
+        (code = spng_set_ihdr(ctx, &ihdr)) ||
+        (code = spng_encode_image(ctx, pixels, size, SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE)))
+        ;
+    else
+        *bytes = spng_get_png_buffer(ctx, length, &code);
+    spng_ctx_free(ctx);
+    if (*bytes)
+        return 0;
+    if (code == SPNG_EMEM || code == SPNG_EZLIB_INIT)
+        return adl_fail_nomem(err, "a PNG image");
+    return adl_fail(err, ADL_ERR_INTERNAL, "cannot encode a PNG image: %s", spng_strerror(code));
+}
+
+int adl_image_encode_png(const struct adl_image *image, void **bytes, size_t *length,
+                         struct adl_error *err)
+{
+    return encode(image->rgb, image->width, image->height, SPNG_COLOR_TYPE_TRUECOLOR, bytes, length,
+                  err);
+}
+
+int adl_image_encode_grey_png(const uint8_t *grey, int width, int height, void **bytes,
+                              size_t *length, struct adl_error *err)
+{
+    return encode(grey, width, height, SPNG_COLOR_TYPE_GRAYSCALE, bytes, length, err);
+}

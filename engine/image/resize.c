@@ -1,0 +1,262 @@
+/* Pillow's bilinear resize, to the byte. A triangle filter, widened to the
+ * reduction when shrinking, whose weights are rounded to 22 fractional bits;
+ * a horizontal pass over every row, then a vertical one, each rounding to
+ * bytes. Sums are exact integers, so their order does not matter and the
+ * inner loops may take several taps at a time. */
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+#include "image/image.h"
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+/* 32 bits less the 8 of a pixel and 2 to spare. */
+#define WEIGHT_BITS 22
+#define HALF (1 << (WEIGHT_BITS - 1))
+
+/* A weight is at most 2^22, too wide for 16-bit multiplication: it is kept as
+ * high * 2^11 + low, both of which fit. Neither sum can overflow 32 bits: the
+ * weights of one output add up to 2^22 but for rounding, so 255 times their
+ * sum stays under 2^31. */
+#define LOW_BITS 11
+
+/* Taps are padded with zero weights to whole vectors. */
+#define LANES 8
+
+/* How to make `size` output pixels along one side out of `in_size`. */
+struct filter {
+    int size;
+    int taps_padded; /* stride of the weights */
+    int *first;      /* [size] first input pixel of each output pixel */
+    int *taps;       /* [size] how many */
+    int16_t *high;   /* [size][taps_padded] */
+    int16_t *low;    /* the same */
+    void *block;
+};
+
+static void filter_release(struct filter *filter)
+{
+    adl_free(filter->block);
+}
+
+/* The weights of one output pixel at `centre`, in input pixels. */
+static void weigh(struct filter *filter, int i, int in_size, double centre, double support,
+                  double *weights)
+{
+    int first = (int)(centre - support + 0.5), end = (int)(centre + support + 0.5);
+    double sum = 0;
+
+    first = ADL_MAX(first, 0);
+    end = ADL_MIN(end, in_size);
+    for (int k = 0; k < end - first; k++) {
+        double distance = fabs((k + first - centre + 0.5) * (1.0 / support));
+        weights[k] = distance < 1.0 ? 1.0 - distance : 0.0;
+        sum += weights[k];
+    }
+    filter->first[i] = first;
+    filter->taps[i] = end - first;
+    for (int k = 0; k < end - first; k++) {
+        double share = sum != 0 ? weights[k] / sum : weights[k];
+        int fixed = (int)(0.5 + share * (1 << WEIGHT_BITS));
+        size_t at = (size_t)i * (size_t)filter->taps_padded + (size_t)k;
+        filter->high[at] = (int16_t)(fixed >> LOW_BITS);
+        filter->low[at] = (int16_t)(fixed & ((1 << LOW_BITS) - 1));
+    }
+}
+
+static int filter_init(struct filter *filter, int in_size, int size, struct adl_error *err)
+{
+    const double scale = (double)in_size / size;
+    const double support = ADL_MAX(scale, 1.0);
+    const size_t taps = 2 * (size_t)ceil(support) + 1;
+    const size_t padded = (taps + LANES - 1) / LANES * LANES;
+    size_t weights, bytes;
+
+    *filter = (struct filter){.size = size, .taps_padded = (int)padded};
+    if (adl_size_mul((size_t)size, padded, &weights) < 0 ||
+        adl_size_mul(weights, 2 * sizeof(int16_t), &bytes) < 0 ||
+        adl_size_add(bytes, (size_t)size * 2 * sizeof(int) + padded * sizeof(double), &bytes) < 0)
+        return adl_fail_nomem(err, "resizing an image");
+    filter->block = adl_calloc(bytes, 1);
+    if (!filter->block)
+        return adl_fail_nomem(err, "resizing an image");
+    double *scratch = filter->block;
+    filter->high = (int16_t *)(scratch + padded);
+    filter->low = filter->high + weights;
+    filter->first = (int *)(filter->low + weights);
+    filter->taps = filter->first + size;
+    for (int i = 0; i < size; i++)
+        weigh(filter, i, in_size, (i + 0.5) * scale, support, scratch);
+    return 0;
+}
+
+/* Sums are never negative, and rounded weights can overshoot by a little. */
+static uint8_t to_byte(int high, int low)
+{
+    int value = ((high << LOW_BITS) + low + HALF) >> WEIGHT_BITS;
+    return (uint8_t)ADL_MIN(value, 255);
+}
+
+#ifdef __SSE2__
+
+static int sum_lanes(__m128i v)
+{
+    v = _mm_add_epi32(v, _mm_shuffle_epi32(v, _MM_SHUFFLE(1, 0, 3, 2)));
+    v = _mm_add_epi32(v, _mm_shuffle_epi32(v, _MM_SHUFFLE(2, 3, 0, 1)));
+    return _mm_cvtsi128_si32(v);
+}
+
+static uint8_t dot(const int16_t *pixels, const int16_t *high, const int16_t *low, int taps)
+{
+    __m128i sum_high = _mm_setzero_si128(), sum_low = _mm_setzero_si128();
+    for (int k = 0; k < taps; k += LANES) {
+        __m128i p = _mm_loadu_si128((const __m128i *)(pixels + k));
+        __m128i h = _mm_loadu_si128((const __m128i *)(high + k));
+        __m128i l = _mm_loadu_si128((const __m128i *)(low + k));
+        sum_high = _mm_add_epi32(sum_high, _mm_madd_epi16(p, h));
+        sum_low = _mm_add_epi32(sum_low, _mm_madd_epi16(p, l));
+    }
+    return to_byte(sum_lanes(sum_high), sum_lanes(sum_low));
+}
+
+static __m128i to_words(__m128i high, __m128i low)
+{
+    __m128i sum = _mm_add_epi32(_mm_slli_epi32(high, LOW_BITS), low);
+    return _mm_srai_epi32(_mm_add_epi32(sum, _mm_set1_epi32(HALF)), WEIGHT_BITS);
+}
+
+/* Eight neighbouring bytes of an output row: two input rows at a time, their
+ * bytes interleaved so that one multiplication takes both. */
+static void column8(const uint8_t *in, size_t stride, const int16_t *high, const int16_t *low,
+                    int taps, uint8_t *out)
+{
+    const __m128i zero = _mm_setzero_si128();
+    __m128i high0 = zero, high1 = zero, low0 = zero, low1 = zero;
+
+    for (int k = 0; k < taps; k += 2, in += 2 * stride) {
+        const uint8_t *second = k + 1 < taps ? in + stride : in;
+        int h, l;
+        memcpy(&h, high + k, sizeof h);
+        memcpy(&l, low + k, sizeof l);
+        __m128i pair_high = _mm_set1_epi32(h), pair_low = _mm_set1_epi32(l);
+        __m128i both = _mm_unpacklo_epi8(_mm_loadl_epi64((const __m128i *)in),
+                                         _mm_loadl_epi64((const __m128i *)second));
+        __m128i p0 = _mm_unpacklo_epi8(both, zero), p1 = _mm_unpackhi_epi8(both, zero);
+        high0 = _mm_add_epi32(high0, _mm_madd_epi16(p0, pair_high));
+        high1 = _mm_add_epi32(high1, _mm_madd_epi16(p1, pair_high));
+        low0 = _mm_add_epi32(low0, _mm_madd_epi16(p0, pair_low));
+        low1 = _mm_add_epi32(low1, _mm_madd_epi16(p1, pair_low));
+    }
+    __m128i words = _mm_packs_epi32(to_words(high0, low0), to_words(high1, low1));
+    _mm_storel_epi64((__m128i *)out, _mm_packus_epi16(words, words));
+}
+
+#else
+
+static uint8_t dot(const int16_t *pixels, const int16_t *high, const int16_t *low, int taps)
+{
+    int sum_high = 0, sum_low = 0;
+    for (int k = 0; k < taps; k++) {
+        sum_high += pixels[k] * high[k];
+        sum_low += pixels[k] * low[k];
+    }
+    return to_byte(sum_high, sum_low);
+}
+
+#endif
+
+static void column(const uint8_t *in, size_t stride, const int16_t *high, const int16_t *low,
+                   int taps, uint8_t *out)
+{
+    int sum_high = 0, sum_low = 0;
+    for (int k = 0; k < taps; k++, in += stride) {
+        sum_high += *in * high[k];
+        sum_low += *in * low[k];
+    }
+    *out = to_byte(sum_high, sum_low);
+}
+
+/* Rows of `image` to rows of filter->size pixels. `planes` has room for the
+ * three colours of one row apart, each with LANES of padding. */
+static void shrink_rows(const struct adl_image *image, const struct filter *filter, int16_t *planes,
+                        uint8_t *out)
+{
+    const size_t width = (size_t)image->width, plane = width + LANES;
+    const uint8_t *rgb = image->rgb;
+
+    for (int y = 0; y < image->height; y++) {
+        for (size_t x = 0; x < width; x++, rgb += 3) {
+            planes[x] = rgb[0];
+            planes[plane + x] = rgb[1];
+            planes[2 * plane + x] = rgb[2];
+        }
+        for (int i = 0; i < filter->size; i++, out += 3) {
+            const size_t at = (size_t)i * (size_t)filter->taps_padded;
+            const int16_t *pixels = planes + filter->first[i];
+            for (size_t c = 0; c < 3; c++)
+                out[c] =
+                    dot(pixels + c * plane, filter->high + at, filter->low + at, filter->taps[i]);
+        }
+    }
+}
+
+static void shrink_columns(const uint8_t *in, size_t row_bytes, const struct filter *filter,
+                           uint8_t *out)
+{
+    for (int i = 0; i < filter->size; i++, out += row_bytes) {
+        const size_t at = (size_t)i * (size_t)filter->taps_padded;
+        const int16_t *high = filter->high + at, *low = filter->low + at;
+        const uint8_t *first = in + (size_t)filter->first[i] * row_bytes;
+        size_t x = 0;
+#ifdef __SSE2__
+        for (; x + 8 <= row_bytes; x += 8)
+            column8(first + x, row_bytes, high, low, filter->taps[i], out + x);
+#endif
+        for (; x < row_bytes; x++)
+            column(first + x, row_bytes, high, low, filter->taps[i], out + x);
+    }
+}
+
+int adl_image_resize(const struct adl_image *image, int width, int height, struct adl_image *out,
+                     struct adl_error *err)
+{
+    struct filter across = {0}, down = {0};
+    struct adl_image narrow = {0};
+    int16_t *planes = NULL;
+    int result = -1;
+
+    ADL_TRY(adl_image_init(out, width, height, err));
+    if (width == image->width && height == image->height) {
+        memcpy(out->rgb, image->rgb, (size_t)width * (size_t)height * 3);
+        return 0;
+    }
+    if (width != image->width) {
+        planes = adl_calloc((size_t)image->width + LANES, 3 * sizeof *planes);
+        if (!planes) {
+            adl_fail_nomem(err, "resizing an image");
+            goto out;
+        }
+        ADL_TRY(filter_init(&across, image->width, width, err));
+        if (height != image->height)
+            ADL_TRY(adl_image_init(&narrow, width, image->height, err));
+        shrink_rows(image, &across, planes, narrow.rgb ? narrow.rgb : out->rgb);
+    }
+    if (height != image->height) {
+        ADL_TRY(filter_init(&down, image->height, height, err));
+        shrink_columns(narrow.rgb ? narrow.rgb : image->rgb, (size_t)width * 3, &down, out->rgb);
+    }
+    result = 0;
+out:
+    adl_image_release(&narrow);
+    filter_release(&across);
+    filter_release(&down);
+    adl_free(planes);
+    if (result < 0)
+        adl_image_release(out);
+    return result;
+}

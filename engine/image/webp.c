@@ -1,0 +1,119 @@
+/* WebP by libwebp: still pictures, lossy and lossless, alpha over white. */
+
+#include <string.h>
+#include <webp/decode.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "image/codec.h"
+#include "image/exif.h"
+
+#define RIFF_HEADER_BYTES 12
+#define CHUNK_HEADER_BYTES 8
+/* libwebp's rows, caches and tables that do not grow with the area. */
+#define FIXED_BYTES (256 * ADL_KIB)
+#define BYTES_PER_COLUMN 256
+
+static size_t little_endian_32(const uint8_t *p)
+{
+    return (size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
+}
+
+static int fail_status(VP8StatusCode status, struct adl_error *err)
+{
+    switch (status) {
+    case VP8_STATUS_OUT_OF_MEMORY: return adl_fail_nomem(err, "a WebP image");
+    case VP8_STATUS_UNSUPPORTED_FEATURE:
+        return adl_fail(err, ADL_ERR_UNSUPPORTED, "the WebP image uses an unknown feature");
+    case VP8_STATUS_NOT_ENOUGH_DATA:
+    case VP8_STATUS_SUSPENDED: return adl_fail(err, ADL_ERR_FORMAT, "the WebP image is truncated");
+    default: return adl_fail(err, ADL_ERR_FORMAT, "the WebP image is corrupt");
+    }
+}
+
+/* Walks the chunks that `length` bytes hold; they have been checked to be at
+ * least what the header declares. */
+static int find_orientation(const uint8_t *bytes, size_t length)
+{
+    size_t at = RIFF_HEADER_BYTES;
+    while (length - at >= CHUNK_HEADER_BYTES) {
+        size_t size = little_endian_32(bytes + at + 4);
+        const uint8_t *data = bytes + at + CHUNK_HEADER_BYTES;
+        size_t room = length - at - CHUNK_HEADER_BYTES;
+        if (memcmp(bytes + at, "EXIF", 4) == 0)
+            return adl_exif_orientation(data, ADL_MIN(size, room));
+        size += size & 1;
+        if (size >= room)
+            break;
+        at += CHUNK_HEADER_BYTES + size;
+    }
+    return 1;
+}
+
+/* What libwebp and the alpha channel take beside the pixels, an upper bound
+ * but for the prefix codes of a lossless file. */
+static size_t memory_needed(const WebPBitstreamFeatures *features)
+{
+    const size_t pixels = (size_t)features->width * (size_t)features->height;
+    const bool lossless = features->format != 1;
+    size_t per_pixel = lossless ? 4 : 0;
+    if (features->has_alpha)
+        per_pixel += lossless ? 4 : 6;
+    return pixels * per_pixel + (size_t)features->width * BYTES_PER_COLUMN + FIXED_BYTES;
+}
+
+int adl_webp_decode(const void *bytes, size_t length, const struct adl_decode_options *options,
+                    struct adl_image *image, struct adl_image_info *info, struct adl_error *err)
+{
+    WebPDecoderConfig config;
+    WebPBitstreamFeatures *features = &config.input;
+    uint8_t *rgba = NULL;
+    int result = -1;
+
+    if (!WebPInitDecoderConfig(&config))
+        return adl_fail(err, ADL_ERR_INTERNAL, "libwebp is of another version than its headers");
+    /* Metadata may follow the pixels, where libwebp would not miss it. */
+    if (little_endian_32((const uint8_t *)bytes + 4) > length - 8)
+        return fail_status(VP8_STATUS_NOT_ENOUGH_DATA, err);
+    VP8StatusCode status = WebPGetFeatures(bytes, length, features);
+    if (status != VP8_STATUS_OK)
+        return fail_status(status, err);
+    if (features->has_animation)
+        return adl_fail(err, ADL_ERR_UNSUPPORTED, "animated WebP images are not read");
+    if (features->width < 1 || features->height < 1)
+        return fail_status(VP8_STATUS_BITSTREAM_ERROR, err);
+    ADL_TRY(adl_codec_check_sides((size_t)features->width, (size_t)features->height, options, err));
+    ADL_TRY(adl_codec_check_memory(memory_needed(features), options, err));
+    ADL_TRY(adl_image_init(image, features->width, features->height, err));
+
+    const size_t pixels = (size_t)image->width * (size_t)image->height;
+    const int channels = features->has_alpha ? 4 : 3;
+    if (features->has_alpha) {
+        rgba = adl_malloc(pixels, 4);
+        if (!rgba) {
+            adl_fail_nomem(err, "an image with transparency");
+            goto out;
+        }
+    }
+    config.output.colorspace = features->has_alpha ? MODE_RGBA : MODE_RGB;
+    config.output.is_external_memory = 1;
+    config.output.u.RGBA.rgba = rgba ? rgba : image->rgb;
+    config.output.u.RGBA.stride = image->width * channels;
+    config.output.u.RGBA.size = pixels * (size_t)channels;
+    status = WebPDecode(bytes, length, &config);
+    WebPFreeDecBuffer(&config.output);
+    if (status != VP8_STATUS_OK) {
+        fail_status(status, err);
+        goto out;
+    }
+    if (rgba)
+        adl_codec_over_white(rgba, pixels, image->rgb);
+    info->width = image->width;
+    info->height = image->height;
+    info->orientation = find_orientation(bytes, length);
+    result = 0;
+out:
+    adl_free(rgba);
+    return result;
+}
