@@ -1,0 +1,72 @@
+/* Class activation maps, probabilities and the best classes. */
+
+#include "wsol/cam.h"
+
+#include <math.h>
+#include <stdbool.h>
+
+/* Pixels whose sums run side by side: each sum is a chain of additions in
+ * channel order, and several chains keep the adder busy. */
+#define LANES 8
+
+void adl_cam_weighted(const float *features, size_t pixels, size_t channels, const float *weight,
+                      float *cam)
+{
+    size_t pixel = 0;
+    for (; pixel + LANES <= pixels; pixel += LANES) {
+        const float *block = features + pixel * channels;
+        double sums[LANES] = {0};
+        for (size_t k = 0; k < channels; k++)
+            for (size_t lane = 0; lane < LANES; lane++)
+                sums[lane] += (double)weight[k] * (double)block[lane * channels + k];
+        for (size_t lane = 0; lane < LANES; lane++)
+            cam[pixel + lane] = (float)sums[lane];
+    }
+    for (; pixel < pixels; pixel++) {
+        double sum = 0;
+        for (size_t k = 0; k < channels; k++)
+            sum += (double)weight[k] * (double)features[pixel * channels + k];
+        cam[pixel] = (float)sum;
+    }
+}
+
+void adl_cam_channel(const float *class_map, size_t pixels, size_t classes, size_t class_id,
+                     float *cam)
+{
+    for (size_t pixel = 0; pixel < pixels; pixel++)
+        cam[pixel] = class_map[pixel * classes + class_id];
+}
+
+void adl_softmax(const float *logits, size_t count, float *probabilities)
+{
+    float greatest = -INFINITY;
+    double sum = 0;
+    for (size_t i = 0; i < count; i++)
+        greatest = logits[i] > greatest ? logits[i] : greatest;
+    for (size_t i = 0; i < count; i++)
+        sum += exp((double)logits[i] - (double)greatest);
+    for (size_t i = 0; i < count; i++)
+        probabilities[i] = (float)(exp((double)logits[i] - (double)greatest) / sum);
+}
+
+/* NaN is below everything, so that the order is one whatever comes. */
+static bool precedes(float a, float b)
+{
+    return a > b || (isnan(b) && !isnan(a));
+}
+
+size_t adl_top_k(const float *values, size_t count, size_t k, size_t *indices)
+{
+    size_t kept = 0;
+    if (k == 0)
+        return 0;
+    for (size_t i = 0; i < count; i++) {
+        if (kept == k && !precedes(values[i], values[indices[kept - 1]]))
+            continue;
+        size_t place = kept < k ? kept++ : kept - 1;
+        for (; place > 0 && precedes(values[i], values[indices[place - 1]]); place--)
+            indices[place] = indices[place - 1];
+        indices[place] = i;
+    }
+    return kept;
+}

@@ -1,0 +1,271 @@
+/* Border following after Suzuki and Abe, "Topological structural analysis of
+ * digitized binary images by border following" (1985).
+ *
+ * A raster scan looks at the places where background and foreground meet. A
+ * pixel there that no earlier border has claimed begins a new border, which is
+ * followed once around. Every border pixel gets the border's number, negative
+ * when the border separates it from the background to its right; so the pixel
+ * before a stretch of background always tells whose background that is. */
+
+#include "wsol/contour.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+
+struct adl_contour_node {
+    struct adl_contour contour; /* parent counts nodes here */
+    int last_child;             /* the latest discovered, or -1 */
+    int previous_sibling;       /* discovered before this one, or -1 */
+    int rank;                   /* place among the items */
+};
+
+/* The eight directions, counter-clockwise from east. */
+enum { EAST = 0, WEST = 4 };
+static const int step_x[8] = {1, 1, 0, -1, -1, -1, 0, 1};
+static const int step_y[8] = {0, -1, -1, -1, 0, 1, 1, 1};
+
+/* next_change() reads whole words. */
+#define WORD 8
+
+void adl_contour_finder_release(struct adl_contour_finder *finder)
+{
+    adl_free(finder->items);
+    adl_free(finder->inside);
+    adl_free(finder->labels);
+    adl_free(finder->nodes);
+    memset(finder, 0, sizeof *finder);
+}
+
+static int reserve_plane(struct adl_contour_finder *finder, size_t pixels, struct adl_error *err)
+{
+    if (pixels <= finder->plane_capacity)
+        return 0;
+    adl_free(finder->inside);
+    adl_free(finder->labels);
+    finder->plane_capacity = 0;
+    finder->inside = adl_malloc(pixels + WORD, sizeof *finder->inside);
+    finder->labels = adl_malloc(pixels, sizeof *finder->labels);
+    if (!finder->inside || !finder->labels)
+        return adl_fail_nomem(err, "the picture whose contours are sought");
+    finder->plane_capacity = pixels;
+    return 0;
+}
+
+static int reserve_contour(struct adl_contour_finder *finder, struct adl_error *err)
+{
+    if (finder->count < finder->capacity)
+        return 0;
+    size_t capacity = finder->capacity ? 2 * finder->capacity : 64;
+    struct adl_contour_node *nodes = adl_realloc(finder->nodes, capacity, sizeof *nodes);
+    if (!nodes)
+        return adl_fail_nomem(err, "contours");
+    finder->nodes = nodes;
+    struct adl_contour *items = adl_realloc(finder->items, capacity, sizeof *items);
+    if (!items)
+        return adl_fail_nomem(err, "contours");
+    finder->items = items;
+    finder->capacity = capacity;
+    return 0;
+}
+
+static void fill(struct adl_contour_finder *finder, const uint8_t *bytes, size_t height,
+                 size_t width, int cut)
+{
+    size_t stride = width + 2, pixels = stride * (height + 2);
+    memset(finder->labels, 0, pixels * sizeof *finder->labels);
+    memset(finder->inside, 0, stride);
+    for (size_t y = 0; y < height; y++) {
+        const uint8_t *from = bytes + y * width;
+        uint8_t *to = finder->inside + (y + 1) * stride;
+        *to++ = 0;
+        for (size_t x = 0; x < width; x++)
+            to[x] = from[x] > cut;
+        to[width] = 0;
+    }
+    memset(finder->inside + pixels - stride, 0, stride + WORD);
+}
+
+/* Follows the border that begins at (x, y), whose neighbour to the west (outer
+ * border) or east (hole) is background, and marks it with `label`. */
+static struct adl_contour follow(struct adl_contour_finder *finder, ptrdiff_t stride, int x, int y,
+                                 bool hole, int32_t label)
+{
+    const ptrdiff_t step[8] = {1,  1 - stride, -stride, -stride - 1,
+                               -1, stride - 1, stride,  stride + 1};
+    const uint8_t *inside = finder->inside;
+    int32_t *labels = finder->labels;
+    ptrdiff_t start = (y + 1) * stride + x + 1, at = start;
+    int left = x, right = x, top = y, bottom = y;
+    int64_t twice_area = 0;
+
+    int background = hole ? EAST : WEST, from = background;
+    do
+        from = (from + 7) & 7;
+    while (!inside[start + step[from]] && from != background);
+    if (from == background) {
+        labels[start] = -label;
+        return (struct adl_contour){x, y, 1, 1, -1, hole, 0};
+    }
+
+    /* The border is closed when it steps onto its start the way it did first. */
+    ptrdiff_t last = start + step[from];
+    for (;;) {
+        bool background_to_the_right = false;
+        int to = (from + 1) & 7;
+        while (!inside[at + step[to]]) {
+            background_to_the_right |= to == EAST;
+            to = (to + 1) & 7;
+        }
+        if (background_to_the_right)
+            labels[at] = -label;
+        else if (labels[at] == 0)
+            labels[at] = label;
+
+        twice_area += (int64_t)x * step_y[to] - (int64_t)y * step_x[to];
+        ptrdiff_t next = at + step[to];
+        if (next == start && at == last)
+            break;
+        x += step_x[to];
+        y += step_y[to];
+        left = ADL_MIN(left, x);
+        right = ADL_MAX(right, x);
+        top = ADL_MIN(top, y);
+        bottom = ADL_MAX(bottom, y);
+        at = next;
+        from = to ^ 4;
+    }
+    if (twice_area < 0)
+        twice_area = -twice_area;
+    return (struct adl_contour){left, top,  right - left + 1,      bottom - top + 1,
+                                -1,   hole, (double)twice_area / 2};
+}
+
+static int add_border(struct adl_contour_finder *finder, ptrdiff_t stride, int x, int y, bool hole,
+                      int parent, int *last_root, struct adl_error *err)
+{
+    if (reserve_contour(finder, err) < 0)
+        return -1;
+    int index = (int)finder->count++;
+    struct adl_contour_node *node = &finder->nodes[index];
+    int *last = parent < 0 ? last_root : &finder->nodes[parent].last_child;
+    node->contour = follow(finder, stride, x, y, hole, index + 1);
+    node->contour.parent = parent;
+    node->last_child = -1;
+    node->previous_sibling = *last;
+    *last = index;
+    return 0;
+}
+
+/* The first byte from `at` on, before `end`, that differs from the byte before
+ * it; `end` when there is none. Reads up to a word beyond `end`. */
+static const uint8_t *next_change(const uint8_t *at, const uint8_t *end)
+{
+    for (; at < end; at += WORD) {
+        uint64_t word, shifted;
+        memcpy(&word, at, WORD);
+        memcpy(&shifted, at - 1, WORD);
+        if (word == shifted)
+            continue;
+        for (int i = 0; i < WORD && at + i < end; i++)
+            if (at[i] != at[i - 1])
+                return at + i;
+    }
+    return end;
+}
+
+/* The contour on the far side of a border: what encloses the background left
+ * of a border pixel, or the component that a border belongs to. */
+static int enclosing(const struct adl_contour_finder *finder, int32_t label, bool want_hole)
+{
+    if (label == 0)
+        return -1;
+    int index = (label < 0 ? -label : label) - 1;
+    const struct adl_contour *contour = &finder->nodes[index].contour;
+    return contour->hole == want_hole ? index : contour->parent;
+}
+
+static int scan_row(struct adl_contour_finder *finder, ptrdiff_t stride, int y,
+                    enum adl_contour_choice choice, int *last_root, struct adl_error *err)
+{
+    const uint8_t *row = finder->inside + (y + 1) * stride + 1;
+    const uint8_t *end = row + stride - 1; /* the margin at the right belongs to it */
+    const int32_t *labels = finder->labels + (y + 1) * stride + 1;
+    int32_t background = 0; /* label of the border where this background begins */
+    int32_t component = 0;  /* label of some border of this foreground */
+    bool outside = true;
+
+    for (const uint8_t *at = next_change(row, end); at < end; at = next_change(at + 1, end)) {
+        int x = (int)(at - row);
+        if (*at) {
+            if (labels[x] == 0 && (outside || choice == ADL_CONTOURS_ALL) &&
+                add_border(finder, stride, x, y, false, enclosing(finder, background, true),
+                           last_root, err) < 0)
+                return -1;
+            component = labels[x];
+        } else {
+            if (labels[x - 1] >= 0 && choice == ADL_CONTOURS_ALL &&
+                add_border(finder, stride, x - 1, y, true, enclosing(finder, component, false),
+                           last_root, err) < 0)
+                return -1;
+            background = labels[x - 1];
+            outside = background < 0;
+        }
+    }
+    return 0;
+}
+
+static void put_in_order(struct adl_contour_finder *finder, int root)
+{
+    int rank = 0, index = root;
+    while (index >= 0) {
+        struct adl_contour_node *node = &finder->nodes[index];
+        struct adl_contour *item = &finder->items[rank];
+        node->rank = rank++;
+        *item = node->contour;
+        if (item->parent >= 0)
+            item->parent = finder->nodes[item->parent].rank;
+
+        int next = node->last_child;
+        while (next < 0 && index >= 0) {
+            next = finder->nodes[index].previous_sibling;
+            index = finder->nodes[index].contour.parent;
+        }
+        index = next;
+    }
+}
+
+int adl_contour_find(struct adl_contour_finder *finder, const uint8_t *bytes, int height, int width,
+                     int cut, enum adl_contour_choice choice, struct adl_error *err)
+{
+    int last_root = -1;
+    size_t pixels;
+
+    finder->count = 0;
+    if (height < 1 || width < 1)
+        return adl_fail(err, ADL_ERR_ARG, "a picture of %d x %d has no contours", width, height);
+    if (adl_size_mul((size_t)height + 2, (size_t)width + 2, &pixels) < 0 || pixels > INT32_MAX)
+        return adl_fail(err, ADL_ERR_LIMIT, "a picture of %d x %d is too large to find contours",
+                        width, height);
+    if (reserve_plane(finder, pixels, err) < 0)
+        return -1;
+    fill(finder, bytes, (size_t)height, (size_t)width, cut);
+    for (int y = 0; y < height; y++) {
+        if (scan_row(finder, (ptrdiff_t)width + 2, y, choice, &last_root, err) < 0) {
+            finder->count = 0;
+            return -1;
+        }
+    }
+    put_in_order(finder, last_root);
+    return 0;
+}
+
+size_t adl_contour_largest(const struct adl_contour_finder *finder)
+{
+    size_t largest = 0;
+    for (size_t i = 1; i < finder->count; i++)
+        if (finder->items[i].area > finder->items[largest].area)
+            largest = i;
+    return largest;
+}
