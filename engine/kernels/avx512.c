@@ -1,0 +1,250 @@
+/* Kernels for AVX-512 (F, DQ, VL): vectors of 16 floats along the channels,
+ * tails by masks. */
+
+#include <immintrin.h>
+
+#include "kernels/kernel.h"
+
+#define MR 14
+#define INLINE static inline __attribute__((always_inline))
+
+INLINE __mmask16 tail_mask(size_t remaining)
+{
+    return remaining >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << remaining) - 1);
+}
+
+INLINE __m512 clamp(__m512 v, float lo, float hi)
+{
+    return _mm512_min_ps(_mm512_max_ps(v, _mm512_set1_ps(lo)), _mm512_set1_ps(hi));
+}
+
+/* `rows` and `vectors` are constants at each call, so that the accumulators
+ * are registers: 28 of them, two vectors of b and a broadcast of a. */
+INLINE void gemm_tile(const struct adl_gemm_tile *t, const int rows, const int vectors)
+{
+    __m512 acc[MR][2];
+    __mmask16 masks[2] = {tail_mask((size_t)t->n),
+                          t->n > 16 ? tail_mask((size_t)t->n - 16) : (__mmask16)0};
+    const float *a = t->a, *b = t->b;
+
+#pragma GCC unroll 14
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++)
+            acc[i][v] = t->accumulate
+                            ? _mm512_maskz_loadu_ps(masks[v], t->c + (size_t)i * t->ldc + 16 * v)
+                            : _mm512_loadu_ps(t->bias + 16 * v);
+
+    for (size_t l = 0; l < t->depth; l++) {
+        __m512 b0 = _mm512_load_ps(b), b1 = vectors > 1 ? _mm512_load_ps(b + 16) : b0;
+        _mm_prefetch((const char *)(b + 16 * 32), _MM_HINT_T0);
+        if (vectors > 1)
+            _mm_prefetch((const char *)(b + 16 * 32 + 16), _MM_HINT_T0);
+#pragma GCC unroll 14
+        for (int i = 0; i < rows; i++) {
+            __m512 x = _mm512_set1_ps(a[i * ADL_GEMM_LDA]);
+            acc[i][0] = _mm512_fmadd_ps(x, b0, acc[i][0]);
+            if (vectors > 1)
+                acc[i][1] = _mm512_fmadd_ps(x, b1, acc[i][1]);
+        }
+        a++;
+        b += 32;
+    }
+
+#pragma GCC unroll 14
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int v = 0; v < vectors; v++) {
+            __m512 y = acc[i][v];
+            if (t->residual)
+                y = _mm512_add_ps(
+                    y, _mm512_maskz_loadu_ps(masks[v], t->residual + (size_t)i * t->ldr + 16 * v));
+            _mm512_mask_storeu_ps(t->c + (size_t)i * t->ldc + 16 * v, masks[v],
+                                  clamp(y, t->lo, t->hi));
+        }
+}
+
+static void gemm(const struct adl_gemm_tile *t)
+{
+#define ROWS(m)                                                                                    \
+    case m:                                                                                        \
+        if (t->n > 16)                                                                             \
+            gemm_tile(t, m, 2);                                                                    \
+        else                                                                                       \
+            gemm_tile(t, m, 1);                                                                    \
+        break;
+    switch (t->m) {
+        ROWS(1)
+        ROWS(2)
+        ROWS(3) ROWS(4) ROWS(5) ROWS(6) ROWS(7) ROWS(8) ROWS(9) ROWS(10) ROWS(11) ROWS(12) ROWS(13)
+            ROWS(14)
+    }
+#undef ROWS
+}
+
+/* One output pixel of one vector of channels; taps in the padding are left
+ * out. */
+INLINE __m512 depthwise_edge(const struct adl_depthwise_row *j, int column, size_t c,
+                             __mmask16 mask, __m512 sum)
+{
+    for (int r = 0; r < j->r; r++)
+        for (int s = 0; s < j->s; s++) {
+            if (!j->rows[r] || column + s < 0 || column + s >= j->w)
+                continue;
+            sum = _mm512_fmadd_ps(
+                _mm512_maskz_loadu_ps(mask, j->rows[r] + (size_t)(column + s) * j->ldx + c),
+                _mm512_maskz_loadu_ps(mask, j->weight + (size_t)(r * j->s + s) * j->channels + c),
+                sum);
+        }
+    return sum;
+}
+
+INLINE void depthwise_any(const struct adl_depthwise_row *j, size_t c, __mmask16 mask)
+{
+    __m512 bias = _mm512_maskz_loadu_ps(mask, j->bias + c);
+    for (int q = 0; q < j->q; q++) {
+        __m512 sum = depthwise_edge(j, q * j->stride - j->pad_left, c, mask, bias);
+        _mm512_mask_storeu_ps(j->out + (size_t)q * j->ldo + c, mask, clamp(sum, j->lo, j->hi));
+    }
+}
+
+/* 3x3 with all rows inside: the weights stay in registers. */
+INLINE void depthwise_3x3(const struct adl_depthwise_row *j, size_t c, __mmask16 mask)
+{
+    __m512 bias = _mm512_maskz_loadu_ps(mask, j->bias + c), weight[9];
+#pragma GCC unroll 9
+    for (int i = 0; i < 9; i++)
+        weight[i] = _mm512_maskz_loadu_ps(mask, j->weight + (size_t)i * j->channels + c);
+    for (int q = 0; q < j->q; q++) {
+        int column = q * j->stride - j->pad_left;
+        __m512 sum = bias;
+        if (column < 0 || column + 3 > j->w) {
+            sum = depthwise_edge(j, column, c, mask, bias);
+        } else {
+#pragma GCC unroll 3
+            for (int r = 0; r < 3; r++) {
+                const float *x = j->rows[r] + (size_t)column * j->ldx + c;
+#pragma GCC unroll 3
+                for (int s = 0; s < 3; s++)
+                    sum = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, x + (size_t)s * j->ldx),
+                                          weight[r * 3 + s], sum);
+            }
+        }
+        _mm512_mask_storeu_ps(j->out + (size_t)q * j->ldo + c, mask, clamp(sum, j->lo, j->hi));
+    }
+}
+
+static void depthwise(const struct adl_depthwise_row *j)
+{
+    int whole = j->r == 3 && j->s == 3 && j->rows[0] && j->rows[1] && j->rows[2];
+
+    for (size_t c = 0; c < j->channels; c += 16) {
+        __mmask16 mask = tail_mask(j->channels - c);
+        if (whole)
+            depthwise_3x3(j, c, mask);
+        else
+            depthwise_any(j, c, mask);
+    }
+}
+
+INLINE void pool(const struct adl_pool_row *j, const int average)
+{
+    __m512 start = average ? _mm512_setzero_ps() : _mm512_set1_ps(-__builtin_inff());
+    __m512 share = _mm512_set1_ps(1.0f / (float)(j->size * j->size));
+    for (int q = 0; q < j->q; q++) {
+        int column = q * j->stride - j->pad_left;
+        for (size_t c = 0; c < j->channels; c += 16) {
+            __mmask16 mask = tail_mask(j->channels - c);
+            __m512 acc = start;
+            for (int r = 0; r < j->size; r++)
+                for (int s = 0; s < j->size; s++) {
+                    if (!j->rows[r] || column + s < 0 || column + s >= j->w)
+                        continue;
+                    __m512 x =
+                        _mm512_maskz_loadu_ps(mask, j->rows[r] + (size_t)(column + s) * j->ldx + c);
+                    acc = average ? _mm512_add_ps(acc, x) : _mm512_max_ps(acc, x);
+                }
+            if (average)
+                acc = _mm512_mul_ps(acc, share);
+            _mm512_mask_storeu_ps(j->out + (size_t)q * j->ldo + c, mask, acc);
+        }
+    }
+}
+
+static void maxpool(const struct adl_pool_row *j)
+{
+    pool(j, 0);
+}
+
+static void avgpool(const struct adl_pool_row *j)
+{
+    pool(j, 1);
+}
+
+static void pointwise(const struct adl_pointwise *j)
+{
+    for (size_t i = 0; i < j->pixels; i++) {
+        const float *x = j->x + i * j->ldx;
+        const float *residual = j->residual ? j->residual + i * j->ldr : 0;
+        float *out = j->out + i * j->ldo;
+        for (size_t c = 0; c < j->channels; c += 16) {
+            __mmask16 mask = tail_mask(j->channels - c);
+            __m512 v = _mm512_maskz_loadu_ps(mask, x + c);
+            if (j->scale)
+                v = _mm512_mul_ps(v, _mm512_maskz_loadu_ps(mask, j->scale + c));
+            if (j->shift)
+                v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, j->shift + c));
+            if (residual)
+                v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, residual + c));
+            _mm512_mask_storeu_ps(out + c, mask, clamp(v, j->lo, j->hi));
+        }
+    }
+}
+
+static void mean(const float *x, size_t ldx, size_t pixels, size_t channels, float *out)
+{
+    __m512 divisor = _mm512_set1_ps((float)pixels);
+    for (size_t c = 0; c < channels; c += 16) {
+        __mmask16 mask = tail_mask(channels - c);
+        __m512 sum = _mm512_setzero_ps();
+        for (size_t i = 0; i < pixels; i++)
+            sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask, x + i * ldx + c));
+        _mm512_mask_storeu_ps(out + c, mask, _mm512_div_ps(sum, divisor));
+    }
+}
+
+static void linear(const float *weight, const float *x, const float *bias, size_t rows, size_t c,
+                   float *y)
+{
+    for (size_t k = 0; k < rows; k++) {
+        const float *w = weight + k * c;
+        __m512 s0 = _mm512_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;
+        size_t i = 0;
+        for (; i + 64 <= c; i += 64) {
+            s0 = _mm512_fmadd_ps(_mm512_loadu_ps(w + i), _mm512_loadu_ps(x + i), s0);
+            s1 = _mm512_fmadd_ps(_mm512_loadu_ps(w + i + 16), _mm512_loadu_ps(x + i + 16), s1);
+            s2 = _mm512_fmadd_ps(_mm512_loadu_ps(w + i + 32), _mm512_loadu_ps(x + i + 32), s2);
+            s3 = _mm512_fmadd_ps(_mm512_loadu_ps(w + i + 48), _mm512_loadu_ps(x + i + 48), s3);
+        }
+        for (; i < c; i += 16) {
+            __mmask16 mask = tail_mask(c - i);
+            s0 = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, w + i),
+                                 _mm512_maskz_loadu_ps(mask, x + i), s0);
+        }
+        y[k] = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(s0, s1), _mm512_add_ps(s2, s3))) +
+               (bias ? bias[k] : 0);
+    }
+}
+
+const struct adl_kernels adl_kernels_avx512 = {
+    .name = "avx512",
+    .mr = MR,
+    .nr = 32,
+    .gemm = gemm,
+    .depthwise = depthwise,
+    .maxpool = maxpool,
+    .avgpool = avgpool,
+    .pointwise = pointwise,
+    .mean = mean,
+    .linear = linear,
+};

@@ -1,0 +1,38 @@
+/* The only caller of OpenBLAS. */
+
+#include "kernels/blas.h"
+
+#include <cblas.h>
+#include <pthread.h>
+#include <stdio.h>
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void one_thread(void)
+{
+    openblas_set_num_threads(1);
+}
+
+void adl_sgemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t depth, const float *a,
+               size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc)
+{
+    pthread_once(&once, one_thread);
+    cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
+                transpose_b ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)depth,
+                1.0f, a, (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
+}
+
+const char *adl_blas_version(void)
+{
+    static char text[160];
+    if (!text[0])
+        snprintf(text, sizeof text, "%s, core %s", openblas_get_config(), openblas_get_corename());
+    return text;
+}
+
+const char *adl_blas_threading(void)
+{
+    static const char *const names[] = {"serial", "pthread", "openmp"};
+    int parallel = openblas_get_parallel();
+    return parallel >= 0 && parallel <= 2 ? names[parallel] : "unknown";
+}

@@ -1,0 +1,14 @@
+#include "kernels/dispatch.h"
+
+const struct adl_kernels *adl_kernels_for(enum adl_isa isa)
+{
+#if defined(__x86_64__)
+    if (isa == ADL_ISA_AVX512)
+        return &adl_kernels_avx512;
+    if (isa == ADL_ISA_AVX2)
+        return &adl_kernels_avx2;
+#else
+    (void)isa;
+#endif
+    return &adl_kernels_generic;
+}

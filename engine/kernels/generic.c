@@ -1,0 +1,130 @@
+/* Kernels in plain C: correct on any machine. Convolutions other than
+ * depthwise ones have no kernel here; they go through OpenBLAS. */
+
+#include "kernels/kernel.h"
+
+#include <math.h>
+
+static float clamp(float v, float lo, float hi)
+{
+    v = v < lo ? lo : v;
+    return v > hi ? hi : v;
+}
+
+static void depthwise(const struct adl_depthwise_row *j)
+{
+    for (int q = 0; q < j->q; q++) {
+        float *out = j->out + (size_t)q * j->ldo;
+        int column = q * j->stride - j->pad_left;
+        for (size_t c = 0; c < j->channels; c++)
+            out[c] = j->bias[c];
+        for (int r = 0; r < j->r; r++)
+            for (int s = 0; s < j->s; s++) {
+                if (!j->rows[r] || column + s < 0 || column + s >= j->w)
+                    continue;
+                const float *x = j->rows[r] + (size_t)(column + s) * j->ldx;
+                const float *w = j->weight + (size_t)(r * j->s + s) * j->channels;
+                for (size_t c = 0; c < j->channels; c++)
+                    out[c] += x[c] * w[c];
+            }
+        for (size_t c = 0; c < j->channels; c++)
+            out[c] = clamp(out[c], j->lo, j->hi);
+    }
+}
+
+static void maxpool(const struct adl_pool_row *j)
+{
+    for (int q = 0; q < j->q; q++) {
+        float *out = j->out + (size_t)q * j->ldo;
+        int column = q * j->stride - j->pad_left;
+        for (size_t c = 0; c < j->channels; c++)
+            out[c] = -INFINITY;
+        for (int r = 0; r < j->size; r++)
+            for (int s = 0; s < j->size; s++) {
+                if (!j->rows[r] || column + s < 0 || column + s >= j->w)
+                    continue;
+                const float *x = j->rows[r] + (size_t)(column + s) * j->ldx;
+                for (size_t c = 0; c < j->channels; c++)
+                    out[c] = x[c] > out[c] ? x[c] : out[c];
+            }
+    }
+}
+
+static void avgpool(const struct adl_pool_row *j)
+{
+    float share = 1.0f / (float)(j->size * j->size);
+    for (int q = 0; q < j->q; q++) {
+        float *out = j->out + (size_t)q * j->ldo;
+        int column = q * j->stride - j->pad_left;
+        for (size_t c = 0; c < j->channels; c++)
+            out[c] = 0;
+        for (int r = 0; r < j->size; r++)
+            for (int s = 0; s < j->size; s++) {
+                if (!j->rows[r] || column + s < 0 || column + s >= j->w)
+                    continue;
+                const float *x = j->rows[r] + (size_t)(column + s) * j->ldx;
+                for (size_t c = 0; c < j->channels; c++)
+                    out[c] += x[c];
+            }
+        for (size_t c = 0; c < j->channels; c++)
+            out[c] *= share;
+    }
+}
+
+static void pointwise(const struct adl_pointwise *j)
+{
+    for (size_t i = 0; i < j->pixels; i++) {
+        const float *x = j->x + i * j->ldx;
+        const float *residual = j->residual ? j->residual + i * j->ldr : NULL;
+        float *out = j->out + i * j->ldo;
+        for (size_t c = 0; c < j->channels; c++) {
+            float v = x[c];
+            if (j->scale)
+                v *= j->scale[c];
+            if (j->shift)
+                v += j->shift[c];
+            if (residual)
+                v += residual[c];
+            out[c] = clamp(v, j->lo, j->hi);
+        }
+    }
+}
+
+static void mean(const float *x, size_t ldx, size_t pixels, size_t channels, float *out)
+{
+    for (size_t c = 0; c < channels; c++)
+        out[c] = 0;
+    for (size_t i = 0; i < pixels; i++)
+        for (size_t c = 0; c < channels; c++)
+            out[c] += x[i * ldx + c];
+    for (size_t c = 0; c < channels; c++)
+        out[c] /= (float)pixels;
+}
+
+static void linear(const float *weight, const float *x, const float *bias, size_t rows, size_t c,
+                   float *y)
+{
+    for (size_t k = 0; k < rows; k++) {
+        const float *w = weight + k * c;
+        float sums[8] = {0};
+        size_t i = 0;
+        for (; i + 8 <= c; i += 8)
+            for (size_t lane = 0; lane < 8; lane++)
+                sums[lane] += w[i + lane] * x[i + lane];
+        float sum = ((sums[0] + sums[4]) + (sums[1] + sums[5])) +
+                    ((sums[2] + sums[6]) + (sums[3] + sums[7]));
+        for (; i < c; i++)
+            sum += w[i] * x[i];
+        y[k] = sum + (bias ? bias[k] : 0);
+    }
+}
+
+const struct adl_kernels adl_kernels_generic = {
+    .name = "generic",
+    .depthwise = depthwise,
+    .maxpool = maxpool,
+    .avgpool = avgpool,
+    .pointwise = pointwise,
+    .mean = mean,
+    .linear = linear,
+};

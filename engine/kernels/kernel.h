@@ -1,0 +1,114 @@
+#ifndef ADL_KERNELS_KERNEL_H
+#define ADL_KERNELS_KERNEL_H
+
+/* The inner loops, one table of them per instruction set. A kernel sees plain
+ * pointers and strides; it allocates nothing and knows no tensor. What each
+ * computes is said here; the plain-C op in ops/ is the oracle.
+ *
+ * Every map is NHWC with `ld` floats from one pixel to the next (a slice of a
+ * joined map has an ld larger than its channels). Each output is computed by
+ * one fixed sequence of operations, whatever tile or thread it falls into, so
+ * results do not depend on how the work is split.
+ *
+ * This header is included by files that are compiled for wider instruction
+ * sets: it must not define any function. */
+
+#include <stddef.h>
+
+/* --- matrix product on packed panels ----------------------------------------- */
+
+/* Floats between the rows of a packed A tile: the depth of a chunk and some, so
+ * that rows fall into different cache sets. */
+#define ADL_GEMM_KC 256
+#define ADL_GEMM_LDA 272
+
+/* c[i][j] = clamp(init + sum over l of a[i][l] * b[l][j] + residual[i][j]),
+ * where init is c[i][j] (accumulate) or bias[j]. residual and clamp belong to
+ * the last chunk of the depth. */
+struct adl_gemm_tile {
+    const float *a; /* m rows, ADL_GEMM_LDA apart; 1 <= m <= mr */
+    const float *b; /* depth rows of nr floats, 64-byte aligned, zero beyond n */
+    size_t depth;   /* 1..ADL_GEMM_KC */
+    float *c;
+    size_t ldc;
+    int m;
+    int n;             /* 1..nr columns that exist */
+    const float *bias; /* nr floats; used unless accumulate */
+    int accumulate;
+    const float *residual; /* NULL: none */
+    size_t ldr;
+    float lo, hi; /* -INFINITY, INFINITY: no clamp */
+};
+
+/* --- depthwise convolution: one row of the output ------------------------------ */
+
+struct adl_depthwise_row {
+    const float *const *rows; /* r input rows; NULL where padding */
+    int r, s, stride, pad_left;
+    int w; /* columns of the input */
+    size_t ldx;
+    size_t channels;
+    const float *weight; /* r*s x channels */
+    const float *bias;   /* channels */
+    float *out;
+    int q; /* columns of the output */
+    size_t ldo;
+    float lo, hi;
+};
+
+/* --- pooling: one row of the output --------------------------------------------- */
+
+struct adl_pool_row {
+    const float *const *rows; /* `size` input rows; NULL where padding */
+    int size, stride, pad_left;
+    int w;
+    size_t ldx;
+    size_t channels;
+    float *out;
+    int q;
+    size_t ldo;
+};
+
+/* --- element by element ------------------------------------------------------------ */
+
+/* out = clamp(x * scale[c] + shift[c] + residual); scale, shift and residual
+ * may be NULL. out may be x or residual. */
+struct adl_pointwise {
+    const float *x;
+    size_t ldx;
+    const float *scale;
+    const float *shift;
+    const float *residual;
+    size_t ldr;
+    float *out;
+    size_t ldo;
+    size_t pixels;
+    size_t channels;
+    float lo, hi;
+};
+
+struct adl_kernels {
+    const char *name;
+    /* The tile of `gemm`; 0 and NULL: convolutions go through OpenBLAS. */
+    int mr;
+    int nr;
+    void (*gemm)(const struct adl_gemm_tile *tile);
+    void (*depthwise)(const struct adl_depthwise_row *row);
+    /* Maximum over the window; average with the padding counted. */
+    void (*maxpool)(const struct adl_pool_row *row);
+    void (*avgpool)(const struct adl_pool_row *row);
+    void (*pointwise)(const struct adl_pointwise *job);
+    /* out[c] = mean over the pixels of x[pixel*ldx + c]. */
+    void (*mean)(const float *x, size_t ldx, size_t pixels, size_t channels, float *out);
+    /* y[k] = bias[k] + sum over c of weight[k*c + ...] * x[...]; bias may be NULL. */
+    void (*linear)(const float *weight, const float *x, const float *bias, size_t rows, size_t c,
+                   float *y);
+};
+
+extern const struct adl_kernels adl_kernels_generic;
+#if defined(__x86_64__)
+extern const struct adl_kernels adl_kernels_avx2;
+extern const struct adl_kernels adl_kernels_avx512;
+#endif
+
+#endif
