@@ -64,6 +64,12 @@
 /* Threads of the compute pool; OpenBLAS keeps a buffer for each caller. */
 #define ADL_LIMIT_THREADS 64
 
+/* --- evaluation ---------------------------------------------------------- */
+
+/* Thresholds of an accuracy curve: a map has 256 levels, the reference takes
+ * 1000 thresholds. */
+#define ADL_LIMIT_CURVE_STEPS 100000
+
 /* --- HTTP ---------------------------------------------------------------- */
 
 /* --max-body: a large photograph from a camera. */

@@ -1,0 +1,243 @@
+/* MaxBoxAcc, MaxBoxAccV2, and Top-1, Top-5 and GT-known localization. */
+
+#include "wsol/evaluator.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "wsol/cam.h"
+
+static const int iou_percent[ADL_EVAL_IOUS] = {30, 50, 70};
+
+static bool is_hit(double iou, enum adl_eval_iou limit)
+{
+    return iou >= iou_percent[limit] / 100.0;
+}
+
+int adl_evaluator_init(struct adl_evaluator *evaluator, double interval, double model_threshold,
+                       struct adl_error *err)
+{
+    memset(evaluator, 0, sizeof *evaluator);
+    if (!(interval > 0 && interval <= 1))
+        return adl_fail(err, ADL_ERR_ARG, "the threshold interval %g is not in (0, 1]", interval);
+    if (ceil(1 / interval) > ADL_LIMIT_CURVE_STEPS)
+        return adl_fail(err, ADL_ERR_LIMIT, "the threshold interval %g is below 1/%d", interval,
+                        ADL_LIMIT_CURVE_STEPS);
+    if (!(model_threshold >= 0 && model_threshold <= 1))
+        return adl_fail(err, ADL_ERR_ARG, "the threshold %g is not in 0..1", model_threshold);
+    evaluator->interval = interval;
+    evaluator->steps = (size_t)ceil(1 / interval);
+    evaluator->model_threshold = model_threshold;
+    evaluator->largest = adl_calloc(evaluator->steps, ADL_EVAL_IOUS * sizeof *evaluator->largest);
+    evaluator->all = adl_calloc(evaluator->steps, ADL_EVAL_IOUS * sizeof *evaluator->all);
+    if (!evaluator->largest || !evaluator->all) {
+        adl_evaluator_release(evaluator);
+        return adl_fail_nomem(err, "the evaluator's counts");
+    }
+    return 0;
+}
+
+void adl_evaluator_release(struct adl_evaluator *evaluator)
+{
+    adl_free(evaluator->largest);
+    adl_free(evaluator->all);
+    adl_box_finder_release(&evaluator->finder);
+    adl_boxes_release(&evaluator->boxes);
+    memset(evaluator, 0, sizeof *evaluator);
+}
+
+static double best_iou(const struct adl_box *boxes, size_t box_count, const struct adl_box *truth,
+                       size_t truth_count)
+{
+    double best = 0;
+    for (size_t i = 0; i < box_count; i++) {
+        for (size_t j = 0; j < truth_count; j++) {
+            double iou = adl_box_iou(boxes[i], truth[j]);
+            best = ADL_MAX(best, iou);
+        }
+    }
+    return best;
+}
+
+/* One binarisation: the thresholds it stands for, the best IoU of the largest
+ * contour's box and that of any box. */
+struct cut {
+    size_t first, end;
+    double largest, all;
+};
+
+/* Distinct bytes that thresholds can mean. */
+#define MAX_CUTS 256
+
+static int try_cut(struct adl_evaluator *evaluator, int byte, const struct adl_eval_image *image,
+                   struct cut *cut, struct adl_error *err)
+{
+    struct adl_boxes *boxes = &evaluator->boxes;
+    if (adl_box_finder_cut(&evaluator->finder, byte, ADL_BOXES_ALL, boxes, err) < 0)
+        return -1;
+    size_t largest = adl_contour_largest(&evaluator->finder.contours);
+    cut->largest = best_iou(&boxes->items[largest], 1, image->truth, image->truth_count);
+    cut->all = best_iou(boxes->items, boxes->count, image->truth, image->truth_count);
+    return 0;
+}
+
+static void count_cut(struct adl_evaluator *evaluator, const struct cut *cut)
+{
+    for (enum adl_eval_iou iou = 0; iou < ADL_EVAL_IOUS; iou++) {
+        bool largest = is_hit(cut->largest, iou), all = is_hit(cut->all, iou);
+        for (size_t step = cut->first; step < cut->end; step++) {
+            evaluator->largest[iou * evaluator->steps + step] += largest;
+            evaluator->all[iou * evaluator->steps + step] += all;
+        }
+    }
+}
+
+static int check_truth(const struct adl_eval_image *image, struct adl_error *err)
+{
+    if (image->truth_count == 0)
+        return adl_fail(err, ADL_ERR_ARG, "an image to localize comes without a true box");
+    for (size_t i = 0; i < image->truth_count; i++) {
+        const struct adl_box *box = &image->truth[i];
+        if (box->x0 < 0 || box->y0 < 0 || box->x1 < box->x0 || box->y1 < box->y0)
+            return adl_fail(err, ADL_ERR_ARG, "the true box %d,%d,%d,%d is not a box", box->x0,
+                            box->y0, box->x1, box->y1);
+    }
+    return 0;
+}
+
+/* Counts the image at every threshold once nothing can fail any more. */
+static int add_map(struct adl_evaluator *evaluator, const struct adl_eval_image *image,
+                   bool *gt_known, struct adl_error *err)
+{
+    struct adl_box_finder *finder = &evaluator->finder;
+    struct cut cuts[MAX_CUTS], model;
+    size_t count = 0;
+
+    if (check_truth(image, err) < 0 ||
+        adl_box_finder_load(finder, image->map, image->height, image->width, err) < 0 ||
+        try_cut(evaluator, adl_box_finder_byte(finder, evaluator->model_threshold), image, &model,
+                err) < 0)
+        return -1;
+    for (size_t step = 0; step < evaluator->steps; count++) {
+        int byte = adl_box_finder_byte(finder, (double)step * evaluator->interval);
+        cuts[count].first = step;
+        do
+            step++;
+        while (step < evaluator->steps &&
+               adl_box_finder_byte(finder, (double)step * evaluator->interval) == byte);
+        cuts[count].end = step;
+        if (try_cut(evaluator, byte, image, &cuts[count], err) < 0)
+            return -1;
+    }
+    for (size_t i = 0; i < count; i++)
+        count_cut(evaluator, &cuts[i]);
+    *gt_known = is_hit(model.largest, ADL_EVAL_IOU_50);
+    return 0;
+}
+
+int adl_evaluator_add(struct adl_evaluator *evaluator, const struct adl_eval_image *image,
+                      struct adl_error *err)
+{
+    bool gt_known = false, top1 = false, top5 = false;
+
+    if (image->logits && image->label >= image->classes)
+        return adl_fail(err, ADL_ERR_ARG, "label %zu of %zu classes", image->label, image->classes);
+    if (image->map && add_map(evaluator, image, &gt_known, err) < 0)
+        return -1;
+    if (image->logits) {
+        size_t best[5];
+        size_t count = adl_top_k(image->logits, image->classes, ADL_COUNT(best), best);
+        for (size_t i = 0; i < count; i++)
+            top5 |= best[i] == image->label;
+        top1 = best[0] == image->label;
+        evaluator->classified++;
+        evaluator->top1 += top1;
+        evaluator->top5 += top5;
+    }
+    if (image->map) {
+        evaluator->localized++;
+        evaluator->gt_known += gt_known;
+    }
+    if (image->map && image->logits) {
+        evaluator->both++;
+        evaluator->top1_loc += gt_known && top1;
+        evaluator->top5_loc += gt_known && top5;
+    }
+    return 0;
+}
+
+int adl_evaluator_merge(struct adl_evaluator *into, const struct adl_evaluator *from,
+                        struct adl_error *err)
+{
+    if (into->interval != from->interval || into->model_threshold != from->model_threshold)
+        return adl_fail(err, ADL_ERR_INTERNAL, "evaluators of different thresholds cannot merge");
+    into->classified += from->classified;
+    into->top1 += from->top1;
+    into->top5 += from->top5;
+    into->localized += from->localized;
+    into->gt_known += from->gt_known;
+    into->both += from->both;
+    into->top1_loc += from->top1_loc;
+    into->top5_loc += from->top5_loc;
+    for (size_t i = 0; i < ADL_EVAL_IOUS * into->steps; i++) {
+        into->largest[i] += from->largest[i];
+        into->all[i] += from->all[i];
+    }
+    return 0;
+}
+
+static double percent(uint64_t part, uint64_t whole)
+{
+    return whole > 0 ? (double)part / (double)whole * 100 : 0;
+}
+
+/* The step with the most right images, the first among equals. */
+static size_t best_step(const uint64_t *right, size_t steps)
+{
+    size_t best = 0;
+    for (size_t step = 1; step < steps; step++)
+        if (right[step] > right[best])
+            best = step;
+    return best;
+}
+
+struct adl_evaluation adl_evaluator_result(const struct adl_evaluator *evaluator)
+{
+    const uint64_t *right = evaluator->largest + ADL_EVAL_IOU_50 * evaluator->steps;
+    size_t best = best_step(right, evaluator->steps);
+    struct adl_evaluation result = {
+        .top1_cls = percent(evaluator->top1, evaluator->classified),
+        .top5_cls = percent(evaluator->top5, evaluator->classified),
+        .gt_known_loc = percent(evaluator->gt_known, evaluator->localized),
+        .top1_loc = percent(evaluator->top1_loc, evaluator->both),
+        .top5_loc = percent(evaluator->top5_loc, evaluator->both),
+        .max_box_acc = percent(right[best], evaluator->localized),
+        .best_threshold = (double)best * evaluator->interval,
+    };
+    for (enum adl_eval_iou iou = 0; iou < ADL_EVAL_IOUS; iou++) {
+        right = evaluator->all + iou * evaluator->steps;
+        best = best_step(right, evaluator->steps);
+        result.max_box_acc_v2_iou[iou] = percent(right[best], evaluator->localized);
+        result.best_threshold_v2[iou] = (double)best * evaluator->interval;
+        result.max_box_acc_v2 += result.max_box_acc_v2_iou[iou];
+    }
+    result.max_box_acc_v2 /= ADL_EVAL_IOUS;
+    return result;
+}
+
+static int scale_truth(int value, int from, int to)
+{
+    double scaled = (double)value * to / from;
+    return scaled >= INT32_MAX ? INT32_MAX : scaled <= INT32_MIN ? INT32_MIN : (int)scaled;
+}
+
+struct adl_box adl_box_resize_truth(struct adl_box box, int image_width, int image_height,
+                                    int map_width, int map_height)
+{
+    return (struct adl_box){
+        scale_truth(box.x0, image_width, map_width), scale_truth(box.y0, image_height, map_height),
+        scale_truth(box.x1, image_width, map_width), scale_truth(box.y1, image_height, map_height)};
+}

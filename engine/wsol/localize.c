@@ -1,0 +1,189 @@
+/* From a class activation map to a heat map and boxes of a photograph. */
+
+#include "wsol/localize.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/size.h"
+
+void adl_localization_release(struct adl_localization *localization)
+{
+    adl_free(localization->map);
+    adl_free(localization->boxes);
+    memset(localization, 0, sizeof *localization);
+}
+
+void adl_heatmap_normalise(const float *cam, size_t count, float *out)
+{
+    float least = INFINITY, greatest = -INFINITY;
+    bool usable = count > 0;
+    for (size_t i = 0; i < count; i++) {
+        usable &= isfinite(cam[i]) != 0;
+        least = cam[i] < least ? cam[i] : least;
+        greatest = cam[i] > greatest ? cam[i] : greatest;
+    }
+    if (!usable || least == greatest) {
+        memset(out, 0, count * sizeof *out);
+        return;
+    }
+    double range = (double)greatest - (double)least;
+    for (size_t i = 0; i < count; i++)
+        out[i] = (float)(((double)cam[i] - (double)least) / range);
+}
+
+/* Sums of the map over every rectangle that begins at the top left corner,
+ * (height + 1) x (width + 1): the mean in a box then takes four of them. */
+static double *create_sums(const double *map, size_t height, size_t width, struct adl_error *err)
+{
+    size_t stride = width + 1;
+    double *sums = adl_calloc((height + 1) * stride, sizeof *sums);
+    if (!sums) {
+        adl_fail_nomem(err, "the sums of a score map");
+        return NULL;
+    }
+    for (size_t y = 0; y < height; y++) {
+        double row = 0;
+        for (size_t x = 0; x < width; x++) {
+            row += map[y * width + x];
+            sums[(y + 1) * stride + x + 1] = sums[y * stride + x + 1] + row;
+        }
+    }
+    return sums;
+}
+
+static double mean_inside(const double *sums, int width, struct adl_box box)
+{
+    const double *above = sums + (size_t)box.y0 * ((size_t)width + 1);
+    const double *below = sums + ((size_t)box.y1 + 1) * ((size_t)width + 1);
+    double sum = below[box.x1 + 1] - below[box.x0] - above[box.x1 + 1] + above[box.x0];
+    double mean = sum / ((double)(box.x1 - box.x0 + 1) * (double)(box.y1 - box.y0 + 1));
+    return mean < 0 ? 0 : mean > 1 ? 1 : mean;
+}
+
+struct candidate {
+    double area;
+    size_t index;
+};
+
+static int larger_first(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    if (x->area != y->area)
+        return x->area > y->area ? -1 : 1;
+    return x->index < y->index ? -1 : 1;
+}
+
+static int earlier_first(const void *a, const void *b)
+{
+    const struct candidate *x = a, *y = b;
+    return x->index < y->index ? -1 : 1;
+}
+
+/* Leaves only the ADL_LIMIT_BOXES boxes of the largest contours, in order. */
+static int keep_largest(struct adl_boxes *boxes, const struct adl_contour_finder *contours,
+                        struct adl_error *err)
+{
+    if (boxes->count <= ADL_LIMIT_BOXES)
+        return 0;
+    struct candidate *candidates = adl_malloc(boxes->count, sizeof *candidates);
+    if (!candidates)
+        return adl_fail_nomem(err, "boxes");
+    for (size_t i = 0; i < boxes->count; i++)
+        candidates[i] = (struct candidate){contours->items[i].area, i};
+    qsort(candidates, boxes->count, sizeof *candidates, larger_first);
+    qsort(candidates, ADL_LIMIT_BOXES, sizeof *candidates, earlier_first);
+    for (size_t i = 0; i < ADL_LIMIT_BOXES; i++)
+        boxes->items[i] = boxes->items[candidates[i].index];
+    boxes->count = ADL_LIMIT_BOXES;
+    adl_free(candidates);
+    return 0;
+}
+
+static int describe_boxes(const double *map, const struct adl_boxes *boxes, int image_w,
+                          int image_h, struct adl_localization *out, struct adl_error *err)
+{
+    int width = out->map_width, height = out->map_height;
+    double *sums = create_sums(map, (size_t)height, (size_t)width, err);
+    if (!sums)
+        return -1;
+    out->boxes = adl_malloc(boxes->count, sizeof *out->boxes);
+    if (!out->boxes) {
+        adl_free(sums);
+        return adl_fail_nomem(err, "boxes");
+    }
+    for (size_t i = 0; i < boxes->count; i++) {
+        struct adl_box box = adl_box_to_inclusive(boxes->items[i], width, height);
+        out->boxes[i].score = mean_inside(sums, width, box);
+        out->boxes[i].box = adl_box_scale(box, width, height, image_w, image_h);
+    }
+    out->box_count = boxes->count;
+    adl_free(sums);
+    return 0;
+}
+
+int adl_localize_map(const float *cam, int cam_h, int cam_w, int input_h, int input_w,
+                     double threshold, enum adl_box_mode mode, int image_w, int image_h,
+                     struct adl_localization *out, struct adl_error *err)
+{
+    struct adl_box_finder finder = {0};
+    struct adl_boxes boxes = {0};
+    double *small = NULL, *map = NULL;
+    int result = -1;
+
+    memset(out, 0, sizeof *out);
+    if (cam_h < 1 || cam_w < 1 || input_h < 1 || input_w < 1 || image_w < 1 || image_h < 1) {
+        adl_fail(err, ADL_ERR_ARG,
+                 "a map of %d x %d, an input of %d x %d and an image of %d x %d give no boxes",
+                 cam_w, cam_h, input_w, input_h, image_w, image_h);
+        goto out;
+    }
+    if (!(threshold >= 0 && threshold <= 1)) {
+        adl_fail(err, ADL_ERR_ARG, "the threshold %g is not in 0..1", threshold);
+        goto out;
+    }
+    if (cam_h > ADL_LIMIT_INPUT_SIDE || cam_w > ADL_LIMIT_INPUT_SIDE ||
+        input_h > ADL_LIMIT_INPUT_SIDE || input_w > ADL_LIMIT_INPUT_SIDE) {
+        adl_fail(err, ADL_ERR_LIMIT, "a score map has more than %d pixels on a side",
+                 ADL_LIMIT_INPUT_SIDE);
+        goto out;
+    }
+
+    size_t cam_pixels = (size_t)cam_h * (size_t)cam_w;
+    size_t pixels = (size_t)input_h * (size_t)input_w;
+    small = adl_malloc(cam_pixels, sizeof *small);
+    map = adl_malloc(pixels, sizeof *map);
+    out->map = adl_malloc(pixels, sizeof *out->map);
+    if (!small || !map || !out->map) {
+        adl_fail_nomem(err, "a score map");
+        goto out;
+    }
+    for (size_t i = 0; i < cam_pixels; i++)
+        small[i] = (double)cam[i];
+    ADL_TRY(adl_scoremap_resize(small, cam_h, cam_w, map, input_h, input_w, err));
+    adl_scoremap_normalise(map, pixels);
+    for (size_t i = 0; i < pixels; i++)
+        out->map[i] = (float)map[i];
+    out->map_width = input_w;
+    out->map_height = input_h;
+
+    ADL_TRY(adl_box_finder_load(&finder, map, input_h, input_w, err));
+    ADL_TRY(
+        adl_box_finder_cut(&finder, adl_box_finder_byte(&finder, threshold), mode, &boxes, err));
+    if (finder.contours.count > 0) {
+        ADL_TRY(keep_largest(&boxes, &finder.contours, err));
+        ADL_TRY(describe_boxes(map, &boxes, image_w, image_h, out, err));
+    }
+    result = 0;
+out:
+    if (result < 0)
+        adl_localization_release(out);
+    adl_boxes_release(&boxes);
+    adl_box_finder_release(&finder);
+    adl_free(small);
+    adl_free(map);
+    return result;
+}

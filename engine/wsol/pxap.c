@@ -1,0 +1,103 @@
+/* Pixel average precision: histograms of the scores on and off the object. */
+
+#include "wsol/pxap.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/size.h"
+
+int adl_pxap_init(struct adl_pxap *pxap, double interval, struct adl_error *err)
+{
+    memset(pxap, 0, sizeof *pxap);
+    if (!(interval > 0 && interval <= 1))
+        return adl_fail(err, ADL_ERR_ARG, "the threshold interval %g is not in (0, 1]", interval);
+    if (ceil(1 / interval) > ADL_LIMIT_CURVE_STEPS)
+        return adl_fail(err, ADL_ERR_LIMIT, "the threshold interval %g is below 1/%d", interval,
+                        ADL_LIMIT_CURVE_STEPS);
+    pxap->interval = interval;
+    pxap->bins = (size_t)ceil(1 / interval) + 1;
+    pxap->foreground = adl_calloc(pxap->bins, sizeof *pxap->foreground);
+    pxap->background = adl_calloc(pxap->bins, sizeof *pxap->background);
+    if (!pxap->foreground || !pxap->background) {
+        adl_pxap_release(pxap);
+        return adl_fail_nomem(err, "histograms of scores");
+    }
+    return 0;
+}
+
+void adl_pxap_release(struct adl_pxap *pxap)
+{
+    adl_free(pxap->foreground);
+    adl_free(pxap->background);
+    memset(pxap, 0, sizeof *pxap);
+}
+
+/* The last bin whose lower edge, i * interval in double, is not above the
+ * value. The quotient may be off by one where the value lies on an edge. */
+static size_t bin_of(const struct adl_pxap *pxap, double value)
+{
+    size_t last = pxap->bins - 2;
+    if (value >= 1)
+        return last + 1;
+    size_t bin = ADL_MIN((size_t)(value / pxap->interval), last);
+    while (bin > 0 && (double)bin * pxap->interval > value)
+        bin--;
+    while (bin < last && (double)(bin + 1) * pxap->interval <= value)
+        bin++;
+    return bin;
+}
+
+int adl_pxap_add(struct adl_pxap *pxap, const double *map, const uint8_t *mask, size_t count,
+                 struct adl_error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (!(map[i] >= 0 && map[i] <= 1))
+            return adl_fail(err, ADL_ERR_ARG,
+                            "value %zu of the score map is %g; normalise the map to 0..1", i,
+                            map[i]);
+        if (mask[i] != ADL_PXAP_BACKGROUND && mask[i] != ADL_PXAP_FOREGROUND &&
+            mask[i] != ADL_PXAP_IGNORED)
+            return adl_fail(err, ADL_ERR_ARG, "pixel %zu of the mask is %u, neither 0, 1 nor 255",
+                            i, mask[i]);
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (mask[i] == ADL_PXAP_FOREGROUND)
+            pxap->foreground[bin_of(pxap, map[i])]++;
+        else if (mask[i] == ADL_PXAP_BACKGROUND)
+            pxap->background[bin_of(pxap, map[i])]++;
+    }
+    return 0;
+}
+
+int adl_pxap_merge(struct adl_pxap *into, const struct adl_pxap *from, struct adl_error *err)
+{
+    if (into->interval != from->interval)
+        return adl_fail(err, ADL_ERR_INTERNAL, "histograms of different bins cannot merge");
+    for (size_t i = 0; i < into->bins; i++) {
+        into->foreground[i] += from->foreground[i];
+        into->background[i] += from->background[i];
+    }
+    return 0;
+}
+
+int adl_pxap_result(const struct adl_pxap *pxap, double *percent, struct adl_error *err)
+{
+    uint64_t positives = 0, right = 0, wrong = 0;
+    double area = 0;
+    for (size_t i = 0; i < pxap->bins; i++)
+        positives += pxap->foreground[i];
+    if (positives == 0)
+        return adl_fail(err, ADL_ERR_ARG, "no foreground pixel in the masks to score against");
+    for (size_t i = pxap->bins; i-- > 0;) {
+        right += pxap->foreground[i];
+        wrong += pxap->background[i];
+        if (right + wrong > 0)
+            area += (double)right / (double)(right + wrong) *
+                    ((double)pxap->foreground[i] / (double)positives);
+    }
+    *percent = area * 100;
+    return 0;
+}
