@@ -38,6 +38,9 @@
 /* Entries of the zip container. */
 #define ADL_LIMIT_ZIP_ENTRIES 65536
 
+/* A configuration file: a few dozen options. */
+#define ADL_LIMIT_CONFIG_BYTES ADL_MIB
+
 /* --- images -------------------------------------------------------------- */
 
 /* --max-pixels: 100 megapixels are 300 MB decoded. */
