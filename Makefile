@@ -13,6 +13,8 @@ BINDIR ?= $(PREFIX)/bin
 DATADIR ?= $(PREFIX)/share
 MANDIR ?= $(DATADIR)/man
 BASHCOMPDIR ?= $(DATADIR)/bash-completion/completions
+ZSHCOMPDIR ?= $(DATADIR)/zsh/site-functions
+FISHCOMPDIR ?= $(DATADIR)/fish/vendor_completions.d
 SYSTEMDUNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSCONFDIR ?= /etc
 
@@ -21,9 +23,8 @@ SYSCONFDIR ?= /etc
 BUILD ?= build
 SAN ?=
 WERROR ?=
-FLAVOUR := $(if $(SAN),san-$(subst $(comma),-,$(SAN)),release)
 comma := ,
-OBJ := $(BUILD)/$(subst $(comma),-,$(FLAVOUR))
+OBJ := $(BUILD)/$(if $(SAN),san-$(subst $(comma),-,$(SAN)),release)
 PROGRAM := $(if $(SAN),$(OBJ)/adl-server,$(BUILD)/adl-server)
 UNIT := $(OBJ)/unit-tests
 
@@ -43,21 +44,26 @@ MODELS_SRC := $(wildcard models/*.c)
 SERVER_SRC := $(wildcard server/*.c)
 ASSETS_SRC := $(wildcard server/*.S)
 TEST_SRC := $(wildcard tests/*.c)
+FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
 WEB_FILES := $(wildcard web/*) $(wildcard server/*.json)
 
 objects = $(patsubst %,$(OBJ)/%.o,$(1))
 ENGINE_OBJ := $(call objects,$(ENGINE_SRC) $(MODELS_SRC))
 SERVER_OBJ := $(call objects,$(SERVER_SRC) $(ASSETS_SRC))
 TEST_OBJ := $(call objects,$(TEST_SRC))
+FUZZ_OBJ := $(call objects,$(FUZZ_SRC) tests/fuzz/driver.c)
+FUZZERS := $(FUZZ_SRC:%.c=$(OBJ)/%)
 # Unit tests see everything but main().
 TESTED_OBJ := $(ENGINE_OBJ) $(filter-out %/main.c.o,$(SERVER_OBJ))
 
 .PHONY: all help
 all: $(PROGRAM)
+#: make                 build the program: build/adl-server
+#: make V=1             show the commands; SAN=address,undefined|thread: with sanitizers
+#: make WERROR=1        warnings are errors; BUILD=DIR: another build folder
 
 help:
-	@grep -E '^#: ' Makefile | sed 's/^#: //'
-#: make                 build the program: build/adl-server
+	@sed -n 's/^#: //p' Makefile
 
 $(PROGRAM): $(ENGINE_OBJ) $(SERVER_OBJ)
 	$(call say,LD,$@)
@@ -69,32 +75,146 @@ $(UNIT): $(TESTED_OBJ) $(TEST_OBJ)
 
 # Only the kernel files may use wider instructions than the baseline; each is
 # chosen at run time. Contraction to FMA is theirs to use as well.
-$(OBJ)/engine/kernels/avx2.c.o: KERNEL_FLAGS := -O3 -mavx2 -mfma -ffp-contract=fast
-$(OBJ)/engine/kernels/avx512.c.o: KERNEL_FLAGS := -O3 -mavx512f -mavx512dq -mavx512vl -mavx2 -mfma -ffp-contract=fast
-$(OBJ)/engine/kernels/generic.c.o: KERNEL_FLAGS := -O3
+FLAGS_engine/kernels/avx2.c := -O3 -mavx2 -mfma -ffp-contract=fast
+FLAGS_engine/kernels/avx512.c := -O3 -mavx512f -mavx512dq -mavx512vl -mavx2 -mfma -ffp-contract=fast
+FLAGS_engine/kernels/generic.c := -O3
+# The program looks here for the model that is installed with it.
+$(foreach f,$(SERVER_SRC),$(eval FLAGS_$f := -DADL_DATADIR='"$(DATADIR)/adl-server"'))
 
-$(OBJ)/%.c.o: %.c Makefile VERSION
+$(OBJ)/%.c.o: %.c $(OBJ)/flags
 	$(call say,CC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(PROJECT_CFLAGS) $(KERNEL_FLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(PROJECT_CFLAGS) $(FLAGS_$<) -MMD -MP -c -o $@ $<
 
-$(OBJ)/%.S.o: %.S $(WEB_FILES) Makefile
+$(OBJ)/%.S.o: %.S $(WEB_FILES) $(OBJ)/flags
 	$(call say,AS,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -I. -c -o $@ $<
 
--include $(patsubst %.o,%.d,$(ENGINE_OBJ) $(SERVER_OBJ) $(TEST_OBJ))
+# Rewritten when the flags change, so that everything is compiled anew.
+$(OBJ)/flags: force
+	@mkdir -p $(@D)
+	@$(PKG_CONFIG) --exists --print-errors $(PACKAGES) || \
+		{ echo 'what the build needs is missing: try `make deps`' >&2; exit 1; }
+	@printf '%s\n' $(call quoted,$(CC) $(CPPFLAGS) $(CFLAGS) $(PROJECT_CFLAGS) \
+		$(foreach f,$(filter FLAGS_%,$(.VARIABLES)),$f $($f))) >$@.new
+	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+quoted = '$(subst ','\'',$(1))'
+.PHONY: force
+
+-include $(patsubst %.o,%.d,$(ENGINE_OBJ) $(SERVER_OBJ) $(TEST_OBJ) $(FUZZ_OBJ))
+
+# --- what it needs -----------------------------------------------------------
+
+# A job per processor where the user did not say how many.
+JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
+
+.PHONY: deps run
+deps:
+#: make deps            install the Debian packages the build needs (sudo if not root)
+	@.ci/deps build
+
+#: make run             install what is missing, build, start the server;
+#:                      MODEL=FILE chooses the model, ARGS= passes more options
+MODEL ?= $(firstword $(wildcard models/default.safetensors \
+	../shared/data/weights/mobilenet_v1_0.75_224_imagenet.safetensors))
+run: deps
+	@$(MAKE) --no-print-directory $(JOBS) all
+	@if [ -z "$(MODEL)" ]; then \
+		echo 'no model here: give one with make run MODEL=FILE.safetensors' >&2; \
+		echo '(adl-server convert makes one of a PyTorch checkpoint)' >&2; exit 1; fi
+	@echo 'in another terminal: curl --data-binary @photo.jpg -H "Content-Type: image/jpeg" http://127.0.0.1:8080/localize'
+	@echo 'or in a browser:     http://127.0.0.1:8080/        (Ctrl-C stops the server)'
+	$(PROGRAM) serve --model $(MODEL) $(ARGS)
 
 # --- tests -------------------------------------------------------------------
 
-.PHONY: unit unit-run
+.PHONY: check test check-run unit unit-run fuzz fuzz-targets
+#: make check           install what the tests need, build, run every test;
+#:                      SAN=address|undefined|thread: the unit tests in that flavour
+check test:
+	@.ci/deps build test
+	@.ci/deps --optional extra $(if $(CHECK_BROWSER),browser)
+	@$(MAKE) --no-print-directory $(JOBS) check-run
+
+check-run: unit $(if $(SAN),,all)
+	@MAKE='$(MAKE)' BUILD='$(BUILD)' OBJ='$(OBJ)' SAN='$(SAN)' PROGRAM='$(PROGRAM)' UNIT='$(UNIT)' \
+		tests/check.sh $(TEST)
+
 unit: $(UNIT)
 #: make unit            build the unit tests
 unit-run: $(UNIT)
 	$(UNIT) $(TEST)
 #: make unit-run        run them (TEST=NAME: only suites or tests with that in their name)
 
-.PHONY: clean
-clean:
-	rm -rf $(BUILD)
+# Each target is a program of its own that replays files and mutates them.
+$(FUZZERS): $(OBJ)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.c.o $(OBJ)/tests/fuzz/driver.c.o $(TESTED_OBJ)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PROJECT_LDFLAGS) -o $@ $^ $(LIBS) $(LDLIBS)
+
+fuzz-targets: $(FUZZERS)
+#: make fuzz            mutate the fuzz corpora for SECONDS=60 each, under sanitizers
+fuzz:
+	@$(MAKE) --no-print-directory $(JOBS) SAN=address,undefined fuzz-targets
+	@BUILD='$(BUILD)' tests/fuzz/run.sh $(or $(SECONDS),60)
+
+# --- the source --------------------------------------------------------------
+
+.PHONY: lint format
+#: make lint            clang-format, clang-tidy, cppcheck, shellcheck: those that are there
+#:                      (CHANGED=COMMIT: only files that differ from it)
+lint: compile_commands.json
+	@CHANGED='$(CHANGED)' .ci/lint
+
+#: make format          clang-format all C sources
+format:
+	clang-format -i $(ENGINE_SRC) $(MODELS_SRC) $(SERVER_SRC) $(TEST_SRC) \
+		$(wildcard engine/*.h engine/*/*.h models/*.h server/*.h tests/*.h tests/fuzz/*.[ch])
+
+# For clangd and clang-tidy.
+COMPILED := $(ENGINE_SRC) $(MODELS_SRC) $(SERVER_SRC) $(TEST_SRC) $(wildcard tests/fuzz/*.c)
+compile_commands.json: $(OBJ)/flags $(COMPILED)
+	$(file >$@,[)
+	$(foreach f,$(COMPILED),$(file >>$@,$(if $(filter-out $(firstword $(COMPILED)),$f),$(comma)){\
+	"directory": "$(CURDIR)"$(comma) "file": "$f"$(comma) \
+	"command": "$(subst ",\",$(CC) $(CPPFLAGS) $(CFLAGS) $(PROJECT_CFLAGS) $(FLAGS_$f) -c $f)"}))
+	$(file >>$@,])
+	@:
+
+# --- installing --------------------------------------------------------------
+
+UNITS := $(notdir $(wildcard systemd/*.service systemd/*.socket))
+DEFAULT_MODEL := $(wildcard models/default.safetensors)
+INSTALLED = $(BINDIR)/adl-server $(MANDIR)/man1/adl-server.1 $(BASHCOMPDIR)/adl-server \
+	$(ZSHCOMPDIR)/_adl-server $(FISHCOMPDIR)/adl-server.fish \
+	$(UNITS:%=$(SYSTEMDUNITDIR)/%) $(DATADIR)/adl-server/default.safetensors
+
+.PHONY: install uninstall dist clean
+#: make install         program, man page, completions, systemd units, the default model;
+#:                      DESTDIR= PREFIX=/usr/local BINDIR= DATADIR= MANDIR= SYSTEMDUNITDIR= ...
+install: $(PROGRAM)
+	install -D -m 755 $(PROGRAM) $(DESTDIR)$(BINDIR)/adl-server
+	$(if $(wildcard docs/adl-server.1),install -D -m 644 docs/adl-server.1 $(DESTDIR)$(MANDIR)/man1/adl-server.1)
+	install -d $(DESTDIR)$(BASHCOMPDIR) $(DESTDIR)$(ZSHCOMPDIR) $(DESTDIR)$(FISHCOMPDIR)
+	$(PROGRAM) completion bash >$(DESTDIR)$(BASHCOMPDIR)/adl-server
+	$(PROGRAM) completion zsh >$(DESTDIR)$(ZSHCOMPDIR)/_adl-server
+	$(PROGRAM) completion fish >$(DESTDIR)$(FISHCOMPDIR)/adl-server.fish
+	install -d $(DESTDIR)$(SYSTEMDUNITDIR)
+	for unit in $(UNITS); do \
+		sed 's|@BINDIR@|$(BINDIR)|g' systemd/$$unit >$(DESTDIR)$(SYSTEMDUNITDIR)/$$unit || exit 1; done
+	$(if $(DEFAULT_MODEL),install -D -m 644 $(DEFAULT_MODEL) $(DESTDIR)$(DATADIR)/adl-server/default.safetensors)
+
+#: make uninstall       remove what install put there (same variables)
+uninstall:
+	rm -f $(INSTALLED:%=$(DESTDIR)%)
+	-rmdir $(DESTDIR)$(DATADIR)/adl-server 2>/dev/null
+
+#: make dist            build/adl-server-VERSION.tar.gz of the last commit
+dist:
+	@mkdir -p $(BUILD)
+	git archive --prefix=adl-server-$(VERSION)/ HEAD | gzip -9n >$(BUILD)/adl-server-$(VERSION).tar.gz
+
 #: make clean           remove the build folder
+clean:
+	rm -rf $(BUILD) compile_commands.json

@@ -1,0 +1,158 @@
+#!/usr/bin/env bash
+# Runs every test and sums them up; `make check` calls it. A stage is a command
+# whose output ends with "N passed, N failed[, N skipped]"; what it printed is
+# kept in BUILD/check/ and shown where something failed.
+#
+# From the environment: MAKE BUILD OBJ PROGRAM UNIT, and SAN for a flavour.
+# Arguments are suites or tests to run of the unit tests alone.
+set -u
+cd "$(dirname "$0")/.." || exit 1
+: "${MAKE:=make}" "${BUILD:=build}" "${OBJ:=$BUILD/release}" "${SAN:=}"
+: "${PROGRAM:=$BUILD/adl-server}" "${UNIT:=$OBJ/unit-tests}"
+logs=$BUILD/check
+mkdir -p "$logs"
+
+# The pthread variant of OpenBLAS starts its threads before main.
+export OPENBLAS_NUM_THREADS=1
+export ASAN_OPTIONS=${ASAN_OPTIONS-detect_stack_use_after_return=1:strict_string_checks=1}
+export UBSAN_OPTIONS=${UBSAN_OPTIONS-print_stacktrace=1}
+export TSAN_OPTIONS=${TSAN_OPTIONS-suppressions=$PWD/tests/tsan.supp}
+# For the scripts: the program under test.
+PROGRAM=$(readlink -f "$PROGRAM")
+export PROGRAM ADL_SERVER=$PROGRAM
+
+passed=0 failed=0 skipped=0
+
+count() {
+    printf '  %-34s %s passed, %s failed%s\n' "$1" "$2" "$3" "${4:+, $4 skipped}"
+    passed=$((passed + $2))
+    failed=$((failed + $3))
+    skipped=$((skipped + ${4:-0}))
+}
+
+skip() {
+    printf '  %-34s skipped: %s\n' "$1" "$2"
+    skipped=$((skipped + 1))
+}
+
+# stage NAME COMMAND...: runs it, reads its last line.
+stage() {
+    local name=$1 status last log
+    log=$logs/${name//[^a-z0-9.]/-}.log
+    shift
+    timeout --kill-after=10 1200 "$@" >"$log" 2>&1 </dev/null
+    status=$?
+    last=$(grep -E '^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$' "$log" | tail -n 1)
+    if [ "$status" = 77 ]; then
+        skip "$name" "$(tail -n 1 "$log")"
+    elif [[ $last =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+))? ]]; then
+        local ok=${BASH_REMATCH[1]} bad=${BASH_REMATCH[2]} left=${BASH_REMATCH[4]-}
+        # A sanitizer's report or a crash after the sum is a failure as well.
+        [ "$status" = 0 ] || [ "$bad" -gt 0 ] || bad=1
+        count "$name" "$ok" "$bad" "$left"
+    elif [ "$status" = 0 ]; then
+        count "$name" 1 0
+    else
+        count "$name" 0 1
+        echo "    exit status $status before the sum"
+    fi
+    if [ "$status" != 0 ] && [ "$status" != 77 ]; then
+        grep -nE -A 4 '^ *(FAIL|not ok)|ERROR|runtime error|WARNING: ThreadSanitizer' "$log" |
+            head -n 40 | sed 's/^/    /'
+        tail -n 8 "$log" | sed 's/^/    | /'
+        echo "    all of it: $log"
+    fi
+}
+
+has_cpu() {
+    local flag
+    for flag; do
+        grep -qwm1 "$flag" /proc/cpuinfo || return 1
+    done
+}
+
+# Node's reporter counts tests its own way.
+node_tests() {
+    local status
+    node --test --test-reporter=tap tests/browser/*.mjs
+    status=$?
+    return $status
+}
+
+node_stage() {
+    local log=$logs/javascript.log status ok bad left
+    node_tests >"$log" 2>&1
+    status=$?
+    ok=$(sed -n 's/^# pass //p' "$log")
+    bad=$(sed -n 's/^# fail //p' "$log")
+    left=$(sed -n 's/^# skipped //p' "$log")
+    [ "$status" = 0 ] || [ "${bad:-0}" -gt 0 ] || bad=1
+    count javascript "${ok:-0}" "${bad:-0}" "${left:-0}"
+    [ "$status" = 0 ] || grep -A 6 '^ *not ok' "$log" | head -n 40
+}
+
+# The address space layout of newer kernels is more random than the ThreadSanitizer
+# of GCC 12 can bear.
+unit=("$UNIT")
+[[ $SAN == *thread* ]] && unit=(setarch "$(uname -m)" -R "$UNIT")
+
+if [ $# -gt 0 ]; then
+    stage "unit tests${SAN:+ ($SAN)}: $*" "${unit[@]}" "$@"
+elif [ -n "$SAN" ]; then
+    stage "unit tests ($SAN)" "${unit[@]}"
+else
+    stage "unit tests" "$UNIT"
+    stage "unit tests, generic kernels" env ADL_CPU=generic "$UNIT" kernels plan
+    if has_cpu avx2 fma; then
+        stage "unit tests, avx2 kernels" env ADL_CPU=avx2 "$UNIT" kernels plan
+    else
+        skip "unit tests, avx2 kernels" "this processor has no AVX2"
+    fi
+    if has_cpu avx512f avx512dq avx512vl; then
+        stage "unit tests, avx512 kernels" env ADL_CPU=avx512 "$UNIT" kernels plan
+    else
+        skip "unit tests, avx512 kernels" "this processor has no AVX-512"
+    fi
+
+    stage "layers" tests/layers.sh
+    stage "installing" tests/install.sh
+    stage "systemd units" tests/systemd.sh
+    for script in tests/*/run.sh; do
+        name=$(basename "$(dirname "$script")")
+        case $name in
+        fuzz)
+            if "$MAKE" --no-print-directory BUILD="$BUILD" SAN=address,undefined fuzz-targets \
+                >"$logs/fuzz-build.log" 2>&1; then
+                stage fuzz "$script"
+            else
+                tail -n 5 "$logs/fuzz-build.log"
+                count "fuzz (building)" 0 1
+            fi
+            ;;
+        *) stage "$name" "$script" ;;
+        esac
+    done
+
+    if ! compgen -G 'tests/browser/*.mjs' >/dev/null; then
+        :
+    elif command -v node >/dev/null; then
+        node_stage
+    else
+        skip javascript "no node here"
+    fi
+    if command -v mandoc >/dev/null; then
+        stage "man page" mandoc -T lint -W warning docs/*.1
+    else
+        skip "man page" "no mandoc here"
+    fi
+    if command -v shellcheck >/dev/null; then
+        mapfile -t scripts < <(git ls-files 2>/dev/null '.ci/*' '*.sh')
+        [ ${#scripts[@]} -gt 0 ] || scripts=(.ci/* tests/*.sh tests/*/*.sh)
+        stage "shellcheck" shellcheck "${scripts[@]}"
+    else
+        skip shellcheck "no shellcheck here"
+    fi
+fi
+
+echo "$passed passed, $failed failed$([ "$skipped" -eq 0 ] || echo ", $skipped skipped")"
+[ "$failed" -eq 0 ]
