@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
-int adl_fail(struct adl_error *err, enum adl_error_kind kind, const char *fmt, ...)
+int(adl_fail)(struct adl_error *err, enum adl_error_kind kind, const char *fmt, ...)
 {
     if (err->kind != ADL_ERR_NONE)
         return -1;

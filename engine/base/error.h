@@ -33,6 +33,13 @@ struct adl_error {
 /* Sets kind and message unless an error is already there. Always returns -1. */
 int adl_fail(struct adl_error *err, enum adl_error_kind kind, const char *fmt, ...)
     ADL_PRINTF(3, 4);
+/* Lets the compiler (and clang's analyzer) see the -1, and so that nothing
+ * uses what a failed function left unset. */
+#define adl_fail(...)                                                                              \
+    ({                                                                                             \
+        (adl_fail)(__VA_ARGS__);                                                                   \
+        -1;                                                                                        \
+    })
 
 /* Puts "context: " before the message of an error that is set; returns -1. */
 int adl_error_context(struct adl_error *err, const char *fmt, ...) ADL_PRINTF(2, 3);
