@@ -1,0 +1,218 @@
+/* Draws what was found onto the picture it was found in. */
+
+#include "image/overlay.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+#include "image/colormap.h"
+#include "image/font.h"
+
+/* Parts of the shorter side, and the least in pixels that can be seen. */
+#define LINE_PART 0.007f
+#define LINE_MIN_PX 2
+#define TEXT_PART 0.036f
+#define TEXT_MIN_PX 8.0f
+
+/* Even where nothing was found the picture is shaded a little; where all was
+ * found its texture still shows. */
+#define LEAST_SHADE 0.55f
+
+/* Cyan is in no part of the heatmap's colours, and dark beside it reads on
+ * skies and snow. */
+static const uint8_t line_color[3] = {64, 224, 255};
+static const uint8_t edge_color[3] = {10, 16, 24};
+#define EDGE_OPACITY 0.75f
+
+struct rect {
+    int x0, y0, x1, y1; /* ends exclusive */
+};
+
+static uint8_t *pixel_at(const struct adl_image *image, int x, int y)
+{
+    return image->rgb + ((size_t)y * (size_t)image->width + (size_t)x) * 3;
+}
+
+static uint8_t mix(uint8_t under, float over, float opacity)
+{
+    return (uint8_t)((float)under + (over - (float)under) * opacity + 0.5f);
+}
+
+static void fill(struct adl_image *image, struct rect r, const uint8_t color[3], float opacity)
+{
+    r.x0 = ADL_MAX(r.x0, 0);
+    r.y0 = ADL_MAX(r.y0, 0);
+    r.x1 = ADL_MIN(r.x1, image->width);
+    r.y1 = ADL_MIN(r.y1, image->height);
+    for (int y = r.y0; y < r.y1; y++) {
+        for (int x = r.x0; x < r.x1; x++) {
+            uint8_t *rgb = pixel_at(image, x, y);
+            for (int c = 0; c < 3; c++)
+                rgb[c] = mix(rgb[c], color[c], opacity);
+        }
+    }
+}
+
+/* The four sides of `r`, `thickness` inwards, no pixel twice. */
+static void frame(struct adl_image *image, struct rect r, int thickness, const uint8_t color[3],
+                  float opacity)
+{
+    if (r.x1 - r.x0 <= 2 * thickness || r.y1 - r.y0 <= 2 * thickness) {
+        fill(image, r, color, opacity);
+        return;
+    }
+    const int top = r.y0 + thickness, bottom = r.y1 - thickness;
+    fill(image, (struct rect){r.x0, r.y0, r.x1, top}, color, opacity);
+    fill(image, (struct rect){r.x0, bottom, r.x1, r.y1}, color, opacity);
+    fill(image, (struct rect){r.x0, top, r.x0 + thickness, bottom}, color, opacity);
+    fill(image, (struct rect){r.x1 - thickness, top, r.x1, bottom}, color, opacity);
+}
+
+static int shorter_side(const struct adl_image *image)
+{
+    return ADL_MIN(image->width, image->height);
+}
+
+static int line_width(const struct adl_image *image)
+{
+    return (int)fmaxf(roundf((float)shorter_side(image) * LINE_PART), LINE_MIN_PX);
+}
+
+/* Boxes may reach over the image, if not by more than its own size. */
+static int clamp_to(int value, int size)
+{
+    return ADL_MIN(ADL_MAX(value, -size), 2 * size);
+}
+
+static struct rect rect_of(const struct adl_image *image, const struct adl_overlay_box *box)
+{
+    return (struct rect){clamp_to(box->x0, image->width), clamp_to(box->y0, image->height),
+                         clamp_to(box->x1, image->width) + 1, clamp_to(box->y1, image->height) + 1};
+}
+
+static struct rect grown(struct rect r, int by)
+{
+    return (struct rect){r.x0 - by, r.y0 - by, r.x1 + by, r.y1 + by};
+}
+
+static void draw_box(struct adl_image *image, const struct adl_overlay_box *box)
+{
+    const int width = line_width(image), edge = (width + 1) / 2;
+    const struct rect r = rect_of(image, box);
+
+    if (r.x0 >= r.x1 || r.y0 >= r.y1)
+        return;
+    frame(image, grown(r, edge), width + 2 * edge, edge_color, EDGE_OPACITY);
+    frame(image, r, width, line_color, 1);
+}
+
+/* On a filled tag above the box, else inside it, never off the image. Text
+ * too long for the image is drawn smaller, down to half, and then cut off. */
+static void draw_label(struct adl_image *image, const char *label,
+                       const struct adl_overlay_box *box)
+{
+    float height = fmaxf((float)shorter_side(image) * TEXT_PART, TEXT_MIN_PX);
+    float width = adl_font_width(label, height);
+    const float room = (float)image->width - 1.4f * height;
+    if (width > room && width > 0) {
+        float fitting = fmaxf(height * room / width, fmaxf(height / 2, TEXT_MIN_PX));
+        width *= fitting / height;
+        height = fitting;
+    }
+    const int pad = (int)ceilf(height * 0.65f);
+    const int tag_width = (int)fminf(ceilf(width) + 2 * (float)pad, (float)image->width);
+    const int tag_height = (int)ceilf(height * (1 + ADL_FONT_DESCENT / 2)) + 2 * pad;
+    const struct rect r = box ? rect_of(image, box) : (struct rect){0, 0, 0, 0};
+    const int edge = (line_width(image) + 1) / 2;
+
+    int x = r.x0 - (box ? edge : 0), y = r.y0 - tag_height - (box ? edge : 0);
+    if (y < 0)
+        y = r.y0;
+    x = ADL_MAX(ADL_MIN(x, image->width - tag_width), 0);
+    y = ADL_MAX(ADL_MIN(y, image->height - tag_height), 0);
+    const struct rect tag = {x, y, x + tag_width, y + tag_height};
+    fill(image, tag, edge_color, 0.88f);
+    fill(image, (struct rect){tag.x0, tag.y0, tag.x0 + ADL_MAX(pad / 3, 2), tag.y1}, line_color, 1);
+    adl_font_draw(image, label, (float)(x + pad), (float)(y + pad), height,
+                  (const uint8_t[3]){255, 255, 255});
+}
+
+/* Where an output pixel lies between two samples of the map. */
+struct tap {
+    int first, second;
+    float weight; /* of the second */
+};
+
+static struct tap tap_at(int i, int size, int map_size)
+{
+    float at = ((float)i + 0.5f) * (float)map_size / (float)size - 0.5f;
+    at = fminf(fmaxf(at, 0), (float)(map_size - 1));
+    int first = (int)at;
+    return (struct tap){first, ADL_MIN(first + 1, map_size - 1), at - (float)first};
+}
+
+/* 0..1; what is no number counts as cold. */
+static float heat_of(float value)
+{
+    return value > 0 ? fminf(value, 1) : 0;
+}
+
+static int blend_heatmap(struct adl_image *image, const struct adl_overlay *overlay,
+                         struct adl_error *err)
+{
+    const int map_w = overlay->heatmap_width, map_h = overlay->heatmap_height;
+    const float opacity = heat_of(overlay->opacity);
+    struct tap *taps = adl_malloc((size_t)image->width, sizeof *taps);
+    float *row = adl_malloc((size_t)map_w, sizeof *row);
+    int result = -1;
+
+    if (!taps || !row) {
+        adl_fail_nomem(err, "a heatmap");
+        goto out;
+    }
+    for (int x = 0; x < image->width; x++)
+        taps[x] = tap_at(x, image->width, map_w);
+    for (int y = 0; y < image->height; y++) {
+        const struct tap down = tap_at(y, image->height, map_h);
+        const float *first = overlay->heatmap + (size_t)down.first * (size_t)map_w;
+        const float *second = overlay->heatmap + (size_t)down.second * (size_t)map_w;
+        for (int x = 0; x < map_w; x++) {
+            float from = heat_of(first[x]);
+            row[x] = from + (heat_of(second[x]) - from) * down.weight;
+        }
+        uint8_t *rgb = pixel_at(image, 0, y);
+        for (int x = 0; x < image->width; x++, rgb += 3) {
+            float from = row[taps[x].first];
+            float heat = from + (row[taps[x].second] - from) * taps[x].weight;
+            const uint8_t *color = adl_colormap_inferno[(int)(heat * 255 + 0.5f)];
+            float shade = opacity * (LEAST_SHADE + (1 - LEAST_SHADE) * heat);
+            for (int c = 0; c < 3; c++)
+                rgb[c] = mix(rgb[c], color[c], shade);
+        }
+    }
+    result = 0;
+out:
+    adl_free(taps);
+    adl_free(row);
+    return result;
+}
+
+int adl_overlay_draw(struct adl_image *image, const struct adl_overlay *overlay,
+                     struct adl_error *err)
+{
+    if (overlay->heatmap) {
+        if (overlay->heatmap_width < 1 || overlay->heatmap_height < 1)
+            return adl_fail(err, ADL_ERR_ARG, "a heatmap cannot be %d x %d", overlay->heatmap_width,
+                            overlay->heatmap_height);
+        if (blend_heatmap(image, overlay, err) < 0)
+            return -1;
+    }
+    /* The first box is the best one: it is drawn last, over the others. */
+    for (size_t i = overlay->box_count; i-- > 0;)
+        draw_box(image, &overlay->boxes[i]);
+    if (overlay->label && overlay->label[0])
+        draw_label(image, overlay->label, overlay->box_count ? &overlay->boxes[0] : NULL);
+    return 0;
+}
