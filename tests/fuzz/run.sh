@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# Feeds every fuzz target its corpus, its past crashes (regressions) and
+# mutations of both: the same few thousand every time, or SECONDS' worth of
+# others where that is the argument. The targets have to be built:
+# make SAN=address,undefined fuzz-targets. Ends with "N passed, N failed".
+set -u
+cd "$(dirname "$0")/../.." || exit 1
+targets=${BUILD:-build}/san-address-undefined/tests/fuzz
+# An input that asks for much has to be refused by our own limits.
+export ASAN_OPTIONS=detect_stack_use_after_return=1:allocator_may_return_null=1:max_allocation_size_mb=2048
+export UBSAN_OPTIONS=print_stacktrace=1
+export OPENBLAS_NUM_THREADS=1
+
+if [ $# -gt 0 ]; then
+    amount=(--seconds "$1" --seed "$RANDOM$RANDOM")
+else
+    amount=(--mutate 4000 --seconds 20)
+fi
+
+passed=0 failed=0
+for source in tests/fuzz/fuzz_*.c; do
+    [ -e "$source" ] || { echo "no fuzz targets"; exit 77; }
+    target=$(basename "$source" .c)
+    name=${target#fuzz_}
+    if "$targets/$target" "${amount[@]}" "tests/fuzz/corpus/$name" "tests/fuzz/regressions/$name"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        echo "FAIL $target"
+    fi
+done
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
