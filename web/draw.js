@@ -1,0 +1,358 @@
+/* From a class map to what is seen: the arithmetic of heatmap and boxes (pure
+ * functions, the same rules as the server's, so that a box moved here by the
+ * threshold is the box the server would give), and the painting on a canvas. */
+
+import { COLOURS } from './colormap.js';
+
+/* --- arithmetic ---------------------------------------------------------- */
+
+/* The four taps of a cubic with A = -0.75 for each of `to` positions. */
+function cubicTaps(from, to) {
+    const A = -0.75;
+    const index = new Int32Array(to * 4);
+    const weight = new Float64Array(to * 4);
+    for (let d = 0; d < to; d++) {
+        const source = Math.fround((d + 0.5) * (from / to) - 0.5);
+        const left = Math.floor(source);
+        const x = source - left;
+        const outer = (u) => ((A * u - 5 * A) * u + 8 * A) * u - 4 * A;
+        const inner = (u) => ((A + 2) * u - (A + 3)) * u * u + 1;
+        const taps = [outer(x + 1), inner(x), inner(1 - x)];
+        taps.push(1 - taps[0] - taps[1] - taps[2]);
+        for (let k = 0; k < 4; k++) {
+            index[d * 4 + k] = Math.min(Math.max(left - 1 + k, 0), from - 1);
+            weight[d * 4 + k] = taps[k];
+        }
+    }
+    return { index, weight };
+}
+
+/* Bicubic without antialiasing, edges replicated: rows first, then columns. */
+export function resizeBicubic(map, width, height, outWidth, outHeight) {
+    const across = cubicTaps(width, outWidth);
+    const down = cubicTaps(height, outHeight);
+    const rows = new Float64Array(height * outWidth);
+    for (let y = 0; y < height; y++) {
+        for (let x = 0; x < outWidth; x++) {
+            let sum = 0;
+            for (let k = x * 4; k < x * 4 + 4; k++) {
+                sum += map[y * width + across.index[k]] * across.weight[k];
+            }
+            rows[y * outWidth + x] = sum;
+        }
+    }
+    const out = new Float64Array(outWidth * outHeight);
+    for (let y = 0; y < outHeight; y++) {
+        for (let x = 0; x < outWidth; x++) {
+            let sum = 0;
+            for (let k = y * 4; k < y * 4 + 4; k++) {
+                sum += rows[down.index[k] * outWidth + x] * down.weight[k];
+            }
+            out[y * outWidth + x] = sum;
+        }
+    }
+    return out;
+}
+
+/* To 0..1; a constant map, or one with a value that is no number, becomes
+ * zeros. In place. */
+export function normalise(map) {
+    let min = Infinity;
+    let max = -Infinity;
+    let sound = map.length > 0;
+    for (const v of map) {
+        sound = sound && Number.isFinite(v);
+        min = Math.min(min, v);
+        max = Math.max(max, v);
+    }
+    if (!sound || min === max) {
+        return map.fill(0);
+    }
+    for (let i = 0; i < map.length; i++) {
+        map[i] = (map[i] - min) / (max - min);
+    }
+    return map;
+}
+
+/* 1 where the map, in bytes, is above the threshold's share of its largest. */
+export function foreground(map, threshold) {
+    let largest = 0;
+    const mask = new Uint8Array(map.length);
+    for (let i = 0; i < map.length; i++) {
+        mask[i] = Math.trunc(map[i] * 255);
+        largest = Math.max(largest, mask[i]);
+    }
+    const limit = Math.trunc(threshold * largest);
+    for (let i = 0; i < mask.length; i++) {
+        mask[i] = mask[i] > limit ? 1 : 0;
+    }
+    return mask;
+}
+
+const AROUND = [[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [1, -1], [-1, 1], [-1, -1]];
+
+/* Components of 1s, 8-connected, in raster order, each with its bounding box
+ * (both ends inclusive). Gives the labels as well, 1 and up. */
+export function connectedComponents(mask, width, height) {
+    const labels = new Int32Array(mask.length);
+    const stack = new Int32Array(mask.length);
+    const components = [];
+    for (let start = 0; start < mask.length; start++) {
+        if (!mask[start] || labels[start]) {
+            continue;
+        }
+        const label = components.length + 1;
+        const box = { label, x0: width, y0: height, x1: 0, y1: 0 };
+        let depth = 0;
+        stack[depth++] = start;
+        labels[start] = label;
+        while (depth > 0) {
+            const at = stack[--depth];
+            const x = at % width;
+            const y = (at - x) / width;
+            box.x0 = Math.min(box.x0, x);
+            box.x1 = Math.max(box.x1, x);
+            box.y0 = Math.min(box.y0, y);
+            box.y1 = Math.max(box.y1, y);
+            for (const [dx, dy] of AROUND) {
+                const nx = x + dx;
+                const ny = y + dy;
+                const next = ny * width + nx;
+                if (nx >= 0 && nx < width && ny >= 0 && ny < height && mask[next] &&
+                    !labels[next]) {
+                    labels[next] = label;
+                    stack[depth++] = next;
+                }
+            }
+        }
+        components.push(box);
+    }
+    return { components, labels };
+}
+
+/* The area inside the polygon through the pixel centres of a component's outer
+ * border, holes counted in: of each square of four neighbouring centres it
+ * holds all (four filled), half (three) or nothing. */
+export function outlineArea(labels, width, component) {
+    const w = component.x1 - component.x0 + 3;
+    const h = component.y1 - component.y0 + 3;
+    const inside = new Uint8Array(w * h).fill(1);
+    const own = (x, y) =>
+        x > 0 && y > 0 && x < w - 1 && y < h - 1 &&
+        labels[(component.y0 + y - 1) * width + component.x0 + x - 1] === component.label;
+    const stack = [0];
+    inside[0] = 0;
+    while (stack.length > 0) {
+        const at = stack.pop();
+        const x = at % w;
+        const y = (at - x) / w;
+        for (const [dx, dy] of AROUND.slice(0, 4)) {
+            const nx = x + dx;
+            const ny = y + dy;
+            if (nx >= 0 && nx < w && ny >= 0 && ny < h && inside[ny * w + nx] && !own(nx, ny)) {
+                inside[ny * w + nx] = 0;
+                stack.push(ny * w + nx);
+            }
+        }
+    }
+    let area = 0;
+    for (let y = 0; y < h - 1; y++) {
+        for (let x = 0; x < w - 1; x++) {
+            const at = y * w + x;
+            const filled = inside[at] + inside[at + 1] + inside[at + w] + inside[at + w + 1];
+            area += filled === 4 ? 1 : filled === 3 ? 0.5 : 0;
+        }
+    }
+    return area;
+}
+
+/* The component of greatest outline area, the last in raster order on a tie;
+ * null when there is none. */
+export function largestComponent({ components, labels }, width) {
+    let best = null;
+    let bestArea = -1;
+    for (const component of components) {
+        const bound = (component.x1 - component.x0) * (component.y1 - component.y0);
+        if (bound < bestArea) {
+            continue;
+        }
+        const area = outlineArea(labels, width, component);
+        if (area >= bestArea) {
+            best = component;
+            bestArea = area;
+        }
+    }
+    return best;
+}
+
+/* Mean of the map inside a box. */
+export function meanInside(map, width, box) {
+    let sum = 0;
+    for (let y = box.y0; y <= box.y1; y++) {
+        for (let x = box.x0; x <= box.x1; x++) {
+            sum += map[y * width + x];
+        }
+    }
+    return sum / ((box.x1 - box.x0 + 1) * (box.y1 - box.y0 + 1));
+}
+
+/* Boxes of a normalised map: {x0, y0, x1, y1, score} in pixels of the map,
+ * best score first. `all` or only the largest region. */
+export function boxesFromMap(map, width, height, threshold, all) {
+    const found = connectedComponents(foreground(map, threshold), width, height);
+    const largest = largestComponent(found, width);
+    const chosen = all ? found.components : largest ? [largest] : [];
+    return chosen
+        .map(({ x0, y0, x1, y1 }) => ({ x0, y0, x1, y1 }))
+        .map((box) => ({ ...box, score: meanInside(map, width, box) }))
+        .sort((a, b) => b.score - a.score);
+}
+
+/* The box of the pixels that a box of a width x height map covers in an image
+ * of another size. */
+export function scaleBox(box, width, height, imageWidth, imageHeight) {
+    const first = (v, from, to) => Math.floor((v * to) / from);
+    const last = (v, from, to) => Math.ceil(((v + 1) * to) / from) - 1;
+    return {
+        ...box,
+        x0: first(box.x0, width, imageWidth),
+        y0: first(box.y0, height, imageHeight),
+        x1: last(box.x1, width, imageWidth),
+        y1: last(box.y1, height, imageHeight),
+    };
+}
+
+/* Line pieces [xa, ya, xb, yb] along which the map crosses the level, in units
+ * of its pixels (0 is the left edge of the first): marching squares, with a
+ * border of zeros so that regions at the edge are closed. */
+export function levelLines(map, width, height, level) {
+    const lines = [];
+    const value = (x, y) =>
+        x < 0 || y < 0 || x >= width || y >= height ? 0 : map[y * width + x];
+    const inX = (x) => Math.min(Math.max(x + 0.5, 0), width);
+    const inY = (y) => Math.min(Math.max(y + 0.5, 0), height);
+    for (let y = -1; y < height; y++) {
+        for (let x = -1; x < width; x++) {
+            const a = value(x, y);
+            const b = value(x + 1, y);
+            const c = value(x + 1, y + 1);
+            const d = value(x, y + 1);
+            const cut = (p, q) => (level - p) / (q - p);
+            const ends = [];
+            if (a > level !== b > level) ends.push([inX(x + cut(a, b)), inY(y)]);
+            if (b > level !== c > level) ends.push([inX(x + 1), inY(y + cut(b, c))]);
+            if (c > level !== d > level) ends.push([inX(x + cut(d, c)), inY(y + 1)]);
+            if (d > level !== a > level) ends.push([inX(x), inY(y + cut(a, d))]);
+            for (let k = 0; k + 1 < ends.length; k += 2) {
+                lines.push([...ends[k], ...ends[k + 1]]);
+            }
+        }
+    }
+    return lines;
+}
+
+/* --- painting ------------------------------------------------------------ */
+
+/* A canvas of the map's size in the heatmap's colours; weak places fade out so
+ * that the photograph stays visible there. */
+export function colourMap(map, width, height) {
+    const canvas = document.createElement('canvas');
+    canvas.width = width;
+    canvas.height = height;
+    const context = canvas.getContext('2d');
+    const pixels = context.createImageData(width, height);
+    for (let i = 0; i < map.length; i++) {
+        const v = Math.min(Math.max(map[i], 0), 1);
+        const colour = Math.round(v * 255) * 3;
+        pixels.data[i * 4] = COLOURS[colour];
+        pixels.data[i * 4 + 1] = COLOURS[colour + 1];
+        pixels.data[i * 4 + 2] = COLOURS[colour + 2];
+        pixels.data[i * 4 + 3] = 255 * Math.min(1, 0.12 + 1.25 * v);
+    }
+    context.putImageData(pixels, 0, 0);
+    return canvas;
+}
+
+/* The bar that explains the colours, drawn over the whole canvas. */
+export function paintLegend(canvas) {
+    canvas.width = 256;
+    canvas.height = 1;
+    const context = canvas.getContext('2d');
+    const pixels = context.createImageData(256, 1);
+    for (let i = 0; i < 256; i++) {
+        pixels.data.set(COLOURS.subarray(i * 3, i * 3 + 3), i * 4);
+        pixels.data[i * 4 + 3] = 255;
+    }
+    context.putImageData(pixels, 0, 0);
+}
+
+function paintBox(context, box, label, scale, unit) {
+    const x = box.x0 * scale.x;
+    const y = box.y0 * scale.y;
+    const w = (box.x1 + 1 - box.x0) * scale.x;
+    const h = (box.y1 + 1 - box.y0) * scale.y;
+    context.lineJoin = 'round';
+    context.strokeStyle = 'rgba(0, 0, 0, 0.55)';
+    context.lineWidth = 4.5 * unit;
+    context.strokeRect(x, y, w, h);
+    context.strokeStyle = '#fff';
+    context.lineWidth = 2.25 * unit;
+    context.strokeRect(x, y, w, h);
+    if (!label) {
+        return;
+    }
+    context.font = `600 ${13 * unit}px system-ui, sans-serif`;
+    context.textBaseline = 'middle';
+    const room = context.canvas.width;
+    const tall = 22 * unit;
+    const wide = Math.min(context.measureText(label).width + 14 * unit, room);
+    const left = Math.min(Math.max(x - unit, 0), room - wide);
+    const top = y > tall + 2 * unit ? y - tall - 2 * unit : y + 3 * unit;
+    const inset = y > tall + 2 * unit ? 0 : 3 * unit;
+    context.fillStyle = 'rgba(10, 12, 16, 0.82)';
+    context.beginPath();
+    context.roundRect(Math.min(left + inset, room - wide), top, wide, tall, 5 * unit);
+    context.fill();
+    context.fillStyle = '#fff';
+    context.fillText(label, Math.min(left + inset, room - wide) + 7 * unit, top + tall / 2 + unit,
+        wide - 14 * unit);
+}
+
+/* Draws a picture and what was found in it over the whole canvas. `heat` is a
+ * canvas of colourMap() or null; `lines` are in pixels of `heat`; `boxes` are
+ * in pixels of an imageWidth x imageHeight picture and carry a `label`; `unit`
+ * is a CSS pixel in pixels of the canvas. */
+export function paint(canvas, { picture, heat, opacity, lines, boxes, imageWidth, imageHeight,
+    unit }) {
+    const context = canvas.getContext('2d');
+    const { width, height } = canvas;
+    context.imageSmoothingEnabled = true;
+    context.imageSmoothingQuality = 'high';
+    context.clearRect(0, 0, width, height);
+    context.drawImage(picture, 0, 0, width, height);
+    if (heat) {
+        context.globalAlpha = opacity;
+        context.drawImage(heat, 0, 0, width, height);
+        context.globalAlpha = 1;
+    }
+    if (heat && lines.length > 0) {
+        const path = new Path2D();
+        const sx = width / heat.width;
+        const sy = height / heat.height;
+        for (const [xa, ya, xb, yb] of lines) {
+            path.moveTo(xa * sx, ya * sy);
+            path.lineTo(xb * sx, yb * sy);
+        }
+        context.lineCap = 'round';
+        context.strokeStyle = 'rgba(0, 0, 0, 0.4)';
+        context.lineWidth = 3 * unit;
+        context.stroke(path);
+        context.strokeStyle = 'rgba(255, 255, 255, 0.9)';
+        context.lineWidth = 1.25 * unit;
+        context.stroke(path);
+    }
+    const scale = { x: width / imageWidth, y: height / imageHeight };
+    for (const box of boxes) {
+        paintBox(context, box, box.label, scale, unit);
+    }
+}
