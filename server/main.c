@@ -1,0 +1,114 @@
+/* adl-server: weakly supervised object localization as one program. This file
+ * is the part before a subcommand: --help, --version, and standard output's
+ * end. */
+
+#include <errno.h>
+#include <jansson.h>
+#include <jpeglib.h>
+#include <microhttpd.h>
+#include <spng.h>
+#include <stdio.h>
+#include <string.h>
+#include <webp/decode.h>
+#include <zlib.h>
+
+#include "base/cpu.h"
+#include "kernels/blas.h"
+#include "server/subcommands.h"
+
+#define TEXT_OF(token) #token
+#define TEXT(macro) TEXT_OF(macro)
+
+static void print_help(void)
+{
+    printf(
+        "Usage: adl-server SUBCOMMAND [options]\n\n"
+        "Finds what is in a picture and where, from networks trained with class labels alone.\n\n"
+        "Subcommands:\n");
+    for (size_t i = 0; adl_commands[i]; i++)
+        printf("  %-12s%s\n", adl_commands[i]->name, adl_commands[i]->summary);
+    printf("\nadl-server SUBCOMMAND --help shows a subcommand's options; adl-server --version the\n"
+           "version and what it runs on.\n");
+}
+
+static int print_version(void)
+{
+    struct adl_error err = {0};
+    enum adl_isa isa;
+    int webp = WebPGetDecoderVersion();
+
+    if (adl_isa_choose(ADL_ISA_AUTO, &isa, &err) < 0) {
+        fprintf(stderr, "adl-server: %s\n", err.message);
+        return adl_exit_status(err.kind);
+    }
+    printf("adl-server %s\n", ADL_VERSION);
+    printf("compiler       %s\n",
+#if defined(__clang__)
+           "clang " __clang_version__
+#else
+           "gcc " __VERSION__
+#endif
+    );
+    printf("processor      %s\n", adl_cpu_name());
+    printf("cpu path       %s\n", adl_isa_name(isa));
+    printf("blas           %s, %s\n", adl_blas_version(), adl_blas_threading());
+    printf("libmicrohttpd  %s\n", MHD_get_version());
+    printf("jansson        %s\n", jansson_version_str());
+#ifdef LIBJPEG_TURBO_VERSION
+    printf("libjpeg-turbo  %s\n", TEXT(LIBJPEG_TURBO_VERSION));
+#else
+    printf("libjpeg        %d\n", JPEG_LIB_VERSION);
+#endif
+    printf("libspng        %s\n", spng_version_string());
+    printf("libwebp        %d.%d.%d\n", webp >> 16, webp >> 8 & 255, webp & 255);
+    printf("zlib           %s\n", zlibVersion());
+    return 0;
+}
+
+static int unknown_subcommand(const char *name)
+{
+    struct adl_nearest nearest = {.word = name};
+
+    for (size_t i = 0; adl_commands[i]; i++)
+        adl_nearest_offer(&nearest, adl_commands[i]->name);
+    if (nearest.best)
+        fprintf(stderr, "adl-server: unknown subcommand \"%.60s\"; did you mean %s?\n", name,
+                nearest.best);
+    else
+        fprintf(stderr, "adl-server: unknown subcommand \"%.60s\"; see adl-server --help\n", name);
+    return 2;
+}
+
+static int run(int argc, char **argv)
+{
+    const struct adl_command *command;
+
+    if (argc < 2) {
+        fprintf(stderr, "adl-server: a subcommand is needed; see adl-server --help\n");
+        return 2;
+    }
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+        print_help();
+        return 0;
+    }
+    if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
+        return print_version();
+    command = adl_command_find(argv[1]);
+    return command ? adl_command_main(command, argc - 1, argv + 1) : unknown_subcommand(argv[1]);
+}
+
+int main(int argc, char **argv)
+{
+    int status = run(argc, argv);
+
+    /* A full disk shows only here. A reader that went away, as `| head` does,
+     * is no news to anyone. */
+    errno = 0;
+    if ((fflush(stdout) || ferror(stdout)) && !status) {
+        if (errno != EPIPE)
+            fprintf(stderr, "adl-server: cannot write to standard output: %s\n",
+                    strerror(errno ? errno : EIO));
+        status = 1;
+    }
+    return status;
+}
