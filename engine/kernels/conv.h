@@ -1,0 +1,52 @@
+#ifndef ADL_KERNELS_CONV_H
+#define ADL_KERNELS_CONV_H
+
+/* Whole convolutions of one image, out of kernels: the ways there are to do
+ * one ("algorithms"), each a file that knows how its weights are packed and
+ * how the work falls into tasks. Tasks are fixed by the shape alone, so any
+ * number of threads gives the same bits. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "kernels/kernel.h"
+
+/* What is computed: out = clamp(conv(x) + bias + residual). All maps NHWC. */
+struct adl_conv {
+    int h, w, c; /* input map, all groups */
+    int p, q, k; /* output map, all groups */
+    int r, s, stride;
+    int pad_top, pad_left; /* the other two follow from p and q */
+    int groups;
+    size_t ldx, ldo, ldr; /* floats from pixel to pixel: input, output, residual */
+    float lo, hi;
+};
+
+struct adl_conv_algorithm {
+    const char *name;
+    bool (*supports)(const struct adl_conv *conv, const struct adl_kernels *kernels);
+    /* Floats of the packed weights and bias. */
+    size_t (*packed_floats)(const struct adl_conv *conv, const struct adl_kernels *kernels);
+    /* weights: K x C/groups x R x S; each output channel is multiplied by
+     * scale[k] on the way (a folded batch norm). packed: 64-byte aligned. */
+    void (*pack)(const struct adl_conv *conv, const struct adl_kernels *kernels,
+                 const float *weights, const float *scale, const float *bias, float *packed);
+    size_t (*tasks)(const struct adl_conv *conv, const struct adl_kernels *kernels);
+    size_t (*scratch_floats)(const struct adl_conv *conv, const struct adl_kernels *kernels);
+    /* Task 0..tasks-1. residual may be NULL; scratch is the worker's own,
+     * 64-byte aligned. */
+    void (*run)(const struct adl_conv *conv, const struct adl_kernels *kernels, const float *packed,
+                const float *x, const float *residual, float *out, size_t task, float *scratch);
+};
+
+extern const struct adl_conv_algorithm adl_conv_gemm;      /* our own tile kernel */
+extern const struct adl_conv_algorithm adl_conv_blas;      /* OpenBLAS; any shape */
+extern const struct adl_conv_algorithm adl_conv_depthwise; /* groups = c = k */
+
+/* The product's view of the input: row m is output pixel m = p*Q + q, column l
+ * = (r*S + s)*C/groups + c. Copies `rows` rows from row0, `count` columns from
+ * column0, to dst with `ldd` floats between rows; padding is zero. */
+void adl_conv_copy_rows(const struct adl_conv *conv, const float *x, int group, size_t row0,
+                        size_t rows, size_t column0, size_t count, float *dst, size_t ldd);
+
+#endif
