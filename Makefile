@@ -79,7 +79,9 @@ FLAGS_engine/kernels/avx2.c := -O3 -mavx2 -mfma -ffp-contract=fast
 FLAGS_engine/kernels/avx512.c := -O3 -mavx512f -mavx512dq -mavx512vl -mavx2 -mfma -ffp-contract=fast
 FLAGS_engine/kernels/generic.c := -O3
 # The program looks here for the model that is installed with it.
-$(foreach f,$(SERVER_SRC),$(eval FLAGS_$f := -DADL_DATADIR='"$(DATADIR)/adl-server"'))
+PATH_FLAGS := -DADL_DATADIR='"$(DATADIR)/adl-server"'
+$(foreach f,$(SERVER_SRC),$(eval FLAGS_$f := $$(PATH_FLAGS)))
+$(SERVER_OBJ): $(OBJ)/paths
 
 $(OBJ)/%.c.o: %.c $(OBJ)/flags
 	$(call say,CC,$<)
@@ -91,13 +93,15 @@ $(OBJ)/%.S.o: %.S $(WEB_FILES) $(OBJ)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -I. -c -o $@ $<
 
-# Rewritten when the flags change, so that everything is compiled anew.
-$(OBJ)/flags: force
+# Rewritten when the flags change, so that what they concern is compiled anew.
+$(OBJ)/flags: FLAGS = $(CC) $(CPPFLAGS) $(CFLAGS) $(PROJECT_CFLAGS) \
+	$(foreach f,$(filter FLAGS_engine/%,$(.VARIABLES)),$f $($f))
+$(OBJ)/paths: FLAGS = $(PATH_FLAGS)
+$(OBJ)/flags $(OBJ)/paths: force
 	@mkdir -p $(@D)
 	@$(PKG_CONFIG) --exists --print-errors $(PACKAGES) || \
 		{ echo 'what the build needs is missing: try `make deps`' >&2; exit 1; }
-	@printf '%s\n' $(call quoted,$(CC) $(CPPFLAGS) $(CFLAGS) $(PROJECT_CFLAGS) \
-		$(foreach f,$(filter FLAGS_%,$(.VARIABLES)),$f $($f))) >$@.new
+	@printf '%s\n' $(call quoted,$(FLAGS)) >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
 quoted = '$(subst ','\'',$(1))'
