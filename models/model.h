@@ -15,7 +15,7 @@ struct adl_model {
                                     adl_model_drop_weights */
     const float **params;        /* the weights by parameter id */
 
-    char **classes; /* class_count names; NULL when the file has none */
+    char **classes;     /* class_count names; NULL when the file has none */
     size_t class_count; /* = arch.num_classes */
 
     int input_h, input_w; /* what images are resized to */
@@ -50,8 +50,8 @@ struct adl_model *adl_model_create(const struct adl_arch *arch, int input_h, int
                                    struct adl_error *err) ADL_MUST_CHECK;
 
 /* Writes the model file of the contract. */
-int adl_model_save(const struct adl_model *model, const char *path, struct adl_error *err)
-    ADL_MUST_CHECK;
+int adl_model_save(const struct adl_model *model, const char *path,
+                   struct adl_error *err) ADL_MUST_CHECK;
 
 /* Frees the weights once a plan has packed them; the classifier's rows stay,
  * for the plan owns its own copy. */

@@ -18,7 +18,7 @@ struct adl_backbone;
 struct adl_arch {
     const struct adl_backbone *backbone;
     int num_classes;
-    bool large_feature_map; /* 28x28 instead of 14x14 at 224 */
+    bool large_feature_map; /* maps twice as large: 28x28 instead of 14x14 at 224 */
     bool adl;               /* the ADL variant's parameter numbering and layers */
     double bn_eps;
     /* mobilenet_v1 only */
@@ -37,12 +37,19 @@ struct adl_backbone {
     bool has_large_map;
     /* Adds the network to a graph whose input is value 0. */
     void (*build)(struct adl_graph *graph, const struct adl_arch *arch);
-    /* The name in the numbering without ADL layers of a parameter in the
-     * numbering with them, or the other way round (to_adl), when an inserted
-     * layer shifts it; false when the name stays. NULL: never shifted. */
-    bool (*renumber)(const struct adl_arch *arch, bool to_adl, const char *name, char *out,
-                     size_t size);
+    /* The name that a parameter called `name` in the variant `from` has in the
+     * variant `to` (they differ in `adl` or `large_feature_map`), where layers
+     * that only one of them has shift the numbers; false when the name stays.
+     * NULL: never shifted. */
+    bool (*renumber)(const struct adl_arch *from, const struct adl_arch *to, const char *name,
+                     char *out, size_t size);
 };
+
+extern const struct adl_backbone adl_backbone_vgg16;
+extern const struct adl_backbone adl_backbone_resnet50;
+extern const struct adl_backbone adl_backbone_resnet50_se;
+extern const struct adl_backbone adl_backbone_inception_v3;
+extern const struct adl_backbone adl_backbone_mobilenet_v1;
 
 /* NULL-terminated. */
 extern const struct adl_backbone *const adl_backbones[];
@@ -53,16 +60,22 @@ const struct adl_backbone *adl_backbone_find(const char *name);
 /* The defaults of a backbone, for 1000 classes. */
 void adl_arch_init(struct adl_arch *arch, const struct adl_backbone *backbone);
 
-/* The `arch` object of a model file and back; unknown keys are ignored, wrong
- * types and ranges refused with FORMAT. The caller owns the JSON. */
+/* Fails with ARG when a number is out of range. */
+int adl_arch_check(const struct adl_arch *arch, struct adl_error *err) ADL_MUST_CHECK;
+
+/* The `arch` object of a model file and back. Reading: absent keys have the
+ * backbone's defaults, unknown ones are ignored, wrong types and ranges refused
+ * with FORMAT, an unknown network with UNSUPPORTED. The caller owns the JSON;
+ * NULL is out of memory. */
 json_t *adl_arch_to_json(const struct adl_arch *arch) ADL_MUST_CHECK;
-int adl_arch_from_json(struct adl_arch *arch, const json_t *json, struct adl_error *err)
-    ADL_MUST_CHECK;
+int adl_arch_from_json(struct adl_arch *arch, const json_t *json,
+                       struct adl_error *err) ADL_MUST_CHECK;
 
 /* "mobilenet_v1 0.75 relu6 tf_same" for people. */
 void adl_arch_describe(const struct adl_arch *arch, char *text, size_t size);
 
-/* The graph of an architecture at this input size. */
+/* The graph of an architecture at this input size. Fails with ARG when a number
+ * is out of range or the input too small for the network. */
 struct adl_graph *adl_arch_build(const struct adl_arch *arch, int input_h, int input_w,
                                  struct adl_error *err) ADL_MUST_CHECK;
 
