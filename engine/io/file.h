@@ -10,8 +10,8 @@
 /* Reads a file ("-" is stdin) into memory the caller frees with adl_free. Fails
  * with NOT_FOUND, IO, NOMEM, or LIMIT when it is larger than `limit` bytes. The
  * result is followed by a NUL that *length does not count. */
-void *adl_file_read(const char *path, size_t limit, size_t *length, struct adl_error *err)
-    ADL_MUST_CHECK;
+void *adl_file_read(const char *path, size_t limit, size_t *length,
+                    struct adl_error *err) ADL_MUST_CHECK;
 
 /* Replaces a file in one step: PATH.tmp, fsync, rename, fsync of the folder, so
  * that a reader sees the old bytes or the new ones. "-" is stdout. The content

@@ -48,11 +48,18 @@ const struct adl_tensor *adl_tensors_at(const struct adl_tensors *tensors, size_
 /* NULL when there is none of that name. A hash look-up. */
 const struct adl_tensor *adl_tensors_find(const struct adl_tensors *tensors, const char *name);
 
-/* Adds a tensor with zeroed data for the caller to fill through the result.
- * Fails with FORMAT when the name is taken, with LIMIT over the limits. */
+/* Adds a tensor with zeroed data for the caller to fill through the result,
+ * which stays where it is until the set is freed. `shape` may be NULL when the
+ * rank is 0. Fails with FORMAT when the name is taken, with LIMIT over the
+ * limits. */
 struct adl_tensor *adl_tensors_add(struct adl_tensors *tensors, const char *name,
                                    enum adl_dtype dtype, int rank, const size_t *shape,
                                    struct adl_error *err) ADL_MUST_CHECK;
+
+/* The same with data left uninitialised, for readers that write every byte. */
+struct adl_tensor *adl_tensors_add_unset(struct adl_tensors *tensors, const char *name,
+                                         enum adl_dtype dtype, int rank, const size_t *shape,
+                                         struct adl_error *err) ADL_MUST_CHECK;
 
 /* Renames tensor `index`; fails as adl_tensors_add does. */
 int adl_tensors_rename(struct adl_tensors *tensors, size_t index, const char *name,
@@ -75,6 +82,17 @@ int adl_dtype_from_name(const char *name, enum adl_dtype *dtype);
 /* All elements as float32, rounded to nearest even where the type is wider.
  * `out` has room for tensor->count. */
 void adl_tensor_to_f32(const struct adl_tensor *tensor, float *out);
+
+/* Bytes of the tensor's data. */
+size_t adl_tensor_bytes(const struct adl_tensor *tensor);
+
+/* A name from a file, made fit for a one-line message: quoted, control and
+ * non-ASCII bytes replaced, a long one cut in the middle. Use its `text` within
+ * the same expression. */
+struct adl_name_quoted {
+    char text[100];
+};
+struct adl_name_quoted adl_name_quote(const char *name, size_t length);
 
 /* "[64, 3, 7, 7]" into `text`; returns `text`. */
 char *adl_tensor_shape_text(const struct adl_tensor *tensor, char *text, size_t size);

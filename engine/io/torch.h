@@ -12,7 +12,10 @@
 bool adl_torch_sniff(const void *bytes, size_t length);
 
 /* The tensors of the state_dict in the file, contiguous, in its order, with
- * `module.` and `_orig_mod.` prefixes stripped. `key` (may be NULL) names the
+ * `module.` and `_orig_mod.` stripped wherever a component of the name begins
+ * (DataParallel may wrap a part of a network). Views and shared storages become
+ * tensors of their own; dtypes stay as they are. Python scalars in it are
+ * skipped, anything else in it that is no tensor is refused by name. `key` (may be NULL) names the
  * entry of the checkpoint that holds it; without one the top object or the
  * first of state_dict, model_state_dict, model, net, weights, ema is taken.
  * Scalars and strings at the top level beside it (epoch, architecture) become
@@ -20,9 +23,10 @@ bool adl_torch_sniff(const void *bytes, size_t length);
 struct adl_tensors *adl_torch_parse(const void *bytes, size_t length, const char *key,
                                     struct adl_error *err) ADL_MUST_CHECK;
 
-/* Reads a weight file of any kind we know, told apart by its first bytes:
- * safetensors or PyTorch. */
-struct adl_tensors *adl_weights_read(const char *path, const char *key, struct adl_error *err)
-    ADL_MUST_CHECK;
+/* Reads a weight file ("-" is stdin) of any kind we know, told apart by its first
+ * bytes: safetensors or PyTorch. `key` as above; safetensors has no use for it.
+ * Messages begin with the path. */
+struct adl_tensors *adl_weights_read(const char *path, const char *key,
+                                     struct adl_error *err) ADL_MUST_CHECK;
 
 #endif

@@ -1,0 +1,220 @@
+/* Whole files in, whole files out, by plain system calls. */
+
+#include "io/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+
+#define STREAM_FIRST_BYTES ((size_t)64 * 1024)
+
+static int fail_errno(struct adl_error *err, const char *verb, const char *path)
+{
+    enum adl_error_kind kind = errno == ENOENT || errno == ENOTDIR ? ADL_ERR_NOT_FOUND : ADL_ERR_IO;
+    return adl_fail(err, kind, "cannot %s %s: %s", verb, path, strerror(errno));
+}
+
+static bool is_dash(const char *path)
+{
+    return !strcmp(path, "-");
+}
+
+/* --- reading --------------------------------------------------------------- */
+
+/* Reads until the end or until `room` is full. */
+static int read_some(int fd, char *to, size_t room, size_t *got, const char *path,
+                     struct adl_error *err)
+{
+    *got = 0;
+    while (*got < room) {
+        ssize_t n = read(fd, to + *got, room - *got);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return fail_errno(err, "read", path);
+        if (n == 0)
+            break;
+        *got += (size_t)n;
+    }
+    return 0;
+}
+
+static int fail_too_large(struct adl_error *err, const char *path, size_t limit)
+{
+    return adl_fail(err, ADL_ERR_LIMIT, "%s is larger than the limit of %zu bytes", path, limit);
+}
+
+void *adl_file_read(const char *path, size_t limit, size_t *length, struct adl_error *err)
+{
+    char *data = NULL, *grown;
+    size_t capacity, used = 0, got;
+    struct stat info;
+    bool done = false;
+    const char *shown = is_dash(path) ? "standard input" : path;
+    int fd = is_dash(path) ? STDIN_FILENO : open(path, O_RDONLY | O_CLOEXEC);
+
+    if (fd < 0 || fstat(fd, &info) < 0) {
+        fail_errno(err, "open", shown);
+        goto out;
+    }
+    if (S_ISDIR(info.st_mode)) {
+        adl_fail(err, ADL_ERR_IO, "cannot read %s: it is a folder", shown);
+        goto out;
+    }
+    /* A regular file is read in one go: its size, and one byte more that shows
+     * the end. Pipes (and /proc, of size 0) are read into a growing buffer. */
+    bool sized = S_ISREG(info.st_mode) && info.st_size > 0;
+    if (sized && (uintmax_t)info.st_size > limit) {
+        fail_too_large(err, shown, limit);
+        goto out;
+    }
+    capacity = sized ? (size_t)info.st_size + 1 : STREAM_FIRST_BYTES;
+    for (;;) {
+        grown = adl_realloc(data, capacity, 1);
+        if (!grown) {
+            adl_fail(err, ADL_ERR_NOMEM, "out of memory to read %s", shown);
+            goto out;
+        }
+        data = grown;
+        ADL_TRY(read_some(fd, data + used, capacity - used, &got, shown, err));
+        used += got;
+        if (used > limit) {
+            fail_too_large(err, shown, limit);
+            goto out;
+        }
+        if (used < capacity)
+            break;
+        if (adl_size_mul(capacity, 2, &capacity) < 0) {
+            fail_too_large(err, shown, limit);
+            goto out;
+        }
+    }
+    data[used] = '\0';
+    *length = used;
+    done = true;
+out:
+    if (fd >= 0 && !is_dash(path))
+        close(fd);
+    if (!done) {
+        adl_free(data);
+        data = NULL;
+    }
+    return data;
+}
+
+/* --- writing --------------------------------------------------------------- */
+
+static int write_pieces(int fd, const struct adl_file_piece *pieces, size_t count, const char *path,
+                        struct adl_error *err)
+{
+    for (size_t i = 0; i < count; i++) {
+        const char *from = pieces[i].data;
+        for (size_t left = pieces[i].length; left;) {
+            ssize_t n = write(fd, from, left);
+            if (n < 0 && errno == EINTR)
+                continue;
+            if (n < 0)
+                return fail_errno(err, "write", path);
+            from += n;
+            left -= (size_t)n;
+        }
+    }
+    return 0;
+}
+
+/* Makes the rename itself durable. */
+static int sync_folder_of(const char *path, struct adl_error *err)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    if (slash)
+        snprintf(folder, sizeof folder, "%.*s", (int)(slash == path ? 1 : slash - path), path);
+    else
+        snprintf(folder, sizeof folder, ".");
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* A folder may be writable without being readable, and some file systems
+     * cannot sync folders: the file itself is complete all the same. */
+    if (fd < 0)
+        return errno == EACCES ? 0 : fail_errno(err, "open", folder);
+    int result = 0;
+    if (fsync(fd) < 0 && errno != EINVAL && errno != ENOTSUP)
+        result = fail_errno(err, "sync", folder);
+    close(fd);
+    return result;
+}
+
+/* `old` is the file being replaced, NULL for a new one. */
+static int replace_file(const char *path, const struct stat *old,
+                        const struct adl_file_piece *pieces, size_t count, struct adl_error *err)
+{
+    char temporary[PATH_MAX];
+    int length = snprintf(temporary, sizeof temporary, "%s.tmp", path);
+    if (length < 0 || (size_t)length >= sizeof temporary) {
+        errno = ENAMETOOLONG;
+        return fail_errno(err, "write", path);
+    }
+    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+    if (fd < 0)
+        return fail_errno(err, "create", temporary);
+
+    if (old && fchmod(fd, old->st_mode & 0777) < 0) {
+        fail_errno(err, "set the mode of", temporary);
+        goto out;
+    }
+    ADL_TRY(write_pieces(fd, pieces, count, temporary, err));
+    if (fsync(fd) < 0) {
+        fail_errno(err, "sync", temporary);
+        goto out;
+    }
+    int closed = close(fd);
+    fd = -1;
+    if (closed < 0) {
+        fail_errno(err, "close", temporary);
+        goto out;
+    }
+    if (rename(temporary, path) < 0) {
+        fail_errno(err, "replace", path);
+        goto out;
+    }
+    return sync_folder_of(path, err);
+out:
+    if (fd >= 0)
+        close(fd);
+    unlink(temporary);
+    return -1;
+}
+
+int adl_file_write(const char *path, const struct adl_file_piece *pieces, size_t count,
+                   struct adl_error *err)
+{
+    char target[PATH_MAX];
+    struct stat info;
+
+    if (is_dash(path))
+        return write_pieces(STDOUT_FILENO, pieces, count, "standard output", err);
+    if (stat(path, &info) < 0)
+        return replace_file(path, NULL, pieces, count, err);
+    if (S_ISREG(info.st_mode)) {
+        /* Through a symbolic link the file it names is replaced, not the link. */
+        if (!realpath(path, target))
+            return fail_errno(err, "find", path);
+        return replace_file(target, &info, pieces, count, err);
+    }
+    /* A device or pipe is written to, never replaced. */
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    if (fd < 0)
+        return fail_errno(err, "open", path);
+    int result = write_pieces(fd, pieces, count, path, err);
+    if (close(fd) < 0 && result == 0)
+        result = fail_errno(err, "close", path);
+    return result;
+}

@@ -1,0 +1,391 @@
+/* A set of named tensors: an ordered array of owned tensors beside an open-
+ * addressing hash index of their names. */
+
+#include "io/tensor.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "tensor data is used as the files hold it");
+
+#define NO_ITEM UINT32_MAX
+
+struct slot {
+    uint32_t item; /* index of the tensor, NO_ITEM when free */
+    uint32_t hash;
+};
+
+struct meta {
+    char *key;
+    char *value;
+};
+
+struct adl_tensors {
+    struct adl_tensor **items;
+    size_t count;
+    size_t capacity;
+    struct slot *slots;
+    size_t slot_count; /* a power of two, at least twice the count */
+    uint64_t seed;     /* so that a file cannot choose names that collide */
+    struct meta *metas;
+    size_t meta_count;
+    size_t meta_capacity;
+};
+
+static const struct {
+    const char *name;
+    size_t size;
+} dtypes[] = {
+    [ADL_F32] = {"F32", 4},   [ADL_F64] = {"F64", 8}, [ADL_F16] = {"F16", 2},
+    [ADL_BF16] = {"BF16", 2}, [ADL_I64] = {"I64", 8}, [ADL_I32] = {"I32", 4},
+    [ADL_I16] = {"I16", 2},   [ADL_I8] = {"I8", 1},   [ADL_U64] = {"U64", 8},
+    [ADL_U32] = {"U32", 4},   [ADL_U16] = {"U16", 2}, [ADL_U8] = {"U8", 1},
+    [ADL_BOOL] = {"BOOL", 1},
+};
+
+size_t adl_dtype_size(enum adl_dtype dtype)
+{
+    return dtypes[dtype].size;
+}
+
+const char *adl_dtype_name(enum adl_dtype dtype)
+{
+    return dtypes[dtype].name;
+}
+
+int adl_dtype_from_name(const char *name, enum adl_dtype *dtype)
+{
+    for (size_t i = 0; i < ADL_COUNT(dtypes); i++) {
+        if (!strcmp(name, dtypes[i].name)) {
+            *dtype = (enum adl_dtype)i;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+/* --- the index ------------------------------------------------------------ */
+
+/* FNV-1a with a seed, its halves mixed. */
+static uint32_t hash_name(const struct adl_tensors *tensors, const char *name)
+{
+    uint64_t hash = tensors->seed;
+    for (const unsigned char *at = (const unsigned char *)name; *at; at++)
+        hash = (hash ^ *at) * 0x100000001b3u;
+    hash ^= hash >> 29;
+    hash *= 0xbf58476d1ce4e5b9u;
+    return (uint32_t)(hash >> 32);
+}
+
+static void index_put(struct adl_tensors *tensors, uint32_t item, uint32_t hash)
+{
+    size_t mask = tensors->slot_count - 1, at = hash & mask;
+    while (tensors->slots[at].item != NO_ITEM)
+        at = (at + 1) & mask;
+    tensors->slots[at] = (struct slot){item, hash};
+}
+
+/* The slot of that name, or slot_count. */
+static size_t index_find(const struct adl_tensors *tensors, const char *name)
+{
+    if (!tensors->slot_count)
+        return 0;
+    uint32_t hash = hash_name(tensors, name);
+    size_t mask = tensors->slot_count - 1;
+    for (size_t at = hash & mask; tensors->slots[at].item != NO_ITEM; at = (at + 1) & mask)
+        if (tensors->slots[at].hash == hash &&
+            !strcmp(tensors->items[tensors->slots[at].item]->name, name))
+            return at;
+    return tensors->slot_count;
+}
+
+/* Frees a slot and moves back those behind it that would no longer be found. */
+static void index_remove(struct adl_tensors *tensors, size_t hole)
+{
+    size_t mask = tensors->slot_count - 1;
+    for (size_t at = (hole + 1) & mask; tensors->slots[at].item != NO_ITEM; at = (at + 1) & mask) {
+        size_t home = tensors->slots[at].hash & mask;
+        if (((at - home) & mask) >= ((at - hole) & mask)) {
+            tensors->slots[hole] = tensors->slots[at];
+            hole = at;
+        }
+    }
+    tensors->slots[hole].item = NO_ITEM;
+}
+
+static int reserve(struct adl_tensors *tensors, struct adl_error *err)
+{
+    if (tensors->count < tensors->capacity)
+        return 0;
+    size_t capacity = ADL_MAX(tensors->capacity * 2, (size_t)64);
+    struct adl_tensor **items = adl_realloc(tensors->items, capacity, sizeof *items);
+    if (!items)
+        return adl_fail_nomem(err, "the list of tensors");
+    tensors->items = items;
+    struct slot *slots = adl_malloc(capacity * 2, sizeof *slots);
+    if (!slots)
+        return adl_fail_nomem(err, "the index of tensors");
+    for (size_t i = 0; i < capacity * 2; i++)
+        slots[i].item = NO_ITEM;
+
+    struct slot *old = tensors->slots;
+    size_t old_count = tensors->slot_count;
+    tensors->slots = slots;
+    tensors->slot_count = capacity * 2;
+    tensors->capacity = capacity;
+    for (size_t i = 0; i < old_count; i++)
+        if (old[i].item != NO_ITEM)
+            index_put(tensors, old[i].item, old[i].hash);
+    adl_free(old);
+    return 0;
+}
+
+/* --- the set -------------------------------------------------------------- */
+
+struct adl_tensors *adl_tensors_create(struct adl_error *err)
+{
+    struct adl_tensors *tensors = adl_calloc(1, sizeof *tensors);
+    if (!tensors) {
+        adl_fail_nomem(err, "a set of tensors");
+        return NULL;
+    }
+    /* Without random bytes the index still works, only predictably. */
+    if (getrandom(&tensors->seed, sizeof tensors->seed, GRND_NONBLOCK) < 0)
+        tensors->seed = 0xcbf29ce484222325u;
+    return tensors;
+}
+
+static void free_tensor(struct adl_tensor *tensor)
+{
+    if (!tensor)
+        return;
+    adl_free((void *)(uintptr_t)tensor->name);
+    adl_free(tensor->data);
+    adl_free(tensor);
+}
+
+void adl_tensors_free(struct adl_tensors *tensors)
+{
+    if (!tensors)
+        return;
+    for (size_t i = 0; i < tensors->count; i++)
+        free_tensor(tensors->items[i]);
+    for (size_t i = 0; i < tensors->meta_count; i++) {
+        adl_free(tensors->metas[i].key);
+        adl_free(tensors->metas[i].value);
+    }
+    adl_free(tensors->items);
+    adl_free(tensors->slots);
+    adl_free(tensors->metas);
+    adl_free(tensors);
+}
+
+size_t adl_tensors_count(const struct adl_tensors *tensors)
+{
+    return tensors->count;
+}
+
+const struct adl_tensor *adl_tensors_at(const struct adl_tensors *tensors, size_t index)
+{
+    return tensors->items[index];
+}
+
+const struct adl_tensor *adl_tensors_find(const struct adl_tensors *tensors, const char *name)
+{
+    size_t at = index_find(tensors, name);
+    return at < tensors->slot_count ? tensors->items[tensors->slots[at].item] : NULL;
+}
+
+static int check_name(const struct adl_tensors *tensors, const char *name, struct adl_error *err)
+{
+    size_t length = strlen(name);
+    if (length > ADL_LIMIT_TENSOR_NAME_BYTES)
+        return adl_fail(err, ADL_ERR_LIMIT, "tensor name %s has %zu bytes, the limit is %d",
+                        adl_name_quote(name, length).text, length, ADL_LIMIT_TENSOR_NAME_BYTES);
+    if (adl_tensors_find(tensors, name))
+        return adl_fail(err, ADL_ERR_FORMAT, "there are two tensors named %s",
+                        adl_name_quote(name, length).text);
+    return 0;
+}
+
+struct adl_tensor *adl_tensors_add_unset(struct adl_tensors *tensors, const char *name,
+                                         enum adl_dtype dtype, int rank, const size_t *shape,
+                                         struct adl_error *err)
+{
+    struct adl_tensor *tensor = NULL;
+    size_t count = 1;
+
+    ADL_TRY(check_name(tensors, name, err));
+    if (rank < 0 || rank > ADL_LIMIT_RANK) {
+        adl_fail(err, ADL_ERR_LIMIT, "tensor %s has %d dimensions, the limit is %d",
+                 adl_name_quote(name, strlen(name)).text, rank, ADL_LIMIT_RANK);
+        goto out;
+    }
+    if (tensors->count >= ADL_LIMIT_TENSORS) {
+        adl_fail(err, ADL_ERR_LIMIT, "there are more than %d tensors", ADL_LIMIT_TENSORS);
+        goto out;
+    }
+    for (int i = 0; i < rank; i++) {
+        /* Files hold dimensions as signed 64-bit numbers. */
+        if (shape[i] > INT64_MAX || adl_size_mul(count, shape[i], &count) < 0) {
+            adl_fail(err, ADL_ERR_LIMIT, "tensor %s has more elements than can be counted",
+                     adl_name_quote(name, strlen(name)).text);
+            goto out;
+        }
+    }
+    ADL_TRY(reserve(tensors, err));
+    tensor = adl_calloc(1, sizeof *tensor);
+    if (tensor) {
+        tensor->name = adl_strdup(name);
+        tensor->data = adl_malloc(count, adl_dtype_size(dtype));
+    }
+    if (!tensor || !tensor->name || !tensor->data) {
+        adl_fail(err, ADL_ERR_NOMEM, "out of memory for tensor %s of %zu elements",
+                 adl_name_quote(name, strlen(name)).text, count);
+        goto out;
+    }
+    tensor->dtype = dtype;
+    tensor->rank = rank;
+    tensor->count = count;
+    if (rank)
+        memcpy(tensor->shape, shape, (size_t)rank * sizeof *shape);
+    index_put(tensors, (uint32_t)tensors->count, hash_name(tensors, name));
+    tensors->items[tensors->count++] = tensor;
+    return tensor;
+out:
+    free_tensor(tensor);
+    return NULL;
+}
+
+struct adl_tensor *adl_tensors_add(struct adl_tensors *tensors, const char *name,
+                                   enum adl_dtype dtype, int rank, const size_t *shape,
+                                   struct adl_error *err)
+{
+    struct adl_tensor *tensor = adl_tensors_add_unset(tensors, name, dtype, rank, shape, err);
+    if (tensor)
+        memset(tensor->data, 0, adl_tensor_bytes(tensor));
+    return tensor;
+}
+
+int adl_tensors_rename(struct adl_tensors *tensors, size_t index, const char *name,
+                       struct adl_error *err)
+{
+    struct adl_tensor *tensor = tensors->items[index];
+    if (!strcmp(tensor->name, name))
+        return 0;
+    if (check_name(tensors, name, err) < 0)
+        return -1;
+    char *copy = adl_strdup(name);
+    if (!copy)
+        return adl_fail_nomem(err, "a tensor's name");
+    index_remove(tensors, index_find(tensors, tensor->name));
+    adl_free((void *)(uintptr_t)tensor->name);
+    tensor->name = copy;
+    index_put(tensors, (uint32_t)index, hash_name(tensors, name));
+    return 0;
+}
+
+/* --- metadata ------------------------------------------------------------- */
+
+static struct meta *find_meta(const struct adl_tensors *tensors, const char *key)
+{
+    for (size_t i = 0; i < tensors->meta_count; i++)
+        if (!strcmp(tensors->metas[i].key, key))
+            return &tensors->metas[i];
+    return NULL;
+}
+
+int adl_tensors_set_meta(struct adl_tensors *tensors, const char *key, const char *value,
+                         struct adl_error *err)
+{
+    struct meta *meta = find_meta(tensors, key);
+    if (!meta && tensors->meta_count >= ADL_LIMIT_METADATA)
+        return adl_fail(err, ADL_ERR_LIMIT, "there are more than %d metadata entries",
+                        ADL_LIMIT_METADATA);
+    char *value_copy = adl_strdup(value);
+    if (!value_copy)
+        return adl_fail_nomem(err, "metadata");
+    if (meta) {
+        adl_free(meta->value);
+        meta->value = value_copy;
+        return 0;
+    }
+    char *key_copy = adl_strdup(key);
+    if (!key_copy)
+        goto nomem;
+    if (tensors->meta_count == tensors->meta_capacity) {
+        size_t capacity = ADL_MAX(tensors->meta_capacity * 2, (size_t)8);
+        struct meta *metas = adl_realloc(tensors->metas, capacity, sizeof *metas);
+        if (!metas)
+            goto nomem;
+        tensors->metas = metas;
+        tensors->meta_capacity = capacity;
+    }
+    tensors->metas[tensors->meta_count++] = (struct meta){key_copy, value_copy};
+    return 0;
+nomem:
+    adl_free(key_copy);
+    adl_free(value_copy);
+    return adl_fail_nomem(err, "metadata");
+}
+
+const char *adl_tensors_meta(const struct adl_tensors *tensors, const char *key)
+{
+    const struct meta *meta = find_meta(tensors, key);
+    return meta ? meta->value : NULL;
+}
+
+size_t adl_tensors_meta_count(const struct adl_tensors *tensors)
+{
+    return tensors->meta_count;
+}
+
+void adl_tensors_meta_at(const struct adl_tensors *tensors, size_t index, const char **key,
+                         const char **value)
+{
+    *key = tensors->metas[index].key;
+    *value = tensors->metas[index].value;
+}
+
+/* --- text ------------------------------------------------------------------ */
+
+struct adl_name_quoted adl_name_quote(const char *name, size_t length)
+{
+    struct adl_name_quoted quoted;
+    size_t room = sizeof quoted.text - 3, half = (room - 3) / 2, at = 0;
+
+    quoted.text[at++] = '"';
+    for (size_t i = 0; i < length; i++) {
+        if (length > room && i == half) {
+            memcpy(quoted.text + at, "...", 3);
+            at += 3;
+            i = length - half;
+        }
+        quoted.text[at++] = name[i] < ' ' || name[i] > '~' ? '?' : name[i];
+    }
+    quoted.text[at++] = '"';
+    quoted.text[at] = '\0';
+    return quoted;
+}
+
+char *adl_tensor_shape_text(const struct adl_tensor *tensor, char *text, size_t size)
+{
+    size_t at = 0;
+    if (!size)
+        return text;
+    int put = snprintf(text, size, "[");
+    for (int i = 0; put > 0 && i < tensor->rank; i++) {
+        at = ADL_MIN(at + (size_t)put, size - 1);
+        put = snprintf(text + at, size - at, "%s%zu", i ? ", " : "", tensor->shape[i]);
+    }
+    at = ADL_MIN(at + (size_t)ADL_MAX(put, 0), size - 1);
+    snprintf(text + at, size - at, "]");
+    return text;
+}

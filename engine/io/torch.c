@@ -1,0 +1,342 @@
+/* PyTorch checkpoints: which container, where the state_dict lies in it, and its
+ * tensors one by one. */
+
+#include "io/torch.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+#include "io/torch_parts.h"
+
+/* Where checkpoints keep the state_dict, most telling first. */
+static const char *const places[] = {"state_dict", "model_state_dict", "model",
+                                     "net",        "weights",          "ema"};
+/* Wrappers (DataParallel, torch.compile) that put their name into parameters'. */
+static const char *const wrappers[] = {"module.", "_orig_mod."};
+
+#define META_PREFIX "torch."
+#define META_KEY_BYTES 256
+#define STORAGE_KEY_BYTES 255
+
+struct reader {
+    struct adl_pickle pickle;
+    struct adl_torch_storages storages;
+    struct adl_torch_zip zip;
+    bool zipped;
+    size_t length;      /* of the file */
+    size_t total_bytes; /* of the tensors so far */
+    struct adl_error *err;
+};
+
+bool adl_torch_sniff(const void *bytes, size_t length)
+{
+    const unsigned char *head = bytes;
+    return length >= 4 &&
+           (!memcmp(head, "PK\3\4", 4) || (head[0] == 0x80 && head[1] >= 2 && head[1] <= 5));
+}
+
+/* --- containers ------------------------------------------------------------ */
+
+static int open_zip(struct reader *r, const void *bytes, size_t length)
+{
+    const unsigned char *data;
+    size_t size;
+
+    r->zipped = true;
+    if (adl_torch_zip_open(&r->zip, bytes, length, r->err) < 0)
+        return -1;
+    int found = adl_torch_zip_find(&r->zip, "byteorder", 9, &data, &size, r->err);
+    if (found < 0)
+        return -1;
+    if (found && (size != 6 || memcmp(data, "little", 6)))
+        return adl_fail(r->err, ADL_ERR_UNSUPPORTED, "the file was saved on a big-endian machine");
+    found = adl_torch_zip_find(&r->zip, "data.pkl", 8, &data, &size, r->err);
+    if (found <= 0)
+        return adl_fail(r->err, ADL_ERR_FORMAT, "the zip archive holds no data.pkl");
+    if (adl_pickle_load(&r->pickle, data, size, r->err) < 0)
+        return adl_error_context(r->err, "data.pkl");
+    return adl_torch_storages_collect(&r->storages, &r->pickle, r->err);
+}
+
+/* Finds a storage's bytes at its first use; a legacy stream found all at once. */
+static int locate(struct reader *r, struct adl_torch_storage *storage, const char *tensor)
+{
+    char name[sizeof "data/" + STORAGE_KEY_BYTES];
+    struct adl_name_quoted quoted = adl_name_quote(tensor, strlen(tensor));
+    size_t size, expected;
+    int found = 0;
+
+    if (storage->data)
+        return 0;
+    if (r->zipped && storage->key->count <= STORAGE_KEY_BYTES) {
+        memcpy(name, "data/", 5);
+        memcpy(name + 5, storage->key->text, storage->key->count);
+        found = adl_torch_zip_find(&r->zip, name, 5 + (size_t)storage->key->count, &storage->data,
+                                   &size, r->err);
+    }
+    if (found < 0)
+        return adl_error_context(r->err, "tensor %s", quoted.text);
+    if (!found)
+        return adl_fail(r->err, ADL_ERR_FORMAT, "tensor %s: its storage is not in the file",
+                        quoted.text);
+    if (adl_size_mul(storage->count, storage->element_size, &expected) < 0 || size != expected) {
+        storage->data = NULL;
+        return adl_fail(r->err, ADL_ERR_FORMAT,
+                        "tensor %s: its storage has %zu bytes, not %zu elements of %zu",
+                        quoted.text, size, storage->count, storage->element_size);
+    }
+    return 0;
+}
+
+/* --- which dict ------------------------------------------------------------ */
+
+static bool holds_tensors(const struct adl_pickle_value *value)
+{
+    if (!value || value->kind != ADL_PICKLE_DICT)
+        return false;
+    for (uint32_t i = 1; i < value->count; i += 2)
+        if (adl_torch_is_tensor(value->items[i]))
+            return true;
+    return false;
+}
+
+/* The function or class behind a value, as "module.name". */
+static struct adl_name_quoted name_callable(const struct adl_pickle_value *value)
+{
+    char text[200] = "an object";
+    if (value->kind == ADL_PICKLE_CALL)
+        value = value->items[0];
+    if (value->kind == ADL_PICKLE_GLOBAL)
+        snprintf(text, sizeof text, "%.*s", (int)ADL_MIN(value->count, 199u), value->text);
+    char *line = strchr(text, '\n');
+    if (line)
+        *line = '.';
+    return adl_name_quote(text, strlen(text));
+}
+
+/* The keys of a checkpoint, for the message that asks for one. */
+static void list_keys(const struct adl_pickle_value *dict, char *text, size_t size)
+{
+    size_t at = 0;
+    text[0] = '\0';
+    for (uint32_t i = 0; i < dict->count && at + 1 < size; i += 2) {
+        if (dict->items[i]->kind != ADL_PICKLE_TEXT)
+            continue;
+        int put = snprintf(text + at, size - at, "%s%s", at ? ", " : "",
+                           adl_name_quote(dict->items[i]->text, dict->items[i]->count).text);
+        at += put > 0 ? (size_t)put : 0;
+    }
+}
+
+static const struct adl_pickle_value *find_state_dict(struct reader *r, const char *key)
+{
+    const struct adl_pickle_value *root = r->pickle.root, *found;
+    char keys[200];
+
+    if (root->kind != ADL_PICKLE_DICT) {
+        adl_fail(r->err, ADL_ERR_UNSUPPORTED,
+                 "the file holds %s, not a state_dict: re-save it in Python with "
+                 "torch.save(model.state_dict(), OUT)",
+                 name_callable(root).text);
+        return NULL;
+    }
+    list_keys(root, keys, sizeof keys);
+    if (key) {
+        found = adl_pickle_get(root, key);
+        if (!found)
+            adl_fail(r->err, ADL_ERR_NOT_FOUND, "the checkpoint has no entry %s; it has %s",
+                     adl_name_quote(key, strlen(key)).text, keys);
+        else if (found->kind != ADL_PICKLE_DICT)
+            adl_fail(r->err, ADL_ERR_UNSUPPORTED, "entry %s of the checkpoint is no state_dict",
+                     adl_name_quote(key, strlen(key)).text);
+        return found && found->kind == ADL_PICKLE_DICT ? found : NULL;
+    }
+    /* A checkpoint may keep single tensors (a best accuracy) beside its
+     * state_dict, so the places are looked at before the top object itself. */
+    for (size_t i = 0; i < ADL_COUNT(places); i++) {
+        found = adl_pickle_get(root, places[i]);
+        if (holds_tensors(found))
+            return found;
+    }
+    if (holds_tensors(root))
+        return root;
+    adl_fail(r->err, ADL_ERR_UNSUPPORTED,
+             "no state_dict found; name the entry that holds it with --key (there are %s)",
+             keys[0] ? keys : "none");
+    return NULL;
+}
+
+/* --- entries --------------------------------------------------------------- */
+
+/* Copies a parameter's name without the wrappers' parts, wherever a path
+ * component begins: DataParallel may wrap only a part of a network. */
+static int take_name(struct reader *r, const struct adl_pickle_value *key, char *name, size_t size)
+{
+    if (key->kind != ADL_PICKLE_TEXT || memchr(key->text, '\0', key->count))
+        return adl_fail(r->err, ADL_ERR_FORMAT, "the state_dict has a key that is no name");
+    if (key->count >= size)
+        return adl_fail(r->err, ADL_ERR_LIMIT, "tensor name %s is longer than %d bytes",
+                        adl_name_quote(key->text, key->count).text, ADL_LIMIT_TENSOR_NAME_BYTES);
+    size_t used = 0;
+    for (size_t at = 0; at < key->count;) {
+        bool begins = used == 0 || name[used - 1] == '.';
+        size_t skip = 0;
+        for (size_t i = 0; begins && i < ADL_COUNT(wrappers); i++)
+            if (key->count - at > strlen(wrappers[i]) &&
+                !memcmp(key->text + at, wrappers[i], strlen(wrappers[i])))
+                skip = strlen(wrappers[i]);
+        if (skip)
+            at += skip;
+        else
+            name[used++] = key->text[at++];
+    }
+    name[used] = '\0';
+    return 0;
+}
+
+static bool is_harmless(const struct adl_pickle_value *value)
+{
+    switch (value->kind) {
+    case ADL_PICKLE_NONE:
+    case ADL_PICKLE_BOOL:
+    case ADL_PICKLE_INT:
+    case ADL_PICKLE_LONG:
+    case ADL_PICKLE_FLOAT:
+    case ADL_PICKLE_TEXT:
+    case ADL_PICKLE_BYTES: return true;
+    default: return false;
+    }
+}
+
+static int take_entry(struct reader *r, struct adl_tensors *tensors,
+                      const struct adl_pickle_value *key, const struct adl_pickle_value *value)
+{
+    char name[ADL_LIMIT_TENSOR_NAME_BYTES + 1];
+    struct adl_torch_view view;
+
+    if (take_name(r, key, name, sizeof name) < 0)
+        return -1;
+    if (!adl_torch_is_tensor(value)) {
+        if (is_harmless(value))
+            return 0;
+        return adl_fail(r->err, ADL_ERR_UNSUPPORTED,
+                        "entry %s of the state_dict is not a tensor but %s, which is not executed",
+                        adl_name_quote(name, strlen(name)).text, name_callable(value).text);
+    }
+    if (adl_torch_view_read(&view, value, &r->storages, name, r->err) < 0 ||
+        locate(r, view.storage, name) < 0)
+        return -1;
+    size_t most = ADL_MAX(r->length * ADL_LIMIT_TORCH_EXPANSION, ADL_LIMIT_TORCH_EXPANSION_BYTES);
+    size_t bytes = view.count * adl_dtype_size(view.dtype);
+    if (bytes > most - r->total_bytes)
+        return adl_fail(r->err, ADL_ERR_LIMIT,
+                        "tensor %s: the tensors would fill %d times the file, their views repeat "
+                        "what is stored",
+                        adl_name_quote(name, strlen(name)).text, ADL_LIMIT_TORCH_EXPANSION);
+    r->total_bytes += bytes;
+    struct adl_tensor *tensor =
+        adl_tensors_add_unset(tensors, name, view.dtype, view.rank, view.shape, r->err);
+    if (!tensor)
+        return -1;
+    adl_torch_view_copy(&view, tensor->data);
+    return 0;
+}
+
+/* --- metadata -------------------------------------------------------------- */
+
+static bool is_ascii(const struct adl_pickle_value *text)
+{
+    for (uint32_t i = 0; i < text->count; i++)
+        if (text->text[i] <= 0)
+            return false;
+    return true;
+}
+
+/* A scalar or string as text; NULL when it is neither or does not suit. */
+static const char *scalar_text(const struct adl_pickle_value *value, char *text, size_t size)
+{
+    switch (value->kind) {
+    case ADL_PICKLE_BOOL: snprintf(text, size, "%s", value->boolean ? "true" : "false"); break;
+    case ADL_PICKLE_INT: snprintf(text, size, "%lld", (long long)value->integer); break;
+    case ADL_PICKLE_FLOAT:
+        snprintf(text, size, "%.15g", value->real);
+        if (isfinite(value->real) && strtod(text, NULL) != value->real)
+            snprintf(text, size, "%.17g", value->real);
+        break;
+    case ADL_PICKLE_TEXT:
+        if (value->count >= size || !is_ascii(value))
+            return NULL;
+        memcpy(text, value->text, value->count);
+        text[value->count] = '\0';
+        break;
+    default: return NULL;
+    }
+    return text;
+}
+
+/* What lies beside the state_dict is a bonus: what does not suit is left out. */
+static int take_metadata(struct reader *r, struct adl_tensors *tensors)
+{
+    const struct adl_pickle_value *root = r->pickle.root;
+    char key[sizeof META_PREFIX + META_KEY_BYTES], value[1024];
+
+    for (uint32_t i = 0; i + 1 < root->count; i += 2) {
+        const struct adl_pickle_value *name = root->items[i];
+        if (name->kind != ADL_PICKLE_TEXT || name->count > META_KEY_BYTES || !is_ascii(name) ||
+            !scalar_text(root->items[i + 1], value, sizeof value))
+            continue;
+        snprintf(key, sizeof key, META_PREFIX "%.*s", (int)name->count, name->text);
+        if (adl_tensors_meta_count(tensors) < ADL_LIMIT_METADATA &&
+            adl_tensors_set_meta(tensors, key, value, r->err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+struct adl_tensors *adl_torch_parse(const void *bytes, size_t length, const char *key,
+                                    struct adl_error *err)
+{
+    struct reader r = {.length = length, .err = err};
+    struct adl_tensors *tensors = NULL;
+    const struct adl_pickle_value *dict;
+    bool done = false;
+
+    if (!adl_torch_sniff(bytes, length)) {
+        adl_fail(err, ADL_ERR_FORMAT, "not a PyTorch file");
+        goto out;
+    }
+    if (length > ADL_LIMIT_WEIGHTS_BYTES) {
+        adl_fail(err, ADL_ERR_LIMIT, "larger than %zu bytes", ADL_LIMIT_WEIGHTS_BYTES);
+        goto out;
+    }
+    if (*(const char *)bytes == 'P')
+        ADL_TRY(open_zip(&r, bytes, length));
+    else
+        ADL_TRY(adl_torch_legacy_open(&r.pickle, &r.storages, bytes, length, err));
+    dict = find_state_dict(&r, key);
+    tensors = dict ? adl_tensors_create(err) : NULL;
+    if (!tensors)
+        goto out;
+    if (dict->count / 2 > 2 * ADL_LIMIT_TENSORS) {
+        adl_fail(err, ADL_ERR_LIMIT, "the state_dict has more than %d entries",
+                 2 * ADL_LIMIT_TENSORS);
+        goto out;
+    }
+    for (uint32_t i = 0; i + 1 < dict->count; i += 2)
+        ADL_TRY(take_entry(&r, tensors, dict->items[i], dict->items[i + 1]));
+    ADL_TRY(take_metadata(&r, tensors));
+    done = true;
+out:
+    adl_torch_zip_close(&r.zip);
+    adl_free(r.storages.items);
+    adl_pickle_release(&r.pickle);
+    if (!done) {
+        adl_tensors_free(tensors);
+        tensors = NULL;
+    }
+    return tensors;
+}

@@ -1,0 +1,73 @@
+/* Weight files of any kind, told apart by their first bytes, never by name. */
+
+#include <fcntl.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "io/file.h"
+#include "io/safetensors.h"
+#include "io/torch.h"
+
+#define HEAD_BYTES 512
+#define TAR_MAGIC_AT 257
+
+/* -1 when the head belongs to no kind that is read here. */
+static int check_head(const unsigned char *head, size_t length, bool *torch, struct adl_error *err)
+{
+    *torch = adl_torch_sniff(head, length);
+    if (*torch)
+        return 0;
+    if (length >= TAR_MAGIC_AT + 5 && !memcmp(head + TAR_MAGIC_AT, "ustar", 5))
+        return adl_fail(err, ADL_ERR_UNSUPPORTED,
+                        "a tar archive as PyTorch wrote in 2016: load it in Python and save the "
+                        "state_dict again with torch >= 1.6");
+    if (length > 8 && head[8] == '{')
+        return 0;
+    return adl_fail(err, ADL_ERR_FORMAT, "neither a safetensors nor a PyTorch file");
+}
+
+/* Reads the first bytes of a regular file; -1 for anything else, and for
+ * whatever adl_file_read will word better. */
+static ssize_t read_head(const char *path, unsigned char *head)
+{
+    struct stat info;
+    if (!strcmp(path, "-") || stat(path, &info) < 0 || !S_ISREG(info.st_mode))
+        return -1;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    ssize_t got = pread(fd, head, HEAD_BYTES, 0);
+    close(fd);
+    return got;
+}
+
+struct adl_tensors *adl_weights_read(const char *path, const char *key, struct adl_error *err)
+{
+    unsigned char head[HEAD_BYTES];
+    ssize_t peeked = read_head(path, head);
+    struct adl_tensors *tensors = NULL;
+    void *bytes = NULL;
+    bool torch = false;
+    size_t length;
+
+    if (peeked >= 0) {
+        if (check_head(head, (size_t)peeked, &torch, err) < 0)
+            goto named;
+        if (!torch)
+            return adl_safetensors_read(path, err);
+    }
+    bytes = adl_file_read(path, ADL_LIMIT_WEIGHTS_BYTES, &length, err);
+    if (!bytes)
+        return NULL;
+    if (check_head(bytes, length, &torch, err) == 0)
+        tensors = torch ? adl_torch_parse(bytes, length, key, err)
+                        : adl_safetensors_parse(bytes, length, err);
+named:
+    if (!tensors)
+        adl_error_context(err, "%s", strcmp(path, "-") ? path : "standard input");
+    adl_free(bytes);
+    return tensors;
+}
