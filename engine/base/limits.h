@@ -60,6 +60,8 @@
 
 /* Classes of a model; ImageNet-21k has 21,841. */
 #define ADL_LIMIT_CLASSES 65536
+/* One side of a pooling window; the networks here have 2 and 3. */
+#define ADL_LIMIT_WINDOW 16
 /* One side of the network's input. */
 #define ADL_LIMIT_INPUT_SIDE 4096
 /* Images in one batch of `forward`, `bench` or the server. */

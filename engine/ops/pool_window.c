@@ -3,6 +3,7 @@
 #include <math.h>
 #include <stdio.h>
 
+#include "base/limits.h"
 #include "base/size.h"
 #include "ops/ops.h"
 
@@ -100,7 +101,8 @@ const struct adl_op_def adl_op_avgpool = {
 static int add_pool(struct adl_graph *graph, int input, const char *name,
                     const struct adl_op_def *def, struct adl_pool_attr attr)
 {
-    if (attr.size < 1 || attr.stride < 1 || attr.pad < 0 || attr.pad >= attr.size)
+    if (attr.size < 1 || attr.stride < 1 || attr.pad < 0 || attr.pad >= attr.size ||
+        attr.size > ADL_LIMIT_WINDOW)
         return adl_graph_fail(graph, "%s: window %d, stride %d, padding %d", name, attr.size,
                               attr.stride, attr.pad);
     return adl_graph_add(graph, name, def, &attr, sizeof attr, &input, 1, NULL, 0);

@@ -55,6 +55,9 @@ const struct adl_graph *adl_plan_graph(const struct adl_plan *plan);
 struct adl_shape adl_plan_input_shape(const struct adl_plan *plan);
 /* The shape of an output at the plan's input size; all zero where absent. */
 struct adl_shape adl_plan_output_shape(const struct adl_plan *plan, enum adl_output which);
+/* The classifier's rows, classes x channels of the features; NULL for networks
+ * that end in a class map. */
+const float *adl_plan_classifier(const struct adl_plan *plan);
 /* "generic", "avx2", "avx512" */
 const char *adl_plan_isa_name(const struct adl_plan *plan);
 

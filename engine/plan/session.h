@@ -28,19 +28,19 @@ void adl_session_run(struct adl_session *session, int batch);
 const float *adl_session_output(const struct adl_session *session, enum adl_output which,
                                 int index);
 
-/* One class's activation map of image `index`: h x w of the features, summed
- * over channels (or the class's channel of a class map), not normalised. */
-void adl_session_cam(const struct adl_session *session, int index, int class_id, float *cam);
+/* The plan the session runs. */
+const struct adl_plan *adl_session_plan(const struct adl_session *session);
 
 /* Bytes the session holds. */
 size_t adl_session_bytes(const struct adl_session *session);
 
-/* For tests, with every pass that hides values disabled: value `id` of image
- * `index` in the last run as contiguous NHWC into `out`; -1 when the plan does
- * not keep it. */
+/* For tests: value `id` of image `index`, the last that ran, as contiguous NHWC
+ * into `out`; -1 when no step makes it. Only with ADL_PASS_PLACE disabled does
+ * every value still hold what its step wrote. One thread, batch of one. */
 int adl_session_value(const struct adl_session *session, int id, int index, float *out);
 
-/* Seconds spent in each step when profiling is on: adds to `seconds[step]`. */
+/* From now on runs go image by image and add the seconds of each step to
+ * `seconds[step]` (adl_plan_step_count of them, borrowed); NULL ends it. */
 void adl_session_profile(struct adl_session *session, double *seconds);
 
 #endif

@@ -1,0 +1,101 @@
+/* Fuse: additions and activations become the epilogue of the step before
+ * them, so that a map is written once. The epilogue is always
+ * clamp(value + residual), so a step takes one residual, then one clamp. */
+
+#include <math.h>
+
+#include "plan/ir.h"
+
+static bool has_epilogue(const struct plan_step *step)
+{
+    return step->kind == PLAN_CONV || step->kind == PLAN_POINTWISE || step->kind == PLAN_LINEAR;
+}
+
+static bool is_clamp_only(const struct plan_step *step)
+{
+    return step->kind == PLAN_POINTWISE && !step->scale && !step->bias && step->vector < 0 &&
+           step->residual < 0;
+}
+
+/* The producer of `value`, when only this reader wants it. */
+static struct plan_step *sole_producer(struct adl_plan *plan, int value)
+{
+    int producer = plan_producer(plan, value);
+    return producer >= 0 && plan_uses(plan, value) == 1 ? &plan->steps[producer] : NULL;
+}
+
+/* relu(f(x)): the clamp moves into f. */
+static bool fuse_clamp(struct adl_plan *plan, struct plan_step *clamp)
+{
+    if (!is_clamp_only(clamp))
+        return false;
+    struct plan_step *before = sole_producer(plan, clamp->input);
+    if (!before || !has_epilogue(before) || !isinf(before->lo) || !isinf(before->hi))
+        return false;
+    before->lo = clamp->lo;
+    before->hi = clamp->hi;
+    before->output = clamp->output;
+    clamp->kind = PLAN_DEAD;
+    return true;
+}
+
+/* conv(x) + y where y is made before the convolution runs. */
+static bool fuse_residual(struct adl_plan *plan, struct plan_step *add)
+{
+    if (add->kind != PLAN_POINTWISE || add->residual < 0 || add->scale || add->bias ||
+        add->vector >= 0)
+        return false;
+    for (int side = 0; side < 2; side++) {
+        int value = side ? add->residual : add->input;
+        int other = side ? add->input : add->residual;
+        struct plan_step *conv = sole_producer(plan, value);
+        if (!conv || conv->kind != PLAN_CONV || !plan_is_open(conv) || value == other)
+            continue;
+        if (plan_producer(plan, other) > conv - plan->steps)
+            continue;
+        conv->residual = other;
+        conv->lo = add->lo;
+        conv->hi = add->hi;
+        conv->output = add->output;
+        add->kind = PLAN_DEAD;
+        return true;
+    }
+    return false;
+}
+
+/* scale(x, v) + y: both in one pass, at the place of the addition. */
+static bool fuse_scaled_add(struct adl_plan *plan, struct plan_step *add)
+{
+    if (add->kind != PLAN_POINTWISE || add->residual < 0 || add->scale || add->bias ||
+        add->vector >= 0)
+        return false;
+    for (int side = 0; side < 2; side++) {
+        int value = side ? add->residual : add->input;
+        int other = side ? add->input : add->residual;
+        struct plan_step *scale = sole_producer(plan, value);
+        if (!scale || scale->kind != PLAN_POINTWISE || !plan_is_open(scale))
+            continue;
+        add->input = scale->input;
+        add->vector = scale->vector;
+        add->scale = scale->scale;
+        add->bias = scale->bias;
+        add->residual = other;
+        scale->kind = PLAN_DEAD;
+        return true;
+    }
+    return false;
+}
+
+int plan_fuse(struct adl_plan *plan, struct adl_error *err)
+{
+    (void)err;
+    for (bool changed = true; changed;) {
+        changed = false;
+        for (int i = 0; i < plan->step_count; i++) {
+            struct plan_step *step = &plan->steps[i];
+            changed |=
+                fuse_residual(plan, step) || fuse_scaled_add(plan, step) || fuse_clamp(plan, step);
+        }
+    }
+    return 0;
+}

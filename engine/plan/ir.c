@@ -1,0 +1,79 @@
+/* Questions the passes ask about the list of steps. Lists are short (a few
+ * hundred steps), so plain scans do. */
+
+#include "plan/ir.h"
+
+#include <math.h>
+
+void plan_for_inputs(const struct plan_step *step, void (*visit)(void *context, int value),
+                     void *context)
+{
+    if (step->kind == PLAN_DEAD)
+        return;
+    if (step->kind == PLAN_CONCAT) {
+        for (int i = 0; i < step->node->input_count; i++)
+            if (step->pieces[i] >= 0)
+                visit(context, step->pieces[i]);
+        return;
+    }
+    visit(context, step->input);
+    if (step->residual >= 0)
+        visit(context, step->residual);
+    if (step->vector >= 0)
+        visit(context, step->vector);
+}
+
+int plan_producer(const struct adl_plan *plan, int value)
+{
+    for (int i = 0; i < plan->step_count; i++)
+        if (plan->steps[i].kind != PLAN_DEAD && plan->steps[i].output == value)
+            return i;
+    return -1;
+}
+
+struct count {
+    int value;
+    int uses;
+};
+
+static void count_use(void *context, int value)
+{
+    struct count *count = context;
+    count->uses += value == count->value;
+}
+
+bool plan_is_output(const struct adl_plan *plan, int value)
+{
+    for (int i = 0; i < ADL_OUTPUT_COUNT; i++)
+        if (plan->outputs[i] == value)
+            return true;
+    return false;
+}
+
+int plan_uses(const struct adl_plan *plan, int value)
+{
+    struct count count = {value, plan_is_output(plan, value)};
+    for (int i = 0; i < plan->step_count; i++)
+        plan_for_inputs(&plan->steps[i], count_use, &count);
+    return count.uses;
+}
+
+void plan_replace_value(struct adl_plan *plan, int from, int to)
+{
+    for (int i = 0; i < plan->step_count; i++) {
+        struct plan_step *step = &plan->steps[i];
+        if (step->kind == PLAN_CONCAT)
+            for (int j = 0; j < step->node->input_count; j++)
+                step->pieces[j] = step->pieces[j] == from ? to : step->pieces[j];
+        step->input = step->input == from ? to : step->input;
+        step->residual = step->residual == from ? to : step->residual;
+        step->vector = step->vector == from ? to : step->vector;
+    }
+    for (int i = 0; i < ADL_OUTPUT_COUNT; i++)
+        plan->outputs[i] = plan->outputs[i] == from ? to : plan->outputs[i];
+}
+
+bool plan_is_open(const struct plan_step *step)
+{
+    return step->residual < 0 && isinf(step->lo) && isinf(step->hi);
+}

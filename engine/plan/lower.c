@@ -1,0 +1,116 @@
+/* Lowering: one step for each node of the graph, in its order. The only place
+ * that tells the kinds of op apart. */
+
+#include <math.h>
+#include <string.h>
+
+#include "plan/ir.h"
+
+static float *channel_array(struct adl_plan *plan, size_t channels, struct adl_error *err)
+{
+    float *array = adl_arena_alloc(&plan->arena, channels, sizeof *array);
+    if (!array)
+        adl_fail(err, ADL_ERR_NOMEM, "out of memory for the plan");
+    return array;
+}
+
+/* x * scale + shift as batch norm with running statistics does it. */
+static int lower_batchnorm(struct adl_plan *plan, struct plan_step *step, struct adl_error *err)
+{
+    const struct adl_batchnorm_attr *attr = step->node->attr;
+    const int *ids = step->node->params;
+    const float *weight = plan->params[ids[0]], *bias = plan->params[ids[1]];
+    const float *mean = plan->params[ids[2]], *var = plan->params[ids[3]];
+    size_t channels = (size_t)plan->values[step->output].shape.c;
+
+    step->kind = PLAN_POINTWISE;
+    step->scale = channel_array(plan, channels, err);
+    step->bias = channel_array(plan, channels, err);
+    if (!step->scale || !step->bias)
+        return -1;
+    for (size_t c = 0; c < channels; c++) {
+        double scale = (double)weight[c] / sqrt((double)var[c] + attr->eps);
+        step->scale[c] = (float)scale;
+        step->bias[c] = (float)((double)bias[c] - (double)mean[c] * scale);
+    }
+    return 0;
+}
+
+/* The bias of a convolution or linear layer as its own array. */
+static int copy_bias(struct adl_plan *plan, struct plan_step *step, struct adl_error *err)
+{
+    size_t channels = (size_t)plan->values[step->output].shape.c;
+    step->bias = channel_array(plan, channels, err);
+    if (!step->bias)
+        return -1;
+    if (step->node->param_count > 1)
+        memcpy(step->bias, plan->params[step->node->params[1]], channels * sizeof *step->bias);
+    return 0;
+}
+
+static int lower_node(struct adl_plan *plan, struct plan_step *step, struct adl_error *err)
+{
+    const struct adl_op_def *def = step->node->def;
+
+    if (def == &adl_op_conv) {
+        step->kind = PLAN_CONV;
+        return copy_bias(plan, step, err);
+    }
+    if (def == &adl_op_linear) {
+        step->kind = PLAN_LINEAR;
+        return copy_bias(plan, step, err);
+    }
+    if (def == &adl_op_batchnorm)
+        return lower_batchnorm(plan, step, err);
+    if (def == &adl_op_relu || def == &adl_op_relu6) {
+        step->kind = PLAN_POINTWISE;
+        step->lo = 0;
+        step->hi = def == &adl_op_relu6 ? 6 : INFINITY;
+    } else if (def == &adl_op_add) {
+        step->kind = PLAN_POINTWISE;
+        step->residual = step->node->inputs[1];
+    } else if (def == &adl_op_scale) {
+        step->kind = PLAN_POINTWISE;
+        step->vector = step->node->inputs[1];
+    } else if (def == &adl_op_sigmoid) {
+        step->kind = PLAN_SIGMOID;
+    } else if (def == &adl_op_maxpool) {
+        step->kind = PLAN_MAXPOOL;
+    } else if (def == &adl_op_avgpool) {
+        step->kind = PLAN_AVGPOOL;
+    } else if (def == &adl_op_global_avgpool) {
+        step->kind = PLAN_MEAN;
+    } else if (def == &adl_op_concat) {
+        size_t count = (size_t)step->node->input_count;
+        step->kind = PLAN_CONCAT;
+        step->pieces = adl_arena_alloc(&plan->arena, count, sizeof *step->pieces);
+        if (!step->pieces)
+            return adl_fail(err, ADL_ERR_NOMEM, "out of memory for the plan");
+        memcpy(step->pieces, step->node->inputs, count * sizeof *step->pieces);
+        step->input = -1;
+    } else if (def->training_only) {
+        step->kind = PLAN_IDENTITY;
+    } else {
+        return adl_fail(err, ADL_ERR_INTERNAL, "the plan has no step for op %s", def->name);
+    }
+    return 0;
+}
+
+int plan_lower(struct adl_plan *plan, struct adl_error *err)
+{
+    for (int i = 0; i < plan->step_count; i++) {
+        const struct adl_node *node = adl_graph_node(plan->graph, i);
+        plan->steps[i] = (struct plan_step){
+            .node = node,
+            .input = node->inputs[0],
+            .residual = -1,
+            .vector = -1,
+            .output = node->output,
+            .lo = -INFINITY,
+            .hi = INFINITY,
+        };
+        if (lower_node(plan, &plan->steps[i], err) < 0)
+            return -1;
+    }
+    return 0;
+}

@@ -1,0 +1,216 @@
+/* A plan's life: the passes in order, then only questions. */
+
+#include "plan/plan.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "kernels/dispatch.h"
+#include "plan/ir.h"
+
+static const struct {
+    unsigned flag; /* 0: always runs */
+    int (*run)(struct adl_plan *plan, struct adl_error *err);
+} passes[] = {
+    {0, plan_lower},
+    {ADL_PASS_STRIP, plan_strip},
+    {ADL_PASS_FOLD, plan_fold},
+    {ADL_PASS_FUSE, plan_fuse},
+    {ADL_PASS_CONCAT, plan_join},
+    {0, plan_place}, /* ADL_PASS_PLACE: sharing of memory */
+    {0, plan_select},
+};
+
+static int begin(struct adl_plan *plan, const struct adl_graph *graph,
+                 const struct adl_plan_options *options, struct adl_error *err)
+{
+    int values = adl_graph_value_count(graph), nodes = adl_graph_node_count(graph);
+    int result = -1;
+
+    if (adl_isa_choose(options->isa, &plan->isa, err) < 0)
+        return -1;
+    plan->kernels = adl_kernels_for(plan->isa);
+    plan->graph = graph;
+    plan->disabled = options->disabled;
+    plan->value_count = values;
+    plan->step_count = nodes;
+    plan->values = adl_arena_alloc(&plan->arena, (size_t)values, sizeof *plan->values);
+    plan->steps = adl_arena_alloc(&plan->arena, (size_t)nodes, sizeof *plan->steps);
+    struct adl_shape *shapes = adl_malloc((size_t)values, sizeof *shapes);
+    if (!plan->values || !plan->steps || !shapes) {
+        adl_fail_nomem(err, "the plan");
+        goto out;
+    }
+    ADL_TRY(adl_graph_infer(graph, options->input_h, options->input_w, shapes, err));
+    for (int i = 0; i < values; i++)
+        plan->values[i] = (struct plan_value){.shape = shapes[i], .slice_of = -1};
+    for (int i = 0; i < ADL_OUTPUT_COUNT; i++)
+        plan->outputs[i] = adl_graph_output(graph, (enum adl_output)i);
+    plan->macs = adl_graph_macs(graph, shapes);
+    result = 0;
+out:
+    adl_free(shapes);
+    return result;
+}
+
+struct adl_plan *adl_plan_create(const struct adl_graph *graph, const float *const *params,
+                                 const struct adl_plan_options *options, struct adl_error *err)
+{
+    struct adl_plan *plan = adl_calloc(1, sizeof *plan);
+    if (!plan) {
+        adl_fail_nomem(err, "the plan");
+        return NULL;
+    }
+    atomic_init(&plan->references, 1);
+    plan->params = params;
+    int result = begin(plan, graph, options, err);
+    for (size_t i = 0; result == 0 && i < sizeof passes / sizeof *passes; i++)
+        if (!(options->disabled & passes[i].flag))
+            result = passes[i].run(plan, err);
+    plan->params = NULL;
+    if (result < 0) {
+        adl_plan_unref(plan);
+        return NULL;
+    }
+    return plan;
+}
+
+struct adl_plan *adl_plan_ref(struct adl_plan *plan)
+{
+    atomic_fetch_add_explicit(&plan->references, 1, memory_order_relaxed);
+    return plan;
+}
+
+void adl_plan_unref(struct adl_plan *plan)
+{
+    if (!plan || atomic_fetch_sub_explicit(&plan->references, 1, memory_order_acq_rel) != 1)
+        return;
+    adl_free(plan->packed);
+    adl_arena_release(&plan->arena);
+    adl_free(plan);
+}
+
+const struct adl_graph *adl_plan_graph(const struct adl_plan *plan)
+{
+    return plan->graph;
+}
+
+struct adl_shape adl_plan_input_shape(const struct adl_plan *plan)
+{
+    return plan->values[0].shape;
+}
+
+struct adl_shape adl_plan_output_shape(const struct adl_plan *plan, enum adl_output which)
+{
+    int value = plan->outputs[which];
+    return value < 0 ? (struct adl_shape){0, 0, 0} : plan->values[value].shape;
+}
+
+const float *adl_plan_classifier(const struct adl_plan *plan)
+{
+    return plan->classifier;
+}
+
+const char *adl_plan_isa_name(const struct adl_plan *plan)
+{
+    return plan->kernels->name;
+}
+
+size_t adl_plan_weight_bytes(const struct adl_plan *plan)
+{
+    return plan->packed_floats * sizeof(float);
+}
+
+size_t adl_plan_arena_bytes(const struct adl_plan *plan)
+{
+    return plan->space_floats[PLAN_SPACE_ARENA] * sizeof(float);
+}
+
+uint64_t adl_plan_macs(const struct adl_plan *plan)
+{
+    return plan->macs;
+}
+
+/* The index in `steps` of the n-th step that is executed. */
+static int live_step(const struct adl_plan *plan, int n)
+{
+    int i = 0;
+    for (;; i++)
+        if (plan->steps[i].kind != PLAN_DEAD && n-- == 0)
+            return i;
+}
+
+int adl_plan_step_count(const struct adl_plan *plan)
+{
+    int count = 0;
+    for (int i = 0; i < plan->step_count; i++)
+        count += plan->steps[i].kind != PLAN_DEAD;
+    return count;
+}
+
+static const char *kernel_name(const struct plan_step *step)
+{
+    switch (step->kind) {
+    case PLAN_CONV: return step->algorithm->name;
+    case PLAN_POINTWISE: return "pointwise";
+    case PLAN_SIGMOID: return "sigmoid";
+    case PLAN_MAXPOOL: return "maxpool";
+    case PLAN_AVGPOOL: return "avgpool";
+    case PLAN_MEAN: return "mean";
+    case PLAN_LINEAR: return "linear";
+    case PLAN_CONCAT: return "concat";
+    case PLAN_IDENTITY: return "identity";
+    case PLAN_DEAD: break;
+    }
+    return "dead";
+}
+
+void adl_plan_step_info(const struct adl_plan *plan, int step, struct adl_step_info *info)
+{
+    const struct plan_step *s = &plan->steps[live_step(plan, step)];
+    *info = (struct adl_step_info){
+        .name = adl_graph_value(plan->graph, s->output)->name,
+        .kernel = kernel_name(s),
+        .out = plan->values[s->output].shape,
+    };
+    struct adl_shape in[ADL_MAX_OP_INPUTS];
+    for (int i = 0; i < s->node->input_count; i++)
+        in[i] = plan->values[s->node->inputs[i]].shape;
+    if (s->node->def->macs)
+        info->macs = s->node->def->macs(s->node, in, info->out);
+}
+
+void adl_plan_dump(const struct adl_plan *plan, struct adl_str *out)
+{
+    static const char *const spaces[] = {"input", "output", "arena"};
+    adl_str_printf(out, "%-28s %-10s %-10s %-15s %9s  %s\n", "step", "kernel", "what", "output",
+                   "MMAC", "where, epilogue");
+    for (int i = 0, n = adl_plan_step_count(plan); i < n; i++) {
+        const struct plan_step *step = &plan->steps[live_step(plan, i)];
+        const struct plan_value *y = &plan->values[step->output];
+        struct adl_step_info info;
+        char what[32] = "", shape[32];
+        adl_plan_step_info(plan, i, &info);
+        if (step->node->def->describe)
+            step->node->def->describe(step->node, what, sizeof what);
+        snprintf(shape, sizeof shape, "%dx%dx%d", y->shape.h, y->shape.w, y->shape.c);
+        adl_str_printf(out, "%-28s %-10s %-10s %-15s %9.2f  %s+%zu", info.name, info.kernel, what,
+                       shape, (double)info.macs * 1e-6, spaces[y->space],
+                       y->offset * sizeof(float));
+        if (y->slice_of >= 0)
+            adl_str_printf(out, " (in %s)", adl_graph_value(plan->graph, y->slice_of)->name);
+        if (step->residual >= 0)
+            adl_str_printf(out, " + %s", adl_graph_value(plan->graph, step->residual)->name);
+        if (step->vector >= 0)
+            adl_str_printf(out, " * %s", adl_graph_value(plan->graph, step->vector)->name);
+        if (!isinf(step->lo) || !isinf(step->hi))
+            adl_str_printf(out, " clamp[%g, %g]", (double)step->lo, (double)step->hi);
+        adl_str_puts(out, "\n");
+    }
+    adl_str_printf(out, "%s; weights %.1f MiB, activations %.1f MiB a worker, %.3f GMAC an image\n",
+                   plan->kernels->name, (double)adl_plan_weight_bytes(plan) / 1048576,
+                   (double)adl_plan_arena_bytes(plan) / 1048576, (double)plan->macs * 1e-9);
+}

@@ -1,0 +1,113 @@
+/* Select: an algorithm for each convolution, and the weights of all steps
+ * packed into one block. Runs last, when strides in memory are known. */
+
+#include "base/mem.h"
+#include "base/size.h"
+#include "plan/ir.h"
+
+#define LINE_FLOATS (ADL_ALIGNMENT / sizeof(float))
+
+static void describe_conv(const struct adl_plan *plan, struct plan_step *step)
+{
+    const struct adl_conv_attr *attr = step->node->attr;
+    const struct plan_value *x = &plan->values[step->input], *y = &plan->values[step->output];
+    int pads[4];
+    adl_conv_padding(attr, x->shape, pads);
+    step->conv = (struct adl_conv){
+        .h = x->shape.h,
+        .w = x->shape.w,
+        .c = x->shape.c,
+        .p = y->shape.h,
+        .q = y->shape.w,
+        .k = y->shape.c,
+        .r = attr->r,
+        .s = attr->s,
+        .stride = attr->stride,
+        .pad_top = pads[0],
+        .pad_left = pads[1],
+        .groups = attr->groups,
+        .ldx = x->ld,
+        .ldo = y->ld,
+        .ldr = step->residual >= 0 ? plan->values[step->residual].ld : 0,
+        .lo = step->lo,
+        .hi = step->hi,
+    };
+}
+
+/* The first that can do it, best first. */
+static const struct adl_conv_algorithm *choose(const struct adl_conv *conv,
+                                               const struct adl_kernels *kernels)
+{
+    static const struct adl_conv_algorithm *const best_first[] = {&adl_conv_depthwise,
+                                                                  &adl_conv_gemm, &adl_conv_blas};
+    size_t i = 0;
+    while (!best_first[i]->supports(conv, kernels))
+        i++;
+    return best_first[i];
+}
+
+static size_t weight_floats(const struct adl_plan *plan, const struct plan_step *step)
+{
+    if (step->kind == PLAN_CONV)
+        return step->algorithm->packed_floats(&step->conv, plan->kernels);
+    if (step->kind == PLAN_LINEAR)
+        return adl_graph_param(plan->graph, step->node->params[0])->count;
+    return 0;
+}
+
+static int pack_step(struct adl_plan *plan, struct plan_step *step, float *packed,
+                     struct adl_error *err)
+{
+    const float *weights = plan->params[step->node->params[0]];
+    step->packed = packed;
+    if (step->kind == PLAN_LINEAR) {
+        size_t count = adl_graph_param(plan->graph, step->node->params[0])->count;
+        for (size_t i = 0; i < count; i++)
+            packed[i] = weights[i];
+        if (step->node->params[0] == adl_graph_classifier(plan->graph))
+            plan->classifier = packed;
+        return 0;
+    }
+    if (!step->scale) {
+        step->scale = adl_arena_alloc(&plan->arena, (size_t)step->conv.k, sizeof *step->scale);
+        if (!step->scale)
+            return adl_fail_nomem(err, "the plan");
+        for (int k = 0; k < step->conv.k; k++)
+            step->scale[k] = 1;
+    }
+    step->algorithm->pack(&step->conv, plan->kernels, weights, step->scale, step->bias, packed);
+    return 0;
+}
+
+int plan_select(struct adl_plan *plan, struct adl_error *err)
+{
+    size_t total = 0;
+    for (int i = 0; i < plan->step_count; i++) {
+        struct plan_step *step = &plan->steps[i];
+        if (step->kind == PLAN_CONV) {
+            describe_conv(plan, step);
+            step->algorithm = choose(&step->conv, plan->kernels);
+            plan->scratch_floats = ADL_MAX(
+                plan->scratch_floats, step->algorithm->scratch_floats(&step->conv, plan->kernels));
+        }
+        size_t floats = weight_floats(plan, step);
+        if (adl_size_add(total, floats, &total) < 0 ||
+            adl_size_round_up(total, LINE_FLOATS, &total) < 0)
+            return adl_fail(err, ADL_ERR_LIMIT, "the network's weights are too large");
+        step->tasks = step->kind == PLAN_DEAD ? 0 : plan_step_tasks(plan, step);
+    }
+    plan->packed = adl_malloc(total, sizeof *plan->packed);
+    if (!plan->packed)
+        return adl_fail_nomem(err, "the network's weights");
+    plan->packed_floats = total;
+
+    size_t at = 0;
+    for (int i = 0; i < plan->step_count; i++) {
+        struct plan_step *step = &plan->steps[i];
+        size_t floats = weight_floats(plan, step);
+        if (floats && pack_step(plan, step, plan->packed + at, err) < 0)
+            return -1;
+        at = (at + floats + LINE_FLOATS - 1) / LINE_FLOATS * LINE_FLOATS;
+    }
+    return 0;
+}

@@ -1,0 +1,217 @@
+/* A session's memory is one block:
+ *
+ *   input  x max_batch | outputs x max_batch | (arena | scratch) x workers
+ *
+ * A batch of at least as many images as threads runs one image a thread, each
+ * in its own arena; what is left runs image by image with every step spread
+ * over the threads. Both ways compute each output by the same operations in
+ * the same order. */
+
+#include "plan/session.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "plan/ir.h"
+
+struct adl_session {
+    struct adl_plan *plan;
+    struct adl_pool *pool;
+    int max_batch;
+    int workers;
+    float *block;
+    size_t block_floats;
+    size_t worker_floats; /* arena and scratch */
+    double *seconds;      /* per live step while profiling; NULL otherwise */
+};
+
+static size_t space(const struct adl_session *session, enum plan_space which)
+{
+    return session->plan->space_floats[which];
+}
+
+static float *input_of(const struct adl_session *session, int index)
+{
+    return session->block + (size_t)index * space(session, PLAN_SPACE_INPUT);
+}
+
+static float *outputs_of(const struct adl_session *session, int index)
+{
+    return session->block + (size_t)session->max_batch * space(session, PLAN_SPACE_INPUT) +
+           (size_t)index * space(session, PLAN_SPACE_OUTPUT);
+}
+
+static float *arena_of(const struct adl_session *session, int worker)
+{
+    return outputs_of(session, session->max_batch) + (size_t)worker * session->worker_floats;
+}
+
+static float *scratch_of(const struct adl_session *session, int worker)
+{
+    return arena_of(session, worker) + space(session, PLAN_SPACE_ARENA);
+}
+
+static int size_block(struct adl_session *session, struct adl_error *err)
+{
+    size_t inputs, outputs, arenas, total;
+    const struct adl_plan *plan = session->plan;
+    if (adl_size_add(space(session, PLAN_SPACE_ARENA), plan->scratch_floats,
+                     &session->worker_floats) < 0 ||
+        adl_size_round_up(session->worker_floats, ADL_ALIGNMENT / sizeof(float),
+                          &session->worker_floats) < 0 ||
+        adl_size_mul(space(session, PLAN_SPACE_INPUT), (size_t)session->max_batch, &inputs) < 0 ||
+        adl_size_mul(space(session, PLAN_SPACE_OUTPUT), (size_t)session->max_batch, &outputs) < 0 ||
+        adl_size_mul(session->worker_floats, (size_t)session->workers, &arenas) < 0 ||
+        adl_size_add(inputs, outputs, &total) < 0 || adl_size_add(total, arenas, &total) < 0)
+        return adl_fail(err, ADL_ERR_LIMIT, "a batch of %d images is too large",
+                        session->max_batch);
+    session->block_floats = total;
+    return 0;
+}
+
+struct adl_session *adl_session_create(struct adl_plan *plan, struct adl_pool *pool, int max_batch,
+                                       struct adl_error *err)
+{
+    if (max_batch < 1 || max_batch > ADL_LIMIT_BATCH) {
+        adl_fail(err, ADL_ERR_ARG, "a batch is 1 to %d images, not %d", ADL_LIMIT_BATCH, max_batch);
+        return NULL;
+    }
+    struct adl_session *session = adl_calloc(1, sizeof *session);
+    if (!session) {
+        adl_fail_nomem(err, "a session");
+        return NULL;
+    }
+    session->plan = adl_plan_ref(plan);
+    session->pool = pool;
+    session->max_batch = max_batch;
+    session->workers = adl_pool_threads(pool);
+    if (size_block(session, err) < 0)
+        goto failed;
+    session->block = adl_malloc(session->block_floats, sizeof *session->block);
+    if (!session->block) {
+        adl_fail_nomem(err, "a session");
+        goto failed;
+    }
+    return session;
+failed:
+    adl_session_free(session);
+    return NULL;
+}
+
+void adl_session_free(struct adl_session *session)
+{
+    if (!session)
+        return;
+    adl_free(session->block);
+    adl_plan_unref(session->plan);
+    adl_free(session);
+}
+
+const struct adl_plan *adl_session_plan(const struct adl_session *session)
+{
+    return session->plan;
+}
+
+float *adl_session_input(struct adl_session *session, int index)
+{
+    return input_of(session, index);
+}
+
+/* Image `index` in the arena of `worker`. */
+static struct plan_bindings bind(const struct adl_session *session, int index, int worker)
+{
+    return (struct plan_bindings){.base = {
+                                      [PLAN_SPACE_INPUT] = input_of(session, index),
+                                      [PLAN_SPACE_OUTPUT] = outputs_of(session, index),
+                                      [PLAN_SPACE_ARENA] = arena_of(session, worker),
+                                  }};
+}
+
+/* --- one image a thread ---------------------------------------------------------- */
+
+static void run_image(void *context, size_t index, int worker)
+{
+    const struct adl_session *session = context;
+    const struct adl_plan *plan = session->plan;
+    struct plan_bindings at = bind(session, (int)index, worker);
+    for (int i = 0; i < plan->step_count; i++)
+        for (size_t task = 0; task < plan->steps[i].tasks; task++)
+            plan_step_run(plan, &plan->steps[i], &at, task, scratch_of(session, worker));
+}
+
+/* --- one image on all threads ----------------------------------------------------- */
+
+struct spread {
+    const struct adl_session *session;
+    const struct plan_step *step;
+    struct plan_bindings at;
+};
+
+static void run_task(void *context, size_t task, int worker)
+{
+    const struct spread *spread = context;
+    plan_step_run(spread->session->plan, spread->step, &spread->at, task,
+                  scratch_of(spread->session, worker));
+}
+
+static void spread_image(struct adl_session *session, int index)
+{
+    const struct adl_plan *plan = session->plan;
+    struct spread spread = {.session = session, .at = bind(session, index, 0)};
+    int live = 0;
+    for (int i = 0; i < plan->step_count; i++) {
+        spread.step = &plan->steps[i];
+        if (spread.step->kind == PLAN_DEAD)
+            continue;
+        uint64_t start = session->seconds ? adl_clock_ns() : 0;
+        adl_pool_for(session->pool, spread.step->tasks, run_task, &spread);
+        if (session->seconds)
+            session->seconds[live] += (double)(adl_clock_ns() - start) * 1e-9;
+        live++;
+    }
+}
+
+void adl_session_run(struct adl_session *session, int batch)
+{
+    int whole = 0;
+    if (!session->seconds && session->workers > 1)
+        whole = batch / session->workers * session->workers;
+    adl_pool_for(session->pool, (size_t)whole, run_image, session);
+    for (int i = whole; i < batch; i++)
+        spread_image(session, i);
+}
+
+const float *adl_session_output(const struct adl_session *session, enum adl_output which, int index)
+{
+    int value = session->plan->outputs[which];
+    if (value < 0)
+        return NULL;
+    return outputs_of(session, index) + session->plan->values[value].offset;
+}
+
+size_t adl_session_bytes(const struct adl_session *session)
+{
+    return session->block_floats * sizeof *session->block;
+}
+
+int adl_session_value(const struct adl_session *session, int id, int index, float *out)
+{
+    const struct adl_plan *plan = session->plan;
+    const struct plan_value *value = &plan->values[id];
+    if (plan_producer(plan, id) < 0)
+        return -1;
+    struct plan_bindings at = bind(session, index, 0);
+    const float *from = at.base[value->space] + value->offset;
+    size_t channels = (size_t)value->shape.c;
+    for (size_t i = 0; i < adl_shape_count(value->shape) / channels; i++)
+        memcpy(out + i * channels, from + i * value->ld, channels * sizeof *out);
+    return 0;
+}
+
+void adl_session_profile(struct adl_session *session, double *seconds)
+{
+    session->seconds = seconds;
+}

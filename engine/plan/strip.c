@@ -1,0 +1,17 @@
+/* Strip: what only training needs vanishes. At test time a network with ADL
+ * is the plain one. */
+
+#include "plan/ir.h"
+
+int plan_strip(struct adl_plan *plan, struct adl_error *err)
+{
+    (void)err;
+    for (int i = 0; i < plan->step_count; i++) {
+        struct plan_step *step = &plan->steps[i];
+        if (step->kind != PLAN_IDENTITY)
+            continue;
+        step->kind = PLAN_DEAD;
+        plan_replace_value(plan, step->output, step->input);
+    }
+    return 0;
+}
