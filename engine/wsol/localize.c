@@ -35,6 +35,16 @@ void adl_heatmap_normalise(const float *cam, size_t count, float *out)
         out[i] = (float)(((double)cam[i] - (double)least) / range);
 }
 
+/* Enlarging a constant may leave ripples of rounding, which normalisation would
+ * blow up to a map full of boxes. */
+static bool is_constant(const float *cam, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        if (cam[i] != cam[0])
+            return false;
+    return true;
+}
+
 /* Sums of the map over every rectangle that begins at the top left corner,
  * (height + 1) x (width + 1): the mean in a box then takes four of them. */
 static double *create_sums(const double *map, size_t height, size_t width, struct adl_error *err)
@@ -164,6 +174,8 @@ int adl_localize_map(const float *cam, int cam_h, int cam_w, int input_h, int in
     for (size_t i = 0; i < cam_pixels; i++)
         small[i] = (double)cam[i];
     ADL_TRY(adl_scoremap_resize(small, cam_h, cam_w, map, input_h, input_w, err));
+    if (is_constant(cam, cam_pixels))
+        memset(map, 0, pixels * sizeof *map);
     adl_scoremap_normalise(map, pixels);
     for (size_t i = 0; i < pixels; i++)
         out->map[i] = (float)map[i];
