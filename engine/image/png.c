@@ -16,24 +16,40 @@
 /* Inflate's window, libspng's own structures and read buffer. */
 #define FIXED_BYTES (128 * ADL_KIB)
 
+/* libspng takes a failed allocation inside zlib for a corrupt stream, and its
+ * allocator has no argument through which to tell one decoder from another;
+ * a decoder stays on its thread. */
+static _Thread_local bool refused;
+
+static void *checked(void *block)
+{
+    refused = refused || !block;
+    return block;
+}
+
 static void *take(size_t size)
 {
-    return adl_malloc(1, size);
+    return checked(adl_malloc(1, size));
 }
 
 static void *take_again(void *block, size_t size)
 {
-    return adl_realloc(block, 1, size);
+    return checked(adl_realloc(block, 1, size));
+}
+
+static void *take_zeroed(size_t count, size_t size)
+{
+    return checked(adl_calloc(count, size));
 }
 
 /* libspng's own memory, zlib's included, comes from where all ours does. */
-static struct spng_alloc allocator = {take, take_again, adl_calloc, adl_free};
+static struct spng_alloc allocator = {take, take_again, take_zeroed, adl_free};
 
 static int fail_code(int code, struct adl_error *err)
 {
+    if (refused)
+        return adl_fail_nomem(err, "a PNG image");
     switch (code) {
-    case SPNG_EMEM:
-    case SPNG_EZLIB_INIT: return adl_fail_nomem(err, "a PNG image");
     case SPNG_EUSER_WIDTH:
     case SPNG_EUSER_HEIGHT:
         return adl_fail(err, ADL_ERR_LIMIT, "a side of the PNG image is over %d pixels",
@@ -60,6 +76,21 @@ static size_t channels_of(const struct spng_ihdr *ihdr)
     case SPNG_COLOR_TYPE_GRAYSCALE_ALPHA: return 2;
     default: return 1;
     }
+}
+
+/* Is there an IEND chunk, whole? libspng stops short of its checksum. */
+static bool ends(const uint8_t *bytes, size_t length)
+{
+    for (size_t at = 8; length - at >= 12;) {
+        const uint8_t *p = bytes + at;
+        size_t size = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | (size_t)p[3];
+        if (size > length - at - 12)
+            return false;
+        if (memcmp(p + 4, "IEND", 4) == 0)
+            return true;
+        at += 12 + size;
+    }
+    return false;
 }
 
 /* Decodes the scanlines one by one, so that a picture with alpha needs no
@@ -119,14 +150,19 @@ int adl_png_decode(const void *bytes, size_t length, const struct adl_decode_opt
     struct spng_trns trns;
     struct spng_exif exif;
     int result = -1, code;
-    spng_ctx *ctx = spng_ctx_new2(&allocator, 0);
 
+    refused = false;
+    if (!ends(bytes, length))
+        return fail_code(SPNG_IO_EOF, err);
+    spng_ctx *ctx = spng_ctx_new2(&allocator, 0);
     if (!ctx)
         return adl_fail_nomem(err, "a PNG image");
-    if ((code = spng_set_crc_action(ctx, SPNG_CRC_ERROR, SPNG_CRC_ERROR)) ||
-        (code = spng_set_image_limits(ctx, ADL_LIMIT_IMAGE_SIDE, ADL_LIMIT_IMAGE_SIDE)) ||
-        (code = spng_set_chunk_limits(ctx, chunk_bytes, 2 * chunk_bytes)) ||
-        (code = spng_set_png_buffer(ctx, bytes, length)) || (code = spng_get_ihdr(ctx, &ihdr))) {
+    code = spng_set_crc_action(ctx, SPNG_CRC_ERROR, SPNG_CRC_ERROR);
+    code = code ? code : spng_set_image_limits(ctx, ADL_LIMIT_IMAGE_SIDE, ADL_LIMIT_IMAGE_SIDE);
+    code = code ? code : spng_set_chunk_limits(ctx, chunk_bytes, 2 * chunk_bytes);
+    code = code ? code : spng_set_png_buffer(ctx, bytes, length);
+    code = code ? code : spng_get_ihdr(ctx, &ihdr);
+    if (code) {
         fail_code(code, err);
         goto out;
     }
@@ -178,20 +214,20 @@ static int encode(const uint8_t *pixels, int width, int height, enum spng_color_
 
     *bytes = NULL;
     *length = 0;
+    refused = false;
     spng_ctx *ctx = spng_ctx_new2(&allocator, SPNG_CTX_ENCODER);
     if (!ctx)
         return adl_fail_nomem(err, "a PNG image");
-    if ((code = spng_set_option(ctx, SPNG_ENCODE_TO_BUFFER, 1)) ||
-        (code = spng_set_option(ctx, SPNG_IMG_COMPRESSION_LEVEL, 5)) ||
-        (code = spng_set_ihdr(ctx, &ihdr)) ||
-        (code = spng_encode_image(ctx, pixels, size, SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE)))
-        ;
-    else
+    code = spng_set_option(ctx, SPNG_ENCODE_TO_BUFFER, 1);
+    code = code ? code : spng_set_option(ctx, SPNG_IMG_COMPRESSION_LEVEL, 5);
+    code = code ? code : spng_set_ihdr(ctx, &ihdr);
+    code = code ? code : spng_encode_image(ctx, pixels, size, SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE);
+    if (!code)
         *bytes = spng_get_png_buffer(ctx, length, &code);
     spng_ctx_free(ctx);
     if (*bytes)
         return 0;
-    if (code == SPNG_EMEM || code == SPNG_EZLIB_INIT)
+    if (refused)
         return adl_fail_nomem(err, "a PNG image");
     return adl_fail(err, ADL_ERR_INTERNAL, "cannot encode a PNG image: %s", spng_strerror(code));
 }

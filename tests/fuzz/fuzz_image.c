@@ -1,0 +1,43 @@
+/* Fuzz target: any bytes as a picture, decoded with small limits at full and
+ * at reduced scale, then resized. Corpus: tests/golden/images. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "image/image.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void decode(const uint8_t *data, size_t size, int target)
+{
+    const struct adl_decode_options options = {.max_pixels = 1 << 18,
+                                               .max_memory_bytes = 16 << 20,
+                                               .target_width = target,
+                                               .target_height = target};
+    struct adl_error err = {0};
+    struct adl_image image, small;
+    struct adl_image_info info;
+
+    if (adl_image_decode(data, size, &options, &image, &info, &err) < 0) {
+        if (image.rgb || err.kind == ADL_ERR_NONE || err.kind == ADL_ERR_INTERNAL)
+            abort();
+        return;
+    }
+    if ((size_t)image.width * (size_t)image.height > options.max_pixels ||
+        image.width > info.width || info.orientation < 1 || info.orientation > 8)
+        abort();
+    if (adl_image_resize(&image, 13, 17, &small, &err) == 0)
+        adl_image_release(&small);
+    adl_image_release(&image);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const size_t blocks = adl_mem_stats().live_blocks;
+    decode(data, size, 0);
+    decode(data, size, 5);
+    if (adl_mem_stats().live_blocks != blocks)
+        abort();
+    return 0;
+}
