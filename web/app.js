@@ -218,8 +218,8 @@ function mapOf(item) {
     }
     if (!item.maps[item.chosen]) {
         const { width, height } = modelOf(item);
-        const map = draw.normalise(draw.resizeBicubic(heatmap.data.flat(), heatmap.width,
-            heatmap.height, width, height));
+        const map = draw.scoreMap(heatmap.data.flat(), heatmap.width, heatmap.height,
+            width, height);
         item.maps[item.chosen] = { map, width, height, heat: draw.colourMap(map, width, height) };
     }
     return item.maps[item.chosen];

@@ -74,6 +74,14 @@ export function normalise(map) {
     return map;
 }
 
+/* A class map as it was sent, at another size and in 0..1. A flat one stays
+ * flat: its rounding errors are not stretched. */
+export function scoreMap(map, width, height, outWidth, outHeight) {
+    const flat = map.every((v) => v === map[0]);
+    return normalise(flat ? new Float64Array(outWidth * outHeight)
+        : resizeBicubic(map, width, height, outWidth, outHeight));
+}
+
 /* 1 where the map, in bytes, is above the threshold's share of its largest. */
 export function foreground(map, threshold) {
     let largest = 0;
@@ -267,7 +275,7 @@ export function colourMap(map, width, height) {
         pixels.data[i * 4] = COLOURS[colour];
         pixels.data[i * 4 + 1] = COLOURS[colour + 1];
         pixels.data[i * 4 + 2] = COLOURS[colour + 2];
-        pixels.data[i * 4 + 3] = 255 * Math.min(1, 0.12 + 1.25 * v);
+        pixels.data[i * 4 + 3] = 255 * Math.min(1, 0.04 + 1.3 * v);
     }
     context.putImageData(pixels, 0, 0);
     return canvas;

@@ -1,0 +1,127 @@
+/* The page's arithmetic against values computed by OpenCV and the reference
+ * evaluation code (tests/golden/metrics). Run by `node --test`. */
+
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import test from 'node:test';
+
+import {
+    boxesFromMap, connectedComponents, foreground, largestComponent, levelLines, normalise,
+    outlineArea, resizeBicubic, scaleBox, scoreMap,
+} from '../../web/draw.js';
+
+const folder = process.env.ADL_GOLDEN_METRICS || new URL('../golden/metrics', import.meta.url).pathname;
+
+function golden(name) {
+    const path = `${folder}/${name}`;
+    return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : null;
+}
+
+/* The reference's boxes end one pixel later, except at the border. */
+function asReference(box, width, height) {
+    return [box.x0, box.y0, Math.min(box.x1 + 1, width - 1), Math.min(box.y1 + 1, height - 1)];
+}
+
+test('bicubic resize and normalisation agree with OpenCV', (t) => {
+    const cases = golden('resize_and_normalise.json');
+    if (!cases) return t.skip('no golden file');
+    for (const [number, c] of cases.entries()) {
+        const values = c.map.flat().map((v) => v ?? NaN);
+        const flat = values.every((v) => v === values[0]);
+        const out = scoreMap(values, c.map[0].length, c.map.length, c.out_width, c.out_height);
+        /* Of a flat map the reference gives stretched rounding errors, the page nothing. */
+        const wanted = c.resized_cubic_normalised.flat().map((v) => (flat ? 0 : v));
+        assert.equal(out.length, wanted.length);
+        wanted.forEach((v, i) => assert.ok(Math.abs(out[i] - v) < 2e-5,
+            `map ${number}, value ${i}: ${out[i]}, wanted ${v}`));
+    }
+});
+
+test('boxes agree with the reference evaluation at every threshold', (t) => {
+    const cases = golden('boxes.json');
+    if (!cases) return t.skip('no golden file');
+    for (const c of cases) {
+        const { width, height, name } = c;
+        const map = Array.from(Buffer.from(c.map_u8_base64, 'base64'), (byte) => byte / 255);
+        c.thresholds.forEach((threshold, i) => {
+            const found = connectedComponents(foreground(map, threshold), width, height);
+            const best = largestComponent(found, width);
+            const largest = best ? asReference(best, width, height) : [0, 0, 0, 0];
+            assert.deepEqual(largest, c.largest[i][0], `${name} at ${threshold}, largest`);
+
+            /* The reference also lists the rims of holes; each of ours must be there. */
+            const all = new Set(c.all[i].map(String));
+            for (const box of found.components) {
+                assert.ok(all.has(String(asReference(box, width, height))),
+                    `${name} at ${threshold}: ${JSON.stringify(box)}`);
+            }
+        });
+    }
+});
+
+test('outline areas agree with contourArea', (t) => {
+    const answer = golden('contours.json');
+    if (!answer) return t.skip('no golden file');
+    for (const c of answer.cases) {
+        const rows = c.rows.map((row) => [...row].map(Number));
+        const width = rows[0].length;
+        const { components, labels } = connectedComponents(rows.flat(), width, rows.length);
+        const ours = components.map((component) => [component.x0, component.y0,
+            component.x1 - component.x0 + 1, component.y1 - component.y0 + 1,
+            outlineArea(labels, width, component)].join());
+        const theirs = c.contours.filter((contour) => !contour.hole)
+            .map((contour) => [...contour.rect, contour.area].join());
+        assert.deepEqual(ours.sort(), theirs.sort(), c.name);
+        const best = largestComponent({ components, labels }, width);
+        const wanted = c.contours[c.largest]?.rect;
+        assert.deepEqual(best && [best.x0, best.y0, best.x1 - best.x0 + 1, best.y1 - best.y0 + 1],
+            wanted ?? null, c.name);
+    }
+});
+
+test('a resize to the same size changes nothing', () => {
+    const map = Array.from({ length: 35 }, (_, i) => (i * 7919) % 13);
+    const out = resizeBicubic(map, 5, 7, 5, 7);
+    map.forEach((v, i) => assert.ok(Math.abs(out[i] - v) < 1e-12));
+});
+
+test('a flat map, or one with a NaN, has no boxes', () => {
+    for (const map of [[3, 3, 3, 3], [0, NaN, 1, 2], []]) {
+        assert.deepEqual(normalise(map.slice()), map.map(() => 0));
+    }
+    assert.deepEqual(boxesFromMap([0, 0, 0, 0], 2, 2, 0.3, true), []);
+});
+
+test('the score is the mean inside, the best comes first', () => {
+    const map = [
+        0.5, 0.6, 0, 0,
+        0.5, 0.6, 0, 0,
+        0, 0, 0, 1,
+    ];
+    const boxes = boxesFromMap(map, 4, 3, 0.2, true);
+    assert.equal(boxes.length, 2);
+    assert.deepEqual(boxes[0], { x0: 3, y0: 2, x1: 3, y1: 2, score: 1 });
+    assert.ok(Math.abs(boxes[1].score - 0.55) < 1e-12);
+    assert.deepEqual(boxesFromMap(map, 4, 3, 0.2, false).map((b) => b.x1), [1]);
+});
+
+test('boxes scale to the pixels they cover, ends inclusive', () => {
+    assert.deepEqual(scaleBox({ x0: 0, y0: 0, x1: 223, y1: 223 }, 224, 224, 500, 375),
+        { x0: 0, y0: 0, x1: 499, y1: 374 });
+    assert.deepEqual(scaleBox({ x0: 1, y0: 1, x1: 1, y1: 1 }, 4, 4, 8, 2),
+        { x0: 2, y0: 0, x1: 3, y1: 0 });
+});
+
+test('level lines close around every region and stay in the map', () => {
+    const map = [1, 0, 0, 0, 0, 0, 0, 0, 0.8];
+    const lines = levelLines(map, 3, 3, 0.5);
+    const ends = new Map();
+    for (const [xa, ya, xb, yb] of lines) {
+        for (const [x, y] of [[xa, ya], [xb, yb]]) {
+            assert.ok(x >= 0 && x <= 3 && y >= 0 && y <= 3);
+            ends.set(`${x},${y}`, (ends.get(`${x},${y}`) || 0) + 1);
+        }
+    }
+    assert.ok([...ends.values()].every((count) => count % 2 === 0));
+    assert.ok(lines.length >= 8);
+});
