@@ -114,14 +114,15 @@ function shellQuoted(text) {
     return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/* The command that asks the same from a shell. The token stays out of it. */
-export function curlLine({ name, type, model, threshold, token, base }) {
+/* The words of the command that asks the same from a shell, quoted, options with
+ * their values. The token stays out of it. */
+export function curlWords({ name, type, model, threshold, token, base }) {
     const file = name.startsWith('-') ? `./${name}` : name;
-    const parts = ['curl', '-H', shellQuoted(`Content-Type: ${type}`)];
-    if (token) {
-        parts.push('-H', '"Authorization: Bearer $TOKEN"');
-    }
-    parts.push('--data-binary', shellQuoted(`@${file}`));
-    parts.push(shellQuoted(new URL(localizePath({ model, threshold }), base).href));
-    return parts.join(' ');
+    return [
+        'curl',
+        `-H ${shellQuoted(`Content-Type: ${type}`)}`,
+        ...(token ? ['-H "Authorization: Bearer $TOKEN"'] : []),
+        `--data-binary ${shellQuoted(`@${file}`)}`,
+        shellQuoted(new URL(localizePath({ model, threshold }), base).href),
+    ];
 }

@@ -179,7 +179,8 @@ async function ask(item, signal) {
                 throw problem;
             }
             const wait = Math.min(Math.max(problem.retryAfter, 1), LONGEST_WAIT_S);
-            item.note = `The server is busy. Trying again in ${wait} s…`;
+            item.note = $('health').dataset.state === 'loading' ? 'Waiting for the model…'
+                : `The server is busy. Trying again in ${wait} s…`;
             show();
             await pause(wait * 1000, signal);
             item.note = '';
@@ -317,7 +318,8 @@ function showStrip() {
 }
 
 function makeThumb(item) {
-    const image = element('img', { alt: '', draggable: 'false' });
+    const image = element('img', { alt: '', draggable: 'false', decoding: 'async' });
+    image.addEventListener('error', () => image.replaceWith(icon('image')));
     image.src = item.url;
     const thumb = element('button', { className: 'thumb', type: 'button', title: item.name },
         image, element('span', { className: 'thumb-state' }));
@@ -364,8 +366,12 @@ function showClasses(item) {
     $('actions').hidden = item.status !== 'done';
     if (item.status === 'done') {
         showTiming(item.result);
-        $('curl').textContent = curlOf(item);
+        showCurl(item);
     }
+}
+
+function showCurl(item) {
+    $('curl').textContent = curlWordsOf(item).join(' \\\n  ');
 }
 
 function showTiming({ timing_ms: timing = {}, image, model }) {
@@ -483,9 +489,9 @@ function choose(index) {
 
 /* --- taking it along ----------------------------------------------------- */
 
-function curlOf(item) {
+function curlWordsOf(item) {
     const { type, name } = item;
-    return api.curlLine({
+    return api.curlWords({
         name, type,
         model: state.model,
         threshold: state.threshold ?? undefined,
@@ -685,7 +691,7 @@ function listen() {
 
     const redraw = () => {
         showControls(state.current);
-        $('curl').textContent = curlOf(state.current);
+        showCurl(state.current);
         schedulePaint();
     };
     $('opacity').addEventListener('input', (event) => {
@@ -723,7 +729,7 @@ function listen() {
     $('copy-json').addEventListener('click', (event) =>
         confirmOn(event.currentTarget, () => copyText(JSON.stringify(state.current.result, null, 2))));
     $('copy-curl').addEventListener('click', (event) =>
-        confirmOn(event.currentTarget, () => copyText(curlOf(state.current))));
+        confirmOn(event.currentTarget, () => copyText(curlWordsOf(state.current).join(' '))));
     new ResizeObserver(schedulePaint).observe($('stage'));
 }
 

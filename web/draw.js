@@ -295,10 +295,12 @@ export function paintLegend(canvas) {
 }
 
 function paintBox(context, box, label, scale, unit) {
-    const x = box.x0 * scale.x;
-    const y = box.y0 * scale.y;
-    const w = (box.x1 + 1 - box.x0) * scale.x;
-    const h = (box.y1 + 1 - box.y0) * scale.y;
+    /* At the picture's edge the whole line stays inside. */
+    const rim = 2.25 * unit;
+    const x = Math.max(box.x0 * scale.x, rim);
+    const y = Math.max(box.y0 * scale.y, rim);
+    const w = Math.min((box.x1 + 1) * scale.x, context.canvas.width - rim) - x;
+    const h = Math.min((box.y1 + 1) * scale.y, context.canvas.height - rim) - y;
     context.lineJoin = 'round';
     context.strokeStyle = 'rgba(0, 0, 0, 0.55)';
     context.lineWidth = 4.5 * unit;

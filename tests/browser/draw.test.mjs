@@ -2,18 +2,38 @@
  * evaluation code (tests/golden/metrics). Run by `node --test`. */
 
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
-import test from 'node:test';
-
 import {
+    copyFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync,
+} from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'node:test';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const here = fileURLToPath(new URL('.', import.meta.url));
+
+/* Older versions of node take a .js file for a module only beside a
+ * package.json that says so; the page's folder has none. */
+async function importPage(name) {
+    const folder = mkdtempSync(join(tmpdir(), 'adl-page-'));
+    try {
+        writeFileSync(join(folder, 'package.json'), '{"type": "module"}');
+        for (const file of ['draw.js', 'colormap.js']) {
+            copyFileSync(join(here, '../../web', file), join(folder, file));
+        }
+        return await import(pathToFileURL(join(folder, name)));
+    } finally {
+        rmSync(folder, { recursive: true });
+    }
+}
+
+const {
     boxesFromMap, connectedComponents, foreground, largestComponent, levelLines, normalise,
     outlineArea, resizeBicubic, scaleBox, scoreMap,
-} from '../../web/draw.js';
-
-const folder = process.env.ADL_GOLDEN_METRICS || new URL('../golden/metrics', import.meta.url).pathname;
+} = await importPage('draw.js');
 
 function golden(name) {
-    const path = `${folder}/${name}`;
+    const path = join(here, '../golden/metrics', name);
     return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : null;
 }
 
