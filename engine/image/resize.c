@@ -104,14 +104,8 @@ static uint8_t to_byte(int high, int low)
 
 #ifdef __SSE2__
 
-static int sum_lanes(__m128i v)
-{
-    v = _mm_add_epi32(v, _mm_shuffle_epi32(v, _MM_SHUFFLE(1, 0, 3, 2)));
-    v = _mm_add_epi32(v, _mm_shuffle_epi32(v, _MM_SHUFFLE(2, 3, 0, 1)));
-    return _mm_cvtsi128_si32(v);
-}
-
-static uint8_t dot(const int16_t *pixels, const int16_t *high, const int16_t *low, int taps)
+/* Partial sums of one colour: no lane can exceed what the whole may be. */
+static __m128i dot_lanes(const int16_t *pixels, const int16_t *high, const int16_t *low, int taps)
 {
     __m128i sum_high = _mm_setzero_si128(), sum_low = _mm_setzero_si128();
     for (int k = 0; k < taps; k += LANES) {
@@ -121,13 +115,28 @@ static uint8_t dot(const int16_t *pixels, const int16_t *high, const int16_t *lo
         sum_high = _mm_add_epi32(sum_high, _mm_madd_epi16(p, h));
         sum_low = _mm_add_epi32(sum_low, _mm_madd_epi16(p, l));
     }
-    return to_byte(sum_lanes(sum_high), sum_lanes(sum_low));
+    return _mm_add_epi32(_mm_slli_epi32(sum_high, LOW_BITS), sum_low);
 }
 
-static __m128i to_words(__m128i high, __m128i low)
+static __m128i rounded(__m128i sums)
 {
-    __m128i sum = _mm_add_epi32(_mm_slli_epi32(high, LOW_BITS), low);
-    return _mm_srai_epi32(_mm_add_epi32(sum, _mm_set1_epi32(HALF)), WEIGHT_BITS);
+    return _mm_srai_epi32(_mm_add_epi32(sums, _mm_set1_epi32(HALF)), WEIGHT_BITS);
+}
+
+/* One output pixel from three planes of input: the lanes of the three sums are
+ * transposed so that they are added together. */
+static void dot(const int16_t *planes, size_t plane, const int16_t *high, const int16_t *low,
+                int taps, uint8_t *out)
+{
+    __m128i r = dot_lanes(planes, high, low, taps);
+    __m128i g = dot_lanes(planes + plane, high, low, taps);
+    __m128i b = dot_lanes(planes + 2 * plane, high, low, taps);
+    __m128i rg = _mm_add_epi32(_mm_unpacklo_epi32(r, g), _mm_unpackhi_epi32(r, g));
+    __m128i bb = _mm_add_epi32(_mm_unpacklo_epi32(b, b), _mm_unpackhi_epi32(b, b));
+    __m128i sums = _mm_add_epi32(_mm_unpacklo_epi64(rg, bb), _mm_unpackhi_epi64(rg, bb));
+    __m128i words = _mm_packs_epi32(rounded(sums), rounded(sums));
+    int bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
+    memcpy(out, &bytes, 3);
 }
 
 /* Eight neighbouring bytes of an output row: two input rows at a time, their
@@ -152,20 +161,24 @@ static void column8(const uint8_t *in, size_t stride, const int16_t *high, const
         low0 = _mm_add_epi32(low0, _mm_madd_epi16(p0, pair_low));
         low1 = _mm_add_epi32(low1, _mm_madd_epi16(p1, pair_low));
     }
-    __m128i words = _mm_packs_epi32(to_words(high0, low0), to_words(high1, low1));
+    __m128i words = _mm_packs_epi32(rounded(_mm_add_epi32(_mm_slli_epi32(high0, LOW_BITS), low0)),
+                                    rounded(_mm_add_epi32(_mm_slli_epi32(high1, LOW_BITS), low1)));
     _mm_storel_epi64((__m128i *)out, _mm_packus_epi16(words, words));
 }
 
 #else
 
-static uint8_t dot(const int16_t *pixels, const int16_t *high, const int16_t *low, int taps)
+static void dot(const int16_t *planes, size_t plane, const int16_t *high, const int16_t *low,
+                int taps, uint8_t *out)
 {
-    int sum_high = 0, sum_low = 0;
-    for (int k = 0; k < taps; k++) {
-        sum_high += pixels[k] * high[k];
-        sum_low += pixels[k] * low[k];
+    for (int c = 0; c < 3; c++, planes += plane) {
+        int sum_high = 0, sum_low = 0;
+        for (int k = 0; k < taps; k++) {
+            sum_high += planes[k] * high[k];
+            sum_low += planes[k] * low[k];
+        }
+        out[c] = to_byte(sum_high, sum_low);
     }
-    return to_byte(sum_high, sum_low);
 }
 
 #endif
@@ -197,10 +210,8 @@ static void shrink_rows(const struct adl_image *image, const struct filter *filt
         }
         for (int i = 0; i < filter->size; i++, out += 3) {
             const size_t at = (size_t)i * (size_t)filter->taps_padded;
-            const int16_t *pixels = planes + filter->first[i];
-            for (size_t c = 0; c < 3; c++)
-                out[c] =
-                    dot(pixels + c * plane, filter->high + at, filter->low + at, filter->taps[i]);
+            dot(planes + filter->first[i], plane, filter->high + at, filter->low + at,
+                filter->taps[i], out);
         }
     }
 }
