@@ -41,6 +41,9 @@
 /* A configuration file: a few dozen options. */
 #define ADL_LIMIT_CONFIG_BYTES ADL_MIB
 
+/* A file of class names: 65536 names of 60 bytes. */
+#define ADL_LIMIT_CLASS_FILE_BYTES (4 * ADL_MIB)
+
 /* --- images -------------------------------------------------------------- */
 
 /* --max-pixels: 100 megapixels are 300 MB decoded. */
@@ -60,6 +63,13 @@
 
 /* Classes of a model; ImageNet-21k has 21,841. */
 #define ADL_LIMIT_CLASSES 65536
+/* Bytes of one class's name; ImageNet's longest, with its synonyms, has 121. */
+#define ADL_LIMIT_CLASS_NAME_BYTES 1024
+/* Rows of each kind in the table of weights that do not fit; the largest
+ * network here has 356 tensors. */
+#define ADL_LIMIT_REPORT_ROWS 500
+/* Steps of the search for similar names, about a second. */
+#define ADL_LIMIT_REPORT_STEPS ((size_t)300 * 1000 * 1000)
 /* One side of a pooling window; the networks here have 2 and 3. */
 #define ADL_LIMIT_WINDOW 16
 /* One side of the network's input. */

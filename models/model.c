@@ -1,0 +1,256 @@
+/* A model in memory: its life, its weights, its class names, and writing it.
+ * Reading a file is in model_load.c. */
+
+#include "models/model.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "base/sha256.h"
+#include "io/safetensors.h"
+#include "models/model_parts.h"
+
+/* --- weights ------------------------------------------------------------------- */
+
+/* What a parameter is before anybody sets it; see adl_model_create. */
+static void reset(const struct adl_param *param, float *values)
+{
+    bool one = param->role == ADL_PARAM_BN_WEIGHT || param->role == ADL_PARAM_BN_VAR;
+    for (size_t i = 0; i < param->count; i++)
+        values[i] = one ? 1.0f : 0.0f;
+}
+
+int adl_model_make_weights(const struct adl_graph *graph, struct adl_tensors **weights,
+                           const float ***params, struct adl_error *err)
+{
+    int count = adl_graph_param_count(graph);
+    struct adl_tensors *set = adl_tensors_create(err);
+    const float **values = adl_malloc((size_t)count, sizeof *values);
+    if (!set)
+        goto out;
+    if (!values) {
+        adl_fail_nomem(err, "the weights");
+        goto out;
+    }
+    for (int i = 0; i < count; i++) {
+        const struct adl_param *param = adl_graph_param(graph, i);
+        struct adl_tensor *tensor =
+            adl_tensors_add_unset(set, param->name, ADL_F32, param->rank, param->shape, err);
+        if (!tensor)
+            goto out;
+        reset(param, tensor->data);
+        values[i] = tensor->data;
+    }
+    *weights = set;
+    *params = values;
+    return 0;
+out:
+    adl_tensors_free(set);
+    adl_free(values);
+    return -1;
+}
+
+float *adl_model_param(struct adl_model *model, int id)
+{
+    /* The weights were added in the order of the graph's parameters. */
+    return adl_tensors_at(model->weights, (size_t)id)->data;
+}
+
+void adl_model_update_digest(struct adl_model *model)
+{
+    struct adl_sha256 hash;
+    adl_sha256_init(&hash);
+    for (size_t i = 0; i < adl_tensors_count(model->weights); i++) {
+        const struct adl_tensor *tensor = adl_tensors_at(model->weights, i);
+        adl_sha256_update(&hash, tensor->name, strlen(tensor->name) + 1);
+        adl_sha256_update(&hash, tensor->data, adl_tensor_bytes(tensor));
+    }
+    adl_sha256_hex(&hash, model->digest);
+}
+
+void adl_model_drop_weights(struct adl_model *model)
+{
+    adl_tensors_free(model->weights);
+    adl_free(model->params);
+    model->weights = NULL;
+    model->params = NULL;
+}
+
+/* --- life ------------------------------------------------------------------------ */
+
+struct adl_model *adl_model_create(const struct adl_arch *arch, int input_h, int input_w,
+                                   struct adl_error *err)
+{
+    struct adl_model *model = adl_calloc(1, sizeof *model);
+    if (!model) {
+        adl_fail_nomem(err, "a model");
+        return NULL;
+    }
+    ADL_TRY(adl_model_read_description(model, NULL, arch, err));
+    model->input_h = input_h;
+    model->input_w = input_w;
+    model->graph = adl_arch_build(arch, input_h, input_w, err);
+    if (!model->graph)
+        goto out;
+    ADL_TRY(adl_model_make_weights(model->graph, &model->weights, &model->params, err));
+    return model;
+out:
+    adl_model_free(model);
+    return NULL;
+}
+
+static void free_classes(char **classes, size_t count)
+{
+    for (size_t i = 0; classes && i < count; i++)
+        adl_free(classes[i]);
+    adl_free(classes);
+}
+
+void adl_model_free(struct adl_model *model)
+{
+    if (!model)
+        return;
+    adl_model_drop_weights(model);
+    adl_graph_free(model->graph);
+    free_classes(model->classes, model->class_count);
+    json_decref(model->training);
+    json_decref(model->metrics);
+    adl_free(model);
+}
+
+int adl_model_set_adl(struct adl_model *model, bool adl, struct adl_error *err)
+{
+    struct adl_arch arch = model->arch;
+    struct adl_tensors *weights = NULL;
+    const float **params = NULL;
+    arch.adl = adl;
+    struct adl_graph *graph = adl_arch_build(&arch, model->input_h, model->input_w, err);
+    if (!graph)
+        return -1;
+    if (model->weights) {
+        if (adl_model_make_weights(graph, &weights, &params, err) < 0) {
+            adl_graph_free(graph);
+            return -1;
+        }
+        /* ADL has no parameters: the variants' are the same in the same order. */
+        for (int i = 0; i < adl_graph_param_count(graph); i++)
+            memcpy(adl_tensors_at(weights, (size_t)i)->data, model->params[i],
+                   adl_graph_param(graph, i)->count * sizeof(float));
+    }
+    adl_model_drop_weights(model);
+    adl_graph_free(model->graph);
+    model->arch = arch;
+    model->graph = graph;
+    model->weights = weights;
+    model->params = params;
+    if (weights && model->digest[0])
+        adl_model_update_digest(model);
+    return 0;
+}
+
+/* --- writing ----------------------------------------------------------------------- */
+
+int adl_model_save(const struct adl_model *model, const char *path, struct adl_error *err)
+{
+    const size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(15);
+    char *text = NULL;
+    int result = -1;
+    if (!model->weights)
+        return adl_fail(err, ADL_ERR_INTERNAL, "%s: the model's weights were dropped", path);
+    json_t *json = adl_model_to_json(model);
+    size_t length = json ? json_dumpb(json, NULL, 0, flags) : 0;
+    text = length ? adl_malloc(length + 1, 1) : NULL;
+    if (!text || json_dumpb(json, text, length, flags) != length) {
+        adl_fail_nomem(err, "the model's description");
+        goto out;
+    }
+    text[length] = '\0';
+    ADL_TRY(adl_tensors_set_meta(model->weights, "format", "pt", err));
+    ADL_TRY(adl_tensors_set_meta(model->weights, "adl", text, err));
+    ADL_TRY(adl_safetensors_write(path, model->weights, err));
+    result = 0;
+out:
+    json_decref(json);
+    adl_free(text);
+    return result;
+}
+
+/* --- classes ----------------------------------------------------------------------- */
+
+static int class_by_id(const struct adl_model *model, const char *text)
+{
+    int id = 0;
+    for (const char *at = text; *at; at++) {
+        if (*at < '0' || *at > '9')
+            return -1;
+        id = 10 * id + (*at - '0');
+        if (id >= model->arch.num_classes)
+            return -1;
+    }
+    return *text ? id : -1;
+}
+
+int adl_model_find_class(const struct adl_model *model, const char *text)
+{
+    int id = class_by_id(model, text);
+    int count = model->classes ? model->arch.num_classes : 0;
+    if (id >= 0)
+        return id;
+    for (int i = 0; i < count; i++)
+        if (strcmp(model->classes[i], text) == 0)
+            return i;
+    for (int i = 0; i < count; i++)
+        if (strcasecmp(model->classes[i], text) == 0)
+            return i;
+    for (int i = 0; i < count; i++) {
+        size_t first = strcspn(model->classes[i], ",");
+        if (first > 0 && strlen(text) == first && strncasecmp(model->classes[i], text, first) == 0)
+            return i;
+    }
+    return -1;
+}
+
+const char *adl_model_label(const struct adl_model *model, int class_id, char *text, size_t size)
+{
+    if (model->classes && class_id >= 0 && class_id < model->arch.num_classes)
+        return model->classes[class_id];
+    snprintf(text, size, "class %d", class_id);
+    return text;
+}
+
+static int copy_class(char **copy, const char *name, size_t id, struct adl_error *err)
+{
+    if (strlen(name) > ADL_LIMIT_CLASS_NAME_BYTES)
+        return adl_fail(err, ADL_ERR_LIMIT, "the name of class %zu has %zu bytes, more than %d", id,
+                        strlen(name), ADL_LIMIT_CLASS_NAME_BYTES);
+    /* Asked of the library that will have to write it. */
+    json_t *json = json_string(name);
+    if (!json)
+        return adl_fail(err, ADL_ERR_ARG, "the name of class %zu is no UTF-8 text", id);
+    json_decref(json);
+    *copy = adl_strdup(name);
+    return *copy ? 0 : adl_fail_nomem(err, "class names");
+}
+
+int adl_model_set_classes(struct adl_model *model, const char *const *names, size_t count,
+                          struct adl_error *err)
+{
+    if (count != (size_t)model->arch.num_classes)
+        return adl_fail(err, ADL_ERR_ARG, "%zu class names for a model of %d classes", count,
+                        model->arch.num_classes);
+    char **classes = adl_calloc(count, sizeof *classes);
+    if (!classes)
+        return adl_fail_nomem(err, "class names");
+    for (size_t i = 0; i < count; i++)
+        ADL_TRY(copy_class(&classes[i], names[i], i, err));
+    free_classes(model->classes, model->class_count);
+    model->classes = classes;
+    model->class_count = count;
+    return 0;
+out:
+    free_classes(classes, count);
+    return -1;
+}

@@ -1,0 +1,171 @@
+/* The table of weights that do not fit a network, with the nearest names. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "models/model_parts.h"
+
+/* Of longer names only the first bytes are compared. */
+#define COMPARED_BYTES 96
+/* Another shape makes a candidate as bad as so many edits. */
+#define SHAPE_EDITS 8
+#define NEAREST 2
+
+/* One side of a comparison: a tensor of the file or a parameter. */
+struct entry {
+    const char *name;
+    int rank;
+    const size_t *shape;
+};
+
+struct search {
+    size_t steps; /* left of ADL_LIMIT_REPORT_STEPS */
+    struct entry wanted;
+    struct entry nearest[NEAREST];
+    size_t edits[NEAREST];
+    int count;
+};
+
+static struct entry of_param(const struct adl_param *param)
+{
+    return (struct entry){param->name, param->rank, param->shape};
+}
+
+static struct entry of_tensor(const struct adl_tensor *tensor)
+{
+    return (struct entry){tensor->name, tensor->rank, tensor->shape};
+}
+
+/* Levenshtein's distance, row by row. */
+static size_t edit_distance(const char *a, size_t length_a, const char *b, size_t length_b)
+{
+    size_t row[COMPARED_BYTES + 1];
+    for (size_t j = 0; j <= length_b; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= length_a; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= length_b; j++) {
+            size_t above = row[j];
+            size_t change = diagonal + (a[i - 1] != b[j - 1]);
+            row[j] = ADL_MIN(change, ADL_MIN(above, row[j - 1]) + 1);
+            diagonal = above;
+        }
+    }
+    return row[length_b];
+}
+
+static bool same_shape(const struct entry *a, const struct entry *b)
+{
+    return a->rank == b->rank &&
+           memcmp(a->shape, b->shape, (size_t)a->rank * sizeof *a->shape) == 0;
+}
+
+/* Keeps the candidate if it is among the nearest and at all similar. */
+static void consider(struct search *search, struct entry candidate)
+{
+    size_t a = strnlen(search->wanted.name, COMPARED_BYTES);
+    size_t b = strnlen(candidate.name, COMPARED_BYTES);
+    size_t cost = (a + 1) * (b + 1);
+    if (cost > search->steps)
+        return;
+    search->steps -= cost;
+
+    size_t edits = edit_distance(search->wanted.name, a, candidate.name, b);
+    if (edits > ADL_MAX(a, b) / 2)
+        return;
+    if (!same_shape(&search->wanted, &candidate))
+        edits += SHAPE_EDITS;
+    int at = search->count;
+    while (at > 0 && search->edits[at - 1] > edits)
+        at--;
+    if (at == NEAREST)
+        return;
+    if (search->count < NEAREST)
+        search->count++;
+    for (int i = search->count - 1; i > at; i--) {
+        search->nearest[i] = search->nearest[i - 1];
+        search->edits[i] = search->edits[i - 1];
+    }
+    search->nearest[at] = candidate;
+    search->edits[at] = edits;
+}
+
+static const char *shape_text(const struct entry *entry, char *text, size_t size)
+{
+    struct adl_tensor tensor = {.rank = entry->rank};
+    memcpy(tensor.shape, entry->shape, (size_t)entry->rank * sizeof *entry->shape);
+    return adl_tensor_shape_text(&tensor, text, size);
+}
+
+static void row(struct adl_str *report, const char *what, struct entry entry)
+{
+    char shape[256];
+    adl_str_printf(report, "%-11s %-44s %-20s", what,
+                   adl_name_quote(entry.name, strlen(entry.name)).text,
+                   shape_text(&entry, shape, sizeof shape));
+}
+
+static void nearest(struct adl_str *report, const struct search *search, const char *where)
+{
+    char shape[256];
+    for (int i = 0; i < search->count; i++) {
+        const struct entry *e = &search->nearest[i];
+        adl_str_printf(report, "%s%s %s", i ? ", " : where,
+                       adl_name_quote(e->name, strlen(e->name)).text,
+                       shape_text(e, shape, sizeof shape));
+    }
+    adl_str_puts(report, "\n");
+}
+
+static void more(struct adl_str *report, const char *what, size_t count)
+{
+    if (count > ADL_LIMIT_REPORT_ROWS)
+        adl_str_printf(report, "%-11s and %zu more\n", what, count - ADL_LIMIT_REPORT_ROWS);
+}
+
+void adl_match_report(const struct adl_match *match, struct adl_str *report)
+{
+    int params = adl_graph_param_count(match->graph);
+    size_t tensors = adl_tensors_count(match->tensors), rows = 0;
+    struct search search = {.steps = ADL_LIMIT_REPORT_STEPS};
+
+    for (int i = 0; i < params && rows < ADL_LIMIT_REPORT_ROWS; i++) {
+        if (match->found[i])
+            continue;
+        search.wanted = of_param(adl_graph_param(match->graph, i));
+        search.count = 0;
+        for (size_t k = 0; k < tensors; k++)
+            if (!match->used[k])
+                consider(&search, of_tensor(adl_tensors_at(match->tensors, k)));
+        row(report, "missing", search.wanted);
+        nearest(report, &search, " in the file: ");
+        rows++;
+    }
+    more(report, "missing", match->missing);
+
+    rows = 0;
+    for (size_t k = 0; k < tensors && rows < ADL_LIMIT_REPORT_ROWS; k++) {
+        if (match->used[k])
+            continue;
+        search.wanted = of_tensor(adl_tensors_at(match->tensors, k));
+        search.count = 0;
+        for (int i = 0; i < params; i++)
+            if (!match->found[i])
+                consider(&search, of_param(adl_graph_param(match->graph, i)));
+        row(report, "unexpected", search.wanted);
+        nearest(report, &search, " in the network: ");
+        rows++;
+    }
+    more(report, "unexpected", match->unexpected);
+
+    for (int i = 0; i < params; i++) {
+        if (!match->found[i] || adl_match_fits(match, i))
+            continue;
+        char shape[256];
+        struct entry needed = of_param(adl_graph_param(match->graph, i));
+        row(report, "misshapen", of_tensor(match->found[i]));
+        adl_str_printf(report, " needs %s\n", shape_text(&needed, shape, sizeof shape));
+    }
+}
