@@ -79,16 +79,10 @@ struct adl_model *adl_arch_load_model(const char *path, const struct adl_arch_se
         return NULL;
     given.arch = has_arch ? &arch : NULL;
     struct adl_model *model = adl_model_load(path, &given, err);
-    if (!model || has_arch || settings->method < 0)
-        return model;
-
-    /* --method alone: the file says the rest, but wants the other numbering. */
-    bool adl = settings->method == ADL_METHOD_ADL;
-    if (model->arch.adl == adl)
-        return model;
-    arch = model->arch;
-    arch.adl = adl;
-    adl_model_free(model);
-    given.arch = &arch;
-    return adl_model_load(path, &given, err);
+    if (model && settings->method >= 0 &&
+        adl_model_set_adl(model, settings->method == ADL_METHOD_ADL, err) < 0) {
+        adl_model_free(model);
+        return NULL;
+    }
+    return model;
 }

@@ -77,7 +77,7 @@ int adl_arch_settings_get(const struct adl_arch_settings *settings, struct adl_a
                           bool *given, struct adl_error *err) ADL_MUST_CHECK;
 
 /* adl_model_load with these options in place of `options->arch` (`options` may
- * be NULL); a failure's message says that --arch is there to help. */
+ * be NULL), in the variant that --method asks for. */
 struct adl_model *adl_arch_load_model(const char *path, const struct adl_arch_settings *settings,
                                       const struct adl_model_options *options,
                                       struct adl_error *err) ADL_MUST_CHECK;

@@ -1,0 +1,420 @@
+/* `bench`: how fast a network runs here. OpenBLAS's own matrix product is timed
+ * between the runs, so that a slow moment of the machine slows both and the
+ * ratio still says something. */
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/size.h"
+#include "kernels/blas.h"
+#include "plan/session.h"
+#include "server/arch_options.h"
+#include "server/json_out.h"
+#include "server/subcommands.h"
+
+#define SGEMM_SIDE 1024
+#define MAX_RUNS 100000
+/* One product takes about 20 ms; this many of them between the runs. */
+#define SGEMM_SHARE 8
+
+struct settings {
+    const char *model;
+    const char *key;
+    int batch;
+    int size;
+    int threads;
+    int runs;
+    double seconds;
+    int precision;
+    bool layers;
+    bool json;
+    struct adl_arch_settings arch;
+};
+
+static const char *const precisions[] = {"f32", NULL};
+
+struct times {
+    double *ms;
+    size_t count;
+};
+
+struct bench {
+    const struct settings *settings;
+    struct adl_plan *plan;
+    int threads;
+    struct times runs;  /* of one batch */
+    struct times sgemm; /* of one product */
+    double *layer_ms;   /* by step, of one image; NULL: not asked for */
+    const char *arch_name;
+    struct adl_shape input;
+    double peak_rss_mib; /* of loading and running, without the matrices for comparison */
+};
+
+/* --- what is measured ---------------------------------------------------------- */
+
+/* xorshift64*: any numbers do, but the same every time. */
+static float random_unit(uint64_t *state)
+{
+    *state ^= *state >> 12;
+    *state ^= *state << 25;
+    *state ^= *state >> 27;
+    return (float)(int32_t)((*state * 0x2545F4914F6CDD1DULL) >> 32) * 0x1p-31F;
+}
+
+/* He-scaled weights keep activations in the range of a trained network's: zeros
+ * or denormals would be timed instead. */
+static void fill_weights(const struct adl_model *model)
+{
+    uint64_t state = 0x9E3779B97F4A7C15ULL;
+
+    for (int id = 0; id < adl_graph_param_count(model->graph); id++) {
+        const struct adl_param *param = adl_graph_param(model->graph, id);
+        const struct adl_tensor *tensor = adl_tensors_find(model->weights, param->name);
+        float *data = tensor->data;
+        double centre = 0, spread = 0.05;
+
+        switch (param->role) {
+        case ADL_PARAM_CONV_WEIGHT:
+        case ADL_PARAM_LINEAR_WEIGHT:
+            spread = sqrt(6.0 * (double)param->shape[0] / (double)param->count);
+            break;
+        case ADL_PARAM_BN_WEIGHT:
+        case ADL_PARAM_BN_VAR: centre = 1; break;
+        case ADL_PARAM_BIAS:
+        case ADL_PARAM_BN_BIAS:
+        case ADL_PARAM_BN_MEAN: break;
+        }
+        for (size_t i = 0; i < param->count; i++)
+            data[i] = (float)(centre + spread * (double)random_unit(&state));
+    }
+}
+
+static struct adl_model *open_model(const struct settings *s, struct adl_error *err)
+{
+    struct adl_arch arch;
+    bool given;
+
+    if (s->model) {
+        struct adl_model_options load = {.key = s->key};
+        return adl_arch_load_model(s->model, &s->arch, &load, err);
+    }
+    if (adl_arch_settings_get(&s->arch, &arch, &given, err) < 0)
+        return NULL;
+    if (!given) {
+        adl_fail(err, ADL_ERR_ARG, "--arch ARCH or --model FILE is needed");
+        return NULL;
+    }
+    int side = s->size ? s->size : 224;
+    struct adl_model *model = adl_model_create(&arch, side, side, err);
+    if (model)
+        fill_weights(model);
+    return model;
+}
+
+/* --- measuring ------------------------------------------------------------------- */
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double median(struct times times)
+{
+    qsort(times.ms, times.count, sizeof *times.ms, by_value);
+    return times.count % 2 ? times.ms[times.count / 2]
+                           : (times.ms[times.count / 2 - 1] + times.ms[times.count / 2]) / 2;
+}
+
+static double smallest(struct times times)
+{
+    double least = times.ms[0];
+    for (size_t i = 1; i < times.count; i++)
+        least = fmin(least, times.ms[i]);
+    return least;
+}
+
+/* The third square is the product of the first two. */
+static void time_sgemm(struct times *times, float *matrices)
+{
+    size_t n = SGEMM_SIDE;
+    uint64_t start = adl_clock_ns();
+    adl_sgemm(false, false, n, n, n, matrices, n, matrices + n * n, n, 0, matrices + 2 * n * n, n);
+    times->ms[times->count++] = adl_clock_ms(start, adl_clock_ns());
+}
+
+/* Touches every page once; what is resident then is what running takes. */
+static void warm_up(struct bench *bench, struct adl_session *session)
+{
+    uint64_t state = 0x2545F4914F6CDD1DULL;
+    struct rusage usage;
+
+    for (int i = 0; i < bench->settings->batch; i++) {
+        float *input = adl_session_input(session, i);
+        for (size_t j = 0; j < adl_shape_count(bench->input); j++)
+            input[j] = 2 * random_unit(&state);
+    }
+    adl_session_run(session, bench->settings->batch);
+    getrusage(RUSAGE_SELF, &usage);
+    bench->peak_rss_mib = (double)usage.ru_maxrss / 1024;
+}
+
+/* Runs until the time or the number of runs is used up; at least three. */
+static int measure(struct bench *bench, struct adl_session *session, struct adl_error *err)
+{
+    const struct settings *s = bench->settings;
+    size_t square = (size_t)SGEMM_SIDE * SGEMM_SIDE;
+    size_t most = s->runs ? (size_t)s->runs : MAX_RUNS;
+    float *matrices = adl_malloc(3 * square, sizeof *matrices);
+    uint64_t state = 88172645463325252ULL;
+    double spent_ms = 0, sgemm_ms = 0;
+
+    bench->runs.ms = adl_malloc(most, sizeof *bench->runs.ms);
+    bench->sgemm.ms = adl_malloc(most, sizeof *bench->sgemm.ms);
+    if (!matrices || !bench->runs.ms || !bench->sgemm.ms) {
+        adl_free(matrices);
+        return adl_fail_nomem(err, "measurements");
+    }
+    for (size_t i = 0; i < 2 * square; i++)
+        matrices[i] = random_unit(&state);
+    time_sgemm(&bench->sgemm, matrices);
+    bench->sgemm.count = 0;
+
+    while (bench->runs.count < most &&
+           (bench->runs.count < 3 || s->runs || spent_ms < s->seconds * 1000)) {
+        uint64_t start = adl_clock_ns();
+        adl_session_run(session, s->batch);
+        double ms = adl_clock_ms(start, adl_clock_ns());
+        bench->runs.ms[bench->runs.count++] = ms;
+        spent_ms += ms;
+        if (bench->sgemm.count < 3 || sgemm_ms * SGEMM_SHARE < spent_ms) {
+            time_sgemm(&bench->sgemm, matrices);
+            sgemm_ms += bench->sgemm.ms[bench->sgemm.count - 1];
+        }
+    }
+    adl_free(matrices);
+    return 0;
+}
+
+/* The profile of one run of a batch, the median over several. */
+static int measure_layers(struct bench *bench, struct adl_session *session, struct adl_error *err)
+{
+    enum { PROFILES = 7 };
+    size_t steps = (size_t)adl_plan_step_count(bench->plan);
+    double *all = adl_calloc(steps * PROFILES, sizeof *all);
+
+    bench->layer_ms = adl_calloc(steps + 1, sizeof *bench->layer_ms);
+    if (!all || !bench->layer_ms) {
+        adl_free(all);
+        return adl_fail_nomem(err, "measurements");
+    }
+    for (size_t i = 0; i < PROFILES; i++) {
+        adl_session_profile(session, all + i * steps);
+        adl_session_run(session, bench->settings->batch);
+    }
+    adl_session_profile(session, NULL);
+    for (size_t step = 0; step < steps; step++) {
+        double values[PROFILES];
+        for (size_t i = 0; i < PROFILES; i++)
+            values[i] = 1000 * all[i * steps + step] / bench->settings->batch;
+        bench->layer_ms[step] = median((struct times){values, PROFILES});
+    }
+    adl_free(all);
+    return 0;
+}
+
+/* --- results ----------------------------------------------------------------------- */
+
+struct summary {
+    double min_ms, median_ms; /* per image */
+    double gflops;            /* at the median */
+    double sgemm_gflops;
+    double ratio; /* per thread, of OpenBLAS's product */
+};
+
+static struct summary summarise(struct bench *bench)
+{
+    double batch = bench->settings->batch;
+    double flops = 2 * (double)adl_plan_macs(bench->plan);
+    double side = SGEMM_SIDE;
+    struct summary out;
+
+    out.min_ms = smallest(bench->runs) / batch;
+    out.median_ms = median(bench->runs) / batch;
+    out.gflops = flops * 1e-6 / out.median_ms;
+    out.sgemm_gflops = 2 * side * side * side * 1e-6 / median(bench->sgemm);
+    out.ratio = out.gflops / bench->threads / out.sgemm_gflops;
+    return out;
+}
+
+static json_t *layers_json(const struct bench *bench)
+{
+    json_t *layers = json_array();
+    double total = 0;
+
+    for (int i = 0; i < adl_plan_step_count(bench->plan); i++)
+        total += bench->layer_ms[i];
+    for (int i = 0; i < adl_plan_step_count(bench->plan); i++) {
+        struct adl_step_info info;
+        double ms = bench->layer_ms[i];
+        adl_plan_step_info(bench->plan, i, &info);
+        json_array_append_new(layers, json_pack("{s:s, s:s, s:[i, i, i], s:f, s:f, s:f, s:f}",
+                                                "name", info.name, "kernel", info.kernel, "shape",
+                                                info.out.h, info.out.w, info.out.c, "mmac",
+                                                (double)info.macs * 1e-6, "ms", ms, "gflops",
+                                                ms > 0 ? 2e-6 * (double)info.macs / ms : 0.0,
+                                                "share", total > 0 ? ms / total : 0.0));
+    }
+    return layers;
+}
+
+static int print_json(const struct bench *bench, const struct summary *sum, struct adl_error *err)
+{
+    json_t *root = json_pack(
+        "{s:s, s:i, s:i, s:s, s:s, s:s, s:[i, i], s:i, s:{s:f, s:f}, s:f, s:f, s:f, s:f, s:I, s:I}",
+        "arch", bench->arch_name, "batch", bench->settings->batch, "threads", bench->threads, "cpu",
+        adl_cpu_name(), "isa", adl_plan_isa_name(bench->plan), "precision",
+        precisions[bench->settings->precision], "size", bench->input.h, bench->input.w, "runs",
+        (int)bench->runs.count, "ms_per_image", "min", sum->min_ms, "median", sum->median_ms,
+        "gflops", sum->gflops, "sgemm_gflops", sum->sgemm_gflops, "ratio_to_sgemm", sum->ratio,
+        "peak_rss_mib", bench->peak_rss_mib, "weights_bytes",
+        (json_int_t)adl_plan_weight_bytes(bench->plan), "arena_bytes",
+        (json_int_t)adl_plan_arena_bytes(bench->plan));
+    int result = -1;
+
+    if (root && bench->layer_ms && json_object_set_new(root, "layers", layers_json(bench)) < 0) {
+        json_decref(root);
+        root = NULL;
+    }
+    if (!root)
+        return adl_fail_nomem(err, "JSON");
+    result = adl_print_json(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6), err);
+    json_decref(root);
+    return result;
+}
+
+static void print_table(const struct bench *bench, const struct summary *sum)
+{
+    printf("%s, %dx%d, batch %d, %d thread%s, %s (%s)\n", bench->arch_name, bench->input.h,
+           bench->input.w, bench->settings->batch, bench->threads, bench->threads == 1 ? "" : "s",
+           adl_cpu_name(), adl_plan_isa_name(bench->plan));
+    printf("%.2f ms per image (median of %zu runs), %.2f ms at best\n", sum->median_ms,
+           bench->runs.count, sum->min_ms);
+    printf("%.1f GFLOP/s; OpenBLAS's product on one thread %.1f GFLOP/s; per thread %.2f of it\n",
+           sum->gflops, sum->sgemm_gflops, sum->ratio);
+    printf("%.1f MiB of weights, %.1f MiB for each image in work, %.0f MiB resident at most\n",
+           (double)adl_plan_weight_bytes(bench->plan) / (double)ADL_MIB,
+           (double)adl_plan_arena_bytes(bench->plan) / (double)ADL_MIB, bench->peak_rss_mib);
+    if (!bench->layer_ms)
+        return;
+
+    double total = 0;
+    for (int i = 0; i < adl_plan_step_count(bench->plan); i++)
+        total += bench->layer_ms[i];
+    printf("\n%-32s %-14s %14s %9s %9s %9s %6s\n", "step", "kernel", "output", "MMAC", "ms",
+           "GFLOP/s", "share");
+    for (int i = 0; i < adl_plan_step_count(bench->plan); i++) {
+        struct adl_step_info info;
+        char shape[40];
+        double ms = bench->layer_ms[i];
+        adl_plan_step_info(bench->plan, i, &info);
+        snprintf(shape, sizeof shape, "%dx%dx%d", info.out.h, info.out.w, info.out.c);
+        printf("%-32s %-14s %14s %9.2f %9.3f %9.1f %5.1f%%\n", info.name, info.kernel, shape,
+               (double)info.macs * 1e-6, ms, ms > 0 ? 2e-6 * (double)info.macs / ms : 0.0,
+               total > 0 ? 100 * ms / total : 0.0);
+    }
+}
+
+static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
+{
+    const struct settings *s = settings;
+    struct bench bench = {.settings = s};
+    struct adl_pool *pool = NULL;
+    struct adl_session *session = NULL;
+    int result = -1;
+
+    (void)options;
+    struct adl_model *model = open_model(s, err);
+    if (!model)
+        goto out;
+    bench.arch_name = model->arch.backbone->name;
+    bench.input = (struct adl_shape){s->size ? s->size : model->input_h,
+                                     s->size ? s->size : model->input_w, 3};
+    struct adl_plan_options plan_options = {.input_h = bench.input.h, .input_w = bench.input.w};
+    bench.plan = adl_plan_create(model->graph, model->params, &plan_options, err);
+    if (!bench.plan)
+        goto out;
+    adl_model_drop_weights(model);
+    bench.threads = s->threads ? s->threads : adl_pool_default_threads();
+    pool = adl_pool_create(bench.threads, err);
+    if (!pool)
+        goto out;
+    session = adl_session_create(bench.plan, pool, s->batch, err);
+    if (!session)
+        goto out;
+    warm_up(&bench, session);
+    ADL_TRY(measure(&bench, session, err));
+    if (s->layers)
+        ADL_TRY(measure_layers(&bench, session, err));
+
+    struct summary sum = summarise(&bench);
+    if (s->json) {
+        ADL_TRY(print_json(&bench, &sum, err));
+    } else {
+        print_table(&bench, &sum);
+    }
+    result = 0;
+out:
+    adl_free(bench.runs.ms);
+    adl_free(bench.sgemm.ms);
+    adl_free(bench.layer_ms);
+    adl_session_free(session);
+    adl_pool_free(pool);
+    adl_plan_unref(bench.plan);
+    adl_model_free(model);
+    return result;
+}
+
+static const struct adl_option table[] = {
+    {"model", ADL_STRING(struct settings, model), .letter = 'm', .metavar = "FILE",
+     .help = "the weights; without them --arch with made-up ones"},
+    {"batch", ADL_INT(struct settings, batch), .letter = 'b', .value = "1", .min = 1,
+     .max = ADL_LIMIT_BATCH, .metavar = "N", .help = "images run together"},
+    {"size", ADL_INT(struct settings, size), .min = 1, .max = ADL_LIMIT_INPUT_SIDE,
+     .metavar = "PIXELS", .default_note = "the model's, or 224", .help = "sides of the input"},
+    {"threads", ADL_INT(struct settings, threads), .letter = 't', .min = 1,
+     .max = ADL_LIMIT_THREADS, .metavar = "N", .default_note = "all processors",
+     .help = "threads that compute"},
+    {"runs", ADL_INT(struct settings, runs), .min = 1, .max = MAX_RUNS, .metavar = "N",
+     .default_note = "as many as fit into --seconds", .help = "how often to measure"},
+    {"seconds", ADL_DOUBLE(struct settings, seconds), .value = "3", .min = 0.01, .max = 3600,
+     .metavar = "S", .help = "how long to measure"},
+    {"precision", ADL_CHOICE(struct settings, precision), .choices = precisions, .value = "f32",
+     .metavar = "NAME", .help = "arithmetic"},
+    {"layers", ADL_FLAG(struct settings, layers), .help = "a row per step of the plan"},
+    {"json", ADL_FLAG(struct settings, json), .help = "one JSON object instead of a table"},
+    {"key", ADL_STRING(struct settings, key), .metavar = "NAME",
+     .help = "entry of a PyTorch checkpoint that holds the weights"},
+    ADL_ARCH_OPTIONS(struct settings, arch),
+    {0},
+};
+
+const struct adl_command adl_command_bench = {
+    .name = "bench",
+    .summary = "Measure how fast a network runs on this machine",
+    .usage = "--arch ARCH|--model FILE [options]",
+    .description = "Times whole batches after a warm-up and gives milliseconds per image. "
+                   "OpenBLAS's product of two 1024x1024 matrices is timed on one thread between "
+                   "the runs, and the ratio says how much of that speed each thread keeps.",
+    .examples = "  adl-server bench --arch resnet50 --threads 1 --layers\n"
+                "  adl-server bench --model m.safetensors --batch 8 --json\n",
+    .options = table,
+    .settings_bytes = sizeof(struct settings),
+    .run = run,
+};
