@@ -22,13 +22,13 @@ struct test_suite {
 
 void test_register(struct test_suite *suite);
 
-#define TEST_SUITE(suite_name, ...)                                                    \
-    static const CU_TestInfo suite_name##_tests[] = {__VA_ARGS__, CU_TEST_INFO_NULL};  \
-    static struct test_suite suite_name##_suite = {#suite_name, suite_name##_tests, 0}; \
-    __attribute__((constructor)) static void suite_name##_register(void)               \
-    {                                                                                  \
-        test_register(&suite_name##_suite);                                            \
-    }                                                                                  \
+#define TEST_SUITE(suite_name, ...)                                                                \
+    static const CU_TestInfo suite_name##_tests[] = {__VA_ARGS__, CU_TEST_INFO_NULL};              \
+    static struct test_suite suite_name##_suite = {#suite_name, suite_name##_tests, 0};            \
+    __attribute__((constructor)) static void suite_name##_register(void)                           \
+    {                                                                                              \
+        test_register(&suite_name##_suite);                                                        \
+    }                                                                                              \
     _Static_assert(true, "")
 
 /* Prints what went wrong, then fails the running test. */
@@ -36,12 +36,12 @@ void test_fail(const char *file, int line, const char *fmt, ...) ADL_PRINTF(3, 4
 #define TEST_FAIL(...) test_fail(__FILE__, __LINE__, __VA_ARGS__)
 
 /* Fails the running test, with the message, when an error is set. */
-#define TEST_OK(result, err)                                                   \
-    do {                                                                       \
-        if ((result) < 0)                                                      \
-            test_fail(__FILE__, __LINE__, "%s: %s", #result, (err)->message);  \
-        else                                                                   \
-            CU_PASS("");                                                       \
+#define TEST_OK(result, err)                                                                       \
+    do {                                                                                           \
+        if ((result) < 0)                                                                          \
+            test_fail(__FILE__, __LINE__, "%s: %s", #result, (err)->message);                      \
+        else                                                                                       \
+            CU_PASS("");                                                                           \
     } while (0)
 
 /* Says that the running test cannot be run here, and why; counted apart. */

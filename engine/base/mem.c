@@ -104,8 +104,3 @@ void adl_mem_fail_nth(uint64_t n)
     uint64_t now = atomic_load_explicit(&calls, memory_order_relaxed);
     atomic_store_explicit(&fail_at, n ? now + n : 0, memory_order_relaxed);
 }
-
-int adl_fail_nomem(struct adl_error *err, const char *what)
-{
-    return adl_fail(err, ADL_ERR_NOMEM, "out of memory for %s", what);
-}

@@ -44,7 +44,7 @@ struct adl_mem_stats adl_mem_stats(void);
 /* For tests: the n-th allocation from now (1 = the next) fails; 0 = none. */
 void adl_mem_fail_nth(uint64_t n);
 
-/* Sets NOMEM with the name of what was being allocated; returns -1. */
-int adl_fail_nomem(struct adl_error *err, const char *what);
+/* Sets NOMEM with the name of what was being allocated; is -1. */
+#define adl_fail_nomem(err, what) adl_fail((err), ADL_ERR_NOMEM, "out of memory for %s", (what))
 
 #endif

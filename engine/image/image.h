@@ -20,8 +20,8 @@ struct adl_image {
 void adl_image_release(struct adl_image *image);
 
 /* Allocates uninitialised pixels; sides 1 and up. */
-int adl_image_init(struct adl_image *image, int width, int height, struct adl_error *err)
-    ADL_MUST_CHECK;
+int adl_image_init(struct adl_image *image, int width, int height,
+                   struct adl_error *err) ADL_MUST_CHECK;
 
 enum adl_image_type { ADL_IMAGE_UNKNOWN, ADL_IMAGE_JPEG, ADL_IMAGE_PNG, ADL_IMAGE_WEBP };
 
@@ -65,8 +65,8 @@ void adl_image_to_input(const struct adl_image *image, const float mean[3], cons
                         float *out);
 
 /* Encoders; the caller frees *bytes with adl_free. Quality 1..100. */
-int adl_image_encode_jpeg(const struct adl_image *image, int quality, void **bytes,
-                          size_t *length, struct adl_error *err) ADL_MUST_CHECK;
+int adl_image_encode_jpeg(const struct adl_image *image, int quality, void **bytes, size_t *length,
+                          struct adl_error *err) ADL_MUST_CHECK;
 int adl_image_encode_png(const struct adl_image *image, void **bytes, size_t *length,
                          struct adl_error *err) ADL_MUST_CHECK;
 /* 8-bit grey, width * height bytes. */
