@@ -428,6 +428,34 @@ static void bombs(void)
     }
 }
 
+/* A few kilobytes of compressed text that unpack to many megabytes. */
+static void png_metadata_bomb(void)
+{
+    const struct adl_decode_options options = {.max_memory_bytes = ADL_MIB};
+    struct adl_error err = {0};
+    struct adl_image image;
+    struct bytes file = load("rgb_8.png");
+    const uLong text_bytes = 20 * 1000 * 1000;
+    uLong packed = compressBound(text_bytes);
+    uint8_t *text = calloc(text_bytes, 1), *bomb = malloc(file.length + packed + 15);
+
+    memcpy(bomb, file.data, 33); /* signature and IHDR */
+    memcpy(bomb + 33, "\0\0\0\0zTXtx\0\0", 11);
+    compress2(bomb + 44, &packed, text, text_bytes, 9);
+    for (int i = 0; i < 4; i++)
+        bomb[33 + i] = (uint8_t)((packed + 3) >> (24 - 8 * i));
+    uLong crc = crc32(0, bomb + 37, (uInt)packed + 7);
+    for (int i = 0; i < 4; i++)
+        bomb[44 + packed + (size_t)i] = (uint8_t)(crc >> (24 - 8 * i));
+    memcpy(bomb + 48 + packed, file.data + 33, file.length - 33);
+    CU_ASSERT_EQUAL(decode((struct bytes){bomb, file.length + packed + 15}, &options, &image, &err),
+                    -1);
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_LIMIT);
+    free(bomb);
+    free(text);
+    free(file.data);
+}
+
 static void pixel_limit_is_exact(void)
 {
     struct adl_error err = {0};
@@ -615,6 +643,7 @@ TEST_SUITE(image, {"types are told from bytes", types_are_told_from_bytes}, {"jp
            {"orientation of png and webp", orientation_elsewhere},
            {"truncated at any byte", truncated_at_any_byte},
            {"damaged at any byte", damaged_at_any_byte}, {"png checksums", png_checksums},
-           {"bombs", bombs}, {"the pixel limit is exact", pixel_limit_is_exact},
-           {"the memory limit", memory_limit}, {"the jpeg scan limit", jpeg_scan_limit},
-           {"encoders", encoders}, {"out of memory", out_of_memory});
+           {"bombs", bombs}, {"png metadata bomb", png_metadata_bomb},
+           {"the pixel limit is exact", pixel_limit_is_exact}, {"the memory limit", memory_limit},
+           {"the jpeg scan limit", jpeg_scan_limit}, {"encoders", encoders},
+           {"out of memory", out_of_memory});

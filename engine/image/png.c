@@ -13,42 +13,92 @@
  * that is truncated, and its pixels need not be allocated to find out. */
 #define MAX_RATIO 1032
 
-/* Inflate's window, libspng's own structures and read buffer. */
-#define FIXED_BYTES (128 * ADL_KIB)
+/* libspng's own memory, zlib's included, comes from where all ours does, and
+ * is counted: its limits on metadata are upheld only after unpacking. Its
+ * allocator has no argument that tells one decoder from another, but a decoder
+ * stays on its thread. Each block begins with its size. */
+static _Thread_local struct {
+    size_t used_bytes;
+    size_t limit_bytes;
+    bool over;    /* a request went over the limit */
+    bool refused; /* there was no memory; libspng may call it a corrupt stream */
+} heap;
 
-/* libspng takes a failed allocation inside zlib for a corrupt stream, and its
- * allocator has no argument through which to tell one decoder from another;
- * a decoder stays on its thread. */
-static _Thread_local bool refused;
+#define BLOCK_HEADER_BYTES ADL_ALIGNMENT
 
-static void *checked(void *block)
+static void heap_reset(size_t limit_bytes)
 {
-    refused = refused || !block;
+    heap.used_bytes = 0;
+    heap.limit_bytes = limit_bytes;
+    heap.over = heap.refused = false;
+}
+
+static void *heap_take(size_t size)
+{
+    size_t bytes, total;
+
+    if (adl_size_add(size, BLOCK_HEADER_BYTES, &bytes) < 0 ||
+        adl_size_add(bytes, heap.used_bytes, &total) < 0 || total > heap.limit_bytes) {
+        heap.over = true;
+        return NULL;
+    }
+    char *block = adl_malloc(1, bytes);
+    if (!block) {
+        heap.refused = true;
+        return NULL;
+    }
+    heap.used_bytes = total;
+    memcpy(block, &bytes, sizeof bytes);
+    return block + BLOCK_HEADER_BYTES;
+}
+
+static size_t heap_block_bytes(const void *block)
+{
+    size_t bytes;
+    memcpy(&bytes, (const char *)block - BLOCK_HEADER_BYTES, sizeof bytes);
+    return bytes;
+}
+
+static void heap_give_back(void *block)
+{
+    if (!block)
+        return;
+    heap.used_bytes -= heap_block_bytes(block);
+    adl_free((char *)block - BLOCK_HEADER_BYTES);
+}
+
+static void *heap_take_again(void *block, size_t size)
+{
+    void *fresh = heap_take(size);
+    if (fresh && block) {
+        size_t old = heap_block_bytes(block) - BLOCK_HEADER_BYTES;
+        memcpy(fresh, block, ADL_MIN(old, size));
+        heap_give_back(block);
+    }
+    return fresh;
+}
+
+static void *heap_take_zeroed(size_t count, size_t size)
+{
+    size_t bytes;
+    if (adl_size_mul(count, size, &bytes) < 0)
+        return NULL;
+    void *block = heap_take(bytes);
+    if (block)
+        memset(block, 0, bytes);
     return block;
 }
 
-static void *take(size_t size)
-{
-    return checked(adl_malloc(1, size));
-}
-
-static void *take_again(void *block, size_t size)
-{
-    return checked(adl_realloc(block, 1, size));
-}
-
-static void *take_zeroed(size_t count, size_t size)
-{
-    return checked(adl_calloc(count, size));
-}
-
-/* libspng's own memory, zlib's included, comes from where all ours does. */
-static struct spng_alloc allocator = {take, take_again, take_zeroed, adl_free};
+static struct spng_alloc allocator = {heap_take, heap_take_again, heap_take_zeroed, heap_give_back};
 
 static int fail_code(int code, struct adl_error *err)
 {
-    if (refused)
+    if (heap.refused)
         return adl_fail_nomem(err, "a PNG image");
+    if (heap.over)
+        return adl_fail(err, ADL_ERR_LIMIT,
+                        "decoding the PNG image would take more than %zu KiB of memory",
+                        heap.limit_bytes / ADL_KIB);
     switch (code) {
     case SPNG_EUSER_WIDTH:
     case SPNG_EUSER_HEIGHT:
@@ -136,9 +186,12 @@ static int check_header(const struct spng_ihdr *ihdr, size_t length,
     const size_t bits = (size_t)ihdr->width * ihdr->height * channels_of(ihdr) * ihdr->bit_depth;
     if (bits / 8 / MAX_RATIO > length)
         return fail_code(SPNG_IO_EOF, err);
-    /* Two rows as stored, one decoded to RGBA, one composed. */
-    const size_t rows = (size_t)ihdr->width * (2 * 8 + 4 + 3);
-    return adl_codec_check_memory(rows + FIXED_BYTES, options, err);
+    /* The two rows of our own. */
+    const size_t rows = (size_t)ihdr->width * (4 + 3);
+    if (adl_codec_check_memory(rows, options, err) < 0)
+        return -1;
+    heap.limit_bytes -= ADL_MIN(rows, heap.limit_bytes);
+    return 0;
 }
 
 int adl_png_decode(const void *bytes, size_t length, const struct adl_decode_options *options,
@@ -151,12 +204,12 @@ int adl_png_decode(const void *bytes, size_t length, const struct adl_decode_opt
     struct spng_exif exif;
     int result = -1, code;
 
-    refused = false;
+    heap_reset(options->max_memory_bytes);
     if (!ends(bytes, length))
         return fail_code(SPNG_IO_EOF, err);
     spng_ctx *ctx = spng_ctx_new2(&allocator, 0);
     if (!ctx)
-        return adl_fail_nomem(err, "a PNG image");
+        return fail_code(SPNG_EMEM, err);
     code = spng_set_crc_action(ctx, SPNG_CRC_ERROR, SPNG_CRC_ERROR);
     code = code ? code : spng_set_image_limits(ctx, ADL_LIMIT_IMAGE_SIDE, ADL_LIMIT_IMAGE_SIDE);
     code = code ? code : spng_set_chunk_limits(ctx, chunk_bytes, 2 * chunk_bytes);
@@ -214,7 +267,7 @@ static int encode(const uint8_t *pixels, int width, int height, enum spng_color_
 
     *bytes = NULL;
     *length = 0;
-    refused = false;
+    heap_reset(SIZE_MAX);
     spng_ctx *ctx = spng_ctx_new2(&allocator, SPNG_CTX_ENCODER);
     if (!ctx)
         return adl_fail_nomem(err, "a PNG image");
@@ -222,12 +275,19 @@ static int encode(const uint8_t *pixels, int width, int height, enum spng_color_
     code = code ? code : spng_set_option(ctx, SPNG_IMG_COMPRESSION_LEVEL, 5);
     code = code ? code : spng_set_ihdr(ctx, &ihdr);
     code = code ? code : spng_encode_image(ctx, pixels, size, SPNG_FMT_PNG, SPNG_ENCODE_FINALIZE);
-    if (!code)
-        *bytes = spng_get_png_buffer(ctx, length, &code);
+    void *encoded = code ? NULL : spng_get_png_buffer(ctx, length, &code);
+    if (encoded) {
+        *bytes = adl_malloc(*length, 1);
+        heap.refused = !*bytes;
+        if (*bytes)
+            memcpy(*bytes, encoded, *length);
+        heap_give_back(encoded);
+    }
     spng_ctx_free(ctx);
     if (*bytes)
         return 0;
-    if (refused)
+    *length = 0;
+    if (heap.refused)
         return adl_fail_nomem(err, "a PNG image");
     return adl_fail(err, ADL_ERR_INTERNAL, "cannot encode a PNG image: %s", spng_strerror(code));
 }
