@@ -63,9 +63,11 @@ export async function imageType(file) {
     return '';
 }
 
-/* Path and query of a request; `threshold` and `model` only where given. */
-export function localizePath({ model, threshold }) {
-    const query = new URLSearchParams({ top_k: 5, heatmap: 'array', boxes: 'all' });
+/* Path and query of a request. `classId` asks for one class in place of the
+ * best five; it, `threshold` and `model` only where given. */
+export function localizePath({ model, threshold, classId }) {
+    const which = classId === undefined ? { top_k: 5 } : { class: classId };
+    const query = new URLSearchParams({ ...which, heatmap: 'array', boxes: 'all' });
     if (model) query.set('model', model);
     if (threshold !== undefined) query.set('threshold', threshold);
     return `localize?${query}`;
@@ -75,8 +77,8 @@ function authorization(token) {
     return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
-export function localize(file, type, { model, token, signal }) {
-    return request(localizePath({ model }), {
+export function localize(file, type, { model, classId, token, signal }) {
+    return request(localizePath({ model, classId }), {
         method: 'POST',
         headers: { 'Content-Type': type, Accept: 'application/json', ...authorization(token) },
         body: file,
@@ -95,7 +97,7 @@ export async function models(token) {
             width,
             height,
             threshold: model.threshold ?? model.cam?.threshold ?? 0.35,
-            classes: Array.isArray(model.classes) ? model.classes.length : model.classes,
+            classes: Array.isArray(model.classes) ? model.classes.map((c) => c.label ?? c) : [],
         };
     });
 }
@@ -116,13 +118,13 @@ function shellQuoted(text) {
 
 /* The words of the command that asks the same from a shell, quoted, options with
  * their values. The token stays out of it. */
-export function curlWords({ name, type, model, threshold, token, base }) {
+export function curlWords({ name, type, model, threshold, classId, token, base }) {
     const file = name.startsWith('-') ? `./${name}` : name;
     return [
         'curl',
         `-H ${shellQuoted(`Content-Type: ${type}`)}`,
         ...(token ? ['-H "Authorization: Bearer $TOKEN"'] : []),
         `--data-binary ${shellQuoted(`@${file}`)}`,
-        shellQuoted(new URL(localizePath({ model, threshold }), base).href),
+        shellQuoted(new URL(localizePath({ model, threshold, classId }), base).href),
     ];
 }

@@ -79,10 +79,12 @@ function addFiles(files) {
         note: '',
         problem: null,
         result: null,
-        chosen: 0,
+        asked: [],  /* predictions of classes a person asked for */
+        chosen: 0,  /* of predictionsOf() */
         maps: [], /* of each prediction, made when first shown */
         abort: new AbortController(),
-        bitmap: null,
+        bitmap: null,  /* of the current picture only, as is `reduced` */
+        reduced: null, /* a canvas of the stage's size */
     }));
     if (added.length === 0) {
         return;
@@ -112,8 +114,8 @@ function renew(items) {
     for (const item of items) {
         item.abort.abort();
         Object.assign(item, {
-            status: 'waiting', note: '', problem: null, result: null, chosen: 0, maps: [],
-            abort: new AbortController(),
+            status: 'waiting', note: '', problem: null, result: null, asked: [],
+            chosen: 0, maps: [], abort: new AbortController(),
         });
     }
     show();
@@ -210,10 +212,15 @@ function thresholdOf(item) {
     return state.threshold ?? modelOf(item).threshold;
 }
 
+/* The server's best, then those that were asked for. */
+function predictionsOf(item) {
+    return item.result ? [...item.result.predictions, ...item.asked] : [];
+}
+
 /* The chosen prediction's map at the model's input size: {map, width, height,
  * heat}, or null when the answer carries none. */
 function mapOf(item) {
-    const heatmap = item.result?.predictions[item.chosen]?.heatmap;
+    const heatmap = predictionsOf(item)[item.chosen]?.heatmap;
     if (!heatmap) {
         return null;
     }
@@ -224,6 +231,16 @@ function mapOf(item) {
         item.maps[item.chosen] = { map, width, height, heat: draw.colourMap(map, width, height) };
     }
     return item.maps[item.chosen];
+}
+
+/* What may be asked for, as suggestions while typing. */
+let suggested = null;
+function showSuggestions(classes = []) {
+    if (classes !== suggested) {
+        suggested = classes;
+        $('class-names').replaceChildren(...classes.map((label) =>
+            element('option', { value: readable(label) })));
+    }
 }
 
 /* Everything draw.paint() needs but the canvas. */
@@ -239,7 +256,7 @@ function sceneOf(item) {
     }
     const { map, width, height } = found;
     const threshold = thresholdOf(item);
-    const prediction = item.result.predictions[item.chosen];
+    const prediction = predictionsOf(item)[item.chosen];
     scene.heat = found.heat;
     scene.boxes = draw.boxesFromMap(map, width, height, threshold, state.all)
         .map((box) => draw.scaleBox(box, width, height, imageWidth, imageHeight));
@@ -260,8 +277,10 @@ async function select(item) {
     if (state.current && state.current !== item) {
         state.current.bitmap?.close();
         state.current.bitmap = null;
+        state.current.reduced = null;
     }
     state.current = item;
+    $('other-note').textContent = '';
     show();
     if (item && !item.bitmap) {
         try {
@@ -335,7 +354,7 @@ function makeThumb(item) {
 
 function showClasses(item) {
     const list = $('classes');
-    const predictions = item.result?.predictions || [];
+    const predictions = predictionsOf(item);
     const focused = list.contains(document.activeElement);
     list.replaceChildren(...predictions.map((prediction, index) => {
         const bar = element('span', { className: 'bar-fill' });
@@ -362,10 +381,12 @@ function showClasses(item) {
     } else {
         list.removeAttribute('aria-hidden');
     }
+    $('other').hidden = item.status !== 'done';
     $('details').hidden = item.status !== 'done';
     $('actions').hidden = item.status !== 'done';
     if (item.status === 'done') {
         showTiming(item.result);
+        showSuggestions(modelOf(item).classes);
         showCurl(item);
     }
 }
@@ -438,6 +459,20 @@ function schedulePaint() {
     }
 }
 
+/* The picture at the stage's size, so that a slider does not scale a photograph
+ * of many megapixels anew at each step. */
+function reducedPicture(item, width, height) {
+    if (item.reduced?.width !== width || item.reduced?.height !== height) {
+        item.reduced = element('canvas');
+        item.reduced.width = width;
+        item.reduced.height = height;
+        const context = item.reduced.getContext('2d');
+        context.imageSmoothingQuality = 'high';
+        context.drawImage(item.bitmap, 0, 0, width, height);
+    }
+    return item.reduced;
+}
+
 function paintStage() {
     const item = state.current;
     const canvas = $('canvas');
@@ -461,13 +496,14 @@ function paintStage() {
     canvas.height = Math.round(height * unit);
     canvas.style.width = `${width}px`;
     canvas.style.height = `${height}px`;
-    draw.paint(canvas, { ...scene, unit });
+    const picture = reducedPicture(item, canvas.width, canvas.height);
+    draw.paint(canvas, { ...scene, picture, unit });
     describe(item, scene.boxes);
     showBoxes(scene.boxes);
 }
 
 function describe(item, boxes) {
-    const prediction = item.result?.predictions[item.chosen];
+    const prediction = predictionsOf(item)[item.chosen];
     let text = item.name;
     if (prediction) {
         text += `: ${readable(prediction.label)}, ${percent(prediction.score)}`;
@@ -479,11 +515,48 @@ function describe(item, boxes) {
 
 function choose(index) {
     const item = state.current;
-    if (item?.status === 'done' && index < item.result.predictions.length) {
+    const prediction = item && predictionsOf(item)[index];
+    if (prediction) {
         item.chosen = index;
         show();
-        const { label, score } = item.result.predictions[index];
-        announce(`${readable(label)}, ${percent(score)}`);
+        announce(`${readable(prediction.label)}, ${percent(prediction.score)}`);
+    }
+}
+
+/* Where is this class, whatever the network would say first? */
+async function lookFor(event) {
+    event.preventDefault();
+    const item = state.current;
+    const field = $('other-class');
+    const wanted = field.value.trim();
+    const plain = readable(wanted).toLowerCase();
+    const known = modelOf(item).classes || [];
+    const id = known.findIndex((label) => readable(label).toLowerCase() === plain);
+    const there = predictionsOf(item).findIndex((p) =>
+        p.class_id === id || readable(p.label).toLowerCase() === plain);
+    $('other-note').textContent = '';
+    if (there >= 0) {
+        field.value = '';
+        choose(there);
+        return;
+    }
+    const { result } = item;
+    try {
+        const answer = await api.localize(item.file, item.type, {
+            model: state.model, classId: id >= 0 ? id : wanted, token: state.token,
+            signal: item.abort.signal,
+        });
+        if (item.result === result) {
+            item.asked.push(answer.predictions[0]);
+            field.value = '';
+            if (item === state.current) {
+                choose(predictionsOf(item).length - 1);
+            }
+        }
+    } catch (problem) {
+        if (problem.name !== 'AbortError') {
+            $('other-note').textContent = problem.detail || problem.message;
+        }
     }
 }
 
@@ -495,9 +568,15 @@ function curlWordsOf(item) {
         name, type,
         model: state.model,
         threshold: state.threshold ?? undefined,
+        classId: item.asked[item.chosen - item.result.predictions.length]?.class_id,
         token: state.token,
         base: document.baseURI,
     });
+}
+
+/* The answer, with the predictions that were asked for afterwards. */
+function jsonOf(item) {
+    return { ...item.result, predictions: predictionsOf(item) };
 }
 
 async function confirmOn(button, action) {
@@ -629,7 +708,7 @@ function onKey(event) {
         return;
     }
     const at = state.items.indexOf(state.current);
-    if (event.key >= '1' && event.key <= '5') {
+    if (event.key >= '1' && event.key <= '9') {
         choose(Number(event.key) - 1);
     } else if (event.target.type !== 'radio' &&
                (event.key === 'ArrowLeft' || event.key === 'ArrowRight')) {
@@ -723,11 +802,12 @@ function listen() {
         renew(state.items);
     });
     $('token-form').addEventListener('submit', useToken);
+    $('other').addEventListener('submit', lookFor);
     $('retry').addEventListener('click', () => renew([state.current]));
     $('download').addEventListener('click', (event) =>
         confirmOn(event.currentTarget, () => saveOverlay(state.current)));
     $('copy-json').addEventListener('click', (event) =>
-        confirmOn(event.currentTarget, () => copyText(JSON.stringify(state.current.result, null, 2))));
+        confirmOn(event.currentTarget, () => copyText(JSON.stringify(jsonOf(state.current), null, 2))));
     $('copy-curl').addEventListener('click', (event) =>
         confirmOn(event.currentTarget, () => copyText(curlWordsOf(state.current).join(' '))));
     new ResizeObserver(schedulePaint).observe($('stage'));
