@@ -7,9 +7,10 @@
 #include "io/tensor.h"
 
 /* Every rule of the specification is checked before anything is allocated in
- * proportion to a number from the file; what is off is refused with FORMAT (or
- * LIMIT) and the tensor's name. The caller owns the result. _read takes "-" for stdin, begins
- * its messages with the path and reads each tensor straight into its place. */
+ * proportion to a number from the file; what is off is refused with FORMAT,
+ * UNSUPPORTED or LIMIT and the tensor's name. The caller owns the result.
+ * _read takes "-" for stdin, begins its messages with the path, and reads each
+ * tensor straight into its place. */
 struct adl_tensors *adl_safetensors_parse(const void *bytes, size_t length,
                                           struct adl_error *err) ADL_MUST_CHECK;
 struct adl_tensors *adl_safetensors_read(const char *path, struct adl_error *err) ADL_MUST_CHECK;

@@ -288,7 +288,7 @@ int adl_tensors_rename(struct adl_tensors *tensors, size_t index, const char *na
     index_remove(tensors, index_find(tensors, tensor->name));
     adl_free((void *)(uintptr_t)tensor->name);
     tensor->name = copy;
-    index_put(tensors, (uint32_t)index, hash_name(tensors, name));
+    index_put(tensors, (uint32_t)index, hash_name(tensors, copy));
     return 0;
 }
 

@@ -61,7 +61,8 @@ struct adl_tensor *adl_tensors_add_unset(struct adl_tensors *tensors, const char
                                          enum adl_dtype dtype, int rank, const size_t *shape,
                                          struct adl_error *err) ADL_MUST_CHECK;
 
-/* Renames tensor `index`; fails as adl_tensors_add does. */
+/* Renames tensor `index`; the new name may be a part of the old one. Fails as
+ * adl_tensors_add does. */
 int adl_tensors_rename(struct adl_tensors *tensors, size_t index, const char *name,
                        struct adl_error *err) ADL_MUST_CHECK;
 

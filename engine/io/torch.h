@@ -15,11 +15,13 @@ bool adl_torch_sniff(const void *bytes, size_t length);
  * `module.` and `_orig_mod.` stripped wherever a component of the name begins
  * (DataParallel may wrap a part of a network). Views and shared storages become
  * tensors of their own; dtypes stay as they are. Python scalars in it are
- * skipped, anything else in it that is no tensor is refused by name. `key` (may be NULL) names the
- * entry of the checkpoint that holds it; without one the top object or the
- * first of state_dict, model_state_dict, model, net, weights, ema is taken.
- * Scalars and strings at the top level beside it (epoch, architecture) become
- * metadata "torch.KEY". The caller owns the result. */
+ * skipped, anything else in it that is no tensor is refused by name.
+ *
+ * `key` (may be NULL) names the entry of the checkpoint that holds it; without
+ * one the first of state_dict, model_state_dict, model, net, weights, ema that
+ * holds tensors is taken, else the top object. Scalars and strings at the top
+ * level (epoch, architecture) become metadata "torch.KEY". The caller owns the
+ * result. */
 struct adl_tensors *adl_torch_parse(const void *bytes, size_t length, const char *key,
                                     struct adl_error *err) ADL_MUST_CHECK;
 
