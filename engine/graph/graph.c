@@ -63,6 +63,11 @@ struct adl_graph *adl_graph_create(struct adl_shape input, struct adl_error *err
         adl_graph_fail(graph, "an input of %d x %d x %d is no image", input.h, input.w, input.c);
     else
         add_value(graph, "input", input, -1);
+    /* Builder calls read their input's shape, so value 0 has to exist. */
+    if (adl_graph_finish(graph, err) < 0) {
+        adl_graph_free(graph);
+        return NULL;
+    }
     return graph;
 }
 
