@@ -70,8 +70,12 @@ static int reserve_contour(struct adl_contour_finder *finder, struct adl_error *
     return 0;
 }
 
+/* Pixels compared at once. */
+#define LANES 16
+typedef uint8_t lanes __attribute__((vector_size(LANES)));
+
 static void fill(struct adl_contour_finder *finder, const uint8_t *bytes, size_t height,
-                 size_t width, int cut)
+                 size_t width, uint8_t cut)
 {
     size_t stride = width + 2, pixels = stride * (height + 2);
     memset(finder->labels, 0, pixels * sizeof *finder->labels);
@@ -79,8 +83,15 @@ static void fill(struct adl_contour_finder *finder, const uint8_t *bytes, size_t
     for (size_t y = 0; y < height; y++) {
         const uint8_t *from = bytes + y * width;
         uint8_t *to = finder->inside + (y + 1) * stride;
+        size_t x = 0;
         *to++ = 0;
-        for (size_t x = 0; x < width; x++)
+        for (; x + LANES <= width; x += LANES) {
+            lanes values;
+            memcpy(&values, from + x, LANES);
+            values = (lanes)(values > cut) & 1;
+            memcpy(to + x, &values, LANES);
+        }
+        for (; x < width; x++)
             to[x] = from[x] > cut;
         to[width] = 0;
     }
@@ -243,6 +254,8 @@ int adl_contour_find(struct adl_contour_finder *finder, const uint8_t *bytes, in
     size_t pixels;
 
     finder->count = 0;
+    if (cut < 0 || cut > UINT8_MAX)
+        return adl_fail(err, ADL_ERR_ARG, "a cut at %d is not one of bytes", cut);
     if (height < 1 || width < 1)
         return adl_fail(err, ADL_ERR_ARG, "a picture of %d x %d has no contours", width, height);
     if (adl_size_mul((size_t)height + 2, (size_t)width + 2, &pixels) < 0 || pixels > INT32_MAX)
@@ -250,7 +263,7 @@ int adl_contour_find(struct adl_contour_finder *finder, const uint8_t *bytes, in
                         width, height);
     if (reserve_plane(finder, pixels, err) < 0)
         return -1;
-    fill(finder, bytes, (size_t)height, (size_t)width, cut);
+    fill(finder, bytes, (size_t)height, (size_t)width, (uint8_t)cut);
     for (int y = 0; y < height; y++) {
         if (scan_row(finder, (ptrdiff_t)width + 2, y, choice, &last_root, err) < 0) {
             finder->count = 0;
