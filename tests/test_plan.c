@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "formula.h"
 #include "ops/ops.h"
+#include "oracle.h"
 #include "plan/session.h"
 
 /* A small network with every kind of op: a residual with a convolution on each
@@ -93,42 +94,6 @@ static void free_params(const struct adl_graph *g, float **params)
     adl_free(params);
 }
 
-/* The oracle: the plain-C forward of every node, in order. */
-static float **run_oracle(const struct adl_graph *g, float *const *params, const float *input)
-{
-    float **values = adl_calloc((size_t)adl_graph_value_count(g), sizeof *values);
-    values[0] = adl_malloc(adl_shape_count(adl_graph_value(g, 0)->shape), sizeof **values);
-    memcpy(values[0], input, adl_shape_count(adl_graph_value(g, 0)->shape) * sizeof *input);
-    for (int i = 0; i < adl_graph_node_count(g); i++) {
-        const struct adl_node *node = adl_graph_node(g, i);
-        const float *in[ADL_MAX_OP_INPUTS], *node_params[ADL_MAX_OP_PARAMS];
-        struct adl_shape in_shape[ADL_MAX_OP_INPUTS];
-        for (int j = 0; j < node->input_count; j++) {
-            in[j] = values[node->inputs[j]];
-            in_shape[j] = adl_graph_value(g, node->inputs[j])->shape;
-        }
-        for (int j = 0; j < node->param_count; j++)
-            node_params[j] = params[node->params[j]];
-        struct adl_shape out = adl_graph_value(g, node->output)->shape;
-        values[node->output] = adl_malloc(adl_shape_count(out), sizeof **values);
-        node->def->forward(&(struct adl_op_call){.node = node,
-                                                 .batch = 1,
-                                                 .in = in,
-                                                 .in_shape = in_shape,
-                                                 .params = node_params,
-                                                 .out = values[node->output],
-                                                 .out_shape = out});
-    }
-    return values;
-}
-
-static void free_values(const struct adl_graph *g, float **values)
-{
-    for (int i = 0; i < adl_graph_value_count(g); i++)
-        adl_free(values[i]);
-    adl_free(values);
-}
-
 static void compare_output(const char *what, const struct adl_graph *g,
                            const struct adl_session *session, enum adl_output which,
                            float *const *oracle)
@@ -156,7 +121,7 @@ static void passes_keep_the_result(void)
         size_t count = (size_t)(h * w * 3);
         float *input = adl_malloc(count, sizeof *input);
         formula_param("input", 0, 1, count, input);
-        float **oracle = run_oracle(g, params, input);
+        float **oracle = oracle_run(g, params, input, 1);
 
         /* Every subset of the passes. */
         for (unsigned disabled = 0; disabled < 32; disabled++) {
@@ -177,7 +142,7 @@ static void passes_keep_the_result(void)
             adl_session_free(session);
             adl_plan_unref(plan);
         }
-        free_values(g, oracle);
+        oracle_free(g, oracle);
         adl_free(input);
         free_params(g, params);
         adl_graph_free(g);
