@@ -1,63 +1,18 @@
-/* The page: what is shown, what was asked, and what a person does with it.
- * Talking to the server is in api.js, maps, boxes and painting in draw.js. */
+/* What a person does with the page and what follows: pictures come in, the
+ * server is asked, something is chosen, taken along, tried again. What is shown
+ * is in view.js, the talking in api.js. */
 
 import * as api from './api.js';
 import * as draw from './draw.js';
-
-const $ = (id) => document.getElementById(id);
+import {
+    state, $, element, percent, readable, announce, modelOf, predictionsOf, sceneOf, show,
+    showStrip, showControls, showCurl, schedulePaint, curlWordsOf,
+} from './view.js';
 
 const ATTEMPTS = 6;            /* of one picture, while the server says "later" */
 const LONGEST_WAIT_S = 20;     /* between two of them, whatever Retry-After says */
-const SHOWN_BOXES = 6;
 const SAVED_SIDE_PX = 4096;    /* a larger picture is saved reduced to this */
 const LARGE_BODY_BYTES = 16 * 1024 * 1024;
-
-const state = {
-    items: [],      /* pictures, in order of arrival; see addFiles() */
-    current: null,
-    models: [],
-    model: '',      /* '' is the server's default */
-    token: '',
-    opacity: 0.65,
-    threshold: null, /* null: the model's own */
-    all: false,
-    outline: true,
-};
-
-/* --- small helpers ------------------------------------------------------- */
-
-function element(tag, { className = '', text = '', ...attributes } = {}, ...children) {
-    const node = document.createElement(tag);
-    node.className = className;
-    node.textContent = text;
-    for (const [name, value] of Object.entries(attributes)) {
-        node.setAttribute(name, value);
-    }
-    node.append(...children);
-    return node;
-}
-
-function icon(name) {
-    const space = 'http://www.w3.org/2000/svg';
-    const svg = document.createElementNS(space, 'svg');
-    svg.setAttribute('class', 'icon');
-    const use = document.createElementNS(space, 'use');
-    use.setAttribute('href', `#i-${name}`);
-    svg.append(use);
-    return svg;
-}
-
-const percent = (v) => `${(v * 100).toFixed(v < 0.0995 ? 1 : 0)} %`;
-const readable = (label) => label.replaceAll('_', ' ');
-
-function milliseconds(v) {
-    return v < 10 ? `${v.toFixed(1)} ms` : v < 1000 ? `${Math.round(v)} ms`
-        : `${(v / 1000).toFixed(2)} s`;
-}
-
-function announce(text) {
-    $('live').textContent = text;
-}
 
 const pause = (ms, signal) => new Promise((resolve) => {
     const timer = setTimeout(resolve, ms);
@@ -201,77 +156,7 @@ function announceResult(item) {
     }
 }
 
-/* --- maps and boxes ------------------------------------------------------ */
-
-function modelOf(item) {
-    return state.models.find((model) => model.name === item.result?.model) ||
-        state.models[0] || { width: 224, height: 224, threshold: 0.35 };
-}
-
-function thresholdOf(item) {
-    return state.threshold ?? modelOf(item).threshold;
-}
-
-/* The server's best, then those that were asked for. */
-function predictionsOf(item) {
-    return item.result ? [...item.result.predictions, ...item.asked] : [];
-}
-
-/* The chosen prediction's map at the model's input size: {map, width, height,
- * heat}, or null when the answer carries none. */
-function mapOf(item) {
-    const heatmap = predictionsOf(item)[item.chosen]?.heatmap;
-    if (!heatmap) {
-        return null;
-    }
-    if (!item.maps[item.chosen]) {
-        const { width, height } = modelOf(item);
-        const map = draw.scoreMap(heatmap.data.flat(), heatmap.width, heatmap.height,
-            width, height);
-        item.maps[item.chosen] = { map, width, height, heat: draw.colourMap(map, width, height) };
-    }
-    return item.maps[item.chosen];
-}
-
-/* What may be asked for, as suggestions while typing. */
-let suggested = null;
-function showSuggestions(classes = []) {
-    if (classes !== suggested) {
-        suggested = classes;
-        $('class-names').replaceChildren(...classes.map((label) =>
-            element('option', { value: readable(label) })));
-    }
-}
-
-/* Everything draw.paint() needs but the canvas. */
-function sceneOf(item) {
-    const found = mapOf(item);
-    const { width: imageWidth, height: imageHeight } = item.result?.image || item.bitmap;
-    const scene = {
-        picture: item.bitmap, heat: null, opacity: state.opacity, lines: [], boxes: [],
-        imageWidth, imageHeight,
-    };
-    if (!found) {
-        return scene;
-    }
-    const { map, width, height } = found;
-    const threshold = thresholdOf(item);
-    const prediction = predictionsOf(item)[item.chosen];
-    scene.heat = found.heat;
-    scene.boxes = draw.boxesFromMap(map, width, height, threshold, state.all)
-        .map((box) => draw.scaleBox(box, width, height, imageWidth, imageHeight));
-    scene.boxes.forEach((box) => {
-        box.label = scene.boxes.length > 1 ? box.score.toFixed(2)
-            : `${readable(prediction.label)}  ${percent(prediction.score)}`;
-    });
-    if (state.outline) {
-        scene.lines = draw.levelLines(map, width, height,
-            (Math.trunc(threshold * 255) + 1) / 255);
-    }
-    return scene;
-}
-
-/* --- showing ------------------------------------------------------------- */
+/* --- choosing ------------------------------------------------------------ */
 
 async function select(item) {
     if (state.current && state.current !== item) {
@@ -295,222 +180,6 @@ async function select(item) {
         }
         show();
     }
-}
-
-function show() {
-    const item = state.current;
-    $('empty').hidden = item !== null;
-    $('work').hidden = item === null;
-    document.title = item ? `${item.name} – adl-server` : 'adl-server';
-    showStrip();
-    if (item) {
-        showClasses(item);
-        showProblem(item);
-        showControls(item);
-        schedulePaint();
-    }
-}
-
-function showStrip() {
-    const strip = $('strip');
-    const rows = new Map([...strip.children].map((row) => [row.item, row]));
-    for (const item of state.items) {
-        const row = rows.get(item) || makeThumb(item);
-        rows.delete(item);
-        row.dataset.status = item.status;
-        const thumb = row.firstChild;
-        const told = { waiting: 'waiting', busy: 'being looked at', error: 'failed' }[item.status];
-        thumb.setAttribute('aria-label', told ? `${item.name}, ${told}` : item.name);
-        if (item === state.current) {
-            row.setAttribute('aria-current', 'true');
-        } else {
-            row.removeAttribute('aria-current');
-        }
-        if (!row.parentNode) {
-            strip.append(row);
-        }
-    }
-    for (const row of rows.values()) {
-        row.remove();
-    }
-    strip.querySelector('[aria-current]')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
-}
-
-function makeThumb(item) {
-    const image = element('img', { alt: '', draggable: 'false', decoding: 'async' });
-    image.addEventListener('error', () => image.replaceWith(icon('image')));
-    image.src = item.url;
-    const thumb = element('button', { className: 'thumb', type: 'button', title: item.name },
-        image, element('span', { className: 'thumb-state' }));
-    thumb.addEventListener('click', () => select(item));
-    const remove = element('button', {
-        className: 'thumb-remove', type: 'button', 'aria-label': `Remove ${item.name}`,
-    }, icon('close'));
-    remove.addEventListener('click', () => removeItem(item));
-    const row = element('li', {}, thumb, remove);
-    row.item = item;
-    return row;
-}
-
-function showClasses(item) {
-    const list = $('classes');
-    const predictions = predictionsOf(item);
-    const focused = list.contains(document.activeElement);
-    list.replaceChildren(...predictions.map((prediction, index) => {
-        const bar = element('span', { className: 'bar-fill' });
-        bar.style.setProperty('--share', prediction.score);
-        const button = element('button', {
-            className: 'class', type: 'button', 'aria-pressed': String(index === item.chosen),
-        },
-        element('span', { className: 'rank', text: String(index + 1), 'aria-hidden': 'true' }),
-        element('span', { className: 'class-name', text: readable(prediction.label) }),
-        element('span', { className: 'class-score', text: percent(prediction.score) }),
-        element('span', { className: 'bar-track' }, bar));
-        button.addEventListener('click', () => choose(index));
-        return element('li', {}, button);
-    }));
-    if (focused) {
-        list.children[item.chosen]?.firstChild.focus();
-    }
-    $('result').hidden = item.status === 'error';
-    $('result').classList.toggle('pending', predictions.length === 0);
-    if (predictions.length === 0) {
-        const rows = Array.from({ length: 5 }, () => element('li', { className: 'skeleton' }));
-        list.replaceChildren(...rows);
-        list.setAttribute('aria-hidden', 'true');
-    } else {
-        list.removeAttribute('aria-hidden');
-    }
-    $('other').hidden = item.status !== 'done';
-    $('details').hidden = item.status !== 'done';
-    $('actions').hidden = item.status !== 'done';
-    if (item.status === 'done') {
-        showTiming(item.result);
-        showSuggestions(modelOf(item).classes);
-        showCurl(item);
-    }
-}
-
-function showCurl(item) {
-    $('curl').textContent = curlWordsOf(item).join(' \\\n  ');
-}
-
-function showTiming({ timing_ms: timing = {}, image, model }) {
-    const parts = ['decode', 'queue', 'inference', 'total']
-        .filter((stage) => Number.isFinite(timing[stage]))
-        .map((stage) => element('span', { className: stage },
-            `${stage} `, element('b', { text: milliseconds(timing[stage]) })));
-    const picture = image ? [element('span', { text: `${image.width} × ${image.height} px` })] : [];
-    const name = model && state.models.length > 1 ? [element('span', { text: model })] : [];
-    $('timing').replaceChildren(...parts, ...picture, ...name);
-}
-
-function showBoxes(boxes) {
-    const rows = boxes.slice(0, SHOWN_BOXES).map(({ x0, y0, x1, y1, score }) => element('li', {},
-        element('span', { className: 'box-place', text: `${x0}, ${y0} – ${x1}, ${y1}` }),
-        element('span', { className: 'box-size', text: `${x1 - x0 + 1} × ${y1 - y0 + 1}` }),
-        element('span', { className: 'box-score', text: score.toFixed(2) })));
-    if (boxes.length > SHOWN_BOXES) {
-        rows.push(element('li', { className: 'more',
-            text: `and ${boxes.length - SHOWN_BOXES} weaker` }));
-    } else if (boxes.length === 0) {
-        rows.push(element('li', { className: 'more', text: 'Nothing stands out here.' }));
-    }
-    $('boxes').replaceChildren(...rows);
-    $('boxes-title').textContent = boxes.length > 1 ? `${boxes.length} boxes` : 'Box';
-}
-
-function showProblem(item) {
-    const problem = item.status === 'error' ? item.problem : null;
-    $('problem').hidden = !problem;
-    if (problem) {
-        $('problem-title').textContent = problem.title || 'Something went wrong';
-        $('problem-detail').textContent = problem.detail || problem.message;
-        $('problem-id').textContent = problem.requestId ? `Request ${problem.requestId}` : '';
-        $('retry').hidden = [401, 413, 415, 422].includes(problem.status) || !item.type;
-    }
-    const busy = item.status === 'busy' || item.status === 'waiting';
-    $('busy').hidden = !busy;
-    $('busy-text').textContent = item.note || (item.status === 'busy' ? 'Looking…' : 'Waiting…');
-}
-
-function showControls(item) {
-    const threshold = thresholdOf(item);
-    $('controls').disabled = item.status !== 'done';
-    $('opacity').value = Math.round(state.opacity * 100);
-    $('opacity-out').textContent = `${Math.round(state.opacity * 100)} %`;
-    $('threshold').value = threshold;
-    $('threshold-out').textContent = threshold.toFixed(2);
-    $('threshold-reset').hidden = state.threshold === null;
-    for (const range of [$('opacity'), $('threshold')]) {
-        const share = (range.value - range.min) / (range.max - range.min);
-        range.style.setProperty('--share', share);
-    }
-}
-
-let paintAsked = false;
-function schedulePaint() {
-    if (!paintAsked) {
-        paintAsked = true;
-        requestAnimationFrame(() => {
-            paintAsked = false;
-            paintStage();
-        });
-    }
-}
-
-/* The picture at the stage's size, so that a slider does not scale a photograph
- * of many megapixels anew at each step. */
-function reducedPicture(item, width, height) {
-    if (item.reduced?.width !== width || item.reduced?.height !== height) {
-        item.reduced = element('canvas');
-        item.reduced.width = width;
-        item.reduced.height = height;
-        const context = item.reduced.getContext('2d');
-        context.imageSmoothingQuality = 'high';
-        context.drawImage(item.bitmap, 0, 0, width, height);
-    }
-    return item.reduced;
-}
-
-function paintStage() {
-    const item = state.current;
-    const canvas = $('canvas');
-    const stage = $('stage');
-    if (!item) {
-        return;
-    }
-    stage.classList.toggle('blank', !item.bitmap);
-    if (!item.bitmap) {
-        return;
-    }
-    const scene = sceneOf(item);
-    const style = getComputedStyle(stage);
-    const room = stage.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
-    const tallest = Math.max(window.innerHeight * 0.62, 240);
-    const scale = Math.min(room / scene.imageWidth, tallest / scene.imageHeight, 4);
-    const unit = window.devicePixelRatio || 1;
-    const width = Math.max(Math.round(scene.imageWidth * scale), 1);
-    const height = Math.max(Math.round(scene.imageHeight * scale), 1);
-    canvas.width = Math.round(width * unit);
-    canvas.height = Math.round(height * unit);
-    canvas.style.width = `${width}px`;
-    canvas.style.height = `${height}px`;
-    const picture = reducedPicture(item, canvas.width, canvas.height);
-    draw.paint(canvas, { ...scene, picture, unit });
-    describe(item, scene.boxes);
-    showBoxes(scene.boxes);
-}
-
-function describe(item, boxes) {
-    const prediction = predictionsOf(item)[item.chosen];
-    let text = item.name;
-    if (prediction) {
-        text += `: ${readable(prediction.label)}, ${percent(prediction.score)}`;
-        text += boxes.map((b) => `; box from ${b.x0}, ${b.y0} to ${b.x1}, ${b.y1}`)
-            .slice(0, SHOWN_BOXES).join('');
-    }
-    $('canvas').setAttribute('aria-label', text);
 }
 
 function choose(index) {
@@ -562,21 +231,9 @@ async function lookFor(event) {
 
 /* --- taking it along ----------------------------------------------------- */
 
-function curlWordsOf(item) {
-    const { type, name } = item;
-    return api.curlWords({
-        name, type,
-        model: state.model,
-        threshold: state.threshold ?? undefined,
-        classId: item.asked[item.chosen - item.result.predictions.length]?.class_id,
-        token: state.token,
-        base: document.baseURI,
-    });
-}
-
 /* The answer, with the predictions that were asked for afterwards. */
 function jsonOf(item) {
-    return { ...item.result, predictions: predictionsOf(item) };
+    return JSON.stringify({ ...item.result, predictions: predictionsOf(item) }, null, 2);
 }
 
 async function confirmOn(button, action) {
@@ -703,7 +360,8 @@ function useToken(event) {
 /* --- what a person does -------------------------------------------------- */
 
 function onKey(event) {
-    const typing = event.target.matches?.('input:not([type=radio], [type=checkbox]), select, textarea');
+    const typing = event.target.matches?.(
+        'input:not([type=radio], [type=checkbox]), select, textarea');
     if (typing || event.ctrlKey || event.metaKey || event.altKey || !state.current) {
         return;
     }
@@ -731,6 +389,21 @@ function listen() {
             input.value = '';
         });
     }
+
+    $('strip').addEventListener('click', (event) => {
+        const item = event.target.closest('li')?.item;
+        if (item && event.target.closest('.thumb-remove')) {
+            removeItem(item);
+        } else if (item) {
+            select(item);
+        }
+    });
+    $('classes').addEventListener('click', (event) => {
+        const row = event.target.closest('.class')?.parentNode;
+        if (row) {
+            choose([...row.parentNode.children].indexOf(row));
+        }
+    });
 
     let depth = 0; /* of nested elements the drag has entered */
     const carriesFiles = (event) => event.dataTransfer?.types.includes('Files');
@@ -807,7 +480,7 @@ function listen() {
     $('download').addEventListener('click', (event) =>
         confirmOn(event.currentTarget, () => saveOverlay(state.current)));
     $('copy-json').addEventListener('click', (event) =>
-        confirmOn(event.currentTarget, () => copyText(JSON.stringify(jsonOf(state.current), null, 2))));
+        confirmOn(event.currentTarget, () => copyText(jsonOf(state.current))));
     $('copy-curl').addEventListener('click', (event) =>
         confirmOn(event.currentTarget, () => copyText(curlWordsOf(state.current).join(' '))));
     new ResizeObserver(schedulePaint).observe($('stage'));

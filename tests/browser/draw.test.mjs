@@ -18,9 +18,7 @@ async function importPage(name) {
     const folder = mkdtempSync(join(tmpdir(), 'adl-page-'));
     try {
         writeFileSync(join(folder, 'package.json'), '{"type": "module"}');
-        for (const file of ['draw.js', 'colormap.js']) {
-            copyFileSync(join(here, '../../web', file), join(folder, file));
-        }
+        copyFileSync(join(here, '../../web', name), join(folder, name));
         return await import(pathToFileURL(join(folder, name)));
     } finally {
         rmSync(folder, { recursive: true });

@@ -148,7 +148,8 @@ element=$(wd POST "/session/$session/element" '{"using": "css selector", "value"
     jq -r '.[]')
 wd POST "/session/$session/element/$element/value" \
     "$(jq -n --arg f "$here/picture.jpg" '{text: $f}')" >/dev/null
-wait_js 'return document.querySelector("#strip > li[data-status=done], #strip > li[data-status=error]") !== null' \
+wait_js 'const row = document.querySelector("#strip > li");
+    return row !== null && ["done", "error"].includes(row.dataset.status)' \
     "an answer within 15 seconds"
 expect 'return document.getElementById("problem").hidden' "no error is shown"
 expect 'const n = document.querySelectorAll("#classes .class").length; return n >= 1 && n <= 5' \
@@ -169,7 +170,8 @@ expect 'const c = document.getElementById("canvas");
     "a picture with EXIF orientation stands upright"
 
 # Moving the threshold draws again without asking the server.
-asked='return performance.getEntriesByType("resource").filter((e) => e.name.includes("localize")).length'
+asked='return performance.getEntriesByType("resource")
+    .filter((e) => e.name.includes("localize")).length'
 before=$(js "$asked")
 js 'window.firstPaint = document.getElementById("canvas").toDataURL();
     const t = document.getElementById("threshold");
