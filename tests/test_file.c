@@ -102,7 +102,7 @@ static void failures_name_the_file(void)
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_NOT_FOUND);
     adl_error_clear(&err);
     /* The old content survives a write that fails. */
-    char full[4096];
+    char full[4096 + sizeof ".tmp"];
     snprintf(full, sizeof full, "%s.tmp", in_tmp("ten"));
     CU_ASSERT_EQUAL(mkdir(full, 0755), 0);
     CU_ASSERT_EQUAL(write_text(in_tmp("ten"), "lost", &err), -1);
