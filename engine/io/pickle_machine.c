@@ -1,0 +1,257 @@
+/* The pickle machine's stack, memo and containers. Text stays where it is in the
+ * pickle; everything else is built in an arena. Nothing here recurses. */
+
+#include "io/pickle_machine.h"
+
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/size.h"
+
+struct adl_pickle_value adl_machine_mark = {.kind = ADL_PICKLE_OPAQUE};
+struct adl_pickle_value adl_machine_none = {.kind = ADL_PICKLE_NONE};
+struct adl_pickle_value adl_machine_true = {.kind = ADL_PICKLE_BOOL, .boolean = true};
+struct adl_pickle_value adl_machine_false = {.kind = ADL_PICKLE_BOOL, .boolean = false};
+struct adl_pickle_value adl_machine_empty_tuple = {.kind = ADL_PICKLE_TUPLE};
+struct adl_pickle_value adl_machine_opaque = {.kind = ADL_PICKLE_OPAQUE};
+
+int adl_machine_fail_at(struct adl_machine *m, const char *what)
+{
+    adl_fail(m->err, ADL_ERR_FORMAT, "corrupt pickle: %s at byte %zu", what, m->opcode_at);
+    return -1;
+}
+
+static int fail_values(struct adl_machine *m)
+{
+    adl_fail(m->err, ADL_ERR_LIMIT, "the pickle has more than %d values", ADL_LIMIT_PICKLE_VALUES);
+    return -1;
+}
+
+/* --- input ----------------------------------------------------------------- */
+
+int adl_machine_take_bytes(struct adl_machine *m, size_t count, const unsigned char **bytes)
+{
+    if (count > m->length - m->at) {
+        if (m->cut)
+            adl_fail(m->err, ADL_ERR_LIMIT, "the pickle is larger than %zu bytes",
+                     ADL_LIMIT_PICKLE_BYTES);
+        return adl_machine_fail_at(m, "it ends within an opcode");
+    }
+    *bytes = m->bytes + m->at;
+    m->at += count;
+    return 0;
+}
+
+int adl_machine_take_number(struct adl_machine *m, size_t width, uint64_t *number)
+{
+    const unsigned char *bytes;
+    if (adl_machine_take_bytes(m, width, &bytes) < 0)
+        return -1;
+    *number = 0;
+    for (size_t i = 0; i < width; i++)
+        *number |= (uint64_t)bytes[i] << (8 * i);
+    return 0;
+}
+
+/* --- values, stack and memo ------------------------------------------------ */
+
+struct adl_pickle_value *adl_machine_new_value(struct adl_machine *m, enum adl_pickle_kind kind)
+{
+    if (m->value_count >= ADL_LIMIT_PICKLE_VALUES) {
+        fail_values(m);
+        return NULL;
+    }
+    struct adl_pickle_value *value = adl_arena_alloc(&m->pickle->values, 1, sizeof *value);
+    if (!value) {
+        adl_fail_nomem(m->err, "the pickle's values");
+        return NULL;
+    }
+    m->value_count++;
+    value->kind = kind;
+    return value;
+}
+
+int adl_machine_push(struct adl_machine *m, struct adl_pickle_value *value)
+{
+    if (!value)
+        return -1;
+    if (m->depth == m->stack_capacity) {
+        if (m->depth >= ADL_LIMIT_PICKLE_STACK)
+            return adl_fail(m->err, ADL_ERR_LIMIT, "the pickle needs a stack of more than %d",
+                            ADL_LIMIT_PICKLE_STACK);
+        size_t capacity = ADL_MAX(m->stack_capacity * 2, (size_t)256);
+        struct adl_pickle_value **stack = adl_realloc(m->stack, capacity, sizeof *stack);
+        if (!stack)
+            return adl_fail_nomem(m->err, "the pickle's stack");
+        m->stack = stack;
+        m->stack_capacity = capacity;
+    }
+    m->stack[m->depth++] = value;
+    return 0;
+}
+
+struct adl_pickle_value *adl_machine_top(struct adl_machine *m)
+{
+    if (!m->depth || m->stack[m->depth - 1] == &adl_machine_mark) {
+        adl_machine_fail_at(m, "the stack is empty");
+        return NULL;
+    }
+    return m->stack[m->depth - 1];
+}
+
+struct adl_pickle_value *adl_machine_pop(struct adl_machine *m)
+{
+    struct adl_pickle_value *value = adl_machine_top(m);
+    if (value)
+        m->depth--;
+    return value;
+}
+
+/* The number of values above the last mark; they stay until adl_machine_drop_to_mark(). */
+int adl_machine_count_to_mark(struct adl_machine *m, size_t *count)
+{
+    for (size_t at = m->depth; at > 0; at--) {
+        if (m->stack[at - 1] == &adl_machine_mark) {
+            *count = m->depth - at;
+            return 0;
+        }
+    }
+    return adl_machine_fail_at(m, "there is no mark");
+}
+
+void adl_machine_drop_to_mark(struct adl_machine *m, size_t count)
+{
+    m->depth -= count + 1;
+}
+
+int adl_machine_put_memo(struct adl_machine *m, uint64_t index)
+{
+    struct adl_pickle_value *value = adl_machine_top(m);
+    if (!value)
+        return -1;
+    if (index >= ADL_LIMIT_PICKLE_MEMO)
+        return adl_fail(m->err, ADL_ERR_LIMIT, "the pickle remembers more than %d values",
+                        ADL_LIMIT_PICKLE_MEMO);
+    if (index >= m->memo_capacity) {
+        size_t capacity = ADL_MAX(m->memo_capacity * 2, (size_t)index + 256);
+        struct adl_pickle_value **memo = adl_realloc(m->memo, capacity, sizeof *memo);
+        if (!memo)
+            return adl_fail_nomem(m->err, "the pickle's memo");
+        memset(memo + m->memo_capacity, 0, (capacity - m->memo_capacity) * sizeof *memo);
+        m->memo = memo;
+        m->memo_capacity = capacity;
+    }
+    m->memo_count += !m->memo[index];
+    m->memo[index] = value;
+    return 0;
+}
+
+int adl_machine_get_memo(struct adl_machine *m, uint64_t index)
+{
+    if (index >= m->memo_capacity || !m->memo[index])
+        return adl_machine_fail_at(m, "it recalls a value it never remembered");
+    return adl_machine_push(m, m->memo[index]);
+}
+
+/* --- containers ------------------------------------------------------------ */
+
+static int grow_items(struct adl_machine *m, struct adl_pickle_value *into, size_t more)
+{
+    size_t needed = into->count + more;
+    if (needed <= into->capacity)
+        return 0;
+    size_t capacity = ADL_MAX(needed, (size_t)into->capacity * 2);
+    if (capacity > UINT32_MAX)
+        return adl_fail(m->err, ADL_ERR_LIMIT, "a container of the pickle is too large");
+    struct adl_pickle_value **items = adl_arena_alloc(&m->pickle->values, capacity, sizeof *items);
+    if (!items)
+        return adl_fail_nomem(m->err, "the pickle's values");
+    if (into->count)
+        memcpy(items, into->items, into->count * sizeof *items);
+    into->items = items;
+    into->capacity = (uint32_t)capacity;
+    return 0;
+}
+
+int adl_machine_append_items(struct adl_machine *m, struct adl_pickle_value *into,
+                             struct adl_pickle_value **items, size_t count)
+{
+    /* Repeated appending of few remembered values must stay bounded as well. */
+    m->value_count += count;
+    if (m->value_count > ADL_LIMIT_PICKLE_VALUES)
+        return fail_values(m);
+    if (grow_items(m, into, count) < 0)
+        return -1;
+    if (count)
+        memcpy(into->items + into->count, items, count * sizeof *items);
+    into->count += (uint32_t)count;
+    return 0;
+}
+
+struct adl_pickle_value *adl_machine_new_container(struct adl_machine *m, enum adl_pickle_kind kind,
+                                                   struct adl_pickle_value **items, size_t count)
+{
+    struct adl_pickle_value *value = adl_machine_new_value(m, kind);
+    return value && adl_machine_append_items(m, value, items, count) == 0 ? value : NULL;
+}
+
+int adl_machine_make_tuple(struct adl_machine *m, size_t count)
+{
+    for (size_t i = 1; i <= count; i++)
+        if (i > m->depth || m->stack[m->depth - i] == &adl_machine_mark)
+            return adl_machine_fail_at(m, "the stack is empty");
+    struct adl_pickle_value *tuple =
+        count ? adl_machine_new_container(m, ADL_PICKLE_TUPLE, m->stack + m->depth - count, count)
+              : &adl_machine_empty_tuple;
+    m->depth -= count;
+    return adl_machine_push(m, tuple);
+}
+
+int adl_machine_make_marked_tuple(struct adl_machine *m)
+{
+    size_t count;
+    if (adl_machine_count_to_mark(m, &count) < 0 || adl_machine_make_tuple(m, count) < 0)
+        return -1;
+    /* The mark lies below the new tuple. */
+    m->stack[m->depth - 2] = m->stack[m->depth - 1];
+    m->depth--;
+    return 0;
+}
+
+static int extend(struct adl_machine *m, struct adl_pickle_value *into, enum adl_pickle_kind kind,
+                  struct adl_pickle_value **items, size_t count)
+{
+    if (into->kind == ADL_PICKLE_CALL || into->kind == ADL_PICKLE_OPAQUE)
+        return 0;
+    if (into->kind != kind)
+        return adl_machine_fail_at(m, "items are added to something that holds none");
+    return adl_machine_append_items(m, into, items, count);
+}
+
+int adl_machine_extend_marked(struct adl_machine *m, enum adl_pickle_kind kind)
+{
+    size_t count;
+    if (adl_machine_count_to_mark(m, &count) < 0)
+        return -1;
+    if (m->depth < count + 2 || m->stack[m->depth - count - 2] == &adl_machine_mark)
+        return adl_machine_fail_at(m, "there is nothing to add to");
+    struct adl_pickle_value *into = m->stack[m->depth - count - 2];
+    if (kind == ADL_PICKLE_DICT && count % 2)
+        return adl_machine_fail_at(m, "a key has no value");
+    if (extend(m, into, kind, m->stack + m->depth - count, count) < 0)
+        return -1;
+    adl_machine_drop_to_mark(m, count);
+    return 0;
+}
+
+int adl_machine_extend_top(struct adl_machine *m, enum adl_pickle_kind kind)
+{
+    size_t count = kind == ADL_PICKLE_DICT ? 2 : 1;
+    struct adl_pickle_value *items[2];
+    for (size_t i = count; i-- > 0;)
+        if (!(items[i] = adl_machine_pop(m)))
+            return -1;
+    struct adl_pickle_value *into = adl_machine_top(m);
+    return into ? extend(m, into, kind, items, count) : -1;
+}
