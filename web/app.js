@@ -9,7 +9,7 @@ import {
     showStrip, showControls, showCurl, schedulePaint, curlWordsOf,
 } from './view.js';
 
-const ATTEMPTS = 6;            /* of one picture, while the server says "later" */
+const PATIENCE_S = 90;         /* with one picture, while the server says "later" */
 const LONGEST_WAIT_S = 20;     /* between two of them, whatever Retry-After says */
 const SAVED_SIDE_PX = 4096;    /* a larger picture is saved reduced to this */
 const LARGE_BODY_BYTES = 16 * 1024 * 1024;
@@ -122,13 +122,15 @@ async function ask(item, signal) {
             detail: `“${item.name}” is no JPEG, PNG or WebP file.`,
         });
     }
-    for (let attempt = 1;; attempt++) {
+    const start = performance.now();
+    for (;;) {
         try {
             return await api.localize(item.file, item.type,
                 { model: state.model, token: state.token, signal });
         } catch (problem) {
             const later = problem.status === 503 || problem.status === 429;
-            if (signal.aborted || !later || attempt === ATTEMPTS) {
+            const waited = (performance.now() - start) / 1000;
+            if (signal.aborted || !later || waited > PATIENCE_S) {
                 if (problem.status === 0 && item.file.size > LARGE_BODY_BYTES) {
                     problem.detail += ` This picture has ${Math.round(item.file.size / 1048576)}` +
                         ' MiB, perhaps more than it accepts.';

@@ -240,9 +240,13 @@ function showTiming({ timing_ms: timing = {}, image, model }) {
         .filter((stage) => Number.isFinite(timing[stage]))
         .map((stage) => element('span', { className: stage },
             `${stage} `, element('b', { text: milliseconds(timing[stage]) })));
-    const picture = image ? [element('span', { text: `${image.width} × ${image.height} px` })] : [];
-    const name = model && state.models.length > 1 ? [element('span', { text: model })] : [];
-    $('timing').replaceChildren(...parts, ...picture, ...name);
+    if (image) {
+        parts.push(element('span', { text: `${image.width} × ${image.height} px` }));
+    }
+    if (model && state.models.length > 1) {
+        parts.push(element('span', { text: model }));
+    }
+    $('timing').replaceChildren(...parts);
 }
 
 function showBoxes(boxes) {
