@@ -10,7 +10,7 @@
 
 INLINE __mmask16 tail_mask(size_t remaining)
 {
-    return remaining >= 16 ? (__mmask16)0xffff : (__mmask16)((1u << remaining) - 1);
+    return (__mmask16)(remaining >= 16 ? 0xffffu : (1u << remaining) - 1);
 }
 
 INLINE __m512 clamp(__m512 v, float lo, float hi)
