@@ -2,9 +2,8 @@
 #define ADL_IO_PICKLE_MACHINE_H
 
 /* The machine that pickle opcodes drive: input, stack, memo, and the containers
- * being filled. Private to io/pickle*.c. Functions that fail have set the error;
- * those that take a value fail on NULL, so that a failed pop needs no check of
- * its own. */
+ * being filled. Private to io/pickle*.c. A function that returns -1 or NULL has
+ * set the error. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -48,6 +47,7 @@ struct adl_pickle_value *adl_machine_new_container(struct adl_machine *m, enum a
 int adl_machine_append_items(struct adl_machine *m, struct adl_pickle_value *into,
                              struct adl_pickle_value **items, size_t count);
 
+/* NULL is passed on as a failure, so that a value may be pushed as it is made. */
 int adl_machine_push(struct adl_machine *m, struct adl_pickle_value *value);
 /* The value on top; NULL when there is none above the last mark. */
 struct adl_pickle_value *adl_machine_top(struct adl_machine *m);
