@@ -8,7 +8,9 @@
 
 /* Of longer names only the first bytes are compared. */
 #define COMPARED_BYTES 96
-/* Another shape makes a candidate as bad as so many edits. */
+/* Another shape makes a candidate as bad as so many edits; with the same one
+ * up to 3/4 of the name may differ ("fc.weight", "classifier.weight"), with
+ * another half of it. */
 #define SHAPE_EDITS 8
 #define NEAREST 2
 
@@ -73,9 +75,10 @@ static void consider(struct search *search, struct entry candidate)
     search->steps -= cost;
 
     size_t edits = edit_distance(search->wanted.name, a, candidate.name, b);
-    if (edits > ADL_MAX(a, b) / 2)
+    bool shaped = same_shape(&search->wanted, &candidate);
+    if (4 * edits > (shaped ? 3 : 2) * ADL_MAX(a, b))
         return;
-    if (!same_shape(&search->wanted, &candidate))
+    if (!shaped)
         edits += SHAPE_EDITS;
     int at = search->count;
     while (at > 0 && search->edits[at - 1] > edits)
@@ -99,17 +102,20 @@ static const char *shape_text(const struct entry *entry, char *text, size_t size
     return adl_tensor_shape_text(&tensor, text, size);
 }
 
-static void row(struct adl_str *report, const char *what, struct entry entry)
+/* Without the end of the line. */
+static void row(struct adl_str *report, const char *what, struct entry entry, bool goes_on)
 {
     char shape[256];
-    adl_str_printf(report, "%-11s %-44s %-20s", what,
-                   adl_name_quote(entry.name, strlen(entry.name)).text,
+    adl_str_printf(report, "%-11s %-44s %-*s", what,
+                   adl_name_quote(entry.name, strlen(entry.name)).text, goes_on ? 20 : 0,
                    shape_text(&entry, shape, sizeof shape));
 }
 
-static void nearest(struct adl_str *report, const struct search *search, const char *where)
+static void searched_row(struct adl_str *report, const char *what, const struct search *search,
+                         const char *where)
 {
     char shape[256];
+    row(report, what, search->wanted, search->count > 0);
     for (int i = 0; i < search->count; i++) {
         const struct entry *e = &search->nearest[i];
         adl_str_printf(report, "%s%s %s", i ? ", " : where,
@@ -139,8 +145,7 @@ void adl_match_report(const struct adl_match *match, struct adl_str *report)
         for (size_t k = 0; k < tensors; k++)
             if (!match->used[k])
                 consider(&search, of_tensor(adl_tensors_at(match->tensors, k)));
-        row(report, "missing", search.wanted);
-        nearest(report, &search, " in the file: ");
+        searched_row(report, "missing", &search, " in the file: ");
         rows++;
     }
     more(report, "missing", match->missing);
@@ -154,8 +159,7 @@ void adl_match_report(const struct adl_match *match, struct adl_str *report)
         for (int i = 0; i < params; i++)
             if (!match->found[i])
                 consider(&search, of_param(adl_graph_param(match->graph, i)));
-        row(report, "unexpected", search.wanted);
-        nearest(report, &search, " in the network: ");
+        searched_row(report, "unexpected", &search, " in the network: ");
         rows++;
     }
     more(report, "unexpected", match->unexpected);
@@ -165,7 +169,7 @@ void adl_match_report(const struct adl_match *match, struct adl_str *report)
             continue;
         char shape[256];
         struct entry needed = of_param(adl_graph_param(match->graph, i));
-        row(report, "misshapen", of_tensor(match->found[i]));
+        row(report, "misshapen", of_tensor(match->found[i]), true);
         adl_str_printf(report, " needs %s\n", shape_text(&needed, shape, sizeof shape));
     }
 }

@@ -1,0 +1,39 @@
+/* The description in a model file, the JSON text of `adl`, under any bytes:
+ * what is accepted must describe a graph and be writable. */
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "models/model_parts.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct adl_error err = {0};
+    struct adl_model *model = adl_calloc(1, sizeof *model);
+    char *text = adl_strndup((const char *)data, size);
+    if (!model || !text)
+        abort();
+    if (adl_model_read_description(model, text, NULL, &err) < 0) {
+        if (err.kind == ADL_ERR_NONE || err.kind == ADL_ERR_INTERNAL)
+            abort();
+    } else {
+        json_t *json = adl_model_to_json(model);
+        json_t *arch = json_object_get(json, "arch");
+        struct adl_arch again;
+        if (adl_arch_from_json(&again, arch, &err) < 0)
+            abort();
+        json_decref(json);
+        model->graph = adl_arch_build(&model->arch, model->input_h, model->input_w, &err);
+        /* Only an input too small for the network is left to be refused. */
+        if (!model->graph && err.kind != ADL_ERR_ARG)
+            abort();
+    }
+    adl_model_free(model);
+    adl_free(text);
+    return 0;
+}
