@@ -2,6 +2,7 @@
  * mapped, what does not fit is told, hostile descriptions are refused. */
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -10,6 +11,24 @@
 #include "io/safetensors.h"
 #include "models/model.h"
 #include "test.h"
+
+/* Ends the test when what it needs is not there. */
+static void must(bool there, const struct adl_error *err)
+{
+    if (there)
+        return;
+    printf("    %s\n", err->message);
+    CU_FAIL_FATAL("cannot go on");
+    abort(); /* not reached: CUnit has left the test */
+}
+
+static bool same_floats(const float *a, const float *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!(a[i] == b[i]))
+            return false;
+    return true;
+}
 
 static const char *tmp_path(const char *name)
 {
@@ -33,7 +52,7 @@ static struct adl_model *small_model(void)
     struct adl_error err = {0};
     struct adl_arch arch = small_arch();
     struct adl_model *model = adl_model_create(&arch, 64, 48, &err);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(model);
+    must(model != NULL, &err);
     for (size_t i = 0; i < adl_tensors_count(model->weights); i++) {
         const struct adl_tensor *tensor = adl_tensors_at(model->weights, i);
         formula_param(tensor->name, 0.5, 0.25, tensor->count, tensor->data);
@@ -48,7 +67,7 @@ static bool same_weights(const struct adl_model *a, const struct adl_model *b)
         const struct adl_tensor *x = adl_tensors_at(a->weights, i);
         const struct adl_tensor *y = adl_tensors_at(b->weights, i);
         same = strcmp(x->name, y->name) == 0 && x->count == y->count &&
-               memcmp(x->data, y->data, x->count * sizeof(float)) == 0 && b->params[i] == y->data;
+               same_floats(x->data, y->data, x->count) && b->params[i] == y->data;
     }
     return same;
 }
@@ -80,8 +99,8 @@ static void what_is_saved_is_loaded(void)
     CU_ASSERT_EQUAL(back->arch.bn_eps, 0.001);
     CU_ASSERT_EQUAL(back->input_h, 64);
     CU_ASSERT_EQUAL(back->input_w, 48);
-    CU_ASSERT_EQUAL(memcmp(back->mean, model->mean, sizeof back->mean), 0);
-    CU_ASSERT_EQUAL(memcmp(back->std, model->std, sizeof back->std), 0);
+    CU_ASSERT_TRUE(same_floats(back->mean, model->mean, 3));
+    CU_ASSERT_TRUE(same_floats(back->std, model->std, 3));
     CU_ASSERT_EQUAL(back->cam_threshold, 0.123);
     CU_ASSERT_TRUE(json_equal(back->training, model->training));
     CU_ASSERT_TRUE(json_equal(back->metrics, model->metrics));
@@ -103,7 +122,7 @@ static void the_file_is_the_contracts(void)
     struct adl_model *model = small_model();
     TEST_OK(adl_model_save(model, tmp_path("small.safetensors"), &err), &err);
     struct adl_tensors *file = adl_safetensors_read(tmp_path("small.safetensors"), &err);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(file);
+    must(file != NULL, &err);
     CU_ASSERT_STRING_EQUAL(adl_tensors_meta(file, "format"), "pt");
     const char *text = adl_tensors_meta(file, "adl");
     json_t *adl = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
@@ -133,12 +152,12 @@ static void write_numbered(const struct adl_arch *arch, const char *path)
     struct adl_error err = {0};
     struct adl_graph *graph = adl_arch_build(arch, 64, 64, &err);
     struct adl_tensors *tensors = adl_tensors_create(&err);
-    CU_ASSERT_FATAL(graph && tensors);
+    must(graph && tensors, &err);
     for (int i = 0; i < adl_graph_param_count(graph); i++) {
         const struct adl_param *param = adl_graph_param(graph, i);
         struct adl_tensor *tensor =
             adl_tensors_add(tensors, param->name, ADL_U8, param->rank, param->shape, &err);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(tensor);
+        must(tensor != NULL, &err);
         memset(tensor->data, i % 251, tensor->count);
     }
     TEST_OK(adl_safetensors_write(path, tensors, &err), &err);
@@ -198,7 +217,7 @@ static void adl_is_added_and_removed(void)
     write_numbered(&arch, tmp_path("numbered.safetensors"));
     struct adl_model_options options = {.arch = &arch};
     struct adl_model *model = adl_model_load(tmp_path("numbered.safetensors"), &options, &err);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(model);
+    must(model != NULL, &err);
     char digest[65];
     snprintf(digest, sizeof digest, "%s", model->digest);
 
@@ -288,7 +307,7 @@ static void descriptions_are_checked(void)
         if (back) {
             float image_net_mean[3] = {0.485f, 0.456f, 0.406f};
             CU_ASSERT_EQUAL(back->input_h, 224);
-            CU_ASSERT_EQUAL(memcmp(back->mean, image_net_mean, sizeof back->mean), 0);
+            CU_ASSERT_TRUE(same_floats(back->mean, image_net_mean, 3));
             CU_ASSERT_PTR_NULL(back->classes);
         }
         adl_model_free(back);
@@ -310,7 +329,7 @@ static void asked_and_said_are_reconciled(void)
     other.adl = true;
     options.arch = &other;
     struct adl_model *back = adl_model_load(tmp_path("said.safetensors"), &options, &err);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(back);
+    must(back != NULL, &err);
     CU_ASSERT_EQUAL(back->arch.width, 0.25);
     CU_ASSERT_EQUAL(back->arch.num_classes, 5);
     CU_ASSERT_TRUE(back->arch.adl);
@@ -341,13 +360,13 @@ static void asked_and_said_are_reconciled(void)
 
     /* Without a description the caller has to know. */
     struct adl_tensors *bare = adl_tensors_create(&err);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(bare);
+    must(bare != NULL, &err);
     for (size_t i = 0; i < adl_tensors_count(model->weights); i++) {
         const struct adl_tensor *from = adl_tensors_at(model->weights, i);
         char name[200];
         snprintf(name, sizeof name, "module.%s", from->name);
         struct adl_tensor *to = adl_tensors_add(bare, name, ADL_F32, from->rank, from->shape, &err);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(to);
+        must(to != NULL, &err);
         memcpy(to->data, from->data, from->count * sizeof(float));
     }
     CU_ASSERT_PTR_NOT_NULL(
@@ -388,7 +407,7 @@ static void write_misfit(const struct adl_model *model, const char *path)
 {
     struct adl_error err = {0};
     struct adl_tensors *tensors = adl_tensors_create(&err);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(tensors);
+    must(tensors != NULL, &err);
     for (size_t i = 0; i < adl_tensors_count(model->weights); i++) {
         const struct adl_tensor *from = adl_tensors_at(model->weights, i);
         const char *name = from->name;
@@ -401,13 +420,15 @@ static void write_misfit(const struct adl_model *model, const char *path)
         if (strncmp(name, "fc.", 3) == 0)
             shape[0] = 7;
         struct adl_tensor *to = adl_tensors_add(tensors, name, ADL_F32, from->rank, shape, &err);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(to);
+        must(to != NULL, &err);
         memcpy(to->data, from->data, ADL_MIN(from->count, to->count) * sizeof(float));
     }
-    CU_ASSERT_PTR_NOT_NULL_FATAL(
-        adl_tensors_add(tensors, "classifier.0.weight\n", ADL_F32, 2, (size_t[]){3, 4}, &err));
-    CU_ASSERT_PTR_NOT_NULL_FATAL(
-        adl_tensors_add(tensors, "blocks.0.dw_bn.num_batches_tracked", ADL_I64, 0, NULL, &err));
+    must(adl_tensors_add(tensors, "classifier.0.weight\n", ADL_F32, 2, (size_t[]){3, 4}, &err) !=
+             NULL,
+         &err);
+    must(adl_tensors_add(tensors, "blocks.0.dw_bn.num_batches_tracked", ADL_I64, 0, NULL, &err) !=
+             NULL,
+         &err);
     TEST_OK(adl_safetensors_write(path, tensors, &err), &err);
     adl_tensors_free(tensors);
 }
@@ -436,7 +457,7 @@ static void misfits_are_reported(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "2 missing"));
     CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "2 unexpected"));
     CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "2 misshapen"));
-    CU_ASSERT_PTR_NOT_NULL_FATAL(report.data);
+    must(report.data != NULL, &err);
     expect_line(report.data, "missing     \"bn1.running_var\"", "[8]");
     expect_line(report.data, "missing     \"blocks.3.pw.weight\"",
                 "in the file: \"blocks.3.pw_conv.weight\" [64, 32, 1, 1]");
@@ -451,7 +472,7 @@ static void misfits_are_reported(void)
     err = (struct adl_error){0};
     options.allow_missing = true;
     struct adl_model *back = adl_model_load(tmp_path("misfit.safetensors"), &options, &err);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(back);
+    must(back != NULL, &err);
     CU_ASSERT_EQUAL(report.length, 2 * first_length);
     for (int i = 0; i < adl_graph_param_count(back->graph); i++) {
         const struct adl_param *param = adl_graph_param(back->graph, i);
@@ -497,12 +518,12 @@ static void other_types_are_converted(void)
         struct adl_error err = {0};
         struct adl_model *model = small_model();
         struct adl_tensors *tensors = adl_tensors_create(&err);
-        CU_ASSERT_PTR_NOT_NULL_FATAL(tensors);
+        must(tensors != NULL, &err);
         for (size_t i = 0; i < adl_tensors_count(model->weights); i++) {
             const struct adl_tensor *from = adl_tensors_at(model->weights, i);
             struct adl_tensor *to =
                 adl_tensors_add(tensors, from->name, types[t], from->rank, from->shape, &err);
-            CU_ASSERT_PTR_NOT_NULL_FATAL(to);
+            must(to != NULL, &err);
             float *exact = from->data;
             for (size_t k = 0; k < from->count; k++) {
                 /* -2, -1.5 ... 1.5 fit every type; their bits by hand. */
