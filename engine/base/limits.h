@@ -44,6 +44,11 @@
 /* A file of class names: 65536 names of 60 bytes. */
 #define ADL_LIMIT_CLASS_FILE_BYTES (4 * ADL_MIB)
 
+/* Folders inside each other that `localize` looks into. */
+#define ADL_LIMIT_FOLDER_DEPTH 64
+/* One image file of `localize`: a 100-megapixel PNG without compression. */
+#define ADL_LIMIT_IMAGE_FILE_BYTES (512 * ADL_MIB)
+
 /* --- images -------------------------------------------------------------- */
 
 /* --max-pixels: 100 megapixels are 300 MB decoded. */
@@ -97,6 +102,31 @@
 #define ADL_LIMIT_BOUNDARY_BYTES 70
 /* top_k of a request. */
 #define ADL_LIMIT_TOP_K 100
+/* Bytes a refused request may still send before its connection is cut: enough
+ * for a client that only looks at the answer afterwards. */
+#define ADL_LIMIT_SWALLOW_BYTES (32 * ADL_MIB)
+/* Bodies of all requests in flight together; more are told to come later. */
+#define ADL_LIMIT_BODIES_BYTES (256 * ADL_MIB)
+/* Decoded pictures of all requests in flight together: no further one is
+ * decoded while there is more. */
+#define ADL_LIMIT_DECODED_BYTES (256 * ADL_MIB)
+/* One connection's headers and buffers inside libmicrohttpd. */
+#define ADL_LIMIT_CONNECTION_BYTES (128 * ADL_KIB)
+/* Open connections; each suspended request is one. */
+#define ADL_LIMIT_CONNECTIONS 1024
+/* --queue. */
+#define ADL_LIMIT_QUEUE 4096
+/* Models of one server. */
+#define ADL_LIMIT_MODELS 16
+/* Bytes of a model's name in requests. */
+#define ADL_LIMIT_MODEL_NAME_BYTES 64
+/* A value in the query: the longest class name. */
+#define ADL_LIMIT_PARAM_BYTES ADL_LIMIT_CLASS_NAME_BYTES
+/* --token-file: its size, and tokens in it. */
+#define ADL_LIMIT_TOKEN_FILE_BYTES (64 * ADL_KIB)
+#define ADL_LIMIT_TOKENS 256
+/* Images that one run of the engine takes from the queue. */
+#define ADL_LIMIT_SERVE_BATCH 4
 /* A client's X-Request-Id. */
 #define ADL_LIMIT_REQUEST_ID_BYTES 64
 /* Boxes of one prediction: noise at a low threshold has thousands. */
