@@ -28,48 +28,28 @@ extern const char *const adl_method_names[];
 const char *adl_arch_choice(int index);
 
 /* The rows, for a settings struct with a `struct adl_arch_settings` inside. */
-#define ADL_ARCH_OPTIONS(s, field)                                                                 \
-    {"arch", ADL_CHOICE(s, field.arch), .choice_at = adl_arch_choice, .metavar = "ARCH",           \
-     .help = "the network, where the file does not say"},                                          \
-        {"num-classes",                                                                            \
-         ADL_INT(s, field.num_classes),                                                            \
-         .min = 1,                                                                                 \
-         .max = ADL_LIMIT_CLASSES,                                                                 \
-         .metavar = "N",                                                                           \
-         .default_note = "1000",                                                                   \
-         .help = "classes of the network"},                                                        \
-        {"method",                                                                                 \
-         ADL_CHOICE(s, field.method),                                                              \
-         .choices = adl_method_names,                                                              \
-         .metavar = "METHOD",                                                                      \
-         .default_note = "cam, or as the file says",                                               \
-         .help = "how it was trained: adl has the parameter numbers of a network with ADL "        \
-                 "layers"},                                                                        \
-        {"large-feature-map", ADL_FLAG(s, field.large_feature_map),                                \
-         .help = "28x28 maps at 224x224 instead of 14x14"},                                        \
-        {"bn-eps",                                                                                 \
-         ADL_DOUBLE(s, field.bn_eps),                                                              \
-         .min = 1e-8,                                                                              \
-         .max = 1,                                                                                 \
-         .metavar = "EPS",                                                                         \
-         .default_note = "1e-5, inception_v3 1e-3",                                                \
-         .help = "epsilon of batch normalisation"},                                                \
-        {"width",                                                                                  \
-         ADL_DOUBLE(s, field.width),                                                               \
-         .min = 0.25,                                                                              \
-         .max = 1,                                                                                 \
-         .metavar = "FACTOR",                                                                      \
-         .default_note = "1",                                                                      \
-         .help = "mobilenet_v1: share of the channels"},                                           \
-        {"activation",      ADL_CHOICE(s, field.activation), .choices = adl_activation_names,      \
-         .metavar = "NAME", .default_note = "relu",          .help = "mobilenet_v1: activation"},  \
-        {"padding",         ADL_CHOICE(s, field.padding), .choices = adl_padding_names,            \
-         .metavar = "NAME", .default_note = "symmetric",  .help = "mobilenet_v1: padding"},        \
-    {                                                                                              \
-        "last-stride", ADL_INT(s, field.last_stride),                                              \
-            .min = 1, .max = 2, .metavar = "N", .default_note = "1",                               \
-            .help = "mobilenet_v1: stride of the last halving"                                     \
-    }
+/* clang-format off */
+#define ADL_ARCH_OPTIONS(s, field)                                                             \
+    {"arch", ADL_CHOICE(s, field.arch), .choice_at = adl_arch_choice, .metavar = "ARCH",       \
+     .help = "the network, where the file does not say"},                                      \
+    {"num-classes", ADL_INT(s, field.num_classes), .min = 1, .max = ADL_LIMIT_CLASSES,         \
+     .metavar = "N", .default_note = "1000", .help = "classes of the network"},                \
+    {"method", ADL_CHOICE(s, field.method), .choices = adl_method_names, .metavar = "METHOD",  \
+     .default_note = "cam, or as the file says",                                               \
+     .help = "training method; adl shifts the numbers in parameter names"},                    \
+    {"large-feature-map", ADL_FLAG(s, field.large_feature_map),                                \
+     .help = "28x28 maps at 224x224 instead of 14x14"},                                        \
+    {"bn-eps", ADL_DOUBLE(s, field.bn_eps), .min = 1e-8, .max = 1, .metavar = "EPS",           \
+     .default_note = "1e-5, inception_v3 1e-3", .help = "epsilon of batch normalisation"},     \
+    {"width", ADL_DOUBLE(s, field.width), .min = 0.25, .max = 1, .metavar = "FACTOR",          \
+     .default_note = "1", .help = "mobilenet_v1: share of the channels"},                      \
+    {"activation", ADL_CHOICE(s, field.activation), .choices = adl_activation_names,           \
+     .metavar = "NAME", .default_note = "relu", .help = "mobilenet_v1: activation"},           \
+    {"padding", ADL_CHOICE(s, field.padding), .choices = adl_padding_names, .metavar = "NAME", \
+     .default_note = "symmetric", .help = "mobilenet_v1: padding"},                            \
+    {"last-stride", ADL_INT(s, field.last_stride), .min = 1, .max = 2, .metavar = "N",         \
+     .default_note = "1", .help = "mobilenet_v1: stride of the last halving"}
+/* clang-format on */
 
 /* What the options describe. Fails with ARG on an option that the architecture
  * does not have. *given is false, and `arch` untouched, without --arch. */

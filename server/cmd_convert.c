@@ -10,6 +10,7 @@
 #include "base/size.h"
 #include "io/file.h"
 #include "server/arch_options.h"
+#include "server/json_out.h"
 #include "server/subcommands.h"
 
 struct settings {
@@ -155,9 +156,7 @@ static int record_source(struct adl_model *model, const char *path, struct adl_e
         return -1;
     if (!model->training)
         model->training = json_object();
-    json_t *name = json_string(slash ? slash + 1 : path);
-    if (!name) /* a file name need not be UTF-8 */
-        name = json_string("a file");
+    json_t *name = adl_json_text(slash ? slash + 1 : path);
     if (json_object_set_new(model->training, "converted_from", name) < 0 ||
         json_object_set_new(model->training, "sha256", json_string(digest)) < 0)
         return adl_fail_nomem(err, "provenance");

@@ -60,7 +60,8 @@ static void append_notes(struct adl_str *line, const struct adl_option *option)
     if (option->type == ADL_OPTION_CHOICE) {
         const char *name;
         for (int i = 0; (name = adl_option_choice(option, i)); i++)
-            adl_str_printf(line, "%s%s", i ? ", " : ": ", name);
+            adl_str_printf(line, "%s%s", i ? ", " : separator, name);
+        separator = "; ";
     }
     if (option->min < option->max) {
         char low[40], high[40];
