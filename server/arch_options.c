@@ -4,9 +4,9 @@
 
 #include <stdio.h>
 
-const char *const adl_activation_names[] = {"relu", "relu6", NULL};
-const char *const adl_padding_names[] = {"symmetric", "tf_same", NULL};
-const char *const adl_method_names[] = {"cam", "adl", NULL};
+const char *const adl_arch_activations[] = {"relu", "relu6", NULL};
+const char *const adl_arch_paddings[] = {"symmetric", "tf_same", NULL};
+const char *const adl_arch_methods[] = {"cam", "adl", NULL};
 
 const char *adl_arch_choice(int index)
 {

@@ -22,9 +22,9 @@ struct adl_arch_settings {
     int method;
 };
 
-extern const char *const adl_activation_names[]; /* by enum adl_activation */
-extern const char *const adl_padding_names[];
-extern const char *const adl_method_names[];
+extern const char *const adl_arch_activations[]; /* by enum adl_activation */
+extern const char *const adl_arch_paddings[];
+extern const char *const adl_arch_methods[];
 const char *adl_arch_choice(int index);
 
 /* The rows, for a settings struct with a `struct adl_arch_settings` inside. */
@@ -34,7 +34,7 @@ const char *adl_arch_choice(int index);
      .help = "the network, where the file does not say"},                                      \
     {"num-classes", ADL_INT(s, field.num_classes), .min = 1, .max = ADL_LIMIT_CLASSES,         \
      .metavar = "N", .default_note = "1000", .help = "classes of the network"},                \
-    {"method", ADL_CHOICE(s, field.method), .choices = adl_method_names, .metavar = "METHOD",  \
+    {"method", ADL_CHOICE(s, field.method), .choices = adl_arch_methods, .metavar = "METHOD",  \
      .default_note = "cam, or as the file says",                                               \
      .help = "training method; adl shifts the numbers in parameter names"},                    \
     {"large-feature-map", ADL_FLAG(s, field.large_feature_map),                                \
@@ -43,9 +43,9 @@ const char *adl_arch_choice(int index);
      .default_note = "1e-5, inception_v3 1e-3", .help = "epsilon of batch normalisation"},     \
     {"width", ADL_DOUBLE(s, field.width), .min = 0.25, .max = 1, .metavar = "FACTOR",          \
      .default_note = "1", .help = "mobilenet_v1: share of the channels"},                      \
-    {"activation", ADL_CHOICE(s, field.activation), .choices = adl_activation_names,           \
+    {"activation", ADL_CHOICE(s, field.activation), .choices = adl_arch_activations,           \
      .metavar = "NAME", .default_note = "relu", .help = "mobilenet_v1: activation"},           \
-    {"padding", ADL_CHOICE(s, field.padding), .choices = adl_padding_names, .metavar = "NAME", \
+    {"padding", ADL_CHOICE(s, field.padding), .choices = adl_arch_paddings, .metavar = "NAME", \
      .default_note = "symmetric", .help = "mobilenet_v1: padding"},                            \
     {"last-stride", ADL_INT(s, field.last_stride), .min = 1, .max = 2, .metavar = "N",         \
      .default_note = "1", .help = "mobilenet_v1: stride of the last halving"}
