@@ -1,0 +1,101 @@
+/* xoshiro256** and what is drawn with it. */
+
+#include "base/rng.h"
+
+#include <math.h>
+#include <string.h>
+
+uint64_t adl_rng_splitmix(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15U;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9U;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebU;
+    return z ^ z >> 31;
+}
+
+/* Each number goes through the mixer before the next is added: neighbours in
+ * any of the three end far apart. */
+void adl_rng_seed(struct adl_rng *rng, uint64_t seed, uint64_t round, uint64_t thing)
+{
+    uint64_t at = seed;
+    at = adl_rng_splitmix(&at) ^ round;
+    at = adl_rng_splitmix(&at) ^ thing;
+    for (size_t i = 0; i < 4; i++)
+        rng->state[i] = adl_rng_splitmix(&at);
+}
+
+static uint64_t rotate(uint64_t x, int bits)
+{
+    return x << bits | x >> (64 - bits);
+}
+
+uint64_t adl_rng_next(struct adl_rng *rng)
+{
+    uint64_t *s = rng->state;
+    uint64_t result = rotate(s[1] * 5, 7) * 9, t = s[1] << 17;
+
+    s[2] ^= s[0];
+    s[3] ^= s[1];
+    s[1] ^= s[2];
+    s[0] ^= s[3];
+    s[2] ^= t;
+    s[3] = rotate(s[3], 45);
+    return result;
+}
+
+double adl_rng_uniform(struct adl_rng *rng)
+{
+    return (double)(adl_rng_next(rng) >> 11) * 0x1p-53;
+}
+
+double adl_rng_between(struct adl_rng *rng, double from, double to)
+{
+    return from + (to - from) * adl_rng_uniform(rng);
+}
+
+/* 2^64 numbers do not fall into `bound` equal parts: those below the remainder
+ * are drawn again. */
+uint64_t adl_rng_below(struct adl_rng *rng, uint64_t bound)
+{
+    uint64_t remainder = -bound % bound, x;
+    do
+        x = adl_rng_next(rng);
+    while (x < remainder);
+    return x % bound;
+}
+
+/* Box and Muller; the second of the pair is not kept, so that the state stays
+ * the four words. */
+double adl_rng_normal(struct adl_rng *rng)
+{
+    double radius = sqrt(-2 * log(1 - adl_rng_uniform(rng)));
+    return radius * cos(2 * M_PI * adl_rng_uniform(rng));
+}
+
+void adl_rng_shuffle(struct adl_rng *rng, size_t *items, size_t count)
+{
+    for (size_t left = count; left > 1; left--) {
+        size_t chosen = (size_t)adl_rng_below(rng, left), last = items[left - 1];
+        items[left - 1] = items[chosen];
+        items[chosen] = last;
+    }
+}
+
+void adl_rng_save(const struct adl_rng *rng, unsigned char bytes[ADL_RNG_BYTES])
+{
+    for (size_t i = 0; i < ADL_RNG_BYTES; i++)
+        bytes[i] = (unsigned char)(rng->state[i / 8] >> (i % 8 * 8));
+}
+
+int adl_rng_restore(struct adl_rng *rng, const unsigned char bytes[ADL_RNG_BYTES],
+                    struct adl_error *err)
+{
+    struct adl_rng read = {{0}};
+
+    for (size_t i = 0; i < ADL_RNG_BYTES; i++)
+        read.state[i / 8] |= (uint64_t)bytes[i] << (i % 8 * 8);
+    if (!(read.state[0] | read.state[1] | read.state[2] | read.state[3]))
+        return adl_fail(err, ADL_ERR_FORMAT, "the state of the random numbers is all zeros");
+    *rng = read;
+    return 0;
+}
