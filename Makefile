@@ -28,6 +28,9 @@ OBJ := $(BUILD)/$(if $(SAN),san-$(subst $(comma),-,$(SAN)),release)
 PROGRAM := $(if $(SAN),$(OBJ)/adl-server,$(BUILD)/adl-server)
 UNIT := $(OBJ)/unit-tests
 
+# What the sanitizers add to the code makes GCC see paths that are not there.
+SAN_CFLAGS = -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all \
+	-Wno-format-truncation -Wno-maybe-uninitialized
 PACKAGES := libmicrohttpd jansson libjpeg libwebp spng zlib
 PROJECT_CFLAGS := -std=c11 -D_GNU_SOURCE -Iengine -I. \
 	-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
@@ -35,7 +38,7 @@ PROJECT_CFLAGS := -std=c11 -D_GNU_SOURCE -Iengine -I. \
 	-DADL_VERSION='"$(VERSION)"' \
 	$(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null) \
 	$(if $(WERROR),-Werror) \
-	$(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all,-D_FORTIFY_SOURCE=2)
+	$(if $(SAN),$(SAN_CFLAGS),-D_FORTIFY_SOURCE=2)
 PROJECT_LDFLAGS := -pie -Wl,-z,relro,-z,now -pthread $(if $(SAN),-fsanitize=$(SAN))
 LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lopenblas -lm
 

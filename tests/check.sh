@@ -64,24 +64,24 @@ stage() {
     fi
 }
 
-has_cpu() {
-    local flag
+# on_cpu PATH FLAG...: the suites of the kernels, where this processor has the flags.
+on_cpu() {
+    local path=$1 flag
+    shift
+    [ "$path" != "$chosen" ] || return
     for flag; do
-        grep -qwm1 "$flag" /proc/cpuinfo || return 1
+        if ! grep -qwm1 "$flag" /proc/cpuinfo; then
+            skip "unit tests ($path)" "this processor has no $flag"
+            return
+        fi
     done
+    stage "unit tests ($path)" env ADL_CPU="$path" "$UNIT" kernels plan
 }
 
 # Node's reporter counts tests its own way.
-node_tests() {
-    local status
-    node --test --test-reporter=tap tests/browser/*.mjs
-    status=$?
-    return $status
-}
-
 node_stage() {
     local log=$logs/javascript.log status ok bad left
-    node_tests >"$log" 2>&1
+    node --test --test-reporter=tap tests/browser/*.mjs >"$log" 2>&1
     status=$?
     ok=$(sed -n 's/^# pass //p' "$log")
     bad=$(sed -n 's/^# fail //p' "$log")
@@ -101,18 +101,12 @@ if [ $# -gt 0 ]; then
 elif [ -n "$SAN" ]; then
     stage "unit tests ($SAN)" "${unit[@]}"
 else
-    stage "unit tests" "$UNIT"
-    stage "unit tests, generic kernels" env ADL_CPU=generic "$UNIT" kernels plan
-    if has_cpu avx2 fma; then
-        stage "unit tests, avx2 kernels" env ADL_CPU=avx2 "$UNIT" kernels plan
-    else
-        skip "unit tests, avx2 kernels" "this processor has no AVX2"
-    fi
-    if has_cpu avx512f avx512dq avx512vl; then
-        stage "unit tests, avx512 kernels" env ADL_CPU=avx512 "$UNIT" kernels plan
-    else
-        skip "unit tests, avx512 kernels" "this processor has no AVX-512"
-    fi
+    chosen=$("$PROGRAM" --version | sed -n 's/^cpu path *//p')
+    stage "unit tests ($chosen)" "$UNIT"
+    # Once more what depends on the instruction set, on the others.
+    on_cpu generic
+    on_cpu avx2 avx2 fma
+    on_cpu avx512 avx512f avx512dq avx512vl
 
     stage "layers" tests/layers.sh
     stage "installing" tests/install.sh
