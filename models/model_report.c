@@ -67,12 +67,11 @@ static bool same_shape(const struct entry *a, const struct entry *b)
 /* Keeps the candidate if it is among the nearest and at all similar. */
 static void consider(struct search *search, struct entry candidate)
 {
+    if (search->steps == 0)
+        return;
     size_t a = strnlen(search->wanted.name, COMPARED_BYTES);
     size_t b = strnlen(candidate.name, COMPARED_BYTES);
-    size_t cost = (a + 1) * (b + 1);
-    if (cost > search->steps)
-        return;
-    search->steps -= cost;
+    search->steps -= ADL_MIN((a + 1) * (b + 1), search->steps);
 
     size_t edits = edit_distance(search->wanted.name, a, candidate.name, b);
     bool shaped = same_shape(&search->wanted, &candidate);

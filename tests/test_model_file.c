@@ -509,6 +509,33 @@ static void misfits_are_reported(void)
     adl_model_free(model);
 }
 
+/* A file of nothing but strangers with long names: the table ends somewhere. */
+static void the_report_has_an_end(void)
+{
+    struct adl_error err = {0};
+    struct adl_str report = {0};
+    struct adl_arch arch = small_arch();
+    struct adl_model_options options = {.arch = &arch, .report = &report};
+    struct adl_tensors *tensors = adl_tensors_create(&err);
+    must(tensors != NULL, &err);
+    for (int i = 0; i < ADL_LIMIT_REPORT_ROWS + 100; i++) {
+        char name[400];
+        snprintf(name, sizeof name, "blocks.%0300d.weight", i);
+        must(adl_tensors_add(tensors, name, ADL_F32, 0, NULL, &err) != NULL, &err);
+    }
+    TEST_OK(adl_safetensors_write(tmp_path("strangers.safetensors"), tensors, &err), &err);
+    adl_tensors_free(tensors);
+    CU_ASSERT_PTR_NULL(adl_model_load(tmp_path("strangers.safetensors"), &options, &err));
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_FORMAT);
+    must(report.data != NULL, &err);
+    expect_line(report.data, "unexpected  and", "100 more");
+    size_t lines = 0;
+    for (const char *at = report.data; *at; at++)
+        lines += *at == '\n';
+    CU_ASSERT_EQUAL(lines, 137 + ADL_LIMIT_REPORT_ROWS + 1);
+    adl_str_release(&report);
+}
+
 static void other_types_are_converted(void)
 {
     static const enum adl_dtype types[] = {ADL_F64, ADL_F16, ADL_BF16};
@@ -744,6 +771,7 @@ TEST_SUITE(model_file, {"what is saved is loaded", what_is_saved_is_loaded},
            {"descriptions are checked", descriptions_are_checked},
            {"what is asked and said is reconciled", asked_and_said_are_reconciled},
            {"misfits are reported", misfits_are_reported},
+           {"the report has an end", the_report_has_an_end},
            {"other types are converted", other_types_are_converted},
            {"classes are found", classes_are_found},
            {"the ImageNet model loads", the_imagenet_model_loads},
