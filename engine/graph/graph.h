@@ -52,6 +52,7 @@ struct adl_param {
 #define ADL_MAX_OP_INPUTS 8
 
 struct adl_op_def;
+struct adl_op_train;
 
 struct adl_node {
     const struct adl_op_def *def;
@@ -86,6 +87,8 @@ struct adl_op_def {
     uint64_t (*macs)(const struct adl_node *node, const struct adl_shape *in, struct adl_shape out);
     /* Plain C, NHWC, no kernel, no thread: what the result has to be. */
     void (*forward)(const struct adl_op_call *call);
+    /* Its part in a training step; see ops/train.h. */
+    const struct adl_op_train *train;
     /* "3x3 s2 p1" into `text`, for dumps; NULL: nothing to say. */
     void (*describe)(const struct adl_node *node, char *text, size_t size);
 };

@@ -20,6 +20,7 @@ struct adl_conv {
     int groups;
     size_t ldx, ldo, ldr; /* floats from pixel to pixel: input, output, residual */
     float lo, hi;
+    bool accumulate; /* add to what `out` holds; bias and residual are not used */
 };
 
 struct adl_conv_algorithm {

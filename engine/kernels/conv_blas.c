@@ -86,7 +86,9 @@ static void run(const struct adl_conv *v, const struct adl_kernels *kernels, con
     }
     float *c = out + row0 * v->ldo + group * channels;
     adl_sgemm(false, false, rows, channels, depth, a, lda, packed + group * depth * channels,
-              channels, 0, c, v->ldo);
+              channels, v->accumulate ? 1 : 0, c, v->ldo);
+    if (v->accumulate)
+        return;
     kernels->pointwise(&(struct adl_pointwise){
         .x = c,
         .ldx = v->ldo,

@@ -38,20 +38,28 @@ static size_t tasks(const struct adl_conv *v, const struct adl_kernels *kernels)
     return (size_t)v->p;
 }
 
+/* A row of the output, when it is to be added to what is there. */
 static size_t scratch_floats(const struct adl_conv *v, const struct adl_kernels *kernels)
 {
-    (void)v;
     (void)kernels;
-    return 0;
+    return v->accumulate ? (size_t)v->q * v->ldo : 0;
 }
 
 static void run(const struct adl_conv *v, const struct adl_kernels *kernels, const float *packed,
                 const float *x, const float *residual, float *out, size_t task, float *scratch)
 {
-    (void)scratch;
     const float *rows[MAX_ROWS];
     int top = (int)task * v->stride - v->pad_top;
-    float *to = out + task * (size_t)v->q * v->ldo;
+    float *row = out + task * (size_t)v->q * v->ldo;
+    float *to = v->accumulate ? scratch : row;
+    size_t ldr = v->ldr;
+
+    if (v->accumulate) {
+        residual = row;
+        ldr = v->ldo;
+    } else if (residual) {
+        residual += task * (size_t)v->q * v->ldr;
+    }
 
     for (int r = 0; r < v->r; r++)
         rows[r] =
@@ -77,9 +85,9 @@ static void run(const struct adl_conv *v, const struct adl_kernels *kernels, con
         kernels->pointwise(&(struct adl_pointwise){
             .x = to,
             .ldx = v->ldo,
-            .residual = residual + task * (size_t)v->q * v->ldr,
-            .ldr = v->ldr,
-            .out = to,
+            .residual = residual,
+            .ldr = ldr,
+            .out = row,
             .ldo = v->ldo,
             .pixels = (size_t)v->q,
             .channels = (size_t)v->k,

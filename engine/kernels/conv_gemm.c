@@ -118,7 +118,7 @@ static void run(const struct adl_conv *v, const struct adl_kernels *kernels, con
                 .ldc = v->ldo,
                 .n = (int)ADL_MIN(nr, channels - panel * nr),
                 .bias = biases + index * nr,
-                .accumulate = l > 0,
+                .accumulate = v->accumulate || l > 0,
                 .ldr = v->ldr,
                 .lo = last ? v->lo : -INFINITY,
                 .hi = last ? v->hi : INFINITY,

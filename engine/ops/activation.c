@@ -3,6 +3,7 @@
 #include <math.h>
 
 #include "ops/ops.h"
+#include "ops/train.h"
 
 static int infer(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
                  struct adl_error *err)
@@ -36,10 +37,116 @@ static void sigmoid_forward(const struct adl_op_call *call)
         call->out[i] = (float)(1 / (1 + exp(-(double)call->in[0][i])));
 }
 
-const struct adl_op_def adl_op_relu = {.name = "relu", .infer = infer, .forward = relu_forward};
-const struct adl_op_def adl_op_relu6 = {.name = "relu6", .infer = infer, .forward = relu6_forward};
+/* --- training: everything the backward needs is in the output ------------------- */
+
+#define PIECE ((size_t)65536)
+
+static size_t train_count(const struct adl_train_call *call)
+{
+    return (size_t)call->batch * adl_shape_count(call->out_shape);
+}
+
+static void relu_piece(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+{
+    (void)piece;
+    for (size_t i = first; i < last; i++)
+        call->out[i] = call->in[0][i] > 0 ? call->in[0][i] : 0;
+}
+
+static void relu6_piece(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+{
+    (void)piece;
+    for (size_t i = first; i < last; i++) {
+        float x = call->in[0][i] > 0 ? call->in[0][i] : 0;
+        call->out[i] = x < 6 ? x : 6;
+    }
+}
+
+static void sigmoid_piece(const struct adl_train_call *call, size_t piece, size_t first,
+                          size_t last)
+{
+    (void)piece;
+    for (size_t i = first; i < last; i++)
+        call->out[i] = (float)(1 / (1 + exp(-(double)call->in[0][i])));
+}
+
+/* grad_in = grad_out * f'(x), with f' from the output; grad_in may be grad_out. */
+static void relu_back(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+{
+    (void)piece;
+    float *to = call->grad_in[0];
+    for (size_t i = first; i < last; i++) {
+        float g = call->out[i] > 0 ? call->grad_out[i] : 0;
+        to[i] = call->add_in[0] ? to[i] + g : g;
+    }
+}
+
+static void relu6_back(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+{
+    (void)piece;
+    float *to = call->grad_in[0];
+    for (size_t i = first; i < last; i++) {
+        float g = call->out[i] > 0 && call->out[i] < 6 ? call->grad_out[i] : 0;
+        to[i] = call->add_in[0] ? to[i] + g : g;
+    }
+}
+
+static void sigmoid_back(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+{
+    (void)piece;
+    float *to = call->grad_in[0];
+    for (size_t i = first; i < last; i++) {
+        float g = call->grad_out[i] * call->out[i] * (1 - call->out[i]);
+        to[i] = call->add_in[0] ? to[i] + g : g;
+    }
+}
+
+static void relu_train(const struct adl_train_call *call)
+{
+    adl_train_pieces(call, train_count(call), PIECE, relu_piece);
+}
+
+static void relu6_train(const struct adl_train_call *call)
+{
+    adl_train_pieces(call, train_count(call), PIECE, relu6_piece);
+}
+
+static void sigmoid_train(const struct adl_train_call *call)
+{
+    adl_train_pieces(call, train_count(call), PIECE, sigmoid_piece);
+}
+
+static void relu_backward(const struct adl_train_call *call)
+{
+    if (call->grad_in[0])
+        adl_train_pieces(call, train_count(call), PIECE, relu_back);
+}
+
+static void relu6_backward(const struct adl_train_call *call)
+{
+    if (call->grad_in[0])
+        adl_train_pieces(call, train_count(call), PIECE, relu6_back);
+}
+
+static void sigmoid_backward(const struct adl_train_call *call)
+{
+    if (call->grad_in[0])
+        adl_train_pieces(call, train_count(call), PIECE, sigmoid_back);
+}
+
+static const struct adl_op_train relu_training = {
+    .in_place = true, .reads_out = true, .forward = relu_train, .backward = relu_backward};
+static const struct adl_op_train relu6_training = {
+    .in_place = true, .reads_out = true, .forward = relu6_train, .backward = relu6_backward};
+static const struct adl_op_train sigmoid_training = {
+    .in_place = true, .reads_out = true, .forward = sigmoid_train, .backward = sigmoid_backward};
+
+const struct adl_op_def adl_op_relu = {
+    .name = "relu", .infer = infer, .forward = relu_forward, .train = &relu_training};
+const struct adl_op_def adl_op_relu6 = {
+    .name = "relu6", .infer = infer, .forward = relu6_forward, .train = &relu6_training};
 const struct adl_op_def adl_op_sigmoid = {
-    .name = "sigmoid", .infer = infer, .forward = sigmoid_forward};
+    .name = "sigmoid", .infer = infer, .forward = sigmoid_forward, .train = &sigmoid_training};
 
 int adl_relu(struct adl_graph *graph, int input, const char *name)
 {

@@ -1,6 +1,7 @@
 /* The sum of two maps: residual connections. */
 
 #include "ops/ops.h"
+#include "ops/train.h"
 
 static int infer(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
                  struct adl_error *err)
@@ -20,7 +21,29 @@ static void forward(const struct adl_op_call *call)
         call->out[i] = call->in[0][i] + call->in[1][i];
 }
 
-const struct adl_op_def adl_op_add = {.name = "add", .infer = infer, .forward = forward};
+static void add_piece(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+{
+    (void)piece;
+    for (size_t i = first; i < last; i++)
+        call->out[i] = call->in[0][i] + call->in[1][i];
+}
+
+static void train_forward(const struct adl_train_call *call)
+{
+    adl_train_pieces(call, (size_t)call->batch * adl_shape_count(call->out_shape), 65536,
+                     add_piece);
+}
+
+static void train_backward(const struct adl_train_call *call)
+{
+    adl_train_pass_on(call, 0, call->grad_out);
+    adl_train_pass_on(call, 1, call->grad_out);
+}
+
+static const struct adl_op_train training = {.forward = train_forward, .backward = train_backward};
+
+const struct adl_op_def adl_op_add = {
+    .name = "add", .infer = infer, .forward = forward, .train = &training};
 
 int adl_add(struct adl_graph *graph, int a, int b, const char *name)
 {

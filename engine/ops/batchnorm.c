@@ -3,7 +3,9 @@
 
 #include <math.h>
 
+#include "base/size.h"
 #include "ops/ops.h"
+#include "ops/train.h"
 
 static int infer(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
                  struct adl_error *err)
@@ -31,8 +33,246 @@ static void forward(const struct adl_op_call *call)
     }
 }
 
+/* --- training -----------------------------------------------------------------------
+ *
+ * y = (x - m) * s * w + b with m and s = 1/sqrt(v + eps) of this batch (v without
+ * Bessel's correction); the running variance takes the unbiased one.
+ * Backward, with n values a channel and x^ = (x - m) * s:
+ *   db = sum dy, dw = sum dy x^, dx = w s (dy - db/n - x^ dw/n);
+ * with frozen statistics dx = w s dy.
+ *
+ * Saved: m and s. Sums over the pixels are made in pieces fixed by the shape,
+ * each piece in float32 over few pixels and double above, and joined in order.
+ * Scratch: two sums per channel and piece, in double. */
+
+#define PIECE_PIXELS ((size_t)512)
+/* Pixels summed in float32 before the sum goes over into double. */
+#define RUN_PIXELS ((size_t)16)
+
+static size_t pixels_of(const struct adl_train_call *call)
+{
+    return (size_t)call->batch * (size_t)call->out_shape.h * (size_t)call->out_shape.w;
+}
+
+static size_t saved_floats(const struct adl_node *node, int batch, const struct adl_shape *in,
+                           struct adl_shape out)
+{
+    (void)node;
+    (void)batch;
+    (void)in;
+    return 2 * (size_t)out.c;
+}
+
+static size_t piece_count(const struct adl_train_call *call)
+{
+    return (pixels_of(call) + PIECE_PIXELS - 1) / PIECE_PIXELS;
+}
+
+static size_t scratch_floats(const struct adl_train_call *call)
+{
+    return piece_count(call) * 2 * (size_t)call->out_shape.c * (sizeof(double) / sizeof(float));
+}
+
+/* The two sums of a piece, per channel. */
+static double *sums_of(const struct adl_train_call *call, size_t piece)
+{
+    return (double *)(void *)call->scratch + piece * 2 * (size_t)call->out_shape.c;
+}
+
+/* Channels whose running float32 sums fit on the stack. */
+#define BLOCK ((size_t)256)
+
+/* Sum of x, piece by piece. */
+static void sum_piece(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+{
+    size_t channels = (size_t)call->out_shape.c;
+    double *sums = sums_of(call, piece);
+    for (size_t c0 = 0; c0 < channels; c0 += BLOCK) {
+        size_t block = ADL_MIN(BLOCK, channels - c0);
+        for (size_t c = 0; c < block; c++)
+            sums[c0 + c] = 0;
+        for (size_t i = first; i < last; i += RUN_PIXELS) {
+            float run[BLOCK] = {0};
+            for (size_t j = i; j < ADL_MIN(i + RUN_PIXELS, last); j++)
+                for (size_t c = 0; c < block; c++)
+                    run[c] += call->in[0][j * channels + c0 + c];
+            for (size_t c = 0; c < block; c++)
+                sums[c0 + c] += (double)run[c];
+        }
+    }
+}
+
+/* Sum of (x - m)^2; m is in saved. */
+static void square_piece(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+{
+    size_t channels = (size_t)call->out_shape.c;
+    double *sums = sums_of(call, piece);
+    for (size_t c0 = 0; c0 < channels; c0 += BLOCK) {
+        size_t block = ADL_MIN(BLOCK, channels - c0);
+        const float *mean = call->saved + c0;
+        for (size_t c = 0; c < block; c++)
+            sums[c0 + c] = 0;
+        for (size_t i = first; i < last; i += RUN_PIXELS) {
+            float run[BLOCK] = {0};
+            for (size_t j = i; j < ADL_MIN(i + RUN_PIXELS, last); j++)
+                for (size_t c = 0; c < block; c++) {
+                    float d = call->in[0][j * channels + c0 + c] - mean[c];
+                    run[c] += d * d;
+                }
+            for (size_t c = 0; c < block; c++)
+                sums[c0 + c] += (double)run[c];
+        }
+    }
+}
+
+/* Joins the pieces' sums, `count` of them, into the first one's. */
+static double *join_pieces(const struct adl_train_call *call, size_t count)
+{
+    double *total = sums_of(call, 0);
+    for (size_t piece = 1; piece < piece_count(call); piece++) {
+        const double *sums = sums_of(call, piece);
+        for (size_t c = 0; c < count; c++)
+            total[c] += sums[c];
+    }
+    return total;
+}
+
+static void batch_statistics(const struct adl_train_call *call)
+{
+    const struct adl_batchnorm_attr *a = call->node->attr;
+    size_t channels = (size_t)call->out_shape.c, n = pixels_of(call);
+    float *mean = call->saved, *inverse = call->saved + channels;
+    float *running_mean = call->params[2], *running_var = call->params[3];
+    double momentum = call->mode->bn_momentum;
+
+    adl_train_pieces(call, n, PIECE_PIXELS, sum_piece);
+    double *sums = join_pieces(call, channels);
+    for (size_t c = 0; c < channels; c++)
+        mean[c] = (float)(sums[c] / (double)n);
+    adl_train_pieces(call, n, PIECE_PIXELS, square_piece);
+    sums = join_pieces(call, channels);
+    for (size_t c = 0; c < channels; c++) {
+        double var = sums[c] / (double)n;
+        double unbiased = n > 1 ? sums[c] / (double)(n - 1) : var;
+        inverse[c] = (float)(1 / sqrt(var + a->eps));
+        running_mean[c] =
+            (float)((1 - momentum) * (double)running_mean[c] + momentum * (double)mean[c]);
+        running_var[c] = (float)((1 - momentum) * (double)running_var[c] + momentum * unbiased);
+    }
+}
+
+static void running_statistics(const struct adl_train_call *call)
+{
+    const struct adl_batchnorm_attr *a = call->node->attr;
+    size_t channels = (size_t)call->out_shape.c;
+    for (size_t c = 0; c < channels; c++) {
+        call->saved[c] = call->params[2][c];
+        call->saved[channels + c] = (float)(1 / sqrt((double)call->params[3][c] + a->eps));
+    }
+}
+
+static void normalise_piece(const struct adl_train_call *call, size_t piece, size_t first,
+                            size_t last)
+{
+    (void)piece;
+    size_t channels = (size_t)call->out_shape.c;
+    const float *mean = call->saved, *inverse = call->saved + channels;
+    const float *weight = call->params[0], *bias = call->params[1];
+    for (size_t i = first; i < last; i++) {
+        const float *x = call->in[0] + i * channels;
+        float *y = call->out + i * channels;
+        for (size_t c = 0; c < channels; c++)
+            y[c] = (x[c] - mean[c]) * inverse[c] * weight[c] + bias[c];
+    }
+}
+
+static void train_forward(const struct adl_train_call *call)
+{
+    if (call->mode->frozen_batchnorm)
+        running_statistics(call);
+    else
+        batch_statistics(call);
+    adl_train_pieces(call, pixels_of(call), PIECE_PIXELS, normalise_piece);
+}
+
+/* Sums of dy and of dy x^. */
+static void gradient_piece(const struct adl_train_call *call, size_t piece, size_t first,
+                           size_t last)
+{
+    size_t channels = (size_t)call->out_shape.c;
+    double *sums = sums_of(call, piece);
+    for (size_t c0 = 0; c0 < channels; c0 += BLOCK) {
+        size_t block = ADL_MIN(BLOCK, channels - c0);
+        const float *mean = call->saved + c0, *inverse = mean + channels;
+        for (size_t c = 0; c < block; c++)
+            sums[c0 + c] = sums[channels + c0 + c] = 0;
+        for (size_t i = first; i < last; i += RUN_PIXELS) {
+            float dy_run[BLOCK] = {0}, product_run[BLOCK] = {0};
+            for (size_t j = i; j < ADL_MIN(i + RUN_PIXELS, last); j++) {
+                const float *x = call->in[0] + j * channels + c0;
+                const float *dy = call->grad_out + j * channels + c0;
+                for (size_t c = 0; c < block; c++) {
+                    dy_run[c] += dy[c];
+                    product_run[c] += dy[c] * ((x[c] - mean[c]) * inverse[c]);
+                }
+            }
+            for (size_t c = 0; c < block; c++) {
+                sums[c0 + c] += (double)dy_run[c];
+                sums[channels + c0 + c] += (double)product_run[c];
+            }
+        }
+    }
+}
+
+static void input_piece(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+{
+    (void)piece;
+    size_t channels = (size_t)call->out_shape.c;
+    const double *totals = sums_of(call, 0);
+    const float *mean = call->saved, *inverse = mean + channels, *weight = call->params[0];
+    float n = (float)pixels_of(call);
+    bool frozen = call->mode->frozen_batchnorm;
+    for (size_t c0 = 0; c0 < channels; c0 += BLOCK) {
+        size_t block = ADL_MIN(BLOCK, channels - c0);
+        float dy_mean[BLOCK], product_mean[BLOCK];
+        for (size_t c = 0; c < block; c++) {
+            dy_mean[c] = frozen ? 0 : (float)totals[c0 + c] / n;
+            product_mean[c] = frozen ? 0 : (float)totals[channels + c0 + c] / n;
+        }
+        for (size_t i = first; i < last; i++) {
+            const float *x = call->in[0] + i * channels + c0;
+            const float *dy = call->grad_out + i * channels + c0;
+            float *dx = call->grad_in[0] + i * channels + c0;
+            const float *m = mean + c0, *s = inverse + c0, *w = weight + c0;
+            for (size_t c = 0; c < block; c++) {
+                float normal = (x[c] - m[c]) * s[c];
+                float g = w[c] * s[c] * (dy[c] - dy_mean[c] - normal * product_mean[c]);
+                dx[c] = call->add_in[0] ? dx[c] + g : g;
+            }
+        }
+    }
+}
+
+static void train_backward(const struct adl_train_call *call)
+{
+    size_t channels = (size_t)call->out_shape.c;
+    adl_train_pieces(call, pixels_of(call), PIECE_PIXELS, gradient_piece);
+    const double *totals = join_pieces(call, 2 * channels);
+    for (size_t c = 0; c < channels; c++) {
+        call->grad_params[0][c] += (float)totals[channels + c];
+        call->grad_params[1][c] += (float)totals[c];
+    }
+    if (call->grad_in[0])
+        adl_train_pieces(call, pixels_of(call), PIECE_PIXELS, input_piece);
+}
+
+static const struct adl_op_train training = {.saved_floats = saved_floats,
+                                             .scratch_floats = scratch_floats,
+                                             .forward = train_forward,
+                                             .backward = train_backward};
+
 const struct adl_op_def adl_op_batchnorm = {
-    .name = "batchnorm", .infer = infer, .forward = forward};
+    .name = "batchnorm", .infer = infer, .forward = forward, .train = &training};
 
 int adl_batchnorm(struct adl_graph *graph, int input, const char *name, double eps)
 {

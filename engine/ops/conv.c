@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/size.h"
+#include "ops/conv_train.h"
 #include "ops/ops.h"
 
 void adl_conv_padding(const struct adl_conv_attr *attr, struct adl_shape in, int pads[4])
@@ -93,7 +94,13 @@ static void describe(const struct adl_node *node, char *text, size_t size)
 }
 
 const struct adl_op_def adl_op_conv = {
-    .name = "conv", .infer = infer, .macs = macs, .forward = forward, .describe = describe};
+    .name = "conv",
+    .infer = infer,
+    .macs = macs,
+    .forward = forward,
+    .train = &adl_conv_training,
+    .describe = describe,
+};
 
 int adl_conv(struct adl_graph *graph, int input, const char *name, struct adl_conv_attr attr)
 {

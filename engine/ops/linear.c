@@ -1,6 +1,8 @@
 /* A fully connected layer: y[k] = bias[k] + sum over c of weight[k,c] * x[c]. */
 
+#include "kernels/blas.h"
 #include "ops/ops.h"
+#include "ops/train.h"
 
 static int infer(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
                  struct adl_error *err)
@@ -33,8 +35,36 @@ static void forward(const struct adl_op_call *call)
         }
 }
 
+/* Y = X W^T + b over the batch, as products on one thread: small beside any
+ * convolution. */
+static void train_forward(const struct adl_train_call *call)
+{
+    const struct adl_linear_attr *a = call->node->attr;
+    size_t n = (size_t)call->batch, k = (size_t)a->k, c = (size_t)call->in_shape->c;
+    for (size_t i = 0; i < n; i++)
+        for (size_t j = 0; j < k; j++)
+            call->out[i * k + j] = a->bias ? call->params[1][j] : 0;
+    adl_sgemm(false, true, n, k, c, call->in[0], c, call->params[0], c, 1, call->out, k);
+}
+
+/* dW += dY^T X, db += column sums of dY, dX (+)= dY W. */
+static void train_backward(const struct adl_train_call *call)
+{
+    const struct adl_linear_attr *a = call->node->attr;
+    size_t n = (size_t)call->batch, k = (size_t)a->k, c = (size_t)call->in_shape->c;
+    adl_sgemm(true, false, k, c, n, call->grad_out, k, call->in[0], c, 1, call->grad_params[0], c);
+    for (size_t i = 0; a->bias && i < n; i++)
+        for (size_t j = 0; j < k; j++)
+            call->grad_params[1][j] += call->grad_out[i * k + j];
+    if (call->grad_in[0])
+        adl_sgemm(false, false, n, c, k, call->grad_out, k, call->params[0], c,
+                  call->add_in[0] ? 1 : 0, call->grad_in[0], c);
+}
+
+static const struct adl_op_train training = {.forward = train_forward, .backward = train_backward};
+
 const struct adl_op_def adl_op_linear = {
-    .name = "linear", .infer = infer, .macs = macs, .forward = forward};
+    .name = "linear", .infer = infer, .macs = macs, .forward = forward, .train = &training};
 
 int adl_linear(struct adl_graph *graph, int input, const char *name, int k, bool bias)
 {

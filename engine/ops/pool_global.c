@@ -1,6 +1,9 @@
 /* Global average pooling: each channel's mean over the map. */
 
+#include <string.h>
+
 #include "ops/ops.h"
+#include "ops/train.h"
 
 static int infer(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
                  struct adl_error *err)
@@ -26,8 +29,54 @@ static void forward(const struct adl_op_call *call)
     }
 }
 
+static void mean_image(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+{
+    (void)piece;
+    size_t channels = (size_t)call->in_shape->c;
+    size_t count = adl_shape_count(*call->in_shape);
+    for (size_t n = first; n < last; n++) {
+        const float *x = call->in[0] + n * count;
+        float *y = call->out + n * channels;
+        memset(y, 0, channels * sizeof *y);
+        for (size_t i = 0; i < count; i += channels)
+            for (size_t c = 0; c < channels; c++)
+                y[c] += x[i + c];
+        for (size_t c = 0; c < channels; c++)
+            y[c] /= (float)(count / channels);
+    }
+}
+
+static void mean_image_back(const struct adl_train_call *call, size_t piece, size_t first,
+                            size_t last)
+{
+    (void)piece;
+    size_t channels = (size_t)call->in_shape->c;
+    size_t count = adl_shape_count(*call->in_shape);
+    float share = 1 / (float)(count / channels);
+    for (size_t n = first; n < last; n++) {
+        const float *dy = call->grad_out + n * channels;
+        float *dx = call->grad_in[0] + n * count;
+        for (size_t i = 0; i < count; i += channels)
+            for (size_t c = 0; c < channels; c++)
+                dx[i + c] = (call->add_in[0] ? dx[i + c] : 0) + dy[c] * share;
+    }
+}
+
+static void train_forward(const struct adl_train_call *call)
+{
+    adl_train_pieces(call, (size_t)call->batch, 1, mean_image);
+}
+
+static void train_backward(const struct adl_train_call *call)
+{
+    if (call->grad_in[0])
+        adl_train_pieces(call, (size_t)call->batch, 1, mean_image_back);
+}
+
+static const struct adl_op_train training = {.forward = train_forward, .backward = train_backward};
+
 const struct adl_op_def adl_op_global_avgpool = {
-    .name = "global_avgpool", .infer = infer, .forward = forward};
+    .name = "global_avgpool", .infer = infer, .forward = forward, .train = &training};
 
 int adl_global_avgpool(struct adl_graph *graph, int input, const char *name)
 {

@@ -2,10 +2,12 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/limits.h"
 #include "base/size.h"
 #include "ops/ops.h"
+#include "ops/train.h"
 
 /* PyTorch's rule: in ceil mode the last window may hang over the edge, but
  * has to start inside the map or its left padding. */
@@ -93,10 +95,138 @@ static void describe(const struct adl_node *node, char *text, size_t size)
     snprintf(text, size, "%dx%d s%d%s", a->size, a->size, a->stride, a->ceil_mode ? " ceil" : "");
 }
 
-const struct adl_op_def adl_op_maxpool = {
-    .name = "maxpool", .infer = infer, .forward = max_forward, .describe = describe};
-const struct adl_op_def adl_op_avgpool = {
-    .name = "avgpool", .infer = infer, .forward = avg_forward, .describe = describe};
+/* --- training: one piece is one image --------------------------------------------- */
+
+static void max_image(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+{
+    (void)piece;
+    (void)last;
+    struct adl_shape in = *call->in_shape, out = call->out_shape;
+    const float *x = call->in[0] + first * adl_shape_count(in);
+    float *y = call->out + first * adl_shape_count(out);
+    for (int p = 0; p < out.h; p++)
+        for (int q = 0; q < out.w; q++, y += out.c) {
+            struct window win = window_at(call->node->attr, in, p, q);
+            for (int c = 0; c < out.c; c++)
+                y[c] = -INFINITY;
+            for (int i = win.row0; i < win.row1; i++)
+                for (int j = win.column0; j < win.column1; j++) {
+                    const float *pixel = x + (i * in.w + j) * in.c;
+                    for (int c = 0; c < out.c; c++)
+                        y[c] = pixel[c] > y[c] ? pixel[c] : y[c];
+                }
+        }
+}
+
+/* The gradient goes to the first maximum of the window, in row order. */
+static void max_image_back(const struct adl_train_call *call, size_t piece, size_t first,
+                           size_t last)
+{
+    (void)piece;
+    (void)last;
+    struct adl_shape in = *call->in_shape, out = call->out_shape;
+    const float *x = call->in[0] + first * adl_shape_count(in);
+    const float *y = call->out + first * adl_shape_count(out);
+    const float *dy = call->grad_out + first * adl_shape_count(out);
+    float *dx = call->grad_in[0] + first * adl_shape_count(in);
+
+    if (!call->add_in[0])
+        memset(dx, 0, adl_shape_count(in) * sizeof *dx);
+    for (int p = 0; p < out.h; p++)
+        for (int q = 0; q < out.w; q++, y += out.c, dy += out.c) {
+            struct window win = window_at(call->node->attr, in, p, q);
+            for (int c = 0; c < out.c; c++) {
+                int at = -1;
+                for (int i = win.row0; at < 0 && i < win.row1; i++)
+                    for (int j = win.column0; at < 0 && j < win.column1; j++)
+                        if (x[(i * in.w + j) * in.c + c] == y[c])
+                            at = (i * in.w + j) * in.c + c;
+                if (at >= 0)
+                    dx[at] += dy[c];
+            }
+        }
+}
+
+static void avg_image(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+{
+    (void)piece;
+    (void)last;
+    const struct adl_pool_attr *a = call->node->attr;
+    struct adl_shape in = *call->in_shape, out = call->out_shape;
+    const float *x = call->in[0] + first * adl_shape_count(in);
+    float *y = call->out + first * adl_shape_count(out);
+    float share = 1 / (float)(a->size * a->size);
+    for (int p = 0; p < out.h; p++)
+        for (int q = 0; q < out.w; q++, y += out.c) {
+            struct window win = window_at(a, in, p, q);
+            memset(y, 0, (size_t)out.c * sizeof *y);
+            for (int i = win.row0; i < win.row1; i++)
+                for (int j = win.column0; j < win.column1; j++)
+                    for (int c = 0; c < out.c; c++)
+                        y[c] += x[(i * in.w + j) * in.c + c];
+            for (int c = 0; c < out.c; c++)
+                y[c] *= share;
+        }
+}
+
+static void avg_image_back(const struct adl_train_call *call, size_t piece, size_t first,
+                           size_t last)
+{
+    (void)piece;
+    (void)last;
+    const struct adl_pool_attr *a = call->node->attr;
+    struct adl_shape in = *call->in_shape, out = call->out_shape;
+    const float *dy = call->grad_out + first * adl_shape_count(out);
+    float *dx = call->grad_in[0] + first * adl_shape_count(in);
+    float share = 1 / (float)(a->size * a->size);
+    if (!call->add_in[0])
+        memset(dx, 0, adl_shape_count(in) * sizeof *dx);
+    for (int p = 0; p < out.h; p++)
+        for (int q = 0; q < out.w; q++, dy += out.c) {
+            struct window win = window_at(a, in, p, q);
+            for (int i = win.row0; i < win.row1; i++)
+                for (int j = win.column0; j < win.column1; j++)
+                    for (int c = 0; c < out.c; c++)
+                        dx[(i * in.w + j) * in.c + c] += dy[c] * share;
+        }
+}
+
+static void max_train(const struct adl_train_call *call)
+{
+    adl_train_pieces(call, (size_t)call->batch, 1, max_image);
+}
+
+static void max_backward(const struct adl_train_call *call)
+{
+    if (call->grad_in[0])
+        adl_train_pieces(call, (size_t)call->batch, 1, max_image_back);
+}
+
+static void avg_train(const struct adl_train_call *call)
+{
+    adl_train_pieces(call, (size_t)call->batch, 1, avg_image);
+}
+
+static void avg_backward(const struct adl_train_call *call)
+{
+    if (call->grad_in[0])
+        adl_train_pieces(call, (size_t)call->batch, 1, avg_image_back);
+}
+
+static const struct adl_op_train max_training = {
+    .reads_out = true, .forward = max_train, .backward = max_backward};
+static const struct adl_op_train avg_training = {.forward = avg_train, .backward = avg_backward};
+
+const struct adl_op_def adl_op_maxpool = {.name = "maxpool",
+                                          .infer = infer,
+                                          .forward = max_forward,
+                                          .train = &max_training,
+                                          .describe = describe};
+const struct adl_op_def adl_op_avgpool = {.name = "avgpool",
+                                          .infer = infer,
+                                          .forward = avg_forward,
+                                          .train = &avg_training,
+                                          .describe = describe};
 
 static int add_pool(struct adl_graph *graph, int input, const char *name,
                     const struct adl_op_def *def, struct adl_pool_attr attr)

@@ -1,6 +1,9 @@
 /* A map times a vector, channel by channel: squeeze-and-excitation. */
 
+#include <string.h>
+
 #include "ops/ops.h"
+#include "ops/train.h"
 
 static int infer(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
                  struct adl_error *err)
@@ -25,7 +28,56 @@ static void forward(const struct adl_op_call *call)
             }
 }
 
-const struct adl_op_def adl_op_scale = {.name = "scale", .infer = infer, .forward = forward};
+static void scale_image(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+{
+    (void)piece;
+    (void)last;
+    size_t channels = (size_t)call->out_shape.c;
+    size_t count = adl_shape_count(call->out_shape);
+    const float *x = call->in[0] + first * count, *v = call->in[1] + first * channels;
+    float *y = call->out + first * count;
+    for (size_t i = 0; i < count; i += channels)
+        for (size_t c = 0; c < channels; c++)
+            y[i + c] = x[i + c] * v[c];
+}
+
+/* dx = dy * v; dv[c] = sum over the pixels of dy * x, in float32 row by row. */
+static void scale_image_back(const struct adl_train_call *call, size_t piece, size_t first,
+                             size_t last)
+{
+    (void)piece;
+    (void)last;
+    size_t channels = (size_t)call->out_shape.c;
+    size_t count = adl_shape_count(call->out_shape);
+    const float *x = call->in[0] + first * count, *v = call->in[1] + first * channels;
+    const float *dy = call->grad_out + first * count;
+    float *dx = call->grad_in[0] ? call->grad_in[0] + first * count : NULL;
+    float *dv = call->grad_in[1] ? call->grad_in[1] + first * channels : NULL;
+
+    if (dv && !call->add_in[1])
+        memset(dv, 0, channels * sizeof *dv);
+    for (size_t i = 0; dv && i < count; i += channels)
+        for (size_t c = 0; c < channels; c++)
+            dv[c] += dy[i + c] * x[i + c];
+    for (size_t i = 0; dx && i < count; i += channels)
+        for (size_t c = 0; c < channels; c++)
+            dx[i + c] = (call->add_in[0] ? dx[i + c] : 0) + dy[i + c] * v[c];
+}
+
+static void train_forward(const struct adl_train_call *call)
+{
+    adl_train_pieces(call, (size_t)call->batch, 1, scale_image);
+}
+
+static void train_backward(const struct adl_train_call *call)
+{
+    adl_train_pieces(call, (size_t)call->batch, 1, scale_image_back);
+}
+
+static const struct adl_op_train training = {.forward = train_forward, .backward = train_backward};
+
+const struct adl_op_def adl_op_scale = {
+    .name = "scale", .infer = infer, .forward = forward, .train = &training};
 
 int adl_scale(struct adl_graph *graph, int map, int vector, const char *name)
 {

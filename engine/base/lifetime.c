@@ -1,0 +1,55 @@
+#include "base/lifetime.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+
+static int larger_first(const void *a, const void *b)
+{
+    const struct adl_lifetime *x = a, *y = b;
+    if (x->size != y->size)
+        return x->size < y->size ? 1 : -1;
+    return x->id - y->id;
+}
+
+static int lower_first(const void *a, const void *b)
+{
+    const struct adl_lifetime *x = *(struct adl_lifetime *const *)a;
+    const struct adl_lifetime *y = *(struct adl_lifetime *const *)b;
+    return x->offset < y->offset ? -1 : x->offset > y->offset;
+}
+
+/* The lowest gap among the `count` items already placed that live at the same
+ * time. */
+static size_t find_gap(const struct adl_lifetime *item, struct adl_lifetime *placed, size_t count,
+                       struct adl_lifetime **alive, int share)
+{
+    size_t living = 0, at = 0;
+    for (size_t i = 0; i < count; i++)
+        if (!share || (placed[i].first <= item->last && item->first <= placed[i].last))
+            alive[living++] = &placed[i];
+    qsort(alive, living, sizeof(struct adl_lifetime *), lower_first);
+    for (size_t i = 0; i < living; i++) {
+        if (alive[i]->offset >= at + item->size)
+            break;
+        at = ADL_MAX(at, alive[i]->offset + alive[i]->size);
+    }
+    return at;
+}
+
+int adl_lifetime_place(struct adl_lifetime *items, size_t count, int share, size_t *total,
+                       struct adl_error *err)
+{
+    struct adl_lifetime **alive = adl_calloc(count, sizeof(struct adl_lifetime *));
+    if (!alive)
+        return adl_fail_nomem(err, "the memory plan");
+    qsort(items, count, sizeof *items, larger_first);
+    *total = 0;
+    for (size_t i = 0; i < count; i++) {
+        items[i].offset = find_gap(&items[i], items, i, alive, share);
+        *total = ADL_MAX(*total, items[i].offset + items[i].size);
+    }
+    adl_free(alive);
+    return 0;
+}

@@ -1,0 +1,159 @@
+/* The gradient of a convolution's weights,
+ *
+ *   dW[k][(r,s,c)] = sum over images and output pixels m of dY[m][k] * X[m][(r,s,c)],
+ *
+ * as products of blocks: X's rows are copied a block of pixels and columns at
+ * a time (conv_rows.c), never a whole im2col. A task is a block of columns of
+ * one group and a run of images; runs are added up in order, so the bits do
+ * not depend on the threads. */
+
+#include <string.h>
+
+#include "base/size.h"
+#include "kernels/blas.h"
+#include "ops/conv_train.h"
+
+#define BLOCK_COLUMNS ((size_t)384)
+#define BLOCK_ROWS ((size_t)256)
+/* Tasks wanted before the batch is split into runs as well. */
+#define WANTED_TASKS ((size_t)8)
+
+struct split {
+    size_t depth; /* R * S * C / groups: columns */
+    size_t blocks;
+    size_t runs, run_images;
+    bool depthwise;
+};
+
+static struct split split_of(const struct adl_conv *v, int batch)
+{
+    struct split s = {.depth = (size_t)(v->c / v->groups) * (size_t)v->r * (size_t)v->s};
+    s.depthwise = v->groups == v->c && v->groups == v->k;
+    s.blocks = s.depthwise ? 1 : (s.depth + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
+    size_t tasks = s.depthwise ? 1 : s.blocks * (size_t)v->groups;
+    size_t wanted = ADL_MIN((WANTED_TASKS + tasks - 1) / tasks, (size_t)batch);
+    s.run_images = ((size_t)batch + wanted - 1) / wanted;
+    s.runs = ((size_t)batch + s.run_images - 1) / s.run_images;
+    return s;
+}
+
+static size_t weight_count(const struct adl_conv *v, const struct split *s)
+{
+    return (size_t)v->k * s->depth;
+}
+
+size_t adl_conv_grad_weights_scratch(const struct adl_conv *v, int batch, int threads)
+{
+    struct split s = split_of(v, batch);
+    return s.runs * weight_count(v, &s) + (size_t)threads * BLOCK_ROWS * BLOCK_COLUMNS;
+}
+
+struct job {
+    const struct adl_conv *conv;
+    struct split split;
+    int batch;
+    const float *x, *grad_out;
+    float *partial; /* runs x K x depth */
+    float *workers;
+};
+
+/* Depthwise: each tap's sum over the pixels of a run, row by row. */
+static void depthwise_run(const struct job *job, size_t run)
+{
+    const struct adl_conv *v = job->conv;
+    size_t channels = (size_t)v->c, taps = (size_t)v->r * (size_t)v->s;
+    size_t first = run * job->split.run_images;
+    size_t last = ADL_MIN(first + job->split.run_images, (size_t)job->batch);
+    float *to = job->partial + run * weight_count(v, &job->split);
+
+    memset(to, 0, taps * channels * sizeof *to);
+    for (size_t n = first; n < last; n++)
+        for (int p = 0; p < v->p; p++)
+            for (int r = 0; r < v->r; r++) {
+                int row = p * v->stride + r - v->pad_top;
+                if (row < 0 || row >= v->h)
+                    continue;
+                const float *x =
+                    job->x + (n * (size_t)v->h + (size_t)row) * (size_t)v->w * channels;
+                const float *dy =
+                    job->grad_out + (n * (size_t)v->p + (size_t)p) * (size_t)v->q * channels;
+                for (int s = 0; s < v->s; s++) {
+                    size_t tap = (size_t)(r * v->s + s);
+                    for (size_t c0 = 0; c0 < channels; c0 += 64) {
+                        size_t block = ADL_MIN((size_t)64, channels - c0);
+                        float sum[64] = {0};
+                        for (int q = 0; q < v->q; q++) {
+                            int column = q * v->stride + s - v->pad_left;
+                            if (column < 0 || column >= v->w)
+                                continue;
+                            const float *a = x + (size_t)column * channels + c0;
+                            const float *b = dy + (size_t)q * channels + c0;
+                            for (size_t c = 0; c < block; c++)
+                                sum[c] += a[c] * b[c];
+                        }
+                        /* The product's layout, channel by channel. */
+                        for (size_t c = 0; c < block; c++)
+                            to[(c0 + c) * taps + tap] += sum[c];
+                    }
+                }
+            }
+}
+
+static void product_task(const struct job *job, size_t task, int worker)
+{
+    const struct adl_conv *v = job->conv;
+    const struct split *s = &job->split;
+    size_t channels = (size_t)(v->k / v->groups), pixels = (size_t)v->p * (size_t)v->q;
+    size_t block = task % s->blocks, group = task / s->blocks % (size_t)v->groups;
+    size_t run = task / (s->blocks * (size_t)v->groups);
+    size_t column = block * BLOCK_COLUMNS;
+    size_t columns = ADL_MIN(BLOCK_COLUMNS, s->depth - column);
+    size_t first = run * s->run_images;
+    size_t last = ADL_MIN(first + s->run_images, (size_t)job->batch);
+    float *rows = job->workers + (size_t)worker * BLOCK_ROWS * BLOCK_COLUMNS;
+    float *to = job->partial + run * weight_count(v, s) + group * channels * s->depth + column;
+    float beta = 0;
+
+    for (size_t n = first; n < last; n++) {
+        const float *x = job->x + n * (size_t)v->h * (size_t)v->w * v->ldx;
+        const float *dy = job->grad_out + n * pixels * v->ldo + group * channels;
+        for (size_t m = 0; m < pixels; m += BLOCK_ROWS) {
+            size_t count = ADL_MIN(BLOCK_ROWS, pixels - m);
+            adl_conv_copy_rows(v, x, (int)group, m, count, column, columns, rows, columns);
+            adl_sgemm(true, false, channels, columns, count, dy + m * v->ldo, v->ldo, rows, columns,
+                      beta, to, s->depth);
+            beta = 1;
+        }
+    }
+}
+
+static void run_task(void *context, size_t task, int worker)
+{
+    const struct job *job = context;
+    if (job->split.depthwise)
+        depthwise_run(job, task);
+    else
+        product_task(job, task, worker);
+}
+
+void adl_conv_grad_weights(const struct adl_conv *v, int batch, const float *x,
+                           const float *grad_out, float *grad, float *scratch,
+                           struct adl_pool *pool)
+{
+    struct job job = {.conv = v,
+                      .split = split_of(v, batch),
+                      .batch = batch,
+                      .x = x,
+                      .grad_out = grad_out,
+                      .partial = scratch};
+    size_t count = weight_count(v, &job.split);
+    size_t tasks = job.split.depthwise ? 1 : job.split.blocks * (size_t)v->groups;
+    job.workers = scratch + job.split.runs * count;
+    adl_pool_for(pool, tasks * job.split.runs, run_task, &job);
+    for (size_t i = 0; i < count; i++) {
+        float sum = job.partial[i];
+        for (size_t run = 1; run < job.split.runs; run++)
+            sum += job.partial[run * count + i];
+        grad[i] = sum;
+    }
+}

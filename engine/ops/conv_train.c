@@ -1,0 +1,250 @@
+/* A convolution in a training step. Forward, and the input's gradient where the
+ * stride is 1, run on the same packed kernels as inference: the latter is a
+ * convolution of grad_out with the kernel turned round and its channels
+ * exchanged. The other products are in conv_grad_weights.c and
+ * conv_grad_input.c. */
+
+#include "ops/conv_train.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "ops/ops.h"
+
+#define LINE_FLOATS ((size_t)16)
+
+static size_t lines(size_t floats)
+{
+    return (floats + LINE_FLOATS - 1) / LINE_FLOATS * LINE_FLOATS;
+}
+
+static struct adl_conv forward_conv(const struct adl_train_call *call)
+{
+    const struct adl_conv_attr *a = call->node->attr;
+    struct adl_shape in = *call->in_shape, out = call->out_shape;
+    int pads[4];
+    adl_conv_padding(a, in, pads);
+    return (struct adl_conv){
+        .h = in.h,
+        .w = in.w,
+        .c = in.c,
+        .p = out.h,
+        .q = out.w,
+        .k = out.c,
+        .r = a->r,
+        .s = a->s,
+        .stride = a->stride,
+        .pad_top = pads[0],
+        .pad_left = pads[1],
+        .groups = a->groups,
+        .ldx = (size_t)in.c,
+        .ldo = (size_t)out.c,
+        .lo = -INFINITY,
+        .hi = INFINITY,
+    };
+}
+
+/* Whether the input's gradient is a plain convolution. */
+static bool is_plain_backward(const struct adl_conv *v)
+{
+    return v->stride == 1 && v->pad_top < v->r && v->pad_left < v->s;
+}
+
+static struct adl_conv backward_conv(const struct adl_conv *v, bool add)
+{
+    struct adl_conv back = *v;
+    back.h = v->p;
+    back.w = v->q;
+    back.c = v->k;
+    back.p = v->h;
+    back.q = v->w;
+    back.k = v->c;
+    back.pad_top = v->r - 1 - v->pad_top;
+    back.pad_left = v->s - 1 - v->pad_left;
+    back.ldx = v->ldo;
+    back.ldo = v->ldx;
+    back.accumulate = add;
+    return back;
+}
+
+static const struct adl_conv_algorithm *choose(const struct adl_conv *v,
+                                               const struct adl_kernels *kernels)
+{
+    if (adl_conv_depthwise.supports(v, kernels))
+        return &adl_conv_depthwise;
+    return adl_conv_gemm.supports(v, kernels) ? &adl_conv_gemm : &adl_conv_blas;
+}
+
+/* Memory of one pass over a batch: ones, zeros or bias, the packed weights, and
+ * each worker's own. */
+struct layout {
+    const struct adl_conv_algorithm *algorithm;
+    size_t ones, bias, packed, workers, per_worker, total;
+};
+
+static struct layout lay_out(const struct adl_conv *v, const struct adl_kernels *kernels,
+                             int threads)
+{
+    struct layout at = {.algorithm = choose(v, kernels)};
+    at.ones = 0;
+    at.bias = lines((size_t)v->k);
+    at.packed = at.bias + lines((size_t)v->k);
+    at.workers = at.packed + lines(at.algorithm->packed_floats(v, kernels));
+    at.per_worker = lines(at.algorithm->scratch_floats(v, kernels));
+    at.total = at.workers + at.per_worker * (size_t)threads;
+    return at;
+}
+
+struct pass {
+    const struct adl_conv *conv;
+    const struct adl_kernels *kernels;
+    const struct layout *at;
+    const float *x;
+    float *out;
+    float *scratch;
+    size_t tasks; /* of one image */
+};
+
+static void run_task(void *context, size_t i, int worker)
+{
+    const struct pass *pass = context;
+    const struct adl_conv *v = pass->conv;
+    size_t image = i / pass->tasks;
+    pass->at->algorithm->run(
+        v, pass->kernels, pass->scratch + pass->at->packed,
+        pass->x + image * (size_t)v->h * (size_t)v->w * v->ldx, NULL,
+        pass->out + image * (size_t)v->p * (size_t)v->q * v->ldo, i % pass->tasks,
+        pass->scratch + pass->at->workers + (size_t)worker * pass->at->per_worker);
+}
+
+/* out (+)= conv(x) + bias for the whole batch; weights in PyTorch's layout. */
+static void convolve(const struct adl_train_call *call, const struct adl_conv *v,
+                     const float *weights, const float *bias, const float *x, float *out,
+                     float *scratch)
+{
+    struct layout at = lay_out(v, call->kernels, adl_pool_threads(call->pool));
+    for (int k = 0; k < v->k; k++) {
+        scratch[at.ones + (size_t)k] = 1;
+        scratch[at.bias + (size_t)k] = bias ? bias[k] : 0;
+    }
+    at.algorithm->pack(v, call->kernels, weights, scratch + at.ones, scratch + at.bias,
+                       scratch + at.packed);
+    struct pass pass = {
+        v, call->kernels, &at, x, out, scratch, at.algorithm->tasks(v, call->kernels)};
+    adl_pool_for(call->pool, pass.tasks * (size_t)call->batch, run_task, &pass);
+}
+
+static size_t weight_count(const struct adl_conv *v)
+{
+    return (size_t)v->k * (size_t)(v->c / v->groups) * (size_t)v->r * (size_t)v->s;
+}
+
+static size_t scratch_floats(const struct adl_train_call *call)
+{
+    struct adl_conv v = forward_conv(call);
+    int threads = adl_pool_threads(call->pool);
+    size_t most = lay_out(&v, call->kernels, threads).total;
+    size_t grad = lines(weight_count(&v)) + adl_conv_grad_weights_scratch(&v, call->batch, threads);
+    most = ADL_MAX(most, grad);
+    most = ADL_MAX(most, 2 * (size_t)call->batch * (size_t)v.k); /* bias sums in double */
+    if (!is_plain_backward(&v))
+        return ADL_MAX(most, adl_conv_grad_input_scratch(&v, call->batch, threads));
+    struct adl_conv back = backward_conv(&v, true);
+    return ADL_MAX(most, lines(weight_count(&v)) + lay_out(&back, call->kernels, threads).total);
+}
+
+static void forward(const struct adl_train_call *call)
+{
+    const struct adl_conv_attr *a = call->node->attr;
+    struct adl_conv v = forward_conv(call);
+    convolve(call, &v, call->params[0], a->bias ? call->params[1] : NULL, call->in[0], call->out,
+             call->scratch);
+}
+
+/* Sums of one image's grad_out, per channel, row by row. */
+static void bias_image(const struct adl_train_call *call, size_t piece, size_t image, size_t last)
+{
+    (void)piece;
+    (void)last;
+    size_t channels = (size_t)call->out_shape.c;
+    size_t row = (size_t)call->out_shape.w * channels;
+    const float *dy = call->grad_out + image * adl_shape_count(call->out_shape);
+    double *sums = (double *)(void *)call->scratch + image * channels;
+    memset(sums, 0, channels * sizeof *sums);
+    for (size_t c0 = 0; c0 < channels; c0 += 64) {
+        size_t block = ADL_MIN((size_t)64, channels - c0);
+        for (int p = 0; p < call->out_shape.h; p++) {
+            float run[64] = {0};
+            for (size_t i = 0; i < row; i += channels)
+                for (size_t c = 0; c < block; c++)
+                    run[c] += dy[(size_t)p * row + i + c0 + c];
+            for (size_t c = 0; c < block; c++)
+                sums[c0 + c] += (double)run[c];
+        }
+    }
+}
+
+static void backward_bias(const struct adl_train_call *call)
+{
+    size_t channels = (size_t)call->out_shape.c;
+    const double *sums = (const double *)(const void *)call->scratch;
+    adl_train_pieces(call, (size_t)call->batch, 1, bias_image);
+    for (size_t c = 0; c < channels; c++) {
+        double sum = 0;
+        for (size_t n = 0; n < (size_t)call->batch; n++)
+            sum += sums[n * channels + c];
+        call->grad_params[1][c] += (float)sum;
+    }
+}
+
+/* grad_weights in the products' layout, then added in PyTorch's. */
+static void backward_weights(const struct adl_train_call *call, const struct adl_conv *v)
+{
+    float *grad = call->scratch, *to = call->grad_params[0];
+    size_t taps = (size_t)v->r * (size_t)v->s, channels = (size_t)(v->c / v->groups);
+    adl_conv_grad_weights(v, call->batch, call->in[0], call->grad_out, grad,
+                          call->scratch + lines(weight_count(v)), call->pool);
+    for (size_t k = 0; k < (size_t)v->k; k++)
+        for (size_t c = 0; c < channels; c++)
+            for (size_t tap = 0; tap < taps; tap++)
+                to[(k * channels + c) * taps + tap] += grad[(k * taps + tap) * channels + c];
+}
+
+/* w'[c][k][r][s] = w[k][c][R-1-r][S-1-s], group by group. */
+static void turn_round(const struct adl_conv *v, const float *weights, float *turned)
+{
+    size_t taps = (size_t)v->r * (size_t)v->s;
+    size_t group_c = (size_t)(v->c / v->groups), group_k = (size_t)(v->k / v->groups);
+    for (size_t k = 0; k < (size_t)v->k; k++)
+        for (size_t c = 0; c < group_c; c++) {
+            const float *from = weights + (k * group_c + c) * taps;
+            float *to = turned + ((k / group_k * group_c + c) * group_k + k % group_k) * taps;
+            for (size_t tap = 0; tap < taps; tap++)
+                to[taps - 1 - tap] = from[tap];
+        }
+}
+
+static void backward(const struct adl_train_call *call)
+{
+    const struct adl_conv_attr *a = call->node->attr;
+    struct adl_conv v = forward_conv(call);
+
+    backward_weights(call, &v);
+    if (a->bias)
+        backward_bias(call);
+    if (!call->grad_in[0])
+        return;
+    if (!is_plain_backward(&v)) {
+        adl_conv_grad_input(&v, call->batch, call->params[0], call->grad_out, call->grad_in[0],
+                            call->add_in[0], call->scratch, call->pool);
+        return;
+    }
+    struct adl_conv back = backward_conv(&v, call->add_in[0]);
+    turn_round(&v, call->params[0], call->scratch);
+    convolve(call, &back, call->scratch, NULL, call->grad_out, call->grad_in[0],
+             call->scratch + lines(weight_count(&v)));
+}
+
+const struct adl_op_train adl_conv_training = {
+    .scratch_floats = scratch_floats, .forward = forward, .backward = backward};

@@ -1,0 +1,26 @@
+#ifndef ADL_OPS_CONV_TRAIN_H
+#define ADL_OPS_CONV_TRAIN_H
+
+#include "kernels/conv.h"
+#include "ops/train.h"
+
+/* The training side of a convolution (conv_train.c). */
+extern const struct adl_op_train adl_conv_training;
+
+/* --- the three products of a training step; kernels of conv_train.c alone ----- */
+
+/* Gradient of the weights in the products' layout, K x (R, S, C/groups), added
+ * up over the batch in an order fixed by the shape (conv_grad_weights.c). */
+size_t adl_conv_grad_weights_scratch(const struct adl_conv *conv, int batch, int threads);
+void adl_conv_grad_weights(const struct adl_conv *conv, int batch, const float *x,
+                           const float *grad_out, float *grad, float *scratch,
+                           struct adl_pool *pool);
+
+/* Gradient of the input of a convolution with a stride (conv_grad_input.c):
+ * (+)= by `add`. weights are K x C/groups x R x S. */
+size_t adl_conv_grad_input_scratch(const struct adl_conv *conv, int batch, int threads);
+void adl_conv_grad_input(const struct adl_conv *conv, int batch, const float *weights,
+                         const float *grad_out, float *grad_in, bool add, float *scratch,
+                         struct adl_pool *pool);
+
+#endif

@@ -1,0 +1,73 @@
+/* Helpers of the training side of the ops. */
+
+#include "ops/train.h"
+
+#include <string.h>
+
+#include "base/size.h"
+
+/* splitmix64's finaliser (Steele, Lea and Flood 2014). */
+static uint64_t mix(uint64_t z)
+{
+    z += 0x9e3779b97f4a7c15u;
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+}
+
+double adl_train_uniform(const struct adl_train_call *call, uint64_t index)
+{
+    uint64_t z = mix(mix(call->mode->key + (uint64_t)call->node->output) + index);
+    return (double)(z >> 11) * 0x1p-53;
+}
+
+struct pieces {
+    const struct adl_train_call *call;
+    size_t count, piece;
+    adl_train_body *body;
+};
+
+static void run_piece(void *context, size_t i, int worker)
+{
+    (void)worker;
+    const struct pieces *p = context;
+    size_t first = i * p->piece;
+    p->body(p->call, i, first, ADL_MIN(first + p->piece, p->count));
+}
+
+void adl_train_pieces(const struct adl_train_call *call, size_t count, size_t piece,
+                      adl_train_body *body)
+{
+    struct pieces pieces = {call, count, piece, body};
+    adl_pool_for(call->pool, (count + piece - 1) / piece, run_piece, &pieces);
+}
+
+struct pass_on {
+    float *to;
+    const float *from;
+    bool add;
+    size_t count;
+};
+
+#define PASS_ON_FLOATS ((size_t)65536)
+
+static void pass_on_piece(void *context, size_t i, int worker)
+{
+    (void)worker;
+    const struct pass_on *p = context;
+    size_t first = i * PASS_ON_FLOATS, last = ADL_MIN(first + PASS_ON_FLOATS, p->count);
+    if (p->add)
+        for (size_t j = first; j < last; j++)
+            p->to[j] += p->from[j];
+    else
+        memcpy(p->to + first, p->from + first, (last - first) * sizeof *p->to);
+}
+
+void adl_train_pass_on(const struct adl_train_call *call, int input, const float *from)
+{
+    struct pass_on pass = {call->grad_in[input], from, call->add_in[input],
+                           (size_t)call->batch * adl_shape_count(call->in_shape[input])};
+    if (pass.to)
+        adl_pool_for(call->pool, (pass.count + PASS_ON_FLOATS - 1) / PASS_ON_FLOATS, pass_on_piece,
+                     &pass);
+}

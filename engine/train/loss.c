@@ -1,0 +1,32 @@
+#include "train/loss.h"
+
+#include <math.h>
+
+double adl_cross_entropy(const float *logits, const int *labels, size_t n, size_t classes,
+                         double smoothing, float *grad, size_t *right)
+{
+    double loss = 0;
+    if (right)
+        *right = 0;
+    for (size_t i = 0; i < n; i++) {
+        const float *z = logits + i * classes;
+        size_t label = (size_t)labels[i], best = 0;
+        double sum = 0, off = smoothing / (double)classes;
+        for (size_t k = 1; k < classes; k++)
+            best = z[k] > z[best] ? k : best;
+        for (size_t k = 0; k < classes; k++)
+            sum += exp((double)z[k] - (double)z[best]);
+        double log_sum = log(sum) + (double)z[best];
+        for (size_t k = 0; k < classes; k++) {
+            double target = off + (k == label ? 1 - smoothing : 0);
+            double log_p = (double)z[k] - log_sum;
+            if (target > 0)
+                loss -= target * log_p;
+            if (grad)
+                grad[i * classes + k] = (float)((exp(log_p) - target) / (double)n);
+        }
+        if (right)
+            *right += best == label;
+    }
+    return loss / (double)n;
+}
