@@ -349,6 +349,11 @@ const float *adl_tape_value(const struct adl_tape *tape, int value)
     return value_at(tape, value);
 }
 
+const float *adl_tape_grad(const struct adl_tape *tape, int value)
+{
+    return grad_at(tape, value);
+}
+
 const float *adl_tape_saved(const struct adl_tape *tape, int node)
 {
     return tape->block + tape->saved[node];

@@ -40,6 +40,9 @@ void adl_tape_backward(struct adl_tape *tape, float *const *params,
 /* A value of the last forward, batch maps NHWC; where an activation took its
  * input's memory, both are the activation's output. */
 const float *adl_tape_value(const struct adl_tape *tape, int value);
+/* The gradient of a value after backward; only of those that the first node
+ * makes, or that were not yet overwritten by an earlier node's. */
+const float *adl_tape_grad(const struct adl_tape *tape, int value);
 /* What node `node` saved for its backward (the attention of an ADL layer). */
 const float *adl_tape_saved(const struct adl_tape *tape, int node);
 /* The shape of a value at the tape's input size. */
