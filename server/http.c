@@ -1,0 +1,410 @@
+/* The daemon and the life of a request. What libmicrohttpd 0.9.75 asks for:
+ *
+ * - A response can be queued in the first call of the handler for a request, or
+ *   in the last, never while the body is arriving.
+ * - A request that is complete and has neither a response nor is suspended is
+ *   handed in again at once, so it has to be one or the other.
+ * - A suspended connection has no timeout, and a client that leaves is not
+ *   noticed: those who work for it look themselves (adl_http_client_gone).
+ * - A connection that times out is closed without a word; the 408 is written to
+ *   the socket by hand. */
+
+#include "server/http.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "base/str.h"
+#include "server/linger.h"
+
+#define FIRST_BODY_BYTES (64 * ADL_KIB)
+
+struct adl_http {
+    struct adl_http_config config;
+    struct MHD_Daemon *daemon;
+    struct adl_linger *linger;
+    _Atomic size_t in_flight;
+    _Atomic size_t body_bytes; /* held by all requests */
+};
+
+void *adl_http_context(const struct adl_http_request *request)
+{
+    return request->http->config.context;
+}
+
+const char *adl_http_header(const struct adl_http_request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+static int socket_of(const struct adl_http_request *request)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? info->connect_fd : -1;
+}
+
+bool adl_http_client_gone(const struct adl_http_request *request)
+{
+    char byte;
+    ssize_t got = recv(socket_of(request), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+/* --- replies ---------------------------------------------------------------- */
+
+static void release_reply(struct adl_http_request *request)
+{
+    if (request->reply.release)
+        request->reply.release((void *)(uintptr_t)request->reply.data);
+    request->reply = (struct adl_http_body){0};
+}
+
+void adl_http_reply(struct adl_http_request *request, int status, const char *content_type,
+                    struct adl_http_body body)
+{
+    release_reply(request);
+    request->status = status;
+    request->content_type = content_type;
+    request->reply = body;
+}
+
+void adl_http_add_header(struct adl_http_request *request, const char *name, const char *fmt, ...)
+{
+    struct adl_http_header *header = &request->headers[request->header_count];
+    va_list args;
+
+    if (request->header_count == ADL_HTTP_HEADERS)
+        return;
+    header->name = name;
+    va_start(args, fmt);
+    vsnprintf(header->value, sizeof header->value, fmt, args);
+    va_end(args);
+    request->header_count++;
+}
+
+static enum MHD_Result queue_reply(struct adl_http_request *request)
+{
+    struct adl_http_body body = request->reply;
+    void *data = (void *)(uintptr_t)body.data;
+    struct MHD_Response *response =
+        body.release
+            ? MHD_create_response_from_buffer_with_free_callback(body.length, data, body.release)
+            : MHD_create_response_from_buffer(body.length, data, MHD_RESPMEM_PERSISTENT);
+    enum MHD_Result result;
+
+    if (!response)
+        return MHD_NO;
+    /* It owns the bytes now; their number is still of interest. */
+    request->reply.data = NULL;
+    request->reply.release = NULL;
+    if (request->content_type)
+        MHD_add_response_header(response, "Content-Type", request->content_type);
+    for (size_t i = 0; i < request->header_count; i++)
+        MHD_add_response_header(response, request->headers[i].name, request->headers[i].value);
+    result = MHD_queue_response(request->connection, (unsigned)request->status, response);
+    MHD_destroy_response(response);
+    request->queued = result == MHD_YES;
+    return result;
+}
+
+/* The reply written to the socket by hand, where the library would only close. */
+static void last_words(struct adl_http_request *request)
+{
+    struct adl_str text = {0};
+    int fd = socket_of(request);
+
+    adl_str_printf(&text, "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Length: %zu\r\n",
+                   request->status, MHD_get_reason_phrase_for((unsigned)request->status),
+                   request->reply.length);
+    if (request->content_type)
+        adl_str_printf(&text, "Content-Type: %s\r\n", request->content_type);
+    for (size_t i = 0; i < request->header_count; i++)
+        adl_str_printf(&text, "%s: %s\r\n", request->headers[i].name, request->headers[i].value);
+    adl_str_puts(&text, "\r\n");
+    if (strcasecmp(request->method, "HEAD") != 0)
+        adl_str_append(&text, request->reply.data, request->reply.length);
+    if (!text.failed && fd >= 0 &&
+        send(fd, text.data, text.length, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+        request->queued = true;
+        adl_linger_add(request->http->linger, fd);
+    }
+    adl_str_release(&text);
+}
+
+static enum MHD_Result cut_off(struct adl_http_request *request, enum adl_http_refusal why)
+{
+    request->http->config.hooks.refuse(request, why);
+    last_words(request);
+    return MHD_NO;
+}
+
+/* --- bodies ----------------------------------------------------------------- */
+
+static void release_body(struct adl_http_request *request)
+{
+    atomic_fetch_sub(&request->http->body_bytes, request->body_capacity);
+    adl_free(request->body);
+    request->body = NULL;
+    request->body_capacity = 0;
+}
+
+void adl_http_take_body(struct adl_http_request *request, size_t limit)
+{
+    request->body_limit = limit;
+    request->discard = false;
+}
+
+/* Room for `needed` bytes, within what all bodies together may take. */
+static int grow_body(struct adl_http_request *request, size_t needed)
+{
+    struct adl_http *http = request->http;
+    size_t capacity = ADL_MAX(request->body_capacity, FIRST_BODY_BYTES);
+    size_t more;
+    char *body;
+
+    while (capacity < needed)
+        capacity *= 2;
+    if (request->content_length > 0)
+        capacity = ADL_MAX(ADL_MIN(capacity, (size_t)request->content_length), needed);
+    more = capacity - request->body_capacity;
+    if (atomic_fetch_add(&http->body_bytes, more) + more > http->config.bodies_bytes) {
+        atomic_fetch_sub(&http->body_bytes, more);
+        return -1;
+    }
+    body = adl_realloc(request->body, capacity, 1);
+    if (!body) {
+        atomic_fetch_sub(&http->body_bytes, more);
+        return -1;
+    }
+    request->body = body;
+    request->body_capacity = capacity;
+    return 0;
+}
+
+/* A refusal in the middle of a body: the rest is read and thrown away, within
+ * reason, and the answer comes at the end. */
+static void refuse(struct adl_http_request *request, enum adl_http_refusal why)
+{
+    release_body(request);
+    request->discard = true;
+    request->http->config.hooks.refuse(request, why);
+}
+
+static enum MHD_Result take(struct adl_http_request *request, const char *bytes, size_t *length)
+{
+    struct adl_http *http = request->http;
+
+    request->body_bytes += *length;
+    if (adl_clock_ms(request->start_ns, adl_clock_ns()) > http->config.request_s * 1e3)
+        return cut_off(request, ADL_HTTP_TOO_SLOW);
+    if (!request->discard && request->body_length + *length > request->body_limit)
+        refuse(request, ADL_HTTP_TOO_LARGE);
+    if (request->discard && request->body_bytes > request->body_limit + ADL_MIB)
+        return cut_off(request, ADL_HTTP_TOO_LARGE);
+    if (!request->discard && request->body_length + *length > request->body_capacity &&
+        grow_body(request, request->body_length + *length) < 0)
+        refuse(request, ADL_HTTP_NO_MEMORY);
+    if (!request->discard) {
+        memcpy(request->body + request->body_length, bytes, *length);
+        request->body_length += *length;
+    }
+    *length = 0;
+    return MHD_YES;
+}
+
+/* --- the life of a request ---------------------------------------------------- */
+
+static void find_remote(struct adl_http_request *request)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *address = info ? info->client_addr : NULL;
+
+    if (address && address->sa_family == AF_INET)
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)address)->sin_addr,
+                  request->remote, sizeof request->remote);
+    else if (address && address->sa_family == AF_INET6)
+        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr,
+                  request->remote, sizeof request->remote);
+}
+
+static struct adl_http_request *begin(struct adl_http *http, struct MHD_Connection *connection,
+                                      const char *path, const char *method, const char *version)
+{
+    struct adl_http_request *request = adl_calloc(1, sizeof *request);
+    const char *length, *coding;
+
+    if (!request)
+        return NULL;
+    request->http = http;
+    request->connection = connection;
+    request->method = method;
+    request->path = path;
+    request->http_1_0 = !strcmp(version, "HTTP/1.0");
+    request->start_ns = adl_clock_ns();
+    request->discard = true;
+    request->content_length = -1;
+    find_remote(request);
+    /* The library has refused lengths that are no numbers. */
+    length = adl_http_header(request, "Content-Length");
+    coding = adl_http_header(request, "Transfer-Encoding");
+    if (length && !coding) {
+        errno = 0;
+        request->content_length = strtoll(length, NULL, 10);
+    }
+    request->has_body = coding || request->content_length > 0;
+    atomic_fetch_add(&http->in_flight, 1);
+    http->config.hooks.begin(request);
+    return request;
+}
+
+static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, const char *url,
+                              const char *method, const char *version, const char *upload_data,
+                              size_t *upload_data_size, void **con_cls)
+{
+    struct adl_http *http = cls;
+    struct adl_http_request *request = *con_cls;
+
+    if (!request) {
+        *con_cls = request = begin(http, connection, url, method, version);
+        if (!request)
+            return MHD_NO;
+        if (request->status && request->has_body) {
+            request->early = true;
+            return queue_reply(request);
+        }
+        return MHD_YES;
+    }
+    if (*upload_data_size > 0)
+        return take(request, upload_data, upload_data_size);
+    if (!request->completed) {
+        request->completed = true;
+        if (!request->status)
+            http->config.hooks.complete(request);
+        if (request->suspended)
+            return MHD_YES; /* it may be another thread's already */
+    }
+    return request->status ? queue_reply(request) : MHD_NO;
+}
+
+static void completed(void *cls, struct MHD_Connection *connection, void **con_cls,
+                      enum MHD_RequestTerminationCode why)
+{
+    struct adl_http *http = cls;
+    struct adl_http_request *request = *con_cls;
+
+    (void)connection;
+    if (!request)
+        return;
+    *con_cls = NULL;
+    if (why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED && !request->completed && !request->queued)
+        cut_off(request, ADL_HTTP_TOO_SLOW);
+    if (request->early && why == MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        adl_linger_add(http->linger, socket_of(request));
+    http->config.hooks.done(request, request->queued && why == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    release_reply(request);
+    release_body(request);
+    adl_free(request);
+    atomic_fetch_sub(&http->in_flight, 1);
+}
+
+void adl_http_suspend(struct adl_http_request *request)
+{
+    request->suspended = true;
+    MHD_suspend_connection(request->connection);
+}
+
+void adl_http_resume(struct adl_http_request *request)
+{
+    struct MHD_Connection *connection = request->connection;
+    MHD_resume_connection(connection);
+}
+
+/* --- the daemon --------------------------------------------------------------- */
+
+static void log_message(void *cls, const char *fmt, va_list args)
+{
+    struct adl_http *http = cls;
+    char text[500];
+    size_t length;
+
+    vsnprintf(text, sizeof text, fmt, args);
+    length = strlen(text);
+    while (length > 0 && text[length - 1] == '\n')
+        text[--length] = '\0';
+    http->config.hooks.log(text);
+}
+
+struct adl_http *adl_http_start(const struct adl_http_config *config, struct adl_error *err)
+{
+    unsigned flags = MHD_USE_EPOLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC |
+                     MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    struct adl_http *http = adl_calloc(1, sizeof *http);
+
+    if (!http) {
+        adl_fail_nomem(err, "the server");
+        return NULL;
+    }
+    http->config = *config;
+    http->linger = adl_linger_create(err);
+    if (!http->linger)
+        goto out;
+    http->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, handle, http, MHD_OPTION_EXTERNAL_LOGGER, log_message, http,
+        MHD_OPTION_LISTEN_SOCKET, config->listen_fd, MHD_OPTION_THREAD_POOL_SIZE,
+        config->io_threads, MHD_OPTION_CONNECTION_LIMIT, config->connections,
+        MHD_OPTION_CONNECTION_TIMEOUT, config->idle_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        ADL_LIMIT_CONNECTION_BYTES, MHD_OPTION_NOTIFY_COMPLETED, completed, http,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+    if (!http->daemon) {
+        adl_fail(err, ADL_ERR_IO,
+                 "the HTTP server does not start; is there memory, and are there "
+                 "file descriptors?");
+        goto out;
+    }
+    return http;
+out:
+    adl_linger_free(http->linger);
+    adl_free(http);
+    return NULL;
+}
+
+void adl_http_drain(struct adl_http *http)
+{
+    int fd = MHD_quiesce_daemon(http->daemon);
+    if (fd >= 0 && !http->config.keep_listen_fd)
+        close(fd);
+}
+
+size_t adl_http_in_flight(const struct adl_http *http)
+{
+    return atomic_load(&http->in_flight);
+}
+
+size_t adl_http_connections(const struct adl_http *http)
+{
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+    return info ? info->num_connections : 0;
+}
+
+void adl_http_stop(struct adl_http *http)
+{
+    MHD_stop_daemon(http->daemon);
+    adl_linger_free(http->linger);
+    adl_free(http);
+}
