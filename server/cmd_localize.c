@@ -318,6 +318,17 @@ static int open_model(struct run *run, struct adl_error *err)
     return err->kind ? -1 : 0;
 }
 
+/* What the table alone cannot refuse. */
+static int check_usage(const struct settings *s, const struct adl_options *options,
+                       struct adl_error *err)
+{
+    if (!s->json && adl_options_given(options, "heatmap"))
+        return adl_fail(err, ADL_ERR_ARG, "--heatmap needs --json; --overlay DIR draws the maps");
+    if (s->coco && !strcmp(s->coco, "-"))
+        return adl_fail(err, ADL_ERR_ARG, "--coco: has to be a file, for another stands beside it");
+    return 0;
+}
+
 static int prepare_outputs(struct run *run, struct adl_error *err)
 {
     const struct settings *s = run->settings;
@@ -328,8 +339,6 @@ static int prepare_outputs(struct run *run, struct adl_error *err)
             return adl_fail(err, ADL_ERR_IO, "%s: is no folder and cannot be made one", s->overlay);
         run->overlay_names = json_object();
     }
-    if (s->coco && !strcmp(s->coco, "-"))
-        return adl_fail(err, ADL_ERR_ARG, "--coco: has to be a file, for another stands beside it");
     if (s->coco && adl_coco_init(&run->coco, err) < 0)
         return -1;
     for (size_t i = 0; i < run->images.count; i++)
@@ -365,6 +374,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     struct run run = {.settings = settings};
     int result = -1;
 
+    ADL_TRY(check_usage(run.settings, options, err));
     for (int i = 0; i < options->operand_count; i++)
         ADL_TRY(adl_image_list_add(&run.images, options->operands[i], err));
     ADL_TRY(open_model(&run, err));

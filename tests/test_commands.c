@@ -539,6 +539,8 @@ static void localizes(void)
     expect(RUN("localize", "-m", tmp("m.safetensors"), tmp("nothing*.png")), 1, "no match");
     expect(RUN("localize", "-m", tmp("m.safetensors"), "--class", "9", pattern), 1, "no class");
     expect(RUN("localize", "-m", tmp("m.safetensors")), 2, "no images");
+    expect(RUN("localize", "-m", tmp("m.safetensors"), "--heatmap", "png", pattern), 2,
+           "a heat map in a table");
 }
 
 /* --- bench -------------------------------------------------------------------------- */
