@@ -46,7 +46,7 @@
 
 /* Folders inside each other that `localize` looks into. */
 #define ADL_LIMIT_FOLDER_DEPTH 64
-/* One image file of `localize`: a 100-megapixel PNG without compression. */
+/* One image file: a 100-megapixel PNG without compression. */
 #define ADL_LIMIT_IMAGE_FILE_BYTES (512 * ADL_MIB)
 
 /* --- images -------------------------------------------------------------- */
@@ -83,6 +83,21 @@
 #define ADL_LIMIT_BATCH 4096
 /* Threads of the compute pool; OpenBLAS keeps a buffer for each caller. */
 #define ADL_LIMIT_THREADS 64
+
+/* --- data sets ----------------------------------------------------------- */
+
+/* One file of a data set's lists: ImageNet's class labels have 58 MB. */
+#define ADL_LIMIT_LIST_BYTES (1024 * ADL_MIB)
+/* One line: the longest path of Linux. */
+#define ADL_LIMIT_LIST_LINE_BYTES 4096
+/* Images of a split; ImageNet-21k has 14 million. */
+#define ADL_LIMIT_DATASET_IMAGES 20000000
+/* The largest number in CUB's images.txt, which has 11,788. */
+#define ADL_LIMIT_CUB_NUMBER 1000000
+/* Header of a .npy file; numpy itself reads no longer one. */
+#define ADL_LIMIT_NPY_HEADER_BYTES 10000
+/* Batches that are made ahead. */
+#define ADL_LIMIT_PREFETCH 64
 
 /* --- evaluation ---------------------------------------------------------- */
 

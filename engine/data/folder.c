@@ -1,0 +1,259 @@
+/* A folder of images for each class. */
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "data/dataset_parts.h"
+
+/* One image in so many is for validation: of each run of ten in the order of
+ * the hash the fifth, so that a class of five already has one. */
+#define VAL_EVERY 10
+#define VAL_OFFSET 4
+
+enum part { PART_ALL, PART_TRAIN, PART_VAL };
+
+struct names {
+    const char **items; /* the texts are the data set's */
+    size_t count;
+    size_t capacity;
+};
+
+static int append(struct names *names, const char *name, struct adl_error *err)
+{
+    if (names->count == names->capacity) {
+        size_t capacity = names->capacity ? 2 * names->capacity : 64;
+        const char **items = adl_realloc(names->items, capacity, sizeof *items);
+        if (!items)
+            return adl_fail_nomem(err, "names of files");
+        names->items = items;
+        names->capacity = capacity;
+    }
+    names->items[names->count++] = name;
+    return 0;
+}
+
+static bool looks_like_image(const char *name)
+{
+    static const char *const endings[] = {".jpg", ".jpeg", ".png", ".webp"};
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; dot && i < ADL_COUNT(endings); i++)
+        if (!strcasecmp(dot, endings[i]))
+            return true;
+    return false;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* The sub-folders, or the images, of a folder, sorted; hidden ones left out. */
+static int list_folder(struct adl_draft *draft, const char *path, bool folders, struct names *names,
+                       struct adl_error *err)
+{
+    DIR *dir = opendir(path);
+    struct adl_str child = {0};
+    int result = -1;
+
+    if (!dir)
+        return adl_fail(err, ADL_ERR_IO, "%s: %s", path, strerror(errno));
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        if (entry->d_name[0] == '.' || (!folders && !looks_like_image(entry->d_name)))
+            continue;
+        child.length = 0;
+        adl_str_printf(&child, "%s/%s", path, entry->d_name);
+        if (child.failed) {
+            adl_fail_nomem(err, "a path");
+            goto out;
+        }
+        if (!(folders ? adl_is_folder(child.data) : adl_is_file(child.data)))
+            continue;
+        const char *name = adl_draft_text(draft, err, "%s", entry->d_name);
+        if (!name)
+            goto out;
+        ADL_TRY(append(names, name, err));
+    }
+    if (names->count > 0)
+        qsort(names->items, names->count, sizeof *names->items, by_name);
+    result = 0;
+out:
+    adl_str_release(&child);
+    closedir(dir);
+    return result;
+}
+
+/* --- the split -------------------------------------------------------------------- */
+
+struct hashed {
+    uint64_t hash;
+    size_t index; /* among the names */
+};
+
+/* FNV-1a, 64 bits. */
+static uint64_t hash_name(const char *name)
+{
+    uint64_t hash = 0xcbf29ce484222325U;
+    for (; *name; name++)
+        hash = (hash ^ (unsigned char)*name) * 0x100000001b3U;
+    return hash;
+}
+
+static int by_hash(const void *a, const void *b)
+{
+    const struct hashed *x = a, *y = b;
+    if (x->hash != y->hash)
+        return x->hash < y->hash ? -1 : 1;
+    return (x->index > y->index) - (x->index < y->index);
+}
+
+/* Which of the images are in this part, by index. */
+static int choose(const struct names *names, enum part part, bool *chosen, struct adl_error *err)
+{
+    struct hashed *order = adl_malloc(names->count, sizeof *order);
+
+    if (!order)
+        return adl_fail_nomem(err, "the split");
+    for (size_t i = 0; i < names->count; i++)
+        order[i] = (struct hashed){hash_name(names->items[i]), i};
+    qsort(order, names->count, sizeof *order, by_hash);
+    for (size_t i = 0; i < names->count; i++)
+        chosen[order[i].index] =
+            part == PART_ALL || (i % VAL_EVERY == VAL_OFFSET) == (part == PART_VAL);
+    adl_free(order);
+    return 0;
+}
+
+static int add_class(struct adl_draft *draft, const char *path, const char *name, int class_id,
+                     enum part part, struct adl_error *err)
+{
+    const char *folder = adl_draft_text(draft, err, "%s/%s", path, name);
+    struct names images = {0};
+    bool *chosen = NULL;
+    int result = -1;
+
+    if (!folder)
+        return -1;
+    ADL_TRY(list_folder(draft, folder, false, &images, err));
+    chosen = adl_malloc(images.count, sizeof *chosen);
+    if (!chosen) {
+        adl_fail_nomem(err, "the split");
+        goto out;
+    }
+    ADL_TRY(choose(&images, part, chosen, err));
+    for (size_t i = 0; i < images.count; i++) {
+        if (!chosen[i])
+            continue;
+        const char *id = adl_draft_text(draft, err, "%s/%s", name, images.items[i]);
+        if (!id)
+            goto out;
+        ADL_TRY(adl_draft_add_image(draft, id, class_id, err));
+    }
+    result = 0;
+out:
+    adl_free(chosen);
+    adl_free(images.items);
+    return result;
+}
+
+/* --- the layout --------------------------------------------------------------------- */
+
+/* Where the split's class folders are, and which part of their images it has. */
+static int find_split(struct adl_draft *draft, bool *parted, enum part *part, struct adl_error *err)
+{
+    static const char *const splits[] = {"train", "val", "test"};
+    const struct adl_dataset_options *o = draft->options;
+    struct adl_dataset *d = draft->dataset;
+
+    *parted = false;
+    for (size_t i = 0; i < ADL_COUNT(splits); i++) {
+        const char *path = adl_draft_text(draft, err, "%s/%s", o->dir, splits[i]);
+        if (!path)
+            return -1;
+        *parted |= adl_is_folder(path);
+    }
+    *part = PART_ALL;
+    d->image_dir = adl_draft_text(draft, err, *parted ? "%s/%s" : "%s", o->dir, o->split);
+    if (!d->image_dir)
+        return -1;
+    if (*parted && !adl_is_folder(d->image_dir))
+        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: there is no such split", d->image_dir);
+    if (*parted || !strcmp(o->split, "all"))
+        return 0;
+    *part = !strcmp(o->split, "train") ? PART_TRAIN : PART_VAL;
+    if (*part == PART_VAL && strcmp(o->split, "val") != 0)
+        return adl_fail(err, ADL_ERR_NOT_FOUND,
+                        "%s: a folder for each class has the splits train, val (every tenth "
+                        "image) and all, not \"%.60s\"; make folders train, val, test in it",
+                        o->dir, o->split);
+    return 0;
+}
+
+/* The training classes number those of the other splits, which may lack some. */
+static int read_classes(struct adl_draft *draft, bool parted, struct names *classes,
+                        struct adl_error *err)
+{
+    struct adl_dataset *d = draft->dataset;
+    const char *path = d->image_dir;
+
+    if (parted) {
+        path = adl_draft_text(draft, err, "%s/train", draft->options->dir);
+        if (!path)
+            return -1;
+        if (!adl_is_folder(path))
+            path = d->image_dir;
+    }
+    if (list_folder(draft, path, true, classes, err) < 0)
+        return -1;
+    if (classes->count == 0)
+        return adl_fail(err, ADL_ERR_NOT_FOUND,
+                        "%s: is no data set: neither metadata/%s/image_ids.txt nor CUB's lists "
+                        "nor a folder for each class",
+                        path, draft->options->split);
+    if (classes->count > ADL_LIMIT_CLASSES)
+        return adl_fail(err, ADL_ERR_LIMIT, "%s: has %zu folders; at most %d classes are read",
+                        path, classes->count, ADL_LIMIT_CLASSES);
+    return 0;
+}
+
+int adl_dataset_read_folder(struct adl_draft *draft, struct adl_error *err)
+{
+    struct adl_dataset *d = draft->dataset;
+    struct names classes = {0}, present = {0};
+    bool parted;
+    enum part part;
+    int result = -1;
+
+    d->layout = ADL_DATASET_FOLDER;
+    ADL_TRY(find_split(draft, &parted, &part, err));
+    ADL_TRY(read_classes(draft, parted, &classes, err));
+    ADL_TRY(list_folder(draft, d->image_dir, true, &present, err));
+    for (size_t i = 0; i < present.count; i++) {
+        const char **found = bsearch(&present.items[i], classes.items, classes.count,
+                                     sizeof *classes.items, by_name);
+        if (!found) {
+            adl_fail(err, ADL_ERR_FORMAT, "%s/%s: train has no class of that name", d->image_dir,
+                     present.items[i]);
+            goto out;
+        }
+        ADL_TRY(add_class(draft, d->image_dir, present.items[i], (int)(found - classes.items), part,
+                          err));
+    }
+    d->classes = classes.items;
+    d->class_count = classes.count;
+    classes.items = NULL;
+    if (d->count == 0 && part != PART_VAL) {
+        adl_fail(err, ADL_ERR_NOT_FOUND, "%s: the class folders hold no image", d->image_dir);
+        goto out;
+    }
+    result = 0;
+out:
+    adl_free(classes.items);
+    adl_free(present.items);
+    return result;
+}

@@ -1,0 +1,83 @@
+/* Text files line by line, with file and line number in every error. */
+
+#include <limits.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "data/dataset_parts.h"
+#include "io/file.h"
+#include "io/tensor.h"
+
+int adl_lines_open(struct adl_lines *lines, const char *path, struct adl_error *err)
+{
+    size_t length;
+
+    *lines = (struct adl_lines){.path = path};
+    lines->text = adl_file_read(path, ADL_LIMIT_LIST_BYTES, &length, err);
+    if (!lines->text)
+        return -1;
+    lines->at = lines->text;
+    lines->end = lines->text + length;
+    return 0;
+}
+
+void adl_lines_close(struct adl_lines *lines)
+{
+    adl_free(lines->text);
+    *lines = (struct adl_lines){0};
+}
+
+int adl_lines_fail(const struct adl_lines *lines, const char *problem, struct adl_error *err)
+{
+    return adl_fail(err, ADL_ERR_FORMAT, "%s line %zu: %s: %s", lines->path, lines->number, problem,
+                    adl_name_quote(lines->line, lines->length).text);
+}
+
+static bool only_line_ends(const char *from, const char *to)
+{
+    while (from < to && (*from == '\n' || *from == '\r'))
+        from++;
+    return from == to;
+}
+
+int adl_lines_next(struct adl_lines *lines, struct adl_error *err)
+{
+    if (only_line_ends(lines->at, lines->end))
+        return 0;
+    char *stop = memchr(lines->at, '\n', (size_t)(lines->end - lines->at));
+    stop = stop ? stop : lines->end;
+    lines->line = lines->at;
+    lines->length = (size_t)(stop - lines->at);
+    lines->at = stop < lines->end ? stop + 1 : stop;
+    lines->number++;
+    if (lines->length > 0 && stop[-1] == '\r')
+        lines->length--;
+    if (lines->length > ADL_LIMIT_LIST_LINE_BYTES)
+        return adl_fail(err, ADL_ERR_LIMIT, "%s line %zu: has %zu bytes, more than %d", lines->path,
+                        lines->number, lines->length, ADL_LIMIT_LIST_LINE_BYTES);
+    if (lines->number > ADL_LIMIT_DATASET_IMAGES)
+        return adl_fail(err, ADL_ERR_LIMIT, "%s: has more than %d lines", lines->path,
+                        ADL_LIMIT_DATASET_IMAGES);
+    if (lines->length == 0 || memchr(lines->line, '\0', lines->length))
+        return adl_lines_fail(
+            lines, lines->length ? "holds a zero byte" : "is empty, in the middle of a list", err);
+    lines->line[lines->length] = '\0'; /* over the line's end, or after the file's */
+    return 1;
+}
+
+bool adl_parse_count(const char *text, size_t length, int max, int *value)
+{
+    long long number = 0;
+
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+        number = number * 10 + (text[i] - '0');
+        if (number > max)
+            return false;
+    }
+    if (length > 0)
+        *value = (int)number;
+    return length > 0;
+}

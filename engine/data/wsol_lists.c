@@ -1,0 +1,278 @@
+/* The lists of the reference evaluation code (clovaai/wsolevaluation): one file
+ * says which images there are, the others a line about each, by path. Lines
+ * about other images are passed over, for a shortened image_ids.txt is how a
+ * subset is made. */
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "data/dataset_parts.h"
+
+/* Coordinates and sides. */
+#define MAX_NUMBER 1000000000
+
+struct lists {
+    struct adl_draft *draft;
+    struct adl_dataset *dataset;
+    const char *folder;
+    size_t *by_id; /* indices of images in the order of their ids */
+    size_t cursor; /* where the next line's image is expected: lists mostly share one order */
+};
+
+/* --- finding an image by id ------------------------------------------------------ */
+
+static int compare_ids(const void *a, const void *b, void *context)
+{
+    const struct adl_dataset *d = context;
+    return strcmp(d->images[*(const size_t *)a].id, d->images[*(const size_t *)b].id);
+}
+
+static int sort_ids(struct lists *l, struct adl_error *err)
+{
+    struct adl_dataset *d = l->dataset;
+
+    l->by_id = adl_malloc(d->count, sizeof *l->by_id);
+    if (!l->by_id)
+        return adl_fail_nomem(err, "the images' order");
+    for (size_t i = 0; i < d->count; i++)
+        l->by_id[i] = i;
+    qsort_r(l->by_id, d->count, sizeof *l->by_id, compare_ids, d);
+    for (size_t i = 1; i < d->count; i++)
+        if (!compare_ids(&l->by_id[i - 1], &l->by_id[i], d))
+            return adl_fail(err, ADL_ERR_FORMAT, "%s/image_ids.txt: lists %s twice", l->folder,
+                            d->images[l->by_id[i]].id);
+    return 0;
+}
+
+static bool find(struct lists *l, const char *id, size_t *index)
+{
+    const struct adl_dataset *d = l->dataset;
+    size_t low = 0, high = d->count;
+
+    /* The same image again (a second box), or the one after it. */
+    for (size_t i = l->cursor; i < ADL_MIN(l->cursor + 2, d->count); i++) {
+        if (!strcmp(d->images[i].id, id)) {
+            l->cursor = *index = i;
+            return true;
+        }
+    }
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(d->images[l->by_id[middle]].id, id);
+        if (order == 0) {
+            l->cursor = *index = l->by_id[middle];
+            return true;
+        }
+        if (order < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return false;
+}
+
+/* --- reading ----------------------------------------------------------------------- */
+
+/* The last `count` fields of "PATH,N,..."; the line is cut down to the path.
+ * From the end, for a path may hold commas itself. */
+static int take_numbers(struct adl_lines *lines, int *numbers, size_t count, const char *form,
+                        struct adl_error *err)
+{
+    const char *stop = lines->line + lines->length;
+    char *comma = NULL;
+
+    for (size_t i = count; i-- > 0; stop = comma) {
+        comma = memrchr(lines->line, ',', (size_t)(stop - lines->line));
+        if (!comma || comma == lines->line ||
+            !adl_parse_count(comma + 1, (size_t)(stop - comma - 1), MAX_NUMBER, &numbers[i]))
+            return adl_lines_fail(lines, form, err);
+    }
+    *comma = '\0';
+    lines->length = (size_t)(comma - lines->line);
+    return 0;
+}
+
+static int read_ids(struct lists *l, const char *path, struct adl_error *err)
+{
+    struct adl_lines lines;
+    int result = -1, more;
+
+    ADL_TRY(adl_lines_open(&lines, path, err));
+    while ((more = adl_lines_next(&lines, err)) > 0) {
+        if (!adl_is_id(lines.line)) {
+            adl_lines_fail(&lines, "is not a path below the image folder", err);
+            goto out;
+        }
+        ADL_TRY(adl_draft_add_image(l->draft, lines.line, -1, err));
+    }
+    if (more < 0)
+        goto out;
+    if (l->dataset->count == 0) {
+        adl_fail(err, ADL_ERR_FORMAT, "%s: lists no image", path);
+        goto out;
+    }
+    result = sort_ids(l, err);
+out:
+    adl_lines_close(&lines);
+    return result;
+}
+
+typedef int take_line(struct lists *l, size_t index, const int *numbers,
+                      const struct adl_lines *lines, struct adl_error *err);
+
+/* Each line of "PATH,N,..." about an image of this split. */
+static int read_numbers(struct lists *l, const char *path, size_t count, const char *form,
+                        take_line *take, struct adl_error *err)
+{
+    struct adl_lines lines;
+    int result = -1, more;
+
+    l->cursor = 0;
+    ADL_TRY(adl_lines_open(&lines, path, err));
+    while ((more = adl_lines_next(&lines, err)) > 0) {
+        int numbers[4];
+        size_t index;
+        ADL_TRY(take_numbers(&lines, numbers, count, form, err));
+        if (find(l, lines.line, &index))
+            ADL_TRY(take(l, index, numbers, &lines, err));
+    }
+    result = more;
+out:
+    adl_lines_close(&lines);
+    return result;
+}
+
+static int take_label(struct lists *l, size_t index, const int *numbers,
+                      const struct adl_lines *lines, struct adl_error *err)
+{
+    struct adl_dataset_image *image = &l->dataset->images[index];
+
+    if (image->class_id >= 0)
+        return adl_lines_fail(lines, "has a class already", err);
+    if (l->dataset->classes && (size_t)numbers[0] >= l->dataset->class_count)
+        return adl_fail(err, ADL_ERR_FORMAT, "%s line %zu: %s has class %d, but there are %zu",
+                        lines->path, lines->number, image->id, numbers[0], l->dataset->class_count);
+    if (numbers[0] >= ADL_LIMIT_CLASSES)
+        return adl_fail(err, ADL_ERR_LIMIT, "%s line %zu: %s has class %d; at most %d are read",
+                        lines->path, lines->number, image->id, numbers[0], ADL_LIMIT_CLASSES);
+    image->class_id = numbers[0];
+    return 0;
+}
+
+static int take_box(struct lists *l, size_t index, const int *numbers,
+                    const struct adl_lines *lines, struct adl_error *err)
+{
+    struct adl_dataset_box box = {numbers[0], numbers[1], numbers[2], numbers[3]};
+
+    if (box.x1 < box.x0 || box.y1 < box.y0)
+        return adl_fail(err, ADL_ERR_FORMAT,
+                        "%s line %zu: %s has the box %d,%d,%d,%d, which ends "
+                        "before it begins",
+                        lines->path, lines->number, lines->line, box.x0, box.y0, box.x1, box.y1);
+    return adl_draft_add_box(l->draft, index, box, err);
+}
+
+static int take_size(struct lists *l, size_t index, const int *numbers,
+                     const struct adl_lines *lines, struct adl_error *err)
+{
+    struct adl_dataset_image *image = &l->dataset->images[index];
+
+    if (numbers[0] < 1 || numbers[1] < 1)
+        return adl_lines_fail(lines, "has no pixels", err);
+    if (image->width > 0)
+        return adl_lines_fail(lines, "has a size already", err);
+    image->width = numbers[0];
+    image->height = numbers[1];
+    return 0;
+}
+
+/* An image that one list knows and another does not. */
+static int check_complete(const struct lists *l, struct adl_error *err)
+{
+    const struct adl_dataset *d = l->dataset;
+    bool *boxed = adl_calloc(d->count, sizeof *boxed);
+    int result = -1;
+
+    if (!boxed)
+        return adl_fail_nomem(err, "the data set");
+    for (size_t i = 0; i < l->draft->box_count; i++)
+        boxed[l->draft->boxes[i].image] = true;
+    for (size_t i = 0; i < d->count; i++) {
+        if (d->images[i].class_id < 0) {
+            adl_fail(err, ADL_ERR_FORMAT, "%s/class_labels.txt: has no class for %s", l->folder,
+                     d->images[i].id);
+            goto out;
+        }
+        if (l->draft->box_count > 0 && !boxed[i]) {
+            adl_fail(err, ADL_ERR_FORMAT, "%s/localization.txt: has boxes, but none for %s",
+                     l->folder, d->images[i].id);
+            goto out;
+        }
+    }
+    result = 0;
+out:
+    adl_free(boxed);
+    return result;
+}
+
+/* --- where things are ---------------------------------------------------------------- */
+
+static int find_images(struct adl_draft *draft, struct adl_error *err)
+{
+    const struct adl_dataset_options *o = draft->options;
+    const char *path = o->images ? o->images : o->dir;
+
+    if (path)
+        path = adl_draft_text(draft, err, o->images ? "%s" : "%s/images", path);
+    if (path && !o->images && !adl_is_folder(path))
+        path = adl_draft_text(draft, err, "%s", o->dir);
+    draft->dataset->image_dir = path;
+    return err->kind ? -1 : 0;
+}
+
+static int read_classes(struct adl_draft *draft, struct adl_error *err)
+{
+    const char *const places[] = {draft->options->dir, draft->options->metadata};
+
+    for (size_t i = 0; i < ADL_COUNT(places); i++) {
+        if (!places[i])
+            continue;
+        const char *path = adl_draft_text(draft, err, "%s/classes.txt", places[i]);
+        if (!path)
+            return -1;
+        if (adl_is_file(path))
+            return adl_draft_read_classes(draft, path, err);
+    }
+    return 0;
+}
+
+int adl_dataset_read_lists(struct adl_draft *draft, const char *folder, struct adl_error *err)
+{
+    struct lists l = {.draft = draft, .dataset = draft->dataset, .folder = folder};
+    int result = -1;
+
+    draft->dataset->layout = ADL_DATASET_LISTS;
+    if (!adl_is_folder(folder))
+        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: there is no such split", folder);
+    const char *ids = adl_draft_text(draft, err, "%s/image_ids.txt", folder);
+    const char *labels = adl_draft_text(draft, err, "%s/class_labels.txt", folder);
+    const char *boxes = adl_draft_text(draft, err, "%s/localization.txt", folder);
+    const char *sizes = adl_draft_text(draft, err, "%s/image_sizes.txt", folder);
+    if (!ids || !labels || !boxes || !sizes)
+        return -1;
+    ADL_TRY(find_images(draft, err));
+    ADL_TRY(read_classes(draft, err));
+    ADL_TRY(read_ids(&l, ids, err));
+    ADL_TRY(read_numbers(&l, labels, 1, "is not PATH,CLASS", take_label, err));
+    if (adl_is_file(boxes))
+        ADL_TRY(read_numbers(&l, boxes, 4, "is not PATH,X0,Y0,X1,Y1", take_box, err));
+    if (adl_is_file(sizes))
+        ADL_TRY(read_numbers(&l, sizes, 2, "is not PATH,WIDTH,HEIGHT", take_size, err));
+    result = check_complete(&l, err);
+out:
+    adl_free(l.by_id);
+    return result;
+}
