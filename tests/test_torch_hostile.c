@@ -182,8 +182,8 @@ static void legacy_parts_and_old_calls(void)
         CU_ASSERT(((float *)t->data)[0] == 5 && ((float *)t->data)[1] == 8);
     adl_tensors_free(set);
 
-    static const char *const parts[] = {"(U\1vK\7K\6t", "(U\1vK\15K\1t",
-                                        "(U\1vK\4K\3t", "(U\1vK\4t", "K\1"};
+    static const char *const parts[] = {"(U\1vK\7K\6t", "(U\1vK\15K\1t", "(U\1vK\4K\3t",
+                                        "(U\1vK\4t", "K\1"};
     for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
         begin(&s);
         put_text(&s, "w");
