@@ -1,0 +1,179 @@
+/* Crops, mirrors and colours. */
+
+#include "data/augment.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/size.h"
+
+/* torchvision's RandomResizedCrop: share of the area, aspect ratio, and how often
+ * it tries to find a part that fits. */
+#define MIN_AREA 0.08
+#define MAX_RATIO (4.0 / 3.0)
+#define ATTEMPTS 10
+
+int adl_augment_check(const struct adl_augment_options *o, struct adl_error *err)
+{
+    const double strengths[] = {o->brightness, o->contrast, o->saturation};
+
+    if (o->crop_size < 1 || o->crop_size > ADL_LIMIT_INPUT_SIDE)
+        return adl_fail(err, ADL_ERR_ARG, "a crop size of %d is not in 1..%d", o->crop_size,
+                        ADL_LIMIT_INPUT_SIDE);
+    if (!o->train)
+        return 0;
+    if (!o->random_resized_crop &&
+        (o->resize_size < o->crop_size || o->resize_size > ADL_LIMIT_INPUT_SIDE))
+        return adl_fail(err, ADL_ERR_ARG,
+                        "a resize size of %d is not in %d..%d, from the crop size up",
+                        o->resize_size, o->crop_size, ADL_LIMIT_INPUT_SIDE);
+    if (!(o->flip >= 0 && o->flip <= 1))
+        return adl_fail(err, ADL_ERR_ARG, "a mirrored share of %g is not in 0..1", o->flip);
+    for (size_t i = 0; i < ADL_COUNT(strengths); i++)
+        if (!(strengths[i] >= 0 && strengths[i] <= 1))
+            return adl_fail(err, ADL_ERR_ARG, "a colour change of %g is not in 0..1", strengths[i]);
+    return 0;
+}
+
+/* --- geometry ------------------------------------------------------------------ */
+
+struct part {
+    int x, y, width, height;
+};
+
+static int draw_offset(struct adl_rng *rng, int room)
+{
+    return (int)adl_rng_below(rng, (uint64_t)room + 1);
+}
+
+/* Any part of 0.08 to 1 of the area with sides of 3:4 to 4:3; where no draw fits,
+ * the largest in the middle. */
+static struct part draw_part(int width, int height, struct adl_rng *rng)
+{
+    double area = (double)width * height, log_ratio = log(MAX_RATIO);
+
+    for (int i = 0; i < ATTEMPTS; i++) {
+        double share = area * adl_rng_between(rng, MIN_AREA, 1);
+        double ratio = exp(adl_rng_between(rng, -log_ratio, log_ratio));
+        int w = (int)rint(sqrt(share * ratio)), h = (int)rint(sqrt(share / ratio));
+        if (w < 1 || w > width || h < 1 || h > height)
+            continue;
+        int y = draw_offset(rng, height - h);
+        return (struct part){draw_offset(rng, width - w), y, w, h};
+    }
+    int w = ADL_MIN(width, (int)rint(height * MAX_RATIO));
+    int h = ADL_MIN(height, (int)rint(width * MAX_RATIO));
+    return (struct part){(width - w) / 2, (height - h) / 2, w, h};
+}
+
+static int cut_out(const struct adl_image *image, struct part part, struct adl_image *out,
+                   struct adl_error *err)
+{
+    if (adl_image_init(out, part.width, part.height, err) < 0)
+        return -1;
+    for (int y = 0; y < part.height; y++)
+        memcpy(out->rgb + (size_t)y * (size_t)part.width * 3,
+               image->rgb + ((size_t)(part.y + y) * (size_t)image->width + (size_t)part.x) * 3,
+               (size_t)part.width * 3);
+    return 0;
+}
+
+static void mirror(struct adl_image *image)
+{
+    size_t width = (size_t)image->width;
+
+    for (size_t y = 0; y < (size_t)image->height; y++) {
+        uint8_t *row = image->rgb + y * width * 3;
+        for (size_t left = 0, right = width - 1; left < right; left++, right--) {
+            for (size_t c = 0; c < 3; c++) {
+                uint8_t value = row[left * 3 + c];
+                row[left * 3 + c] = row[right * 3 + c];
+                row[right * 3 + c] = value;
+            }
+        }
+    }
+}
+
+/* --- colours ------------------------------------------------------------------------ */
+
+/* ITU-R 601 luma, 0..255. */
+static double luma(const uint8_t *pixel)
+{
+    return 0.299 * pixel[0] + 0.587 * pixel[1] + 0.114 * pixel[2];
+}
+
+static double mean_luma(const struct adl_image *image)
+{
+    size_t pixels = (size_t)image->width * (size_t)image->height;
+    double sum = 0;
+
+    for (size_t i = 0; i < pixels; i++)
+        sum += luma(image->rgb + i * 3);
+    return sum / (double)pixels;
+}
+
+/* A factor of 1 gives the value, 0 the grey. */
+static uint8_t blend(uint8_t value, double grey, double factor)
+{
+    double mixed = grey + factor * (value - grey);
+    return (uint8_t)lrint(ADL_MIN(ADL_MAX(mixed, 0), 255));
+}
+
+enum colour { BRIGHTNESS, CONTRAST, SATURATION };
+
+static void change_colour(struct adl_image *image, enum colour what, double strength,
+                          struct adl_rng *rng)
+{
+    size_t pixels = (size_t)image->width * (size_t)image->height;
+
+    if (strength <= 0)
+        return;
+    double factor = adl_rng_between(rng, 1 - strength, 1 + strength);
+    double middle = what == CONTRAST ? mean_luma(image) : 0;
+    for (size_t i = 0; i < pixels; i++) {
+        uint8_t *pixel = image->rgb + i * 3;
+        double grey = what == SATURATION ? luma(pixel) : middle;
+        for (size_t c = 0; c < 3; c++)
+            pixel[c] = blend(pixel[c], grey, factor);
+    }
+}
+
+/* --- both ------------------------------------------------------------------------------ */
+
+static int draw_crop(const struct adl_image *image, const struct adl_augment_options *o,
+                     struct adl_rng *rng, struct adl_image *out, struct adl_error *err)
+{
+    struct adl_image between = {0};
+    int result = -1;
+
+    if (o->random_resized_crop) {
+        struct part part = draw_part(image->width, image->height, rng);
+        ADL_TRY(cut_out(image, part, &between, err));
+        ADL_TRY(adl_image_resize(&between, o->crop_size, o->crop_size, out, err));
+    } else {
+        int room = o->resize_size - o->crop_size;
+        int y = draw_offset(rng, room), x = draw_offset(rng, room);
+        ADL_TRY(adl_image_resize(image, o->resize_size, o->resize_size, &between, err));
+        ADL_TRY(cut_out(&between, (struct part){x, y, o->crop_size, o->crop_size}, out, err));
+    }
+    result = 0;
+out:
+    adl_image_release(&between);
+    return result;
+}
+
+int adl_augment(const struct adl_image *image, const struct adl_augment_options *o,
+                struct adl_rng *rng, struct adl_image *out, struct adl_error *err)
+{
+    if (!o->train)
+        return adl_image_resize(image, o->crop_size, o->crop_size, out, err);
+    if (draw_crop(image, o, rng, out, err) < 0)
+        return -1;
+    if (o->flip > 0 && adl_rng_uniform(rng) < o->flip)
+        mirror(out);
+    change_colour(out, BRIGHTNESS, o->brightness, rng);
+    change_colour(out, CONTRAST, o->contrast, rng);
+    change_colour(out, SATURATION, o->saturation, rng);
+    return 0;
+}

@@ -1,0 +1,384 @@
+/* A ring of batches. Workers take the images of an epoch one by one, in order,
+ * as far as the ring has room; each image has its place in a batch before it is
+ * read, so that it does not matter which worker reads it and when. The caller
+ * takes the batches in order, closes the gaps that broken images left, and by
+ * asking for the next one gives the last one's place back. */
+
+#include "data/loader.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "io/file.h"
+
+#define DEFAULT_PREFETCH 2
+/* The stream of an epoch's order; no image has this index. */
+#define ORDER_STREAM UINT64_MAX
+#define NO_BATCH SIZE_MAX
+
+struct slot {
+    size_t number; /* of the batch in it; NO_BATCH: none */
+    size_t count;  /* images of that batch */
+    size_t done;   /* of these, read or broken; under the lock */
+    float *input;
+    int *labels;
+    size_t *indices;
+    struct adl_error *errors; /* why an image is missing */
+};
+
+struct adl_loader {
+    const struct adl_dataset *dataset;
+    struct adl_loader_options options;
+    size_t batches;
+    size_t image_floats;
+    struct slot *slots;
+    size_t slot_count;
+    pthread_t handles[ADL_LIMIT_THREADS];
+    int threads; /* that were started */
+
+    /* Written only while no worker is busy. */
+    uint64_t epoch;
+    size_t *order; /* indices in the data set */
+
+    pthread_mutex_t lock; /* of what follows */
+    pthread_cond_t work;  /* there may be an image to take */
+    pthread_cond_t done;  /* an image is done */
+    size_t next;          /* place in the order of the next image to be taken */
+    size_t held;          /* the oldest batch that is still needed */
+    size_t busy;          /* workers at an image */
+    bool paused, stop;
+
+    /* The caller's. */
+    bool handed_out; /* batch `held` is with the caller */
+    bool *reported;  /* by index: broken and told */
+    size_t broken_count;
+    size_t first_batch; /* of this epoch */
+    bool delivered;     /* an image in this epoch */
+    struct adl_error first_broken;
+};
+
+/* --- workers ------------------------------------------------------------------- */
+
+static int make_image(const struct adl_loader *loader, size_t index, float *input,
+                      struct adl_error *err)
+{
+    /* The reference trains and evaluates on pictures as they are stored. */
+    const struct adl_decode_options how = {.ignore_orientation = true};
+    const struct adl_loader_options *o = &loader->options;
+    struct adl_image image = {0}, crop = {0};
+    struct adl_str path = {0};
+    void *bytes = NULL;
+    struct adl_rng rng;
+    size_t length;
+    int result = -1;
+
+    const char *text = adl_dataset_path(loader->dataset, index, &path, err);
+    if (!text)
+        goto out;
+    bytes = adl_file_read(text, ADL_LIMIT_IMAGE_FILE_BYTES, &length, err);
+    if (!bytes)
+        goto out;
+    if (adl_image_decode(bytes, length, &how, &image, NULL, err) < 0) {
+        adl_error_context(err, "%s", text);
+        goto out;
+    }
+    adl_rng_seed(&rng, o->seed, loader->epoch, index);
+    ADL_TRY(adl_augment(&image, &o->augment, &rng, &crop, err));
+    adl_image_to_input(&crop, o->mean, o->std, input);
+    result = 0;
+out:
+    adl_free(bytes);
+    adl_image_release(&image);
+    adl_image_release(&crop);
+    adl_str_release(&path);
+    return result;
+}
+
+static bool has_work(const struct adl_loader *loader)
+{
+    return !loader->paused && loader->next < loader->dataset->count &&
+           loader->next / loader->options.batch < loader->held + loader->slot_count;
+}
+
+static void *worker_main(void *argument)
+{
+    struct adl_loader *loader = argument;
+    size_t batch = loader->options.batch;
+
+    pthread_mutex_lock(&loader->lock);
+    for (;;) {
+        while (!loader->stop && !has_work(loader))
+            pthread_cond_wait(&loader->work, &loader->lock);
+        if (loader->stop)
+            break;
+        size_t place = loader->next++, number = place / batch, i = place % batch;
+        struct slot *slot = &loader->slots[number % loader->slot_count];
+        if (i == 0) {
+            slot->number = number;
+            slot->count = ADL_MIN(batch, loader->dataset->count - place);
+            slot->done = 0;
+        }
+        loader->busy++;
+        pthread_mutex_unlock(&loader->lock);
+
+        size_t index = loader->order[place];
+        slot->indices[i] = index;
+        slot->labels[i] = loader->dataset->images[index].class_id;
+        adl_error_clear(&slot->errors[i]);
+        /* The error says it all. */
+        (void)!make_image(loader, index, slot->input + i * loader->image_floats, &slot->errors[i]);
+
+        pthread_mutex_lock(&loader->lock);
+        slot->done++;
+        loader->busy--;
+        pthread_cond_broadcast(&loader->done);
+    }
+    pthread_mutex_unlock(&loader->lock);
+    return NULL;
+}
+
+/* --- life ------------------------------------------------------------------------ */
+
+static int check_options(const struct adl_dataset *dataset, const struct adl_loader_options *o,
+                         struct adl_error *err)
+{
+    if (dataset->count == 0)
+        return adl_fail(err, ADL_ERR_ARG, "the data set has no image");
+    if (!dataset->image_dir)
+        return adl_fail(err, ADL_ERR_ARG, "the data set has lists, but no folder of images");
+    if (o->batch < 1 || o->batch > ADL_LIMIT_BATCH)
+        return adl_fail(err, ADL_ERR_ARG, "a batch of %zu is not in 1..%d", o->batch,
+                        ADL_LIMIT_BATCH);
+    if (o->threads < 1 || o->threads > ADL_LIMIT_THREADS)
+        return adl_fail(err, ADL_ERR_ARG, "%d threads are not in 1..%d", o->threads,
+                        ADL_LIMIT_THREADS);
+    if (o->prefetch > ADL_LIMIT_PREFETCH)
+        return adl_fail(err, ADL_ERR_ARG, "%zu batches ahead are more than %d", o->prefetch,
+                        ADL_LIMIT_PREFETCH);
+    return adl_augment_check(&o->augment, err);
+}
+
+static int create_slots(struct adl_loader *loader, struct adl_error *err)
+{
+    size_t batch = ADL_MIN(loader->options.batch, loader->dataset->count);
+    size_t side = (size_t)loader->options.augment.crop_size, floats;
+
+    loader->image_floats = side * side * 3;
+    if (adl_size_mul(batch, loader->image_floats, &floats) < 0)
+        return adl_fail_nomem(err, "batches");
+    loader->slots = adl_calloc(loader->slot_count, sizeof *loader->slots);
+    for (size_t i = 0; loader->slots && i < loader->slot_count; i++) {
+        struct slot *slot = &loader->slots[i];
+        slot->number = NO_BATCH;
+        slot->input = adl_malloc(floats, sizeof *slot->input);
+        slot->labels = adl_malloc(batch, sizeof *slot->labels);
+        slot->indices = adl_malloc(batch, sizeof *slot->indices);
+        slot->errors = adl_calloc(batch, sizeof *slot->errors);
+        if (!slot->input || !slot->labels || !slot->indices || !slot->errors)
+            return adl_fail_nomem(err, "batches");
+    }
+    loader->order = adl_malloc(loader->dataset->count, sizeof *loader->order);
+    loader->reported = adl_calloc(loader->dataset->count, sizeof *loader->reported);
+    if (!loader->slots || !loader->order || !loader->reported)
+        return adl_fail_nomem(err, "batches");
+    return 0;
+}
+
+struct adl_loader *adl_loader_create(const struct adl_dataset *dataset,
+                                     const struct adl_loader_options *options,
+                                     struct adl_error *err)
+{
+    if (check_options(dataset, options, err) < 0)
+        return NULL;
+    struct adl_loader *loader = adl_calloc(1, sizeof *loader);
+    if (!loader) {
+        adl_fail_nomem(err, "the loader");
+        return NULL;
+    }
+    loader->dataset = dataset;
+    loader->options = *options;
+    loader->batches = (dataset->count - 1) / options->batch + 1;
+    /* One more is with the caller. */
+    loader->slot_count = (options->prefetch ? options->prefetch : DEFAULT_PREFETCH) + 1;
+    loader->held = loader->batches;
+    loader->paused = true;
+    pthread_mutex_init(&loader->lock, NULL);
+    pthread_cond_init(&loader->work, NULL);
+    pthread_cond_init(&loader->done, NULL);
+    if (create_slots(loader, err) < 0) {
+        adl_loader_free(loader);
+        return NULL;
+    }
+    for (; loader->threads < options->threads; loader->threads++) {
+        int code = pthread_create(&loader->handles[loader->threads], NULL, worker_main, loader);
+        if (code != 0) {
+            adl_fail(err, ADL_ERR_IO, "cannot start a thread: %s", strerror(code));
+            adl_loader_free(loader);
+            return NULL;
+        }
+    }
+    return loader;
+}
+
+void adl_loader_free(struct adl_loader *loader)
+{
+    if (!loader)
+        return;
+    pthread_mutex_lock(&loader->lock);
+    loader->stop = true;
+    pthread_cond_broadcast(&loader->work);
+    pthread_mutex_unlock(&loader->lock);
+    for (int i = 0; i < loader->threads; i++)
+        pthread_join(loader->handles[i], NULL);
+    pthread_mutex_destroy(&loader->lock);
+    pthread_cond_destroy(&loader->work);
+    pthread_cond_destroy(&loader->done);
+    for (size_t i = 0; loader->slots && i < loader->slot_count; i++) {
+        adl_free(loader->slots[i].input);
+        adl_free(loader->slots[i].labels);
+        adl_free(loader->slots[i].indices);
+        adl_free(loader->slots[i].errors);
+    }
+    adl_free(loader->slots);
+    adl_free(loader->order);
+    adl_free(loader->reported);
+    adl_free(loader);
+}
+
+size_t adl_loader_batches(const struct adl_loader *loader)
+{
+    return loader->batches;
+}
+
+size_t adl_loader_broken_count(const struct adl_loader *loader)
+{
+    return loader->broken_count;
+}
+
+/* --- an epoch ----------------------------------------------------------------------- */
+
+void adl_loader_start_epoch(struct adl_loader *loader, uint64_t epoch, size_t first_batch)
+{
+    size_t count = loader->dataset->count;
+    struct adl_rng rng;
+
+    pthread_mutex_lock(&loader->lock);
+    loader->paused = true;
+    while (loader->busy > 0)
+        pthread_cond_wait(&loader->done, &loader->lock);
+    loader->epoch = epoch;
+    /* From the identity each time: the order must not depend on earlier epochs. */
+    for (size_t i = 0; i < count; i++)
+        loader->order[i] = i;
+    if (loader->options.augment.train) {
+        adl_rng_seed(&rng, loader->options.seed, epoch, ORDER_STREAM);
+        adl_rng_shuffle(&rng, loader->order, count);
+    }
+    for (size_t i = 0; i < loader->slot_count; i++)
+        loader->slots[i].number = NO_BATCH;
+    loader->held = ADL_MIN(first_batch, loader->batches);
+    loader->next = loader->held < loader->batches ? loader->held * loader->options.batch : count;
+    loader->paused = false;
+    pthread_cond_broadcast(&loader->work);
+    pthread_mutex_unlock(&loader->lock);
+    loader->handed_out = loader->delivered = false;
+    loader->first_batch = loader->held;
+    adl_error_clear(&loader->first_broken);
+}
+
+/* The oldest batch, all of its images done; NULL at the end. */
+static struct slot *wait_for_batch(struct adl_loader *loader)
+{
+    struct slot *slot = NULL;
+
+    pthread_mutex_lock(&loader->lock);
+    if (loader->held < loader->batches) {
+        slot = &loader->slots[loader->held % loader->slot_count];
+        while (slot->number != loader->held || slot->done < slot->count)
+            pthread_cond_wait(&loader->done, &loader->lock);
+    }
+    pthread_mutex_unlock(&loader->lock);
+    return slot;
+}
+
+static void give_back(struct adl_loader *loader)
+{
+    pthread_mutex_lock(&loader->lock);
+    loader->held++;
+    pthread_cond_broadcast(&loader->work);
+    pthread_mutex_unlock(&loader->lock);
+    loader->handed_out = false;
+}
+
+static void report(struct adl_loader *loader, size_t index, const struct adl_error *why)
+{
+    if (loader->first_broken.kind == ADL_ERR_NONE)
+        loader->first_broken = *why;
+    if (loader->reported[index])
+        return;
+    loader->reported[index] = true;
+    loader->broken_count++;
+    if (loader->options.broken)
+        loader->options.broken(loader->options.context, index, why->message);
+}
+
+/* Moves the images that were read together; returns how many there are. */
+static size_t close_gaps(struct adl_loader *loader, struct slot *slot)
+{
+    size_t kept = 0, floats = loader->image_floats;
+
+    for (size_t i = 0; i < slot->count; i++) {
+        if (slot->errors[i].kind != ADL_ERR_NONE) {
+            report(loader, slot->indices[i], &slot->errors[i]);
+            continue;
+        }
+        if (kept < i) {
+            memcpy(slot->input + kept * floats, slot->input + i * floats, floats * sizeof(float));
+            slot->labels[kept] = slot->labels[i];
+            slot->indices[kept] = slot->indices[i];
+        }
+        kept++;
+    }
+    return kept;
+}
+
+/* What is no fault of the image. */
+static const struct adl_error *find_failure(const struct slot *slot)
+{
+    for (size_t i = 0; i < slot->count; i++)
+        if (slot->errors[i].kind == ADL_ERR_NOMEM || slot->errors[i].kind == ADL_ERR_INTERNAL)
+            return &slot->errors[i];
+    return NULL;
+}
+
+int adl_loader_next(struct adl_loader *loader, struct adl_batch *batch, struct adl_error *err)
+{
+    struct slot *slot;
+
+    if (loader->handed_out)
+        give_back(loader);
+    while ((slot = wait_for_batch(loader))) {
+        const struct adl_error *failure = find_failure(slot);
+        if (failure)
+            return adl_fail(err, failure->kind, "%s", failure->message);
+        size_t count = close_gaps(loader, slot);
+        if (count == 0) {
+            give_back(loader);
+            continue;
+        }
+        *batch = (struct adl_batch){.number = slot->number,
+                                    .count = count,
+                                    .input = slot->input,
+                                    .labels = slot->labels,
+                                    .indices = slot->indices};
+        loader->handed_out = loader->delivered = true;
+        return 1;
+    }
+    if (!loader->delivered && loader->first_batch == 0 && loader->first_broken.kind)
+        return adl_fail(err, ADL_ERR_FORMAT, "not one of %zu images could be read: %s",
+                        loader->dataset->count, loader->first_broken.message);
+    return 0;
+}
