@@ -3,6 +3,8 @@
  * 3x3 convolutions, a 1x1 convolution to one map a class, and the mean of
  * each. The class maps are what localizes. */
 
+#include <string.h>
+
 #include "base/size.h"
 #include "models/models.h"
 #include "ops/ops.h"
@@ -178,10 +180,20 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
     adl_graph_set_classifier(graph, adl_graph_find_param(graph, "SPG_A4.weight"));
 }
 
+static bool is_head(const char *name)
+{
+    static const char *const trunk[] = {"Mixed", "Conv2d_1", "Conv2d_2", "Conv2d_3", "Conv2d_4"};
+    for (size_t i = 0; i < sizeof trunk / sizeof *trunk; i++)
+        if (strstr(name, trunk[i]))
+            return false;
+    return true;
+}
+
 const struct adl_backbone adl_backbone_inception_v3 = {
     .name = "inception_v3",
     .summary = "Inception-v3 up to Mixed_6e with a head that ends in class maps",
     .bn_eps = 1e-3,
     .has_large_map = true,
     .build = build,
+    .is_head = is_head,
 };

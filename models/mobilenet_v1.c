@@ -3,6 +3,8 @@
  * maps. Options cover Google's weights (relu6, TensorFlow's padding, last
  * stride 2) and ports trained in PyTorch. */
 
+#include <string.h>
+
 #include "base/size.h"
 #include "models/models.h"
 #include "ops/ops.h"
@@ -87,6 +89,12 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
     adl_graph_set_classifier(graph, adl_graph_find_param(graph, "fc.weight"));
 }
 
+/* Not in the reference; the classifier, as for its other networks. */
+static bool is_head(const char *name)
+{
+    return strncmp(name, "fc.", 3) == 0;
+}
+
 const struct adl_backbone adl_backbone_mobilenet_v1 = {
     .name = "mobilenet_v1",
     .summary = "MobileNet-v1 at widths from 0.25 to 1",
@@ -94,4 +102,5 @@ const struct adl_backbone adl_backbone_mobilenet_v1 = {
     .has_options = true,
     .has_large_map = true,
     .build = build,
+    .is_head = is_head,
 };

@@ -43,6 +43,9 @@ struct adl_backbone {
      * NULL: never shifted. */
     bool (*renumber)(const struct adl_arch *from, const struct adl_arch *to, const char *name,
                      char *out, size_t size);
+    /* Whether a parameter is one of the layers that learn at the classifier's
+     * rate (ten times the base rate), by the reference's substrings. */
+    bool (*is_head)(const char *name);
 };
 
 extern const struct adl_backbone adl_backbone_vgg16;

@@ -141,6 +141,11 @@ static bool renumber(const struct adl_arch *from, const struct adl_arch *to, con
     return true;
 }
 
+static bool is_head(const char *name)
+{
+    return strstr(name, "layer4.") || strstr(name, "fc.");
+}
+
 const struct adl_backbone adl_backbone_resnet50 = {
     .name = "resnet50",
     .summary = "ResNet-50 with stride 1 in its last stage",
@@ -148,6 +153,7 @@ const struct adl_backbone adl_backbone_resnet50 = {
     .has_large_map = true,
     .build = build,
     .renumber = renumber,
+    .is_head = is_head,
 };
 
 const struct adl_backbone adl_backbone_resnet50_se = {
@@ -156,4 +162,5 @@ const struct adl_backbone adl_backbone_resnet50_se = {
     .bn_eps = 1e-5,
     .has_large_map = true,
     .build = build_se,
+    .is_head = is_head,
 };

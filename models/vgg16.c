@@ -105,6 +105,11 @@ static bool renumber(const struct adl_arch *from, const struct adl_arch *to, con
     return true;
 }
 
+static bool is_head(const char *name)
+{
+    return !strstr(name, "features.");
+}
+
 const struct adl_backbone adl_backbone_vgg16 = {
     .name = "vgg16",
     .summary = "VGG-16 with a 3x3 convolution to 1024 channels and global average pooling",
@@ -112,4 +117,5 @@ const struct adl_backbone adl_backbone_vgg16 = {
     .has_large_map = true,
     .build = build,
     .renumber = renumber,
+    .is_head = is_head,
 };

@@ -4,13 +4,12 @@
 
 #include <string.h>
 
-#include "base/mem.h"
 #include "base/pool.h"
 #include "base/size.h"
-#include "io/safetensors.h"
 #include "plan/session.h"
 #include "server/arch_options.h"
 #include "server/subcommands.h"
+#include "server/tensors_in.h"
 #include "wsol/cam.h"
 #include "wsol/session_cam.h"
 
@@ -30,24 +29,14 @@ struct settings {
 
 /* One run over all images. */
 struct forward {
-    size_t images;
-    struct adl_shape in;
+    struct adl_input_tensor in;
     size_t classes;
     struct adl_shape map; /* features */
-    const float *input;   /* images x C x H x W */
     float *logits;        /* images x classes */
     float *features;      /* images x K x h x w */
     float *cam;           /* images x h x w */
     int class_id;         /* -1: each image's top-1 */
 };
-
-static void to_nhwc(const float *nchw, struct adl_shape shape, float *nhwc)
-{
-    size_t pixels = (size_t)shape.h * (size_t)shape.w, channels = (size_t)shape.c;
-    for (size_t p = 0; p < pixels; p++)
-        for (size_t c = 0; c < channels; c++)
-            nhwc[p * channels + c] = nchw[c * pixels + p];
-}
 
 static void to_nchw(const float *nhwc, struct adl_shape shape, float *nchw)
 {
@@ -62,8 +51,7 @@ static void run_chunk(const struct forward *f, struct adl_session *session, size
     size_t map_pixels = (size_t)f->map.h * (size_t)f->map.w;
 
     for (int i = 0; i < count; i++)
-        to_nhwc(f->input + (first + (size_t)i) * adl_shape_count(f->in), f->in,
-                adl_session_input(session, i));
+        adl_input_tensor_to_nhwc(&f->in, first + (size_t)i, 1, adl_session_input(session, i));
     adl_session_run(session, count);
     for (int i = 0; i < count; i++) {
         size_t image = first + (size_t)i, top = 0;
@@ -78,50 +66,15 @@ static void run_chunk(const struct forward *f, struct adl_session *session, size
     }
 }
 
-static int read_input(const char *path, struct adl_tensors **set, struct forward *f,
-                      float **converted, struct adl_error *err)
-{
-    char shape[100];
-
-    *set = adl_safetensors_read(path, err);
-    if (!*set)
-        return -1;
-    const struct adl_tensor *input = adl_tensors_find(*set, "input");
-    if (!input)
-        return adl_fail(err, ADL_ERR_FORMAT, "%s: has no tensor \"input\"", path);
-    if (input->rank != 4 || input->shape[1] != 3)
-        return adl_fail(err, ADL_ERR_FORMAT, "%s: \"input\" is %s, not [N, 3, H, W]", path,
-                        adl_tensor_shape_text(input, shape, sizeof shape));
-    if (input->shape[0] < 1 || input->shape[2] < 1 || input->shape[3] < 1)
-        return adl_fail(err, ADL_ERR_FORMAT, "%s: \"input\" is empty: %s", path,
-                        adl_tensor_shape_text(input, shape, sizeof shape));
-    if (input->shape[0] > ADL_LIMIT_BATCH || input->shape[2] > ADL_LIMIT_INPUT_SIDE ||
-        input->shape[3] > ADL_LIMIT_INPUT_SIDE)
-        return adl_fail(err, ADL_ERR_LIMIT, "%s: \"input\" is %s; at most %d images of %dx%d", path,
-                        adl_tensor_shape_text(input, shape, sizeof shape), ADL_LIMIT_BATCH,
-                        ADL_LIMIT_INPUT_SIDE, ADL_LIMIT_INPUT_SIDE);
-    f->images = input->shape[0];
-    f->in = (struct adl_shape){(int)input->shape[2], (int)input->shape[3], 3};
-    f->input = input->data;
-    if (input->dtype != ADL_F32) {
-        *converted = adl_malloc(input->count, sizeof(float));
-        if (!*converted)
-            return adl_fail_nomem(err, "input");
-        adl_tensor_to_f32(input, *converted);
-        f->input = *converted;
-    }
-    return 0;
-}
-
 static int add_outputs(struct forward *f, struct adl_tensors *set, struct adl_error *err)
 {
     size_t h = (size_t)f->map.h, w = (size_t)f->map.w;
     struct adl_tensor *logits =
-        adl_tensors_add(set, "logits", ADL_F32, 2, (size_t[]){f->images, f->classes}, err);
+        adl_tensors_add(set, "logits", ADL_F32, 2, (size_t[]){f->in.images, f->classes}, err);
     struct adl_tensor *features = adl_tensors_add(
-        set, "features", ADL_F32, 4, (size_t[]){f->images, (size_t)f->map.c, h, w}, err);
+        set, "features", ADL_F32, 4, (size_t[]){f->in.images, (size_t)f->map.c, h, w}, err);
     struct adl_tensor *cam =
-        adl_tensors_add(set, "cam", ADL_F32, 3, (size_t[]){f->images, h, w}, err);
+        adl_tensors_add(set, "cam", ADL_F32, 3, (size_t[]){f->in.images, h, w}, err);
 
     if (!logits || !features || !cam)
         return -1;
@@ -137,8 +90,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     struct adl_model_options load = {.key = s->key};
     struct forward f = {.class_id = -1};
     struct adl_model *model = NULL;
-    struct adl_tensors *in = NULL, *out = NULL;
-    float *converted = NULL;
+    struct adl_tensors *out = NULL;
     struct adl_plan *plan = NULL;
     struct adl_pool *pool = NULL;
     struct adl_session *session = NULL;
@@ -156,9 +108,9 @@ static int run(const void *settings, const struct adl_options *options, struct a
             goto out;
         }
     }
-    ADL_TRY(read_input(s->input, &in, &f, &converted, err));
+    ADL_TRY(adl_input_tensor_read(&f.in, s->input, err));
 
-    struct adl_plan_options plan_options = {.input_h = f.in.h, .input_w = f.in.w};
+    struct adl_plan_options plan_options = {.input_h = f.in.shape.h, .input_w = f.in.shape.w};
     plan = adl_plan_create(model->graph, model->params, &plan_options, err);
     if (!plan)
         goto out;
@@ -175,20 +127,19 @@ static int run(const void *settings, const struct adl_options *options, struct a
         goto out;
     size_t chunk = ADL_MIN(ADL_MAX(CHUNK_BYTES / (adl_plan_arena_bytes(plan) + 1), (size_t)1),
                            (size_t)CHUNK_IMAGES);
-    chunk = ADL_MIN(chunk, f.images);
+    chunk = ADL_MIN(chunk, f.in.images);
     session = adl_session_create(plan, pool, (int)chunk, err);
     if (!session)
         goto out;
-    for (size_t first = 0; first < f.images; first += chunk)
-        run_chunk(&f, session, first, (int)ADL_MIN(chunk, f.images - first));
+    for (size_t first = 0; first < f.in.images; first += chunk)
+        run_chunk(&f, session, first, (int)ADL_MIN(chunk, f.in.images - first));
     result = adl_safetensors_write(s->output, out, err);
 out:
     adl_session_free(session);
     adl_pool_free(pool);
     adl_plan_unref(plan);
     adl_tensors_free(out);
-    adl_free(converted);
-    adl_tensors_free(in);
+    adl_input_tensor_release(&f.in);
     adl_model_free(model);
     return result;
 }

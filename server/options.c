@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
@@ -239,6 +240,9 @@ static int set_value(struct parser *p, size_t row, enum adl_option_source source
         break;
     }
     case ADL_OPTION_DOUBLE: {
+        /* Scripts that print an unset number write "none" (Python, "None"). */
+        if (option->value && strcasecmp(text, "none") == 0)
+            text = option->value;
         double value = strtod(text, &end);
         if (end == text || *end || !isfinite(value))
             return fail(p, where, "\"%.60s\" is not a number", text);
@@ -363,7 +367,7 @@ static int apply_config(struct parser *p, const char *path)
                  nearest.best ? nearest.best : "", nearest.best ? "?" : "");
             goto out;
         }
-        if (p->table[row].command_line_only) {
+        if (p->table[row].command_line_only || !strcmp(key, "config")) {
             fail(p, where, "belongs on the command line");
             goto out;
         }

@@ -34,7 +34,7 @@
 enum adl_option_type {
     ADL_OPTION_FLAG,   /* bool: --name, or --name=true|false */
     ADL_OPTION_INT,    /* int */
-    ADL_OPTION_DOUBLE, /* double */
+    ADL_OPTION_DOUBLE, /* double; "none" is the default, where there is one */
     ADL_OPTION_SIZE,   /* size_t: bytes, with an optional K, M or G (1024) */
     ADL_OPTION_STRING, /* const char *: file names, addresses */
     ADL_OPTION_CHOICE, /* int: index into the choices; -1 where there is no default */

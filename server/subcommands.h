@@ -10,6 +10,7 @@ extern const struct adl_command adl_command_localize;
 extern const struct adl_command adl_command_convert;
 extern const struct adl_command adl_command_info;
 extern const struct adl_command adl_command_forward;
+extern const struct adl_command adl_command_step;
 extern const struct adl_command adl_command_bench;
 extern const struct adl_command adl_command_completion;
 
