@@ -402,6 +402,14 @@ void adl_batcher_abort(struct adl_batcher *b)
     pthread_mutex_unlock(&b->lock);
 }
 
+void adl_batcher_wait_idle(struct adl_batcher *b)
+{
+    pthread_mutex_lock(&b->lock);
+    while (b->in_work > 0)
+        pthread_cond_wait(&b->work_wake, &b->lock);
+    pthread_mutex_unlock(&b->lock);
+}
+
 double adl_batcher_stuck_ms(struct adl_batcher *b)
 {
     uint64_t now = adl_clock_ns(), oldest = now;

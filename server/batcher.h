@@ -78,6 +78,8 @@ size_t adl_batcher_depth(struct adl_batcher *batcher, int model);
 
 /* From now on what has not been begun is finished with BUSY. */
 void adl_batcher_abort(struct adl_batcher *batcher);
+/* Returns when no job is in work. */
+void adl_batcher_wait_idle(struct adl_batcher *batcher);
 
 /* Milliseconds that the engine's present run, or the oldest decoding, takes
  * already; 0 when nothing is running. For the watchdog. */

@@ -147,7 +147,8 @@ static void last_words(struct adl_http_request *request)
 
 static enum MHD_Result cut_off(struct adl_http_request *request, enum adl_http_refusal why)
 {
-    request->http->config.hooks.refuse(request, why);
+    if (!request->status)
+        request->http->config.hooks.refuse(request, why);
     last_words(request);
     return MHD_NO;
 }

@@ -10,10 +10,15 @@
 #include "wsol/cam.h"
 #include "wsol/session_cam.h"
 
-void adl_predict_input_release(struct adl_predict_input *input)
+void adl_predict_input_drop(struct adl_predict_input *input)
 {
     adl_image_release(&input->image);
     adl_image_release(&input->resized);
+}
+
+void adl_predict_input_release(struct adl_predict_input *input)
+{
+    adl_predict_input_drop(input);
     memset(input, 0, sizeof *input);
 }
 
@@ -28,7 +33,6 @@ int adl_predict_decode(const void *bytes, size_t length, const struct adl_predic
         .target_width = reduced ? input_w : 0,
         .target_height = reduced ? input_h : 0,
     };
-    struct adl_image_info info;
     int result = -1;
 
     memset(input, 0, sizeof *input);
@@ -38,11 +42,8 @@ int adl_predict_decode(const void *bytes, size_t length, const struct adl_predic
         adl_image_release(&input->image);
     result = 0;
 out:
-    if (result < 0) {
-        info = input->info;
-        adl_predict_input_release(input);
-        input->info = info;
-    }
+    if (result < 0)
+        adl_predict_input_drop(input);
     return result;
 }
 

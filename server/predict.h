@@ -26,6 +26,8 @@ struct adl_predict_input {
 };
 
 void adl_predict_input_release(struct adl_predict_input *input);
+/* Frees the pictures; what is known of them stays. */
+void adl_predict_input_drop(struct adl_predict_input *input);
 
 struct adl_predict_decode {
     size_t max_pixels;       /* as in struct adl_decode_options */

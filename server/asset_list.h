@@ -1,0 +1,12 @@
+/* The files that the program carries: one row each, read by assets.S, which
+ * takes the bytes, and by assets.c, which makes the table. Included several
+ * times, with ASSET(symbol, path, type, file) defined anew. */
+
+ASSET(index_html, "/", "text/html; charset=utf-8", "web/index.html")
+ASSET(style_css, "/style.css", "text/css; charset=utf-8", "web/style.css")
+ASSET(api_js, "/api.js", "text/javascript; charset=utf-8", "web/api.js")
+ASSET(app_js, "/app.js", "text/javascript; charset=utf-8", "web/app.js")
+ASSET(draw_js, "/draw.js", "text/javascript; charset=utf-8", "web/draw.js")
+ASSET(view_js, "/view.js", "text/javascript; charset=utf-8", "web/view.js")
+ASSET(favicon_svg, "/favicon.svg", "image/svg+xml", "web/favicon.svg")
+ASSET(openapi_json, "/openapi.json", "application/json", "server/openapi.json")
