@@ -197,7 +197,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     if (!server)
         return adl_fail_nomem(err, "the server");
     fill_server(server, s);
-    ADL_TRY(adl_lifecycle_block_signals(err));
+    ADL_TRY(adl_lifecycle_take_signals(err));
     server->auth = adl_auth_create(err);
     if (!server->auth)
         goto out;

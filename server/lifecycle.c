@@ -4,13 +4,13 @@
 #include "server/lifecycle.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -26,28 +26,38 @@
 struct lifecycle {
     struct adl_server *server;
     const char *token_file;
-    int signals; /* signalfd */
-    int loaded;  /* eventfd: the loader is done */
+    int loaded; /* eventfd: the loader is done */
     pthread_t loader;
     bool loading, reload_wanted, ready;
     struct adl_error load_error; /* the loader's, until it is joined */
 };
 
-static void signal_set(sigset_t *set)
+/* Signals come through a pipe. They cannot be blocked and read by signalfd(2):
+ * OpenBLAS starts threads before main, and a thread that does not block a signal
+ * would die of it for all. */
+static int signal_pipe[2] = {-1, -1};
+
+static void on_signal(int number)
 {
-    sigemptyset(set);
-    sigaddset(set, SIGTERM);
-    sigaddset(set, SIGINT);
-    sigaddset(set, SIGHUP);
+    int saved = errno;
+    char byte = (char)number;
+    if (write(signal_pipe[1], &byte, 1) < 0) {
+        /* A full pipe has signals enough in it. */
+    }
+    errno = saved;
 }
 
-int adl_lifecycle_block_signals(struct adl_error *err)
+int adl_lifecycle_take_signals(struct adl_error *err)
 {
+    static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
+    struct sigaction take = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
     struct sigaction ignore = {.sa_handler = SIG_IGN};
-    sigset_t set;
+    bool taken = pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) == 0;
 
-    signal_set(&set);
-    if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0 || sigaction(SIGPIPE, &ignore, NULL) < 0)
+    sigfillset(&take.sa_mask);
+    for (size_t i = 0; taken && i < ADL_COUNT(numbers); i++)
+        taken = sigaction(numbers[i], &take, NULL) == 0;
+    if (!taken || sigaction(SIGPIPE, &ignore, NULL) < 0)
         return adl_fail(err, ADL_ERR_IO, "cannot take signals: %s", strerror(errno));
     return 0;
 }
@@ -168,13 +178,12 @@ static void reload(struct lifecycle *life)
 /* The next signal, or 0 after `timeout_ms` or when the loader is done. */
 static int wait_for_signal(struct lifecycle *life, int timeout_ms)
 {
-    struct pollfd polls[2] = {{.fd = life->signals, .events = POLLIN},
+    struct pollfd polls[2] = {{.fd = signal_pipe[0], .events = POLLIN},
                               {.fd = life->loaded, .events = POLLIN}};
-    struct signalfd_siginfo info;
+    char number;
 
-    if (poll(polls, 2, timeout_ms) > 0 && polls[0].revents &&
-        read(life->signals, &info, sizeof info) == sizeof info)
-        return (int)info.ssi_signo;
+    if (poll(polls, 2, timeout_ms) > 0 && polls[0].revents && read(signal_pipe[0], &number, 1) == 1)
+        return number;
     return 0;
 }
 
@@ -233,21 +242,16 @@ int adl_lifecycle_run(struct adl_server *server, const char *token_file, int dra
                       struct adl_error *err)
 {
     struct lifecycle life = {.server = server, .token_file = token_file};
-    sigset_t set;
     int result = -1;
 
-    signal_set(&set);
-    life.signals = signalfd(-1, &set, SFD_CLOEXEC);
     life.loaded = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (life.signals < 0 || life.loaded < 0)
-        adl_fail(err, ADL_ERR_IO, "cannot take signals: %s", strerror(errno));
+    if (life.loaded < 0)
+        adl_fail(err, ADL_ERR_IO, "cannot wait for the models: %s", strerror(errno));
     else if (start_loading(&life, err) == 0)
         result = serve(&life, err);
     drain(&life, drain_s);
     if (life.loading)
         pthread_join(life.loader, NULL);
-    if (life.signals >= 0)
-        close(life.signals);
     if (life.loaded >= 0)
         close(life.loaded);
     if (result == 0)

@@ -6,9 +6,9 @@
 
 #include "server/server.h"
 
-/* Before any other thread starts: signals are from now on taken by
- * adl_lifecycle_run(), in this and in all later threads. */
-int adl_lifecycle_block_signals(struct adl_error *err) ADL_MUST_CHECK;
+/* SIGTERM, SIGINT and SIGHUP are from now on taken by adl_lifecycle_run(), and
+ * SIGPIPE is ignored. Once per process. */
+int adl_lifecycle_take_signals(struct adl_error *err) ADL_MUST_CHECK;
 
 /* Loads all models, then serves until SIGTERM or SIGINT; SIGHUP loads models
  * and tokens (of `token_file`; NULL: none) anew. Returns when the server has
