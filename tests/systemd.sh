@@ -40,10 +40,8 @@ for unit in "$units"/*.service; do
 done
 grep -q '@[A-Z]*@' <(sed 's/@BINDIR@//g' systemd/*.service systemd/*.socket)
 verdict $((!$?)) "nothing but @BINDIR@ is to be filled in"
-if command -v jq >/dev/null; then
-    jq -e 'type == "object"' systemd/adl-server.conf.example >/dev/null
-    verdict $? "the example configuration is JSON"
-fi
+"${ADL_SERVER:-build/adl-server}" serve --config systemd/adl-server.conf.example --print-config >/dev/null
+verdict $? "the server reads the example configuration"
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]
