@@ -58,7 +58,7 @@ static void timestamp(char *text, size_t size, int for_people)
 {
     struct timespec now;
     struct tm parts;
-    char seconds[40];
+    char seconds[24];
 
     clock_gettime(CLOCK_REALTIME, &now);
     if (for_people) {
@@ -68,7 +68,7 @@ static void timestamp(char *text, size_t size, int for_people)
     }
     gmtime_r(&now.tv_sec, &parts);
     strftime(seconds, sizeof seconds, "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(text, size, "%s.%03dZ", seconds, (int)(now.tv_nsec / 1000000) % 1000);
+    snprintf(text, size, "%s.%03uZ", seconds, (unsigned)(now.tv_nsec / 1000000) % 1000u);
 }
 
 static void write_text(struct line *line, enum adl_log_level level, const char *message,
