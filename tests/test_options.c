@@ -32,7 +32,7 @@ static const struct adl_option table[] = {
     {"max-body", ADL_SIZE(struct settings, body), .value = "16M", .min = 1, .max = 1e9,
      .metavar = "BYTES", .help = "largest body"},
     {"model", ADL_STRING(struct settings, model), .letter = 'm', .metavar = "FILE", .help = "file"},
-    {"config", ADL_STRING(struct settings, config), .metavar = "FILE", .command_line_only = true,
+    {"config", ADL_STRING(struct settings, config), .metavar = "FILE",
      .help = "options from a file"},
     {"padding", ADL_CHOICE(struct settings, padding), .choices = paddings, .value = "symmetric",
      .metavar = "NAME", .help = "padding"},
