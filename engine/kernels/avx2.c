@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include "kernels/kernel.h"
+#include "kernels/train_loops.h"
 
 #define MR 6
 #define INLINE static inline __attribute__((always_inline))
@@ -248,4 +249,5 @@ const struct adl_kernels adl_kernels_avx2 = {
     .pointwise = pointwise,
     .mean = mean,
     .linear = linear,
+    ADL_TRAIN_LOOPS,
 };

@@ -2,6 +2,7 @@
  * depthwise ones have no kernel here; they go through OpenBLAS. */
 
 #include "kernels/kernel.h"
+#include "kernels/train_loops.h"
 
 #include <math.h>
 
@@ -127,4 +128,5 @@ const struct adl_kernels adl_kernels_generic = {
     .pointwise = pointwise,
     .mean = mean,
     .linear = linear,
+    ADL_TRAIN_LOOPS,
 };

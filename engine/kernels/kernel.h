@@ -103,6 +103,26 @@ struct adl_kernels {
     /* y[k] = bias[k] + sum over c of weight[k*c + ...] * x[...]; bias may be NULL. */
     void (*linear)(const float *weight, const float *x, const float *bias, size_t rows, size_t c,
                    float *y);
+
+    /* --- training (train_loops.h): maps are pixels x channels ---------------------- */
+
+    /* dx (+)= dy where 0 < y < hi, else 0; dx may be dy. */
+    void (*relu_back)(const float *y, float hi, size_t count, const float *dy, float *dx, int add);
+    /* sums[c] = sum over the pixels of x, and of (x - mean[c])^2. */
+    void (*sum)(const float *x, size_t pixels, size_t channels, double *sums);
+    void (*square)(const float *x, const float *mean, size_t pixels, size_t channels, double *sums);
+    /* sums[c] = sum of dy; sums[channels + c] = sum of dy (x - mean[c]) inverse[c]. */
+    void (*products)(const float *x, const float *dy, const float *mean, const float *inverse,
+                     size_t pixels, size_t channels, double *sums);
+    /* dx (+)= kdy[c] dy + kx[c] x + k[c]; dx may be dy. */
+    void (*affine2)(const float *x, const float *dy, const float *kx, const float *kdy,
+                    const float *k, size_t pixels, size_t channels, float *dx, int add);
+    /* sums[c] += sum over the pixels of a * b. */
+    void (*dot_rows)(const float *a, size_t lda, const float *b, size_t ldb, size_t pixels,
+                     size_t channels, float *sums);
+    /* out += x * w[c]. */
+    void (*spread)(const float *x, const float *w, size_t ldx, size_t pixels, size_t channels,
+                   float *out, size_t ldo);
 };
 
 extern const struct adl_kernels adl_kernels_generic;

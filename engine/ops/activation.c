@@ -46,20 +46,27 @@ static size_t train_count(const struct adl_train_call *call)
     return (size_t)call->batch * adl_shape_count(call->out_shape);
 }
 
+/* max(x, 0), and min with hi, over one piece. */
+static void clamp_piece(const struct adl_train_call *call, size_t first, size_t last, float hi)
+{
+    call->kernels->pointwise(&(struct adl_pointwise){.x = call->in[0] + first,
+                                                     .out = call->out + first,
+                                                     .pixels = 1,
+                                                     .channels = last - first,
+                                                     .lo = 0,
+                                                     .hi = hi});
+}
+
 static void relu_piece(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
 {
     (void)piece;
-    for (size_t i = first; i < last; i++)
-        call->out[i] = call->in[0][i] > 0 ? call->in[0][i] : 0;
+    clamp_piece(call, first, last, INFINITY);
 }
 
 static void relu6_piece(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
 {
     (void)piece;
-    for (size_t i = first; i < last; i++) {
-        float x = call->in[0][i] > 0 ? call->in[0][i] : 0;
-        call->out[i] = x < 6 ? x : 6;
-    }
+    clamp_piece(call, first, last, 6);
 }
 
 static void sigmoid_piece(const struct adl_train_call *call, size_t piece, size_t first,
@@ -74,21 +81,15 @@ static void sigmoid_piece(const struct adl_train_call *call, size_t piece, size_
 static void relu_back(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
 {
     (void)piece;
-    float *to = call->grad_in[0];
-    for (size_t i = first; i < last; i++) {
-        float g = call->out[i] > 0 ? call->grad_out[i] : 0;
-        to[i] = call->add_in[0] ? to[i] + g : g;
-    }
+    call->kernels->relu_back(call->out + first, INFINITY, last - first, call->grad_out + first,
+                             call->grad_in[0] + first, call->add_in[0]);
 }
 
 static void relu6_back(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
 {
     (void)piece;
-    float *to = call->grad_in[0];
-    for (size_t i = first; i < last; i++) {
-        float g = call->out[i] > 0 && call->out[i] < 6 ? call->grad_out[i] : 0;
-        to[i] = call->add_in[0] ? to[i] + g : g;
-    }
+    call->kernels->relu_back(call->out + first, 6, last - first, call->grad_out + first,
+                             call->grad_in[0] + first, call->add_in[0]);
 }
 
 static void sigmoid_back(const struct adl_train_call *call, size_t piece, size_t first, size_t last)

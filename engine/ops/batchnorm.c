@@ -3,7 +3,6 @@
 
 #include <math.h>
 
-#include "base/size.h"
 #include "ops/ops.h"
 #include "ops/train.h"
 
@@ -43,11 +42,9 @@ static void forward(const struct adl_op_call *call)
  *
  * Saved: m and s. Sums over the pixels are made in pieces fixed by the shape,
  * each piece in float32 over few pixels and double above, and joined in order.
- * Scratch: two sums per channel and piece, in double. */
+ * Scratch: two sums per channel and piece, in double; three factors a channel. */
 
 #define PIECE_PIXELS ((size_t)512)
-/* Pixels summed in float32 before the sum goes over into double. */
-#define RUN_PIXELS ((size_t)16)
 
 static size_t pixels_of(const struct adl_train_call *call)
 {
@@ -70,7 +67,8 @@ static size_t piece_count(const struct adl_train_call *call)
 
 static size_t scratch_floats(const struct adl_train_call *call)
 {
-    return piece_count(call) * 2 * (size_t)call->out_shape.c * (sizeof(double) / sizeof(float));
+    size_t channels = (size_t)call->out_shape.c;
+    return piece_count(call) * 2 * channels * (sizeof(double) / sizeof(float)) + 3 * channels;
 }
 
 /* The two sums of a piece, per channel. */
@@ -79,50 +77,21 @@ static double *sums_of(const struct adl_train_call *call, size_t piece)
     return (double *)(void *)call->scratch + piece * 2 * (size_t)call->out_shape.c;
 }
 
-/* Channels whose running float32 sums fit on the stack. */
-#define BLOCK ((size_t)256)
-
-/* Sum of x, piece by piece. */
-static void sum_piece(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+static const float *input_at(const struct adl_train_call *call, size_t pixel)
 {
-    size_t channels = (size_t)call->out_shape.c;
-    double *sums = sums_of(call, piece);
-    for (size_t c0 = 0; c0 < channels; c0 += BLOCK) {
-        size_t block = ADL_MIN(BLOCK, channels - c0);
-        for (size_t c = 0; c < block; c++)
-            sums[c0 + c] = 0;
-        for (size_t i = first; i < last; i += RUN_PIXELS) {
-            float run[BLOCK] = {0};
-            for (size_t j = i; j < ADL_MIN(i + RUN_PIXELS, last); j++)
-                for (size_t c = 0; c < block; c++)
-                    run[c] += call->in[0][j * channels + c0 + c];
-            for (size_t c = 0; c < block; c++)
-                sums[c0 + c] += (double)run[c];
-        }
-    }
+    return call->in[0] + pixel * (size_t)call->out_shape.c;
 }
 
-/* Sum of (x - m)^2; m is in saved. */
+static void sum_piece(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+{
+    call->kernels->sum(input_at(call, first), last - first, (size_t)call->out_shape.c,
+                       sums_of(call, piece));
+}
+
 static void square_piece(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
 {
-    size_t channels = (size_t)call->out_shape.c;
-    double *sums = sums_of(call, piece);
-    for (size_t c0 = 0; c0 < channels; c0 += BLOCK) {
-        size_t block = ADL_MIN(BLOCK, channels - c0);
-        const float *mean = call->saved + c0;
-        for (size_t c = 0; c < block; c++)
-            sums[c0 + c] = 0;
-        for (size_t i = first; i < last; i += RUN_PIXELS) {
-            float run[BLOCK] = {0};
-            for (size_t j = i; j < ADL_MIN(i + RUN_PIXELS, last); j++)
-                for (size_t c = 0; c < block; c++) {
-                    float d = call->in[0][j * channels + c0 + c] - mean[c];
-                    run[c] += d * d;
-                }
-            for (size_t c = 0; c < block; c++)
-                sums[c0 + c] += (double)run[c];
-        }
-    }
+    call->kernels->square(input_at(call, first), call->saved, last - first,
+                          (size_t)call->out_shape.c, sums_of(call, piece));
 }
 
 /* Joins the pieces' sums, `count` of them, into the first one's. */
@@ -171,19 +140,28 @@ static void running_statistics(const struct adl_train_call *call)
     }
 }
 
+/* Per-channel factors of a pass, behind the sums: `index` 0..2. */
+static float *factors_of(const struct adl_train_call *call, size_t index)
+{
+    return (float *)(void *)sums_of(call, piece_count(call)) + index * (size_t)call->out_shape.c;
+}
+
+/* y = x * (s w) + (b - m s w) */
 static void normalise_piece(const struct adl_train_call *call, size_t piece, size_t first,
                             size_t last)
 {
     (void)piece;
     size_t channels = (size_t)call->out_shape.c;
-    const float *mean = call->saved, *inverse = call->saved + channels;
-    const float *weight = call->params[0], *bias = call->params[1];
-    for (size_t i = first; i < last; i++) {
-        const float *x = call->in[0] + i * channels;
-        float *y = call->out + i * channels;
-        for (size_t c = 0; c < channels; c++)
-            y[c] = (x[c] - mean[c]) * inverse[c] * weight[c] + bias[c];
-    }
+    call->kernels->pointwise(&(struct adl_pointwise){.x = input_at(call, first),
+                                                     .ldx = channels,
+                                                     .scale = factors_of(call, 0),
+                                                     .shift = factors_of(call, 1),
+                                                     .out = call->out + first * channels,
+                                                     .ldo = channels,
+                                                     .pixels = last - first,
+                                                     .channels = channels,
+                                                     .lo = -INFINITY,
+                                                     .hi = INFINITY});
 }
 
 static void train_forward(const struct adl_train_call *call)
@@ -192,6 +170,13 @@ static void train_forward(const struct adl_train_call *call)
         running_statistics(call);
     else
         batch_statistics(call);
+    size_t channels = (size_t)call->out_shape.c;
+    const float *mean = call->saved, *inverse = mean + channels;
+    float *scale = factors_of(call, 0), *shift = factors_of(call, 1);
+    for (size_t c = 0; c < channels; c++) {
+        scale[c] = inverse[c] * call->params[0][c];
+        shift[c] = (float)((double)call->params[1][c] - (double)mean[c] * (double)scale[c]);
+    }
     adl_train_pieces(call, pixels_of(call), PIECE_PIXELS, normalise_piece);
 }
 
@@ -200,56 +185,37 @@ static void gradient_piece(const struct adl_train_call *call, size_t piece, size
                            size_t last)
 {
     size_t channels = (size_t)call->out_shape.c;
-    double *sums = sums_of(call, piece);
-    for (size_t c0 = 0; c0 < channels; c0 += BLOCK) {
-        size_t block = ADL_MIN(BLOCK, channels - c0);
-        const float *mean = call->saved + c0, *inverse = mean + channels;
-        for (size_t c = 0; c < block; c++)
-            sums[c0 + c] = sums[channels + c0 + c] = 0;
-        for (size_t i = first; i < last; i += RUN_PIXELS) {
-            float dy_run[BLOCK] = {0}, product_run[BLOCK] = {0};
-            for (size_t j = i; j < ADL_MIN(i + RUN_PIXELS, last); j++) {
-                const float *x = call->in[0] + j * channels + c0;
-                const float *dy = call->grad_out + j * channels + c0;
-                for (size_t c = 0; c < block; c++) {
-                    dy_run[c] += dy[c];
-                    product_run[c] += dy[c] * ((x[c] - mean[c]) * inverse[c]);
-                }
-            }
-            for (size_t c = 0; c < block; c++) {
-                sums[c0 + c] += (double)dy_run[c];
-                sums[channels + c0 + c] += (double)product_run[c];
-            }
-        }
-    }
+    call->kernels->products(input_at(call, first), call->grad_out + first * channels, call->saved,
+                            call->saved + channels, last - first, channels, sums_of(call, piece));
 }
 
 static void input_piece(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
 {
     (void)piece;
     size_t channels = (size_t)call->out_shape.c;
-    const double *totals = sums_of(call, 0);
-    const float *mean = call->saved, *inverse = mean + channels, *weight = call->params[0];
-    float n = (float)pixels_of(call);
-    bool frozen = call->mode->frozen_batchnorm;
-    for (size_t c0 = 0; c0 < channels; c0 += BLOCK) {
-        size_t block = ADL_MIN(BLOCK, channels - c0);
-        float dy_mean[BLOCK], product_mean[BLOCK];
-        for (size_t c = 0; c < block; c++) {
-            dy_mean[c] = frozen ? 0 : (float)totals[c0 + c] / n;
-            product_mean[c] = frozen ? 0 : (float)totals[channels + c0 + c] / n;
+    call->kernels->affine2(input_at(call, first), call->grad_out + first * channels,
+                           factors_of(call, 0), factors_of(call, 1), factors_of(call, 2),
+                           last - first, channels, call->grad_in[0] + first * channels,
+                           call->add_in[0]);
+}
+
+/* dx as kx x + kdy dy + k, with the definition's terms collected. */
+static void input_factors(const struct adl_train_call *call, const double *totals)
+{
+    size_t channels = (size_t)call->out_shape.c;
+    const float *mean = call->saved, *inverse = mean + channels;
+    float *kx = factors_of(call, 0), *kdy = factors_of(call, 1), *k = factors_of(call, 2);
+    double n = (double)pixels_of(call);
+    for (size_t c = 0; c < channels; c++) {
+        double scale = (double)call->params[0][c] * (double)inverse[c];
+        double dy_mean = 0, product_mean = 0;
+        if (!call->mode->frozen_batchnorm) {
+            dy_mean = totals[c] / n;
+            product_mean = totals[channels + c] / n;
         }
-        for (size_t i = first; i < last; i++) {
-            const float *x = call->in[0] + i * channels + c0;
-            const float *dy = call->grad_out + i * channels + c0;
-            float *dx = call->grad_in[0] + i * channels + c0;
-            const float *m = mean + c0, *s = inverse + c0, *w = weight + c0;
-            for (size_t c = 0; c < block; c++) {
-                float normal = (x[c] - m[c]) * s[c];
-                float g = w[c] * s[c] * (dy[c] - dy_mean[c] - normal * product_mean[c]);
-                dx[c] = call->add_in[0] ? dx[c] + g : g;
-            }
-        }
+        kdy[c] = (float)scale;
+        kx[c] = (float)(-scale * (double)inverse[c] * product_mean);
+        k[c] = (float)(-scale * dy_mean - (double)kx[c] * (double)mean[c]);
     }
 }
 
@@ -262,8 +228,10 @@ static void train_backward(const struct adl_train_call *call)
         call->grad_params[0][c] += (float)totals[channels + c];
         call->grad_params[1][c] += (float)totals[c];
     }
-    if (call->grad_in[0])
-        adl_train_pieces(call, pixels_of(call), PIECE_PIXELS, input_piece);
+    if (!call->grad_in[0])
+        return;
+    input_factors(call, totals);
+    adl_train_pieces(call, pixels_of(call), PIECE_PIXELS, input_piece);
 }
 
 static const struct adl_op_train training = {.saved_floats = saved_floats,

@@ -22,9 +22,15 @@ size_t adl_conv_grad_input_scratch(const struct adl_conv *v, int batch, int thre
     return (size_t)v->k * depth_of(v) + (size_t)threads * BLOCK_ROWS * depth_of(v);
 }
 
+static bool is_depthwise(const struct adl_conv *v)
+{
+    return v->groups == v->c && v->groups == v->k;
+}
+
 struct job {
     const struct adl_conv *conv;
-    const float *weights; /* K x (R, S, C/groups) */
+    const struct adl_kernels *kernels;
+    const float *weights; /* K x (R, S, C/groups); depthwise: taps x channels */
     const float *grad_out;
     float *grad_in;
     bool add;
@@ -49,23 +55,27 @@ static void scatter(const struct adl_conv *v, size_t m, size_t group, const floa
         }
 }
 
-/* Depthwise: a tap receives grad_out times its weight, channel by channel. */
-static void depthwise_image(const struct adl_conv *v, const float *weights, const float *grad_out,
-                            float *grad_in)
+/* Depthwise: a tap receives grad_out times its weight, a row at a time;
+ * weights are taps x channels. */
+static void depthwise_image(const struct job *job, const float *grad_out, float *grad_in)
 {
-    size_t channels = (size_t)v->c, taps = (size_t)v->r * (size_t)v->s;
-    for (int p = 0; p < v->p; p++)
-        for (int q = 0; q < v->q; q++, grad_out += channels)
-            for (int r = 0; r < v->r; r++)
-                for (int s = 0; s < v->s; s++) {
-                    int y = p * v->stride + r - v->pad_top, x = q * v->stride + s - v->pad_left;
-                    if (y < 0 || y >= v->h || x < 0 || x >= v->w)
-                        continue;
-                    const float *w = weights + (size_t)(r * v->s + s);
-                    float *to = grad_in + ((size_t)y * (size_t)v->w + (size_t)x) * channels;
-                    for (size_t c = 0; c < channels; c++)
-                        to[c] += grad_out[c] * w[c * taps];
-                }
+    const struct adl_conv *v = job->conv;
+    size_t channels = (size_t)v->c, stride = (size_t)v->stride;
+    for (int p = 0; p < v->p; p++, grad_out += (size_t)v->q * channels)
+        for (int r = 0; r < v->r; r++) {
+            int row = p * v->stride + r - v->pad_top;
+            if (row < 0 || row >= v->h)
+                continue;
+            float *to = grad_in + (size_t)row * (size_t)v->w * channels;
+            for (int s = 0; s < v->s; s++) {
+                struct adl_conv_span span = adl_conv_span(v, s);
+                if (span.count > 0)
+                    job->kernels->spread(grad_out + (size_t)span.q * channels,
+                                         job->weights + (size_t)(r * v->s + s) * channels, channels,
+                                         (size_t)span.count, channels,
+                                         to + (size_t)span.column * channels, stride * channels);
+            }
+        }
 }
 
 static void run_image(void *context, size_t n, int worker)
@@ -80,8 +90,8 @@ static void run_image(void *context, size_t n, int worker)
 
     if (!job->add)
         memset(grad_in, 0, in_count * sizeof *grad_in);
-    if (v->groups == v->c && v->groups == v->k) {
-        depthwise_image(v, job->weights, grad_out, grad_in);
+    if (is_depthwise(v)) {
+        depthwise_image(job, grad_out, grad_in);
         return;
     }
     for (size_t group = 0; group < (size_t)v->groups; group++)
@@ -95,16 +105,18 @@ static void run_image(void *context, size_t n, int worker)
         }
 }
 
-void adl_conv_grad_input(const struct adl_conv *v, int batch, const float *weights,
-                         const float *grad_out, float *grad_in, bool add, float *scratch,
-                         struct adl_pool *pool)
+void adl_conv_grad_input(const struct adl_conv *v, const struct adl_kernels *kernels, int batch,
+                         const float *weights, const float *grad_out, float *grad_in, bool add,
+                         float *scratch, struct adl_pool *pool)
 {
     size_t taps = (size_t)v->r * (size_t)v->s, channels = (size_t)(v->c / v->groups);
     float *turned = scratch;
     for (size_t k = 0; k < (size_t)v->k; k++)
         for (size_t c = 0; c < channels; c++)
             for (size_t tap = 0; tap < taps; tap++)
-                turned[(k * taps + tap) * channels + c] = weights[(k * channels + c) * taps + tap];
-    struct job job = {v, turned, grad_out, grad_in, add, scratch + (size_t)v->k * depth_of(v)};
+                turned[is_depthwise(v) ? tap * (size_t)v->k + k : (k * taps + tap) * channels + c] =
+                    weights[(k * channels + c) * taps + tap];
+    struct job job = {
+        v, kernels, turned, grad_out, grad_in, add, scratch + (size_t)v->k * depth_of(v)};
     adl_pool_for(pool, (size_t)batch, run_image, &job);
 }

@@ -42,14 +42,29 @@ static size_t weight_count(const struct adl_conv *v, const struct split *s)
     return (size_t)v->k * s->depth;
 }
 
+static size_t worker_floats(const struct adl_conv *v)
+{
+    return ADL_MAX(BLOCK_ROWS * BLOCK_COLUMNS, (size_t)v->c * (size_t)v->r * (size_t)v->s);
+}
+
+struct adl_conv_span adl_conv_span(const struct adl_conv *v, int s)
+{
+    /* q * stride + s - pad_left in 0..w-1 */
+    int from = v->pad_left > s ? (v->pad_left - s + v->stride - 1) / v->stride : 0;
+    int last = v->w - 1 + v->pad_left - s;
+    int to = last < 0 ? -1 : ADL_MIN(last / v->stride, v->q - 1);
+    return (struct adl_conv_span){from, from * v->stride + s - v->pad_left, to - from + 1};
+}
+
 size_t adl_conv_grad_weights_scratch(const struct adl_conv *v, int batch, int threads)
 {
     struct split s = split_of(v, batch);
-    return s.runs * weight_count(v, &s) + (size_t)threads * BLOCK_ROWS * BLOCK_COLUMNS;
+    return s.runs * weight_count(v, &s) + (size_t)threads * worker_floats(v);
 }
 
 struct job {
     const struct adl_conv *conv;
+    const struct adl_kernels *kernels;
     struct split split;
     int batch;
     const float *x, *grad_out;
@@ -57,46 +72,40 @@ struct job {
     float *workers;
 };
 
-/* Depthwise: each tap's sum over the pixels of a run, row by row. */
-static void depthwise_run(const struct job *job, size_t run)
+/* Depthwise: each tap's sum over the pixels of a run, row by row; taps x
+ * channels here, turned round at the end. */
+static void depthwise_run(const struct job *job, size_t run, int worker)
 {
     const struct adl_conv *v = job->conv;
     size_t channels = (size_t)v->c, taps = (size_t)v->r * (size_t)v->s;
+    size_t stride = (size_t)v->stride, row_floats = (size_t)v->w * channels;
     size_t first = run * job->split.run_images;
     size_t last = ADL_MIN(first + job->split.run_images, (size_t)job->batch);
+    float *sums = job->workers + (size_t)worker * worker_floats(v);
     float *to = job->partial + run * weight_count(v, &job->split);
 
-    memset(to, 0, taps * channels * sizeof *to);
+    memset(sums, 0, taps * channels * sizeof *sums);
     for (size_t n = first; n < last; n++)
         for (int p = 0; p < v->p; p++)
             for (int r = 0; r < v->r; r++) {
                 int row = p * v->stride + r - v->pad_top;
                 if (row < 0 || row >= v->h)
                     continue;
-                const float *x =
-                    job->x + (n * (size_t)v->h + (size_t)row) * (size_t)v->w * channels;
+                const float *x = job->x + (n * (size_t)v->h + (size_t)row) * row_floats;
                 const float *dy =
                     job->grad_out + (n * (size_t)v->p + (size_t)p) * (size_t)v->q * channels;
                 for (int s = 0; s < v->s; s++) {
-                    size_t tap = (size_t)(r * v->s + s);
-                    for (size_t c0 = 0; c0 < channels; c0 += 64) {
-                        size_t block = ADL_MIN((size_t)64, channels - c0);
-                        float sum[64] = {0};
-                        for (int q = 0; q < v->q; q++) {
-                            int column = q * v->stride + s - v->pad_left;
-                            if (column < 0 || column >= v->w)
-                                continue;
-                            const float *a = x + (size_t)column * channels + c0;
-                            const float *b = dy + (size_t)q * channels + c0;
-                            for (size_t c = 0; c < block; c++)
-                                sum[c] += a[c] * b[c];
-                        }
-                        /* The product's layout, channel by channel. */
-                        for (size_t c = 0; c < block; c++)
-                            to[(c0 + c) * taps + tap] += sum[c];
-                    }
+                    struct adl_conv_span span = adl_conv_span(v, s);
+                    if (span.count > 0)
+                        job->kernels->dot_rows(x + (size_t)span.column * channels,
+                                               stride * channels, dy + (size_t)span.q * channels,
+                                               channels, (size_t)span.count, channels,
+                                               sums + (size_t)(r * v->s + s) * channels);
                 }
             }
+    for (size_t c = 0; c < channels; c++)
+        for (size_t tap = 0; tap < taps; tap++)
+            to[c * taps + tap] = sums[tap * channels + c];
 }
 
 static void product_task(const struct job *job, size_t task, int worker)
@@ -110,9 +119,11 @@ static void product_task(const struct job *job, size_t task, int worker)
     size_t columns = ADL_MIN(BLOCK_COLUMNS, s->depth - column);
     size_t first = run * s->run_images;
     size_t last = ADL_MIN(first + s->run_images, (size_t)job->batch);
-    float *rows = job->workers + (size_t)worker * BLOCK_ROWS * BLOCK_COLUMNS;
+    float *rows = job->workers + (size_t)worker * worker_floats(v);
     float *to = job->partial + run * weight_count(v, s) + group * channels * s->depth + column;
     float beta = 0;
+    /* A dense 1x1 convolution's rows are the map itself. */
+    bool dense = v->r == 1 && v->s == 1 && v->stride == 1 && v->p == v->h && v->q == v->w;
 
     for (size_t n = first; n < last; n++) {
         const float *x = job->x + n * (size_t)v->h * (size_t)v->w * v->ldx;
@@ -131,16 +142,17 @@ static void run_task(void *context, size_t task, int worker)
 {
     const struct job *job = context;
     if (job->split.depthwise)
-        depthwise_run(job, task);
+        depthwise_run(job, task, worker);
     else
         product_task(job, task, worker);
 }
 
-void adl_conv_grad_weights(const struct adl_conv *v, int batch, const float *x,
-                           const float *grad_out, float *grad, float *scratch,
+void adl_conv_grad_weights(const struct adl_conv *v, const struct adl_kernels *kernels, int batch,
+                           const float *x, const float *grad_out, float *grad, float *scratch,
                            struct adl_pool *pool)
 {
     struct job job = {.conv = v,
+                      .kernels = kernels,
                       .split = split_of(v, batch),
                       .batch = batch,
                       .x = x,

@@ -203,7 +203,7 @@ static void backward_weights(const struct adl_train_call *call, const struct adl
 {
     float *grad = call->scratch, *to = call->grad_params[0];
     size_t taps = (size_t)v->r * (size_t)v->s, channels = (size_t)(v->c / v->groups);
-    adl_conv_grad_weights(v, call->batch, call->in[0], call->grad_out, grad,
+    adl_conv_grad_weights(v, call->kernels, call->batch, call->in[0], call->grad_out, grad,
                           call->scratch + lines(weight_count(v)), call->pool);
     for (size_t k = 0; k < (size_t)v->k; k++)
         for (size_t c = 0; c < channels; c++)
@@ -236,8 +236,8 @@ static void backward(const struct adl_train_call *call)
     if (!call->grad_in[0])
         return;
     if (!is_plain_backward(&v)) {
-        adl_conv_grad_input(&v, call->batch, call->params[0], call->grad_out, call->grad_in[0],
-                            call->add_in[0], call->scratch, call->pool);
+        adl_conv_grad_input(&v, call->kernels, call->batch, call->params[0], call->grad_out,
+                            call->grad_in[0], call->add_in[0], call->scratch, call->pool);
         return;
     }
     struct adl_conv back = backward_conv(&v, call->add_in[0]);
