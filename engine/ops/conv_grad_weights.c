@@ -130,9 +130,11 @@ static void product_task(const struct job *job, size_t task, int worker)
         const float *dy = job->grad_out + n * pixels * v->ldo + group * channels;
         for (size_t m = 0; m < pixels; m += BLOCK_ROWS) {
             size_t count = ADL_MIN(BLOCK_ROWS, pixels - m);
-            adl_conv_copy_rows(v, x, (int)group, m, count, column, columns, rows, columns);
-            adl_sgemm(true, false, channels, columns, count, dy + m * v->ldo, v->ldo, rows, columns,
-                      beta, to, s->depth);
+            const float *b = x + m * v->ldx + group * s->depth + column;
+            if (!dense)
+                adl_conv_copy_rows(v, x, (int)group, m, count, column, columns, rows, columns);
+            adl_sgemm(true, false, channels, columns, count, dy + m * v->ldo, v->ldo,
+                      dense ? b : rows, dense ? v->ldx : columns, beta, to, s->depth);
             beta = 1;
         }
     }
