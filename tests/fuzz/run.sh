@@ -7,7 +7,7 @@ set -u
 cd "$(dirname "$0")/../.." || exit 1
 targets=${BUILD:-build}/san-address-undefined/tests/fuzz
 # An input that asks for much has to be refused by our own limits.
-export ASAN_OPTIONS=detect_stack_use_after_return=1:allocator_may_return_null=1:max_allocation_size_mb=2048
+export ASAN_OPTIONS=allocator_may_return_null=1:max_allocation_size_mb=2048
 export UBSAN_OPTIONS=print_stacktrace=1
 export OPENBLAS_NUM_THREADS=1
 
