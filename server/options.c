@@ -546,6 +546,29 @@ static int check_operands(struct parser *p)
     return 0;
 }
 
+/* The command as a shell would take it again. */
+static int record_command(struct parser *p, int argc, char **argv)
+{
+    struct adl_str text = {0};
+    adl_str_puts(&text, "adl-server");
+    for (int i = 0; i < argc; i++) {
+        bool plain = *argv[i] && !argv[i][strspn(argv[i], "abcdefghijklmnopqrstuvwxyz"
+                                                          "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                                          "0123456789_-+=./:,@%")];
+        adl_str_puts(&text, plain ? " " : " '");
+        for (const char *c = argv[i]; *c; c++)
+            if (*c == '\'')
+                adl_str_puts(&text, "'\\''");
+            else
+                adl_str_append(&text, c, 1);
+        adl_str_puts(&text, plain ? "" : "'");
+    }
+    if (!text.failed)
+        p->options->command_line = adl_arena_printf(&p->options->arena, "%s", text.data);
+    adl_str_release(&text);
+    return p->options->command_line ? 0 : adl_fail_nomem(p->err, "options");
+}
+
 int adl_options_parse(struct adl_options *options, const struct adl_command *command, int argc,
                       char **argv, void *settings, struct adl_error *err)
 {
@@ -569,6 +592,7 @@ int adl_options_parse(struct adl_options *options, const struct adl_command *com
     options->sources = p.sources;
 
     ADL_TRY(scan(&p, argc, argv, given, &count));
+    ADL_TRY(record_command(&p, argc, argv));
     ADL_TRY(apply_defaults(&p));
     if (options->help) {
         result = 0;

@@ -115,6 +115,7 @@ struct adl_options {
     char *const *operands; /* in the order given */
     int operand_count;
     const enum adl_option_source *sources; /* one per row */
+    const char *command_line;              /* as it was typed, quoted for a shell */
     const char *config_path;               /* NULL: none was read */
     bool help;                             /* --help was among the options: nothing else counts */
     struct adl_arena arena;

@@ -50,8 +50,8 @@ static void show(struct adl_progress *progress, uint64_t now)
     progress->shown_ns = now;
     if (!progress->terminal) {
         if (progress->total)
-            fprintf(stderr, "%zu of %zu %s, %.1f/s, %s left\n", progress->done, progress->total,
-                    progress->what, rate, eta);
+            fprintf(stderr, "%zu of %zu %s, %.1f/s, %s left%s%s\n", progress->done, progress->total,
+                    progress->what, rate, eta, *progress->note ? "; " : "", progress->note);
         else
             fprintf(stderr, "%zu %s, %.1f/s\n", progress->done, progress->what, rate);
         return;
@@ -61,8 +61,8 @@ static void show(struct adl_progress *progress, uint64_t now)
         bar[i] = i < filled ? '#' : '.';
     bar[BAR_CELLS] = '\0';
     if (progress->total)
-        fprintf(stderr, "\r[%s] %zu/%zu %s  %.1f/s  %s left\033[K", bar, progress->done,
-                progress->total, progress->what, rate, eta);
+        fprintf(stderr, "\r[%s] %zu/%zu %s  %.1f/s  %s left  %s\033[K", bar, progress->done,
+                progress->total, progress->what, rate, eta, progress->note);
     else
         fprintf(stderr, "\r%zu %s  %.1f/s\033[K", progress->done, progress->what, rate);
     progress->drawn = true;

@@ -10,6 +10,7 @@
 
 struct adl_progress {
     const char *what; /* "images" */
+    char note[96];    /* the caller's, shown behind the rest; may change at any time */
     size_t total;     /* 0: not known */
     size_t done;
     uint64_t start_ns;

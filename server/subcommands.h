@@ -8,6 +8,7 @@
 extern const struct adl_command adl_command_serve;
 extern const struct adl_command adl_command_localize;
 extern const struct adl_command adl_command_eval;
+extern const struct adl_command adl_command_train;
 extern const struct adl_command adl_command_convert;
 extern const struct adl_command adl_command_info;
 extern const struct adl_command adl_command_forward;

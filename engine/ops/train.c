@@ -4,21 +4,14 @@
 
 #include <string.h>
 
+#include "base/rng.h"
 #include "base/size.h"
-
-/* splitmix64's finaliser (Steele, Lea and Flood 2014). */
-static uint64_t mix(uint64_t z)
-{
-    z += 0x9e3779b97f4a7c15u;
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-}
 
 double adl_train_uniform(const struct adl_train_call *call, uint64_t index)
 {
-    uint64_t z = mix(mix(call->mode->key + (uint64_t)call->node->output) + index);
-    return (double)(z >> 11) * 0x1p-53;
+    uint64_t state = call->mode->key + (uint64_t)call->node->output;
+    state = adl_rng_splitmix(&state) + index;
+    return (double)(adl_rng_splitmix(&state) >> 11) * 0x1p-53;
 }
 
 struct pieces {

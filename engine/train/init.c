@@ -1,0 +1,49 @@
+#include "train/init.h"
+
+#include <math.h>
+
+#include "base/rng.h"
+
+/* FNV-1a, so that a layer's start does not depend on the layers before it. */
+static uint64_t hash(const char *text)
+{
+    uint64_t h = 14695981039346656037u;
+    for (; *text; text++)
+        h = (h ^ (unsigned char)*text) * 1099511628211u;
+    return h;
+}
+
+static void fill_normal(const struct adl_param *param, uint64_t seed, double deviation,
+                        float *values)
+{
+    struct adl_rng rng;
+    adl_rng_seed(&rng, seed, 0, hash(param->name));
+    for (size_t i = 0; i < param->count; i++)
+        values[i] = (float)(deviation * adl_rng_normal(&rng));
+}
+
+void adl_init_param(const struct adl_param *param, uint64_t seed, float *values)
+{
+    double fan_out;
+    switch (param->role) {
+    case ADL_PARAM_CONV_WEIGHT:
+        fan_out = (double)(param->shape[0] * param->shape[2] * param->shape[3]);
+        /* A depthwise kernel's outputs are its own channel only. */
+        if (param->shape[1] == 1)
+            fan_out /= (double)param->shape[0];
+        fill_normal(param, seed, sqrt(2 / fan_out), values);
+        break;
+    case ADL_PARAM_LINEAR_WEIGHT: fill_normal(param, seed, 0.01, values); break;
+    case ADL_PARAM_BN_WEIGHT:
+    case ADL_PARAM_BN_VAR:
+        for (size_t i = 0; i < param->count; i++)
+            values[i] = 1;
+        break;
+    case ADL_PARAM_BIAS:
+    case ADL_PARAM_BN_BIAS:
+    case ADL_PARAM_BN_MEAN:
+        for (size_t i = 0; i < param->count; i++)
+            values[i] = 0;
+        break;
+    }
+}

@@ -1,0 +1,24 @@
+#include "train/schedule.h"
+
+#include <math.h>
+
+double adl_schedule_lr(const struct adl_schedule *s, int epoch, size_t batch, size_t batches)
+{
+    double at = (double)epoch + (double)batch / (double)(batches ? batches : 1);
+    double lr = s->lr;
+
+    if (s->kind == ADL_SCHEDULE_COSINE) {
+        double span = (double)s->epochs - s->warmup_epochs;
+        double done = span > 0 ? (at - s->warmup_epochs) / span : 1;
+        lr *= 0.5 * (1 + cos(acos(-1) * fmin(fmax(done, 0), 1)));
+    } else if (s->every > 0) {
+        for (int number = s->every; number <= epoch + 1; number += s->every)
+            lr *= s->decay;
+    }
+    if (at < s->warmup_epochs) {
+        /* The first step learns as well: its rate is one step's share. */
+        double step = 1 / (double)(batches ? batches : 1);
+        lr *= fmin((at + step) / s->warmup_epochs, 1);
+    }
+    return lr;
+}

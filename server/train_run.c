@@ -1,0 +1,448 @@
+/* The epochs of a training run. The reference's order: decay, train, evaluate
+ * on val, save. */
+
+#include "server/train_run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/size.h"
+#include "train/init.h"
+#include "train/loss.h"
+
+static void tell_broken(void *context, size_t index, const char *reason)
+{
+    struct adl_train_run *run = context;
+    fprintf(stderr, "adl-server: train: skipped %s: %s\n", run->train->images[index].id, reason);
+}
+
+static void tell_broken_val(void *context, const char *reason)
+{
+    (void)context;
+    fprintf(stderr, "adl-server: train: val: %s\n", reason);
+}
+
+/* --- preparing --------------------------------------------------------------------- */
+
+/* train has to be there; val may be missing or empty. */
+static int open_data(struct adl_train_run *run, struct adl_error *err)
+{
+    const struct adl_train_settings *s = run->settings;
+    struct adl_dataset_options options = {
+        .dir = s->data, .split = "train", .images = s->images, .metadata = s->metadata};
+    struct adl_error none = {0};
+
+    run->train = adl_dataset_open(&options, err);
+    if (!run->train)
+        return -1;
+    if (run->train->count == 0)
+        return adl_fail(err, ADL_ERR_ARG, "%s: has no image to train on", s->data);
+    if (!run->train->image_dir)
+        return adl_fail(err, ADL_ERR_ARG, "%s: has no images; name the folder with --images",
+                        s->data);
+    options.split = "val";
+    run->val = adl_dataset_open(&options, &none);
+    if (!run->val && none.kind != ADL_ERR_NOT_FOUND)
+        return adl_fail(err, none.kind, "%s", none.message);
+    if (run->val && run->val->count == 0) {
+        adl_dataset_free(run->val);
+        run->val = NULL;
+    }
+    return 0;
+}
+
+static int parse_triple(const struct adl_option_list *list, const char *name, bool positive,
+                        float values[3], struct adl_error *err)
+{
+    if (list->count == 0)
+        return 0;
+    if (list->count != 1 && list->count != 3)
+        return adl_fail(err, ADL_ERR_ARG, "--%s takes one number or three", name);
+    for (size_t i = 0; i < 3; i++) {
+        char *end;
+        double value = strtod(list->items[list->count == 3 ? i : 0], &end);
+        if (*end || !(value > -1e6 && value < 1e6) || (positive && value < 1e-6))
+            return adl_fail(err, ADL_ERR_ARG, "--%s: \"%.40s\" is no fit number", name,
+                            list->items[list->count == 3 ? i : 0]);
+        values[i] = (float)value;
+    }
+    return 0;
+}
+
+/* The weights' memory that the model file is written from. */
+static float *weights_of(const struct adl_model *model, int param)
+{
+    return adl_tensors_find(model->weights, adl_graph_param(model->graph, param)->name)->data;
+}
+
+/* New weights by seed, then those of --init over them. */
+static int fill_weights(struct adl_train_run *run, struct adl_error *err)
+{
+    const struct adl_train_settings *s = run->settings;
+    struct adl_model *model = run->model;
+    int result = -1, count = adl_graph_param_count(model->graph);
+    size_t taken_count = 0;
+    struct adl_str report = {0};
+    bool *taken = adl_calloc((size_t)count, sizeof *taken);
+    if (!taken)
+        return adl_fail_nomem(err, "the weights");
+    for (int i = 0; i < count; i++)
+        adl_init_param(adl_graph_param(model->graph, i), (uint64_t)s->seed, weights_of(model, i));
+    if (s->init) {
+        ADL_TRY(adl_model_take(model, s->init, s->key, taken, &report, err));
+        for (int i = 0; i < count; i++)
+            taken_count += taken[i];
+        fprintf(stderr, "%s: %zu of %d parameters taken; the others are new\n", s->init,
+                taken_count, count);
+    }
+    result = 0;
+out:
+    adl_str_release(&report);
+    adl_free(taken);
+    return result;
+}
+
+static int make_model(struct adl_train_run *run, struct adl_error *err)
+{
+    const struct adl_train_settings *s = run->settings;
+    struct adl_arch_settings settings = s->arch;
+    struct adl_arch arch;
+    bool given;
+
+    if (settings.num_classes && (size_t)settings.num_classes < run->train->class_count)
+        return adl_fail(err, ADL_ERR_ARG, "--num-classes %d: the data has %zu classes",
+                        settings.num_classes, run->train->class_count);
+    if (!settings.num_classes)
+        settings.num_classes = (int)run->train->class_count;
+    if (adl_arch_settings_get(&settings, &arch, &given, err) < 0)
+        return -1;
+    if (!given)
+        return adl_fail(err, ADL_ERR_ARG, "--arch is missing; for instance --arch mobilenet_v1");
+    run->model = adl_model_create(&arch, s->crop_size, s->crop_size, err);
+    if (!run->model || fill_weights(run, err) < 0)
+        return -1;
+    if (run->train->classes && run->train->class_count == (size_t)arch.num_classes &&
+        adl_model_set_classes(run->model, run->train->classes, run->train->class_count, err) < 0)
+        return -1;
+    if (parse_triple(&s->mean, "mean", false, run->model->mean, err) < 0)
+        return -1;
+    return parse_triple(&s->std, "std", true, run->model->std, err);
+}
+
+/* Every setting that decides the bits; a resumed run has to have the same. */
+static int make_config(struct adl_train_run *run, struct adl_error *err)
+{
+    const struct adl_train_settings *s = run->settings;
+    const struct adl_method_settings *m = &s->method;
+    const struct adl_model *model = run->model;
+    run->config = json_pack(
+        "{s:o, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:f, s:b, s:f, s:i, s:f, s:i, s:f, s:f, "
+        "s:f, s:f, s:f, s:f, s:b, s:b, s:b, s:f}",
+        "arch", adl_arch_to_json(&model->arch), "method", adl_arch_methods[model->arch.adl],
+        "images", (json_int_t)run->train->count, "batch_size", s->batch_size, "accumulate",
+        s->accumulate, "resize_size", s->resize_size, "crop_size", s->crop_size, "seed", s->seed,
+        "flip", s->flip, "random_resized_crop", s->random_resized_crop, "color_jitter",
+        s->color_jitter, "schedule", s->schedule, "lr_decay", s->lr_decay, "lr_decay_frequency",
+        s->lr_decay_frequency, "warmup_epochs", s->warmup_epochs, "clip_norm", s->clip_norm, "lr",
+        m->lr, "lr_classifier_ratio", m->lr_classifier_ratio, "momentum", m->momentum,
+        "weight_decay", m->weight_decay, "nesterov", !m->no_nesterov, "dropout", !m->no_dropout,
+        "frozen_batchnorm", m->frozen_batchnorm, "label_smoothing", m->label_smoothing);
+    json_t *adl = json_pack("{s:s, s:f, s:f, s:b, s:b}", "draw", adl_method_draws[m->adl_draw],
+                            "drop_rate", m->adl_drop_rate, "threshold", m->adl_threshold,
+                            "per_image", m->adl_per_image, "importance", !m->adl_no_importance);
+    int failed =
+        !run->config || !adl ||
+        (model->arch.adl ? json_object_set_new(run->config, "adl", adl) : (json_decref(adl), 0));
+    /* The cosine's end decides every rate before it. */
+    if (!failed && s->schedule == ADL_SCHEDULE_COSINE)
+        failed = json_object_set_new(run->config, "epochs", json_integer(s->epochs));
+    if (!failed && s->init)
+        failed = json_object_set_new(run->config, "init", json_string(s->init));
+    return failed ? adl_fail_nomem(err, "the configuration") : 0;
+}
+
+static int make_loader(struct adl_train_run *run, struct adl_error *err)
+{
+    const struct adl_train_settings *s = run->settings;
+    struct adl_loader_options options = {
+        .augment = {.train = true,
+                    .resize_size = s->resize_size,
+                    .crop_size = s->crop_size,
+                    .random_resized_crop = s->random_resized_crop,
+                    .flip = s->flip,
+                    .brightness = s->color_jitter,
+                    .contrast = s->color_jitter,
+                    .saturation = s->color_jitter},
+        .batch = (size_t)s->batch_size,
+        .seed = (uint64_t)s->seed,
+        .threads = adl_pool_threads(run->pool),
+        .broken = tell_broken,
+        .context = run,
+    };
+    memcpy(options.mean, run->model->mean, sizeof options.mean);
+    memcpy(options.std, run->model->std, sizeof options.std);
+    run->loader = adl_loader_create(run->train, &options, err);
+    return run->loader ? 0 : -1;
+}
+
+static int prepare(struct adl_train_run *run, struct adl_error *err)
+{
+    const struct adl_train_settings *s = run->settings;
+
+    if (open_data(run, err) < 0 || make_model(run, err) < 0 || make_config(run, err) < 0 ||
+        adl_train_open_folder(run, err) < 0)
+        return -1;
+    run->pool = adl_pool_create(s->threads ? s->threads : adl_pool_default_threads(), err);
+    if (!run->pool || make_loader(run, err) < 0)
+        return -1;
+    run->tape = adl_tape_create(run->model->graph, s->crop_size, s->crop_size, s->batch_size,
+                                run->pool, err);
+    if (!run->tape)
+        return -1;
+    run->optimizer =
+        adl_optimizer_create(run->model->graph, (const float *const *)run->model->params, err);
+    if (!run->optimizer)
+        return -1;
+    for (int i = 0; i < adl_graph_param_count(run->model->graph); i++)
+        if (run->model->arch.backbone->is_head(adl_graph_param(run->model->graph, i)->name))
+            adl_optimizer_set_head(run->optimizer, i);
+    run->mode = adl_method_mode(&s->method, run->model->arch.adl);
+    run->sgd = adl_method_sgd(&s->method);
+    run->schedule = (struct adl_schedule){(enum adl_schedule_kind)s->schedule,
+                                          s->method.lr,
+                                          s->lr_decay,
+                                          s->lr_decay_frequency,
+                                          s->epochs,
+                                          s->warmup_epochs};
+    run->best = -1;
+    run->saved_ns = adl_clock_ns();
+    return s->resume ? adl_train_load_state(run, err) : 0;
+}
+
+static void release(struct adl_train_run *run)
+{
+    json_decref(run->config);
+    adl_optimizer_free(run->optimizer);
+    adl_tape_free(run->tape);
+    adl_loader_free(run->loader);
+    adl_pool_free(run->pool);
+    adl_model_free(run->model);
+    adl_dataset_free(run->val);
+    adl_dataset_free(run->train);
+}
+
+/* --- training ---------------------------------------------------------------------- */
+
+/* One batch: its gradients, and with the last of --accumulate a step. */
+static double train_batch(struct adl_train_run *run, const struct adl_batch *batch)
+{
+    const struct adl_train_settings *s = run->settings;
+    size_t classes = (size_t)run->model->arch.num_classes,
+           batches = adl_loader_batches(run->loader);
+    size_t input = adl_shape_count(adl_tape_shape(run->tape, 0)), right;
+    float *const *params = adl_optimizer_params(run->optimizer);
+    float *grad = adl_tape_logits_grad(run->tape);
+    size_t group = (size_t)s->accumulate, first = batch->number / group * group;
+    size_t members = ADL_MIN(group, batches - first);
+    double lr = adl_schedule_lr(&run->schedule, run->epoch, batch->number, batches);
+
+    uint64_t key = (uint64_t)s->seed;
+    key = adl_rng_splitmix(&key) + ((uint64_t)run->epoch << 32) + batch->number;
+    run->mode.key = adl_rng_splitmix(&key);
+    memcpy(adl_tape_input(run->tape), batch->input, batch->count * input * sizeof(float));
+    adl_tape_forward(run->tape, (int)batch->count, params, &run->mode);
+    double loss = adl_cross_entropy(adl_tape_logits(run->tape), batch->labels, batch->count,
+                                    classes, s->method.label_smoothing, grad, &right);
+    for (size_t i = 0; members > 1 && i < batch->count * classes; i++)
+        grad[i] /= (float)members;
+    if (batch->number == first)
+        adl_optimizer_zero_grads(run->optimizer);
+    adl_tape_backward(run->tape, params, &run->mode, adl_optimizer_grads(run->optimizer));
+    if (batch->number == first + members - 1) {
+        if (s->clip_norm > 0)
+            adl_optimizer_clip(run->optimizer, s->clip_norm);
+        adl_optimizer_step(run->optimizer, &run->sgd, lr, s->method.lr_classifier_ratio, run->pool);
+    }
+    run->sums.loss += loss * (double)batch->count;
+    run->sums.images += batch->count;
+    run->sums.right += right;
+    return loss;
+}
+
+/* A resumed run begins at a step's first batch, not between accumulated ones. */
+static bool at_step(const struct adl_train_run *run)
+{
+    return run->batch % (size_t)run->settings->accumulate == 0;
+}
+
+static int save_position(struct adl_train_run *run, struct adl_error *err)
+{
+    if (adl_train_save_model(run, "last.safetensors", err) < 0 ||
+        adl_train_save_state(run, err) < 0)
+        return -1;
+    run->saved_ns = adl_clock_ns();
+    return 0;
+}
+
+/* The rest of the epoch. 1 when it was stopped in between, after saving. */
+static int train_epoch(struct adl_train_run *run, const volatile sig_atomic_t *stop,
+                       struct adl_error *err)
+{
+    struct adl_progress progress;
+    struct adl_batch batch;
+    size_t batches = adl_loader_batches(run->loader);
+    int more;
+
+    adl_progress_start(&progress, "images", run->train->count);
+    adl_loader_start_epoch(run->loader, (uint64_t)run->epoch, run->batch);
+    while ((more = adl_loader_next(run->loader, &batch, err)) > 0) {
+        double loss = train_batch(run, &batch);
+        if (!(loss < 1e30)) {
+            adl_progress_finish(&progress);
+            return adl_fail(err, ADL_ERR_ARG,
+                            "the loss is %g in epoch %d: it diverges; try a "
+                            "smaller --lr",
+                            loss, run->epoch + 1);
+        }
+        run->batch = batch.number + 1;
+        snprintf(progress.note, sizeof progress.note, "epoch %d/%d, loss %.3f, top-1 %.1f %%",
+                 run->epoch + 1, run->settings->epochs, run->sums.loss / (double)run->sums.images,
+                 100 * (double)run->sums.right / (double)run->sums.images);
+        adl_progress_update(&progress, run->sums.images);
+        bool due = adl_clock_ms(run->saved_ns, adl_clock_ns()) >
+                   60e3 * (double)run->settings->save_minutes;
+        if ((*stop || due) && at_step(run) && run->batch < batches) {
+            if (save_position(run, err) < 0)
+                more = -1;
+            if (*stop)
+                break;
+        }
+    }
+    adl_progress_finish(&progress);
+    if (more < 0)
+        return -1;
+    return *stop && run->batch < batches;
+}
+
+/* What `best` is chosen by: localization, or accuracy where there are no boxes. */
+static double measure_of(const struct adl_evaluate_report *report)
+{
+    return report->localized ? report->figures.max_box_acc_v2 : report->figures.top1_cls;
+}
+
+static int evaluate(struct adl_train_run *run, struct adl_evaluate_report *report,
+                    struct adl_error *err)
+{
+    const struct adl_train_settings *s = run->settings;
+    struct adl_plan_options options = {.input_h = s->crop_size, .input_w = s->crop_size};
+    struct adl_progress progress;
+    struct adl_evaluate_options evaluation = {.curve_interval = s->curve_interval,
+                                              .model_threshold = run->model->cam_threshold,
+                                              .progress = &progress,
+                                              .broken = tell_broken_val};
+    int result = -1, batch = ADL_MIN(s->batch_size, 16);
+    memcpy(evaluation.mean, run->model->mean, sizeof evaluation.mean);
+    memcpy(evaluation.std, run->model->std, sizeof evaluation.std);
+    struct adl_plan *plan =
+        adl_plan_create(run->model->graph,
+                        (const float *const *)adl_optimizer_params(run->optimizer), &options, err);
+    struct adl_session *session = plan ? adl_session_create(plan, run->pool, batch, err) : NULL;
+    adl_progress_start(&progress, "val: images", run->val->count);
+    if (session)
+        result =
+            adl_evaluate_session(run->val, session, batch, run->pool, &evaluation, report, err);
+    adl_progress_finish(&progress);
+    adl_session_free(session);
+    adl_plan_unref(plan);
+    return result;
+}
+
+/* Evaluates, keeps the best, and writes everything of an epoch that is done. */
+static int finish_epoch(struct adl_train_run *run, double seconds, struct adl_error *err)
+{
+    int result = -1;
+    struct adl_evaluate_report report = {0};
+    size_t batches = adl_loader_batches(run->loader);
+    double lr = adl_schedule_lr(&run->schedule, run->epoch, batches - 1, batches);
+    double loss = run->sums.loss / (double)run->sums.images;
+    double accuracy = 100 * (double)run->sums.right / (double)run->sums.images;
+    bool best = true;
+
+    fprintf(stderr, "epoch %d/%d: loss %.4f, top-1 %.2f %%, %.1f images/s", run->epoch + 1,
+            run->settings->epochs, loss, accuracy, (double)run->sums.images / seconds);
+    if (run->val) {
+        ADL_TRY(evaluate(run, &report, err));
+        best = measure_of(&report) > run->best;
+        fprintf(stderr, "; val: top-1 %.2f %%", report.figures.top1_cls);
+        if (report.localized)
+            fprintf(stderr, ", MaxBoxAcc %.2f, V2 %.2f at threshold %.3f",
+                    report.figures.max_box_acc, report.figures.max_box_acc_v2,
+                    report.figures.best_threshold);
+    }
+    fprintf(stderr, "%s\n", best && run->val ? " (best)" : "");
+    if (report.localized)
+        run->model->cam_threshold = report.figures.best_threshold;
+    json_decref(run->model->metrics);
+    run->model->metrics = run->val ? adl_train_figures(&report) : NULL;
+    if (run->val && !run->model->metrics) {
+        adl_fail_nomem(err, "the figures");
+        goto out;
+    }
+    ADL_TRY(adl_train_log_epoch(run, lr, seconds, run->val ? &report : NULL, best, err));
+    if (best) {
+        run->best = run->val ? measure_of(&report) : -1;
+        run->best_epoch = run->epoch + 1;
+    }
+    run->epoch++;
+    run->batch = 0;
+    run->sums = (struct adl_train_sums){0};
+    if (best)
+        ADL_TRY(adl_train_save_model(run, "best.safetensors", err));
+    ADL_TRY(save_position(run, err));
+    result = 0;
+out:
+    adl_evaluate_report_release(&report);
+    return result;
+}
+
+int adl_train_run(const struct adl_train_settings *settings, const char *command,
+                  const volatile sig_atomic_t *stop, struct adl_error *err)
+{
+    struct adl_train_run run = {.settings = settings, .command = command};
+    int result = prepare(&run, err);
+
+    if (result == 0) {
+        char text[128];
+        adl_arch_describe(&run.model->arch, text, sizeof text);
+        fprintf(
+            stderr, "%s, %s: %zu images of %zu classes to train on, %zu to validate; %.1f GiB\n",
+            text, adl_arch_methods[run.model->arch.adl], run.train->count, run.train->class_count,
+            run.val ? run.val->count : 0,
+            (double)(adl_tape_bytes(run.tape) + adl_optimizer_bytes(run.optimizer)) / 1073741824);
+    }
+    bool stopped = false;
+    while (result == 0 && !stopped && run.epoch < settings->epochs) {
+        uint64_t start = adl_clock_ns();
+        result = train_epoch(&run, stop, err);
+        stopped = result > 0 || *stop;
+        if (result == 0)
+            result = finish_epoch(&run, adl_clock_ms(start, adl_clock_ns()) / 1000, err);
+        else if (result > 0)
+            result = 0;
+    }
+    if (result == 0 && run.epoch < settings->epochs)
+        fprintf(stderr, "stopped in epoch %d; the same command with --resume goes on\n",
+                run.epoch + 1);
+    else if (result == 0 && run.best_epoch)
+        fprintf(stderr, "done; %s/best.safetensors is of epoch %d\n", settings->out,
+                run.best_epoch);
+    if (result == 0 && adl_loader_broken_count(run.loader))
+        fprintf(stderr, "%zu images could not be read and were skipped\n",
+                adl_loader_broken_count(run.loader));
+    release(&run);
+    return result;
+}

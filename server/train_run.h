@@ -1,0 +1,111 @@
+#ifndef ADL_SERVER_TRAIN_RUN_H
+#define ADL_SERVER_TRAIN_RUN_H
+
+/* A training run: data in, checkpoints out. cmd_train.c has its options,
+ * train_run.c its epochs, train_files.c what it leaves in the output folder. */
+
+#include <jansson.h>
+#include <signal.h>
+#include <stdbool.h>
+
+#include "base/pool.h"
+#include "base/str.h"
+#include "data/loader.h"
+#include "models/model.h"
+#include "server/arch_options.h"
+#include "server/evaluate.h"
+#include "server/method_options.h"
+#include "server/progress.h"
+#include "train/optimizer.h"
+#include "train/schedule.h"
+#include "train/tape.h"
+
+struct adl_train_settings {
+    const char *data;
+    const char *images;
+    const char *metadata;
+    const char *out;
+    const char *init;
+    const char *key;
+    bool resume;
+    int epochs;
+    int batch_size;
+    int accumulate;
+    int resize_size;
+    int crop_size;
+    int seed;
+    int threads;
+    double flip;
+    bool random_resized_crop;
+    double color_jitter;
+    int schedule; /* enum adl_schedule_kind */
+    double lr_decay;
+    int lr_decay_frequency;
+    double warmup_epochs;
+    double clip_norm;
+    double curve_interval;
+    int save_minutes;
+    struct adl_option_list mean;
+    struct adl_option_list std;
+    struct adl_arch_settings arch;
+    struct adl_method_settings method;
+};
+
+/* Sums over the batches of the epoch so far. */
+struct adl_train_sums {
+    double loss; /* times images */
+    size_t images;
+    size_t right;
+};
+
+struct adl_train_run {
+    const struct adl_train_settings *settings;
+    const char *command; /* as it was typed, for the records */
+    struct adl_dataset *train;
+    struct adl_dataset *val; /* NULL: the data has none */
+    struct adl_model *model; /* what is saved; its weights follow the optimizer's at each save */
+    struct adl_pool *pool;
+    struct adl_loader *loader;
+    struct adl_tape *tape;
+    struct adl_optimizer *optimizer;
+    struct adl_train_mode mode;
+    struct adl_sgd sgd;
+    struct adl_schedule schedule;
+    json_t *config; /* every setting that decides the bits */
+
+    /* Position: epochs done, and batches of the one under way. */
+    int epoch;
+    size_t batch;
+    struct adl_train_sums sums;
+    double best; /* the best epoch's measure; below 0: none yet */
+    int best_epoch;
+    uint64_t saved_ns; /* when the state was last saved */
+};
+
+/* Trains to the end, or until `*stop` is set: then it saves and says how to go
+ * on. */
+int adl_train_run(const struct adl_train_settings *settings, const char *command,
+                  const volatile sig_atomic_t *stop, struct adl_error *err) ADL_MUST_CHECK;
+
+/* --- train_files.c: the output folder --------------------------------------------- */
+
+/* The folder's file NAME; the caller frees it. */
+char *adl_train_path(const struct adl_train_run *run, const char *name,
+                     struct adl_error *err) ADL_MUST_CHECK;
+/* Makes the folder; refuses one with another run in it unless it resumes. */
+int adl_train_open_folder(const struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
+/* The optimizer's weights into the model and both into NAME. */
+int adl_train_save_model(struct adl_train_run *run, const char *name,
+                         struct adl_error *err) ADL_MUST_CHECK;
+/* state.safetensors: where the run stands. */
+int adl_train_save_state(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
+int adl_train_load_state(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
+/* Adds the epoch's line to metrics.jsonl, in place of what a run that was cut
+ * off had written for it. `report` is NULL where there is nothing to evaluate. */
+int adl_train_log_epoch(const struct adl_train_run *run, double lr, double seconds,
+                        const struct adl_evaluate_report *report, bool best,
+                        struct adl_error *err) ADL_MUST_CHECK;
+/* The figures of an evaluation as `eval --json` names them. */
+json_t *adl_train_figures(const struct adl_evaluate_report *report) ADL_MUST_CHECK;
+
+#endif
