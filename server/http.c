@@ -12,6 +12,7 @@
 #include "server/http.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
@@ -37,7 +38,9 @@ struct adl_http {
     struct MHD_Daemon *daemon;
     struct adl_linger *linger;
     _Atomic size_t in_flight;
-    _Atomic size_t body_bytes; /* held by all requests */
+    _Atomic size_t body_bytes;         /* held by all requests */
+    pthread_mutex_t lock;              /* of the list, and of a request's leaving it */
+    struct adl_http_request *arriving; /* whose body is not complete yet */
 };
 
 void *adl_http_context(const struct adl_http_request *request)
@@ -243,6 +246,31 @@ static void find_remote(struct adl_http_request *request)
                   request->remote, sizeof request->remote);
 }
 
+static void enlist(struct adl_http_request *request)
+{
+    struct adl_http *http = request->http;
+
+    pthread_mutex_lock(&http->lock);
+    request->next = http->arriving;
+    request->link = &http->arriving;
+    if (request->next)
+        request->next->link = &request->next;
+    http->arriving = request;
+    pthread_mutex_unlock(&http->lock);
+}
+
+static void delist(struct adl_http_request *request)
+{
+    pthread_mutex_lock(&request->http->lock);
+    if (request->link) {
+        *request->link = request->next;
+        if (request->next)
+            request->next->link = request->link;
+        request->link = NULL;
+    }
+    pthread_mutex_unlock(&request->http->lock);
+}
+
 static struct adl_http_request *begin(struct adl_http *http, struct MHD_Connection *connection,
                                       const char *path, const char *method, const char *version)
 {
@@ -269,6 +297,7 @@ static struct adl_http_request *begin(struct adl_http *http, struct MHD_Connecti
     }
     request->has_body = coding || request->content_length > 0;
     atomic_fetch_add(&http->in_flight, 1);
+    enlist(request);
     http->config.hooks.begin(request);
     return request;
 }
@@ -294,6 +323,7 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
         return take(request, upload_data, upload_data_size);
     if (!request->completed) {
         request->completed = true;
+        delist(request);
         if (!request->status)
             http->config.hooks.complete(request);
         if (request->suspended)
@@ -312,6 +342,7 @@ static void completed(void *cls, struct MHD_Connection *connection, void **con_c
     if (!request)
         return;
     *con_cls = NULL;
+    delist(request);
     if (why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED && !request->completed && !request->queued)
         cut_off(request, ADL_HTTP_TOO_SLOW);
     if (request->early && why == MHD_REQUEST_TERMINATED_COMPLETED_OK)
@@ -333,6 +364,30 @@ void adl_http_resume(struct adl_http_request *request)
 {
     struct MHD_Connection *connection = request->connection;
     MHD_resume_connection(connection);
+}
+
+/* Percent-decoding in place, as the library does it, but for %00: a NUL would
+ * cut the path or the value short, so it stays as it is written. */
+static size_t unescape(void *cls, struct MHD_Connection *connection, char *text)
+{
+    char *out = text;
+
+    (void)cls;
+    (void)connection;
+    for (const char *in = text; *in; in++) {
+        char digits[3] = {0}, *end;
+        unsigned long byte = 0;
+        if (*in == '%' && in[1] && in[2]) {
+            memcpy(digits, in + 1, 2);
+            byte = strtoul(digits, &end, 16);
+            if (end != digits + 2 || !isxdigit((unsigned char)digits[0]))
+                byte = 0;
+        }
+        *out++ = byte ? (char)byte : *in;
+        in += byte ? 2 : 0;
+    }
+    *out = '\0';
+    return (size_t)(out - text);
 }
 
 /* --- the daemon --------------------------------------------------------------- */
@@ -361,6 +416,7 @@ struct adl_http *adl_http_start(const struct adl_http_config *config, struct adl
         return NULL;
     }
     http->config = *config;
+    pthread_mutex_init(&http->lock, NULL);
     http->linger = adl_linger_create(err);
     if (!http->linger)
         goto out;
@@ -370,7 +426,8 @@ struct adl_http *adl_http_start(const struct adl_http_config *config, struct adl
         config->io_threads, MHD_OPTION_CONNECTION_LIMIT, config->connections,
         MHD_OPTION_CONNECTION_TIMEOUT, config->idle_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         ADL_LIMIT_CONNECTION_BYTES, MHD_OPTION_NOTIFY_COMPLETED, completed, http,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+        MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
     if (!http->daemon) {
         adl_fail(err, ADL_ERR_IO,
                  "the HTTP server does not start; is there memory, and are there "
@@ -380,6 +437,7 @@ struct adl_http *adl_http_start(const struct adl_http_config *config, struct adl
     return http;
 out:
     adl_linger_free(http->linger);
+    pthread_mutex_destroy(&http->lock);
     adl_free(http);
     return NULL;
 }
@@ -389,6 +447,18 @@ void adl_http_drain(struct adl_http *http)
     int fd = MHD_quiesce_daemon(http->daemon);
     if (fd >= 0 && !http->config.keep_listen_fd)
         close(fd);
+}
+
+/* The library may miss the end of a connection that came together with the last
+ * bytes; a shutdown of the socket is an event of its own. The descriptor cannot
+ * be another's: a request leaves the list before it is closed. */
+void adl_http_reap(struct adl_http *http)
+{
+    pthread_mutex_lock(&http->lock);
+    for (struct adl_http_request *r = http->arriving; r; r = r->next)
+        if (adl_http_client_gone(r))
+            shutdown(socket_of(r), SHUT_RDWR);
+    pthread_mutex_unlock(&http->lock);
 }
 
 size_t adl_http_in_flight(const struct adl_http *http)
@@ -407,5 +477,6 @@ void adl_http_stop(struct adl_http *http)
 {
     MHD_stop_daemon(http->daemon);
     adl_linger_free(http->linger);
+    pthread_mutex_destroy(&http->lock);
     adl_free(http);
 }

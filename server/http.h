@@ -68,6 +68,7 @@ struct adl_http_request {
     size_t body_limit;
     size_t body_capacity;
     bool discard, completed, queued, early, suspended;
+    struct adl_http_request *next, **link;
 };
 
 enum adl_http_refusal {
@@ -102,6 +103,9 @@ struct adl_http *adl_http_start(const struct adl_http_config *config,
 
 /* Accepts no further connection. Requests may still arrive on open ones. */
 void adl_http_drain(struct adl_http *http);
+/* Closes connections whose client left in the middle of a request, so that
+ * nobody waits for the rest. */
+void adl_http_reap(struct adl_http *http);
 /* Requests begun and not done. */
 size_t adl_http_in_flight(const struct adl_http *http);
 size_t adl_http_connections(const struct adl_http *http);

@@ -210,6 +210,7 @@ static bool wait_for_requests(struct lifecycle *life, uint64_t until_ns)
 {
     while (adl_http_in_flight(life->server->http) > 0) {
         int signal = wait_for_signal(life, DRAIN_POLL_MS);
+        adl_http_reap(life->server->http);
         if (signal == SIGTERM || signal == SIGINT || adl_clock_ns() > until_ns)
             return false;
     }

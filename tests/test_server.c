@@ -397,7 +397,7 @@ static void refuses_each_mistake(void)
         {"heatmap", "POST", "/localize?heatmap=gif", JPEG, "J", 400, "bad-parameter"},
         {"parameter", "POST", "/localize?colour=red", JPEG, "J", 400, "bad-parameter"},
         {"bare parameter", "POST", "/localize?top_k", JPEG, "J", 400, "bad-parameter"},
-        {"NUL", "POST", "/localize?class=a%00b", JPEG, "J", 400, "bad-parameter"},
+        {"NUL", "POST", "/localize?class=a%00b", JPEG, "J", 400, "unknown-class"},
         {"not UTF-8", "POST", "/localize?class=%ff%fe", JPEG, "J", 400, "unknown-class"},
         {"class", "POST", "/localize?class=zebra", JPEG, "J", 400, "unknown-class"},
         {"class number", "POST", "/localize?class=5", JPEG, "J", 400, "unknown-class"},
