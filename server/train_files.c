@@ -46,6 +46,18 @@ int adl_train_open_folder(const struct adl_train_run *run, struct adl_error *err
     return 0;
 }
 
+/* JSON in one line; the caller's (adl_free). NULL is out of memory. */
+static char *dump(const json_t *json, size_t flags)
+{
+    flags |= JSON_COMPACT | JSON_ENCODE_ANY;
+    size_t length = json_dumpb(json, NULL, 0, flags);
+    char *text = length ? adl_malloc(length + 1, 1) : NULL;
+    if (!text)
+        return NULL;
+    text[json_dumpb(json, text, length, flags)] = 0;
+    return text;
+}
+
 static json_t *training_json(const struct adl_train_run *run)
 {
     return json_pack("{s:s, s:s, s:s, s:i, s:O}", "program", "adl-server " ADL_VERSION, "command",
@@ -84,12 +96,12 @@ int adl_train_save_state(struct adl_train_run *run, struct adl_error *err)
         (json_int_t)run->sums.images, "right", (json_int_t)run->sums.right, "best", run->best,
         "best_epoch", run->best_epoch, "threshold", run->model->cam_threshold);
     if (state)
-        text = json_dumps(state, JSON_COMPACT | JSON_REAL_PRECISION(17));
+        text = dump(state, JSON_REAL_PRECISION(17));
     if (!path || !text)
         adl_fail_nomem(err, "the training state");
     else
         result = adl_checkpoint_save(path, run->model->graph, run->optimizer, text, err);
-    free(text);
+    adl_free(text);
     json_decref(state);
     adl_free(path);
     return result;
@@ -106,12 +118,12 @@ static int compare_config(const struct adl_train_run *run, const json_t *saved, 
         const json_t *then = json_object_get(saved, key);
         if (json_equal(now, then))
             continue;
-        char *was = json_dumps(then, JSON_ENCODE_ANY | JSON_COMPACT);
-        char *is = json_dumps(now, JSON_ENCODE_ANY | JSON_COMPACT);
+        char *was = dump(then, 0);
+        char *is = dump(now, 0);
         adl_fail(err, ADL_ERR_ARG, "%s: the run was begun with %s %.80s, not %.80s", path, key,
                  was ? was : "unset", is ? is : "?");
-        free(was);
-        free(is);
+        adl_free(was);
+        adl_free(is);
         return -1;
     }
     return 0;
@@ -201,7 +213,7 @@ int adl_train_log_epoch(const struct adl_train_run *run, double lr, double secon
 
     if (!path || !line ||
         (report && json_object_set_new(line, "val", adl_train_figures(report)) < 0) ||
-        !(text = json_dumps(line, JSON_COMPACT | JSON_REAL_PRECISION(9)))) {
+        !(text = dump(line, JSON_REAL_PRECISION(9)))) {
         adl_fail_nomem(err, "the metrics");
         goto out;
     }
@@ -219,7 +231,7 @@ int adl_train_log_epoch(const struct adl_train_run *run, double lr, double secon
     }
     result = adl_file_write(path, &(struct adl_file_piece){lines.data, lines.length}, 1, err);
 out:
-    free(text);
+    adl_free(text);
     adl_free(old);
     adl_str_release(&lines);
     json_decref(line);
