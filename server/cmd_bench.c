@@ -15,6 +15,7 @@
 #include "kernels/blas.h"
 #include "plan/session.h"
 #include "server/arch_options.h"
+#include "server/bench_train.h"
 #include "server/json_out.h"
 #include "server/subcommands.h"
 
@@ -33,6 +34,7 @@ struct settings {
     double seconds;
     int precision;
     bool layers;
+    bool train;
     bool json;
     struct adl_arch_settings arch;
 };
@@ -346,12 +348,18 @@ static int run(const void *settings, const struct adl_options *options, struct a
     bench.arch_name = model->arch.backbone->name;
     bench.input = (struct adl_shape){s->size ? s->size : model->input_h,
                                      s->size ? s->size : model->input_w, 3};
+    bench.threads = s->threads ? s->threads : adl_pool_default_threads();
+    if (s->train) {
+        struct adl_bench_train train = {model,          bench.input.h, s->batch, bench.threads,
+                                        s->runs,        s->seconds,    s->json};
+        result = adl_bench_train(&train, err);
+        goto out;
+    }
     struct adl_plan_options plan_options = {.input_h = bench.input.h, .input_w = bench.input.w};
     bench.plan = adl_plan_create(model->graph, model->params, &plan_options, err);
     if (!bench.plan)
         goto out;
     adl_model_drop_weights(model);
-    bench.threads = s->threads ? s->threads : adl_pool_default_threads();
     pool = adl_pool_create(bench.threads, err);
     if (!pool)
         goto out;
@@ -398,6 +406,8 @@ static const struct adl_option table[] = {
     {"precision", ADL_CHOICE(struct settings, precision), .choices = precisions, .value = "f32",
      .metavar = "NAME", .help = "arithmetic"},
     {"layers", ADL_FLAG(struct settings, layers), .help = "a row per step of the plan"},
+    {"train", ADL_FLAG(struct settings, train),
+     .help = "a training step instead: forward, backward, update, and what ADL adds"},
     {"json", ADL_FLAG(struct settings, json), .help = "one JSON object instead of a table"},
     {"key", ADL_STRING(struct settings, key), .metavar = "NAME",
      .help = "entry of a PyTorch checkpoint that holds the weights"},
@@ -413,7 +423,8 @@ const struct adl_command adl_command_bench = {
                    "OpenBLAS's product of two 1024x1024 matrices is timed on one thread between "
                    "the runs, and the ratio says how much of that speed each thread keeps.",
     .examples = "  adl-server bench --arch resnet50 --threads 1 --layers\n"
-                "  adl-server bench --model m.safetensors --batch 8 --json\n",
+                "  adl-server bench --model m.safetensors --batch 8 --json\n"
+                "  adl-server bench --arch vgg16 --method adl --train --batch 16\n",
     .options = table,
     .settings_bytes = sizeof(struct settings),
     .run = run,

@@ -1,0 +1,25 @@
+#ifndef ADL_SERVER_BENCH_TRAIN_H
+#define ADL_SERVER_BENCH_TRAIN_H
+
+/* `bench --train`: a training step in its parts, and what the ADL layers add. */
+
+#include "models/model.h"
+
+struct adl_bench_train {
+    const struct adl_model *model;
+    int size; /* sides of the input */
+    int batch;
+    int threads;
+    int runs; /* 0: as many as fit into `seconds` */
+    double seconds;
+    bool json;
+};
+
+/* Measures and prints. */
+int adl_bench_train(const struct adl_bench_train *bench, struct adl_error *err) ADL_MUST_CHECK;
+
+/* What the ADL layers of a network add to one image's arithmetic, as a share of
+ * it: a sum over the channels and a product for each value of their maps. */
+double adl_bench_adl_share(const struct adl_graph *graph, const struct adl_shape *shapes);
+
+#endif
