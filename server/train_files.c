@@ -202,6 +202,7 @@ int adl_train_log_epoch(const struct adl_train_run *run, double lr, double secon
                         const struct adl_evaluate_report *report, bool best, struct adl_error *err)
 {
     int result = -1, epoch = run->epoch + 1;
+    size_t old_length;
     struct adl_str lines = {0};
     struct adl_error none = {0};
     double images = (double)run->sums.images;
@@ -218,7 +219,7 @@ int adl_train_log_epoch(const struct adl_train_run *run, double lr, double secon
         goto out;
     }
     if (epoch > 1)
-        old = adl_file_read(path, METRICS_BYTES, NULL, &none);
+        old = adl_file_read(path, METRICS_BYTES, &old_length, &none);
     if (old && keep_lines(old, epoch, &lines) < 0) {
         adl_fail_nomem(err, "the metrics");
         goto out;
