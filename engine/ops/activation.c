@@ -2,17 +2,9 @@
 
 #include <math.h>
 
+#include "ops/identity.h"
 #include "ops/ops.h"
 #include "ops/train.h"
-
-static int infer(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
-                 struct adl_error *err)
-{
-    (void)node;
-    (void)err;
-    *out = *in;
-    return 0;
-}
 
 static size_t count(const struct adl_op_call *call)
 {
@@ -143,11 +135,13 @@ static const struct adl_op_train sigmoid_training = {
     .in_place = true, .reads_out = true, .forward = sigmoid_train, .backward = sigmoid_backward};
 
 const struct adl_op_def adl_op_relu = {
-    .name = "relu", .infer = infer, .forward = relu_forward, .train = &relu_training};
+    .name = "relu", .infer = adl_infer_same, .forward = relu_forward, .train = &relu_training};
 const struct adl_op_def adl_op_relu6 = {
-    .name = "relu6", .infer = infer, .forward = relu6_forward, .train = &relu6_training};
-const struct adl_op_def adl_op_sigmoid = {
-    .name = "sigmoid", .infer = infer, .forward = sigmoid_forward, .train = &sigmoid_training};
+    .name = "relu6", .infer = adl_infer_same, .forward = relu6_forward, .train = &relu6_training};
+const struct adl_op_def adl_op_sigmoid = {.name = "sigmoid",
+                                          .infer = adl_infer_same,
+                                          .forward = sigmoid_forward,
+                                          .train = &sigmoid_training};
 
 int adl_relu(struct adl_graph *graph, int input, const char *name)
 {

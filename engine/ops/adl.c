@@ -4,23 +4,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "ops/identity.h"
 #include "ops/ops.h"
 #include "ops/train.h"
-
-static int infer(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
-                 struct adl_error *err)
-{
-    (void)node;
-    (void)err;
-    *out = *in;
-    return 0;
-}
-
-static void forward(const struct adl_op_call *call)
-{
-    memcpy(call->out, call->in[0],
-           (size_t)call->batch * adl_shape_count(call->out_shape) * sizeof(float));
-}
 
 /* --- training -----------------------------------------------------------------------
  *
@@ -145,8 +131,11 @@ static void train_backward(const struct adl_train_call *call)
 static const struct adl_op_train training = {
     .saved_floats = saved_floats, .forward = train_forward, .backward = train_backward};
 
-const struct adl_op_def adl_op_adl = {
-    .name = "adl", .training_only = true, .infer = infer, .forward = forward, .train = &training};
+const struct adl_op_def adl_op_adl = {.name = "adl",
+                                      .training_only = true,
+                                      .infer = adl_infer_same,
+                                      .forward = adl_forward_copy,
+                                      .train = &training};
 
 int adl_adl(struct adl_graph *graph, int input, const char *name)
 {

@@ -3,17 +3,9 @@
 
 #include <math.h>
 
+#include "ops/identity.h"
 #include "ops/ops.h"
 #include "ops/train.h"
-
-static int infer(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
-                 struct adl_error *err)
-{
-    (void)node;
-    (void)err;
-    *out = *in;
-    return 0;
-}
 
 static void forward(const struct adl_op_call *call)
 {
@@ -240,7 +232,7 @@ static const struct adl_op_train training = {.saved_floats = saved_floats,
                                              .backward = train_backward};
 
 const struct adl_op_def adl_op_batchnorm = {
-    .name = "batchnorm", .infer = infer, .forward = forward, .train = &training};
+    .name = "batchnorm", .infer = adl_infer_same, .forward = forward, .train = &training};
 
 int adl_batchnorm(struct adl_graph *graph, int input, const char *name, double eps)
 {

@@ -2,23 +2,9 @@
 
 #include <string.h>
 
+#include "ops/identity.h"
 #include "ops/ops.h"
 #include "ops/train.h"
-
-static int infer(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
-                 struct adl_error *err)
-{
-    (void)node;
-    (void)err;
-    *out = *in;
-    return 0;
-}
-
-static void forward(const struct adl_op_call *call)
-{
-    memcpy(call->out, call->in[0],
-           (size_t)call->batch * adl_shape_count(call->out_shape) * sizeof(float));
-}
 
 /* Kept values are scaled by 1 / (1 - rate). The mask is not stored: the same
  * numbers are drawn again in the backward. */
@@ -63,8 +49,8 @@ static const struct adl_op_train training = {
 
 const struct adl_op_def adl_op_dropout = {.name = "dropout",
                                           .training_only = true,
-                                          .infer = infer,
-                                          .forward = forward,
+                                          .infer = adl_infer_same,
+                                          .forward = adl_forward_copy,
                                           .train = &training};
 
 int adl_dropout(struct adl_graph *graph, int input, const char *name, double rate)

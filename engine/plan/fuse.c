@@ -39,11 +39,17 @@ static bool fuse_clamp(struct adl_plan *plan, struct plan_step *clamp)
     return true;
 }
 
+/* a + b and nothing else but perhaps a clamp. */
+static bool is_addition(const struct plan_step *step)
+{
+    return step->kind == PLAN_POINTWISE && step->residual >= 0 && !step->scale && !step->bias &&
+           step->vector < 0;
+}
+
 /* conv(x) + y where y is made before the convolution runs. */
 static bool fuse_residual(struct adl_plan *plan, struct plan_step *add)
 {
-    if (add->kind != PLAN_POINTWISE || add->residual < 0 || add->scale || add->bias ||
-        add->vector >= 0)
+    if (!is_addition(add))
         return false;
     for (int side = 0; side < 2; side++) {
         int value = side ? add->residual : add->input;
@@ -66,8 +72,7 @@ static bool fuse_residual(struct adl_plan *plan, struct plan_step *add)
 /* scale(x, v) + y: both in one pass, at the place of the addition. */
 static bool fuse_scaled_add(struct adl_plan *plan, struct plan_step *add)
 {
-    if (add->kind != PLAN_POINTWISE || add->residual < 0 || add->scale || add->bias ||
-        add->vector >= 0)
+    if (!is_addition(add))
         return false;
     for (int side = 0; side < 2; side++) {
         int value = side ? add->residual : add->input;
