@@ -16,9 +16,16 @@ struct queue {
     struct adl_job *head, **tail;
 };
 
+struct worker {
+    struct adl_batcher *batcher;
+    pthread_t thread;
+    uint64_t since_ns; /* of its present task, under the lock; 0: idle */
+};
+
 struct adl_batcher {
     struct adl_batcher_config config;
-    pthread_t engine, workers[MAX_WORKERS];
+    pthread_t engine;
+    struct worker workers[MAX_WORKERS];
     int worker_count;
     bool engine_started;
 
@@ -28,14 +35,9 @@ struct adl_batcher {
     size_t in_work;
     size_t depth[ADL_LIMIT_MODELS];
     size_t decoded_bytes;
-    double job_ms; /* what one job takes of the slowest stage, a moving average */
-    uint64_t engine_since_ns, worker_since_ns[MAX_WORKERS]; /* 0: idle */
+    double job_ms;            /* what one job takes of the slowest stage, a moving average */
+    uint64_t engine_since_ns; /* of the present run; 0: idle */
     bool stop, aborted;
-};
-
-struct worker_start {
-    struct adl_batcher *batcher;
-    int index;
 };
 
 static void push(struct queue *queue, struct adl_job *job)
@@ -138,7 +140,7 @@ static void count_outcome(struct adl_batcher *b, const struct adl_job *job)
 }
 
 /* The job is not ours any more after finished(), nor is its model. */
-static void finish(struct adl_batcher *b, struct adl_job *job)
+static void finish(struct adl_batcher *b, struct adl_job *job, struct worker *worker)
 {
     size_t bytes = job->decoded_bytes;
     int model = job->served->index;
@@ -147,6 +149,7 @@ static void finish(struct adl_batcher *b, struct adl_job *job)
     count_outcome(b, job);
     job->finished(job);
     pthread_mutex_lock(&b->lock);
+    worker->since_ns = 0;
     b->decoded_bytes -= bytes;
     b->in_work--;
     b->depth[model]--;
@@ -167,10 +170,9 @@ static struct adl_job *next_task(struct adl_batcher *b, bool *is_finish)
 
 static void *worker_main(void *argument)
 {
-    struct worker_start start = *(struct worker_start *)argument;
-    struct adl_batcher *b = start.batcher;
+    struct worker *worker = argument;
+    struct adl_batcher *b = worker->batcher;
 
-    adl_free(argument);
     pthread_mutex_lock(&b->lock);
     for (;;) {
         bool is_finish = false, aborted;
@@ -180,7 +182,7 @@ static void *worker_main(void *argument)
         if (!job)
             break;
         aborted = b->aborted;
-        b->worker_since_ns[start.index] = adl_clock_ns();
+        worker->since_ns = adl_clock_ns();
         pthread_mutex_unlock(&b->lock);
         if (!is_finish) {
             if (wanted(b, job, aborted))
@@ -192,13 +194,12 @@ static void *worker_main(void *argument)
                 b->decoded_bytes += job->decoded_bytes;
                 push(&b->ready, job);
                 pthread_cond_signal(&b->engine_wake);
-                b->worker_since_ns[start.index] = 0;
+                worker->since_ns = 0;
                 continue;
             }
         }
-        finish(b, job);
+        finish(b, job, worker);
         pthread_mutex_lock(&b->lock);
-        b->worker_since_ns[start.index] = 0;
     }
     pthread_mutex_unlock(&b->lock);
     return NULL;
@@ -307,13 +308,9 @@ struct adl_batcher *adl_batcher_create(const struct adl_batcher_config *config,
     pthread_cond_init(&b->engine_wake, NULL);
     b->engine_started = pthread_create(&b->engine, NULL, engine_main, b) == 0;
     for (int i = 0; b->engine_started && i < ADL_MIN(config->decode_threads, MAX_WORKERS); i++) {
-        struct worker_start *start = adl_malloc(1, sizeof *start);
-        if (start)
-            *start = (struct worker_start){b, i};
-        if (!start || pthread_create(&b->workers[i], NULL, worker_main, start) != 0) {
-            adl_free(start);
+        b->workers[i].batcher = b;
+        if (pthread_create(&b->workers[i].thread, NULL, worker_main, &b->workers[i]) != 0)
             break;
-        }
         b->worker_count++;
     }
     if (b->worker_count < ADL_MIN(config->decode_threads, MAX_WORKERS)) {
@@ -334,7 +331,7 @@ void adl_batcher_free(struct adl_batcher *b)
     pthread_cond_broadcast(&b->engine_wake);
     pthread_mutex_unlock(&b->lock);
     for (int i = 0; i < b->worker_count; i++)
-        pthread_join(b->workers[i], NULL);
+        pthread_join(b->workers[i].thread, NULL);
     if (b->engine_started)
         pthread_join(b->engine, NULL);
     pthread_cond_destroy(&b->work_wake);
@@ -418,8 +415,8 @@ double adl_batcher_stuck_ms(struct adl_batcher *b)
     if (b->engine_since_ns)
         oldest = ADL_MIN(oldest, b->engine_since_ns);
     for (int i = 0; i < b->worker_count; i++)
-        if (b->worker_since_ns[i])
-            oldest = ADL_MIN(oldest, b->worker_since_ns[i]);
+        if (b->workers[i].since_ns)
+            oldest = ADL_MIN(oldest, b->workers[i].since_ns);
     pthread_mutex_unlock(&b->lock);
     return adl_clock_ms(oldest, now);
 }
