@@ -50,8 +50,10 @@ static struct adl_dataset *must_open(const char *split)
 {
     struct adl_error err = {0};
     struct adl_dataset *d = open_split(split, &err);
-    if (!d)
+    if (!d) {
         TEST_FAIL("%s: %s", split, err.message);
+        CU_FAIL_FATAL("no data set");
+    }
     return d;
 }
 
@@ -150,8 +152,7 @@ static void lists_may_lie_apart(void)
     const struct adl_dataset_options both = {
         .metadata = metadata, .images = images, .split = "val"};
     d = adl_dataset_open(&both, &err);
-    CU_ASSERT_FATAL(d != NULL);
-    CU_ASSERT_STRING_EQUAL(d->image_dir, images);
+    CU_ASSERT(d && d->image_dir && !strcmp(d->image_dir, images));
     adl_dataset_free(d);
     const struct adl_dataset_options neither = {.split = "val"};
     CU_ASSERT_PTR_NULL(adl_dataset_open(&neither, &err));
@@ -382,7 +383,7 @@ static void what_is_no_data_set_is_refused(void)
     refused("train", ADL_ERR_NOT_FOUND, "is no data set");
     put("x/readme", "");
     refused("train", ADL_ERR_NOT_FOUND, "hold no image");
-    strcat(root, "/missing");
+    snprintf(root, sizeof root, "%s/dataset-missing", test_tmp_dir());
     refused("train", ADL_ERR_NOT_FOUND, "is no folder");
 }
 

@@ -1,7 +1,7 @@
 /* CUB-200-2011 (Wah et al., 2011) as distributed: five lists that share an
  * image number, one for each property. */
 
-#include <math.h>
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -36,6 +36,7 @@ static int split_fields(struct adl_lines *lines, char **fields, size_t count, co
 {
     char *at = lines->line;
 
+    assert(count >= 2);
     for (size_t i = 0; i < count; i++) {
         fields[i] = at;
         char *stop = i + 1 < count ? at + strcspn(at, " \t") : at + strlen(at);

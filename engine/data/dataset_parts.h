@@ -27,6 +27,12 @@ void adl_lines_close(struct adl_lines *lines);
 int adl_lines_next(struct adl_lines *lines, struct adl_error *err) ADL_MUST_CHECK;
 /* FORMAT with file, line number and the line; is -1. */
 int adl_lines_fail(const struct adl_lines *lines, const char *problem, struct adl_error *err);
+/* As adl_fail(): shows the compiler the -1. */
+#define adl_lines_fail(...)                                                                        \
+    ({                                                                                             \
+        (adl_lines_fail)(__VA_ARGS__);                                                             \
+        -1;                                                                                        \
+    })
 
 /* Decimal digits and nothing else, at most `max`. */
 bool adl_parse_count(const char *text, size_t length, int max, int *value);

@@ -28,7 +28,7 @@ void adl_lines_close(struct adl_lines *lines)
     *lines = (struct adl_lines){0};
 }
 
-int adl_lines_fail(const struct adl_lines *lines, const char *problem, struct adl_error *err)
+int(adl_lines_fail)(const struct adl_lines *lines, const char *problem, struct adl_error *err)
 {
     return adl_fail(err, ADL_ERR_FORMAT, "%s line %zu: %s: %s", lines->path, lines->number, problem,
                     adl_name_quote(lines->line, lines->length).text);

@@ -81,17 +81,17 @@ static bool find(struct lists *l, const char *id, size_t *index)
 static int take_numbers(struct adl_lines *lines, int *numbers, size_t count, const char *form,
                         struct adl_error *err)
 {
-    const char *stop = lines->line + lines->length;
-    char *comma = NULL;
+    char *stop = lines->line + lines->length;
 
-    for (size_t i = count; i-- > 0; stop = comma) {
-        comma = memrchr(lines->line, ',', (size_t)(stop - lines->line));
+    for (size_t i = count; i-- > 0;) {
+        char *comma = memrchr(lines->line, ',', (size_t)(stop - lines->line));
         if (!comma || comma == lines->line ||
             !adl_parse_count(comma + 1, (size_t)(stop - comma - 1), MAX_NUMBER, &numbers[i]))
             return adl_lines_fail(lines, form, err);
+        stop = comma;
     }
-    *comma = '\0';
-    lines->length = (size_t)(comma - lines->line);
+    *stop = '\0';
+    lines->length = (size_t)(stop - lines->line);
     return 0;
 }
 
