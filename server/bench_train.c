@@ -11,7 +11,6 @@
 #include "base/pool.h"
 #include "base/rng.h"
 #include "base/size.h"
-#include "ops/ops.h"
 #include "server/json_out.h"
 #include "train/loss.h"
 #include "train/optimizer.h"
@@ -36,18 +35,6 @@ struct measurement {
     struct series with;    /* ADL layers as they are; all steps of other networks */
     struct series without; /* ADL layers off, every other step; only networks with some */
 };
-
-double adl_bench_adl_share(const struct adl_graph *graph, const struct adl_shape *shapes)
-{
-    double values = 0;
-    for (int i = 0; i < adl_graph_node_count(graph); i++) {
-        const struct adl_node *node = adl_graph_node(graph, i);
-        if (node->def == &adl_op_adl)
-            values += (double)adl_shape_count(shapes[node->output]);
-    }
-    /* Additions and multiplications, as a multiply-add is two. */
-    return values / (double)adl_graph_macs(graph, shapes);
-}
 
 static int by_value(const void *a, const void *b)
 {

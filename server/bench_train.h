@@ -18,8 +18,4 @@ struct adl_bench_train {
 /* Measures and prints. */
 int adl_bench_train(const struct adl_bench_train *bench, struct adl_error *err) ADL_MUST_CHECK;
 
-/* What the ADL layers of a network add to one image's arithmetic, as a share of
- * it: a sum over the channels and a product for each value of their maps. */
-double adl_bench_adl_share(const struct adl_graph *graph, const struct adl_shape *shapes);
-
 #endif

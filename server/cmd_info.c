@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "kernels/blas.h"
+#include "ops/ops.h"
 #include "plan/plan.h"
 #include "server/arch_options.h"
 #include "server/json_out.h"
@@ -21,22 +22,36 @@ struct facts {
     const char *path;
     uint64_t parameters;
     double gflops;
+    double adl_share; /* of the arithmetic, while training; 0 without ADL layers */
     size_t weight_bytes;
     size_t arena_bytes;
     const char *isa;
 };
+
+/* An ADL layer sums its map over the channels and multiplies it by one number a
+ * pixel: two operations for each value. */
+static double adl_share(const struct adl_graph *graph, uint64_t macs)
+{
+    double values = 0;
+    for (int i = 0; i < adl_graph_node_count(graph); i++) {
+        const struct adl_node *node = adl_graph_node(graph, i);
+        if (node->def == &adl_op_adl)
+            values += (double)adl_shape_count(adl_graph_value(graph, node->output)->shape);
+    }
+    return values / (double)macs;
+}
 
 static int print_json(const struct adl_model *model, const struct facts *facts,
                       struct adl_error *err)
 {
     int result = -1;
     json_t *root = adl_model_to_json(model);
-    json_t *more =
-        json_pack("{s:s+, s:I, s:I, s:f, s:s, s:s, s:s, s:{s:I, s:I}}", "file", facts->path, "",
-                  "class_count", (json_int_t)model->class_count, "parameters",
-                  (json_int_t)facts->parameters, "gflops", facts->gflops, "digest", model->digest,
-                  "cpu_path", facts->isa, "blas", adl_blas_version(), "memory", "weights_bytes",
-                  (json_int_t)facts->weight_bytes, "arena_bytes", (json_int_t)facts->arena_bytes);
+    json_t *more = json_pack(
+        "{s:s+, s:I, s:I, s:f, s:f, s:s, s:s, s:s, s:{s:I, s:I}}", "file", facts->path, "",
+        "class_count", (json_int_t)model->class_count, "parameters", (json_int_t)facts->parameters,
+        "gflops", facts->gflops, "adl_arithmetic_share", facts->adl_share, "digest", model->digest,
+        "cpu_path", facts->isa, "blas", adl_blas_version(), "memory", "weights_bytes",
+        (json_int_t)facts->weight_bytes, "arena_bytes", (json_int_t)facts->arena_bytes);
     if (!root || !more || json_object_update(root, more) < 0)
         adl_fail_nomem(err, "JSON");
     else
@@ -79,6 +94,9 @@ static void print_table(const struct adl_model *model, const struct facts *facts
     }
     printf("\n%-14s%llu\n", "parameters", (unsigned long long)facts->parameters);
     printf("%-14s%.3f at %dx%d\n", "GFLOPs", facts->gflops, model->input_h, model->input_w);
+    if (model->arch.adl)
+        printf("%-14s0 parameters and %.4f %% arithmetic in training, nothing afterwards\n",
+               "ADL adds", 100 * facts->adl_share);
     printf("%-14s%dx%d, mean %.6g %.6g %.6g, std %.6g %.6g %.6g\n", "input", model->input_h,
            model->input_w, (double)model->mean[0], (double)model->mean[1], (double)model->mean[2],
            (double)model->std[0], (double)model->std[1], (double)model->std[2]);
@@ -120,6 +138,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     struct facts facts = {.path = options->operands[0],
                           .parameters = adl_graph_trainable(model->graph),
                           .gflops = 2e-9 * (double)adl_plan_macs(plan),
+                          .adl_share = adl_share(model->graph, adl_plan_macs(plan)),
                           .weight_bytes = adl_plan_weight_bytes(plan),
                           .arena_bytes = adl_plan_arena_bytes(plan),
                           .isa = adl_plan_isa_name(plan)};
