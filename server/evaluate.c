@@ -5,6 +5,7 @@
 #include "server/evaluate.h"
 
 #include <errno.h>
+#include <math.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -15,6 +16,7 @@
 #include "image/image.h"
 #include "io/file.h"
 #include "io/npy.h"
+#include "wsol/cam.h"
 #include "wsol/session_cam.h"
 
 /* Score maps of one group. */
@@ -24,6 +26,7 @@
 struct worker {
     struct adl_evaluator evaluator;
     float *cam;    /* as the network gives it */
+    float *scores; /* a probability for each class; NULL unless places are asked for */
     double *small; /* the same */
     double *map;   /* input size */
     struct adl_box *truth;
@@ -70,7 +73,7 @@ static int decode(const struct run *run, struct worker *worker, struct item *ite
     size_t length;
 
     if (!run->dataset->image_dir)
-        return adl_fail(err, ADL_ERR_ARG, "%s has no size, and there is no folder of images",
+        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s has no size, and there is no folder of images",
                         run->dataset->images[item->index].id);
     const char *path = adl_dataset_path(run->dataset, item->index, &worker->path, err);
     void *bytes = path ? adl_file_read(path, ADL_LIMIT_IMAGE_FILE_BYTES, &length, err) : NULL;
@@ -139,9 +142,34 @@ static int scale_truth(const struct run *run, struct worker *worker, const struc
     return 0;
 }
 
+/* The image that the evaluator has just measured. */
+static int note_place(const struct run *run, struct worker *worker,
+                      const struct adl_eval_image *image, const struct item *item,
+                      struct adl_error *err)
+{
+    struct adl_evaluate_place *place = &run->options->places[item->index];
+    struct adl_box_finder *finder = &worker->evaluator.finder;
+    struct adl_boxes *boxes = &worker->evaluator.boxes;
+    double iou = 0;
+
+    if (image->map) {
+        int byte = adl_box_finder_byte(finder, run->options->model_threshold);
+        if (adl_box_finder_cut(finder, byte, ADL_BOXES_LARGEST, boxes, err) < 0)
+            return -1;
+        for (size_t i = 0; i < image->truth_count; i++)
+            iou = fmax(iou, adl_box_iou(boxes->items[0], image->truth[i]));
+    }
+    *place = (struct adl_evaluate_place){.measured = true, .iou = (float)iou};
+    if (image->logits) {
+        adl_softmax(image->logits, image->classes, worker->scores);
+        place->probability = worker->scores[image->label];
+    }
+    return 0;
+}
+
 /* What this image added to the worker's counts. */
-static int measure(struct worker *worker, const struct adl_eval_image *image, struct item *item,
-                   struct adl_error *err)
+static int measure(const struct run *run, struct worker *worker, const struct adl_eval_image *image,
+                   struct item *item, struct adl_error *err)
 {
     const struct adl_evaluator *e = &worker->evaluator;
     uint64_t top1 = e->top1, top5 = e->top5, gt_known = e->gt_known;
@@ -159,7 +187,7 @@ static int measure(struct worker *worker, const struct adl_eval_image *image, st
                                                .gt_known = e->gt_known - gt_known,
                                                .top1_loc = e->top1_loc - top1_loc,
                                                .top5_loc = e->top5_loc - top5_loc};
-    return 0;
+    return run->options->places ? note_place(run, worker, image, item, err) : 0;
 }
 
 /* --- score maps ------------------------------------------------------------------- */
@@ -249,7 +277,7 @@ static int measure_map(const struct run *run, struct worker *worker, struct item
     }
     ADL_TRY(read_map(run, worker, item, &npy, err));
     ADL_TRY(scale_truth(run, worker, item, (int)npy.columns, (int)npy.rows, err));
-    result = measure(worker,
+    result = measure(run, worker,
                      &(struct adl_eval_image){.map = npy.data,
                                               .height = (int)npy.rows,
                                               .width = (int)npy.columns,
@@ -313,7 +341,7 @@ static int measure_output(const struct run *run, struct worker *worker, struct i
         image.truth = worker->truth;
         image.truth_count = entry->box_count;
     }
-    if (measure(worker, &image, item, err) < 0)
+    if (measure(run, worker, &image, item, err) < 0)
         return adl_error_context(err, "%s", entry->id);
     return 0;
 }
@@ -444,7 +472,9 @@ static int prepare(struct run *run, struct adl_error *err)
         worker->cam = adl_malloc(features, sizeof *worker->cam);
         worker->small = adl_malloc(features, sizeof *worker->small);
         worker->map = adl_malloc(pixels, sizeof *worker->map);
-        if (!worker->cam || !worker->small || !worker->map)
+        if (o->places)
+            worker->scores = adl_malloc(run->class_count, sizeof *worker->scores);
+        if (!worker->cam || !worker->small || !worker->map || (o->places && !worker->scores))
             return adl_fail_nomem(err, "the evaluation");
     }
     return 0;
@@ -461,6 +491,8 @@ static int finish(struct run *run, struct adl_error *err)
     run->report->localized = run->localized;
     run->report->both = run->session && run->localized;
     run->report->figures = adl_evaluator_result(all);
+    run->report->counts = *all;
+    *all = (struct adl_evaluator){0};
     return 0;
 }
 
@@ -472,6 +504,7 @@ static void release(struct run *run)
         struct worker *worker = &run->workers[i];
         adl_evaluator_release(&worker->evaluator);
         adl_free(worker->cam);
+        adl_free(worker->scores);
         adl_free(worker->small);
         adl_free(worker->map);
         adl_free(worker->truth);
@@ -497,7 +530,7 @@ static int evaluate(struct run *run, struct adl_error *err)
         return adl_fail(err, ADL_ERR_ARG, "the data set has %zu classes, the network has %zu",
                         d->class_count, run->class_count);
     if (!run->session && !run->localized)
-        return adl_fail(err, ADL_ERR_ARG, "the split has no boxes to compare score maps with");
+        return adl_fail(err, ADL_ERR_FORMAT, "the split has no boxes to compare score maps with");
     ADL_TRY(prepare(run, err));
     ADL_TRY(run_all(run, err));
     ADL_TRY(finish(run, err));
@@ -545,5 +578,6 @@ int adl_evaluate_scoremaps(const struct adl_dataset *dataset, const char *folder
 void adl_evaluate_report_release(struct adl_evaluate_report *report)
 {
     adl_free(report->classes);
+    adl_evaluator_release(&report->counts);
     *report = (struct adl_evaluate_report){0};
 }

@@ -161,7 +161,7 @@ static void unfit_maps_are_refused(void)
     append("metadata/test/image_ids.txt", "a/b.c/x\n");
     append("metadata/test/class_labels.txt", "a/b.c/x,0\n");
     struct adl_dataset *d = open_root();
-    refused_maps(d, ADL_ERR_ARG, "has no boxes");
+    refused_maps(d, ADL_ERR_FORMAT, "has no boxes");
     adl_dataset_free(d);
     append("metadata/test/localization.txt", "a/b.c/x,0,0,1,1\n");
     d = open_root();
