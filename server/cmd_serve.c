@@ -5,6 +5,7 @@
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -104,14 +105,15 @@ static int open_socket(struct adl_server *server, const struct settings *s, int 
     return 0;
 }
 
-static void announce(const struct adl_server *server, const char *name, const struct settings *s)
+static void announce(const struct adl_server *server, const char *name)
 {
     printf("listening on http://%s\n", name);
     if (isatty(STDOUT_FILENO))
         printf("  a page to try it:   http://%s/\n"
                "  from a shell:       curl -H 'Content-Type: image/jpeg'%s --data-binary "
                "@photo.jpg http://%s/localize\n",
-               name, s->token_file ? " -H \"Authorization: Bearer $TOKEN\"" : "", name);
+               name, adl_auth_required(server->auth) ? " -H \"Authorization: Bearer $TOKEN\"" : "",
+               name);
     fflush(stdout);
     adl_log(ADL_LOG_INFO, "start", "listening",
             json_pack("{s:s, s:s, s:i, s:I}", "address", name, "version", ADL_VERSION, "pid",
@@ -119,6 +121,24 @@ static void announce(const struct adl_server *server, const char *name, const st
 }
 
 /* --- the parts ---------------------------------------------------------------------- */
+
+/* What of the token file counts. */
+static const char *token_file(const struct settings *s)
+{
+    return s->no_auth ? NULL : s->token_file;
+}
+
+/* Each connection is a descriptor; the usual soft limit is below what we take. */
+static void raise_file_limit(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+            adl_log(ADL_LOG_WARN, NULL, "the limit of open files could not be raised", NULL);
+    }
+}
 
 static void fill_server(struct adl_server *server, const struct settings *s)
 {
@@ -161,8 +181,8 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
     if (!server->http)
         goto out;
     http.listen_fd = -1; /* the daemon's */
-    announce(server, name, s);
-    result = adl_lifecycle_run(server, s->token_file, s->drain_timeout, err);
+    announce(server, name);
+    result = adl_lifecycle_run(server, token_file(s), s->drain_timeout, err);
 out:
     if (http.listen_fd >= 0)
         close(http.listen_fd);
@@ -193,6 +213,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     json_object_seed(0);
     adl_log_setup((enum adl_log_level)s->log_level, (enum adl_log_format)s->log_format);
 
+    raise_file_limit();
     server = adl_calloc(1, sizeof *server);
     if (!server)
         return adl_fail_nomem(err, "the server");
@@ -201,8 +222,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
     server->auth = adl_auth_create(err);
     if (!server->auth)
         goto out;
-    if (s->token_file && !s->no_auth)
-        ADL_TRY(adl_auth_read_tokens(server->auth, s->token_file, err));
+    if (token_file(s))
+        ADL_TRY(adl_auth_read_tokens(server->auth, token_file(s), err));
     server->registry =
         adl_registry_create(s->threads ? s->threads : adl_pool_default_threads(), err);
     if (!server->registry)

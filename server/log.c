@@ -71,8 +71,21 @@ static void timestamp(char *text, size_t size, int for_people)
     snprintf(text, size, "%s.%03uZ", seconds, (unsigned)(now.tv_nsec / 1000000) % 1000u);
 }
 
-static void write_text(struct line *line, enum adl_log_level level, const char *message,
-                       json_t *fields)
+/* What the message of a request's line has said already, or is of no interest
+ * to who looks on. */
+static int is_told(const char *event, const char *key)
+{
+    static const char *const told[] = {"remote",   "method",    "path",       "status",
+                                       "bytes_in", "bytes_out", "duration_ms"};
+
+    for (size_t i = 0; event && !strcmp(event, "request") && i < ADL_COUNT(told); i++)
+        if (!strcmp(key, told[i]))
+            return 1;
+    return 0;
+}
+
+static void write_text(struct line *line, enum adl_log_level level, const char *event,
+                       const char *message, json_t *fields)
 {
     static const char *const colours[] = {"\033[2m", "\033[32m", "\033[33m", "\033[31m"};
     char time[40];
@@ -89,6 +102,8 @@ static void write_text(struct line *line, enum adl_log_level level, const char *
     append_text(line, message);
     json_object_foreach(fields, key, value)
     {
+        if (is_told(event, key))
+            continue;
         append_text(line, " ");
         append_text(line, key);
         append_text(line, "=");
@@ -126,7 +141,7 @@ void adl_log(enum adl_log_level level, const char *event, const char *message, j
 
     if (adl_log_enabled(level)) {
         if (text_format)
-            write_text(&line, level, message, fields);
+            write_text(&line, level, event, message, fields);
         else
             write_json(&line, level, event, message, fields);
         line.text[line.length++] = '\n';

@@ -261,24 +261,31 @@ static void log_exchange(const struct adl_exchange *exchange, bool sent, double 
     enum adl_log_level level = http->status >= 500 ? ADL_LOG_WARN
                                : quiet             ? ADL_LOG_DEBUG
                                                    : ADL_LOG_INFO;
-    char path[300];
-    json_t *fields;
+    char path[300], message[400];
+    json_t *fields, *where;
 
     if (!adl_log_enabled(level))
         return;
     snprintf(path, sizeof path, "%s", http->path);
-    fields = json_pack(
-        "{s:s, s:s*, s:s, s:s, s:s*, s:i, s:I, s:I, s:f, s:s*, s:s*}", "request_id",
-        exchange->request_id, "trace_id", *exchange->trace_id ? exchange->trace_id : NULL, "remote",
-        http->remote, "method", adl_method_names[exchange->method], "path", path, "status",
-        http->status, "bytes_in", (json_int_t)http->body_bytes, "bytes_out",
-        (json_int_t)http->reply.length, "duration_ms", ms, "model", exchange->model, "problem",
-        exchange->problem ? adl_problem_row(exchange->problem)->name : NULL);
+    where = json_string(path); /* NULL: no UTF-8 */
+    for (char *c = path; *c; c++)
+        if (*c < ' ' || *c > '~')
+            *c = '?';
+    fields =
+        json_pack("{s:s, s:s*, s:s, s:s, s:o, s:i, s:I, s:I, s:f, s:s*, s:s*}", "request_id",
+                  exchange->request_id, "trace_id", *exchange->trace_id ? exchange->trace_id : NULL,
+                  "remote", http->remote, "method", adl_method_names[exchange->method], "path",
+                  where ? where : json_string(path), "status", http->status, "bytes_in",
+                  (json_int_t)http->body_bytes, "bytes_out", (json_int_t)http->reply.length,
+                  "duration_ms", ms, "model", exchange->model, "problem",
+                  exchange->problem ? adl_problem_row(exchange->problem)->name : NULL);
     if (fields && exchange->images > 1)
         json_object_set_new(fields, "images", json_integer((json_int_t)exchange->images));
     if (fields && !sent)
         json_object_set_new(fields, "sent", json_false());
-    adl_log(level, "request", "request", fields);
+    snprintf(message, sizeof message, "%s %s %d in %.1f ms", adl_method_names[exchange->method],
+             path, http->status, ms);
+    adl_log(level, "request", message, fields);
 }
 
 static void on_done(struct adl_http_request *http, bool sent)

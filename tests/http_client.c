@@ -21,7 +21,7 @@
 #include "server/subcommands.h"
 #include "test.h"
 
-#define PATIENCE_MS 10000
+#define PATIENCE_MS 30000
 #define AS_PROGRAM "ADL_TEST_AS_PROGRAM"
 
 extern char **environ;
@@ -184,7 +184,7 @@ void test_reply_release(struct test_reply *reply)
 
 const char *test_reply_header(const struct test_reply *reply, const char *name)
 {
-    static char value[1000];
+    static _Thread_local char value[1000];
     size_t length = strlen(name);
     for (const char *line = strstr(reply->head, "\r\n"); line; line = strstr(line, "\r\n")) {
         line += 2;

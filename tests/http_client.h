@@ -50,9 +50,9 @@ int test_connect(const struct test_server *server);
 /* 0, or -1 when the other side does not take it. */
 int test_send(int fd, const void *bytes, size_t length);
 int test_send_text(int fd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
-/* The next reply on the connection, waiting at most ten seconds. */
+/* The next reply on the connection, waiting half a minute at most. */
 void test_receive(int fd, bool head, struct test_reply *reply);
-/* Whether the other side closes within ten seconds, with nothing more to say. */
+/* Whether the other side closes within half a minute, with nothing more to say. */
 bool test_closed(int fd);
 
 /* A request on a connection of its own. `headers` (may be NULL) are whole lines

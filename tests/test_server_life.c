@@ -219,7 +219,7 @@ static void survives_clients_that_leave(void)
     if (!open_server(NULL))
         return;
     size_t length, form_length;
-    void *slow = test_slow_picture(3000, &length);
+    void *slow = test_slow_picture(2000, &length);
     void *form = test_form(slow, length, 20, &form_length);
     for (int i = 0; i < 3; i++) {
         /* In the middle of the headers, of the body, and of the work. */
@@ -299,7 +299,7 @@ static void refuses_when_the_queue_is_full(void)
             (const char *const[]){"--queue", "4", "--decode-threads", "1", "--exact-decode", NULL}))
         return;
     size_t length, form_length;
-    void *slow = test_slow_picture(3000, &length);
+    void *slow = test_slow_picture(2000, &length);
     void *form = test_form(slow, length, 20, &form_length);
     int fd = test_connect(&server), status = 0;
     test_send_text(fd, FORM_HEAD "Content-Length: %zu\r\n\r\n", form_length);
@@ -413,7 +413,7 @@ static void finishes_what_it_accepted(void)
     if (!open_server((const char *const[]){"--exact-decode", NULL}))
         return;
     size_t length, form_length;
-    void *slow = test_slow_picture(3000, &length);
+    void *slow = test_slow_picture(2000, &length);
     void *form = test_form(slow, length, 6, &form_length);
     int fd = test_connect(&server), idle = test_connect(&server);
     test_send_text(idle, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
