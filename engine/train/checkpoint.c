@@ -66,46 +66,57 @@ static bool fits(const struct adl_tensor *tensor, const struct adl_param *param)
     return true;
 }
 
+/* Whether the file has exactly the tensors of this network. */
+static int check_tensors(const char *path, const struct adl_graph *graph,
+                         const struct group groups[2], const struct adl_tensors *in,
+                         struct adl_error *err)
+{
+    size_t found = 0;
+    for (int g = 0; g < 2; g++)
+        for (int i = 0; i < adl_graph_param_count(graph); i++) {
+            const struct adl_param *param = adl_graph_param(graph, i);
+            char name[ADL_LIMIT_TENSOR_NAME_BYTES];
+            if (!groups[g].arrays[i])
+                continue;
+            name_of(&groups[g], param, name, sizeof name);
+            if (!fits(adl_tensors_find(in, name), param))
+                return adl_fail(err, ADL_ERR_FORMAT,
+                                "%s: tensor %s is missing or has another shape; "
+                                "it is the state of another network",
+                                path, name);
+            found++;
+        }
+    if (adl_tensors_count(in) != found || !adl_tensors_meta(in, META_KEY))
+        return adl_fail(err, ADL_ERR_FORMAT, "%s: is not the training state of this network", path);
+    return 0;
+}
+
 int adl_checkpoint_load(const char *path, const struct adl_graph *graph,
                         struct adl_optimizer *optimizer, char **text, struct adl_error *err)
 {
     int result = -1;
     struct group groups[2];
-    size_t found = 0;
     struct adl_tensors *in = adl_safetensors_read(path, err);
     if (!in)
         return -1;
     groups_of(optimizer, groups);
-    /* All are looked at before the first is taken. */
-    for (int take = 0; take < 2; take++)
-        for (int g = 0; g < 2; g++)
-            for (int i = 0; i < adl_graph_param_count(graph); i++) {
-                const struct adl_param *param = adl_graph_param(graph, i);
-                char name[ADL_LIMIT_TENSOR_NAME_BYTES];
-                if (!groups[g].arrays[i])
-                    continue;
-                name_of(&groups[g], param, name, sizeof name);
-                const struct adl_tensor *tensor = adl_tensors_find(in, name);
-                if (!fits(tensor, param)) {
-                    adl_fail(err, ADL_ERR_FORMAT,
-                             "%s: tensor %s is missing or has another shape; "
-                             "it is the state of another network",
-                             path, name);
-                    goto out;
-                }
-                found += !take;
-                if (take)
-                    memcpy(groups[g].arrays[i], tensor->data, param->count * sizeof(float));
-            }
-    if (adl_tensors_count(in) != found || !adl_tensors_meta(in, META_KEY)) {
-        adl_fail(err, ADL_ERR_FORMAT, "%s: is not the training state of this network", path);
-        goto out;
-    }
+    /* Nothing is taken before the last thing that can fail. */
+    ADL_TRY(check_tensors(path, graph, groups, in, err));
     *text = adl_strdup(adl_tensors_meta(in, META_KEY));
     if (!*text) {
         adl_fail_nomem(err, "the training state");
         goto out;
     }
+    for (int g = 0; g < 2; g++)
+        for (int i = 0; i < adl_graph_param_count(graph); i++) {
+            const struct adl_param *param = adl_graph_param(graph, i);
+            char name[ADL_LIMIT_TENSOR_NAME_BYTES];
+            if (!groups[g].arrays[i])
+                continue;
+            name_of(&groups[g], param, name, sizeof name);
+            memcpy(groups[g].arrays[i], adl_tensors_find(in, name)->data,
+                   param->count * sizeof(float));
+        }
     result = 0;
 out:
     adl_tensors_free(in);

@@ -14,7 +14,8 @@ int adl_checkpoint_save(const char *path, const struct adl_graph *graph,
                         struct adl_error *err) ADL_MUST_CHECK;
 
 /* Fills the optimizer; `*text` is the caller's (adl_free). Fails with FORMAT when
- * a tensor is missing, too many or misshapen; then the optimizer is unchanged. */
+ * a tensor is missing, too many or misshapen. On failure the optimizer and `*text`
+ * are unchanged. */
 int adl_checkpoint_load(const char *path, const struct adl_graph *graph,
                         struct adl_optimizer *optimizer, char **text,
                         struct adl_error *err) ADL_MUST_CHECK;
