@@ -62,7 +62,7 @@ void adl_batcher_free(struct adl_batcher *batcher);
 
 /* All of them or none: fails with BUSY when there is no room. More jobs than
  * the capacity are taken when nothing else is in work. */
-int adl_batcher_submit(struct adl_batcher *batcher, struct adl_job *jobs, size_t count,
+int adl_batcher_submit(struct adl_batcher *batcher, struct adl_job *jobs, size_t number,
                        struct adl_error *err) ADL_MUST_CHECK;
 
 /* Frees a finished job's result. */

@@ -15,22 +15,22 @@ const char *const adl_log_level_names[] = {"debug", "info", "warn", "error", NUL
 const char *const adl_log_format_names[] = {"auto", "text", "json", NULL};
 
 /* Set once, before threads start. */
-static enum adl_log_level least = ADL_LOG_INFO;
+static enum adl_log_level threshold = ADL_LOG_INFO;
 static int text_format, coloured;
 
-void adl_log_setup(enum adl_log_level level, enum adl_log_format format)
+void adl_log_setup(enum adl_log_level least, enum adl_log_format format)
 {
     const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
     int terminal = isatty(STDERR_FILENO);
 
-    least = level;
+    threshold = least;
     text_format = format == ADL_LOG_TEXT || (format == ADL_LOG_AUTO && terminal);
     coloured = terminal && !(no_color && *no_color) && !(term && !strcmp(term, "dumb"));
 }
 
 int adl_log_enabled(enum adl_log_level level)
 {
-    return level >= least;
+    return level >= threshold;
 }
 
 struct line {

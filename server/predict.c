@@ -55,7 +55,7 @@ void adl_predict_load(const struct adl_model *model, const struct adl_predict_in
 
 void adl_predictions_release(struct adl_predictions *predictions)
 {
-    for (size_t i = 0; i < predictions->count; i++) {
+    for (size_t i = 0; predictions->items && i < predictions->count; i++) {
         adl_free(predictions->items[i].heatmap);
         adl_localization_release(&predictions->items[i].place);
     }

@@ -24,8 +24,6 @@
 #define PATIENCE_MS 30000
 #define AS_PROGRAM "ADL_TEST_AS_PROGRAM"
 
-extern char **environ;
-
 /* Started with the variable set, the tests are the program. */
 __attribute__((constructor)) static void be_the_program(int argc, char **argv)
 {
