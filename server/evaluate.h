@@ -19,12 +19,20 @@
 /* The reference's step between thresholds. */
 #define ADL_EVALUATE_INTERVAL 0.001
 
+/* What one image came to. */
+struct adl_evaluate_place {
+    bool measured;     /* it was among the images, and could be read */
+    float iou;         /* of the largest contour's box at the model's threshold; 0 without boxes */
+    float probability; /* of the true class; 0 for score maps */
+};
+
 struct adl_evaluate_options {
-    double curve_interval;  /* between the thresholds of both MaxBoxAcc */
-    double model_threshold; /* of the classical figures, 0..1 */
-    size_t limit;           /* images, spread evenly over the split; 0: all */
-    const char *scoremaps;  /* write each map to FOLDER/ID.npy; NULL: do not */
-    float mean[3], std[3];  /* of the network's input */
+    double curve_interval;             /* between the thresholds of both MaxBoxAcc */
+    double model_threshold;            /* of the classical figures, 0..1 */
+    size_t limit;                      /* images, spread evenly over the split; 0: all */
+    const char *scoremaps;             /* write each map to FOLDER/ID.npy; NULL: do not */
+    struct adl_evaluate_place *places; /* by index in the data set, zeroed by the caller; or NULL */
+    float mean[3], std[3];             /* of the network's input */
 
     /* Each may be NULL. */
     struct adl_progress *progress; /* updated; the caller starts and finishes it */
@@ -46,6 +54,7 @@ struct adl_evaluate_report {
     bool localized;  /* those of localization do: the split has boxes */
     bool both;
     struct adl_evaluation figures;
+    struct adl_evaluator counts;        /* behind the figures: the curves; owned */
     struct adl_evaluate_class *classes; /* by class id; owned */
     size_t class_count;
     double seconds;
