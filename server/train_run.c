@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/size.h"
+#include "server/report.h"
 #include "train/init.h"
 #include "train/loss.h"
 
@@ -226,6 +227,7 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
 static void release(struct adl_train_run *run)
 {
     json_decref(run->config);
+    adl_evaluate_report_release(&run->evaluation);
     adl_optimizer_free(run->optimizer);
     adl_tape_free(run->tape);
     adl_loader_free(run->loader);
@@ -396,6 +398,9 @@ static int finish_epoch(struct adl_train_run *run, double seconds, struct adl_er
     if (best) {
         run->best = run->val ? measure_of(&report) : -1;
         run->best_epoch = run->epoch + 1;
+        adl_evaluate_report_release(&run->evaluation);
+        run->evaluation = report;
+        report = (struct adl_evaluate_report){0};
     }
     run->epoch++;
     run->batch = 0;
@@ -403,6 +408,8 @@ static int finish_epoch(struct adl_train_run *run, double seconds, struct adl_er
     if (best)
         ADL_TRY(adl_train_save_model(run, "best.safetensors", err));
     ADL_TRY(save_position(run, err));
+    if (run->epoch < run->settings->epochs)
+        adl_report_write(run, ADL_REPORT_EPOCH);
     result = 0;
 out:
     adl_evaluate_report_release(&report);
@@ -434,6 +441,8 @@ int adl_train_run(const struct adl_train_settings *settings, const char *command
         else if (result > 0)
             result = 0;
     }
+    if (result == 0)
+        adl_report_write(&run, run.epoch < settings->epochs ? ADL_REPORT_STOPPED : ADL_REPORT_DONE);
     if (result == 0 && run.epoch < settings->epochs)
         fprintf(stderr, "stopped in epoch %d; the same command with --resume goes on\n",
                 run.epoch + 1);

@@ -2,7 +2,8 @@
 #define ADL_SERVER_TRAIN_RUN_H
 
 /* A training run: data in, checkpoints out. cmd_train.c has its options,
- * train_run.c its epochs, train_files.c what it leaves in the output folder. */
+ * train_run.c its epochs, train_files.c what it leaves in the output folder,
+ * report.c the page about it. */
 
 #include <jansson.h>
 #include <signal.h>
@@ -79,6 +80,7 @@ struct adl_train_run {
     struct adl_train_sums sums;
     double best; /* the best epoch's measure; below 0: none yet */
     int best_epoch;
+    struct adl_evaluate_report evaluation; /* the best epoch's on val; zeroed: before a resume */
     uint64_t saved_ns; /* when the state was last saved */
 };
 

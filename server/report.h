@@ -1,0 +1,22 @@
+#ifndef ADL_SERVER_REPORT_H
+#define ADL_SERVER_REPORT_H
+
+/* report.html of a training run: one file without scripts that shows offline
+ * what the run did. report.c has the page, report_sections.c its curves and
+ * tables, report_gallery.c its pictures, report_svg.c charts, report_html.c
+ * text and images as HTML. */
+
+#include "server/train_run.h"
+
+enum adl_report_when {
+    ADL_REPORT_EPOCH,   /* between epochs: what is known already, no pictures */
+    ADL_REPORT_STOPPED, /* pictures from a few images: somebody waits for the end */
+    ADL_REPORT_DONE     /* all of val through the best weights */
+};
+
+/* Writes the report anew. It reads the run's files and figures and computes
+ * with weights of its own, so that training goes on to the same bits; a failure
+ * is a warning on standard error. */
+void adl_report_write(const struct adl_train_run *run, enum adl_report_when when);
+
+#endif
