@@ -214,8 +214,9 @@ static void takes_several_pictures(void)
     char *form = test_form(jpeg, jpeg_length, 3, &length);
     /* The second is damaged: its first byte, after the second blank line. */
     char *second = memmem(form + 300, length - 300, "\r\n\r\n\xff\xd8", 6);
-    CU_ASSERT_PTR_NOT_NULL_FATAL(second);
-    second[4] = 'x';
+    CU_ASSERT_PTR_NOT_NULL(second);
+    if (second)
+        second[4] = 'x';
     struct test_reply reply = post("/localize?top_k=2", FORM, form, length);
     json_t *json = test_reply_json(&reply), *results = json_object_get(json, "results");
     CU_ASSERT_EQUAL(reply.status, 200);
@@ -248,9 +249,8 @@ static void sends_heatmaps_as_pictures(void)
     json_t *map =
         json_object_get(json_array_get(json_object_get(json, "predictions"), 0), "heatmap");
     const char *text = json_string_value(json_object_get(map, "data"));
-    CU_ASSERT_PTR_NOT_NULL_FATAL(text);
-    CU_ASSERT(!strncmp(text, "iVBORw0KGgo", 11)); /* a PNG's first bytes */
-    CU_ASSERT_EQUAL(strlen(text) % 4, 0);
+    /* A PNG's first bytes. */
+    CU_ASSERT(text && !strncmp(text, "iVBORw0KGgo", 11) && strlen(text) % 4 == 0);
     CU_ASSERT_EQUAL(json_integer_value(json_object_get(map, "width")), 200);
     CU_ASSERT_EQUAL(json_integer_value(json_object_get(map, "height")), 120);
     json_decref(json);
