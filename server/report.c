@@ -130,7 +130,7 @@ static void put_head(struct adl_str *page, const struct adl_train_run *run,
     adl_arch_describe(&run->model->arch, text, sizeof text);
     adl_str_puts(page, "<header id=\"run\"><h1>Training report</h1>\n<p class=\"sub\">");
     adl_html_text(page, text);
-    adl_str_printf(page, ", %s: %d of %d epochs</p>\n", adl_arch_methods[run->model->arch.adl],
+    adl_str_printf(page, "%s: %d of %d epochs</p>\n", run->model->arch.adl ? "" : ", cam",
                    run->epoch, s->epochs);
     put_tiles(page, run, epochs);
     adl_str_puts(page, "<code class=\"command\">");

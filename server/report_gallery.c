@@ -25,6 +25,8 @@
 #define PICTURE_PX 340
 #define HEAT_OPACITY 0.55f
 
+#define NBSP "\xc2\xa0"
+
 /* --- one picture ---------------------------------------------------------------------- */
 
 /* The picture as training sees it: unturned, squashed to the input. `small` is
@@ -133,13 +135,14 @@ static void put_caption(struct adl_str *page, const struct adl_report_pictures *
 
     adl_str_puts(page, "<figcaption><b>");
     adl_html_text(page, adl_model_label(p->model, entry->class_id, text, sizeof text));
-    adl_str_printf(page, "</b> %.1f %%", 100 * (double)answer->probability);
+    adl_str_puts(page, "</b><br/>");
     if (p->localized)
-        adl_str_printf(page, ", IoU %.2f", (double)p->places[index].iou);
+        adl_str_printf(page, "IoU %.2f, ", (double)p->places[index].iou);
+    adl_str_printf(page, "%.1f" NBSP "%%", 100 * (double)answer->probability);
     if (answer->first != (size_t)entry->class_id) {
         adl_str_puts(page, "<br/><span>taken for ");
         adl_html_text(page, adl_model_label(p->model, (int)answer->first, text, sizeof text));
-        adl_str_printf(page, ", %.1f %%</span>", 100 * (double)answer->first_probability);
+        adl_str_printf(page, ", %.1f" NBSP "%%</span>", 100 * (double)answer->first_probability);
     }
     adl_str_puts(page, "</figcaption>");
 }
@@ -159,10 +162,10 @@ static int put_picture(struct adl_str *page, const struct adl_report_pictures *p
                                         .heatmap_height = answer.place.map_height,
                                         .opacity = HEAT_OPACITY};
     ADL_TRY(adl_overlay_draw(&small, &overlay, err));
-    adl_str_printf(page, "<figure title=\"");
+    adl_str_puts(page, "<figure title=\"");
     adl_html_text(page, entry->id);
-    adl_str_printf(page, "\"><div class=\"shot %s\"><div>",
-                   small.width >= small.height ? "wide" : "tall");
+    adl_str_printf(page, "\"><div class=\"shot %s\"><div style=\"aspect-ratio:%d/%d\">",
+                   small.width >= small.height ? "wide" : "tall", small.width, small.height);
     ADL_TRY(adl_html_jpeg(page, &small, entry->id, err));
     put_boxes(page, p, index, width, height, &small, &answer);
     adl_str_puts(page, "</div></div>");
