@@ -3,6 +3,7 @@
 
 #include "base/cpu.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -63,27 +64,36 @@ int adl_isa_choose(enum adl_isa wanted, enum adl_isa *isa, struct adl_error *err
     return 0;
 }
 
-const char *adl_cpu_name(void)
-{
 #if defined(__x86_64__)
-    static char name[49];
-    unsigned words[12], highest = __get_cpuid_max(0x80000000u, NULL);
-    if (highest < 0x80000004u)
-        return "x86-64";
+static char name[49];
+
+static void read_name(void)
+{
+    unsigned words[12];
+    char text[49] = {0};
+
+    strcpy(name, "x86-64");
+    if (__get_cpuid_max(0x80000000u, NULL) < 0x80000004u)
+        return;
     for (unsigned i = 0; i < 3; i++)
         __get_cpuid(0x80000002u + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2],
                     &words[4 * i + 3]);
-    char text[49] = {0};
     memcpy(text, words, 48);
     /* Some processors pad the name with blanks in front and behind. */
-    const char *from = text;
-    while (*from == ' ')
-        from++;
+    const char *from = text + strspn(text, " ");
     size_t length = strlen(from);
     while (length > 0 && from[length - 1] == ' ')
         length--;
-    if (!name[0])
-        memcpy(name, from, length);
+    memcpy(name, from, length);
+    name[length] = '\0';
+}
+#endif
+
+const char *adl_cpu_name(void)
+{
+#if defined(__x86_64__)
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, read_name);
     return name;
 #else
     return "unknown processor";

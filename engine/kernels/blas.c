@@ -7,16 +7,19 @@
 #include <stdio.h>
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
+static char version[160];
 
-static void one_thread(void)
+static void begin(void)
 {
     openblas_set_num_threads(1);
+    snprintf(version, sizeof version, "%s, core %s", openblas_get_config(),
+             openblas_get_corename());
 }
 
 void adl_sgemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t depth, const float *a,
                size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc)
 {
-    pthread_once(&once, one_thread);
+    pthread_once(&once, begin);
     cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
                 transpose_b ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)depth,
                 1.0f, a, (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
@@ -24,10 +27,8 @@ void adl_sgemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t de
 
 const char *adl_blas_version(void)
 {
-    static char text[160];
-    if (!text[0])
-        snprintf(text, sizeof text, "%s, core %s", openblas_get_config(), openblas_get_corename());
-    return text;
+    pthread_once(&once, begin);
+    return version;
 }
 
 const char *adl_blas_threading(void)
