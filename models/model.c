@@ -153,27 +153,36 @@ int adl_model_set_adl(struct adl_model *model, bool adl, struct adl_error *err)
 
 /* --- writing ----------------------------------------------------------------------- */
 
-int adl_model_save(const struct adl_model *model, const char *path, struct adl_error *err)
+char *adl_model_description(const struct adl_model *model, struct adl_error *err)
 {
     const size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(15);
-    char *text = NULL;
+    json_t *json = adl_model_to_json(model);
+    size_t length = json ? json_dumpb(json, NULL, 0, flags) : 0;
+    char *text = length ? adl_malloc(length + 1, 1) : NULL;
+    if (!text || json_dumpb(json, text, length, flags) != length) {
+        adl_fail_nomem(err, "the model's description");
+        adl_free(text);
+        text = NULL;
+    } else {
+        text[length] = '\0';
+    }
+    json_decref(json);
+    return text;
+}
+
+int adl_model_save(const struct adl_model *model, const char *path, struct adl_error *err)
+{
     int result = -1;
     if (!model->weights)
         return adl_fail(err, ADL_ERR_INTERNAL, "%s: the model's weights were dropped", path);
-    json_t *json = adl_model_to_json(model);
-    size_t length = json ? json_dumpb(json, NULL, 0, flags) : 0;
-    text = length ? adl_malloc(length + 1, 1) : NULL;
-    if (!text || json_dumpb(json, text, length, flags) != length) {
-        adl_fail_nomem(err, "the model's description");
-        goto out;
-    }
-    text[length] = '\0';
+    char *text = adl_model_description(model, err);
+    if (!text)
+        return -1;
     ADL_TRY(adl_tensors_set_meta(model->weights, "format", "pt", err));
     ADL_TRY(adl_tensors_set_meta(model->weights, "adl", text, err));
     ADL_TRY(adl_safetensors_write(path, model->weights, err));
     result = 0;
 out:
-    json_decref(json);
     adl_free(text);
     return result;
 }

@@ -1,8 +1,8 @@
 #ifndef ADL_MODELS_MODEL_PARTS_H
 #define ADL_MODELS_MODEL_PARTS_H
 
-/* What the files behind model.h share: reading the description, and finding
- * the tensor of a file for each parameter of a graph. */
+/* What the files behind model.h share: reading and writing the description, and
+ * finding the tensor of a file for each parameter of a graph. */
 
 #include "models/model.h"
 
@@ -23,6 +23,9 @@ int adl_model_make_weights(const struct adl_graph *graph, struct adl_tensors **w
 
 /* The values of a parameter, to be written. */
 float *adl_model_param(struct adl_model *model, int id);
+
+/* The `adl` object as the text that goes into files; freed by adl_free. */
+char *adl_model_description(const struct adl_model *model, struct adl_error *err) ADL_MUST_CHECK;
 
 /* --- model_match.c: names ------------------------------------------------------ */
 

@@ -1,4 +1,5 @@
-/* `convert`: weights of PyTorch or plain safetensors in, the model file out. */
+/* `convert`: weights of PyTorch or plain safetensors in, the model file or ONNX
+ * out. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include "base/sha256.h"
 #include "base/size.h"
 #include "io/file.h"
+#include "models/onnx.h"
 #include "server/arch_options.h"
 #include "server/json_out.h"
 #include "server/subcommands.h"
@@ -201,9 +203,6 @@ static int run(const void *settings, const struct adl_options *options, struct a
     char arch[100];
     int result = -1;
 
-    if (ends_with(out, ".onnx"))
-        return adl_fail(err, ADL_ERR_UNSUPPORTED,
-                        "%s: this version does not write ONNX; name the output .safetensors", out);
     model = adl_arch_load_model(in, &s->arch, &load, err);
     if (report.data && !report.failed)
         fputs(report.data, table);
@@ -211,7 +210,10 @@ static int run(const void *settings, const struct adl_options *options, struct a
         goto out;
     ADL_TRY(apply(model, s, options, err));
     ADL_TRY(record_source(model, in, err));
-    ADL_TRY(adl_model_save(model, out, err));
+    if (ends_with(out, ".onnx"))
+        ADL_TRY(adl_onnx_write(model, out, err));
+    else
+        ADL_TRY(adl_model_save(model, out, err));
     adl_arch_describe(&model->arch, arch, sizeof arch);
     fprintf(table, "%s: %s, %zu tensors, %zu classes\n", out, arch,
             adl_tensors_count(model->weights), model->class_count);
@@ -245,11 +247,14 @@ static const struct adl_option table[] = {
 
 const struct adl_command adl_command_convert = {
     .name = "convert",
-    .summary = "Turn PyTorch or safetensors weights into a model file",
+    .summary = "Turn PyTorch or safetensors weights into a model file or ONNX",
     .usage = "[options] IN OUT",
     .description =
         "IN is a .pth, .pt or .pth.tar file of PyTorch (nothing in it is executed) or safetensors; "
-        "OUT is safetensors with the names and layouts of the PyTorch state_dict. What does not "
+        "OUT is safetensors with the names and layouts of the PyTorch state_dict, or ONNX where "
+        "its "
+        "name ends in .onnx: at the model's input size, for any number of images, with the outputs "
+        "logits, features and maps (the activation map of every class). What does not "
         "match the network is shown as a table, with the nearest names, and OUT is not written. "
         "Parameter numbers shifted by ADL layers are mapped in both directions.",
     .examples = "  adl-server convert --arch resnet50 --num-classes 200 --classes cub.txt \\\n"
@@ -257,7 +262,8 @@ const struct adl_command adl_command_convert = {
                 "  adl-server convert --method adl cam.safetensors adl.safetensors\n"
                 "  adl-server convert --arch mobilenet_v1 --activation relu6 --padding tf_same \\\n"
                 "      --last-stride 2 --bn-eps 0.001 --mean 0.5 --std 0.5 google.pth "
-                "mobilenet.safetensors\n",
+                "mobilenet.safetensors\n"
+                "  adl-server convert cub-resnet50.safetensors cub-resnet50.onnx\n",
     .options = table,
     .min_operands = 2,
     .max_operands = 2,

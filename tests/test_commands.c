@@ -276,6 +276,14 @@ static void save_plain(const struct adl_model *model, const char *skip, const ch
     adl_tensors_free(plain);
 }
 
+/* The file begins as ONNX's ModelProto does, with field 1, ir_version, 8. */
+static void expect_onnx(const char *path)
+{
+    char *bytes = slurp(path);
+    CU_ASSERT_EQUAL(strncmp(bytes, "\x08\x08", 2), 0);
+    adl_free(bytes);
+}
+
 static void converts(void)
 {
     struct adl_error err = {0};
@@ -319,7 +327,10 @@ static void converts(void)
                "--classes", tmp("names.txt"), tmp("plain.safetensors"), tmp("d.safetensors")),
            1, "another number of classes");
     expect(RUN("convert", tmp("plain.safetensors"), tmp("d.safetensors")), 1, "no --arch");
-    expect(RUN("convert", "--arch", TINY, tmp("plain.safetensors"), tmp("d.onnx")), 1, "ONNX");
+    expect(RUN("convert", "--arch", TINY, tmp("plain.safetensors"), tmp("d.onnx")), 0, "ONNX");
+    expect(RUN("convert", tmp("c.safetensors"), tmp("e.onnx")), 0, "ONNX of a model file");
+    expect_onnx(tmp("d.onnx"));
+    expect_onnx(tmp("e.onnx"));
     expect(RUN("convert", "--arch", TINY, "--std", "0", tmp("plain.safetensors"),
                tmp("d.safetensors")),
            2, "a std of zero");

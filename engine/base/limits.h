@@ -37,6 +37,8 @@
 #define ADL_LIMIT_TORCH_EXPANSION_BYTES (16 * ADL_MIB)
 /* Entries of the zip container. */
 #define ADL_LIMIT_ZIP_ENTRIES 65536
+/* One protocol buffer (an ONNX file): readers keep sizes in 32 bits with sign. */
+#define ADL_LIMIT_PROTOBUF_BYTES (2048 * ADL_MIB - 1)
 
 /* A configuration file: a few dozen options. */
 #define ADL_LIMIT_CONFIG_BYTES ADL_MIB

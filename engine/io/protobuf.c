@@ -1,0 +1,140 @@
+/* The wire format: every field is a key (number and wire type) and a value;
+ * numbers are written seven bits a byte, the lowest first; texts, bytes and
+ * inner messages have their length before them. */
+
+#include "io/protobuf.h"
+
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "io/file.h"
+
+enum wire_type { WIRE_VARINT = 0, WIRE_LENGTH = 2, WIRE_FIXED32 = 5 };
+
+#define MAX_VARINT_BYTES 10
+
+void adl_protobuf_release(struct adl_protobuf *message)
+{
+    adl_str_release(&message->bytes);
+    adl_free(message->spans);
+    *message = (struct adl_protobuf){0};
+}
+
+static void put_varint(struct adl_protobuf *message, uint64_t value)
+{
+    char bytes[MAX_VARINT_BYTES];
+    size_t length = 0;
+    for (; value > 0x7f; value >>= 7)
+        bytes[length++] = (char)((value & 0x7f) | 0x80);
+    bytes[length++] = (char)value;
+    adl_str_append(&message->bytes, bytes, length);
+}
+
+static void put_key(struct adl_protobuf *message, unsigned field, enum wire_type type)
+{
+    put_varint(message, (uint64_t)field << 3 | (uint64_t)type);
+}
+
+static size_t saturated_sum(size_t a, size_t b)
+{
+    size_t sum = SIZE_MAX;
+    return adl_size_add(a, b, &sum) < 0 ? SIZE_MAX : sum;
+}
+
+static void add_span(struct adl_protobuf *message, struct adl_protobuf_span span)
+{
+    if (message->span_count == message->span_capacity) {
+        size_t larger = message->span_capacity ? message->span_capacity * 2 : 4;
+        void *grown = adl_realloc(message->spans, larger, sizeof *message->spans);
+        if (!grown) {
+            message->bytes.failed = true;
+            return;
+        }
+        message->spans = grown;
+        message->span_capacity = larger;
+    }
+    message->spans[message->span_count++] = span;
+    message->borrowed_bytes = saturated_sum(message->borrowed_bytes, span.length);
+}
+
+void adl_protobuf_int(struct adl_protobuf *message, unsigned field, int64_t value)
+{
+    put_key(message, field, WIRE_VARINT);
+    put_varint(message, (uint64_t)value);
+}
+
+void adl_protobuf_float(struct adl_protobuf *message, unsigned field, float value)
+{
+    uint32_t bits;
+    char bytes[4];
+    memcpy(&bits, &value, sizeof bits);
+    for (int i = 0; i < 4; i++)
+        bytes[i] = (char)(bits >> (8 * i) & 0xff);
+    put_key(message, field, WIRE_FIXED32);
+    adl_str_append(&message->bytes, bytes, sizeof bytes);
+}
+
+void adl_protobuf_bytes(struct adl_protobuf *message, unsigned field, const void *data,
+                        size_t length)
+{
+    put_key(message, field, WIRE_LENGTH);
+    put_varint(message, length);
+    adl_str_append(&message->bytes, data, length);
+}
+
+void adl_protobuf_text(struct adl_protobuf *message, unsigned field, const char *text)
+{
+    adl_protobuf_bytes(message, field, text, strlen(text));
+}
+
+void adl_protobuf_borrow(struct adl_protobuf *message, unsigned field, const void *data,
+                         size_t length)
+{
+    put_key(message, field, WIRE_LENGTH);
+    put_varint(message, length);
+    add_span(message, (struct adl_protobuf_span){message->bytes.length, data, length});
+}
+
+void adl_protobuf_message(struct adl_protobuf *message, unsigned field, struct adl_protobuf *inner)
+{
+    put_key(message, field, WIRE_LENGTH);
+    put_varint(message, saturated_sum(inner->bytes.length, inner->borrowed_bytes));
+    for (size_t i = 0; i < inner->span_count; i++) {
+        struct adl_protobuf_span span = inner->spans[i];
+        span.at += message->bytes.length;
+        add_span(message, span);
+    }
+    if (inner->bytes.length)
+        adl_str_append(&message->bytes, inner->bytes.data, inner->bytes.length);
+    message->bytes.failed |= inner->bytes.failed;
+    adl_protobuf_release(inner);
+}
+
+int adl_protobuf_write(const char *path, const struct adl_protobuf *message, struct adl_error *err)
+{
+    size_t total = saturated_sum(message->bytes.length, message->borrowed_bytes);
+    size_t count = 0, at = 0;
+
+    if (message->bytes.failed)
+        return adl_fail(err, ADL_ERR_NOMEM, "%s: out of memory for its contents", path);
+    if (total > ADL_LIMIT_PROTOBUF_BYTES)
+        return adl_fail(err, ADL_ERR_LIMIT, "%s: would have more than the %zu bytes that fit", path,
+                        ADL_LIMIT_PROTOBUF_BYTES);
+    struct adl_file_piece *pieces = adl_malloc(2 * message->span_count + 1, sizeof *pieces);
+    if (!pieces)
+        return adl_fail(err, ADL_ERR_NOMEM, "%s: out of memory for its contents", path);
+    for (size_t i = 0; i < message->span_count; i++) {
+        const struct adl_protobuf_span *span = &message->spans[i];
+        pieces[count++] = (struct adl_file_piece){message->bytes.data + at, span->at - at};
+        pieces[count++] = (struct adl_file_piece){span->data, span->length};
+        at = span->at;
+    }
+    if (message->bytes.length > at)
+        pieces[count++] =
+            (struct adl_file_piece){message->bytes.data + at, message->bytes.length - at};
+    int result = adl_file_write(path, pieces, count, err);
+    adl_free(pieces);
+    return result;
+}

@@ -1,0 +1,198 @@
+// `convert` to ONNX and `forward`, compared; called by run.sh with a scratch
+// folder and, optionally, parts of names of cases.
+"use strict";
+
+const { execFileSync } = require("node:child_process");
+const fs = require("node:fs");
+const path = require("node:path");
+const ort = require("onnxruntime-node");
+
+const [folder, ...only] = process.argv.slice(2);
+const golden = path.join(__dirname, "..", "golden", "backbones");
+const shared = process.env.ADL_SHARED_DATA ?? path.join(__dirname, "../../../shared/data");
+const imagenet = path.join(shared, "weights/mobilenet_v1_0.75_224_imagenet.safetensors");
+const tolerance = 1e-4;
+const images = 3;
+
+// The parameters are drawn from the ranges that a golden case names. An odd
+// size makes every pool and padding uneven somewhere.
+const mobilenet = ["--arch", "mobilenet_v1"];
+const cases = [
+    { name: "vgg16", golden: "vgg16_cam", args: ["--arch", "vgg16"] },
+    { name: "vgg16 adl", golden: "vgg16_adl", args: ["--arch", "vgg16", "--method", "adl"] },
+    { name: "vgg16 large map", golden: "vgg16_cam_lfm", args: ["--arch", "vgg16", "--large-feature-map"] },
+    { name: "resnet50", golden: "resnet50_cam", args: ["--arch", "resnet50"] },
+    { name: "resnet50 adl", golden: "resnet50_adl", args: ["--arch", "resnet50", "--method", "adl"] },
+    { name: "resnet50 large map", golden: "resnet50_cam", args: ["--arch", "resnet50", "--large-feature-map"] },
+    { name: "resnet50_se", golden: "resnet50_se_cam", args: ["--arch", "resnet50_se"] },
+    { name: "resnet50_se adl", golden: "resnet50_se_cam", args: ["--arch", "resnet50_se", "--method", "adl"] },
+    { name: "inception_v3", golden: "inception_v3_cam", args: ["--arch", "inception_v3"] },
+    { name: "inception_v3 adl", golden: "inception_v3_adl", args: ["--arch", "inception_v3", "--method", "adl"] },
+    { name: "inception_v3 large map", golden: "inception_v3_cam_lfm", args: ["--arch", "inception_v3", "--large-feature-map"] },
+    { name: "mobilenet_v1 relu", golden: "mobilenet_v1_100_relu_cam", args: mobilenet },
+    { name: "mobilenet_v1 adl", golden: "mobilenet_v1_100_relu_cam", args: [...mobilenet, "--method", "adl"] },
+    {
+        name: "mobilenet_v1 relu6 tf_same",
+        golden: "mobilenet_v1_100_relu6_cam",
+        args: [...mobilenet, "--activation", "relu6", "--padding", "tf_same", "--last-stride", "2"],
+    },
+    { name: "mobilenet_v1 0.75 imagenet", file: imagenet, args: [] },
+].flatMap((c) => [[224, 224], [113, 150]].map((size) => ({ ...c, size })));
+
+// Numbers from -1 to 1, the same in every run (mulberry32).
+function generator(seed) {
+    return () => {
+        seed = (seed + 0x6d2b79f5) | 0;
+        let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+        t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+        return ((t ^ (t >>> 14)) >>> 0) / 2147483648 - 1;
+    };
+}
+
+function drawn(count, a, b, next) {
+    const values = new Float32Array(count);
+    for (let i = 0; i < count; i++) values[i] = a + b * next();
+    return values;
+}
+
+const product = (shape) => shape.reduce((a, b) => a * b, 1);
+
+function writeTensors(file, tensors) {
+    const header = {};
+    let at = 0;
+    for (const { name, shape, data } of tensors) {
+        header[name] = { dtype: "F32", shape, data_offsets: [at, at + data.byteLength] };
+        at += data.byteLength;
+    }
+    const text = Buffer.from(JSON.stringify(header));
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(text.length));
+    const bytes = tensors.map(({ data }) => Buffer.from(data.buffer));
+    fs.writeFileSync(file, Buffer.concat([length, text, ...bytes]));
+}
+
+function readTensors(file) {
+    const bytes = fs.readFileSync(file);
+    const start = 8 + Number(bytes.readBigUInt64LE(0));
+    const header = JSON.parse(bytes.subarray(8, start).toString());
+    const tensors = {};
+    for (const [name, { shape, data_offsets: [from, to] }] of Object.entries(header)) {
+        if (name === "__metadata__") continue;
+        const data = bytes.buffer.slice(bytes.byteOffset + start + from, bytes.byteOffset + start + to);
+        tensors[name] = { shape, data: new Float32Array(data) };
+    }
+    return tensors;
+}
+
+const adl = (...args) => execFileSync(process.env.PROGRAM, args, { stdio: ["ignore", "pipe", "pipe"] });
+
+// The largest difference, relative to the largest value.
+function difference(what, got, shape, want) {
+    if (String(got.dims) !== String(shape)) throw Error(`${what} is [${got.dims}], not [${shape}]`);
+    let worst = 0;
+    let largest = 0;
+    for (let i = 0; i < want.length; i++) {
+        const d = Math.abs(got.data[i] - want[i]);
+        if (!(d <= worst) && !Number.isNaN(worst)) worst = d; // a NaN stays
+        largest = Math.max(largest, Math.abs(want[i]));
+    }
+    if (!(largest > 0)) throw Error(`${what} is all zero`);
+    return worst / largest;
+}
+
+function classMaps(maps, classes) {
+    const [n, c, h, w] = maps.dims;
+    const data = new Float32Array(n * h * w);
+    for (let i = 0; i < n; i++) {
+        const from = (i * c + classes[i]) * h * w;
+        data.set(maps.data.subarray(from, from + h * w), i * h * w);
+    }
+    return { dims: [n, h, w], data };
+}
+
+function topClasses(logits) {
+    const [n, c] = logits.shape;
+    return Array.from({ length: n }, (_, i) => {
+        const row = logits.data.subarray(i * c, (i + 1) * c);
+        return row.indexOf(Math.max(...row));
+    });
+}
+
+function writeWeights(c, file) {
+    const { params } = JSON.parse(fs.readFileSync(path.join(golden, `${c.golden}_224x224.json`)));
+    const next = generator(7);
+    const tensors = params
+        .filter((p) => p.a !== undefined)
+        .map(({ name, shape, a, b }) => ({ name, shape, data: drawn(product(shape), a, b, next) }));
+    writeTensors(file, tensors);
+    return tensors.at(-1).shape[0];
+}
+
+async function compare(c) {
+    const at = (name) => path.join(folder, name);
+    const size = c.size.join("x");
+    let raw = c.file;
+    let args = [...c.args, "--input-size", size];
+    if (!raw) {
+        raw = at("raw.safetensors");
+        args = [...args, "--num-classes", String(writeWeights(c, raw))];
+    }
+    adl("convert", ...args, raw, at("m.safetensors"));
+    adl("convert", ...args, raw, at("m.onnx"));
+
+    const session = await ort.InferenceSession.create(at("m.onnx"), { intraOpNumThreads: 1 });
+    if (String(session.inputNames) !== "input" || String(session.outputNames) !== "logits,features,maps")
+        throw Error(`inputs ${session.inputNames}, outputs ${session.outputNames}`);
+
+    const worst = { logits: 0, features: 0, maps: 0 };
+    for (const n of [1, images]) {
+        const shape = [n, 3, ...c.size];
+        const data = drawn(product(shape), 0, 2, generator(n));
+        writeTensors(at("in.safetensors"), [{ name: "input", shape, data }]);
+        const got = await session.run({ input: new ort.Tensor("float32", data, shape) });
+        for (const classId of [null, 3]) {
+            const which = classId === null ? [] : ["--class", String(classId)];
+            adl("forward", "--model", at("m.safetensors"), "--threads", "1", ...which,
+                "--input", at("in.safetensors"), "--output", at("out.safetensors"));
+            const want = readTensors(at("out.safetensors"));
+            const classes = classId === null ? topClasses(want.logits) : Array(n).fill(classId);
+            const note = (what, value) => (worst[what] = Math.max(worst[what], value));
+            for (const what of ["logits", "features"])
+                note(what, difference(what, got[what], want[what].shape, want[what].data));
+            note("maps", difference("maps", classMaps(got.maps, classes), want.cam.shape, want.cam.data));
+        }
+    }
+    await session.release();
+    return worst;
+}
+
+async function main() {
+    let passed = 0;
+    let failed = 0;
+    let skipped = 0;
+    for (const c of cases) {
+        const name = `${c.name} ${c.size.join("x")}`;
+        if (only.length && !only.some((part) => name.includes(part))) continue;
+        if (c.file && !fs.existsSync(c.file)) {
+            console.log(`skip ${name}: no ${path.basename(c.file)} here`);
+            skipped++;
+            continue;
+        }
+        let verdict;
+        let ok = false;
+        try {
+            const worst = await compare(c);
+            ok = Object.values(worst).every((value) => value <= tolerance);
+            verdict = Object.entries(worst).map(([what, value]) => `${what} ${value.toExponential(1)}`).join(", ");
+        } catch (error) {
+            verdict = String(error.stderr?.toString() || error.message).trim();
+        }
+        console.log(`${ok ? "ok  " : "FAIL"} ${name}: ${verdict}`);
+        if (ok) passed++;
+        else failed++;
+    }
+    console.log(`${passed} passed, ${failed} failed${skipped ? `, ${skipped} skipped` : ""}`);
+    process.exitCode = failed ? 1 : 0;
+}
+
+main();
