@@ -112,6 +112,7 @@ else
     stage "layers" tests/layers.sh
     stage "installing" tests/install.sh
     stage "systemd units" tests/systemd.sh
+    stage "experiments" tests/experiments.sh
     for script in tests/*/run.sh; do
         name=$(basename "$(dirname "$script")")
         case $name in
