@@ -80,6 +80,8 @@ static const struct adl_option table[] = {
      .max = 0.5, .value = "0.001", .metavar = "STEP", .help = "of the thresholds of MaxBoxAcc"},
     {"save-minutes", ADL_INT(struct adl_train_settings, save_minutes), .min = 1, .max = 100000,
      .value = "10", .metavar = "N", .help = "between saves within an epoch"},
+    {"no-report", ADL_FLAG(struct adl_train_settings, no_report),
+     .help = "leave out report.html, and the look at all of val at the end that it takes"},
     {"seed", ADL_INT(struct adl_train_settings, seed), .min = 0, .max = 2147483647, .value = "0",
      .metavar = "N", .help = "of weights, order, augmentation and draws"},
     {"threads", ADL_INT(struct adl_train_settings, threads), .letter = 't', .min = 1,
@@ -96,7 +98,8 @@ const struct adl_command adl_command_train = {
     .description =
         "DIR/last.safetensors and DIR/best.safetensors are models for serve, localize and eval; "
         "best is chosen by localization on the val split, or by accuracy where it has no boxes. "
-        "metrics.jsonl has a line an epoch. Ctrl-C or SIGTERM finishes the step, saves and exits "
+        "metrics.jsonl has a line an epoch, report.html curves and pictures. Ctrl-C or SIGTERM "
+        "finishes the step, saves and exits "
         "0; the same command with --resume goes on, to the same bits as a run that was never "
         "stopped.",
     .examples = "  adl-server train --arch mobilenet_v1 --method adl --data photos --out run\n"

@@ -95,7 +95,7 @@ static void put_settings(struct adl_str *page, const char *prefix, const json_t 
     json_object_foreach((json_t *)(uintptr_t)settings, key, value)
     {
         char name[64];
-        snprintf(name, sizeof name, "%s%s", prefix, key);
+        snprintf(name, sizeof name, "%s%s%s", prefix, *prefix ? " " : "", key);
         if (json_is_object(value))
             put_settings(page, name, value);
         else if (json_is_string(value))
@@ -361,6 +361,8 @@ void adl_report_write(const struct adl_train_run *run, enum adl_report_when when
 {
     struct adl_error err = {0};
 
+    if (run->settings->no_report)
+        return;
     if (write_page(run, when, &err) < 0)
         fprintf(stderr, "adl-server: train: %s could not be written: %s\n", REPORT, err.message);
 }

@@ -53,7 +53,7 @@ void adl_html_text(struct adl_str *page, const char *text)
 
 void adl_html_note(struct adl_str *page, const char *fmt, ...)
 {
-    char text[512];
+    char text[1024];
     va_list args;
 
     va_start(args, fmt);

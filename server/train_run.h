@@ -46,6 +46,7 @@ struct adl_train_settings {
     double clip_norm;
     double curve_interval;
     int save_minutes;
+    bool no_report;
     struct adl_option_list mean;
     struct adl_option_list std;
     struct adl_arch_settings arch;
