@@ -9,6 +9,11 @@
 #include "models/models.h"
 #include "ops/ops.h"
 
+static const char *const adl_places[] = {"Mixed_5b",  "Mixed_5c",  "Mixed_5d", "Mixed_6a",
+                                         "Mixed_6b",  "Mixed_6c",  "Mixed_6d", "Mixed_6e",
+                                         "SPG_A3_1b", "SPG_A3_2b", NULL};
+#define ADL_DEFAULT (1u << 2 | 1u << 7 | 1u << 9) /* the reference's */
+
 struct builder {
     struct adl_graph *graph;
     const struct adl_arch *arch;
@@ -55,9 +60,18 @@ static int mean_branch(const struct builder *b, int x, int k)
     return branch(b, x, "branch_pool", k, 1, 1);
 }
 
+/* ADL_5d behind Mixed_5d, where that is one of its places. */
+static int erase(const struct builder *b, int x, const char *after)
+{
+    if (!adl_arch_has_place(b->arch, after))
+        return x;
+    return adl_adl(b->graph, x, adl_graph_name(b->graph, "ADL%s", strchr(after, '_')));
+}
+
+/* The end of a module. */
 static int join(const struct builder *b, const int *branches, int count)
 {
-    return adl_concat(b->graph, branches, count, b->module);
+    return erase(b, adl_concat(b->graph, branches, count, b->module), b->module);
 }
 
 /* 1x1, 5x5, twice 3x3, and a pooled branch. */
@@ -131,11 +145,6 @@ static int drop(const struct builder *b, int x, const char *name)
     return b->arch->adl ? x : adl_dropout(b->graph, x, name, 0.5);
 }
 
-static int erase(const struct builder *b, int x, const char *name)
-{
-    return b->arch->adl ? adl_adl(b->graph, x, name) : x;
-}
-
 static void build(struct adl_graph *graph, const struct adl_arch *arch)
 {
     struct builder b = {.graph = graph, .arch = arch};
@@ -152,7 +161,6 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
     x = mixed_a(&b, x, "Mixed_5b", 32);
     x = mixed_a(&b, x, "Mixed_5c", 64);
     x = mixed_a(&b, x, "Mixed_5d", 64);
-    x = erase(&b, x, "ADL_5d");
     if (!arch->large_feature_map)
         x = shrink(&b, x, "maxpool3", 0);
     x = mixed_b(&b, x, "Mixed_6a");
@@ -160,14 +168,14 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
     x = mixed_c(&b, x, "Mixed_6c", 160);
     x = mixed_c(&b, x, "Mixed_6d", 160);
     x = mixed_c(&b, x, "Mixed_6e", 192);
-    x = erase(&b, x, "ADL_6e");
 
     x = drop(&b, x, "dropout1");
     x = head(&b, x, "SPG_A3_1b", 1024);
+    x = erase(&b, x, "SPG_A3_1b");
     x = drop(&b, x, "dropout2");
     x = head(&b, x, "SPG_A3_2b", 1024);
     adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, x);
-    x = erase(&b, x, "ADL_A3_2b");
+    x = erase(&b, x, "SPG_A3_2b");
     x = drop(&b, x, "dropout3");
 
     struct adl_conv_attr last = unpadded(arch->num_classes, 1);
@@ -194,6 +202,8 @@ const struct adl_backbone adl_backbone_inception_v3 = {
     .summary = "Inception-v3 up to Mixed_6e with a head that ends in class maps",
     .bn_eps = 1e-3,
     .has_large_map = true,
+    .adl_places = adl_places,
+    .adl_default = ADL_DEFAULT,
     .build = build,
     .is_head = is_head,
 };

@@ -17,10 +17,12 @@ static const struct {
 
 enum { TO_14 = 5, TO_7 = 11 }; /* the blocks whose strides are choices */
 
-static bool adl_after(int block)
-{
-    return block == 5 || block == 11 || block == 12;
-}
+/* No reference has ADL in this network: as in ResNet-50, after the first block
+ * of 14x14, the first of the last width, and the last. */
+static const char *const adl_places[] = {
+    "blocks.0", "blocks.1", "blocks.2", "blocks.3",  "blocks.4",  "blocks.5",  "blocks.6",
+    "blocks.7", "blocks.8", "blocks.9", "blocks.10", "blocks.11", "blocks.12", NULL};
+#define ADL_DEFAULT (1u << 5 | 1u << 11 | 1u << 12)
 
 static int scaled(const struct adl_arch *arch, int channels)
 {
@@ -77,7 +79,7 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
                      (struct adl_conv_attr){.k = k, .r = 1, .s = 1, .stride = 1, .groups = 1});
         x = adl_batchnorm(graph, x, adl_graph_name(graph, "blocks.%d.pw_bn", i), arch->bn_eps);
         x = features = activate(graph, arch, x, adl_graph_name(graph, "blocks.%d", i));
-        if (arch->adl && adl_after(i))
+        if (adl_arch_has_place(arch, adl_places[i]))
             x = adl_adl(graph, x, adl_graph_name(graph, "adl.after_block%d", i));
         channels = k;
     }
@@ -101,6 +103,8 @@ const struct adl_backbone adl_backbone_mobilenet_v1 = {
     .bn_eps = 1e-5,
     .has_options = true,
     .has_large_map = true,
+    .adl_places = adl_places,
+    .adl_default = ADL_DEFAULT,
     .build = build,
     .is_head = is_head,
 };

@@ -27,6 +27,7 @@ void adl_arch_init(struct adl_arch *arch, const struct adl_backbone *backbone)
     *arch = (struct adl_arch){
         .backbone = backbone,
         .num_classes = 1000,
+        .adl_places = backbone->adl_default,
         .bn_eps = backbone->bn_eps,
         .width = 1,
         .activation = ADL_ACT_RELU,
@@ -34,6 +35,55 @@ void adl_arch_init(struct adl_arch *arch, const struct adl_backbone *backbone)
         .last_stride = 1,
     };
 }
+
+/* --- where ADL goes ------------------------------------------------------------- */
+
+/* The bit of a place; 0: there is none of that name. */
+static uint32_t place_bit(const struct adl_backbone *backbone, const char *name, size_t length)
+{
+    for (uint32_t i = 0; backbone->adl_places && backbone->adl_places[i]; i++)
+        if (strncmp(backbone->adl_places[i], name, length) == 0 && !backbone->adl_places[i][length])
+            return UINT32_C(1) << i;
+    return 0;
+}
+
+int adl_arch_set_places(struct adl_arch *arch, const char *names, struct adl_error *err)
+{
+    const struct adl_backbone *backbone = arch->backbone;
+    uint32_t places = 0;
+
+    if (!backbone->adl_places)
+        return adl_fail(err, ADL_ERR_UNSUPPORTED,
+                        "the places of ADL in %s are fixed: others would shift the numbers in its "
+                        "parameters' names",
+                        backbone->name);
+    for (const char *at = names;; at++) {
+        size_t length = strcspn(at, ",");
+        uint32_t bit = place_bit(backbone, at, length);
+        if (!bit) {
+            size_t count = 0;
+            while (backbone->adl_places[count])
+                count++;
+            return adl_fail(err, ADL_ERR_ARG,
+                            "%s: ADL cannot follow %s; it can the layers from %s to %s",
+                            backbone->name, adl_name_quote(at, length).text,
+                            backbone->adl_places[0], backbone->adl_places[count - 1]);
+        }
+        places |= bit;
+        at += length;
+        if (!*at)
+            break;
+    }
+    arch->adl_places = places;
+    return 0;
+}
+
+bool adl_arch_has_place(const struct adl_arch *arch, const char *name)
+{
+    return arch->adl && (arch->adl_places & place_bit(arch->backbone, name, strlen(name)));
+}
+
+/* --- ranges ---------------------------------------------------------------------- */
 
 int adl_arch_check(const struct adl_arch *arch, struct adl_error *err)
 {
@@ -58,6 +108,21 @@ int adl_arch_check(const struct adl_arch *arch, struct adl_error *err)
 static const char *const activation_names[] = {"relu", "relu6", NULL};
 static const char *const padding_names[] = {"symmetric", "tf_same", NULL};
 
+/* The names of ADL's places; NULL is out of memory. */
+static json_t *places_to_json(const struct adl_arch *arch)
+{
+    json_t *list = json_array();
+    int failed = list == NULL;
+    for (uint32_t i = 0; !failed && arch->backbone->adl_places[i]; i++)
+        if (arch->adl_places >> i & 1)
+            failed = json_array_append_new(list, json_string(arch->backbone->adl_places[i]));
+    if (failed) {
+        json_decref(list);
+        return NULL;
+    }
+    return list;
+}
+
 json_t *adl_arch_to_json(const struct adl_arch *arch)
 {
     json_t *json = json_pack("{s:s, s:i, s:f}", "name", arch->backbone->name, "num_classes",
@@ -67,6 +132,8 @@ json_t *adl_arch_to_json(const struct adl_arch *arch)
         failed |= json_object_set_new(json, "large_feature_map", json_true());
     if (arch->adl)
         failed |= json_object_set_new(json, "adl", json_true());
+    if (arch->adl && arch->adl_places != arch->backbone->adl_default)
+        failed |= json_object_set_new(json, "adl_positions", places_to_json(arch));
     if (arch->backbone->has_options) {
         failed |= json_object_set_new(json, "width", json_real(arch->width));
         failed |= json_object_set_new(json, "activation",
@@ -132,6 +199,27 @@ static int read_choice(const json_t *json, const char *key, const char *const *n
                     names[1]);
 }
 
+static int read_places(const json_t *json, struct adl_arch *arch, struct adl_error *err)
+{
+    const json_t *list = json_object_get(json, "adl_positions");
+    uint32_t places = 0;
+
+    if (!list)
+        return 0;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *name = json_string_value(json_array_get(list, i));
+        uint32_t bit = name ? place_bit(arch->backbone, name, strlen(name)) : 0;
+        if (!bit)
+            return adl_fail(err, ADL_ERR_FORMAT, "arch: adl_positions: entry %zu is no place in %s",
+                            i, arch->backbone->name);
+        places |= bit;
+    }
+    if (!places)
+        return adl_fail(err, ADL_ERR_FORMAT, "arch: adl_positions is no list of names");
+    arch->adl_places = places;
+    return 0;
+}
+
 static int read_backbone(const json_t *json, const struct adl_backbone **backbone,
                          struct adl_error *err)
 {
@@ -160,6 +248,7 @@ int adl_arch_from_json(struct adl_arch *arch, const json_t *json, struct adl_err
     ADL_TRY(read_double(json, "bn_eps", &a.bn_eps, err));
     ADL_TRY(read_bool(json, "large_feature_map", &a.large_feature_map, err));
     ADL_TRY(read_bool(json, "adl", &a.adl, err));
+    ADL_TRY(read_places(json, &a, err));
     if (backbone->has_options) {
         ADL_TRY(read_double(json, "width", &a.width, err));
         ADL_TRY(read_choice(json, "activation", activation_names, &activation, err));

@@ -6,6 +6,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "graph/graph.h"
 
@@ -20,6 +21,7 @@ struct adl_arch {
     int num_classes;
     bool large_feature_map; /* maps twice as large: 28x28 instead of 14x14 at 224 */
     bool adl;               /* the ADL variant's parameter numbering and layers */
+    uint32_t adl_places;    /* bit i: behind adl_places[i] of the backbone */
     double bn_eps;
     /* mobilenet_v1 only */
     double width;
@@ -35,6 +37,11 @@ struct adl_backbone {
     double bn_eps;       /* default */
     bool has_options;    /* width, activation, padding, last stride apply */
     bool has_large_map;
+    /* The layers that ADL may follow, at most 32, NULL-terminated, and those it
+     * follows unless asked otherwise. NULL: where the reference has it and
+     * nowhere else, since it would shift the numbers in parameter names. */
+    const char *const *adl_places;
+    uint32_t adl_default;
     /* Adds the network to a graph whose input is value 0. */
     void (*build)(struct adl_graph *graph, const struct adl_arch *arch);
     /* The name that a parameter called `name` in the variant `from` has in the
@@ -62,6 +69,14 @@ const struct adl_backbone *adl_backbone_find(const char *name);
 
 /* The defaults of a backbone, for 1000 classes. */
 void adl_arch_init(struct adl_arch *arch, const struct adl_backbone *backbone);
+
+/* Sets the places of ADL from their names, separated by commas. Fails with ARG
+ * on a name that is none, with UNSUPPORTED where the backbone has no choice. */
+int adl_arch_set_places(struct adl_arch *arch, const char *names,
+                        struct adl_error *err) ADL_MUST_CHECK;
+
+/* Whether ADL follows the layer `name` of the backbone's adl_places. */
+bool adl_arch_has_place(const struct adl_arch *arch, const char *name);
 
 /* Fails with ARG when a number is out of range. */
 int adl_arch_check(const struct adl_arch *arch, struct adl_error *err) ADL_MUST_CHECK;

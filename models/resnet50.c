@@ -22,6 +22,13 @@ static bool adl_after(int stage, int block)
     return (stage == 2 && block == 0) || (stage == 3 && (block == 0 || block == 2));
 }
 
+/* With SE they are a choice. */
+static const char *const se_places[] = {"layer1.0", "layer1.1", "layer1.2", "layer2.0", "layer2.1",
+                                        "layer2.2", "layer2.3", "layer3.0", "layer3.1", "layer3.2",
+                                        "layer3.3", "layer3.4", "layer3.5", "layer4.0", "layer4.1",
+                                        "layer4.2", NULL};
+#define SE_DEFAULT (1u << 7 | 1u << 13 | 1u << 15)
+
 static int conv(struct adl_graph *graph, int x, const char *name, int k, int size, int stride)
 {
     int pad = size / 2;
@@ -100,7 +107,7 @@ static void build_either(struct adl_graph *graph, const struct adl_arch *arch, b
                 .se = se,
             };
             x = features = bottleneck(graph, arch, x, &block);
-            if (arch->adl && adl_after(stage, i))
+            if (se ? adl_arch_has_place(arch, block.name) : arch->adl && adl_after(stage, i))
                 x = adl_adl(graph, x,
                             se ? adl_graph_name(graph, "adl.after_layer%d_%d", stage + 1, i)
                                : adl_graph_name(graph, "layer%d.%d", stage + 1, number++));
@@ -161,6 +168,8 @@ const struct adl_backbone adl_backbone_resnet50_se = {
     .summary = "ResNet-50 with squeeze-and-excitation in every block",
     .bn_eps = 1e-5,
     .has_large_map = true,
+    .adl_places = se_places,
+    .adl_default = SE_DEFAULT,
     .build = build_se,
     .is_head = is_head,
 };

@@ -31,6 +31,8 @@ int adl_arch_settings_get(const struct adl_arch_settings *settings, struct adl_a
     const struct adl_arch_settings *s = settings;
     const char *option = backbone_option(s);
 
+    if (s->adl_positions && s->method != ADL_METHOD_ADL)
+        return adl_fail(err, ADL_ERR_ARG, "--adl-positions needs --method adl");
     *given = s->arch >= 0;
     if (!*given) {
         if (!option)
@@ -64,6 +66,8 @@ int adl_arch_settings_get(const struct adl_arch_settings *settings, struct adl_a
         arch->padding = s->padding == 0 ? ADL_PAD_SYMMETRIC : ADL_PAD_TF_SAME;
     if (s->last_stride)
         arch->last_stride = s->last_stride;
+    if (s->adl_positions)
+        return adl_arch_set_places(arch, s->adl_positions, err);
     return 0;
 }
 
@@ -79,8 +83,10 @@ struct adl_model *adl_arch_load_model(const char *path, const struct adl_arch_se
         return NULL;
     given.arch = has_arch ? &arch : NULL;
     struct adl_model *model = adl_model_load(path, &given, err);
-    if (model && settings->method >= 0 &&
-        adl_model_set_adl(model, settings->method == ADL_METHOD_ADL, err) < 0) {
+    if (model && ((settings->adl_positions &&
+                   adl_arch_set_places(&model->arch, settings->adl_positions, err) < 0) ||
+                  (settings->method >= 0 &&
+                   adl_model_set_adl(model, settings->method == ADL_METHOD_ADL, err) < 0))) {
         adl_model_free(model);
         return NULL;
     }

@@ -20,6 +20,7 @@ struct adl_arch_settings {
     double bn_eps;   /* 0: the backbone's */
     int num_classes; /* 0: not given */
     int method;
+    const char *adl_positions; /* NULL: not given */
 };
 
 extern const char *const adl_arch_activations[]; /* by enum adl_activation */
@@ -37,6 +38,10 @@ const char *adl_arch_choice(int index);
     {"method", ADL_CHOICE(s, field.method), .choices = adl_arch_methods, .metavar = "METHOD",  \
      .default_note = "cam, or as the file says",                                               \
      .help = "training method; adl shifts the numbers in parameter names"},                    \
+    {"adl-positions", ADL_STRING(s, field.adl_positions), .metavar = "LAYER,...",              \
+     .default_note = "the reference's",                                                        \
+     .help = "layers that ADL follows, as blocks.5 of mobilenet_v1, layer3.0 of resnet50_se, " \
+             "Mixed_6e of inception_v3"},                                                      \
     {"large-feature-map", ADL_FLAG(s, field.large_feature_map),                                \
      .help = "28x28 maps at 224x224 instead of 14x14"},                                        \
     {"bn-eps", ADL_DOUBLE(s, field.bn_eps), .min = 1e-8, .max = 1, .metavar = "EPS",           \

@@ -165,10 +165,12 @@ wait $job
 check "objects104: SIGTERM stops it with 130" test $? = 130
 check "and says how to go on" grep -q 'the same command goes on' "$scratch/stopped"
 
-objects_run ROWS="cam adl-mask"
+objects_run ROWS="adl-mask adl-low"
 check "objects104: goes on to the end" test $? = 0
 check "all epochs, once each" test "$(wc -l <"$dir/metrics.jsonl")" = 60
-check "the table has both rows" test "$(grep -cE '^\| (CAM|ADL, drop mask).*\| 1 \|' "$scratch/table")" = 2
+check "the table has both rows" test "$(grep -cE '^\| ADL, (drop mask|.*low layers).*\| 1 \|' "$scratch/table")" = 2
+check "ADL is at low layers" grep -q '"blocks.2",' <(
+    "$PROGRAM" info --json "$scratch/out/objects104/adl-low/seed1/last.safetensors")
 # 5..15 of 20 is 56..168 of 224: the square from 56 has an IoU of .98 with it.
 check "the centred square finds three of four" \
     grep -q '^| best centred square | | | | | 75.0 | 75.0 |$' "$scratch/table"

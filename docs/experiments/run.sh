@@ -98,6 +98,10 @@ objects104() {
         --method adl --adl-drop-rate 0.75 --adl-threshold 0.8
     add adl-mask 'ADL, drop mask only (drop rate 0.75)' "$INIT" \
         --method adl --adl-drop-rate 0.75 --adl-threshold 0.9 --adl-no-importance
+    # The last blocks with maps of 1/4 and 1/8, and where it is anyway.
+    add adl-low 'ADL, drop rate 0.75, at low layers as well' "$INIT" \
+        --method adl --adl-drop-rate 0.75 --adl-threshold 0.9 \
+        --adl-positions blocks.2,blocks.4,blocks.5,blocks.11,blocks.12
 }
 
 # paper EPOCHS: the rows of the ADL paper (Choe and Shim 2019).
