@@ -178,15 +178,24 @@ static void studio_release(struct studio *studio)
     adl_evaluate_report_release(&studio->evaluation);
 }
 
+static bool is_stopped(void *context)
+{
+    const volatile sig_atomic_t *const *stop = context;
+    return **stop != 0;
+}
+
 static int measure_val(const struct adl_train_run *run, enum adl_report_when when, int batch,
                        struct studio *studio, struct adl_error *err)
 {
+    const volatile sig_atomic_t *stop = run->stop;
     struct adl_progress progress;
     struct adl_evaluate_options options = {
         .curve_interval = run->settings->curve_interval,
         .model_threshold = studio->model->cam_threshold,
         .limit = when == ADL_REPORT_STOPPED ? STOPPED_IMAGES : 0,
         .progress = &progress,
+        .stopped = when == ADL_REPORT_DONE ? is_stopped : NULL,
+        .context = &stop,
     };
 
     studio->places = adl_calloc(run->val->count, sizeof *studio->places);
@@ -363,6 +372,11 @@ void adl_report_write(const struct adl_train_run *run, enum adl_report_when when
 
     if (run->settings->no_report)
         return;
-    if (write_page(run, when, &err) < 0)
+    int result = write_page(run, when, &err);
+    if (result < 0 && err.kind == ADL_ERR_CANCELLED) {
+        err = (struct adl_error){0};
+        result = write_page(run, ADL_REPORT_STOPPED, &err);
+    }
+    if (result < 0)
         fprintf(stderr, "adl-server: train: %s could not be written: %s\n", REPORT, err.message);
 }

@@ -16,7 +16,8 @@ enum adl_report_when {
 
 /* Writes the report anew. It reads the run's files and figures and computes
  * with weights of its own, so that training goes on to the same bits; a failure
- * is a warning on standard error. Does nothing with --no-report. */
+ * is a warning on standard error. Does nothing with --no-report. Once
+ * *run->stop is set, it looks at all of val no longer. */
 void adl_report_write(const struct adl_train_run *run, enum adl_report_when when);
 
 #endif

@@ -9,7 +9,7 @@
 /* The drawing's units; the page scales it. */
 #define WIDTH 520.0
 #define HEIGHT 250.0
-#define LEFT 46.0
+#define LEFT 52.0
 #define RIGHT 14.0
 #define TOP 20.0
 #define BOTTOM 40.0

@@ -419,7 +419,7 @@ out:
 int adl_train_run(const struct adl_train_settings *settings, const char *command,
                   const volatile sig_atomic_t *stop, struct adl_error *err)
 {
-    struct adl_train_run run = {.settings = settings, .command = command};
+    struct adl_train_run run = {.settings = settings, .command = command, .stop = stop};
     int result = prepare(&run, err);
 
     if (result == 0) {
@@ -442,7 +442,7 @@ int adl_train_run(const struct adl_train_settings *settings, const char *command
             result = 0;
     }
     if (result == 0)
-        adl_report_write(&run, run.epoch < settings->epochs ? ADL_REPORT_STOPPED : ADL_REPORT_DONE);
+        adl_report_write(&run, *stop ? ADL_REPORT_STOPPED : ADL_REPORT_DONE);
     if (result == 0 && run.epoch < settings->epochs)
         fprintf(stderr, "stopped in epoch %d; the same command with --resume goes on\n",
                 run.epoch + 1);

@@ -63,6 +63,7 @@ struct adl_train_sums {
 struct adl_train_run {
     const struct adl_train_settings *settings;
     const char *command; /* as it was typed, for the records */
+    const volatile sig_atomic_t *stop;
     struct adl_dataset *train;
     struct adl_dataset *val; /* NULL: the data has none */
     struct adl_model *model; /* what is saved; its weights follow the optimizer's at each save */
@@ -82,7 +83,7 @@ struct adl_train_run {
     double best; /* the best epoch's measure; below 0: none yet */
     int best_epoch;
     struct adl_evaluate_report evaluation; /* the best epoch's on val; zeroed: before a resume */
-    uint64_t saved_ns; /* when the state was last saved */
+    uint64_t saved_ns;                     /* when the state was last saved */
 };
 
 /* Trains to the end, or until `*stop` is set: then it saves and says how to go

@@ -192,7 +192,7 @@ static void charts_have_any_number_of_points(void)
                 /* Rising values rise on the page, from its left to its right. */
                 for (size_t k = 1; k < n; k++)
                     CU_ASSERT(points[k][0] >= points[k - 1][0] && points[k][1] <= points[k - 1][1]);
-                CU_ASSERT(n < 2 || (points[0][0] == 46 && points[n - 1][0] == 506));
+                CU_ASSERT(n < 2 || (points[0][0] == 52 && points[n - 1][0] == 506));
             }
             adl_free(text);
         }
