@@ -146,6 +146,8 @@ static size_t points_of(const char *text, double (*points)[2], size_t room)
     const char *at = strstr(text, "<path");
     size_t count = 0;
     CU_ASSERT_FATAL(at != NULL);
+    if (!at)
+        return 0;
     at = strstr(at, " d=\"") + 4;
     while (*at == 'M' || *at == 'L') {
         char *end;

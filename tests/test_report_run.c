@@ -143,8 +143,7 @@ static void train_well(const char *out, const char *const *more, bool stopped)
 {
     struct outcome outcome = train(out, more, stopped);
     TEST_OK(outcome.result, &outcome.err);
-    CU_ASSERT_FATAL(outcome.said != NULL);
-    CU_ASSERT_PTR_NULL(strstr(outcome.said, "report.html"));
+    CU_ASSERT(outcome.said && !strstr(outcome.said, "report.html"));
     adl_free(outcome.said);
 }
 
@@ -164,6 +163,8 @@ static char *read_report(const char *out)
 {
     size_t length;
     char *page = read_out(out, "report.html", &length);
+    if (!page)
+        return NULL;
     const char *fault = well_formed_fault(page);
     if (fault)
         TEST_FAIL("not well-formed at: %.100s", fault);
@@ -306,7 +307,7 @@ static void a_report_that_fails_is_a_warning(void)
     struct outcome outcome = train("run", adl_method, false);
     TEST_OK(outcome.result, &outcome.err);
     CU_ASSERT_FATAL(outcome.said != NULL);
-    CU_ASSERT_EQUAL(count_of(outcome.said, "report.html could not be written"), 2);
+    CU_ASSERT(outcome.said && count_of(outcome.said, "report.html could not be written") == 2);
     adl_free(outcome.said);
     CU_ASSERT_EQUAL(access(in_root("run/last.safetensors"), F_OK), 0);
 }

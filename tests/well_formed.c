@@ -51,7 +51,7 @@ static const char *skip_attributes(const char *text)
 
 const char *well_formed_fault(const char *text)
 {
-    const char *open[64];
+    const char *open[64] = {0};
     size_t depth = 0;
     if (!strncmp(text, "<!DOCTYPE html>", 15))
         text += 15;
