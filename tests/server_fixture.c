@@ -41,7 +41,7 @@ const char *test_small_model(void)
                           tensor->data);
     }
     ADL_TRY(adl_model_set_classes(model, classes, 5, &err));
-    snprintf(path, sizeof path, "%s/small.safetensors", test_tmp_dir());
+    snprintf(path, sizeof path, "%s/fixture.safetensors", test_tmp_dir());
     ADL_TRY(adl_model_save(model, path, &err));
 out:
     adl_model_free(model);
