@@ -162,7 +162,8 @@ static int note_place(const struct run *run, struct worker *worker,
     *place = (struct adl_evaluate_place){.measured = true, .iou = (float)iou};
     if (image->logits) {
         adl_softmax(image->logits, image->classes, worker->scores);
-        place->probability = worker->scores[image->label];
+        if (isfinite(worker->scores[image->label]))
+            place->probability = worker->scores[image->label];
     }
     return 0;
 }

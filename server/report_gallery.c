@@ -282,27 +282,20 @@ static void paint(uint8_t *rgb, const uint8_t color[3])
     memcpy(rgb, color, 3);
 }
 
-/* A map in colours, its least value black, its greatest bright. */
+/* A map of 0..1 in colours, black to bright. */
 static int put_map(struct adl_str *page, const float *map, struct adl_shape shape, const char *alt,
                    struct adl_error *err)
 {
-    size_t pixels = (size_t)shape.h * (size_t)shape.w;
     struct adl_image image = {0};
-    float *heat = adl_malloc(pixels, sizeof *heat);
-    int result = -1;
 
-    if (!heat)
-        return adl_fail_nomem(err, "a map");
-    adl_heatmap_normalise(map, pixels, heat);
-    ADL_TRY(adl_image_init(&image, shape.w, shape.h, err));
-    for (size_t i = 0; i < pixels; i++)
-        paint(image.rgb + 3 * i, adl_colormap_inferno[(int)(heat[i] * 255 + 0.5f)]);
+    if (adl_image_init(&image, shape.w, shape.h, err) < 0)
+        return -1;
+    for (size_t i = 0; i < (size_t)shape.h * (size_t)shape.w; i++)
+        paint(image.rgb + 3 * i, adl_colormap_inferno[(int)(map[i] * 255 + 0.5f)]);
     adl_str_puts(page, "<td>");
-    result = adl_html_png(page, &image, alt, err);
+    int result = adl_html_png(page, &image, alt, err);
     adl_str_puts(page, "</td>");
-out:
     adl_image_release(&image);
-    adl_free(heat);
     return result;
 }
 
@@ -334,22 +327,26 @@ static int put_position(struct adl_str *page, const float *attention, struct adl
                         const char *name, const struct adl_train_mode *mode, struct adl_error *err)
 {
     size_t pixels = (size_t)shape.h * (size_t)shape.w, dropped;
-    float *importance = adl_malloc(pixels, sizeof *importance);
+    float *map = adl_malloc(pixels, sizeof *map);
     double least = INFINITY, most = -INFINITY;
     int result = -1;
 
-    if (!importance)
+    if (!map)
         return adl_fail_nomem(err, "a map");
     for (size_t i = 0; i < pixels; i++) {
         least = fmin(least, (double)attention[i]);
         most = fmax(most, (double)attention[i]);
-        importance[i] = (float)(1 / (1 + exp(-(double)attention[i])));
     }
     adl_str_puts(page, "<tr>");
-    ADL_TRY(put_map(page, attention, shape, "attention", err));
+    adl_heatmap_normalise(attention, pixels, map);
+    ADL_TRY(put_map(page, map, shape, "attention", err));
     ADL_TRY(put_mask(page, attention, (double)(float)(most * mode->adl_threshold), shape, &dropped,
                      err));
-    ADL_TRY(put_map(page, importance, shape, "importance", err));
+    for (size_t i = 0; i < pixels; i++) {
+        double importance = 1 / (1 + exp(-(double)attention[i]));
+        map[i] = importance >= 0 ? (float)importance : 0; /* the attention may be no number */
+    }
+    ADL_TRY(put_map(page, map, shape, "importance", err));
     adl_str_puts(page, "<td class=\"sub\">");
     adl_html_text(page, name);
     adl_str_printf(page,
@@ -359,7 +356,7 @@ static int put_position(struct adl_str *page, const float *attention, struct adl
                    1 / (1 + exp(-least)), 1 / (1 + exp(-most)));
     result = 0;
 out:
-    adl_free(importance);
+    adl_free(map);
     return result;
 }
 
@@ -429,13 +426,14 @@ int adl_report_adl_maps(struct adl_str *page, const struct adl_report_pictures *
                                    : NULL;
     if (!tape)
         goto out;
-    adl_html_note(page,
-                  "From left to right: the attention of each place (mean over the channels), the "
-                  "drop mask (orange: hidden, from %g of the greatest attention on) and the "
-                  "importance map (sigmoid of the attention; each map in the colours of its own "
-                  "range). Where the attention rests on the object, the mask hides its most "
-                  "telling part, so that the network has to learn the rest of it.",
-                  mode.adl_threshold);
+    adl_html_note(
+        page,
+        "From left to right: the attention of each place (mean over the channels; black the "
+        "least, bright the greatest), the drop mask (orange: hidden, from %g of the "
+        "greatest attention on) and the importance map (sigmoid of the attention; black "
+        "0, bright 1). Where the attention rests on the object, the mask hides its most "
+        "telling part, so that the network has to learn the rest of it.",
+        mode.adl_threshold);
     if (mode.adl_identity_importance)
         adl_html_note(page, "This run puts 1 in place of the importance map.");
     adl_rng_seed(&rng, p->seed, 1, 0);
