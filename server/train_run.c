@@ -261,13 +261,12 @@ static double train_batch(struct adl_train_run *run, const struct adl_batch *bat
                                     classes, s->method.label_smoothing, grad, &right);
     for (size_t i = 0; members > 1 && i < batch->count * classes; i++)
         grad[i] /= (float)members;
-    if (batch->number == first)
-        adl_optimizer_zero_grads(run->optimizer);
     adl_tape_backward(run->tape, params, &run->mode, adl_optimizer_grads(run->optimizer));
     if (batch->number == first + members - 1) {
         if (s->clip_norm > 0)
             adl_optimizer_clip(run->optimizer, s->clip_norm);
         adl_optimizer_step(run->optimizer, &run->sgd, lr, s->method.lr_classifier_ratio, run->pool);
+        adl_optimizer_zero_grads(run->optimizer);
     }
     run->sums.loss += loss * (double)batch->count;
     run->sums.images += batch->count;
@@ -297,9 +296,12 @@ static int train_epoch(struct adl_train_run *run, const volatile sig_atomic_t *s
     struct adl_progress progress;
     struct adl_batch batch;
     size_t batches = adl_loader_batches(run->loader);
+    bool stopped = false;
     int more;
 
     adl_progress_start(&progress, "images", run->train->count);
+    /* Left where the last batch of a step could not be read. */
+    adl_optimizer_zero_grads(run->optimizer);
     adl_loader_start_epoch(run->loader, (uint64_t)run->epoch, run->batch);
     while ((more = adl_loader_next(run->loader, &batch, err)) > 0) {
         double loss = train_batch(run, &batch);
@@ -320,14 +322,13 @@ static int train_epoch(struct adl_train_run *run, const volatile sig_atomic_t *s
         if ((*stop || due) && at_step(run) && run->batch < batches) {
             if (save_position(run, err) < 0)
                 more = -1;
-            if (*stop)
+            stopped = *stop;
+            if (stopped || more < 0)
                 break;
         }
     }
     adl_progress_finish(&progress);
-    if (more < 0)
-        return -1;
-    return *stop && run->batch < batches;
+    return more < 0 ? -1 : stopped;
 }
 
 /* What `best` is chosen by: localization, or accuracy where there are no boxes. */
