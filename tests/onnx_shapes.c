@@ -100,14 +100,22 @@ static bool infer_concat(const struct onnx_node *node, const struct onnx_known *
     return integer(node, "axis", 99) == 1;
 }
 
+static bool ends_with(struct onnx_slice text, const char *end)
+{
+    size_t length = strlen(end);
+    return text.length > length && memcmp(text.data + text.length - length, end, length) == 0;
+}
+
+/* The order of ONNX's inputs, by PyTorch's names. */
 static bool infer_batchnorm(const struct onnx_node *node, const struct onnx_known *const *in,
                             float want)
 {
     const struct onnx_attribute *epsilon = onnx_attribute(node, "epsilon");
     bool fine = node->input_count == 5 && in[0]->rank == 4 && epsilon && epsilon->type == 1 &&
                 epsilon->f == want;
+    static const char *const ends[] = {".weight", ".bias", ".running_mean", ".running_var"};
     for (size_t i = 1; fine && i < 5; i++)
-        fine = onnx_same_dims(in[i], &in[0]->dims[1], 1);
+        fine = onnx_same_dims(in[i], &in[0]->dims[1], 1) && ends_with(in[i]->name, ends[i - 1]);
     return fine;
 }
 

@@ -107,6 +107,57 @@ static void check_nodes(const struct onnx_file *file, struct onnx_table *table,
     }
 }
 
+static const struct onnx_node *maker(const struct onnx_file *file, struct onnx_slice value)
+{
+    for (size_t i = 0; i < file->node_count; i++)
+        if (onnx_slice_same(file->nodes[i].outputs[0], value))
+            return &file->nodes[i];
+    return NULL;
+}
+
+static struct onnx_slice slice(const char *text)
+{
+    return (struct onnx_slice){(const unsigned char *)text, strlen(text)};
+}
+
+/* A node uses a value of the graph, through the layers that only train and
+ * through a node that gives it another form. */
+static void check_use(const struct onnx_file *file, const struct adl_graph *graph,
+                      struct onnx_slice name, size_t input, int value)
+{
+    const struct adl_value *wanted = adl_graph_value(graph, value);
+    while (wanted->node >= 0 && adl_graph_node(graph, wanted->node)->def->training_only)
+        wanted = adl_graph_value(graph, adl_graph_node(graph, wanted->node)->inputs[0]);
+    const struct onnx_node *node = maker(file, name);
+    if (!node || node->input_count <= input) {
+        TEST_FAIL("%.*s is not made", (int)name.length, (const char *)name.data);
+        return;
+    }
+    const struct onnx_node *form = maker(file, node->inputs[input]);
+    bool reformed =
+        form && (onnx_slice_is(form->op, "Flatten") || onnx_slice_is(form->op, "Unsqueeze"));
+    if (!onnx_slice_is(reformed ? form->inputs[0] : node->inputs[input], wanted->name))
+        TEST_FAIL("input %zu of %.*s is not %s", input, (int)name.length, (const char *)name.data,
+                  wanted->name);
+}
+
+static void check_wiring(const struct onnx_file *file, const struct adl_graph *graph)
+{
+    static const char *const outputs[ADL_OUTPUT_COUNT] = {"logits", "features", "maps"};
+    for (int n = 0; n < adl_graph_node_count(graph); n++) {
+        const struct adl_node *node = adl_graph_node(graph, n);
+        for (int i = 0; !node->def->training_only && i < node->input_count; i++)
+            check_use(file, graph, slice(adl_graph_value(graph, node->output)->name), (size_t)i,
+                      node->inputs[i]);
+    }
+    for (int i = 0; i < ADL_OUTPUT_COUNT; i++) {
+        int value = adl_graph_output(graph, (enum adl_output)i);
+        /* Without class maps, maps are made of the features. */
+        check_use(file, graph, slice(outputs[i]), 0,
+                  value < 0 ? adl_graph_output(graph, ADL_OUTPUT_FEATURES) : value);
+    }
+}
+
 /* Every parameter once, and constants of the writer's own. */
 static void check_tensors(const struct onnx_file *file, struct onnx_table *table,
                           const struct adl_model *model)
@@ -126,8 +177,7 @@ static void check_tensors(const struct onnx_file *file, struct onnx_table *table
     }
     for (int id = 0; id < adl_graph_param_count(model->graph); id++) {
         const struct adl_param *param = adl_graph_param(model->graph, id);
-        struct onnx_slice name = {(const unsigned char *)param->name, strlen(param->name)};
-        const struct onnx_known *entry = onnx_find(table, name);
+        const struct onnx_known *entry = onnx_find(table, slice(param->name));
         bool fine = entry && entry->tensor && entry->tensor->data_type == 1 &&
                     entry->rank == (size_t)param->rank &&
                     onnx_is_constant(entry, model->params[id], param->count * sizeof(float));
@@ -192,6 +242,7 @@ static void check_file(const struct onnx_file *file, const struct adl_model *mod
     check_head(file, model);
     check_tensors(file, &table, model);
     check_nodes(file, &table, model->graph);
+    check_wiring(file, model->graph);
     check_ends(file, &table, model->graph);
     free(table.entries);
 }
