@@ -94,15 +94,16 @@ static const struct adl_option table[] = {
 const struct adl_command adl_command_train = {
     .name = "train",
     .summary = "Train a network on image labels alone, with ADL or plain",
-    .usage = "--arch ARCH --data DIR --out DIR [options]",
+    .usage = "--data DIR --out DIR [--arch ARCH] [options]",
     .description =
-        "DIR/last.safetensors and DIR/best.safetensors are models for serve, localize and eval; "
+        "Without --arch it is a mobilenet_v1, which trains in minutes. DIR/last.safetensors and "
+        "DIR/best.safetensors are models for serve, localize and eval; "
         "best is chosen by localization on the val split, or by accuracy where it has no boxes. "
         "metrics.jsonl has a line an epoch, report.html curves and pictures. Ctrl-C or SIGTERM "
         "finishes the step, saves and exits "
         "0; the same command with --resume goes on, to the same bits as a run that was never "
         "stopped.",
-    .examples = "  adl-server train --arch mobilenet_v1 --method adl --data photos --out run\n"
+    .examples = "  adl-server train --data photos --out run\n"
                 "  adl-server train --arch resnet50 --method adl --init resnet50.pth --lr 0.001 "
                 "--data CUB_200_2011 --out cub\n",
     .options = table,

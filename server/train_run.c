@@ -107,6 +107,15 @@ out:
     return result;
 }
 
+/* The smallest network is the default: it trains in minutes. */
+static int arch_index(const char *name)
+{
+    int i = 0;
+    while (adl_backbones[i] && strcmp(adl_backbones[i]->name, name) != 0)
+        i++;
+    return i;
+}
+
 static int make_model(struct adl_train_run *run, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
@@ -119,10 +128,10 @@ static int make_model(struct adl_train_run *run, struct adl_error *err)
                         settings.num_classes, run->train->class_count);
     if (!settings.num_classes)
         settings.num_classes = (int)run->train->class_count;
+    if (settings.arch < 0)
+        settings.arch = arch_index("mobilenet_v1");
     if (adl_arch_settings_get(&settings, &arch, &given, err) < 0)
         return -1;
-    if (!given)
-        return adl_fail(err, ADL_ERR_ARG, "--arch is missing; for instance --arch mobilenet_v1");
     run->model = adl_model_create(&arch, s->crop_size, s->crop_size, err);
     if (!run->model || fill_weights(run, err) < 0)
         return -1;

@@ -3,7 +3,7 @@
 # classes, boxes and a painted canvas come out, without a word in the console.
 #
 #   ADL_SERVER      the program (default build/adl-server)
-#   ADL_TEST_MODEL  a model file; without one the model that ships
+#   ADL_TEST_MODEL  a model file; without one a tiny network trained on the spot
 #   ADL_TEST_URL    a page that is already served, instead of both
 #   OUT             folder for the screenshots (default: none are kept)
 #
@@ -114,12 +114,19 @@ if [ -n "${ADL_TEST_URL:-}" ]; then
 else
     program=${ADL_SERVER:-$here/../../build/adl-server}
     [ -x "$program" ] || skip "no program at $program"
-    set -- serve --listen 127.0.0.1:0
+    model=${ADL_TEST_MODEL:-$work/run/last.safetensors}
     if [ -n "${ADL_TEST_MODEL:-}" ]; then
-        [ -f "$ADL_TEST_MODEL" ] || skip "no model at $ADL_TEST_MODEL"
-        set -- "$@" --model "$ADL_TEST_MODEL"
+        [ -f "$model" ] || skip "no model at $model"
+    else
+        mkdir -p "$work/photos/colour" "$work/photos/grey"
+        cp "$here"/../golden/images/*.webp "$work/photos/colour"
+        cp "$here"/../golden/images/grey_*.png "$work/photos/grey"
+        rm -f "$work/photos/colour/animated.webp"
+        "$program" train --data "$work/photos" --out "$work/run" --width 0.25 --crop-size 64 \
+            --resize-size 72 --epochs 1 --no-report >"$work/train.log" 2>&1 ||
+            fail "no model could be trained: $(tail -n 1 "$work/train.log")"
     fi
-    "$program" "$@" >"$work/server.log" 2>&1 &
+    "$program" serve --listen 127.0.0.1:0 --model "$model" >"$work/server.log" 2>&1 &
     server_pid=$!
     port=$(wait_for "$work/server.log" 's/.*127\.0\.0\.1:([1-9][0-9]*).*/\1/p' "$server_pid")
     url=http://127.0.0.1:$port/
