@@ -99,7 +99,8 @@ void *adl_file_read(const char *path, size_t limit, size_t *length, struct adl_e
         }
     }
     data[used] = '\0';
-    *length = used;
+    if (length)
+        *length = used;
     done = true;
 out:
     if (fd >= 0 && !is_dash(path))

@@ -9,7 +9,7 @@
 
 /* Reads a file ("-" is stdin) into memory the caller frees with adl_free. Fails
  * with NOT_FOUND, IO, NOMEM, or LIMIT when it is larger than `limit` bytes. The
- * result is followed by a NUL that *length does not count. */
+ * result is followed by a NUL that *length (may be NULL) does not count. */
 void *adl_file_read(const char *path, size_t limit, size_t *length,
                     struct adl_error *err) ADL_MUST_CHECK;
 
