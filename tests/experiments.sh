@@ -190,7 +190,7 @@ model() {
 }
 model
 check "the model: trained" test $? = 0
-check "and in its place" cmp "$scratch/model/best.safetensors" "$scratch/default.safetensors"
+check "and in its place" cmp "$scratch/model/last.safetensors" "$scratch/default.safetensors"
 model
 check "the model: again" test $? = 0
 
