@@ -442,13 +442,6 @@ out:
     return NULL;
 }
 
-void adl_http_drain(struct adl_http *http)
-{
-    int fd = MHD_quiesce_daemon(http->daemon);
-    if (fd >= 0 && !http->config.keep_listen_fd)
-        close(fd);
-}
-
 /* The library may miss the end of a connection that came together with the last
  * bytes; a shutdown of the socket is an event of its own. The descriptor cannot
  * be another's: a request leaves the list before it is closed. */

@@ -87,8 +87,8 @@ struct adl_http_hooks {
 };
 
 struct adl_http_config {
-    int listen_fd; /* listening and non-blocking; closed by adl_http_drain() */
-    bool keep_listen_fd;
+    int listen_fd; /* listening and non-blocking; closed by adl_http_stop() */
+    bool keep_listen_fd; /* it is the service manager's */
     unsigned io_threads;
     unsigned connections;
     unsigned idle_s;    /* a silent connection is closed */
@@ -101,8 +101,6 @@ struct adl_http_config {
 struct adl_http *adl_http_start(const struct adl_http_config *config,
                                 struct adl_error *err) ADL_MUST_CHECK;
 
-/* Accepts no further connection. Requests may still arrive on open ones. */
-void adl_http_drain(struct adl_http *http);
 /* Closes connections whose client left in the middle of a request, so that
  * nobody waits for the rest. */
 void adl_http_reap(struct adl_http *http);

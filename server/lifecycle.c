@@ -223,9 +223,11 @@ static void drain(struct lifecycle *life, int drain_s)
 
     server->draining = true;
     adl_notify("STOPPING=1\nSTATUS=finishing %zu requests", adl_http_in_flight(server->http));
-    adl_log(ADL_LOG_INFO, "drain", "stopping: no new connections",
+    adl_log(ADL_LOG_INFO, "drain", "stopping: new requests are refused",
             json_pack("{s:I}", "in_flight", (json_int_t)adl_http_in_flight(server->http)));
-    adl_http_drain(server->http);
+    /* Connections are still taken, and answered 503: MHD_quiesce_daemon() of
+     * libmicrohttpd 0.9.75 may abort, as its threads and the caller both take
+     * the socket out of the same epoll set. */
     if (!wait_for_requests(life, adl_clock_ns() + (uint64_t)drain_s * 1000000000))
         adl_log(ADL_LOG_WARN, "drain", "requests are cut off",
                 json_pack("{s:I}", "in_flight", (json_int_t)adl_http_in_flight(server->http)));

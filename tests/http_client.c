@@ -66,7 +66,7 @@ static int wait_for_exit(pid_t pid, int patience_ms)
     int status;
     for (int waited = 0; waited < patience_ms; waited += 10) {
         if (waitpid(pid, &status, WNOHANG) == pid)
-            return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+            return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
         poll(NULL, 0, 10);
     }
     kill(pid, SIGKILL);
@@ -146,7 +146,9 @@ int test_server_stop(struct test_server *server)
     int status = wait_for_exit(server->pid, 3 * PATIENCE_MS);
     if (status != 0) {
         char *log = test_server_log(server);
-        TEST_FAIL("the server ended with %d: %s", status, log);
+        size_t length = log ? strlen(log) : 0;
+        TEST_FAIL("the server ended with %d: ...%s", status,
+                  log + (length > 700 ? length - 700 : 0));
         free(log);
     }
     server->pid = 0;
