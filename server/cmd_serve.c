@@ -87,13 +87,13 @@ static int add_models(struct adl_registry *registry, const struct settings *s,
 
 /* --- the socket ------------------------------------------------------------------ */
 
-static int open_socket(struct adl_server *server, const struct settings *s, int *fd, bool *passed,
-                       char *name, size_t size, struct adl_error *err)
+static int open_socket(struct adl_server *server, const struct settings *s, int *fd, char *name,
+                       size_t size, struct adl_error *err)
 {
     if (adl_notify_listen_fd(fd, err) < 0)
         return -1;
-    *passed = *fd >= 0;
-    if (!*passed && adl_http_listen(s->listen, fd, err) < 0)
+    /* Below 0: the service manager passed none. */
+    if (*fd < 0 && adl_http_listen(s->listen, fd, err) < 0)
         return -1;
     if (adl_http_listen_name(*fd, name, size, &server->loopback, err) < 0)
         return -1;
@@ -173,7 +173,7 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
     char name[128];
     int result = -1;
 
-    ADL_TRY(open_socket(server, s, &http.listen_fd, &http.keep_listen_fd, name, sizeof name, err));
+    ADL_TRY(open_socket(server, s, &http.listen_fd, name, sizeof name, err));
     server->batcher = adl_batcher_create(&batcher, err);
     if (!server->batcher)
         goto out;

@@ -88,7 +88,6 @@ struct adl_http_hooks {
 
 struct adl_http_config {
     int listen_fd; /* listening and non-blocking; closed by adl_http_stop() */
-    bool keep_listen_fd; /* it is the service manager's */
     unsigned io_threads;
     unsigned connections;
     unsigned idle_s;    /* a silent connection is closed */
