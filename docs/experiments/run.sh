@@ -352,18 +352,26 @@ mkdir -p "$OUT/$set" || exit 1
 exec 9>"$OUT/$set/lock"
 flock -n 9 || fail "$OUT/$set: these experiments are running already"
 
+printf -v machine '%s, %s threads, %s' \
+    "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "${THREADS:-$(nproc)}" \
+    "$("$PROGRAM" --version | head -n 1)"
+
 stopped='' child=
 stop() {
     stopped=1
     [ -z "$child" ] || kill -TERM "$child" 2>/dev/null
 }
+# (No command substitution from here to the end of the runs: bash 5.2 fails with
+# a syntax error where a signal arrives while it reads one.)
 trap stop INT TERM
 
 # Runs a command beside this shell, so that signals arrive at once.
 guarded() {
     local status
+    [ -z "$stopped" ] || return 130
     "$@" &
     child=$!
+    [ -z "$stopped" ] || stop
     wait "$child"
     status=$?
     while [ "$status" -gt 128 ] && kill -0 "$child" 2>/dev/null; do
@@ -376,15 +384,14 @@ guarded() {
 
 # Trains one run to its end.
 train_run() {
-    local row=$1 seed=$2 dir=$3 settings
-    settings=$(printf '%s\n%s\n' "${common[*]}" "${row_flags[$row]}")
-    [ ! -e "$dir/settings" ] || [ "$(<"$dir/settings")" = "$settings" ] ||
+    local row=$1 seed=$2 dir=$3 settings begun=
+    printf -v settings '%s\n%s\n' "${common[*]}" "${row_flags[$row]}"
+    [ ! -e "$dir/settings" ] || IFS='' read -rd '' begun <"$dir/settings"
+    [ -z "$begun" ] || [ "$begun" = "$settings" ] ||
         fail "$dir: was begun with other settings; give those, another OUT=, or remove it"
     [ ! -e "$dir/trained" ] || return 0
-    mkdir -p "$dir" && printf '%s\n' "$settings" >"$dir/settings" || exit 1
-    printf '%s, %s threads, %s\n' \
-        "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "${THREADS:-$(nproc)}" \
-        "$("$PROGRAM" --version | head -n 1)" >"$dir/machine"
+    mkdir -p "$dir" && printf '%s' "$settings" >"$dir/settings" || exit 1
+    printf '%s\n' "$machine" >"$dir/machine"
     train_command "$row" "$seed"
     [ ! -e "$dir/state.safetensors" ] || train+=(--resume)
     # `done` is its last word; a run that a signal stopped exits with 0 as well.
@@ -422,15 +429,17 @@ for seed in "${seeds[@]}"; do
             say "$where: stopped; the same command goes on from here"
             exit 130
         elif [ "$status" != 0 ]; then
-            say "$where: FAILED: $(tail -qn 1 "$dir"/{eval,train}.log 2>/dev/null | head -n 1)"
+            say "$where: FAILED:"
+            tail -qn 1 "$dir"/{eval,train}.log 2>/dev/null | head -n 1 >&2
             failures=$((failures + 1))
         elif [ -z "$again" ]; then
             trained=$((trained + 1)) spent=$((spent + SECONDS - start))
-            say "$where: done in $((SECONDS - start)) s; at this pace $(
-                awk -v s="$spent" -v n="$trained" -v left="$((total - number))" \
-                    'BEGIN {printf "%.1f", s / n * left / 3600}') h for the others"
+            tenths=$((spent * (total - number) * 10 / trained / 3600))
+            say "$where: done in $((SECONDS - start)) s;" \
+                "at this pace $((tenths / 10)).$((tenths % 10)) h for the others"
         fi
     done
 done
+trap - INT TERM
 finish_table
 [ "$failures" = 0 ] || fail "$failures of $total runs failed; the same command tries them again"
