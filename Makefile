@@ -48,7 +48,7 @@ SERVER_SRC := $(wildcard server/*.c)
 ASSETS_SRC := $(wildcard server/*.S)
 TEST_SRC := $(wildcard tests/*.c)
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
-WEB_FILES := $(wildcard web/*) $(wildcard server/*.json)
+WEB_FILES := $(wildcard web/*.* web/examples/*.jpg) $(wildcard server/*.json)
 
 objects = $(patsubst %,$(OBJ)/%.o,$(1))
 ENGINE_OBJ := $(call objects,$(ENGINE_SRC) $(MODELS_SRC))

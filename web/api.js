@@ -24,7 +24,7 @@ async function problemOf(response) {
     });
 }
 
-async function request(path, options) {
+async function answerTo(path, options) {
     let response;
     try {
         response = await fetch(path, { cache: 'no-store', ...options });
@@ -40,6 +40,16 @@ async function request(path, options) {
     if (!response.ok) {
         throw await problemOf(response);
     }
+    return response;
+}
+
+/* One of the pictures that come with the page. */
+export async function picture(path) {
+    return (await answerTo(path)).blob();
+}
+
+async function request(path, options) {
+    const response = await answerTo(path, options);
     try {
         return await response.json();
     } catch (error) {

@@ -49,6 +49,25 @@ function addFiles(files) {
     work();
 }
 
+/* The drawings of what a model knows. */
+function offerExamples() {
+    const buttons = [...document.querySelectorAll('[data-example]')];
+    for (const button of buttons) {
+        button.parentNode.hidden = !state.models.some((model) =>
+            model.classes?.includes(button.dataset.example));
+    }
+    $('examples').hidden = buttons.every((button) => button.parentNode.hidden);
+}
+
+async function addExample(name) {
+    const path = `${name}.jpg`;
+    try {
+        addFiles([new File([await api.picture(path)], path, { type: 'image/jpeg' })]);
+    } catch (problem) {
+        announce(problem.message);
+    }
+}
+
 function removeItem(item) {
     const at = state.items.indexOf(item);
     item.abort.abort();
@@ -333,6 +352,7 @@ async function loadModels() {
         state.model = '';
     }
     select.value = state.model || state.models[0]?.name || '';
+    offerExamples();
     /* Maps made before the input size was known are made again. */
     for (const item of state.items) {
         item.maps = [];
@@ -384,6 +404,9 @@ function onKey(event) {
 function listen() {
     for (const button of document.querySelectorAll('[data-pick]')) {
         button.addEventListener('click', () => $(button.dataset.pick).click());
+    }
+    for (const button of document.querySelectorAll('[data-example]')) {
+        button.addEventListener('click', () => addExample(button.dataset.example));
     }
     for (const input of [$('files'), $('camera')]) {
         input.addEventListener('change', () => {

@@ -3,7 +3,7 @@
 # classes, boxes and a painted canvas come out, without a word in the console.
 #
 #   ADL_SERVER      the program (default build/adl-server)
-#   ADL_TEST_MODEL  a model file; without one a tiny network trained on the spot
+#   ADL_TEST_MODEL  a model file (default: the model that ships)
 #   ADL_TEST_URL    a page that is already served, instead of both
 #   OUT             folder for the screenshots (default: none are kept)
 #
@@ -114,18 +114,8 @@ if [ -n "${ADL_TEST_URL:-}" ]; then
 else
     program=${ADL_SERVER:-$here/../../build/adl-server}
     [ -x "$program" ] || skip "no program at $program"
-    model=${ADL_TEST_MODEL:-$work/run/last.safetensors}
-    if [ -n "${ADL_TEST_MODEL:-}" ]; then
-        [ -f "$model" ] || skip "no model at $model"
-    else
-        mkdir -p "$work/photos/colour" "$work/photos/grey"
-        cp "$here"/../golden/images/*.webp "$work/photos/colour"
-        cp "$here"/../golden/images/grey_*.png "$work/photos/grey"
-        rm -f "$work/photos/colour/animated.webp"
-        "$program" train --data "$work/photos" --out "$work/run" --width 0.25 --crop-size 64 \
-            --resize-size 72 --epochs 1 --no-report >"$work/train.log" 2>&1 ||
-            fail "no model could be trained: $(tail -n 1 "$work/train.log")"
-    fi
+    model=${ADL_TEST_MODEL:-$here/../../models/default.safetensors}
+    [ -f "$model" ] || skip "no model at $model"
     "$program" serve --listen 127.0.0.1:0 --model "$model" >"$work/server.log" 2>&1 &
     server_pid=$!
     port=$(wait_for "$work/server.log" 's/.*127\.0\.0\.1:([1-9][0-9]*).*/\1/p' "$server_pid")
@@ -188,6 +178,16 @@ wait_js 'return document.getElementById("canvas").toDataURL() !== window.firstPa
     "the threshold changes the picture"
 [ "$(js "$asked")" = "$before" ] || fail "the threshold asked the server again"
 echo "browser: ok: the threshold redraws in the browser"
+
+if [ "$(js 'return document.getElementById("examples").hidden')" = false ]; then
+    js 'document.querySelector("[data-example=sunflower]").click()' >/dev/null
+    wait_js 'const rows = document.querySelectorAll("#strip > li");
+        return rows.length === 2 && rows[1].dataset.status === "done"' \
+        "an answer to an example within 15 seconds"
+    expect 'return /sunflower/i.test(document.querySelector("#classes .class").textContent)' \
+        "the drawing of a sunflower is one"
+    shot example
+fi
 
 log=$(wd POST "/session/$session/se/log" '{"type": "browser"}')
 [ "$(echo "$log" | jq length)" = 0 ] || fail "the console says: $log"
