@@ -126,6 +126,7 @@ static int print_json(const struct eval *e, struct adl_error *err)
         {"top1_loc", number(f->top1_loc, r->both)},
         {"top5_loc", number(f->top5_loc, r->both)},
         {"max_box_acc", number(f->max_box_acc, r->localized)},
+        {"centred_box_acc", number(f->centred_box_acc, r->localized)},
         {"max_box_acc_v2", number(f->max_box_acc_v2, r->localized)},
         {"max_box_acc_v2_iou", per_iou(f->max_box_acc_v2_iou, r->localized)},
         {"best_threshold", number(f->best_threshold, r->localized)},
@@ -199,6 +200,8 @@ static void print_table(const struct eval *e)
     print_figure("Top-5 Loc", f->top5_loc, r->both, fixed);
     snprintf(note, sizeof note, "at its best threshold, %g", f->best_threshold);
     print_figure("MaxBoxAcc", f->max_box_acc, r->localized, note);
+    print_figure("centred boxes", f->centred_box_acc, r->localized,
+                 "of the same sizes, in the middle of each image");
     snprintf(note, sizeof note, "%.2f, %.2f, %.2f at IoU 0.3, 0.5, 0.7; thresholds %g, %g, %g",
              f->max_box_acc_v2_iou[0], f->max_box_acc_v2_iou[1], f->max_box_acc_v2_iou[2],
              f->best_threshold_v2[0], f->best_threshold_v2[1], f->best_threshold_v2[2]);

@@ -214,6 +214,33 @@ static void parts_of_an_image_count_apart(void)
     adl_evaluator_release(&evaluator);
 }
 
+/* Two objects of the same size, one in the middle of its map: moved there, both
+ * boxes find that one only. */
+static void centred_boxes_keep_their_size(void)
+{
+    enum { SIDE = 9 };
+    static const struct adl_box truths[2] = {{3, 3, 5, 5}, {0, 5, 2, 7}};
+    struct adl_evaluator evaluator, other;
+    struct adl_error err = {0};
+    TEST_OK(adl_evaluator_init(&evaluator, 0.1, 0.5, &err), &err);
+    TEST_OK(adl_evaluator_init(&other, 0.1, 0.5, &err), &err);
+    for (size_t i = 0; i < 2; i++) {
+        double map[SIDE * SIDE] = {0};
+        for (int y = truths[i].y0; y <= truths[i].y1; y++)
+            for (int x = truths[i].x0; x <= truths[i].x1; x++)
+                map[y * SIDE + x] = 1;
+        struct adl_eval_image image = {
+            .map = map, .height = SIDE, .width = SIDE, .truth = &truths[i], .truth_count = 1};
+        TEST_OK(adl_evaluator_add(i ? &other : &evaluator, &image, &err), &err);
+    }
+    TEST_OK(adl_evaluator_merge(&evaluator, &other, &err), &err);
+    struct adl_evaluation result = adl_evaluator_result(&evaluator);
+    CU_ASSERT_EQUAL(result.max_box_acc, 100);
+    CU_ASSERT_EQUAL(result.centred_box_acc, 50);
+    adl_evaluator_release(&evaluator);
+    adl_evaluator_release(&other);
+}
+
 static void refuses_what_makes_no_sense(void)
 {
     static const struct adl_box backwards = {1, 1, 0, 1}, negative = {-1, 0, 1, 1};
@@ -277,5 +304,6 @@ TEST_SUITE(evaluator, {"curves equal the reference's", curves_equal_the_referenc
            {"figures at fixed thresholds equal the reference's",
             fixed_threshold_figures_equal_the_reference},
            {"classification and localization count apart", parts_of_an_image_count_apart},
+           {"centred boxes keep their size", centred_boxes_keep_their_size},
            {"what makes no sense is refused", refuses_what_makes_no_sense},
            {"the evaluator survives running out of memory", survives_no_memory});

@@ -33,7 +33,8 @@ int adl_evaluator_init(struct adl_evaluator *evaluator, double interval, double 
     evaluator->model_threshold = model_threshold;
     evaluator->largest = adl_calloc(evaluator->steps, ADL_EVAL_IOUS * sizeof *evaluator->largest);
     evaluator->all = adl_calloc(evaluator->steps, ADL_EVAL_IOUS * sizeof *evaluator->all);
-    if (!evaluator->largest || !evaluator->all) {
+    evaluator->centred = adl_calloc(evaluator->steps, sizeof *evaluator->centred);
+    if (!evaluator->largest || !evaluator->all || !evaluator->centred) {
         adl_evaluator_release(evaluator);
         return adl_fail_nomem(err, "the evaluator's counts");
     }
@@ -44,6 +45,7 @@ void adl_evaluator_release(struct adl_evaluator *evaluator)
 {
     adl_free(evaluator->largest);
     adl_free(evaluator->all);
+    adl_free(evaluator->centred);
     adl_box_finder_release(&evaluator->finder);
     adl_boxes_release(&evaluator->boxes);
     memset(evaluator, 0, sizeof *evaluator);
@@ -63,11 +65,17 @@ static double best_iou(const struct adl_box *boxes, size_t box_count, const stru
 }
 
 /* One binarisation: the thresholds it stands for, the best IoU of the largest
- * contour's box and that of any box. */
+ * contour's box, of any box, and of the former in the middle of the map. */
 struct cut {
     size_t first, end;
-    double largest, all;
+    double largest, all, centred;
 };
+
+static struct adl_box centre_box(struct adl_box box, int width, int height)
+{
+    int x0 = (width - 1 - (box.x1 - box.x0)) / 2, y0 = (height - 1 - (box.y1 - box.y0)) / 2;
+    return (struct adl_box){x0, y0, x0 + box.x1 - box.x0, y0 + box.y1 - box.y0};
+}
 
 /* Distinct bytes that thresholds can mean. */
 #define MAX_CUTS 256
@@ -80,6 +88,8 @@ static int try_cut(struct adl_evaluator *evaluator, int byte, const struct adl_e
         return -1;
     size_t largest = adl_contour_largest(&evaluator->finder.contours);
     cut->largest = best_iou(&boxes->items[largest], 1, image->truth, image->truth_count);
+    struct adl_box centred = centre_box(boxes->items[largest], image->width, image->height);
+    cut->centred = best_iou(&centred, 1, image->truth, image->truth_count);
     cut->all = best_iou(boxes->items, boxes->count, image->truth, image->truth_count);
     return 0;
 }
@@ -93,6 +103,8 @@ static void count_cut(struct adl_evaluator *evaluator, const struct cut *cut)
             evaluator->all[iou * evaluator->steps + step] += all;
         }
     }
+    for (size_t step = cut->first; step < cut->end; step++)
+        evaluator->centred[step] += is_hit(cut->centred, ADL_EVAL_IOU_50);
 }
 
 static int check_truth(const struct adl_eval_image *image, struct adl_error *err)
@@ -186,6 +198,8 @@ int adl_evaluator_merge(struct adl_evaluator *into, const struct adl_evaluator *
         into->largest[i] += from->largest[i];
         into->all[i] += from->all[i];
     }
+    for (size_t i = 0; i < into->steps; i++)
+        into->centred[i] += from->centred[i];
     return 0;
 }
 
@@ -216,6 +230,7 @@ struct adl_evaluation adl_evaluator_result(const struct adl_evaluator *evaluator
         .top5_loc = percent(evaluator->top5_loc, evaluator->both),
         .max_box_acc = percent(right[best], evaluator->localized),
         .best_threshold = (double)best * evaluator->interval,
+        .centred_box_acc = percent(evaluator->centred[best], evaluator->localized),
     };
     for (enum adl_eval_iou iou = 0; iou < ADL_EVAL_IOUS; iou++) {
         right = evaluator->all + iou * evaluator->steps;

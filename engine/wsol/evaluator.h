@@ -33,6 +33,9 @@ struct adl_evaluator {
      * box of the largest contour, and with those of all contours. Owned. */
     uint64_t *largest;
     uint64_t *all;
+    /* Right images at IoU 0.5 for each threshold, had the largest contour's box
+     * been in the middle of the map: what its size alone achieves. Owned. */
+    uint64_t *centred;
 
     struct adl_box_finder finder;
     struct adl_boxes boxes;
@@ -70,6 +73,7 @@ struct adl_evaluation {
     double gt_known_loc, top1_loc, top5_loc;  /* at the model's threshold, IoU 0.5 */
     double max_box_acc;                       /* largest contour, IoU 0.5 */
     double best_threshold;                    /* the lowest that gives it */
+    double centred_box_acc;                   /* the same boxes, each moved to the middle */
     double max_box_acc_v2;                    /* all contours, mean of the next three */
     double max_box_acc_v2_iou[ADL_EVAL_IOUS]; /* each at its own best threshold */
     double best_threshold_v2[ADL_EVAL_IOUS];
