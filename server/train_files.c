@@ -60,9 +60,9 @@ static char *dump(const json_t *json, size_t flags)
 
 static json_t *training_json(const struct adl_train_run *run)
 {
-    return json_pack("{s:s, s:s, s:s, s:i, s:O}", "program", "adl-server " ADL_VERSION, "command",
-                     run->command, "data", run->settings->data, "epochs", run->epoch, "config",
-                     run->config);
+    return json_pack("{s:s, s:s, s:s, s:i, s:O, s:O*}", "program", "adl-server " ADL_VERSION,
+                     "command", run->command, "data", run->settings->data, "epochs", run->epoch,
+                     "config", run->config, "begun_from", run->origin);
 }
 
 int adl_train_save_model(struct adl_train_run *run, const char *name, struct adl_error *err)

@@ -80,6 +80,17 @@ static float *weights_of(const struct adl_model *model, int param)
     return adl_tensors_find(model->weights, adl_graph_param(model->graph, param)->name)->data;
 }
 
+/* What the model file of --init says of its own training. Other files say nothing. */
+static json_t *origin_of(const char *path)
+{
+    struct adl_error unsaid = {0};
+    struct adl_model *model = adl_model_load(path, NULL, &unsaid);
+    json_t *origin = model ? json_incref(model->training) : NULL;
+    adl_model_free(model);
+    adl_error_clear(&unsaid);
+    return origin;
+}
+
 /* New weights by seed, then those of --init over them. */
 static int fill_weights(struct adl_train_run *run, struct adl_error *err)
 {
@@ -99,6 +110,7 @@ static int fill_weights(struct adl_train_run *run, struct adl_error *err)
             taken_count += taken[i];
         fprintf(stderr, "%s: %zu of %d parameters taken; the others are new\n", s->init,
                 taken_count, count);
+        run->origin = origin_of(s->init);
     }
     result = 0;
 out:
@@ -236,6 +248,7 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
 static void release(struct adl_train_run *run)
 {
     json_decref(run->config);
+    json_decref(run->origin);
     adl_evaluate_report_release(&run->evaluation);
     adl_optimizer_free(run->optimizer);
     adl_tape_free(run->tape);

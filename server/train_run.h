@@ -75,6 +75,7 @@ struct adl_train_run {
     struct adl_sgd sgd;
     struct adl_schedule schedule;
     json_t *config; /* every setting that decides the bits */
+    json_t *origin; /* how the weights of --init were made, where their file says; else NULL */
 
     /* Position: epochs done, and batches of the one under way. */
     int epoch;

@@ -294,6 +294,28 @@ static void more_epochs_go_on(void)
     check_epochs("part", 3);
 }
 
+/* A model says how it was made, and how the weights were that it began from. */
+static void the_origin_is_told(void)
+{
+    struct adl_error err;
+    make_folders("origin");
+    TEST_OK(TRAIN("first", false, &err, "--epochs", "1", "--seed", "7"), &err);
+    TEST_OK(TRAIN("second", false, &err, "--epochs", "2", "--init",
+                  in_root("first/last.safetensors")),
+            &err);
+    struct adl_model *model = adl_model_load(in_root("second/last.safetensors"), NULL, &err);
+    TEST_OK(model ? 0 : -1, &err);
+    if (!model)
+        return;
+    json_int_t epochs = 0, origin_epochs = 0, seed = 0;
+    CU_ASSERT_EQUAL(json_unpack(model->training, "{s:I, s:{s:I, s:{s:I}, s?:n}}", "epochs", &epochs,
+                                "begun_from", "epochs", &origin_epochs, "config", "seed", &seed,
+                                "begun_from"),
+                    0);
+    CU_ASSERT(epochs == 2 && origin_epochs == 1 && seed == 7);
+    adl_model_free(model);
+}
+
 static void other_settings_are_refused(void)
 {
     struct adl_error err;
@@ -465,6 +487,7 @@ static void hopeless_runs_are_refused(void)
 
 TEST_SUITE(train, {"the same bits however it runs", same_bits_however_it_runs},
            {"more epochs go on", more_epochs_go_on},
+           {"the origin of the weights is told", the_origin_is_told},
            {"other settings are refused", other_settings_are_refused},
            {"broken images are skipped", broken_images_are_skipped},
            {"learns two colours", learns_two_colours},
