@@ -178,15 +178,11 @@ experiments: $(PROGRAM)
 	@PROGRAM='$(PROGRAM)' DATA='$(DATA)' OUT='$(BUILD)/experiments' \
 		docs/experiments/run.sh objects104 RESULTS=docs/results.md
 
-#: make model           train models/default.safetensors anew on DATA (MODEL_FLAGS=);
+#: make model           train models/default.safetensors anew on DATA, in an hour or two;
 #:                      goes on where it was stopped
-MODEL_FLAGS ?= --arch mobilenet_v1 --width 0.5 --method adl --adl-drop-rate 0.5 \
-	--adl-threshold 0.9 --resize-size 146 --crop-size 128 --epochs 24 --batch-size 64 --lr 0.1 \
-	--lr-classifier-ratio 1 --schedule cosine --warmup-epochs 1 --label-smoothing 0.1 \
-	--weight-decay 0.0001 --color-jitter 0.2 --seed 1
 model: $(PROGRAM)
 	@PROGRAM='$(PROGRAM)' DATA='$(DATA)' OUT='$(BUILD)/model' MODEL=models/default.safetensors \
-		docs/experiments/train-model.sh $(MODEL_FLAGS)
+		docs/experiments/train-model.sh
 
 # --- the source --------------------------------------------------------------
 

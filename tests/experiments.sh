@@ -185,14 +185,16 @@ check "the results' own words stay" \
 
 model() {
     DATA=$lists OUT=$scratch/model MODEL=$scratch/default.safetensors \
-        docs/experiments/train-model.sh --arch mobilenet_v1 --width 0.25 --crop-size 32 \
-        --resize-size 36 --threads 1 --batch-size 4 --epochs 2 >"$scratch/log" 2>&1
+        FLAGS="--width 0.25 --crop-size 32 --threads 1 --batch-size 4 --epochs 2" \
+        docs/experiments/train-model.sh >"$scratch/log" 2>&1
 }
 model
 check "the model: trained" test $? = 0
-check "and in its place" cmp "$scratch/model/last.safetensors" "$scratch/default.safetensors"
+check "and in its place" cmp "$scratch/model/large/last.safetensors" "$scratch/default.safetensors"
+check "from nothing, in two runs" grep -q '"begun_from": {' <(
+    "$PROGRAM" info --json "$scratch/default.safetensors")
 model
-check "the model: again" test $? = 0
+check "the model: again" test $? = 0 -a "$(cat "$scratch/log")" = "$scratch/default.safetensors"
 
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

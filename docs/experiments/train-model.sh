@@ -1,32 +1,56 @@
 #!/usr/bin/env bash
-# Trains the model that ships and puts it where the program looks for it.
+# Trains the model that ships, from nothing, and puts it where the program looks
+# for it: first on small crops, where an epoch is cheap, then on larger ones,
+# whose maps are finer.
 #
-#     docs/experiments/train-model.sh OPTION...     (`make model` gives the options)
+#     docs/experiments/train-model.sh     (or `make model`)
 #
 # The same command goes on with a run that was stopped, and does nothing once it
-# is done. From the environment: DATA, PROGRAM, OUT (the run), MODEL (the file).
+# is done. From the environment: DATA, PROGRAM, OUT (the two runs), MODEL (the
+# file), FLAGS (more options for both runs, which win over these).
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
 : "${DATA:=$root/../shared/data/objects104}" "${PROGRAM:=$root/build/adl-server}"
-: "${OUT:=$root/build/model}" "${MODEL:=$root/models/default.safetensors}"
+: "${OUT:=$root/build/model}" "${MODEL:=$root/models/default.safetensors}" "${FLAGS:=}"
+read -ra flags <<<"$FLAGS"
+
+both=(--arch mobilenet_v1 --width 0.5 --method adl --adl-drop-rate 0.5 --adl-threshold 0.9
+    --random-resized-crop --color-jitter 0.2 --label-smoothing 0.1 --batch-size 32
+    --schedule cosine --warmup-epochs 1 --lr-classifier-ratio 1 --weight-decay 0.0003 --seed 1)
+small=(--crop-size 96 --epochs 60 --lr 0.05)
+large=(--crop-size 160 --epochs 20 --lr 0.02)
 
 if [ ! -d "$DATA" ]; then
     echo "$DATA: not found; name the data set with DATA=DIR" >&2
     exit 1
 fi
-# A stopped run ends with status 0 too. Ctrl-C is the program's; a shell that
-# waits for it goes on.
+# Ctrl-C is the program's; a shell that waits for it goes on.
 trap : INT TERM
-mkdir -p "$(dirname "$OUT")" || exit 1
-resume=()
-[ ! -e "$OUT/state.safetensors" ] || resume=(--resume)
-"$PROGRAM" train --data "$DATA" --out "$OUT" "$@" "${resume[@]}" || exit
-epochs=$("$PROGRAM" info --json "$OUT/last.safetensors" | sed -n 's/^    "epochs": \([0-9]*\).*/\1/p')
-[[ " $* " =~ \ --epochs\ ([0-9]+)\  ]] && wanted=${BASH_REMATCH[1]} || wanted=40
-if [ "$epochs" != "$wanted" ]; then
-    echo "$epochs of $wanted epochs are done; the same command goes on" >&2
-    exit 130
-fi
+
+# Whether a model has had all epochs of its run; one that a signal stopped has not.
+is_done() {
+    [ -e "$1" ] && "$PROGRAM" info --json "$1" | awk '
+        /^    "epochs": / {done = $2 + 0}
+        /^      "epochs": / && !wanted {wanted = $2 + 0}
+        END {exit !(done && done == wanted)}'
+}
+
+# run NAME OPTION...: trains OUT/NAME to its end.
+run() {
+    local dir=$OUT/$1 resume=()
+    shift
+    ! is_done "$dir/last.safetensors" || return 0
+    mkdir -p "$OUT" || exit 1
+    [ ! -e "$dir/state.safetensors" ] || resume=(--resume)
+    "$PROGRAM" train --data "$DATA" --out "$dir" "${both[@]}" "$@" "${flags[@]}" "${resume[@]}" || exit
+    if ! is_done "$dir/last.safetensors"; then
+        echo "$dir: not done; the same command goes on" >&2
+        exit 130
+    fi
+}
+
+run small "${small[@]}"
+run large "${large[@]}" --init "$OUT/small/last.safetensors"
 # The last, not the best: by MaxBoxAccV2 a network that has learned nothing may
 # win, since its many contours include some that fit.
-cp "$OUT/last.safetensors" "$MODEL.tmp" && mv "$MODEL.tmp" "$MODEL" && echo "$MODEL"
+cp "$OUT/large/last.safetensors" "$MODEL.tmp" && mv "$MODEL.tmp" "$MODEL" && echo "$MODEL"
