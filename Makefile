@@ -124,14 +124,10 @@ deps:
 
 #: make run             install what is missing, build, start the server;
 #:                      MODEL=FILE chooses the model, ARGS= passes more options
-MODEL ?= $(firstword $(wildcard models/default.safetensors \
-	../shared/data/weights/mobilenet_v1_0.75_224_imagenet.safetensors))
+MODEL ?= models/default.safetensors
 run: deps
 	@$(MAKE) --no-print-directory $(JOBS) all
-	@if [ -z "$(MODEL)" ]; then \
-		echo 'no model here: give one with make run MODEL=FILE.safetensors' >&2; \
-		echo '(adl-server convert makes one of a PyTorch checkpoint)' >&2; exit 1; fi
-	@echo 'in another terminal: curl --data-binary @photo.jpg -H "Content-Type: image/jpeg" http://127.0.0.1:8080/localize'
+	@echo 'in another terminal: curl --data-binary @web/examples/sunflower.jpg -H "Content-Type: image/jpeg" http://127.0.0.1:8080/localize'
 	@echo 'or in a browser:     http://127.0.0.1:8080/        (Ctrl-C stops the server)'
 	$(PROGRAM) serve --model $(MODEL) $(ARGS)
 
