@@ -8,12 +8,12 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/stat.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
+#include "image/image.h"
 
 void adl_image_list_release(struct adl_image_list *list)
 {
@@ -37,16 +37,6 @@ static int append(struct adl_image_list *list, const char *path, struct adl_erro
         return adl_fail_nomem(err, "the list of images");
     list->paths[list->count++] = copy;
     return 0;
-}
-
-static bool looks_like_image(const char *name)
-{
-    static const char *const endings[] = {".jpg", ".jpeg", ".png", ".webp"};
-    const char *dot = strrchr(name, '.');
-    for (size_t i = 0; dot && i < ADL_COUNT(endings); i++)
-        if (!strcasecmp(dot, endings[i]))
-            return true;
-    return false;
 }
 
 static int add_folder(struct adl_image_list *list, const char *path, int depth,
@@ -75,7 +65,7 @@ static int add_folder(struct adl_image_list *list, const char *path, int depth,
         /* Links to folders could lead round in circles. */
         if (lstat(child, &info) == 0 && S_ISDIR(info.st_mode))
             ADL_TRY(add_folder(list, child, depth + 1, err));
-        else if (looks_like_image(entry->d_name))
+        else if (adl_image_named(entry->d_name))
             ADL_TRY(append(list, child, err));
     }
     result = 0;

@@ -4,12 +4,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
 #include "data/dataset_parts.h"
+#include "image/image.h"
 
 /* One image in so many is for validation: of each run of ten in the order of
  * the hash the fifth, so that a class of five already has one. */
@@ -38,16 +38,6 @@ static int append(struct names *names, const char *name, struct adl_error *err)
     return 0;
 }
 
-static bool looks_like_image(const char *name)
-{
-    static const char *const endings[] = {".jpg", ".jpeg", ".png", ".webp"};
-    const char *dot = strrchr(name, '.');
-    for (size_t i = 0; dot && i < ADL_COUNT(endings); i++)
-        if (!strcasecmp(dot, endings[i]))
-            return true;
-    return false;
-}
-
 static int by_name(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
@@ -64,7 +54,7 @@ static int list_folder(struct adl_draft *draft, const char *path, bool folders, 
     if (!dir)
         return adl_fail(err, ADL_ERR_IO, "%s: %s", path, strerror(errno));
     for (struct dirent *entry; (entry = readdir(dir));) {
-        if (entry->d_name[0] == '.' || (!folders && !looks_like_image(entry->d_name)))
+        if (entry->d_name[0] == '.' || (!folders && !adl_image_named(entry->d_name)))
             continue;
         child.length = 0;
         adl_str_printf(&child, "%s/%s", path, entry->d_name);

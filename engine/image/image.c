@@ -3,6 +3,7 @@
 #include "image/image.h"
 
 #include <string.h>
+#include <strings.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
@@ -30,6 +31,16 @@ int adl_image_init(struct adl_image *image, int width, int height, struct adl_er
     image->width = width;
     image->height = height;
     return 0;
+}
+
+bool adl_image_named(const char *name)
+{
+    static const char *const endings[] = {".jpg", ".jpeg", ".png", ".webp"};
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; dot && i < ADL_COUNT(endings); i++)
+        if (!strcasecmp(dot, endings[i]))
+            return true;
+    return false;
 }
 
 enum adl_image_type adl_image_sniff(const void *bytes, size_t length)
