@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # Trains the model that ships, from nothing, and puts it where the program looks
-# for it: first on small crops, where an epoch is cheap, then on larger ones,
-# whose maps are finer.
+# for it. First on small crops, where an epoch is cheap. Then on large ones: what
+# a position of the last map sees (283 pixels) has to be not much larger than the
+# image, or it lights up anywhere. Their side is 16 n + 1, so that the map's
+# positions lie evenly over the image. Last, an epoch without ADL at a small rate:
+# the statistics of batch norm become those of the plain network that is served.
 #
 #     docs/experiments/train-model.sh     (or `make model`)
 #
@@ -17,8 +20,8 @@ read -ra flags <<<"$FLAGS"
 both=(--arch mobilenet_v1 --width 0.5 --method adl --adl-drop-rate 0.5 --adl-threshold 0.9
     --random-resized-crop --color-jitter 0.2 --label-smoothing 0.1 --batch-size 32
     --schedule cosine --warmup-epochs 1 --lr-classifier-ratio 1 --weight-decay 0.0003 --seed 1)
-small=(--crop-size 96 --epochs 60 --lr 0.05)
-large=(--crop-size 160 --epochs 20 --lr 0.02)
+small=(--crop-size 96 --epochs 15 --lr 0.05)
+large=(--crop-size 193 --epochs 30 --lr 0.05)
 
 if [ ! -d "$DATA" ]; then
     echo "$DATA: not found; name the data set with DATA=DIR" >&2
