@@ -1,10 +1,8 @@
-/* `bench`: how fast a network runs here. OpenBLAS's own matrix product is timed
- * between the runs, so that a slow moment of the machine slows both and the
- * ratio still says something. */
+/* `bench`: how fast a network runs here, class maps included, held against what
+ * the processor could do at most (bench_yardstick.h). */
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -12,17 +10,19 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/size.h"
-#include "kernels/blas.h"
+#include "kernels/dispatch.h"
 #include "plan/session.h"
 #include "server/arch_options.h"
 #include "server/bench_train.h"
+#include "server/bench_yardstick.h"
 #include "server/json_out.h"
 #include "server/subcommands.h"
+#include "wsol/cam.h"
+#include "wsol/session_cam.h"
 
-#define SGEMM_SIDE 1024
 #define MAX_RUNS 100000
-/* One product takes about 20 ms; this many of them between the runs. */
-#define SGEMM_SHARE 8
+/* The yardstick takes one part in so many of the time. */
+#define YARDSTICK_SHARE 8
 
 struct settings {
     const char *model;
@@ -41,21 +41,17 @@ struct settings {
 
 static const char *const precisions[] = {"f32", NULL};
 
-struct times {
-    double *ms;
-    size_t count;
-};
-
 struct bench {
     const struct settings *settings;
     struct adl_plan *plan;
     int threads;
-    struct times runs;  /* of one batch */
-    struct times sgemm; /* of one product */
+    struct adl_bench_times runs; /* of one batch */
+    struct adl_bench_yardstick yardstick;
+    float *cams;                 /* a class map an image */
     double *layer_ms;   /* by step, of one image; NULL: not asked for */
     const char *arch_name;
     struct adl_shape input;
-    double peak_rss_mib; /* of loading and running, without the matrices for comparison */
+    double peak_rss_mib; /* of loading and running, without the yardstick's matrices */
 };
 
 /* --- what is measured ---------------------------------------------------------- */
@@ -121,20 +117,7 @@ static struct adl_model *open_model(const struct settings *s, struct adl_error *
 
 /* --- measuring ------------------------------------------------------------------- */
 
-static int by_value(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static double median(struct times times)
-{
-    qsort(times.ms, times.count, sizeof *times.ms, by_value);
-    return times.count % 2 ? times.ms[times.count / 2]
-                           : (times.ms[times.count / 2 - 1] + times.ms[times.count / 2]) / 2;
-}
-
-static double smallest(struct times times)
+static double smallest(struct adl_bench_times times)
 {
     double least = times.ms[0];
     for (size_t i = 1; i < times.count; i++)
@@ -142,65 +125,81 @@ static double smallest(struct times times)
     return least;
 }
 
-/* The third square is the product of the first two. */
-static void time_sgemm(struct times *times, float *matrices)
+struct batch_run {
+    struct bench *bench;
+    struct adl_session *session;
+};
+
+/* The best class's map of one image. */
+static void localize(void *context, size_t index, int worker)
 {
-    size_t n = SGEMM_SIDE;
+    const struct batch_run *run = context;
+    struct adl_shape logits = adl_plan_output_shape(run->bench->plan, ADL_OUTPUT_LOGITS);
+    struct adl_shape map = adl_plan_output_shape(run->bench->plan, ADL_OUTPUT_FEATURES);
+    size_t best = 0;
+
+    (void)worker;
+    adl_top_k(adl_session_output(run->session, ADL_OUTPUT_LOGITS, (int)index), (size_t)logits.c, 1,
+              &best);
+    adl_session_cam(run->session, (int)index, (int)best,
+                    run->bench->cams + index * (size_t)map.h * (size_t)map.w);
+}
+
+/* Logits and class maps of a batch; milliseconds. */
+static double run_batch(struct bench *bench, struct adl_pool *pool, struct adl_session *session)
+{
+    struct batch_run run = {bench, session};
     uint64_t start = adl_clock_ns();
-    adl_sgemm(false, false, n, n, n, matrices, n, matrices + n * n, n, 0, matrices + 2 * n * n, n);
-    times->ms[times->count++] = adl_clock_ms(start, adl_clock_ns());
+    adl_session_run(session, bench->settings->batch);
+    adl_pool_for(pool, (size_t)bench->settings->batch, localize, &run);
+    return adl_clock_ms(start, adl_clock_ns());
 }
 
 /* Touches every page once; what is resident then is what running takes. */
-static void warm_up(struct bench *bench, struct adl_session *session)
+static int warm_up(struct bench *bench, struct adl_pool *pool, struct adl_session *session,
+                   struct adl_error *err)
 {
     uint64_t state = 0x2545F4914F6CDD1DULL;
+    struct adl_shape map = adl_plan_output_shape(bench->plan, ADL_OUTPUT_FEATURES);
     struct rusage usage;
 
+    bench->cams = adl_malloc((size_t)(bench->settings->batch * map.h * map.w), sizeof *bench->cams);
+    if (!bench->cams)
+        return adl_fail_nomem(err, "measurements");
     for (int i = 0; i < bench->settings->batch; i++) {
         float *input = adl_session_input(session, i);
         for (size_t j = 0; j < adl_shape_count(bench->input); j++)
             input[j] = 2 * random_unit(&state);
     }
-    adl_session_run(session, bench->settings->batch);
+    run_batch(bench, pool, session);
     getrusage(RUSAGE_SELF, &usage);
     bench->peak_rss_mib = (double)usage.ru_maxrss / 1024;
+    return 0;
 }
 
 /* Runs until the time or the number of runs is used up; at least three. */
-static int measure(struct bench *bench, struct adl_session *session, struct adl_error *err)
+static int measure(struct bench *bench, struct adl_pool *pool, struct adl_session *session,
+                   struct adl_error *err)
 {
     const struct settings *s = bench->settings;
-    size_t square = (size_t)SGEMM_SIDE * SGEMM_SIDE;
     size_t most = s->runs ? (size_t)s->runs : MAX_RUNS;
-    float *matrices = adl_malloc(3 * square, sizeof *matrices);
-    uint64_t state = 88172645463325252ULL;
-    double spent_ms = 0, sgemm_ms = 0;
+    double spent_ms = 0, yardstick_ms = 0;
+    enum adl_isa isa;
 
     bench->runs.ms = adl_malloc(most, sizeof *bench->runs.ms);
-    bench->sgemm.ms = adl_malloc(most, sizeof *bench->sgemm.ms);
-    if (!matrices || !bench->runs.ms || !bench->sgemm.ms) {
-        adl_free(matrices);
+    if (!bench->runs.ms)
         return adl_fail_nomem(err, "measurements");
-    }
-    for (size_t i = 0; i < 2 * square; i++)
-        matrices[i] = random_unit(&state);
-    time_sgemm(&bench->sgemm, matrices);
-    bench->sgemm.count = 0;
-
+    if (adl_isa_choose(ADL_ISA_AUTO, &isa, err) < 0 ||
+        adl_bench_yardstick_create(&bench->yardstick, adl_kernels_for(isa), most, err) < 0)
+        return -1;
     while (bench->runs.count < most &&
            (bench->runs.count < 3 || s->runs || spent_ms < s->seconds * 1000)) {
-        uint64_t start = adl_clock_ns();
-        adl_session_run(session, s->batch);
-        double ms = adl_clock_ms(start, adl_clock_ns());
+        double ms = run_batch(bench, pool, session);
         bench->runs.ms[bench->runs.count++] = ms;
         spent_ms += ms;
-        if (bench->sgemm.count < 3 || sgemm_ms * SGEMM_SHARE < spent_ms) {
-            time_sgemm(&bench->sgemm, matrices);
-            sgemm_ms += bench->sgemm.ms[bench->sgemm.count - 1];
-        }
+        if (bench->runs.count <= 3 || yardstick_ms * YARDSTICK_SHARE < spent_ms)
+            yardstick_ms += adl_bench_yardstick_measure(&bench->yardstick);
     }
-    adl_free(matrices);
     return 0;
 }
 
@@ -225,7 +224,7 @@ static int measure_layers(struct bench *bench, struct adl_session *session, stru
         double values[PROFILES];
         for (size_t i = 0; i < PROFILES; i++)
             values[i] = 1000 * all[i * steps + step] / bench->settings->batch;
-        bench->layer_ms[step] = median((struct times){values, PROFILES});
+        bench->layer_ms[step] = adl_bench_median((struct adl_bench_times){values, PROFILES});
     }
     adl_free(all);
     return 0;
@@ -236,6 +235,8 @@ static int measure_layers(struct bench *bench, struct adl_session *session, stru
 struct summary {
     double min_ms, median_ms; /* per image */
     double gflops;            /* at the median */
+    double fma_gflops;        /* of one thread, at most */
+    double peak_share;        /* per thread, of that */
     double sgemm_gflops;
     double ratio; /* per thread, of OpenBLAS's product */
 };
@@ -244,13 +245,14 @@ static struct summary summarise(struct bench *bench)
 {
     double batch = bench->settings->batch;
     double flops = 2 * (double)adl_plan_macs(bench->plan);
-    double side = SGEMM_SIDE;
     struct summary out;
 
     out.min_ms = smallest(bench->runs) / batch;
-    out.median_ms = median(bench->runs) / batch;
+    out.median_ms = adl_bench_median(bench->runs) / batch;
     out.gflops = flops * 1e-6 / out.median_ms;
-    out.sgemm_gflops = 2 * side * side * side * 1e-6 / median(bench->sgemm);
+    out.fma_gflops = adl_bench_fma_gflops(&bench->yardstick);
+    out.peak_share = out.gflops / bench->threads / out.fma_gflops;
+    out.sgemm_gflops = adl_bench_sgemm_gflops(&bench->yardstick);
     out.ratio = out.gflops / bench->threads / out.sgemm_gflops;
     return out;
 }
@@ -279,13 +281,14 @@ static json_t *layers_json(const struct bench *bench)
 static int print_json(const struct bench *bench, const struct summary *sum, struct adl_error *err)
 {
     json_t *root = json_pack(
-        "{s:s, s:i, s:i, s:s, s:s, s:s, s:[i, i], s:i, s:{s:f, s:f}, s:f, s:f, s:f, s:f, s:I, s:I}",
+        "{s:s, s:i, s:i, s:s, s:s, s:s, s:[i, i], s:i, s:{s:f, s:f}, s:f, s:f, s:f, s:f, "
+        "s:f, s:f, s:I, s:I}",
         "arch", bench->arch_name, "batch", bench->settings->batch, "threads", bench->threads, "cpu",
         adl_cpu_name(), "isa", adl_plan_isa_name(bench->plan), "precision",
         precisions[bench->settings->precision], "size", bench->input.h, bench->input.w, "runs",
         (int)bench->runs.count, "ms_per_image", "min", sum->min_ms, "median", sum->median_ms,
-        "gflops", sum->gflops, "sgemm_gflops", sum->sgemm_gflops, "ratio_to_sgemm", sum->ratio,
-        "peak_rss_mib", bench->peak_rss_mib, "weights_bytes",
+        "gflops", sum->gflops, "fma_gflops", sum->fma_gflops, "peak_share", sum->peak_share,
+        "sgemm_gflops", sum->sgemm_gflops, "ratio_to_sgemm", sum->ratio, "peak_rss_mib", bench->peak_rss_mib, "weights_bytes",
         (json_int_t)adl_plan_weight_bytes(bench->plan), "arena_bytes",
         (json_int_t)adl_plan_arena_bytes(bench->plan));
     int result = -1;
@@ -308,8 +311,9 @@ static void print_table(const struct bench *bench, const struct summary *sum)
            adl_cpu_name(), adl_plan_isa_name(bench->plan));
     printf("%.2f ms per image (median of %zu runs), %.2f ms at best\n", sum->median_ms,
            bench->runs.count, sum->min_ms);
-    printf("%.1f GFLOP/s; OpenBLAS's product on one thread %.1f GFLOP/s; per thread %.2f of it\n",
-           sum->gflops, sum->sgemm_gflops, sum->ratio);
+    printf("%.1f GFLOP/s; per thread %.2f of the %.1f that one can do at most, and %.2f of the\n"
+           "%.1f of OpenBLAS's product\n",
+           sum->gflops, sum->peak_share, sum->fma_gflops, sum->ratio, sum->sgemm_gflops);
     printf("%.1f MiB of weights, %.1f MiB for each image in work, %.0f MiB resident at most\n",
            (double)adl_plan_weight_bytes(bench->plan) / (double)ADL_MIB,
            (double)adl_plan_arena_bytes(bench->plan) / (double)ADL_MIB, bench->peak_rss_mib);
@@ -366,8 +370,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
     session = adl_session_create(bench.plan, pool, s->batch, err);
     if (!session)
         goto out;
-    warm_up(&bench, session);
-    ADL_TRY(measure(&bench, session, err));
+    ADL_TRY(warm_up(&bench, pool, session, err));
+    ADL_TRY(measure(&bench, pool, session, err));
     if (s->layers)
         ADL_TRY(measure_layers(&bench, session, err));
 
@@ -380,7 +384,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
     result = 0;
 out:
     adl_free(bench.runs.ms);
-    adl_free(bench.sgemm.ms);
+    adl_free(bench.cams);
+    adl_bench_yardstick_free(&bench.yardstick);
     adl_free(bench.layer_ms);
     adl_session_free(session);
     adl_pool_free(pool);
@@ -420,8 +425,9 @@ const struct adl_command adl_command_bench = {
     .summary = "Measure how fast a network runs on this machine",
     .usage = "--arch ARCH|--model FILE [options]",
     .description = "Times whole batches after a warm-up and gives milliseconds per image. "
-                   "OpenBLAS's product of two 1024x1024 matrices is timed on one thread between "
-                   "the runs, and the ratio says how much of that speed each thread keeps.",
+                   "Between the runs one thread does multiply-adds in registers, and OpenBLAS's "
+                   "product of two 1024x1024 matrices; the ratios say how much of these speeds "
+                   "each thread keeps. The best class's map is part of a run.",
     .examples = "  adl-server bench --arch resnet50 --threads 1 --layers\n"
                 "  adl-server bench --model m.safetensors --batch 8 --json\n"
                 "  adl-server bench --arch vgg16 --method adl --train --batch 16\n",

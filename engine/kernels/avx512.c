@@ -237,6 +237,24 @@ static void linear(const float *weight, const float *x, const float *bias, size_
     }
 }
 
+/* As many chains as hide the latency of two units. */
+#define CHAINS 12
+
+static float fma_burst(size_t rounds, float x)
+{
+    __m512 acc[CHAINS], a = _mm512_set1_ps(x), b = _mm512_set1_ps(0.5f);
+#pragma GCC unroll 12
+    for (int i = 0; i < CHAINS; i++)
+        acc[i] = _mm512_set1_ps((float)i);
+    for (size_t round = 0; round < rounds; round++)
+#pragma GCC unroll 12
+        for (int i = 0; i < CHAINS; i++)
+            acc[i] = _mm512_fmadd_ps(acc[i], b, a);
+    for (int i = 1; i < CHAINS; i++)
+        acc[0] = _mm512_add_ps(acc[0], acc[i]);
+    return _mm512_cvtss_f32(acc[0]);
+}
+
 const struct adl_kernels adl_kernels_avx512 = {
     .name = "avx512",
     .mr = MR,
@@ -248,5 +266,7 @@ const struct adl_kernels adl_kernels_avx512 = {
     .pointwise = pointwise,
     .mean = mean,
     .linear = linear,
+    .fma = fma_burst,
+    .fma_flops = 2 * 16 * CHAINS,
     ADL_TRAIN_LOOPS,
 };

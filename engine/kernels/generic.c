@@ -120,6 +120,20 @@ static void linear(const float *weight, const float *x, const float *bias, size_
     }
 }
 
+/* Chains enough for the registers of any machine. */
+#define CHAINS 32
+
+static float fma_burst(size_t rounds, float x)
+{
+    float acc[CHAINS] = {0};
+    for (size_t round = 0; round < rounds; round++)
+        for (int i = 0; i < CHAINS; i++)
+            acc[i] = acc[i] * 0.5f + x;
+    for (int i = 1; i < CHAINS; i++)
+        acc[0] += acc[i];
+    return acc[0];
+}
+
 const struct adl_kernels adl_kernels_generic = {
     .name = "generic",
     .depthwise = depthwise,
@@ -128,5 +142,7 @@ const struct adl_kernels adl_kernels_generic = {
     .pointwise = pointwise,
     .mean = mean,
     .linear = linear,
+    .fma = fma_burst,
+    .fma_flops = 2 * CHAINS,
     ADL_TRAIN_LOOPS,
 };

@@ -103,6 +103,10 @@ struct adl_kernels {
     /* y[k] = bias[k] + sum over c of weight[k*c + ...] * x[...]; bias may be NULL. */
     void (*linear)(const float *weight, const float *x, const float *bias, size_t rows, size_t c,
                    float *y);
+    /* Does nothing but rounds * fma_flops additions and multiplications in
+     * registers, for `bench`: what the processor could do at most. */
+    float (*fma)(size_t rounds, float x);
+    int fma_flops;
 
     /* --- training (train_loops.h): maps are pixels x channels ---------------------- */
 

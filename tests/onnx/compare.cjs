@@ -6,9 +6,11 @@ const { execFileSync } = require("node:child_process");
 const fs = require("node:fs");
 const path = require("node:path");
 const ort = require("onnxruntime-node");
+const {
+    classMaps, difference, drawn, generator, product, readTensors, topClasses, writeTensors, writeWeights,
+} = require("./tensors.cjs");
 
 const [folder, ...only] = process.argv.slice(2);
-const golden = path.join(__dirname, "..", "golden", "backbones");
 const shared = process.env.ADL_SHARED_DATA ?? path.join(__dirname, "../../../shared/data");
 const imagenet = path.join(shared, "weights/mobilenet_v1_0.75_224_imagenet.safetensors");
 const tolerance = 1e-4;
@@ -39,94 +41,7 @@ const cases = [
     { name: "mobilenet_v1 0.75 imagenet", file: imagenet, args: [] },
 ].flatMap((c) => [[224, 224], [113, 150]].map((size) => ({ ...c, size })));
 
-// Numbers from -1 to 1, the same in every run (mulberry32).
-function generator(seed) {
-    return () => {
-        seed = (seed + 0x6d2b79f5) | 0;
-        let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-        t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-        return ((t ^ (t >>> 14)) >>> 0) / 2147483648 - 1;
-    };
-}
-
-function drawn(count, a, b, next) {
-    const values = new Float32Array(count);
-    for (let i = 0; i < count; i++) values[i] = a + b * next();
-    return values;
-}
-
-const product = (shape) => shape.reduce((a, b) => a * b, 1);
-
-function writeTensors(file, tensors) {
-    const header = {};
-    let at = 0;
-    for (const { name, shape, data } of tensors) {
-        header[name] = { dtype: "F32", shape, data_offsets: [at, at + data.byteLength] };
-        at += data.byteLength;
-    }
-    const text = Buffer.from(JSON.stringify(header));
-    const length = Buffer.alloc(8);
-    length.writeBigUInt64LE(BigInt(text.length));
-    const bytes = tensors.map(({ data }) => Buffer.from(data.buffer));
-    fs.writeFileSync(file, Buffer.concat([length, text, ...bytes]));
-}
-
-function readTensors(file) {
-    const bytes = fs.readFileSync(file);
-    const start = 8 + Number(bytes.readBigUInt64LE(0));
-    const header = JSON.parse(bytes.subarray(8, start).toString());
-    const tensors = {};
-    for (const [name, { shape, data_offsets: [from, to] }] of Object.entries(header)) {
-        if (name === "__metadata__") continue;
-        const data = bytes.buffer.slice(bytes.byteOffset + start + from, bytes.byteOffset + start + to);
-        tensors[name] = { shape, data: new Float32Array(data) };
-    }
-    return tensors;
-}
-
 const adl = (...args) => execFileSync(process.env.PROGRAM, args, { stdio: ["ignore", "pipe", "pipe"] });
-
-// The largest difference, relative to the largest value.
-function difference(what, got, shape, want) {
-    if (String(got.dims) !== String(shape)) throw Error(`${what} is [${got.dims}], not [${shape}]`);
-    let worst = 0;
-    let largest = 0;
-    for (let i = 0; i < want.length; i++) {
-        const d = Math.abs(got.data[i] - want[i]);
-        if (!(d <= worst) && !Number.isNaN(worst)) worst = d; // a NaN stays
-        largest = Math.max(largest, Math.abs(want[i]));
-    }
-    if (!(largest > 0)) throw Error(`${what} is all zero`);
-    return worst / largest;
-}
-
-function classMaps(maps, classes) {
-    const [n, c, h, w] = maps.dims;
-    const data = new Float32Array(n * h * w);
-    for (let i = 0; i < n; i++) {
-        const from = (i * c + classes[i]) * h * w;
-        data.set(maps.data.subarray(from, from + h * w), i * h * w);
-    }
-    return { dims: [n, h, w], data };
-}
-
-function topClasses(logits) {
-    const [n, c] = logits.shape;
-    return Array.from({ length: n }, (_, i) => {
-        const row = logits.data.subarray(i * c, (i + 1) * c);
-        return row.indexOf(Math.max(...row));
-    });
-}
-
-function writeWeights(c, file) {
-    const { params } = JSON.parse(fs.readFileSync(path.join(golden, `${c.golden}_224x224.json`)));
-    const next = generator(7);
-    const tensors = params
-        .filter((p) => p.a !== undefined)
-        .map(({ name, shape, a, b }) => ({ name, shape, data: drawn(product(shape), a, b, next) }));
-    writeTensors(file, tensors);
-    return tensors.at(-1).shape[0];
-}
 
 async function compare(c) {
     const at = (name) => path.join(folder, name);
@@ -135,7 +50,7 @@ async function compare(c) {
     let args = [...c.args, "--input-size", size];
     if (!raw) {
         raw = at("raw.safetensors");
-        args = [...args, "--num-classes", String(writeWeights(c, raw))];
+        args = [...args, "--num-classes", String(writeWeights(c.golden, raw))];
     }
     adl("convert", ...args, raw, at("m.safetensors"));
     adl("convert", ...args, raw, at("m.onnx"));
