@@ -180,6 +180,17 @@ model: $(PROGRAM)
 	@PROGRAM='$(PROGRAM)' DATA='$(DATA)' OUT='$(BUILD)/model' MODEL=models/default.safetensors \
 		docs/experiments/train-model.sh
 
+# --- speed -------------------------------------------------------------------
+
+.PHONY: bench-peers
+#: make bench-peers     how fast the networks run here and in ONNX Runtime, in turns (needs
+#:                      Node and npm): a section of docs/performance.md, after some minutes.
+#:                      Some only: PEERS="ARCHS=resnet50 THREADS=1 RESULTS="
+PEERS ?=
+bench-peers: $(PROGRAM)
+	@PROGRAM='$(PROGRAM)' OUT='$(BUILD)/peers' \
+		docs/performance/peers.sh RESULTS=docs/performance.md $(PEERS)
+
 # --- the source --------------------------------------------------------------
 
 .PHONY: lint format

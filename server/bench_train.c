@@ -3,7 +3,6 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/cpu.h"
@@ -12,6 +11,7 @@
 #include "base/rng.h"
 #include "base/size.h"
 #include "server/json_out.h"
+#include "server/peak_rss.h"
 #include "train/loss.h"
 #include "train/optimizer.h"
 #include "train/tape.h"
@@ -145,17 +145,15 @@ static int print(struct measurement *m, struct adl_error *err)
 {
     const struct adl_bench_train *b = m->bench;
     double with[PARTS], without[PARTS];
-    struct rusage usage;
     char arch[96];
 
-    getrusage(RUSAGE_SELF, &usage);
     for (int part = 0; part < PARTS; part++) {
         with[part] = median(m->with.ms[part], m->with.count);
         if (m->without.count)
             without[part] = median(m->without.ms[part], m->without.count);
     }
     double per_second = 1000 * b->batch / total(with);
-    double rss = (double)usage.ru_maxrss / 1024;
+    double rss = adl_peak_rss_mib();
     double held = (double)(adl_tape_bytes(m->tape) + adl_optimizer_bytes(m->optimizer)) / 1048576;
     double added = m->without.count ? total(with) / total(without) - 1 : 0;
 

@@ -4,7 +4,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -16,6 +15,7 @@
 #include "server/bench_train.h"
 #include "server/bench_yardstick.h"
 #include "server/json_out.h"
+#include "server/peak_rss.h"
 #include "server/subcommands.h"
 #include "wsol/cam.h"
 #include "wsol/session_cam.h"
@@ -47,8 +47,8 @@ struct bench {
     int threads;
     struct adl_bench_times runs; /* of one batch */
     struct adl_bench_yardstick yardstick;
-    float *cams;                 /* a class map an image */
-    double *layer_ms;   /* by step, of one image; NULL: not asked for */
+    float *cams;      /* a class map an image */
+    double *layer_ms; /* by step, of one image; NULL: not asked for */
     const char *arch_name;
     struct adl_shape input;
     double peak_rss_mib; /* of loading and running, without the yardstick's matrices */
@@ -161,7 +161,6 @@ static int warm_up(struct bench *bench, struct adl_pool *pool, struct adl_sessio
 {
     uint64_t state = 0x2545F4914F6CDD1DULL;
     struct adl_shape map = adl_plan_output_shape(bench->plan, ADL_OUTPUT_FEATURES);
-    struct rusage usage;
 
     bench->cams = adl_malloc((size_t)(bench->settings->batch * map.h * map.w), sizeof *bench->cams);
     if (!bench->cams)
@@ -172,8 +171,7 @@ static int warm_up(struct bench *bench, struct adl_pool *pool, struct adl_sessio
             input[j] = 2 * random_unit(&state);
     }
     run_batch(bench, pool, session);
-    getrusage(RUSAGE_SELF, &usage);
-    bench->peak_rss_mib = (double)usage.ru_maxrss / 1024;
+    bench->peak_rss_mib = adl_peak_rss_mib();
     return 0;
 }
 
@@ -288,9 +286,9 @@ static int print_json(const struct bench *bench, const struct summary *sum, stru
         precisions[bench->settings->precision], "size", bench->input.h, bench->input.w, "runs",
         (int)bench->runs.count, "ms_per_image", "min", sum->min_ms, "median", sum->median_ms,
         "gflops", sum->gflops, "fma_gflops", sum->fma_gflops, "peak_share", sum->peak_share,
-        "sgemm_gflops", sum->sgemm_gflops, "ratio_to_sgemm", sum->ratio, "peak_rss_mib", bench->peak_rss_mib, "weights_bytes",
-        (json_int_t)adl_plan_weight_bytes(bench->plan), "arena_bytes",
-        (json_int_t)adl_plan_arena_bytes(bench->plan));
+        "sgemm_gflops", sum->sgemm_gflops, "ratio_to_sgemm", sum->ratio, "peak_rss_mib",
+        bench->peak_rss_mib, "weights_bytes", (json_int_t)adl_plan_weight_bytes(bench->plan),
+        "arena_bytes", (json_int_t)adl_plan_arena_bytes(bench->plan));
     int result = -1;
 
     if (root && bench->layer_ms && json_object_set_new(root, "layers", layers_json(bench)) < 0) {
@@ -354,8 +352,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
                                      s->size ? s->size : model->input_w, 3};
     bench.threads = s->threads ? s->threads : adl_pool_default_threads();
     if (s->train) {
-        struct adl_bench_train train = {model,          bench.input.h, s->batch, bench.threads,
-                                        s->runs,        s->seconds,    s->json};
+        struct adl_bench_train train = {model,   bench.input.h, s->batch, bench.threads,
+                                        s->runs, s->seconds,    s->json};
         result = adl_bench_train(&train, err);
         goto out;
     }

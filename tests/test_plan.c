@@ -124,7 +124,7 @@ static void passes_keep_the_result(void)
         float **oracle = oracle_run(g, params, input, 1);
 
         /* Every subset of the passes. */
-        for (unsigned disabled = 0; disabled < 32; disabled++) {
+        for (unsigned disabled = 0; disabled < 64; disabled++) {
             struct adl_plan_options options = {.input_h = h, .input_w = w, .disabled = disabled};
             struct adl_plan *plan =
                 adl_plan_create(g, (const float *const *)params, &options, &err);

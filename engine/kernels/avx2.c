@@ -27,6 +27,7 @@ INLINE void gemm_tile(const struct adl_gemm_tile *t, const int rows, const int v
     __m256 acc[MR][2];
     __m256i masks[2] = {tail_mask((size_t)t->n), tail_mask(t->n > 8 ? (size_t)t->n - 8 : 0)};
     const float *a = t->a, *b = t->b;
+    const size_t lda = t->lda;
 
 #pragma GCC unroll 6
     for (int i = 0; i < rows; i++)
@@ -41,7 +42,7 @@ INLINE void gemm_tile(const struct adl_gemm_tile *t, const int rows, const int v
         _mm_prefetch((const char *)(b + 16 * 16), _MM_HINT_T0);
 #pragma GCC unroll 6
         for (int i = 0; i < rows; i++) {
-            __m256 x = _mm256_broadcast_ss(a + i * ADL_GEMM_LDA);
+            __m256 x = _mm256_broadcast_ss(a + (size_t)i * lda);
             acc[i][0] = _mm256_fmadd_ps(x, b0, acc[i][0]);
             if (vectors > 1)
                 acc[i][1] = _mm256_fmadd_ps(x, b1, acc[i][1]);
@@ -78,68 +79,82 @@ static void gemm(const struct adl_gemm_tile *t)
 #undef ROWS
 }
 
-INLINE __m256 depthwise_edge(const struct adl_depthwise_row *j, int column, size_t c, __m256i mask,
-                             __m256 sum)
+/* The taps of one pixel of the output that lie inside the map. */
+INLINE __m256 depthwise_taps(const struct adl_depthwise_rows *j, const float *const *rows,
+                             int column, size_t c, __m256i mask, __m256 sum)
 {
     for (int r = 0; r < j->r; r++)
         for (int s = 0; s < j->s; s++) {
-            if (!j->rows[r] || column + s < 0 || column + s >= j->w)
+            if (!rows[r] || column + s < 0 || column + s >= j->w)
                 continue;
+            const float *weight = j->weight + (size_t)(r * j->s + s) * j->channels + c;
             sum = _mm256_fmadd_ps(
-                _mm256_maskload_ps(j->rows[r] + (size_t)(column + s) * j->ldx + c, mask),
-                _mm256_maskload_ps(j->weight + (size_t)(r * j->s + s) * j->channels + c, mask),
-                sum);
+                _mm256_maskload_ps(rows[r] + (size_t)(column + s) * j->ldx + c, mask),
+                _mm256_maskload_ps(weight, mask), sum);
         }
     return sum;
 }
 
-INLINE void depthwise_any(const struct adl_depthwise_row *j, size_t c, __m256i mask)
+INLINE void depthwise_any(const struct adl_depthwise_rows *j, const float *const *rows, float *out,
+                          size_t c, __m256i mask)
 {
     __m256 bias = _mm256_maskload_ps(j->bias + c, mask);
     for (int q = 0; q < j->q; q++) {
-        __m256 sum = depthwise_edge(j, q * j->stride - j->pad_left, c, mask, bias);
-        _mm256_maskstore_ps(j->out + (size_t)q * j->ldo + c, mask, clamp(sum, j->lo, j->hi));
+        __m256 sum = depthwise_taps(j, rows, q * j->stride - j->pad_left, c, mask, bias);
+        _mm256_maskstore_ps(out + (size_t)q * j->ldo + c, mask, clamp(sum, j->lo, j->hi));
     }
 }
 
-/* 3x3 with all rows inside: the weights stay in registers. Full vectors only: a
- * masked load costs more here. */
-INLINE void depthwise_3x3(const struct adl_depthwise_row *j, size_t c, __m256i mask)
+/* 3x3: the weights stay in registers, of `count` rows from the first on; the
+ * others lie in the padding. Full vectors only: a masked load costs more here. */
+INLINE void depthwise_3x3(const struct adl_depthwise_rows *j, const float *const *rows, float *out,
+                          size_t c, const int first, const int count)
 {
-    __m256 bias = _mm256_maskload_ps(j->bias + c, mask), weight[9];
+    __m256i mask = tail_mask(8);
+    __m256 bias = _mm256_loadu_ps(j->bias + c), weight[9];
 #pragma GCC unroll 9
-    for (int i = 0; i < 9; i++)
-        weight[i] = _mm256_loadu_ps(j->weight + (size_t)i * j->channels + c);
+    for (int i = 0; i < 3 * count; i++)
+        weight[i] = _mm256_loadu_ps(j->weight + (size_t)(3 * first + i) * j->channels + c);
     for (int q = 0; q < j->q; q++) {
         int column = q * j->stride - j->pad_left;
         __m256 sum = bias;
         if (column < 0 || column + 3 > j->w) {
-            sum = depthwise_edge(j, column, c, mask, bias);
+            sum = depthwise_taps(j, rows, column, c, mask, bias);
         } else {
 #pragma GCC unroll 3
-            for (int r = 0; r < 3; r++) {
-                const float *x = j->rows[r] + (size_t)column * j->ldx + c;
+            for (int r = 0; r < count; r++) {
+                const float *x = rows[first + r] + (size_t)column * j->ldx + c;
 #pragma GCC unroll 3
                 for (int s = 0; s < 3; s++)
                     sum = _mm256_fmadd_ps(_mm256_loadu_ps(x + (size_t)s * j->ldx),
                                           weight[r * 3 + s], sum);
             }
         }
-        _mm256_maskstore_ps(j->out + (size_t)q * j->ldo + c, mask, clamp(sum, j->lo, j->hi));
+        _mm256_storeu_ps(out + (size_t)q * j->ldo + c, clamp(sum, j->lo, j->hi));
     }
 }
 
-static void depthwise(const struct adl_depthwise_row *j)
+INLINE void depthwise_line(const struct adl_depthwise_rows *j, const float *const *rows, float *out,
+                           size_t c)
 {
-    int whole = j->r == 3 && j->s == 3 && j->rows[0] && j->rows[1] && j->rows[2];
+    int small = j->r == 3 && j->s == 3 && c + 8 <= j->channels && rows[1];
 
-    for (size_t c = 0; c < j->channels; c += 8) {
-        __m256i mask = tail_mask(j->channels - c);
-        if (whole && c + 8 <= j->channels)
-            depthwise_3x3(j, c, mask);
-        else
-            depthwise_any(j, c, mask);
-    }
+    if (small && rows[0] && rows[2])
+        depthwise_3x3(j, rows, out, c, 0, 3);
+    else if (small && rows[0])
+        depthwise_3x3(j, rows, out, c, 0, 2);
+    else if (small && rows[2])
+        depthwise_3x3(j, rows, out, c, 1, 2);
+    else
+        depthwise_any(j, rows, out, c, tail_mask(j->channels - c));
+}
+
+/* Both lines of eight channels before the next eight: they share their rows. */
+static void depthwise(const struct adl_depthwise_rows *j)
+{
+    for (size_t c = 0; c < j->channels; c += 8)
+        for (int line = 0; line < j->lines; line++)
+            depthwise_line(j, j->rows + line * j->stride, j->out + (size_t)line * j->line, c);
 }
 
 INLINE void pool(const struct adl_pool_row *j, const int average)

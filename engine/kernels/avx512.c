@@ -27,6 +27,7 @@ INLINE void gemm_tile(const struct adl_gemm_tile *t, const int rows, const int v
     __mmask16 masks[2] = {tail_mask((size_t)t->n),
                           t->n > 16 ? tail_mask((size_t)t->n - 16) : (__mmask16)0};
     const float *a = t->a, *b = t->b;
+    const size_t lda = t->lda;
 
 #pragma GCC unroll 14
     for (int i = 0; i < rows; i++)
@@ -43,7 +44,7 @@ INLINE void gemm_tile(const struct adl_gemm_tile *t, const int rows, const int v
             _mm_prefetch((const char *)(b + 16 * 32 + 16), _MM_HINT_T0);
 #pragma GCC unroll 14
         for (int i = 0; i < rows; i++) {
-            __m512 x = _mm512_set1_ps(a[i * ADL_GEMM_LDA]);
+            __m512 x = _mm512_set1_ps(a[(size_t)i * lda]);
             acc[i][0] = _mm512_fmadd_ps(x, b0, acc[i][0]);
             if (vectors > 1)
                 acc[i][1] = _mm512_fmadd_ps(x, b1, acc[i][1]);
@@ -83,68 +84,96 @@ static void gemm(const struct adl_gemm_tile *t)
 #undef ROWS
 }
 
-/* One output pixel of one vector of channels; taps in the padding are left
- * out. */
-INLINE __m512 depthwise_edge(const struct adl_depthwise_row *j, int column, size_t c,
-                             __mmask16 mask, __m512 sum)
+/* A pixel of a row, zero beyond the sides and where there is no row. */
+INLINE __m512 depthwise_pixel(const float *row, int column, int w, size_t ldx, __mmask16 mask)
 {
-    for (int r = 0; r < j->r; r++)
-        for (int s = 0; s < j->s; s++) {
-            if (!j->rows[r] || column + s < 0 || column + s >= j->w)
-                continue;
-            sum = _mm512_fmadd_ps(
-                _mm512_maskz_loadu_ps(mask, j->rows[r] + (size_t)(column + s) * j->ldx + c),
-                _mm512_maskz_loadu_ps(mask, j->weight + (size_t)(r * j->s + s) * j->channels + c),
-                sum);
-        }
-    return sum;
+    if (!row || column < 0 || column >= w)
+        return _mm512_setzero_ps();
+    return _mm512_maskz_loadu_ps(mask, row + (size_t)column * ldx);
 }
 
-INLINE void depthwise_any(const struct adl_depthwise_row *j, size_t c, __mmask16 mask)
+/* 3x3, `lines` rows of the output at once. Weights and the window of the input
+ * stay in registers: for each step to the right only what is new is loaded. */
+INLINE void depthwise_3x3(const struct adl_depthwise_rows *j, size_t c, __mmask16 mask,
+                          const int stride, const int lines)
 {
-    __m512 bias = _mm512_maskz_loadu_ps(mask, j->bias + c);
-    for (int q = 0; q < j->q; q++) {
-        __m512 sum = depthwise_edge(j, q * j->stride - j->pad_left, c, mask, bias);
-        _mm512_mask_storeu_ps(j->out + (size_t)q * j->ldo + c, mask, clamp(sum, j->lo, j->hi));
-    }
-}
+    const int inputs = 3 + (lines - 1) * stride, keep = 3 - stride;
+    __m512 bias = _mm512_maskz_loadu_ps(mask, j->bias + c), weight[9], x[5][3];
+    const float *rows[5];
 
-/* 3x3 with all rows inside: the weights stay in registers. */
-INLINE void depthwise_3x3(const struct adl_depthwise_row *j, size_t c, __mmask16 mask)
-{
-    __m512 bias = _mm512_maskz_loadu_ps(mask, j->bias + c), weight[9];
 #pragma GCC unroll 9
     for (int i = 0; i < 9; i++)
         weight[i] = _mm512_maskz_loadu_ps(mask, j->weight + (size_t)i * j->channels + c);
+#pragma GCC unroll 5
+    for (int i = 0; i < inputs; i++) {
+        rows[i] = j->rows[i] ? j->rows[i] + c : 0;
+#pragma GCC unroll 2
+        for (int s = 0; s < keep; s++)
+            x[i][s] = depthwise_pixel(rows[i], s - j->pad_left, j->w, j->ldx, mask);
+    }
     for (int q = 0; q < j->q; q++) {
-        int column = q * j->stride - j->pad_left;
-        __m512 sum = bias;
-        if (column < 0 || column + 3 > j->w) {
-            sum = depthwise_edge(j, column, c, mask, bias);
-        } else {
-#pragma GCC unroll 3
-            for (int r = 0; r < 3; r++) {
-                const float *x = j->rows[r] + (size_t)column * j->ldx + c;
-#pragma GCC unroll 3
-                for (int s = 0; s < 3; s++)
-                    sum = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, x + (size_t)s * j->ldx),
-                                          weight[r * 3 + s], sum);
-            }
+        int column = q * stride - j->pad_left;
+#pragma GCC unroll 5
+        for (int i = 0; i < inputs; i++)
+#pragma GCC unroll 2
+            for (int s = keep; s < 3; s++)
+                x[i][s] = depthwise_pixel(rows[i], column + s, j->w, j->ldx, mask);
+#pragma GCC unroll 2
+        for (int line = 0; line < lines; line++) {
+            __m512 sum = bias;
+#pragma GCC unroll 9
+            for (int i = 0; i < 9; i++)
+                sum = _mm512_fmadd_ps(x[line * stride + i / 3][i % 3], weight[i], sum);
+            _mm512_mask_storeu_ps(j->out + (size_t)line * j->line + (size_t)q * j->ldo + c, mask,
+                                  clamp(sum, j->lo, j->hi));
         }
-        _mm512_mask_storeu_ps(j->out + (size_t)q * j->ldo + c, mask, clamp(sum, j->lo, j->hi));
+#pragma GCC unroll 5
+        for (int i = 0; i < inputs; i++)
+#pragma GCC unroll 2
+            for (int s = 0; s < keep; s++)
+                x[i][s] = x[i][s + stride];
     }
 }
 
-static void depthwise(const struct adl_depthwise_row *j)
+/* Any kernel; taps in the padding are left out. */
+INLINE void depthwise_any(const struct adl_depthwise_rows *j, const float *const *rows, float *out,
+                          size_t c, __mmask16 mask)
 {
-    int whole = j->r == 3 && j->s == 3 && j->rows[0] && j->rows[1] && j->rows[2];
+    __m512 bias = _mm512_maskz_loadu_ps(mask, j->bias + c);
+    for (int q = 0; q < j->q; q++) {
+        int column = q * j->stride - j->pad_left;
+        __m512 sum = bias;
+        for (int r = 0; r < j->r; r++)
+            for (int s = 0; s < j->s; s++) {
+                if (!rows[r] || column + s < 0 || column + s >= j->w)
+                    continue;
+                const float *weight = j->weight + (size_t)(r * j->s + s) * j->channels + c;
+                sum = _mm512_fmadd_ps(
+                    _mm512_maskz_loadu_ps(mask, rows[r] + (size_t)(column + s) * j->ldx + c),
+                    _mm512_maskz_loadu_ps(mask, weight), sum);
+            }
+        _mm512_mask_storeu_ps(out + (size_t)q * j->ldo + c, mask, clamp(sum, j->lo, j->hi));
+    }
+}
+
+static void depthwise(const struct adl_depthwise_rows *j)
+{
+    int small = j->r == 3 && j->s == 3 && j->stride <= 2;
 
     for (size_t c = 0; c < j->channels; c += 16) {
         __mmask16 mask = tail_mask(j->channels - c);
-        if (whole)
-            depthwise_3x3(j, c, mask);
+        if (small && j->stride == 1 && j->lines == 2)
+            depthwise_3x3(j, c, mask, 1, 2);
+        else if (small && j->stride == 1)
+            depthwise_3x3(j, c, mask, 1, 1);
+        else if (small && j->lines == 2)
+            depthwise_3x3(j, c, mask, 2, 2);
+        else if (small)
+            depthwise_3x3(j, c, mask, 2, 1);
         else
-            depthwise_any(j, c, mask);
+            for (int line = 0; line < j->lines; line++)
+                depthwise_any(j, j->rows + line * j->stride, j->out + (size_t)line * j->line, c,
+                              mask);
     }
 }
 

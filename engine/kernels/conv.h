@@ -44,6 +44,30 @@ extern const struct adl_conv_algorithm adl_conv_gemm;      /* our own tile kerne
 extern const struct adl_conv_algorithm adl_conv_blas;      /* OpenBLAS; any shape */
 extern const struct adl_conv_algorithm adl_conv_depthwise; /* groups = c = k */
 
+/* Rows line0 .. line0+lines-1 of a depthwise convolution's output, packed as by
+ * adl_conv_depthwise, `ldo` floats from pixel to pixel. */
+void adl_depthwise_lines(const struct adl_conv *conv, const struct adl_kernels *kernels,
+                         const float *packed, const float *x, int line0, int lines, float *out,
+                         size_t ldo, float lo, float hi);
+
+/* The matrix product of a 1x1 convolution, packed as by adl_conv_gemm, for the
+ * output pixels row0 .. row0+rows-1, whose inputs lie at `a`, `lda` floats apart. */
+void adl_gemm_rows(const struct adl_conv *conv, const struct adl_kernels *kernels,
+                   const float *packed, const float *a, size_t lda, size_t row0, size_t rows,
+                   const float *residual, float *out);
+
+/* A depthwise convolution and the 1x1 convolution of its output in one step
+ * (conv_separable.c), each packed as by its own algorithm; tasks and scratch as
+ * for adl_conv_algorithm. */
+bool adl_separable_supports(const struct adl_conv *depthwise, const struct adl_conv *pointwise,
+                            const struct adl_kernels *kernels);
+size_t adl_separable_tasks(const struct adl_conv *depthwise);
+size_t adl_separable_scratch_floats(const struct adl_conv *depthwise);
+void adl_separable_run(const struct adl_conv *depthwise, const struct adl_conv *pointwise,
+                       const struct adl_kernels *kernels, const float *packed_depthwise,
+                       const float *packed_pointwise, const float *x, const float *residual,
+                       float *out, size_t task, float *scratch);
+
 /* The product's view of the input: row m is output pixel m = p*Q + q, column l
  * = (r*S + s)*C/groups + c. Copies `rows` rows from row0, `count` columns from
  * column0, to dst with `ldd` floats between rows; padding is zero. */

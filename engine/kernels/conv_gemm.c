@@ -4,10 +4,9 @@
  * Weights are packed once: for each group and each panel of nr channels, depth
  * rows of nr floats, zero beyond the last channel; the biases, padded alike,
  * follow. A task is a block of rows times a block of panels. For each chunk of
- * the depth it copies its rows of the input next to each other (so that they
- * stay in the nearest cache whatever the map's stride) and runs the tiles,
- * adding to what the chunk before left in the output; the last chunk ends with
- * residual and clamp. */
+ * the depth it runs the tiles, adding to what the chunk before left in the
+ * output; the last chunk ends with residual and clamp. A dense 1x1 convolution
+ * reads its rows where they are; others are copied next to each other first. */
 
 #include <math.h>
 #include <string.h>
@@ -20,6 +19,8 @@
 #define BLOCK_TILES 4
 /* Enough tasks to keep a few threads evenly busy. */
 #define WANTED_TASKS 8
+/* Rows a multiple of these apart fall into a few sets of the nearest cache. */
+#define SET_FLOATS 512
 
 struct blocking {
     size_t depth, chunk;   /* all of the depth; the part done at a time */
@@ -28,13 +29,18 @@ struct blocking {
     size_t n_blocks, panels_per_block;
 };
 
+static size_t depth_of(const struct adl_conv *v)
+{
+    return (size_t)(v->c / v->groups) * (size_t)v->r * (size_t)v->s;
+}
+
 static struct blocking blocking(const struct adl_conv *v, const struct adl_kernels *kernels)
 {
     struct blocking b;
     size_t channels = (size_t)(v->k / v->groups), nr = (size_t)kernels->nr;
     size_t block_rows = BLOCK_TILES * (size_t)kernels->mr;
 
-    b.depth = (size_t)(v->c / v->groups) * (size_t)v->r * (size_t)v->s;
+    b.depth = depth_of(v);
     size_t chunks = (b.depth + ADL_GEMM_KC - 1) / ADL_GEMM_KC;
     b.chunk = (b.depth + chunks - 1) / chunks;
     b.panels = (channels + nr - 1) / nr;
@@ -91,47 +97,105 @@ static size_t scratch_floats(const struct adl_conv *v, const struct adl_kernels 
     return BLOCK_TILES * (size_t)kernels->mr * ADL_GEMM_LDA;
 }
 
+/* The map is the matrix, and its rows do not all fall into the same cache sets. */
+static bool in_place(const struct adl_conv *v)
+{
+    return v->r == 1 && v->s == 1 && v->stride == 1 && v->pad_top == 0 && v->pad_left == 0 &&
+           v->p == v->h && v->q == v->w && v->ldx % SET_FLOATS != 0;
+}
+
+/* A block of the product: rows of the output times panels of a group, of the
+ * depth a chunk. */
+struct part {
+    size_t group, row0, rows, panel0, panel1;
+    size_t l, depth;
+    const float *a;
+    size_t lda;
+};
+
+static void multiply(const struct adl_conv *v, const struct adl_kernels *kernels,
+                     const float *packed, const struct part *part, const float *residual,
+                     float *out)
+{
+    size_t nr = (size_t)kernels->nr, mr = (size_t)kernels->mr, all = depth_of(v);
+    size_t channels = (size_t)(v->k / v->groups), panels = (channels + nr - 1) / nr;
+    const float *biases = packed + (size_t)v->groups * panels * all * nr;
+    bool last = part->l + part->depth == all;
+
+    for (size_t panel = part->panel0; panel < part->panel1; panel++) {
+        size_t column = part->group * channels + panel * nr;
+        size_t index = part->group * panels + panel;
+        struct adl_gemm_tile tile = {
+            .lda = part->lda,
+            .b = packed + (index * all + part->l) * nr,
+            .depth = part->depth,
+            .ldc = v->ldo,
+            .n = (int)ADL_MIN(nr, channels - panel * nr),
+            .bias = biases + index * nr,
+            .accumulate = v->accumulate || part->l > 0,
+            .ldr = v->ldr,
+            .lo = last ? v->lo : -INFINITY,
+            .hi = last ? v->hi : INFINITY,
+        };
+        for (size_t i = 0; i < part->rows; i += mr) {
+            size_t row = part->row0 + i;
+            tile.a = part->a + i * part->lda;
+            tile.m = (int)ADL_MIN(mr, part->rows - i);
+            tile.c = out + row * v->ldo + column;
+            tile.residual = last && residual ? residual + row * v->ldr + column : NULL;
+            kernels->gemm(&tile);
+        }
+    }
+}
+
 static void run(const struct adl_conv *v, const struct adl_kernels *kernels, const float *packed,
                 const float *x, const float *residual, float *out, size_t task, float *scratch)
 {
     struct blocking b = blocking(v, kernels);
-    size_t nr = (size_t)kernels->nr, mr = (size_t)kernels->mr;
-    size_t group = task / (b.m_blocks * b.n_blocks);
-    size_t block = task % (b.m_blocks * b.n_blocks);
-    size_t row0 = block / b.n_blocks * BLOCK_TILES * mr;
-    size_t rows = ADL_MIN(BLOCK_TILES * mr, b.rows - row0);
-    size_t panel0 = block % b.n_blocks * b.panels_per_block;
-    size_t panel1 = ADL_MIN(panel0 + b.panels_per_block, b.panels);
-    size_t channels = (size_t)(v->k / v->groups);
-    const float *biases = packed + (size_t)v->groups * b.panels * b.depth * nr;
+    size_t block = task % (b.m_blocks * b.n_blocks), mr = (size_t)kernels->mr;
+    struct part part = {
+        .group = task / (b.m_blocks * b.n_blocks),
+        .row0 = block / b.n_blocks * BLOCK_TILES * mr,
+        .panel0 = block % b.n_blocks * b.panels_per_block,
+        .a = scratch,
+        .lda = ADL_GEMM_LDA,
+    };
+    part.rows = ADL_MIN(BLOCK_TILES * mr, b.rows - part.row0);
+    part.panel1 = ADL_MIN(part.panel0 + b.panels_per_block, b.panels);
 
-    for (size_t l = 0; l < b.depth; l += b.chunk) {
-        size_t depth = ADL_MIN(b.chunk, b.depth - l);
-        bool last = l + depth == b.depth;
-        adl_conv_copy_rows(v, x, (int)group, row0, rows, l, depth, scratch, ADL_GEMM_LDA);
-        for (size_t panel = panel0; panel < panel1; panel++) {
-            size_t column = group * channels + panel * nr;
-            size_t index = group * b.panels + panel;
-            struct adl_gemm_tile tile = {
-                .b = packed + (index * b.depth + l) * nr,
-                .depth = depth,
-                .ldc = v->ldo,
-                .n = (int)ADL_MIN(nr, channels - panel * nr),
-                .bias = biases + index * nr,
-                .accumulate = v->accumulate || l > 0,
-                .ldr = v->ldr,
-                .lo = last ? v->lo : -INFINITY,
-                .hi = last ? v->hi : INFINITY,
-            };
-            for (size_t i = 0; i < rows; i += mr) {
-                tile.a = scratch + i * ADL_GEMM_LDA;
-                tile.m = (int)ADL_MIN(mr, rows - i);
-                tile.c = out + (row0 + i) * v->ldo + column;
-                tile.residual = last && residual ? residual + (row0 + i) * v->ldr + column : NULL;
-                kernels->gemm(&tile);
-            }
+    for (part.l = 0; part.l < b.depth; part.l += b.chunk) {
+        part.depth = ADL_MIN(b.chunk, b.depth - part.l);
+        if (in_place(v)) {
+            part.a = x + part.row0 * v->ldx + part.group * b.depth + part.l;
+            part.lda = v->ldx;
+        } else {
+            adl_conv_copy_rows(v, x, (int)part.group, part.row0, part.rows, part.l, part.depth,
+                               scratch, ADL_GEMM_LDA);
         }
+        multiply(v, kernels, packed, &part, residual, out);
     }
+}
+
+void adl_gemm_rows(const struct adl_conv *v, const struct adl_kernels *kernels, const float *packed,
+                   const float *a, size_t lda, size_t row0, size_t rows, const float *residual,
+                   float *out)
+{
+    struct blocking b = blocking(v, kernels);
+    size_t block = BLOCK_TILES * (size_t)kernels->mr;
+
+    for (size_t i = 0; i < rows; i += block)
+        for (size_t l = 0; l < b.depth; l += b.chunk) {
+            struct part part = {
+                .row0 = row0 + i,
+                .rows = ADL_MIN(block, rows - i),
+                .panel1 = b.panels,
+                .l = l,
+                .depth = ADL_MIN(b.chunk, b.depth - l),
+                .a = a + i * lda + l,
+                .lda = lda,
+            };
+            multiply(v, kernels, packed, &part, residual, out);
+        }
 }
 
 const struct adl_conv_algorithm adl_conv_gemm = {

@@ -12,18 +12,18 @@ static float clamp(float v, float lo, float hi)
     return v > hi ? hi : v;
 }
 
-static void depthwise(const struct adl_depthwise_row *j)
+static void depthwise_line(const struct adl_depthwise_rows *j, const float *const *rows, float *to)
 {
     for (int q = 0; q < j->q; q++) {
-        float *out = j->out + (size_t)q * j->ldo;
+        float *out = to + (size_t)q * j->ldo;
         int column = q * j->stride - j->pad_left;
         for (size_t c = 0; c < j->channels; c++)
             out[c] = j->bias[c];
         for (int r = 0; r < j->r; r++)
             for (int s = 0; s < j->s; s++) {
-                if (!j->rows[r] || column + s < 0 || column + s >= j->w)
+                if (!rows[r] || column + s < 0 || column + s >= j->w)
                     continue;
-                const float *x = j->rows[r] + (size_t)(column + s) * j->ldx;
+                const float *x = rows[r] + (size_t)(column + s) * j->ldx;
                 const float *w = j->weight + (size_t)(r * j->s + s) * j->channels;
                 for (size_t c = 0; c < j->channels; c++)
                     out[c] += x[c] * w[c];
@@ -31,6 +31,12 @@ static void depthwise(const struct adl_depthwise_row *j)
         for (size_t c = 0; c < j->channels; c++)
             out[c] = clamp(out[c], j->lo, j->hi);
     }
+}
+
+static void depthwise(const struct adl_depthwise_rows *j)
+{
+    for (int line = 0; line < j->lines; line++)
+        depthwise_line(j, j->rows + line * j->stride, j->out + (size_t)line * j->line);
 }
 
 static void maxpool(const struct adl_pool_row *j)

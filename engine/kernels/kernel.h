@@ -17,8 +17,8 @@
 
 /* --- matrix product on packed panels ----------------------------------------- */
 
-/* Floats between the rows of a packed A tile: the depth of a chunk and some, so
- * that rows fall into different cache sets. */
+/* Depth done at a time, and the floats between the rows of a copied A tile: some
+ * more, so that rows fall into different cache sets. */
 #define ADL_GEMM_KC 256
 #define ADL_GEMM_LDA 272
 
@@ -26,7 +26,8 @@
  * where init is c[i][j] (accumulate) or bias[j]. residual and clamp belong to
  * the last chunk of the depth. */
 struct adl_gemm_tile {
-    const float *a; /* m rows, ADL_GEMM_LDA apart; 1 <= m <= mr */
+    const float *a; /* m rows; 1 <= m <= mr */
+    size_t lda;
     const float *b; /* depth rows of nr floats, 64-byte aligned, zero beyond n */
     size_t depth;   /* 1..ADL_GEMM_KC */
     float *c;
@@ -40,10 +41,11 @@ struct adl_gemm_tile {
     float lo, hi; /* -INFINITY, INFINITY: no clamp */
 };
 
-/* --- depthwise convolution: one row of the output ------------------------------ */
+/* --- depthwise convolution: one or two rows of the output ------------------------ */
 
-struct adl_depthwise_row {
-    const float *const *rows; /* r input rows; NULL where padding */
+struct adl_depthwise_rows {
+    const float *const *rows; /* r + (lines - 1) * stride input rows; NULL where padding */
+    int lines;                /* 1 or 2: two that follow each other share input rows */
     int r, s, stride, pad_left;
     int w; /* columns of the input */
     size_t ldx;
@@ -53,6 +55,7 @@ struct adl_depthwise_row {
     float *out;
     int q; /* columns of the output */
     size_t ldo;
+    size_t line; /* floats from one row of the output to the next */
     float lo, hi;
 };
 
@@ -93,7 +96,7 @@ struct adl_kernels {
     int mr;
     int nr;
     void (*gemm)(const struct adl_gemm_tile *tile);
-    void (*depthwise)(const struct adl_depthwise_row *row);
+    void (*depthwise)(const struct adl_depthwise_rows *rows);
     /* Maximum over the window; average with the padding counted. */
     void (*maxpool)(const struct adl_pool_row *row);
     void (*avgpool)(const struct adl_pool_row *row);

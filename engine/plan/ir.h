@@ -45,6 +45,7 @@ enum plan_kind {
 struct plan_step {
     enum plan_kind kind;
     const struct adl_node *node; /* where it came from */
+    struct plan_step *first;     /* a depthwise convolution done in the same step; NULL: none */
     int input;                   /* -1: a concat, see node->inputs and `pieces` */
     int residual;                /* value added before the clamp; -1: none */
     int vector;                  /* value that scales the channels; -1: none */
@@ -96,6 +97,7 @@ int plan_lower(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_strip(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_fold(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_fuse(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
+int plan_pair(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_join(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_place(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_select(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;

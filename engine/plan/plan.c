@@ -19,6 +19,7 @@ static const struct {
     {ADL_PASS_STRIP, plan_strip},
     {ADL_PASS_FOLD, plan_fold},
     {ADL_PASS_FUSE, plan_fuse},
+    {ADL_PASS_PAIR, plan_pair},
     {ADL_PASS_CONCAT, plan_join},
     {0, plan_place}, /* ADL_PASS_PLACE: sharing of memory */
     {0, plan_select},
@@ -154,7 +155,7 @@ int adl_plan_step_count(const struct adl_plan *plan)
 static const char *kernel_name(const struct plan_step *step)
 {
     switch (step->kind) {
-    case PLAN_CONV: return step->algorithm->name;
+    case PLAN_CONV: return step->first ? "separable" : step->algorithm->name;
     case PLAN_POINTWISE: return "pointwise";
     case PLAN_SIGMOID: return "sigmoid";
     case PLAN_MAXPOOL: return "maxpool";
@@ -168,6 +169,14 @@ static const char *kernel_name(const struct plan_step *step)
     return "dead";
 }
 
+static uint64_t node_macs(const struct adl_plan *plan, const struct adl_node *node)
+{
+    struct adl_shape in[ADL_MAX_OP_INPUTS];
+    for (int i = 0; i < node->input_count; i++)
+        in[i] = plan->values[node->inputs[i]].shape;
+    return node->def->macs ? node->def->macs(node, in, plan->values[node->output].shape) : 0;
+}
+
 void adl_plan_step_info(const struct adl_plan *plan, int step, struct adl_step_info *info)
 {
     const struct plan_step *s = &plan->steps[live_step(plan, step)];
@@ -176,11 +185,9 @@ void adl_plan_step_info(const struct adl_plan *plan, int step, struct adl_step_i
         .kernel = kernel_name(s),
         .out = plan->values[s->output].shape,
     };
-    struct adl_shape in[ADL_MAX_OP_INPUTS];
-    for (int i = 0; i < s->node->input_count; i++)
-        in[i] = plan->values[s->node->inputs[i]].shape;
-    if (s->node->def->macs)
-        info->macs = s->node->def->macs(s->node, in, info->out);
+    info->macs = node_macs(plan, s->node);
+    if (s->first)
+        info->macs += node_macs(plan, s->first->node);
 }
 
 void adl_plan_dump(const struct adl_plan *plan, struct adl_str *out)

@@ -7,6 +7,7 @@
  *   strip   training-only ops vanish
  *   fold    batch norm into the convolution before it
  *   fuse    residual additions and activations into an epilogue
+ *   pair    a depthwise convolution and the 1x1 after it in one step
  *   concat  branches write into slices of the joined map
  *   select  a kernel for each convolution, its weights packed
  *   place   one arena, by lifetime
@@ -28,7 +29,8 @@ enum adl_pass {
     ADL_PASS_FOLD = 1 << 1,
     ADL_PASS_FUSE = 1 << 2,
     ADL_PASS_CONCAT = 1 << 3,
-    ADL_PASS_PLACE = 1 << 4 /* left out: no two values share memory */
+    ADL_PASS_PLACE = 1 << 4, /* left out: no two values share memory */
+    ADL_PASS_PAIR = 1 << 5
 };
 
 struct adl_plan_options {
@@ -68,7 +70,7 @@ uint64_t adl_plan_macs(const struct adl_plan *plan);       /* one image */
 /* Steps: what is executed, in order. */
 struct adl_step_info {
     const char *name;   /* of the value it makes */
-    const char *kernel; /* "gemm", "depthwise", "maxpool", ... */
+    const char *kernel; /* "gemm", "separable", "maxpool", ... */
     struct adl_shape out;
     uint64_t macs;
 };

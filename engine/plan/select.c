@@ -10,7 +10,8 @@
 static void describe_conv(const struct adl_plan *plan, struct plan_step *step)
 {
     const struct adl_conv_attr *attr = step->node->attr;
-    const struct plan_value *x = &plan->values[step->input], *y = &plan->values[step->output];
+    int input = step->first ? step->first->output : step->input;
+    const struct plan_value *x = &plan->values[input], *y = &plan->values[step->output];
     int pads[4];
     adl_conv_padding(attr, x->shape, pads);
     step->conv = (struct adl_conv){
@@ -46,12 +47,18 @@ static const struct adl_conv_algorithm *choose(const struct adl_conv *conv,
     return best_first[i];
 }
 
-static size_t weight_floats(const struct adl_plan *plan, const struct plan_step *step)
+/* Of the packed weights, up to where the next may begin. */
+static int add_weights(const struct adl_plan *plan, const struct plan_step *step, size_t *total,
+                       struct adl_error *err)
 {
-    if (step->kind == PLAN_CONV)
-        return step->algorithm->packed_floats(&step->conv, plan->kernels);
+    size_t floats = 0;
     if (step->kind == PLAN_LINEAR)
-        return adl_graph_param(plan->graph, step->node->params[0])->count;
+        floats = adl_graph_param(plan->graph, step->node->params[0])->count;
+    else if (step->algorithm)
+        floats = step->algorithm->packed_floats(&step->conv, plan->kernels);
+    if (adl_size_add(*total, floats, total) < 0 ||
+        adl_size_round_up(*total, LINE_FLOATS, total) < 0)
+        return adl_fail(err, ADL_ERR_LIMIT, "the network's weights are too large");
     return 0;
 }
 
@@ -79,23 +86,34 @@ static int pack_step(struct adl_plan *plan, struct plan_step *step, float *packe
     return 0;
 }
 
+/* An algorithm, also for the depthwise convolution that is done on the way. */
+static void select_conv(struct adl_plan *plan, struct plan_step *step)
+{
+    size_t scratch;
+    describe_conv(plan, step);
+    step->algorithm = step->first ? &adl_conv_gemm : choose(&step->conv, plan->kernels);
+    if (step->first) {
+        describe_conv(plan, step->first);
+        step->first->algorithm = &adl_conv_depthwise;
+        scratch = adl_separable_scratch_floats(&step->first->conv);
+    } else {
+        scratch = step->algorithm->scratch_floats(&step->conv, plan->kernels);
+    }
+    plan->scratch_floats = ADL_MAX(plan->scratch_floats, scratch);
+}
+
 int plan_select(struct adl_plan *plan, struct adl_error *err)
 {
     size_t total = 0;
     for (int i = 0; i < plan->step_count; i++) {
         struct plan_step *step = &plan->steps[i];
-        if (step->kind == PLAN_CONV) {
-            describe_conv(plan, step);
-            step->algorithm = choose(&step->conv, plan->kernels);
-            plan->scratch_floats = ADL_MAX(
-                plan->scratch_floats, step->algorithm->scratch_floats(&step->conv, plan->kernels));
-        }
-        size_t floats = weight_floats(plan, step);
-        if (adl_size_add(total, floats, &total) < 0 ||
-            adl_size_round_up(total, LINE_FLOATS, &total) < 0)
-            return adl_fail(err, ADL_ERR_LIMIT, "the network's weights are too large");
+        if (step->kind == PLAN_CONV)
+            select_conv(plan, step);
         step->tasks = step->kind == PLAN_DEAD ? 0 : plan_step_tasks(plan, step);
     }
+    for (int i = 0; i < plan->step_count; i++)
+        if (add_weights(plan, &plan->steps[i], &total, err) < 0)
+            return -1;
     plan->packed = adl_malloc(total, sizeof *plan->packed);
     if (!plan->packed)
         return adl_fail_nomem(err, "the network's weights");
@@ -104,10 +122,10 @@ int plan_select(struct adl_plan *plan, struct adl_error *err)
     size_t at = 0;
     for (int i = 0; i < plan->step_count; i++) {
         struct plan_step *step = &plan->steps[i];
-        size_t floats = weight_floats(plan, step);
-        if (floats && pack_step(plan, step, plan->packed + at, err) < 0)
+        size_t begin = at;
+        if (add_weights(plan, step, &at, err) < 0 ||
+            (at > begin && pack_step(plan, step, plan->packed + begin, err) < 0))
             return -1;
-        at = (at + floats + LINE_FLOATS - 1) / LINE_FLOATS * LINE_FLOATS;
     }
     return 0;
 }

@@ -39,7 +39,9 @@ size_t plan_step_tasks(const struct adl_plan *plan, const struct plan_step *step
 {
     struct adl_shape out = plan->values[step->output].shape;
     switch (step->kind) {
-    case PLAN_CONV: return step->algorithm->tasks(&step->conv, plan->kernels);
+    case PLAN_CONV:
+        return step->first ? adl_separable_tasks(&step->first->conv)
+                           : step->algorithm->tasks(&step->conv, plan->kernels);
     case PLAN_MAXPOOL:
     case PLAN_AVGPOOL: return (size_t)out.h;
     case PLAN_MEAN:
@@ -162,15 +164,25 @@ static void run_concat(const struct adl_plan *plan, const struct plan_step *step
     }
 }
 
+static void run_conv(const struct adl_plan *plan, const struct plan_step *step,
+                     const struct plan_bindings *at, size_t task, float *scratch)
+{
+    const float *x = data(plan, at, step->input);
+    const float *residual = step->residual >= 0 ? data(plan, at, step->residual) : NULL;
+    float *out = data(plan, at, step->output);
+    if (step->first)
+        adl_separable_run(&step->first->conv, &step->conv, plan->kernels, step->first->packed,
+                          step->packed, x, residual, out, task, scratch);
+    else
+        step->algorithm->run(&step->conv, plan->kernels, step->packed, x, residual, out, task,
+                             scratch);
+}
+
 void plan_step_run(const struct adl_plan *plan, const struct plan_step *step,
                    const struct plan_bindings *at, size_t task, float *scratch)
 {
     switch (step->kind) {
-    case PLAN_CONV:
-        step->algorithm->run(&step->conv, plan->kernels, step->packed, data(plan, at, step->input),
-                             step->residual >= 0 ? data(plan, at, step->residual) : NULL,
-                             data(plan, at, step->output), task, scratch);
-        break;
+    case PLAN_CONV: run_conv(plan, step, at, task, scratch); break;
     case PLAN_IDENTITY:
     case PLAN_POINTWISE: run_pointwise(plan, step, at, task); break;
     case PLAN_SIGMOID: run_sigmoid(plan, step, at, task); break;

@@ -1,0 +1,59 @@
+/* A depthwise convolution and the 1x1 convolution of what it makes, in one. A
+ * task is a few rows of the output: the depthwise kernel fills a tile with
+ * them, and the matrix product reads it there. Both are packed as by their own
+ * algorithms. */
+
+#include "base/size.h"
+#include "kernels/conv.h"
+
+/* Pixels of a task, at least, where there are so many: a panel of the weights
+ * is used that often from the nearest cache. */
+#define TASK_PIXELS 56
+
+/* Between the pixels of the tile, so that they fall into different cache sets. */
+static size_t tile_ld(const struct adl_conv *depthwise)
+{
+    return ((size_t)depthwise->k + 15) / 16 * 16 + 16;
+}
+
+/* Rows of a task: even, for the depthwise kernel makes two at a time. */
+static int task_lines(const struct adl_conv *depthwise)
+{
+    int pairs = (TASK_PIXELS + 2 * depthwise->q - 1) / (2 * depthwise->q);
+    return 2 * pairs;
+}
+
+bool adl_separable_supports(const struct adl_conv *depthwise, const struct adl_conv *pointwise,
+                            const struct adl_kernels *kernels)
+{
+    return adl_conv_depthwise.supports(depthwise, kernels) &&
+           adl_conv_gemm.supports(pointwise, kernels) && pointwise->r == 1 && pointwise->s == 1 &&
+           pointwise->stride == 1 && pointwise->groups == 1 && pointwise->p == depthwise->p &&
+           pointwise->q == depthwise->q && pointwise->c == depthwise->k;
+}
+
+size_t adl_separable_tasks(const struct adl_conv *depthwise)
+{
+    int lines = task_lines(depthwise);
+    return (size_t)((depthwise->p + lines - 1) / lines);
+}
+
+size_t adl_separable_scratch_floats(const struct adl_conv *depthwise)
+{
+    return (size_t)task_lines(depthwise) * (size_t)depthwise->q * tile_ld(depthwise);
+}
+
+void adl_separable_run(const struct adl_conv *depthwise, const struct adl_conv *pointwise,
+                       const struct adl_kernels *kernels, const float *packed_depthwise,
+                       const float *packed_pointwise, const float *x, const float *residual,
+                       float *out, size_t task, float *scratch)
+{
+    int line0 = (int)task * task_lines(depthwise);
+    int lines = ADL_MIN(task_lines(depthwise), depthwise->p - line0);
+    size_t q = (size_t)depthwise->q, ld = tile_ld(depthwise);
+
+    adl_depthwise_lines(depthwise, kernels, packed_depthwise, x, line0, lines, scratch, ld,
+                        depthwise->lo, depthwise->hi);
+    adl_gemm_rows(pointwise, kernels, packed_pointwise, scratch, ld, (size_t)line0 * q,
+                  (size_t)lines * q, residual, out);
+}

@@ -1,0 +1,54 @@
+/* Pair: a depthwise convolution and the 1x1 convolution after it become one
+ * step, which makes a few rows of the first and multiplies them while they are
+ * in the nearest cache: the map between them is never written. Only where that
+ * map is too large for the cache; a small one is better spread over the
+ * threads twice. */
+
+#include "plan/ir.h"
+
+/* Floats of a map that a core keeps for itself, roughly. */
+#define CACHE_FLOATS (192 * 1024)
+
+static const struct adl_conv_attr *attr_of(const struct plan_step *step)
+{
+    return step->node->attr;
+}
+
+static bool is_depthwise(const struct adl_plan *plan, const struct plan_step *step)
+{
+    int channels = plan->values[step->output].shape.c;
+    return step->kind == PLAN_CONV && !step->first && attr_of(step)->groups == channels &&
+           plan->values[step->input].shape.c == channels && step->residual < 0;
+}
+
+static bool is_pointwise(const struct plan_step *step)
+{
+    const struct adl_conv_attr *attr = attr_of(step);
+    return step->kind == PLAN_CONV && attr->r == 1 && attr->s == 1 && attr->stride == 1 &&
+           attr->groups == 1;
+}
+
+int plan_pair(struct adl_plan *plan, struct adl_error *err)
+{
+    (void)err;
+    if (!plan->kernels->gemm)
+        return 0;
+    for (int i = 0; i < plan->step_count; i++) {
+        struct plan_step *step = &plan->steps[i];
+        if (step->kind != PLAN_CONV || !is_pointwise(step))
+            continue;
+        int value = step->input, producer = plan_producer(plan, value);
+        if (producer < 0 || plan_uses(plan, value) != 1)
+            continue;
+        struct plan_step *first = &plan->steps[producer];
+        struct adl_shape shape = plan->values[value].shape;
+        if (!is_depthwise(plan, first) || adl_shape_count(shape) < CACHE_FLOATS ||
+            plan->values[step->output].shape.h != shape.h ||
+            plan->values[step->output].shape.w != shape.w)
+            continue;
+        step->first = first;
+        step->input = first->input;
+        first->kind = PLAN_DEAD;
+    }
+    return 0;
+}
