@@ -12,6 +12,7 @@
 #include "kernels/dispatch.h"
 #include "plan/session.h"
 #include "server/arch_options.h"
+#include "server/bench_layers.h"
 #include "server/bench_train.h"
 #include "server/bench_yardstick.h"
 #include "server/json_out.h"
@@ -47,8 +48,10 @@ struct bench {
     int threads;
     struct adl_bench_times runs; /* of one batch */
     struct adl_bench_yardstick yardstick;
-    float *cams;      /* a class map an image */
-    double *layer_ms; /* by step, of one image; NULL: not asked for */
+    float *cams;                    /* a class map an image */
+    struct adl_bench_layers layers; /* empty: not asked for */
+    struct adl_model *other_model;
+    struct adl_plan *other_plan;
     const char *arch_name;
     struct adl_shape input;
     double peak_rss_mib; /* of loading and running, without the yardstick's matrices */
@@ -201,31 +204,28 @@ static int measure(struct bench *bench, struct adl_pool *pool, struct adl_sessio
     return 0;
 }
 
-/* The profile of one run of a batch, the median over several. */
-static int measure_layers(struct bench *bench, struct adl_session *session, struct adl_error *err)
+/* A row per step. The next best algorithms have a plan of their own, whose
+ * weights are read anew: the first plan's are gone by now. */
+static int measure_layers(struct bench *bench, struct adl_pool *pool, struct adl_session *session,
+                          struct adl_error *err)
 {
-    enum { PROFILES = 7 };
-    size_t steps = (size_t)adl_plan_step_count(bench->plan);
-    double *all = adl_calloc(steps * PROFILES, sizeof *all);
+    struct adl_plan_options options = {
+        .input_h = bench->input.h, .input_w = bench->input.w, .conv_rank = 1};
+    struct adl_session *other = NULL;
+    int result = -1;
 
-    bench->layer_ms = adl_calloc(steps + 1, sizeof *bench->layer_ms);
-    if (!all || !bench->layer_ms) {
-        adl_free(all);
-        return adl_fail_nomem(err, "measurements");
-    }
-    for (size_t i = 0; i < PROFILES; i++) {
-        adl_session_profile(session, all + i * steps);
-        adl_session_run(session, bench->settings->batch);
-    }
-    adl_session_profile(session, NULL);
-    for (size_t step = 0; step < steps; step++) {
-        double values[PROFILES];
-        for (size_t i = 0; i < PROFILES; i++)
-            values[i] = 1000 * all[i * steps + step] / bench->settings->batch;
-        bench->layer_ms[step] = adl_bench_median((struct adl_bench_times){values, PROFILES});
-    }
-    adl_free(all);
-    return 0;
+    bench->other_model = open_model(bench->settings, err);
+    if (!bench->other_model)
+        return -1;
+    bench->other_plan =
+        adl_plan_create(bench->other_model->graph, bench->other_model->params, &options, err);
+    if (bench->other_plan)
+        other = adl_session_create(bench->other_plan, pool, bench->settings->batch, err);
+    if (other)
+        result =
+            adl_bench_layers_measure(&bench->layers, session, other, bench->settings->batch, err);
+    adl_session_free(other);
+    return result;
 }
 
 /* --- results ----------------------------------------------------------------------- */
@@ -255,27 +255,6 @@ static struct summary summarise(struct bench *bench)
     return out;
 }
 
-static json_t *layers_json(const struct bench *bench)
-{
-    json_t *layers = json_array();
-    double total = 0;
-
-    for (int i = 0; i < adl_plan_step_count(bench->plan); i++)
-        total += bench->layer_ms[i];
-    for (int i = 0; i < adl_plan_step_count(bench->plan); i++) {
-        struct adl_step_info info;
-        double ms = bench->layer_ms[i];
-        adl_plan_step_info(bench->plan, i, &info);
-        json_array_append_new(layers, json_pack("{s:s, s:s, s:[i, i, i], s:f, s:f, s:f, s:f}",
-                                                "name", info.name, "kernel", info.kernel, "shape",
-                                                info.out.h, info.out.w, info.out.c, "mmac",
-                                                (double)info.macs * 1e-6, "ms", ms, "gflops",
-                                                ms > 0 ? 2e-6 * (double)info.macs / ms : 0.0,
-                                                "share", total > 0 ? ms / total : 0.0));
-    }
-    return layers;
-}
-
 static int print_json(const struct bench *bench, const struct summary *sum, struct adl_error *err)
 {
     json_t *root = json_pack(
@@ -291,7 +270,8 @@ static int print_json(const struct bench *bench, const struct summary *sum, stru
         "arena_bytes", (json_int_t)adl_plan_arena_bytes(bench->plan));
     int result = -1;
 
-    if (root && bench->layer_ms && json_object_set_new(root, "layers", layers_json(bench)) < 0) {
+    if (root && bench->layers.ms &&
+        json_object_set_new(root, "layers", adl_bench_layers_json(&bench->layers)) < 0) {
         json_decref(root);
         root = NULL;
     }
@@ -315,24 +295,8 @@ static void print_table(const struct bench *bench, const struct summary *sum)
     printf("%.1f MiB of weights, %.1f MiB for each image in work, %.0f MiB resident at most\n",
            (double)adl_plan_weight_bytes(bench->plan) / (double)ADL_MIB,
            (double)adl_plan_arena_bytes(bench->plan) / (double)ADL_MIB, bench->peak_rss_mib);
-    if (!bench->layer_ms)
-        return;
-
-    double total = 0;
-    for (int i = 0; i < adl_plan_step_count(bench->plan); i++)
-        total += bench->layer_ms[i];
-    printf("\n%-32s %-14s %14s %9s %9s %9s %6s\n", "step", "kernel", "output", "MMAC", "ms",
-           "GFLOP/s", "share");
-    for (int i = 0; i < adl_plan_step_count(bench->plan); i++) {
-        struct adl_step_info info;
-        char shape[40];
-        double ms = bench->layer_ms[i];
-        adl_plan_step_info(bench->plan, i, &info);
-        snprintf(shape, sizeof shape, "%dx%dx%d", info.out.h, info.out.w, info.out.c);
-        printf("%-32s %-14s %14s %9.2f %9.3f %9.1f %5.1f%%\n", info.name, info.kernel, shape,
-               (double)info.macs * 1e-6, ms, ms > 0 ? 2e-6 * (double)info.macs / ms : 0.0,
-               total > 0 ? 100 * ms / total : 0.0);
-    }
+    if (bench->layers.ms)
+        adl_bench_layers_print(&bench->layers);
 }
 
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
@@ -371,7 +335,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     ADL_TRY(warm_up(&bench, pool, session, err));
     ADL_TRY(measure(&bench, pool, session, err));
     if (s->layers)
-        ADL_TRY(measure_layers(&bench, session, err));
+        ADL_TRY(measure_layers(&bench, pool, session, err));
 
     struct summary sum = summarise(&bench);
     if (s->json) {
@@ -384,11 +348,13 @@ out:
     adl_free(bench.runs.ms);
     adl_free(bench.cams);
     adl_bench_yardstick_free(&bench.yardstick);
-    adl_free(bench.layer_ms);
+    adl_bench_layers_release(&bench.layers);
     adl_session_free(session);
     adl_pool_free(pool);
     adl_plan_unref(bench.plan);
+    adl_plan_unref(bench.other_plan);
     adl_model_free(model);
+    adl_model_free(bench.other_model);
     return result;
 }
 
@@ -408,7 +374,8 @@ static const struct adl_option table[] = {
      .metavar = "S", .help = "how long to measure"},
     {"precision", ADL_CHOICE(struct settings, precision), .choices = precisions, .value = "f32",
      .metavar = "NAME", .help = "arithmetic"},
-    {"layers", ADL_FLAG(struct settings, layers), .help = "a row per step of the plan"},
+    {"layers", ADL_FLAG(struct settings, layers),
+     .help = "a row per step of the plan, beside the next best algorithm"},
     {"train", ADL_FLAG(struct settings, train),
      .help = "a training step instead: forward, backward, update, and what ADL adds"},
     {"json", ADL_FLAG(struct settings, json), .help = "one JSON object instead of a table"},

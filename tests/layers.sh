@@ -131,10 +131,10 @@ only_main_exits() {
 # Loops that each of them compiles for itself are static functions in *_loops.h.
 kernels_stand_alone() {
     grep -E '^engine/kernels/avx[^:]*:[0-9]+:[ \t]*#[ \t]*include' "$text" |
-        grep -vE 'include[ \t]*(<(immintrin|stddef|stdint)\.h>|"(kernels/)?(kernel|[a-z]+_loops)\.h")'
-    grep -E '^engine/kernels/[a-z]+_loops\.h:[0-9]+:[a-z].*\(' "$text" |
-        grep -vE ':[0-9]+:static '
-    grep -E '^engine/kernels/kernel\.h:[0-9]+:.*(\<inline\>|include[ \t]*")' "$text"
+        grep -vE 'include[ \t]*(<(immintrin|stddef|stdint)\.h>|"(kernels/)?(kernel|winograd|[a-z]+_loops)\.h")'
+    grep -E '^engine/kernels/[a-z]+_loops\.h:[0-9]+:[A-Za-z].*\(' "$text" |
+        grep -vE ':[0-9]+:(static|INLINE) '
+    grep -E '^engine/kernels/(kernel|winograd)\.h:[0-9]+:.*(\<inline\>|include[ \t]*")' "$text"
 }
 
 rules=(layering includes_no_source no_include_cycles one_allocator one_blas_caller
@@ -229,6 +229,7 @@ plant one_blas_caller engine/plan/sample.c '#include <cblas.h>'
 plant only_main_exits server/sample.h 'static void g(void) { exit(1); }'
 plant kernels_stand_alone engine/kernels/avx2.c '#include <string.h>'
 plant kernels_stand_alone engine/kernels/kernel.h 'static inline int g(void) { return 1; }'
+plant kernels_stand_alone engine/kernels/winograd.h 'static inline int g(void) { return 1; }'
 plant kernels_stand_alone engine/kernels/x_loops.h 'void g(float *x) { *x = 1; }'
 
 echo "$passed passed, $failed failed"

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/rng.h"
 #include "formula.h"
 #include "kernels/blas.h"
 #include "kernels/conv.h"
@@ -45,8 +46,12 @@ static const struct conv_case {
     {9, 9, 20, 48, 1, 7, 1, 0, 3, 0, 3, 1},  /* Inception's 1x7 */
     {9, 9, 24, 33, 7, 1, 1, 3, 0, 3, 0, 1},
     {6, 6, 48, 64, 5, 5, 1, 2, 2, 2, 2, 1},
-    {5, 4, 6, 9, 3, 3, 1, 2, 2, 2, 2, 1},     /* padding beyond half the kernel */
-    {2, 3, 130, 96, 3, 3, 1, 1, 1, 1, 1, 1},  /* depth in several chunks */
+    {5, 4, 6, 9, 3, 3, 1, 2, 2, 2, 2, 1},    /* padding beyond half the kernel */
+    {2, 3, 130, 96, 3, 3, 1, 1, 1, 1, 1, 1}, /* depth in several chunks */
+    {43, 37, 5, 40, 3, 3, 1, 1, 1, 1, 1, 1}, /* several blocks of Winograd tiles */
+    {14, 13, 270, 300, 3, 3, 1, 1, 1, 1, 1, 1},
+    {3, 40, 16, 16, 3, 3, 1, 0, 0, 0, 0, 1},  /* one row out */
+    {7, 6, 4, 8, 3, 3, 1, 3, 0, 0, 4, 1},     /* outputs that see padding alone */
     {10, 10, 12, 20, 3, 3, 1, 1, 1, 1, 1, 4}, /* groups */
     {7, 9, 8, 16, 3, 3, 2, 1, 1, 1, 1, 8},    /* depthwise with a multiplier */
     {11, 9, 1, 1, 3, 3, 1, 1, 1, 1, 1, 1},
@@ -141,9 +146,17 @@ static void check_conv(const struct adl_conv_algorithm *algorithm,
     float *wide_x = spread(x, (size_t)in.h * (size_t)in.w, c, conv.ldx);
     float *wide_residual = spread(residual, out_pixels, k, conv.ldr);
     float *wide_out = spread(NULL, out_pixels, k, conv.ldo);
+    float *shared = NULL;
+    const float *from = wide_x;
     algorithm->pack(&conv, kernels, weights, scale, bias, packed);
+    if (algorithm->prepare && algorithm->prepare_tasks(&conv, kernels) > 0) {
+        shared = adl_malloc(algorithm->shared_floats(&conv, kernels), sizeof *shared);
+        for (size_t task = algorithm->prepare_tasks(&conv, kernels); task-- > 0;)
+            algorithm->prepare(&conv, kernels, wide_x, shared, task, scratch);
+        from = shared;
+    }
     for (size_t task = algorithm->tasks(&conv, kernels); task-- > 0;)
-        algorithm->run(&conv, kernels, packed, wide_x, epilogue ? wide_residual : NULL, wide_out,
+        algorithm->run(&conv, kernels, packed, from, epilogue ? wide_residual : NULL, wide_out,
                        task, scratch);
 
     char what[160];
@@ -157,9 +170,15 @@ static void check_conv(const struct adl_conv_algorithm *algorithm,
         else if (!isnan(wide_out[i]))
             TEST_FAIL("%s: wrote between the pixels", what);
     }
+    /* Rounding of a sum of so many products; the transforms amplify it. */
+    double depth = t->c / t->groups * t->r * t->s;
+    double factor = algorithm == &adl_conv_winograd6   ? 10
+                    : algorithm == &adl_conv_winograd4 ? 2
+                                                       : 1;
     test_close(what, got, want, out_pixels * k,
-               1e-6 * sqrt((double)(t->c / t->groups * t->r * t->s)) + 1e-5);
+               factor * (3e-8 * depth + 1e-6 * sqrt(depth) + 1e-5));
     adl_free(got);
+    adl_free(shared);
     adl_free(wide_out);
     adl_free(wide_residual);
     adl_free(wide_x);
@@ -173,20 +192,51 @@ static void check_conv(const struct adl_conv_algorithm *algorithm,
     adl_free(x);
 }
 
+static const struct adl_conv_algorithm *const algorithms[] = {
+    &adl_conv_gemm, &adl_conv_blas, &adl_conv_depthwise, &adl_conv_winograd4, &adl_conv_winograd6,
+};
+
+static void check_conv_everywhere(const struct adl_kernels *kernels, const struct conv_case *t)
+{
+    for (size_t a = 0; a < sizeof algorithms / sizeof *algorithms; a++) {
+        check_conv(algorithms[a], kernels, t, false);
+        check_conv(algorithms[a], kernels, t, true);
+    }
+}
+
 static void convolutions_of(const struct adl_kernels *kernels)
 {
-    static const struct adl_conv_algorithm *const algorithms[] = {&adl_conv_gemm, &adl_conv_blas,
-                                                                  &adl_conv_depthwise};
-    for (size_t a = 0; a < sizeof algorithms / sizeof *algorithms; a++)
-        for (size_t i = 0; i < sizeof conv_cases / sizeof *conv_cases; i++) {
-            check_conv(algorithms[a], kernels, &conv_cases[i], false);
-            check_conv(algorithms[a], kernels, &conv_cases[i], true);
-        }
+    for (size_t i = 0; i < sizeof conv_cases / sizeof *conv_cases; i++)
+        check_conv_everywhere(kernels, &conv_cases[i]);
 }
 
 static void convolutions(void)
 {
     for_each_isa(convolutions_of);
+}
+
+/* 3x3 at stride 1 on shapes that nobody chose. */
+static void random_convolutions_of(const struct adl_kernels *kernels)
+{
+    struct adl_rng rng;
+    adl_rng_seed(&rng, 3, 0, 0);
+    for (int i = 0; i < 40; i++) {
+        struct conv_case t = {.r = 3, .s = 3, .stride = 1, .groups = 1};
+        t.h = 3 + (int)adl_rng_below(&rng, 30);
+        t.w = 3 + (int)adl_rng_below(&rng, 30);
+        t.c = 1 + (int)adl_rng_below(&rng, i % 8 ? 40 : 600);
+        t.k = 1 + (int)adl_rng_below(&rng, i % 8 ? 80 : 40);
+        t.top = (int)adl_rng_below(&rng, 3);
+        t.left = (int)adl_rng_below(&rng, 3);
+        t.bottom = (int)adl_rng_below(&rng, 3);
+        t.right = (int)adl_rng_below(&rng, 3);
+        check_conv_everywhere(kernels, &t);
+    }
+}
+
+static void random_convolutions(void)
+{
+    for_each_isa(random_convolutions_of);
 }
 
 static const size_t widths[] = {1, 7, 8, 9, 15, 16, 17, 31, 33, 64, 100};
@@ -339,6 +389,7 @@ static void blas_multiplies(void)
 }
 
 TEST_SUITE(kernels, {"convolutions equal the definition", convolutions},
+           {"3x3 convolutions of random shapes", random_convolutions},
            {"pointwise, with every combination of its parts", pointwise},
            {"mean and linear", mean_and_linear}, {"pooling", pooling},
            {"products through OpenBLAS", blas_multiplies});

@@ -276,6 +276,7 @@ const struct adl_kernels adl_kernels_avx2 = {
     .mr = MR,
     .nr = 16,
     .gemm = gemm,
+    .winograd = &adl_winograd_avx2,
     .depthwise = depthwise,
     .maxpool = maxpool,
     .avgpool = avgpool,

@@ -289,6 +289,7 @@ const struct adl_kernels adl_kernels_avx512 = {
     .mr = MR,
     .nr = 32,
     .gemm = gemm,
+    .winograd = &adl_winograd_avx512,
     .depthwise = depthwise,
     .maxpool = maxpool,
     .avgpool = avgpool,

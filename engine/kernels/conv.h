@@ -34,6 +34,13 @@ struct adl_conv_algorithm {
                  const float *weights, const float *scale, const float *bias, float *packed);
     size_t (*tasks)(const struct adl_conv *conv, const struct adl_kernels *kernels);
     size_t (*scratch_floats)(const struct adl_conv *conv, const struct adl_kernels *kernels);
+    /* What all tasks of a run have in common, where there is such a thing (else
+     * NULL, or 0 tasks): made by the tasks of `prepare` in `shared`, 64-byte
+     * aligned, before the first task of `run`, which then takes it as its x. */
+    size_t (*shared_floats)(const struct adl_conv *conv, const struct adl_kernels *kernels);
+    size_t (*prepare_tasks)(const struct adl_conv *conv, const struct adl_kernels *kernels);
+    void (*prepare)(const struct adl_conv *conv, const struct adl_kernels *kernels, const float *x,
+                    float *shared, size_t task, float *scratch);
     /* Task 0..tasks-1. residual may be NULL; scratch is the worker's own,
      * 64-byte aligned. */
     void (*run)(const struct adl_conv *conv, const struct adl_kernels *kernels, const float *packed,
@@ -41,6 +48,8 @@ struct adl_conv_algorithm {
 };
 
 extern const struct adl_conv_algorithm adl_conv_gemm;      /* our own tile kernel */
+extern const struct adl_conv_algorithm adl_conv_winograd4; /* 3x3, stride 1: F(4x4, 3x3) */
+extern const struct adl_conv_algorithm adl_conv_winograd6; /* F(6x6, 3x3) */
 extern const struct adl_conv_algorithm adl_conv_blas;      /* OpenBLAS; any shape */
 extern const struct adl_conv_algorithm adl_conv_depthwise; /* groups = c = k */
 

@@ -90,12 +90,15 @@ struct adl_pointwise {
     float lo, hi;
 };
 
+struct adl_winograd_kernels; /* winograd.h */
+
 struct adl_kernels {
     const char *name;
     /* The tile of `gemm`; 0 and NULL: convolutions go through OpenBLAS. */
     int mr;
     int nr;
     void (*gemm)(const struct adl_gemm_tile *tile);
+    const struct adl_winograd_kernels *winograd; /* NULL: none */
     void (*depthwise)(const struct adl_depthwise_rows *rows);
     /* Maximum over the window; average with the padding counted. */
     void (*maxpool)(const struct adl_pool_row *row);
@@ -136,6 +139,8 @@ extern const struct adl_kernels adl_kernels_generic;
 #if defined(__x86_64__)
 extern const struct adl_kernels adl_kernels_avx2;
 extern const struct adl_kernels adl_kernels_avx512;
+extern const struct adl_winograd_kernels adl_winograd_avx2;
+extern const struct adl_winograd_kernels adl_winograd_avx512;
 #endif
 
 #endif

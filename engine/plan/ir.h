@@ -15,6 +15,7 @@ enum plan_space {
     PLAN_SPACE_INPUT,  /* the image's input */
     PLAN_SPACE_OUTPUT, /* the image's outputs: kept until the next run */
     PLAN_SPACE_ARENA,  /* one worker's activations */
+    PLAN_SPACE_SHARED, /* what one step's tasks have in common (see conv.h) */
     PLAN_SPACE_COUNT
 };
 
@@ -64,7 +65,8 @@ struct plan_step {
     /* Made by select. */
     struct adl_conv conv;
     const struct adl_conv_algorithm *algorithm;
-    const float *packed; /* convolution: algorithm's; linear: weights; kept for good */
+    const float *packed;  /* convolution: algorithm's; linear: weights; kept for good */
+    size_t prepare_tasks; /* to be done before the others; usually 0 */
     size_t tasks;
 };
 
@@ -74,6 +76,7 @@ struct adl_plan {
     const struct adl_kernels *kernels;
     enum adl_isa isa;
     unsigned disabled;
+    int conv_rank;
 
     struct adl_arena arena;    /* the lists below and small per-channel arrays */
     struct plan_value *values; /* as many as the graph has */
@@ -117,6 +120,13 @@ void plan_replace_value(struct adl_plan *plan, int from, int to);
 /* Whether the step still has neither clamp nor residual. */
 bool plan_is_open(const struct plan_step *step);
 
+/* --- choosing (cost.c) ---------------------------------------------------------- */
+
+/* Of the algorithms that can do it, the one of this rank by expected time: 0
+ * the best, 1 the next; beyond the last, the last. */
+const struct adl_conv_algorithm *plan_conv_choice(const struct adl_conv *conv,
+                                                  const struct adl_kernels *kernels, int rank);
+
 /* --- running (step.c) ------------------------------------------------------------- */
 
 /* Where one image's values are for one worker. */
@@ -127,6 +137,9 @@ struct plan_bindings {
 /* Task `task` of a step; scratch is the worker's own. */
 void plan_step_run(const struct adl_plan *plan, const struct plan_step *step,
                    const struct plan_bindings *at, size_t task, float *scratch);
+/* Task `task` of what a step has to do first. */
+void plan_step_prepare(const struct adl_plan *plan, const struct plan_step *step,
+                       const struct plan_bindings *at, size_t task, float *scratch);
 /* How many tasks a step is; fixed by its shape. */
 size_t plan_step_tasks(const struct adl_plan *plan, const struct plan_step *step);
 

@@ -36,6 +36,7 @@ static int begin(struct adl_plan *plan, const struct adl_graph *graph,
     plan->kernels = adl_kernels_for(plan->isa);
     plan->graph = graph;
     plan->disabled = options->disabled;
+    plan->conv_rank = options->conv_rank;
     plan->value_count = values;
     plan->step_count = nodes;
     plan->values = adl_arena_alloc(&plan->arena, (size_t)values, sizeof *plan->values);
@@ -127,7 +128,9 @@ size_t adl_plan_weight_bytes(const struct adl_plan *plan)
 
 size_t adl_plan_arena_bytes(const struct adl_plan *plan)
 {
-    return plan->space_floats[PLAN_SPACE_ARENA] * sizeof(float);
+    return (plan->space_floats[PLAN_SPACE_ARENA] + plan->space_floats[PLAN_SPACE_SHARED] +
+            plan->scratch_floats) *
+           sizeof(float);
 }
 
 uint64_t adl_plan_macs(const struct adl_plan *plan)
@@ -217,7 +220,7 @@ void adl_plan_dump(const struct adl_plan *plan, struct adl_str *out)
             adl_str_printf(out, " clamp[%g, %g]", (double)step->lo, (double)step->hi);
         adl_str_puts(out, "\n");
     }
-    adl_str_printf(out, "%s; weights %.1f MiB, activations %.1f MiB a worker, %.3f GMAC an image\n",
+    adl_str_printf(out, "%s; weights %.1f MiB, working memory %.1f MiB for each image, %.3f GMAC an image\n",
                    plan->kernels->name, (double)adl_plan_weight_bytes(plan) / 1048576,
                    (double)adl_plan_arena_bytes(plan) / 1048576, (double)plan->macs * 1e-9);
 }

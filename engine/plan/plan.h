@@ -38,6 +38,8 @@ struct adl_plan_options {
     int input_w;
     enum adl_isa isa;  /* ADL_ISA_AUTO: the best there is, or what ADL_CPU says */
     unsigned disabled; /* passes to leave out: tests show that each keeps the result */
+    int conv_rank;     /* 0: the algorithm that should be fastest for each convolution; 1: the
+                        * next best, to compare; ... */
 };
 
 struct adl_plan;
@@ -63,9 +65,11 @@ const float *adl_plan_classifier(const struct adl_plan *plan);
 /* "generic", "avx2", "avx512" */
 const char *adl_plan_isa_name(const struct adl_plan *plan);
 
-size_t adl_plan_weight_bytes(const struct adl_plan *plan); /* packed */
-size_t adl_plan_arena_bytes(const struct adl_plan *plan);  /* one image's activations */
-uint64_t adl_plan_macs(const struct adl_plan *plan);       /* one image */
+/* As packed; Winograd convolutions take four to seven times their size in the file. */
+size_t adl_plan_weight_bytes(const struct adl_plan *plan);
+/* One image in work: its activations and what the kernels work in. */
+size_t adl_plan_arena_bytes(const struct adl_plan *plan);
+uint64_t adl_plan_macs(const struct adl_plan *plan); /* one image */
 
 /* Steps: what is executed, in order. */
 struct adl_step_info {

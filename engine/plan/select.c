@@ -1,4 +1,4 @@
-/* Select: an algorithm for each convolution, and the weights of all steps
+/* Select: an algorithm for each convolution (cost.c), and the weights of all steps
  * packed into one block. Runs last, when strides in memory are known. */
 
 #include "base/mem.h"
@@ -33,18 +33,6 @@ static void describe_conv(const struct adl_plan *plan, struct plan_step *step)
         .lo = step->lo,
         .hi = step->hi,
     };
-}
-
-/* The first that can do it, best first. */
-static const struct adl_conv_algorithm *choose(const struct adl_conv *conv,
-                                               const struct adl_kernels *kernels)
-{
-    static const struct adl_conv_algorithm *const best_first[] = {&adl_conv_depthwise,
-                                                                  &adl_conv_gemm, &adl_conv_blas};
-    size_t i = 0;
-    while (!best_first[i]->supports(conv, kernels))
-        i++;
-    return best_first[i];
 }
 
 /* Of the packed weights, up to where the next may begin. */
@@ -86,20 +74,33 @@ static int pack_step(struct adl_plan *plan, struct plan_step *step, float *packe
     return 0;
 }
 
-/* An algorithm, also for the depthwise convolution that is done on the way. */
+/* A depthwise convolution that is done on the way to a 1x1: each its own packing. */
+static void select_pair(struct adl_plan *plan, struct plan_step *step)
+{
+    describe_conv(plan, step->first);
+    step->algorithm = &adl_conv_gemm;
+    step->first->algorithm = &adl_conv_depthwise;
+    plan->scratch_floats =
+        ADL_MAX(plan->scratch_floats, adl_separable_scratch_floats(&step->first->conv));
+}
+
 static void select_conv(struct adl_plan *plan, struct plan_step *step)
 {
-    size_t scratch;
     describe_conv(plan, step);
-    step->algorithm = step->first ? &adl_conv_gemm : choose(&step->conv, plan->kernels);
     if (step->first) {
-        describe_conv(plan, step->first);
-        step->first->algorithm = &adl_conv_depthwise;
-        scratch = adl_separable_scratch_floats(&step->first->conv);
-    } else {
-        scratch = step->algorithm->scratch_floats(&step->conv, plan->kernels);
+        select_pair(plan, step);
+        return;
     }
-    plan->scratch_floats = ADL_MAX(plan->scratch_floats, scratch);
+    const struct adl_conv_algorithm *a =
+        plan_conv_choice(&step->conv, plan->kernels, plan->conv_rank);
+    step->algorithm = a;
+    plan->scratch_floats =
+        ADL_MAX(plan->scratch_floats, a->scratch_floats(&step->conv, plan->kernels));
+    if (a->prepare) {
+        size_t *shared = &plan->space_floats[PLAN_SPACE_SHARED];
+        *shared = ADL_MAX(*shared, a->shared_floats(&step->conv, plan->kernels));
+        step->prepare_tasks = a->prepare_tasks(&step->conv, plan->kernels);
+    }
 }
 
 int plan_select(struct adl_plan *plan, struct adl_error *err)

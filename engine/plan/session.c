@@ -1,6 +1,6 @@
 /* A session's memory is one block:
  *
- *   input  x max_batch | outputs x max_batch | (arena | scratch) x workers
+ *   input  x max_batch | outputs x max_batch | (arena | shared | scratch) x workers
  *
  * A batch of at least as many images as threads runs one image a thread, each
  * in its own arena; what is left runs image by image with every step spread
@@ -24,7 +24,7 @@ struct adl_session {
     int workers;
     float *block;
     size_t block_floats;
-    size_t worker_floats; /* arena and scratch */
+    size_t worker_floats; /* arena, shared and scratch */
     double *seconds;      /* per live step while profiling; NULL otherwise */
 };
 
@@ -49,9 +49,14 @@ static float *arena_of(const struct adl_session *session, int worker)
     return outputs_of(session, session->max_batch) + (size_t)worker * session->worker_floats;
 }
 
-static float *scratch_of(const struct adl_session *session, int worker)
+static float *shared_of(const struct adl_session *session, int worker)
 {
     return arena_of(session, worker) + space(session, PLAN_SPACE_ARENA);
+}
+
+static float *scratch_of(const struct adl_session *session, int worker)
+{
+    return shared_of(session, worker) + space(session, PLAN_SPACE_SHARED);
 }
 
 static int size_block(struct adl_session *session, struct adl_error *err)
@@ -59,6 +64,8 @@ static int size_block(struct adl_session *session, struct adl_error *err)
     size_t inputs, outputs, arenas, total;
     const struct adl_plan *plan = session->plan;
     if (adl_size_add(space(session, PLAN_SPACE_ARENA), plan->scratch_floats,
+                     &session->worker_floats) < 0 ||
+        adl_size_add(session->worker_floats, space(session, PLAN_SPACE_SHARED),
                      &session->worker_floats) < 0 ||
         adl_size_round_up(session->worker_floats, ADL_ALIGNMENT / sizeof(float),
                           &session->worker_floats) < 0 ||
@@ -127,6 +134,7 @@ static struct plan_bindings bind(const struct adl_session *session, int index, i
                                       [PLAN_SPACE_INPUT] = input_of(session, index),
                                       [PLAN_SPACE_OUTPUT] = outputs_of(session, index),
                                       [PLAN_SPACE_ARENA] = arena_of(session, worker),
+                                      [PLAN_SPACE_SHARED] = shared_of(session, worker),
                                   }};
 }
 
@@ -137,9 +145,14 @@ static void run_image(void *context, size_t index, int worker)
     const struct adl_session *session = context;
     const struct adl_plan *plan = session->plan;
     struct plan_bindings at = bind(session, (int)index, worker);
-    for (int i = 0; i < plan->step_count; i++)
-        for (size_t task = 0; task < plan->steps[i].tasks; task++)
-            plan_step_run(plan, &plan->steps[i], &at, task, scratch_of(session, worker));
+    float *scratch = scratch_of(session, worker);
+    for (int i = 0; i < plan->step_count; i++) {
+        const struct plan_step *step = &plan->steps[i];
+        for (size_t task = 0; task < step->prepare_tasks; task++)
+            plan_step_prepare(plan, step, &at, task, scratch);
+        for (size_t task = 0; task < step->tasks; task++)
+            plan_step_run(plan, step, &at, task, scratch);
+    }
 }
 
 /* --- one image on all threads ----------------------------------------------------- */
@@ -149,6 +162,13 @@ struct spread {
     const struct plan_step *step;
     struct plan_bindings at;
 };
+
+static void prepare_task(void *context, size_t task, int worker)
+{
+    const struct spread *spread = context;
+    plan_step_prepare(spread->session->plan, spread->step, &spread->at, task,
+                      scratch_of(spread->session, worker));
+}
 
 static void run_task(void *context, size_t task, int worker)
 {
@@ -167,6 +187,8 @@ static void spread_image(struct adl_session *session, int index)
         if (spread.step->kind == PLAN_DEAD)
             continue;
         uint64_t start = session->seconds ? adl_clock_ns() : 0;
+        if (spread.step->prepare_tasks)
+            adl_pool_for(session->pool, spread.step->prepare_tasks, prepare_task, &spread);
         adl_pool_for(session->pool, spread.step->tasks, run_task, &spread);
         if (session->seconds)
             session->seconds[live] += (double)(adl_clock_ns() - start) * 1e-9;

@@ -174,8 +174,16 @@ static void run_conv(const struct adl_plan *plan, const struct plan_step *step,
         adl_separable_run(&step->first->conv, &step->conv, plan->kernels, step->first->packed,
                           step->packed, x, residual, out, task, scratch);
     else
-        step->algorithm->run(&step->conv, plan->kernels, step->packed, x, residual, out, task,
-                             scratch);
+        step->algorithm->run(&step->conv, plan->kernels, step->packed,
+                             step->prepare_tasks ? at->base[PLAN_SPACE_SHARED] : x, residual, out,
+                             task, scratch);
+}
+
+void plan_step_prepare(const struct adl_plan *plan, const struct plan_step *step,
+                       const struct plan_bindings *at, size_t task, float *scratch)
+{
+    step->algorithm->prepare(&step->conv, plan->kernels, data(plan, at, step->input),
+                             at->base[PLAN_SPACE_SHARED], task, scratch);
 }
 
 void plan_step_run(const struct adl_plan *plan, const struct plan_step *step,

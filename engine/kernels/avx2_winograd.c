@@ -1,0 +1,108 @@
+/* Winograd convolution's kernels for AVX2 and FMA. */
+
+#include <immintrin.h>
+
+#include "kernels/kernel.h"
+
+#define MR 6
+#define NR 16
+#define INLINE static inline __attribute__((always_inline))
+
+typedef __m256 vec;
+#define VEC 8
+
+INLINE __m256i first_lanes(size_t n)
+{
+    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+INLINE vec vec_load(const float *p)
+{
+    return _mm256_loadu_ps(p);
+}
+
+INLINE void vec_store(float *p, vec v)
+{
+    _mm256_storeu_ps(p, v);
+}
+
+INLINE vec vec_load_part(const float *p, size_t n)
+{
+    return _mm256_maskload_ps(p, first_lanes(n));
+}
+
+INLINE void vec_store_part(float *p, size_t n, vec v)
+{
+    _mm256_maskstore_ps(p, first_lanes(n), v);
+}
+
+INLINE vec vec_clamp(vec v, float lo, float hi)
+{
+    return _mm256_min_ps(_mm256_max_ps(v, _mm256_set1_ps(lo)), _mm256_set1_ps(hi));
+}
+
+#include "kernels/winograd_loops.h"
+
+/* `rows` is a constant at each call: 12 accumulators, two vectors of b and a
+ * broadcast of a. */
+INLINE void product_tile(const struct adl_winograd_product *p, size_t row, const int rows)
+{
+    __m256 acc[MR][2];
+    size_t lda = p->lda;
+    const float *b = p->b, *a[2] = {p->a + row * lda, p->a + (row + 3) * lda};
+    float *c = p->c + row * p->ldc;
+
+#pragma GCC unroll 6
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int v = 0; v < 2; v++)
+            acc[i][v] = p->accumulate ? _mm256_load_ps(c + (size_t)i * p->ldc + 8 * v)
+                                      : _mm256_setzero_ps();
+    for (size_t l = 0; l < p->depth; l++) {
+        __m256 b0 = _mm256_load_ps(b), b1 = _mm256_load_ps(b + 8);
+        _mm_prefetch((const char *)(b + 16 * NR), _MM_HINT_T0);
+#pragma GCC unroll 6
+        for (int i = 0; i < rows; i++) {
+            __m256 x = _mm256_broadcast_ss(a[i / 3] + (size_t)(i % 3) * lda);
+            acc[i][0] = _mm256_fmadd_ps(x, b0, acc[i][0]);
+            acc[i][1] = _mm256_fmadd_ps(x, b1, acc[i][1]);
+        }
+        a[0]++;
+        a[1]++;
+        b += NR;
+    }
+#pragma GCC unroll 6
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 2
+        for (int v = 0; v < 2; v++)
+            _mm256_store_ps(c + (size_t)i * p->ldc + 8 * v, acc[i][v]);
+}
+
+/* Rows fall into as few tiles as possible, all about the same height. */
+static void product(const struct adl_winograd_product *p)
+{
+    size_t tiles = (p->rows + MR - 1) / MR;
+
+    for (size_t i = 0, row = 0; i < tiles; i++) {
+        size_t rows = (p->rows - row) / (tiles - i);
+        switch (rows) {
+        case 1: product_tile(p, row, 1); break;
+        case 2: product_tile(p, row, 2); break;
+        case 3: product_tile(p, row, 3); break;
+        case 4: product_tile(p, row, 4); break;
+        case 5: product_tile(p, row, 5); break;
+        case 6: product_tile(p, row, 6); break;
+        }
+        row += rows;
+    }
+}
+
+const struct adl_winograd_kernels adl_winograd_avx2 = {
+    .mr = MR,
+    .nr = NR,
+    .product = product,
+    .input4 = input4,
+    .output4 = output4,
+    .input6 = input6,
+    .output6 = output6,
+};

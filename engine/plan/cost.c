@@ -1,0 +1,95 @@
+/* What a convolution takes by each algorithm, from its shape alone: the choice
+ * must not depend on how busy a machine was when the plan was made. `bench
+ * --layers` shows the choice beside the next best, with the time of each.
+ *
+ * The unit is one multiply-add of the matrix product at full speed, which is
+ * about the same work for every instruction set: where it is faster, so are
+ * the transforms. The constants were fitted on an AMD Zen 4. */
+
+#include <math.h>
+
+#include "base/size.h"
+#include "kernels/winograd.h"
+#include "plan/ir.h"
+
+/* Multiply-adds in the time in which one weight comes from memory. */
+#define WEIGHT_LOAD 11
+/* Share of the full speed that products reach. */
+#define PRODUCT_SHARE 0.95
+/* Through OpenBLAS: rows are copied, the epilogue is a pass of its own. */
+#define BLAS_SHARE 0.85
+/* For each tile and channel, input or output: its transform and memory. */
+#define TRANSFORM4 700
+#define TRANSFORM6 1430
+/* F(6x6) has larger weights and errors: it has to be worth it. */
+#define HANDICAP6 1.1
+
+static double rounded_up(int value, int to)
+{
+    return (double)((value + to - 1) / to * to);
+}
+
+static double gemm_cost(const struct adl_conv *v, const struct adl_kernels *kernels)
+{
+    double rows = (double)v->p * v->q;
+    double depth = (double)(v->c / v->groups) * v->r * v->s;
+    double columns = rounded_up(v->k / v->groups, kernels->nr) * v->groups;
+    return fmax(rows, WEIGHT_LOAD) * depth * columns / PRODUCT_SHARE;
+}
+
+static double blas_cost(const struct adl_conv *v)
+{
+    double depth = (double)(v->c / v->groups) * v->r * v->s;
+    return fmax((double)v->p * v->q, WEIGHT_LOAD) * depth * v->k / BLAS_SHARE;
+}
+
+static double winograd_cost(const struct adl_conv *v, const struct adl_kernels *kernels, int m,
+                            double transform)
+{
+    double tiles = ceil((double)v->p / m) * ceil((double)v->q / m);
+    double positions = (m + 2) * (m + 2);
+    double columns = rounded_up(v->k, kernels->winograd->nr);
+    return fmax(tiles, WEIGHT_LOAD) * positions * v->c * columns / PRODUCT_SHARE +
+           tiles * (v->c + columns) * transform;
+}
+
+static double cost(const struct adl_conv_algorithm *algorithm, const struct adl_conv *v,
+                   const struct adl_kernels *kernels)
+{
+    if (algorithm == &adl_conv_depthwise)
+        return 0; /* nothing else is made for it */
+    if (algorithm == &adl_conv_gemm)
+        return gemm_cost(v, kernels);
+    if (algorithm == &adl_conv_winograd4)
+        return winograd_cost(v, kernels, 4, TRANSFORM4);
+    if (algorithm == &adl_conv_winograd6)
+        return HANDICAP6 * winograd_cost(v, kernels, 6, TRANSFORM6);
+    return blas_cost(v);
+}
+
+const struct adl_conv_algorithm *plan_conv_choice(const struct adl_conv *v,
+                                                  const struct adl_kernels *kernels, int rank)
+{
+    static const struct adl_conv_algorithm *const all[] = {
+        &adl_conv_depthwise, &adl_conv_gemm, &adl_conv_winograd4,
+        &adl_conv_winograd6, &adl_conv_blas,
+    };
+    enum { COUNT = sizeof all / sizeof *all };
+    const struct adl_conv_algorithm *sorted[COUNT];
+    double costs[COUNT];
+    int count = 0;
+
+    for (int i = 0; i < COUNT; i++) {
+        if (!all[i]->supports(v, kernels))
+            continue;
+        double value = cost(all[i], v, kernels);
+        int at = count++;
+        for (; at > 0 && costs[at - 1] > value; at--) {
+            costs[at] = costs[at - 1];
+            sorted[at] = sorted[at - 1];
+        }
+        costs[at] = value;
+        sorted[at] = all[i];
+    }
+    return sorted[ADL_MIN(rank, count - 1)];
+}
