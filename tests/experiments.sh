@@ -190,9 +190,9 @@ model() {
 }
 model
 check "the model: trained" test $? = 0
-check "and in its place" cmp "$scratch/model/large/last.safetensors" "$scratch/default.safetensors"
-check "from nothing, in two runs" grep -q '"begun_from": {' <(
-    "$PROGRAM" info --json "$scratch/default.safetensors")
+check "and in its place" cmp "$scratch/model/settle/last.safetensors" "$scratch/default.safetensors"
+"$PROGRAM" info --json "$scratch/default.safetensors" >"$scratch/info"
+check "from nothing, in four runs" test "$(grep -c '"begun_from": {' "$scratch/info")" = 3
 model
 check "the model: again" test $? = 0 -a "$(cat "$scratch/log")" = "$scratch/default.safetensors"
 
