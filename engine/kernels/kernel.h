@@ -92,6 +92,18 @@ struct adl_pointwise {
 
 struct adl_winograd_kernels; /* winograd.h */
 
+/* --- training: y = clamp(x * scale[c] + shift[c]) ----------------------------------- */
+
+struct adl_norm {
+    const float *scale, *shift, *mean; /* by channel; the mean of x */
+    float lo, hi;                      /* -INFINITY, INFINITY: no clamp */
+};
+
+/* The factors of its input's gradient. */
+struct adl_norm_back {
+    const float *kx, *kdy, *k; /* by channel */
+};
+
 struct adl_kernels {
     const char *name;
     /* The tile of `gemm`; 0 and NULL: convolutions go through OpenBLAS. */
@@ -118,15 +130,18 @@ struct adl_kernels {
 
     /* dx (+)= dy where 0 < y < hi, else 0; dx may be dy. */
     void (*relu_back)(const float *y, float hi, size_t count, const float *dy, float *dx, int add);
-    /* sums[c] = sum over the pixels of x, and of (x - mean[c])^2. */
-    void (*sum)(const float *x, size_t pixels, size_t channels, double *sums);
-    void (*square)(const float *x, const float *mean, size_t pixels, size_t channels, double *sums);
-    /* sums[c] = sum of dy; sums[channels + c] = sum of dy (x - mean[c]) inverse[c]. */
-    void (*products)(const float *x, const float *dy, const float *mean, const float *inverse,
-                     size_t pixels, size_t channels, double *sums);
-    /* dx (+)= kdy[c] dy + kx[c] x + k[c]; dx may be dy. */
-    void (*affine2)(const float *x, const float *dy, const float *kx, const float *kdy,
-                    const float *k, size_t pixels, size_t channels, float *dx, int add);
+    /* sums[c] = sum over the pixels of x; mean[c] = that by the pixels, rounded;
+     * squares[c] = sum of (x - mean[c])^2. */
+    void (*moments)(const float *x, size_t pixels, size_t channels, double *sums, double *squares,
+                    float *mean);
+    /* Sums over the pixels of g, and of g (x - mean[c]), where g = dy if y was not
+     * clamped, else 0. */
+    void (*products)(const float *x, const float *dy, const struct adl_norm *norm, size_t pixels,
+                     size_t channels, double *dy_sums, double *product_sums);
+    /* dx (+)= kdy[c] g + kx[c] x + k[c]; dx may be dy. */
+    void (*affine2)(const float *x, const float *dy, const struct adl_norm *norm,
+                    const struct adl_norm_back *back, size_t pixels, size_t channels, float *dx,
+                    int add);
     /* sums[c] += sum over the pixels of a * b. */
     void (*dot_rows)(const float *a, size_t lda, const float *b, size_t ldb, size_t pixels,
                      size_t channels, float *sums);

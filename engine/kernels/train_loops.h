@@ -30,6 +30,8 @@ static void train_relu_back(const float *restrict y, float hi, size_t count, con
             dx[i] = y[i] > 0 && y[i] < hi ? dy[i] : 0;
 }
 
+/* --- batch norm: a map is read in the order in which it lies in memory ----------------- */
+
 static void train_sum(const float *restrict x, size_t pixels, size_t channels,
                       double *restrict sums)
 {
@@ -68,42 +70,65 @@ static void train_square(const float *restrict x, const float *restrict mean, si
     }
 }
 
-static void train_products(const float *restrict x, const float *restrict dy,
-                           const float *restrict mean, const float *restrict inverse, size_t pixels,
-                           size_t channels, double *restrict sums)
+static void train_moments(const float *x, size_t pixels, size_t channels, double *sums,
+                          double *squares, float *mean)
 {
+    train_sum(x, pixels, channels, sums);
+    for (size_t c = 0; c < channels; c++)
+        mean[c] = (float)(sums[c] / (double)pixels);
+    train_square(x, mean, pixels, channels, squares);
+}
+
+/* The gradient that comes through a clamp of y. */
+static float train_unclamped(float y, float lo, float hi, float dy)
+{
+    return ((y > lo) & (y < hi)) ? dy : 0;
+}
+
+static void train_products(const float *restrict x, const float *restrict dy,
+                           const struct adl_norm *n, size_t pixels, size_t channels,
+                           double *restrict dy_sums, double *restrict product_sums)
+{
+    float lo = n->lo, hi = n->hi;
     for (size_t c0 = 0; c0 < channels; c0 += TRAIN_BLOCK) {
         size_t block = train_min(TRAIN_BLOCK, channels - c0);
+        const float *restrict scale = n->scale + c0, *restrict shift = n->shift + c0;
+        const float *restrict mean = n->mean + c0;
         for (size_t c = 0; c < block; c++)
-            sums[c0 + c] = sums[channels + c0 + c] = 0;
+            dy_sums[c0 + c] = product_sums[c0 + c] = 0;
         for (size_t i = 0; i < pixels; i += TRAIN_RUN) {
             float dy_run[TRAIN_BLOCK] = {0}, product_run[TRAIN_BLOCK] = {0};
             for (size_t j = i; j < train_min(i + TRAIN_RUN, pixels); j++) {
                 const float *xj = x + j * channels + c0, *dyj = dy + j * channels + c0;
                 for (size_t c = 0; c < block; c++) {
-                    dy_run[c] += dyj[c];
-                    product_run[c] += dyj[c] * ((xj[c] - mean[c0 + c]) * inverse[c0 + c]);
+                    float g = train_unclamped(xj[c] * scale[c] + shift[c], lo, hi, dyj[c]);
+                    dy_run[c] += g;
+                    product_run[c] += g * (xj[c] - mean[c]);
                 }
             }
             for (size_t c = 0; c < block; c++) {
-                sums[c0 + c] += (double)dy_run[c];
-                sums[channels + c0 + c] += (double)product_run[c];
+                dy_sums[c0 + c] += (double)dy_run[c];
+                product_sums[c0 + c] += (double)product_run[c];
             }
         }
     }
 }
 
-static void train_affine2(const float *restrict x, const float *dy, const float *restrict kx,
-                          const float *restrict kdy, const float *restrict k, size_t pixels,
-                          size_t channels, float *dx, int add)
+static void train_affine2(const float *restrict x, const float *dy, const struct adl_norm *n,
+                          const struct adl_norm_back *b, size_t pixels, size_t channels, float *dx,
+                          int add)
 {
+    const float *restrict scale = n->scale, *restrict shift = n->shift;
+    const float *restrict kx = b->kx, *restrict kdy = b->kdy, *restrict k = b->k;
+    float lo = n->lo, hi = n->hi;
     for (size_t i = 0; i < pixels; i++, x += channels, dy += channels, dx += channels) {
-        if (add)
-            for (size_t c = 0; c < channels; c++)
-                dx[c] += kdy[c] * dy[c] + kx[c] * x[c] + k[c];
-        else
-            for (size_t c = 0; c < channels; c++)
-                dx[c] = kdy[c] * dy[c] + kx[c] * x[c] + k[c];
+        /* dx is dy or apart from it. */
+#pragma GCC ivdep
+        for (size_t c = 0; c < channels; c++) {
+            float g = train_unclamped(x[c] * scale[c] + shift[c], lo, hi, dy[c]);
+            float value = kdy[c] * g + (kx[c] * x[c] + k[c]);
+            dx[c] = add ? dx[c] + value : value;
+        }
     }
 }
 
@@ -130,8 +155,7 @@ static void train_spread(const float *restrict x, const float *restrict w, size_
 }
 
 #define ADL_TRAIN_LOOPS                                                                            \
-    .relu_back = train_relu_back, .sum = train_sum, .square = train_square,                        \
-    .products = train_products, .affine2 = train_affine2, .dot_rows = train_dot_rows,              \
-    .spread = train_spread
+    .relu_back = train_relu_back, .moments = train_moments, .products = train_products,            \
+    .affine2 = train_affine2, .dot_rows = train_dot_rows, .spread = train_spread
 
 #endif

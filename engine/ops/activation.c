@@ -127,10 +127,16 @@ static void sigmoid_backward(const struct adl_train_call *call)
         adl_train_pieces(call, train_count(call), PIECE, sigmoid_back);
 }
 
-static const struct adl_op_train relu_training = {
-    .in_place = true, .reads_out = true, .forward = relu_train, .backward = relu_backward};
-static const struct adl_op_train relu6_training = {
-    .in_place = true, .reads_out = true, .forward = relu6_train, .backward = relu6_backward};
+static const struct adl_op_train relu_training = {.in_place = true,
+                                                  .reads_out = true,
+                                                  .clamp_hi = INFINITY,
+                                                  .forward = relu_train,
+                                                  .backward = relu_backward};
+static const struct adl_op_train relu6_training = {.in_place = true,
+                                                   .reads_out = true,
+                                                   .clamp_hi = 6,
+                                                   .forward = relu6_train,
+                                                   .backward = relu6_backward};
 static const struct adl_op_train sigmoid_training = {
     .in_place = true, .reads_out = true, .forward = sigmoid_train, .backward = sigmoid_backward};
 

@@ -3,6 +3,7 @@
 
 #include <math.h>
 
+#include "base/size.h"
 #include "ops/identity.h"
 #include "ops/ops.h"
 #include "ops/train.h"
@@ -26,21 +27,41 @@ static void forward(const struct adl_op_call *call)
 
 /* --- training -----------------------------------------------------------------------
  *
- * y = (x - m) * s * w + b with m and s = 1/sqrt(v + eps) of this batch (v without
- * Bessel's correction); the running variance takes the unbiased one.
- * Backward, with n values a channel and x^ = (x - m) * s:
- *   db = sum dy, dw = sum dy x^, dx = w s (dy - db/n - x^ dw/n);
- * with frozen statistics dx = w s dy.
+ * y = clamp((x - m) * s * w + b) with m and s = 1/sqrt(v + eps) of this batch (v
+ * without Bessel's correction); the running variance takes the unbiased one. The
+ * clamp is a ReLU that the tape has left to us.
+ * Backward, with n values a channel, x^ = (x - m) * s and g = dy where y was not
+ * clamped: db = sum g, dw = sum g x^, dx = w s (g - db/n - x^ dw/n);
+ * with frozen statistics dx = w s g.
  *
- * Saved: m and s. Sums over the pixels are made in pieces fixed by the shape,
- * each piece in float32 over few pixels and double above, and joined in order.
- * Scratch: two sums per channel and piece, in double; three factors a channel. */
+ * Saved: m and s. Each pass goes over the map once, in pieces fixed by the shape
+ * that stay in a core's cache; their sums are joined in order. Forward, a piece
+ * has squares about its own mean t; about m they are, with n' values of sum S,
+ *   sum (x - t)^2 + 2 (t - m) (S - n' t) + n' (t - m)^2.
+ * Scratch: three doubles a channel and piece; five factors a channel. */
 
-#define PIECE_PIXELS ((size_t)512)
+#define PIECE_FLOATS ((size_t)32768)
+#define RUN_PIXELS ((size_t)16)
 
 static size_t pixels_of(const struct adl_train_call *call)
 {
     return (size_t)call->batch * (size_t)call->out_shape.h * (size_t)call->out_shape.w;
+}
+
+static size_t piece_pixels(const struct adl_train_call *call)
+{
+    size_t runs = PIECE_FLOATS / RUN_PIXELS / (size_t)call->out_shape.c;
+    return ADL_MAX(runs, (size_t)1) * RUN_PIXELS;
+}
+
+static size_t piece_count(const struct adl_train_call *call)
+{
+    return (pixels_of(call) + piece_pixels(call) - 1) / piece_pixels(call);
+}
+
+static void for_pieces(const struct adl_train_call *call, adl_train_body *body)
+{
+    adl_train_pieces(call, pixels_of(call), piece_pixels(call), body);
 }
 
 static size_t saved_floats(const struct adl_node *node, int batch, const struct adl_shape *in,
@@ -52,21 +73,16 @@ static size_t saved_floats(const struct adl_node *node, int batch, const struct 
     return 2 * (size_t)out.c;
 }
 
-static size_t piece_count(const struct adl_train_call *call)
-{
-    return (pixels_of(call) + PIECE_PIXELS - 1) / PIECE_PIXELS;
-}
-
 static size_t scratch_floats(const struct adl_train_call *call)
 {
     size_t channels = (size_t)call->out_shape.c;
-    return piece_count(call) * 2 * channels * (sizeof(double) / sizeof(float)) + 3 * channels;
+    return piece_count(call) * 3 * channels * (sizeof(double) / sizeof(float)) + 5 * channels;
 }
 
-/* The two sums of a piece, per channel. */
+/* Of a piece, by channel: a sum, a second one, and room for its means. */
 static double *sums_of(const struct adl_train_call *call, size_t piece)
 {
-    return (double *)(void *)call->scratch + piece * 2 * (size_t)call->out_shape.c;
+    return (double *)(void *)call->scratch + piece * 3 * (size_t)call->out_shape.c;
 }
 
 static const float *input_at(const struct adl_train_call *call, size_t pixel)
@@ -74,26 +90,35 @@ static const float *input_at(const struct adl_train_call *call, size_t pixel)
     return call->in[0] + pixel * (size_t)call->out_shape.c;
 }
 
-static void sum_piece(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+static void moments_piece(const struct adl_train_call *call, size_t piece, size_t first,
+                          size_t last)
 {
-    call->kernels->sum(input_at(call, first), last - first, (size_t)call->out_shape.c,
-                       sums_of(call, piece));
+    size_t channels = (size_t)call->out_shape.c;
+    double *sums = sums_of(call, piece);
+    call->kernels->moments(input_at(call, first), last - first, channels, sums, sums + channels,
+                           (float *)(void *)(sums + 2 * channels));
 }
 
-static void square_piece(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+static double piece_total(const struct adl_train_call *call, size_t index)
 {
-    call->kernels->square(input_at(call, first), call->saved, last - first,
-                          (size_t)call->out_shape.c, sums_of(call, piece));
+    double total = 0;
+    for (size_t piece = 0; piece < piece_count(call); piece++)
+        total += sums_of(call, piece)[index];
+    return total;
 }
 
-/* Joins the pieces' sums, `count` of them, into the first one's. */
-static double *join_pieces(const struct adl_train_call *call, size_t count)
+/* Sum of (x - m)^2 from the pieces' sums about their own means. */
+static double squares_about(const struct adl_train_call *call, size_t c, double m)
 {
-    double *total = sums_of(call, 0);
-    for (size_t piece = 1; piece < piece_count(call); piece++) {
+    size_t channels = (size_t)call->out_shape.c, left = pixels_of(call);
+    double total = 0;
+    for (size_t piece = 0; left > 0; piece++) {
         const double *sums = sums_of(call, piece);
-        for (size_t c = 0; c < count; c++)
-            total[c] += sums[c];
+        size_t pixels = ADL_MIN(left, piece_pixels(call));
+        double n = (double)pixels,
+               t = (double)((const float *)(const void *)(sums + 2 * channels))[c];
+        total += sums[channels + c] + 2 * (t - m) * (sums[c] - n * t) + n * (t - m) * (t - m);
+        left -= pixels;
     }
     return total;
 }
@@ -106,18 +131,14 @@ static void batch_statistics(const struct adl_train_call *call)
     float *running_mean = call->params[2], *running_var = call->params[3];
     double momentum = call->mode->bn_momentum;
 
-    adl_train_pieces(call, n, PIECE_PIXELS, sum_piece);
-    double *sums = join_pieces(call, channels);
-    for (size_t c = 0; c < channels; c++)
-        mean[c] = (float)(sums[c] / (double)n);
-    adl_train_pieces(call, n, PIECE_PIXELS, square_piece);
-    sums = join_pieces(call, channels);
+    for_pieces(call, moments_piece);
     for (size_t c = 0; c < channels; c++) {
-        double var = sums[c] / (double)n;
-        double unbiased = n > 1 ? sums[c] / (double)(n - 1) : var;
+        double m = piece_total(call, c) / (double)n;
+        double squares = squares_about(call, c, m);
+        double var = squares / (double)n, unbiased = n > 1 ? squares / (double)(n - 1) : var;
+        mean[c] = (float)m;
         inverse[c] = (float)(1 / sqrt(var + a->eps));
-        running_mean[c] =
-            (float)((1 - momentum) * (double)running_mean[c] + momentum * (double)mean[c]);
+        running_mean[c] = (float)((1 - momentum) * (double)running_mean[c] + momentum * m);
         running_var[c] = (float)((1 - momentum) * (double)running_var[c] + momentum * unbiased);
     }
 }
@@ -132,13 +153,33 @@ static void running_statistics(const struct adl_train_call *call)
     }
 }
 
-/* Per-channel factors of a pass, behind the sums: `index` 0..2. */
+/* Per-channel factors of a pass, behind the sums: `index` 0..4. */
 static float *factors_of(const struct adl_train_call *call, size_t index)
 {
     return (float *)(void *)sums_of(call, piece_count(call)) + index * (size_t)call->out_shape.c;
 }
 
-/* y = x * (s w) + (b - m s w) */
+/* Before the clamp, y = x * (s w) + (b - m s w): factors 0 and 1. */
+static void output_factors(const struct adl_train_call *call)
+{
+    size_t channels = (size_t)call->out_shape.c;
+    const float *mean = call->saved, *inverse = mean + channels;
+    float *scale = factors_of(call, 0), *shift = factors_of(call, 1);
+    for (size_t c = 0; c < channels; c++) {
+        scale[c] = inverse[c] * call->params[0][c];
+        shift[c] = (float)((double)call->params[1][c] - (double)mean[c] * (double)scale[c]);
+    }
+}
+
+static struct adl_norm norm_of(const struct adl_train_call *call)
+{
+    return (struct adl_norm){.scale = factors_of(call, 0),
+                             .shift = factors_of(call, 1),
+                             .mean = call->saved,
+                             .lo = call->lo,
+                             .hi = call->hi};
+}
+
 static void normalise_piece(const struct adl_train_call *call, size_t piece, size_t first,
                             size_t last)
 {
@@ -152,8 +193,8 @@ static void normalise_piece(const struct adl_train_call *call, size_t piece, siz
                                                      .ldo = channels,
                                                      .pixels = last - first,
                                                      .channels = channels,
-                                                     .lo = -INFINITY,
-                                                     .hi = INFINITY});
+                                                     .lo = call->lo,
+                                                     .hi = call->hi});
 }
 
 static void train_forward(const struct adl_train_call *call)
@@ -162,71 +203,65 @@ static void train_forward(const struct adl_train_call *call)
         running_statistics(call);
     else
         batch_statistics(call);
-    size_t channels = (size_t)call->out_shape.c;
-    const float *mean = call->saved, *inverse = mean + channels;
-    float *scale = factors_of(call, 0), *shift = factors_of(call, 1);
-    for (size_t c = 0; c < channels; c++) {
-        scale[c] = inverse[c] * call->params[0][c];
-        shift[c] = (float)((double)call->params[1][c] - (double)mean[c] * (double)scale[c]);
-    }
-    adl_train_pieces(call, pixels_of(call), PIECE_PIXELS, normalise_piece);
+    output_factors(call);
+    for_pieces(call, normalise_piece);
 }
 
-/* Sums of dy and of dy x^. */
-static void gradient_piece(const struct adl_train_call *call, size_t piece, size_t first,
+/* Sums of g and of g (x - m). */
+static void products_piece(const struct adl_train_call *call, size_t piece, size_t first,
                            size_t last)
 {
     size_t channels = (size_t)call->out_shape.c;
-    call->kernels->products(input_at(call, first), call->grad_out + first * channels, call->saved,
-                            call->saved + channels, last - first, channels, sums_of(call, piece));
+    struct adl_norm norm = norm_of(call);
+    double *sums = sums_of(call, piece);
+    call->kernels->products(input_at(call, first), call->grad_out + first * channels, &norm,
+                            last - first, channels, sums, sums + channels);
 }
 
 static void input_piece(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
 {
     (void)piece;
     size_t channels = (size_t)call->out_shape.c;
-    call->kernels->affine2(input_at(call, first), call->grad_out + first * channels,
-                           factors_of(call, 0), factors_of(call, 1), factors_of(call, 2),
+    struct adl_norm norm = norm_of(call);
+    struct adl_norm_back back = {factors_of(call, 2), factors_of(call, 3), factors_of(call, 4)};
+    call->kernels->affine2(input_at(call, first), call->grad_out + first * channels, &norm, &back,
                            last - first, channels, call->grad_in[0] + first * channels,
                            call->add_in[0]);
 }
 
-/* dx as kx x + kdy dy + k, with the definition's terms collected. */
-static void input_factors(const struct adl_train_call *call, const double *totals)
+/* Gradients of weight and bias, and dx as kx x + kdy g + k: the definition's
+ * terms collected (factors 2 to 4). */
+static void gradients(const struct adl_train_call *call)
 {
     size_t channels = (size_t)call->out_shape.c;
     const float *mean = call->saved, *inverse = mean + channels;
-    float *kx = factors_of(call, 0), *kdy = factors_of(call, 1), *k = factors_of(call, 2);
+    float *kx = factors_of(call, 2), *kdy = factors_of(call, 3), *k = factors_of(call, 4);
     double n = (double)pixels_of(call);
     for (size_t c = 0; c < channels; c++) {
+        double db = piece_total(call, c);
+        double dw = piece_total(call, channels + c) * (double)inverse[c];
         double scale = (double)call->params[0][c] * (double)inverse[c];
-        double dy_mean = 0, product_mean = 0;
-        if (!call->mode->frozen_batchnorm) {
-            dy_mean = totals[c] / n;
-            product_mean = totals[channels + c] / n;
-        }
+        call->grad_params[0][c] += (float)dw;
+        call->grad_params[1][c] += (float)db;
+        if (call->mode->frozen_batchnorm)
+            db = dw = 0;
         kdy[c] = (float)scale;
-        kx[c] = (float)(-scale * (double)inverse[c] * product_mean);
-        k[c] = (float)(-scale * dy_mean - (double)kx[c] * (double)mean[c]);
+        kx[c] = (float)(-scale * (double)inverse[c] * dw / n);
+        k[c] = (float)(-scale * db / n - (double)kx[c] * (double)mean[c]);
     }
 }
 
 static void train_backward(const struct adl_train_call *call)
 {
-    size_t channels = (size_t)call->out_shape.c;
-    adl_train_pieces(call, pixels_of(call), PIECE_PIXELS, gradient_piece);
-    const double *totals = join_pieces(call, 2 * channels);
-    for (size_t c = 0; c < channels; c++) {
-        call->grad_params[0][c] += (float)totals[channels + c];
-        call->grad_params[1][c] += (float)totals[c];
-    }
-    if (!call->grad_in[0])
-        return;
-    input_factors(call, totals);
-    adl_train_pieces(call, pixels_of(call), PIECE_PIXELS, input_piece);
+    output_factors(call);
+    for_pieces(call, products_piece);
+    gradients(call);
+    if (call->grad_in[0])
+        for_pieces(call, input_piece);
 }
 
-static const struct adl_op_train training = {.saved_floats = saved_floats,
+static const struct adl_op_train training = {.clamps = true,
+                                             .saved_floats = saved_floats,
                                              .scratch_floats = scratch_floats,
                                              .forward = train_forward,
                                              .backward = train_backward};

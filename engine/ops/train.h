@@ -47,6 +47,7 @@ struct adl_train_call {
     float *const *params; /* NULL where absent; running statistics are updated in place */
     float *out;
     struct adl_shape out_shape;
+    float lo, hi;   /* only ops that `clamps`: a clamp that follows and is theirs to do */
     float *saved;   /* saved_floats() of them, kept from forward to backward */
     float *scratch; /* scratch_floats() of them, lost between calls */
 
@@ -63,6 +64,12 @@ struct adl_op_train {
     bool in_place;
     /* The backward reads the output: the next op may not take its memory. */
     bool reads_out;
+    /* The op is max(lo, min(x, hi)) and passes the gradient on where lo < x < hi;
+     * both 0: it is not. */
+    float clamp_lo, clamp_hi;
+    /* Forward ends with a clamp to call->lo .. call->hi, and backward begins with
+     * that clamp's: a clamp that alone reads the output is not run itself. */
+    bool clamps;
     /* Both NULL: none needed. scratch_floats is asked with shapes, pool, mode and
      * kernels set, and covers forward and backward. */
     size_t (*saved_floats)(const struct adl_node *node, int batch, const struct adl_shape *in,

@@ -7,6 +7,7 @@
 
 #include "train/tape.h"
 
+#include <math.h>
 #include <string.h>
 
 #include "base/cpu.h"
@@ -27,6 +28,12 @@ struct tape_value {
     bool written;  /* during backward: the gradient holds something */
 };
 
+struct tape_node {
+    size_t saved;
+    bool folded;  /* a clamp that the node before does with its own work */
+    float lo, hi; /* of the clamp that this node does */
+};
+
 struct adl_tape {
     const struct adl_graph *graph;
     struct adl_pool *pool;
@@ -34,7 +41,7 @@ struct adl_tape {
     int max_batch;
     int batch; /* of the last forward */
     struct tape_value *values;
-    size_t *saved; /* by node */
+    struct tape_node *nodes;
     size_t scratch;
     float *block;
     size_t floats;
@@ -80,6 +87,8 @@ static struct adl_train_call shapes_of(const struct adl_tape *tape, int index, i
         .in_shape = arrays->in_shape,
         .params = arrays->params,
         .out_shape = tape->values[node->output].shape,
+        .lo = tape->nodes[index].lo,
+        .hi = tape->nodes[index].hi,
         .grad_in = arrays->grad_in,
         .add_in = arrays->add_in,
         .grad_params = arrays->grad_params,
@@ -97,25 +106,50 @@ static struct adl_train_call make_call(const struct adl_tape *tape, int index, f
         arrays->params[i] = call.node->params[i] < 0 ? NULL : params[call.node->params[i]];
     call.mode = mode;
     call.out = value_at(tape, call.node->output);
-    call.saved = tape->block + tape->saved[index];
+    call.saved = tape->block + tape->nodes[index].saved;
     call.scratch = tape->block + tape->scratch;
     return call;
 }
 
 /* --- creating ------------------------------------------------------------------------ */
 
+/* The node whose output only node `index` reads, -1 where there is none. */
+static int sole_maker(const struct adl_tape *tape, int index)
+{
+    int input = adl_graph_node(tape->graph, index)->inputs[0];
+    for (int i = 0; i < ADL_OUTPUT_COUNT; i++)
+        if (adl_graph_output(tape->graph, (enum adl_output)i) == input)
+            return -1;
+    return tape->values[input].uses == 1 ? adl_graph_value(tape->graph, input)->node : -1;
+}
+
+static const struct adl_op_train *train_of(const struct adl_tape *tape, int index)
+{
+    return adl_graph_node(tape->graph, index)->def->train;
+}
+
 /* Whether node `index` may write over its input: nobody else reads it, and the
  * op that made it does not need it again. */
 static bool takes_input(const struct adl_tape *tape, int index)
 {
-    const struct adl_node *node = adl_graph_node(tape->graph, index);
-    int input = node->inputs[0], maker = adl_graph_value(tape->graph, input)->node;
-    if (!node->def->train->in_place || maker < 0 || tape->values[input].uses != 1)
-        return false;
-    for (int i = 0; i < ADL_OUTPUT_COUNT; i++)
-        if (adl_graph_output(tape->graph, (enum adl_output)i) == input)
-            return false;
-    return !adl_graph_node(tape->graph, maker)->def->train->reads_out;
+    int maker = sole_maker(tape, index);
+    return train_of(tape, index)->in_place && maker >= 0 && !train_of(tape, maker)->reads_out;
+}
+
+/* Leaves clamps to the nodes before them. */
+static void fold_clamps(struct adl_tape *tape)
+{
+    for (int i = 0; i < adl_graph_node_count(tape->graph); i++) {
+        const struct adl_op_train *train = train_of(tape, i);
+        int maker = sole_maker(tape, i);
+        tape->nodes[i].lo = -INFINITY;
+        tape->nodes[i].hi = INFINITY;
+        if (train->clamp_lo >= train->clamp_hi || maker < 0 || !train_of(tape, maker)->clamps)
+            continue;
+        tape->nodes[i].folded = true;
+        tape->nodes[maker].lo = train->clamp_lo;
+        tape->nodes[maker].hi = train->clamp_hi;
+    }
 }
 
 static int add_floats(size_t *total, size_t count, size_t *offset, struct adl_error *err)
@@ -135,13 +169,17 @@ static int batch_floats(const struct adl_tape *tape, int value, size_t *count,
     return 0;
 }
 
-static int lay_out_values(struct adl_tape *tape, size_t *total, struct adl_error *err)
+static void count_uses(struct adl_tape *tape)
 {
     for (int i = 0; i < adl_graph_node_count(tape->graph); i++) {
         const struct adl_node *node = adl_graph_node(tape->graph, i);
         for (int j = 0; j < node->input_count; j++)
             tape->values[node->inputs[j]].uses++;
     }
+}
+
+static int lay_out_values(struct adl_tape *tape, size_t *total, struct adl_error *err)
+{
     for (int id = 0; id < adl_graph_value_count(tape->graph); id++) {
         struct tape_value *value = &tape->values[id];
         int node = adl_graph_value(tape->graph, id)->node;
@@ -168,7 +206,7 @@ static int lay_out_ops(struct adl_tape *tape, size_t *total, size_t *scratch, st
         size_t saved = 0;
         if (train->saved_floats)
             saved = train->saved_floats(call.node, call.batch, call.in_shape, call.out_shape);
-        if (add_floats(total, saved, &tape->saved[i], err) < 0)
+        if (add_floats(total, saved, &tape->nodes[i].saved, err) < 0)
             return -1;
         if (train->scratch_floats)
             *scratch = ADL_MAX(*scratch, train->scratch_floats(&call));
@@ -227,8 +265,8 @@ static int lay_out(struct adl_tape *tape, int input_h, int input_w, struct adl_e
     struct adl_shape *shapes = adl_malloc((size_t)values, sizeof *shapes);
 
     tape->values = adl_calloc((size_t)values, sizeof *tape->values);
-    tape->saved = adl_calloc((size_t)nodes, sizeof *tape->saved);
-    if (!shapes || !tape->values || !tape->saved) {
+    tape->nodes = adl_calloc((size_t)nodes, sizeof *tape->nodes);
+    if (!shapes || !tape->values || !tape->nodes) {
         adl_fail_nomem(err, "the training step");
         goto out;
     }
@@ -243,6 +281,8 @@ static int lay_out(struct adl_tape *tape, int input_h, int input_w, struct adl_e
     ADL_TRY(adl_graph_infer(graph, input_h, input_w, shapes, err));
     for (int i = 0; i < values; i++)
         tape->values[i].shape = shapes[i];
+    count_uses(tape);
+    fold_clamps(tape);
     ADL_TRY(lay_out_values(tape, &total, err));
     ADL_TRY(lay_out_ops(tape, &total, &scratch, err));
     ADL_TRY(lay_out_gradients(tape, &total, err));
@@ -288,7 +328,7 @@ void adl_tape_free(struct adl_tape *tape)
     if (!tape)
         return;
     adl_free(tape->block);
-    adl_free(tape->saved);
+    adl_free(tape->nodes);
     adl_free(tape->values);
     adl_free(tape);
 }
@@ -307,6 +347,8 @@ void adl_tape_forward(struct adl_tape *tape, int batch, float *const *params,
     for (int i = 0; i < adl_graph_node_count(tape->graph); i++) {
         struct call_arrays arrays;
         struct adl_train_call call = make_call(tape, i, params, mode, &arrays);
+        if (tape->nodes[i].folded)
+            continue;
         call.node->def->train->forward(&call);
     }
 }
@@ -337,6 +379,8 @@ void adl_tape_backward(struct adl_tape *tape, float *const *params,
             arrays.add_in[j] = tape->values[input].written;
             tape->values[input].written = true;
         }
+        if (tape->nodes[i].folded)
+            continue; /* both gradients have the same place */
         for (int j = 0; j < call.node->param_count; j++)
             arrays.grad_params[j] = call.node->params[j] < 0 ? NULL : grads[call.node->params[j]];
         call.grad_out = grad_at(tape, call.node->output);
@@ -356,7 +400,7 @@ const float *adl_tape_grad(const struct adl_tape *tape, int value)
 
 const float *adl_tape_saved(const struct adl_tape *tape, int node)
 {
-    return tape->block + tape->saved[node];
+    return tape->block + tape->nodes[node].saved;
 }
 
 struct adl_shape adl_tape_shape(const struct adl_tape *tape, int value)
