@@ -193,7 +193,8 @@ static void check_conv(const struct adl_conv_algorithm *algorithm,
 }
 
 static const struct adl_conv_algorithm *const algorithms[] = {
-    &adl_conv_gemm, &adl_conv_blas, &adl_conv_depthwise, &adl_conv_winograd4, &adl_conv_winograd6,
+    &adl_conv_gemm,      &adl_conv_blas,      &adl_conv_depthwise,
+    &adl_conv_winograd4, &adl_conv_winograd6, &adl_conv_strassen,
 };
 
 static void check_conv_everywhere(const struct adl_kernels *kernels, const struct conv_case *t)
@@ -215,7 +216,7 @@ static void convolutions(void)
     for_each_isa(convolutions_of);
 }
 
-/* 3x3 at stride 1 on shapes that nobody chose. */
+/* Shapes that nobody chose; first 3x3 at stride 1. */
 static void random_convolutions_of(const struct adl_kernels *kernels)
 {
     struct adl_rng rng;
@@ -230,6 +231,21 @@ static void random_convolutions_of(const struct adl_kernels *kernels)
         t.left = (int)adl_rng_below(&rng, 3);
         t.bottom = (int)adl_rng_below(&rng, 3);
         t.right = (int)adl_rng_below(&rng, 3);
+        check_conv_everywhere(kernels, &t);
+    }
+    /* Kernels of any sides and stride, often 1x1. */
+    for (int i = 0; i < 60; i++) {
+        struct conv_case t = {.groups = 1};
+        bool dense = i % 3 > 0;
+        t.r = dense ? 1 : 1 + (int)adl_rng_below(&rng, 7);
+        t.s = dense ? 1 : 1 + (int)adl_rng_below(&rng, 7);
+        t.stride = dense ? 1 : 1 + (int)adl_rng_below(&rng, 3);
+        t.h = t.r + (int)adl_rng_below(&rng, 14);
+        t.w = t.s + (int)adl_rng_below(&rng, 14);
+        t.c = 1 + (int)adl_rng_below(&rng, i % 8 ? 50 : 600);
+        t.k = 1 + (int)adl_rng_below(&rng, i % 7 ? 100 : 300);
+        t.top = dense ? 0 : (int)adl_rng_below(&rng, (uint64_t)t.r);
+        t.left = dense ? 0 : (int)adl_rng_below(&rng, (uint64_t)t.s);
         check_conv_everywhere(kernels, &t);
     }
 }

@@ -6,8 +6,12 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "base/size.h"
+
+/* What madvise wants its range to be a multiple of. */
+#define PAGE_BYTES 4096
 
 static _Atomic size_t live_bytes;
 static _Atomic size_t peak_bytes;
@@ -41,6 +45,19 @@ void *adl_malloc(size_t count, size_t size)
     if (block)
         count_in(block);
     return block;
+}
+
+void adl_mem_large_pages(void *block, size_t bytes)
+{
+#ifdef MADV_HUGEPAGE
+    uintptr_t begin = ((uintptr_t)block + PAGE_BYTES - 1) / PAGE_BYTES * PAGE_BYTES;
+    uintptr_t end = ((uintptr_t)block + bytes) / PAGE_BYTES * PAGE_BYTES;
+    if (begin < end)
+        (void)!madvise((void *)begin, end - begin, MADV_HUGEPAGE);
+#else
+    (void)block;
+    (void)bytes;
+#endif
 }
 
 void *adl_calloc(size_t count, size_t size)

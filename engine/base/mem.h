@@ -29,6 +29,10 @@ void *adl_realloc(void *block, size_t count, size_t size) ADL_MUST_CHECK;
 char *adl_strdup(const char *text) ADL_MUST_CHECK;
 char *adl_strndup(const char *text, size_t length) ADL_MUST_CHECK;
 
+/* Asks for large pages behind a block that is big and read all over, before it is
+ * first written; where there are none nothing happens. */
+void adl_mem_large_pages(void *block, size_t bytes);
+
 /* NULL is fine. */
 void adl_free(void *block);
 

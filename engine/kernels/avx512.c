@@ -21,13 +21,46 @@ INLINE __m512 clamp(__m512 v, float lo, float hi)
 
 /* `rows` and `vectors` are constants at each call, so that the accumulators
  * are registers: 28 of them, two vectors of b and a broadcast of a. */
+INLINE void gemm_sum(const struct adl_gemm_tile *t, __m512 acc[MR][2], const int rows,
+                     const int vectors)
+{
+    const float *b = t->b, *next = t->next ? t->next : b, *a[(MR + 2) / 3];
+    const size_t lda = t->lda, step = t->next ? t->next_step : 0;
+
+    /* A pointer for every third row; the two after it are reached by the scaled
+     * index of an address. The compiler would rather keep an offset for each
+     * row, has no registers for so many, and fetches them from the stack. */
+#pragma GCC unroll 5
+    for (int i = 0; i < (rows + 2) / 3; i++)
+        a[i] = t->a + (size_t)(3 * i) * lda;
+    for (size_t l = 0; l < t->depth; l++) {
+        __m512 b0 = _mm512_load_ps(b), b1 = vectors > 1 ? _mm512_load_ps(b + 16) : b0;
+        _mm_prefetch((const char *)(b + 16 * 32), _MM_HINT_T0);
+        if (vectors > 1)
+            _mm_prefetch((const char *)(b + 16 * 32 + 16), _MM_HINT_T0);
+        _mm_prefetch((const char *)next, _MM_HINT_T1);
+#pragma GCC unroll 14
+        for (int i = 0; i < rows; i++) {
+            __m512 x = _mm512_set1_ps(a[i / 3][(size_t)(i % 3) * lda]);
+            acc[i][0] = _mm512_fmadd_ps(x, b0, acc[i][0]);
+            if (vectors > 1)
+                acc[i][1] = _mm512_fmadd_ps(x, b1, acc[i][1]);
+        }
+        b += 32;
+        next += step;
+#pragma GCC unroll 5
+        for (int i = 0; i < (rows + 2) / 3; i++) {
+            a[i]++;
+            __asm__("" : "+r"(a[i]));
+        }
+    }
+}
+
 INLINE void gemm_tile(const struct adl_gemm_tile *t, const int rows, const int vectors)
 {
     __m512 acc[MR][2];
     __mmask16 masks[2] = {tail_mask((size_t)t->n),
                           t->n > 16 ? tail_mask((size_t)t->n - 16) : (__mmask16)0};
-    const float *a = t->a, *b = t->b;
-    const size_t lda = t->lda;
 
 #pragma GCC unroll 14
     for (int i = 0; i < rows; i++)
@@ -37,21 +70,7 @@ INLINE void gemm_tile(const struct adl_gemm_tile *t, const int rows, const int v
                             ? _mm512_maskz_loadu_ps(masks[v], t->c + (size_t)i * t->ldc + 16 * v)
                             : _mm512_loadu_ps(t->bias + 16 * v);
 
-    for (size_t l = 0; l < t->depth; l++) {
-        __m512 b0 = _mm512_load_ps(b), b1 = vectors > 1 ? _mm512_load_ps(b + 16) : b0;
-        _mm_prefetch((const char *)(b + 16 * 32), _MM_HINT_T0);
-        if (vectors > 1)
-            _mm_prefetch((const char *)(b + 16 * 32 + 16), _MM_HINT_T0);
-#pragma GCC unroll 14
-        for (int i = 0; i < rows; i++) {
-            __m512 x = _mm512_set1_ps(a[(size_t)i * lda]);
-            acc[i][0] = _mm512_fmadd_ps(x, b0, acc[i][0]);
-            if (vectors > 1)
-                acc[i][1] = _mm512_fmadd_ps(x, b1, acc[i][1]);
-        }
-        a++;
-        b += 32;
-    }
+    gemm_sum(t, acc, rows, vectors);
 
 #pragma GCC unroll 14
     for (int i = 0; i < rows; i++)
@@ -82,6 +101,113 @@ static void gemm(const struct adl_gemm_tile *t)
         ROWS(4) ROWS(5) ROWS(6) ROWS(7) ROWS(8) ROWS(9) ROWS(10) ROWS(11) ROWS(12) ROWS(13) ROWS(14)
     }
 #undef ROWS
+}
+
+/* A tile's sums, added to one of their places. */
+INLINE void spread_to(const struct adl_gemm_tile *t, const struct adl_gemm_target *to,
+                      __m512 acc[MR][2], const int rows)
+{
+    __mmask16 masks[2] = {tail_mask((size_t)to->n),
+                          to->n > 16 ? tail_mask((size_t)to->n - 16) : (__mmask16)0};
+    __m512 sign = _mm512_set1_ps(to->sign);
+    float *c = to->c;
+    const float *init = to->bias ? to->bias : c, *residual = to->residual;
+    size_t ldi = to->bias ? 0 : t->ldc;
+    int ends = residual || to->lo != -__builtin_inff() || to->hi != __builtin_inff();
+
+    if (to->m >= rows && to->n == 32 && !ends) {
+#pragma GCC unroll 14
+        for (int i = 0; i < rows; i++, c += t->ldc, init += ldi) {
+            _mm512_storeu_ps(c, _mm512_fmadd_ps(acc[i][0], sign, _mm512_loadu_ps(init)));
+            _mm512_storeu_ps(c + 16, _mm512_fmadd_ps(acc[i][1], sign, _mm512_loadu_ps(init + 16)));
+        }
+        return;
+    }
+#pragma GCC unroll 14
+    for (int i = 0; i < rows; i++, c += t->ldc, init += ldi) {
+        if (i >= to->m)
+            break;
+#pragma GCC unroll 2
+        for (int v = 0; v < 2; v++) {
+            __m512 y = _mm512_maskz_loadu_ps(masks[v], init + 16 * v);
+            y = _mm512_fmadd_ps(acc[i][v], sign, y);
+            if (residual)
+                y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(masks[v], residual + 16 * v));
+            _mm512_mask_storeu_ps(c + 16 * v, masks[v], clamp(y, to->lo, to->hi));
+        }
+        if (residual)
+            residual += t->ldr;
+    }
+}
+
+INLINE void spread_tile(const struct adl_gemm_tile *t, const struct adl_gemm_target *targets,
+                        int count, const int rows)
+{
+    __m512 acc[MR][2];
+
+#pragma GCC unroll 14
+    for (int i = 0; i < rows; i++)
+        acc[i][0] = acc[i][1] = _mm512_setzero_ps();
+    gemm_sum(t, acc, rows, 2);
+    for (int i = 0; i < count; i++)
+        spread_to(t, &targets[i], acc, rows);
+}
+
+static void gemm_spread(const struct adl_gemm_tile *t, const struct adl_gemm_target *targets,
+                        int count)
+{
+#define ROWS(m)                                                                                    \
+    case m: spread_tile(t, targets, count, m); break;
+    switch (t->m) {
+        ROWS(1)
+        ROWS(2)
+        ROWS(3)
+        ROWS(4) ROWS(5) ROWS(6) ROWS(7) ROWS(8) ROWS(9) ROWS(10) ROWS(11) ROWS(12) ROWS(13) ROWS(14)
+    }
+#undef ROWS
+}
+
+/* One row of sums; `terms` is a constant at each call. */
+INLINE void mix_row(const struct adl_mix *j, size_t i, const int terms)
+{
+    float *out = j->out + i * j->ldo;
+    const float *x[2];
+    __m512 sign[2];
+    size_t whole = j->count;
+
+#pragma GCC unroll 2
+    for (int t = 0; t < terms; t++) {
+        x[t] = j->x[t] + i * j->ldx;
+        sign[t] = _mm512_set1_ps(j->sign[t]);
+        size_t count = i < j->x_rows[t] ? j->x_count[t] : 0;
+        whole = count < whole ? count : whole;
+    }
+    size_t l = 0;
+    for (; l + 16 <= whole; l += 16) {
+        __m512 sum = _mm512_mul_ps(_mm512_loadu_ps(x[0] + l), sign[0]);
+#pragma GCC unroll 2
+        for (int t = 1; t < terms; t++)
+            sum = _mm512_fmadd_ps(_mm512_loadu_ps(x[t] + l), sign[t], sum);
+        _mm512_storeu_ps(out + l, sum);
+    }
+    for (; l < j->count; l += 16) {
+        __m512 sum = _mm512_setzero_ps();
+#pragma GCC unroll 2
+        for (int t = 0; t < terms; t++)
+            if (i < j->x_rows[t] && l < j->x_count[t])
+                sum = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(tail_mask(j->x_count[t] - l), x[t] + l),
+                                      sign[t], sum);
+        _mm512_mask_storeu_ps(out + l, tail_mask(j->count - l), sum);
+    }
+}
+
+static void mix(const struct adl_mix *j)
+{
+    for (size_t i = 0; i < j->rows; i++)
+        switch (j->terms) {
+        case 1: mix_row(j, i, 1); break;
+        case 2: mix_row(j, i, 2); break;
+        }
 }
 
 /* A pixel of a row, zero beyond the sides and where there is no row. */
@@ -289,6 +415,8 @@ const struct adl_kernels adl_kernels_avx512 = {
     .mr = MR,
     .nr = 32,
     .gemm = gemm,
+    .gemm_spread = gemm_spread,
+    .mix = mix,
     .winograd = &adl_winograd_avx512,
     .depthwise = depthwise,
     .maxpool = maxpool,

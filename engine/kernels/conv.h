@@ -52,6 +52,7 @@ extern const struct adl_conv_algorithm adl_conv_winograd4; /* 3x3, stride 1: F(4
 extern const struct adl_conv_algorithm adl_conv_winograd6; /* F(6x6, 3x3) */
 extern const struct adl_conv_algorithm adl_conv_blas;      /* OpenBLAS; any shape */
 extern const struct adl_conv_algorithm adl_conv_depthwise; /* groups = c = k */
+extern const struct adl_conv_algorithm adl_conv_strassen;  /* dense 1x1: 7/8 of the products */
 
 /* Rows line0 .. line0+lines-1 of a depthwise convolution's output, packed as by
  * adl_conv_depthwise, `ldo` floats from pixel to pixel. */

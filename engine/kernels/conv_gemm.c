@@ -141,6 +141,10 @@ static void multiply(const struct adl_conv *v, const struct adl_kernels *kernels
             size_t row = part->row0 + i;
             tile.a = part->a + i * part->lda;
             tile.m = (int)ADL_MIN(mr, part->rows - i);
+            if (panel + 1 < part->panel1) {
+                tile.next_step = nr * mr / part->rows;
+                tile.next = tile.b + all * nr + i / mr * part->depth * tile.next_step;
+            }
             tile.c = out + row * v->ldo + column;
             tile.residual = last && residual ? residual + row * v->ldr + column : NULL;
             kernels->gemm(&tile);

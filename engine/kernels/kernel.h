@@ -29,7 +29,11 @@ struct adl_gemm_tile {
     const float *a; /* m rows; 1 <= m <= mr */
     size_t lda;
     const float *b; /* depth rows of nr floats, 64-byte aligned, zero beyond n */
-    size_t depth;   /* 1..ADL_GEMM_KC */
+    /* What will be used as b after that, to fetch it into a cache meanwhile: a line
+     * each time that the depth advances, next_step floats apart. NULL: nothing. */
+    const float *next;
+    size_t next_step;
+    size_t depth; /* 1..ADL_GEMM_KC */
     float *c;
     size_t ldc;
     int m;
@@ -39,6 +43,31 @@ struct adl_gemm_tile {
     const float *residual; /* NULL: none */
     size_t ldr;
     float lo, hi; /* -INFINITY, INFINITY: no clamp */
+};
+
+/* One of the places that a tile of a product is added to:
+ * c[i][j] = clamp(init + sign * product[i][j] + residual[i][j]), where init is
+ * bias[j], or c[i][j] where bias is NULL. */
+struct adl_gemm_target {
+    float *c; /* rows adl_gemm_tile.ldc apart */
+    int m, n; /* rows and columns of the tile that exist here */
+    float sign;
+    const float *bias;
+    const float *residual; /* rows adl_gemm_tile.ldr apart; NULL: none */
+    float lo, hi;
+};
+
+/* out[i][l] = sum over t of sign[t] * x[t][i][l], where x[t] counts as zero
+ * beyond x_rows[t] and x_count[t]. */
+struct adl_mix {
+    int terms; /* 1 or 2 */
+    const float *x[2];
+    float sign[2];
+    size_t x_rows[2], x_count[2];
+    size_t ldx;
+    float *out;
+    size_t ldo;
+    size_t rows, count;
 };
 
 /* --- depthwise convolution: one or two rows of the output ------------------------ */
@@ -110,6 +139,10 @@ struct adl_kernels {
     int mr;
     int nr;
     void (*gemm)(const struct adl_gemm_tile *tile);
+    /* Of the tile a, lda, b, depth, m, ldc and ldr are used; one or two targets. */
+    void (*gemm_spread)(const struct adl_gemm_tile *tile, const struct adl_gemm_target *targets,
+                        int count);
+    void (*mix)(const struct adl_mix *job);
     const struct adl_winograd_kernels *winograd; /* NULL: none */
     void (*depthwise)(const struct adl_depthwise_rows *rows);
     /* Maximum over the window; average with the padding counted. */

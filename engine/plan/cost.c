@@ -21,6 +21,11 @@
 /* For each tile and channel, input or output: its transform and memory. */
 #define TRANSFORM4 700
 #define TRANSFORM6 1430
+/* For each value of the output, of the input: the additions of Strassen's
+ * algorithm, and its handicap for larger weights and errors. */
+#define STRASSEN_OUTPUT 14
+#define STRASSEN_INPUT 8
+#define HANDICAP_STRASSEN 1.06
 /* F(6x6) has larger weights and errors: it has to be worth it. */
 #define HANDICAP6 1.1
 
@@ -53,6 +58,13 @@ static double winograd_cost(const struct adl_conv *v, const struct adl_kernels *
            tiles * (v->c + columns) * transform;
 }
 
+static double strassen_cost(const struct adl_conv *v, const struct adl_kernels *kernels)
+{
+    double rows = (double)v->p * v->q, columns = rounded_up(v->k, 2 * kernels->nr);
+    return fmax(rows, 2 * WEIGHT_LOAD) * v->c * columns * 7 / 8 / PRODUCT_SHARE +
+           rows * columns * STRASSEN_OUTPUT + rows * v->c * STRASSEN_INPUT;
+}
+
 static double cost(const struct adl_conv_algorithm *algorithm, const struct adl_conv *v,
                    const struct adl_kernels *kernels)
 {
@@ -64,6 +76,8 @@ static double cost(const struct adl_conv_algorithm *algorithm, const struct adl_
         return winograd_cost(v, kernels, 4, TRANSFORM4);
     if (algorithm == &adl_conv_winograd6)
         return HANDICAP6 * winograd_cost(v, kernels, 6, TRANSFORM6);
+    if (algorithm == &adl_conv_strassen)
+        return HANDICAP_STRASSEN * strassen_cost(v, kernels);
     return blas_cost(v);
 }
 
@@ -71,8 +85,8 @@ const struct adl_conv_algorithm *plan_conv_choice(const struct adl_conv *v,
                                                   const struct adl_kernels *kernels, int rank)
 {
     static const struct adl_conv_algorithm *const all[] = {
-        &adl_conv_depthwise, &adl_conv_gemm, &adl_conv_winograd4,
-        &adl_conv_winograd6, &adl_conv_blas,
+        &adl_conv_depthwise, &adl_conv_gemm,     &adl_conv_winograd4,
+        &adl_conv_winograd6, &adl_conv_strassen, &adl_conv_blas,
     };
     enum { COUNT = sizeof all / sizeof *all };
     const struct adl_conv_algorithm *sorted[COUNT];

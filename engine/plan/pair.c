@@ -7,7 +7,7 @@
 #include "plan/ir.h"
 
 /* Floats of a map that a core keeps for itself, roughly. */
-#define CACHE_FLOATS (192 * 1024)
+#define CACHE_FLOATS (256 * 1024)
 
 static const struct adl_conv_attr *attr_of(const struct plan_step *step)
 {

@@ -220,7 +220,8 @@ void adl_plan_dump(const struct adl_plan *plan, struct adl_str *out)
             adl_str_printf(out, " clamp[%g, %g]", (double)step->lo, (double)step->hi);
         adl_str_puts(out, "\n");
     }
-    adl_str_printf(out, "%s; weights %.1f MiB, working memory %.1f MiB for each image, %.3f GMAC an image\n",
-                   plan->kernels->name, (double)adl_plan_weight_bytes(plan) / 1048576,
-                   (double)adl_plan_arena_bytes(plan) / 1048576, (double)plan->macs * 1e-9);
+    adl_str_printf(
+        out, "%s; weights %.1f MiB, working memory %.1f MiB for each image, %.3f GMAC an image\n",
+        plan->kernels->name, (double)adl_plan_weight_bytes(plan) / 1048576,
+        (double)adl_plan_arena_bytes(plan) / 1048576, (double)plan->macs * 1e-9);
 }

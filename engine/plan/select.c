@@ -118,6 +118,7 @@ int plan_select(struct adl_plan *plan, struct adl_error *err)
     plan->packed = adl_malloc(total, sizeof *plan->packed);
     if (!plan->packed)
         return adl_fail_nomem(err, "the network's weights");
+    adl_mem_large_pages(plan->packed, total * sizeof *plan->packed);
     plan->packed_floats = total;
 
     size_t at = 0;

@@ -102,6 +102,7 @@ struct adl_session *adl_session_create(struct adl_plan *plan, struct adl_pool *p
         adl_fail_nomem(err, "a session");
         goto failed;
     }
+    adl_mem_large_pages(session->block, session->block_floats * sizeof *session->block);
     return session;
 failed:
     adl_session_free(session);
