@@ -48,6 +48,9 @@ static const struct conv_case {
     {6, 6, 48, 64, 5, 5, 1, 2, 2, 2, 2, 1},
     {5, 4, 6, 9, 3, 3, 1, 2, 2, 2, 2, 1},    /* padding beyond half the kernel */
     {2, 3, 130, 96, 3, 3, 1, 1, 1, 1, 1, 1}, /* depth in several chunks */
+    {15, 17, 9, 19, 7, 7, 1, 3, 3, 3, 3, 1},
+    {11, 16, 21, 12, 1, 3, 1, 0, 1, 0, 1, 1},
+    {12, 30, 18, 35, 3, 5, 1, 1, 2, 1, 2, 1},
     {43, 37, 5, 40, 3, 3, 1, 1, 1, 1, 1, 1}, /* several blocks of Winograd tiles */
     {14, 13, 270, 300, 3, 3, 1, 1, 1, 1, 1, 1},
     {3, 40, 16, 16, 3, 3, 1, 0, 0, 0, 0, 1},  /* one row out */
@@ -172,8 +175,8 @@ static void check_conv(const struct adl_conv_algorithm *algorithm,
     }
     /* Rounding of a sum of so many products; the transforms amplify it. */
     double depth = t->c / t->groups * t->r * t->s;
-    double factor = algorithm == &adl_conv_winograd6   ? 10
-                    : algorithm == &adl_conv_winograd4 ? 2
+    double factor = algorithm == &adl_conv_winograd8   ? 10
+                    : algorithm == &adl_conv_winograd6 ? 2
                                                        : 1;
     test_close(what, got, want, out_pixels * k,
                factor * (3e-8 * depth + 1e-6 * sqrt(depth) + 1e-5));
@@ -194,7 +197,7 @@ static void check_conv(const struct adl_conv_algorithm *algorithm,
 
 static const struct adl_conv_algorithm *const algorithms[] = {
     &adl_conv_gemm,      &adl_conv_blas,      &adl_conv_depthwise,
-    &adl_conv_winograd4, &adl_conv_winograd6, &adl_conv_strassen,
+    &adl_conv_winograd6, &adl_conv_winograd8, &adl_conv_strassen,
 };
 
 static void check_conv_everywhere(const struct adl_kernels *kernels, const struct conv_case *t)
@@ -216,15 +219,18 @@ static void convolutions(void)
     for_each_isa(convolutions_of);
 }
 
-/* Shapes that nobody chose; first 3x3 at stride 1. */
+/* Shapes that nobody chose; first odd kernels at stride 1. */
 static void random_convolutions_of(const struct adl_kernels *kernels)
 {
     struct adl_rng rng;
     adl_rng_seed(&rng, 3, 0, 0);
-    for (int i = 0; i < 40; i++) {
-        struct conv_case t = {.r = 3, .s = 3, .stride = 1, .groups = 1};
-        t.h = 3 + (int)adl_rng_below(&rng, 30);
-        t.w = 3 + (int)adl_rng_below(&rng, 30);
+    for (int i = 0; i < 56; i++) {
+        static const int sides[][2] = {{3, 3}, {3, 3}, {3, 3}, {5, 5}, {1, 7}, {7, 1}, {3, 1}};
+        struct conv_case t = {.stride = 1, .groups = 1};
+        t.r = sides[i % 7][0];
+        t.s = sides[i % 7][1];
+        t.h = t.r + (int)adl_rng_below(&rng, 30);
+        t.w = t.s + (int)adl_rng_below(&rng, 30);
         t.c = 1 + (int)adl_rng_below(&rng, i % 8 ? 40 : 600);
         t.k = 1 + (int)adl_rng_below(&rng, i % 8 ? 80 : 40);
         t.top = (int)adl_rng_below(&rng, 3);
@@ -405,7 +411,7 @@ static void blas_multiplies(void)
 }
 
 TEST_SUITE(kernels, {"convolutions equal the definition", convolutions},
-           {"3x3 convolutions of random shapes", random_convolutions},
+           {"convolutions of random shapes", random_convolutions},
            {"pointwise, with every combination of its parts", pointwise},
            {"mean and linear", mean_and_linear}, {"pooling", pooling},
            {"products through OpenBLAS", blas_multiplies});

@@ -123,6 +123,19 @@ static void check_stages(const char *test_case)
     test_net_close(&net);
 }
 
+/* Winograd convolution must not cost accuracy: differences relative to the
+ * largest logit. */
+static void check_share(const char *test_case, const float *got, const double *want, size_t count)
+{
+    double worst = 0, most = 0;
+    for (size_t k = 0; k < count; k++) {
+        worst = fmax(worst, fabs((double)got[k] - want[k]));
+        most = fmax(most, fabs(want[k]));
+    }
+    if (!(worst <= 1e-5 * most))
+        TEST_FAIL("%s: logits differ by %.2g of the largest", test_case, worst / most);
+}
+
 /* Outputs of the finished plan, all passes on. */
 static void check_outputs(const char *test_case, const struct test_net *net,
                           const struct adl_session *session, int batch)
@@ -148,6 +161,7 @@ static void check_outputs(const char *test_case, const struct test_net *net,
         const float *got = adl_session_output(session, ADL_OUTPUT_LOGITS, n);
         size_t best = 0;
         test_close(test_case, got, logits + (size_t)n * classes, classes, tol);
+        check_share(test_case, got, logits + (size_t)n * classes, classes);
         for (size_t k = 1; k < classes; k++)
             best = got[k] > got[best] ? k : best;
         CU_ASSERT_EQUAL((int)best, top1[n]);

@@ -101,8 +101,6 @@ const struct adl_winograd_kernels adl_winograd_avx2 = {
     .mr = MR,
     .nr = NR,
     .product = product,
-    .input4 = input4,
-    .output4 = output4,
-    .input6 = input6,
-    .output6 = output6,
+    .input = input,
+    .output = output,
 };

@@ -48,11 +48,21 @@ struct adl_conv_algorithm {
 };
 
 extern const struct adl_conv_algorithm adl_conv_gemm;      /* our own tile kernel */
-extern const struct adl_conv_algorithm adl_conv_winograd4; /* 3x3, stride 1: F(4x4, 3x3) */
-extern const struct adl_conv_algorithm adl_conv_winograd6; /* F(6x6, 3x3) */
 extern const struct adl_conv_algorithm adl_conv_blas;      /* OpenBLAS; any shape */
 extern const struct adl_conv_algorithm adl_conv_depthwise; /* groups = c = k */
 extern const struct adl_conv_algorithm adl_conv_strassen;  /* dense 1x1: 7/8 of the products */
+/* Stride 1: tiles of 6 or 8 points a side, F(4x4, 3x3) or F(6x6, 3x3). */
+extern const struct adl_conv_algorithm adl_conv_winograd6;
+extern const struct adl_conv_algorithm adl_conv_winograd8;
+
+/* What a Winograd convolution of `points` a side multiplies and transforms. */
+struct adl_winograd_work {
+    size_t tiles;
+    size_t positions; /* of a tile: points of both sides */
+    size_t products;  /* positions that are multiplied, over all tiles */
+};
+struct adl_winograd_work adl_winograd_work(const struct adl_conv *conv,
+                                           const struct adl_kernels *kernels, int points);
 
 /* Rows line0 .. line0+lines-1 of a depthwise convolution's output, packed as by
  * adl_conv_depthwise, `ldo` floats from pixel to pixel. */

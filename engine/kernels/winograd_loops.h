@@ -15,193 +15,284 @@
 
 #include "kernels/winograd.h"
 
-/* Squares of F(4)'s points 0.625 and 1.5. */
-#define A4 0.625f
-#define B4 1.5f
-#define AA4 (A4 * A4)
-#define BB4 (B4 * B4)
+/* Everything below is meant to be worked out by the compiler: sides and subsets
+ * are constants at each call, loops over them are unrolled, and what is left
+ * are the transforms with their coefficients.
+ *
+ * A side of n points in all is 0, pairs +-p, infinity; a subset of `size` of
+ * them leaves out pairs. Pair i is at positions 1 + 2i and 2 + 2i. */
 
-/* y = B' x, elements `sx` and `sy` vectors apart. */
-INLINE void forward4(const vec *x, const int sx, vec *y, const int sy)
+#define UNROLL _Pragma("GCC unroll 8")
+
+INLINE float pair_point(const int n, const int i)
 {
-    vec x0 = x[0], x1 = x[sx], x2 = x[2 * sx], x3 = x[3 * sx], x4 = x[4 * sx], x5 = x[5 * sx];
-    vec even_a = x4 - x2 * BB4, odd_a = x3 - x1 * BB4;
-    vec even_b = x4 - x2 * AA4, odd_b = x3 - x1 * AA4;
-    y[0] = x4 - x2 * (AA4 + BB4) + x0 * (AA4 * BB4);
-    y[sy] = even_a + odd_a * A4;
-    y[2 * sy] = even_a - odd_a * A4;
-    y[3 * sy] = even_b + odd_b * B4;
-    y[4 * sy] = even_b - odd_b * B4;
-    y[5 * sy] = x5 - x3 * (AA4 + BB4) + x1 * (AA4 * BB4);
+    const float six[] = ADL_WINOGRAD_PAIRS6, eight[] = ADL_WINOGRAD_PAIRS8;
+    return n == 6 ? six[i] : eight[i];
 }
 
-/* y = A' x: 6 to 4. */
-INLINE void inverse4(const vec *x, const int sx, vec *y, const int sy)
+/* The pair that is the i-th of the subset. */
+INLINE int subset_pair(const int n, const int size, const int i)
 {
-    vec sum_a = x[sx] + x[2 * sx], difference_a = x[sx] - x[2 * sx];
-    vec sum_b = x[3 * sx] + x[4 * sx], difference_b = x[3 * sx] - x[4 * sx];
-    y[0] = x[0] + sum_a + sum_b;
-    y[sy] = difference_a * A4 + difference_b * B4;
-    y[2 * sy] = sum_a * AA4 + sum_b * BB4;
-    y[3 * sy] = difference_a * (A4 * AA4) + difference_b * (B4 * BB4) + x[5 * sx];
+    if (n == 8 && size == 6)
+        return 2 * i;
+    return n == 8 && size == 4 ? 1 : i;
 }
 
-/* F(6)'s points are 0.5, 1 and 2. */
-#define A6 0.5f
-#define B6 1.0f
-#define C6 2.0f
-#define AA6 (A6 * A6)
-#define BB6 (B6 * B6)
-#define CC6 (C6 * C6)
-#define S1_6 (AA6 + BB6 + CC6)
-#define S2_6 (AA6 * BB6 + BB6 * CC6 + CC6 * AA6)
-#define S3_6 (AA6 * BB6 * CC6)
-
-INLINE void forward6(const vec *x, const int sx, vec *y, const int sy)
+/* The position that is the i-th of the subset. */
+INLINE int subset_position(const int n, const int size, const int i)
 {
-    vec x0 = x[0], x1 = x[sx], x2 = x[2 * sx], x3 = x[3 * sx], x4 = x[4 * sx], x5 = x[5 * sx],
-        x6 = x[6 * sx], x7 = x[7 * sx];
-    vec even_a = x6 - x4 * (BB6 + CC6) + x2 * (BB6 * CC6);
-    vec odd_a = x5 - x3 * (BB6 + CC6) + x1 * (BB6 * CC6);
-    vec even_b = x6 - x4 * (CC6 + AA6) + x2 * (CC6 * AA6);
-    vec odd_b = x5 - x3 * (CC6 + AA6) + x1 * (CC6 * AA6);
-    vec even_c = x6 - x4 * (AA6 + BB6) + x2 * (AA6 * BB6);
-    vec odd_c = x5 - x3 * (AA6 + BB6) + x1 * (AA6 * BB6);
-    y[0] = x6 - x4 * S1_6 + x2 * S2_6 - x0 * S3_6;
-    y[sy] = even_a + odd_a * A6;
-    y[2 * sy] = even_a - odd_a * A6;
-    y[3 * sy] = even_b + odd_b * B6;
-    y[4 * sy] = even_b - odd_b * B6;
-    y[5 * sy] = even_c + odd_c * C6;
-    y[6 * sy] = even_c - odd_c * C6;
-    y[7 * sy] = x7 - x5 * S1_6 + x3 * S2_6 - x1 * S3_6;
+    if (i == 0)
+        return 0;
+    if (i == size - 1)
+        return n - 1;
+    return 1 + 2 * subset_pair(n, size, (i - 1) / 2) + (i - 1) % 2;
 }
 
-/* 8 to 6. */
-INLINE void inverse6(const vec *x, const int sx, vec *y, const int sy)
+/* Coefficients of the product of (z - p^2) over the subset's pairs but `skip`;
+ * how many there are. */
+INLINE int even_polynomial(const int n, const int size, const int skip, float *c)
 {
-    vec sum_a = x[sx] + x[2 * sx], difference_a = x[sx] - x[2 * sx];
-    vec sum_b = x[3 * sx] + x[4 * sx], difference_b = x[3 * sx] - x[4 * sx];
-    vec sum_c = x[5 * sx] + x[6 * sx], difference_c = x[5 * sx] - x[6 * sx];
-    y[0] = x[0] + sum_a + sum_b + sum_c;
-    y[sy] = difference_a * A6 + difference_b * B6 + difference_c * C6;
-    y[2 * sy] = sum_a * AA6 + sum_b * BB6 + sum_c * CC6;
-    y[3 * sy] = difference_a * (A6 * AA6) + difference_b * (B6 * BB6) + difference_c * (C6 * CC6);
-    y[4 * sy] = sum_a * (AA6 * AA6) + sum_b * (BB6 * BB6) + sum_c * (CC6 * CC6);
-    y[5 * sy] = difference_a * (A6 * AA6 * AA6) + difference_b * (B6 * BB6 * BB6) +
-                difference_c * (C6 * CC6 * CC6) + x[7 * sx];
+    int degree = 0;
+    c[0] = 1;
+    UNROLL for (int i = 0; i < (size - 2) / 2; i++)
+    {
+        const float p = pair_point(n, subset_pair(n, size, i));
+        if (i == skip)
+            continue;
+        c[degree + 1] = c[degree];
+        UNROLL for (int k = degree; k > 0; k--) c[k] = c[k - 1] - p * p * c[k];
+        c[0] = -p * p * c[0];
+        degree++;
+    }
+    return degree + 1;
 }
 
-/* --- a tile: columns, then rows ------------------------------------------------ */
-
-INLINE void forward(const int m, const vec *x, const int sx, vec *y, const int sy)
+/* Weights are transformed for all points: what the denominator of a subset's
+ * point lacks of theirs. `square` is that point's. */
+INLINE float lacking(const int n, const int size, const float square)
 {
-    if (m == 4)
-        forward4(x, sx, y, sy);
-    else
-        forward6(x, sx, y, sy);
+    float product = 1;
+    UNROLL for (int pair = 0; pair < (n - 2) / 2; pair++)
+    {
+        int kept = 0;
+        UNROLL for (int i = 0; i < (size - 2) / 2; i++) kept |= subset_pair(n, size, i) == pair;
+        const float p = pair_point(n, pair);
+        if (!kept)
+            product *= square - p * p;
+    }
+    return product;
 }
 
-INLINE void inverse(const int m, const vec *x, const int sx, vec *y, const int sy)
+/* y = B' x for the subset: `size` vectors to as many. */
+INLINE void forward(const int n, const int size, const vec *x, vec *y)
 {
-    if (m == 4)
-        inverse4(x, sx, y, sy);
-    else
-        inverse6(x, sx, y, sy);
-}
-
-/* `part`: 0, or how many of the vector's channels exist. */
-INLINE void input_vector(const struct adl_winograd_input *t, size_t c, const int m, size_t part)
-{
-    const int n = m + 2;
-    vec half[64], line[8];
-
-#pragma GCC unroll 8
-    for (int j = 0; j < n; j++) {
-#pragma GCC unroll 8
-        for (int i = 0; i < n; i++) {
-            const float *from = t->pixels[i * n + j] + c;
-            line[i] = part ? vec_load_part(from, part) : vec_load(from);
+    float c[4];
+    if (size == 1) {
+        y[0] = x[0];
+        return;
+    }
+    const int terms = even_polynomial(n, size, -1, c);
+    const float scale = lacking(n, size, 0);
+    y[0] = x[0] * (c[0] * scale);
+    y[size - 1] = x[1] * c[0];
+    UNROLL for (int k = 1; k < terms; k++)
+    {
+        y[0] += x[2 * k] * (c[k] * scale);
+        y[size - 1] += x[2 * k + 1] * c[k];
+    }
+    UNROLL for (int i = 0; i < (size - 2) / 2; i++)
+    {
+        const float p = pair_point(n, subset_pair(n, size, i));
+        const float pair_scale = lacking(n, size, p * p);
+        const int pair_terms = even_polynomial(n, size, i, c);
+        vec even = x[2] * (c[0] * pair_scale), odd = x[1] * (c[0] * pair_scale);
+        UNROLL for (int k = 1; k < pair_terms; k++)
+        {
+            even += x[2 * k + 2] * (c[k] * pair_scale);
+            odd += x[2 * k + 1] * (c[k] * pair_scale);
         }
-        forward(m, line, 1, half + j, n);
-    }
-#pragma GCC unroll 8
-    for (int i = 0; i < n; i++) {
-        forward(m, half + i * n, 1, line, 1);
-#pragma GCC unroll 8
-        for (int j = 0; j < n; j++)
-            vec_store(t->v + (size_t)(i * n + j) * t->step + c, line[j]);
+        y[1 + 2 * i] = even + odd * p;
+        y[2 + 2 * i] = even - odd * p;
     }
 }
 
-INLINE void input_tile(const struct adl_winograd_input *t, const int m)
+/* y = A' x for the subset: `size` vectors to `m`. */
+INLINE void inverse(const int n, const int size, const int m, const vec *x, vec *y)
+{
+    vec sums[3], differences[3];
+    if (size == 1) {
+        y[0] = x[0];
+        return;
+    }
+    UNROLL for (int i = 0; i < (size - 2) / 2; i++)
+    {
+        sums[i] = x[1 + 2 * i] + x[2 + 2 * i];
+        differences[i] = x[1 + 2 * i] - x[2 + 2 * i];
+    }
+    UNROLL for (int k = 0; k < m; k++)
+    {
+        vec sum = x[0];
+        UNROLL for (int i = 0; i < (size - 2) / 2; i++)
+        {
+            const float p = pair_point(n, subset_pair(n, size, i));
+            float power = 1;
+            UNROLL for (int j = 0; j < k; j++) power *= p;
+            vec term = (k % 2 ? differences[i] : sums[i]);
+            if (i == 0 && k > 0)
+                sum = term * power;
+            else
+                sum += term * power;
+        }
+        if (k == m - 1)
+            sum += x[size - 1];
+        y[k] = sum;
+    }
+}
+
+/* --- a tile of the input: its columns, then its rows --------------------------------- */
+
+INLINE void input_columns(const struct adl_winograd_input *t, size_t c, size_t part, const int n,
+                          const int size, vec *half)
+{
+    const float *const *pixels = t->pixels;
+    for (int j = 0; j < t->columns; j++) {
+        vec x[8], y[8];
+        UNROLL for (int i = 0; i < size; i++)
+        {
+            const float *from = pixels[i * t->columns + j] + c;
+            x[i] = part ? vec_load_part(from, part) : vec_load(from);
+        }
+        forward(n, size, x, y);
+        UNROLL for (int i = 0; i < size; i++) half[i * 8 + j] = y[i];
+    }
+}
+
+INLINE void input_rows(const struct adl_winograd_input *t, size_t c, const int n, const int size,
+                       const vec *half)
+{
+    for (int i = 0; i < t->rows; i++) {
+        vec y[8];
+        float *to = t->v + (size_t)(t->row_positions[i] * n) * t->step + c;
+        forward(n, size, half + i * 8, y);
+        UNROLL for (int j = 0; j < size; j++)
+            vec_store(to + (size_t)subset_position(n, size, j) * t->step, y[j]);
+    }
+}
+
+INLINE void input_vector(const struct adl_winograd_input *t, size_t c, size_t part)
+{
+    vec half[64];
+
+    switch (t->row_points * 16 + t->rows) {
+    case 1 * 16 + 1: input_columns(t, c, part, 1, 1, half); break;
+    case 6 * 16 + 6: input_columns(t, c, part, 6, 6, half); break;
+    case 6 * 16 + 4: input_columns(t, c, part, 6, 4, half); break;
+    case 8 * 16 + 8: input_columns(t, c, part, 8, 8, half); break;
+    case 8 * 16 + 6: input_columns(t, c, part, 8, 6, half); break;
+    case 8 * 16 + 4: input_columns(t, c, part, 8, 4, half); break;
+    }
+    switch (t->column_points * 16 + t->columns) {
+    case 1 * 16 + 1: input_rows(t, c, 1, 1, half); break;
+    case 6 * 16 + 6: input_rows(t, c, 6, 6, half); break;
+    case 6 * 16 + 4: input_rows(t, c, 6, 4, half); break;
+    case 8 * 16 + 8: input_rows(t, c, 8, 8, half); break;
+    case 8 * 16 + 6: input_rows(t, c, 8, 6, half); break;
+    case 8 * 16 + 4: input_rows(t, c, 8, 4, half); break;
+    }
+}
+
+static void input(const struct adl_winograd_input *t)
 {
     size_t c = 0;
     for (; c + VEC <= t->channels; c += VEC)
-        input_vector(t, c, m, 0);
+        input_vector(t, c, 0);
     if (c < t->channels)
-        input_vector(t, c, m, t->channels - c);
+        input_vector(t, c, t->channels - c);
 }
 
-INLINE void output_vector(const struct adl_winograd_output *t, size_t c, const int m, size_t part)
+/* --- a tile of the output: its columns, then its rows ------------------------------- */
+
+INLINE void output_columns(const struct adl_winograd_output *t, size_t c, const int n,
+                           const int size, const int m, vec *half)
 {
-    const int n = m + 2;
-    vec half[48], line[8] = {0};
+    for (int j = 0; j < t->columns; j++) {
+        vec x[8], y[8];
+        const float *from = t->m + t->column_positions[j] * t->step + c;
+        UNROLL for (int i = 0; i < size; i++) x[i] =
+            vec_load(from + (size_t)(subset_position(n, size, i) * t->column_points) * t->step);
+        inverse(n, size, m, x, y);
+        UNROLL for (int i = 0; i < m; i++) half[i * 8 + j] = y[i];
+    }
+}
+
+INLINE void output_rows(const struct adl_winograd_output *t, size_t c, size_t part, const int n,
+                        const int size, const int m, const vec *half)
+{
     vec bias = vec_load(t->bias + c);
 
-#pragma GCC unroll 8
-    for (int j = 0; j < n; j++) {
-#pragma GCC unroll 8
-        for (int i = 0; i < n; i++)
-            line[i] = vec_load(t->m + (size_t)(i * n + j) * t->step + c);
-        inverse(m, line, 1, half + j, n);
-    }
-    for (int i = 0; i < t->rows; i++) {
+    for (int i = 0; i < t->height; i++) {
+        vec y[8];
         float *out = t->out + (size_t)i * t->out_row + c;
         const float *residual = t->residual ? t->residual + (size_t)i * t->residual_row + c : 0;
-        inverse(m, half + i * n, 1, line, 1);
-        for (int j = 0; j < t->columns; j++) {
-            vec y = line[j] + bias;
+        inverse(n, size, m, half + i * 8, y);
+        UNROLL for (int j = 0; j < m; j++)
+        {
+            if (j >= t->width)
+                break;
+            vec value = y[j] + bias;
             if (residual) {
                 const float *from = residual + (size_t)j * t->ldr;
-                y += part ? vec_load_part(from, part) : vec_load(from);
+                value += part ? vec_load_part(from, part) : vec_load(from);
             }
-            y = vec_clamp(y, t->lo, t->hi);
+            value = vec_clamp(value, t->lo, t->hi);
             if (part)
-                vec_store_part(out + (size_t)j * t->ldo, part, y);
+                vec_store_part(out + (size_t)j * t->ldo, part, value);
             else
-                vec_store(out + (size_t)j * t->ldo, y);
+                vec_store(out + (size_t)j * t->ldo, value);
         }
     }
 }
 
-INLINE void output_tile(const struct adl_winograd_output *t, const int m)
+/* All sides there are: points, those of the subset, outputs (points of the
+ * subset less the kernel's side plus 1). */
+#define SIDES(SIDE)                                                                                \
+    SIDE(1, 1, 1)                                                                                  \
+    SIDE(6, 6, 4)                                                                                  \
+    SIDE(6, 6, 2)                                                                                  \
+    SIDE(6, 4, 2)                                                                                  \
+    SIDE(8, 8, 6)                                                                                  \
+    SIDE(8, 6, 4)                                                                                  \
+    SIDE(8, 4, 2)                                                                                  \
+    SIDE(8, 8, 4)                                                                                  \
+    SIDE(8, 6, 2)                                                                                  \
+    SIDE(8, 8, 2)
+#define SIDE_KEY(n, size, m) ((n)*256 + (size)*16 + (m))
+
+INLINE void output_vector(const struct adl_winograd_output *t, size_t c, size_t part)
+{
+    vec half[64];
+
+#define SIDE(n, size, m)                                                                           \
+    case SIDE_KEY(n, size, m): output_columns(t, c, n, size, m, half); break;
+    switch (SIDE_KEY(t->row_points, t->rows, t->row_outputs)) {
+        SIDES(SIDE)
+    }
+#undef SIDE
+#define SIDE(n, size, m)                                                                           \
+    case SIDE_KEY(n, size, m): output_rows(t, c, part, n, size, m, half); break;
+    switch (SIDE_KEY(t->column_points, t->columns, t->column_outputs)) {
+        SIDES(SIDE)
+    }
+#undef SIDE
+}
+
+static void output(const struct adl_winograd_output *t)
 {
     size_t c = 0;
     for (; c + VEC <= t->channels; c += VEC)
-        output_vector(t, c, m, 0);
+        output_vector(t, c, 0);
     if (c < t->channels)
-        output_vector(t, c, m, t->channels - c);
-}
-
-static void input4(const struct adl_winograd_input *tile)
-{
-    input_tile(tile, 4);
-}
-
-static void output4(const struct adl_winograd_output *tile)
-{
-    output_tile(tile, 4);
-}
-
-static void input6(const struct adl_winograd_input *tile)
-{
-    input_tile(tile, 6);
-}
-
-static void output6(const struct adl_winograd_output *tile)
-{
-    output_tile(tile, 6);
+        output_vector(t, c, t->channels - c);
 }
 
 #endif

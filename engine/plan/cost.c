@@ -18,16 +18,17 @@
 #define PRODUCT_SHARE 0.95
 /* Through OpenBLAS: rows are copied, the epilogue is a pass of its own. */
 #define BLAS_SHARE 0.85
-/* For each tile and channel, input or output: its transform and memory. */
-#define TRANSFORM4 700
-#define TRANSFORM6 1430
+/* Transforms: for each position of a tile and channel, input or output, with
+ * the memory that this moves. */
+#define TRANSFORM 20
 /* For each value of the output, of the input: the additions of Strassen's
  * algorithm, and its handicap for larger weights and errors. */
 #define STRASSEN_OUTPUT 14
 #define STRASSEN_INPUT 8
 #define HANDICAP_STRASSEN 1.06
-/* F(6x6) has larger weights and errors: it has to be worth it. */
-#define HANDICAP6 1.1
+/* Tiles of 8 points a side have larger weights and errors: they have to be
+ * worth it. */
+#define HANDICAP8 1.1
 
 static double rounded_up(int value, int to)
 {
@@ -48,14 +49,15 @@ static double blas_cost(const struct adl_conv *v)
     return fmax((double)v->p * v->q, WEIGHT_LOAD) * depth * v->k / BLAS_SHARE;
 }
 
-static double winograd_cost(const struct adl_conv *v, const struct adl_kernels *kernels, int m,
-                            double transform)
+static double winograd_cost(const struct adl_conv *v, const struct adl_kernels *kernels, int points)
 {
-    double tiles = ceil((double)v->p / m) * ceil((double)v->q / m);
-    double positions = (m + 2) * (m + 2);
+    struct adl_winograd_work work = adl_winograd_work(v, kernels, points);
+    double positions = (double)work.positions;
+    /* Loading overlaps with the product, but so many weights also take memory. */
+    double products = (double)work.products + WEIGHT_LOAD * positions;
     double columns = rounded_up(v->k, kernels->winograd->nr);
-    return fmax(tiles, WEIGHT_LOAD) * positions * v->c * columns / PRODUCT_SHARE +
-           tiles * (v->c + columns) * transform;
+    return products * v->c * columns / PRODUCT_SHARE +
+           (double)work.tiles * positions * (v->c + columns) * TRANSFORM;
 }
 
 static double strassen_cost(const struct adl_conv *v, const struct adl_kernels *kernels)
@@ -72,10 +74,10 @@ static double cost(const struct adl_conv_algorithm *algorithm, const struct adl_
         return 0; /* nothing else is made for it */
     if (algorithm == &adl_conv_gemm)
         return gemm_cost(v, kernels);
-    if (algorithm == &adl_conv_winograd4)
-        return winograd_cost(v, kernels, 4, TRANSFORM4);
     if (algorithm == &adl_conv_winograd6)
-        return HANDICAP6 * winograd_cost(v, kernels, 6, TRANSFORM6);
+        return winograd_cost(v, kernels, 6);
+    if (algorithm == &adl_conv_winograd8)
+        return HANDICAP8 * winograd_cost(v, kernels, 8);
     if (algorithm == &adl_conv_strassen)
         return HANDICAP_STRASSEN * strassen_cost(v, kernels);
     return blas_cost(v);
@@ -85,8 +87,8 @@ const struct adl_conv_algorithm *plan_conv_choice(const struct adl_conv *v,
                                                   const struct adl_kernels *kernels, int rank)
 {
     static const struct adl_conv_algorithm *const all[] = {
-        &adl_conv_depthwise, &adl_conv_gemm,     &adl_conv_winograd4,
-        &adl_conv_winograd6, &adl_conv_strassen, &adl_conv_blas,
+        &adl_conv_depthwise, &adl_conv_gemm,     &adl_conv_winograd6,
+        &adl_conv_winograd8, &adl_conv_strassen, &adl_conv_blas,
     };
     enum { COUNT = sizeof all / sizeof *all };
     const struct adl_conv_algorithm *sorted[COUNT];
