@@ -128,7 +128,7 @@ static void check_conv(const struct adl_conv_algorithm *algorithm,
         .pad_top = t->top,
         .pad_left = t->left,
         .groups = t->groups,
-        .ldx = c + gap,
+        .ldx = algorithm == &adl_conv_lines ? c : c + gap, /* it takes dense maps */
         .ldo = k + gap,
         .ldr = k + gap,
         .lo = epilogue ? 0 : -INFINITY,
@@ -196,8 +196,8 @@ static void check_conv(const struct adl_conv_algorithm *algorithm,
 }
 
 static const struct adl_conv_algorithm *const algorithms[] = {
-    &adl_conv_gemm,      &adl_conv_blas,      &adl_conv_depthwise,
-    &adl_conv_winograd6, &adl_conv_winograd8, &adl_conv_strassen,
+    &adl_conv_gemm,      &adl_conv_blas,     &adl_conv_depthwise, &adl_conv_winograd6,
+    &adl_conv_winograd8, &adl_conv_strassen, &adl_conv_lines,
 };
 
 static void check_conv_everywhere(const struct adl_kernels *kernels, const struct conv_case *t)
@@ -248,7 +248,7 @@ static void random_convolutions_of(const struct adl_kernels *kernels)
         t.stride = dense ? 1 : 1 + (int)adl_rng_below(&rng, 3);
         t.h = t.r + (int)adl_rng_below(&rng, 14);
         t.w = t.s + (int)adl_rng_below(&rng, 14);
-        t.c = 1 + (int)adl_rng_below(&rng, i % 8 ? 50 : 600);
+        t.c = 1 + (int)adl_rng_below(&rng, i % 8 ? i % 2 ? 8 : 50 : 600);
         t.k = 1 + (int)adl_rng_below(&rng, i % 7 ? 100 : 300);
         t.top = dense ? 0 : (int)adl_rng_below(&rng, (uint64_t)t.r);
         t.left = dense ? 0 : (int)adl_rng_below(&rng, (uint64_t)t.s);

@@ -33,24 +33,31 @@ INLINE void gemm_sum(const struct adl_gemm_tile *t, __m256 acc[MR][2], const int
 #pragma GCC unroll 2
     for (int i = 0; i < (rows + 2) / 3; i++)
         a[i] = t->a + (size_t)(3 * i) * lda;
-    for (size_t l = 0; l < t->depth; l++) {
-        __m256 b0 = _mm256_load_ps(b), b1 = vectors > 1 ? _mm256_load_ps(b + 8) : b0;
-        _mm_prefetch((const char *)(b + 16 * 16), _MM_HINT_T0);
-        _mm_prefetch((const char *)next, _MM_HINT_T1);
+    for (size_t segment = 0;;) {
+        for (size_t l = 0; l < t->depth; l++) {
+            __m256 b0 = _mm256_load_ps(b), b1 = vectors > 1 ? _mm256_load_ps(b + 8) : b0;
+            _mm_prefetch((const char *)(b + 16 * 16), _MM_HINT_T0);
+            _mm_prefetch((const char *)next, _MM_HINT_T1);
 #pragma GCC unroll 6
-        for (int i = 0; i < rows; i++) {
-            __m256 x = _mm256_broadcast_ss(a[i / 3] + (size_t)(i % 3) * lda);
-            acc[i][0] = _mm256_fmadd_ps(x, b0, acc[i][0]);
-            if (vectors > 1)
-                acc[i][1] = _mm256_fmadd_ps(x, b1, acc[i][1]);
-        }
-        b += 16;
-        next += step;
+            for (int i = 0; i < rows; i++) {
+                __m256 x = _mm256_broadcast_ss(a[i / 3] + (size_t)(i % 3) * lda);
+                acc[i][0] = _mm256_fmadd_ps(x, b0, acc[i][0]);
+                if (vectors > 1)
+                    acc[i][1] = _mm256_fmadd_ps(x, b1, acc[i][1]);
+            }
+            b += 16;
+            next += step;
 #pragma GCC unroll 2
-        for (int i = 0; i < (rows + 2) / 3; i++) {
-            a[i]++;
-            __asm__("" : "+r"(a[i])); /* keep it a pointer */
+            for (int i = 0; i < (rows + 2) / 3; i++) {
+                a[i]++;
+                __asm__("" : "+r"(a[i])); /* keep it a pointer */
+            }
         }
+        if (++segment >= t->segments)
+            break;
+#pragma GCC unroll 2
+        for (int i = 0; i < (rows + 2) / 3; i++)
+            a[i] += t->segment_skip;
     }
 }
 

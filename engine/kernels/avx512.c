@@ -33,26 +33,33 @@ INLINE void gemm_sum(const struct adl_gemm_tile *t, __m512 acc[MR][2], const int
 #pragma GCC unroll 5
     for (int i = 0; i < (rows + 2) / 3; i++)
         a[i] = t->a + (size_t)(3 * i) * lda;
-    for (size_t l = 0; l < t->depth; l++) {
-        __m512 b0 = _mm512_load_ps(b), b1 = vectors > 1 ? _mm512_load_ps(b + 16) : b0;
-        _mm_prefetch((const char *)(b + 16 * 32), _MM_HINT_T0);
-        if (vectors > 1)
-            _mm_prefetch((const char *)(b + 16 * 32 + 16), _MM_HINT_T0);
-        _mm_prefetch((const char *)next, _MM_HINT_T1);
-#pragma GCC unroll 14
-        for (int i = 0; i < rows; i++) {
-            __m512 x = _mm512_set1_ps(a[i / 3][(size_t)(i % 3) * lda]);
-            acc[i][0] = _mm512_fmadd_ps(x, b0, acc[i][0]);
+    for (size_t segment = 0;;) {
+        for (size_t l = 0; l < t->depth; l++) {
+            __m512 b0 = _mm512_load_ps(b), b1 = vectors > 1 ? _mm512_load_ps(b + 16) : b0;
+            _mm_prefetch((const char *)(b + 16 * 32), _MM_HINT_T0);
             if (vectors > 1)
-                acc[i][1] = _mm512_fmadd_ps(x, b1, acc[i][1]);
-        }
-        b += 32;
-        next += step;
+                _mm_prefetch((const char *)(b + 16 * 32 + 16), _MM_HINT_T0);
+            _mm_prefetch((const char *)next, _MM_HINT_T1);
+#pragma GCC unroll 14
+            for (int i = 0; i < rows; i++) {
+                __m512 x = _mm512_set1_ps(a[i / 3][(size_t)(i % 3) * lda]);
+                acc[i][0] = _mm512_fmadd_ps(x, b0, acc[i][0]);
+                if (vectors > 1)
+                    acc[i][1] = _mm512_fmadd_ps(x, b1, acc[i][1]);
+            }
+            b += 32;
+            next += step;
 #pragma GCC unroll 5
-        for (int i = 0; i < (rows + 2) / 3; i++) {
-            a[i]++;
-            __asm__("" : "+r"(a[i]));
+            for (int i = 0; i < (rows + 2) / 3; i++) {
+                a[i]++;
+                __asm__("" : "+r"(a[i]));
+            }
         }
+        if (++segment >= t->segments)
+            break;
+#pragma GCC unroll 5
+        for (int i = 0; i < (rows + 2) / 3; i++)
+            a[i] += t->segment_skip;
     }
 }
 

@@ -33,7 +33,10 @@ struct adl_gemm_tile {
      * each time that the depth advances, next_step floats apart. NULL: nothing. */
     const float *next;
     size_t next_step;
-    size_t depth; /* 1..ADL_GEMM_KC */
+    size_t depth;
+    /* Where the depth falls into several stretches of the rows of a, each `depth`
+     * long: how many, and the floats skipped between them. 0: one. */
+    size_t segments, segment_skip;
     float *c;
     size_t ldc;
     int m;

@@ -18,6 +18,8 @@
 #define PRODUCT_SHARE 0.95
 /* Through OpenBLAS: rows are copied, the epilogue is a pass of its own. */
 #define BLAS_SHARE 0.85
+/* Of the product's time, where copying its rows takes as long as itself. */
+#define LINES_SHARE 0.6
 /* Transforms: for each position of a tile and channel, input or output, with
  * the memory that this moves. */
 #define TRANSFORM 20
@@ -78,6 +80,8 @@ static double cost(const struct adl_conv_algorithm *algorithm, const struct adl_
         return winograd_cost(v, kernels, 6);
     if (algorithm == &adl_conv_winograd8)
         return HANDICAP8 * winograd_cost(v, kernels, 8);
+    if (algorithm == &adl_conv_lines)
+        return LINES_SHARE * gemm_cost(v, kernels);
     if (algorithm == &adl_conv_strassen)
         return HANDICAP_STRASSEN * strassen_cost(v, kernels);
     return blas_cost(v);
@@ -87,8 +91,8 @@ const struct adl_conv_algorithm *plan_conv_choice(const struct adl_conv *v,
                                                   const struct adl_kernels *kernels, int rank)
 {
     static const struct adl_conv_algorithm *const all[] = {
-        &adl_conv_depthwise, &adl_conv_gemm,     &adl_conv_winograd6,
-        &adl_conv_winograd8, &adl_conv_strassen, &adl_conv_blas,
+        &adl_conv_depthwise, &adl_conv_gemm,  &adl_conv_winograd6, &adl_conv_winograd8,
+        &adl_conv_strassen,  &adl_conv_lines, &adl_conv_blas,
     };
     enum { COUNT = sizeof all / sizeof *all };
     const struct adl_conv_algorithm *sorted[COUNT];
