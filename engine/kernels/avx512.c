@@ -4,6 +4,7 @@
 #include <immintrin.h>
 
 #include "kernels/kernel.h"
+#define TRAIN_LANES 16
 #include "kernels/train_loops.h"
 
 #define MR 14

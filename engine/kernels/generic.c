@@ -2,6 +2,7 @@
  * depthwise ones have no kernel here; they go through OpenBLAS. */
 
 #include "kernels/kernel.h"
+#define TRAIN_LANES 4
 #include "kernels/train_loops.h"
 
 #include <math.h>

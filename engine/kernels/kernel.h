@@ -136,6 +136,18 @@ struct adl_norm_back {
     const float *kx, *kdy, *k; /* by channel */
 };
 
+/* --- training: weights of a 3x3 depthwise convolution --------------------------------- */
+
+struct adl_depthwise_grad {
+    const float *x;  /* one image, h x w x channels */
+    const float *dy; /* p x q x channels */
+    int h, w, p, q;
+    int stride, pad_top, pad_left;
+    size_t channels; /* at least `lanes` */
+    float *work;     /* 9 x (channels + lanes) floats, lost */
+    float *sums;     /* 9 x channels */
+};
+
 struct adl_kernels {
     const char *name;
     /* The tile of `gemm`; 0 and NULL: convolutions go through OpenBLAS. */
@@ -181,6 +193,9 @@ struct adl_kernels {
     /* sums[c] += sum over the pixels of a * b. */
     void (*dot_rows)(const float *a, size_t lda, const float *b, size_t ldb, size_t pixels,
                      size_t channels, float *sums);
+    /* sums[tap][c] = sum over the pixels of dy * x at the tap. */
+    int lanes;
+    void (*depthwise_grad)(const struct adl_depthwise_grad *job);
     /* out += x * w[c]. */
     void (*spread)(const float *x, const float *w, size_t ldx, size_t pixels, size_t channels,
                    float *out, size_t ldo);

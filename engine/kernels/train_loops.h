@@ -5,12 +5,15 @@
  * vectorise: included by each instruction set's file, which compiles them with
  * its own flags. Everything here is static, so that no wide instruction can
  * leak into another file through the linker. Channels are contiguous, pixels
- * `channels` apart. */
+ * `channels` apart. TRAIN_LANES, floats of a vector, is defined before. */
 
 #include "kernels/kernel.h"
 
 /* Channels whose sums are kept on the stack. */
 #define TRAIN_BLOCK 256
+/* Rows of a map that stay in a near cache while vector after vector of their
+ * channels is done. */
+#define TRAIN_ROWS 4
 /* Pixels summed in float32 before the sum goes over into double. */
 #define TRAIN_RUN 16
 
@@ -146,6 +149,106 @@ static void train_dot_rows(const float *restrict a, size_t lda, const float *res
     }
 }
 
+/* --- 3x3 depthwise: the gradient of the weights ---------------------------------------- */
+
+typedef float train_vector __attribute__((vector_size(4 * TRAIN_LANES), aligned(4), may_alias));
+
+static train_vector train_load(const float *at)
+{
+    return *(const train_vector *)(const void *)at;
+}
+
+/* Column `q` of a row of dy, zero outside it. */
+static train_vector train_column(const struct adl_depthwise_grad *g, const float *dy, int q)
+{
+    return q >= 0 && q < g->q ? train_load(dy + (size_t)q * g->channels) : (train_vector){0};
+}
+
+/* The nine sums of a vector of channels go on over one row of dy; `rows` has a
+ * bit for each of its three rows of x inside the map. The sums stay in
+ * registers: `rows` is a constant where there are all three. */
+static inline __attribute__((always_inline)) void train_depthwise_row(
+    const struct adl_depthwise_grad *g, const int rows, const float *x, const float *dy,
+    train_vector *sums)
+{
+    size_t ld = g->channels, line = (size_t)g->w * ld;
+    if (g->stride == 1) { /* a pixel of x meets three of dy, kept as they pass */
+        train_vector d1 = train_column(g, dy, g->pad_left - 1);
+        train_vector d2 = train_column(g, dy, g->pad_left - 2);
+        for (int j = 0; j < g->w; j++, x += ld) {
+            train_vector d0 = train_column(g, dy, j + g->pad_left);
+#pragma GCC unroll 3
+            for (int r = 0; r < 3; r++) {
+                if (!(rows & 1 << r))
+                    continue;
+                train_vector xj = train_load(x + (size_t)r * line);
+                sums[r * 3] += xj * d0;
+                sums[r * 3 + 1] += xj * d1;
+                sums[r * 3 + 2] += xj * d2;
+            }
+            d2 = d1;
+            d1 = d0;
+        }
+        return;
+    }
+    for (int q = 0; q < g->q; q++, dy += ld) {
+        int column = q * g->stride - g->pad_left;
+        int inside = column >= 0 && column + 3 <= g->w;
+        train_vector d = train_load(dy);
+#pragma GCC unroll 3
+        for (int r = 0; r < 3; r++)
+#pragma GCC unroll 3
+            for (int s = 0; s < 3; s++)
+                if (rows & 1 << r && (inside || (column + s >= 0 && column + s < g->w)))
+                    sums[r * 3 + s] +=
+                        train_load(x + (size_t)r * line + (ptrdiff_t)(column + s) * (ptrdiff_t)ld) *
+                        d;
+    }
+}
+
+/* Rows p0 .. p1-1 of dy for the channels from c. */
+static void train_depthwise_rows(const struct adl_depthwise_grad *g, int p0, int p1, size_t c,
+                                 float *work)
+{
+    train_vector sums[9];
+#pragma GCC unroll 9
+    for (int tap = 0; tap < 9; tap++)
+        sums[tap] = train_load(work + tap * TRAIN_LANES);
+    for (int p = p0; p < p1; p++) {
+        int top = p * g->stride - g->pad_top, rows = 0;
+        for (int r = 0; r < 3; r++)
+            rows |= (top + r >= 0 && top + r < g->h) << r;
+        const float *x = g->x + (ptrdiff_t)top * g->w * (ptrdiff_t)g->channels + c;
+        const float *dy = g->dy + (size_t)p * (size_t)g->q * g->channels + c;
+        if (rows == 7)
+            train_depthwise_row(g, 7, x, dy, sums);
+        else
+            train_depthwise_row(g, rows, x, dy, sums);
+    }
+#pragma GCC unroll 9
+    for (int tap = 0; tap < 9; tap++)
+        *(train_vector *)(void *)(work + tap * TRAIN_LANES) = sums[tap];
+}
+
+/* The last vector ends with the last channel, so some of its channels may be the
+ * one's before as well: both make the same sums. */
+static void train_depthwise_grad(const struct adl_depthwise_grad *g)
+{
+    size_t vectors = (g->channels + TRAIN_LANES - 1) / TRAIN_LANES, each = 9 * TRAIN_LANES;
+    for (size_t i = 0; i < vectors * each; i++)
+        g->work[i] = 0;
+    for (int p = 0; p < g->p; p += TRAIN_ROWS)
+        for (size_t v = 0; v < vectors; v++)
+            train_depthwise_rows(g, p, p + TRAIN_ROWS < g->p ? p + TRAIN_ROWS : g->p,
+                                 train_min(v * TRAIN_LANES, g->channels - TRAIN_LANES),
+                                 g->work + v * each);
+    for (size_t v = 0; v < vectors; v++)
+        for (size_t i = 0; i < each; i++)
+            g->sums[i / TRAIN_LANES * g->channels +
+                    train_min(v * TRAIN_LANES, g->channels - TRAIN_LANES) + i % TRAIN_LANES] =
+                g->work[v * each + i];
+}
+
 static void train_spread(const float *restrict x, const float *restrict w, size_t ldx,
                          size_t pixels, size_t channels, float *restrict out, size_t ldo)
 {
@@ -156,6 +259,7 @@ static void train_spread(const float *restrict x, const float *restrict w, size_
 
 #define ADL_TRAIN_LOOPS                                                                            \
     .relu_back = train_relu_back, .moments = train_moments, .products = train_products,            \
-    .affine2 = train_affine2, .dot_rows = train_dot_rows, .spread = train_spread
+    .affine2 = train_affine2, .dot_rows = train_dot_rows, .lanes = TRAIN_LANES,                    \
+    .depthwise_grad = train_depthwise_grad, .spread = train_spread
 
 #endif

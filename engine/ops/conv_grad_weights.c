@@ -15,6 +15,8 @@
 
 #define BLOCK_COLUMNS ((size_t)384)
 #define BLOCK_ROWS ((size_t)256)
+/* Most floats in a vector. */
+#define MAX_LANES ((size_t)16)
 /* Tasks wanted before the batch is split into runs as well. */
 #define WANTED_TASKS ((size_t)8)
 
@@ -44,7 +46,8 @@ static size_t weight_count(const struct adl_conv *v, const struct split *s)
 
 static size_t worker_floats(const struct adl_conv *v)
 {
-    return ADL_MAX(BLOCK_ROWS * BLOCK_COLUMNS, (size_t)v->c * (size_t)v->r * (size_t)v->s);
+    size_t sums = (size_t)v->c * (size_t)v->r * (size_t)v->s;
+    return ADL_MAX(BLOCK_ROWS * BLOCK_COLUMNS, 3 * sums + 9 * MAX_LANES);
 }
 
 struct adl_conv_span adl_conv_span(const struct adl_conv *v, int s)
@@ -72,13 +75,60 @@ struct job {
     float *workers;
 };
 
-/* Depthwise: each tap's sum over the pixels of a run, row by row; taps x
- * channels here, turned round at the end. */
+/* Adds one image's sums, row by row of the output. */
+static void depthwise_image(const struct job *job, size_t n, float *sums)
+{
+    const struct adl_conv *v = job->conv;
+    size_t channels = (size_t)v->c, stride = (size_t)v->stride,
+           row_floats = (size_t)v->w * channels;
+    for (int p = 0; p < v->p; p++)
+        for (int r = 0; r < v->r; r++) {
+            int row = p * v->stride + r - v->pad_top;
+            if (row < 0 || row >= v->h)
+                continue;
+            const float *x = job->x + (n * (size_t)v->h + (size_t)row) * row_floats;
+            const float *dy =
+                job->grad_out + (n * (size_t)v->p + (size_t)p) * (size_t)v->q * channels;
+            for (int s = 0; s < v->s; s++) {
+                struct adl_conv_span span = adl_conv_span(v, s);
+                if (span.count > 0)
+                    job->kernels->dot_rows(x + (size_t)span.column * channels, stride * channels,
+                                           dy + (size_t)span.q * channels, channels,
+                                           (size_t)span.count, channels,
+                                           sums + (size_t)(r * v->s + s) * channels);
+            }
+        }
+}
+
+static void depthwise_3x3_image(const struct job *job, size_t n, float *sums, float *work)
+{
+    const struct adl_conv *v = job->conv;
+    size_t count = 9 * (size_t)v->c;
+    struct adl_depthwise_grad grad = {
+        .x = job->x + n * (size_t)v->h * (size_t)v->w * (size_t)v->c,
+        .dy = job->grad_out + n * (size_t)v->p * (size_t)v->q * (size_t)v->c,
+        .h = v->h,
+        .w = v->w,
+        .p = v->p,
+        .q = v->q,
+        .stride = v->stride,
+        .pad_top = v->pad_top,
+        .pad_left = v->pad_left,
+        .channels = (size_t)v->c,
+        .work = work + count,
+        .sums = work,
+    };
+    job->kernels->depthwise_grad(&grad);
+    for (size_t i = 0; i < count; i++)
+        sums[i] += work[i];
+}
+
+/* Depthwise: each tap's sum over the pixels of a run; taps x channels here,
+ * turned round at the end. */
 static void depthwise_run(const struct job *job, size_t run, int worker)
 {
     const struct adl_conv *v = job->conv;
     size_t channels = (size_t)v->c, taps = (size_t)v->r * (size_t)v->s;
-    size_t stride = (size_t)v->stride, row_floats = (size_t)v->w * channels;
     size_t first = run * job->split.run_images;
     size_t last = ADL_MIN(first + job->split.run_images, (size_t)job->batch);
     float *sums = job->workers + (size_t)worker * worker_floats(v);
@@ -86,23 +136,10 @@ static void depthwise_run(const struct job *job, size_t run, int worker)
 
     memset(sums, 0, taps * channels * sizeof *sums);
     for (size_t n = first; n < last; n++)
-        for (int p = 0; p < v->p; p++)
-            for (int r = 0; r < v->r; r++) {
-                int row = p * v->stride + r - v->pad_top;
-                if (row < 0 || row >= v->h)
-                    continue;
-                const float *x = job->x + (n * (size_t)v->h + (size_t)row) * row_floats;
-                const float *dy =
-                    job->grad_out + (n * (size_t)v->p + (size_t)p) * (size_t)v->q * channels;
-                for (int s = 0; s < v->s; s++) {
-                    struct adl_conv_span span = adl_conv_span(v, s);
-                    if (span.count > 0)
-                        job->kernels->dot_rows(x + (size_t)span.column * channels,
-                                               stride * channels, dy + (size_t)span.q * channels,
-                                               channels, (size_t)span.count, channels,
-                                               sums + (size_t)(r * v->s + s) * channels);
-                }
-            }
+        if (v->r == 3 && v->s == 3 && v->c >= job->kernels->lanes)
+            depthwise_3x3_image(job, n, sums, sums + taps * channels);
+        else
+            depthwise_image(job, n, sums);
     for (size_t c = 0; c < channels; c++)
         for (size_t tap = 0; tap < taps; tap++)
             to[c * taps + tap] = sums[tap * channels + c];
