@@ -133,7 +133,7 @@ kernels_stand_alone() {
     grep -E '^engine/kernels/avx[^:]*:[0-9]+:[ \t]*#[ \t]*include' "$text" |
         grep -vE 'include[ \t]*(<(immintrin|stddef|stdint)\.h>|"(kernels/)?(kernel|winograd|[a-z]+_loops)\.h")'
     grep -E '^engine/kernels/[a-z]+_loops\.h:[0-9]+:[A-Za-z].*\(' "$text" |
-        grep -vE ':[0-9]+:(static|INLINE) '
+        grep -vE ':[0-9]+:(static|INLINE|typedef) '
     grep -E '^engine/kernels/(kernel|winograd)\.h:[0-9]+:.*(\<inline\>|include[ \t]*")' "$text"
 }
 

@@ -54,6 +54,7 @@ static const struct {
     {"2x2 s3 leaves gaps", 2, {8, 9, 3}, {5, 2, 2, 3, 0, 0, 0, 0, 0, true, false}},
     {"many pixels", 1, {19, 17, 3}, {5, 3, 3, 1, 1, 1, 1, 1, 0, true, false}},
     {"many pixels s2", 1, {25, 23, 2}, {3, 3, 3, 2, 1, 1, 1, 1, 0, true, false}},
+    {"3x3 by Winograd, lopsided", 3, {38, 39, 33}, {33, 3, 3, 1, 0, 1, 2, 0, 0, true, false}},
     {"deep", 1, {3, 3, 67}, {5, 3, 3, 1, 1, 1, 1, 1, 0, false, false}},
     {"deep s2", 9, {3, 3, 67}, {3, 3, 3, 2, 1, 1, 1, 1, 0, false, false}},
     {"many channels out", 1, {2, 3, 5}, {131, 3, 3, 1, 1, 1, 1, 1, 0, true, false}},
@@ -67,6 +68,10 @@ static const struct {
     {"depthwise 5x5", 2, {6, 7, 3}, {3, 5, 5, 1, 2, 2, 2, 2, 3, false, false}},
     {"depthwise of one pixel", 2, {1, 1, 9}, {9, 3, 3, 1, 1, 1, 1, 1, 9, false, false}},
     {"depthwise beyond full", 1, {2, 1, 3}, {3, 3, 3, 1, 3, 3, 3, 3, 3, false, false}},
+    {"depthwise wide", 2, {7, 5, 37}, {37, 3, 3, 1, 1, 1, 1, 1, 37, true, false}},
+    {"depthwise wide lopsided", 3, {9, 6, 16}, {16, 3, 3, 1, 0, 1, 2, 0, 16, false, false}},
+    {"depthwise wide beyond full", 1, {2, 1, 19}, {19, 3, 3, 1, 3, 3, 3, 3, 19, false, false}},
+    {"depthwise wide s3", 2, {8, 9, 21}, {21, 3, 3, 3, 1, 1, 1, 1, 21, false, false}},
     {"depthwise, two of each", 2, {5, 7, 5}, {10, 3, 3, 1, 1, 1, 1, 1, 5, true, false}},
     {"depthwise, two of each s2", 2, {5, 6, 5}, {10, 3, 3, 2, 1, 1, 1, 1, 5, true, false}},
 };
@@ -413,7 +418,7 @@ static void check_on(const struct gradient_case *c, enum adl_isa isa, const floa
 }
 
 /* No output here has more. */
-#define MAX_OUTPUT ((size_t)20000)
+#define MAX_OUTPUT ((size_t)150000)
 
 static void check_case(const struct gradient_case *c)
 {

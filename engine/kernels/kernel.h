@@ -193,12 +193,18 @@ struct adl_kernels {
     /* sums[c] += sum over the pixels of a * b. */
     void (*dot_rows)(const float *a, size_t lda, const float *b, size_t ldb, size_t pixels,
                      size_t channels, float *sums);
+    int lanes; /* floats of a vector */
     /* sums[tap][c] = sum over the pixels of dy * x at the tap. */
-    int lanes;
     void (*depthwise_grad)(const struct adl_depthwise_grad *job);
     /* out += x * w[c]. */
     void (*spread)(const float *x, const float *w, size_t ldx, size_t pixels, size_t channels,
                    float *out, size_t ldo);
+    /* F(4x4, 3x3), along at least `lanes` channels. z[i * step] = element i of
+     * A dy A' of a tile of 4x4 pixels; grad[tap] = element `tap` of G' m G, with
+     * m[i * step] and g as G, 6 x 3 (winograd.h). */
+    void (*winograd_spread)(const float *const *pixels, size_t channels, float *z, size_t step);
+    void (*winograd_fold)(const float *m, size_t step, const float *g, size_t channels,
+                          float *grad);
 };
 
 extern const struct adl_kernels adl_kernels_generic;

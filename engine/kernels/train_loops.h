@@ -8,6 +8,7 @@
  * `channels` apart. TRAIN_LANES, floats of a vector, is defined before. */
 
 #include "kernels/kernel.h"
+#include "kernels/winograd.h"
 
 /* Channels whose sums are kept on the stack. */
 #define TRAIN_BLOCK 256
@@ -16,6 +17,8 @@
 #define TRAIN_ROWS 4
 /* Pixels summed in float32 before the sum goes over into double. */
 #define TRAIN_RUN 16
+
+#define TRAIN_INLINE inline __attribute__((always_inline))
 
 static size_t train_min(size_t a, size_t b)
 {
@@ -167,9 +170,8 @@ static train_vector train_column(const struct adl_depthwise_grad *g, const float
 /* The nine sums of a vector of channels go on over one row of dy; `rows` has a
  * bit for each of its three rows of x inside the map. The sums stay in
  * registers: `rows` is a constant where there are all three. */
-static inline __attribute__((always_inline)) void train_depthwise_row(
-    const struct adl_depthwise_grad *g, const int rows, const float *x, const float *dy,
-    train_vector *sums)
+static TRAIN_INLINE void train_depthwise_row(const struct adl_depthwise_grad *g, const int rows,
+                                             const float *x, const float *dy, train_vector *sums)
 {
     size_t ld = g->channels, line = (size_t)g->w * ld;
     if (g->stride == 1) { /* a pixel of x meets three of dy, kept as they pass */
@@ -249,6 +251,70 @@ static void train_depthwise_grad(const struct adl_depthwise_grad *g)
                 g->work[v * each + i];
 }
 
+/* --- Winograd's algorithm, gradient of the weights (formulas: winograd.h) --------------- */
+
+static const float train_pairs[2] = ADL_WINOGRAD_PAIRS6;
+
+/* y = A x: 4 to 6, `sx` and `sy` vectors apart. */
+static TRAIN_INLINE void train_spread4(const train_vector *x, int sx, train_vector *y, int sy)
+{
+    const float a = train_pairs[0], b = train_pairs[1];
+    train_vector even_a = x[0] + x[2 * sx] * (a * a), odd_a = (x[sx] + x[3 * sx] * (a * a)) * a;
+    train_vector even_b = x[0] + x[2 * sx] * (b * b), odd_b = (x[sx] + x[3 * sx] * (b * b)) * b;
+    y[0] = x[0];
+    y[sy] = even_a + odd_a;
+    y[2 * sy] = even_a - odd_a;
+    y[3 * sy] = even_b + odd_b;
+    y[4 * sy] = even_b - odd_b;
+    y[5 * sy] = x[3 * sx];
+}
+
+/* As in train_depthwise_grad, the last vector ends with the last channel. */
+static void train_winograd_spread(const float *const *pixels, size_t channels, float *z,
+                                  size_t step)
+{
+    for (size_t i = 0; i < channels; i += TRAIN_LANES) {
+        size_t c = train_min(i, channels - TRAIN_LANES);
+        train_vector x[4], half[24], line[6];
+#pragma GCC unroll 4
+        for (int j = 0; j < 4; j++) {
+#pragma GCC unroll 4
+            for (int l = 0; l < 4; l++)
+                x[l] = train_load(pixels[l * 4 + j] + c);
+            train_spread4(x, 1, half + j, 4);
+        }
+#pragma GCC unroll 6
+        for (int l = 0; l < 6; l++) {
+            train_spread4(half + l * 4, 1, line, 1);
+#pragma GCC unroll 6
+            for (int j = 0; j < 6; j++)
+                *(train_vector *)(void *)(z + (size_t)(l * 6 + j) * step + c) = line[j];
+        }
+    }
+}
+
+static void train_winograd_fold(const float *m, size_t step, const float *g, size_t channels,
+                                float *grad)
+{
+    for (size_t i = 0; i < channels; i += TRAIN_LANES) {
+        size_t c = train_min(i, channels - TRAIN_LANES);
+        for (size_t r = 0; r < 3; r++) {
+            train_vector half[6];
+            for (size_t j = 0; j < 6; j++) {
+                half[j] = train_load(m + j * step + c) * g[r];
+                for (size_t l = 1; l < 6; l++)
+                    half[j] += train_load(m + (l * 6 + j) * step + c) * g[l * 3 + r];
+            }
+            for (size_t s = 0; s < 3; s++) {
+                train_vector sum = half[0] * g[s];
+                for (size_t j = 1; j < 6; j++)
+                    sum += half[j] * g[j * 3 + s];
+                *(train_vector *)(void *)(grad + (r * 3 + s) * channels + c) = sum;
+            }
+        }
+    }
+}
+
 static void train_spread(const float *restrict x, const float *restrict w, size_t ldx,
                          size_t pixels, size_t channels, float *restrict out, size_t ldo)
 {
@@ -260,6 +326,7 @@ static void train_spread(const float *restrict x, const float *restrict w, size_
 #define ADL_TRAIN_LOOPS                                                                            \
     .relu_back = train_relu_back, .moments = train_moments, .products = train_products,            \
     .affine2 = train_affine2, .dot_rows = train_dot_rows, .lanes = TRAIN_LANES,                    \
-    .depthwise_grad = train_depthwise_grad, .spread = train_spread
+    .depthwise_grad = train_depthwise_grad, .spread = train_spread,                                \
+    .winograd_spread = train_winograd_spread, .winograd_fold = train_winograd_fold
 
 #endif

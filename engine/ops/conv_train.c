@@ -68,30 +68,53 @@ static struct adl_conv backward_conv(const struct adl_conv *v, bool add)
     return back;
 }
 
+/* In multiply-adds of the direct product; the transforms' costs were measured on an
+ * AMD Zen 4, the weights' anew in each step. */
+#define WINOGRAD_MAP 700
+#define WINOGRAD_WEIGHTS 10000
+
+bool adl_conv_winograd_pays(const struct adl_conv *v, const struct adl_kernels *kernels, int batch)
+{
+    if (v->r != 3 || v->s != 3 || !adl_conv_winograd6.supports(v, kernels))
+        return false;
+    double products = (double)v->c * (double)v->k, maps = (double)(v->c + v->k);
+    double tiles = batch * ceil(v->p / 4.0) * ceil(v->q / 4.0);
+    double direct = (double)batch * v->p * v->q * 9 * products;
+    return tiles * (36 * products + WINOGRAD_MAP * maps) + WINOGRAD_WEIGHTS * products <
+           0.9 * direct;
+}
+
 static const struct adl_conv_algorithm *choose(const struct adl_conv *v,
-                                               const struct adl_kernels *kernels)
+                                               const struct adl_kernels *kernels, int batch)
 {
     if (adl_conv_depthwise.supports(v, kernels))
         return &adl_conv_depthwise;
+    if (adl_conv_winograd_pays(v, kernels, batch))
+        return &adl_conv_winograd6;
     return adl_conv_gemm.supports(v, kernels) ? &adl_conv_gemm : &adl_conv_blas;
 }
 
 /* Memory of one pass over a batch: ones, zeros or bias, the packed weights, and
- * each worker's own. */
+ * each worker's own: what the tasks of an image share, if they do, and a task's. */
 struct layout {
     const struct adl_conv_algorithm *algorithm;
-    size_t ones, bias, packed, workers, per_worker, total;
+    size_t ones, bias, packed, workers, shared, per_worker, total;
+    size_t prepare; /* tasks that make what is shared; 0: nothing is */
 };
 
-static struct layout lay_out(const struct adl_conv *v, const struct adl_kernels *kernels,
+static struct layout lay_out(const struct adl_conv *v, const struct adl_kernels *kernels, int batch,
                              int threads)
 {
-    struct layout at = {.algorithm = choose(v, kernels)};
+    struct layout at = {.algorithm = choose(v, kernels, batch)};
     at.ones = 0;
     at.bias = lines((size_t)v->k);
     at.packed = at.bias + lines((size_t)v->k);
     at.workers = at.packed + lines(at.algorithm->packed_floats(v, kernels));
-    at.per_worker = lines(at.algorithm->scratch_floats(v, kernels));
+    if (at.algorithm->prepare_tasks)
+        at.prepare = at.algorithm->prepare_tasks(v, kernels);
+    if (at.prepare)
+        at.shared = lines(at.algorithm->shared_floats(v, kernels));
+    at.per_worker = at.shared + lines(at.algorithm->scratch_floats(v, kernels));
     at.total = at.workers + at.per_worker * (size_t)threads;
     return at;
 }
@@ -106,16 +129,39 @@ struct pass {
     size_t tasks; /* of one image */
 };
 
-static void run_task(void *context, size_t i, int worker)
+static const float *image_at(const struct pass *pass, size_t image)
+{
+    const struct adl_conv *v = pass->conv;
+    return pass->x + image * (size_t)v->h * (size_t)v->w * v->ldx;
+}
+
+static void run_task(const struct pass *pass, const float *x, size_t image, size_t task, int worker)
+{
+    const struct adl_conv *v = pass->conv;
+    pass->at->algorithm->run(v, pass->kernels, pass->scratch + pass->at->packed, x, NULL,
+                             pass->out + image * (size_t)v->p * (size_t)v->q * v->ldo, task,
+                             pass->scratch + pass->at->workers +
+                                 (size_t)worker * pass->at->per_worker + pass->at->shared);
+}
+
+static void one_task(void *context, size_t i, int worker)
 {
     const struct pass *pass = context;
-    const struct adl_conv *v = pass->conv;
     size_t image = i / pass->tasks;
-    pass->at->algorithm->run(
-        v, pass->kernels, pass->scratch + pass->at->packed,
-        pass->x + image * (size_t)v->h * (size_t)v->w * v->ldx, NULL,
-        pass->out + image * (size_t)v->p * (size_t)v->q * v->ldo, i % pass->tasks,
-        pass->scratch + pass->at->workers + (size_t)worker * pass->at->per_worker);
+    run_task(pass, image_at(pass, image), image, i % pass->tasks, worker);
+}
+
+/* All tasks of one image, after what they share. */
+static void one_image(void *context, size_t image, int worker)
+{
+    const struct pass *pass = context;
+    const struct layout *at = pass->at;
+    float *shared = pass->scratch + at->workers + (size_t)worker * at->per_worker;
+    for (size_t task = 0; task < at->prepare; task++)
+        at->algorithm->prepare(pass->conv, pass->kernels, image_at(pass, image), shared, task,
+                               shared + at->shared);
+    for (size_t task = 0; task < pass->tasks; task++)
+        run_task(pass, shared, image, task, worker);
 }
 
 /* out (+)= conv(x) + bias for the whole batch; weights in PyTorch's layout. */
@@ -123,7 +169,7 @@ static void convolve(const struct adl_train_call *call, const struct adl_conv *v
                      const float *weights, const float *bias, const float *x, float *out,
                      float *scratch)
 {
-    struct layout at = lay_out(v, call->kernels, adl_pool_threads(call->pool));
+    struct layout at = lay_out(v, call->kernels, call->batch, adl_pool_threads(call->pool));
     for (int k = 0; k < v->k; k++) {
         scratch[at.ones + (size_t)k] = 1;
         scratch[at.bias + (size_t)k] = bias ? bias[k] : 0;
@@ -132,7 +178,10 @@ static void convolve(const struct adl_train_call *call, const struct adl_conv *v
                        scratch + at.packed);
     struct pass pass = {
         v, call->kernels, &at, x, out, scratch, at.algorithm->tasks(v, call->kernels)};
-    adl_pool_for(call->pool, pass.tasks * (size_t)call->batch, run_task, &pass);
+    if (at.prepare)
+        adl_pool_for(call->pool, (size_t)call->batch, one_image, &pass);
+    else
+        adl_pool_for(call->pool, pass.tasks * (size_t)call->batch, one_task, &pass);
 }
 
 static size_t weight_count(const struct adl_conv *v)
@@ -140,18 +189,29 @@ static size_t weight_count(const struct adl_conv *v)
     return (size_t)v->k * (size_t)(v->c / v->groups) * (size_t)v->r * (size_t)v->s;
 }
 
+/* For any batch up to the tape's: a smaller one may take another algorithm. */
+static size_t pass_floats(const struct adl_train_call *call, const struct adl_conv *v)
+{
+    int threads = adl_pool_threads(call->pool);
+    return ADL_MAX(lay_out(v, call->kernels, 1, threads).total,
+                   lay_out(v, call->kernels, call->batch, threads).total);
+}
+
 static size_t scratch_floats(const struct adl_train_call *call)
 {
     struct adl_conv v = forward_conv(call);
     int threads = adl_pool_threads(call->pool);
-    size_t most = lay_out(&v, call->kernels, threads).total;
-    size_t grad = lines(weight_count(&v)) + adl_conv_grad_weights_scratch(&v, call->batch, threads);
-    most = ADL_MAX(most, grad);
+    size_t most = pass_floats(call, &v);
+    size_t grad = adl_conv_grad_weights_scratch(&v, call->batch, threads);
+    if (adl_conv_grad_winograd_supports(&v, call->kernels, call->batch))
+        grad = ADL_MAX(grad, adl_conv_grad_winograd_scratch(&v, call->kernels, call->batch));
+    most = ADL_MAX(most, lines(weight_count(&v)) + grad);
     most = ADL_MAX(most, 2 * (size_t)call->batch * (size_t)v.k); /* bias sums in double */
     if (!is_plain_backward(&v))
         return ADL_MAX(most, adl_conv_grad_input_scratch(&v, call->batch, threads));
-    struct adl_conv back = backward_conv(&v, true);
-    return ADL_MAX(most, lines(weight_count(&v)) + lay_out(&back, call->kernels, threads).total);
+    struct adl_conv back = backward_conv(&v, true), first = backward_conv(&v, false);
+    size_t input = ADL_MAX(pass_floats(call, &back), pass_floats(call, &first));
+    return ADL_MAX(most, lines(weight_count(&v)) + input);
 }
 
 static void forward(const struct adl_train_call *call)
@@ -203,8 +263,13 @@ static void backward_weights(const struct adl_train_call *call, const struct adl
 {
     float *grad = call->scratch, *to = call->grad_params[0];
     size_t taps = (size_t)v->r * (size_t)v->s, channels = (size_t)(v->c / v->groups);
-    adl_conv_grad_weights(v, call->kernels, call->batch, call->in[0], call->grad_out, grad,
-                          call->scratch + lines(weight_count(v)), call->pool);
+    float *scratch = call->scratch + lines(weight_count(v));
+    if (adl_conv_grad_winograd_supports(v, call->kernels, call->batch))
+        adl_conv_grad_winograd(v, call->kernels, call->batch, call->in[0], call->grad_out, grad,
+                               scratch, call->pool);
+    else
+        adl_conv_grad_weights(v, call->kernels, call->batch, call->in[0], call->grad_out, grad,
+                              scratch, call->pool);
     for (size_t k = 0; k < (size_t)v->k; k++)
         for (size_t c = 0; c < channels; c++)
             for (size_t tap = 0; tap < taps; tap++)

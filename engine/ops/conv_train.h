@@ -23,6 +23,19 @@ void adl_conv_grad_weights(const struct adl_conv *conv, const struct adl_kernels
                            int batch, const float *x, const float *grad_out, float *grad,
                            float *scratch, struct adl_pool *pool);
 
+/* The same by Winograd's algorithm (conv_grad_winograd.c). */
+bool adl_conv_grad_winograd_supports(const struct adl_conv *conv, const struct adl_kernels *kernels,
+                                     int batch);
+size_t adl_conv_grad_winograd_scratch(const struct adl_conv *conv,
+                                      const struct adl_kernels *kernels, int batch);
+void adl_conv_grad_winograd(const struct adl_conv *conv, const struct adl_kernels *kernels,
+                            int batch, const float *x, const float *grad_out, float *grad,
+                            float *scratch, struct adl_pool *pool);
+
+/* Whether Winograd's algorithm is worth it for a batch (conv_train.c). */
+bool adl_conv_winograd_pays(const struct adl_conv *conv, const struct adl_kernels *kernels,
+                            int batch);
+
 /* Gradient of the input of a convolution with a stride (conv_grad_input.c):
  * (+)= by `add`. weights are K x C/groups x R x S. */
 size_t adl_conv_grad_input_scratch(const struct adl_conv *conv, int batch, int threads);
