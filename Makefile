@@ -129,7 +129,7 @@ deps:
 MODEL ?= models/default.safetensors
 run: deps
 	@$(MAKE) --no-print-directory $(JOBS) all
-	@echo 'in another terminal: curl --data-binary @web/examples/sunflower.jpg -H "Content-Type: image/jpeg" http://127.0.0.1:8080/localize'
+	@echo 'in another terminal: curl --data-binary @web/examples/umbrella.jpg -H "Content-Type: image/jpeg" http://127.0.0.1:8080/localize'
 	@echo 'or in a browser:     http://127.0.0.1:8080/        (Ctrl-C stops the server)'
 	$(PROGRAM) serve --model $(MODEL) $(ARGS)
 

@@ -2,14 +2,13 @@
 # Trains the model that ships, from nothing, and puts it where the program looks
 # for it, in four runs:
 #
-#   small   on small crops, where an epoch is cheap
-#   large   on large ones: what a position of the last map sees (283 pixels) has
-#           to be not much larger than the image, or it lights up anywhere
+#   small   on small parts of the images, where an epoch is cheap
+#   large   on nearly whole ones: what a position of the last map sees (283 pixels)
+#           has to be not much larger than the image, or it lights up anywhere
 #   adl     with ADL. Not from the beginning: a network that has yet to learn where
-#           things are rather learns to put the peak of its attention where
+#           things are learns instead to put the peak of its attention where
 #           dropping it costs nothing, in a corner
-#   settle  an epoch that ADL leaves alone, at a small rate: the statistics of
-#           batch norm become those of the plain network, which is what is served
+#   last    more of that, smaller and so cheaper
 #
 # Sides of crops are 16 n + 1, so that the positions of the last map lie evenly
 # over the image.
@@ -25,10 +24,9 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 : "${OUT:=$root/build/model}" "${MODEL:=$root/models/default.safetensors}" "${FLAGS:=}"
 read -ra flags <<<"$FLAGS"
 
-all=(--arch mobilenet_v1 --width 0.5 --random-resized-crop --color-jitter 0.2
-    --label-smoothing 0.1 --batch-size 32 --schedule cosine --warmup-epochs 1
-    --lr-classifier-ratio 1 --weight-decay 0.0003 --seed 1)
-adl=(--method adl --adl-drop-rate 0.75 --adl-threshold 0.9)
+all=(--arch mobilenet_v1 --width 0.5 --color-jitter 0.2 --label-smoothing 0.1 --batch-size 32
+    --schedule cosine --lr-classifier-ratio 1 --weight-decay 0.0003)
+adl=(--method adl --adl-drop-rate 0.75 --adl-threshold 0.9 --lr 0.03 --warmup-epochs 0.2)
 
 if [ ! -d "$DATA" ]; then
     echo "$DATA: not found; name the data set with DATA=DIR" >&2
@@ -59,11 +57,13 @@ run() {
     fi
 }
 
-run small --crop-size 129 --epochs 10 --lr 0.05
-run large --crop-size 193 --epochs 16 --lr 0.05 --init "$OUT/small/last.safetensors"
-run adl --crop-size 193 --epochs 6 --lr 0.01 "${adl[@]}" --init "$OUT/large/last.safetensors"
-run settle --crop-size 193 --epochs 1 --lr 0.001 "${adl[@]}" --adl-draw none \
+run small --random-resized-crop --crop-size 129 --epochs 10 --lr 0.05 --warmup-epochs 1 --seed 1
+run large --resize-size 225 --crop-size 193 --epochs 16 --lr 0.05 --warmup-epochs 1 --seed 1 \
+    --init "$OUT/small/last.safetensors"
+run adl "${adl[@]}" --resize-size 225 --crop-size 193 --epochs 8 --seed 1 \
+    --init "$OUT/large/last.safetensors"
+run last "${adl[@]}" --resize-size 193 --crop-size 161 --epochs 11 --seed 2 \
     --init "$OUT/adl/last.safetensors"
-# The last, not the best: by MaxBoxAccV2 a network that has learned nothing may
-# win, since its many contours include some that fit.
-cp "$OUT/settle/last.safetensors" "$MODEL.tmp" && mv "$MODEL.tmp" "$MODEL" && echo "$MODEL"
+# The last epoch, not the best: by MaxBoxAccV2 a network that has learned nothing
+# may win, since its many contours include some that fit.
+cp "$OUT/last/last.safetensors" "$MODEL.tmp" && mv "$MODEL.tmp" "$MODEL" && echo "$MODEL"

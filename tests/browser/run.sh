@@ -180,12 +180,12 @@ wait_js 'return document.getElementById("canvas").toDataURL() !== window.firstPa
 echo "browser: ok: the threshold redraws in the browser"
 
 if [ "$(js 'return document.getElementById("examples").hidden')" = false ]; then
-    js 'document.querySelector("[data-example=sunflower]").click()' >/dev/null
+    js 'document.querySelector("[data-example=umbrella]").click()' >/dev/null
     wait_js 'const rows = document.querySelectorAll("#strip > li");
         return rows.length === 2 && rows[1].dataset.status === "done"' \
         "an answer to an example within 15 seconds"
-    expect 'return /sunflower/i.test(document.querySelector("#classes .class").textContent)' \
-        "the drawing of a sunflower is one"
+    expect 'return /umbrella/i.test(document.querySelector("#classes .class").textContent)' \
+        "the drawing of an umbrella is one"
     shot example
 fi
 
