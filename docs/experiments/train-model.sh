@@ -17,7 +17,7 @@
 #
 # The same command goes on with a run that was stopped, and does nothing once all
 # are done. From the environment: DATA, PROGRAM, OUT (the runs), MODEL (the file),
-# FLAGS (more options for all runs, which win over these).
+# FLAGS (more options for all runs, which win over these), SIDES (to choose from).
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
 : "${DATA:=$root/../shared/data/objects104}" "${PROGRAM:=$root/build/adl-server}"
@@ -64,6 +64,24 @@ run adl "${adl[@]}" --resize-size 225 --crop-size 193 --epochs 8 --seed 1 \
     --init "$OUT/large/last.safetensors"
 run last "${adl[@]}" --resize-size 193 --crop-size 161 --epochs 11 --seed 2 \
     --init "$OUT/adl/last.safetensors"
+
 # The last epoch, not the best: by MaxBoxAccV2 a network that has learned nothing
-# may win, since its many contours include some that fit.
-cp "$OUT/last/last.safetensors" "$MODEL.tmp" && mv "$MODEL.tmp" "$MODEL" && echo "$MODEL"
+# may win, since its many contours include some that fit. It is served at the size
+# of which val's boxes are found best, cut at the threshold that is best there:
+# a network sees things better a little larger than it was trained on.
+best=-1
+for side in ${SIDES:-161 177 193}; do
+    sized=$OUT/$side.safetensors
+    "$PROGRAM" convert "$OUT/last/last.safetensors" "$sized" --input-size "${side}x$side" || exit
+    figures=$("$PROGRAM" eval --model "$sized" --data "$DATA" --split val --json) || exit
+    read -r found threshold < <(awk '
+        /^  "max_box_acc": / {found = $2 + 0}
+        /^  "best_threshold": / {threshold = $2 + 0}
+        END {print found + 0, threshold + 0}' <<<"$figures")
+    echo "at ${side}x$side: MaxBoxAcc on val $found at the threshold $threshold" >&2
+    if awk "BEGIN {exit !($found > $best)}"; then
+        best=$found
+        "$PROGRAM" convert "$sized" "$OUT/chosen.safetensors" --threshold "$threshold" || exit
+    fi
+done
+cp "$OUT/chosen.safetensors" "$MODEL.tmp" && mv "$MODEL.tmp" "$MODEL" && echo "$MODEL"
