@@ -98,9 +98,9 @@ static int prepare(struct run *r, struct adl_error *err)
         return -1;
     r->tape = adl_tape_create(r->model->graph, r->input.shape.h, r->input.shape.w,
                               (int)r->input.images, r->pool, err);
-    r->optimizer = r->tape ? adl_optimizer_create(r->model->graph,
-                                                  (const float *const *)r->model->params, err)
-                           : NULL;
+    r->optimizer =
+        r->tape ? adl_optimizer_create(r->model->graph, (const float *const *)r->model->params, err)
+                : NULL;
     r->out = r->optimizer ? adl_tensors_create(err) : NULL;
     return r->out ? 0 : -1;
 }
@@ -126,14 +126,12 @@ static int train(struct run *r, struct adl_error *err)
         mode.key = (uint64_t)s->seed * 0x100000000u + (uint64_t)step;
         adl_input_tensor_to_nhwc(&r->input, 0, images, adl_tape_input(r->tape));
         adl_tape_forward(r->tape, (int)images, params, &mode);
-        losses[step] =
-            (float)adl_cross_entropy(adl_tape_logits(r->tape), r->labels, images, classes,
-                                     s->method.label_smoothing, adl_tape_logits_grad(r->tape),
-                                     NULL);
+        losses[step] = (float)adl_cross_entropy(adl_tape_logits(r->tape), r->labels, images,
+                                                classes, s->method.label_smoothing,
+                                                adl_tape_logits_grad(r->tape), NULL);
         adl_optimizer_zero_grads(r->optimizer);
         adl_tape_backward(r->tape, params, &mode, adl_optimizer_grads(r->optimizer));
-        if (step == 0 &&
-            add_all(r->out, "grad", graph, adl_optimizer_grads(r->optimizer), err) < 0)
+        if (step == 0 && add_all(r->out, "grad", graph, adl_optimizer_grads(r->optimizer), err) < 0)
             return -1;
         adl_optimizer_step(r->optimizer, &sgd, s->method.lr, s->method.lr_classifier_ratio,
                            r->pool);

@@ -8,12 +8,17 @@
 #include "base/mem.h"
 
 const struct adl_command *const adl_commands[] = {
-    &adl_command_serve,      &adl_command_localize,
-    &adl_command_eval,       &adl_command_train,
+    &adl_command_serve,
+    &adl_command_localize,
+    &adl_command_eval,
+    &adl_command_train,
     &adl_command_convert,
-    &adl_command_info,       &adl_command_forward,
-    &adl_command_step,       &adl_command_bench,
-    &adl_command_completion, NULL,
+    &adl_command_info,
+    &adl_command_forward,
+    &adl_command_step,
+    &adl_command_bench,
+    &adl_command_completion,
+    NULL,
 };
 
 const struct adl_command *adl_command_find(const char *name)

@@ -80,9 +80,8 @@ static void check_stages(const char *test_case)
     struct adl_plan_options options = {
         .input_h = h,
         .input_w = w,
-        .disabled =
-            ADL_PASS_FOLD | ADL_PASS_FUSE | ADL_PASS_CONCAT | ADL_PASS_PLACE | ADL_PASS_STRIP |
-            ADL_PASS_PAIR,
+        .disabled = ADL_PASS_FOLD | ADL_PASS_FUSE | ADL_PASS_CONCAT | ADL_PASS_PLACE |
+                    ADL_PASS_STRIP | ADL_PASS_PAIR,
     };
     plan = adl_plan_create(net.graph, (const float *const *)net.params, &options, &err);
     session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;

@@ -300,9 +300,9 @@ static void the_origin_is_told(void)
     struct adl_error err;
     make_folders("origin");
     TEST_OK(TRAIN("first", false, &err, "--epochs", "1", "--seed", "7"), &err);
-    TEST_OK(TRAIN("second", false, &err, "--epochs", "2", "--init",
-                  in_root("first/last.safetensors")),
-            &err);
+    TEST_OK(
+        TRAIN("second", false, &err, "--epochs", "2", "--init", in_root("first/last.safetensors")),
+        &err);
     struct adl_model *model = adl_model_load(in_root("second/last.safetensors"), NULL, &err);
     TEST_OK(model ? 0 : -1, &err);
     if (!model)
