@@ -81,7 +81,7 @@ add() {
 objects104() {
     : "${DATA:=$root/../shared/data/objects104}" "${SEEDS:=1 2 3}"
     : "${INIT:=$root/../shared/data/weights/mobilenet_v1_0.75_224_imagenet.safetensors}"
-    : "${EPOCHS:=6}" "${BATCH:=32}" "${CROP:=128}"
+    : "${EPOCHS:=3}" "${BATCH:=32}" "${CROP:=128}"
     # What these weights were trained with, but for the last stride: maps of 1/16.
     common=(--arch mobilenet_v1 --width 0.75 --activation relu6 --padding tf_same --last-stride 1
         --bn-eps 0.001 --mean 0.5 --std 0.5
