@@ -15,7 +15,7 @@
 #
 #     docs/experiments/train-model.sh     (or `make model`)
 #
-# The same command goes on with a run that was stopped, and does nothing once all
+# The same command goes on with a run that was stopped, and trains nothing once all
 # are done. From the environment: DATA, PROGRAM, OUT (the runs), MODEL (the file),
 # FLAGS (more options for all runs, which win over these), SIDES (to choose from).
 set -u
