@@ -158,13 +158,20 @@ static int print(struct measurement *m, struct adl_error *err)
     double added = m->without.count ? total(with) / total(without) - 1 : 0;
 
     if (b->json) {
-        json_t *root =
-            json_pack("{s:s, s:i, s:i, s:s, s:i, s:b, s:i, s:f, s:f, s:f, s:f, s:f, s:f, s:f}",
-                      "arch", b->model->arch.backbone->name, "batch", b->batch, "threads",
-                      b->threads, "cpu", adl_cpu_name(), "size", b->size, "adl", b->model->arch.adl,
-                      "steps", (int)m->with.count, "images_per_second", per_second, "forward_ms",
-                      with[FORWARD], "backward_ms", with[BACKWARD], "update_ms", with[UPDATE],
-                      "peak_rss_mib", rss, "training_mib", held, "adl_time_share", added);
+        int features = adl_graph_output(b->model->graph, ADL_OUTPUT_FEATURES);
+        struct adl_shape map = adl_tape_shape(m->tape, features);
+        enum adl_isa isa;
+        if (adl_isa_choose(ADL_ISA_AUTO, &isa, err) < 0)
+            return -1;
+        json_t *root = json_pack(
+            "{s:s, s:i, s:i, s:s, s:s, s:i, s:[i, i], s:I, s:b, s:i, s:f, s:f, s:f, s:f, "
+            "s:f, s:f, s:f}",
+            "arch", b->model->arch.backbone->name, "batch", b->batch, "threads", b->threads, "cpu",
+            adl_cpu_name(), "isa", adl_isa_name(isa), "size", b->size, "map", map.h, map.w,
+            "parameters", (json_int_t)adl_graph_trainable(b->model->graph), "adl",
+            b->model->arch.adl, "steps", (int)m->with.count, "images_per_second", per_second,
+            "forward_ms", with[FORWARD], "backward_ms", with[BACKWARD], "update_ms", with[UPDATE],
+            "peak_rss_mib", rss, "training_mib", held, "adl_time_share", added);
         if (!root)
             return adl_fail_nomem(err, "JSON");
         int result = adl_print_json(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6), err);
