@@ -193,6 +193,13 @@ bench-peers: $(PROGRAM)
 	@PROGRAM='$(PROGRAM)' OUT='$(BUILD)/peers' \
 		docs/performance/peers.sh RESULTS=docs/performance.md $(PEERS)
 
+.PHONY: bench-train-peers
+#: make bench-train-peers  the same for training steps, here and in PyTorch (needs python3-torch);
+#:                      settings as above
+bench-train-peers: $(PROGRAM)
+	@PROGRAM='$(PROGRAM)' \
+		/usr/bin/python3 docs/performance/train_peers.py RESULTS=docs/performance.md $(PEERS)
+
 # --- the source --------------------------------------------------------------
 
 .PHONY: lint format

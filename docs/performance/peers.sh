@@ -10,6 +10,7 @@
 #     ARCHS="..."      vgg16 resnet50 inception_v3 mobilenet_v1
 #     THREADS="..."    1 2
 #     BATCHES="..."    1 8
+#     CLASSES=N        of the networks: ONNX Runtime computes the map of each (1000)
 #     ROUNDS=N         turns of each (7)
 #     RESULTS=FILE     Markdown file that takes the table, in a section for this
 #                      type of processor; without it the table is only printed
@@ -27,7 +28,7 @@ fail() {
     exit 1
 }
 
-for name in ARCHS THREADS BATCHES ROUNDS RESULTS WITH OUT VERSION PROGRAM; do
+for name in ARCHS THREADS BATCHES CLASSES ROUNDS RESULTS WITH OUT VERSION PROGRAM; do
     [ -n "${!name+set}" ] || printf -v "$name" ''
 done
 for argument; do
@@ -37,14 +38,14 @@ for argument; do
         sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"
         exit 0
         ;;
-    ARCHS=* | THREADS=* | BATCHES=* | ROUNDS=* | RESULTS=* | WITH=* | OUT=* | VERSION=* | PROGRAM=*)
+    ARCHS=* | THREADS=* | BATCHES=* | CLASSES=* | ROUNDS=* | RESULTS=* | WITH=* | OUT=* | VERSION=* | PROGRAM=*)
         printf -v "$name" '%s' "${argument#*=}"
         ;;
     *) fail "there is no setting $argument; see peers.sh --help" ;;
     esac
 done
 : "${ARCHS:=vgg16 resnet50 inception_v3 mobilenet_v1}" "${THREADS:=1 2}" "${BATCHES:=1 8}"
-: "${ROUNDS:=7}" "${OUT:=$root/build/peers}" "${VERSION:=1.20.1}" "${PROGRAM:=$root/build/adl-server}"
+: "${CLASSES:=1000}" "${ROUNDS:=7}" "${OUT:=$root/build/peers}" "${VERSION:=1.20.1}" "${PROGRAM:=$root/build/adl-server}"
 command -v node >/dev/null || fail "no node here"
 command -v npm >/dev/null || fail "no npm here"
 
@@ -52,7 +53,7 @@ mkdir -p "$OUT"
 OUT=$(cd "$OUT" && pwd)
 PROGRAM=$(readlink -f "$PROGRAM")
 # OpenBLAS would start threads of its own, which stay idle but are there.
-export PROGRAM OPENBLAS_NUM_THREADS=1 NODE_PATH=$OUT/node_modules
+export PROGRAM CLASSES OPENBLAS_NUM_THREADS=1 NODE_PATH=$OUT/node_modules
 
 installed=$(node -p 'require("onnxruntime-node/package.json").version' 2>/dev/null || true)
 if [ "$installed" != "$VERSION" ]; then

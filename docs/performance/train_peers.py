@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """How fast the four networks train here and in PyTorch, in turns.
 
     docs/performance/train_peers.py [NAME=VALUE...]

@@ -53,16 +53,23 @@ function readTensors(file) {
     return tensors;
 }
 
-// Made-up weights in the ranges of a golden case's parameters; gives the number
-// of classes.
-function writeWeights(goldenCase, file) {
+// Made-up weights in the ranges of a golden case's parameters, for as many
+// classes as it has or as are wanted; gives their number.
+function writeWeights(goldenCase, file, wanted) {
     const { params } = JSON.parse(fs.readFileSync(path.join(golden, `${goldenCase}_224x224.json`)));
+    const drawnParams = params.filter((p) => p.a !== undefined);
+    const [classes] = drawnParams.at(-1).shape;
+    // The classifier's weights and biases are the last two.
+    if (wanted)
+        for (const p of drawnParams.slice(-2)) {
+            if (p.shape[0] !== classes) throw Error(`${p.name} of ${goldenCase} is no classifier's`);
+            p.shape = [wanted, ...p.shape.slice(1)];
+        }
     const next = generator(7);
-    const tensors = params
-        .filter((p) => p.a !== undefined)
-        .map(({ name, shape, a, b }) => ({ name, shape, data: drawn(product(shape), a, b, next) }));
+    const tensors = drawnParams.map(
+        ({ name, shape, a, b }) => ({ name, shape, data: drawn(product(shape), a, b, next) }));
     writeTensors(file, tensors);
-    return tensors.at(-1).shape[0];
+    return wanted || classes;
 }
 
 // The largest difference, relative to the largest value.
