@@ -57,8 +57,9 @@ static int prepare(struct measurement *m, struct adl_error *err)
     struct adl_rng rng;
 
     m->pool = adl_pool_create(b->threads, err);
-    m->tape =
-        m->pool ? adl_tape_create(model->graph, b->size, b->size, b->batch, m->pool, err) : NULL;
+    m->tape = m->pool ? adl_tape_create(model->graph, b->size, b->size, b->batch, ADL_TAPE_SHARED,
+                                        m->pool, err)
+                      : NULL;
     m->optimizer = m->tape ? adl_optimizer_create(model->graph, model->params, err) : NULL;
     if (!m->optimizer)
         return -1;

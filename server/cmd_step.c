@@ -97,7 +97,7 @@ static int prepare(struct run *r, struct adl_error *err)
     if (!r->pool)
         return -1;
     r->tape = adl_tape_create(r->model->graph, r->input.shape.h, r->input.shape.w,
-                              (int)r->input.images, r->pool, err);
+                              (int)r->input.images, ADL_TAPE_SHARED, r->pool, err);
     r->optimizer =
         r->tape ? adl_optimizer_create(r->model->graph, (const float *const *)r->model->params, err)
                 : NULL;

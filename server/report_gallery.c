@@ -421,9 +421,10 @@ int adl_report_adl_maps(struct adl_str *page, const struct adl_report_pictures *
     mode.adl_draw = ADL_DRAW_IMPORTANCE;
     struct ranked *items = rank(p, &count, err);
     float **params = items ? tape_params(p->model, err) : NULL;
-    struct adl_tape *tape = params ? adl_tape_create(p->model->graph, p->model->input_h,
-                                                     p->model->input_w, 1, p->pool, err)
-                                   : NULL;
+    struct adl_tape *tape =
+        params ? adl_tape_create(p->model->graph, p->model->input_h, p->model->input_w, 1,
+                                 ADL_TAPE_SHARED, p->pool, err)
+               : NULL;
     if (!tape)
         goto out;
     adl_html_note(

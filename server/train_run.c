@@ -222,7 +222,7 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
     if (!run->pool || make_loader(run, err) < 0)
         return -1;
     run->tape = adl_tape_create(run->model->graph, s->crop_size, s->crop_size, s->batch_size,
-                                run->pool, err);
+                                ADL_TAPE_SHARED, run->pool, err);
     if (!run->tape)
         return -1;
     run->optimizer =

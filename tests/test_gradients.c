@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "base/cpu.h"
-#include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
 #include "formula.h"
@@ -597,37 +596,9 @@ static void running_statistics_follow(void)
     train_step_close(&step);
 }
 
-static void tapes_refuse_and_starve(void)
-{
-    struct adl_error err = {0};
-    struct adl_graph *g = train_step_begin(6, 5, 3);
-    int output = residual(g);
-    adl_graph_set_output(g, ADL_OUTPUT_LOGITS, output);
-    TEST_OK(adl_graph_finish(g, &err), &err);
-    for (int batch = 0; batch <= ADL_LIMIT_BATCH + 1; batch += ADL_LIMIT_BATCH + 1) {
-        err = (struct adl_error){0};
-        CU_ASSERT(adl_tape_create(g, 6, 5, batch, NULL, &err) == NULL);
-        CU_ASSERT_EQUAL(err.kind, ADL_ERR_ARG);
-    }
-    size_t blocks = adl_mem_stats().live_blocks;
-    struct adl_tape *tape = NULL;
-    for (uint64_t n = 1; !tape; n++) {
-        err = (struct adl_error){0};
-        adl_mem_fail_nth(n);
-        tape = adl_tape_create(g, 6, 5, 2, NULL, &err);
-        adl_mem_fail_nth(0);
-        CU_ASSERT(tape || (err.kind == ADL_ERR_NOMEM && adl_mem_stats().live_blocks == blocks));
-    }
-    CU_ASSERT(adl_tape_bytes(tape) > 0);
-    adl_tape_free(tape);
-    CU_ASSERT_EQUAL(adl_mem_stats().live_blocks, blocks);
-    adl_graph_free(g);
-}
-
 TEST_SUITE(gradients, {"convolutions at awkward shapes", convolutions},
            {"the other layers, shared values and memory", other_layers},
            {"gradients of several batches add up", gradients_add_up},
            {"a batch smaller than the tape's", smaller_batches},
            {"dropout keeps the mean", dropout_keeps_the_mean},
-           {"running statistics follow the batch", running_statistics_follow},
-           {"tapes refuse bad batches and stand missing memory", tapes_refuse_and_starve});
+           {"running statistics follow the batch", running_statistics_follow});

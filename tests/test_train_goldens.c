@@ -126,7 +126,9 @@ static int open_case(struct trained *t, const char *name)
     }
     t->graph = adl_arch_build(&t->arch, in.h, in.w, &err);
     t->pool = adl_pool_create(2, &err);
-    t->tape = t->graph ? adl_tape_create(t->graph, in.h, in.w, t->batch, t->pool, &err) : NULL;
+    t->tape = t->graph
+                  ? adl_tape_create(t->graph, in.h, in.w, t->batch, ADL_TAPE_KEPT, t->pool, &err)
+                  : NULL;
     if (!t->tape || make_optimizer(t, &err) < 0)
         goto out;
     return 0;

@@ -46,7 +46,8 @@ static void check_layer(struct layer_case *layer)
     struct adl_shape out = adl_graph_value(g, layer->output)->shape;
     struct adl_train_mode mode = {.bn_momentum = 0.1, .frozen_batchnorm = !layer->batch_statistics};
     struct adl_pool *pool = adl_pool_create(2, &err);
-    struct adl_tape *tape = adl_tape_create(g, in.h, in.w, layer->batch, pool, &err);
+    struct adl_tape *tape =
+        adl_tape_create(g, in.h, in.w, layer->batch, ADL_TAPE_SHARED, pool, &err);
     TEST_OK(tape ? 0 : -1, &err);
     if (!tape)
         return;

@@ -50,7 +50,7 @@ int train_step_open(struct train_step *step, struct adl_graph *graph, int output
     if (!step->pool)
         goto out;
     struct adl_shape in = adl_graph_value(graph, 0)->shape;
-    step->tape = adl_tape_create(graph, in.h, in.w, batch, step->pool, &err);
+    step->tape = adl_tape_create(graph, in.h, in.w, batch, ADL_TAPE_SHARED, step->pool, &err);
     if (step->tape)
         return 0;
 out:

@@ -129,16 +129,21 @@ static void sigmoid_backward(const struct adl_train_call *call)
 
 static const struct adl_op_train relu_training = {.in_place = true,
                                                   .reads_out = true,
+                                                  .drops_in = true,
                                                   .clamp_hi = INFINITY,
                                                   .forward = relu_train,
                                                   .backward = relu_backward};
 static const struct adl_op_train relu6_training = {.in_place = true,
                                                    .reads_out = true,
+                                                   .drops_in = true,
                                                    .clamp_hi = 6,
                                                    .forward = relu6_train,
                                                    .backward = relu6_backward};
-static const struct adl_op_train sigmoid_training = {
-    .in_place = true, .reads_out = true, .forward = sigmoid_train, .backward = sigmoid_backward};
+static const struct adl_op_train sigmoid_training = {.in_place = true,
+                                                     .reads_out = true,
+                                                     .drops_in = true,
+                                                     .forward = sigmoid_train,
+                                                     .backward = sigmoid_backward};
 
 const struct adl_op_def adl_op_relu = {
     .name = "relu", .infer = adl_infer_same, .forward = relu_forward, .train = &relu_training};

@@ -1,5 +1,7 @@
 /* The sum of two maps: residual connections. */
 
+#include <math.h>
+
 #include "ops/ops.h"
 #include "ops/train.h"
 
@@ -21,26 +23,61 @@ static void forward(const struct adl_op_call *call)
         call->out[i] = call->in[0][i] + call->in[1][i];
 }
 
+/* --- training: clamp(a + b), and the clamp's gradient for both ---------------------- */
+
+#define PIECE_FLOATS ((size_t)65536)
+
+static void for_pieces(const struct adl_train_call *call, adl_train_body *body)
+{
+    size_t count = (size_t)call->batch * adl_shape_count(call->out_shape);
+    adl_train_pieces(call, count, PIECE_FLOATS, body);
+}
+
 static void add_piece(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
 {
     (void)piece;
-    for (size_t i = first; i < last; i++)
-        call->out[i] = call->in[0][i] + call->in[1][i];
+    call->kernels->pointwise(&(struct adl_pointwise){.x = call->in[0] + first,
+                                                     .residual = call->in[1] + first,
+                                                     .out = call->out + first,
+                                                     .pixels = 1,
+                                                     .channels = last - first,
+                                                     .lo = call->lo,
+                                                     .hi = call->hi});
+}
+
+/* The clamp is a ReLU's, whose lower end is 0. */
+static void clamped_piece(const struct adl_train_call *call, size_t piece, size_t first,
+                          size_t last)
+{
+    (void)piece;
+    for (int i = 0; i < 2; i++)
+        if (call->grad_in[i])
+            call->kernels->relu_back(call->out + first, call->hi, last - first,
+                                     call->grad_out + first, call->grad_in[i] + first,
+                                     call->add_in[i]);
 }
 
 static void train_forward(const struct adl_train_call *call)
 {
-    adl_train_pieces(call, (size_t)call->batch * adl_shape_count(call->out_shape), 65536,
-                     add_piece);
+    for_pieces(call, add_piece);
 }
 
 static void train_backward(const struct adl_train_call *call)
 {
+    if (!isinf(call->lo)) {
+        for_pieces(call, clamped_piece);
+        return;
+    }
     adl_train_pass_on(call, 0, call->grad_out);
     adl_train_pass_on(call, 1, call->grad_out);
 }
 
-static const struct adl_op_train training = {.forward = train_forward, .backward = train_backward};
+static const struct adl_op_train training = {.in_place = true,
+                                             .reads_out = true,
+                                             .drops_in = true,
+                                             .clamps = true,
+                                             .forward = train_forward,
+                                             .backward = train_backward};
 
 const struct adl_op_def adl_op_add = {
     .name = "add", .infer = infer, .forward = forward, .train = &training};

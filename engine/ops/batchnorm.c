@@ -197,14 +197,20 @@ static void normalise_piece(const struct adl_train_call *call, size_t piece, siz
                                                      .hi = call->hi});
 }
 
+/* From x and what is saved. */
+static void train_again(const struct adl_train_call *call)
+{
+    output_factors(call);
+    for_pieces(call, normalise_piece);
+}
+
 static void train_forward(const struct adl_train_call *call)
 {
     if (call->mode->frozen_batchnorm)
         running_statistics(call);
     else
         batch_statistics(call);
-    output_factors(call);
-    for_pieces(call, normalise_piece);
+    train_again(call);
 }
 
 /* Sums of g and of g (x - m). */
@@ -264,7 +270,8 @@ static const struct adl_op_train training = {.clamps = true,
                                              .saved_floats = saved_floats,
                                              .scratch_floats = scratch_floats,
                                              .forward = train_forward,
-                                             .backward = train_backward};
+                                             .backward = train_backward,
+                                             .again = train_again};
 
 const struct adl_op_def adl_op_batchnorm = {
     .name = "batchnorm", .infer = adl_infer_same, .forward = forward, .train = &training};

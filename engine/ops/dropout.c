@@ -45,7 +45,7 @@ static void train_backward(const struct adl_train_call *call)
 }
 
 static const struct adl_op_train training = {
-    .in_place = true, .forward = train_forward, .backward = train_backward};
+    .in_place = true, .drops_in = true, .forward = train_forward, .backward = train_backward};
 
 const struct adl_op_def adl_op_dropout = {.name = "dropout",
                                           .training_only = true,

@@ -73,7 +73,8 @@ static void train_backward(const struct adl_train_call *call)
         adl_train_pieces(call, (size_t)call->batch, 1, mean_image_back);
 }
 
-static const struct adl_op_train training = {.forward = train_forward, .backward = train_backward};
+static const struct adl_op_train training = {
+    .drops_in = true, .forward = train_forward, .backward = train_backward};
 
 const struct adl_op_def adl_op_global_avgpool = {
     .name = "global_avgpool", .infer = infer, .forward = forward, .train = &training};

@@ -60,7 +60,7 @@ void adl_train_pass_on(const struct adl_train_call *call, int input, const float
 {
     struct pass_on pass = {call->grad_in[input], from, call->add_in[input],
                            (size_t)call->batch * adl_shape_count(call->in_shape[input])};
-    if (pass.to)
+    if (pass.to && pass.to != from)
         adl_pool_for(call->pool, (pass.count + PASS_ON_FLOATS - 1) / PASS_ON_FLOATS, pass_on_piece,
                      &pass);
 }

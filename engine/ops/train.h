@@ -60,10 +60,13 @@ struct adl_train_call {
 };
 
 struct adl_op_train {
-    /* The output may take the input's memory (the backward reads only `out`). */
+    /* The output may take the first input's memory; grad_in[0] is then grad_out. */
     bool in_place;
-    /* The backward reads the output: the next op may not take its memory. */
+    /* The backward reads the output: it is kept, and the next op may not take its
+     * memory. */
     bool reads_out;
+    /* The backward reads no input: they need not be kept for it. */
+    bool drops_in;
     /* The op is max(lo, min(x, hi)) and passes the gradient on where lo < x < hi;
      * both 0: it is not. */
     float clamp_lo, clamp_hi;
@@ -77,6 +80,10 @@ struct adl_op_train {
     size_t (*scratch_floats)(const struct adl_train_call *call);
     void (*forward)(const struct adl_train_call *call);
     void (*backward)(const struct adl_train_call *call);
+    /* Where that is cheap: computes `out` of the last forward again, the same bits,
+     * from the inputs and what was saved. NULL: the output is kept instead, for
+     * whom it may concern. */
+    void (*again)(const struct adl_train_call *call);
 };
 
 /* A uniform number in [0, 1) of this op in this step: number `index`. The same
@@ -90,7 +97,8 @@ typedef void adl_train_body(const struct adl_train_call *call, size_t piece, siz
 void adl_train_pieces(const struct adl_train_call *call, size_t count, size_t piece,
                       adl_train_body *body);
 
-/* Adds or writes, as add_in says: to[i] (+)= from[i] for a whole gradient. */
+/* Adds or writes, as add_in says: to[i] (+)= from[i] for a whole gradient;
+ * nothing where that is its own place. */
 void adl_train_pass_on(const struct adl_train_call *call, int input, const float *from);
 
 #endif

@@ -3,7 +3,9 @@
 
 /* A graph with the memory of a training step: every value of the batch as the
  * backward needs it, and the gradients. Activations that only need their own
- * output (ReLU) take their input's memory; gradients share memory by lifetime.
+ * output (ReLU) take their input's memory; values that are cheap to compute again
+ * (the output of batch norm) are not kept from forward to backward; what remains
+ * shares memory by lifetime.
  * One thread at a time; nothing is allocated in a step. The same bits for any
  * number of threads. */
 
@@ -11,11 +13,17 @@
 
 struct adl_tape;
 
+enum adl_tape_memory {
+    ADL_TAPE_SHARED,
+    ADL_TAPE_KEPT /* nothing shares a place or is computed again: every value and gradient
+                   * can be looked at after the step. The same results. */
+};
+
 /* For batches of up to `max_batch` images of input_h x input_w. `graph` and
  * `pool` (may be NULL) are borrowed. Fails with UNSUPPORTED when an op has no
  * training side. */
 struct adl_tape *adl_tape_create(const struct adl_graph *graph, int input_h, int input_w,
-                                 int max_batch, struct adl_pool *pool,
+                                 int max_batch, enum adl_tape_memory memory, struct adl_pool *pool,
                                  struct adl_error *err) ADL_MUST_CHECK;
 void adl_tape_free(struct adl_tape *tape);
 
@@ -38,10 +46,11 @@ void adl_tape_backward(struct adl_tape *tape, float *const *params,
                        const struct adl_train_mode *mode, float *const *grads);
 
 /* A value of the last forward, batch maps NHWC; where an activation took its
- * input's memory, both are the activation's output. */
+ * input's memory, both are the activation's output. Shared memory: only outputs of
+ * the graph. */
 const float *adl_tape_value(const struct adl_tape *tape, int value);
-/* The gradient of a value after backward; only of those that the first node
- * makes, or that were not yet overwritten by an earlier node's. */
+/* The gradient of a value after backward. Shared memory: only that of the first
+ * node's output. */
 const float *adl_tape_grad(const struct adl_tape *tape, int value);
 /* What node `node` saved for its backward (the attention of an ADL layer). */
 const float *adl_tape_saved(const struct adl_tape *tape, int node);

@@ -1,0 +1,313 @@
+/* Where everything of a training step lies, in one block:
+ *
+ *   values and gradients, by lifetime | what the ops save | scratch
+ *
+ * Time runs through the nodes forward, then through the same nodes backward: of
+ * N nodes, node i is run at i and its backward at 2N - i, the loss at N between
+ * them. A value lives from the node that makes it to the last that reads it,
+ * forward or backward. One that an op can cheaply compute again lives twice: from
+ * its making to its last reader forward, and from its first to its last reader
+ * backward. A gradient lives from the last reader of its value back to the op
+ * that made it. So the gradients of early layers, which are large, take the place
+ * of late layers' values, which are no longer needed by then. */
+
+#include <math.h>
+
+#include "base/cpu.h"
+#include "base/lifetime.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "kernels/dispatch.h"
+#include "train/tape_parts.h"
+
+#define LINE_FLOATS (ADL_ALIGNMENT / sizeof(float))
+
+/* Lives of a root: its value's two and its gradient's. */
+enum life { LIFE_VALUE, LIFE_AGAIN, LIFE_GRADIENT, LIVES };
+
+static const struct adl_op_train *train_of(const struct adl_tape *tape, int index)
+{
+    return adl_graph_node(tape->graph, index)->def->train;
+}
+
+/* The node that makes a value, -1 for the input. */
+static int maker_of(const struct adl_tape *tape, int value)
+{
+    return adl_graph_value(tape->graph, value)->node;
+}
+
+static bool is_output(const struct adl_tape *tape, int value)
+{
+    for (int i = 0; i < ADL_OUTPUT_COUNT; i++)
+        if (adl_graph_output(tape->graph, (enum adl_output)i) == value)
+            return true;
+    return false;
+}
+
+/* --- whose memory a value has ---------------------------------------------------------- */
+
+static void count_uses(struct adl_tape *tape)
+{
+    for (int i = 0; i < adl_graph_node_count(tape->graph); i++) {
+        const struct adl_node *node = adl_graph_node(tape->graph, i);
+        for (int j = 0; j < node->input_count; j++)
+            tape->values[node->inputs[j]].uses++;
+    }
+}
+
+/* The node whose output only node `index` reads, -1 where there is none. */
+static int sole_maker(const struct adl_tape *tape, int index)
+{
+    int input = adl_graph_node(tape->graph, index)->inputs[0];
+    if (is_output(tape, input) || tape->values[input].uses != 1)
+        return -1;
+    return maker_of(tape, input);
+}
+
+/* Leaves clamps to the nodes before them. */
+static void fold_clamps(struct adl_tape *tape)
+{
+    for (int i = 0; i < adl_graph_node_count(tape->graph); i++) {
+        const struct adl_op_train *train = train_of(tape, i);
+        int maker = sole_maker(tape, i);
+        tape->nodes[i].lo = -INFINITY;
+        tape->nodes[i].hi = INFINITY;
+        if (train->clamp_lo >= train->clamp_hi || maker < 0 || !train_of(tape, maker)->clamps)
+            continue;
+        tape->nodes[i].folded = true;
+        tape->nodes[maker].lo = train->clamp_lo;
+        tape->nodes[maker].hi = train->clamp_hi;
+    }
+}
+
+/* Whether node `index` may write over its input: nobody else reads it, and the
+ * op that made it does not need it again. */
+static bool takes_input(const struct adl_tape *tape, int index)
+{
+    int maker = sole_maker(tape, index);
+    return train_of(tape, index)->in_place && maker >= 0 && !train_of(tape, maker)->reads_out;
+}
+
+static void find_roots(struct adl_tape *tape)
+{
+    for (int id = 0; id < adl_graph_value_count(tape->graph); id++) {
+        int node = maker_of(tape, id);
+        struct tape_value *value = &tape->values[id];
+        value->root = id;
+        value->again = tape->memory == ADL_TAPE_SHARED && node >= 0 && train_of(tape, node)->again;
+        if (node < 0 || !(tape->nodes[node].folded || takes_input(tape, node)))
+            continue;
+        value->root = tape->values[adl_graph_node(tape->graph, node)->inputs[0]].root;
+        /* What was written over by another op than the one that could make it again
+         * has to stay; a folded clamp is part of that op. */
+        if (!tape->nodes[node].folded)
+            tape->values[value->root].again = false;
+    }
+}
+
+/* --- lives ----------------------------------------------------------------------------- */
+
+struct lives {
+    const struct adl_tape *tape;
+    struct adl_lifetime *of; /* LIVES for each value; roots only */
+    int now;
+};
+
+static void extend(struct lives *lives, int root, enum life which)
+{
+    struct adl_lifetime *life = &lives->of[root * LIVES + (int)which];
+    life->first = ADL_MIN(life->first, lives->now);
+    life->last = ADL_MAX(life->last, lives->now);
+}
+
+void tape_for_read(const struct adl_tape *tape, int node, void (*visit)(void *context, int root),
+                   void *context)
+{
+    const struct adl_node *n = adl_graph_node(tape->graph, node);
+    if (tape->nodes[node].folded)
+        return;
+    for (int j = 0; !n->def->train->drops_in && j < n->input_count; j++)
+        visit(context, tape->values[n->inputs[j]].root);
+    if (n->def->train->reads_out)
+        visit(context, tape->values[n->output].root);
+}
+
+/* A value is read by a backward. Where it is computed again, so are those that
+ * this takes. */
+static void read_back(void *context, int root)
+{
+    struct lives *lives = context;
+    const struct adl_tape *tape = lives->tape;
+    if (!tape->values[root].again) {
+        extend(lives, root, LIFE_VALUE);
+        return;
+    }
+    bool first = lives->of[root * LIVES + LIFE_AGAIN].last < 0;
+    extend(lives, root, LIFE_AGAIN);
+    const struct adl_node *maker = adl_graph_node(tape->graph, maker_of(tape, root));
+    for (int j = 0; first && j < maker->input_count; j++)
+        read_back(lives, tape->values[maker->inputs[j]].root);
+}
+
+static void touch(struct lives *lives, int node, enum life which)
+{
+    const struct adl_tape *tape = lives->tape;
+    const struct adl_node *n = adl_graph_node(tape->graph, node);
+    for (int j = 0; j < n->input_count; j++)
+        extend(lives, tape->values[n->inputs[j]].root, which);
+    extend(lives, tape->values[n->output].root, which);
+}
+
+static void find_lives(struct lives *lives)
+{
+    const struct adl_tape *tape = lives->tape;
+    int nodes = adl_graph_node_count(tape->graph), end = 2 * nodes;
+
+    for (int i = 0; i < adl_graph_value_count(tape->graph) * LIVES; i++)
+        lives->of[i] = (struct adl_lifetime){.id = i, .first = end, .last = -1};
+    lives->now = 0;
+    extend(lives, 0, LIFE_VALUE);
+    for (; lives->now < nodes; lives->now++)
+        touch(lives, lives->now, LIFE_VALUE);
+    /* The logits can be read, and their gradient is written, between the two. */
+    extend(lives, tape->values[adl_graph_output(tape->graph, ADL_OUTPUT_LOGITS)].root,
+           LIFE_GRADIENT);
+    for (int i = nodes - 1; i >= 0; i--) {
+        lives->now = end - i;
+        tape_for_read(tape, i, read_back, lives);
+        touch(lives, i, LIFE_GRADIENT);
+    }
+    lives->now = end;
+    for (int i = 0; i < adl_graph_value_count(tape->graph); i++)
+        if (is_output(tape, i))
+            extend(lives, tape->values[i].root, LIFE_VALUE);
+    lives->of[LIFE_GRADIENT].last = -1; /* nobody asks for the input's */
+    for (int i = 0; i < adl_graph_value_count(tape->graph) * LIVES; i++)
+        if (tape->memory == ADL_TAPE_KEPT && lives->of[i].last >= 0)
+            lives->of[i].last = end;
+}
+
+/* --- places ---------------------------------------------------------------------------- */
+
+static int add_floats(size_t *total, size_t count, size_t *offset, struct adl_error *err)
+{
+    *offset = *total;
+    if (adl_size_add(*total, count, total) < 0 || adl_size_round_up(*total, LINE_FLOATS, total) < 0)
+        return adl_fail(err, ADL_ERR_LIMIT, "a training step of this size does not fit in memory");
+    return 0;
+}
+
+static int batch_floats(const struct adl_tape *tape, int value, size_t *count,
+                        struct adl_error *err)
+{
+    if (adl_size_mul(adl_shape_count(tape->values[value].shape), (size_t)tape->max_batch, count) <
+            0 ||
+        adl_size_round_up(*count, LINE_FLOATS, count) < 0)
+        return adl_fail(err, ADL_ERR_LIMIT, "a training step of this size does not fit in memory");
+    return 0;
+}
+
+/* Values and gradients, from the start of the block. */
+static int place_maps(struct adl_tape *tape, size_t *total, struct adl_error *err)
+{
+    int count = adl_graph_value_count(tape->graph), result = -1;
+    size_t kept = 0;
+    struct lives lives = {.tape = tape};
+
+    lives.of = adl_calloc((size_t)count * LIVES, sizeof *lives.of);
+    if (!lives.of)
+        return adl_fail_nomem(err, "the training step");
+    find_lives(&lives);
+    for (int i = 0; i < count * LIVES; i++) {
+        if (lives.of[i].last < 0)
+            continue;
+        ADL_TRY(batch_floats(tape, i / LIVES, &lives.of[i].size, err));
+        lives.of[kept++] = lives.of[i];
+    }
+    ADL_TRY(adl_lifetime_place(lives.of, kept, true, total, err));
+    for (size_t i = 0; i < kept; i++) {
+        struct tape_value *value = &tape->values[lives.of[i].id / LIVES];
+        size_t offset = lives.of[i].offset;
+        switch ((enum life)(lives.of[i].id % LIVES)) {
+        case LIFE_VALUE:
+            value->offset[TAPE_FORWARD] = offset;
+            if (!value->again)
+                value->offset[TAPE_BACKWARD] = offset;
+            break;
+        case LIFE_AGAIN: value->offset[TAPE_BACKWARD] = offset; break;
+        default: value->grad = offset; break;
+        }
+    }
+    result = 0;
+out:
+    adl_free(lives.of);
+    return result;
+}
+
+/* What the ops save, and the scratch of the one that needs most. */
+static int place_ops(struct adl_tape *tape, size_t *total, struct adl_error *err)
+{
+    size_t scratch = 0;
+    for (int i = 0; i < adl_graph_node_count(tape->graph); i++) {
+        struct tape_call_arrays arrays;
+        struct adl_train_call call = tape_shapes(tape, i, tape->max_batch, &arrays);
+        const struct adl_op_train *train = call.node->def->train;
+        size_t saved = 0;
+        if (train->saved_floats)
+            saved = train->saved_floats(call.node, call.batch, call.in_shape, call.out_shape);
+        if (add_floats(total, saved, &tape->nodes[i].saved, err) < 0)
+            return -1;
+        if (train->scratch_floats)
+            scratch = ADL_MAX(scratch, train->scratch_floats(&call));
+    }
+    return add_floats(total, scratch, &tape->scratch, err);
+}
+
+static int check_ops(const struct adl_graph *graph, struct adl_error *err)
+{
+    for (int i = 0; i < adl_graph_node_count(graph); i++)
+        if (!adl_graph_node(graph, i)->def->train)
+            return adl_fail(err, ADL_ERR_UNSUPPORTED, "op %s cannot be trained",
+                            adl_graph_node(graph, i)->def->name);
+    return 0;
+}
+
+int tape_lay_out(struct adl_tape *tape, int input_h, int input_w, struct adl_error *err)
+{
+    const struct adl_graph *graph = tape->graph;
+    int values = adl_graph_value_count(graph), nodes = adl_graph_node_count(graph);
+    int result = -1;
+    size_t total = 0;
+    enum adl_isa isa;
+    struct adl_shape *shapes = adl_malloc((size_t)values, sizeof *shapes);
+
+    tape->values = adl_calloc((size_t)values, sizeof *tape->values);
+    tape->nodes = adl_calloc((size_t)nodes, sizeof *tape->nodes);
+    if (!shapes || !tape->values || !tape->nodes) {
+        adl_fail_nomem(err, "the training step");
+        goto out;
+    }
+    ADL_TRY(check_ops(graph, err));
+    ADL_TRY(adl_isa_choose(ADL_ISA_AUTO, &isa, err));
+    tape->kernels = adl_kernels_for(isa);
+    ADL_TRY(adl_graph_infer(graph, input_h, input_w, shapes, err));
+    for (int i = 0; i < values; i++)
+        tape->values[i].shape = shapes[i];
+    count_uses(tape);
+    fold_clamps(tape);
+    find_roots(tape);
+    ADL_TRY(place_maps(tape, &total, err));
+    ADL_TRY(place_ops(tape, &total, err));
+    tape->floats = total;
+    tape->block = adl_malloc(total, sizeof *tape->block);
+    if (!tape->block) {
+        adl_fail(err, ADL_ERR_NOMEM,
+                 "a training step of %d images needs %.1f GiB; use a smaller --batch-size",
+                 tape->max_batch, (double)total * sizeof(float) / 1073741824);
+        goto out;
+    }
+    result = 0;
+out:
+    adl_free(shapes);
+    return result;
+}
