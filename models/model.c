@@ -23,7 +23,27 @@ static void reset(const struct adl_param *param, float *values)
         values[i] = one ? 1.0f : 0.0f;
 }
 
-int adl_model_make_weights(const struct adl_graph *graph, struct adl_tensors **weights,
+static struct adl_tensor *make_weight(const struct adl_param *param, struct adl_tensors *set,
+                                      struct adl_error *err)
+{
+    return adl_tensors_add_unset(set, param->name, ADL_F32, param->rank, param->shape, err);
+}
+
+/* Moved, so that no weight is in memory twice. */
+static struct adl_tensor *take_weight(const struct adl_param *param, struct adl_tensors *from,
+                                      const char *name, struct adl_tensors *set,
+                                      struct adl_error *err)
+{
+    void *data = adl_tensors_take_data(from, name);
+    struct adl_tensor *tensor =
+        adl_tensors_add_data(set, param->name, ADL_F32, param->rank, param->shape, data, err);
+    if (!tensor)
+        adl_free(data);
+    return tensor;
+}
+
+int adl_model_make_weights(const struct adl_graph *graph, const struct adl_match *match,
+                           struct adl_tensors *from, struct adl_tensors **weights,
                            const float ***params, struct adl_error *err)
 {
     int count = adl_graph_param_count(graph);
@@ -37,11 +57,16 @@ int adl_model_make_weights(const struct adl_graph *graph, struct adl_tensors **w
     }
     for (int i = 0; i < count; i++) {
         const struct adl_param *param = adl_graph_param(graph, i);
+        const struct adl_tensor *found = match && adl_match_fits(match, i) ? match->found[i] : NULL;
+        bool take = found && found->dtype == ADL_F32;
         struct adl_tensor *tensor =
-            adl_tensors_add_unset(set, param->name, ADL_F32, param->rank, param->shape, err);
+            take ? take_weight(param, from, found->name, set, err) : make_weight(param, set, err);
         if (!tensor)
             goto out;
-        reset(param, tensor->data);
+        if (!found)
+            reset(param, tensor->data);
+        else if (!take)
+            adl_tensor_to_f32(found, tensor->data);
         values[i] = tensor->data;
     }
     *weights = set;
@@ -71,6 +96,26 @@ void adl_model_update_digest(struct adl_model *model)
     adl_sha256_hex(&hash, model->digest);
 }
 
+/* plan.h's release. */
+static void drop_weight(void *context, int param)
+{
+    struct adl_model *model = context;
+    const char *name = adl_tensors_at(model->weights, (size_t)param)->name;
+    adl_free(adl_tensors_take_data(model->weights, name));
+    model->params[param] = NULL;
+}
+
+struct adl_plan *adl_model_into_plan(struct adl_model *model,
+                                     const struct adl_plan_options *options, struct adl_error *err)
+{
+    struct adl_plan_options dropping = *options;
+    dropping.release = drop_weight;
+    dropping.release_context = model;
+    struct adl_plan *plan = adl_plan_create(model->graph, model->params, &dropping, err);
+    adl_model_drop_weights(model);
+    return plan;
+}
+
 void adl_model_drop_weights(struct adl_model *model)
 {
     adl_tensors_free(model->weights);
@@ -95,7 +140,7 @@ struct adl_model *adl_model_create(const struct adl_arch *arch, int input_h, int
     model->graph = adl_arch_build(arch, input_h, input_w, err);
     if (!model->graph)
         goto out;
-    ADL_TRY(adl_model_make_weights(model->graph, &model->weights, &model->params, err));
+    ADL_TRY(adl_model_make_weights(model->graph, NULL, NULL, &model->weights, &model->params, err));
     return model;
 out:
     adl_model_free(model);
@@ -131,7 +176,7 @@ int adl_model_set_adl(struct adl_model *model, bool adl, struct adl_error *err)
     if (!graph)
         return -1;
     if (model->weights) {
-        if (adl_model_make_weights(graph, &weights, &params, err) < 0) {
+        if (adl_model_make_weights(graph, NULL, NULL, &weights, &params, err) < 0) {
             adl_graph_free(graph);
             return -1;
         }

@@ -7,12 +7,13 @@
 #include "base/str.h"
 #include "io/tensor.h"
 #include "models/models.h"
+#include "plan/plan.h"
 
 struct adl_model {
     struct adl_arch arch;
     struct adl_graph *graph;     /* built at the model's input size */
-    struct adl_tensors *weights; /* float32, one per parameter, in the graph's names; NULL after
-                                    adl_model_drop_weights */
+    struct adl_tensors *weights; /* float32, one per parameter, in the graph's names; NULL once
+                                    they were dropped */
     const float **params;        /* the weights by parameter id */
 
     char **classes;     /* class_count names; NULL when the file has none */
@@ -73,8 +74,14 @@ int adl_model_save(const struct adl_model *model, const char *path,
  * and the weights get that variant's names. On failure nothing has changed. */
 int adl_model_set_adl(struct adl_model *model, bool adl, struct adl_error *err) ADL_MUST_CHECK;
 
-/* Frees the weights once a plan has packed them; the classifier's rows stay,
- * for the plan owns its own copy. */
+/* A plan of the model, which loses its weights on the way, each as soon as it is
+ * packed, so that they are never in memory twice. Also where that fails. The
+ * model has to outlive the plan; `release` of the options is not used. */
+struct adl_plan *adl_model_into_plan(struct adl_model *model,
+                                     const struct adl_plan_options *options,
+                                     struct adl_error *err) ADL_MUST_CHECK;
+
+/* Frees the weights; a plan that was made of them has its own. */
 void adl_model_drop_weights(struct adl_model *model);
 
 /* Computes model->digest anew, after the weights were changed in place. */

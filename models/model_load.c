@@ -77,7 +77,8 @@ static void hint(const struct adl_tensors *tensors, struct adl_error *err)
         adl_error_context(err, "a checkpoint of %s", adl_name_quote(name, strlen(name)).text);
 }
 
-static int load_into(struct adl_model *model, const struct adl_tensors *tensors,
+/* Takes the weights out of `tensors`. */
+static int load_into(struct adl_model *model, struct adl_tensors *tensors,
                      const struct adl_model_options *options, struct adl_error *err)
 {
     const char *description = adl_tensors_meta(tensors, "adl");
@@ -100,8 +101,8 @@ static int load_into(struct adl_model *model, const struct adl_tensors *tensors,
         misfit(&match, &model->arch, err);
         goto out;
     }
-    ADL_TRY(adl_model_make_weights(model->graph, &model->weights, &model->params, err));
-    convert(&match, model, NULL);
+    ADL_TRY(adl_model_make_weights(model->graph, &match, tensors, &model->weights, &model->params,
+                                   err));
     adl_model_update_digest(model);
     result = 0;
 out:

@@ -14,16 +14,6 @@
 int adl_model_read_description(struct adl_model *model, const char *text,
                                const struct adl_arch *asked, struct adl_error *err) ADL_MUST_CHECK;
 
-/* --- model.c: weights ------------------------------------------------------------ */
-
-/* A tensor for each parameter of the graph, in its order, with the values of
- * adl_model_create; *params lists their data. */
-int adl_model_make_weights(const struct adl_graph *graph, struct adl_tensors **weights,
-                           const float ***params, struct adl_error *err) ADL_MUST_CHECK;
-
-/* The values of a parameter, to be written. */
-float *adl_model_param(struct adl_model *model, int id);
-
 /* The `adl` object as the text that goes into files; freed by adl_free. */
 char *adl_model_description(const struct adl_model *model, struct adl_error *err) ADL_MUST_CHECK;
 
@@ -53,6 +43,19 @@ const char *adl_match_shape(const struct adl_param *param, char *text, size_t si
 
 /* One sentence's worth of what does not fit. */
 void adl_match_summary(const struct adl_match *match, char *text, size_t size);
+
+/* --- model.c: weights ------------------------------------------------------------ */
+
+/* A tensor for each parameter of the graph, in its order; *params lists their
+ * data. What `match` found in `from` and fits is converted, or taken out of there
+ * if it is float32 already; the rest has the values of adl_model_create. Both
+ * may be NULL. */
+int adl_model_make_weights(const struct adl_graph *graph, const struct adl_match *match,
+                           struct adl_tensors *from, struct adl_tensors **weights,
+                           const float ***params, struct adl_error *err) ADL_MUST_CHECK;
+
+/* The values of a parameter, to be written. */
+float *adl_model_param(struct adl_model *model, int id);
 
 /* --- model_report.c -------------------------------------------------------------- */
 

@@ -217,8 +217,7 @@ static int measure_layers(struct bench *bench, struct adl_pool *pool, struct adl
     bench->other_model = open_model(bench->settings, err);
     if (!bench->other_model)
         return -1;
-    bench->other_plan =
-        adl_plan_create(bench->other_model->graph, bench->other_model->params, &options, err);
+    bench->other_plan = adl_model_into_plan(bench->other_model, &options, err);
     if (bench->other_plan)
         other = adl_session_create(bench->other_plan, pool, bench->settings->batch, err);
     if (other)
@@ -322,10 +321,9 @@ static int run(const void *settings, const struct adl_options *options, struct a
         goto out;
     }
     struct adl_plan_options plan_options = {.input_h = bench.input.h, .input_w = bench.input.w};
-    bench.plan = adl_plan_create(model->graph, model->params, &plan_options, err);
+    bench.plan = adl_model_into_plan(model, &plan_options, err);
     if (!bench.plan)
         goto out;
-    adl_model_drop_weights(model);
     pool = adl_pool_create(bench.threads, err);
     if (!pool)
         goto out;

@@ -282,10 +282,9 @@ static int open_model(struct eval *e, struct adl_error *err)
         return -1;
     const struct adl_plan_options how = {.input_h = e->model->input_h,
                                          .input_w = e->model->input_w};
-    e->plan = adl_plan_create(e->model->graph, e->model->params, &how, err);
+    e->plan = adl_model_into_plan(e->model, &how, err);
     if (!e->plan)
         return -1;
-    adl_model_drop_weights(e->model);
     e->batch = (int)ADL_MIN((size_t)s->batch, e->dataset->count);
     e->session = adl_session_create(e->plan, e->pool, e->batch, err);
     return e->session ? 0 : -1;

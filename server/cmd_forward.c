@@ -111,10 +111,9 @@ static int run(const void *settings, const struct adl_options *options, struct a
     ADL_TRY(adl_input_tensor_read(&f.in, s->input, err));
 
     struct adl_plan_options plan_options = {.input_h = f.in.shape.h, .input_w = f.in.shape.w};
-    plan = adl_plan_create(model->graph, model->params, &plan_options, err);
+    plan = adl_model_into_plan(model, &plan_options, err);
     if (!plan)
         goto out;
-    adl_model_drop_weights(model);
     f.map = adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES);
     f.classes = adl_shape_count(adl_plan_output_shape(plan, ADL_OUTPUT_LOGITS));
     out = adl_tensors_create(err);

@@ -301,10 +301,9 @@ static int open_model(struct run *run, struct adl_error *err)
         return -1;
     const struct adl_plan_options how = {.input_h = run->model->input_h,
                                          .input_w = run->model->input_w};
-    run->plan = adl_plan_create(run->model->graph, run->model->params, &how, err);
+    run->plan = adl_model_into_plan(run->model, &how, err);
     if (!run->plan)
         return -1;
-    adl_model_drop_weights(run->model);
     int threads = s->threads ? s->threads : adl_pool_default_threads();
     run->group_size = ADL_MIN((size_t)threads * GROUP_PER_THREAD, (size_t)GROUP_MAX);
     run->group_size = ADL_MIN(run->group_size, run->images.count);

@@ -213,12 +213,11 @@ static struct adl_served *load(struct adl_registry *registry, size_t index, stru
         goto out;
     struct adl_plan_options options = {.input_h = served->model->input_h,
                                        .input_w = served->model->input_w};
-    served->plan = adl_plan_create(served->model->graph, served->model->params, &options, err);
+    served->plan = adl_model_into_plan(served->model, &options, err);
     if (!served->plan) {
         adl_error_context(err, "%s", path);
         goto out;
     }
-    adl_model_drop_weights(served->model);
     served->session = adl_session_create(served->plan, registry->pool, ADL_LIMIT_SERVE_BATCH, err);
     if (!served->session)
         goto out;

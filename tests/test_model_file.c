@@ -620,6 +620,41 @@ static void classes_are_found(void)
     adl_model_free(model);
 }
 
+/* Weights move into the plan one by one: never are all of them there twice. */
+static void a_plan_takes_the_weights(void)
+{
+    struct adl_error err = {0};
+    struct adl_model *model = small_model();
+    size_t params = (size_t)adl_graph_param_count(model->graph), bytes = 0;
+    for (size_t i = 0; i < params; i++)
+        bytes += adl_tensor_bytes(adl_tensors_at(model->weights, i));
+    TEST_OK(adl_model_save(model, tmp_path("plan.safetensors"), &err), &err);
+    adl_model_free(model);
+
+    size_t before = adl_mem_stats().live_bytes;
+    model = adl_model_load(tmp_path("plan.safetensors"), NULL, &err);
+    TEST_OK(model ? 0 : -1, &err);
+    if (!model)
+        return;
+    CU_ASSERT(adl_mem_stats().live_bytes - before < bytes + bytes / 2);
+    struct adl_plan_options options = {.input_h = model->input_h, .input_w = model->input_w};
+    struct adl_plan *kept = adl_plan_create(model->graph, model->params, &options, &err);
+    struct adl_plan *plan = adl_model_into_plan(model, &options, &err);
+    TEST_OK(kept && plan ? 0 : -1, &err);
+    CU_ASSERT_PTR_NULL(model->weights);
+    CU_ASSERT_PTR_NULL(model->params);
+    if (kept && plan) {
+        const float *rows = adl_plan_classifier(plan);
+        struct adl_shape features = adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES);
+        CU_ASSERT_EQUAL(adl_plan_weight_bytes(plan), adl_plan_weight_bytes(kept));
+        CU_ASSERT(rows && memcmp(rows, adl_plan_classifier(kept),
+                                 5 * (size_t)features.c * sizeof *rows) == 0);
+    }
+    adl_plan_unref(kept);
+    adl_plan_unref(plan);
+    adl_model_free(model);
+}
+
 /* The weights that ship, described by somebody else. */
 static void the_imagenet_model_loads(void)
 {
@@ -666,6 +701,19 @@ static int load_scene(struct scene *scene, struct adl_error *err)
     return model ? 0 : -1;
 }
 
+static int plan_scene(struct scene *scene, struct adl_error *err)
+{
+    struct adl_model *model = adl_model_load(scene->fitting, NULL, err);
+    if (!model)
+        return -1;
+    struct adl_plan_options options = {.input_h = model->input_h, .input_w = model->input_w};
+    struct adl_plan *plan = adl_model_into_plan(model, &options, err);
+    int result = plan ? 0 : -1;
+    adl_plan_unref(plan);
+    adl_model_free(model);
+    return result;
+}
+
 static int misfit_scene(struct scene *scene, struct adl_error *err)
 {
     struct adl_arch arch = small_arch();
@@ -703,7 +751,7 @@ static int classes_scene(struct scene *scene, struct adl_error *err)
 static void every_allocation_may_fail(void)
 {
     static int (*const scenes[])(struct scene *, struct adl_error *) = {
-        load_scene, misfit_scene, take_scene, save_scene, variant_scene, classes_scene};
+        load_scene, plan_scene, misfit_scene, take_scene, save_scene, variant_scene, classes_scene};
     struct adl_error err = {0};
     struct scene scene = {.model = small_model()};
     snprintf(scene.fitting, sizeof scene.fitting, "%s", tmp_path("small.safetensors"));
@@ -774,6 +822,7 @@ TEST_SUITE(model_file, {"what is saved is loaded", what_is_saved_is_loaded},
            {"the report has an end", the_report_has_an_end},
            {"other types are converted", other_types_are_converted},
            {"classes are found", classes_are_found},
+           {"a plan takes the weights", a_plan_takes_the_weights},
            {"the ImageNet model loads", the_imagenet_model_loads},
            {"every allocation may fail", every_allocation_may_fail},
            {"JSON may run out of memory", json_may_run_out_of_memory});

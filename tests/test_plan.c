@@ -149,6 +149,58 @@ static void passes_keep_the_result(void)
     }
 }
 
+/* Each once, and overwritten then. */
+struct released {
+    const struct adl_graph *graph;
+    float **params;
+    int *times;
+};
+
+static void overwrite(void *context, int param)
+{
+    struct released *released = context;
+    for (size_t i = 0; i < adl_graph_param(released->graph, param)->count; i++)
+        released->params[param][i] = NAN;
+    released->times[param]++;
+}
+
+static void released_parameters_are_not_read_again(void)
+{
+    struct adl_error err = {0};
+    int h = 17, w = 23;
+    struct adl_graph *g = every_op(h, w, &err);
+    float **params = fill_params(g);
+    int count = adl_graph_param_count(g);
+    size_t pixels = (size_t)(h * w * 3);
+    struct released released = {g, params, adl_calloc((size_t)count, sizeof(int))};
+    float *input = adl_malloc(pixels, sizeof *input);
+    formula_param("input", 0, 1, pixels, input);
+    float **oracle = oracle_run(g, params, input, 1);
+
+    struct adl_plan_options options = {
+        .input_h = h, .input_w = w, .release = overwrite, .release_context = &released};
+    struct adl_plan *plan = adl_plan_create(g, (const float *const *)params, &options, &err);
+    struct adl_session *session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
+    TEST_OK(session ? 0 : -1, &err);
+    if (session) {
+        memcpy(adl_session_input(session, 0), input, pixels * sizeof *input);
+        adl_session_run(session, 1);
+        compare_output("parameters released", g, session, ADL_OUTPUT_LOGITS, oracle);
+    }
+    for (int i = 0; i < count; i++) {
+        enum adl_param_role role = adl_graph_param(g, i)->role;
+        bool large = role == ADL_PARAM_CONV_WEIGHT || role == ADL_PARAM_LINEAR_WEIGHT;
+        CU_ASSERT_EQUAL(released.times[i], large);
+    }
+    adl_session_free(session);
+    adl_plan_unref(plan);
+    oracle_free(g, oracle);
+    adl_free(input);
+    adl_free(released.times);
+    free_params(g, params);
+    adl_graph_free(g);
+}
+
 static void plans_shrink(void)
 {
     struct adl_error err = {0};
@@ -291,6 +343,7 @@ static void pool_runs_each_index_once(void)
 }
 
 TEST_SUITE(plan, {"every subset of the passes keeps the result", passes_keep_the_result},
+           {"released parameters are not read again", released_parameters_are_not_read_again},
            {"passes shorten the plan and its memory", plans_shrink},
            {"running out of memory at any allocation is an error", memory_runs_out},
            {"impossible inputs are refused by name", impossible_inputs_are_refused},

@@ -40,6 +40,31 @@ static void set_keeps_order_and_finds_names(void)
     CU_ASSERT_EQUAL(adl_mem_stats().live_blocks, before);
 }
 
+static void data_move_between_sets(void)
+{
+    struct adl_error err = {0};
+    size_t before = adl_mem_stats().live_blocks, shape[] = {5};
+    struct adl_tensors *from = adl_tensors_create(&err), *to = adl_tensors_create(&err);
+
+    CU_ASSERT_PTR_NOT_NULL(adl_tensors_add(from, "first", ADL_F32, 1, shape, &err));
+    float *there = adl_tensors_add(from, "x", ADL_F32, 1, shape, &err)->data;
+    there[4] = 7;
+    float *data = adl_tensors_take_data(from, "x");
+    CU_ASSERT_PTR_EQUAL(data, there);
+    CU_ASSERT_PTR_NULL(adl_tensors_find(from, "x")->data);
+
+    CU_ASSERT_PTR_NOT_NULL(adl_tensors_add(to, "y", ADL_F32, 1, shape, &err));
+    CU_ASSERT_PTR_NULL(adl_tensors_add_data(to, "y", ADL_F32, 1, shape, data, &err));
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_FORMAT);
+    CU_ASSERT_EQUAL(data[4], 7); /* still ours */
+    const struct adl_tensor *moved = adl_tensors_add_data(to, "z", ADL_F32, 1, shape, data, &err);
+    CU_ASSERT(moved && moved->data == data && moved->count == 5);
+    adl_tensors_free(from);
+    CU_ASSERT_EQUAL(data[4], 7);
+    adl_tensors_free(to);
+    CU_ASSERT_EQUAL(adl_mem_stats().live_blocks, before);
+}
+
 static void renaming_keeps_the_index(void)
 {
     struct adl_error err = {0};
@@ -263,6 +288,7 @@ static void survives_no_memory(void)
 }
 
 TEST_SUITE(tensor, {"a set keeps order and finds names", set_keeps_order_and_finds_names},
+           {"data move between sets", data_move_between_sets},
            {"renaming keeps the index", renaming_keeps_the_index},
            {"limits are kept", limits_are_kept},
            {"metadata is text by key", metadata_is_text_by_key},

@@ -215,11 +215,12 @@ static int check_name(const struct adl_tensors *tensors, const char *name, struc
     return 0;
 }
 
-struct adl_tensor *adl_tensors_add_unset(struct adl_tensors *tensors, const char *name,
-                                         enum adl_dtype dtype, int rank, const size_t *shape,
-                                         struct adl_error *err)
+/* With `data`, or where that is NULL with memory of its own. */
+static struct adl_tensor *add(struct adl_tensors *tensors, const char *name, enum adl_dtype dtype,
+                              int rank, const size_t *shape, void *data, struct adl_error *err)
 {
     struct adl_tensor *tensor = NULL;
+    void *own = NULL;
     size_t count = 1;
 
     ADL_TRY(check_name(tensors, name, err));
@@ -244,13 +245,15 @@ struct adl_tensor *adl_tensors_add_unset(struct adl_tensors *tensors, const char
     tensor = adl_calloc(1, sizeof *tensor);
     if (tensor) {
         tensor->name = adl_strdup(name);
-        tensor->data = adl_malloc(count, adl_dtype_size(dtype));
+        if (!data)
+            data = own = adl_malloc(count, adl_dtype_size(dtype));
     }
-    if (!tensor || !tensor->name || !tensor->data) {
+    if (!tensor || !tensor->name || !data) {
         adl_fail(err, ADL_ERR_NOMEM, "out of memory for tensor %s of %zu elements",
                  adl_name_quote(name, strlen(name)).text, count);
         goto out;
     }
+    tensor->data = data;
     tensor->dtype = dtype;
     tensor->rank = rank;
     tensor->count = count;
@@ -261,7 +264,30 @@ struct adl_tensor *adl_tensors_add_unset(struct adl_tensors *tensors, const char
     return tensor;
 out:
     free_tensor(tensor);
+    adl_free(own);
     return NULL;
+}
+
+struct adl_tensor *adl_tensors_add_unset(struct adl_tensors *tensors, const char *name,
+                                         enum adl_dtype dtype, int rank, const size_t *shape,
+                                         struct adl_error *err)
+{
+    return add(tensors, name, dtype, rank, shape, NULL, err);
+}
+
+struct adl_tensor *adl_tensors_add_data(struct adl_tensors *tensors, const char *name,
+                                        enum adl_dtype dtype, int rank, const size_t *shape,
+                                        void *data, struct adl_error *err)
+{
+    return add(tensors, name, dtype, rank, shape, data, err);
+}
+
+void *adl_tensors_take_data(struct adl_tensors *tensors, const char *name)
+{
+    struct adl_tensor *tensor = tensors->items[tensors->slots[index_find(tensors, name)].item];
+    void *data = tensor->data;
+    tensor->data = NULL;
+    return data;
 }
 
 struct adl_tensor *adl_tensors_add(struct adl_tensors *tensors, const char *name,

@@ -32,7 +32,7 @@ struct adl_tensor {
     int rank;                     /* 0 is a scalar */
     size_t shape[ADL_LIMIT_RANK]; /* `rank` of them; any may be 0 */
     size_t count;                 /* elements: the product of the shape */
-    void *data;                   /* count elements, aligned to 64 bytes, little-endian */
+    void *data; /* count elements, aligned to 64 bytes, little-endian; NULL: taken away */
 };
 
 /* An ordered set of tensors and text metadata. Owns names and data. One thread
@@ -60,6 +60,16 @@ struct adl_tensor *adl_tensors_add(struct adl_tensors *tensors, const char *name
 struct adl_tensor *adl_tensors_add_unset(struct adl_tensors *tensors, const char *name,
                                          enum adl_dtype dtype, int rank, const size_t *shape,
                                          struct adl_error *err) ADL_MUST_CHECK;
+
+/* The same with data that the caller has: a block of adl_malloc, which the set owns
+ * from then on; on failure it stays the caller's. */
+struct adl_tensor *adl_tensors_add_data(struct adl_tensors *tensors, const char *name,
+                                        enum adl_dtype dtype, int rank, const size_t *shape,
+                                        void *data, struct adl_error *err) ADL_MUST_CHECK;
+
+/* Gives the data of the tensor of that name, which there has to be, to the caller,
+ * who frees it by adl_free; the tensor has none from then on. */
+void *adl_tensors_take_data(struct adl_tensors *tensors, const char *name);
 
 /* Renames tensor `index`; the new name may be a part of the old one. Fails as
  * adl_tensors_add does. */

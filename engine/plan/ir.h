@@ -85,8 +85,10 @@ struct adl_plan {
     int step_count;
     int outputs[ADL_OUTPUT_COUNT]; /* values; -1: none */
 
-    const float *const *params; /* during create only */
-    float *packed;              /* one block: packed weights of all steps */
+    const float *const *params;                /* during create only, as the next two */
+    void (*release)(void *context, int param); /* as in the options */
+    void *release_context;
+    float *packed; /* one block: packed weights of all steps */
     size_t packed_floats;
     const float *classifier; /* rows of the classifier, classes x channels; NULL: none */
 

@@ -68,6 +68,8 @@ struct adl_plan *adl_plan_create(const struct adl_graph *graph, const float *con
     }
     atomic_init(&plan->references, 1);
     plan->params = params;
+    plan->release = options->release;
+    plan->release_context = options->release_context;
     int result = begin(plan, graph, options, err);
     for (size_t i = 0; result == 0 && i < sizeof passes / sizeof *passes; i++)
         if (!(options->disabled & passes[i].flag))

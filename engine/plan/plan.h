@@ -40,13 +40,18 @@ struct adl_plan_options {
     unsigned disabled; /* passes to leave out: tests show that each keeps the result */
     int conv_rank;     /* 0: the algorithm that should be fastest for each convolution; 1: the
                         * next best, to compare; ... */
+    /* Called with each parameter whose values are packed and will not be read
+     * again, so that their memory can be given back meanwhile; NULL: none is. */
+    void (*release)(void *context, int param);
+    void *release_context;
 };
 
 struct adl_plan;
 
 /* `params` are the weights by parameter id (adl_graph_param), float32 in
- * PyTorch's layout; they are copied into packed form and not needed later. The
- * graph has to outlive the plan. */
+ * PyTorch's layout; they are copied into packed form and not needed later (each
+ * one only until it is released, whether or not that succeeds). The graph has to outlive the plan.
+ */
 struct adl_plan *adl_plan_create(const struct adl_graph *graph, const float *const *params,
                                  const struct adl_plan_options *options,
                                  struct adl_error *err) ADL_MUST_CHECK;

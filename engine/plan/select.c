@@ -1,6 +1,8 @@
 /* Select: an algorithm for each convolution (cost.c), and the weights of all steps
  * packed into one block. Runs last, when strides in memory are known. */
 
+#include <stdlib.h>
+
 #include "base/mem.h"
 #include "base/size.h"
 #include "plan/ir.h"
@@ -103,6 +105,50 @@ static void select_conv(struct adl_plan *plan, struct plan_step *step)
     }
 }
 
+/* A step and where its weights go. */
+struct packing {
+    struct plan_step *step;
+    float *to;
+    size_t count; /* of the parameter */
+};
+
+static int larger_first(const void *a, const void *b)
+{
+    const struct packing *left = a, *right = b;
+    return (left->count < right->count) - (left->count > right->count);
+}
+
+/* Large parameters first: what is left of them when most are packed, and so most
+ * memory is taken, is small. */
+static int pack_all(struct adl_plan *plan, struct adl_error *err)
+{
+    struct packing *list = adl_malloc((size_t)plan->step_count, sizeof *list);
+    size_t count = 0, at = 0;
+    int result = -1;
+
+    if (!list)
+        return adl_fail_nomem(err, "the plan");
+    for (int i = 0; i < plan->step_count; i++) {
+        struct plan_step *step = &plan->steps[i];
+        size_t begin = at;
+        ADL_TRY(add_weights(plan, step, &at, err));
+        if (at > begin)
+            list[count++] =
+                (struct packing){step, plan->packed + begin,
+                                 adl_graph_param(plan->graph, step->node->params[0])->count};
+    }
+    qsort(list, count, sizeof *list, larger_first);
+    for (size_t i = 0; i < count; i++) {
+        ADL_TRY(pack_step(plan, list[i].step, list[i].to, err));
+        if (plan->release)
+            plan->release(plan->release_context, list[i].step->node->params[0]);
+    }
+    result = 0;
+out:
+    adl_free(list);
+    return result;
+}
+
 int plan_select(struct adl_plan *plan, struct adl_error *err)
 {
     size_t total = 0;
@@ -120,14 +166,5 @@ int plan_select(struct adl_plan *plan, struct adl_error *err)
         return adl_fail_nomem(err, "the network's weights");
     adl_mem_large_pages(plan->packed, total * sizeof *plan->packed);
     plan->packed_floats = total;
-
-    size_t at = 0;
-    for (int i = 0; i < plan->step_count; i++) {
-        struct plan_step *step = &plan->steps[i];
-        size_t begin = at;
-        if (add_weights(plan, step, &at, err) < 0 ||
-            (at > begin && pack_step(plan, step, plan->packed + begin, err) < 0))
-            return -1;
-    }
-    return 0;
+    return pack_all(plan, err);
 }
