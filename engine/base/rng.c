@@ -5,14 +5,6 @@
 #include <math.h>
 #include <string.h>
 
-uint64_t adl_rng_splitmix(uint64_t *state)
-{
-    uint64_t z = *state += 0x9e3779b97f4a7c15U;
-    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9U;
-    z = (z ^ z >> 27) * 0x94d049bb133111ebU;
-    return z ^ z >> 31;
-}
-
 /* Each number goes through the mixer before the next is added: neighbours in
  * any of the three end far apart. */
 void adl_rng_seed(struct adl_rng *rng, uint64_t seed, uint64_t round, uint64_t thing)

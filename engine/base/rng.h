@@ -40,7 +40,14 @@ void adl_rng_save(const struct adl_rng *rng, unsigned char bytes[ADL_RNG_BYTES])
 int adl_rng_restore(struct adl_rng *rng, const unsigned char bytes[ADL_RNG_BYTES],
                     struct adl_error *err) ADL_MUST_CHECK;
 
-/* SplitMix64's next number: what fills the state of the generator above. */
-uint64_t adl_rng_splitmix(uint64_t *state);
+/* SplitMix64's next number: what fills the state of the generator above. Here, for
+ * dropout draws millions in a step. */
+static inline uint64_t adl_rng_splitmix(uint64_t *state)
+{
+    uint64_t z = *state += 0x9e3779b97f4a7c15U;
+    z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9U;
+    z = (z ^ z >> 27) * 0x94d049bb133111ebU;
+    return z ^ z >> 31;
+}
 
 #endif

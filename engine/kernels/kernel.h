@@ -148,6 +148,17 @@ struct adl_depthwise_grad {
     float *sums;     /* 9 x channels */
 };
 
+/* --- training: maximum over one window ------------------------------------------------ */
+
+struct adl_maxpool_back {
+    const float *x; /* the window's first pixel inside the map */
+    int rows, columns;
+    size_t line;         /* floats from one row of the map to the next; pixels follow each other */
+    const float *y, *dy; /* the output's pixel */
+    float *dx;           /* as x */
+    size_t channels;
+};
+
 struct adl_kernels {
     const char *name;
     /* The tile of `gemm`; 0 and NULL: convolutions go through OpenBLAS. */
@@ -196,6 +207,8 @@ struct adl_kernels {
     int lanes; /* floats of a vector */
     /* sums[tap][c] = sum over the pixels of dy * x at the tap. */
     void (*depthwise_grad)(const struct adl_depthwise_grad *job);
+    /* dx += dy at the first pixel of the window, in row order, where x = y. */
+    void (*maxpool_back)(const struct adl_maxpool_back *job);
     /* out += x * w[c]. */
     void (*spread)(const float *x, const float *w, size_t ldx, size_t pixels, size_t channels,
                    float *out, size_t ldo);

@@ -315,6 +315,31 @@ static void train_winograd_fold(const float *m, size_t step, const float *g, siz
     }
 }
 
+/* --- pooling ------------------------------------------------------------------------------ */
+
+/* `left` is what of dy has not found its maximum yet. */
+static void train_maxpool_back(const struct adl_maxpool_back *j)
+{
+    for (size_t c0 = 0; c0 < j->channels; c0 += TRAIN_BLOCK) {
+        size_t block = train_min(TRAIN_BLOCK, j->channels - c0);
+        const float *restrict y = j->y + c0;
+        float left[TRAIN_BLOCK];
+        for (size_t c = 0; c < block; c++)
+            left[c] = j->dy[c0 + c];
+        for (int r = 0; r < j->rows; r++)
+            for (int s = 0; s < j->columns; s++) {
+                size_t at = (size_t)r * j->line + (size_t)s * j->channels + c0;
+                const float *restrict x = j->x + at;
+                float *restrict dx = j->dx + at;
+                for (size_t c = 0; c < block; c++) {
+                    float found = x[c] == y[c] ? left[c] : 0;
+                    dx[c] += found;
+                    left[c] = x[c] == y[c] ? 0 : left[c];
+                }
+            }
+    }
+}
+
 static void train_spread(const float *restrict x, const float *restrict w, size_t ldx,
                          size_t pixels, size_t channels, float *restrict out, size_t ldo)
 {
@@ -326,7 +351,8 @@ static void train_spread(const float *restrict x, const float *restrict w, size_
 #define ADL_TRAIN_LOOPS                                                                            \
     .relu_back = train_relu_back, .moments = train_moments, .products = train_products,            \
     .affine2 = train_affine2, .dot_rows = train_dot_rows, .lanes = TRAIN_LANES,                    \
-    .depthwise_grad = train_depthwise_grad, .spread = train_spread,                                \
-    .winograd_spread = train_winograd_spread, .winograd_fold = train_winograd_fold
+    .depthwise_grad = train_depthwise_grad, .maxpool_back = train_maxpool_back,                    \
+    .spread = train_spread, .winograd_spread = train_winograd_spread,                              \
+    .winograd_fold = train_winograd_fold
 
 #endif

@@ -97,25 +97,46 @@ static void describe(const struct adl_node *node, char *text, size_t size)
 
 /* --- training: one piece is one image --------------------------------------------- */
 
+typedef void row_kernel(const struct adl_pool_row *row);
+
+static void pool_image(const struct adl_train_call *call, size_t image, row_kernel *kernel)
+{
+    const struct adl_pool_attr *a = call->node->attr;
+    struct adl_shape in = *call->in_shape, out = call->out_shape;
+    size_t line = (size_t)in.w * (size_t)in.c;
+    const float *x = call->in[0] + image * adl_shape_count(in), *rows[ADL_LIMIT_WINDOW];
+    struct adl_pool_row row = {
+        .rows = rows,
+        .size = a->size,
+        .stride = a->stride,
+        .pad_left = a->pad,
+        .w = in.w,
+        .ldx = (size_t)in.c,
+        .channels = (size_t)in.c,
+        .out = call->out + image * adl_shape_count(out),
+        .q = out.w,
+        .ldo = (size_t)out.c,
+    };
+    for (int p = 0; p < out.h; p++, row.out += (size_t)out.w * row.ldo) {
+        int top = p * a->stride - a->pad;
+        for (int r = 0; r < a->size; r++)
+            rows[r] = top + r < 0 || top + r >= in.h ? NULL : x + (size_t)(top + r) * line;
+        kernel(&row);
+    }
+}
+
 static void max_image(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
 {
     (void)piece;
     (void)last;
-    struct adl_shape in = *call->in_shape, out = call->out_shape;
-    const float *x = call->in[0] + first * adl_shape_count(in);
-    float *y = call->out + first * adl_shape_count(out);
-    for (int p = 0; p < out.h; p++)
-        for (int q = 0; q < out.w; q++, y += out.c) {
-            struct window win = window_at(call->node->attr, in, p, q);
-            for (int c = 0; c < out.c; c++)
-                y[c] = -INFINITY;
-            for (int i = win.row0; i < win.row1; i++)
-                for (int j = win.column0; j < win.column1; j++) {
-                    const float *pixel = x + (i * in.w + j) * in.c;
-                    for (int c = 0; c < out.c; c++)
-                        y[c] = pixel[c] > y[c] ? pixel[c] : y[c];
-                }
-        }
+    pool_image(call, first, call->kernels->maxpool);
+}
+
+static void avg_image(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+{
+    (void)piece;
+    (void)last;
+    pool_image(call, first, call->kernels->avgpool);
 }
 
 /* The gradient goes to the first maximum of the window, in row order. */
@@ -125,48 +146,30 @@ static void max_image_back(const struct adl_train_call *call, size_t piece, size
     (void)piece;
     (void)last;
     struct adl_shape in = *call->in_shape, out = call->out_shape;
-    const float *x = call->in[0] + first * adl_shape_count(in);
-    const float *y = call->out + first * adl_shape_count(out);
-    const float *dy = call->grad_out + first * adl_shape_count(out);
-    float *dx = call->grad_in[0] + first * adl_shape_count(in);
-
+    size_t line = (size_t)in.w * (size_t)in.c, image = first * adl_shape_count(in);
+    struct adl_maxpool_back window = {
+        .line = line,
+        .y = call->out + first * adl_shape_count(out),
+        .dy = call->grad_out + first * adl_shape_count(out),
+        .channels = (size_t)in.c,
+    };
     if (!call->add_in[0])
-        memset(dx, 0, adl_shape_count(in) * sizeof *dx);
+        memset(call->grad_in[0] + image, 0, adl_shape_count(in) * sizeof(float));
     for (int p = 0; p < out.h; p++)
-        for (int q = 0; q < out.w; q++, y += out.c, dy += out.c) {
+        for (int q = 0; q < out.w; q++, window.y += out.c, window.dy += out.c) {
             struct window win = window_at(call->node->attr, in, p, q);
-            for (int c = 0; c < out.c; c++) {
-                int at = -1;
-                for (int i = win.row0; at < 0 && i < win.row1; i++)
-                    for (int j = win.column0; at < 0 && j < win.column1; j++)
-                        if (x[(i * in.w + j) * in.c + c] == y[c])
-                            at = (i * in.w + j) * in.c + c;
-                if (at >= 0)
-                    dx[at] += dy[c];
-            }
+            size_t at = image + (size_t)win.row0 * line + (size_t)win.column0 * (size_t)in.c;
+            window.x = call->in[0] + at;
+            window.dx = call->grad_in[0] + at;
+            window.rows = win.row1 - win.row0;
+            window.columns = win.column1 - win.column0;
+            call->kernels->maxpool_back(&window);
         }
 }
 
-static void avg_image(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+static size_t avg_scratch(const struct adl_train_call *call)
 {
-    (void)piece;
-    (void)last;
-    const struct adl_pool_attr *a = call->node->attr;
-    struct adl_shape in = *call->in_shape, out = call->out_shape;
-    const float *x = call->in[0] + first * adl_shape_count(in);
-    float *y = call->out + first * adl_shape_count(out);
-    float share = 1 / (float)(a->size * a->size);
-    for (int p = 0; p < out.h; p++)
-        for (int q = 0; q < out.w; q++, y += out.c) {
-            struct window win = window_at(a, in, p, q);
-            memset(y, 0, (size_t)out.c * sizeof *y);
-            for (int i = win.row0; i < win.row1; i++)
-                for (int j = win.column0; j < win.column1; j++)
-                    for (int c = 0; c < out.c; c++)
-                        y[c] += x[(i * in.w + j) * in.c + c];
-            for (int c = 0; c < out.c; c++)
-                y[c] *= share;
-        }
+    return (size_t)call->in_shape->c;
 }
 
 static void avg_image_back(const struct adl_train_call *call, size_t piece, size_t first,
@@ -174,20 +177,18 @@ static void avg_image_back(const struct adl_train_call *call, size_t piece, size
 {
     (void)piece;
     (void)last;
-    const struct adl_pool_attr *a = call->node->attr;
     struct adl_shape in = *call->in_shape, out = call->out_shape;
-    const float *dy = call->grad_out + first * adl_shape_count(out);
+    const float *dy = call->grad_out + first * adl_shape_count(out), *shares = call->scratch;
     float *dx = call->grad_in[0] + first * adl_shape_count(in);
-    float share = 1 / (float)(a->size * a->size);
+    size_t c = (size_t)in.c;
     if (!call->add_in[0])
         memset(dx, 0, adl_shape_count(in) * sizeof *dx);
     for (int p = 0; p < out.h; p++)
-        for (int q = 0; q < out.w; q++, dy += out.c) {
-            struct window win = window_at(a, in, p, q);
+        for (int q = 0; q < out.w; q++, dy += c) {
+            struct window win = window_at(call->node->attr, in, p, q);
             for (int i = win.row0; i < win.row1; i++)
-                for (int j = win.column0; j < win.column1; j++)
-                    for (int c = 0; c < out.c; c++)
-                        dx[(i * in.w + j) * in.c + c] += dy[c] * share;
+                call->kernels->spread(dy, shares, 0, (size_t)(win.column1 - win.column0), c,
+                                      dx + ((size_t)i * (size_t)in.w + (size_t)win.column0) * c, c);
         }
 }
 
@@ -209,14 +210,21 @@ static void avg_train(const struct adl_train_call *call)
 
 static void avg_backward(const struct adl_train_call *call)
 {
-    if (call->grad_in[0])
-        adl_train_pieces(call, (size_t)call->batch, 1, avg_image_back);
+    const struct adl_pool_attr *a = call->node->attr;
+    if (!call->grad_in[0])
+        return;
+    for (int c = 0; c < call->in_shape->c; c++)
+        call->scratch[c] = 1 / (float)(a->size * a->size);
+    adl_train_pieces(call, (size_t)call->batch, 1, avg_image_back);
 }
 
 static const struct adl_op_train max_training = {
     .reads_out = true, .forward = max_train, .backward = max_backward};
 static const struct adl_op_train avg_training = {
-    .drops_in = true, .forward = avg_train, .backward = avg_backward};
+    static const struct adl_op_train avg_training = {.drops_in = true,
+                                                     .scratch_floats = avg_scratch,
+                                                     .forward = avg_train,
+                                                     .backward = avg_backward};
 
 const struct adl_op_def adl_op_maxpool = {.name = "maxpool",
                                           .infer = infer,

@@ -7,10 +7,15 @@
 #include "base/rng.h"
 #include "base/size.h"
 
-double adl_train_uniform(const struct adl_train_call *call, uint64_t index)
+uint64_t adl_train_seed(const struct adl_train_call *call)
 {
     uint64_t state = call->mode->key + (uint64_t)call->node->output;
-    state = adl_rng_splitmix(&state) + index;
+    return adl_rng_splitmix(&state);
+}
+
+double adl_train_uniform(const struct adl_train_call *call, uint64_t index)
+{
+    uint64_t state = adl_train_seed(call) + index;
     return (double)(adl_rng_splitmix(&state) >> 11) * 0x1p-53;
 }
 

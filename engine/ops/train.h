@@ -86,8 +86,11 @@ struct adl_op_train {
     void (*again)(const struct adl_train_call *call);
 };
 
-/* A uniform number in [0, 1) of this op in this step: number `index`. The same
- * for any thread count and any order of calls. */
+/* The random numbers of this op in this step: number `index` is the next of
+ * adl_rng_splitmix at seed + index. The same for any thread count and any order
+ * of calls. */
+uint64_t adl_train_seed(const struct adl_train_call *call);
+/* Of these, as a uniform number in [0, 1). */
 double adl_train_uniform(const struct adl_train_call *call, uint64_t index);
 
 /* Runs body(context, first, last) over 0..count-1 in pieces of `piece`, fixed by
