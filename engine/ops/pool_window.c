@@ -220,11 +220,10 @@ static void avg_backward(const struct adl_train_call *call)
 
 static const struct adl_op_train max_training = {
     .reads_out = true, .forward = max_train, .backward = max_backward};
-static const struct adl_op_train avg_training = {
-    static const struct adl_op_train avg_training = {.drops_in = true,
-                                                     .scratch_floats = avg_scratch,
-                                                     .forward = avg_train,
-                                                     .backward = avg_backward};
+static const struct adl_op_train avg_training = {.drops_in = true,
+                                                 .scratch_floats = avg_scratch,
+                                                 .forward = avg_train,
+                                                 .backward = avg_backward};
 
 const struct adl_op_def adl_op_maxpool = {.name = "maxpool",
                                           .infer = infer,
