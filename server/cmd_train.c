@@ -37,7 +37,8 @@ static const struct adl_option table[] = {
     {"metadata", ADL_STRING(struct adl_train_settings, metadata), .metavar = "DIR",
      .default_note = "DIR/metadata", .help = "the folder of the lists"},
     {"init", ADL_STRING(struct adl_train_settings, init), .metavar = "FILE",
-     .help = "pretrained weights; what does not fit, as a classifier of another size, is new"},
+     .help = "pretrained weights; what does not fit, as a classifier of another size, is new. Of a "
+             "model file also the network and its input, as far as no option says otherwise"},
     {"key", ADL_STRING(struct adl_train_settings, key), .metavar = "NAME",
      .help = "entry of a PyTorch checkpoint that holds the weights of --init"},
     {"resume", ADL_FLAG(struct adl_train_settings, resume),
@@ -73,9 +74,9 @@ static const struct adl_option table[] = {
     {"color-jitter", ADL_DOUBLE(struct adl_train_settings, color_jitter), .min = 0, .max = 1,
      .value = "0", .metavar = "X", .help = "brightness, contrast, saturation change by up to X"},
     {"mean", ADL_LIST(struct adl_train_settings, mean), .metavar = "M",
-     .default_note = "ImageNet's", .help = "of the input; once, or for R, G and B"},
-    {"std", ADL_LIST(struct adl_train_settings, std), .metavar = "S", .default_note = "ImageNet's",
-     .help = "of the input; once, or for R, G and B"},
+     .default_note = "--init's, or ImageNet's", .help = "of the input; once, or for R, G and B"},
+    {"std", ADL_LIST(struct adl_train_settings, std), .metavar = "S",
+     .default_note = "--init's, or ImageNet's", .help = "of the input; once, or for R, G and B"},
     {"cam-curve-interval", ADL_DOUBLE(struct adl_train_settings, curve_interval), .min = 0.0001,
      .max = 0.5, .value = "0.001", .metavar = "STEP", .help = "of the thresholds of MaxBoxAcc"},
     {"save-minutes", ADL_INT(struct adl_train_settings, save_minutes), .min = 1, .max = 100000,
@@ -96,7 +97,8 @@ const struct adl_command adl_command_train = {
     .summary = "Train a network on image labels alone, with ADL or plain",
     .usage = "--data DIR --out DIR [--arch ARCH] [options]",
     .description =
-        "Without --arch it is a mobilenet_v1, which trains in minutes. DIR/last.safetensors and "
+        "Without --arch it is the network of the model file of --init, or else a mobilenet_v1, "
+        "which trains in minutes. DIR/last.safetensors and "
         "DIR/best.safetensors are models for serve, localize and eval; "
         "best is chosen by localization on the val split, or by accuracy where it has no boxes. "
         "metrics.jsonl has a line an epoch, report.html curves and pictures. Ctrl-C or SIGTERM "
@@ -104,6 +106,8 @@ const struct adl_command adl_command_train = {
         "0; the same command with --resume goes on, to the same bits as a run that was never "
         "stopped.",
     .examples = "  adl-server train --data photos --out run\n"
+                "  adl-server train --init models/default.safetensors --lr 0.003 --data photos "
+                "--out run\n"
                 "  adl-server train --arch resnet50 --method adl --init resnet50.pth --lr 0.001 "
                 "--data CUB_200_2011 --out cub\n",
     .options = table,

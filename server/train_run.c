@@ -12,7 +12,6 @@
 #include "base/rng.h"
 #include "base/size.h"
 #include "server/report.h"
-#include "train/init.h"
 #include "train/loss.h"
 
 static void tell_broken(void *context, size_t index, const char *reason)
@@ -54,105 +53,6 @@ static int open_data(struct adl_train_run *run, struct adl_error *err)
         run->val = NULL;
     }
     return 0;
-}
-
-static int parse_triple(const struct adl_option_list *list, const char *name, bool positive,
-                        float values[3], struct adl_error *err)
-{
-    if (list->count == 0)
-        return 0;
-    if (list->count != 1 && list->count != 3)
-        return adl_fail(err, ADL_ERR_ARG, "--%s takes one number or three", name);
-    for (size_t i = 0; i < 3; i++) {
-        char *end;
-        double value = strtod(list->items[list->count == 3 ? i : 0], &end);
-        if (*end || !(value > -1e6 && value < 1e6) || (positive && value < 1e-6))
-            return adl_fail(err, ADL_ERR_ARG, "--%s: \"%.40s\" is no fit number", name,
-                            list->items[list->count == 3 ? i : 0]);
-        values[i] = (float)value;
-    }
-    return 0;
-}
-
-/* The weights' memory that the model file is written from. */
-static float *weights_of(const struct adl_model *model, int param)
-{
-    return adl_tensors_find(model->weights, adl_graph_param(model->graph, param)->name)->data;
-}
-
-/* What the model file of --init says of its own training. Other files say nothing. */
-static json_t *origin_of(const char *path)
-{
-    struct adl_error unsaid = {0};
-    struct adl_model *model = adl_model_load(path, NULL, &unsaid);
-    json_t *origin = model ? json_incref(model->training) : NULL;
-    adl_model_free(model);
-    adl_error_clear(&unsaid);
-    return origin;
-}
-
-/* New weights by seed, then those of --init over them. */
-static int fill_weights(struct adl_train_run *run, struct adl_error *err)
-{
-    const struct adl_train_settings *s = run->settings;
-    struct adl_model *model = run->model;
-    int result = -1, count = adl_graph_param_count(model->graph);
-    size_t taken_count = 0;
-    struct adl_str report = {0};
-    bool *taken = adl_calloc((size_t)count, sizeof *taken);
-    if (!taken)
-        return adl_fail_nomem(err, "the weights");
-    for (int i = 0; i < count; i++)
-        adl_init_param(adl_graph_param(model->graph, i), (uint64_t)s->seed, weights_of(model, i));
-    if (s->init) {
-        ADL_TRY(adl_model_take(model, s->init, s->key, taken, &report, err));
-        for (int i = 0; i < count; i++)
-            taken_count += taken[i];
-        fprintf(stderr, "%s: %zu of %d parameters taken; the others are new\n", s->init,
-                taken_count, count);
-        run->origin = origin_of(s->init);
-    }
-    result = 0;
-out:
-    adl_str_release(&report);
-    adl_free(taken);
-    return result;
-}
-
-/* The smallest network is the default: it trains in minutes. */
-static int arch_index(const char *name)
-{
-    int i = 0;
-    while (adl_backbones[i] && strcmp(adl_backbones[i]->name, name) != 0)
-        i++;
-    return i;
-}
-
-static int make_model(struct adl_train_run *run, struct adl_error *err)
-{
-    const struct adl_train_settings *s = run->settings;
-    struct adl_arch_settings settings = s->arch;
-    struct adl_arch arch;
-    bool given;
-
-    if (settings.num_classes && (size_t)settings.num_classes < run->train->class_count)
-        return adl_fail(err, ADL_ERR_ARG, "--num-classes %d: the data has %zu classes",
-                        settings.num_classes, run->train->class_count);
-    if (!settings.num_classes)
-        settings.num_classes = (int)run->train->class_count;
-    if (settings.arch < 0)
-        settings.arch = arch_index("mobilenet_v1");
-    if (adl_arch_settings_get(&settings, &arch, &given, err) < 0)
-        return -1;
-    run->model = adl_model_create(&arch, s->crop_size, s->crop_size, err);
-    if (!run->model || fill_weights(run, err) < 0)
-        return -1;
-    if (run->train->classes && run->train->class_count == (size_t)arch.num_classes &&
-        adl_model_set_classes(run->model, run->train->classes, run->train->class_count, err) < 0)
-        return -1;
-    if (parse_triple(&s->mean, "mean", false, run->model->mean, err) < 0)
-        return -1;
-    return parse_triple(&s->std, "std", true, run->model->std, err);
 }
 
 /* Every setting that decides the bits; a resumed run has to have the same. */
@@ -215,8 +115,8 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
 
-    if (open_data(run, err) < 0 || make_model(run, err) < 0 || make_config(run, err) < 0 ||
-        adl_train_open_folder(run, err) < 0)
+    if (open_data(run, err) < 0 || adl_train_make_model(run, err) < 0 ||
+        make_config(run, err) < 0 || adl_train_open_folder(run, err) < 0)
         return -1;
     run->pool = adl_pool_create(s->threads ? s->threads : adl_pool_default_threads(), err);
     if (!run->pool || make_loader(run, err) < 0)

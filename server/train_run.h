@@ -2,8 +2,8 @@
 #define ADL_SERVER_TRAIN_RUN_H
 
 /* A training run: data in, checkpoints out. cmd_train.c has its options,
- * train_run.c its epochs, train_files.c what it leaves in the output folder,
- * report.c the page about it. */
+ * train_model.c the network it begins with, train_run.c its epochs, train_files.c
+ * what it leaves in the output folder, report.c the page about it. */
 
 #include <jansson.h>
 #include <signal.h>
@@ -91,6 +91,11 @@ struct adl_train_run {
  * on. */
 int adl_train_run(const struct adl_train_settings *settings, const char *command,
                   const volatile sig_atomic_t *stop, struct adl_error *err) ADL_MUST_CHECK;
+
+/* --- train_model.c: the network ----------------------------------------------------- */
+
+/* run->model (and run->origin) from the settings, for the classes of run->train. */
+int adl_train_make_model(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
 
 /* --- train_files.c: the output folder --------------------------------------------- */
 

@@ -155,8 +155,7 @@ static int train(const char *out, bool stop_at_once, const char *const *words,
     volatile sig_atomic_t stop = stop_at_once;
     struct adl_options options = {0};
     struct adl_train_settings settings;
-    const char *common[] = {"train", "--data",           in_root("data"),
-                            "--out", in_root("%s", out), COMMON};
+    const char *common[] = {"train", "--data", in_root("data"), "--out", in_root("%s", out)};
     char *argv[MAX_ARGUMENTS];
     int argc = 0, result = -1;
     *err = (struct adl_error){0};
@@ -177,7 +176,8 @@ static int train(const char *out, bool stop_at_once, const char *const *words,
     adl_options_release(&options);
     return result;
 }
-#define TRAIN(out, stop, err, ...) train(out, stop, (const char *const[]){__VA_ARGS__, NULL}, err)
+#define TRAIN(out, stop, err, ...)                                                                 \
+    train(out, stop, (const char *const[]){COMMON, __VA_ARGS__, NULL}, err)
 
 static bool told(const char *part)
 {
@@ -268,7 +268,7 @@ static void same_bits_however_it_runs(void)
     TEST_OK(TRAIN("two", false, &err, METHOD, "--threads", "2"), &err);
     CU_ASSERT(strcmp(digest_of("one/last.safetensors"), digest_of("two/last.safetensors")) == 0);
     /* 22 images are three batches an epoch. */
-    CU_ASSERT_EQUAL(train_in_parts("parts", (const char *const[]){METHOD, NULL}), 9);
+    CU_ASSERT_EQUAL(train_in_parts("parts", (const char *const[]){COMMON, METHOD, NULL}), 9);
     CU_ASSERT(strcmp(digest_of("one/last.safetensors"), digest_of("parts/last.safetensors")) == 0);
     CU_ASSERT(strcmp(digest_of("one/best.safetensors"), digest_of("parts/best.safetensors")) == 0);
     check_epochs("one", 3);
@@ -313,6 +313,40 @@ static void the_origin_is_told(void)
                                 "begun_from"),
                     0);
     CU_ASSERT(epochs == 2 && origin_epochs == 1 && seed == 7);
+    adl_model_free(model);
+}
+
+/* What no option says the model file of --init does: the network that its weights
+ * are of, and its input. */
+static void the_network_of_init_is_taken(void)
+{
+    struct adl_error err;
+    make_folders("init");
+    TEST_OK(TRAIN("first", false, &err, "--epochs", "1", "--activation", "relu6", "--padding",
+                  "tf_same", "--bn-eps", "0.01", "--mean", "0.25", "--std", "0.75", "--method",
+                  "adl", "--adl-positions", "blocks.2,blocks.9"),
+            &err);
+    const char *const plain[] = {"--init",        in_root("first/last.safetensors"),
+                                 "--epochs",      "1",
+                                 "--resize-size", "40",
+                                 "--crop-size",   "32",
+                                 "--activation",  "relu",
+                                 "--std",         "0.5",
+                                 "--no-report",   NULL};
+    TEST_OK(train("second", false, plain, &err), &err);
+    struct adl_model *model = adl_model_load(in_root("second/last.safetensors"), NULL, &err);
+    TEST_OK(model ? 0 : -1, &err);
+    if (!model)
+        return;
+    CU_ASSERT_EQUAL(model->arch.backbone, &adl_backbone_mobilenet_v1);
+    CU_ASSERT_DOUBLE_EQUAL(model->arch.width, 0.25, 0);
+    CU_ASSERT_DOUBLE_EQUAL(model->arch.bn_eps, 0.01, 0);
+    CU_ASSERT_EQUAL(model->arch.padding, ADL_PAD_TF_SAME);
+    CU_ASSERT(model->arch.adl && model->arch.adl_places == (1u << 2 | 1u << 9));
+    CU_ASSERT_DOUBLE_EQUAL((double)model->mean[1], 0.25, 0);
+    /* These an option says. */
+    CU_ASSERT_EQUAL(model->arch.activation, ADL_ACT_RELU);
+    CU_ASSERT_DOUBLE_EQUAL((double)model->std[1], 0.5, 0);
     adl_model_free(model);
 }
 
@@ -369,8 +403,8 @@ static void broken_images_are_skipped(void)
             fprintf(file, "this is no picture");
         fclose(file);
     }
-    static const char *const words[] = {"--epochs", "2", "--batch-size", "1", "--accumulate",
-                                        "3",        NULL};
+    static const char *const words[] = {COMMON, "--epochs",     "2", "--batch-size",
+                                        "1",    "--accumulate", "3", NULL};
     TEST_OK(train("one", false, words, &err), &err);
     CU_ASSERT(told("images could not be read and were skipped"));
     CU_ASSERT(told("skipped red/2"));
@@ -488,6 +522,7 @@ static void hopeless_runs_are_refused(void)
 TEST_SUITE(train, {"the same bits however it runs", same_bits_however_it_runs},
            {"more epochs go on", more_epochs_go_on},
            {"the origin of the weights is told", the_origin_is_told},
+           {"the network of --init is taken", the_network_of_init_is_taken},
            {"other settings are refused", other_settings_are_refused},
            {"broken images are skipped", broken_images_are_skipped},
            {"learns two colours", learns_two_colours},
