@@ -103,4 +103,5 @@ const struct adl_winograd_kernels adl_winograd_avx2 = {
     .product = product,
     .input = input,
     .output = output,
+    .weights = weights,
 };

@@ -86,8 +86,8 @@ static void product(const struct adl_winograd_product *p)
 {
     size_t tiles = (p->rows + MR - 1) / MR;
 
-    size_t step = NR * sizeof(float) / tiles;
-    const char *ahead = (const char *)(p->b + p->depth * NR);
+    size_t step = (p->next ? p->next_floats / p->depth : NR) * sizeof(float) / tiles;
+    const char *ahead = (const char *)(p->next ? p->next : p->b + p->depth * NR);
 
     for (size_t i = 0, row = 0; i < tiles; i++) {
         size_t rows = (p->rows - row) / (tiles - i);
@@ -120,4 +120,5 @@ const struct adl_winograd_kernels adl_winograd_avx512 = {
     .product = product,
     .input = input,
     .output = output,
+    .weights = weights,
 };

@@ -90,12 +90,26 @@ struct adl_winograd_product {
     const float *a;
     size_t lda;
     size_t rows;
-    const float *b; /* depth rows of nr floats, 64-byte aligned; what lies behind them (the next
-                     * panel) is fetched into the cache meanwhile */
+    const float *b; /* depth rows of nr floats, 64-byte aligned */
     size_t depth;
+    /* What is fetched into the cache meanwhile; NULL: as much as b has, behind it. */
+    const float *next;
+    size_t next_floats;
     float *c; /* 64-byte aligned, as is ldc */
     size_t ldc;
     int accumulate;
+};
+
+/* The weights of a panel of nr output channels: for each of `depth` input channels
+ * G g G' of its r x s taps. */
+struct adl_winograd_weights {
+    int row_points, column_points; /* as above */
+    int r, s;
+    const float *w; /* depth x r x s rows of nr floats */
+    size_t depth;
+    float *u; /* element i of channel l: nr floats at u + i * step + l * nr; 64-byte
+               * aligned, as is step */
+    size_t step;
 };
 
 struct adl_winograd_kernels {
@@ -103,6 +117,7 @@ struct adl_winograd_kernels {
     void (*product)(const struct adl_winograd_product *product);
     void (*input)(const struct adl_winograd_input *tile);
     void (*output)(const struct adl_winograd_output *tile);
+    void (*weights)(const struct adl_winograd_weights *job);
 };
 
 #endif

@@ -9,6 +9,7 @@
  *     vec_load(p), vec_store(p, v)               whole vectors
  *     vec_load_part(p, n), vec_store_part(p, n, v)  the first n < VEC floats
  *     vec_clamp(v, lo, hi)
+ *     NR            columns of a panel of weights, a multiple of VEC
  *
  * Everything here is static, so that no wide instruction can leak into another
  * file through the linker. Formulas: winograd.h. */
@@ -293,6 +294,128 @@ static void output(const struct adl_winograd_output *t)
         output_vector(t, c, 0);
     if (c < t->channels)
         output_vector(t, c, t->channels - c);
+}
+
+/* --- weights: the columns of a kernel, then its rows -------------------------------- */
+
+/* 1 by the denominator of G for point 0 (pair -1) or for both of a pair: the product
+ * of the point's differences from all others. */
+INLINE float denominator_inverse(const int n, const int pair)
+{
+    const float p = pair < 0 ? 0 : pair_point(n, pair);
+    float product = pair < 0 ? 1 : 2 * p * p;
+    UNROLL for (int i = 0; i < (n - 2) / 2; i++)
+    {
+        const float q = pair_point(n, i);
+        if (i != pair)
+            product *= p * p - q * q;
+    }
+    return 1 / product;
+}
+
+/* y = G x: r vectors to n. */
+INLINE void kernel_side(const int n, const int r, const vec *x, vec *y)
+{
+    if (n == 1) {
+        y[0] = x[0];
+        return;
+    }
+    y[0] = x[0] * denominator_inverse(n, -1);
+    y[n - 1] = x[r - 1];
+    UNROLL for (int i = 0; i < (n - 2) / 2; i++)
+    {
+        const float p = pair_point(n, i), inverse_product = denominator_inverse(n, i);
+        vec even = x[0], odd = x[1] * p;
+        float power = p;
+        UNROLL for (int j = 2; j < r; j++)
+        {
+            power *= p;
+            if (j % 2)
+                odd += x[j] * power;
+            else
+                even += x[j] * power;
+        }
+        even *= inverse_product;
+        y[1 + 2 * i] = even + odd * inverse_product;
+        y[2 + 2 * i] = even - odd * inverse_product;
+    }
+}
+
+/* r x s taps; the other side's points and taps are constants where that pays. */
+INLINE void kernel_columns(const float *w, const int n, const int r, const int s, vec *half)
+{
+    UNROLL for (int j = 0; j < s; j++)
+    {
+        vec x[8], y[8];
+        UNROLL for (int i = 0; i < r; i++) x[i] = vec_load(w + (i * s + j) * NR);
+        kernel_side(n, r, x, y);
+        UNROLL for (int i = 0; i < n; i++) half[i * 8 + j] = y[i];
+    }
+}
+
+INLINE void kernel_rows(const int rows, const int n, const int s, const vec *half, float *u,
+                        size_t step)
+{
+    UNROLL for (int i = 0; i < rows; i++)
+    {
+        vec y[8];
+        kernel_side(n, s, half + i * 8, y);
+        UNROLL for (int j = 0; j < n; j++, u += step) vec_store(u, y[j]);
+    }
+}
+
+/* All sides there are: points, taps. */
+#define KERNEL_SIDES(SIDE)                                                                         \
+    SIDE(1, 1)                                                                                     \
+    SIDE(6, 3)                                                                                     \
+    SIDE(6, 5)                                                                                     \
+    SIDE(8, 3)                                                                                     \
+    SIDE(8, 5)                                                                                     \
+    SIDE(8, 7)
+#define KERNEL_KEY(n, r) ((n)*16 + (r))
+
+INLINE void weights_vector(const struct adl_winograd_weights *t, const float *w, float *u)
+{
+    vec half[64];
+
+#define SIDE(n, r)                                                                                 \
+    case KERNEL_KEY(n, r): kernel_columns(w, n, r, t->s, half); break;
+    switch (KERNEL_KEY(t->row_points, t->r)) {
+        KERNEL_SIDES(SIDE)
+    }
+#undef SIDE
+#define SIDE(n, s)                                                                                 \
+    case KERNEL_KEY(n, s): kernel_rows(t->row_points, n, s, half, u, t->step); break;
+    switch (KERNEL_KEY(t->column_points, t->s)) {
+        KERNEL_SIDES(SIDE)
+    }
+#undef SIDE
+}
+
+/* Of a 3x3 kernel all is constant. */
+INLINE void weights_3x3(const struct adl_winograd_weights *t, const int n)
+{
+    for (size_t l = 0; l < t->depth; l++)
+        for (size_t v = 0; v < NR; v += VEC) {
+            vec half[64];
+            kernel_columns(t->w + l * 9 * NR + v, n, 3, 3, half);
+            kernel_rows(n, n, 3, half, t->u + l * NR + v, t->step);
+        }
+}
+
+static void weights(const struct adl_winograd_weights *t)
+{
+    size_t taps = (size_t)(t->r * t->s);
+
+    if (taps == 9 && t->row_points == 6) {
+        weights_3x3(t, 6);
+    } else if (taps == 9 && t->row_points == 8) {
+        weights_3x3(t, 8);
+    } else {
+        for (size_t l = 0; l < t->depth; l++)
+            for (size_t v = 0; v < NR; v += VEC)
+                weights_vector(t, t->w + l * taps * NR + v, t->u + l * NR + v);
+    }
 }
 
 #endif
