@@ -71,11 +71,11 @@ static struct adl_conv backward_conv(const struct adl_conv *v, bool add)
 /* In multiply-adds of the direct product; the transforms' costs were measured on an
  * AMD Zen 4, the weights' anew in each step. */
 #define WINOGRAD_MAP 700
-#define WINOGRAD_WEIGHTS 10000
+#define WINOGRAD_WEIGHTS 2000
 
 bool adl_conv_winograd_pays(const struct adl_conv *v, const struct adl_kernels *kernels, int batch)
 {
-    if (v->r != 3 || v->s != 3 || !adl_conv_winograd6.supports(v, kernels))
+    if (!kernels->winograd || v->r != 3 || v->s != 3 || v->stride != 1 || v->groups != 1)
         return false;
     double products = (double)v->c * (double)v->k, maps = (double)(v->c + v->k);
     double tiles = batch * ceil(v->p / 4.0) * ceil(v->q / 4.0);
@@ -89,17 +89,16 @@ static const struct adl_conv_algorithm *choose(const struct adl_conv *v,
 {
     if (adl_conv_depthwise.supports(v, kernels))
         return &adl_conv_depthwise;
-    if (adl_conv_winograd_pays(v, kernels, batch))
-        return &adl_conv_winograd6;
+    if (adl_conv_winograd6.supports(v, kernels) && adl_conv_winograd_pays(v, kernels, batch))
+        return &adl_conv_winograd6; /* of many tiles: see takes_batch_winograd */
     return adl_conv_gemm.supports(v, kernels) ? &adl_conv_gemm : &adl_conv_blas;
 }
 
 /* Memory of one pass over a batch: ones, zeros or bias, the packed weights, and
- * each worker's own: what the tasks of an image share, if they do, and a task's. */
+ * each worker's own. */
 struct layout {
     const struct adl_conv_algorithm *algorithm;
-    size_t ones, bias, packed, workers, shared, per_worker, total;
-    size_t prepare; /* tasks that make what is shared; 0: nothing is */
+    size_t ones, bias, packed, workers, per_worker, total;
 };
 
 static struct layout lay_out(const struct adl_conv *v, const struct adl_kernels *kernels, int batch,
@@ -110,11 +109,7 @@ static struct layout lay_out(const struct adl_conv *v, const struct adl_kernels 
     at.bias = lines((size_t)v->k);
     at.packed = at.bias + lines((size_t)v->k);
     at.workers = at.packed + lines(at.algorithm->packed_floats(v, kernels));
-    if (at.algorithm->prepare_tasks)
-        at.prepare = at.algorithm->prepare_tasks(v, kernels);
-    if (at.prepare)
-        at.shared = lines(at.algorithm->shared_floats(v, kernels));
-    at.per_worker = at.shared + lines(at.algorithm->scratch_floats(v, kernels));
+    at.per_worker = lines(at.algorithm->scratch_floats(v, kernels));
     at.total = at.workers + at.per_worker * (size_t)threads;
     return at;
 }
@@ -129,45 +124,57 @@ struct pass {
     size_t tasks; /* of one image */
 };
 
-static const float *image_at(const struct pass *pass, size_t image)
-{
-    const struct adl_conv *v = pass->conv;
-    return pass->x + image * (size_t)v->h * (size_t)v->w * v->ldx;
-}
-
-static void run_task(const struct pass *pass, const float *x, size_t image, size_t task, int worker)
-{
-    const struct adl_conv *v = pass->conv;
-    pass->at->algorithm->run(v, pass->kernels, pass->scratch + pass->at->packed, x, NULL,
-                             pass->out + image * (size_t)v->p * (size_t)v->q * v->ldo, task,
-                             pass->scratch + pass->at->workers +
-                                 (size_t)worker * pass->at->per_worker + pass->at->shared);
-}
-
 static void one_task(void *context, size_t i, int worker)
 {
     const struct pass *pass = context;
+    const struct adl_conv *v = pass->conv;
     size_t image = i / pass->tasks;
-    run_task(pass, image_at(pass, image), image, i % pass->tasks, worker);
+    pass->at->algorithm->run(
+        v, pass->kernels, pass->scratch + pass->at->packed,
+        pass->x + image * (size_t)v->h * (size_t)v->w * v->ldx, NULL,
+        pass->out + image * (size_t)v->p * (size_t)v->q * v->ldo, i % pass->tasks,
+        pass->scratch + pass->at->workers + (size_t)worker * pass->at->per_worker);
 }
 
-/* All tasks of one image, after what they share. */
-static void one_image(void *context, size_t image, int worker)
+static size_t weight_count(const struct adl_conv *v)
 {
-    const struct pass *pass = context;
-    const struct layout *at = pass->at;
-    float *shared = pass->scratch + at->workers + (size_t)worker * at->per_worker;
-    for (size_t task = 0; task < at->prepare; task++)
-        at->algorithm->prepare(pass->conv, pass->kernels, image_at(pass, image), shared, task,
-                               shared + at->shared);
-    for (size_t task = 0; task < pass->tasks; task++)
-        run_task(pass, shared, image, task, worker);
+    return (size_t)v->k * (size_t)(v->c / v->groups) * (size_t)v->r * (size_t)v->s;
 }
 
-/* out (+)= conv(x) + bias for the whole batch; weights in PyTorch's layout. */
-static void convolve(const struct adl_train_call *call, const struct adl_conv *v,
-                     const float *weights, const float *bias, const float *x, float *out,
-                     float *scratch)
+struct turn {
+    const struct adl_conv *conv;
+    const float *weights;
+    float *turned;
+};
+
+/* Of an output channel k: w[k][c][r][s] = w'[c][k][R-1-r][S-1-s], group by group. */
+static void turn_channel(void *context, size_t k, int worker)
+{
+    (void)worker;
+    const struct turn *job = context;
+    const struct adl_conv *v = job->conv;
+    size_t taps = (size_t)v->r * (size_t)v->s;
+    size_t group_c = (size_t)(v->c / v->groups), group_k = (size_t)(v->k / v->groups);
+    float *to = job->turned + k * group_c * taps;
+    for (size_t c = 0; c < group_c; c++, to += taps) {
+        const float *from =
+            job->weights + ((k / group_k * group_c + c) * group_k + k % group_k) * taps;
+        for (size_t tap = 0; tap < taps; tap++)
+            to[taps - 1 - tap] = from[tap];
+    }
+}
+
+static bool takes_batch_winograd(const struct adl_conv *v, const struct adl_kernels *kernels,
+                                 int batch)
+{
+    return adl_conv_batch_winograd_supports(v, kernels) &&
+           adl_conv_winograd_pays(v, kernels, batch);
+}
+
+/* By an algorithm that takes an image at a time. */
+static void convolve_images(const struct adl_train_call *call, const struct adl_conv *v,
+                            const float *weights, const float *bias, const float *x, float *out,
+                            float *scratch)
 {
     struct layout at = lay_out(v, call->kernels, call->batch, adl_pool_threads(call->pool));
     for (int k = 0; k < v->k; k++) {
@@ -178,23 +185,41 @@ static void convolve(const struct adl_train_call *call, const struct adl_conv *v
                        scratch + at.packed);
     struct pass pass = {
         v, call->kernels, &at, x, out, scratch, at.algorithm->tasks(v, call->kernels)};
-    if (at.prepare)
-        adl_pool_for(call->pool, (size_t)call->batch, one_image, &pass);
-    else
-        adl_pool_for(call->pool, pass.tasks * (size_t)call->batch, one_task, &pass);
+    adl_pool_for(call->pool, pass.tasks * (size_t)call->batch, one_task, &pass);
 }
 
-static size_t weight_count(const struct adl_conv *v)
+/* out (+)= conv(x) + bias for the whole batch; weights in PyTorch's layout, or
+ * (turned) those of the convolution that this one is the input's gradient of. */
+static void convolve(const struct adl_train_call *call, const struct adl_conv *v,
+                     const float *weights, bool turned, const float *bias, const float *x,
+                     float *out)
 {
-    return (size_t)v->k * (size_t)(v->c / v->groups) * (size_t)v->r * (size_t)v->s;
+    float *scratch = call->scratch;
+    if (takes_batch_winograd(v, call->kernels, call->batch)) {
+        adl_conv_batch_winograd(v, call->kernels, call->batch, weights, turned, bias, x, out,
+                                scratch, call->pool);
+        return;
+    }
+    if (turned) {
+        struct turn turn = {v, weights, scratch};
+        adl_pool_for(call->pool, (size_t)v->k, turn_channel, &turn);
+        weights = scratch;
+        scratch += lines(weight_count(v));
+    }
+    convolve_images(call, v, weights, bias, x, out, scratch);
+}
+
+static size_t batch_floats(const struct adl_train_call *call, const struct adl_conv *v, int batch)
+{
+    if (takes_batch_winograd(v, call->kernels, batch))
+        return adl_conv_batch_winograd_scratch(v, call->kernels, batch);
+    return lay_out(v, call->kernels, batch, adl_pool_threads(call->pool)).total;
 }
 
 /* For any batch up to the tape's: a smaller one may take another algorithm. */
 static size_t pass_floats(const struct adl_train_call *call, const struct adl_conv *v)
 {
-    int threads = adl_pool_threads(call->pool);
-    return ADL_MAX(lay_out(v, call->kernels, 1, threads).total,
-                   lay_out(v, call->kernels, call->batch, threads).total);
+    return ADL_MAX(batch_floats(call, v, 1), batch_floats(call, v, call->batch));
 }
 
 static size_t scratch_floats(const struct adl_train_call *call)
@@ -204,7 +229,7 @@ static size_t scratch_floats(const struct adl_train_call *call)
     size_t most = pass_floats(call, &v);
     size_t grad = adl_conv_grad_weights_scratch(&v, call->batch, threads);
     if (adl_conv_grad_winograd_supports(&v, call->kernels, call->batch))
-        grad = ADL_MAX(grad, adl_conv_grad_winograd_scratch(&v, call->kernels, call->batch));
+        grad = ADL_MAX(grad, adl_conv_grad_winograd_scratch(&v, call->batch));
     most = ADL_MAX(most, lines(weight_count(&v)) + grad);
     most = ADL_MAX(most, 2 * (size_t)call->batch * (size_t)v.k); /* bias sums in double */
     if (!is_plain_backward(&v))
@@ -218,8 +243,8 @@ static void forward(const struct adl_train_call *call)
 {
     const struct adl_conv_attr *a = call->node->attr;
     struct adl_conv v = forward_conv(call);
-    convolve(call, &v, call->params[0], a->bias ? call->params[1] : NULL, call->in[0], call->out,
-             call->scratch);
+    convolve(call, &v, call->params[0], false, a->bias ? call->params[1] : NULL, call->in[0],
+             call->out);
 }
 
 /* Sums of one image's grad_out, per channel, row by row. */
@@ -258,36 +283,30 @@ static void backward_bias(const struct adl_train_call *call)
     }
 }
 
-/* grad_weights in the products' layout, then added in PyTorch's. */
+/* Adds output channel k of a gradient in the products' layout in PyTorch's. */
+static void add_weights(const struct adl_train_call *call, size_t piece, size_t k, size_t last)
+{
+    (void)piece;
+    (void)last;
+    const struct adl_conv_attr *a = call->node->attr;
+    size_t taps = (size_t)a->r * (size_t)a->s, channels = (size_t)(call->in_shape->c / a->groups);
+    const float *grad = call->scratch + k * taps * channels;
+    float *to = call->grad_params[0] + k * taps * channels;
+    for (size_t c = 0; c < channels; c++)
+        for (size_t tap = 0; tap < taps; tap++)
+            to[c * taps + tap] += grad[tap * channels + c];
+}
+
 static void backward_weights(const struct adl_train_call *call, const struct adl_conv *v)
 {
-    float *grad = call->scratch, *to = call->grad_params[0];
-    size_t taps = (size_t)v->r * (size_t)v->s, channels = (size_t)(v->c / v->groups);
-    float *scratch = call->scratch + lines(weight_count(v));
+    float *grad = call->scratch, *scratch = call->scratch + lines(weight_count(v));
     if (adl_conv_grad_winograd_supports(v, call->kernels, call->batch))
         adl_conv_grad_winograd(v, call->kernels, call->batch, call->in[0], call->grad_out, grad,
                                scratch, call->pool);
     else
         adl_conv_grad_weights(v, call->kernels, call->batch, call->in[0], call->grad_out, grad,
                               scratch, call->pool);
-    for (size_t k = 0; k < (size_t)v->k; k++)
-        for (size_t c = 0; c < channels; c++)
-            for (size_t tap = 0; tap < taps; tap++)
-                to[(k * channels + c) * taps + tap] += grad[(k * taps + tap) * channels + c];
-}
-
-/* w'[c][k][r][s] = w[k][c][R-1-r][S-1-s], group by group. */
-static void turn_round(const struct adl_conv *v, const float *weights, float *turned)
-{
-    size_t taps = (size_t)v->r * (size_t)v->s;
-    size_t group_c = (size_t)(v->c / v->groups), group_k = (size_t)(v->k / v->groups);
-    for (size_t k = 0; k < (size_t)v->k; k++)
-        for (size_t c = 0; c < group_c; c++) {
-            const float *from = weights + (k * group_c + c) * taps;
-            float *to = turned + ((k / group_k * group_c + c) * group_k + k % group_k) * taps;
-            for (size_t tap = 0; tap < taps; tap++)
-                to[taps - 1 - tap] = from[tap];
-        }
+    adl_train_pieces(call, (size_t)v->k, 1, add_weights);
 }
 
 static void backward(const struct adl_train_call *call)
@@ -306,9 +325,7 @@ static void backward(const struct adl_train_call *call)
         return;
     }
     struct adl_conv back = backward_conv(&v, call->add_in[0]);
-    turn_round(&v, call->params[0], call->scratch);
-    convolve(call, &back, call->scratch, NULL, call->grad_out, call->grad_in[0],
-             call->scratch + lines(weight_count(&v)));
+    convolve(call, &back, call->params[0], true, NULL, call->grad_out, call->grad_in[0]);
 }
 
 const struct adl_op_train adl_conv_training = {

@@ -26,8 +26,7 @@ void adl_conv_grad_weights(const struct adl_conv *conv, const struct adl_kernels
 /* The same by Winograd's algorithm (conv_grad_winograd.c). */
 bool adl_conv_grad_winograd_supports(const struct adl_conv *conv, const struct adl_kernels *kernels,
                                      int batch);
-size_t adl_conv_grad_winograd_scratch(const struct adl_conv *conv,
-                                      const struct adl_kernels *kernels, int batch);
+size_t adl_conv_grad_winograd_scratch(const struct adl_conv *conv, int batch);
 void adl_conv_grad_winograd(const struct adl_conv *conv, const struct adl_kernels *kernels,
                             int batch, const float *x, const float *grad_out, float *grad,
                             float *scratch, struct adl_pool *pool);
@@ -35,6 +34,17 @@ void adl_conv_grad_winograd(const struct adl_conv *conv, const struct adl_kernel
 /* Whether Winograd's algorithm is worth it for a batch (conv_train.c). */
 bool adl_conv_winograd_pays(const struct adl_conv *conv, const struct adl_kernels *kernels,
                             int batch);
+
+/* out (+)= conv(x) + bias for a batch by Winograd's algorithm
+ * (conv_batch_winograd.c); bias may be NULL. Turned: the weights are those of the
+ * convolution that `conv` is the input's gradient of. */
+bool adl_conv_batch_winograd_supports(const struct adl_conv *conv,
+                                      const struct adl_kernels *kernels);
+size_t adl_conv_batch_winograd_scratch(const struct adl_conv *conv,
+                                       const struct adl_kernels *kernels, int batch);
+void adl_conv_batch_winograd(const struct adl_conv *conv, const struct adl_kernels *kernels,
+                             int batch, const float *weights, bool turned, const float *bias,
+                             const float *x, float *out, float *scratch, struct adl_pool *pool);
 
 /* Gradient of the input of a convolution with a stride (conv_grad_input.c):
  * (+)= by `add`. weights are K x C/groups x R x S. */
