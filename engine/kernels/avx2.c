@@ -66,6 +66,7 @@ INLINE void gemm_tile(const struct adl_gemm_tile *t, const int rows, const int v
 {
     __m256 acc[MR][2];
     __m256i masks[2] = {tail_mask((size_t)t->n), tail_mask(t->n > 8 ? (size_t)t->n - 8 : 0)};
+    int whole = t->n == 8 * vectors; /* a masked store costs more */
 
 #pragma GCC unroll 6
     for (int i = 0; i < rows; i++)
@@ -85,8 +86,11 @@ INLINE void gemm_tile(const struct adl_gemm_tile *t, const int rows, const int v
             if (t->residual)
                 y = _mm256_add_ps(
                     y, _mm256_maskload_ps(t->residual + (size_t)i * t->ldr + 8 * v, masks[v]));
-            _mm256_maskstore_ps(t->c + (size_t)i * t->ldc + 8 * v, masks[v],
-                                clamp(y, t->lo, t->hi));
+            y = clamp(y, t->lo, t->hi);
+            if (whole)
+                _mm256_storeu_ps(t->c + (size_t)i * t->ldc + 8 * v, y);
+            else
+                _mm256_maskstore_ps(t->c + (size_t)i * t->ldc + 8 * v, masks[v], y);
         }
 }
 
