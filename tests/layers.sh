@@ -128,13 +128,13 @@ only_main_exits() {
 
 # What is compiled with wider instructions must share no inline function with
 # the rest: the linker may keep the wide copy and crash on an older machine.
-# Loops that each of them compiles for itself are static functions in *_loops.h.
+# What each of them compiles for itself is static functions in *_loops.h and *_vec.h.
 kernels_stand_alone() {
     grep -E '^engine/kernels/avx[^:]*:[0-9]+:[ \t]*#[ \t]*include' "$text" |
-        grep -vE 'include[ \t]*(<(immintrin|stddef|stdint)\.h>|"(kernels/)?(kernel|winograd|[a-z]+_loops)\.h")'
-    grep -E '^engine/kernels/[a-z]+_loops\.h:[0-9]+:[A-Za-z].*\(' "$text" |
+        grep -vE 'include[ \t]*(<(immintrin|stddef|stdint)\.h>|"(kernels/)?(kernel|strassen|winograd|avx[0-9]+_vec|[a-z]+_loops)\.h")'
+    grep -E '^engine/kernels/([a-z]+_loops|avx[0-9]+_vec)\.h:[0-9]+:[A-Za-z].*\(' "$text" |
         grep -vE ':[0-9]+:(static|INLINE|typedef) '
-    grep -E '^engine/kernels/(kernel|winograd)\.h:[0-9]+:.*(\<inline\>|include[ \t]*")' "$text"
+    grep -E '^engine/kernels/(kernel|strassen|winograd)\.h:[0-9]+:.*(\<inline\>|include[ \t]*")' "$text"
 }
 
 rules=(layering includes_no_source no_include_cycles one_allocator one_blas_caller

@@ -1,46 +1,10 @@
 /* Winograd convolution's kernels for AVX2 and FMA. */
 
-#include <immintrin.h>
-
 #include "kernels/kernel.h"
 
 #define MR 6
 #define NR 16
-#define INLINE static inline __attribute__((always_inline))
-
-typedef __m256 vec;
-#define VEC 8
-
-INLINE __m256i first_lanes(size_t n)
-{
-    return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
-}
-
-INLINE vec vec_load(const float *p)
-{
-    return _mm256_loadu_ps(p);
-}
-
-INLINE void vec_store(float *p, vec v)
-{
-    _mm256_storeu_ps(p, v);
-}
-
-INLINE vec vec_load_part(const float *p, size_t n)
-{
-    return _mm256_maskload_ps(p, first_lanes(n));
-}
-
-INLINE void vec_store_part(float *p, size_t n, vec v)
-{
-    _mm256_maskstore_ps(p, first_lanes(n), v);
-}
-
-INLINE vec vec_clamp(vec v, float lo, float hi)
-{
-    return _mm256_min_ps(_mm256_max_ps(v, _mm256_set1_ps(lo)), _mm256_set1_ps(hi));
-}
-
+#include "kernels/avx2_vec.h"
 #include "kernels/winograd_loops.h"
 
 /* `rows` is a constant at each call: 12 accumulators, two vectors of b and a
