@@ -81,7 +81,9 @@ $(UNIT): $(TESTED_OBJ) $(TEST_OBJ)
 FLAGS_engine/kernels/avx2.c := -O3 -mavx2 -mfma -ffp-contract=fast
 FLAGS_engine/kernels/avx512.c := -O3 -mavx512f -mavx512dq -mavx512vl -mavx2 -mfma -ffp-contract=fast
 FLAGS_engine/kernels/avx2_winograd.c := $(FLAGS_engine/kernels/avx2.c)
+FLAGS_engine/kernels/avx2_strassen.c := $(FLAGS_engine/kernels/avx2.c)
 FLAGS_engine/kernels/avx512_winograd.c := $(FLAGS_engine/kernels/avx512.c)
+FLAGS_engine/kernels/avx512_strassen.c := $(FLAGS_engine/kernels/avx512.c)
 FLAGS_engine/kernels/generic.c := -O3
 # The program looks here for the model that is installed with it.
 PATH_FLAGS := -DADL_DATADIR='"$(DATADIR)/adl-server"'

@@ -37,6 +37,9 @@ static const struct conv_case {
     {5, 7, 3, 5, 1, 1, 1, 0, 0, 0, 0, 1},
     {14, 14, 64, 64, 1, 1, 1, 0, 0, 0, 0, 1},
     {7, 7, 515, 33, 1, 1, 1, 0, 0, 0, 0, 1},
+    {17, 19, 70, 150, 1, 1, 1, 0, 0, 0, 0, 1}, /* several blocks of rows for Strassen */
+    {33, 31, 21, 36, 1, 1, 1, 0, 0, 0, 0, 1},
+    {3, 1, 9, 200, 1, 1, 1, 0, 0, 0, 0, 1},
     {9, 8, 17, 31, 1, 1, 2, 0, 0, 0, 0, 1},
     {8, 11, 15, 16, 3, 3, 1, 1, 1, 1, 1, 1},
     {13, 13, 16, 17, 3, 3, 1, 1, 1, 1, 1, 1},
@@ -197,7 +200,7 @@ static void check_conv(const struct adl_conv_algorithm *algorithm,
 
 static const struct adl_conv_algorithm *const algorithms[] = {
     &adl_conv_gemm,      &adl_conv_blas,     &adl_conv_depthwise, &adl_conv_winograd6,
-    &adl_conv_winograd8, &adl_conv_strassen, &adl_conv_lines,
+    &adl_conv_winograd8, &adl_conv_strassen, &adl_conv_strassen2, &adl_conv_lines,
 };
 
 static void check_conv_everywhere(const struct adl_kernels *kernels, const struct conv_case *t)

@@ -109,101 +109,6 @@ static void gemm(const struct adl_gemm_tile *t)
 #undef ROWS
 }
 
-/* A tile's sums, added to one of their places. */
-INLINE void spread_to(const struct adl_gemm_tile *t, const struct adl_gemm_target *to,
-                      __m256 acc[MR][2], const int rows)
-{
-    __m256i masks[2] = {tail_mask((size_t)to->n), tail_mask(to->n > 8 ? (size_t)to->n - 8 : 0)};
-    __m256 sign = _mm256_set1_ps(to->sign);
-    float *c = to->c;
-    const float *init = to->bias ? to->bias : c, *residual = to->residual;
-    size_t ldi = to->bias ? 0 : t->ldc;
-    int ends = residual || to->lo != -__builtin_inff() || to->hi != __builtin_inff();
-
-    if (to->m >= rows && to->n == 16 && !ends) {
-#pragma GCC unroll 6
-        for (int i = 0; i < rows; i++, c += t->ldc, init += ldi) {
-            _mm256_storeu_ps(c, _mm256_fmadd_ps(acc[i][0], sign, _mm256_loadu_ps(init)));
-            _mm256_storeu_ps(c + 8, _mm256_fmadd_ps(acc[i][1], sign, _mm256_loadu_ps(init + 8)));
-        }
-        return;
-    }
-#pragma GCC unroll 6
-    for (int i = 0; i < rows; i++, c += t->ldc, init += ldi) {
-        if (i >= to->m)
-            break;
-#pragma GCC unroll 2
-        for (int v = 0; v < 2; v++) {
-            __m256 y = _mm256_maskload_ps(init + 8 * v, masks[v]);
-            y = _mm256_fmadd_ps(acc[i][v], sign, y);
-            if (residual)
-                y = _mm256_add_ps(y, _mm256_maskload_ps(residual + 8 * v, masks[v]));
-            _mm256_maskstore_ps(c + 8 * v, masks[v], clamp(y, to->lo, to->hi));
-        }
-        if (residual)
-            residual += t->ldr;
-    }
-}
-
-INLINE void spread_tile(const struct adl_gemm_tile *t, const struct adl_gemm_target *targets,
-                        int count, const int rows)
-{
-    __m256 acc[MR][2];
-
-#pragma GCC unroll 6
-    for (int i = 0; i < rows; i++)
-        acc[i][0] = acc[i][1] = _mm256_setzero_ps();
-    gemm_sum(t, acc, rows, 2);
-    for (int i = 0; i < count; i++)
-        spread_to(t, &targets[i], acc, rows);
-}
-
-static void gemm_spread(const struct adl_gemm_tile *t, const struct adl_gemm_target *targets,
-                        int count)
-{
-#define ROWS(m)                                                                                    \
-    case m: spread_tile(t, targets, count, m); break;
-    switch (t->m) {
-        ROWS(1) ROWS(2) ROWS(3) ROWS(4) ROWS(5) ROWS(6)
-    }
-#undef ROWS
-}
-
-static void mix_row(const struct adl_mix *j, size_t i)
-{
-    float *out = j->out + i * j->ldo;
-    const float *x[2];
-    __m256 sign[2];
-    size_t whole = j->count;
-
-    for (int t = 0; t < j->terms; t++) {
-        x[t] = j->x[t] + i * j->ldx;
-        sign[t] = _mm256_set1_ps(j->sign[t]);
-        size_t count = i < j->x_rows[t] ? j->x_count[t] : 0;
-        whole = count < whole ? count : whole;
-    }
-    size_t l = 0;
-    if (j->terms == 2)
-        for (; l + 8 <= whole; l += 8)
-            _mm256_storeu_ps(out + l,
-                             _mm256_fmadd_ps(_mm256_loadu_ps(x[1] + l), sign[1],
-                                             _mm256_mul_ps(_mm256_loadu_ps(x[0] + l), sign[0])));
-    for (; l < j->count; l += 8) {
-        __m256 sum = _mm256_setzero_ps();
-        for (int t = 0; t < j->terms; t++)
-            if (i < j->x_rows[t] && l < j->x_count[t])
-                sum = _mm256_fmadd_ps(_mm256_maskload_ps(x[t] + l, tail_mask(j->x_count[t] - l)),
-                                      sign[t], sum);
-        _mm256_maskstore_ps(out + l, tail_mask(j->count - l), sum);
-    }
-}
-
-static void mix(const struct adl_mix *j)
-{
-    for (size_t i = 0; i < j->rows; i++)
-        mix_row(j, i);
-}
-
 /* The taps of one pixel of the output that lie inside the map. */
 INLINE __m256 depthwise_taps(const struct adl_depthwise_rows *j, const float *const *rows,
                              int column, size_t c, __m256i mask, __m256 sum)
@@ -401,8 +306,7 @@ const struct adl_kernels adl_kernels_avx2 = {
     .mr = MR,
     .nr = 16,
     .gemm = gemm,
-    .gemm_spread = gemm_spread,
-    .mix = mix,
+    .strassen = &adl_strassen_avx2,
     .winograd = &adl_winograd_avx2,
     .depthwise = depthwise,
     .maxpool = maxpool,

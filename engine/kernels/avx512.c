@@ -111,113 +111,6 @@ static void gemm(const struct adl_gemm_tile *t)
 #undef ROWS
 }
 
-/* A tile's sums, added to one of their places. */
-INLINE void spread_to(const struct adl_gemm_tile *t, const struct adl_gemm_target *to,
-                      __m512 acc[MR][2], const int rows)
-{
-    __mmask16 masks[2] = {tail_mask((size_t)to->n),
-                          to->n > 16 ? tail_mask((size_t)to->n - 16) : (__mmask16)0};
-    __m512 sign = _mm512_set1_ps(to->sign);
-    float *c = to->c;
-    const float *init = to->bias ? to->bias : c, *residual = to->residual;
-    size_t ldi = to->bias ? 0 : t->ldc;
-    int ends = residual || to->lo != -__builtin_inff() || to->hi != __builtin_inff();
-
-    if (to->m >= rows && to->n == 32 && !ends) {
-#pragma GCC unroll 14
-        for (int i = 0; i < rows; i++, c += t->ldc, init += ldi) {
-            _mm512_storeu_ps(c, _mm512_fmadd_ps(acc[i][0], sign, _mm512_loadu_ps(init)));
-            _mm512_storeu_ps(c + 16, _mm512_fmadd_ps(acc[i][1], sign, _mm512_loadu_ps(init + 16)));
-        }
-        return;
-    }
-#pragma GCC unroll 14
-    for (int i = 0; i < rows; i++, c += t->ldc, init += ldi) {
-        if (i >= to->m)
-            break;
-#pragma GCC unroll 2
-        for (int v = 0; v < 2; v++) {
-            __m512 y = _mm512_maskz_loadu_ps(masks[v], init + 16 * v);
-            y = _mm512_fmadd_ps(acc[i][v], sign, y);
-            if (residual)
-                y = _mm512_add_ps(y, _mm512_maskz_loadu_ps(masks[v], residual + 16 * v));
-            _mm512_mask_storeu_ps(c + 16 * v, masks[v], clamp(y, to->lo, to->hi));
-        }
-        if (residual)
-            residual += t->ldr;
-    }
-}
-
-INLINE void spread_tile(const struct adl_gemm_tile *t, const struct adl_gemm_target *targets,
-                        int count, const int rows)
-{
-    __m512 acc[MR][2];
-
-#pragma GCC unroll 14
-    for (int i = 0; i < rows; i++)
-        acc[i][0] = acc[i][1] = _mm512_setzero_ps();
-    gemm_sum(t, acc, rows, 2);
-    for (int i = 0; i < count; i++)
-        spread_to(t, &targets[i], acc, rows);
-}
-
-static void gemm_spread(const struct adl_gemm_tile *t, const struct adl_gemm_target *targets,
-                        int count)
-{
-#define ROWS(m)                                                                                    \
-    case m: spread_tile(t, targets, count, m); break;
-    switch (t->m) {
-        ROWS(1)
-        ROWS(2)
-        ROWS(3)
-        ROWS(4) ROWS(5) ROWS(6) ROWS(7) ROWS(8) ROWS(9) ROWS(10) ROWS(11) ROWS(12) ROWS(13) ROWS(14)
-    }
-#undef ROWS
-}
-
-/* One row of sums; `terms` is a constant at each call. */
-INLINE void mix_row(const struct adl_mix *j, size_t i, const int terms)
-{
-    float *out = j->out + i * j->ldo;
-    const float *x[2];
-    __m512 sign[2];
-    size_t whole = j->count;
-
-#pragma GCC unroll 2
-    for (int t = 0; t < terms; t++) {
-        x[t] = j->x[t] + i * j->ldx;
-        sign[t] = _mm512_set1_ps(j->sign[t]);
-        size_t count = i < j->x_rows[t] ? j->x_count[t] : 0;
-        whole = count < whole ? count : whole;
-    }
-    size_t l = 0;
-    for (; l + 16 <= whole; l += 16) {
-        __m512 sum = _mm512_mul_ps(_mm512_loadu_ps(x[0] + l), sign[0]);
-#pragma GCC unroll 2
-        for (int t = 1; t < terms; t++)
-            sum = _mm512_fmadd_ps(_mm512_loadu_ps(x[t] + l), sign[t], sum);
-        _mm512_storeu_ps(out + l, sum);
-    }
-    for (; l < j->count; l += 16) {
-        __m512 sum = _mm512_setzero_ps();
-#pragma GCC unroll 2
-        for (int t = 0; t < terms; t++)
-            if (i < j->x_rows[t] && l < j->x_count[t])
-                sum = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(tail_mask(j->x_count[t] - l), x[t] + l),
-                                      sign[t], sum);
-        _mm512_mask_storeu_ps(out + l, tail_mask(j->count - l), sum);
-    }
-}
-
-static void mix(const struct adl_mix *j)
-{
-    for (size_t i = 0; i < j->rows; i++)
-        switch (j->terms) {
-        case 1: mix_row(j, i, 1); break;
-        case 2: mix_row(j, i, 2); break;
-        }
-}
-
 /* A pixel of a row, zero beyond the sides and where there is no row. */
 INLINE __m512 depthwise_pixel(const float *row, int column, int w, size_t ldx, __mmask16 mask)
 {
@@ -423,8 +316,7 @@ const struct adl_kernels adl_kernels_avx512 = {
     .mr = MR,
     .nr = 32,
     .gemm = gemm,
-    .gemm_spread = gemm_spread,
-    .mix = mix,
+    .strassen = &adl_strassen_avx512,
     .winograd = &adl_winograd_avx512,
     .depthwise = depthwise,
     .maxpool = maxpool,

@@ -51,7 +51,9 @@ extern const struct adl_conv_algorithm adl_conv_gemm;      /* our own tile kerne
 extern const struct adl_conv_algorithm adl_conv_blas;      /* OpenBLAS; any shape */
 extern const struct adl_conv_algorithm adl_conv_depthwise; /* groups = c = k */
 extern const struct adl_conv_algorithm adl_conv_lines;     /* few input channels */
-extern const struct adl_conv_algorithm adl_conv_strassen;  /* dense 1x1: 7/8 of the products */
+/* Dense 1x1, in one level and two: 7/8 and 49/64 of the products. */
+extern const struct adl_conv_algorithm adl_conv_strassen;
+extern const struct adl_conv_algorithm adl_conv_strassen2;
 /* Stride 1: tiles of 6 or 8 points a side, F(4x4, 3x3) or F(6x6, 3x3). */
 extern const struct adl_conv_algorithm adl_conv_winograd6;
 extern const struct adl_conv_algorithm adl_conv_winograd8;

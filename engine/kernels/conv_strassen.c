@@ -1,58 +1,58 @@
-/* A dense 1x1 convolution as a product by Strassen's algorithm (V. Strassen,
- * Gaussian elimination is not optimal, 1969): cut into halves along rows, depth
- * and columns, seven products of sums of the parts do for eight. What it costs
- * is error (a few times that of the plain sum) and additions, and most of these
- * are hidden:
+/* A dense 1x1 convolution as a product by Strassen's algorithm, in one level or
+ * two: cut into halves along rows, depth and columns, seven products do for
+ * eight, and where each of them is cut again, 49 for 64. What it costs is error
+ * (a few times that of the plain sum), larger weights and additions:
  *
- * - sums of the weights are made when they are packed,
- * - sums of the input are made while a block of it is copied,
- * - each product is added to the parts of the output that want it straight from
- *   the registers of the tile that made it.
+ * - sums of the weights are made when they are packed;
+ * - sums of the input (left factors) are made row by row, those of both levels
+ *   while the row is in the nearest cache;
+ * - products of a few columns are kept in the cache until all that a part of the
+ *   output is made of are there.
  *
- * A task is a block of rows times some panels of a half's columns. What the
- * second half lacks where a number is odd counts as zero. Cutting the halves
- * again was slower: the products become too small for the additions. */
+ * What the second half lacks where a number is odd counts as zero.
+ *
+ * A map of few rows is one block, and its weights are what fills the caches: a
+ * task is a group of columns, so that each weight is read once, and the left
+ * factors are made before (`prepare`). A large map is many blocks of rows, each a
+ * task that makes its own left factors. */
 
 #include <math.h>
 #include <string.h>
 
 #include "base/size.h"
 #include "kernels/conv.h"
+#include "kernels/strassen.h"
 
-/* Row tiles of a task at most, and panels that make the copying worth while. */
-#define BLOCK_TILES 4
-#define BLOCK_PANELS 8
-#define WANTED_TASKS 8
-#define PRODUCTS 7
+/* Rows of a part, in a map of several blocks. */
+#define PART_ROWS 28
+/* Rows that are one block. */
+#define FEW_ROWS 256
+/* Columns of a part in a group, whose products have to stay in the cache. */
+#define GROUP_COLUMNS 32
+/* Rows of a part whose left factors are one task. */
+#define PREPARE_ROWS 7
 
-/* A part of a factor or of the result; sign 0: none. */
-struct term {
+#define SEVEN ADL_STRASSEN_PRODUCTS
+
+/* The part or parts of the weights that a product takes; sign 0: none. */
+static const struct term {
     signed char row, column, sign;
+} right[SEVEN][2] = {
+    {{0, 0, 1}, {1, 1, 1}},  {{0, 0, 1}}, {{0, 1, 1}, {1, 1, -1}},
+    {{1, 0, 1}, {0, 0, -1}}, {{1, 1, 1}}, {{0, 0, 1}, {0, 1, 1}},
+    {{1, 0, 1}, {1, 1, 1}},
 };
 
-/* What each product takes of the left and the right factor, and what of the
- * result it is added to. */
-static const struct {
-    struct term left[2], right[2], result[2];
-} products[PRODUCTS] = {
-    {{{0, 0, 1}, {1, 1, 1}}, {{0, 0, 1}, {1, 1, 1}}, {{0, 0, 1}, {1, 1, 1}}},
-    {{{1, 0, 1}, {1, 1, 1}}, {{0, 0, 1}}, {{1, 0, 1}, {1, 1, -1}}},
-    {{{0, 0, 1}}, {{0, 1, 1}, {1, 1, -1}}, {{0, 1, 1}, {1, 1, 1}}},
-    {{{1, 1, 1}}, {{1, 0, 1}, {0, 0, -1}}, {{0, 0, 1}, {1, 0, 1}}},
-    {{{0, 0, 1}, {0, 1, 1}}, {{1, 1, 1}}, {{0, 0, -1}, {0, 1, 1}}},
-    {{{1, 0, 1}, {0, 0, -1}}, {{0, 0, 1}, {0, 1, 1}}, {{1, 1, 1}}},
-    {{{0, 1, 1}, {1, 1, -1}}, {{1, 0, 1}, {1, 1, 1}}, {{0, 0, 1}}},
-};
-
-/* The products that come first and last to each part of the result. */
-static const int first[2][2] = {{0, 2}, {1, 0}}, last[2][2] = {{6, 4}, {3, 5}};
-
+/* Halves are those of the first level, parts what is multiplied. */
 struct blocking {
-    size_t rows;        /* output pixels */
-    size_t depth;       /* of a half */
-    size_t half_rows;   /* of a task's block */
-    size_t half_panels; /* of a half's columns */
-    size_t m_blocks, n_blocks, panels_per_block;
+    int levels;
+    size_t products;
+    size_t rows;                             /* output pixels */
+    size_t block_rows, half_rows, part_rows; /* of a block */
+    size_t half_depth, part_depth;
+    size_t half_panels, part_panels;
+    size_t groups, group_panels; /* of a part's columns */
+    size_t m_blocks;
 };
 
 static size_t ceil_div(size_t a, size_t b)
@@ -60,213 +60,419 @@ static size_t ceil_div(size_t a, size_t b)
     return (a + b - 1) / b;
 }
 
-static struct blocking blocking(const struct adl_conv *v, const struct adl_kernels *kernels)
+static struct blocking blocking(int levels, const struct adl_conv *v,
+                                const struct adl_kernels *kernels)
 {
-    struct blocking b = {.rows = (size_t)v->p * (size_t)v->q, .depth = ceil_div((size_t)v->c, 2)};
-    b.m_blocks = ceil_div(b.rows, BLOCK_TILES * (size_t)kernels->mr);
-    b.half_rows = ceil_div(ceil_div(b.rows, b.m_blocks), 2);
-    b.m_blocks = ceil_div(b.rows, 2 * b.half_rows);
-    b.half_panels = ceil_div(ceil_div((size_t)v->k, (size_t)kernels->nr), 2);
-    size_t wanted = ceil_div(WANTED_TASKS, b.m_blocks);
-    b.n_blocks = ADL_MIN(wanted, ADL_MAX(b.half_panels / BLOCK_PANELS, 1));
-    b.panels_per_block = ceil_div(b.half_panels, b.n_blocks);
-    b.n_blocks = ceil_div(b.half_panels, b.panels_per_block);
+    size_t parts = (size_t)1 << levels, nr = (size_t)kernels->nr;
+    struct blocking b = {
+        .levels = levels,
+        .products = levels == 1 ? SEVEN : SEVEN * SEVEN,
+        .rows = (size_t)v->p * (size_t)v->q,
+        .half_depth = ceil_div((size_t)v->c, 2),
+        .part_panels = ceil_div(ceil_div((size_t)v->k, nr), parts),
+    };
+    b.m_blocks = b.rows <= FEW_ROWS ? 1 : ceil_div(b.rows, parts * PART_ROWS);
+    b.block_rows = ceil_div(b.rows, b.m_blocks);
+    b.m_blocks = ceil_div(b.rows, b.block_rows);
+    b.half_rows = ceil_div(b.block_rows, 2);
+    b.part_rows = levels == 1 ? b.half_rows : ceil_div(b.half_rows, 2);
+    b.part_depth = levels == 1 ? b.half_depth : ceil_div(b.half_depth, 2);
+    b.half_panels = b.part_panels * parts / 2;
+    b.groups = ceil_div(b.part_panels * nr, GROUP_COLUMNS);
+    b.group_panels = ceil_div(b.part_panels, b.groups);
+    b.groups = ceil_div(b.part_panels, b.group_panels);
     return b;
 }
 
-static bool supports(const struct adl_conv *v, const struct adl_kernels *kernels)
+static bool supports(int levels, const struct adl_conv *v, const struct adl_kernels *kernels)
 {
-    return kernels->gemm_spread && v->r == 1 && v->s == 1 && v->stride == 1 && v->groups == 1 &&
+    return kernels->strassen && v->r == 1 && v->s == 1 && v->stride == 1 && v->groups == 1 &&
            v->pad_top == 0 && v->pad_left == 0 && v->p == v->h && v->q == v->w && !v->accumulate &&
-           v->c > 1;
+           v->c >= 1 << levels;
 }
 
 /* --- weights -------------------------------------------------------------------- */
 
-/* Panels of all products, each depth rows of nr floats; then biases by half of
- * the columns, padded to whole panels. */
-static size_t product_floats(const struct blocking *b, const struct adl_kernels *kernels)
+/* Panels of all products, each part_depth rows of nr floats; then biases, padded
+ * to whole panels of all parts; then nr zeros. */
+static size_t panel_floats(const struct blocking *b, const struct adl_kernels *kernels)
 {
-    return b->half_panels * b->depth * (size_t)kernels->nr;
+    return b->part_depth * (size_t)kernels->nr;
 }
 
-static size_t packed_floats(const struct adl_conv *v, const struct adl_kernels *kernels)
+static size_t all_panels_floats(const struct blocking *b, const struct adl_kernels *kernels)
 {
-    struct blocking b = blocking(v, kernels);
-    return PRODUCTS * product_floats(&b, kernels) + 2 * b.half_panels * (size_t)kernels->nr;
+    return b->products * b->part_panels * panel_floats(b, kernels);
 }
 
-/* Adds a part of the weights to a product's panels. */
+static size_t packed_floats(int levels, const struct adl_conv *v, const struct adl_kernels *kernels)
+{
+    struct blocking b = blocking(levels, v, kernels);
+    return all_panels_floats(&b, kernels) + (2 * b.half_panels + 1) * (size_t)kernels->nr;
+}
+
+/* Adds a part of the weights to a product's panels. inner: of the second level. */
 static void pack_term(const struct adl_conv *v, const struct blocking *b, size_t nr,
-                      struct term term, const float *weights, const float *scale, float *panels)
+                      struct term outer, struct term inner, const float *weights,
+                      const float *scale, float *panels)
 {
-    size_t l0 = term.row ? b->depth : 0, k0 = term.column ? b->half_panels * nr : 0;
-    size_t c = (size_t)v->c, k1 = ADL_MIN((size_t)v->k, k0 + b->half_panels * nr);
-    size_t depth = ADL_MIN(b->depth, c - l0);
+    size_t c = (size_t)v->c, columns = b->part_panels * nr;
+    size_t k0 = (outer.column ? b->half_panels * nr : 0) + (inner.column ? columns : 0);
+    size_t k1 = ADL_MIN((size_t)v->k, k0 + columns);
+    size_t l0 = (outer.row ? b->half_depth : 0) + (inner.row ? b->part_depth : 0);
+    size_t end = ADL_MIN(c, outer.row ? 2 * b->half_depth : b->half_depth);
+    size_t depth = l0 < end ? ADL_MIN(b->part_depth, end - l0) : 0;
 
     for (size_t k = k0; k < k1; k++) {
         const float *from = weights + k * c + l0;
-        float factor = scale[k] * (float)term.sign;
-        float *to = panels + (k - k0) / nr * b->depth * nr + (k - k0) % nr;
+        float factor = scale[k] * (float)(outer.sign * inner.sign);
+        float *to = panels + (k - k0) / nr * b->part_depth * nr + (k - k0) % nr;
         for (size_t l = 0; l < depth; l++)
             to[l * nr] += from[l] * factor;
     }
 }
 
-static void pack(const struct adl_conv *v, const struct adl_kernels *kernels, const float *weights,
-                 const float *scale, const float *bias, float *packed)
+static void pack(int levels, const struct adl_conv *v, const struct adl_kernels *kernels,
+                 const float *weights, const float *scale, const float *bias, float *packed)
 {
-    struct blocking b = blocking(v, kernels);
-    size_t floats = product_floats(&b, kernels);
+    static const struct term whole[2] = {{0, 0, 1}};
+    struct blocking b = blocking(levels, v, kernels);
+    size_t product_floats = b.part_panels * panel_floats(&b, kernels);
 
-    memset(packed, 0, packed_floats(v, kernels) * sizeof *packed);
-    for (int i = 0; i < PRODUCTS; i++)
-        for (int t = 0; t < 2; t++)
-            if (products[i].right[t].sign)
-                pack_term(v, &b, (size_t)kernels->nr, products[i].right[t], weights, scale,
-                          packed + (size_t)i * floats);
-    memcpy(packed + PRODUCTS * floats, bias, (size_t)v->k * sizeof *packed);
+    memset(packed, 0, packed_floats(levels, v, kernels) * sizeof *packed);
+    memcpy(packed + all_panels_floats(&b, kernels), bias, (size_t)v->k * sizeof *packed);
+    for (size_t i = 0; i < b.products; i++, packed += product_floats) {
+        const struct term *outer = right[levels == 1 ? i : i / SEVEN];
+        const struct term *inner = levels == 1 ? whole : right[i % SEVEN];
+        for (int t = 0; t < 4; t++)
+            if (outer[t / 2].sign && inner[t % 2].sign)
+                pack_term(v, &b, (size_t)kernels->nr, outer[t / 2], inner[t % 2], weights, scale,
+                          packed);
+    }
+}
+
+/* --- left factors ------------------------------------------------------------------ */
+
+/* Between the rows of a factor, so that they fall into different sets. */
+static size_t padded(size_t depth)
+{
+    return ceil_div(depth, 16) * 16 + 16;
+}
+
+/* Left factors of a block: of each product part_rows rows. */
+static size_t factor_floats(const struct blocking *b)
+{
+    return b->part_rows * padded(b->part_depth);
+}
+
+/* Room for a row of each of the first level's factors, from both of their halves. */
+static size_t strip_floats(const struct blocking *b)
+{
+    return b->levels == 1 ? 0 : SEVEN * 2 * padded(b->half_depth);
+}
+
+/* Row `row` of the first level's factors. */
+static void split_outer(const struct adl_conv *v, const struct adl_kernels *kernels,
+                        const struct blocking *b, const float *x, size_t rows, size_t row,
+                        float *out, size_t step)
+{
+    size_t lower = row + b->half_rows;
+    kernels->strassen->split(&(struct adl_strassen_split){
+        .x = {row < rows ? x + row * v->ldx : NULL, lower < rows ? x + lower * v->ldx : NULL},
+        .half = b->half_depth,
+        .count = (size_t)v->c,
+        .out = out,
+        .step = step,
+    });
+}
+
+/* Rows row0 .. row1-1 of the left factors of all products, from the `rows` rows at x. */
+static void split(const struct adl_conv *v, const struct adl_kernels *kernels,
+                  const struct blocking *b, const float *x, size_t rows, size_t row0, size_t row1,
+                  float *factors, float *strip)
+{
+    size_t ld = padded(b->half_depth), step = factor_floats(b);
+
+    for (size_t row = row0; row < row1; row++) {
+        float *out = factors + row * padded(b->part_depth);
+        if (b->levels == 1) {
+            split_outer(v, kernels, b, x, rows, row, out, step);
+            continue;
+        }
+        bool both = row + b->part_rows < b->half_rows;
+        split_outer(v, kernels, b, x, rows, row, strip, 2 * ld);
+        if (both)
+            split_outer(v, kernels, b, x, rows, row + b->part_rows, strip + ld, 2 * ld);
+        for (size_t i = 0; i < SEVEN; i++)
+            kernels->strassen->split(&(struct adl_strassen_split){
+                .x = {strip + i * 2 * ld, both ? strip + i * 2 * ld + ld : NULL},
+                .half = b->part_depth,
+                .count = b->half_depth,
+                .out = out + i * SEVEN * step,
+                .step = step,
+            });
+    }
+}
+
+/* Whether the left factors are made before. */
+static bool prepares(const struct blocking *b)
+{
+    return b->m_blocks == 1 && b->groups > 1;
+}
+
+static size_t shared_floats(int levels, const struct adl_conv *v, const struct adl_kernels *kernels)
+{
+    struct blocking b = blocking(levels, v, kernels);
+    return prepares(&b) ? b.products * factor_floats(&b) : 0;
+}
+
+static size_t prepare_tasks(int levels, const struct adl_conv *v, const struct adl_kernels *kernels)
+{
+    struct blocking b = blocking(levels, v, kernels);
+    return prepares(&b) ? ceil_div(b.part_rows, PREPARE_ROWS) : 0;
+}
+
+static void prepare(int levels, const struct adl_conv *v, const struct adl_kernels *kernels,
+                    const float *x, float *shared, size_t task, float *scratch)
+{
+    struct blocking b = blocking(levels, v, kernels);
+    size_t row0 = task * PREPARE_ROWS, row1 = ADL_MIN(row0 + PREPARE_ROWS, b.part_rows);
+    split(v, kernels, &b, x, b.rows, row0, row1, shared, scratch);
 }
 
 /* --- running ---------------------------------------------------------------------- */
 
-static size_t tasks(const struct adl_conv *v, const struct adl_kernels *kernels)
+static size_t tasks(int levels, const struct adl_conv *v, const struct adl_kernels *kernels)
 {
-    struct blocking b = blocking(v, kernels);
-    return b.m_blocks * b.n_blocks;
+    struct blocking b = blocking(levels, v, kernels);
+    return prepares(&b) ? b.groups : b.m_blocks;
 }
 
-/* Between the rows of a copied half, so that they fall into different sets. */
-static size_t copy_ld(const struct blocking *b)
+/* Seven products of a group, next to each other. */
+static size_t product_floats(const struct blocking *b, const struct adl_kernels *kernels)
 {
-    return ceil_div(b->depth, 16) * 16 + 16;
+    return b->part_rows * b->group_panels * (size_t)kernels->nr;
 }
 
-static size_t scratch_floats(const struct adl_conv *v, const struct adl_kernels *kernels)
+/* Those of the first level, joined from products of the second. */
+static size_t half_floats(const struct blocking *b, const struct adl_kernels *kernels)
 {
-    struct blocking b = blocking(v, kernels);
-    return b.half_rows * copy_ld(&b);
+    return b->levels == 1 ? 0 : b->half_rows * 2 * b->group_panels * (size_t)kernels->nr;
+}
+
+static size_t scratch_floats(int levels, const struct adl_conv *v,
+                             const struct adl_kernels *kernels)
+{
+    struct blocking b = blocking(levels, v, kernels);
+    size_t products = SEVEN * (product_floats(&b, kernels) + half_floats(&b, kernels));
+    return products + strip_floats(&b) + (prepares(&b) ? 0 : b.products * factor_floats(&b));
 }
 
 struct run {
     const struct adl_conv *conv;
     const struct adl_kernels *kernels;
     struct blocking b;
-    const float *packed, *x, *residual;
-    float *out, *scratch;
-    size_t row0; /* of the block */
+    const float *packed, *factors;
+    float *products, *halves;
+    const float *residual;
+    float *out;
+    size_t row0, rows;     /* of the block */
+    size_t panel0, panels; /* of the group */
 };
 
-/* Rows of a half of the block that exist. */
-static size_t rows_of(const struct run *run, int half)
+static void multiply(const struct run *run, size_t product, float *out)
 {
-    size_t from = ADL_MIN(run->row0 + (half ? run->b.half_rows : 0), run->b.rows);
-    return ADL_MIN(run->b.half_rows, run->b.rows - from);
-}
-
-/* The left factor of a product, into scratch. */
-static void mix(const struct run *run, const struct term terms[2])
-{
-    size_t c = (size_t)run->conv->c;
-    struct adl_mix job = {
-        .terms = terms[1].sign ? 2 : 1,
-        .ldx = run->conv->ldx,
-        .out = run->scratch,
-        .ldo = copy_ld(&run->b),
-        .rows = run->b.half_rows,
-        .count = run->b.depth,
+    const struct blocking *b = &run->b;
+    size_t nr = (size_t)run->kernels->nr, floats = panel_floats(b, run->kernels);
+    size_t tiles = ceil_div(b->part_rows, (size_t)run->kernels->mr);
+    const float *factor = run->factors + product * factor_floats(b);
+    struct adl_gemm_tile tile = {
+        .lda = padded(b->part_depth),
+        .b = run->packed + (product * b->part_panels + run->panel0) * floats,
+        .depth = b->part_depth,
+        .ldc = b->group_panels * nr,
+        .n = (int)nr,
+        .bias = run->packed + all_panels_floats(b, run->kernels) + 2 * b->half_panels * nr,
+        .lo = -INFINITY,
+        .hi = INFINITY,
     };
-    for (int t = 0; t < job.terms; t++) {
-        size_t l0 = terms[t].column ? run->b.depth : 0;
-        size_t row = run->row0 + (terms[t].row ? run->b.half_rows : 0);
-        job.x_rows[t] = rows_of(run, terms[t].row);
-        job.x_count[t] = ADL_MIN(run->b.depth, c - l0);
-        job.x[t] = job.x_rows[t] ? run->x + row * run->conv->ldx + l0 : run->x;
-        job.sign[t] = terms[t].sign;
-    }
-    run->kernels->mix(&job);
-}
-
-/* Where a tile of a product goes; how many places there are. */
-static int targets_of(const struct run *run, int product, size_t row, size_t panel,
-                      struct adl_gemm_target targets[2])
-{
-    const struct adl_conv *v = run->conv;
-    size_t nr = (size_t)run->kernels->nr, k = (size_t)v->k;
-    const float *biases = run->packed + PRODUCTS * product_floats(&run->b, run->kernels);
-    int count = 0;
-
-    for (int t = 0; t < 2; t++) {
-        struct term to = products[product].result[t];
-        size_t rows = rows_of(run, to.row), pixel = run->row0 + row;
-        size_t column = (panel + (to.column ? run->b.half_panels : 0)) * nr;
-        if (!to.sign || row >= rows || column >= k)
-            continue;
-        if (to.row)
-            pixel += run->b.half_rows;
-        bool ends = last[to.row][to.column] == product;
-        targets[count++] = (struct adl_gemm_target){
-            .c = run->out + pixel * v->ldo + column,
-            .m = (int)ADL_MIN(rows - row, (size_t)run->kernels->mr),
-            .n = (int)ADL_MIN(nr, k - column),
-            .sign = to.sign,
-            .bias = first[to.row][to.column] == product ? biases + column : NULL,
-            .residual = ends && run->residual ? run->residual + pixel * v->ldr + column : NULL,
-            .lo = ends ? v->lo : -INFINITY,
-            .hi = ends ? v->hi : INFINITY,
-        };
-    }
-    return count;
-}
-
-static void multiply(const struct run *run, int product, size_t panel0, size_t panel1)
-{
-    size_t nr = (size_t)run->kernels->nr, mr = (size_t)run->kernels->mr;
-    size_t rows = run->b.half_rows, depth = run->b.depth;
-    const float *panels = run->packed + (size_t)product * product_floats(&run->b, run->kernels);
-
-    mix(run, products[product].left);
-    for (size_t panel = panel0; panel < panel1; panel++) {
-        struct adl_gemm_tile tile = {
-            .lda = copy_ld(&run->b),
-            .b = panels + panel * depth * nr,
-            .depth = depth,
-            .ldc = run->conv->ldo,
-            .ldr = run->conv->ldr,
-        };
-        for (size_t row = 0; row < rows; row += mr) {
-            struct adl_gemm_target targets[2];
-            int count = targets_of(run, product, row, panel, targets);
-            tile.a = run->scratch + row * tile.lda;
-            tile.m = (int)ADL_MIN(mr, rows - row);
-            if (panel + 1 < panel1) {
-                tile.next_step = nr * mr / rows;
-                tile.next = tile.b + depth * nr + row / mr * depth * tile.next_step;
-            }
-            if (count)
-                run->kernels->gemm_spread(&tile, targets, count);
+    for (size_t panel = 0; panel < run->panels; panel++, tile.b += floats) {
+        const float *next = NULL;
+        if (panel + 1 < run->panels)
+            next = tile.b + floats;
+        else if (product + 1 < b->products)
+            next = tile.b + floats * (b->part_panels - panel);
+        tile.next_step = ceil_div(nr, tiles);
+        size_t row = 0;
+        for (size_t i = 0; i < tiles; i++, row += (size_t)tile.m) {
+            tile.a = factor + row * tile.lda;
+            tile.m = (int)((b->part_rows - row) / (tiles - i));
+            tile.c = out + row * tile.ldc + panel * nr;
+            tile.next = next ? next + i * tile.depth * tile.next_step : NULL;
+            run->kernels->gemm(&tile);
         }
     }
 }
 
-static void run(const struct adl_conv *v, const struct adl_kernels *kernels, const float *packed,
-                const float *x, const float *residual, float *out, size_t task, float *scratch)
+/* Products of the second level into a factor's product of the first. */
+static void join_inner(const struct run *run, float *out)
 {
-    struct run run = {v, kernels, blocking(v, kernels), packed, x, residual, out, scratch, 0};
-    size_t panel0 = task % run.b.n_blocks * run.b.panels_per_block;
-    size_t panel1 = ADL_MIN(panel0 + run.b.panels_per_block, run.b.half_panels);
-
-    run.row0 = task / run.b.n_blocks * run.b.half_rows * 2;
-    for (int product = 0; product < PRODUCTS; product++)
-        multiply(&run, product, panel0, panel1);
+    const struct blocking *b = &run->b;
+    size_t columns = b->group_panels * (size_t)run->kernels->nr, ld = 2 * columns;
+    float *lower = out + b->part_rows * ld;
+    run->kernels->strassen->join(&(struct adl_strassen_join){
+        .in = run->products,
+        .step = product_floats(b, run->kernels),
+        .ldi = columns,
+        .rows = {b->part_rows, b->half_rows - b->part_rows},
+        .columns = {columns, columns},
+        .out = {{out, out + columns}, {lower, lower + columns}},
+        .ldo = ld,
+    });
 }
 
-const struct adl_conv_algorithm adl_conv_strassen = {
-    .name = "strassen",
-    .supports = supports,
-    .packed_floats = packed_floats,
-    .pack = pack,
-    .tasks = tasks,
-    .scratch_floats = scratch_floats,
-    .run = run,
-};
+/* Products of the first level, of the columns from `column` on of each half, into
+ * the output. */
+static void join_outer(const struct run *run, const float *in, size_t step, size_t ldi,
+                       size_t column)
+{
+    const struct adl_conv *v = run->conv;
+    const struct blocking *b = &run->b;
+    size_t nr = (size_t)run->kernels->nr, k = (size_t)v->k,
+           upper = ADL_MIN(run->rows, b->half_rows);
+    const float *biases = run->packed + all_panels_floats(b, run->kernels);
+    struct adl_strassen_join job = {
+        .in = in,
+        .step = step,
+        .ldi = ldi,
+        .rows = {upper, run->rows - upper},
+        .ldo = v->ldo,
+        .ldr = v->ldr,
+        .lo = v->lo,
+        .hi = v->hi,
+    };
+    for (size_t right_half = 0; right_half < 2; right_half++) {
+        size_t from = column + right_half * b->half_panels * nr;
+        if (from >= k)
+            continue;
+        job.columns[right_half] = ADL_MIN(run->panels * nr, k - from);
+        job.bias[right_half] = biases + from;
+        for (size_t lower = 0; lower < 2; lower++) {
+            size_t pixel = run->row0 + (lower ? upper : 0);
+            job.out[lower][right_half] = run->out + pixel * v->ldo + from;
+            if (run->residual)
+                job.residual[lower][right_half] = run->residual + pixel * v->ldr + from;
+        }
+    }
+    run->kernels->strassen->join(&job);
+}
+
+static void run_group(const struct run *run)
+{
+    const struct blocking *b = &run->b;
+    size_t nr = (size_t)run->kernels->nr, columns = b->group_panels * nr;
+    size_t step = product_floats(b, run->kernels), half_step = half_floats(b, run->kernels);
+
+    for (size_t i = 0; i < b->products; i++) {
+        multiply(run, i, run->products + i % SEVEN * step);
+        if (b->levels == 2 && i % SEVEN == SEVEN - 1)
+            join_inner(run, run->halves + i / SEVEN * half_step);
+    }
+    if (b->levels == 1) {
+        join_outer(run, run->products, step, columns, run->panel0 * nr);
+        return;
+    }
+    for (size_t part = 0; part < 2; part++)
+        join_outer(run, run->halves + part * columns, half_step, 2 * columns,
+                   (run->panel0 + part * b->part_panels) * nr);
+}
+
+static void run(int levels, const struct adl_conv *v, const struct adl_kernels *kernels,
+                const float *packed, const float *x, const float *residual, float *out, size_t task,
+                float *scratch)
+{
+    struct run run = {
+        v, kernels, blocking(levels, v, kernels), packed, x, .residual = residual, .out = out};
+    const struct blocking *b = &run.b;
+    bool prepared = prepares(b);
+    size_t group0 = prepared ? task : 0, group1 = prepared ? task + 1 : b->groups;
+
+    run.products = scratch;
+    run.halves = run.products + SEVEN * product_floats(b, kernels);
+    run.row0 = prepared ? 0 : task * b->block_rows;
+    run.rows = ADL_MIN(b->block_rows, b->rows - run.row0);
+    if (!prepared) {
+        float *strip = run.halves + SEVEN * half_floats(b, kernels);
+        float *factors = strip + strip_floats(b);
+        split(v, kernels, b, x + run.row0 * v->ldx, run.rows, 0, b->part_rows, factors, strip);
+        run.factors = factors;
+    }
+    for (size_t group = group0; group < group1; group++) {
+        run.panel0 = group * b->group_panels;
+        run.panels = ADL_MIN(b->group_panels, b->part_panels - run.panel0);
+        run_group(&run);
+    }
+}
+
+/* The functions of adl_conv_algorithm, for a number of levels. */
+#define ALGORITHM(NAME, LEVELS)                                                                    \
+    static bool supports##LEVELS(const struct adl_conv *v, const struct adl_kernels *kernels)      \
+    {                                                                                              \
+        return supports(LEVELS, v, kernels);                                                       \
+    }                                                                                              \
+    static size_t packed_floats##LEVELS(const struct adl_conv *v,                                  \
+                                        const struct adl_kernels *kernels)                         \
+    {                                                                                              \
+        return packed_floats(LEVELS, v, kernels);                                                  \
+    }                                                                                              \
+    static void pack##LEVELS(const struct adl_conv *v, const struct adl_kernels *kernels,          \
+                             const float *weights, const float *scale, const float *bias,          \
+                             float *packed)                                                        \
+    {                                                                                              \
+        pack(LEVELS, v, kernels, weights, scale, bias, packed);                                    \
+    }                                                                                              \
+    static size_t tasks##LEVELS(const struct adl_conv *v, const struct adl_kernels *kernels)       \
+    {                                                                                              \
+        return tasks(LEVELS, v, kernels);                                                          \
+    }                                                                                              \
+    static size_t scratch_floats##LEVELS(const struct adl_conv *v,                                 \
+                                         const struct adl_kernels *kernels)                        \
+    {                                                                                              \
+        return scratch_floats(LEVELS, v, kernels);                                                 \
+    }                                                                                              \
+    static size_t shared_floats##LEVELS(const struct adl_conv *v,                                  \
+                                        const struct adl_kernels *kernels)                         \
+    {                                                                                              \
+        return shared_floats(LEVELS, v, kernels);                                                  \
+    }                                                                                              \
+    static size_t prepare_tasks##LEVELS(const struct adl_conv *v,                                  \
+                                        const struct adl_kernels *kernels)                         \
+    {                                                                                              \
+        return prepare_tasks(LEVELS, v, kernels);                                                  \
+    }                                                                                              \
+    static void prepare##LEVELS(const struct adl_conv *v, const struct adl_kernels *kernels,       \
+                                const float *x, float *shared, size_t task, float *scratch)        \
+    {                                                                                              \
+        prepare(LEVELS, v, kernels, x, shared, task, scratch);                                     \
+    }                                                                                              \
+    static void run##LEVELS(const struct adl_conv *v, const struct adl_kernels *kernels,           \
+                            const float *packed, const float *x, const float *residual,            \
+                            float *out, size_t task, float *scratch)                               \
+    {                                                                                              \
+        run(LEVELS, v, kernels, packed, x, residual, out, task, scratch);                          \
+    }                                                                                              \
+    const struct adl_conv_algorithm NAME = {                                                       \
+        .name = LEVELS == 1 ? "strassen" : "strassen2",                                            \
+        .supports = supports##LEVELS,                                                              \
+        .packed_floats = packed_floats##LEVELS,                                                    \
+        .pack = pack##LEVELS,                                                                      \
+        .tasks = tasks##LEVELS,                                                                    \
+        .scratch_floats = scratch_floats##LEVELS,                                                  \
+        .shared_floats = shared_floats##LEVELS,                                                    \
+        .prepare_tasks = prepare_tasks##LEVELS,                                                    \
+        .prepare = prepare##LEVELS,                                                                \
+        .run = run##LEVELS,                                                                        \
+    };
+
+ALGORITHM(adl_conv_strassen, 1)
+ALGORITHM(adl_conv_strassen2, 2)

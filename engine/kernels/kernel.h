@@ -48,31 +48,6 @@ struct adl_gemm_tile {
     float lo, hi; /* -INFINITY, INFINITY: no clamp */
 };
 
-/* One of the places that a tile of a product is added to:
- * c[i][j] = clamp(init + sign * product[i][j] + residual[i][j]), where init is
- * bias[j], or c[i][j] where bias is NULL. */
-struct adl_gemm_target {
-    float *c; /* rows adl_gemm_tile.ldc apart */
-    int m, n; /* rows and columns of the tile that exist here */
-    float sign;
-    const float *bias;
-    const float *residual; /* rows adl_gemm_tile.ldr apart; NULL: none */
-    float lo, hi;
-};
-
-/* out[i][l] = sum over t of sign[t] * x[t][i][l], where x[t] counts as zero
- * beyond x_rows[t] and x_count[t]. */
-struct adl_mix {
-    int terms; /* 1 or 2 */
-    const float *x[2];
-    float sign[2];
-    size_t x_rows[2], x_count[2];
-    size_t ldx;
-    float *out;
-    size_t ldo;
-    size_t rows, count;
-};
-
 /* --- depthwise convolution: one or two rows of the output ------------------------ */
 
 struct adl_depthwise_rows {
@@ -122,6 +97,7 @@ struct adl_pointwise {
     float lo, hi;
 };
 
+struct adl_strassen_kernels; /* strassen.h */
 struct adl_winograd_kernels; /* winograd.h */
 
 /* --- training: y = clamp(x * scale[c] + shift[c]) ----------------------------------- */
@@ -165,10 +141,7 @@ struct adl_kernels {
     int mr;
     int nr;
     void (*gemm)(const struct adl_gemm_tile *tile);
-    /* Of the tile a, lda, b, depth, m, ldc and ldr are used; one or two targets. */
-    void (*gemm_spread)(const struct adl_gemm_tile *tile, const struct adl_gemm_target *targets,
-                        int count);
-    void (*mix)(const struct adl_mix *job);
+    const struct adl_strassen_kernels *strassen; /* NULL: none */
     const struct adl_winograd_kernels *winograd; /* NULL: none */
     void (*depthwise)(const struct adl_depthwise_rows *rows);
     /* Maximum over the window; average with the padding counted. */
@@ -224,6 +197,8 @@ extern const struct adl_kernels adl_kernels_generic;
 #if defined(__x86_64__)
 extern const struct adl_kernels adl_kernels_avx2;
 extern const struct adl_kernels adl_kernels_avx512;
+extern const struct adl_strassen_kernels adl_strassen_avx2;
+extern const struct adl_strassen_kernels adl_strassen_avx512;
 extern const struct adl_winograd_kernels adl_winograd_avx2;
 extern const struct adl_winograd_kernels adl_winograd_avx512;
 #endif

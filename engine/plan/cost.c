@@ -23,11 +23,12 @@
 /* Transforms: for each position of a tile and channel, input or output, with
  * the memory that this moves. */
 #define TRANSFORM 20
-/* For each value of the output, of the input: the additions of Strassen's
- * algorithm, and its handicap for larger weights and errors. */
-#define STRASSEN_OUTPUT 14
-#define STRASSEN_INPUT 8
-#define HANDICAP_STRASSEN 1.06
+/* Strassen's algorithm by levels: its share of the products; its additions, for
+ * each value of the output and of the input; a handicap for larger weights and
+ * errors. */
+static const struct {
+    double products, output, input, handicap;
+} strassen_costs[] = {{7.0 / 8, 12, 6, 1.03}, {49.0 / 64, 28, 18, 1.07}};
 /* Tiles of 8 points a side have larger weights and errors: they have to be
  * worth it. */
 #define HANDICAP8 1.1
@@ -62,11 +63,15 @@ static double winograd_cost(const struct adl_conv *v, const struct adl_kernels *
            (double)work.tiles * positions * (v->c + columns) * TRANSFORM;
 }
 
-static double strassen_cost(const struct adl_conv *v, const struct adl_kernels *kernels)
+static double strassen_cost(const struct adl_conv *v, const struct adl_kernels *kernels, int levels)
 {
-    double rows = (double)v->p * v->q, columns = rounded_up(v->k, 2 * kernels->nr);
-    return fmax(rows, 2 * WEIGHT_LOAD) * v->c * columns * 7 / 8 / PRODUCT_SHARE +
-           rows * columns * STRASSEN_OUTPUT + rows * v->c * STRASSEN_INPUT;
+    int parts = 1 << levels;
+    double rows = (double)v->p * v->q, columns = rounded_up(v->k, parts * kernels->nr);
+    double products = fmax(rows, parts * WEIGHT_LOAD) * v->c * columns / PRODUCT_SHARE;
+    return strassen_costs[levels - 1].handicap *
+           (products * strassen_costs[levels - 1].products +
+            rows * columns * strassen_costs[levels - 1].output +
+            rows * v->c * strassen_costs[levels - 1].input);
 }
 
 static double cost(const struct adl_conv_algorithm *algorithm, const struct adl_conv *v,
@@ -83,7 +88,9 @@ static double cost(const struct adl_conv_algorithm *algorithm, const struct adl_
     if (algorithm == &adl_conv_lines)
         return LINES_SHARE * gemm_cost(v, kernels);
     if (algorithm == &adl_conv_strassen)
-        return HANDICAP_STRASSEN * strassen_cost(v, kernels);
+        return strassen_cost(v, kernels, 1);
+    if (algorithm == &adl_conv_strassen2)
+        return strassen_cost(v, kernels, 2);
     return blas_cost(v);
 }
 
@@ -91,8 +98,8 @@ const struct adl_conv_algorithm *plan_conv_choice(const struct adl_conv *v,
                                                   const struct adl_kernels *kernels, int rank)
 {
     static const struct adl_conv_algorithm *const all[] = {
-        &adl_conv_depthwise, &adl_conv_gemm,  &adl_conv_winograd6, &adl_conv_winograd8,
-        &adl_conv_strassen,  &adl_conv_lines, &adl_conv_blas,
+        &adl_conv_depthwise, &adl_conv_gemm,      &adl_conv_winograd6, &adl_conv_winograd8,
+        &adl_conv_strassen,  &adl_conv_strassen2, &adl_conv_lines,     &adl_conv_blas,
     };
     enum { COUNT = sizeof all / sizeof *all };
     const struct adl_conv_algorithm *sorted[COUNT];

@@ -1,0 +1,10 @@
+/* The additions of Strassen's algorithm for AVX2 and FMA. */
+
+#include "kernels/avx2_vec.h"
+#include "kernels/kernel.h"
+#include "kernels/strassen_loops.h"
+
+const struct adl_strassen_kernels adl_strassen_avx2 = {
+    .split = strassen_split,
+    .join = strassen_join,
+};

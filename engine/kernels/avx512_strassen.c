@@ -1,0 +1,10 @@
+/* The additions of Strassen's algorithm for AVX-512. */
+
+#include "kernels/avx512_vec.h"
+#include "kernels/kernel.h"
+#include "kernels/strassen_loops.h"
+
+const struct adl_strassen_kernels adl_strassen_avx512 = {
+    .split = strassen_split,
+    .join = strassen_join,
+};
