@@ -21,6 +21,8 @@
 #define WANTED_TASKS 8
 /* Rows a multiple of these apart fall into a few sets of the nearest cache. */
 #define SET_FLOATS 512
+/* Packed weights that a core's own cache keeps anyway. */
+#define FEW_WEIGHTS ((size_t)64 * 1024)
 
 struct blocking {
     size_t depth, chunk;   /* all of the depth; the part done at a time */
@@ -121,6 +123,7 @@ static void multiply(const struct adl_conv *v, const struct adl_kernels *kernels
     size_t channels = (size_t)(v->k / v->groups), panels = (channels + nr - 1) / nr;
     const float *biases = packed + (size_t)v->groups * panels * all * nr;
     bool last = part->l + part->depth == all;
+    bool few_weights = all * panels * nr <= FEW_WEIGHTS;
 
     for (size_t panel = part->panel0; panel < part->panel1; panel++) {
         size_t column = part->group * channels + panel * nr;
@@ -141,7 +144,13 @@ static void multiply(const struct adl_conv *v, const struct adl_kernels *kernels
             size_t row = part->row0 + i;
             tile.a = part->a + i * part->lda;
             tile.m = (int)ADL_MIN(mr, part->rows - i);
-            if (panel + 1 < part->panel1) {
+            if (few_weights) {
+                /* The output of the rows after these, a panel's share in each tile:
+                 * memory is slow to hand over lines that are only going to be written. */
+                size_t share = mr * v->ldo / panels;
+                tile.next = out + (row + part->rows) * v->ldo + panel * share;
+                tile.next_step = (share + part->depth - 1) / part->depth;
+            } else if (panel + 1 < part->panel1) {
                 tile.next_step = nr * mr / part->rows;
                 tile.next = tile.b + all * nr + i / mr * part->depth * tile.next_step;
             }
