@@ -56,6 +56,8 @@ static const struct conv_case {
     {12, 30, 18, 35, 3, 5, 1, 1, 2, 1, 2, 1},
     {43, 37, 5, 40, 3, 3, 1, 1, 1, 1, 1, 1}, /* several blocks of Winograd tiles */
     {14, 13, 270, 300, 3, 3, 1, 1, 1, 1, 1, 1},
+    {47, 43, 12, 40, 1, 1, 1, 0, 0, 0, 0, 1}, /* several blocks of rows in a task */
+    {46, 44, 5, 34, 3, 3, 1, 1, 1, 1, 1, 1},
     {3, 40, 16, 16, 3, 3, 1, 0, 0, 0, 0, 1},  /* one row out */
     {7, 6, 4, 8, 3, 3, 1, 3, 0, 0, 4, 1},     /* outputs that see padding alone */
     {10, 10, 12, 20, 3, 3, 1, 1, 1, 1, 1, 4}, /* groups */

@@ -3,10 +3,11 @@
  *
  * Weights are packed once: for each group and each panel of nr channels, depth
  * rows of nr floats, zero beyond the last channel; the biases, padded alike,
- * follow. A task is a block of rows times a block of panels. For each chunk of
- * the depth it runs the tiles, adding to what the chunk before left in the
- * output; the last chunk ends with residual and clamp. A dense 1x1 convolution
- * reads its rows where they are; others are copied next to each other first. */
+ * follow. A task is a block of rows, or a few, times a block of panels. For each
+ * chunk of the depth it runs the tiles, adding to what the chunk before left in
+ * the output; the last chunk ends with residual and clamp. A dense 1x1
+ * convolution reads its rows where they are; others are copied next to each other
+ * first. */
 
 #include <math.h>
 #include <string.h>
@@ -14,20 +15,24 @@
 #include "base/size.h"
 #include "kernels/conv.h"
 
-/* Row tiles of a task: a packed panel chunk is used this often from the
+/* Row tiles of a block: a packed panel chunk is used this often from the
  * nearest cache. */
 #define BLOCK_TILES 4
 /* Enough tasks to keep a few threads evenly busy. */
 #define WANTED_TASKS 8
 /* Rows a multiple of these apart fall into a few sets of the nearest cache. */
 #define SET_FLOATS 512
-/* Packed weights that a core's own cache keeps anyway. */
+/* Packed weights that a core's own cache keeps anyway: what has to be fetched
+ * ahead is the output, for memory is slow to hand over lines even if they are only
+ * going to be written. Blocks of a task then, each fetching the next. */
 #define FEW_WEIGHTS ((size_t)64 * 1024)
+#define FEW_WEIGHTS_BLOCKS 4
 
 struct blocking {
-    size_t depth, chunk;   /* all of the depth; the part done at a time */
-    size_t panels;         /* of nr channels, per group */
-    size_t rows, m_blocks; /* output pixels; blocks of BLOCK_TILES tiles */
+    size_t depth, chunk; /* all of the depth; the part done at a time */
+    size_t panels;       /* of nr channels, per group */
+    size_t rows;         /* output pixels */
+    size_t task_rows, m_blocks;
     size_t n_blocks, panels_per_block;
 };
 
@@ -36,18 +41,27 @@ static size_t depth_of(const struct adl_conv *v)
     return (size_t)(v->c / v->groups) * (size_t)v->r * (size_t)v->s;
 }
 
+/* Rows that a packed panel chunk is multiplied with while it is in the nearest cache. */
+static size_t block_rows(const struct adl_kernels *kernels)
+{
+    return BLOCK_TILES * (size_t)kernels->mr;
+}
+
 static struct blocking blocking(const struct adl_conv *v, const struct adl_kernels *kernels)
 {
     struct blocking b;
     size_t channels = (size_t)(v->k / v->groups), nr = (size_t)kernels->nr;
-    size_t block_rows = BLOCK_TILES * (size_t)kernels->mr;
 
     b.depth = depth_of(v);
     size_t chunks = (b.depth + ADL_GEMM_KC - 1) / ADL_GEMM_KC;
     b.chunk = (b.depth + chunks - 1) / chunks;
     b.panels = (channels + nr - 1) / nr;
     b.rows = (size_t)v->p * (size_t)v->q;
-    b.m_blocks = (b.rows + block_rows - 1) / block_rows;
+    b.task_rows = block_rows(kernels);
+    if (b.depth * b.panels * nr <= FEW_WEIGHTS &&
+        b.rows >= WANTED_TASKS * FEW_WEIGHTS_BLOCKS * b.task_rows)
+        b.task_rows *= FEW_WEIGHTS_BLOCKS;
+    b.m_blocks = (b.rows + b.task_rows - 1) / b.task_rows;
     size_t wanted = (WANTED_TASKS + b.m_blocks - 1) / b.m_blocks;
     b.panels_per_block = (b.panels + wanted - 1) / wanted;
     b.n_blocks = (b.panels + b.panels_per_block - 1) / b.panels_per_block;
@@ -96,7 +110,7 @@ static size_t tasks(const struct adl_conv *v, const struct adl_kernels *kernels)
 static size_t scratch_floats(const struct adl_conv *v, const struct adl_kernels *kernels)
 {
     (void)v;
-    return BLOCK_TILES * (size_t)kernels->mr * ADL_GEMM_LDA;
+    return block_rows(kernels) * ADL_GEMM_LDA;
 }
 
 /* The map is the matrix, and its rows do not all fall into the same cache sets. */
@@ -110,6 +124,7 @@ static bool in_place(const struct adl_conv *v)
  * depth a chunk. */
 struct part {
     size_t group, row0, rows, panel0, panel1;
+    size_t rows_after; /* of the same task */
     size_t l, depth;
     const float *a;
     size_t lda;
@@ -123,7 +138,7 @@ static void multiply(const struct adl_conv *v, const struct adl_kernels *kernels
     size_t channels = (size_t)(v->k / v->groups), panels = (channels + nr - 1) / nr;
     const float *biases = packed + (size_t)v->groups * panels * all * nr;
     bool last = part->l + part->depth == all;
-    bool few_weights = all * panels * nr <= FEW_WEIGHTS;
+    bool fetch_output = part->rows_after > 0 && all * panels * nr <= FEW_WEIGHTS;
 
     for (size_t panel = part->panel0; panel < part->panel1; panel++) {
         size_t column = part->group * channels + panel * nr;
@@ -144,9 +159,7 @@ static void multiply(const struct adl_conv *v, const struct adl_kernels *kernels
             size_t row = part->row0 + i;
             tile.a = part->a + i * part->lda;
             tile.m = (int)ADL_MIN(mr, part->rows - i);
-            if (few_weights) {
-                /* The output of the rows after these, a panel's share in each tile:
-                 * memory is slow to hand over lines that are only going to be written. */
+            if (fetch_output) { /* a panel's share in each tile */
                 size_t share = mr * v->ldo / panels;
                 tile.next = out + (row + part->rows) * v->ldo + panel * share;
                 tile.next_step = (share + part->depth - 1) / part->depth;
@@ -161,20 +174,12 @@ static void multiply(const struct adl_conv *v, const struct adl_kernels *kernels
     }
 }
 
-static void run(const struct adl_conv *v, const struct adl_kernels *kernels, const float *packed,
-                const float *x, const float *residual, float *out, size_t task, float *scratch)
+/* A block of a task, all of its depth. */
+static void run_block(const struct adl_conv *v, const struct adl_kernels *kernels,
+                      const float *packed, struct part part, const float *x, const float *residual,
+                      float *out, float *scratch)
 {
     struct blocking b = blocking(v, kernels);
-    size_t block = task % (b.m_blocks * b.n_blocks), mr = (size_t)kernels->mr;
-    struct part part = {
-        .group = task / (b.m_blocks * b.n_blocks),
-        .row0 = block / b.n_blocks * BLOCK_TILES * mr,
-        .panel0 = block % b.n_blocks * b.panels_per_block,
-        .a = scratch,
-        .lda = ADL_GEMM_LDA,
-    };
-    part.rows = ADL_MIN(BLOCK_TILES * mr, b.rows - part.row0);
-    part.panel1 = ADL_MIN(part.panel0 + b.panels_per_block, b.panels);
 
     for (part.l = 0; part.l < b.depth; part.l += b.chunk) {
         part.depth = ADL_MIN(b.chunk, b.depth - part.l);
@@ -189,18 +194,41 @@ static void run(const struct adl_conv *v, const struct adl_kernels *kernels, con
     }
 }
 
+static void run(const struct adl_conv *v, const struct adl_kernels *kernels, const float *packed,
+                const float *x, const float *residual, float *out, size_t task, float *scratch)
+{
+    struct blocking b = blocking(v, kernels);
+    size_t in_group = task % (b.m_blocks * b.n_blocks);
+    size_t row0 = in_group / b.n_blocks * b.task_rows;
+    size_t row1 = ADL_MIN(row0 + b.task_rows, b.rows);
+    struct part part = {
+        .group = task / (b.m_blocks * b.n_blocks),
+        .panel0 = in_group % b.n_blocks * b.panels_per_block,
+        .a = scratch,
+        .lda = ADL_GEMM_LDA,
+    };
+    part.panel1 = ADL_MIN(part.panel0 + b.panels_per_block, b.panels);
+
+    for (part.row0 = row0; part.row0 < row1; part.row0 += part.rows) {
+        part.rows = ADL_MIN(block_rows(kernels), row1 - part.row0);
+        part.rows_after = row1 - part.row0 - part.rows;
+        run_block(v, kernels, packed, part, x, residual, out, scratch);
+    }
+}
+
 void adl_gemm_rows(const struct adl_conv *v, const struct adl_kernels *kernels, const float *packed,
                    const float *a, size_t lda, size_t row0, size_t rows, const float *residual,
                    float *out)
 {
     struct blocking b = blocking(v, kernels);
-    size_t block = BLOCK_TILES * (size_t)kernels->mr;
+    size_t block = block_rows(kernels);
 
     for (size_t i = 0; i < rows; i += block)
         for (size_t l = 0; l < b.depth; l += b.chunk) {
             struct part part = {
                 .row0 = row0 + i,
                 .rows = ADL_MIN(block, rows - i),
+                .rows_after = rows - ADL_MIN(i + block, rows),
                 .panel1 = b.panels,
                 .l = l,
                 .depth = ADL_MIN(b.chunk, b.depth - l),
