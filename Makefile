@@ -31,7 +31,7 @@ UNIT := $(OBJ)/unit-tests
 # What the sanitizers add to the code makes GCC see paths that are not there.
 SAN_CFLAGS = -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all \
 	-Wno-format-truncation -Wno-maybe-uninitialized
-PACKAGES := libmicrohttpd jansson libjpeg libwebp spng zlib
+PACKAGES := libmicrohttpd jansson libjpeg libwebp spng zlib nettle
 PROJECT_CFLAGS := -std=c11 -D_GNU_SOURCE -Iengine -I. \
 	-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
 	-fno-math-errno -ffp-contract=off -fPIE -fstack-protector-strong -pthread \

@@ -6,6 +6,7 @@
 #include <jansson.h>
 #include <jpeglib.h>
 #include <microhttpd.h>
+#include <nettle/version.h>
 #include <spng.h>
 #include <stdio.h>
 #include <string.h>
@@ -59,6 +60,7 @@ static int print_version(void)
 #else
     printf("libjpeg        %d\n", JPEG_LIB_VERSION);
 #endif
+    printf("nettle         %d.%d\n", nettle_version_major(), nettle_version_minor());
     printf("libspng        %s\n", spng_version_string());
     printf("libwebp        %d.%d.%d\n", webp >> 16, webp >> 8 & 255, webp & 255);
     printf("zlib           %s\n", zlibVersion());

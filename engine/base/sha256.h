@@ -1,15 +1,14 @@
 #ifndef ADL_BASE_SHA256_H
 #define ADL_BASE_SHA256_H
 
-/* SHA-256 (FIPS 180-4), to name a model by its weights. Not for secrets. */
+/* SHA-256 (FIPS 180-4) by Nettle, which takes the processor's instructions for it
+ * where it has some: a model is named by its weights, hundreds of MB at start. */
 
+#include <nettle/sha2.h>
 #include <stddef.h>
-#include <stdint.h>
 
 struct adl_sha256 {
-    uint32_t state[8];
-    uint64_t length;         /* bytes so far */
-    unsigned char block[64]; /* the length % 64 bytes not yet worked in */
+    struct sha256_ctx state;
 };
 
 void adl_sha256_init(struct adl_sha256 *hash);
