@@ -1,7 +1,7 @@
-/* A 3x3 convolution at stride 1 of a whole batch by Winograd's algorithm, F(4x4,
- * 3x3): forward, or (turned) the gradient of its input. Beside conv_winograd.c,
- * which takes an image at a time: there a small map's few tiles would have all
- * the transformed weights read from memory for each image.
+/* A convolution at stride 1 of a whole batch by Winograd's algorithm: forward, or
+ * (turned) the gradient of its input. Beside conv_winograd.c, which takes an image
+ * at a time: there a small map's few tiles would have all the transformed weights
+ * read from memory for each image.
  *
  * Weights are transformed first, then the tiles in chunks fixed by the shape:
  * transformed, multiplied (a task is a position), transformed back. */
@@ -10,15 +10,12 @@
 #include <string.h>
 
 #include "base/size.h"
-#include "kernels/winograd.h"
 #include "ops/conv_tiles.h"
 #include "ops/conv_train.h"
 
 #define LINE_FLOATS ((size_t)16)
-#define TAPS ((size_t)9)
-/* Channels whose taps are gathered at a time, and the widest panel. */
-#define GATHER ((size_t)16)
-#define MAX_NR ((size_t)32)
+/* Floats of the taps that are gathered at a time: of some channels, of one at least. */
+#define GATHER_FLOATS ((size_t)8192)
 
 struct job {
     const struct adl_conv *conv;
@@ -28,7 +25,7 @@ struct job {
     bool turned;
     const float *x;
     float *out;
-    size_t nr, panels;
+    size_t taps, nr, panels;
     size_t depth;        /* of a chunk of the input channels */
     size_t step;         /* floats from position to position of the weights */
     size_t first, count; /* tiles of this chunk */
@@ -44,10 +41,11 @@ static size_t divide_up(size_t a, size_t b)
 }
 
 static struct job job_of(const struct adl_conv *v, const struct adl_kernels *kernels, int batch,
-                         float *scratch)
+                         int points, float *scratch)
 {
-    struct job job = {.conv = v, .kernels = kernels, .tiles = adl_tiles_of(v, batch)};
+    struct job job = {.conv = v, .kernels = kernels, .tiles = adl_tiles_of(v, batch, points)};
     size_t c = (size_t)v->c;
+    job.taps = (size_t)v->r * (size_t)v->s;
     job.nr = (size_t)kernels->winograd->nr;
     job.panels = divide_up((size_t)v->k, job.nr);
     /* The product writes whole panels. */
@@ -57,24 +55,29 @@ static struct job job_of(const struct adl_conv *v, const struct adl_kernels *ker
     job.zeros = scratch;
     job.bias = job.zeros + job.tiles.ldx;
     job.u = job.bias + job.panels * job.nr;
-    job.v = job.u + ADL_TILE_POSITIONS * job.step;
-    job.m = job.v + ADL_TILE_POSITIONS * job.tiles.chunk * job.tiles.ldx;
+    job.v = job.u + job.tiles.positions * job.step;
+    job.m = job.v + job.tiles.positions * job.tiles.chunk * job.tiles.ldx;
     return job;
 }
 
-/* Where conv_winograd.c makes a single block of an image. */
-bool adl_conv_batch_winograd_supports(const struct adl_conv *v, const struct adl_kernels *kernels)
+static bool side_supported(int points, int r)
 {
-    return kernels->winograd && v->groups == 1 && v->stride == 1 && v->r == 3 && v->s == 3 &&
-           adl_conv_winograd6.prepare_tasks(v, kernels) > 0;
+    return r % 2 == 1 && r < points;
+}
+
+bool adl_conv_batch_winograd_supports(const struct adl_conv *v, const struct adl_kernels *kernels,
+                                      int points)
+{
+    return kernels->winograd && v->groups == 1 && v->stride == 1 && v->r * v->s > 1 &&
+           side_supported(points, v->r) && side_supported(points, v->s);
 }
 
 size_t adl_conv_batch_winograd_scratch(const struct adl_conv *v, const struct adl_kernels *kernels,
-                                       int batch)
+                                       int batch, int points)
 {
-    struct job job = job_of(v, kernels, batch, NULL);
-    size_t chunk = ADL_TILE_POSITIONS * job.tiles.chunk;
-    return job.tiles.ldx + job.panels * job.nr + ADL_TILE_POSITIONS * job.step +
+    struct job job = job_of(v, kernels, batch, points, NULL);
+    size_t chunk = job.tiles.positions * job.tiles.chunk;
+    return job.tiles.ldx + job.panels * job.nr + job.tiles.positions * job.step +
            chunk * (job.tiles.ldx + job.tiles.ldy);
 }
 
@@ -85,14 +88,14 @@ static void gather(const struct job *job, size_t panel, size_t c, size_t count, 
     const struct adl_conv *v = job->conv;
     size_t k0 = panel * job->nr, lanes = ADL_MIN(job->nr, (size_t)v->k - k0);
 
-    memset(to, 0, count * TAPS * job->nr * sizeof *to);
-    for (size_t i = 0; i < count; i++, to += TAPS * job->nr)
+    memset(to, 0, count * job->taps * job->nr * sizeof *to);
+    for (size_t i = 0; i < count; i++, to += job->taps * job->nr)
         for (size_t k = 0; k < lanes; k++) {
             const float *from = job->weights + (job->turned ? (c + i) * (size_t)v->k + k0 + k
                                                             : (k0 + k) * (size_t)v->c + c + i) *
-                                                   TAPS;
-            for (size_t tap = 0; tap < TAPS; tap++)
-                to[tap * job->nr + k] = from[job->turned ? TAPS - 1 - tap : tap];
+                                                   job->taps;
+            for (size_t tap = 0; tap < job->taps; tap++)
+                to[tap * job->nr + k] = from[job->turned ? job->taps - 1 - tap : tap];
         }
 }
 
@@ -101,18 +104,19 @@ static void weights_task(void *context, size_t task, int worker)
 {
     (void)worker;
     const struct job *job = context;
-    _Alignas(64) float piece[GATHER * TAPS * MAX_NR];
+    _Alignas(64) float piece[GATHER_FLOATS];
+    size_t most = GATHER_FLOATS / (job->taps * job->nr);
     size_t panel = task % job->panels, c0 = task / job->panels * job->depth;
     size_t depth = ADL_MIN(job->depth, (size_t)job->conv->c - c0);
 
-    for (size_t l = 0; l < depth; l += GATHER) {
-        size_t count = ADL_MIN(GATHER, depth - l);
+    for (size_t l = 0; l < depth; l += most) {
+        size_t count = ADL_MIN(most, depth - l);
         gather(job, panel, c0 + l, count, piece);
         job->kernels->winograd->weights(&(struct adl_winograd_weights){
-            .row_points = ADL_TILE_SPAN,
-            .column_points = ADL_TILE_SPAN,
-            .r = 3,
-            .s = 3,
+            .row_points = job->tiles.row_points,
+            .column_points = job->tiles.column_points,
+            .r = job->conv->r,
+            .s = job->conv->s,
             .w = piece,
             .depth = count,
             .u = job->u + (c0 * job->panels + panel * depth + l) * job->nr,
@@ -127,8 +131,9 @@ static void input_task(void *context, size_t task, int worker)
     const struct job *job = context;
     size_t last = ADL_MIN((task + 1) * ADL_TILE_TASK, job->count);
     for (size_t t = task * ADL_TILE_TASK; t < last; t++)
-        adl_tile_input(job->conv, job->kernels, adl_tile_at(&job->tiles, job->first + t), job->x,
-                       job->zeros, job->v + t * job->tiles.ldx, job->tiles.chunk * job->tiles.ldx);
+        adl_tile_input(&job->tiles, job->conv, job->kernels,
+                       adl_tile_at(&job->tiles, job->first + t), job->x, job->zeros,
+                       job->v + t * job->tiles.ldx, job->tiles.chunk * job->tiles.ldx);
 }
 
 static void multiply_task(void *context, size_t position, int worker)
@@ -161,17 +166,18 @@ static void output_task(void *context, size_t task, int worker)
     (void)worker;
     const struct job *job = context;
     const struct adl_conv *v = job->conv;
+    const struct adl_tiles *tiles = &job->tiles;
     size_t last = ADL_MIN((task + 1) * ADL_TILE_TASK, job->count), q = (size_t)v->q;
     struct adl_winograd_output output = {
-        .row_points = ADL_TILE_SPAN,
-        .column_points = ADL_TILE_SPAN,
-        .rows = ADL_TILE_SPAN,
-        .columns = ADL_TILE_SPAN,
+        .row_points = tiles->row_points,
+        .column_points = tiles->column_points,
+        .rows = tiles->row_points,
+        .columns = tiles->column_points,
         .row_positions = adl_tile_positions,
         .column_positions = adl_tile_positions,
-        .row_outputs = ADL_TILE_SIDE,
-        .column_outputs = ADL_TILE_SIDE,
-        .step = job->tiles.chunk * job->tiles.ldy,
+        .row_outputs = tiles->row_outputs,
+        .column_outputs = tiles->column_outputs,
+        .step = tiles->chunk * tiles->ldy,
         .bias = job->bias,
         .ldo = v->ldo,
         .out_row = q * v->ldo,
@@ -182,11 +188,11 @@ static void output_task(void *context, size_t task, int worker)
         .hi = INFINITY,
     };
     for (size_t t = task * ADL_TILE_TASK; t < last; t++) {
-        struct adl_tile tile = adl_tile_at(&job->tiles, job->first + t);
+        struct adl_tile tile = adl_tile_at(tiles, job->first + t);
         size_t pixel = (tile.image * (size_t)v->p + (size_t)tile.p) * q + (size_t)tile.q;
-        output.height = ADL_MIN(ADL_TILE_SIDE, v->p - tile.p);
-        output.width = ADL_MIN(ADL_TILE_SIDE, v->q - tile.q);
-        output.m = job->m + t * job->tiles.ldy;
+        output.height = ADL_MIN(tiles->row_outputs, v->p - tile.p);
+        output.width = ADL_MIN(tiles->column_outputs, v->q - tile.q);
+        output.m = job->m + t * tiles->ldy;
         output.out = job->out + pixel * v->ldo;
         output.residual = v->accumulate ? output.out : NULL;
         job->kernels->winograd->output(&output);
@@ -194,10 +200,10 @@ static void output_task(void *context, size_t task, int worker)
 }
 
 void adl_conv_batch_winograd(const struct adl_conv *v, const struct adl_kernels *kernels, int batch,
-                             const float *weights, bool turned, const float *bias, const float *x,
-                             float *out, float *scratch, struct adl_pool *pool)
+                             int points, const float *weights, bool turned, const float *bias,
+                             const float *x, float *out, float *scratch, struct adl_pool *pool)
 {
-    struct job job = job_of(v, kernels, batch, scratch);
+    struct job job = job_of(v, kernels, batch, points, scratch);
     job.weights = weights;
     job.turned = turned;
     job.x = x;
@@ -210,7 +216,7 @@ void adl_conv_batch_winograd(const struct adl_conv *v, const struct adl_kernels 
         job.count = ADL_MIN(job.tiles.chunk, job.tiles.all - job.first);
         size_t tasks = divide_up(job.count, ADL_TILE_TASK);
         adl_pool_for(pool, tasks, input_task, &job);
-        adl_pool_for(pool, ADL_TILE_POSITIONS, multiply_task, &job);
+        adl_pool_for(pool, job.tiles.positions, multiply_task, &job);
         adl_pool_for(pool, tasks, output_task, &job);
     }
 }

@@ -16,8 +16,8 @@
 #include "ops/conv_tiles.h"
 #include "ops/conv_train.h"
 
-#define SPAN ADL_TILE_SPAN
-#define POSITIONS ADL_TILE_POSITIONS
+#define SPAN 6 /* points of a tile's side */
+#define POSITIONS (SPAN * SPAN)
 
 struct job {
     const struct adl_conv *conv;
@@ -34,7 +34,7 @@ struct job {
 static struct job job_of(const struct adl_conv *v, const struct adl_kernels *kernels, int batch,
                          float *scratch)
 {
-    struct job job = {.conv = v, .kernels = kernels, .tiles = adl_tiles_of(v, batch)};
+    struct job job = {.conv = v, .kernels = kernels, .tiles = adl_tiles_of(v, batch, SPAN)};
     job.zeros = scratch;
     job.v = job.zeros + ADL_MAX(job.tiles.ldx, job.tiles.ldy);
     job.z = job.v + POSITIONS * job.tiles.chunk * job.tiles.ldx;
@@ -51,7 +51,7 @@ bool adl_conv_grad_winograd_supports(const struct adl_conv *v, const struct adl_
 
 size_t adl_conv_grad_winograd_scratch(const struct adl_conv *v, int batch)
 {
-    struct adl_tiles tiles = adl_tiles_of(v, batch);
+    struct adl_tiles tiles = adl_tiles_of(v, batch, SPAN);
     return ADL_MAX(tiles.ldx, tiles.ldy) + POSITIONS * tiles.chunk * (tiles.ldx + tiles.ldy) +
            POSITIONS * (size_t)v->k * (size_t)v->c;
 }
@@ -63,13 +63,13 @@ static void transform_task(void *context, size_t task, int worker)
     const struct adl_conv *v = job->conv;
     const struct adl_tiles *tiles = &job->tiles;
     size_t last = ADL_MIN((task + 1) * ADL_TILE_TASK, job->count);
-    const float *pixels[POSITIONS];
+    const float *pixels[ADL_TILE_POSITIONS];
 
     for (size_t t = task * ADL_TILE_TASK; t < last; t++) {
         struct adl_tile tile = adl_tile_at(tiles, job->first + t);
-        adl_tile_input(v, job->kernels, tile, job->x, job->zeros, job->v + t * tiles->ldx,
+        adl_tile_input(tiles, v, job->kernels, tile, job->x, job->zeros, job->v + t * tiles->ldx,
                        tiles->chunk * tiles->ldx);
-        adl_tile_output_pixels(v, tile, job->grad_out, job->zeros, pixels);
+        adl_tile_output_pixels(tiles, v, tile, job->grad_out, job->zeros, pixels);
         job->kernels->winograd_spread(pixels, (size_t)v->k, job->z + t * tiles->ldy,
                                       tiles->chunk * tiles->ldy);
     }

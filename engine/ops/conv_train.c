@@ -10,9 +10,12 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "ops/conv_tiles.h"
 #include "ops/ops.h"
 
 #define LINE_FLOATS ((size_t)16)
+/* Of an image: with more, its transformed weights are read often enough. */
+#define MAX_TILES ((size_t)128)
 
 static size_t lines(size_t floats)
 {
@@ -68,29 +71,67 @@ static struct adl_conv backward_conv(const struct adl_conv *v, bool add)
     return back;
 }
 
-/* In multiply-adds of the direct product; the transforms' costs were measured on an
- * AMD Zen 4, the weights' anew in each step. */
-#define WINOGRAD_MAP 700
-#define WINOGRAD_WEIGHTS 2000
+/* --- which algorithm ----------------------------------------------------------------- */
+
+/* In multiply-adds, of a position: each transformed value's way there and back, and
+ * each weight's, which is transformed anew in each step; measured on an AMD Zen 4. */
+#define WINOGRAD_MAP 20
+#define WINOGRAD_WEIGHT 60
+/* What Winograd's algorithm has to be better by: its errors are larger, and those
+ * of larger tiles larger still. */
+#define WINOGRAD_SHARE 0.9
+#define WINOGRAD_SHARE8 0.8
+
+/* By the multiply-adds of the direct product. */
+static double winograd_cost(const struct adl_conv *v, int batch, int points)
+{
+    struct adl_tiles tiles = adl_tiles_of(v, batch, points);
+    double products = (double)v->c * (double)v->k, maps = (double)(v->c + v->k);
+    double cost = (double)tiles.all * (products + WINOGRAD_MAP * maps) + WINOGRAD_WEIGHT * products;
+    return cost * (double)tiles.positions / ((double)batch * v->p * v->q * v->r * v->s * products);
+}
 
 bool adl_conv_winograd_pays(const struct adl_conv *v, const struct adl_kernels *kernels, int batch)
 {
-    if (!kernels->winograd || v->r != 3 || v->s != 3 || v->stride != 1 || v->groups != 1)
-        return false;
-    double products = (double)v->c * (double)v->k, maps = (double)(v->c + v->k);
-    double tiles = batch * ceil(v->p / 4.0) * ceil(v->q / 4.0);
-    double direct = (double)batch * v->p * v->q * 9 * products;
-    return tiles * (36 * products + WINOGRAD_MAP * maps) + WINOGRAD_WEIGHTS * products <
-           0.9 * direct;
+    return v->r == 3 && v->s == 3 && adl_conv_batch_winograd_supports(v, kernels, 6) &&
+           winograd_cost(v, batch, 6) < WINOGRAD_SHARE;
+}
+
+/* Points of a tile's side; 0: Winograd's algorithm does not pay. */
+static int winograd_points(const struct adl_conv *v, const struct adl_kernels *kernels, int batch)
+{
+    double best = 1;
+    int points = 0;
+    for (int n = 6; n <= 8; n += 2) {
+        if (!adl_conv_batch_winograd_supports(v, kernels, n))
+            continue;
+        double cost = winograd_cost(v, batch, n) / (n == 6 ? WINOGRAD_SHARE : WINOGRAD_SHARE8);
+        if (cost < best) {
+            best = cost;
+            points = n;
+        }
+    }
+    return points;
+}
+
+/* Points where tiles of the whole batch are multiplied at a time; else 0. Images of
+ * more tiles are done one by one. */
+static int batch_winograd_points(const struct adl_conv *v, const struct adl_kernels *kernels,
+                                 int batch)
+{
+    int points = winograd_points(v, kernels, batch);
+    return points && adl_tiles_of(v, batch, points).image <= MAX_TILES ? points : 0;
 }
 
 static const struct adl_conv_algorithm *choose(const struct adl_conv *v,
                                                const struct adl_kernels *kernels, int batch)
 {
+    const struct adl_conv_algorithm *winograd =
+        winograd_points(v, kernels, batch) == 8 ? &adl_conv_winograd8 : &adl_conv_winograd6;
     if (adl_conv_depthwise.supports(v, kernels))
         return &adl_conv_depthwise;
-    if (adl_conv_winograd6.supports(v, kernels) && adl_conv_winograd_pays(v, kernels, batch))
-        return &adl_conv_winograd6; /* of many tiles: see takes_batch_winograd */
+    if (winograd_points(v, kernels, batch) && winograd->supports(v, kernels))
+        return winograd;
     return adl_conv_gemm.supports(v, kernels) ? &adl_conv_gemm : &adl_conv_blas;
 }
 
@@ -164,13 +205,6 @@ static void turn_channel(void *context, size_t k, int worker)
     }
 }
 
-static bool takes_batch_winograd(const struct adl_conv *v, const struct adl_kernels *kernels,
-                                 int batch)
-{
-    return adl_conv_batch_winograd_supports(v, kernels) &&
-           adl_conv_winograd_pays(v, kernels, batch);
-}
-
 /* By an algorithm that takes an image at a time. */
 static void convolve_images(const struct adl_train_call *call, const struct adl_conv *v,
                             const float *weights, const float *bias, const float *x, float *out,
@@ -195,9 +229,10 @@ static void convolve(const struct adl_train_call *call, const struct adl_conv *v
                      float *out)
 {
     float *scratch = call->scratch;
-    if (takes_batch_winograd(v, call->kernels, call->batch)) {
-        adl_conv_batch_winograd(v, call->kernels, call->batch, weights, turned, bias, x, out,
-                                scratch, call->pool);
+    int points = batch_winograd_points(v, call->kernels, call->batch);
+    if (points) {
+        adl_conv_batch_winograd(v, call->kernels, call->batch, points, weights, turned, bias, x,
+                                out, scratch, call->pool);
         return;
     }
     if (turned) {
@@ -211,8 +246,9 @@ static void convolve(const struct adl_train_call *call, const struct adl_conv *v
 
 static size_t batch_floats(const struct adl_train_call *call, const struct adl_conv *v, int batch)
 {
-    if (takes_batch_winograd(v, call->kernels, batch))
-        return adl_conv_batch_winograd_scratch(v, call->kernels, batch);
+    int points = batch_winograd_points(v, call->kernels, batch);
+    if (points)
+        return adl_conv_batch_winograd_scratch(v, call->kernels, batch, points);
     return lay_out(v, call->kernels, batch, adl_pool_threads(call->pool)).total;
 }
 

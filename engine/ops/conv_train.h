@@ -35,16 +35,17 @@ void adl_conv_grad_winograd(const struct adl_conv *conv, const struct adl_kernel
 bool adl_conv_winograd_pays(const struct adl_conv *conv, const struct adl_kernels *kernels,
                             int batch);
 
-/* out (+)= conv(x) + bias for a batch by Winograd's algorithm
- * (conv_batch_winograd.c); bias may be NULL. Turned: the weights are those of the
- * convolution that `conv` is the input's gradient of. */
+/* out (+)= conv(x) + bias for a batch by Winograd's algorithm with tiles of 6 or 8
+ * points a side (conv_batch_winograd.c); bias may be NULL. Turned: the weights are
+ * those of the convolution that `conv` is the input's gradient of. */
 bool adl_conv_batch_winograd_supports(const struct adl_conv *conv,
-                                      const struct adl_kernels *kernels);
+                                      const struct adl_kernels *kernels, int points);
 size_t adl_conv_batch_winograd_scratch(const struct adl_conv *conv,
-                                       const struct adl_kernels *kernels, int batch);
+                                       const struct adl_kernels *kernels, int batch, int points);
 void adl_conv_batch_winograd(const struct adl_conv *conv, const struct adl_kernels *kernels,
-                             int batch, const float *weights, bool turned, const float *bias,
-                             const float *x, float *out, float *scratch, struct adl_pool *pool);
+                             int batch, int points, const float *weights, bool turned,
+                             const float *bias, const float *x, float *out, float *scratch,
+                             struct adl_pool *pool);
 
 /* Gradient of the input of a convolution with a stride (conv_grad_input.c):
  * (+)= by `add`. weights are K x C/groups x R x S. */
