@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/size.h"
+#include "server/default_model.h"
 #include "server/lifecycle.h"
 #include "server/log.h"
 #include "server/notify.h"
@@ -44,39 +45,16 @@ struct settings {
 
 /* --- models -------------------------------------------------------------------- */
 
-/* The model that ships: in the tree that this program was built in, beside
- * where it was installed, or where the build was told. */
-static int find_default_model(char *path, size_t size, struct adl_error *err)
-{
-    static const char *const places[] = {"../models", "../../models", "../share/adl-server"};
-    char program[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
-
-    program[length > 0 ? length : 0] = '\0';
-    if (strrchr(program, '/'))
-        strrchr(program, '/')[1] = '\0';
-    for (size_t i = 0; *program && i < ADL_COUNT(places); i++) {
-        snprintf(path, size, "%s%s/default.safetensors", program, places[i]);
-        if (access(path, R_OK) == 0)
-            return 0;
-    }
-    snprintf(path, size, "%s/default.safetensors", ADL_DATADIR);
-    if (access(path, R_OK) == 0)
-        return 0;
-    return adl_fail(err, ADL_ERR_NOT_FOUND,
-                    "there is no model at %s; give one: adl-server serve --model FILE", path);
-}
-
 static int add_models(struct adl_registry *registry, const struct settings *s,
                       struct adl_error *err)
 {
-    char path[PATH_MAX + 64];
+    char path[ADL_DEFAULT_MODEL_PATH];
 
     for (size_t i = 0; i < s->models.count; i++)
         if (adl_registry_add(registry, s->models.items[i], err) < 0)
             return -1;
-    if (s->models.count == 0 && (find_default_model(path, sizeof path, err) < 0 ||
-                                 adl_registry_add(registry, path, err) < 0))
+    if (s->models.count == 0 &&
+        (adl_default_model(path, err) < 0 || adl_registry_add(registry, path, err) < 0))
         return -1;
     for (size_t i = 0; i < adl_registry_count(registry); i++)
         if (access(adl_registry_path(registry, i), R_OK) < 0)

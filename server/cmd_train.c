@@ -37,8 +37,10 @@ static const struct adl_option table[] = {
     {"metadata", ADL_STRING(struct adl_train_settings, metadata), .metavar = "DIR",
      .default_note = "DIR/metadata", .help = "the folder of the lists"},
     {"init", ADL_STRING(struct adl_train_settings, init), .metavar = "FILE",
-     .help = "pretrained weights; what does not fit, as a classifier of another size, is new. Of a "
-             "model file also the network and its input, as far as no option says otherwise"},
+     .help =
+         "pretrained weights, or default: those that ship; what does not fit, as a classifier of "
+         "another size, is new. Of a model file also the network and its input, as far as no "
+         "option says otherwise"},
     {"key", ADL_STRING(struct adl_train_settings, key), .metavar = "NAME",
      .help = "entry of a PyTorch checkpoint that holds the weights of --init"},
     {"resume", ADL_FLAG(struct adl_train_settings, resume),
@@ -106,7 +108,7 @@ const struct adl_command adl_command_train = {
         "0; the same command with --resume goes on, to the same bits as a run that was never "
         "stopped.",
     .examples = "  adl-server train --data photos --out run\n"
-                "  adl-server train --init models/default.safetensors --lr 0.003 --data photos "
+                "  adl-server train --init default --lr 0.003 --epochs 15 --data photos "
                 "--out run\n"
                 "  adl-server train --arch resnet50 --method adl --init resnet50.pth --lr 0.001 "
                 "--data CUB_200_2011 --out cub\n",

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "server/default_model.h"
 #include "server/train_run.h"
 #include "train/init.h"
 
@@ -36,12 +37,23 @@ static int index_of(const struct adl_backbone *backbone)
     return i;
 }
 
-/* The description in the file of --init; NULL where there is none, as in other
+/* The file of --init, which may be "default"; NULL: none. */
+static int find_init(const struct adl_train_settings *s, char path[ADL_DEFAULT_MODEL_PATH],
+                     const char **init, struct adl_error *err)
+{
+    *init = s->init;
+    if (!s->init || strcmp(s->init, "default") != 0)
+        return 0;
+    *init = path;
+    return adl_default_model(path, err);
+}
+
+/* The description in a model file; NULL where there is none, as in other
  * frameworks' files. */
 static struct adl_model *described(const char *path)
 {
     struct adl_error unsaid = {0};
-    struct adl_model *model = path ? adl_model_load(path, NULL, &unsaid) : NULL;
+    struct adl_model *model = adl_model_load(path, NULL, &unsaid);
     adl_error_clear(&unsaid);
     return model;
 }
@@ -92,8 +104,8 @@ static float *weights_of(const struct adl_model *model, int param)
     return adl_tensors_find(model->weights, adl_graph_param(model->graph, param)->name)->data;
 }
 
-/* New weights by seed, then those of --init over them. */
-static int fill_weights(struct adl_train_run *run, struct adl_error *err)
+/* New weights by seed, then those of `init` over them. */
+static int fill_weights(const struct adl_train_run *run, const char *init, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
     struct adl_model *model = run->model;
@@ -105,12 +117,12 @@ static int fill_weights(struct adl_train_run *run, struct adl_error *err)
         return adl_fail_nomem(err, "the weights");
     for (int i = 0; i < count; i++)
         adl_init_param(adl_graph_param(model->graph, i), (uint64_t)s->seed, weights_of(model, i));
-    if (s->init) {
-        ADL_TRY(adl_model_take(model, s->init, s->key, taken, &report, err));
+    if (init) {
+        ADL_TRY(adl_model_take(model, init, s->key, taken, &report, err));
         for (int i = 0; i < count; i++)
             taken_count += taken[i];
-        fprintf(stderr, "%s: %zu of %d parameters taken; the others are new\n", s->init,
-                taken_count, count);
+        fprintf(stderr, "%s: %zu of %d parameters taken; the others are new\n", init, taken_count,
+                count);
     }
     result = 0;
 out:
@@ -119,7 +131,7 @@ out:
     return result;
 }
 
-static int make_model(struct adl_train_run *run, const struct adl_model *from,
+static int make_model(struct adl_train_run *run, const char *init, const struct adl_model *from,
                       struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
@@ -128,7 +140,7 @@ static int make_model(struct adl_train_run *run, const struct adl_model *from,
     if (choose_arch(run, from, &arch, err) < 0)
         return -1;
     struct adl_model *model = run->model = adl_model_create(&arch, s->crop_size, s->crop_size, err);
-    if (!model || fill_weights(run, err) < 0)
+    if (!model || fill_weights(run, init, err) < 0)
         return -1;
     if (run->train->classes && run->train->class_count == (size_t)arch.num_classes &&
         adl_model_set_classes(model, run->train->classes, run->train->class_count, err) < 0)
@@ -142,12 +154,24 @@ static int make_model(struct adl_train_run *run, const struct adl_model *from,
     return parse_triple(&s->std, "std", true, model->std, err);
 }
 
+/* Fewer images than this teach a network little that has seen no others. */
+#define FEW_IMAGES 2000
+
 int adl_train_make_model(struct adl_train_run *run, struct adl_error *err)
 {
-    struct adl_model *from = described(run->settings->init);
-    int result = make_model(run, from, err);
+    char path[ADL_DEFAULT_MODEL_PATH];
+    const char *init;
+    if (find_init(run->settings, path, &init, err) < 0)
+        return -1;
+    struct adl_model *from = init ? described(init) : NULL;
+    int result = make_model(run, init, from, err);
     if (from)
         run->origin = json_incref(from->training);
     adl_model_free(from);
+    if (result == 0 && !init && run->train->count < FEW_IMAGES)
+        fprintf(stderr,
+                "%zu images are few to begin from nothing: --init default --lr 0.003, or other "
+                "pretrained weights, will learn more from them\n",
+                run->train->count);
     return result;
 }

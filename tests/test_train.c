@@ -19,6 +19,7 @@
 #include "io/file.h"
 #include "models/model.h"
 #include "plan/session.h"
+#include "server/default_model.h"
 #include "server/subcommands.h"
 #include "server/train_run.h"
 #include "wsol/localize.h"
@@ -350,6 +351,31 @@ static void the_network_of_init_is_taken(void)
     adl_model_free(model);
 }
 
+static void the_model_that_ships_is_a_beginning(void)
+{
+    char path[ADL_DEFAULT_MODEL_PATH];
+    struct adl_error err = {0};
+    make_folders("default");
+    if (adl_default_model(path, &err) < 0) {
+        test_skip("the model that ships is not here");
+        return;
+    }
+    const char *const words[] = {"--init", "default", "--epochs",    "1",  "--resize-size", "40",
+                                 "--seed", "3",       "--crop-size", "32", "--no-report",   NULL};
+    TEST_OK(train("run", false, words, &err), &err);
+    CU_ASSERT(told("parameters taken"));
+    struct adl_model *shipped = adl_model_load(path, NULL, &err);
+    struct adl_model *model = adl_model_load(in_root("run/last.safetensors"), NULL, &err);
+    TEST_OK(shipped && model ? 0 : -1, &err);
+    if (shipped && model) {
+        CU_ASSERT_DOUBLE_EQUAL(model->arch.width, shipped->arch.width, 0);
+        CU_ASSERT_EQUAL(model->arch.num_classes, 2);
+        CU_ASSERT(model->training && json_object_get(model->training, "begun_from"));
+    }
+    adl_model_free(shipped);
+    adl_model_free(model);
+}
+
 static void other_settings_are_refused(void)
 {
     struct adl_error err;
@@ -523,6 +549,7 @@ TEST_SUITE(train, {"the same bits however it runs", same_bits_however_it_runs},
            {"more epochs go on", more_epochs_go_on},
            {"the origin of the weights is told", the_origin_is_told},
            {"the network of --init is taken", the_network_of_init_is_taken},
+           {"the model that ships is a beginning", the_model_that_ships_is_a_beginning},
            {"other settings are refused", other_settings_are_refused},
            {"broken images are skipped", broken_images_are_skipped},
            {"learns two colours", learns_two_colours},
