@@ -111,12 +111,18 @@ static void gemm(const struct adl_gemm_tile *t)
 #undef ROWS
 }
 
+/* Channels ahead, of a pixel: the pixels of a wide map lie so far apart that
+ * nothing else would fetch them in time. */
+#define DEPTHWISE_AHEAD 32
+
 /* A pixel of a row, zero beyond the sides and where there is no row. */
 INLINE __m512 depthwise_pixel(const float *row, int column, int w, size_t ldx, __mmask16 mask)
 {
     if (!row || column < 0 || column >= w)
         return _mm512_setzero_ps();
-    return _mm512_maskz_loadu_ps(mask, row + (size_t)column * ldx);
+    row += (size_t)column * ldx;
+    _mm_prefetch((const char *)(row + DEPTHWISE_AHEAD), _MM_HINT_T1);
+    return _mm512_maskz_loadu_ps(mask, row);
 }
 
 /* 3x3, `lines` rows of the output at once. Weights and the window of the input
@@ -151,8 +157,9 @@ INLINE void depthwise_3x3(const struct adl_depthwise_rows *j, size_t c, __mmask1
 #pragma GCC unroll 9
             for (int i = 0; i < 9; i++)
                 sum = _mm512_fmadd_ps(x[line * stride + i / 3][i % 3], weight[i], sum);
-            _mm512_mask_storeu_ps(j->out + (size_t)line * j->line + (size_t)q * j->ldo + c, mask,
-                                  clamp(sum, j->lo, j->hi));
+            float *out = j->out + (size_t)line * j->line + (size_t)q * j->ldo + c;
+            _mm_prefetch((const char *)(out + DEPTHWISE_AHEAD), _MM_HINT_T1);
+            _mm512_mask_storeu_ps(out, mask, clamp(sum, j->lo, j->hi));
         }
 #pragma GCC unroll 5
         for (int i = 0; i < inputs; i++)
@@ -258,16 +265,35 @@ static void pointwise(const struct adl_pointwise *j)
     }
 }
 
+/* Of channels that are summed at a time, so that a pixel's are read in a row. */
+#define MEAN_VECTORS 4
+
+/* `vectors` is a constant at each call; the last is a tail. */
+INLINE void mean_of(const float *x, size_t ldx, size_t pixels, __mmask16 tail, float *out,
+                    const int vectors)
+{
+    __m512 divisor = _mm512_set1_ps((float)pixels), sum[MEAN_VECTORS];
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++)
+        sum[v] = _mm512_setzero_ps();
+    for (size_t i = 0; i < pixels; i++, x += ldx)
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++)
+            sum[v] = _mm512_add_ps(
+                sum[v], _mm512_maskz_loadu_ps(v + 1 < vectors ? 0xffff : tail, x + 16 * v));
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++)
+        _mm512_mask_storeu_ps(out + 16 * v, v + 1 < vectors ? 0xffff : tail,
+                              _mm512_div_ps(sum[v], divisor));
+}
+
 static void mean(const float *x, size_t ldx, size_t pixels, size_t channels, float *out)
 {
-    __m512 divisor = _mm512_set1_ps((float)pixels);
-    for (size_t c = 0; c < channels; c += 16) {
-        __mmask16 mask = tail_mask(channels - c);
-        __m512 sum = _mm512_setzero_ps();
-        for (size_t i = 0; i < pixels; i++)
-            sum = _mm512_add_ps(sum, _mm512_maskz_loadu_ps(mask, x + i * ldx + c));
-        _mm512_mask_storeu_ps(out + c, mask, _mm512_div_ps(sum, divisor));
-    }
+    size_t c = 0;
+    for (; c + 16 * MEAN_VECTORS <= channels; c += 16 * MEAN_VECTORS)
+        mean_of(x + c, ldx, pixels, 0xffff, out + c, MEAN_VECTORS);
+    for (; c < channels; c += 16)
+        mean_of(x + c, ldx, pixels, tail_mask(channels - c), out + c, 1);
 }
 
 static void linear(const float *weight, const float *x, const float *bias, size_t rows, size_t c,
