@@ -32,6 +32,7 @@ static const struct {
     {"1x1 s2", 3, {5, 4, 7}, {.k = 11, .r = 1, .s = 1, .stride = 2}},
     {"1x1 of one pixel", 1, {1, 1, 1}, {.k = 1, .r = 1, .s = 1, .stride = 1, .bias = true}},
     {"1x1 wide", 2, {4, 4, 33}, {.k = 67, .r = 1, .s = 1, .stride = 1}},
+    {"1x1 by Strassen", 3, {9, 11, 257}, {.k = 259, .r = 1, .s = 1, .stride = 1, .bias = true}},
     {"1x1 in padding", 2, {3, 4, 3}, {4, 1, 1, 1, 1, 1, 1, 1, 0, true, false}},
     {"3x3", 2, {7, 5, 3}, {5, 3, 3, 1, 1, 1, 1, 1, 0, true, false}},
     {"3x3 valid", 2, {7, 5, 3}, {5, 3, 3, 1, 0, 0, 0, 0, 0, true, false}},
@@ -83,6 +84,12 @@ static struct adl_conv_attr conv3(int k)
 static struct adl_conv_attr conv1(int k)
 {
     return (struct adl_conv_attr){.k = k, .r = 1, .s = 1, .stride = 1, .bias = true};
+}
+
+/* The second's gradient is added to the first's. */
+static int two_wide(struct adl_graph *g)
+{
+    return adl_add(g, adl_conv(g, X, "a", conv1(256)), adl_conv(g, X, "b", conv1(256)), "sum");
 }
 
 static int batchnorm(struct adl_graph *g)
@@ -241,6 +248,7 @@ static const struct {
     bool frozen;
     enum adl_draw draw;
 } layers[] = {
+    {"two 1x1 by Strassen", two_wide, 3, {9, 11, 257}, .frozen = false},
     {"batchnorm", batchnorm, 3, {5, 3, 7}, .frozen = false},
     {"batchnorm of one channel", batchnorm, 2, {1, 2, 1}, .frozen = false},
     {"batchnorm of one value", batchnorm, 1, {1, 1, 3}, .frozen = false},

@@ -123,6 +123,19 @@ static int batch_winograd_points(const struct adl_conv *v, const struct adl_kern
     return points && adl_tiles_of(v, batch, points).image <= MAX_TILES ? points : 0;
 }
 
+/* Channels that make Strassen's additions worth while. */
+#define STRASSEN_CHANNELS 256
+
+/* v is of a whole batch (one_map), and of so many rows that nothing is prepared. */
+static bool strassen_pays(const struct adl_conv *v, const struct adl_kernels *kernels)
+{
+    struct adl_conv written = *v;
+    written.accumulate = false; /* it adds as a residual: convolve_images */
+    return v->c >= STRASSEN_CHANNELS && v->k >= STRASSEN_CHANNELS &&
+           adl_conv_strassen.supports(&written, kernels) &&
+           adl_conv_strassen.prepare_tasks(&written, kernels) == 0;
+}
+
 static const struct adl_conv_algorithm *choose(const struct adl_conv *v,
                                                const struct adl_kernels *kernels, int batch)
 {
@@ -132,6 +145,8 @@ static const struct adl_conv_algorithm *choose(const struct adl_conv *v,
         return &adl_conv_depthwise;
     if (winograd_points(v, kernels, batch) && winograd->supports(v, kernels))
         return winograd;
+    if (strassen_pays(v, kernels))
+        return &adl_conv_strassen;
     return adl_conv_gemm.supports(v, kernels) ? &adl_conv_gemm : &adl_conv_blas;
 }
 
@@ -160,6 +175,7 @@ struct pass {
     const struct adl_kernels *kernels;
     const struct layout *at;
     const float *x;
+    bool out_is_residual;
     float *out;
     float *scratch;
     size_t tasks; /* of one image */
@@ -170,11 +186,12 @@ static void one_task(void *context, size_t i, int worker)
     const struct pass *pass = context;
     const struct adl_conv *v = pass->conv;
     size_t image = i / pass->tasks;
-    pass->at->algorithm->run(
-        v, pass->kernels, pass->scratch + pass->at->packed,
-        pass->x + image * (size_t)v->h * (size_t)v->w * v->ldx, NULL,
-        pass->out + image * (size_t)v->p * (size_t)v->q * v->ldo, i % pass->tasks,
-        pass->scratch + pass->at->workers + (size_t)worker * pass->at->per_worker);
+    float *out = pass->out + image * (size_t)v->p * (size_t)v->q * v->ldo;
+    pass->at->algorithm->run(v, pass->kernels, pass->scratch + pass->at->packed,
+                             pass->x + image * (size_t)v->h * (size_t)v->w * v->ldx,
+                             pass->out_is_residual ? out : NULL, out, i % pass->tasks,
+                             pass->scratch + pass->at->workers +
+                                 (size_t)worker * pass->at->per_worker);
 }
 
 static size_t weight_count(const struct adl_conv *v)
@@ -205,21 +222,41 @@ static void turn_channel(void *context, size_t k, int worker)
     }
 }
 
+/* The maps of a dense 1x1 convolution as one map as high as all together. */
+static struct adl_conv one_map(const struct adl_conv *v, int *batch)
+{
+    struct adl_conv whole = *v;
+    if (v->r == 1 && v->s == 1 && v->stride == 1 && v->pad_top == 0 && v->pad_left == 0 &&
+        v->p == v->h && v->q == v->w) {
+        whole.h = whole.p = v->h * *batch;
+        *batch = 1;
+    }
+    return whole;
+}
+
 /* By an algorithm that takes an image at a time. */
-static void convolve_images(const struct adl_train_call *call, const struct adl_conv *v,
+static void convolve_images(const struct adl_train_call *call, const struct adl_conv *conv,
                             const float *weights, const float *bias, const float *x, float *out,
                             float *scratch)
 {
-    struct layout at = lay_out(v, call->kernels, call->batch, adl_pool_threads(call->pool));
-    for (int k = 0; k < v->k; k++) {
+    int batch = call->batch;
+    struct adl_conv v = one_map(conv, &batch);
+    struct layout at = lay_out(&v, call->kernels, batch, adl_pool_threads(call->pool));
+    struct pass pass = {&v, call->kernels, &at, x, false, out, scratch, 0};
+
+    for (int k = 0; k < v.k; k++) {
         scratch[at.ones + (size_t)k] = 1;
         scratch[at.bias + (size_t)k] = bias ? bias[k] : 0;
     }
-    at.algorithm->pack(v, call->kernels, weights, scratch + at.ones, scratch + at.bias,
+    if (at.algorithm == &adl_conv_strassen && v.accumulate) {
+        pass.out_is_residual = true;
+        v.accumulate = false;
+        v.ldr = v.ldo;
+    }
+    at.algorithm->pack(&v, call->kernels, weights, scratch + at.ones, scratch + at.bias,
                        scratch + at.packed);
-    struct pass pass = {
-        v, call->kernels, &at, x, out, scratch, at.algorithm->tasks(v, call->kernels)};
-    adl_pool_for(call->pool, pass.tasks * (size_t)call->batch, one_task, &pass);
+    pass.tasks = at.algorithm->tasks(&v, call->kernels);
+    adl_pool_for(call->pool, pass.tasks * (size_t)batch, one_task, &pass);
 }
 
 /* out (+)= conv(x) + bias for the whole batch; weights in PyTorch's layout, or
@@ -249,7 +286,8 @@ static size_t batch_floats(const struct adl_train_call *call, const struct adl_c
     int points = batch_winograd_points(v, call->kernels, batch);
     if (points)
         return adl_conv_batch_winograd_scratch(v, call->kernels, batch, points);
-    return lay_out(v, call->kernels, batch, adl_pool_threads(call->pool)).total;
+    struct adl_conv whole = one_map(v, &batch);
+    return lay_out(&whole, call->kernels, batch, adl_pool_threads(call->pool)).total;
 }
 
 /* For any batch up to the tape's: a smaller one may take another algorithm. */
