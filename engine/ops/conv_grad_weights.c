@@ -72,6 +72,7 @@ struct job {
     int batch;
     const float *x, *grad_out;
     float *partial; /* runs x K x depth */
+    float *grad;    /* K x depth; the same where there is one run */
     float *workers;
 };
 
@@ -186,6 +187,23 @@ static void run_task(void *context, size_t task, int worker)
         product_task(job, task, worker);
 }
 
+/* What is added up of the runs in a task. */
+#define JOIN_FLOATS ((size_t)16384)
+
+static void join_task(void *context, size_t task, int worker)
+{
+    (void)worker;
+    const struct job *job = context;
+    size_t count = weight_count(job->conv, &job->split);
+    size_t first = task * JOIN_FLOATS, last = ADL_MIN(first + JOIN_FLOATS, count);
+    for (size_t i = first; i < last; i++) {
+        float sum = job->partial[i];
+        for (size_t run = 1; run < job->split.runs; run++)
+            sum += job->partial[run * count + i];
+        job->grad[i] = sum;
+    }
+}
+
 void adl_conv_grad_weights(const struct adl_conv *v, const struct adl_kernels *kernels, int batch,
                            const float *x, const float *grad_out, float *grad, float *scratch,
                            struct adl_pool *pool)
@@ -196,15 +214,12 @@ void adl_conv_grad_weights(const struct adl_conv *v, const struct adl_kernels *k
                       .batch = batch,
                       .x = x,
                       .grad_out = grad_out,
-                      .partial = scratch};
+                      .grad = grad};
     size_t count = weight_count(v, &job.split);
     size_t tasks = job.split.depthwise ? 1 : job.split.blocks * (size_t)v->groups;
+    job.partial = job.split.runs > 1 ? scratch : grad;
     job.workers = scratch + job.split.runs * count;
     adl_pool_for(pool, tasks * job.split.runs, run_task, &job);
-    for (size_t i = 0; i < count; i++) {
-        float sum = job.partial[i];
-        for (size_t run = 1; run < job.split.runs; run++)
-            sum += job.partial[run * count + i];
-        grad[i] = sum;
-    }
+    if (job.split.runs > 1)
+        adl_pool_for(pool, (count + JOIN_FLOATS - 1) / JOIN_FLOATS, join_task, &job);
 }
