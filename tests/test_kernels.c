@@ -180,9 +180,11 @@ static void check_conv(const struct adl_conv_algorithm *algorithm,
     }
     /* Rounding of a sum of so many products; the transforms amplify it. */
     double depth = t->c / t->groups * t->r * t->s;
-    double factor = algorithm == &adl_conv_winograd8   ? 10
-                    : algorithm == &adl_conv_winograd6 ? 2
-                                                       : 1;
+    double factor = 1;
+    if (algorithm == &adl_conv_winograd6 || algorithm == &adl_conv_winograd6c)
+        factor = 2;
+    if (algorithm == &adl_conv_winograd8 || algorithm == &adl_conv_winograd8c)
+        factor = 10;
     test_close(what, got, want, out_pixels * k,
                factor * (3e-8 * depth + 1e-6 * sqrt(depth) + 1e-5));
     adl_free(got);
@@ -201,8 +203,9 @@ static void check_conv(const struct adl_conv_algorithm *algorithm,
 }
 
 static const struct adl_conv_algorithm *const algorithms[] = {
-    &adl_conv_gemm,      &adl_conv_blas,     &adl_conv_depthwise, &adl_conv_winograd6,
-    &adl_conv_winograd8, &adl_conv_strassen, &adl_conv_strassen2, &adl_conv_lines,
+    &adl_conv_gemm,       &adl_conv_blas,       &adl_conv_depthwise, &adl_conv_winograd6,
+    &adl_conv_winograd8,  &adl_conv_strassen,   &adl_conv_strassen2, &adl_conv_lines,
+    &adl_conv_winograd6c, &adl_conv_winograd8c,
 };
 
 static void check_conv_everywhere(const struct adl_kernels *kernels, const struct conv_case *t)

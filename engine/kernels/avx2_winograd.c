@@ -9,7 +9,8 @@
 
 /* `rows` is a constant at each call: 12 accumulators, two vectors of b and a
  * broadcast of a. */
-INLINE void product_tile(const struct adl_winograd_product *p, size_t row, const int rows)
+INLINE void product_tile(const struct adl_winograd_product *p, size_t row, const char *ahead,
+                         size_t step, const int rows)
 {
     __m256 acc[MR][2];
     size_t lda = p->lda;
@@ -25,6 +26,8 @@ INLINE void product_tile(const struct adl_winograd_product *p, size_t row, const
     for (size_t l = 0; l < p->depth; l++) {
         __m256 b0 = _mm256_load_ps(b), b1 = _mm256_load_ps(b + 8);
         _mm_prefetch((const char *)(b + 16 * NR), _MM_HINT_T0);
+        _mm_prefetch(ahead, _MM_HINT_T1);
+        ahead += step;
 #pragma GCC unroll 6
         for (int i = 0; i < rows; i++) {
             __m256 x = _mm256_broadcast_ss(a[i / 3] + (size_t)(i % 3) * lda);
@@ -47,15 +50,19 @@ static void product(const struct adl_winograd_product *p)
 {
     size_t tiles = (p->rows + MR - 1) / MR;
 
+    /* What lies behind b is fetched as its own end comes near. */
+    size_t step = p->next ? p->next_floats / p->depth * sizeof(float) / tiles : 0;
+    const char *ahead = (const char *)(p->next ? p->next : p->b);
+
     for (size_t i = 0, row = 0; i < tiles; i++) {
         size_t rows = (p->rows - row) / (tiles - i);
         switch (rows) {
-        case 1: product_tile(p, row, 1); break;
-        case 2: product_tile(p, row, 2); break;
-        case 3: product_tile(p, row, 3); break;
-        case 4: product_tile(p, row, 4); break;
-        case 5: product_tile(p, row, 5); break;
-        case 6: product_tile(p, row, 6); break;
+        case 1: product_tile(p, row, ahead + i * p->depth * step, step, 1); break;
+        case 2: product_tile(p, row, ahead + i * p->depth * step, step, 2); break;
+        case 3: product_tile(p, row, ahead + i * p->depth * step, step, 3); break;
+        case 4: product_tile(p, row, ahead + i * p->depth * step, step, 4); break;
+        case 5: product_tile(p, row, ahead + i * p->depth * step, step, 5); break;
+        case 6: product_tile(p, row, ahead + i * p->depth * step, step, 6); break;
         }
         row += rows;
     }

@@ -57,12 +57,16 @@ extern const struct adl_conv_algorithm adl_conv_strassen2;
 /* Stride 1: tiles of 6 or 8 points a side, F(4x4, 3x3) or F(6x6, 3x3). */
 extern const struct adl_conv_algorithm adl_conv_winograd6;
 extern const struct adl_conv_algorithm adl_conv_winograd8;
+/* The same with weights in their original size, transformed as they are used. */
+extern const struct adl_conv_algorithm adl_conv_winograd6c;
+extern const struct adl_conv_algorithm adl_conv_winograd8c;
 
 /* What a Winograd convolution of `points` a side multiplies and transforms. */
 struct adl_winograd_work {
     size_t tiles;
     size_t positions; /* of a tile: points of both sides */
     size_t products;  /* positions that are multiplied, over all tiles */
+    size_t blocks;    /* times that all weights are read */
 };
 struct adl_winograd_work adl_winograd_work(const struct adl_conv *conv,
                                            const struct adl_kernels *kernels, int points);

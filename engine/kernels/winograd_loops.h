@@ -298,9 +298,12 @@ static void output(const struct adl_winograd_output *t)
 
 /* --- weights: the columns of a kernel, then its rows -------------------------------- */
 
+/* In double: transformed weights are rounded once. */
+typedef double wide __attribute__((vector_size(VEC * sizeof(double))));
+
 /* 1 by the denominator of G for point 0 (pair -1) or for both of a pair: the product
  * of the point's differences from all others. */
-INLINE float denominator_inverse(const int n, const int pair)
+INLINE double denominator_inverse(const int n, const int pair)
 {
     const float p = pair < 0 ? 0 : pair_point(n, pair);
     float product = pair < 0 ? 1 : 2 * p * p;
@@ -310,11 +313,11 @@ INLINE float denominator_inverse(const int n, const int pair)
         if (i != pair)
             product *= p * p - q * q;
     }
-    return 1 / product;
+    return 1 / (double)product;
 }
 
 /* y = G x: r vectors to n. */
-INLINE void kernel_side(const int n, const int r, const vec *x, vec *y)
+INLINE void kernel_side(const int n, const int r, const wide *x, wide *y)
 {
     if (n == 1) {
         y[0] = x[0];
@@ -324,9 +327,9 @@ INLINE void kernel_side(const int n, const int r, const vec *x, vec *y)
     y[n - 1] = x[r - 1];
     UNROLL for (int i = 0; i < (n - 2) / 2; i++)
     {
-        const float p = pair_point(n, i), inverse_product = denominator_inverse(n, i);
-        vec even = x[0], odd = x[1] * p;
-        float power = p;
+        const double p = (double)pair_point(n, i), inverse_product = denominator_inverse(n, i);
+        wide even = x[0], odd = x[1] * p;
+        double power = p;
         UNROLL for (int j = 2; j < r; j++)
         {
             power *= p;
@@ -342,25 +345,27 @@ INLINE void kernel_side(const int n, const int r, const vec *x, vec *y)
 }
 
 /* r x s taps; the other side's points and taps are constants where that pays. */
-INLINE void kernel_columns(const float *w, const int n, const int r, const int s, vec *half)
+INLINE void kernel_columns(const float *w, const int n, const int r, const int s, wide *half)
 {
     UNROLL for (int j = 0; j < s; j++)
     {
-        vec x[8], y[8];
-        UNROLL for (int i = 0; i < r; i++) x[i] = vec_load(w + (i * s + j) * NR);
+        wide x[8], y[8];
+        UNROLL for (int i = 0; i < r; i++) x[i] =
+            __builtin_convertvector(vec_load(w + (i * s + j) * NR), wide);
         kernel_side(n, r, x, y);
         UNROLL for (int i = 0; i < n; i++) half[i * 8 + j] = y[i];
     }
 }
 
-INLINE void kernel_rows(const int rows, const int n, const int s, const vec *half, float *u,
+INLINE void kernel_rows(const int rows, const int n, const int s, const wide *half, float *u,
                         size_t step)
 {
     UNROLL for (int i = 0; i < rows; i++)
     {
-        vec y[8];
+        wide y[8];
         kernel_side(n, s, half + i * 8, y);
-        UNROLL for (int j = 0; j < n; j++, u += step) vec_store(u, y[j]);
+        UNROLL for (int j = 0; j < n; j++, u += step)
+            vec_store(u, __builtin_convertvector(y[j], vec));
     }
 }
 
@@ -376,7 +381,7 @@ INLINE void kernel_rows(const int rows, const int n, const int s, const vec *hal
 
 INLINE void weights_vector(const struct adl_winograd_weights *t, const float *w, float *u)
 {
-    vec half[64];
+    wide half[64];
 
 #define SIDE(n, r)                                                                                 \
     case KERNEL_KEY(n, r): kernel_columns(w, n, r, t->s, half); break;
@@ -397,7 +402,7 @@ INLINE void weights_3x3(const struct adl_winograd_weights *t, const int n)
 {
     for (size_t l = 0; l < t->depth; l++)
         for (size_t v = 0; v < NR; v += VEC) {
-            vec half[64];
+            wide half[64];
             kernel_columns(t->w + l * 9 * NR + v, n, 3, 3, half);
             kernel_rows(n, n, 3, half, t->u + l * NR + v, t->step);
         }

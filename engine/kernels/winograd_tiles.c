@@ -1,0 +1,205 @@
+/* How a Winograd convolution falls into tiles, and these into blocks.
+ *
+ * Where the map's last rows or columns are few, their tiles need a subset of the
+ * positions only. Tiles are put in such an order (last row, whole tiles, last
+ * column) that those which a position needs are one run. */
+
+#include "base/size.h"
+#include "kernels/winograd_parts.h"
+
+#define LINE_FLOATS 16
+/* The product's depth is cut into chunks whose rows stay in the L1 cache. */
+#define CHUNK 256
+/* Bytes of a panel's transformed weights, where they are transformed as they are
+ * used: they stay in the L2 cache until the block has been multiplied by them. */
+#define COMPACT_BYTES 300000
+/* Bytes of a block's transformed input and output: they stay in the L2 cache
+ * with room for the weights that pass through. */
+#define BLOCK_BYTES 600000
+/* Tiles that a block has at least, so that loading a weight is worth it. */
+#define BLOCK_TILES 28
+/* A map of at most so many tiles is one block. */
+#define SINGLE_BLOCK_TILES 64
+/* Tasks of a single block, where the output channels suffice; blocks of a
+ * larger map are a multiple of it until there are this many times as many. */
+#define WANTED_TASKS 8
+#define MANY_TASKS 4
+
+static bool side_supported(int points, int r)
+{
+    return r % 2 == 1 && r < points;
+}
+
+bool adl_winograd_supports(int points, const struct adl_conv *v, const struct adl_kernels *kernels)
+{
+    return kernels->winograd && v->stride == 1 && v->groups == 1 && !v->accumulate &&
+           v->r * v->s > 1 && side_supported(points, v->r) && side_supported(points, v->s);
+}
+
+static size_t divide_up(size_t a, size_t b)
+{
+    return (a + b - 1) / b;
+}
+
+static size_t round_up(size_t a, size_t b)
+{
+    return divide_up(a, b) * b;
+}
+
+static const unsigned char all_positions[] = {0, 1, 2, 3, 4, 5, 6, 7};
+
+/* The fewest points that give `outputs` outputs of a kernel of r taps. */
+static struct adl_winograd_part smallest_part(int points, int r, int outputs)
+{
+    static const unsigned char of6_4[] = ADL_WINOGRAD_POSITIONS6_4;
+    static const unsigned char of8_4[] = ADL_WINOGRAD_POSITIONS8_4;
+    static const unsigned char of8_6[] = ADL_WINOGRAD_POSITIONS8_6;
+    /* A subset of fewer than two outputs more than taps has no kernel. */
+    for (int size = 4; size < points; size += 2)
+        if (size - r + 1 >= ADL_MAX(outputs, 2))
+            return (struct adl_winograd_part){size, size - r + 1,
+                                              points == 6 ? of6_4
+                                              : size == 4 ? of8_4
+                                                          : of8_6};
+    return (struct adl_winograd_part){points, points - r + 1, all_positions};
+}
+
+static struct adl_winograd_side make_side(int points, int r, int pixels)
+{
+    struct adl_winograd_side side = {.r = r, .pixels = pixels};
+    if (r == 1) {
+        side.whole = (struct adl_winograd_part){1, 1, all_positions};
+        side.count = pixels;
+        return side;
+    }
+    side.whole = (struct adl_winograd_part){points, points - r + 1, all_positions};
+    side.count = pixels / side.whole.outputs;
+    int rest = pixels % side.whole.outputs;
+    if (rest)
+        side.last = smallest_part(points, r, rest);
+    return side;
+}
+
+static int tile_count(const struct adl_winograd_side *side)
+{
+    return side->count + (side->last.outputs > 0);
+}
+
+/* Channels whose transformed weights stay in the L2 cache beside a block. */
+static size_t compact_chunk(const struct adl_winograd_blocking *b)
+{
+    size_t most = COMPACT_BYTES / sizeof(float) / (b->positions * b->nr);
+    size_t chunks = divide_up(b->channels, ADL_MAX(most, LINE_FLOATS));
+    return round_up(divide_up(b->channels, chunks), LINE_FLOATS);
+}
+
+struct adl_winograd_blocking adl_winograd_blocking(struct adl_winograd_way way,
+                                                   const struct adl_conv *v,
+                                                   const struct adl_kernels *kernels)
+{
+    size_t nr = (size_t)kernels->winograd->nr, c = (size_t)v->c, k = (size_t)v->k;
+    struct adl_winograd_blocking b = {.channels = c, .nr = nr, .compact = way.compact};
+
+    b.rows = make_side(way.points, v->r, v->p);
+    b.columns = make_side(way.points, v->s, v->q);
+    b.positions = (size_t)(b.rows.whole.points * b.columns.whole.points);
+    b.tiles = (size_t)tile_count(&b.rows) * (size_t)tile_count(&b.columns);
+    b.panels = divide_up(k, nr);
+    if (b.tiles <= SINGLE_BLOCK_TILES) {
+        b.blocks = 1;
+        b.slice_panels = divide_up(b.panels, WANTED_TASKS);
+    } else {
+        size_t most = BLOCK_BYTES / sizeof(float) / (b.positions * (c + k));
+        b.blocks = divide_up(b.tiles, ADL_MAX(most, BLOCK_TILES));
+        if (b.blocks < MANY_TASKS * WANTED_TASKS)
+            b.blocks = round_up(b.blocks, WANTED_TASKS);
+        b.slice_panels = b.panels;
+    }
+    b.block_tiles = divide_up(b.tiles, b.blocks);
+    b.blocks = divide_up(b.tiles, b.block_tiles);
+    b.slices = divide_up(b.panels, b.slice_panels);
+    b.chunk = way.compact ? compact_chunk(&b) : divide_up(c, divide_up(c, CHUNK));
+    /* A line more than needed: rows fall into different cache sets. */
+    b.ldv = round_up(c, LINE_FLOATS) + LINE_FLOATS;
+    b.ldm = b.slice_panels * nr + LINE_FLOATS;
+    return b;
+}
+
+/* --- the order of the tiles -------------------------------------------------------- */
+
+/* In the last row; of those, also in the last column. */
+static size_t last_row_tiles(const struct adl_winograd_blocking *b)
+{
+    return b->rows.last.outputs ? (size_t)tile_count(&b->columns) : 0;
+}
+
+static size_t corner_tiles(const struct adl_winograd_blocking *b)
+{
+    return b->rows.last.outputs && b->columns.last.outputs ? 1 : 0;
+}
+
+/* The corner, the rest of the last row, whole tiles row by row, the last
+ * column. */
+struct adl_winograd_tile adl_winograd_tile(const struct adl_winograd_blocking *b, size_t index)
+{
+    const struct adl_winograd_side *rows = &b->rows, *columns = &b->columns;
+    size_t corner = corner_tiles(b), last_row = last_row_tiles(b);
+    size_t whole = (size_t)rows->count * (size_t)columns->count;
+    struct adl_winograd_tile tile = {.rows = &rows->whole, .columns = &columns->whole};
+    int i = rows->count, j = columns->count; /* in tiles */
+
+    if (index < last_row) {
+        tile.rows = &rows->last;
+        if (index < corner)
+            tile.columns = &columns->last;
+        else
+            j = (int)(index - corner);
+    } else if (index < last_row + whole) {
+        i = (int)((index - last_row) / (size_t)columns->count);
+        j = (int)((index - last_row) % (size_t)columns->count);
+    } else {
+        tile.columns = &columns->last;
+        i = (int)(index - last_row - whole);
+    }
+    tile.row = i * rows->whole.outputs;
+    tile.column = j * columns->whole.outputs;
+    return tile;
+}
+
+static bool has_position(const struct adl_winograd_part *part, int position)
+{
+    for (int i = 0; i < part->points; i++)
+        if (part->positions[i] == position)
+            return true;
+    return false;
+}
+
+struct adl_winograd_run adl_winograd_tiles_of(const struct adl_winograd_blocking *b,
+                                              size_t position)
+{
+    int row = (int)position / b->columns.whole.points;
+    int column = (int)position % b->columns.whole.points;
+    struct adl_winograd_run run = {0, b->tiles};
+
+    if (!has_position(&b->columns.last, column)) {
+        run.from = corner_tiles(b);
+        run.to -= b->columns.last.outputs ? (size_t)b->rows.count : 0;
+    }
+    if (!has_position(&b->rows.last, row))
+        run.from = last_row_tiles(b);
+    return run;
+}
+
+struct adl_winograd_work adl_winograd_work(const struct adl_conv *v,
+                                           const struct adl_kernels *kernels, int points)
+{
+    struct adl_winograd_blocking b =
+        adl_winograd_blocking((struct adl_winograd_way){.points = points}, v, kernels);
+    struct adl_winograd_work work = {
+        .tiles = b.tiles, .positions = b.positions, .blocks = b.blocks};
+    for (size_t i = 0; i < b.positions; i++) {
+        struct adl_winograd_run run = adl_winograd_tiles_of(&b, i);
+        work.products += ADL_MAX(run.to, run.from) - run.from;
+    }
+    return work;
+}

@@ -1,0 +1,138 @@
+/* The weights of a Winograd convolution, packed in one of two ways.
+ *
+ * Transformed ahead, they lie in the order of their use: for each slice,
+ * position, chunk of the depth and panel of nr output channels, the chunk's rows
+ * of nr floats, zero beyond the last channel.
+ *
+ * Compact, they have the size that they have in the file: for each panel, input
+ * channel and tap a row of nr floats. They are transformed each time that they
+ * are used, chunk by chunk. */
+
+#include <string.h>
+
+#include "base/size.h"
+#include "kernels/winograd_parts.h"
+
+/* Floats of a piece of the depth whose taps are gathered at a time. */
+#define GATHER_FLOATS 4608
+/* Between the positions of a transformed chunk: they fall into different sets. */
+#define LINE_FLOATS 16
+
+static size_t taps_of(const struct adl_winograd_blocking *b)
+{
+    return (size_t)(b->rows.r * b->columns.r);
+}
+
+size_t adl_winograd_weight_floats(const struct adl_winograd_blocking *b)
+{
+    return (b->compact ? taps_of(b) : b->positions) * b->panels * b->channels * b->nr;
+}
+
+size_t adl_winograd_weight_offset(const struct adl_winograd_blocking *b, size_t position,
+                                  size_t panel, size_t channel)
+{
+    size_t first = panel / b->slice_panels * b->slice_panels;
+    size_t slice_panels = ADL_MIN(b->slice_panels, b->panels - first);
+    size_t chunk = channel / b->chunk * b->chunk;
+    size_t depth = ADL_MIN(b->chunk, b->channels - chunk);
+    size_t rows = first * b->positions * b->channels; /* of the slices before */
+    rows += position * slice_panels * b->channels;
+    rows += chunk * slice_panels + (panel - first) * depth + (channel - chunk);
+    return rows * b->nr;
+}
+
+size_t adl_winograd_compact_offset(const struct adl_winograd_blocking *b, size_t panel,
+                                   size_t channel)
+{
+    return (panel * b->channels + channel) * taps_of(b) * b->nr;
+}
+
+static struct adl_winograd_weights transform_job(const struct adl_winograd_blocking *b)
+{
+    return (struct adl_winograd_weights){
+        .row_points = b->rows.whole.points,
+        .column_points = b->columns.whole.points,
+        .r = b->rows.r,
+        .s = b->columns.r,
+    };
+}
+
+/* The taps of a panel and of `depth` input channels, scaled, from PyTorch's
+ * layout into that of compact weights. */
+static void gather(const struct adl_winograd_blocking *b, const struct adl_conv *v,
+                   const float *weights, const float *scale, size_t panel, size_t channel,
+                   size_t depth, float *to)
+{
+    size_t taps = taps_of(b), first = panel * b->nr, count = depth * taps;
+    size_t lanes = ADL_MIN(b->nr, (size_t)v->k - first);
+
+    if (lanes < b->nr)
+        memset(to, 0, count * b->nr * sizeof *to);
+    for (size_t k = 0; k < lanes; k++) {
+        const float *from = weights + ((first + k) * b->channels + channel) * taps;
+        for (size_t i = 0; i < count; i++)
+            to[i * b->nr + k] = from[i] * scale[first + k];
+    }
+}
+
+/* Pieces of the depth do not cross the chunks' borders. */
+static void transform_panel(const struct adl_winograd_blocking *b, const struct adl_conv *v,
+                            const struct adl_kernels *kernels, const float *weights,
+                            const float *scale, size_t panel, float *packed)
+{
+    float piece[GATHER_FLOATS];
+    size_t most = ADL_MAX(GATHER_FLOATS / (taps_of(b) * b->nr), 1);
+    struct adl_winograd_weights job = transform_job(b);
+
+    job.w = piece;
+    job.step =
+        adl_winograd_weight_offset(b, 1, panel, 0) - adl_winograd_weight_offset(b, 0, panel, 0);
+    for (size_t chunk = 0; chunk < b->channels; chunk += b->chunk) {
+        size_t end = ADL_MIN(chunk + b->chunk, b->channels);
+        for (size_t c = chunk; c < end; c += job.depth) {
+            job.depth = ADL_MIN(most, end - c);
+            job.u = packed + adl_winograd_weight_offset(b, 0, panel, c);
+            gather(b, v, weights, scale, panel, c, job.depth, piece);
+            kernels->winograd->weights(&job);
+        }
+    }
+}
+
+void adl_winograd_pack(const struct adl_winograd_blocking *b, const struct adl_conv *v,
+                       const struct adl_kernels *kernels, const float *weights, const float *scale,
+                       const float *bias, float *packed)
+{
+    float *biases = packed + adl_winograd_weight_floats(b);
+    size_t k = (size_t)v->k;
+
+    for (size_t panel = 0; panel < b->panels; panel++)
+        if (b->compact)
+            gather(b, v, weights, scale, panel, 0, b->channels,
+                   packed + adl_winograd_compact_offset(b, panel, 0));
+        else
+            transform_panel(b, v, kernels, weights, scale, panel, packed);
+    memset(biases, 0, b->panels * b->nr * sizeof *biases);
+    memcpy(biases, bias, k * sizeof *biases);
+}
+
+size_t adl_winograd_chunk_step(const struct adl_winograd_blocking *b)
+{
+    return b->chunk * b->nr + LINE_FLOATS;
+}
+
+size_t adl_winograd_chunk_floats(const struct adl_winograd_blocking *b)
+{
+    return b->positions * adl_winograd_chunk_step(b);
+}
+
+void adl_winograd_transform_chunk(const struct adl_winograd_blocking *b,
+                                  const struct adl_kernels *kernels, const float *packed,
+                                  size_t depth, float *to)
+{
+    struct adl_winograd_weights job = transform_job(b);
+    job.w = packed;
+    job.depth = depth;
+    job.u = to;
+    job.step = adl_winograd_chunk_step(b);
+    kernels->winograd->weights(&job);
+}
