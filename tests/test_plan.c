@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/size.h"
 #include "formula.h"
 #include "ops/ops.h"
 #include "oracle.h"
@@ -147,6 +148,60 @@ static void passes_keep_the_result(void)
         free_params(g, params);
         adl_graph_free(g);
     }
+}
+
+/* Convolutions that Winograd's algorithm is fastest for, with weights of several
+ * times their size: some get smaller ones, and the result is the same. */
+static void packed_weights_are_limited(void)
+{
+    struct adl_error err = {0};
+    struct adl_conv_attr c3 = {.k = 64,
+                               .r = 3,
+                               .s = 3,
+                               .stride = 1,
+                               .pad_top = 1,
+                               .pad_left = 1,
+                               .pad_bottom = 1,
+                               .pad_right = 1,
+                               .bias = true};
+    struct adl_graph *g = adl_graph_create((struct adl_shape){14, 14, 3}, &err);
+    int x = adl_conv(g, 0, "first", c3);
+    x = adl_relu(g, adl_conv(g, x, "second", c3), "second_relu");
+    x = adl_relu(g, adl_conv(g, x, "third", c3), "third_relu");
+    x = adl_conv(g, x, "fourth", c3);
+    adl_graph_set_output(g, ADL_OUTPUT_FEATURES, x);
+    TEST_OK(adl_graph_finish(g, &err), &err);
+    float **params = fill_params(g), input[14 * 14 * 3];
+    formula_param("input", 0, 1, ADL_COUNT(input), input);
+    float **oracle = oracle_run(g, params, input, 1);
+
+    struct adl_plan_options options = {.input_h = 14, .input_w = 14};
+    struct adl_plan *plan = adl_plan_create(g, (const float *const *)params, &options, &err);
+    struct adl_session *session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
+    TEST_OK(session ? 0 : -1, &err);
+    if (session) {
+        size_t floats = 0;
+        int ahead = 0, compact = 0;
+        for (int i = 0; i < adl_graph_param_count(g); i++)
+            floats += adl_graph_param(g, i)->count;
+        for (int i = 0; i < adl_plan_step_count(plan); i++) {
+            struct adl_step_info info;
+            adl_plan_step_info(plan, i, &info);
+            ahead += strcmp(info.kernel, "winograd6") == 0 || strcmp(info.kernel, "winograd8") == 0;
+            compact += strncmp(info.kernel, "winograd", 8) == 0 && strchr(info.kernel, 'c');
+        }
+        CU_ASSERT((double)adl_plan_weight_bytes(plan) < 3.35 * (double)(floats * sizeof(float)));
+        if (strcmp(adl_plan_isa_name(plan), "generic") != 0)
+            CU_ASSERT(ahead > 0 && compact > 0);
+        memcpy(adl_session_input(session, 0), input, sizeof input);
+        adl_session_run(session, 1);
+        compare_output("small weights", g, session, ADL_OUTPUT_FEATURES, oracle);
+    }
+    adl_session_free(session);
+    adl_plan_unref(plan);
+    oracle_free(g, oracle);
+    free_params(g, params);
+    adl_graph_free(g);
 }
 
 /* Each once, and overwritten then. */
@@ -343,6 +398,7 @@ static void pool_runs_each_index_once(void)
 }
 
 TEST_SUITE(plan, {"every subset of the passes keeps the result", passes_keep_the_result},
+           {"packed weights are limited", packed_weights_are_limited},
            {"released parameters are not read again", released_parameters_are_not_read_again},
            {"passes shorten the plan and its memory", plans_shrink},
            {"running out of memory at any allocation is an error", memory_runs_out},

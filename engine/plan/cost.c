@@ -23,14 +23,17 @@
 /* Transforms: for each position of a tile and channel, input or output, with
  * the memory that this moves. */
 #define TRANSFORM 20
+/* For each position of a weight, where it is transformed as it is used. */
+#define TRANSFORM_WEIGHT 7.7
+/* Then the transformed input is read for each panel of output channels: for each value. */
+#define PANEL_INPUT 1.65
 /* Strassen's algorithm by levels: its share of the products; its additions, for
  * each value of the output and of the input; a handicap for larger weights and
  * errors. */
 static const struct {
     double products, output, input, handicap;
 } strassen_costs[] = {{7.0 / 8, 12, 6, 1.03}, {49.0 / 64, 28, 18, 1.07}};
-/* Tiles of 8 points a side have larger weights and errors: they have to be
- * worth it. */
+/* Tiles of 8 points a side have larger errors: they have to be worth it. */
 #define HANDICAP8 1.1
 
 static double rounded_up(int value, int to)
@@ -52,14 +55,19 @@ static double blas_cost(const struct adl_conv *v)
     return fmax((double)v->p * v->q, WEIGHT_LOAD) * depth * v->k / BLAS_SHARE;
 }
 
-static double winograd_cost(const struct adl_conv *v, const struct adl_kernels *kernels, int points)
+static double winograd_cost(const struct adl_conv *v, const struct adl_kernels *kernels, int points,
+                            bool compact)
 {
     struct adl_winograd_work work = adl_winograd_work(v, kernels, points);
-    double positions = (double)work.positions;
-    /* Loading overlaps with the product, but so many weights also take memory. */
-    double products = (double)work.products + WEIGHT_LOAD * positions;
+    double positions = (double)work.positions, taps = v->r * v->s;
     double columns = rounded_up(v->k, kernels->winograd->nr);
-    return products * v->c * columns / PRODUCT_SHARE +
+    /* Loading overlaps with the product. */
+    double products =
+        fmax((double)work.products / PRODUCT_SHARE, WEIGHT_LOAD * (compact ? taps : positions));
+    if (compact)
+        products += (double)work.blocks * positions * TRANSFORM_WEIGHT +
+                    (double)work.tiles * positions / kernels->winograd->nr * PANEL_INPUT;
+    return products * v->c * columns +
            (double)work.tiles * positions * (v->c + columns) * TRANSFORM;
 }
 
@@ -82,9 +90,13 @@ static double cost(const struct adl_conv_algorithm *algorithm, const struct adl_
     if (algorithm == &adl_conv_gemm)
         return gemm_cost(v, kernels);
     if (algorithm == &adl_conv_winograd6)
-        return winograd_cost(v, kernels, 6);
+        return winograd_cost(v, kernels, 6, false);
+    if (algorithm == &adl_conv_winograd6c)
+        return winograd_cost(v, kernels, 6, true);
+    if (algorithm == &adl_conv_winograd8c)
+        return HANDICAP8 * winograd_cost(v, kernels, 8, true);
     if (algorithm == &adl_conv_winograd8)
-        return HANDICAP8 * winograd_cost(v, kernels, 8);
+        return HANDICAP8 * winograd_cost(v, kernels, 8, false);
     if (algorithm == &adl_conv_lines)
         return LINES_SHARE * gemm_cost(v, kernels);
     if (algorithm == &adl_conv_strassen)
@@ -94,14 +106,16 @@ static double cost(const struct adl_conv_algorithm *algorithm, const struct adl_
     return blas_cost(v);
 }
 
+static const struct adl_conv_algorithm *const all[] = {
+    &adl_conv_depthwise,  &adl_conv_gemm,       &adl_conv_winograd6, &adl_conv_winograd8,
+    &adl_conv_winograd6c, &adl_conv_winograd8c, &adl_conv_strassen,  &adl_conv_strassen2,
+    &adl_conv_lines,      &adl_conv_blas,
+};
+enum { COUNT = sizeof all / sizeof *all };
+
 const struct adl_conv_algorithm *plan_conv_choice(const struct adl_conv *v,
                                                   const struct adl_kernels *kernels, int rank)
 {
-    static const struct adl_conv_algorithm *const all[] = {
-        &adl_conv_depthwise, &adl_conv_gemm,      &adl_conv_winograd6, &adl_conv_winograd8,
-        &adl_conv_strassen,  &adl_conv_strassen2, &adl_conv_lines,     &adl_conv_blas,
-    };
-    enum { COUNT = sizeof all / sizeof *all };
     const struct adl_conv_algorithm *sorted[COUNT];
     double costs[COUNT];
     int count = 0;
@@ -119,4 +133,26 @@ const struct adl_conv_algorithm *plan_conv_choice(const struct adl_conv *v,
         sorted[at] = all[i];
     }
     return sorted[ADL_MIN(rank, count - 1)];
+}
+
+const struct adl_conv_algorithm *plan_conv_smaller(const struct adl_conv *v,
+                                                   const struct adl_kernels *kernels,
+                                                   const struct adl_conv_algorithm *current,
+                                                   double *price)
+{
+    size_t floats = current->packed_floats(v, kernels);
+    double now = cost(current, v, kernels);
+    const struct adl_conv_algorithm *best = NULL;
+
+    for (int i = 0; i < COUNT; i++) {
+        if (!all[i]->supports(v, kernels) || all[i]->packed_floats(v, kernels) >= floats)
+            continue;
+        double saved = (double)(floats - all[i]->packed_floats(v, kernels));
+        double asked = (cost(all[i], v, kernels) - now) / saved;
+        if (!best || asked < *price) {
+            best = all[i];
+            *price = asked;
+        }
+    }
+    return best;
 }

@@ -106,6 +106,9 @@ int plan_pair(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_join(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_place(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_select(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
+/* A part of select: where the packed weights would be too many times as large as
+ * in the file, replaces algorithms by others until they are not. */
+int plan_shrink(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 
 /* --- shared by the passes (ir.c) ---------------------------------------------- */
 
@@ -128,6 +131,13 @@ bool plan_is_open(const struct plan_step *step);
  * the best, 1 the next; beyond the last, the last. */
 const struct adl_conv_algorithm *plan_conv_choice(const struct adl_conv *conv,
                                                   const struct adl_kernels *kernels, int rank);
+
+/* Of the algorithms that can do it with smaller packed weights than `current`, the
+ * one that asks least time for each float saved, *price; NULL: none. */
+const struct adl_conv_algorithm *plan_conv_smaller(const struct adl_conv *conv,
+                                                   const struct adl_kernels *kernels,
+                                                   const struct adl_conv_algorithm *current,
+                                                   double *price);
 
 /* --- running (step.c) ------------------------------------------------------------- */
 

@@ -70,7 +70,8 @@ const float *adl_plan_classifier(const struct adl_plan *plan);
 /* "generic", "avx2", "avx512" */
 const char *adl_plan_isa_name(const struct adl_plan *plan);
 
-/* As packed; Winograd convolutions take four to seven times their size in the file. */
+/* As packed; Winograd convolutions may take four to seven times their size in the
+ * file, all together at most 3.3 times. */
 size_t adl_plan_weight_bytes(const struct adl_plan *plan);
 /* One image in work: its activations and what the kernels work in. */
 size_t adl_plan_arena_bytes(const struct adl_plan *plan);

@@ -89,13 +89,16 @@ static void select_pair(struct adl_plan *plan, struct plan_step *step)
 static void select_conv(struct adl_plan *plan, struct plan_step *step)
 {
     describe_conv(plan, step);
-    if (step->first) {
+    if (step->first)
         select_pair(plan, step);
-        return;
-    }
-    const struct adl_conv_algorithm *a =
-        plan_conv_choice(&step->conv, plan->kernels, plan->conv_rank);
-    step->algorithm = a;
+    else
+        step->algorithm = plan_conv_choice(&step->conv, plan->kernels, plan->conv_rank);
+}
+
+/* The memory that a convolution's algorithm works in. */
+static void add_work(struct adl_plan *plan, struct plan_step *step)
+{
+    const struct adl_conv_algorithm *a = step->algorithm;
     plan->scratch_floats =
         ADL_MAX(plan->scratch_floats, a->scratch_floats(&step->conv, plan->kernels));
     if (a->prepare) {
@@ -156,6 +159,13 @@ int plan_select(struct adl_plan *plan, struct adl_error *err)
         struct plan_step *step = &plan->steps[i];
         if (step->kind == PLAN_CONV)
             select_conv(plan, step);
+    }
+    if (plan->conv_rank == 0 && plan_shrink(plan, err) < 0)
+        return -1;
+    for (int i = 0; i < plan->step_count; i++) {
+        struct plan_step *step = &plan->steps[i];
+        if (step->kind == PLAN_CONV && !step->first)
+            add_work(plan, step);
         step->tasks = step->kind == PLAN_DEAD ? 0 : plan_step_tasks(plan, step);
     }
     for (int i = 0; i < plan->step_count; i++)
