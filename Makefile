@@ -77,14 +77,16 @@ $(UNIT): $(TESTED_OBJ) $(TEST_OBJ)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PROJECT_LDFLAGS) -o $@ $^ $(LIBS) -lcunit $(LDLIBS)
 
 # Only the kernel files may use wider instructions than the baseline; each is
-# chosen at run time. Contraction to FMA is theirs to use as well.
-FLAGS_engine/kernels/avx2.c := -O3 -mavx2 -mfma -ffp-contract=fast
-FLAGS_engine/kernels/avx512.c := -O3 -mavx512f -mavx512dq -mavx512vl -mavx2 -mfma -ffp-contract=fast
+# chosen at run time. Contraction to FMA is theirs to use as well. Unrolled loops
+# full of a sanitizer's checks take minutes to compile at -O3.
+KERNEL_O := $(if $(SAN),-O1,-O3)
+FLAGS_engine/kernels/avx2.c := $(KERNEL_O) -mavx2 -mfma -ffp-contract=fast
+FLAGS_engine/kernels/avx512.c := $(KERNEL_O) -mavx512f -mavx512dq -mavx512vl -mavx2 -mfma -ffp-contract=fast
 FLAGS_engine/kernels/avx2_winograd.c := $(FLAGS_engine/kernels/avx2.c)
 FLAGS_engine/kernels/avx2_strassen.c := $(FLAGS_engine/kernels/avx2.c)
 FLAGS_engine/kernels/avx512_winograd.c := $(FLAGS_engine/kernels/avx512.c)
 FLAGS_engine/kernels/avx512_strassen.c := $(FLAGS_engine/kernels/avx512.c)
-FLAGS_engine/kernels/generic.c := -O3
+FLAGS_engine/kernels/generic.c := $(KERNEL_O)
 # The program looks here for the model that is installed with it.
 PATH_FLAGS := -DADL_DATADIR='"$(DATADIR)/adl-server"'
 $(foreach f,$(SERVER_SRC),$(eval FLAGS_$f := $$(PATH_FLAGS)))
