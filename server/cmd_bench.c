@@ -40,8 +40,6 @@ struct settings {
     struct adl_arch_settings arch;
 };
 
-static const char *const precisions[] = {"f32", NULL};
-
 struct bench {
     const struct settings *settings;
     struct adl_plan *plan;
@@ -210,7 +208,11 @@ static int measure_layers(struct bench *bench, struct adl_pool *pool, struct adl
                           struct adl_error *err)
 {
     struct adl_plan_options options = {
-        .input_h = bench->input.h, .input_w = bench->input.w, .conv_rank = 1};
+        .input_h = bench->input.h,
+        .input_w = bench->input.w,
+        .precision = (enum adl_precision)bench->settings->precision,
+        .conv_rank = 1,
+    };
     struct adl_session *other = NULL;
     int result = -1;
 
@@ -256,17 +258,18 @@ static struct summary summarise(struct bench *bench)
 
 static int print_json(const struct bench *bench, const struct summary *sum, struct adl_error *err)
 {
-    json_t *root = json_pack(
-        "{s:s, s:i, s:i, s:s, s:s, s:s, s:[i, i], s:i, s:{s:f, s:f}, s:f, s:f, s:f, s:f, "
-        "s:f, s:f, s:I, s:I}",
-        "arch", bench->arch_name, "batch", bench->settings->batch, "threads", bench->threads, "cpu",
-        adl_cpu_name(), "isa", adl_plan_isa_name(bench->plan), "precision",
-        precisions[bench->settings->precision], "size", bench->input.h, bench->input.w, "runs",
-        (int)bench->runs.count, "ms_per_image", "min", sum->min_ms, "median", sum->median_ms,
-        "gflops", sum->gflops, "fma_gflops", sum->fma_gflops, "peak_share", sum->peak_share,
-        "sgemm_gflops", sum->sgemm_gflops, "ratio_to_sgemm", sum->ratio, "peak_rss_mib",
-        bench->peak_rss_mib, "weights_bytes", (json_int_t)adl_plan_weight_bytes(bench->plan),
-        "arena_bytes", (json_int_t)adl_plan_arena_bytes(bench->plan));
+    json_t *root =
+        json_pack("{s:s, s:i, s:i, s:s, s:s, s:s, s:[i, i], s:i, s:{s:f, s:f}, s:f, s:f, s:f, s:f, "
+                  "s:f, s:f, s:I, s:I}",
+                  "arch", bench->arch_name, "batch", bench->settings->batch, "threads",
+                  bench->threads, "cpu", adl_cpu_name(), "isa", adl_plan_isa_name(bench->plan),
+                  "precision", adl_precision_names[bench->settings->precision], "size",
+                  bench->input.h, bench->input.w, "runs", (int)bench->runs.count, "ms_per_image",
+                  "min", sum->min_ms, "median", sum->median_ms, "gflops", sum->gflops, "fma_gflops",
+                  sum->fma_gflops, "peak_share", sum->peak_share, "sgemm_gflops", sum->sgemm_gflops,
+                  "ratio_to_sgemm", sum->ratio, "peak_rss_mib", bench->peak_rss_mib,
+                  "weights_bytes", (json_int_t)adl_plan_weight_bytes(bench->plan), "arena_bytes",
+                  (json_int_t)adl_plan_arena_bytes(bench->plan));
     int result = -1;
 
     if (root && bench->layers.ms &&
@@ -320,7 +323,9 @@ static int run(const void *settings, const struct adl_options *options, struct a
         result = adl_bench_train(&train, err);
         goto out;
     }
-    struct adl_plan_options plan_options = {.input_h = bench.input.h, .input_w = bench.input.w};
+    struct adl_plan_options plan_options = {.input_h = bench.input.h,
+                                            .input_w = bench.input.w,
+                                            .precision = (enum adl_precision)s->precision};
     bench.plan = adl_model_into_plan(model, &plan_options, err);
     if (!bench.plan)
         goto out;
@@ -370,8 +375,8 @@ static const struct adl_option table[] = {
      .default_note = "as many as fit into --seconds", .help = "how often to measure"},
     {"seconds", ADL_DOUBLE(struct settings, seconds), .value = "3", .min = 0.01, .max = 3600,
      .metavar = "S", .help = "how long to measure"},
-    {"precision", ADL_CHOICE(struct settings, precision), .choices = precisions, .value = "f32",
-     .metavar = "NAME", .help = "arithmetic"},
+    {"precision", ADL_CHOICE(struct settings, precision), .choices = adl_precision_names,
+     .value = "f32", .metavar = "NAME", .help = "arithmetic"},
     {"layers", ADL_FLAG(struct settings, layers),
      .help = "a row per step of the plan, beside the next best algorithm"},
     {"train", ADL_FLAG(struct settings, train),

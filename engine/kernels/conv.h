@@ -11,6 +11,11 @@
 
 #include "kernels/kernel.h"
 
+/* Arithmetic of the products; maps are float32 in any case. A lower one is an
+ * algorithm of its own, with its own packed weights, in the list of plan/cost.c;
+ * a plan takes it where its options allow that precision. */
+enum adl_precision { ADL_PRECISION_F32 };
+
 /* What is computed: out = clamp(conv(x) + bias + residual). All maps NHWC. */
 struct adl_conv {
     int h, w, c; /* input map, all groups */
@@ -20,11 +25,13 @@ struct adl_conv {
     int groups;
     size_t ldx, ldo, ldr; /* floats from pixel to pixel: input, output, residual */
     float lo, hi;
-    bool accumulate; /* add to what `out` holds; bias and residual are not used */
+    enum adl_precision precision; /* the lowest that will do */
+    bool accumulate;              /* add to what `out` holds; bias and residual are not used */
 };
 
 struct adl_conv_algorithm {
     const char *name;
+    enum adl_precision precision;
     bool (*supports)(const struct adl_conv *conv, const struct adl_kernels *kernels);
     /* Floats of the packed weights and bias. */
     size_t (*packed_floats)(const struct adl_conv *conv, const struct adl_kernels *kernels);

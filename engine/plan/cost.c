@@ -113,6 +113,12 @@ static const struct adl_conv_algorithm *const all[] = {
 };
 enum { COUNT = sizeof all / sizeof *all };
 
+static bool usable(const struct adl_conv_algorithm *algorithm, const struct adl_conv *v,
+                   const struct adl_kernels *kernels)
+{
+    return algorithm->precision <= v->precision && algorithm->supports(v, kernels);
+}
+
 const struct adl_conv_algorithm *plan_conv_choice(const struct adl_conv *v,
                                                   const struct adl_kernels *kernels, int rank)
 {
@@ -121,7 +127,7 @@ const struct adl_conv_algorithm *plan_conv_choice(const struct adl_conv *v,
     int count = 0;
 
     for (int i = 0; i < COUNT; i++) {
-        if (!all[i]->supports(v, kernels))
+        if (!usable(all[i], v, kernels))
             continue;
         double value = cost(all[i], v, kernels);
         int at = count++;
@@ -145,7 +151,7 @@ const struct adl_conv_algorithm *plan_conv_smaller(const struct adl_conv *v,
     const struct adl_conv_algorithm *best = NULL;
 
     for (int i = 0; i < COUNT; i++) {
-        if (!all[i]->supports(v, kernels) || all[i]->packed_floats(v, kernels) >= floats)
+        if (!usable(all[i], v, kernels) || all[i]->packed_floats(v, kernels) >= floats)
             continue;
         double saved = (double)(floats - all[i]->packed_floats(v, kernels));
         double asked = (cost(all[i], v, kernels) - now) / saved;

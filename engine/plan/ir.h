@@ -75,6 +75,7 @@ struct adl_plan {
     const struct adl_graph *graph;
     const struct adl_kernels *kernels;
     enum adl_isa isa;
+    enum adl_precision precision;
     unsigned disabled;
     int conv_rank;
 

@@ -11,6 +11,8 @@
 #include "kernels/dispatch.h"
 #include "plan/ir.h"
 
+const char *const adl_precision_names[] = {"f32", NULL};
+
 static const struct {
     unsigned flag; /* 0: always runs */
     int (*run)(struct adl_plan *plan, struct adl_error *err);
@@ -35,6 +37,7 @@ static int begin(struct adl_plan *plan, const struct adl_graph *graph,
         return -1;
     plan->kernels = adl_kernels_for(plan->isa);
     plan->graph = graph;
+    plan->precision = options->precision;
     plan->disabled = options->disabled;
     plan->conv_rank = options->conv_rank;
     plan->value_count = values;

@@ -23,6 +23,7 @@
 #include "base/cpu.h"
 #include "base/str.h"
 #include "graph/graph.h"
+#include "kernels/conv.h"
 
 enum adl_pass {
     ADL_PASS_STRIP = 1 << 0, /* cannot be left out when there is something to strip */
@@ -33,13 +34,16 @@ enum adl_pass {
     ADL_PASS_PAIR = 1 << 5
 };
 
+extern const char *const adl_precision_names[]; /* by enum adl_precision; NULL at the end */
+
 struct adl_plan_options {
     int input_h;
     int input_w;
-    enum adl_isa isa;  /* ADL_ISA_AUTO: the best there is, or what ADL_CPU says */
-    unsigned disabled; /* passes to leave out: tests show that each keeps the result */
-    int conv_rank;     /* 0: the algorithm that should be fastest for each convolution; 1: the
-                        * next best, to compare; ... */
+    enum adl_isa isa;             /* ADL_ISA_AUTO: the best there is, or what ADL_CPU says */
+    enum adl_precision precision; /* the lowest that convolutions may use */
+    unsigned disabled;            /* passes to leave out: tests show that each keeps the result */
+    int conv_rank; /* 0: the algorithm that should be fastest for each convolution; 1: the
+                    * next best, to compare; ... */
     /* Called with each parameter whose values are packed and will not be read
      * again, so that their memory can be given back meanwhile; NULL: none is. */
     void (*release)(void *context, int param);

@@ -34,6 +34,7 @@ static void describe_conv(const struct adl_plan *plan, struct plan_step *step)
         .ldr = step->residual >= 0 ? plan->values[step->residual].ld : 0,
         .lo = step->lo,
         .hi = step->hi,
+        .precision = plan->precision,
     };
 }
 
