@@ -77,16 +77,18 @@ $(UNIT): $(TESTED_OBJ) $(TEST_OBJ)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PROJECT_LDFLAGS) -o $@ $^ $(LIBS) -lcunit $(LDLIBS)
 
 # Only the kernel files may use wider instructions than the baseline; each is
-# chosen at run time. Contraction to FMA is theirs to use as well. Unrolled loops
-# full of a sanitizer's checks take minutes to compile at -O3.
-KERNEL_O := $(if $(SAN),-O1,-O3)
-FLAGS_engine/kernels/avx2.c := $(KERNEL_O) -mavx2 -mfma -ffp-contract=fast
-FLAGS_engine/kernels/avx512.c := $(KERNEL_O) -mavx512f -mavx512dq -mavx512vl -mavx2 -mfma -ffp-contract=fast
-FLAGS_engine/kernels/avx2_winograd.c := $(FLAGS_engine/kernels/avx2.c)
-FLAGS_engine/kernels/avx2_strassen.c := $(FLAGS_engine/kernels/avx2.c)
-FLAGS_engine/kernels/avx512_winograd.c := $(FLAGS_engine/kernels/avx512.c)
-FLAGS_engine/kernels/avx512_strassen.c := $(FLAGS_engine/kernels/avx512.c)
-FLAGS_engine/kernels/generic.c := $(KERNEL_O)
+# chosen at run time. Contraction to FMA is theirs to use as well.
+FLAGS_avx2 := -mavx2 -mfma -ffp-contract=fast
+FLAGS_avx512 := -mavx512f -mavx512dq -mavx512vl $(FLAGS_avx2)
+# Winograd's unrolled loops full of a sanitizer's checks take minutes to compile at -O3.
+WINOGRAD_O := $(if $(SAN),-O1,-O3)
+FLAGS_engine/kernels/avx2.c := -O3 $(FLAGS_avx2)
+FLAGS_engine/kernels/avx2_strassen.c := -O3 $(FLAGS_avx2)
+FLAGS_engine/kernels/avx2_winograd.c := $(WINOGRAD_O) $(FLAGS_avx2)
+FLAGS_engine/kernels/avx512.c := -O3 $(FLAGS_avx512)
+FLAGS_engine/kernels/avx512_strassen.c := -O3 $(FLAGS_avx512)
+FLAGS_engine/kernels/avx512_winograd.c := $(WINOGRAD_O) $(FLAGS_avx512)
+FLAGS_engine/kernels/generic.c := -O3
 # The program looks here for the model that is installed with it.
 PATH_FLAGS := -DADL_DATADIR='"$(DATADIR)/adl-server"'
 $(foreach f,$(SERVER_SRC),$(eval FLAGS_$f := $$(PATH_FLAGS)))
