@@ -204,7 +204,7 @@ bench-peers: $(PROGRAM)
 #:                      settings as above
 bench-train-peers: $(PROGRAM)
 	@PROGRAM='$(PROGRAM)' \
-		/usr/bin/python3 docs/performance/train_peers.py RESULTS=docs/performance.md $(PEERS)
+		/usr/bin/python3 docs/performance/train_peers.py RESULTS=docs/performance/training.md $(PEERS)
 
 # --- the source --------------------------------------------------------------
 

@@ -218,7 +218,7 @@ def measure(program, arch, threads, batch, rounds, steps):
 
 
 def table(rows, cpu, threads, batch):
-    lines = [f"### {cpu}, {rows[0]['bench']['isa']}", "",
+    lines = [f"## {cpu}, {rows[0]['bench']['isa']}", "",
              f"{datetime.date.today()}, PyTorch {rows[0]['torch']}, batch {batch}, {threads} threads.", "",
              "| network | ours, images/s | PyTorch | ratio | lowest to highest | our backward by forward"
              " | our MiB | PyTorch's |",
@@ -235,8 +235,8 @@ def table(rows, cpu, threads, batch):
 
 def put(file, lines):
     """The section of this processor, between two comments; a new one goes to the end."""
-    key = lines[0][len("### "):]
-    begin, end = f"<!-- begin training, {key} -->", f"<!-- end training, {key} -->"
+    key = lines[0][len("## "):]
+    begin, end = f"<!-- begin {key} -->", f"<!-- end {key} -->"
     text = file.read_text()
     if begin not in text:
         text += f"\n{begin}\n{end}\n"
