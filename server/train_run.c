@@ -253,7 +253,8 @@ static int train_epoch(struct adl_train_run *run, const volatile sig_atomic_t *s
     return more < 0 ? -1 : stopped;
 }
 
-/* What `best` is chosen by: localization, or accuracy where there are no boxes. */
+/* What `best` is chosen by: localization, or accuracy where there are no boxes. Of
+ * equal epochs the later is best: its classification is mostly better. */
 static double measure_of(const struct adl_evaluate_report *report)
 {
     return report->localized ? report->figures.max_box_acc_v2 : report->figures.top1_cls;
@@ -301,7 +302,7 @@ static int finish_epoch(struct adl_train_run *run, double seconds, struct adl_er
             run->settings->epochs, loss, accuracy, (double)run->sums.images / seconds);
     if (run->val) {
         ADL_TRY(evaluate(run, &report, err));
-        best = measure_of(&report) > run->best;
+        best = measure_of(&report) >= run->best;
         fprintf(stderr, "; val: top-1 %.2f %%", report.figures.top1_cls);
         if (report.localized)
             fprintf(stderr, ", MaxBoxAcc %.2f, V2 %.2f at threshold %.3f",

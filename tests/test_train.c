@@ -505,7 +505,7 @@ static void learns_two_colours(void)
     double best = -1;
     size_t best_epoch = 0;
     for (size_t epoch = 1; epoch <= EPOCHS; epoch++)
-        if (figure(lines, epoch, "max_box_acc_v2") > best) {
+        if (figure(lines, epoch, "max_box_acc_v2") >= best) {
             best = figure(lines, epoch, "max_box_acc_v2");
             best_epoch = epoch;
         }
