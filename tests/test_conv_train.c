@@ -10,15 +10,9 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "formula.h"
+#include "isas.h"
 #include "kernels/dispatch.h"
 #include "ops/conv_train.h"
-
-static float *random_floats(const char *what, size_t count)
-{
-    float *values = adl_malloc(count, sizeof *values);
-    formula_param(what, 0, 1, count, values);
-    return values;
-}
 
 /* --- a convolution of a batch by Winograd's algorithm -------------------------------------- */
 

@@ -10,22 +10,10 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "formula.h"
+#include "isas.h"
 #include "kernels/blas.h"
 #include "kernels/conv.h"
-#include "kernels/dispatch.h"
 #include "ops/ops.h"
-
-static const enum adl_isa isas[] = {ADL_ISA_GENERIC, ADL_ISA_AVX2, ADL_ISA_AVX512};
-
-/* Runs `check` on each table; says which ones this machine lacks. */
-static void for_each_isa(void (*check)(const struct adl_kernels *kernels))
-{
-    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++)
-        if (adl_isa_available(isas[i]))
-            check(adl_kernels_for(isas[i]));
-        else
-            test_skip("this processor has no %s", adl_isa_name(isas[i]));
-}
 
 /* One list for all algorithms: sides and channels of 1, primes, a vector and
  * one less or more, padding larger than half the kernel, kernels of every
@@ -68,13 +56,6 @@ static const struct conv_case {
     {3, 2, 15, 15, 3, 3, 1, 1, 1, 1, 1, 15},
     {6, 7, 9, 9, 5, 5, 1, 2, 2, 2, 2, 9},
 };
-
-static float *random_floats(const char *what, size_t count)
-{
-    float *values = adl_malloc(count, sizeof *values);
-    formula_param(what, 0, 1, count, values);
-    return values;
-}
 
 /* What one case has to give: clamp(scale * conv + bias + residual), in double. */
 static double *expected(const struct conv_case *t, struct adl_shape in, struct adl_shape out,

@@ -15,6 +15,20 @@
 #include "oracle.h"
 #include "plan/session.h"
 
+/* 3x3 with bias, to k channels of the same size. */
+static struct adl_conv_attr conv3(int k)
+{
+    return (struct adl_conv_attr){.k = k,
+                                  .r = 3,
+                                  .s = 3,
+                                  .stride = 1,
+                                  .pad_top = 1,
+                                  .pad_left = 1,
+                                  .pad_bottom = 1,
+                                  .pad_right = 1,
+                                  .bias = true};
+}
+
 /* A small network with every kind of op: a residual with a convolution on each
  * side, squeeze and excitation, branches joined twice over, a value used both
  * in a branch and beside it, ADL and dropout in the middle, grouped and
@@ -24,15 +38,7 @@ static struct adl_graph *every_op(int h, int w, struct adl_error *err)
     struct adl_graph *g = adl_graph_create((struct adl_shape){h, w, 3}, err);
     if (!g)
         return NULL;
-    struct adl_conv_attr c3 = {.k = 12,
-                               .r = 3,
-                               .s = 3,
-                               .stride = 1,
-                               .pad_top = 1,
-                               .pad_left = 1,
-                               .pad_bottom = 1,
-                               .pad_right = 1,
-                               .bias = true};
+    struct adl_conv_attr c3 = conv3(12);
     struct adl_conv_attr c1 = {.k = 12, .r = 1, .s = 1, .stride = 1};
     struct adl_conv_attr same = {.k = 12, .r = 3, .s = 3, .stride = 2, .tf_same = true};
 
@@ -155,15 +161,7 @@ static void passes_keep_the_result(void)
 static void packed_weights_are_limited(void)
 {
     struct adl_error err = {0};
-    struct adl_conv_attr c3 = {.k = 64,
-                               .r = 3,
-                               .s = 3,
-                               .stride = 1,
-                               .pad_top = 1,
-                               .pad_left = 1,
-                               .pad_bottom = 1,
-                               .pad_right = 1,
-                               .bias = true};
+    struct adl_conv_attr c3 = conv3(64);
     struct adl_graph *g = adl_graph_create((struct adl_shape){14, 14, 3}, &err);
     int x = adl_conv(g, 0, "first", c3);
     x = adl_relu(g, adl_conv(g, x, "second", c3), "second_relu");

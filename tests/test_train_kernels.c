@@ -7,25 +7,7 @@
 
 #include "base/mem.h"
 #include "formula.h"
-#include "kernels/dispatch.h"
-
-static const enum adl_isa isas[] = {ADL_ISA_GENERIC, ADL_ISA_AVX2, ADL_ISA_AVX512};
-
-static void for_each_isa(void (*check)(const struct adl_kernels *kernels))
-{
-    for (size_t i = 0; i < sizeof isas / sizeof *isas; i++)
-        if (adl_isa_available(isas[i]))
-            check(adl_kernels_for(isas[i]));
-        else
-            test_skip("this processor has no %s", adl_isa_name(isas[i]));
-}
-
-static float *random_floats(const char *what, size_t count)
-{
-    float *values = adl_malloc(count, sizeof *values);
-    formula_param(what, 0, 1, count, values);
-    return values;
-}
+#include "isas.h"
 
 /* One window of a map of few different values, so that its maximum is there
  * more than once. */

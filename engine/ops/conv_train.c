@@ -139,11 +139,12 @@ static bool strassen_pays(const struct adl_conv *v, const struct adl_kernels *ke
 static const struct adl_conv_algorithm *choose(const struct adl_conv *v,
                                                const struct adl_kernels *kernels, int batch)
 {
+    int points = winograd_points(v, kernels, batch);
     const struct adl_conv_algorithm *winograd =
-        winograd_points(v, kernels, batch) == 8 ? &adl_conv_winograd8 : &adl_conv_winograd6;
+        points == 8 ? &adl_conv_winograd8 : &adl_conv_winograd6;
     if (adl_conv_depthwise.supports(v, kernels))
         return &adl_conv_depthwise;
-    if (winograd_points(v, kernels, batch) && winograd->supports(v, kernels))
+    if (points && winograd->supports(v, kernels))
         return winograd;
     if (strassen_pays(v, kernels))
         return &adl_conv_strassen;
