@@ -60,16 +60,13 @@ static struct job job_of(const struct adl_conv *v, const struct adl_kernels *ker
     return job;
 }
 
-static bool side_supported(int points, int r)
-{
-    return r % 2 == 1 && r < points;
-}
-
 bool adl_conv_batch_winograd_supports(const struct adl_conv *v, const struct adl_kernels *kernels,
                                       int points)
 {
-    return kernels->winograd && v->groups == 1 && v->stride == 1 && v->r * v->s > 1 &&
-           side_supported(points, v->r) && side_supported(points, v->s);
+    const struct adl_conv_algorithm *one = points == 6 ? &adl_conv_winograd6 : &adl_conv_winograd8;
+    struct adl_conv written = *v;
+    written.accumulate = false; /* here it is the residual */
+    return one->supports(&written, kernels);
 }
 
 size_t adl_conv_batch_winograd_scratch(const struct adl_conv *v, const struct adl_kernels *kernels,
