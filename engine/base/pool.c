@@ -1,6 +1,8 @@
-/* A fork-join pool: workers wait for a new generation number, take indices
- * from a shared counter until none is left, and report back. They spin for a
- * few microseconds between loops (the layers of a network follow each other
+/* A fork-join pool: workers wait for a new generation number, do their share of
+ * the indices, help the others with theirs, and report back. Shares are equal and
+ * in order, so that what a worker reads is mostly what it wrote in the loop before
+ * (the same rows of the map before) and is still in its own cache. Workers spin
+ * for a few microseconds between loops (the layers of a network follow each other
  * at that distance) and sleep after that, so an idle server costs nothing. */
 
 #include "base/pool.h"
@@ -16,6 +18,12 @@
 
 #define SPINS 4000
 
+/* Indices of one worker, handed out one by one to whoever asks. */
+struct share {
+    _Alignas(64) _Atomic size_t next;
+    size_t end;
+};
+
 struct adl_pool {
     int threads;
     pthread_t handles[ADL_LIMIT_THREADS];
@@ -23,9 +31,8 @@ struct adl_pool {
     /* Set by the caller before `generation` is published. */
     adl_pool_body *body;
     void *context;
-    size_t n;
+    struct share shares[ADL_LIMIT_THREADS];
 
-    _Alignas(64) _Atomic size_t next;
     _Alignas(64) _Atomic uint32_t generation; /* low bit: stop */
     _Alignas(64) _Atomic int running;         /* workers still in the loop */
 
@@ -50,11 +57,14 @@ static void relax(void)
 
 static void work(struct adl_pool *pool, int worker)
 {
-    for (;;) {
-        size_t i = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
-        if (i >= pool->n)
-            return;
-        pool->body(pool->context, i, worker);
+    for (int owner = 0; owner < pool->threads; owner++) {
+        struct share *share = &pool->shares[(worker + owner) % pool->threads];
+        for (;;) {
+            size_t i = atomic_fetch_add_explicit(&share->next, 1, memory_order_relaxed);
+            if (i >= share->end)
+                break;
+            pool->body(pool->context, i, worker);
+        }
     }
 }
 
@@ -182,8 +192,10 @@ void adl_pool_for(struct adl_pool *pool, size_t n, adl_pool_body *body, void *co
     }
     pool->body = body;
     pool->context = context;
-    pool->n = n;
-    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+    for (size_t i = 0, threads = (size_t)pool->threads; i < threads; i++) {
+        atomic_store_explicit(&pool->shares[i].next, n * i / threads, memory_order_relaxed);
+        pool->shares[i].end = n * (i + 1) / threads;
+    }
     atomic_store(&pool->running, pool->threads - 1);
     publish(pool, 2);
     work(pool, 0);
