@@ -13,8 +13,9 @@
  *
  * A map of few rows is one block, and its weights are what fills the caches: a
  * task is a group of columns, so that each weight is read once, and the left
- * factors are made before (`prepare`). A large map is many blocks of rows, each a
- * task that makes its own left factors. */
+ * factors are made before (`prepare`); where the columns are few, of a part of the
+ * rows. A large map is many blocks of rows, each a task that makes its own left
+ * factors. */
 
 #include <math.h>
 #include <string.h>
@@ -29,8 +30,10 @@
 #define FEW_ROWS 256
 /* Columns of a part in a group, whose products have to stay in the cache. */
 #define GROUP_COLUMNS 32
+/* Tasks that one block is, where its rows suffice. */
+#define WANTED_TASKS 8
 /* Rows of a part whose left factors are one task. */
-#define PREPARE_ROWS 7
+#define PREPARE_ROWS 2
 
 #define SEVEN ADL_STRASSEN_PRODUCTS
 
@@ -51,7 +54,8 @@ struct blocking {
     size_t block_rows, half_rows, part_rows; /* of a block */
     size_t half_depth, part_depth;
     size_t half_panels, part_panels;
-    size_t groups, group_panels; /* of a part's columns */
+    size_t groups, group_panels;   /* of a part's columns */
+    size_t row_groups, group_rows; /* of a part's rows */
     size_t m_blocks;
 };
 
@@ -81,6 +85,12 @@ static struct blocking blocking(int levels, const struct adl_conv *v,
     b.groups = ceil_div(b.part_panels * nr, GROUP_COLUMNS);
     b.group_panels = ceil_div(b.part_panels, b.groups);
     b.groups = ceil_div(b.part_panels, b.group_panels);
+    b.row_groups = 1;
+    while (b.m_blocks == 1 && b.groups * b.row_groups < WANTED_TASKS &&
+           b.part_rows >= b.row_groups * (size_t)kernels->mr)
+        b.row_groups *= 2;
+    b.group_rows = ceil_div(b.part_rows, b.row_groups);
+    b.row_groups = ceil_div(b.part_rows, b.group_rows);
     return b;
 }
 
@@ -217,7 +227,7 @@ static void split(const struct adl_conv *v, const struct adl_kernels *kernels,
 /* Whether the left factors are made before. */
 static bool prepares(const struct blocking *b)
 {
-    return b->m_blocks == 1 && b->groups > 1;
+    return b->m_blocks == 1;
 }
 
 static size_t shared_floats(int levels, const struct adl_conv *v, const struct adl_kernels *kernels)
@@ -245,19 +255,19 @@ static void prepare(int levels, const struct adl_conv *v, const struct adl_kerne
 static size_t tasks(int levels, const struct adl_conv *v, const struct adl_kernels *kernels)
 {
     struct blocking b = blocking(levels, v, kernels);
-    return prepares(&b) ? b.groups : b.m_blocks;
+    return prepares(&b) ? b.row_groups * b.groups : b.m_blocks;
 }
 
 /* Seven products of a group, next to each other. */
 static size_t product_floats(const struct blocking *b, const struct adl_kernels *kernels)
 {
-    return b->part_rows * b->group_panels * (size_t)kernels->nr;
+    return b->group_rows * b->group_panels * (size_t)kernels->nr;
 }
 
 /* Those of the first level, joined from products of the second. */
 static size_t half_floats(const struct blocking *b, const struct adl_kernels *kernels)
 {
-    return b->levels == 1 ? 0 : b->half_rows * 2 * b->group_panels * (size_t)kernels->nr;
+    return b->levels == 1 ? 0 : 4 * product_floats(b, kernels);
 }
 
 static size_t scratch_floats(int levels, const struct adl_conv *v,
@@ -276,16 +286,18 @@ struct run {
     float *products, *halves;
     const float *residual;
     float *out;
-    size_t row0, rows;     /* of the block */
-    size_t panel0, panels; /* of the group */
+    size_t row0, rows;           /* of the block */
+    size_t part_row0, part_rows; /* of the group, as the next two */
+    size_t panel0, panels;
 };
 
 static void multiply(const struct run *run, size_t product, float *out)
 {
     const struct blocking *b = &run->b;
     size_t nr = (size_t)run->kernels->nr, floats = panel_floats(b, run->kernels);
-    size_t tiles = ceil_div(b->part_rows, (size_t)run->kernels->mr);
-    const float *factor = run->factors + product * factor_floats(b);
+    size_t tiles = ceil_div(run->part_rows, (size_t)run->kernels->mr);
+    const float *factor =
+        run->factors + product * factor_floats(b) + run->part_row0 * padded(b->part_depth);
     struct adl_gemm_tile tile = {
         .lda = padded(b->part_depth),
         .b = run->packed + (product * b->part_panels + run->panel0) * floats,
@@ -306,7 +318,7 @@ static void multiply(const struct run *run, size_t product, float *out)
         size_t row = 0;
         for (size_t i = 0; i < tiles; i++, row += (size_t)tile.m) {
             tile.a = factor + row * tile.lda;
-            tile.m = (int)((b->part_rows - row) / (tiles - i));
+            tile.m = (int)((run->part_rows - row) / (tiles - i));
             tile.c = out + row * tile.ldc + panel * nr;
             tile.next = next ? next + i * tile.depth * tile.next_step : NULL;
             run->kernels->gemm(&tile);
@@ -314,38 +326,47 @@ static void multiply(const struct run *run, size_t product, float *out)
     }
 }
 
-/* Products of the second level into a factor's product of the first. */
+/* How many of `count` rows from `row` on there are, of `rows`. */
+static size_t rows_left(size_t rows, size_t row, size_t count)
+{
+    return row < rows ? ADL_MIN(count, rows - row) : 0;
+}
+
+/* Products of the second level into a factor's product of the first: the group's
+ * rows of the upper part, then those of the lower. */
 static void join_inner(const struct run *run, float *out)
 {
     const struct blocking *b = &run->b;
     size_t columns = b->group_panels * (size_t)run->kernels->nr, ld = 2 * columns;
-    float *lower = out + b->part_rows * ld;
+    float *lower = out + b->group_rows * ld;
     run->kernels->strassen->join(&(struct adl_strassen_join){
         .in = run->products,
         .step = product_floats(b, run->kernels),
         .ldi = columns,
-        .rows = {b->part_rows, b->half_rows - b->part_rows},
+        .rows = {run->part_rows,
+                 rows_left(b->half_rows - b->part_rows, run->part_row0, run->part_rows)},
         .columns = {columns, columns},
         .out = {{out, out + columns}, {lower, lower + columns}},
         .ldo = ld,
     });
 }
 
-/* Products of the first level, of the columns from `column` on of each half, into
- * the output. */
-static void join_outer(const struct run *run, const float *in, size_t step, size_t ldi,
+/* Products of the first level, of the group's rows from `row` and columns from
+ * `column` on of each half, into the output. */
+static void join_outer(const struct run *run, const float *in, size_t step, size_t ldi, size_t row,
                        size_t column)
 {
     const struct adl_conv *v = run->conv;
     const struct blocking *b = &run->b;
-    size_t nr = (size_t)run->kernels->nr, k = (size_t)v->k,
-           upper = ADL_MIN(run->rows, b->half_rows);
+    size_t nr = (size_t)run->kernels->nr, k = (size_t)v->k;
+    size_t upper = ADL_MIN(run->rows, b->half_rows);
     const float *biases = run->packed + all_panels_floats(b, run->kernels);
     struct adl_strassen_join job = {
         .in = in,
         .step = step,
         .ldi = ldi,
-        .rows = {upper, run->rows - upper},
+        .rows = {rows_left(upper, row, run->part_rows),
+                 rows_left(run->rows - upper, row, run->part_rows)},
         .ldo = v->ldo,
         .ldr = v->ldr,
         .lo = v->lo,
@@ -358,7 +379,7 @@ static void join_outer(const struct run *run, const float *in, size_t step, size
         job.columns[right_half] = ADL_MIN(run->panels * nr, k - from);
         job.bias[right_half] = biases + from;
         for (size_t lower = 0; lower < 2; lower++) {
-            size_t pixel = run->row0 + (lower ? upper : 0);
+            size_t pixel = run->row0 + (lower ? upper : 0) + row;
             job.out[lower][right_half] = run->out + pixel * v->ldo + from;
             if (run->residual)
                 job.residual[lower][right_half] = run->residual + pixel * v->ldr + from;
@@ -379,12 +400,15 @@ static void run_group(const struct run *run)
             join_inner(run, run->halves + i / SEVEN * half_step);
     }
     if (b->levels == 1) {
-        join_outer(run, run->products, step, columns, run->panel0 * nr);
+        join_outer(run, run->products, step, columns, run->part_row0, run->panel0 * nr);
         return;
     }
-    for (size_t part = 0; part < 2; part++)
-        join_outer(run, run->halves + part * columns, half_step, 2 * columns,
-                   (run->panel0 + part * b->part_panels) * nr);
+    for (size_t lower = 0; lower < 2; lower++)
+        for (size_t right_part = 0; right_part < 2; right_part++) {
+            const float *in = run->halves + (lower * b->group_rows * 2 + right_part) * columns;
+            join_outer(run, in, half_step, 2 * columns, run->part_row0 + lower * b->part_rows,
+                       (run->panel0 + right_part * b->part_panels) * nr);
+        }
 }
 
 static void run(int levels, const struct adl_conv *v, const struct adl_kernels *kernels,
@@ -395,19 +419,22 @@ static void run(int levels, const struct adl_conv *v, const struct adl_kernels *
         v, kernels, blocking(levels, v, kernels), packed, x, .residual = residual, .out = out};
     const struct blocking *b = &run.b;
     bool prepared = prepares(b);
-    size_t group0 = prepared ? task : 0, group1 = prepared ? task + 1 : b->groups;
+    size_t row_group = prepared ? task / b->groups : 0, group = prepared ? task % b->groups : 0;
+    size_t end = prepared ? group + 1 : b->groups;
 
     run.products = scratch;
     run.halves = run.products + SEVEN * product_floats(b, kernels);
     run.row0 = prepared ? 0 : task * b->block_rows;
     run.rows = ADL_MIN(b->block_rows, b->rows - run.row0);
+    run.part_row0 = row_group * b->group_rows;
+    run.part_rows = ADL_MIN(b->group_rows, b->part_rows - run.part_row0);
     if (!prepared) {
         float *strip = run.halves + SEVEN * half_floats(b, kernels);
         float *factors = strip + strip_floats(b);
         split(v, kernels, b, x + run.row0 * v->ldx, run.rows, 0, b->part_rows, factors, strip);
         run.factors = factors;
     }
-    for (size_t group = group0; group < group1; group++) {
+    for (; group < end; group++) {
         run.panel0 = group * b->group_panels;
         run.panels = ADL_MIN(b->group_panels, b->part_panels - run.panel0);
         run_group(&run);
