@@ -30,8 +30,8 @@
 #define FEW_ROWS 256
 /* Columns of a part in a group, whose products have to stay in the cache. */
 #define GROUP_COLUMNS 32
-/* Tasks that one block is, where its rows suffice. */
-#define WANTED_TASKS 8
+/* Groups of columns that are enough tasks for one block; fewer are cut in two. */
+#define MANY_GROUPS 6
 /* Rows of a part whose left factors are one task. */
 #define PREPARE_ROWS 2
 
@@ -85,10 +85,7 @@ static struct blocking blocking(int levels, const struct adl_conv *v,
     b.groups = ceil_div(b.part_panels * nr, GROUP_COLUMNS);
     b.group_panels = ceil_div(b.part_panels, b.groups);
     b.groups = ceil_div(b.part_panels, b.group_panels);
-    b.row_groups = 1;
-    while (b.m_blocks == 1 && b.groups * b.row_groups < WANTED_TASKS &&
-           b.part_rows >= b.row_groups * (size_t)kernels->mr)
-        b.row_groups *= 2;
+    b.row_groups = b.m_blocks == 1 && b.groups < MANY_GROUPS ? 2 : 1;
     b.group_rows = ceil_div(b.part_rows, b.row_groups);
     b.row_groups = ceil_div(b.part_rows, b.group_rows);
     return b;
