@@ -28,6 +28,7 @@ static const struct conv_case {
     {17, 19, 70, 150, 1, 1, 1, 0, 0, 0, 0, 1}, /* several blocks of rows for Strassen */
     {33, 31, 21, 36, 1, 1, 1, 0, 0, 0, 0, 1},
     {3, 1, 9, 200, 1, 1, 1, 0, 0, 0, 0, 1},
+    {15, 15, 37, 193, 1, 1, 1, 0, 0, 0, 0, 1}, /* Strassen by groups of rows and columns */
     {9, 8, 17, 31, 1, 1, 2, 0, 0, 0, 0, 1},
     {8, 11, 15, 16, 3, 3, 1, 1, 1, 1, 1, 1},
     {13, 13, 16, 17, 3, 3, 1, 1, 1, 1, 1, 1},
@@ -46,6 +47,7 @@ static const struct conv_case {
     {14, 13, 270, 300, 3, 3, 1, 1, 1, 1, 1, 1},
     {47, 43, 12, 40, 1, 1, 1, 0, 0, 0, 0, 1}, /* several blocks of rows in a task */
     {46, 44, 5, 34, 3, 3, 1, 1, 1, 1, 1, 1},
+    {26, 27, 19, 70, 3, 3, 1, 1, 1, 1, 1, 1}, /* slices of channels of blocks of tiles */
     {3, 40, 16, 16, 3, 3, 1, 0, 0, 0, 0, 1},  /* one row out */
     {7, 6, 4, 8, 3, 3, 1, 3, 0, 0, 4, 1},     /* outputs that see padding alone */
     {10, 10, 12, 20, 3, 3, 1, 1, 1, 1, 1, 4}, /* groups */

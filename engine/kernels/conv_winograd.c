@@ -5,9 +5,9 @@
  * block of tiles is multiplied position by position (tiles as rows, that
  * position's weights: tiles x C by C x K) and transformed back.
  *
- * A large map is many blocks, each a task that does all three. A small one is
- * a single block, whose weights are what takes time: `prepare` transforms it
- * once, and the tasks are slices of the output channels.
+ * A large map is many blocks, each a task that does all three. Of a small one the
+ * weights are what takes time: `prepare` transforms it once, and the tasks are
+ * slices of the output channels; where these are few, of a block each.
  *
  * Weights are transformed once, ahead, or (compact) each time that they are used
  * (winograd_weights.c): they are several times larger transformed, and of few
@@ -19,7 +19,7 @@
 #include "kernels/winograd_parts.h"
 
 /* Tiles in a task of `prepare`. */
-#define PREPARE_TILES 4
+#define PREPARE_TILES 2
 
 #define MAX_SIDE ADL_WINOGRAD_MAX_SIDE
 
@@ -47,7 +47,7 @@ static size_t tasks(struct adl_winograd_way way, const struct adl_conv *v,
 
 static size_t transformed_floats(const struct adl_winograd_blocking *b)
 {
-    return b->positions * b->block_tiles * b->ldv;
+    return b->positions * b->transformed_tiles * b->ldv;
 }
 
 static size_t product_floats(const struct adl_winograd_blocking *b)
@@ -61,7 +61,7 @@ static size_t scratch_floats(struct adl_winograd_way way, const struct adl_conv 
                              const struct adl_kernels *kernels)
 {
     struct adl_winograd_blocking b = adl_winograd_blocking(way, v, kernels);
-    return b.ldv + (b.blocks > 1 ? transformed_floats(&b) : 0) + product_floats(&b) +
+    return b.ldv + (b.shared ? 0 : transformed_floats(&b)) + product_floats(&b) +
            (b.compact ? adl_winograd_chunk_floats(&b) : 0);
 }
 
@@ -69,17 +69,17 @@ static size_t shared_floats(struct adl_winograd_way way, const struct adl_conv *
                             const struct adl_kernels *kernels)
 {
     struct adl_winograd_blocking b = adl_winograd_blocking(way, v, kernels);
-    return b.blocks > 1 ? 0 : transformed_floats(&b);
+    return b.shared ? transformed_floats(&b) : 0;
 }
 
 static size_t prepare_tasks(struct adl_winograd_way way, const struct adl_conv *v,
                             const struct adl_kernels *kernels)
 {
     struct adl_winograd_blocking b = adl_winograd_blocking(way, v, kernels);
-    return b.blocks > 1 ? 0 : (b.tiles + PREPARE_TILES - 1) / PREPARE_TILES;
+    return b.shared ? (b.tiles + PREPARE_TILES - 1) / PREPARE_TILES : 0;
 }
 
-/* Tiles from tile0 on to where the block's tile0 belongs. */
+/* Tiles from tile0 on to where tile0 belongs. */
 static void transform_input(const struct adl_conv *v, const struct adl_kernels *kernels,
                             const struct adl_winograd_blocking *b, const float *x, size_t tile0,
                             size_t tiles, float *zeros, float *to)
@@ -90,7 +90,7 @@ static void transform_input(const struct adl_conv *v, const struct adl_kernels *
         .column_points = b->columns.whole.points,
         .pixels = pixels,
         .channels = (size_t)v->c,
-        .step = b->block_tiles * b->ldv,
+        .step = b->transformed_tiles * b->ldv,
     };
 
     memset(zeros, 0, b->ldv * sizeof *zeros);
@@ -117,7 +117,7 @@ struct block {
     const struct adl_winograd_blocking *b;
     size_t tile0, tiles;
     size_t panel0, panels;
-    const float *transformed;
+    const float *transformed; /* its first tile's */
     float *products;
 };
 
@@ -132,16 +132,16 @@ static void multiply_chunk(const struct block *block, const struct adl_kernels *
     size_t last = ADL_MIN(run.to, block->tile0 + block->tiles);
     if (first >= last)
         return;
-    size_t row = position * b->block_tiles + first - block->tile0;
+    size_t row = first - block->tile0;
     struct adl_winograd_product product = {
-        .a = block->transformed + row * b->ldv + l,
+        .a = block->transformed + (position * b->transformed_tiles + row) * b->ldv + l,
         .lda = b->ldv,
         .rows = last - first,
         .b = weights,
         .depth = ADL_MIN(b->chunk, b->channels - l),
         .next = next,
         .next_floats = next_floats,
-        .c = block->products + row * b->ldm + panel * b->nr,
+        .c = block->products + (position * b->block_tiles + row) * b->ldm + panel * b->nr,
         .ldc = b->ldm,
         .accumulate = l > 0,
     };
@@ -238,16 +238,18 @@ static void run(struct adl_winograd_way way, const struct adl_conv *v,
 {
     struct adl_winograd_blocking b = adl_winograd_blocking(way, v, kernels);
     float *zeros = scratch, *products = zeros + b.ldv;
+    size_t index = task / b.slices;
     struct block block = {
         .b = &b,
-        .tile0 = task / b.slices * b.block_tiles,
+        .tile0 = b.tiles * index / b.blocks,
         .panel0 = task % b.slices * b.slice_panels,
-        .transformed = x,
     };
 
-    block.tiles = ADL_MIN(b.block_tiles, b.tiles - block.tile0);
+    block.tiles = b.tiles * (index + 1) / b.blocks - block.tile0;
     block.panels = ADL_MIN(b.slice_panels, b.panels - block.panel0);
-    if (b.blocks > 1) {
+    if (b.shared) {
+        block.transformed = x + block.tile0 * b.ldv;
+    } else {
         transform_input(v, kernels, &b, x, block.tile0, block.tiles, zeros, products);
         block.transformed = products;
         products += transformed_floats(&b);

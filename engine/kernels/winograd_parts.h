@@ -32,7 +32,9 @@ struct adl_winograd_blocking {
     struct adl_winograd_side rows, columns;
     size_t channels; /* of the input */
     size_t positions;
-    size_t tiles, blocks, block_tiles;
+    size_t tiles, blocks, block_tiles; /* of a block at most */
+    bool shared;                       /* the input is transformed once for all tasks */
+    size_t transformed_tiles;          /* that lie together: all, or a block's */
     size_t nr, panels, slices, slice_panels;
     bool compact;
     size_t chunk;    /* of the depth */

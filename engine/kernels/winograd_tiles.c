@@ -18,10 +18,10 @@
 #define BLOCK_BYTES 600000
 /* Tiles that a block has at least, so that loading a weight is worth it. */
 #define BLOCK_TILES 28
-/* A map of at most so many tiles is one block. */
-#define SINGLE_BLOCK_TILES 64
-/* Tasks of a single block, where the output channels suffice; blocks of a
- * larger map are a multiple of it until there are this many times as many. */
+/* A map of at most so many tiles is transformed as a whole. */
+#define WHOLE_TILES 64
+/* Tasks of such a map, where it has the channels or tiles; blocks of a larger one
+ * are a multiple of it until there are this many times as many. */
 #define WANTED_TASKS 8
 #define MANY_TASKS 4
 
@@ -105,19 +105,25 @@ struct adl_winograd_blocking adl_winograd_blocking(struct adl_winograd_way way,
     b.positions = (size_t)(b.rows.whole.points * b.columns.whole.points);
     b.tiles = (size_t)tile_count(&b.rows) * (size_t)tile_count(&b.columns);
     b.panels = divide_up(k, nr);
-    if (b.tiles <= SINGLE_BLOCK_TILES) {
+    b.shared = b.tiles <= WHOLE_TILES;
+    if (b.shared) {
         b.blocks = 1;
         b.slice_panels = divide_up(b.panels, WANTED_TASKS);
+        b.slices = divide_up(b.panels, b.slice_panels);
+        /* Weights that are transformed as they are used should be so once. */
+        while (!b.compact && b.blocks * b.slices < WANTED_TASKS &&
+               b.tiles > b.blocks * (size_t)kernels->winograd->mr)
+            b.blocks *= 2;
     } else {
         size_t most = BLOCK_BYTES / sizeof(float) / (b.positions * (c + k));
         b.blocks = divide_up(b.tiles, ADL_MAX(most, BLOCK_TILES));
         if (b.blocks < MANY_TASKS * WANTED_TASKS)
             b.blocks = round_up(b.blocks, WANTED_TASKS);
         b.slice_panels = b.panels;
+        b.slices = 1;
     }
     b.block_tiles = divide_up(b.tiles, b.blocks);
-    b.blocks = divide_up(b.tiles, b.block_tiles);
-    b.slices = divide_up(b.panels, b.slice_panels);
+    b.transformed_tiles = b.shared ? b.tiles : b.block_tiles;
     b.chunk = way.compact ? compact_chunk(&b) : divide_up(c, divide_up(c, CHUNK));
     /* A line more than needed: rows fall into different cache sets. */
     b.ldv = round_up(c, LINE_FLOATS) + LINE_FLOATS;
