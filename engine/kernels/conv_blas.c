@@ -59,7 +59,7 @@ static void pack(const struct adl_conv *v, const struct adl_kernels *kernels, co
 static size_t tasks(const struct adl_conv *v, const struct adl_kernels *kernels)
 {
     (void)kernels;
-    return (size_t)v->groups * ((row_count(v) + TASK_ROWS - 1) / TASK_ROWS);
+    return (size_t)v->groups * (adl_ceil_div(row_count(v), TASK_ROWS));
 }
 
 static size_t scratch_floats(const struct adl_conv *v, const struct adl_kernels *kernels)
@@ -72,7 +72,7 @@ static void run(const struct adl_conv *v, const struct adl_kernels *kernels, con
                 const float *x, const float *residual, float *out, size_t task, float *scratch)
 {
     size_t channels = (size_t)(v->k / v->groups), depth = depth_of(v);
-    size_t blocks = (row_count(v) + TASK_ROWS - 1) / TASK_ROWS;
+    size_t blocks = adl_ceil_div(row_count(v), TASK_ROWS);
     size_t group = task / blocks, row0 = task % blocks * TASK_ROWS;
     size_t rows = ADL_MIN((size_t)TASK_ROWS, row_count(v) - row0);
     const float *a = scratch;

@@ -53,18 +53,18 @@ static struct blocking blocking(const struct adl_conv *v, const struct adl_kerne
     size_t channels = (size_t)(v->k / v->groups), nr = (size_t)kernels->nr;
 
     b.depth = depth_of(v);
-    size_t chunks = (b.depth + ADL_GEMM_KC - 1) / ADL_GEMM_KC;
-    b.chunk = (b.depth + chunks - 1) / chunks;
-    b.panels = (channels + nr - 1) / nr;
+    size_t chunks = adl_ceil_div(b.depth, ADL_GEMM_KC);
+    b.chunk = adl_ceil_div(b.depth, chunks);
+    b.panels = adl_ceil_div(channels, nr);
     b.rows = (size_t)v->p * (size_t)v->q;
     b.task_rows = block_rows(kernels);
     if (b.depth * b.panels * nr <= FEW_WEIGHTS &&
         b.rows >= WANTED_TASKS * FEW_WEIGHTS_BLOCKS * b.task_rows)
         b.task_rows *= FEW_WEIGHTS_BLOCKS;
-    b.m_blocks = (b.rows + b.task_rows - 1) / b.task_rows;
-    size_t wanted = (WANTED_TASKS + b.m_blocks - 1) / b.m_blocks;
-    b.panels_per_block = (b.panels + wanted - 1) / wanted;
-    b.n_blocks = (b.panels + b.panels_per_block - 1) / b.panels_per_block;
+    b.m_blocks = adl_ceil_div(b.rows, b.task_rows);
+    size_t wanted = adl_ceil_div(WANTED_TASKS, b.m_blocks);
+    b.panels_per_block = adl_ceil_div(b.panels, wanted);
+    b.n_blocks = adl_ceil_div(b.panels, b.panels_per_block);
     return b;
 }
 
@@ -135,7 +135,7 @@ static void multiply(const struct adl_conv *v, const struct adl_kernels *kernels
                      float *out)
 {
     size_t nr = (size_t)kernels->nr, mr = (size_t)kernels->mr, all = depth_of(v);
-    size_t channels = (size_t)(v->k / v->groups), panels = (channels + nr - 1) / nr;
+    size_t channels = (size_t)(v->k / v->groups), panels = adl_ceil_div(channels, nr);
     const float *biases = packed + (size_t)v->groups * panels * all * nr;
     bool last = part->l + part->depth == all;
     bool fetch_output = part->rows_after > 0 && all * panels * nr <= FEW_WEIGHTS;
@@ -162,7 +162,7 @@ static void multiply(const struct adl_conv *v, const struct adl_kernels *kernels
             if (fetch_output) { /* a panel's share in each tile */
                 size_t share = mr * v->ldo / panels;
                 tile.next = out + (row + part->rows) * v->ldo + panel * share;
-                tile.next_step = (share + part->depth - 1) / part->depth;
+                tile.next_step = adl_ceil_div(share, part->depth);
             } else if (panel + 1 < part->panel1) {
                 tile.next_step = nr * mr / part->rows;
                 tile.next = tile.b + all * nr + i / mr * part->depth * tile.next_step;

@@ -62,7 +62,7 @@ static void multiply(const struct adl_conv *v, const struct adl_kernels *kernels
                      const float *packed, const float *lines, const float *residual, float *out)
 {
     size_t nr = (size_t)kernels->nr, k = (size_t)v->k, depth = (size_t)(v->r * v->s * v->c);
-    size_t panels = (k + nr - 1) / nr;
+    size_t panels = adl_ceil_div(k, nr);
     int tiles = (v->q + kernels->mr - 1) / kernels->mr;
 
     for (size_t panel = 0; panel < panels; panel++) {

@@ -59,11 +59,6 @@ struct blocking {
     size_t m_blocks;
 };
 
-static size_t ceil_div(size_t a, size_t b)
-{
-    return (a + b - 1) / b;
-}
-
 static struct blocking blocking(int levels, const struct adl_conv *v,
                                 const struct adl_kernels *kernels)
 {
@@ -72,22 +67,22 @@ static struct blocking blocking(int levels, const struct adl_conv *v,
         .levels = levels,
         .products = levels == 1 ? SEVEN : SEVEN * SEVEN,
         .rows = (size_t)v->p * (size_t)v->q,
-        .half_depth = ceil_div((size_t)v->c, 2),
-        .part_panels = ceil_div(ceil_div((size_t)v->k, nr), parts),
+        .half_depth = adl_ceil_div((size_t)v->c, 2),
+        .part_panels = adl_ceil_div(adl_ceil_div((size_t)v->k, nr), parts),
     };
-    b.m_blocks = b.rows <= FEW_ROWS ? 1 : ceil_div(b.rows, parts * PART_ROWS);
-    b.block_rows = ceil_div(b.rows, b.m_blocks);
-    b.m_blocks = ceil_div(b.rows, b.block_rows);
-    b.half_rows = ceil_div(b.block_rows, 2);
-    b.part_rows = levels == 1 ? b.half_rows : ceil_div(b.half_rows, 2);
-    b.part_depth = levels == 1 ? b.half_depth : ceil_div(b.half_depth, 2);
+    b.m_blocks = b.rows <= FEW_ROWS ? 1 : adl_ceil_div(b.rows, parts * PART_ROWS);
+    b.block_rows = adl_ceil_div(b.rows, b.m_blocks);
+    b.m_blocks = adl_ceil_div(b.rows, b.block_rows);
+    b.half_rows = adl_ceil_div(b.block_rows, 2);
+    b.part_rows = levels == 1 ? b.half_rows : adl_ceil_div(b.half_rows, 2);
+    b.part_depth = levels == 1 ? b.half_depth : adl_ceil_div(b.half_depth, 2);
     b.half_panels = b.part_panels * parts / 2;
-    b.groups = ceil_div(b.part_panels * nr, GROUP_COLUMNS);
-    b.group_panels = ceil_div(b.part_panels, b.groups);
-    b.groups = ceil_div(b.part_panels, b.group_panels);
+    b.groups = adl_ceil_div(b.part_panels * nr, GROUP_COLUMNS);
+    b.group_panels = adl_ceil_div(b.part_panels, b.groups);
+    b.groups = adl_ceil_div(b.part_panels, b.group_panels);
     b.row_groups = b.m_blocks == 1 && b.groups < MANY_GROUPS ? 2 : 1;
-    b.group_rows = ceil_div(b.part_rows, b.row_groups);
-    b.row_groups = ceil_div(b.part_rows, b.group_rows);
+    b.group_rows = adl_ceil_div(b.part_rows, b.row_groups);
+    b.row_groups = adl_ceil_div(b.part_rows, b.group_rows);
     return b;
 }
 
@@ -163,7 +158,7 @@ static void pack(int levels, const struct adl_conv *v, const struct adl_kernels 
 /* Between the rows of a factor, so that they fall into different sets. */
 static size_t padded(size_t depth)
 {
-    return ceil_div(depth, 16) * 16 + 16;
+    return adl_ceil_div(depth, 16) * 16 + 16;
 }
 
 /* Left factors of a block: of each product part_rows rows. */
@@ -236,7 +231,7 @@ static size_t shared_floats(int levels, const struct adl_conv *v, const struct a
 static size_t prepare_tasks(int levels, const struct adl_conv *v, const struct adl_kernels *kernels)
 {
     struct blocking b = blocking(levels, v, kernels);
-    return prepares(&b) ? ceil_div(b.part_rows, PREPARE_ROWS) : 0;
+    return prepares(&b) ? adl_ceil_div(b.part_rows, PREPARE_ROWS) : 0;
 }
 
 static void prepare(int levels, const struct adl_conv *v, const struct adl_kernels *kernels,
@@ -292,7 +287,7 @@ static void multiply(const struct run *run, size_t product, float *out)
 {
     const struct blocking *b = &run->b;
     size_t nr = (size_t)run->kernels->nr, floats = panel_floats(b, run->kernels);
-    size_t tiles = ceil_div(run->part_rows, (size_t)run->kernels->mr);
+    size_t tiles = adl_ceil_div(run->part_rows, (size_t)run->kernels->mr);
     const float *factor =
         run->factors + product * factor_floats(b) + run->part_row0 * padded(b->part_depth);
     struct adl_gemm_tile tile = {
@@ -311,7 +306,7 @@ static void multiply(const struct run *run, size_t product, float *out)
             next = tile.b + floats;
         else if (product + 1 < b->products)
             next = tile.b + floats * (b->part_panels - panel);
-        tile.next_step = ceil_div(nr, tiles);
+        tile.next_step = adl_ceil_div(nr, tiles);
         size_t row = 0;
         for (size_t i = 0; i < tiles; i++, row += (size_t)tile.m) {
             tile.a = factor + row * tile.lda;

@@ -76,7 +76,7 @@ static size_t prepare_tasks(struct adl_winograd_way way, const struct adl_conv *
                             const struct adl_kernels *kernels)
 {
     struct adl_winograd_blocking b = adl_winograd_blocking(way, v, kernels);
-    return b.shared ? (b.tiles + PREPARE_TILES - 1) / PREPARE_TILES : 0;
+    return b.shared ? adl_ceil_div(b.tiles, PREPARE_TILES) : 0;
 }
 
 /* Tiles from tile0 on to where tile0 belongs. */

@@ -36,14 +36,9 @@ bool adl_winograd_supports(int points, const struct adl_conv *v, const struct ad
            v->r * v->s > 1 && side_supported(points, v->r) && side_supported(points, v->s);
 }
 
-static size_t divide_up(size_t a, size_t b)
-{
-    return (a + b - 1) / b;
-}
-
 static size_t round_up(size_t a, size_t b)
 {
-    return divide_up(a, b) * b;
+    return adl_ceil_div(a, b) * b;
 }
 
 static const unsigned char all_positions[] = {0, 1, 2, 3, 4, 5, 6, 7};
@@ -89,8 +84,8 @@ static int tile_count(const struct adl_winograd_side *side)
 static size_t compact_chunk(const struct adl_winograd_blocking *b)
 {
     size_t most = COMPACT_BYTES / sizeof(float) / (b->positions * b->nr);
-    size_t chunks = divide_up(b->channels, ADL_MAX(most, LINE_FLOATS));
-    return round_up(divide_up(b->channels, chunks), LINE_FLOATS);
+    size_t chunks = adl_ceil_div(b->channels, ADL_MAX(most, LINE_FLOATS));
+    return round_up(adl_ceil_div(b->channels, chunks), LINE_FLOATS);
 }
 
 struct adl_winograd_blocking adl_winograd_blocking(struct adl_winograd_way way,
@@ -104,27 +99,27 @@ struct adl_winograd_blocking adl_winograd_blocking(struct adl_winograd_way way,
     b.columns = make_side(way.points, v->s, v->q);
     b.positions = (size_t)(b.rows.whole.points * b.columns.whole.points);
     b.tiles = (size_t)tile_count(&b.rows) * (size_t)tile_count(&b.columns);
-    b.panels = divide_up(k, nr);
+    b.panels = adl_ceil_div(k, nr);
     b.shared = b.tiles <= WHOLE_TILES;
     if (b.shared) {
         b.blocks = 1;
-        b.slice_panels = divide_up(b.panels, WANTED_TASKS);
-        b.slices = divide_up(b.panels, b.slice_panels);
+        b.slice_panels = adl_ceil_div(b.panels, WANTED_TASKS);
+        b.slices = adl_ceil_div(b.panels, b.slice_panels);
         /* Weights that are transformed as they are used should be so once. */
         while (!b.compact && b.blocks * b.slices < WANTED_TASKS &&
                b.tiles > b.blocks * (size_t)kernels->winograd->mr)
             b.blocks *= 2;
     } else {
         size_t most = BLOCK_BYTES / sizeof(float) / (b.positions * (c + k));
-        b.blocks = divide_up(b.tiles, ADL_MAX(most, BLOCK_TILES));
+        b.blocks = adl_ceil_div(b.tiles, ADL_MAX(most, BLOCK_TILES));
         if (b.blocks < MANY_TASKS * WANTED_TASKS)
             b.blocks = round_up(b.blocks, WANTED_TASKS);
         b.slice_panels = b.panels;
         b.slices = 1;
     }
-    b.block_tiles = divide_up(b.tiles, b.blocks);
+    b.block_tiles = adl_ceil_div(b.tiles, b.blocks);
     b.transformed_tiles = b.shared ? b.tiles : b.block_tiles;
-    b.chunk = way.compact ? compact_chunk(&b) : divide_up(c, divide_up(c, CHUNK));
+    b.chunk = way.compact ? compact_chunk(&b) : adl_ceil_div(c, adl_ceil_div(c, CHUNK));
     /* A line more than needed: rows fall into different cache sets. */
     b.ldv = round_up(c, LINE_FLOATS) + LINE_FLOATS;
     b.ldm = b.slice_panels * nr + LINE_FLOATS;

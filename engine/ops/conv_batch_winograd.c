@@ -35,11 +35,6 @@ struct job {
     float *m; /* position x tile x output channel */
 };
 
-static size_t divide_up(size_t a, size_t b)
-{
-    return (a + b - 1) / b;
-}
-
 static struct job job_of(const struct adl_conv *v, const struct adl_kernels *kernels, int batch,
                          int points, float *scratch)
 {
@@ -47,10 +42,10 @@ static struct job job_of(const struct adl_conv *v, const struct adl_kernels *ker
     size_t c = (size_t)v->c;
     job.taps = (size_t)v->r * (size_t)v->s;
     job.nr = (size_t)kernels->winograd->nr;
-    job.panels = divide_up((size_t)v->k, job.nr);
+    job.panels = adl_ceil_div((size_t)v->k, job.nr);
     /* The product writes whole panels. */
     job.tiles.ldy = job.panels * job.nr + LINE_FLOATS;
-    job.depth = divide_up(c, divide_up(c, ADL_GEMM_KC));
+    job.depth = adl_ceil_div(c, adl_ceil_div(c, ADL_GEMM_KC));
     job.step = job.panels * c * job.nr + LINE_FLOATS;
     job.zeros = scratch;
     job.bias = job.zeros + job.tiles.ldx;
@@ -208,10 +203,10 @@ void adl_conv_batch_winograd(const struct adl_conv *v, const struct adl_kernels 
     memset(job.zeros, 0, (job.tiles.ldx + job.panels * job.nr) * sizeof *job.zeros);
     if (bias)
         memcpy(job.bias, bias, (size_t)v->k * sizeof *bias);
-    adl_pool_for(pool, job.panels * divide_up((size_t)v->c, job.depth), weights_task, &job);
+    adl_pool_for(pool, job.panels * adl_ceil_div((size_t)v->c, job.depth), weights_task, &job);
     for (job.first = 0; job.first < job.tiles.all; job.first += job.tiles.chunk) {
         job.count = ADL_MIN(job.tiles.chunk, job.tiles.all - job.first);
-        size_t tasks = divide_up(job.count, ADL_TILE_TASK);
+        size_t tasks = adl_ceil_div(job.count, ADL_TILE_TASK);
         adl_pool_for(pool, tasks, input_task, &job);
         adl_pool_for(pool, job.tiles.positions, multiply_task, &job);
         adl_pool_for(pool, tasks, output_task, &job);

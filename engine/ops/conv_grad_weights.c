@@ -31,11 +31,11 @@ static struct split split_of(const struct adl_conv *v, int batch)
 {
     struct split s = {.depth = (size_t)(v->c / v->groups) * (size_t)v->r * (size_t)v->s};
     s.depthwise = v->groups == v->c && v->groups == v->k;
-    s.blocks = s.depthwise ? 1 : (s.depth + BLOCK_COLUMNS - 1) / BLOCK_COLUMNS;
+    s.blocks = s.depthwise ? 1 : adl_ceil_div(s.depth, BLOCK_COLUMNS);
     size_t tasks = s.depthwise ? 1 : s.blocks * (size_t)v->groups;
-    size_t wanted = ADL_MIN((WANTED_TASKS + tasks - 1) / tasks, (size_t)batch);
-    s.run_images = ((size_t)batch + wanted - 1) / wanted;
-    s.runs = ((size_t)batch + s.run_images - 1) / s.run_images;
+    size_t wanted = ADL_MIN(adl_ceil_div(WANTED_TASKS, tasks), (size_t)batch);
+    s.run_images = adl_ceil_div((size_t)batch, wanted);
+    s.runs = adl_ceil_div((size_t)batch, s.run_images);
     return s;
 }
 
@@ -221,5 +221,5 @@ void adl_conv_grad_weights(const struct adl_conv *v, const struct adl_kernels *k
     job.workers = scratch + job.split.runs * count;
     adl_pool_for(pool, tasks * job.split.runs, run_task, &job);
     if (job.split.runs > 1)
-        adl_pool_for(pool, (count + JOIN_FLOATS - 1) / JOIN_FLOATS, join_task, &job);
+        adl_pool_for(pool, adl_ceil_div(count, JOIN_FLOATS), join_task, &job);
 }

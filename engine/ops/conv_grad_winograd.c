@@ -124,7 +124,7 @@ void adl_conv_grad_winograd(const struct adl_conv *v, const struct adl_kernels *
     memset(job.zeros, 0, ADL_MAX(job.tiles.ldx, job.tiles.ldy) * sizeof *job.zeros);
     for (job.first = 0; job.first < job.tiles.all; job.first += job.tiles.chunk) {
         job.count = ADL_MIN(job.tiles.chunk, job.tiles.all - job.first);
-        adl_pool_for(pool, (job.count + ADL_TILE_TASK - 1) / ADL_TILE_TASK, transform_task, &job);
+        adl_pool_for(pool, adl_ceil_div(job.count, ADL_TILE_TASK), transform_task, &job);
         adl_pool_for(pool, POSITIONS, multiply_task, &job);
     }
     adl_pool_for(pool, (size_t)v->k, fold_task, &job);

@@ -19,7 +19,7 @@
 
 static size_t lines(size_t floats)
 {
-    return (floats + LINE_FLOATS - 1) / LINE_FLOATS * LINE_FLOATS;
+    return adl_ceil_div(floats, LINE_FLOATS) * LINE_FLOATS;
 }
 
 static struct adl_conv forward_conv(const struct adl_train_call *call)

@@ -37,7 +37,7 @@ void adl_train_pieces(const struct adl_train_call *call, size_t count, size_t pi
                       adl_train_body *body)
 {
     struct pieces pieces = {call, count, piece, body};
-    adl_pool_for(call->pool, (count + piece - 1) / piece, run_piece, &pieces);
+    adl_pool_for(call->pool, adl_ceil_div(count, piece), run_piece, &pieces);
 }
 
 struct pass_on {
@@ -66,6 +66,5 @@ void adl_train_pass_on(const struct adl_train_call *call, int input, const float
     struct pass_on pass = {call->grad_in[input], from, call->add_in[input],
                            (size_t)call->batch * adl_shape_count(call->in_shape[input])};
     if (pass.to && pass.to != from)
-        adl_pool_for(call->pool, (pass.count + PASS_ON_FLOATS - 1) / PASS_ON_FLOATS, pass_on_piece,
-                     &pass);
+        adl_pool_for(call->pool, adl_ceil_div(pass.count, PASS_ON_FLOATS), pass_on_piece, &pass);
 }

@@ -19,11 +19,6 @@ static float *data(const struct adl_plan *plan, const struct plan_bindings *at, 
     return at->base[v->space] + v->offset;
 }
 
-static size_t blocks_of(size_t count, size_t block)
-{
-    return (count + block - 1) / block;
-}
-
 /* Pixels of one task of an element-by-element step. */
 static size_t task_pixels(struct adl_shape shape)
 {
@@ -45,10 +40,10 @@ size_t plan_step_tasks(const struct adl_plan *plan, const struct plan_step *step
     case PLAN_MAXPOOL:
     case PLAN_AVGPOOL: return (size_t)out.h;
     case PLAN_MEAN:
-    case PLAN_LINEAR: return blocks_of((size_t)out.c, TASK_CHANNELS);
+    case PLAN_LINEAR: return adl_ceil_div((size_t)out.c, TASK_CHANNELS);
     case PLAN_IDENTITY:
     case PLAN_POINTWISE:
-    case PLAN_SIGMOID: return blocks_of(pixels_of(out), task_pixels(out));
+    case PLAN_SIGMOID: return adl_ceil_div(pixels_of(out), task_pixels(out));
     case PLAN_CONCAT: return 1;
     case PLAN_DEAD: break;
     }
