@@ -1,8 +1,8 @@
 #ifndef ADL_KERNELS_AVX2_VEC_H
 #define ADL_KERNELS_AVX2_VEC_H
 
-/* The vector type of AVX2 under the names that winograd_loops.h and
- * strassen_loops.h use. Only for files compiled for it. */
+/* The vector type of AVX2 under the names that map_loops.h, strassen_loops.h and
+ * winograd_loops.h use. Only for files compiled for it. */
 
 #include <immintrin.h>
 #include <stddef.h>
@@ -15,6 +15,11 @@ typedef __m256 vec;
 INLINE __m256i first_lanes(size_t n)
 {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+
+INLINE vec vec_set1(float x)
+{
+    return _mm256_set1_ps(x);
 }
 
 INLINE vec vec_load(const float *p)
@@ -35,6 +40,19 @@ INLINE vec vec_load_part(const float *p, size_t n)
 INLINE void vec_store_part(float *p, size_t n, vec v)
 {
     _mm256_maskstore_ps(p, first_lanes(n), v);
+}
+
+INLINE vec vec_max(vec a, vec b)
+{
+    return _mm256_max_ps(a, b);
+}
+
+/* Of all its floats. */
+INLINE float vec_sum(vec v)
+{
+    __m128 x = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+    x = _mm_add_ps(x, _mm_movehl_ps(x, x));
+    return _mm_cvtss_f32(_mm_add_ss(x, _mm_shuffle_ps(x, x, 1)));
 }
 
 INLINE vec vec_clamp(vec v, float lo, float hi)

@@ -1,24 +1,13 @@
 /* Kernels for AVX-512 (F, DQ, VL): vectors of 16 floats along the channels,
  * tails by masks. */
 
-#include <immintrin.h>
-
+#include "kernels/avx512_vec.h"
 #include "kernels/kernel.h"
-#define TRAIN_LANES 16
+#include "kernels/map_loops.h"
+#define TRAIN_LANES VEC
 #include "kernels/train_loops.h"
 
 #define MR 14
-#define INLINE static inline __attribute__((always_inline))
-
-INLINE __mmask16 tail_mask(size_t remaining)
-{
-    return (__mmask16)(remaining >= 16 ? 0xffffu : (1u << remaining) - 1);
-}
-
-INLINE __m512 clamp(__m512 v, float lo, float hi)
-{
-    return _mm512_min_ps(_mm512_max_ps(v, _mm512_set1_ps(lo)), _mm512_set1_ps(hi));
-}
 
 /* `rows` and `vectors` are constants at each call, so that the accumulators
  * are registers: 28 of them, two vectors of b and a broadcast of a. */
@@ -67,8 +56,8 @@ INLINE void gemm_sum(const struct adl_gemm_tile *t, __m512 acc[MR][2], const int
 INLINE void gemm_tile(const struct adl_gemm_tile *t, const int rows, const int vectors)
 {
     __m512 acc[MR][2];
-    __mmask16 masks[2] = {tail_mask((size_t)t->n),
-                          t->n > 16 ? tail_mask((size_t)t->n - 16) : (__mmask16)0};
+    __mmask16 masks[2] = {first_lanes((size_t)t->n),
+                          t->n > 16 ? first_lanes((size_t)t->n - 16) : (__mmask16)0};
 
 #pragma GCC unroll 14
     for (int i = 0; i < rows; i++)
@@ -89,7 +78,7 @@ INLINE void gemm_tile(const struct adl_gemm_tile *t, const int rows, const int v
                 y = _mm512_add_ps(
                     y, _mm512_maskz_loadu_ps(masks[v], t->residual + (size_t)i * t->ldr + 16 * v));
             _mm512_mask_storeu_ps(t->c + (size_t)i * t->ldc + 16 * v, masks[v],
-                                  clamp(y, t->lo, t->hi));
+                                  vec_clamp(y, t->lo, t->hi));
         }
 }
 
@@ -159,7 +148,7 @@ INLINE void depthwise_3x3(const struct adl_depthwise_rows *j, size_t c, __mmask1
                 sum = _mm512_fmadd_ps(x[line * stride + i / 3][i % 3], weight[i], sum);
             float *out = j->out + (size_t)line * j->line + (size_t)q * j->ldo + c;
             _mm_prefetch((const char *)(out + DEPTHWISE_AHEAD), _MM_HINT_T1);
-            _mm512_mask_storeu_ps(out, mask, clamp(sum, j->lo, j->hi));
+            _mm512_mask_storeu_ps(out, mask, vec_clamp(sum, j->lo, j->hi));
         }
 #pragma GCC unroll 5
         for (int i = 0; i < inputs; i++)
@@ -169,33 +158,12 @@ INLINE void depthwise_3x3(const struct adl_depthwise_rows *j, size_t c, __mmask1
     }
 }
 
-/* Any kernel; taps in the padding are left out. */
-INLINE void depthwise_any(const struct adl_depthwise_rows *j, const float *const *rows, float *out,
-                          size_t c, __mmask16 mask)
-{
-    __m512 bias = _mm512_maskz_loadu_ps(mask, j->bias + c);
-    for (int q = 0; q < j->q; q++) {
-        int column = q * j->stride - j->pad_left;
-        __m512 sum = bias;
-        for (int r = 0; r < j->r; r++)
-            for (int s = 0; s < j->s; s++) {
-                if (!rows[r] || column + s < 0 || column + s >= j->w)
-                    continue;
-                const float *weight = j->weight + (size_t)(r * j->s + s) * j->channels + c;
-                sum = _mm512_fmadd_ps(
-                    _mm512_maskz_loadu_ps(mask, rows[r] + (size_t)(column + s) * j->ldx + c),
-                    _mm512_maskz_loadu_ps(mask, weight), sum);
-            }
-        _mm512_mask_storeu_ps(out + (size_t)q * j->ldo + c, mask, clamp(sum, j->lo, j->hi));
-    }
-}
-
 static void depthwise(const struct adl_depthwise_rows *j)
 {
     int small = j->r == 3 && j->s == 3 && j->stride <= 2;
 
     for (size_t c = 0; c < j->channels; c += 16) {
-        __mmask16 mask = tail_mask(j->channels - c);
+        __mmask16 mask = first_lanes(j->channels - c);
         if (small && j->stride == 1 && j->lines == 2)
             depthwise_3x3(j, c, mask, 1, 2);
         else if (small && j->stride == 1)
@@ -207,134 +175,8 @@ static void depthwise(const struct adl_depthwise_rows *j)
         else
             for (int line = 0; line < j->lines; line++)
                 depthwise_any(j, j->rows + line * j->stride, j->out + (size_t)line * j->line, c,
-                              mask);
+                              j->channels - c);
     }
-}
-
-INLINE void pool(const struct adl_pool_row *j, const int average)
-{
-    __m512 start = average ? _mm512_setzero_ps() : _mm512_set1_ps(-__builtin_inff());
-    __m512 share = _mm512_set1_ps(1.0f / (float)(j->size * j->size));
-    for (int q = 0; q < j->q; q++) {
-        int column = q * j->stride - j->pad_left;
-        for (size_t c = 0; c < j->channels; c += 16) {
-            __mmask16 mask = tail_mask(j->channels - c);
-            __m512 acc = start;
-            for (int r = 0; r < j->size; r++)
-                for (int s = 0; s < j->size; s++) {
-                    if (!j->rows[r] || column + s < 0 || column + s >= j->w)
-                        continue;
-                    __m512 x =
-                        _mm512_maskz_loadu_ps(mask, j->rows[r] + (size_t)(column + s) * j->ldx + c);
-                    acc = average ? _mm512_add_ps(acc, x) : _mm512_max_ps(acc, x);
-                }
-            if (average)
-                acc = _mm512_mul_ps(acc, share);
-            _mm512_mask_storeu_ps(j->out + (size_t)q * j->ldo + c, mask, acc);
-        }
-    }
-}
-
-static void maxpool(const struct adl_pool_row *j)
-{
-    pool(j, 0);
-}
-
-static void avgpool(const struct adl_pool_row *j)
-{
-    pool(j, 1);
-}
-
-static void pointwise(const struct adl_pointwise *j)
-{
-    for (size_t i = 0; i < j->pixels; i++) {
-        const float *x = j->x + i * j->ldx;
-        const float *residual = j->residual ? j->residual + i * j->ldr : 0;
-        float *out = j->out + i * j->ldo;
-        for (size_t c = 0; c < j->channels; c += 16) {
-            __mmask16 mask = tail_mask(j->channels - c);
-            __m512 v = _mm512_maskz_loadu_ps(mask, x + c);
-            if (j->scale)
-                v = _mm512_mul_ps(v, _mm512_maskz_loadu_ps(mask, j->scale + c));
-            if (j->shift)
-                v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, j->shift + c));
-            if (residual)
-                v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(mask, residual + c));
-            _mm512_mask_storeu_ps(out + c, mask, clamp(v, j->lo, j->hi));
-        }
-    }
-}
-
-/* Of channels that are summed at a time, so that a pixel's are read in a row. */
-#define MEAN_VECTORS 4
-
-/* `vectors` is a constant at each call; the last is a tail. */
-INLINE void mean_of(const float *x, size_t ldx, size_t pixels, __mmask16 tail, float *out,
-                    const int vectors)
-{
-    __m512 divisor = _mm512_set1_ps((float)pixels), sum[MEAN_VECTORS];
-#pragma GCC unroll 4
-    for (int v = 0; v < vectors; v++)
-        sum[v] = _mm512_setzero_ps();
-    for (size_t i = 0; i < pixels; i++, x += ldx)
-#pragma GCC unroll 4
-        for (int v = 0; v < vectors; v++)
-            sum[v] = _mm512_add_ps(
-                sum[v], _mm512_maskz_loadu_ps(v + 1 < vectors ? 0xffff : tail, x + 16 * v));
-#pragma GCC unroll 4
-    for (int v = 0; v < vectors; v++)
-        _mm512_mask_storeu_ps(out + 16 * v, v + 1 < vectors ? 0xffff : tail,
-                              _mm512_div_ps(sum[v], divisor));
-}
-
-static void mean(const float *x, size_t ldx, size_t pixels, size_t channels, float *out)
-{
-    size_t c = 0;
-    for (; c + 16 * MEAN_VECTORS <= channels; c += 16 * MEAN_VECTORS)
-        mean_of(x + c, ldx, pixels, 0xffff, out + c, MEAN_VECTORS);
-    for (; c < channels; c += 16)
-        mean_of(x + c, ldx, pixels, tail_mask(channels - c), out + c, 1);
-}
-
-static void linear(const float *weight, const float *x, const float *bias, size_t rows, size_t c,
-                   float *y)
-{
-    for (size_t k = 0; k < rows; k++) {
-        const float *w = weight + k * c;
-        __m512 s0 = _mm512_setzero_ps(), s1 = s0, s2 = s0, s3 = s0;
-        size_t i = 0;
-        for (; i + 64 <= c; i += 64) {
-            s0 = _mm512_fmadd_ps(_mm512_loadu_ps(w + i), _mm512_loadu_ps(x + i), s0);
-            s1 = _mm512_fmadd_ps(_mm512_loadu_ps(w + i + 16), _mm512_loadu_ps(x + i + 16), s1);
-            s2 = _mm512_fmadd_ps(_mm512_loadu_ps(w + i + 32), _mm512_loadu_ps(x + i + 32), s2);
-            s3 = _mm512_fmadd_ps(_mm512_loadu_ps(w + i + 48), _mm512_loadu_ps(x + i + 48), s3);
-        }
-        for (; i < c; i += 16) {
-            __mmask16 mask = tail_mask(c - i);
-            s0 = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, w + i),
-                                 _mm512_maskz_loadu_ps(mask, x + i), s0);
-        }
-        y[k] = _mm512_reduce_add_ps(_mm512_add_ps(_mm512_add_ps(s0, s1), _mm512_add_ps(s2, s3))) +
-               (bias ? bias[k] : 0);
-    }
-}
-
-/* As many chains as hide the latency of two units. */
-#define CHAINS 12
-
-static float fma_burst(size_t rounds, float x)
-{
-    __m512 acc[CHAINS], a = _mm512_set1_ps(x), b = _mm512_set1_ps(0.5f);
-#pragma GCC unroll 12
-    for (int i = 0; i < CHAINS; i++)
-        acc[i] = _mm512_set1_ps((float)i);
-    for (size_t round = 0; round < rounds; round++)
-#pragma GCC unroll 12
-        for (int i = 0; i < CHAINS; i++)
-            acc[i] = _mm512_fmadd_ps(acc[i], b, a);
-    for (int i = 1; i < CHAINS; i++)
-        acc[0] = _mm512_add_ps(acc[0], acc[i]);
-    return _mm512_cvtss_f32(acc[0]);
 }
 
 const struct adl_kernels adl_kernels_avx512 = {
@@ -345,12 +187,6 @@ const struct adl_kernels adl_kernels_avx512 = {
     .strassen = &adl_strassen_avx512,
     .winograd = &adl_winograd_avx512,
     .depthwise = depthwise,
-    .maxpool = maxpool,
-    .avgpool = avgpool,
-    .pointwise = pointwise,
-    .mean = mean,
-    .linear = linear,
-    .fma = fma_burst,
-    .fma_flops = 2 * 16 * CHAINS,
+    ADL_MAP_LOOPS,
     ADL_TRAIN_LOOPS,
 };

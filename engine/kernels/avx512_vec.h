@@ -1,8 +1,8 @@
 #ifndef ADL_KERNELS_AVX512_VEC_H
 #define ADL_KERNELS_AVX512_VEC_H
 
-/* The vector type of AVX-512 under the names that winograd_loops.h and
- * strassen_loops.h use. Only for files compiled for it. */
+/* The vector type of AVX-512 under the names that map_loops.h, strassen_loops.h and
+ * winograd_loops.h use. Only for files compiled for it. */
 
 #include <immintrin.h>
 #include <stddef.h>
@@ -11,6 +11,16 @@
 
 typedef __m512 vec;
 #define VEC 16
+
+INLINE __mmask16 first_lanes(size_t n)
+{
+    return (__mmask16)(n >= 16 ? 0xffffu : (1u << n) - 1);
+}
+
+INLINE vec vec_set1(float x)
+{
+    return _mm512_set1_ps(x);
+}
 
 INLINE vec vec_load(const float *p)
 {
@@ -24,12 +34,23 @@ INLINE void vec_store(float *p, vec v)
 
 INLINE vec vec_load_part(const float *p, size_t n)
 {
-    return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p);
+    return _mm512_maskz_loadu_ps(first_lanes(n), p);
 }
 
 INLINE void vec_store_part(float *p, size_t n, vec v)
 {
-    _mm512_mask_storeu_ps(p, (__mmask16)((1u << n) - 1), v);
+    _mm512_mask_storeu_ps(p, first_lanes(n), v);
+}
+
+INLINE vec vec_max(vec a, vec b)
+{
+    return _mm512_max_ps(a, b);
+}
+
+/* Of all its floats. */
+INLINE float vec_sum(vec v)
+{
+    return _mm512_reduce_add_ps(v);
 }
 
 INLINE vec vec_clamp(vec v, float lo, float hi)

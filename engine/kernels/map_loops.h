@@ -1,0 +1,185 @@
+#ifndef ADL_KERNELS_MAP_LOOPS_H
+#define ADL_KERNELS_MAP_LOOPS_H
+
+/* What is done to maps channel by channel (kernel.h), in terms of a vector type:
+ * included by each instruction set's file after avx*_vec.h. */
+
+#include "kernels/kernel.h"
+
+/* The first n floats at p, VEC at most, the others zero. */
+INLINE vec map_load(const float *p, size_t n)
+{
+    return n < VEC ? vec_load_part(p, n) : vec_load(p);
+}
+
+INLINE void map_store(float *p, size_t n, vec v)
+{
+    if (n < VEC)
+        vec_store_part(p, n, v);
+    else
+        vec_store(p, v);
+}
+
+/* A pixel of a depthwise convolution of any kernel: the taps that lie inside the map. */
+INLINE vec depthwise_taps(const struct adl_depthwise_rows *j, const float *const *rows, int column,
+                          size_t c, size_t n, vec sum)
+{
+    for (int r = 0; r < j->r; r++)
+        for (int s = 0; s < j->s; s++) {
+            if (!rows[r] || column + s < 0 || column + s >= j->w)
+                continue;
+            const float *weight = j->weight + (size_t)(r * j->s + s) * j->channels + c;
+            sum += map_load(rows[r] + (size_t)(column + s) * j->ldx + c, n) * map_load(weight, n);
+        }
+    return sum;
+}
+
+INLINE void depthwise_any(const struct adl_depthwise_rows *j, const float *const *rows, float *out,
+                          size_t c, size_t n)
+{
+    vec bias = map_load(j->bias + c, n);
+    for (int q = 0; q < j->q; q++) {
+        vec sum = depthwise_taps(j, rows, q * j->stride - j->pad_left, c, n, bias);
+        map_store(out + (size_t)q * j->ldo + c, n, vec_clamp(sum, j->lo, j->hi));
+    }
+}
+
+/* n channels, VEC at most, of the output pixel whose window begins at `column`. */
+INLINE void pool_window(const struct adl_pool_row *j, int column, float *out, size_t c, size_t n,
+                        const int average)
+{
+    vec acc = average ? (vec){0} : vec_set1(-__builtin_inff());
+    for (int r = 0; r < j->size; r++)
+        for (int s = 0; s < j->size; s++) {
+            if (!j->rows[r] || column + s < 0 || column + s >= j->w)
+                continue;
+            vec x = map_load(j->rows[r] + (size_t)(column + s) * j->ldx + c, n);
+            if (average)
+                acc += x;
+            else
+                acc = vec_max(acc, x);
+        }
+    if (average)
+        acc *= 1.0f / (float)(j->size * j->size);
+    map_store(out + c, n, acc);
+}
+
+INLINE void pool(const struct adl_pool_row *j, const int average)
+{
+    for (int q = 0; q < j->q; q++) {
+        int column = q * j->stride - j->pad_left;
+        float *out = j->out + (size_t)q * j->ldo;
+        size_t c = 0;
+        for (; c + VEC <= j->channels; c += VEC)
+            pool_window(j, column, out, c, VEC, average);
+        if (c < j->channels)
+            pool_window(j, column, out, c, j->channels - c, average);
+    }
+}
+
+static void maxpool(const struct adl_pool_row *j)
+{
+    pool(j, 0);
+}
+
+static void avgpool(const struct adl_pool_row *j)
+{
+    pool(j, 1);
+}
+
+/* n channels, VEC at most. */
+INLINE void pointwise_part(const struct adl_pointwise *j, size_t pixel, size_t c, size_t n)
+{
+    vec v = map_load(j->x + pixel * j->ldx + c, n);
+    if (j->scale)
+        v *= map_load(j->scale + c, n);
+    if (j->shift)
+        v += map_load(j->shift + c, n);
+    if (j->residual)
+        v += map_load(j->residual + pixel * j->ldr + c, n);
+    map_store(j->out + pixel * j->ldo + c, n, vec_clamp(v, j->lo, j->hi));
+}
+
+static void pointwise(const struct adl_pointwise *j)
+{
+    for (size_t i = 0; i < j->pixels; i++) {
+        size_t c = 0;
+        for (; c + VEC <= j->channels; c += VEC)
+            pointwise_part(j, i, c, VEC);
+        if (c < j->channels)
+            pointwise_part(j, i, c, j->channels - c);
+    }
+}
+
+/* Vectors that are summed at a time, so that a pixel's channels are read in a row. */
+#define MEAN_VECTORS 4
+
+/* `vectors` is a constant at each call; the last is of n floats. */
+INLINE void mean_of(const float *x, size_t ldx, size_t pixels, size_t n, float *out,
+                    const int vectors)
+{
+    vec divisor = vec_set1((float)pixels), sum[MEAN_VECTORS];
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++)
+        sum[v] = (vec){0};
+    for (size_t i = 0; i < pixels; i++, x += ldx)
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++)
+            sum[v] += map_load(x + VEC * v, v + 1 < vectors ? VEC : n);
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++)
+        map_store(out + VEC * v, v + 1 < vectors ? VEC : n, sum[v] / divisor);
+}
+
+static void mean(const float *x, size_t ldx, size_t pixels, size_t channels, float *out)
+{
+    size_t c = 0;
+    for (; c + VEC * MEAN_VECTORS <= channels; c += VEC * MEAN_VECTORS)
+        mean_of(x + c, ldx, pixels, VEC, out + c, MEAN_VECTORS);
+    for (; c + VEC <= channels; c += VEC)
+        mean_of(x + c, ldx, pixels, VEC, out + c, 1);
+    if (c < channels)
+        mean_of(x + c, ldx, pixels, channels - c, out + c, 1);
+}
+
+static void linear(const float *weight, const float *x, const float *bias, size_t rows, size_t c,
+                   float *y)
+{
+    for (size_t k = 0; k < rows; k++) {
+        const float *w = weight + k * c;
+        vec sum[4] = {{0}};
+        size_t i = 0;
+        for (; i + 4 * VEC <= c; i += 4 * VEC)
+#pragma GCC unroll 4
+            for (size_t v = 0; v < 4; v++)
+                sum[v] += vec_load(w + i + v * VEC) * vec_load(x + i + v * VEC);
+        for (; i < c; i += VEC)
+            sum[0] += map_load(w + i, c - i) * map_load(x + i, c - i);
+        y[k] = vec_sum((sum[0] + sum[1]) + (sum[2] + sum[3])) + (bias ? bias[k] : 0);
+    }
+}
+
+/* As many chains as hide the latency of two units. */
+#define FMA_CHAINS 12
+
+static float fma_burst(size_t rounds, float x)
+{
+    vec acc[FMA_CHAINS];
+#pragma GCC unroll 12
+    for (int i = 0; i < FMA_CHAINS; i++)
+        acc[i] = vec_set1((float)i);
+    for (size_t round = 0; round < rounds; round++)
+#pragma GCC unroll 12
+        for (int i = 0; i < FMA_CHAINS; i++)
+            acc[i] = acc[i] * 0.5f + x;
+    for (int i = 1; i < FMA_CHAINS; i++)
+        acc[0] += acc[i];
+    return acc[0][0];
+}
+
+/* The rows of the table that stand here. */
+#define ADL_MAP_LOOPS                                                                              \
+    .maxpool = maxpool, .avgpool = avgpool, .pointwise = pointwise, .mean = mean,                  \
+    .linear = linear, .fma = fma_burst, .fma_flops = 2 * VEC * FMA_CHAINS
+
+#endif
