@@ -58,11 +58,17 @@ void adl_model_free(struct adl_model *model);
 struct adl_model *adl_model_create(const struct adl_arch *arch, int input_h, int input_w,
                                    struct adl_error *err) ADL_MUST_CHECK;
 
-/* Takes from a weight file whatever fits by name and shape and leaves the rest
- * of the weights as they are (`train --init`); the file's description is not
- * read. taken[id] says which parameters were (may be NULL), `report` as in the
+/* For `train --init`: a weight file, of which both the next take what they want;
+ * adl_tensors_free(). `key` as in the options. */
+struct adl_tensors *adl_model_read_weights(const char *path, const char *key,
+                                           struct adl_error *err) ADL_MUST_CHECK;
+/* What the file says of its network, as a model without graph and weights; NULL where
+ * it says nothing, as other frameworks' files. */
+struct adl_model *adl_model_described(const struct adl_tensors *tensors);
+/* Takes whatever fits by name and shape and leaves the rest of the weights as they
+ * are. taken[id] says which parameters were (may be NULL), `report` as in the
  * options. Fails with FORMAT when nothing fits. */
-int adl_model_take(struct adl_model *model, const char *path, const char *key, bool *taken,
+int adl_model_take(struct adl_model *model, struct adl_tensors *tensors, bool *taken,
                    struct adl_str *report, struct adl_error *err) ADL_MUST_CHECK;
 
 /* Writes the model file of the contract. Not while others read model->weights:

@@ -28,7 +28,7 @@ static int strip_prefixes(struct adl_tensors *tensors, struct adl_error *err)
     return 0;
 }
 
-static struct adl_tensors *read_tensors(const char *path, const char *key, struct adl_error *err)
+struct adl_tensors *adl_model_read_weights(const char *path, const char *key, struct adl_error *err)
 {
     struct adl_tensors *tensors = adl_weights_read(path, key, err);
     if (tensors && strip_prefixes(tensors, err) < 0) {
@@ -116,7 +116,7 @@ struct adl_model *adl_model_load(const char *path, const struct adl_model_option
     static const struct adl_model_options defaults = {0};
     if (!options)
         options = &defaults;
-    struct adl_tensors *tensors = read_tensors(path, options->key, err);
+    struct adl_tensors *tensors = adl_model_read_weights(path, options->key, err);
     if (!tensors)
         return NULL;
     struct adl_model *model = adl_calloc(1, sizeof *model);
@@ -132,14 +132,23 @@ struct adl_model *adl_model_load(const char *path, const struct adl_model_option
     return model;
 }
 
-int adl_model_take(struct adl_model *model, const char *path, const char *key, bool *taken,
+struct adl_model *adl_model_described(const struct adl_tensors *tensors)
+{
+    const char *description = adl_tensors_meta(tensors, "adl");
+    struct adl_error unsaid = {0};
+    struct adl_model *model = description ? adl_calloc(1, sizeof *model) : NULL;
+    if (model && adl_model_read_description(model, description, NULL, &unsaid) < 0) {
+        adl_model_free(model);
+        return NULL;
+    }
+    return model;
+}
+
+int adl_model_take(struct adl_model *model, struct adl_tensors *tensors, bool *taken,
                    struct adl_str *report, struct adl_error *err)
 {
     struct adl_match match = {0};
     int result = -1;
-    struct adl_tensors *tensors = read_tensors(path, key, err);
-    if (!tensors)
-        return -1;
     ADL_TRY(adl_match_find(&match, &model->arch, model->graph, tensors, err));
     ADL_TRY(report_text(&match, report, err));
     if (match.fitting == 0) {
@@ -151,9 +160,6 @@ int adl_model_take(struct adl_model *model, const char *path, const char *key, b
         adl_model_update_digest(model);
     result = 0;
 out:
-    if (result < 0)
-        adl_error_context(err, "%s", path);
     adl_match_release(&match);
-    adl_tensors_free(tensors);
     return result;
 }

@@ -2,6 +2,7 @@
  * read and decoded side by side, run as one batch, located side by side, then
  * reported in order. */
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -67,6 +68,7 @@ struct run {
     struct item *items;    /* group_size of them */
     size_t group_size;
     size_t failed;
+    size_t bad_operands; /* that name no image, or a folder that cannot be read */
     int file_columns;
     struct adl_progress progress;
 };
@@ -222,8 +224,15 @@ static int write_overlay(struct run *run, const struct item *item, struct adl_er
     struct adl_str text = {0};
     const struct adl_file_piece piece = {item->overlay, item->overlay_bytes};
     const char *path = overlay_path(run, item->path, &text, err);
-    int result = path ? adl_file_write(path, &piece, 1, err) : -1;
+    int result = -1;
 
+    if (path && adl_image_list_holds(&run->images, path))
+        adl_fail(err, ADL_ERR_ARG,
+                 "%s: is one of the images, and is not written over; name another folder with "
+                 "--overlay",
+                 path);
+    else if (path)
+        result = adl_file_write(path, &piece, 1, err);
     adl_str_release(&text);
     return result;
 }
@@ -334,11 +343,16 @@ static int prepare_outputs(struct run *run, struct adl_error *err)
 
     if (s->overlay) {
         struct stat info;
-        if (stat(s->overlay, &info) < 0 ? mkdir(s->overlay, 0777) < 0 : !S_ISDIR(info.st_mode))
-            return adl_fail(err, ADL_ERR_IO, "%s: is no folder and cannot be made one", s->overlay);
+        bool there = stat(s->overlay, &info) == 0;
+        if (there && !S_ISDIR(info.st_mode))
+            return adl_fail(err, ADL_ERR_IO, "%s: is no folder", s->overlay);
+        if (!there && mkdir(s->overlay, 0777) < 0)
+            return adl_fail(err, ADL_ERR_IO, "%s: cannot be made: %s", s->overlay, strerror(errno));
         run->overlay_names = json_object();
     }
-    if (s->coco && adl_coco_init(&run->coco, err) < 0)
+    if (s->coco && adl_image_list_holds(&run->images, s->coco))
+        return adl_fail(err, ADL_ERR_ARG, "--coco %s: is one of the images", s->coco);
+    if (s->coco && (adl_file_check_place(s->coco, err) < 0 || adl_coco_init(&run->coco, err) < 0))
         return -1;
     for (size_t i = 0; i < run->images.count; i++)
         run->file_columns =
@@ -368,23 +382,39 @@ static int localize_all(struct run *run, struct adl_error *err)
     return result;
 }
 
+/* An operand that names nothing is told of, like an image that cannot be read. */
+static int list_images(struct run *run, const struct adl_options *options, struct adl_error *err)
+{
+    for (int i = 0; i < options->operand_count; i++) {
+        if (adl_image_list_add(&run->images, options->operands[i], err) == 0)
+            continue;
+        bool last = i + 1 == options->operand_count && run->images.count == 0;
+        if (err->kind == ADL_ERR_NOMEM || last)
+            return -1;
+        fprintf(stderr, "adl-server: localize: %s\n", err->message);
+        adl_error_clear(err);
+        run->bad_operands++;
+    }
+    return 0;
+}
+
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
 {
     struct run run = {.settings = settings};
     int result = -1;
 
     ADL_TRY(check_usage(run.settings, options, err));
-    for (int i = 0; i < options->operand_count; i++)
-        ADL_TRY(adl_image_list_add(&run.images, options->operands[i], err));
+    ADL_TRY(list_images(&run, options, err));
     ADL_TRY(open_model(&run, err));
     ADL_TRY(make_query(&run, options, err));
     ADL_TRY(prepare_outputs(&run, err));
     ADL_TRY(localize_all(&run, err));
     if (run.settings->coco)
         ADL_TRY(adl_coco_write(&run.coco, run.model, run.settings->coco, err));
-    if (run.failed) {
-        adl_fail(err, ADL_ERR_FORMAT, "%zu of %zu images could not be localized", run.failed,
-                 run.images.count);
+    if (run.failed || run.bad_operands) {
+        size_t all = run.images.count + run.bad_operands;
+        adl_fail(err, ADL_ERR_FORMAT, "%zu of %zu images could not be localized",
+                 run.failed + run.bad_operands, all);
         goto out;
     }
     result = 0;

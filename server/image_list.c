@@ -5,7 +5,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <glob.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -39,6 +38,7 @@ static int append(struct adl_image_list *list, const char *path, struct adl_erro
     return 0;
 }
 
+/* Goes on after a folder in it that cannot be read. */
 static int add_folder(struct adl_image_list *list, const char *path, int depth,
                       struct adl_error *err)
 {
@@ -63,12 +63,14 @@ static int add_folder(struct adl_image_list *list, const char *path, int depth,
             goto out;
         }
         /* Links to folders could lead round in circles. */
-        if (lstat(child, &info) == 0 && S_ISDIR(info.st_mode))
-            ADL_TRY(add_folder(list, child, depth + 1, err));
-        else if (adl_image_named(entry->d_name))
+        if (lstat(child, &info) == 0 && S_ISDIR(info.st_mode)) {
+            if (add_folder(list, child, depth + 1, err) < 0 && err->kind == ADL_ERR_NOMEM)
+                goto out;
+        } else if (adl_image_named(entry->d_name)) {
             ADL_TRY(append(list, child, err));
+        }
     }
-    result = 0;
+    result = err->kind ? -1 : 0;
 out:
     closedir(dir);
     return result;
@@ -86,12 +88,12 @@ static int add_path(struct adl_image_list *list, const char *path, struct adl_er
 
     if (!strcmp(path, "-") || stat(path, &info) < 0 || !S_ISDIR(info.st_mode))
         return append(list, path, err);
-    if (add_folder(list, path, 0, err) < 0)
-        return -1;
-    if (list->count == first)
-        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: holds no .jpg, .jpeg, .png or .webp", path);
-    qsort(list->paths + first, list->count - first, sizeof *list->paths, by_path);
-    return 0;
+    int result = add_folder(list, path, 0, err);
+    if (list->count > first)
+        qsort(list->paths + first, list->count - first, sizeof *list->paths, by_path);
+    else if (result == 0)
+        result = adl_fail(err, ADL_ERR_NOT_FOUND, "%s: holds no .jpg, .jpeg, .png or .webp", path);
+    return result;
 }
 
 int adl_image_list_add(struct adl_image_list *list, const char *operand, struct adl_error *err)
@@ -113,4 +115,17 @@ int adl_image_list_add(struct adl_image_list *list, const char *operand, struct 
 out:
     globfree(&matches);
     return result;
+}
+
+bool adl_image_list_holds(const struct adl_image_list *list, const char *path)
+{
+    struct stat file, image;
+
+    if (stat(path, &file) < 0)
+        return false;
+    for (size_t i = 0; i < list->count; i++)
+        if (stat(list->paths[i], &image) == 0 && image.st_dev == file.st_dev &&
+            image.st_ino == file.st_ino)
+            return true;
+    return false;
 }

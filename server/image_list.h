@@ -3,6 +3,8 @@
 
 /* The images that a command line names: files, folders, patterns, "-". */
 
+#include <stdbool.h>
+
 #include "base/arena.h"
 #include "base/error.h"
 
@@ -20,8 +22,13 @@ void adl_image_list_release(struct adl_image_list *list);
  * below it, sorted by path, hidden files and linked folders left out; what does
  * not exist but holds * ? or [ is a pattern. A plain name is taken as it is,
  * whether the file exists or not. Fails with NOT_FOUND when a folder or a
- * pattern gives nothing, with LIMIT when folders nest too deeply. */
+ * pattern gives nothing, with IO or LIMIT when a folder cannot be read or they nest
+ * too deeply; the images that were found are in the list all the same. */
 int adl_image_list_add(struct adl_image_list *list, const char *operand,
                        struct adl_error *err) ADL_MUST_CHECK;
+
+/* Whether `path` is a file that exists and that the list names too, by whatever path:
+ * it must not be written. */
+bool adl_image_list_holds(const struct adl_image_list *list, const char *path);
 
 #endif

@@ -127,7 +127,7 @@ int adl_params_parse(struct adl_params *params, const struct adl_query_pair *pai
         if (table[row].parse(params, pairs[i].value, err) < 0)
             return -1;
     }
-    if (*params->class_text && seen[1])
+    if (*params->class_text && params->top_k > 1)
         return adl_fail(err, ADL_ERR_ARG,
                         "class and top_k do not go together: class asks for one class");
     return 0;

@@ -48,16 +48,6 @@ static int find_init(const struct adl_train_settings *s, char path[ADL_DEFAULT_M
     return adl_default_model(path, err);
 }
 
-/* The description in a model file; NULL where there is none, as in other
- * frameworks' files. */
-static struct adl_model *described(const char *path)
-{
-    struct adl_error unsaid = {0};
-    struct adl_model *model = adl_model_load(path, NULL, &unsaid);
-    adl_error_clear(&unsaid);
-    return model;
-}
-
 /* What the options leave open. The size of the maps is not among it: weights do
  * not depend on it, and localization wants them large. */
 static void complete_arch(struct adl_arch *arch, const struct adl_arch_settings *s,
@@ -104,8 +94,9 @@ static float *weights_of(const struct adl_model *model, int param)
     return adl_tensors_find(model->weights, adl_graph_param(model->graph, param)->name)->data;
 }
 
-/* New weights by seed, then those of `init` over them. */
-static int fill_weights(const struct adl_train_run *run, const char *init, struct adl_error *err)
+/* New weights by seed, then those of the file `init` over them. */
+static int fill_weights(const struct adl_train_run *run, const char *init,
+                        struct adl_tensors *weights, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
     struct adl_model *model = run->model;
@@ -117,8 +108,8 @@ static int fill_weights(const struct adl_train_run *run, const char *init, struc
         return adl_fail_nomem(err, "the weights");
     for (int i = 0; i < count; i++)
         adl_init_param(adl_graph_param(model->graph, i), (uint64_t)s->seed, weights_of(model, i));
-    if (init) {
-        ADL_TRY(adl_model_take(model, init, s->key, taken, &report, err));
+    if (weights) {
+        ADL_TRY(adl_model_take(model, weights, taken, &report, err));
         for (int i = 0; i < count; i++)
             taken_count += taken[i];
         fprintf(stderr, "%s: %zu of %d parameters taken; the others are new\n", init, taken_count,
@@ -126,13 +117,15 @@ static int fill_weights(const struct adl_train_run *run, const char *init, struc
     }
     result = 0;
 out:
+    if (result < 0 && weights)
+        adl_error_context(err, "%s", init);
     adl_str_release(&report);
     adl_free(taken);
     return result;
 }
 
-static int make_model(struct adl_train_run *run, const char *init, const struct adl_model *from,
-                      struct adl_error *err)
+static int make_model(struct adl_train_run *run, const char *init, struct adl_tensors *weights,
+                      const struct adl_model *from, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
     struct adl_arch arch;
@@ -140,7 +133,7 @@ static int make_model(struct adl_train_run *run, const char *init, const struct 
     if (choose_arch(run, from, &arch, err) < 0)
         return -1;
     struct adl_model *model = run->model = adl_model_create(&arch, s->crop_size, s->crop_size, err);
-    if (!model || fill_weights(run, init, err) < 0)
+    if (!model || fill_weights(run, init, weights, err) < 0)
         return -1;
     if (run->train->classes && run->train->class_count == (size_t)arch.num_classes &&
         adl_model_set_classes(model, run->train->classes, run->train->class_count, err) < 0)
@@ -163,11 +156,16 @@ int adl_train_make_model(struct adl_train_run *run, struct adl_error *err)
     const char *init;
     if (find_init(run->settings, path, &init, err) < 0)
         return -1;
-    struct adl_model *from = init ? described(init) : NULL;
-    int result = make_model(run, init, from, err);
+    struct adl_tensors *weights =
+        init ? adl_model_read_weights(init, run->settings->key, err) : NULL;
+    if (init && !weights)
+        return -1;
+    struct adl_model *from = weights ? adl_model_described(weights) : NULL;
+    int result = make_model(run, init, weights, from, err);
     if (from)
         run->origin = json_incref(from->training);
     adl_model_free(from);
+    adl_tensors_free(weights);
     if (result == 0 && !init && run->train->count < FEW_IMAGES)
         fprintf(stderr,
                 "%zu images are few to begin from nothing: --init default --lr 0.003, or other "

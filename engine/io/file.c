@@ -132,15 +132,20 @@ static int write_pieces(int fd, const struct adl_file_piece *pieces, size_t coun
     return 0;
 }
 
+static void folder_of(const char *path, char folder[PATH_MAX])
+{
+    const char *slash = strrchr(path, '/');
+    if (slash)
+        snprintf(folder, PATH_MAX, "%.*s", (int)(slash == path ? 1 : slash - path), path);
+    else
+        snprintf(folder, PATH_MAX, ".");
+}
+
 /* Makes the rename itself durable. */
 static int sync_folder_of(const char *path, struct adl_error *err)
 {
     char folder[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    if (slash)
-        snprintf(folder, sizeof folder, "%.*s", (int)(slash == path ? 1 : slash - path), path);
-    else
-        snprintf(folder, sizeof folder, ".");
+    folder_of(path, folder);
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     /* A folder may be writable without being readable, and some file systems
      * cannot sync folders: the file itself is complete all the same. */
@@ -218,4 +223,21 @@ int adl_file_write(const char *path, const struct adl_file_piece *pieces, size_t
     if (close(fd) < 0 && result == 0)
         result = fail_errno(err, "close", path);
     return result;
+}
+
+int adl_file_check_place(const char *path, struct adl_error *err)
+{
+    char folder[PATH_MAX];
+    struct stat info;
+
+    if (is_dash(path))
+        return 0;
+    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
+        errno = EISDIR;
+        return fail_errno(err, "write", path);
+    }
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+        return access(path, W_OK) < 0 ? fail_errno(err, "write", path) : 0;
+    folder_of(path, folder);
+    return access(folder, W_OK | X_OK) < 0 ? fail_errno(err, "write to", folder) : 0;
 }

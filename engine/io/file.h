@@ -23,4 +23,8 @@ struct adl_file_piece {
 int adl_file_write(const char *path, const struct adl_file_piece *pieces, size_t count,
                    struct adl_error *err) ADL_MUST_CHECK;
 
+/* Fails with IO where adl_file_write could not put a file at `path`: its folder is
+ * not there or may not be written. To be asked before long work. */
+int adl_file_check_place(const char *path, struct adl_error *err) ADL_MUST_CHECK;
+
 #endif
