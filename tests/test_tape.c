@@ -13,6 +13,7 @@
 #include "train/init.h"
 #include "train/optimizer.h"
 #include "train/tape.h"
+#include "train/tape_parts.h"
 
 enum { BATCH = 2, SIDE = 48, CLASSES = 5 };
 
@@ -144,6 +145,33 @@ static void refuses_bad_batches(void)
     adl_graph_free(graph);
 }
 
+/* The last batch of an epoch is smaller, and may need more: fewer images are split
+ * into more runs. */
+static void has_scratch_for_smaller_batches(void)
+{
+    static const int most[] = {4, 9, 17};
+    struct adl_graph *graph = small_graph();
+    for (size_t i = 0; i < sizeof most / sizeof *most; i++) {
+        struct adl_error err = {0};
+        struct adl_tape *tape =
+            adl_tape_create(graph, SIDE, SIDE, most[i], ADL_TAPE_SHARED, NULL, &err);
+        TEST_OK(tape ? 0 : -1, &err);
+        size_t room = tape ? tape->floats - tape->scratch : 0;
+        for (int node = 0; tape && node < adl_graph_node_count(graph); node++)
+            for (int batch = 1; batch <= most[i]; batch++) {
+                struct tape_call_arrays arrays;
+                struct adl_train_call call = tape_shapes(tape, node, batch, &arrays);
+                const struct adl_op_train *train = call.node->def->train;
+                size_t needed = train->scratch_floats ? train->scratch_floats(&call) : 0;
+                if (needed > room)
+                    TEST_FAIL("node %d of %d images, at most %d: %zu floats of scratch, %zu needed",
+                              node, batch, most[i], room, needed);
+            }
+        adl_tape_free(tape);
+    }
+    adl_graph_free(graph);
+}
+
 static void stands_missing_memory(void)
 {
     struct adl_graph *graph = small_graph();
@@ -163,4 +191,5 @@ static void stands_missing_memory(void)
 
 TEST_SUITE(tape, {"sharing memory changes no bit", sharing_changes_no_bit},
            {"refuses batches of a bad size", refuses_bad_batches},
+           {"has scratch for smaller batches", has_scratch_for_smaller_batches},
            {"stands missing memory", stands_missing_memory});

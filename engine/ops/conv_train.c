@@ -282,19 +282,13 @@ static void convolve(const struct adl_train_call *call, const struct adl_conv *v
     convolve_images(call, v, weights, bias, x, out, scratch);
 }
 
-static size_t batch_floats(const struct adl_train_call *call, const struct adl_conv *v, int batch)
+static size_t pass_floats(const struct adl_train_call *call, const struct adl_conv *v)
 {
-    int points = batch_winograd_points(v, call->kernels, batch);
+    int batch = call->batch, points = batch_winograd_points(v, call->kernels, batch);
     if (points)
         return adl_conv_batch_winograd_scratch(v, call->kernels, batch, points);
     struct adl_conv whole = one_map(v, &batch);
     return lay_out(&whole, call->kernels, batch, adl_pool_threads(call->pool)).total;
-}
-
-/* For any batch up to the tape's: a smaller one may take another algorithm. */
-static size_t pass_floats(const struct adl_train_call *call, const struct adl_conv *v)
-{
-    return ADL_MAX(batch_floats(call, v, 1), batch_floats(call, v, call->batch));
 }
 
 static size_t scratch_floats(const struct adl_train_call *call)

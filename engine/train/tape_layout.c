@@ -244,6 +244,23 @@ out:
     return result;
 }
 
+/* For any batch up to the largest: a smaller one may take another algorithm or split
+ * its work otherwise, and need more. */
+static size_t scratch_of(struct adl_tape *tape, int node)
+{
+    size_t most = 0;
+    for (int batch = 1; batch <= tape->max_batch; batch++) {
+        struct tape_call_arrays arrays;
+        struct adl_train_call call = tape_shapes(tape, node, batch, &arrays);
+        const struct adl_op_train *train = call.node->def->train;
+        if (!train->scratch_floats)
+            break;
+        size_t floats = train->scratch_floats(&call);
+        most = ADL_MAX(most, floats);
+    }
+    return most;
+}
+
 /* What the ops save, and the scratch of the one that needs most. */
 static int place_ops(struct adl_tape *tape, size_t *total, struct adl_error *err)
 {
@@ -257,8 +274,8 @@ static int place_ops(struct adl_tape *tape, size_t *total, struct adl_error *err
             saved = train->saved_floats(call.node, call.batch, call.in_shape, call.out_shape);
         if (add_floats(total, saved, &tape->nodes[i].saved, err) < 0)
             return -1;
-        if (train->scratch_floats)
-            scratch = ADL_MAX(scratch, train->scratch_floats(&call));
+        size_t floats = scratch_of(tape, i);
+        scratch = ADL_MAX(scratch, floats);
     }
     return add_floats(total, scratch, &tape->scratch, err);
 }
