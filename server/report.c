@@ -16,8 +16,6 @@
 #include "server/report_parts.h"
 
 #define REPORT "report.html"
-/* metrics.jsonl has a few hundred bytes an epoch. */
-#define METRICS_BYTES (64 * ADL_MIB)
 /* Images that a run which was stopped still looks at. */
 #define STOPPED_IMAGES 48
 
@@ -313,7 +311,7 @@ static int read_epochs(const struct adl_train_run *run, struct adl_report_epochs
     struct adl_error missing = {0};
     size_t length;
     char *path = adl_train_path(run, "metrics.jsonl", err);
-    char *text = path ? adl_file_read(path, METRICS_BYTES, &length, &missing) : NULL;
+    char *text = path ? adl_file_read(path, ADL_LIMIT_METRICS_BYTES, &length, &missing) : NULL;
     int result = -1;
 
     if (path && !text && missing.kind != ADL_ERR_NOT_FOUND)

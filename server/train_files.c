@@ -16,8 +16,6 @@
 
 #define STATE "state.safetensors"
 #define METRICS "metrics.jsonl"
-/* metrics.jsonl has a few hundred bytes an epoch. */
-#define METRICS_BYTES (64 * ADL_MIB)
 
 char *adl_train_path(const struct adl_train_run *run, const char *name, struct adl_error *err)
 {
@@ -219,7 +217,7 @@ int adl_train_log_epoch(const struct adl_train_run *run, double lr, double secon
         goto out;
     }
     if (epoch > 1)
-        old = adl_file_read(path, METRICS_BYTES, &old_length, &none);
+        old = adl_file_read(path, ADL_LIMIT_METRICS_BYTES, &old_length, &none);
     if (old && keep_lines(old, epoch, &lines) < 0) {
         adl_fail_nomem(err, "the metrics");
         goto out;

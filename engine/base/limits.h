@@ -98,6 +98,8 @@
 #define ADL_LIMIT_CUB_NUMBER 1000000
 /* Header of a .npy file; numpy itself reads no longer one. */
 #define ADL_LIMIT_NPY_HEADER_BYTES 10000
+/* metrics.jsonl of a training: a line of some hundred bytes an epoch. */
+#define ADL_LIMIT_METRICS_BYTES (64 * ADL_MIB)
 /* Batches that are made ahead. */
 #define ADL_LIMIT_PREFETCH 64
 
