@@ -198,6 +198,39 @@ static void limits_are_kept(void)
     repeated("N", "Nb", ADL_LIMIT_PICKLE_BYTES / 2 + 1, ".", "larger than");
 }
 
+/* A pickle that remembers a module of `module` bytes as 0 and a name of `name`
+ * bytes as 1, and asks `count` times for the global of the two. */
+static void globals_refused(size_t module, size_t name, size_t count, const char *part)
+{
+    static const char ask[] = {'h', 0, 'h', 1, (char)0x93};
+    const size_t parts[] = {module, name};
+    char *bytes = malloc(2 + 7 + module + 7 + name + sizeof ask * count + 1), *at = bytes;
+    at = (char *)memcpy(at, "\x80\4", 2) + 2;
+    for (size_t i = 0; i < 2; i++) {
+        uint32_t length = (uint32_t)parts[i];
+        *at++ = 'X';
+        memcpy(at, &length, sizeof length);
+        memset(at + sizeof length, 'a', length);
+        at += sizeof length + length;
+        *at++ = 'q';
+        *at++ = (char)i;
+    }
+    for (size_t i = 0; i < count; i++, at += sizeof ask)
+        memcpy(at, ask, sizeof ask);
+    *at++ = '.';
+    hostile_refused(read_pickle, bytes, (size_t)(at - bytes), ADL_ERR_LIMIT, part);
+    free(bytes);
+}
+
+static void names_in_two_parts_are_bounded(void)
+{
+    size_t most = ADL_LIMIT_PICKLE_STRING_BYTES;
+    globals_refused(most, 1, 1, "global of 65538 bytes");
+    globals_refused(most / 2, most / 2 - 1, 1000, "names of more than");
+    globals_refused(most / 2, 0, ADL_LIMIT_PICKLE_COPIED_BYTES / (most / 2) + 1,
+                    "names of more than");
+}
+
 /* Something of everything that torch.save writes. */
 static const char everything[] =
     "\x80\2}q\0(U\5epochK\3X\2\0\0\0lrG\x3f\xb9\x99\x99\x99\x99\x99\x9aU\1sccollections\n"
@@ -218,4 +251,6 @@ static void stands_hostile_bytes(void)
 TEST_SUITE(pickle, {"scalars", scalars}, {"containers", containers}, {"memo", memo},
            {"globals and calls are only named", globals_and_calls_are_only_named},
            {"corrupt pickles are refused", corrupt_is_refused},
-           {"limits are kept", limits_are_kept}, {"stands hostile bytes", stands_hostile_bytes});
+           {"limits are kept", limits_are_kept},
+           {"names in two parts are bounded", names_in_two_parts_are_bounded},
+           {"stands hostile bytes", stands_hostile_bytes});

@@ -29,6 +29,9 @@
 #define ADL_LIMIT_PICKLE_STACK 65536
 #define ADL_LIMIT_PICKLE_MEMO 1000000
 #define ADL_LIMIT_PICKLE_STRING_BYTES (64 * ADL_KIB)
+/* What reading copies of a pickle's text: names that come in two parts, a few
+ * kilobytes for the classes of a real checkpoint. */
+#define ADL_LIMIT_PICKLE_COPIED_BYTES (4 * ADL_MIB)
 /* Values of one pickle, about 32 bytes each; an opcode of two bytes makes one. */
 #define ADL_LIMIT_PICKLE_VALUES 4000000
 /* Several tensors may share a storage, and a stride of 0 repeats elements: all

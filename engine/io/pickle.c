@@ -125,6 +125,15 @@ static int push_text(struct adl_machine *m, enum adl_pickle_kind kind, size_t wi
     return adl_machine_push(m, value);
 }
 
+static int check_global(struct adl_machine *m, size_t length)
+{
+    return length <= ADL_LIMIT_PICKLE_STRING_BYTES
+               ? 0
+               : adl_fail(m->err, ADL_ERR_LIMIT,
+                          "the pickle names a global of %zu bytes, the limit is %zu", length,
+                          ADL_LIMIT_PICKLE_STRING_BYTES);
+}
+
 /* GLOBAL: two lines, module and name; kept as they are, without the last end. */
 static int push_global(struct adl_machine *m)
 {
@@ -134,8 +143,8 @@ static int push_global(struct adl_machine *m)
     if (!second)
         return adl_machine_fail_at(m, "it ends within a name");
     size_t length = (size_t)(second - from);
-    if (length > ADL_LIMIT_PICKLE_STRING_BYTES)
-        return adl_fail(m->err, ADL_ERR_LIMIT, "the pickle names a global of %zu bytes", length);
+    if (check_global(m, length) < 0)
+        return -1;
     struct adl_pickle_value *value = adl_machine_new_value(m, ADL_PICKLE_GLOBAL);
     if (!value)
         return -1;
@@ -152,16 +161,17 @@ static int push_stack_global(struct adl_machine *m)
         return -1;
     if (name->kind != ADL_PICKLE_TEXT || module->kind != ADL_PICKLE_TEXT)
         return adl_machine_fail_at(m, "the name of a global is no text");
-    char *text = adl_arena_alloc(&m->pickle->values, (size_t)module->count + name->count + 1, 1);
+    size_t length = (size_t)module->count + 1 + name->count;
+    char *text = check_global(m, length) < 0 ? NULL : adl_machine_new_text(m, length);
     if (!text)
-        return adl_fail_nomem(m->err, "the pickle's values");
+        return -1;
     memcpy(text, module->text, module->count);
     text[module->count] = '\n';
     memcpy(text + module->count + 1, name->text, name->count);
     struct adl_pickle_value *value = adl_machine_new_value(m, ADL_PICKLE_GLOBAL);
     if (value) {
         value->text = text;
-        value->count = module->count + name->count + 1;
+        value->count = (uint32_t)length;
     }
     return adl_machine_push(m, value);
 }

@@ -72,6 +72,22 @@ struct adl_pickle_value *adl_machine_new_value(struct adl_machine *m, enum adl_p
     return value;
 }
 
+char *adl_machine_new_text(struct adl_machine *m, size_t size)
+{
+    /* A few bytes of opcodes may ask for the same long text again and again. */
+    if (size > ADL_LIMIT_PICKLE_COPIED_BYTES - m->copied_bytes) {
+        adl_fail(m->err, ADL_ERR_LIMIT, "the pickle's globals have names of more than %zu bytes",
+                 ADL_LIMIT_PICKLE_COPIED_BYTES);
+        return NULL;
+    }
+    char *text = adl_arena_alloc(&m->pickle->values, size, 1);
+    if (!text)
+        adl_fail_nomem(m->err, "the pickle's values");
+    else
+        m->copied_bytes += size;
+    return text;
+}
+
 int adl_machine_push(struct adl_machine *m, struct adl_pickle_value *value)
 {
     if (!value)

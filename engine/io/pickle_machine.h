@@ -23,6 +23,7 @@ struct adl_machine {
     struct adl_pickle_value **memo; /* NULL where nothing was put */
     size_t memo_count, memo_capacity;
     size_t value_count;
+    size_t copied_bytes; /* of text, at most ADL_LIMIT_PICKLE_COPIED_BYTES */
     size_t persid_capacity;
     struct adl_error *err;
 };
@@ -46,6 +47,10 @@ struct adl_pickle_value *adl_machine_new_container(struct adl_machine *m, enum a
                                                    struct adl_pickle_value **items, size_t count);
 int adl_machine_append_items(struct adl_machine *m, struct adl_pickle_value *into,
                              struct adl_pickle_value **items, size_t count);
+
+/* `size` bytes for text that has to be put together; NULL on failure. Everything
+ * else stays where it is in the pickle. */
+char *adl_machine_new_text(struct adl_machine *m, size_t size);
 
 /* NULL is passed on as a failure, so that a value may be pushed as it is made. */
 int adl_machine_push(struct adl_machine *m, struct adl_pickle_value *value);
