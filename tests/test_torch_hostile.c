@@ -24,7 +24,7 @@ static int read_torch(const void *bytes, size_t length, struct adl_error *err)
 /* --- a legacy stream ------------------------------------------------------- */
 
 struct stream {
-    unsigned char bytes[4096];
+    unsigned char bytes[16384];
     size_t length;
 };
 
@@ -38,9 +38,10 @@ static void put(struct stream *s, const void *bytes, size_t length)
 
 static void put_text(struct stream *s, const char *text)
 {
-    unsigned char head[] = {'X', (unsigned char)strlen(text), 0, 0, 0};
-    put(s, head, sizeof head);
-    put(s, text, strlen(text));
+    uint32_t length = (uint32_t)strlen(text);
+    PUT(s, "X");
+    put(s, &length, sizeof length);
+    put(s, text, length);
 }
 
 static void put_integer(struct stream *s, int64_t value)
@@ -57,18 +58,24 @@ static void put_integers(struct stream *s, int count, const int64_t *values)
     PUT(s, "t");
 }
 
-/* The persistent id of storage "k" of that class ("torch\nFloatStorage\n"). */
-static void put_storage(struct stream *s, const char *class, int64_t count, const char *view)
+/* The persistent id of a storage of that class ("torch\nFloatStorage\n"). */
+static void put_keyed_storage(struct stream *s, const char *key, const char *class, int64_t count,
+                              const char *view)
 {
     PUT(s, "(");
     put_text(s, "storage");
     PUT(s, "c");
     put(s, class, strlen(class));
-    put_text(s, "k");
+    put_text(s, key);
     put_text(s, "cpu");
     put_integer(s, count);
     put(s, view, strlen(view));
     PUT(s, "tQ");
+}
+
+static void put_storage(struct stream *s, const char *class, int64_t count, const char *view)
+{
+    put_keyed_storage(s, "k", class, count, view);
 }
 
 struct view {
@@ -222,6 +229,21 @@ static void untyped_storages(void)
     expect(&s, ADL_ERR_UNSUPPORTED, "type not read");
     put_untyped(&s, "K\1");
     expect(&s, ADL_ERR_UNSUPPORTED, "type not read");
+}
+
+static void long_keys_are_no_storages(void)
+{
+    char key[257] = "";
+    for (size_t length = 255; length <= 256; length++) {
+        struct stream s;
+        memset(key, 'k', length);
+        begin(&s);
+        put_text(&s, "w");
+        PUT(&s, "ctorch._utils\n_rebuild_tensor\n(");
+        put_keyed_storage(&s, key, FLOATS, 12, "N");
+        PUT(&s, "K\1K\2\x85K\3\x85tRu.\x80\2].");
+        expect(&s, ADL_ERR_FORMAT, length == 255 ? "not in the file" : "has no storage");
+    }
 }
 
 static void state_dict_rules(void)
@@ -417,7 +439,8 @@ static void zip64_is_followed(void)
 TEST_SUITE(torch_hostile, {"views stay within their storage", views_stay_within_their_storage},
            {"repetition is limited", repetition_is_limited},
            {"parts of storages and old calls", legacy_parts_and_old_calls},
-           {"untyped storages", untyped_storages}, {"state_dict rules", state_dict_rules},
-           {"prologue rules", prologue_rules}, {"zip rules", zip_rules},
-           {"an entry twice is refused", an_entry_twice_is_refused},
+           {"untyped storages", untyped_storages},
+           {"long keys are no storages", long_keys_are_no_storages},
+           {"state_dict rules", state_dict_rules}, {"prologue rules", prologue_rules},
+           {"zip rules", zip_rules}, {"an entry twice is refused", an_entry_twice_is_refused},
            {"zip64 is followed", zip64_is_followed});

@@ -20,7 +20,6 @@ static const char *const wrappers[] = {"module.", "_orig_mod."};
 
 #define META_PREFIX "torch."
 #define META_KEY_BYTES 256
-#define STORAGE_KEY_BYTES 255
 
 struct reader {
     struct adl_pickle pickle;
@@ -65,14 +64,14 @@ static int open_zip(struct reader *r, const void *bytes, size_t length)
 /* Finds a storage's bytes at its first use; a legacy stream found all at once. */
 static int locate(struct reader *r, struct adl_torch_storage *storage, const char *tensor)
 {
-    char name[sizeof "data/" + STORAGE_KEY_BYTES];
+    char name[sizeof "data/" + ADL_TORCH_KEY_BYTES];
     struct adl_name_quoted quoted = adl_name_quote(tensor, strlen(tensor));
     size_t size, expected;
     int found = 0;
 
     if (storage->data)
         return 0;
-    if (r->zipped && storage->key->count <= STORAGE_KEY_BYTES) {
+    if (r->zipped) {
         memcpy(name, "data/", 5);
         memcpy(name + 5, storage->key->text, storage->key->count);
         found = adl_torch_zip_find(&r->zip, name, 5 + (size_t)storage->key->count, &storage->data,

@@ -12,6 +12,10 @@
 #include "io/pickle.h"
 #include "io/tensor.h"
 
+/* Bytes of a storage's key; PyTorch numbers them. Keys are compared with each
+ * other, and a pickle may repeat one a million times. */
+#define ADL_TORCH_KEY_BYTES 255
+
 /* A flat array of elements that tensors look into. */
 struct adl_torch_storage {
     const struct adl_pickle_value *key;
@@ -23,7 +27,8 @@ struct adl_torch_storage {
     const unsigned char *data; /* NULL until it was found in the container */
 };
 
-/* Every storage the pickle mentions, each key once, sorted by key. */
+/* Every storage the pickle mentions, each key once, sorted by key; those of longer
+ * keys than are allowed are not there. */
 struct adl_torch_storages {
     struct adl_torch_storage *items; /* owned */
     size_t count;

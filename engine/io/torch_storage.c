@@ -47,13 +47,14 @@ static int compare_storages(const void *a, const void *b)
 }
 
 /* False for a persistent id that is no storage (legacy files also identify the
- * source of classes that way). */
+ * source of classes that way), or one whose key is too long. */
 static bool parse_storage(struct adl_torch_storage *storage, const struct adl_pickle_value *persid)
 {
     const struct adl_pickle_value *id = persid->items[0];
     if (id->kind != ADL_PICKLE_TUPLE || id->count < 5 ||
         !adl_pickle_is_text(id->items[0], "storage") || id->items[2]->kind != ADL_PICKLE_TEXT ||
-        id->items[4]->kind != ADL_PICKLE_INT || id->items[4]->integer < 0)
+        id->items[2]->count > ADL_TORCH_KEY_BYTES || id->items[4]->kind != ADL_PICKLE_INT ||
+        id->items[4]->integer < 0)
         return false;
     *storage =
         (struct adl_torch_storage){.key = id->items[2], .count = (size_t)id->items[4]->integer};
