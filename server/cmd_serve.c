@@ -16,6 +16,7 @@
 #include "server/log.h"
 #include "server/notify.h"
 #include "server/server.h"
+#include "server/streams.h"
 #include "server/subcommands.h"
 
 struct settings {
@@ -85,6 +86,8 @@ static int open_socket(struct adl_server *server, const struct settings *s, int 
 
 static void announce(const struct adl_server *server, const char *name)
 {
+    const char *lost;
+
     printf("listening on http://%s\n", name);
     if (isatty(STDOUT_FILENO))
         printf("  a page to try it:   http://%s/\n"
@@ -92,7 +95,11 @@ static void announce(const struct adl_server *server, const char *name)
                "@photo.jpg http://%s/localize\n",
                name, adl_auth_required(server->auth) ? " -H \"Authorization: Bearer $TOKEN\"" : "",
                name);
-    fflush(stdout);
+    /* A server is of use without it: the address is in the log as well. */
+    lost = adl_streams_flush_or_forget();
+    if (lost)
+        adl_log(ADL_LOG_WARN, "start", "standard output cannot be written",
+                json_pack("{s:s}", "error", lost));
     adl_log(ADL_LOG_INFO, "start", "listening",
             json_pack("{s:s, s:s, s:i, s:I}", "address", name, "version", ADL_VERSION, "pid",
                       (int)getpid(), "models", (json_int_t)adl_registry_count(server->registry)));

@@ -1,8 +1,6 @@
 /* adl-server: weakly supervised object localization as one program. This file
- * is the part before a subcommand: --help, --version, and standard output's
- * end. */
+ * is the part before a subcommand: --help and --version. */
 
-#include <errno.h>
 #include <jansson.h>
 #include <jpeglib.h>
 #include <microhttpd.h>
@@ -15,6 +13,7 @@
 
 #include "base/cpu.h"
 #include "kernels/blas.h"
+#include "server/streams.h"
 #include "server/subcommands.h"
 
 #define TEXT_OF(token) #token
@@ -101,16 +100,5 @@ static int run(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
-    int status = run(argc, argv);
-
-    /* A full disk shows only here. A reader that went away, as `| head` does,
-     * is no news to anyone. */
-    errno = 0;
-    if ((fflush(stdout) || ferror(stdout)) && !status) {
-        if (errno != EPIPE)
-            fprintf(stderr, "adl-server: cannot write to standard output: %s\n",
-                    strerror(errno ? errno : EIO));
-        status = 1;
-    }
-    return status;
+    return adl_streams_begin() < 0 ? 1 : adl_streams_end(run(argc, argv));
 }

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "server/streams.h"
 #include "server/subcommands.h"
 #include "test.h"
 
@@ -30,11 +31,14 @@ __attribute__((constructor)) static void be_the_program(int argc, char **argv)
     if (!getenv(AS_PROGRAM) || argc < 2)
         return;
     const struct adl_command *command = adl_command_find(argv[1]);
-    exit(command ? adl_command_main(command, argc - 1, argv + 1) : 2);
+    if (adl_streams_begin() < 0)
+        exit(1);
+    exit(adl_streams_end(command ? adl_command_main(command, argc - 1, argv + 1) : 2));
 }
 
 /* --- processes ------------------------------------------------------------- */
 
+/* `error` NULL: without standard streams at all. */
 static pid_t start(const char *const *arguments, int out, const char *error)
 {
     static char as_program[] = AS_PROGRAM "=1";
@@ -51,9 +55,13 @@ static pid_t start(const char *const *arguments, int out, const char *error)
     variables[count++] = as_program;
     variables[count] = NULL;
     posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_adddup2(&actions, out, 1);
-    posix_spawn_file_actions_addopen(&actions, 2, error, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    for (int fd = 0; !error && fd < 3; fd++)
+        posix_spawn_file_actions_addclose(&actions, fd);
+    if (error) {
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+        posix_spawn_file_actions_adddup2(&actions, out, 1);
+        posix_spawn_file_actions_addopen(&actions, 2, error, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    }
     if (posix_spawn(&pid, "/proc/self/exe", &actions, NULL, (char **)(uintptr_t)argv, variables) !=
         0)
         pid = 0;
@@ -115,6 +123,39 @@ int test_server_start(struct test_server *server, const char *const *arguments)
         wait_for_exit(server->pid, 0);
     server->pid = 0;
     return -1;
+}
+
+/* A port that nobody listens on; 0 after failing the running test. */
+static int free_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, length) < 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &length) < 0)
+        TEST_FAIL("no free port");
+    if (fd >= 0)
+        close(fd);
+    return ntohs(address.sin_port);
+}
+
+int test_server_start_mute(struct test_server *server, const char *const *arguments,
+                           const char *out)
+{
+    const char *all[40] = {"serve", "--listen", server->address};
+    int fd = out ? open(out, O_WRONLY | O_CLOEXEC) : -1;
+
+    memset(server, 0, sizeof *server);
+    server->port = free_port();
+    snprintf(server->address, sizeof server->address, "127.0.0.1:%d", server->port);
+    snprintf(server->log, sizeof server->log, "%s/serve-mute.log", test_tmp_dir());
+    for (size_t i = 0; arguments[i] && i < 35; i++)
+        all[i + 3] = arguments[i];
+    server->pid = start(all, fd, out ? server->log : NULL);
+    if (fd >= 0)
+        close(fd);
+    return server->pid ? test_server_ready(server) : -1;
 }
 
 int test_server_ready(const struct test_server *server)

@@ -21,6 +21,10 @@ struct test_server {
  * returns when it listens. -1, after failing the running test, when it does
  * not. */
 int test_server_start(struct test_server *server, const char *const *arguments);
+/* The same with standard output at `out`, which need not take anything; NULL:
+ * without standard streams. Returns when it is ready. */
+int test_server_start_mute(struct test_server *server, const char *const *arguments,
+                           const char *out);
 /* Waits until /readyz says so. */
 int test_server_ready(const struct test_server *server);
 /* SIGTERM; the exit status, or -1 when it had to be killed. */

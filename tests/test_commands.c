@@ -144,6 +144,23 @@ static void explains_itself(void)
     expect(bare, 2, "no subcommand");
 }
 
+/* Less than a buffer, and more: then the write that failed was an earlier one. */
+static void says_why_results_are_lost(void)
+{
+    static const char *const cases[] = {"exec \"$0\" --help >/dev/full",
+                                        "exec \"$0\" completion bash >/dev/full",
+                                        "exec \"$0\" completion bash >&-"};
+    if (!have_program())
+        return;
+    for (size_t i = 0; i < ADL_COUNT(cases); i++) {
+        struct result lost =
+            run_program((const char *[]){"/bin/sh", "-c", cases[i], program(), NULL});
+        CU_ASSERT_PTR_NOT_NULL(strstr(lost.err, "cannot write to standard output"));
+        CU_ASSERT_PTR_NULL(strstr(lost.err, "Input/output error"));
+        expect(lost, 1, cases[i]);
+    }
+}
+
 static void completes_shells(void)
 {
     if (!have_program())
@@ -579,6 +596,7 @@ static void measures(void)
 }
 
 TEST_SUITE(commands, {"explains itself", explains_itself}, {"completes shells", completes_shells},
+           {"says why results are lost", says_why_results_are_lost},
            {"says which file is missing", says_which_file_is_missing},
            {"info counts as published", counts_as_published}, {"convert round trip", converts},
            {"convert shows what is missing", shows_what_is_missing},

@@ -472,6 +472,26 @@ static void logs_a_line_of_json_for_each_request(void)
     free(log);
 }
 
+/* With standard output full, and without standard streams at all, when what is
+ * opened first would take their numbers: it serves, and ends as it should. */
+static void serves_without_standard_streams(void)
+{
+    const char *arguments[] = {"--model", test_small_model(), NULL};
+    static const char *const outs[] = {"/dev/full", NULL};
+
+    for (size_t i = 0; arguments[1] && i < ADL_COUNT(outs); i++) {
+        if (test_server_start_mute(&server, arguments, outs[i]) < 0)
+            continue;
+        test_server_signal(&server, SIGHUP);
+        CU_ASSERT(metric("adl_queue_depth{model=\"default\"} ") == 0);
+        char *log = outs[i] ? test_server_log(&server) : NULL;
+        if (outs[i] && !strstr(log, "No space left on device"))
+            TEST_FAIL("no warning: %s", log);
+        free(log);
+        CU_ASSERT_EQUAL(test_server_stop(&server), 0);
+    }
+}
+
 TEST_SUITE(server_life,
            {"keeps connections and takes pipelines", keeps_connections_and_takes_pipelines},
            {"takes bodies in chunks", takes_bodies_in_chunks},
@@ -484,4 +504,5 @@ TEST_SUITE(server_life,
             reloads_under_load_without_a_failed_request},
            {"keeps the old model when a reload fails", keeps_the_old_model_when_a_reload_fails},
            {"finishes what it accepted", finishes_what_it_accepted},
+           {"serves without standard streams", serves_without_standard_streams},
            {"logs a line of JSON for each request", logs_a_line_of_json_for_each_request});
