@@ -167,7 +167,7 @@ static void corrupt_is_refused(void)
     REFUSED("\x80\4K\1K\2\x93.", ADL_ERR_FORMAT, "no text");
     REFUSED("\x80\2cposix\nsystem.", ADL_ERR_FORMAT, "within a name");
     REFUSED("\x80\2X\xff\xff\0\0hi.", ADL_ERR_FORMAT, "ends within");
-    REFUSED("\x80\2X\xff\xff\xff\xffhi.", ADL_ERR_LIMIT, "string of 4294967295");
+    REFUSED("\x80\2X\xff\xff\xff\xffhi.", ADL_ERR_FORMAT, "ends within");
     REFUSED("\x80\4\x8e\xff\xff\xff\xff\xff\xff\xff\xffhi.", ADL_ERR_FORMAT, "ends within");
     REFUSED("\x80\2r\xff\xff\xff\xff.", ADL_ERR_FORMAT, "stack is empty");
     REFUSED("\x80\2Nr\xff\xff\xff\xff.", ADL_ERR_LIMIT, "remembers");
@@ -231,6 +231,39 @@ static void names_in_two_parts_are_bounded(void)
                     "names of more than");
 }
 
+/* The list of a text or bytes of `length`, in that opcode with that many bytes for
+ * the length, and 7. */
+static void long_text(char opcode, size_t width, size_t length, enum adl_pickle_kind kind)
+{
+    struct adl_pickle p = {0};
+    size_t total = 2 + 2 + 1 + width + length + 4;
+    char *bytes = calloc(total, 1), *at = bytes;
+    memcpy(at, "\x80\2](", 4);
+    at[4] = opcode;
+    memcpy(at + 5, &length, width);
+    memcpy(at + 5 + width + length, "K\7e.", 4);
+    const struct adl_pickle_value *v = load(&p, bytes, total);
+    if (v->kind == ADL_PICKLE_LIST && v->count == 2) {
+        CU_ASSERT_EQUAL(v->items[0]->kind, kind);
+        CU_ASSERT_EQUAL(v->items[1]->integer, 7);
+    }
+    adl_pickle_release(&p);
+    hostile_refused(read_pickle, bytes, total - 5, ADL_ERR_FORMAT, "ends within");
+    free(bytes);
+}
+
+/* A NumPy array's elements are one text in protocol 2, bytes later. */
+static void long_texts_are_skipped(void)
+{
+    size_t most = ADL_LIMIT_PICKLE_STRING_BYTES;
+    long_text('X', 4, most, ADL_PICKLE_TEXT);
+    long_text('X', 4, most + 1, ADL_PICKLE_BLOB);
+    long_text('T', 4, most + 1, ADL_PICKLE_BLOB);
+    long_text((char)0x8d, 8, most + 1, ADL_PICKLE_BLOB);
+    long_text('B', 4, most + 1, ADL_PICKLE_BLOB);
+    long_text((char)0x8e, 8, ADL_LIMIT_PICKLE_BYTES + 1, ADL_PICKLE_BLOB);
+}
+
 /* Something of everything that torch.save writes. */
 static const char everything[] =
     "\x80\2}q\0(U\5epochK\3X\2\0\0\0lrG\x3f\xb9\x99\x99\x99\x99\x99\x9aU\1sccollections\n"
@@ -251,6 +284,6 @@ static void stands_hostile_bytes(void)
 TEST_SUITE(pickle, {"scalars", scalars}, {"containers", containers}, {"memo", memo},
            {"globals and calls are only named", globals_and_calls_are_only_named},
            {"corrupt pickles are refused", corrupt_is_refused},
-           {"limits are kept", limits_are_kept},
+           {"limits are kept", limits_are_kept}, {"long texts are skipped", long_texts_are_skipped},
            {"names in two parts are bounded", names_in_two_parts_are_bounded},
            {"stands hostile bytes", stands_hostile_bytes});

@@ -24,7 +24,7 @@ static int read_torch(const void *bytes, size_t length, struct adl_error *err)
 /* --- a legacy stream ------------------------------------------------------- */
 
 struct stream {
-    unsigned char bytes[16384];
+    unsigned char bytes[128 * 1024];
     size_t length;
 };
 
@@ -297,6 +297,47 @@ static void state_dict_rules(void)
     expect(&s, ADL_ERR_FORMAT, "truncated: storage \"k\"");
 }
 
+#define LONG_BYTES (ADL_LIMIT_PICKLE_STRING_BYTES + 1)
+
+/* A checkpoint {"state_dict": {"w": ..., NAME: 1}, "matrix": an array of the bytes
+ * TEXT}; one of the two may be longer than what the pickle reader keeps; free(). */
+static struct stream *put_checkpoint(const char *name, const char *text)
+{
+    static const struct view two = {0, 1, {2}, {1}};
+    struct stream *s = malloc(sizeof *s);
+    begin(s);
+    put_text(s, "state_dict");
+    PUT(s, "}(");
+    put_tensor(s, "w", FLOATS, 12, &two);
+    put_text(s, name);
+    PUT(s, "K\1u");
+    put_text(s, "matrix");
+    PUT(s, "cnumpy.core.multiarray\n_reconstruct\n)R(K\1");
+    put_text(s, text);
+    PUT(s, "tb");
+    end(s, 12);
+    return s;
+}
+
+static void long_texts_beside_the_tensors(void)
+{
+    struct adl_error err = {0};
+    char *text = calloc(LONG_BYTES + 1, 1);
+    memset(text, 'x', LONG_BYTES);
+
+    struct stream *s = put_checkpoint("note", text);
+    struct adl_tensors *set = adl_torch_parse(s->bytes, s->length, NULL, &err);
+    if (!set)
+        TEST_FAIL("%s", err.message);
+    CU_ASSERT(set && adl_tensors_count(set) == 1 && adl_tensors_find(set, "w"));
+    adl_tensors_free(set);
+    free(s);
+    s = put_checkpoint(text, "short");
+    expect(s, ADL_ERR_LIMIT, "name longer than 1024 bytes");
+    free(s);
+    free(text);
+}
+
 static void prologue_rules(void)
 {
     hostile_refused(read_torch, "\x80\2}.", 4, ADL_ERR_UNSUPPORTED, "not of PyTorch");
@@ -441,6 +482,8 @@ TEST_SUITE(torch_hostile, {"views stay within their storage", views_stay_within_
            {"parts of storages and old calls", legacy_parts_and_old_calls},
            {"untyped storages", untyped_storages},
            {"long keys are no storages", long_keys_are_no_storages},
-           {"state_dict rules", state_dict_rules}, {"prologue rules", prologue_rules},
-           {"zip rules", zip_rules}, {"an entry twice is refused", an_entry_twice_is_refused},
+           {"state_dict rules", state_dict_rules},
+           {"long texts beside the tensors", long_texts_beside_the_tensors},
+           {"prologue rules", prologue_rules}, {"zip rules", zip_rules},
+           {"an entry twice is refused", an_entry_twice_is_refused},
            {"zip64 is followed", zip64_is_followed});

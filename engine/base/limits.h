@@ -24,10 +24,13 @@
 #define ADL_LIMIT_METADATA 4096
 /* One weight file: VGG-16 with its optimizer's state is 1.1 GB. */
 #define ADL_LIMIT_WEIGHTS_BYTES (8192 * ADL_MIB)
-/* PyTorch files: the object pickle (names and shapes, no data). */
+/* PyTorch files: the object pickle (names and shapes, no data), without the long
+ * texts in it. */
 #define ADL_LIMIT_PICKLE_BYTES (64 * ADL_MIB)
 #define ADL_LIMIT_PICKLE_STACK 65536
 #define ADL_LIMIT_PICKLE_MEMO 1000000
+/* A text or bytes that may matter; what is longer (a NumPy array's elements) is
+ * skipped. */
 #define ADL_LIMIT_PICKLE_STRING_BYTES (64 * ADL_KIB)
 /* What reading copies of a pickle's text: names that come in two parts, a few
  * kilobytes for the classes of a real checkpoint. */

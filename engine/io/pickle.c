@@ -105,16 +105,20 @@ static int push_float(struct adl_machine *m)
     return adl_machine_push(m, value);
 }
 
+/* No name is that long, but arrays and texts beside a state_dict are. */
+static int push_blob(struct adl_machine *m, size_t length)
+{
+    return adl_machine_skip_bytes(m, length) < 0 ? -1 : adl_machine_push(m, &adl_machine_blob);
+}
+
 static int push_text(struct adl_machine *m, enum adl_pickle_kind kind, size_t width)
 {
     uint64_t length;
     const unsigned char *bytes;
     if (adl_machine_take_number(m, width, &length) < 0)
         return -1;
-    if (kind == ADL_PICKLE_TEXT && length > ADL_LIMIT_PICKLE_STRING_BYTES)
-        return adl_fail(m->err, ADL_ERR_LIMIT,
-                        "the pickle has a string of %llu bytes, the limit is %zu",
-                        (unsigned long long)length, ADL_LIMIT_PICKLE_STRING_BYTES);
+    if (length > ADL_LIMIT_PICKLE_STRING_BYTES)
+        return push_blob(m, (size_t)length);
     if (adl_machine_take_bytes(m, (size_t)length, &bytes) < 0)
         return -1;
     struct adl_pickle_value *value = adl_machine_new_value(m, kind);
@@ -323,11 +327,7 @@ static int step(struct adl_machine *m, bool *done)
 int adl_pickle_load(struct adl_pickle *pickle, const void *bytes, size_t length,
                     struct adl_error *err)
 {
-    struct adl_machine m = {.pickle = pickle,
-                            .bytes = bytes,
-                            .length = ADL_MIN(length, ADL_LIMIT_PICKLE_BYTES),
-                            .cut = length > ADL_LIMIT_PICKLE_BYTES,
-                            .err = err};
+    struct adl_machine m = {.pickle = pickle, .bytes = bytes, .length = length, .err = err};
     bool done = false;
     int result = -1;
 

@@ -21,6 +21,7 @@ enum adl_pickle_kind {
     ADL_PICKLE_FLOAT,
     ADL_PICKLE_TEXT,
     ADL_PICKLE_BYTES,
+    ADL_PICKLE_BLOB, /* text or bytes beyond ADL_LIMIT_PICKLE_STRING_BYTES; content dropped */
     ADL_PICKLE_TUPLE,
     ADL_PICKLE_LIST,
     ADL_PICKLE_DICT,   /* items are key, value, key, value, ...; OrderedDict too */

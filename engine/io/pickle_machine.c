@@ -15,6 +15,7 @@ struct adl_pickle_value adl_machine_true = {.kind = ADL_PICKLE_BOOL, .boolean = 
 struct adl_pickle_value adl_machine_false = {.kind = ADL_PICKLE_BOOL, .boolean = false};
 struct adl_pickle_value adl_machine_empty_tuple = {.kind = ADL_PICKLE_TUPLE};
 struct adl_pickle_value adl_machine_opaque = {.kind = ADL_PICKLE_OPAQUE};
+struct adl_pickle_value adl_machine_blob = {.kind = ADL_PICKLE_BLOB};
 
 int adl_machine_fail_at(struct adl_machine *m, const char *what)
 {
@@ -32,14 +33,22 @@ static int fail_values(struct adl_machine *m)
 
 int adl_machine_take_bytes(struct adl_machine *m, size_t count, const unsigned char **bytes)
 {
-    if (count > m->length - m->at) {
-        if (m->cut)
-            adl_fail(m->err, ADL_ERR_LIMIT, "the pickle is larger than %zu bytes",
-                     ADL_LIMIT_PICKLE_BYTES);
+    if (count > m->length - m->at)
         return adl_machine_fail_at(m, "it ends within an opcode");
-    }
+    if (count > ADL_LIMIT_PICKLE_BYTES - (m->at - m->skipped))
+        return adl_fail(m->err, ADL_ERR_LIMIT, "the pickle is larger than %zu bytes",
+                        ADL_LIMIT_PICKLE_BYTES);
     *bytes = m->bytes + m->at;
     m->at += count;
+    return 0;
+}
+
+int adl_machine_skip_bytes(struct adl_machine *m, size_t count)
+{
+    if (count > m->length - m->at)
+        return adl_machine_fail_at(m, "it ends within an opcode");
+    m->at += count;
+    m->skipped += count;
     return 0;
 }
 

@@ -15,9 +15,9 @@
 struct adl_machine {
     struct adl_pickle *pickle;
     const unsigned char *bytes;
-    size_t length, at; /* the length is at most ADL_LIMIT_PICKLE_BYTES */
-    bool cut;          /* there are more bytes than that */
-    size_t opcode_at;  /* of the opcode being executed, for messages */
+    size_t length, at;
+    size_t skipped;   /* of the bytes up to `at`; the others are at most ADL_LIMIT_PICKLE_BYTES */
+    size_t opcode_at; /* of the opcode being executed, for messages */
     struct adl_pickle_value **stack;
     size_t depth, stack_capacity;
     struct adl_pickle_value **memo; /* NULL where nothing was put */
@@ -32,13 +32,15 @@ struct adl_machine {
 extern struct adl_pickle_value adl_machine_mark;
 /* Values without content are shared; nothing ever writes to them. */
 extern struct adl_pickle_value adl_machine_none, adl_machine_true, adl_machine_false,
-    adl_machine_empty_tuple, adl_machine_opaque;
+    adl_machine_empty_tuple, adl_machine_opaque, adl_machine_blob;
 
 /* FORMAT, with the place of the opcode; returns -1. */
 int adl_machine_fail_at(struct adl_machine *m, const char *what);
 
-/* The next bytes of the pickle; a little-endian unsigned number of `width`. */
+/* The next bytes of the pickle; the same, unseen; a little-endian unsigned number
+ * of `width`. */
 int adl_machine_take_bytes(struct adl_machine *m, size_t count, const unsigned char **bytes);
+int adl_machine_skip_bytes(struct adl_machine *m, size_t count);
 int adl_machine_take_number(struct adl_machine *m, size_t width, uint64_t *number);
 
 /* A zeroed value of that kind, not yet on the stack; NULL on failure. */

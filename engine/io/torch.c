@@ -175,6 +175,9 @@ static const struct adl_pickle_value *find_state_dict(struct reader *r, const ch
  * component begins: DataParallel may wrap only a part of a network. */
 static int take_name(struct reader *r, const struct adl_pickle_value *key, char *name, size_t size)
 {
+    if (key->kind == ADL_PICKLE_BLOB)
+        return adl_fail(r->err, ADL_ERR_LIMIT, "the state_dict has a name longer than %d bytes",
+                        ADL_LIMIT_TENSOR_NAME_BYTES);
     if (key->kind != ADL_PICKLE_TEXT || memchr(key->text, '\0', key->count))
         return adl_fail(r->err, ADL_ERR_FORMAT, "the state_dict has a key that is no name");
     if (key->count >= size)
@@ -206,7 +209,8 @@ static bool is_harmless(const struct adl_pickle_value *value)
     case ADL_PICKLE_LONG:
     case ADL_PICKLE_FLOAT:
     case ADL_PICKLE_TEXT:
-    case ADL_PICKLE_BYTES: return true;
+    case ADL_PICKLE_BYTES:
+    case ADL_PICKLE_BLOB: return true;
     default: return false;
     }
 }
