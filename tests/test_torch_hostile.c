@@ -439,6 +439,24 @@ static void an_entry_twice_is_refused(void)
     free(bytes);
 }
 
+/* Every entry after the first storage gets its checksum, size and place: the
+ * archive's data would be read more often than they are there. */
+static void entries_that_share_bytes_are_refused(void)
+{
+    size_t length;
+    unsigned char *bytes = golden_zip(&length);
+    if (!bytes)
+        return;
+    const unsigned char *shared = find(bytes, length, CENTRAL, 1);
+    unsigned char *record;
+    for (int n = 2; (record = find(bytes, length, CENTRAL, n)); n++) {
+        memcpy(record + 16, shared + 16, 12);
+        memcpy(record + 42, shared + 42, 4);
+    }
+    hostile_refused(read_torch, bytes, length, ADL_ERR_FORMAT, "overlap");
+    free(bytes);
+}
+
 /* The directory's numbers moved into the zip64 records, as large files have. */
 static void zip64_is_followed(void)
 {
@@ -486,4 +504,5 @@ TEST_SUITE(torch_hostile, {"views stay within their storage", views_stay_within_
            {"long texts beside the tensors", long_texts_beside_the_tensors},
            {"prologue rules", prologue_rules}, {"zip rules", zip_rules},
            {"an entry twice is refused", an_entry_twice_is_refused},
+           {"entries that share bytes are refused", entries_that_share_bytes_are_refused},
            {"zip64 is followed", zip64_is_followed});

@@ -191,6 +191,25 @@ static int find_top(const struct adl_torch_zip *zip, const char **top, size_t *t
     return 0;
 }
 
+/* Each entry is read once to verify its checksum: entries that share their bytes
+ * would make that far more work than the file is large. What is compressed or
+ * beyond the archive is refused when it is asked for. */
+static int check_sum(const struct adl_torch_zip *zip, struct adl_error *err)
+{
+    size_t room = zip->data_end;
+    for (size_t i = 0; i < zip->count; i++) {
+        const struct adl_torch_zip_entry *entry = &zip->entries[i];
+        if (!entry->stored || entry->size > zip->data_end)
+            continue;
+        if (entry->size > room)
+            return adl_fail(err, ADL_ERR_FORMAT,
+                            "the zip archive's entries overlap: together they are larger than the "
+                            "file");
+        room -= entry->size;
+    }
+    return 0;
+}
+
 /* Keeps the entries of the top folder, without its name, sorted. */
 static int keep_top(struct adl_torch_zip *zip, struct adl_error *err)
 {
@@ -241,6 +260,7 @@ int adl_torch_zip_open(struct adl_torch_zip *zip, const void *bytes, size_t leng
         ADL_TRY(read_entry(zip, &zip->entries[zip->count], &at, directory.offset + directory.length,
                            err));
     ADL_TRY(keep_top(zip, err));
+    ADL_TRY(check_sum(zip, err));
     result = 0;
 out:
     if (result < 0)
