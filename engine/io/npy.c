@@ -21,7 +21,7 @@
 #define MAX_RANK 2
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "the arrays are little-endian, and copied as they are"
+#error "numbers are little-endian here"
 #endif
 
 void adl_npy_release(struct adl_npy *npy)
@@ -39,6 +39,8 @@ struct cursor {
 struct header {
     bool has_type, has_order, has_shape;
     enum adl_npy_type type;
+    bool big_endian;
+    bool fortran; /* column by column, as numpy saves what was transposed */
     size_t shape[MAX_RANK];
 };
 
@@ -97,27 +99,33 @@ static bool is_text(const struct cursor *text, const char *wanted)
 
 static int read_type(struct cursor *c, struct header *header, struct adl_error *err)
 {
+    static const struct {
+        const char *descr;
+        enum adl_npy_type type;
+        bool big_endian;
+    } types[] = {{"<f4", ADL_NPY_F32, false},
+                 {"<f8", ADL_NPY_F64, false},
+                 {">f4", ADL_NPY_F32, true},
+                 {">f8", ADL_NPY_F64, true}};
     struct cursor text;
 
-    if (take_string(c, &text)) {
-        header->type = is_text(&text, "<f4") ? ADL_NPY_F32 : ADL_NPY_F64;
-        if (header->type == ADL_NPY_F32 || is_text(&text, "<f8"))
+    if (!take_string(c, &text))
+        return take(c, '[') ? adl_fail(err, ADL_ERR_UNSUPPORTED, "the type is a structure")
+                            : fail_header(err);
+    for (size_t i = 0; i < ADL_COUNT(types); i++) {
+        if (is_text(&text, types[i].descr)) {
+            header->type = types[i].type;
+            header->big_endian = types[i].big_endian;
             return 0;
-        return adl_fail(err, ADL_ERR_UNSUPPORTED,
-                        "the type is not float32 or float64, little-endian");
+        }
     }
-    return take(c, '[') ? adl_fail(err, ADL_ERR_UNSUPPORTED, "the type is a structure")
-                        : fail_header(err);
+    return adl_fail(err, ADL_ERR_UNSUPPORTED, "the type is not float32 or float64");
 }
 
-static int read_order(struct cursor *c, struct adl_error *err)
+static int read_order(struct cursor *c, struct header *header, struct adl_error *err)
 {
-    if (take_word(c, "False"))
-        return 0;
-    if (take_word(c, "True"))
-        return adl_fail(err, ADL_ERR_UNSUPPORTED,
-                        "the array is in Fortran order; save it with np.ascontiguousarray");
-    return fail_header(err);
+    header->fortran = take_word(c, "True");
+    return header->fortran || take_word(c, "False") ? 0 : fail_header(err);
 }
 
 static int read_side(struct cursor *c, size_t *side, struct adl_error *err)
@@ -180,7 +188,7 @@ static int read_entry(struct cursor *c, struct header *header, struct adl_error 
     *seen = true;
     if (seen == &header->has_type)
         return read_type(c, header, err);
-    return seen == &header->has_order ? read_order(c, err) : read_shape(c, header, err);
+    return seen == &header->has_order ? read_order(c, header, err) : read_shape(c, header, err);
 }
 
 static int read_header(const char *text, size_t length, struct header *header,
@@ -210,6 +218,23 @@ static int read_header(const char *text, size_t length, struct header *header,
 static size_t type_bytes(enum adl_npy_type type)
 {
     return type == ADL_NPY_F32 ? sizeof(float) : sizeof(double);
+}
+
+static double to_double(const unsigned char *from, const struct header *header)
+{
+    unsigned char bytes[sizeof(double)];
+    size_t unit = type_bytes(header->type);
+    double wide;
+    float narrow;
+
+    for (size_t i = 0; i < unit; i++)
+        bytes[i] = from[header->big_endian ? unit - 1 - i : i];
+    if (header->type == ADL_NPY_F64) {
+        memcpy(&wide, bytes, sizeof wide);
+        return wide;
+    }
+    memcpy(&narrow, bytes, sizeof narrow);
+    return (double)narrow;
 }
 
 /* Finds the header: where it begins and how long it is. */
@@ -255,14 +280,13 @@ int adl_npy_parse(const void *bytes, size_t length, struct adl_npy *npy, struct 
     if (!data)
         return adl_fail_nomem(err, "an array");
     const unsigned char *from = (const unsigned char *)bytes + begin;
-    if (header.type == ADL_NPY_F64)
-        memcpy(data, from, count * unit);
-    for (size_t i = 0; header.type == ADL_NPY_F32 && i < count; i++) {
-        float value;
-        memcpy(&value, from + i * unit, unit);
-        data[i] = (double)value;
-    }
-    *npy = (struct adl_npy){header.type, header.shape[0], header.shape[1], data};
+    size_t rows = header.shape[0], columns = header.shape[1];
+    for (size_t y = 0; y < rows; y++)
+        for (size_t x = 0; x < columns; x++) {
+            size_t at = header.fortran ? x * rows + y : y * columns + x;
+            data[y * columns + x] = to_double(from + at * unit, &header);
+        }
+    *npy = (struct adl_npy){header.type, rows, columns, data};
     return 0;
 }
 
