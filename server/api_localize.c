@@ -25,6 +25,7 @@ struct localize {
     struct adl_job *jobs;
     size_t job_count;
     _Atomic size_t pending;
+    size_t heatmap_pixels; /* that are left for heat maps as pictures */
 };
 
 static void release(void *work)
@@ -181,7 +182,15 @@ static void answer_failure(struct localize *l, const struct adl_job *job)
                        job->err.message);
 }
 
-/* The reply to one job; the error is the job's. */
+static int go_on(void *context, struct adl_error *err)
+{
+    const struct adl_job *job = context;
+    const struct localize *l = job->context;
+    return adl_batcher_go_on(l->exchange->server->batcher, job, err);
+}
+
+/* The reply to one job; the error is the job's. Its result is freed: what all
+ * images of a request hold counts in no budget. */
 static json_t *job_json(struct localize *l, struct adl_job *job, bool with_id)
 {
     struct adl_reply reply = {
@@ -194,10 +203,16 @@ static json_t *job_json(struct localize *l, struct adl_job *job, bool with_id)
         .predictions = &job->predictions,
         .heatmap = l->params.heatmap,
         .timing = &job->timing,
+        .heatmap_pixels = &l->heatmap_pixels,
+        .go_on = go_on,
+        .context = job,
     };
+    json_t *json;
 
     job->timing.total = adl_clock_ms(l->begin_ns, adl_clock_ns());
-    return job->err.kind ? NULL : adl_reply_to_json(&reply, &job->err);
+    json = job->err.kind ? NULL : adl_reply_to_json(&reply, &job->err);
+    adl_job_release(job);
+    return json;
 }
 
 static void answer_overlay(struct localize *l, struct adl_job *job)
@@ -207,9 +222,11 @@ static void answer_overlay(struct localize *l, struct adl_job *job)
 
     if (adl_reply_overlay(&job->input.image, l->served->model, &job->predictions, 0, l->overlay,
                           &bytes, &length, &job->err) < 0) {
+        adl_job_release(job);
         answer_failure(l, job);
         return;
     }
+    adl_job_release(job);
     adl_http_add_header(l->exchange->http, "Vary", "Accept");
     adl_answer_bytes(l->exchange, l->overlay == ADL_IMAGE_PNG ? "image/png" : "image/jpeg", bytes,
                      length);
@@ -231,24 +248,40 @@ static void answer_one(struct localize *l)
         adl_answer_json(l->exchange, json);
 }
 
+static int append(const char *bytes, size_t length, void *text)
+{
+    adl_str_append(text, bytes, length);
+    return 0;
+}
+
+/* One entry of "results", as text at once: as JSON it would take several times the
+ * memory. */
+static void append_result(struct localize *l, struct adl_job *job, struct adl_str *text)
+{
+    json_t *json = job_json(l, job, false);
+
+    if (!json)
+        json = json_pack("{s:o}", "error",
+                         adl_problem_json(problem_of(l, job), job->err.message, NULL));
+    if (!json || json_dump_callback(json, append, text, ADL_REPLY_JSON_FLAGS) < 0)
+        text->failed = true;
+    json_decref(json);
+}
+
 static void answer_form(struct localize *l)
 {
-    json_t *results = json_array();
+    struct adl_str text = {0};
 
-    for (size_t i = 0; results && i < l->job_count; i++) {
-        struct adl_job *job = &l->jobs[i];
-        json_t *json = job_json(l, job, false);
-        if (!json)
-            json = json_pack("{s:o}", "error",
-                             adl_problem_json(problem_of(l, job), job->err.message, NULL));
-        if (json_array_append_new(results, json) < 0) {
-            json_decref(results);
-            results = NULL;
-        }
+    /* Neither holds anything that would have to be escaped. */
+    adl_str_printf(&text, "{\"model\":\"%s\",\"request_id\":\"%s\",\"results\":[", l->served->name,
+                   l->exchange->request_id);
+    for (size_t i = 0; i < l->job_count; i++) {
+        adl_str_puts(&text, i ? "," : "");
+        append_result(l, &l->jobs[i], &text);
     }
-    adl_answer_json(l->exchange,
-                    json_pack("{s:s, s:s, s:o}", "model", l->served->name, "request_id",
-                              l->exchange->request_id, "results", results));
+    adl_str_puts(&text, "]}\n");
+    adl_answer_text(l->exchange, 200, "application/json", &text);
+    adl_str_release(&text);
 }
 
 static void on_finished(struct adl_job *job)
@@ -382,6 +415,7 @@ void adl_api_localize(struct adl_exchange *exchange)
         fill_job(l, &l->jobs[0], http->body, http->body_length);
     }
     atomic_init(&l->pending, l->job_count);
+    l->heatmap_pixels = ADL_LIMIT_HEATMAP_PIXELS;
     /* From here on the request is the last job's. */
     adl_http_suspend(http);
     if (adl_batcher_submit(exchange->server->batcher, l->jobs, l->job_count, &err) < 0) {

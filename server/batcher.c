@@ -69,21 +69,26 @@ static double stage_done(struct adl_batcher *b, enum adl_stage stage, uint64_t f
     return ms;
 }
 
-/* Whether the job is worth going on with; otherwise its error says why. */
+/* Fails when the job is not worth going on with. */
+static int go_on(struct adl_batcher *b, const struct adl_job *job, bool aborted,
+                 struct adl_error *err)
+{
+    if (aborted)
+        return adl_fail(err, ADL_ERR_BUSY, "the server is stopping");
+    if (adl_clock_ns() > job->deadline_ns) {
+        count(&b->config.metrics->abandoned_deadline);
+        return adl_fail(err, ADL_ERR_BUSY, "the image waited longer than a request may take");
+    }
+    if (job->abandoned && job->abandoned(job)) {
+        count(&b->config.metrics->abandoned_disconnected);
+        return adl_fail(err, ADL_ERR_CANCELLED, "the client closed its side of the connection");
+    }
+    return 0;
+}
+
 static bool wanted(struct adl_batcher *b, struct adl_job *job, bool aborted)
 {
-    if (job->err.kind)
-        return false;
-    if (aborted) {
-        adl_fail(&job->err, ADL_ERR_BUSY, "the server is stopping");
-    } else if (adl_clock_ns() > job->deadline_ns) {
-        adl_fail(&job->err, ADL_ERR_BUSY, "the image waited longer than a request may take");
-        count(&b->config.metrics->abandoned_deadline);
-    } else if (job->abandoned && job->abandoned(job)) {
-        adl_fail(&job->err, ADL_ERR_CANCELLED, "the client closed its side of the connection");
-        count(&b->config.metrics->abandoned_disconnected);
-    }
-    return job->err.kind == ADL_ERR_NONE;
+    return job->err.kind == ADL_ERR_NONE && go_on(b, job, aborted, &job->err) == 0;
 }
 
 /* --- decode workers ------------------------------------------------------------ */
@@ -168,11 +173,15 @@ static struct adl_job *next_task(struct adl_batcher *b, bool *is_finish)
     return NULL;
 }
 
+/* The worker that the running thread is. */
+static _Thread_local struct worker *this_worker;
+
 static void *worker_main(void *argument)
 {
     struct worker *worker = argument;
     struct adl_batcher *b = worker->batcher;
 
+    this_worker = worker;
     pthread_mutex_lock(&b->lock);
     for (;;) {
         bool is_finish = false, aborted;
@@ -360,6 +369,15 @@ int adl_batcher_submit(struct adl_batcher *b, struct adl_job *jobs, size_t numbe
         pthread_cond_broadcast(&b->work_wake);
     pthread_mutex_unlock(&b->lock);
     return result;
+}
+
+int adl_batcher_go_on(struct adl_batcher *b, const struct adl_job *job, struct adl_error *err)
+{
+    pthread_mutex_lock(&b->lock);
+    bool aborted = b->aborted;
+    this_worker->since_ns = adl_clock_ns();
+    pthread_mutex_unlock(&b->lock);
+    return go_on(b, job, aborted, err);
 }
 
 void adl_job_release(struct adl_job *job)

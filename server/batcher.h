@@ -65,6 +65,12 @@ void adl_batcher_free(struct adl_batcher *batcher);
 int adl_batcher_submit(struct adl_batcher *batcher, struct adl_job *jobs, size_t number,
                        struct adl_error *err) ADL_MUST_CHECK;
 
+/* In finished(), while its answer is being written: whether to go on, -1 with an
+ * error of the kinds BUSY and CANCELLED if not. To be asked now and then, as the
+ * watchdog takes a worker that does not for one that hangs. */
+int adl_batcher_go_on(struct adl_batcher *batcher, const struct adl_job *job,
+                      struct adl_error *err) ADL_MUST_CHECK;
+
 /* Frees a finished job's result. */
 void adl_job_release(struct adl_job *job);
 

@@ -141,7 +141,17 @@ int adl_predict_locate(struct adl_predictions *predictions, const struct adl_pre
                              predictions->input_h, predictions->input_w, query->threshold,
                              query->boxes, image_w, image_h, &p->place, err) < 0)
             return -1;
+        adl_free(p->place.map);
+        p->place.map = NULL;
         adl_heatmap_normalise(p->heatmap, pixels, p->heatmap);
     }
     return 0;
+}
+
+float *adl_predict_map(const struct adl_predictions *predictions, size_t index,
+                       struct adl_error *err)
+{
+    return adl_localize_enlarge(predictions->items[index].heatmap, predictions->cam_h,
+                                predictions->cam_w, predictions->input_h, predictions->input_w,
+                                err);
 }

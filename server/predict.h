@@ -58,7 +58,7 @@ struct adl_prediction {
     int class_id;
     float score;                   /* softmax probability */
     float *heatmap;                /* cam_h x cam_w; raw after collect, 0..1 after locate; owned */
-    struct adl_localization place; /* after locate: the map at the input size, boxes */
+    struct adl_localization place; /* after locate: boxes; its map is freed, see below */
 };
 
 struct adl_predictions {
@@ -77,8 +77,16 @@ int adl_predict_collect(const struct adl_session *session, int index,
                         const struct adl_predict_query *query, struct adl_predictions *predictions,
                         struct adl_error *err) ADL_MUST_CHECK;
 
-/* Boxes in pixels of an image of image_w x image_h. */
+/* Boxes in pixels of an image of image_w x image_h. The maps at the input size
+ * they are taken from are not kept: a hundred predictions of one picture would
+ * hold tens of megabytes. */
 int adl_predict_locate(struct adl_predictions *predictions, const struct adl_predict_query *query,
                        int image_w, int image_h, struct adl_error *err) ADL_MUST_CHECK;
+
+/* A located prediction's heat map at the input size again, input_h x input_w
+ * numbers in 0..1, freed by the caller with adl_free. NULL when there is no
+ * memory. */
+float *adl_predict_map(const struct adl_predictions *predictions, size_t index,
+                       struct adl_error *err) ADL_MUST_CHECK;
 
 #endif

@@ -50,17 +50,14 @@ static void sample_at(int target, int to, int from, int *lower, float *share)
 }
 
 /* The map bilinearly at the image's size, as bytes. */
-static void enlarge(const struct adl_localization *place, int width, int height, uint8_t *grey)
+static void enlarge(const float *map, int map_w, int map_h, int width, int height, uint8_t *grey)
 {
-    const float *map = place->map;
-    int map_w = place->map_width;
-
     for (int y = 0; y < height; y++) {
         int y0, x0;
         float ty, tx;
-        sample_at(y, height, place->map_height, &y0, &ty);
+        sample_at(y, height, map_h, &y0, &ty);
         const float *upper = map + (size_t)y0 * (size_t)map_w;
-        const float *lower = place->map_height > 1 ? upper + map_w : upper;
+        const float *lower = map_h > 1 ? upper + map_w : upper;
         for (int x = 0; x < width; x++) {
             sample_at(x, width, map_w, &x0, &tx);
             int x1 = map_w > 1 ? x0 + 1 : x0;
@@ -71,20 +68,22 @@ static void enlarge(const struct adl_localization *place, int width, int height,
     }
 }
 
-static json_t *heatmap_png(const struct adl_reply *reply, const struct adl_prediction *prediction,
-                           struct adl_error *err)
+static json_t *heatmap_png(const struct adl_reply *reply, size_t index, struct adl_error *err)
 {
+    const struct adl_predictions *predictions = reply->predictions;
+    float *map = adl_predict_map(predictions, index, err);
     uint8_t *grey = adl_malloc((size_t)reply->image_width, (size_t)reply->image_height);
     void *png = NULL;
     size_t length;
     char *text = NULL;
     json_t *result = NULL;
 
-    if (!grey) {
+    if (!map || !grey) {
         adl_fail_nomem(err, "a heat map");
         goto out;
     }
-    enlarge(&prediction->place, reply->image_width, reply->image_height, grey);
+    enlarge(map, predictions->input_w, predictions->input_h, reply->image_width,
+            reply->image_height, grey);
     ADL_TRY(adl_image_encode_grey_png(grey, reply->image_width, reply->image_height, &png, &length,
                                       err));
     text = adl_base64_encode(png, length);
@@ -94,6 +93,7 @@ static json_t *heatmap_png(const struct adl_reply *reply, const struct adl_predi
     if (!result)
         adl_fail_nomem(err, "a heat map");
 out:
+    adl_free(map);
     adl_free(grey);
     adl_free(png);
     adl_free(text);
@@ -138,16 +138,16 @@ static json_t *boxes_json(const struct adl_localization *place)
     return boxes;
 }
 
-static json_t *prediction_json(const struct adl_reply *reply,
-                               const struct adl_prediction *prediction, struct adl_error *err)
+static json_t *prediction_json(const struct adl_reply *reply, size_t index, struct adl_error *err)
 {
+    const struct adl_prediction *prediction = &reply->predictions->items[index];
     char label[40];
     json_t *heatmap = NULL, *result;
 
     if (reply->heatmap != ADL_HEATMAP_NONE) {
         heatmap = reply->heatmap == ADL_HEATMAP_ARRAY
                       ? heatmap_array(reply->predictions, prediction, err)
-                      : heatmap_png(reply, prediction, err);
+                      : heatmap_png(reply, index, err);
         if (!heatmap)
             return NULL;
     }
@@ -170,24 +170,36 @@ static json_t *timing_json(const struct adl_reply_timing *timing)
                      round(timing->total * 1e3) / 1e3);
 }
 
-json_t *adl_reply_to_json(const struct adl_reply *reply, struct adl_error *err)
+/* Takes what the heat maps as pictures need from what is left for them. */
+static int take_pixels(const struct adl_reply *reply, struct adl_error *err)
 {
     size_t pixels = (size_t)reply->image_width * (size_t)reply->image_height;
+    size_t alone = ADL_LIMIT_HEATMAP_PIXELS;
+    size_t *left = reply->heatmap_pixels ? reply->heatmap_pixels : &alone;
+
+    if (adl_size_mul(pixels, reply->predictions->count, &pixels) < 0 || pixels > *left)
+        return adl_fail(err, ADL_ERR_LIMIT,
+                        "%zu heat maps of %d x %d pixels make the answer's more than %zu "
+                        "megapixels together; ask for fewer predictions, send fewer images, or "
+                        "ask for heatmap=array",
+                        reply->predictions->count, reply->image_width, reply->image_height,
+                        ADL_LIMIT_HEATMAP_PIXELS / 1000000);
+    *left -= pixels;
+    return 0;
+}
+
+json_t *adl_reply_to_json(const struct adl_reply *reply, struct adl_error *err)
+{
     json_t *list = json_array();
     json_t *result;
 
-    if (reply->heatmap == ADL_HEATMAP_PNG &&
-        (adl_size_mul(pixels, reply->predictions->count, &pixels) < 0 ||
-         pixels > ADL_LIMIT_IMAGE_PIXELS)) {
-        adl_fail(err, ADL_ERR_LIMIT,
-                 "%zu heat maps of %d x %d pixels are more than %zu megapixels together; ask for "
-                 "fewer predictions or for heatmap=array",
-                 reply->predictions->count, reply->image_width, reply->image_height,
-                 ADL_LIMIT_IMAGE_PIXELS / 1000000);
-        goto out;
-    }
+    if (reply->heatmap == ADL_HEATMAP_PNG)
+        ADL_TRY(take_pixels(reply, err));
     for (size_t i = 0; i < reply->predictions->count; i++) {
-        json_t *one = prediction_json(reply, &reply->predictions->items[i], err);
+        json_t *one;
+        if (reply->go_on)
+            ADL_TRY(reply->go_on(reply->context, err));
+        one = prediction_json(reply, i, err);
         if (!one)
             goto out;
         if (json_array_append_new(list, one) < 0) {
@@ -217,10 +229,13 @@ int adl_reply_draw(struct adl_image *image, const struct adl_model *model,
     const struct adl_prediction *p = &predictions->items[index];
     char name[40], label[200];
     struct adl_overlay_box *boxes = adl_malloc(p->place.box_count, sizeof *boxes);
-    int result;
+    float *map = adl_predict_map(predictions, index, err);
+    int result = -1;
 
-    if (!boxes)
-        return adl_fail_nomem(err, "an overlay");
+    if (!boxes || !map) {
+        adl_fail_nomem(err, "an overlay");
+        goto out;
+    }
     for (size_t i = 0; i < p->place.box_count; i++) {
         struct adl_box box = p->place.boxes[i].box;
         boxes[i] = (struct adl_overlay_box){box.x0, box.y0, box.x1, box.y1};
@@ -228,15 +243,17 @@ int adl_reply_draw(struct adl_image *image, const struct adl_model *model,
     snprintf(label, sizeof label, "%.180s %.0f%%",
              adl_model_label(model, p->class_id, name, sizeof name), (double)p->score * 100);
     struct adl_overlay overlay = {
-        .heatmap = p->place.map,
-        .heatmap_width = p->place.map_width,
-        .heatmap_height = p->place.map_height,
+        .heatmap = map,
+        .heatmap_width = predictions->input_w,
+        .heatmap_height = predictions->input_h,
         .opacity = opacity,
         .boxes = boxes,
         .box_count = p->place.box_count,
         .label = label,
     };
     result = adl_overlay_draw(image, &overlay, err);
+out:
+    adl_free(map);
     adl_free(boxes);
     return result;
 }

@@ -36,11 +36,19 @@ struct adl_reply {
     const struct adl_predictions *predictions; /* located */
     enum adl_reply_heatmap heatmap;
     const struct adl_reply_timing *timing; /* NULL: left out */
+    /* Heat maps as pictures: the pixels that are left for them in the answer this
+     * reply is a part of, less its own afterwards. NULL: ADL_LIMIT_HEATMAP_PIXELS
+     * for this reply alone. */
+    size_t *heatmap_pixels;
+    /* Asked before each prediction, as heat maps take their time; -1 with an error
+     * ends the work. NULL: never. */
+    int (*go_on)(void *context, struct adl_error *err);
+    void *context;
 };
 
 /* {"model", "request_id", "image", "threshold", "predictions", "timing_ms"}; the
- * caller owns it. Fails with NOMEM, or with LIMIT when the heat maps as pictures
- * would be too large together. */
+ * caller owns it. Fails with NOMEM, as go_on() does, or with LIMIT when the heat
+ * maps as pictures would be too large together. */
 json_t *adl_reply_to_json(const struct adl_reply *reply, struct adl_error *err) ADL_MUST_CHECK;
 
 /* Draws a prediction's heat map, boxes and label onto the picture. `opacity` of

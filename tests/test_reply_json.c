@@ -40,18 +40,21 @@ static int base64_value(char c)
 
 /* A located prediction of a 2x2 map with its maximum at the lower right. */
 static void make(struct adl_predictions *predictions, struct adl_prediction *prediction,
-                 float *heatmap, float *map, struct adl_localized_box *box)
+                 float *heatmap, struct adl_localized_box *box)
 {
     for (int i = 0; i < 4; i++)
-        heatmap[i] = map[i] = (float)i / 3;
+        heatmap[i] = (float)i / 3;
     *box = (struct adl_localized_box){{1, 2, 3, 4}, 0.75};
     *prediction = (struct adl_prediction){
-        .class_id = 2,
-        .score = 0.5F,
-        .heatmap = heatmap,
-        .place = {.map = map, .map_width = 2, .map_height = 2, .boxes = box, .box_count = 1}};
+        .class_id = 2, .score = 0.5F, .heatmap = heatmap, .place = {.boxes = box, .box_count = 1}};
     *predictions = (struct adl_predictions){
         .items = prediction, .count = 1, .cam_w = 2, .cam_h = 2, .input_w = 2, .input_h = 2};
+}
+
+static int stop(void *context, struct adl_error *err)
+{
+    (void)context;
+    return adl_fail(err, ADL_ERR_CANCELLED, "stopped");
 }
 
 static void heatmaps_stretch_over_the_image(void)
@@ -61,13 +64,13 @@ static void heatmaps_stretch_over_the_image(void)
     struct adl_predictions predictions;
     struct adl_prediction prediction;
     struct adl_localized_box box;
-    float heatmap[4], map[4];
+    float heatmap[4];
     unsigned char png[4096];
     size_t length = 0;
     struct adl_image image;
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(model);
-    make(&predictions, &prediction, heatmap, map, &box);
+    make(&predictions, &prediction, heatmap, &box);
     struct adl_reply reply = {.model = model,
                               .model_name = "m",
                               .image_width = 9,
@@ -100,6 +103,26 @@ static void heatmaps_stretch_over_the_image(void)
     adl_image_release(&image);
     json_decref(json);
 
+    /* What heat maps of one answer may have together is used up, and not
+     * overdrawn. */
+    size_t left = 2 * 9 * 7 - 1;
+    reply.heatmap_pixels = &left;
+    json_decref(adl_reply_to_json(&reply, &err));
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_NONE);
+    CU_ASSERT_EQUAL(left, 9 * 7 - 1);
+    CU_ASSERT_PTR_NULL(adl_reply_to_json(&reply, &err));
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_LIMIT);
+    CU_ASSERT_EQUAL(left, 9 * 7 - 1);
+    reply.heatmap_pixels = NULL;
+    adl_error_clear(&err);
+
+    /* Nobody waits for it. */
+    reply.go_on = stop;
+    CU_ASSERT_PTR_NULL(adl_reply_to_json(&reply, &err));
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_CANCELLED);
+    reply.go_on = NULL;
+    adl_error_clear(&err);
+
     /* So many pixels that the answer would have no end. */
     reply.image_width = reply.image_height = 60000;
     CU_ASSERT_PTR_NULL(adl_reply_to_json(&reply, &err));
@@ -115,10 +138,10 @@ static void overlays_show_what_was_found(void)
     struct adl_prediction prediction;
     struct adl_localized_box box;
     struct adl_image image;
-    float heatmap[4], map[4];
+    float heatmap[4];
 
     CU_ASSERT_PTR_NOT_NULL_FATAL(model);
-    make(&predictions, &prediction, heatmap, map, &box);
+    make(&predictions, &prediction, heatmap, &box);
     for (uint64_t n = 1;; n++) {
         size_t blocks = adl_mem_stats().live_blocks, length;
         void *bytes = NULL;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/size.h"
 #include "http_client.h"
@@ -255,6 +256,34 @@ static void sends_heatmaps_as_pictures(void)
     CU_ASSERT_EQUAL(json_integer_value(json_object_get(map, "height")), 120);
     json_decref(json);
     test_reply_release(&reply);
+    close_server();
+}
+
+/* A request with so many large heat maps that they would take minutes: those over
+ * the limit, and those that --timeout leaves no time for, are errors. */
+static void bounds_heatmaps_of_a_request(void)
+{
+    if (!open_server((const char *const[]){"--timeout", "2", NULL}))
+        return;
+    size_t length, form_length;
+    void *picture = test_slow_picture(4400, &length);
+    void *form = test_form(picture, length, 6, &form_length);
+    uint64_t begin = adl_clock_ns();
+    struct test_reply reply = post("/localize?heatmap=png&top_k=5", FORM, form, form_length);
+    CU_ASSERT(adl_clock_ms(begin, adl_clock_ns()) < 8000);
+    CU_ASSERT_EQUAL(reply.status, 200);
+    json_t *json = test_reply_json(&reply), *results = json_object_get(json, "results");
+    CU_ASSERT_EQUAL(json_array_size(results), 6);
+    /* Whether there is time for the first depends on the machine. */
+    for (size_t i = 1; i < 6; i++) {
+        json_t *error = json_object_get(json_array_get(results, i), "error");
+        json_int_t status = json_integer_value(json_object_get(error, "status"));
+        CU_ASSERT(status == 413 || status == 503);
+    }
+    json_decref(json);
+    test_reply_release(&reply);
+    adl_free(form);
+    adl_free(picture);
     close_server();
 }
 
@@ -556,6 +585,7 @@ TEST_SUITE(server, {"answers a picture", answers_a_picture},
            {"localizes a class and obeys the threshold", localizes_a_class_and_obeys_the_threshold},
            {"draws overlays", draws_overlays}, {"takes several pictures", takes_several_pictures},
            {"sends heatmaps as pictures", sends_heatmaps_as_pictures},
+           {"bounds heatmaps of a request", bounds_heatmaps_of_a_request},
            {"answers every GET and HEAD", answers_every_get_and_head},
            {"describes its models", describes_its_models},
            {"refuses each mistake", refuses_each_mistake},

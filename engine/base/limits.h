@@ -127,6 +127,9 @@
 #define ADL_LIMIT_BOUNDARY_BYTES 70
 /* top_k of a request. */
 #define ADL_LIMIT_TOP_K 100
+/* Pixels of all heat maps as pictures in one answer: seconds of work, and about
+ * as many bytes. */
+#define ADL_LIMIT_HEATMAP_PIXELS ADL_LIMIT_IMAGE_PIXELS
 /* Bytes a refused request may still send before its connection is cut: enough
  * for a client that only looks at the answer afterwards. */
 #define ADL_LIMIT_SWALLOW_BYTES (32 * ADL_MIB)

@@ -135,13 +135,57 @@ static int describe_boxes(const double *map, const struct adl_boxes *boxes, int 
     return 0;
 }
 
+/* The map at the input size, in doubles for the boxes and in floats for a heat
+ * map. */
+static int enlarge(const float *cam, int cam_h, int cam_w, int input_h, int input_w, double **map,
+                   float **heat, struct adl_error *err)
+{
+    size_t cam_pixels = (size_t)cam_h * (size_t)cam_w;
+    size_t pixels = (size_t)input_h * (size_t)input_w;
+    double *small = adl_malloc(cam_pixels, sizeof *small);
+    int result = -1;
+
+    *map = adl_malloc(pixels, sizeof **map);
+    *heat = adl_malloc(pixels, sizeof **heat);
+    if (!small || !*map || !*heat) {
+        adl_fail_nomem(err, "a score map");
+        goto out;
+    }
+    for (size_t i = 0; i < cam_pixels; i++)
+        small[i] = (double)cam[i];
+    ADL_TRY(adl_scoremap_resize(small, cam_h, cam_w, *map, input_h, input_w, err));
+    if (is_constant(cam, cam_pixels))
+        memset(*map, 0, pixels * sizeof **map);
+    adl_scoremap_normalise(*map, pixels);
+    for (size_t i = 0; i < pixels; i++)
+        (*heat)[i] = (float)(*map)[i];
+    result = 0;
+out:
+    adl_free(small);
+    return result;
+}
+
+float *adl_localize_enlarge(const float *cam, int cam_h, int cam_w, int input_h, int input_w,
+                            struct adl_error *err)
+{
+    double *map;
+    float *heat;
+
+    if (enlarge(cam, cam_h, cam_w, input_h, input_w, &map, &heat, err) < 0) {
+        adl_free(heat);
+        heat = NULL;
+    }
+    adl_free(map);
+    return heat;
+}
+
 int adl_localize_map(const float *cam, int cam_h, int cam_w, int input_h, int input_w,
                      double threshold, enum adl_box_mode mode, int image_w, int image_h,
                      struct adl_localization *out, struct adl_error *err)
 {
     struct adl_box_finder finder = {0};
     struct adl_boxes boxes = {0};
-    double *small = NULL, *map = NULL;
+    double *map = NULL;
     int result = -1;
 
     memset(out, 0, sizeof *out);
@@ -162,23 +206,7 @@ int adl_localize_map(const float *cam, int cam_h, int cam_w, int input_h, int in
         goto out;
     }
 
-    size_t cam_pixels = (size_t)cam_h * (size_t)cam_w;
-    size_t pixels = (size_t)input_h * (size_t)input_w;
-    small = adl_malloc(cam_pixels, sizeof *small);
-    map = adl_malloc(pixels, sizeof *map);
-    out->map = adl_malloc(pixels, sizeof *out->map);
-    if (!small || !map || !out->map) {
-        adl_fail_nomem(err, "a score map");
-        goto out;
-    }
-    for (size_t i = 0; i < cam_pixels; i++)
-        small[i] = (double)cam[i];
-    ADL_TRY(adl_scoremap_resize(small, cam_h, cam_w, map, input_h, input_w, err));
-    if (is_constant(cam, cam_pixels))
-        memset(map, 0, pixels * sizeof *map);
-    adl_scoremap_normalise(map, pixels);
-    for (size_t i = 0; i < pixels; i++)
-        out->map[i] = (float)map[i];
+    ADL_TRY(enlarge(cam, cam_h, cam_w, input_h, input_w, &map, &out->map, err));
     out->map_width = input_w;
     out->map_height = input_h;
 
@@ -195,7 +223,6 @@ out:
         adl_localization_release(out);
     adl_boxes_release(&boxes);
     adl_box_finder_release(&finder);
-    adl_free(small);
     adl_free(map);
     return result;
 }

@@ -30,6 +30,13 @@ int adl_localize_map(const float *cam, int cam_h, int cam_w, int input_h, int in
                      double threshold, enum adl_box_mode mode, int image_w, int image_h,
                      struct adl_localization *out, struct adl_error *err) ADL_MUST_CHECK;
 
+/* The map alone, as adl_localize_map() makes it of a `cam` of the same sizes:
+ * input_h x input_w numbers in 0..1, which the caller frees with adl_free. NULL
+ * when there is no memory. The raw and the normalised `cam` give the same, but
+ * for rounding. */
+float *adl_localize_enlarge(const float *cam, int cam_h, int cam_w, int input_h, int input_w,
+                            struct adl_error *err) ADL_MUST_CHECK;
+
 void adl_localization_release(struct adl_localization *localization);
 
 /* The raw map between 0 and 1: minus its minimum, divided by its range; zeros
