@@ -239,6 +239,8 @@ static int open_data(struct eval *e, struct adl_error *err)
     e->dataset = adl_dataset_open(&how, err);
     if (!e->dataset)
         return -1;
+    if (e->dataset->note)
+        fprintf(stderr, "adl-server: eval: %s\n", e->dataset->note);
     if (e->dataset->count == 0)
         return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: the split \"%s\" has no images",
                         s->data ? s->data : s->metadata, s->split);
@@ -252,22 +254,22 @@ static int check_classes(const struct eval *e, struct adl_error *err)
     const struct adl_model *m = e->model;
     const char *place = e->settings->data ? e->settings->data : e->settings->metadata;
 
-    if (d->classes ? d->class_count != m->class_count : d->class_count > m->class_count)
+    size_t named = d->classes && m->classes ? d->class_count : 0, i = 0;
+    while (i < named && i < m->class_count && !strcmp(d->classes[i], m->classes[i]))
+        i++;
+    /* Fewer classes than the network's are its first ones, or others. */
+    if (d->class_count > m->class_count || (d->class_count < m->class_count && i < named))
         return adl_fail(err, ADL_ERR_FORMAT,
                         "%s: has %zu classes, but %s has %s%zu; a model trained on these classes "
                         "is needed",
                         e->settings->model, m->class_count, place,
                         d->classes ? "" : "labels up to ",
                         d->classes ? d->class_count : d->class_count - 1);
-    for (size_t i = 0; d->classes && m->classes && i < d->class_count; i++) {
-        if (strcmp(d->classes[i], m->classes[i]) != 0) {
-            fprintf(stderr,
-                    "adl-server: eval: warning: class %zu is \"%.60s\" in %s, but \"%.60s\" in %s; "
-                    "evaluating by number\n",
-                    i, d->classes[i], place, m->classes[i], e->settings->model);
-            break;
-        }
-    }
+    if (i < named)
+        fprintf(stderr,
+                "adl-server: eval: warning: class %zu is \"%.60s\" in %s, but \"%.60s\" in %s; "
+                "evaluating by number\n",
+                i, d->classes[i], place, m->classes[i], e->settings->model);
     return 0;
 }
 

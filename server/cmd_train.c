@@ -18,7 +18,10 @@ static void on_signal(int number)
 
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
 {
+    const struct adl_train_settings *s = settings;
     struct sigaction action = {.sa_handler = on_signal};
+    if (!s->data && !(s->images && s->metadata))
+        return adl_fail(err, ADL_ERR_ARG, "--data DIR is needed, or --images and --metadata");
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     return adl_train_run(settings, options->command_line, &stop, err);
@@ -28,7 +31,6 @@ static const char *const schedules[] = {"step", "cosine", NULL};
 
 static const struct adl_option table[] = {
     {"data", ADL_STRING(struct adl_train_settings, data), .letter = 'd', .metavar = "DIR",
-     .required = true,
      .help = "images and lists as in the reference, CUB-200-2011, or a folder per class"},
     {"out", ADL_STRING(struct adl_train_settings, out), .letter = 'o', .metavar = "DIR",
      .required = true, .help = "where checkpoints, metrics and report go"},

@@ -136,7 +136,7 @@ static void put_head(struct adl_str *page, const struct adl_train_run *run,
     adl_str_puts(page, "</code>\n<dl>\n");
     put_fact(page, "Network", text);
     put_method(page, run);
-    put_fact(page, "Data", s->data);
+    put_fact(page, "Data", adl_train_data(s));
     put_fact_of(page, "Images", "%zu to train on, %zu to validate, %zu classes", run->train->count,
                 run->val ? run->val->count : 0, run->train->class_count);
     if (run->best_epoch)

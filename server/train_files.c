@@ -27,13 +27,19 @@ char *adl_train_path(const struct adl_train_run *run, const char *name, struct a
 int adl_train_open_folder(const struct adl_train_run *run, struct adl_error *err)
 {
     const char *out = run->settings->out;
+    struct stat info;
     if (mkdir(out, 0777) < 0 && errno != EEXIST)
         return adl_fail(err, ADL_ERR_IO, "%s: cannot be made: %s", out, strerror(errno));
+    if (stat(out, &info) == 0 && !S_ISDIR(info.st_mode))
+        return adl_fail(err, ADL_ERR_IO, "%s: is no folder", out);
     char *state = adl_train_path(run, STATE, err);
     if (!state)
         return -1;
     bool there = access(state, F_OK) == 0;
+    int writable = adl_file_check_place(state, err);
     adl_free(state);
+    if (writable < 0)
+        return -1;
     if (there && !run->settings->resume)
         return adl_fail(err, ADL_ERR_ARG,
                         "%s: holds a run already; go on with --resume, or choose another folder",
@@ -59,8 +65,8 @@ static char *dump(const json_t *json, size_t flags)
 static json_t *training_json(const struct adl_train_run *run)
 {
     return json_pack("{s:s, s:s, s:s, s:i, s:O, s:O*}", "program", "adl-server " ADL_VERSION,
-                     "command", run->command, "data", run->settings->data, "epochs", run->epoch,
-                     "config", run->config, "begun_from", run->origin);
+                     "command", run->command, "data", adl_train_data(run->settings), "epochs",
+                     run->epoch, "config", run->config, "begun_from", run->origin);
 }
 
 int adl_train_save_model(struct adl_train_run *run, const char *name, struct adl_error *err)
@@ -196,7 +202,7 @@ static int keep_lines(const char *text, int epoch, struct adl_str *kept)
     return kept->failed ? -1 : 0;
 }
 
-int adl_train_log_epoch(const struct adl_train_run *run, double lr, double seconds,
+int adl_train_log_epoch(const struct adl_train_run *run, const struct adl_train_pace *pace,
                         const struct adl_evaluate_report *report, bool best, struct adl_error *err)
 {
     int result = -1, epoch = run->epoch + 1;
@@ -205,10 +211,10 @@ int adl_train_log_epoch(const struct adl_train_run *run, double lr, double secon
     struct adl_error none = {0};
     double images = (double)run->sums.images;
     char *path = adl_train_path(run, METRICS, err), *old = NULL, *text = NULL;
-    json_t *line =
-        json_pack("{s:i, s:f, s:f, s:f, s:f, s:f, s:b}", "epoch", epoch, "lr", lr, "train_loss",
-                  run->sums.loss / images, "train_top1", 100 * (double)run->sums.right / images,
-                  "seconds", seconds, "images_per_second", images / seconds, "best", best);
+    json_t *line = json_pack("{s:i, s:f, s:f, s:f, s:f, s:f, s:b}", "epoch", epoch, "lr", pace->lr,
+                             "train_loss", run->sums.loss / images, "train_top1",
+                             100 * (double)run->sums.right / images, "seconds", pace->seconds,
+                             "images_per_second", pace->images_per_second, "best", best);
 
     if (!path || !line ||
         (report && json_object_set_new(line, "val", adl_train_figures(report)) < 0) ||

@@ -124,6 +124,31 @@ out:
     return result;
 }
 
+/* The data's names; outputs beyond them (--num-classes) are called by number. */
+static int name_classes(struct adl_model *model, const struct adl_dataset *data,
+                        struct adl_error *err)
+{
+    size_t count = (size_t)model->arch.num_classes;
+    struct adl_arena arena = {0};
+    int result = -1;
+    const char **names = adl_malloc(count, sizeof *names);
+    if (!names)
+        return adl_fail_nomem(err, "class names");
+    for (size_t i = 0; i < count; i++) {
+        names[i] =
+            i < data->class_count ? data->classes[i] : adl_arena_printf(&arena, "class %zu", i);
+        if (!names[i]) {
+            adl_fail_nomem(err, "class names");
+            goto out;
+        }
+    }
+    result = adl_model_set_classes(model, names, count, err);
+out:
+    adl_arena_release(&arena);
+    adl_free(names);
+    return result;
+}
+
 static int make_model(struct adl_train_run *run, const char *init, struct adl_tensors *weights,
                       const struct adl_model *from, struct adl_error *err)
 {
@@ -135,8 +160,7 @@ static int make_model(struct adl_train_run *run, const char *init, struct adl_te
     struct adl_model *model = run->model = adl_model_create(&arch, s->crop_size, s->crop_size, err);
     if (!model || fill_weights(run, init, weights, err) < 0)
         return -1;
-    if (run->train->classes && run->train->class_count == (size_t)arch.num_classes &&
-        adl_model_set_classes(model, run->train->classes, run->train->class_count, err) < 0)
+    if (run->train->classes && name_classes(model, run->train, err) < 0)
         return -1;
     if (from && from->arch.backbone == arch.backbone) {
         memcpy(model->mean, from->mean, sizeof model->mean);

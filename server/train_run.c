@@ -40,10 +40,10 @@ static int open_data(struct adl_train_run *run, struct adl_error *err)
     if (!run->train)
         return -1;
     if (run->train->count == 0)
-        return adl_fail(err, ADL_ERR_ARG, "%s: has no image to train on", s->data);
+        return adl_fail(err, ADL_ERR_ARG, "%s: has no image to train on", adl_train_data(s));
     if (!run->train->image_dir)
         return adl_fail(err, ADL_ERR_ARG, "%s: has no images; name the folder with --images",
-                        s->data);
+                        adl_train_data(s));
     options.split = "val";
     run->val = adl_dataset_open(&options, &none);
     if (!run->val && none.kind != ADL_ERR_NOT_FOUND)
@@ -55,6 +55,12 @@ static int open_data(struct adl_train_run *run, struct adl_error *err)
     return 0;
 }
 
+static bool is_stopped(void *context)
+{
+    const struct adl_train_run *run = context;
+    return *run->stop;
+}
+
 /* Every setting that decides the bits; a resumed run has to have the same. */
 static int make_config(struct adl_train_run *run, struct adl_error *err)
 {
@@ -63,7 +69,7 @@ static int make_config(struct adl_train_run *run, struct adl_error *err)
     const struct adl_model *model = run->model;
     run->config = json_pack(
         "{s:o, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:f, s:b, s:f, s:i, s:f, s:i, s:f, s:f, "
-        "s:f, s:f, s:f, s:f, s:b, s:b, s:b, s:f}",
+        "s:f, s:f, s:f, s:f, s:b, s:b, s:b, s:f, s:[f, f, f], s:[f, f, f]}",
         "arch", adl_arch_to_json(&model->arch), "method", adl_arch_methods[model->arch.adl],
         "images", (json_int_t)run->train->count, "batch_size", s->batch_size, "accumulate",
         s->accumulate, "resize_size", s->resize_size, "crop_size", s->crop_size, "seed", s->seed,
@@ -72,7 +78,9 @@ static int make_config(struct adl_train_run *run, struct adl_error *err)
         s->lr_decay_frequency, "warmup_epochs", s->warmup_epochs, "clip_norm", s->clip_norm, "lr",
         m->lr, "lr_classifier_ratio", m->lr_classifier_ratio, "momentum", m->momentum,
         "weight_decay", m->weight_decay, "nesterov", !m->no_nesterov, "dropout", !m->no_dropout,
-        "frozen_batchnorm", m->frozen_batchnorm, "label_smoothing", m->label_smoothing);
+        "frozen_batchnorm", m->frozen_batchnorm, "label_smoothing", m->label_smoothing, "mean",
+        (double)model->mean[0], (double)model->mean[1], (double)model->mean[2], "std",
+        (double)model->std[0], (double)model->std[1], (double)model->std[2]);
     json_t *adl = json_pack("{s:s, s:f, s:f, s:b, s:b}", "draw", adl_method_draws[m->adl_draw],
                             "drop_rate", m->adl_drop_rate, "threshold", m->adl_threshold,
                             "per_image", m->adl_per_image, "importance", !m->adl_no_importance);
@@ -111,11 +119,21 @@ static int make_loader(struct adl_train_run *run, struct adl_error *err)
     return run->loader ? 0 : -1;
 }
 
+/* Labels are numbers: val's have to be among the network's. */
+static int check_val(const struct adl_train_run *run, struct adl_error *err)
+{
+    size_t classes = (size_t)run->model->arch.num_classes;
+    if (!run->val || run->val->class_count <= classes)
+        return 0;
+    return adl_fail(err, ADL_ERR_FORMAT, "%s: val has %zu classes, but train has %zu",
+                    adl_train_data(run->settings), run->val->class_count, classes);
+}
+
 static int prepare(struct adl_train_run *run, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
 
-    if (open_data(run, err) < 0 || adl_train_make_model(run, err) < 0 ||
+    if (open_data(run, err) < 0 || adl_train_make_model(run, err) < 0 || check_val(run, err) < 0 ||
         make_config(run, err) < 0 || adl_train_open_folder(run, err) < 0)
         return -1;
     run->pool = adl_pool_create(s->threads ? s->threads : adl_pool_default_threads(), err);
@@ -170,10 +188,15 @@ static double train_batch(struct adl_train_run *run, const struct adl_batch *bat
     size_t input = adl_shape_count(adl_tape_shape(run->tape, 0)), right;
     float *const *params = adl_optimizer_params(run->optimizer);
     float *grad = adl_tape_logits_grad(run->tape);
-    size_t group = (size_t)s->accumulate, first = batch->number / group * group;
-    size_t members = ADL_MIN(group, batches - first);
+    size_t size = (size_t)s->accumulate, group = batch->number / size, first = group * size;
+    size_t members = ADL_MIN(size, batches - first);
     double lr = adl_schedule_lr(&run->schedule, run->epoch, batch->number, batches);
 
+    /* Left by a group whose last batch could not be read. */
+    if (group != run->group)
+        adl_optimizer_zero_grads(run->optimizer);
+    run->group = group;
+    run->trained = true;
     uint64_t key = (uint64_t)s->seed;
     key = adl_rng_splitmix(&key) + ((uint64_t)run->epoch << 32) + batch->number;
     run->mode.key = adl_rng_splitmix(&key);
@@ -222,14 +245,13 @@ static int train_epoch(struct adl_train_run *run, const volatile sig_atomic_t *s
     int more;
 
     adl_progress_start(&progress, "images", run->train->count);
-    /* Left where the last batch of a step could not be read. */
-    adl_optimizer_zero_grads(run->optimizer);
+    run->group = SIZE_MAX;
     adl_loader_start_epoch(run->loader, (uint64_t)run->epoch, run->batch);
     while ((more = adl_loader_next(run->loader, &batch, err)) > 0) {
         double loss = train_batch(run, &batch);
         if (!(loss < 1e30)) {
             adl_progress_finish(&progress);
-            return adl_fail(err, ADL_ERR_ARG,
+            return adl_fail(err, ADL_ERR_LIMIT,
                             "the loss is %g in epoch %d: it diverges; try a "
                             "smaller --lr",
                             loss, run->epoch + 1);
@@ -260,6 +282,8 @@ static double measure_of(const struct adl_evaluate_report *report)
     return report->localized ? report->figures.max_box_acc_v2 : report->figures.top1_cls;
 }
 
+/* Whoever stops a run before it has done anything waits for what it does first: a
+ * batch, or what is left of an epoch, which is this. */
 static int evaluate(struct adl_train_run *run, struct adl_evaluate_report *report,
                     struct adl_error *err)
 {
@@ -269,7 +293,9 @@ static int evaluate(struct adl_train_run *run, struct adl_evaluate_report *repor
     struct adl_evaluate_options evaluation = {.curve_interval = s->curve_interval,
                                               .model_threshold = run->model->cam_threshold,
                                               .progress = &progress,
-                                              .broken = tell_broken_val};
+                                              .broken = tell_broken_val,
+                                              .stopped = run->trained ? is_stopped : NULL,
+                                              .context = run};
     int result = -1, batch = ADL_MIN(s->batch_size, 16);
     memcpy(evaluation.mean, run->model->mean, sizeof evaluation.mean);
     memcpy(evaluation.std, run->model->std, sizeof evaluation.std);
@@ -287,38 +313,69 @@ static int evaluate(struct adl_train_run *run, struct adl_evaluate_report *repor
     return result;
 }
 
-/* Evaluates, keeps the best, and writes everything of an epoch that is done. */
-static int finish_epoch(struct adl_train_run *run, double seconds, struct adl_error *err)
+/* The classical figures at the threshold that the model gets now, its best. */
+static void move_to_best(struct adl_evaluation *figures)
 {
-    int result = -1;
-    struct adl_evaluate_report report = {0};
-    size_t batches = adl_loader_batches(run->loader);
-    double lr = adl_schedule_lr(&run->schedule, run->epoch, batches - 1, batches);
-    double loss = run->sums.loss / (double)run->sums.images;
-    double accuracy = 100 * (double)run->sums.right / (double)run->sums.images;
-    bool best = true;
+    figures->gt_known_loc = figures->max_box_acc;
+    figures->top1_loc = figures->best_top1_loc;
+    figures->top5_loc = figures->best_top5_loc;
+}
 
+static void tell_epoch(const struct adl_train_run *run, const struct adl_train_pace *pace,
+                       const struct adl_evaluate_report *report, bool best)
+{
     fprintf(stderr, "epoch %d/%d: loss %.4f, top-1 %.2f %%, %.1f images/s", run->epoch + 1,
-            run->settings->epochs, loss, accuracy, (double)run->sums.images / seconds);
-    if (run->val) {
-        ADL_TRY(evaluate(run, &report, err));
-        best = measure_of(&report) >= run->best;
-        fprintf(stderr, "; val: top-1 %.2f %%", report.figures.top1_cls);
-        if (report.localized)
-            fprintf(stderr, ", MaxBoxAcc %.2f, V2 %.2f at threshold %.3f",
-                    report.figures.max_box_acc, report.figures.max_box_acc_v2,
-                    report.figures.best_threshold);
-    }
+            run->settings->epochs, run->sums.loss / (double)run->sums.images,
+            100 * (double)run->sums.right / (double)run->sums.images, pace->images_per_second);
+    if (run->val)
+        fprintf(stderr, "; val: top-1 %.2f %%", report->figures.top1_cls);
+    if (report->localized)
+        fprintf(stderr, ", MaxBoxAcc %.2f, V2 %.2f at threshold %.3f", report->figures.max_box_acc,
+                report->figures.max_box_acc_v2, report->figures.best_threshold);
     fprintf(stderr, "%s\n", best && run->val ? " (best)" : "");
-    if (report.localized)
+}
+
+/* 1 when it was stopped meanwhile. However it ends, what was trained is kept: a run
+ * that is resumed evaluates at once. */
+static int evaluate_or_save(struct adl_train_run *run, struct adl_evaluate_report *report,
+                            struct adl_error *err)
+{
+    struct adl_error why = {0}, *saving = &why;
+    if (evaluate(run, report, err) == 0)
+        return 0;
+    bool stopped = err->kind == ADL_ERR_CANCELLED;
+    if (stopped) {
+        adl_error_clear(err);
+        saving = err;
+    }
+    int saved = save_position(run, saving);
+    return stopped && saved == 0 ? 1 : -1;
+}
+
+/* Evaluates, keeps the best, and writes everything of an epoch that is done. 1 when
+ * it was stopped before that. */
+static int finish_epoch(struct adl_train_run *run, const struct adl_train_pace *pace,
+                        struct adl_error *err)
+{
+    struct adl_evaluate_report report = {0};
+    int result = run->val ? evaluate_or_save(run, &report, err) : 0;
+    if (result != 0)
+        return result;
+    result = -1;
+    bool best = !run->val || measure_of(&report) >= run->best;
+    if (report.localized) {
         run->model->cam_threshold = report.figures.best_threshold;
+        move_to_best(&report.figures);
+    }
+    tell_epoch(run, pace, &report, best);
     json_decref(run->model->metrics);
     run->model->metrics = run->val ? adl_train_figures(&report) : NULL;
     if (run->val && !run->model->metrics) {
         adl_fail_nomem(err, "the figures");
         goto out;
     }
-    ADL_TRY(adl_train_log_epoch(run, lr, seconds, run->val ? &report : NULL, best, err));
+    ADL_TRY(adl_train_log_epoch(run, pace, run->val ? &report : NULL, best, err));
+    run->val_errors = report.errors;
     if (best) {
         run->best = run->val ? measure_of(&report) : -1;
         run->best_epoch = run->epoch + 1;
@@ -340,42 +397,69 @@ out:
     return result;
 }
 
+/* 1 when it was stopped, and saved. */
+static int run_epoch(struct adl_train_run *run, const volatile sig_atomic_t *stop,
+                     struct adl_error *err)
+{
+    size_t batches = adl_loader_batches(run->loader), before = run->sums.images;
+    uint64_t start = adl_clock_ns();
+    int result = train_epoch(run, stop, err);
+    if (result != 0)
+        return result;
+    struct adl_train_pace pace = {
+        .lr = adl_schedule_lr(&run->schedule, run->epoch, batches - 1, batches),
+        .seconds = adl_clock_ms(start, adl_clock_ns()) / 1000};
+    /* Those before a resume took their time in another run. */
+    if (pace.seconds > 0)
+        pace.images_per_second = (double)(run->sums.images - before) / pace.seconds;
+    return finish_epoch(run, &pace, err);
+}
+
+static void tell_start(const struct adl_train_run *run)
+{
+    char text[128];
+    adl_arch_describe(&run->model->arch, text, sizeof text);
+    fprintf(stderr, "%s, %s: %zu images of %zu classes to train on, %zu to validate; %.1f GiB\n",
+            text, adl_arch_methods[run->model->arch.adl], run->train->count,
+            run->train->class_count, run->val ? run->val->count : 0,
+            (double)(adl_tape_bytes(run->tape) + adl_optimizer_bytes(run->optimizer)) / 1073741824);
+}
+
+static void tell_end(const struct adl_train_run *run)
+{
+    size_t broken = adl_loader_broken_count(run->loader);
+    if (run->epoch < run->settings->epochs)
+        fprintf(stderr, "stopped in epoch %d; the same command with --resume goes on\n",
+                run->epoch + 1);
+    else if (run->best_epoch)
+        fprintf(stderr, "done; %s/best.safetensors is of epoch %d\n", run->settings->out,
+                run->best_epoch);
+    if (broken)
+        fprintf(stderr, "%zu images could not be read and were skipped\n", broken);
+    if (run->val_errors)
+        fprintf(stderr, "%zu images of val could not be read and count as wrong\n",
+                run->val_errors);
+}
+
 int adl_train_run(const struct adl_train_settings *settings, const char *command,
                   const volatile sig_atomic_t *stop, struct adl_error *err)
 {
     struct adl_train_run run = {.settings = settings, .command = command, .stop = stop};
     int result = prepare(&run, err);
 
-    if (result == 0) {
-        char text[128];
-        adl_arch_describe(&run.model->arch, text, sizeof text);
-        fprintf(
-            stderr, "%s, %s: %zu images of %zu classes to train on, %zu to validate; %.1f GiB\n",
-            text, adl_arch_methods[run.model->arch.adl], run.train->count, run.train->class_count,
-            run.val ? run.val->count : 0,
-            (double)(adl_tape_bytes(run.tape) + adl_optimizer_bytes(run.optimizer)) / 1073741824);
-    }
+    if (result == 0)
+        tell_start(&run);
     bool stopped = false;
     while (result == 0 && !stopped && run.epoch < settings->epochs) {
-        uint64_t start = adl_clock_ns();
-        result = train_epoch(&run, stop, err);
+        result = run_epoch(&run, stop, err);
         stopped = result > 0 || *stop;
-        if (result == 0)
-            result = finish_epoch(&run, adl_clock_ms(start, adl_clock_ns()) / 1000, err);
-        else if (result > 0)
+        if (result > 0)
             result = 0;
     }
-    if (result == 0)
+    if (result == 0) {
         adl_report_write(&run, *stop ? ADL_REPORT_STOPPED : ADL_REPORT_DONE);
-    if (result == 0 && run.epoch < settings->epochs)
-        fprintf(stderr, "stopped in epoch %d; the same command with --resume goes on\n",
-                run.epoch + 1);
-    else if (result == 0 && run.best_epoch)
-        fprintf(stderr, "done; %s/best.safetensors is of epoch %d\n", settings->out,
-                run.best_epoch);
-    if (result == 0 && adl_loader_broken_count(run.loader))
-        fprintf(stderr, "%zu images could not be read and were skipped\n",
-                adl_loader_broken_count(run.loader));
+        tell_end(&run);
+    }
     release(&run);
     return result;
 }

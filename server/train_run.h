@@ -53,6 +53,12 @@ struct adl_train_settings {
     struct adl_method_settings method;
 };
 
+/* The folder that names the data in messages and records. */
+static inline const char *adl_train_data(const struct adl_train_settings *settings)
+{
+    return settings->data ? settings->data : settings->metadata;
+}
+
 /* Sums over the batches of the epoch so far. */
 struct adl_train_sums {
     double loss; /* times images */
@@ -80,10 +86,13 @@ struct adl_train_run {
     /* Position: epochs done, and batches of the one under way. */
     int epoch;
     size_t batch;
+    bool trained; /* some batch of it, by this process */
+    size_t group; /* of accumulated batches, whose gradients there are; SIZE_MAX: none */
     struct adl_train_sums sums;
     double best; /* the best epoch's measure; below 0: none yet */
     int best_epoch;
     struct adl_evaluate_report evaluation; /* the best epoch's on val; zeroed: before a resume */
+    size_t val_errors;                     /* images of val that the last epoch could not read */
     uint64_t saved_ns;                     /* when the state was last saved */
 };
 
@@ -112,7 +121,11 @@ int adl_train_save_state(struct adl_train_run *run, struct adl_error *err) ADL_M
 int adl_train_load_state(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
 /* Adds the epoch's line to metrics.jsonl, in place of what a run that was cut
  * off had written for it. `report` is NULL where there is nothing to evaluate. */
-int adl_train_log_epoch(const struct adl_train_run *run, double lr, double seconds,
+struct adl_train_pace {
+    double lr; /* of the epoch's last step */
+    double seconds, images_per_second;
+};
+int adl_train_log_epoch(const struct adl_train_run *run, const struct adl_train_pace *pace,
                         const struct adl_evaluate_report *report, bool best,
                         struct adl_error *err) ADL_MUST_CHECK;
 /* The figures of an evaluation as `eval --json` names them. */

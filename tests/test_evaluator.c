@@ -185,6 +185,47 @@ static void fixed_threshold_figures_equal_the_reference(void)
     json_decref(root);
 }
 
+/* All images with logits, at steps of a tenth. */
+static struct adl_evaluation figures_at(const json_t *images, double threshold)
+{
+    struct adl_evaluator evaluator;
+    struct adl_error err = {0};
+    const json_t *item;
+    size_t i, count;
+
+    TEST_OK(adl_evaluator_init(&evaluator, 0.1, threshold, &err), &err);
+    json_array_foreach(images, i, item)
+    {
+        struct sample sample;
+        sample_init(&sample, golden_get(item, "cam"), golden_get(item, "image_size"),
+                    golden_get(item, "boxes"));
+        sample.logits = golden_floats(golden_get(item, "logits"), &count);
+        sample.image.logits = sample.logits;
+        sample.image.classes = count;
+        sample.image.label = (size_t)golden_int(item, "label");
+        TEST_OK(adl_evaluator_add(&evaluator, &sample.image, &err), &err);
+        sample_release(&sample);
+    }
+    struct adl_evaluation result = adl_evaluator_result(&evaluator);
+    adl_evaluator_release(&evaluator);
+    return result;
+}
+
+/* What a model's own threshold gives once it is the best. */
+static void best_figures_are_those_at_the_best_threshold(void)
+{
+    json_t *root = golden_load("metrics/topk_localization_31.json");
+    const json_t *images = golden_get(root, "images");
+    struct adl_evaluation before = figures_at(images, 0.9);
+    struct adl_evaluation after = figures_at(images, before.best_threshold);
+    CU_ASSERT(before.gt_known_loc < before.max_box_acc);
+    CU_ASSERT_EQUAL(after.gt_known_loc, before.max_box_acc);
+    CU_ASSERT_EQUAL(after.top1_loc, before.best_top1_loc);
+    CU_ASSERT_EQUAL(after.top5_loc, before.best_top5_loc);
+    CU_ASSERT(after.top1_loc > 0 && after.top1_loc <= after.top5_loc);
+    json_decref(root);
+}
+
 static const double corner_map[4] = {0, 0.3, 0.3, 1};
 static const struct adl_box corner_truth = {1, 1, 1, 1};
 static const struct adl_eval_image corner = {
@@ -303,6 +344,8 @@ static void survives_no_memory(void)
 TEST_SUITE(evaluator, {"curves equal the reference's", curves_equal_the_reference},
            {"figures at fixed thresholds equal the reference's",
             fixed_threshold_figures_equal_the_reference},
+           {"best figures are those at the best threshold",
+            best_figures_are_those_at_the_best_threshold},
            {"classification and localization count apart", parts_of_an_image_count_apart},
            {"centred boxes keep their size", centred_boxes_keep_their_size},
            {"what makes no sense is refused", refuses_what_makes_no_sense},

@@ -34,7 +34,10 @@ int adl_evaluator_init(struct adl_evaluator *evaluator, double interval, double 
     evaluator->largest = adl_calloc(evaluator->steps, ADL_EVAL_IOUS * sizeof *evaluator->largest);
     evaluator->all = adl_calloc(evaluator->steps, ADL_EVAL_IOUS * sizeof *evaluator->all);
     evaluator->centred = adl_calloc(evaluator->steps, sizeof *evaluator->centred);
-    if (!evaluator->largest || !evaluator->all || !evaluator->centred) {
+    evaluator->largest_top1 = adl_calloc(evaluator->steps, sizeof *evaluator->largest_top1);
+    evaluator->largest_top5 = adl_calloc(evaluator->steps, sizeof *evaluator->largest_top5);
+    if (!evaluator->largest || !evaluator->all || !evaluator->centred || !evaluator->largest_top1 ||
+        !evaluator->largest_top5) {
         adl_evaluator_release(evaluator);
         return adl_fail_nomem(err, "the evaluator's counts");
     }
@@ -46,6 +49,8 @@ void adl_evaluator_release(struct adl_evaluator *evaluator)
     adl_free(evaluator->largest);
     adl_free(evaluator->all);
     adl_free(evaluator->centred);
+    adl_free(evaluator->largest_top1);
+    adl_free(evaluator->largest_top5);
     adl_box_finder_release(&evaluator->finder);
     adl_boxes_release(&evaluator->boxes);
     memset(evaluator, 0, sizeof *evaluator);
@@ -94,8 +99,14 @@ static int try_cut(struct adl_evaluator *evaluator, int byte, const struct adl_e
     return 0;
 }
 
-static void count_cut(struct adl_evaluator *evaluator, const struct cut *cut)
+/* Whether the label is the first of the logits, or among the first five. */
+struct rank {
+    bool top1, top5;
+};
+
+static void count_cut(struct adl_evaluator *evaluator, const struct cut *cut, struct rank rank)
 {
+    bool right = is_hit(cut->largest, ADL_EVAL_IOU_50);
     for (enum adl_eval_iou iou = 0; iou < ADL_EVAL_IOUS; iou++) {
         bool largest = is_hit(cut->largest, iou), all = is_hit(cut->all, iou);
         for (size_t step = cut->first; step < cut->end; step++) {
@@ -103,8 +114,11 @@ static void count_cut(struct adl_evaluator *evaluator, const struct cut *cut)
             evaluator->all[iou * evaluator->steps + step] += all;
         }
     }
-    for (size_t step = cut->first; step < cut->end; step++)
+    for (size_t step = cut->first; step < cut->end; step++) {
         evaluator->centred[step] += is_hit(cut->centred, ADL_EVAL_IOU_50);
+        evaluator->largest_top1[step] += right && rank.top1;
+        evaluator->largest_top5[step] += right && rank.top5;
+    }
 }
 
 static int check_truth(const struct adl_eval_image *image, struct adl_error *err)
@@ -122,7 +136,7 @@ static int check_truth(const struct adl_eval_image *image, struct adl_error *err
 
 /* Counts the image at every threshold once nothing can fail any more. */
 static int add_map(struct adl_evaluator *evaluator, const struct adl_eval_image *image,
-                   bool *gt_known, struct adl_error *err)
+                   struct rank rank, bool *gt_known, struct adl_error *err)
 {
     struct adl_box_finder *finder = &evaluator->finder;
     struct cut cuts[MAX_CUTS], model;
@@ -145,29 +159,37 @@ static int add_map(struct adl_evaluator *evaluator, const struct adl_eval_image 
             return -1;
     }
     for (size_t i = 0; i < count; i++)
-        count_cut(evaluator, &cuts[i]);
+        count_cut(evaluator, &cuts[i], rank);
     *gt_known = is_hit(model.largest, ADL_EVAL_IOU_50);
     return 0;
+}
+
+static struct rank rank_of(const struct adl_eval_image *image)
+{
+    struct rank rank = {false, false};
+    size_t best[5];
+    size_t count =
+        image->logits ? adl_top_k(image->logits, image->classes, ADL_COUNT(best), best) : 0;
+    for (size_t i = 0; i < count; i++)
+        rank.top5 |= best[i] == image->label;
+    rank.top1 = count > 0 && best[0] == image->label;
+    return rank;
 }
 
 int adl_evaluator_add(struct adl_evaluator *evaluator, const struct adl_eval_image *image,
                       struct adl_error *err)
 {
-    bool gt_known = false, top1 = false, top5 = false;
+    bool gt_known = false;
 
     if (image->logits && image->label >= image->classes)
         return adl_fail(err, ADL_ERR_ARG, "label %zu of %zu classes", image->label, image->classes);
-    if (image->map && add_map(evaluator, image, &gt_known, err) < 0)
+    struct rank rank = rank_of(image);
+    if (image->map && add_map(evaluator, image, rank, &gt_known, err) < 0)
         return -1;
     if (image->logits) {
-        size_t best[5];
-        size_t count = adl_top_k(image->logits, image->classes, ADL_COUNT(best), best);
-        for (size_t i = 0; i < count; i++)
-            top5 |= best[i] == image->label;
-        top1 = best[0] == image->label;
         evaluator->classified++;
-        evaluator->top1 += top1;
-        evaluator->top5 += top5;
+        evaluator->top1 += rank.top1;
+        evaluator->top5 += rank.top5;
     }
     if (image->map) {
         evaluator->localized++;
@@ -175,8 +197,8 @@ int adl_evaluator_add(struct adl_evaluator *evaluator, const struct adl_eval_ima
     }
     if (image->map && image->logits) {
         evaluator->both++;
-        evaluator->top1_loc += gt_known && top1;
-        evaluator->top5_loc += gt_known && top5;
+        evaluator->top1_loc += gt_known && rank.top1;
+        evaluator->top5_loc += gt_known && rank.top5;
     }
     return 0;
 }
@@ -198,8 +220,11 @@ int adl_evaluator_merge(struct adl_evaluator *into, const struct adl_evaluator *
         into->largest[i] += from->largest[i];
         into->all[i] += from->all[i];
     }
-    for (size_t i = 0; i < into->steps; i++)
+    for (size_t i = 0; i < into->steps; i++) {
         into->centred[i] += from->centred[i];
+        into->largest_top1[i] += from->largest_top1[i];
+        into->largest_top5[i] += from->largest_top5[i];
+    }
     return 0;
 }
 
@@ -231,6 +256,8 @@ struct adl_evaluation adl_evaluator_result(const struct adl_evaluator *evaluator
         .max_box_acc = percent(right[best], evaluator->localized),
         .best_threshold = (double)best * evaluator->interval,
         .centred_box_acc = percent(evaluator->centred[best], evaluator->localized),
+        .best_top1_loc = percent(evaluator->largest_top1[best], evaluator->both),
+        .best_top5_loc = percent(evaluator->largest_top5[best], evaluator->both),
     };
     for (enum adl_eval_iou iou = 0; iou < ADL_EVAL_IOUS; iou++) {
         right = evaluator->all + iou * evaluator->steps;

@@ -36,6 +36,8 @@ struct adl_evaluator {
     /* Right images at IoU 0.5 for each threshold, had the largest contour's box
      * been in the middle of the map: what its size alone achieves. Owned. */
     uint64_t *centred;
+    /* Of `largest` at IoU 0.5 those with logits that are top1, and top5. Owned. */
+    uint64_t *largest_top1, *largest_top5;
 
     struct adl_box_finder finder;
     struct adl_boxes boxes;
@@ -74,6 +76,8 @@ struct adl_evaluation {
     double max_box_acc;                       /* largest contour, IoU 0.5 */
     double best_threshold;                    /* the lowest that gives it */
     double centred_box_acc;                   /* the same boxes, each moved to the middle */
+    double best_top1_loc, best_top5_loc;      /* at the best threshold, where GT-known Loc is
+                                               * max_box_acc */
     double max_box_acc_v2;                    /* all contours, mean of the next three */
     double max_box_acc_v2_iou[ADL_EVAL_IOUS]; /* each at its own best threshold */
     double best_threshold_v2[ADL_EVAL_IOUS];
