@@ -23,6 +23,7 @@ enum part { FORWARD, BACKWARD, UPDATE, PARTS };
 /* Milliseconds of each measured step. */
 struct series {
     double *ms[PARTS];
+    double *total_ms; /* of `with` */
     size_t count;
 };
 
@@ -64,6 +65,9 @@ static int prepare(struct measurement *m, struct adl_error *err)
     if (!m->optimizer)
         return -1;
     m->labels = adl_calloc((size_t)b->batch, sizeof *m->labels);
+    m->with.total_ms = adl_malloc(steps, sizeof(double));
+    if (!m->with.total_ms)
+        return adl_fail_nomem(err, "measurements");
     for (int part = 0; part < PARTS; part++) {
         m->with.ms[part] = adl_malloc(steps, sizeof(double));
         m->without.ms[part] = adl_malloc(steps, sizeof(double));
@@ -85,6 +89,7 @@ static void release(struct measurement *m)
         adl_free(m->with.ms[part]);
         adl_free(m->without.ms[part]);
     }
+    adl_free(m->with.total_ms);
     adl_free(m->labels);
     adl_optimizer_free(m->optimizer);
     adl_tape_free(m->tape);
@@ -137,6 +142,28 @@ static void measure(struct measurement *m)
     }
 }
 
+/* Of each step the sum of its parts; before a median sorts these. */
+static void add_totals(struct series *series)
+{
+    for (size_t i = 0; i < series->count; i++)
+        series->total_ms[i] =
+            series->ms[FORWARD][i] + series->ms[BACKWARD][i] + series->ms[UPDATE][i];
+}
+
+/* Of an image: forward, and backward as two more of its products. */
+static int training_flops(const struct adl_bench_train *b, double *flops, struct adl_error *err)
+{
+    const struct adl_graph *graph = b->model->graph;
+    struct adl_shape *shapes = adl_malloc((size_t)adl_graph_value_count(graph), sizeof *shapes);
+    if (!shapes)
+        return adl_fail_nomem(err, "measurements");
+    int result = adl_graph_infer(graph, b->size, b->size, shapes, err);
+    if (result == 0)
+        *flops = 3 * 2 * (double)adl_graph_macs(graph, shapes);
+    adl_free(shapes);
+    return result;
+}
+
 static double total(const double parts[PARTS])
 {
     return parts[FORWARD] + parts[BACKWARD] + parts[UPDATE];
@@ -145,15 +172,20 @@ static double total(const double parts[PARTS])
 static int print(struct measurement *m, struct adl_error *err)
 {
     const struct adl_bench_train *b = m->bench;
-    double with[PARTS], without[PARTS];
+    double with[PARTS], without[PARTS], flops = 0;
     char arch[96];
 
+    if (training_flops(b, &flops, err) < 0)
+        return -1;
+    add_totals(&m->with);
+    double step_ms = median(m->with.total_ms, m->with.count), least_ms = m->with.total_ms[0];
     for (int part = 0; part < PARTS; part++) {
         with[part] = median(m->with.ms[part], m->with.count);
         if (m->without.count)
             without[part] = median(m->without.ms[part], m->without.count);
     }
     double per_second = 1000 * b->batch / total(with);
+    double gflops = flops * b->batch / (step_ms * 1e6);
     double rss = adl_peak_rss_mib();
     double held = (double)(adl_tape_bytes(m->tape) + adl_optimizer_bytes(m->optimizer)) / 1048576;
     double added = m->without.count ? total(with) / total(without) - 1 : 0;
@@ -165,14 +197,16 @@ static int print(struct measurement *m, struct adl_error *err)
         if (adl_isa_choose(ADL_ISA_AUTO, &isa, err) < 0)
             return -1;
         json_t *root = json_pack(
-            "{s:s, s:i, s:i, s:s, s:s, s:i, s:[i, i], s:I, s:b, s:i, s:f, s:f, s:f, s:f, "
-            "s:f, s:f, s:f}",
+            "{s:s, s:i, s:i, s:s, s:s, s:[i, i], s:[i, i], s:I, s:b, s:i, s:{s:f, s:f}, s:f, s:f, "
+            "s:f, s:f, s:f, s:f, s:f, s:f}",
             "arch", b->model->arch.backbone->name, "batch", b->batch, "threads", b->threads, "cpu",
-            adl_cpu_name(), "isa", adl_isa_name(isa), "size", b->size, "map", map.h, map.w,
+            adl_cpu_name(), "isa", adl_isa_name(isa), "size", b->size, b->size, "map", map.h, map.w,
             "parameters", (json_int_t)adl_graph_trainable(b->model->graph), "adl",
-            b->model->arch.adl, "steps", (int)m->with.count, "images_per_second", per_second,
-            "forward_ms", with[FORWARD], "backward_ms", with[BACKWARD], "update_ms", with[UPDATE],
-            "peak_rss_mib", rss, "training_mib", held, "adl_time_share", added);
+            b->model->arch.adl, "steps", (int)m->with.count, "ms_per_image", "min",
+            least_ms / b->batch, "median", step_ms / b->batch, "gflops", gflops,
+            "images_per_second", per_second, "forward_ms", with[FORWARD], "backward_ms",
+            with[BACKWARD], "update_ms", with[UPDATE], "peak_rss_mib", rss, "training_mib", held,
+            "adl_time_share", added);
         if (!root)
             return adl_fail_nomem(err, "JSON");
         int result = adl_print_json(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6), err);

@@ -317,6 +317,10 @@ static int run(const void *settings, const struct adl_options *options, struct a
     bench.input = (struct adl_shape){s->size ? s->size : model->input_h,
                                      s->size ? s->size : model->input_w, 3};
     bench.threads = s->threads ? s->threads : adl_pool_default_threads();
+    if (s->train && s->layers) {
+        adl_fail(err, ADL_ERR_ARG, "--layers shows the steps of a plan, not those of --train");
+        goto out;
+    }
     if (s->train) {
         struct adl_bench_train train = {model,   bench.input.h, s->batch, bench.threads,
                                         s->runs, s->seconds,    s->json};

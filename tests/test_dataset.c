@@ -354,7 +354,22 @@ static void folders_are_split_by_name(void)
     struct adl_dataset *d = must_open("all");
     CU_ASSERT_EQUAL(d->count, 37);
     adl_dataset_free(d);
-    refused("test", ADL_ERR_NOT_FOUND, "not \"test\"");
+    d = must_open("test");
+    CU_ASSERT(d->count == 4 && d->note && strstr(d->note, "val is taken"));
+    adl_dataset_free(d);
+    refused("tests", ADL_ERR_NOT_FOUND, "not \"tests\"");
+}
+
+/* Splits are folders of classes. */
+static void classes_may_be_called_as_splits(void)
+{
+    new_tree("trains");
+    put("train/1.jpg", "");
+    put("train/2.jpg", "");
+    put("bus/1.jpg", "");
+    struct adl_dataset *d = must_open("all");
+    CU_ASSERT(d && d->class_count == 2 && d->count == 3 && !d->note);
+    adl_dataset_free(d);
 }
 
 static void folders_may_hold_splits(void)
@@ -420,6 +435,7 @@ TEST_SUITE(dataset, {"lists are read", lists_are_read},
            {"damaged lists end in an answer", damaged_lists_end_in_an_answer},
            {"CUB is read", cub_is_read}, {"a broken CUB is refused", broken_cub_is_refused},
            {"folders are split by name", folders_are_split_by_name},
+           {"classes may be called as splits", classes_may_be_called_as_splits},
            {"folders may hold splits", folders_may_hold_splits},
            {"what is no data set is refused", what_is_no_data_set_is_refused},
            {"data sets survive running out of memory", survives_no_memory});

@@ -43,6 +43,7 @@ struct adl_dataset {
     size_t box_count;     /* 0: for classification only; else every image has one */
     const char **classes; /* names by class id; NULL where the layout has none */
     size_t class_count;   /* names, or else the largest class id and one */
+    const char *note;     /* what whoever asked for this split should know; NULL: nothing */
     struct adl_arena arena;
 };
 
@@ -63,7 +64,7 @@ struct adl_dataset_options {
  *   folder  DIR/train, DIR/val, DIR/test where they are, with the classes of
  *           train. Else DIR holds the class folders; then val is every tenth
  *           image of each class in the order of a hash of its name, train the
- *           others, all everything
+ *           others, all everything, and test is val, with a note
  *
  * Fails with NOT_FOUND where there is no such layout or split, and with FORMAT
  * and file, line and text for a line that is not as it should be, an image

@@ -153,6 +153,20 @@ out:
 
 /* --- the layout --------------------------------------------------------------------- */
 
+/* Whether there is a folder of class folders; a class may be called "train". */
+static int holds_classes(struct adl_draft *draft, const char *path, bool *holds,
+                         struct adl_error *err)
+{
+    struct names folders = {0};
+    *holds = false;
+    if (!adl_is_folder(path))
+        return 0;
+    int result = list_folder(draft, path, true, &folders, err);
+    *holds = folders.count > 0;
+    adl_free(folders.items);
+    return result;
+}
+
 /* Where the split's class folders are, and which part of their images it has. */
 static int find_split(struct adl_draft *draft, bool *parted, enum part *part, struct adl_error *err)
 {
@@ -163,9 +177,10 @@ static int find_split(struct adl_draft *draft, bool *parted, enum part *part, st
     *parted = false;
     for (size_t i = 0; i < ADL_COUNT(splits); i++) {
         const char *path = adl_draft_text(draft, err, "%s/%s", o->dir, splits[i]);
-        if (!path)
+        bool holds;
+        if (!path || holds_classes(draft, path, &holds, err) < 0)
             return -1;
-        *parted |= adl_is_folder(path);
+        *parted |= holds;
     }
     *part = PART_ALL;
     d->image_dir = adl_draft_text(draft, err, *parted ? "%s/%s" : "%s", o->dir, o->split);
@@ -176,6 +191,13 @@ static int find_split(struct adl_draft *draft, bool *parted, enum part *part, st
     if (*parted || !strcmp(o->split, "all"))
         return 0;
     *part = !strcmp(o->split, "train") ? PART_TRAIN : PART_VAL;
+    if (!strcmp(o->split, "test")) {
+        d->note = adl_draft_text(draft, err,
+                                 "%s has no test split: val is taken, every tenth image of a "
+                                 "class; --split all takes every image",
+                                 o->dir);
+        return d->note ? 0 : -1;
+    }
     if (*part == PART_VAL && strcmp(o->split, "val") != 0)
         return adl_fail(err, ADL_ERR_NOT_FOUND,
                         "%s: a folder for each class has the splits train, val (every tenth "
