@@ -175,11 +175,12 @@ static void reload(struct lifecycle *life)
 
 /* --- waiting ---------------------------------------------------------------------- */
 
-/* The next signal, or 0 after `timeout_ms` or when the loader is done. */
+/* The next signal, or 0 after `timeout_ms` or when the loader is done: that is of
+ * no interest while draining, and would be told again at once. */
 static int wait_for_signal(struct lifecycle *life, int timeout_ms)
 {
     struct pollfd polls[2] = {{.fd = signal_pipe[0], .events = POLLIN},
-                              {.fd = life->loaded, .events = POLLIN}};
+                              {.fd = life->server->draining ? -1 : life->loaded, .events = POLLIN}};
     char number;
 
     if (poll(polls, 2, timeout_ms) > 0 && polls[0].revents && read(signal_pipe[0], &number, 1) == 1)

@@ -435,6 +435,42 @@ static void finishes_what_it_accepted(void)
     close_server();
 }
 
+/* Seconds of processor time that the server has taken. */
+static double processor_s(void)
+{
+    char path[40];
+    unsigned long user = 0, system = 0;
+    snprintf(path, sizeof path, "/proc/%d/stat", (int)server.pid);
+    FILE *file = fopen(path, "r");
+    if (!file || fscanf(file, "%*d %*s %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user,
+                        &system) != 2)
+        TEST_FAIL("%s cannot be read", path);
+    if (file)
+        fclose(file);
+    return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+}
+
+/* The loader ends after the signal to stop, while a request is waited for. */
+static void drains_at_rest_after_a_reload(void)
+{
+    if (!open_server(NULL))
+        return;
+    int fd = test_connect(&server);
+    test_send_text(fd, POST_HEAD "Content-Length: %zu\r\n\r\n", jpeg_length);
+    for (int i = 0; i < 200 && metric("\nadl_http_requests_in_flight ") < 2; i++)
+        poll(NULL, 0, 5);
+    test_server_signal(&server, SIGHUP);
+    test_server_signal(&server, SIGTERM);
+    poll(NULL, 0, 500);
+    double before = processor_s();
+    poll(NULL, 0, 1000);
+    CU_ASSERT(processor_s() - before < 0.5);
+    test_send(fd, jpeg, jpeg_length);
+    CU_ASSERT_EQUAL(next_status(fd), 200);
+    close(fd);
+    close_server();
+}
+
 static void logs_a_line_of_json_for_each_request(void)
 {
     if (!open_server(NULL))
@@ -504,5 +540,6 @@ TEST_SUITE(server_life,
             reloads_under_load_without_a_failed_request},
            {"keeps the old model when a reload fails", keeps_the_old_model_when_a_reload_fails},
            {"finishes what it accepted", finishes_what_it_accepted},
+           {"drains at rest after a reload", drains_at_rest_after_a_reload},
            {"serves without standard streams", serves_without_standard_streams},
            {"logs a line of JSON for each request", logs_a_line_of_json_for_each_request});
