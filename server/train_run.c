@@ -324,9 +324,12 @@ static void move_to_best(struct adl_evaluation *figures)
 static void tell_epoch(const struct adl_train_run *run, const struct adl_train_pace *pace,
                        const struct adl_evaluate_report *report, bool best)
 {
-    fprintf(stderr, "epoch %d/%d: loss %.4f, top-1 %.2f %%, %.1f images/s", run->epoch + 1,
-            run->settings->epochs, run->sums.loss / (double)run->sums.images,
-            100 * (double)run->sums.right / (double)run->sums.images, pace->images_per_second);
+    fprintf(stderr, "epoch %d/%d: loss %.4f, top-1 %.2f %%", run->epoch + 1, run->settings->epochs,
+            run->sums.loss / (double)run->sums.images,
+            100 * (double)run->sums.right / (double)run->sums.images);
+    /* 0: all of it was trained before a resume. */
+    if (pace->images_per_second > 0)
+        fprintf(stderr, ", %.1f images/s", pace->images_per_second);
     if (run->val)
         fprintf(stderr, "; val: top-1 %.2f %%", report->figures.top1_cls);
     if (report->localized)

@@ -571,6 +571,35 @@ static void localizes(void)
            "a heat map in a table");
 }
 
+/* Results land where they were asked for, unless a photograph is there. */
+static void keeps_photographs(void)
+{
+    if (!have_program() || !save_tiny(tmp("m.safetensors")))
+        return;
+    mkdir(tmp("album"), 0700);
+    save_picture(tmp("album/a.jpg"), 40, 30);
+    char *before = slurp(tmp("album/a.jpg"));
+    expect(RUN("localize", "-m", tmp("m.safetensors"), "--overlay", tmp("album"), tmp("album")), 2,
+           "an overlay over its photograph");
+    expect(RUN("localize", "-m", tmp("m.safetensors"), "--coco", tmp("album/a.jpg"),
+               tmp("album/a.jpg")),
+           2, "COCO over a photograph");
+    char *after = slurp(tmp("album/a.jpg"));
+    CU_ASSERT(strcmp(before, after) == 0);
+    adl_free(before);
+    adl_free(after);
+    expect(RUN("localize", "-m", tmp("m.safetensors"), "--coco", tmp("nowhere/x.json"),
+               tmp("album/a.jpg")),
+           1, "COCO nowhere");
+
+    /* What names nothing does not keep the others. */
+    struct result result =
+        RUN("localize", "-m", tmp("m.safetensors"), tmp("no*.jpg"), tmp("album/a.jpg"));
+    CU_ASSERT(result.status == 1 && lines(result.out) == 1 && lines(result.err) == 2);
+    CU_ASSERT_PTR_NOT_NULL(strstr(result.err, "1 of 2 images"));
+    release(&result);
+}
+
 /* --- bench -------------------------------------------------------------------------- */
 
 static void measures(void)
@@ -593,6 +622,19 @@ static void measures(void)
     json_decref(json);
     expect(result, 0, "bench --json");
     expect(RUN("bench"), 2, "bench of nothing");
+
+    result = RUN("bench", "--arch", TINY, "--size", "32", "--runs", "2", "--batch", "2",
+                 "--threads", "1", "--train", "--json");
+    json = json_loads(result.out, 0, NULL);
+    for (size_t i = 0; i < 7; i++)
+        if (!json_object_get(json, keys[i]))
+            TEST_FAIL("bench --train --json lacks %s", keys[i]);
+    ms = json_object_get(json, "ms_per_image");
+    double median = json_real_value(json_object_get(ms, "median"));
+    CU_ASSERT(median > 0 && json_real_value(json_object_get(ms, "min")) <= median);
+    json_decref(json);
+    expect(result, 0, "bench --train --json");
+    expect(RUN("bench", "--arch", TINY, "--train", "--layers"), 2, "layers of a training step");
 }
 
 TEST_SUITE(commands, {"explains itself", explains_itself}, {"completes shells", completes_shells},
@@ -601,4 +643,5 @@ TEST_SUITE(commands, {"explains itself", explains_itself}, {"completes shells", 
            {"info counts as published", counts_as_published}, {"convert round trip", converts},
            {"convert shows what is missing", shows_what_is_missing},
            {"forward agrees with the classifier", runs_tensors},
-           {"localize files, folders, patterns", localizes}, {"bench measures", measures});
+           {"localize files, folders, patterns", localizes},
+           {"keeps photographs", keeps_photographs}, {"bench measures", measures});

@@ -543,6 +543,18 @@ static void hopeless_runs_are_refused(void)
     CU_ASSERT(err.kind == ADL_ERR_NOT_FOUND || err.kind == ADL_ERR_IO);
     CU_ASSERT(TRAIN("d", false, &err, "--mean", "1", "--mean", "2") < 0);
     CU_ASSERT(strstr(err.message, "one number or three") != NULL);
+    fclose(fopen(in_root("file"), "w"));
+    CU_ASSERT(TRAIN("file", false, &err) < 0);
+    CU_ASSERT(strstr(err.message, "is no folder") != NULL);
+
+    /* Before an epoch has been spent. */
+    make_lists("more-classes");
+    FILE *labels = open_list("val", "class_labels");
+    for (int i = 0; i < 8; i++)
+        fprintf(labels, "val%d.png,%d\n", i, i % 4);
+    fclose(labels);
+    CU_ASSERT(TRAIN("run", false, &err) < 0);
+    CU_ASSERT(err.kind == ADL_ERR_FORMAT && strstr(err.message, "val has 4 classes") != NULL);
 }
 
 TEST_SUITE(train, {"the same bits however it runs", same_bits_however_it_runs},
