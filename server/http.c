@@ -7,7 +7,10 @@
  * - A suspended connection has no timeout, and a client that leaves is not
  *   noticed: those who work for it look themselves (adl_http_client_gone).
  * - A connection that times out is closed without a word; the 408 is written to
- *   the socket by hand. */
+ *   the socket by hand.
+ * - Its timeout begins anew with every byte, also of headers and between chunks,
+ *   of which no handler is told; a thread from outside looks after those that
+ *   never end (adl_http_tend). */
 
 #include "server/http.h"
 
@@ -33,14 +36,24 @@
 
 #define FIRST_BODY_BYTES (64 * ADL_KIB)
 
+/* A connection, as the library's socket context. Under the lock. */
+struct adl_http_peer {
+    int fd;
+    uint64_t since_ns; /* begun nothing */
+    bool busy;         /* with a request */
+    bool cut;
+    struct adl_http_peer *next, **link;
+};
+
 struct adl_http {
     struct adl_http_config config;
     struct MHD_Daemon *daemon;
     struct adl_linger *linger;
     _Atomic size_t in_flight;
     _Atomic size_t body_bytes;         /* held by all requests */
-    pthread_mutex_t lock;              /* of the list, and of a request's leaving it */
+    pthread_mutex_t lock;              /* of the lists, and of leaving them */
     struct adl_http_request *arriving; /* whose body is not complete yet */
+    struct adl_http_peer *peers;       /* open connections */
 };
 
 void *adl_http_context(const struct adl_http_request *request)
@@ -51,6 +64,11 @@ void *adl_http_context(const struct adl_http_request *request)
 const char *adl_http_header(const struct adl_http_request *request, const char *name)
 {
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+static bool is_over(uint64_t since_ns, unsigned limit_s)
+{
+    return adl_clock_ms(since_ns, adl_clock_ns()) > limit_s * 1e3;
 }
 
 static int socket_of(const struct adl_http_request *request)
@@ -213,7 +231,7 @@ static enum MHD_Result take(struct adl_http_request *request, const char *bytes,
     struct adl_http *http = request->http;
 
     request->body_bytes += *length;
-    if (adl_clock_ms(request->start_ns, adl_clock_ns()) > http->config.request_s * 1e3)
+    if (is_over(request->start_ns, http->config.request_s))
         return cut_off(request, ADL_HTTP_TOO_SLOW);
     if (!request->discard && request->body_length + *length > request->body_limit)
         refuse(request, ADL_HTTP_TOO_LARGE);
@@ -228,6 +246,58 @@ static enum MHD_Result take(struct adl_http_request *request, const char *bytes,
     }
     *length = 0;
     return MHD_YES;
+}
+
+/* --- connections ------------------------------------------------------------ */
+
+static void on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct adl_http *http = cls;
+    struct adl_http_peer *peer = *socket_context;
+    const union MHD_ConnectionInfo *info;
+
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        peer = info ? adl_calloc(1, sizeof *peer) : NULL;
+        if (!peer)
+            return;
+        *socket_context = peer;
+        peer->fd = info->connect_fd;
+        peer->since_ns = adl_clock_ns();
+        pthread_mutex_lock(&http->lock);
+        peer->next = http->peers;
+        peer->link = &http->peers;
+        if (peer->next)
+            peer->next->link = &peer->next;
+        http->peers = peer;
+        pthread_mutex_unlock(&http->lock);
+    } else if (peer) {
+        pthread_mutex_lock(&http->lock);
+        *peer->link = peer->next;
+        if (peer->next)
+            peer->next->link = peer->link;
+        pthread_mutex_unlock(&http->lock);
+        adl_free(peer);
+        *socket_context = NULL;
+    }
+}
+
+static struct adl_http_peer *peer_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+static void set_busy(struct adl_http_request *request, bool busy)
+{
+    if (!request->peer)
+        return;
+    pthread_mutex_lock(&request->http->lock);
+    request->peer->busy = busy;
+    request->peer->since_ns = adl_clock_ns();
+    pthread_mutex_unlock(&request->http->lock);
 }
 
 /* --- the life of a request ---------------------------------------------------- */
@@ -297,6 +367,8 @@ static struct adl_http_request *begin(struct adl_http *http, struct MHD_Connecti
     }
     request->has_body = coding || request->content_length > 0;
     atomic_fetch_add(&http->in_flight, 1);
+    request->peer = peer_of(connection);
+    set_busy(request, true);
     enlist(request);
     http->config.hooks.begin(request);
     return request;
@@ -324,6 +396,8 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
     if (!request->completed) {
         request->completed = true;
         delist(request);
+        if (request->late)
+            return cut_off(request, ADL_HTTP_TOO_SLOW);
         if (!request->status)
             http->config.hooks.complete(request);
         if (request->suspended)
@@ -343,7 +417,9 @@ static void completed(void *cls, struct MHD_Connection *connection, void **con_c
         return;
     *con_cls = NULL;
     delist(request);
-    if (why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED && !request->completed && !request->queued)
+    set_busy(request, false);
+    if ((why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED || request->late) && !request->completed &&
+        !request->queued)
         cut_off(request, ADL_HTTP_TOO_SLOW);
     if (request->early && why == MHD_REQUEST_TERMINATED_COMPLETED_OK)
         adl_linger_add(http->linger, socket_of(request));
@@ -425,9 +501,9 @@ struct adl_http *adl_http_start(const struct adl_http_config *config, struct adl
         MHD_OPTION_LISTEN_SOCKET, config->listen_fd, MHD_OPTION_THREAD_POOL_SIZE,
         config->io_threads, MHD_OPTION_CONNECTION_LIMIT, config->connections,
         MHD_OPTION_CONNECTION_TIMEOUT, config->idle_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        ADL_LIMIT_CONNECTION_BYTES, MHD_OPTION_NOTIFY_COMPLETED, completed, http,
-        MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1,
-        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+        ADL_LIMIT_CONNECTION_BYTES, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
+        MHD_OPTION_NOTIFY_COMPLETED, completed, http, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
     if (!http->daemon) {
         adl_fail(err, ADL_ERR_IO,
                  "the HTTP server does not start; is there memory, and are there "
@@ -442,15 +518,29 @@ out:
     return NULL;
 }
 
-/* The library may miss the end of a connection that came together with the last
- * bytes; a shutdown of the socket is an event of its own. The descriptor cannot
- * be another's: a request leaves the list before it is closed. */
-void adl_http_reap(struct adl_http *http)
+/* A shutdown of the socket is an event for the library. The descriptors cannot be
+ * others': requests and connections leave their lists before they are closed. */
+void adl_http_tend(struct adl_http *http)
 {
+    unsigned request_s = http->config.request_s;
+
     pthread_mutex_lock(&http->lock);
-    for (struct adl_http_request *r = http->arriving; r; r = r->next)
-        if (adl_http_client_gone(r))
+    for (struct adl_http_request *r = http->arriving; r; r = r->next) {
+        if (r->late)
+            continue;
+        r->late = is_over(r->start_ns, request_s);
+        /* One side stays open, for the last words. */
+        if (r->late)
+            shutdown(socket_of(r), SHUT_RD);
+        /* The library may miss an end that came together with the last bytes. */
+        else if (adl_http_client_gone(r))
             shutdown(socket_of(r), SHUT_RDWR);
+    }
+    for (struct adl_http_peer *p = http->peers; p; p = p->next)
+        if (!p->busy && !p->cut && is_over(p->since_ns, http->config.idle_s + request_s)) {
+            p->cut = true;
+            shutdown(p->fd, SHUT_RDWR);
+        }
     pthread_mutex_unlock(&http->lock);
 }
 

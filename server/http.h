@@ -68,7 +68,9 @@ struct adl_http_request {
     size_t body_limit;
     size_t body_capacity;
     bool discard, completed, queued, early, suspended;
+    bool late; /* it did not arrive in time; under the lock while it arrives */
     struct adl_http_request *next, **link;
+    struct adl_http_peer *peer; /* NULL: there was no memory for one */
 };
 
 enum adl_http_refusal {
@@ -100,9 +102,11 @@ struct adl_http_config {
 struct adl_http *adl_http_start(const struct adl_http_config *config,
                                 struct adl_error *err) ADL_MUST_CHECK;
 
-/* Closes connections whose client left in the middle of a request, so that
- * nobody waits for the rest. */
-void adl_http_reap(struct adl_http *http);
+/* To be called now and then: the library's own timeout is only for clients that
+ * are silent. Ends requests that do not arrive in time although bytes come, as
+ * TOO_SLOW; connections that have begun no request for idle_s and request_s
+ * together; and those whose client left in the middle of a request. */
+void adl_http_tend(struct adl_http *http);
 /* Requests begun and not done. */
 size_t adl_http_in_flight(const struct adl_http *http);
 size_t adl_http_connections(const struct adl_http *http);

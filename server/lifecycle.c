@@ -191,10 +191,15 @@ static int wait_for_signal(struct lifecycle *life, int timeout_ms)
 static int serve(struct lifecycle *life, struct adl_error *err)
 {
     uint64_t watchdog = adl_notify_watchdog_ns();
-    int pause_ms = watchdog ? (int)ADL_MIN(watchdog / 2000000, (uint64_t)3600000) : -1;
+    /* How late slow clients are noticed: a quarter of what they may take, and no
+     * oftener than every second. */
+    int pause_ms = ADL_MAX(1000, life->server->timeout_s * 250);
 
+    if (watchdog)
+        pause_ms = (int)ADL_MIN(watchdog / 2000000, (uint64_t)pause_ms);
     for (;;) {
         int signal = wait_for_signal(life, pause_ms);
+        adl_http_tend(life->server->http);
         if (signal == SIGHUP)
             reload(life);
         else if (signal)
@@ -211,7 +216,7 @@ static bool wait_for_requests(struct lifecycle *life, uint64_t until_ns)
 {
     while (adl_http_in_flight(life->server->http) > 0) {
         int signal = wait_for_signal(life, DRAIN_POLL_MS);
-        adl_http_reap(life->server->http);
+        adl_http_tend(life->server->http);
         if (signal == SIGTERM || signal == SIGINT || adl_clock_ns() > until_ns)
             return false;
     }

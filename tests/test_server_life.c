@@ -214,6 +214,79 @@ static void answers_slow_clients_with_408(void)
     close_server();
 }
 
+/* Bytes keep coming, but never the end of what they belong to. */
+static void cuts_off_clients_that_trickle(void)
+{
+    static const struct {
+        const char *begin, *drop;
+        int status; /* 0: closed without a word */
+    } cases[] = {
+        {"GET /", "x", 0},
+        {"GET /", "x", 0},
+        {"GET / HTTP/1.1\r\nHost: localhost\r\nX-Long: ", "x", 0},
+        {POST_HEAD "Content-Length: 1000\r\n\r\n", "x", 408},
+        {POST_HEAD "Transfer-Encoding: chunked\r\n\r\n", "0", 408},
+        {POST_HEAD "Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nX-Trailer: ", "x", 408},
+    };
+    int fds[ADL_COUNT(cases)];
+    size_t open = ADL_COUNT(cases);
+    if (!open_server((const char *const[]){"--timeout", "1", NULL}))
+        return;
+    for (size_t i = 0; i < ADL_COUNT(cases); i++) {
+        fds[i] = test_connect(&server);
+        /* On a connection that was used before, too. */
+        if (i % 2 == 0) {
+            test_send_text(fds[i], "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+            CU_ASSERT_EQUAL(next_status(fds[i]), 200);
+        }
+        test_send_text(fds[i], "%s", cases[i].begin);
+    }
+    for (int round = 0; round < 40 && open > 0; round++) {
+        poll(NULL, 0, 200);
+        for (size_t i = 0; i < ADL_COUNT(cases); i++) {
+            struct pollfd wait = {.fd = fds[i], .events = POLLIN};
+            struct test_reply reply;
+            if (fds[i] < 0)
+                continue;
+            if (poll(&wait, 1, 0) == 0) {
+                test_send_text(fds[i], "%s", cases[i].drop);
+                continue;
+            }
+            test_receive(fds[i], false, &reply);
+            if (reply.status != cases[i].status)
+                TEST_FAIL("case %zu is answered with %d", i, reply.status);
+            if (cases[i].status)
+                CU_ASSERT_PTR_NOT_NULL(strstr(reply.body, "client-too-slow"));
+            test_reply_release(&reply);
+            close(fds[i]);
+            fds[i] = -1;
+            open--;
+        }
+    }
+    CU_ASSERT_EQUAL(open, 0);
+    close_server();
+}
+
+/* What has begun and cannot end any more is not waited for. */
+static void drops_bodies_that_break_off(void)
+{
+    if (!open_server((const char *const[]){"--timeout", "12", NULL}))
+        return;
+    uint64_t begin = adl_clock_ns();
+    int fds[5];
+    for (size_t i = 0; i < ADL_COUNT(fds); i++) {
+        fds[i] = test_connect(&server);
+        test_send_text(fds[i], POST_HEAD "Content-Length: 1000\r\n\r\nhalf");
+        shutdown(fds[i], SHUT_WR);
+    }
+    for (size_t i = 0; i < ADL_COUNT(fds); i++) {
+        CU_ASSERT(test_closed(fds[i]));
+        close(fds[i]);
+    }
+    CU_ASSERT(adl_clock_ms(begin, adl_clock_ns()) < 9000);
+    close_server();
+}
+
 static void survives_clients_that_leave(void)
 {
     if (!open_server(NULL))
@@ -533,6 +606,8 @@ TEST_SUITE(server_life,
            {"takes bodies in chunks", takes_bodies_in_chunks},
            {"refuses before the body is sent", refuses_before_the_body_is_sent},
            {"answers slow clients with 408", answers_slow_clients_with_408},
+           {"cuts off clients that trickle", cuts_off_clients_that_trickle},
+           {"drops bodies that break off", drops_bodies_that_break_off},
            {"survives clients that leave", survives_clients_that_leave},
            {"takes no harm from garbage", takes_no_harm_from_garbage},
            {"refuses when the queue is full", refuses_when_the_queue_is_full},
