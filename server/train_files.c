@@ -155,6 +155,12 @@ int adl_train_load_state(struct adl_train_run *run, struct adl_error *err)
         goto out;
     }
     ADL_TRY(compare_config(run, config, path, err));
+    /* `best` could not be chosen as it was. */
+    if (run->best >= 0 && !run->val) {
+        adl_fail(err, ADL_ERR_ARG, "%s: the run was begun with images of val; there are none now",
+                 path);
+        goto out;
+    }
     run->batch = (size_t)batch;
     run->sums.images = (size_t)images;
     run->sums.right = (size_t)right;
@@ -224,6 +230,10 @@ int adl_train_log_epoch(const struct adl_train_run *run, const struct adl_train_
     }
     if (epoch > 1)
         old = adl_file_read(path, ADL_LIMIT_METRICS_BYTES, &old_length, &none);
+    if (none.kind && none.kind != ADL_ERR_NOT_FOUND) {
+        adl_fail(err, none.kind, "%s", none.message);
+        goto out;
+    }
     if (old && keep_lines(old, epoch, &lines) < 0) {
         adl_fail_nomem(err, "the metrics");
         goto out;
