@@ -377,7 +377,7 @@ static const struct adl_option table[] = {
     {"data", ADL_STRING(struct settings, data), .letter = 'd', .metavar = "DIR",
      .help = "the data set"},
     {"split", ADL_STRING(struct settings, split), .value = "test", .metavar = "NAME",
-     .help = "which part of it"},
+     .help = "which part of it; of a plain folder per class, test is val, every tenth image"},
     {"images", ADL_STRING(struct settings, images), .metavar = "DIR",
      .help = "the images that lists refer to, instead of DIR/images"},
     {"metadata", ADL_STRING(struct settings, metadata), .metavar = "DIR",

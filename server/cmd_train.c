@@ -37,7 +37,7 @@ static const struct adl_option table[] = {
     {"images", ADL_STRING(struct adl_train_settings, images), .metavar = "DIR",
      .default_note = "DIR/images", .help = "the image folder of the lists"},
     {"metadata", ADL_STRING(struct adl_train_settings, metadata), .metavar = "DIR",
-     .default_note = "DIR/metadata", .help = "the folder of the lists"},
+     .default_note = "DIR/metadata", .help = "the folder of the lists; with both, no --data"},
     {"init", ADL_STRING(struct adl_train_settings, init), .metavar = "FILE",
      .help =
          "pretrained weights, or default: those that ship; what does not fit, as a classifier of "

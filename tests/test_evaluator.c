@@ -143,23 +143,28 @@ static void check_box_and_iou(const struct sample *sample, double threshold, con
     adl_boxes_release(&boxes);
 }
 
+/* With logits. */
+static void ranked_sample_init(struct sample *sample, const json_t *item)
+{
+    sample_init(sample, golden_get(item, "cam"), golden_get(item, "image_size"),
+                golden_get(item, "boxes"));
+    sample->logits = golden_floats(golden_get(item, "logits"), &sample->image.classes);
+    sample->image.logits = sample->logits;
+    sample->image.label = (size_t)golden_int(item, "label");
+}
+
 static void check_fixed(const json_t *images, const char *threshold, const json_t *want)
 {
     const json_t *percent = golden_get(want, "percent"), *item;
     struct adl_evaluator evaluator;
     struct adl_error err = {0};
-    size_t i, count;
+    size_t i;
 
     TEST_OK(adl_evaluator_init(&evaluator, 1, strtod(threshold, NULL), &err), &err);
     json_array_foreach(images, i, item)
     {
         struct sample sample;
-        sample_init(&sample, golden_get(item, "cam"), golden_get(item, "image_size"),
-                    golden_get(item, "boxes"));
-        sample.logits = golden_floats(golden_get(item, "logits"), &count);
-        sample.image.logits = sample.logits;
-        sample.image.classes = count;
-        sample.image.label = (size_t)golden_int(item, "label");
+        ranked_sample_init(&sample, item);
         TEST_OK(adl_evaluator_add(&evaluator, &sample.image, &err), &err);
         check_box_and_iou(&sample, strtod(threshold, NULL),
                           json_array_get(golden_get(want, "box_and_best_iou"), i));
@@ -191,18 +196,13 @@ static struct adl_evaluation figures_at(const json_t *images, double threshold)
     struct adl_evaluator evaluator;
     struct adl_error err = {0};
     const json_t *item;
-    size_t i, count;
+    size_t i;
 
     TEST_OK(adl_evaluator_init(&evaluator, 0.1, threshold, &err), &err);
     json_array_foreach(images, i, item)
     {
         struct sample sample;
-        sample_init(&sample, golden_get(item, "cam"), golden_get(item, "image_size"),
-                    golden_get(item, "boxes"));
-        sample.logits = golden_floats(golden_get(item, "logits"), &count);
-        sample.image.logits = sample.logits;
-        sample.image.classes = count;
-        sample.image.label = (size_t)golden_int(item, "label");
+        ranked_sample_init(&sample, item);
         TEST_OK(adl_evaluator_add(&evaluator, &sample.image, &err), &err);
         sample_release(&sample);
     }
