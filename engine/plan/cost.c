@@ -45,7 +45,8 @@ static double gemm_cost(const struct adl_conv *v, const struct adl_kernels *kern
 {
     double rows = (double)v->p * v->q;
     double depth = (double)(v->c / v->groups) * v->r * v->s;
-    double columns = rounded_up(v->k / v->groups, kernels->nr) * v->groups;
+    /* Of a panel's two vectors the last may need one. */
+    double columns = rounded_up(v->k / v->groups, kernels->nr / 2) * v->groups;
     return fmax(rows, WEIGHT_LOAD) * depth * columns / PRODUCT_SHARE;
 }
 
