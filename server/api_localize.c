@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -72,6 +73,7 @@ static bool check_body(struct localize *l)
 {
     struct adl_exchange *exchange = l->exchange;
     const struct adl_http_request *http = exchange->http;
+    const char *coding = adl_http_header(http, "Content-Encoding");
     const char *detail;
     char text[300];
 
@@ -84,6 +86,14 @@ static bool check_body(struct localize *l)
         adl_answer_problem(exchange, ADL_PROBLEM_BODY_TOO_LARGE, 0,
                            "the body has %lld bytes; the limit set by --max-body is %zu",
                            http->content_length, exchange->server->max_body);
+        return false;
+    }
+    if (coding && strcasecmp(coding, "identity") != 0) {
+        adl_http_add_header(exchange->http, "Accept-Encoding", "identity");
+        adl_answer_problem(exchange, ADL_PROBLEM_UNSUPPORTED_MEDIA_TYPE, 0,
+                           "Content-Encoding: %.40s: encoded bodies are not read; send the "
+                           "picture's own bytes",
+                           coding);
         return false;
     }
     l->body =

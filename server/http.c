@@ -341,8 +341,42 @@ static void delist(struct adl_http_request *request)
     pthread_mutex_unlock(&request->http->lock);
 }
 
+/* The library reads the first header of a name and, with a coding it does not know,
+ * whatever comes until the connection closes. */
+static enum MHD_Result look_at_framing(void *cls, enum MHD_ValueKind kind, const char *name,
+                                       const char *value)
+{
+    struct adl_http_request *request = cls;
+    const char *length = adl_http_header(request, "Content-Length");
+
+    (void)kind;
+    if (!strcasecmp(name, "Content-Length") && strcmp(value, length) != 0)
+        request->framing = ADL_HTTP_FRAMING_LENGTHS;
+    if (!strcasecmp(name, "Transfer-Encoding"))
+        request->framing = length                         ? ADL_HTTP_FRAMING_AMBIGUOUS
+                           : strcasecmp(value, "chunked") ? ADL_HTTP_FRAMING_UNKNOWN
+                                                          : request->framing;
+    return MHD_YES;
+}
+
+/* Clients that think us a proxy put the host into the target, where it counts more
+ * than the header (RFC 9112, 3.2.2). */
+static void find_host(struct adl_http_request *request)
+{
+    const char *at = request->path;
+    size_t scheme = !strncasecmp(at, "http://", 7) ? 7 : !strncasecmp(at, "https://", 8) ? 8 : 0;
+    size_t length = strcspn(at + scheme, "/");
+
+    request->host = adl_http_header(request, "Host");
+    if (scheme == 0 || length == 0 || length >= sizeof request->target_host)
+        return;
+    snprintf(request->target_host, sizeof request->target_host, "%.*s", (int)length, at + scheme);
+    request->host = request->target_host;
+    request->path = at[scheme + length] ? at + scheme + length : "/";
+}
+
 static struct adl_http_request *begin(struct adl_http *http, struct MHD_Connection *connection,
-                                      const char *path, const char *method, const char *version)
+                                      const char *path, const char *method)
 {
     struct adl_http_request *request = adl_calloc(1, sizeof *request);
     const char *length, *coding;
@@ -353,11 +387,12 @@ static struct adl_http_request *begin(struct adl_http *http, struct MHD_Connecti
     request->connection = connection;
     request->method = method;
     request->path = path;
-    request->http_1_0 = !strcmp(version, "HTTP/1.0");
     request->start_ns = adl_clock_ns();
     request->discard = true;
     request->content_length = -1;
     find_remote(request);
+    find_host(request);
+    MHD_get_connection_values(connection, MHD_HEADER_KIND, look_at_framing, request);
     /* The library has refused lengths that are no numbers. */
     length = adl_http_header(request, "Content-Length");
     coding = adl_http_header(request, "Transfer-Encoding");
@@ -381,8 +416,9 @@ static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, cons
     struct adl_http *http = cls;
     struct adl_http_request *request = *con_cls;
 
+    (void)version;
     if (!request) {
-        *con_cls = request = begin(http, connection, url, method, version);
+        *con_cls = request = begin(http, connection, url, method);
         if (!request)
             return MHD_NO;
         if (request->status && request->has_body) {

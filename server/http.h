@@ -38,6 +38,14 @@ struct adl_http_header {
     char value[200];
 };
 
+/* What of the headers leaves it open where a body ends. */
+enum adl_http_framing {
+    ADL_HTTP_FRAMING_CLEAR,
+    ADL_HTTP_FRAMING_LENGTHS,   /* two of Content-Length that differ */
+    ADL_HTTP_FRAMING_AMBIGUOUS, /* Content-Length and Transfer-Encoding */
+    ADL_HTTP_FRAMING_UNKNOWN    /* a Transfer-Encoding that is not "chunked" */
+};
+
 /* One request. I/O threads own it but between adl_http_suspend() and
  * adl_http_resume(), when it is the resuming thread's. */
 struct adl_http_request {
@@ -45,9 +53,12 @@ struct adl_http_request {
     struct MHD_Connection *connection;
     const char *method;
     const char *path; /* decoded, without the query */
-    bool http_1_0;
+    const char *host; /* that is asked: of a target "http://HOST/PATH", or the Host header; NULL:
+                         neither */
     uint64_t start_ns;
     char remote[64]; /* the client's address */
+
+    enum adl_http_framing framing; /* CLEAR, or begin has to refuse the request */
 
     long long content_length; /* announced; -1: chunked, or none */
     bool has_body;            /* any was announced */
@@ -65,6 +76,7 @@ struct adl_http_request {
     size_t header_count;
 
     /* http.c only */
+    char target_host[256];
     size_t body_limit;
     size_t body_capacity;
     bool discard, completed, queued, early, suspended;

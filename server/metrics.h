@@ -70,7 +70,7 @@ struct adl_model_metrics {
 };
 
 /* Statuses that are answered; the last column is for any other. */
-#define ADL_METRICS_STATUSES 19
+#define ADL_METRICS_STATUSES 20
 
 struct adl_metrics {
     _Atomic uint64_t requests[ADL_METRICS_ROUTES][ADL_METHOD_COUNT][ADL_METRICS_STATUSES];

@@ -56,6 +56,9 @@ static const struct adl_problem_row rows[ADL_PROBLEM_COUNT] = {
                                  "has come."},
     [ADL_PROBLEM_INTERNAL] = {"internal", 500, "The server made a mistake",
                               "Report it with the request id and the server's log."},
+    [ADL_PROBLEM_UNKNOWN_CODING] = {"unknown-coding", 501, "The body's transfer coding is not read",
+                                    "Send the body with Content-Length, or with Transfer-Encoding: "
+                                    "chunked and no other coding."},
     [ADL_PROBLEM_QUEUE_FULL] = {"queue-full", 503, "The server is busy",
                                 "Try again after the seconds that Retry-After says. --queue is "
                                 "how many pictures may wait."},

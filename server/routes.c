@@ -145,21 +145,42 @@ static bool is_authorized(struct adl_exchange *exchange)
     return false;
 }
 
+/* Whether it can be told where the request ends; if not, what follows cannot be read
+ * either. */
+static bool is_framed(struct adl_exchange *exchange)
+{
+    switch (exchange->http->framing) {
+    case ADL_HTTP_FRAMING_CLEAR: return true;
+    case ADL_HTTP_FRAMING_LENGTHS:
+        adl_answer_problem(exchange, ADL_PROBLEM_MALFORMED_REQUEST, 0,
+                           "the request has two Content-Length headers that differ");
+        break;
+    case ADL_HTTP_FRAMING_AMBIGUOUS:
+        adl_answer_problem(exchange, ADL_PROBLEM_MALFORMED_REQUEST, 0,
+                           "Content-Length and Transfer-Encoding do not go together");
+        break;
+    case ADL_HTTP_FRAMING_UNKNOWN:
+        adl_answer_problem(exchange, ADL_PROBLEM_UNKNOWN_CODING, 0,
+                           "a Transfer-Encoding other than \"chunked\" is not read");
+        break;
+    }
+    adl_http_add_header(exchange->http, "Connection", "close");
+    return false;
+}
+
 static void dispatch(struct adl_exchange *exchange)
 {
     struct adl_server *server = exchange->server;
     struct adl_http_request *http = exchange->http;
-    const char *host = adl_http_header(http, "Host"), *rest;
+    const char *rest;
     char methods[64];
 
-    if (server->loopback && !adl_auth_host_allowed(host, &server->allowed_hosts)) {
-        adl_answer_problem(exchange, ADL_PROBLEM_UNKNOWN_HOST, 0,
-                           "\"%.100s\" is no name of this machine; --allow-host allows it", host);
+    if (!is_framed(exchange))
         return;
-    }
-    if (adl_http_header(http, "Content-Length") && adl_http_header(http, "Transfer-Encoding")) {
-        adl_answer_problem(exchange, ADL_PROBLEM_MALFORMED_REQUEST, 0,
-                           "Content-Length and Transfer-Encoding do not go together");
+    if (server->loopback && !adl_auth_host_allowed(http->host, &server->allowed_hosts)) {
+        adl_answer_problem(exchange, ADL_PROBLEM_UNKNOWN_HOST, 0,
+                           "\"%.100s\" is no name of this machine; --allow-host allows it",
+                           http->host);
         return;
     }
     exchange->route = adl_route_find(http->path, &rest);
@@ -218,7 +239,7 @@ static void on_begin(struct adl_http_request *http)
     adl_http_add_header(http, "X-Content-Type-Options", "nosniff");
     allow_origin(exchange);
     dispatch(exchange);
-    if (server->draining)
+    if (server->draining && http->framing == ADL_HTTP_FRAMING_CLEAR)
         adl_http_add_header(http, "Connection", "close");
 }
 

@@ -337,6 +337,15 @@ static void answers_every_get_and_head(void)
         test_reply_release(&head);
         test_reply_release(&options);
     }
+    /* As a proxy is asked. */
+    static const char *const whole[] = {"http://localhost", "HTTP://127.0.0.1:80/healthz",
+                                        "https://localhost/openapi.json?x=y"};
+    for (size_t i = 0; i < ADL_COUNT(whole); i++) {
+        struct test_reply reply = get("GET", whole[i], NULL);
+        if (reply.status != 200)
+            TEST_FAIL("%s: %d", whole[i], reply.status);
+        test_reply_release(&reply);
+    }
     struct test_reply page = get("GET", "/", NULL);
     CU_ASSERT_PTR_NOT_NULL(test_reply_header(&page, "Content-Security-Policy"));
     test_reply_release(&page);
@@ -435,6 +444,21 @@ static void refuses_each_mistake(void)
         {"both lengths", "POST", "/localize",
          JPEG "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", NULL, 400,
          "malformed-request"},
+        {"gzip", "POST", "/localize", JPEG "Content-Encoding: gzip\r\n", "J", 415,
+         "unsupported-media-type"},
+        {"two lengths", "POST", "/localize", JPEG "Content-Length: 3\r\n", "four", 400,
+         "malformed-request"},
+        {"no length and one", "POST", "/localize", JPEG "Content-Length: 0\r\n", "four", 400,
+         "malformed-request"},
+        {"unknown coding", "POST", "/localize", JPEG "Transfer-Encoding: gzip\r\n", NULL, 501,
+         "unknown-coding"},
+        {"codings", "POST", "/localize", JPEG "Transfer-Encoding: gzip, chunked\r\n", NULL, 501,
+         "unknown-coding"},
+        {"coding of nothing", "GET", "/healthz", "Transfer-Encoding: x\r\n", NULL, 501,
+         "unknown-coding"},
+        {"target of another host", "GET", "http://evil.example/healthz", NULL, NULL, 403,
+         "unknown-host"},
+        {"target without a host", "GET", "http:///healthz", NULL, NULL, 404, "unknown-path"},
         {"form", "POST", "/localize", FORM, "no form", 400, "malformed-request"},
         {"form without end", "POST", "/localize", FORM,
          "--b\r\nContent-Disposition: form-data; name=image\r\n\r\nx", 400, "malformed-request"},
@@ -463,6 +487,11 @@ static void refuses_each_mistake(void)
             CU_ASSERT_PTR_NOT_NULL(test_reply_header(&reply, "Allow"));
         test_reply_release(&reply);
     }
+    /* Harmless headers. */
+    struct test_reply plain =
+        post("/localize", JPEG "Content-Encoding: identity\r\n", jpeg, jpeg_length);
+    CU_ASSERT_EQUAL(plain.status, 200);
+    test_reply_release(&plain);
     /* Truncated anywhere, a picture is corrupt. */
     for (size_t length = 4; length < jpeg_length; length += jpeg_length / 7) {
         struct test_reply reply = post("/localize", JPEG, jpeg, length);
