@@ -41,7 +41,6 @@ struct adl_http_peer {
     int fd;
     uint64_t since_ns; /* begun nothing */
     bool busy;         /* with a request */
-    bool cut;
     struct adl_http_peer *next, **link;
 };
 
@@ -78,11 +77,17 @@ static int socket_of(const struct adl_http_request *request)
     return info ? info->connect_fd : -1;
 }
 
-bool adl_http_client_gone(const struct adl_http_request *request)
+/* Whether nothing more will come, and nothing that came is unread. */
+static bool is_closed(int fd)
 {
     char byte;
-    ssize_t got = recv(socket_of(request), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    ssize_t got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+bool adl_http_client_gone(const struct adl_http_request *request)
+{
+    return is_closed(socket_of(request));
 }
 
 /* --- replies ---------------------------------------------------------------- */
@@ -554,7 +559,8 @@ out:
     return NULL;
 }
 
-/* A shutdown of the socket is an event for the library. The descriptors cannot be
+/* A shutdown of the socket is an event for the library, which may miss the end of a
+ * connection that came together with the last bytes. The descriptors cannot be
  * others': requests and connections leave their lists before they are closed. */
 void adl_http_tend(struct adl_http *http)
 {
@@ -568,15 +574,16 @@ void adl_http_tend(struct adl_http *http)
         /* One side stays open, for the last words. */
         if (r->late)
             shutdown(socket_of(r), SHUT_RD);
-        /* The library may miss an end that came together with the last bytes. */
         else if (adl_http_client_gone(r))
             shutdown(socket_of(r), SHUT_RDWR);
     }
-    for (struct adl_http_peer *p = http->peers; p; p = p->next)
-        if (!p->busy && !p->cut && is_over(p->since_ns, http->config.idle_s + request_s)) {
-            p->cut = true;
+    for (struct adl_http_peer *p = http->peers; p; p = p->next) {
+        if (!p->busy && is_over(p->since_ns, http->config.idle_s + request_s))
             shutdown(p->fd, SHUT_RDWR);
-        }
+        /* An answer may be on its way by the time that this is done. */
+        else if (!p->busy && is_closed(p->fd))
+            shutdown(p->fd, SHUT_RD);
+    }
     pthread_mutex_unlock(&http->lock);
 }
 

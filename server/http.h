@@ -117,7 +117,7 @@ struct adl_http *adl_http_start(const struct adl_http_config *config,
 /* To be called now and then: the library's own timeout is only for clients that
  * are silent. Ends requests that do not arrive in time although bytes come, as
  * TOO_SLOW; connections that have begun no request for idle_s and request_s
- * together; and those whose client left in the middle of a request. */
+ * together; and those whose client left between or in the middle of requests. */
 void adl_http_tend(struct adl_http *http);
 /* Requests begun and not done. */
 size_t adl_http_in_flight(const struct adl_http *http);
