@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "base/sha256.h"
@@ -146,13 +147,15 @@ static int hash_file(const char *path, char hex[65], struct adl_error *err)
     return 0;
 }
 
-/* Where the weights came from, into `training` of the model file. */
+/* Where the weights came from, into `training` of the model file. A pipe has no
+ * name that would mean anything later, and cannot be read a second time. */
 static int record_source(struct adl_model *model, const char *path, struct adl_error *err)
 {
     const char *slash = strrchr(path, '/');
+    struct stat info;
     char digest[65];
 
-    if (!strcmp(path, "-"))
+    if (!strcmp(path, "-") || stat(path, &info) < 0 || !S_ISREG(info.st_mode))
         return 0;
     if (hash_file(path, digest, err) < 0)
         return -1;

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
+#include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -358,6 +359,40 @@ static void converts(void)
     adl_model_free(model);
 }
 
+/* Writes the file into a pipe of that name, then ends it for whoever reads it again. */
+static pid_t feed(const char *file, const char *pipe)
+{
+    char script[700];
+    const char *argv[] = {"/bin/sh", "-c", script, NULL};
+    pid_t pid;
+    CU_ASSERT_EQUAL_FATAL(mkfifo(pipe, 0600), 0);
+    snprintf(script, sizeof script, "cat '%s' > '%s'; while :; do : > '%s'; done", file, pipe,
+             pipe);
+    CU_ASSERT_EQUAL_FATAL(
+        posix_spawn(&pid, argv[0], NULL, NULL, (char *const *)(uintptr_t)argv, environ), 0);
+    return pid;
+}
+
+static void reads_a_pipe_once(void)
+{
+    struct adl_error err = {0};
+    struct adl_model *model = have_program() ? make_model(3, 0.25, 64) : NULL;
+    if (!model)
+        return;
+    save_plain(model, NULL, tmp("plain.safetensors"));
+    adl_model_free(model);
+    pid_t feeder = feed(tmp("plain.safetensors"), tmp("pipe"));
+    expect(RUN("convert", "--arch", TINY, tmp("pipe"), tmp("piped.safetensors")), 0, "a pipe");
+    kill(feeder, SIGKILL);
+    waitpid(feeder, NULL, 0);
+    struct adl_model *back = adl_model_load(tmp("piped.safetensors"), NULL, &err);
+    TEST_OK(back ? 0 : -1, &err);
+    if (back)
+        CU_ASSERT_PTR_NULL(json_object_get(back->training, "sha256"));
+    adl_model_free(back);
+    unlink(tmp("pipe"));
+}
+
 static void shows_what_is_missing(void)
 {
     if (!have_program())
@@ -641,6 +676,7 @@ TEST_SUITE(commands, {"explains itself", explains_itself}, {"completes shells", 
            {"says why results are lost", says_why_results_are_lost},
            {"says which file is missing", says_which_file_is_missing},
            {"info counts as published", counts_as_published}, {"convert round trip", converts},
+           {"convert reads a pipe once", reads_a_pipe_once},
            {"convert shows what is missing", shows_what_is_missing},
            {"forward agrees with the classifier", runs_tensors},
            {"localize files, folders, patterns", localizes},
