@@ -1,11 +1,13 @@
 /* `serve`: the options of the HTTP server, and putting its parts together. */
 
+#include <errno.h>
 #include <jansson.h>
 #include <limits.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -46,6 +48,25 @@ struct settings {
 
 /* --- models -------------------------------------------------------------------- */
 
+/* Something that can be read now, and on SIGHUP again. */
+static int check_file(const char *path, struct adl_error *err)
+{
+    struct stat about;
+
+    if (!strcmp(path, "-"))
+        return adl_fail(err, ADL_ERR_ARG,
+                        "--model -: a file is needed, which can be read again on SIGHUP; save "
+                        "standard input to one");
+    if (stat(path, &about) < 0 || access(path, R_OK) < 0)
+        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: cannot be read: %s", path, strerror(errno));
+    if (!S_ISREG(about.st_mode))
+        return adl_fail(err, ADL_ERR_FORMAT,
+                        "%s: is %s; a model is a file, which can be read "
+                        "again on SIGHUP",
+                        path, S_ISDIR(about.st_mode) ? "a folder" : "no regular file");
+    return 0;
+}
+
 static int add_models(struct adl_registry *registry, const struct settings *s,
                       struct adl_error *err)
 {
@@ -58,24 +79,28 @@ static int add_models(struct adl_registry *registry, const struct settings *s,
         (adl_default_model(path, err) < 0 || adl_registry_add(registry, path, err) < 0))
         return -1;
     for (size_t i = 0; i < adl_registry_count(registry); i++)
-        if (access(adl_registry_path(registry, i), R_OK) < 0)
-            return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: cannot be read",
-                            adl_registry_path(registry, i));
+        if (check_file(adl_registry_path(registry, i), err) < 0)
+            return -1;
     return 0;
 }
 
 /* --- the socket ------------------------------------------------------------------ */
 
+/* Only whether it may be opened with --check-config: another server may be using
+ * the port. */
 static int open_socket(struct adl_server *server, const struct settings *s, int *fd, char *name,
                        size_t size, struct adl_error *err)
 {
     if (adl_notify_listen_fd(fd, err) < 0)
         return -1;
     /* Below 0: the service manager passed none. */
-    if (*fd < 0 && adl_http_listen(s->listen, fd, err) < 0)
+    if (*fd < 0 && s->check_config) {
+        if (adl_http_listen_check(s->listen, name, size, &server->loopback, err) < 0)
+            return -1;
+    } else if ((*fd < 0 && adl_http_listen(s->listen, fd, err) < 0) ||
+               adl_http_listen_name(*fd, name, size, &server->loopback, err) < 0) {
         return -1;
-    if (adl_http_listen_name(*fd, name, size, &server->loopback, err) < 0)
-        return -1;
+    }
     if (!server->loopback && !s->token_file && !s->no_auth)
         return adl_fail(err, ADL_ERR_ARG,
                         "%s can be reached from other machines: give --token-file FILE, or "
@@ -159,6 +184,10 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
     int result = -1;
 
     ADL_TRY(open_socket(server, s, &http.listen_fd, name, sizeof name, err));
+    if (s->check_config) {
+        result = 0;
+        goto out;
+    }
     server->batcher = adl_batcher_create(&batcher, err);
     if (!server->batcher)
         goto out;
@@ -214,7 +243,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     if (!server->registry)
         goto out;
     ADL_TRY(add_models(server->registry, s, err));
-    result = s->check_config ? 0 : serve(server, s, err);
+    result = serve(server, s, err);
 out:
     adl_registry_free(server->registry);
     adl_auth_free(server->auth);
@@ -263,7 +292,7 @@ static const struct adl_option table[] = {
      .value = "auto", .metavar = "FORMAT",
      .help = "one JSON object a line, or text; auto is text on a terminal"},
     {"check-config", ADL_FLAG(struct settings, check_config), .command_line_only = true,
-     .help = "check options, tokens and that the models are there, then exit"},
+     .help = "check options, tokens, the address and that the models are there, then exit"},
     {"print-config", ADL_FLAG(struct settings, print_config), .command_line_only = true,
      .help = "print every option's value and where it comes from, then exit"},
     {0},

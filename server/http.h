@@ -151,6 +151,9 @@ bool adl_http_client_gone(const struct adl_http_request *request);
 
 /* A listening socket at "HOST:PORT", "[ADDRESS]:PORT" or ":PORT". */
 int adl_http_listen(const char *where, int *fd, struct adl_error *err) ADL_MUST_CHECK;
+/* What adl_http_listen_name() would say of that socket, without opening it. */
+int adl_http_listen_check(const char *where, char *text, size_t size, bool *loopback,
+                          struct adl_error *err) ADL_MUST_CHECK;
 /* "127.0.0.1:8080" of a listening socket, and whether only this machine can
  * reach it. */
 int adl_http_listen_name(int fd, char *text, size_t size, bool *loopback,

@@ -38,21 +38,31 @@ static int split(const char *where, char host[256], char port[8], struct adl_err
     return 0;
 }
 
-int adl_http_listen(const char *where, int *fd, struct adl_error *err)
+/* Its addresses, for freeaddrinfo(). */
+static int resolve(const char *where, struct addrinfo **found, struct adl_error *err)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC,
                              .ai_socktype = SOCK_STREAM,
                              .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
-    struct addrinfo *found = NULL;
     char host[256], port[8];
+    int why;
+
+    if (split(where, host, port, err) < 0)
+        return -1;
+    why = getaddrinfo(*host ? host : NULL, port, &hints, found);
+    if (why != 0)
+        return adl_fail(err, ADL_ERR_ARG, "--listen %.80s: %s", where, gai_strerror(why));
+    return 0;
+}
+
+int adl_http_listen(const char *where, int *fd, struct adl_error *err)
+{
+    struct addrinfo *found;
     int one = 1, why;
 
     *fd = -1;
-    if (split(where, host, port, err) < 0)
+    if (resolve(where, &found, err) < 0)
         return -1;
-    why = getaddrinfo(*host ? host : NULL, port, &hints, &found);
-    if (why != 0)
-        return adl_fail(err, ADL_ERR_ARG, "--listen %.80s: %s", where, gai_strerror(why));
     for (struct addrinfo *a = found; a && *fd < 0; a = a->ai_next) {
         *fd = socket(a->ai_family, a->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, a->ai_protocol);
         if (*fd < 0)
@@ -75,28 +85,49 @@ int adl_http_listen(const char *where, int *fd, struct adl_error *err)
     return 0;
 }
 
-int adl_http_listen_name(int fd, char *text, size_t size, bool *loopback, struct adl_error *err)
+static void describe(const struct sockaddr_storage *address, char *text, size_t size,
+                     bool *loopback)
 {
-    struct sockaddr_storage address = {0};
-    socklen_t length = sizeof address;
     char host[INET6_ADDRSTRLEN] = "";
 
-    if (getsockname(fd, (struct sockaddr *)&address, &length) < 0)
-        return adl_fail(err, ADL_ERR_IO, "the listening socket: %s", strerror(errno));
-    if (address.ss_family == AF_INET) {
-        const struct sockaddr_in *four = (const void *)&address;
+    if (address->ss_family == AF_INET) {
+        const struct sockaddr_in *four = (const void *)address;
         inet_ntop(AF_INET, &four->sin_addr, host, sizeof host);
         *loopback = (ntohl(four->sin_addr.s_addr) >> 24) == 127;
         snprintf(text, size, "%s:%u", host, (unsigned)ntohs(four->sin_port));
-    } else if (address.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *six = (const void *)&address;
+    } else if (address->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *six = (const void *)address;
         inet_ntop(AF_INET6, &six->sin6_addr, host, sizeof host);
         *loopback = IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
         snprintf(text, size, "[%s]:%u", host, (unsigned)ntohs(six->sin6_port));
     } else {
-        const struct sockaddr_un *un = (const void *)&address;
-        *loopback = address.ss_family == AF_UNIX;
+        const struct sockaddr_un *un = (const void *)address;
+        *loopback = address->ss_family == AF_UNIX;
         snprintf(text, size, "unix:%.100s", un->sun_path);
     }
+}
+
+int adl_http_listen_check(const char *where, char *text, size_t size, bool *loopback,
+                          struct adl_error *err)
+{
+    struct sockaddr_storage address = {0};
+    struct addrinfo *found;
+
+    if (resolve(where, &found, err) < 0)
+        return -1;
+    memcpy(&address, found->ai_addr, found->ai_addrlen);
+    freeaddrinfo(found);
+    describe(&address, text, size, loopback);
+    return 0;
+}
+
+int adl_http_listen_name(int fd, char *text, size_t size, bool *loopback, struct adl_error *err)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t length = sizeof address;
+
+    if (getsockname(fd, (struct sockaddr *)&address, &length) < 0)
+        return adl_fail(err, ADL_ERR_IO, "the listening socket: %s", strerror(errno));
+    describe(&address, text, size, loopback);
     return 0;
 }

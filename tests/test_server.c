@@ -588,6 +588,18 @@ static void checks_its_options(void)
         {{"serve", "--model", "MODEL", "--token-file", "/nonexistent"}, 1, "/nonexistent"},
         {{"serve", "--model", "/proc/self/status", "--listen", "127.0.0.1:0"}, 1, "status"},
         {{"serve", "--queue", "0"}, 2, "--queue"},
+        {{"serve", "--model", "-"}, 2, "SIGHUP"},
+        {{"serve", "--model", "MODEL", "--model", "b=-"}, 2, "SIGHUP"},
+        {{"serve", "--model", "/"}, 1, "folder"},
+        {{"serve", "--model", "/dev/null"}, 1, "regular"},
+        /* What the server would refuse, --check-config does. */
+        {{"serve", "--check-config", "--model", "/"}, 1, "folder"},
+        {{"serve", "--check-config", "--model", "MODEL", "--listen", "nowhere"}, 2, "HOST:PORT"},
+        {{"serve", "--check-config", "--model", "MODEL", "--listen", "[::]:0"}, 2, "--token-file"},
+        {{"serve", "--check-config", "--model", "MODEL", "--listen", "0.0.0.0:1", "--no-auth"},
+         0,
+         ""},
+        {{"serve", "--check-config", "--model", "MODEL", "--listen", "localhost:1"}, 0, ""},
     };
     const char *model = test_small_model();
     for (size_t i = 0; model && i < ADL_COUNT(cases); i++) {
