@@ -53,7 +53,9 @@ static enum MHD_Result collect_pair(void *cls, enum MHD_ValueKind kind, const ch
     struct query *query = cls;
 
     (void)kind;
-    (void)key_size;
+    /* "?&a=b&": nothing between two ampersands. */
+    if (key_size == 0 && !value)
+        return MHD_YES;
     if (query->count == ADL_COUNT(query->pairs))
         return MHD_NO;
     query->pairs[query->count++] = (struct adl_query_pair){key, value, value_size};

@@ -170,6 +170,16 @@ static void localizes_a_class_and_obeys_the_threshold(void)
         json_decref(json);
         test_reply_release(&reply);
     }
+    /* A class may be asked for with the top_k that it amounts to. */
+    struct test_reply one = post("/localize?class=cat&top_k=1", JPEG, jpeg, jpeg_length);
+    CU_ASSERT_EQUAL(one.status, 200);
+    test_reply_release(&one);
+    /* Nothing between ampersands is no parameter. */
+    one = post("/localize?&&&&&&&&&&&&&&&&&&&top_k=2&", JPEG, jpeg, jpeg_length);
+    json_t *two = test_reply_json(&one);
+    CU_ASSERT_EQUAL(json_array_size(json_object_get(two, "predictions")), 2);
+    json_decref(two);
+    test_reply_release(&one);
     /* At threshold 1 nothing is above the maximum; that is an answer too. */
     struct test_reply reply = post("/localize?threshold=1", JPEG, jpeg, jpeg_length);
     CU_ASSERT_EQUAL(reply.status, 200);
@@ -434,6 +444,8 @@ static void refuses_each_mistake(void)
         {"boxes", "POST", "/localize?boxes=some", JPEG, "J", 400, "bad-parameter"},
         {"heatmap", "POST", "/localize?heatmap=gif", JPEG, "J", 400, "bad-parameter"},
         {"parameter", "POST", "/localize?colour=red", JPEG, "J", 400, "bad-parameter"},
+        {"class and top_k", "POST", "/localize?class=cat&top_k=2", JPEG, "J", 400, "bad-parameter"},
+        {"parameter without a name", "POST", "/localize?=x", JPEG, "J", 400, "bad-parameter"},
         {"bare parameter", "POST", "/localize?top_k", JPEG, "J", 400, "bad-parameter"},
         {"NUL", "POST", "/localize?class=a%00b", JPEG, "J", 400, "unknown-class"},
         {"not UTF-8", "POST", "/localize?class=%ff%fe", JPEG, "J", 400, "unknown-class"},
