@@ -193,6 +193,30 @@ static int apply(struct adl_model *model, const struct settings *s,
     return 0;
 }
 
+/* What the two differ in of all that the metrics of a model depend on beside its
+ * weights; NULL: nothing. */
+static const char *find_change(const struct adl_model *before, const struct adl_model *after)
+{
+    if (before->input_h != after->input_h || before->input_w != after->input_w)
+        return "input size";
+    if (memcmp(before->mean, after->mean, sizeof before->mean) != 0 ||
+        memcmp(before->std, after->std, sizeof before->std) != 0)
+        return "mean or std";
+    return before->cam_threshold != after->cam_threshold ? "threshold" : NULL;
+}
+
+/* Metrics are those of the file they stand in; returns what they were measured
+ * with another of, NULL where they are kept. */
+static const char *drop_stale_metrics(struct adl_model *model, const struct adl_model *before)
+{
+    const char *change = model->metrics ? find_change(before, model) : NULL;
+    if (change) {
+        json_decref(model->metrics);
+        model->metrics = NULL;
+    }
+    return change;
+}
+
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
 {
     const struct settings *s = settings;
@@ -211,7 +235,10 @@ static int run(const void *settings, const struct adl_options *options, struct a
         fputs(report.data, table);
     if (!model)
         goto out;
+    /* For its numbers: what it points to is the model's. */
+    const struct adl_model before = *model;
     ADL_TRY(apply(model, s, options, err));
+    const char *change = drop_stale_metrics(model, &before);
     ADL_TRY(record_source(model, in, err));
     if (ends_with(out, ".onnx"))
         ADL_TRY(adl_onnx_write(model, out, err));
@@ -220,6 +247,11 @@ static int run(const void *settings, const struct adl_options *options, struct a
     adl_arch_describe(&model->arch, arch, sizeof arch);
     fprintf(table, "%s: %s, %zu tensors, %zu classes\n", out, arch,
             adl_tensors_count(model->weights), model->class_count);
+    if (change)
+        fprintf(stderr,
+                "adl-server: convert: %s: without the metrics of %s, which had another %s; measure "
+                "anew with adl-server eval\n",
+                out, in, change);
     result = 0;
 out:
     adl_str_release(&report);
@@ -259,7 +291,9 @@ const struct adl_command adl_command_convert = {
         "name ends in .onnx: at the model's input size, for any number of images, with the outputs "
         "logits, features and maps (the activation map of every class). What does not "
         "match the network is shown as a table, with the nearest names, and OUT is not written. "
-        "Parameter numbers shifted by ADL layers are mapped in both directions.",
+        "Parameter numbers shifted by ADL layers are mapped in both directions. Metrics that a "
+        "model "
+        "file holds are left out where its input size, mean, std or threshold is changed.",
     .examples = "  adl-server convert --arch resnet50 --num-classes 200 --classes cub.txt \\\n"
                 "      last_checkpoint.pth.tar cub-resnet50.safetensors\n"
                 "  adl-server convert --method adl cam.safetensors adl.safetensors\n"

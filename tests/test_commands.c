@@ -393,6 +393,41 @@ static void reads_a_pipe_once(void)
     unlink(tmp("pipe"));
 }
 
+/* Converts measured.safetensors with an option and expects whether the metrics stay. */
+static void expect_metrics(const char *option, const char *value, bool kept)
+{
+    struct adl_error err = {0};
+    const char *in = tmp("measured.safetensors"), *out = tmp("changed.safetensors");
+    struct result result = RUN("convert", option, value, in, out);
+    struct adl_model *model = adl_model_load(out, NULL, &err);
+    if (result.status != 0 || lines(result.err) != !kept)
+        TEST_FAIL("%s %s: exit %d, \"%s\"", option, value, result.status, result.err);
+    CU_ASSERT(kept || strstr(result.err, "without the metrics"));
+    if (!model)
+        TEST_FAIL("%s", err.message);
+    else if ((model->metrics != NULL) != kept)
+        TEST_FAIL("%s %s: the metrics are %s", option, value, kept ? "gone" : "still there");
+    adl_model_free(model);
+    release(&result);
+}
+
+static void metrics_are_those_of_the_file(void)
+{
+    struct adl_error err = {0};
+    struct adl_model *model = have_program() ? make_model(3, 0.25, 64) : NULL;
+    if (!model)
+        return;
+    model->metrics = json_pack("{s:f}", "top1_loc", 71.5);
+    TEST_OK(adl_model_save(model, tmp("measured.safetensors"), &err), &err);
+    adl_model_free(model);
+    expect_metrics("--input-size", "64x64", true);
+    expect_metrics("--threshold", "0.35", true);
+    expect_metrics("--input-size", "64x96", false);
+    expect_metrics("--threshold", "0.3", false);
+    expect_metrics("--mean", "0.5", false);
+    expect_metrics("--std", "0.5", false);
+}
+
 static void shows_what_is_missing(void)
 {
     if (!have_program())
@@ -677,6 +712,7 @@ TEST_SUITE(commands, {"explains itself", explains_itself}, {"completes shells", 
            {"says which file is missing", says_which_file_is_missing},
            {"info counts as published", counts_as_published}, {"convert round trip", converts},
            {"convert reads a pipe once", reads_a_pipe_once},
+           {"metrics are those of the file", metrics_are_those_of_the_file},
            {"convert shows what is missing", shows_what_is_missing},
            {"forward agrees with the classifier", runs_tensors},
            {"localize files, folders, patterns", localizes},
