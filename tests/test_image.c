@@ -71,6 +71,21 @@ static void types_are_told_from_bytes(void)
     CU_ASSERT_EQUAL(adl_image_sniff("RIFF....WEBPVP8 ", 16), ADL_IMAGE_WEBP);
     CU_ASSERT_EQUAL(adl_image_sniff("RIFF....WAVEfmt ", 16), ADL_IMAGE_UNKNOWN);
     CU_ASSERT_EQUAL(adl_image_sniff("", 0), ADL_IMAGE_UNKNOWN);
+    static const struct {
+        const char *bytes, *name;
+    } foreign[] = {
+        {"GIF89a........", "GIF"},   {"BM....\0\0\0\0....", "BMP"},
+        {"II*\0..........", "TIFF"}, {"MM\0*..........", "TIFF"},
+        {"....ftypheic..", "HEIC"},  {"....ftypavif..", "AVIF"},
+        {"....ftypmp42..", NULL},    {"BMW and others", NULL},
+        {"GIF without it", NULL},    {"\xff\xd8\xff...........", NULL},
+    };
+    for (size_t i = 0; i < ADL_COUNT(foreign); i++) {
+        const char *name = adl_image_foreign(foreign[i].bytes, 14);
+        CU_ASSERT(name == foreign[i].name ||
+                  (name && foreign[i].name && !strcmp(name, foreign[i].name)));
+        CU_ASSERT_PTR_NULL(adl_image_foreign(foreign[i].bytes, 3));
+    }
 
     static const struct image_bytes others[] = {{(uint8_t *)"", 0}, {(uint8_t *)"GIF89a\1\0\1", 9}};
     struct adl_error err = {0};

@@ -56,6 +56,35 @@ enum adl_image_type adl_image_sniff(const void *bytes, size_t length)
     return ADL_IMAGE_UNKNOWN;
 }
 
+/* The brand of an ISO base media file (ISO/IEC 14496-12) that is a picture. */
+static const char *name_of_brand(const char *brand)
+{
+    static const char *const brands[][2] = {
+        {"avif", "AVIF"}, {"avis", "AVIF"}, {"heic", "HEIC"}, {"heix", "HEIC"}, {"heim", "HEIC"},
+        {"heis", "HEIC"}, {"hevc", "HEIC"}, {"hevx", "HEIC"}, {"mif1", "HEIC"}, {"msf1", "HEIC"},
+    };
+    for (size_t i = 0; i < ADL_COUNT(brands); i++)
+        if (!memcmp(brand, brands[i][0], 4))
+            return brands[i][1];
+    return NULL;
+}
+
+const char *adl_image_foreign(const void *bytes, size_t length)
+{
+    const char *p = bytes;
+
+    if (length >= 6 && (!memcmp(p, "GIF87a", 6) || !memcmp(p, "GIF89a", 6)))
+        return "GIF";
+    /* "BM" alone is how many a text begins; four bytes further on are zero. */
+    if (length >= 14 && !memcmp(p, "BM", 2) && !memcmp(p + 6, "\0\0\0\0", 4))
+        return "BMP";
+    if (length >= 4 && (!memcmp(p, "II*\0", 4) || !memcmp(p, "MM\0*", 4)))
+        return "TIFF";
+    if (length >= 12 && !memcmp(p + 4, "ftyp", 4))
+        return name_of_brand(p + 8);
+    return NULL;
+}
+
 int adl_codec_check_sides(size_t width, size_t height, const struct adl_decode_options *options,
                           struct adl_error *err)
 {
@@ -141,6 +170,10 @@ static int decode(const void *bytes, size_t length, const struct adl_decode_opti
     case ADL_IMAGE_WEBP: return adl_webp_decode(bytes, length, options, image, info, err);
     case ADL_IMAGE_UNKNOWN: break;
     }
+    const char *foreign = adl_image_foreign(bytes, length);
+    if (foreign)
+        return adl_fail(err, ADL_ERR_UNSUPPORTED, "a %s image; JPEG, PNG and WebP are read",
+                        foreign);
     return adl_fail(err, ADL_ERR_UNSUPPORTED, "not a JPEG, PNG or WebP image");
 }
 

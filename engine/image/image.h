@@ -28,6 +28,10 @@ enum adl_image_type { ADL_IMAGE_UNKNOWN, ADL_IMAGE_JPEG, ADL_IMAGE_PNG, ADL_IMAG
 /* Told from the first bytes, never from a file name. */
 enum adl_image_type adl_image_sniff(const void *bytes, size_t length);
 
+/* "GIF", "BMP", "TIFF", "HEIC" or "AVIF" where the first bytes are those of a kind
+ * of picture that is not read; otherwise NULL. */
+const char *adl_image_foreign(const void *bytes, size_t length);
+
 /* Whether a file's name ends as those of pictures do: which files of a folder to
  * open. */
 bool adl_image_named(const char *name);
