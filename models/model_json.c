@@ -121,7 +121,9 @@ static int read_arch(struct adl_model *model, const json_t *json, const struct a
     if (!arch) {
         if (!asked)
             return adl_fail(err, ADL_ERR_FORMAT,
-                            "the file does not say its architecture; name it with --arch");
+                            "the file does not say its architecture; write it in with adl-server "
+                            "convert --arch ARCH IN OUT (bench, forward, info and step take --arch "
+                            "themselves)");
         model->arch = *asked;
         return adl_arch_check(asked, err);
     }

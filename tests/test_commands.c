@@ -344,6 +344,10 @@ static void converts(void)
     expect(RUN("convert", "--arch", "mobilenet_v1", "--width", "0.25", "--num-classes", "4",
                "--classes", tmp("names.txt"), tmp("plain.safetensors"), tmp("d.safetensors")),
            1, "another number of classes");
+    /* Every command says how to get on, whether it takes --arch or not. */
+    struct result result = RUN("localize", "--model", tmp("plain.safetensors"), "x.jpg");
+    CU_ASSERT_PTR_NOT_NULL(strstr(result.err, "convert --arch ARCH IN OUT"));
+    expect(result, 1, "localize without an architecture");
     expect(RUN("convert", tmp("plain.safetensors"), tmp("d.safetensors")), 1, "no --arch");
     expect(RUN("convert", "--arch", TINY, tmp("plain.safetensors"), tmp("d.onnx")), 0, "ONNX");
     expect(RUN("convert", tmp("c.safetensors"), tmp("e.onnx")), 0, "ONNX of a model file");
