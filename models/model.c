@@ -249,13 +249,14 @@ static int class_by_id(const struct adl_model *model, const char *text)
 
 int adl_model_find_class(const struct adl_model *model, const char *text)
 {
-    int id = class_by_id(model, text);
     int count = model->classes ? model->arch.num_classes : 0;
-    if (id >= 0)
-        return id;
+    /* Folders named 0 to 10 are classes in another order: "10" is one of their names. */
     for (int i = 0; i < count; i++)
         if (strcmp(model->classes[i], text) == 0)
             return i;
+    int id = class_by_id(model, text);
+    if (id >= 0)
+        return id;
     for (int i = 0; i < count; i++)
         if (strcasecmp(model->classes[i], text) == 0)
             return i;

@@ -93,8 +93,9 @@ void adl_model_drop_weights(struct adl_model *model);
 /* Computes model->digest anew, after the weights were changed in place. */
 void adl_model_update_digest(struct adl_model *model);
 
-/* Class by id ("3") or by label, exact first, then without case, then the first
- * of comma-separated synonyms; -1 when there is none. */
+/* Class by its exact label, also where that is a number; else by id ("3"); else by
+ * label without case, then by the first of comma-separated synonyms; -1 when
+ * there is none. */
 int adl_model_find_class(const struct adl_model *model, const char *text);
 /* The label, or "class 3" into `text` where the model has no names. */
 const char *adl_model_label(const struct adl_model *model, int class_id, char *text, size_t size);

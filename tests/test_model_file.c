@@ -343,7 +343,8 @@ static void classes_are_found(void)
     CU_ASSERT_EQUAL(adl_model_find_class(model, "Hound"), 2);
     CU_ASSERT_EQUAL(adl_model_find_class(model, "dog"), -1);
     CU_ASSERT_EQUAL(adl_model_find_class(model, "hound, dog, CANIS"), 2);
-    CU_ASSERT_EQUAL(adl_model_find_class(model, "4"), 4);
+    CU_ASSERT_EQUAL(adl_model_find_class(model, "4"), 3); /* its label, not its number */
+    CU_ASSERT_EQUAL(adl_model_find_class(model, "04"), 4);
     CU_ASSERT_EQUAL(adl_model_find_class(model, "0003"), 3);
     CU_ASSERT_EQUAL(adl_model_find_class(model, "5"), -1);
     CU_ASSERT_EQUAL(adl_model_find_class(model, "99999999999999999999"), -1);
