@@ -434,7 +434,8 @@ static const struct adl_option table[] = {
     {"model", ADL_STRING(struct settings, model), .letter = 'm', .metavar = "FILE",
      .required = true, .help = "the model"},
     {"json", ADL_FLAG(struct settings, json),
-     .help = "one JSON object a line: the answer of the HTTP interface and \"file\""},
+     .help = "one JSON object a line: the answer of the HTTP interface with \"file\" in place of "
+             "\"request_id\""},
     {"overlay", ADL_STRING(struct settings, overlay), .metavar = "DIR",
      .help = "write each image with heat map, boxes and label into this folder"},
     {"coco", ADL_STRING(struct settings, coco), .metavar = "FILE",
