@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/size.h"
+#include "server/json_out.h"
 #include "server/log.h"
 #include "server/notify.h"
 
@@ -80,13 +81,14 @@ static void log_load(struct lifecycle *life, size_t index, double ms, const stru
         adl_log(ADL_LOG_ERROR, life->ready ? "reload" : "load",
                 life->ready ? "a model could not be loaded anew; the old one stays"
                             : "a model could not be loaded",
-                json_pack("{s:s, s:s}", "model", adl_registry_name(registry, index), "error",
-                          err->message));
+                json_pack("{s:s, s:o}", "model", adl_registry_name(registry, index), "error",
+                          adl_json_text(err->message)));
     else if (served)
         adl_log(ADL_LOG_INFO, life->ready ? "reload" : "load", "model loaded",
-                json_pack("{s:s, s:s, s:s, s:I, s:f}", "model", served->name, "file",
-                          adl_registry_path(registry, index), "digest", served->model->digest,
-                          "memory_bytes", (json_int_t)served->memory_bytes, "load_ms", ms));
+                json_pack("{s:s, s:o, s:s, s:I, s:f}", "model", served->name, "file",
+                          adl_json_text(adl_registry_path(registry, index)), "digest",
+                          served->model->digest, "memory_bytes", (json_int_t)served->memory_bytes,
+                          "load_ms", ms));
     adl_served_release(served);
 }
 
@@ -162,7 +164,7 @@ static void reload(struct lifecycle *life)
     adl_log(ADL_LOG_INFO, "reload", "loading models anew", NULL);
     if (life->token_file && adl_auth_read_tokens(life->server->auth, life->token_file, &err) < 0)
         adl_log(ADL_LOG_ERROR, "reload", "the tokens could not be read anew; the old ones stay",
-                json_pack("{s:s}", "error", err.message));
+                json_pack("{s:o}", "error", adl_json_text(err.message)));
     if (life->loading) {
         life->reload_wanted = true;
         return;

@@ -10,13 +10,14 @@
 #include <unistd.h>
 
 #include "base/size.h"
+#include "server/json_out.h"
 
 const char *const adl_log_level_names[] = {"debug", "info", "warn", "error", NULL};
 const char *const adl_log_format_names[] = {"auto", "text", "json", NULL};
 
 /* Set once, before threads start. */
 static enum adl_log_level threshold = ADL_LOG_INFO;
-static int text_format, coloured;
+static int text_format, coloured, set_up;
 
 void adl_log_setup(enum adl_log_level least, enum adl_log_format format)
 {
@@ -25,7 +26,13 @@ void adl_log_setup(enum adl_log_level least, enum adl_log_format format)
 
     threshold = least;
     text_format = format == ADL_LOG_TEXT || (format == ADL_LOG_AUTO && terminal);
+    set_up = 1;
     coloured = terminal && !(no_color && *no_color) && !(term && !strcmp(term, "dumb"));
+}
+
+int adl_log_is_json(void)
+{
+    return set_up && !text_format;
 }
 
 int adl_log_enabled(enum adl_log_level level)
@@ -122,8 +129,9 @@ static void write_json(struct line *line, enum adl_log_level level, const char *
     json_t *object;
 
     timestamp(time, sizeof time, 0);
-    object = json_pack("{s:s, s:s, s:s, s:s*}", "ts", time, "level", adl_log_level_names[level],
-                       "msg", message, "event", event);
+    /* The message may name a file, whose name may be any bytes. */
+    object = json_pack("{s:s, s:s, s:o, s:s*}", "ts", time, "level", adl_log_level_names[level],
+                       "msg", adl_json_text(message), "event", event);
     if (!object || json_dump_callback(object, append, line, JSON_COMPACT) < 0) {
         line->length = 0;
         append_text(line, "{\"level\":\"error\",\"msg\":\"a line could not be written\"}");

@@ -16,7 +16,10 @@ extern const char *const adl_log_format_names[];
  * set), JSON otherwise. */
 void adl_log_setup(enum adl_log_level least, enum adl_log_format format);
 
-/* One line. `event` ("start", "ready", "reload", ...) may be NULL; `fields` is
+/* Whether lines are JSON: not before adl_log_setup(). */
+int adl_log_is_json(void);
+
+/* One line. `event` ("start", "ready", "reload", "fail", ...) may be NULL; `fields` is
  * an object with more to say, taken over and freed, and may be NULL. */
 void adl_log(enum adl_log_level level, const char *event, const char *message, json_t *fields);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "server/log.h"
 
 const struct adl_command *const adl_commands[] = {
     &adl_command_serve,
@@ -69,7 +70,9 @@ int adl_command_main(const struct adl_command *command, int argc, char **argv)
     }
     ADL_TRY(command->run(settings, &options, &err));
 out:
-    if (err.kind)
+    if (err.kind && adl_log_is_json())
+        adl_log(ADL_LOG_ERROR, "fail", err.message, NULL);
+    else if (err.kind)
         fprintf(stderr, "adl-server: %s: %s\n", command->name, err.message);
     adl_str_release(&help);
     adl_options_release(&options);

@@ -23,7 +23,7 @@ extern const struct adl_command *const adl_commands[];
 const struct adl_command *adl_command_find(const char *name);
 
 /* Parses, runs, and reports: argv[0] is the subcommand's name. Returns the exit
- * status; a failure is one line on stderr. */
+ * status; a failure is one line on stderr, of JSON where the log is. */
 int adl_command_main(const struct adl_command *command, int argc, char **argv);
 
 /* 0 done, 1 failed, 2 wrong usage. */

@@ -588,6 +588,40 @@ static void checks_tokens_and_hosts(void)
     close_server();
 }
 
+/* The reason for not starting is a line of the log, for those who collect it. */
+static void logs_a_failed_start(void)
+{
+    static const char *const cases[][6] = {
+        {"serve", "--listen", "127.0.0.1:0", "--model", "/proc/self/status"},
+        {"serve", "--model", "/nonexistent.safetensors"},
+        {"serve", "--model", "/nonexistent-\xff"},
+    };
+    for (size_t i = 0; i < ADL_COUNT(cases); i++) {
+        char error[3000], *save = NULL;
+        int lines = 0;
+        CU_ASSERT_EQUAL(test_program_run(cases[i], error, sizeof error), 1);
+        CU_ASSERT_PTR_NOT_NULL(strstr(error, i == 0 ? "status" : "/nonexistent"));
+        for (char *line = strtok_r(error, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+            json_t *json = json_loads(line, 0, NULL);
+            if (!json)
+                TEST_FAIL("no JSON: %s", line);
+            json_decref(json);
+            lines++;
+        }
+        CU_ASSERT(lines > 0);
+    }
+    /* Asked for text, and told before the log is set up: plain. */
+    static const char *const plain[][7] = {
+        {"serve", "--log-format", "text", "--model", "/nonexistent.safetensors"},
+        {"serve", "--log-format", "xml"},
+    };
+    for (size_t i = 0; i < ADL_COUNT(plain); i++) {
+        char error[3000];
+        CU_ASSERT(test_program_run(plain[i], error, sizeof error) > 0);
+        CU_ASSERT_EQUAL(strncmp(error, "adl-server: serve: ", 19), 0);
+    }
+}
+
 static void checks_its_options(void)
 {
     static const struct {
@@ -649,4 +683,5 @@ TEST_SUITE(server, {"answers a picture", answers_a_picture},
            {"refuses each mistake", refuses_each_mistake},
            {"refuses what is too large", refuses_what_is_too_large},
            {"checks tokens and hosts", checks_tokens_and_hosts},
+           {"logs a failed start", logs_a_failed_start},
            {"checks its options", checks_its_options});
