@@ -18,11 +18,6 @@ static const struct adl_asset assets[] = {
 #undef ASSET
 };
 
-const struct adl_asset *adl_asset_at(size_t index)
-{
-    return index < ADL_COUNT(assets) ? &assets[index] : NULL;
-}
-
 size_t adl_asset_length(const struct adl_asset *asset)
 {
     return (size_t)(asset->end - asset->data);

@@ -18,9 +18,6 @@ size_t adl_asset_length(const struct adl_asset *asset);
 /* NULL when there is none at that path. */
 const struct adl_asset *adl_asset_find(const char *path);
 
-/* By index; NULL past the last. */
-const struct adl_asset *adl_asset_at(size_t index);
-
 /* A quoted ETag of its bytes into `text`. */
 void adl_asset_etag(const struct adl_asset *asset, char text[20]);
 

@@ -8,7 +8,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "kernels/blas.h"
 
 struct entry {
     char name[ADL_LIMIT_MODEL_NAME_BYTES + 1];
