@@ -100,11 +100,6 @@ void adl_plan_unref(struct adl_plan *plan)
     adl_free(plan);
 }
 
-const struct adl_graph *adl_plan_graph(const struct adl_plan *plan)
-{
-    return plan->graph;
-}
-
 struct adl_shape adl_plan_input_shape(const struct adl_plan *plan)
 {
     return plan->values[0].shape;

@@ -64,7 +64,6 @@ struct adl_plan *adl_plan_create(const struct adl_graph *graph, const float *con
 struct adl_plan *adl_plan_ref(struct adl_plan *plan);
 void adl_plan_unref(struct adl_plan *plan);
 
-const struct adl_graph *adl_plan_graph(const struct adl_plan *plan);
 struct adl_shape adl_plan_input_shape(const struct adl_plan *plan);
 /* The shape of an output at the plan's input size; all zero where absent. */
 struct adl_shape adl_plan_output_shape(const struct adl_plan *plan, enum adl_output which);
