@@ -3,11 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/edit.h"
 #include "base/size.h"
 #include "models/model_parts.h"
 
-/* Of longer names only the first bytes are compared. */
-#define COMPARED_BYTES 96
 /* Another shape makes a candidate as bad as so many edits; with the same one
  * up to 3/4 of the name may differ ("fc.weight", "classifier.weight"), with
  * another half of it. */
@@ -39,25 +38,6 @@ static struct entry of_tensor(const struct adl_tensor *tensor)
     return (struct entry){tensor->name, tensor->rank, tensor->shape};
 }
 
-/* Levenshtein's distance, row by row. */
-static size_t edit_distance(const char *a, size_t length_a, const char *b, size_t length_b)
-{
-    size_t row[COMPARED_BYTES + 1];
-    for (size_t j = 0; j <= length_b; j++)
-        row[j] = j;
-    for (size_t i = 1; i <= length_a; i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= length_b; j++) {
-            size_t above = row[j];
-            size_t change = diagonal + (a[i - 1] != b[j - 1]);
-            row[j] = ADL_MIN(change, ADL_MIN(above, row[j - 1]) + 1);
-            diagonal = above;
-        }
-    }
-    return row[length_b];
-}
-
 static bool same_shape(const struct entry *a, const struct entry *b)
 {
     return a->rank == b->rank &&
@@ -69,11 +49,12 @@ static void consider(struct search *search, struct entry candidate)
 {
     if (search->steps == 0)
         return;
-    size_t a = strnlen(search->wanted.name, COMPARED_BYTES);
-    size_t b = strnlen(candidate.name, COMPARED_BYTES);
+    /* Of longer names only the first bytes are compared. */
+    size_t a = strnlen(search->wanted.name, ADL_EDIT_BYTES);
+    size_t b = strnlen(candidate.name, ADL_EDIT_BYTES);
     search->steps -= ADL_MIN((a + 1) * (b + 1), search->steps);
 
-    size_t edits = edit_distance(search->wanted.name, a, candidate.name, b);
+    size_t edits = adl_edit_distance(search->wanted.name, a, candidate.name, b);
     bool shaped = same_shape(&search->wanted, &candidate);
     if (4 * edits > (shaped ? 3 : 2) * ADL_MAX(a, b))
         return;

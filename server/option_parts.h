@@ -5,7 +5,7 @@
 
 #include "server/options.h"
 
-#define OPTION_WORD_MAX 64 /* longer words are not looked for among the names */
+#define OPTION_WORD_MAX 64 /* an unknown option is cut to this */
 
 struct option_parser {
     struct adl_options *options;

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/edit.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
@@ -17,31 +18,10 @@
 
 /* --- the nearest word -------------------------------------------------------- */
 
-/* Levenshtein's distance with one row of the table. */
-static size_t edit_distance(const char *a, const char *b)
-{
-    size_t row[OPTION_WORD_MAX + 1];
-    size_t n = strlen(b);
-    if (n > OPTION_WORD_MAX || strlen(a) > OPTION_WORD_MAX)
-        return SIZE_MAX;
-    for (size_t j = 0; j <= n; j++)
-        row[j] = j;
-    for (size_t i = 1; *a; a++, i++) {
-        size_t diagonal = row[0];
-        row[0] = i;
-        for (size_t j = 1; j <= n; j++) {
-            size_t change = diagonal + (*a != b[j - 1]);
-            diagonal = row[j];
-            row[j] = ADL_MIN(change, ADL_MIN(row[j], row[j - 1]) + 1);
-        }
-    }
-    return row[n];
-}
-
 void adl_nearest_offer(struct adl_nearest *nearest, const char *candidate)
 {
     size_t length = strlen(nearest->word);
-    size_t distance = edit_distance(nearest->word, candidate);
+    size_t distance = adl_edit_distance(nearest->word, length, candidate, strlen(candidate));
     size_t allowed = length < 4 ? 1 : length < 9 ? 2 : 3;
 
     /* The beginning of a name counts as one mistake, however long the rest. */

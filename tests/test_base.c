@@ -1,4 +1,4 @@
-/* base/: errors, memory, sizes, arenas, text. */
+/* base/: errors, memory, sizes, arenas, text, edits. */
 
 #include "test.h"
 
@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/arena.h"
+#include "base/edit.h"
 #include "base/mem.h"
 #include "base/size.h"
 #include "base/str.h"
@@ -99,8 +100,30 @@ static void text_grows_and_remembers_failure(void)
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_NOMEM);
 }
 
+static void edits_are_counted(void)
+{
+    static const struct {
+        const char *a, *b;
+        size_t distance;
+    } cases[] = {
+        {"", "", 0},         {"", "abc", 3},  {"kitten", "sitting", 3}, {"flaw", "lawn", 2},
+        {"same", "same", 0}, {"ab", "ba", 2}, {"abc", "abcd", 1},       {"saturday", "sunday", 3},
+    };
+    char word[ADL_EDIT_BYTES + 1];
+    for (size_t i = 0; i < ADL_COUNT(cases); i++) {
+        const char *a = cases[i].a, *b = cases[i].b;
+        CU_ASSERT_EQUAL(adl_edit_distance(a, strlen(a), b, strlen(b)), cases[i].distance);
+        CU_ASSERT_EQUAL(adl_edit_distance(b, strlen(b), a, strlen(a)), cases[i].distance);
+    }
+    memset(word, 'a', sizeof word);
+    CU_ASSERT_EQUAL(adl_edit_distance(word, ADL_EDIT_BYTES, "a", 1), ADL_EDIT_BYTES - 1);
+    CU_ASSERT_EQUAL(adl_edit_distance(word, sizeof word, "a", 1), SIZE_MAX);
+    CU_ASSERT_EQUAL(adl_edit_distance("a", 1, word, sizeof word), SIZE_MAX);
+}
+
 TEST_SUITE(base, {"the first error wins", first_error_wins},
            {"memory is counted and aligned", memory_is_counted_and_aligned},
            {"sizes are checked", sizes_are_checked},
            {"an arena keeps everything", arena_keeps_everything},
-           {"text grows and remembers failure", text_grows_and_remembers_failure});
+           {"text grows and remembers failure", text_grows_and_remembers_failure},
+           {"edits are counted", edits_are_counted});
