@@ -571,16 +571,14 @@ void adl_http_tend(struct adl_http *http)
         if (r->late)
             continue;
         r->late = is_over(r->start_ns, request_s);
-        /* One side stays open, for the last words. */
-        if (r->late)
+        /* The other side stays open: for the last words, or for an answer that is on
+         * its way by now. */
+        if (r->late || adl_http_client_gone(r))
             shutdown(socket_of(r), SHUT_RD);
-        else if (adl_http_client_gone(r))
-            shutdown(socket_of(r), SHUT_RDWR);
     }
     for (struct adl_http_peer *p = http->peers; p; p = p->next) {
         if (!p->busy && is_over(p->since_ns, http->config.idle_s + request_s))
             shutdown(p->fd, SHUT_RDWR);
-        /* An answer may be on its way by the time that this is done. */
         else if (!p->busy && is_closed(p->fd))
             shutdown(p->fd, SHUT_RD);
     }
