@@ -8,34 +8,13 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
+#include "base/str.h"
 #include "image/overlay.h"
 
 #define OVERLAY_OPACITY 0.5F
 #define OVERLAY_JPEG_QUALITY 90
 
 const char *const adl_reply_heatmap_names[] = {"none", "array", "png", NULL};
-
-char *adl_base64_encode(const void *bytes, size_t length)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const unsigned char *in = bytes;
-    char *text, *out;
-
-    text = length > SIZE_MAX / 2 ? NULL : adl_malloc((length + 2) / 3 * 4 + 1, 1);
-    if (!text)
-        return NULL;
-    out = text;
-    for (size_t i = 0; i < length; i += 3) {
-        unsigned group = (unsigned)in[i] << 16 | (i + 1 < length ? (unsigned)in[i + 1] << 8 : 0) |
-                         (i + 2 < length ? in[i + 2] : 0);
-        *out++ = digits[group >> 18];
-        *out++ = digits[group >> 12 & 63];
-        *out++ = i + 1 < length ? digits[group >> 6 & 63] : '=';
-        *out++ = i + 2 < length ? digits[group & 63] : '=';
-    }
-    *out = '\0';
-    return text;
-}
 
 /* --- heat maps ------------------------------------------------------------- */
 
@@ -75,7 +54,7 @@ static json_t *heatmap_png(const struct adl_reply *reply, size_t index, struct a
     uint8_t *grey = adl_malloc((size_t)reply->image_width, (size_t)reply->image_height);
     void *png = NULL;
     size_t length;
-    char *text = NULL;
+    struct adl_str text = {0};
     json_t *result = NULL;
 
     if (!map || !grey) {
@@ -86,17 +65,17 @@ static json_t *heatmap_png(const struct adl_reply *reply, size_t index, struct a
             reply->image_height, grey);
     ADL_TRY(adl_image_encode_grey_png(grey, reply->image_width, reply->image_height, &png, &length,
                                       err));
-    text = adl_base64_encode(png, length);
-    if (text)
+    adl_str_base64(&text, png, length);
+    if (!text.failed)
         result = json_pack("{s:i, s:i, s:s}", "width", reply->image_width, "height",
-                           reply->image_height, "data", text);
+                           reply->image_height, "data", text.data);
     if (!result)
         adl_fail_nomem(err, "a heat map");
 out:
     adl_free(map);
     adl_free(grey);
     adl_free(png);
-    adl_free(text);
+    adl_str_release(&text);
     return result;
 }
 

@@ -65,7 +65,4 @@ int adl_reply_overlay(struct adl_image *image, const struct adl_model *model,
                       enum adl_image_type type, void **bytes, size_t *length,
                       struct adl_error *err) ADL_MUST_CHECK;
 
-/* Base64 of RFC 4648, with padding and a NUL; NULL is out of memory. */
-char *adl_base64_encode(const void *bytes, size_t length) ADL_MUST_CHECK;
-
 #endif

@@ -66,28 +66,13 @@ void adl_html_note(struct adl_str *page, const char *fmt, ...)
 
 /* --- images ------------------------------------------------------------------------ */
 
-static void put_base64(struct adl_str *page, const unsigned char *bytes, size_t length)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-    for (size_t i = 0; i < length; i += 3) {
-        size_t have = length - i;
-        unsigned group = (unsigned)bytes[i] << 16 | (have > 1 ? (unsigned)bytes[i + 1] << 8 : 0) |
-                         (have > 2 ? bytes[i + 2] : 0u);
-        char four[4] = {digits[group >> 18], digits[group >> 12 & 63],
-                        have > 1 ? digits[group >> 6 & 63] : '=',
-                        have > 2 ? digits[group & 63] : '='};
-        adl_str_append(page, four, sizeof four);
-    }
-}
-
 static void put_image(struct adl_str *page, const struct adl_image *image, const char *type,
                       const void *bytes, size_t length, const char *alt)
 {
     adl_str_printf(page, "<img width=\"%d\" height=\"%d\" alt=\"", image->width, image->height);
     adl_html_text(page, alt);
     adl_str_printf(page, "\" src=\"data:image/%s;base64,", type);
-    put_base64(page, bytes, length);
+    adl_str_base64(page, bytes, length);
     adl_str_puts(page, "\"/>");
 }
 

@@ -100,6 +100,29 @@ static void text_grows_and_remembers_failure(void)
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_NOMEM);
 }
 
+/* The vectors of RFC 4648, section 10, and the digits that plain text misses. */
+static void encodes_base64(void)
+{
+    static const char *const vectors[][2] = {
+        {"", ""},
+        {"f", "Zg=="},
+        {"fo", "Zm8="},
+        {"foo", "Zm9v"},
+        {"foob", "Zm9vYg=="},
+        {"fooba", "Zm9vYmE="},
+        {"foobar", "Zm9vYmFy"},
+        {"\xfb\xff\xbf", "+/+/"},
+    };
+    for (size_t i = 0; i < ADL_COUNT(vectors); i++) {
+        struct adl_str str = {0};
+        adl_str_puts(&str, ":");
+        adl_str_base64(&str, vectors[i][0], strlen(vectors[i][0]));
+        CU_ASSERT_STRING_EQUAL(str.data + 1, vectors[i][1]);
+        CU_ASSERT_EQUAL(str.length, 1 + strlen(vectors[i][1]));
+        adl_str_release(&str);
+    }
+}
+
 static void edits_are_counted(void)
 {
     static const struct {
@@ -126,4 +149,4 @@ TEST_SUITE(base, {"the first error wins", first_error_wins},
            {"sizes are checked", sizes_are_checked},
            {"an arena keeps everything", arena_keeps_everything},
            {"text grows and remembers failure", text_grows_and_remembers_failure},
-           {"edits are counted", edits_are_counted});
+           {"encodes base64", encodes_base64}, {"edits are counted", edits_are_counted});

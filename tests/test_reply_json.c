@@ -10,27 +10,6 @@
 #include "server/reply_json.h"
 #include "server_fixture.h"
 
-/* The vectors of RFC 4648, section 10, and the digits that plain text misses. */
-static void encodes_base64(void)
-{
-    static const char *const vectors[][2] = {
-        {"", ""},
-        {"f", "Zg=="},
-        {"fo", "Zm8="},
-        {"foo", "Zm9v"},
-        {"foob", "Zm9vYg=="},
-        {"fooba", "Zm9vYmE="},
-        {"foobar", "Zm9vYmFy"},
-        {"\xfb\xff\xbf", "+/+/"},
-    };
-    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
-        char *text = adl_base64_encode(vectors[i][0], strlen(vectors[i][0]));
-        CU_ASSERT_PTR_NOT_NULL_FATAL(text);
-        CU_ASSERT_STRING_EQUAL(text, vectors[i][1]);
-        adl_free(text);
-    }
-}
-
 static int base64_value(char c)
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -165,6 +144,5 @@ static void overlays_show_what_was_found(void)
     adl_model_free(model);
 }
 
-TEST_SUITE(reply_json, {"encodes base64", encodes_base64},
-           {"heatmaps stretch over the image", heatmaps_stretch_over_the_image},
+TEST_SUITE(reply_json, {"heatmaps stretch over the image", heatmaps_stretch_over_the_image},
            {"overlays show what was found", overlays_show_what_was_found});

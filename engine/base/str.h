@@ -21,6 +21,8 @@ void adl_str_release(struct adl_str *str);
 
 void adl_str_append(struct adl_str *str, const char *bytes, size_t length);
 void adl_str_puts(struct adl_str *str, const char *text);
+/* Base64 of RFC 4648, with padding. */
+void adl_str_base64(struct adl_str *str, const void *bytes, size_t length);
 void adl_str_printf(struct adl_str *str, const char *fmt, ...) ADL_PRINTF(2, 3);
 
 /* The text, owned by the caller from now on (adl_free), or NULL and NOMEM when
