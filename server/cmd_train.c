@@ -1,9 +1,11 @@
 /* `train`: from a folder of labelled photographs to a checkpoint. */
 
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/size.h"
 #include "server/subcommands.h"
 #include "server/train_run.h"
 
@@ -16,12 +18,27 @@ static void on_signal(int number)
     signal(number, SIG_DFL);
 }
 
+/* Without a word, a comparison of drop rates would compare the same run. */
+static void tell_unused(const struct adl_train_settings *s, const struct adl_options *options)
+{
+    static const char *const names[] = {"adl-draw", "adl-drop-rate", "adl-threshold",
+                                        "adl-per-image", "adl-no-importance"};
+    /* --init may name a model with ADL layers. */
+    if (s->arch.method == ADL_METHOD_ADL || (s->arch.method < 0 && s->init))
+        return;
+    for (size_t i = 0; i < ADL_COUNT(names); i++)
+        if (adl_options_given(options, names[i]))
+            fprintf(stderr, "adl-server: train: --%s does nothing without --method adl\n",
+                    names[i]);
+}
+
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
 {
     const struct adl_train_settings *s = settings;
     struct sigaction action = {.sa_handler = on_signal};
     if (!s->data && !(s->images && s->metadata))
         return adl_fail(err, ADL_ERR_ARG, "--data DIR is needed, or --images and --metadata");
+    tell_unused(s, options);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     return adl_train_run(settings, options->command_line, &stop, err);
