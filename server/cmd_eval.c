@@ -283,7 +283,8 @@ static int open_model(struct eval *e, struct adl_error *err)
     if (check_classes(e, err) < 0)
         return -1;
     const struct adl_plan_options how = {.input_h = e->model->input_h,
-                                         .input_w = e->model->input_w};
+                                         .input_w = e->model->input_w,
+                                         .pool = e->pool};
     e->plan = adl_model_into_plan(e->model, &how, err);
     if (!e->plan)
         return -1;

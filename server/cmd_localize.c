@@ -308,16 +308,16 @@ static int open_model(struct run *run, struct adl_error *err)
     run->model = adl_model_load(s->model, NULL, err);
     if (!run->model)
         return -1;
-    const struct adl_plan_options how = {.input_h = run->model->input_h,
-                                         .input_w = run->model->input_w};
-    run->plan = adl_model_into_plan(run->model, &how, err);
-    if (!run->plan)
-        return -1;
     int threads = s->threads ? s->threads : adl_pool_default_threads();
     run->group_size = ADL_MIN((size_t)threads * GROUP_PER_THREAD, (size_t)GROUP_MAX);
     run->group_size = ADL_MIN(run->group_size, run->images.count);
     run->pool = adl_pool_create(threads, err);
     if (!run->pool)
+        return -1;
+    const struct adl_plan_options how = {
+        .input_h = run->model->input_h, .input_w = run->model->input_w, .pool = run->pool};
+    run->plan = adl_model_into_plan(run->model, &how, err);
+    if (!run->plan)
         return -1;
     run->session = adl_session_create(run->plan, run->pool, (int)run->group_size, err);
     run->items = adl_calloc(run->group_size, sizeof *run->items);

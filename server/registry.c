@@ -212,7 +212,15 @@ static struct adl_served *load(struct adl_registry *registry, size_t index, stru
         goto out;
     struct adl_plan_options options = {.input_h = served->model->input_h,
                                        .input_w = served->model->input_w};
+    /* A model that is loaded anew leaves the threads to the requests. */
+    bool anew = registry->entries[index].current;
+    if (!anew) {
+        adl_registry_compute_lock(registry);
+        options.pool = registry->pool;
+    }
     served->plan = adl_model_into_plan(served->model, &options, err);
+    if (!anew)
+        adl_registry_compute_unlock(registry);
     if (!served->plan) {
         adl_error_context(err, "%s", path);
         goto out;

@@ -230,8 +230,12 @@ static void released_parameters_are_not_read_again(void)
     formula_param("input", 0, 1, pixels, input);
     float **oracle = oracle_run(g, params, input, 1);
 
-    struct adl_plan_options options = {
-        .input_h = h, .input_w = w, .release = overwrite, .release_context = &released};
+    struct adl_pool *pool = adl_pool_create(3, &err);
+    struct adl_plan_options options = {.input_h = h,
+                                       .input_w = w,
+                                       .pool = pool,
+                                       .release = overwrite,
+                                       .release_context = &released};
     struct adl_plan *plan = adl_plan_create(g, (const float *const *)params, &options, &err);
     struct adl_session *session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
     TEST_OK(session ? 0 : -1, &err);
@@ -247,6 +251,7 @@ static void released_parameters_are_not_read_again(void)
     }
     adl_session_free(session);
     adl_plan_unref(plan);
+    adl_pool_free(pool);
     oracle_free(g, oracle);
     adl_free(input);
     adl_free(released.times);

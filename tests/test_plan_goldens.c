@@ -207,8 +207,12 @@ static void check_plan(const char *test_case)
     struct adl_pool *pool = adl_pool_create(2, &err);
     struct adl_plan *plan =
         adl_plan_create(net.graph, (const float *const *)net.params, &options, &err);
+    /* Packed by both threads. */
+    options.pool = pool;
+    struct adl_plan *other =
+        adl_plan_create(net.graph, (const float *const *)net.params, &options, &err);
     struct adl_session *one = plan ? adl_session_create(plan, NULL, batch, &err) : NULL;
-    struct adl_session *two = plan ? adl_session_create(plan, pool, 3, &err) : NULL;
+    struct adl_session *two = other ? adl_session_create(other, pool, 3, &err) : NULL;
     TEST_OK(one && two ? 0 : -1, &err);
     if (one && two) {
         for (int n = 0; n < batch; n++)
@@ -229,6 +233,7 @@ static void check_plan(const char *test_case)
     adl_session_free(two);
     adl_session_free(one);
     adl_plan_unref(plan);
+    adl_plan_unref(other);
     adl_pool_free(pool);
     adl_free(input);
     test_net_close(&net);

@@ -86,8 +86,9 @@ struct adl_plan {
     int step_count;
     int outputs[ADL_OUTPUT_COUNT]; /* values; -1: none */
 
-    const float *const *params;                /* during create only, as the next two */
-    void (*release)(void *context, int param); /* as in the options */
+    const float *const *params; /* during create only, as the next three */
+    struct adl_pool *pool;      /* as in the options, as the next two */
+    void (*release)(void *context, int param);
     void *release_context;
     float *packed; /* one block: packed weights of all steps */
     size_t packed_floats;

@@ -71,6 +71,7 @@ struct adl_plan *adl_plan_create(const struct adl_graph *graph, const float *con
     }
     atomic_init(&plan->references, 1);
     plan->params = params;
+    plan->pool = options->pool;
     plan->release = options->release;
     plan->release_context = options->release_context;
     int result = begin(plan, graph, options, err);

@@ -21,6 +21,7 @@
 #include <stdint.h>
 
 #include "base/cpu.h"
+#include "base/pool.h"
 #include "base/str.h"
 #include "graph/graph.h"
 #include "kernels/conv.h"
@@ -42,10 +43,12 @@ struct adl_plan_options {
     enum adl_isa isa;             /* ADL_ISA_AUTO: the best there is, or what ADL_CPU says */
     enum adl_precision precision; /* the lowest that convolutions may use */
     unsigned disabled;            /* passes to leave out: tests show that each keeps the result */
-    int conv_rank; /* 0: the algorithm that should be fastest for each convolution; 1: the
-                    * next best, to compare; ... */
+    int conv_rank;         /* 0: the algorithm that should be fastest for each convolution; 1: the
+                            * next best, to compare; ... */
+    struct adl_pool *pool; /* whose threads pack the weights; NULL: this one alone */
     /* Called with each parameter whose values are packed and will not be read
-     * again, so that their memory can be given back meanwhile; NULL: none is. */
+     * again, so that their memory can be given back meanwhile, by any thread of the
+     * pool; NULL: none is. */
     void (*release)(void *context, int param);
     void *release_context;
 };

@@ -2,6 +2,7 @@
  * packed into one block. Runs last, when strides in memory are known. */
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/size.h"
@@ -53,28 +54,27 @@ static int add_weights(const struct adl_plan *plan, const struct plan_step *step
     return 0;
 }
 
-static int pack_step(struct adl_plan *plan, struct plan_step *step, float *packed,
-                     struct adl_error *err)
+/* The factors of its output channels, where no batch norm gave any. */
+static int make_scale(struct adl_plan *plan, struct plan_step *step, struct adl_error *err)
+{
+    if (step->kind == PLAN_LINEAR || step->scale)
+        return 0;
+    step->scale = adl_arena_alloc(&plan->arena, (size_t)step->conv.k, sizeof *step->scale);
+    if (!step->scale)
+        return adl_fail_nomem(err, "the plan");
+    for (int k = 0; k < step->conv.k; k++)
+        step->scale[k] = 1;
+    return 0;
+}
+
+static void pack_step(const struct adl_plan *plan, const struct plan_step *step, float *packed)
 {
     const float *weights = plan->params[step->node->params[0]];
-    step->packed = packed;
-    if (step->kind == PLAN_LINEAR) {
-        size_t count = adl_graph_param(plan->graph, step->node->params[0])->count;
-        for (size_t i = 0; i < count; i++)
-            packed[i] = weights[i];
-        if (step->node->params[0] == adl_graph_classifier(plan->graph))
-            plan->classifier = packed;
-        return 0;
-    }
-    if (!step->scale) {
-        step->scale = adl_arena_alloc(&plan->arena, (size_t)step->conv.k, sizeof *step->scale);
-        if (!step->scale)
-            return adl_fail_nomem(err, "the plan");
-        for (int k = 0; k < step->conv.k; k++)
-            step->scale[k] = 1;
-    }
-    step->algorithm->pack(&step->conv, plan->kernels, weights, step->scale, step->bias, packed);
-    return 0;
+    if (step->kind == PLAN_LINEAR)
+        memcpy(packed, weights,
+               adl_graph_param(plan->graph, step->node->params[0])->count * sizeof *packed);
+    else
+        step->algorithm->pack(&step->conv, plan->kernels, weights, step->scale, step->bias, packed);
 }
 
 /* A depthwise convolution that is done on the way to a 1x1: each its own packing. */
@@ -122,8 +122,25 @@ static int larger_first(const void *a, const void *b)
     return (left->count < right->count) - (left->count > right->count);
 }
 
+struct packing_job {
+    const struct adl_plan *plan;
+    const struct packing *list;
+};
+
+static void pack_task(void *context, size_t i, int worker)
+{
+    const struct packing_job *job = context;
+    const struct adl_plan *plan = job->plan;
+    const struct packing *one = &job->list[i];
+    (void)worker;
+    pack_step(plan, one->step, one->to);
+    if (plan->release)
+        plan->release(plan->release_context, one->step->node->params[0]);
+}
+
 /* Large parameters first: what is left of them when most are packed, and so most
- * memory is taken, is small. */
+ * memory is taken, is small. Most of the time is the system's, which clears the pages
+ * that are written for the first time. */
 static int pack_all(struct adl_plan *plan, struct adl_error *err)
 {
     struct packing *list = adl_malloc((size_t)plan->step_count, sizeof *list);
@@ -136,17 +153,17 @@ static int pack_all(struct adl_plan *plan, struct adl_error *err)
         struct plan_step *step = &plan->steps[i];
         size_t begin = at;
         ADL_TRY(add_weights(plan, step, &at, err));
-        if (at > begin)
-            list[count++] =
-                (struct packing){step, plan->packed + begin,
-                                 adl_graph_param(plan->graph, step->node->params[0])->count};
+        if (at == begin)
+            continue;
+        ADL_TRY(make_scale(plan, step, err));
+        step->packed = plan->packed + begin;
+        if (step->kind == PLAN_LINEAR && step->node->params[0] == adl_graph_classifier(plan->graph))
+            plan->classifier = step->packed;
+        list[count++] = (struct packing){
+            step, plan->packed + begin, adl_graph_param(plan->graph, step->node->params[0])->count};
     }
     qsort(list, count, sizeof *list, larger_first);
-    for (size_t i = 0; i < count; i++) {
-        ADL_TRY(pack_step(plan, list[i].step, list[i].to, err));
-        if (plan->release)
-            plan->release(plan->release_context, list[i].step->node->params[0]);
-    }
+    adl_pool_for(plan->pool, count, pack_task, &(struct packing_job){plan, list});
     result = 0;
 out:
     adl_free(list);
