@@ -232,11 +232,12 @@ int adl_file_check_place(const char *path, struct adl_error *err)
 
     if (is_dash(path))
         return 0;
-    if (stat(path, &info) == 0 && S_ISDIR(info.st_mode)) {
+    bool there = stat(path, &info) == 0;
+    if (there && S_ISDIR(info.st_mode)) {
         errno = EISDIR;
         return fail_errno(err, "write", path);
     }
-    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
+    if (there && !S_ISREG(info.st_mode))
         return access(path, W_OK) < 0 ? fail_errno(err, "write", path) : 0;
     folder_of(path, folder);
     return access(folder, W_OK | X_OK) < 0 ? fail_errno(err, "write to", folder) : 0;
