@@ -341,6 +341,8 @@ static int prepare_outputs(struct run *run, struct adl_error *err)
 {
     const struct settings *s = run->settings;
 
+    if ((s->overlay || s->coco) && adl_image_list_identify(&run->images, err) < 0)
+        return -1;
     if (s->overlay) {
         struct stat info;
         bool there = stat(s->overlay, &info) == 0;

@@ -17,6 +17,7 @@
 void adl_image_list_release(struct adl_image_list *list)
 {
     adl_free(list->paths);
+    adl_free(list->files);
     adl_arena_release(&list->arena);
     *list = (struct adl_image_list){0};
 }
@@ -117,15 +118,40 @@ out:
     return result;
 }
 
+struct adl_image_file {
+    dev_t device;
+    ino_t inode;
+};
+
+static int by_file(const void *a, const void *b)
+{
+    const struct adl_image_file *x = a, *y = b;
+    if (x->device != y->device)
+        return x->device < y->device ? -1 : 1;
+    return (x->inode > y->inode) - (x->inode < y->inode);
+}
+
+int adl_image_list_identify(struct adl_image_list *list, struct adl_error *err)
+{
+    struct stat info;
+
+    list->files = adl_malloc(list->count, sizeof *list->files);
+    if (!list->files)
+        return adl_fail_nomem(err, "the list of images");
+    for (size_t i = 0; i < list->count; i++)
+        if (stat(list->paths[i], &info) == 0)
+            list->files[list->file_count++] = (struct adl_image_file){info.st_dev, info.st_ino};
+    if (list->file_count > 0)
+        qsort(list->files, list->file_count, sizeof *list->files, by_file);
+    return 0;
+}
+
 bool adl_image_list_holds(const struct adl_image_list *list, const char *path)
 {
-    struct stat file, image;
+    struct stat info;
 
-    if (stat(path, &file) < 0)
+    if (list->file_count == 0 || stat(path, &info) < 0)
         return false;
-    for (size_t i = 0; i < list->count; i++)
-        if (stat(list->paths[i], &image) == 0 && image.st_dev == file.st_dev &&
-            image.st_ino == file.st_ino)
-            return true;
-    return false;
+    const struct adl_image_file file = {info.st_dev, info.st_ino};
+    return bsearch(&file, list->files, list->file_count, sizeof file, by_file) != NULL;
 }

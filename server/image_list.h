@@ -12,6 +12,8 @@ struct adl_image_list {
     const char **paths; /* owned, as is the text, by the list */
     size_t count;
     size_t capacity;
+    struct adl_image_file *files; /* those that exist, sorted; owned */
+    size_t file_count;
     struct adl_arena arena;
 };
 
@@ -28,7 +30,9 @@ int adl_image_list_add(struct adl_image_list *list, const char *operand,
                        struct adl_error *err) ADL_MUST_CHECK;
 
 /* Whether `path` is a file that exists and that the list names too, by whatever path:
- * it must not be written. */
+ * it must not be written. To be asked after adl_image_list_identify(), once, when the
+ * list is complete. */
+int adl_image_list_identify(struct adl_image_list *list, struct adl_error *err) ADL_MUST_CHECK;
 bool adl_image_list_holds(const struct adl_image_list *list, const char *path);
 
 #endif
