@@ -18,12 +18,12 @@
 
 #define MAX_STEPS 10000
 
-enum part { FORWARD, BACKWARD, UPDATE, PARTS };
+/* Of a step, and the whole of it. */
+enum part { FORWARD, BACKWARD, UPDATE, STEP, PARTS };
 
 /* Milliseconds of each measured step. */
 struct series {
     double *ms[PARTS];
-    double *total_ms; /* of `with` */
     size_t count;
 };
 
@@ -65,9 +65,6 @@ static int prepare(struct measurement *m, struct adl_error *err)
     if (!m->optimizer)
         return -1;
     m->labels = adl_calloc((size_t)b->batch, sizeof *m->labels);
-    m->with.total_ms = adl_malloc(steps, sizeof(double));
-    if (!m->with.total_ms)
-        return adl_fail_nomem(err, "measurements");
     for (int part = 0; part < PARTS; part++) {
         m->with.ms[part] = adl_malloc(steps, sizeof(double));
         m->without.ms[part] = adl_malloc(steps, sizeof(double));
@@ -89,7 +86,6 @@ static void release(struct measurement *m)
         adl_free(m->with.ms[part]);
         adl_free(m->without.ms[part]);
     }
-    adl_free(m->with.total_ms);
     adl_free(m->labels);
     adl_optimizer_free(m->optimizer);
     adl_tape_free(m->tape);
@@ -107,7 +103,7 @@ static double step(struct measurement *m, bool adl, struct series *series)
                                   .adl_threshold = 0.9};
     struct adl_sgd sgd = {0.9, 1e-4, true};
     float *const *params = adl_optimizer_params(m->optimizer);
-    uint64_t at[PARTS + 1];
+    uint64_t at[STEP + 1];
 
     mode.key = m->with.count + m->without.count;
     at[0] = adl_clock_ns();
@@ -120,11 +116,13 @@ static double step(struct measurement *m, bool adl, struct series *series)
     at[2] = adl_clock_ns();
     adl_optimizer_step(m->optimizer, &sgd, 1e-4, 10, m->pool);
     at[3] = adl_clock_ns();
-    for (int part = 0; series && part < PARTS; part++)
+    double step_ms = adl_clock_ms(at[0], at[STEP]);
+    if (!series)
+        return step_ms;
+    for (int part = 0; part < STEP; part++)
         series->ms[part][series->count] = adl_clock_ms(at[part], at[part + 1]);
-    if (series)
-        series->count++;
-    return adl_clock_ms(at[0], at[PARTS]);
+    series->ms[STEP][series->count++] = step_ms;
+    return step_ms;
 }
 
 static void measure(struct measurement *m)
@@ -142,14 +140,6 @@ static void measure(struct measurement *m)
     }
 }
 
-/* Of each step the sum of its parts; before a median sorts these. */
-static void add_totals(struct series *series)
-{
-    for (size_t i = 0; i < series->count; i++)
-        series->total_ms[i] =
-            series->ms[FORWARD][i] + series->ms[BACKWARD][i] + series->ms[UPDATE][i];
-}
-
 /* Of an image: forward, and backward as two more of its products. */
 static int training_flops(const struct adl_bench_train *b, double *flops, struct adl_error *err)
 {
@@ -164,11 +154,6 @@ static int training_flops(const struct adl_bench_train *b, double *flops, struct
     return result;
 }
 
-static double total(const double parts[PARTS])
-{
-    return parts[FORWARD] + parts[BACKWARD] + parts[UPDATE];
-}
-
 static int print(struct measurement *m, struct adl_error *err)
 {
     const struct adl_bench_train *b = m->bench;
@@ -177,18 +162,17 @@ static int print(struct measurement *m, struct adl_error *err)
 
     if (training_flops(b, &flops, err) < 0)
         return -1;
-    add_totals(&m->with);
-    double step_ms = median(m->with.total_ms, m->with.count), least_ms = m->with.total_ms[0];
     for (int part = 0; part < PARTS; part++) {
         with[part] = median(m->with.ms[part], m->with.count);
         if (m->without.count)
             without[part] = median(m->without.ms[part], m->without.count);
     }
-    double per_second = 1000 * b->batch / total(with);
-    double gflops = flops * b->batch / (step_ms * 1e6);
+    double least_ms = m->with.ms[STEP][0]; /* sorted for the median */
+    double per_second = 1000 * b->batch / with[STEP];
+    double gflops = flops * b->batch / (with[STEP] * 1e6);
     double rss = adl_peak_rss_mib();
     double held = (double)(adl_tape_bytes(m->tape) + adl_optimizer_bytes(m->optimizer)) / 1048576;
-    double added = m->without.count ? total(with) / total(without) - 1 : 0;
+    double added = m->without.count ? with[STEP] / without[STEP] - 1 : 0;
 
     if (b->json) {
         int features = adl_graph_output(b->model->graph, ADL_OUTPUT_FEATURES);
@@ -203,7 +187,7 @@ static int print(struct measurement *m, struct adl_error *err)
             adl_cpu_name(), "isa", adl_isa_name(isa), "size", b->size, b->size, "map", map.h, map.w,
             "parameters", (json_int_t)adl_graph_trainable(b->model->graph), "adl",
             b->model->arch.adl, "steps", (int)m->with.count, "ms_per_image", "min",
-            least_ms / b->batch, "median", step_ms / b->batch, "gflops", gflops,
+            least_ms / b->batch, "median", with[STEP] / b->batch, "gflops", gflops,
             "images_per_second", per_second, "forward_ms", with[FORWARD], "backward_ms",
             with[BACKWARD], "update_ms", with[UPDATE], "peak_rss_mib", rss, "training_mib", held,
             "adl_time_share", added);
