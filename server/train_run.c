@@ -235,8 +235,7 @@ static int save_position(struct adl_train_run *run, struct adl_error *err)
 }
 
 /* The rest of the epoch. 1 when it was stopped in between, after saving. */
-static int train_epoch(struct adl_train_run *run, const volatile sig_atomic_t *stop,
-                       struct adl_error *err)
+static int train_epoch(struct adl_train_run *run, struct adl_error *err)
 {
     struct adl_progress progress;
     struct adl_batch batch;
@@ -263,10 +262,10 @@ static int train_epoch(struct adl_train_run *run, const volatile sig_atomic_t *s
         adl_progress_update(&progress, run->sums.images);
         bool due = adl_clock_ms(run->saved_ns, adl_clock_ns()) >
                    60e3 * (double)run->settings->save_minutes;
-        if ((*stop || due) && at_step(run) && run->batch < batches) {
+        if ((*run->stop || due) && at_step(run) && run->batch < batches) {
             if (save_position(run, err) < 0)
                 more = -1;
-            stopped = *stop;
+            stopped = *run->stop;
             if (stopped || more < 0)
                 break;
         }
@@ -401,12 +400,11 @@ out:
 }
 
 /* 1 when it was stopped, and saved. */
-static int run_epoch(struct adl_train_run *run, const volatile sig_atomic_t *stop,
-                     struct adl_error *err)
+static int run_epoch(struct adl_train_run *run, struct adl_error *err)
 {
     size_t batches = adl_loader_batches(run->loader), before = run->sums.images;
     uint64_t start = adl_clock_ns();
-    int result = train_epoch(run, stop, err);
+    int result = train_epoch(run, err);
     if (result != 0)
         return result;
     struct adl_train_pace pace = {
@@ -454,7 +452,7 @@ int adl_train_run(const struct adl_train_settings *settings, const char *command
         tell_start(&run);
     bool stopped = false;
     while (result == 0 && !stopped && run.epoch < settings->epochs) {
-        result = run_epoch(&run, stop, err);
+        result = run_epoch(&run, err);
         stopped = result > 0 || *stop;
         if (result > 0)
             result = 0;
