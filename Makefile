@@ -42,13 +42,13 @@ PROJECT_CFLAGS := -std=c11 -D_GNU_SOURCE -Iengine -I. \
 PROJECT_LDFLAGS := -pie -Wl,-z,relro,-z,now -pthread $(if $(SAN),-fsanitize=$(SAN))
 LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lopenblas -lm
 
-ENGINE_SRC := $(wildcard engine/*/*.c)
-MODELS_SRC := $(wildcard models/*.c)
-SERVER_SRC := $(wildcard server/*.c)
-ASSETS_SRC := $(wildcard server/*.S)
-TEST_SRC := $(wildcard tests/*.c)
+ENGINE_SRC := $(wildcard engine/*/*.c engine/*/*/*.c)
+MODELS_SRC := $(wildcard models/*.c models/*/*.c)
+SERVER_SRC := $(wildcard server/*.c server/*/*.c)
+ASSETS_SRC := $(wildcard server/*/*.S)
+TEST_SRC := $(wildcard $(foreach d,support models engine/* server/*,tests/$d/*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
-WEB_FILES := $(wildcard web/*.* web/examples/*.jpg) $(wildcard server/*.json)
+WEB_FILES := $(wildcard web/*.* web/examples/*.jpg) $(wildcard server/*/*.json)
 
 objects = $(patsubst %,$(OBJ)/%.o,$(1))
 ENGINE_OBJ := $(call objects,$(ENGINE_SRC) $(MODELS_SRC))
@@ -89,6 +89,8 @@ FLAGS_engine/kernels/avx512.c := -O3 $(FLAGS_avx512)
 FLAGS_engine/kernels/avx512_strassen.c := -O3 $(FLAGS_avx512)
 FLAGS_engine/kernels/avx512_winograd.c := $(WINOGRAD_O) $(FLAGS_avx512)
 FLAGS_engine/kernels/generic.c := -O3
+# Tests name their helpers "support/NAME.h".
+$(foreach f,$(TEST_SRC) $(FUZZ_SRC),$(eval FLAGS_$f := -Itests))
 # The program looks here for the model that is installed with it.
 PATH_FLAGS := -DADL_DATADIR='"$(DATADIR)/adl-server"'
 $(foreach f,$(SERVER_SRC),$(eval FLAGS_$f := $$(PATH_FLAGS)))
@@ -217,7 +219,7 @@ lint: compile_commands.json
 #: make format          clang-format all C sources
 format:
 	clang-format -i $(ENGINE_SRC) $(MODELS_SRC) $(SERVER_SRC) $(TEST_SRC) \
-		$(wildcard engine/*.h engine/*/*.h models/*.h server/*.h tests/*.h tests/fuzz/*.[ch])
+		$(wildcard $(foreach d,engine/* engine/*/* models models/* server/* tests/support,$d/*.h) tests/fuzz/*.[ch])
 
 # For clangd and clang-tidy.
 COMPILED := $(ENGINE_SRC) $(MODELS_SRC) $(SERVER_SRC) $(TEST_SRC) $(wildcard tests/fuzz/*.c)

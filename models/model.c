@@ -11,7 +11,7 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "io/safetensors.h"
-#include "models/model_parts.h"
+#include "models/file/model_parts.h"
 
 /* --- weights ------------------------------------------------------------------- */
 

@@ -6,7 +6,7 @@
 
 #include "base/str.h"
 #include "io/tensor.h"
-#include "models/models.h"
+#include "models/arch.h"
 #include "plan/plan.h"
 
 struct adl_model {

@@ -13,8 +13,8 @@
 
 #include "base/cpu.h"
 #include "kernels/blas.h"
-#include "server/streams.h"
-#include "server/subcommands.h"
+#include "server/commands/streams.h"
+#include "server/commands/subcommands.h"
 
 #define TEXT_OF(token) #token
 #define TEXT(macro) TEXT_OF(macro)

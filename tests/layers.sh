@@ -65,7 +65,7 @@ project_includes() {
         done
 }
 
-# Level by level: a file includes its own folder and lower levels only.
+# Level by level: a file includes its own room and rooms of lower levels only.
 layering() {
     awk '
         BEGIN {
@@ -75,26 +75,33 @@ layering() {
             level["ops"] = 3
             level["plan"] = level["train"] = 4
             level["wsol"] = level["data"] = 5
-            level["engine.h"] = 6
-            level["models"] = 7
-            level["server"] = 8
+            level["models"] = 6
+            level["server/http"] = level["server/options"] = level["server/tasks"] = 7
+            level["server/serving"] = level["server/training"] = 8
+            level["server/api"] = level["server/report"] = 9
+            level["server/commands"] = 10
+            level["server"] = 11 # main.c alone
         }
-        function layer(path, part) {
-            split(path, part, "/")
-            return part[1] == "engine" ? part[2] : part[1]
+        function room(path, part, parts) {
+            parts = split(path, part, "/")
+            if (part[1] == "engine")
+                return part[2]
+            return part[1] == "server" && parts > 2 ? part[1] "/" part[2] : part[1]
         }
         {
-            from = layer($1)
-            to = layer($3)
+            from = room($1)
+            to = room($3)
             if (!(from in level))
                 print $1 ": the folder has no place among the layers; give it one in tests/layers.sh"
             else if (!(to in level))
                 print $1 ":" $2 ": \"" $3 "\" is no file of server/, models/ or engine/"
             else if (from != to && level[to] >= level[from])
                 print $1 ":" $2 ": " from " may not include " to " (\"" $3 "\")"
-            else if (to == "engine.h" && from != "models" && from != "server")
-                print $1 ":" $2 ": engine.h is for the outside of the engine"
         }' "$includes"
+}
+
+only_main_in_server() {
+    (cd "$tree" && find server -maxdepth 1 -type f ! -name main.c)
 }
 
 includes_no_source() {
@@ -137,7 +144,7 @@ kernels_stand_alone() {
     grep -E '^engine/kernels/(kernel|strassen|winograd)\.h:[0-9]+:.*(\<inline\>|include[ \t]*")' "$text"
 }
 
-rules=(layering includes_no_source no_include_cycles one_allocator one_blas_caller
+rules=(layering only_main_in_server includes_no_source no_include_cycles one_allocator one_blas_caller
     only_main_exits kernels_stand_alone)
 
 indent() {
@@ -187,9 +194,10 @@ failed=$broken
 plant() {
     local rule=$1 file=$2 line=$3
     rm -rf "$scratch/tree"
-    mkdir -p "$scratch/tree"/{server,models,engine/{base,kernels,io,image,graph,ops,plan,train,wsol,data}}
+    mkdir -p "$scratch/tree"/{models,server/{api,commands,http,options,report,serving,tasks,training},engine/{base,kernels,io,image,graph,ops,plan,train,wsol,data}}
     local dir
-    for dir in engine/{base,kernels,io,image,graph,ops,plan,train,wsol,data} models server; do
+    for dir in engine/{base,kernels,io,image,graph,ops,plan,train,wsol,data} models \
+        server/{api,commands,http,options,report,serving,tasks,training}; do
         echo '/* malloc(1); exit(1); "engine/../plan.c" */' >"$scratch/tree/$dir/sample.h"
     done
     printf '#include "base/sample.h"\nvoid f(void) { adl_free(x->free(1), "exit(1)"); } // abort()\n' \
@@ -218,15 +226,21 @@ plant layering engine/io/sample.h '#include "image/sample.h"'
 plant layering engine/plan/sample.c '#include "train/sample.h"'
 plant layering engine/wsol/sample.h '#include "data/sample.h"'
 plant layering engine/plan/sample.c '#include "models/sample.h"'
-plant layering models/sample.h '#include "server/sample.h"'
-plant layering server/sample.h '#include "elsewhere.h"'
+plant layering models/sample.h '#include "server/tasks/sample.h"'
+plant layering server/api/sample.h '#include "elsewhere.h"'
+plant layering server/tasks/sample.h '#include "server/options/sample.h"'
+plant layering server/http/sample.h '#include "server/tasks/sample.h"'
+plant layering server/serving/sample.h '#include "server/api/sample.h"'
+plant layering server/training/sample.h '#include "server/report/sample.h"'
+plant layering server/report/sample.h '#include "server/commands/sample.h"'
+plant only_main_in_server server/sample.h ''
 plant includes_no_source models/sample.h '#include <sample.c>'
 plant no_include_cycles engine/io/sample.h '#include "sample.h"'
 plant no_include_cycles engine/io/sample.h '#include "io/other.h"'
 plant one_allocator engine/plan/sample.c 'void *g(void) { return malloc(1); }'
-plant one_allocator server/sample.h 'x = y ? strdup (z) : 0;'
+plant one_allocator server/api/sample.h 'x = y ? strdup (z) : 0;'
 plant one_blas_caller engine/plan/sample.c '#include <cblas.h>'
-plant only_main_exits server/sample.h 'static void g(void) { exit(1); }'
+plant only_main_exits server/api/sample.h 'static void g(void) { exit(1); }'
 plant kernels_stand_alone engine/kernels/avx2.c '#include <string.h>'
 plant kernels_stand_alone engine/kernels/kernel.h 'static inline int g(void) { return 1; }'
 plant kernels_stand_alone engine/kernels/winograd.h 'static inline int g(void) { return 1; }'

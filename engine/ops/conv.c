@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 #include "base/size.h"
-#include "ops/conv_train.h"
+#include "ops/conv/conv_train.h"
 #include "ops/ops.h"
 
 void adl_conv_padding(const struct adl_conv_attr *attr, struct adl_shape in, int pads[4])

@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "server/multipart.h"
+#include "server/http/multipart.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

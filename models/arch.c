@@ -1,0 +1,305 @@
+/* The list of backbones, and architectures as text, JSON and graphs. */
+
+#include "models/arch.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "io/tensor.h"
+
+const struct adl_backbone *const adl_backbones[] = {
+    &adl_backbone_vgg16,        &adl_backbone_resnet50,     &adl_backbone_resnet50_se,
+    &adl_backbone_inception_v3, &adl_backbone_mobilenet_v1, NULL,
+};
+
+const struct adl_backbone *adl_backbone_find(const char *name)
+{
+    for (const struct adl_backbone *const *b = adl_backbones; *b; b++)
+        if (strcmp((*b)->name, name) == 0)
+            return *b;
+    return NULL;
+}
+
+void adl_arch_init(struct adl_arch *arch, const struct adl_backbone *backbone)
+{
+    *arch = (struct adl_arch){
+        .backbone = backbone,
+        .num_classes = 1000,
+        .adl_places = backbone->adl_default,
+        .bn_eps = backbone->bn_eps,
+        .width = 1,
+        .activation = ADL_ACT_RELU,
+        .padding = ADL_PAD_SYMMETRIC,
+        .last_stride = 1,
+    };
+}
+
+/* --- where ADL goes ------------------------------------------------------------- */
+
+/* The bit of a place; 0: there is none of that name. */
+static uint32_t place_bit(const struct adl_backbone *backbone, const char *name, size_t length)
+{
+    for (uint32_t i = 0; backbone->adl_places && backbone->adl_places[i]; i++)
+        if (strncmp(backbone->adl_places[i], name, length) == 0 && !backbone->adl_places[i][length])
+            return UINT32_C(1) << i;
+    return 0;
+}
+
+int adl_arch_set_places(struct adl_arch *arch, const char *names, struct adl_error *err)
+{
+    const struct adl_backbone *backbone = arch->backbone;
+    uint32_t places = 0;
+
+    if (!backbone->adl_places)
+        return adl_fail(err, ADL_ERR_UNSUPPORTED,
+                        "the places of ADL in %s are fixed: others would shift the numbers in its "
+                        "parameters' names",
+                        backbone->name);
+    for (const char *at = names;; at++) {
+        size_t length = strcspn(at, ",");
+        uint32_t bit = place_bit(backbone, at, length);
+        if (!bit) {
+            size_t count = 0;
+            while (backbone->adl_places[count])
+                count++;
+            return adl_fail(err, ADL_ERR_ARG,
+                            "%s: ADL cannot follow %s; it can the layers from %s to %s",
+                            backbone->name, adl_name_quote(at, length).text,
+                            backbone->adl_places[0], backbone->adl_places[count - 1]);
+        }
+        places |= bit;
+        at += length;
+        if (!*at)
+            break;
+    }
+    arch->adl_places = places;
+    return 0;
+}
+
+bool adl_arch_has_place(const struct adl_arch *arch, const char *name)
+{
+    return arch->adl && (arch->adl_places & place_bit(arch->backbone, name, strlen(name)));
+}
+
+/* --- ranges ---------------------------------------------------------------------- */
+
+int adl_arch_check(const struct adl_arch *arch, struct adl_error *err)
+{
+    if (arch->num_classes < 1 || arch->num_classes > ADL_LIMIT_CLASSES)
+        return adl_fail(err, ADL_ERR_ARG, "num_classes is %d, not 1 to %d", arch->num_classes,
+                        ADL_LIMIT_CLASSES);
+    if (!isfinite(arch->bn_eps) || arch->bn_eps <= 0 || arch->bn_eps > 1)
+        return adl_fail(err, ADL_ERR_ARG, "bn_eps is %g, not above 0 and at most 1", arch->bn_eps);
+    if (arch->large_feature_map && !arch->backbone->has_large_map)
+        return adl_fail(err, ADL_ERR_ARG, "%s has no large feature map", arch->backbone->name);
+    if (!arch->backbone->has_options)
+        return 0;
+    if (!isfinite(arch->width) || arch->width < 0.25 || arch->width > 1)
+        return adl_fail(err, ADL_ERR_ARG, "width is %g, not 0.25 to 1", arch->width);
+    if (arch->last_stride != 1 && arch->last_stride != 2)
+        return adl_fail(err, ADL_ERR_ARG, "last_stride is %d, not 1 or 2", arch->last_stride);
+    return 0;
+}
+
+/* --- JSON -------------------------------------------------------------------- */
+
+static const char *const activation_names[] = {"relu", "relu6", NULL};
+static const char *const padding_names[] = {"symmetric", "tf_same", NULL};
+
+/* The names of ADL's places; NULL is out of memory. */
+static json_t *places_to_json(const struct adl_arch *arch)
+{
+    json_t *list = json_array();
+    int failed = list == NULL;
+    for (uint32_t i = 0; !failed && arch->backbone->adl_places[i]; i++)
+        if (arch->adl_places >> i & 1)
+            failed = json_array_append_new(list, json_string(arch->backbone->adl_places[i]));
+    if (failed) {
+        json_decref(list);
+        return NULL;
+    }
+    return list;
+}
+
+json_t *adl_arch_to_json(const struct adl_arch *arch)
+{
+    json_t *json = json_pack("{s:s, s:i, s:f}", "name", arch->backbone->name, "num_classes",
+                             arch->num_classes, "bn_eps", arch->bn_eps);
+    int failed = json == NULL;
+    if (arch->large_feature_map)
+        failed |= json_object_set_new(json, "large_feature_map", json_true());
+    if (arch->adl)
+        failed |= json_object_set_new(json, "adl", json_true());
+    if (arch->adl && arch->adl_places != arch->backbone->adl_default)
+        failed |= json_object_set_new(json, "adl_positions", places_to_json(arch));
+    if (arch->backbone->has_options) {
+        failed |= json_object_set_new(json, "width", json_real(arch->width));
+        failed |= json_object_set_new(json, "activation",
+                                      json_string(activation_names[arch->activation]));
+        failed |= json_object_set_new(json, "padding", json_string(padding_names[arch->padding]));
+        failed |= json_object_set_new(json, "last_stride", json_integer(arch->last_stride));
+    }
+    if (failed) {
+        json_decref(json);
+        return NULL;
+    }
+    return json;
+}
+
+static int read_bool(const json_t *json, const char *key, bool *out, struct adl_error *err)
+{
+    const json_t *member = json_object_get(json, key);
+    if (!member)
+        return 0;
+    if (!json_is_boolean(member))
+        return adl_fail(err, ADL_ERR_FORMAT, "arch: %s is neither true nor false", key);
+    *out = json_is_true(member);
+    return 0;
+}
+
+static int read_int(const json_t *json, const char *key, int max, int *out, struct adl_error *err)
+{
+    const json_t *member = json_object_get(json, key);
+    if (!member)
+        return 0;
+    json_int_t value = json_integer_value(member);
+    if (!json_is_integer(member) || value < 1 || value > max)
+        return adl_fail(err, ADL_ERR_FORMAT, "arch: %s is no integer from 1 to %d", key, max);
+    *out = (int)value;
+    return 0;
+}
+
+static int read_double(const json_t *json, const char *key, double *out, struct adl_error *err)
+{
+    const json_t *member = json_object_get(json, key);
+    if (!member)
+        return 0;
+    if (!json_is_number(member))
+        return adl_fail(err, ADL_ERR_FORMAT, "arch: %s is no number", key);
+    *out = json_number_value(member);
+    return 0;
+}
+
+/* Which of `names`; *out is untouched when the key is absent. */
+static int read_choice(const json_t *json, const char *key, const char *const *names, int *out,
+                       struct adl_error *err)
+{
+    const json_t *member = json_object_get(json, key);
+    if (!member)
+        return 0;
+    const char *text = json_string_value(member);
+    for (int i = 0; text && names[i]; i++)
+        if (strcmp(text, names[i]) == 0) {
+            *out = i;
+            return 0;
+        }
+    return adl_fail(err, ADL_ERR_FORMAT, "arch: %s is neither \"%s\" nor \"%s\"", key, names[0],
+                    names[1]);
+}
+
+static int read_places(const json_t *json, struct adl_arch *arch, struct adl_error *err)
+{
+    const json_t *list = json_object_get(json, "adl_positions");
+    uint32_t places = 0;
+
+    if (!list)
+        return 0;
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *name = json_string_value(json_array_get(list, i));
+        uint32_t bit = name ? place_bit(arch->backbone, name, strlen(name)) : 0;
+        if (!bit)
+            return adl_fail(err, ADL_ERR_FORMAT, "arch: adl_positions: entry %zu is no place in %s",
+                            i, arch->backbone->name);
+        places |= bit;
+    }
+    if (!places)
+        return adl_fail(err, ADL_ERR_FORMAT, "arch: adl_positions is no list of names");
+    arch->adl_places = places;
+    return 0;
+}
+
+static int read_backbone(const json_t *json, const struct adl_backbone **backbone,
+                         struct adl_error *err)
+{
+    if (!json_is_object(json))
+        return adl_fail(err, ADL_ERR_FORMAT, "arch is no JSON object");
+    const char *name = json_string_value(json_object_get(json, "name"));
+    if (!name)
+        return adl_fail(err, ADL_ERR_FORMAT, "arch: name is missing or no text");
+    *backbone = adl_backbone_find(name);
+    if (!*backbone)
+        return adl_fail(err, ADL_ERR_UNSUPPORTED, "arch: no network is called %s",
+                        adl_name_quote(name, strlen(name)).text);
+    return 0;
+}
+
+int adl_arch_from_json(struct adl_arch *arch, const json_t *json, struct adl_error *err)
+{
+    const struct adl_backbone *backbone;
+    struct adl_arch a;
+    struct adl_error range = {0};
+    int activation = ADL_ACT_RELU, padding = ADL_PAD_SYMMETRIC;
+
+    ADL_TRY(read_backbone(json, &backbone, err));
+    adl_arch_init(&a, backbone);
+    ADL_TRY(read_int(json, "num_classes", ADL_LIMIT_CLASSES, &a.num_classes, err));
+    ADL_TRY(read_double(json, "bn_eps", &a.bn_eps, err));
+    ADL_TRY(read_bool(json, "large_feature_map", &a.large_feature_map, err));
+    ADL_TRY(read_bool(json, "adl", &a.adl, err));
+    ADL_TRY(read_places(json, &a, err));
+    if (backbone->has_options) {
+        ADL_TRY(read_double(json, "width", &a.width, err));
+        ADL_TRY(read_choice(json, "activation", activation_names, &activation, err));
+        ADL_TRY(read_choice(json, "padding", padding_names, &padding, err));
+        ADL_TRY(read_int(json, "last_stride", 2, &a.last_stride, err));
+        a.activation = (enum adl_activation)activation;
+        a.padding = (enum adl_padding)padding;
+    }
+    if (adl_arch_check(&a, &range) < 0)
+        return adl_fail(err, ADL_ERR_FORMAT, "arch: %s", range.message);
+    *arch = a;
+    return 0;
+out:
+    return -1;
+}
+
+/* --- text and graph ------------------------------------------------------------ */
+
+void adl_arch_describe(const struct adl_arch *arch, char *text, size_t size)
+{
+    char options[64] = "";
+    if (arch->backbone->has_options)
+        snprintf(options, sizeof options, " %g %s %s%s", arch->width,
+                 activation_names[arch->activation], padding_names[arch->padding],
+                 arch->last_stride == 2 ? " stride 2" : "");
+    snprintf(text, size, "%s%s%s%s", arch->backbone->name, options,
+             arch->large_feature_map ? " large feature map" : "", arch->adl ? " adl" : "");
+}
+
+struct adl_graph *adl_arch_build(const struct adl_arch *arch, int input_h, int input_w,
+                                 struct adl_error *err)
+{
+    struct adl_graph *graph = NULL;
+    ADL_TRY(adl_arch_check(arch, err));
+    if (input_h < 1 || input_h > ADL_LIMIT_INPUT_SIDE || input_w < 1 ||
+        input_w > ADL_LIMIT_INPUT_SIDE) {
+        adl_fail(err, ADL_ERR_ARG, "an input of %d x %d is not within 1 to %d", input_h, input_w,
+                 ADL_LIMIT_INPUT_SIDE);
+        goto out;
+    }
+    graph = adl_graph_create((struct adl_shape){input_h, input_w, 3}, err);
+    if (!graph)
+        goto out;
+    ADL_TRY(adl_graph_finish(graph, err)); /* the input value may have found no memory */
+    arch->backbone->build(graph, arch);
+    if (adl_graph_finish(graph, err) < 0) {
+        adl_error_context(err, "%s at %d x %d", arch->backbone->name, input_h, input_w);
+        goto out;
+    }
+    return graph;
+out:
+    adl_graph_free(graph);
+    return NULL;
+}

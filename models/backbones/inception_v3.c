@@ -1,0 +1,209 @@
+/* Inception-v3 for localization, as the SPG authors cut it: torchvision's
+ * network up to Mixed_6e with a padded stem and Mixed_6a at stride 1, then two
+ * 3x3 convolutions, a 1x1 convolution to one map a class, and the mean of
+ * each. The class maps are what localizes. */
+
+#include <string.h>
+
+#include "base/size.h"
+#include "models/arch.h"
+#include "ops/ops.h"
+
+static const char *const adl_places[] = {"Mixed_5b",  "Mixed_5c",  "Mixed_5d", "Mixed_6a",
+                                         "Mixed_6b",  "Mixed_6c",  "Mixed_6d", "Mixed_6e",
+                                         "SPG_A3_1b", "SPG_A3_2b", NULL};
+#define ADL_DEFAULT (1u << 2 | 1u << 7 | 1u << 9) /* the reference's */
+
+struct builder {
+    struct adl_graph *graph;
+    const struct adl_arch *arch;
+    const char *module; /* "Mixed_5b" while one is being built */
+};
+
+/* A convolution without bias, padded to keep the size at stride 1, batch norm,
+ * ReLU: NAME.conv, NAME.bn, NAME. */
+static int unit(const struct builder *b, int x, const char *name, struct adl_conv_attr attr)
+{
+    attr.groups = 1;
+    x = adl_conv(b->graph, x, adl_graph_name(b->graph, "%s.conv", name), attr);
+    x = adl_batchnorm(b->graph, x, adl_graph_name(b->graph, "%s.bn", name), b->arch->bn_eps);
+    return adl_relu(b->graph, x, name);
+}
+
+static struct adl_conv_attr window(int k, int r, int s)
+{
+    return (struct adl_conv_attr){.k = k,
+                                  .r = r,
+                                  .s = s,
+                                  .stride = 1,
+                                  .pad_top = r / 2,
+                                  .pad_left = s / 2,
+                                  .pad_bottom = r / 2,
+                                  .pad_right = s / 2};
+}
+
+static struct adl_conv_attr unpadded(int k, int size)
+{
+    return (struct adl_conv_attr){.k = k, .r = size, .s = size, .stride = 1};
+}
+
+/* One convolution of a branch of the module being built. */
+static int branch(const struct builder *b, int x, const char *name, int k, int r, int s)
+{
+    return unit(b, x, adl_graph_name(b->graph, "%s.%s", b->module, name), window(k, r, s));
+}
+
+static int mean_branch(const struct builder *b, int x, int k)
+{
+    x = adl_avgpool(b->graph, x, adl_graph_name(b->graph, "%s.avgpool", b->module),
+                    (struct adl_pool_attr){.size = 3, .stride = 1, .pad = 1});
+    return branch(b, x, "branch_pool", k, 1, 1);
+}
+
+/* ADL_5d behind Mixed_5d, where that is one of its places. */
+static int erase(const struct builder *b, int x, const char *after)
+{
+    if (!adl_arch_has_place(b->arch, after))
+        return x;
+    return adl_adl(b->graph, x, adl_graph_name(b->graph, "ADL%s", strchr(after, '_')));
+}
+
+/* The end of a module. */
+static int join(const struct builder *b, const int *branches, int count)
+{
+    return erase(b, adl_concat(b->graph, branches, count, b->module), b->module);
+}
+
+/* 1x1, 5x5, twice 3x3, and a pooled branch. */
+static int mixed_a(struct builder *b, int x, const char *name, int pool_k)
+{
+    int out[4];
+    b->module = name;
+    out[0] = branch(b, x, "branch1x1", 64, 1, 1);
+    out[1] = branch(b, x, "branch5x5_1", 48, 1, 1);
+    out[1] = branch(b, out[1], "branch5x5_2", 64, 5, 5);
+    out[2] = branch(b, x, "branch3x3dbl_1", 64, 1, 1);
+    out[2] = branch(b, out[2], "branch3x3dbl_2", 96, 3, 3);
+    out[2] = branch(b, out[2], "branch3x3dbl_3", 96, 3, 3);
+    out[3] = mean_branch(b, x, pool_k);
+    return join(b, out, 4);
+}
+
+/* The step to 768 channels; it does not shrink the map here. */
+static int mixed_b(struct builder *b, int x, const char *name)
+{
+    int out[3];
+    b->module = name;
+    out[0] = branch(b, x, "branch3x3", 384, 3, 3);
+    out[1] = branch(b, x, "branch3x3dbl_1", 64, 1, 1);
+    out[1] = branch(b, out[1], "branch3x3dbl_2", 96, 3, 3);
+    out[1] = branch(b, out[1], "branch3x3dbl_3", 96, 3, 3);
+    out[2] = adl_maxpool(b->graph, x, adl_graph_name(b->graph, "%s.branch_pool", name),
+                         (struct adl_pool_attr){.size = 3, .stride = 1, .pad = 1});
+    return join(b, out, 3);
+}
+
+/* 1x1, 7x7 and twice 7x7 taken apart into rows and columns, and a pooled
+ * branch; k channels inside. */
+static int mixed_c(struct builder *b, int x, const char *name, int k)
+{
+    int out[4];
+    b->module = name;
+    out[0] = branch(b, x, "branch1x1", 192, 1, 1);
+    out[1] = branch(b, x, "branch7x7_1", k, 1, 1);
+    out[1] = branch(b, out[1], "branch7x7_2", k, 1, 7);
+    out[1] = branch(b, out[1], "branch7x7_3", 192, 7, 1);
+    out[2] = branch(b, x, "branch7x7dbl_1", k, 1, 1);
+    out[2] = branch(b, out[2], "branch7x7dbl_2", k, 7, 1);
+    out[2] = branch(b, out[2], "branch7x7dbl_3", k, 1, 7);
+    out[2] = branch(b, out[2], "branch7x7dbl_4", k, 7, 1);
+    out[2] = branch(b, out[2], "branch7x7dbl_5", 192, 1, 7);
+    out[3] = mean_branch(b, x, 192);
+    return join(b, out, 4);
+}
+
+static int shrink(const struct builder *b, int x, const char *name, int pad)
+{
+    return adl_maxpool(
+        b->graph, x, name,
+        (struct adl_pool_attr){.size = 3, .stride = 2, .pad = pad, .ceil_mode = true});
+}
+
+/* A convolution of the head, with bias, and its ReLU: NAME.0, NAME. */
+static int head(const struct builder *b, int x, const char *name, int k)
+{
+    struct adl_conv_attr attr = window(k, 3, 3);
+    attr.groups = 1;
+    attr.bias = true;
+    x = adl_conv(b->graph, x, adl_graph_name(b->graph, "%s.0", name), attr);
+    return adl_relu(b->graph, x, name);
+}
+
+/* The variant with ADL has no dropout, and the other way round. */
+static int drop(const struct builder *b, int x, const char *name)
+{
+    return b->arch->adl ? x : adl_dropout(b->graph, x, name, 0.5);
+}
+
+static void build(struct adl_graph *graph, const struct adl_arch *arch)
+{
+    struct builder b = {.graph = graph, .arch = arch};
+    struct adl_conv_attr first = window(32, 3, 3);
+    first.stride = 2;
+
+    int x = unit(&b, 0, "Conv2d_1a_3x3", first);
+    x = unit(&b, x, "Conv2d_2a_3x3", unpadded(32, 3));
+    x = unit(&b, x, "Conv2d_2b_3x3", window(64, 3, 3));
+    x = shrink(&b, x, "maxpool1", 1);
+    x = unit(&b, x, "Conv2d_3b_1x1", unpadded(80, 1));
+    x = unit(&b, x, "Conv2d_4a_3x3", unpadded(192, 3));
+    x = shrink(&b, x, "maxpool2", 1);
+    x = mixed_a(&b, x, "Mixed_5b", 32);
+    x = mixed_a(&b, x, "Mixed_5c", 64);
+    x = mixed_a(&b, x, "Mixed_5d", 64);
+    if (!arch->large_feature_map)
+        x = shrink(&b, x, "maxpool3", 0);
+    x = mixed_b(&b, x, "Mixed_6a");
+    x = mixed_c(&b, x, "Mixed_6b", 128);
+    x = mixed_c(&b, x, "Mixed_6c", 160);
+    x = mixed_c(&b, x, "Mixed_6d", 160);
+    x = mixed_c(&b, x, "Mixed_6e", 192);
+
+    x = drop(&b, x, "dropout1");
+    x = head(&b, x, "SPG_A3_1b", 1024);
+    x = erase(&b, x, "SPG_A3_1b");
+    x = drop(&b, x, "dropout2");
+    x = head(&b, x, "SPG_A3_2b", 1024);
+    adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, x);
+    x = erase(&b, x, "SPG_A3_2b");
+    x = drop(&b, x, "dropout3");
+
+    struct adl_conv_attr last = unpadded(arch->num_classes, 1);
+    last.groups = 1;
+    last.bias = true;
+    x = adl_conv(graph, x, "SPG_A4", last);
+    adl_graph_set_output(graph, ADL_OUTPUT_CLASS_MAP, x);
+    x = adl_global_avgpool(graph, x, "avgpool");
+    adl_graph_set_output(graph, ADL_OUTPUT_LOGITS, x);
+    adl_graph_set_classifier(graph, adl_graph_find_param(graph, "SPG_A4.weight"));
+}
+
+static bool is_head(const char *name)
+{
+    static const char *const trunk[] = {"Mixed", "Conv2d_1", "Conv2d_2", "Conv2d_3", "Conv2d_4"};
+    for (size_t i = 0; i < sizeof trunk / sizeof *trunk; i++)
+        if (strstr(name, trunk[i]))
+            return false;
+    return true;
+}
+
+const struct adl_backbone adl_backbone_inception_v3 = {
+    .name = "inception_v3",
+    .summary = "Inception-v3 up to Mixed_6e with a head that ends in class maps",
+    .bn_eps = 1e-3,
+    .has_large_map = true,
+    .adl_places = adl_places,
+    .adl_default = ADL_DEFAULT,
+    .build = build,
+    .is_head = is_head,
+};

@@ -1,0 +1,175 @@
+/* ResNet-50 for localization: torchvision's bottlenecks (the stride in the 3x3
+ * convolution) with stride 1 in the last stage; and the same with a
+ * squeeze-and-excitation branch in every block (reduction 16, biases).
+ *
+ * In the reference an ADL layer is one more entry of the stage's Sequential
+ * and shifts the blocks behind it; the network with SE has no reference, its
+ * ADL layers stand beside the numbered blocks. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "models/arch.h"
+#include "ops/ops.h"
+
+#define STAGES 4
+
+static const int block_counts[STAGES] = {3, 4, 6, 3};
+
+/* Whether ADL follows block `block` of layer3 (stage 2) or layer4 (stage 3). */
+static bool adl_after(int stage, int block)
+{
+    return (stage == 2 && block == 0) || (stage == 3 && (block == 0 || block == 2));
+}
+
+/* With SE they are a choice. */
+static const char *const se_places[] = {"layer1.0", "layer1.1", "layer1.2", "layer2.0", "layer2.1",
+                                        "layer2.2", "layer2.3", "layer3.0", "layer3.1", "layer3.2",
+                                        "layer3.3", "layer3.4", "layer3.5", "layer4.0", "layer4.1",
+                                        "layer4.2", NULL};
+#define SE_DEFAULT (1u << 7 | 1u << 13 | 1u << 15)
+
+static int conv(struct adl_graph *graph, int x, const char *name, int k, int size, int stride)
+{
+    int pad = size / 2;
+    return adl_conv(graph, x, name,
+                    (struct adl_conv_attr){.k = k,
+                                           .r = size,
+                                           .s = size,
+                                           .stride = stride,
+                                           .pad_top = pad,
+                                           .pad_left = pad,
+                                           .pad_bottom = pad,
+                                           .pad_right = pad,
+                                           .groups = 1});
+}
+
+/* x * sigmoid(fc2(relu(fc1(mean of x)))), per channel. */
+static int excite(struct adl_graph *graph, int x, const char *name, int channels)
+{
+    int s = adl_global_avgpool(graph, x, adl_graph_name(graph, "%s.gap", name));
+    s = adl_linear(graph, s, adl_graph_name(graph, "%s.fc1", name), channels / 16, true);
+    s = adl_relu(graph, s, adl_graph_name(graph, "%s.relu", name));
+    s = adl_linear(graph, s, adl_graph_name(graph, "%s.fc2", name), channels, true);
+    s = adl_sigmoid(graph, s, adl_graph_name(graph, "%s.sigmoid", name));
+    return adl_scale(graph, x, s, name);
+}
+
+struct block {
+    const char *name;
+    int planes; /* channels inside; four times as many leave it */
+    int stride;
+    bool project; /* the shortcut is a 1x1 convolution */
+    bool se;
+};
+
+static int bottleneck(struct adl_graph *graph, const struct adl_arch *arch, int input,
+                      const struct block *b)
+{
+    int x = input, shortcut = input;
+#define NAME(part) adl_graph_name(graph, "%s." part, b->name)
+    x = conv(graph, x, NAME("conv1"), b->planes, 1, 1);
+    x = adl_batchnorm(graph, x, NAME("bn1"), arch->bn_eps);
+    x = adl_relu(graph, x, NAME("relu1"));
+    x = conv(graph, x, NAME("conv2"), b->planes, 3, b->stride);
+    x = adl_batchnorm(graph, x, NAME("bn2"), arch->bn_eps);
+    x = adl_relu(graph, x, NAME("relu2"));
+    x = conv(graph, x, NAME("conv3"), 4 * b->planes, 1, 1);
+    x = adl_batchnorm(graph, x, NAME("bn3"), arch->bn_eps);
+    if (b->se)
+        x = excite(graph, x, NAME("se"), 4 * b->planes);
+    if (b->project) {
+        shortcut = conv(graph, input, NAME("downsample.0"), 4 * b->planes, 1, b->stride);
+        shortcut = adl_batchnorm(graph, shortcut, NAME("downsample.1"), arch->bn_eps);
+    }
+    x = adl_add(graph, x, shortcut, NAME("add"));
+#undef NAME
+    return adl_relu(graph, x, b->name);
+}
+
+static void build_either(struct adl_graph *graph, const struct adl_arch *arch, bool se)
+{
+    const int strides[STAGES] = {1, 2, arch->large_feature_map ? 1 : 2, 1};
+    int x = conv(graph, 0, "conv1", 64, 7, 2);
+    x = adl_batchnorm(graph, x, "bn1", arch->bn_eps);
+    x = adl_relu(graph, x, "relu");
+    x = adl_maxpool(graph, x, "maxpool", (struct adl_pool_attr){.size = 3, .stride = 2, .pad = 1});
+
+    int features = x;
+    for (int stage = 0; stage < STAGES; stage++) {
+        int number = 0;
+        for (int i = 0; i < block_counts[stage]; i++) {
+            struct block block = {
+                .name = adl_graph_name(graph, "layer%d.%d", stage + 1, number++),
+                .planes = 64 << stage,
+                .stride = i == 0 ? strides[stage] : 1,
+                .project = i == 0,
+                .se = se,
+            };
+            x = features = bottleneck(graph, arch, x, &block);
+            if (se ? adl_arch_has_place(arch, block.name) : arch->adl && adl_after(stage, i))
+                x = adl_adl(graph, x,
+                            se ? adl_graph_name(graph, "adl.after_layer%d_%d", stage + 1, i)
+                               : adl_graph_name(graph, "layer%d.%d", stage + 1, number++));
+        }
+    }
+    adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, features);
+
+    x = adl_global_avgpool(graph, x, "avgpool");
+    x = adl_linear(graph, x, "fc", arch->num_classes, true);
+    adl_graph_set_output(graph, ADL_OUTPUT_LOGITS, x);
+    adl_graph_set_classifier(graph, adl_graph_find_param(graph, "fc.weight"));
+}
+
+static void build(struct adl_graph *graph, const struct adl_arch *arch)
+{
+    build_either(graph, arch, false);
+}
+
+static void build_se(struct adl_graph *graph, const struct adl_arch *arch)
+{
+    build_either(graph, arch, true);
+}
+
+/* ADL is entry 1 of layer3 and entries 1 and 4 of layer4; the last has no
+ * block behind it. */
+static bool renumber(const struct adl_arch *from, const struct adl_arch *to, const char *name,
+                     char *out, size_t size)
+{
+    if (from->adl == to->adl || strncmp(name, "layer", 5) != 0 ||
+        (name[5] != '3' && name[5] != '4') || name[6] != '.' || name[7] < '0' || name[7] > '9' ||
+        name[8] != '.')
+        return false;
+    int stage = name[5] - '0', block = name[7] - '0';
+    int last = block_counts[stage - 1] - 1;
+    if (to->adl ? block < 1 || block > last : block < 2 || block > last + 1)
+        return false;
+    snprintf(out, size, "layer%d.%d%s", stage, to->adl ? block + 1 : block - 1, name + 8);
+    return true;
+}
+
+static bool is_head(const char *name)
+{
+    return strstr(name, "layer4.") || strstr(name, "fc.");
+}
+
+const struct adl_backbone adl_backbone_resnet50 = {
+    .name = "resnet50",
+    .summary = "ResNet-50 with stride 1 in its last stage",
+    .bn_eps = 1e-5,
+    .has_large_map = true,
+    .build = build,
+    .renumber = renumber,
+    .is_head = is_head,
+};
+
+const struct adl_backbone adl_backbone_resnet50_se = {
+    .name = "resnet50_se",
+    .summary = "ResNet-50 with squeeze-and-excitation in every block",
+    .bn_eps = 1e-5,
+    .has_large_map = true,
+    .adl_places = se_places,
+    .adl_default = SE_DEFAULT,
+    .build = build_se,
+    .is_head = is_head,
+};

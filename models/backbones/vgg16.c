@@ -1,0 +1,121 @@
+/* VGG-16 for localization: torchvision's network without batch norm and
+ * without its last pool, a 3x3 convolution to 1024 channels and global average
+ * pooling in place of the three linear layers.
+ *
+ * The layers are numbered as in one PyTorch Sequential, so every layer that a
+ * variant adds or leaves out shifts the names behind it. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "models/arch.h"
+#include "ops/ops.h"
+
+enum { POOL = -1, POOL_14 = -2, ADL = -3 };
+
+/* Output channels of a convolution and its ReLU, or a layer of another kind:
+ * POOL_14 is left out of the 28x28 network, ADL of the plain one. */
+static const int layers[] = {64,  64,  POOL, 128, 128, POOL,    256, 256, 256, POOL,
+                             ADL, 512, 512,  512, ADL, POOL_14, 512, 512, 512, ADL};
+
+static bool present(const struct adl_arch *arch, int layer)
+{
+    return !(layer == ADL && !arch->adl) && !(layer == POOL_14 && arch->large_feature_map);
+}
+
+static void build(struct adl_graph *graph, const struct adl_arch *arch)
+{
+    const struct adl_conv_attr conv3x3 = {.r = 3,
+                                          .s = 3,
+                                          .stride = 1,
+                                          .pad_top = 1,
+                                          .pad_left = 1,
+                                          .pad_bottom = 1,
+                                          .pad_right = 1,
+                                          .groups = 1,
+                                          .bias = true};
+    struct adl_conv_attr attr = conv3x3;
+    int x = 0, number = 0;
+
+    for (size_t i = 0; i < ADL_COUNT(layers); i++) {
+        if (!present(arch, layers[i]))
+            continue;
+        const char *name = adl_graph_name(graph, "features.%d", number++);
+        if (layers[i] == ADL) {
+            x = adl_adl(graph, x, name);
+        } else if (layers[i] < 0) {
+            x = adl_maxpool(graph, x, name, (struct adl_pool_attr){.size = 2, .stride = 2});
+        } else {
+            attr.k = layers[i];
+            x = adl_conv(graph, x, name, attr);
+            x = adl_relu(graph, x, adl_graph_name(graph, "features.%d", number++));
+        }
+    }
+    attr.k = 1024;
+    x = adl_conv(graph, x, "conv6", attr);
+    x = adl_relu(graph, x, "relu");
+    adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, x);
+
+    x = adl_global_avgpool(graph, x, "avgpool");
+    x = adl_linear(graph, x, "fc", arch->num_classes, true);
+    adl_graph_set_output(graph, ADL_OUTPUT_LOGITS, x);
+    adl_graph_set_classifier(graph, adl_graph_find_param(graph, "fc.weight"));
+}
+
+/* The number of the n-th convolution of a variant, or the other way round: one
+ * of the two is given, the other -1. Returns what was not given, or -1. */
+static int convolution(const struct adl_arch *arch, int n, int number)
+{
+    int at = 0, count = 0;
+    for (size_t i = 0; i < ADL_COUNT(layers); i++) {
+        if (!present(arch, layers[i]))
+            continue;
+        if (layers[i] < 0) {
+            at++;
+            continue;
+        }
+        if (count == n)
+            return at;
+        if (at == number)
+            return count;
+        count++;
+        at += 2;
+    }
+    return -1;
+}
+
+static bool renumber(const struct adl_arch *from, const struct adl_arch *to, const char *name,
+                     char *out, size_t size)
+{
+    static const char prefix[] = "features.";
+    if (strncmp(name, prefix, sizeof prefix - 1) != 0)
+        return false;
+    const char *rest = name + sizeof prefix - 1;
+    int number = 0, digits = 0;
+    for (; *rest >= '0' && *rest <= '9' && digits < 3; rest++, digits++)
+        number = 10 * number + (*rest - '0');
+    if (digits == 0 || *rest != '.')
+        return false;
+    int n = convolution(from, -1, number);
+    int moved = n < 0 ? -1 : convolution(to, n, -1);
+    if (moved < 0 || moved == number)
+        return false;
+    snprintf(out, size, "%s%d%s", prefix, moved, rest);
+    return true;
+}
+
+static bool is_head(const char *name)
+{
+    return !strstr(name, "features.");
+}
+
+const struct adl_backbone adl_backbone_vgg16 = {
+    .name = "vgg16",
+    .summary = "VGG-16 with a 3x3 convolution to 1024 channels and global average pooling",
+    .bn_eps = 1e-5,
+    .has_large_map = true,
+    .build = build,
+    .renumber = renumber,
+    .is_head = is_head,
+};

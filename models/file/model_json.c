@@ -1,0 +1,292 @@
+/* The description in a model file: the JSON object `adl` of its metadata.
+ *
+ * "resize" is written for people; every model's images are resized straight to
+ * the input size, bilinear and antialiased, whatever their aspect ratio. */
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "models/file/model_parts.h"
+
+#define VERSION 1
+#define DEFAULT_SIDE 224
+#define DEFAULT_THRESHOLD 0.35
+
+/* ImageNet's, of values from 0 to 1. */
+static const float default_mean[3] = {0.485f, 0.456f, 0.406f};
+static const float default_std[3] = {0.229f, 0.224f, 0.225f};
+
+/* --- writing ----------------------------------------------------------------- */
+
+/* The shortest decimal that reads back as the same float: 0.485, not
+ * 0.48500001430511475. */
+static json_t *short_real(float value)
+{
+    char text[32];
+    for (int digits = 6; digits <= 9; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, (double)value);
+        if ((float)strtod(text, NULL) == value)
+            break;
+    }
+    return json_real(strtod(text, NULL));
+}
+
+static json_t *reals(const float *values, size_t count)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < count; i++)
+        if (json_array_append_new(array, short_real(values[i])) < 0) {
+            json_decref(array);
+            return NULL;
+        }
+    return array;
+}
+
+static json_t *classes_json(const struct adl_model *model)
+{
+    json_t *array = json_array();
+    for (size_t i = 0; i < model->class_count; i++)
+        if (json_array_append_new(array, json_string(model->classes[i])) < 0) {
+            json_decref(array);
+            return NULL;
+        }
+    return array;
+}
+
+json_t *adl_model_to_json(const struct adl_model *model)
+{
+    json_t *json = json_object(), *input = json_object(), *cam = json_object();
+    int failed = 0;
+    failed |= json_object_set_new(input, "size", json_pack("[ii]", model->input_h, model->input_w));
+    failed |= json_object_set_new(input, "resize", json_string("bilinear"));
+    failed |= json_object_set_new(input, "mean", reals(model->mean, 3));
+    failed |= json_object_set_new(input, "std", reals(model->std, 3));
+    failed |= json_object_set_new(cam, "threshold", json_real(model->cam_threshold));
+
+    failed |= json_object_set_new(json, "version", json_integer(VERSION));
+    failed |= json_object_set_new(json, "arch", adl_arch_to_json(&model->arch));
+    if (model->classes)
+        failed |= json_object_set_new(json, "classes", classes_json(model));
+    failed |= json_object_set(json, "input", input);
+    failed |= json_object_set(json, "cam", cam);
+    if (model->training)
+        failed |= json_object_set(json, "training", model->training);
+    if (model->metrics)
+        failed |= json_object_set(json, "metrics", model->metrics);
+    json_decref(input);
+    json_decref(cam);
+    if (failed) {
+        json_decref(json);
+        return NULL;
+    }
+    return json;
+}
+
+/* --- reading ----------------------------------------------------------------- */
+
+static int read_version(const json_t *json, struct adl_error *err)
+{
+    const json_t *version = json_object_get(json, "version");
+    if (!version)
+        return 0;
+    if (!json_is_integer(version) || json_integer_value(version) < 1)
+        return adl_fail(err, ADL_ERR_FORMAT, "version is no positive integer");
+    if (json_integer_value(version) != VERSION)
+        return adl_fail(err, ADL_ERR_UNSUPPORTED,
+                        "version %lld is newer than this program, which reads version %d",
+                        (long long)json_integer_value(version), VERSION);
+    return 0;
+}
+
+/* What was asked for and is neither the default nor what the file says. */
+static bool contradicts(const struct adl_arch *asked, const struct adl_arch *said)
+{
+    struct adl_arch d;
+    adl_arch_init(&d, asked->backbone);
+#define DIFFERS(field) (asked->field != d.field && asked->field != said->field)
+    return asked->backbone != said->backbone || DIFFERS(num_classes) || DIFFERS(bn_eps) ||
+           DIFFERS(large_feature_map) || DIFFERS(width) || DIFFERS(activation) ||
+           DIFFERS(padding) || DIFFERS(last_stride);
+#undef DIFFERS
+}
+
+static int read_arch(struct adl_model *model, const json_t *json, const struct adl_arch *asked,
+                     struct adl_error *err)
+{
+    const json_t *arch = json_object_get(json, "arch");
+    if (!arch) {
+        if (!asked)
+            return adl_fail(err, ADL_ERR_FORMAT,
+                            "the file does not say its architecture; write it in with adl-server "
+                            "convert --arch ARCH IN OUT (bench, forward, info and step take --arch "
+                            "themselves)");
+        model->arch = *asked;
+        return adl_arch_check(asked, err);
+    }
+    if (adl_arch_from_json(&model->arch, arch, err) < 0)
+        return -1;
+    if (!asked)
+        return 0;
+    if (contradicts(asked, &model->arch)) {
+        char said[100], wanted[100];
+        adl_arch_describe(&model->arch, said, sizeof said);
+        adl_arch_describe(asked, wanted, sizeof wanted);
+        return adl_fail(err, ADL_ERR_ARG,
+                        "the file says it is %s, %d classes, bn_eps %g, and %s, %d classes, bn_eps "
+                        "%g was asked for; leave out --arch and its options",
+                        said, model->arch.num_classes, model->arch.bn_eps, wanted,
+                        asked->num_classes, asked->bn_eps);
+    }
+    model->arch.adl |= asked->adl;
+    return 0;
+}
+
+static int read_classes(struct adl_model *model, const json_t *json, struct adl_error *err)
+{
+    const json_t *classes = json_object_get(json, "classes");
+    size_t count = json_array_size(classes);
+    model->class_count = (size_t)model->arch.num_classes;
+    if (!classes || json_is_null(classes))
+        return 0;
+    if (!json_is_array(classes))
+        return adl_fail(err, ADL_ERR_FORMAT, "classes is no list");
+    if (count == 0)
+        return 0;
+    if (count != model->class_count)
+        return adl_fail(err, ADL_ERR_FORMAT, "classes has %zu names and arch %zu classes", count,
+                        model->class_count);
+    model->classes = adl_calloc(count, sizeof *model->classes);
+    if (!model->classes)
+        return adl_fail_nomem(err, "class names");
+    for (size_t i = 0; i < count; i++) {
+        const json_t *name = json_array_get(classes, i);
+        if (!json_is_string(name))
+            return adl_fail(err, ADL_ERR_FORMAT, "the name of class %zu is no text", i);
+        if (json_string_length(name) > ADL_LIMIT_CLASS_NAME_BYTES)
+            return adl_fail(err, ADL_ERR_LIMIT, "the name of class %zu has %zu bytes, more than %d",
+                            i, json_string_length(name), ADL_LIMIT_CLASS_NAME_BYTES);
+        model->classes[i] = adl_strdup(json_string_value(name));
+        if (!model->classes[i])
+            return adl_fail_nomem(err, "class names");
+    }
+    return 0;
+}
+
+static int read_side(const json_t *value, int *side, struct adl_error *err)
+{
+    json_int_t number = json_integer_value(value);
+    if (!json_is_integer(value) || number < 1 || number > ADL_LIMIT_INPUT_SIDE)
+        return adl_fail(err, ADL_ERR_FORMAT, "input.size is not two integers from 1 to %d",
+                        ADL_LIMIT_INPUT_SIDE);
+    *side = (int)number;
+    return 0;
+}
+
+/* Three finite numbers; std is what pixels are divided by. */
+static int read_colours(const json_t *input, const char *key, bool divisor, float *out,
+                        struct adl_error *err)
+{
+    const json_t *array = json_object_get(input, key);
+    if (!array)
+        return 0;
+    bool fine = json_is_array(array) && json_array_size(array) == 3;
+    for (size_t i = 0; fine && i < 3; i++) {
+        const json_t *number = json_array_get(array, i);
+        out[i] = (float)json_number_value(number);
+        fine = json_is_number(number) && isfinite(out[i]) && !(divisor && !isnormal(out[i]));
+    }
+    if (!fine)
+        return adl_fail(err, ADL_ERR_FORMAT, "input.%s is not three finite numbers%s", key,
+                        divisor ? " other than 0" : "");
+    return 0;
+}
+
+static int read_input(struct adl_model *model, const json_t *json, struct adl_error *err)
+{
+    const json_t *input = json_object_get(json, "input");
+    model->input_h = model->input_w = DEFAULT_SIDE;
+    memcpy(model->mean, default_mean, sizeof model->mean);
+    memcpy(model->std, default_std, sizeof model->std);
+    if (!input)
+        return 0;
+    if (!json_is_object(input))
+        return adl_fail(err, ADL_ERR_FORMAT, "input is no JSON object");
+    const json_t *size = json_object_get(input, "size");
+    if (size) {
+        if (json_array_size(size) != 2)
+            return adl_fail(err, ADL_ERR_FORMAT, "input.size is not two integers from 1 to %d",
+                            ADL_LIMIT_INPUT_SIDE);
+        ADL_TRY(read_side(json_array_get(size, 0), &model->input_h, err));
+        ADL_TRY(read_side(json_array_get(size, 1), &model->input_w, err));
+    }
+    ADL_TRY(read_colours(input, "mean", false, model->mean, err));
+    ADL_TRY(read_colours(input, "std", true, model->std, err));
+    return 0;
+out:
+    return -1;
+}
+
+static int read_cam(struct adl_model *model, const json_t *json, struct adl_error *err)
+{
+    const json_t *cam = json_object_get(json, "cam");
+    model->cam_threshold = DEFAULT_THRESHOLD;
+    if (!cam)
+        return 0;
+    if (!json_is_object(cam))
+        return adl_fail(err, ADL_ERR_FORMAT, "cam is no JSON object");
+    const json_t *threshold = json_object_get(cam, "threshold");
+    if (!threshold)
+        return 0;
+    double value = json_number_value(threshold);
+    if (!json_is_number(threshold) || !(value >= 0 && value <= 1))
+        return adl_fail(err, ADL_ERR_FORMAT, "cam.threshold is no number from 0 to 1");
+    model->cam_threshold = value;
+    return 0;
+}
+
+/* Kept as it is and written back. */
+static int read_kept(json_t *json, const char *key, json_t **kept, struct adl_error *err)
+{
+    json_t *member = json_object_get(json, key);
+    if (!member || json_is_null(member))
+        return 0;
+    if (!json_is_object(member))
+        return adl_fail(err, ADL_ERR_FORMAT, "%s is no JSON object", key);
+    *kept = json_incref(member);
+    return 0;
+}
+
+int adl_model_read_description(struct adl_model *model, const char *text,
+                               const struct adl_arch *asked, struct adl_error *err)
+{
+    json_error_t where;
+    int result = -1;
+    json_t *json = text ? json_loads(text, JSON_REJECT_DUPLICATES, &where) : json_object();
+    if (!json) {
+        if (!text || json_error_code(&where) == json_error_out_of_memory)
+            return adl_fail_nomem(err, "the model's description");
+        return adl_fail(err, ADL_ERR_FORMAT, "metadata \"adl\" is no JSON object (byte %d)",
+                        where.position);
+    }
+    if (!json_is_object(json)) {
+        adl_fail(err, ADL_ERR_FORMAT, "metadata \"adl\" is no JSON object");
+        goto out;
+    }
+    ADL_TRY(read_version(json, err));
+    ADL_TRY(read_arch(model, json, asked, err));
+    ADL_TRY(read_classes(model, json, err));
+    ADL_TRY(read_input(model, json, err));
+    ADL_TRY(read_cam(model, json, err));
+    ADL_TRY(read_kept(json, "training", &model->training, err));
+    ADL_TRY(read_kept(json, "metrics", &model->metrics, err));
+    result = 0;
+out:
+    if (result < 0 && text && err->kind != ADL_ERR_ARG)
+        adl_error_context(err, "metadata \"adl\"");
+    json_decref(json);
+    return result;
+}

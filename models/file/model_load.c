@@ -1,0 +1,165 @@
+/* From a weight file to a model. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "io/torch.h"
+#include "models/file/model_parts.h"
+
+/* Wrappers of PyTorch leave their name before every parameter's; files that
+ * come from PyTorch by way of another program still have it. */
+static int strip_prefixes(struct adl_tensors *tensors, struct adl_error *err)
+{
+    static const char *const prefixes[] = {"module.", "_orig_mod."};
+    for (size_t i = 0; i < adl_tensors_count(tensors); i++) {
+        const char *name = adl_tensors_at(tensors, i)->name, *bare = name, *before;
+        do {
+            before = bare;
+            for (size_t p = 0; p < sizeof prefixes / sizeof *prefixes; p++)
+                if (strncmp(bare, prefixes[p], strlen(prefixes[p])) == 0)
+                    bare += strlen(prefixes[p]);
+        } while (bare != before);
+        if (bare == name || !*bare)
+            continue;
+        if (adl_tensors_rename(tensors, i, bare, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+struct adl_tensors *adl_model_read_weights(const char *path, const char *key, struct adl_error *err)
+{
+    struct adl_tensors *tensors = adl_weights_read(path, key, err);
+    if (tensors && strip_prefixes(tensors, err) < 0) {
+        adl_error_context(err, "%s", path);
+        adl_tensors_free(tensors);
+        return NULL;
+    }
+    return tensors;
+}
+
+static int report_text(const struct adl_match *match, struct adl_str *report, struct adl_error *err)
+{
+    if (!report)
+        return 0;
+    adl_match_report(match, report);
+    return report->failed ? adl_fail_nomem(err, "the report") : 0;
+}
+
+static int misfit(const struct adl_match *match, const struct adl_arch *arch, struct adl_error *err)
+{
+    char network[100], summary[400];
+    adl_arch_describe(arch, network, sizeof network);
+    adl_match_summary(match, summary, sizeof summary);
+    return adl_fail(err, ADL_ERR_FORMAT, "the weights do not fit %s with %d classes: %s", network,
+                    arch->num_classes, summary);
+}
+
+static void convert(const struct adl_match *match, struct adl_model *model, bool *taken)
+{
+    for (int i = 0; i < adl_graph_param_count(model->graph); i++) {
+        bool fits = adl_match_fits(match, i);
+        if (fits)
+            adl_tensor_to_f32(match->found[i], adl_model_param(model, i));
+        if (taken)
+            taken[i] = fits;
+    }
+}
+
+/* What PyTorch's training scripts note beside the weights, as a hint. */
+static void hint(const struct adl_tensors *tensors, struct adl_error *err)
+{
+    const char *name = adl_tensors_meta(tensors, "torch.architecture");
+    if (!name)
+        name = adl_tensors_meta(tensors, "torch.arch");
+    if (name && err->kind == ADL_ERR_FORMAT)
+        adl_error_context(err, "a checkpoint of %s", adl_name_quote(name, strlen(name)).text);
+}
+
+/* Takes the weights out of `tensors`. */
+static int load_into(struct adl_model *model, struct adl_tensors *tensors,
+                     const struct adl_model_options *options, struct adl_error *err)
+{
+    const char *description = adl_tensors_meta(tensors, "adl");
+    struct adl_match match = {0};
+    int result = -1;
+
+    if (adl_model_read_description(model, description, options->arch, err) < 0) {
+        if (!description)
+            hint(tensors, err);
+        return -1;
+    }
+    model->graph = adl_arch_build(&model->arch, model->input_h, model->input_w, err);
+    if (!model->graph)
+        return -1;
+    /* Before any memory is taken for weights that the file only promises. */
+    ADL_TRY(adl_match_find(&match, &model->arch, model->graph, tensors, err));
+    ADL_TRY(report_text(&match, options->report, err));
+    bool perfect = match.missing + match.misshapen + match.unexpected == 0;
+    if (match.fitting == 0 || (!perfect && !options->allow_missing)) {
+        misfit(&match, &model->arch, err);
+        goto out;
+    }
+    ADL_TRY(adl_model_make_weights(model->graph, &match, tensors, &model->weights, &model->params,
+                                   err));
+    adl_model_update_digest(model);
+    result = 0;
+out:
+    adl_match_release(&match);
+    return result;
+}
+
+struct adl_model *adl_model_load(const char *path, const struct adl_model_options *options,
+                                 struct adl_error *err)
+{
+    static const struct adl_model_options defaults = {0};
+    if (!options)
+        options = &defaults;
+    struct adl_tensors *tensors = adl_model_read_weights(path, options->key, err);
+    if (!tensors)
+        return NULL;
+    struct adl_model *model = adl_calloc(1, sizeof *model);
+    if (!model)
+        adl_fail_nomem(err, "a model");
+    if (model && load_into(model, tensors, options, err) < 0) {
+        adl_model_free(model);
+        model = NULL;
+    }
+    if (!model)
+        adl_error_context(err, "%s", path);
+    adl_tensors_free(tensors);
+    return model;
+}
+
+struct adl_model *adl_model_described(const struct adl_tensors *tensors)
+{
+    const char *description = adl_tensors_meta(tensors, "adl");
+    struct adl_error unsaid = {0};
+    struct adl_model *model = description ? adl_calloc(1, sizeof *model) : NULL;
+    if (model && adl_model_read_description(model, description, NULL, &unsaid) < 0) {
+        adl_model_free(model);
+        return NULL;
+    }
+    return model;
+}
+
+int adl_model_take(struct adl_model *model, struct adl_tensors *tensors, bool *taken,
+                   struct adl_str *report, struct adl_error *err)
+{
+    struct adl_match match = {0};
+    int result = -1;
+    ADL_TRY(adl_match_find(&match, &model->arch, model->graph, tensors, err));
+    ADL_TRY(report_text(&match, report, err));
+    if (match.fitting == 0) {
+        misfit(&match, &model->arch, err);
+        goto out;
+    }
+    convert(&match, model, taken);
+    if (model->digest[0])
+        adl_model_update_digest(model);
+    result = 0;
+out:
+    adl_match_release(&match);
+    return result;
+}

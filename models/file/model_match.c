@@ -1,0 +1,180 @@
+/* Finding the tensor of a file for each parameter of a graph. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "models/file/model_parts.h"
+
+#define VARIANTS 4
+
+/* The variants whose numbering a file may have: the graph's own first. */
+static struct adl_arch variant(const struct adl_arch *arch, int i)
+{
+    struct adl_arch v = *arch;
+    if (i & 1)
+        v.adl = !v.adl;
+    if (i & 2)
+        v.large_feature_map = !v.large_feature_map;
+    return v;
+}
+
+static bool same_shape(const struct adl_param *param, const struct adl_tensor *tensor)
+{
+    return param->rank == tensor->rank &&
+           memcmp(param->shape, tensor->shape, (size_t)param->rank * sizeof *param->shape) == 0;
+}
+
+/* The tensor that holds a parameter of the graph in a file with the numbering
+ * of `from`. */
+static const struct adl_tensor *find(const struct adl_match *match, const struct adl_arch *arch,
+                                     const struct adl_arch *from, const char *name)
+{
+    char numbered[ADL_LIMIT_TENSOR_NAME_BYTES];
+    if (arch->backbone->renumber &&
+        arch->backbone->renumber(arch, from, name, numbered, sizeof numbered))
+        name = numbered;
+    return adl_tensors_find(match->tensors, name);
+}
+
+/* How well a numbering explains the file: fitting shapes count most, names
+ * alone still something. */
+static size_t score(const struct adl_match *match, const struct adl_arch *arch,
+                    const struct adl_arch *from)
+{
+    size_t points = 0, params = (size_t)adl_graph_param_count(match->graph);
+    for (size_t i = 0; i < params; i++) {
+        const struct adl_param *param = adl_graph_param(match->graph, (int)i);
+        const struct adl_tensor *tensor = find(match, arch, from, param->name);
+        if (tensor)
+            points += same_shape(param, tensor) ? params + 1 : 1;
+    }
+    return points;
+}
+
+/* Counters of batches, which only training without a momentum would use. */
+static bool is_ignored(const char *name)
+{
+    static const char suffix[] = "num_batches_tracked";
+    size_t length = strlen(name);
+    return length >= sizeof suffix - 1 && strcmp(name + length - (sizeof suffix - 1), suffix) == 0;
+}
+
+static void count(struct adl_match *match)
+{
+    size_t tensors = adl_tensors_count(match->tensors);
+    size_t next = 0; /* files keep the order of the network, nearly always */
+
+    for (int i = 0; i < adl_graph_param_count(match->graph); i++) {
+        if (!match->found[i]) {
+            match->missing++;
+            continue;
+        }
+        if (adl_match_fits(match, i))
+            match->fitting++;
+        else
+            match->misshapen++;
+        for (size_t k = 0; k < tensors; k++) {
+            size_t at = (next + k) % tensors;
+            if (adl_tensors_at(match->tensors, at) == match->found[i]) {
+                match->used[at] = true;
+                next = at + 1;
+                break;
+            }
+        }
+    }
+    for (size_t i = 0; i < tensors; i++) {
+        if (is_ignored(adl_tensors_at(match->tensors, i)->name))
+            match->used[i] = true;
+        if (!match->used[i])
+            match->unexpected++;
+    }
+}
+
+int adl_match_find(struct adl_match *match, const struct adl_arch *arch,
+                   const struct adl_graph *graph, const struct adl_tensors *tensors,
+                   struct adl_error *err)
+{
+    int params = adl_graph_param_count(graph);
+    *match = (struct adl_match){.graph = graph, .tensors = tensors};
+    match->found = adl_calloc((size_t)params, sizeof *match->found);
+    match->used = adl_calloc(adl_tensors_count(tensors), sizeof *match->used);
+    if (!match->found || !match->used) {
+        adl_match_release(match);
+        return adl_fail_nomem(err, "the weights' names");
+    }
+
+    struct adl_arch best = *arch;
+    size_t best_score = score(match, arch, arch);
+    for (int i = 1; i < VARIANTS && arch->backbone->renumber; i++) {
+        struct adl_arch from = variant(arch, i);
+        size_t points = score(match, arch, &from);
+        if (points > best_score) {
+            best = from;
+            best_score = points;
+        }
+    }
+    for (int i = 0; i < params; i++)
+        match->found[i] = find(match, arch, &best, adl_graph_param(graph, i)->name);
+    count(match);
+    return 0;
+}
+
+void adl_match_release(struct adl_match *match)
+{
+    adl_free(match->found);
+    adl_free(match->used);
+    *match = (struct adl_match){0};
+}
+
+bool adl_match_fits(const struct adl_match *match, int param)
+{
+    return match->found[param] &&
+           same_shape(adl_graph_param(match->graph, param), match->found[param]);
+}
+
+const char *adl_match_shape(const struct adl_param *param, char *text, size_t size)
+{
+    struct adl_tensor tensor = {.rank = param->rank};
+    memcpy(tensor.shape, param->shape, (size_t)param->rank * sizeof *param->shape);
+    return adl_tensor_shape_text(&tensor, text, size);
+}
+
+void adl_match_summary(const struct adl_match *match, char *text, size_t size)
+{
+    struct adl_name_quoted missing = {""}, unexpected = {""};
+    char misshapen[256] = "";
+    for (int i = adl_graph_param_count(match->graph) - 1; i >= 0; i--) {
+        const struct adl_param *param = adl_graph_param(match->graph, i);
+        if (!match->found[i]) {
+            missing = adl_name_quote(param->name, strlen(param->name));
+        } else if (!adl_match_fits(match, i)) {
+            char is[80], needed[80];
+            snprintf(misshapen, sizeof misshapen, "%s is %s, not %s", param->name,
+                     adl_tensor_shape_text(match->found[i], is, sizeof is),
+                     adl_match_shape(param, needed, sizeof needed));
+        }
+    }
+    for (size_t i = adl_tensors_count(match->tensors); i-- > 0;)
+        if (!match->used[i]) {
+            const char *name = adl_tensors_at(match->tensors, i)->name;
+            unexpected = adl_name_quote(name, strlen(name));
+        }
+
+    const struct {
+        size_t count;
+        const char *kind, *first;
+    } rows[] = {{match->missing, "missing", missing.text},
+                {match->unexpected, "unexpected", unexpected.text},
+                {match->misshapen, "misshapen", misshapen}};
+    size_t at = 0;
+    if (size)
+        text[0] = '\0';
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        if (!rows[i].count || at >= size)
+            continue;
+        int put = snprintf(text + at, size - at, "%s%zu %s (%s%s)", at ? ", " : "", rows[i].count,
+                           rows[i].kind, rows[i].first, rows[i].count > 1 ? " and others" : "");
+        at += put > 0 ? (size_t)put : 0;
+    }
+}

@@ -1,0 +1,238 @@
+/* Writing ONNX: the file, its graph's ends and its initializers; the nodes are in
+ * onnx_nodes.c. The numbers of the fields are those of onnx.proto. */
+
+#include "models/onnx/onnx.h"
+
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+#include "models/file/model_parts.h"
+#include "models/onnx/onnx_parts.h"
+
+#define IR_VERSION 8
+#define OPERATOR_SET 13
+
+enum model_field {
+    MODEL_IR_VERSION = 1,
+    MODEL_PRODUCER_NAME = 2,
+    MODEL_PRODUCER_VERSION = 3,
+    MODEL_GRAPH = 7,
+    MODEL_OPSET_IMPORT = 8,
+    MODEL_METADATA_PROPS = 14
+};
+enum { OPSET_VERSION = 2 };
+enum { ENTRY_KEY = 1, ENTRY_VALUE = 2 };
+enum tensor_field { TENSOR_DIMS = 1, TENSOR_DATA_TYPE = 2, TENSOR_NAME = 8, TENSOR_RAW_DATA = 9 };
+enum element_type { ELEMENT_FLOAT = 1, ELEMENT_INT64 = 7 };
+enum { INFO_NAME = 1, INFO_TYPE = 2, INFO_DOC = 3 };
+enum { TYPE_TENSOR = 1, TENSOR_ELEMENT = 1, TENSOR_SHAPE = 2 };
+enum { SHAPE_DIM = 1, DIM_VALUE = 1, DIM_PARAM = 2 };
+
+/* --- initializers ---------------------------------------------------------------- */
+
+static struct adl_protobuf tensor_of(const char *name, enum element_type type, int rank,
+                                     const size_t *shape)
+{
+    struct adl_protobuf tensor = {0};
+    for (int i = 0; i < rank; i++)
+        adl_protobuf_int(&tensor, TENSOR_DIMS, (int64_t)shape[i]);
+    adl_protobuf_int(&tensor, TENSOR_DATA_TYPE, type);
+    adl_protobuf_text(&tensor, TENSOR_NAME, name);
+    return tensor;
+}
+
+/* Raw data are little-endian, as memory is. */
+static void write_scalar(struct adl_onnx_writer *w, const char *name, float value)
+{
+    struct adl_protobuf tensor = tensor_of(name, ELEMENT_FLOAT, 0, NULL);
+    adl_protobuf_bytes(&tensor, TENSOR_RAW_DATA, &value, sizeof value);
+    adl_protobuf_message(&w->out, GRAPH_INITIALIZER, &tensor);
+}
+
+static void write_constants(struct adl_onnx_writer *w)
+{
+    static const int64_t axes[2] = {2, 3};
+    if (w->clips) {
+        write_scalar(w, ADL_ONNX_ZERO, 0);
+        write_scalar(w, ADL_ONNX_SIX, 6);
+    }
+    if (w->unsqueezes) {
+        struct adl_protobuf tensor = tensor_of(ADL_ONNX_MAP_AXES, ELEMENT_INT64, 1, (size_t[]){2});
+        adl_protobuf_bytes(&tensor, TENSOR_RAW_DATA, axes, sizeof axes);
+        adl_protobuf_message(&w->out, GRAPH_INITIALIZER, &tensor);
+    }
+}
+
+static void write_params(struct adl_onnx_writer *w, const float *const *params)
+{
+    for (int i = 0; i < adl_graph_param_count(w->graph); i++) {
+        const struct adl_param *param = adl_graph_param(w->graph, i);
+        struct adl_protobuf tensor =
+            tensor_of(param->name, ELEMENT_FLOAT, param->rank, param->shape);
+        adl_protobuf_borrow(&tensor, TENSOR_RAW_DATA, params[i], param->count * sizeof(float));
+        adl_protobuf_message(&w->out, GRAPH_INITIALIZER, &tensor);
+    }
+}
+
+/* --- inputs and outputs ------------------------------------------------------------ */
+
+static void write_info(struct adl_onnx_writer *w, enum adl_onnx_graph_field field, const char *name,
+                       const int *dims, size_t rank, const char *doc)
+{
+    struct adl_protobuf info = {0}, type = {0}, tensor = {0}, shape = {0}, dim = {0};
+    adl_protobuf_text(&dim, DIM_PARAM, "N");
+    adl_protobuf_message(&shape, SHAPE_DIM, &dim);
+    for (size_t i = 0; i < rank; i++) {
+        adl_protobuf_int(&dim, DIM_VALUE, dims[i]);
+        adl_protobuf_message(&shape, SHAPE_DIM, &dim);
+    }
+    adl_protobuf_int(&tensor, TENSOR_ELEMENT, ELEMENT_FLOAT);
+    adl_protobuf_message(&tensor, TENSOR_SHAPE, &shape);
+    adl_protobuf_message(&type, TYPE_TENSOR, &tensor);
+    adl_protobuf_text(&info, INFO_NAME, name);
+    adl_protobuf_message(&info, INFO_TYPE, &type);
+    adl_protobuf_text(&info, INFO_DOC, doc);
+    adl_protobuf_message(&w->out, field, &info);
+}
+
+static void write_output(struct adl_onnx_writer *w, const char *name, int channels,
+                         struct adl_shape map, const char *doc)
+{
+    write_info(w, GRAPH_OUTPUT, name, (int[]){channels, map.h, map.w}, 3, doc);
+}
+
+/* A value of the graph under the name of an output. */
+static void write_alias(struct adl_onnx_writer *w, int value, const char *op, const char *name)
+{
+    struct adl_protobuf alias = adl_onnx_node(op, name);
+    adl_onnx_take(&alias, w->names[value]);
+    adl_onnx_finish(w, &alias, name);
+}
+
+/* The rows of the classifier as a 1x1 convolution over the features. */
+static int write_maps(struct adl_onnx_writer *w, int features, struct adl_error *err)
+{
+    static const char weight[] = "maps.weight";
+    int classifier = adl_graph_classifier(w->graph);
+    const struct adl_param *rows = classifier < 0 ? NULL : adl_graph_param(w->graph, classifier);
+    if (!rows || rows->rank != 2 || rows->shape[1] != (size_t)w->shapes[features].c)
+        return adl_fail(err, ADL_ERR_UNSUPPORTED,
+                        "no classifier weights the features into class maps");
+    struct adl_protobuf kernel = adl_onnx_node("Unsqueeze", weight);
+    adl_onnx_take(&kernel, rows->name);
+    adl_onnx_take(&kernel, ADL_ONNX_MAP_AXES);
+    w->unsqueezes = true;
+    adl_onnx_finish(w, &kernel, weight);
+
+    struct adl_protobuf conv = adl_onnx_node("Conv", "maps");
+    adl_onnx_take(&conv, w->names[features]);
+    adl_onnx_take(&conv, weight);
+    adl_onnx_set_ints(&conv, "kernel_shape", (int[]){1, 1}, 2);
+    adl_onnx_finish(w, &conv, "maps");
+    return 0;
+}
+
+static int write_outputs(struct adl_onnx_writer *w, struct adl_error *err)
+{
+    int logits = adl_graph_output(w->graph, ADL_OUTPUT_LOGITS);
+    int features = adl_graph_output(w->graph, ADL_OUTPUT_FEATURES);
+    int class_map = adl_graph_output(w->graph, ADL_OUTPUT_CLASS_MAP);
+    int classes = w->shapes[logits].c;
+    struct adl_shape map = w->shapes[class_map < 0 ? features : class_map];
+
+    write_alias(w, logits, w->flat[logits] ? "Identity" : "Flatten", "logits");
+    write_alias(w, features, "Identity", "features");
+    if (class_map >= 0)
+        write_alias(w, class_map, "Identity", "maps");
+    else if (write_maps(w, features, err) < 0)
+        return -1;
+    write_info(w, GRAPH_OUTPUT, "logits", &classes, 1, "a score for each class, before softmax");
+    write_output(w, "features", w->shapes[features].c, w->shapes[features],
+                 "the last map before pooling");
+    write_output(w, "maps", classes, map,
+                 "the activation map of each class, neither averaged nor normalised");
+    return 0;
+}
+
+static void write_input(struct adl_onnx_writer *w, const struct adl_model *model)
+{
+    struct adl_shape in = w->shapes[0];
+    char doc[300];
+    snprintf(doc, sizeof doc,
+             "RGB from 0 to 1, minus (%g, %g, %g), divided by (%g, %g, %g); images are resized to "
+             "this size whatever their aspect ratio",
+             (double)model->mean[0], (double)model->mean[1], (double)model->mean[2],
+             (double)model->std[0], (double)model->std[1], (double)model->std[2]);
+    write_info(w, GRAPH_INPUT, w->names[0], (int[]){in.c, in.h, in.w}, 3, doc);
+}
+
+/* --- the file ---------------------------------------------------------------------- */
+
+static int write_graph(struct adl_onnx_writer *w, const struct adl_model *model,
+                       struct adl_error *err)
+{
+    size_t values = (size_t)adl_graph_value_count(w->graph);
+    w->shapes = adl_malloc(values, sizeof *w->shapes);
+    w->names = adl_malloc(values, sizeof *w->names);
+    w->flat = adl_calloc(values, sizeof *w->flat);
+    if (!w->shapes || !w->names || !w->flat)
+        return adl_fail_nomem(err, "the ONNX graph");
+    if (adl_graph_infer(w->graph, model->input_h, model->input_w, w->shapes, err) < 0)
+        return -1;
+    for (size_t i = 0; i < values; i++)
+        w->names[i] = adl_graph_value(w->graph, (int)i)->name;
+
+    adl_protobuf_text(&w->out, GRAPH_NAME, model->arch.backbone->name);
+    write_input(w, model);
+    for (int i = 0; i < adl_graph_node_count(w->graph); i++)
+        if (adl_onnx_write_node(w, adl_graph_node(w->graph, i), err) < 0)
+            return -1;
+    if (write_outputs(w, err) < 0)
+        return -1;
+    write_constants(w);
+    write_params(w, model->params);
+    return 0;
+}
+
+static void write_model(struct adl_protobuf *file, struct adl_onnx_writer *w,
+                        const char *description)
+{
+    struct adl_protobuf opset = {0}, entry = {0};
+    adl_protobuf_int(file, MODEL_IR_VERSION, IR_VERSION);
+    adl_protobuf_text(file, MODEL_PRODUCER_NAME, "adl-server");
+    adl_protobuf_text(file, MODEL_PRODUCER_VERSION, ADL_VERSION);
+    adl_protobuf_int(&opset, OPSET_VERSION, OPERATOR_SET);
+    adl_protobuf_message(file, MODEL_OPSET_IMPORT, &opset);
+    adl_protobuf_text(&entry, ENTRY_KEY, "adl");
+    adl_protobuf_text(&entry, ENTRY_VALUE, description);
+    adl_protobuf_message(file, MODEL_METADATA_PROPS, &entry);
+    adl_protobuf_message(file, MODEL_GRAPH, &w->out);
+}
+
+int adl_onnx_write(const struct adl_model *model, const char *path, struct adl_error *err)
+{
+    struct adl_onnx_writer w = {.graph = model->graph};
+    struct adl_protobuf file = {0};
+    char *description = NULL;
+    int result = -1;
+
+    if (!model->weights)
+        return adl_fail(err, ADL_ERR_INTERNAL, "%s: the model's weights were dropped", path);
+    description = adl_model_description(model, err);
+    if (!description || write_graph(&w, model, err) < 0) {
+        adl_error_context(err, "%s", path);
+        goto out;
+    }
+    write_model(&file, &w, description);
+    ADL_TRY(adl_protobuf_write(path, &file, err));
+    result = 0;
+out:
+    adl_protobuf_release(&file);
+    adl_protobuf_release(&w.out);
+    adl_free(w.shapes);
+    adl_free(w.names);
+    adl_free(w.flat);
+    adl_free(description);
+    return result;
+}

@@ -1,0 +1,87 @@
+/* The ways to answer an exchange. */
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "server/api/server.h"
+#include "server/tasks/reply_json.h"
+
+static void no_store(struct adl_exchange *exchange)
+{
+    adl_http_add_header(exchange->http, "Cache-Control", "no-store");
+}
+
+/* A JSON text with its newline, for adl_free; NULL is out of memory. */
+static char *dump(json_t *json, size_t *length)
+{
+    size_t size = json ? json_dumpb(json, NULL, 0, ADL_REPLY_JSON_FLAGS) : 0;
+    char *text = size > 0 ? adl_malloc(size + 1, 1) : NULL;
+
+    if (text) {
+        *length = json_dumpb(json, text, size, ADL_REPLY_JSON_FLAGS) + 1;
+        text[size] = '\n';
+    }
+    json_decref(json);
+    return text;
+}
+
+void adl_answer_problem(struct adl_exchange *exchange, enum adl_problem problem,
+                        unsigned retry_after_s, const char *fmt, ...)
+{
+    static const char poor[] = "{\"type\":\"/problems/out-of-memory\",\"title\":\"The server is "
+                               "out of memory\",\"status\":503}\n";
+    struct adl_http_body body = {.release = adl_free};
+    char detail[sizeof((struct adl_error *)0)->message];
+    int status = adl_problem_row(problem)->status;
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(detail, sizeof detail, fmt, args);
+    va_end(args);
+    exchange->problem = problem;
+    body.data = dump(adl_problem_json(problem, detail, exchange->request_id), &body.length);
+    if (!body.data) {
+        body = (struct adl_http_body){poor, sizeof poor - 1, NULL};
+        status = 503;
+    }
+    if (retry_after_s > 0)
+        adl_http_add_header(exchange->http, "Retry-After", "%u", retry_after_s);
+    no_store(exchange);
+    adl_http_reply(exchange->http, status, "application/problem+json", body);
+}
+
+void adl_answer_bytes(struct adl_exchange *exchange, const char *type, void *bytes, size_t length)
+{
+    no_store(exchange);
+    adl_http_reply(exchange->http, 200, type, (struct adl_http_body){bytes, length, adl_free});
+}
+
+void adl_answer_json(struct adl_exchange *exchange, json_t *json)
+{
+    size_t length;
+    char *text = dump(json, &length);
+
+    if (!text)
+        adl_answer_problem(exchange, ADL_PROBLEM_OUT_OF_MEMORY, 1,
+                           "there is no memory for a reply");
+    else
+        adl_answer_bytes(exchange, "application/json", text, length);
+}
+
+void adl_answer_text(struct adl_exchange *exchange, int status, const char *type,
+                     struct adl_str *text)
+{
+    struct adl_error err = {0};
+    size_t length;
+    char *bytes = adl_str_take(text, &length, &err);
+
+    if (!bytes) {
+        adl_answer_problem(exchange, ADL_PROBLEM_OUT_OF_MEMORY, 1,
+                           "there is no memory for a reply");
+        return;
+    }
+    no_store(exchange);
+    adl_http_reply(exchange->http, status, type, (struct adl_http_body){bytes, length, adl_free});
+}

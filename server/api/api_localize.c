@@ -1,0 +1,441 @@
+/* POST /localize: images in, boxes out. Everything that can be refused without
+ * the body is refused without it; then each image is a job of its own, and the
+ * last one that is finished writes the answer. */
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "server/api/params.h"
+#include "server/api/server.h"
+#include "server/http/multipart.h"
+
+/* A request's work; its jobs belong to the batcher until `pending` is 0. */
+struct localize {
+    struct adl_exchange *exchange;
+    struct adl_params params;
+    enum adl_body_type body;
+    enum adl_image_type overlay; /* UNKNOWN: the answer is JSON */
+    struct adl_served *served;
+    double threshold;
+    int class_id;
+    uint64_t begin_ns; /* the body is there */
+    struct adl_job *jobs;
+    size_t job_count;
+    _Atomic size_t pending;
+    size_t heatmap_pixels; /* that are left for heat maps as pictures */
+};
+
+static void release(void *work)
+{
+    struct localize *l = work;
+
+    for (size_t i = 0; i < l->job_count; i++)
+        adl_job_release(&l->jobs[i]);
+    adl_free(l->jobs);
+    adl_served_release(l->served);
+    adl_free(l);
+}
+
+/* --- before the body --------------------------------------------------------- */
+
+struct query {
+    struct adl_query_pair pairs[16];
+    size_t count;
+};
+
+static enum MHD_Result collect_pair(void *cls, enum MHD_ValueKind kind, const char *key,
+                                    size_t key_size, const char *value, size_t value_size)
+{
+    struct query *query = cls;
+
+    (void)kind;
+    /* "?&a=b&": nothing between two ampersands. */
+    if (key_size == 0 && !value)
+        return MHD_YES;
+    if (query->count == ADL_COUNT(query->pairs))
+        return MHD_NO;
+    query->pairs[query->count++] = (struct adl_query_pair){key, value, value_size};
+    return MHD_YES;
+}
+
+static int read_query(struct localize *l, struct adl_error *err)
+{
+    struct query query = {.count = 0};
+
+    MHD_get_connection_values_n(l->exchange->http->connection, MHD_GET_ARGUMENT_KIND, collect_pair,
+                                &query);
+    return adl_params_parse(&l->params, query.pairs, query.count, err);
+}
+
+static bool check_body(struct localize *l)
+{
+    struct adl_exchange *exchange = l->exchange;
+    const struct adl_http_request *http = exchange->http;
+    const char *coding = adl_http_header(http, "Content-Encoding");
+    const char *detail;
+    char text[300];
+
+    if (!http->has_body && !adl_http_header(http, "Content-Length")) {
+        adl_answer_problem(exchange, ADL_PROBLEM_LENGTH_REQUIRED, 0,
+                           "the request has neither Content-Length nor a body in chunks");
+        return false;
+    }
+    if (http->content_length > 0 && (size_t)http->content_length > exchange->server->max_body) {
+        adl_answer_problem(exchange, ADL_PROBLEM_BODY_TOO_LARGE, 0,
+                           "the body has %lld bytes; the limit set by --max-body is %zu",
+                           http->content_length, exchange->server->max_body);
+        return false;
+    }
+    if (coding && strcasecmp(coding, "identity") != 0) {
+        adl_http_add_header(exchange->http, "Accept-Encoding", "identity");
+        adl_answer_problem(exchange, ADL_PROBLEM_UNSUPPORTED_MEDIA_TYPE, 0,
+                           "Content-Encoding: %.40s: encoded bodies are not read; send the "
+                           "picture's own bytes",
+                           coding);
+        return false;
+    }
+    l->body =
+        adl_params_body_type(adl_http_header(http, "Content-Type"), text, sizeof text, &detail);
+    if (l->body == ADL_BODY_UNSUPPORTED) {
+        adl_answer_problem(exchange, ADL_PROBLEM_UNSUPPORTED_MEDIA_TYPE, 0, "%s", detail);
+        return false;
+    }
+    return true;
+}
+
+static bool choose_model(struct localize *l)
+{
+    struct adl_exchange *exchange = l->exchange;
+    struct adl_error err = {0};
+
+    l->served = adl_registry_acquire(exchange->server->registry, l->params.model, &err);
+    if (!l->served) {
+        bool loading = err.kind == ADL_ERR_BUSY;
+        adl_answer_problem(exchange, loading ? ADL_PROBLEM_LOADING : ADL_PROBLEM_UNKNOWN_MODEL,
+                           loading, "%s", err.message);
+        return false;
+    }
+    exchange->model = l->served->name;
+    l->threshold = l->params.threshold >= 0 ? l->params.threshold : l->served->model->cam_threshold;
+    l->class_id = -1;
+    if (*l->params.class_text) {
+        l->class_id = adl_model_find_class(l->served->model, l->params.class_text);
+        if (l->class_id < 0) {
+            adl_answer_problem(exchange, ADL_PROBLEM_UNKNOWN_CLASS, 0,
+                               "the model \"%s\" has no class \"%.80s\"; GET /models/%s lists its "
+                               "%zu classes",
+                               l->served->name, l->params.class_text, l->served->name,
+                               l->served->model->class_count);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void queue_full(struct adl_exchange *exchange, const char *detail)
+{
+    adl_answer_problem(exchange, ADL_PROBLEM_QUEUE_FULL,
+                       adl_batcher_retry_after_s(exchange->server->batcher), "%s", detail);
+}
+
+void adl_api_localize_begin(struct adl_exchange *exchange)
+{
+    struct adl_error err = {0};
+    struct localize *l = adl_calloc(1, sizeof *l);
+
+    if (!l) {
+        adl_answer_problem(exchange, ADL_PROBLEM_OUT_OF_MEMORY, 1, "there is no memory");
+        return;
+    }
+    l->exchange = exchange;
+    exchange->work = l;
+    exchange->release = release;
+    if (!check_body(l))
+        return;
+    if (read_query(l, &err) < 0) {
+        adl_answer_problem(exchange, ADL_PROBLEM_BAD_PARAMETER, 0, "%s", err.message);
+        return;
+    }
+    if (adl_params_accept(adl_http_header(exchange->http, "Accept"), &l->overlay) < 0) {
+        adl_answer_problem(exchange, ADL_PROBLEM_NOT_ACCEPTABLE, 0,
+                           "there is application/json, image/jpeg and image/png");
+        return;
+    }
+    if (!choose_model(l))
+        return;
+    if (adl_batcher_full(exchange->server->batcher)) {
+        queue_full(exchange, "as many images as may be are in work; try again shortly");
+        return;
+    }
+    adl_http_take_body(exchange->http, exchange->server->max_body);
+}
+
+/* --- the answer ----------------------------------------------------------------- */
+
+/* The problem of a job that failed. */
+static enum adl_problem problem_of(const struct localize *l, const struct adl_job *job)
+{
+    if (job->err.kind == ADL_ERR_UNSUPPORTED && l->body != ADL_BODY_BYTES &&
+        adl_image_sniff(job->bytes, job->length) == ADL_IMAGE_UNKNOWN &&
+        !adl_image_foreign(job->bytes, job->length))
+        return ADL_PROBLEM_CORRUPT_IMAGE; /* it was declared to be a picture */
+    if (job->err.kind == ADL_ERR_BUSY)
+        return l->exchange->server->draining ? ADL_PROBLEM_DRAINING : ADL_PROBLEM_DEADLINE_EXCEEDED;
+    return adl_problem_of(job->err.kind);
+}
+
+static void answer_failure(struct localize *l, const struct adl_job *job)
+{
+    enum adl_problem problem = problem_of(l, job);
+    adl_answer_problem(l->exchange, problem, adl_problem_row(problem)->status == 503, "%s",
+                       job->err.message);
+}
+
+static int go_on(void *context, struct adl_error *err)
+{
+    const struct adl_job *job = context;
+    const struct localize *l = job->context;
+    return adl_batcher_go_on(l->exchange->server->batcher, job, err);
+}
+
+/* The reply to one job; the error is the job's. Its result is freed: what all
+ * images of a request hold counts in no budget. */
+static json_t *job_json(struct localize *l, struct adl_job *job, bool with_id)
+{
+    struct adl_reply reply = {
+        .model = l->served->model,
+        .model_name = l->served->name,
+        .request_id = with_id ? l->exchange->request_id : NULL,
+        .image_width = job->input.info.width,
+        .image_height = job->input.info.height,
+        .threshold = l->threshold,
+        .predictions = &job->predictions,
+        .heatmap = l->params.heatmap,
+        .timing = &job->timing,
+        .heatmap_pixels = &l->heatmap_pixels,
+        .go_on = go_on,
+        .context = job,
+    };
+    json_t *json;
+
+    job->timing.total = adl_clock_ms(l->begin_ns, adl_clock_ns());
+    json = job->err.kind ? NULL : adl_reply_to_json(&reply, &job->err);
+    adl_job_release(job);
+    return json;
+}
+
+static void answer_overlay(struct localize *l, struct adl_job *job)
+{
+    void *bytes;
+    size_t length;
+
+    if (adl_reply_overlay(&job->input.image, l->served->model, &job->predictions, 0, l->overlay,
+                          &bytes, &length, &job->err) < 0) {
+        adl_job_release(job);
+        answer_failure(l, job);
+        return;
+    }
+    adl_job_release(job);
+    adl_http_add_header(l->exchange->http, "Vary", "Accept");
+    adl_answer_bytes(l->exchange, l->overlay == ADL_IMAGE_PNG ? "image/png" : "image/jpeg", bytes,
+                     length);
+}
+
+static void answer_one(struct localize *l)
+{
+    struct adl_job *job = &l->jobs[0];
+    json_t *json;
+
+    if (job->err.kind == ADL_ERR_NONE && l->overlay != ADL_IMAGE_UNKNOWN) {
+        answer_overlay(l, job);
+        return;
+    }
+    json = job_json(l, job, true);
+    if (!json)
+        answer_failure(l, job);
+    else
+        adl_answer_json(l->exchange, json);
+}
+
+static int append(const char *bytes, size_t length, void *text)
+{
+    adl_str_append(text, bytes, length);
+    return 0;
+}
+
+/* One entry of "results", as text at once: as JSON it would take several times the
+ * memory. */
+static void append_result(struct localize *l, struct adl_job *job, struct adl_str *text)
+{
+    json_t *json = job_json(l, job, false);
+
+    if (!json)
+        json = json_pack("{s:o}", "error",
+                         adl_problem_json(problem_of(l, job), job->err.message, NULL));
+    if (!json || json_dump_callback(json, append, text, ADL_REPLY_JSON_FLAGS) < 0)
+        text->failed = true;
+    json_decref(json);
+}
+
+static void answer_form(struct localize *l)
+{
+    struct adl_str text = {0};
+
+    /* Neither holds anything that would have to be escaped. */
+    adl_str_printf(&text, "{\"model\":\"%s\",\"request_id\":\"%s\",\"results\":[", l->served->name,
+                   l->exchange->request_id);
+    for (size_t i = 0; i < l->job_count; i++) {
+        adl_str_puts(&text, i ? "," : "");
+        append_result(l, &l->jobs[i], &text);
+    }
+    adl_str_puts(&text, "]}\n");
+    adl_answer_text(l->exchange, 200, "application/json", &text);
+    adl_str_release(&text);
+}
+
+static void on_finished(struct adl_job *job)
+{
+    struct localize *l = job->context;
+    struct adl_http_request *http = l->exchange->http;
+    uint64_t begin = adl_clock_ns();
+
+    /* What the answer does not need is not kept while others are waited for. */
+    if (l->overlay == ADL_IMAGE_UNKNOWN)
+        adl_predict_input_drop(&job->input);
+    if (atomic_fetch_sub(&l->pending, 1) > 1)
+        return;
+    if (l->body == ADL_BODY_FORM && l->overlay == ADL_IMAGE_UNKNOWN)
+        answer_form(l);
+    else
+        answer_one(l);
+    adl_histogram_add(&l->exchange->server->metrics.stage_seconds[ADL_STAGE_ENCODE],
+                      &adl_buckets_seconds, adl_clock_ms(begin, adl_clock_ns()) / 1e3);
+    adl_http_resume(http);
+}
+
+/* --- the body is there ------------------------------------------------------------ */
+
+static bool is_abandoned(const struct adl_job *job)
+{
+    const struct localize *l = job->context;
+    return adl_http_client_gone(l->exchange->http);
+}
+
+static void fill_job(struct localize *l, struct adl_job *job, const void *bytes, size_t length)
+{
+    const struct adl_server *server = l->exchange->server;
+
+    *job = (struct adl_job){
+        .bytes = bytes,
+        .length = length,
+        .served = l->served,
+        .decode = {.max_pixels = server->max_pixels,
+                   .reduced = server->reduced_decode,
+                   .keep_image = l->overlay != ADL_IMAGE_UNKNOWN},
+        .query = {.class_id = l->class_id,
+                  .top_k = (size_t)l->params.top_k,
+                  .threshold = l->threshold,
+                  .boxes = l->params.boxes},
+        .deadline_ns = l->exchange->http->start_ns + (uint64_t)server->timeout_s * 1000000000,
+        .abandoned = is_abandoned,
+        .finished = on_finished,
+        .context = l,
+    };
+}
+
+static bool allocate_jobs(struct localize *l, size_t count)
+{
+    l->jobs = adl_calloc(count, sizeof *l->jobs);
+    if (!l->jobs) {
+        adl_answer_problem(l->exchange, ADL_PROBLEM_OUT_OF_MEMORY, 1, "there is no memory");
+        return false;
+    }
+    l->job_count = count;
+    l->exchange->images = count;
+    return true;
+}
+
+/* A job for each part; false when the request was answered. */
+static bool read_form(struct localize *l, struct adl_multipart *form)
+{
+    const struct adl_http_request *http = l->exchange->http;
+    struct adl_error err = {0};
+    struct adl_span boundary;
+
+    if (adl_multipart_boundary(adl_http_header(http, "Content-Type"), &boundary, &err) < 0 ||
+        adl_multipart_parse(http->body, http->body_length, boundary, form, &err) < 0) {
+        adl_answer_problem(l->exchange,
+                           err.kind == ADL_ERR_LIMIT ? ADL_PROBLEM_BODY_TOO_LARGE
+                                                     : ADL_PROBLEM_MALFORMED_REQUEST,
+                           0, "%s", err.message);
+        return false;
+    }
+    for (size_t i = 0; i < form->count; i++) {
+        struct adl_span name = form->parts[i].name;
+        if (name.length != 5 || memcmp(name.data, "image", 5) != 0) {
+            adl_answer_problem(l->exchange, ADL_PROBLEM_MALFORMED_REQUEST, 0,
+                               "part %zu is called \"%.*s\"; images are called \"image\", and "
+                               "parameters belong into the query",
+                               i + 1, (int)ADL_MIN(name.length, 40), name.data);
+            return false;
+        }
+    }
+    if (form->count == 0) {
+        adl_answer_problem(l->exchange, ADL_PROBLEM_MALFORMED_REQUEST, 0, "the form has no image");
+        return false;
+    }
+    if (form->count > 1 && l->overlay != ADL_IMAGE_UNKNOWN) {
+        adl_answer_problem(l->exchange, ADL_PROBLEM_NOT_ACCEPTABLE, 0,
+                           "%zu images cannot be answered by one picture; send one, or accept "
+                           "application/json",
+                           form->count);
+        return false;
+    }
+    if (!allocate_jobs(l, form->count))
+        return false;
+    for (size_t i = 0; i < form->count; i++)
+        fill_job(l, &l->jobs[i], form->parts[i].body.data, form->parts[i].body.length);
+    return true;
+}
+
+void adl_api_localize(struct adl_exchange *exchange)
+{
+    struct localize *l = exchange->work;
+    struct adl_http_request *http = exchange->http;
+    struct adl_error err = {0};
+
+    l->begin_ns = adl_clock_ns();
+    if (http->body_length == 0) {
+        adl_answer_problem(exchange, ADL_PROBLEM_MALFORMED_REQUEST, 0,
+                           "the body is empty; send the bytes of a picture");
+        return;
+    }
+    if (l->body == ADL_BODY_FORM) {
+        struct adl_multipart *form = adl_malloc(1, sizeof *form);
+        bool read = form && read_form(l, form);
+        if (!form)
+            adl_answer_problem(exchange, ADL_PROBLEM_OUT_OF_MEMORY, 1, "there is no memory");
+        adl_free(form);
+        if (!read)
+            return;
+    } else {
+        if (!allocate_jobs(l, 1))
+            return;
+        fill_job(l, &l->jobs[0], http->body, http->body_length);
+    }
+    atomic_init(&l->pending, l->job_count);
+    l->heatmap_pixels = ADL_LIMIT_HEATMAP_PIXELS;
+    /* From here on the request is the last job's. */
+    adl_http_suspend(http);
+    if (adl_batcher_submit(exchange->server->batcher, l->jobs, l->job_count, &err) < 0) {
+        if (exchange->server->draining)
+            adl_answer_problem(exchange, ADL_PROBLEM_DRAINING, 1, "%s", err.message);
+        else
+            queue_full(exchange, err.message);
+        adl_http_resume(http);
+    }
+}

@@ -1,0 +1,130 @@
+/* Health, metrics, the pages about problems, and the files in the program. These
+ * are answered by the I/O threads, however busy the engine is. */
+
+#include <string.h>
+
+#include "base/cpu.h"
+#include "kernels/blas.h"
+#include "server/api/assets.h"
+#include "server/api/server.h"
+
+/* Scripts, styles and pictures come from here, and nothing is framed. */
+#define PAGE_POLICY                                                                                \
+    "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "         \
+    "form-action 'none'; frame-ancestors 'none'"
+
+static void answer_word(struct adl_exchange *exchange, const char *word)
+{
+    adl_http_add_header(exchange->http, "Cache-Control", "no-store");
+    adl_http_reply(exchange->http, 200, "text/plain; charset=utf-8",
+                   (struct adl_http_body){word, strlen(word), NULL});
+}
+
+/* Whether requests are taken; answers the problem if not. */
+static bool is_ready(struct adl_exchange *exchange)
+{
+    if (exchange->server->draining)
+        adl_answer_problem(exchange, ADL_PROBLEM_DRAINING, 1, "the server is stopping");
+    else if (!adl_registry_ready(exchange->server->registry))
+        adl_answer_problem(exchange, ADL_PROBLEM_LOADING, 1, "a model is being loaded");
+    else
+        return true;
+    return false;
+}
+
+void adl_api_healthz(struct adl_exchange *exchange, const char *rest)
+{
+    (void)rest;
+    answer_word(exchange, "ok\n");
+}
+
+void adl_api_readyz(struct adl_exchange *exchange, const char *rest)
+{
+    (void)rest;
+    if (is_ready(exchange))
+        answer_word(exchange, "ready\n");
+}
+
+void adl_api_health(struct adl_exchange *exchange, const char *rest)
+{
+    (void)rest;
+    if (is_ready(exchange))
+        adl_answer_json(exchange, json_pack("{s:s}", "status", "ok"));
+}
+
+void adl_api_metrics(struct adl_exchange *exchange, const char *rest)
+{
+    struct adl_server *server = exchange->server;
+    struct adl_metrics_model_now models[ADL_LIMIT_MODELS];
+    const char *routes[ADL_METRICS_ROUTES];
+    struct adl_metrics_now now = {
+        .routes = routes,
+        .route_count = (int)adl_route_count() + 1,
+        .models = models,
+        .model_count = adl_registry_count(server->registry),
+        .queue_capacity = server->queue_capacity,
+        .connections = adl_http_connections(server->http),
+        .version = ADL_VERSION,
+        .cpu = adl_cpu_name(),
+        .blas = adl_blas_version(),
+    };
+    struct adl_str text = {0};
+
+    (void)rest;
+    for (size_t i = 0; i < adl_route_count(); i++)
+        routes[i] = adl_routes[i].path;
+    routes[adl_route_count()] = "unknown";
+    for (size_t i = 0; i < now.model_count; i++) {
+        struct adl_served *served = adl_registry_acquire_index(server->registry, i);
+        models[i] = (struct adl_metrics_model_now){
+            .name = adl_registry_name(server->registry, i),
+            .queue_depth = adl_batcher_depth(server->batcher, (int)i),
+        };
+        if (served) {
+            models[i].memory_bytes = served->memory_bytes;
+            models[i].loaded_at =
+                (double)served->loaded_at.tv_sec + (double)served->loaded_at.tv_nsec / 1e9;
+        }
+        adl_served_release(served);
+    }
+    adl_metrics_render(&server->metrics, &now, &text);
+    adl_answer_text(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &text);
+    adl_str_release(&text);
+}
+
+void adl_api_problems(struct adl_exchange *exchange, const char *name)
+{
+    enum adl_problem problem = adl_problem_find(name, strlen(name));
+    struct adl_str text = {0};
+
+    if (*name && problem == ADL_PROBLEM_NONE) {
+        adl_answer_problem(exchange, ADL_PROBLEM_UNKNOWN_PATH, 0,
+                           "there is no problem called \"%.60s\"; GET /problems lists them", name);
+        return;
+    }
+    adl_problem_page(problem, &text);
+    adl_http_add_header(exchange->http, "Content-Security-Policy", "%s", PAGE_POLICY);
+    adl_answer_text(exchange, 200, "text/html; charset=utf-8", &text);
+    adl_str_release(&text);
+}
+
+void adl_api_asset(struct adl_exchange *exchange, const char *rest)
+{
+    const struct adl_asset *asset = adl_asset_find(exchange->http->path);
+    const char *known = adl_http_header(exchange->http, "If-None-Match");
+    char etag[20];
+
+    (void)rest;
+    adl_asset_etag(asset, etag);
+    adl_http_add_header(exchange->http, "ETag", "%s", etag);
+    adl_http_add_header(exchange->http, "Cache-Control", "no-cache");
+    if (!strncmp(asset->type, "text/html", 9)) {
+        adl_http_add_header(exchange->http, "Content-Security-Policy", "%s", PAGE_POLICY);
+        adl_http_add_header(exchange->http, "Referrer-Policy", "no-referrer");
+    }
+    if (known && (strstr(known, etag) || !strcmp(known, "*")))
+        adl_http_reply(exchange->http, 304, NULL, (struct adl_http_body){0});
+    else
+        adl_http_reply(exchange->http, 200, asset->type,
+                       (struct adl_http_body){asset->data, adl_asset_length(asset), NULL});
+}

@@ -1,0 +1,15 @@
+/* The files that the program carries: one row each, read by assets.S, which
+ * takes the bytes, and by assets.c, which makes the table. Included several
+ * times, with ASSET(symbol, path, type, file) defined anew. */
+
+ASSET(index_html, "/", "text/html; charset=utf-8", "web/index.html")
+ASSET(style_css, "/style.css", "text/css; charset=utf-8", "web/style.css")
+ASSET(api_js, "/api.js", "text/javascript; charset=utf-8", "web/api.js")
+ASSET(app_js, "/app.js", "text/javascript; charset=utf-8", "web/app.js")
+ASSET(draw_js, "/draw.js", "text/javascript; charset=utf-8", "web/draw.js")
+ASSET(view_js, "/view.js", "text/javascript; charset=utf-8", "web/view.js")
+ASSET(favicon_svg, "/favicon.svg", "image/svg+xml", "web/favicon.svg")
+ASSET(umbrella_jpg, "/umbrella.jpg", "image/jpeg", "web/examples/umbrella.jpg")
+ASSET(yin_yang_jpg, "/yin_yang.jpg", "image/jpeg", "web/examples/yin_yang.jpg")
+ASSET(starfish_jpg, "/starfish.jpg", "image/jpeg", "web/examples/starfish.jpg")
+ASSET(openapi_json, "/openapi.json", "application/json", "server/api/openapi.json")

@@ -1,0 +1,262 @@
+/* Query, Content-Type and Accept, read strictly. */
+
+#include "server/api/params.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/size.h"
+#include "server/options/options.h"
+
+/* --- the query --------------------------------------------------------------- */
+
+static int parse_top_k(struct adl_params *params, const char *text, struct adl_error *err)
+{
+    size_t digits = strspn(text, "0123456789");
+    long value = digits > 0 && digits < 6 && !text[digits] ? strtol(text, NULL, 10) : 0;
+
+    if (value < 1 || value > ADL_LIMIT_TOP_K)
+        return adl_fail(err, ADL_ERR_ARG, "top_k=%.40s: has to be a whole number from 1 to %d",
+                        text, ADL_LIMIT_TOP_K);
+    params->top_k = (int)value;
+    return 0;
+}
+
+static int parse_threshold(struct adl_params *params, const char *text, struct adl_error *err)
+{
+    char *end;
+    double value = -1;
+
+    /* strtod would take blanks, hexadecimals, "inf" and "nan" as well. */
+    if (*text && strspn(text, "0123456789.eE+-") == strlen(text)) {
+        value = strtod(text, &end);
+        if (*end)
+            value = -1;
+    }
+    if (!(value >= 0 && value <= 1))
+        return adl_fail(err, ADL_ERR_ARG, "threshold=%.40s: has to be a number from 0 to 1", text);
+    params->threshold = fabs(value); /* -0 */
+    return 0;
+}
+
+static int parse_boxes(struct adl_params *params, const char *text, struct adl_error *err)
+{
+    if (!strcmp(text, "largest"))
+        params->boxes = ADL_BOXES_LARGEST;
+    else if (!strcmp(text, "all"))
+        params->boxes = ADL_BOXES_ALL;
+    else
+        return adl_fail(err, ADL_ERR_ARG, "boxes=%.40s: has to be largest or all", text);
+    return 0;
+}
+
+static int parse_heatmap(struct adl_params *params, const char *text, struct adl_error *err)
+{
+    for (int i = 0; adl_reply_heatmap_names[i]; i++)
+        if (!strcmp(text, adl_reply_heatmap_names[i])) {
+            params->heatmap = (enum adl_reply_heatmap)i;
+            return 0;
+        }
+    return adl_fail(err, ADL_ERR_ARG, "heatmap=%.40s: has to be none, array or png", text);
+}
+
+static int parse_text(char *out, size_t size, const char *name, const char *text,
+                      struct adl_error *err)
+{
+    if (!*text || strlen(text) >= size)
+        return adl_fail(err, ADL_ERR_ARG, "%s=%.40s: has to be 1 to %zu bytes", name, text,
+                        size - 1);
+    snprintf(out, size, "%s", text);
+    return 0;
+}
+
+static int parse_model(struct adl_params *params, const char *text, struct adl_error *err)
+{
+    return parse_text(params->model, sizeof params->model, "model", text, err);
+}
+
+static int parse_class(struct adl_params *params, const char *text, struct adl_error *err)
+{
+    return parse_text(params->class_text, sizeof params->class_text, "class", text, err);
+}
+
+static const struct {
+    const char *name;
+    int (*parse)(struct adl_params *params, const char *text, struct adl_error *err);
+} table[] = {
+    {"model", parse_model},         {"top_k", parse_top_k}, {"class", parse_class},
+    {"threshold", parse_threshold}, {"boxes", parse_boxes}, {"heatmap", parse_heatmap},
+};
+
+static int unknown(const char *name, struct adl_error *err)
+{
+    struct adl_nearest nearest = {.word = name};
+
+    for (size_t i = 0; i < ADL_COUNT(table); i++)
+        adl_nearest_offer(&nearest, table[i].name);
+    return adl_fail(err, ADL_ERR_ARG, "unknown parameter \"%.40s\"%s%s%s", name,
+                    nearest.best ? "; did you mean "
+                                 : "; there are model, top_k, class, "
+                                   "threshold, boxes and heatmap",
+                    nearest.best ? nearest.best : "", nearest.best ? "?" : "");
+}
+
+int adl_params_parse(struct adl_params *params, const struct adl_query_pair *pairs, size_t count,
+                     struct adl_error *err)
+{
+    bool seen[ADL_COUNT(table)] = {false};
+
+    *params = (struct adl_params){.top_k = 1, .threshold = -1, .boxes = ADL_BOXES_LARGEST};
+    for (size_t i = 0; i < count; i++) {
+        size_t row = 0;
+        while (row < ADL_COUNT(table) && strcmp(table[row].name, pairs[i].name) != 0)
+            row++;
+        if (row == ADL_COUNT(table))
+            return unknown(pairs[i].name, err);
+        if (seen[row])
+            return adl_fail(err, ADL_ERR_ARG, "%s is given more than once", pairs[i].name);
+        seen[row] = true;
+        if (!pairs[i].value)
+            return adl_fail(err, ADL_ERR_ARG, "%s needs a value", pairs[i].name);
+        if (strlen(pairs[i].value) != pairs[i].value_length)
+            return adl_fail(err, ADL_ERR_ARG, "%s has a NUL byte in it", pairs[i].name);
+        if (table[row].parse(params, pairs[i].value, err) < 0)
+            return -1;
+    }
+    if (*params->class_text && params->top_k > 1)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "class and top_k do not go together: class asks for one class");
+    return 0;
+}
+
+/* --- Content-Type ------------------------------------------------------------ */
+
+/* Length of "type/subtype" at the beginning of a header's value. */
+static size_t media_type_length(const char *text)
+{
+    size_t length = strcspn(text, ";,");
+    while (length > 0 && (text[length - 1] == ' ' || text[length - 1] == '\t'))
+        length--;
+    return length;
+}
+
+static bool media_type_is(const char *text, size_t length, const char *want)
+{
+    return length == strlen(want) && !strncasecmp(text, want, length);
+}
+
+enum adl_body_type adl_params_body_type(const char *content_type, char *text, size_t size,
+                                        const char **detail)
+{
+    static const char *const images[] = {"image/jpeg", "image/png", "image/webp", "image/jpg"};
+    size_t length;
+
+    if (!content_type) {
+        *detail = "the request has no Content-Type; send curl -H 'Content-Type: image/jpeg' "
+                  "--data-binary @photo.jpg";
+        return ADL_BODY_UNSUPPORTED;
+    }
+    length = media_type_length(content_type);
+    for (size_t i = 0; i < ADL_COUNT(images); i++)
+        if (media_type_is(content_type, length, images[i]))
+            return ADL_BODY_IMAGE;
+    if (media_type_is(content_type, length, "application/octet-stream"))
+        return ADL_BODY_BYTES;
+    if (media_type_is(content_type, length, "multipart/form-data"))
+        return ADL_BODY_FORM;
+    if (media_type_is(content_type, length, "application/x-www-form-urlencoded")) {
+        *detail = "curl names every --data-binary a form; send curl -H 'Content-Type: image/jpeg' "
+                  "--data-binary @photo.jpg, or curl -F image=@photo.jpg";
+        return ADL_BODY_UNSUPPORTED;
+    }
+    snprintf(text, size,
+             "\"%.80s\" is no kind of picture that is read; send image/jpeg, image/png, "
+             "image/webp or multipart/form-data",
+             content_type);
+    *detail = text;
+    return ADL_BODY_UNSUPPORTED;
+}
+
+/* --- Accept ------------------------------------------------------------------ */
+
+/* The q of "type/subtype;a=b;q=0.5": 1 where there is none, 0 where it cannot be
+ * read. `text` is one element, `length` bytes. */
+static double quality(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        char number[8], *end;
+        double q;
+        if (text[i] != ';')
+            continue;
+        for (i++; i < length && (text[i] == ' ' || text[i] == '\t');)
+            i++;
+        if (i + 1 >= length || (text[i] != 'q' && text[i] != 'Q') || text[i + 1] != '=') {
+            i--;
+            continue;
+        }
+        snprintf(number, sizeof number, "%.*s", (int)ADL_MIN(length - i - 2, 5), text + i + 2);
+        if (strspn(number, "01.") == 0)
+            return 0;
+        q = strtod(number, &end);
+        return q >= 0 && q <= 1 ? q : 0;
+    }
+    return 1;
+}
+
+/* How well one element names a media type: 3 exactly, 2 "image/ *", 1 "* / *". */
+static int specificity(const char *text, size_t length, const char *type)
+{
+    size_t major = strcspn(type, "/") + 1;
+
+    if (media_type_is(text, length, type))
+        return 3;
+    if (length == major + 1 && !strncasecmp(text, type, major) && text[major] == '*')
+        return 2;
+    return media_type_is(text, length, "*/*") ? 1 : 0;
+}
+
+int adl_params_accept(const char *accept, enum adl_image_type *type)
+{
+    /* In the order of our own liking. */
+    static const struct {
+        const char *name;
+        enum adl_image_type type;
+    } offers[] = {{"application/json", ADL_IMAGE_UNKNOWN},
+                  {"image/jpeg", ADL_IMAGE_JPEG},
+                  {"image/png", ADL_IMAGE_PNG}};
+    double best_quality = 0;
+    int best_fit = 0;
+
+    *type = ADL_IMAGE_UNKNOWN;
+    if (!accept || !accept[strspn(accept, " \t")])
+        return 0;
+    for (size_t o = 0; o < ADL_COUNT(offers); o++) {
+        double q = 0;
+        int fit = 0;
+        /* The most specific element that names the offer decides about it. */
+        for (const char *at = accept; *at;) {
+            size_t length = strcspn(at, ",");
+            size_t skipped = strspn(at, " \t");
+            if (skipped < length) {
+                const char *element = at + skipped;
+                size_t name = ADL_MIN(media_type_length(element), length - skipped);
+                int here = specificity(element, name, offers[o].name);
+                if (here > fit) {
+                    fit = here;
+                    q = quality(element, length - skipped);
+                }
+            }
+            at += length + (at[length] == ',');
+        }
+        if (fit > 0 && q > 0 && (q > best_quality || (q == best_quality && fit > best_fit))) {
+            best_quality = q;
+            best_fit = fit;
+            *type = offers[o].type;
+        }
+    }
+    return best_quality > 0 ? 0 : -1;
+}

@@ -1,0 +1,225 @@
+#include "server/commands/bench_train.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/cpu.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/rng.h"
+#include "base/size.h"
+#include "server/commands/peak_rss.h"
+#include "server/tasks/json_out.h"
+#include "train/loss.h"
+#include "train/optimizer.h"
+#include "train/tape.h"
+
+#define MAX_STEPS 10000
+
+/* Of a step, and the whole of it. */
+enum part { FORWARD, BACKWARD, UPDATE, STEP, PARTS };
+
+/* Milliseconds of each measured step. */
+struct series {
+    double *ms[PARTS];
+    size_t count;
+};
+
+struct measurement {
+    const struct adl_bench_train *bench;
+    struct adl_tape *tape;
+    struct adl_optimizer *optimizer;
+    struct adl_pool *pool;
+    int *labels;
+    struct series with;    /* ADL layers as they are; all steps of other networks */
+    struct series without; /* ADL layers off, every other step; only networks with some */
+};
+
+static int by_value(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* Sorts. */
+static double median(double *values, size_t count)
+{
+    qsort(values, count, sizeof *values, by_value);
+    return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
+}
+
+static int prepare(struct measurement *m, struct adl_error *err)
+{
+    const struct adl_bench_train *b = m->bench;
+    const struct adl_model *model = b->model;
+    size_t steps = b->runs ? (size_t)b->runs : MAX_STEPS;
+    struct adl_rng rng;
+
+    m->pool = adl_pool_create(b->threads, err);
+    m->tape = m->pool ? adl_tape_create(model->graph, b->size, b->size, b->batch, ADL_TAPE_SHARED,
+                                        m->pool, err)
+                      : NULL;
+    m->optimizer = m->tape ? adl_optimizer_create(model->graph, model->params, err) : NULL;
+    if (!m->optimizer)
+        return -1;
+    m->labels = adl_calloc((size_t)b->batch, sizeof *m->labels);
+    for (int part = 0; part < PARTS; part++) {
+        m->with.ms[part] = adl_malloc(steps, sizeof(double));
+        m->without.ms[part] = adl_malloc(steps, sizeof(double));
+        if (!m->labels || !m->with.ms[part] || !m->without.ms[part])
+            return adl_fail_nomem(err, "measurements");
+    }
+    adl_rng_seed(&rng, 1, 0, 0);
+    size_t count = (size_t)b->batch * adl_shape_count(adl_tape_shape(m->tape, 0));
+    for (size_t i = 0; i < count; i++)
+        adl_tape_input(m->tape)[i] = (float)adl_rng_normal(&rng);
+    for (int i = 0; i < b->batch; i++)
+        m->labels[i] = i % model->arch.num_classes;
+    return 0;
+}
+
+static void release(struct measurement *m)
+{
+    for (int part = 0; part < PARTS; part++) {
+        adl_free(m->with.ms[part]);
+        adl_free(m->without.ms[part]);
+    }
+    adl_free(m->labels);
+    adl_optimizer_free(m->optimizer);
+    adl_tape_free(m->tape);
+    adl_pool_free(m->pool);
+}
+
+/* One step; its parts go to `series` unless that is NULL. */
+static double step(struct measurement *m, bool adl, struct series *series)
+{
+    const struct adl_bench_train *b = m->bench;
+    struct adl_train_mode mode = {.bn_momentum = 0.1,
+                                  .dropout = true,
+                                  .adl = adl,
+                                  .adl_drop_rate = 0.75,
+                                  .adl_threshold = 0.9};
+    struct adl_sgd sgd = {0.9, 1e-4, true};
+    float *const *params = adl_optimizer_params(m->optimizer);
+    uint64_t at[STEP + 1];
+
+    mode.key = m->with.count + m->without.count;
+    at[0] = adl_clock_ns();
+    adl_tape_forward(m->tape, b->batch, params, &mode);
+    adl_cross_entropy(adl_tape_logits(m->tape), m->labels, (size_t)b->batch,
+                      (size_t)b->model->arch.num_classes, 0, adl_tape_logits_grad(m->tape), NULL);
+    at[1] = adl_clock_ns();
+    adl_optimizer_zero_grads(m->optimizer);
+    adl_tape_backward(m->tape, params, &mode, adl_optimizer_grads(m->optimizer));
+    at[2] = adl_clock_ns();
+    adl_optimizer_step(m->optimizer, &sgd, 1e-4, 10, m->pool);
+    at[3] = adl_clock_ns();
+    double step_ms = adl_clock_ms(at[0], at[STEP]);
+    if (!series)
+        return step_ms;
+    for (int part = 0; part < STEP; part++)
+        series->ms[part][series->count] = adl_clock_ms(at[part], at[part + 1]);
+    series->ms[STEP][series->count++] = step_ms;
+    return step_ms;
+}
+
+static void measure(struct measurement *m)
+{
+    const struct adl_bench_train *b = m->bench;
+    bool adl = b->model->arch.adl;
+    size_t most = b->runs ? (size_t)b->runs : MAX_STEPS;
+    double spent_ms = 0;
+
+    step(m, adl, NULL); /* touches every page */
+    while (m->with.count < most && (m->with.count < 3 || b->runs || spent_ms < b->seconds * 1000)) {
+        spent_ms += step(m, adl, &m->with);
+        if (adl)
+            spent_ms += step(m, false, &m->without);
+    }
+}
+
+/* Of an image: forward, and backward as two more of its products. */
+static int training_flops(const struct adl_bench_train *b, double *flops, struct adl_error *err)
+{
+    const struct adl_graph *graph = b->model->graph;
+    struct adl_shape *shapes = adl_malloc((size_t)adl_graph_value_count(graph), sizeof *shapes);
+    if (!shapes)
+        return adl_fail_nomem(err, "measurements");
+    int result = adl_graph_infer(graph, b->size, b->size, shapes, err);
+    if (result == 0)
+        *flops = 3 * 2 * (double)adl_graph_macs(graph, shapes);
+    adl_free(shapes);
+    return result;
+}
+
+static int print(struct measurement *m, struct adl_error *err)
+{
+    const struct adl_bench_train *b = m->bench;
+    double with[PARTS], without[PARTS], flops = 0;
+    char arch[96];
+
+    if (training_flops(b, &flops, err) < 0)
+        return -1;
+    for (int part = 0; part < PARTS; part++) {
+        with[part] = median(m->with.ms[part], m->with.count);
+        if (m->without.count)
+            without[part] = median(m->without.ms[part], m->without.count);
+    }
+    double least_ms = m->with.ms[STEP][0]; /* sorted for the median */
+    double per_second = 1000 * b->batch / with[STEP];
+    double gflops = flops * b->batch / (with[STEP] * 1e6);
+    double rss = adl_peak_rss_mib();
+    double held = (double)(adl_tape_bytes(m->tape) + adl_optimizer_bytes(m->optimizer)) / 1048576;
+    double added = m->without.count ? with[STEP] / without[STEP] - 1 : 0;
+
+    if (b->json) {
+        int features = adl_graph_output(b->model->graph, ADL_OUTPUT_FEATURES);
+        struct adl_shape map = adl_tape_shape(m->tape, features);
+        enum adl_isa isa;
+        if (adl_isa_choose(ADL_ISA_AUTO, &isa, err) < 0)
+            return -1;
+        json_t *root = json_pack(
+            "{s:s, s:i, s:i, s:s, s:s, s:[i, i], s:[i, i], s:I, s:b, s:i, s:{s:f, s:f}, s:f, s:f, "
+            "s:f, s:f, s:f, s:f, s:f, s:f}",
+            "arch", b->model->arch.backbone->name, "batch", b->batch, "threads", b->threads, "cpu",
+            adl_cpu_name(), "isa", adl_isa_name(isa), "size", b->size, b->size, "map", map.h, map.w,
+            "parameters", (json_int_t)adl_graph_trainable(b->model->graph), "adl",
+            b->model->arch.adl, "steps", (int)m->with.count, "ms_per_image", "min",
+            least_ms / b->batch, "median", with[STEP] / b->batch, "gflops", gflops,
+            "images_per_second", per_second, "forward_ms", with[FORWARD], "backward_ms",
+            with[BACKWARD], "update_ms", with[UPDATE], "peak_rss_mib", rss, "training_mib", held,
+            "adl_time_share", added);
+        if (!root)
+            return adl_fail_nomem(err, "JSON");
+        int result = adl_print_json(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6), err);
+        json_decref(root);
+        return result;
+    }
+    adl_arch_describe(&b->model->arch, arch, sizeof arch);
+    printf("%s, %dx%d, training steps of %d images, %d thread%s, %s\n", arch, b->size, b->size,
+           b->batch, b->threads, b->threads == 1 ? "" : "s", adl_cpu_name());
+    printf("%.1f images/s (median of %zu steps): forward %.0f ms, backward %.0f ms (%.2f times), "
+           "update %.0f ms\n",
+           per_second, m->with.count, with[FORWARD], with[BACKWARD], with[BACKWARD] / with[FORWARD],
+           with[UPDATE]);
+    printf("%.0f MiB for activations, gradients and weights; %.0f MiB resident at most\n", held,
+           rss);
+    if (m->without.count)
+        printf("the ADL layers add no parameter and %+.2f %% time, measured step about step\n",
+               100 * added);
+    return 0;
+}
+
+int adl_bench_train(const struct adl_bench_train *bench, struct adl_error *err)
+{
+    struct measurement m = {.bench = bench};
+    int result = prepare(&m, err);
+    if (result == 0) {
+        measure(&m);
+        result = print(&m, err);
+    }
+    release(&m);
+    return result;
+}

@@ -1,0 +1,409 @@
+/* `bench`: how fast a network runs here, class maps included, held against what
+ * the processor could do at most (bench_yardstick.h). */
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/size.h"
+#include "kernels/dispatch.h"
+#include "plan/session.h"
+#include "server/commands/bench_layers.h"
+#include "server/commands/bench_train.h"
+#include "server/commands/bench_yardstick.h"
+#include "server/commands/peak_rss.h"
+#include "server/commands/subcommands.h"
+#include "server/options/arch_options.h"
+#include "server/tasks/json_out.h"
+#include "wsol/cam.h"
+#include "wsol/session_cam.h"
+
+#define MAX_RUNS 100000
+/* The yardstick takes one part in so many of the time. */
+#define YARDSTICK_SHARE 8
+
+struct settings {
+    const char *model;
+    const char *key;
+    int batch;
+    int size;
+    int threads;
+    int runs;
+    double seconds;
+    int precision;
+    bool layers;
+    bool train;
+    bool json;
+    struct adl_arch_settings arch;
+};
+
+struct bench {
+    const struct settings *settings;
+    struct adl_plan *plan;
+    int threads;
+    struct adl_bench_times runs; /* of one batch */
+    struct adl_bench_yardstick yardstick;
+    float *cams;                    /* a class map an image */
+    struct adl_bench_layers layers; /* empty: not asked for */
+    struct adl_model *other_model;
+    struct adl_plan *other_plan;
+    const char *arch_name;
+    struct adl_shape input;
+    double peak_rss_mib; /* of loading and running, without the yardstick's matrices */
+};
+
+/* --- what is measured ---------------------------------------------------------- */
+
+/* xorshift64*: any numbers do, but the same every time. */
+static float random_unit(uint64_t *state)
+{
+    *state ^= *state >> 12;
+    *state ^= *state << 25;
+    *state ^= *state >> 27;
+    return (float)(int32_t)((*state * 0x2545F4914F6CDD1DULL) >> 32) * 0x1p-31F;
+}
+
+/* He-scaled weights keep activations in the range of a trained network's: zeros
+ * or denormals would be timed instead. */
+static void fill_weights(const struct adl_model *model)
+{
+    uint64_t state = 0x9E3779B97F4A7C15ULL;
+
+    for (int id = 0; id < adl_graph_param_count(model->graph); id++) {
+        const struct adl_param *param = adl_graph_param(model->graph, id);
+        const struct adl_tensor *tensor = adl_tensors_find(model->weights, param->name);
+        float *data = tensor->data;
+        double centre = 0, spread = 0.05;
+
+        switch (param->role) {
+        case ADL_PARAM_CONV_WEIGHT:
+        case ADL_PARAM_LINEAR_WEIGHT:
+            spread = sqrt(6.0 * (double)param->shape[0] / (double)param->count);
+            break;
+        case ADL_PARAM_BN_WEIGHT:
+        case ADL_PARAM_BN_VAR: centre = 1; break;
+        case ADL_PARAM_BIAS:
+        case ADL_PARAM_BN_BIAS:
+        case ADL_PARAM_BN_MEAN: break;
+        }
+        for (size_t i = 0; i < param->count; i++)
+            data[i] = (float)(centre + spread * (double)random_unit(&state));
+    }
+}
+
+static struct adl_model *open_model(const struct settings *s, struct adl_error *err)
+{
+    struct adl_arch arch;
+    bool given;
+
+    if (s->model) {
+        struct adl_model_options load = {.key = s->key};
+        return adl_arch_load_model(s->model, &s->arch, &load, err);
+    }
+    if (adl_arch_settings_get(&s->arch, &arch, &given, err) < 0)
+        return NULL;
+    if (!given) {
+        adl_fail(err, ADL_ERR_ARG, "--arch ARCH or --model FILE is needed");
+        return NULL;
+    }
+    int side = s->size ? s->size : 224;
+    struct adl_model *model = adl_model_create(&arch, side, side, err);
+    if (model)
+        fill_weights(model);
+    return model;
+}
+
+/* --- measuring ------------------------------------------------------------------- */
+
+static double smallest(struct adl_bench_times times)
+{
+    double least = times.ms[0];
+    for (size_t i = 1; i < times.count; i++)
+        least = fmin(least, times.ms[i]);
+    return least;
+}
+
+struct batch_run {
+    struct bench *bench;
+    struct adl_session *session;
+};
+
+/* The best class's map of one image. */
+static void localize(void *context, size_t index, int worker)
+{
+    const struct batch_run *run = context;
+    struct adl_shape logits = adl_plan_output_shape(run->bench->plan, ADL_OUTPUT_LOGITS);
+    struct adl_shape map = adl_plan_output_shape(run->bench->plan, ADL_OUTPUT_FEATURES);
+    size_t best = 0;
+
+    (void)worker;
+    adl_top_k(adl_session_output(run->session, ADL_OUTPUT_LOGITS, (int)index), (size_t)logits.c, 1,
+              &best);
+    adl_session_cam(run->session, (int)index, (int)best,
+                    run->bench->cams + index * (size_t)map.h * (size_t)map.w);
+}
+
+/* Logits and class maps of a batch; milliseconds. */
+static double run_batch(struct bench *bench, struct adl_pool *pool, struct adl_session *session)
+{
+    struct batch_run run = {bench, session};
+    uint64_t start = adl_clock_ns();
+    adl_session_run(session, bench->settings->batch);
+    adl_pool_for(pool, (size_t)bench->settings->batch, localize, &run);
+    return adl_clock_ms(start, adl_clock_ns());
+}
+
+/* Touches every page once; what is resident then is what running takes. */
+static int warm_up(struct bench *bench, struct adl_pool *pool, struct adl_session *session,
+                   struct adl_error *err)
+{
+    uint64_t state = 0x2545F4914F6CDD1DULL;
+    struct adl_shape map = adl_plan_output_shape(bench->plan, ADL_OUTPUT_FEATURES);
+
+    bench->cams = adl_malloc((size_t)(bench->settings->batch * map.h * map.w), sizeof *bench->cams);
+    if (!bench->cams)
+        return adl_fail_nomem(err, "measurements");
+    for (int i = 0; i < bench->settings->batch; i++) {
+        float *input = adl_session_input(session, i);
+        for (size_t j = 0; j < adl_shape_count(bench->input); j++)
+            input[j] = 2 * random_unit(&state);
+    }
+    run_batch(bench, pool, session);
+    bench->peak_rss_mib = adl_peak_rss_mib();
+    return 0;
+}
+
+/* Runs until the time or the number of runs is used up; at least three. */
+static int measure(struct bench *bench, struct adl_pool *pool, struct adl_session *session,
+                   struct adl_error *err)
+{
+    const struct settings *s = bench->settings;
+    size_t most = s->runs ? (size_t)s->runs : MAX_RUNS;
+    double spent_ms = 0, yardstick_ms = 0;
+    enum adl_isa isa;
+
+    bench->runs.ms = adl_malloc(most, sizeof *bench->runs.ms);
+    if (!bench->runs.ms)
+        return adl_fail_nomem(err, "measurements");
+    if (adl_isa_choose(ADL_ISA_AUTO, &isa, err) < 0 ||
+        adl_bench_yardstick_create(&bench->yardstick, adl_kernels_for(isa), most, err) < 0)
+        return -1;
+    while (bench->runs.count < most &&
+           (bench->runs.count < 3 || s->runs || spent_ms < s->seconds * 1000)) {
+        double ms = run_batch(bench, pool, session);
+        bench->runs.ms[bench->runs.count++] = ms;
+        spent_ms += ms;
+        if (bench->runs.count <= 3 || yardstick_ms * YARDSTICK_SHARE < spent_ms)
+            yardstick_ms += adl_bench_yardstick_measure(&bench->yardstick);
+    }
+    return 0;
+}
+
+/* A row per step. The next best algorithms have a plan of their own, whose
+ * weights are read anew: the first plan's are gone by now. */
+static int measure_layers(struct bench *bench, struct adl_pool *pool, struct adl_session *session,
+                          struct adl_error *err)
+{
+    struct adl_plan_options options = {
+        .input_h = bench->input.h,
+        .input_w = bench->input.w,
+        .precision = (enum adl_precision)bench->settings->precision,
+        .conv_rank = 1,
+    };
+    struct adl_session *other = NULL;
+    int result = -1;
+
+    bench->other_model = open_model(bench->settings, err);
+    if (!bench->other_model)
+        return -1;
+    bench->other_plan = adl_model_into_plan(bench->other_model, &options, err);
+    if (bench->other_plan)
+        other = adl_session_create(bench->other_plan, pool, bench->settings->batch, err);
+    if (other)
+        result =
+            adl_bench_layers_measure(&bench->layers, session, other, bench->settings->batch, err);
+    adl_session_free(other);
+    return result;
+}
+
+/* --- results ----------------------------------------------------------------------- */
+
+struct summary {
+    double min_ms, median_ms; /* per image */
+    double gflops;            /* at the median */
+    double fma_gflops;        /* of one thread, at most */
+    double peak_share;        /* per thread, of that */
+    double sgemm_gflops;
+    double ratio; /* per thread, of OpenBLAS's product */
+};
+
+static struct summary summarise(struct bench *bench)
+{
+    double batch = bench->settings->batch;
+    double flops = 2 * (double)adl_plan_macs(bench->plan);
+    struct summary out;
+
+    out.min_ms = smallest(bench->runs) / batch;
+    out.median_ms = adl_bench_median(bench->runs) / batch;
+    out.gflops = flops * 1e-6 / out.median_ms;
+    out.fma_gflops = adl_bench_fma_gflops(&bench->yardstick);
+    out.peak_share = out.gflops / bench->threads / out.fma_gflops;
+    out.sgemm_gflops = adl_bench_sgemm_gflops(&bench->yardstick);
+    out.ratio = out.gflops / bench->threads / out.sgemm_gflops;
+    return out;
+}
+
+static int print_json(const struct bench *bench, const struct summary *sum, struct adl_error *err)
+{
+    json_t *root =
+        json_pack("{s:s, s:i, s:i, s:s, s:s, s:s, s:[i, i], s:i, s:{s:f, s:f}, s:f, s:f, s:f, s:f, "
+                  "s:f, s:f, s:I, s:I}",
+                  "arch", bench->arch_name, "batch", bench->settings->batch, "threads",
+                  bench->threads, "cpu", adl_cpu_name(), "isa", adl_plan_isa_name(bench->plan),
+                  "precision", adl_precision_names[bench->settings->precision], "size",
+                  bench->input.h, bench->input.w, "runs", (int)bench->runs.count, "ms_per_image",
+                  "min", sum->min_ms, "median", sum->median_ms, "gflops", sum->gflops, "fma_gflops",
+                  sum->fma_gflops, "peak_share", sum->peak_share, "sgemm_gflops", sum->sgemm_gflops,
+                  "ratio_to_sgemm", sum->ratio, "peak_rss_mib", bench->peak_rss_mib,
+                  "weights_bytes", (json_int_t)adl_plan_weight_bytes(bench->plan), "arena_bytes",
+                  (json_int_t)adl_plan_arena_bytes(bench->plan));
+    int result = -1;
+
+    if (root && bench->layers.ms &&
+        json_object_set_new(root, "layers", adl_bench_layers_json(&bench->layers)) < 0) {
+        json_decref(root);
+        root = NULL;
+    }
+    if (!root)
+        return adl_fail_nomem(err, "JSON");
+    result = adl_print_json(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6), err);
+    json_decref(root);
+    return result;
+}
+
+static void print_table(const struct bench *bench, const struct summary *sum)
+{
+    printf("%s, %dx%d, batch %d, %d thread%s, %s (%s)\n", bench->arch_name, bench->input.h,
+           bench->input.w, bench->settings->batch, bench->threads, bench->threads == 1 ? "" : "s",
+           adl_cpu_name(), adl_plan_isa_name(bench->plan));
+    printf("%.2f ms per image (median of %zu runs), %.2f ms at best\n", sum->median_ms,
+           bench->runs.count, sum->min_ms);
+    printf("%.1f GFLOP/s; per thread %.2f of the %.1f that one can do at most, and %.2f of the\n"
+           "%.1f of OpenBLAS's product\n",
+           sum->gflops, sum->peak_share, sum->fma_gflops, sum->ratio, sum->sgemm_gflops);
+    printf("%.1f MiB of weights, %.1f MiB for each image in work, %.0f MiB resident at most\n",
+           (double)adl_plan_weight_bytes(bench->plan) / (double)ADL_MIB,
+           (double)adl_plan_arena_bytes(bench->plan) / (double)ADL_MIB, bench->peak_rss_mib);
+    if (bench->layers.ms)
+        adl_bench_layers_print(&bench->layers);
+}
+
+static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
+{
+    const struct settings *s = settings;
+    struct bench bench = {.settings = s};
+    struct adl_pool *pool = NULL;
+    struct adl_session *session = NULL;
+    int result = -1;
+
+    (void)options;
+    struct adl_model *model = open_model(s, err);
+    if (!model)
+        goto out;
+    bench.arch_name = model->arch.backbone->name;
+    bench.input = (struct adl_shape){s->size ? s->size : model->input_h,
+                                     s->size ? s->size : model->input_w, 3};
+    bench.threads = s->threads ? s->threads : adl_pool_default_threads();
+    if (s->train && s->layers) {
+        adl_fail(err, ADL_ERR_ARG, "--layers shows the steps of a plan, not those of --train");
+        goto out;
+    }
+    if (s->train) {
+        struct adl_bench_train train = {model,   bench.input.h, s->batch, bench.threads,
+                                        s->runs, s->seconds,    s->json};
+        result = adl_bench_train(&train, err);
+        goto out;
+    }
+    struct adl_plan_options plan_options = {.input_h = bench.input.h,
+                                            .input_w = bench.input.w,
+                                            .precision = (enum adl_precision)s->precision};
+    bench.plan = adl_model_into_plan(model, &plan_options, err);
+    if (!bench.plan)
+        goto out;
+    pool = adl_pool_create(bench.threads, err);
+    if (!pool)
+        goto out;
+    session = adl_session_create(bench.plan, pool, s->batch, err);
+    if (!session)
+        goto out;
+    ADL_TRY(warm_up(&bench, pool, session, err));
+    ADL_TRY(measure(&bench, pool, session, err));
+    if (s->layers)
+        ADL_TRY(measure_layers(&bench, pool, session, err));
+
+    struct summary sum = summarise(&bench);
+    if (s->json) {
+        ADL_TRY(print_json(&bench, &sum, err));
+    } else {
+        print_table(&bench, &sum);
+    }
+    result = 0;
+out:
+    adl_free(bench.runs.ms);
+    adl_free(bench.cams);
+    adl_bench_yardstick_free(&bench.yardstick);
+    adl_bench_layers_release(&bench.layers);
+    adl_session_free(session);
+    adl_pool_free(pool);
+    adl_plan_unref(bench.plan);
+    adl_plan_unref(bench.other_plan);
+    adl_model_free(model);
+    adl_model_free(bench.other_model);
+    return result;
+}
+
+static const struct adl_option table[] = {
+    {"model", ADL_STRING(struct settings, model), .letter = 'm', .metavar = "FILE",
+     .help = "the weights; without them --arch with made-up ones"},
+    {"batch", ADL_INT(struct settings, batch), .letter = 'b', .value = "1", .min = 1,
+     .max = ADL_LIMIT_BATCH, .metavar = "N", .help = "images run together"},
+    {"size", ADL_INT(struct settings, size), .min = 1, .max = ADL_LIMIT_INPUT_SIDE,
+     .metavar = "PIXELS", .default_note = "the model's, or 224", .help = "sides of the input"},
+    {"threads", ADL_INT(struct settings, threads), .letter = 't', .min = 1,
+     .max = ADL_LIMIT_THREADS, .metavar = "N", .default_note = "all processors",
+     .help = "threads that compute"},
+    {"runs", ADL_INT(struct settings, runs), .min = 1, .max = MAX_RUNS, .metavar = "N",
+     .default_note = "as many as fit into --seconds", .help = "how often to measure"},
+    {"seconds", ADL_DOUBLE(struct settings, seconds), .value = "3", .min = 0.01, .max = 3600,
+     .metavar = "S", .help = "how long to measure"},
+    {"precision", ADL_CHOICE(struct settings, precision), .choices = adl_precision_names,
+     .value = "f32", .metavar = "NAME", .help = "arithmetic"},
+    {"layers", ADL_FLAG(struct settings, layers),
+     .help = "a row per step of the plan, beside the next best algorithm"},
+    {"train", ADL_FLAG(struct settings, train),
+     .help = "a training step instead: forward, backward, update, and what ADL adds"},
+    {"json", ADL_FLAG(struct settings, json), .help = "one JSON object instead of a table"},
+    {"key", ADL_STRING(struct settings, key), .metavar = "NAME",
+     .help = "entry of a PyTorch checkpoint that holds the weights"},
+    ADL_ARCH_OPTIONS(struct settings, arch),
+    {0},
+};
+
+const struct adl_command adl_command_bench = {
+    .name = "bench",
+    .summary = "Measure how fast a network runs on this machine",
+    .usage = "--arch ARCH|--model FILE [options]",
+    .description = "Times whole batches after a warm-up and gives milliseconds per image. "
+                   "Between the runs one thread does multiply-adds in registers, and OpenBLAS's "
+                   "product of two 1024x1024 matrices; the ratios say how much of these speeds "
+                   "each thread keeps. The best class's map is part of a run.",
+    .examples = "  adl-server bench --arch resnet50 --threads 1 --layers\n"
+                "  adl-server bench --model m.safetensors --batch 8 --json\n"
+                "  adl-server bench --arch vgg16 --method adl --train --batch 16\n",
+    .options = table,
+    .settings_bytes = sizeof(struct settings),
+    .run = run,
+};

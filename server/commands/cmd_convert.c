@@ -1,0 +1,309 @@
+/* `convert`: weights of PyTorch or plain safetensors in, the model file or ONNX
+ * out. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "base/sha256.h"
+#include "base/size.h"
+#include "io/file.h"
+#include "models/onnx/onnx.h"
+#include "server/commands/subcommands.h"
+#include "server/options/arch_options.h"
+#include "server/tasks/json_out.h"
+
+struct settings {
+    const char *classes;
+    const char *key;
+    bool allow_missing;
+    const char *input_size;
+    const char *mean;
+    const char *std;
+    double threshold;
+    struct adl_arch_settings arch;
+};
+
+static bool ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && !strcmp(text + length - tail, end);
+}
+
+/* "0.485,0.456,0.406", or one number for all three. */
+static int parse_triple(const char *option, const char *text, float out[3], struct adl_error *err)
+{
+    const char *at = text;
+    char *end;
+
+    for (int i = 0; i < 3; i++) {
+        double value = strtod(at, &end);
+        if (end == at || !(value > -1000 && value < 1000))
+            break;
+        out[i] = (float)value;
+        if (i == 0 && !*end) {
+            out[1] = out[2] = out[0];
+            return 0;
+        }
+        if (*end != (i < 2 ? ',' : '\0'))
+            break;
+        if (i == 2)
+            return 0;
+        at = end + 1;
+    }
+    return adl_fail(err, ADL_ERR_ARG, "%s: \"%.60s\" is not R,G,B", option, text);
+}
+
+/* "224" or "224x288": height x width. */
+static int parse_input_size(const char *text, int *height, int *width, struct adl_error *err)
+{
+    char *end;
+    long h = strtol(text, &end, 10), w = h;
+    const char *second = end + 1;
+
+    if (end != text && *end == 'x') {
+        w = strtol(second, &end, 10);
+        if (end == second)
+            end = (char *)(uintptr_t)text;
+    }
+    if (end == text || *end || h < 1 || w < 1 || h > ADL_LIMIT_INPUT_SIDE ||
+        w > ADL_LIMIT_INPUT_SIDE)
+        return adl_fail(err, ADL_ERR_ARG, "--input-size: \"%.60s\" is no HEIGHTxWIDTH up to %d",
+                        text, ADL_LIMIT_INPUT_SIDE);
+    *height = (int)h;
+    *width = (int)w;
+    return 0;
+}
+
+/* One name a line; the last line may lack its end. */
+static int read_classes(struct adl_model *model, const char *path, struct adl_error *err)
+{
+    const char **names = NULL;
+    size_t length, count = 0;
+    int result = -1;
+    char *text = adl_file_read(path, ADL_LIMIT_CLASS_FILE_BYTES, &length, err);
+
+    if (!text)
+        return -1;
+    if (strlen(text) != length) {
+        adl_fail(err, ADL_ERR_FORMAT, "%s: holds a NUL byte; it has to be one class a line", path);
+        goto out;
+    }
+    names = adl_malloc(model->class_count + 1, sizeof *names);
+    if (!names) {
+        adl_fail_nomem(err, "class names");
+        goto out;
+    }
+    while (length && (text[length - 1] == '\n' || text[length - 1] == '\r'))
+        text[--length] = '\0';
+    for (char *line = text; *line; count++) {
+        size_t size = strcspn(line, "\n");
+        char *next = line + size + (line[size] == '\n');
+        line[size] = '\0';
+        if (size && line[size - 1] == '\r')
+            line[size - 1] = '\0';
+        json_t *valid = json_string(line);
+        json_decref(valid);
+        if (!valid) {
+            adl_fail(err, ADL_ERR_FORMAT, "%s: line %zu is not UTF-8", path, count + 1);
+            goto out;
+        }
+        if (count < model->class_count)
+            names[count] = line;
+        line = next;
+    }
+    if (count != model->class_count) {
+        adl_fail(err, ADL_ERR_FORMAT, "%s: has %zu names, the network %zu classes", path, count,
+                 model->class_count);
+        goto out;
+    }
+    result = adl_model_set_classes(model, names, count, err);
+out:
+    adl_free(names);
+    adl_free(text);
+    return result;
+}
+
+static int hash_file(const char *path, char hex[65], struct adl_error *err)
+{
+    struct adl_sha256 hash;
+    unsigned char bytes[64 * 1024];
+    size_t length;
+    FILE *file = fopen(path, "rb");
+
+    if (!file)
+        return adl_fail(err, ADL_ERR_IO, "%s: %s", path, strerror(errno));
+    adl_sha256_init(&hash);
+    while ((length = fread(bytes, 1, sizeof bytes, file)) > 0)
+        adl_sha256_update(&hash, bytes, length);
+    int failed = ferror(file);
+    fclose(file);
+    if (failed)
+        return adl_fail(err, ADL_ERR_IO, "%s: cannot be read", path);
+    adl_sha256_hex(&hash, hex);
+    return 0;
+}
+
+/* Where the weights came from, into `training` of the model file. A pipe has no
+ * name that would mean anything later, and cannot be read a second time. */
+static int record_source(struct adl_model *model, const char *path, struct adl_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    struct stat info;
+    char digest[65];
+
+    if (!strcmp(path, "-") || stat(path, &info) < 0 || !S_ISREG(info.st_mode))
+        return 0;
+    if (hash_file(path, digest, err) < 0)
+        return -1;
+    if (!model->training)
+        model->training = json_object();
+    json_t *name = adl_json_text(slash ? slash + 1 : path);
+    if (json_object_set_new(model->training, "converted_from", name) < 0 ||
+        json_object_set_new(model->training, "sha256", json_string(digest)) < 0)
+        return adl_fail_nomem(err, "provenance");
+    return 0;
+}
+
+static int apply(struct adl_model *model, const struct settings *s,
+                 const struct adl_options *options, struct adl_error *err)
+{
+    if (s->classes && read_classes(model, s->classes, err) < 0)
+        return -1;
+    if (s->mean && parse_triple("--mean", s->mean, model->mean, err) < 0)
+        return -1;
+    if (s->std && parse_triple("--std", s->std, model->std, err) < 0)
+        return -1;
+    for (int i = 0; i < 3; i++)
+        if (!(model->std[i] > 0))
+            return adl_fail(err, ADL_ERR_ARG, "--std: every number has to be above 0");
+    if (adl_options_given(options, "threshold"))
+        model->cam_threshold = s->threshold;
+    if (s->input_size) {
+        if (parse_input_size(s->input_size, &model->input_h, &model->input_w, err) < 0)
+            return -1;
+        struct adl_graph *graph = adl_arch_build(&model->arch, model->input_h, model->input_w, err);
+        if (!graph)
+            return adl_error_context(err, "--input-size %s", s->input_size);
+        adl_graph_free(graph);
+    }
+    return 0;
+}
+
+/* What the two differ in of all that the metrics of a model depend on beside its
+ * weights; NULL: nothing. */
+static const char *find_change(const struct adl_model *before, const struct adl_model *after)
+{
+    if (before->input_h != after->input_h || before->input_w != after->input_w)
+        return "input size";
+    if (memcmp(before->mean, after->mean, sizeof before->mean) != 0 ||
+        memcmp(before->std, after->std, sizeof before->std) != 0)
+        return "mean or std";
+    return before->cam_threshold != after->cam_threshold ? "threshold" : NULL;
+}
+
+/* Metrics are those of the file they stand in; returns what they were measured
+ * with another of, NULL where they are kept. */
+static const char *drop_stale_metrics(struct adl_model *model, const struct adl_model *before)
+{
+    const char *change = model->metrics ? find_change(before, model) : NULL;
+    if (change) {
+        json_decref(model->metrics);
+        model->metrics = NULL;
+    }
+    return change;
+}
+
+static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
+{
+    const struct settings *s = settings;
+    const char *in = options->operands[0], *out = options->operands[1];
+    /* The table is the result unless the model itself goes to stdout. */
+    FILE *table = strcmp(out, "-") ? stdout : stderr;
+    struct adl_str report = {0};
+    struct adl_model_options load = {
+        .key = s->key, .allow_missing = s->allow_missing, .report = &report};
+    struct adl_model *model = NULL;
+    char arch[100];
+    int result = -1;
+
+    model = adl_arch_load_model(in, &s->arch, &load, err);
+    if (report.data && !report.failed)
+        fputs(report.data, table);
+    if (!model)
+        goto out;
+    /* For its numbers: what it points to is the model's. */
+    const struct adl_model before = *model;
+    ADL_TRY(apply(model, s, options, err));
+    const char *change = drop_stale_metrics(model, &before);
+    ADL_TRY(record_source(model, in, err));
+    if (ends_with(out, ".onnx"))
+        ADL_TRY(adl_onnx_write(model, out, err));
+    else
+        ADL_TRY(adl_model_save(model, out, err));
+    adl_arch_describe(&model->arch, arch, sizeof arch);
+    fprintf(table, "%s: %s, %zu tensors, %zu classes\n", out, arch,
+            adl_tensors_count(model->weights), model->class_count);
+    if (change)
+        fprintf(stderr,
+                "adl-server: convert: %s: without the metrics of %s, which had another %s; measure "
+                "anew with adl-server eval\n",
+                out, in, change);
+    result = 0;
+out:
+    adl_str_release(&report);
+    adl_model_free(model);
+    return result;
+}
+
+static const struct adl_option table[] = {
+    {"classes", ADL_STRING(struct settings, classes), .metavar = "FILE",
+     .help = "class names, one a line, in the order of the network's outputs"},
+    {"key", ADL_STRING(struct settings, key), .metavar = "NAME",
+     .default_note = "state_dict and its usual names",
+     .help = "entry of a PyTorch checkpoint that holds the weights"},
+    {"allow-missing", ADL_FLAG(struct settings, allow_missing),
+     .help = "go on when tensors are missing (they become zeros), unexpected or misshapen"},
+    {"input-size", ADL_STRING(struct settings, input_size), .metavar = "HxW",
+     .default_note = "224x224, or as the file says", .help = "what images are resized to"},
+    {"mean", ADL_STRING(struct settings, mean), .metavar = "R,G,B",
+     .default_note = "ImageNet's, or as the file says",
+     .help = "subtracted from values scaled to 0..1"},
+    {"std", ADL_STRING(struct settings, std), .metavar = "R,G,B",
+     .default_note = "ImageNet's, or as the file says", .help = "what they are divided by"},
+    {"threshold", ADL_DOUBLE(struct settings, threshold), .min = 0, .max = 1, .metavar = "T",
+     .help = "where the normalised activation map is cut to find boxes"},
+    ADL_ARCH_OPTIONS(struct settings, arch),
+    {0},
+};
+
+const struct adl_command adl_command_convert = {
+    .name = "convert",
+    .summary = "Turn PyTorch or safetensors weights into a model file or ONNX",
+    .usage = "[options] IN OUT",
+    .description =
+        "IN is a .pth, .pt or .pth.tar file of PyTorch (nothing in it is executed) or safetensors; "
+        "OUT is safetensors with the names and layouts of the PyTorch state_dict, or ONNX where "
+        "its "
+        "name ends in .onnx: at the model's input size, for any number of images, with the outputs "
+        "logits, features and maps (the activation map of every class). What does not "
+        "match the network is shown as a table, with the nearest names, and OUT is not written. "
+        "Parameter numbers shifted by ADL layers are mapped in both directions. Metrics that a "
+        "model "
+        "file holds are left out where its input size, mean, std or threshold is changed.",
+    .examples = "  adl-server convert --arch resnet50 --num-classes 200 --classes cub.txt \\\n"
+                "      last_checkpoint.pth.tar cub-resnet50.safetensors\n"
+                "  adl-server convert --method adl cam.safetensors adl.safetensors\n"
+                "  adl-server convert --arch mobilenet_v1 --activation relu6 --padding tf_same \\\n"
+                "      --last-stride 2 --bn-eps 0.001 --mean 0.5 --std 0.5 google.pth "
+                "mobilenet.safetensors\n"
+                "  adl-server convert cub-resnet50.safetensors cub-resnet50.onnx\n",
+    .options = table,
+    .min_operands = 2,
+    .max_operands = 2,
+    .settings_bytes = sizeof(struct settings),
+    .run = run,
+};

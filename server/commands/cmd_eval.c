@@ -1,0 +1,423 @@
+/* `eval`: the figures of the literature for a model, or for a folder of score
+ * maps, on a split of a data set. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "models/model.h"
+#include "server/commands/subcommands.h"
+#include "server/tasks/evaluate.h"
+#include "server/tasks/json_out.h"
+
+/* Columns of a class's name in the table. */
+#define NAME_COLUMNS 32
+/* Where maps without a model are cut: what a model file that says nothing has. */
+#define MAPS_THRESHOLD 0.35
+
+struct settings {
+    const char *model;
+    const char *data;
+    const char *split;
+    const char *images;
+    const char *metadata;
+    bool json;
+    bool per_class;
+    const char *scoremaps;
+    const char *from_scoremaps;
+    double interval;
+    double threshold;
+    int threads;
+    int batch;
+    int limit;
+};
+
+struct eval {
+    const struct settings *settings;
+    struct adl_dataset *dataset;
+    struct adl_model *model;
+    struct adl_plan *plan;
+    struct adl_pool *pool;
+    struct adl_session *session;
+    struct adl_evaluate_report report;
+    double threshold; /* of the classical figures */
+    int batch;
+};
+
+/* --- results ---------------------------------------------------------------------- */
+
+/* null where there is no such figure. */
+static json_t *number(double value, bool there)
+{
+    return there ? json_real(value) : json_null();
+}
+
+static double percent(size_t part, size_t whole)
+{
+    return (double)part / (double)whole * 100;
+}
+
+static const char *class_name(const struct eval *e, size_t class_id, char *text, size_t size)
+{
+    if (e->dataset->classes)
+        return e->dataset->classes[class_id];
+    if (e->model)
+        return adl_model_label(e->model, (int)class_id, text, size);
+    snprintf(text, size, "class %zu", class_id);
+    return text;
+}
+
+/* Of the classes that have images. */
+static json_t *classes_to_json(const struct eval *e)
+{
+    const struct adl_evaluate_report *r = &e->report;
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < r->class_count; i++) {
+        const struct adl_evaluate_class *c = &r->classes[i];
+        char text[40];
+        if (c->images == 0)
+            continue;
+        json_t *row = json_pack("{s:i, s:o, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "class_id", (int)i,
+                                "label", adl_json_text(class_name(e, i, text, sizeof text)),
+                                "images", (int)c->images, "errors", (int)c->errors, "top1_cls",
+                                number(percent(c->top1, c->images), r->classified), "top5_cls",
+                                number(percent(c->top5, c->images), r->classified), "gt_known_loc",
+                                number(percent(c->gt_known, c->images), r->localized), "top1_loc",
+                                number(percent(c->top1_loc, c->images), r->both), "top5_loc",
+                                number(percent(c->top5_loc, c->images), r->both));
+        if (json_array_append_new(list, row) < 0) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+static json_t *per_iou(const double values[ADL_EVAL_IOUS], bool there)
+{
+    static const char *const names[ADL_EVAL_IOUS] = {"0.3", "0.5", "0.7"};
+    json_t *object = there ? json_object() : json_null();
+
+    for (size_t i = 0; there && i < ADL_EVAL_IOUS; i++)
+        json_object_set_new(object, names[i], json_real(values[i]));
+    return object;
+}
+
+static int print_json(const struct eval *e, struct adl_error *err)
+{
+    const struct adl_evaluate_report *r = &e->report;
+    const struct adl_evaluation *f = &r->figures;
+    json_t *root = json_object();
+    const struct {
+        const char *key;
+        json_t *value;
+    } members[] = {
+        {"split", adl_json_text(e->settings->split)},
+        {"images", json_integer((json_int_t)r->images)},
+        {"errors", json_integer((json_int_t)r->errors)},
+        {"top1_cls", number(f->top1_cls, r->classified)},
+        {"top5_cls", number(f->top5_cls, r->classified)},
+        {"gt_known_loc", number(f->gt_known_loc, r->localized)},
+        {"top1_loc", number(f->top1_loc, r->both)},
+        {"top5_loc", number(f->top5_loc, r->both)},
+        {"max_box_acc", number(f->max_box_acc, r->localized)},
+        {"centred_box_acc", number(f->centred_box_acc, r->localized)},
+        {"max_box_acc_v2", number(f->max_box_acc_v2, r->localized)},
+        {"max_box_acc_v2_iou", per_iou(f->max_box_acc_v2_iou, r->localized)},
+        {"best_threshold", number(f->best_threshold, r->localized)},
+        {"best_threshold_v2_iou", per_iou(f->best_threshold_v2, r->localized)},
+        {"model_threshold", json_real(e->threshold)},
+        {"cam_curve_interval", json_real(e->settings->interval)},
+        {"seconds", json_real(r->seconds)},
+        {"per_class", e->settings->per_class ? classes_to_json(e) : NULL},
+    };
+    bool failed = false;
+    int result;
+
+    for (size_t i = 0; i < ADL_COUNT(members); i++) {
+        bool wanted = e->settings->per_class || strcmp(members[i].key, "per_class") != 0;
+        if (wanted && json_object_set_new(root, members[i].key, members[i].value) < 0)
+            failed = true;
+    }
+    result = failed ? adl_fail_nomem(err, "JSON")
+                    : adl_print_json(root, JSON_INDENT(2) | JSON_REAL_PRECISION(12), err);
+    json_decref(root);
+    return result;
+}
+
+static void print_figure(const char *name, double value, bool there, const char *note)
+{
+    if (there)
+        printf("%-14s %6.2f %%%s%s\n", name, value, *note ? "  " : "", note);
+}
+
+static void print_classes(const struct eval *e)
+{
+    const struct adl_evaluate_report *r = &e->report;
+    const char *const heads[] = {"Top-1 Cls", "Top-5 Cls", "GT-known", "Top-1 Loc", "Top-5 Loc"};
+    const bool there[] = {r->classified, r->classified, r->localized, r->both, r->both};
+
+    printf("\n%-*s %7s", NAME_COLUMNS, "class", "images");
+    for (size_t k = 0; k < ADL_COUNT(heads); k++)
+        if (there[k])
+            printf(" %9s", heads[k]);
+    putchar('\n');
+    for (size_t i = 0; i < r->class_count; i++) {
+        const struct adl_evaluate_class *c = &r->classes[i];
+        const size_t right[] = {c->top1, c->top5, c->gt_known, c->top1_loc, c->top5_loc};
+        char text[40];
+        if (c->images == 0)
+            continue;
+        printf("%-*.*s %7zu", NAME_COLUMNS, NAME_COLUMNS, class_name(e, i, text, sizeof text),
+               c->images);
+        for (size_t k = 0; k < ADL_COUNT(right); k++)
+            if (there[k])
+                printf(" %9.1f", percent(right[k], c->images));
+        putchar('\n');
+    }
+}
+
+static void print_table(const struct eval *e)
+{
+    const struct adl_evaluate_report *r = &e->report;
+    const struct adl_evaluation *f = &r->figures;
+    char note[200], fixed[60];
+
+    snprintf(fixed, sizeof fixed, "at the threshold %g", e->threshold);
+    printf("%-14s %6zu", "images", r->images);
+    if (r->errors > 0)
+        printf("    (%zu that cannot be read count as wrong)", r->errors);
+    putchar('\n');
+    print_figure("Top-1 Cls", f->top1_cls, r->classified, "");
+    print_figure("Top-5 Cls", f->top5_cls, r->classified, "");
+    print_figure("GT-known Loc", f->gt_known_loc, r->localized, fixed);
+    print_figure("Top-1 Loc", f->top1_loc, r->both, fixed);
+    print_figure("Top-5 Loc", f->top5_loc, r->both, fixed);
+    snprintf(note, sizeof note, "at its best threshold, %g", f->best_threshold);
+    print_figure("MaxBoxAcc", f->max_box_acc, r->localized, note);
+    print_figure("centred boxes", f->centred_box_acc, r->localized,
+                 "of the same sizes, in the middle of each image");
+    snprintf(note, sizeof note, "%.2f, %.2f, %.2f at IoU 0.3, 0.5, 0.7; thresholds %g, %g, %g",
+             f->max_box_acc_v2_iou[0], f->max_box_acc_v2_iou[1], f->max_box_acc_v2_iou[2],
+             f->best_threshold_v2[0], f->best_threshold_v2[1], f->best_threshold_v2[2]);
+    print_figure("MaxBoxAccV2", f->max_box_acc_v2, r->localized, note);
+    if (!r->localized)
+        puts("no boxes in this split: classification only");
+    printf("%-14s %6.1f s\n", "time", r->seconds);
+    if (e->settings->per_class)
+        print_classes(e);
+}
+
+/* --- what is evaluated --------------------------------------------------------------- */
+
+static int check_settings(const struct settings *s, struct adl_error *err)
+{
+    if (!s->data && !s->metadata)
+        return adl_fail(err, ADL_ERR_ARG, "--data DIR is needed, or --metadata DIR");
+    if (!s->model && !s->from_scoremaps)
+        return adl_fail(err, ADL_ERR_ARG, "--model FILE or --from-scoremaps DIR is needed");
+    if (s->model && s->from_scoremaps)
+        return adl_fail(err, ADL_ERR_ARG, "--from-scoremaps needs no --model");
+    if (s->scoremaps && s->from_scoremaps)
+        return adl_fail(err, ADL_ERR_ARG, "--scoremaps and --from-scoremaps exclude each other");
+    if (!s->data && !s->images && !s->from_scoremaps)
+        return adl_fail(err, ADL_ERR_ARG, "--images DIR is needed where there is no --data");
+    return 0;
+}
+
+static int open_data(struct eval *e, struct adl_error *err)
+{
+    const struct settings *s = e->settings;
+    const struct adl_dataset_options how = {
+        .dir = s->data, .split = s->split, .images = s->images, .metadata = s->metadata};
+
+    e->dataset = adl_dataset_open(&how, err);
+    if (!e->dataset)
+        return -1;
+    if (e->dataset->note)
+        fprintf(stderr, "adl-server: eval: %s\n", e->dataset->note);
+    if (e->dataset->count == 0)
+        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: the split \"%s\" has no images",
+                        s->data ? s->data : s->metadata, s->split);
+    return 0;
+}
+
+/* Labels are numbers: they have to mean the same on both sides. */
+static int check_classes(const struct eval *e, struct adl_error *err)
+{
+    const struct adl_dataset *d = e->dataset;
+    const struct adl_model *m = e->model;
+    const char *place = e->settings->data ? e->settings->data : e->settings->metadata;
+
+    size_t named = d->classes && m->classes ? d->class_count : 0, i = 0;
+    while (i < named && i < m->class_count && !strcmp(d->classes[i], m->classes[i]))
+        i++;
+    /* Fewer classes than the network's are its first ones, or others. */
+    if (d->class_count > m->class_count || (d->class_count < m->class_count && i < named))
+        return adl_fail(err, ADL_ERR_FORMAT,
+                        "%s: has %zu classes, but %s has %s%zu; a model trained on these classes "
+                        "is needed",
+                        e->settings->model, m->class_count, place,
+                        d->classes ? "" : "labels up to ",
+                        d->classes ? d->class_count : d->class_count - 1);
+    if (i < named)
+        fprintf(stderr,
+                "adl-server: eval: warning: class %zu is \"%.60s\" in %s, but \"%.60s\" in %s; "
+                "evaluating by number\n",
+                i, d->classes[i], place, m->classes[i], e->settings->model);
+    return 0;
+}
+
+static int open_model(struct eval *e, struct adl_error *err)
+{
+    const struct settings *s = e->settings;
+
+    e->model = adl_model_load(s->model, NULL, err);
+    if (!e->model)
+        return -1;
+    if (check_classes(e, err) < 0)
+        return -1;
+    const struct adl_plan_options how = {
+        .input_h = e->model->input_h, .input_w = e->model->input_w, .pool = e->pool};
+    e->plan = adl_model_into_plan(e->model, &how, err);
+    if (!e->plan)
+        return -1;
+    e->batch = (int)ADL_MIN((size_t)s->batch, e->dataset->count);
+    e->session = adl_session_create(e->plan, e->pool, e->batch, err);
+    return e->session ? 0 : -1;
+}
+
+static int make_folder(const char *path, struct adl_error *err)
+{
+    struct stat info;
+
+    if (mkdir(path, 0777) == 0 || (stat(path, &info) == 0 && S_ISDIR(info.st_mode)))
+        return 0;
+    return adl_fail(err, ADL_ERR_IO, "%s: is no folder and cannot be made one: %s", path,
+                    strerror(errno));
+}
+
+static void tell_broken(void *context, const char *reason)
+{
+    (void)context;
+    fprintf(stderr, "adl-server: eval: %s\n", reason);
+}
+
+static int evaluate(struct eval *e, const struct adl_options *options, struct adl_error *err)
+{
+    const struct settings *s = e->settings;
+    struct adl_progress progress;
+    size_t total = e->dataset->count;
+    int result;
+
+    e->threshold = e->model ? e->model->cam_threshold : MAPS_THRESHOLD;
+    if (adl_options_given(options, "threshold"))
+        e->threshold = s->threshold;
+    struct adl_evaluate_options how = {.curve_interval = s->interval,
+                                       .model_threshold = e->threshold,
+                                       .limit = (size_t)s->limit,
+                                       .scoremaps = s->scoremaps,
+                                       .progress = &progress,
+                                       .broken = tell_broken};
+    if (e->model) {
+        memcpy(how.mean, e->model->mean, sizeof how.mean);
+        memcpy(how.std, e->model->std, sizeof how.std);
+    }
+    total = how.limit ? ADL_MIN(how.limit, total) : total;
+    adl_progress_start(&progress, "images", total);
+    if (e->session)
+        result =
+            adl_evaluate_session(e->dataset, e->session, e->batch, e->pool, &how, &e->report, err);
+    else
+        result =
+            adl_evaluate_scoremaps(e->dataset, s->from_scoremaps, e->pool, &how, &e->report, err);
+    adl_progress_finish(&progress);
+    return result;
+}
+
+static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
+{
+    const struct settings *s = settings;
+    struct eval e = {.settings = s};
+    int result = -1;
+
+    ADL_TRY(check_settings(s, err));
+    ADL_TRY(open_data(&e, err));
+    e.pool = adl_pool_create(s->threads ? s->threads : adl_pool_default_threads(), err);
+    if (!e.pool)
+        goto out;
+    if (s->model)
+        ADL_TRY(open_model(&e, err));
+    if (s->scoremaps)
+        ADL_TRY(make_folder(s->scoremaps, err));
+    ADL_TRY(evaluate(&e, options, err));
+    if (s->json)
+        ADL_TRY(print_json(&e, err));
+    else
+        print_table(&e);
+    result = 0;
+out:
+    adl_evaluate_report_release(&e.report);
+    adl_session_free(e.session);
+    adl_plan_unref(e.plan);
+    adl_model_free(e.model);
+    adl_pool_free(e.pool);
+    adl_dataset_free(e.dataset);
+    return result;
+}
+
+static const struct adl_option table[] = {
+    {"model", ADL_STRING(struct settings, model), .letter = 'm', .metavar = "FILE",
+     .help = "the model"},
+    {"data", ADL_STRING(struct settings, data), .letter = 'd', .metavar = "DIR",
+     .help = "the data set"},
+    {"split", ADL_STRING(struct settings, split), .value = "test", .metavar = "NAME",
+     .help = "which part of it; of a plain folder per class, test is val, every tenth image"},
+    {"images", ADL_STRING(struct settings, images), .metavar = "DIR",
+     .help = "the images that lists refer to, instead of DIR/images"},
+    {"metadata", ADL_STRING(struct settings, metadata), .metavar = "DIR",
+     .help = "the lists of each split, instead of DIR/metadata"},
+    {"json", ADL_FLAG(struct settings, json), .help = "one JSON object instead of a table"},
+    {"per-class", ADL_FLAG(struct settings, per_class), .help = "figures for each class as well"},
+    {"scoremaps", ADL_STRING(struct settings, scoremaps), .metavar = "DIR",
+     .help = "write each image's map of its true class, as the metrics see it, to DIR/ID.npy"},
+    {"from-scoremaps", ADL_STRING(struct settings, from_scoremaps), .metavar = "DIR",
+     .help = "evaluate such maps; no model is needed"},
+    {"cam-curve-interval", ADL_DOUBLE(struct settings, interval), .value = "0.001", .min = 1e-5,
+     .max = 1, .metavar = "STEP", .help = "between the thresholds of MaxBoxAcc and MaxBoxAccV2"},
+    {"threshold", ADL_DOUBLE(struct settings, threshold), .min = 0, .max = 1, .metavar = "T",
+     .default_note = "the model's", .help = "of GT-known, Top-1 and Top-5 localization"},
+    {"threads", ADL_INT(struct settings, threads), .letter = 't', .min = 1,
+     .max = ADL_LIMIT_THREADS, .metavar = "N", .default_note = "all processors",
+     .help = "threads that decode and compute; the figures do not depend on it"},
+    {"batch", ADL_INT(struct settings, batch), .letter = 'b', .value = "16", .min = 1,
+     .max = ADL_LIMIT_BATCH, .metavar = "N", .help = "images run together"},
+    {"limit", ADL_INT(struct settings, limit), .min = 1, .max = ADL_LIMIT_DATASET_IMAGES,
+     .metavar = "N", .default_note = "all of them",
+     .help = "so many images only, spread evenly over the split"},
+    {0},
+};
+
+const struct adl_command adl_command_eval = {
+    .name = "eval",
+    .summary = "Measure classification and localization on a data set",
+    .usage = "--model FILE --data DIR [options]",
+    .description =
+        "DIR is metadata/SPLIT/{image_ids,class_labels,localization,image_sizes}.txt with images/, "
+        "CUB-200-2011 as distributed, or a folder of images for each class. The figures are those "
+        "of the reference evaluation code (clovaai/wsolevaluation): MaxBoxAcc and MaxBoxAccV2 at "
+        "their best thresholds on this very split, GT-known, Top-1 and Top-5 localization at the "
+        "model's own. EXIF orientation is ignored. An image that cannot be read is a line on "
+        "stderr and counts as wrong.",
+    .examples = "  adl-server eval --model cub.safetensors --data CUB_200_2011\n"
+                "  adl-server eval -m m.safetensors -d data --split val --json --scoremaps maps\n"
+                "  adl-server eval --from-scoremaps maps --metadata data/metadata --split val\n",
+    .options = table,
+    .settings_bytes = sizeof(struct settings),
+    .run = run,
+};

@@ -1,0 +1,180 @@
+/* `info`: what a model file is. */
+
+#include <stdio.h>
+
+#include "base/mem.h"
+#include "kernels/blas.h"
+#include "ops/ops.h"
+#include "plan/plan.h"
+#include "server/commands/subcommands.h"
+#include "server/options/arch_options.h"
+#include "server/tasks/json_out.h"
+
+struct settings {
+    bool json;
+    bool plan;
+    const char *key;
+    struct adl_arch_settings arch;
+};
+
+/* What is shown beside the model's own description. */
+struct facts {
+    const char *path;
+    uint64_t parameters;
+    double gflops;
+    double adl_share; /* of the arithmetic, while training; 0 without ADL layers */
+    size_t weight_bytes;
+    size_t arena_bytes;
+    const char *isa;
+};
+
+/* An ADL layer sums its map over the channels and multiplies it by one number a
+ * pixel: two operations for each value. */
+static double adl_share(const struct adl_graph *graph, uint64_t macs)
+{
+    double values = 0;
+    for (int i = 0; i < adl_graph_node_count(graph); i++) {
+        const struct adl_node *node = adl_graph_node(graph, i);
+        if (node->def == &adl_op_adl)
+            values += (double)adl_shape_count(adl_graph_value(graph, node->output)->shape);
+    }
+    return values / (double)macs;
+}
+
+static int print_json(const struct adl_model *model, const struct facts *facts,
+                      struct adl_error *err)
+{
+    int result = -1;
+    json_t *root = adl_model_to_json(model);
+    json_t *more = json_pack(
+        "{s:s+, s:I, s:I, s:f, s:f, s:s, s:s, s:s, s:{s:I, s:I}}", "file", facts->path, "",
+        "class_count", (json_int_t)model->class_count, "parameters", (json_int_t)facts->parameters,
+        "gflops", facts->gflops, "adl_arithmetic_share", facts->adl_share, "digest", model->digest,
+        "cpu_path", facts->isa, "blas", adl_blas_version(), "memory", "weights_bytes",
+        (json_int_t)facts->weight_bytes, "arena_bytes", (json_int_t)facts->arena_bytes);
+    if (!root || !more || json_object_update(root, more) < 0)
+        adl_fail_nomem(err, "JSON");
+    else
+        result = adl_print_json(root, JSON_INDENT(2) | JSON_REAL_PRECISION(9), err);
+    json_decref(root);
+    json_decref(more);
+    return result;
+}
+
+static void print_object(const char *title, const json_t *object)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)object, key, value)
+    {
+        printf("%-14s%s: ", title, key);
+        if (json_is_string(value))
+            fputs(json_string_value(value), stdout);
+        else
+            json_dumpf(value, stdout, JSON_ENCODE_ANY | JSON_COMPACT | JSON_REAL_PRECISION(6));
+        puts("");
+        title = "";
+    }
+}
+
+static void print_table(const struct adl_model *model, const struct facts *facts)
+{
+    char arch[100], label[40];
+    size_t shown = model->class_count < 5 ? model->class_count : 5;
+
+    adl_arch_describe(&model->arch, arch, sizeof arch);
+    printf("%-14s%s\n", "file", facts->path);
+    printf("%-14s%s\n", "architecture", arch);
+    printf("%-14s%zu", "classes", model->class_count);
+    if (model->classes) {
+        for (size_t i = 0; i < shown; i++)
+            printf("%s%s", i ? ", " : ": ", adl_model_label(model, (int)i, label, sizeof label));
+        printf("%s", shown < model->class_count ? ", ..." : "");
+    }
+    printf("\n%-14s%llu\n", "parameters", (unsigned long long)facts->parameters);
+    printf("%-14s%.3f at %dx%d\n", "GFLOPs", facts->gflops, model->input_h, model->input_w);
+    if (model->arch.adl)
+        printf("%-14s0 parameters and %.4f %% arithmetic in training, nothing afterwards\n",
+               "ADL adds", 100 * facts->adl_share);
+    printf("%-14s%dx%d, mean %.6g %.6g %.6g, std %.6g %.6g %.6g\n", "input", model->input_h,
+           model->input_w, (double)model->mean[0], (double)model->mean[1], (double)model->mean[2],
+           (double)model->std[0], (double)model->std[1], (double)model->std[2]);
+    printf("%-14s%.6g\n", "threshold", model->cam_threshold);
+    printf("%-14s%s\n", "digest", model->digest);
+    printf("%-14s%.1f MiB of weights, %.1f MiB for each image in work\n", "memory",
+           (double)facts->weight_bytes / (double)ADL_MIB,
+           (double)facts->arena_bytes / (double)ADL_MIB);
+    printf("%-14s%s; %s\n", "runs on", facts->isa, adl_blas_version());
+    print_object("training", model->training);
+    print_object("metrics", model->metrics);
+}
+
+static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
+{
+    const struct settings *s = settings;
+    struct adl_model_options load = {.key = s->key};
+    struct adl_plan *plan = NULL;
+    struct adl_str dump = {0};
+    int result = -1;
+
+    struct adl_model *model = adl_arch_load_model(options->operands[0], &s->arch, &load, err);
+    if (!model)
+        goto out;
+    struct adl_plan_options plan_options = {.input_h = model->input_h, .input_w = model->input_w};
+    plan = adl_plan_create(model->graph, model->params, &plan_options, err);
+    if (!plan)
+        goto out;
+    if (s->plan) {
+        adl_plan_dump(plan, &dump);
+        char *text = adl_str_take(&dump, NULL, err);
+        if (!text)
+            goto out;
+        fputs(text, stdout);
+        adl_free(text);
+        result = 0;
+        goto out;
+    }
+    struct facts facts = {.path = options->operands[0],
+                          .parameters = adl_graph_trainable(model->graph),
+                          .gflops = 2e-9 * (double)adl_plan_macs(plan),
+                          .adl_share = adl_share(model->graph, adl_plan_macs(plan)),
+                          .weight_bytes = adl_plan_weight_bytes(plan),
+                          .arena_bytes = adl_plan_arena_bytes(plan),
+                          .isa = adl_plan_isa_name(plan)};
+    if (s->json) {
+        ADL_TRY(print_json(model, &facts, err));
+    } else {
+        print_table(model, &facts);
+    }
+    result = 0;
+out:
+    adl_plan_unref(plan);
+    adl_model_free(model);
+    return result;
+}
+
+static const struct adl_option table[] = {
+    {"json", ADL_FLAG(struct settings, json), .help = "one JSON object instead of a table"},
+    {"plan", ADL_FLAG(struct settings, plan),
+     .help = "the steps that are executed, their kernels and their memory"},
+    {"key", ADL_STRING(struct settings, key), .metavar = "NAME",
+     .help = "entry of a PyTorch checkpoint that holds the weights"},
+    ADL_ARCH_OPTIONS(struct settings, arch),
+    {0},
+};
+
+const struct adl_command adl_command_info = {
+    .name = "info",
+    .summary = "Show what a model file is: network, classes, size, cost, provenance",
+    .usage = "[options] FILE",
+    .description = "GFLOPs count a multiplication and an addition as two, at the model's input "
+                   "size. Weights are what the packed network occupies on this processor.",
+    .examples = "  adl-server info cub-resnet50.safetensors\n"
+                "  adl-server info --plan cub-resnet50.safetensors\n",
+    .options = table,
+    .min_operands = 1,
+    .max_operands = 1,
+    .settings_bytes = sizeof(struct settings),
+    .run = run,
+};

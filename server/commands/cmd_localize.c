@@ -1,0 +1,477 @@
+/* `localize`: images in, classes and boxes out. Images go through in groups:
+ * read and decoded side by side, run as one batch, located side by side, then
+ * reported in order. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/size.h"
+#include "io/file.h"
+#include "server/commands/image_list.h"
+#include "server/commands/subcommands.h"
+#include "server/tasks/coco.h"
+#include "server/tasks/json_out.h"
+#include "server/tasks/progress.h"
+#include "server/tasks/reply_json.h"
+
+/* Images of one group for each thread: enough that a slow picture among them
+ * does not leave the others idle. */
+#define GROUP_PER_THREAD 4
+#define GROUP_MAX 32
+/* Columns of the table that file names may take. */
+#define FILE_COLUMNS 40
+
+struct settings {
+    const char *model;
+    bool json;
+    const char *overlay;
+    const char *coco;
+    int top_k;
+    const char *class_text;
+    double threshold;
+    int boxes;
+    int heatmap;
+    int threads;
+};
+
+static const char *const box_modes[] = {"largest", "all", NULL}; /* by enum adl_box_mode */
+
+/* One image of a group. */
+struct item {
+    const char *path;
+    struct adl_predict_input input;
+    struct adl_predictions predictions;
+    struct adl_reply_timing timing;
+    int slot; /* in the batch */
+    void *overlay;
+    size_t overlay_bytes;
+    struct adl_error err; /* why there is no answer */
+};
+
+struct run {
+    const struct settings *settings;
+    struct adl_model *model;
+    char model_name[64];
+    struct adl_predict_query query;
+    struct adl_plan *plan;
+    struct adl_pool *pool;
+    struct adl_session *session;
+    struct adl_image_list images;
+    struct adl_coco coco;
+    json_t *overlay_names; /* an object used as a set */
+    struct item *items;    /* group_size of them */
+    size_t group_size;
+    size_t failed;
+    size_t bad_operands; /* that name no image, or a folder that cannot be read */
+    int file_columns;
+    struct adl_progress progress;
+};
+
+/* --- the stages of a group ------------------------------------------------------- */
+
+static void decode_item(void *context, size_t i, int worker)
+{
+    struct run *run = context;
+    struct item *item = &run->items[i];
+    const struct adl_predict_decode how = {.keep_image = run->settings->overlay};
+    uint64_t start = adl_clock_ns();
+    size_t length;
+
+    (void)worker;
+    void *bytes = adl_file_read(item->path, ADL_LIMIT_IMAGE_FILE_BYTES, &length, &item->err);
+    if (bytes && adl_predict_decode(bytes, length, &how, run->model->input_w, run->model->input_h,
+                                    &item->input, &item->err) < 0)
+        adl_error_context(&item->err, "%s", item->path);
+    adl_free(bytes);
+    item->timing.decode = adl_clock_ms(start, adl_clock_ns());
+}
+
+static void load_item(void *context, size_t i, int worker)
+{
+    struct run *run = context;
+    struct item *item = &run->items[i];
+
+    (void)worker;
+    if (!item->err.kind)
+        adl_predict_load(run->model, &item->input, run->session, item->slot);
+}
+
+static int locate(const struct run *run, struct item *item)
+{
+    int width = item->input.info.width, height = item->input.info.height;
+
+    if (adl_predict_collect(run->session, item->slot, &run->query, &item->predictions, &item->err) <
+            0 ||
+        adl_predict_locate(&item->predictions, &run->query, width, height, &item->err) < 0)
+        return -1;
+    if (!run->settings->overlay)
+        return 0;
+    return adl_reply_overlay(&item->input.image, run->model, &item->predictions, 0, ADL_IMAGE_JPEG,
+                             &item->overlay, &item->overlay_bytes, &item->err);
+}
+
+static void locate_item(void *context, size_t i, int worker)
+{
+    const struct run *run = context;
+    struct item *item = &run->items[i];
+    uint64_t start = adl_clock_ns();
+
+    (void)worker;
+    if (!item->err.kind && locate(run, item) < 0)
+        adl_error_context(&item->err, "%s", item->path);
+    item->timing.postprocess = adl_clock_ms(start, adl_clock_ns());
+}
+
+static void run_group(struct run *run, size_t count)
+{
+    int batch = 0;
+
+    adl_pool_for(run->pool, count, decode_item, run);
+    for (size_t i = 0; i < count; i++)
+        if (!run->items[i].err.kind)
+            run->items[i].slot = batch++;
+    if (!batch)
+        return;
+    adl_pool_for(run->pool, count, load_item, run);
+    uint64_t start = adl_clock_ns();
+    adl_session_run(run->session, batch);
+    double inference = adl_clock_ms(start, adl_clock_ns()) / batch;
+    adl_pool_for(run->pool, count, locate_item, run);
+    for (size_t i = 0; i < count; i++) {
+        struct adl_reply_timing *t = &run->items[i].timing;
+        t->inference = inference;
+        t->total = t->decode + t->inference + t->postprocess;
+    }
+}
+
+/* --- reporting -------------------------------------------------------------------- */
+
+static int print_line_of_json(const struct run *run, const struct item *item, struct adl_error *err)
+{
+    const struct adl_reply reply = {.model = run->model,
+                                    .model_name = run->model_name,
+                                    .image_width = item->input.info.width,
+                                    .image_height = item->input.info.height,
+                                    .threshold = run->query.threshold,
+                                    .predictions = &item->predictions,
+                                    .heatmap = (enum adl_reply_heatmap)run->settings->heatmap,
+                                    .timing = &item->timing};
+    json_t *line = json_object();
+    json_t *json = adl_reply_to_json(&reply, err);
+    int result = -1;
+
+    if (json && (json_object_set_new(line, "file", adl_json_text(item->path)) < 0 ||
+                 json_object_update(line, json) < 0))
+        adl_fail_nomem(err, "JSON");
+    else if (json)
+        result = adl_print_json(line, ADL_REPLY_JSON_FLAGS, err);
+    json_decref(json);
+    json_decref(line);
+    return result;
+}
+
+static void print_rows(const struct run *run, const struct item *item)
+{
+    for (size_t i = 0; i < item->predictions.count; i++) {
+        const struct adl_prediction *p = &item->predictions.items[i];
+        char text[40];
+        printf("%-*s  %5.1f%%  %s", run->file_columns, i ? "" : item->path, 100 * (double)p->score,
+               adl_model_label(run->model, p->class_id, text, sizeof text));
+        for (size_t b = 0; b < p->place.box_count; b++) {
+            struct adl_box box = p->place.boxes[b].box;
+            printf("  %d,%d-%d,%d", box.x0, box.y0, box.x1, box.y1);
+        }
+        puts(p->place.box_count ? "" : "  nowhere in particular");
+    }
+}
+
+/* The image's name with .jpg, or with -2, -3, ... before it where two images of
+ * this run have the same name. */
+static const char *overlay_path(struct run *run, const char *path, struct adl_str *out,
+                                struct adl_error *err)
+{
+    const char *name = strrchr(path, '/');
+    name = !strcmp(path, "-") ? "stdin" : name ? name + 1 : path;
+    const char *dot = strrchr(name, '.');
+    int stem = (int)(dot && dot > name ? (size_t)(dot - name) : strlen(name));
+    struct adl_str key = {0};
+
+    for (int n = 1;; n++) {
+        key.length = 0;
+        if (n == 1)
+            adl_str_printf(&key, "%.*s.jpg", stem, name);
+        else
+            adl_str_printf(&key, "%.*s-%d.jpg", stem, name, n);
+        if (key.failed || !json_object_getn(run->overlay_names, key.data, key.length))
+            break;
+    }
+    adl_str_printf(out, "%s/%s", run->settings->overlay, key.data ? key.data : "");
+    if (key.failed || out->failed ||
+        json_object_setn_new_nocheck(run->overlay_names, key.data, key.length, json_true()) < 0)
+        adl_fail_nomem(err, "an overlay's name");
+    adl_str_release(&key);
+    return err->kind ? NULL : out->data;
+}
+
+static int write_overlay(struct run *run, const struct item *item, struct adl_error *err)
+{
+    struct adl_str text = {0};
+    const struct adl_file_piece piece = {item->overlay, item->overlay_bytes};
+    const char *path = overlay_path(run, item->path, &text, err);
+    int result = -1;
+
+    if (path && adl_image_list_holds(&run->images, path))
+        adl_fail(err, ADL_ERR_ARG,
+                 "%s: is one of the images, and is not written over; name another folder with "
+                 "--overlay",
+                 path);
+    else if (path)
+        result = adl_file_write(path, &piece, 1, err);
+    adl_str_release(&text);
+    return result;
+}
+
+/* Fails only where going on makes no sense: standard output or the overlays'
+ * folder cannot be written. */
+static int report(struct run *run, const struct item *item, struct adl_error *err)
+{
+    const struct settings *s = run->settings;
+
+    if (item->err.kind) {
+        adl_progress_clear(&run->progress);
+        fprintf(stderr, "adl-server: localize: %s\n", item->err.message);
+        run->failed++;
+        return 0;
+    }
+    if (s->overlay && write_overlay(run, item, err) < 0)
+        return -1;
+    if (s->coco) {
+        json_t *file = adl_json_text(item->path);
+        int added = adl_coco_add(&run->coco, file, item->input.info.width, item->input.info.height,
+                                 &item->predictions, err);
+        json_decref(file);
+        if (added < 0)
+            return -1;
+    }
+    /* Both may be one terminal. */
+    adl_progress_clear(&run->progress);
+    if (s->json)
+        return print_line_of_json(run, item, err);
+    print_rows(run, item);
+    return 0;
+}
+
+static void release_item(struct item *item)
+{
+    adl_predict_input_release(&item->input);
+    adl_predictions_release(&item->predictions);
+    adl_free(item->overlay);
+    *item = (struct item){0};
+}
+
+/* --- the run ------------------------------------------------------------------------ */
+
+static int make_query(struct run *run, const struct adl_options *options, struct adl_error *err)
+{
+    const struct settings *s = run->settings;
+
+    run->query = (struct adl_predict_query){.class_id = -1,
+                                            .top_k = (size_t)s->top_k,
+                                            .threshold = run->model->cam_threshold,
+                                            .boxes = (enum adl_box_mode)s->boxes};
+    if (adl_options_given(options, "threshold"))
+        run->query.threshold = s->threshold;
+    if (!s->class_text)
+        return 0;
+    run->query.class_id = adl_model_find_class(run->model, s->class_text);
+    if (run->query.class_id < 0)
+        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: has no class \"%.60s\"; it has %zu", s->model,
+                        s->class_text, run->model->class_count);
+    return 0;
+}
+
+static int open_model(struct run *run, struct adl_error *err)
+{
+    const struct settings *s = run->settings;
+    const char *slash = strrchr(s->model, '/');
+    const char *name = slash ? slash + 1 : s->model;
+    const char *dot = strrchr(name, '.');
+
+    snprintf(run->model_name, sizeof run->model_name, "%.*s",
+             (int)(dot && dot > name ? (size_t)(dot - name) : strlen(name)), name);
+    run->model = adl_model_load(s->model, NULL, err);
+    if (!run->model)
+        return -1;
+    int threads = s->threads ? s->threads : adl_pool_default_threads();
+    run->group_size = ADL_MIN((size_t)threads * GROUP_PER_THREAD, (size_t)GROUP_MAX);
+    run->group_size = ADL_MIN(run->group_size, run->images.count);
+    run->pool = adl_pool_create(threads, err);
+    if (!run->pool)
+        return -1;
+    const struct adl_plan_options how = {
+        .input_h = run->model->input_h, .input_w = run->model->input_w, .pool = run->pool};
+    run->plan = adl_model_into_plan(run->model, &how, err);
+    if (!run->plan)
+        return -1;
+    run->session = adl_session_create(run->plan, run->pool, (int)run->group_size, err);
+    run->items = adl_calloc(run->group_size, sizeof *run->items);
+    if (run->session && !run->items)
+        adl_fail_nomem(err, "a group of images");
+    return err->kind ? -1 : 0;
+}
+
+/* What the table alone cannot refuse. */
+static int check_usage(const struct settings *s, const struct adl_options *options,
+                       struct adl_error *err)
+{
+    if (!s->json && adl_options_given(options, "heatmap"))
+        return adl_fail(err, ADL_ERR_ARG, "--heatmap needs --json; --overlay DIR draws the maps");
+    if (s->coco && !strcmp(s->coco, "-"))
+        return adl_fail(err, ADL_ERR_ARG, "--coco: has to be a file, for another stands beside it");
+    return 0;
+}
+
+static int prepare_outputs(struct run *run, struct adl_error *err)
+{
+    const struct settings *s = run->settings;
+
+    if ((s->overlay || s->coco) && adl_image_list_identify(&run->images, err) < 0)
+        return -1;
+    if (s->overlay) {
+        struct stat info;
+        bool there = stat(s->overlay, &info) == 0;
+        if (there && !S_ISDIR(info.st_mode))
+            return adl_fail(err, ADL_ERR_IO, "%s: is no folder", s->overlay);
+        if (!there && mkdir(s->overlay, 0777) < 0)
+            return adl_fail(err, ADL_ERR_IO, "%s: cannot be made: %s", s->overlay, strerror(errno));
+        run->overlay_names = json_object();
+    }
+    if (s->coco && adl_image_list_holds(&run->images, s->coco))
+        return adl_fail(err, ADL_ERR_ARG, "--coco %s: is one of the images", s->coco);
+    if (s->coco && (adl_file_check_place(s->coco, err) < 0 || adl_coco_init(&run->coco, err) < 0))
+        return -1;
+    for (size_t i = 0; i < run->images.count; i++)
+        run->file_columns =
+            ADL_MAX(run->file_columns, (int)ADL_MIN(strlen(run->images.paths[i]), FILE_COLUMNS));
+    return 0;
+}
+
+static int localize_all(struct run *run, struct adl_error *err)
+{
+    size_t total = run->images.count;
+    int result = 0;
+
+    adl_progress_start(&run->progress, "images", total);
+    for (size_t first = 0; first < total && result == 0; first += run->group_size) {
+        size_t count = ADL_MIN(run->group_size, total - first);
+        for (size_t i = 0; i < count; i++)
+            run->items[i].path = run->images.paths[first + i];
+        run_group(run, count);
+        for (size_t i = 0; i < count; i++) {
+            if (result == 0)
+                result = report(run, &run->items[i], err);
+            release_item(&run->items[i]);
+        }
+        adl_progress_update(&run->progress, first + count);
+    }
+    adl_progress_finish(&run->progress);
+    return result;
+}
+
+/* An operand that names nothing is told of, like an image that cannot be read. */
+static int list_images(struct run *run, const struct adl_options *options, struct adl_error *err)
+{
+    for (int i = 0; i < options->operand_count; i++) {
+        if (adl_image_list_add(&run->images, options->operands[i], err) == 0)
+            continue;
+        bool last = i + 1 == options->operand_count && run->images.count == 0;
+        if (err->kind == ADL_ERR_NOMEM || last)
+            return -1;
+        fprintf(stderr, "adl-server: localize: %s\n", err->message);
+        adl_error_clear(err);
+        run->bad_operands++;
+    }
+    return 0;
+}
+
+static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
+{
+    struct run run = {.settings = settings};
+    int result = -1;
+
+    ADL_TRY(check_usage(run.settings, options, err));
+    ADL_TRY(list_images(&run, options, err));
+    ADL_TRY(open_model(&run, err));
+    ADL_TRY(make_query(&run, options, err));
+    ADL_TRY(prepare_outputs(&run, err));
+    ADL_TRY(localize_all(&run, err));
+    if (run.settings->coco)
+        ADL_TRY(adl_coco_write(&run.coco, run.model, run.settings->coco, err));
+    if (run.failed || run.bad_operands) {
+        size_t all = run.images.count + run.bad_operands;
+        adl_fail(err, ADL_ERR_FORMAT, "%zu of %zu images could not be localized",
+                 run.failed + run.bad_operands, all);
+        goto out;
+    }
+    result = 0;
+out:
+    adl_coco_release(&run.coco);
+    json_decref(run.overlay_names);
+    adl_free(run.items);
+    adl_session_free(run.session);
+    adl_pool_free(run.pool);
+    adl_plan_unref(run.plan);
+    adl_model_free(run.model);
+    adl_image_list_release(&run.images);
+    return result;
+}
+
+static const struct adl_option table[] = {
+    {"model", ADL_STRING(struct settings, model), .letter = 'm', .metavar = "FILE",
+     .required = true, .help = "the model"},
+    {"json", ADL_FLAG(struct settings, json),
+     .help = "one JSON object a line: the answer of the HTTP interface with \"file\" in place of "
+             "\"request_id\""},
+    {"overlay", ADL_STRING(struct settings, overlay), .metavar = "DIR",
+     .help = "write each image with heat map, boxes and label into this folder"},
+    {"coco", ADL_STRING(struct settings, coco), .metavar = "FILE",
+     .help = "write COCO results, and images and categories to FILE-stem_images.json"},
+    {"top-k", ADL_INT(struct settings, top_k), .letter = 'k', .value = "1", .min = 1,
+     .max = ADL_LIMIT_TOP_K, .metavar = "N", .help = "classes of an image"},
+    {"class", ADL_STRING(struct settings, class_text), .metavar = "CLASS",
+     .default_note = "those predicted", .help = "localize this class, by id or label"},
+    {"threshold", ADL_DOUBLE(struct settings, threshold), .min = 0, .max = 1, .metavar = "T",
+     .default_note = "the model's", .help = "where the normalised map is cut"},
+    {"boxes", ADL_CHOICE(struct settings, boxes), .choices = box_modes, .value = "largest",
+     .metavar = "MODE", .help = "a box around the largest region, or around each"},
+    {"heatmap", ADL_CHOICE(struct settings, heatmap), .choices = adl_reply_heatmap_names,
+     .value = "none", .metavar = "FORM", .help = "the maps in the JSON"},
+    {"threads", ADL_INT(struct settings, threads), .letter = 't', .min = 1,
+     .max = ADL_LIMIT_THREADS, .metavar = "N", .default_note = "all processors",
+     .help = "threads that decode and compute"},
+    {0},
+};
+
+const struct adl_command adl_command_localize = {
+    .name = "localize",
+    .summary = "Say what is in images and where",
+    .usage = "--model FILE [options] IMAGE...",
+    .description = "An IMAGE is a JPEG, PNG or WebP file, a folder (searched recursively, sorted), "
+                   "a pattern, or - for stdin. Boxes are x0,y0-x1,y1 in pixels of the image as "
+                   "displayed, both ends inclusive. An image that cannot be read is a line on "
+                   "stderr; the others are still done, and the exit status is 1.",
+    .examples = "  adl-server localize --model cub.safetensors photographs/\n"
+                "  adl-server localize -m cub.safetensors --json -k 5 bird.jpg | jq .predictions\n"
+                "  adl-server localize -m cub.safetensors --overlay drawn 'album/*.jpg'\n",
+    .options = table,
+    .min_operands = 1,
+    .max_operands = -1,
+    .settings_bytes = sizeof(struct settings),
+    .run = run,
+};

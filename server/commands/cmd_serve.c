@@ -1,0 +1,317 @@
+/* `serve`: the options of the HTTP server, and putting its parts together. */
+
+#include <errno.h>
+#include <jansson.h>
+#include <limits.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/size.h"
+#include "server/api/lifecycle.h"
+#include "server/api/server.h"
+#include "server/commands/streams.h"
+#include "server/commands/subcommands.h"
+#include "server/serving/log.h"
+#include "server/serving/notify.h"
+#include "server/tasks/default_model.h"
+
+struct settings {
+    struct adl_option_list models;
+    const char *listen;
+    int threads;
+    const char *config;
+    const char *token_file;
+    bool no_auth;
+    size_t max_body;
+    int max_pixels;
+    int queue;
+    int decode_threads;
+    bool exact_decode;
+    int timeout;
+    int drain_timeout;
+    const char *cors_origin;
+    struct adl_option_list allowed_hosts;
+    bool no_web;
+    int log_level;
+    int log_format;
+    bool check_config;
+    bool print_config;
+};
+
+#define IO_THREADS 2
+
+/* --- models -------------------------------------------------------------------- */
+
+/* Something that can be read now, and on SIGHUP again. */
+static int check_file(const char *path, struct adl_error *err)
+{
+    struct stat about;
+
+    if (!strcmp(path, "-"))
+        return adl_fail(err, ADL_ERR_ARG,
+                        "--model -: a file is needed, which can be read again on SIGHUP; save "
+                        "standard input to one");
+    if (stat(path, &about) < 0 || access(path, R_OK) < 0)
+        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: cannot be read: %s", path, strerror(errno));
+    if (!S_ISREG(about.st_mode))
+        return adl_fail(err, ADL_ERR_FORMAT,
+                        "%s: is %s; a model is a file, which can be read "
+                        "again on SIGHUP",
+                        path, S_ISDIR(about.st_mode) ? "a folder" : "no regular file");
+    return 0;
+}
+
+static int add_models(struct adl_registry *registry, const struct settings *s,
+                      struct adl_error *err)
+{
+    char path[ADL_DEFAULT_MODEL_PATH];
+
+    for (size_t i = 0; i < s->models.count; i++)
+        if (adl_registry_add(registry, s->models.items[i], err) < 0)
+            return -1;
+    if (s->models.count == 0 &&
+        (adl_default_model(path, err) < 0 || adl_registry_add(registry, path, err) < 0))
+        return -1;
+    for (size_t i = 0; i < adl_registry_count(registry); i++)
+        if (check_file(adl_registry_path(registry, i), err) < 0)
+            return -1;
+    return 0;
+}
+
+/* --- the socket ------------------------------------------------------------------ */
+
+/* Only whether it may be opened with --check-config: another server may be using
+ * the port. */
+static int open_socket(struct adl_server *server, const struct settings *s, int *fd, char *name,
+                       size_t size, struct adl_error *err)
+{
+    if (adl_notify_listen_fd(fd, err) < 0)
+        return -1;
+    /* Below 0: the service manager passed none. */
+    if (*fd < 0 && s->check_config) {
+        if (adl_http_listen_check(s->listen, name, size, &server->loopback, err) < 0)
+            return -1;
+    } else if ((*fd < 0 && adl_http_listen(s->listen, fd, err) < 0) ||
+               adl_http_listen_name(*fd, name, size, &server->loopback, err) < 0) {
+        return -1;
+    }
+    if (!server->loopback && !s->token_file && !s->no_auth)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "%s can be reached from other machines: give --token-file FILE, or "
+                        "--no-auth if everyone may use it",
+                        name);
+    return 0;
+}
+
+static void announce(const struct adl_server *server, const char *name)
+{
+    const char *lost;
+
+    printf("listening on http://%s\n", name);
+    if (isatty(STDOUT_FILENO))
+        printf("  a page to try it:   http://%s/\n"
+               "  from a shell:       curl -H 'Content-Type: image/jpeg'%s --data-binary "
+               "@photo.jpg http://%s/localize\n",
+               name, adl_auth_required(server->auth) ? " -H \"Authorization: Bearer $TOKEN\"" : "",
+               name);
+    /* A server is of use without it: the address is in the log as well. */
+    lost = adl_streams_flush_or_forget();
+    if (lost)
+        adl_log(ADL_LOG_WARN, "start", "standard output cannot be written",
+                json_pack("{s:s}", "error", lost));
+    adl_log(ADL_LOG_INFO, "start", "listening",
+            json_pack("{s:s, s:s, s:i, s:I}", "address", name, "version", ADL_VERSION, "pid",
+                      (int)getpid(), "models", (json_int_t)adl_registry_count(server->registry)));
+}
+
+/* --- the parts ---------------------------------------------------------------------- */
+
+/* What of the token file counts. */
+static const char *token_file(const struct settings *s)
+{
+    return s->no_auth ? NULL : s->token_file;
+}
+
+/* Each connection is a descriptor; the usual soft limit is below what we take. */
+static void raise_file_limit(void)
+{
+    struct rlimit files;
+
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
+        files.rlim_cur = files.rlim_max;
+        if (setrlimit(RLIMIT_NOFILE, &files) < 0)
+            adl_log(ADL_LOG_WARN, NULL, "the limit of open files could not be raised", NULL);
+    }
+}
+
+static void fill_server(struct adl_server *server, const struct settings *s)
+{
+    server->max_body = s->max_body;
+    server->max_pixels = (size_t)s->max_pixels;
+    server->timeout_s = s->timeout;
+    server->reduced_decode = !s->exact_decode;
+    server->web = !s->no_web;
+    server->allowed_hosts = s->allowed_hosts;
+    server->cors_origin = s->cors_origin;
+    server->queue_capacity = (size_t)s->queue;
+}
+
+static int serve(struct adl_server *server, const struct settings *s, struct adl_error *err)
+{
+    struct adl_batcher_config batcher = {
+        .decode_threads = s->decode_threads,
+        .capacity = (size_t)s->queue,
+        .registry = server->registry,
+        .metrics = &server->metrics,
+    };
+    struct adl_http_config http = {
+        .listen_fd = -1,
+        .io_threads = IO_THREADS,
+        .connections = ADL_LIMIT_CONNECTIONS + (unsigned)s->queue,
+        .idle_s = (unsigned)s->timeout,
+        .request_s = (unsigned)s->timeout,
+        .bodies_bytes = ADL_MAX(ADL_LIMIT_BODIES_BYTES, 4 * s->max_body),
+        .hooks = adl_route_hooks,
+        .context = server,
+    };
+    char name[128];
+    int result = -1;
+
+    ADL_TRY(open_socket(server, s, &http.listen_fd, name, sizeof name, err));
+    if (s->check_config) {
+        result = 0;
+        goto out;
+    }
+    server->batcher = adl_batcher_create(&batcher, err);
+    if (!server->batcher)
+        goto out;
+    server->http = adl_http_start(&http, err);
+    if (!server->http)
+        goto out;
+    http.listen_fd = -1; /* the daemon's */
+    announce(server, name);
+    result = adl_lifecycle_run(server, token_file(s), s->drain_timeout, err);
+out:
+    if (http.listen_fd >= 0)
+        close(http.listen_fd);
+    adl_batcher_free(server->batcher);
+    return result;
+}
+
+static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
+{
+    const struct settings *s = settings;
+    struct adl_server *server = NULL;
+    struct adl_str text = {0};
+    int result = -1;
+
+    if (s->print_config) {
+        adl_options_print(options, &text);
+        if (text.failed)
+            return adl_fail_nomem(err, "the configuration");
+        fputs(text.data, stdout);
+        adl_str_release(&text);
+        return 0;
+    }
+    /* Before there are threads. Pictures are large and short-lived: they go back
+     * to the system at once, and few arenas keep the rest together. */
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+    mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+    json_object_seed(0);
+    adl_log_setup((enum adl_log_level)s->log_level, (enum adl_log_format)s->log_format);
+
+    raise_file_limit();
+    server = adl_calloc(1, sizeof *server);
+    if (!server)
+        return adl_fail_nomem(err, "the server");
+    fill_server(server, s);
+    ADL_TRY(adl_lifecycle_take_signals(err));
+    server->auth = adl_auth_create(err);
+    if (!server->auth)
+        goto out;
+    if (token_file(s))
+        ADL_TRY(adl_auth_read_tokens(server->auth, token_file(s), err));
+    server->registry =
+        adl_registry_create(s->threads ? s->threads : adl_pool_default_threads(), err);
+    if (!server->registry)
+        goto out;
+    ADL_TRY(add_models(server->registry, s, err));
+    result = serve(server, s, err);
+out:
+    adl_registry_free(server->registry);
+    adl_auth_free(server->auth);
+    adl_free(server);
+    return result;
+}
+
+static const struct adl_option table[] = {
+    {"model", ADL_LIST(struct settings, models), .letter = 'm', .metavar = "[NAME=]FILE",
+     .default_note = "the model that ships",
+     .help = "a model to serve; the first is the default of requests"},
+    {"listen", ADL_STRING(struct settings, listen), .letter = 'l', .value = "127.0.0.1:8080",
+     .metavar = "HOST:PORT", .help = "where to listen; port 0 picks a free one and prints it"},
+    {"threads", ADL_INT(struct settings, threads), .letter = 't', .min = 1,
+     .max = ADL_LIMIT_THREADS, .metavar = "N", .default_note = "all processors",
+     .help = "threads that compute; the result does not depend on it"},
+    {"config", ADL_STRING(struct settings, config), .letter = 'c', .metavar = "FILE",
+     .help = "a JSON object with these options by their names"},
+    {"token-file", ADL_STRING(struct settings, token_file), .metavar = "FILE",
+     .help = "bearer tokens, one a line; requests need one of them"},
+    {"no-auth", ADL_FLAG(struct settings, no_auth),
+     .help = "no tokens, even where other machines can reach the server"},
+    {"max-body", ADL_SIZE(struct settings, max_body), .value = "16M", .min = 1024,
+     .max = 1024.0 * 1024 * 1024, .metavar = "BYTES", .help = "the largest body of a request"},
+    {"max-pixels", ADL_INT(struct settings, max_pixels), .value = "100000000", .min = 1,
+     .max = 2000000000, .metavar = "N", .help = "the largest picture"},
+    {"queue", ADL_INT(struct settings, queue), .value = "64", .min = 1, .max = ADL_LIMIT_QUEUE,
+     .metavar = "N", .help = "pictures that may be in work; more are refused with 503"},
+    {"decode-threads", ADL_INT(struct settings, decode_threads), .value = "2", .min = 1, .max = 16,
+     .metavar = "N", .help = "threads that decode pictures and write answers"},
+    {"exact-decode", ADL_FLAG(struct settings, exact_decode),
+     .help = "decode large JPEG pictures at full size, as evaluation does, not at a smaller one "
+             "that the network could not tell apart"},
+    {"timeout", ADL_INT(struct settings, timeout), .value = "30", .min = 1, .max = 3600,
+     .metavar = "SECONDS", .help = "how long a request may take to arrive and be answered"},
+    {"drain-timeout", ADL_INT(struct settings, drain_timeout), .value = "20", .min = 0, .max = 3600,
+     .metavar = "SECONDS", .help = "after SIGTERM, how long accepted requests are waited for"},
+    {"cors-origin", ADL_STRING(struct settings, cors_origin), .metavar = "ORIGIN",
+     .help = "pages of this origin (or *) may read the answers"},
+    {"allow-host", ADL_LIST(struct settings, allowed_hosts), .metavar = "NAME",
+     .help = "on loopback, answer to this host name as well as to localhost (* for any)"},
+    {"no-web", ADL_FLAG(struct settings, no_web), .help = "without the web page"},
+    {"log-level", ADL_CHOICE(struct settings, log_level), .choices = adl_log_level_names,
+     .value = "info", .metavar = "LEVEL", .help = "what is logged on stderr"},
+    {"log-format", ADL_CHOICE(struct settings, log_format), .choices = adl_log_format_names,
+     .value = "auto", .metavar = "FORMAT",
+     .help = "one JSON object a line, or text; auto is text on a terminal"},
+    {"check-config", ADL_FLAG(struct settings, check_config), .command_line_only = true,
+     .help = "check options, tokens, the address and that the models are there, then exit"},
+    {"print-config", ADL_FLAG(struct settings, print_config), .command_line_only = true,
+     .help = "print every option's value and where it comes from, then exit"},
+    {0},
+};
+
+const struct adl_command adl_command_serve = {
+    .name = "serve",
+    .summary = "Serve models over HTTP",
+    .usage = "[--model [NAME=]FILE ...] [options]",
+    .description =
+        "Answers POST /localize with what is in a picture and where. GET / is a page to try it, "
+        "GET /openapi.json describes the interface, GET /metrics is for Prometheus. SIGHUP loads "
+        "models and tokens anew without dropping a request, SIGTERM finishes what was accepted "
+        "and exits.",
+    .examples = "  adl-server serve --model birds=birds.safetensors\n"
+                "  curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg "
+                "http://127.0.0.1:8080/localize\n",
+    .options = table,
+    .layered = true,
+    .settings_bytes = sizeof(struct settings),
+    .run = run,
+};

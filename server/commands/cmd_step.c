@@ -1,0 +1,196 @@
+/* `step`: training steps on given tensors, to compare with another framework:
+ * the same loss, the same gradients, the same updated parameters. */
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/pool.h"
+#include "server/commands/subcommands.h"
+#include "server/commands/tensors_in.h"
+#include "server/options/arch_options.h"
+#include "server/options/method_options.h"
+#include "train/loss.h"
+#include "train/optimizer.h"
+#include "train/tape.h"
+
+struct settings {
+    const char *model;
+    const char *input;
+    const char *output;
+    const char *key;
+    int steps;
+    int seed;
+    int threads;
+    struct adl_arch_settings arch;
+    struct adl_method_settings method;
+};
+
+/* "labels" I64 [N], each a class of the model. */
+static int read_labels(const char *path, const struct adl_tensors *set, size_t images, int classes,
+                       int *labels, struct adl_error *err)
+{
+    const struct adl_tensor *tensor = adl_tensors_find(set, "labels");
+    if (!tensor)
+        return adl_fail(err, ADL_ERR_FORMAT, "%s: has no tensor \"labels\"", path);
+    if (tensor->dtype != ADL_I64 || tensor->rank != 1 || tensor->count != images)
+        return adl_fail(err, ADL_ERR_FORMAT, "%s: \"labels\" has to be I64 [%zu]", path, images);
+    for (size_t i = 0; i < images; i++) {
+        int64_t label = ((const int64_t *)tensor->data)[i];
+        if (label < 0 || label >= classes)
+            return adl_fail(err, ADL_ERR_FORMAT, "%s: label %lld of image %zu is no class of %d",
+                            path, (long long)label, i, classes);
+        labels[i] = (int)label;
+    }
+    return 0;
+}
+
+/* Adds a copy of every array that is there, as PREFIX.NAME. */
+static int add_all(struct adl_tensors *out, const char *prefix, const struct adl_graph *graph,
+                   float *const *arrays, struct adl_error *err)
+{
+    for (int i = 0; i < adl_graph_param_count(graph); i++) {
+        const struct adl_param *param = adl_graph_param(graph, i);
+        char name[ADL_LIMIT_TENSOR_NAME_BYTES];
+        if (!arrays[i])
+            continue;
+        snprintf(name, sizeof name, "%s.%s", prefix, param->name);
+        struct adl_tensor *tensor =
+            adl_tensors_add(out, name, ADL_F32, param->rank, param->shape, err);
+        if (!tensor)
+            return -1;
+        memcpy(tensor->data, arrays[i], param->count * sizeof(float));
+    }
+    return 0;
+}
+
+struct run {
+    const struct settings *settings;
+    struct adl_model *model;
+    struct adl_pool *pool;
+    struct adl_tape *tape;
+    struct adl_optimizer *optimizer;
+    struct adl_tensors *out;
+    struct adl_input_tensor input;
+    int *labels;
+};
+
+static int prepare(struct run *r, struct adl_error *err)
+{
+    const struct settings *s = r->settings;
+    struct adl_model_options load = {.key = s->key};
+    struct adl_arch_settings arch = s->arch;
+
+    /* Without a draw there is no ADL layer to insert: names stay the file's. */
+    if (s->method.adl_draw == ADL_METHOD_DRAW_NONE)
+        arch.method = -1;
+    r->model = adl_arch_load_model(s->model, &arch, &load, err);
+    if (!r->model || adl_input_tensor_read(&r->input, s->input, err) < 0)
+        return -1;
+    r->labels = adl_calloc(r->input.images, sizeof *r->labels);
+    if (!r->labels)
+        return adl_fail_nomem(err, "labels");
+    if (read_labels(s->input, r->input.set, r->input.images, r->model->arch.num_classes, r->labels,
+                    err) < 0)
+        return -1;
+    r->pool = adl_pool_create(s->threads ? s->threads : adl_pool_default_threads(), err);
+    if (!r->pool)
+        return -1;
+    r->tape = adl_tape_create(r->model->graph, r->input.shape.h, r->input.shape.w,
+                              (int)r->input.images, ADL_TAPE_SHARED, r->pool, err);
+    r->optimizer =
+        r->tape ? adl_optimizer_create(r->model->graph, (const float *const *)r->model->params, err)
+                : NULL;
+    r->out = r->optimizer ? adl_tensors_create(err) : NULL;
+    return r->out ? 0 : -1;
+}
+
+static int train(struct run *r, struct adl_error *err)
+{
+    const struct settings *s = r->settings;
+    const struct adl_graph *graph = r->model->graph;
+    struct adl_train_mode mode = adl_method_mode(&s->method, r->model->arch.adl);
+    struct adl_sgd sgd = adl_method_sgd(&s->method);
+    float *const *params = adl_optimizer_params(r->optimizer);
+    size_t images = r->input.images, classes = (size_t)r->model->arch.num_classes;
+
+    for (int i = 0; i < adl_graph_param_count(graph); i++)
+        if (r->model->arch.backbone->is_head(adl_graph_param(graph, i)->name))
+            adl_optimizer_set_head(r->optimizer, i);
+    struct adl_tensor *loss =
+        adl_tensors_add(r->out, "loss", ADL_F32, 1, (size_t[]){(size_t)s->steps}, err);
+    if (!loss)
+        return -1;
+    float *losses = loss->data;
+    for (int step = 0; step < s->steps; step++) {
+        mode.key = (uint64_t)s->seed * 0x100000000u + (uint64_t)step;
+        adl_input_tensor_to_nhwc(&r->input, 0, images, adl_tape_input(r->tape));
+        adl_tape_forward(r->tape, (int)images, params, &mode);
+        losses[step] = (float)adl_cross_entropy(adl_tape_logits(r->tape), r->labels, images,
+                                                classes, s->method.label_smoothing,
+                                                adl_tape_logits_grad(r->tape), NULL);
+        adl_optimizer_zero_grads(r->optimizer);
+        adl_tape_backward(r->tape, params, &mode, adl_optimizer_grads(r->optimizer));
+        if (step == 0 && add_all(r->out, "grad", graph, adl_optimizer_grads(r->optimizer), err) < 0)
+            return -1;
+        adl_optimizer_step(r->optimizer, &sgd, s->method.lr, s->method.lr_classifier_ratio,
+                           r->pool);
+    }
+    if (add_all(r->out, "param", graph, params, err) < 0)
+        return -1;
+    return adl_safetensors_write(s->output, r->out, err);
+}
+
+static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
+{
+    struct run r = {.settings = settings};
+    (void)options;
+    int result = prepare(&r, err);
+    if (result == 0)
+        result = train(&r, err);
+    adl_tensors_free(r.out);
+    adl_optimizer_free(r.optimizer);
+    adl_tape_free(r.tape);
+    adl_pool_free(r.pool);
+    adl_free(r.labels);
+    adl_input_tensor_release(&r.input);
+    adl_model_free(r.model);
+    return result;
+}
+
+static const struct adl_option table[] = {
+    {"model", ADL_STRING(struct settings, model), .letter = 'm', .metavar = "FILE",
+     .required = true, .help = "the weights to start from"},
+    {"input", ADL_STRING(struct settings, input), .letter = 'i', .metavar = "FILE",
+     .required = true,
+     .help = "safetensors with \"input\" [N,3,H,W], already normalised, and \"labels\" I64 [N]"},
+    {"output", ADL_STRING(struct settings, output), .letter = 'o', .metavar = "FILE",
+     .required = true, .help = "where losses, gradients and parameters go; - is stdout"},
+    {"steps", ADL_INT(struct settings, steps), .min = 1, .max = 1000000, .value = "1",
+     .metavar = "N", .help = "steps on the same batch"},
+    {"seed", ADL_INT(struct settings, seed), .min = 0, .max = 2147483647, .value = "0",
+     .metavar = "N", .help = "of the draws of ADL and dropout"},
+    {"key", ADL_STRING(struct settings, key), .metavar = "NAME",
+     .help = "entry of a PyTorch checkpoint that holds the weights"},
+    {"threads", ADL_INT(struct settings, threads), .letter = 't', .min = 1,
+     .max = ADL_LIMIT_THREADS, .metavar = "N", .default_note = "all processors",
+     .help = "threads that compute; the result does not depend on it"},
+    ADL_METHOD_OPTIONS(struct settings, method),
+    ADL_ARCH_OPTIONS(struct settings, arch),
+    {0},
+};
+
+const struct adl_command adl_command_step = {
+    .name = "step",
+    .summary = "Take training steps on given tensors, to compare with another framework",
+    .usage = "--model FILE --input IN.safetensors --output OUT.safetensors [options]",
+    .description =
+        "Trains on one batch, in training mode, with SGD and cross-entropy. Writes \"loss\" F32 "
+        "[steps], each before its update; \"grad.NAME\" of the first step, without weight decay; "
+        "and \"param.NAME\" after the last step, running statistics of batch norm included.",
+    .examples = "  adl-server step --model m.safetensors --input batch.safetensors --output "
+                "out.safetensors --method adl --adl-draw drop --steps 3\n",
+    .options = table,
+    .settings_bytes = sizeof(struct settings),
+    .run = run,
+};

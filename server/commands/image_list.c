@@ -1,0 +1,157 @@
+/* From operands to paths. */
+
+#include "server/commands/image_list.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <glob.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "image/image.h"
+
+void adl_image_list_release(struct adl_image_list *list)
+{
+    adl_free(list->paths);
+    adl_free(list->files);
+    adl_arena_release(&list->arena);
+    *list = (struct adl_image_list){0};
+}
+
+static int append(struct adl_image_list *list, const char *path, struct adl_error *err)
+{
+    if (list->count == list->capacity) {
+        size_t capacity = list->capacity ? 2 * list->capacity : 64;
+        const char **paths = adl_realloc(list->paths, capacity, sizeof *paths);
+        if (!paths)
+            return adl_fail_nomem(err, "the list of images");
+        list->paths = paths;
+        list->capacity = capacity;
+    }
+    const char *copy = adl_arena_printf(&list->arena, "%s", path);
+    if (!copy)
+        return adl_fail_nomem(err, "the list of images");
+    list->paths[list->count++] = copy;
+    return 0;
+}
+
+/* Goes on after a folder in it that cannot be read. */
+static int add_folder(struct adl_image_list *list, const char *path, int depth,
+                      struct adl_error *err)
+{
+    int result = -1;
+    DIR *dir;
+
+    if (depth > ADL_LIMIT_FOLDER_DEPTH)
+        return adl_fail(err, ADL_ERR_LIMIT, "%s: more than %d folders deep", path,
+                        ADL_LIMIT_FOLDER_DEPTH);
+    dir = opendir(path);
+    if (!dir)
+        return adl_fail(err, ADL_ERR_IO, "%s: %s", path, strerror(errno));
+    for (struct dirent *entry; (entry = readdir(dir));) {
+        struct stat info;
+        bool slash = path[strlen(path) - 1] == '/';
+        if (entry->d_name[0] == '.')
+            continue;
+        const char *child =
+            adl_arena_printf(&list->arena, "%s%s%s", path, slash ? "" : "/", entry->d_name);
+        if (!child) {
+            adl_fail_nomem(err, "the list of images");
+            goto out;
+        }
+        /* Links to folders could lead round in circles. */
+        if (lstat(child, &info) == 0 && S_ISDIR(info.st_mode)) {
+            if (add_folder(list, child, depth + 1, err) < 0 && err->kind == ADL_ERR_NOMEM)
+                goto out;
+        } else if (adl_image_named(entry->d_name)) {
+            ADL_TRY(append(list, child, err));
+        }
+    }
+    result = err->kind ? -1 : 0;
+out:
+    closedir(dir);
+    return result;
+}
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+static int add_path(struct adl_image_list *list, const char *path, struct adl_error *err)
+{
+    size_t first = list->count;
+    struct stat info;
+
+    if (!strcmp(path, "-") || stat(path, &info) < 0 || !S_ISDIR(info.st_mode))
+        return append(list, path, err);
+    int result = add_folder(list, path, 0, err);
+    if (list->count > first)
+        qsort(list->paths + first, list->count - first, sizeof *list->paths, by_path);
+    else if (result == 0)
+        result = adl_fail(err, ADL_ERR_NOT_FOUND, "%s: holds no .jpg, .jpeg, .png or .webp", path);
+    return result;
+}
+
+int adl_image_list_add(struct adl_image_list *list, const char *operand, struct adl_error *err)
+{
+    struct stat info;
+    glob_t matches = {0};
+    int result = -1;
+
+    if (!strpbrk(operand, "*?[") || lstat(operand, &info) == 0)
+        return add_path(list, operand, err);
+    switch (glob(operand, 0, NULL, &matches)) {
+    case 0: break;
+    case GLOB_NOSPACE: adl_fail_nomem(err, "a pattern's matches"); goto out;
+    default: adl_fail(err, ADL_ERR_NOT_FOUND, "%s: matches nothing", operand); goto out;
+    }
+    for (size_t i = 0; i < matches.gl_pathc; i++)
+        ADL_TRY(add_path(list, matches.gl_pathv[i], err));
+    result = 0;
+out:
+    globfree(&matches);
+    return result;
+}
+
+struct adl_image_file {
+    dev_t device;
+    ino_t inode;
+};
+
+static int by_file(const void *a, const void *b)
+{
+    const struct adl_image_file *x = a, *y = b;
+    if (x->device != y->device)
+        return x->device < y->device ? -1 : 1;
+    return (x->inode > y->inode) - (x->inode < y->inode);
+}
+
+int adl_image_list_identify(struct adl_image_list *list, struct adl_error *err)
+{
+    struct stat info;
+
+    list->files = adl_malloc(list->count, sizeof *list->files);
+    if (!list->files)
+        return adl_fail_nomem(err, "the list of images");
+    for (size_t i = 0; i < list->count; i++)
+        if (stat(list->paths[i], &info) == 0)
+            list->files[list->file_count++] = (struct adl_image_file){info.st_dev, info.st_ino};
+    if (list->file_count > 0)
+        qsort(list->files, list->file_count, sizeof *list->files, by_file);
+    return 0;
+}
+
+bool adl_image_list_holds(const struct adl_image_list *list, const char *path)
+{
+    struct stat info;
+
+    if (list->file_count == 0 || stat(path, &info) < 0)
+        return false;
+    const struct adl_image_file file = {info.st_dev, info.st_ino};
+    return bsearch(&file, list->files, list->file_count, sizeof file, by_file) != NULL;
+}

@@ -1,0 +1,606 @@
+/* The daemon and the life of a request. What libmicrohttpd 0.9.75 asks for:
+ *
+ * - A response can be queued in the first call of the handler for a request, or
+ *   in the last, never while the body is arriving.
+ * - A request that is complete and has neither a response nor is suspended is
+ *   handed in again at once, so it has to be one or the other.
+ * - A suspended connection has no timeout, and a client that leaves is not
+ *   noticed: those who work for it look themselves (adl_http_client_gone).
+ * - A connection that times out is closed without a word; the 408 is written to
+ *   the socket by hand.
+ * - Its timeout begins anew with every byte, also of headers and between chunks,
+ *   of which no handler is told; a thread from outside looks after those that
+ *   never end (adl_http_tend). */
+
+#include "server/http/http.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "base/str.h"
+#include "server/http/linger.h"
+
+#define FIRST_BODY_BYTES (64 * ADL_KIB)
+
+/* A connection, as the library's socket context. Under the lock. */
+struct adl_http_peer {
+    int fd;
+    uint64_t since_ns; /* begun nothing */
+    bool busy;         /* with a request */
+    struct adl_http_peer *next, **link;
+};
+
+struct adl_http {
+    struct adl_http_config config;
+    struct MHD_Daemon *daemon;
+    struct adl_linger *linger;
+    _Atomic size_t in_flight;
+    _Atomic size_t body_bytes;         /* held by all requests */
+    pthread_mutex_t lock;              /* of the lists, and of leaving them */
+    struct adl_http_request *arriving; /* whose body is not complete yet */
+    struct adl_http_peer *peers;       /* open connections */
+};
+
+void *adl_http_context(const struct adl_http_request *request)
+{
+    return request->http->config.context;
+}
+
+const char *adl_http_header(const struct adl_http_request *request, const char *name)
+{
+    return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
+}
+
+static bool is_over(uint64_t since_ns, unsigned limit_s)
+{
+    return adl_clock_ms(since_ns, adl_clock_ns()) > limit_s * 1e3;
+}
+
+static int socket_of(const struct adl_http_request *request)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? info->connect_fd : -1;
+}
+
+/* Whether nothing more will come, and nothing that came is unread. */
+static bool is_closed(int fd)
+{
+    char byte;
+    ssize_t got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+bool adl_http_client_gone(const struct adl_http_request *request)
+{
+    return is_closed(socket_of(request));
+}
+
+/* --- replies ---------------------------------------------------------------- */
+
+static void release_reply(struct adl_http_request *request)
+{
+    if (request->reply.release)
+        request->reply.release((void *)(uintptr_t)request->reply.data);
+    request->reply = (struct adl_http_body){0};
+}
+
+void adl_http_reply(struct adl_http_request *request, int status, const char *content_type,
+                    struct adl_http_body body)
+{
+    release_reply(request);
+    request->status = status;
+    request->content_type = content_type;
+    request->reply = body;
+}
+
+void adl_http_add_header(struct adl_http_request *request, const char *name, const char *fmt, ...)
+{
+    struct adl_http_header *header = &request->headers[request->header_count];
+    va_list args;
+
+    if (request->header_count == ADL_HTTP_HEADERS)
+        return;
+    header->name = name;
+    va_start(args, fmt);
+    vsnprintf(header->value, sizeof header->value, fmt, args);
+    va_end(args);
+    request->header_count++;
+}
+
+static enum MHD_Result queue_reply(struct adl_http_request *request)
+{
+    struct adl_http_body body = request->reply;
+    void *data = (void *)(uintptr_t)body.data;
+    struct MHD_Response *response =
+        body.release
+            ? MHD_create_response_from_buffer_with_free_callback(body.length, data, body.release)
+            : MHD_create_response_from_buffer(body.length, data, MHD_RESPMEM_PERSISTENT);
+    enum MHD_Result result;
+
+    if (!response)
+        return MHD_NO;
+    /* It owns the bytes now; their number is still of interest. */
+    request->reply.data = NULL;
+    request->reply.release = NULL;
+    if (request->content_type)
+        MHD_add_response_header(response, "Content-Type", request->content_type);
+    for (size_t i = 0; i < request->header_count; i++)
+        MHD_add_response_header(response, request->headers[i].name, request->headers[i].value);
+    result = MHD_queue_response(request->connection, (unsigned)request->status, response);
+    MHD_destroy_response(response);
+    request->queued = result == MHD_YES;
+    return result;
+}
+
+/* The reply written to the socket by hand, where the library would only close. */
+static void last_words(struct adl_http_request *request)
+{
+    struct adl_str text = {0};
+    int fd = socket_of(request);
+
+    adl_str_printf(&text, "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Length: %zu\r\n",
+                   request->status, MHD_get_reason_phrase_for((unsigned)request->status),
+                   request->reply.length);
+    if (request->content_type)
+        adl_str_printf(&text, "Content-Type: %s\r\n", request->content_type);
+    for (size_t i = 0; i < request->header_count; i++)
+        adl_str_printf(&text, "%s: %s\r\n", request->headers[i].name, request->headers[i].value);
+    adl_str_puts(&text, "\r\n");
+    if (strcasecmp(request->method, "HEAD") != 0)
+        adl_str_append(&text, request->reply.data, request->reply.length);
+    if (!text.failed && fd >= 0 &&
+        send(fd, text.data, text.length, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+        request->queued = true;
+        adl_linger_add(request->http->linger, fd);
+    }
+    adl_str_release(&text);
+}
+
+static enum MHD_Result cut_off(struct adl_http_request *request, enum adl_http_refusal why)
+{
+    if (!request->status)
+        request->http->config.hooks.refuse(request, why);
+    last_words(request);
+    return MHD_NO;
+}
+
+/* --- bodies ----------------------------------------------------------------- */
+
+static void release_body(struct adl_http_request *request)
+{
+    atomic_fetch_sub(&request->http->body_bytes, request->body_capacity);
+    adl_free(request->body);
+    request->body = NULL;
+    request->body_capacity = 0;
+}
+
+void adl_http_take_body(struct adl_http_request *request, size_t limit)
+{
+    request->body_limit = limit;
+    request->discard = false;
+}
+
+/* Room for `needed` bytes, within what all bodies together may take. */
+static int grow_body(struct adl_http_request *request, size_t needed)
+{
+    struct adl_http *http = request->http;
+    size_t capacity = ADL_MAX(request->body_capacity, FIRST_BODY_BYTES);
+    size_t more;
+    char *body;
+
+    while (capacity < needed)
+        capacity *= 2;
+    if (request->content_length > 0)
+        capacity = ADL_MAX(ADL_MIN(capacity, (size_t)request->content_length), needed);
+    more = capacity - request->body_capacity;
+    if (atomic_fetch_add(&http->body_bytes, more) + more > http->config.bodies_bytes) {
+        atomic_fetch_sub(&http->body_bytes, more);
+        return -1;
+    }
+    body = adl_realloc(request->body, capacity, 1);
+    if (!body) {
+        atomic_fetch_sub(&http->body_bytes, more);
+        return -1;
+    }
+    request->body = body;
+    request->body_capacity = capacity;
+    return 0;
+}
+
+/* A refusal in the middle of a body: the rest is read and thrown away, within
+ * reason, and the answer comes at the end. */
+static void refuse(struct adl_http_request *request, enum adl_http_refusal why)
+{
+    release_body(request);
+    request->discard = true;
+    request->http->config.hooks.refuse(request, why);
+}
+
+static enum MHD_Result take(struct adl_http_request *request, const char *bytes, size_t *length)
+{
+    struct adl_http *http = request->http;
+
+    request->body_bytes += *length;
+    if (is_over(request->start_ns, http->config.request_s))
+        return cut_off(request, ADL_HTTP_TOO_SLOW);
+    if (!request->discard && request->body_length + *length > request->body_limit)
+        refuse(request, ADL_HTTP_TOO_LARGE);
+    if (request->discard && request->body_bytes > request->body_limit + ADL_MIB)
+        return cut_off(request, ADL_HTTP_TOO_LARGE);
+    if (!request->discard && request->body_length + *length > request->body_capacity &&
+        grow_body(request, request->body_length + *length) < 0)
+        refuse(request, ADL_HTTP_NO_MEMORY);
+    if (!request->discard) {
+        memcpy(request->body + request->body_length, bytes, *length);
+        request->body_length += *length;
+    }
+    *length = 0;
+    return MHD_YES;
+}
+
+/* --- connections ------------------------------------------------------------ */
+
+static void on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
+                          enum MHD_ConnectionNotificationCode what)
+{
+    struct adl_http *http = cls;
+    struct adl_http_peer *peer = *socket_context;
+    const union MHD_ConnectionInfo *info;
+
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        peer = info ? adl_calloc(1, sizeof *peer) : NULL;
+        if (!peer)
+            return;
+        *socket_context = peer;
+        peer->fd = info->connect_fd;
+        peer->since_ns = adl_clock_ns();
+        pthread_mutex_lock(&http->lock);
+        peer->next = http->peers;
+        peer->link = &http->peers;
+        if (peer->next)
+            peer->next->link = &peer->next;
+        http->peers = peer;
+        pthread_mutex_unlock(&http->lock);
+    } else if (peer) {
+        pthread_mutex_lock(&http->lock);
+        *peer->link = peer->next;
+        if (peer->next)
+            peer->next->link = peer->link;
+        pthread_mutex_unlock(&http->lock);
+        adl_free(peer);
+        *socket_context = NULL;
+    }
+}
+
+static struct adl_http_peer *peer_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+static void set_busy(struct adl_http_request *request, bool busy)
+{
+    if (!request->peer)
+        return;
+    pthread_mutex_lock(&request->http->lock);
+    request->peer->busy = busy;
+    request->peer->since_ns = adl_clock_ns();
+    pthread_mutex_unlock(&request->http->lock);
+}
+
+/* --- the life of a request ---------------------------------------------------- */
+
+static void find_remote(struct adl_http_request *request)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+    const struct sockaddr *address = info ? info->client_addr : NULL;
+
+    if (address && address->sa_family == AF_INET)
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)address)->sin_addr,
+                  request->remote, sizeof request->remote);
+    else if (address && address->sa_family == AF_INET6)
+        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr,
+                  request->remote, sizeof request->remote);
+}
+
+static void enlist(struct adl_http_request *request)
+{
+    struct adl_http *http = request->http;
+
+    pthread_mutex_lock(&http->lock);
+    request->next = http->arriving;
+    request->link = &http->arriving;
+    if (request->next)
+        request->next->link = &request->next;
+    http->arriving = request;
+    pthread_mutex_unlock(&http->lock);
+}
+
+static void delist(struct adl_http_request *request)
+{
+    pthread_mutex_lock(&request->http->lock);
+    if (request->link) {
+        *request->link = request->next;
+        if (request->next)
+            request->next->link = request->link;
+        request->link = NULL;
+    }
+    pthread_mutex_unlock(&request->http->lock);
+}
+
+/* The library reads the first header of a name and, with a coding it does not know,
+ * whatever comes until the connection closes. */
+static enum MHD_Result look_at_framing(void *cls, enum MHD_ValueKind kind, const char *name,
+                                       const char *value)
+{
+    struct adl_http_request *request = cls;
+    const char *length = adl_http_header(request, "Content-Length");
+
+    (void)kind;
+    if (!strcasecmp(name, "Content-Length") && strcmp(value, length) != 0)
+        request->framing = ADL_HTTP_FRAMING_LENGTHS;
+    if (!strcasecmp(name, "Transfer-Encoding"))
+        request->framing = length                         ? ADL_HTTP_FRAMING_AMBIGUOUS
+                           : strcasecmp(value, "chunked") ? ADL_HTTP_FRAMING_UNKNOWN
+                                                          : request->framing;
+    return MHD_YES;
+}
+
+/* Clients that think us a proxy put the host into the target, where it counts more
+ * than the header (RFC 9112, 3.2.2). */
+static void find_host(struct adl_http_request *request)
+{
+    const char *at = request->path;
+    size_t scheme = !strncasecmp(at, "http://", 7) ? 7 : !strncasecmp(at, "https://", 8) ? 8 : 0;
+    size_t length = strcspn(at + scheme, "/");
+
+    request->host = adl_http_header(request, "Host");
+    if (scheme == 0 || length == 0 || length >= sizeof request->target_host)
+        return;
+    snprintf(request->target_host, sizeof request->target_host, "%.*s", (int)length, at + scheme);
+    request->host = request->target_host;
+    request->path = at[scheme + length] ? at + scheme + length : "/";
+}
+
+static struct adl_http_request *begin(struct adl_http *http, struct MHD_Connection *connection,
+                                      const char *path, const char *method)
+{
+    struct adl_http_request *request = adl_calloc(1, sizeof *request);
+    const char *length, *coding;
+
+    if (!request)
+        return NULL;
+    request->http = http;
+    request->connection = connection;
+    request->method = method;
+    request->path = path;
+    request->start_ns = adl_clock_ns();
+    request->discard = true;
+    request->content_length = -1;
+    find_remote(request);
+    find_host(request);
+    MHD_get_connection_values(connection, MHD_HEADER_KIND, look_at_framing, request);
+    /* The library has refused lengths that are no numbers. */
+    length = adl_http_header(request, "Content-Length");
+    coding = adl_http_header(request, "Transfer-Encoding");
+    if (length && !coding) {
+        errno = 0;
+        request->content_length = strtoll(length, NULL, 10);
+    }
+    request->has_body = coding || request->content_length > 0;
+    atomic_fetch_add(&http->in_flight, 1);
+    request->peer = peer_of(connection);
+    set_busy(request, true);
+    enlist(request);
+    http->config.hooks.begin(request);
+    return request;
+}
+
+static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, const char *url,
+                              const char *method, const char *version, const char *upload_data,
+                              size_t *upload_data_size, void **con_cls)
+{
+    struct adl_http *http = cls;
+    struct adl_http_request *request = *con_cls;
+
+    (void)version;
+    if (!request) {
+        *con_cls = request = begin(http, connection, url, method);
+        if (!request)
+            return MHD_NO;
+        if (request->status && request->has_body) {
+            request->early = true;
+            return queue_reply(request);
+        }
+        return MHD_YES;
+    }
+    if (*upload_data_size > 0)
+        return take(request, upload_data, upload_data_size);
+    if (!request->completed) {
+        request->completed = true;
+        delist(request);
+        if (request->late)
+            return cut_off(request, ADL_HTTP_TOO_SLOW);
+        if (!request->status)
+            http->config.hooks.complete(request);
+        if (request->suspended)
+            return MHD_YES; /* it may be another thread's already */
+    }
+    return request->status ? queue_reply(request) : MHD_NO;
+}
+
+static void completed(void *cls, struct MHD_Connection *connection, void **con_cls,
+                      enum MHD_RequestTerminationCode why)
+{
+    struct adl_http *http = cls;
+    struct adl_http_request *request = *con_cls;
+
+    (void)connection;
+    if (!request)
+        return;
+    *con_cls = NULL;
+    delist(request);
+    set_busy(request, false);
+    if ((why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED || request->late) && !request->completed &&
+        !request->queued)
+        cut_off(request, ADL_HTTP_TOO_SLOW);
+    if (request->early && why == MHD_REQUEST_TERMINATED_COMPLETED_OK)
+        adl_linger_add(http->linger, socket_of(request));
+    http->config.hooks.done(request, request->queued && why == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+    release_reply(request);
+    release_body(request);
+    adl_free(request);
+    atomic_fetch_sub(&http->in_flight, 1);
+}
+
+void adl_http_suspend(struct adl_http_request *request)
+{
+    request->suspended = true;
+    MHD_suspend_connection(request->connection);
+}
+
+void adl_http_resume(struct adl_http_request *request)
+{
+    struct MHD_Connection *connection = request->connection;
+    MHD_resume_connection(connection);
+}
+
+/* Percent-decoding in place, as the library does it, but for %00: a NUL would
+ * cut the path or the value short, so it stays as it is written. */
+static size_t unescape(void *cls, struct MHD_Connection *connection, char *text)
+{
+    char *out = text;
+
+    (void)cls;
+    (void)connection;
+    for (const char *in = text; *in; in++) {
+        char digits[3] = {0}, *end;
+        unsigned long byte = 0;
+        if (*in == '%' && in[1] && in[2]) {
+            memcpy(digits, in + 1, 2);
+            byte = strtoul(digits, &end, 16);
+            if (end != digits + 2 || !isxdigit((unsigned char)digits[0]))
+                byte = 0;
+        }
+        *out++ = byte ? (char)byte : *in;
+        in += byte ? 2 : 0;
+    }
+    *out = '\0';
+    return (size_t)(out - text);
+}
+
+/* --- the daemon --------------------------------------------------------------- */
+
+static void log_message(void *cls, const char *fmt, va_list args)
+{
+    struct adl_http *http = cls;
+    char text[500];
+    size_t length;
+
+    vsnprintf(text, sizeof text, fmt, args);
+    length = strlen(text);
+    while (length > 0 && text[length - 1] == '\n')
+        text[--length] = '\0';
+    http->config.hooks.log(text);
+}
+
+struct adl_http *adl_http_start(const struct adl_http_config *config, struct adl_error *err)
+{
+    unsigned flags = MHD_USE_EPOLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC |
+                     MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    struct adl_http *http = adl_calloc(1, sizeof *http);
+
+    if (!http) {
+        adl_fail_nomem(err, "the server");
+        return NULL;
+    }
+    http->config = *config;
+    pthread_mutex_init(&http->lock, NULL);
+    http->linger = adl_linger_create(err);
+    if (!http->linger)
+        goto out;
+    http->daemon = MHD_start_daemon(
+        flags, 0, NULL, NULL, handle, http, MHD_OPTION_EXTERNAL_LOGGER, log_message, http,
+        MHD_OPTION_LISTEN_SOCKET, config->listen_fd, MHD_OPTION_THREAD_POOL_SIZE,
+        config->io_threads, MHD_OPTION_CONNECTION_LIMIT, config->connections,
+        MHD_OPTION_CONNECTION_TIMEOUT, config->idle_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
+        ADL_LIMIT_CONNECTION_BYTES, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
+        MHD_OPTION_NOTIFY_COMPLETED, completed, http, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
+        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+    if (!http->daemon) {
+        adl_fail(err, ADL_ERR_IO,
+                 "the HTTP server does not start; is there memory, and are there "
+                 "file descriptors?");
+        goto out;
+    }
+    return http;
+out:
+    adl_linger_free(http->linger);
+    pthread_mutex_destroy(&http->lock);
+    adl_free(http);
+    return NULL;
+}
+
+/* A shutdown of the socket is an event for the library, which may miss the end of a
+ * connection that came together with the last bytes. The descriptors cannot be
+ * others': requests and connections leave their lists before they are closed. */
+void adl_http_tend(struct adl_http *http)
+{
+    unsigned request_s = http->config.request_s;
+
+    pthread_mutex_lock(&http->lock);
+    for (struct adl_http_request *r = http->arriving; r; r = r->next) {
+        if (r->late)
+            continue;
+        r->late = is_over(r->start_ns, request_s);
+        /* The other side stays open: for the last words, or for an answer that is on
+         * its way by now. */
+        if (r->late || adl_http_client_gone(r))
+            shutdown(socket_of(r), SHUT_RD);
+    }
+    for (struct adl_http_peer *p = http->peers; p; p = p->next) {
+        if (!p->busy && is_over(p->since_ns, http->config.idle_s + request_s))
+            shutdown(p->fd, SHUT_RDWR);
+        else if (!p->busy && is_closed(p->fd))
+            shutdown(p->fd, SHUT_RD);
+    }
+    pthread_mutex_unlock(&http->lock);
+}
+
+size_t adl_http_in_flight(const struct adl_http *http)
+{
+    return atomic_load(&http->in_flight);
+}
+
+size_t adl_http_connections(const struct adl_http *http)
+{
+    const union MHD_DaemonInfo *info =
+        MHD_get_daemon_info(http->daemon, MHD_DAEMON_INFO_CURRENT_CONNECTIONS);
+    return info ? info->num_connections : 0;
+}
+
+void adl_http_stop(struct adl_http *http)
+{
+    MHD_stop_daemon(http->daemon);
+    adl_linger_free(http->linger);
+    pthread_mutex_destroy(&http->lock);
+    adl_free(http);
+}

@@ -1,0 +1,94 @@
+/* From --arch and its companions to a struct adl_arch. */
+
+#include "server/options/arch_options.h"
+
+#include <stdio.h>
+
+const char *const adl_arch_activations[] = {"relu", "relu6", NULL};
+const char *const adl_arch_paddings[] = {"symmetric", "tf_same", NULL};
+const char *const adl_arch_methods[] = {"cam", "adl", NULL};
+
+const char *adl_arch_choice(int index)
+{
+    return adl_backbones[index] ? adl_backbones[index]->name : NULL;
+}
+
+/* The first option given that only mobilenet_v1 and its like have; NULL: none. */
+static const char *backbone_option(const struct adl_arch_settings *s)
+{
+    if (s->width > 0)
+        return "--width";
+    if (s->activation >= 0)
+        return "--activation";
+    if (s->padding >= 0)
+        return "--padding";
+    return s->last_stride ? "--last-stride" : NULL;
+}
+
+int adl_arch_settings_get(const struct adl_arch_settings *settings, struct adl_arch *arch,
+                          bool *given, struct adl_error *err)
+{
+    const struct adl_arch_settings *s = settings;
+    const char *option = backbone_option(s);
+
+    if (s->adl_positions && s->method != ADL_METHOD_ADL)
+        return adl_fail(err, ADL_ERR_ARG, "--adl-positions needs --method adl");
+    *given = s->arch >= 0;
+    if (!*given) {
+        if (!option)
+            option = s->num_classes         ? "--num-classes"
+                     : s->large_feature_map ? "--large-feature-map"
+                     : s->bn_eps > 0        ? "--bn-eps"
+                                            : NULL;
+        if (option)
+            return adl_fail(err, ADL_ERR_ARG, "%s needs --arch", option);
+        return 0;
+    }
+
+    const struct adl_backbone *backbone = adl_backbones[s->arch];
+    if (option && !backbone->has_options)
+        return adl_fail(err, ADL_ERR_ARG, "%s does not apply to %s", option, backbone->name);
+    if (s->large_feature_map && !backbone->has_large_map)
+        return adl_fail(err, ADL_ERR_ARG, "%s has no variant with large feature maps",
+                        backbone->name);
+    adl_arch_init(arch, backbone);
+    arch->large_feature_map = s->large_feature_map;
+    arch->adl = s->method == ADL_METHOD_ADL;
+    if (s->num_classes)
+        arch->num_classes = s->num_classes;
+    if (s->bn_eps > 0)
+        arch->bn_eps = s->bn_eps;
+    if (s->width > 0)
+        arch->width = s->width;
+    if (s->activation >= 0)
+        arch->activation = s->activation == 0 ? ADL_ACT_RELU : ADL_ACT_RELU6;
+    if (s->padding >= 0)
+        arch->padding = s->padding == 0 ? ADL_PAD_SYMMETRIC : ADL_PAD_TF_SAME;
+    if (s->last_stride)
+        arch->last_stride = s->last_stride;
+    if (s->adl_positions)
+        return adl_arch_set_places(arch, s->adl_positions, err);
+    return 0;
+}
+
+struct adl_model *adl_arch_load_model(const char *path, const struct adl_arch_settings *settings,
+                                      const struct adl_model_options *options,
+                                      struct adl_error *err)
+{
+    struct adl_model_options given = options ? *options : (struct adl_model_options){0};
+    struct adl_arch arch;
+    bool has_arch;
+
+    if (adl_arch_settings_get(settings, &arch, &has_arch, err) < 0)
+        return NULL;
+    given.arch = has_arch ? &arch : NULL;
+    struct adl_model *model = adl_model_load(path, &given, err);
+    if (model && ((settings->adl_positions &&
+                   adl_arch_set_places(&model->arch, settings->adl_positions, err) < 0) ||
+                  (settings->method >= 0 &&
+                   adl_model_set_adl(model, settings->method == ADL_METHOD_ADL, err) < 0))) {
+        adl_model_free(model);
+        return NULL;
+    }
+    return model;
+}

@@ -1,0 +1,23 @@
+#include "server/options/method_options.h"
+
+const char *const adl_method_draws[] = {"random", "drop", "importance", "none", NULL};
+
+struct adl_train_mode adl_method_mode(const struct adl_method_settings *s, bool adl)
+{
+    return (struct adl_train_mode){
+        .frozen_batchnorm = s->frozen_batchnorm,
+        .bn_momentum = 0.1,
+        .dropout = !s->no_dropout,
+        .adl = adl && s->adl_draw != ADL_METHOD_DRAW_NONE,
+        .adl_draw = (enum adl_draw)s->adl_draw,
+        .adl_drop_rate = s->adl_drop_rate,
+        .adl_threshold = s->adl_threshold,
+        .adl_per_image = s->adl_per_image,
+        .adl_identity_importance = s->adl_no_importance,
+    };
+}
+
+struct adl_sgd adl_method_sgd(const struct adl_method_settings *s)
+{
+    return (struct adl_sgd){s->momentum, s->weight_decay, !s->no_nesterov};
+}

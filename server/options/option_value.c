@@ -1,0 +1,204 @@
+/* One value of an option: text to number, choice or list, with its bounds; and
+ * the word that is nearest to a misspelt one. */
+
+#include <errno.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/edit.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "server/options/option_parts.h"
+
+/* --- the nearest word -------------------------------------------------------- */
+
+void adl_nearest_offer(struct adl_nearest *nearest, const char *candidate)
+{
+    size_t length = strlen(nearest->word);
+    size_t distance = adl_edit_distance(nearest->word, length, candidate, strlen(candidate));
+    size_t allowed = length < 4 ? 1 : length < 9 ? 2 : 3;
+
+    /* The beginning of a name counts as one mistake, however long the rest. */
+    if (length >= 2 && !strncmp(nearest->word, candidate, length))
+        distance = ADL_MIN(distance, (size_t)1);
+    if (distance <= allowed && (!nearest->best || distance < nearest->distance)) {
+        nearest->best = candidate;
+        nearest->distance = distance;
+    }
+}
+
+/* --- one value --------------------------------------------------------------- */
+
+int option_fail(struct option_parser *p, const char *where, const char *fmt, ...)
+{
+    char text[400];
+    va_list args;
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    return adl_fail(p->err, ADL_ERR_ARG, "%s: %s", where, text);
+}
+
+static bool bounded(const struct adl_option *option)
+{
+    return option->min < option->max;
+}
+
+static int check_range(struct option_parser *p, const struct adl_option *option, const char *where,
+                       const char *text, double value)
+{
+    if (!bounded(option) || (value >= option->min && value <= option->max))
+        return 0;
+    return option_fail(p, where, "%.60s is outside %.15g to %.15g", text, option->min, option->max);
+}
+
+static int parse_size(const char *text, size_t *value)
+{
+    char *end;
+    size_t unit = 1;
+
+    if (*text < '0' || *text > '9')
+        return -1;
+    errno = 0;
+    unsigned long long number = strtoull(text, &end, 10);
+    if (errno || number > SIZE_MAX)
+        return -1;
+    switch (*end) {
+    case 'K':
+    case 'k': unit = ADL_KIB; break;
+    case 'M':
+    case 'm': unit = ADL_MIB; break;
+    case 'G':
+    case 'g': unit = 1024 * ADL_MIB; break;
+    default: break;
+    }
+    if (unit > 1)
+        end++;
+    if (unit > 1 && !strcmp(end, "iB"))
+        end += 2;
+    return *end ? -1 : adl_size_mul((size_t)number, unit, value);
+}
+
+static int parse_flag(const char *text, bool *value)
+{
+    static const char *const words[] = {"false", "true", "no", "yes", "off", "on", "0", "1"};
+    for (size_t i = 0; i < ADL_COUNT(words); i++)
+        if (!strcmp(text, words[i])) {
+            *value = i & 1;
+            return 0;
+        }
+    return -1;
+}
+
+static int parse_choice(struct option_parser *p, const struct adl_option *option, const char *where,
+                        const char *text, int *value)
+{
+    struct adl_str names = {0};
+    struct adl_nearest nearest = {.word = text};
+    const char *name;
+
+    for (int i = 0; (name = adl_option_choice(option, i)); i++) {
+        if (!strcmp(name, text)) {
+            *value = i;
+            adl_str_release(&names);
+            return 0;
+        }
+        adl_nearest_offer(&nearest, name);
+        adl_str_printf(&names, "%s%s", i ? ", " : "", name);
+    }
+    if (nearest.best)
+        option_fail(p, where, "unknown value \"%.60s\"; did you mean %s?", text, nearest.best);
+    else
+        option_fail(p, where, "unknown value \"%.60s\"; it is one of %s", text,
+                    names.data ? names.data : "");
+    adl_str_release(&names);
+    return -1;
+}
+
+/* The array doubles whenever the count is a power of two; the old one stays in
+ * the arena. */
+static int append_to_list(struct option_parser *p, struct adl_option_list *list, const char *text)
+{
+    const char **items = (const char **)(uintptr_t)list->items;
+    size_t count = list->count;
+
+    if ((count & (count - 1)) == 0) {
+        items = adl_arena_alloc(&p->options->arena, count ? 2 * count : 1, sizeof *items);
+        if (!items)
+            return adl_fail_nomem(p->err, "options");
+        for (size_t i = 0; i < count; i++)
+            items[i] = list->items[i];
+    }
+    items[count] = text;
+    *list = (struct adl_option_list){items, count + 1};
+    return 0;
+}
+
+int option_set(struct option_parser *p, size_t row, enum adl_option_source source,
+               const char *where, const char *text)
+{
+    const struct adl_option *option = &p->table[row];
+    void *at = p->settings + option->offset;
+    char *end;
+
+    errno = 0;
+    switch (option->type) {
+    case ADL_OPTION_FLAG:
+        if (parse_flag(text, at) < 0)
+            return option_fail(p, where, "\"%.60s\" is neither true nor false", text);
+        break;
+    case ADL_OPTION_INT: {
+        long value = strtol(text, &end, 10);
+        if (end == text || *end)
+            return option_fail(p, where, "\"%.60s\" is not a whole number", text);
+        if (errno || value < INT32_MIN || value > INT32_MAX)
+            return option_fail(p, where, "%.60s is too large", text);
+        ADL_TRY(check_range(p, option, where, text, (double)value));
+        *(int *)at = (int)value;
+        break;
+    }
+    case ADL_OPTION_DOUBLE: {
+        /* Scripts that print an unset number write "none" (Python, "None"). */
+        if (option->value && strcasecmp(text, "none") == 0)
+            text = option->value;
+        double value = strtod(text, &end);
+        if (end == text || *end || !isfinite(value))
+            return option_fail(p, where, "\"%.60s\" is not a number", text);
+        ADL_TRY(check_range(p, option, where, text, value));
+        *(double *)at = value;
+        break;
+    }
+    case ADL_OPTION_SIZE: {
+        size_t value;
+        if (parse_size(text, &value) < 0)
+            return option_fail(
+                p, where, "\"%.60s\" is no size; write bytes, or a number with K, M or G", text);
+        ADL_TRY(check_range(p, option, where, text, (double)value));
+        *(size_t *)at = value;
+        break;
+    }
+    case ADL_OPTION_STRING:
+        if (!*text)
+            return option_fail(p, where, "is empty; it takes a %s", option->metavar);
+        *(const char **)at = text;
+        break;
+    case ADL_OPTION_CHOICE: ADL_TRY(parse_choice(p, option, where, text, at)); break;
+    case ADL_OPTION_LIST: {
+        struct adl_option_list *list = at;
+        if (p->sources[row] != source)
+            list->count = 0;
+        ADL_TRY(append_to_list(p, list, text));
+        break;
+    }
+    }
+    p->sources[row] = source;
+    return 0;
+out:
+    return -1;
+}

@@ -1,0 +1,273 @@
+/* The option parser: the command line over three weaker layers (option_layers.c),
+ * all of one table. Text from any layer goes through the same conversion and the
+ * same bounds (option_value.c). */
+
+#include <assert.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+#include "server/options/option_parts.h"
+
+/* Values of getopt_long: rows of the table start above every short letter. */
+#define FIRST_ROW 256
+#define HELP_ROW 255
+
+/* One --name=value of the command line, kept until the weaker layers are in. */
+struct given {
+    size_t row;
+    const char *text; /* NULL: a flag without a value */
+};
+
+size_t adl_option_count(const struct adl_option *table)
+{
+    size_t count = 0;
+    while (table[count].name)
+        count++;
+    return count;
+}
+
+const char *adl_option_choice(const struct adl_option *option, int index)
+{
+    if (option->choice_at)
+        return option->choice_at(index);
+    for (int i = 0; i < index; i++)
+        if (!option->choices[i])
+            return NULL;
+    return option->choices[index];
+}
+
+char *adl_option_environment(const struct adl_option *option, char *text, size_t size)
+{
+    snprintf(text, size, "ADL_SERVER_%s", option->name);
+    for (char *c = text; *c; c++)
+        *c = *c == '-' ? '_' : (char)(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
+    return text;
+}
+
+static int apply_given(struct option_parser *p, const struct given *given, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        char where[80];
+        snprintf(where, sizeof where, "--%s", p->table[given[i].row].name);
+        if (option_set(p, given[i].row, ADL_SOURCE_COMMAND_LINE, where,
+                       given[i].text ? given[i].text : "true") < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* --- the command line ------------------------------------------------------------ */
+
+static int unknown_option(struct option_parser *p, const char *text)
+{
+    char word[OPTION_WORD_MAX + 1];
+    struct adl_nearest nearest = {.word = word};
+
+    snprintf(word, sizeof word, "%.*s", (int)strcspn(text + 2, "="), text + 2);
+    for (size_t i = 0; i < p->rows; i++)
+        adl_nearest_offer(&nearest, p->table[i].name);
+    adl_nearest_offer(&nearest, "help");
+    if (nearest.best)
+        return adl_fail(p->err, ADL_ERR_ARG, "unknown option --%s; did you mean --%s?", word,
+                        nearest.best);
+    return adl_fail(p->err, ADL_ERR_ARG, "unknown option --%s; see adl-server %s --help", word,
+                    p->options->command->name);
+}
+
+/* getopt_long takes any unambiguous beginning of a name. Scripts that use one
+ * break when a later version adds an option, so only whole names count. */
+static bool abbreviated(const char *name, const char *text, const char *argument, char **argv,
+                        int next)
+{
+    size_t length = strlen(name);
+    if (argument && argument == text)
+        text = argv[next - 2];
+    if (strncmp(text, "--", 2) != 0)
+        return false; /* a short letter */
+    return strncmp(text + 2, name, length) != 0 || (text[2 + length] && text[2 + length] != '=');
+}
+
+/* Splits argv into given options and operands. */
+static int scan(struct option_parser *p, int argc, char **argv, struct given *given, size_t *count)
+{
+    struct option *longs = adl_calloc(p->rows + 2, sizeof *longs);
+    char *letters = adl_calloc(3 * p->rows + 3, 1);
+    size_t used = 0;
+    int result = -1;
+
+    *count = 0;
+    if (!longs || !letters) {
+        adl_fail_nomem(p->err, "options");
+        goto out;
+    }
+    letters[used++] = ':';
+    letters[used++] = 'h';
+    for (size_t i = 0; i < p->rows; i++) {
+        const struct adl_option *option = &p->table[i];
+        bool flag = option->type == ADL_OPTION_FLAG;
+        longs[i] = (struct option){option->name, flag ? optional_argument : required_argument, NULL,
+                                   FIRST_ROW + (int)i};
+        if (option->letter) {
+            letters[used++] = option->letter;
+            if (!flag)
+                letters[used++] = ':';
+        }
+    }
+    longs[p->rows] = (struct option){"help", no_argument, NULL, HELP_ROW};
+
+    opterr = 0;
+    optind = 0; /* glibc: start afresh */
+    for (int c; (c = getopt_long(argc, argv, letters, longs, NULL)) != -1;) {
+        size_t row = c >= FIRST_ROW ? (size_t)(c - FIRST_ROW) : 0;
+        if (c == 'h' || c == HELP_ROW || (c == '?' && optopt == HELP_ROW)) {
+            p->options->help = true;
+            break;
+        }
+        if (c == ':') {
+            for (row = 0; row < p->rows; row++)
+                if (optopt == FIRST_ROW + (int)row || optopt == p->table[row].letter)
+                    break;
+            assert(row < p->rows);
+            adl_fail(p->err, ADL_ERR_ARG, "--%s needs a value: %s", p->table[row].name,
+                     p->table[row].metavar);
+            goto out;
+        }
+        if (c == '?') {
+            if (optopt > 0 && optopt < FIRST_ROW)
+                adl_fail(p->err, ADL_ERR_ARG, "unknown option -%c; see adl-server %s --help",
+                         optopt >= 32 && optopt < 127 ? optopt : '?', p->options->command->name);
+            else
+                unknown_option(p, argv[optind - 1]);
+            goto out;
+        }
+        if (c < FIRST_ROW)
+            for (row = 0; p->table[row].letter != c;)
+                row++;
+        else if (abbreviated(p->table[row].name, argv[optind - 1], optarg, argv, optind)) {
+            const char *text = argv[optind - 1];
+            unknown_option(p, text == optarg ? argv[optind - 2] : text);
+            goto out;
+        }
+        given[(*count)++] = (struct given){row, optarg};
+    }
+    p->options->operands = argv + optind;
+    p->options->operand_count = argc - optind;
+    result = 0;
+out:
+    adl_free(longs);
+    adl_free(letters);
+    return result;
+}
+
+static int check_operands(struct option_parser *p)
+{
+    const struct adl_command *command = p->options->command;
+    int count = p->options->operand_count;
+
+    if (count < command->min_operands)
+        return adl_fail(p->err, ADL_ERR_ARG, "too few arguments; usage: adl-server %s %s",
+                        command->name, command->usage);
+    if (command->max_operands >= 0 && count > command->max_operands)
+        return adl_fail(p->err, ADL_ERR_ARG,
+                        "unexpected argument \"%.60s\"; usage: adl-server %s %s",
+                        p->options->operands[command->max_operands], command->name, command->usage);
+    for (size_t i = 0; i < p->rows; i++)
+        if (p->table[i].required && p->sources[i] == ADL_SOURCE_DEFAULT)
+            return adl_fail(p->err, ADL_ERR_ARG, "--%s %s is needed", p->table[i].name,
+                            p->table[i].metavar);
+    return 0;
+}
+
+/* The command as a shell would take it again. */
+static int record_command(struct option_parser *p, int argc, char **argv)
+{
+    struct adl_str text = {0};
+    adl_str_puts(&text, "adl-server");
+    for (int i = 0; i < argc; i++) {
+        bool plain = *argv[i] && !argv[i][strspn(argv[i], "abcdefghijklmnopqrstuvwxyz"
+                                                          "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                                          "0123456789_-+=./:,@%")];
+        adl_str_puts(&text, plain ? " " : " '");
+        for (const char *c = argv[i]; *c; c++)
+            if (*c == '\'')
+                adl_str_puts(&text, "'\\''");
+            else
+                adl_str_append(&text, c, 1);
+        adl_str_puts(&text, plain ? "" : "'");
+    }
+    if (!text.failed)
+        p->options->command_line = adl_arena_printf(&p->options->arena, "%s", text.data);
+    adl_str_release(&text);
+    return p->options->command_line ? 0 : adl_fail_nomem(p->err, "options");
+}
+
+int adl_options_parse(struct adl_options *options, const struct adl_command *command, int argc,
+                      char **argv, void *settings, struct adl_error *err)
+{
+    struct option_parser p = {.options = options,
+                              .table = command->options,
+                              .rows = adl_option_count(command->options),
+                              .settings = settings,
+                              .err = err};
+    struct given *given = NULL;
+    size_t count;
+    int result = -1;
+
+    memset(settings, 0, command->settings_bytes);
+    *options = (struct adl_options){.command = command, .settings = settings};
+    p.sources = adl_arena_alloc(&options->arena, p.rows + 1, sizeof *p.sources);
+    given = adl_calloc((size_t)ADL_MAX(argc, 1), sizeof *given);
+    if (!p.sources || !given) {
+        adl_fail_nomem(err, "options");
+        goto out;
+    }
+    options->sources = p.sources;
+
+    ADL_TRY(scan(&p, argc, argv, given, &count));
+    ADL_TRY(record_command(&p, argc, argv));
+    ADL_TRY(option_apply_defaults(&p));
+    if (options->help) {
+        result = 0;
+        goto out;
+    }
+    if (command->layered) {
+        const char *path = getenv("ADL_SERVER_CONFIG");
+        size_t row;
+        for (size_t i = 0; i < count; i++)
+            if (option_find(&p, "config", &row) == 0 && given[i].row == row)
+                path = given[i].text;
+        if (path && *path)
+            ADL_TRY(option_apply_config(&p, path));
+        ADL_TRY(option_apply_environment(&p));
+    }
+    ADL_TRY(apply_given(&p, given, count));
+    ADL_TRY(check_operands(&p));
+    result = 0;
+out:
+    adl_free(given);
+    return result;
+}
+
+void adl_options_release(struct adl_options *options)
+{
+    adl_arena_release(&options->arena);
+}
+
+enum adl_option_source adl_options_source(const struct adl_options *options, const char *name)
+{
+    const struct adl_option *table = options->command->options;
+    size_t row = 0;
+    while (table[row].name && strcmp(table[row].name, name) != 0)
+        row++;
+    assert(table[row].name);
+    return options->sources[row];
+}
+
+bool adl_options_given(const struct adl_options *options, const char *name)
+{
+    return adl_options_source(options, name) != ADL_SOURCE_DEFAULT;
+}

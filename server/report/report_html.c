@@ -1,0 +1,189 @@
+/* Text and images as HTML, and the report's looks. */
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "server/report/report_parts.h"
+
+#define JPEG_QUALITY 82
+
+/* --- text -------------------------------------------------------------------------- */
+
+/* Bytes of the character at `text`; 0 where there is none that XML knows. */
+static size_t character_at(const unsigned char *text)
+{
+    static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
+    unsigned char first = text[0];
+    size_t length = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    uint32_t code = length > 1 ? first & (0x7fu >> length) : first;
+
+    if (length == 0 || first > 0xf4)
+        return 0;
+    for (size_t i = 1; i < length; i++) {
+        if ((text[i] & 0xc0) != 0x80)
+            return 0;
+        code = code << 6 | (text[i] & 0x3f);
+    }
+    bool control = code < 0x20 && code != '\t' && code != '\n' && code != '\r';
+    bool none = (code >= 0xd800 && code < 0xe000) || code == 0xfffe || code == 0xffff;
+    return control || code == 0x7f || none || code < least[length] || code > 0x10ffff ? 0 : length;
+}
+
+void adl_html_text(struct adl_str *page, const char *text)
+{
+    while (*text) {
+        size_t length = character_at((const unsigned char *)text);
+        switch (*text) {
+        case '&': adl_str_puts(page, "&amp;"); break;
+        case '<': adl_str_puts(page, "&lt;"); break;
+        case '>': adl_str_puts(page, "&gt;"); break;
+        case '"': adl_str_puts(page, "&quot;"); break;
+        case '\'': adl_str_puts(page, "&#39;"); break;
+        default:
+            if (length)
+                adl_str_append(page, text, length);
+            else
+                adl_str_puts(page, "\xef\xbf\xbd");
+        }
+        text += length ? length : 1;
+    }
+}
+
+void adl_html_note(struct adl_str *page, const char *fmt, ...)
+{
+    char text[1024];
+    va_list args;
+
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    adl_str_puts(page, "<p class=\"note\">");
+    adl_html_text(page, text);
+    adl_str_puts(page, "</p>\n");
+}
+
+/* --- images ------------------------------------------------------------------------ */
+
+static void put_image(struct adl_str *page, const struct adl_image *image, const char *type,
+                      const void *bytes, size_t length, const char *alt)
+{
+    adl_str_printf(page, "<img width=\"%d\" height=\"%d\" alt=\"", image->width, image->height);
+    adl_html_text(page, alt);
+    adl_str_printf(page, "\" src=\"data:image/%s;base64,", type);
+    adl_str_base64(page, bytes, length);
+    adl_str_puts(page, "\"/>");
+}
+
+int adl_html_jpeg(struct adl_str *page, const struct adl_image *image, const char *alt,
+                  struct adl_error *err)
+{
+    void *bytes;
+    size_t length;
+
+    if (adl_image_encode_jpeg(image, JPEG_QUALITY, &bytes, &length, err) < 0)
+        return -1;
+    put_image(page, image, "jpeg", bytes, length, alt);
+    adl_free(bytes);
+    return 0;
+}
+
+int adl_html_png(struct adl_str *page, const struct adl_image *image, const char *alt,
+                 struct adl_error *err)
+{
+    void *bytes;
+    size_t length;
+
+    if (adl_image_encode_png(image, &bytes, &length, err) < 0)
+        return -1;
+    put_image(page, image, "png", bytes, length, alt);
+    adl_free(bytes);
+    return 0;
+}
+
+/* --- style ------------------------------------------------------------------------- */
+
+/* No character that XML would want escaped. */
+static const char style[] =
+    ":root{color-scheme:light dark;--page:#f6f7f9;--card:#fff;--ink:#1c2330;--soft:#5d6778;"
+    "--line:#e1e5eb;--c0:#2563c9;--c1:#d9622b;--c2:#16876b;--c3:#8b4fc0;--track:#e9edf3}\n"
+    "@media(prefers-color-scheme:dark){:root{--page:#12151b;--card:#1a1f28;--ink:#e4e8ef;"
+    "--soft:#98a3b5;--line:#2c3442;--c0:#6ea8ff;--c1:#ff9d66;--c2:#4fd0a8;--c3:#c79bf2;"
+    "--track:#2a313e}}\n"
+    "*{box-sizing:border-box}\n"
+    "body{margin:0;background:var(--page);color:var(--ink);"
+    "font:15px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}\n"
+    "main{max-width:1120px;margin:0 auto;padding:32px 20px 60px}\n"
+    "h1{font-size:26px;line-height:1.2;margin:0 0 4px;letter-spacing:-.01em}\n"
+    "h2{font-size:18px;margin:0 0 4px}h3{font-size:14px;margin:20px 0 8px}\n"
+    "p{margin:0 0 12px}.note,.sub{color:var(--soft)}.note{max-width:75ch}\n"
+    "section,header{margin-bottom:20px;background:var(--card);border:1px solid var(--line);"
+    "border-radius:12px;padding:22px 24px}\n"
+    "code{font:13px/1.5 ui-monospace,'DejaVu Sans Mono',monospace;overflow-wrap:anywhere}\n"
+    ".command{display:block;background:var(--page);border:1px solid var(--line);"
+    "border-radius:8px;padding:10px 12px;margin:14px 0;white-space:pre-wrap}\n"
+    ".tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(130px,1fr));gap:10px;"
+    "margin:16px 0}\n"
+    ".tile{border:1px solid var(--line);border-radius:10px;padding:10px 14px}\n"
+    ".tile b{display:block;font-size:22px;line-height:1.3;font-weight:600;"
+    "font-variant-numeric:tabular-nums}.tile span{color:var(--soft);font-size:13px}\n"
+    "dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 20px;margin:0}\n"
+    "dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}\n"
+    "summary{cursor:pointer;color:var(--soft);margin-top:14px}details dl{margin-top:8px}\n"
+    ".charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(440px,100%),1fr));"
+    "gap:22px 28px;margin-top:14px}\n"
+    "figure{margin:0}.chart figcaption{display:flex;flex-wrap:wrap;gap:2px 14px;"
+    "align-items:baseline;font-size:13px;color:var(--soft)}\n"
+    ".chart figcaption b{color:var(--ink);font-size:14px;margin-right:auto}\n"
+    ".key::before{content:'';display:inline-block;width:14px;height:3px;border-radius:2px;"
+    "vertical-align:middle;margin-right:6px;background:var(--k)}\n"
+    ".chart svg{display:block;width:100%;height:auto;font-size:11.5px}\n"
+    ".chart text{fill:var(--soft)}.grid{stroke:var(--line)}"
+    ".mark{stroke:var(--soft);stroke-dasharray:3 4}\n"
+    ".curve{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}\n"
+    ".l0{--k:var(--c0)}.l1{--k:var(--c1)}.l2{--k:var(--c2)}.l3{--k:var(--c3)}"
+    ".curve{stroke:var(--k)}.dot{fill:var(--k)}\n"
+    ".shots{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:14px}\n"
+    ".shot{position:relative;border-radius:8px;overflow:hidden;background:#000;"
+    "aspect-ratio:1;display:flex;align-items:center}\n"
+    ".shot div{position:relative;margin:auto}.wide div{width:100%}.tall div{height:100%}\n"
+    ".shot img{position:absolute;width:100%;height:100%}\n"
+    ".shot svg{position:absolute;inset:0;width:100%;height:100%;overflow:visible}\n"
+    ".shot rect{fill:none;vector-effect:non-scaling-stroke}.edge{stroke:#0a1018;stroke-width:4.5}"
+    ".found{stroke:#40e0ff;stroke-width:2.5}.true{stroke:#fff;stroke-width:2.5;"
+    "stroke-dasharray:5 4}\n"
+    ".shots figcaption{font-size:12.5px;line-height:1.4;margin-top:6px;overflow-wrap:anywhere}"
+    ".shots figcaption span{color:var(--soft)}\n"
+    ".sample{display:inline-block;width:26px;height:0;border-top:3px solid #19b5d8;"
+    "vertical-align:middle;margin:0 4px 0 10px}"
+    ".sample.dashed{border-top:3px dashed var(--soft)}\n"
+    ".maps{display:grid;grid-template-columns:170px 1fr;gap:20px;padding:16px 0;"
+    "border-top:1px solid var(--line)}.maps .photo img{width:100%;height:auto;"
+    "border-radius:8px;display:block}.maps figcaption{font-size:12.5px;margin-top:6px;"
+    "overflow-wrap:anywhere}\n"
+    ".maps table{width:auto;justify-self:start}.maps td{padding:4px 10px 4px 0;border:0}"
+    ".maps td img{width:92px;height:92px;image-rendering:pixelated;border-radius:6px;"
+    "display:block}.maps th{border:0;padding:0 10px 2px 0}"
+    ".maps .sub{font-size:12.5px;max-width:36ch}\n"
+    "@media(max-width:640px){.maps{grid-template-columns:1fr}.maps .photo{max-width:170px}"
+    ".maps td img{width:64px;height:64px}}\n"
+    ".scroll{max-height:520px;overflow:auto;border:1px solid var(--line);border-radius:8px}\n"
+    "table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;"
+    "font-size:13.5px}th{text-align:left;font-weight:500;color:var(--soft)}\n"
+    "th,td{padding:5px 12px;border-bottom:1px solid var(--line);overflow-wrap:anywhere}"
+    ".scroll th{position:sticky;top:0;background:var(--card)}.num{text-align:right}\n"
+    ".scroll td:first-child{min-width:9em}\n"
+    ".bar{display:flex;align-items:center;gap:10px;white-space:nowrap}"
+    ".bar i{flex:1;min-width:70px;height:7px;border-radius:4px;"
+    "background:linear-gradient(90deg,var(--k) var(--v),var(--track) var(--v))}"
+    ".bar span{width:3.6em;text-align:right}\n"
+    "footer{color:var(--soft);font-size:13px;padding:0 4px}\n"
+    "@media print{section,header{break-inside:avoid}.scroll{max-height:none}}\n";
+
+void adl_html_style(struct adl_str *page)
+{
+    adl_str_puts(page, "<style>\n");
+    adl_str_puts(page, style);
+    adl_str_puts(page, "</style>\n");
+}

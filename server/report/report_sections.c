@@ -1,0 +1,268 @@
+/* The report's curves and its table of classes. */
+
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+#include "server/report/report_parts.h"
+
+/* --- metrics.jsonl ------------------------------------------------------------------ */
+
+#define COLUMNS 10
+
+static double number_of(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    return json_is_number(value) ? json_number_value(value) : (double)NAN;
+}
+
+static void read_line(const json_t *line, size_t i, struct adl_report_epochs *epochs)
+{
+    const json_t *val = json_object_get(line, "val");
+
+    epochs->epoch[i] = number_of(line, "epoch");
+    epochs->lr[i] = number_of(line, "lr");
+    epochs->loss[i] = number_of(line, "train_loss");
+    epochs->train_top1[i] = number_of(line, "train_top1");
+    epochs->seconds[i] = number_of(line, "seconds");
+    epochs->val_top1[i] = number_of(val, "top1_cls");
+    epochs->gt_known[i] = number_of(val, "gt_known_loc");
+    epochs->max_box_acc[i] = number_of(val, "max_box_acc");
+    epochs->max_box_acc_v2[i] = number_of(val, "max_box_acc_v2");
+    epochs->threshold[i] = number_of(val, "best_threshold");
+}
+
+int adl_report_epochs_parse(const char *text, struct adl_report_epochs *epochs,
+                            struct adl_error *err)
+{
+    size_t lines = 1;
+    for (const char *at = text; (at = strchr(at, '\n')); at++)
+        lines++;
+    double *block = adl_malloc(lines, COLUMNS * sizeof *block);
+
+    *epochs = (struct adl_report_epochs){.epoch = block};
+    if (!block)
+        return adl_fail_nomem(err, "the curves");
+    double **columns[] = {&epochs->lr,          &epochs->loss,           &epochs->train_top1,
+                          &epochs->seconds,     &epochs->val_top1,       &epochs->gt_known,
+                          &epochs->max_box_acc, &epochs->max_box_acc_v2, &epochs->threshold};
+    _Static_assert(ADL_COUNT(columns) + 1 == COLUMNS, "a column each");
+    for (size_t i = 0; i < ADL_COUNT(columns); i++)
+        *columns[i] = block + (i + 1) * lines;
+    while (*text) {
+        size_t length = strcspn(text, "\n");
+        json_t *line = json_loadb(text, length, 0, NULL);
+        double number = number_of(line, "epoch");
+        /* What is not a line of ours, or out of order, is left out. */
+        if (number >= 1 && number < 1e9 &&
+            (epochs->count == 0 || number > epochs->epoch[epochs->count - 1]))
+            read_line(line, epochs->count++, epochs);
+        json_decref(line);
+        text += length + (text[length] == '\n');
+    }
+    return 0;
+}
+
+void adl_report_epochs_release(struct adl_report_epochs *epochs)
+{
+    adl_free(epochs->epoch);
+    *epochs = (struct adl_report_epochs){0};
+}
+
+/* --- curves -------------------------------------------------------------------------- */
+
+static bool has_number(const double *values, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (isfinite(values[i]))
+            return true;
+    return false;
+}
+
+void adl_report_curves(struct adl_str *page, const struct adl_report_epochs *epochs, int best)
+{
+    struct adl_chart chart = {.title = "Training loss",
+                              .x_name = "epoch",
+                              .x = epochs->epoch,
+                              .count = epochs->count,
+                              .lines = {{"loss", epochs->loss}},
+                              .line_count = 1,
+                              .whole_x = true,
+                              .mark_x = best > 0 ? best : (double)NAN,
+                              .mark_name = "best epoch"};
+
+    adl_str_puts(page, "<section id=\"curves\"><h2>Curves</h2>\n");
+    adl_html_note(page, "One point an epoch, from metrics.jsonl.");
+    adl_str_puts(page, "<div class=\"charts\">\n");
+    adl_chart_write(page, &chart);
+    chart.title = "Classification, top-1 %";
+    chart.percent = true;
+    chart.lines[0] = (struct adl_chart_line){"train", epochs->train_top1};
+    if (has_number(epochs->val_top1, epochs->count)) {
+        chart.lines[1] = (struct adl_chart_line){"val", epochs->val_top1};
+        chart.line_count = 2;
+    }
+    adl_chart_write(page, &chart);
+    if (has_number(epochs->max_box_acc, epochs->count)) {
+        chart.title = "Localization on val, %";
+        chart.lines[0] = (struct adl_chart_line){"MaxBoxAcc", epochs->max_box_acc};
+        chart.lines[1] = (struct adl_chart_line){"MaxBoxAccV2", epochs->max_box_acc_v2};
+        chart.line_count = 2;
+        adl_chart_write(page, &chart);
+    }
+    chart.title = "Learning rate";
+    chart.percent = false;
+    chart.log_y = true;
+    chart.lines[0] = (struct adl_chart_line){"learning rate", epochs->lr};
+    chart.line_count = 1;
+    adl_chart_write(page, &chart);
+    adl_str_puts(page, "</div>\n");
+    if (!has_number(epochs->val_top1, epochs->count))
+        adl_html_note(page, "The data has no val split: nothing was measured on other images.");
+    else if (!has_number(epochs->max_box_acc, epochs->count))
+        adl_html_note(page, "The val split has no boxes: localization could not be measured.");
+    adl_str_puts(page, "</section>\n");
+}
+
+/* --- thresholds ---------------------------------------------------------------------- */
+
+/* A block of 1 + ADL_EVAL_IOUS rows: the thresholds, then percentages. */
+static void fill_shares(const struct adl_evaluator *counts, const uint64_t *right, double *block)
+{
+    for (size_t step = 0; step < counts->steps; step++)
+        block[step] = (double)step * counts->interval;
+    for (size_t i = 0; i < ADL_EVAL_IOUS * counts->steps; i++)
+        block[counts->steps + i] = 100 * (double)right[i] / (double)counts->localized;
+}
+
+void adl_report_thresholds(struct adl_str *page, const struct adl_evaluate_report *evaluation)
+{
+    adl_str_puts(page, "<section id=\"thresholds\"><h2>Threshold of the map</h2>\n");
+    const struct adl_evaluator *counts = evaluation ? &evaluation->counts : NULL;
+    if (!counts || !evaluation->localized || counts->localized == 0) {
+        adl_html_note(page, evaluation
+                                ? "The val split has no boxes: there is no threshold to choose."
+                                : "There is no evaluation on val to show here.");
+        adl_str_puts(page, "</section>\n");
+        return;
+    }
+    double *block = adl_malloc(counts->steps, (1 + ADL_EVAL_IOUS) * sizeof *block);
+    page->failed |= !block;
+    adl_html_note(page,
+                  "Where the map exceeds a share of its maximum, there is the object: the share "
+                  "of the %zu images whose box is right at each such threshold. MaxBoxAcc is the "
+                  "peak at IoU 0.5 of the largest contour, MaxBoxAccV2 the mean of the three "
+                  "peaks of all contours. The model keeps the threshold %.3f.",
+                  evaluation->images, evaluation->figures.best_threshold);
+    adl_str_puts(page, "<div class=\"charts\">\n");
+    for (int all = 0; block && all < 2; all++) {
+        size_t n = counts->steps;
+        fill_shares(counts, all ? counts->all : counts->largest, block);
+        const struct adl_chart chart = {.title = all ? "All contours, images right %"
+                                                     : "Largest contour, images right %",
+                                        .x_name = "threshold",
+                                        .x = block,
+                                        .count = n,
+                                        .lines = {{"IoU 0.3", block + n},
+                                                  {"IoU 0.5", block + 2 * n},
+                                                  {"IoU 0.7", block + 3 * n}},
+                                        .line_count = 3,
+                                        .percent = true,
+                                        .mark_x = evaluation->figures.best_threshold,
+                                        .mark_name = "chosen"};
+        adl_chart_write(page, &chart);
+    }
+    adl_str_puts(page, "</div></section>\n");
+    adl_free(block);
+}
+
+/* --- classes ------------------------------------------------------------------------- */
+
+struct row {
+    size_t class_id;
+    size_t images;
+    double accuracy, localization;
+};
+
+/* Hardest to localize first, then hardest to recognise. */
+static int compare_rows(const void *a, const void *b)
+{
+    const struct row *first = a, *second = b;
+    if (first->localization != second->localization)
+        return first->localization < second->localization ? -1 : 1;
+    if (first->accuracy != second->accuracy)
+        return first->accuracy < second->accuracy ? -1 : 1;
+    return first->class_id < second->class_id ? -1 : 1;
+}
+
+static void put_bar(struct adl_str *page, int color, double percent)
+{
+    adl_str_printf(page,
+                   "<td><div class=\"bar l%d\"><span>%.1f</span><i style=\"--v:%.1f%%\"></i>"
+                   "</div></td>",
+                   color, percent, percent);
+}
+
+static void put_table(struct adl_str *page, const struct row *rows, size_t count,
+                      const struct adl_evaluate_report *evaluation, const struct adl_model *model)
+{
+    adl_str_printf(page,
+                   "<div class=\"scroll\"><table><thead><tr><th>class</th>"
+                   "<th class=\"num\">images</th>%s<th>top-1 %%</th></tr></thead><tbody>\n",
+                   evaluation->localized ? "<th>localized %</th>" : "");
+    for (size_t i = 0; i < count; i++) {
+        char text[32];
+        adl_str_puts(page, "<tr><td>");
+        adl_html_text(page, adl_model_label(model, (int)rows[i].class_id, text, sizeof text));
+        adl_str_printf(page, "</td><td class=\"num\">%zu</td>", rows[i].images);
+        if (evaluation->localized)
+            put_bar(page, 0, rows[i].localization);
+        put_bar(page, 1, rows[i].accuracy);
+        adl_str_puts(page, "</tr>\n");
+    }
+    adl_str_puts(page, "</tbody></table></div>\n");
+}
+
+int adl_report_classes(struct adl_str *page, const struct adl_evaluate_report *evaluation,
+                       const struct adl_model *model, struct adl_error *err)
+{
+    adl_str_puts(page, "<section id=\"classes\"><h2>Classes</h2>\n");
+    if (!evaluation) {
+        adl_html_note(page, "There is no evaluation on val to show here.");
+        adl_str_puts(page, "</section>\n");
+        return 0;
+    }
+    size_t count = 0;
+    struct row *rows = adl_malloc(evaluation->class_count, sizeof *rows);
+    if (!rows)
+        return adl_fail_nomem(err, "the table of classes");
+    for (size_t i = 0; i < evaluation->class_count; i++) {
+        const struct adl_evaluate_class *class = &evaluation->classes[i];
+        double images = (double)class->images;
+        if (class->images == 0)
+            continue;
+        rows[count++] = (struct row){.class_id = i,
+                                     .images = class->images,
+                                     .accuracy = 100 * (double)class->top1 / images,
+                                     .localization = 100 * (double)class->gt_known / images};
+    }
+    if (count)
+        qsort(rows, count, sizeof *rows, compare_rows);
+    if (evaluation->localized)
+        adl_html_note(page,
+                      "Where does the background take over? Hardest to localize first: the share "
+                      "of a class's images whose box overlaps the true one by half or more at "
+                      "the threshold %.3f, beside the share that is recognised. A class that is "
+                      "recognised but not localized is told by its surroundings, or by a part.",
+                      evaluation->counts.model_threshold);
+    else
+        adl_html_note(page, "Hardest to recognise first. There are no boxes to localize by.");
+    put_table(page, rows, count, evaluation, model);
+    adl_str_puts(page, "</section>\n");
+    adl_free(rows);
+    return 0;
+}

@@ -1,0 +1,205 @@
+/* Charts of the report: a few lines over one axis, as inline SVG. */
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/size.h"
+#include "server/report/report_parts.h"
+
+/* The drawing's units; the page scales it. */
+#define WIDTH 520.0
+#define HEIGHT 250.0
+#define LEFT 52.0
+#define RIGHT 14.0
+#define TOP 20.0
+#define BOTTOM 40.0
+
+/* More points than this cannot be told apart; single ones are drawn up to the
+ * second number. */
+#define MAX_POINTS 400
+#define MAX_DOTS 60
+
+struct axis {
+    double from, to; /* from < to */
+    double step;     /* between ticks; 0 on a logarithmic axis: powers of ten */
+    double pixel_from, pixel_to;
+};
+
+static double place(const struct axis *axis, double value)
+{
+    double part = axis->step > 0
+                      ? (value - axis->from) / (axis->to - axis->from)
+                      : (log10(value) - log10(axis->from)) / (log10(axis->to) - log10(axis->from));
+    return axis->pixel_from + part * (axis->pixel_to - axis->pixel_from);
+}
+
+/* About `ticks` of them, 1, 2 or 5 times a power of ten apart. */
+static double nice_step(double range, double ticks, bool whole)
+{
+    double power = pow(10, floor(log10(range / ticks)));
+    double part = range / ticks / power;
+    double step = power * (part <= 1 ? 1 : part <= 2 ? 2 : part <= 5 ? 5 : 10);
+    return whole ? fmax(step, 1) : step;
+}
+
+static bool is_shown(double value)
+{
+    return isfinite(value) && fabs(value) < 1e12;
+}
+
+static bool y_range(const struct adl_chart *chart, double *least, double *most)
+{
+    *least = INFINITY;
+    *most = -INFINITY;
+    for (size_t l = 0; l < chart->line_count; l++) {
+        for (size_t i = 0; i < chart->count; i++) {
+            double y = chart->lines[l].y[i];
+            if (is_shown(y)) {
+                *least = fmin(*least, y);
+                *most = fmax(*most, y);
+            }
+        }
+    }
+    return *least <= *most;
+}
+
+static struct axis make_y(const struct adl_chart *chart, double least, double most)
+{
+    struct axis axis = {.from = least, .to = most, .pixel_from = HEIGHT - BOTTOM, .pixel_to = TOP};
+
+    if (chart->log_y && least > 0 && most / least > 20) {
+        axis.from = pow(10, floor(log10(least) + 1e-9));
+        axis.to = pow(10, ceil(log10(most) - 1e-9));
+        return axis;
+    }
+    if (chart->percent || (least > 0 && least < 0.6 * most))
+        axis.from = 0;
+    if (axis.to - axis.from <= 1e-6 * fabs(axis.to)) {
+        axis.from = axis.to > 0 ? 0 : axis.to - 1;
+        axis.to = axis.to > 0 ? axis.to * 1.25 : axis.to + 1;
+    }
+    axis.step = nice_step(axis.to - axis.from, 5, false);
+    axis.from = floor(axis.from / axis.step + 1e-9) * axis.step;
+    axis.to = ceil(axis.to / axis.step - 1e-9) * axis.step;
+    if (chart->percent)
+        axis.to = fmin(axis.to, 100);
+    return axis;
+}
+
+static struct axis make_x(const struct adl_chart *chart)
+{
+    struct axis axis = {.from = chart->x[0],
+                        .to = chart->x[chart->count - 1],
+                        .pixel_from = LEFT,
+                        .pixel_to = WIDTH - RIGHT};
+
+    if (!(axis.to > axis.from)) {
+        axis.from -= 1;
+        axis.to += 1;
+    }
+    axis.step = nice_step(axis.to - axis.from, 8, chart->whole_x);
+    return axis;
+}
+
+static void put_y_tick(struct adl_str *page, const struct axis *axis, double value)
+{
+    double y = place(axis, value);
+    adl_str_printf(page,
+                   "<line class=\"grid\" x1=\"%.0f\" y1=\"%.1f\" x2=\"%.0f\" y2=\"%.1f\"/>"
+                   "<text x=\"%.0f\" y=\"%.1f\" text-anchor=\"end\">%.4g</text>\n",
+                   LEFT, y, WIDTH - RIGHT, y, LEFT - 8, y + 4, value);
+}
+
+static void put_axes(struct adl_str *page, const struct adl_chart *chart, const struct axis *x,
+                     const struct axis *y)
+{
+    if (y->step > 0) {
+        for (int i = 0; i <= 20; i++) {
+            double value = y->from + i * y->step;
+            if (value > y->to + y->step * 1e-6)
+                break;
+            put_y_tick(page, y, fabs(value) < y->step * 1e-6 ? 0 : value);
+        }
+    } else {
+        int all = (int)round(log10(y->to / y->from)), every = ADL_MAX(all / 6, 1);
+        for (int i = 0; i <= all; i += every)
+            put_y_tick(page, y, y->from * pow(10, i));
+    }
+    double first = ceil(x->from / x->step - 1e-9);
+    for (int i = 0; i <= 20; i++) {
+        double value = (first + i) * x->step;
+        if (value > x->to + x->step * 1e-6)
+            break;
+        adl_str_printf(page, "<text x=\"%.1f\" y=\"%.0f\" text-anchor=\"middle\">%.6g</text>\n",
+                       place(x, value), HEIGHT - BOTTOM + 17, value);
+    }
+    adl_str_printf(page, "<text x=\"%.0f\" y=\"%.0f\" text-anchor=\"end\">%s</text>\n",
+                   WIDTH - RIGHT, HEIGHT - 6, chart->x_name);
+}
+
+static void put_mark(struct adl_str *page, const struct adl_chart *chart, const struct axis *x)
+{
+    if (!(chart->mark_x >= x->from && chart->mark_x <= x->to))
+        return;
+    double at = place(x, chart->mark_x);
+    bool right = at > WIDTH * 0.7;
+    adl_str_printf(page,
+                   "<line class=\"mark\" x1=\"%.1f\" y1=\"%.0f\" x2=\"%.1f\" y2=\"%.0f\"/>"
+                   "<text x=\"%.1f\" y=\"%.0f\"%s>%s</text>\n",
+                   at, TOP - 4, at, HEIGHT - BOTTOM, at + (right ? -5 : 5), TOP - 8,
+                   right ? " text-anchor=\"end\"" : "", chart->mark_name);
+}
+
+/* NaN ends a piece of the line, the next number begins another. */
+static void put_line(struct adl_str *page, const struct adl_chart *chart, size_t number,
+                     const struct axis *x, const struct axis *y)
+{
+    const struct adl_chart_line *line = &chart->lines[number];
+    size_t every = (chart->count + MAX_POINTS - 1) / MAX_POINTS;
+    bool down = false;
+
+    adl_str_printf(page, "<path class=\"curve l%zu\" d=\"", number);
+    for (size_t i = 0; i < chart->count; i++) {
+        if (i % every && i != chart->count - 1)
+            continue;
+        bool shown = is_shown(line->y[i]);
+        if (shown)
+            adl_str_printf(page, "%c%.1f %.1f", down ? 'L' : 'M', place(x, chart->x[i]),
+                           place(y, line->y[i]));
+        down = shown;
+    }
+    adl_str_puts(page, "\"/>\n");
+    for (size_t i = 0; chart->count <= MAX_DOTS && i < chart->count; i++)
+        if (is_shown(line->y[i]))
+            adl_str_printf(page,
+                           "<circle class=\"dot l%zu\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\">"
+                           "<title>%s, %s %.6g: %.5g</title></circle>\n",
+                           number, place(x, chart->x[i]), place(y, line->y[i]), line->name,
+                           chart->x_name, chart->x[i], line->y[i]);
+}
+
+void adl_chart_write(struct adl_str *page, const struct adl_chart *chart)
+{
+    double least, most;
+    bool any = chart->count > 0 && y_range(chart, &least, &most);
+
+    adl_str_printf(page, "<figure class=\"chart\"><figcaption><b>%s</b>", chart->title);
+    for (size_t l = 0; any && l < chart->line_count; l++)
+        adl_str_printf(page, "<span class=\"key l%zu\">%s</span>", l, chart->lines[l].name);
+    adl_str_puts(page, "</figcaption>\n");
+    if (any) {
+        struct axis x = make_x(chart), y = make_y(chart, least, most);
+        adl_str_printf(page,
+                       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" "
+                       "role=\"img\" aria-label=\"%s\">\n",
+                       WIDTH, HEIGHT, chart->title);
+        put_axes(page, chart, &x, &y);
+        put_mark(page, chart, &x);
+        for (size_t l = 0; l < chart->line_count; l++)
+            put_line(page, chart, l, &x, &y);
+        adl_str_puts(page, "</svg>");
+    } else {
+        adl_html_note(page, "There is nothing to draw yet.");
+    }
+    adl_str_puts(page, "</figure>\n");
+}

@@ -1,0 +1,29 @@
+#ifndef ADL_SERVER_SERVING_LOG_H
+#define ADL_SERVER_SERVING_LOG_H
+
+/* The server's log on stderr: one JSON object a line, or short text where a
+ * person is looking. Thread-safe after adl_log_setup(). */
+
+#include <jansson.h>
+
+enum adl_log_level { ADL_LOG_DEBUG, ADL_LOG_INFO, ADL_LOG_WARN, ADL_LOG_ERROR };
+enum adl_log_format { ADL_LOG_AUTO, ADL_LOG_TEXT, ADL_LOG_JSON };
+
+extern const char *const adl_log_level_names[];
+extern const char *const adl_log_format_names[];
+
+/* Before threads start. AUTO: text on a terminal (coloured unless NO_COLOR is
+ * set), JSON otherwise. */
+void adl_log_setup(enum adl_log_level least, enum adl_log_format format);
+
+/* Whether lines are JSON: not before adl_log_setup(). */
+int adl_log_is_json(void);
+
+/* One line. `event` ("start", "ready", "reload", "fail", ...) may be NULL; `fields` is
+ * an object with more to say, taken over and freed, and may be NULL. */
+void adl_log(enum adl_log_level level, const char *event, const char *message, json_t *fields);
+
+/* Whether a line of this level would be written at all. */
+int adl_log_enabled(enum adl_log_level level);
+
+#endif

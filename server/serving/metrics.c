@@ -1,0 +1,317 @@
+/* Counting, and the text that Prometheus reads. */
+
+#include "server/serving/metrics.h"
+
+#include <dirent.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/size.h"
+
+const char *const adl_method_names[] = {"GET", "HEAD", "POST", "OPTIONS", "other"};
+
+static const int statuses[ADL_METRICS_STATUSES - 1] = {
+    200, 204, 304, 400, 401, 403, 404, 405, 406, 408, 411, 413, 415, 422, 429, 499, 500, 501, 503};
+
+static const char *const stage_names[ADL_STAGE_COUNT] = {"decode", "queue", "inference",
+                                                         "postprocess", "encode"};
+static const char *const outcome_names[ADL_OUTCOME_COUNT] = {"ok", "corrupt", "too_large",
+                                                             "unsupported"};
+
+const struct adl_buckets adl_buckets_seconds = {
+    13, {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10}};
+const struct adl_buckets adl_buckets_batch = {7, {1, 2, 3, 4, 8, 16, 32}};
+const struct adl_buckets adl_buckets_unit = {10, {.1, .2, .3, .4, .5, .6, .7, .8, .9, 1}};
+
+static void add(_Atomic uint64_t *counter, uint64_t value)
+{
+    atomic_fetch_add_explicit(counter, value, memory_order_relaxed);
+}
+
+static uint64_t get(_Atomic uint64_t *counter)
+{
+    return atomic_load_explicit(counter, memory_order_relaxed);
+}
+
+void adl_histogram_add(struct adl_histogram *histogram, const struct adl_buckets *buckets,
+                       double value)
+{
+    size_t i = 0;
+    while (i < buckets->count && value > buckets->bounds[i])
+        i++;
+    add(&histogram->buckets[i], 1);
+    add(&histogram->micro_sum, (uint64_t)llround(fmax(value, 0) * 1e6));
+}
+
+void adl_metrics_request(struct adl_metrics *metrics, int route, enum adl_method_index method,
+                         int status, double seconds)
+{
+    size_t column = 0;
+    while (column < ADL_COUNT(statuses) && statuses[column] != status)
+        column++;
+    add(&metrics->requests[route][method][column], 1);
+    adl_histogram_add(&metrics->request_seconds[route], &adl_buckets_seconds, seconds);
+}
+
+void adl_metrics_escape(struct adl_str *out, const char *text)
+{
+    for (; *text; text++) {
+        if (*text == '\n')
+            adl_str_puts(out, "\\n");
+        else if (*text == '\\' || *text == '"')
+            adl_str_printf(out, "\\%c", *text);
+        else
+            adl_str_append(out, text, 1);
+    }
+}
+
+/* --- rendering ------------------------------------------------------------- */
+
+static void family(struct adl_str *out, const char *name, const char *type, const char *help)
+{
+    adl_str_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
+}
+
+static void simple(struct adl_str *out, const char *name, const char *type, const char *help,
+                   double value)
+{
+    family(out, name, type, help);
+    adl_str_printf(out, "%s %.15g\n", name, value);
+}
+
+/* name{key="value"} number */
+static void labelled(struct adl_str *out, const char *name, const char *key, const char *value,
+                     double number)
+{
+    adl_str_printf(out, "%s{%s=\"", name, key);
+    adl_metrics_escape(out, value);
+    adl_str_printf(out, "\"} %.15g\n", number);
+}
+
+static void histogram(struct adl_str *out, const char *name, const char *key, const char *value,
+                      struct adl_histogram *h, const struct adl_buckets *buckets)
+{
+    struct adl_str label = {0};
+    uint64_t sum = 0;
+
+    adl_metrics_escape(&label, value);
+    for (size_t i = 0; i <= buckets->count; i++) {
+        sum += get(&h->buckets[i]);
+        if (i < buckets->count)
+            adl_str_printf(out, "%s_bucket{%s=\"%s\",le=\"%.15g\"} %llu\n", name, key,
+                           label.data ? label.data : "", buckets->bounds[i],
+                           (unsigned long long)sum);
+    }
+    adl_str_printf(out, "%s_bucket{%s=\"%s\",le=\"+Inf\"} %llu\n", name, key,
+                   label.data ? label.data : "", (unsigned long long)sum);
+    adl_str_printf(out, "%s_sum{%s=\"%s\"} %.15g\n", name, key, label.data ? label.data : "",
+                   (double)get(&h->micro_sum) / 1e6);
+    adl_str_printf(out, "%s_count{%s=\"%s\"} %llu\n", name, key, label.data ? label.data : "",
+                   (unsigned long long)sum);
+    out->failed |= label.failed;
+    adl_str_release(&label);
+}
+
+static void render_http(struct adl_metrics *m, const struct adl_metrics_now *now,
+                        struct adl_str *out)
+{
+    family(out, "adl_http_requests_total", "counter", "Requests answered.");
+    for (int r = 0; r < now->route_count; r++)
+        for (int method = 0; method < ADL_METHOD_COUNT; method++)
+            for (size_t s = 0; s < ADL_METRICS_STATUSES; s++) {
+                uint64_t count = get(&m->requests[r][method][s]);
+                if (count == 0)
+                    continue;
+                adl_str_printf(out, "adl_http_requests_total{path=\"%s\",method=\"%s\",",
+                               now->routes[r], adl_method_names[method]);
+                if (s < ADL_COUNT(statuses))
+                    adl_str_printf(out, "code=\"%d\"} %llu\n", statuses[s],
+                                   (unsigned long long)count);
+                else
+                    adl_str_printf(out, "code=\"other\"} %llu\n", (unsigned long long)count);
+            }
+    family(out, "adl_http_request_duration_seconds", "histogram",
+           "Time from a request's headers to the end of its answer.");
+    for (int r = 0; r < now->route_count; r++) {
+        uint64_t any = 0;
+        for (size_t i = 0; i <= ADL_METRICS_BUCKETS; i++)
+            any |= get(&m->request_seconds[r].buckets[i]);
+        if (any)
+            histogram(out, "adl_http_request_duration_seconds", "path", now->routes[r],
+                      &m->request_seconds[r], &adl_buckets_seconds);
+    }
+    simple(out, "adl_http_request_body_bytes_total", "counter", "Bytes of request bodies read.",
+           (double)get(&m->body_bytes_in));
+    simple(out, "adl_http_response_body_bytes_total", "counter", "Bytes of answers' bodies.",
+           (double)get(&m->body_bytes_out));
+    simple(out, "adl_http_connections", "gauge", "Open connections.", (double)now->connections);
+    simple(out, "adl_http_requests_in_flight", "gauge", "Requests begun and not yet answered.",
+           (double)atomic_load_explicit(&m->in_flight, memory_order_relaxed));
+    family(out, "adl_errors_total", "counter", "Requests answered with a problem, by its type.");
+    for (int p = ADL_PROBLEM_NONE + 1; p < ADL_PROBLEM_COUNT; p++)
+        labelled(out, "adl_errors_total", "type", adl_problem_row((enum adl_problem)p)->name,
+                 (double)get(&m->problems[p]));
+}
+
+static void render_work(struct adl_metrics *m, const struct adl_metrics_now *now,
+                        struct adl_str *out)
+{
+    family(out, "adl_stage_duration_seconds", "histogram", "Time of each stage of an image.");
+    for (int s = 0; s < ADL_STAGE_COUNT; s++)
+        histogram(out, "adl_stage_duration_seconds", "stage", stage_names[s], &m->stage_seconds[s],
+                  &adl_buckets_seconds);
+    simple(out, "adl_queue_capacity", "gauge", "Images that may be in work at once.",
+           (double)now->queue_capacity);
+    family(out, "adl_jobs_abandoned_total", "counter", "Images dropped before they were computed.");
+    labelled(out, "adl_jobs_abandoned_total", "reason", "disconnected",
+             (double)get(&m->abandoned_disconnected));
+    labelled(out, "adl_jobs_abandoned_total", "reason", "deadline",
+             (double)get(&m->abandoned_deadline));
+}
+
+static void render_models(struct adl_metrics *m, const struct adl_metrics_now *now,
+                          struct adl_str *out)
+{
+    const struct adl_metrics_model_now *models = now->models;
+    size_t count = now->model_count;
+
+    family(out, "adl_queue_depth", "gauge", "Images in work.");
+    for (size_t i = 0; i < count; i++)
+        labelled(out, "adl_queue_depth", "model", models[i].name, (double)models[i].queue_depth);
+    family(out, "adl_batch_size", "histogram", "Images that the engine ran together.");
+    for (size_t i = 0; i < count; i++)
+        histogram(out, "adl_batch_size", "model", models[i].name, &m->models[i].batch_size,
+                  &adl_buckets_batch);
+    family(out, "adl_images_total", "counter", "Images by what became of them.");
+    for (size_t i = 0; i < count; i++)
+        for (int o = 0; o < ADL_OUTCOME_COUNT; o++) {
+            adl_str_puts(out, "adl_images_total{model=\"");
+            adl_metrics_escape(out, models[i].name);
+            adl_str_printf(out, "\",outcome=\"%s\"} %llu\n", outcome_names[o],
+                           (unsigned long long)get(&m->models[i].images[o]));
+        }
+    family(out, "adl_model_loaded", "gauge", "Whether the model answers.");
+    for (size_t i = 0; i < count; i++)
+        labelled(out, "adl_model_loaded", "model", models[i].name, models[i].loaded_at > 0);
+    family(out, "adl_model_memory_bytes", "gauge", "Packed weights and working memory.");
+    for (size_t i = 0; i < count; i++)
+        labelled(out, "adl_model_memory_bytes", "model", models[i].name,
+                 (double)models[i].memory_bytes);
+    family(out, "adl_model_load_timestamp_seconds", "gauge", "When the model was loaded.");
+    for (size_t i = 0; i < count; i++)
+        labelled(out, "adl_model_load_timestamp_seconds", "model", models[i].name,
+                 models[i].loaded_at);
+    family(out, "adl_model_reloads_total", "counter", "Models loaded anew by SIGHUP.");
+    for (size_t i = 0; i < count; i++)
+        for (int failed = 0; failed < 2; failed++) {
+            adl_str_puts(out, "adl_model_reloads_total{model=\"");
+            adl_metrics_escape(out, models[i].name);
+            adl_str_printf(out, "\",outcome=\"%s\"} %llu\n", failed ? "failed" : "ok",
+                           (unsigned long long)get(failed ? &m->models[i].reloads_failed
+                                                          : &m->models[i].reloads_ok));
+        }
+    family(out, "adl_prediction_score", "histogram", "Score of an image's first prediction.");
+    for (size_t i = 0; i < count; i++)
+        histogram(out, "adl_prediction_score", "model", models[i].name, &m->models[i].score,
+                  &adl_buckets_unit);
+    family(out, "adl_box_area_ratio", "histogram",
+           "Area of an image's first box as a part of the image.");
+    for (size_t i = 0; i < count; i++)
+        histogram(out, "adl_box_area_ratio", "model", models[i].name, &m->models[i].box_area,
+                  &adl_buckets_unit);
+}
+
+/* Unix time at which this process began: now minus how long it has run. */
+static double process_start(void)
+{
+    static _Atomic double start;
+    double known = atomic_load(&start);
+    struct timespec wall, boot;
+    unsigned long long ticks = 0;
+    char text[1024];
+    FILE *stat;
+    size_t length;
+    const char *at;
+
+    if (known > 0)
+        return known;
+    stat = fopen("/proc/self/stat", "r");
+    if (!stat)
+        return 0;
+    length = fread(text, 1, sizeof text - 1, stat);
+    fclose(stat);
+    text[length] = '\0';
+    /* Field 22, counted after the name in brackets, which may hold blanks. */
+    at = strrchr(text, ')');
+    for (int field = 2; at && field < 22; field++)
+        at = strchr(at + 1, ' ');
+    if (!at || sscanf(at, " %llu", &ticks) != 1)
+        return 0;
+    clock_gettime(CLOCK_REALTIME, &wall);
+    clock_gettime(CLOCK_BOOTTIME, &boot);
+    known = (double)wall.tv_sec - (double)boot.tv_sec +
+            (double)(wall.tv_nsec - boot.tv_nsec) / 1e9 +
+            (double)ticks / (double)sysconf(_SC_CLK_TCK);
+    atomic_store(&start, known);
+    return known;
+}
+
+static size_t open_files(void)
+{
+    size_t count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    if (!dir)
+        return 0;
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count > 3 ? count - 3 : 0; /* ".", ".." and the folder itself */
+}
+
+static void render_process(const struct adl_metrics_now *now, struct adl_str *out)
+{
+    struct rusage usage;
+    struct rlimit files = {0};
+    unsigned long pages = 0, resident = 0;
+    FILE *statm = fopen("/proc/self/statm", "r");
+
+    family(out, "adl_build_info", "gauge", "Version and what it runs on.");
+    adl_str_puts(out, "adl_build_info{version=\"");
+    adl_metrics_escape(out, now->version);
+    adl_str_puts(out, "\",cpu=\"");
+    adl_metrics_escape(out, now->cpu);
+    adl_str_puts(out, "\",blas=\"");
+    adl_metrics_escape(out, now->blas);
+    adl_str_puts(out, "\"} 1\n");
+
+    if (statm) {
+        if (fscanf(statm, "%lu %lu", &pages, &resident) != 2)
+            resident = 0;
+        fclose(statm);
+    }
+    getrusage(RUSAGE_SELF, &usage);
+    getrlimit(RLIMIT_NOFILE, &files);
+    simple(out, "process_cpu_seconds_total", "counter", "User and system CPU time.",
+           (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
+               (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
+    simple(out, "process_resident_memory_bytes", "gauge", "Memory in use.",
+           (double)resident * (double)sysconf(_SC_PAGESIZE));
+    simple(out, "process_open_fds", "gauge", "Open file descriptors.", (double)open_files());
+    simple(out, "process_max_fds", "gauge", "File descriptors that may be open.",
+           (double)files.rlim_cur);
+    simple(out, "process_start_time_seconds", "gauge", "When the process began, in Unix time.",
+           process_start());
+}
+
+void adl_metrics_render(struct adl_metrics *metrics, const struct adl_metrics_now *now,
+                        struct adl_str *out)
+{
+    render_http(metrics, now, out);
+    render_work(metrics, now, out);
+    render_models(metrics, now, out);
+    render_process(now, out);
+}

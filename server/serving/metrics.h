@@ -1,0 +1,112 @@
+#ifndef ADL_SERVER_SERVING_METRICS_H
+#define ADL_SERVER_SERVING_METRICS_H
+
+/* What the server counts, in Prometheus's text format (version 0.0.4). All
+ * counters are relaxed atomics: counting takes no lock, and neither does
+ * rendering, which may therefore show a request in one family and not yet in
+ * another. */
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/limits.h"
+#include "base/str.h"
+#include "server/http/problem.h"
+
+/* Requests are counted by route: at most this many patterns. */
+#define ADL_METRICS_ROUTES 32
+
+enum adl_method_index {
+    ADL_METHOD_GET,
+    ADL_METHOD_HEAD,
+    ADL_METHOD_POST,
+    ADL_METHOD_OPTIONS,
+    ADL_METHOD_OTHER,
+    ADL_METHOD_COUNT
+};
+extern const char *const adl_method_names[]; /* "GET", ..., "other" */
+
+enum adl_stage {
+    ADL_STAGE_DECODE,
+    ADL_STAGE_QUEUE,
+    ADL_STAGE_INFERENCE,
+    ADL_STAGE_POSTPROCESS,
+    ADL_STAGE_ENCODE,
+    ADL_STAGE_COUNT
+};
+
+enum adl_outcome {
+    ADL_OUTCOME_OK,
+    ADL_OUTCOME_CORRUPT,
+    ADL_OUTCOME_TOO_LARGE,
+    ADL_OUTCOME_UNSUPPORTED,
+    ADL_OUTCOME_COUNT
+};
+
+#define ADL_METRICS_BUCKETS 16
+
+/* Cumulative only when rendered. The sum is kept in millionths of the unit. */
+struct adl_histogram {
+    _Atomic uint64_t buckets[ADL_METRICS_BUCKETS + 1]; /* the last: above all bounds */
+    _Atomic uint64_t micro_sum;
+};
+
+/* Upper bounds of a kind of histogram. */
+struct adl_buckets {
+    size_t count;
+    double bounds[ADL_METRICS_BUCKETS];
+};
+extern const struct adl_buckets adl_buckets_seconds, adl_buckets_batch, adl_buckets_unit;
+
+void adl_histogram_add(struct adl_histogram *histogram, const struct adl_buckets *buckets,
+                       double value);
+
+struct adl_model_metrics {
+    _Atomic uint64_t images[ADL_OUTCOME_COUNT];
+    _Atomic uint64_t reloads_ok, reloads_failed;
+    struct adl_histogram batch_size;
+    struct adl_histogram score;    /* of the first prediction */
+    struct adl_histogram box_area; /* of its first box, as a part of the image */
+};
+
+/* Statuses that are answered; the last column is for any other. */
+#define ADL_METRICS_STATUSES 20
+
+struct adl_metrics {
+    _Atomic uint64_t requests[ADL_METRICS_ROUTES][ADL_METHOD_COUNT][ADL_METRICS_STATUSES];
+    struct adl_histogram request_seconds[ADL_METRICS_ROUTES];
+    struct adl_histogram stage_seconds[ADL_STAGE_COUNT];
+    _Atomic uint64_t body_bytes_in, body_bytes_out;
+    _Atomic int64_t in_flight;
+    _Atomic uint64_t problems[ADL_PROBLEM_COUNT];
+    _Atomic uint64_t abandoned_disconnected, abandoned_deadline;
+    struct adl_model_metrics models[ADL_LIMIT_MODELS];
+};
+
+void adl_metrics_request(struct adl_metrics *metrics, int route, enum adl_method_index method,
+                         int status, double seconds);
+
+/* What is known elsewhere at the moment of rendering. */
+struct adl_metrics_model_now {
+    const char *name;
+    size_t queue_depth;
+    size_t memory_bytes; /* 0: not loaded */
+    double loaded_at;    /* Unix time; 0: not loaded */
+};
+struct adl_metrics_now {
+    const char *const *routes; /* patterns */
+    int route_count;
+    const struct adl_metrics_model_now *models;
+    size_t model_count;
+    size_t queue_capacity;
+    size_t connections;
+    const char *version, *cpu, *blas;
+};
+
+void adl_metrics_render(struct adl_metrics *metrics, const struct adl_metrics_now *now,
+                        struct adl_str *out);
+
+/* A label's value with \, " and newline escaped. */
+void adl_metrics_escape(struct adl_str *out, const char *text);
+
+#endif

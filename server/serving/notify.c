@@ -1,0 +1,96 @@
+/* The service manager's protocol: sd_notify(3) and sd_listen_fds(3). */
+
+#include "server/serving/notify.h"
+
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define FIRST_FD 3
+
+void adl_notify(const char *fmt, ...)
+{
+    const char *path = getenv("NOTIFY_SOCKET");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char text[512];
+    size_t length;
+    va_list args;
+    int fd;
+
+    /* "@name" is a name in the abstract namespace, which begins with a NUL. */
+    if (!path || (*path != '/' && *path != '@') || strlen(path) >= sizeof address.sun_path)
+        return;
+    memcpy(address.sun_path, path, strlen(path));
+    if (*path == '@')
+        address.sun_path[0] = '\0';
+    va_start(args, fmt);
+    vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    length = offsetof(struct sockaddr_un, sun_path) + strlen(path);
+    fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return;
+    sendto(fd, text, strlen(text), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&address,
+           (socklen_t)length);
+    close(fd);
+}
+
+void adl_notify_reloading(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    adl_notify("RELOADING=1\nMONOTONIC_USEC=%lld",
+               (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
+}
+
+/* A whole number in the environment; 0 where there is none. */
+static unsigned long long number(const char *name)
+{
+    const char *text = getenv(name);
+    char *end;
+    unsigned long long value;
+
+    if (!text || *text < '0' || *text > '9')
+        return 0;
+    value = strtoull(text, &end, 10);
+    return *end ? 0 : value;
+}
+
+/* The variables are for one process; a child may inherit them by mistake. */
+static int is_for_us(const char *name)
+{
+    return !getenv(name) || number(name) == (unsigned long long)getpid();
+}
+
+uint64_t adl_notify_watchdog_ns(void)
+{
+    return is_for_us("WATCHDOG_PID") ? number("WATCHDOG_USEC") * 1000 : 0;
+}
+
+int adl_notify_listen_fd(int *fd, struct adl_error *err)
+{
+    unsigned long long count = is_for_us("LISTEN_PID") ? number("LISTEN_FDS") : 0;
+
+    *fd = -1;
+    if (count > 1)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "%llu sockets were passed to the server; it takes one: leave one "
+                        "ListenStream= in its socket unit",
+                        count);
+    if (count == 1) {
+        int flags = fcntl(FIRST_FD, F_GETFL);
+        if (flags < 0 || fcntl(FIRST_FD, F_SETFL, flags | O_NONBLOCK) < 0 ||
+            fcntl(FIRST_FD, F_SETFD, FD_CLOEXEC) < 0)
+            return adl_fail(err, ADL_ERR_IO, "LISTEN_FDS names descriptor %d, which is not open",
+                            FIRST_FD);
+        *fd = FIRST_FD;
+    }
+    return 0;
+}

@@ -1,0 +1,302 @@
+/* Named models and their versions. */
+
+#include "server/serving/registry.h"
+
+#include <malloc.h>
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+struct entry {
+    char name[ADL_LIMIT_MODEL_NAME_BYTES + 1];
+    char *path;
+    struct adl_served *current; /* under the lock; holds a reference */
+};
+
+struct adl_registry {
+    struct entry entries[ADL_LIMIT_MODELS];
+    size_t count;
+    pthread_mutex_t lock; /* of `current`; held for moments */
+    pthread_mutex_t compute;
+    struct adl_pool *pool; /* under `compute` */
+};
+
+struct adl_registry *adl_registry_create(int threads, struct adl_error *err)
+{
+    struct adl_registry *registry = adl_calloc(1, sizeof *registry);
+    if (!registry) {
+        adl_fail_nomem(err, "models");
+        return NULL;
+    }
+    registry->pool = adl_pool_create(threads, err);
+    if (!registry->pool) {
+        adl_free(registry);
+        return NULL;
+    }
+    pthread_mutex_init(&registry->lock, NULL);
+    pthread_mutex_init(&registry->compute, NULL);
+    return registry;
+}
+
+void adl_registry_free(struct adl_registry *registry)
+{
+    if (!registry)
+        return;
+    for (size_t i = 0; i < registry->count; i++) {
+        adl_served_release(registry->entries[i].current);
+        adl_free(registry->entries[i].path);
+    }
+    adl_pool_free(registry->pool);
+    pthread_mutex_destroy(&registry->lock);
+    pthread_mutex_destroy(&registry->compute);
+    adl_free(registry);
+}
+
+static bool is_name(const char *text, size_t length)
+{
+    if (length < 1 || length > ADL_LIMIT_MODEL_NAME_BYTES)
+        return false;
+    for (size_t i = 0; i < length; i++)
+        if (!((text[i] >= '0' && text[i] <= '9') || (text[i] >= 'A' && text[i] <= 'Z') ||
+              (text[i] >= 'a' && text[i] <= 'z') || strchr("._-", text[i])))
+            return false;
+    return true;
+}
+
+int adl_registry_add(struct adl_registry *registry, const char *text, struct adl_error *err)
+{
+    struct entry *entry = &registry->entries[registry->count];
+    const char *equals = strchr(text, '=');
+    const char *path = text;
+
+    if (registry->count == ADL_LIMIT_MODELS)
+        return adl_fail(err, ADL_ERR_ARG, "more than %d models", ADL_LIMIT_MODELS);
+    /* A file's name may have an equals sign of its own behind a slash. */
+    if (equals && !memchr(text, '/', (size_t)(equals - text))) {
+        if (!is_name(text, (size_t)(equals - text)))
+            return adl_fail(err, ADL_ERR_ARG,
+                            "--model %.100s: a name has 1 to %d of the characters A-Z a-z 0-9 . _ "
+                            "and -",
+                            text, ADL_LIMIT_MODEL_NAME_BYTES);
+        snprintf(entry->name, sizeof entry->name, "%.*s", (int)(equals - text), text);
+        path = equals + 1;
+    } else {
+        snprintf(entry->name, sizeof entry->name, "default");
+    }
+    for (size_t i = 0; i < registry->count; i++)
+        if (!strcmp(registry->entries[i].name, entry->name))
+            return adl_fail(err, ADL_ERR_ARG,
+                            "--model %.100s: there is a model \"%s\" already; give each a name: "
+                            "--model NAME=FILE",
+                            text, entry->name);
+    if (!*path)
+        return adl_fail(err, ADL_ERR_ARG, "--model %.100s: names no file", text);
+    entry->path = adl_strdup(path);
+    if (!entry->path)
+        return adl_fail_nomem(err, "models");
+    registry->count++;
+    return 0;
+}
+
+size_t adl_registry_count(const struct adl_registry *registry)
+{
+    return registry->count;
+}
+
+const char *adl_registry_name(const struct adl_registry *registry, size_t index)
+{
+    return registry->entries[index].name;
+}
+
+const char *adl_registry_path(const struct adl_registry *registry, size_t index)
+{
+    return registry->entries[index].path;
+}
+
+void adl_registry_compute_lock(struct adl_registry *registry)
+{
+    pthread_mutex_lock(&registry->compute);
+}
+
+void adl_registry_compute_unlock(struct adl_registry *registry)
+{
+    pthread_mutex_unlock(&registry->compute);
+}
+
+/* --- versions ----------------------------------------------------------------- */
+
+void adl_served_release(struct adl_served *served)
+{
+    if (!served || atomic_fetch_sub(&served->references, 1) > 1)
+        return;
+    adl_session_free(served->session);
+    adl_plan_unref(served->plan);
+    adl_model_free(served->model);
+    adl_free(served->description);
+    adl_free(served);
+}
+
+/* One run: its pages are touched before the first request comes, and weights
+ * that give no finite score are found out. */
+static int try_out(struct adl_registry *registry, struct adl_served *served, const char *path,
+                   struct adl_error *err)
+{
+    size_t pixels = adl_shape_count(adl_plan_input_shape(served->plan));
+    size_t classes = adl_shape_count(adl_plan_output_shape(served->plan, ADL_OUTPUT_LOGITS));
+    const float *logits;
+    bool finite = true;
+
+    adl_registry_compute_lock(registry);
+    memset(adl_session_input(served->session, 0), 0, pixels * sizeof(float));
+    adl_session_run(served->session, 1);
+    logits = adl_session_output(served->session, ADL_OUTPUT_LOGITS, 0);
+    for (size_t i = 0; i < classes; i++)
+        finite &= isfinite(logits[i]) != 0;
+    adl_registry_compute_unlock(registry);
+    if (!finite)
+        return adl_fail(err, ADL_ERR_FORMAT,
+                        "%s: its scores for a grey picture are not finite; the weights are damaged",
+                        path);
+    return 0;
+}
+
+/* {"name", "state", "arch", "classes", "input", "threshold", ...} */
+static char *describe(const struct adl_served *served, struct adl_error *err)
+{
+    const struct adl_model *model = served->model;
+    json_t *root = adl_model_to_json(model);
+    char loaded_at[40], *text = NULL, *copy = NULL;
+    struct tm parts;
+    json_t *more;
+
+    gmtime_r(&served->loaded_at.tv_sec, &parts);
+    strftime(loaded_at, sizeof loaded_at, "%Y-%m-%dT%H:%M:%SZ", &parts);
+    more = json_pack("{s:s, s:s, s:I, s:f, s:s, s:s, s:I, s:I}", "name", served->name, "state",
+                     "available", "class_count", (json_int_t)model->class_count, "threshold",
+                     model->cam_threshold, "digest", model->digest, "loaded_at", loaded_at,
+                     "memory_bytes", (json_int_t)served->memory_bytes, "macs",
+                     (json_int_t)adl_plan_macs(served->plan));
+    if (root && more && json_object_update(more, root) == 0)
+        text = json_dumps(more, JSON_COMPACT | JSON_REAL_PRECISION(9));
+    if (text)
+        copy = adl_strdup(text);
+    if (!copy)
+        adl_fail_nomem(err, "a model's description");
+    if (text) {
+        json_free_t release;
+        json_get_alloc_funcs(NULL, &release);
+        release(text);
+    }
+    json_decref(root);
+    json_decref(more);
+    return copy;
+}
+
+static struct adl_served *load(struct adl_registry *registry, size_t index, struct adl_error *err)
+{
+    const char *path = registry->entries[index].path;
+    struct adl_served *served = adl_calloc(1, sizeof *served);
+    int result = -1;
+
+    if (!served) {
+        adl_fail_nomem(err, "a model");
+        return NULL;
+    }
+    atomic_init(&served->references, 1);
+    served->index = (int)index;
+    served->name = registry->entries[index].name;
+    served->model = adl_model_load(path, NULL, err);
+    if (!served->model)
+        goto out;
+    struct adl_plan_options options = {.input_h = served->model->input_h,
+                                       .input_w = served->model->input_w};
+    /* A model that is loaded anew leaves the threads to the requests. */
+    bool anew = registry->entries[index].current;
+    if (!anew) {
+        adl_registry_compute_lock(registry);
+        options.pool = registry->pool;
+    }
+    served->plan = adl_model_into_plan(served->model, &options, err);
+    if (!anew)
+        adl_registry_compute_unlock(registry);
+    if (!served->plan) {
+        adl_error_context(err, "%s", path);
+        goto out;
+    }
+    served->session = adl_session_create(served->plan, registry->pool, ADL_LIMIT_SERVE_BATCH, err);
+    if (!served->session)
+        goto out;
+    served->memory_bytes = adl_plan_weight_bytes(served->plan) + adl_session_bytes(served->session);
+    clock_gettime(CLOCK_REALTIME, &served->loaded_at);
+    served->description = describe(served, err);
+    if (!served->description)
+        goto out;
+    ADL_TRY(try_out(registry, served, path, err));
+    result = 0;
+out:
+    if (result < 0) {
+        adl_served_release(served);
+        served = NULL;
+    }
+    return served;
+}
+
+int adl_registry_load(struct adl_registry *registry, size_t index, struct adl_error *err)
+{
+    struct adl_served *old, *served = load(registry, index, err);
+
+    if (!served) {
+        malloc_trim(0);
+        return -1;
+    }
+    pthread_mutex_lock(&registry->lock);
+    old = registry->entries[index].current;
+    registry->entries[index].current = served;
+    pthread_mutex_unlock(&registry->lock);
+    adl_served_release(old);
+    /* The weights as they were in the file are gone; give their pages back. */
+    malloc_trim(0);
+    return 0;
+}
+
+struct adl_served *adl_registry_acquire_index(struct adl_registry *registry, size_t index)
+{
+    struct adl_served *served;
+
+    pthread_mutex_lock(&registry->lock);
+    served = registry->entries[index].current;
+    if (served)
+        atomic_fetch_add(&served->references, 1);
+    pthread_mutex_unlock(&registry->lock);
+    return served;
+}
+
+struct adl_served *adl_registry_acquire(struct adl_registry *registry, const char *name,
+                                        struct adl_error *err)
+{
+    for (size_t i = 0; i < registry->count; i++) {
+        struct adl_served *served;
+        if (*name && strcmp(registry->entries[i].name, name) != 0)
+            continue;
+        served = adl_registry_acquire_index(registry, i);
+        if (!served)
+            adl_fail(err, ADL_ERR_BUSY, "the model \"%s\" is being loaded",
+                     registry->entries[i].name);
+        return served;
+    }
+    adl_fail(err, ADL_ERR_NOT_FOUND, "there is no model \"%.64s\"; GET /models lists them", name);
+    return NULL;
+}
+
+bool adl_registry_ready(struct adl_registry *registry)
+{
+    bool ready = true;
+
+    pthread_mutex_lock(&registry->lock);
+    for (size_t i = 0; i < registry->count; i++)
+        ready &= registry->entries[i].current != NULL;
+    pthread_mutex_unlock(&registry->lock);
+    return ready;
+}

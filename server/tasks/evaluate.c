@@ -1,0 +1,584 @@
+/* Images go through in groups: read and decoded side by side, run as one batch,
+ * measured side by side by an evaluator for each thread; counts are merged at
+ * the end, so the threads do not show in the figures. */
+
+#include "server/tasks/evaluate.h"
+
+#include <errno.h>
+#include <math.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/clock.h"
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "image/image.h"
+#include "io/file.h"
+#include "io/npy.h"
+#include "wsol/cam.h"
+#include "wsol/session_cam.h"
+
+/* Score maps of one group. */
+#define MAPS_PER_GROUP 64
+
+/* One thread's. */
+struct worker {
+    struct adl_evaluator evaluator;
+    float *cam;    /* as the network gives it */
+    float *scores; /* a probability for each class; NULL unless places are asked for */
+    double *small; /* the same */
+    double *map;   /* input size */
+    struct adl_box *truth;
+    size_t truth_capacity;
+    struct adl_str path;
+};
+
+/* One image of a group. */
+struct item {
+    size_t index; /* in the data set */
+    struct adl_image input;
+    int width, height; /* of the picture; what its boxes refer to */
+    int slot;          /* in the batch */
+    struct adl_error err;
+    bool broken; /* err is about the picture alone */
+    struct adl_evaluate_class counts;
+};
+
+struct run {
+    const struct adl_dataset *dataset;
+    const struct adl_evaluate_options *options;
+    struct adl_pool *pool;
+    struct adl_session *session; /* NULL: score maps */
+    const char *folder;          /* of score maps to read */
+    struct adl_shape in;
+    struct adl_shape features;
+    size_t class_count; /* of the network */
+    struct worker *workers;
+    int worker_count;
+    struct item *items;
+    size_t group;
+    size_t total; /* images to be measured */
+    bool localized;
+    struct adl_error first_broken;
+    struct adl_evaluate_report *report;
+};
+
+/* --- one image ------------------------------------------------------------------- */
+
+static int decode(const struct run *run, struct worker *worker, struct item *item,
+                  struct adl_image *image, struct adl_error *err)
+{
+    const struct adl_decode_options how = {.ignore_orientation = true};
+    size_t length;
+
+    if (!run->dataset->image_dir)
+        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s has no size, and there is no folder of images",
+                        run->dataset->images[item->index].id);
+    const char *path = adl_dataset_path(run->dataset, item->index, &worker->path, err);
+    void *bytes = path ? adl_file_read(path, ADL_LIMIT_IMAGE_FILE_BYTES, &length, err) : NULL;
+    if (!bytes)
+        return -1;
+    int result = adl_image_decode(bytes, length, &how, image, NULL, err);
+    if (result < 0)
+        adl_error_context(err, "%s", path);
+    adl_free(bytes);
+    return result;
+}
+
+static int decode_and_resize(const struct run *run, struct worker *worker, struct item *item,
+                             struct adl_error *err)
+{
+    const struct adl_dataset_image *entry = &run->dataset->images[item->index];
+    struct adl_image image = {0};
+    int result = -1;
+
+    ADL_TRY(decode(run, worker, item, &image, err));
+    item->width = entry->width ? entry->width : image.width;
+    item->height = entry->height ? entry->height : image.height;
+    result = adl_image_resize(&image, run->in.w, run->in.h, &item->input, err);
+out:
+    adl_image_release(&image);
+    return result;
+}
+
+static void decode_item(void *context, size_t i, int worker)
+{
+    struct run *run = context;
+    struct item *item = &run->items[i];
+
+    if (decode_and_resize(run, &run->workers[worker], item, &item->err) < 0)
+        item->broken = item->err.kind != ADL_ERR_NOMEM && item->err.kind != ADL_ERR_INTERNAL;
+}
+
+static void load_item(void *context, size_t i, int worker)
+{
+    struct run *run = context;
+    struct item *item = &run->items[i];
+
+    (void)worker;
+    if (!item->broken)
+        adl_image_to_input(&item->input, run->options->mean, run->options->std,
+                           adl_session_input(run->session, item->slot));
+}
+
+static int scale_truth(const struct run *run, struct worker *worker, const struct item *item,
+                       int map_width, int map_height, struct adl_error *err)
+{
+    const struct adl_dataset_image *entry = &run->dataset->images[item->index];
+
+    if (entry->box_count > worker->truth_capacity) {
+        struct adl_box *truth = adl_realloc(worker->truth, entry->box_count, sizeof *worker->truth);
+        if (!truth)
+            return adl_fail_nomem(err, "boxes");
+        worker->truth = truth;
+        worker->truth_capacity = entry->box_count;
+    }
+    for (size_t i = 0; i < entry->box_count; i++) {
+        struct adl_dataset_box box = run->dataset->boxes[entry->first_box + i];
+        worker->truth[i] = adl_box_resize_truth((struct adl_box){box.x0, box.y0, box.x1, box.y1},
+                                                item->width, item->height, map_width, map_height);
+    }
+    return 0;
+}
+
+/* The image that the evaluator has just measured. */
+static int note_place(const struct run *run, struct worker *worker,
+                      const struct adl_eval_image *image, const struct item *item,
+                      struct adl_error *err)
+{
+    struct adl_evaluate_place *place = &run->options->places[item->index];
+    struct adl_box_finder *finder = &worker->evaluator.finder;
+    struct adl_boxes *boxes = &worker->evaluator.boxes;
+    double iou = 0;
+
+    if (image->map) {
+        int byte = adl_box_finder_byte(finder, run->options->model_threshold);
+        if (adl_box_finder_cut(finder, byte, ADL_BOXES_LARGEST, boxes, err) < 0)
+            return -1;
+        for (size_t i = 0; i < image->truth_count; i++)
+            iou = fmax(iou, adl_box_iou(boxes->items[0], image->truth[i]));
+    }
+    *place = (struct adl_evaluate_place){.measured = true, .iou = (float)iou};
+    if (image->logits) {
+        adl_softmax(image->logits, image->classes, worker->scores);
+        if (isfinite(worker->scores[image->label]))
+            place->probability = worker->scores[image->label];
+    }
+    return 0;
+}
+
+/* What this image added to the worker's counts. */
+static int measure(const struct run *run, struct worker *worker, const struct adl_eval_image *image,
+                   struct item *item, struct adl_error *err)
+{
+    const struct adl_evaluator *e = &worker->evaluator;
+    uint64_t top1 = e->top1, top5 = e->top5, gt_known = e->gt_known;
+    uint64_t top1_loc = e->top1_loc, top5_loc = e->top5_loc;
+
+    if (adl_evaluator_add(&worker->evaluator, image, err) < 0) {
+        /* Nobody asked for it on the command line. */
+        if (err->kind == ADL_ERR_ARG)
+            err->kind = ADL_ERR_FORMAT;
+        return -1;
+    }
+    item->counts = (struct adl_evaluate_class){.images = 1,
+                                               .top1 = e->top1 - top1,
+                                               .top5 = e->top5 - top5,
+                                               .gt_known = e->gt_known - gt_known,
+                                               .top1_loc = e->top1_loc - top1_loc,
+                                               .top5_loc = e->top5_loc - top5_loc};
+    return run->options->places ? note_place(run, worker, image, item, err) : 0;
+}
+
+/* --- score maps ------------------------------------------------------------------- */
+
+/* FOLDER/ID.npy; the reference keeps the extension of the id. */
+static const char *map_path(struct worker *worker, const char *folder, const char *id,
+                            bool extension, struct adl_error *err)
+{
+    const char *name = strrchr(id, '/');
+    const char *dot = strrchr(name ? name : id, '.');
+    size_t length = dot && !extension ? (size_t)(dot - id) : strlen(id);
+
+    worker->path.length = 0;
+    adl_str_printf(&worker->path, "%s/%.*s.npy", folder, (int)length, id);
+    if (worker->path.failed) {
+        worker->path.failed = false;
+        adl_fail_nomem(err, "a path");
+        return NULL;
+    }
+    return worker->path.data;
+}
+
+/* The folders between FOLDER, which is there, and the map. */
+static int make_folders(char *path, size_t folder_length, struct adl_error *err)
+{
+    for (char *slash = path + folder_length + 1; (slash = strchr(slash, '/')); slash++) {
+        *slash = '\0';
+        /* Another thread may have been faster. */
+        if (mkdir(path, 0777) < 0 && errno != EEXIST)
+            return adl_fail(err, ADL_ERR_IO, "cannot make the folder %s: %s", path,
+                            strerror(errno));
+        *slash = '/';
+    }
+    return 0;
+}
+
+static int write_map(const struct run *run, struct worker *worker, const struct item *item,
+                     struct adl_error *err)
+{
+    const char *folder = run->options->scoremaps;
+
+    if (!map_path(worker, folder, run->dataset->images[item->index].id, true, err) ||
+        make_folders(worker->path.data, strlen(folder), err) < 0)
+        return -1;
+    return adl_npy_write(worker->path.data, ADL_NPY_F64, worker->map, (size_t)run->in.h,
+                         (size_t)run->in.w, err);
+}
+
+static int read_map(const struct run *run, struct worker *worker, const struct item *item,
+                    struct adl_npy *npy, struct adl_error *err)
+{
+    const char *id = run->dataset->images[item->index].id;
+    struct adl_error first = {0};
+    const char *path = map_path(worker, run->folder, id, true, err);
+
+    if (!path)
+        return -1;
+    if (adl_npy_read(path, npy, &first) == 0)
+        return 0;
+    if (first.kind == ADL_ERR_NOT_FOUND) {
+        struct adl_error second = {0};
+        path = map_path(worker, run->folder, id, false, err);
+        if (!path)
+            return -1;
+        if (adl_npy_read(path, npy, &second) == 0)
+            return 0;
+        if (second.kind != ADL_ERR_NOT_FOUND)
+            first = second;
+    }
+    return adl_fail(err, first.kind, "%s", first.message);
+}
+
+static int measure_map(const struct run *run, struct worker *worker, struct item *item,
+                       struct adl_error *err)
+{
+    const struct adl_dataset_image *entry = &run->dataset->images[item->index];
+    struct adl_image image = {0};
+    struct adl_npy npy = {0};
+    int result = -1;
+
+    item->width = entry->width;
+    item->height = entry->height;
+    if (!entry->width) {
+        ADL_TRY(decode(run, worker, item, &image, err));
+        item->width = image.width;
+        item->height = image.height;
+    }
+    ADL_TRY(read_map(run, worker, item, &npy, err));
+    ADL_TRY(scale_truth(run, worker, item, (int)npy.columns, (int)npy.rows, err));
+    result = measure(run, worker,
+                     &(struct adl_eval_image){.map = npy.data,
+                                              .height = (int)npy.rows,
+                                              .width = (int)npy.columns,
+                                              .truth = worker->truth,
+                                              .truth_count = entry->box_count},
+                     item, err);
+    if (result < 0)
+        adl_error_context(err, "%s", worker->path.data);
+out:
+    adl_npy_release(&npy);
+    adl_image_release(&image);
+    return result;
+}
+
+static void measure_map_item(void *context, size_t i, int worker)
+{
+    struct run *run = context;
+    struct item *item = &run->items[i];
+
+    (void)!measure_map(run, &run->workers[worker], item, &item->err);
+}
+
+/* --- outputs of the network --------------------------------------------------------- */
+
+static int make_map(const struct run *run, struct worker *worker, const struct item *item,
+                    struct adl_error *err)
+{
+    size_t pixels = (size_t)run->features.h * (size_t)run->features.w;
+
+    adl_session_cam(run->session, item->slot, run->dataset->images[item->index].class_id,
+                    worker->cam);
+    for (size_t i = 0; i < pixels; i++)
+        worker->small[i] = (double)worker->cam[i];
+    if (adl_scoremap_resize(worker->small, run->features.h, run->features.w, worker->map, run->in.h,
+                            run->in.w, err) < 0)
+        return -1;
+    adl_scoremap_normalise(worker->map, (size_t)run->in.h * (size_t)run->in.w);
+    return 0;
+}
+
+static int measure_output(const struct run *run, struct worker *worker, struct item *item,
+                          struct adl_error *err)
+{
+    const struct adl_dataset_image *entry = &run->dataset->images[item->index];
+    struct adl_eval_image image = {
+        .logits = adl_session_output(run->session, ADL_OUTPUT_LOGITS, item->slot),
+        .classes = run->class_count,
+        .label = (size_t)entry->class_id};
+
+    if (run->localized || run->options->scoremaps) {
+        if (make_map(run, worker, item, err) < 0 ||
+            (run->options->scoremaps && write_map(run, worker, item, err) < 0))
+            return -1;
+    }
+    if (run->localized) {
+        if (scale_truth(run, worker, item, run->in.w, run->in.h, err) < 0)
+            return -1;
+        image.map = worker->map;
+        image.height = run->in.h;
+        image.width = run->in.w;
+        image.truth = worker->truth;
+        image.truth_count = entry->box_count;
+    }
+    if (measure(run, worker, &image, item, err) < 0)
+        return adl_error_context(err, "%s", entry->id);
+    return 0;
+}
+
+static void measure_output_item(void *context, size_t i, int worker)
+{
+    struct run *run = context;
+    struct item *item = &run->items[i];
+
+    if (!item->broken)
+        (void)!measure_output(run, &run->workers[worker], item, &item->err);
+}
+
+/* --- groups ---------------------------------------------------------------------------- */
+
+/* The first failure in the order of the images that is not a broken picture. */
+static int find_failure(const struct run *run, size_t count, struct adl_error *err)
+{
+    for (size_t i = 0; i < count; i++)
+        if (run->items[i].err.kind != ADL_ERR_NONE && !run->items[i].broken)
+            return adl_fail(err, run->items[i].err.kind, "%s", run->items[i].err.message);
+    return 0;
+}
+
+static int run_group(struct run *run, size_t count, struct adl_error *err)
+{
+    int batch = 0;
+
+    if (!run->session) {
+        adl_pool_for(run->pool, count, measure_map_item, run);
+        return find_failure(run, count, err);
+    }
+    adl_pool_for(run->pool, count, decode_item, run);
+    if (find_failure(run, count, err) < 0)
+        return -1;
+    for (size_t i = 0; i < count; i++)
+        if (!run->items[i].broken)
+            run->items[i].slot = batch++;
+    if (batch == 0)
+        return 0;
+    adl_pool_for(run->pool, count, load_item, run);
+    adl_session_run(run->session, batch);
+    adl_pool_for(run->pool, count, measure_output_item, run);
+    return find_failure(run, count, err);
+}
+
+static void count_item(struct run *run, const struct item *item)
+{
+    const struct adl_evaluate_options *o = run->options;
+    struct adl_evaluate_class *sums =
+        &run->report->classes[run->dataset->images[item->index].class_id];
+    const struct adl_evaluate_class *c = &item->counts;
+
+    run->report->images++;
+    sums->images++;
+    sums->top1 += c->top1;
+    sums->top5 += c->top5;
+    sums->gt_known += c->gt_known;
+    sums->top1_loc += c->top1_loc;
+    sums->top5_loc += c->top5_loc;
+    if (!item->broken)
+        return;
+    /* Wrong in every figure. */
+    struct adl_evaluator *evaluator = &run->workers[0].evaluator;
+    evaluator->classified++;
+    evaluator->localized += run->localized;
+    evaluator->both += run->localized;
+    sums->errors++;
+    if (!run->report->errors++)
+        run->first_broken = item->err;
+    if (o->broken) {
+        if (o->progress)
+            adl_progress_clear(o->progress);
+        o->broken(o->context, item->err.message);
+    }
+}
+
+static void release_items(struct run *run)
+{
+    for (size_t i = 0; run->items && i < run->group; i++) {
+        adl_image_release(&run->items[i].input);
+        run->items[i] = (struct item){0};
+    }
+}
+
+static int run_all(struct run *run, struct adl_error *err)
+{
+    const struct adl_evaluate_options *o = run->options;
+
+    for (size_t first = 0; first < run->total; first += run->group) {
+        size_t count = ADL_MIN(run->group, run->total - first);
+        if (o->stopped && o->stopped(o->context))
+            return adl_fail(err, ADL_ERR_CANCELLED, "the evaluation was stopped");
+        for (size_t i = 0; i < count; i++)
+            run->items[i].index = (first + i) * run->dataset->count / run->total;
+        if (run_group(run, count, err) < 0)
+            return -1;
+        for (size_t i = 0; i < count; i++)
+            count_item(run, &run->items[i]);
+        release_items(run);
+        if (o->progress)
+            adl_progress_update(o->progress, first + count);
+    }
+    if (run->report->errors == run->total)
+        return adl_fail(err, ADL_ERR_FORMAT, "not one of %zu images could be read: %s", run->total,
+                        run->first_broken.message);
+    return 0;
+}
+
+/* --- the whole ---------------------------------------------------------------------------- */
+
+static int prepare(struct run *run, struct adl_error *err)
+{
+    const struct adl_evaluate_options *o = run->options;
+    size_t pixels = (size_t)run->in.h * (size_t)run->in.w;
+    size_t features = (size_t)run->features.h * (size_t)run->features.w;
+
+    run->items = adl_calloc(run->group, sizeof *run->items);
+    run->workers = adl_calloc((size_t)run->worker_count, sizeof *run->workers);
+    run->report->class_count = run->dataset->class_count;
+    run->report->classes = adl_calloc(run->report->class_count, sizeof *run->report->classes);
+    if (!run->items || !run->workers || !run->report->classes)
+        return adl_fail_nomem(err, "the evaluation");
+    for (int i = 0; i < run->worker_count; i++) {
+        struct worker *worker = &run->workers[i];
+        if (adl_evaluator_init(&worker->evaluator, o->curve_interval, o->model_threshold, err) < 0)
+            return -1;
+        worker->cam = adl_malloc(features, sizeof *worker->cam);
+        worker->small = adl_malloc(features, sizeof *worker->small);
+        worker->map = adl_malloc(pixels, sizeof *worker->map);
+        if (o->places)
+            worker->scores = adl_malloc(run->class_count, sizeof *worker->scores);
+        if (!worker->cam || !worker->small || !worker->map || (o->places && !worker->scores))
+            return adl_fail_nomem(err, "the evaluation");
+    }
+    return 0;
+}
+
+static int finish(struct run *run, struct adl_error *err)
+{
+    struct adl_evaluator *all = &run->workers[0].evaluator;
+
+    for (int i = 1; i < run->worker_count; i++)
+        if (adl_evaluator_merge(all, &run->workers[i].evaluator, err) < 0)
+            return -1;
+    run->report->classified = run->session != NULL;
+    run->report->localized = run->localized;
+    run->report->both = run->session && run->localized;
+    run->report->figures = adl_evaluator_result(all);
+    run->report->counts = *all;
+    *all = (struct adl_evaluator){0};
+    return 0;
+}
+
+static void release(struct run *run)
+{
+    release_items(run);
+    adl_free(run->items);
+    for (int i = 0; run->workers && i < run->worker_count; i++) {
+        struct worker *worker = &run->workers[i];
+        adl_evaluator_release(&worker->evaluator);
+        adl_free(worker->cam);
+        adl_free(worker->scores);
+        adl_free(worker->small);
+        adl_free(worker->map);
+        adl_free(worker->truth);
+        adl_str_release(&worker->path);
+    }
+    adl_free(run->workers);
+}
+
+static int evaluate(struct run *run, struct adl_error *err)
+{
+    const struct adl_dataset *d = run->dataset;
+    uint64_t start = adl_clock_ns();
+    int result = -1;
+
+    *run->report = (struct adl_evaluate_report){0};
+    run->worker_count = adl_pool_threads(run->pool);
+    run->localized = d->box_count > 0;
+    run->total = run->options->limit ? ADL_MIN(run->options->limit, d->count) : d->count;
+    run->group = ADL_MIN(run->group, run->total);
+    if (d->count == 0)
+        return adl_fail(err, ADL_ERR_ARG, "the split has no images");
+    if (run->session && d->class_count > run->class_count)
+        return adl_fail(err, ADL_ERR_ARG, "the data set has %zu classes, the network has %zu",
+                        d->class_count, run->class_count);
+    if (!run->session && !run->localized)
+        return adl_fail(err, ADL_ERR_FORMAT, "the split has no boxes to compare score maps with");
+    ADL_TRY(prepare(run, err));
+    ADL_TRY(run_all(run, err));
+    ADL_TRY(finish(run, err));
+    run->report->seconds = adl_clock_ms(start, adl_clock_ns()) / 1000;
+    result = 0;
+out:
+    release(run);
+    if (result < 0)
+        adl_evaluate_report_release(run->report);
+    return result;
+}
+
+int adl_evaluate_session(const struct adl_dataset *dataset, struct adl_session *session, int batch,
+                         struct adl_pool *pool, const struct adl_evaluate_options *options,
+                         struct adl_evaluate_report *report, struct adl_error *err)
+{
+    const struct adl_plan *plan = adl_session_plan(session);
+    struct run run = {.dataset = dataset,
+                      .options = options,
+                      .pool = pool,
+                      .session = session,
+                      .in = adl_plan_input_shape(plan),
+                      .features = adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES),
+                      .group = (size_t)batch,
+                      .report = report};
+
+    run.class_count = adl_shape_count(adl_plan_output_shape(plan, ADL_OUTPUT_LOGITS));
+    return evaluate(&run, err);
+}
+
+int adl_evaluate_scoremaps(const struct adl_dataset *dataset, const char *folder,
+                           struct adl_pool *pool, const struct adl_evaluate_options *options,
+                           struct adl_evaluate_report *report, struct adl_error *err)
+{
+    struct run run = {.dataset = dataset,
+                      .options = options,
+                      .pool = pool,
+                      .folder = folder,
+                      .group = MAPS_PER_GROUP,
+                      .report = report};
+
+    return evaluate(&run, err);
+}
+
+void adl_evaluate_report_release(struct adl_evaluate_report *report)
+{
+    adl_free(report->classes);
+    adl_evaluator_release(&report->counts);
+    *report = (struct adl_evaluate_report){0};
+}

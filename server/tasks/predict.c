@@ -1,0 +1,157 @@
+/* One photograph through a model, step by step. */
+
+#include "server/tasks/predict.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+#include "wsol/cam.h"
+#include "wsol/session_cam.h"
+
+void adl_predict_input_drop(struct adl_predict_input *input)
+{
+    adl_image_release(&input->image);
+    adl_image_release(&input->resized);
+}
+
+void adl_predict_input_release(struct adl_predict_input *input)
+{
+    adl_predict_input_drop(input);
+    memset(input, 0, sizeof *input);
+}
+
+int adl_predict_decode(const void *bytes, size_t length, const struct adl_predict_decode *how,
+                       int input_w, int input_h, struct adl_predict_input *input,
+                       struct adl_error *err)
+{
+    bool reduced = how->reduced && !how->keep_image;
+    struct adl_decode_options options = {
+        .max_pixels = how->max_pixels,
+        .max_memory_bytes = how->max_memory_bytes,
+        .target_width = reduced ? input_w : 0,
+        .target_height = reduced ? input_h : 0,
+    };
+    int result = -1;
+
+    memset(input, 0, sizeof *input);
+    ADL_TRY(adl_image_decode(bytes, length, &options, &input->image, &input->info, err));
+    ADL_TRY(adl_image_resize(&input->image, input_w, input_h, &input->resized, err));
+    if (!how->keep_image)
+        adl_image_release(&input->image);
+    result = 0;
+out:
+    if (result < 0)
+        adl_predict_input_drop(input);
+    return result;
+}
+
+void adl_predict_load(const struct adl_model *model, const struct adl_predict_input *input,
+                      struct adl_session *session, int index)
+{
+    adl_image_to_input(&input->resized, model->mean, model->std, adl_session_input(session, index));
+}
+
+void adl_predictions_release(struct adl_predictions *predictions)
+{
+    for (size_t i = 0; predictions->items && i < predictions->count; i++) {
+        adl_free(predictions->items[i].heatmap);
+        adl_localization_release(&predictions->items[i].place);
+    }
+    adl_free(predictions->items);
+    memset(predictions, 0, sizeof *predictions);
+}
+
+/* The probabilities, and the classes asked for in order. */
+static int choose_classes(const struct adl_session *session, int index,
+                          const struct adl_predict_query *query, float **probabilities,
+                          size_t **chosen, size_t *count, struct adl_error *err)
+{
+    const float *logits = adl_session_output(session, ADL_OUTPUT_LOGITS, index);
+    size_t classes =
+        adl_shape_count(adl_plan_output_shape(adl_session_plan(session), ADL_OUTPUT_LOGITS));
+
+    *count = query->class_id >= 0 ? 1 : ADL_MIN(query->top_k, classes);
+    *probabilities = adl_malloc(classes, sizeof **probabilities);
+    *chosen = adl_malloc(*count, sizeof **chosen);
+    if (!*probabilities || !*chosen)
+        return adl_fail_nomem(err, "the scores of an image");
+    adl_softmax(logits, classes, *probabilities);
+    for (size_t i = 0; i < classes; i++)
+        if (!isfinite((*probabilities)[i]))
+            return adl_fail(err, ADL_ERR_INTERNAL,
+                            "the network's scores are not finite; its weights are damaged");
+    if (query->class_id >= 0)
+        **chosen = (size_t)query->class_id;
+    else
+        adl_top_k(*probabilities, classes, *count, *chosen);
+    return 0;
+}
+
+int adl_predict_collect(const struct adl_session *session, int index,
+                        const struct adl_predict_query *query, struct adl_predictions *predictions,
+                        struct adl_error *err)
+{
+    const struct adl_plan *plan = adl_session_plan(session);
+    struct adl_shape features = adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES);
+    struct adl_shape in = adl_plan_input_shape(plan);
+    size_t pixels = (size_t)features.h * (size_t)features.w;
+    float *probabilities = NULL;
+    size_t *chosen = NULL, count;
+    int result = -1;
+
+    *predictions = (struct adl_predictions){
+        .cam_w = features.w, .cam_h = features.h, .input_w = in.w, .input_h = in.h};
+    ADL_TRY(choose_classes(session, index, query, &probabilities, &chosen, &count, err));
+    predictions->items = adl_calloc(count, sizeof *predictions->items);
+    if (!predictions->items) {
+        adl_fail_nomem(err, "predictions");
+        goto out;
+    }
+    predictions->count = count;
+    for (size_t i = 0; i < count; i++) {
+        struct adl_prediction *p = &predictions->items[i];
+        p->class_id = (int)chosen[i];
+        p->score = probabilities[chosen[i]];
+        p->heatmap = adl_malloc(pixels, sizeof *p->heatmap);
+        if (!p->heatmap) {
+            adl_fail_nomem(err, "a class map");
+            goto out;
+        }
+        adl_session_cam(session, index, p->class_id, p->heatmap);
+    }
+    result = 0;
+out:
+    adl_free(probabilities);
+    adl_free(chosen);
+    if (result < 0)
+        adl_predictions_release(predictions);
+    return result;
+}
+
+int adl_predict_locate(struct adl_predictions *predictions, const struct adl_predict_query *query,
+                       int image_w, int image_h, struct adl_error *err)
+{
+    size_t pixels = (size_t)predictions->cam_h * (size_t)predictions->cam_w;
+
+    for (size_t i = 0; i < predictions->count; i++) {
+        struct adl_prediction *p = &predictions->items[i];
+        if (adl_localize_map(p->heatmap, predictions->cam_h, predictions->cam_w,
+                             predictions->input_h, predictions->input_w, query->threshold,
+                             query->boxes, image_w, image_h, &p->place, err) < 0)
+            return -1;
+        adl_free(p->place.map);
+        p->place.map = NULL;
+        adl_heatmap_normalise(p->heatmap, pixels, p->heatmap);
+    }
+    return 0;
+}
+
+float *adl_predict_map(const struct adl_predictions *predictions, size_t index,
+                       struct adl_error *err)
+{
+    return adl_localize_enlarge(predictions->items[index].heatmap, predictions->cam_h,
+                                predictions->cam_w, predictions->input_h, predictions->input_w,
+                                err);
+}

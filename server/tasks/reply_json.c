@@ -1,0 +1,249 @@
+/* Predictions as JSON, and drawn on the picture. */
+
+#include "server/tasks/reply_json.h"
+
+#include <math.h>
+#include <stdio.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "base/str.h"
+#include "image/overlay.h"
+
+#define OVERLAY_OPACITY 0.5F
+#define OVERLAY_JPEG_QUALITY 90
+
+const char *const adl_reply_heatmap_names[] = {"none", "array", "png", NULL};
+
+/* --- heat maps ------------------------------------------------------------- */
+
+/* Where a target pixel's centre falls among `from` source pixels: the lower
+ * neighbour and the share of the upper one. */
+static void sample_at(int target, int to, int from, int *lower, float *share)
+{
+    double at = ((double)target + 0.5) * (double)from / (double)to - 0.5;
+    at = at < 0 ? 0 : at > (double)(from - 1) ? (double)(from - 1) : at;
+    *lower = ADL_MIN((int)at, ADL_MAX(from - 2, 0));
+    *share = (float)(at - (double)*lower);
+}
+
+/* The map bilinearly at the image's size, as bytes. */
+static void enlarge(const float *map, int map_w, int map_h, int width, int height, uint8_t *grey)
+{
+    for (int y = 0; y < height; y++) {
+        int y0, x0;
+        float ty, tx;
+        sample_at(y, height, map_h, &y0, &ty);
+        const float *upper = map + (size_t)y0 * (size_t)map_w;
+        const float *lower = map_h > 1 ? upper + map_w : upper;
+        for (int x = 0; x < width; x++) {
+            sample_at(x, width, map_w, &x0, &tx);
+            int x1 = map_w > 1 ? x0 + 1 : x0;
+            float top = upper[x0] + tx * (upper[x1] - upper[x0]);
+            float bottom = lower[x0] + tx * (lower[x1] - lower[x0]);
+            *grey++ = (uint8_t)lrintf(255 * (top + ty * (bottom - top)));
+        }
+    }
+}
+
+static json_t *heatmap_png(const struct adl_reply *reply, size_t index, struct adl_error *err)
+{
+    const struct adl_predictions *predictions = reply->predictions;
+    float *map = adl_predict_map(predictions, index, err);
+    uint8_t *grey = adl_malloc((size_t)reply->image_width, (size_t)reply->image_height);
+    void *png = NULL;
+    size_t length;
+    struct adl_str text = {0};
+    json_t *result = NULL;
+
+    if (!map || !grey) {
+        adl_fail_nomem(err, "a heat map");
+        goto out;
+    }
+    enlarge(map, predictions->input_w, predictions->input_h, reply->image_width,
+            reply->image_height, grey);
+    ADL_TRY(adl_image_encode_grey_png(grey, reply->image_width, reply->image_height, &png, &length,
+                                      err));
+    adl_str_base64(&text, png, length);
+    if (!text.failed)
+        result = json_pack("{s:i, s:i, s:s}", "width", reply->image_width, "height",
+                           reply->image_height, "data", text.data);
+    if (!result)
+        adl_fail_nomem(err, "a heat map");
+out:
+    adl_free(map);
+    adl_free(grey);
+    adl_free(png);
+    adl_str_release(&text);
+    return result;
+}
+
+static json_t *heatmap_array(const struct adl_predictions *predictions,
+                             const struct adl_prediction *prediction, struct adl_error *err)
+{
+    size_t count = (size_t)predictions->cam_w * (size_t)predictions->cam_h;
+    json_t *data = json_array();
+    json_t *result;
+
+    for (size_t i = 0; i < count; i++)
+        if (json_array_append_new(data, json_real((double)prediction->heatmap[i])) < 0) {
+            json_decref(data);
+            data = NULL;
+            break;
+        }
+    result = json_pack("{s:i, s:i, s:o}", "width", predictions->cam_w, "height", predictions->cam_h,
+                       "data", data);
+    if (!result)
+        adl_fail_nomem(err, "a heat map");
+    return result;
+}
+
+/* --- the object ------------------------------------------------------------ */
+
+static json_t *boxes_json(const struct adl_localization *place)
+{
+    json_t *boxes = json_array();
+
+    for (size_t i = 0; boxes && i < place->box_count; i++) {
+        struct adl_box box = place->boxes[i].box;
+        if (json_array_append_new(boxes, json_pack("{s:i, s:i, s:i, s:i, s:f}", "x0", box.x0, "y0",
+                                                   box.y0, "x1", box.x1, "y1", box.y1, "score",
+                                                   place->boxes[i].score)) < 0) {
+            json_decref(boxes);
+            return NULL;
+        }
+    }
+    return boxes;
+}
+
+static json_t *prediction_json(const struct adl_reply *reply, size_t index, struct adl_error *err)
+{
+    const struct adl_prediction *prediction = &reply->predictions->items[index];
+    char label[40];
+    json_t *heatmap = NULL, *result;
+
+    if (reply->heatmap != ADL_HEATMAP_NONE) {
+        heatmap = reply->heatmap == ADL_HEATMAP_ARRAY
+                      ? heatmap_array(reply->predictions, prediction, err)
+                      : heatmap_png(reply, index, err);
+        if (!heatmap)
+            return NULL;
+    }
+    result = json_pack("{s:i, s:s, s:f, s:o, s:o*}", "class_id", prediction->class_id, "label",
+                       adl_model_label(reply->model, prediction->class_id, label, sizeof label),
+                       "score", (double)prediction->score, "boxes", boxes_json(&prediction->place),
+                       "heatmap", heatmap);
+    if (!result)
+        adl_fail_nomem(err, "a prediction");
+    return result;
+}
+
+static json_t *timing_json(const struct adl_reply_timing *timing)
+{
+    /* Microseconds are enough, and shorter. */
+    return json_pack("{s:f, s:f, s:f, s:f, s:f}", "decode", round(timing->decode * 1e3) / 1e3,
+                     "queue", round(timing->queue * 1e3) / 1e3, "inference",
+                     round(timing->inference * 1e3) / 1e3, "postprocess",
+                     round(timing->postprocess * 1e3) / 1e3, "total",
+                     round(timing->total * 1e3) / 1e3);
+}
+
+/* Takes what the heat maps as pictures need from what is left for them. */
+static int take_pixels(const struct adl_reply *reply, struct adl_error *err)
+{
+    size_t pixels = (size_t)reply->image_width * (size_t)reply->image_height;
+    size_t alone = ADL_LIMIT_HEATMAP_PIXELS;
+    size_t *left = reply->heatmap_pixels ? reply->heatmap_pixels : &alone;
+
+    if (adl_size_mul(pixels, reply->predictions->count, &pixels) < 0 || pixels > *left)
+        return adl_fail(err, ADL_ERR_LIMIT,
+                        "%zu heat maps of %d x %d pixels make the answer's more than %zu "
+                        "megapixels together; ask for fewer predictions, send fewer images, or "
+                        "ask for heatmap=array",
+                        reply->predictions->count, reply->image_width, reply->image_height,
+                        ADL_LIMIT_HEATMAP_PIXELS / 1000000);
+    *left -= pixels;
+    return 0;
+}
+
+json_t *adl_reply_to_json(const struct adl_reply *reply, struct adl_error *err)
+{
+    json_t *list = json_array();
+    json_t *result;
+
+    if (reply->heatmap == ADL_HEATMAP_PNG)
+        ADL_TRY(take_pixels(reply, err));
+    for (size_t i = 0; i < reply->predictions->count; i++) {
+        json_t *one;
+        if (reply->go_on)
+            ADL_TRY(reply->go_on(reply->context, err));
+        one = prediction_json(reply, i, err);
+        if (!one)
+            goto out;
+        if (json_array_append_new(list, one) < 0) {
+            adl_fail_nomem(err, "predictions");
+            goto out;
+        }
+    }
+    result = json_pack("{s:s, s:s*, s:{s:i, s:i}, s:f, s:O, s:o*}", "model", reply->model_name,
+                       "request_id", reply->request_id, "image", "width", reply->image_width,
+                       "height", reply->image_height, "threshold", reply->threshold, "predictions",
+                       list, "timing_ms", reply->timing ? timing_json(reply->timing) : NULL);
+    json_decref(list);
+    if (!result)
+        adl_fail_nomem(err, "a reply");
+    return result;
+out:
+    json_decref(list);
+    return NULL;
+}
+
+/* --- the picture ----------------------------------------------------------- */
+
+int adl_reply_draw(struct adl_image *image, const struct adl_model *model,
+                   const struct adl_predictions *predictions, size_t index, float opacity,
+                   struct adl_error *err)
+{
+    const struct adl_prediction *p = &predictions->items[index];
+    char name[40], label[200];
+    struct adl_overlay_box *boxes = adl_malloc(p->place.box_count, sizeof *boxes);
+    float *map = adl_predict_map(predictions, index, err);
+    int result = -1;
+
+    if (!boxes || !map) {
+        adl_fail_nomem(err, "an overlay");
+        goto out;
+    }
+    for (size_t i = 0; i < p->place.box_count; i++) {
+        struct adl_box box = p->place.boxes[i].box;
+        boxes[i] = (struct adl_overlay_box){box.x0, box.y0, box.x1, box.y1};
+    }
+    snprintf(label, sizeof label, "%.180s %.0f%%",
+             adl_model_label(model, p->class_id, name, sizeof name), (double)p->score * 100);
+    struct adl_overlay overlay = {
+        .heatmap = map,
+        .heatmap_width = predictions->input_w,
+        .heatmap_height = predictions->input_h,
+        .opacity = opacity,
+        .boxes = boxes,
+        .box_count = p->place.box_count,
+        .label = label,
+    };
+    result = adl_overlay_draw(image, &overlay, err);
+out:
+    adl_free(map);
+    adl_free(boxes);
+    return result;
+}
+
+int adl_reply_overlay(struct adl_image *image, const struct adl_model *model,
+                      const struct adl_predictions *predictions, size_t index,
+                      enum adl_image_type type, void **bytes, size_t *length, struct adl_error *err)
+{
+    if (adl_reply_draw(image, model, predictions, index, OVERLAY_OPACITY, err) < 0)
+        return -1;
+    return type == ADL_IMAGE_PNG
+               ? adl_image_encode_png(image, bytes, length, err)
+               : adl_image_encode_jpeg(image, OVERLAY_JPEG_QUALITY, bytes, length, err);
+}

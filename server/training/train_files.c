@@ -1,0 +1,255 @@
+/* What a training run leaves in its folder: last.safetensors, best.safetensors,
+ * state.safetensors and metrics.jsonl. Each is replaced in one step; the state
+ * comes last, so that a run cut off anywhere goes on from a state whose other
+ * files are at least as new, and writes them again. */
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "io/file.h"
+#include "server/training/train_run.h"
+#include "train/checkpoint.h"
+
+#define STATE "state.safetensors"
+#define METRICS "metrics.jsonl"
+
+char *adl_train_path(const struct adl_train_run *run, const char *name, struct adl_error *err)
+{
+    struct adl_str path = {0};
+    adl_str_printf(&path, "%s/%s", run->settings->out, name);
+    return adl_str_take(&path, NULL, err);
+}
+
+int adl_train_open_folder(const struct adl_train_run *run, struct adl_error *err)
+{
+    const char *out = run->settings->out;
+    struct stat info;
+    if (mkdir(out, 0777) < 0 && errno != EEXIST)
+        return adl_fail(err, ADL_ERR_IO, "%s: cannot be made: %s", out, strerror(errno));
+    if (stat(out, &info) == 0 && !S_ISDIR(info.st_mode))
+        return adl_fail(err, ADL_ERR_IO, "%s: is no folder", out);
+    char *state = adl_train_path(run, STATE, err);
+    if (!state)
+        return -1;
+    bool there = access(state, F_OK) == 0;
+    int writable = adl_file_check_place(state, err);
+    adl_free(state);
+    if (writable < 0)
+        return -1;
+    if (there && !run->settings->resume)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "%s: holds a run already; go on with --resume, or choose another folder",
+                        out);
+    if (!there && run->settings->resume)
+        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s/%s: not found; start without --resume", out,
+                        STATE);
+    return 0;
+}
+
+/* JSON in one line; the caller's (adl_free). NULL is out of memory. */
+static char *dump(const json_t *json, size_t flags)
+{
+    flags |= JSON_COMPACT | JSON_ENCODE_ANY;
+    size_t length = json_dumpb(json, NULL, 0, flags);
+    char *text = length ? adl_malloc(length + 1, 1) : NULL;
+    if (!text)
+        return NULL;
+    text[json_dumpb(json, text, length, flags)] = 0;
+    return text;
+}
+
+static json_t *training_json(const struct adl_train_run *run)
+{
+    return json_pack("{s:s, s:s, s:s, s:i, s:O, s:O*}", "program", "adl-server " ADL_VERSION,
+                     "command", run->command, "data", adl_train_data(run->settings), "epochs",
+                     run->epoch, "config", run->config, "begun_from", run->origin);
+}
+
+int adl_train_save_model(struct adl_train_run *run, const char *name, struct adl_error *err)
+{
+    struct adl_model *model = run->model;
+    float *const *params = adl_optimizer_params(run->optimizer);
+
+    for (int i = 0; i < adl_graph_param_count(model->graph); i++) {
+        const struct adl_param *param = adl_graph_param(model->graph, i);
+        memcpy(adl_tensors_find(model->weights, param->name)->data, params[i],
+               param->count * sizeof(float));
+    }
+    adl_model_update_digest(model);
+    json_decref(model->training);
+    model->training = training_json(run);
+    if (!model->training)
+        return adl_fail_nomem(err, "the model's description");
+    char *path = adl_train_path(run, name, err);
+    int result = path ? adl_model_save(model, path, err) : -1;
+    adl_free(path);
+    return result;
+}
+
+int adl_train_save_state(struct adl_train_run *run, struct adl_error *err)
+{
+    int result = -1;
+    char *path = adl_train_path(run, STATE, err), *text = NULL;
+    json_t *state = json_pack(
+        "{s:i, s:O, s:i, s:I, s:f, s:I, s:I, s:f, s:i, s:f}", "version", 1, "config", run->config,
+        "epoch", run->epoch, "batch", (json_int_t)run->batch, "loss_sum", run->sums.loss, "images",
+        (json_int_t)run->sums.images, "right", (json_int_t)run->sums.right, "best", run->best,
+        "best_epoch", run->best_epoch, "threshold", run->model->cam_threshold);
+    if (state)
+        text = dump(state, JSON_REAL_PRECISION(17));
+    if (!path || !text)
+        adl_fail_nomem(err, "the training state");
+    else
+        result = adl_checkpoint_save(path, run->model->graph, run->optimizer, text, err);
+    adl_free(text);
+    json_decref(state);
+    adl_free(path);
+    return result;
+}
+
+/* The first setting in which the run that is resumed differs. */
+static int compare_config(const struct adl_train_run *run, const json_t *saved, const char *path,
+                          struct adl_error *err)
+{
+    const char *key;
+    json_t *now;
+    json_object_foreach(run->config, key, now)
+    {
+        const json_t *then = json_object_get(saved, key);
+        if (json_equal(now, then))
+            continue;
+        char *was = dump(then, 0);
+        char *is = dump(now, 0);
+        adl_fail(err, ADL_ERR_ARG, "%s: the run was begun with %s %.80s, not %.80s", path, key,
+                 was ? was : "unset", is ? is : "?");
+        adl_free(was);
+        adl_free(is);
+        return -1;
+    }
+    return 0;
+}
+
+int adl_train_load_state(struct adl_train_run *run, struct adl_error *err)
+{
+    int result = -1;
+    char *path = adl_train_path(run, STATE, err), *text = NULL;
+    json_t *state = NULL, *config;
+    json_int_t batch, images, right;
+    double threshold;
+
+    if (!path || adl_checkpoint_load(path, run->model->graph, run->optimizer, &text, err) < 0)
+        goto out;
+    state = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    if (!state ||
+        json_unpack(state, "{s:o, s:i, s:I, s:F, s:I, s:I, s:F, s:i, s:F}", "config", &config,
+                    "epoch", &run->epoch, "batch", &batch, "loss_sum", &run->sums.loss, "images",
+                    &images, "right", &right, "best", &run->best, "best_epoch", &run->best_epoch,
+                    "threshold", &threshold) < 0 ||
+        run->epoch < 0 || batch < 0 || images < 0 || right < 0 ||
+        !(threshold >= 0 && threshold <= 1)) {
+        adl_fail(err, ADL_ERR_FORMAT, "%s: its description is broken", path);
+        goto out;
+    }
+    ADL_TRY(compare_config(run, config, path, err));
+    /* `best` could not be chosen as it was. */
+    if (run->best >= 0 && !run->val) {
+        adl_fail(err, ADL_ERR_ARG, "%s: the run was begun with images of val; there are none now",
+                 path);
+        goto out;
+    }
+    run->batch = (size_t)batch;
+    run->sums.images = (size_t)images;
+    run->sums.right = (size_t)right;
+    run->model->cam_threshold = threshold;
+    result = 0;
+out:
+    json_decref(state);
+    adl_free(text);
+    adl_free(path);
+    return result;
+}
+
+json_t *adl_train_figures(const struct adl_evaluate_report *report)
+{
+    const struct adl_evaluation *f = &report->figures;
+    json_t *figures = json_pack("{s:I, s:f, s:f}", "images", (json_int_t)report->images, "top1_cls",
+                                f->top1_cls, "top5_cls", f->top5_cls);
+    if (figures && report->localized &&
+        json_object_update_new(
+            figures, json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "gt_known_loc", f->gt_known_loc,
+                               "top1_loc", f->top1_loc, "top5_loc", f->top5_loc, "max_box_acc",
+                               f->max_box_acc, "max_box_acc_v2", f->max_box_acc_v2,
+                               "best_threshold", f->best_threshold)) < 0) {
+        json_decref(figures);
+        figures = NULL;
+    }
+    return figures;
+}
+
+/* The lines of the epochs before this one: what a run that was cut off wrote
+ * for this and later ones is dropped. */
+static int keep_lines(const char *text, int epoch, struct adl_str *kept)
+{
+    while (*text) {
+        size_t length = strcspn(text, "\n");
+        json_t *line = json_loadb(text, length, 0, NULL);
+        json_int_t number = json_integer_value(json_object_get(line, "epoch"));
+        if (number >= 1 && number < epoch) {
+            adl_str_append(kept, text, length);
+            adl_str_puts(kept, "\n");
+        }
+        json_decref(line);
+        text += length + (text[length] == '\n');
+    }
+    return kept->failed ? -1 : 0;
+}
+
+int adl_train_log_epoch(const struct adl_train_run *run, const struct adl_train_pace *pace,
+                        const struct adl_evaluate_report *report, bool best, struct adl_error *err)
+{
+    int result = -1, epoch = run->epoch + 1;
+    size_t old_length;
+    struct adl_str lines = {0};
+    struct adl_error none = {0};
+    double images = (double)run->sums.images;
+    char *path = adl_train_path(run, METRICS, err), *old = NULL, *text = NULL;
+    json_t *line = json_pack("{s:i, s:f, s:f, s:f, s:f, s:f, s:b}", "epoch", epoch, "lr", pace->lr,
+                             "train_loss", run->sums.loss / images, "train_top1",
+                             100 * (double)run->sums.right / images, "seconds", pace->seconds,
+                             "images_per_second", pace->images_per_second, "best", best);
+
+    if (!path || !line ||
+        (report && json_object_set_new(line, "val", adl_train_figures(report)) < 0) ||
+        !(text = dump(line, JSON_REAL_PRECISION(9)))) {
+        adl_fail_nomem(err, "the metrics");
+        goto out;
+    }
+    if (epoch > 1)
+        old = adl_file_read(path, ADL_LIMIT_METRICS_BYTES, &old_length, &none);
+    if (none.kind && none.kind != ADL_ERR_NOT_FOUND) {
+        adl_fail(err, none.kind, "%s", none.message);
+        goto out;
+    }
+    if (old && keep_lines(old, epoch, &lines) < 0) {
+        adl_fail_nomem(err, "the metrics");
+        goto out;
+    }
+    adl_str_puts(&lines, text);
+    adl_str_puts(&lines, "\n");
+    if (lines.failed) {
+        adl_fail_nomem(err, "the metrics");
+        goto out;
+    }
+    result = adl_file_write(path, &(struct adl_file_piece){lines.data, lines.length}, 1, err);
+out:
+    adl_free(text);
+    adl_free(old);
+    adl_str_release(&lines);
+    json_decref(line);
+    adl_free(path);
+    return result;
+}

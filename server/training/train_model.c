@@ -1,0 +1,199 @@
+/* The network that a training run begins with: architecture, weights, input. What
+ * the options leave open the model file of --init says, where it says anything:
+ * weights go with the activation, padding and input they were made for. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "server/tasks/default_model.h"
+#include "server/training/train_run.h"
+#include "train/init.h"
+
+static int parse_triple(const struct adl_option_list *list, const char *name, bool positive,
+                        float values[3], struct adl_error *err)
+{
+    if (list->count == 0)
+        return 0;
+    if (list->count != 1 && list->count != 3)
+        return adl_fail(err, ADL_ERR_ARG, "--%s takes one number or three", name);
+    for (size_t i = 0; i < 3; i++) {
+        char *end;
+        double value = strtod(list->items[list->count == 3 ? i : 0], &end);
+        if (*end || !(value > -1e6 && value < 1e6) || (positive && value < 1e-6))
+            return adl_fail(err, ADL_ERR_ARG, "--%s: \"%.40s\" is no fit number", name,
+                            list->items[list->count == 3 ? i : 0]);
+        values[i] = (float)value;
+    }
+    return 0;
+}
+
+static int index_of(const struct adl_backbone *backbone)
+{
+    int i = 0;
+    while (adl_backbones[i] != backbone)
+        i++;
+    return i;
+}
+
+/* The file of --init, which may be "default"; NULL: none. */
+static int find_init(const struct adl_train_settings *s, char path[ADL_DEFAULT_MODEL_PATH],
+                     const char **init, struct adl_error *err)
+{
+    *init = s->init;
+    if (!s->init || strcmp(s->init, "default") != 0)
+        return 0;
+    *init = path;
+    return adl_default_model(path, err);
+}
+
+/* What the options leave open. The size of the maps is not among it: weights do
+ * not depend on it, and localization wants them large. */
+static void complete_arch(struct adl_arch *arch, const struct adl_arch_settings *s,
+                          const struct adl_arch *from)
+{
+    if (!(s->width > 0))
+        arch->width = from->width;
+    if (s->activation < 0)
+        arch->activation = from->activation;
+    if (s->padding < 0)
+        arch->padding = from->padding;
+    if (!(s->bn_eps > 0))
+        arch->bn_eps = from->bn_eps;
+    if (s->method < 0) {
+        arch->adl = from->adl;
+        arch->adl_places = from->adl_places;
+    }
+}
+
+static int choose_arch(const struct adl_train_run *run, const struct adl_model *from,
+                       struct adl_arch *arch, struct adl_error *err)
+{
+    struct adl_arch_settings s = run->settings->arch;
+    bool given;
+
+    if (s.num_classes && (size_t)s.num_classes < run->train->class_count)
+        return adl_fail(err, ADL_ERR_ARG, "--num-classes %d: the data has %zu classes",
+                        s.num_classes, run->train->class_count);
+    if (!s.num_classes)
+        s.num_classes = (int)run->train->class_count;
+    /* Where nothing is said, the smallest network: it trains in minutes. */
+    if (s.arch < 0)
+        s.arch = index_of(from ? from->arch.backbone : &adl_backbone_mobilenet_v1);
+    if (adl_arch_settings_get(&s, arch, &given, err) < 0)
+        return -1;
+    if (from && from->arch.backbone == arch->backbone)
+        complete_arch(arch, &s, &from->arch);
+    return 0;
+}
+
+/* The weights' memory that the model file is written from. */
+static float *weights_of(const struct adl_model *model, int param)
+{
+    return adl_tensors_find(model->weights, adl_graph_param(model->graph, param)->name)->data;
+}
+
+/* New weights by seed, then those of the file `init` over them. */
+static int fill_weights(const struct adl_train_run *run, const char *init,
+                        struct adl_tensors *weights, struct adl_error *err)
+{
+    const struct adl_train_settings *s = run->settings;
+    struct adl_model *model = run->model;
+    int result = -1, count = adl_graph_param_count(model->graph);
+    size_t taken_count = 0;
+    struct adl_str report = {0};
+    bool *taken = adl_calloc((size_t)count, sizeof *taken);
+    if (!taken)
+        return adl_fail_nomem(err, "the weights");
+    for (int i = 0; i < count; i++)
+        adl_init_param(adl_graph_param(model->graph, i), (uint64_t)s->seed, weights_of(model, i));
+    if (weights) {
+        ADL_TRY(adl_model_take(model, weights, taken, &report, err));
+        for (int i = 0; i < count; i++)
+            taken_count += taken[i];
+        fprintf(stderr, "%s: %zu of %d parameters taken; the others are new\n", init, taken_count,
+                count);
+    }
+    result = 0;
+out:
+    if (result < 0 && weights)
+        adl_error_context(err, "%s", init);
+    adl_str_release(&report);
+    adl_free(taken);
+    return result;
+}
+
+/* The data's names; outputs beyond them (--num-classes) are called by number. */
+static int name_classes(struct adl_model *model, const struct adl_dataset *data,
+                        struct adl_error *err)
+{
+    size_t count = (size_t)model->arch.num_classes;
+    struct adl_arena arena = {0};
+    int result = -1;
+    const char **names = adl_malloc(count, sizeof *names);
+    if (!names)
+        return adl_fail_nomem(err, "class names");
+    for (size_t i = 0; i < count; i++) {
+        names[i] =
+            i < data->class_count ? data->classes[i] : adl_arena_printf(&arena, "class %zu", i);
+        if (!names[i]) {
+            adl_fail_nomem(err, "class names");
+            goto out;
+        }
+    }
+    result = adl_model_set_classes(model, names, count, err);
+out:
+    adl_arena_release(&arena);
+    adl_free(names);
+    return result;
+}
+
+static int make_model(struct adl_train_run *run, const char *init, struct adl_tensors *weights,
+                      const struct adl_model *from, struct adl_error *err)
+{
+    const struct adl_train_settings *s = run->settings;
+    struct adl_arch arch;
+
+    if (choose_arch(run, from, &arch, err) < 0)
+        return -1;
+    struct adl_model *model = run->model = adl_model_create(&arch, s->crop_size, s->crop_size, err);
+    if (!model || fill_weights(run, init, weights, err) < 0)
+        return -1;
+    if (run->train->classes && name_classes(model, run->train, err) < 0)
+        return -1;
+    if (from && from->arch.backbone == arch.backbone) {
+        memcpy(model->mean, from->mean, sizeof model->mean);
+        memcpy(model->std, from->std, sizeof model->std);
+    }
+    if (parse_triple(&s->mean, "mean", false, model->mean, err) < 0)
+        return -1;
+    return parse_triple(&s->std, "std", true, model->std, err);
+}
+
+/* Fewer images than this teach a network little that has seen no others. */
+#define FEW_IMAGES 2000
+
+int adl_train_make_model(struct adl_train_run *run, struct adl_error *err)
+{
+    char path[ADL_DEFAULT_MODEL_PATH];
+    const char *init;
+    if (find_init(run->settings, path, &init, err) < 0)
+        return -1;
+    struct adl_tensors *weights =
+        init ? adl_model_read_weights(init, run->settings->key, err) : NULL;
+    if (init && !weights)
+        return -1;
+    struct adl_model *from = weights ? adl_model_described(weights) : NULL;
+    int result = make_model(run, init, weights, from, err);
+    if (from)
+        run->origin = json_incref(from->training);
+    adl_model_free(from);
+    adl_tensors_free(weights);
+    if (result == 0 && !init && run->train->count < FEW_IMAGES)
+        fprintf(stderr,
+                "%zu images are few to begin from nothing: --init default --lr 0.003, or other "
+                "pretrained weights, will learn more from them\n",
+                run->train->count);
+    return result;
+}

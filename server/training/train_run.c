@@ -1,0 +1,468 @@
+/* The epochs of a training run. The reference's order: decay, train, evaluate
+ * on val, save. */
+
+#include "server/training/train_run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/size.h"
+#include "train/loss.h"
+
+static void tell_broken(void *context, size_t index, const char *reason)
+{
+    struct adl_train_run *run = context;
+    fprintf(stderr, "adl-server: train: skipped %s: %s\n", run->train->images[index].id, reason);
+}
+
+static void tell_broken_val(void *context, const char *reason)
+{
+    (void)context;
+    fprintf(stderr, "adl-server: train: val: %s\n", reason);
+}
+
+/* --- preparing --------------------------------------------------------------------- */
+
+/* train has to be there; val may be missing or empty. */
+static int open_data(struct adl_train_run *run, struct adl_error *err)
+{
+    const struct adl_train_settings *s = run->settings;
+    struct adl_dataset_options options = {
+        .dir = s->data, .split = "train", .images = s->images, .metadata = s->metadata};
+    struct adl_error none = {0};
+
+    run->train = adl_dataset_open(&options, err);
+    if (!run->train)
+        return -1;
+    if (run->train->count == 0)
+        return adl_fail(err, ADL_ERR_ARG, "%s: has no image to train on", adl_train_data(s));
+    if (!run->train->image_dir)
+        return adl_fail(err, ADL_ERR_ARG, "%s: has no images; name the folder with --images",
+                        adl_train_data(s));
+    options.split = "val";
+    run->val = adl_dataset_open(&options, &none);
+    if (!run->val && none.kind != ADL_ERR_NOT_FOUND)
+        return adl_fail(err, none.kind, "%s", none.message);
+    if (run->val && run->val->count == 0) {
+        adl_dataset_free(run->val);
+        run->val = NULL;
+    }
+    return 0;
+}
+
+static bool is_stopped(void *context)
+{
+    const struct adl_train_run *run = context;
+    return *run->stop;
+}
+
+/* Every setting that decides the bits; a resumed run has to have the same. */
+static int make_config(struct adl_train_run *run, struct adl_error *err)
+{
+    const struct adl_train_settings *s = run->settings;
+    const struct adl_method_settings *m = &s->method;
+    const struct adl_model *model = run->model;
+    run->config = json_pack(
+        "{s:o, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:f, s:b, s:f, s:i, s:f, s:i, s:f, s:f, "
+        "s:f, s:f, s:f, s:f, s:b, s:b, s:b, s:f, s:[f, f, f], s:[f, f, f]}",
+        "arch", adl_arch_to_json(&model->arch), "method", adl_arch_methods[model->arch.adl],
+        "images", (json_int_t)run->train->count, "batch_size", s->batch_size, "accumulate",
+        s->accumulate, "resize_size", s->resize_size, "crop_size", s->crop_size, "seed", s->seed,
+        "flip", s->flip, "random_resized_crop", s->random_resized_crop, "color_jitter",
+        s->color_jitter, "schedule", s->schedule, "lr_decay", s->lr_decay, "lr_decay_frequency",
+        s->lr_decay_frequency, "warmup_epochs", s->warmup_epochs, "clip_norm", s->clip_norm, "lr",
+        m->lr, "lr_classifier_ratio", m->lr_classifier_ratio, "momentum", m->momentum,
+        "weight_decay", m->weight_decay, "nesterov", !m->no_nesterov, "dropout", !m->no_dropout,
+        "frozen_batchnorm", m->frozen_batchnorm, "label_smoothing", m->label_smoothing, "mean",
+        (double)model->mean[0], (double)model->mean[1], (double)model->mean[2], "std",
+        (double)model->std[0], (double)model->std[1], (double)model->std[2]);
+    json_t *adl = json_pack("{s:s, s:f, s:f, s:b, s:b}", "draw", adl_method_draws[m->adl_draw],
+                            "drop_rate", m->adl_drop_rate, "threshold", m->adl_threshold,
+                            "per_image", m->adl_per_image, "importance", !m->adl_no_importance);
+    int failed =
+        !run->config || !adl ||
+        (model->arch.adl ? json_object_set_new(run->config, "adl", adl) : (json_decref(adl), 0));
+    /* The cosine's end decides every rate before it. */
+    if (!failed && s->schedule == ADL_SCHEDULE_COSINE)
+        failed = json_object_set_new(run->config, "epochs", json_integer(s->epochs));
+    if (!failed && s->init)
+        failed = json_object_set_new(run->config, "init", json_string(s->init));
+    return failed ? adl_fail_nomem(err, "the configuration") : 0;
+}
+
+static int make_loader(struct adl_train_run *run, struct adl_error *err)
+{
+    const struct adl_train_settings *s = run->settings;
+    struct adl_loader_options options = {
+        .augment = {.train = true,
+                    .resize_size = s->resize_size,
+                    .crop_size = s->crop_size,
+                    .random_resized_crop = s->random_resized_crop,
+                    .flip = s->flip,
+                    .brightness = s->color_jitter,
+                    .contrast = s->color_jitter,
+                    .saturation = s->color_jitter},
+        .batch = (size_t)s->batch_size,
+        .seed = (uint64_t)s->seed,
+        .threads = adl_pool_threads(run->pool),
+        .broken = tell_broken,
+        .context = run,
+    };
+    memcpy(options.mean, run->model->mean, sizeof options.mean);
+    memcpy(options.std, run->model->std, sizeof options.std);
+    run->loader = adl_loader_create(run->train, &options, err);
+    return run->loader ? 0 : -1;
+}
+
+/* Labels are numbers: val's have to be among the network's. */
+static int check_val(const struct adl_train_run *run, struct adl_error *err)
+{
+    size_t classes = (size_t)run->model->arch.num_classes;
+    if (!run->val || run->val->class_count <= classes)
+        return 0;
+    return adl_fail(err, ADL_ERR_FORMAT, "%s: val has %zu classes, but train has %zu",
+                    adl_train_data(run->settings), run->val->class_count, classes);
+}
+
+static int prepare(struct adl_train_run *run, struct adl_error *err)
+{
+    const struct adl_train_settings *s = run->settings;
+
+    if (open_data(run, err) < 0 || adl_train_make_model(run, err) < 0 || check_val(run, err) < 0 ||
+        make_config(run, err) < 0 || adl_train_open_folder(run, err) < 0)
+        return -1;
+    run->pool = adl_pool_create(s->threads ? s->threads : adl_pool_default_threads(), err);
+    if (!run->pool || make_loader(run, err) < 0)
+        return -1;
+    run->tape = adl_tape_create(run->model->graph, s->crop_size, s->crop_size, s->batch_size,
+                                ADL_TAPE_SHARED, run->pool, err);
+    if (!run->tape)
+        return -1;
+    run->optimizer =
+        adl_optimizer_create(run->model->graph, (const float *const *)run->model->params, err);
+    if (!run->optimizer)
+        return -1;
+    for (int i = 0; i < adl_graph_param_count(run->model->graph); i++)
+        if (run->model->arch.backbone->is_head(adl_graph_param(run->model->graph, i)->name))
+            adl_optimizer_set_head(run->optimizer, i);
+    run->mode = adl_method_mode(&s->method, run->model->arch.adl);
+    run->sgd = adl_method_sgd(&s->method);
+    run->schedule = (struct adl_schedule){(enum adl_schedule_kind)s->schedule,
+                                          s->method.lr,
+                                          s->lr_decay,
+                                          s->lr_decay_frequency,
+                                          s->epochs,
+                                          s->warmup_epochs};
+    run->best = -1;
+    run->saved_ns = adl_clock_ns();
+    return s->resume ? adl_train_load_state(run, err) : 0;
+}
+
+static void release(struct adl_train_run *run)
+{
+    json_decref(run->config);
+    json_decref(run->origin);
+    adl_evaluate_report_release(&run->evaluation);
+    adl_optimizer_free(run->optimizer);
+    adl_tape_free(run->tape);
+    adl_loader_free(run->loader);
+    adl_pool_free(run->pool);
+    adl_model_free(run->model);
+    adl_dataset_free(run->val);
+    adl_dataset_free(run->train);
+}
+
+/* --- training ---------------------------------------------------------------------- */
+
+/* One batch: its gradients, and with the last of --accumulate a step. */
+static double train_batch(struct adl_train_run *run, const struct adl_batch *batch)
+{
+    const struct adl_train_settings *s = run->settings;
+    size_t classes = (size_t)run->model->arch.num_classes,
+           batches = adl_loader_batches(run->loader);
+    size_t input = adl_shape_count(adl_tape_shape(run->tape, 0)), right;
+    float *const *params = adl_optimizer_params(run->optimizer);
+    float *grad = adl_tape_logits_grad(run->tape);
+    size_t size = (size_t)s->accumulate, group = batch->number / size, first = group * size;
+    size_t members = ADL_MIN(size, batches - first);
+    double lr = adl_schedule_lr(&run->schedule, run->epoch, batch->number, batches);
+
+    /* Left by a group whose last batch could not be read. */
+    if (group != run->group)
+        adl_optimizer_zero_grads(run->optimizer);
+    run->group = group;
+    run->trained = true;
+    uint64_t key = (uint64_t)s->seed;
+    key = adl_rng_splitmix(&key) + ((uint64_t)run->epoch << 32) + batch->number;
+    run->mode.key = adl_rng_splitmix(&key);
+    memcpy(adl_tape_input(run->tape), batch->input, batch->count * input * sizeof(float));
+    adl_tape_forward(run->tape, (int)batch->count, params, &run->mode);
+    double loss = adl_cross_entropy(adl_tape_logits(run->tape), batch->labels, batch->count,
+                                    classes, s->method.label_smoothing, grad, &right);
+    for (size_t i = 0; members > 1 && i < batch->count * classes; i++)
+        grad[i] /= (float)members;
+    adl_tape_backward(run->tape, params, &run->mode, adl_optimizer_grads(run->optimizer));
+    if (batch->number == first + members - 1) {
+        if (s->clip_norm > 0)
+            adl_optimizer_clip(run->optimizer, s->clip_norm);
+        adl_optimizer_step(run->optimizer, &run->sgd, lr, s->method.lr_classifier_ratio, run->pool);
+        adl_optimizer_zero_grads(run->optimizer);
+    }
+    run->sums.loss += loss * (double)batch->count;
+    run->sums.images += batch->count;
+    run->sums.right += right;
+    return loss;
+}
+
+/* A resumed run begins at a step's first batch, not between accumulated ones. */
+static bool at_step(const struct adl_train_run *run)
+{
+    return run->batch % (size_t)run->settings->accumulate == 0;
+}
+
+static int save_position(struct adl_train_run *run, struct adl_error *err)
+{
+    if (adl_train_save_model(run, "last.safetensors", err) < 0 ||
+        adl_train_save_state(run, err) < 0)
+        return -1;
+    run->saved_ns = adl_clock_ns();
+    return 0;
+}
+
+/* The rest of the epoch. 1 when it was stopped in between, after saving. */
+static int train_epoch(struct adl_train_run *run, struct adl_error *err)
+{
+    struct adl_progress progress;
+    struct adl_batch batch;
+    size_t batches = adl_loader_batches(run->loader);
+    bool stopped = false;
+    int more;
+
+    adl_progress_start(&progress, "images", run->train->count);
+    run->group = SIZE_MAX;
+    adl_loader_start_epoch(run->loader, (uint64_t)run->epoch, run->batch);
+    while ((more = adl_loader_next(run->loader, &batch, err)) > 0) {
+        double loss = train_batch(run, &batch);
+        if (!(loss < 1e30)) {
+            adl_progress_finish(&progress);
+            return adl_fail(err, ADL_ERR_LIMIT,
+                            "the loss is %g in epoch %d: it diverges; try a "
+                            "smaller --lr",
+                            loss, run->epoch + 1);
+        }
+        run->batch = batch.number + 1;
+        snprintf(progress.note, sizeof progress.note, "epoch %d/%d, loss %.3f, top-1 %.1f %%",
+                 run->epoch + 1, run->settings->epochs, run->sums.loss / (double)run->sums.images,
+                 100 * (double)run->sums.right / (double)run->sums.images);
+        adl_progress_update(&progress, run->sums.images);
+        bool due = adl_clock_ms(run->saved_ns, adl_clock_ns()) >
+                   60e3 * (double)run->settings->save_minutes;
+        if ((*run->stop || due) && at_step(run) && run->batch < batches) {
+            if (save_position(run, err) < 0)
+                more = -1;
+            stopped = *run->stop;
+            if (stopped || more < 0)
+                break;
+        }
+    }
+    adl_progress_finish(&progress);
+    return more < 0 ? -1 : stopped;
+}
+
+/* What `best` is chosen by: localization, or accuracy where there are no boxes. Of
+ * equal epochs the later is best: its classification is mostly better. */
+static double measure_of(const struct adl_evaluate_report *report)
+{
+    return report->localized ? report->figures.max_box_acc_v2 : report->figures.top1_cls;
+}
+
+/* Whoever stops a run before it has done anything waits for what it does first: a
+ * batch, or what is left of an epoch, which is this. */
+static int evaluate(struct adl_train_run *run, struct adl_evaluate_report *report,
+                    struct adl_error *err)
+{
+    const struct adl_train_settings *s = run->settings;
+    struct adl_plan_options options = {.input_h = s->crop_size, .input_w = s->crop_size};
+    struct adl_progress progress;
+    struct adl_evaluate_options evaluation = {.curve_interval = s->curve_interval,
+                                              .model_threshold = run->model->cam_threshold,
+                                              .progress = &progress,
+                                              .broken = tell_broken_val,
+                                              .stopped = run->trained ? is_stopped : NULL,
+                                              .context = run};
+    int result = -1, batch = ADL_MIN(s->batch_size, 16);
+    memcpy(evaluation.mean, run->model->mean, sizeof evaluation.mean);
+    memcpy(evaluation.std, run->model->std, sizeof evaluation.std);
+    struct adl_plan *plan =
+        adl_plan_create(run->model->graph,
+                        (const float *const *)adl_optimizer_params(run->optimizer), &options, err);
+    struct adl_session *session = plan ? adl_session_create(plan, run->pool, batch, err) : NULL;
+    adl_progress_start(&progress, "val: images", run->val->count);
+    if (session)
+        result =
+            adl_evaluate_session(run->val, session, batch, run->pool, &evaluation, report, err);
+    adl_progress_finish(&progress);
+    adl_session_free(session);
+    adl_plan_unref(plan);
+    return result;
+}
+
+/* The classical figures at the threshold that the model gets now, its best. */
+static void move_to_best(struct adl_evaluation *figures)
+{
+    figures->gt_known_loc = figures->max_box_acc;
+    figures->top1_loc = figures->best_top1_loc;
+    figures->top5_loc = figures->best_top5_loc;
+}
+
+static void tell_epoch(const struct adl_train_run *run, const struct adl_train_pace *pace,
+                       const struct adl_evaluate_report *report, bool best)
+{
+    fprintf(stderr, "epoch %d/%d: loss %.4f, top-1 %.2f %%", run->epoch + 1, run->settings->epochs,
+            run->sums.loss / (double)run->sums.images,
+            100 * (double)run->sums.right / (double)run->sums.images);
+    /* 0: all of it was trained before a resume. */
+    if (pace->images_per_second > 0)
+        fprintf(stderr, ", %.1f images/s", pace->images_per_second);
+    if (run->val)
+        fprintf(stderr, "; val: top-1 %.2f %%", report->figures.top1_cls);
+    if (report->localized)
+        fprintf(stderr, ", MaxBoxAcc %.2f, V2 %.2f at threshold %.3f", report->figures.max_box_acc,
+                report->figures.max_box_acc_v2, report->figures.best_threshold);
+    fprintf(stderr, "%s\n", best && run->val ? " (best)" : "");
+}
+
+/* 1 when it was stopped meanwhile. However it ends, what was trained is kept: a run
+ * that is resumed evaluates at once. */
+static int evaluate_or_save(struct adl_train_run *run, struct adl_evaluate_report *report,
+                            struct adl_error *err)
+{
+    struct adl_error why = {0}, *saving = &why;
+    if (evaluate(run, report, err) == 0)
+        return 0;
+    bool stopped = err->kind == ADL_ERR_CANCELLED;
+    if (stopped) {
+        adl_error_clear(err);
+        saving = err;
+    }
+    int saved = save_position(run, saving);
+    return stopped && saved == 0 ? 1 : -1;
+}
+
+/* Evaluates, keeps the best, and writes everything of an epoch that is done. 1 when
+ * it was stopped before that. */
+static int finish_epoch(struct adl_train_run *run, const struct adl_train_pace *pace,
+                        struct adl_error *err)
+{
+    struct adl_evaluate_report report = {0};
+    int result = run->val ? evaluate_or_save(run, &report, err) : 0;
+    if (result != 0)
+        return result;
+    result = -1;
+    bool best = !run->val || measure_of(&report) >= run->best;
+    if (report.localized) {
+        run->model->cam_threshold = report.figures.best_threshold;
+        move_to_best(&report.figures);
+    }
+    tell_epoch(run, pace, &report, best);
+    json_decref(run->model->metrics);
+    run->model->metrics = run->val ? adl_train_figures(&report) : NULL;
+    if (run->val && !run->model->metrics) {
+        adl_fail_nomem(err, "the figures");
+        goto out;
+    }
+    ADL_TRY(adl_train_log_epoch(run, pace, run->val ? &report : NULL, best, err));
+    run->val_errors = report.errors;
+    if (best) {
+        run->best = run->val ? measure_of(&report) : -1;
+        run->best_epoch = run->epoch + 1;
+        adl_evaluate_report_release(&run->evaluation);
+        run->evaluation = report;
+        report = (struct adl_evaluate_report){0};
+    }
+    run->epoch++;
+    run->batch = 0;
+    run->sums = (struct adl_train_sums){0};
+    if (best)
+        ADL_TRY(adl_train_save_model(run, "best.safetensors", err));
+    ADL_TRY(save_position(run, err));
+    if (run->report && run->epoch < run->settings->epochs)
+        run->report(run, ADL_TRAIN_EPOCH);
+    result = 0;
+out:
+    adl_evaluate_report_release(&report);
+    return result;
+}
+
+/* 1 when it was stopped, and saved. */
+static int run_epoch(struct adl_train_run *run, struct adl_error *err)
+{
+    size_t batches = adl_loader_batches(run->loader), before = run->sums.images;
+    uint64_t start = adl_clock_ns();
+    int result = train_epoch(run, err);
+    if (result != 0)
+        return result;
+    struct adl_train_pace pace = {
+        .lr = adl_schedule_lr(&run->schedule, run->epoch, batches - 1, batches),
+        .seconds = adl_clock_ms(start, adl_clock_ns()) / 1000};
+    /* Those before a resume took their time in another run. */
+    if (pace.seconds > 0)
+        pace.images_per_second = (double)(run->sums.images - before) / pace.seconds;
+    return finish_epoch(run, &pace, err);
+}
+
+static void tell_start(const struct adl_train_run *run)
+{
+    char text[128];
+    adl_arch_describe(&run->model->arch, text, sizeof text);
+    fprintf(stderr, "%s, %s: %zu images of %zu classes to train on, %zu to validate; %.1f GiB\n",
+            text, adl_arch_methods[run->model->arch.adl], run->train->count,
+            run->train->class_count, run->val ? run->val->count : 0,
+            (double)(adl_tape_bytes(run->tape) + adl_optimizer_bytes(run->optimizer)) / 1073741824);
+}
+
+static void tell_end(const struct adl_train_run *run)
+{
+    size_t broken = adl_loader_broken_count(run->loader);
+    if (run->epoch < run->settings->epochs)
+        fprintf(stderr, "stopped in epoch %d; the same command with --resume goes on\n",
+                run->epoch + 1);
+    else if (run->best_epoch)
+        fprintf(stderr, "done; %s/best.safetensors is of epoch %d\n", run->settings->out,
+                run->best_epoch);
+    if (broken)
+        fprintf(stderr, "%zu images could not be read and were skipped\n", broken);
+    if (run->val_errors)
+        fprintf(stderr, "%zu images of val could not be read and count as wrong\n",
+                run->val_errors);
+}
+
+int adl_train_run(const struct adl_train_settings *settings, const char *command,
+                  const volatile sig_atomic_t *stop, adl_train_report_fn *report,
+                  struct adl_error *err)
+{
+    struct adl_train_run run = {
+        .settings = settings, .command = command, .stop = stop, .report = report};
+    int result = prepare(&run, err);
+
+    if (result == 0)
+        tell_start(&run);
+    bool stopped = false;
+    while (result == 0 && !stopped && run.epoch < settings->epochs) {
+        result = run_epoch(&run, err);
+        stopped = result > 0 || *stop;
+        if (result > 0)
+            result = 0;
+    }
+    if (result == 0) {
+        if (report)
+            report(&run, *stop ? ADL_TRAIN_STOPPED : ADL_TRAIN_DONE);
+        tell_end(&run);
+    }
+    release(&run);
+    return result;
+}

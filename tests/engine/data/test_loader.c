@@ -1,0 +1,333 @@
+/* data/loader: the same batches whatever the threads, from the middle of an
+ * epoch on, and with broken images among them. */
+
+#include "support/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "base/sha256.h"
+#include "base/size.h"
+#include "data/loader.h"
+#include "io/file.h"
+
+enum { IMAGES = 23, BATCH = 4, CROP = 8, BROKEN = 5, MISSING = 17 };
+
+static struct adl_dataset *dataset;
+static char folder[256];
+
+/* Small pictures of different sizes; two are broken: one file is cut off, one
+ * is not there. */
+static void write_pictures(bool broken)
+{
+    char path[512];
+    snprintf(folder, sizeof folder, "%s/loader-%d", test_tmp_dir(), broken);
+    mkdir(folder, 0777);
+    snprintf(path, sizeof path, "%s/images", folder);
+    mkdir(path, 0777);
+    snprintf(path, sizeof path, "%s/metadata", folder);
+    mkdir(path, 0777);
+    snprintf(path, sizeof path, "%s/metadata/train", folder);
+    mkdir(path, 0777);
+    snprintf(path, sizeof path, "%s/metadata/train/image_ids.txt", folder);
+    FILE *ids = fopen(path, "w");
+    snprintf(path, sizeof path, "%s/metadata/train/class_labels.txt", folder);
+    FILE *labels = fopen(path, "w");
+    CU_ASSERT_FATAL(ids && labels);
+    for (int i = 0; i < IMAGES; i++) {
+        struct adl_error err = {0};
+        struct adl_image image;
+        size_t length;
+        void *png;
+        TEST_OK(adl_image_init(&image, 9 + i % 5, 12 + i % 7, &err), &err);
+        for (size_t k = 0; k < (size_t)image.width * (size_t)image.height * 3; k++)
+            image.rgb[k] = (uint8_t)(k * 7 + (size_t)i * 31);
+        TEST_OK(adl_image_encode_png(&image, &png, &length, &err), &err);
+        adl_image_release(&image);
+        if (broken && i == BROKEN)
+            length /= 2;
+        snprintf(path, sizeof path, "%s/images/%d.png", folder, i);
+        struct adl_file_piece piece = {png, length};
+        if (!broken || i != MISSING)
+            TEST_OK(adl_file_write(path, &piece, 1, &err), &err);
+        adl_free(png);
+        fprintf(ids, "%d.png\n", i);
+        fprintf(labels, "%d.png,%d\n", i, i % 3);
+    }
+    fclose(ids);
+    fclose(labels);
+    struct adl_error err = {0};
+    const struct adl_dataset_options options = {.dir = folder, .split = "train"};
+    dataset = adl_dataset_open(&options, &err);
+    CU_ASSERT_FATAL(dataset != NULL);
+}
+
+static void done_with_pictures(void)
+{
+    adl_dataset_free(dataset);
+    dataset = NULL;
+}
+
+struct told {
+    unsigned count;
+    size_t indices[IMAGES];
+    char reason[600];
+};
+
+static void tell(void *context, size_t index, const char *reason)
+{
+    struct told *told = context;
+    if (told->count < IMAGES)
+        told->indices[told->count++] = index;
+    snprintf(told->reason, sizeof told->reason, "%s", reason);
+}
+
+static struct adl_loader_options training(uint64_t seed, int threads)
+{
+    return (struct adl_loader_options){
+        .augment = {.train = true, .resize_size = 10, .crop_size = CROP, .flip = 0.5},
+        .batch = BATCH,
+        .seed = seed,
+        .threads = threads,
+        .mean = {0.5F, 0.4F, 0.3F},
+        .std = {0.2F, 0.3F, 0.4F},
+    };
+}
+
+/* Everything an epoch gives, from a batch on. */
+struct record {
+    size_t batches, images;
+    size_t indices[IMAGES];
+    char digest[65];
+};
+
+static struct record play(struct adl_loader *loader, uint64_t epoch, size_t first)
+{
+    struct adl_error err = {0};
+    struct record record = {0};
+    struct adl_sha256 hash;
+    struct adl_batch batch;
+    int more;
+    adl_sha256_init(&hash);
+    adl_loader_start_epoch(loader, epoch, first);
+    while ((more = adl_loader_next(loader, &batch, &err)) > 0) {
+        CU_ASSERT_FATAL(record.images + batch.count <= IMAGES);
+        adl_sha256_update(&hash, &batch.number, sizeof batch.number);
+        adl_sha256_update(&hash, batch.labels, batch.count * sizeof *batch.labels);
+        adl_sha256_update(&hash, batch.indices, batch.count * sizeof *batch.indices);
+        adl_sha256_update(&hash, batch.input, batch.count * CROP * CROP * 3 * sizeof *batch.input);
+        for (size_t i = 0; i < batch.count; i++) {
+            CU_ASSERT_EQUAL(batch.labels[i], (int)(batch.indices[i] % 3));
+            record.indices[record.images++] = batch.indices[i];
+        }
+        record.batches++;
+    }
+    TEST_OK(more, &err);
+    CU_ASSERT_EQUAL(adl_loader_next(loader, &batch, &err), 0);
+    adl_sha256_hex(&hash, record.digest);
+    return record;
+}
+
+static struct record play_new(const struct adl_loader_options *options, uint64_t epoch,
+                              size_t first)
+{
+    struct adl_error err = {0};
+    struct adl_loader *loader = adl_loader_create(dataset, options, &err);
+    struct record record = {0};
+    if (!loader)
+        TEST_FAIL("%s", err.message);
+    else
+        record = play(loader, epoch, first);
+    adl_loader_free(loader);
+    return record;
+}
+
+static void every_image_comes_once(void)
+{
+    write_pictures(false);
+    struct adl_loader_options options = training(1, 2);
+    struct record record = play_new(&options, 0, 0);
+    unsigned seen[IMAGES] = {0};
+    CU_ASSERT_EQUAL_FATAL(record.images, IMAGES);
+    CU_ASSERT_EQUAL(record.batches, 6);
+    for (size_t i = 0; i < IMAGES; i++)
+        seen[record.indices[i]]++;
+    for (size_t i = 0; i < IMAGES; i++)
+        CU_ASSERT_EQUAL(seen[i], 1);
+
+    options.augment.train = false; /* then in order, and as the resize alone gives it */
+    struct adl_error err = {0};
+    struct adl_loader *loader = adl_loader_create(dataset, &options, &err);
+    CU_ASSERT_FATAL(loader != NULL);
+    CU_ASSERT_EQUAL(adl_loader_batches(loader), 6);
+    struct adl_batch batch;
+    adl_loader_start_epoch(loader, 9, 1);
+    CU_ASSERT_EQUAL_FATAL(adl_loader_next(loader, &batch, &err), 1);
+    CU_ASSERT(batch.number == 1 && batch.count == BATCH && batch.indices[0] == BATCH);
+    struct adl_image image, resized;
+    TEST_OK(adl_image_init(&image, 9 + 4 % 5, 12 + 4 % 7, &err), &err);
+    for (size_t k = 0; k < (size_t)image.width * (size_t)image.height * 3; k++)
+        image.rgb[k] = (uint8_t)(k * 7 + 4 * 31);
+    TEST_OK(adl_image_resize(&image, CROP, CROP, &resized, &err), &err);
+    double want[CROP * CROP * 3];
+    for (size_t k = 0; k < ADL_COUNT(want); k++)
+        want[k] =
+            (resized.rgb[k] / 255.0 - (double)options.mean[k % 3]) / (double)options.std[k % 3];
+    test_close("the first image of the second batch", batch.input, want, ADL_COUNT(want), 1e-5);
+    adl_image_release(&image);
+    adl_image_release(&resized);
+    adl_loader_free(loader);
+    done_with_pictures();
+}
+
+static void batches_depend_on_the_seed_alone(void)
+{
+    for (int broken = 0; broken < 2; broken++) {
+        write_pictures(broken);
+        struct adl_loader_options options = training(5, 1);
+        struct record one = play_new(&options, 3, 0);
+        options.threads = 2;
+        options.prefetch = 1;
+        struct record two = play_new(&options, 3, 0);
+        options.threads = 4;
+        options.prefetch = 5;
+        struct record four = play_new(&options, 3, 0);
+        CU_ASSERT_STRING_EQUAL(one.digest, two.digest);
+        CU_ASSERT_STRING_EQUAL(one.digest, four.digest);
+        struct record other_epoch = play_new(&options, 4, 0);
+        options.seed = 6;
+        struct record other_seed = play_new(&options, 3, 0);
+        CU_ASSERT(memcmp(one.indices, other_epoch.indices, sizeof one.indices) != 0);
+        CU_ASSERT(memcmp(one.indices, other_seed.indices, sizeof one.indices) != 0);
+        CU_ASSERT(memcmp(other_epoch.indices, other_seed.indices, sizeof one.indices) != 0);
+        done_with_pictures();
+    }
+}
+
+static void goes_on_in_the_middle(void)
+{
+    write_pictures(true);
+    struct adl_loader_options options = training(7, 3);
+    struct adl_error err = {0};
+    struct adl_loader *loader = adl_loader_create(dataset, &options, &err);
+    struct adl_batch batch;
+    CU_ASSERT_FATAL(loader != NULL);
+    CU_ASSERT_EQUAL(adl_loader_next(loader, &batch, &err), 0); /* no epoch yet */
+    struct record whole = play(loader, 2, 0), again = play(loader, 2, 0);
+    CU_ASSERT_STRING_EQUAL(whole.digest, again.digest);
+    /* Half of another epoch is dropped. */
+    adl_loader_start_epoch(loader, 8, 0);
+    for (int i = 0; i < 3; i++)
+        CU_ASSERT_EQUAL(adl_loader_next(loader, &batch, &err), 1);
+    struct record here = play(loader, 2, 4), elsewhere = play_new(&options, 2, 4);
+    CU_ASSERT_STRING_EQUAL(here.digest, elsewhere.digest);
+    CU_ASSERT(here.images > 0 && here.images < whole.images);
+    CU_ASSERT(!memcmp(whole.indices + whole.images - here.images, here.indices,
+                      here.images * sizeof *here.indices));
+    CU_ASSERT_EQUAL(play(loader, 2, 1000).images, 0);
+    adl_loader_free(loader);
+    done_with_pictures();
+}
+
+static void broken_images_are_told_once(void)
+{
+    write_pictures(true);
+    struct told told = {0};
+    struct adl_loader_options options = training(7, 3);
+    options.broken = tell;
+    options.context = &told;
+    struct adl_error err = {0};
+    struct adl_loader *loader = adl_loader_create(dataset, &options, &err);
+    CU_ASSERT_FATAL(loader != NULL);
+    for (uint64_t epoch = 0; epoch < 3; epoch++)
+        CU_ASSERT_EQUAL(play(loader, epoch, 0).images, IMAGES - 2);
+    CU_ASSERT_EQUAL_FATAL(told.count, 2);
+    CU_ASSERT(told.indices[0] + told.indices[1] == BROKEN + MISSING);
+    CU_ASSERT_PTR_NOT_NULL(strstr(told.reason, folder));
+    CU_ASSERT_EQUAL(adl_loader_broken_count(loader), 2);
+    adl_loader_free(loader);
+
+    /* A batch of which nothing is left is left out, an epoch is an error. */
+    options.batch = 1;
+    struct record record = play_new(&options, 0, 0);
+    CU_ASSERT(record.batches == IMAGES - 2 && record.images == IMAGES - 2);
+    const char *right = dataset->image_dir;
+    struct adl_batch batch;
+    dataset->image_dir = "/nonexistent";
+    loader = adl_loader_create(dataset, &options, &err);
+    CU_ASSERT_FATAL(loader != NULL);
+    adl_loader_start_epoch(loader, 0, 0);
+    CU_ASSERT_EQUAL(adl_loader_next(loader, &batch, &err), -1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "not one of 23 images"));
+    adl_loader_free(loader);
+    dataset->image_dir = right;
+    done_with_pictures();
+}
+
+static void wrong_options_are_refused(void)
+{
+    write_pictures(false);
+    struct adl_loader_options bad[5];
+    for (size_t i = 0; i < ADL_COUNT(bad); i++)
+        bad[i] = training(1, 1);
+    bad[0].batch = 0;
+    bad[1].threads = 0;
+    bad[2].threads = 100000;
+    bad[3].augment.crop_size = 11;
+    bad[4].prefetch = 1000;
+    for (size_t i = 0; i < ADL_COUNT(bad); i++) {
+        struct adl_error err = {0};
+        CU_ASSERT_PTR_NULL(adl_loader_create(dataset, &bad[i], &err));
+        CU_ASSERT_EQUAL(err.kind, ADL_ERR_ARG);
+    }
+    struct adl_error err = {0};
+    struct adl_loader_options good = training(1, 1);
+    struct adl_dataset empty = {.image_dir = ""};
+    CU_ASSERT_PTR_NULL(adl_loader_create(&empty, &good, &err));
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_ARG);
+    done_with_pictures();
+}
+
+/* Failures of workers come out of adl_loader_next(), none is taken for a broken
+ * image. */
+static void survives_no_memory(void)
+{
+    write_pictures(false);
+    struct adl_mem_stats before = adl_mem_stats();
+    struct told told = {0};
+    bool finished = false;
+    for (uint64_t n = 1; !finished && n < 2000; n++) {
+        struct adl_loader_options options = training(1, 2);
+        struct adl_error err = {0};
+        struct adl_batch batch;
+        int more = -1;
+        options.broken = tell;
+        options.context = &told;
+        adl_mem_fail_nth(n);
+        struct adl_loader *loader = adl_loader_create(dataset, &options, &err);
+        if (loader) {
+            adl_loader_start_epoch(loader, 0, 0);
+            while ((more = adl_loader_next(loader, &batch, &err)) > 0)
+                ;
+        }
+        adl_loader_free(loader);
+        adl_mem_fail_nth(0);
+        finished = more == 0;
+        if (!finished && err.kind != ADL_ERR_NOMEM)
+            TEST_FAIL("allocation %d: %s", (int)n, err.message);
+    }
+    CU_ASSERT(finished);
+    CU_ASSERT_EQUAL(told.count, 0);
+    CU_ASSERT_EQUAL(adl_mem_stats().live_blocks, before.live_blocks);
+    done_with_pictures();
+}
+
+TEST_SUITE(loader, {"every image comes once", every_image_comes_once},
+           {"batches depend on the seed alone", batches_depend_on_the_seed_alone},
+           {"goes on in the middle of an epoch", goes_on_in_the_middle},
+           {"broken images are told once", broken_images_are_told_once},
+           {"wrong options are refused", wrong_options_are_refused},
+           {"loading survives running out of memory", survives_no_memory});

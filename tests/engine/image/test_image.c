@@ -1,0 +1,331 @@
+/* image/: decoders and encoders. What each file must look like comes from the
+ * formula that drew it or from Pillow; tests/golden/images/README.md has the
+ * details. */
+
+#include "support/test.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+#include "image/image.h"
+#include "support/formula.h"
+#include "support/image_bytes.h"
+
+enum { TOLERANCE = 2 };
+
+/* The picture that the golden files show. */
+static uint8_t *sample(void)
+{
+    static uint8_t rgb[IMAGE_PIXELS * 3];
+    formula_picture("sample", IMAGE_HEIGHT, IMAGE_WIDTH, rgb);
+    return rgb;
+}
+
+static void compare(const char *name, const struct adl_image *image, const uint8_t *want,
+                    int tolerance)
+{
+    if (!image->rgb || image->width != IMAGE_WIDTH || image->height != IMAGE_HEIGHT) {
+        TEST_FAIL("%s: %d x %d", name, image->width, image->height);
+        return;
+    }
+    for (int i = 0; i < IMAGE_PIXELS * 3; i++) {
+        if (abs(image->rgb[i] - want[i]) > tolerance) {
+            TEST_FAIL("%s: byte %d is %d, expected %d", name, i, image->rgb[i], want[i]);
+            return;
+        }
+    }
+    CU_PASS("");
+}
+
+static void expect(const char *name, const uint8_t *want, int tolerance)
+{
+    struct adl_error err = {0};
+    struct adl_image image;
+    struct image_bytes file = image_bytes_load(name);
+    int result = image_bytes_decode(file, NULL, &image, &err);
+    if (result < 0)
+        TEST_FAIL("%s: %s", name, err.message);
+    else
+        compare(name, &image, want, tolerance);
+    adl_image_release(&image);
+    free(file.data);
+}
+
+static void expect_pillow(const char *name, const char *rgb_name)
+{
+    struct image_bytes rgb = image_bytes_load(rgb_name);
+    CU_ASSERT_EQUAL(rgb.length, IMAGE_PIXELS * 3);
+    expect(name, rgb.data, TOLERANCE);
+    free(rgb.data);
+}
+
+static void types_are_told_from_bytes(void)
+{
+    CU_ASSERT_EQUAL(adl_image_sniff("\xff\xd8\xff\xe0", 4), ADL_IMAGE_JPEG);
+    CU_ASSERT_EQUAL(adl_image_sniff("\xff\xd8", 2), ADL_IMAGE_UNKNOWN);
+    CU_ASSERT_EQUAL(adl_image_sniff("\x89PNG\r\n\x1a\n", 8), ADL_IMAGE_PNG);
+    CU_ASSERT_EQUAL(adl_image_sniff("\x89PNG\n", 5), ADL_IMAGE_UNKNOWN);
+    CU_ASSERT_EQUAL(adl_image_sniff("RIFF....WEBPVP8 ", 16), ADL_IMAGE_WEBP);
+    CU_ASSERT_EQUAL(adl_image_sniff("RIFF....WAVEfmt ", 16), ADL_IMAGE_UNKNOWN);
+    CU_ASSERT_EQUAL(adl_image_sniff("", 0), ADL_IMAGE_UNKNOWN);
+    static const struct {
+        const char *bytes, *name;
+    } foreign[] = {
+        {"GIF89a........", "GIF"},   {"BM....\0\0\0\0....", "BMP"},
+        {"II*\0..........", "TIFF"}, {"MM\0*..........", "TIFF"},
+        {"....ftypheic..", "HEIC"},  {"....ftypavif..", "AVIF"},
+        {"....ftypmp42..", NULL},    {"BMW and others", NULL},
+        {"GIF without it", NULL},    {"\xff\xd8\xff...........", NULL},
+    };
+    for (size_t i = 0; i < ADL_COUNT(foreign); i++) {
+        const char *name = adl_image_foreign(foreign[i].bytes, 14);
+        CU_ASSERT(name == foreign[i].name ||
+                  (name && foreign[i].name && !strcmp(name, foreign[i].name)));
+        CU_ASSERT_PTR_NULL(adl_image_foreign(foreign[i].bytes, 3));
+    }
+
+    static const struct image_bytes others[] = {{(uint8_t *)"", 0}, {(uint8_t *)"GIF89a\1\0\1", 9}};
+    struct adl_error err = {0};
+    struct adl_image image;
+    for (size_t i = 0; i < 2; i++) {
+        CU_ASSERT_EQUAL(image_bytes_decode(others[i], NULL, &image, &err), -1);
+        CU_ASSERT_EQUAL(err.kind, ADL_ERR_UNSUPPORTED);
+    }
+}
+
+static void jpeg(void)
+{
+    static const char *const names[] = {"baseline.jpg", "full_chroma.jpg", "grey.jpg", "cmyk.jpg",
+                                        "ycck.jpg"};
+    for (size_t i = 0; i < ADL_COUNT(names); i++) {
+        char rgb_name[64];
+        snprintf(rgb_name, sizeof rgb_name, "%s.rgb", names[i]);
+        expect_pillow(names[i], rgb_name);
+    }
+    expect_pillow("progressive.jpg", "baseline.jpg.rgb");
+    expect_pillow("restarts.jpg", "baseline.jpg.rgb");
+}
+
+/* Every row of the EXIF specification's table: on which side of the displayed
+ * picture the stored first row and first column are. */
+static void jpeg_orientation(void)
+{
+    static const char *const sides[] = {NULL,           "top left",     "top right",
+                                        "bottom right", "bottom left",  "left top",
+                                        "right top",    "right bottom", "left bottom"};
+    struct image_bytes upright = image_bytes_load("baseline.jpg.rgb");
+    for (int o = 1; o <= 8; o++) {
+        char name[64], row_side[8], column_side[8];
+        struct adl_error err = {0};
+        struct adl_image image;
+        struct adl_image_info info;
+        snprintf(name, sizeof name, "orientation_%d.jpg", o);
+        sscanf(sides[o], "%7s %7s", row_side, column_side);
+        const bool swapped = o >= 5;
+        const int w = swapped ? IMAGE_HEIGHT : IMAGE_WIDTH,
+                  h = swapped ? IMAGE_WIDTH : IMAGE_HEIGHT;
+        struct image_bytes file = image_bytes_load(name);
+        TEST_OK(adl_image_decode(file.data, file.length, NULL, &image, &info, &err), &err);
+        CU_ASSERT_EQUAL(info.orientation, o);
+        CU_ASSERT(info.width == w && info.height == h && image.width == w && image.height == h);
+        int wrong = 0;
+        for (int row = 0; row < IMAGE_HEIGHT; row++) {
+            for (int column = 0; column < IMAGE_WIDTH; column++) {
+                int x = swapped ? row : column, y = swapped ? column : row;
+                if (!strcmp(row_side, "bottom") || !strcmp(column_side, "bottom"))
+                    y = h - 1 - y;
+                if (!strcmp(row_side, "right") || !strcmp(column_side, "right"))
+                    x = w - 1 - x;
+                for (int c = 0; c < 3; c++)
+                    wrong += abs(image.rgb[(y * w + x) * 3 + c] -
+                                 upright.data[(row * IMAGE_WIDTH + column) * 3 + c]) > TOLERANCE;
+            }
+        }
+        if (wrong)
+            TEST_FAIL("%s: %d bytes are wrong", name, wrong);
+        adl_image_release(&image);
+
+        const struct adl_decode_options as_stored = {.ignore_orientation = true};
+        TEST_OK(adl_image_decode(file.data, file.length, &as_stored, &image, &info, &err), &err);
+        CU_ASSERT(info.orientation == 1 && info.width == IMAGE_WIDTH);
+        compare(name, &image, upright.data, TOLERANCE);
+        adl_image_release(&image);
+        free(file.data);
+    }
+    free(upright.data);
+}
+
+static void jpeg_at_reduced_scale(void)
+{
+    static const struct {
+        const char *name;
+        int target_w, target_h, w, h;
+    } cases[] = {{"baseline.jpg", 3, 2, 7, 5},      {"baseline.jpg", 3, 3, 11, 8},
+                 {"baseline.jpg", 1, 1, 4, 3},      {"baseline.jpg", 13, 2, 27, 19},
+                 {"baseline.jpg", 99, 99, 27, 19},  {"baseline.jpg", 0, 2, 27, 19},
+                 {"cmyk.jpg", 3, 2, 7, 5},          {"orientation_6.jpg", 2, 3, 5, 7},
+                 {"orientation_6.jpg", 3, 2, 8, 11}};
+    for (size_t i = 0; i < ADL_COUNT(cases); i++) {
+        const struct adl_decode_options options = {.target_width = cases[i].target_w,
+                                                   .target_height = cases[i].target_h};
+        struct adl_error err = {0};
+        struct adl_image image;
+        struct adl_image_info info;
+        struct image_bytes file = image_bytes_load(cases[i].name);
+        double mean = 0, whole = 0;
+        TEST_OK(adl_image_decode(file.data, file.length, &options, &image, &info, &err), &err);
+        if (image.width != cases[i].w || image.height != cases[i].h)
+            TEST_FAIL("%s for %d x %d: %d x %d", cases[i].name, cases[i].target_w,
+                      cases[i].target_h, image.width, image.height);
+        CU_ASSERT_EQUAL(info.width * info.height, IMAGE_PIXELS);
+        CU_ASSERT_EQUAL(info.orientation, cases[i].name[0] == 'o' ? 6 : 1);
+        for (int k = 0; k < image.width * image.height * 3; k++)
+            mean += image.rgb[k];
+        for (int k = 0; k < IMAGE_PIXELS * 3; k++)
+            whole += sample()[k];
+        CU_ASSERT_DOUBLE_EQUAL(mean / (image.width * image.height), whole / IMAGE_PIXELS, 20);
+        adl_image_release(&image);
+        free(file.data);
+    }
+}
+
+static int over_white(int value, int alpha)
+{
+    return (int)floor((value * alpha + 255.0 * (255 - alpha)) / 255 + 0.5);
+}
+
+/* What the README says a PNG of this name shows at pixel `at`. */
+static bool png_pixel(const char *name, int depth, int at, int out[3])
+{
+    const uint8_t *rgb = sample() + (size_t)at * 3;
+    const int g = rgb[1], a = 7 * rgb[0] % 256, high = depth < 8 ? g >> (8 - depth) : g;
+    int alpha = 255;
+    for (int c = 0; c < 3; c++) {
+        if (!strncmp(name, "grey_alpha", 10) || !strncmp(name, "grey", 4))
+            out[c] = depth < 8 ? high * 255 / ((1 << depth) - 1) : g;
+        else if (!strncmp(name, "palette", 7))
+            out[c] = ((high * 3 + c) * 97 + 13) % 256;
+        else
+            out[c] = rgb[c];
+    }
+    if (!strncmp(name, "grey_alpha", 10) || !strncmp(name, "rgba", 4))
+        alpha = a;
+    if (!strncmp(name, "palette_alpha", 13) && high < 11)
+        alpha = high * 29 % 256;
+    if (!strcmp(name, "grey_key.png") && high == sample()[(3 * IMAGE_WIDTH + 3) * 3 + 1] >> 4)
+        alpha = 0;
+    if (!strcmp(name, "rgb_key.png") && !memcmp(rgb, sample() + (5 * IMAGE_WIDTH + 5) * 3, 3))
+        alpha = 0;
+    for (int c = 0; c < 3; c++)
+        out[c] = over_white(out[c], alpha);
+    return true;
+}
+
+static const struct {
+    const char *name;
+    int depth;
+} pngs[] = {{"grey_1%s.png", 1},       {"grey_2%s.png", 2},         {"grey_4%s.png", 4},
+            {"grey_8%s.png", 8},       {"grey_16%s.png", 16},       {"rgb_8%s.png", 8},
+            {"rgb_16%s.png", 16},      {"palette_1%s.png", 1},      {"palette_2%s.png", 2},
+            {"palette_4%s.png", 4},    {"palette_8%s.png", 8},      {"palette_alpha%s.png", 4},
+            {"grey_alpha_8%s.png", 8}, {"grey_alpha_16%s.png", 16}, {"rgba_8%s.png", 8},
+            {"rgba_16%s.png", 16},     {"grey_key.png%.0s", 4},     {"rgb_key.png%.0s", 8}};
+
+static void png(void)
+{
+    for (size_t i = 0; i < 2 * ADL_COUNT(pngs); i++) {
+        char name[64];
+        uint8_t want[IMAGE_PIXELS * 3];
+        snprintf(name, sizeof name, pngs[i / 2].name, i % 2 ? "_interlaced" : "");
+        for (int at = 0; at < IMAGE_PIXELS; at++) {
+            int rgb[3];
+            png_pixel(name, pngs[i / 2].depth, at, rgb);
+            for (int c = 0; c < 3; c++)
+                want[at * 3 + c] = (uint8_t)rgb[c];
+        }
+        expect(name, want, 0);
+    }
+}
+
+static void expect_turned(const char *name, int orientation)
+{
+    struct adl_error err = {0};
+    struct adl_image image;
+    struct adl_image_info info;
+    struct image_bytes file = image_bytes_load(name);
+    TEST_OK(adl_image_decode(file.data, file.length, NULL, &image, &info, &err), &err);
+    CU_ASSERT(info.orientation == orientation && image.width == IMAGE_HEIGHT);
+    /* The stored top left pixel is at the top right (6) or bottom left (8). */
+    const uint8_t *corner =
+        image.rgb + (orientation == 6 ? IMAGE_HEIGHT - 1 : (IMAGE_WIDTH - 1) * IMAGE_HEIGHT) * 3;
+    CU_ASSERT_EQUAL(memcmp(corner, sample(), 3), 0);
+    adl_image_release(&image);
+    free(file.data);
+}
+
+static void webp(void)
+{
+    struct adl_error err = {0};
+    struct adl_image image;
+    uint8_t want[IMAGE_PIXELS * 3];
+    expect("lossless.webp", sample(), 0);
+    expect_pillow("lossy.webp", "lossy.webp.rgb");
+    expect_pillow("alpha_lossy.webp", "alpha_lossy.webp.rgb");
+    for (int i = 0; i < IMAGE_PIXELS * 3; i++)
+        want[i] = (uint8_t)over_white(sample()[i], 7 * sample()[i / 3 * 3] % 256);
+    expect("alpha_lossless.webp", want, 0);
+    struct image_bytes file = image_bytes_load("animated.webp");
+    CU_ASSERT_EQUAL(image_bytes_decode(file, NULL, &image, &err), -1);
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_UNSUPPORTED);
+    free(file.data);
+}
+
+static void orientation_elsewhere(void)
+{
+    expect_turned("exif_6.png", 6);
+    expect_turned("exif_8.webp", 8);
+}
+
+static void encoders(void)
+{
+    struct adl_error err = {0};
+    struct adl_image image = {IMAGE_WIDTH, IMAGE_HEIGHT, sample()}, back;
+    uint8_t grey[IMAGE_PIXELS], want[IMAGE_PIXELS * 3];
+    void *data;
+    size_t length;
+
+    TEST_OK(adl_image_encode_png(&image, &data, &length, &err), &err);
+    TEST_OK(adl_image_decode(data, length, NULL, &back, NULL, &err), &err);
+    compare("png", &back, sample(), 0);
+    adl_image_release(&back);
+    adl_free(data);
+
+    for (int i = 0; i < IMAGE_PIXELS; i++)
+        want[3 * i] = want[3 * i + 1] = want[3 * i + 2] = grey[i] = sample()[3 * i];
+    TEST_OK(adl_image_encode_grey_png(grey, IMAGE_WIDTH, IMAGE_HEIGHT, &data, &length, &err), &err);
+    CU_ASSERT_EQUAL(((uint8_t *)data)[25], 0); /* colour type in the header */
+    TEST_OK(adl_image_decode(data, length, NULL, &back, NULL, &err), &err);
+    compare("grey png", &back, want, 0);
+    adl_image_release(&back);
+    adl_free(data);
+
+    TEST_OK(adl_image_encode_jpeg(&image, 100, &data, &length, &err), &err);
+    TEST_OK(adl_image_decode(data, length, NULL, &back, NULL, &err), &err);
+    compare("jpeg", &back, sample(), 4);
+    adl_image_release(&back);
+    size_t at_best = length;
+    adl_free(data);
+    TEST_OK(adl_image_encode_jpeg(&image, 10, &data, &length, &err), &err);
+    CU_ASSERT(length < at_best);
+    adl_free(data);
+    CU_ASSERT_EQUAL(adl_image_encode_jpeg(&image, 101, &data, &length, &err), -1);
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_ARG);
+}
+
+TEST_SUITE(image, {"types are told from bytes", types_are_told_from_bytes}, {"jpeg", jpeg},
+           {"jpeg orientation", jpeg_orientation}, {"jpeg at reduced scale", jpeg_at_reduced_scale},
+           {"png of every kind", png}, {"webp", webp},
+           {"orientation of png and webp", orientation_elsewhere}, {"encoders", encoders});

@@ -1,0 +1,615 @@
+/* ops/ and train/tape: the gradient of the input and of every parameter equals
+ * differences of the definition in double, at awkward shapes, on every
+ * instruction set; the same bits for any number of threads. */
+
+#include "support/test.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cpu.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "ops/ops.h"
+#include "support/formula.h"
+#include "support/gradient_reference.h"
+#include "support/train_step.h"
+
+#define X TRAIN_STEP_INPUT
+
+/* --- the graphs ----------------------------------------------------------------------- */
+
+/* Single convolutions. */
+static const struct {
+    const char *name;
+    int batch;
+    struct adl_shape in;
+    struct adl_conv_attr attr;
+} convs[] = {
+    {"1x1", 2, {5, 3, 7}, {.k = 5, .r = 1, .s = 1, .stride = 1, .bias = true}},
+    {"1x1 s2", 3, {5, 4, 7}, {.k = 11, .r = 1, .s = 1, .stride = 2}},
+    {"1x1 of one pixel", 1, {1, 1, 1}, {.k = 1, .r = 1, .s = 1, .stride = 1, .bias = true}},
+    {"1x1 wide", 2, {4, 4, 33}, {.k = 67, .r = 1, .s = 1, .stride = 1}},
+    {"1x1 by Strassen", 3, {9, 11, 257}, {.k = 259, .r = 1, .s = 1, .stride = 1, .bias = true}},
+    {"1x1 in padding", 2, {3, 4, 3}, {4, 1, 1, 1, 1, 1, 1, 1, 0, true, false}},
+    {"3x3", 2, {7, 5, 3}, {5, 3, 3, 1, 1, 1, 1, 1, 0, true, false}},
+    {"3x3 valid", 2, {7, 5, 3}, {5, 3, 3, 1, 0, 0, 0, 0, 0, true, false}},
+    {"3x3 full", 2, {3, 5, 3}, {4, 3, 3, 1, 2, 2, 2, 2, 0, false, false}},
+    {"3x3 beyond full", 2, {3, 2, 3}, {4, 3, 3, 1, 3, 4, 3, 4, 0, false, false}},
+    {"3x3 of one pixel", 3, {1, 1, 5}, {7, 3, 3, 1, 1, 1, 1, 1, 0, true, false}},
+    {"3x3 of one row", 1, {1, 13, 3}, {5, 3, 3, 1, 1, 1, 1, 1, 0, true, false}},
+    {"3x3 lopsided", 2, {6, 7, 3}, {4, 3, 3, 1, 0, 1, 2, 0, 0, true, false}},
+    {"3x3 lopsided s2", 2, {6, 7, 3}, {4, 3, 3, 2, 0, 1, 2, 0, 0, true, false}},
+    {"3x3 s2 odd", 2, {7, 5, 3}, {5, 3, 3, 2, 1, 1, 1, 1, 0, true, false}},
+    {"3x3 s2 even", 2, {8, 6, 3}, {5, 3, 3, 2, 1, 1, 1, 1, 0, false, false}},
+    {"3x3 same s2 even", 2, {8, 6, 3}, {.k = 5, .r = 3, .s = 3, .stride = 2, .tf_same = true}},
+    {"3x3 same s2 odd", 2, {7, 5, 3}, {.k = 5, .r = 3, .s = 3, .stride = 2, .tf_same = true}},
+    {"2x2 same", 2, {5, 4, 3}, {.k = 5, .r = 2, .s = 2, .stride = 1, .tf_same = true}},
+    {"5x3", 1, {9, 7, 2}, {3, 5, 3, 1, 2, 1, 2, 1, 0, true, false}},
+    {"1x7", 2, {3, 11, 3}, {5, 1, 7, 1, 0, 3, 0, 3, 0, false, false}},
+    {"7x1", 2, {11, 3, 3}, {5, 7, 1, 1, 3, 0, 3, 0, 0, false, false}},
+    {"7x7 s2", 2, {13, 11, 3}, {4, 7, 7, 2, 3, 3, 3, 3, 0, false, false}},
+    {"2x2 s3 leaves gaps", 2, {8, 9, 3}, {5, 2, 2, 3, 0, 0, 0, 0, 0, true, false}},
+    {"many pixels", 1, {19, 17, 3}, {5, 3, 3, 1, 1, 1, 1, 1, 0, true, false}},
+    {"many pixels s2", 1, {25, 23, 2}, {3, 3, 3, 2, 1, 1, 1, 1, 0, true, false}},
+    {"3x3 by Winograd, lopsided", 3, {38, 39, 33}, {33, 3, 3, 1, 0, 1, 2, 0, 0, true, false}},
+    {"deep", 1, {3, 3, 67}, {5, 3, 3, 1, 1, 1, 1, 1, 0, false, false}},
+    {"deep s2", 9, {3, 3, 67}, {3, 3, 3, 2, 1, 1, 1, 1, 0, false, false}},
+    {"many channels out", 1, {2, 3, 5}, {131, 3, 3, 1, 1, 1, 1, 1, 0, true, false}},
+    {"groups", 2, {5, 7, 6}, {9, 3, 3, 1, 1, 1, 1, 1, 3, true, false}},
+    {"groups s2", 2, {5, 6, 6}, {4, 3, 3, 2, 1, 1, 1, 1, 2, true, false}},
+    {"groups 1x1", 2, {3, 5, 10}, {15, 1, 1, 1, 0, 0, 0, 0, 5, false, false}},
+    {"depthwise", 2, {7, 5, 13}, {13, 3, 3, 1, 1, 1, 1, 1, 13, false, false}},
+    {"depthwise s2 odd", 2, {7, 5, 5}, {5, 3, 3, 2, 1, 1, 1, 1, 5, true, false}},
+    {"depthwise s2 even", 2, {8, 6, 17}, {17, 3, 3, 2, 1, 1, 1, 1, 17, false, false}},
+    {"depthwise same", 2, {8, 7, 19}, {19, 3, 3, 2, 0, 0, 0, 0, 19, false, true}},
+    {"depthwise 5x5", 2, {6, 7, 3}, {3, 5, 5, 1, 2, 2, 2, 2, 3, false, false}},
+    {"depthwise of one pixel", 2, {1, 1, 9}, {9, 3, 3, 1, 1, 1, 1, 1, 9, false, false}},
+    {"depthwise beyond full", 1, {2, 1, 3}, {3, 3, 3, 1, 3, 3, 3, 3, 3, false, false}},
+    {"depthwise wide", 2, {7, 5, 37}, {37, 3, 3, 1, 1, 1, 1, 1, 37, true, false}},
+    {"depthwise wide lopsided", 3, {9, 6, 16}, {16, 3, 3, 1, 0, 1, 2, 0, 16, false, false}},
+    {"depthwise wide beyond full", 1, {2, 1, 19}, {19, 3, 3, 1, 3, 3, 3, 3, 19, false, false}},
+    {"depthwise wide s3", 2, {8, 9, 21}, {21, 3, 3, 3, 1, 1, 1, 1, 21, false, false}},
+    {"depthwise, two of each", 2, {5, 7, 5}, {10, 3, 3, 1, 1, 1, 1, 1, 5, true, false}},
+    {"depthwise, two of each s2", 2, {5, 6, 5}, {10, 3, 3, 2, 1, 1, 1, 1, 5, true, false}},
+};
+
+static struct adl_conv_attr conv3(int k)
+{
+    return (struct adl_conv_attr){k, 3, 3, 1, 1, 1, 1, 1, 1, false, false};
+}
+
+static struct adl_conv_attr conv1(int k)
+{
+    return (struct adl_conv_attr){.k = k, .r = 1, .s = 1, .stride = 1};
+}
+
+/* The second's gradient is added to the first's. */
+static int two_wide(struct adl_graph *g)
+{
+    return adl_add(g, adl_conv(g, X, "a", conv1(256)), adl_conv(g, X, "b", conv1(256)), "sum");
+}
+
+static int batchnorm(struct adl_graph *g)
+{
+    return adl_batchnorm(g, X, "bn", 1e-3);
+}
+
+static int relu(struct adl_graph *g)
+{
+    return adl_relu(g, X, "relu");
+}
+
+static int relu6(struct adl_graph *g)
+{
+    /* Stretched, so that some are above 6. */
+    return adl_relu6(
+        g, adl_add(g, adl_batchnorm(g, X, "bn", 1e-6), adl_conv(g, X, "conv", conv3(3)), "sum"),
+        "relu6");
+}
+
+static int sigmoid(struct adl_graph *g)
+{
+    return adl_sigmoid(g, X, "sigmoid");
+}
+
+static int maxpool3_s2_p1(struct adl_graph *g)
+{
+    return adl_maxpool(g, X, "pool", (struct adl_pool_attr){3, 2, 1, false});
+}
+
+static int maxpool3_s2_ceil(struct adl_graph *g)
+{
+    return adl_maxpool(g, X, "pool", (struct adl_pool_attr){3, 2, 0, true});
+}
+
+static int maxpool2_ceil(struct adl_graph *g)
+{
+    return adl_maxpool(g, X, "pool", (struct adl_pool_attr){2, 2, 0, true});
+}
+
+static int maxpool3_s1(struct adl_graph *g)
+{
+    return adl_maxpool(g, X, "pool", (struct adl_pool_attr){3, 1, 1, false});
+}
+
+static int avgpool3_s1(struct adl_graph *g)
+{
+    return adl_avgpool(g, X, "pool", (struct adl_pool_attr){3, 1, 1, false});
+}
+
+static int avgpool3_s2(struct adl_graph *g)
+{
+    return adl_avgpool(g, X, "pool", (struct adl_pool_attr){3, 2, 1, false});
+}
+
+static int classifier(struct adl_graph *g)
+{
+    return adl_linear(g, adl_global_avgpool(g, X, "gap"), "fc", 7, true);
+}
+
+static int classifier_without_bias(struct adl_graph *g)
+{
+    return adl_linear(g, adl_global_avgpool(g, X, "gap"), "fc", 1, false);
+}
+
+static int adl(struct adl_graph *g)
+{
+    return adl_adl(g, X, "adl");
+}
+
+/* --- values read more than once, memory shared ---------------------------------------------- */
+
+static int added_to_itself(struct adl_graph *g)
+{
+    return adl_add(g, X, X, "twice");
+}
+
+static int joined_with_itself(struct adl_graph *g)
+{
+    int x = adl_relu(g, adl_conv(g, X, "conv", conv1(3)), "relu");
+    return adl_concat(g, (int[]){x, X, x}, 3, "joined");
+}
+
+/* Every kind of reader adds its gradient to what is there. */
+static int read_by_all(struct adl_graph *g)
+{
+    int x = adl_batchnorm(g, X, "x", 1e-3), c = adl_graph_value(g, x)->shape.c;
+    struct adl_conv_attr strided = conv3(c), depthwise = conv3(c), depthwise_strided = conv3(c);
+    depthwise.groups = depthwise_strided.groups = c;
+    depthwise_strided.stride = strided.stride = 2;
+    int full[] = {
+        adl_conv(g, x, "plain", conv3(c)),
+        adl_conv(g, x, "1x1", conv1(c)),
+        adl_conv(g, x, "depthwise", depthwise),
+        adl_relu(g, x, "relu"),
+        adl_relu6(g, x, "relu6"),
+        adl_sigmoid(g, x, "sigmoid"),
+        adl_adl(g, x, "adl"),
+        adl_dropout(g, x, "dropout", 0.5),
+    };
+    int other[] = {
+        adl_batchnorm(g, x, "bn", 1e-3),
+        adl_avgpool(g, x, "avg", (struct adl_pool_attr){3, 1, 1, false}),
+        adl_maxpool(g, x, "max", (struct adl_pool_attr){3, 1, 1, false}),
+        adl_scale(g, x, adl_global_avgpool(g, x, "gap"), "scale"),
+        x,
+    };
+    int half[] = {
+        adl_conv(g, x, "strided", strided),
+        adl_conv(g, x, "depthwise strided", depthwise_strided),
+        adl_maxpool(g, x, "max strided", (struct adl_pool_attr){3, 2, 1, false}),
+    };
+    int sum = adl_concat(g, full, 8, "full");
+    sum = adl_concat(g, (int[]){sum, adl_concat(g, other, 5, "other")}, 2, "all");
+    int a = adl_global_avgpool(g, sum, "a");
+    int b = adl_global_avgpool(g, adl_concat(g, half, 3, "half"), "b");
+    return adl_concat(g, (int[]){a, b}, 2, "output");
+}
+
+/* Activations that take their input's memory, one after the other. */
+static int in_place_chain(struct adl_graph *g)
+{
+    int x = adl_batchnorm(g, adl_conv(g, X, "conv1", conv3(5)), "bn1", 1e-3);
+    x = adl_relu(g, adl_dropout(g, adl_dropout(g, x, "d1", 0.5), "d2", 0.5), "relu1");
+    x = adl_relu6(g, adl_dropout(g, x, "d3", 0.5), "relu6");
+    x = adl_sigmoid(g, adl_conv(g, x, "conv2", conv1(4)), "sigmoid");
+    x = adl_relu(g, adl_relu(g, x, "relu2"), "relu3");
+    x = adl_relu(g, adl_maxpool(g, x, "pool", (struct adl_pool_attr){2, 2, 0, true}), "relu4");
+    return adl_dropout(g, adl_relu6(g, x, "last"), "d4", 0.5);
+}
+
+static int residual(struct adl_graph *g)
+{
+    int x = adl_relu(g, adl_batchnorm(g, adl_conv(g, X, "conv0", conv3(4)), "bn0", 1e-3), "relu0");
+    int y = adl_relu(g, adl_batchnorm(g, adl_conv(g, x, "conv1", conv3(4)), "bn1", 1e-3), "relu1");
+    y = adl_batchnorm(g, adl_conv(g, y, "conv2", conv3(4)), "bn2", 1e-3);
+    x = adl_adl(g, adl_relu(g, adl_add(g, y, x, "sum"), "relu2"), "adl");
+    int gate = adl_relu(g, adl_linear(g, adl_global_avgpool(g, x, "gap"), "fc1", 3, true), "fc1r");
+    gate = adl_sigmoid(g, adl_linear(g, gate, "fc2", 4, true), "gate");
+    return adl_relu(g, adl_add(g, adl_scale(g, x, gate, "se"), x, "sum2"), "relu3");
+}
+
+/* A branch that the output does not depend on. */
+static int dead_branch(struct adl_graph *g)
+{
+    int x = adl_relu(g, adl_conv(g, X, "alive", conv3(4)), "relu");
+    adl_relu(g, adl_conv(g, x, "dead", conv3(2)), "dead relu");
+    return adl_conv(g, x, "last", conv1(3));
+}
+
+static const struct {
+    const char *name;
+    int (*build)(struct adl_graph *graph);
+    int batch;
+    struct adl_shape in;
+    bool frozen;
+    enum adl_draw draw;
+} layers[] = {
+    {"two 1x1 by Strassen", two_wide, 3, {9, 11, 257}, .frozen = false},
+    {"batchnorm", batchnorm, 3, {5, 3, 7}, .frozen = false},
+    {"batchnorm of one channel", batchnorm, 2, {1, 2, 1}, .frozen = false},
+    {"batchnorm of one value", batchnorm, 1, {1, 1, 3}, .frozen = false},
+    {"batchnorm, many pixels", batchnorm, 2, {19, 17, 19}, .frozen = false},
+    {"batchnorm frozen", batchnorm, 3, {5, 3, 7}, .frozen = true},
+    {"batchnorm frozen, many pixels", batchnorm, 2, {19, 17, 3}, .frozen = true},
+    {"relu", relu, 2, {5, 3, 7}, .frozen = false},
+    {"relu6", relu6, 2, {5, 4, 3}, .frozen = false},
+    {"sigmoid", sigmoid, 2, {5, 3, 7}, .frozen = false},
+    {"maxpool 3 s2 p1 odd", maxpool3_s2_p1, 2, {7, 5, 3}, .frozen = false},
+    {"maxpool 3 s2 p1 even", maxpool3_s2_p1, 2, {8, 6, 3}, .frozen = false},
+    {"maxpool 3 s2 p1 of one pixel", maxpool3_s2_p1, 2, {1, 1, 3}, .frozen = false},
+    {"maxpool 3 s2 ceil", maxpool3_s2_ceil, 2, {8, 6, 3}, .frozen = false},
+    {"maxpool 2 ceil", maxpool2_ceil, 2, {7, 5, 17}, .frozen = false},
+    {"maxpool 3 s1", maxpool3_s1, 2, {5, 4, 3}, .frozen = false},
+    {"avgpool 3 s1", avgpool3_s1, 2, {5, 4, 3}, .frozen = false},
+    {"avgpool 3 s2", avgpool3_s2, 2, {8, 5, 3}, .frozen = false},
+    {"classifier", classifier, 5, {3, 5, 11}, .frozen = false},
+    {"classifier without bias", classifier_without_bias, 1, {1, 1, 3}, .frozen = false},
+    {"adl drop", adl, 3, {5, 4, 3}, .draw = ADL_DRAW_DROP},
+    {"adl importance", adl, 3, {5, 4, 3}, .draw = ADL_DRAW_IMPORTANCE},
+    {"a value added to itself", added_to_itself, 2, {3, 5, 3}, .frozen = false},
+    {"a value joined with itself", joined_with_itself, 2, {3, 5, 3}, .frozen = false},
+    {"read by all, adl drop", read_by_all, 2, {6, 5, 3}, .draw = ADL_DRAW_DROP},
+    {"read by all, adl importance", read_by_all, 2, {5, 4, 3}, .draw = ADL_DRAW_IMPORTANCE},
+    {"in place chain", in_place_chain, 2, {5, 7, 3}, .frozen = false},
+    {"residual", residual, 2, {5, 4, 3}, .draw = ADL_DRAW_DROP},
+    {"residual, frozen", residual, 2, {5, 4, 3}, .frozen = true, .draw = ADL_DRAW_IMPORTANCE},
+    {"dead branch", dead_branch, 2, {4, 5, 3}, .frozen = false},
+};
+
+/* --- checking --------------------------------------------------------------------------- */
+
+/* Elements of a large tensor that are looked at: the first, the last, and some
+ * between, at a stride that visits all channels and columns. */
+#define SAMPLES ((size_t)60)
+/* Of the largest: each sample is a run of a large reference. */
+#define LARGE ((size_t)20000)
+#define FEW_SAMPLES ((size_t)17)
+
+static size_t sample_count(size_t count)
+{
+    return count > LARGE ? FEW_SAMPLES : ADL_MIN(count, SAMPLES);
+}
+
+static size_t sample_at(size_t i, size_t count)
+{
+    return count <= SAMPLES ? i : i * (count - 1) / (sample_count(count) - 1);
+}
+
+/* What the differences say about one case. */
+struct expected {
+    double *output;
+    int params;
+    double **grads; /* samples: by parameter id, then the input's */
+};
+
+static void expect(const struct train_step *step, const struct adl_train_mode *mode,
+                   const float *input, const float *cotangent, struct expected *e)
+{
+    struct reference ref;
+    const struct adl_graph *g = step->graph;
+    int params = adl_graph_param_count(g), output = train_step_output(step);
+    size_t count = train_step_count(step, output);
+    e->params = params;
+    reference_open(&ref, g, mode, step->batch, input, step->params);
+    reference_run(&ref);
+    e->output = adl_malloc(count, sizeof *e->output);
+    memcpy(e->output, ref.values[output], count * sizeof *e->output);
+    e->grads = adl_calloc((size_t)params + 1, sizeof *e->grads);
+    for (int i = 0; i <= params; i++) {
+        size_t all = i < params ? adl_graph_param(g, i)->count : train_step_count(step, 0);
+        double *at = i < params ? ref.params[i] : ref.values[0];
+        e->grads[i] = adl_malloc(sample_count(all), sizeof **e->grads);
+        for (size_t j = 0; j < sample_count(all); j++)
+            e->grads[i][j] = reference_gradient(&ref, output, cotangent, at + sample_at(j, all));
+    }
+    reference_close(&ref);
+}
+
+static void release(struct expected *e)
+{
+    for (int i = 0; e->grads && i <= e->params; i++)
+        adl_free(e->grads[i]);
+    adl_free(e->grads);
+    adl_free(e->output);
+}
+
+/* Relative to the largest of the tensor; differences are good to 1e-8. */
+static void compare(const char *name, const char *what, const float *got, size_t all,
+                    const double *want, bool sampled)
+{
+    char text[160];
+    float few[SAMPLES];
+    double most = 0;
+    size_t count = sampled ? sample_count(all) : all;
+    for (size_t i = 0; i < count; i++)
+        most = fmax(most, fabs(want[i]));
+    for (size_t i = 0; sampled && i < count; i++)
+        few[i] = got[sample_at(i, all)];
+    snprintf(text, sizeof text, "%s: %s", name, what);
+    test_close(text, sampled ? few : got, want, count, 5e-6 * most + 1e-6);
+}
+
+static void check_against(const char *name, struct train_step *step, const struct expected *e)
+{
+    const struct adl_graph *g = step->graph;
+    int params = adl_graph_param_count(g), output = train_step_output(step);
+    compare(name, "output", train_step_result(step), train_step_count(step, output), e->output,
+            false);
+    for (int i = 0; i < params; i++)
+        if (adl_graph_param(g, i)->role != ADL_PARAM_BN_MEAN &&
+            adl_graph_param(g, i)->role != ADL_PARAM_BN_VAR)
+            compare(name, adl_graph_param(g, i)->name, step->grads[i], adl_graph_param(g, i)->count,
+                    e->grads[i], true);
+    compare(name, "input", train_step_grad_input(step), train_step_count(step, 0), e->grads[params],
+            true);
+}
+
+/* Everything that a step leaves, in one hash. */
+static uint64_t bits_of(const struct train_step *step)
+{
+    uint64_t hash = formula_fnv1a64(
+        train_step_result(step), train_step_count(step, train_step_output(step)) * sizeof(float));
+    hash = hash * 31 +
+           formula_fnv1a64(train_step_grad_input(step), train_step_count(step, 0) * sizeof(float));
+    for (int i = 0; i < adl_graph_param_count(step->graph); i++) {
+        size_t bytes = adl_graph_param(step->graph, i)->count * sizeof(float);
+        hash = hash * 31 + formula_fnv1a64(step->grads[i], bytes);
+        hash = hash * 31 + formula_fnv1a64(step->params[i], bytes);
+    }
+    return hash;
+}
+
+/* A case: how its graph is made, and its mode. */
+struct gradient_case {
+    const char *name;
+    int (*build)(struct adl_graph *graph);
+    const struct adl_conv_attr *conv; /* instead of build */
+    int batch;
+    struct adl_shape in;
+    struct adl_train_mode mode;
+};
+
+static int open_case(const struct gradient_case *c, int threads, struct train_step *step)
+{
+    struct adl_graph *g = train_step_begin(c->in.h, c->in.w, c->in.c);
+    if (!g)
+        return -1;
+    int output = c->conv ? adl_conv(g, X, "conv", *c->conv) : c->build(g);
+    return train_step_open(step, g, output, c->batch, threads);
+}
+
+/* A step on one instruction set, on one thread and on more. */
+static void check_on(const struct gradient_case *c, enum adl_isa isa, const float *input,
+                     const float *cotangent, struct expected *e)
+{
+    uint64_t bits = 0;
+    char name[128];
+    snprintf(name, sizeof name, "%s on %s", c->name, adl_isa_name(isa));
+    setenv("ADL_CPU", adl_isa_name(isa), 1);
+    for (int threads = 1; threads <= 3; threads++) {
+        struct train_step step;
+        if (open_case(c, threads, &step) < 0)
+            return;
+        if (!e->grads)
+            expect(&step, &c->mode, input, cotangent, e);
+        train_step_run(&step, input, cotangent, &c->mode);
+        if (threads == 1) {
+            check_against(name, &step, e);
+            bits = bits_of(&step);
+        } else if (bits != bits_of(&step)) {
+            TEST_FAIL("%s: %d threads make other bits", name, threads);
+        }
+        train_step_close(&step);
+    }
+}
+
+/* No output here has more. */
+#define MAX_OUTPUT ((size_t)150000)
+
+static void check_case(const struct gradient_case *c)
+{
+    struct expected e = {0};
+    const char *forced = getenv("ADL_CPU");
+    char *kept = forced ? adl_strdup(forced) : NULL;
+    size_t count = (size_t)c->batch * adl_shape_count(c->in);
+    float *input = adl_malloc(count, sizeof *input);
+    float *cotangent = adl_malloc(MAX_OUTPUT, sizeof *cotangent);
+    formula_param("gradients.input", 0, 2, count, input);
+    formula_param("gradients.cotangent", 0, 1, MAX_OUTPUT, cotangent);
+    for (enum adl_isa isa = ADL_ISA_GENERIC; isa <= ADL_ISA_AVX512; isa++)
+        if (adl_isa_available(isa))
+            check_on(c, isa, input, cotangent, &e);
+    if (kept)
+        setenv("ADL_CPU", kept, 1);
+    else
+        unsetenv("ADL_CPU");
+    release(&e);
+    adl_free(kept);
+    adl_free(cotangent);
+    adl_free(input);
+}
+
+static void convolutions(void)
+{
+    for (size_t i = 0; i < ADL_COUNT(convs); i++) {
+        struct adl_conv_attr attr = convs[i].attr;
+        attr.groups = attr.groups ? attr.groups : 1;
+        struct gradient_case c = {
+            .name = convs[i].name, .conv = &attr, .batch = convs[i].batch, .in = convs[i].in};
+        check_case(&c);
+    }
+}
+
+static void other_layers(void)
+{
+    for (size_t i = 0; i < ADL_COUNT(layers); i++) {
+        struct gradient_case c = {.name = layers[i].name,
+                                  .build = layers[i].build,
+                                  .batch = layers[i].batch,
+                                  .in = layers[i].in,
+                                  .mode = {.bn_momentum = 0.1,
+                                           .frozen_batchnorm = layers[i].frozen,
+                                           .adl = true,
+                                           .adl_draw = layers[i].draw,
+                                           .adl_threshold = 0.6}};
+        check_case(&c);
+    }
+}
+
+/* --- what a step leaves ------------------------------------------------------------------ */
+
+static const struct adl_train_mode plain_mode = {.bn_momentum = 0.1, .adl_threshold = 0.6};
+
+static float *noise(const char *name, size_t count)
+{
+    float *values = adl_malloc(count, sizeof *values);
+    formula_param(name, 0, 2, count, values);
+    return values;
+}
+
+/* Two backward passes without zeroing give twice the gradient: the batches of
+ * one step add up. */
+static void gradients_add_up(void)
+{
+    struct train_step step;
+    struct adl_graph *g = train_step_begin(5, 4, 3);
+    if (train_step_open(&step, g, read_by_all(g), 2, 1) < 0)
+        return;
+    float *input = noise("input", train_step_count(&step, 0)), *once[64];
+    float *cotangent = noise("cotangent", MAX_OUTPUT);
+    train_step_run(&step, input, cotangent, &plain_mode);
+    for (int i = 0; i < adl_graph_param_count(g); i++) {
+        size_t count = adl_graph_param(g, i)->count;
+        once[i] = adl_malloc(count, sizeof *once[i]);
+        memcpy(once[i], step.grads[i], count * sizeof *once[i]);
+    }
+    memcpy(adl_tape_logits_grad(step.tape), cotangent,
+           train_step_count(&step, train_step_output(&step)) * sizeof *cotangent);
+    adl_tape_backward(step.tape, step.params, &plain_mode, step.grads);
+    for (int i = 0; i < adl_graph_param_count(g); i++) {
+        size_t wrong = 0;
+        for (size_t j = 0; j < adl_graph_param(g, i)->count; j++)
+            wrong += step.grads[i][j] != 2 * once[i][j];
+        CU_ASSERT_EQUAL(wrong, 0);
+        adl_free(once[i]);
+    }
+    adl_free(input);
+    adl_free(cotangent);
+    train_step_close(&step);
+}
+
+/* The last batch of an epoch is smaller: as on a tape of its own size. */
+static void smaller_batches(void)
+{
+    for (int batch = 1; batch <= 4; batch++) {
+        struct train_step full, small;
+        struct adl_graph *a = train_step_begin(5, 4, 3), *b = train_step_begin(5, 4, 3);
+        if (train_step_open(&full, a, residual(a), 4, 2) < 0 ||
+            train_step_open(&small, b, residual(b), batch, 1) < 0)
+            return;
+        float *input = noise("input", train_step_count(&full, 0));
+        float *cotangent = noise("cotangent", MAX_OUTPUT);
+        /* What an earlier, larger batch left must not show. */
+        train_step_run(&full, cotangent, cotangent, &plain_mode);
+        for (int i = 0; i < adl_graph_param_count(a); i++)
+            memcpy(full.params[i], small.params[i], adl_graph_param(a, i)->count * sizeof(float));
+        full.batch = batch;
+        train_step_run(&full, input, cotangent, &plain_mode);
+        train_step_run(&small, input, cotangent, &plain_mode);
+        CU_ASSERT(bits_of(&full) == bits_of(&small));
+        adl_free(input);
+        adl_free(cotangent);
+        train_step_close(&full);
+        train_step_close(&small);
+    }
+}
+
+/* Kept values are scaled up so that the mean stays; the gradient passes where
+ * they were kept; another key draws anew. */
+static void dropout_keeps_the_mean(void)
+{
+    enum { COUNT = 40 * 50 * 10 };
+    for (int threads = 1; threads <= 3; threads += 2) {
+        struct train_step step;
+        struct adl_train_mode mode = {.dropout = true};
+        struct adl_graph *g = train_step_begin(40, 50, 10);
+        if (train_step_open(&step, g, adl_dropout(g, X, "dropout", 0.25), 1, threads) < 0)
+            return;
+        float *input = noise("input", COUNT), *cotangent = noise("cotangent", COUNT);
+        static float first[COUNT];
+        double kept = 0, wrong = 0, changed = 0;
+        for (mode.key = 0; mode.key < 2; mode.key++) {
+            train_step_run(&step, input, cotangent, &mode);
+            const float *y = train_step_result(&step), *dx = train_step_grad_input(&step);
+            for (size_t i = 0; i < COUNT; i++) {
+                float factor = y[i] == 0 ? 0 : (float)(1 / 0.75);
+                kept += y[i] != 0;
+                wrong += y[i] != input[i] * factor || dx[i] != cotangent[i] * factor;
+                if (mode.key)
+                    changed += (y[i] == 0) != (first[i] == 0);
+                else if (threads == 1)
+                    first[i] = y[i];
+                else
+                    wrong += first[i] != y[i];
+            }
+        }
+        CU_ASSERT_EQUAL(wrong, 0);
+        CU_ASSERT_DOUBLE_EQUAL(kept / (2 * COUNT), 0.75, 5 * sqrt(0.25 * 0.75 / (2 * COUNT)));
+        CU_ASSERT_DOUBLE_EQUAL(changed / COUNT, 2 * 0.25 * 0.75, 0.02);
+        adl_free(input);
+        adl_free(cotangent);
+        train_step_close(&step);
+    }
+}
+
+/* Frozen statistics stay; the others move to the batch's by the momentum. */
+static void running_statistics_follow(void)
+{
+    struct train_step step;
+    struct adl_graph *g = train_step_begin(1, 2, 1);
+    if (train_step_open(&step, g, batchnorm(g), 2, 1) < 0)
+        return;
+    static const float input[4] = {1, 2, 3, 6}, cotangent[4] = {1, 0, 0, 0};
+    float *mean = step.params[2], *var = step.params[3];
+    double mean0 = (double)mean[0], var0 = (double)var[0];
+    struct adl_train_mode mode = {.frozen_batchnorm = true, .bn_momentum = 0.25};
+    train_step_run(&step, input, cotangent, &mode);
+    CU_ASSERT((double)mean[0] == mean0 && (double)var[0] == var0);
+    mode.frozen_batchnorm = false;
+    train_step_run(&step, input, cotangent, &mode);
+    /* Mean 3; squares 4 + 1 + 0 + 9, over n - 1. */
+    CU_ASSERT_DOUBLE_EQUAL((double)mean[0], 0.75 * mean0 + 0.25 * 3, 1e-6);
+    CU_ASSERT_DOUBLE_EQUAL((double)var[0], 0.75 * var0 + 0.25 * 14 / 3, 1e-6);
+    train_step_close(&step);
+}
+
+TEST_SUITE(gradients, {"convolutions at awkward shapes", convolutions},
+           {"the other layers, shared values and memory", other_layers},
+           {"gradients of several batches add up", gradients_add_up},
+           {"a batch smaller than the tape's", smaller_batches},
+           {"dropout keeps the mean", dropout_keeps_the_mean},
+           {"running statistics follow the batch", running_statistics_follow});

@@ -1,0 +1,410 @@
+/* plan/ and base/pool: each pass keeps the result, memory is never shared by
+ * living values, running out of memory is an error. */
+
+#include "support/test.h"
+
+#include <math.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+#include "ops/ops.h"
+#include "plan/session.h"
+#include "support/formula.h"
+#include "support/oracle.h"
+
+/* 3x3 with bias, to k channels of the same size. */
+static struct adl_conv_attr conv3(int k)
+{
+    return (struct adl_conv_attr){.k = k,
+                                  .r = 3,
+                                  .s = 3,
+                                  .stride = 1,
+                                  .pad_top = 1,
+                                  .pad_left = 1,
+                                  .pad_bottom = 1,
+                                  .pad_right = 1,
+                                  .bias = true};
+}
+
+/* A small network with every kind of op: a residual with a convolution on each
+ * side, squeeze and excitation, branches joined twice over, a value used both
+ * in a branch and beside it, ADL and dropout in the middle, grouped and
+ * depthwise convolutions. */
+static struct adl_graph *every_op(int h, int w, struct adl_error *err)
+{
+    struct adl_graph *g = adl_graph_create((struct adl_shape){h, w, 3}, err);
+    if (!g)
+        return NULL;
+    struct adl_conv_attr c3 = conv3(12);
+    struct adl_conv_attr c1 = {.k = 12, .r = 1, .s = 1, .stride = 1};
+    struct adl_conv_attr same = {.k = 12, .r = 3, .s = 3, .stride = 2, .tf_same = true};
+
+    int x = adl_relu(g, adl_batchnorm(g, adl_conv(g, 0, "stem", same), "stem_bn", 1e-3), "stem_x");
+    int a = adl_batchnorm(g, adl_conv(g, x, "a", c3), "a_bn", 1e-5);
+    int b = adl_batchnorm(g, adl_conv(g, x, "b", c1), "b_bn", 1e-5);
+    x = adl_adl(g, adl_relu(g, adl_add(g, a, b, "ab"), "ab_relu"), "adl");
+
+    int squeeze = adl_global_avgpool(g, x, "squeeze");
+    int gate = adl_relu(g, adl_linear(g, squeeze, "fc1", 4, true), "fc1_relu");
+    gate = adl_sigmoid(g, adl_linear(g, gate, "fc2", 12, true), "gate");
+    x = adl_relu6(g, adl_add(g, adl_scale(g, x, gate, "scaled"), x, "se"), "se_relu");
+
+    struct adl_conv_attr depthwise = c3;
+    depthwise.groups = 12;
+    struct adl_conv_attr grouped = c3;
+    grouped.groups = 3;
+    grouped.k = 9;
+    int branches[4] = {
+        adl_conv(g, x, "branch0", grouped),
+        adl_relu6(g, adl_conv(g, x, "branch1", depthwise), "branch1_relu"),
+        adl_avgpool(g, x, "branch2", (struct adl_pool_attr){3, 1, 1, false}),
+        x,
+    };
+    int joined = adl_concat(g, branches, 4, "joined");
+    int twice[2] = {adl_dropout(g, joined, "dropout", 0.5), branches[0]};
+    x = adl_concat(g, twice, 2, "twice");
+    x = adl_maxpool(g, x, "pool", (struct adl_pool_attr){3, 2, 1, true});
+    x = adl_relu(g, adl_conv(g, x, "last", c3), "last_relu");
+    adl_graph_set_output(g, ADL_OUTPUT_FEATURES, x);
+    int logits = adl_linear(g, adl_global_avgpool(g, x, "gap"), "fc", 5, true);
+    adl_graph_set_output(g, ADL_OUTPUT_LOGITS, logits);
+    adl_graph_set_classifier(g, adl_graph_find_param(g, "fc.weight"));
+    if (adl_graph_finish(g, err) < 0) {
+        adl_graph_free(g);
+        return NULL;
+    }
+    return g;
+}
+
+static float **fill_params(const struct adl_graph *g)
+{
+    int count = adl_graph_param_count(g);
+    float **params = adl_calloc((size_t)count, sizeof *params);
+    for (int i = 0; i < count; i++) {
+        const struct adl_param *p = adl_graph_param(g, i);
+        bool positive = p->role == ADL_PARAM_BN_VAR || p->role == ADL_PARAM_BN_WEIGHT;
+        double fan_in = (double)p->count / (double)p->shape[0];
+        params[i] = adl_malloc(p->count, sizeof **params);
+        formula_param(p->name, positive ? 1 : 0, p->rank > 1 ? sqrt(6 / fan_in) : 0.3, p->count,
+                      params[i]);
+    }
+    return params;
+}
+
+static void free_params(const struct adl_graph *g, float **params)
+{
+    for (int i = 0; i < adl_graph_param_count(g); i++)
+        adl_free(params[i]);
+    adl_free(params);
+}
+
+static void compare_output(const char *what, const struct adl_graph *g,
+                           const struct adl_session *session, enum adl_output which,
+                           float *const *oracle)
+{
+    int value = adl_graph_output(g, which);
+    size_t count = adl_shape_count(adl_graph_value(g, value)->shape);
+    double *want = adl_malloc(count, sizeof *want);
+    for (size_t i = 0; i < count; i++)
+        want[i] = (double)oracle[value][i];
+    test_close(what, adl_session_output(session, which, 0), want, count, 2e-5);
+    adl_free(want);
+}
+
+static void passes_keep_the_result(void)
+{
+    struct adl_error err = {0};
+    static const int sizes[][2] = {{32, 32}, {17, 23}, {9, 5}};
+    for (size_t s = 0; s < sizeof sizes / sizeof *sizes; s++) {
+        int h = sizes[s][0], w = sizes[s][1];
+        struct adl_graph *g = every_op(h, w, &err);
+        TEST_OK(g ? 0 : -1, &err);
+        if (!g)
+            return;
+        float **params = fill_params(g);
+        size_t count = (size_t)(h * w * 3);
+        float *input = adl_malloc(count, sizeof *input);
+        formula_param("input", 0, 1, count, input);
+        float **oracle = oracle_run(g, params, input, 1);
+
+        /* Every subset of the passes. */
+        for (unsigned disabled = 0; disabled < 64; disabled++) {
+            struct adl_plan_options options = {.input_h = h, .input_w = w, .disabled = disabled};
+            struct adl_plan *plan =
+                adl_plan_create(g, (const float *const *)params, &options, &err);
+            struct adl_session *session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
+            TEST_OK(session ? 0 : -1, &err);
+            if (session) {
+                char what[64];
+                snprintf(what, sizeof what, "%dx%d without passes %#x", h, w, disabled);
+                memcpy(adl_session_input(session, 0), input, count * sizeof *input);
+                adl_session_run(session, 1);
+                adl_session_run(session, 1); /* nothing may be left over from a run */
+                compare_output(what, g, session, ADL_OUTPUT_FEATURES, oracle);
+                compare_output(what, g, session, ADL_OUTPUT_LOGITS, oracle);
+            }
+            adl_session_free(session);
+            adl_plan_unref(plan);
+        }
+        oracle_free(g, oracle);
+        adl_free(input);
+        free_params(g, params);
+        adl_graph_free(g);
+    }
+}
+
+/* Convolutions that Winograd's algorithm is fastest for, with weights of several
+ * times their size: some get smaller ones, and the result is the same. */
+static void packed_weights_are_limited(void)
+{
+    struct adl_error err = {0};
+    struct adl_conv_attr c3 = conv3(64);
+    struct adl_graph *g = adl_graph_create((struct adl_shape){14, 14, 3}, &err);
+    int x = adl_conv(g, 0, "first", c3);
+    x = adl_relu(g, adl_conv(g, x, "second", c3), "second_relu");
+    x = adl_relu(g, adl_conv(g, x, "third", c3), "third_relu");
+    x = adl_conv(g, x, "fourth", c3);
+    adl_graph_set_output(g, ADL_OUTPUT_FEATURES, x);
+    TEST_OK(adl_graph_finish(g, &err), &err);
+    float **params = fill_params(g), input[14 * 14 * 3];
+    formula_param("input", 0, 1, ADL_COUNT(input), input);
+    float **oracle = oracle_run(g, params, input, 1);
+
+    struct adl_plan_options options = {.input_h = 14, .input_w = 14};
+    struct adl_plan *plan = adl_plan_create(g, (const float *const *)params, &options, &err);
+    struct adl_session *session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
+    TEST_OK(session ? 0 : -1, &err);
+    if (session) {
+        size_t floats = 0;
+        int ahead = 0, compact = 0;
+        for (int i = 0; i < adl_graph_param_count(g); i++)
+            floats += adl_graph_param(g, i)->count;
+        for (int i = 0; i < adl_plan_step_count(plan); i++) {
+            struct adl_step_info info;
+            adl_plan_step_info(plan, i, &info);
+            ahead += strcmp(info.kernel, "winograd6") == 0 || strcmp(info.kernel, "winograd8") == 0;
+            compact += strncmp(info.kernel, "winograd", 8) == 0 && strchr(info.kernel, 'c');
+        }
+        CU_ASSERT((double)adl_plan_weight_bytes(plan) < 3.35 * (double)(floats * sizeof(float)));
+        if (strcmp(adl_plan_isa_name(plan), "generic") != 0)
+            CU_ASSERT(ahead > 0 && compact > 0);
+        memcpy(adl_session_input(session, 0), input, sizeof input);
+        adl_session_run(session, 1);
+        compare_output("small weights", g, session, ADL_OUTPUT_FEATURES, oracle);
+    }
+    adl_session_free(session);
+    adl_plan_unref(plan);
+    oracle_free(g, oracle);
+    free_params(g, params);
+    adl_graph_free(g);
+}
+
+/* Each once, and overwritten then. */
+struct released {
+    const struct adl_graph *graph;
+    float **params;
+    int *times;
+};
+
+static void overwrite(void *context, int param)
+{
+    struct released *released = context;
+    for (size_t i = 0; i < adl_graph_param(released->graph, param)->count; i++)
+        released->params[param][i] = NAN;
+    released->times[param]++;
+}
+
+static void released_parameters_are_not_read_again(void)
+{
+    struct adl_error err = {0};
+    int h = 17, w = 23;
+    struct adl_graph *g = every_op(h, w, &err);
+    float **params = fill_params(g);
+    int count = adl_graph_param_count(g);
+    size_t pixels = (size_t)(h * w * 3);
+    struct released released = {g, params, adl_calloc((size_t)count, sizeof(int))};
+    float *input = adl_malloc(pixels, sizeof *input);
+    formula_param("input", 0, 1, pixels, input);
+    float **oracle = oracle_run(g, params, input, 1);
+
+    struct adl_pool *pool = adl_pool_create(3, &err);
+    struct adl_plan_options options = {.input_h = h,
+                                       .input_w = w,
+                                       .pool = pool,
+                                       .release = overwrite,
+                                       .release_context = &released};
+    struct adl_plan *plan = adl_plan_create(g, (const float *const *)params, &options, &err);
+    struct adl_session *session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
+    TEST_OK(session ? 0 : -1, &err);
+    if (session) {
+        memcpy(adl_session_input(session, 0), input, pixels * sizeof *input);
+        adl_session_run(session, 1);
+        compare_output("parameters released", g, session, ADL_OUTPUT_LOGITS, oracle);
+    }
+    for (int i = 0; i < count; i++) {
+        enum adl_param_role role = adl_graph_param(g, i)->role;
+        bool large = role == ADL_PARAM_CONV_WEIGHT || role == ADL_PARAM_LINEAR_WEIGHT;
+        CU_ASSERT_EQUAL(released.times[i], large);
+    }
+    adl_session_free(session);
+    adl_plan_unref(plan);
+    adl_pool_free(pool);
+    oracle_free(g, oracle);
+    adl_free(input);
+    adl_free(released.times);
+    free_params(g, params);
+    adl_graph_free(g);
+}
+
+static void plans_shrink(void)
+{
+    struct adl_error err = {0};
+    struct adl_graph *g = every_op(32, 32, &err);
+    float **params = fill_params(g);
+    struct adl_plan_options all = {.input_h = 32, .input_w = 32};
+    struct adl_plan_options none = all;
+    none.disabled = 31;
+    struct adl_plan *a = adl_plan_create(g, (const float *const *)params, &all, &err);
+    struct adl_plan *b = adl_plan_create(g, (const float *const *)params, &none, &err);
+    TEST_OK(a && b ? 0 : -1, &err);
+    CU_ASSERT_EQUAL(adl_plan_step_count(b), adl_graph_node_count(g));
+    /* Three batch norms, two residual additions, five activations, the ADL
+     * layer, the dropout and the first join (its last piece is copied) go. */
+    CU_ASSERT(adl_plan_step_count(a) <= adl_graph_node_count(g) - 12);
+    CU_ASSERT(adl_plan_arena_bytes(a) < adl_plan_arena_bytes(b) / 2);
+    struct adl_str text = {0};
+    adl_plan_dump(a, &text);
+    CU_ASSERT(strstr(text.data, "clamp[0, 6]") != NULL);
+    adl_str_release(&text);
+    adl_plan_unref(a);
+    adl_plan_unref(b);
+    free_params(g, params);
+    adl_graph_free(g);
+}
+
+/* Each allocation of building a graph, then of planning it, fails in turn. */
+static void memory_runs_out(void)
+{
+    struct adl_error err = {0};
+    struct adl_graph *g = NULL;
+    size_t before = adl_mem_stats().live_blocks;
+    for (uint64_t n = 1; !g; n++) {
+        adl_error_clear(&err);
+        adl_mem_fail_nth(n);
+        g = every_op(16, 16, &err);
+        adl_mem_fail_nth(0);
+        CU_ASSERT(g || (err.kind == ADL_ERR_NOMEM && adl_mem_stats().live_blocks == before));
+    }
+
+    float **params = fill_params(g);
+    struct adl_plan_options options = {.input_h = 16, .input_w = 16};
+    struct adl_session *session = NULL;
+    before = adl_mem_stats().live_blocks;
+    for (uint64_t n = 1; !session; n++) {
+        adl_error_clear(&err);
+        adl_mem_fail_nth(n);
+        struct adl_plan *plan = adl_plan_create(g, (const float *const *)params, &options, &err);
+        session = plan ? adl_session_create(plan, NULL, 2, &err) : NULL;
+        adl_mem_fail_nth(0);
+        adl_plan_unref(plan);
+        CU_ASSERT(session || (err.kind == ADL_ERR_NOMEM && adl_mem_stats().live_blocks == before));
+    }
+    adl_session_free(session);
+    CU_ASSERT_EQUAL(adl_mem_stats().live_blocks, before);
+    free_params(g, params);
+    adl_graph_free(g);
+}
+
+static void impossible_inputs_are_refused(void)
+{
+    struct adl_error err = {0};
+    struct adl_graph *g = every_op(32, 32, &err);
+    float **params = fill_params(g);
+    CU_ASSERT_PTR_NULL(adl_plan_create(g, (const float *const *)params,
+                                       &(struct adl_plan_options){.input_h = 0, .input_w = 5},
+                                       &err));
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_ARG);
+    free_params(g, params);
+    adl_graph_free(g);
+
+    adl_error_clear(&err);
+    g = adl_graph_create((struct adl_shape){2, 2, 3}, &err);
+    adl_conv(g, 0, "big", (struct adl_conv_attr){.k = 4, .r = 5, .s = 5, .stride = 1});
+    adl_relu(g, -1, "after");
+    CU_ASSERT_EQUAL(adl_graph_finish(g, &err), -1);
+    CU_ASSERT(strstr(err.message, "big") && strstr(err.message, "5x5"));
+    adl_graph_free(g);
+}
+
+static void cpu_paths_are_checked(void)
+{
+    struct adl_error err = {0};
+    enum adl_isa isa;
+    const char *was = getenv("ADL_CPU");
+    char *saved = was ? adl_strdup(was) : NULL;
+    setenv("ADL_CPU", "pentium", 1);
+    CU_ASSERT_EQUAL(adl_isa_choose(ADL_ISA_AUTO, &isa, &err), -1);
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_ARG);
+    adl_error_clear(&err);
+    setenv("ADL_CPU", "generic", 1);
+    TEST_OK(adl_isa_choose(ADL_ISA_AUTO, &isa, &err), &err);
+    CU_ASSERT_EQUAL(isa, ADL_ISA_GENERIC);
+    unsetenv("ADL_CPU");
+    TEST_OK(adl_isa_choose(ADL_ISA_AUTO, &isa, &err), &err);
+    CU_ASSERT(adl_isa_available(isa));
+    if (saved)
+        setenv("ADL_CPU", saved, 1);
+    adl_free(saved);
+}
+
+/* --- the thread pool ------------------------------------------------------------ */
+
+struct tally {
+    _Atomic int seen[1000];
+    _Atomic bool worker_out_of_range;
+};
+
+static void count_index(void *context, size_t i, int worker)
+{
+    struct tally *tally = context;
+    if (worker < 0 || worker >= 3)
+        tally->worker_out_of_range = true;
+    atomic_fetch_add(&tally->seen[i], 1);
+}
+
+static void pool_runs_each_index_once(void)
+{
+    struct adl_error err = {0};
+    struct adl_pool *pool = adl_pool_create(3, &err);
+    TEST_OK(pool ? 0 : -1, &err);
+    static struct tally tally;
+    memset(&tally, 0, sizeof tally);
+    static const size_t counts[] = {0, 1, 2, 3, 1000};
+    int rounds = 200;
+    for (int round = 0; round < rounds; round++)
+        for (size_t i = 0; i < sizeof counts / sizeof *counts; i++)
+            adl_pool_for(pool, counts[i], count_index, &tally);
+    bool right = true;
+    for (size_t i = 0; i < 1000; i++) {
+        int want = 0;
+        for (size_t j = 0; j < sizeof counts / sizeof *counts; j++)
+            want += i < counts[j] ? rounds : 0;
+        right &= tally.seen[i] == want;
+    }
+    CU_ASSERT(right && !tally.worker_out_of_range);
+    adl_pool_free(pool);
+    CU_ASSERT_PTR_NULL(adl_pool_create(0, &err));
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_ARG);
+}
+
+TEST_SUITE(plan, {"every subset of the passes keeps the result", passes_keep_the_result},
+           {"packed weights are limited", packed_weights_are_limited},
+           {"released parameters are not read again", released_parameters_are_not_read_again},
+           {"passes shorten the plan and its memory", plans_shrink},
+           {"running out of memory at any allocation is an error", memory_runs_out},
+           {"impossible inputs are refused by name", impossible_inputs_are_refused},
+           {"ADL_CPU is checked", cpu_paths_are_checked},
+           {"the pool runs each index once", pool_runs_each_index_once});

@@ -1,0 +1,256 @@
+/* plan/: every backbone and variant against PyTorch's values, stage by stage
+ * (tests/golden/backbones), on the CPU path in force. */
+
+#include "support/test.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "plan/session.h"
+#include "support/formula.h"
+#include "support/golden.h"
+#include "support/nets.h"
+#include "wsol/session_cam.h"
+
+/* The golden input, batch x H x W x 3. */
+static float *golden_input(const struct test_net *net, int *batch, int *h, int *w)
+{
+    json_t *input = golden_get(net->golden, "input");
+    size_t rank = 0;
+    int *shape = golden_ints(golden_get(input, "shape"), &rank);
+    *batch = shape[0];
+    *h = shape[2];
+    *w = shape[3];
+    adl_free(shape);
+
+    size_t plane = (size_t)*h * (size_t)*w, count = (size_t)*batch * 3 * plane;
+    float *nchw = adl_malloc(count, sizeof *nchw), *nhwc = adl_malloc(count, sizeof *nhwc);
+    formula_image(golden_string(input, "name"), *batch, 3, *h, *w, nchw);
+    for (size_t n = 0; n < (size_t)*batch; n++)
+        for (size_t c = 0; c < 3; c++)
+            for (size_t i = 0; i < plane; i++)
+                nhwc[(n * plane + i) * 3 + c] = nchw[(n * 3 + c) * plane + i];
+    adl_free(nchw);
+    return nhwc;
+}
+
+/* Compares a tensor record with maps of all images, NHWC one after another. */
+static void check_record(const char *test_case, const char *name, const json_t *record,
+                         const float *maps, int batch, struct adl_shape shape)
+{
+    size_t samples = 0, indices = 0;
+    double *want = golden_doubles(json_object_get(record, "f64"), &samples);
+    json_t *idx = json_object_get(record, "idx");
+    int *at = idx ? golden_ints(idx, &indices) : NULL;
+    double tol = json_number_value(json_object_get(record, "tol"));
+    size_t plane = (size_t)shape.h * (size_t)shape.w, channels = (size_t)shape.c;
+    float *got = adl_malloc(samples, sizeof *got);
+    char what[160];
+
+    if (!at && samples != (size_t)batch * plane * channels)
+        TEST_FAIL("%s %s: %zu golden values for %d maps of %zu", test_case, name, samples, batch,
+                  plane * channels);
+    else
+        for (size_t i = 0; i < samples; i++) {
+            size_t flat = at ? (size_t)at[i] : i; /* row-major N, C, H, W */
+            size_t n = flat / (channels * plane), c = flat / plane % channels, p = flat % plane;
+            got[i] = maps[(n * plane + p) * channels + c];
+        }
+    snprintf(what, sizeof what, "%s %s", test_case, name);
+    test_close(what, got, want, samples, tol);
+    adl_free(got);
+    adl_free(at);
+    adl_free(want);
+}
+
+/* Every module's output, with nothing folded, fused or overwritten. */
+static void check_stages(const char *test_case)
+{
+    struct adl_error err = {0};
+    struct test_net net;
+    struct adl_plan *plan = NULL;
+    struct adl_session *session = NULL;
+    int batch, h, w;
+
+    if (test_net_open(&net, test_case) < 0 || test_net_fill(&net) < 0)
+        return;
+    float *input = golden_input(&net, &batch, &h, &w);
+    struct adl_plan_options options = {
+        .input_h = h,
+        .input_w = w,
+        .disabled = ADL_PASS_FOLD | ADL_PASS_FUSE | ADL_PASS_CONCAT | ADL_PASS_PLACE |
+                    ADL_PASS_STRIP | ADL_PASS_PAIR,
+    };
+    plan = adl_plan_create(net.graph, (const float *const *)net.params, &options, &err);
+    session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
+    TEST_OK(session ? 0 : -1, &err);
+    json_t *stages = golden_get(net.golden, "stages");
+    size_t count = json_array_size(stages), image = (size_t)h * (size_t)w * 3;
+    float **maps = adl_calloc(count, sizeof *maps);
+
+    for (int n = 0; session && n < batch; n++) {
+        memcpy(adl_session_input(session, 0), input + (size_t)n * image, image * sizeof *input);
+        adl_session_run(session, 1);
+        for (size_t i = 0; i < count; i++) {
+            const char *name = golden_string(json_array_get(stages, i), "name");
+            int value = adl_graph_find_value(net.graph, name);
+            if (value < 0) {
+                TEST_FAIL("%s: the graph has no value %s", test_case, name);
+                continue;
+            }
+            size_t size = adl_shape_count(adl_graph_value(net.graph, value)->shape);
+            if (!maps[i])
+                maps[i] = adl_malloc((size_t)batch * size, sizeof **maps);
+            CU_ASSERT_EQUAL(adl_session_value(session, value, 0, maps[i] + (size_t)n * size), 0);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        const json_t *stage = json_array_get(stages, i);
+        const char *name = golden_string(stage, "name");
+        int value = adl_graph_find_value(net.graph, name);
+        if (maps[i])
+            check_record(test_case, name, stage, maps[i], batch,
+                         adl_graph_value(net.graph, value)->shape);
+        adl_free(maps[i]);
+    }
+    adl_free(maps);
+    adl_free(input);
+    adl_session_free(session);
+    adl_plan_unref(plan);
+    test_net_close(&net);
+}
+
+/* Winograd convolution must not cost accuracy: differences relative to the
+ * largest logit. */
+static void check_share(const char *test_case, const float *got, const double *want, size_t count)
+{
+    double worst = 0, most = 0;
+    for (size_t k = 0; k < count; k++) {
+        worst = fmax(worst, fabs((double)got[k] - want[k]));
+        most = fmax(most, fabs(want[k]));
+    }
+    if (!(worst <= 1e-5 * most))
+        TEST_FAIL("%s: logits differ by %.2g of the largest", test_case, worst / most);
+}
+
+/* Outputs of the finished plan, all passes on. */
+static void check_outputs(const char *test_case, const struct test_net *net,
+                          const struct adl_session *session, int batch)
+{
+    const struct adl_plan *plan = adl_session_plan(session);
+    struct adl_shape features = adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES);
+    struct adl_shape map = adl_plan_output_shape(plan, ADL_OUTPUT_CLASS_MAP);
+    size_t classes = (size_t)adl_plan_output_shape(plan, ADL_OUTPUT_LOGITS).c;
+    size_t pixels = (size_t)features.h * (size_t)features.w;
+    size_t count = 0;
+    double *logits = golden_doubles(golden_get(golden_get(net->golden, "logits"), "f64"), &count);
+    int *top1 = golden_ints(golden_get(net->golden, "top1"), &count);
+    int *labels = golden_ints(golden_get(net->golden, "cam_labels"), &count);
+    double tol = golden_double(net->golden, "logits_tol");
+    const char *cam_key = json_object_get(net->golden, "cam_sum") ? "cam_sum" : "cam";
+
+    /* The last map: of classes where the network ends in one. */
+    enum adl_output last = map.c ? ADL_OUTPUT_CLASS_MAP : ADL_OUTPUT_FEATURES;
+    struct adl_shape last_shape = map.c ? map : features;
+    float *cams = adl_malloc((size_t)batch * pixels, sizeof *cams);
+    float *maps = adl_malloc((size_t)batch * adl_shape_count(last_shape), sizeof *maps);
+    for (int n = 0; n < batch; n++) {
+        const float *got = adl_session_output(session, ADL_OUTPUT_LOGITS, n);
+        size_t best = 0;
+        test_close(test_case, got, logits + (size_t)n * classes, classes, tol);
+        check_share(test_case, got, logits + (size_t)n * classes, classes);
+        for (size_t k = 1; k < classes; k++)
+            best = got[k] > got[best] ? k : best;
+        CU_ASSERT_EQUAL((int)best, top1[n]);
+        adl_session_cam(session, n, labels[n], cams + (size_t)n * pixels);
+        memcpy(maps + (size_t)n * adl_shape_count(last_shape), adl_session_output(session, last, n),
+               adl_shape_count(last_shape) * sizeof *maps);
+    }
+    check_record(test_case, cam_key, golden_get(net->golden, cam_key), cams, batch,
+                 (struct adl_shape){features.h, features.w, 1});
+    check_record(test_case, "final_feature_map", golden_get(net->golden, "final_feature_map"), maps,
+                 batch, last_shape);
+    adl_free(maps);
+    adl_free(cams);
+    adl_free(labels);
+    adl_free(top1);
+    adl_free(logits);
+}
+
+/* Whether image `a` of one run has the same bits as image `b` of another. */
+static bool same_bits(const struct adl_session *x, int a, const struct adl_session *y, int b)
+{
+    const struct adl_plan *plan = adl_session_plan(x);
+    for (int which = 0; which < ADL_OUTPUT_COUNT; which++) {
+        const float *p = adl_session_output(x, (enum adl_output)which, a);
+        const float *q = adl_session_output(y, (enum adl_output)which, b);
+        size_t count = adl_shape_count(adl_plan_output_shape(plan, (enum adl_output)which));
+        if (p && memcmp(p, q, count * sizeof *p) != 0)
+            return false;
+    }
+    return true;
+}
+
+static void check_plan(const char *test_case)
+{
+    struct adl_error err = {0};
+    struct test_net net;
+    int batch, h, w;
+
+    if (test_net_open(&net, test_case) < 0 || test_net_fill(&net) < 0)
+        return;
+    float *input = golden_input(&net, &batch, &h, &w);
+    size_t image = (size_t)h * (size_t)w * 3;
+    struct adl_plan_options options = {.input_h = h, .input_w = w};
+    struct adl_pool *pool = adl_pool_create(2, &err);
+    struct adl_plan *plan =
+        adl_plan_create(net.graph, (const float *const *)net.params, &options, &err);
+    /* Packed by both threads. */
+    options.pool = pool;
+    struct adl_plan *other =
+        adl_plan_create(net.graph, (const float *const *)net.params, &options, &err);
+    struct adl_session *one = plan ? adl_session_create(plan, NULL, batch, &err) : NULL;
+    struct adl_session *two = other ? adl_session_create(other, pool, 3, &err) : NULL;
+    TEST_OK(one && two ? 0 : -1, &err);
+    if (one && two) {
+        for (int n = 0; n < batch; n++)
+            memcpy(adl_session_input(one, n), input + (size_t)n * image, image * sizeof *input);
+        adl_session_run(one, batch);
+        check_outputs(test_case, &net, one, batch);
+
+        /* Images 1 0 1 on two threads: two run side by side, the third is
+         * spread over both. */
+        for (int n = 0; n < 3; n++)
+            memcpy(adl_session_input(two, n), input + (size_t)((n + 1) % 2) * image,
+                   image * sizeof *input);
+        adl_session_run(two, 3);
+        CU_ASSERT(same_bits(two, 0, one, 1));
+        CU_ASSERT(same_bits(two, 1, one, 0));
+        CU_ASSERT(same_bits(two, 2, one, 1));
+    }
+    adl_session_free(two);
+    adl_session_free(one);
+    adl_plan_unref(plan);
+    adl_plan_unref(other);
+    adl_pool_free(pool);
+    adl_free(input);
+    test_net_close(&net);
+}
+
+static void stages_equal_pytorch(void)
+{
+    for (int i = 0; test_net_cases[i]; i++)
+        check_stages(test_net_cases[i]);
+}
+
+static void outputs_equal_pytorch(void)
+{
+    for (int i = 0; test_net_cases[i]; i++)
+        check_plan(test_net_cases[i]);
+}
+
+TEST_SUITE(plan_goldens, {"every stage of every backbone equals PyTorch's", stages_equal_pytorch},
+           {"outputs equal PyTorch's, for any batch and thread count the same bits",
+            outputs_equal_pytorch});

@@ -1,0 +1,121 @@
+/* train/loss: PyTorch's cross-entropy, its gradient by differences, logits that
+ * would overflow. */
+
+#include "support/test.h"
+
+#include <float.h>
+#include <math.h>
+
+#include "base/size.h"
+#include "support/formula.h"
+#include "train/loss.h"
+
+static const float logits[] = {0.5f, -1.25f, 2, 0, -3, 4.5f, 4.25f, 1, 0, 0, 0, 0};
+static const int labels[] = {2, 0, 3};
+
+/* torch.nn.functional.cross_entropy(logits, labels, label_smoothing=e) in
+ * float64, and what its backward leaves in logits.grad. */
+static const struct {
+    double smoothing, loss, grad[12];
+} pytorch[] = {
+    {0,
+     3.2712906201875387,
+     {0.053231183344, 0.00925019264423, -0.0947677207392, 0.0322863447509, -0.333231450915,
+      0.184207732815, 0.143461126564, 0.00556259153716, 0.0833333333333, 0.0833333333333,
+      0.0833333333333, -0.25}},
+    {0.1,
+     3.1712906201875386,
+     {0.0448978500107, 0.000916859310893, -0.0697677207392, 0.0239530114176, -0.308231450915,
+      0.175874399481, 0.13512779323, -0.00277074179618, 0.075, 0.075, 0.075, -0.225}},
+    {0.9,
+     2.3712906201875388,
+     {-0.021768816656, -0.0657498073558, 0.130232279261, -0.0427136552491, -0.108231450915,
+      0.109207732815, 0.0684611265638, -0.0694374084628, 0.00833333333333, 0.00833333333333,
+      0.00833333333333, -0.025}},
+};
+
+static void equals_pytorch(void)
+{
+    for (size_t i = 0; i < ADL_COUNT(pytorch); i++) {
+        float grad[12];
+        size_t right;
+        double loss = adl_cross_entropy(logits, labels, 3, 4, pytorch[i].smoothing, grad, &right);
+        CU_ASSERT_DOUBLE_EQUAL(loss, pytorch[i].loss, 1e-13);
+        test_close("gradient", grad, pytorch[i].grad, 12, 1e-7);
+        CU_ASSERT_EQUAL(right, 1);
+        CU_ASSERT_EQUAL(adl_cross_entropy(logits, labels, 3, 4, pytorch[i].smoothing, NULL, NULL),
+                        loss);
+    }
+}
+
+static void gradient_equals_differences(void)
+{
+    enum { N = 5, CLASSES = 7 };
+    float z[N * CLASSES], grad[N * CLASSES];
+    int y[N];
+    for (int i = 0; i < N; i++)
+        y[i] = i * 3 % CLASSES;
+    formula_param("loss.logits", 0, 4, N * CLASSES, z);
+    for (double smoothing = 0; smoothing < 0.5; smoothing += 0.2) {
+        double want[N * CLASSES];
+        adl_cross_entropy(z, y, N, CLASSES, smoothing, grad, NULL);
+        for (size_t i = 0; i < N * CLASSES; i++) {
+            float kept = z[i], h = 1.0f / 1024;
+            z[i] = kept + h;
+            double up = adl_cross_entropy(z, y, N, CLASSES, smoothing, NULL, NULL);
+            double step = (double)z[i];
+            z[i] = kept - h;
+            want[i] = (up - adl_cross_entropy(z, y, N, CLASSES, smoothing, NULL, NULL)) /
+                      (step - (double)z[i]);
+            z[i] = kept;
+        }
+        test_close("gradient", grad, want, N * CLASSES, 2e-7);
+    }
+}
+
+static void extreme_logits_stay_finite(void)
+{
+    static const float z[] = {1e4f, -1e4f, 0, -3e38f, 3e38f, 1e38f};
+    /* PyTorch's in float64. */
+    static const struct {
+        int labels[2];
+        double smoothing, loss;
+    } rows[] = {{{0, 1}, 0, 0},
+                {{0, 1}, 0.1, 1.333333341410783e+37},
+                {{1, 0}, 0, 3.0000000054977558e+38},
+                {{1, 0}, 0.1, 2.8333333390890587e+38}};
+    for (size_t i = 0; i < ADL_COUNT(rows); i++) {
+        float grad[6];
+        double loss = adl_cross_entropy(z, rows[i].labels, 2, 3, rows[i].smoothing, grad, NULL);
+        CU_ASSERT_DOUBLE_EQUAL(loss, rows[i].loss, 1e-12 * rows[i].loss);
+        for (int k = 0; k < 6; k++)
+            CU_ASSERT(isfinite(grad[k]) && fabsf(grad[k]) <= 0.5f);
+    }
+    /* What is not finite must not look like a loss. */
+    for (int i = 0; i < 3; i++) {
+        float bad[2] = {0, i == 0 ? NAN : i == 1 ? INFINITY : -INFINITY};
+        double loss = adl_cross_entropy(bad, (int[]){1}, 1, 2, 0, NULL, NULL);
+        CU_ASSERT(!isfinite(loss));
+    }
+}
+
+static void counts_the_right_ones(void)
+{
+    static const float z[] = {1, 1, 0, /* the first among equals */
+                              0, 2, 2, -1, -2, -3, 5, 6, 7};
+    size_t right;
+    adl_cross_entropy(z, (int[]){0, 1, 0, 2}, 4, 3, 0, NULL, &right);
+    CU_ASSERT_EQUAL(right, 4);
+    adl_cross_entropy(z, (int[]){1, 2, 1, 0}, 4, 3, 0, NULL, &right);
+    CU_ASSERT_EQUAL(right, 0);
+    /* One class only: certain, and nothing to learn. */
+    float grad = 1;
+    CU_ASSERT_EQUAL(adl_cross_entropy((float[]){3}, (int[]){0}, 1, 1, 0, &grad, &right), 0);
+    CU_ASSERT_EQUAL(grad, 0);
+    CU_ASSERT_EQUAL(right, 1);
+}
+
+TEST_SUITE(loss, {"equals PyTorch's cross-entropy", equals_pytorch},
+           {"gradient equals differences", gradient_equals_differences},
+           {"extreme logits stay finite", extreme_logits_stay_finite},
+           {"counts the right ones", counts_the_right_ones});

@@ -1,0 +1,204 @@
+/* wsol/localize: from a class activation map to boxes of a photograph. */
+
+#include "support/test.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "support/formula.h"
+#include "wsol/localize.h"
+
+enum { SIDE = 14, INPUT = 224 };
+
+static void blob(float *cam, double centre_x, double centre_y)
+{
+    for (int y = 0; y < SIDE; y++)
+        for (int x = 0; x < SIDE; x++)
+            cam[y * SIDE + x] = (float)exp(
+                -((x - centre_x) * (x - centre_x) + (y - centre_y) * (y - centre_y)) / 6);
+}
+
+static bool inside(const struct adl_box *box, int width, int height)
+{
+    return 0 <= box->x0 && box->x0 <= box->x1 && box->x1 < width && 0 <= box->y0 &&
+           box->y0 <= box->y1 && box->y1 < height;
+}
+
+/* A blob's box is symmetric around its centre and grows with the image. */
+static void finds_a_blob_in_the_photograph(void)
+{
+    float cam[SIDE * SIDE];
+    static const int sizes[][2] = {{224, 224}, {640, 480}, {31, 1000}, {1, 1}, {65535, 3}};
+    blob(cam, 4, 9);
+    for (size_t i = 0; i < ADL_COUNT(sizes); i++) {
+        int w = sizes[i][0], h = sizes[i][1];
+        struct adl_localization found;
+        struct adl_error err = {0};
+        TEST_OK(adl_localize_map(cam, SIDE, SIDE, INPUT, INPUT, 0.5, ADL_BOXES_LARGEST, w, h,
+                                 &found, &err),
+                &err);
+        CU_ASSERT_EQUAL_FATAL(found.box_count, 1);
+        CU_ASSERT(found.map_width == INPUT && found.map_height == INPUT);
+        const struct adl_box *box = &found.boxes[0].box;
+        CU_ASSERT(inside(box, w, h));
+        CU_ASSERT_DOUBLE_EQUAL((box->x0 + box->x1 + 1) / 2.0 / w, 4.5 / SIDE, 0.01 + 1.0 / w);
+        CU_ASSERT_DOUBLE_EQUAL((box->y0 + box->y1 + 1) / 2.0 / h, 9.5 / SIDE, 0.01 + 1.0 / h);
+        CU_ASSERT(found.boxes[0].score > 0.5 && found.boxes[0].score < 1);
+        adl_localization_release(&found);
+    }
+}
+
+/* At the size of the map, a box and its score are those of the map itself. */
+static void scores_are_means_of_the_map(void)
+{
+    float cam[SIDE * SIDE];
+    for (int round = 0; round < 10; round++) {
+        char name[32];
+        struct adl_localization found;
+        struct adl_error err = {0};
+        snprintf(name, sizeof name, "localize.%d", round);
+        formula_image(name, 1, 1, SIDE, SIDE, cam);
+        TEST_OK(adl_localize_map(cam, SIDE, SIDE, INPUT, INPUT, 0.6, ADL_BOXES_ALL, INPUT, INPUT,
+                                 &found, &err),
+                &err);
+        CU_ASSERT(found.box_count >= 1);
+        for (size_t i = 0; i < found.box_count; i++) {
+            const struct adl_box *box = &found.boxes[i].box;
+            double sum = 0, count = 0;
+            for (int y = box->y0; y <= box->y1; y++)
+                for (int x = box->x0; x <= box->x1; x++, count++)
+                    sum += (double)found.map[y * INPUT + x];
+            CU_ASSERT(inside(box, INPUT, INPUT));
+            CU_ASSERT_DOUBLE_EQUAL(found.boxes[i].score, sum / count, 1e-6);
+        }
+        float least = 1, greatest = 0;
+        for (size_t i = 0; i < (size_t)INPUT * INPUT; i++) {
+            least = ADL_MIN(least, found.map[i]);
+            greatest = ADL_MAX(greatest, found.map[i]);
+        }
+        CU_ASSERT(least == 0 && greatest == 1);
+        adl_localization_release(&found);
+    }
+}
+
+static void a_map_that_points_nowhere_has_no_box(void)
+{
+    float cam[SIDE * SIDE];
+    static const int inputs[] = {1, 7, 100, 224, 299};
+    static const float constants[] = {0, 3.3F, -1e-20F, NAN, INFINITY};
+    for (size_t c = 0; c < ADL_COUNT(constants); c++) {
+        for (size_t i = 0; i < ADL_COUNT(inputs); i++) {
+            struct adl_localization found;
+            struct adl_error err = {0};
+            for (size_t k = 0; k < ADL_COUNT(cam); k++)
+                cam[k] = constants[c];
+            TEST_OK(adl_localize_map(cam, SIDE, SIDE, inputs[i], inputs[i], 0, ADL_BOXES_ALL, 640,
+                                     480, &found, &err),
+                    &err);
+            CU_ASSERT_EQUAL(found.box_count, 0);
+            CU_ASSERT_EQUAL(found.map[0], 0);
+            adl_localization_release(&found);
+        }
+    }
+    /* Nothing exceeds the greatest value. */
+    struct adl_localization found;
+    struct adl_error err = {0};
+    blob(cam, 3, 3);
+    TEST_OK(adl_localize_map(cam, SIDE, SIDE, INPUT, INPUT, 1, ADL_BOXES_ALL, 9, 9, &found, &err),
+            &err);
+    CU_ASSERT_EQUAL(found.box_count, 0);
+    CU_ASSERT(found.map[3 * 16 * INPUT + 3 * 16] > 0.9F);
+    adl_localization_release(&found);
+}
+
+/* 64 x 64 single dots and one square: the square must be among the boxes. */
+static void keeps_the_largest_boxes(void)
+{
+    enum { WIDE = 128 };
+    static float cam[WIDE * WIDE];
+    struct adl_localization found;
+    struct adl_error err = {0};
+    bool square = false;
+    for (int y = 0; y < WIDE; y++)
+        for (int x = 0; x < WIDE; x++)
+            cam[y * WIDE + x] =
+                (x > 61 && x < 69 && y > 61 && y < 69) || (x % 2 == 0 && y % 2 == 0);
+    TEST_OK(
+        adl_localize_map(cam, WIDE, WIDE, WIDE, WIDE, 0.5, ADL_BOXES_ALL, WIDE, WIDE, &found, &err),
+        &err);
+    CU_ASSERT_EQUAL(found.box_count, ADL_LIMIT_BOXES);
+    for (size_t i = 0; i < found.box_count; i++)
+        square |= found.boxes[i].box.x0 == 62 && found.boxes[i].box.x1 == 68;
+    CU_ASSERT(square);
+    adl_localization_release(&found);
+}
+
+static void heat_maps_lie_between_0_and_1(void)
+{
+    float cam[4] = {-2, 0, 2, 1}, constant[3] = {4, 4, 4}, broken[3] = {0, NAN, 1};
+    adl_heatmap_normalise(cam, 4, cam);
+    CU_ASSERT(cam[0] == 0 && cam[1] == 0.5F && cam[2] == 1 && cam[3] == 0.75F);
+    adl_heatmap_normalise(constant, 3, constant);
+    adl_heatmap_normalise(broken, 3, broken);
+    for (size_t i = 0; i < 3; i++)
+        CU_ASSERT(constant[i] == 0 && broken[i] == 0);
+    float far[2] = {-3e38F, 3e38F};
+    adl_heatmap_normalise(far, 2, far);
+    CU_ASSERT(far[0] == 0 && far[1] == 1);
+}
+
+static void refuses_impossible_sizes(void)
+{
+    static const int bad[][6] = {{0, 1, 1, 1, 1, 1}, {1, -1, 1, 1, 1, 1}, {1, 1, 0, 1, 1, 1},
+                                 {1, 1, 1, 1, 0, 1}, {1, 1, 1, 1, 1, -5}, {1, 1, 5000, 1, 1, 1}};
+    float cam = 1;
+    for (size_t i = 0; i < ADL_COUNT(bad); i++) {
+        const int *b = bad[i];
+        struct adl_localization found;
+        struct adl_error err = {0};
+        CU_ASSERT_EQUAL(adl_localize_map(&cam, b[0], b[1], b[2], b[3], 0.5, ADL_BOXES_ALL, b[4],
+                                         b[5], &found, &err),
+                        -1);
+        CU_ASSERT(found.map == NULL && found.boxes == NULL);
+        adl_error_clear(&err);
+        CU_ASSERT_EQUAL(adl_localize_map(&cam, 1, 1, 1, 1, NAN, ADL_BOXES_ALL, 1, 1, &found, &err),
+                        -1);
+        CU_ASSERT_EQUAL(err.kind, ADL_ERR_ARG);
+    }
+}
+
+static void survives_no_memory(void)
+{
+    enum { WIDE = 72 };
+    static float cam[WIDE * WIDE];
+    struct adl_mem_stats before = adl_mem_stats();
+    uint64_t nth = 0;
+    int result;
+    for (size_t i = 0; i < ADL_COUNT(cam); i++)
+        cam[i] = i % 2 == 0 && i / WIDE % 2 == 0;
+    do {
+        struct adl_localization found;
+        struct adl_error err = {0};
+        adl_mem_fail_nth(++nth);
+        result = adl_localize_map(cam, WIDE, WIDE, WIDE, WIDE, 0.5, ADL_BOXES_ALL, 640, 480, &found,
+                                  &err);
+        adl_mem_fail_nth(0);
+        CU_ASSERT_EQUAL(err.kind, result < 0 ? ADL_ERR_NOMEM : ADL_ERR_NONE);
+        CU_ASSERT_EQUAL(found.box_count, result < 0 ? 0 : ADL_LIMIT_BOXES);
+        adl_localization_release(&found);
+    } while (result < 0 && nth < 100);
+    CU_ASSERT_EQUAL(result, 0);
+    CU_ASSERT(nth > 15);
+    CU_ASSERT_EQUAL(adl_mem_stats().live_blocks, before.live_blocks);
+}
+
+TEST_SUITE(localize, {"a blob is found in the photograph", finds_a_blob_in_the_photograph},
+           {"scores are means of the map", scores_are_means_of_the_map},
+           {"a map that points nowhere has no box", a_map_that_points_nowhere_has_no_box},
+           {"of too many boxes the largest remain", keeps_the_largest_boxes},
+           {"heat maps lie between 0 and 1", heat_maps_lie_between_0_and_1},
+           {"impossible sizes are refused", refuses_impossible_sizes},
+           {"localization survives running out of memory", survives_no_memory});

@@ -1,0 +1,184 @@
+/* --adl-positions: where ADL goes in a network, as names, as JSON, in the graph. */
+
+#include "support/test.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+#include "models/arch.h"
+#include "ops/ops.h"
+
+/* With ADL behind `places`; NULL: where it is by default. */
+static struct adl_graph *build(const char *backbone, const char *places, bool adl)
+{
+    struct adl_error err = {0};
+    struct adl_arch arch;
+    adl_arch_init(&arch, adl_backbone_find(backbone));
+    arch.adl = adl;
+    if (places)
+        TEST_OK(adl_arch_set_places(&arch, places, &err), &err);
+    struct adl_graph *graph = adl_arch_build(&arch, 64, 64, &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(graph);
+    return graph;
+}
+
+/* "behind,behind,": what the ADL layers of a graph follow. */
+static const char *layers_before(const struct adl_graph *graph, char *text, size_t size)
+{
+    size_t length = 0;
+    text[0] = 0;
+    for (int i = 0; i < adl_graph_node_count(graph); i++) {
+        const struct adl_node *node = adl_graph_node(graph, i);
+        if (node->def == &adl_op_adl && length < size)
+            length += (size_t)snprintf(text + length, size - length, "%s,",
+                                       adl_graph_value(graph, node->inputs[0])->name);
+    }
+    return text;
+}
+
+static const char *const free_backbones[] = {"mobilenet_v1", "resnet50_se", "inception_v3"};
+
+static void defaults_are_these(void)
+{
+    static const char *const names[] = {"blocks.5,blocks.11,blocks.12",
+                                        "layer3.0,layer4.0,layer4.2",
+                                        "Mixed_5d,Mixed_6e,SPG_A3_2b"};
+    for (size_t i = 0; i < ADL_COUNT(names); i++) {
+        char by_default[256], asked[256];
+        struct adl_graph *a = build(free_backbones[i], NULL, true);
+        struct adl_graph *b = build(free_backbones[i], names[i], true);
+        layers_before(a, by_default, sizeof by_default);
+        CU_ASSERT_STRING_EQUAL(by_default, layers_before(b, asked, sizeof asked));
+        CU_ASSERT_EQUAL(strncmp(by_default, names[i], strlen(names[i])), 0);
+        CU_ASSERT_EQUAL(strlen(by_default), strlen(names[i]) + 1);
+        adl_graph_free(a);
+        adl_graph_free(b);
+    }
+}
+
+/* Each place alone: one layer, behind it, and the parameters are as without. */
+static void each_place_works(void)
+{
+    for (size_t i = 0; i < ADL_COUNT(free_backbones); i++) {
+        const struct adl_backbone *backbone = adl_backbone_find(free_backbones[i]);
+        struct adl_graph *plain = build(free_backbones[i], NULL, false);
+        for (const char *const *place = backbone->adl_places; *place; place++) {
+            char before[256], wanted[64];
+            struct adl_graph *graph = build(free_backbones[i], *place, true);
+            snprintf(wanted, sizeof wanted, "%s,", *place);
+            CU_ASSERT_STRING_EQUAL(layers_before(graph, before, sizeof before), wanted);
+            CU_ASSERT_EQUAL_FATAL(adl_graph_param_count(graph), adl_graph_param_count(plain));
+            for (int p = 0; p < adl_graph_param_count(graph); p++)
+                CU_ASSERT_STRING_EQUAL(adl_graph_param(graph, p)->name,
+                                       adl_graph_param(plain, p)->name);
+            adl_graph_free(graph);
+        }
+        char none[256];
+        CU_ASSERT_STRING_EQUAL(layers_before(plain, none, sizeof none), "");
+        adl_graph_free(plain);
+    }
+}
+
+static void wrong_names_are_refused(void)
+{
+    static const struct {
+        const char *backbone, *places;
+        enum adl_error_kind kind;
+    } cases[] = {
+        {"mobilenet_v1", "", ADL_ERR_ARG},
+        {"mobilenet_v1", "blocks.13", ADL_ERR_ARG},
+        {"mobilenet_v1", "blocks.1,", ADL_ERR_ARG},
+        {"mobilenet_v1", ",blocks.1", ADL_ERR_ARG},
+        {"mobilenet_v1", "blocks.", ADL_ERR_ARG},
+        {"mobilenet_v1", "blocks.1 ,blocks.2", ADL_ERR_ARG},
+        {"resnet50_se", "layer4.3", ADL_ERR_ARG},
+        {"inception_v3", "Mixed_5e\n", ADL_ERR_ARG},
+        {"vgg16", "features.3", ADL_ERR_UNSUPPORTED},
+        {"resnet50", "layer3.0", ADL_ERR_UNSUPPORTED},
+    };
+    for (size_t i = 0; i < ADL_COUNT(cases); i++) {
+        struct adl_error err = {0};
+        struct adl_arch arch;
+        adl_arch_init(&arch, adl_backbone_find(cases[i].backbone));
+        uint32_t before = arch.adl_places;
+        CU_ASSERT_EQUAL(adl_arch_set_places(&arch, cases[i].places, &err), -1);
+        if (err.kind != cases[i].kind)
+            TEST_FAIL("%s: %s", cases[i].places, err.message);
+        CU_ASSERT_PTR_NULL(strchr(err.message, '\n'));
+        CU_ASSERT_EQUAL(arch.adl_places, before);
+    }
+}
+
+static void places_survive_json(void)
+{
+    struct adl_error err = {0};
+    struct adl_arch arch, back;
+    adl_arch_init(&arch, &adl_backbone_mobilenet_v1);
+    TEST_OK(adl_arch_set_places(&arch, "blocks.12,blocks.0,blocks.0", &err), &err);
+    for (int adl = 0; adl < 2; adl++) {
+        arch.adl = adl;
+        json_t *json = adl_arch_to_json(&arch);
+        CU_ASSERT_EQUAL(json_array_size(json_object_get(json, "adl_positions")), adl ? 2u : 0u);
+        TEST_OK(adl_arch_from_json(&back, json, &err), &err);
+        CU_ASSERT_EQUAL(back.adl_places,
+                        adl ? arch.adl_places : adl_backbone_mobilenet_v1.adl_default);
+        json_decref(json);
+    }
+    /* The default is not said. */
+    adl_arch_init(&arch, &adl_backbone_mobilenet_v1);
+    arch.adl = true;
+    json_t *json = adl_arch_to_json(&arch);
+    CU_ASSERT_PTR_NULL(json_object_get(json, "adl_positions"));
+    json_decref(json);
+}
+
+static void wrong_json_is_refused(void)
+{
+    static const char *const texts[] = {
+        "{\"name\": \"mobilenet_v1\", \"adl_positions\": null}",
+        "{\"name\": \"mobilenet_v1\", \"adl_positions\": []}",
+        "{\"name\": \"mobilenet_v1\", \"adl_positions\": \"blocks.0\"}",
+        "{\"name\": \"mobilenet_v1\", \"adl_positions\": [0]}",
+        "{\"name\": \"mobilenet_v1\", \"adl_positions\": [\"blocks.0\", \"blocks.0,\"]}",
+        "{\"name\": \"mobilenet_v1\", \"adl_positions\": [\"\"]}",
+        "{\"name\": \"vgg16\", \"adl_positions\": [\"features.0\"]}",
+    };
+    for (size_t i = 0; i < ADL_COUNT(texts); i++) {
+        struct adl_error err = {0};
+        struct adl_arch arch;
+        json_t *json = json_loads(texts[i], 0, NULL);
+        CU_ASSERT_PTR_NOT_NULL_FATAL(json);
+        CU_ASSERT_EQUAL(adl_arch_from_json(&arch, json, &err), -1);
+        CU_ASSERT_EQUAL(err.kind, ADL_ERR_FORMAT);
+        json_decref(json);
+    }
+}
+
+static void every_allocation_may_fail(void)
+{
+    uint64_t blocks = adl_mem_stats().live_blocks;
+    for (uint64_t n = 1;; n += 7) {
+        struct adl_error err = {0};
+        struct adl_arch arch;
+        adl_arch_init(&arch, &adl_backbone_inception_v3);
+        arch.adl = true;
+        adl_mem_fail_nth(n);
+        int set = adl_arch_set_places(&arch, "Mixed_5b,Mixed_6a,SPG_A3_1b", &err);
+        struct adl_graph *graph = set == 0 ? adl_arch_build(&arch, 64, 64, &err) : NULL;
+        adl_mem_fail_nth(0);
+        bool built = graph != NULL;
+        adl_graph_free(graph);
+        CU_ASSERT_EQUAL(adl_mem_stats().live_blocks, blocks);
+        if (built)
+            break;
+        CU_ASSERT_EQUAL(err.kind, ADL_ERR_NOMEM);
+    }
+}
+
+TEST_SUITE(adl_places, {"the defaults are these", defaults_are_these},
+           {"each place works", each_place_works},
+           {"wrong names are refused", wrong_names_are_refused},
+           {"places survive JSON", places_survive_json},
+           {"wrong JSON is refused", wrong_json_is_refused},
+           {"every allocation may fail", every_allocation_may_fail});

@@ -1,0 +1,108 @@
+/* The model that ships, on the drawings that ship: it names what is drawn and
+ * finds where. The true boxes are the drawings' own geometry (the SVG files beside them). */
+
+#include "support/test.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+#include "io/file.h"
+#include "models/model.h"
+#include "plan/session.h"
+#include "server/tasks/predict.h"
+
+#define MODEL "models/default.safetensors"
+#define LARGEST_BYTES (8 * 1000 * 1000)
+
+static void check_drawing(const struct adl_model *model, struct adl_session *session,
+                          const char *name, struct adl_box truth)
+{
+    struct adl_error err = {0};
+    struct adl_predict_input input = {0};
+    struct adl_predictions found = {0};
+    struct adl_predict_query query = {
+        .class_id = -1, .top_k = 1, .threshold = model->cam_threshold, .boxes = ADL_BOXES_LARGEST};
+    static const struct adl_predict_decode how = {.max_pixels = 1000000,
+                                                  .max_memory_bytes = 64 * 1024 * 1024};
+    char path[100];
+    size_t length;
+
+    snprintf(path, sizeof path, "web/examples/%s.jpg", name);
+    char *bytes = adl_file_read(path, LARGEST_BYTES, &length, &err);
+    if (!bytes ||
+        adl_predict_decode(bytes, length, &how, model->input_w, model->input_h, &input, &err) < 0) {
+        TEST_FAIL("%s: %s", path, err.message);
+        goto out;
+    }
+    adl_predict_load(model, &input, session, 0);
+    adl_session_run(session, 1);
+    TEST_OK(adl_predict_collect(session, 0, &query, &found, &err), &err);
+    TEST_OK(adl_predict_locate(&found, &query, input.info.width, input.info.height, &err), &err);
+    if (found.count != 1 || found.items[0].place.box_count != 1) {
+        TEST_FAIL("%s: %zu predictions", path, found.count);
+        goto out;
+    }
+    const char *label = model->classes[found.items[0].class_id];
+    struct adl_box box = found.items[0].place.boxes[0].box;
+    if (strcmp(label, name) != 0 || adl_box_iou(box, truth) < 0.5)
+        TEST_FAIL("%s: %s at %d,%d,%d,%d (IoU %.2f)", path, label, box.x0, box.y0, box.x1, box.y1,
+                  adl_box_iou(box, truth));
+out:
+    adl_predictions_release(&found);
+    adl_predict_input_release(&input);
+    adl_free(bytes);
+}
+
+static void the_drawings_are_found(void)
+{
+    static const struct {
+        const char *name;
+        struct adl_box truth;
+    } drawings[] = {
+        {"umbrella", {52, 36, 392, 372}},
+        {"yin_yang", {57, 57, 293, 293}},
+        {"starfish", {68, 70, 330, 338}},
+    };
+    struct adl_error err = {0};
+    struct adl_model *model = adl_model_load(MODEL, NULL, &err);
+    struct adl_plan *plan = NULL;
+    struct adl_session *session = NULL;
+
+    if (model)
+        plan = adl_plan_create(
+            model->graph, model->params,
+            &(struct adl_plan_options){.input_h = model->input_h, .input_w = model->input_w}, &err);
+    if (plan)
+        session = adl_session_create(plan, NULL, 1, &err);
+    TEST_OK(session ? 0 : -1, &err);
+    for (size_t i = 0; session && i < ADL_COUNT(drawings); i++)
+        check_drawing(model, session, drawings[i].name, drawings[i].truth);
+    adl_session_free(session);
+    adl_plan_unref(plan);
+    adl_model_free(model);
+}
+
+/* From nothing, with ADL, and small enough to lie in the tree. */
+static void its_making_is_told(void)
+{
+    struct adl_error err = {0};
+    size_t length = 0;
+    char *bytes = adl_file_read(MODEL, LARGEST_BYTES, &length, &err);
+    TEST_OK(bytes ? 0 : -1, &err);
+    adl_free(bytes);
+    struct adl_model *model = adl_model_load(MODEL, NULL, &err);
+    if (!model)
+        return;
+    CU_ASSERT(model->arch.adl && model->class_count == 104);
+    const json_t *made = model->training;
+    CU_ASSERT_PTR_NOT_NULL(made);
+    for (const json_t *from; (from = json_object_get(made, "begun_from")); made = from)
+        continue;
+    CU_ASSERT_PTR_NULL(json_object_get(json_object_get(made, "config"), "init"));
+    adl_model_free(model);
+}
+
+TEST_SUITE(default_model, {"the drawings are found", the_drawings_are_found},
+           {"its making is told", its_making_is_told});

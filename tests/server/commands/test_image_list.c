@@ -1,0 +1,172 @@
+/* Operands of localize to paths, and COCO results. */
+
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "server/commands/image_list.h"
+#include "server/tasks/coco.h"
+#include "support/test.h"
+
+static const char *at(const char *name)
+{
+    static char paths[4][300];
+    static int next;
+    char *path = paths[next++ % 4];
+    snprintf(path, sizeof paths[0], "%s/list%s%s", test_tmp_dir(), *name ? "/" : "", name);
+    return path;
+}
+
+static void make_tree(void)
+{
+    static const char *const files[] = {"b.jpg",      "a.PNG",  "c.txt",     ".hidden.jpg",
+                                        "sub/z.webp", "sub/.d", "[odd].jpeg"};
+    mkdir(at(""), 0700);
+    mkdir(at("sub"), 0700);
+    mkdir(at("empty"), 0700);
+    for (size_t i = 0; i < ADL_COUNT(files); i++) {
+        FILE *file = fopen(at(files[i]), "w");
+        if (!file || fclose(file) != 0)
+            TEST_FAIL("cannot write %s", at(files[i]));
+    }
+    if (symlink("..", at("sub/loop")) < 0 && access(at("sub/loop"), F_OK) < 0)
+        TEST_FAIL("cannot make a link");
+}
+
+/* Expects that the operand gives these names, in this order. */
+static void gives(const char *operand, const char *const *names, size_t count)
+{
+    struct adl_image_list list = {0};
+    struct adl_error err = {0};
+
+    TEST_OK(adl_image_list_add(&list, operand, &err), &err);
+    CU_ASSERT_EQUAL(list.count, count);
+    for (size_t i = 0; i < list.count && i < count; i++)
+        if (strcmp(list.paths[i], at(names[i])) != 0)
+            TEST_FAIL("%s: image %zu is %s, expected %s", operand, i, list.paths[i], at(names[i]));
+    adl_image_list_release(&list);
+}
+
+static void lists(void)
+{
+    make_tree();
+    gives(at(""), (const char *[]){"[odd].jpeg", "a.PNG", "b.jpg", "sub/z.webp"}, 4);
+    gives(at("*.jpg"), (const char *[]){"b.jpg"}, 1);
+    gives(at("s?b"), (const char *[]){"sub/z.webp"}, 1);
+    gives(at("[odd].jpeg"), (const char *[]){"[odd].jpeg"}, 1);
+    gives(at("c.txt"), (const char *[]){"c.txt"}, 1);
+    gives(at("none.jpg"), (const char *[]){"none.jpg"}, 1);
+}
+
+static void refuses_nothing(void)
+{
+    static const char *const operands[] = {"empty", "*.gif"};
+    make_tree();
+    for (size_t i = 0; i < ADL_COUNT(operands); i++) {
+        struct adl_image_list list = {0};
+        struct adl_error err = {0};
+        CU_ASSERT_EQUAL(adl_image_list_add(&list, at(operands[i]), &err), -1);
+        CU_ASSERT_EQUAL(err.kind, ADL_ERR_NOT_FOUND);
+        CU_ASSERT_PTR_NOT_NULL(strstr(err.message, operands[i]));
+        adl_image_list_release(&list);
+    }
+}
+
+static void stops_in_deep_folders(void)
+{
+    char path[2000];
+    int length = snprintf(path, sizeof path, "%s/deep", test_tmp_dir());
+    mkdir(path, 0700);
+    for (int i = 0; i <= ADL_LIMIT_FOLDER_DEPTH; i++) {
+        length += snprintf(path + length, sizeof path - (size_t)length, "/d");
+        mkdir(path, 0700);
+    }
+    struct adl_image_list list = {0};
+    struct adl_error err = {0};
+    snprintf(path, sizeof path, "%s/deep", test_tmp_dir());
+    CU_ASSERT_EQUAL(adl_image_list_add(&list, path, &err), -1);
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_LIMIT);
+    adl_image_list_release(&list);
+}
+
+/* Two images, three boxes: x, y, width, height of inclusive corners. */
+static int export(struct adl_error *err)
+{
+    struct adl_localized_box boxes[] = {{{2, 3, 2, 3}, 0.5}, {{0, 0, 9, 4}, 0.25}};
+    struct adl_prediction first = {
+        .class_id = 1, .score = 0.75F, .place = {.boxes = boxes, .box_count = 2}};
+    struct adl_prediction second = {
+        .class_id = 0, .score = 0.5F, .place = {.boxes = boxes + 1, .box_count = 1}};
+    char *names[] = {"cat", "dog"};
+    struct adl_model model = {.arch = {.num_classes = 2}, .classes = names, .class_count = 2};
+    struct adl_coco coco;
+    json_t *a = json_string("a.jpg"), *b = json_string("b.jpg");
+    int result = -1;
+
+    ADL_TRY(adl_coco_init(&coco, err));
+    ADL_TRY(
+        adl_coco_add(&coco, a, 10, 5, &(struct adl_predictions){.items = &first, .count = 1}, err));
+    ADL_TRY(adl_coco_add(&coco, b, 20, 8, &(struct adl_predictions){.items = &second, .count = 1},
+                         err));
+    ADL_TRY(adl_coco_write(&coco, &model, at("boxes.v1.json"), err));
+    result = 0;
+out:
+    adl_coco_release(&coco);
+    json_decref(a);
+    json_decref(b);
+    return result;
+}
+
+static void exports_coco(void)
+{
+    struct adl_error err = {0};
+    make_tree();
+    TEST_OK(export(&err), &err);
+    json_t *results = json_load_file(at("boxes.v1.json"), 0, NULL);
+    json_t *about = json_load_file(at("boxes.v1_images.json"), 0, NULL);
+    json_t *want_results =
+        json_pack("[{s:i, s:i, s:[i, i, i, i], s:f}, {s:i, s:i, s:[i, i, i, i], s:f},"
+                  " {s:i, s:i, s:[i, i, i, i], s:f}]",
+                  "image_id", 1, "category_id", 1, "bbox", 2, 3, 1, 1, "score", 0.75, "image_id", 1,
+                  "category_id", 1, "bbox", 0, 0, 10, 5, "score", 0.75, "image_id", 2,
+                  "category_id", 0, "bbox", 0, 0, 10, 5, "score", 0.5);
+    json_t *want_about = json_pack(
+        "{s:[{s:i, s:s, s:i, s:i}, {s:i, s:s, s:i, s:i}], s:[{s:i, s:s}, {s:i, s:s}]}", "images",
+        "id", 1, "file_name", "a.jpg", "width", 10, "height", 5, "id", 2, "file_name", "b.jpg",
+        "width", 20, "height", 8, "categories", "id", 0, "name", "cat", "id", 1, "name", "dog");
+    CU_ASSERT_TRUE(json_equal(results, want_results));
+    CU_ASSERT_TRUE(json_equal(about, want_about));
+    json_decref(results);
+    json_decref(about);
+    json_decref(want_results);
+    json_decref(want_about);
+}
+
+static void survives_out_of_memory(void)
+{
+    make_tree();
+    size_t before = adl_mem_stats().live_blocks;
+    for (uint64_t nth = 1;; nth++) {
+        struct adl_image_list list = {0};
+        struct adl_error err = {0};
+        adl_mem_fail_nth(nth);
+        int result = adl_image_list_add(&list, at(""), &err);
+        if (result == 0)
+            result = export(&err);
+        adl_mem_fail_nth(0);
+        adl_image_list_release(&list);
+        CU_ASSERT_EQUAL_FATAL(adl_mem_stats().live_blocks, before);
+        if (result == 0)
+            break;
+        CU_ASSERT_EQUAL_FATAL(err.kind, ADL_ERR_NOMEM);
+    }
+}
+
+TEST_SUITE(image_list, {"lists files, folders, patterns", lists},
+           {"refuses what gives nothing", refuses_nothing},
+           {"stops in deep folders", stops_in_deep_folders}, {"exports COCO", exports_coco},
+           {"survives running out of memory", survives_out_of_memory});

@@ -1,0 +1,569 @@
+/* `train` from a folder of drawn pictures to a model: the same bits however it
+ * is run, stopped and gone on with; what it leaves; what it refuses. */
+
+#include "support/test.h"
+
+#include <fcntl.h>
+#include <jansson.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/size.h"
+#include "image/image.h"
+#include "io/file.h"
+#include "models/model.h"
+#include "plan/session.h"
+#include "server/commands/subcommands.h"
+#include "server/tasks/default_model.h"
+#include "server/training/train_run.h"
+#include "wsol/localize.h"
+#include "wsol/session_cam.h"
+
+/* --- data ---------------------------------------------------------------------------- */
+
+enum { SIDE = 48, PER_CLASS = 12 };
+
+static char root[256];
+
+static const char *in_root(const char *fmt, ...) ADL_PRINTF(1, 2);
+static const char *in_root(const char *fmt, ...)
+{
+    static char path[4][600];
+    static unsigned turn;
+    char *out = path[turn++ % 4];
+    va_list args;
+    va_start(args, fmt);
+    int used = snprintf(out, sizeof path[0], "%s/", root);
+    vsnprintf(out + used, sizeof path[0] - (size_t)used, fmt, args);
+    va_end(args);
+    return out;
+}
+
+static void new_root(const char *name)
+{
+    snprintf(root, sizeof root, "%s/train-%s", test_tmp_dir(), name);
+    mkdir(root, 0777);
+}
+
+/* A coloured square somewhere on grey noise; its corners inclusive. */
+static void draw(uint64_t number, bool red, struct adl_image *image, int box[4])
+{
+    struct adl_error err = {0};
+    struct adl_rng rng;
+    adl_rng_seed(&rng, 1, number, red);
+    TEST_OK(adl_image_init(image, SIDE, SIDE, &err), &err);
+    box[0] = (int)adl_rng_below(&rng, SIDE / 2);
+    box[1] = (int)adl_rng_below(&rng, SIDE / 2);
+    box[2] = box[0] + SIDE / 2 - 1;
+    box[3] = box[1] + SIDE / 2 - 1;
+    for (int y = 0; y < SIDE; y++)
+        for (int x = 0; x < SIDE; x++) {
+            uint8_t *rgb = image->rgb + (y * SIDE + x) * 3;
+            bool inside = x >= box[0] && x <= box[2] && y >= box[1] && y <= box[3];
+            uint8_t grey = (uint8_t)(100 + adl_rng_below(&rng, 50));
+            rgb[0] = inside ? (red ? 230 : 10) : grey;
+            rgb[1] = inside ? 20 : grey;
+            rgb[2] = inside ? (red ? 10 : 230) : grey;
+        }
+}
+
+static void write_picture(const char *path, uint64_t number, bool red, bool jpeg, int box[4])
+{
+    struct adl_error err = {0};
+    struct adl_image image;
+    void *bytes = NULL;
+    size_t length = 0;
+    draw(number, red, &image, box);
+    if (jpeg)
+        TEST_OK(adl_image_encode_jpeg(&image, 90, &bytes, &length, &err), &err);
+    else
+        TEST_OK(adl_image_encode_png(&image, &bytes, &length, &err), &err);
+    TEST_OK(adl_file_write(path, &(struct adl_file_piece){bytes, length}, 1, &err), &err);
+    adl_free(bytes);
+    adl_image_release(&image);
+}
+
+/* data/blue and data/red. */
+static void make_folders(const char *name)
+{
+    int box[4];
+    new_root(name);
+    mkdir(in_root("data"), 0777);
+    for (int red = 0; red < 2; red++) {
+        mkdir(in_root("data/%s", red ? "red" : "blue"), 0777);
+        for (int i = 0; i < PER_CLASS; i++)
+            write_picture(
+                in_root("data/%s/%02d.%s", red ? "red" : "blue", i, i % 2 ? "png" : "jpg"),
+                (uint64_t)i, red, i % 2 == 0, box);
+    }
+}
+
+static FILE *open_list(const char *split, const char *name)
+{
+    FILE *file = fopen(in_root("data/metadata/%s/%s.txt", split, name), "w");
+    CU_ASSERT_FATAL(file != NULL);
+    return file;
+}
+
+/* The reference's lists, with boxes. */
+static void make_lists(const char *name)
+{
+    static const char *const folders[] = {"data", "data/images", "data/metadata",
+                                          "data/metadata/train", "data/metadata/val"};
+    new_root(name);
+    for (size_t i = 0; i < ADL_COUNT(folders); i++)
+        mkdir(in_root("%s", folders[i]), 0777);
+    for (int val = 0; val < 2; val++) {
+        const char *split = val ? "val" : "train";
+        FILE *ids = open_list(split, "image_ids"), *labels = open_list(split, "class_labels");
+        FILE *sizes = open_list(split, "image_sizes"), *boxes = open_list(split, "localization");
+        for (int i = 0; i < (val ? 8 : 2 * PER_CLASS); i++) {
+            int box[4];
+            char id[32];
+            snprintf(id, sizeof id, "%s%d.png", split, i);
+            write_picture(in_root("data/images/%s", id), (uint64_t)(100 * val + i), i % 2, false,
+                          box);
+            fprintf(ids, "%s\n", id);
+            fprintf(labels, "%s,%d\n", id, i % 2);
+            fprintf(sizes, "%s,%d,%d\n", id, SIDE, SIDE);
+            fprintf(boxes, "%s,%d,%d,%d,%d\n", id, box[0], box[1], box[2], box[3]);
+        }
+        fclose(ids);
+        fclose(labels);
+        fclose(sizes);
+        fclose(boxes);
+    }
+}
+
+/* --- running --------------------------------------------------------------------------- */
+
+#define MAX_ARGUMENTS 48
+#define COMMON                                                                                     \
+    "--arch", "mobilenet_v1", "--width", "0.25", "--resize-size", "40", "--crop-size", "32",       \
+        "--batch-size", "8", "--lr", "0.02", "--no-report"
+
+/* Runs train with the words up to NULL, data and out below the root; what it
+ * tells goes to the file "told". */
+static int train(const char *out, bool stop_at_once, const char *const *words,
+                 struct adl_error *err)
+{
+    volatile sig_atomic_t stop = stop_at_once;
+    struct adl_options options = {0};
+    struct adl_train_settings settings;
+    const char *common[] = {"train", "--data", in_root("data"), "--out", in_root("%s", out)};
+    char *argv[MAX_ARGUMENTS];
+    int argc = 0, result = -1;
+    *err = (struct adl_error){0};
+    for (size_t i = 0; i < ADL_COUNT(common); i++)
+        argv[argc++] = (char *)common[i];
+    for (; *words; words++)
+        argv[argc++] = (char *)*words;
+    fflush(stderr);
+    int kept = dup(STDERR_FILENO);
+    int fd = open(in_root("told"), O_RDWR | O_CREAT | O_TRUNC, 0600);
+    dup2(fd, STDERR_FILENO);
+    if (adl_options_parse(&options, &adl_command_train, argc, argv, &settings, err) == 0)
+        result = adl_train_run(&settings, "adl-server train", &stop, NULL, err);
+    fflush(stderr);
+    dup2(kept, STDERR_FILENO);
+    close(kept);
+    close(fd);
+    adl_options_release(&options);
+    return result;
+}
+#define TRAIN(out, stop, err, ...)                                                                 \
+    train(out, stop, (const char *const[]){COMMON, __VA_ARGS__, NULL}, err)
+
+static bool told(const char *part)
+{
+    size_t length;
+    struct adl_error err = {0};
+    char *text = adl_file_read(in_root("told"), ADL_MIB, &length, &err);
+    bool found = text && strstr(text, part);
+    adl_free(text);
+    return found;
+}
+
+/* The weights' digest; "" after failing the running test. */
+static const char *digest_of(const char *file)
+{
+    static char digests[2][65];
+    static int turn;
+    struct adl_error err = {0};
+    struct adl_model *model = adl_model_load(in_root("%s", file), NULL, &err);
+    turn = !turn;
+    digests[turn][0] = 0;
+    TEST_OK(model ? 0 : -1, &err);
+    if (model)
+        snprintf(digests[turn], sizeof digests[turn], "%s", model->digest);
+    adl_model_free(model);
+    return digests[turn];
+}
+
+/* The lines of metrics.jsonl as an array; every line has to be an object. */
+static json_t *metrics_of(const char *out)
+{
+    size_t length;
+    struct adl_error err = {0};
+    json_t *lines = json_array();
+    char *text = adl_file_read(in_root("%s/metrics.jsonl", out), ADL_MIB, &length, &err);
+    TEST_OK(text ? 0 : -1, &err);
+    for (char *line = text; line && *line; line += strcspn(line, "\n") + 1) {
+        CU_ASSERT_FATAL(strchr(line, '\n') != NULL);
+        json_array_append_new(lines, json_loadb(line, strcspn(line, "\n"), 0, NULL));
+    }
+    adl_free(text);
+    return lines;
+}
+
+static void check_epochs(const char *out, size_t epochs)
+{
+    json_t *lines = metrics_of(out), *line;
+    size_t i;
+    CU_ASSERT_EQUAL(json_array_size(lines), epochs);
+    json_array_foreach(lines, i, line)
+        CU_ASSERT_EQUAL(json_integer_value(json_object_get(line, "epoch")), (json_int_t)i + 1);
+    json_decref(lines);
+}
+
+/* --- tests -------------------------------------------------------------------------------- */
+
+#define METHOD "--method", "adl", "--epochs", "3", "--seed", "5"
+
+/* Stopped after each batch and gone on with, on changing threads; -1 after
+ * failing. */
+static int train_in_parts(const char *out, const char *const *words)
+{
+    struct adl_error err;
+    struct stat info;
+    int parts = 0;
+    do {
+        const char *all[MAX_ARGUMENTS] = {"--threads", parts % 2 ? "2" : "1"};
+        size_t used = 2;
+        if (parts > 0)
+            all[used++] = "--resume";
+        for (size_t i = 0; words[i]; i++)
+            all[used++] = words[i];
+        if (train(out, true, all, &err) < 0) {
+            TEST_FAIL("part %d: %s", parts, err.message);
+            return -1;
+        }
+        parts++;
+    } while (told("--resume goes on") && parts < 100);
+    CU_ASSERT(stat(in_root("%s/state.safetensors", out), &info) == 0);
+    return parts;
+}
+
+static void same_bits_however_it_runs(void)
+{
+    struct adl_error err;
+    make_folders("bits");
+    TEST_OK(TRAIN("one", false, &err, METHOD, "--threads", "1"), &err);
+    CU_ASSERT(told("done"));
+    TEST_OK(TRAIN("two", false, &err, METHOD, "--threads", "2"), &err);
+    CU_ASSERT(strcmp(digest_of("one/last.safetensors"), digest_of("two/last.safetensors")) == 0);
+    /* 22 images are three batches an epoch, and val is evaluated after the third. */
+    CU_ASSERT_EQUAL(train_in_parts("parts", (const char *const[]){COMMON, METHOD, NULL}), 12);
+    CU_ASSERT(strcmp(digest_of("one/last.safetensors"), digest_of("parts/last.safetensors")) == 0);
+    CU_ASSERT(strcmp(digest_of("one/best.safetensors"), digest_of("parts/best.safetensors")) == 0);
+    check_epochs("one", 3);
+    check_epochs("parts", 3);
+    /* Another seed is another run. */
+    TEST_OK(TRAIN("other", false, &err, METHOD, "--seed", "6"), &err);
+    CU_ASSERT(strcmp(digest_of("one/last.safetensors"), digest_of("other/last.safetensors")) != 0);
+}
+
+/* Fewer epochs first, more of them later, is one run. */
+static void more_epochs_go_on(void)
+{
+    struct adl_error err;
+    make_folders("more");
+    TEST_OK(TRAIN("whole", false, &err, "--epochs", "3"), &err);
+    TEST_OK(TRAIN("part", false, &err, "--epochs", "1"), &err);
+    check_epochs("part", 1);
+    TEST_OK(TRAIN("part", false, &err, "--epochs", "3", "--resume"), &err);
+    check_epochs("part", 3);
+    CU_ASSERT(strcmp(digest_of("whole/last.safetensors"), digest_of("part/last.safetensors")) == 0);
+    /* Nothing is left to do. */
+    TEST_OK(TRAIN("part", false, &err, "--epochs", "3", "--resume"), &err);
+    check_epochs("part", 3);
+}
+
+/* A model says how it was made, and how the weights were that it began from. */
+static void the_origin_is_told(void)
+{
+    struct adl_error err;
+    make_folders("origin");
+    TEST_OK(TRAIN("first", false, &err, "--epochs", "1", "--seed", "7"), &err);
+    TEST_OK(
+        TRAIN("second", false, &err, "--epochs", "2", "--init", in_root("first/last.safetensors")),
+        &err);
+    struct adl_model *model = adl_model_load(in_root("second/last.safetensors"), NULL, &err);
+    TEST_OK(model ? 0 : -1, &err);
+    if (!model)
+        return;
+    json_int_t epochs = 0, origin_epochs = 0, seed = 0;
+    CU_ASSERT_EQUAL(json_unpack(model->training, "{s:I, s:{s:I, s:{s:I}, s?:n}}", "epochs", &epochs,
+                                "begun_from", "epochs", &origin_epochs, "config", "seed", &seed,
+                                "begun_from"),
+                    0);
+    CU_ASSERT(epochs == 2 && origin_epochs == 1 && seed == 7);
+    adl_model_free(model);
+}
+
+/* What no option says the model file of --init does: the network that its weights
+ * are of, and its input. */
+static void the_network_of_init_is_taken(void)
+{
+    struct adl_error err;
+    make_folders("init");
+    TEST_OK(TRAIN("first", false, &err, "--epochs", "1", "--activation", "relu6", "--padding",
+                  "tf_same", "--bn-eps", "0.01", "--mean", "0.25", "--std", "0.75", "--method",
+                  "adl", "--adl-positions", "blocks.2,blocks.9"),
+            &err);
+    const char *const plain[] = {"--init",        in_root("first/last.safetensors"),
+                                 "--epochs",      "1",
+                                 "--resize-size", "40",
+                                 "--crop-size",   "32",
+                                 "--activation",  "relu",
+                                 "--std",         "0.5",
+                                 "--no-report",   NULL};
+    TEST_OK(train("second", false, plain, &err), &err);
+    struct adl_model *model = adl_model_load(in_root("second/last.safetensors"), NULL, &err);
+    TEST_OK(model ? 0 : -1, &err);
+    if (!model)
+        return;
+    CU_ASSERT_EQUAL(model->arch.backbone, &adl_backbone_mobilenet_v1);
+    CU_ASSERT_DOUBLE_EQUAL(model->arch.width, 0.25, 0);
+    CU_ASSERT_DOUBLE_EQUAL(model->arch.bn_eps, 0.01, 0);
+    CU_ASSERT_EQUAL(model->arch.padding, ADL_PAD_TF_SAME);
+    CU_ASSERT(model->arch.adl && model->arch.adl_places == (1u << 2 | 1u << 9));
+    CU_ASSERT_DOUBLE_EQUAL((double)model->mean[1], 0.25, 0);
+    /* These an option says. */
+    CU_ASSERT_EQUAL(model->arch.activation, ADL_ACT_RELU);
+    CU_ASSERT_DOUBLE_EQUAL((double)model->std[1], 0.5, 0);
+    adl_model_free(model);
+}
+
+static void the_model_that_ships_is_a_beginning(void)
+{
+    char path[ADL_DEFAULT_MODEL_PATH];
+    struct adl_error err = {0};
+    make_folders("default");
+    if (adl_default_model(path, &err) < 0) {
+        test_skip("the model that ships is not here");
+        return;
+    }
+    const char *const words[] = {"--init", "default", "--epochs",    "1",  "--resize-size", "40",
+                                 "--seed", "3",       "--crop-size", "32", "--no-report",   NULL};
+    TEST_OK(train("run", false, words, &err), &err);
+    CU_ASSERT(told("parameters taken"));
+    struct adl_model *shipped = adl_model_load(path, NULL, &err);
+    struct adl_model *model = adl_model_load(in_root("run/last.safetensors"), NULL, &err);
+    TEST_OK(shipped && model ? 0 : -1, &err);
+    if (shipped && model) {
+        CU_ASSERT_DOUBLE_EQUAL(model->arch.width, shipped->arch.width, 0);
+        CU_ASSERT_EQUAL(model->arch.num_classes, 2);
+        CU_ASSERT(model->training && json_object_get(model->training, "begun_from"));
+    }
+    adl_model_free(shipped);
+    adl_model_free(model);
+}
+
+static void other_settings_are_refused(void)
+{
+    struct adl_error err;
+    static const struct {
+        const char *words[3], *part;
+    } cases[] = {
+        {{"--lr", "0.5"}, "lr 0.02, not 0.5"},
+        {{"--batch-size", "4"}, "batch_size 8, not 4"},
+        {{"--seed", "9"}, "seed 0, not 9"},
+        {{"--no-nesterov"}, "nesterov true, not false"},
+        {{"--label-smoothing", "0.1"}, "label_smoothing"},
+        {{"--flip", "0"}, "flip"},
+        {{"--mean", "0.5"}, "begun with mean"},
+    };
+    make_folders("settings");
+    TEST_OK(TRAIN("run", true, &err, "--epochs", "2"), &err);
+    char digest[65];
+    snprintf(digest, sizeof digest, "%s", digest_of("run/last.safetensors"));
+    for (size_t i = 0; i < ADL_COUNT(cases); i++) {
+        CU_ASSERT(TRAIN("run", false, &err, "--epochs", "2", "--resume", cases[i].words[0],
+                        cases[i].words[1]) < 0);
+        if (err.kind != ADL_ERR_ARG || !strstr(err.message, cases[i].part))
+            TEST_FAIL("%s: %s", cases[i].words[0], err.message);
+    }
+    /* Another network's state cannot even be read. */
+    CU_ASSERT(TRAIN("run", false, &err, "--epochs", "2", "--resume", "--width", "0.5") < 0);
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_FORMAT);
+
+    CU_ASSERT(TRAIN("run", false, &err, "--epochs", "2") < 0);
+    CU_ASSERT(err.kind == ADL_ERR_ARG && strstr(err.message, "holds a run already"));
+    CU_ASSERT(TRAIN("nothing", false, &err, "--resume") < 0);
+    CU_ASSERT(err.kind == ADL_ERR_NOT_FOUND && strstr(err.message, "without --resume"));
+    CU_ASSERT(strcmp(digest, digest_of("run/last.safetensors")) == 0);
+}
+
+/* Broken images are left out, told of and counted; the run is as reproducible
+ * as any, also where a whole batch or the end of a step is missing. */
+static void broken_images_are_skipped(void)
+{
+    struct adl_error err;
+    int box[4];
+    make_folders("broken");
+    for (int i = 20; i < 23; i++) {
+        const char *path = in_root("data/red/%d.png", i);
+        if (i == 21)
+            write_picture(path, 1, true, false, box);
+        FILE *file = fopen(path, i == 21 ? "r+" : "w");
+        CU_ASSERT_FATAL(file != NULL);
+        if (i == 21)
+            CU_ASSERT(ftruncate(fileno(file), 200) == 0);
+        if (i == 22)
+            fprintf(file, "this is no picture");
+        fclose(file);
+    }
+    static const char *const words[] = {COMMON, "--epochs",     "2", "--batch-size",
+                                        "1",    "--accumulate", "3", NULL};
+    TEST_OK(train("one", false, words, &err), &err);
+    CU_ASSERT(told("images could not be read and were skipped"));
+    CU_ASSERT(told("skipped red/2"));
+    CU_ASSERT(train_in_parts("parts", words) > 4);
+    CU_ASSERT(strcmp(digest_of("one/last.safetensors"), digest_of("parts/last.safetensors")) == 0);
+    check_epochs("one", 2);
+}
+
+/* One picture through the saved model: its class, and its boxes. */
+static size_t localize(const struct adl_model *model, bool red, int *class_id)
+{
+    struct adl_error err = {0};
+    struct adl_image image = {0}, small = {0};
+    struct adl_localization found = {0};
+    int box[4];
+    struct adl_plan_options options = {.input_h = model->input_h, .input_w = model->input_w};
+    struct adl_plan *plan = adl_plan_create(model->graph, model->params, &options, &err);
+    struct adl_session *session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
+    CU_ASSERT_FATAL(session != NULL);
+    draw(777, red, &image, box);
+    TEST_OK(adl_image_resize(&image, model->input_w, model->input_h, &small, &err), &err);
+    adl_image_to_input(&small, model->mean, model->std, adl_session_input(session, 0));
+    adl_session_run(session, 1);
+    const float *logits = adl_session_output(session, ADL_OUTPUT_LOGITS, 0);
+    *class_id = logits[1] > logits[0];
+    struct adl_shape map = adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES);
+    float *cam = adl_malloc((size_t)map.h * (size_t)map.w, sizeof *cam);
+    adl_session_cam(session, 0, *class_id, cam);
+    TEST_OK(adl_localize_map(cam, map.h, map.w, model->input_h, model->input_w,
+                             model->cam_threshold, ADL_BOXES_LARGEST, SIDE, SIDE, &found, &err),
+            &err);
+    size_t boxes = found.box_count;
+    adl_localization_release(&found);
+    adl_free(cam);
+    adl_image_release(&image);
+    adl_image_release(&small);
+    adl_session_free(session);
+    adl_plan_unref(plan);
+    return boxes;
+}
+
+static double figure(const json_t *lines, size_t epoch, const char *key)
+{
+    const json_t *line = json_array_get(lines, epoch - 1);
+    const json_t *value = json_object_get(line, key);
+    value = value ? value : json_object_get(json_object_get(line, "val"), key);
+    if (!json_is_number(value))
+        TEST_FAIL("epoch %zu has no %s", epoch, key);
+    return json_number_value(value);
+}
+
+/* Two colours are learned in a few epochs; the model then tells pictures it has
+ * never seen apart, and says where the object is. */
+static void learns_two_colours(void)
+{
+    enum { EPOCHS = 30, LATE = 25 };
+    struct adl_error err;
+    static const char *const names[] = {"last", "best"};
+    make_lists("learns");
+    TEST_OK(TRAIN("run", false, &err, "--epochs", "30", "--schedule", "cosine", "--lr", "0.01",
+                  "--cam-curve-interval", "0.01"),
+            &err);
+    json_t *lines = metrics_of("run");
+    CU_ASSERT_EQUAL_FATAL(json_array_size(lines), EPOCHS);
+    double top1 = 0;
+    for (size_t epoch = LATE; epoch <= EPOCHS; epoch++)
+        top1 = fmax(top1, figure(lines, epoch, "train_top1"));
+    CU_ASSERT_EQUAL(top1, 100);
+    CU_ASSERT_EQUAL(figure(lines, EPOCHS, "top1_cls"), 100);
+    CU_ASSERT(figure(lines, EPOCHS, "train_loss") < figure(lines, 1, "train_loss") / 2);
+    CU_ASSERT_EQUAL(figure(lines, EPOCHS, "images"), 8);
+    double best = -1;
+    size_t best_epoch = 0;
+    for (size_t epoch = 1; epoch <= EPOCHS; epoch++)
+        if (figure(lines, epoch, "max_box_acc_v2") >= best) {
+            best = figure(lines, epoch, "max_box_acc_v2");
+            best_epoch = epoch;
+        }
+    for (size_t i = 0; i < 2; i++) {
+        struct adl_model *model =
+            adl_model_load(in_root("run/%s.safetensors", names[i]), NULL, &err);
+        TEST_OK(model ? 0 : -1, &err);
+        if (!model)
+            break;
+        CU_ASSERT_EQUAL(model->input_h, 32);
+        CU_ASSERT_EQUAL(model->class_count == 0 || model->class_count == 2, true);
+        size_t epoch = i ? best_epoch : EPOCHS;
+        CU_ASSERT_EQUAL(json_integer_value(json_object_get(model->training, "epochs")),
+                        (json_int_t)epoch);
+        CU_ASSERT_DOUBLE_EQUAL(model->cam_threshold, figure(lines, epoch, "best_threshold"), 1e-9);
+        for (int red = 0; i == 0 && red < 2; red++) {
+            int class_id;
+            CU_ASSERT(localize(model, red, &class_id) >= 1);
+            CU_ASSERT_EQUAL(class_id, red);
+        }
+        adl_model_free(model);
+    }
+    json_decref(lines);
+}
+
+static void hopeless_runs_are_refused(void)
+{
+    struct adl_error err;
+    make_folders("hopeless");
+    CU_ASSERT(TRAIN("a", false, &err, "--epochs", "9", "--lr", "100", "--weight-decay", "10") < 0);
+    CU_ASSERT(strstr(err.message, "diverges") != NULL);
+    CU_ASSERT(TRAIN("b", false, &err, "--num-classes", "1") < 0);
+    CU_ASSERT(strstr(err.message, "2 classes") != NULL);
+    CU_ASSERT(TRAIN("c", false, &err, "--data", "/nonexistent") < 0);
+    CU_ASSERT(err.kind == ADL_ERR_NOT_FOUND || err.kind == ADL_ERR_IO);
+    CU_ASSERT(TRAIN("d", false, &err, "--mean", "1", "--mean", "2") < 0);
+    CU_ASSERT(strstr(err.message, "one number or three") != NULL);
+    fclose(fopen(in_root("file"), "w"));
+    CU_ASSERT(TRAIN("file", false, &err, "--epochs", "1") < 0);
+    CU_ASSERT(strstr(err.message, "is no folder") != NULL);
+
+    /* Before an epoch has been spent. */
+    make_lists("more-classes");
+    FILE *labels = open_list("val", "class_labels");
+    for (int i = 0; i < 8; i++)
+        fprintf(labels, "val%d.png,%d\n", i, i % 4);
+    fclose(labels);
+    CU_ASSERT(TRAIN("run", false, &err, "--epochs", "1") < 0);
+    CU_ASSERT(err.kind == ADL_ERR_FORMAT && strstr(err.message, "val has 4 classes") != NULL);
+}
+
+TEST_SUITE(train, {"the same bits however it runs", same_bits_however_it_runs},
+           {"more epochs go on", more_epochs_go_on},
+           {"the origin of the weights is told", the_origin_is_told},
+           {"the network of --init is taken", the_network_of_init_is_taken},
+           {"the model that ships is a beginning", the_model_that_ships_is_a_beginning},
+           {"other settings are refused", other_settings_are_refused},
+           {"broken images are skipped", broken_images_are_skipped},
+           {"learns two colours", learns_two_colours},
+           {"hopeless runs are refused", hopeless_runs_are_refused});

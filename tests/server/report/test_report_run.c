@@ -1,0 +1,373 @@
+/* Whole training runs of a small network on a handful of pictures, and the
+ * report they leave. */
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/rng.h"
+#include "base/size.h"
+#include "image/image.h"
+#include "io/file.h"
+#include "server/commands/subcommands.h"
+#include "server/report/report.h"
+#include "server/report/report_parts.h"
+#include "support/test.h"
+#include "support/well_formed.h"
+
+enum { IMAGES = 8, SIDE = 32 };
+
+static char root[256];
+
+static const char *in_root(const char *name)
+{
+    static char path[2][600];
+    static int turn;
+    turn = !turn;
+    snprintf(path[turn], sizeof path[turn], "%s/%s", root, name);
+    return path[turn];
+}
+
+static void append(const char *name, const char *fmt, ...) ADL_PRINTF(2, 3);
+static void append(const char *name, const char *fmt, ...)
+{
+    va_list args;
+    FILE *file = fopen(in_root(name), "a");
+    CU_ASSERT_FATAL(file != NULL);
+    va_start(args, fmt);
+    vfprintf(file, fmt, args);
+    va_end(args);
+    fclose(file);
+}
+
+/* A bright square on noise. */
+static void write_picture(int i)
+{
+    struct adl_error err = {0};
+    struct adl_image image;
+    struct adl_rng rng;
+    char name[64];
+    void *png;
+    size_t length;
+    adl_rng_seed(&rng, 21, 0, (uint64_t)i);
+    TEST_OK(adl_image_init(&image, 40 + 3 * i, 60 - 2 * i, &err), &err);
+    for (int y = 0; y < image.height; y++)
+        for (int x = 0; x < image.width; x++)
+            for (int c = 0; c < 3; c++) {
+                bool object = x >= 8 && x < 28 && y >= 10 && y < 30;
+                image.rgb[(y * image.width + x) * 3 + c] =
+                    (uint8_t)(adl_rng_below(&rng, 60) + (object && c == i % 3 ? 190 : 20));
+            }
+    TEST_OK(adl_image_encode_png(&image, &png, &length, &err), &err);
+    snprintf(name, sizeof name, "images/it's <%d> & \"so\".png", i);
+    TEST_OK(adl_file_write(in_root(name), &(struct adl_file_piece){png, length}, 1, &err), &err);
+    adl_free(png);
+    adl_image_release(&image);
+}
+
+/* Lists with the parts asked for; names full of what means something in HTML. */
+static void make_data(const char *name, bool val, bool boxes)
+{
+    static const char *const folders[] = {"", "images", "metadata", "metadata/train",
+                                          "metadata/val"};
+    static const char *const splits[] = {"train", "val"};
+    snprintf(root, sizeof root, "%s/report-%s", test_tmp_dir(), name);
+    for (size_t i = 0; i < ADL_COUNT(folders) - !val; i++)
+        mkdir(in_root(folders[i]), 0777);
+    append("classes.txt", "<script>alert(1)</script>\n\"two\" & 'three'\n");
+    for (int i = 0; i < IMAGES; i++) {
+        write_picture(i);
+        for (int s = 0; s < 1 + val; s++) {
+            char file[64], id[64];
+            snprintf(id, sizeof id, "it's <%d> & \"so\".png", i);
+            snprintf(file, sizeof file, "metadata/%s/image_ids.txt", splits[s]);
+            append(file, "%s\n", id);
+            snprintf(file, sizeof file, "metadata/%s/class_labels.txt", splits[s]);
+            append(file, "%s,%d\n", id, i % 2);
+            if (s == 0 || !boxes)
+                continue;
+            append("metadata/val/image_sizes.txt", "%s,%d,%d\n", id, 40 + 3 * i, 60 - 2 * i);
+            append("metadata/val/localization.txt", "%s,8,10,28,30\n", id);
+        }
+    }
+}
+
+/* --- a run ------------------------------------------------------------------------------- */
+
+struct outcome {
+    int result;
+    struct adl_error err;
+    char *said; /* on standard error; adl_free */
+};
+
+static struct outcome train(const char *out, const char *const *more, bool stopped)
+{
+    const char *argv[40] = {
+        "train", "--arch",        "mobilenet_v1", "--width",     "0.25", "--data",
+        root,    "--out",         in_root(out),   "--epochs",    "2",    "--batch-size",
+        "4",     "--resize-size", "36",           "--crop-size", "32",   "--threads",
+        "2",     "--lr",          "0.02"};
+    int argc = 21;
+    struct outcome outcome = {.result = -1};
+    struct adl_train_settings settings;
+    struct adl_options options = {0};
+    struct adl_error err = {0};
+    volatile sig_atomic_t stop = stopped;
+    size_t length;
+
+    while (*more)
+        argv[argc++] = *more++;
+    fflush(stderr);
+    int saved = dup(STDERR_FILENO);
+    int file = open(in_root("stderr"), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    dup2(file, STDERR_FILENO);
+    close(file);
+    if (adl_options_parse(&options, &adl_command_train, argc, (char **)(uintptr_t)argv, &settings,
+                          &outcome.err) == 0)
+        outcome.result =
+            adl_train_run(&settings, options.command_line, &stop, adl_report_write, &outcome.err);
+    adl_options_release(&options);
+    fflush(stderr);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    outcome.said = adl_file_read(in_root("stderr"), 1 << 20, &length, &err);
+    return outcome;
+}
+
+static void train_well(const char *out, const char *const *more, bool stopped)
+{
+    struct outcome outcome = train(out, more, stopped);
+    TEST_OK(outcome.result, &outcome.err);
+    CU_ASSERT(outcome.said && !strstr(outcome.said, "report.html"));
+    adl_free(outcome.said);
+}
+
+static char *read_out(const char *out, const char *name, size_t *length)
+{
+    struct adl_error err = {0};
+    char file[100];
+    snprintf(file, sizeof file, "%s/%s", out, name);
+    char *bytes = adl_file_read(in_root(file), 64 << 20, length, &err);
+    if (!bytes)
+        TEST_FAIL("%s", err.message);
+    CU_ASSERT_FATAL(bytes != NULL);
+    return bytes;
+}
+
+static char *read_report(const char *out)
+{
+    size_t length;
+    char *page = read_out(out, "report.html", &length);
+    if (!page)
+        return NULL;
+    const char *fault = well_formed_fault(page);
+    if (fault)
+        TEST_FAIL("not well-formed at: %.100s", fault);
+    CU_ASSERT_EQUAL(strlen(page), length);
+    CU_ASSERT_PTR_NULL(strstr(page, "<script"));
+    CU_ASSERT_PTR_NULL(strstr(page, "src=\"h"));
+    return page;
+}
+
+static size_t count_of(const char *text, const char *part)
+{
+    size_t count = 0;
+    for (; (text = strstr(text, part)); text += strlen(part))
+        count++;
+    return count;
+}
+
+/* The part of the page between a section's start and its end. */
+static char *section(const char *page, const char *id)
+{
+    char start[60];
+    snprintf(start, sizeof start, "<section id=\"%s\">", id);
+    const char *at = strstr(page, start), *end = at ? strstr(at, "</section>") : NULL;
+    if (!end)
+        TEST_FAIL("there is no section %s", id);
+    return end ? adl_strndup(at, (size_t)(end - at)) : adl_strdup("");
+}
+
+static void check_section(const char *page, const char *id, const char *part, size_t times)
+{
+    char *text = section(page, id);
+    size_t count = count_of(text, part);
+    if (count != times)
+        TEST_FAIL("section %s has %zu times %s, not %zu", id, count, part, times);
+    else
+        CU_PASS("");
+    adl_free(text);
+}
+
+static const char *const adl_method[] = {"--method", "adl", NULL};
+
+static void a_run_leaves_a_report(void)
+{
+    make_data("whole", true, true);
+    train_well("run", adl_method, false);
+    char *page = read_report("run");
+    CU_ASSERT_PTR_NOT_NULL(strstr(page, "2 of 2 epochs"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(page, "train --arch mobilenet_v1 --width 0.25"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(page, "8 to train on, 8 to validate, 2 classes"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(page, "prefers-color-scheme"));
+    check_section(page, "curves", "<svg", 4);
+    check_section(page, "curves", "<circle", 2 * 6); /* six lines of two epochs */
+    check_section(page, "thresholds", "<svg", 2);
+    check_section(page, "gallery", "<figure", 3 * 6);
+    check_section(page, "gallery", "data:image/jpeg", 3 * 6);
+    check_section(page, "gallery", "class=\"true\"", 3 * 6);
+    char *gallery = section(page, "gallery");
+    CU_ASSERT_EQUAL(count_of(gallery, "<b>&lt;script&gt;alert(1)&lt;/script&gt;</b>") +
+                        count_of(gallery, "<b>&quot;two&quot; &amp; &#39;three&#39;</b>"),
+                    3 * 6);
+    adl_free(gallery);
+    check_section(page, "gallery", "title=\"it&#39;s &lt;", 3 * 6);
+    check_section(page, "adl", "data:image/jpeg", 3);
+    /* Three maps at each of the layers that this network has. */
+    check_section(page, "adl", "data:image/png", 3 * 3 * 3);
+    check_section(page, "adl", "places<br/>drops", 3 * 3);
+    check_section(page, "classes", "<tr><td>", 2);
+    adl_free(page);
+}
+
+static void expect_same(const char *name, const char *first, const char *second)
+{
+    size_t length, other;
+    char *one = read_out(first, name, &length), *two = read_out(second, name, &other);
+    CU_ASSERT(length == other && memcmp(one, two, length) == 0);
+    adl_free(one);
+    adl_free(two);
+}
+
+/* state.safetensors has every weight, running statistic and momentum. */
+static void the_weights_are_the_same_without(void)
+{
+    static const char *const without[] = {"--method", "adl", "--no-report", NULL};
+    static const char *const resumed[] = {"--method", "adl", "--resume", NULL};
+    make_data("same", true, true);
+    train_well("with", adl_method, false);
+    train_well("without", without, false);
+    CU_ASSERT_EQUAL(access(in_root("without/report.html"), F_OK), -1);
+    expect_same("state.safetensors", "with", "without");
+
+    train_well("stopped", adl_method, true);
+    char *page = read_report("stopped");
+    CU_ASSERT_PTR_NOT_NULL(strstr(page, "0 of 2 epochs"));
+    check_section(page, "curves", "<svg", 0);
+    check_section(page, "gallery", "<figure", 3 * 6);
+    check_section(page, "gallery", "The run was stopped", 1);
+    adl_free(page);
+    train_well("stopped", resumed, false);
+    expect_same("state.safetensors", "with", "stopped");
+    page = read_report("stopped");
+    check_section(page, "curves", "<circle", 2 * 6);
+    adl_free(page);
+    /* A run that is done only writes its report again. */
+    unlink(in_root("stopped/report.html"));
+    train_well("stopped", resumed, false);
+    page = read_report("stopped");
+    check_section(page, "gallery", "<figure", 3 * 6);
+    adl_free(page);
+    expect_same("state.safetensors", "with", "stopped");
+}
+
+static void what_is_missing_is_said(void)
+{
+    static const char *const cam[] = {"--method", "cam", NULL};
+    make_data("no-boxes", true, false);
+    train_well("run", cam, false);
+    char *page = read_report("run");
+    check_section(page, "curves", "has no boxes", 1);
+    check_section(page, "thresholds", "has no boxes", 1);
+    check_section(page, "gallery", "<figure", 3 * 6);
+    check_section(page, "gallery", "IoU", 0);
+    check_section(page, "adl", "trains without ADL", 1);
+    check_section(page, "classes", "localized %", 0);
+    adl_free(page);
+
+    make_data("no-val", false, false);
+    train_well("run", adl_method, false);
+    page = read_report("run");
+    check_section(page, "curves", "has no val split", 1);
+    check_section(page, "gallery", "has no val split", 1);
+    check_section(page, "adl", "data:image/png", 3 * 3 * 3);
+    adl_free(page);
+}
+
+static void a_report_that_fails_is_a_warning(void)
+{
+    make_data("fails", true, true);
+    mkdir(in_root("run"), 0777);
+    mkdir(in_root("run/report.html"), 0777); /* nothing can be renamed to it */
+    struct outcome outcome = train("run", adl_method, false);
+    TEST_OK(outcome.result, &outcome.err);
+    CU_ASSERT_FATAL(outcome.said != NULL);
+    CU_ASSERT(outcome.said && count_of(outcome.said, "report.html could not be written") == 2);
+    adl_free(outcome.said);
+    CU_ASSERT_EQUAL(access(in_root("run/last.safetensors"), F_OK), 0);
+}
+
+/* --- out of memory --------------------------------------------------------------------------- */
+
+/* Every allocation of the pictures' sections fails in turn. */
+static void memory_runs_out(void)
+{
+    struct adl_error err = {0};
+    make_data("memory", true, true);
+    train_well("run", adl_method, false);
+    struct adl_model *model = adl_model_load(in_root("run/best.safetensors"), NULL, &err);
+    const struct adl_dataset_options from = {.dir = root, .split = "val"};
+    struct adl_dataset *data = adl_dataset_open(&from, &err);
+    CU_ASSERT_FATAL(model != NULL && data != NULL);
+    const struct adl_plan_options how = {.input_h = SIDE, .input_w = SIDE};
+    struct adl_plan *plan = adl_plan_create(model->graph, model->params, &how, &err);
+    struct adl_session *session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
+    CU_ASSERT_FATAL(session != NULL);
+    struct adl_evaluate_place places[IMAGES] = {{.measured = true, .iou = 0.5f},
+                                                {.measured = true, .iou = 0.25f}};
+    const struct adl_train_mode mode = {.adl_threshold = 0.9};
+    const struct adl_report_pictures pictures = {.data = data,
+                                                 .model = model,
+                                                 .session = session,
+                                                 .mode = &mode,
+                                                 .places = places,
+                                                 .localized = true,
+                                                 .seed = 1};
+    static int (*const put[])(struct adl_str *, const struct adl_report_pictures *,
+                              struct adl_error *) = {adl_report_gallery, adl_report_adl_maps};
+    for (size_t i = 0; i < ADL_COUNT(put); i++) {
+        struct adl_str page = {0};
+        size_t blocks = adl_mem_stats().live_blocks;
+        uint64_t calls = adl_mem_stats().calls;
+        TEST_OK(put[i](&page, &pictures, &err), &err);
+        calls = adl_mem_stats().calls - calls;
+        CU_ASSERT(!page.failed);
+        adl_str_release(&page);
+        for (uint64_t n = 1; n <= calls; n++) {
+            struct adl_error failed = {0};
+            adl_mem_fail_nth(n);
+            int result = put[i](&page, &pictures, &failed);
+            adl_mem_fail_nth(0);
+            CU_ASSERT(result == 0 ? page.failed : failed.kind == ADL_ERR_NOMEM);
+            adl_str_release(&page);
+            page.failed = false;
+        }
+        CU_ASSERT_EQUAL(adl_mem_stats().live_blocks, blocks);
+    }
+    adl_session_free(session);
+    adl_plan_unref(plan);
+    adl_dataset_free(data);
+    adl_model_free(model);
+}
+
+TEST_SUITE(report_run, {"a run leaves a report", a_run_leaves_a_report},
+           {"the weights are the same without", the_weights_are_the_same_without},
+           {"what is missing is said", what_is_missing_is_said},
+           {"a report that fails is a warning", a_report_that_fails_is_a_warning},
+           {"memory runs out", memory_runs_out});

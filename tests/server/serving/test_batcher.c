@@ -1,0 +1,271 @@
+/* server/batcher and server/registry inside the process: every job is finished
+ * once, whatever becomes of it. */
+
+#include "support/test.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "server/serving/batcher.h"
+#include "support/server_fixture.h"
+
+enum { JOBS = 40 };
+
+static struct adl_metrics metrics;
+static struct adl_registry *registry;
+static struct adl_batcher *batcher;
+static struct adl_served *served;
+static _Atomic int finished;
+
+static bool open_batcher(size_t capacity)
+{
+    struct adl_error err = {0};
+    const char *model = test_small_model();
+    struct adl_batcher_config config = {
+        .decode_threads = 2, .capacity = capacity, .metrics = &metrics};
+
+    memset(&metrics, 0, sizeof metrics);
+    finished = 0;
+    registry = model ? adl_registry_create(2, &err) : NULL;
+    if (!registry)
+        return false;
+    TEST_OK(adl_registry_add(registry, model, &err), &err);
+    TEST_OK(adl_registry_load(registry, 0, &err), &err);
+    served = adl_registry_acquire(registry, "", &err);
+    config.registry = registry;
+    batcher = adl_batcher_create(&config, &err);
+    if (!served || !batcher)
+        TEST_FAIL("%s", err.message);
+    return served && batcher;
+}
+
+static void close_batcher(void)
+{
+    adl_batcher_free(batcher);
+    adl_served_release(served);
+    adl_registry_free(registry);
+}
+
+static void on_finished(struct adl_job *job)
+{
+    (void)job;
+    finished++;
+}
+
+static bool always_gone(const struct adl_job *job)
+{
+    (void)job;
+    return true;
+}
+
+static struct adl_job job_of(const void *bytes, size_t length)
+{
+    return (struct adl_job){
+        .bytes = bytes,
+        .length = length,
+        .served = served,
+        .query = {.class_id = -1, .top_k = 2, .threshold = 0.3},
+        .deadline_ns = adl_clock_ns() + (uint64_t)20000000000,
+        .finished = on_finished,
+    };
+}
+
+static void wait_for(int count)
+{
+    adl_batcher_wait_idle(batcher);
+    CU_ASSERT_EQUAL(finished, count);
+}
+
+/* An image's answer is the same in any batch, and bad neighbours do no harm. */
+static void answers_do_not_depend_on_company(void)
+{
+    struct adl_job alone, jobs[JOBS];
+    struct adl_error err = {0};
+    size_t length;
+    void *bytes = test_picture(TEST_PNG, 50, 70, &length);
+
+    if (!bytes || !open_batcher(JOBS))
+        return;
+    alone = job_of(bytes, length);
+    TEST_OK(adl_batcher_submit(batcher, &alone, 1, &err), &err);
+    wait_for(1);
+    CU_ASSERT_EQUAL_FATAL(alone.predictions.count, 2);
+    for (int i = 0; i < JOBS; i++)
+        jobs[i] = job_of(bytes, i % 5 == 4 ? length / 2 : length);
+    TEST_OK(adl_batcher_submit(batcher, jobs, JOBS, &err), &err);
+    wait_for(1 + JOBS);
+    for (int i = 0; i < JOBS; i++) {
+        if (i % 5 == 4) {
+            CU_ASSERT_EQUAL(jobs[i].err.kind, ADL_ERR_FORMAT);
+            continue;
+        }
+        CU_ASSERT_EQUAL(jobs[i].err.kind, ADL_ERR_NONE);
+        CU_ASSERT_EQUAL_FATAL(jobs[i].predictions.count, 2);
+        for (size_t p = 0; p < 2; p++) {
+            const struct adl_prediction *a = &alone.predictions.items[p];
+            const struct adl_prediction *b = &jobs[i].predictions.items[p];
+            CU_ASSERT(a->class_id == b->class_id && a->score == b->score);
+            CU_ASSERT(!memcmp(a->heatmap, b->heatmap,
+                              (size_t)alone.predictions.cam_w * (size_t)alone.predictions.cam_h *
+                                  sizeof(float)));
+            CU_ASSERT_PTR_NULL(b->place.map);
+        }
+        CU_ASSERT(jobs[i].timing.decode > 0 && jobs[i].timing.inference > 0);
+    }
+    CU_ASSERT_EQUAL(metrics.models[0].images[ADL_OUTCOME_OK], 1 + JOBS - JOBS / 5);
+    CU_ASSERT_EQUAL(metrics.models[0].images[ADL_OUTCOME_CORRUPT], JOBS / 5);
+    for (int i = 0; i < JOBS; i++)
+        adl_job_release(&jobs[i]);
+    adl_job_release(&alone);
+    close_batcher();
+    adl_free(bytes);
+}
+
+static void drops_what_nobody_waits_for(void)
+{
+    struct adl_job jobs[3];
+    struct adl_error err = {0};
+    size_t length;
+    void *bytes = test_picture(TEST_PNG, 50, 70, &length);
+
+    if (!bytes || !open_batcher(8))
+        return;
+    for (size_t i = 0; i < 3; i++)
+        jobs[i] = job_of(bytes, length);
+    jobs[0].abandoned = always_gone;
+    jobs[1].deadline_ns = adl_clock_ns();
+    TEST_OK(adl_batcher_submit(batcher, jobs, 3, &err), &err);
+    wait_for(3);
+    CU_ASSERT_EQUAL(jobs[0].err.kind, ADL_ERR_CANCELLED);
+    CU_ASSERT_EQUAL(jobs[1].err.kind, ADL_ERR_BUSY);
+    CU_ASSERT_EQUAL(jobs[2].err.kind, ADL_ERR_NONE);
+    CU_ASSERT_EQUAL(metrics.abandoned_disconnected, 1);
+    CU_ASSERT_EQUAL(metrics.abandoned_deadline, 1);
+    for (size_t i = 0; i < 3; i++)
+        adl_job_release(&jobs[i]);
+    close_batcher();
+    adl_free(bytes);
+}
+
+static void has_a_bound(void)
+{
+    struct adl_job big[6], small;
+    struct adl_error err = {0};
+    size_t length;
+    void *bytes = test_slow_picture(1500, &length);
+
+    if (!bytes || !open_batcher(4))
+        return;
+    /* More than the bound is taken when nothing else is there, and then no more. */
+    for (size_t i = 0; i < 6; i++)
+        big[i] = job_of(bytes, length);
+    small = job_of(bytes, length);
+    TEST_OK(adl_batcher_submit(batcher, big, 6, &err), &err);
+    CU_ASSERT(adl_batcher_full(batcher));
+    CU_ASSERT(adl_batcher_submit(batcher, &small, 1, &err) < 0);
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_BUSY);
+    unsigned after = adl_batcher_retry_after_s(batcher);
+    CU_ASSERT(after >= 1 && after <= 60);
+    adl_batcher_abort(batcher);
+    wait_for(6);
+    CU_ASSERT(!adl_batcher_full(batcher));
+    CU_ASSERT_EQUAL(adl_batcher_depth(batcher, 0), 0);
+    CU_ASSERT_EQUAL(adl_batcher_stuck_ms(batcher), 0);
+    CU_ASSERT_EQUAL(big[5].err.kind, ADL_ERR_BUSY);
+    adl_error_clear(&err);
+    CU_ASSERT(adl_batcher_submit(batcher, &small, 1, &err) < 0);
+    for (size_t i = 0; i < 6; i++)
+        adl_job_release(&big[i]);
+    close_batcher();
+    adl_free(bytes);
+}
+
+/* Each allocation on an image's way fails in turn: the job says so, nothing is
+ * lost, and the next one is answered. */
+static void survives_lack_of_memory(void)
+{
+    struct adl_error err = {0};
+    size_t length;
+    int tried = 0;
+    void *bytes = test_picture(TEST_PNG, 20, 30, &length);
+
+    if (!bytes || !open_batcher(4))
+        return;
+    for (uint64_t n = 1;; n++) {
+        size_t blocks = adl_mem_stats().live_blocks;
+        struct adl_job job = job_of(bytes, length);
+        adl_mem_fail_nth(n);
+        TEST_OK(adl_batcher_submit(batcher, &job, 1, &err), &err);
+        wait_for(++tried);
+        adl_mem_fail_nth(0);
+        adl_job_release(&job);
+        if (adl_mem_stats().live_blocks != blocks)
+            TEST_FAIL("allocation %d: %zu blocks, %zu before", (int)n, adl_mem_stats().live_blocks,
+                      blocks);
+        if (job.err.kind == ADL_ERR_NONE)
+            break;
+        CU_ASSERT_EQUAL(job.err.kind, ADL_ERR_NOMEM);
+    }
+    CU_ASSERT(tried > 5);
+    close_batcher();
+    adl_free(bytes);
+}
+
+static void checks_names_of_models(void)
+{
+    static const char *const bad[] = {"=x", "a b=x", "a/=", "a=", "default=x", ""};
+    struct adl_error err = {0};
+    struct adl_registry *r = adl_registry_create(1, &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(r);
+    TEST_OK(adl_registry_add(r, "dir/with=sign.safetensors", &err), &err);
+    CU_ASSERT_STRING_EQUAL(adl_registry_name(r, 0), "default");
+    CU_ASSERT_STRING_EQUAL(adl_registry_path(r, 0), "dir/with=sign.safetensors");
+    TEST_OK(adl_registry_add(r, "my.birds-2_x=y=z", &err), &err);
+    CU_ASSERT_STRING_EQUAL(adl_registry_name(r, 1), "my.birds-2_x");
+    CU_ASSERT_STRING_EQUAL(adl_registry_path(r, 1), "y=z");
+    for (size_t i = 0; i < ADL_COUNT(bad); i++) {
+        adl_error_clear(&err);
+        if (adl_registry_add(r, bad[i], &err) == 0)
+            TEST_FAIL("\"%s\" is accepted", bad[i]);
+    }
+    CU_ASSERT_EQUAL(adl_registry_count(r), 2);
+    CU_ASSERT(!adl_registry_ready(r));
+    adl_error_clear(&err);
+    CU_ASSERT_PTR_NULL(adl_registry_acquire(r, "", &err));
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_BUSY);
+    adl_error_clear(&err);
+    CU_ASSERT_PTR_NULL(adl_registry_acquire(r, "nope", &err));
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_NOT_FOUND);
+    adl_registry_free(r);
+}
+
+/* The model in use stays until it is released, whatever is loaded meanwhile. */
+static void old_versions_live_as_long_as_they_are_held(void)
+{
+    struct adl_error err = {0};
+    if (!open_batcher(4))
+        return;
+    size_t blocks = adl_mem_stats().live_blocks;
+    for (int i = 0; i < 3; i++)
+        TEST_OK(adl_registry_load(registry, 0, &err), &err);
+    struct adl_served *now = adl_registry_acquire(registry, "", &err);
+    CU_ASSERT_PTR_NOT_EQUAL(now, served);
+    CU_ASSERT_STRING_EQUAL(now->model->digest, served->model->digest);
+    adl_served_release(served);
+    served = now;
+    if (adl_mem_stats().live_blocks != blocks)
+        TEST_FAIL("%zu blocks, %zu before", adl_mem_stats().live_blocks, blocks);
+    close_batcher();
+}
+
+TEST_SUITE(batcher, {"answers do not depend on company", answers_do_not_depend_on_company},
+           {"drops what nobody waits for", drops_what_nobody_waits_for},
+           {"has a bound", has_a_bound}, {"survives lack of memory", survives_lack_of_memory},
+           {"checks names of models", checks_names_of_models},
+           {"old versions live as long as they are held",
+            old_versions_live_as_long_as_they_are_held});

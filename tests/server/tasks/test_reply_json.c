@@ -1,0 +1,148 @@
+/* server/reply_json: what an answer is made of. */
+
+#include "support/test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "image/image.h"
+#include "server/tasks/reply_json.h"
+#include "support/server_fixture.h"
+
+static int base64_value(char c)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    const char *at = strchr(digits, c);
+    return at && c ? (int)(at - digits) : 0;
+}
+
+/* A located prediction of a 2x2 map with its maximum at the lower right. */
+static void make(struct adl_predictions *predictions, struct adl_prediction *prediction,
+                 float *heatmap, struct adl_localized_box *box)
+{
+    for (int i = 0; i < 4; i++)
+        heatmap[i] = (float)i / 3;
+    *box = (struct adl_localized_box){{1, 2, 3, 4}, 0.75};
+    *prediction = (struct adl_prediction){
+        .class_id = 2, .score = 0.5F, .heatmap = heatmap, .place = {.boxes = box, .box_count = 1}};
+    *predictions = (struct adl_predictions){
+        .items = prediction, .count = 1, .cam_w = 2, .cam_h = 2, .input_w = 2, .input_h = 2};
+}
+
+static int stop(void *context, struct adl_error *err)
+{
+    (void)context;
+    return adl_fail(err, ADL_ERR_CANCELLED, "stopped");
+}
+
+static void heatmaps_stretch_over_the_image(void)
+{
+    struct adl_error err = {0};
+    struct adl_model *model = adl_model_load(test_small_model(), NULL, &err);
+    struct adl_predictions predictions;
+    struct adl_prediction prediction;
+    struct adl_localized_box box;
+    float heatmap[4];
+    unsigned char png[4096];
+    size_t length = 0;
+    struct adl_image image;
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(model);
+    make(&predictions, &prediction, heatmap, &box);
+    struct adl_reply reply = {.model = model,
+                              .model_name = "m",
+                              .image_width = 9,
+                              .image_height = 7,
+                              .threshold = 0.25,
+                              .predictions = &predictions,
+                              .heatmap = ADL_HEATMAP_PNG};
+    json_t *json = adl_reply_to_json(&reply, &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(json);
+    CU_ASSERT_PTR_NULL(json_object_get(json, "request_id"));
+    CU_ASSERT_PTR_NULL(json_object_get(json, "timing_ms"));
+    json_t *one = json_array_get(json_object_get(json, "predictions"), 0);
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(one, "label")), "cat");
+    const char *text = json_string_value(json_object_get(json_object_get(one, "heatmap"), "data"));
+    CU_ASSERT_PTR_NOT_NULL_FATAL(text);
+    for (; text[0] && text[1] && length < sizeof png - 3; text += 4) {
+        int bits = base64_value(text[0]) << 18 | base64_value(text[1]) << 12 |
+                   base64_value(text[2]) << 6 | base64_value(text[3]);
+        for (int shift = 16; shift >= 0; shift -= 8)
+            png[length++] = (unsigned char)(bits >> shift & 255);
+    }
+    TEST_OK(adl_image_decode(png, length, NULL, &image, NULL, &err), &err);
+    CU_ASSERT(image.width == 9 && image.height == 7);
+    /* Corners are those of the map, and the middle is its mean. */
+    CU_ASSERT_EQUAL(image.rgb[0], 0);
+    CU_ASSERT_EQUAL(image.rgb[8 * 3], 85);
+    CU_ASSERT_EQUAL(image.rgb[(size_t)(6 * 9) * 3], 170);
+    CU_ASSERT_EQUAL(image.rgb[(size_t)(6 * 9 + 8) * 3], 255);
+    CU_ASSERT(abs(image.rgb[(size_t)(3 * 9 + 4) * 3] - 128) <= 1);
+    adl_image_release(&image);
+    json_decref(json);
+
+    /* What heat maps of one answer may have together is used up, and not
+     * overdrawn. */
+    size_t left = 2 * 9 * 7 - 1;
+    reply.heatmap_pixels = &left;
+    json_decref(adl_reply_to_json(&reply, &err));
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_NONE);
+    CU_ASSERT_EQUAL(left, 9 * 7 - 1);
+    CU_ASSERT_PTR_NULL(adl_reply_to_json(&reply, &err));
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_LIMIT);
+    CU_ASSERT_EQUAL(left, 9 * 7 - 1);
+    reply.heatmap_pixels = NULL;
+    adl_error_clear(&err);
+
+    /* Nobody waits for it. */
+    reply.go_on = stop;
+    CU_ASSERT_PTR_NULL(adl_reply_to_json(&reply, &err));
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_CANCELLED);
+    reply.go_on = NULL;
+    adl_error_clear(&err);
+
+    /* So many pixels that the answer would have no end. */
+    reply.image_width = reply.image_height = 60000;
+    CU_ASSERT_PTR_NULL(adl_reply_to_json(&reply, &err));
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_LIMIT);
+    adl_model_free(model);
+}
+
+static void overlays_show_what_was_found(void)
+{
+    struct adl_error err = {0};
+    struct adl_model *model = adl_model_load(test_small_model(), NULL, &err);
+    struct adl_predictions predictions;
+    struct adl_prediction prediction;
+    struct adl_localized_box box;
+    struct adl_image image;
+    float heatmap[4];
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(model);
+    make(&predictions, &prediction, heatmap, &box);
+    for (uint64_t n = 1;; n++) {
+        size_t blocks = adl_mem_stats().live_blocks, length;
+        void *bytes = NULL;
+        adl_error_clear(&err);
+        TEST_OK(adl_image_init(&image, 40, 30, &err), &err);
+        memset(image.rgb, 128, 40 * 30 * 3);
+        adl_mem_fail_nth(n);
+        int result =
+            adl_reply_overlay(&image, model, &predictions, 0, ADL_IMAGE_PNG, &bytes, &length, &err);
+        adl_mem_fail_nth(0);
+        if (result == 0) {
+            CU_ASSERT_EQUAL(adl_image_sniff(bytes, length), ADL_IMAGE_PNG);
+            adl_free(bytes);
+        }
+        adl_image_release(&image);
+        CU_ASSERT_EQUAL(adl_mem_stats().live_blocks, blocks);
+        if (result == 0)
+            break;
+        CU_ASSERT_EQUAL(err.kind, ADL_ERR_NOMEM);
+    }
+    adl_model_free(model);
+}
+
+TEST_SUITE(reply_json, {"heatmaps stretch over the image", heatmaps_stretch_over_the_image},
+           {"overlays show what was found", overlays_show_what_was_found});

@@ -1,0 +1,32 @@
+#ifndef ADL_TESTS_SUPPORT_FORMULA_H
+#define ADL_TESTS_SUPPORT_FORMULA_H
+
+/* Golden data without data files: parameters, inputs and pictures computed
+ * from their names, the same bits here and in the Python that computed the
+ * expected values. Every step is exact in double or in 64-bit integers up to
+ * one rounding to float, so contraction to FMA changes nothing. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* FNV-1a, 64 bits. */
+uint64_t formula_fnv1a64(const void *bytes, size_t length);
+
+/* Number i of the stream called `name`: splitmix64's finaliser of hash + i. */
+uint64_t formula_z(const char *name, uint64_t i);
+
+/* The same as a number strictly between -1 and 1. */
+double formula_u(const char *name, uint64_t i);
+
+/* out[i] = a + b * U(name, i). For weights a is 0 and b is
+ * (float)sqrt(6.0 / fan_in); see the `a` and `b` of the golden files, which
+ * must be rounded to float before use. */
+void formula_param(const char *name, double a, double b, size_t count, float *out);
+
+/* The network input `image name`, N x C x H x W. */
+void formula_image(const char *name, int n, int c, int h, int w, float *nchw);
+
+/* `picture name`, H x W x RGB. */
+void formula_picture(const char *name, int h, int w, uint8_t *rgb);
+
+#endif

@@ -1,0 +1,32 @@
+#ifndef ADL_TESTS_SUPPORT_GOLDEN_H
+#define ADL_TESTS_SUPPORT_GOLDEN_H
+
+/* Reading the golden JSON files under tests/golden. A missing file or a
+ * member of the wrong kind fails the running test; the caller only has to
+ * stop. Arrays may be nested: they are read flat, row-major. */
+
+#include <jansson.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* The file at `relative_path` below the golden folder, or NULL; json_decref. */
+json_t *golden_load(const char *relative_path);
+
+/* The member `key`, or NULL. */
+json_t *golden_get(const json_t *object, const char *key);
+
+/* Single members; "" and 0 when absent. The text lives as long as the object. */
+const char *golden_string(const json_t *object, const char *key);
+double golden_double(const json_t *object, const char *key);
+int golden_int(const json_t *object, const char *key);
+
+/* All numbers of an array in their order; true and false count as 1 and 0,
+ * NaN may be written as null or as text. adl_free; NULL on failure. */
+double *golden_doubles(const json_t *array, size_t *count);
+float *golden_floats(const json_t *array, size_t *count);
+int *golden_ints(const json_t *array, size_t *count);
+
+/* The bytes behind base64 text. adl_free; NULL on failure. */
+uint8_t *golden_base64(const char *text, size_t *length);
+
+#endif

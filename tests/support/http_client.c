@@ -1,0 +1,342 @@
+/* A server in a process of its own, and a client for it. */
+
+#include "support/http_client.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "server/commands/streams.h"
+#include "server/commands/subcommands.h"
+#include "support/test.h"
+
+#define PATIENCE_MS 30000
+#define AS_PROGRAM "ADL_TEST_AS_PROGRAM"
+
+/* Started with the variable set, the tests are the program. */
+__attribute__((constructor)) static void be_the_program(int argc, char **argv)
+{
+    if (!getenv(AS_PROGRAM) || argc < 2)
+        return;
+    const struct adl_command *command = adl_command_find(argv[1]);
+    if (adl_streams_begin() < 0)
+        exit(1);
+    exit(adl_streams_end(command ? adl_command_main(command, argc - 1, argv + 1) : 2));
+}
+
+/* --- processes ------------------------------------------------------------- */
+
+/* `error` NULL: without standard streams at all. */
+static pid_t start(const char *const *arguments, int out, const char *error)
+{
+    static char as_program[] = AS_PROGRAM "=1";
+    const char *argv[40] = {"adl-server"};
+    char *variables[300];
+    size_t count = 0;
+    posix_spawn_file_actions_t actions;
+    pid_t pid = 0;
+
+    for (size_t i = 0; arguments[i] && i < 38; i++)
+        argv[i + 1] = arguments[i];
+    for (; environ[count] && count < 298; count++)
+        variables[count] = environ[count];
+    variables[count++] = as_program;
+    variables[count] = NULL;
+    posix_spawn_file_actions_init(&actions);
+    for (int fd = 0; !error && fd < 3; fd++)
+        posix_spawn_file_actions_addclose(&actions, fd);
+    if (error) {
+        posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+        posix_spawn_file_actions_adddup2(&actions, out, 1);
+        posix_spawn_file_actions_addopen(&actions, 2, error, O_WRONLY | O_CREAT | O_TRUNC, 0600);
+    }
+    if (posix_spawn(&pid, "/proc/self/exe", &actions, NULL, (char **)(uintptr_t)argv, variables) !=
+        0)
+        pid = 0;
+    posix_spawn_file_actions_destroy(&actions);
+    return pid;
+}
+
+static int wait_for_exit(pid_t pid, int patience_ms)
+{
+    int status;
+    for (int waited = 0; waited < patience_ms; waited += 10) {
+        if (waitpid(pid, &status, WNOHANG) == pid)
+            return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+        poll(NULL, 0, 10);
+    }
+    kill(pid, SIGKILL);
+    waitpid(pid, &status, 0);
+    return -1;
+}
+
+static char *read_all(const char *path)
+{
+    FILE *file = fopen(path, "r");
+    char *text = calloc(1, 1 << 20);
+    if (file && text && fread(text, 1, (1 << 20) - 1, file) == 0)
+        text[0] = '\0';
+    if (file)
+        fclose(file);
+    return text;
+}
+
+int test_server_start(struct test_server *server, const char *const *arguments)
+{
+    static int number;
+    const char *all[40] = {"serve", "--listen", "127.0.0.1:0"};
+    char line[200] = "";
+    int pipes[2];
+
+    memset(server, 0, sizeof *server);
+    snprintf(server->log, sizeof server->log, "%s/serve-%d.log", test_tmp_dir(), number++);
+    for (size_t i = 0; arguments[i] && i < 35; i++)
+        all[i + 3] = arguments[i];
+    if (pipe2(pipes, O_CLOEXEC) < 0)
+        return -1;
+    server->pid = start(all, pipes[1], server->log);
+    close(pipes[1]);
+    FILE *out = fdopen(pipes[0], "r");
+    struct pollfd wait = {.fd = pipes[0], .events = POLLIN};
+    if (server->pid && poll(&wait, 1, PATIENCE_MS) > 0 && fgets(line, sizeof line, out) &&
+        sscanf(line, "listening on http://%63s", server->address) == 1)
+        server->port = atoi(strrchr(server->address, ':') + 1);
+    fclose(out);
+    if (server->port > 0)
+        return 0;
+    char *log = read_all(server->log);
+    TEST_FAIL("the server does not listen: %s", log);
+    free(log);
+    if (server->pid)
+        wait_for_exit(server->pid, 0);
+    server->pid = 0;
+    return -1;
+}
+
+/* A port that nobody listens on; 0 after failing the running test. */
+static int free_port(void)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, length) < 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &length) < 0)
+        TEST_FAIL("no free port");
+    if (fd >= 0)
+        close(fd);
+    return ntohs(address.sin_port);
+}
+
+int test_server_start_mute(struct test_server *server, const char *const *arguments,
+                           const char *out)
+{
+    const char *all[40] = {"serve", "--listen", server->address};
+    int fd = out ? open(out, O_WRONLY | O_CLOEXEC) : -1;
+
+    memset(server, 0, sizeof *server);
+    server->port = free_port();
+    snprintf(server->address, sizeof server->address, "127.0.0.1:%d", server->port);
+    snprintf(server->log, sizeof server->log, "%s/serve-mute.log", test_tmp_dir());
+    for (size_t i = 0; arguments[i] && i < 35; i++)
+        all[i + 3] = arguments[i];
+    server->pid = start(all, fd, out ? server->log : NULL);
+    if (fd >= 0)
+        close(fd);
+    return server->pid ? test_server_ready(server) : -1;
+}
+
+int test_server_ready(const struct test_server *server)
+{
+    for (int i = 0; i < PATIENCE_MS / 10; i++) {
+        struct test_reply reply;
+        test_request(server, "GET", "/readyz", NULL, NULL, 0, &reply);
+        int status = reply.status;
+        test_reply_release(&reply);
+        if (status == 200)
+            return 0;
+        poll(NULL, 0, 10);
+    }
+    TEST_FAIL("the server does not become ready");
+    return -1;
+}
+
+void test_server_signal(const struct test_server *server, int number)
+{
+    if (server->pid > 0)
+        kill(server->pid, number);
+}
+
+int test_server_stop(struct test_server *server)
+{
+    if (server->pid <= 0)
+        return -1;
+    kill(server->pid, SIGTERM);
+    int status = wait_for_exit(server->pid, 3 * PATIENCE_MS);
+    if (status != 0) {
+        char *log = test_server_log(server);
+        size_t length = log ? strlen(log) : 0;
+        TEST_FAIL("the server ended with %d: ...%s", status,
+                  log + (length > 700 ? length - 700 : 0));
+        free(log);
+    }
+    server->pid = 0;
+    return status;
+}
+
+char *test_server_log(const struct test_server *server)
+{
+    return read_all(server->log);
+}
+
+int test_program_run(const char *const *arguments, char *error, size_t size)
+{
+    char path[300];
+    int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    snprintf(path, sizeof path, "%s/program.err", test_tmp_dir());
+    pid_t pid = start(arguments, null, path);
+    close(null);
+    int status = pid ? wait_for_exit(pid, PATIENCE_MS) : -1;
+    char *text = read_all(path);
+    snprintf(error, size, "%s", text);
+    free(text);
+    return status;
+}
+
+/* --- the client ------------------------------------------------------------- */
+
+void test_reply_release(struct test_reply *reply)
+{
+    free(reply->body);
+    reply->body = NULL;
+}
+
+const char *test_reply_header(const struct test_reply *reply, const char *name)
+{
+    static _Thread_local char value[1000];
+    size_t length = strlen(name);
+    for (const char *line = strstr(reply->head, "\r\n"); line; line = strstr(line, "\r\n")) {
+        line += 2;
+        if (!strncasecmp(line, name, length) && line[length] == ':') {
+            line += length + 1 + strspn(line + length + 1, " ");
+            snprintf(value, sizeof value, "%.*s", (int)strcspn(line, "\r"), line);
+            return value;
+        }
+    }
+    return NULL;
+}
+
+json_t *test_reply_json(const struct test_reply *reply)
+{
+    return reply->body ? json_loadb(reply->body, reply->length, JSON_REJECT_DUPLICATES, NULL)
+                       : NULL;
+}
+
+int test_connect(const struct test_server *server)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET,
+                                  .sin_port = htons((uint16_t)server->port),
+                                  .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+int test_send(int fd, const void *bytes, size_t length)
+{
+    const char *at = bytes;
+    while (length > 0) {
+        ssize_t sent = send(fd, at, length, MSG_NOSIGNAL);
+        if (sent <= 0)
+            return -1;
+        at += sent;
+        length -= (size_t)sent;
+    }
+    return 0;
+}
+
+int test_send_text(int fd, const char *fmt, ...)
+{
+    char text[4000];
+    va_list args;
+    va_start(args, fmt);
+    int length = vsnprintf(text, sizeof text, fmt, args);
+    va_end(args);
+    return test_send(fd, text, (size_t)length);
+}
+
+/* At most `size` bytes that have come; 0 at the end or when time is up. */
+static size_t receive_some(int fd, char *bytes, size_t size)
+{
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    if (poll(&wait, 1, PATIENCE_MS) <= 0)
+        return 0;
+    ssize_t got = recv(fd, bytes, size, 0);
+    return got > 0 ? (size_t)got : 0;
+}
+
+void test_receive(int fd, bool head, struct test_reply *reply)
+{
+    size_t length = 0;
+    const char *announced;
+
+    memset(reply, 0, sizeof *reply);
+    /* Byte by byte, so that nothing of the next reply is taken. */
+    while (length < sizeof reply->head - 1 && receive_some(fd, reply->head + length, 1) == 1) {
+        length++;
+        if (length >= 4 && !memcmp(reply->head + length - 4, "\r\n\r\n", 4))
+            break;
+    }
+    if (sscanf(reply->head, "HTTP/1.%*d %d", &reply->status) != 1)
+        reply->status = 0;
+    announced = test_reply_header(reply, "Content-Length");
+    size_t want = !head && announced ? (size_t)atol(announced) : 0;
+    reply->body = calloc(want + 1, 1);
+    while (reply->body && reply->length < want) {
+        size_t got = receive_some(fd, reply->body + reply->length, want - reply->length);
+        if (got == 0)
+            break;
+        reply->length += got;
+    }
+}
+
+bool test_closed(int fd)
+{
+    char byte;
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    return poll(&wait, 1, PATIENCE_MS) > 0 && recv(fd, &byte, 1, 0) <= 0;
+}
+
+void test_request(const struct test_server *server, const char *method, const char *target,
+                  const char *headers, const void *body, size_t length, struct test_reply *reply)
+{
+    int fd = test_connect(server);
+
+    memset(reply, 0, sizeof *reply);
+    if (fd < 0)
+        return;
+    test_send_text(fd, "%s %s HTTP/1.1\r\nHost: localhost\r\n%s", method, target,
+                   headers ? headers : "");
+    if (body)
+        test_send_text(fd, "Content-Length: %zu\r\n", length);
+    test_send_text(fd, "\r\n");
+    if (body)
+        test_send(fd, body, length);
+    test_receive(fd, !strcmp(method, "HEAD"), reply);
+    close(fd);
+}

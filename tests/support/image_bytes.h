@@ -1,0 +1,26 @@
+#ifndef ADL_TESTS_SUPPORT_IMAGE_BYTES_H
+#define ADL_TESTS_SUPPORT_IMAGE_BYTES_H
+
+/* The golden image files as bytes. All show one picture of this size, or a turned
+ * one of it. */
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "image/image.h"
+
+enum { IMAGE_WIDTH = 27, IMAGE_HEIGHT = 19, IMAGE_PIXELS = IMAGE_WIDTH * IMAGE_HEIGHT };
+
+struct image_bytes {
+    uint8_t *data; /* free() */
+    size_t length;
+};
+
+/* tests/golden/images/NAME; empty after failing the running test. */
+struct image_bytes image_bytes_load(const char *name);
+
+/* adl_image_decode, with an error that is cleared first. */
+int image_bytes_decode(struct image_bytes file, const struct adl_decode_options *options,
+                       struct adl_image *image, struct adl_error *err);
+
+#endif

@@ -1,0 +1,34 @@
+#ifndef ADL_TESTS_SUPPORT_NETS_H
+#define ADL_TESTS_SUPPORT_NETS_H
+
+/* The networks of tests/golden/backbones as graphs with formula weights. */
+
+#include <jansson.h>
+
+#include "models/arch.h"
+
+struct test_net {
+    json_t *golden; /* the case's file */
+    struct adl_arch arch;
+    struct adl_graph *graph; /* at the golden input's size */
+    float **params;          /* by parameter id; NULL entries until test_net_fill */
+};
+
+/* The names of the golden cases, "vgg16_adl"; NULL-terminated. */
+extern const char *const test_net_cases[];
+
+/* Reads the case's file and builds its graph; -1, after failing the running
+ * test, when that does not work. */
+int test_net_open(struct test_net *net, const char *case_name);
+/* Computes all parameters from their names. */
+int test_net_fill(struct test_net *net);
+void test_net_close(struct test_net *net);
+
+/* The architecture that a case's name says: "mobilenet_v1_100_relu6_cam",
+ * "resnet50_se_adl", "vgg16_cam_lfm". */
+int test_net_arch(struct adl_arch *arch, const char *case_name, int num_classes);
+
+/* The golden record of a parameter, or NULL. */
+json_t *test_net_golden_param(const struct test_net *net, const char *name);
+
+#endif

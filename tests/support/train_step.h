@@ -1,0 +1,46 @@
+#ifndef ADL_TESTS_SUPPORT_TRAIN_STEP_H
+#define ADL_TESTS_SUPPORT_TRAIN_STEP_H
+
+/* One training step of a small graph: forward, then backward of
+ * sum(output * cotangent). The graph begins with train_step_begin, so that the
+ * gradient of its input is made as well. */
+
+#include "graph/graph.h"
+#include "train/tape.h"
+
+/* The copy of the input that the ops under test read. */
+#define TRAIN_STEP_INPUT 1
+
+struct train_step {
+    struct adl_graph *graph; /* owned */
+    struct adl_pool *pool;
+    struct adl_tape *tape;
+    int batch;
+    float **params; /* by id, computed from their names; variances and scales positive */
+    float **grads;
+};
+
+/* An empty graph for inputs of this shape; NULL after failing the running test. */
+struct adl_graph *train_step_begin(int h, int w, int c);
+/* Finishes the graph with `output` as its result and takes it over; -1 after
+ * failing the running test. */
+int train_step_open(struct train_step *step, struct adl_graph *graph, int output, int batch,
+                    int threads);
+void train_step_close(struct train_step *step);
+
+/* Floats of a batch of the value. */
+size_t train_step_count(const struct train_step *step, int value);
+int train_step_output(const struct train_step *step);
+
+/* Runs a whole step, gradients from zero. Afterwards the tape holds the output,
+ * the input's gradient at TRAIN_STEP_INPUT, and `grads` the parameters'. */
+void train_step_run(struct train_step *step, const float *input, const float *cotangent,
+                    const struct adl_train_mode *mode);
+const float *train_step_result(const struct train_step *step);
+const float *train_step_grad_input(const struct train_step *step);
+
+/* N, C, H, W from and to N, H, W, C. */
+void train_step_to_nhwc(const float *nchw, int n, struct adl_shape shape, float *nhwc);
+void train_step_to_nchw(const float *nhwc, int n, struct adl_shape shape, float *nchw);
+
+#endif
