@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/limits.h"
+#include "base/name.h"
 #include "io/tensor.h"
 
 const struct adl_backbone *const adl_backbones[] = {

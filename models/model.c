@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "base/sha256.h"
+#include "io/json_text.h"
 #include "io/safetensors.h"
 #include "models/file/model_parts.h"
 
@@ -200,17 +201,8 @@ int adl_model_set_adl(struct adl_model *model, bool adl, struct adl_error *err)
 
 char *adl_model_description(const struct adl_model *model, struct adl_error *err)
 {
-    const size_t flags = JSON_COMPACT | JSON_REAL_PRECISION(15);
     json_t *json = adl_model_to_json(model);
-    size_t length = json ? json_dumpb(json, NULL, 0, flags) : 0;
-    char *text = length ? adl_malloc(length + 1, 1) : NULL;
-    if (!text || json_dumpb(json, text, length, flags) != length) {
-        adl_fail_nomem(err, "the model's description");
-        adl_free(text);
-        text = NULL;
-    } else {
-        text[length] = '\0';
-    }
+    char *text = adl_json_to_text(json, JSON_COMPACT | JSON_REAL_PRECISION(15), NULL, err);
     json_decref(json);
     return text;
 }

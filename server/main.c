@@ -12,6 +12,7 @@
 #include <zlib.h>
 
 #include "base/cpu.h"
+#include "base/name.h"
 #include "kernels/blas.h"
 #include "server/commands/streams.h"
 #include "server/commands/subcommands.h"

@@ -92,6 +92,19 @@ char *adl_strndup(const char *text, size_t length)
     return copy;
 }
 
+void *adl_array_grow(void *items, size_t *capacity, size_t needed, size_t size)
+{
+    enum { FIRST = 16 }; /* a small array is not moved five times before it holds 16 */
+    if (needed <= *capacity)
+        return items;
+    size_t doubled = *capacity > SIZE_MAX / 2 ? SIZE_MAX : 2 * *capacity;
+    size_t larger = ADL_MAX(needed, ADL_MAX(doubled, (size_t)FIRST));
+    void *block = adl_realloc(items, larger, size);
+    if (block)
+        *capacity = larger;
+    return block;
+}
+
 char *adl_strdup(const char *text)
 {
     return adl_strndup(text, strlen(text));

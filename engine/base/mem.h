@@ -14,6 +14,9 @@
 
 #define ADL_ALIGNMENT 64
 
+/* Floats in one such line: rows padded to it begin on a cache line of their own. */
+#define ADL_LINE_FLOATS (ADL_ALIGNMENT / sizeof(float))
+
 /* `count` objects of `size` bytes, uninitialised. Zero bytes give a valid
  * block. NULL when out of memory or when the product overflows. */
 void *adl_malloc(size_t count, size_t size) ADL_MUST_CHECK;
@@ -24,6 +27,13 @@ void *adl_calloc(size_t count, size_t size) ADL_MUST_CHECK;
 /* Grows or shrinks `block` (NULL is fine). On failure NULL is returned and
  * `block` stays valid. */
 void *adl_realloc(void *block, size_t count, size_t size) ADL_MUST_CHECK;
+
+/* Room for `needed` elements of `size` bytes in the growing array `items`, which
+ * holds *capacity of them (NULL and 0 at first). The capacity at least doubles, so
+ * that appending n elements one by one copies O(n) of them; new elements are
+ * uninitialised. Returns the array, moved or not, to be stored in place of `items`;
+ * NULL when out of memory, and then `items` stays valid and *capacity unchanged. */
+void *adl_array_grow(void *items, size_t *capacity, size_t needed, size_t size) ADL_MUST_CHECK;
 
 /* A copy of `text` up to its NUL, or of its first `length` bytes plus NUL. */
 char *adl_strdup(const char *text) ADL_MUST_CHECK;

@@ -66,14 +66,10 @@ static int take_name(struct cub *c, int number, char **fields, struct adl_lines 
 
     if (!adl_is_id(fields[1]))
         return fail_at(lines, fields[1], "is not a path below the image folder", err);
-    if (needed > c->capacity) {
-        size_t capacity = ADL_MAX(needed, 2 * c->capacity);
-        struct bird *birds = adl_realloc(c->birds, capacity, sizeof *birds);
-        if (!birds)
-            return adl_fail_nomem(err, "the data set's images");
-        c->birds = birds;
-        c->capacity = capacity;
-    }
+    struct bird *birds = adl_array_grow(c->birds, &c->capacity, needed, sizeof *birds);
+    if (!birds)
+        return adl_fail_nomem(err, "the data set's images");
+    c->birds = birds;
     for (; c->count < needed; c->count++)
         c->birds[c->count] = (struct bird){.class_id = -1, .train = -1};
     struct bird *bird = &c->birds[number - 1];

@@ -68,14 +68,11 @@ int adl_draft_add_image(struct adl_draft *draft, const char *id, int class_id,
     if (d->count == ADL_LIMIT_DATASET_IMAGES)
         return adl_fail(err, ADL_ERR_LIMIT, "the data set has more than %d images",
                         ADL_LIMIT_DATASET_IMAGES);
-    if (d->count == draft->image_capacity) {
-        size_t capacity = draft->image_capacity ? 2 * draft->image_capacity : 256;
-        struct adl_dataset_image *images = adl_realloc(d->images, capacity, sizeof *images);
-        if (!images)
-            return adl_fail_nomem(err, "the data set's images");
-        d->images = images;
-        draft->image_capacity = capacity;
-    }
+    struct adl_dataset_image *images =
+        adl_array_grow(d->images, &draft->image_capacity, d->count + 1, sizeof *images);
+    if (!images)
+        return adl_fail_nomem(err, "the data set's images");
+    d->images = images;
     const char *copy = adl_draft_text(draft, err, "%s", id);
     if (!copy)
         return -1;
@@ -86,14 +83,11 @@ int adl_draft_add_image(struct adl_draft *draft, const char *id, int class_id,
 int adl_draft_add_box(struct adl_draft *draft, size_t image, struct adl_dataset_box box,
                       struct adl_error *err)
 {
-    if (draft->box_count == draft->box_capacity) {
-        size_t capacity = draft->box_capacity ? 2 * draft->box_capacity : 256;
-        struct adl_draft_box *boxes = adl_realloc(draft->boxes, capacity, sizeof *boxes);
-        if (!boxes)
-            return adl_fail_nomem(err, "the data set's boxes");
-        draft->boxes = boxes;
-        draft->box_capacity = capacity;
-    }
+    struct adl_draft_box *boxes =
+        adl_array_grow(draft->boxes, &draft->box_capacity, draft->box_count + 1, sizeof *boxes);
+    if (!boxes)
+        return adl_fail_nomem(err, "the data set's boxes");
+    draft->boxes = boxes;
     draft->boxes[draft->box_count++] = (struct adl_draft_box){image, box};
     return 0;
 }
@@ -151,15 +145,13 @@ int adl_draft_read_classes(struct adl_draft *draft, const char *path, struct adl
                      path, ADL_LIMIT_CLASSES, ADL_LIMIT_CLASS_NAME_BYTES);
             goto out;
         }
-        if (d->class_count == capacity) {
-            capacity = capacity ? 2 * capacity : 64;
-            const char **names = adl_realloc(d->classes, capacity, sizeof *names);
-            if (!names) {
-                adl_fail_nomem(err, "class names");
-                goto out;
-            }
-            d->classes = names;
+        const char **names =
+            adl_array_grow(d->classes, &capacity, d->class_count + 1, sizeof *names);
+        if (!names) {
+            adl_fail_nomem(err, "class names");
+            goto out;
         }
+        d->classes = names;
         const char *name = adl_draft_text(draft, err, "%s", lines.line);
         if (!name)
             goto out;

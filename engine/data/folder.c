@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
@@ -26,14 +27,11 @@ struct names {
 
 static int append(struct names *names, const char *name, struct adl_error *err)
 {
-    if (names->count == names->capacity) {
-        size_t capacity = names->capacity ? 2 * names->capacity : 64;
-        const char **items = adl_realloc(names->items, capacity, sizeof *items);
-        if (!items)
-            return adl_fail_nomem(err, "names of files");
-        names->items = items;
-        names->capacity = capacity;
-    }
+    const char **items =
+        adl_array_grow(names->items, &names->capacity, names->count + 1, sizeof *items);
+    if (!items)
+        return adl_fail_nomem(err, "names of files");
+    names->items = items;
     names->items[names->count++] = name;
     return 0;
 }
@@ -85,15 +83,6 @@ struct hashed {
     size_t index; /* among the names */
 };
 
-/* FNV-1a, 64 bits. */
-static uint64_t hash_name(const char *name)
-{
-    uint64_t hash = 0xcbf29ce484222325U;
-    for (; *name; name++)
-        hash = (hash ^ (unsigned char)*name) * 0x100000001b3U;
-    return hash;
-}
-
 static int by_hash(const void *a, const void *b)
 {
     const struct hashed *x = a, *y = b;
@@ -110,7 +99,7 @@ static int choose(const struct names *names, enum part part, bool *chosen, struc
     if (!order)
         return adl_fail_nomem(err, "the split");
     for (size_t i = 0; i < names->count; i++)
-        order[i] = (struct hashed){hash_name(names->items[i]), i};
+        order[i] = (struct hashed){adl_hash_text(ADL_FNV_BASIS, names->items[i]), i};
     qsort(order, names->count, sizeof *order, by_hash);
     for (size_t i = 0; i < names->count; i++)
         chosen[order[i].index] =

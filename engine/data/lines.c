@@ -5,6 +5,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/name.h"
 #include "data/dataset_parts.h"
 #include "io/file.h"
 #include "io/tensor.h"

@@ -16,32 +16,19 @@ struct adl_graph {
     struct adl_node *nodes;
     struct adl_param *params;
     int value_count, node_count, param_count;
-    int value_capacity, node_capacity, param_capacity;
+    size_t value_capacity, node_capacity, param_capacity;
     int outputs[ADL_OUTPUT_COUNT];
     int classifier;
     struct adl_error error; /* the first of the building */
 };
 
-/* Room for one more element of an array of `size`-byte objects. */
-static int grow(struct adl_graph *graph, void *array, int count, int *capacity, size_t size)
-{
-    void **at = array;
-    if (count < *capacity)
-        return 0;
-    int larger = *capacity ? *capacity * 2 : 64;
-    void *block = adl_realloc(*at, (size_t)larger, size);
-    if (!block)
-        return adl_fail_nomem(&graph->error, "the graph");
-    *at = block;
-    *capacity = larger;
-    return 0;
-}
-
 static int add_value(struct adl_graph *graph, const char *name, struct adl_shape shape, int node)
 {
-    if (grow(graph, &graph->values, graph->value_count, &graph->value_capacity,
-             sizeof *graph->values) < 0)
-        return -1;
+    struct adl_value *values = adl_array_grow(graph->values, &graph->value_capacity,
+                                              (size_t)graph->value_count + 1, sizeof *values);
+    if (!values)
+        return adl_fail_nomem(&graph->error, "the graph");
+    graph->values = values;
     char *copy = adl_arena_printf(&graph->arena, "%s", name);
     if (!copy)
         return adl_fail_nomem(&graph->error, "the graph");
@@ -110,9 +97,11 @@ int adl_graph_add_param(struct adl_graph *graph, const char *name, enum adl_para
 {
     if (graph->error.kind)
         return -1;
-    if (grow(graph, &graph->params, graph->param_count, &graph->param_capacity,
-             sizeof *graph->params) < 0)
-        return -1;
+    struct adl_param *params = adl_array_grow(graph->params, &graph->param_capacity,
+                                              (size_t)graph->param_count + 1, sizeof *params);
+    if (!params)
+        return adl_fail_nomem(&graph->error, "the graph");
+    graph->params = params;
     struct adl_param param = {.role = role, .rank = rank, .count = 1};
     param.name = adl_arena_printf(&graph->arena, "%s", name);
     if (!param.name)
@@ -144,9 +133,11 @@ int adl_graph_add(struct adl_graph *graph, const char *name, const struct adl_op
         return -1;
     if (input_count < 1 || input_count > ADL_MAX_OP_INPUTS)
         return adl_graph_fail(graph, "%s has %d inputs", name, input_count);
-    if (grow(graph, &graph->nodes, graph->node_count, &graph->node_capacity, sizeof *graph->nodes) <
-        0)
-        return -1;
+    struct adl_node *nodes = adl_array_grow(graph->nodes, &graph->node_capacity,
+                                            (size_t)graph->node_count + 1, sizeof *nodes);
+    if (!nodes)
+        return adl_fail_nomem(&graph->error, "the graph");
+    graph->nodes = nodes;
 
     int *input_copy = adl_arena_alloc(&graph->arena, (size_t)input_count, sizeof *input_copy);
     void *attr_copy = adl_arena_alloc(&graph->arena, attr_bytes ? attr_bytes : 1, 1);

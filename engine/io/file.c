@@ -53,6 +53,18 @@ static int fail_too_large(struct adl_error *err, const char *path, size_t limit)
     return adl_fail(err, ADL_ERR_LIMIT, "%s is larger than the limit of %zu bytes", path, limit);
 }
 
+bool adl_file_is_regular(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISREG(info.st_mode);
+}
+
+bool adl_file_is_folder(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && S_ISDIR(info.st_mode);
+}
+
 void *adl_file_read(const char *path, size_t limit, size_t *length, struct adl_error *err)
 {
     char *data = NULL, *grown;

@@ -3,9 +3,14 @@
 
 /* Whole files in, whole files out. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
+
+/* Whether something of that kind is at `path`, symbolic links followed. */
+bool adl_file_is_regular(const char *path);
+bool adl_file_is_folder(const char *path);
 
 /* Reads a file ("-" is stdin) into memory the caller frees with adl_free. Fails
  * with NOT_FOUND, IO, NOMEM, or LIMIT when it is larger than `limit` bytes. The

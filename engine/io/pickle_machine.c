@@ -101,17 +101,14 @@ int adl_machine_push(struct adl_machine *m, struct adl_pickle_value *value)
 {
     if (!value)
         return -1;
-    if (m->depth == m->stack_capacity) {
-        if (m->depth >= ADL_LIMIT_PICKLE_STACK)
-            return adl_fail(m->err, ADL_ERR_LIMIT, "the pickle needs a stack of more than %d",
-                            ADL_LIMIT_PICKLE_STACK);
-        size_t capacity = ADL_MAX(m->stack_capacity * 2, (size_t)256);
-        struct adl_pickle_value **stack = adl_realloc(m->stack, capacity, sizeof *stack);
-        if (!stack)
-            return adl_fail_nomem(m->err, "the pickle's stack");
-        m->stack = stack;
-        m->stack_capacity = capacity;
-    }
+    if (m->depth >= ADL_LIMIT_PICKLE_STACK)
+        return adl_fail(m->err, ADL_ERR_LIMIT, "the pickle needs a stack of more than %d",
+                        ADL_LIMIT_PICKLE_STACK);
+    struct adl_pickle_value **stack =
+        adl_array_grow(m->stack, &m->stack_capacity, m->depth + 1, sizeof *stack);
+    if (!stack)
+        return adl_fail_nomem(m->err, "the pickle's stack");
+    m->stack = stack;
     m->stack[m->depth++] = value;
     return 0;
 }
@@ -159,13 +156,13 @@ int adl_machine_put_memo(struct adl_machine *m, uint64_t index)
         return adl_fail(m->err, ADL_ERR_LIMIT, "the pickle remembers more than %d values",
                         ADL_LIMIT_PICKLE_MEMO);
     if (index >= m->memo_capacity) {
-        size_t capacity = ADL_MAX(m->memo_capacity * 2, (size_t)index + 256);
-        struct adl_pickle_value **memo = adl_realloc(m->memo, capacity, sizeof *memo);
+        size_t old = m->memo_capacity;
+        struct adl_pickle_value **memo =
+            adl_array_grow(m->memo, &m->memo_capacity, (size_t)index + 1, sizeof *memo);
         if (!memo)
             return adl_fail_nomem(m->err, "the pickle's memo");
-        memset(memo + m->memo_capacity, 0, (capacity - m->memo_capacity) * sizeof *memo);
+        memset(memo + old, 0, (m->memo_capacity - old) * sizeof *memo);
         m->memo = memo;
-        m->memo_capacity = capacity;
     }
     m->memo_count += !m->memo[index];
     m->memo[index] = value;

@@ -45,16 +45,13 @@ static size_t saturated_sum(size_t a, size_t b)
 
 static void add_span(struct adl_protobuf *message, struct adl_protobuf_span span)
 {
-    if (message->span_count == message->span_capacity) {
-        size_t larger = message->span_capacity ? message->span_capacity * 2 : 4;
-        void *grown = adl_realloc(message->spans, larger, sizeof *message->spans);
-        if (!grown) {
-            message->bytes.failed = true;
-            return;
-        }
-        message->spans = grown;
-        message->span_capacity = larger;
+    struct adl_protobuf_span *spans = adl_array_grow(message->spans, &message->span_capacity,
+                                                     message->span_count + 1, sizeof *spans);
+    if (!spans) {
+        message->bytes.failed = true;
+        return;
     }
+    message->spans = spans;
     message->spans[message->span_count++] = span;
     message->borrowed_bytes = saturated_sum(message->borrowed_bytes, span.length);
 }

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/name.h"
 #include "base/size.h"
 #include "io/file.h"
 

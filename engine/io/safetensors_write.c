@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/name.h"
 #include "base/size.h"
 #include "io/file.h"
 #include "io/safetensors.h"

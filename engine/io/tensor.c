@@ -9,7 +9,9 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
+#include "base/name.h"
 #include "base/size.h"
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
@@ -76,9 +78,7 @@ int adl_dtype_from_name(const char *name, enum adl_dtype *dtype)
 /* FNV-1a with a seed, its halves mixed. */
 static uint32_t hash_name(const struct adl_tensors *tensors, const char *name)
 {
-    uint64_t hash = tensors->seed;
-    for (const unsigned char *at = (const unsigned char *)name; *at; at++)
-        hash = (hash ^ *at) * 0x100000001b3u;
+    uint64_t hash = adl_hash_text(tensors->seed, name);
     hash ^= hash >> 29;
     hash *= 0xbf58476d1ce4e5b9u;
     return (uint32_t)(hash >> 32);
@@ -122,13 +122,15 @@ static void index_remove(struct adl_tensors *tensors, size_t hole)
 
 static int reserve(struct adl_tensors *tensors, struct adl_error *err)
 {
-    if (tensors->count < tensors->capacity)
-        return 0;
-    size_t capacity = ADL_MAX(tensors->capacity * 2, (size_t)64);
-    struct adl_tensor **items = adl_realloc(tensors->items, capacity, sizeof *items);
+    struct adl_tensor **items =
+        adl_array_grow(tensors->items, &tensors->capacity, tensors->count + 1, sizeof *items);
     if (!items)
         return adl_fail_nomem(err, "the list of tensors");
     tensors->items = items;
+    /* The index is at most half full. */
+    size_t capacity = tensors->capacity;
+    if (2 * capacity == tensors->slot_count)
+        return 0;
     struct slot *slots = adl_malloc(capacity * 2, sizeof *slots);
     if (!slots)
         return adl_fail_nomem(err, "the index of tensors");
@@ -139,7 +141,6 @@ static int reserve(struct adl_tensors *tensors, struct adl_error *err)
     size_t old_count = tensors->slot_count;
     tensors->slots = slots;
     tensors->slot_count = capacity * 2;
-    tensors->capacity = capacity;
     for (size_t i = 0; i < old_count; i++)
         if (old[i].item != NO_ITEM)
             index_put(tensors, old[i].item, old[i].hash);
@@ -158,7 +159,7 @@ struct adl_tensors *adl_tensors_create(struct adl_error *err)
     }
     /* Without random bytes the index still works, only predictably. */
     if (getrandom(&tensors->seed, sizeof tensors->seed, GRND_NONBLOCK) < 0)
-        tensors->seed = 0xcbf29ce484222325u;
+        tensors->seed = ADL_FNV_BASIS;
     return tensors;
 }
 
@@ -346,14 +347,11 @@ int adl_tensors_set_meta(struct adl_tensors *tensors, const char *key, const cha
     char *key_copy = adl_strdup(key);
     if (!key_copy)
         goto nomem;
-    if (tensors->meta_count == tensors->meta_capacity) {
-        size_t capacity = ADL_MAX(tensors->meta_capacity * 2, (size_t)8);
-        struct meta *metas = adl_realloc(tensors->metas, capacity, sizeof *metas);
-        if (!metas)
-            goto nomem;
-        tensors->metas = metas;
-        tensors->meta_capacity = capacity;
-    }
+    struct meta *metas = adl_array_grow(tensors->metas, &tensors->meta_capacity,
+                                        tensors->meta_count + 1, sizeof *metas);
+    if (!metas)
+        goto nomem;
+    tensors->metas = metas;
     tensors->metas[tensors->meta_count++] = (struct meta){key_copy, value_copy};
     return 0;
 nomem:
@@ -381,25 +379,6 @@ void adl_tensors_meta_at(const struct adl_tensors *tensors, size_t index, const 
 }
 
 /* --- text ------------------------------------------------------------------ */
-
-struct adl_name_quoted adl_name_quote(const char *name, size_t length)
-{
-    struct adl_name_quoted quoted;
-    size_t room = sizeof quoted.text - 3, half = (room - 3) / 2, at = 0;
-
-    quoted.text[at++] = '"';
-    for (size_t i = 0; i < length; i++) {
-        if (length > room && i == half) {
-            memcpy(quoted.text + at, "...", 3);
-            at += 3;
-            i = length - half;
-        }
-        quoted.text[at++] = name[i] < ' ' || name[i] > '~' ? '?' : name[i];
-    }
-    quoted.text[at++] = '"';
-    quoted.text[at] = '\0';
-    return quoted;
-}
 
 char *adl_tensor_shape_text(const struct adl_tensor *tensor, char *text, size_t size)
 {

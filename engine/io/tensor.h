@@ -97,14 +97,6 @@ void adl_tensor_to_f32(const struct adl_tensor *tensor, float *out);
 /* Bytes of the tensor's data. */
 size_t adl_tensor_bytes(const struct adl_tensor *tensor);
 
-/* A name from a file, made fit for a one-line message: quoted, control and
- * non-ASCII bytes replaced, a long one cut in the middle. Use its `text` within
- * the same expression. */
-struct adl_name_quoted {
-    char text[100];
-};
-struct adl_name_quoted adl_name_quote(const char *name, size_t length);
-
 /* "[64, 3, 7, 7]" into `text`; returns `text`. */
 char *adl_tensor_shape_text(const struct adl_tensor *tensor, char *text, size_t size);
 

@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/name.h"
 #include "base/size.h"
 #include "io/torch_parts.h"
 

@@ -8,6 +8,7 @@
 #include <zlib.h>
 
 #include "base/mem.h"
+#include "base/name.h"
 #include "base/size.h"
 #include "io/torch_parts.h"
 

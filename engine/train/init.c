@@ -2,22 +2,15 @@
 
 #include <math.h>
 
+#include "base/hash.h"
 #include "base/rng.h"
-
-/* FNV-1a, so that a layer's start does not depend on the layers before it. */
-static uint64_t hash(const char *text)
-{
-    uint64_t h = 14695981039346656037u;
-    for (; *text; text++)
-        h = (h ^ (unsigned char)*text) * 1099511628211u;
-    return h;
-}
 
 static void fill_normal(const struct adl_param *param, uint64_t seed, double deviation,
                         float *values)
 {
     struct adl_rng rng;
-    adl_rng_seed(&rng, seed, 0, hash(param->name));
+    /* By its name, so that a layer's start does not depend on the layers before it. */
+    adl_rng_seed(&rng, seed, 0, adl_hash_text(ADL_FNV_BASIS, param->name));
     for (size_t i = 0; i < param->count; i++)
         values[i] = (float)(deviation * adl_rng_normal(&rng));
 }

@@ -55,14 +55,10 @@ int adl_box_finder_byte(const struct adl_box_finder *finder, double threshold)
 
 static int reserve(struct adl_boxes *boxes, size_t count, struct adl_error *err)
 {
-    if (count <= boxes->capacity)
-        return 0;
-    size_t capacity = ADL_MAX(count, 2 * boxes->capacity);
-    struct adl_box *items = adl_realloc(boxes->items, capacity, sizeof *items);
-    if (!items)
+    struct adl_box *items = adl_array_grow(boxes->items, &boxes->capacity, count, sizeof *items);
+    if (!items && count)
         return adl_fail_nomem(err, "boxes");
     boxes->items = items;
-    boxes->capacity = capacity;
     return 0;
 }
 

@@ -55,18 +55,16 @@ static int reserve_plane(struct adl_contour_finder *finder, size_t pixels, struc
 
 static int reserve_contour(struct adl_contour_finder *finder, struct adl_error *err)
 {
-    if (finder->count < finder->capacity)
-        return 0;
-    size_t capacity = finder->capacity ? 2 * finder->capacity : 64;
-    struct adl_contour_node *nodes = adl_realloc(finder->nodes, capacity, sizeof *nodes);
+    struct adl_contour_node *nodes =
+        adl_array_grow(finder->nodes, &finder->node_capacity, finder->count + 1, sizeof *nodes);
     if (!nodes)
         return adl_fail_nomem(err, "contours");
     finder->nodes = nodes;
-    struct adl_contour *items = adl_realloc(finder->items, capacity, sizeof *items);
+    struct adl_contour *items =
+        adl_array_grow(finder->items, &finder->capacity, finder->count + 1, sizeof *items);
     if (!items)
         return adl_fail_nomem(err, "contours");
     finder->items = items;
-    finder->capacity = capacity;
     return 0;
 }
 

@@ -36,7 +36,7 @@ struct adl_contour_finder {
     int32_t *labels; /* of border pixels: number of the border, from 1 */
     size_t plane_capacity;
     struct adl_contour_node *nodes; /* in order of discovery */
-    size_t capacity;                /* of nodes and of items */
+    size_t node_capacity, capacity; /* of nodes, of items */
 };
 
 void adl_contour_finder_release(struct adl_contour_finder *finder);

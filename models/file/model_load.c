@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/name.h"
 #include "io/torch.h"
 #include "models/file/model_parts.h"
 

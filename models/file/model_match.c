@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/name.h"
 #include "models/file/model_parts.h"
 
 #define VARIANTS 4

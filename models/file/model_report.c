@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/edit.h"
+#include "base/name.h"
 #include "base/size.h"
 #include "models/file/model_parts.h"
 

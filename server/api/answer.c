@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "io/json_text.h"
 #include "server/api/server.h"
 #include "server/tasks/reply_json.h"
 
@@ -16,13 +17,11 @@ static void no_store(struct adl_exchange *exchange)
 /* A JSON text with its newline, for adl_free; NULL is out of memory. */
 static char *dump(json_t *json, size_t *length)
 {
-    size_t size = json ? json_dumpb(json, NULL, 0, ADL_REPLY_JSON_FLAGS) : 0;
-    char *text = size > 0 ? adl_malloc(size + 1, 1) : NULL;
+    struct adl_error none = {0};
+    char *text = adl_json_to_text(json, ADL_REPLY_JSON_FLAGS, length, &none);
 
-    if (text) {
-        *length = json_dumpb(json, text, size, ADL_REPLY_JSON_FLAGS) + 1;
-        text[size] = '\n';
-    }
+    if (text)
+        text[(*length)++] = '\n'; /* in place of the NUL */
     json_decref(json);
     return text;
 }

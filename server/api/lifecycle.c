@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/size.h"
+#include "io/json_text.h"
 #include "server/serving/log.h"
 #include "server/serving/notify.h"
 #include "server/tasks/json_out.h"
@@ -82,11 +83,11 @@ static void log_load(struct lifecycle *life, size_t index, double ms, const stru
                 life->ready ? "a model could not be loaded anew; the old one stays"
                             : "a model could not be loaded",
                 json_pack("{s:s, s:o}", "model", adl_registry_name(registry, index), "error",
-                          adl_json_text(err->message)));
+                          adl_json_from_text(err->message)));
     else if (served)
         adl_log(ADL_LOG_INFO, life->ready ? "reload" : "load", "model loaded",
                 json_pack("{s:s, s:o, s:s, s:I, s:f}", "model", served->name, "file",
-                          adl_json_text(adl_registry_path(registry, index)), "digest",
+                          adl_json_from_text(adl_registry_path(registry, index)), "digest",
                           served->model->digest, "memory_bytes", (json_int_t)served->memory_bytes,
                           "load_ms", ms));
     adl_served_release(served);
@@ -164,7 +165,7 @@ static void reload(struct lifecycle *life)
     adl_log(ADL_LOG_INFO, "reload", "loading models anew", NULL);
     if (life->token_file && adl_auth_read_tokens(life->server->auth, life->token_file, &err) < 0)
         adl_log(ADL_LOG_ERROR, "reload", "the tokens could not be read anew; the old ones stay",
-                json_pack("{s:o}", "error", adl_json_text(err.message)));
+                json_pack("{s:o}", "error", adl_json_from_text(err.message)));
     if (life->loading) {
         life->reload_wanted = true;
         return;

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "base/name.h"
 #include "base/size.h"
 #include "server/options/options.h"
 

@@ -11,6 +11,7 @@
 #include "base/sha256.h"
 #include "base/size.h"
 #include "io/file.h"
+#include "io/json_text.h"
 #include "models/onnx/onnx.h"
 #include "server/commands/subcommands.h"
 #include "server/options/arch_options.h"
@@ -161,7 +162,7 @@ static int record_source(struct adl_model *model, const char *path, struct adl_e
         return -1;
     if (!model->training)
         model->training = json_object();
-    json_t *name = adl_json_text(slash ? slash + 1 : path);
+    json_t *name = adl_json_from_text(slash ? slash + 1 : path);
     if (json_object_set_new(model->training, "converted_from", name) < 0 ||
         json_object_set_new(model->training, "sha256", json_string(digest)) < 0)
         return adl_fail_nomem(err, "provenance");

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
+#include "io/json_text.h"
 #include "models/model.h"
 #include "server/commands/subcommands.h"
 #include "server/tasks/evaluate.h"
@@ -83,7 +84,7 @@ static json_t *classes_to_json(const struct eval *e)
         if (c->images == 0)
             continue;
         json_t *row = json_pack("{s:i, s:o, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "class_id", (int)i,
-                                "label", adl_json_text(class_name(e, i, text, sizeof text)),
+                                "label", adl_json_from_text(class_name(e, i, text, sizeof text)),
                                 "images", (int)c->images, "errors", (int)c->errors, "top1_cls",
                                 number(percent(c->top1, c->images), r->classified), "top5_cls",
                                 number(percent(c->top5, c->images), r->classified), "gt_known_loc",
@@ -117,7 +118,7 @@ static int print_json(const struct eval *e, struct adl_error *err)
         const char *key;
         json_t *value;
     } members[] = {
-        {"split", adl_json_text(e->settings->split)},
+        {"split", adl_json_from_text(e->settings->split)},
         {"images", json_integer((json_int_t)r->images)},
         {"errors", json_integer((json_int_t)r->errors)},
         {"top1_cls", number(f->top1_cls, r->classified)},

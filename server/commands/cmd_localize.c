@@ -13,6 +13,7 @@
 #include "base/pool.h"
 #include "base/size.h"
 #include "io/file.h"
+#include "io/json_text.h"
 #include "server/commands/image_list.h"
 #include "server/commands/subcommands.h"
 #include "server/tasks/coco.h"
@@ -166,7 +167,7 @@ static int print_line_of_json(const struct run *run, const struct item *item, st
     json_t *json = adl_reply_to_json(&reply, err);
     int result = -1;
 
-    if (json && (json_object_set_new(line, "file", adl_json_text(item->path)) < 0 ||
+    if (json && (json_object_set_new(line, "file", adl_json_from_text(item->path)) < 0 ||
                  json_object_update(line, json) < 0))
         adl_fail_nomem(err, "JSON");
     else if (json)
@@ -252,7 +253,7 @@ static int report(struct run *run, const struct item *item, struct adl_error *er
     if (s->overlay && write_overlay(run, item, err) < 0)
         return -1;
     if (s->coco) {
-        json_t *file = adl_json_text(item->path);
+        json_t *file = adl_json_from_text(item->path);
         int added = adl_coco_add(&run->coco, file, item->input.info.width, item->input.info.height,
                                  &item->predictions, err);
         json_decref(file);

@@ -24,14 +24,11 @@ void adl_image_list_release(struct adl_image_list *list)
 
 static int append(struct adl_image_list *list, const char *path, struct adl_error *err)
 {
-    if (list->count == list->capacity) {
-        size_t capacity = list->capacity ? 2 * list->capacity : 64;
-        const char **paths = adl_realloc(list->paths, capacity, sizeof *paths);
-        if (!paths)
-            return adl_fail_nomem(err, "the list of images");
-        list->paths = paths;
-        list->capacity = capacity;
-    }
+    const char **paths =
+        adl_array_grow(list->paths, &list->capacity, list->count + 1, sizeof *paths);
+    if (!paths)
+        return adl_fail_nomem(err, "the list of images");
+    list->paths = paths;
     const char *copy = adl_arena_printf(&list->arena, "%s", path);
     if (!copy)
         return adl_fail_nomem(err, "the list of images");

@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/name.h"
 #include "base/size.h"
 #include "io/file.h"
 #include "server/options/option_parts.h"

@@ -1,5 +1,4 @@
-/* One value of an option: text to number, choice or list, with its bounds; and
- * the word that is nearest to a misspelt one. */
+/* One value of an option: text to number, choice or list, within its bounds. */
 
 #include <errno.h>
 #include <math.h>
@@ -10,28 +9,11 @@
 #include <string.h>
 #include <strings.h>
 
-#include "base/edit.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/name.h"
 #include "base/size.h"
 #include "server/options/option_parts.h"
-
-/* --- the nearest word -------------------------------------------------------- */
-
-void adl_nearest_offer(struct adl_nearest *nearest, const char *candidate)
-{
-    size_t length = strlen(nearest->word);
-    size_t distance = adl_edit_distance(nearest->word, length, candidate, strlen(candidate));
-    size_t allowed = length < 4 ? 1 : length < 9 ? 2 : 3;
-
-    /* The beginning of a name counts as one mistake, however long the rest. */
-    if (length >= 2 && !strncmp(nearest->word, candidate, length))
-        distance = ADL_MIN(distance, (size_t)1);
-    if (distance <= allowed && (!nearest->best || distance < nearest->distance)) {
-        nearest->best = candidate;
-        nearest->distance = distance;
-    }
-}
 
 /* --- one value --------------------------------------------------------------- */
 

@@ -146,14 +146,4 @@ const char *adl_option_choice(const struct adl_option *option, int index);
 /* "ADL_SERVER_MAX_BODY" into `text`; returns `text`. */
 char *adl_option_environment(const struct adl_option *option, char *text, size_t size);
 
-/* Remembers the candidate that is nearest to a misspelt word. Start with
- * {.word = ...}, offer each candidate, then read `best`: NULL when none is
- * near enough to be meant. */
-struct adl_nearest {
-    const char *word;
-    const char *best;
-    size_t distance;
-};
-void adl_nearest_offer(struct adl_nearest *nearest, const char *candidate);
-
 #endif

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "base/size.h"
+#include "io/json_text.h"
 #include "server/tasks/json_out.h"
 
 const char *const adl_log_level_names[] = {"debug", "info", "warn", "error", NULL};
@@ -131,7 +132,7 @@ static void write_json(struct line *line, enum adl_log_level level, const char *
     timestamp(time, sizeof time, 0);
     /* The message may name a file, whose name may be any bytes. */
     object = json_pack("{s:s, s:s, s:o, s:s*}", "ts", time, "level", adl_log_level_names[level],
-                       "msg", adl_json_text(message), "event", event);
+                       "msg", adl_json_from_text(message), "event", event);
     if (!object || json_dump_callback(object, append, line, JSON_COMPACT) < 0) {
         line->length = 0;
         append_text(line, "{\"level\":\"error\",\"msg\":\"a line could not be written\"}");

@@ -127,13 +127,11 @@ static int scale_truth(const struct run *run, struct worker *worker, const struc
 {
     const struct adl_dataset_image *entry = &run->dataset->images[item->index];
 
-    if (entry->box_count > worker->truth_capacity) {
-        struct adl_box *truth = adl_realloc(worker->truth, entry->box_count, sizeof *worker->truth);
-        if (!truth)
-            return adl_fail_nomem(err, "boxes");
-        worker->truth = truth;
-        worker->truth_capacity = entry->box_count;
-    }
+    struct adl_box *truth =
+        adl_array_grow(worker->truth, &worker->truth_capacity, entry->box_count, sizeof *truth);
+    if (!truth && entry->box_count)
+        return adl_fail_nomem(err, "boxes");
+    worker->truth = truth;
     for (size_t i = 0; i < entry->box_count; i++) {
         struct adl_dataset_box box = run->dataset->boxes[entry->first_box + i];
         worker->truth[i] = adl_box_resize_truth((struct adl_box){box.x0, box.y0, box.x1, box.y1},

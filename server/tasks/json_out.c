@@ -7,8 +7,9 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "base/str.h"
+#include "base/size.h"
 #include "io/file.h"
+#include "io/json_text.h"
 
 int adl_print_json(const json_t *json, size_t flags, struct adl_error *err)
 {
@@ -19,39 +20,14 @@ int adl_print_json(const json_t *json, size_t flags, struct adl_error *err)
     return 0;
 }
 
-static int append(const char *bytes, size_t length, void *out)
-{
-    struct adl_str *str = out;
-    adl_str_append(str, bytes, length);
-    return str->failed ? -1 : 0;
-}
-
 int adl_write_json(const char *path, const json_t *json, size_t flags, struct adl_error *err)
 {
-    struct adl_str text = {0};
-    int result;
-
-    if (json_dump_callback(json, append, &text, flags) < 0 || append("\n", 1, &text) < 0)
-        result = adl_fail_nomem(err, "JSON");
-    else
-        result = adl_file_write(
-            path, &(struct adl_file_piece){.data = text.data, .length = text.length}, 1, err);
-    adl_str_release(&text);
+    size_t length;
+    char *text = adl_json_to_text(json, flags, &length, err);
+    if (!text)
+        return -1;
+    struct adl_file_piece pieces[] = {{text, length}, {"\n", 1}};
+    int result = adl_file_write(path, pieces, ADL_COUNT(pieces), err);
+    adl_free(text);
     return result;
-}
-
-json_t *adl_json_text(const char *text)
-{
-    json_t *json = json_string(text);
-    if (json)
-        return json;
-    char *ascii = adl_strdup(text);
-    if (!ascii)
-        return NULL;
-    for (char *c = ascii; *c; c++)
-        if (*c & 0x80)
-            *c = '?';
-    json = json_string(ascii);
-    adl_free(ascii);
-    return json;
 }

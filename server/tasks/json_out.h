@@ -14,8 +14,4 @@ int adl_print_json(const json_t *json, size_t flags, struct adl_error *err) ADL_
 int adl_write_json(const char *path, const json_t *json, size_t flags,
                    struct adl_error *err) ADL_MUST_CHECK;
 
-/* A text from outside, a file name say, as a JSON string: bytes beyond ASCII
- * become '?' where the text is not UTF-8. NULL is out of memory. */
-json_t *adl_json_text(const char *text) ADL_MUST_CHECK;
-
 #endif

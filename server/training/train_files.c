@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "io/file.h"
+#include "io/json_text.h"
 #include "server/training/train_run.h"
 #include "train/checkpoint.h"
 
@@ -50,18 +51,6 @@ int adl_train_open_folder(const struct adl_train_run *run, struct adl_error *err
     return 0;
 }
 
-/* JSON in one line; the caller's (adl_free). NULL is out of memory. */
-static char *dump(const json_t *json, size_t flags)
-{
-    flags |= JSON_COMPACT | JSON_ENCODE_ANY;
-    size_t length = json_dumpb(json, NULL, 0, flags);
-    char *text = length ? adl_malloc(length + 1, 1) : NULL;
-    if (!text)
-        return NULL;
-    text[json_dumpb(json, text, length, flags)] = 0;
-    return text;
-}
-
 static json_t *training_json(const struct adl_train_run *run)
 {
     return json_pack("{s:s, s:s, s:s, s:i, s:O, s:O*}", "program", "adl-server " ADL_VERSION,
@@ -99,11 +88,8 @@ int adl_train_save_state(struct adl_train_run *run, struct adl_error *err)
         "epoch", run->epoch, "batch", (json_int_t)run->batch, "loss_sum", run->sums.loss, "images",
         (json_int_t)run->sums.images, "right", (json_int_t)run->sums.right, "best", run->best,
         "best_epoch", run->best_epoch, "threshold", run->model->cam_threshold);
-    if (state)
-        text = dump(state, JSON_REAL_PRECISION(17));
-    if (!path || !text)
-        adl_fail_nomem(err, "the training state");
-    else
+    text = adl_json_to_text(state, JSON_COMPACT | JSON_REAL_PRECISION(17), NULL, err);
+    if (path && text)
         result = adl_checkpoint_save(path, run->model->graph, run->optimizer, text, err);
     adl_free(text);
     json_decref(state);
@@ -122,8 +108,9 @@ static int compare_config(const struct adl_train_run *run, const json_t *saved, 
         const json_t *then = json_object_get(saved, key);
         if (json_equal(now, then))
             continue;
-        char *was = dump(then, 0);
-        char *is = dump(now, 0);
+        struct adl_error none = {0};
+        char *was = adl_json_to_text(then, JSON_COMPACT | JSON_ENCODE_ANY, NULL, &none);
+        char *is = adl_json_to_text(now, JSON_COMPACT | JSON_ENCODE_ANY, NULL, &none);
         adl_fail(err, ADL_ERR_ARG, "%s: the run was begun with %s %.80s, not %.80s", path, key,
                  was ? was : "unset", is ? is : "?");
         adl_free(was);
@@ -224,7 +211,7 @@ int adl_train_log_epoch(const struct adl_train_run *run, const struct adl_train_
 
     if (!path || !line ||
         (report && json_object_set_new(line, "val", adl_train_figures(report)) < 0) ||
-        !(text = dump(line, JSON_REAL_PRECISION(9)))) {
+        !(text = adl_json_to_text(line, JSON_COMPACT | JSON_REAL_PRECISION(9), NULL, err))) {
         adl_fail_nomem(err, "the metrics");
         goto out;
     }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/name.h"
 #include "io/tensor.h"
 
 static void set_keeps_order_and_finds_names(void)

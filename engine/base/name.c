@@ -1,0 +1,42 @@
+/* Quoting and guessing names. */
+
+#include "base/name.h"
+
+#include <string.h>
+
+#include "base/edit.h"
+#include "base/size.h"
+
+struct adl_name_quoted adl_name_quote(const char *name, size_t length)
+{
+    struct adl_name_quoted quoted;
+    size_t room = sizeof quoted.text - 3, half = (room - 3) / 2, at = 0;
+
+    quoted.text[at++] = '"';
+    for (size_t i = 0; i < length; i++) {
+        if (length > room && i == half) {
+            memcpy(quoted.text + at, "...", 3);
+            at += 3;
+            i = length - half;
+        }
+        quoted.text[at++] = name[i] < ' ' || name[i] > '~' ? '?' : name[i];
+    }
+    quoted.text[at++] = '"';
+    quoted.text[at] = '\0';
+    return quoted;
+}
+
+void adl_nearest_offer(struct adl_nearest *nearest, const char *candidate)
+{
+    size_t length = strlen(nearest->word);
+    size_t distance = adl_edit_distance(nearest->word, length, candidate, strlen(candidate));
+    size_t allowed = length < 4 ? 1 : length < 9 ? 2 : 3;
+
+    /* The beginning of a name counts as one mistake, however long the rest. */
+    if (length >= 2 && !strncmp(nearest->word, candidate, length))
+        distance = ADL_MIN(distance, (size_t)1);
+    if (distance <= allowed && (!nearest->best || distance < nearest->distance)) {
+        nearest->best = candidate;
+        nearest->distance = distance;
+    }
+}

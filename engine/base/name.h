@@ -1,0 +1,29 @@
+#ifndef ADL_BASE_NAME_H
+#define ADL_BASE_NAME_H
+
+/* Names that come from outside, in messages: quoted safely, and with the known name
+ * that was probably meant. */
+
+#include <stddef.h>
+
+/* `name`, made fit for a one-line message: in double quotes, control and non-ASCII
+ * bytes replaced by '?', a long one cut in the middle. Use its `text` within the
+ * same expression. */
+struct adl_name_quoted {
+    char text[100];
+};
+struct adl_name_quoted adl_name_quote(const char *name, size_t length);
+
+/* Finds the candidate nearest to a mistyped word. Set `word`, zero the rest, offer
+ * each candidate, then read `best`: NULL when none is near enough to be suggested.
+ * A candidate is near when the edit distance (base/edit.h) is at most 1, 2 or 3 for
+ * words of up to 3, up to 8, and more letters, or when the word is its beginning. Of
+ * equally near candidates the first one offered stays. */
+struct adl_nearest {
+    const char *word;
+    const char *best;
+    size_t distance;
+};
+void adl_nearest_offer(struct adl_nearest *nearest, const char *candidate);
+
+#endif

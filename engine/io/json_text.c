@@ -1,0 +1,36 @@
+/* JSON values to texts of our own allocator, and texts to JSON strings. */
+
+#include "io/json_text.h"
+
+#include "base/mem.h"
+
+char *adl_json_to_text(const json_t *json, size_t flags, size_t *length, struct adl_error *err)
+{
+    size_t size = json ? json_dumpb(json, NULL, 0, flags) : 0;
+    char *text = size ? adl_malloc(size + 1, 1) : NULL;
+    if (!text || json_dumpb(json, text, size, flags) != size) {
+        adl_fail_nomem(err, "JSON");
+        adl_free(text);
+        return NULL;
+    }
+    text[size] = '\0';
+    if (length)
+        *length = size;
+    return text;
+}
+
+json_t *adl_json_from_text(const char *text)
+{
+    json_t *json = json_string(text);
+    if (json)
+        return json;
+    char *ascii = adl_strdup(text);
+    if (!ascii)
+        return NULL;
+    for (char *c = ascii; *c; c++)
+        if (*c & 0x80)
+            *c = '?';
+    json = json_string(ascii);
+    adl_free(ascii);
+    return json;
+}
