@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "base/size.h"
+#include "kernels/conv_cost.h"
 #include "kernels/winograd.h"
 #include "plan/ir.h"
 
@@ -20,9 +21,6 @@
 #define BLAS_SHARE 0.85
 /* Of the product's time, where copying its rows takes as long as itself. */
 #define LINES_SHARE 0.6
-/* Transforms: for each position of a tile and channel, input or output, with
- * the memory that this moves. */
-#define TRANSFORM 20
 /* For each position of a weight, where it is transformed as it is used. */
 #define TRANSFORM_WEIGHT 7.7
 /* Then the transformed input is read for each panel of output channels: for each value. */
@@ -61,15 +59,19 @@ static double winograd_cost(const struct adl_conv *v, const struct adl_kernels *
 {
     struct adl_winograd_work work = adl_winograd_work(v, kernels, points);
     double positions = (double)work.positions, taps = v->r * v->s;
-    double columns = rounded_up(v->k, kernels->winograd->nr);
-    /* Loading overlaps with the product. */
-    double products =
-        fmax((double)work.products / PRODUCT_SHARE, WEIGHT_LOAD * (compact ? taps : positions));
+    struct adl_winograd_pass pass = {
+        .c = v->c,
+        .k = rounded_up(v->k, kernels->winograd->nr),
+        .tiles = (double)work.tiles,
+        .positions = positions,
+        /* Loading overlaps with the product. */
+        .products =
+            fmax((double)work.products / PRODUCT_SHARE, WEIGHT_LOAD * (compact ? taps : positions)),
+    };
     if (compact)
-        products += (double)work.blocks * positions * TRANSFORM_WEIGHT +
-                    (double)work.tiles * positions / kernels->winograd->nr * PANEL_INPUT;
-    return products * v->c * columns +
-           (double)work.tiles * positions * (v->c + columns) * TRANSFORM;
+        pass.weights = (double)work.blocks * positions * TRANSFORM_WEIGHT +
+                       (double)work.tiles * positions / kernels->winograd->nr * PANEL_INPUT;
+    return adl_winograd_cost(&pass);
 }
 
 static double strassen_cost(const struct adl_conv *v, const struct adl_kernels *kernels, int levels)
