@@ -12,8 +12,8 @@
 #include "kernels/kernel.h"
 
 /* Arithmetic of the products; maps are float32 in any case. A lower one is an
- * algorithm of its own, with its own packed weights, in the list of plan/cost.c;
- * a plan takes it where its options allow that precision. */
+ * algorithm of its own, with its own packed weights, in the list below; a plan
+ * takes it where its options allow that precision. */
 enum adl_precision { ADL_PRECISION_F32 };
 
 /* What is computed: out = clamp(conv(x) + bias + residual). All maps NHWC. */
@@ -29,54 +29,87 @@ struct adl_conv {
     bool accumulate;              /* add to what `out` holds; bias and residual are not used */
 };
 
+/* How the weights of a Winograd convolution are used. */
+struct adl_winograd_variant {
+    int points;   /* of a tile's side: 6 or 8 */
+    bool compact; /* transformed each time they are used; else once, when they are packed */
+};
+
+/* One way to compute a convolution: functions, each of which takes the row it is
+ * called through as `self`, and the data that tells apart algorithms which share
+ * functions. */
 struct adl_conv_algorithm {
     const char *name;
     enum adl_precision precision;
-    bool (*supports)(const struct adl_conv *conv, const struct adl_kernels *kernels);
+    int strassen_levels;                  /* conv_strassen.c: 1 or 2 */
+    struct adl_winograd_variant winograd; /* conv_winograd.c */
+
+    bool (*supports)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                     const struct adl_kernels *kernels);
+    /* Expected time of a convolution that it supports, in the unit of conv_cost.h. */
+    double (*cost)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                   const struct adl_kernels *kernels);
     /* Floats of the packed weights and bias. */
-    size_t (*packed_floats)(const struct adl_conv *conv, const struct adl_kernels *kernels);
+    size_t (*packed_floats)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                            const struct adl_kernels *kernels);
     /* weights: K x C/groups x R x S; each output channel is multiplied by
      * scale[k] on the way (a folded batch norm). packed: 64-byte aligned. */
-    void (*pack)(const struct adl_conv *conv, const struct adl_kernels *kernels,
-                 const float *weights, const float *scale, const float *bias, float *packed);
-    size_t (*tasks)(const struct adl_conv *conv, const struct adl_kernels *kernels);
-    size_t (*scratch_floats)(const struct adl_conv *conv, const struct adl_kernels *kernels);
+    void (*pack)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                 const struct adl_kernels *kernels, const float *weights, const float *scale,
+                 const float *bias, float *packed);
+    size_t (*tasks)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                    const struct adl_kernels *kernels);
+    size_t (*scratch_floats)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                             const struct adl_kernels *kernels);
     /* What all tasks of a run have in common, where there is such a thing (else
      * NULL, or 0 tasks): made by the tasks of `prepare` in `shared`, 64-byte
      * aligned, before the first task of `run`, which then takes it as its x. */
-    size_t (*shared_floats)(const struct adl_conv *conv, const struct adl_kernels *kernels);
-    size_t (*prepare_tasks)(const struct adl_conv *conv, const struct adl_kernels *kernels);
-    void (*prepare)(const struct adl_conv *conv, const struct adl_kernels *kernels, const float *x,
-                    float *shared, size_t task, float *scratch);
+    size_t (*shared_floats)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                            const struct adl_kernels *kernels);
+    size_t (*prepare_tasks)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                            const struct adl_kernels *kernels);
+    void (*prepare)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                    const struct adl_kernels *kernels, const float *x, float *shared, size_t task,
+                    float *scratch);
     /* Task 0..tasks-1. residual may be NULL; scratch is the worker's own,
      * 64-byte aligned. */
-    void (*run)(const struct adl_conv *conv, const struct adl_kernels *kernels, const float *packed,
-                const float *x, const float *residual, float *out, size_t task, float *scratch);
+    void (*run)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                const struct adl_kernels *kernels, const float *packed, const float *x,
+                const float *residual, float *out, size_t task, float *scratch);
 };
 
-extern const struct adl_conv_algorithm adl_conv_gemm;      /* our own tile kernel */
-extern const struct adl_conv_algorithm adl_conv_blas;      /* OpenBLAS; any shape */
-extern const struct adl_conv_algorithm adl_conv_depthwise; /* groups = c = k */
-extern const struct adl_conv_algorithm adl_conv_lines;     /* few input channels */
-/* Dense 1x1, in one level and two: 7/8 and 49/64 of the products. */
-extern const struct adl_conv_algorithm adl_conv_strassen;
-extern const struct adl_conv_algorithm adl_conv_strassen2;
-/* Stride 1: tiles of 6 or 8 points a side, F(4x4, 3x3) or F(6x6, 3x3). */
-extern const struct adl_conv_algorithm adl_conv_winograd6;
-extern const struct adl_conv_algorithm adl_conv_winograd8;
-/* The same with weights in their original size, transformed as they are used. */
-extern const struct adl_conv_algorithm adl_conv_winograd6c;
-extern const struct adl_conv_algorithm adl_conv_winograd8c;
+/* All algorithms, a row each; ROW(name) stands for adl_conv_NAME. Where two should
+ * take the same time, the earlier row is chosen. A new algorithm is a file that
+ * defines it, and a row here.
+ *
+ *     depthwise              groups = c = k
+ *     gemm                   our own tile kernel; any shape
+ *     winograd6, winograd8   stride 1: tiles of 6 or 8 points a side, for a 3x3
+ *                            kernel F(4x4, 3x3) or F(6x6, 3x3)
+ *     winograd6c, winograd8c the same with weights in their original size,
+ *                            transformed as they are used
+ *     strassen, strassen2    dense 1x1, in one level or two: 7/8 or 49/64 of the
+ *                            products
+ *     lines                  few input channels
+ *     blas                   OpenBLAS; any shape */
+#define ADL_CONV_ALGORITHMS(ROW)                                                                   \
+    ROW(depthwise)                                                                                 \
+    ROW(gemm)                                                                                      \
+    ROW(winograd6)                                                                                 \
+    ROW(winograd8)                                                                                 \
+    ROW(winograd6c)                                                                                \
+    ROW(winograd8c)                                                                                \
+    ROW(strassen)                                                                                  \
+    ROW(strassen2)                                                                                 \
+    ROW(lines)                                                                                     \
+    ROW(blas)
 
-/* What a Winograd convolution of `points` a side multiplies and transforms. */
-struct adl_winograd_work {
-    size_t tiles;
-    size_t positions; /* of a tile: points of both sides */
-    size_t products;  /* positions that are multiplied, over all tiles */
-    size_t blocks;    /* times that all weights are read */
-};
-struct adl_winograd_work adl_winograd_work(const struct adl_conv *conv,
-                                           const struct adl_kernels *kernels, int points);
+#define ADL_CONV_DECLARE(name) extern const struct adl_conv_algorithm adl_conv_##name;
+ADL_CONV_ALGORITHMS(ADL_CONV_DECLARE)
+
+#define ADL_CONV_COUNT(name) +1
+enum { ADL_CONV_ALGORITHM_COUNT = 0 ADL_CONV_ALGORITHMS(ADL_CONV_COUNT) };
+extern const struct adl_conv_algorithm *const adl_conv_algorithms[ADL_CONV_ALGORITHM_COUNT];
 
 /* Rows line0 .. line0+lines-1 of a depthwise convolution's output, packed as by
  * adl_conv_depthwise, `ldo` floats from pixel to pixel. */

@@ -4,13 +4,18 @@
  * pointwise kernel. Weights are packed as a depth x channels matrix per group,
  * the biases behind. */
 
+#include <math.h>
 #include <string.h>
 
 #include "base/size.h"
 #include "kernels/blas.h"
 #include "kernels/conv.h"
+#include "kernels/conv_cost.h"
 
 #define TASK_ROWS 64
+/* Share of the full speed that remains: rows are copied, and the epilogue is a pass
+ * of its own. */
+#define PRODUCT_SHARE 0.85
 
 static size_t depth_of(const struct adl_conv *v)
 {
@@ -28,22 +33,37 @@ static bool in_place(const struct adl_conv *v)
            v->p == v->h && v->q == v->w;
 }
 
-static bool supports(const struct adl_conv *v, const struct adl_kernels *kernels)
+static bool supports(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                     const struct adl_kernels *kernels)
 {
+    (void)self;
     (void)v;
     (void)kernels;
     return true;
 }
 
-static size_t packed_floats(const struct adl_conv *v, const struct adl_kernels *kernels)
+static double cost(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                   const struct adl_kernels *kernels)
 {
+    (void)self;
+    (void)kernels;
+    double rows = (double)v->p * v->q, depth = (double)depth_of(v);
+    return fmax(rows, ADL_COST_WEIGHT_LOAD) * depth * v->k / PRODUCT_SHARE;
+}
+
+static size_t packed_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                            const struct adl_kernels *kernels)
+{
+    (void)self;
     (void)kernels;
     return (size_t)v->k * (depth_of(v) + 1);
 }
 
-static void pack(const struct adl_conv *v, const struct adl_kernels *kernels, const float *weights,
-                 const float *scale, const float *bias, float *packed)
+static void pack(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                 const struct adl_kernels *kernels, const float *weights, const float *scale,
+                 const float *bias, float *packed)
 {
+    (void)self;
     (void)kernels;
     size_t channels = (size_t)(v->k / v->groups), depth = depth_of(v);
     size_t taps = (size_t)v->r * (size_t)v->s, group_c = (size_t)(v->c / v->groups);
@@ -56,21 +76,27 @@ static void pack(const struct adl_conv *v, const struct adl_kernels *kernels, co
     memcpy(packed + (size_t)v->k * depth, bias, (size_t)v->k * sizeof *packed);
 }
 
-static size_t tasks(const struct adl_conv *v, const struct adl_kernels *kernels)
+static size_t tasks(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                    const struct adl_kernels *kernels)
 {
+    (void)self;
     (void)kernels;
     return (size_t)v->groups * (adl_ceil_div(row_count(v), TASK_ROWS));
 }
 
-static size_t scratch_floats(const struct adl_conv *v, const struct adl_kernels *kernels)
+static size_t scratch_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                             const struct adl_kernels *kernels)
 {
+    (void)self;
     (void)kernels;
     return in_place(v) ? 0 : TASK_ROWS * depth_of(v);
 }
 
-static void run(const struct adl_conv *v, const struct adl_kernels *kernels, const float *packed,
-                const float *x, const float *residual, float *out, size_t task, float *scratch)
+static void run(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                const struct adl_kernels *kernels, const float *packed, const float *x,
+                const float *residual, float *out, size_t task, float *scratch)
 {
+    (void)self;
     size_t channels = (size_t)(v->k / v->groups), depth = depth_of(v);
     size_t blocks = adl_ceil_div(row_count(v), TASK_ROWS);
     size_t group = task / blocks, row0 = task % blocks * TASK_ROWS;
@@ -107,6 +133,7 @@ static void run(const struct adl_conv *v, const struct adl_kernels *kernels, con
 const struct adl_conv_algorithm adl_conv_blas = {
     .name = "blas",
     .supports = supports,
+    .cost = cost,
     .packed_floats = packed_floats,
     .pack = pack,
     .tasks = tasks,

@@ -11,3 +11,8 @@ double adl_winograd_cost(const struct adl_winograd_pass *pass)
     return (pass->products + pass->weights) * pass->c * pass->k +
            pass->tiles * pass->positions * (pass->c + pass->k) * TRANSFORM;
 }
+
+double adl_cost_padded(int count, int multiple)
+{
+    return (double)((count + multiple - 1) / multiple * multiple);
+}

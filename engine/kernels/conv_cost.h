@@ -10,6 +10,14 @@
  * with every instruction set: one that multiplies faster also transforms faster.
  * The constants were fitted to measurements on an AMD Zen 4. */
 
+/* Multiply-adds in the time in which one weight comes from memory. */
+#define ADL_COST_WEIGHT_LOAD 11
+/* Share of the full speed that the products of our own kernels reach. */
+#define ADL_COST_PRODUCT_SHARE 0.95
+
+/* `count` padded to a multiple: channels that are multiplied in whole panels. */
+double adl_cost_padded(int count, int multiple);
+
 /* What one pass of Winograd's algorithm (winograd.h) multiplies and transforms:
  * over one image in an inference plan, over a whole batch in a training step. */
 struct adl_winograd_pass {

@@ -11,22 +11,38 @@
 #define MAX_ROWS 16
 #define TASK_LINES 2
 
-static bool supports(const struct adl_conv *v, const struct adl_kernels *kernels)
+static bool supports(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                     const struct adl_kernels *kernels)
 {
+    (void)self;
     (void)kernels;
     return v->groups == v->c && v->groups == v->k &&
            v->r + (TASK_LINES - 1) * v->stride <= MAX_ROWS;
 }
 
-static size_t packed_floats(const struct adl_conv *v, const struct adl_kernels *kernels)
+/* Always the least: no other algorithm is made for depthwise convolutions. */
+static double cost(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                   const struct adl_kernels *kernels)
 {
+    (void)self;
+    (void)v;
+    (void)kernels;
+    return 0;
+}
+
+static size_t packed_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                            const struct adl_kernels *kernels)
+{
+    (void)self;
     (void)kernels;
     return (size_t)v->k * ((size_t)v->r * (size_t)v->s + 1);
 }
 
-static void pack(const struct adl_conv *v, const struct adl_kernels *kernels, const float *weights,
-                 const float *scale, const float *bias, float *packed)
+static void pack(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                 const struct adl_kernels *kernels, const float *weights, const float *scale,
+                 const float *bias, float *packed)
 {
+    (void)self;
     (void)kernels;
     size_t taps = (size_t)v->r * (size_t)v->s, channels = (size_t)v->k;
     for (size_t k = 0; k < channels; k++)
@@ -35,15 +51,19 @@ static void pack(const struct adl_conv *v, const struct adl_kernels *kernels, co
     memcpy(packed + taps * channels, bias, channels * sizeof *packed);
 }
 
-static size_t tasks(const struct adl_conv *v, const struct adl_kernels *kernels)
+static size_t tasks(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                    const struct adl_kernels *kernels)
 {
+    (void)self;
     (void)kernels;
     return (size_t)((v->p + TASK_LINES - 1) / TASK_LINES);
 }
 
 /* The task's rows, when they are to be added to what is there. */
-static size_t scratch_floats(const struct adl_conv *v, const struct adl_kernels *kernels)
+static size_t scratch_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                             const struct adl_kernels *kernels)
 {
+    (void)self;
     (void)kernels;
     return v->accumulate ? TASK_LINES * (size_t)v->q * v->ldo : 0;
 }
@@ -83,9 +103,11 @@ void adl_depthwise_lines(const struct adl_conv *v, const struct adl_kernels *ker
     }
 }
 
-static void run(const struct adl_conv *v, const struct adl_kernels *kernels, const float *packed,
-                const float *x, const float *residual, float *out, size_t task, float *scratch)
+static void run(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                const struct adl_kernels *kernels, const float *packed, const float *x,
+                const float *residual, float *out, size_t task, float *scratch)
 {
+    (void)self;
     int line0 = (int)task * TASK_LINES, lines = ADL_MIN(TASK_LINES, v->p - line0);
     size_t first = (size_t)line0 * (size_t)v->q;
     float *to = out + first * v->ldo;
@@ -120,6 +142,7 @@ static void run(const struct adl_conv *v, const struct adl_kernels *kernels, con
 const struct adl_conv_algorithm adl_conv_depthwise = {
     .name = "depthwise",
     .supports = supports,
+    .cost = cost,
     .packed_floats = packed_floats,
     .pack = pack,
     .tasks = tasks,

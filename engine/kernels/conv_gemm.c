@@ -14,6 +14,7 @@
 
 #include "base/size.h"
 #include "kernels/conv.h"
+#include "kernels/conv_cost.h"
 
 /* Row tiles of a block: a packed panel chunk is used this often from the
  * nearest cache. */
@@ -68,26 +69,41 @@ static struct blocking blocking(const struct adl_conv *v, const struct adl_kerne
     return b;
 }
 
-static bool supports(const struct adl_conv *v, const struct adl_kernels *kernels)
+static bool supports(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                     const struct adl_kernels *kernels)
 {
+    (void)self;
     (void)v;
     return kernels->gemm != NULL;
 }
 
-static size_t packed_floats(const struct adl_conv *v, const struct adl_kernels *kernels)
+static double cost(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                   const struct adl_kernels *kernels)
 {
+    (void)self;
+    double rows = (double)v->p * v->q, depth = (double)depth_of(v);
+    /* Of the two vectors of a panel the last panel may need only one. */
+    double columns = adl_cost_padded(v->k / v->groups, kernels->nr / 2) * v->groups;
+    return fmax(rows, ADL_COST_WEIGHT_LOAD) * depth * columns / ADL_COST_PRODUCT_SHARE;
+}
+
+static size_t packed_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                            const struct adl_kernels *kernels)
+{
+    (void)self;
     struct blocking b = blocking(v, kernels);
     return (size_t)v->groups * b.panels * (size_t)kernels->nr * (b.depth + 1);
 }
 
-static void pack(const struct adl_conv *v, const struct adl_kernels *kernels, const float *weights,
-                 const float *scale, const float *bias, float *packed)
+static void pack(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                 const struct adl_kernels *kernels, const float *weights, const float *scale,
+                 const float *bias, float *packed)
 {
     struct blocking b = blocking(v, kernels);
     int nr = kernels->nr, group_c = v->c / v->groups, group_k = v->k / v->groups;
     float *biases = packed + (size_t)v->groups * b.panels * b.depth * (size_t)nr;
 
-    memset(packed, 0, packed_floats(v, kernels) * sizeof *packed);
+    memset(packed, 0, packed_floats(self, v, kernels) * sizeof *packed);
     for (int k = 0; k < v->k; k++) {
         int group = k / group_k, channel = k % group_k;
         size_t panel = (size_t)group * b.panels + (size_t)(channel / nr);
@@ -101,14 +117,18 @@ static void pack(const struct adl_conv *v, const struct adl_kernels *kernels, co
     }
 }
 
-static size_t tasks(const struct adl_conv *v, const struct adl_kernels *kernels)
+static size_t tasks(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                    const struct adl_kernels *kernels)
 {
+    (void)self;
     struct blocking b = blocking(v, kernels);
     return (size_t)v->groups * b.m_blocks * b.n_blocks;
 }
 
-static size_t scratch_floats(const struct adl_conv *v, const struct adl_kernels *kernels)
+static size_t scratch_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                             const struct adl_kernels *kernels)
 {
+    (void)self;
     (void)v;
     return block_rows(kernels) * ADL_GEMM_LDA;
 }
@@ -194,9 +214,11 @@ static void run_block(const struct adl_conv *v, const struct adl_kernels *kernel
     }
 }
 
-static void run(const struct adl_conv *v, const struct adl_kernels *kernels, const float *packed,
-                const float *x, const float *residual, float *out, size_t task, float *scratch)
+static void run(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                const struct adl_kernels *kernels, const float *packed, const float *x,
+                const float *residual, float *out, size_t task, float *scratch)
 {
+    (void)self;
     struct blocking b = blocking(v, kernels);
     size_t in_group = task % (b.m_blocks * b.n_blocks);
     size_t row0 = in_group / b.n_blocks * b.task_rows;
@@ -242,6 +264,7 @@ void adl_gemm_rows(const struct adl_conv *v, const struct adl_kernels *kernels, 
 const struct adl_conv_algorithm adl_conv_gemm = {
     .name = "gemm",
     .supports = supports,
+    .cost = cost,
     .packed_floats = packed_floats,
     .pack = pack,
     .tasks = tasks,

@@ -12,10 +12,22 @@
 /* Pixels of a task, about, and channels that are few. */
 #define TASK_PIXELS 224
 #define MOST_CHANNELS 8
+/* Of the time of conv_gemm.c, which spends as long on copying the rows as on the
+ * product. */
+#define PRODUCT_SHARE 0.6
 
-static bool supports(const struct adl_conv *v, const struct adl_kernels *kernels)
+static bool supports(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                     const struct adl_kernels *kernels)
 {
+    (void)self;
     return kernels->gemm && v->groups == 1 && v->c <= MOST_CHANNELS && v->ldx == (size_t)v->c;
+}
+
+static double cost(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                   const struct adl_kernels *kernels)
+{
+    (void)self;
+    return PRODUCT_SHARE * adl_conv_gemm.cost(&adl_conv_gemm, v, kernels);
 }
 
 static int task_lines(const struct adl_conv *v)
@@ -23,8 +35,10 @@ static int task_lines(const struct adl_conv *v)
     return ADL_MAX(TASK_PIXELS / v->q, 1);
 }
 
-static size_t tasks(const struct adl_conv *v, const struct adl_kernels *kernels)
+static size_t tasks(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                    const struct adl_kernels *kernels)
 {
+    (void)self;
     (void)kernels;
     int lines = task_lines(v);
     return (size_t)((v->p + lines - 1) / lines);
@@ -36,8 +50,10 @@ static size_t line_floats(const struct adl_conv *v)
     return (size_t)(((v->q - 1) * v->stride + v->s) * v->c);
 }
 
-static size_t scratch_floats(const struct adl_conv *v, const struct adl_kernels *kernels)
+static size_t scratch_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                             const struct adl_kernels *kernels)
 {
+    (void)self;
     (void)kernels;
     return (size_t)((task_lines(v) - 1) * v->stride + v->r) * line_floats(v);
 }
@@ -91,9 +107,11 @@ static void multiply(const struct adl_conv *v, const struct adl_kernels *kernels
     }
 }
 
-static void run(const struct adl_conv *v, const struct adl_kernels *kernels, const float *packed,
-                const float *x, const float *residual, float *out, size_t task, float *scratch)
+static void run(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                const struct adl_kernels *kernels, const float *packed, const float *x,
+                const float *residual, float *out, size_t task, float *scratch)
 {
+    (void)self;
     int line0 = (int)task * task_lines(v), lines = ADL_MIN(task_lines(v), v->p - line0);
     size_t floats = line_floats(v), q = (size_t)v->q;
 
@@ -106,20 +124,25 @@ static void run(const struct adl_conv *v, const struct adl_kernels *kernels, con
     }
 }
 
-static size_t packed_floats(const struct adl_conv *v, const struct adl_kernels *kernels)
+static size_t packed_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                            const struct adl_kernels *kernels)
 {
-    return adl_conv_gemm.packed_floats(v, kernels);
+    (void)self;
+    return adl_conv_gemm.packed_floats(&adl_conv_gemm, v, kernels);
 }
 
-static void pack(const struct adl_conv *v, const struct adl_kernels *kernels, const float *weights,
-                 const float *scale, const float *bias, float *packed)
+static void pack(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                 const struct adl_kernels *kernels, const float *weights, const float *scale,
+                 const float *bias, float *packed)
 {
-    adl_conv_gemm.pack(v, kernels, weights, scale, bias, packed);
+    (void)self;
+    adl_conv_gemm.pack(&adl_conv_gemm, v, kernels, weights, scale, bias, packed);
 }
 
 const struct adl_conv_algorithm adl_conv_lines = {
     .name = "lines",
     .supports = supports,
+    .cost = cost,
     .packed_floats = packed_floats,
     .pack = pack,
     .tasks = tasks,

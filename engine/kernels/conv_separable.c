@@ -26,10 +26,11 @@ static int task_lines(const struct adl_conv *depthwise)
 bool adl_separable_supports(const struct adl_conv *depthwise, const struct adl_conv *pointwise,
                             const struct adl_kernels *kernels)
 {
-    return adl_conv_depthwise.supports(depthwise, kernels) &&
-           adl_conv_gemm.supports(pointwise, kernels) && pointwise->r == 1 && pointwise->s == 1 &&
-           pointwise->stride == 1 && pointwise->groups == 1 && pointwise->p == depthwise->p &&
-           pointwise->q == depthwise->q && pointwise->c == depthwise->k;
+    return adl_conv_depthwise.supports(&adl_conv_depthwise, depthwise, kernels) &&
+           adl_conv_gemm.supports(&adl_conv_gemm, pointwise, kernels) && pointwise->r == 1 &&
+           pointwise->s == 1 && pointwise->stride == 1 && pointwise->groups == 1 &&
+           pointwise->p == depthwise->p && pointwise->q == depthwise->q &&
+           pointwise->c == depthwise->k;
 }
 
 size_t adl_separable_tasks(const struct adl_conv *depthwise)

@@ -22,6 +22,7 @@
 
 #include "base/size.h"
 #include "kernels/conv.h"
+#include "kernels/conv_cost.h"
 #include "kernels/strassen.h"
 
 /* Rows of a part, in a map of several blocks. */
@@ -86,11 +87,30 @@ static struct blocking blocking(int levels, const struct adl_conv *v,
     return b;
 }
 
-static bool supports(int levels, const struct adl_conv *v, const struct adl_kernels *kernels)
+static bool supports(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                     const struct adl_kernels *kernels)
 {
     return kernels->strassen && v->r == 1 && v->s == 1 && v->stride == 1 && v->groups == 1 &&
            v->pad_top == 0 && v->pad_left == 0 && v->p == v->h && v->q == v->w && !v->accumulate &&
-           v->c >= 1 << levels;
+           v->c >= 1 << self->strassen_levels;
+}
+
+/* By levels: its share of the products; additions for each value of the output and
+ * of the input, in multiply-adds; a handicap for larger weights and errors. */
+static const struct {
+    double products, output, input, handicap;
+} costs[] = {{7.0 / 8, 12, 6, 1.03}, {49.0 / 64, 28, 18, 1.07}};
+
+static double cost(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                   const struct adl_kernels *kernels)
+{
+    int levels = self->strassen_levels, parts = 1 << levels;
+    double rows = (double)v->p * v->q, columns = adl_cost_padded(v->k, parts * kernels->nr);
+    double products =
+        fmax(rows, parts * ADL_COST_WEIGHT_LOAD) * v->c * columns / ADL_COST_PRODUCT_SHARE;
+    return costs[levels - 1].handicap *
+           (products * costs[levels - 1].products + rows * columns * costs[levels - 1].output +
+            rows * v->c * costs[levels - 1].input);
 }
 
 /* --- weights -------------------------------------------------------------------- */
@@ -107,9 +127,10 @@ static size_t all_panels_floats(const struct blocking *b, const struct adl_kerne
     return b->products * b->part_panels * panel_floats(b, kernels);
 }
 
-static size_t packed_floats(int levels, const struct adl_conv *v, const struct adl_kernels *kernels)
+static size_t packed_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                            const struct adl_kernels *kernels)
 {
-    struct blocking b = blocking(levels, v, kernels);
+    struct blocking b = blocking(self->strassen_levels, v, kernels);
     return all_panels_floats(&b, kernels) + (2 * b.half_panels + 1) * (size_t)kernels->nr;
 }
 
@@ -134,18 +155,19 @@ static void pack_term(const struct adl_conv *v, const struct blocking *b, size_t
     }
 }
 
-static void pack(int levels, const struct adl_conv *v, const struct adl_kernels *kernels,
-                 const float *weights, const float *scale, const float *bias, float *packed)
+static void pack(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                 const struct adl_kernels *kernels, const float *weights, const float *scale,
+                 const float *bias, float *packed)
 {
     static const struct term whole[2] = {{0, 0, 1}};
-    struct blocking b = blocking(levels, v, kernels);
+    struct blocking b = blocking(self->strassen_levels, v, kernels);
     size_t product_floats = b.part_panels * panel_floats(&b, kernels);
 
-    memset(packed, 0, packed_floats(levels, v, kernels) * sizeof *packed);
+    memset(packed, 0, packed_floats(self, v, kernels) * sizeof *packed);
     memcpy(packed + all_panels_floats(&b, kernels), bias, (size_t)v->k * sizeof *packed);
     for (size_t i = 0; i < b.products; i++, packed += product_floats) {
-        const struct term *outer = right[levels == 1 ? i : i / SEVEN];
-        const struct term *inner = levels == 1 ? whole : right[i % SEVEN];
+        const struct term *outer = right[b.levels == 1 ? i : i / SEVEN];
+        const struct term *inner = b.levels == 1 ? whole : right[i % SEVEN];
         for (int t = 0; t < 4; t++)
             if (outer[t / 2].sign && inner[t % 2].sign)
                 pack_term(v, &b, (size_t)kernels->nr, outer[t / 2], inner[t % 2], weights, scale,
@@ -222,31 +244,35 @@ static bool prepares(const struct blocking *b)
     return b->m_blocks == 1;
 }
 
-static size_t shared_floats(int levels, const struct adl_conv *v, const struct adl_kernels *kernels)
+static size_t shared_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                            const struct adl_kernels *kernels)
 {
-    struct blocking b = blocking(levels, v, kernels);
+    struct blocking b = blocking(self->strassen_levels, v, kernels);
     return prepares(&b) ? b.products * factor_floats(&b) : 0;
 }
 
-static size_t prepare_tasks(int levels, const struct adl_conv *v, const struct adl_kernels *kernels)
+static size_t prepare_tasks(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                            const struct adl_kernels *kernels)
 {
-    struct blocking b = blocking(levels, v, kernels);
+    struct blocking b = blocking(self->strassen_levels, v, kernels);
     return prepares(&b) ? adl_ceil_div(b.part_rows, PREPARE_ROWS) : 0;
 }
 
-static void prepare(int levels, const struct adl_conv *v, const struct adl_kernels *kernels,
-                    const float *x, float *shared, size_t task, float *scratch)
+static void prepare(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                    const struct adl_kernels *kernels, const float *x, float *shared, size_t task,
+                    float *scratch)
 {
-    struct blocking b = blocking(levels, v, kernels);
+    struct blocking b = blocking(self->strassen_levels, v, kernels);
     size_t row0 = task * PREPARE_ROWS, row1 = ADL_MIN(row0 + PREPARE_ROWS, b.part_rows);
     split(v, kernels, &b, x, b.rows, row0, row1, shared, scratch);
 }
 
 /* --- running ---------------------------------------------------------------------- */
 
-static size_t tasks(int levels, const struct adl_conv *v, const struct adl_kernels *kernels)
+static size_t tasks(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                    const struct adl_kernels *kernels)
 {
-    struct blocking b = blocking(levels, v, kernels);
+    struct blocking b = blocking(self->strassen_levels, v, kernels);
     return prepares(&b) ? b.row_groups * b.groups : b.m_blocks;
 }
 
@@ -262,10 +288,10 @@ static size_t half_floats(const struct blocking *b, const struct adl_kernels *ke
     return b->levels == 1 ? 0 : 4 * product_floats(b, kernels);
 }
 
-static size_t scratch_floats(int levels, const struct adl_conv *v,
+static size_t scratch_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
                              const struct adl_kernels *kernels)
 {
-    struct blocking b = blocking(levels, v, kernels);
+    struct blocking b = blocking(self->strassen_levels, v, kernels);
     size_t products = SEVEN * (product_floats(&b, kernels) + half_floats(&b, kernels));
     return products + strip_floats(&b) + (prepares(&b) ? 0 : b.products * factor_floats(&b));
 }
@@ -403,12 +429,13 @@ static void run_group(const struct run *run)
         }
 }
 
-static void run(int levels, const struct adl_conv *v, const struct adl_kernels *kernels,
-                const float *packed, const float *x, const float *residual, float *out, size_t task,
-                float *scratch)
+static void run(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                const struct adl_kernels *kernels, const float *packed, const float *x,
+                const float *residual, float *out, size_t task, float *scratch)
 {
-    struct run run = {
-        v, kernels, blocking(levels, v, kernels), packed, x, .residual = residual, .out = out};
+    struct run run = {v,         kernels, blocking(self->strassen_levels, v, kernels),
+                      packed,    x,       .residual = residual,
+                      .out = out};
     const struct blocking *b = &run.b;
     bool prepared = prepares(b);
     size_t row_group = prepared ? task / b->groups : 0, group = prepared ? task % b->groups : 0;
@@ -433,65 +460,13 @@ static void run(int levels, const struct adl_conv *v, const struct adl_kernels *
     }
 }
 
-/* The functions of adl_conv_algorithm, for a number of levels. */
-#define ALGORITHM(NAME, LEVELS)                                                                    \
-    static bool supports##LEVELS(const struct adl_conv *v, const struct adl_kernels *kernels)      \
-    {                                                                                              \
-        return supports(LEVELS, v, kernels);                                                       \
-    }                                                                                              \
-    static size_t packed_floats##LEVELS(const struct adl_conv *v,                                  \
-                                        const struct adl_kernels *kernels)                         \
-    {                                                                                              \
-        return packed_floats(LEVELS, v, kernels);                                                  \
-    }                                                                                              \
-    static void pack##LEVELS(const struct adl_conv *v, const struct adl_kernels *kernels,          \
-                             const float *weights, const float *scale, const float *bias,          \
-                             float *packed)                                                        \
-    {                                                                                              \
-        pack(LEVELS, v, kernels, weights, scale, bias, packed);                                    \
-    }                                                                                              \
-    static size_t tasks##LEVELS(const struct adl_conv *v, const struct adl_kernels *kernels)       \
-    {                                                                                              \
-        return tasks(LEVELS, v, kernels);                                                          \
-    }                                                                                              \
-    static size_t scratch_floats##LEVELS(const struct adl_conv *v,                                 \
-                                         const struct adl_kernels *kernels)                        \
-    {                                                                                              \
-        return scratch_floats(LEVELS, v, kernels);                                                 \
-    }                                                                                              \
-    static size_t shared_floats##LEVELS(const struct adl_conv *v,                                  \
-                                        const struct adl_kernels *kernels)                         \
-    {                                                                                              \
-        return shared_floats(LEVELS, v, kernels);                                                  \
-    }                                                                                              \
-    static size_t prepare_tasks##LEVELS(const struct adl_conv *v,                                  \
-                                        const struct adl_kernels *kernels)                         \
-    {                                                                                              \
-        return prepare_tasks(LEVELS, v, kernels);                                                  \
-    }                                                                                              \
-    static void prepare##LEVELS(const struct adl_conv *v, const struct adl_kernels *kernels,       \
-                                const float *x, float *shared, size_t task, float *scratch)        \
-    {                                                                                              \
-        prepare(LEVELS, v, kernels, x, shared, task, scratch);                                     \
-    }                                                                                              \
-    static void run##LEVELS(const struct adl_conv *v, const struct adl_kernels *kernels,           \
-                            const float *packed, const float *x, const float *residual,            \
-                            float *out, size_t task, float *scratch)                               \
-    {                                                                                              \
-        run(LEVELS, v, kernels, packed, x, residual, out, task, scratch);                          \
-    }                                                                                              \
-    const struct adl_conv_algorithm NAME = {                                                       \
-        .name = LEVELS == 1 ? "strassen" : "strassen2",                                            \
-        .supports = supports##LEVELS,                                                              \
-        .packed_floats = packed_floats##LEVELS,                                                    \
-        .pack = pack##LEVELS,                                                                      \
-        .tasks = tasks##LEVELS,                                                                    \
-        .scratch_floats = scratch_floats##LEVELS,                                                  \
-        .shared_floats = shared_floats##LEVELS,                                                    \
-        .prepare_tasks = prepare_tasks##LEVELS,                                                    \
-        .prepare = prepare##LEVELS,                                                                \
-        .run = run##LEVELS,                                                                        \
-    };
+/* What the algorithms have in common; they differ in `strassen_levels`. */
+#define STRASSEN_FUNCTIONS                                                                         \
+    .supports = supports, .cost = cost, .packed_floats = packed_floats, .pack = pack,              \
+    .tasks = tasks, .scratch_floats = scratch_floats, .shared_floats = shared_floats,              \
+    .prepare_tasks = prepare_tasks, .prepare = prepare, .run = run
 
-ALGORITHM(adl_conv_strassen, 1)
-ALGORITHM(adl_conv_strassen2, 2)
+const struct adl_conv_algorithm adl_conv_strassen = {
+    .name = "strassen", .strassen_levels = 1, STRASSEN_FUNCTIONS};
+const struct adl_conv_algorithm adl_conv_strassen2 = {
+    .name = "strassen2", .strassen_levels = 2, STRASSEN_FUNCTIONS};

@@ -13,9 +13,11 @@
  * (winograd_weights.c): they are several times larger transformed, and of few
  * tiles reading them from memory takes as long as transforming them anew. */
 
+#include <math.h>
 #include <string.h>
 
 #include "base/size.h"
+#include "kernels/conv_cost.h"
 #include "kernels/winograd_parts.h"
 
 /* Tiles in a task of `prepare`. */
@@ -23,25 +25,61 @@
 
 #define MAX_SIDE ADL_WINOGRAD_MAX_SIDE
 
-static size_t packed_floats(struct adl_winograd_way way, const struct adl_conv *v,
+/* Costs, in multiply-adds (conv_cost.h): of each position of a weight that is
+ * transformed as it is used; */
+#define TRANSFORM_WEIGHT 7.7
+/* of each value of the transformed input, which is then read again for each panel of
+ * output channels. */
+#define PANEL_INPUT 1.65
+/* Tiles of 8 points a side have larger errors, so they have to be faster by this. */
+#define HANDICAP8 1.1
+
+static bool supports(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                     const struct adl_kernels *kernels)
+{
+    return adl_winograd_supports(self->winograd.points, v, kernels);
+}
+
+static double cost(const struct adl_conv_algorithm *self, const struct adl_conv *v,
+                   const struct adl_kernels *kernels)
+{
+    struct adl_winograd_work work = adl_winograd_work(v, kernels, self->winograd.points);
+    double positions = (double)work.positions, tiles = (double)work.tiles;
+    double loads = self->winograd.compact ? v->r * v->s : positions; /* of a pair of channels */
+    struct adl_winograd_pass pass = {
+        .c = v->c,
+        .k = adl_cost_padded(v->k, kernels->winograd->nr),
+        .tiles = tiles,
+        .positions = positions,
+        /* The weights are loaded while the products are computed. */
+        .products =
+            fmax((double)work.products / ADL_COST_PRODUCT_SHARE, ADL_COST_WEIGHT_LOAD * loads),
+    };
+    if (self->winograd.compact)
+        pass.weights = (double)work.blocks * positions * TRANSFORM_WEIGHT +
+                       tiles * positions / kernels->winograd->nr * PANEL_INPUT;
+    return (self->winograd.points == 8 ? HANDICAP8 : 1) * adl_winograd_cost(&pass);
+}
+
+static size_t packed_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
                             const struct adl_kernels *kernels)
 {
-    struct adl_winograd_blocking b = adl_winograd_blocking(way, v, kernels);
+    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, v, kernels);
     return adl_winograd_weight_floats(&b) + b.panels * b.nr;
 }
 
-static void pack(struct adl_winograd_way way, const struct adl_conv *v,
+static void pack(const struct adl_conv_algorithm *self, const struct adl_conv *v,
                  const struct adl_kernels *kernels, const float *weights, const float *scale,
                  const float *bias, float *packed)
 {
-    struct adl_winograd_blocking b = adl_winograd_blocking(way, v, kernels);
+    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, v, kernels);
     adl_winograd_pack(&b, v, kernels, weights, scale, bias, packed);
 }
 
-static size_t tasks(struct adl_winograd_way way, const struct adl_conv *v,
+static size_t tasks(const struct adl_conv_algorithm *self, const struct adl_conv *v,
                     const struct adl_kernels *kernels)
 {
-    struct adl_winograd_blocking b = adl_winograd_blocking(way, v, kernels);
+    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, v, kernels);
     return b.blocks * b.slices;
 }
 
@@ -57,25 +95,25 @@ static size_t product_floats(const struct adl_winograd_blocking *b)
 
 /* A row of zeros for the padding; one block: transformed (unless that is shared),
  * multiplied; a chunk of weights that are transformed now. */
-static size_t scratch_floats(struct adl_winograd_way way, const struct adl_conv *v,
+static size_t scratch_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
                              const struct adl_kernels *kernels)
 {
-    struct adl_winograd_blocking b = adl_winograd_blocking(way, v, kernels);
+    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, v, kernels);
     return b.ldv + (b.shared ? 0 : transformed_floats(&b)) + product_floats(&b) +
            (b.compact ? adl_winograd_chunk_floats(&b) : 0);
 }
 
-static size_t shared_floats(struct adl_winograd_way way, const struct adl_conv *v,
+static size_t shared_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
                             const struct adl_kernels *kernels)
 {
-    struct adl_winograd_blocking b = adl_winograd_blocking(way, v, kernels);
+    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, v, kernels);
     return b.shared ? transformed_floats(&b) : 0;
 }
 
-static size_t prepare_tasks(struct adl_winograd_way way, const struct adl_conv *v,
+static size_t prepare_tasks(const struct adl_conv_algorithm *self, const struct adl_conv *v,
                             const struct adl_kernels *kernels)
 {
-    struct adl_winograd_blocking b = adl_winograd_blocking(way, v, kernels);
+    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, v, kernels);
     return b.shared ? adl_ceil_div(b.tiles, PREPARE_TILES) : 0;
 }
 
@@ -222,21 +260,21 @@ static void transform_output(const struct adl_conv *v, const struct adl_kernels 
     }
 }
 
-static void prepare(struct adl_winograd_way way, const struct adl_conv *v,
+static void prepare(const struct adl_conv_algorithm *self, const struct adl_conv *v,
                     const struct adl_kernels *kernels, const float *x, float *shared, size_t task,
                     float *scratch)
 {
-    struct adl_winograd_blocking b = adl_winograd_blocking(way, v, kernels);
+    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, v, kernels);
     size_t tile0 = task * PREPARE_TILES;
     transform_input(v, kernels, &b, x, tile0, ADL_MIN(PREPARE_TILES, b.tiles - tile0), scratch,
                     shared + tile0 * b.ldv);
 }
 
-static void run(struct adl_winograd_way way, const struct adl_conv *v,
+static void run(const struct adl_conv_algorithm *self, const struct adl_conv *v,
                 const struct adl_kernels *kernels, const float *packed, const float *x,
                 const float *residual, float *out, size_t task, float *scratch)
 {
-    struct adl_winograd_blocking b = adl_winograd_blocking(way, v, kernels);
+    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, v, kernels);
     float *zeros = scratch, *products = zeros + b.ldv;
     size_t index = task / b.slices;
     struct block block = {
@@ -265,63 +303,17 @@ static void run(struct adl_winograd_way way, const struct adl_conv *v,
 
 /* --- the algorithms ---------------------------------------------------------------- */
 
-#define ALGORITHM(N, ...)                                                                          \
-    static bool supports##N(const struct adl_conv *v, const struct adl_kernels *kernels)           \
-    {                                                                                              \
-        return adl_winograd_supports(((struct adl_winograd_way){__VA_ARGS__}).points, v, kernels); \
-    }                                                                                              \
-    static size_t packed_floats##N(const struct adl_conv *v, const struct adl_kernels *kernels)    \
-    {                                                                                              \
-        return packed_floats((struct adl_winograd_way){__VA_ARGS__}, v, kernels);                  \
-    }                                                                                              \
-    static void pack##N(const struct adl_conv *v, const struct adl_kernels *kernels,               \
-                        const float *weights, const float *scale, const float *bias,               \
-                        float *packed)                                                             \
-    {                                                                                              \
-        pack((struct adl_winograd_way){__VA_ARGS__}, v, kernels, weights, scale, bias, packed);    \
-    }                                                                                              \
-    static size_t tasks##N(const struct adl_conv *v, const struct adl_kernels *kernels)            \
-    {                                                                                              \
-        return tasks((struct adl_winograd_way){__VA_ARGS__}, v, kernels);                          \
-    }                                                                                              \
-    static size_t scratch_floats##N(const struct adl_conv *v, const struct adl_kernels *kernels)   \
-    {                                                                                              \
-        return scratch_floats((struct adl_winograd_way){__VA_ARGS__}, v, kernels);                 \
-    }                                                                                              \
-    static size_t shared_floats##N(const struct adl_conv *v, const struct adl_kernels *kernels)    \
-    {                                                                                              \
-        return shared_floats((struct adl_winograd_way){__VA_ARGS__}, v, kernels);                  \
-    }                                                                                              \
-    static size_t prepare_tasks##N(const struct adl_conv *v, const struct adl_kernels *kernels)    \
-    {                                                                                              \
-        return prepare_tasks((struct adl_winograd_way){__VA_ARGS__}, v, kernels);                  \
-    }                                                                                              \
-    static void prepare##N(const struct adl_conv *v, const struct adl_kernels *kernels,            \
-                           const float *x, float *shared, size_t task, float *scratch)             \
-    {                                                                                              \
-        prepare((struct adl_winograd_way){__VA_ARGS__}, v, kernels, x, shared, task, scratch);     \
-    }                                                                                              \
-    static void run##N(const struct adl_conv *v, const struct adl_kernels *kernels,                \
-                       const float *packed, const float *x, const float *residual, float *out,     \
-                       size_t task, float *scratch)                                                \
-    {                                                                                              \
-        run((struct adl_winograd_way){__VA_ARGS__}, v, kernels, packed, x, residual, out, task,    \
-            scratch);                                                                              \
-    }                                                                                              \
-    const struct adl_conv_algorithm adl_conv_winograd##N = {                                       \
-        .name = "winograd" #N,                                                                     \
-        .supports = supports##N,                                                                   \
-        .packed_floats = packed_floats##N,                                                         \
-        .pack = pack##N,                                                                           \
-        .tasks = tasks##N,                                                                         \
-        .scratch_floats = scratch_floats##N,                                                       \
-        .shared_floats = shared_floats##N,                                                         \
-        .prepare_tasks = prepare_tasks##N,                                                         \
-        .prepare = prepare##N,                                                                     \
-        .run = run##N,                                                                             \
-    };
+/* What the algorithms have in common; they differ in `winograd`. */
+#define WINOGRAD_FUNCTIONS                                                                         \
+    .supports = supports, .cost = cost, .packed_floats = packed_floats, .pack = pack,              \
+    .tasks = tasks, .scratch_floats = scratch_floats, .shared_floats = shared_floats,              \
+    .prepare_tasks = prepare_tasks, .prepare = prepare, .run = run
 
-ALGORITHM(6, 6, false)
-ALGORITHM(8, 8, false)
-ALGORITHM(6c, 6, true)
-ALGORITHM(8c, 8, true)
+const struct adl_conv_algorithm adl_conv_winograd6 = {
+    .name = "winograd6", .winograd = {6, false}, WINOGRAD_FUNCTIONS};
+const struct adl_conv_algorithm adl_conv_winograd8 = {
+    .name = "winograd8", .winograd = {8, false}, WINOGRAD_FUNCTIONS};
+const struct adl_conv_algorithm adl_conv_winograd6c = {
+    .name = "winograd6c", .winograd = {6, true}, WINOGRAD_FUNCTIONS};
+const struct adl_conv_algorithm adl_conv_winograd8c = {
+    .name = "winograd8c", .winograd = {8, true}, WINOGRAD_FUNCTIONS};

@@ -8,12 +8,6 @@
 #include "kernels/conv.h"
 #include "kernels/winograd.h"
 
-/* The ways there are to do it. */
-struct adl_winograd_way {
-    int points;   /* of a tile's side: 6 or 8 */
-    bool compact; /* weights are transformed as they are used, else ahead */
-};
-
 /* Rows or columns: points of the whole tile, and of what is needed of it. */
 struct adl_winograd_part {
     int points, outputs;
@@ -45,9 +39,19 @@ struct adl_winograd_blocking {
 
 bool adl_winograd_supports(int points, const struct adl_conv *conv,
                            const struct adl_kernels *kernels);
-struct adl_winograd_blocking adl_winograd_blocking(struct adl_winograd_way way,
+struct adl_winograd_blocking adl_winograd_blocking(struct adl_winograd_variant variant,
                                                    const struct adl_conv *conv,
                                                    const struct adl_kernels *kernels);
+
+/* What a Winograd convolution of `points` a side multiplies and transforms. */
+struct adl_winograd_work {
+    size_t tiles;
+    size_t positions; /* of a tile: points of both sides */
+    size_t products;  /* positions that are multiplied, over all tiles */
+    size_t blocks;    /* times that all weights are read */
+};
+struct adl_winograd_work adl_winograd_work(const struct adl_conv *conv,
+                                           const struct adl_kernels *kernels, int points);
 
 struct adl_winograd_tile {
     const struct adl_winograd_part *rows, *columns;

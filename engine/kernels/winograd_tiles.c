@@ -88,15 +88,15 @@ static size_t compact_chunk(const struct adl_winograd_blocking *b)
     return round_up(adl_ceil_div(b->channels, chunks), LINE_FLOATS);
 }
 
-struct adl_winograd_blocking adl_winograd_blocking(struct adl_winograd_way way,
+struct adl_winograd_blocking adl_winograd_blocking(struct adl_winograd_variant variant,
                                                    const struct adl_conv *v,
                                                    const struct adl_kernels *kernels)
 {
     size_t nr = (size_t)kernels->winograd->nr, c = (size_t)v->c, k = (size_t)v->k;
-    struct adl_winograd_blocking b = {.channels = c, .nr = nr, .compact = way.compact};
+    struct adl_winograd_blocking b = {.channels = c, .nr = nr, .compact = variant.compact};
 
-    b.rows = make_side(way.points, v->r, v->p);
-    b.columns = make_side(way.points, v->s, v->q);
+    b.rows = make_side(variant.points, v->r, v->p);
+    b.columns = make_side(variant.points, v->s, v->q);
     b.positions = (size_t)(b.rows.whole.points * b.columns.whole.points);
     b.tiles = (size_t)tile_count(&b.rows) * (size_t)tile_count(&b.columns);
     b.panels = adl_ceil_div(k, nr);
@@ -119,7 +119,7 @@ struct adl_winograd_blocking adl_winograd_blocking(struct adl_winograd_way way,
     }
     b.block_tiles = adl_ceil_div(b.tiles, b.blocks);
     b.transformed_tiles = b.shared ? b.tiles : b.block_tiles;
-    b.chunk = way.compact ? compact_chunk(&b) : adl_ceil_div(c, adl_ceil_div(c, CHUNK));
+    b.chunk = variant.compact ? compact_chunk(&b) : adl_ceil_div(c, adl_ceil_div(c, CHUNK));
     /* A line more than needed: rows fall into different cache sets. */
     b.ldv = round_up(c, LINE_FLOATS) + LINE_FLOATS;
     b.ldm = b.slice_panels * nr + LINE_FLOATS;
@@ -195,7 +195,7 @@ struct adl_winograd_work adl_winograd_work(const struct adl_conv *v,
                                            const struct adl_kernels *kernels, int points)
 {
     struct adl_winograd_blocking b =
-        adl_winograd_blocking((struct adl_winograd_way){.points = points}, v, kernels);
+        adl_winograd_blocking((struct adl_winograd_variant){.points = points}, v, kernels);
     struct adl_winograd_work work = {
         .tiles = b.tiles, .positions = b.positions, .blocks = b.blocks};
     for (size_t i = 0; i < b.positions; i++) {

@@ -47,7 +47,7 @@ static int add_weights(const struct adl_plan *plan, const struct plan_step *step
     if (step->kind == PLAN_LINEAR)
         floats = adl_graph_param(plan->graph, step->node->params[0])->count;
     else if (step->algorithm)
-        floats = step->algorithm->packed_floats(&step->conv, plan->kernels);
+        floats = step->algorithm->packed_floats(step->algorithm, &step->conv, plan->kernels);
     if (adl_size_add(*total, floats, total) < 0 ||
         adl_size_round_up(*total, LINE_FLOATS, total) < 0)
         return adl_fail(err, ADL_ERR_LIMIT, "the network's weights are too large");
@@ -74,7 +74,8 @@ static void pack_step(const struct adl_plan *plan, const struct plan_step *step,
         memcpy(packed, weights,
                adl_graph_param(plan->graph, step->node->params[0])->count * sizeof *packed);
     else
-        step->algorithm->pack(&step->conv, plan->kernels, weights, step->scale, step->bias, packed);
+        step->algorithm->pack(step->algorithm, &step->conv, plan->kernels, weights, step->scale,
+                              step->bias, packed);
 }
 
 /* A depthwise convolution that is done on the way to a 1x1: each its own packing. */
@@ -101,11 +102,11 @@ static void add_work(struct adl_plan *plan, struct plan_step *step)
 {
     const struct adl_conv_algorithm *a = step->algorithm;
     plan->scratch_floats =
-        ADL_MAX(plan->scratch_floats, a->scratch_floats(&step->conv, plan->kernels));
+        ADL_MAX(plan->scratch_floats, a->scratch_floats(a, &step->conv, plan->kernels));
     if (a->prepare) {
         size_t *shared = &plan->space_floats[PLAN_SPACE_SHARED];
-        *shared = ADL_MAX(*shared, a->shared_floats(&step->conv, plan->kernels));
-        step->prepare_tasks = a->prepare_tasks(&step->conv, plan->kernels);
+        *shared = ADL_MAX(*shared, a->shared_floats(a, &step->conv, plan->kernels));
+        step->prepare_tasks = a->prepare_tasks(a, &step->conv, plan->kernels);
     }
 }
 

@@ -22,7 +22,7 @@ struct offer {
 static size_t packed_floats(const struct adl_plan *plan, const struct plan_step *step,
                             const struct adl_conv_algorithm *algorithm)
 {
-    return algorithm->packed_floats(&step->conv, plan->kernels);
+    return algorithm->packed_floats(algorithm, &step->conv, plan->kernels);
 }
 
 static void ask(const struct adl_plan *plan, struct offer *offer)

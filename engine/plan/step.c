@@ -36,7 +36,7 @@ size_t plan_step_tasks(const struct adl_plan *plan, const struct plan_step *step
     switch (step->kind) {
     case PLAN_CONV:
         return step->first ? adl_separable_tasks(&step->first->conv)
-                           : step->algorithm->tasks(&step->conv, plan->kernels);
+                           : step->algorithm->tasks(step->algorithm, &step->conv, plan->kernels);
     case PLAN_MAXPOOL:
     case PLAN_AVGPOOL: return (size_t)out.h;
     case PLAN_MEAN:
@@ -169,7 +169,7 @@ static void run_conv(const struct adl_plan *plan, const struct plan_step *step,
         adl_separable_run(&step->first->conv, &step->conv, plan->kernels, step->first->packed,
                           step->packed, x, residual, out, task, scratch);
     else
-        step->algorithm->run(&step->conv, plan->kernels, step->packed,
+        step->algorithm->run(step->algorithm, &step->conv, plan->kernels, step->packed,
                              step->prepare_tasks ? at->base[PLAN_SPACE_SHARED] : x, residual, out,
                              task, scratch);
 }
@@ -177,8 +177,9 @@ static void run_conv(const struct adl_plan *plan, const struct plan_step *step,
 void plan_step_prepare(const struct adl_plan *plan, const struct plan_step *step,
                        const struct plan_bindings *at, size_t task, float *scratch)
 {
-    step->algorithm->prepare(&step->conv, plan->kernels, data(plan, at, step->input),
-                             at->base[PLAN_SPACE_SHARED], task, scratch);
+    step->algorithm->prepare(step->algorithm, &step->conv, plan->kernels,
+                             data(plan, at, step->input), at->base[PLAN_SPACE_SHARED], task,
+                             scratch);
 }
 
 void plan_step_run(const struct adl_plan *plan, const struct plan_step *step,

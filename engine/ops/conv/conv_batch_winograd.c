@@ -61,7 +61,7 @@ bool adl_conv_batch_winograd_supports(const struct adl_conv *v, const struct adl
     const struct adl_conv_algorithm *one = points == 6 ? &adl_conv_winograd6 : &adl_conv_winograd8;
     struct adl_conv written = *v;
     written.accumulate = false; /* here it is the residual */
-    return one->supports(&written, kernels);
+    return one->supports(one, &written, kernels);
 }
 
 size_t adl_conv_batch_winograd_scratch(const struct adl_conv *v, const struct adl_kernels *kernels,

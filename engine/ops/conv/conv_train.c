@@ -132,8 +132,8 @@ static bool strassen_pays(const struct adl_conv *v, const struct adl_kernels *ke
     struct adl_conv written = *v;
     written.accumulate = false; /* it adds as a residual: convolve_images */
     return v->c >= STRASSEN_CHANNELS && v->k >= STRASSEN_CHANNELS &&
-           adl_conv_strassen.supports(&written, kernels) &&
-           adl_conv_strassen.prepare_tasks(&written, kernels) == 0;
+           adl_conv_strassen.supports(&adl_conv_strassen, &written, kernels) &&
+           adl_conv_strassen.prepare_tasks(&adl_conv_strassen, &written, kernels) == 0;
 }
 
 static const struct adl_conv_algorithm *choose(const struct adl_conv *v,
@@ -142,13 +142,13 @@ static const struct adl_conv_algorithm *choose(const struct adl_conv *v,
     int points = winograd_points(v, kernels, batch);
     const struct adl_conv_algorithm *winograd =
         points == 8 ? &adl_conv_winograd8 : &adl_conv_winograd6;
-    if (adl_conv_depthwise.supports(v, kernels))
+    if (adl_conv_depthwise.supports(&adl_conv_depthwise, v, kernels))
         return &adl_conv_depthwise;
-    if (points && winograd->supports(v, kernels))
+    if (points && winograd->supports(winograd, v, kernels))
         return winograd;
     if (strassen_pays(v, kernels))
         return &adl_conv_strassen;
-    return adl_conv_gemm.supports(v, kernels) ? &adl_conv_gemm : &adl_conv_blas;
+    return adl_conv_gemm.supports(&adl_conv_gemm, v, kernels) ? &adl_conv_gemm : &adl_conv_blas;
 }
 
 /* Memory of one pass over a batch: ones, zeros or bias, the packed weights, and
@@ -165,8 +165,8 @@ static struct layout lay_out(const struct adl_conv *v, const struct adl_kernels 
     at.ones = 0;
     at.bias = lines((size_t)v->k);
     at.packed = at.bias + lines((size_t)v->k);
-    at.workers = at.packed + lines(at.algorithm->packed_floats(v, kernels));
-    at.per_worker = lines(at.algorithm->scratch_floats(v, kernels));
+    at.workers = at.packed + lines(at.algorithm->packed_floats(at.algorithm, v, kernels));
+    at.per_worker = lines(at.algorithm->scratch_floats(at.algorithm, v, kernels));
     at.total = at.workers + at.per_worker * (size_t)threads;
     return at;
 }
@@ -188,11 +188,11 @@ static void one_task(void *context, size_t i, int worker)
     const struct adl_conv *v = pass->conv;
     size_t image = i / pass->tasks;
     float *out = pass->out + image * (size_t)v->p * (size_t)v->q * v->ldo;
-    pass->at->algorithm->run(v, pass->kernels, pass->scratch + pass->at->packed,
-                             pass->x + image * (size_t)v->h * (size_t)v->w * v->ldx,
-                             pass->out_is_residual ? out : NULL, out, i % pass->tasks,
-                             pass->scratch + pass->at->workers +
-                                 (size_t)worker * pass->at->per_worker);
+    pass->at->algorithm->run(
+        pass->at->algorithm, v, pass->kernels, pass->scratch + pass->at->packed,
+        pass->x + image * (size_t)v->h * (size_t)v->w * v->ldx, pass->out_is_residual ? out : NULL,
+        out, i % pass->tasks,
+        pass->scratch + pass->at->workers + (size_t)worker * pass->at->per_worker);
 }
 
 static size_t weight_count(const struct adl_conv *v)
@@ -254,9 +254,9 @@ static void convolve_images(const struct adl_train_call *call, const struct adl_
         v.accumulate = false;
         v.ldr = v.ldo;
     }
-    at.algorithm->pack(&v, call->kernels, weights, scratch + at.ones, scratch + at.bias,
-                       scratch + at.packed);
-    pass.tasks = at.algorithm->tasks(&v, call->kernels);
+    at.algorithm->pack(at.algorithm, &v, call->kernels, weights, scratch + at.ones,
+                       scratch + at.bias, scratch + at.packed);
+    pass.tasks = at.algorithm->tasks(at.algorithm, &v, call->kernels);
     adl_pool_for(call->pool, pass.tasks * (size_t)batch, one_task, &pass);
 }
 

@@ -122,7 +122,7 @@ static void check_conv(const struct adl_conv_algorithm *algorithm,
         .lo = epilogue ? 0 : -INFINITY,
         .hi = epilogue ? 6 : INFINITY,
     };
-    if (!algorithm->supports(&conv, kernels))
+    if (!algorithm->supports(algorithm, &conv, kernels))
         return;
 
     float *x = random_floats("x", adl_shape_count(in));
@@ -132,23 +132,24 @@ static void check_conv(const struct adl_conv_algorithm *algorithm,
     double *want = expected(t, in, out, x, weights, scale, bias, epilogue ? residual : NULL,
                             (double)conv.lo, (double)conv.hi);
 
-    float *packed = adl_malloc(algorithm->packed_floats(&conv, kernels), sizeof *packed);
-    float *scratch = adl_malloc(algorithm->scratch_floats(&conv, kernels), sizeof *scratch);
+    float *packed = adl_malloc(algorithm->packed_floats(algorithm, &conv, kernels), sizeof *packed);
+    float *scratch =
+        adl_malloc(algorithm->scratch_floats(algorithm, &conv, kernels), sizeof *scratch);
     float *wide_x = spread(x, (size_t)in.h * (size_t)in.w, c, conv.ldx);
     float *wide_residual = spread(residual, out_pixels, k, conv.ldr);
     float *wide_out = spread(NULL, out_pixels, k, conv.ldo);
     float *shared = NULL;
     const float *from = wide_x;
-    algorithm->pack(&conv, kernels, weights, scale, bias, packed);
-    if (algorithm->prepare && algorithm->prepare_tasks(&conv, kernels) > 0) {
-        shared = adl_malloc(algorithm->shared_floats(&conv, kernels), sizeof *shared);
-        for (size_t task = algorithm->prepare_tasks(&conv, kernels); task-- > 0;)
-            algorithm->prepare(&conv, kernels, wide_x, shared, task, scratch);
+    algorithm->pack(algorithm, &conv, kernels, weights, scale, bias, packed);
+    if (algorithm->prepare && algorithm->prepare_tasks(algorithm, &conv, kernels) > 0) {
+        shared = adl_malloc(algorithm->shared_floats(algorithm, &conv, kernels), sizeof *shared);
+        for (size_t task = algorithm->prepare_tasks(algorithm, &conv, kernels); task-- > 0;)
+            algorithm->prepare(algorithm, &conv, kernels, wide_x, shared, task, scratch);
         from = shared;
     }
-    for (size_t task = algorithm->tasks(&conv, kernels); task-- > 0;)
-        algorithm->run(&conv, kernels, packed, from, epilogue ? wide_residual : NULL, wide_out,
-                       task, scratch);
+    for (size_t task = algorithm->tasks(algorithm, &conv, kernels); task-- > 0;)
+        algorithm->run(algorithm, &conv, kernels, packed, from, epilogue ? wide_residual : NULL,
+                       wide_out, task, scratch);
 
     char what[160];
     snprintf(what, sizeof what, "%s %s %dx%dx%d to %d, %dx%d s%d g%d%s", kernels->name,
@@ -164,10 +165,8 @@ static void check_conv(const struct adl_conv_algorithm *algorithm,
     /* Rounding of a sum of so many products; the transforms amplify it. */
     double depth = t->c / t->groups * t->r * t->s;
     double factor = 1;
-    if (algorithm == &adl_conv_winograd6 || algorithm == &adl_conv_winograd6c)
-        factor = 2;
-    if (algorithm == &adl_conv_winograd8 || algorithm == &adl_conv_winograd8c)
-        factor = 10;
+    if (algorithm->winograd.points)
+        factor = algorithm->winograd.points == 6 ? 2 : 10;
     test_close(what, got, want, out_pixels * k,
                factor * (3e-8 * depth + 1e-6 * sqrt(depth) + 1e-5));
     adl_free(got);
@@ -185,17 +184,11 @@ static void check_conv(const struct adl_conv_algorithm *algorithm,
     adl_free(x);
 }
 
-static const struct adl_conv_algorithm *const algorithms[] = {
-    &adl_conv_gemm,       &adl_conv_blas,       &adl_conv_depthwise, &adl_conv_winograd6,
-    &adl_conv_winograd8,  &adl_conv_strassen,   &adl_conv_strassen2, &adl_conv_lines,
-    &adl_conv_winograd6c, &adl_conv_winograd8c,
-};
-
 static void check_conv_everywhere(const struct adl_kernels *kernels, const struct conv_case *t)
 {
-    for (size_t a = 0; a < sizeof algorithms / sizeof *algorithms; a++) {
-        check_conv(algorithms[a], kernels, t, false);
-        check_conv(algorithms[a], kernels, t, true);
+    for (int a = 0; a < ADL_CONV_ALGORITHM_COUNT; a++) {
+        check_conv(adl_conv_algorithms[a], kernels, t, false);
+        check_conv(adl_conv_algorithms[a], kernels, t, true);
     }
 }
 

@@ -135,15 +135,17 @@ static void check(const struct adl_kernels *kernels, const struct shape *t)
     size_t k = (size_t)t->k, ld = m.pointwise.ldo;
     size_t pixels = (size_t)(m.pointwise.p * m.pointwise.q);
     float *packed_d =
-        adl_malloc(adl_conv_depthwise.packed_floats(&m.depthwise, kernels), sizeof *packed_d);
-    float *packed_p =
-        adl_malloc(adl_conv_gemm.packed_floats(&m.pointwise, kernels), sizeof *packed_p);
+        adl_malloc(adl_conv_depthwise.packed_floats(&adl_conv_depthwise, &m.depthwise, kernels),
+                   sizeof *packed_d);
+    float *packed_p = adl_malloc(adl_conv_gemm.packed_floats(&adl_conv_gemm, &m.pointwise, kernels),
+                                 sizeof *packed_p);
     float *scratch = adl_malloc(adl_separable_scratch_floats(&m.depthwise), sizeof *scratch);
     float *wide = adl_malloc(pixels * ld, sizeof *wide), *got = adl_malloc(pixels * k, sizeof *got);
     for (size_t i = 0; i < pixels * ld; i++)
         wide[i] = NAN;
-    adl_conv_depthwise.pack(&m.depthwise, kernels, m.wd, m.ones, m.bd, packed_d);
-    adl_conv_gemm.pack(&m.pointwise, kernels, m.wp, m.ones, m.bp, packed_p);
+    adl_conv_depthwise.pack(&adl_conv_depthwise, &m.depthwise, kernels, m.wd, m.ones, m.bd,
+                            packed_d);
+    adl_conv_gemm.pack(&adl_conv_gemm, &m.pointwise, kernels, m.wp, m.ones, m.bp, packed_p);
     for (size_t task = adl_separable_tasks(&m.depthwise); task-- > 0;)
         adl_separable_run(&m.depthwise, &m.pointwise, kernels, packed_d, packed_p, m.x, m.residual,
                           wide, task, scratch);

@@ -1,0 +1,9 @@
+/* The rows of ADL_CONV_ALGORITHMS as an array, for code that goes through all of
+ * them. It has a file of its own so that conv.h does not depend on every
+ * algorithm. */
+
+#include "kernels/conv.h"
+
+#define ADDRESS(name) &adl_conv_##name,
+const struct adl_conv_algorithm *const adl_conv_algorithms[ADL_CONV_ALGORITHM_COUNT] = {
+    ADL_CONV_ALGORITHMS(ADDRESS)};
