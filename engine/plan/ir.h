@@ -105,7 +105,7 @@ int plan_strip(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_fold(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_fuse(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_pair(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
-int plan_join(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
+int plan_concat(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_place(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_select(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 /* A part of select: where the packed weights would be too many times as large as

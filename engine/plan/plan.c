@@ -22,7 +22,7 @@ static const struct {
     {ADL_PASS_FOLD, plan_fold},
     {ADL_PASS_FUSE, plan_fuse},
     {ADL_PASS_PAIR, plan_pair},
-    {ADL_PASS_CONCAT, plan_join},
+    {ADL_PASS_CONCAT, plan_concat},
     {0, plan_place}, /* ADL_PASS_PLACE: sharing of memory */
     {0, plan_select},
 };

@@ -9,8 +9,8 @@
  *   fuse    residual additions and activations into an epilogue
  *   pair    a depthwise convolution and the 1x1 after it in one step
  *   concat  branches write into slices of the joined map
- *   select  a kernel for each convolution, its weights packed
  *   place   one arena, by lifetime
+ *   select  a kernel for each convolution, its weights packed
  *
  * Immutable after create and shared by all threads; a session runs it. A plan
  * is for one image: a batch is that many runs, so an answer cannot depend on
@@ -26,13 +26,14 @@
 #include "graph/graph.h"
 #include "kernels/conv.h"
 
+/* Passes that can be left out, as bits. */
 enum adl_pass {
     ADL_PASS_STRIP = 1 << 0, /* cannot be left out when there is something to strip */
     ADL_PASS_FOLD = 1 << 1,
     ADL_PASS_FUSE = 1 << 2,
-    ADL_PASS_CONCAT = 1 << 3,
-    ADL_PASS_PLACE = 1 << 4, /* left out: no two values share memory */
-    ADL_PASS_PAIR = 1 << 5
+    ADL_PASS_PAIR = 1 << 3,
+    ADL_PASS_CONCAT = 1 << 4,
+    ADL_PASS_PLACE = 1 << 5 /* left out: no two values share memory */
 };
 
 extern const char *const adl_precision_names[]; /* by enum adl_precision; NULL at the end */

@@ -4,7 +4,7 @@
 
 #include "plan/ir.h"
 
-int plan_join(struct adl_plan *plan, struct adl_error *err)
+int plan_concat(struct adl_plan *plan, struct adl_error *err)
 {
     (void)err;
     for (int i = 0; i < plan->step_count; i++) {
