@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/size.h"
 #include "kernels/conv.h"
 
@@ -52,4 +53,9 @@ void adl_conv_copy_rows(const struct adl_conv *v, const float *x, int group, siz
             at = end;
         }
     }
+}
+
+size_t adl_conv_padded_row(size_t floats)
+{
+    return adl_ceil_div(floats, ADL_LINE_FLOATS) * ADL_LINE_FLOATS + ADL_LINE_FLOATS;
 }

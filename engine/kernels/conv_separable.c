@@ -10,12 +10,6 @@
  * is used that often from the nearest cache. */
 #define TASK_PIXELS 56
 
-/* Between the pixels of the tile, so that they fall into different cache sets. */
-static size_t tile_ld(const struct adl_conv *depthwise)
-{
-    return ((size_t)depthwise->k + 15) / 16 * 16 + 16;
-}
-
 /* Rows of a task: even, for the depthwise kernel makes two at a time. */
 static int task_lines(const struct adl_conv *depthwise)
 {
@@ -41,7 +35,8 @@ size_t adl_separable_tasks(const struct adl_conv *depthwise)
 
 size_t adl_separable_scratch_floats(const struct adl_conv *depthwise)
 {
-    return (size_t)task_lines(depthwise) * (size_t)depthwise->q * tile_ld(depthwise);
+    return (size_t)task_lines(depthwise) * (size_t)depthwise->q *
+           adl_conv_padded_row((size_t)depthwise->k);
 }
 
 void adl_separable_run(const struct adl_conv *depthwise, const struct adl_conv *pointwise,
@@ -51,7 +46,7 @@ void adl_separable_run(const struct adl_conv *depthwise, const struct adl_conv *
 {
     int line0 = (int)task * task_lines(depthwise);
     int lines = ADL_MIN(task_lines(depthwise), depthwise->p - line0);
-    size_t q = (size_t)depthwise->q, ld = tile_ld(depthwise);
+    size_t q = (size_t)depthwise->q, ld = adl_conv_padded_row((size_t)depthwise->k);
 
     adl_depthwise_lines(depthwise, kernels, packed_depthwise, x, line0, lines, scratch, ld,
                         depthwise->lo, depthwise->hi);

@@ -177,22 +177,16 @@ static void pack(const struct adl_conv_algorithm *self, const struct adl_conv *v
 
 /* --- left factors ------------------------------------------------------------------ */
 
-/* Between the rows of a factor, so that they fall into different sets. */
-static size_t padded(size_t depth)
-{
-    return adl_ceil_div(depth, 16) * 16 + 16;
-}
-
 /* Left factors of a block: of each product part_rows rows. */
 static size_t factor_floats(const struct blocking *b)
 {
-    return b->part_rows * padded(b->part_depth);
+    return b->part_rows * adl_conv_padded_row(b->part_depth);
 }
 
 /* Room for a row of each of the first level's factors, from both of their halves. */
 static size_t strip_floats(const struct blocking *b)
 {
-    return b->levels == 1 ? 0 : SEVEN * 2 * padded(b->half_depth);
+    return b->levels == 1 ? 0 : SEVEN * 2 * adl_conv_padded_row(b->half_depth);
 }
 
 /* Row `row` of the first level's factors. */
@@ -215,10 +209,10 @@ static void split(const struct adl_conv *v, const struct adl_kernels *kernels,
                   const struct blocking *b, const float *x, size_t rows, size_t row0, size_t row1,
                   float *factors, float *strip)
 {
-    size_t ld = padded(b->half_depth), step = factor_floats(b);
+    size_t ld = adl_conv_padded_row(b->half_depth), step = factor_floats(b);
 
     for (size_t row = row0; row < row1; row++) {
-        float *out = factors + row * padded(b->part_depth);
+        float *out = factors + row * adl_conv_padded_row(b->part_depth);
         if (b->levels == 1) {
             split_outer(v, kernels, b, x, rows, row, out, step);
             continue;
@@ -314,10 +308,10 @@ static void multiply(const struct run *run, size_t product, float *out)
     const struct blocking *b = &run->b;
     size_t nr = (size_t)run->kernels->nr, floats = panel_floats(b, run->kernels);
     size_t tiles = adl_ceil_div(run->part_rows, (size_t)run->kernels->mr);
-    const float *factor =
-        run->factors + product * factor_floats(b) + run->part_row0 * padded(b->part_depth);
+    const float *factor = run->factors + product * factor_floats(b) +
+                          run->part_row0 * adl_conv_padded_row(b->part_depth);
     struct adl_gemm_tile tile = {
-        .lda = padded(b->part_depth),
+        .lda = adl_conv_padded_row(b->part_depth),
         .b = run->packed + (product * b->part_panels + run->panel0) * floats,
         .depth = b->part_depth,
         .ldc = b->group_panels * nr,

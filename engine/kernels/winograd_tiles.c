@@ -4,10 +4,10 @@
  * positions only. Tiles are put in such an order (last row, whole tiles, last
  * column) that those which a position needs are one run. */
 
+#include "base/mem.h"
 #include "base/size.h"
 #include "kernels/winograd_parts.h"
 
-#define LINE_FLOATS 16
 /* The product's depth is cut into chunks whose rows stay in the L1 cache. */
 #define CHUNK 256
 /* Bytes of a panel's transformed weights, where they are transformed as they are
@@ -84,8 +84,8 @@ static int tile_count(const struct adl_winograd_side *side)
 static size_t compact_chunk(const struct adl_winograd_blocking *b)
 {
     size_t most = COMPACT_BYTES / sizeof(float) / (b->positions * b->nr);
-    size_t chunks = adl_ceil_div(b->channels, ADL_MAX(most, LINE_FLOATS));
-    return round_up(adl_ceil_div(b->channels, chunks), LINE_FLOATS);
+    size_t chunks = adl_ceil_div(b->channels, ADL_MAX(most, ADL_LINE_FLOATS));
+    return round_up(adl_ceil_div(b->channels, chunks), ADL_LINE_FLOATS);
 }
 
 struct adl_winograd_blocking adl_winograd_blocking(struct adl_winograd_variant variant,
@@ -120,9 +120,8 @@ struct adl_winograd_blocking adl_winograd_blocking(struct adl_winograd_variant v
     b.block_tiles = adl_ceil_div(b.tiles, b.blocks);
     b.transformed_tiles = b.shared ? b.tiles : b.block_tiles;
     b.chunk = variant.compact ? compact_chunk(&b) : adl_ceil_div(c, adl_ceil_div(c, CHUNK));
-    /* A line more than needed: rows fall into different cache sets. */
-    b.ldv = round_up(c, LINE_FLOATS) + LINE_FLOATS;
-    b.ldm = b.slice_panels * nr + LINE_FLOATS;
+    b.ldv = adl_conv_padded_row(c);
+    b.ldm = b.slice_panels * nr + ADL_LINE_FLOATS;
     return b;
 }
 

@@ -10,13 +10,12 @@
 
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/size.h"
 #include "kernels/winograd_parts.h"
 
 /* Floats of a piece of the depth whose taps are gathered at a time. */
 #define GATHER_FLOATS 4608
-/* Between the positions of a transformed chunk: they fall into different sets. */
-#define LINE_FLOATS 16
 
 static size_t taps_of(const struct adl_winograd_blocking *b)
 {
@@ -117,7 +116,8 @@ void adl_winograd_pack(const struct adl_winograd_blocking *b, const struct adl_c
 
 size_t adl_winograd_chunk_step(const struct adl_winograd_blocking *b)
 {
-    return b->chunk * b->nr + LINE_FLOATS;
+    /* A cache line apart, so that the positions fall into different cache sets. */
+    return b->chunk * b->nr + ADL_LINE_FLOATS;
 }
 
 size_t adl_winograd_chunk_floats(const struct adl_winograd_blocking *b)

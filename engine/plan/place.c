@@ -7,8 +7,6 @@
 #include "base/size.h"
 #include "plan/ir.h"
 
-#define LINE_FLOATS (ADL_ALIGNMENT / sizeof(float))
-
 /* The value whose memory this one is part of. */
 static int root_of(const struct adl_plan *plan, int value)
 {
@@ -51,7 +49,7 @@ static int choose_spaces(struct adl_plan *plan, struct adl_lifetime *lives, stru
     for (int i = 0; i < plan->value_count; i++) {
         struct plan_value *value = &plan->values[i];
         size_t floats;
-        if (adl_size_round_up(adl_shape_count(value->shape), LINE_FLOATS, &floats) < 0)
+        if (adl_size_round_up(adl_shape_count(value->shape), ADL_LINE_FLOATS, &floats) < 0)
             return adl_fail(err, ADL_ERR_LIMIT, "a map of the network is too large");
         if (i == 0) {
             value->space = PLAN_SPACE_INPUT;

@@ -8,8 +8,6 @@
 #include "base/size.h"
 #include "plan/ir.h"
 
-#define LINE_FLOATS (ADL_ALIGNMENT / sizeof(float))
-
 static void describe_conv(const struct adl_plan *plan, struct plan_step *step)
 {
     const struct adl_conv_attr *attr = step->node->attr;
@@ -49,7 +47,7 @@ static int add_weights(const struct adl_plan *plan, const struct plan_step *step
     else if (step->algorithm)
         floats = step->algorithm->packed_floats(step->algorithm, &step->conv, plan->kernels);
     if (adl_size_add(*total, floats, total) < 0 ||
-        adl_size_round_up(*total, LINE_FLOATS, total) < 0)
+        adl_size_round_up(*total, ADL_LINE_FLOATS, total) < 0)
         return adl_fail(err, ADL_ERR_LIMIT, "the network's weights are too large");
     return 0;
 }

@@ -67,8 +67,7 @@ static int size_block(struct adl_session *session, struct adl_error *err)
                      &session->worker_floats) < 0 ||
         adl_size_add(session->worker_floats, space(session, PLAN_SPACE_SHARED),
                      &session->worker_floats) < 0 ||
-        adl_size_round_up(session->worker_floats, ADL_ALIGNMENT / sizeof(float),
-                          &session->worker_floats) < 0 ||
+        adl_size_round_up(session->worker_floats, ADL_LINE_FLOATS, &session->worker_floats) < 0 ||
         adl_size_mul(space(session, PLAN_SPACE_INPUT), (size_t)session->max_batch, &inputs) < 0 ||
         adl_size_mul(space(session, PLAN_SPACE_OUTPUT), (size_t)session->max_batch, &outputs) < 0 ||
         adl_size_mul(session->worker_floats, (size_t)session->workers, &arenas) < 0 ||
