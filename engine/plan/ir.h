@@ -6,9 +6,11 @@
  * each pass then rewrites the list. */
 
 #include "base/arena.h"
+#include "base/cpu.h"
+#include "base/pool.h"
 #include "kernels/conv.h"
 #include "ops/ops.h"
-#include "plan/plan.h"
+#include "plan/pass.h"
 
 /* Memory a value may live in. */
 enum plan_space {
