@@ -6,6 +6,7 @@
 #include "kernels/train_loops.h"
 
 #include <math.h>
+#include <stdbool.h>
 
 static float clamp(float v, float lo, float hi)
 {
@@ -40,43 +41,35 @@ static void depthwise(const struct adl_depthwise_rows *j)
         depthwise_line(j, j->rows + line * j->stride, j->out + (size_t)line * j->line);
 }
 
-static void maxpool(const struct adl_pool_row *j)
-{
-    for (int q = 0; q < j->q; q++) {
-        float *out = j->out + (size_t)q * j->ldo;
-        int column = q * j->stride - j->pad_left;
-        for (size_t c = 0; c < j->channels; c++)
-            out[c] = -INFINITY;
-        for (int r = 0; r < j->size; r++)
-            for (int s = 0; s < j->size; s++) {
-                if (!j->rows[r] || column + s < 0 || column + s >= j->w)
-                    continue;
-                const float *x = j->rows[r] + (size_t)(column + s) * j->ldx;
-                for (size_t c = 0; c < j->channels; c++)
-                    out[c] = x[c] > out[c] ? x[c] : out[c];
-            }
-    }
-}
-
-static void avgpool(const struct adl_pool_row *j)
+static void pool(const struct adl_pool_row *j, bool average)
 {
     float share = 1.0f / (float)(j->size * j->size);
     for (int q = 0; q < j->q; q++) {
         float *out = j->out + (size_t)q * j->ldo;
         int column = q * j->stride - j->pad_left;
         for (size_t c = 0; c < j->channels; c++)
-            out[c] = 0;
+            out[c] = average ? 0 : -INFINITY;
         for (int r = 0; r < j->size; r++)
             for (int s = 0; s < j->size; s++) {
                 if (!j->rows[r] || column + s < 0 || column + s >= j->w)
                     continue;
                 const float *x = j->rows[r] + (size_t)(column + s) * j->ldx;
                 for (size_t c = 0; c < j->channels; c++)
-                    out[c] += x[c];
+                    out[c] = average ? out[c] + x[c] : x[c] > out[c] ? x[c] : out[c];
             }
-        for (size_t c = 0; c < j->channels; c++)
+        for (size_t c = 0; average && c < j->channels; c++)
             out[c] *= share;
     }
+}
+
+static void maxpool(const struct adl_pool_row *j)
+{
+    pool(j, false);
+}
+
+static void avgpool(const struct adl_pool_row *j)
+{
+    pool(j, true);
 }
 
 static void pointwise(const struct adl_pointwise *j)

@@ -38,26 +38,10 @@ static void train_relu_back(const float *restrict y, float hi, size_t count, con
 
 /* --- batch norm: a map is read in the order in which it lies in memory ----------------- */
 
-static void train_sum(const float *restrict x, size_t pixels, size_t channels,
-                      double *restrict sums)
-{
-    for (size_t c0 = 0; c0 < channels; c0 += TRAIN_BLOCK) {
-        size_t block = train_min(TRAIN_BLOCK, channels - c0);
-        for (size_t c = 0; c < block; c++)
-            sums[c0 + c] = 0;
-        for (size_t i = 0; i < pixels; i += TRAIN_RUN) {
-            float run[TRAIN_BLOCK] = {0};
-            for (size_t j = i; j < train_min(i + TRAIN_RUN, pixels); j++)
-                for (size_t c = 0; c < block; c++)
-                    run[c] += x[j * channels + c0 + c];
-            for (size_t c = 0; c < block; c++)
-                sums[c0 + c] += (double)run[c];
-        }
-    }
-}
-
-static void train_square(const float *restrict x, const float *restrict mean, size_t pixels,
-                         size_t channels, double *restrict sums)
+/* sums[c] = sum over the pixels of x (mean NULL) or of (x - mean[c])^2. Whether `mean`
+ * is NULL is known at each call, so that the compiler makes a loop for each. */
+static TRAIN_INLINE void train_sum(const float *restrict x, const float *restrict mean,
+                                   size_t pixels, size_t channels, double *restrict sums)
 {
     for (size_t c0 = 0; c0 < channels; c0 += TRAIN_BLOCK) {
         size_t block = train_min(TRAIN_BLOCK, channels - c0);
@@ -67,8 +51,9 @@ static void train_square(const float *restrict x, const float *restrict mean, si
             float run[TRAIN_BLOCK] = {0};
             for (size_t j = i; j < train_min(i + TRAIN_RUN, pixels); j++)
                 for (size_t c = 0; c < block; c++) {
-                    float d = x[j * channels + c0 + c] - mean[c0 + c];
-                    run[c] += d * d;
+                    float value = x[j * channels + c0 + c];
+                    float d = mean ? value - mean[c0 + c] : 0;
+                    run[c] += mean ? d * d : value;
                 }
             for (size_t c = 0; c < block; c++)
                 sums[c0 + c] += (double)run[c];
@@ -79,10 +64,10 @@ static void train_square(const float *restrict x, const float *restrict mean, si
 static void train_moments(const float *x, size_t pixels, size_t channels, double *sums,
                           double *squares, float *mean)
 {
-    train_sum(x, pixels, channels, sums);
+    train_sum(x, NULL, pixels, channels, sums);
     for (size_t c = 0; c < channels; c++)
         mean[c] = (float)(sums[c] / (double)pixels);
-    train_square(x, mean, pixels, channels, squares);
+    train_sum(x, mean, pixels, channels, squares);
 }
 
 /* The gradient that comes through a clamp of y. */
