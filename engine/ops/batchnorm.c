@@ -198,7 +198,7 @@ static void normalise_piece(const struct adl_train_call *call, size_t piece, siz
 }
 
 /* From x and what is saved. */
-static void train_again(const struct adl_train_call *call)
+static void batchnorm_recompute(const struct adl_train_call *call)
 {
     output_factors(call);
     for_pieces(call, normalise_piece);
@@ -210,7 +210,7 @@ static void train_forward(const struct adl_train_call *call)
         running_statistics(call);
     else
         batch_statistics(call);
-    train_again(call);
+    batchnorm_recompute(call);
 }
 
 /* Sums of g and of g (x - m). */
@@ -271,7 +271,7 @@ static const struct adl_op_train training = {.clamps = true,
                                              .scratch_floats = scratch_floats,
                                              .forward = train_forward,
                                              .backward = train_backward,
-                                             .again = train_again};
+                                             .recompute = batchnorm_recompute};
 
 const struct adl_op_def adl_op_batchnorm = {
     .name = "batchnorm", .infer = adl_infer_same, .forward = forward, .train = &training};

@@ -83,7 +83,7 @@ struct adl_op_train {
     /* Where that is cheap: computes `out` of the last forward again, the same bits,
      * from the inputs and what was saved. NULL: the output is kept instead, for
      * whom it may concern. */
-    void (*again)(const struct adl_train_call *call);
+    void (*recompute)(const struct adl_train_call *call);
 };
 
 /* The random numbers of this op in this step: number `index` is the next of

@@ -1,10 +1,9 @@
 /* Runs a training step in the memory that tape_layout.c has laid out. */
 
-#include <string.h>
-
+#include "train/tape.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "train/tape_parts.h"
+#include "train/tape_layout.h"
 
 static int logits_of(const struct adl_tape *tape)
 {
@@ -19,29 +18,6 @@ static float *value_at(const struct adl_tape *tape, int value, enum tape_phase p
 static float *grad_at(const struct adl_tape *tape, int value)
 {
     return tape->block + tape->values[tape->values[value].root].grad;
-}
-
-struct adl_train_call tape_shapes(const struct adl_tape *tape, int index, int batch,
-                                  struct tape_call_arrays *arrays)
-{
-    const struct adl_node *node = adl_graph_node(tape->graph, index);
-    for (int i = 0; i < node->input_count; i++)
-        arrays->in_shape[i] = tape->values[node->inputs[i]].shape;
-    return (struct adl_train_call){
-        .node = node,
-        .pool = tape->pool,
-        .kernels = tape->kernels,
-        .batch = batch,
-        .in = arrays->in,
-        .in_shape = arrays->in_shape,
-        .params = arrays->params,
-        .out_shape = tape->values[node->output].shape,
-        .lo = tape->nodes[index].lo,
-        .hi = tape->nodes[index].hi,
-        .grad_in = arrays->grad_in,
-        .add_in = arrays->add_in,
-        .grad_params = arrays->grad_params,
-    };
 }
 
 /* What a step is run with. */
@@ -84,7 +60,7 @@ struct adl_tape *adl_tape_create(const struct adl_graph *graph, int input_h, int
     }
     tape->graph = graph;
     tape->pool = pool;
-    tape->memory = memory;
+    tape->keep_all = memory == ADL_TAPE_KEPT;
     tape->max_batch = max_batch;
     if (tape_lay_out(tape, input_h, input_w, err) < 0) {
         adl_tape_free(tape);
@@ -135,20 +111,20 @@ float *adl_tape_logits_grad(struct adl_tape *tape)
 }
 
 /* Computes a value again that was not kept, and before that those it takes. */
-static void make_present(void *context, int root)
+static void recompute(void *context, int root)
 {
     const struct step *step = context;
     struct adl_tape *tape = step->tape;
     struct tape_value *value = &tape->values[root];
     struct tape_call_arrays arrays;
-    if (!value->again || value->present)
+    if (!value->recompute || value->recomputed)
         return;
-    value->present = true;
+    value->recomputed = true;
     int maker = adl_graph_value(tape->graph, root)->node;
     struct adl_train_call call = make_call(step, maker, TAPE_BACKWARD, &arrays);
     for (int j = 0; j < call.node->input_count; j++)
-        make_present(context, tape->values[call.node->inputs[j]].root);
-    call.node->def->train->again(&call);
+        recompute(context, tape->values[call.node->inputs[j]].root);
+    call.node->def->train->recompute(&call);
 }
 
 void adl_tape_backward(struct adl_tape *tape, float *const *params,
@@ -156,23 +132,23 @@ void adl_tape_backward(struct adl_tape *tape, float *const *params,
 {
     struct step step = {tape, params, mode};
     for (int i = 0; i < adl_graph_value_count(tape->graph); i++) {
-        tape->values[i].written = i == logits_of(tape);
-        tape->values[i].present = false;
+        tape->values[i].has_grad = i == logits_of(tape);
+        tape->values[i].recomputed = false;
     }
     for (int i = adl_graph_node_count(tape->graph) - 1; i >= 0; i--) {
         struct tape_call_arrays arrays;
         struct adl_train_call call = make_call(&step, i, TAPE_BACKWARD, &arrays);
-        if (!tape->values[call.node->output].written)
+        if (!tape->values[call.node->output].has_grad)
             continue; /* the loss does not depend on it */
         for (int j = 0; j < call.node->input_count; j++) {
             int input = call.node->inputs[j];
             arrays.grad_in[j] = input == 0 ? NULL : grad_at(tape, input);
-            arrays.add_in[j] = tape->values[input].written;
-            tape->values[input].written = true;
+            arrays.add_in[j] = tape->values[input].has_grad;
+            tape->values[input].has_grad = true;
         }
         if (tape->nodes[i].folded)
             continue; /* both gradients have the same place */
-        tape_for_read(tape, i, make_present, &step);
+        tape_for_read(tape, i, recompute, &step);
         for (int j = 0; j < call.node->param_count; j++)
             arrays.grad_params[j] = call.node->params[j] < 0 ? NULL : grads[call.node->params[j]];
         call.grad_out = grad_at(tape, call.node->output);

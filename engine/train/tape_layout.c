@@ -18,12 +18,10 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "kernels/dispatch.h"
-#include "train/tape_parts.h"
-
-#define LINE_FLOATS (ADL_ALIGNMENT / sizeof(float))
+#include "train/tape_layout.h"
 
 /* Lives of a root: its value's two and its gradient's. */
-enum life { LIFE_VALUE, LIFE_AGAIN, LIFE_GRADIENT, LIVES };
+enum life { LIFE_VALUE, LIFE_RECOMPUTED, LIFE_GRADIENT, LIVES };
 
 static const struct adl_op_train *train_of(const struct adl_tape *tape, int index)
 {
@@ -94,15 +92,38 @@ static void find_roots(struct adl_tape *tape)
         int node = maker_of(tape, id);
         struct tape_value *value = &tape->values[id];
         value->root = id;
-        value->again = tape->memory == ADL_TAPE_SHARED && node >= 0 && train_of(tape, node)->again;
+        value->recompute = !tape->keep_all && node >= 0 && train_of(tape, node)->recompute;
         if (node < 0 || !(tape->nodes[node].folded || takes_input(tape, node)))
             continue;
         value->root = tape->values[adl_graph_node(tape->graph, node)->inputs[0]].root;
         /* What was written over by another op than the one that could make it again
          * has to stay; a folded clamp is part of that op. */
         if (!tape->nodes[node].folded)
-            tape->values[value->root].again = false;
+            tape->values[value->root].recompute = false;
     }
+}
+
+struct adl_train_call tape_shapes(const struct adl_tape *tape, int index, int batch,
+                                  struct tape_call_arrays *arrays)
+{
+    const struct adl_node *node = adl_graph_node(tape->graph, index);
+    for (int i = 0; i < node->input_count; i++)
+        arrays->in_shape[i] = tape->values[node->inputs[i]].shape;
+    return (struct adl_train_call){
+        .node = node,
+        .pool = tape->pool,
+        .kernels = tape->kernels,
+        .batch = batch,
+        .in = arrays->in,
+        .in_shape = arrays->in_shape,
+        .params = arrays->params,
+        .out_shape = tape->values[node->output].shape,
+        .lo = tape->nodes[index].lo,
+        .hi = tape->nodes[index].hi,
+        .grad_in = arrays->grad_in,
+        .add_in = arrays->add_in,
+        .grad_params = arrays->grad_params,
+    };
 }
 
 /* --- lives ----------------------------------------------------------------------------- */
@@ -138,12 +159,12 @@ static void read_back(void *context, int root)
 {
     struct lives *lives = context;
     const struct adl_tape *tape = lives->tape;
-    if (!tape->values[root].again) {
+    if (!tape->values[root].recompute) {
         extend(lives, root, LIFE_VALUE);
         return;
     }
-    bool first = lives->of[root * LIVES + LIFE_AGAIN].last < 0;
-    extend(lives, root, LIFE_AGAIN);
+    bool first = lives->of[root * LIVES + LIFE_RECOMPUTED].last < 0;
+    extend(lives, root, LIFE_RECOMPUTED);
     const struct adl_node *maker = adl_graph_node(tape->graph, maker_of(tape, root));
     for (int j = 0; first && j < maker->input_count; j++)
         read_back(lives, tape->values[maker->inputs[j]].root);
@@ -183,7 +204,7 @@ static void find_lives(struct lives *lives)
             extend(lives, tape->values[i].root, LIFE_VALUE);
     lives->of[LIFE_GRADIENT].last = -1; /* nobody asks for the input's */
     for (int i = 0; i < adl_graph_value_count(tape->graph) * LIVES; i++)
-        if (tape->memory == ADL_TAPE_KEPT && lives->of[i].last >= 0)
+        if (tape->keep_all && lives->of[i].last >= 0)
             lives->of[i].last = end;
 }
 
@@ -192,7 +213,8 @@ static void find_lives(struct lives *lives)
 static int add_floats(size_t *total, size_t count, size_t *offset, struct adl_error *err)
 {
     *offset = *total;
-    if (adl_size_add(*total, count, total) < 0 || adl_size_round_up(*total, LINE_FLOATS, total) < 0)
+    if (adl_size_add(*total, count, total) < 0 ||
+        adl_size_round_up(*total, ADL_LINE_FLOATS, total) < 0)
         return adl_fail(err, ADL_ERR_LIMIT, "a training step of this size does not fit in memory");
     return 0;
 }
@@ -202,7 +224,7 @@ static int batch_floats(const struct adl_tape *tape, int value, size_t *count,
 {
     if (adl_size_mul(adl_shape_count(tape->values[value].shape), (size_t)tape->max_batch, count) <
             0 ||
-        adl_size_round_up(*count, LINE_FLOATS, count) < 0)
+        adl_size_round_up(*count, ADL_LINE_FLOATS, count) < 0)
         return adl_fail(err, ADL_ERR_LIMIT, "a training step of this size does not fit in memory");
     return 0;
 }
@@ -231,10 +253,10 @@ static int place_maps(struct adl_tape *tape, size_t *total, struct adl_error *er
         switch ((enum life)(lives.of[i].id % LIVES)) {
         case LIFE_VALUE:
             value->offset[TAPE_FORWARD] = offset;
-            if (!value->again)
+            if (!value->recompute)
                 value->offset[TAPE_BACKWARD] = offset;
             break;
-        case LIFE_AGAIN: value->offset[TAPE_BACKWARD] = offset; break;
+        case LIFE_RECOMPUTED: value->offset[TAPE_BACKWARD] = offset; break;
         default: value->grad = offset; break;
         }
     }
