@@ -3,28 +3,8 @@
 
 #include <stdio.h>
 
-#include "base/size.h"
 #include "ops/conv/conv_train.h"
 #include "ops/ops.h"
-
-void adl_conv_padding(const struct adl_conv_attr *attr, struct adl_shape in, int pads[4])
-{
-    if (!attr->tf_same) {
-        pads[0] = attr->pad_top;
-        pads[1] = attr->pad_left;
-        pads[2] = attr->pad_bottom;
-        pads[3] = attr->pad_right;
-        return;
-    }
-    int p = (in.h + attr->stride - 1) / attr->stride;
-    int q = (in.w + attr->stride - 1) / attr->stride;
-    int rows = ADL_MAX((p - 1) * attr->stride + attr->r - in.h, 0);
-    int columns = ADL_MAX((q - 1) * attr->stride + attr->s - in.w, 0);
-    pads[0] = rows / 2;
-    pads[1] = columns / 2;
-    pads[2] = rows - pads[0];
-    pads[3] = columns - pads[1];
-}
 
 static int infer(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
                  struct adl_error *err)

@@ -1,20 +1,33 @@
-/* A convolution at stride 1 of a whole batch by Winograd's algorithm: forward, or
- * (turned) the gradient of its input. Beside conv_winograd.c, which takes an image
- * at a time: there a small map's few tiles would have all the transformed weights
- * read from memory for each image.
+/* A convolution at stride 1 of a whole batch by Winograd's algorithm (Lavin & Gray
+ * 2016; formulas in kernels/winograd.h): the forward pass, or the gradient of the input,
+ * which is the convolution with "turned" weights.
  *
- * Weights are transformed first, then the tiles in chunks fixed by the shape:
- * transformed, multiplied (a task is a position), transformed back. */
+ * Inference has conv_winograd.c for this, which takes one image at a time. In training
+ * that would be slow on small maps: the weights are new in each step and, transformed,
+ * 4 to 7 times as large as before, larger than the maps; an image with few tiles would
+ * have all of them read from memory for a few products. Here, at each position of a
+ * tile, the tiles of many images are the rows of one product:
+ *
+ *     u[position] (C x K)      the transformed weights, made once
+ *     v[position] (tiles x C)  the transformed input
+ *     m[position] (tiles x K) = v[position] u[position]
+ *
+ * and m is transformed back to the output. Tiles go through these three stages in
+ * chunks whose size is fixed by the shape (conv_tiles.c), so that v and m stay in the
+ * caches. A task is a few tiles when transforming and a position when multiplying: each
+ * output is computed by one task, whatever the number of threads. */
+
+#include "ops/conv/conv_batch_winograd.h"
 
 #include <math.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/size.h"
 #include "ops/conv/conv_tiles.h"
-#include "ops/conv/conv_train.h"
 
-#define LINE_FLOATS ((size_t)16)
-/* Floats of the taps that are gathered at a time: of some channels, of one at least. */
+/* Floats of weights that are reordered at a time before they are transformed, on the
+ * stack: those of several input channels, one at least. */
 #define GATHER_FLOATS ((size_t)8192)
 
 struct job {
@@ -25,28 +38,32 @@ struct job {
     bool turned;
     const float *x;
     float *out;
-    size_t taps, nr, panels;
-    size_t depth;        /* of a chunk of the input channels */
-    size_t step;         /* floats from position to position of the weights */
-    size_t first, count; /* tiles of this chunk */
+    size_t taps;         /* R S */
+    size_t nr, panels;   /* output channels are multiplied in panels of nr */
+    size_t depth;        /* input channels are multiplied in chunks of so many */
+    size_t step;         /* floats from one position of u to the next */
+    size_t first, count; /* tiles of the current chunk */
     float *zeros, *bias;
-    float *u; /* position x chunk of the depth x panel x channel x nr */
+    float *u; /* position x chunk of input channels x panel x input channel x nr */
     float *v; /* position x tile x input channel */
     float *m; /* position x tile x output channel */
 };
 
-static struct job job_of(const struct adl_conv *v, const struct adl_kernels *kernels, int batch,
-                         int points, float *scratch)
+/* The sizes of a job, and its parts of the scratch memory. A cache line is added to
+ * each stride so that neighbours fall into different sets of the caches. */
+static struct job conv_batch_winograd_job(const struct adl_conv *conv,
+                                          const struct adl_kernels *kernels, int batch, int points,
+                                          float *scratch)
 {
-    struct job job = {.conv = v, .kernels = kernels, .tiles = adl_tiles_of(v, batch, points)};
-    size_t c = (size_t)v->c;
-    job.taps = (size_t)v->r * (size_t)v->s;
+    struct job job = {.conv = conv, .kernels = kernels, .tiles = adl_tiles_of(conv, batch, points)};
+    size_t c = (size_t)conv->c;
+    job.taps = (size_t)conv->r * (size_t)conv->s;
     job.nr = (size_t)kernels->winograd->nr;
-    job.panels = adl_ceil_div((size_t)v->k, job.nr);
+    job.panels = adl_ceil_div((size_t)conv->k, job.nr);
     /* The product writes whole panels. */
-    job.tiles.ldy = job.panels * job.nr + LINE_FLOATS;
+    job.tiles.ldy = job.panels * job.nr + ADL_LINE_FLOATS;
     job.depth = adl_ceil_div(c, adl_ceil_div(c, ADL_GEMM_KC));
-    job.step = job.panels * c * job.nr + LINE_FLOATS;
+    job.step = job.panels * c * job.nr + ADL_LINE_FLOATS;
     job.zeros = scratch;
     job.bias = job.zeros + job.tiles.ldx;
     job.u = job.bias + job.panels * job.nr;
@@ -55,44 +72,45 @@ static struct job job_of(const struct adl_conv *v, const struct adl_kernels *ker
     return job;
 }
 
-bool adl_conv_batch_winograd_supports(const struct adl_conv *v, const struct adl_kernels *kernels,
-                                      int points)
+bool adl_conv_batch_winograd_supports(const struct adl_conv *conv,
+                                      const struct adl_kernels *kernels, int points)
 {
     const struct adl_conv_algorithm *one = points == 6 ? &adl_conv_winograd6 : &adl_conv_winograd8;
-    struct adl_conv written = *v;
-    written.accumulate = false; /* here it is the residual */
+    struct adl_conv written = *conv;
+    written.accumulate = false; /* here the output itself is the residual */
     return one->supports(one, &written, kernels);
 }
 
-size_t adl_conv_batch_winograd_scratch(const struct adl_conv *v, const struct adl_kernels *kernels,
-                                       int batch, int points)
+size_t adl_conv_batch_winograd_scratch(const struct adl_conv *conv,
+                                       const struct adl_kernels *kernels, int batch, int points)
 {
-    struct job job = job_of(v, kernels, batch, points, NULL);
+    struct job job = conv_batch_winograd_job(conv, kernels, batch, points, NULL);
     size_t chunk = job.tiles.positions * job.tiles.chunk;
     return job.tiles.ldx + job.panels * job.nr + job.tiles.positions * job.step +
            chunk * (job.tiles.ldx + job.tiles.ldy);
 }
 
-/* The taps of a panel and of `count` input channels from c on: channel x tap x nr,
- * zero beyond the last output channel. */
-static void gather(const struct job *job, size_t panel, size_t c, size_t count, float *to)
+/* Copies the weights of a panel and of `count` input channels from c on, as channel x
+ * tap x nr; zeros stand for output channels beyond the last. */
+static void conv_batch_winograd_gather(const struct job *job, size_t panel, size_t c, size_t count,
+                                       float *to)
 {
-    const struct adl_conv *v = job->conv;
-    size_t k0 = panel * job->nr, lanes = ADL_MIN(job->nr, (size_t)v->k - k0);
+    const struct adl_conv *conv = job->conv;
+    size_t k0 = panel * job->nr, lanes = ADL_MIN(job->nr, (size_t)conv->k - k0);
 
     memset(to, 0, count * job->taps * job->nr * sizeof *to);
     for (size_t i = 0; i < count; i++, to += job->taps * job->nr)
         for (size_t k = 0; k < lanes; k++) {
-            const float *from = job->weights + (job->turned ? (c + i) * (size_t)v->k + k0 + k
-                                                            : (k0 + k) * (size_t)v->c + c + i) *
+            const float *from = job->weights + (job->turned ? (c + i) * (size_t)conv->k + k0 + k
+                                                            : (k0 + k) * (size_t)conv->c + c + i) *
                                                    job->taps;
             for (size_t tap = 0; tap < job->taps; tap++)
                 to[tap * job->nr + k] = from[job->turned ? job->taps - 1 - tap : tap];
         }
 }
 
-/* A panel and a chunk of the depth. */
-static void weights_task(void *context, size_t task, int worker)
+/* Transforms the weights of one panel and one chunk of input channels. */
+static void conv_batch_winograd_weights(void *context, size_t task, int worker)
 {
     (void)worker;
     const struct job *job = context;
@@ -103,7 +121,7 @@ static void weights_task(void *context, size_t task, int worker)
 
     for (size_t l = 0; l < depth; l += most) {
         size_t count = ADL_MIN(most, depth - l);
-        gather(job, panel, c0 + l, count, piece);
+        conv_batch_winograd_gather(job, panel, c0 + l, count, piece);
         job->kernels->winograd->weights(&(struct adl_winograd_weights){
             .row_points = job->tiles.row_points,
             .column_points = job->tiles.column_points,
@@ -117,7 +135,7 @@ static void weights_task(void *context, size_t task, int worker)
     }
 }
 
-static void input_task(void *context, size_t task, int worker)
+static void conv_batch_winograd_input(void *context, size_t task, int worker)
 {
     (void)worker;
     const struct job *job = context;
@@ -128,7 +146,8 @@ static void input_task(void *context, size_t task, int worker)
                        job->v + t * job->tiles.ldx, job->tiles.chunk * job->tiles.ldx);
 }
 
-static void multiply_task(void *context, size_t position, int worker)
+/* All products of one position. */
+static void conv_batch_winograd_multiply(void *context, size_t position, int worker)
 {
     (void)worker;
     const struct job *job = context;
@@ -153,13 +172,13 @@ static void multiply_task(void *context, size_t position, int worker)
         }
 }
 
-static void output_task(void *context, size_t task, int worker)
+static void conv_batch_winograd_output(void *context, size_t task, int worker)
 {
     (void)worker;
     const struct job *job = context;
-    const struct adl_conv *v = job->conv;
+    const struct adl_conv *conv = job->conv;
     const struct adl_tiles *tiles = &job->tiles;
-    size_t last = ADL_MIN((task + 1) * ADL_TILE_TASK, job->count), q = (size_t)v->q;
+    size_t last = ADL_MIN((task + 1) * ADL_TILE_TASK, job->count), q = (size_t)conv->q;
     struct adl_winograd_output output = {
         .row_points = tiles->row_points,
         .column_points = tiles->column_points,
@@ -171,44 +190,46 @@ static void output_task(void *context, size_t task, int worker)
         .column_outputs = tiles->column_outputs,
         .step = tiles->chunk * tiles->ldy,
         .bias = job->bias,
-        .ldo = v->ldo,
-        .out_row = q * v->ldo,
-        .ldr = v->ldo,
-        .residual_row = q * v->ldo,
-        .channels = (size_t)v->k,
+        .ldo = conv->ldo,
+        .out_row = q * conv->ldo,
+        .ldr = conv->ldo,
+        .residual_row = q * conv->ldo,
+        .channels = (size_t)conv->k,
         .lo = -INFINITY,
         .hi = INFINITY,
     };
     for (size_t t = task * ADL_TILE_TASK; t < last; t++) {
         struct adl_tile tile = adl_tile_at(tiles, job->first + t);
-        size_t pixel = (tile.image * (size_t)v->p + (size_t)tile.p) * q + (size_t)tile.q;
-        output.height = ADL_MIN(tiles->row_outputs, v->p - tile.p);
-        output.width = ADL_MIN(tiles->column_outputs, v->q - tile.q);
+        size_t pixel = (tile.image * (size_t)conv->p + (size_t)tile.p) * q + (size_t)tile.q;
+        output.height = ADL_MIN(tiles->row_outputs, conv->p - tile.p);
+        output.width = ADL_MIN(tiles->column_outputs, conv->q - tile.q);
         output.m = job->m + t * tiles->ldy;
-        output.out = job->out + pixel * v->ldo;
-        output.residual = v->accumulate ? output.out : NULL;
+        output.out = job->out + pixel * conv->ldo;
+        output.residual = conv->accumulate ? output.out : NULL;
         job->kernels->winograd->output(&output);
     }
 }
 
-void adl_conv_batch_winograd(const struct adl_conv *v, const struct adl_kernels *kernels, int batch,
-                             int points, const float *weights, bool turned, const float *bias,
-                             const float *x, float *out, float *scratch, struct adl_pool *pool)
+void adl_conv_batch_winograd(const struct adl_conv_pass *pass, int points, const float *weights,
+                             bool turned, const float *bias, const float *x, float *out)
 {
-    struct job job = job_of(v, kernels, batch, points, scratch);
+    const struct adl_conv *conv = pass->conv;
+    struct job job =
+        conv_batch_winograd_job(conv, pass->kernels, pass->batch, points, pass->scratch);
     job.weights = weights;
     job.turned = turned;
     job.x = x;
     job.out = out;
     memset(job.zeros, 0, (job.tiles.ldx + job.panels * job.nr) * sizeof *job.zeros);
     if (bias)
-        memcpy(job.bias, bias, (size_t)v->k * sizeof *bias);
-    adl_pool_for(pool, job.panels * adl_ceil_div((size_t)v->c, job.depth), weights_task, &job);
+        memcpy(job.bias, bias, (size_t)conv->k * sizeof *bias);
+    adl_pool_for(pass->pool, job.panels * adl_ceil_div((size_t)conv->c, job.depth),
+                 conv_batch_winograd_weights, &job);
     for (job.first = 0; job.first < job.tiles.all; job.first += job.tiles.chunk) {
         job.count = ADL_MIN(job.tiles.chunk, job.tiles.all - job.first);
         size_t tasks = adl_ceil_div(job.count, ADL_TILE_TASK);
-        adl_pool_for(pool, tasks, input_task, &job);
-        adl_pool_for(pool, job.tiles.positions, multiply_task, &job);
-        adl_pool_for(pool, tasks, output_task, &job);
+        adl_pool_for(pass->pool, tasks, conv_batch_winograd_input, &job);
+        adl_pool_for(pass->pool, job.tiles.positions, conv_batch_winograd_multiply, &job);
+        adl_pool_for(pass->pool, tasks, conv_batch_winograd_output, &job);
     }
 }

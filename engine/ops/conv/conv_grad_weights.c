@@ -1,68 +1,68 @@
 /* The gradient of a convolution's weights,
  *
- *   dW[k][(r,s,c)] = sum over images and output pixels m of dY[m][k] * X[m][(r,s,c)],
+ *     dW[k][(r,s,c)] = sum over images n and output pixels m of dY[n][m][k] X[n][m][(r,s,c)],
  *
- * as products of blocks: X's rows are copied a block of pixels and columns at
- * a time (conv_rows.c), never a whole im2col. A task is a block of columns of
- * one group and a run of images; runs are added up in order, so the bits do
- * not depend on the threads. */
+ * where row m of X, R S C/G long, is the window of the input that output pixel m sees
+ * ("im2col"). It is a sum of matrix products dY' X over blocks of BLOCK_ROWS pixels and
+ * BLOCK_COLUMNS columns: only that block of X is ever copied (adl_conv_copy_rows), so
+ * it stays in the L2 cache, where the whole matrix would be R S times the input's size.
+ * For a dense 1x1 convolution X is the input itself and nothing is copied.
+ *
+ * A task is a block of columns of one group, and a run of consecutive images. Where
+ * the shape gives fewer than WANTED_TASKS blocks, the batch is divided into several
+ * runs, each with a sum of its own; these are then added up in order. The division
+ * depends on the shape and the batch alone, so the result does not depend on the number
+ * of threads.
+ *
+ * Depthwise convolutions have one column for each tap and no product; their sums are
+ * made by vector kernels along the channels instead. */
+
+#include "ops/conv/conv_grad_weights.h"
 
 #include <string.h>
 
 #include "base/size.h"
 #include "kernels/blas.h"
-#include "ops/conv/conv_train.h"
 
 #define BLOCK_COLUMNS ((size_t)384)
 #define BLOCK_ROWS ((size_t)256)
-/* Most floats in a vector. */
-#define MAX_LANES ((size_t)16)
-/* Tasks wanted before the batch is split into runs as well. */
 #define WANTED_TASKS ((size_t)8)
+/* Floats in the widest vector of any instruction set. */
+#define MAX_LANES ((size_t)16)
 
+/* How the work falls into tasks. */
 struct split {
-    size_t depth; /* R * S * C / groups: columns */
-    size_t blocks;
-    size_t runs, run_images;
+    size_t depth;      /* columns of one group: R S C/G */
+    size_t blocks;     /* of columns, of one group; depthwise 1 for all groups */
+    size_t tasks;      /* of one run */
+    size_t run_images; /* images in each run but the last, which may have fewer */
+    size_t runs;
     bool depthwise;
 };
 
-static struct split split_of(const struct adl_conv *v, int batch)
+static struct split conv_grad_weights_split(const struct adl_conv *conv, int batch)
 {
-    struct split s = {.depth = (size_t)(v->c / v->groups) * (size_t)v->r * (size_t)v->s};
-    s.depthwise = v->groups == v->c && v->groups == v->k;
+    struct split s = {.depth = adl_conv_depth(conv), .depthwise = adl_conv_is_depthwise(conv)};
     s.blocks = s.depthwise ? 1 : adl_ceil_div(s.depth, BLOCK_COLUMNS);
-    size_t tasks = s.depthwise ? 1 : s.blocks * (size_t)v->groups;
-    size_t wanted = ADL_MIN(adl_ceil_div(WANTED_TASKS, tasks), (size_t)batch);
+    s.tasks = s.depthwise ? 1 : s.blocks * (size_t)conv->groups;
+    size_t wanted = ADL_MIN(adl_ceil_div(WANTED_TASKS, s.tasks), (size_t)batch);
     s.run_images = adl_ceil_div((size_t)batch, wanted);
     s.runs = adl_ceil_div((size_t)batch, s.run_images);
     return s;
 }
 
-static size_t weight_count(const struct adl_conv *v, const struct split *s)
+/* Scratch of one worker: a block of X; or, depthwise, the sums of a run, and the sums
+ * and the scratch of the 3x3 kernel. */
+static size_t conv_grad_weights_worker(const struct adl_conv *conv)
 {
-    return (size_t)v->k * s->depth;
-}
-
-static size_t worker_floats(const struct adl_conv *v)
-{
-    size_t sums = (size_t)v->c * (size_t)v->r * (size_t)v->s;
+    size_t sums = (size_t)conv->c * (size_t)conv->r * (size_t)conv->s;
     return ADL_MAX(BLOCK_ROWS * BLOCK_COLUMNS, 3 * sums + 9 * MAX_LANES);
 }
 
-struct adl_conv_span adl_conv_span(const struct adl_conv *v, int s)
+size_t adl_conv_grad_weights_scratch(const struct adl_conv *conv, int batch, int threads)
 {
-    /* q * stride + s - pad_left in 0..w-1 */
-    int from = v->pad_left > s ? (v->pad_left - s + v->stride - 1) / v->stride : 0;
-    int last = v->w - 1 + v->pad_left - s;
-    int to = last < 0 ? -1 : ADL_MIN(last / v->stride, v->q - 1);
-    return (struct adl_conv_span){from, from * v->stride + s - v->pad_left, to - from + 1};
-}
-
-size_t adl_conv_grad_weights_scratch(const struct adl_conv *v, int batch, int threads)
-{
-    struct split s = split_of(v, batch);
-    return s.runs * weight_count(v, &s) + (size_t)threads * worker_floats(v);
+    struct split s = conv_grad_weights_split(conv, batch);
+    return s.runs * adl_conv_weight_count(conv) + (size_t)threads * conv_grad_weights_worker(conv);
 }
 
 struct job {
@@ -71,51 +71,53 @@ struct job {
     struct split split;
     int batch;
     const float *x, *grad_out;
-    float *partial; /* runs x K x depth */
-    float *grad;    /* K x depth; the same where there is one run */
+    float *partial; /* run x K x depth: the sums of each run; `grad` where there is only one */
+    float *grad;    /* K x depth */
     float *workers;
 };
 
-/* Adds one image's sums, row by row of the output. */
-static void depthwise_image(const struct job *job, size_t n, float *sums)
+/* Depthwise, any kernel: adds one image's sums, a row of the output at a time. */
+static void conv_grad_weights_depthwise(const struct job *job, size_t n, float *sums)
 {
-    const struct adl_conv *v = job->conv;
-    size_t channels = (size_t)v->c, stride = (size_t)v->stride,
-           row_floats = (size_t)v->w * channels;
-    for (int p = 0; p < v->p; p++)
-        for (int r = 0; r < v->r; r++) {
-            int row = p * v->stride + r - v->pad_top;
-            if (row < 0 || row >= v->h)
+    const struct adl_conv *conv = job->conv;
+    size_t channels = (size_t)conv->c, stride = (size_t)conv->stride,
+           row_floats = (size_t)conv->w * channels;
+    for (int p = 0; p < conv->p; p++)
+        for (int r = 0; r < conv->r; r++) {
+            int row = p * conv->stride + r - conv->pad_top;
+            if (row < 0 || row >= conv->h)
                 continue;
-            const float *x = job->x + (n * (size_t)v->h + (size_t)row) * row_floats;
+            const float *x = job->x + (n * (size_t)conv->h + (size_t)row) * row_floats;
             const float *dy =
-                job->grad_out + (n * (size_t)v->p + (size_t)p) * (size_t)v->q * channels;
-            for (int s = 0; s < v->s; s++) {
-                struct adl_conv_span span = adl_conv_span(v, s);
+                job->grad_out + (n * (size_t)conv->p + (size_t)p) * (size_t)conv->q * channels;
+            for (int s = 0; s < conv->s; s++) {
+                struct adl_conv_span span = adl_conv_span(conv, s);
                 if (span.count > 0)
                     job->kernels->dot_rows(x + (size_t)span.column * channels, stride * channels,
                                            dy + (size_t)span.q * channels, channels,
                                            (size_t)span.count, channels,
-                                           sums + (size_t)(r * v->s + s) * channels);
+                                           sums + (size_t)(r * conv->s + s) * channels);
             }
         }
 }
 
-static void depthwise_3x3_image(const struct job *job, size_t n, float *sums, float *work)
+/* Depthwise 3x3: the same by a kernel that keeps the nine sums in registers. */
+static void conv_grad_weights_depthwise3x3(const struct job *job, size_t n, float *sums,
+                                           float *work)
 {
-    const struct adl_conv *v = job->conv;
-    size_t count = 9 * (size_t)v->c;
+    const struct adl_conv *conv = job->conv;
+    size_t count = 9 * (size_t)conv->c;
     struct adl_depthwise_grad grad = {
-        .x = job->x + n * (size_t)v->h * (size_t)v->w * (size_t)v->c,
-        .dy = job->grad_out + n * (size_t)v->p * (size_t)v->q * (size_t)v->c,
-        .h = v->h,
-        .w = v->w,
-        .p = v->p,
-        .q = v->q,
-        .stride = v->stride,
-        .pad_top = v->pad_top,
-        .pad_left = v->pad_left,
-        .channels = (size_t)v->c,
+        .x = job->x + n * (size_t)conv->h * (size_t)conv->w * (size_t)conv->c,
+        .dy = job->grad_out + n * (size_t)conv->p * (size_t)conv->q * (size_t)conv->c,
+        .h = conv->h,
+        .w = conv->w,
+        .p = conv->p,
+        .q = conv->q,
+        .stride = conv->stride,
+        .pad_top = conv->pad_top,
+        .pad_left = conv->pad_left,
+        .channels = (size_t)conv->c,
         .work = work + count,
         .sums = work,
     };
@@ -124,77 +126,82 @@ static void depthwise_3x3_image(const struct job *job, size_t n, float *sums, fl
         sums[i] += work[i];
 }
 
-/* Depthwise: each tap's sum over the pixels of a run; taps x channels here,
- * turned round at the end. */
-static void depthwise_run(const struct job *job, size_t run, int worker)
+/* Depthwise: the sums over one run of images. They are made as (R, S) x C, along the
+ * channels, and transposed to C x (R, S) at the end. */
+static void conv_grad_weights_run(const struct job *job, size_t run, int worker)
 {
-    const struct adl_conv *v = job->conv;
-    size_t channels = (size_t)v->c, taps = (size_t)v->r * (size_t)v->s;
+    const struct adl_conv *conv = job->conv;
+    size_t channels = (size_t)conv->c, taps = (size_t)conv->r * (size_t)conv->s;
     size_t first = run * job->split.run_images;
     size_t last = ADL_MIN(first + job->split.run_images, (size_t)job->batch);
-    float *sums = job->workers + (size_t)worker * worker_floats(v);
-    float *to = job->partial + run * weight_count(v, &job->split);
+    float *sums = job->workers + (size_t)worker * conv_grad_weights_worker(conv);
+    float *to = job->partial + run * adl_conv_weight_count(conv);
 
     memset(sums, 0, taps * channels * sizeof *sums);
     for (size_t n = first; n < last; n++)
-        if (v->r == 3 && v->s == 3 && v->c >= job->kernels->lanes)
-            depthwise_3x3_image(job, n, sums, sums + taps * channels);
+        if (conv->r == 3 && conv->s == 3 && conv->c >= job->kernels->lanes)
+            conv_grad_weights_depthwise3x3(job, n, sums, sums + taps * channels);
         else
-            depthwise_image(job, n, sums);
+            conv_grad_weights_depthwise(job, n, sums);
     for (size_t c = 0; c < channels; c++)
         for (size_t tap = 0; tap < taps; tap++)
             to[c * taps + tap] = sums[tap * channels + c];
 }
 
-static void product_task(const struct job *job, size_t task, int worker)
+/* One block of columns over one run of images. */
+static void conv_grad_weights_product(const struct job *job, size_t task, int worker)
 {
-    const struct adl_conv *v = job->conv;
+    const struct adl_conv *conv = job->conv;
     const struct split *s = &job->split;
-    size_t channels = (size_t)(v->k / v->groups), pixels = (size_t)v->p * (size_t)v->q;
-    size_t block = task % s->blocks, group = task / s->blocks % (size_t)v->groups;
-    size_t run = task / (s->blocks * (size_t)v->groups);
+    size_t channels = (size_t)(conv->k / conv->groups), pixels = (size_t)conv->p * (size_t)conv->q;
+    size_t block = task % s->blocks, group = task / s->blocks % (size_t)conv->groups;
+    size_t run = task / (s->blocks * (size_t)conv->groups);
     size_t column = block * BLOCK_COLUMNS;
     size_t columns = ADL_MIN(BLOCK_COLUMNS, s->depth - column);
     size_t first = run * s->run_images;
     size_t last = ADL_MIN(first + s->run_images, (size_t)job->batch);
-    float *rows = job->workers + (size_t)worker * worker_floats(v);
-    float *to = job->partial + run * weight_count(v, s) + group * channels * s->depth + column;
+    float *rows = job->workers + (size_t)worker * conv_grad_weights_worker(conv);
+    float *to =
+        job->partial + run * adl_conv_weight_count(conv) + group * channels * s->depth + column;
     float beta = 0;
-    /* A dense 1x1 convolution's rows are the map itself. */
-    bool dense = v->r == 1 && v->s == 1 && v->stride == 1 && v->p == v->h && v->q == v->w;
+    /* The rows of a dense 1x1 convolution are the map itself. */
+    bool dense = conv->r == 1 && conv->s == 1 && conv->stride == 1 && conv->p == conv->h &&
+                 conv->q == conv->w;
 
     for (size_t n = first; n < last; n++) {
-        const float *x = job->x + n * (size_t)v->h * (size_t)v->w * v->ldx;
-        const float *dy = job->grad_out + n * pixels * v->ldo + group * channels;
+        const float *x = job->x + n * (size_t)conv->h * (size_t)conv->w * conv->ldx;
+        const float *dy = job->grad_out + n * pixels * conv->ldo + group * channels;
         for (size_t m = 0; m < pixels; m += BLOCK_ROWS) {
             size_t count = ADL_MIN(BLOCK_ROWS, pixels - m);
-            const float *b = x + m * v->ldx + group * s->depth + column;
+            const float *b = x + m * conv->ldx + group * s->depth + column;
             if (!dense)
-                adl_conv_copy_rows(v, x, (int)group, m, count, column, columns, rows, columns);
-            adl_sgemm(true, false, channels, columns, count, dy + m * v->ldo, v->ldo,
-                      dense ? b : rows, dense ? v->ldx : columns, beta, to, s->depth);
+                adl_conv_copy_rows(conv, x, (int)group, m, count, column, columns, rows, columns);
+            adl_sgemm(true, false, channels, columns, count, dy + m * conv->ldo, conv->ldo,
+                      dense ? b : rows, dense ? conv->ldx : columns, beta, to, s->depth);
             beta = 1;
         }
     }
 }
 
-static void run_task(void *context, size_t task, int worker)
+static void conv_grad_weights_task(void *context, size_t task, int worker)
 {
     const struct job *job = context;
     if (job->split.depthwise)
-        depthwise_run(job, task, worker);
+        conv_grad_weights_run(job, task, worker);
     else
-        product_task(job, task, worker);
+        conv_grad_weights_product(job, task, worker);
 }
 
-/* What is added up of the runs in a task. */
+/* --- the sum over the runs ----------------------------------------------------- */
+
+/* Weights that one task adds up. */
 #define JOIN_FLOATS ((size_t)16384)
 
-static void join_task(void *context, size_t task, int worker)
+static void conv_grad_weights_join(void *context, size_t task, int worker)
 {
     (void)worker;
     const struct job *job = context;
-    size_t count = weight_count(job->conv, &job->split);
+    size_t count = adl_conv_weight_count(job->conv);
     size_t first = task * JOIN_FLOATS, last = ADL_MIN(first + JOIN_FLOATS, count);
     for (size_t i = first; i < last; i++) {
         float sum = job->partial[i];
@@ -204,22 +211,20 @@ static void join_task(void *context, size_t task, int worker)
     }
 }
 
-void adl_conv_grad_weights(const struct adl_conv *v, const struct adl_kernels *kernels, int batch,
-                           const float *x, const float *grad_out, float *grad, float *scratch,
-                           struct adl_pool *pool)
+void adl_conv_grad_weights(const struct adl_conv_pass *pass, const float *x, const float *grad_out,
+                           float *grad)
 {
-    struct job job = {.conv = v,
-                      .kernels = kernels,
-                      .split = split_of(v, batch),
-                      .batch = batch,
+    size_t count = adl_conv_weight_count(pass->conv);
+    struct job job = {.conv = pass->conv,
+                      .kernels = pass->kernels,
+                      .split = conv_grad_weights_split(pass->conv, pass->batch),
+                      .batch = pass->batch,
                       .x = x,
                       .grad_out = grad_out,
                       .grad = grad};
-    size_t count = weight_count(v, &job.split);
-    size_t tasks = job.split.depthwise ? 1 : job.split.blocks * (size_t)v->groups;
-    job.partial = job.split.runs > 1 ? scratch : grad;
-    job.workers = scratch + job.split.runs * count;
-    adl_pool_for(pool, tasks * job.split.runs, run_task, &job);
+    job.partial = job.split.runs > 1 ? pass->scratch : grad;
+    job.workers = pass->scratch + job.split.runs * count;
+    adl_pool_for(pass->pool, job.split.tasks * job.split.runs, conv_grad_weights_task, &job);
     if (job.split.runs > 1)
-        adl_pool_for(pool, adl_ceil_div(count, JOIN_FLOATS), join_task, &job);
+        adl_pool_for(pass->pool, adl_ceil_div(count, JOIN_FLOATS), conv_grad_weights_join, &job);
 }

@@ -1,12 +1,28 @@
-/* The gradient of a 3x3 convolution's weights by Winograd's algorithm. With the
- * matrices of kernels/winograd.h, a tile's output is
+/* The gradient of a 3x3 convolution's weights by Winograd's algorithm F(4x4, 3x3)
+ * (Lavin & Gray 2016). With the matrices A, B and G of kernels/winograd.h, a tile of
+ * 4 x 4 outputs y from a tile of 6 x 6 inputs x and the kernel g is
  *
- *     y = A' [ (G g G') . (B' x B) ] A,    so    dg = G' [ (A dy A') . (B' x B) ] G,
+ *     y = A' [ (G g G') . (B' x B) ] A,
  *
- * and the bracket may be summed over all tiles first: at each of the 36 positions
- * it is a product, output channels x tiles by tiles x input channels. The tiles
- * are done in chunks fixed by the shape: transformed, then multiplied, one task a
- * position, so the bits do not depend on the threads. */
+ * where . multiplies element by element. This is linear in g, and its transpose gives
+ * the gradient of g for a gradient dy of the tile:
+ *
+ *     dg = G' [ (A dy A') . (B' x B) ] G.
+ *
+ * The outer transform is linear too, so the bracket may be summed over all tiles of
+ * the batch before it is applied, once for each pair of channels. At each of the 36
+ * positions the sum is a matrix product
+ *
+ *     sums[position] (K x C) = z[position]' (K x tiles) v[position] (tiles x C),
+ *
+ * with z = A dy A' and v = B' x B: 36 multiplications take the place of 4 x 4 x 9 =
+ * 144 for each tile and pair of channels.
+ *
+ * Tiles are done in chunks fixed by the shape, first transformed, then multiplied with
+ * one task for each position, so that the result does not depend on the number of
+ * threads. */
+
+#include "ops/conv/conv_grad_winograd.h"
 
 #include <string.h>
 
@@ -14,79 +30,69 @@
 #include "kernels/blas.h"
 #include "kernels/winograd.h"
 #include "ops/conv/conv_tiles.h"
-#include "ops/conv/conv_train.h"
 
-#define SPAN 6 /* points of a tile's side */
-#define POSITIONS (SPAN * SPAN)
+#define POINTS ADL_GRAD_WINOGRAD_POINTS
+#define POSITIONS (POINTS * POINTS)
 
 struct job {
     const struct adl_conv *conv;
     const struct adl_kernels *kernels;
     const float *x, *grad_out;
     struct adl_tiles tiles;
-    size_t first, count;  /* of this chunk */
-    float *zeros, *v, *z; /* position x tile x channel */
-    float *sums;          /* position x K x C */
-    float *grad;          /* K x taps x C */
-    float g[SPAN * 3];
+    size_t first, count; /* tiles of the current chunk */
+    float *zeros;        /* a pixel of padding */
+    float *v, *z;        /* position x tile x channel */
+    float *sums;         /* position x K x C */
+    float *grad;         /* K x (R, S, C) */
+    float g[POINTS * 3]; /* the matrix G */
 };
 
-static struct job job_of(const struct adl_conv *v, const struct adl_kernels *kernels, int batch,
-                         float *scratch)
+bool adl_conv_grad_winograd_supports(const struct adl_conv *conv, const struct adl_kernels *kernels)
 {
-    struct job job = {.conv = v, .kernels = kernels, .tiles = adl_tiles_of(v, batch, SPAN)};
-    job.zeros = scratch;
-    job.v = job.zeros + ADL_MAX(job.tiles.ldx, job.tiles.ldy);
-    job.z = job.v + POSITIONS * job.tiles.chunk * job.tiles.ldx;
-    job.sums = job.z + POSITIONS * job.tiles.chunk * job.tiles.ldy;
-    return job;
+    return conv->r == 3 && conv->s == 3 && conv->c >= kernels->lanes && conv->k >= kernels->lanes &&
+           adl_conv_winograd6.supports(&adl_conv_winograd6, conv, kernels);
 }
 
-bool adl_conv_grad_winograd_supports(const struct adl_conv *v, const struct adl_kernels *kernels,
-                                     int batch)
+size_t adl_conv_grad_winograd_scratch(const struct adl_conv *conv, int batch)
 {
-    return v->c >= kernels->lanes && v->k >= kernels->lanes &&
-           adl_conv_winograd_pays(v, kernels, batch);
-}
-
-size_t adl_conv_grad_winograd_scratch(const struct adl_conv *v, int batch)
-{
-    struct adl_tiles tiles = adl_tiles_of(v, batch, SPAN);
+    struct adl_tiles tiles = adl_tiles_of(conv, batch, POINTS);
     return ADL_MAX(tiles.ldx, tiles.ldy) + POSITIONS * tiles.chunk * (tiles.ldx + tiles.ldy) +
-           POSITIONS * (size_t)v->k * (size_t)v->c;
+           POSITIONS * (size_t)conv->k * (size_t)conv->c;
 }
 
-static void transform_task(void *context, size_t task, int worker)
+static void conv_grad_winograd_transform(void *context, size_t task, int worker)
 {
     (void)worker;
     const struct job *job = context;
-    const struct adl_conv *v = job->conv;
+    const struct adl_conv *conv = job->conv;
     const struct adl_tiles *tiles = &job->tiles;
     size_t last = ADL_MIN((task + 1) * ADL_TILE_TASK, job->count);
     const float *pixels[ADL_TILE_POSITIONS];
 
     for (size_t t = task * ADL_TILE_TASK; t < last; t++) {
         struct adl_tile tile = adl_tile_at(tiles, job->first + t);
-        adl_tile_input(tiles, v, job->kernels, tile, job->x, job->zeros, job->v + t * tiles->ldx,
+        adl_tile_input(tiles, conv, job->kernels, tile, job->x, job->zeros, job->v + t * tiles->ldx,
                        tiles->chunk * tiles->ldx);
-        adl_tile_output_pixels(tiles, v, tile, job->grad_out, job->zeros, pixels);
-        job->kernels->winograd_spread(pixels, (size_t)v->k, job->z + t * tiles->ldy,
+        adl_tile_output_pixels(tiles, conv, tile, job->grad_out, job->zeros, pixels);
+        job->kernels->winograd_spread(pixels, (size_t)conv->k, job->z + t * tiles->ldy,
                                       tiles->chunk * tiles->ldy);
     }
 }
 
-static void multiply_task(void *context, size_t i, int worker)
+/* Adds a chunk's product at one position; the first chunk writes it. */
+static void conv_grad_winograd_multiply(void *context, size_t position, int worker)
 {
     (void)worker;
     const struct job *job = context;
     const struct adl_tiles *tiles = &job->tiles;
     size_t c = (size_t)job->conv->c, k = (size_t)job->conv->k;
-    adl_sgemm(true, false, k, c, job->count, job->z + i * tiles->chunk * tiles->ldy, tiles->ldy,
-              job->v + i * tiles->chunk * tiles->ldx, tiles->ldx, job->first > 0 ? 1 : 0,
-              job->sums + i * k * c, c);
+    adl_sgemm(true, false, k, c, job->count, job->z + position * tiles->chunk * tiles->ldy,
+              tiles->ldy, job->v + position * tiles->chunk * tiles->ldx, tiles->ldx,
+              job->first > 0 ? 1 : 0, job->sums + position * k * c, c);
 }
 
-static void fold_task(void *context, size_t k, int worker)
+/* The outer transform G' [.] G of one output channel. */
+static void conv_grad_winograd_fold(void *context, size_t k, int worker)
 {
     (void)worker;
     const struct job *job = context;
@@ -95,37 +101,47 @@ static void fold_task(void *context, size_t k, int worker)
                                 job->grad + k * 9 * c);
 }
 
-/* G of winograd.h, SPAN x 3. */
-static void kernel_matrix(float *g)
+/* Writes G of winograd.h, POINTS x 3, row by row: of point p[i] the powers p[i]^j
+ * divided by the product of all p[i] - p[l]; of infinity (0 0 1). The points are 0 and
+ * the pairs +-p. */
+static void conv_grad_winograd_matrix(float *g)
 {
     static const float pairs[] = ADL_WINOGRAD_PAIRS6;
-    double points[SPAN - 1] = {0};
-    for (int i = 1; i < SPAN - 1; i++)
+    double points[POINTS - 1] = {0};
+    for (int i = 1; i < POINTS - 1; i++)
         points[i] = i % 2 ? (double)pairs[(i - 1) / 2] : -(double)pairs[(i - 1) / 2];
-    for (int i = 0; i < SPAN - 1; i++) {
+    for (int i = 0; i < POINTS - 1; i++) {
         double value = 1;
-        for (int l = 0; l < SPAN - 1; l++)
+        for (int l = 0; l < POINTS - 1; l++)
             value /= l == i ? 1 : points[i] - points[l];
         for (int j = 0; j < 3; j++, value *= points[i])
             g[i * 3 + j] = (float)value;
     }
-    memcpy(g + (ptrdiff_t)(SPAN - 1) * 3, (const float[]){0, 0, 1}, 3 * sizeof *g);
+    memcpy(g + (ptrdiff_t)(POINTS - 1) * 3, (const float[]){0, 0, 1}, 3 * sizeof *g);
 }
 
-void adl_conv_grad_winograd(const struct adl_conv *v, const struct adl_kernels *kernels, int batch,
-                            const float *x, const float *grad_out, float *grad, float *scratch,
-                            struct adl_pool *pool)
+void adl_conv_grad_winograd(const struct adl_conv_pass *pass, const float *x, const float *grad_out,
+                            float *grad)
 {
-    struct job job = job_of(v, kernels, batch, scratch);
-    job.x = x;
-    job.grad_out = grad_out;
-    job.grad = grad;
-    kernel_matrix(job.g);
-    memset(job.zeros, 0, ADL_MAX(job.tiles.ldx, job.tiles.ldy) * sizeof *job.zeros);
+    struct job job = {.conv = pass->conv,
+                      .kernels = pass->kernels,
+                      .x = x,
+                      .grad_out = grad_out,
+                      .tiles = adl_tiles_of(pass->conv, pass->batch, POINTS),
+                      .zeros = pass->scratch,
+                      .grad = grad};
+    size_t zeros = ADL_MAX(job.tiles.ldx, job.tiles.ldy);
+    job.v = job.zeros + zeros;
+    job.z = job.v + POSITIONS * job.tiles.chunk * job.tiles.ldx;
+    job.sums = job.z + POSITIONS * job.tiles.chunk * job.tiles.ldy;
+
+    conv_grad_winograd_matrix(job.g);
+    memset(job.zeros, 0, zeros * sizeof *job.zeros);
     for (job.first = 0; job.first < job.tiles.all; job.first += job.tiles.chunk) {
         job.count = ADL_MIN(job.tiles.chunk, job.tiles.all - job.first);
-        adl_pool_for(pool, adl_ceil_div(job.count, ADL_TILE_TASK), transform_task, &job);
-        adl_pool_for(pool, POSITIONS, multiply_task, &job);
+        adl_pool_for(pass->pool, adl_ceil_div(job.count, ADL_TILE_TASK),
+                     conv_grad_winograd_transform, &job);
+        adl_pool_for(pass->pool, POSITIONS, conv_grad_winograd_multiply, &job);
     }
-    adl_pool_for(pool, (size_t)v->k, fold_task, &job);
+    adl_pool_for(pass->pool, (size_t)pass->conv->k, conv_grad_winograd_fold, &job);
 }

@@ -1,33 +1,33 @@
-/* A batch as tiles of Winograd's algorithm. */
-
 #include "ops/conv/conv_tiles.h"
 
+#include "base/mem.h"
 #include "base/size.h"
 
-#define LINE_FLOATS ((size_t)16)
-/* Floats of a chunk's transformed tiles, unless that were too few tiles for a
- * product to be worth its sums' way through the caches. */
+/* A chunk has as many tiles as take CHUNK_FLOATS floats (4 MiB) when transformed, but
+ * at least CHUNK_TILES: with fewer rows, a product would spend its time on reading the
+ * weights, or on moving its sums through the caches. */
 #define CHUNK_FLOATS ((size_t)1 << 20)
 #define CHUNK_TILES ((size_t)256)
 
 const unsigned char adl_tile_positions[ADL_WINOGRAD_MAX_SIDE] = {0, 1, 2, 3, 4, 5, 6, 7};
 
-/* A line more than the channels need: tiles fall into different cache sets. */
-static size_t tile_floats(int channels)
+/* The stride from tile to tile: whole cache lines, and one more than the channels
+ * need, so that tiles do not all fall into the same sets of the cache. */
+static size_t conv_tiles_stride(int channels)
 {
-    return ((size_t)channels + 2 * LINE_FLOATS - 1) / LINE_FLOATS * LINE_FLOATS;
+    return ((size_t)channels + 2 * ADL_LINE_FLOATS - 1) / ADL_LINE_FLOATS * ADL_LINE_FLOATS;
 }
 
-struct adl_tiles adl_tiles_of(const struct adl_conv *v, int batch, int points)
+struct adl_tiles adl_tiles_of(const struct adl_conv *conv, int batch, int points)
 {
-    struct adl_tiles tiles = {.ldx = tile_floats(v->c), .ldy = tile_floats(v->k)};
-    tiles.row_points = v->r == 1 ? 1 : points;
-    tiles.column_points = v->s == 1 ? 1 : points;
-    tiles.row_outputs = tiles.row_points - v->r + 1;
-    tiles.column_outputs = tiles.column_points - v->s + 1;
+    struct adl_tiles tiles = {.ldx = conv_tiles_stride(conv->c), .ldy = conv_tiles_stride(conv->k)};
+    tiles.row_points = conv->r == 1 ? 1 : points;
+    tiles.column_points = conv->s == 1 ? 1 : points;
+    tiles.row_outputs = tiles.row_points - conv->r + 1;
+    tiles.column_outputs = tiles.column_points - conv->s + 1;
     tiles.positions = (size_t)(tiles.row_points * tiles.column_points);
-    tiles.across = (size_t)((v->q + tiles.column_outputs - 1) / tiles.column_outputs);
-    tiles.image = tiles.across * (size_t)((v->p + tiles.row_outputs - 1) / tiles.row_outputs);
+    tiles.across = (size_t)((conv->q + tiles.column_outputs - 1) / tiles.column_outputs);
+    tiles.image = tiles.across * (size_t)((conv->p + tiles.row_outputs - 1) / tiles.row_outputs);
     tiles.all = tiles.image * (size_t)batch;
     tiles.chunk = ADL_MAX(CHUNK_FLOATS / (tiles.positions * (tiles.ldx + tiles.ldy)), CHUNK_TILES);
     tiles.chunk = ADL_MIN(tiles.chunk, tiles.all);
@@ -42,9 +42,10 @@ struct adl_tile adl_tile_at(const struct adl_tiles *tiles, size_t index)
                              .q = (int)(at % tiles->across) * tiles->column_outputs};
 }
 
-/* Pointers to the pixels of a rectangle of a map, `zeros` where there is none. */
-static void rectangle(const float *map, int h, int w, size_t ld, int top, int left, int rows,
-                      int columns, const float *zeros, const float **pixels)
+/* Pointers to the pixels of a rectangle of a map, row by row; `zeros` for those that lie
+ * outside the map. */
+static void conv_tiles_rectangle(const float *map, int h, int w, size_t ld, int top, int left,
+                                 int rows, int columns, const float *zeros, const float **pixels)
 {
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < columns; j++) {
@@ -54,14 +55,14 @@ static void rectangle(const float *map, int h, int w, size_t ld, int top, int le
         }
 }
 
-void adl_tile_input(const struct adl_tiles *tiles, const struct adl_conv *v,
+void adl_tile_input(const struct adl_tiles *tiles, const struct adl_conv *conv,
                     const struct adl_kernels *kernels, struct adl_tile tile, const float *x,
                     const float *zeros, float *to, size_t step)
 {
     const float *pixels[ADL_TILE_POSITIONS];
-    rectangle(x + tile.image * (size_t)v->h * (size_t)v->w * v->ldx, v->h, v->w, v->ldx,
-              tile.p - v->pad_top, tile.q - v->pad_left, tiles->row_points, tiles->column_points,
-              zeros, pixels);
+    conv_tiles_rectangle(x + tile.image * (size_t)conv->h * (size_t)conv->w * conv->ldx, conv->h,
+                         conv->w, conv->ldx, tile.p - conv->pad_top, tile.q - conv->pad_left,
+                         tiles->row_points, tiles->column_points, zeros, pixels);
     kernels->winograd->input(&(struct adl_winograd_input){.row_points = tiles->row_points,
                                                           .column_points = tiles->column_points,
                                                           .rows = tiles->row_points,
@@ -69,15 +70,16 @@ void adl_tile_input(const struct adl_tiles *tiles, const struct adl_conv *v,
                                                           .row_positions = adl_tile_positions,
                                                           .column_positions = adl_tile_positions,
                                                           .pixels = pixels,
-                                                          .channels = (size_t)v->c,
+                                                          .channels = (size_t)conv->c,
                                                           .v = to,
                                                           .step = step});
 }
 
-void adl_tile_output_pixels(const struct adl_tiles *tiles, const struct adl_conv *v,
+void adl_tile_output_pixels(const struct adl_tiles *tiles, const struct adl_conv *conv,
                             struct adl_tile tile, const float *y, const float *zeros,
                             const float *pixels[ADL_TILE_POSITIONS])
 {
-    rectangle(y + tile.image * (size_t)v->p * (size_t)v->q * v->ldo, v->p, v->q, v->ldo, tile.p,
-              tile.q, tiles->row_outputs, tiles->column_outputs, zeros, pixels);
+    conv_tiles_rectangle(y + tile.image * (size_t)conv->p * (size_t)conv->q * conv->ldo, conv->p,
+                         conv->q, conv->ldo, tile.p, tile.q, tiles->row_outputs,
+                         tiles->column_outputs, zeros, pixels);
 }

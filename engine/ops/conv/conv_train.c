@@ -1,177 +1,117 @@
-/* A convolution in a training step. Forward, and the input's gradient where the
- * stride is 1, run on the same packed kernels as inference: the latter is a
- * convolution of grad_out with the kernel turned round and its channels
- * exchanged. The other products are in conv_grad_weights.c and
- * conv_grad_input.c. */
+/* A convolution in a training step: the forward pass and the three gradients that
+ * PyTorch's autograd would give. With stride t, padding (top, left) and G groups,
+ *
+ *     y[n,p,q,k]    = b[k] + sum over r,s,c of w[k,c,r,s] x[n, p t + r - top, q t + s - left, c]
+ *     dw[k,c,r,s]  += sum over n,p,q of dy[n,p,q,k] x[n, p t + r - top, q t + s - left, c]
+ *     db[k]        += sum over n,p,q of dy[n,p,q,k]
+ *     dx[n,i,j,c] (+)= sum of dy[n,p,q,k] w[k,c,r,s] over all k and all p,r and q,s
+ *                      for which p t + r - top = i and q t + s - left = j
+ *
+ * where x is N x H x W x C, y and dy N x P x Q x K, and w K x C/G x R x S.
+ *
+ * At stride 1 the last line is itself a convolution, of dy with padding R - 1 - top
+ * and with kernels whose channels are exchanged and whose two axes are reversed. It
+ * and the forward pass therefore run on the same kernels as inference ("convolve"
+ * below); only the packing of the weights, which an inference plan does once, is done
+ * again in each pass. The other products have files of their own: conv_grad_weights.c
+ * and conv_grad_winograd.c for dw, conv_grad_input.c for dx at larger strides.
+ * conv_choice.c says which algorithm is taken.
+ *
+ * Sums over the batch are made in pieces fixed by the shape and joined in order, so
+ * that the result does not depend on the number of threads. */
 
 #include "ops/conv/conv_train.h"
 
-#include <math.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/size.h"
-#include "ops/conv/conv_tiles.h"
-#include "ops/ops.h"
+#include "ops/conv/conv_batch_winograd.h"
+#include "ops/conv/conv_choice.h"
+#include "ops/conv/conv_grad_input.h"
+#include "ops/conv/conv_grad_weights.h"
+#include "ops/conv/conv_grad_winograd.h"
 
-#define LINE_FLOATS ((size_t)16)
-/* Of an image: with more, its transformed weights are read often enough. */
-#define MAX_TILES ((size_t)128)
+/* --- the convolutions of a step ----------------------------------------------------- */
 
-static size_t lines(size_t floats)
+static struct adl_conv conv_train_forward_conv(const struct adl_train_call *call)
 {
-    return adl_ceil_div(floats, LINE_FLOATS) * LINE_FLOATS;
+    return adl_conv_describe(call->node->attr, *call->in_shape, call->out_shape);
 }
 
-static struct adl_conv forward_conv(const struct adl_train_call *call)
+/* Whether the input's gradient is a convolution. Padding of a whole kernel or more
+ * would need a negative padding for it. */
+static bool conv_train_is_plain(const struct adl_conv *conv)
 {
-    const struct adl_conv_attr *a = call->node->attr;
-    struct adl_shape in = *call->in_shape, out = call->out_shape;
-    int pads[4];
-    adl_conv_padding(a, in, pads);
-    return (struct adl_conv){
-        .h = in.h,
-        .w = in.w,
-        .c = in.c,
-        .p = out.h,
-        .q = out.w,
-        .k = out.c,
-        .r = a->r,
-        .s = a->s,
-        .stride = a->stride,
-        .pad_top = pads[0],
-        .pad_left = pads[1],
-        .groups = a->groups,
-        .ldx = (size_t)in.c,
-        .ldo = (size_t)out.c,
-        .lo = -INFINITY,
-        .hi = INFINITY,
-    };
+    return conv->stride == 1 && conv->pad_top < conv->r && conv->pad_left < conv->s;
 }
 
-/* Whether the input's gradient is a plain convolution. */
-static bool is_plain_backward(const struct adl_conv *v)
+/* The convolution that the input's gradient is, where conv_train_is_plain. */
+static struct adl_conv conv_train_backward_conv(const struct adl_conv *conv, bool add)
 {
-    return v->stride == 1 && v->pad_top < v->r && v->pad_left < v->s;
-}
-
-static struct adl_conv backward_conv(const struct adl_conv *v, bool add)
-{
-    struct adl_conv back = *v;
-    back.h = v->p;
-    back.w = v->q;
-    back.c = v->k;
-    back.p = v->h;
-    back.q = v->w;
-    back.k = v->c;
-    back.pad_top = v->r - 1 - v->pad_top;
-    back.pad_left = v->s - 1 - v->pad_left;
-    back.ldx = v->ldo;
-    back.ldo = v->ldx;
+    struct adl_conv back = *conv;
+    back.h = conv->p;
+    back.w = conv->q;
+    back.c = conv->k;
+    back.p = conv->h;
+    back.q = conv->w;
+    back.k = conv->c;
+    back.pad_top = conv->r - 1 - conv->pad_top;
+    back.pad_left = conv->s - 1 - conv->pad_left;
+    back.ldx = conv->ldo;
+    back.ldo = conv->ldx;
     back.accumulate = add;
     return back;
 }
 
-/* --- which algorithm ----------------------------------------------------------------- */
-
-/* In multiply-adds, of a position: each transformed value's way there and back, and
- * each weight's, which is transformed anew in each step; measured on an AMD Zen 4. */
-#define WINOGRAD_MAP 20
-#define WINOGRAD_WEIGHT 60
-/* What Winograd's algorithm has to be better by: its errors are larger, and those
- * of larger tiles larger still. */
-#define WINOGRAD_SHARE 0.9
-#define WINOGRAD_SHARE8 0.8
-
-/* By the multiply-adds of the direct product. */
-static double winograd_cost(const struct adl_conv *v, int batch, int points)
+/* A dense 1x1 convolution computes each pixel by itself: the maps of the batch are
+ * then one map of N H rows, and the matrix product is longer and has one remainder of
+ * rows instead of one for each image. *batch becomes 1. */
+static struct adl_conv conv_train_join_batch(const struct adl_conv *conv, int *batch)
 {
-    struct adl_tiles tiles = adl_tiles_of(v, batch, points);
-    double products = (double)v->c * (double)v->k, maps = (double)(v->c + v->k);
-    double cost = (double)tiles.all * (products + WINOGRAD_MAP * maps) + WINOGRAD_WEIGHT * products;
-    return cost * (double)tiles.positions / ((double)batch * v->p * v->q * v->r * v->s * products);
-}
-
-bool adl_conv_winograd_pays(const struct adl_conv *v, const struct adl_kernels *kernels, int batch)
-{
-    return v->r == 3 && v->s == 3 && adl_conv_batch_winograd_supports(v, kernels, 6) &&
-           winograd_cost(v, batch, 6) < WINOGRAD_SHARE;
-}
-
-/* Points of a tile's side; 0: Winograd's algorithm does not pay. */
-static int winograd_points(const struct adl_conv *v, const struct adl_kernels *kernels, int batch)
-{
-    double best = 1;
-    int points = 0;
-    for (int n = 6; n <= 8; n += 2) {
-        if (!adl_conv_batch_winograd_supports(v, kernels, n))
-            continue;
-        double cost = winograd_cost(v, batch, n) / (n == 6 ? WINOGRAD_SHARE : WINOGRAD_SHARE8);
-        if (cost < best) {
-            best = cost;
-            points = n;
-        }
+    struct adl_conv whole = *conv;
+    if (conv->r == 1 && conv->s == 1 && conv->stride == 1 && conv->pad_top == 0 &&
+        conv->pad_left == 0 && conv->p == conv->h && conv->q == conv->w) {
+        whole.h = whole.p = conv->h * *batch;
+        *batch = 1;
     }
-    return points;
+    return whole;
 }
 
-/* Points where tiles of the whole batch are multiplied at a time; else 0. Images of
- * more tiles are done one by one. */
-static int batch_winograd_points(const struct adl_conv *v, const struct adl_kernels *kernels,
-                                 int batch)
+/* --- a convolution by an algorithm that takes one image at a time --------------------- */
+
+static size_t conv_train_lines(size_t floats)
 {
-    int points = winograd_points(v, kernels, batch);
-    return points && adl_tiles_of(v, batch, points).image <= MAX_TILES ? points : 0;
+    return adl_ceil_div(floats, ADL_LINE_FLOATS) * ADL_LINE_FLOATS;
 }
 
-/* Channels that make Strassen's additions worth while. */
-#define STRASSEN_CHANNELS 256
-
-/* v is of a whole batch (one_map), and of so many rows that nothing is prepared. */
-static bool strassen_pays(const struct adl_conv *v, const struct adl_kernels *kernels)
-{
-    struct adl_conv written = *v;
-    written.accumulate = false; /* it adds as a residual: convolve_images */
-    return v->c >= STRASSEN_CHANNELS && v->k >= STRASSEN_CHANNELS &&
-           adl_conv_strassen.supports(&adl_conv_strassen, &written, kernels) &&
-           adl_conv_strassen.prepare_tasks(&adl_conv_strassen, &written, kernels) == 0;
-}
-
-static const struct adl_conv_algorithm *choose(const struct adl_conv *v,
-                                               const struct adl_kernels *kernels, int batch)
-{
-    int points = winograd_points(v, kernels, batch);
-    const struct adl_conv_algorithm *winograd =
-        points == 8 ? &adl_conv_winograd8 : &adl_conv_winograd6;
-    if (adl_conv_depthwise.supports(&adl_conv_depthwise, v, kernels))
-        return &adl_conv_depthwise;
-    if (points && winograd->supports(winograd, v, kernels))
-        return winograd;
-    if (strassen_pays(v, kernels))
-        return &adl_conv_strassen;
-    return adl_conv_gemm.supports(&adl_conv_gemm, v, kernels) ? &adl_conv_gemm : &adl_conv_blas;
-}
-
-/* Memory of one pass over a batch: ones, zeros or bias, the packed weights, and
- * each worker's own. */
+/* Scratch of a pass, as offsets in floats:
+ *
+ *     K ones | K biases or zeros | packed weights | scratch of worker 0 | of worker 1 | ...
+ *
+ * The ones are the scale of each output channel that packing asks for: nothing is
+ * folded into the weights while they are trained. */
 struct layout {
     const struct adl_conv_algorithm *algorithm;
     size_t ones, bias, packed, workers, per_worker, total;
 };
 
-static struct layout lay_out(const struct adl_conv *v, const struct adl_kernels *kernels, int batch,
-                             int threads)
+static struct layout conv_train_lay_out(const struct adl_conv *conv,
+                                        const struct adl_kernels *kernels, int batch, int threads)
 {
-    struct layout at = {.algorithm = choose(v, kernels, batch)};
+    struct layout at = {.algorithm = adl_conv_choose_algorithm(conv, kernels, batch)};
+    size_t channels = conv_train_lines((size_t)conv->k);
     at.ones = 0;
-    at.bias = lines((size_t)v->k);
-    at.packed = at.bias + lines((size_t)v->k);
-    at.workers = at.packed + lines(at.algorithm->packed_floats(at.algorithm, v, kernels));
-    at.per_worker = lines(at.algorithm->scratch_floats(at.algorithm, v, kernels));
+    at.bias = channels;
+    at.packed = at.bias + channels;
+    at.workers =
+        at.packed + conv_train_lines(at.algorithm->packed_floats(at.algorithm, conv, kernels));
+    at.per_worker = conv_train_lines(at.algorithm->scratch_floats(at.algorithm, conv, kernels));
     at.total = at.workers + at.per_worker * (size_t)threads;
     return at;
 }
 
-struct pass {
+struct image_pass {
     const struct adl_conv *conv;
     const struct adl_kernels *kernels;
     const struct layout *at;
@@ -182,23 +122,46 @@ struct pass {
     size_t tasks; /* of one image */
 };
 
-static void one_task(void *context, size_t i, int worker)
+static void conv_train_task(void *context, size_t i, int worker)
 {
-    const struct pass *pass = context;
-    const struct adl_conv *v = pass->conv;
+    const struct image_pass *pass = context;
+    const struct adl_conv *conv = pass->conv;
     size_t image = i / pass->tasks;
-    float *out = pass->out + image * (size_t)v->p * (size_t)v->q * v->ldo;
+    float *out = pass->out + image * (size_t)conv->p * (size_t)conv->q * conv->ldo;
     pass->at->algorithm->run(
-        pass->at->algorithm, v, pass->kernels, pass->scratch + pass->at->packed,
-        pass->x + image * (size_t)v->h * (size_t)v->w * v->ldx, pass->out_is_residual ? out : NULL,
-        out, i % pass->tasks,
+        pass->at->algorithm, conv, pass->kernels, pass->scratch + pass->at->packed,
+        pass->x + image * (size_t)conv->h * (size_t)conv->w * conv->ldx,
+        pass->out_is_residual ? out : NULL, out, i % pass->tasks,
         pass->scratch + pass->at->workers + (size_t)worker * pass->at->per_worker);
 }
 
-static size_t weight_count(const struct adl_conv *v)
+static void conv_train_images(const struct adl_train_call *call, const struct adl_conv *conv,
+                              const float *weights, const float *bias, const float *x, float *out,
+                              float *scratch)
 {
-    return (size_t)v->k * (size_t)(v->c / v->groups) * (size_t)v->r * (size_t)v->s;
+    int batch = call->batch;
+    struct adl_conv whole = conv_train_join_batch(conv, &batch);
+    struct layout at =
+        conv_train_lay_out(&whole, call->kernels, batch, adl_pool_threads(call->pool));
+    struct image_pass pass = {&whole, call->kernels, &at, x, false, out, scratch, 0};
+
+    for (int k = 0; k < whole.k; k++) {
+        scratch[at.ones + (size_t)k] = 1;
+        scratch[at.bias + (size_t)k] = bias ? bias[k] : 0;
+    }
+    /* Strassen's algorithm cannot accumulate, but it can add a residual. */
+    if (at.algorithm == &adl_conv_strassen && whole.accumulate) {
+        pass.out_is_residual = true;
+        whole.accumulate = false;
+        whole.ldr = whole.ldo;
+    }
+    at.algorithm->pack(at.algorithm, &whole, call->kernels, weights, scratch + at.ones,
+                       scratch + at.bias, scratch + at.packed);
+    pass.tasks = at.algorithm->tasks(at.algorithm, &whole, call->kernels);
+    adl_pool_for(call->pool, pass.tasks * (size_t)batch, conv_train_task, &pass);
 }
+
+/* --- a convolution by whichever algorithm was chosen ------------------------------------ */
 
 struct turn {
     const struct adl_conv *conv;
@@ -206,14 +169,16 @@ struct turn {
     float *turned;
 };
 
-/* Of an output channel k: w[k][c][r][s] = w'[c][k][R-1-r][S-1-s], group by group. */
-static void turn_channel(void *context, size_t k, int worker)
+/* Writes the weights of output channel k of a backward convolution, which are those
+ * of the forward one with the channels exchanged and the axes reversed:
+ * turned[k][c][r][s] = w[c][k][R-1-r][S-1-s], group by group. */
+static void conv_train_turn_channel(void *context, size_t k, int worker)
 {
     (void)worker;
     const struct turn *job = context;
-    const struct adl_conv *v = job->conv;
-    size_t taps = (size_t)v->r * (size_t)v->s;
-    size_t group_c = (size_t)(v->c / v->groups), group_k = (size_t)(v->k / v->groups);
+    const struct adl_conv *conv = job->conv;
+    size_t taps = (size_t)conv->r * (size_t)conv->s;
+    size_t group_c = (size_t)(conv->c / conv->groups), group_k = (size_t)(conv->k / conv->groups);
     float *to = job->turned + k * group_c * taps;
     for (size_t c = 0; c < group_c; c++, to += taps) {
         const float *from =
@@ -223,101 +188,63 @@ static void turn_channel(void *context, size_t k, int worker)
     }
 }
 
-/* The maps of a dense 1x1 convolution as one map as high as all together. */
-static struct adl_conv one_map(const struct adl_conv *v, int *batch)
+static struct adl_conv_pass conv_train_pass(const struct adl_train_call *call,
+                                            const struct adl_conv *conv, float *scratch)
 {
-    struct adl_conv whole = *v;
-    if (v->r == 1 && v->s == 1 && v->stride == 1 && v->pad_top == 0 && v->pad_left == 0 &&
-        v->p == v->h && v->q == v->w) {
-        whole.h = whole.p = v->h * *batch;
-        *batch = 1;
-    }
-    return whole;
+    return (struct adl_conv_pass){conv, call->kernels, call->batch, call->pool, scratch};
 }
 
-/* By an algorithm that takes an image at a time. */
-static void convolve_images(const struct adl_train_call *call, const struct adl_conv *conv,
-                            const float *weights, const float *bias, const float *x, float *out,
-                            float *scratch)
-{
-    int batch = call->batch;
-    struct adl_conv v = one_map(conv, &batch);
-    struct layout at = lay_out(&v, call->kernels, batch, adl_pool_threads(call->pool));
-    struct pass pass = {&v, call->kernels, &at, x, false, out, scratch, 0};
-
-    for (int k = 0; k < v.k; k++) {
-        scratch[at.ones + (size_t)k] = 1;
-        scratch[at.bias + (size_t)k] = bias ? bias[k] : 0;
-    }
-    if (at.algorithm == &adl_conv_strassen && v.accumulate) {
-        pass.out_is_residual = true;
-        v.accumulate = false;
-        v.ldr = v.ldo;
-    }
-    at.algorithm->pack(at.algorithm, &v, call->kernels, weights, scratch + at.ones,
-                       scratch + at.bias, scratch + at.packed);
-    pass.tasks = at.algorithm->tasks(at.algorithm, &v, call->kernels);
-    adl_pool_for(call->pool, pass.tasks * (size_t)batch, one_task, &pass);
-}
-
-/* out (+)= conv(x) + bias for the whole batch; weights in PyTorch's layout, or
- * (turned) those of the convolution that this one is the input's gradient of. */
-static void convolve(const struct adl_train_call *call, const struct adl_conv *v,
-                     const float *weights, bool turned, const float *bias, const float *x,
-                     float *out)
+/* out = conv(x) + bias over the batch, or += where conv->accumulate. weights in
+ * PyTorch's layout; `turned` says that they are those of the forward convolution and
+ * `conv` is the input's gradient of it. bias may be NULL. */
+static void conv_train_convolve(const struct adl_train_call *call, const struct adl_conv *conv,
+                                const float *weights, bool turned, const float *bias,
+                                const float *x, float *out)
 {
     float *scratch = call->scratch;
-    int points = batch_winograd_points(v, call->kernels, call->batch);
+    int points = adl_conv_choose_batch_winograd(conv, call->kernels, call->batch);
     if (points) {
-        adl_conv_batch_winograd(v, call->kernels, call->batch, points, weights, turned, bias, x,
-                                out, scratch, call->pool);
+        struct adl_conv_pass pass = conv_train_pass(call, conv, scratch);
+        adl_conv_batch_winograd(&pass, points, weights, turned, bias, x, out);
         return;
     }
     if (turned) {
-        struct turn turn = {v, weights, scratch};
-        adl_pool_for(call->pool, (size_t)v->k, turn_channel, &turn);
+        struct turn turn = {conv, weights, scratch};
+        adl_pool_for(call->pool, (size_t)conv->k, conv_train_turn_channel, &turn);
         weights = scratch;
-        scratch += lines(weight_count(v));
+        scratch += conv_train_lines(adl_conv_weight_count(conv));
     }
-    convolve_images(call, v, weights, bias, x, out, scratch);
+    conv_train_images(call, conv, weights, bias, x, out, scratch);
 }
 
-static size_t pass_floats(const struct adl_train_call *call, const struct adl_conv *v)
+/* Scratch of conv_train_convolve without that of turned weights. */
+static size_t conv_train_convolve_floats(const struct adl_train_call *call,
+                                         const struct adl_conv *conv)
 {
-    int batch = call->batch, points = batch_winograd_points(v, call->kernels, batch);
+    int batch = call->batch;
+    int points = adl_conv_choose_batch_winograd(conv, call->kernels, batch);
     if (points)
-        return adl_conv_batch_winograd_scratch(v, call->kernels, batch, points);
-    struct adl_conv whole = one_map(v, &batch);
-    return lay_out(&whole, call->kernels, batch, adl_pool_threads(call->pool)).total;
+        return adl_conv_batch_winograd_scratch(conv, call->kernels, batch, points);
+    struct adl_conv whole = conv_train_join_batch(conv, &batch);
+    return conv_train_lay_out(&whole, call->kernels, batch, adl_pool_threads(call->pool)).total;
 }
 
-static size_t scratch_floats(const struct adl_train_call *call)
+static void conv_train_forward(const struct adl_train_call *call)
 {
-    struct adl_conv v = forward_conv(call);
-    int threads = adl_pool_threads(call->pool);
-    size_t most = pass_floats(call, &v);
-    size_t grad = adl_conv_grad_weights_scratch(&v, call->batch, threads);
-    if (adl_conv_grad_winograd_supports(&v, call->kernels, call->batch))
-        grad = ADL_MAX(grad, adl_conv_grad_winograd_scratch(&v, call->batch));
-    most = ADL_MAX(most, lines(weight_count(&v)) + grad);
-    most = ADL_MAX(most, 2 * (size_t)call->batch * (size_t)v.k); /* bias sums in double */
-    if (!is_plain_backward(&v))
-        return ADL_MAX(most, adl_conv_grad_input_scratch(&v, call->batch, threads));
-    struct adl_conv back = backward_conv(&v, true), first = backward_conv(&v, false);
-    size_t input = ADL_MAX(pass_floats(call, &back), pass_floats(call, &first));
-    return ADL_MAX(most, lines(weight_count(&v)) + input);
+    const struct adl_conv_attr *attr = call->node->attr;
+    struct adl_conv conv = conv_train_forward_conv(call);
+    conv_train_convolve(call, &conv, call->params[0], false, attr->bias ? call->params[1] : NULL,
+                        call->in[0], call->out);
 }
 
-static void forward(const struct adl_train_call *call)
-{
-    const struct adl_conv_attr *a = call->node->attr;
-    struct adl_conv v = forward_conv(call);
-    convolve(call, &v, call->params[0], false, a->bias ? call->params[1] : NULL, call->in[0],
-             call->out);
-}
+/* --- gradient of the bias ------------------------------------------------------------------ */
 
-/* Sums of one image's grad_out, per channel, row by row. */
-static void bias_image(const struct adl_train_call *call, size_t piece, size_t image, size_t last)
+#define BIAS_CHANNELS ((size_t)64)
+
+/* One image's sums of dy by channel: in float along a row, then in double. A block of
+ * channels at a time, so that the sums stay in registers. */
+static void conv_train_bias_image(const struct adl_train_call *call, size_t piece, size_t image,
+                                  size_t last)
 {
     (void)piece;
     (void)last;
@@ -326,10 +253,10 @@ static void bias_image(const struct adl_train_call *call, size_t piece, size_t i
     const float *dy = call->grad_out + image * adl_shape_count(call->out_shape);
     double *sums = (double *)(void *)call->scratch + image * channels;
     memset(sums, 0, channels * sizeof *sums);
-    for (size_t c0 = 0; c0 < channels; c0 += 64) {
-        size_t block = ADL_MIN((size_t)64, channels - c0);
+    for (size_t c0 = 0; c0 < channels; c0 += BIAS_CHANNELS) {
+        size_t block = ADL_MIN(BIAS_CHANNELS, channels - c0);
         for (int p = 0; p < call->out_shape.h; p++) {
-            float run[64] = {0};
+            float run[BIAS_CHANNELS] = {0};
             for (size_t i = 0; i < row; i += channels)
                 for (size_t c = 0; c < block; c++)
                     run[c] += dy[(size_t)p * row + i + c0 + c];
@@ -339,11 +266,11 @@ static void bias_image(const struct adl_train_call *call, size_t piece, size_t i
     }
 }
 
-static void backward_bias(const struct adl_train_call *call)
+static void conv_train_bias_grad(const struct adl_train_call *call)
 {
     size_t channels = (size_t)call->out_shape.c;
     const double *sums = (const double *)(const void *)call->scratch;
-    adl_train_pieces(call, (size_t)call->batch, 1, bias_image);
+    adl_train_pieces(call, (size_t)call->batch, 1, conv_train_bias_image);
     for (size_t c = 0; c < channels; c++) {
         double sum = 0;
         for (size_t n = 0; n < (size_t)call->batch; n++)
@@ -352,13 +279,18 @@ static void backward_bias(const struct adl_train_call *call)
     }
 }
 
-/* Adds output channel k of a gradient in the products' layout in PyTorch's. */
-static void add_weights(const struct adl_train_call *call, size_t piece, size_t k, size_t last)
+/* --- gradient of the weights ---------------------------------------------------------------- */
+
+/* Adds output channel k of a gradient in the products' layout, (R, S, C/G), to
+ * PyTorch's, C/G x R x S. */
+static void conv_train_add_weights(const struct adl_train_call *call, size_t piece, size_t k,
+                                   size_t last)
 {
     (void)piece;
     (void)last;
-    const struct adl_conv_attr *a = call->node->attr;
-    size_t taps = (size_t)a->r * (size_t)a->s, channels = (size_t)(call->in_shape->c / a->groups);
+    const struct adl_conv_attr *attr = call->node->attr;
+    size_t taps = (size_t)attr->r * (size_t)attr->s;
+    size_t channels = (size_t)(call->in_shape->c / attr->groups);
     const float *grad = call->scratch + k * taps * channels;
     float *to = call->grad_params[0] + k * taps * channels;
     for (size_t c = 0; c < channels; c++)
@@ -366,36 +298,63 @@ static void add_weights(const struct adl_train_call *call, size_t piece, size_t 
             to[c * taps + tap] += grad[tap * channels + c];
 }
 
-static void backward_weights(const struct adl_train_call *call, const struct adl_conv *v)
+static void conv_train_weights_grad(const struct adl_train_call *call, const struct adl_conv *conv)
 {
-    float *grad = call->scratch, *scratch = call->scratch + lines(weight_count(v));
-    if (adl_conv_grad_winograd_supports(v, call->kernels, call->batch))
-        adl_conv_grad_winograd(v, call->kernels, call->batch, call->in[0], call->grad_out, grad,
-                               scratch, call->pool);
+    float *grad = call->scratch;
+    struct adl_conv_pass pass =
+        conv_train_pass(call, conv, call->scratch + conv_train_lines(adl_conv_weight_count(conv)));
+    if (adl_conv_choose_grad_winograd(conv, call->kernels, call->batch))
+        adl_conv_grad_winograd(&pass, call->in[0], call->grad_out, grad);
     else
-        adl_conv_grad_weights(v, call->kernels, call->batch, call->in[0], call->grad_out, grad,
-                              scratch, call->pool);
-    adl_train_pieces(call, (size_t)v->k, 1, add_weights);
+        adl_conv_grad_weights(&pass, call->in[0], call->grad_out, grad);
+    adl_train_pieces(call, (size_t)conv->k, 1, conv_train_add_weights);
 }
 
-static void backward(const struct adl_train_call *call)
-{
-    const struct adl_conv_attr *a = call->node->attr;
-    struct adl_conv v = forward_conv(call);
+/* --- backward ----------------------------------------------------------------------------------
+ */
 
-    backward_weights(call, &v);
-    if (a->bias)
-        backward_bias(call);
+static void conv_train_backward(const struct adl_train_call *call)
+{
+    const struct adl_conv_attr *attr = call->node->attr;
+    struct adl_conv conv = conv_train_forward_conv(call);
+
+    conv_train_weights_grad(call, &conv);
+    if (attr->bias)
+        conv_train_bias_grad(call);
     if (!call->grad_in[0])
         return;
-    if (!is_plain_backward(&v)) {
-        adl_conv_grad_input(&v, call->kernels, call->batch, call->params[0], call->grad_out,
-                            call->grad_in[0], call->add_in[0], call->scratch, call->pool);
+    if (!conv_train_is_plain(&conv)) {
+        struct adl_conv_pass pass = conv_train_pass(call, &conv, call->scratch);
+        adl_conv_grad_input(&pass, call->params[0], call->grad_out, call->grad_in[0],
+                            call->add_in[0]);
         return;
     }
-    struct adl_conv back = backward_conv(&v, call->add_in[0]);
-    convolve(call, &back, call->params[0], true, NULL, call->grad_out, call->grad_in[0]);
+    struct adl_conv back = conv_train_backward_conv(&conv, call->add_in[0]);
+    conv_train_convolve(call, &back, call->params[0], true, NULL, call->grad_out, call->grad_in[0]);
 }
 
-const struct adl_op_train adl_conv_training = {
-    .scratch_floats = scratch_floats, .forward = forward, .backward = backward};
+/* The most that any pass needs: they use the same scratch one after another. */
+static size_t conv_train_scratch(const struct adl_train_call *call)
+{
+    struct adl_conv conv = conv_train_forward_conv(call);
+    int threads = adl_pool_threads(call->pool);
+    size_t weights = conv_train_lines(adl_conv_weight_count(&conv));
+    size_t most = conv_train_convolve_floats(call, &conv);
+    size_t grad = adl_conv_grad_weights_scratch(&conv, call->batch, threads);
+    if (adl_conv_choose_grad_winograd(&conv, call->kernels, call->batch))
+        grad = ADL_MAX(grad, adl_conv_grad_winograd_scratch(&conv, call->batch));
+    most = ADL_MAX(most, weights + grad);
+    most = ADL_MAX(most, 2 * (size_t)call->batch * (size_t)conv.k); /* bias sums in double */
+    if (!conv_train_is_plain(&conv))
+        return ADL_MAX(most, adl_conv_grad_input_scratch(&conv, threads));
+    /* Which algorithm the input's gradient takes may depend on whether it adds. */
+    struct adl_conv add = conv_train_backward_conv(&conv, true);
+    struct adl_conv write = conv_train_backward_conv(&conv, false);
+    size_t input =
+        ADL_MAX(conv_train_convolve_floats(call, &add), conv_train_convolve_floats(call, &write));
+    return ADL_MAX(most, weights + input);
+}
+
+const struct adl_op_train adl_conv_training = {.scratch_floats = conv_train_scratch,
+                                               .forward = conv_train_forward,
+                                               .backward = conv_train_backward};

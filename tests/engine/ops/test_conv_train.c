@@ -1,6 +1,5 @@
-/* ops/conv_train.h: the ways a training step has to do a convolution, each by
- * itself, against the definition in double; the same bits for any number of
- * threads. */
+/* ops/conv: the algorithms for the convolutions of a training step, each by itself, against the
+ * definition in double; the same bits for any number of threads. */
 
 #include "support/test.h"
 
@@ -10,7 +9,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "kernels/dispatch.h"
-#include "ops/conv/conv_train.h"
+#include "ops/conv/conv_batch_winograd.h"
 #include "support/formula.h"
 #include "support/isas.h"
 
@@ -92,8 +91,8 @@ static void check_winograd(const struct adl_kernels *kernels, const struct winog
         float *scratch = adl_malloc(floats, sizeof *scratch);
         out[i] = random_floats("held", count);
         memset(scratch, 0xff, floats * sizeof *scratch); /* NaN */
-        adl_conv_batch_winograd(&v, kernels, t->batch, points, weights, turned, bias, x, out[i],
-                                scratch, pool);
+        struct adl_conv_pass pass = {&v, kernels, t->batch, pool, scratch};
+        adl_conv_batch_winograd(&pass, points, weights, turned, bias, x, out[i]);
         adl_free(scratch);
         adl_pool_free(pool);
     }

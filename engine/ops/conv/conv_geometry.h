@@ -1,0 +1,49 @@
+#ifndef ADL_OPS_CONV_CONV_GEOMETRY_H
+#define ADL_OPS_CONV_CONV_GEOMETRY_H
+
+/* What every file of training convolutions needs to know about a convolution's
+ * shape, and what one pass over a batch is given. The lowest file of this folder:
+ *
+ *     conv_geometry, conv_tiles                            shapes
+ *     conv_batch_winograd, conv_grad_*                     one algorithm each
+ *     conv_choice                                          which of them to take
+ *     conv_train                                           the op's training side
+ *
+ * Letters: N images of H x W x C are convolved with K kernels of R x S into maps of
+ * P x Q x K; with G groups, a kernel sees C/G input channels. */
+
+#include "base/pool.h"
+#include "kernels/conv.h"
+#include "ops/ops.h"
+
+/* The convolution that an op with these attributes is, for an input of shape `in`
+ * whose output has shape `out`: dense maps (ldx = C, ldo = K), no clamp. */
+struct adl_conv adl_conv_describe(const struct adl_conv_attr *attr, struct adl_shape in,
+                                  struct adl_shape out);
+
+/* R S C/G: the length of the sum behind one output value, and the number of weights
+ * of one output channel. */
+size_t adl_conv_depth(const struct adl_conv *conv);
+/* K R S C/G. */
+size_t adl_conv_weight_count(const struct adl_conv *conv);
+/* G = C = K: each channel is convolved by itself. */
+bool adl_conv_is_depthwise(const struct adl_conv *conv);
+
+/* The outputs q .. q+count-1 of a row for which tap s of the kernel lies inside the
+ * map and not in its padding; for the first of them it lies in column `column` of the
+ * input, for each further one `stride` columns to the right. count may be 0 or less. */
+struct adl_conv_span {
+    int q, column, count;
+};
+struct adl_conv_span adl_conv_span(const struct adl_conv *conv, int s);
+
+/* One pass over a batch: forward, or one of the two gradients. */
+struct adl_conv_pass {
+    const struct adl_conv *conv;
+    const struct adl_kernels *kernels;
+    int batch;             /* images, one after the other in memory */
+    struct adl_pool *pool; /* may be NULL: the calling thread does all */
+    float *scratch;        /* as many floats as the algorithm's _scratch says, 64-byte aligned */
+};
+
+#endif
