@@ -1,0 +1,16 @@
+#ifndef ADL_OPS_POOL_WINDOW_H
+#define ADL_OPS_POOL_WINDOW_H
+
+#include "base/limits.h"
+#include "kernels/kernel.h"
+#include "ops/ops.h"
+
+/* Row p of the output of a pooling op, for kernels->maxpool and avgpool: the window's
+ * input rows and everything that follows from the attributes and shapes. x: one image,
+ * `in` with ldx floats from pixel to pixel; q: columns of the output. `rows` is filled
+ * in, and the result points to it; `out` and `ldo` are the caller's to set. */
+struct adl_pool_row adl_pool_row_at(const struct adl_pool_attr *attr, const float *x,
+                                    struct adl_shape in, size_t ldx, int p, int q,
+                                    const float *rows[ADL_LIMIT_WINDOW]);
+
+#endif
