@@ -1,3 +1,7 @@
+/* Training state in a file. The file holds two tensors for each trainable parameter,
+ * its value and its velocity, and one for each running statistic; everything else that
+ * a run has to remember is text that this file does not look into. */
+
 #include "train/checkpoint.h"
 
 #include <stdio.h>
@@ -8,55 +12,58 @@
 
 #define META_KEY "adl_state"
 
-/* The two groups of arrays of a checkpoint. */
-struct group {
-    const char *prefix;
-    float *const *arrays; /* by parameter id; NULL where there is none */
+/* One array of the optimizer and its tensor in the file. */
+struct entry {
+    const struct adl_param *param;
+    float *values;
+    char name[ADL_LIMIT_TENSOR_NAME_BYTES];
 };
 
-static void groups_of(const struct adl_optimizer *optimizer, struct group groups[2])
+/* Goes through all entries of a checkpoint: start with *at = 0. False after the last. */
+static bool checkpoint_next(const struct adl_graph *graph, const struct adl_optimizer *optimizer,
+                            int *at, struct entry *entry)
 {
-    groups[0] = (struct group){"param", adl_optimizer_params(optimizer)};
-    groups[1] = (struct group){"velocity", adl_optimizer_velocities(optimizer)};
-}
-
-static void name_of(const struct group *group, const struct adl_param *param, char *name,
-                    size_t size)
-{
-    snprintf(name, size, "%s.%s", group->prefix, param->name);
+    int params = adl_graph_param_count(graph);
+    while (*at < 2 * params) {
+        bool velocity = *at >= params;
+        int id = velocity ? *at - params : *at;
+        entry->values = velocity ? adl_optimizer_velocities(optimizer)[id]
+                                 : adl_optimizer_params(optimizer)[id];
+        ++*at;
+        if (!entry->values)
+            continue; /* running statistics have no velocity */
+        entry->param = adl_graph_param(graph, id);
+        snprintf(entry->name, sizeof entry->name, "%s.%s", velocity ? "velocity" : "param",
+                 entry->param->name);
+        return true;
+    }
+    return false;
 }
 
 int adl_checkpoint_save(const char *path, const struct adl_graph *graph,
                         const struct adl_optimizer *optimizer, const char *text,
                         struct adl_error *err)
 {
-    int result = -1;
-    struct group groups[2];
+    int result = -1, at = 0;
+    struct entry entry;
     struct adl_tensors *out = adl_tensors_create(err);
     if (!out)
         return -1;
-    groups_of(optimizer, groups);
     ADL_TRY(adl_tensors_set_meta(out, META_KEY, text, err));
-    for (int g = 0; g < 2; g++)
-        for (int i = 0; i < adl_graph_param_count(graph); i++) {
-            const struct adl_param *param = adl_graph_param(graph, i);
-            char name[ADL_LIMIT_TENSOR_NAME_BYTES];
-            if (!groups[g].arrays[i])
-                continue;
-            name_of(&groups[g], param, name, sizeof name);
-            struct adl_tensor *tensor =
-                adl_tensors_add_unset(out, name, ADL_F32, param->rank, param->shape, err);
-            if (!tensor)
-                goto out;
-            memcpy(tensor->data, groups[g].arrays[i], param->count * sizeof(float));
-        }
+    while (checkpoint_next(graph, optimizer, &at, &entry)) {
+        struct adl_tensor *tensor = adl_tensors_add_unset(
+            out, entry.name, ADL_F32, entry.param->rank, entry.param->shape, err);
+        if (!tensor)
+            goto out;
+        memcpy(tensor->data, entry.values, entry.param->count * sizeof *entry.values);
+    }
     result = adl_safetensors_write(path, out, err);
 out:
     adl_tensors_free(out);
     return result;
 }
 
-static bool fits(const struct adl_tensor *tensor, const struct adl_param *param)
+static bool checkpoint_fits(const struct adl_tensor *tensor, const struct adl_param *param)
 {
     if (!tensor || tensor->dtype != ADL_F32 || tensor->rank != param->rank)
         return false;
@@ -66,26 +73,20 @@ static bool fits(const struct adl_tensor *tensor, const struct adl_param *param)
     return true;
 }
 
-/* Whether the file has exactly the tensors of this network. */
-static int check_tensors(const char *path, const struct adl_graph *graph,
-                         const struct group groups[2], const struct adl_tensors *in,
-                         struct adl_error *err)
+/* Fails unless the file has exactly the tensors of this network. */
+static int checkpoint_check(const char *path, const struct adl_graph *graph,
+                            const struct adl_optimizer *optimizer, const struct adl_tensors *in,
+                            struct adl_error *err)
 {
     size_t found = 0;
-    for (int g = 0; g < 2; g++)
-        for (int i = 0; i < adl_graph_param_count(graph); i++) {
-            const struct adl_param *param = adl_graph_param(graph, i);
-            char name[ADL_LIMIT_TENSOR_NAME_BYTES];
-            if (!groups[g].arrays[i])
-                continue;
-            name_of(&groups[g], param, name, sizeof name);
-            if (!fits(adl_tensors_find(in, name), param))
-                return adl_fail(err, ADL_ERR_FORMAT,
-                                "%s: tensor %s is missing or has another shape; "
-                                "it is the state of another network",
-                                path, name);
-            found++;
-        }
+    int at = 0;
+    struct entry entry;
+    for (; checkpoint_next(graph, optimizer, &at, &entry); found++)
+        if (!checkpoint_fits(adl_tensors_find(in, entry.name), entry.param))
+            return adl_fail(err, ADL_ERR_FORMAT,
+                            "%s: tensor %s is missing or has another shape; "
+                            "it is the state of another network",
+                            path, entry.name);
     if (adl_tensors_count(in) != found || !adl_tensors_meta(in, META_KEY))
         return adl_fail(err, ADL_ERR_FORMAT, "%s: is not the training state of this network", path);
     return 0;
@@ -94,29 +95,21 @@ static int check_tensors(const char *path, const struct adl_graph *graph,
 int adl_checkpoint_load(const char *path, const struct adl_graph *graph,
                         struct adl_optimizer *optimizer, char **text, struct adl_error *err)
 {
-    int result = -1;
-    struct group groups[2];
+    int result = -1, at = 0;
+    struct entry entry;
     struct adl_tensors *in = adl_safetensors_read(path, err);
     if (!in)
         return -1;
-    groups_of(optimizer, groups);
-    /* Nothing is taken before the last thing that can fail. */
-    ADL_TRY(check_tensors(path, graph, groups, in, err));
+    /* The optimizer is written to only after everything that can fail. */
+    ADL_TRY(checkpoint_check(path, graph, optimizer, in, err));
     *text = adl_strdup(adl_tensors_meta(in, META_KEY));
     if (!*text) {
         adl_fail_nomem(err, "the training state");
         goto out;
     }
-    for (int g = 0; g < 2; g++)
-        for (int i = 0; i < adl_graph_param_count(graph); i++) {
-            const struct adl_param *param = adl_graph_param(graph, i);
-            char name[ADL_LIMIT_TENSOR_NAME_BYTES];
-            if (!groups[g].arrays[i])
-                continue;
-            name_of(&groups[g], param, name, sizeof name);
-            memcpy(groups[g].arrays[i], adl_tensors_find(in, name)->data,
-                   param->count * sizeof(float));
-        }
+    while (checkpoint_next(graph, optimizer, &at, &entry))
+        memcpy(entry.values, adl_tensors_find(in, entry.name)->data,
+               entry.param->count * sizeof *entry.values);
     result = 0;
 out:
     adl_tensors_free(in);

@@ -119,13 +119,28 @@ static struct adl_shape read_shape(const json_t *json, int *batch)
     return shape;
 }
 
+/* Runs a layer and compares it with the golden values of its attention, output, input
+ * gradient and, where it drops, mask. */
+static void check_forced(const struct forced *f, const json_t *attention, const json_t *output,
+                         const json_t *grad_input, const json_t *mask)
+{
+    struct outcome out = {0};
+    if (run_forced(f, &out) == 0) {
+        check(f->name, "attention", attention, out.attention);
+        check(f->name, "output", output, out.output);
+        check(f->name, "gradient of the input", grad_input, out.grad_input);
+        if (f->draw == ADL_DRAW_DROP)
+            check_dropped(f, mask, out.output);
+    }
+    outcome_release(&out);
+}
+
 static void equals_the_reference_layer(void)
 {
     json_t *golden = golden_load("adl/adl_layer.json"), *item;
     size_t i;
     json_array_foreach(golden_get(golden, "cases"), i, item)
     {
-        struct outcome out = {0};
         size_t count;
         bool drop = strcmp(golden_string(item, "outcome"), "drop_mask") == 0;
         struct forced f = {.name = golden_string(item, "name"),
@@ -139,14 +154,8 @@ static void equals_the_reference_layer(void)
             cotangent[j] = count > 1 ? (float)(-1 + 2 * (double)j / (double)(count - 1)) : -1;
         f.input = input;
         f.cotangent = cotangent;
-        if (run_forced(&f, &out) == 0) {
-            check(f.name, "attention", golden_get(item, "attention"), out.attention);
-            check(f.name, "output", golden_get(item, "output"), out.output);
-            check(f.name, "grad_input", golden_get(item, "grad_input"), out.grad_input);
-            if (drop)
-                check_dropped(&f, golden_get(item, "drop_mask"), out.output);
-        }
-        outcome_release(&out);
+        check_forced(&f, golden_get(item, "attention"), golden_get(item, "output"),
+                     golden_get(item, "grad_input"), json_object_get(item, "drop_mask"));
         adl_free(input);
         adl_free(cotangent);
     }
@@ -159,7 +168,6 @@ static void equals_autograd(void)
     size_t i;
     json_array_foreach(golden_get(golden, "cases"), i, item)
     {
-        struct outcome out = {0};
         if (!json_object_get(item, "gamma"))
             continue; /* the rule of the draw, below */
         bool drop = strcmp(golden_string(item, "outcome"), "drop") == 0;
@@ -178,14 +186,9 @@ static void equals_autograd(void)
         float *cotangent = noise(golden_string(g, "name"), count);
         f.input = input;
         f.cotangent = cotangent;
-        if (run_forced(&f, &out) == 0) {
-            check(f.name, "attention", golden_get(results, "attention"), out.attention);
-            check(f.name, "output", golden_get(results, "output"), out.output);
-            check(f.name, "grad.input", golden_get(results, "grad.input"), out.grad_input);
-            if (drop)
-                check_dropped(&f, golden_get(golden_get(results, "drop_mask"), "f64"), out.output);
-        }
-        outcome_release(&out);
+        check_forced(&f, golden_get(results, "attention"), golden_get(results, "output"),
+                     golden_get(results, "grad.input"),
+                     json_object_get(json_object_get(results, "drop_mask"), "f64"));
         adl_free(input);
         adl_free(cotangent);
     }

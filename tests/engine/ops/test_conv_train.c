@@ -26,28 +26,31 @@ static const struct winograd_case {
     {24, 14, 14, 270, 31, 3, 3, 1, 1}, /* several chunks, of tiles and of the depth */
 };
 
-static double tap_of(const struct adl_conv *v, const float *weights, bool turned, int k, int c,
+static double tap_of(const struct adl_conv *conv, const float *weights, bool turned, int k, int c,
                      int tap)
 {
-    int taps = v->r * v->s;
-    return (double)(turned ? weights[(c * v->k + k) * taps + taps - 1 - tap]
-                           : weights[(k * v->c + c) * taps + tap]);
+    int taps = conv->r * conv->s;
+    return (double)(turned ? weights[(c * conv->k + k) * taps + taps - 1 - tap]
+                           : weights[(k * conv->c + c) * taps + tap]);
 }
 
-/* How far the output is from bias + conv(x) + what `out` held, at a sample of its places. */
-static double winograd_error(int batch, struct adl_conv v, bool turned, const float *weights,
+/* The largest difference between `out` and bias + conv(x) + `held`, what it held before,
+ * at a sample of its values. */
+static double winograd_error(int batch, struct adl_conv conv, bool turned, const float *weights,
                              const float *bias, const float *x, const float *held, const float *out)
 {
     double worst = 0;
-    int count = batch * v.p * v.q * v.k, step = count > 10000 ? 101 : 1;
+    int count = batch * conv.p * conv.q * conv.k, step = count > 10000 ? 101 : 1;
     for (int i = 0; i < count; i += step) {
-        int k = i % v.k, q = i / v.k % v.q, p = i / v.k / v.q % v.p, n = i / v.k / v.q / v.p;
-        double sum = (bias ? (double)bias[k] : 0) + (v.accumulate ? (double)held[i] : 0);
-        for (int tap = 0; tap < v.r * v.s; tap++) {
-            int row = p + tap / v.s - v.pad_top, column = q + tap % v.s - v.pad_left;
-            for (int c = 0; row >= 0 && row < v.h && column >= 0 && column < v.w && c < v.c; c++)
-                sum += (double)x[((n * v.h + row) * v.w + column) * v.c + c] *
-                       tap_of(&v, weights, turned, k, c, tap);
+        int k = i % conv.k, q = i / conv.k % conv.q, p = i / conv.k / conv.q % conv.p,
+            n = i / conv.k / conv.q / conv.p;
+        double sum = (bias ? (double)bias[k] : 0) + (conv.accumulate ? (double)held[i] : 0);
+        for (int tap = 0; tap < conv.r * conv.s; tap++) {
+            int row = p + tap / conv.s - conv.pad_top, column = q + tap % conv.s - conv.pad_left;
+            for (int c = 0;
+                 row >= 0 && row < conv.h && column >= 0 && column < conv.w && c < conv.c; c++)
+                sum += (double)x[((n * conv.h + row) * conv.w + column) * conv.c + c] *
+                       tap_of(&conv, weights, turned, k, c, tap);
         }
         worst = fmax(worst, fabs((double)out[i] - sum));
     }
@@ -57,46 +60,39 @@ static double winograd_error(int batch, struct adl_conv v, bool turned, const fl
 static void check_winograd(const struct adl_kernels *kernels, const struct winograd_case *t,
                            int points, bool turned, bool accumulate)
 {
-    struct adl_conv v = {
-        .h = t->h,
-        .w = t->w,
-        .c = t->c,
-        .p = t->h + 2 * t->pad_top - t->r + 1,
-        .q = t->w + 2 * t->pad_left - t->s + 1,
-        .k = t->k,
-        .r = t->r,
-        .s = t->s,
-        .stride = 1,
-        .pad_top = t->pad_top,
-        .pad_left = t->pad_left,
-        .groups = 1,
-        .ldx = (size_t)t->c,
-        .ldo = (size_t)t->k,
-        .lo = -INFINITY,
-        .hi = INFINITY,
-        .accumulate = accumulate,
-    };
-    if (!adl_conv_batch_winograd_supports(&v, kernels, points))
+    struct adl_conv_attr attr = {.k = t->k,
+                                 .r = t->r,
+                                 .s = t->s,
+                                 .stride = 1,
+                                 .pad_top = t->pad_top,
+                                 .pad_left = t->pad_left,
+                                 .groups = 1};
+    struct adl_shape in = {t->h, t->w, t->c};
+    struct adl_shape shape = {t->h + 2 * t->pad_top - t->r + 1, t->w + 2 * t->pad_left - t->s + 1,
+                              t->k};
+    struct adl_conv conv = adl_conv_describe(&attr, in, shape);
+    conv.accumulate = accumulate;
+    if (!adl_conv_batch_winograd_supports(&conv, kernels, points))
         return;
-    size_t count = (size_t)(t->batch * v.p * v.q * v.k), floats;
+    size_t count = (size_t)(t->batch * conv.p * conv.q * conv.k), floats;
     float *x = random_floats("x", (size_t)(t->batch * t->h * t->w * t->c));
     float *weights = random_floats("weights", (size_t)(t->r * t->s * t->c * t->k));
     float *bias = accumulate ? NULL : random_floats("bias", (size_t)t->k);
     float *held = random_floats("held", count), *out[2];
     struct adl_error err = {0};
 
-    floats = adl_conv_batch_winograd_scratch(&v, kernels, t->batch, points);
+    floats = adl_conv_batch_winograd_scratch(&conv, kernels, t->batch, points);
     for (int i = 0; i < 2; i++) {
         struct adl_pool *pool = adl_pool_create(1 + 2 * i, &err);
         float *scratch = adl_malloc(floats, sizeof *scratch);
         out[i] = random_floats("held", count);
         memset(scratch, 0xff, floats * sizeof *scratch); /* NaN */
-        struct adl_conv_pass pass = {&v, kernels, t->batch, pool, scratch};
+        struct adl_conv_pass pass = {&conv, kernels, t->batch, pool, scratch};
         adl_conv_batch_winograd(&pass, points, weights, turned, bias, x, out[i]);
         adl_free(scratch);
         adl_pool_free(pool);
     }
-    double worst = winograd_error(t->batch, v, turned, weights, bias, x, held, out[0]);
+    double worst = winograd_error(t->batch, conv, turned, weights, bias, x, held, out[0]);
     if (!(worst < 2e-5 * sqrt(t->r * t->s * t->c)))
         TEST_FAIL("%s, %d points, %dx%d, %dx%dx%d to %d: %g off", kernels->name, points, t->r, t->s,
                   t->h, t->w, t->c, t->k, worst);

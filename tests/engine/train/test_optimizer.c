@@ -1,4 +1,4 @@
-/* train/optimizer: what it starts from, what it updates, the norm it keeps. */
+/* train/optimizer: what it starts from, what a step updates, and clipping by norm. */
 
 #include "support/test.h"
 
@@ -25,19 +25,37 @@ static struct adl_graph *small_net(void)
 
 #define MAX_PARAMS 16
 
-static void make_start(const struct adl_graph *g, float *start[MAX_PARAMS])
+/* The network, the values it starts from and an optimizer of both. */
+struct setup {
+    struct adl_graph *graph;
+    float *start[MAX_PARAMS];
+    struct adl_optimizer *optimizer;
+};
+
+static struct adl_optimizer *create(const struct setup *setup, struct adl_error *err)
 {
-    for (int i = 0; i < adl_graph_param_count(g); i++) {
-        const struct adl_param *p = adl_graph_param(g, i);
-        start[i] = adl_malloc(p->count, sizeof **start);
-        formula_param(p->name, 0.5, 0.25, p->count, start[i]);
-    }
+    return adl_optimizer_create(setup->graph, (const float *const *)setup->start, err);
 }
 
-static void free_start(const struct adl_graph *g, float *start[MAX_PARAMS])
+static void open_setup(struct setup *setup)
 {
-    for (int i = 0; i < adl_graph_param_count(g); i++)
-        adl_free(start[i]);
+    struct adl_error err = {0};
+    setup->graph = small_net();
+    for (int i = 0; i < adl_graph_param_count(setup->graph); i++) {
+        const struct adl_param *p = adl_graph_param(setup->graph, i);
+        setup->start[i] = adl_malloc(p->count, sizeof *setup->start[i]);
+        formula_param(p->name, 0.5, 0.25, p->count, setup->start[i]);
+    }
+    setup->optimizer = create(setup, &err);
+    CU_ASSERT_FATAL(setup->optimizer != NULL);
+}
+
+static void close_setup(struct setup *setup)
+{
+    adl_optimizer_free(setup->optimizer);
+    for (int i = 0; i < adl_graph_param_count(setup->graph); i++)
+        adl_free(setup->start[i]);
+    adl_graph_free(setup->graph);
 }
 
 static bool is_running(const struct adl_param *p)
@@ -54,106 +72,97 @@ static void fill_grads(const struct adl_graph *g, const struct adl_optimizer *o,
 
 static void starts_from_a_copy(void)
 {
-    struct adl_error err = {0};
-    struct adl_graph *g = small_net();
-    float *start[MAX_PARAMS];
-    make_start(g, start);
-    struct adl_optimizer *o = adl_optimizer_create(g, (const float *const *)start, &err);
-    CU_ASSERT_FATAL(o != NULL);
+    struct setup s;
     size_t all = 0, trainable = 0;
-    for (int i = 0; i < adl_graph_param_count(g); i++) {
-        const struct adl_param *p = adl_graph_param(g, i);
-        CU_ASSERT(adl_optimizer_params(o)[i] != start[i]);
-        CU_ASSERT(memcmp(adl_optimizer_params(o)[i], start[i], p->count * sizeof(float)) == 0);
-        CU_ASSERT_EQUAL(adl_optimizer_grads(o)[i] == NULL, is_running(p));
-        CU_ASSERT_EQUAL(adl_optimizer_velocities(o)[i] == NULL, is_running(p));
+    open_setup(&s);
+    for (int i = 0; i < adl_graph_param_count(s.graph); i++) {
+        const struct adl_param *p = adl_graph_param(s.graph, i);
+        const float *value = adl_optimizer_params(s.optimizer)[i];
+        const float *velocity = adl_optimizer_velocities(s.optimizer)[i];
+        CU_ASSERT(value != s.start[i]);
+        CU_ASSERT(memcmp(value, s.start[i], p->count * sizeof(float)) == 0);
+        CU_ASSERT_EQUAL(adl_optimizer_grads(s.optimizer)[i] == NULL, is_running(p));
+        CU_ASSERT_EQUAL(velocity == NULL, is_running(p));
         for (size_t j = 0; !is_running(p) && j < p->count; j++)
-            CU_ASSERT_EQUAL(adl_optimizer_velocities(o)[i][j], 0);
+            CU_ASSERT_EQUAL(velocity[j], 0);
         all += p->count;
         trainable += is_running(p) ? 0 : p->count;
     }
-    CU_ASSERT_EQUAL(adl_optimizer_bytes(o), (all + 2 * trainable) * sizeof(float));
-    CU_ASSERT_EQUAL(trainable, adl_graph_trainable(g));
-    adl_optimizer_free(o);
-    free_start(g, start);
-    adl_graph_free(g);
+    CU_ASSERT_EQUAL(adl_optimizer_bytes(s.optimizer), (all + 2 * trainable) * sizeof(float));
+    CU_ASSERT_EQUAL(trainable, adl_graph_trainable(s.graph));
+    close_setup(&s);
 }
 
-/* Heads at their own rate, running statistics not at all, on any threads. */
-static void steps_each_group(void)
+static void check_step(int threads)
 {
     struct adl_error err = {0};
-    struct adl_graph *g = small_net();
     struct adl_sgd sgd = {.momentum = 0.9, .weight_decay = 0, .nesterov = false};
-    float *start[MAX_PARAMS];
-    make_start(g, start);
-    int head = adl_graph_find_param(g, "fc.weight");
-    for (int threads = 0; threads <= 3; threads++) {
-        struct adl_pool *pool = threads ? adl_pool_create(threads, &err) : NULL;
-        struct adl_optimizer *o = adl_optimizer_create(g, (const float *const *)start, &err);
-        CU_ASSERT_FATAL(o != NULL);
-        adl_optimizer_set_head(o, head);
-        fill_grads(g, o, 1);
-        adl_optimizer_step(o, &sgd, 0.125, 8, pool);
-        for (int i = 0; i < adl_graph_param_count(g); i++) {
-            const struct adl_param *p = adl_graph_param(g, i);
-            float change = is_running(p) ? 0 : i == head ? 1 : 0.125f;
-            for (size_t j = 0; j < p->count; j++)
-                CU_ASSERT_EQUAL(adl_optimizer_params(o)[i][j], start[i][j] - change);
-        }
-        adl_optimizer_zero_grads(o);
-        for (int i = 0; i < adl_graph_param_count(g); i++)
-            for (size_t j = 0; adl_optimizer_grads(o)[i] && j < adl_graph_param(g, i)->count; j++)
-                CU_ASSERT(adl_optimizer_grads(o)[i][j] == 0 &&
-                          adl_optimizer_velocities(o)[i][j] == 1);
-        adl_optimizer_free(o);
-        adl_pool_free(pool);
+    struct adl_pool *pool = threads ? adl_pool_create(threads, &err) : NULL;
+    struct setup s;
+    open_setup(&s);
+    int head = adl_graph_find_param(s.graph, "fc.weight");
+    adl_optimizer_set_head(s.optimizer, head);
+    fill_grads(s.graph, s.optimizer, 1);
+    adl_optimizer_step(s.optimizer, &sgd, 0.125, 8, pool);
+    for (int i = 0; i < adl_graph_param_count(s.graph); i++) {
+        const struct adl_param *p = adl_graph_param(s.graph, i);
+        float change = is_running(p) ? 0 : i == head ? 1 : 0.125f;
+        for (size_t j = 0; j < p->count; j++)
+            CU_ASSERT_EQUAL(adl_optimizer_params(s.optimizer)[i][j], s.start[i][j] - change);
     }
-    free_start(g, start);
-    adl_graph_free(g);
+    adl_optimizer_zero_grads(s.optimizer);
+    for (int i = 0; i < adl_graph_param_count(s.graph); i++) {
+        const float *grad = adl_optimizer_grads(s.optimizer)[i];
+        const float *velocity = adl_optimizer_velocities(s.optimizer)[i];
+        for (size_t j = 0; grad && j < adl_graph_param(s.graph, i)->count; j++)
+            CU_ASSERT(grad[j] == 0 && velocity[j] == 1);
+    }
+    close_setup(&s);
+    adl_pool_free(pool);
 }
 
-/* torch.nn.utils.clip_grad_norm_([(1, -2, 3), (0.5, 4)], 2.5) in float64: the
- * norm is 5.5, the gradients become these. */
+/* Heads learn at their own rate, running statistics not at all, on any number of
+ * threads. */
+static void steps_each_group(void)
+{
+    for (int threads = 0; threads <= 3; threads++)
+        check_step(threads);
+}
+
+/* torch.nn.utils.clip_grad_norm_([(1, -2, 3), (0.5, 4)], 2.5) in float64: the norm is
+ * 5.5, and the gradients become these. */
 static void clips_as_pytorch(void)
 {
     static const float grads[5] = {1, -2, 3, 0.5f, 4};
     static const double clipped[5] = {0.45454537190084143, -0.9090907438016829, 1.3636361157025243,
                                       0.22727268595042072, 1.8181814876033657};
-    struct adl_error err = {0};
-    struct adl_graph *g = small_net();
-    float *start[MAX_PARAMS];
-    make_start(g, start);
-    struct adl_optimizer *o = adl_optimizer_create(g, (const float *const *)start, &err);
-    CU_ASSERT_FATAL(o != NULL);
-    /* Three in one parameter, two in another. */
-    float *conv = adl_optimizer_grads(o)[adl_graph_find_param(g, "conv.weight")];
-    float *fc = adl_optimizer_grads(o)[adl_graph_find_param(g, "fc.bias")];
+    struct setup s;
+    open_setup(&s);
+    /* Three in one parameter, two in another; all others are zero. */
+    float *conv = adl_optimizer_grads(s.optimizer)[adl_graph_find_param(s.graph, "conv.weight")];
+    float *fc = adl_optimizer_grads(s.optimizer)[adl_graph_find_param(s.graph, "fc.bias")];
     memcpy(conv, grads, 3 * sizeof *conv);
     memcpy(fc, grads + 3, 2 * sizeof *fc);
-    /* Nothing to do: a larger limit, and none. */
-    CU_ASSERT_DOUBLE_EQUAL(adl_optimizer_clip(o, 6), 5.5, 1e-12);
-    CU_ASSERT_DOUBLE_EQUAL(adl_optimizer_clip(o, 0), 5.5, 1e-12);
+    /* A limit above the norm, and no limit, change nothing. */
+    CU_ASSERT_DOUBLE_EQUAL(adl_optimizer_clip(s.optimizer, 6), 5.5, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(adl_optimizer_clip(s.optimizer, 0), 5.5, 1e-12);
     CU_ASSERT(memcmp(conv, grads, 3 * sizeof *conv) == 0);
-    CU_ASSERT_DOUBLE_EQUAL(adl_optimizer_clip(o, 2.5), 5.5, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(adl_optimizer_clip(s.optimizer, 2.5), 5.5, 1e-12);
     test_close("clipped", conv, clipped, 3, 1e-7);
     test_close("clipped", fc, clipped + 3, 2, 2e-7);
-    CU_ASSERT_DOUBLE_EQUAL(adl_optimizer_clip(o, 0), 2.5, 1e-5);
-    adl_optimizer_free(o);
-    free_start(g, start);
-    adl_graph_free(g);
+    CU_ASSERT_DOUBLE_EQUAL(adl_optimizer_clip(s.optimizer, 0), 2.5, 1e-5);
+    close_setup(&s);
 }
 
 static void out_of_memory_is_an_error(void)
 {
-    struct adl_graph *g = small_net();
-    float *start[MAX_PARAMS];
-    make_start(g, start);
+    struct setup s;
+    open_setup(&s);
     size_t blocks = adl_mem_stats().live_blocks;
     for (uint64_t n = 1;; n++) {
         struct adl_error err = {0};
         adl_mem_fail_nth(n);
-        struct adl_optimizer *o = adl_optimizer_create(g, (const float *const *)start, &err);
+        struct adl_optimizer *o = create(&s, &err);
         adl_mem_fail_nth(0);
         if (o) {
             CU_ASSERT(n > 3);
@@ -164,8 +173,7 @@ static void out_of_memory_is_an_error(void)
         CU_ASSERT_EQUAL(adl_mem_stats().live_blocks, blocks);
     }
     CU_ASSERT_EQUAL(adl_mem_stats().live_blocks, blocks);
-    free_start(g, start);
-    adl_graph_free(g);
+    close_setup(&s);
 }
 
 TEST_SUITE(optimizer, {"starts from a copy", starts_from_a_copy},
