@@ -10,10 +10,8 @@
 #include "base/name.h"
 #include "io/tensor.h"
 
-const struct adl_backbone *const adl_backbones[] = {
-    &adl_backbone_vgg16,        &adl_backbone_resnet50,     &adl_backbone_resnet50_se,
-    &adl_backbone_inception_v3, &adl_backbone_mobilenet_v1, NULL,
-};
+#define ADDRESS(name) &adl_backbone_##name,
+const struct adl_backbone *const adl_backbones[] = {ADL_BACKBONES(ADDRESS) NULL};
 
 const struct adl_backbone *adl_backbone_find(const char *name)
 {
@@ -39,15 +37,6 @@ void adl_arch_init(struct adl_arch *arch, const struct adl_backbone *backbone)
 
 /* --- where ADL goes ------------------------------------------------------------- */
 
-/* The bit of a place; 0: there is none of that name. */
-static uint32_t place_bit(const struct adl_backbone *backbone, const char *name, size_t length)
-{
-    for (uint32_t i = 0; backbone->adl_places && backbone->adl_places[i]; i++)
-        if (strncmp(backbone->adl_places[i], name, length) == 0 && !backbone->adl_places[i][length])
-            return UINT32_C(1) << i;
-    return 0;
-}
-
 int adl_arch_set_places(struct adl_arch *arch, const char *names, struct adl_error *err)
 {
     const struct adl_backbone *backbone = arch->backbone;
@@ -60,7 +49,7 @@ int adl_arch_set_places(struct adl_arch *arch, const char *names, struct adl_err
                         backbone->name);
     for (const char *at = names;; at++) {
         size_t length = strcspn(at, ",");
-        uint32_t bit = place_bit(backbone, at, length);
+        uint32_t bit = adl_backbone_place(backbone, at, length);
         if (!bit) {
             size_t count = 0;
             while (backbone->adl_places[count])
@@ -77,11 +66,6 @@ int adl_arch_set_places(struct adl_arch *arch, const char *names, struct adl_err
     }
     arch->adl_places = places;
     return 0;
-}
-
-bool adl_arch_has_place(const struct adl_arch *arch, const char *name)
-{
-    return arch->adl && (arch->adl_places & place_bit(arch->backbone, name, strlen(name)));
 }
 
 /* --- ranges ---------------------------------------------------------------------- */
@@ -209,7 +193,7 @@ static int read_places(const json_t *json, struct adl_arch *arch, struct adl_err
         return 0;
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *name = json_string_value(json_array_get(list, i));
-        uint32_t bit = name ? place_bit(arch->backbone, name, strlen(name)) : 0;
+        uint32_t bit = name ? adl_backbone_place(arch->backbone, name, strlen(name)) : 0;
         if (!bit)
             return adl_fail(err, ADL_ERR_FORMAT, "arch: adl_positions: entry %zu is no place in %s",
                             i, arch->backbone->name);

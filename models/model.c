@@ -1,5 +1,4 @@
-/* A model in memory: its life, its weights, its class names, and writing it.
- * Reading a file is in model_load.c. */
+/* A model in memory: its life, its weights and its class names. */
 
 #include "models/model.h"
 
@@ -10,9 +9,13 @@
 
 #include "base/mem.h"
 #include "base/sha256.h"
-#include "io/json_text.h"
-#include "io/safetensors.h"
-#include "models/file/model_parts.h"
+
+#define DEFAULT_SIDE 224
+#define DEFAULT_THRESHOLD 0.35
+
+/* ImageNet's, of values from 0 to 1. */
+static const float default_mean[3] = {0.485f, 0.456f, 0.406f};
+static const float default_std[3] = {0.229f, 0.224f, 0.225f};
 
 /* --- weights ------------------------------------------------------------------- */
 
@@ -43,7 +46,7 @@ static struct adl_tensor *take_weight(const struct adl_param *param, struct adl_
     return tensor;
 }
 
-int adl_model_make_weights(const struct adl_graph *graph, const struct adl_match *match,
+int adl_model_make_weights(const struct adl_graph *graph, const struct adl_tensor *const *found,
                            struct adl_tensors *from, struct adl_tensors **weights,
                            const float ***params, struct adl_error *err)
 {
@@ -58,16 +61,16 @@ int adl_model_make_weights(const struct adl_graph *graph, const struct adl_match
     }
     for (int i = 0; i < count; i++) {
         const struct adl_param *param = adl_graph_param(graph, i);
-        const struct adl_tensor *found = match && adl_match_fits(match, i) ? match->found[i] : NULL;
-        bool take = found && found->dtype == ADL_F32;
+        const struct adl_tensor *source = found ? found[i] : NULL;
+        bool take = source && source->dtype == ADL_F32;
         struct adl_tensor *tensor =
-            take ? take_weight(param, from, found->name, set, err) : make_weight(param, set, err);
+            take ? take_weight(param, from, source->name, set, err) : make_weight(param, set, err);
         if (!tensor)
             goto out;
-        if (!found)
+        if (!source)
             reset(param, tensor->data);
         else if (!take)
-            adl_tensor_to_f32(found, tensor->data);
+            adl_tensor_to_f32(source, tensor->data);
         values[i] = tensor->data;
     }
     *weights = set;
@@ -127,15 +130,28 @@ void adl_model_drop_weights(struct adl_model *model)
 
 /* --- life ------------------------------------------------------------------------ */
 
-struct adl_model *adl_model_create(const struct adl_arch *arch, int input_h, int input_w,
-                                   struct adl_error *err)
+struct adl_model *adl_model_new(struct adl_error *err)
 {
     struct adl_model *model = adl_calloc(1, sizeof *model);
     if (!model) {
         adl_fail_nomem(err, "a model");
         return NULL;
     }
-    ADL_TRY(adl_model_read_description(model, NULL, arch, err));
+    model->input_h = model->input_w = DEFAULT_SIDE;
+    memcpy(model->mean, default_mean, sizeof model->mean);
+    memcpy(model->std, default_std, sizeof model->std);
+    model->cam_threshold = DEFAULT_THRESHOLD;
+    return model;
+}
+
+struct adl_model *adl_model_create(const struct adl_arch *arch, int input_h, int input_w,
+                                   struct adl_error *err)
+{
+    struct adl_model *model = adl_model_new(err);
+    if (!model)
+        return NULL;
+    model->arch = *arch;
+    model->class_count = (size_t)arch->num_classes;
     model->input_h = input_h;
     model->input_w = input_w;
     model->graph = adl_arch_build(arch, input_h, input_w, err);
@@ -195,33 +211,6 @@ int adl_model_set_adl(struct adl_model *model, bool adl, struct adl_error *err)
     if (weights && model->digest[0])
         adl_model_update_digest(model);
     return 0;
-}
-
-/* --- writing ----------------------------------------------------------------------- */
-
-char *adl_model_description(const struct adl_model *model, struct adl_error *err)
-{
-    json_t *json = adl_model_to_json(model);
-    char *text = adl_json_to_text(json, JSON_COMPACT | JSON_REAL_PRECISION(15), NULL, err);
-    json_decref(json);
-    return text;
-}
-
-int adl_model_save(const struct adl_model *model, const char *path, struct adl_error *err)
-{
-    int result = -1;
-    if (!model->weights)
-        return adl_fail(err, ADL_ERR_INTERNAL, "%s: the model's weights were dropped", path);
-    char *text = adl_model_description(model, err);
-    if (!text)
-        return -1;
-    ADL_TRY(adl_tensors_set_meta(model->weights, "format", "pt", err));
-    ADL_TRY(adl_tensors_set_meta(model->weights, "adl", text, err));
-    ADL_TRY(adl_safetensors_write(path, model->weights, err));
-    result = 0;
-out:
-    adl_free(text);
-    return result;
 }
 
 /* --- classes ----------------------------------------------------------------------- */

@@ -1,112 +1,94 @@
 #ifndef ADL_MODELS_MODEL_H
 #define ADL_MODELS_MODEL_H
 
-/* A model: architecture, weights and what the model file says about classes,
- * preprocessing and the CAM threshold. Turns files into models and back. */
+/* A model in memory: architecture, graph, weights, class names, preprocessing and
+ * the threshold of its class activation maps. Nothing here knows a file format:
+ * models/file/ reads and writes model files, models/onnx/ writes ONNX.
+ *
+ * One thread while a model is being filled or changed, afterwards immutable and
+ * shared. */
 
-#include "base/str.h"
 #include "io/tensor.h"
 #include "models/arch.h"
 #include "plan/plan.h"
 
 struct adl_model {
     struct adl_arch arch;
-    struct adl_graph *graph;     /* built at the model's input size */
-    struct adl_tensors *weights; /* float32, one per parameter, in the graph's names; NULL once
-                                    they were dropped */
-    const float **params;        /* the weights by parameter id */
+    struct adl_graph *graph;     /* owned; built at the model's input size */
+    struct adl_tensors *weights; /* owned; float32, tensor i holds parameter i of the graph and
+                                    has its name; NULL once they were dropped */
+    const float **params;        /* params[id]: the data of that tensor */
 
-    char **classes;     /* class_count names; NULL when the file has none */
+    char **classes;     /* class_count names, owned; NULL when the model has none */
     size_t class_count; /* = arch.num_classes */
 
-    int input_h, input_w; /* what images are resized to */
-    float mean[3], std[3];
-    double cam_threshold; /* 0..1, of the normalised map */
+    int input_h, input_w;  /* pixels that images are resized to */
+    float mean[3], std[3]; /* of R, G, B in 0..1: the network sees (x - mean) / std */
+    double cam_threshold;  /* where the normalised map is cut into boxes, 0..1 */
 
     json_t *training; /* provenance and metrics as in the file; NULL: none */
     json_t *metrics;
-    /* SHA-256 in hex of each parameter's name, a NUL, and its float32 bytes, in
+    /* SHA-256 in hex over each parameter's name, a NUL, and its float32 bytes, in
      * the graph's order; empty for a model that was not loaded. */
     char digest[65];
 };
 
-/* What a caller knows about a file that does not say it (--arch and friends). */
-struct adl_model_options {
-    /* NULL: the file has to say. Where the file says it too, the file's counts;
-     * what differs here from the backbone's defaults must not contradict it
-     * (ARG), except `adl`: true asks for the ADL variant of what is there. */
-    const struct adl_arch *arch;
-    const char *key;    /* entry of a PyTorch checkpoint; NULL: found */
-    bool allow_missing; /* initialise what does not fit, see adl_model_create */
-    /* When the names do not fit: a table of what is missing, unexpected or
-     * misshapen, with the nearest names, is written here (may be NULL). */
-    struct adl_str *report;
-};
+/* A model without architecture, graph and weights, with the defaults of what a file
+ * need not say: 224x224 pixels, the mean and standard deviation of ImageNet,
+ * threshold 0.35, no class names. NULL and NOMEM when out of memory. */
+struct adl_model *adl_model_new(struct adl_error *err) ADL_MUST_CHECK;
 
-/* Reads safetensors or PyTorch weights. Parameter numbers that layers of another
- * variant (ADL or not, 14x14 or 28x28) shift are mapped; num_batches_tracked is
- * ignored; other types are converted to float32. Fails with FORMAT when tensors
- * are missing, unexpected or misshapen, unless that is allowed and at least one
- * fits. `options` may be NULL. What a file does not say: 224x224, ImageNet's
- * mean and std, threshold 0.35, no class names. */
-struct adl_model *adl_model_load(const char *path, const struct adl_model_options *options,
-                                 struct adl_error *err) ADL_MUST_CHECK;
-void adl_model_free(struct adl_model *model);
-
-/* A model without a file, to measure speed (`bench --arch`) or to be filled:
- * batch norm neutral (scale and variance 1), everything else zero. */
+/* A model without a file, to measure speed (`bench --arch`) or to be filled, for
+ * images of input_h x input_w pixels: in every batch norm scale and variance are 1,
+ * all other parameters 0. Fails as adl_arch_build does. */
 struct adl_model *adl_model_create(const struct adl_arch *arch, int input_h, int input_w,
                                    struct adl_error *err) ADL_MUST_CHECK;
+void adl_model_free(struct adl_model *model);
 
-/* For `train --init`: a weight file, of which both the next take what they want;
- * adl_tensors_free(). `key` as in the options. */
-struct adl_tensors *adl_model_read_weights(const char *path, const char *key,
-                                           struct adl_error *err) ADL_MUST_CHECK;
-/* What the file says of its network, as a model without graph and weights; NULL where
- * it says nothing, as other frameworks' files. */
-struct adl_model *adl_model_described(const struct adl_tensors *tensors);
-/* Takes whatever fits by name and shape and leaves the rest of the weights as they
- * are. taken[id] says which parameters were (may be NULL), `report` as in the
- * options. Fails with FORMAT when nothing fits. */
-int adl_model_take(struct adl_model *model, struct adl_tensors *tensors, bool *taken,
-                   struct adl_str *report, struct adl_error *err) ADL_MUST_CHECK;
+/* --- weights ------------------------------------------------------------------- */
 
-/* Writes the model file of the contract. Not while others read model->weights:
- * the description becomes its metadata first. */
-int adl_model_save(const struct adl_model *model, const char *path,
-                   struct adl_error *err) ADL_MUST_CHECK;
+/* Makes a tensor for each parameter of the graph, in its order; (*params)[id] points to
+ * their data. `found` (may be NULL) has for each parameter the tensor of `from` that
+ * holds its values, of the parameter's shape, or NULL: float32 data move from there into
+ * the new set, so that no weight is in memory twice, other types are converted. Without
+ * a tensor a parameter has the values of adl_model_create. The caller owns the set and
+ * the list. Fails with NOMEM. */
+int adl_model_make_weights(const struct adl_graph *graph, const struct adl_tensor *const *found,
+                           struct adl_tensors *from, struct adl_tensors **weights,
+                           const float ***params, struct adl_error *err) ADL_MUST_CHECK;
+
+/* The values of a parameter, to be written. */
+float *adl_model_param(struct adl_model *model, int id);
+
+/* Computes model->digest from the weights. */
+void adl_model_update_digest(struct adl_model *model);
 
 /* Turns the model into its variant with or without ADL: the graph is built anew
  * and the weights get that variant's names. On failure nothing has changed. */
 int adl_model_set_adl(struct adl_model *model, bool adl, struct adl_error *err) ADL_MUST_CHECK;
 
 /* A plan of the model, which loses its weights on the way, each as soon as it is
- * packed, so that they are never in memory twice. Also where that fails. The
+ * packed, so that they are never in memory twice; they are lost on failure as well. The
  * model has to outlive the plan; `release` of the options is not used. */
 struct adl_plan *adl_model_into_plan(struct adl_model *model,
                                      const struct adl_plan_options *options,
                                      struct adl_error *err) ADL_MUST_CHECK;
 
-/* Frees the weights; a plan that was made of them has its own. */
+/* Frees the weights; a plan that was made from them has its own copy. */
 void adl_model_drop_weights(struct adl_model *model);
 
-/* Computes model->digest anew, after the weights were changed in place. */
-void adl_model_update_digest(struct adl_model *model);
+/* --- classes ------------------------------------------------------------------- */
 
-/* Class by its exact label, also where that is a number; else by id ("3"); else by
- * label without case, then by the first of comma-separated synonyms; -1 when
- * there is none. */
+/* The id of the class that `text` names, or -1. Tried in this order: the exact label
+ * (which may itself be a number), the id in decimal ("3"), the label in any case, the
+ * first of the label's comma-separated synonyms in any case. */
 int adl_model_find_class(const struct adl_model *model, const char *text);
-/* The label, or "class 3" into `text` where the model has no names. */
+/* The label of a class; where the model has no names, "class 3", written to `text`. */
 const char *adl_model_label(const struct adl_model *model, int class_id, char *text, size_t size);
 
 /* Replaces the names (copied); fails with ARG when the count differs or a name
  * is not UTF-8, with LIMIT when one is too long. */
 int adl_model_set_classes(struct adl_model *model, const char *const *names, size_t count,
                           struct adl_error *err) ADL_MUST_CHECK;
-
-/* The `adl` object of the model file (contract.md); the caller owns it. NULL is
- * out of memory. */
-json_t *adl_model_to_json(const struct adl_model *model) ADL_MUST_CHECK;
 
 #endif

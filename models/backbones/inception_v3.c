@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/size.h"
-#include "models/arch.h"
+#include "models/backbones/backbone.h"
 #include "ops/ops.h"
 
 static const char *const adl_places[] = {"Mixed_5b",  "Mixed_5c",  "Mixed_5d", "Mixed_6a",

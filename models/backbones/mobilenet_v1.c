@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/size.h"
-#include "models/arch.h"
+#include "models/backbones/backbone.h"
 #include "ops/ops.h"
 
 /* Channels at width 1 and stride of each block. */

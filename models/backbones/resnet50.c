@@ -9,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "models/arch.h"
+#include "models/backbones/backbone.h"
 #include "ops/ops.h"
 
 #define STAGES 4

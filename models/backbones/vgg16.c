@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "base/size.h"
-#include "models/arch.h"
+#include "models/backbones/backbone.h"
 #include "ops/ops.h"
 
 enum { POOL = -1, POOL_14 = -2, ADL = -3 };

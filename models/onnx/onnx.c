@@ -7,7 +7,7 @@
 
 #include "base/mem.h"
 #include "base/size.h"
-#include "models/file/model_parts.h"
+#include "models/file/description.h"
 #include "models/onnx/onnx_parts.h"
 
 #define IR_VERSION 8

@@ -12,6 +12,8 @@
 #include "base/size.h"
 #include "io/file.h"
 #include "io/json_text.h"
+#include "models/file/load.h"
+#include "models/file/save.h"
 #include "models/onnx/onnx.h"
 #include "server/commands/subcommands.h"
 #include "server/options/arch_options.h"

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "io/json_text.h"
+#include "models/file/load.h"
 #include "models/model.h"
 #include "server/commands/subcommands.h"
 #include "server/tasks/evaluate.h"

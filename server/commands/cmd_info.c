@@ -4,6 +4,8 @@
 
 #include "base/mem.h"
 #include "kernels/blas.h"
+#include "models/file/description.h"
+#include "models/file/load.h"
 #include "ops/ops.h"
 #include "plan/plan.h"
 #include "server/commands/subcommands.h"

@@ -14,6 +14,7 @@
 #include "base/size.h"
 #include "io/file.h"
 #include "io/json_text.h"
+#include "models/file/load.h"
 #include "server/commands/image_list.h"
 #include "server/commands/subcommands.h"
 #include "server/tasks/coco.h"

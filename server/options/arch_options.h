@@ -5,6 +5,7 @@
  * opens weights: they say what a file does not. */
 
 #include "base/limits.h"
+#include "models/file/load.h"
 #include "models/model.h"
 #include "server/options/options.h"
 

@@ -13,6 +13,7 @@
 #include "base/size.h"
 #include "io/file.h"
 #include "kernels/blas.h"
+#include "models/file/load.h"
 #include "server/report/report_parts.h"
 
 #define REPORT "report.html"

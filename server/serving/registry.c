@@ -8,6 +8,8 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "models/file/description.h"
+#include "models/file/load.h"
 
 struct entry {
     char name[ADL_LIMIT_MODEL_NAME_BYTES + 1];

@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "io/file.h"
 #include "io/json_text.h"
+#include "models/file/save.h"
 #include "server/training/train_run.h"
 #include "train/checkpoint.h"
 

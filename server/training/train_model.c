@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "models/file/load.h"
 #include "server/tasks/default_model.h"
 #include "server/training/train_run.h"
 #include "train/init.h"

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "models/file/description.h"
 #include "models/file/model_parts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -6,6 +6,8 @@
 
 #include "base/size.h"
 #include "io/safetensors.h"
+#include "models/file/load.h"
+#include "models/file/save.h"
 #include "models/model.h"
 #include "support/small_model.h"
 #include "support/test.h"

@@ -5,6 +5,9 @@
 
 #include "base/mem.h"
 #include "base/size.h"
+#include "models/file/description.h"
+#include "models/file/load.h"
+#include "models/file/save.h"
 #include "models/model.h"
 #include "support/small_model.h"
 #include "support/test.h"

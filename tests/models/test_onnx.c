@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "base/size.h"
+#include "models/file/description.h"
 #include "models/onnx/onnx.h"
 #include "ops/identity.h"
 #include "ops/ops.h"

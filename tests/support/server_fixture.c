@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/str.h"
 #include "image/image.h"
+#include "models/file/save.h"
 #include "models/model.h"
 #include "support/formula.h"
 #include "support/test.h"

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "image/image.h"
 #include "io/safetensors.h"
+#include "models/file/load.h"
 #include "models/model.h"
 #include "plan/session.h"
 #include "wsol/session_cam.h"

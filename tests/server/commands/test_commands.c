@@ -18,6 +18,8 @@
 #include "image/image.h"
 #include "io/file.h"
 #include "io/safetensors.h"
+#include "models/file/load.h"
+#include "models/file/save.h"
 #include "models/model.h"
 #include "server/commands/subcommands.h"
 #include "support/test.h"

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "io/file.h"
+#include "models/file/load.h"
 #include "models/model.h"
 #include "plan/session.h"
 #include "server/tasks/predict.h"

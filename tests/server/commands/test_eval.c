@@ -18,6 +18,7 @@
 #include "image/image.h"
 #include "io/file.h"
 #include "io/npy.h"
+#include "models/file/save.h"
 #include "models/model.h"
 #include "server/commands/subcommands.h"
 #include "server/tasks/evaluate.h"

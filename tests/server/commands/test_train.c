@@ -17,6 +17,7 @@
 #include "base/size.h"
 #include "image/image.h"
 #include "io/file.h"
+#include "models/file/load.h"
 #include "models/model.h"
 #include "plan/session.h"
 #include "server/commands/subcommands.h"

@@ -15,6 +15,7 @@
 #include "base/size.h"
 #include "image/image.h"
 #include "io/file.h"
+#include "models/file/load.h"
 #include "server/commands/subcommands.h"
 #include "server/report/report.h"
 #include "server/report/report_parts.h"

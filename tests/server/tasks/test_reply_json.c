@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "image/image.h"
+#include "models/file/load.h"
 #include "server/tasks/reply_json.h"
 #include "support/server_fixture.h"
 

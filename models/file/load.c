@@ -1,12 +1,16 @@
 /* From a weight file to a model. */
 
+#include "models/file/load.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/name.h"
 #include "io/torch.h"
-#include "models/file/model_parts.h"
+#include "models/file/description.h"
+#include "models/file/match.h"
+#include "models/file/report.h"
 
 /* Wrappers of PyTorch leave their name before every parameter's; files that
  * come from PyTorch by way of another program still have it. */
@@ -78,6 +82,14 @@ static void hint(const struct adl_tensors *tensors, struct adl_error *err)
         adl_error_context(err, "a checkpoint of %s", adl_name_quote(name, strlen(name)).text);
 }
 
+/* Leaves found[id] NULL for each parameter without a tensor of its shape. */
+static void forget_misshapen(struct adl_match *match)
+{
+    for (int i = 0; i < adl_graph_param_count(match->graph); i++)
+        if (!adl_match_fits(match, i))
+            match->found[i] = NULL;
+}
+
 /* Takes the weights out of `tensors`. */
 static int load_into(struct adl_model *model, struct adl_tensors *tensors,
                      const struct adl_model_options *options, struct adl_error *err)
@@ -102,8 +114,9 @@ static int load_into(struct adl_model *model, struct adl_tensors *tensors,
         misfit(&match, &model->arch, err);
         goto out;
     }
-    ADL_TRY(adl_model_make_weights(model->graph, &match, tensors, &model->weights, &model->params,
-                                   err));
+    forget_misshapen(&match);
+    ADL_TRY(adl_model_make_weights(model->graph, match.found, tensors, &model->weights,
+                                   &model->params, err));
     adl_model_update_digest(model);
     result = 0;
 out:
@@ -120,9 +133,7 @@ struct adl_model *adl_model_load(const char *path, const struct adl_model_option
     struct adl_tensors *tensors = adl_model_read_weights(path, options->key, err);
     if (!tensors)
         return NULL;
-    struct adl_model *model = adl_calloc(1, sizeof *model);
-    if (!model)
-        adl_fail_nomem(err, "a model");
+    struct adl_model *model = adl_model_new(err);
     if (model && load_into(model, tensors, options, err) < 0) {
         adl_model_free(model);
         model = NULL;
@@ -137,7 +148,7 @@ struct adl_model *adl_model_described(const struct adl_tensors *tensors)
 {
     const char *description = adl_tensors_meta(tensors, "adl");
     struct adl_error unsaid = {0};
-    struct adl_model *model = description ? adl_calloc(1, sizeof *model) : NULL;
+    struct adl_model *model = description ? adl_model_new(&unsaid) : NULL;
     if (model && adl_model_read_description(model, description, NULL, &unsaid) < 0) {
         adl_model_free(model);
         return NULL;

@@ -3,22 +3,17 @@
  * "resize" is written for people; every model's images are resized straight to
  * the input size, bilinear and antialiased, whatever their aspect ratio. */
 
+#include "models/file/description.h"
+
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "models/file/model_parts.h"
+#include "io/json_text.h"
 
 #define VERSION 1
-#define DEFAULT_SIDE 224
-#define DEFAULT_THRESHOLD 0.35
-
-/* ImageNet's, of values from 0 to 1. */
-static const float default_mean[3] = {0.485f, 0.456f, 0.406f};
-static const float default_std[3] = {0.229f, 0.224f, 0.225f};
 
 /* --- writing ----------------------------------------------------------------- */
 
@@ -86,6 +81,14 @@ json_t *adl_model_to_json(const struct adl_model *model)
     return json;
 }
 
+char *adl_model_description(const struct adl_model *model, struct adl_error *err)
+{
+    json_t *json = adl_model_to_json(model);
+    char *text = adl_json_to_text(json, JSON_COMPACT | JSON_REAL_PRECISION(15), NULL, err);
+    json_decref(json);
+    return text;
+}
+
 /* --- reading ----------------------------------------------------------------- */
 
 static int read_version(const json_t *json, struct adl_error *err)
@@ -103,45 +106,45 @@ static int read_version(const json_t *json, struct adl_error *err)
 }
 
 /* What was asked for and is neither the default nor what the file says. */
-static bool contradicts(const struct adl_arch *asked, const struct adl_arch *said)
+static bool contradicts(const struct adl_arch *requested, const struct adl_arch *stated)
 {
     struct adl_arch d;
-    adl_arch_init(&d, asked->backbone);
-#define DIFFERS(field) (asked->field != d.field && asked->field != said->field)
-    return asked->backbone != said->backbone || DIFFERS(num_classes) || DIFFERS(bn_eps) ||
+    adl_arch_init(&d, requested->backbone);
+#define DIFFERS(field) (requested->field != d.field && requested->field != stated->field)
+    return requested->backbone != stated->backbone || DIFFERS(num_classes) || DIFFERS(bn_eps) ||
            DIFFERS(large_feature_map) || DIFFERS(width) || DIFFERS(activation) ||
            DIFFERS(padding) || DIFFERS(last_stride);
 #undef DIFFERS
 }
 
-static int read_arch(struct adl_model *model, const json_t *json, const struct adl_arch *asked,
+static int read_arch(struct adl_model *model, const json_t *json, const struct adl_arch *requested,
                      struct adl_error *err)
 {
     const json_t *arch = json_object_get(json, "arch");
     if (!arch) {
-        if (!asked)
+        if (!requested)
             return adl_fail(err, ADL_ERR_FORMAT,
                             "the file does not say its architecture; write it in with adl-server "
                             "convert --arch ARCH IN OUT (bench, forward, info and step take --arch "
                             "themselves)");
-        model->arch = *asked;
-        return adl_arch_check(asked, err);
+        model->arch = *requested;
+        return adl_arch_check(requested, err);
     }
     if (adl_arch_from_json(&model->arch, arch, err) < 0)
         return -1;
-    if (!asked)
+    if (!requested)
         return 0;
-    if (contradicts(asked, &model->arch)) {
+    if (contradicts(requested, &model->arch)) {
         char said[100], wanted[100];
         adl_arch_describe(&model->arch, said, sizeof said);
-        adl_arch_describe(asked, wanted, sizeof wanted);
+        adl_arch_describe(requested, wanted, sizeof wanted);
         return adl_fail(err, ADL_ERR_ARG,
                         "the file says it is %s, %d classes, bn_eps %g, and %s, %d classes, bn_eps "
                         "%g was asked for; leave out --arch and its options",
                         said, model->arch.num_classes, model->arch.bn_eps, wanted,
-                        asked->num_classes, asked->bn_eps);
+                        requested->num_classes, requested->bn_eps);
     }
-    model->arch.adl |= asked->adl;
+    model->arch.adl |= requested->adl;
     return 0;
 }
 
@@ -208,9 +211,6 @@ static int read_colours(const json_t *input, const char *key, bool divisor, floa
 static int read_input(struct adl_model *model, const json_t *json, struct adl_error *err)
 {
     const json_t *input = json_object_get(json, "input");
-    model->input_h = model->input_w = DEFAULT_SIDE;
-    memcpy(model->mean, default_mean, sizeof model->mean);
-    memcpy(model->std, default_std, sizeof model->std);
     if (!input)
         return 0;
     if (!json_is_object(input))
@@ -233,7 +233,6 @@ out:
 static int read_cam(struct adl_model *model, const json_t *json, struct adl_error *err)
 {
     const json_t *cam = json_object_get(json, "cam");
-    model->cam_threshold = DEFAULT_THRESHOLD;
     if (!cam)
         return 0;
     if (!json_is_object(cam))
@@ -261,7 +260,7 @@ static int read_kept(json_t *json, const char *key, json_t **kept, struct adl_er
 }
 
 int adl_model_read_description(struct adl_model *model, const char *text,
-                               const struct adl_arch *asked, struct adl_error *err)
+                               const struct adl_arch *requested, struct adl_error *err)
 {
     json_error_t where;
     int result = -1;
@@ -277,7 +276,7 @@ int adl_model_read_description(struct adl_model *model, const char *text,
         goto out;
     }
     ADL_TRY(read_version(json, err));
-    ADL_TRY(read_arch(model, json, asked, err));
+    ADL_TRY(read_arch(model, json, requested, err));
     ADL_TRY(read_classes(model, json, err));
     ADL_TRY(read_input(model, json, err));
     ADL_TRY(read_cam(model, json, err));

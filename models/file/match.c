@@ -1,11 +1,12 @@
 /* Finding the tensor of a file for each parameter of a graph. */
 
+#include "models/file/match.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/name.h"
-#include "models/file/model_parts.h"
 
 #define VARIANTS 4
 

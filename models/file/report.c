@@ -1,12 +1,13 @@
 /* The table of weights that do not fit a network, with the nearest names. */
 
+#include "models/file/report.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "base/edit.h"
 #include "base/name.h"
 #include "base/size.h"
-#include "models/file/model_parts.h"
 
 /* Another shape makes a candidate as bad as so many edits; with the same one
  * up to 3/4 of the name may differ ("fc.weight", "classifier.weight"), with

@@ -1,0 +1,18 @@
+/* Looking up the layers of a backbone that ADL may follow. */
+
+#include "models/backbones/backbone.h"
+
+#include <string.h>
+
+uint32_t adl_backbone_place(const struct adl_backbone *backbone, const char *name, size_t length)
+{
+    for (uint32_t i = 0; backbone->adl_places && backbone->adl_places[i]; i++)
+        if (strncmp(backbone->adl_places[i], name, length) == 0 && !backbone->adl_places[i][length])
+            return UINT32_C(1) << i;
+    return 0;
+}
+
+bool adl_arch_has_place(const struct adl_arch *arch, const char *name)
+{
+    return arch->adl && (arch->adl_places & adl_backbone_place(arch->backbone, name, strlen(name)));
+}

@@ -1,0 +1,84 @@
+#ifndef ADL_MODELS_BACKBONES_BACKBONE_H
+#define ADL_MODELS_BACKBONES_BACKBONE_H
+
+/* What a backbone is: the parameters that decide a network's shape (struct
+ * adl_arch) and what a network has to provide to be one (struct adl_backbone).
+ *
+ * This header is the bottom layer of models/. A backbone includes it and the op
+ * builders of ops/ops.h, and nothing else of models/; arch.h lists the backbones. */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "graph/graph.h"
+
+enum adl_activation { ADL_ACT_RELU, ADL_ACT_RELU6 };
+enum adl_padding { ADL_PAD_SYMMETRIC, ADL_PAD_TF_SAME };
+
+struct adl_backbone;
+
+/* Everything that decides a network's shape; `arch` in a model file. A plain value,
+ * to be copied freely. */
+struct adl_arch {
+    const struct adl_backbone *backbone;
+    int num_classes;        /* 1 to ADL_LIMIT_CLASSES */
+    bool large_feature_map; /* last map twice as large: 28x28 instead of 14x14 at 224 */
+    bool adl;               /* the variant with ADL layers, and its parameter names */
+    uint32_t adl_places;    /* bit i: ADL follows layer adl_places[i] of the backbone */
+    double bn_eps;          /* added to the variance in every batch norm; above 0, at most 1 */
+    /* mobilenet_v1 only */
+    double width; /* factor on the channels of every layer, 0.25 to 1 */
+    enum adl_activation activation;
+    enum adl_padding padding;
+    int last_stride; /* stride of the next to last block, 1 or 2 */
+};
+
+struct adl_backbone {
+    const char *name;    /* "resnet50": value of --arch and of arch.name in a model file */
+    const char *summary; /* one line for --help */
+    double bn_eps;       /* default of arch.bn_eps */
+    bool has_options;    /* width, activation, padding and last_stride apply */
+    bool has_large_map;  /* large_feature_map applies */
+    /* Names of the layers that ADL may follow, at most 32, NULL-terminated; bit i of
+     * adl_default says that it follows adl_places[i] unless --adl-positions says
+     * otherwise. adl_places is NULL where ADL layers take numbers in the reference's
+     * parameter names: there they stay where the reference has them. */
+    const char *const *adl_places;
+    uint32_t adl_default;
+    /* Appends the network to `graph`, whose input is value 0. Running out of memory is
+     * remembered by the graph and reported by adl_graph_finish. */
+    void (*build)(struct adl_graph *graph, const struct adl_arch *arch);
+    /* Translates parameter names between two variants of the network that differ in
+     * `adl` or `large_feature_map`: writes into `out` what the parameter called `name`
+     * in `from` is called in `to`. False where the name is the same in both. NULL for
+     * a backbone whose names never change. */
+    bool (*renumber)(const struct adl_arch *from, const struct adl_arch *to, const char *name,
+                     char *out, size_t size);
+    /* Whether a parameter belongs to the layers that train at the classifier's learning
+     * rate (--lr-classifier-ratio times the base rate). The reference decides by
+     * substrings of the name, and so do the backbones. */
+    bool (*is_head)(const char *name);
+};
+
+/* The one row of each backbone, in the order --help lists them: ROW(NAME) stands for
+ * `const struct adl_backbone adl_backbone_NAME`. */
+#define ADL_BACKBONES(ROW)                                                                         \
+    ROW(vgg16)                                                                                     \
+    ROW(resnet50)                                                                                  \
+    ROW(resnet50_se)                                                                               \
+    ROW(inception_v3)                                                                              \
+    ROW(mobilenet_v1)
+
+#define ADL_BACKBONE_DECLARE(name) extern const struct adl_backbone adl_backbone_##name;
+ADL_BACKBONES(ADL_BACKBONE_DECLARE)
+#undef ADL_BACKBONE_DECLARE
+
+/* The bit in arch.adl_places of the layer whose name is the first `length` bytes of
+ * `name`; 0 when ADL cannot follow a layer of that name. */
+uint32_t adl_backbone_place(const struct adl_backbone *backbone, const char *name, size_t length);
+
+/* Whether an ADL layer follows the layer `name`, one of the backbone's adl_places. */
+bool adl_arch_has_place(const struct adl_arch *arch, const char *name);
+
+#endif
