@@ -1,14 +1,45 @@
-/* Tensor elements as float32. */
+/* Element types: their table, and their conversion to float32. */
+
+#include "io/dtype.h"
 
 #include <stdint.h>
 #include <string.h>
 
-#include "io/tensor.h"
+#include "base/size.h"
 
-size_t adl_tensor_bytes(const struct adl_tensor *tensor)
+static const struct {
+    const char *name;
+    size_t size;
+} dtypes[] = {
+    [ADL_F32] = {"F32", 4},   [ADL_F64] = {"F64", 8}, [ADL_F16] = {"F16", 2},
+    [ADL_BF16] = {"BF16", 2}, [ADL_I64] = {"I64", 8}, [ADL_I32] = {"I32", 4},
+    [ADL_I16] = {"I16", 2},   [ADL_I8] = {"I8", 1},   [ADL_U64] = {"U64", 8},
+    [ADL_U32] = {"U32", 4},   [ADL_U16] = {"U16", 2}, [ADL_U8] = {"U8", 1},
+    [ADL_BOOL] = {"BOOL", 1},
+};
+
+size_t adl_dtype_size(enum adl_dtype dtype)
 {
-    return tensor->count * adl_dtype_size(tensor->dtype);
+    return dtypes[dtype].size;
 }
+
+const char *adl_dtype_name(enum adl_dtype dtype)
+{
+    return dtypes[dtype].name;
+}
+
+int adl_dtype_from_name(const char *name, enum adl_dtype *dtype)
+{
+    for (size_t i = 0; i < ADL_COUNT(dtypes); i++) {
+        if (!strcmp(name, dtypes[i].name)) {
+            *dtype = (enum adl_dtype)i;
+            return 0;
+        }
+    }
+    return -1;
+}
+
+/* --- conversion -------------------------------------------------------------- */
 
 static float from_bits(uint32_t bits)
 {
@@ -17,8 +48,9 @@ static float from_bits(uint32_t bits)
     return value;
 }
 
-/* IEEE 754 binary16: 1 sign, 5 exponent (bias 15), 10 mantissa bits. Every half
- * is a float exactly. */
+/* IEEE 754 binary16 has 1 sign bit, 5 exponent bits (bias 15) and 10 mantissa bits, so
+ * every half is exactly a float: infinities and NaNs keep their mantissa, normal numbers
+ * get the float's bias of 127, and subnormal ones are mantissa * 2^-24. */
 static float from_half(uint16_t half)
 {
     uint32_t sign = (uint32_t)(half & 0x8000) << 16;
@@ -33,20 +65,20 @@ static float from_half(uint16_t half)
     return sign ? -tiny : tiny;
 }
 
-/* A cast rounds to nearest even: the mode nobody in this program changes. */
+/* A cast rounds to nearest even, the mode that C starts in and nothing here changes. */
 #define CONVERT(type, expression)                                                                  \
     do {                                                                                           \
-        const type *from = tensor->data;                                                           \
-        for (size_t i = 0; i < tensor->count; i++)                                                 \
+        const type *from = data;                                                                   \
+        for (size_t i = 0; i < count; i++)                                                         \
             out[i] = (expression);                                                                 \
     } while (0)
 
-void adl_tensor_to_f32(const struct adl_tensor *tensor, float *out)
+void adl_dtype_to_f32(enum adl_dtype dtype, const void *data, size_t count, float *out)
 {
-    switch (tensor->dtype) {
+    switch (dtype) {
     case ADL_F32:
-        if (tensor->count)
-            memcpy(out, tensor->data, tensor->count * sizeof *out);
+        if (count)
+            memcpy(out, data, count * sizeof *out);
         break;
     case ADL_F64: CONVERT(double, (float)from[i]); break;
     case ADL_F16: CONVERT(uint16_t, from_half(from[i])); break;

@@ -6,7 +6,6 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
-#include "base/size.h"
 #include "io/pickle_machine.h"
 
 enum opcode {
@@ -187,19 +186,7 @@ static int push_persid(struct adl_machine *m)
         id ? adl_machine_new_container(m, ADL_PICKLE_PERSID, &id, 1) : NULL;
     if (!value)
         return -1;
-    struct adl_pickle *pickle = m->pickle;
-    if (pickle->persid_count == m->persid_capacity) {
-        size_t capacity = ADL_MAX(m->persid_capacity * 2, (size_t)64);
-        struct adl_pickle_value **grown = adl_arena_alloc(&pickle->values, capacity, sizeof *grown);
-        if (!grown)
-            return adl_fail_nomem(m->err, "the pickle's values");
-        if (pickle->persid_count)
-            memcpy(grown, pickle->persids, pickle->persid_count * sizeof *grown);
-        pickle->persids = grown;
-        m->persid_capacity = capacity;
-    }
-    pickle->persids[pickle->persid_count++] = value;
-    return adl_machine_push(m, value);
+    return adl_machine_note_persid(m, value) < 0 ? -1 : adl_machine_push(m, value);
 }
 
 /* OrderedDict(), and OrderedDict([[key, value], ...]) as Python 2 wrote it. */
@@ -327,7 +314,8 @@ static int step(struct adl_machine *m, bool *done)
 int adl_pickle_load(struct adl_pickle *pickle, const void *bytes, size_t length,
                     struct adl_error *err)
 {
-    struct adl_machine m = {.pickle = pickle, .bytes = bytes, .length = length, .err = err};
+    struct adl_machine m = {
+        .values = &pickle->values, .bytes = bytes, .length = length, .err = err};
     bool done = false;
     int result = -1;
 
@@ -343,6 +331,8 @@ int adl_pickle_load(struct adl_pickle *pickle, const void *bytes, size_t length,
         goto out;
     }
     pickle->root = m.stack[0];
+    pickle->persids = m.persids;
+    pickle->persid_count = m.persid_count;
     pickle->length = m.at;
     result = 0;
 out:
@@ -355,32 +345,4 @@ void adl_pickle_release(struct adl_pickle *pickle)
 {
     adl_arena_release(&pickle->values);
     *pickle = (struct adl_pickle){0};
-}
-
-/* --- looking at values ----------------------------------------------------- */
-
-bool adl_pickle_is_text(const struct adl_pickle_value *value, const char *text)
-{
-    size_t length = strlen(text);
-    return value->kind == ADL_PICKLE_TEXT && value->count == length &&
-           !memcmp(value->text, text, length);
-}
-
-bool adl_pickle_is_global(const struct adl_pickle_value *value, const char *module,
-                          const char *name)
-{
-    size_t module_length = strlen(module), name_length = strlen(name);
-    return value->kind == ADL_PICKLE_GLOBAL && value->count == module_length + 1 + name_length &&
-           !memcmp(value->text, module, module_length) && value->text[module_length] == '\n' &&
-           !memcmp(value->text + module_length + 1, name, name_length);
-}
-
-const struct adl_pickle_value *adl_pickle_get(const struct adl_pickle_value *dict, const char *key)
-{
-    if (dict->kind != ADL_PICKLE_DICT)
-        return NULL;
-    for (size_t i = dict->count; i >= 2; i -= 2)
-        if (adl_pickle_is_text(dict->items[i - 2], key))
-            return dict->items[i - 1];
-    return NULL;
 }

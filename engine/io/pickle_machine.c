@@ -71,7 +71,7 @@ struct adl_pickle_value *adl_machine_new_value(struct adl_machine *m, enum adl_p
         fail_values(m);
         return NULL;
     }
-    struct adl_pickle_value *value = adl_arena_alloc(&m->pickle->values, 1, sizeof *value);
+    struct adl_pickle_value *value = adl_arena_alloc(m->values, 1, sizeof *value);
     if (!value) {
         adl_fail_nomem(m->err, "the pickle's values");
         return NULL;
@@ -89,12 +89,28 @@ char *adl_machine_new_text(struct adl_machine *m, size_t size)
                  ADL_LIMIT_PICKLE_COPIED_BYTES);
         return NULL;
     }
-    char *text = adl_arena_alloc(&m->pickle->values, size, 1);
+    char *text = adl_arena_alloc(m->values, size, 1);
     if (!text)
         adl_fail_nomem(m->err, "the pickle's values");
     else
         m->copied_bytes += size;
     return text;
+}
+
+int adl_machine_note_persid(struct adl_machine *m, struct adl_pickle_value *persid)
+{
+    if (m->persid_count == m->persid_capacity) {
+        size_t capacity = ADL_MAX(m->persid_capacity * 2, (size_t)64);
+        struct adl_pickle_value **grown = adl_arena_alloc(m->values, capacity, sizeof *grown);
+        if (!grown)
+            return adl_fail_nomem(m->err, "the pickle's values");
+        if (m->persid_count)
+            memcpy(grown, m->persids, m->persid_count * sizeof *grown);
+        m->persids = grown;
+        m->persid_capacity = capacity;
+    }
+    m->persids[m->persid_count++] = persid;
+    return 0;
 }
 
 int adl_machine_push(struct adl_machine *m, struct adl_pickle_value *value)
@@ -186,7 +202,7 @@ static int grow_items(struct adl_machine *m, struct adl_pickle_value *into, size
     size_t capacity = ADL_MAX(needed, (size_t)into->capacity * 2);
     if (capacity > UINT32_MAX)
         return adl_fail(m->err, ADL_ERR_LIMIT, "a container of the pickle is too large");
-    struct adl_pickle_value **items = adl_arena_alloc(&m->pickle->values, capacity, sizeof *items);
+    struct adl_pickle_value **items = adl_arena_alloc(m->values, capacity, sizeof *items);
     if (!items)
         return adl_fail_nomem(m->err, "the pickle's values");
     if (into->count)

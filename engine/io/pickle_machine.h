@@ -9,11 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/arena.h"
 #include "base/error.h"
-#include "io/pickle.h"
+#include "io/pickle_value.h"
 
 struct adl_machine {
-    struct adl_pickle *pickle;
+    struct adl_arena *values; /* owns every value, and the lists of items */
     const unsigned char *bytes;
     size_t length, at;
     size_t skipped;   /* of the bytes up to `at`; the others are at most ADL_LIMIT_PICKLE_BYTES */
@@ -23,8 +24,9 @@ struct adl_machine {
     struct adl_pickle_value **memo; /* NULL where nothing was put */
     size_t memo_count, memo_capacity;
     size_t value_count;
-    size_t copied_bytes; /* of text, at most ADL_LIMIT_PICKLE_COPIED_BYTES */
-    size_t persid_capacity;
+    size_t copied_bytes;               /* of text, at most ADL_LIMIT_PICKLE_COPIED_BYTES */
+    struct adl_pickle_value **persids; /* in the arena */
+    size_t persid_count, persid_capacity;
     struct adl_error *err;
 };
 
@@ -53,6 +55,9 @@ int adl_machine_append_items(struct adl_machine *m, struct adl_pickle_value *int
 /* `size` bytes for text that has to be put together; NULL on failure. Everything
  * else stays where it is in the pickle. */
 char *adl_machine_new_text(struct adl_machine *m, size_t size);
+
+/* Appends to m->persids. */
+int adl_machine_note_persid(struct adl_machine *m, struct adl_pickle_value *persid);
 
 /* NULL is passed on as a failure, so that a value may be pushed as it is made. */
 int adl_machine_push(struct adl_machine *m, struct adl_pickle_value *value);

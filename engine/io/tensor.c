@@ -41,38 +41,6 @@ struct adl_tensors {
     size_t meta_capacity;
 };
 
-static const struct {
-    const char *name;
-    size_t size;
-} dtypes[] = {
-    [ADL_F32] = {"F32", 4},   [ADL_F64] = {"F64", 8}, [ADL_F16] = {"F16", 2},
-    [ADL_BF16] = {"BF16", 2}, [ADL_I64] = {"I64", 8}, [ADL_I32] = {"I32", 4},
-    [ADL_I16] = {"I16", 2},   [ADL_I8] = {"I8", 1},   [ADL_U64] = {"U64", 8},
-    [ADL_U32] = {"U32", 4},   [ADL_U16] = {"U16", 2}, [ADL_U8] = {"U8", 1},
-    [ADL_BOOL] = {"BOOL", 1},
-};
-
-size_t adl_dtype_size(enum adl_dtype dtype)
-{
-    return dtypes[dtype].size;
-}
-
-const char *adl_dtype_name(enum adl_dtype dtype)
-{
-    return dtypes[dtype].name;
-}
-
-int adl_dtype_from_name(const char *name, enum adl_dtype *dtype)
-{
-    for (size_t i = 0; i < ADL_COUNT(dtypes); i++) {
-        if (!strcmp(name, dtypes[i].name)) {
-            *dtype = (enum adl_dtype)i;
-            return 0;
-        }
-    }
-    return -1;
-}
-
 /* --- the index ------------------------------------------------------------ */
 
 /* FNV-1a with a seed, its halves mixed. */
@@ -376,6 +344,18 @@ void adl_tensors_meta_at(const struct adl_tensors *tensors, size_t index, const 
 {
     *key = tensors->metas[index].key;
     *value = tensors->metas[index].value;
+}
+
+/* --- elements -------------------------------------------------------------- */
+
+size_t adl_tensor_bytes(const struct adl_tensor *tensor)
+{
+    return tensor->count * adl_dtype_size(tensor->dtype);
+}
+
+void adl_tensor_to_f32(const struct adl_tensor *tensor, float *out)
+{
+    adl_dtype_to_f32(tensor->dtype, tensor->data, tensor->count, out);
 }
 
 /* --- text ------------------------------------------------------------------ */

@@ -9,22 +9,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
-
-enum adl_dtype {
-    ADL_F32,
-    ADL_F64,
-    ADL_F16,
-    ADL_BF16,
-    ADL_I64,
-    ADL_I32,
-    ADL_I16,
-    ADL_I8,
-    ADL_U64,
-    ADL_U32,
-    ADL_U16,
-    ADL_U8,
-    ADL_BOOL
-};
+#include "io/dtype.h"
 
 struct adl_tensor {
     const char *name; /* unique within its set */
@@ -83,12 +68,6 @@ const char *adl_tensors_meta(const struct adl_tensors *tensors, const char *key)
 size_t adl_tensors_meta_count(const struct adl_tensors *tensors);
 void adl_tensors_meta_at(const struct adl_tensors *tensors, size_t index, const char **key,
                          const char **value);
-
-/* Bytes of one element; name as safetensors writes it ("F32"). */
-size_t adl_dtype_size(enum adl_dtype dtype);
-const char *adl_dtype_name(enum adl_dtype dtype);
-/* -1 when the name is unknown. */
-int adl_dtype_from_name(const char *name, enum adl_dtype *dtype);
 
 /* All elements as float32, rounded to nearest even where the type is wider.
  * `out` has room for tensor->count. */
