@@ -137,7 +137,8 @@ static int check_global(struct adl_machine *m, size_t length)
                           ADL_LIMIT_PICKLE_STRING_BYTES);
 }
 
-/* GLOBAL: two lines, module and name; kept as they are, without the last end. */
+/* GLOBAL: two lines, module and name. The value keeps both as they are in the pickle,
+ * without the last end of line. */
 static int push_global(struct adl_machine *m)
 {
     const unsigned char *from = m->bytes + m->at, *first, *second;
@@ -146,14 +147,13 @@ static int push_global(struct adl_machine *m)
     if (!second)
         return adl_machine_fail_at(m, "it ends within a name");
     size_t length = (size_t)(second - from);
-    if (check_global(m, length) < 0)
+    if (check_global(m, length) < 0 || adl_machine_take_bytes(m, length + 1, &from) < 0)
         return -1;
     struct adl_pickle_value *value = adl_machine_new_value(m, ADL_PICKLE_GLOBAL);
-    if (!value)
-        return -1;
-    value->text = (const char *)from;
-    value->count = (uint32_t)length;
-    m->at += length + 1;
+    if (value) {
+        value->text = (const char *)from;
+        value->count = (uint32_t)length;
+    }
     return adl_machine_push(m, value);
 }
 

@@ -8,6 +8,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/size.h"
 #include "io/pickle.h"
 #include "support/hostile.h"
 
@@ -264,6 +265,61 @@ static void long_texts_are_skipped(void)
     long_text((char)0x8e, 8, ADL_LIMIT_PICKLE_BYTES + 1, ADL_PICKLE_BLOB);
 }
 
+/* A list of texts up to `before` bytes of pickle, the bytes of `opcode`, and `after` bytes
+ * more that execute as ones (NEWTRUE). Each text is short enough to be kept. */
+static char *long_pickle(size_t before, const char *opcode, size_t opcode_bytes, size_t after)
+{
+    char *bytes = malloc(before + opcode_bytes + after), *at = bytes;
+    at = (char *)memcpy(at, "\x80\4](", 4) + 4;
+    while (at < bytes + before) {
+        size_t left = (size_t)(bytes + before - at);
+        uint32_t length = ADL_LIMIT_PICKLE_STRING_BYTES;
+        if (left < 2 * ADL_LIMIT_PICKLE_STRING_BYTES)
+            length = (uint32_t)ADL_MIN(left - 5, (size_t)ADL_LIMIT_PICKLE_STRING_BYTES);
+        if (left < 10) {
+            memset(at, '\x88', left);
+            break;
+        }
+        *at++ = 'X';
+        memcpy(at, &length, sizeof length);
+        memset(at + sizeof length, 'a', length);
+        at += sizeof length + length;
+    }
+    memcpy(bytes + before, opcode, opcode_bytes);
+    memset(bytes + before + opcode_bytes, '\x88', after);
+    return bytes;
+}
+
+/* Whatever opcode crosses the limit is refused, or else everything after it would be
+ * beyond the limit as well. */
+static void no_opcode_crosses_the_limit(void)
+{
+    static const struct {
+        const char *bytes;
+        size_t length;
+    } opcodes[] = {
+        {"ccollections\nOrderedDict\n", 25}, /* GLOBAL */
+        {"X\x10\0\0\0aaaaaaaaaaaaaaaa", 21}, /* BINUNICODE */
+        {"\x8c\x10"
+         "aaaaaaaaaaaaaaaa",
+         18}, /* SHORT_BINUNICODE */
+        {"\x8a\x10"
+         "aaaaaaaaaaaaaaaa",
+         18},                        /* LONG1 */
+        {"G\0\0\0\0\0\0\0\0", 9},    /* BINFLOAT */
+        {"\x95\0\0\0\0\0\0\0\0", 9}, /* FRAME */
+        {"J\0\0\0\0", 5},            /* BININT */
+        {"q\0", 2},                  /* BINPUT */
+    };
+    for (size_t i = 0; i < ADL_COUNT(opcodes); i++) {
+        size_t before = ADL_LIMIT_PICKLE_BYTES - 1, length = opcodes[i].length;
+        char *bytes = long_pickle(before, opcodes[i].bytes, length, 100);
+        memcpy(bytes + before + length + 98, "e.", 2);
+        hostile_refused(read_pickle, bytes, before + length + 100, ADL_ERR_LIMIT, "larger than");
+        free(bytes);
+    }
+}
+
 /* Something of everything that torch.save writes. */
 static const char everything[] =
     "\x80\2}q\0(U\5epochK\3X\2\0\0\0lrG\x3f\xb9\x99\x99\x99\x99\x99\x9aU\1sccollections\n"
@@ -285,5 +341,6 @@ TEST_SUITE(pickle, {"scalars", scalars}, {"containers", containers}, {"memo", me
            {"globals and calls are only named", globals_and_calls_are_only_named},
            {"corrupt pickles are refused", corrupt_is_refused},
            {"limits are kept", limits_are_kept}, {"long texts are skipped", long_texts_are_skipped},
+           {"no opcode crosses the limit", no_opcode_crosses_the_limit},
            {"names in two parts are bounded", names_in_two_parts_are_bounded},
            {"stands hostile bytes", stands_hostile_bytes});
