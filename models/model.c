@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/sha256.h"
+#include "base/utf8.h"
 
 #define DEFAULT_SIDE 224
 #define DEFAULT_THRESHOLD 0.35
@@ -262,11 +263,8 @@ static int copy_class(char **copy, const char *name, size_t id, struct adl_error
     if (strlen(name) > ADL_LIMIT_CLASS_NAME_BYTES)
         return adl_fail(err, ADL_ERR_LIMIT, "the name of class %zu has %zu bytes, more than %d", id,
                         strlen(name), ADL_LIMIT_CLASS_NAME_BYTES);
-    /* Asked of the library that will have to write it. */
-    json_t *json = json_string(name);
-    if (!json)
-        return adl_fail(err, ADL_ERR_ARG, "the name of class %zu is no UTF-8 text", id);
-    json_decref(json);
+    if (!adl_utf8_valid(name))
+        return adl_fail(err, ADL_ERR_ARG, "the name of class %zu is not UTF-8 text", id);
     *copy = adl_strdup(name);
     return *copy ? 0 : adl_fail_nomem(err, "class names");
 }

@@ -3,6 +3,7 @@
 #include "io/json_text.h"
 
 #include "base/mem.h"
+#include "base/utf8.h"
 
 char *adl_json_to_text(const json_t *json, size_t flags, size_t *length, struct adl_error *err)
 {
@@ -21,16 +22,15 @@ char *adl_json_to_text(const json_t *json, size_t flags, size_t *length, struct 
 
 json_t *adl_json_from_text(const char *text)
 {
-    json_t *json = json_string(text);
-    if (json)
-        return json;
+    if (adl_utf8_valid(text))
+        return json_string(text);
     char *ascii = adl_strdup(text);
     if (!ascii)
         return NULL;
     for (char *c = ascii; *c; c++)
         if (*c & 0x80)
             *c = '?';
-    json = json_string(ascii);
+    json_t *json = json_string(ascii);
     adl_free(ascii);
     return json;
 }

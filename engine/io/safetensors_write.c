@@ -2,16 +2,19 @@
  * that a reader gets it back; their data lie by falling element size, so that
  * every tensor is aligned to its elements. */
 
+#include "io/safetensors.h"
+
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/name.h"
 #include "base/size.h"
+#include "base/utf8.h"
 #include "io/file.h"
-#include "io/safetensors.h"
+#include "io/json_text.h"
 
 #define PREFIX_BYTES ((size_t)8)
 #define ALIGNMENT ((size_t)8)
@@ -47,95 +50,103 @@ static json_t *describe(const struct adl_tensor *tensor, size_t begin)
 {
     json_t *shape = json_array();
     for (int i = 0; i < tensor->rank; i++)
-        json_array_append_new(shape, json_integer((json_int_t)tensor->shape[i]));
+        if (json_array_append_new(shape, json_integer((json_int_t)tensor->shape[i])) < 0) {
+            json_decref(shape);
+            return NULL;
+        }
     return json_pack("{s:s, s:o, s:[I, I]}", "dtype", adl_dtype_name(tensor->dtype), "shape", shape,
                      "data_offsets", (json_int_t)begin,
                      (json_int_t)(begin + adl_tensor_bytes(tensor)));
 }
 
-static int fill_header(json_t *header, const struct adl_tensors *tensors, const size_t *begins,
-                       struct adl_error *err)
+static int set_metadata(json_t *header, const struct adl_tensors *tensors, struct adl_error *err)
 {
-    size_t metas = adl_tensors_meta_count(tensors);
     const char *key, *value;
-
-    if (metas) {
-        json_t *metadata = json_object();
-        if (json_object_set_new(header, "__metadata__", metadata) < 0)
+    json_t *metadata = json_object();
+    if (json_object_set_new(header, "__metadata__", metadata) < 0)
+        return adl_fail_nomem(err, "the header");
+    for (size_t i = 0; i < adl_tensors_meta_count(tensors); i++) {
+        adl_tensors_meta_at(tensors, i, &key, &value);
+        if (!adl_utf8_valid(key) || !adl_utf8_valid(value))
+            return fail_text(err, "metadata", key);
+        if (json_object_set_new(metadata, key, json_string(value)) < 0)
             return adl_fail_nomem(err, "the header");
-        for (size_t i = 0; i < metas; i++) {
-            adl_tensors_meta_at(tensors, i, &key, &value);
-            if (json_object_set_new(metadata, key, json_string(value)) < 0)
-                return fail_text(err, "metadata", key);
-        }
-    }
-    for (size_t i = 0; i < adl_tensors_count(tensors); i++) {
-        const struct adl_tensor *tensor = adl_tensors_at(tensors, i);
-        if (!strcmp(tensor->name, "__metadata__"))
-            return adl_fail(err, ADL_ERR_FORMAT, "a tensor cannot be named __metadata__");
-        json_t *info = describe(tensor, begins[i]);
-        if (!info)
-            return adl_fail_nomem(err, "the header");
-        if (json_object_set_new(header, tensor->name, info) < 0)
-            return fail_text(err, "tensor", tensor->name);
     }
     return 0;
 }
 
-/* The length, the JSON and the spaces that align what follows. */
-static char *render_header(json_t *header, size_t *length, struct adl_error *err)
+static int fill_header(json_t *header, const struct adl_tensors *tensors, const size_t *begins,
+                       struct adl_error *err)
 {
-    size_t text_length = json_dumpb(header, NULL, 0, JSON_COMPACT), padded;
-    if (!text_length || adl_size_round_up(text_length, ALIGNMENT, &padded) < 0) {
-        adl_fail_nomem(err, "the header");
-        return NULL;
+    if (adl_tensors_meta_count(tensors) && set_metadata(header, tensors, err) < 0)
+        return -1;
+    for (size_t i = 0; i < adl_tensors_count(tensors); i++) {
+        const struct adl_tensor *tensor = adl_tensors_at(tensors, i);
+        if (!strcmp(tensor->name, "__metadata__"))
+            return adl_fail(err, ADL_ERR_FORMAT, "a tensor cannot be named __metadata__");
+        if (!adl_utf8_valid(tensor->name))
+            return fail_text(err, "tensor", tensor->name);
+        if (json_object_set_new(header, tensor->name, describe(tensor, begins[i])) < 0)
+            return adl_fail_nomem(err, "the header");
     }
-    if (padded > ADL_LIMIT_SAFETENSORS_HEADER_PRACTICAL_BYTES) {
-        adl_fail(err, ADL_ERR_LIMIT, "the header would have %zu bytes, the limit is %zu", padded,
-                 ADL_LIMIT_SAFETENSORS_HEADER_PRACTICAL_BYTES);
-        return NULL;
-    }
-    char *bytes = adl_malloc(PREFIX_BYTES + padded, 1);
-    if (!bytes) {
-        adl_fail_nomem(err, "the header");
-        return NULL;
-    }
+    return 0;
+}
+
+/* Everything before the data: the length, the JSON, and blanks up to the alignment. */
+struct header {
+    unsigned char prefix[PREFIX_BYTES];
+    char *text;
+    size_t text_bytes, padding_bytes;
+};
+
+static int render_header(const json_t *json, struct header *header, struct adl_error *err)
+{
+    size_t padded;
+    header->text = adl_json_to_text(json, JSON_COMPACT, &header->text_bytes, err);
+    if (!header->text)
+        return -1;
+    if (adl_size_round_up(header->text_bytes, ALIGNMENT, &padded) < 0 ||
+        padded > ADL_LIMIT_SAFETENSORS_HEADER_PRACTICAL_BYTES)
+        return adl_fail(err, ADL_ERR_LIMIT, "the header would have %zu bytes, the limit is %zu",
+                        header->text_bytes, ADL_LIMIT_SAFETENSORS_HEADER_PRACTICAL_BYTES);
+    header->padding_bytes = padded - header->text_bytes;
     for (size_t i = 0; i < PREFIX_BYTES; i++)
-        bytes[i] = (char)((uint64_t)padded >> (8 * i) & 0xff);
-    memset(bytes + PREFIX_BYTES, ' ', padded);
-    json_dumpb(header, bytes + PREFIX_BYTES, text_length, JSON_COMPACT);
-    *length = PREFIX_BYTES + padded;
-    return bytes;
+        header->prefix[i] = (unsigned char)((uint64_t)padded >> (8 * i));
+    return 0;
 }
 
 int adl_safetensors_write(const char *path, const struct adl_tensors *tensors,
                           struct adl_error *err)
 {
+    static const char blanks[] = "       ";
+    enum { HEADER_PIECES = 3 };
     size_t count = adl_tensors_count(tensors);
     size_t *begins = adl_calloc(count, sizeof *begins);
-    struct adl_file_piece *pieces = adl_calloc(count + 1, sizeof *pieces);
-    json_t *header = json_object();
-    char *bytes = NULL;
+    struct adl_file_piece *pieces = adl_calloc(HEADER_PIECES + count, sizeof *pieces);
+    json_t *json = json_object();
+    struct header header = {.text = NULL};
+    bool rendered = false;
     int result = -1;
 
-    if (!begins || !pieces || !header) {
+    if (!begins || !pieces || !json) {
         adl_fail_nomem(err, "the header");
         goto out;
     }
-    ADL_TRY(lay_out(tensors, begins, pieces + 1, err));
-    ADL_TRY(fill_header(header, tensors, begins, err));
-    bytes = render_header(header, &pieces[0].length, err);
-    if (!bytes)
-        goto out;
-    pieces[0].data = bytes;
-    ADL_TRY(adl_file_write(path, pieces, count + 1, err));
+    ADL_TRY(lay_out(tensors, begins, pieces + HEADER_PIECES, err));
+    ADL_TRY(fill_header(json, tensors, begins, err));
+    ADL_TRY(render_header(json, &header, err));
+    rendered = true;
+    pieces[0] = (struct adl_file_piece){header.prefix, PREFIX_BYTES};
+    pieces[1] = (struct adl_file_piece){header.text, header.text_bytes};
+    pieces[2] = (struct adl_file_piece){blanks, header.padding_bytes};
+    ADL_TRY(adl_file_write(path, pieces, HEADER_PIECES + count, err));
     result = 0;
 out:
-    if (!bytes) /* file.c names the path itself */
+    if (!rendered) /* file.c names the path itself */
         adl_error_context(err, "%s", path);
-    adl_free(bytes);
+    adl_free(header.text);
     adl_free(pieces);
     adl_free(begins);
-    json_decref(header);
+    json_decref(json);
     return result;
 }
