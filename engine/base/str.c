@@ -2,6 +2,7 @@
 
 #include "base/str.h"
 
+#include <nettle/base64.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -54,26 +55,15 @@ void adl_str_puts(struct adl_str *str, const char *text)
 
 void adl_str_base64(struct adl_str *str, const void *bytes, size_t length)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    const unsigned char *in = bytes;
-    size_t digits_needed;
-
-    if (adl_size_mul(length / 3 + (length % 3 != 0), 4, &digits_needed) < 0)
-        digits_needed = SIZE_MAX;
-    if (!reserve(str, digits_needed))
+    /* BASE64_ENCODE_RAW_LENGTH without its overflow. */
+    size_t encoded;
+    if (adl_size_mul(length / 3 + (length % 3 != 0), 4, &encoded) < 0)
+        encoded = SIZE_MAX; /* which reserve refuses */
+    if (!reserve(str, encoded))
         return;
-    char *out = str->data + str->length;
-    for (size_t i = 0; i < length; i += 3) {
-        size_t have = length - i;
-        unsigned group = (unsigned)in[i] << 16 | (have > 1 ? (unsigned)in[i + 1] << 8 : 0) |
-                         (have > 2 ? in[i + 2] : 0u);
-        *out++ = digits[group >> 18];
-        *out++ = digits[group >> 12 & 63];
-        *out++ = have > 1 ? digits[group >> 6 & 63] : '=';
-        *out++ = have > 2 ? digits[group & 63] : '=';
-    }
-    *out = '\0';
-    str->length += digits_needed;
+    base64_encode_raw(str->data + str->length, length, bytes);
+    str->length += encoded;
+    str->data[str->length] = '\0';
 }
 
 void adl_str_printf(struct adl_str *str, const char *fmt, ...)

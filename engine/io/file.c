@@ -244,12 +244,11 @@ int adl_file_check_place(const char *path, struct adl_error *err)
 
     if (is_dash(path))
         return 0;
-    bool there = stat(path, &info) == 0;
-    if (there && S_ISDIR(info.st_mode)) {
+    if (adl_file_is_folder(path)) {
         errno = EISDIR;
         return fail_errno(err, "write", path);
     }
-    if (there && !S_ISREG(info.st_mode))
+    if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
         return access(path, W_OK) < 0 ? fail_errno(err, "write", path) : 0;
     folder_of(path, folder);
     return access(folder, W_OK | X_OK) < 0 ? fail_errno(err, "write to", folder) : 0;

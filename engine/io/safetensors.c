@@ -288,7 +288,7 @@ struct adl_tensors *adl_safetensors_read(const char *path, struct adl_error *err
     int fd = -1;
 
     /* A pipe must not be opened twice, so it is looked at before. */
-    if (strcmp(path, "-") && stat(path, &info) == 0 && S_ISREG(info.st_mode))
+    if (strcmp(path, "-") && adl_file_is_regular(path))
         fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0 && fstat(fd, &info) == 0) {
         tensors = read_source(&(struct source){.fd = fd, .length = (size_t)info.st_size}, err);

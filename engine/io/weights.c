@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -33,8 +32,7 @@ static int check_head(const unsigned char *head, size_t length, bool *torch, str
  * whatever adl_file_read will word better. */
 static ssize_t read_head(const char *path, unsigned char *head)
 {
-    struct stat info;
-    if (!strcmp(path, "-") || stat(path, &info) < 0 || !S_ISREG(info.st_mode))
+    if (!strcmp(path, "-") || !adl_file_is_regular(path))
         return -1;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
