@@ -13,8 +13,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/cgroup.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/size.h"
 
 #define SPINS 4000
 
@@ -206,5 +208,8 @@ int adl_pool_default_threads(void)
 {
     cpu_set_t set;
     int count = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    int quota = adl_cgroup_cpus("");
+    if (quota)
+        count = ADL_MIN(count, quota);
     return count < 1 ? 1 : count > ADL_LIMIT_THREADS ? ADL_LIMIT_THREADS : count;
 }

@@ -24,7 +24,8 @@ int adl_pool_threads(const struct adl_pool *pool);
 typedef void adl_pool_body(void *context, size_t i, int worker);
 void adl_pool_for(struct adl_pool *pool, size_t n, adl_pool_body *body, void *context);
 
-/* Processors this process may use. */
+/* A number of threads for this process: the processors of its affinity mask, at most as
+ * many as the CPU quota of its control group amounts to, 1 to ADL_LIMIT_THREADS. */
 int adl_pool_default_threads(void);
 
 #endif

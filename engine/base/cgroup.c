@@ -1,0 +1,162 @@
+/* CPU quotas of control groups.
+ *
+ * A container that is limited to, say, 2 of 64 processors usually keeps all 64 in its
+ * affinity mask. The limit is a quota: the threads of the group may run for `quota`
+ * microseconds in each `period` and are then all stopped until the next. 64 threads that
+ * wait for each other at every layer spend that quota in a few milliseconds, mostly on
+ * waiting. So the number of threads has to follow the quota.
+ *
+ * Where it stands (Linux, Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/ and
+ * scheduler/sched-bwc.rst):
+ *
+ *            line in /proc/self/cgroup   directory below /sys/fs/cgroup   quota and period
+ *   v2       0::PATH                     PATH                             cpu.max: "200000 100000"
+ *   v1       4:cpu,cpuacct:PATH          cpu/PATH or cpu,cpuacct/PATH     cpu.cfs_quota_us,
+ *                                                                         cpu.cfs_period_us
+ *
+ * No quota is "max" in v2 and -1 in v1. A quota binds everything below its directory, so
+ * each directory from PATH up counts. Inside a container PATH may be the name that the
+ * group has on the host, where only the mount point itself, the last directory on the way
+ * up, is visible: that one then holds the container's own quota. */
+
+#include "base/cgroup.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/size.h"
+
+#define MOUNT "/sys/fs/cgroup"
+#define LINE_BYTES 4096
+
+/* The first line of ROOT/DIRECTORY/NAME, without its end; false when there is none. */
+static bool read_line(const char *root, const char *directory, const char *name,
+                      char line[LINE_BYTES])
+{
+    char path[2 * LINE_BYTES];
+    int length = snprintf(path, sizeof path, "%s%s/%s", root, directory, name);
+    if (length < 0 || (size_t)length >= sizeof path)
+        return false;
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return false;
+    bool read = fgets(line, LINE_BYTES, file) != NULL;
+    fclose(file);
+    if (read)
+        line[strcspn(line, "\n")] = '\0';
+    return read;
+}
+
+/* Reads a number and moves *text behind it; 0 for anything but a positive number. */
+static long long take_positive(const char **text)
+{
+    char *end;
+    long long value = strtoll(*text, &end, 10);
+    bool found = end != *text && value > 0;
+    *text = end;
+    return found ? value : 0;
+}
+
+/* ceil(quota / period) as a number of processors; 0: no quota. */
+static int to_cpus(long long quota, long long period)
+{
+    if (quota <= 0 || period <= 0)
+        return 0;
+    long long cpus = quota / period + (quota % period != 0);
+    return cpus > INT_MAX ? INT_MAX : (int)cpus;
+}
+
+static int quota_v2(const char *root, const char *directory)
+{
+    char line[LINE_BYTES];
+    const char *at = line;
+    if (!read_line(root, directory, "cpu.max", line))
+        return 0;
+    long long quota = take_positive(&at), period = take_positive(&at);
+    return to_cpus(quota, period);
+}
+
+static int quota_v1(const char *root, const char *directory)
+{
+    char quota[LINE_BYTES], period[LINE_BYTES];
+    const char *quota_at = quota, *period_at = period;
+    if (!read_line(root, directory, "cpu.cfs_quota_us", quota) ||
+        !read_line(root, directory, "cpu.cfs_period_us", period))
+        return 0;
+    return to_cpus(take_positive(&quota_at), take_positive(&period_at));
+}
+
+/* 0 stands for no quota, which any quota is smaller than. */
+static int smaller(int a, int b)
+{
+    return a == 0 ? b : b == 0 ? a : ADL_MIN(a, b);
+}
+
+/* The smallest quota of `path` below `mount` and of the directories above it, up to and
+ * including the mount point. */
+static int smallest(const char *root, const char *mount, const char *path,
+                    int (*quota_of)(const char *root, const char *directory))
+{
+    char directory[2 * LINE_BYTES];
+    size_t mount_bytes = strlen(mount);
+    int cpus = 0;
+
+    /* A path out of the namespace, "/../other", is not mounted here. */
+    if (strstr(path, "/.."))
+        path = "";
+    int length = snprintf(directory, sizeof directory, "%s%s", mount, path);
+    if (length < 0 || (size_t)length >= sizeof directory)
+        return 0;
+    for (;;) {
+        cpus = smaller(cpus, quota_of(root, directory));
+        char *slash = strrchr(directory, '/');
+        if ((size_t)(slash - directory) < mount_bytes)
+            return cpus;
+        *slash = '\0';
+    }
+}
+
+/* Whether the comma-separated list has the controller "cpu". */
+static bool has_cpu(const char *controllers)
+{
+    for (const char *at = controllers; *at;) {
+        size_t length = strcspn(at, ",");
+        if (length == 3 && !memcmp(at, "cpu", 3))
+            return true;
+        at += length + (at[length] == ',');
+    }
+    return false;
+}
+
+int adl_cgroup_cpus(const char *root)
+{
+    char line[LINE_BYTES], path[LINE_BYTES + 32], mount[LINE_BYTES + 32];
+    int cpus = 0;
+
+    snprintf(path, sizeof path, "%s/proc/self/cgroup", root);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        return 0;
+    /* ID:CONTROLLERS:PATH; the path may hold colons, the controllers may not. */
+    while (fgets(line, sizeof line, file)) {
+        line[strcspn(line, "\n")] = '\0';
+        char *controllers = strchr(line, ':');
+        char *group = controllers ? strchr(controllers + 1, ':') : NULL;
+        if (!group)
+            continue;
+        controllers++;
+        *group++ = '\0';
+        if (!*controllers) {
+            cpus = smaller(cpus, smallest(root, MOUNT, group, quota_v2));
+        } else if (has_cpu(controllers)) {
+            cpus = smaller(cpus, smallest(root, MOUNT "/cpu", group, quota_v1));
+            snprintf(mount, sizeof mount, MOUNT "/%s", controllers);
+            cpus = smaller(cpus, smallest(root, mount, group, quota_v1));
+        }
+    }
+    fclose(file);
+    return cpus;
+}
