@@ -7,6 +7,7 @@
 
 #include "base/pool.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
@@ -14,11 +15,13 @@
 #include <stdint.h>
 
 #include "base/cgroup.h"
+#include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
 
-#define SPINS 4000
+#define SPIN_US 100
+#define PAUSES_PER_CLOCK 16
 
 /* Indices of one worker, handed out one by one to whoever asks. */
 struct share {
@@ -43,6 +46,8 @@ struct adl_pool {
     pthread_cond_t done;
     _Atomic int sleepers;
     _Atomic bool caller_sleeps;
+
+    _Atomic bool busy; /* a loop runs; only to find mistakes */
 };
 
 struct worker_start {
@@ -70,15 +75,35 @@ static void work(struct adl_pool *pool, int worker)
     }
 }
 
+/* A wait that spins: spin() is true until SPIN_US have passed since the first call. */
+struct spin {
+    unsigned pauses;
+    uint64_t since_ns;
+};
+
+static bool spin(struct spin *spin)
+{
+    if (spin->pauses % PAUSES_PER_CLOCK == 0) {
+        uint64_t now = adl_clock_ns();
+        if (spin->pauses == 0)
+            spin->since_ns = now;
+        else if (now - spin->since_ns >= SPIN_US * UINT64_C(1000))
+            return false;
+    }
+    spin->pauses++;
+    relax();
+    return true;
+}
+
 static uint32_t wait_for_generation(struct adl_pool *pool, uint32_t seen)
 {
     uint32_t now = seen;
-    for (int i = 0; i < SPINS; i++) {
+    struct spin waiting = {0};
+    do {
         now = atomic_load_explicit(&pool->generation, memory_order_acquire);
         if (now != seen)
             return now;
-        relax();
-    }
+    } while (spin(&waiting));
     pthread_mutex_lock(&pool->lock);
     atomic_fetch_add(&pool->sleepers, 1);
     while ((now = atomic_load(&pool->generation)) == seen)
@@ -121,11 +146,11 @@ static void publish(struct adl_pool *pool, uint32_t add)
 
 static void wait_for_workers(struct adl_pool *pool)
 {
-    for (int i = 0; i < SPINS; i++) {
+    struct spin waiting = {0};
+    do {
         if (atomic_load_explicit(&pool->running, memory_order_acquire) == 0)
             return;
-        relax();
-    }
+    } while (spin(&waiting));
     pthread_mutex_lock(&pool->lock);
     atomic_store(&pool->caller_sleeps, true);
     while (atomic_load(&pool->running) > 0)
@@ -185,13 +210,14 @@ int adl_pool_threads(const struct adl_pool *pool)
     return pool ? pool->threads : 1;
 }
 
-void adl_pool_for(struct adl_pool *pool, size_t n, adl_pool_body *body, void *context)
+static void run_here(size_t n, adl_pool_body *body, void *context)
 {
-    if (!pool || pool->threads == 1 || n < 2) {
-        for (size_t i = 0; i < n; i++)
-            body(context, i, 0);
-        return;
-    }
+    for (size_t i = 0; i < n; i++)
+        body(context, i, 0);
+}
+
+static void run_shared(struct adl_pool *pool, size_t n, adl_pool_body *body, void *context)
+{
     pool->body = body;
     pool->context = context;
     for (size_t i = 0, threads = (size_t)pool->threads; i < threads; i++) {
@@ -202,6 +228,22 @@ void adl_pool_for(struct adl_pool *pool, size_t n, adl_pool_body *body, void *co
     publish(pool, 2);
     work(pool, 0);
     wait_for_workers(pool);
+}
+
+void adl_pool_for(struct adl_pool *pool, size_t n, adl_pool_body *body, void *context)
+{
+    if (!pool) {
+        run_here(n, body, context);
+        return;
+    }
+    bool busy = atomic_exchange_explicit(&pool->busy, true, memory_order_acquire);
+    assert(!busy && "adl_pool_for: a task, or a second thread, started a loop on a busy pool");
+    (void)busy; /* without asserts */
+    if (pool->threads == 1 || n < 2)
+        run_here(n, body, context);
+    else
+        run_shared(pool, n, body, context);
+    atomic_store_explicit(&pool->busy, false, memory_order_release);
 }
 
 int adl_pool_default_threads(void)
