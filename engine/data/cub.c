@@ -1,5 +1,16 @@
-/* CUB-200-2011 (Wah et al., 2011) as distributed: five lists that share an
- * image number, one for each property. */
+/* CUB-200-2011 (Wah et al., 2011) as distributed: one text file for each property of the
+ * images, whose lines begin with the number of the image they are about:
+ *
+ *   images.txt              1 001.Black_footed_Albatross/NAME.jpg
+ *   train_test_split.txt    1 0            1: train, 0: test
+ *   image_class_labels.txt  1 1            classes count from 1
+ *   bounding_boxes.txt      1 60.0 27.0 325.0 304.0    x y width height, one box an image
+ *   classes.txt             1 001.Black_footed_Albatross
+ *
+ * The files are joined on the number: images.txt comes first and makes the table, the
+ * others fill in a column each, so that the order of their lines does not matter. Numbers
+ * may have gaps (a subset of the images is a valid data set), and every image, in the
+ * wanted split or not, has to be complete. */
 
 #include <assert.h>
 #include <stdlib.h>
@@ -8,29 +19,32 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
-#include "data/dataset_parts.h"
+#include "data/draft.h"
+#include "data/lines.h"
+#include "io/file.h"
 
-/* Sides and coordinates; exact in float as in int. */
+/* Largest side and coordinate: exact in a float as well as in an int. */
 #define MAX_COORDINATE 1000000.0
 
-/* One line of images.txt and what the other lists say. */
-struct bird {
+/* One row of the table: an image and its properties. */
+struct cub_image {
     const char *id;
-    int class_id; /* -1: not said */
-    int train;    /* 0, 1; -1: not said */
+    int class_id; /* from 0; -1: not given yet */
+    int train;    /* 1: train, 0: test; -1: not given yet */
     bool boxed;
     struct adl_dataset_box box;
 };
 
 struct cub {
     struct adl_draft *draft;
-    struct bird *birds; /* by number - 1; an id of NULL is no image */
-    size_t count;       /* the largest number */
+    struct cub_image *images; /* by number - 1; the id of a gap is NULL */
+    size_t count;             /* the largest number */
     size_t capacity;
 };
 
-/* Splits at blanks; the last field is the rest of the line. The fields stay
- * inside the line, which is cut. */
+/* Splits the line at blanks into `count` fields; the last one is the rest of the line,
+ * since a path may contain blanks. The fields point into the line, which is cut. `form`
+ * says in the error what the line should have been. */
 static int split_fields(struct adl_lines *lines, char **fields, size_t count, const char *form,
                         struct adl_error *err)
 {
@@ -64,73 +78,73 @@ static int take_name(struct cub *c, int number, char **fields, struct adl_lines 
 {
     size_t needed = (size_t)number;
 
-    if (!adl_is_id(fields[1]))
-        return fail_at(lines, fields[1], "is not a path below the image folder", err);
-    struct bird *birds = adl_array_grow(c->birds, &c->capacity, needed, sizeof *birds);
-    if (!birds)
+    if (!adl_dataset_id_valid(fields[1]))
+        return fail_at(lines, fields[1], "is not a path below the image directory", err);
+    struct cub_image *images = adl_array_grow(c->images, &c->capacity, needed, sizeof *images);
+    if (!images)
         return adl_fail_nomem(err, "the data set's images");
-    c->birds = birds;
+    c->images = images;
     for (; c->count < needed; c->count++)
-        c->birds[c->count] = (struct bird){.class_id = -1, .train = -1};
-    struct bird *bird = &c->birds[number - 1];
-    if (bird->id)
+        c->images[c->count] = (struct cub_image){.class_id = -1, .train = -1};
+    struct cub_image *image = &c->images[number - 1];
+    if (image->id)
         return fail_at(lines, fields[1], "has the number of another image", err);
-    bird->id = adl_draft_text(c->draft, err, "%s", fields[1]);
-    return bird->id ? 0 : -1;
+    image->id = adl_draft_text(c->draft, err, "%s", fields[1]);
+    return image->id ? 0 : -1;
 }
 
-static int take_split(struct bird *bird, char **fields, struct adl_lines *lines,
+static int take_split(struct cub_image *image, char **fields, struct adl_lines *lines,
                       struct adl_error *err)
 {
-    if (bird->train >= 0)
-        return fail_at(lines, bird->id, "is in a split already", err);
-    if (!adl_parse_count(fields[1], strlen(fields[1]), 1, &bird->train))
-        return fail_at(lines, bird->id, "is neither in split 0 nor 1", err);
+    if (image->train >= 0)
+        return fail_at(lines, image->id, "is in a split already", err);
+    if (!adl_parse_count(fields[1], strlen(fields[1]), 1, &image->train))
+        return fail_at(lines, image->id, "is neither in split 0 nor 1", err);
     return 0;
 }
 
-static int take_class(struct bird *bird, char **fields, struct adl_lines *lines,
+static int take_class(struct cub_image *image, char **fields, struct adl_lines *lines,
                       struct adl_error *err)
 {
     int number;
 
-    if (bird->class_id >= 0)
-        return fail_at(lines, bird->id, "has a class already", err);
+    if (image->class_id >= 0)
+        return fail_at(lines, image->id, "has a class already", err);
     if (!adl_parse_count(fields[1], strlen(fields[1]), ADL_LIMIT_CLASSES, &number) || number < 1)
-        return fail_at(lines, bird->id, "has a class that is no number from 1", err);
-    bird->class_id = number - 1;
+        return fail_at(lines, image->id, "has a class that is not a number from 1", err);
+    image->class_id = number - 1;
     return 0;
 }
 
-static int take_box(struct bird *bird, char **fields, struct adl_lines *lines,
+static int take_box(struct cub_image *image, char **fields, struct adl_lines *lines,
                     struct adl_error *err)
 {
     double v[4];
 
-    if (bird->boxed)
-        return fail_at(lines, bird->id, "has a box already", err);
+    if (image->boxed)
+        return fail_at(lines, image->id, "has a box already", err);
     for (size_t i = 0; i < ADL_COUNT(v); i++) {
         char *end;
         v[i] = strtod(fields[i + 1], &end);
         if (*end || !(v[i] >= 0 && v[i] <= MAX_COORDINATE))
-            return fail_at(lines, bird->id, "has a box that is not X Y WIDTH HEIGHT", err);
+            return fail_at(lines, image->id, "has a box that is not X Y WIDTH HEIGHT", err);
     }
     int x0 = (int)v[0], y0 = (int)v[1];
-    bird->box = (struct adl_dataset_box){x0, y0, (int)(x0 + v[2]), (int)(y0 + v[3])};
-    bird->boxed = true;
+    image->box = (struct adl_dataset_box){x0, y0, (int)(x0 + v[2]), (int)(y0 + v[3])};
+    image->boxed = true;
     return 0;
 }
 
 /* --- the lists ---------------------------------------------------------------------- */
 
-typedef int take_property(struct bird *bird, char **fields, struct adl_lines *lines,
+typedef int take_property(struct cub_image *image, char **fields, struct adl_lines *lines,
                           struct adl_error *err);
 
 static const struct list {
     const char *file;
     size_t fields;
     const char *form;
-    take_property *take; /* NULL: the images themselves */
+    take_property *take; /* NULL: makes the rows themselves */
 } lists[] = {
     {"images.txt", 2, "is not NUMBER PATH", NULL},
     {"train_test_split.txt", 2, "is not NUMBER 0|1", take_split},
@@ -152,19 +166,19 @@ static int read_list(struct cub *c, const struct list *list, struct adl_error *e
         ADL_TRY(split_fields(&lines, fields, list->fields, list->form, err));
         if (!adl_parse_count(fields[0], strlen(fields[0]), ADL_LIMIT_CUB_NUMBER, &number) ||
             number < 1) {
-            fail_at(&lines, fields[0], "is no number of an image", err);
+            fail_at(&lines, fields[0], "is not an image number", err);
             goto out;
         }
         if (!list->take) {
             ADL_TRY(take_name(c, number, fields, &lines, err));
             continue;
         }
-        struct bird *bird = (size_t)number <= c->count ? &c->birds[number - 1] : NULL;
-        if (!bird || !bird->id) {
-            fail_at(&lines, fields[0], "is the number of no image", err);
+        struct cub_image *image = (size_t)number <= c->count ? &c->images[number - 1] : NULL;
+        if (!image || !image->id) {
+            fail_at(&lines, fields[0], "is not the number of an image", err);
             goto out;
         }
-        ADL_TRY(list->take(bird, fields, &lines, err));
+        ADL_TRY(list->take(image, fields, &lines, err));
     }
     result = more;
 out:
@@ -172,20 +186,20 @@ out:
     return result;
 }
 
-static int check_bird(const struct cub *c, const struct bird *bird, struct adl_error *err)
+static int check_image(const struct cub *c, const struct cub_image *image, struct adl_error *err)
 {
     const struct adl_dataset *d = c->draft->dataset;
-    const char *missing = bird->train < 0      ? lists[1].file
-                          : bird->class_id < 0 ? lists[2].file
-                          : !bird->boxed       ? lists[3].file
-                                               : NULL;
+    const char *missing = image->train < 0      ? lists[1].file
+                          : image->class_id < 0 ? lists[2].file
+                          : !image->boxed       ? lists[3].file
+                                                : NULL;
 
     if (missing)
         return adl_fail(err, ADL_ERR_FORMAT, "%s/%s: has no line for %.200s",
-                        c->draft->options->dir, missing, bird->id);
-    if (d->classes && (size_t)bird->class_id >= d->class_count)
+                        c->draft->options->dir, missing, image->id);
+    if (d->classes && (size_t)image->class_id >= d->class_count)
         return adl_fail(err, ADL_ERR_FORMAT, "%s/%s: %.200s has class %d, but there are %zu",
-                        c->draft->options->dir, lists[2].file, bird->id, bird->class_id + 1,
+                        c->draft->options->dir, lists[2].file, image->id, image->class_id + 1,
                         d->class_count);
     return 0;
 }
@@ -193,44 +207,53 @@ static int check_bird(const struct cub *c, const struct bird *bird, struct adl_e
 static int keep_split(struct cub *c, int train, struct adl_error *err)
 {
     for (size_t i = 0; i < c->count; i++) {
-        const struct bird *bird = &c->birds[i];
-        if (!bird->id)
+        const struct cub_image *image = &c->images[i];
+        if (!image->id)
             continue;
-        if (check_bird(c, bird, err) < 0)
+        if (check_image(c, image, err) < 0)
             return -1;
-        if (bird->train == train &&
-            (adl_draft_add_image(c->draft, bird->id, bird->class_id, err) < 0 ||
-             adl_draft_add_box(c->draft, c->draft->dataset->count - 1, bird->box, err) < 0))
+        if (image->train == train &&
+            (adl_draft_add_image(c->draft, image->id, image->class_id, err) < 0 ||
+             adl_draft_add_box(c->draft, c->draft->dataset->count - 1, image->box, err) < 0))
             return -1;
     }
     return 0;
 }
 
-int adl_dataset_read_cub(struct adl_draft *draft, struct adl_error *err)
+static int cub_match(struct adl_draft *draft, enum adl_layout_fit *fit, struct adl_error *err)
+{
+    const char *split = adl_draft_text(draft, err, "%s/%s", draft->options->dir, lists[1].file);
+
+    if (!split)
+        return -1;
+    *fit = adl_file_is_regular(split) ? ADL_LAYOUT_CERTAIN : ADL_LAYOUT_NO;
+    return 0;
+}
+
+static int cub_read(struct adl_draft *draft, struct adl_error *err)
 {
     const struct adl_dataset_options *o = draft->options;
     struct cub c = {.draft = draft};
     bool train = !strcmp(o->split, "train"), test = !strcmp(o->split, "test");
     int result = -1;
 
-    draft->dataset->layout = ADL_DATASET_CUB;
     if (!train && !test && strcmp(o->split, "val") != 0)
         return adl_fail(err, ADL_ERR_NOT_FOUND,
-                        "%s: CUB has no split \"%.60s\", only train and "
-                        "test",
-                        o->dir, o->split);
+                        "%s: CUB has no split \"%.60s\", only train and test", o->dir, o->split);
     const char *classes = adl_draft_text(draft, err, "%s/classes.txt", o->dir);
     draft->dataset->image_dir = o->images ? adl_draft_text(draft, err, "%s", o->images)
                                           : adl_draft_text(draft, err, "%s/images", o->dir);
     if (!classes || !draft->dataset->image_dir)
         return -1;
-    if (adl_is_file(classes))
+    if (adl_file_is_regular(classes))
         ADL_TRY(adl_draft_read_classes(draft, classes, err));
     for (size_t i = 0; i < ADL_COUNT(lists); i++)
         ADL_TRY(read_list(&c, &lists[i], err));
     ADL_TRY(keep_split(&c, train ? 1 : test ? 0 : -1, err));
     result = 0;
 out:
-    adl_free(c.birds);
+    adl_free(c.images);
     return result;
 }
+
+const struct adl_layout adl_layout_cub = {ADL_DATASET_CUB, cub_match, cub_read};

@@ -9,8 +9,9 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
-#include "data/dataset_parts.h"
+#include "data/draft.h"
 #include "image/image.h"
+#include "io/file.h"
 
 /* One image in so many is for validation: of each run of ten in the order of
  * the hash the fifth, so that a class of five already has one. */
@@ -60,7 +61,7 @@ static int list_folder(struct adl_draft *draft, const char *path, bool folders, 
             adl_fail_nomem(err, "a path");
             goto out;
         }
-        if (!(folders ? adl_is_folder(child.data) : adl_is_file(child.data)))
+        if (!(folders ? adl_file_is_folder(child.data) : adl_file_is_regular(child.data)))
             continue;
         const char *name = adl_draft_text(draft, err, "%s", entry->d_name);
         if (!name)
@@ -148,7 +149,7 @@ static int holds_classes(struct adl_draft *draft, const char *path, bool *holds,
 {
     struct names folders = {0};
     *holds = false;
-    if (!adl_is_folder(path))
+    if (!adl_file_is_folder(path))
         return 0;
     int result = list_folder(draft, path, true, &folders, err);
     *holds = folders.count > 0;
@@ -175,7 +176,7 @@ static int find_split(struct adl_draft *draft, bool *parted, enum part *part, st
     d->image_dir = adl_draft_text(draft, err, *parted ? "%s/%s" : "%s", o->dir, o->split);
     if (!d->image_dir)
         return -1;
-    if (*parted && !adl_is_folder(d->image_dir))
+    if (*parted && !adl_file_is_folder(d->image_dir))
         return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: there is no such split", d->image_dir);
     if (*parted || !strcmp(o->split, "all"))
         return 0;
@@ -206,14 +207,14 @@ static int read_classes(struct adl_draft *draft, bool parted, struct names *clas
         path = adl_draft_text(draft, err, "%s/train", draft->options->dir);
         if (!path)
             return -1;
-        if (!adl_is_folder(path))
+        if (!adl_file_is_folder(path))
             path = d->image_dir;
     }
     if (list_folder(draft, path, true, classes, err) < 0)
         return -1;
     if (classes->count == 0)
         return adl_fail(err, ADL_ERR_NOT_FOUND,
-                        "%s: is no data set: neither metadata/%s/image_ids.txt nor CUB's lists "
+                        "%s: is not a data set: neither metadata/%s/image_ids.txt nor CUB's lists "
                         "nor a folder for each class",
                         path, draft->options->split);
     if (classes->count > ADL_LIMIT_CLASSES)
@@ -222,7 +223,16 @@ static int read_classes(struct adl_draft *draft, bool parted, struct names *clas
     return 0;
 }
 
-int adl_dataset_read_folder(struct adl_draft *draft, struct adl_error *err)
+/* Any directory may be one of class directories; the reader finds out. */
+static int folder_match(struct adl_draft *draft, enum adl_layout_fit *fit, struct adl_error *err)
+{
+    (void)draft;
+    (void)err;
+    *fit = ADL_LAYOUT_POSSIBLE;
+    return 0;
+}
+
+static int folder_read(struct adl_draft *draft, struct adl_error *err)
 {
     struct adl_dataset *d = draft->dataset;
     struct names classes = {0}, present = {0};
@@ -230,7 +240,11 @@ int adl_dataset_read_folder(struct adl_draft *draft, struct adl_error *err)
     enum part part;
     int result = -1;
 
-    d->layout = ADL_DATASET_FOLDER;
+    if (draft->options->images)
+        return adl_fail(err, ADL_ERR_NOT_FOUND,
+                        "%s: has no metadata/%s for the images in %s; name its directory with "
+                        "--metadata",
+                        draft->options->dir, draft->options->split, draft->options->images);
     ADL_TRY(find_split(draft, &parted, &part, err));
     ADL_TRY(read_classes(draft, parted, &classes, err));
     ADL_TRY(list_folder(draft, d->image_dir, true, &present, err));
@@ -258,3 +272,5 @@ out:
     adl_free(present.items);
     return result;
 }
+
+const struct adl_layout adl_layout_folder = {ADL_DATASET_FOLDER, folder_match, folder_read};

@@ -9,7 +9,9 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
-#include "data/dataset_parts.h"
+#include "data/draft.h"
+#include "data/lines.h"
+#include "io/file.h"
 
 /* Coordinates and sides. */
 #define MAX_NUMBER 1000000000
@@ -102,7 +104,7 @@ static int read_ids(struct lists *l, const char *path, struct adl_error *err)
 
     ADL_TRY(adl_lines_open(&lines, path, err));
     while ((more = adl_lines_next(&lines, err)) > 0) {
-        if (!adl_is_id(lines.line)) {
+        if (!adl_dataset_id_valid(lines.line)) {
             adl_lines_fail(&lines, "is not a path below the image folder", err);
             goto out;
         }
@@ -227,7 +229,7 @@ static int find_images(struct adl_draft *draft, struct adl_error *err)
 
     if (path)
         path = adl_draft_text(draft, err, o->images ? "%s" : "%s/images", path);
-    if (path && !o->images && !adl_is_folder(path))
+    if (path && !o->images && !adl_file_is_folder(path))
         path = adl_draft_text(draft, err, "%s", o->dir);
     draft->dataset->image_dir = path;
     return err->kind ? -1 : 0;
@@ -243,19 +245,47 @@ static int read_classes(struct adl_draft *draft, struct adl_error *err)
         const char *path = adl_draft_text(draft, err, "%s/classes.txt", places[i]);
         if (!path)
             return -1;
-        if (adl_is_file(path))
+        if (adl_file_is_regular(path))
             return adl_draft_read_classes(draft, path, err);
     }
     return 0;
 }
 
-int adl_dataset_read_lists(struct adl_draft *draft, const char *folder, struct adl_error *err)
+/* DIR/metadata, or the directory given in its place. */
+static const char *metadata_dir(struct adl_draft *draft, struct adl_error *err)
 {
+    const struct adl_dataset_options *o = draft->options;
+    return o->metadata ? o->metadata : adl_draft_text(draft, err, "%s/metadata", o->dir);
+}
+
+/* A metadata directory without the split still belongs to this layout, unless there are
+ * the files of another one: the error then names the split that is missing. */
+static int lists_match(struct adl_draft *draft, enum adl_layout_fit *fit, struct adl_error *err)
+{
+    const char *metadata = metadata_dir(draft, err);
+    const char *split =
+        metadata ? adl_draft_text(draft, err, "%s/%s", metadata, draft->options->split) : NULL;
+
+    if (!split)
+        return -1;
+    if (draft->options->metadata || adl_file_is_folder(split))
+        *fit = ADL_LAYOUT_CERTAIN;
+    else
+        *fit = adl_file_is_folder(metadata) ? ADL_LAYOUT_POSSIBLE : ADL_LAYOUT_NO;
+    return 0;
+}
+
+static int lists_read(struct adl_draft *draft, struct adl_error *err)
+{
+    const char *metadata = metadata_dir(draft, err);
+    const char *folder =
+        metadata ? adl_draft_text(draft, err, "%s/%s", metadata, draft->options->split) : NULL;
     struct lists l = {.draft = draft, .dataset = draft->dataset, .folder = folder};
     int result = -1;
 
-    draft->dataset->layout = ADL_DATASET_LISTS;
-    if (!adl_is_folder(folder))
+    if (!folder)
+        return -1;
+    if (!adl_file_is_folder(folder))
         return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: there is no such split", folder);
     const char *ids = adl_draft_text(draft, err, "%s/image_ids.txt", folder);
     const char *labels = adl_draft_text(draft, err, "%s/class_labels.txt", folder);
@@ -267,12 +297,14 @@ int adl_dataset_read_lists(struct adl_draft *draft, const char *folder, struct a
     ADL_TRY(read_classes(draft, err));
     ADL_TRY(read_ids(&l, ids, err));
     ADL_TRY(read_numbers(&l, labels, 1, "is not PATH,CLASS", take_label, err));
-    if (adl_is_file(boxes))
+    if (adl_file_is_regular(boxes))
         ADL_TRY(read_numbers(&l, boxes, 4, "is not PATH,X0,Y0,X1,Y1", take_box, err));
-    if (adl_is_file(sizes))
+    if (adl_file_is_regular(sizes))
         ADL_TRY(read_numbers(&l, sizes, 2, "is not PATH,WIDTH,HEIGHT", take_size, err));
     result = check_complete(&l, err);
 out:
     adl_free(l.by_id);
     return result;
 }
+
+const struct adl_layout adl_layout_lists = {ADL_DATASET_LISTS, lists_match, lists_read};

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
+#include "data/dataset_open.h"
 #include "io/json_text.h"
 #include "models/file/load.h"
 #include "models/model.h"

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/size.h"
+#include "data/dataset_open.h"
 #include "train/loss.h"
 
 static void tell_broken(void *context, size_t index, const char *reason)

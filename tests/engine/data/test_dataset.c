@@ -9,7 +9,7 @@
 
 #include "base/mem.h"
 #include "base/size.h"
-#include "data/dataset.h"
+#include "data/dataset_open.h"
 
 /* --- trees ---------------------------------------------------------------------- */
 
@@ -211,8 +211,8 @@ static void broken_lists_are_refused(void)
     put_bytes("metadata/test/image_ids.txt", "a\0b\n", 4);
     refused("test", ADL_ERR_FORMAT, "zero byte");
     refused("tset", ADL_ERR_NOT_FOUND, "metadata/tset: there is no such split");
-    refused("../test", ADL_ERR_ARG, "no name of a split");
-    refused("", ADL_ERR_ARG, "no name of a split");
+    refused("../test", ADL_ERR_ARG, "cannot be the name of a split");
+    refused("", ADL_ERR_ARG, "cannot be the name of a split");
 }
 
 /* Every byte of a list cut off or replaced: an answer or a refusal. */
@@ -289,15 +289,15 @@ static void broken_cub_is_refused(void)
         const char *file, *text, *part;
     } cases[] = {
         {"images.txt", "1 a.jpg\n1 b.jpg\n", "images.txt line 2: b.jpg has the number of another"},
-        {"images.txt", "0 a.jpg\n", "line 1: 0 is no number"},
-        {"images.txt", "2000000 a.jpg\n", "is no number"},
+        {"images.txt", "0 a.jpg\n", "line 1: 0 is not an image number"},
+        {"images.txt", "2000000 a.jpg\n", "is not an image number"},
         {"images.txt", "1 ../a.jpg\n", "../a.jpg is not a path below"},
         {"images.txt", "1\n", "line 1: is not NUMBER PATH: \"1\""},
         {"images.txt", "1 a.jpg\n2 b.jpg\n3 c.jpg\n4 d.jpg\n", "has no line for c.jpg"},
         {"train_test_split.txt", "1 0\n2 2\n", "001.Albatross/b.jpg is neither"},
-        {"train_test_split.txt", "3 0\n", "3 is the number of no image"},
+        {"train_test_split.txt", "3 0\n", "3 is not the number of an image"},
         {"train_test_split.txt", "1 0\n1 1\n", "is in a split already"},
-        {"image_class_labels.txt", "1 0\n", "a.jpg has a class that is no number"},
+        {"image_class_labels.txt", "1 0\n", "a.jpg has a class that is not a number"},
         {"image_class_labels.txt", "1 1\n1 1\n", "has a class already"},
         {"image_class_labels.txt", "1 1\n2 1\n4 3\n", "c d.jpg has class 3, but there are 2"},
         {"image_class_labels.txt", "1 1\n2 1\n", "image_class_labels.txt: has no line for 002.Auk"},
@@ -395,11 +395,11 @@ static void folders_may_hold_splits(void)
 static void what_is_no_data_set_is_refused(void)
 {
     new_tree("nothing");
-    refused("train", ADL_ERR_NOT_FOUND, "is no data set");
+    refused("train", ADL_ERR_NOT_FOUND, "is not a data set");
     put("x/readme", "");
     refused("train", ADL_ERR_NOT_FOUND, "hold no image");
     snprintf(root, sizeof root, "%s/dataset-missing", test_tmp_dir());
-    refused("train", ADL_ERR_NOT_FOUND, "is no folder");
+    refused("train", ADL_ERR_NOT_FOUND, "is not a directory");
 }
 
 static void survives_no_memory(void)

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "base/size.h"
+#include "data/dataset_open.h"
 #include "data/loader.h"
 #include "io/file.h"
 

@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/size.h"
+#include "data/dataset_open.h"
 #include "image/image.h"
 #include "io/file.h"
 #include "models/file/load.h"

@@ -1,0 +1,92 @@
+/* The opener of data sets: it finds the layout of a directory and lets that layout's
+ * reader fill in a draft. A new layout is a file that defines a struct adl_layout, and
+ * a row here. */
+
+#include "data/dataset_open.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+#include "data/draft.h"
+#include "io/file.h"
+
+/* By precedence. Lists come before CUB so that CUB can be given lists of its own; any
+ * directory could be a folder data set, so that comes last. */
+static const struct adl_layout *const layouts[] = {
+    &adl_layout_lists,
+    &adl_layout_cub,
+    &adl_layout_folder,
+};
+
+/* A split is the name of one directory. */
+static int check_split(const char *split, struct adl_error *err)
+{
+    if (!*split || strchr(split, '/') || !adl_dataset_id_valid(split))
+        return adl_fail(err, ADL_ERR_ARG, "\"%.60s\" cannot be the name of a split", split);
+    return 0;
+}
+
+/* The first layout that fits for certain, or else the first that is possible. */
+static const struct adl_layout *find_layout(struct adl_draft *draft, struct adl_error *err)
+{
+    const struct adl_layout *possible = NULL;
+
+    for (size_t i = 0; i < ADL_COUNT(layouts); i++) {
+        enum adl_layout_fit fit = ADL_LAYOUT_NO;
+        if (layouts[i]->match(draft, &fit, err) < 0)
+            return NULL;
+        if (fit == ADL_LAYOUT_CERTAIN)
+            return layouts[i];
+        if (fit == ADL_LAYOUT_POSSIBLE && !possible)
+            possible = layouts[i];
+    }
+    return possible;
+}
+
+static int read_layout(struct adl_draft *draft, struct adl_error *err)
+{
+    const struct adl_dataset_options *o = draft->options;
+
+    if (!o->dir && !o->metadata)
+        return adl_fail(err, ADL_ERR_ARG, "the directory of the data set is missing");
+    if (o->dir && !adl_file_is_folder(o->dir))
+        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: is not a directory", o->dir);
+    const struct adl_layout *layout = find_layout(draft, err);
+    if (!layout)
+        return -1;
+    draft->dataset->layout = layout->id;
+    return layout->read(draft, err);
+}
+
+/* Without names, the labels determine the number of classes. */
+static void count_classes(struct adl_dataset *d)
+{
+    for (size_t i = 0; !d->classes && i < d->count; i++)
+        d->class_count = ADL_MAX(d->class_count, (size_t)d->images[i].class_id + 1);
+}
+
+struct adl_dataset *adl_dataset_open(const struct adl_dataset_options *options,
+                                     struct adl_error *err)
+{
+    struct adl_dataset *dataset = adl_calloc(1, sizeof *dataset);
+    struct adl_draft draft = {.dataset = dataset, .options = options};
+    int result = -1;
+
+    if (!dataset) {
+        adl_fail_nomem(err, "the data set");
+        return NULL;
+    }
+    ADL_TRY(check_split(options->split, err));
+    ADL_TRY(read_layout(&draft, err));
+    ADL_TRY(adl_draft_place_boxes(&draft, err));
+    count_classes(dataset);
+    result = 0;
+out:
+    adl_free(draft.boxes);
+    if (result < 0) {
+        adl_dataset_free(dataset);
+        return NULL;
+    }
+    return dataset;
+}

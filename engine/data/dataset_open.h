@@ -1,0 +1,30 @@
+#ifndef ADL_DATA_DATASET_OPEN_H
+#define ADL_DATA_DATASET_OPEN_H
+
+/* Opens a data set in whichever of three layouts its directory has:
+ *
+ *   lists    metadata/SPLIT/{image_ids,class_labels,localization,image_sizes}.txt as in
+ *            the reference evaluation code, class names in classes.txt. There is a split
+ *            for every directory below metadata/.
+ *   CUB      images.txt, train_test_split.txt, image_class_labels.txt,
+ *            bounding_boxes.txt, classes.txt: CUB-200-2011 as distributed. The splits
+ *            are train and test; val is empty unless DIR/metadata/val has lists. A box
+ *            X Y WIDTH HEIGHT becomes trunc(X), trunc(Y), trunc(X) + WIDTH and
+ *            trunc(Y) + HEIGHT, truncated: one pixel past the inclusive box, as in the
+ *            metadata of the reference evaluation code.
+ *   folder   A directory of images for each class; no boxes. If DIR/train, DIR/val or
+ *            DIR/test hold class directories, they are the splits, and the classes are
+ *            those of train. Otherwise DIR itself holds the class directories: val is
+ *            every tenth image of a class in the order of a hash of its name, train is
+ *            the rest, all is everything, and test is the same as val, with a note. */
+
+#include "data/dataset.h"
+
+/* The data set, to be freed with adl_dataset_free(). Fails with ARG if neither directory
+ * is given or the split's name is not a directory name, with NOT_FOUND if there is no
+ * such layout or split, and with FORMAT and file, line and text for a malformed line, an
+ * image without a class or with two, and a class without a name. */
+struct adl_dataset *adl_dataset_open(const struct adl_dataset_options *options,
+                                     struct adl_error *err) ADL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,69 @@
+#ifndef ADL_DATA_DRAFT_H
+#define ADL_DATA_DRAFT_H
+
+/* A data set while it is being read: what the readers of the three layouts fill in, and
+ * how a reader presents itself to the opener. Private to engine/data/.
+ *
+ * Boxes are collected in the order in which a layout lists them, which need not be the
+ * order of the images; once all are known, adl_draft_place_boxes() groups them by image,
+ * so that a data set holds two plain arrays. */
+
+#include "data/dataset.h"
+
+struct adl_draft_box {
+    size_t image; /* index among the images */
+    struct adl_dataset_box box;
+};
+
+struct adl_draft {
+    struct adl_dataset *dataset;
+    const struct adl_dataset_options *options;
+    size_t image_capacity;
+    struct adl_draft_box *boxes; /* in the order of the lists; owned */
+    size_t box_count;
+    size_t box_capacity;
+};
+
+/* Formats a text into the data set's arena. NULL when out of memory (NOMEM) and when it
+ * is longer than a path can be (LIMIT). */
+const char *adl_draft_text(struct adl_draft *draft, struct adl_error *err, const char *fmt, ...)
+    ADL_PRINTF(3, 4) ADL_MUST_CHECK;
+
+/* Appends an image. Copies the id without checking it; see adl_dataset_id_valid(). */
+int adl_draft_add_image(struct adl_draft *draft, const char *id, int class_id,
+                        struct adl_error *err) ADL_MUST_CHECK;
+/* Adds a box to image `image`, which has been added already. */
+int adl_draft_add_box(struct adl_draft *draft, size_t image, struct adl_dataset_box box,
+                      struct adl_error *err) ADL_MUST_CHECK;
+/* Moves the boxes into the data set, grouped by image and within an image in the order
+ * in which they were added. Called once, after the last box. */
+int adl_draft_place_boxes(struct adl_draft *draft, struct adl_error *err) ADL_MUST_CHECK;
+
+/* Reads class names, one a line. If every line begins with its own line number ("1
+ * 001.Albatross"), as in CUB, the file is taken to be numbered and the numbers are
+ * removed. Fails with FORMAT if the file is empty. */
+int adl_draft_read_classes(struct adl_draft *draft, const char *path,
+                           struct adl_error *err) ADL_MUST_CHECK;
+
+/* How well a directory matches a layout. */
+enum adl_layout_fit {
+    ADL_LAYOUT_NO,
+    ADL_LAYOUT_POSSIBLE, /* it is read so if no other layout matches for certain */
+    ADL_LAYOUT_CERTAIN
+};
+
+/* One layout. Each reader defines one; dataset_open.c lists them. */
+struct adl_layout {
+    enum adl_dataset_layout id;
+    /* Looks for the files that distinguish the layout; fails only with NOMEM or LIMIT.
+     * draft->options->dir may be NULL if metadata is given. */
+    int (*match)(struct adl_draft *draft, enum adl_layout_fit *fit, struct adl_error *err);
+    /* Fills in images, boxes, classes, image directory and note. */
+    int (*read)(struct adl_draft *draft, struct adl_error *err);
+};
+
+extern const struct adl_layout adl_layout_lists;  /* wsol_lists.c */
+extern const struct adl_layout adl_layout_cub;    /* cub.c */
+extern const struct adl_layout adl_layout_folder; /* folder.c */
+
+#endif
