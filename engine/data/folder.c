@@ -10,7 +10,7 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "data/draft.h"
-#include "image/image.h"
+#include "image/image_decode.h"
 #include "io/file.h"
 
 /* One image in so many is for validation: of each run of ten in the order of

@@ -12,7 +12,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
-#include "io/file.h"
+#include "data/image_file.h"
 
 #define DEFAULT_PREFETCH 2
 /* The stream of an epoch's order; no image has this index. */
@@ -70,27 +70,18 @@ static int make_image(const struct adl_loader *loader, size_t index, float *inpu
     const struct adl_loader_options *o = &loader->options;
     struct adl_image image = {0}, crop = {0};
     struct adl_str path = {0};
-    void *bytes = NULL;
     struct adl_rng rng;
-    size_t length;
     int result = -1;
 
     const char *text = adl_dataset_path(loader->dataset, index, &path, err);
     if (!text)
         goto out;
-    bytes = adl_file_read(text, ADL_LIMIT_IMAGE_FILE_BYTES, &length, err);
-    if (!bytes)
-        goto out;
-    if (adl_image_decode(bytes, length, &how, &image, NULL, err) < 0) {
-        adl_error_context(err, "%s", text);
-        goto out;
-    }
+    ADL_TRY(adl_image_read(text, &how, &image, NULL, err));
     adl_rng_seed(&rng, o->seed, loader->epoch, index);
     ADL_TRY(adl_augment(&image, &o->augment, &rng, &crop, err));
     adl_image_to_input(&crop, o->mean, o->std, input);
     result = 0;
 out:
-    adl_free(bytes);
     adl_image_release(&image);
     adl_image_release(&crop);
     adl_str_release(&path);

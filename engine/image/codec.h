@@ -1,33 +1,36 @@
 #ifndef ADL_IMAGE_CODEC_H
 #define ADL_IMAGE_CODEC_H
 
-/* Between image.c and the file formats; nobody else includes this. */
+/* What the decoders of the file formats share. A format is one file that defines a
+ * struct adl_codec, and a row in image_decode.c, the only other file that includes this. */
 
 #include "image/image.h"
 
-/* Decoders. `options` come with every default filled in. They fill in the
- * whole of `info` as stored, before orientation, after its type; image.c turns
- * the pixels and swaps the sides. On failure image.c releases `image`. */
-int adl_jpeg_decode(const void *bytes, size_t length, const struct adl_decode_options *options,
-                    struct adl_image *image, struct adl_image_info *info,
-                    struct adl_error *err) ADL_MUST_CHECK;
-int adl_png_decode(const void *bytes, size_t length, const struct adl_decode_options *options,
-                   struct adl_image *image, struct adl_image_info *info,
-                   struct adl_error *err) ADL_MUST_CHECK;
-int adl_webp_decode(const void *bytes, size_t length, const struct adl_decode_options *options,
-                    struct adl_image *image, struct adl_image_info *info,
-                    struct adl_error *err) ADL_MUST_CHECK;
+struct adl_codec {
+    enum adl_image_type type;
+    /* Whether the first bytes are those of the format. */
+    bool (*matches)(const uint8_t *bytes, size_t length);
+    /* Decodes bytes that match. In `options` every default has been filled in. Writes
+     * width, height and orientation of `info` as stored, before any turning; the caller
+     * turns the image and swaps the sides. On failure the caller releases `image`. */
+    int (*decode)(const void *bytes, size_t length, const struct adl_decode_options *options,
+                  struct adl_image *image, struct adl_image_info *info, struct adl_error *err);
+};
 
-/* LIMIT when a picture of these sides has too many pixels. To be called with
- * the header's numbers, before anything is allocated from them. */
+extern const struct adl_codec adl_codec_jpeg, adl_codec_png, adl_codec_webp;
+
+/* Fails with LIMIT if an image of these sides has too many pixels, with FORMAT if it has
+ * none. Call it with the numbers of the header, before anything of that size is
+ * allocated. */
 int adl_codec_check_sides(size_t width, size_t height, const struct adl_decode_options *options,
                           struct adl_error *err) ADL_MUST_CHECK;
 
-/* LIMIT when decoding would take more than options->max_memory_bytes. */
+/* Fails with LIMIT if decoding needs more than options->max_memory_bytes. */
 int adl_codec_check_memory(size_t bytes, const struct adl_decode_options *options,
                            struct adl_error *err) ADL_MUST_CHECK;
 
-/* rgb[i] = rgba[i] composed over white, for `count` pixels, rounded. */
+/* Composites `count` RGBA pixels over white into RGB:
+ * rgb = (rgba * alpha + 255 * (255 - alpha)) / 255, rounded. */
 void adl_codec_over_white(const uint8_t *rgba, size_t count, uint8_t *rgb);
 
 #endif

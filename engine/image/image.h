@@ -25,17 +25,6 @@ int adl_image_init(struct adl_image *image, int width, int height,
 
 enum adl_image_type { ADL_IMAGE_UNKNOWN, ADL_IMAGE_JPEG, ADL_IMAGE_PNG, ADL_IMAGE_WEBP };
 
-/* Told from the first bytes, never from a file name. */
-enum adl_image_type adl_image_sniff(const void *bytes, size_t length);
-
-/* "GIF", "BMP", "TIFF", "HEIC" or "AVIF" where the first bytes are those of a kind
- * of picture that is not read; otherwise NULL. */
-const char *adl_image_foreign(const void *bytes, size_t length);
-
-/* Whether a file's name ends as those of pictures do: which files of a folder to
- * open. */
-bool adl_image_named(const char *name);
-
 struct adl_decode_options {
     size_t max_pixels;       /* 0: ADL_LIMIT_IMAGE_PIXELS */
     size_t max_memory_bytes; /* beside the output; 0: ADL_LIMIT_DECODE_BYTES */
@@ -54,14 +43,6 @@ struct adl_image_info {
     int height;
     int orientation; /* EXIF 1..8; 1 where there is none */
 };
-
-/* Decodes JPEG (baseline, progressive, grey, CMYK, YCCK), PNG (every colour
- * type, alpha over white) or WebP. Fails with UNSUPPORTED when it is none of
- * these (or animated), LIMIT when it has too many pixels or asks for too much
- * memory, FORMAT when it is corrupt or truncated, NOMEM. `info` may be NULL. */
-int adl_image_decode(const void *bytes, size_t length, const struct adl_decode_options *options,
-                     struct adl_image *image, struct adl_image_info *info,
-                     struct adl_error *err) ADL_MUST_CHECK;
 
 /* Resizes as Pillow's Image.resize(BILINEAR): a triangle filter widened when
  * shrinking, horizontal pass first, rounded to bytes between the passes. */

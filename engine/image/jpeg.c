@@ -246,7 +246,7 @@ static void cmyk_to_rgb(const uint8_t *cmyk, int width, uint8_t *rgb)
             rgb[c] = (uint8_t)(cmyk[3] - product(255u - cmyk[c], cmyk[3]));
 }
 
-static void read_pixels(struct reader *reader, struct adl_image *image)
+static void read_jpeg_pixels(struct reader *reader, struct adl_image *image)
 {
     struct jpeg_decompress_struct *jpeg = &reader->jpeg;
     const bool cmyk = jpeg->num_components == 4;
@@ -272,8 +272,8 @@ static void read_pixels(struct reader *reader, struct adl_image *image)
 }
 
 /* Everything that may jump. */
-static int run(struct reader *reader, const void *bytes, size_t length, struct adl_image *image,
-               struct adl_image_info *info)
+static int decode_jpeg_or_jump(struct reader *reader, const void *bytes, size_t length,
+                               struct adl_image *image, struct adl_image_info *info)
 {
     struct jpeg_decompress_struct *jpeg = &reader->jpeg;
 
@@ -286,12 +286,17 @@ static int run(struct reader *reader, const void *bytes, size_t length, struct a
     info->height = (int)jpeg->image_height;
     info->orientation = find_orientation(jpeg);
     choose_scale(jpeg, info->orientation, reader->options);
-    read_pixels(reader, image);
+    read_jpeg_pixels(reader, image);
     return 0;
 }
 
-int adl_jpeg_decode(const void *bytes, size_t length, const struct adl_decode_options *options,
-                    struct adl_image *image, struct adl_image_info *info, struct adl_error *err)
+static bool is_jpeg(const uint8_t *bytes, size_t length)
+{
+    return length >= 3 && memcmp(bytes, "\xff\xd8\xff", 3) == 0;
+}
+
+static int decode_jpeg(const void *bytes, size_t length, const struct adl_decode_options *options,
+                       struct adl_image *image, struct adl_image_info *info, struct adl_error *err)
 {
     struct reader reader = {.err = err, .options = options};
 
@@ -300,7 +305,9 @@ int adl_jpeg_decode(const void *bytes, size_t length, const struct adl_decode_op
     reader.errors.error_exit = on_error;
     reader.errors.emit_message = on_message;
     reader.errors.output_message = print_nothing;
-    int result = run(&reader, bytes, length, image, info);
+    int result = decode_jpeg_or_jump(&reader, bytes, length, image, info);
     jpeg_destroy_decompress(&reader.jpeg);
     return result;
 }
+
+const struct adl_codec adl_codec_jpeg = {ADL_IMAGE_JPEG, is_jpeg, decode_jpeg};

@@ -145,8 +145,8 @@ static bool ends(const uint8_t *bytes, size_t length)
 
 /* Decodes the scanlines one by one, so that a picture with alpha needs no
  * second copy in memory. */
-static int read_pixels(spng_ctx *ctx, const struct spng_ihdr *ihdr, bool alpha, uint8_t *line,
-                       uint8_t *rgb_line, struct adl_image *image, struct adl_error *err)
+static int read_png_pixels(spng_ctx *ctx, const struct spng_ihdr *ihdr, bool alpha, uint8_t *line,
+                           uint8_t *rgb_line, struct adl_image *image, struct adl_error *err)
 {
     const size_t line_bytes = (size_t)ihdr->width * (alpha ? 4 : 3);
     const int format = alpha ? SPNG_FMT_RGBA8 : SPNG_FMT_RGB8;
@@ -194,8 +194,13 @@ static int check_header(const struct spng_ihdr *ihdr, size_t length,
     return 0;
 }
 
-int adl_png_decode(const void *bytes, size_t length, const struct adl_decode_options *options,
-                   struct adl_image *image, struct adl_image_info *info, struct adl_error *err)
+static bool is_png(const uint8_t *bytes, size_t length)
+{
+    return length >= 8 && memcmp(bytes, "\x89PNG\r\n\x1a\n", 8) == 0;
+}
+
+static int decode_png(const void *bytes, size_t length, const struct adl_decode_options *options,
+                      struct adl_image *image, struct adl_image_info *info, struct adl_error *err)
 {
     const size_t chunk_bytes = ADL_MIN(options->max_memory_bytes / 4, ADL_LIMIT_PNG_CHUNK_BYTES);
     uint8_t *line = NULL, *rgb_line = NULL;
@@ -235,7 +240,7 @@ int adl_png_decode(const void *bytes, size_t length, const struct adl_decode_opt
         adl_fail_nomem(err, "a row of a PNG image");
         goto out;
     }
-    ADL_TRY(read_pixels(ctx, &ihdr, alpha, line, rgb_line, image, err));
+    ADL_TRY(read_png_pixels(ctx, &ihdr, alpha, line, rgb_line, image, err));
     code = spng_decode_chunks(ctx);
     if (code) {
         fail_code(code, err);
@@ -254,8 +259,10 @@ out:
     return result;
 }
 
-static int encode(const uint8_t *pixels, int width, int height, enum spng_color_type type,
-                  void **bytes, size_t *length, struct adl_error *err)
+const struct adl_codec adl_codec_png = {ADL_IMAGE_PNG, is_png, decode_png};
+
+static int encode_png(const uint8_t *pixels, int width, int height, enum spng_color_type type,
+                      void **bytes, size_t *length, struct adl_error *err)
 {
     struct spng_ihdr ihdr = {.width = (uint32_t)width,
                              .height = (uint32_t)height,
@@ -295,12 +302,12 @@ static int encode(const uint8_t *pixels, int width, int height, enum spng_color_
 int adl_image_encode_png(const struct adl_image *image, void **bytes, size_t *length,
                          struct adl_error *err)
 {
-    return encode(image->rgb, image->width, image->height, SPNG_COLOR_TYPE_TRUECOLOR, bytes, length,
-                  err);
+    return encode_png(image->rgb, image->width, image->height, SPNG_COLOR_TYPE_TRUECOLOR, bytes,
+                      length, err);
 }
 
 int adl_image_encode_grey_png(const uint8_t *grey, int width, int height, void **bytes,
                               size_t *length, struct adl_error *err)
 {
-    return encode(grey, width, height, SPNG_COLOR_TYPE_GRAYSCALE, bytes, length, err);
+    return encode_png(grey, width, height, SPNG_COLOR_TYPE_GRAYSCALE, bytes, length, err);
 }

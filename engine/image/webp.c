@@ -63,8 +63,13 @@ static size_t memory_needed(const WebPBitstreamFeatures *features)
     return pixels * per_pixel + (size_t)features->width * BYTES_PER_COLUMN + FIXED_BYTES;
 }
 
-int adl_webp_decode(const void *bytes, size_t length, const struct adl_decode_options *options,
-                    struct adl_image *image, struct adl_image_info *info, struct adl_error *err)
+static bool is_webp(const uint8_t *bytes, size_t length)
+{
+    return length >= 12 && memcmp(bytes, "RIFF", 4) == 0 && memcmp(bytes + 8, "WEBP", 4) == 0;
+}
+
+static int decode_webp(const void *bytes, size_t length, const struct adl_decode_options *options,
+                       struct adl_image *image, struct adl_image_info *info, struct adl_error *err)
 {
     WebPDecoderConfig config;
     WebPBitstreamFeatures *features = &config.input;
@@ -117,3 +122,5 @@ out:
     adl_free(rgba);
     return result;
 }
+
+const struct adl_codec adl_codec_webp = {ADL_IMAGE_WEBP, is_webp, decode_webp};

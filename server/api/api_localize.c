@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/size.h"
+#include "image/image_decode.h"
 #include "server/api/params.h"
 #include "server/api/server.h"
 #include "server/http/multipart.h"

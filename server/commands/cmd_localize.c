@@ -83,14 +83,10 @@ static void decode_item(void *context, size_t i, int worker)
     struct item *item = &run->items[i];
     const struct adl_predict_decode how = {.keep_image = run->settings->overlay};
     uint64_t start = adl_clock_ns();
-    size_t length;
 
     (void)worker;
-    void *bytes = adl_file_read(item->path, ADL_LIMIT_IMAGE_FILE_BYTES, &length, &item->err);
-    if (bytes && adl_predict_decode(bytes, length, &how, run->model->input_w, run->model->input_h,
-                                    &item->input, &item->err) < 0)
-        adl_error_context(&item->err, "%s", item->path);
-    adl_free(bytes);
+    (void)!adl_predict_read(item->path, &how, run->model->input_w, run->model->input_h,
+                            &item->input, &item->err);
     item->timing.decode = adl_clock_ms(start, adl_clock_ns());
 }
 

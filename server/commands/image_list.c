@@ -12,7 +12,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
-#include "image/image.h"
+#include "image/image_decode.h"
 
 void adl_image_list_release(struct adl_image_list *list)
 {

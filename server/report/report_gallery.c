@@ -6,13 +6,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/limits.h"
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/size.h"
+#include "data/image_file.h"
 #include "image/colormap.h"
 #include "image/overlay.h"
-#include "io/file.h"
 #include "ops/ops.h"
 #include "server/report/report_parts.h"
 #include "wsol/cam.h"
@@ -37,16 +36,12 @@ static int open_picture(const struct adl_report_pictures *p, size_t index, int *
     const struct adl_decode_options how = {.ignore_orientation = true};
     struct adl_str path = {0};
     struct adl_image image = {0};
-    void *bytes = NULL;
-    size_t length;
     int result = -1;
 
     const char *name = adl_dataset_path(p->data, index, &path, err);
-    if (name)
-        bytes = adl_file_read(name, ADL_LIMIT_IMAGE_FILE_BYTES, &length, err);
-    if (!bytes)
+    if (!name)
         goto out;
-    ADL_TRY(adl_image_decode(bytes, length, &how, &image, NULL, err));
+    ADL_TRY(adl_image_read(name, &how, &image, NULL, err));
     *width = image.width;
     *height = image.height;
     double scale = fmin(1, PICTURE_PX / (double)ADL_MAX(image.width, image.height));
@@ -56,7 +51,6 @@ static int open_picture(const struct adl_report_pictures *p, size_t index, int *
     result = 0;
 out:
     adl_image_release(&image);
-    adl_free(bytes);
     adl_str_release(&path);
     return result;
 }

@@ -13,8 +13,8 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
+#include "data/image_file.h"
 #include "image/image.h"
-#include "io/file.h"
 #include "io/npy.h"
 #include "wsol/cam.h"
 #include "wsol/session_cam.h"
@@ -70,20 +70,12 @@ static int decode(const struct run *run, struct worker *worker, struct item *ite
                   struct adl_image *image, struct adl_error *err)
 {
     const struct adl_decode_options how = {.ignore_orientation = true};
-    size_t length;
 
     if (!run->dataset->image_dir)
         return adl_fail(err, ADL_ERR_NOT_FOUND, "%s has no size, and there is no folder of images",
                         run->dataset->images[item->index].id);
     const char *path = adl_dataset_path(run->dataset, item->index, &worker->path, err);
-    void *bytes = path ? adl_file_read(path, ADL_LIMIT_IMAGE_FILE_BYTES, &length, err) : NULL;
-    if (!bytes)
-        return -1;
-    int result = adl_image_decode(bytes, length, &how, image, NULL, err);
-    if (result < 0)
-        adl_error_context(err, "%s", path);
-    adl_free(bytes);
-    return result;
+    return path ? adl_image_read(path, &how, image, NULL, err) : -1;
 }
 
 static int decode_and_resize(const struct run *run, struct worker *worker, struct item *item,

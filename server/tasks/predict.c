@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/size.h"
+#include "data/image_file.h"
 #include "wsol/cam.h"
 #include "wsol/session_cam.h"
 
@@ -22,29 +23,53 @@ void adl_predict_input_release(struct adl_predict_input *input)
     memset(input, 0, sizeof *input);
 }
 
-int adl_predict_decode(const void *bytes, size_t length, const struct adl_predict_decode *how,
-                       int input_w, int input_h, struct adl_predict_input *input,
-                       struct adl_error *err)
+static struct adl_decode_options decode_options(const struct adl_predict_decode *how, int input_w,
+                                                int input_h)
 {
     bool reduced = how->reduced && !how->keep_image;
-    struct adl_decode_options options = {
+    return (struct adl_decode_options){
         .max_pixels = how->max_pixels,
         .max_memory_bytes = how->max_memory_bytes,
         .target_width = reduced ? input_w : 0,
         .target_height = reduced ? input_h : 0,
     };
-    int result = -1;
+}
 
-    memset(input, 0, sizeof *input);
-    ADL_TRY(adl_image_decode(bytes, length, &options, &input->image, &input->info, err));
-    ADL_TRY(adl_image_resize(&input->image, input_w, input_h, &input->resized, err));
-    if (!how->keep_image)
-        adl_image_release(&input->image);
-    result = 0;
-out:
+static int resize_input(const struct adl_predict_decode *how, int input_w, int input_h,
+                        struct adl_predict_input *input, struct adl_error *err)
+{
+    int result = adl_image_resize(&input->image, input_w, input_h, &input->resized, err);
+
     if (result < 0)
         adl_predict_input_drop(input);
+    else if (!how->keep_image)
+        adl_image_release(&input->image);
     return result;
+}
+
+int adl_predict_decode(const void *bytes, size_t length, const struct adl_predict_decode *how,
+                       int input_w, int input_h, struct adl_predict_input *input,
+                       struct adl_error *err)
+{
+    const struct adl_decode_options options = decode_options(how, input_w, input_h);
+
+    memset(input, 0, sizeof *input);
+    if (adl_image_decode(bytes, length, &options, &input->image, &input->info, err) < 0)
+        return -1;
+    return resize_input(how, input_w, input_h, input, err);
+}
+
+int adl_predict_read(const char *path, const struct adl_predict_decode *how, int input_w,
+                     int input_h, struct adl_predict_input *input, struct adl_error *err)
+{
+    const struct adl_decode_options options = decode_options(how, input_w, input_h);
+
+    memset(input, 0, sizeof *input);
+    if (adl_image_read(path, &options, &input->image, &input->info, err) < 0)
+        return -1;
+    if (resize_input(how, input_w, input_h, input, err) < 0)
+        return adl_error_context(err, "%s", path);
+    return 0;
 }
 
 void adl_predict_load(const struct adl_model *model, const struct adl_predict_input *input,

@@ -42,6 +42,11 @@ int adl_predict_decode(const void *bytes, size_t length, const struct adl_predic
                        int input_w, int input_h, struct adl_predict_input *input,
                        struct adl_error *err) ADL_MUST_CHECK;
 
+/* The same for the image file at `path`; fails as adl_image_read(). */
+int adl_predict_read(const char *path, const struct adl_predict_decode *how, int input_w,
+                     int input_h, struct adl_predict_input *input,
+                     struct adl_error *err) ADL_MUST_CHECK;
+
 /* Fills image `index`'s input, normalised as the model wants it. */
 void adl_predict_load(const struct adl_model *model, const struct adl_predict_input *input,
                       struct adl_session *session, int index);

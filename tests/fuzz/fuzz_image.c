@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "image/image.h"
+#include "image/image_decode.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -7,7 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "image/image.h"
+#include "image/image_decode.h"
 
 enum { IMAGE_WIDTH = 27, IMAGE_HEIGHT = 19, IMAGE_PIXELS = IMAGE_WIDTH * IMAGE_HEIGHT };
 

@@ -13,7 +13,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
-#include "image/image.h"
+#include "image/image_decode.h"
 #include "support/formula.h"
 #include "support/image_bytes.h"
 

@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/size.h"
-#include "image/image.h"
+#include "image/image_decode.h"
 #include "support/http_client.h"
 #include "support/server_fixture.h"
 

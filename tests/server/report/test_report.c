@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/size.h"
+#include "image/image_decode.h"
 #include "server/report/report_parts.h"
 #include "support/test.h"
 #include "support/well_formed.h"

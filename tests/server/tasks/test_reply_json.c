@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "image/image.h"
+#include "image/image_decode.h"
 #include "models/file/load.h"
 #include "server/tasks/reply_json.h"
 #include "support/server_fixture.h"

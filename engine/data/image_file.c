@@ -1,0 +1,20 @@
+/* Image files: read whole, decoded, and named in every error. */
+
+#include "data/image_file.h"
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "io/file.h"
+
+int adl_image_read(const char *path, const struct adl_decode_options *options,
+                   struct adl_image *image, struct adl_image_info *info, struct adl_error *err)
+{
+    size_t length;
+    void *bytes = adl_file_read(path, ADL_LIMIT_IMAGE_FILE_BYTES, &length, err);
+
+    if (!bytes)
+        return -1;
+    int result = adl_image_decode(bytes, length, options, image, info, err);
+    adl_free(bytes);
+    return result < 0 ? adl_error_context(err, "%s", path) : 0;
+}

@@ -1,0 +1,16 @@
+#ifndef ADL_DATA_IMAGE_FILE_H
+#define ADL_DATA_IMAGE_FILE_H
+
+/* Image files by path. This is here and not in engine/image/, which decodes bytes and may
+ * not see engine/io/. */
+
+#include "image/image_decode.h"
+
+/* Reads and decodes the image at `path`. `options` and `info` may be NULL, as for
+ * adl_image_decode(). Fails as adl_file_read(), with LIMIT for a file of more than
+ * ADL_LIMIT_IMAGE_FILE_BYTES, and as adl_image_decode(); the error names the path. */
+int adl_image_read(const char *path, const struct adl_decode_options *options,
+                   struct adl_image *image, struct adl_image_info *info,
+                   struct adl_error *err) ADL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,42 @@
+/* Limits and compositing that the decoders share. */
+
+#include "image/codec.h"
+
+#include "base/limits.h"
+#include "base/size.h"
+
+int adl_codec_check_sides(size_t width, size_t height, const struct adl_decode_options *options,
+                          struct adl_error *err)
+{
+    if (width < 1 || height < 1)
+        return adl_fail(err, ADL_ERR_FORMAT, "the image has no pixels");
+    if (width > ADL_LIMIT_IMAGE_SIDE || height > ADL_LIMIT_IMAGE_SIDE)
+        return adl_fail(err, ADL_ERR_LIMIT,
+                        "an image of %zu x %zu pixels has a side of more than %d", width, height,
+                        ADL_LIMIT_IMAGE_SIDE);
+    if (width * height > options->max_pixels)
+        return adl_fail(err, ADL_ERR_LIMIT,
+                        "an image of %zu x %zu pixels is over the limit of %zu pixels", width,
+                        height, options->max_pixels);
+    return 0;
+}
+
+int adl_codec_check_memory(size_t bytes, const struct adl_decode_options *options,
+                           struct adl_error *err)
+{
+    if (bytes > options->max_memory_bytes)
+        return adl_fail(err, ADL_ERR_LIMIT,
+                        "decoding the image would take %zu MiB of memory beside its pixels; the "
+                        "limit is %zu MiB",
+                        (bytes + ADL_MIB - 1) / ADL_MIB, options->max_memory_bytes / ADL_MIB);
+    return 0;
+}
+
+void adl_codec_over_white(const uint8_t *rgba, size_t count, uint8_t *rgb)
+{
+    for (size_t i = 0; i < count; i++, rgba += 4, rgb += 3) {
+        unsigned alpha = rgba[3], white = 255 * (255 - alpha) + 127;
+        for (int c = 0; c < 3; c++)
+            rgb[c] = (uint8_t)((rgba[c] * alpha + white) / 255);
+    }
+}

@@ -1,0 +1,168 @@
+/* Decoding: finds the format of the bytes, has its codec decode them within the limits,
+ * and turns the image upright.
+ *
+ * The format is determined from the first bytes, never from a name or a Content-Type: a
+ * client may declare what it likes. A codec checks the sides and its memory against the
+ * limits before it allocates, for a file of a kilobyte can declare gigapixels.
+ *
+ * Cameras store the image as the sensor saw it and note in EXIF how it has to be turned
+ * for display. Boxes are in pixels of the displayed image, so it is turned here, once,
+ * unless the caller wants it as stored: the reference's training and evaluation code
+ * ignores the orientation. */
+
+#include "image/image_decode.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include "base/limits.h"
+#include "base/size.h"
+#include "image/codec.h"
+
+static const struct adl_codec *const codecs[] = {
+    &adl_codec_jpeg,
+    &adl_codec_png,
+    &adl_codec_webp,
+};
+
+static const struct adl_codec *find_codec(const void *bytes, size_t length)
+{
+    for (size_t i = 0; i < ADL_COUNT(codecs); i++)
+        if (codecs[i]->matches(bytes, length))
+            return codecs[i];
+    return NULL;
+}
+
+enum adl_image_type adl_image_sniff(const void *bytes, size_t length)
+{
+    const struct adl_codec *codec = find_codec(bytes, length);
+    return codec ? codec->type : ADL_IMAGE_UNKNOWN;
+}
+
+bool adl_image_named(const char *name)
+{
+    static const char *const endings[] = {".jpg", ".jpeg", ".png", ".webp"};
+    const char *dot = strrchr(name, '.');
+    for (size_t i = 0; dot && i < ADL_COUNT(endings); i++)
+        if (!strcasecmp(dot, endings[i]))
+            return true;
+    return false;
+}
+
+/* The format of an ISO base media file (ISO/IEC 14496-12) by its brand; NULL if it is not an
+ * image. */
+static const char *brand_format(const char *brand)
+{
+    static const char *const brands[][2] = {
+        {"avif", "AVIF"}, {"avis", "AVIF"}, {"heic", "HEIC"}, {"heix", "HEIC"}, {"heim", "HEIC"},
+        {"heis", "HEIC"}, {"hevc", "HEIC"}, {"hevx", "HEIC"}, {"mif1", "HEIC"}, {"msf1", "HEIC"},
+    };
+    for (size_t i = 0; i < ADL_COUNT(brands); i++)
+        if (!memcmp(brand, brands[i][0], 4))
+            return brands[i][1];
+    return NULL;
+}
+
+const char *adl_image_foreign(const void *bytes, size_t length)
+{
+    const char *p = bytes;
+
+    if (length >= 6 && (!memcmp(p, "GIF87a", 6) || !memcmp(p, "GIF89a", 6)))
+        return "GIF";
+    /* Many texts begin with "BM"; in the file header of a BMP, bytes 6 to 9 are zero too. */
+    if (length >= 14 && !memcmp(p, "BM", 2) && !memcmp(p + 6, "\0\0\0\0", 4))
+        return "BMP";
+    if (length >= 4 && (!memcmp(p, "II*\0", 4) || !memcmp(p, "MM\0*", 4)))
+        return "TIFF";
+    if (length >= 12 && !memcmp(p + 4, "ftyp", 4))
+        return brand_format(p + 8);
+    return NULL;
+}
+
+/* Turns the image upright. Each of the eight EXIF orientations is a linear map of indices:
+ * the pixel (x, y) of the result is the stored pixel first + x * step_x + y * step_y. When
+ * rows and columns are swapped (5 to 8), reading or writing has to stride over whole rows;
+ * going by squares of 64 pixels keeps both sides in the L1 cache. */
+static int image_turn(struct adl_image *image, int orientation, struct adl_error *err)
+{
+    const bool transposed = orientation >= 5;
+    const ptrdiff_t w = image->width, h = image->height;
+    /* Whether the source is read from right to left, and from bottom to top. */
+    const bool far_column =
+        orientation == 2 || orientation == 3 || orientation == 7 || orientation == 8;
+    const bool far_row =
+        orientation == 3 || orientation == 4 || orientation == 6 || orientation == 7;
+    const ptrdiff_t column = far_column ? -1 : 1, row = far_row ? -w : w;
+    const ptrdiff_t first = (far_column ? w - 1 : 0) + (far_row ? (h - 1) * w : 0);
+    const ptrdiff_t step_x = transposed ? row : column, step_y = transposed ? column : row;
+    enum { SQUARE = 64 };
+    struct adl_image turned;
+
+    if (adl_image_init(&turned, transposed ? image->height : image->width,
+                       transposed ? image->width : image->height, err) < 0)
+        return -1;
+    for (int y0 = 0; y0 < turned.height; y0 += SQUARE) {
+        for (int x0 = 0; x0 < turned.width; x0 += SQUARE) {
+            int x1 = ADL_MIN(x0 + SQUARE, turned.width), y1 = ADL_MIN(y0 + SQUARE, turned.height);
+            for (int y = y0; y < y1; y++) {
+                uint8_t *out = turned.rgb + ((size_t)y * (size_t)turned.width + (size_t)x0) * 3;
+                const uint8_t *in = image->rgb + (first + x0 * step_x + y * step_y) * 3;
+                for (int x = x0; x < x1; x++, out += 3, in += step_x * 3) {
+                    out[0] = in[0];
+                    out[1] = in[1];
+                    out[2] = in[2];
+                }
+            }
+        }
+    }
+    adl_image_release(image);
+    *image = turned;
+    return 0;
+}
+
+static int fail_unknown(const void *bytes, size_t length, struct adl_error *err)
+{
+    const char *foreign = adl_image_foreign(bytes, length);
+    if (foreign)
+        return adl_fail(err, ADL_ERR_UNSUPPORTED, "a %s image; JPEG, PNG and WebP are read",
+                        foreign);
+    return adl_fail(err, ADL_ERR_UNSUPPORTED, "not a JPEG, PNG or WebP image");
+}
+
+int adl_image_decode(const void *bytes, size_t length, const struct adl_decode_options *options,
+                     struct adl_image *image, struct adl_image_info *info, struct adl_error *err)
+{
+    struct adl_decode_options limits = options ? *options : (struct adl_decode_options){0};
+    const struct adl_codec *codec = find_codec(bytes, length);
+    struct adl_image_info found = {.orientation = 1};
+    int result = -1;
+
+    *image = (struct adl_image){0};
+    if (!codec)
+        return fail_unknown(bytes, length, err);
+    found.type = codec->type;
+    if (!limits.max_pixels)
+        limits.max_pixels = ADL_LIMIT_IMAGE_PIXELS;
+    if (!limits.max_memory_bytes)
+        limits.max_memory_bytes = ADL_LIMIT_DECODE_BYTES;
+    ADL_TRY(codec->decode(bytes, length, &limits, image, &found, err));
+    if (limits.ignore_orientation)
+        found.orientation = 1;
+    if (found.orientation > 1) {
+        size_t copy = (size_t)image->width * (size_t)image->height * 3;
+        ADL_TRY(adl_codec_check_memory(copy, &limits, err));
+        ADL_TRY(image_turn(image, found.orientation, err));
+    }
+    if (found.orientation >= 5) {
+        int width = found.width;
+        found.width = found.height;
+        found.height = width;
+    }
+    if (info)
+        *info = found;
+    result = 0;
+out:
+    if (result < 0)
+        adl_image_release(image);
+    return result;
+}
