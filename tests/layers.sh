@@ -75,7 +75,7 @@ layering() {
             level["ops"] = 3
             level["plan"] = level["train"] = 4
             level["wsol"] = level["data"] = 5
-            level["models"] = 6
+            level["eval"] = level["models"] = 6
             level["server/http"] = level["server/options"] = level["server/tasks"] = 7
             level["server/serving"] = level["server/training"] = 8
             level["server/api"] = level["server/report"] = 9
@@ -194,9 +194,9 @@ failed=$broken
 plant() {
     local rule=$1 file=$2 line=$3
     rm -rf "$scratch/tree"
-    mkdir -p "$scratch/tree"/{models,server/{api,commands,http,options,report,serving,tasks,training},engine/{base,kernels,io,image,graph,ops,plan,train,wsol,data}}
+    mkdir -p "$scratch/tree"/{models,server/{api,commands,http,options,report,serving,tasks,training},engine/{base,kernels,io,image,graph,ops,plan,train,wsol,data,eval}}
     local dir
-    for dir in engine/{base,kernels,io,image,graph,ops,plan,train,wsol,data} models \
+    for dir in engine/{base,kernels,io,image,graph,ops,plan,train,wsol,data,eval} models \
         server/{api,commands,http,options,report,serving,tasks,training}; do
         echo '/* malloc(1); exit(1); "engine/../plan.c" */' >"$scratch/tree/$dir/sample.h"
     done
@@ -225,6 +225,8 @@ plant layering engine/base/sample.h '#include "graph/sample.h"'
 plant layering engine/io/sample.h '#include "image/sample.h"'
 plant layering engine/plan/sample.c '#include "train/sample.h"'
 plant layering engine/wsol/sample.h '#include "data/sample.h"'
+plant layering engine/data/sample.h '#include "eval/sample.h"'
+plant layering engine/eval/sample.h '#include "models/sample.h"'
 plant layering engine/plan/sample.c '#include "models/sample.h"'
 plant layering models/sample.h '#include "server/tasks/sample.h"'
 plant layering server/api/sample.h '#include "elsewhere.h"'

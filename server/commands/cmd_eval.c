@@ -10,12 +10,13 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "data/dataset_open.h"
+#include "eval/evaluate.h"
 #include "io/json_text.h"
 #include "models/file/load.h"
 #include "models/model.h"
 #include "server/commands/subcommands.h"
-#include "server/tasks/evaluate.h"
 #include "server/tasks/json_out.h"
+#include "server/tasks/progress.h"
 
 /* Columns of a class's name in the table. */
 #define NAME_COLUMNS 32
@@ -305,9 +306,9 @@ static int make_folder(const char *path, struct adl_error *err)
                     strerror(errno));
 }
 
-static void tell_broken(void *context, const char *reason)
+static void tell_broken(void *progress, const char *reason)
 {
-    (void)context;
+    adl_progress_clear(progress);
     fprintf(stderr, "adl-server: eval: %s\n", reason);
 }
 
@@ -325,8 +326,9 @@ static int evaluate(struct eval *e, const struct adl_options *options, struct ad
                                        .model_threshold = e->threshold,
                                        .limit = (size_t)s->limit,
                                        .scoremaps = s->scoremaps,
-                                       .progress = &progress,
-                                       .broken = tell_broken};
+                                       .progress = adl_progress_callback,
+                                       .broken = tell_broken,
+                                       .report_context = &progress};
     if (e->model) {
         memcpy(how.mean, e->model->mean, sizeof how.mean);
         memcpy(how.std, e->model->std, sizeof how.std);

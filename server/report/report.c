@@ -192,9 +192,10 @@ static int measure_val(const struct adl_train_run *run, enum adl_train_when when
         .curve_interval = run->settings->curve_interval,
         .model_threshold = studio->model->cam_threshold,
         .limit = when == ADL_TRAIN_STOPPED ? STOPPED_IMAGES : 0,
-        .progress = &progress,
+        .progress = adl_progress_callback,
+        .report_context = &progress,
         .stopped = when == ADL_TRAIN_DONE ? is_stopped : NULL,
-        .context = &stop,
+        .stop_context = &stop,
     };
 
     studio->places = adl_calloc(run->val->count, sizeof *studio->places);

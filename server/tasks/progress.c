@@ -104,6 +104,11 @@ void adl_progress_update(struct adl_progress *progress, size_t done)
         show(progress, now);
 }
 
+void adl_progress_callback(void *progress, size_t done)
+{
+    adl_progress_update(progress, done);
+}
+
 void adl_progress_finish(struct adl_progress *progress)
 {
     bool shown = progress->shown_ns != progress->start_ns;

@@ -22,6 +22,9 @@ struct adl_progress {
 void adl_progress_start(struct adl_progress *progress, const char *what, size_t total);
 /* Cheap enough to call after every item. */
 void adl_progress_update(struct adl_progress *progress, size_t done);
+/* The same as a callback, such as that of struct adl_evaluate_options; `progress` is a
+ * struct adl_progress. */
+void adl_progress_callback(void *progress, size_t done);
 /* Takes the bar away; call before any other output to the terminal. */
 void adl_progress_clear(struct adl_progress *progress);
 /* Takes the bar away, or writes the last line if there has been one. */

@@ -20,9 +20,9 @@ static void tell_broken(void *context, size_t index, const char *reason)
     fprintf(stderr, "adl-server: train: skipped %s: %s\n", run->train->images[index].id, reason);
 }
 
-static void tell_broken_val(void *context, const char *reason)
+static void tell_broken_val(void *progress, const char *reason)
 {
-    (void)context;
+    adl_progress_clear(progress);
     fprintf(stderr, "adl-server: train: val: %s\n", reason);
 }
 
@@ -291,10 +291,11 @@ static int evaluate(struct adl_train_run *run, struct adl_evaluate_report *repor
     struct adl_progress progress;
     struct adl_evaluate_options evaluation = {.curve_interval = s->curve_interval,
                                               .model_threshold = run->model->cam_threshold,
-                                              .progress = &progress,
+                                              .progress = adl_progress_callback,
                                               .broken = tell_broken_val,
+                                              .report_context = &progress,
                                               .stopped = run->trained ? is_stopped : NULL,
-                                              .context = run};
+                                              .stop_context = run};
     int result = -1, batch = ADL_MIN(s->batch_size, 16);
     memcpy(evaluation.mean, run->model->mean, sizeof evaluation.mean);
     memcpy(evaluation.std, run->model->std, sizeof evaluation.std);

@@ -16,13 +16,13 @@
 #include "base/rng.h"
 #include "base/size.h"
 #include "data/dataset_open.h"
+#include "eval/evaluate.h"
 #include "image/image.h"
 #include "io/file.h"
 #include "io/npy.h"
 #include "models/file/save.h"
 #include "models/model.h"
 #include "server/commands/subcommands.h"
-#include "server/tasks/evaluate.h"
 #include "support/golden.h"
 #include "wsol/cam.h"
 
@@ -325,8 +325,9 @@ static struct adl_evaluate_options settings(struct told *told)
     struct adl_evaluate_options options = {.curve_interval = 0.01,
                                            .model_threshold = 0.3,
                                            .broken = tell,
+                                           .report_context = told,
                                            .stopped = stopped,
-                                           .context = told};
+                                           .stop_context = told};
     memcpy(options.mean, net.model->mean, sizeof options.mean);
     memcpy(options.std, net.model->std, sizeof options.std);
     return options;

@@ -1,78 +1,89 @@
-/* Images go through in groups: read and decoded side by side, run as one batch,
- * measured side by side by an evaluator for each thread; counts are merged at
- * the end, so the threads do not show in the figures. */
+/* Measures a model, or a directory of score maps, on a data set.
+ *
+ * Images go through in groups of the batch size. For each group,
+ *
+ *   1. all images are read, decoded and squashed to the input size, in parallel;
+ *   2. the network runs once, over the whole group;
+ *   3. each image's class map (h x w of the last feature map) is enlarged to the input
+ *      size, normalised to 0..1 and compared with the true boxes, in parallel, by the
+ *      evaluator of the thread that takes it.
+ *
+ * Memory is that of one group, however large the data set. An evaluator keeps counts of
+ * images and nothing else, and sums of integers do not depend on their order, so merging
+ * the threads' evaluators at the end gives the same figures for any number of threads.
+ *
+ * An image that cannot be read counts as wrong in every figure instead of being left out:
+ * otherwise two models could be measured on different images without anyone noticing. */
 
-#include "server/tasks/evaluate.h"
+#include "eval/evaluate.h"
 
-#include <errno.h>
 #include <math.h>
-#include <string.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
 #include "data/image_file.h"
+#include "eval/map_files.h"
 #include "image/image.h"
-#include "io/npy.h"
 #include "wsol/cam.h"
 #include "wsol/session_cam.h"
 
-/* Score maps of one group. */
+/* Images of a group if score maps are read instead of a network being run. */
 #define MAPS_PER_GROUP 64
 
-/* One thread's. */
+/* Counts and scratch of one thread. */
 struct worker {
     struct adl_evaluator evaluator;
-    float *cam;    /* as the network gives it */
-    float *scores; /* a probability for each class; NULL unless places are asked for */
-    double *small; /* the same */
-    double *map;   /* input size */
-    struct adl_box *truth;
+    float *cam;            /* class map, features.h x features.w */
+    double *small;         /* the same as doubles */
+    double *map;           /* enlarged to in.h x in.w */
+    float *scores;         /* probability of each class; NULL without options->places */
+    struct adl_box *truth; /* true boxes of one image, in the frame of the map */
     size_t truth_capacity;
     struct adl_str path;
 };
 
 /* One image of a group. */
 struct item {
-    size_t index; /* in the data set */
-    struct adl_image input;
-    int width, height; /* of the picture; what its boxes refer to */
-    int slot;          /* in the batch */
+    size_t index;           /* in the data set */
+    struct adl_image input; /* squashed to the input size */
+    int width, height;      /* of the original image, which its boxes refer to */
+    int slot;               /* in the session's batch */
     struct adl_error err;
-    bool broken; /* err is about the picture alone */
-    struct adl_evaluate_class counts;
+    bool broken;                      /* err concerns this image alone; the run goes on */
+    struct adl_evaluate_class counts; /* what this image added */
 };
 
 struct run {
     const struct adl_dataset *dataset;
     const struct adl_evaluate_options *options;
     struct adl_pool *pool;
-    struct adl_session *session; /* NULL: score maps */
-    const char *folder;          /* of score maps to read */
-    struct adl_shape in;
-    struct adl_shape features;
-    size_t class_count; /* of the network */
+    struct adl_session *session; /* NULL: score maps are read instead */
+    const char *map_dir;         /* directory of score maps to read */
+    struct adl_shape in;         /* the network's input */
+    struct adl_shape features;   /* the last feature map, and so the class map */
+    size_t class_count;          /* of the network */
     struct worker *workers;
     int worker_count;
-    struct item *items;
-    size_t group;
-    size_t total; /* images to be measured */
-    bool localized;
+    struct item *items; /* [group] */
+    size_t group;       /* images at a time */
+    size_t total;       /* images to be measured */
+    bool localized;     /* the split has boxes */
     struct adl_error first_broken;
     struct adl_evaluate_report *report;
 };
 
 /* --- one image ------------------------------------------------------------------- */
 
-static int decode(const struct run *run, struct worker *worker, struct item *item,
-                  struct adl_image *image, struct adl_error *err)
+static int read_image(const struct run *run, struct worker *worker, struct item *item,
+                      struct adl_image *image, struct adl_error *err)
 {
     const struct adl_decode_options how = {.ignore_orientation = true};
 
     if (!run->dataset->image_dir)
-        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s has no size, and there is no folder of images",
+        return adl_fail(err, ADL_ERR_NOT_FOUND,
+                        "%s has no size, and there is no directory of images",
                         run->dataset->images[item->index].id);
     const char *path = adl_dataset_path(run->dataset, item->index, &worker->path, err);
     return path ? adl_image_read(path, &how, image, NULL, err) : -1;
@@ -85,7 +96,7 @@ static int decode_and_resize(const struct run *run, struct worker *worker, struc
     struct adl_image image = {0};
     int result = -1;
 
-    ADL_TRY(decode(run, worker, item, &image, err));
+    ADL_TRY(read_image(run, worker, item, &image, err));
     item->width = entry->width ? entry->width : image.width;
     item->height = entry->height ? entry->height : image.height;
     result = adl_image_resize(&image, run->in.w, run->in.h, &item->input, err);
@@ -114,6 +125,8 @@ static void load_item(void *context, size_t i, int worker)
                            adl_session_input(run->session, item->slot));
 }
 
+/* The true boxes of an image into worker->truth, in the frame of a map of map_width x
+ * map_height. */
 static int scale_truth(const struct run *run, struct worker *worker, const struct item *item,
                        int map_width, int map_height, struct adl_error *err)
 {
@@ -132,10 +145,10 @@ static int scale_truth(const struct run *run, struct worker *worker, const struc
     return 0;
 }
 
-/* The image that the evaluator has just measured. */
-static int note_place(const struct run *run, struct worker *worker,
-                      const struct adl_eval_image *image, const struct item *item,
-                      struct adl_error *err)
+/* Fills in the place of the image that the evaluator has just measured. */
+static int record_place(const struct run *run, struct worker *worker,
+                        const struct adl_eval_image *image, const struct item *item,
+                        struct adl_error *err)
 {
     struct adl_evaluate_place *place = &run->options->places[item->index];
     struct adl_box_finder *finder = &worker->evaluator.finder;
@@ -158,7 +171,7 @@ static int note_place(const struct run *run, struct worker *worker,
     return 0;
 }
 
-/* What this image added to the worker's counts. */
+/* Adds the image to the worker's counts and notes in item->counts by how much they grew. */
 static int measure(const struct run *run, struct worker *worker, const struct adl_eval_image *image,
                    struct item *item, struct adl_error *err)
 {
@@ -167,7 +180,8 @@ static int measure(const struct run *run, struct worker *worker, const struct ad
     uint64_t top1_loc = e->top1_loc, top5_loc = e->top5_loc;
 
     if (adl_evaluator_add(&worker->evaluator, image, err) < 0) {
-        /* Nobody asked for it on the command line. */
+        /* The evaluator objects to its argument, which came from a file and not from the
+         * command line. */
         if (err->kind == ADL_ERR_ARG)
             err->kind = ADL_ERR_FORMAT;
         return -1;
@@ -178,78 +192,10 @@ static int measure(const struct run *run, struct worker *worker, const struct ad
                                                .gt_known = e->gt_known - gt_known,
                                                .top1_loc = e->top1_loc - top1_loc,
                                                .top5_loc = e->top5_loc - top5_loc};
-    return run->options->places ? note_place(run, worker, image, item, err) : 0;
+    return run->options->places ? record_place(run, worker, image, item, err) : 0;
 }
 
 /* --- score maps ------------------------------------------------------------------- */
-
-/* FOLDER/ID.npy; the reference keeps the extension of the id. */
-static const char *map_path(struct worker *worker, const char *folder, const char *id,
-                            bool extension, struct adl_error *err)
-{
-    const char *name = strrchr(id, '/');
-    const char *dot = strrchr(name ? name : id, '.');
-    size_t length = dot && !extension ? (size_t)(dot - id) : strlen(id);
-
-    worker->path.length = 0;
-    adl_str_printf(&worker->path, "%s/%.*s.npy", folder, (int)length, id);
-    if (worker->path.failed) {
-        worker->path.failed = false;
-        adl_fail_nomem(err, "a path");
-        return NULL;
-    }
-    return worker->path.data;
-}
-
-/* The folders between FOLDER, which is there, and the map. */
-static int make_folders(char *path, size_t folder_length, struct adl_error *err)
-{
-    for (char *slash = path + folder_length + 1; (slash = strchr(slash, '/')); slash++) {
-        *slash = '\0';
-        /* Another thread may have been faster. */
-        if (mkdir(path, 0777) < 0 && errno != EEXIST)
-            return adl_fail(err, ADL_ERR_IO, "cannot make the folder %s: %s", path,
-                            strerror(errno));
-        *slash = '/';
-    }
-    return 0;
-}
-
-static int write_map(const struct run *run, struct worker *worker, const struct item *item,
-                     struct adl_error *err)
-{
-    const char *folder = run->options->scoremaps;
-
-    if (!map_path(worker, folder, run->dataset->images[item->index].id, true, err) ||
-        make_folders(worker->path.data, strlen(folder), err) < 0)
-        return -1;
-    return adl_npy_write(worker->path.data, ADL_NPY_F64, worker->map, (size_t)run->in.h,
-                         (size_t)run->in.w, err);
-}
-
-static int read_map(const struct run *run, struct worker *worker, const struct item *item,
-                    struct adl_npy *npy, struct adl_error *err)
-{
-    const char *id = run->dataset->images[item->index].id;
-    struct adl_error first = {0};
-    const char *path = map_path(worker, run->folder, id, true, err);
-
-    if (!path)
-        return -1;
-    if (adl_npy_read(path, npy, &first) == 0)
-        return 0;
-    if (first.kind == ADL_ERR_NOT_FOUND) {
-        struct adl_error second = {0};
-        path = map_path(worker, run->folder, id, false, err);
-        if (!path)
-            return -1;
-        if (adl_npy_read(path, npy, &second) == 0)
-            return 0;
-        if (second.kind != ADL_ERR_NOT_FOUND)
-            first = second;
-    }
-    return adl_fail(err, first.kind, "%s", first.message);
-}
 
 static int measure_map(const struct run *run, struct worker *worker, struct item *item,
                        struct adl_error *err)
@@ -262,11 +208,11 @@ static int measure_map(const struct run *run, struct worker *worker, struct item
     item->width = entry->width;
     item->height = entry->height;
     if (!entry->width) {
-        ADL_TRY(decode(run, worker, item, &image, err));
+        ADL_TRY(read_image(run, worker, item, &image, err));
         item->width = image.width;
         item->height = image.height;
     }
-    ADL_TRY(read_map(run, worker, item, &npy, err));
+    ADL_TRY(adl_map_read(run->map_dir, entry->id, &npy, &worker->path, err));
     ADL_TRY(scale_truth(run, worker, item, (int)npy.columns, (int)npy.rows, err));
     result = measure(run, worker,
                      &(struct adl_eval_image){.map = npy.data,
@@ -293,6 +239,7 @@ static void measure_map_item(void *context, size_t i, int worker)
 
 /* --- outputs of the network --------------------------------------------------------- */
 
+/* The normalised map of the image's true class, in.h x in.w, into worker->map. */
 static int make_map(const struct run *run, struct worker *worker, const struct item *item,
                     struct adl_error *err)
 {
@@ -319,8 +266,10 @@ static int measure_output(const struct run *run, struct worker *worker, struct i
         .label = (size_t)entry->class_id};
 
     if (run->localized || run->options->scoremaps) {
+        const char *dir = run->options->scoremaps;
         if (make_map(run, worker, item, err) < 0 ||
-            (run->options->scoremaps && write_map(run, worker, item, err) < 0))
+            (dir && adl_map_write(dir, entry->id, worker->map, (size_t)run->in.h, (size_t)run->in.w,
+                                  &worker->path, err) < 0))
             return -1;
     }
     if (run->localized) {
@@ -348,7 +297,7 @@ static void measure_output_item(void *context, size_t i, int worker)
 
 /* --- groups ---------------------------------------------------------------------------- */
 
-/* The first failure in the order of the images that is not a broken picture. */
+/* The first failure, in the order of the images, that is not a broken image. */
 static int find_failure(const struct run *run, size_t count, struct adl_error *err)
 {
     for (size_t i = 0; i < count; i++)
@@ -395,7 +344,7 @@ static void count_item(struct run *run, const struct item *item)
     sums->top5_loc += c->top5_loc;
     if (!item->broken)
         return;
-    /* Wrong in every figure. */
+    /* Only the totals grow, so the image is wrong in every figure. */
     struct adl_evaluator *evaluator = &run->workers[0].evaluator;
     evaluator->classified++;
     evaluator->localized += run->localized;
@@ -403,11 +352,8 @@ static void count_item(struct run *run, const struct item *item)
     sums->errors++;
     if (!run->report->errors++)
         run->first_broken = item->err;
-    if (o->broken) {
-        if (o->progress)
-            adl_progress_clear(o->progress);
-        o->broken(o->context, item->err.message);
-    }
+    if (o->broken)
+        o->broken(o->report_context, item->err.message);
 }
 
 static void release_items(struct run *run)
@@ -424,9 +370,10 @@ static int run_all(struct run *run, struct adl_error *err)
 
     for (size_t first = 0; first < run->total; first += run->group) {
         size_t count = ADL_MIN(run->group, run->total - first);
-        if (o->stopped && o->stopped(o->context))
+        if (o->stopped && o->stopped(o->stop_context))
             return adl_fail(err, ADL_ERR_CANCELLED, "the evaluation was stopped");
         for (size_t i = 0; i < count; i++)
+            /* Evenly over the data set if there is a limit, whose classes are in order. */
             run->items[i].index = (first + i) * run->dataset->count / run->total;
         if (run_group(run, count, err) < 0)
             return -1;
@@ -434,7 +381,7 @@ static int run_all(struct run *run, struct adl_error *err)
             count_item(run, &run->items[i]);
         release_items(run);
         if (o->progress)
-            adl_progress_update(o->progress, first + count);
+            o->progress(o->report_context, first + count);
     }
     if (run->report->errors == run->total)
         return adl_fail(err, ADL_ERR_FORMAT, "not one of %zu images could be read: %s", run->total,
@@ -552,14 +499,14 @@ int adl_evaluate_session(const struct adl_dataset *dataset, struct adl_session *
     return evaluate(&run, err);
 }
 
-int adl_evaluate_scoremaps(const struct adl_dataset *dataset, const char *folder,
+int adl_evaluate_scoremaps(const struct adl_dataset *dataset, const char *dir,
                            struct adl_pool *pool, const struct adl_evaluate_options *options,
                            struct adl_evaluate_report *report, struct adl_error *err)
 {
     struct run run = {.dataset = dataset,
                       .options = options,
                       .pool = pool,
-                      .folder = folder,
+                      .map_dir = dir,
                       .group = MAPS_PER_GROUP,
                       .report = report};
 

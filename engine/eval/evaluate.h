@@ -1,0 +1,83 @@
+#ifndef ADL_EVAL_EVALUATE_H
+#define ADL_EVAL_EVALUATE_H
+
+/* Measures a network, or a directory of score maps, on a data set, the way the reference
+ * evaluation code does (clovaai/wsolevaluation): images as they are stored (EXIF orientation
+ * is ignored) are squashed to the input size, the class map of the true class is enlarged to
+ * that size in double, normalised, and compared there with the true boxes.
+ *
+ * This room is above wsol/, which knows no files, and data/, which knows no maps. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/pool.h"
+#include "data/dataset.h"
+#include "plan/session.h"
+#include "wsol/evaluator.h"
+
+/* The reference's step between thresholds (cam_curve_interval). */
+#define ADL_EVALUATE_INTERVAL 0.001
+
+/* The result for one image. */
+struct adl_evaluate_place {
+    bool measured;     /* it was among the measured images and could be read */
+    float iou;         /* of the largest contour's box at the model's threshold; 0 without boxes */
+    float probability; /* of the true class; 0 if score maps were measured */
+};
+
+struct adl_evaluate_options {
+    double curve_interval;             /* between the thresholds of MaxBoxAcc and MaxBoxAccV2 */
+    double model_threshold;            /* of GT-known, Top-1 and Top-5 localization, 0..1 */
+    size_t limit;                      /* images to measure, spread evenly over the split; 0: all */
+    const char *scoremaps;             /* directory to write each map to, as ID.npy; NULL: none */
+    struct adl_evaluate_place *places; /* by index in the data set, zeroed by the caller; or NULL */
+    float mean[3], std[3];             /* of the network's input */
+
+    /* Callbacks, all on the calling thread; each may be NULL. */
+    void (*progress)(void *report_context, size_t done);      /* after each group of images */
+    void (*broken)(void *report_context, const char *reason); /* an image cannot be read */
+    void *report_context;
+    bool (*stopped)(void *stop_context); /* before each group; true cancels the evaluation */
+    void *stop_context;
+};
+
+/* Counts of the images of one class. */
+struct adl_evaluate_class {
+    size_t images, errors;
+    size_t top1, top5, gt_known, top1_loc, top5_loc;
+};
+
+struct adl_evaluate_report {
+    size_t images;   /* including broken ones, which count as wrong in every figure */
+    size_t errors;   /* broken images */
+    bool classified; /* the classification figures are valid: a network was run */
+    bool localized;  /* the localization figures are valid: the split has boxes */
+    bool both;       /* the figures that need both are valid */
+    struct adl_evaluation figures;
+    struct adl_evaluator counts;        /* what the figures were computed from; owned */
+    struct adl_evaluate_class *classes; /* by class id; owned */
+    size_t class_count;
+    double seconds;
+};
+
+void adl_evaluate_report_release(struct adl_evaluate_report *report);
+
+/* Runs the images of the data set through `session`, up to `batch` (at most the session's)
+ * at a time; `pool` is the session's and may be NULL. Labels have to be below the network's
+ * number of classes. Fails with ARG if they are not or if there are no images, with CANCELLED
+ * if `stopped` returned true, and with FORMAT if not one image could be read. `report` is
+ * written as a whole; on failure it is zeroed. */
+int adl_evaluate_session(const struct adl_dataset *dataset, struct adl_session *session, int batch,
+                         struct adl_pool *pool, const struct adl_evaluate_options *options,
+                         struct adl_evaluate_report *report, struct adl_error *err) ADL_MUST_CHECK;
+
+/* Measures the maps DIR/ID.npy instead of a network's, or where there is none, the same path
+ * without the id's extension; only localization is measured. A missing or malformed map is an
+ * error. Needs boxes, and the sizes of the images from the lists or from the images. */
+int adl_evaluate_scoremaps(const struct adl_dataset *dataset, const char *dir,
+                           struct adl_pool *pool, const struct adl_evaluate_options *options,
+                           struct adl_evaluate_report *report,
+                           struct adl_error *err) ADL_MUST_CHECK;
+
+#endif
