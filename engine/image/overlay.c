@@ -5,8 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-#include "base/mem.h"
 #include "base/size.h"
+#include "image/bilinear.h"
 #include "image/colormap.h"
 #include "image/font.h"
 
@@ -139,63 +139,28 @@ static void draw_label(struct adl_image *image, const char *label,
                   (const uint8_t[3]){255, 255, 255});
 }
 
-/* Where an output pixel lies between two samples of the map. */
-struct tap {
-    int first, second;
-    float weight; /* of the second */
-};
-
-static struct tap tap_at(int i, int size, int map_size)
-{
-    float at = ((float)i + 0.5f) * (float)map_size / (float)size - 0.5f;
-    at = fminf(fmaxf(at, 0), (float)(map_size - 1));
-    int first = (int)at;
-    return (struct tap){first, ADL_MIN(first + 1, map_size - 1), at - (float)first};
-}
-
-/* 0..1; what is no number counts as cold. */
-static float heat_of(float value)
-{
-    return value > 0 ? fminf(value, 1) : 0;
-}
-
 static int blend_heatmap(struct adl_image *image, const struct adl_overlay *overlay,
                          struct adl_error *err)
 {
-    const int map_w = overlay->heatmap_width, map_h = overlay->heatmap_height;
-    const float opacity = heat_of(overlay->opacity);
-    struct tap *taps = adl_malloc((size_t)image->width, sizeof *taps);
-    float *row = adl_malloc((size_t)map_w, sizeof *row);
+    const float opacity = fminf(fmaxf(overlay->opacity, 0), 1);
+    struct adl_bilinear heat;
     int result = -1;
 
-    if (!taps || !row) {
-        adl_fail_nomem(err, "a heatmap");
-        goto out;
-    }
-    for (int x = 0; x < image->width; x++)
-        taps[x] = tap_at(x, image->width, map_w);
+    ADL_TRY(adl_bilinear_init(&heat, overlay->heatmap, overlay->heatmap_width,
+                              overlay->heatmap_height, image->width, image->height, err));
     for (int y = 0; y < image->height; y++) {
-        const struct tap down = tap_at(y, image->height, map_h);
-        const float *first = overlay->heatmap + (size_t)down.first * (size_t)map_w;
-        const float *second = overlay->heatmap + (size_t)down.second * (size_t)map_w;
-        for (int x = 0; x < map_w; x++) {
-            float from = heat_of(first[x]);
-            row[x] = from + (heat_of(second[x]) - from) * down.weight;
-        }
+        const float *row = adl_bilinear_row(&heat, y);
         uint8_t *rgb = pixel_at(image, 0, y);
         for (int x = 0; x < image->width; x++, rgb += 3) {
-            float from = row[taps[x].first];
-            float heat = from + (row[taps[x].second] - from) * taps[x].weight;
-            const uint8_t *color = adl_colormap_inferno[(int)(heat * 255 + 0.5f)];
-            float shade = opacity * (LEAST_SHADE + (1 - LEAST_SHADE) * heat);
+            const uint8_t *color = adl_colormap_inferno[(int)(row[x] * 255 + 0.5f)];
+            float shade = opacity * (LEAST_SHADE + (1 - LEAST_SHADE) * row[x]);
             for (int c = 0; c < 3; c++)
                 rgb[c] = mix(rgb[c], color[c], shade);
         }
     }
     result = 0;
 out:
-    adl_free(taps);
-    adl_free(row);
+    adl_bilinear_release(&heat);
     return result;
 }
 

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "base/str.h"
+#include "image/bilinear.h"
 #include "image/overlay.h"
 
 #define OVERLAY_OPACITY 0.5F
@@ -18,39 +19,30 @@ const char *const adl_reply_heatmap_names[] = {"none", "array", "png", NULL};
 
 /* --- heat maps ------------------------------------------------------------- */
 
-/* Where a target pixel's centre falls among `from` source pixels: the lower
- * neighbour and the share of the upper one. */
-static void sample_at(int target, int to, int from, int *lower, float *share)
+/* The map enlarged to the size of the image, as bytes. */
+static int enlarge(const struct adl_reply *reply, const float *map, uint8_t *grey,
+                   struct adl_error *err)
 {
-    double at = ((double)target + 0.5) * (double)from / (double)to - 0.5;
-    at = at < 0 ? 0 : at > (double)(from - 1) ? (double)(from - 1) : at;
-    *lower = ADL_MIN((int)at, ADL_MAX(from - 2, 0));
-    *share = (float)(at - (double)*lower);
-}
+    const struct adl_predictions *predictions = reply->predictions;
+    struct adl_bilinear heat;
+    int result = -1;
 
-/* The map bilinearly at the image's size, as bytes. */
-static void enlarge(const float *map, int map_w, int map_h, int width, int height, uint8_t *grey)
-{
-    for (int y = 0; y < height; y++) {
-        int y0, x0;
-        float ty, tx;
-        sample_at(y, height, map_h, &y0, &ty);
-        const float *upper = map + (size_t)y0 * (size_t)map_w;
-        const float *lower = map_h > 1 ? upper + map_w : upper;
-        for (int x = 0; x < width; x++) {
-            sample_at(x, width, map_w, &x0, &tx);
-            int x1 = map_w > 1 ? x0 + 1 : x0;
-            float top = upper[x0] + tx * (upper[x1] - upper[x0]);
-            float bottom = lower[x0] + tx * (lower[x1] - lower[x0]);
-            *grey++ = (uint8_t)lrintf(255 * (top + ty * (bottom - top)));
-        }
+    ADL_TRY(adl_bilinear_init(&heat, map, predictions->input_w, predictions->input_h,
+                              reply->image_width, reply->image_height, err));
+    for (int y = 0; y < reply->image_height; y++) {
+        const float *row = adl_bilinear_row(&heat, y);
+        for (int x = 0; x < reply->image_width; x++)
+            *grey++ = (uint8_t)lrintf(255 * row[x]);
     }
+    result = 0;
+out:
+    adl_bilinear_release(&heat);
+    return result;
 }
 
 static json_t *heatmap_png(const struct adl_reply *reply, size_t index, struct adl_error *err)
 {
-    const struct adl_predictions *predictions = reply->predictions;
-    float *map = adl_predict_map(predictions, index, err);
+    float *map = adl_predict_map(reply->predictions, index, err);
     uint8_t *grey = adl_malloc((size_t)reply->image_width, (size_t)reply->image_height);
     void *png = NULL;
     size_t length;
@@ -61,8 +53,7 @@ static json_t *heatmap_png(const struct adl_reply *reply, size_t index, struct a
         adl_fail_nomem(err, "a heat map");
         goto out;
     }
-    enlarge(map, predictions->input_w, predictions->input_h, reply->image_width,
-            reply->image_height, grey);
+    ADL_TRY(enlarge(reply, map, grey, err));
     ADL_TRY(adl_image_encode_grey_png(grey, reply->image_width, reply->image_height, &png, &length,
                                       err));
     adl_str_base64(&text, png, length);
