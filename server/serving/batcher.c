@@ -32,6 +32,9 @@ struct adl_batcher {
     pthread_mutex_t lock; /* of everything below */
     pthread_cond_t work_wake, engine_wake;
     struct queue raw, ready, run; /* to decode, to run, to finish */
+    struct queue shared;          /* jobs of the engine's batch that wait for `step` */
+    void (*step)(struct adl_job *job);
+    size_t unfinished_steps; /* of the batch, waiting or being done */
     size_t in_work;
     size_t depth[ADL_LIMIT_MODELS];
     size_t decoded_bytes;
@@ -162,9 +165,28 @@ static void finish(struct adl_batcher *b, struct adl_job *job, struct worker *wo
     pthread_mutex_unlock(&b->lock);
 }
 
-/* Under the lock: what a worker may do next, or NULL. */
-static struct adl_job *next_task(struct adl_batcher *b, bool *is_finish)
+/* Under the lock, which is released meanwhile: a step of the engine's batch. */
+static void do_step(struct adl_batcher *b)
 {
+    struct adl_job *job = pop(&b->shared);
+    void (*step)(struct adl_job * job) = b->step;
+
+    pthread_mutex_unlock(&b->lock);
+    step(job);
+    pthread_mutex_lock(&b->lock);
+    if (--b->unfinished_steps == 0)
+        pthread_cond_signal(&b->engine_wake);
+}
+
+/* Under the lock: what a worker may do next, or NULL. A step comes first, for the engine
+ * waits for it. */
+static struct adl_job *next_task(struct adl_batcher *b, struct worker *worker, bool *is_finish)
+{
+    while (b->shared.head) {
+        worker->since_ns = adl_clock_ns();
+        do_step(b);
+        worker->since_ns = 0;
+    }
     *is_finish = b->run.head != NULL;
     if (*is_finish)
         return pop(&b->run);
@@ -186,7 +208,7 @@ static void *worker_main(void *argument)
     for (;;) {
         bool is_finish = false, aborted;
         struct adl_job *job = NULL;
-        while (!b->stop && !(job = next_task(b, &is_finish)))
+        while (!b->stop && !(job = next_task(b, worker, &is_finish)))
             pthread_cond_wait(&b->work_wake, &b->lock);
         if (!job)
             break;
@@ -237,6 +259,37 @@ static size_t take_batch(struct adl_batcher *b, struct adl_job **batch)
     return taken;
 }
 
+static void load(struct adl_job *job)
+{
+    adl_predict_load(job->served->model, &job->input, job->served->session, job->slot);
+    adl_image_release(&job->input.resized);
+}
+
+static void collect(struct adl_job *job)
+{
+    (void)!adl_predict_collect(job->served->session, job->slot, &job->query, &job->predictions,
+                               &job->err);
+}
+
+/* Takes a step for each job of the batch, on this thread and on workers that are idle. The
+ * engine does not wait for a worker that is decoding: what no one takes it does itself. */
+static void share(struct adl_batcher *b, struct adl_job **batch, size_t n,
+                  void (*step)(struct adl_job *job))
+{
+    pthread_mutex_lock(&b->lock);
+    b->step = step;
+    b->unfinished_steps = n;
+    for (size_t i = 0; i < n; i++)
+        push(&b->shared, batch[i]);
+    if (n > 1)
+        pthread_cond_broadcast(&b->work_wake);
+    while (b->shared.head)
+        do_step(b);
+    while (b->unfinished_steps > 0)
+        pthread_cond_wait(&b->engine_wake, &b->lock);
+    pthread_mutex_unlock(&b->lock);
+}
+
 static void run_batch(struct adl_batcher *b, struct adl_job **batch, size_t taken, bool aborted)
 {
     struct adl_served *served = batch[0]->served;
@@ -250,16 +303,13 @@ static void run_batch(struct adl_batcher *b, struct adl_job **batch, size_t take
         batch[i]->timing.queue = stage_done(b, ADL_STAGE_QUEUE, batch[i]->since_ns, begin);
         if (!wanted(b, batch[i], aborted))
             continue;
-        adl_predict_load(served->model, &batch[i]->input, served->session, (int)n);
-        adl_image_release(&batch[i]->input.resized);
+        batch[i]->slot = (int)n;
         running[n++] = batch[i];
     }
     if (n > 0) {
+        share(b, running, n, load);
         adl_session_run(served->session, (int)n);
-        for (size_t i = 0; i < n; i++)
-            if (adl_predict_collect(served->session, (int)i, &running[i]->query,
-                                    &running[i]->predictions, &running[i]->err) < 0)
-                continue;
+        share(b, running, n, collect);
         end = adl_clock_ns();
         for (size_t i = 0; i < n; i++)
             running[i]->timing.inference = stage_done(b, ADL_STAGE_INFERENCE, begin, end);
@@ -312,6 +362,7 @@ struct adl_batcher *adl_batcher_create(const struct adl_batcher_config *config,
     b->raw.tail = &b->raw.head;
     b->ready.tail = &b->ready.head;
     b->run.tail = &b->run.head;
+    b->shared.tail = &b->shared.head;
     pthread_mutex_init(&b->lock, NULL);
     pthread_cond_init(&b->work_wake, NULL);
     pthread_cond_init(&b->engine_wake, NULL);

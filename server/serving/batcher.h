@@ -46,6 +46,7 @@ struct adl_job {
     struct adl_job *next;
     uint64_t since_ns;
     size_t decoded_bytes;
+    int slot; /* in the session's batch */
 };
 
 struct adl_batcher_config {
