@@ -39,14 +39,14 @@ struct filter {
     void *block;
 };
 
-static void filter_release(struct filter *filter)
+static void resize_filter_release(struct filter *filter)
 {
     adl_free(filter->block);
 }
 
 /* The weights of one output pixel at `centre`, in input pixels. */
-static void weigh(struct filter *filter, int i, int in_size, double centre, double support,
-                  double *weights)
+static void resize_weigh(struct filter *filter, int i, int in_size, double centre, double support,
+                         double *weights)
 {
     int first = (int)(centre - support + 0.5), end = (int)(centre + support + 0.5);
     double sum = 0;
@@ -69,7 +69,7 @@ static void weigh(struct filter *filter, int i, int in_size, double centre, doub
     }
 }
 
-static int filter_init(struct filter *filter, int in_size, int size, struct adl_error *err)
+static int resize_filter_init(struct filter *filter, int in_size, int size, struct adl_error *err)
 {
     const double scale = (double)in_size / size;
     const double support = ADL_MAX(scale, 1.0);
@@ -91,12 +91,12 @@ static int filter_init(struct filter *filter, int in_size, int size, struct adl_
     filter->first = (int *)(filter->low + weights);
     filter->taps = filter->first + size;
     for (int i = 0; i < size; i++)
-        weigh(filter, i, in_size, (i + 0.5) * scale, support, scratch);
+        resize_weigh(filter, i, in_size, (i + 0.5) * scale, support, scratch);
     return 0;
 }
 
 /* Sums are never negative, and rounded weights can overshoot by a little. */
-static uint8_t to_byte(int high, int low)
+static uint8_t resize_to_byte(int high, int low)
 {
     int value = ((high << LOW_BITS) + low + HALF) >> WEIGHT_BITS;
     return (uint8_t)ADL_MIN(value, 255);
@@ -105,7 +105,8 @@ static uint8_t to_byte(int high, int low)
 #ifdef __SSE2__
 
 /* Partial sums of one colour: no lane can exceed what the whole may be. */
-static __m128i dot_lanes(const int16_t *pixels, const int16_t *high, const int16_t *low, int taps)
+static __m128i resize_dot_lanes(const int16_t *pixels, const int16_t *high, const int16_t *low,
+                                int taps)
 {
     __m128i sum_high = _mm_setzero_si128(), sum_low = _mm_setzero_si128();
     for (int k = 0; k < taps; k += LANES) {
@@ -118,31 +119,31 @@ static __m128i dot_lanes(const int16_t *pixels, const int16_t *high, const int16
     return _mm_add_epi32(_mm_slli_epi32(sum_high, LOW_BITS), sum_low);
 }
 
-static __m128i rounded(__m128i sums)
+static __m128i resize_rounded(__m128i sums)
 {
     return _mm_srai_epi32(_mm_add_epi32(sums, _mm_set1_epi32(HALF)), WEIGHT_BITS);
 }
 
 /* One output pixel from three planes of input: the lanes of the three sums are
  * transposed so that they are added together. */
-static void dot(const int16_t *planes, size_t plane, const int16_t *high, const int16_t *low,
-                int taps, uint8_t *out)
+static void resize_dot(const int16_t *planes, size_t plane, const int16_t *high, const int16_t *low,
+                       int taps, uint8_t *out)
 {
-    __m128i r = dot_lanes(planes, high, low, taps);
-    __m128i g = dot_lanes(planes + plane, high, low, taps);
-    __m128i b = dot_lanes(planes + 2 * plane, high, low, taps);
+    __m128i r = resize_dot_lanes(planes, high, low, taps);
+    __m128i g = resize_dot_lanes(planes + plane, high, low, taps);
+    __m128i b = resize_dot_lanes(planes + 2 * plane, high, low, taps);
     __m128i rg = _mm_add_epi32(_mm_unpacklo_epi32(r, g), _mm_unpackhi_epi32(r, g));
     __m128i bb = _mm_add_epi32(_mm_unpacklo_epi32(b, b), _mm_unpackhi_epi32(b, b));
     __m128i sums = _mm_add_epi32(_mm_unpacklo_epi64(rg, bb), _mm_unpackhi_epi64(rg, bb));
-    __m128i words = _mm_packs_epi32(rounded(sums), rounded(sums));
+    __m128i words = _mm_packs_epi32(resize_rounded(sums), resize_rounded(sums));
     int bytes = _mm_cvtsi128_si32(_mm_packus_epi16(words, words));
     memcpy(out, &bytes, 3);
 }
 
 /* Eight neighbouring bytes of an output row: two input rows at a time, their
  * bytes interleaved so that one multiplication takes both. */
-static void column8(const uint8_t *in, size_t stride, const int16_t *high, const int16_t *low,
-                    int taps, uint8_t *out)
+static void resize_column8(const uint8_t *in, size_t stride, const int16_t *high,
+                           const int16_t *low, int taps, uint8_t *out)
 {
     const __m128i zero = _mm_setzero_si128();
     __m128i high0 = zero, high1 = zero, low0 = zero, low1 = zero;
@@ -161,15 +162,16 @@ static void column8(const uint8_t *in, size_t stride, const int16_t *high, const
         low0 = _mm_add_epi32(low0, _mm_madd_epi16(p0, pair_low));
         low1 = _mm_add_epi32(low1, _mm_madd_epi16(p1, pair_low));
     }
-    __m128i words = _mm_packs_epi32(rounded(_mm_add_epi32(_mm_slli_epi32(high0, LOW_BITS), low0)),
-                                    rounded(_mm_add_epi32(_mm_slli_epi32(high1, LOW_BITS), low1)));
+    __m128i words =
+        _mm_packs_epi32(resize_rounded(_mm_add_epi32(_mm_slli_epi32(high0, LOW_BITS), low0)),
+                        resize_rounded(_mm_add_epi32(_mm_slli_epi32(high1, LOW_BITS), low1)));
     _mm_storel_epi64((__m128i *)out, _mm_packus_epi16(words, words));
 }
 
 #else
 
-static void dot(const int16_t *planes, size_t plane, const int16_t *high, const int16_t *low,
-                int taps, uint8_t *out)
+static void resize_dot(const int16_t *planes, size_t plane, const int16_t *high, const int16_t *low,
+                       int taps, uint8_t *out)
 {
     for (int c = 0; c < 3; c++, planes += plane) {
         int sum_high = 0, sum_low = 0;
@@ -177,26 +179,26 @@ static void dot(const int16_t *planes, size_t plane, const int16_t *high, const 
             sum_high += planes[k] * high[k];
             sum_low += planes[k] * low[k];
         }
-        out[c] = to_byte(sum_high, sum_low);
+        out[c] = resize_to_byte(sum_high, sum_low);
     }
 }
 
 #endif
 
-static void column(const uint8_t *in, size_t stride, const int16_t *high, const int16_t *low,
-                   int taps, uint8_t *out)
+static void resize_column(const uint8_t *in, size_t stride, const int16_t *high, const int16_t *low,
+                          int taps, uint8_t *out)
 {
     int sum_high = 0, sum_low = 0;
     for (int k = 0; k < taps; k++, in += stride) {
         sum_high += *in * high[k];
         sum_low += *in * low[k];
     }
-    *out = to_byte(sum_high, sum_low);
+    *out = resize_to_byte(sum_high, sum_low);
 }
 
 /* Rows of `image` to rows of filter->size pixels. `planes` has room for the
  * three colours of one row apart, each with LANES of padding. */
-static void shrink_rows(const struct adl_image *image, const struct filter *filter, int16_t *planes,
+static void resize_rows(const struct adl_image *image, const struct filter *filter, int16_t *planes,
                         uint8_t *out)
 {
     const size_t width = (size_t)image->width, plane = width + LANES;
@@ -210,13 +212,13 @@ static void shrink_rows(const struct adl_image *image, const struct filter *filt
         }
         for (int i = 0; i < filter->size; i++, out += 3) {
             const size_t at = (size_t)i * (size_t)filter->taps_padded;
-            dot(planes + filter->first[i], plane, filter->high + at, filter->low + at,
-                filter->taps[i], out);
+            resize_dot(planes + filter->first[i], plane, filter->high + at, filter->low + at,
+                       filter->taps[i], out);
         }
     }
 }
 
-static void shrink_columns(const uint8_t *in, size_t row_bytes, const struct filter *filter,
+static void resize_columns(const uint8_t *in, size_t row_bytes, const struct filter *filter,
                            uint8_t *out)
 {
     for (int i = 0; i < filter->size; i++, out += row_bytes) {
@@ -226,10 +228,10 @@ static void shrink_columns(const uint8_t *in, size_t row_bytes, const struct fil
         size_t x = 0;
 #ifdef __SSE2__
         for (; x + 8 <= row_bytes; x += 8)
-            column8(first + x, row_bytes, high, low, filter->taps[i], out + x);
+            resize_column8(first + x, row_bytes, high, low, filter->taps[i], out + x);
 #endif
         for (; x < row_bytes; x++)
-            column(first + x, row_bytes, high, low, filter->taps[i], out + x);
+            resize_column(first + x, row_bytes, high, low, filter->taps[i], out + x);
     }
 }
 
@@ -252,20 +254,20 @@ int adl_image_resize(const struct adl_image *image, int width, int height, struc
             adl_fail_nomem(err, "resizing an image");
             goto out;
         }
-        ADL_TRY(filter_init(&across, image->width, width, err));
+        ADL_TRY(resize_filter_init(&across, image->width, width, err));
         if (height != image->height)
             ADL_TRY(adl_image_init(&narrow, width, image->height, err));
-        shrink_rows(image, &across, planes, narrow.rgb ? narrow.rgb : out->rgb);
+        resize_rows(image, &across, planes, narrow.rgb ? narrow.rgb : out->rgb);
     }
     if (height != image->height) {
-        ADL_TRY(filter_init(&down, image->height, height, err));
-        shrink_columns(narrow.rgb ? narrow.rgb : image->rgb, (size_t)width * 3, &down, out->rgb);
+        ADL_TRY(resize_filter_init(&down, image->height, height, err));
+        resize_columns(narrow.rgb ? narrow.rgb : image->rgb, (size_t)width * 3, &down, out->rgb);
     }
     result = 0;
 out:
     adl_image_release(&narrow);
-    filter_release(&across);
-    filter_release(&down);
+    resize_filter_release(&across);
+    resize_filter_release(&down);
     adl_free(planes);
     if (result < 0)
         adl_image_release(out);

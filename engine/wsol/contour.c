@@ -26,7 +26,7 @@ enum { EAST = 0, WEST = 4 };
 static const int step_x[8] = {1, 1, 0, -1, -1, -1, 0, 1};
 static const int step_y[8] = {0, -1, -1, -1, 0, 1, 1, 1};
 
-/* next_change() reads whole words. */
+/* contour_next_change() reads whole words. */
 #define WORD 8
 
 void adl_contour_finder_release(struct adl_contour_finder *finder)
@@ -38,7 +38,8 @@ void adl_contour_finder_release(struct adl_contour_finder *finder)
     memset(finder, 0, sizeof *finder);
 }
 
-static int reserve_plane(struct adl_contour_finder *finder, size_t pixels, struct adl_error *err)
+static int contour_reserve_plane(struct adl_contour_finder *finder, size_t pixels,
+                                 struct adl_error *err)
 {
     if (pixels <= finder->plane_capacity)
         return 0;
@@ -53,7 +54,7 @@ static int reserve_plane(struct adl_contour_finder *finder, size_t pixels, struc
     return 0;
 }
 
-static int reserve_contour(struct adl_contour_finder *finder, struct adl_error *err)
+static int contour_reserve(struct adl_contour_finder *finder, struct adl_error *err)
 {
     struct adl_contour_node *nodes =
         adl_array_grow(finder->nodes, &finder->node_capacity, finder->count + 1, sizeof *nodes);
@@ -72,8 +73,8 @@ static int reserve_contour(struct adl_contour_finder *finder, struct adl_error *
 #define LANES 16
 typedef uint8_t lanes __attribute__((vector_size(LANES)));
 
-static void fill(struct adl_contour_finder *finder, const uint8_t *bytes, size_t height,
-                 size_t width, uint8_t cut)
+static void contour_fill(struct adl_contour_finder *finder, const uint8_t *bytes, size_t height,
+                         size_t width, uint8_t cut)
 {
     size_t stride = width + 2, pixels = stride * (height + 2);
     memset(finder->labels, 0, pixels * sizeof *finder->labels);
@@ -98,8 +99,8 @@ static void fill(struct adl_contour_finder *finder, const uint8_t *bytes, size_t
 
 /* Follows the border that begins at (x, y), whose neighbour to the west (outer
  * border) or east (hole) is background, and marks it with `label`. */
-static struct adl_contour follow(struct adl_contour_finder *finder, ptrdiff_t stride, int x, int y,
-                                 bool hole, int32_t label)
+static struct adl_contour contour_follow(struct adl_contour_finder *finder, ptrdiff_t stride, int x,
+                                         int y, bool hole, int32_t label)
 {
     const ptrdiff_t step[8] = {1,  1 - stride, -stride, -stride - 1,
                                -1, stride - 1, stride,  stride + 1};
@@ -151,15 +152,15 @@ static struct adl_contour follow(struct adl_contour_finder *finder, ptrdiff_t st
                                 -1,   hole, (double)twice_area / 2};
 }
 
-static int add_border(struct adl_contour_finder *finder, ptrdiff_t stride, int x, int y, bool hole,
-                      int parent, int *last_root, struct adl_error *err)
+static int contour_add_border(struct adl_contour_finder *finder, ptrdiff_t stride, int x, int y,
+                              bool hole, int parent, int *last_root, struct adl_error *err)
 {
-    if (reserve_contour(finder, err) < 0)
+    if (contour_reserve(finder, err) < 0)
         return -1;
     int index = (int)finder->count++;
     struct adl_contour_node *node = &finder->nodes[index];
     int *last = parent < 0 ? last_root : &finder->nodes[parent].last_child;
-    node->contour = follow(finder, stride, x, y, hole, index + 1);
+    node->contour = contour_follow(finder, stride, x, y, hole, index + 1);
     node->contour.parent = parent;
     node->last_child = -1;
     node->previous_sibling = *last;
@@ -169,7 +170,7 @@ static int add_border(struct adl_contour_finder *finder, ptrdiff_t stride, int x
 
 /* The first byte from `at` on, before `end`, that differs from the byte before
  * it; `end` when there is none. Reads up to a word beyond `end`. */
-static const uint8_t *next_change(const uint8_t *at, const uint8_t *end)
+static const uint8_t *contour_next_change(const uint8_t *at, const uint8_t *end)
 {
     for (; at < end; at += WORD) {
         uint64_t word, shifted;
@@ -186,7 +187,7 @@ static const uint8_t *next_change(const uint8_t *at, const uint8_t *end)
 
 /* The contour on the far side of a border: what encloses the background left
  * of a border pixel, or the component that a border belongs to. */
-static int enclosing(const struct adl_contour_finder *finder, int32_t label, bool want_hole)
+static int contour_enclosing(const struct adl_contour_finder *finder, int32_t label, bool want_hole)
 {
     if (label == 0)
         return -1;
@@ -195,8 +196,8 @@ static int enclosing(const struct adl_contour_finder *finder, int32_t label, boo
     return contour->hole == want_hole ? index : contour->parent;
 }
 
-static int scan_row(struct adl_contour_finder *finder, ptrdiff_t stride, int y,
-                    enum adl_contour_choice choice, int *last_root, struct adl_error *err)
+static int contour_scan_row(struct adl_contour_finder *finder, ptrdiff_t stride, int y,
+                            enum adl_contour_choice choice, int *last_root, struct adl_error *err)
 {
     const uint8_t *row = finder->inside + (y + 1) * stride + 1;
     const uint8_t *end = row + stride - 1; /* the margin at the right belongs to it */
@@ -205,18 +206,19 @@ static int scan_row(struct adl_contour_finder *finder, ptrdiff_t stride, int y,
     int32_t component = 0;  /* label of some border of this foreground */
     bool outside = true;
 
-    for (const uint8_t *at = next_change(row, end); at < end; at = next_change(at + 1, end)) {
+    for (const uint8_t *at = contour_next_change(row, end); at < end;
+         at = contour_next_change(at + 1, end)) {
         int x = (int)(at - row);
         if (*at) {
             if (labels[x] == 0 && (outside || choice == ADL_CONTOURS_ALL) &&
-                add_border(finder, stride, x, y, false, enclosing(finder, background, true),
-                           last_root, err) < 0)
+                contour_add_border(finder, stride, x, y, false,
+                                   contour_enclosing(finder, background, true), last_root, err) < 0)
                 return -1;
             component = labels[x];
         } else {
             if (labels[x - 1] >= 0 && choice == ADL_CONTOURS_ALL &&
-                add_border(finder, stride, x - 1, y, true, enclosing(finder, component, false),
-                           last_root, err) < 0)
+                contour_add_border(finder, stride, x - 1, y, true,
+                                   contour_enclosing(finder, component, false), last_root, err) < 0)
                 return -1;
             background = labels[x - 1];
             outside = background < 0;
@@ -225,7 +227,7 @@ static int scan_row(struct adl_contour_finder *finder, ptrdiff_t stride, int y,
     return 0;
 }
 
-static void put_in_order(struct adl_contour_finder *finder, int root)
+static void contour_put_in_order(struct adl_contour_finder *finder, int root)
 {
     int rank = 0, index = root;
     while (index >= 0) {
@@ -259,16 +261,16 @@ int adl_contour_find(struct adl_contour_finder *finder, const uint8_t *bytes, in
     if (adl_size_mul((size_t)height + 2, (size_t)width + 2, &pixels) < 0 || pixels > INT32_MAX)
         return adl_fail(err, ADL_ERR_LIMIT, "a picture of %d x %d is too large to find contours",
                         width, height);
-    if (reserve_plane(finder, pixels, err) < 0)
+    if (contour_reserve_plane(finder, pixels, err) < 0)
         return -1;
-    fill(finder, bytes, (size_t)height, (size_t)width, (uint8_t)cut);
+    contour_fill(finder, bytes, (size_t)height, (size_t)width, (uint8_t)cut);
     for (int y = 0; y < height; y++) {
-        if (scan_row(finder, (ptrdiff_t)width + 2, y, choice, &last_root, err) < 0) {
+        if (contour_scan_row(finder, (ptrdiff_t)width + 2, y, choice, &last_root, err) < 0) {
             finder->count = 0;
             return -1;
         }
     }
-    put_in_order(finder, last_root);
+    contour_put_in_order(finder, last_root);
     return 0;
 }
 

@@ -2,13 +2,12 @@
 
 #include "wsol/evaluator.h"
 
-#include <math.h>
 #include <string.h>
 
-#include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
 #include "wsol/cam.h"
+#include "wsol/thresholds.h"
 
 static const int iou_percent[ADL_EVAL_IOUS] = {30, 50, 70};
 
@@ -21,15 +20,11 @@ int adl_evaluator_init(struct adl_evaluator *evaluator, double interval, double 
                        struct adl_error *err)
 {
     memset(evaluator, 0, sizeof *evaluator);
-    if (!(interval > 0 && interval <= 1))
-        return adl_fail(err, ADL_ERR_ARG, "the threshold interval %g is not in (0, 1]", interval);
-    if (ceil(1 / interval) > ADL_LIMIT_CURVE_STEPS)
-        return adl_fail(err, ADL_ERR_LIMIT, "the threshold interval %g is below 1/%d", interval,
-                        ADL_LIMIT_CURVE_STEPS);
+    if (adl_threshold_steps(interval, &evaluator->steps, err) < 0)
+        return -1;
     if (!(model_threshold >= 0 && model_threshold <= 1))
         return adl_fail(err, ADL_ERR_ARG, "the threshold %g is not in 0..1", model_threshold);
     evaluator->interval = interval;
-    evaluator->steps = (size_t)ceil(1 / interval);
     evaluator->model_threshold = model_threshold;
     evaluator->largest = adl_calloc(evaluator->steps, ADL_EVAL_IOUS * sizeof *evaluator->largest);
     evaluator->all = adl_calloc(evaluator->steps, ADL_EVAL_IOUS * sizeof *evaluator->all);
@@ -85,8 +80,9 @@ static struct adl_box centre_box(struct adl_box box, int width, int height)
 /* Distinct bytes that thresholds can mean. */
 #define MAX_CUTS 256
 
-static int try_cut(struct adl_evaluator *evaluator, int byte, const struct adl_eval_image *image,
-                   struct cut *cut, struct adl_error *err)
+static int evaluator_try_cut(struct adl_evaluator *evaluator, int byte,
+                             const struct adl_eval_image *image, struct cut *cut,
+                             struct adl_error *err)
 {
     struct adl_boxes *boxes = &evaluator->boxes;
     if (adl_box_finder_cut(&evaluator->finder, byte, ADL_BOXES_ALL, boxes, err) < 0)
@@ -104,7 +100,8 @@ struct rank {
     bool top1, top5;
 };
 
-static void count_cut(struct adl_evaluator *evaluator, const struct cut *cut, struct rank rank)
+static void evaluator_count_cut(struct adl_evaluator *evaluator, const struct cut *cut,
+                                struct rank rank)
 {
     bool right = is_hit(cut->largest, ADL_EVAL_IOU_50);
     for (enum adl_eval_iou iou = 0; iou < ADL_EVAL_IOUS; iou++) {
@@ -135,8 +132,8 @@ static int check_truth(const struct adl_eval_image *image, struct adl_error *err
 }
 
 /* Counts the image at every threshold once nothing can fail any more. */
-static int add_map(struct adl_evaluator *evaluator, const struct adl_eval_image *image,
-                   struct rank rank, bool *gt_known, struct adl_error *err)
+static int evaluator_add_map(struct adl_evaluator *evaluator, const struct adl_eval_image *image,
+                             struct rank rank, bool *gt_known, struct adl_error *err)
 {
     struct adl_box_finder *finder = &evaluator->finder;
     struct cut cuts[MAX_CUTS], model;
@@ -144,8 +141,8 @@ static int add_map(struct adl_evaluator *evaluator, const struct adl_eval_image 
 
     if (check_truth(image, err) < 0 ||
         adl_box_finder_load(finder, image->map, image->height, image->width, err) < 0 ||
-        try_cut(evaluator, adl_box_finder_byte(finder, evaluator->model_threshold), image, &model,
-                err) < 0)
+        evaluator_try_cut(evaluator, adl_box_finder_byte(finder, evaluator->model_threshold), image,
+                          &model, err) < 0)
         return -1;
     for (size_t step = 0; step < evaluator->steps; count++) {
         int byte = adl_box_finder_byte(finder, (double)step * evaluator->interval);
@@ -155,11 +152,11 @@ static int add_map(struct adl_evaluator *evaluator, const struct adl_eval_image 
         while (step < evaluator->steps &&
                adl_box_finder_byte(finder, (double)step * evaluator->interval) == byte);
         cuts[count].end = step;
-        if (try_cut(evaluator, byte, image, &cuts[count], err) < 0)
+        if (evaluator_try_cut(evaluator, byte, image, &cuts[count], err) < 0)
             return -1;
     }
     for (size_t i = 0; i < count; i++)
-        count_cut(evaluator, &cuts[i], rank);
+        evaluator_count_cut(evaluator, &cuts[i], rank);
     *gt_known = is_hit(model.largest, ADL_EVAL_IOU_50);
     return 0;
 }
@@ -184,7 +181,7 @@ int adl_evaluator_add(struct adl_evaluator *evaluator, const struct adl_eval_ima
     if (image->logits && image->label >= image->classes)
         return adl_fail(err, ADL_ERR_ARG, "label %zu of %zu classes", image->label, image->classes);
     struct rank rank = rank_of(image);
-    if (image->map && add_map(evaluator, image, rank, &gt_known, err) < 0)
+    if (image->map && evaluator_add_map(evaluator, image, rank, &gt_known, err) < 0)
         return -1;
     if (image->logits) {
         evaluator->classified++;

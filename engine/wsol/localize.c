@@ -47,7 +47,8 @@ static bool is_constant(const float *cam, size_t count)
 
 /* Sums of the map over every rectangle that begins at the top left corner,
  * (height + 1) x (width + 1): the mean in a box then takes four of them. */
-static double *create_sums(const double *map, size_t height, size_t width, struct adl_error *err)
+static double *localize_create_sums(const double *map, size_t height, size_t width,
+                                    struct adl_error *err)
 {
     size_t stride = width + 1;
     double *sums = adl_calloc((height + 1) * stride, sizeof *sums);
@@ -113,11 +114,11 @@ static int keep_largest(struct adl_boxes *boxes, const struct adl_contour_finder
     return 0;
 }
 
-static int describe_boxes(const double *map, const struct adl_boxes *boxes, int image_w,
-                          int image_h, struct adl_localization *out, struct adl_error *err)
+static int localize_describe_boxes(const double *map, const struct adl_boxes *boxes, int image_w,
+                                   int image_h, struct adl_localization *out, struct adl_error *err)
 {
     int width = out->map_width, height = out->map_height;
-    double *sums = create_sums(map, (size_t)height, (size_t)width, err);
+    double *sums = localize_create_sums(map, (size_t)height, (size_t)width, err);
     if (!sums)
         return -1;
     out->boxes = adl_malloc(boxes->count, sizeof *out->boxes);
@@ -137,8 +138,8 @@ static int describe_boxes(const double *map, const struct adl_boxes *boxes, int 
 
 /* The map at the input size, in doubles for the boxes and in floats for a heat
  * map. */
-static int enlarge(const float *cam, int cam_h, int cam_w, int input_h, int input_w, double **map,
-                   float **heat, struct adl_error *err)
+static int localize_enlarge(const float *cam, int cam_h, int cam_w, int input_h, int input_w,
+                            double **map, float **heat, struct adl_error *err)
 {
     size_t cam_pixels = (size_t)cam_h * (size_t)cam_w;
     size_t pixels = (size_t)input_h * (size_t)input_w;
@@ -171,7 +172,7 @@ float *adl_localize_enlarge(const float *cam, int cam_h, int cam_w, int input_h,
     double *map;
     float *heat;
 
-    if (enlarge(cam, cam_h, cam_w, input_h, input_w, &map, &heat, err) < 0) {
+    if (localize_enlarge(cam, cam_h, cam_w, input_h, input_w, &map, &heat, err) < 0) {
         adl_free(heat);
         heat = NULL;
     }
@@ -206,7 +207,7 @@ int adl_localize_map(const float *cam, int cam_h, int cam_w, int input_h, int in
         goto out;
     }
 
-    ADL_TRY(enlarge(cam, cam_h, cam_w, input_h, input_w, &map, &out->map, err));
+    ADL_TRY(localize_enlarge(cam, cam_h, cam_w, input_h, input_w, &map, &out->map, err));
     out->map_width = input_w;
     out->map_height = input_h;
 
@@ -215,7 +216,7 @@ int adl_localize_map(const float *cam, int cam_h, int cam_w, int input_h, int in
         adl_box_finder_cut(&finder, adl_box_finder_byte(&finder, threshold), mode, &boxes, err));
     if (finder.contours.count > 0) {
         ADL_TRY(keep_largest(&boxes, &finder.contours, err));
-        ADL_TRY(describe_boxes(map, &boxes, image_w, image_h, out, err));
+        ADL_TRY(localize_describe_boxes(map, &boxes, image_w, image_h, out, err));
     }
     result = 0;
 out:

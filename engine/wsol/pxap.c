@@ -2,23 +2,21 @@
 
 #include "wsol/pxap.h"
 
-#include <math.h>
 #include <string.h>
 
-#include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
+#include "wsol/thresholds.h"
 
 int adl_pxap_init(struct adl_pxap *pxap, double interval, struct adl_error *err)
 {
+    size_t steps;
+
     memset(pxap, 0, sizeof *pxap);
-    if (!(interval > 0 && interval <= 1))
-        return adl_fail(err, ADL_ERR_ARG, "the threshold interval %g is not in (0, 1]", interval);
-    if (ceil(1 / interval) > ADL_LIMIT_CURVE_STEPS)
-        return adl_fail(err, ADL_ERR_LIMIT, "the threshold interval %g is below 1/%d", interval,
-                        ADL_LIMIT_CURVE_STEPS);
+    if (adl_threshold_steps(interval, &steps, err) < 0)
+        return -1;
     pxap->interval = interval;
-    pxap->bins = (size_t)ceil(1 / interval) + 1;
+    pxap->bins = steps + 1;
     pxap->foreground = adl_calloc(pxap->bins, sizeof *pxap->foreground);
     pxap->background = adl_calloc(pxap->bins, sizeof *pxap->background);
     if (!pxap->foreground || !pxap->background) {

@@ -21,14 +21,14 @@ struct taps {
     float *weights; /* TAPS each */
 };
 
-static void taps_release(struct taps *taps)
+static void scoremap_taps_release(struct taps *taps)
 {
     adl_free(taps->sources);
     adl_free(taps->weights);
 }
 
 /* Keys' cubic convolution kernel with A = -0.75. */
-static void cubic_weights(float fraction, float *weights)
+static void scoremap_cubic_weights(float fraction, float *weights)
 {
     const float a = -0.75F;
     float before = fraction + 1, after = 1 - fraction;
@@ -38,7 +38,7 @@ static void cubic_weights(float fraction, float *weights)
     weights[3] = 1 - weights[0] - weights[1] - weights[2];
 }
 
-static int taps_init(struct taps *taps, int in, int out, struct adl_error *err)
+static int scoremap_taps_init(struct taps *taps, int in, int out, struct adl_error *err)
 {
     size_t count = (size_t)out;
     taps->sources = adl_malloc(count, TAPS * sizeof *taps->sources);
@@ -54,7 +54,7 @@ static int taps_init(struct taps *taps, int in, int out, struct adl_error *err)
             int source = (int)whole + tap - 1;
             taps->sources[i * TAPS + tap] = ADL_MAX(0, ADL_MIN(source, in - 1));
         }
-        cubic_weights(position - whole, taps->weights + i * TAPS);
+        scoremap_cubic_weights(position - whole, taps->weights + i * TAPS);
     }
     return 0;
 }
@@ -72,8 +72,8 @@ int adl_scoremap_resize(const double *map, int h, int w, double *out, int out_h,
                  out_w, out_h);
         goto out;
     }
-    ADL_TRY(taps_init(&across, w, out_w, err));
-    ADL_TRY(taps_init(&down, h, out_h, err));
+    ADL_TRY(scoremap_taps_init(&across, w, out_w, err));
+    ADL_TRY(scoremap_taps_init(&down, h, out_h, err));
     if (adl_size_mul((size_t)h, (size_t)out_w, &values) < 0 ||
         !(wide = adl_malloc(values, sizeof *wide))) {
         adl_fail_nomem(err, "a score map's enlargement");
@@ -103,8 +103,8 @@ int adl_scoremap_resize(const double *map, int h, int w, double *out, int out_h,
     }
     result = 0;
 out:
-    taps_release(&across);
-    taps_release(&down);
+    scoremap_taps_release(&across);
+    scoremap_taps_release(&down);
     adl_free(wide);
     return result;
 }

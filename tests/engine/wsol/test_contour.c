@@ -165,20 +165,25 @@ static void check_tree(const struct adl_contour_finder *finder)
     }
 }
 
+static void find_all(struct adl_contour_finder *finder, const struct picture *picture)
+{
+    struct adl_error err = {0};
+    TEST_OK(adl_contour_find(finder, picture->bytes, picture->height, picture->width, 0,
+                             ADL_CONTOURS_ALL, &err),
+            &err);
+}
+
 /* Regions found by flooding are one to one with the contours. */
 static void fits_flooded_regions(void)
 {
     struct adl_contour_finder finder = {0};
-    struct adl_error err = {0};
     struct picture picture;
     uint32_t state = 20;
 
     for (int round = 0; round < 400; round++) {
         size_t regions = 0;
         draw(&picture, &state);
-        TEST_OK(adl_contour_find(&finder, picture.bytes, picture.height, picture.width, 0,
-                                 ADL_CONTOURS_ALL, &err),
-                &err);
+        find_all(&finder, &picture);
         check_tree(&finder);
         for (int i = 0; i < picture.height * picture.width; i++) {
             if (picture.bytes[i] > 1)
@@ -206,9 +211,7 @@ static void outermost_are_the_roots(void)
     for (int round = 0; round < 400; round++) {
         size_t roots = 0;
         draw(&picture, &state);
-        TEST_OK(adl_contour_find(&all, picture.bytes, picture.height, picture.width, 0,
-                                 ADL_CONTOURS_ALL, &err),
-                &err);
+        find_all(&all, &picture);
         TEST_OK(adl_contour_find(&outermost, picture.bytes, picture.height, picture.width, 0,
                                  ADL_CONTOURS_OUTERMOST, &err),
                 &err);
