@@ -14,6 +14,7 @@
 #include "base/cpu.h"
 #include "base/name.h"
 #include "kernels/blas.h"
+#include "server/commands/command.h"
 #include "server/commands/streams.h"
 #include "server/commands/subcommands.h"
 
@@ -96,7 +97,8 @@ static int run(int argc, char **argv)
     if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
         return print_version();
     command = adl_command_find(argv[1]);
-    return command ? adl_command_main(command, argc - 1, argv + 1) : unknown_subcommand(argv[1]);
+    return command ? adl_command_main(command, adl_commands, argc - 1, argv + 1)
+                   : unknown_subcommand(argv[1]);
 }
 
 int main(int argc, char **argv)

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "server/commands/subcommands.h"
+#include "server/commands/command.h"
 
 /* --- text that shells take literally ------------------------------------------- */
 
@@ -68,7 +68,7 @@ static void bash_values(struct adl_str *out, const struct adl_command *command)
     }
 }
 
-static void write_bash(struct adl_str *out)
+static void write_bash(struct adl_str *out, const struct adl_command *const *commands)
 {
     adl_str_puts(out, "# bash completion for adl-server\n"
                       "_adl_server() {\n"
@@ -76,21 +76,21 @@ static void write_bash(struct adl_str *out)
                       "    local words='--help --version'\n"
                       "    compopt -o filenames 2>/dev/null\n"
                       "    case ${COMP_WORDS[1]}:$prev in\n");
-    for (size_t i = 0; adl_commands[i]; i++)
-        bash_values(out, adl_commands[i]);
+    for (size_t i = 0; commands[i]; i++)
+        bash_values(out, commands[i]);
     adl_str_puts(out, "    esac\n"
                       "    if ((COMP_CWORD == 1)); then\n"
                       "        words+='");
-    for (size_t i = 0; adl_commands[i]; i++)
-        adl_str_printf(out, " %s", adl_commands[i]->name);
+    for (size_t i = 0; commands[i]; i++)
+        adl_str_printf(out, " %s", commands[i]->name);
     adl_str_puts(out, "'\n"
                       "        mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
                       "        return\n"
                       "    fi\n"
                       "    case ${COMP_WORDS[1]} in\n");
-    for (size_t i = 0; adl_commands[i]; i++) {
-        adl_str_printf(out, "    %s) words='--help", adl_commands[i]->name);
-        for (const struct adl_option *option = adl_commands[i]->options; option->name; option++)
+    for (size_t i = 0; commands[i]; i++) {
+        adl_str_printf(out, "    %s) words='--help", commands[i]->name);
+        for (const struct adl_option *option = commands[i]->options; option->name; option++)
             adl_str_printf(out, " --%s", option->name);
         adl_str_puts(out, "' ;;\n");
     }
@@ -136,14 +136,14 @@ static void zsh_option(struct adl_str *out, const struct adl_option *option)
     adl_str_release(&spec);
 }
 
-static void write_zsh(struct adl_str *out)
+static void write_zsh(struct adl_str *out, const struct adl_command *const *commands)
 {
     adl_str_puts(out, "#compdef adl-server\n"
                       "_adl_server() {\n"
                       "    local -a subcommands=(\n");
-    for (size_t i = 0; adl_commands[i]; i++) {
-        adl_str_printf(out, "        %s:", adl_commands[i]->name);
-        quoted(out, adl_commands[i]->summary, ":\\");
+    for (size_t i = 0; commands[i]; i++) {
+        adl_str_printf(out, "        %s:", commands[i]->name);
+        quoted(out, commands[i]->summary, ":\\");
         adl_str_puts(out, "\n");
     }
     adl_str_puts(out, "    )\n"
@@ -156,13 +156,13 @@ static void write_zsh(struct adl_str *out)
                       "    shift words\n"
                       "    ((CURRENT--))\n"
                       "    case $subcommand in\n");
-    for (size_t i = 0; adl_commands[i]; i++) {
-        adl_str_printf(out, "    %s)\n        _arguments \\\n", adl_commands[i]->name);
-        for (const struct adl_option *option = adl_commands[i]->options; option->name; option++)
+    for (size_t i = 0; commands[i]; i++) {
+        adl_str_printf(out, "    %s)\n        _arguments \\\n", commands[i]->name);
+        for (const struct adl_option *option = commands[i]->options; option->name; option++)
             zsh_option(out, option);
         adl_str_printf(out, "            '--help[show the options]' '*:%s' ;;\n",
-                       adl_commands[i] == &adl_command_completion ? "shell:(bash zsh fish)"
-                                                                  : "file:_files");
+                       !strcmp(commands[i]->name, "completion") ? "shell:(bash zsh fish)"
+                                                                : "file:_files");
     }
     adl_str_puts(out, "    esac\n"
                       "}\n"
@@ -194,13 +194,13 @@ static void fish_option(struct adl_str *out, const struct adl_command *command,
     adl_str_puts(out, "\n");
 }
 
-static void write_fish(struct adl_str *out)
+static void write_fish(struct adl_str *out, const struct adl_command *const *commands)
 {
     adl_str_puts(out, "# fish completion for adl-server\n");
-    for (size_t i = 0; adl_commands[i]; i++) {
+    for (size_t i = 0; commands[i]; i++) {
         adl_str_printf(out, "complete -c adl-server -f -n __fish_use_subcommand -a %s -d ",
-                       adl_commands[i]->name);
-        quoted(out, adl_commands[i]->summary, "\\");
+                       commands[i]->name);
+        quoted(out, commands[i]->summary, "\\");
         adl_str_puts(out, "\n");
     }
     adl_str_puts(out,
@@ -209,16 +209,16 @@ static void write_fish(struct adl_str *out)
                  "complete -c adl-server -l help -s h -d 'show the options'\n"
                  "complete -c adl-server -f -n '__fish_seen_subcommand_from completion' -a 'bash "
                  "zsh fish'\n");
-    for (size_t i = 0; adl_commands[i]; i++)
-        for (const struct adl_option *option = adl_commands[i]->options; option->name; option++)
-            fish_option(out, adl_commands[i], option);
+    for (size_t i = 0; commands[i]; i++)
+        for (const struct adl_option *option = commands[i]->options; option->name; option++)
+            fish_option(out, commands[i], option);
 }
 
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
 {
     static const struct {
         const char *name;
-        void (*write)(struct adl_str *out);
+        void (*write)(struct adl_str *out, const struct adl_command *const *commands);
     } shells[] = {{"bash", write_bash}, {"zsh", write_zsh}, {"fish", write_fish}};
     const char *wanted = options->operands[0];
     struct adl_str out = {0};
@@ -227,7 +227,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     for (size_t i = 0; i < sizeof shells / sizeof *shells; i++) {
         if (strcmp(shells[i].name, wanted) != 0)
             continue;
-        shells[i].write(&out);
+        shells[i].write(&out, options->commands);
         char *text = adl_str_take(&out, NULL, err);
         if (!text)
             return -1;

@@ -15,7 +15,7 @@
 #include "models/file/load.h"
 #include "models/file/save.h"
 #include "models/onnx/onnx.h"
-#include "server/commands/subcommands.h"
+#include "server/commands/command.h"
 #include "server/options/arch_options.h"
 #include "server/tasks/json_out.h"
 

@@ -14,7 +14,7 @@
 #include "io/json_text.h"
 #include "models/file/load.h"
 #include "models/model.h"
-#include "server/commands/subcommands.h"
+#include "server/commands/command.h"
 #include "server/tasks/json_out.h"
 #include "server/tasks/progress.h"
 

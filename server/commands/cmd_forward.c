@@ -7,7 +7,7 @@
 #include "base/pool.h"
 #include "base/size.h"
 #include "plan/session.h"
-#include "server/commands/subcommands.h"
+#include "server/commands/command.h"
 #include "server/commands/tensors_in.h"
 #include "server/options/arch_options.h"
 #include "wsol/cam.h"

@@ -8,7 +8,7 @@
 #include "models/file/load.h"
 #include "ops/ops.h"
 #include "plan/plan.h"
-#include "server/commands/subcommands.h"
+#include "server/commands/command.h"
 #include "server/options/arch_options.h"
 #include "server/tasks/json_out.h"
 

@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 #include "base/pool.h"
-#include "server/commands/subcommands.h"
+#include "server/commands/command.h"
 #include "server/commands/tensors_in.h"
 #include "server/options/arch_options.h"
 #include "server/options/method_options.h"

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/size.h"
-#include "server/commands/subcommands.h"
+#include "server/commands/command.h"
 #include "server/report/report.h"
 #include "server/training/train_run.h"
 

@@ -1,26 +1,12 @@
-/* The list of subcommands, and how one is run: parse, work, report. */
+/* The list of subcommands. */
 
 #include "server/commands/subcommands.h"
 
-#include <stdio.h>
 #include <string.h>
 
-#include "base/mem.h"
-#include "server/serving/log.h"
-
-const struct adl_command *const adl_commands[] = {
-    &adl_command_serve,
-    &adl_command_localize,
-    &adl_command_eval,
-    &adl_command_train,
-    &adl_command_convert,
-    &adl_command_info,
-    &adl_command_forward,
-    &adl_command_step,
-    &adl_command_bench,
-    &adl_command_completion,
-    NULL,
-};
+#define ROW(name) &adl_command_##name,
+const struct adl_command *const adl_commands[] = {ADL_SUBCOMMANDS(ROW) NULL};
+#undef ROW
 
 const struct adl_command *adl_command_find(const char *name)
 {
@@ -28,54 +14,4 @@ const struct adl_command *adl_command_find(const char *name)
         if (!strcmp(adl_commands[i]->name, name))
             return adl_commands[i];
     return NULL;
-}
-
-int adl_exit_status(enum adl_error_kind kind)
-{
-    switch (kind) {
-    case ADL_ERR_NONE: return 0;
-    case ADL_ERR_ARG: return 2;
-    case ADL_ERR_NOT_FOUND:
-    case ADL_ERR_FORMAT:
-    case ADL_ERR_UNSUPPORTED:
-    case ADL_ERR_LIMIT:
-    case ADL_ERR_IO:
-    case ADL_ERR_NOMEM:
-    case ADL_ERR_BUSY:
-    case ADL_ERR_CANCELLED:
-    case ADL_ERR_INTERNAL: return 1;
-    }
-    return 1;
-}
-
-int adl_command_main(const struct adl_command *command, int argc, char **argv)
-{
-    struct adl_error err = {0};
-    struct adl_options options = {0};
-    struct adl_str help = {0};
-
-    void *settings = adl_calloc(1, command->settings_bytes);
-    if (!settings) {
-        adl_fail_nomem(&err, "settings");
-        goto out;
-    }
-    ADL_TRY(adl_options_parse(&options, command, argc, argv, settings, &err));
-    if (options.help) {
-        adl_options_help(command, &help);
-        if (help.failed)
-            adl_fail_nomem(&err, "help");
-        else
-            fputs(help.data, stdout);
-        goto out;
-    }
-    ADL_TRY(command->run(settings, &options, &err));
-out:
-    if (err.kind && adl_log_is_json())
-        adl_log(ADL_LOG_ERROR, "fail", err.message, NULL);
-    else if (err.kind)
-        fprintf(stderr, "adl-server: %s: %s\n", command->name, err.message);
-    adl_str_release(&help);
-    adl_options_release(&options);
-    adl_free(settings);
-    return adl_exit_status(err.kind);
 }

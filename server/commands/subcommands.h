@@ -1,32 +1,31 @@
 #ifndef ADL_SERVER_COMMANDS_SUBCOMMANDS_H
 #define ADL_SERVER_COMMANDS_SUBCOMMANDS_H
 
-/* The subcommands: one file each, listed here and nowhere else. */
+/* The subcommands, in the order of --help. A new one is a file cmd_NAME.c and a
+ * row here. */
 
 #include "server/options/options.h"
 
-extern const struct adl_command adl_command_serve;
-extern const struct adl_command adl_command_localize;
-extern const struct adl_command adl_command_eval;
-extern const struct adl_command adl_command_train;
-extern const struct adl_command adl_command_convert;
-extern const struct adl_command adl_command_info;
-extern const struct adl_command adl_command_forward;
-extern const struct adl_command adl_command_step;
-extern const struct adl_command adl_command_bench;
-extern const struct adl_command adl_command_completion;
+#define ADL_SUBCOMMANDS(ROW)                                                                       \
+    ROW(serve)                                                                                     \
+    ROW(localize)                                                                                  \
+    ROW(eval)                                                                                      \
+    ROW(train)                                                                                     \
+    ROW(convert)                                                                                   \
+    ROW(info)                                                                                      \
+    ROW(forward)                                                                                   \
+    ROW(step)                                                                                      \
+    ROW(bench)                                                                                     \
+    ROW(completion)
 
-/* NULL-terminated, in the order of --help. */
+#define ADL_SUBCOMMAND_DECLARE(name) extern const struct adl_command adl_command_##name;
+ADL_SUBCOMMANDS(ADL_SUBCOMMAND_DECLARE)
+#undef ADL_SUBCOMMAND_DECLARE
+
+/* NULL-terminated. */
 extern const struct adl_command *const adl_commands[];
 
-/* NULL when there is none of that name. */
+/* NULL when there is no subcommand of that name. */
 const struct adl_command *adl_command_find(const char *name);
-
-/* Parses, runs, and reports: argv[0] is the subcommand's name. Returns the exit
- * status; a failure is one line on stderr, of JSON where the log is. */
-int adl_command_main(const struct adl_command *command, int argc, char **argv);
-
-/* 0 done, 1 failed, 2 wrong usage. */
-int adl_exit_status(enum adl_error_kind kind);
 
 #endif

@@ -114,10 +114,11 @@ struct adl_options {
     const void *settings;
     char *const *operands; /* in the order given */
     int operand_count;
-    const enum adl_option_source *sources; /* one per row */
-    const char *command_line;              /* as it was typed, quoted for a shell */
-    const char *config_path;               /* NULL: none was read */
-    bool help;                             /* --help was among the options: nothing else counts */
+    const enum adl_option_source *sources;     /* one per row */
+    const char *command_line;                  /* as it was typed, quoted for a shell */
+    const char *config_path;                   /* NULL: none was read */
+    const struct adl_command *const *commands; /* all subcommands, where the caller sets it */
+    bool help; /* --help was among the options: nothing else counts */
     struct adl_arena arena;
 };
 

@@ -18,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "server/commands/command.h"
 #include "server/commands/streams.h"
 #include "server/commands/subcommands.h"
 #include "support/test.h"
@@ -33,7 +34,8 @@ __attribute__((constructor)) static void be_the_program(int argc, char **argv)
     const struct adl_command *command = adl_command_find(argv[1]);
     if (adl_streams_begin() < 0)
         exit(1);
-    exit(adl_streams_end(command ? adl_command_main(command, argc - 1, argv + 1) : 2));
+    exit(
+        adl_streams_end(command ? adl_command_main(command, adl_commands, argc - 1, argv + 1) : 2));
 }
 
 /* --- processes ------------------------------------------------------------- */
