@@ -42,7 +42,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     tell_unused(s, options);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    return adl_train_run(settings, options->command_line, &stop, adl_report_write, err);
+    return adl_train_run(settings, options->command_line, &stop, adl_report_on_event, err);
 }
 
 static const char *const schedules[] = {"step", "cosine", NULL};

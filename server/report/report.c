@@ -1,4 +1,6 @@
-/* The page of the report: what ran, then section by section. */
+/* The report of a training run: reads the run's directory, looks at val through
+ * the best weights where that is asked for, and writes the page section by
+ * section. */
 
 #include "server/report/report.h"
 
@@ -7,276 +9,234 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/cpu.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
 #include "io/file.h"
-#include "kernels/blas.h"
-#include "models/file/load.h"
 #include "server/report/report_parts.h"
+#include "data/dataset_open.h"
+#include "models/file/load.h"
+#include "server/tasks/progress.h"
 
-#define REPORT "report.html"
-/* Images that a run which was stopped still looks at. */
-#define STOPPED_IMAGES 48
+/* Images of val that ADL_REPORT_SAMPLE looks at. */
+#define SAMPLE_IMAGES 48
+/* Images per batch at most; more only cost memory. */
+#define MAX_BATCH 16
 
-/* --- the head ------------------------------------------------------------------------- */
+/* Everything the page is made from; owned. */
+struct report {
+    const struct adl_report_options *options;
+    enum adl_report_depth depth;
+    struct adl_run_record record;
+    struct adl_report_epochs epochs;
 
-static void put_fact(struct adl_str *page, const char *name, const char *value)
-{
-    adl_str_puts(page, "<dt>");
-    adl_html_text(page, name);
-    adl_str_puts(page, "</dt><dd>");
-    adl_html_text(page, value);
-    adl_str_puts(page, "</dd>\n");
-}
-
-static void put_fact_of(struct adl_str *page, const char *name, const char *fmt, ...)
-    ADL_PRINTF(3, 4);
-
-static void put_fact_of(struct adl_str *page, const char *name, const char *fmt, ...)
-{
-    char text[256];
-    va_list args;
-
-    va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
-    va_end(args);
-    put_fact(page, name, text);
-}
-
-static void put_tile(struct adl_str *page, const char *name, const char *unit, double value)
-{
-    if (isfinite(value))
-        adl_str_printf(page, "<div class=\"tile\"><b>%.*f%s</b><span>%s</span></div>\n",
-                       *unit ? 1 : 3, value, unit, name);
-}
-
-/* The figures of the best epoch, where its line is there. */
-static void put_tiles(struct adl_str *page, const struct adl_train_run *run,
-                      const struct adl_report_epochs *epochs)
-{
-    size_t best = 0;
-    while (best < epochs->count && epochs->epoch[best] != run->best_epoch)
-        best++;
-    if (best == epochs->count)
-        return;
-    adl_str_printf(page,
-                   "<div class=\"tiles\">\n<div class=\"tile\"><b>%d</b>"
-                   "<span>best epoch</span></div>\n",
-                   run->best_epoch);
-    put_tile(page, "MaxBoxAccV2", " %", epochs->max_box_acc_v2[best]);
-    put_tile(page, "MaxBoxAcc", " %", epochs->max_box_acc[best]);
-    put_tile(page, "top-1, val", " %", epochs->val_top1[best]);
-    put_tile(page, "top-1, train", " %", epochs->train_top1[best]);
-    put_tile(page, "threshold", "", epochs->threshold[best]);
-    adl_str_puts(page, "</div>\n");
-}
-
-static void put_time(struct adl_str *page, const struct adl_report_epochs *epochs)
-{
-    double seconds = 0;
-    for (size_t i = 0; i < epochs->count; i++)
-        seconds += isfinite(epochs->seconds[i]) ? epochs->seconds[i] : 0;
-    if (seconds < 120)
-        put_fact_of(page, "Training took", "%.1f s", seconds);
-    else if (seconds < 7200)
-        put_fact_of(page, "Training took", "%.0f min", seconds / 60);
-    else
-        put_fact_of(page, "Training took", "%.1f h", seconds / 3600);
-}
-
-/* Every setting that decides the bits, as the run's files have it. */
-static void put_settings(struct adl_str *page, const char *prefix, const json_t *settings)
-{
-    const char *key;
-    json_t *value;
-    json_object_foreach((json_t *)(uintptr_t)settings, key, value)
-    {
-        char name[64];
-        snprintf(name, sizeof name, "%s%s%s", prefix, *prefix ? " " : "", key);
-        if (json_is_object(value))
-            put_settings(page, name, value);
-        else if (json_is_string(value))
-            put_fact(page, name, json_string_value(value));
-        else if (json_is_boolean(value))
-            put_fact(page, name, json_is_true(value) ? "yes" : "no");
-        else if (json_is_number(value))
-            put_fact_of(page, name, "%.10g", json_number_value(value));
-    }
-}
-
-static void put_method(struct adl_str *page, const struct adl_train_run *run)
-{
-    const struct adl_method_settings *m = &run->settings->method;
-    const char *name = adl_arch_methods[run->model->arch.adl];
-
-    if (run->model->arch.adl)
-        put_fact_of(page, "Method", "%s, drop rate %g, threshold %g%s", name, m->adl_drop_rate,
-                    m->adl_threshold, m->adl_no_importance ? ", without importance map" : "");
-    else
-        put_fact(page, "Method", name);
-}
-
-static void put_head(struct adl_str *page, const struct adl_train_run *run,
-                     const struct adl_report_epochs *epochs)
-{
-    const struct adl_train_settings *s = run->settings;
-    struct adl_error none = {0};
-    enum adl_isa isa;
-    char text[128];
-
-    adl_arch_describe(&run->model->arch, text, sizeof text);
-    adl_str_puts(page, "<header id=\"run\"><h1>Training report</h1>\n<p class=\"sub\">");
-    adl_html_text(page, text);
-    adl_str_printf(page, "%s: %d of %d epochs</p>\n", run->model->arch.adl ? "" : ", cam",
-                   run->epoch, s->epochs);
-    put_tiles(page, run, epochs);
-    adl_str_puts(page, "<code class=\"command\">");
-    adl_html_text(page, run->command);
-    adl_str_puts(page, "</code>\n<dl>\n");
-    put_fact(page, "Network", text);
-    put_method(page, run);
-    put_fact(page, "Data", adl_train_data(s));
-    put_fact_of(page, "Images", "%zu to train on, %zu to validate, %zu classes", run->train->count,
-                run->val ? run->val->count : 0, run->train->class_count);
-    if (run->best_epoch)
-        put_fact_of(page, "Best epoch", "%d, by %s", run->best_epoch,
-                    !run->val                 ? "being the last: there is no val split"
-                    : run->val->box_count > 0 ? "MaxBoxAccV2 on val"
-                                              : "top-1 on val");
-    put_time(page, epochs);
-    put_fact_of(page, "Seed", "%d", s->seed);
-    put_fact_of(page, "Program", "adl-server %s, %s path, %d threads", ADL_VERSION,
-                adl_isa_choose(ADL_ISA_AUTO, &isa, &none) == 0 ? adl_isa_name(isa) : "unknown",
-                adl_pool_threads(run->pool));
-    put_fact(page, "Processor", adl_cpu_name());
-    put_fact_of(page, "BLAS", "%s, %s", adl_blas_version(), adl_blas_threading());
-    adl_str_puts(page, "</dl>\n<details><summary>All settings</summary><dl>\n");
-    put_settings(page, "", run->config);
-    adl_str_puts(page, "</dl></details></header>\n");
-}
-
-/* --- pictures ------------------------------------------------------------------------- */
-
-/* What the pictures are made with, and owns it. */
-struct studio {
-    struct adl_model *model;
+    /* With images; else NULL. */
+    struct adl_dataset *data; /* val, or train where there is no val split */
+    struct adl_model *model;  /* the best epoch's, or the last before there is a best */
     struct adl_plan *plan;
     struct adl_session *session;
-    struct adl_evaluate_place *places;
+    struct adl_evaluate_place *places; /* by image of val */
     struct adl_evaluate_report evaluation;
+    struct adl_error missing; /* why there are no images although they were asked for */
 };
 
-static void studio_release(struct studio *studio)
+static void release(struct report *report)
 {
-    adl_session_free(studio->session);
-    adl_plan_unref(studio->plan);
-    adl_model_free(studio->model);
-    adl_free(studio->places);
-    adl_evaluate_report_release(&studio->evaluation);
+    adl_session_free(report->session);
+    adl_plan_unref(report->plan);
+    adl_model_free(report->model);
+    adl_dataset_free(report->data);
+    adl_free(report->places);
+    adl_evaluate_report_release(&report->evaluation);
+    adl_report_epochs_release(&report->epochs);
+    adl_run_record_release(&report->record);
+}
+
+/* --- the run's files ------------------------------------------------------------------ */
+
+/* A run that has not finished an epoch has no metrics yet. */
+static int read_epochs(struct report *report, struct adl_error *err)
+{
+    struct adl_error unread = {0};
+    int result = -1;
+    char *path = adl_run_path(report->options->dir, ADL_RUN_METRICS, err);
+    char *text = path ? adl_file_read(path, ADL_LIMIT_METRICS_BYTES, NULL, &unread) : NULL;
+
+    if (path && !text && unread.kind != ADL_ERR_NOT_FOUND)
+        adl_fail(err, unread.kind, "%s", unread.message);
+    else if (path)
+        result = adl_report_epochs_parse(text ? text : "", &report->epochs, err);
+    adl_free(text);
+    adl_free(path);
+    return result;
+}
+
+/* --- images --------------------------------------------------------------------------- */
+
+static bool has_val(const struct report *report)
+{
+    return report->record.val_images > 0;
+}
+
+static bool has_adl(const struct report *report)
+{
+    return json_object_get(report->record.config, "adl");
 }
 
 static bool is_stopped(void *context)
 {
-    const volatile sig_atomic_t *const *stop = context;
-    return **stop != 0;
+    const struct adl_report_options *options = context;
+    return options->stop && *options->stop;
 }
 
-static int measure_val(const struct adl_train_run *run, enum adl_train_when when, int batch,
-                       struct studio *studio, struct adl_error *err)
+static int open_data(struct report *report, struct adl_error *err)
 {
-    const volatile sig_atomic_t *stop = run->stop;
+    const struct adl_report_options *o = report->options;
+    const struct adl_run_record *r = &report->record;
+    const struct adl_dataset_options from = {.dir = o->data ? o->data : r->data_dir,
+                                             .split = has_val(report) ? "val" : "train",
+                                             .images = o->images ? o->images
+                                                       : o->data ? NULL
+                                                                 : r->image_dir,
+                                             .metadata = o->metadata ? o->metadata
+                                                         : o->data   ? NULL
+                                                                     : r->metadata_dir};
+
+    report->data = adl_dataset_open(&from, err);
+    if (!report->data)
+        return -1;
+    if (report->data->count == 0 || !report->data->image_dir)
+        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: has no images", r->data);
+    return 0;
+}
+
+static int open_model(struct report *report, int batch, struct adl_error *err)
+{
+    const char *name = report->epochs.best_epoch ? ADL_RUN_BEST : ADL_RUN_LAST;
+    char *path = adl_run_path(report->options->dir, name, err);
+
+    report->model = path ? adl_model_load(path, NULL, err) : NULL;
+    adl_free(path);
+    if (!report->model)
+        return -1;
+    const struct adl_plan_options options = {.input_h = report->model->input_h,
+                                             .input_w = report->model->input_w};
+    report->plan = adl_plan_create(report->model->graph, report->model->params, &options, err);
+    report->session =
+        report->plan ? adl_session_create(report->plan, report->options->pool, batch, err) : NULL;
+    return report->session ? 0 : -1;
+}
+
+static int measure_val(struct report *report, int batch, struct adl_error *err)
+{
+    const struct adl_model *model = report->model;
     struct adl_progress progress;
     struct adl_evaluate_options options = {
-        .curve_interval = run->settings->curve_interval,
-        .model_threshold = studio->model->cam_threshold,
-        .limit = when == ADL_TRAIN_STOPPED ? STOPPED_IMAGES : 0,
+        .curve_interval = report->record.curve_interval,
+        .model_threshold = model->cam_threshold,
+        .limit = report->depth == ADL_REPORT_SAMPLE ? SAMPLE_IMAGES : 0,
         .progress = adl_progress_callback,
         .report_context = &progress,
-        .stopped = when == ADL_TRAIN_DONE ? is_stopped : NULL,
-        .stop_context = &stop,
+        .stopped = report->depth == ADL_REPORT_FULL ? is_stopped : NULL,
+        .stop_context = (void *)(uintptr_t)report->options,
     };
+    size_t count = report->data->count;
 
-    studio->places = adl_calloc(run->val->count, sizeof *studio->places);
-    if (!studio->places)
+    report->places = adl_calloc(count, sizeof *report->places);
+    if (!report->places)
         return adl_fail_nomem(err, "the gallery");
-    options.places = studio->places;
-    memcpy(options.mean, studio->model->mean, sizeof options.mean);
-    memcpy(options.std, studio->model->std, sizeof options.std);
+    options.places = report->places;
+    memcpy(options.mean, model->mean, sizeof options.mean);
+    memcpy(options.std, model->std, sizeof options.std);
     adl_progress_start(&progress, "report: images",
-                       options.limit ? ADL_MIN(options.limit, run->val->count) : run->val->count);
-    int result = adl_evaluate_session(run->val, studio->session, batch, run->pool, &options,
-                                      &studio->evaluation, err);
+                       options.limit ? ADL_MIN(options.limit, count) : count);
+    int result = adl_evaluate_session(report->data, report->session, batch, report->options->pool,
+                                      &options, &report->evaluation, err);
     adl_progress_finish(&progress);
     return result;
 }
 
-/* The best weights, or where there are none yet, the last; on val. */
-static int studio_open(const struct adl_train_run *run, enum adl_train_when when,
-                       struct studio *studio, struct adl_error *err)
+static int try_images(struct report *report, struct adl_error *err)
 {
-    const char *name = run->best_epoch ? "best.safetensors" : "last.safetensors";
-    int batch = ADL_MIN(run->settings->batch_size, 16);
-    char *path = adl_train_path(run, name, err);
+    double of_run = json_number_value(json_object_get(report->record.config, "batch_size"));
+    int batch = of_run >= 1 && of_run < MAX_BATCH ? (int)of_run : MAX_BATCH;
 
-    studio->model = path ? adl_model_load(path, NULL, err) : NULL;
-    adl_free(path);
-    if (!studio->model)
+    if (open_data(report, err) < 0 || open_model(report, batch, err) < 0)
         return -1;
-    const struct adl_plan_options options = {.input_h = studio->model->input_h,
-                                             .input_w = studio->model->input_w};
-    studio->plan = adl_plan_create(studio->model->graph, studio->model->params, &options, err);
-    studio->session = studio->plan ? adl_session_create(studio->plan, run->pool, batch, err) : NULL;
-    if (!studio->session)
-        return -1;
-    return run->val ? measure_val(run, when, batch, studio, err) : 0;
+    return has_val(report) ? measure_val(report, batch, err) : 0;
 }
 
-/* A section that may fail on its own; then it says why. */
-static void put_pictures(struct adl_str *page, const struct adl_report_pictures *pictures,
-                         int (*put)(struct adl_str *, const struct adl_report_pictures *,
-                                    struct adl_error *))
+/* Prepares the images. A data set or model that cannot be read leaves the page
+ * without them; that is not a failure. */
+static int prepare_images(struct report *report, struct adl_error *err)
+{
+    struct adl_error failed = {0};
+
+    if (report->depth == ADL_REPORT_FIGURES || (!has_val(report) && !has_adl(report)))
+        return 0;
+    if (try_images(report, &failed) == 0)
+        return 0;
+    if (failed.kind == ADL_ERR_NOMEM || failed.kind == ADL_ERR_CANCELLED)
+        return adl_fail(err, failed.kind, "%s", failed.message);
+    report->missing = failed;
+    fprintf(stderr, "adl-server: %s: %s is without images: %s\n", report->options->subcommand,
+            ADL_RUN_REPORT, failed.message);
+    return 0;
+}
+
+/* --- sections with images --------------------------------------------------------------- */
+
+typedef int put_images_fn(struct adl_str *, const struct adl_report_pictures *, struct adl_error *);
+
+/* The content of a section, or a note on why there is none. */
+static void put_images(struct adl_str *page, const struct report *report,
+                       const struct adl_report_pictures *pictures, put_images_fn *put)
 {
     struct adl_error err = {0};
     size_t before = page->length;
 
-    if (put(page, pictures, &err) == 0)
-        return;
-    page->length = before;
-    adl_html_note(page, "It could not be made: %s.", err.message);
-    fprintf(stderr, "adl-server: train: %s: %s\n", REPORT, err.message);
+    if (report->depth == ADL_REPORT_FIGURES) {
+        adl_html_note(page, "Images are added when the run ends or is stopped.");
+    } else if (report->missing.kind) {
+        adl_html_note(page,
+                      "There are no images, because the data set or the model could not be read: "
+                      "%s. If the data set has moved, adl-server report with --data adds them.",
+                      report->missing.message);
+    } else if (put(page, pictures, &err) < 0) {
+        page->length = before;
+        adl_html_note(page, "This section could not be made: %s.", err.message);
+        fprintf(stderr, "adl-server: %s: %s: %s\n", report->options->subcommand, ADL_RUN_REPORT,
+                err.message);
+    }
 }
 
-static void put_picture_sections(struct adl_str *page, const struct adl_train_run *run,
-                                 enum adl_train_when when, const struct studio *studio)
+static void put_image_sections(struct adl_str *page, const struct report *report)
 {
-    const struct adl_report_pictures pictures = {.data = run->val ? run->val : run->train,
-                                                 .model = studio->model,
-                                                 .session = studio->session,
-                                                 .pool = run->pool,
-                                                 .mode = &run->mode,
-                                                 .places = studio->places,
-                                                 .localized = run->val && run->val->box_count > 0,
-                                                 .seed = (uint64_t)run->settings->seed};
+    const json_t *config = report->record.config, *adl = json_object_get(config, "adl");
+    const struct adl_report_pictures pictures = {
+        .data = report->data,
+        .model = report->model,
+        .session = report->session,
+        .pool = report->options->pool,
+        .adl_threshold = json_number_value(json_object_get(adl, "threshold")),
+        .adl_importance = json_is_true(json_object_get(adl, "importance")),
+        .places = report->places,
+        .localized = has_val(report) && report->data && report->data->box_count > 0,
+        .seed = (uint64_t)json_integer_value(json_object_get(config, "seed"))};
 
-    adl_str_puts(page, "<section id=\"gallery\"><h2>Pictures of val</h2>\n");
-    if (!run->val)
-        adl_html_note(page, "The data has no val split to choose pictures from.");
-    else if (!studio->session)
-        adl_html_note(page, "They are made when the run ends.");
+    adl_str_puts(page, "<section id=\"gallery\"><h2>Images of val</h2>\n");
+    if (!has_val(report))
+        adl_html_note(page, "The data has no val split to choose images from.");
     else
-        put_pictures(page, &pictures, adl_report_gallery);
-    if (studio->session && run->val && when == ADL_TRAIN_STOPPED)
-        adl_html_note(page, "The run was stopped: they are chosen from %zu of %zu images.",
-                      studio->evaluation.images, run->val->count);
+        put_images(page, report, &pictures, adl_report_gallery);
+    if (report->depth == ADL_REPORT_SAMPLE && report->evaluation.images)
+        adl_html_note(page, "The run was stopped: these were chosen from %zu of %zu images.",
+                      report->evaluation.images, report->data->count);
     adl_str_puts(page, "</section>\n<section id=\"adl\"><h2>What the ADL layers see</h2>\n");
-    if (!run->model->arch.adl)
-        adl_html_note(page, "The run trains without ADL: there are no such layers.");
-    else if (!studio->session)
-        adl_html_note(page, "Their maps are made when the run ends.");
+    if (!adl)
+        adl_html_note(page, "The run trains without ADL: the network has no such layers.");
     else
-        put_pictures(page, &pictures, adl_report_adl_maps);
+        put_images(page, report, &pictures, adl_report_adl_maps);
     adl_str_puts(page, "</section>\n");
 }
 
@@ -307,76 +267,72 @@ static void put_end(struct adl_str *page)
                    ADL_VERSION, text);
 }
 
-static int read_epochs(const struct adl_train_run *run, struct adl_report_epochs *epochs,
-                       struct adl_error *err)
+static int put_page(struct adl_str *page, const struct report *report, struct adl_error *err)
 {
-    struct adl_error missing = {0};
-    size_t length;
-    char *path = adl_train_path(run, "metrics.jsonl", err);
-    char *text = path ? adl_file_read(path, ADL_LIMIT_METRICS_BYTES, &length, &missing) : NULL;
-    int result = -1;
+    /* The whole of val through the best weights is the best source; else what the
+     * epoch itself measured, which may use an older threshold for the classes. */
+    const struct adl_evaluate_report *evaluation = report->options->evaluation;
+    if (report->evaluation.images && (report->depth == ADL_REPORT_FULL || !evaluation))
+        evaluation = &report->evaluation;
 
-    if (path && !text && missing.kind != ADL_ERR_NOT_FOUND)
-        adl_fail(err, missing.kind, "%s", missing.message);
-    else if (path)
-        result = adl_report_epochs_parse(text ? text : "", epochs, err);
-    adl_free(text);
-    adl_free(path);
-    return result;
+    put_start(page);
+    adl_report_head(page, &report->record, &report->epochs);
+    adl_report_curves(page, &report->epochs);
+    adl_report_thresholds(page, evaluation);
+    put_image_sections(page, report);
+    if (adl_report_classes(page, evaluation, report->record.labels, err) < 0)
+        return -1;
+    put_end(page);
+    return page->failed ? adl_fail_nomem(err, "the page") : 0;
 }
 
-static int write_page(const struct adl_train_run *run, enum adl_train_when when,
+static int write_page(const struct adl_report_options *options, enum adl_report_depth depth,
                       struct adl_error *err)
 {
-    struct studio studio = {0};
-    struct adl_report_epochs epochs = {0};
+    struct report report = {.options = options, .depth = depth};
     struct adl_str page = {0};
     char *path = NULL;
     int result = -1;
 
-    ADL_TRY(read_epochs(run, &epochs, err));
-    if (when != ADL_TRAIN_EPOCH)
-        ADL_TRY(studio_open(run, when, &studio, err));
-    /* All of val through the best weights says it best; else their epoch does. */
-    const struct adl_evaluate_report *evaluation = &run->evaluation;
-    if (studio.evaluation.images && (when == ADL_TRAIN_DONE || !evaluation->images))
-        evaluation = &studio.evaluation;
-    if (!evaluation->images)
-        evaluation = NULL;
-
-    put_start(&page);
-    put_head(&page, run, &epochs);
-    adl_report_curves(&page, &epochs, run->best_epoch);
-    adl_report_thresholds(&page, evaluation);
-    put_picture_sections(&page, run, when, &studio);
-    ADL_TRY(adl_report_classes(&page, evaluation, run->model, err));
-    put_end(&page);
-    path = adl_train_path(run, REPORT, err);
-    if (!path)
-        goto out;
-    if (page.failed)
-        adl_fail_nomem(err, "the page");
-    else
+    ADL_TRY(adl_run_record_read(options->dir, &report.record, err));
+    ADL_TRY(read_epochs(&report, err));
+    ADL_TRY(prepare_images(&report, err));
+    ADL_TRY(put_page(&page, &report, err));
+    path = adl_run_path(options->dir, ADL_RUN_REPORT, err);
+    if (path)
         result = adl_file_write(path, &(struct adl_file_piece){page.data, page.length}, 1, err);
 out:
     adl_free(path);
     adl_str_release(&page);
-    adl_report_epochs_release(&epochs);
-    studio_release(&studio);
+    release(&report);
     return result;
 }
 
-void adl_report_write(const struct adl_train_run *run, enum adl_train_when when)
+int adl_report_write(const struct adl_report_options *options, struct adl_error *err)
 {
+    int result = write_page(options, options->depth, err);
+
+    if (result < 0 && err->kind == ADL_ERR_CANCELLED) {
+        adl_error_clear(err);
+        result = write_page(options, ADL_REPORT_SAMPLE, err);
+    }
+    return result;
+}
+
+void adl_report_on_event(const struct adl_train_event *event)
+{
+    static const enum adl_report_depth depths[] = {[ADL_TRAIN_EPOCH_DONE] = ADL_REPORT_FIGURES,
+                                                   [ADL_TRAIN_STOPPED] = ADL_REPORT_SAMPLE,
+                                                   [ADL_TRAIN_DONE] = ADL_REPORT_FULL};
+    const struct adl_report_options options = {.dir = event->dir,
+                                               .depth = depths[event->kind],
+                                               .subcommand = "train",
+                                               .pool = event->pool,
+                                               .evaluation = event->evaluation,
+                                               .stop = event->stop};
     struct adl_error err = {0};
 
-    if (run->settings->no_report)
-        return;
-    int result = write_page(run, when, &err);
-    if (result < 0 && err.kind == ADL_ERR_CANCELLED) {
-        err = (struct adl_error){0};
-        result = write_page(run, ADL_TRAIN_STOPPED, &err);
-    }
-    if (result < 0)
-        fprintf(stderr, "adl-server: train: %s could not be written: %s\n", REPORT, err.message);
+    if (adl_report_write(&options, &err) < 0)
+        fprintf(stderr, "adl-server: train: %s could not be written: %s\n", ADL_RUN_REPORT,
+                err.message);
 }

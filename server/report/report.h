@@ -1,17 +1,47 @@
 #ifndef ADL_SERVER_REPORT_REPORT_H
 #define ADL_SERVER_REPORT_REPORT_H
 
-/* report.html of a training run: one file without scripts that shows offline
- * what the run did. report.c has the page, report_sections.c its curves and
- * tables, report_gallery.c its pictures, report_svg.c charts, report_html.c
- * text and images as HTML. */
+/* report.html of a training run: one file, without scripts and usable offline,
+ * that shows what the run did. It is made from the files in the run's directory
+ * and the data set that they name, never from live training state, so that it
+ * can be made again at any time (`adl-server report DIR`). */
 
-#include "server/training/train_run.h"
+#include <signal.h>
 
-/* Writes the report anew. It reads the run's files and figures and computes
- * with weights of its own, so that training goes on to the same bits; a failure
- * is a warning on standard error. Does nothing with --no-report. Once
- * *run->stop is set, it looks at all of val no longer. */
-void adl_report_write(const struct adl_train_run *run, enum adl_train_when when);
+#include "base/pool.h"
+#include "eval/evaluate.h"
+#include "server/training/train_event.h"
+
+/* How much is computed for the page. */
+enum adl_report_depth {
+    ADL_REPORT_FIGURES, /* nothing: figures from files, no images */
+    ADL_REPORT_SAMPLE,  /* images chosen from a sample of val: seconds */
+    ADL_REPORT_FULL     /* all of val through the best weights */
+};
+
+struct adl_report_options {
+    const char *dir; /* the run's directory */
+    enum adl_report_depth depth;
+    const char *subcommand; /* for warnings on standard error */
+    struct adl_pool *pool;  /* may be NULL */
+    /* An evaluation of the best epoch that is at hand already; FULL makes a
+     * better one of its own. May be NULL. */
+    const struct adl_evaluate_report *evaluation;
+    /* May be NULL. Once nonzero, FULL continues as SAMPLE. */
+    const volatile sig_atomic_t *stop;
+    /* Where the data set is now; where all are NULL, where run.json says. Given
+     * `data` replaces all three of the record, the others one each. */
+    const char *data, *images, *metadata;
+};
+
+/* Replaces DIR/report.html. A data set that cannot be read is not a failure: the
+ * page then has no images and says why. Fails as adl_run_record_read does, and
+ * where a file of the run is damaged or the page cannot be written. */
+int adl_report_write(const struct adl_report_options *options,
+                     struct adl_error *err) ADL_MUST_CHECK;
+
+/* The adl_train_event_fn of `train`: keeps the report up to date. A failure is a
+ * warning on standard error. */
+void adl_report_on_event(const struct adl_train_event *event);
 
 #endif

@@ -14,6 +14,7 @@
 #include "image/overlay.h"
 #include "ops/ops.h"
 #include "server/report/report_parts.h"
+#include "train/tape.h"
 #include "wsol/cam.h"
 #include "wsol/localize.h"
 #include "wsol/session_cam.h"
@@ -318,7 +319,7 @@ static int put_mask(struct adl_str *page, const float *attention, double cut,
 /* Attention, drop mask and importance of one position, by their definitions
  * (ops/adl.c) from the attention that the layer keeps. */
 static int put_position(struct adl_str *page, const float *attention, struct adl_shape shape,
-                        const char *name, const struct adl_train_mode *mode, struct adl_error *err)
+                        const char *name, double threshold, struct adl_error *err)
 {
     size_t pixels = (size_t)shape.h * (size_t)shape.w, dropped;
     float *map = adl_malloc(pixels, sizeof *map);
@@ -334,8 +335,7 @@ static int put_position(struct adl_str *page, const float *attention, struct adl
     adl_str_puts(page, "<tr>");
     adl_heatmap_normalise(attention, pixels, map);
     ADL_TRY(put_map(page, map, shape, "attention", err));
-    ADL_TRY(put_mask(page, attention, (double)(float)(most * mode->adl_threshold), shape, &dropped,
-                     err));
+    ADL_TRY(put_mask(page, attention, (double)(float)(most * threshold), shape, &dropped, err));
     for (size_t i = 0; i < pixels; i++) {
         double importance = 1 / (1 + exp(-(double)attention[i]));
         map[i] = importance >= 0 ? (float)importance : 0; /* the attention may be no number */
@@ -377,7 +377,8 @@ static int put_maps_of(struct adl_str *page, const struct adl_report_pictures *p
         const struct adl_node *node = adl_graph_node(graph, i);
         if (node->def == &adl_op_adl)
             ADL_TRY(put_position(page, adl_tape_saved(tape, i), adl_tape_shape(tape, node->output),
-                                 adl_graph_value(graph, node->output)->name, mode, err));
+                                 adl_graph_value(graph, node->output)->name, p->adl_threshold,
+                                 err));
     }
     adl_str_puts(page, "</tbody></table></div>\n");
     result = 0;
@@ -404,15 +405,15 @@ static float **tape_params(const struct adl_model *model, struct adl_error *err)
 int adl_report_adl_maps(struct adl_str *page, const struct adl_report_pictures *p,
                         struct adl_error *err)
 {
-    struct adl_train_mode mode = *p->mode;
+    const struct adl_train_mode mode = {.frozen_batchnorm = true,
+                                        .adl = true,
+                                        .adl_draw = ADL_DRAW_IMPORTANCE,
+                                        .adl_threshold = p->adl_threshold,
+                                        .adl_identity_importance = !p->adl_importance};
     struct adl_rng rng;
     size_t count;
     int result = -1;
 
-    mode.frozen_batchnorm = true;
-    mode.dropout = false;
-    mode.adl = true;
-    mode.adl_draw = ADL_DRAW_IMPORTANCE;
     struct ranked *items = rank(p, &count, err);
     float **params = items ? tape_params(p->model, err) : NULL;
     struct adl_tape *tape =
@@ -428,8 +429,8 @@ int adl_report_adl_maps(struct adl_str *page, const struct adl_report_pictures *
         "greatest attention on) and the importance map (sigmoid of the attention; black "
         "0, bright 1). Where the attention rests on the object, the mask hides its most "
         "telling part, so that the network has to learn the rest of it.",
-        mode.adl_threshold);
-    if (mode.adl_identity_importance)
+        p->adl_threshold);
+    if (!p->adl_importance)
         adl_html_note(page, "This run puts 1 in place of the importance map.");
     adl_rng_seed(&rng, p->seed, 1, 0);
     draw_lot(&rng, items, count, count);

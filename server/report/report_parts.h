@@ -7,7 +7,10 @@
 
 #include "base/str.h"
 #include "image/image.h"
-#include "server/training/train_run.h"
+#include "models/model.h"
+#include "plan/session.h"
+#include "eval/evaluate.h"
+#include "server/training/run_record.h"
 
 /* --- report_html.c ---------------------------------------------------------------- */
 
@@ -52,9 +55,11 @@ void adl_chart_write(struct adl_str *page, const struct adl_chart *chart);
 
 /* --- report_sections.c ------------------------------------------------------------- */
 
-/* The lines of metrics.jsonl; one block, NaN where a line has no such number. */
+/* The lines of metrics.jsonl in columns; one block, NaN where a line has no such
+ * number. Epochs rise, but some may be missing. */
 struct adl_report_epochs {
     size_t count;
+    int best_epoch; /* the last that was marked as best; 0: none */
     double *epoch, *lr, *loss, *train_top1, *seconds;
     double *val_top1, *gt_known, *max_box_acc, *max_box_acc_v2, *threshold;
 };
@@ -63,12 +68,17 @@ int adl_report_epochs_parse(const char *text, struct adl_report_epochs *epochs,
                             struct adl_error *err) ADL_MUST_CHECK;
 void adl_report_epochs_release(struct adl_report_epochs *epochs);
 
-/* `best` is the number of the best epoch; 0: none yet. */
-void adl_report_curves(struct adl_str *page, const struct adl_report_epochs *epochs, int best);
+void adl_report_curves(struct adl_str *page, const struct adl_report_epochs *epochs);
+/* `evaluation` may be NULL in both: then a note says that there is none. `labels`
+ * is an array with the name of each class, or NULL. */
 void adl_report_thresholds(struct adl_str *page, const struct adl_evaluate_report *evaluation);
-/* The labels are those of `model`. */
 int adl_report_classes(struct adl_str *page, const struct adl_evaluate_report *evaluation,
-                       const struct adl_model *model, struct adl_error *err) ADL_MUST_CHECK;
+                       const json_t *labels, struct adl_error *err) ADL_MUST_CHECK;
+
+/* --- report_head.c ----------------------------------------------------------------- */
+
+void adl_report_head(struct adl_str *page, const struct adl_run_record *record,
+                     const struct adl_report_epochs *epochs);
 
 /* --- report_gallery.c --------------------------------------------------------------- */
 
@@ -78,7 +88,8 @@ struct adl_report_pictures {
     const struct adl_model *model;
     struct adl_session *session;
     struct adl_pool *pool;
-    const struct adl_train_mode *mode;
+    double adl_threshold; /* of the drop mask, a share of the greatest attention */
+    bool adl_importance;  /* false: the run put 1 in place of the importance map */
     const struct adl_evaluate_place *places; /* by index in `data` */
     bool localized;                          /* there are boxes */
     uint64_t seed;                           /* of what is drawn by lot */

@@ -59,8 +59,11 @@ int adl_report_epochs_parse(const char *text, struct adl_report_epochs *epochs,
         double number = number_of(line, "epoch");
         /* What is not a line of ours, or out of order, is left out. */
         if (number >= 1 && number < 1e9 &&
-            (epochs->count == 0 || number > epochs->epoch[epochs->count - 1]))
+            (epochs->count == 0 || number > epochs->epoch[epochs->count - 1])) {
             read_line(line, epochs->count++, epochs);
+            if (json_is_true(json_object_get(line, "best")))
+                epochs->best_epoch = (int)number;
+        }
         json_decref(line);
         text += length + (text[length] == '\n');
     }
@@ -83,7 +86,7 @@ static bool has_number(const double *values, size_t count)
     return false;
 }
 
-void adl_report_curves(struct adl_str *page, const struct adl_report_epochs *epochs, int best)
+void adl_report_curves(struct adl_str *page, const struct adl_report_epochs *epochs)
 {
     struct adl_chart chart = {.title = "Training loss",
                               .x_name = "epoch",
@@ -92,7 +95,7 @@ void adl_report_curves(struct adl_str *page, const struct adl_report_epochs *epo
                               .lines = {{"loss", epochs->loss}},
                               .line_count = 1,
                               .whole_x = true,
-                              .mark_x = best > 0 ? best : (double)NAN,
+                              .mark_x = epochs->best_epoch > 0 ? epochs->best_epoch : (double)NAN,
                               .mark_name = "best epoch"};
 
     adl_str_puts(page, "<section id=\"curves\"><h2>Curves</h2>\n");
@@ -208,16 +211,19 @@ static void put_bar(struct adl_str *page, int color, double percent)
 }
 
 static void put_table(struct adl_str *page, const struct row *rows, size_t count,
-                      const struct adl_evaluate_report *evaluation, const struct adl_model *model)
+                      const struct adl_evaluate_report *evaluation, const json_t *labels)
 {
     adl_str_printf(page,
                    "<div class=\"scroll\"><table><thead><tr><th>class</th>"
                    "<th class=\"num\">images</th>%s<th>top-1 %%</th></tr></thead><tbody>\n",
                    evaluation->localized ? "<th>localized %</th>" : "");
     for (size_t i = 0; i < count; i++) {
-        char text[32];
+        const char *label = json_string_value(json_array_get(labels, rows[i].class_id));
         adl_str_puts(page, "<tr><td>");
-        adl_html_text(page, adl_model_label(model, (int)rows[i].class_id, text, sizeof text));
+        if (label)
+            adl_html_text(page, label);
+        else
+            adl_str_printf(page, "class %zu", rows[i].class_id);
         adl_str_printf(page, "</td><td class=\"num\">%zu</td>", rows[i].images);
         if (evaluation->localized)
             put_bar(page, 0, rows[i].localization);
@@ -228,7 +234,7 @@ static void put_table(struct adl_str *page, const struct row *rows, size_t count
 }
 
 int adl_report_classes(struct adl_str *page, const struct adl_evaluate_report *evaluation,
-                       const struct adl_model *model, struct adl_error *err)
+                       const json_t *labels, struct adl_error *err)
 {
     adl_str_puts(page, "<section id=\"classes\"><h2>Classes</h2>\n");
     if (!evaluation) {
@@ -261,7 +267,7 @@ int adl_report_classes(struct adl_str *page, const struct adl_evaluate_report *e
                       evaluation->counts.model_threshold);
     else
         adl_html_note(page, "Hardest to recognise first. There are no boxes to localize by.");
-    put_table(page, rows, count, evaluation, model);
+    put_table(page, rows, count, evaluation, labels);
     adl_str_puts(page, "</section>\n");
     adl_free(rows);
     return 0;

@@ -1,62 +1,109 @@
-/* What a training run leaves in its folder: last.safetensors, best.safetensors,
- * state.safetensors and metrics.jsonl. Each is replaced in one step; the state
- * comes last, so that a run cut off anywhere goes on from a state whose other
- * files are at least as new, and writes them again. */
+/* The files of a training run. Each is replaced in one step (write to a temporary
+ * name, then rename), in this order: metrics.jsonl, best.safetensors,
+ * last.safetensors, state.safetensors. A run that is killed at any point therefore
+ * resumes from a state whose companions are at least as new as it is; it repeats
+ * the work since then, with the same bits, and writes them again. */
+
+#include "server/training/train_files.h"
 
 #include <errno.h>
-#include <stdio.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cpu.h"
 #include "base/mem.h"
 #include "io/file.h"
 #include "io/json_text.h"
-#include "models/file/save.h"
-#include "server/training/train_run.h"
+#include "kernels/blas.h"
+#include "server/training/run_record.h"
 #include "train/checkpoint.h"
+#include "models/file/save.h"
 
-#define STATE "state.safetensors"
-#define METRICS "metrics.jsonl"
-
-char *adl_train_path(const struct adl_train_run *run, const char *name, struct adl_error *err)
-{
-    struct adl_str path = {0};
-    adl_str_printf(&path, "%s/%s", run->settings->out, name);
-    return adl_str_take(&path, NULL, err);
-}
-
-int adl_train_open_folder(const struct adl_train_run *run, struct adl_error *err)
+int adl_train_open_dir(const struct adl_train_run *run, struct adl_error *err)
 {
     const char *out = run->settings->out;
-    struct stat info;
     if (mkdir(out, 0777) < 0 && errno != EEXIST)
-        return adl_fail(err, ADL_ERR_IO, "%s: cannot be made: %s", out, strerror(errno));
-    if (stat(out, &info) == 0 && !S_ISDIR(info.st_mode))
-        return adl_fail(err, ADL_ERR_IO, "%s: is no folder", out);
-    char *state = adl_train_path(run, STATE, err);
+        return adl_fail(err, ADL_ERR_IO, "%s: cannot create the directory: %s", out,
+                        strerror(errno));
+    if (!adl_file_is_folder(out))
+        return adl_fail(err, ADL_ERR_IO, "%s: is not a directory", out);
+    char *state = adl_run_path(out, ADL_RUN_STATE, err);
     if (!state)
         return -1;
-    bool there = access(state, F_OK) == 0;
+    bool exists = access(state, F_OK) == 0;
     int writable = adl_file_check_place(state, err);
     adl_free(state);
     if (writable < 0)
         return -1;
-    if (there && !run->settings->resume)
+    if (exists && !run->settings->resume)
         return adl_fail(err, ADL_ERR_ARG,
-                        "%s: holds a run already; go on with --resume, or choose another folder",
+                        "%s: already holds a run; resume it with --resume, or choose another "
+                        "directory",
                         out);
-    if (!there && run->settings->resume)
+    if (!exists && run->settings->resume)
         return adl_fail(err, ADL_ERR_NOT_FOUND, "%s/%s: not found; start without --resume", out,
-                        STATE);
+                        ADL_RUN_STATE);
     return 0;
+}
+
+/* The absolute path into `text`, so that the record can be used from anywhere;
+ * as it is where it cannot be resolved. */
+static const char *absolute(const char *path, char text[PATH_MAX])
+{
+    return path && realpath(path, text) ? text : path;
+}
+
+int adl_train_save_record(const struct adl_train_run *run, struct adl_error *err)
+{
+    const struct adl_train_settings *s = run->settings;
+    const struct adl_model *model = run->model;
+    char network[128], data[PATH_MAX], images[PATH_MAX], metadata[PATH_MAX];
+    struct adl_error unknown = {0};
+    json_t *labels = model->classes ? json_array() : NULL;
+    enum adl_isa isa;
+
+    for (size_t i = 0; model->classes && i < model->class_count; i++)
+        if (json_array_append_new(labels, adl_json_from_text(model->classes[i])) < 0) {
+            json_decref(labels);
+            return adl_fail_nomem(err, "the class names");
+        }
+    adl_arch_describe(&model->arch, network, sizeof network);
+    const struct adl_run_record record = {
+        .program = "adl-server " ADL_VERSION,
+        .command = run->command,
+        .network = network,
+        .data = adl_train_data(s),
+        .data_dir = absolute(s->data, data),
+        .image_dir = absolute(s->images, images),
+        .metadata_dir = absolute(s->metadata, metadata),
+        .epochs = s->epochs,
+        .train_images = run->train->count,
+        .val_images = run->val ? run->val->count : 0,
+        .classes = run->train->class_count,
+        .val_boxes = run->val && run->val->box_count > 0,
+        .curve_interval = s->curve_interval,
+        .threads = adl_pool_threads(run->pool),
+        .cpu_path =
+            adl_isa_choose(ADL_ISA_AUTO, &isa, &unknown) == 0 ? adl_isa_name(isa) : "unknown",
+        .processor = adl_cpu_name(),
+        .blas_version = adl_blas_version(),
+        .blas_threading = adl_blas_threading(),
+        .config = run->config,
+        .labels = labels};
+    int result = adl_run_record_write(s->out, &record, err);
+    json_decref(labels);
+    return result;
 }
 
 static json_t *training_json(const struct adl_train_run *run)
 {
-    return json_pack("{s:s, s:s, s:s, s:i, s:O, s:O*}", "program", "adl-server " ADL_VERSION,
-                     "command", run->command, "data", adl_train_data(run->settings), "epochs",
-                     run->epoch, "config", run->config, "begun_from", run->origin);
+    return json_pack("{s:s, s:o, s:o, s:i, s:O, s:O*}", "program", "adl-server " ADL_VERSION,
+                     "command", adl_json_from_text(run->command), "data",
+                     adl_json_from_text(adl_train_data(run->settings)), "epochs", run->epoch,
+                     "config", run->config, "begun_from", run->origin);
 }
 
 int adl_train_save_model(struct adl_train_run *run, const char *name, struct adl_error *err)
@@ -74,7 +121,7 @@ int adl_train_save_model(struct adl_train_run *run, const char *name, struct adl
     model->training = training_json(run);
     if (!model->training)
         return adl_fail_nomem(err, "the model's description");
-    char *path = adl_train_path(run, name, err);
+    char *path = adl_run_path(run->settings->out, name, err);
     int result = path ? adl_model_save(model, path, err) : -1;
     adl_free(path);
     return result;
@@ -83,7 +130,7 @@ int adl_train_save_model(struct adl_train_run *run, const char *name, struct adl
 int adl_train_save_state(struct adl_train_run *run, struct adl_error *err)
 {
     int result = -1;
-    char *path = adl_train_path(run, STATE, err), *text = NULL;
+    char *path = adl_run_path(run->settings->out, ADL_RUN_STATE, err), *text = NULL;
     json_t *state = json_pack(
         "{s:i, s:O, s:i, s:I, s:f, s:I, s:I, s:f, s:i, s:f}", "version", 1, "config", run->config,
         "epoch", run->epoch, "batch", (json_int_t)run->batch, "loss_sum", run->sums.loss, "images",
@@ -124,7 +171,7 @@ static int compare_config(const struct adl_train_run *run, const json_t *saved, 
 int adl_train_load_state(struct adl_train_run *run, struct adl_error *err)
 {
     int result = -1;
-    char *path = adl_train_path(run, STATE, err), *text = NULL;
+    char *path = adl_run_path(run->settings->out, ADL_RUN_STATE, err), *text = NULL;
     json_t *state = NULL, *config;
     json_int_t batch, images, right;
     double threshold;
@@ -204,7 +251,7 @@ int adl_train_log_epoch(const struct adl_train_run *run, const struct adl_train_
     struct adl_str lines = {0};
     struct adl_error none = {0};
     double images = (double)run->sums.images;
-    char *path = adl_train_path(run, METRICS, err), *old = NULL, *text = NULL;
+    char *path = adl_run_path(run->settings->out, ADL_RUN_METRICS, err), *old = NULL, *text = NULL;
     json_t *line = json_pack("{s:i, s:f, s:f, s:f, s:f, s:f, s:b}", "epoch", epoch, "lr", pace->lr,
                              "train_loss", run->sums.loss / images, "train_top1",
                              100 * (double)run->sums.right / images, "seconds", pace->seconds,

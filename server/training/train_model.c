@@ -2,6 +2,8 @@
  * the options leave open the model file of --init says, where it says anything:
  * weights go with the activation, padding and input they were made for. */
 
+#include "server/training/train_model.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +11,6 @@
 #include "base/mem.h"
 #include "models/file/load.h"
 #include "server/tasks/default_model.h"
-#include "server/training/train_run.h"
 #include "train/init.h"
 
 static int parse_triple(const struct adl_option_list *list, const char *name, bool positive,

@@ -11,8 +11,12 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/size.h"
-#include "data/dataset_open.h"
+#include "server/tasks/progress.h"
+#include "server/training/run_record.h"
+#include "server/training/train_files.h"
+#include "server/training/train_model.h"
 #include "train/loss.h"
+#include "data/dataset_open.h"
 
 static void tell_broken(void *context, size_t index, const char *reason)
 {
@@ -134,7 +138,7 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
     const struct adl_train_settings *s = run->settings;
 
     if (open_data(run, err) < 0 || adl_train_make_model(run, err) < 0 || check_val(run, err) < 0 ||
-        make_config(run, err) < 0 || adl_train_open_folder(run, err) < 0)
+        make_config(run, err) < 0 || adl_train_open_dir(run, err) < 0)
         return -1;
     run->pool = adl_pool_create(s->threads ? s->threads : adl_pool_default_threads(), err);
     if (!run->pool || make_loader(run, err) < 0)
@@ -160,7 +164,9 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
                                           s->warmup_epochs};
     run->best = -1;
     run->saved_ns = adl_clock_ns();
-    return s->resume ? adl_train_load_state(run, err) : 0;
+    if (s->resume && adl_train_load_state(run, err) < 0)
+        return -1;
+    return adl_train_save_record(run, err);
 }
 
 static void release(struct adl_train_run *run)
@@ -227,8 +233,7 @@ static bool at_step(const struct adl_train_run *run)
 
 static int save_position(struct adl_train_run *run, struct adl_error *err)
 {
-    if (adl_train_save_model(run, "last.safetensors", err) < 0 ||
-        adl_train_save_state(run, err) < 0)
+    if (adl_train_save_model(run, ADL_RUN_LAST, err) < 0 || adl_train_save_state(run, err) < 0)
         return -1;
     run->saved_ns = adl_clock_ns();
     return 0;
@@ -292,8 +297,8 @@ static int evaluate(struct adl_train_run *run, struct adl_evaluate_report *repor
     struct adl_evaluate_options evaluation = {.curve_interval = s->curve_interval,
                                               .model_threshold = run->model->cam_threshold,
                                               .progress = adl_progress_callback,
-                                              .broken = tell_broken_val,
                                               .report_context = &progress,
+                                              .broken = tell_broken_val,
                                               .stopped = run->trained ? is_stopped : NULL,
                                               .stop_context = run};
     int result = -1, batch = ADL_MIN(s->batch_size, 16);
@@ -355,6 +360,18 @@ static int evaluate_or_save(struct adl_train_run *run, struct adl_evaluate_repor
     return stopped && saved == 0 ? 1 : -1;
 }
 
+static void announce(const struct adl_train_run *run, enum adl_train_event_kind kind)
+{
+    const struct adl_train_event event = {.kind = kind,
+                                          .dir = run->settings->out,
+                                          .evaluation =
+                                              run->evaluation.images ? &run->evaluation : NULL,
+                                          .pool = run->pool,
+                                          .stop = run->stop};
+    if (run->on_event && !run->settings->no_report)
+        run->on_event(&event);
+}
+
 /* Evaluates, keeps the best, and writes everything of an epoch that is done. 1 when
  * it was stopped before that. */
 static int finish_epoch(struct adl_train_run *run, const struct adl_train_pace *pace,
@@ -390,10 +407,10 @@ static int finish_epoch(struct adl_train_run *run, const struct adl_train_pace *
     run->batch = 0;
     run->sums = (struct adl_train_sums){0};
     if (best)
-        ADL_TRY(adl_train_save_model(run, "best.safetensors", err));
+        ADL_TRY(adl_train_save_model(run, ADL_RUN_BEST, err));
     ADL_TRY(save_position(run, err));
-    if (run->report && run->epoch < run->settings->epochs)
-        run->report(run, ADL_TRAIN_EPOCH);
+    if (run->epoch < run->settings->epochs)
+        announce(run, ADL_TRAIN_EPOCH_DONE);
     result = 0;
 out:
     adl_evaluate_report_release(&report);
@@ -444,11 +461,11 @@ static void tell_end(const struct adl_train_run *run)
 }
 
 int adl_train_run(const struct adl_train_settings *settings, const char *command,
-                  const volatile sig_atomic_t *stop, adl_train_report_fn *report,
+                  const volatile sig_atomic_t *stop, adl_train_event_fn *on_event,
                   struct adl_error *err)
 {
     struct adl_train_run run = {
-        .settings = settings, .command = command, .stop = stop, .report = report};
+        .settings = settings, .command = command, .stop = stop, .on_event = on_event};
     int result = prepare(&run, err);
 
     if (result == 0)
@@ -461,8 +478,7 @@ int adl_train_run(const struct adl_train_settings *settings, const char *command
             result = 0;
     }
     if (result == 0) {
-        if (report)
-            report(&run, *stop ? ADL_TRAIN_STOPPED : ADL_TRAIN_DONE);
+        announce(&run, *stop ? ADL_TRAIN_STOPPED : ADL_TRAIN_DONE);
         tell_end(&run);
     }
     release(&run);

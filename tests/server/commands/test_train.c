@@ -406,7 +406,7 @@ static void other_settings_are_refused(void)
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_FORMAT);
 
     CU_ASSERT(TRAIN("run", false, &err, "--epochs", "2") < 0);
-    CU_ASSERT(err.kind == ADL_ERR_ARG && strstr(err.message, "holds a run already"));
+    CU_ASSERT(err.kind == ADL_ERR_ARG && strstr(err.message, "already holds a run"));
     CU_ASSERT(TRAIN("nothing", false, &err, "--resume") < 0);
     CU_ASSERT(err.kind == ADL_ERR_NOT_FOUND && strstr(err.message, "without --resume"));
     CU_ASSERT(strcmp(digest, digest_of("run/last.safetensors")) == 0);
@@ -547,7 +547,7 @@ static void hopeless_runs_are_refused(void)
     CU_ASSERT(strstr(err.message, "one number or three") != NULL);
     fclose(fopen(in_root("file"), "w"));
     CU_ASSERT(TRAIN("file", false, &err, "--epochs", "1") < 0);
-    CU_ASSERT(strstr(err.message, "is no folder") != NULL);
+    CU_ASSERT(strstr(err.message, "is not a directory") != NULL);
 
     /* Before an epoch has been spent. */
     make_lists("more-classes");

@@ -248,25 +248,26 @@ static void metrics_are_read_line_by_line(void)
     static const char text[] =
         "{\"epoch\":1,\"lr\":0.1,\"train_loss\":2.5,\"train_top1\":10,\"seconds\":3}\n"
         "no json\n\n[]\n{\"epoch\":\"2\"}\n{\"epoch\":1,\"train_loss\":9}\n"
-        "{\"epoch\":3,\"lr\":\"x\",\"train_loss\":1.5,\"val\":{\"top1_cls\":40,"
+        "{\"epoch\":3,\"lr\":\"x\",\"train_loss\":1.5,\"best\":true,\"val\":{\"top1_cls\":40,"
         "\"max_box_acc_v2\":33,\"best_threshold\":0.25}}";
     struct adl_report_epochs e;
     struct adl_error err = {0};
     TEST_OK(adl_report_epochs_parse(text, &e, &err), &err);
     CU_ASSERT_EQUAL_FATAL(e.count, 2);
+    CU_ASSERT_EQUAL(e.best_epoch, 3);
     CU_ASSERT(e.epoch[0] == 1 && e.epoch[1] == 3 && e.loss[0] == 2.5 && e.loss[1] == 1.5);
     CU_ASSERT(e.lr[0] == 0.1 && isnan(e.lr[1]) && isnan(e.val_top1[0]) && e.val_top1[1] == 40);
     CU_ASSERT(e.max_box_acc_v2[1] == 33 && isnan(e.max_box_acc[1]) && e.threshold[1] == 0.25);
     struct adl_str page = {0};
-    adl_report_curves(&page, &e, 3);
+    adl_report_curves(&page, &e);
     check_xml("curves", page.data);
     CU_ASSERT_EQUAL(count_of(page.data, "<svg"), 3);
     CU_ASSERT_PTR_NOT_NULL(strstr(page.data, "has no boxes"));
     adl_str_release(&page);
     adl_report_epochs_release(&e);
     TEST_OK(adl_report_epochs_parse("", &e, &err), &err);
-    CU_ASSERT_EQUAL(e.count, 0);
-    adl_report_curves(&page, &e, 0);
+    CU_ASSERT(e.count == 0 && e.best_epoch == 0);
+    adl_report_curves(&page, &e);
     check_xml("no curves", page.data);
     CU_ASSERT_EQUAL(count_of(page.data, "<svg"), 0);
     adl_str_release(&page);
@@ -298,18 +299,16 @@ static void threshold_curves_show_the_counts(void)
 
 static void classes_come_hardest_first(void)
 {
-    static const char *const names[] = {"easy", "<b>bad</b>", "none", "\"middle\" & more"};
+    json_t *labels = json_pack("[s, s, s, s]", "easy", "<b>bad</b>", "none", "\"middle\" & more");
     struct adl_evaluate_class classes[] = {{.images = 4, .gt_known = 4, .top1 = 4},
                                            {.images = 4, .gt_known = 1, .top1 = 4},
                                            {0},
                                            {.images = 4, .gt_known = 2, .top1 = 3}};
     struct adl_evaluate_report r = {
         .images = 12, .localized = true, .classes = classes, .class_count = 4};
-    const struct adl_model model = {
-        .classes = (char **)(uintptr_t)names, .class_count = 4, .arch = {.num_classes = 4}};
     struct adl_error err = {0};
     struct adl_str page = {0};
-    TEST_OK(adl_report_classes(&page, &r, &model, &err), &err);
+    TEST_OK(adl_report_classes(&page, &r, labels, &err), &err);
     check_xml("classes", page.data);
     const char *bad = strstr(page.data, "&lt;b&gt;bad&lt;/b&gt;</td>");
     const char *middle = strstr(page.data, "&quot;middle&quot; &amp; more</td>");
@@ -319,11 +318,13 @@ static void classes_come_hardest_first(void)
     CU_ASSERT_EQUAL(count_of(page.data, "--v:25.0%"), 1);
     adl_str_release(&page);
     r.localized = false;
-    TEST_OK(adl_report_classes(&page, &r, &model, &err), &err);
-    TEST_OK(adl_report_classes(&page, NULL, &model, &err), &err);
+    TEST_OK(adl_report_classes(&page, &r, NULL, &err), &err);
+    TEST_OK(adl_report_classes(&page, NULL, NULL, &err), &err);
     check_xml("classes without boxes", page.data);
     CU_ASSERT_PTR_NULL(strstr(page.data, "localized %"));
+    CU_ASSERT_EQUAL(count_of(page.data, "<td>class 3</td>"), 1);
     adl_str_release(&page);
+    json_decref(labels);
 }
 
 TEST_SUITE(report, {"the checker finds faults", the_checker_finds_faults},

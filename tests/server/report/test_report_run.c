@@ -20,6 +20,7 @@
 #include "server/commands/subcommands.h"
 #include "server/report/report.h"
 #include "server/report/report_parts.h"
+#include "server/training/train_run.h"
 #include "support/test.h"
 #include "support/well_formed.h"
 
@@ -132,8 +133,8 @@ static struct outcome train(const char *out, const char *const *more, bool stopp
     close(file);
     if (adl_options_parse(&options, &adl_command_train, argc, (char **)(uintptr_t)argv, &settings,
                           &outcome.err) == 0)
-        outcome.result =
-            adl_train_run(&settings, options.command_line, &stop, adl_report_write, &outcome.err);
+        outcome.result = adl_train_run(&settings, options.command_line, &stop, adl_report_on_event,
+                                       &outcome.err);
     adl_options_release(&options);
     fflush(stderr);
     dup2(saved, STDERR_FILENO);
@@ -333,11 +334,11 @@ static void memory_runs_out(void)
     CU_ASSERT_FATAL(session != NULL);
     struct adl_evaluate_place places[IMAGES] = {{.measured = true, .iou = 0.5f},
                                                 {.measured = true, .iou = 0.25f}};
-    const struct adl_train_mode mode = {.adl_threshold = 0.9};
     const struct adl_report_pictures pictures = {.data = data,
                                                  .model = model,
                                                  .session = session,
-                                                 .mode = &mode,
+                                                 .adl_threshold = 0.9,
+                                                 .adl_importance = true,
                                                  .places = places,
                                                  .localized = true,
                                                  .seed = 1};

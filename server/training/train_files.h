@@ -1,0 +1,40 @@
+#ifndef ADL_SERVER_TRAINING_TRAIN_FILES_H
+#define ADL_SERVER_TRAINING_TRAIN_FILES_H
+
+/* The run's directory as the run itself writes and reads it. run_record.h has
+ * the part that others read. */
+
+#include "server/training/train_state.h"
+
+/* Creates the directory. Fails with ARG where it holds another run's state and
+ * this one does not resume, with NOT_FOUND where there is nothing to resume. */
+int adl_train_open_dir(const struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
+
+/* run.json; run->model, pool and config have to be there. */
+int adl_train_save_record(const struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
+
+/* Copies the optimizer's weights into the model and saves it as NAME. */
+int adl_train_save_model(struct adl_train_run *run, const char *name,
+                         struct adl_error *err) ADL_MUST_CHECK;
+
+/* state.safetensors: the optimizer, and the position of the run. Loading fails
+ * with ARG when a setting that affects the bits has changed since. */
+int adl_train_save_state(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
+int adl_train_load_state(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
+
+struct adl_train_pace {
+    double lr;                         /* of the epoch's last step */
+    double seconds, images_per_second; /* of the part that this process trained */
+};
+/* Appends the line of epoch run->epoch + 1 to metrics.jsonl, replacing lines of
+ * this and later epochs that an interrupted run may have left. `report` is NULL
+ * where there is no val split. */
+int adl_train_log_epoch(const struct adl_train_run *run, const struct adl_train_pace *pace,
+                        const struct adl_evaluate_report *report, bool best,
+                        struct adl_error *err) ADL_MUST_CHECK;
+
+/* The figures of an evaluation under the names that `eval --json` uses; NULL is
+ * out of memory. */
+json_t *adl_train_figures(const struct adl_evaluate_report *report) ADL_MUST_CHECK;
+
+#endif

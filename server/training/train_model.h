@@ -1,0 +1,10 @@
+#ifndef ADL_SERVER_TRAINING_TRAIN_MODEL_H
+#define ADL_SERVER_TRAINING_TRAIN_MODEL_H
+
+#include "server/training/train_state.h"
+
+/* Makes run->model, and run->origin where --init's file describes itself, from
+ * run->settings for the classes of run->train. */
+int adl_train_make_model(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,49 @@
+#ifndef ADL_SERVER_TRAINING_TRAIN_SETTINGS_H
+#define ADL_SERVER_TRAINING_TRAIN_SETTINGS_H
+
+/* The options of `train`. cmd_train.c has the table that fills them in. */
+
+#include <stdbool.h>
+
+#include "server/options/arch_options.h"
+#include "server/options/method_options.h"
+#include "server/options/options.h"
+
+struct adl_train_settings {
+    const char *data;     /* NULL when `images` and `metadata` name the two parts */
+    const char *images;   /* NULL: where `data` has them */
+    const char *metadata; /* NULL: where `data` has it */
+    const char *out;      /* the run's directory */
+    const char *init;     /* a weight file, "default", or NULL: random weights */
+    const char *key;      /* the entry of a PyTorch checkpoint `init`; NULL: the usual names */
+    bool resume;
+    int epochs;
+    int batch_size;
+    int accumulate;             /* batches per optimizer step */
+    int resize_size, crop_size; /* pixels */
+    int seed;
+    int threads; /* 0: one per processor */
+    double flip; /* probability */
+    bool random_resized_crop;
+    double color_jitter;
+    int schedule; /* enum adl_schedule_kind */
+    double lr_decay;
+    int lr_decay_frequency; /* epochs */
+    double warmup_epochs;
+    double clip_norm; /* 0: gradients are not clipped */
+    double curve_interval;
+    int save_minutes;
+    bool no_report;
+    struct adl_option_list mean;
+    struct adl_option_list std;
+    struct adl_arch_settings arch;
+    struct adl_method_settings method;
+};
+
+/* The path that stands for the data set in messages and records. */
+static inline const char *adl_train_data(const struct adl_train_settings *settings)
+{
+    return settings->data ? settings->data : settings->metadata;
+}
+
+#endif
