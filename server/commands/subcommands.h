@@ -11,6 +11,7 @@
     ROW(localize)                                                                                  \
     ROW(eval)                                                                                      \
     ROW(train)                                                                                     \
+    ROW(report)                                                                                    \
     ROW(convert)                                                                                   \
     ROW(info)                                                                                      \
     ROW(forward)                                                                                   \

@@ -17,6 +17,7 @@
 #include "image/image.h"
 #include "io/file.h"
 #include "models/file/load.h"
+#include "server/commands/command.h"
 #include "server/commands/subcommands.h"
 #include "server/report/report.h"
 #include "server/report/report_parts.h"
@@ -316,6 +317,148 @@ static void a_report_that_fails_is_a_warning(void)
     CU_ASSERT_EQUAL(access(in_root("run/last.safetensors"), F_OK), 0);
 }
 
+/* --- the subcommand ---------------------------------------------------------------------- */
+
+/* `adl-server report` with these words; its exit status, and in `said` what it
+ * wrote on standard error (adl_free). */
+static int report(const char *const *words, char **said)
+{
+    const char *argv[10] = {"report"};
+    struct adl_error err = {0};
+    int argc = 1;
+
+    while (*words)
+        argv[argc++] = *words++;
+    fflush(stderr);
+    int saved = dup(STDERR_FILENO);
+    int file = open(in_root("stderr"), O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    dup2(file, STDERR_FILENO);
+    close(file);
+    int status =
+        adl_command_main(&adl_command_report, adl_commands, argc, (char **)(uintptr_t)argv);
+    fflush(stderr);
+    dup2(saved, STDERR_FILENO);
+    close(saved);
+    *said = adl_file_read(in_root("stderr"), 1 << 20, NULL, &err);
+    CU_ASSERT_FATAL(*said != NULL);
+    return status;
+}
+#define REPORT(said, ...) report((const char *const[]){__VA_ARGS__, NULL}, said)
+
+/* Pages are the same but for the time in their footers. */
+static void expect_same_page(const char *first, const char *second)
+{
+    const char *end = strstr(first, "<footer>");
+    CU_ASSERT_FATAL(end != NULL);
+    CU_ASSERT_EQUAL(strncmp(first, second, (size_t)(end - first) + strlen("<footer>")), 0);
+}
+
+static void a_report_is_made_again(const char *name, const char *const *method, bool val,
+                                   bool boxes)
+{
+    char *said;
+    make_data(name, val, boxes);
+    train_well("run", method, false);
+    char *before = read_report("run");
+    CU_ASSERT_EQUAL(unlink(in_root("run/report.html")), 0);
+    CU_ASSERT_EQUAL(REPORT(&said, "--threads", "1", in_root("run")), 0);
+    CU_ASSERT_STRING_EQUAL(said, "");
+    char *again = read_report("run");
+    expect_same_page(before, again);
+    adl_free(said);
+    adl_free(before);
+    adl_free(again);
+}
+
+static void the_page_is_the_same_again(void)
+{
+    static const char *const ablation[] = {"--method",        "adl",  "--adl-no-importance",
+                                           "--adl-threshold", "0.85", NULL};
+    static const char *const cam[] = {"--method", "cam", NULL};
+    a_report_is_made_again("again-adl", adl_method, true, true);
+    a_report_is_made_again("again-ablation", ablation, true, true);
+    a_report_is_made_again("again-no-boxes", cam, true, false);
+    a_report_is_made_again("again-no-val", adl_method, false, false);
+}
+
+/* What was left out of a stopped run's page is made up for. */
+static void a_stopped_run_is_reported_in_full(void)
+{
+    char *said;
+    make_data("stopped", true, true);
+    train_well("run", adl_method, true);
+    CU_ASSERT_EQUAL(REPORT(&said, in_root("run")), 0);
+    char *page = read_report("run");
+    check_section(page, "gallery", "<figure", 3 * 6);
+    check_section(page, "gallery", "The run was stopped", 0);
+    check_section(page, "classes", "<tr><td>", 2);
+    adl_free(page);
+    adl_free(said);
+}
+
+static void data_that_moved_are_named(void)
+{
+    char *said, moved[700];
+    make_data("moved", true, true);
+    train_well("run", adl_method, false);
+    char *before = read_report("run");
+    snprintf(moved, sizeof moved, "%s-elsewhere", root);
+    mkdir(moved, 0777);
+    char there[800];
+    snprintf(there, sizeof there, "%s/images", moved);
+    CU_ASSERT_EQUAL(rename(in_root("images"), there), 0);
+    /* The lists are there, but no image is. */
+    CU_ASSERT_EQUAL(REPORT(&said, in_root("run")), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(said, "without images"));
+    adl_free(said);
+    snprintf(there, sizeof there, "%s/metadata", moved);
+    CU_ASSERT_EQUAL(rename(in_root("metadata"), there), 0);
+    CU_ASSERT_EQUAL(REPORT(&said, in_root("run")), 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(said, "without images"));
+    adl_free(said);
+    char *page = read_report("run");
+    check_section(page, "curves", "<circle", 2 * 6);
+    check_section(page, "gallery", "<figure", 0);
+    check_section(page, "gallery", "There are no images", 1);
+    check_section(page, "gallery", "--data", 1);
+    check_section(page, "adl", "There are no images", 1);
+    check_section(page, "thresholds", "no evaluation", 1);
+    adl_free(page);
+    CU_ASSERT_EQUAL(REPORT(&said, "--data", moved, in_root("run")), 0);
+    CU_ASSERT_STRING_EQUAL(said, "");
+    adl_free(said);
+    page = read_report("run");
+    expect_same_page(before, page);
+    adl_free(page);
+    adl_free(before);
+}
+
+static void what_is_no_run_is_refused(void)
+{
+    static const char *const records[] = {"", "[]", "{\"version\":1}", "{\"version\":1,"};
+    char *said;
+    make_data("no-run", false, false);
+    CU_ASSERT_EQUAL(REPORT(&said, in_root("nothing")), 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(said, "is not a directory"));
+    adl_free(said);
+    mkdir(in_root("run"), 0777);
+    CU_ASSERT_EQUAL(REPORT(&said, in_root("run")), 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(said, "run/run.json: not found"));
+    adl_free(said);
+    for (size_t i = 0; i < ADL_COUNT(records); i++) {
+        FILE *file = fopen(in_root("run/run.json"), "w");
+        CU_ASSERT_FATAL(file != NULL);
+        fputs(records[i], file);
+        fclose(file);
+        CU_ASSERT_EQUAL(REPORT(&said, in_root("run")), 1);
+        CU_ASSERT_PTR_NOT_NULL(strstr(said, "is not the record"));
+        adl_free(said);
+    }
+    CU_ASSERT_EQUAL(access(in_root("run/report.html"), F_OK), -1);
+    CU_ASSERT_EQUAL(report((const char *const[]){NULL}, &said), 2);
+    adl_free(said);
+}
+
 /* --- out of memory --------------------------------------------------------------------------- */
 
 /* Every allocation of the pictures' sections fails in turn. */
@@ -373,4 +516,8 @@ TEST_SUITE(report_run, {"a run leaves a report", a_run_leaves_a_report},
            {"the weights are the same without", the_weights_are_the_same_without},
            {"what is missing is said", what_is_missing_is_said},
            {"a report that fails is a warning", a_report_that_fails_is_a_warning},
+           {"the page is the same again", the_page_is_the_same_again},
+           {"a stopped run is reported in full", a_stopped_run_is_reported_in_full},
+           {"data that moved are named", data_that_moved_are_named},
+           {"what is no run is refused", what_is_no_run_is_refused},
            {"memory runs out", memory_runs_out});

@@ -1,0 +1,61 @@
+/* `report`: the page about a training run, made again from its directory. */
+
+#include "base/limits.h"
+#include "server/commands/command.h"
+#include "server/report/report.h"
+
+struct settings {
+    const char *data;
+    const char *images;
+    const char *metadata;
+    int threads;
+};
+
+static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
+{
+    const struct settings *s = settings;
+    struct adl_pool *pool =
+        adl_pool_create(s->threads ? s->threads : adl_pool_default_threads(), err);
+    if (!pool)
+        return -1;
+    const struct adl_report_options report = {.dir = options->operands[0],
+                                              .depth = ADL_REPORT_FULL,
+                                              .subcommand = "report",
+                                              .pool = pool,
+                                              .data = s->data,
+                                              .images = s->images,
+                                              .metadata = s->metadata};
+    int result = adl_report_write(&report, err);
+    adl_pool_free(pool);
+    return result;
+}
+
+static const struct adl_option table[] = {
+    {"data", ADL_STRING(struct settings, data), .letter = 'd', .metavar = "DIR",
+     .default_note = "where the run found it", .help = "the data set"},
+    {"images", ADL_STRING(struct settings, images), .metavar = "DIR",
+     .help = "the directory of its images, if it is not within --data"},
+    {"metadata", ADL_STRING(struct settings, metadata), .metavar = "DIR",
+     .help = "the directory of its lists, if it is not within --data"},
+    {"threads", ADL_INT(struct settings, threads), .letter = 't', .min = 1,
+     .max = ADL_LIMIT_THREADS, .metavar = "N", .default_note = "all processors",
+     .help = "number of threads; the page does not depend on it"},
+    {0},
+};
+
+const struct adl_command adl_command_report = {
+    .name = "report",
+    .summary = "Write the report of a training run again",
+    .usage = "[options] DIR",
+    .description =
+        "Replaces report.html in DIR, the output directory of a training run. The best model so "
+        "far is evaluated on the whole val split. If the data set cannot be read, the page has no "
+        "images and says why.",
+    .examples = "  adl-server report run\n"
+                "  adl-server report --data /mnt/CUB_200_2011 run\n",
+    .options = table,
+    .min_operands = 1,
+    .max_operands = 1,
+    .settings_bytes = sizeof(struct settings),
+    .run = run,
+};
