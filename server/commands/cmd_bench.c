@@ -15,6 +15,7 @@
 #include "server/commands/bench_train.h"
 #include "server/commands/bench_yardstick.h"
 #include "server/commands/command.h"
+#include "server/commands/common_options.h"
 #include "server/commands/peak_rss.h"
 #include "server/options/arch_options.h"
 #include "server/tasks/json_out.h"
@@ -366,15 +367,11 @@ out:
 }
 
 static const struct adl_option table[] = {
-    {"model", ADL_STRING(struct settings, model), .letter = 'm', .metavar = "FILE",
-     .help = "the weights; without them --arch with made-up ones"},
-    {"batch", ADL_INT(struct settings, batch), .letter = 'b', .value = "1", .min = 1,
-     .max = ADL_LIMIT_BATCH, .metavar = "N", .help = "images run together"},
+    ADL_OPTION_MODEL(struct settings, .help = "the weights; without them --arch with made-up ones"),
+    ADL_OPTION_BATCH(struct settings, "1"),
     {"size", ADL_INT(struct settings, size), .min = 1, .max = ADL_LIMIT_INPUT_SIDE,
      .metavar = "PIXELS", .default_note = "the model's, or 224", .help = "sides of the input"},
-    {"threads", ADL_INT(struct settings, threads), .letter = 't', .min = 1,
-     .max = ADL_LIMIT_THREADS, .metavar = "N", .default_note = "all processors",
-     .help = "threads that compute"},
+    ADL_OPTION_THREADS(struct settings, .help = "number of threads"),
     {"runs", ADL_INT(struct settings, runs), .min = 1, .max = MAX_RUNS, .metavar = "N",
      .default_note = "as many as fit into --seconds", .help = "how often to measure"},
     {"seconds", ADL_DOUBLE(struct settings, seconds), .value = "3", .min = 0.01, .max = 3600,
@@ -385,9 +382,8 @@ static const struct adl_option table[] = {
      .help = "a row per step of the plan, beside the next best algorithm"},
     {"train", ADL_FLAG(struct settings, train),
      .help = "a training step instead: forward, backward, update, and what ADL adds"},
-    {"json", ADL_FLAG(struct settings, json), .help = "one JSON object instead of a table"},
-    {"key", ADL_STRING(struct settings, key), .metavar = "NAME",
-     .help = "entry of a PyTorch checkpoint that holds the weights"},
+    ADL_OPTION_JSON(struct settings),
+    ADL_OPTION_KEY(struct settings),
     ADL_ARCH_OPTIONS(struct settings, arch),
     {0},
 };

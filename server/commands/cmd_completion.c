@@ -1,16 +1,16 @@
-/* `completion`: what a shell needs to complete this program's command lines,
+/* `completion`: a script that makes a shell complete this program's command lines,
  * written from the option tables. */
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/size.h"
 #include "server/commands/command.h"
 
-/* --- text that shells take literally ------------------------------------------- */
-
-/* Inside single quotes; `escaped` are characters that want a backslash there. */
-static void quoted(struct adl_str *out, const char *text, const char *escaped)
+/* Appends `text` in single quotes, with a backslash before each of the characters
+ * in `escaped`. */
+static void put_quoted(struct adl_str *out, const char *text, const char *escaped)
 {
     adl_str_puts(out, "'");
     for (; *text; text++) {
@@ -22,22 +22,30 @@ static void quoted(struct adl_str *out, const char *text, const char *escaped)
     adl_str_puts(out, "'");
 }
 
-static bool takes_value(const struct adl_option *option)
+typedef void put_command_fn(struct adl_str *out, const struct adl_command *command);
+
+static void put_each(struct adl_str *out, const struct adl_command *const *commands,
+                     put_command_fn *put)
 {
-    return option->type != ADL_OPTION_FLAG;
+    for (; *commands; commands++)
+        put(out, *commands);
 }
 
-static bool takes_file(const struct adl_option *option)
+/* What may follow an option. */
+enum value_kind { NO_VALUE, CHOICES, DIRECTORIES, FILES, ANYTHING };
+
+static enum value_kind value_of(const struct adl_option *option)
 {
-    return option->metavar && strstr(option->metavar, "FILE");
+    if (option->type == ADL_OPTION_FLAG)
+        return NO_VALUE;
+    if (option->type == ADL_OPTION_CHOICE)
+        return CHOICES;
+    if (option->metavar && strstr(option->metavar, "DIR"))
+        return DIRECTORIES;
+    return option->metavar && strstr(option->metavar, "FILE") ? FILES : ANYTHING;
 }
 
-static bool takes_folder(const struct adl_option *option)
-{
-    return option->metavar && strstr(option->metavar, "DIR");
-}
-
-static void choices(struct adl_str *out, const struct adl_option *option)
+static void put_choices(struct adl_str *out, const struct adl_option *option)
 {
     const char *name;
     for (int i = 0; (name = adl_option_choice(option, i)); i++)
@@ -46,26 +54,41 @@ static void choices(struct adl_str *out, const struct adl_option *option)
 
 /* --- bash -------------------------------------------------------------------------- */
 
-static void bash_values(struct adl_str *out, const struct adl_command *command)
+/* Cases of "SUBCOMMAND:PREVIOUS WORD" for options that take a value. */
+static void put_bash_values(struct adl_str *out, const struct adl_command *command)
 {
     for (const struct adl_option *option = command->options; option->name; option++) {
-        if (!takes_value(option))
+        enum value_kind kind = value_of(option);
+        if (kind == NO_VALUE)
             continue;
         adl_str_printf(out, "    %s:--%s", command->name, option->name);
         if (option->letter)
             adl_str_printf(out, "|%s:-%c", command->name, option->letter);
-        if (option->type == ADL_OPTION_CHOICE) {
+        if (kind == CHOICES) {
             adl_str_puts(out, ") mapfile -t COMPREPLY < <(compgen -W '");
-            choices(out, option);
+            put_choices(out, option);
             adl_str_puts(out, "' -- \"$cur\") ; return ;;\n");
-        } else if (takes_folder(option)) {
-            adl_str_puts(out, ") mapfile -t COMPREPLY < <(compgen -d -- \"$cur\") ; return ;;\n");
-        } else if (takes_file(option)) {
-            adl_str_puts(out, ") mapfile -t COMPREPLY < <(compgen -f -- \"$cur\") ; return ;;\n");
-        } else {
+        } else if (kind == ANYTHING) {
             adl_str_puts(out, ") COMPREPLY=() ; return ;;\n");
+        } else {
+            adl_str_printf(out, ") mapfile -t COMPREPLY < <(compgen -%c -- \"$cur\") ; return ;;\n",
+                           kind == DIRECTORIES ? 'd' : 'f');
         }
     }
+}
+
+static void put_name(struct adl_str *out, const struct adl_command *command)
+{
+    adl_str_printf(out, " %s", command->name);
+}
+
+/* The case of a subcommand that lists its options. */
+static void put_bash_options(struct adl_str *out, const struct adl_command *command)
+{
+    adl_str_printf(out, "    %s) words='--help", command->name);
+    for (const struct adl_option *option = command->options; option->name; option++)
+        adl_str_printf(out, " --%s", option->name);
+    adl_str_puts(out, "' ;;\n");
 }
 
 static void write_bash(struct adl_str *out, const struct adl_command *const *commands)
@@ -76,24 +99,17 @@ static void write_bash(struct adl_str *out, const struct adl_command *const *com
                       "    local words='--help --version'\n"
                       "    compopt -o filenames 2>/dev/null\n"
                       "    case ${COMP_WORDS[1]}:$prev in\n");
-    for (size_t i = 0; commands[i]; i++)
-        bash_values(out, commands[i]);
+    put_each(out, commands, put_bash_values);
     adl_str_puts(out, "    esac\n"
                       "    if ((COMP_CWORD == 1)); then\n"
                       "        words+='");
-    for (size_t i = 0; commands[i]; i++)
-        adl_str_printf(out, " %s", commands[i]->name);
+    put_each(out, commands, put_name);
     adl_str_puts(out, "'\n"
                       "        mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
                       "        return\n"
                       "    fi\n"
                       "    case ${COMP_WORDS[1]} in\n");
-    for (size_t i = 0; commands[i]; i++) {
-        adl_str_printf(out, "    %s) words='--help", commands[i]->name);
-        for (const struct adl_option *option = commands[i]->options; option->name; option++)
-            adl_str_printf(out, " --%s", option->name);
-        adl_str_puts(out, "' ;;\n");
-    }
+    put_each(out, commands, put_bash_options);
     adl_str_puts(out, "    esac\n"
                       "    if [[ $cur == -* ]]; then\n"
                       "        mapfile -t COMPREPLY < <(compgen -W \"$words\" -- \"$cur\")\n"
@@ -108,32 +124,48 @@ static void write_bash(struct adl_str *out, const struct adl_command *const *com
 
 /* --- zsh ---------------------------------------------------------------------------- */
 
-static void zsh_option(struct adl_str *out, const struct adl_option *option)
+/* An option as _arguments takes it: '--name=[help]:METAVAR:action'. */
+static void put_zsh_option(struct adl_str *out, const struct adl_option *option)
 {
+    static const char *const actions[] = {
+        [CHOICES] = "(", [DIRECTORIES] = "_files -/", [FILES] = "_files", [ANYTHING] = ""};
+    enum value_kind kind = value_of(option);
     struct adl_str spec = {0};
 
     adl_str_printf(&spec, "%s--%s", option->type == ADL_OPTION_LIST ? "*" : "", option->name);
-    adl_str_puts(&spec, takes_value(option) ? "=[" : "[");
+    adl_str_puts(&spec, kind == NO_VALUE ? "[" : "=[");
     for (const char *c = option->help; *c; c++)
         adl_str_printf(&spec, "%s%c", strchr("[]:\\", *c) ? "\\" : "", *c);
     adl_str_puts(&spec, "]");
-    if (takes_value(option)) {
-        adl_str_printf(&spec, ":%s:", option->metavar);
-        if (option->type == ADL_OPTION_CHOICE) {
-            adl_str_puts(&spec, "(");
-            choices(&spec, option);
-            adl_str_puts(&spec, ")");
-        } else if (takes_folder(option)) {
-            adl_str_puts(&spec, "_files -/");
-        } else if (takes_file(option)) {
-            adl_str_puts(&spec, "_files");
-        }
+    if (kind != NO_VALUE)
+        adl_str_printf(&spec, ":%s:%s", option->metavar, actions[kind]);
+    if (kind == CHOICES) {
+        put_choices(&spec, option);
+        adl_str_puts(&spec, ")");
     }
     adl_str_puts(out, "            ");
-    quoted(out, spec.data ? spec.data : "", "");
+    put_quoted(out, spec.data ? spec.data : "", "");
     adl_str_puts(out, " \\\n");
     out->failed |= spec.failed;
     adl_str_release(&spec);
+}
+
+static void put_zsh_summary(struct adl_str *out, const struct adl_command *command)
+{
+    adl_str_printf(out, "        %s:", command->name);
+    put_quoted(out, command->summary, ":\\");
+    adl_str_puts(out, "\n");
+}
+
+static void put_zsh_options(struct adl_str *out, const struct adl_command *command)
+{
+    bool completion = !strcmp(command->name, "completion");
+
+    adl_str_printf(out, "    %s)\n        _arguments \\\n", command->name);
+    for (const struct adl_option *option = command->options; option->name; option++)
+        put_zsh_option(out, option);
+    adl_str_printf(out, "            '--help[show the options]' '*:%s' ;;\n",
+                   completion ? "shell:(bash zsh fish)" : "file:_files");
 }
 
 static void write_zsh(struct adl_str *out, const struct adl_command *const *commands)
@@ -141,11 +173,7 @@ static void write_zsh(struct adl_str *out, const struct adl_command *const *comm
     adl_str_puts(out, "#compdef adl-server\n"
                       "_adl_server() {\n"
                       "    local -a subcommands=(\n");
-    for (size_t i = 0; commands[i]; i++) {
-        adl_str_printf(out, "        %s:", commands[i]->name);
-        quoted(out, commands[i]->summary, ":\\");
-        adl_str_puts(out, "\n");
-    }
+    put_each(out, commands, put_zsh_summary);
     adl_str_puts(out, "    )\n"
                       "    if ((CURRENT == 2)); then\n"
                       "        _describe subcommand subcommands\n"
@@ -156,14 +184,7 @@ static void write_zsh(struct adl_str *out, const struct adl_command *const *comm
                       "    shift words\n"
                       "    ((CURRENT--))\n"
                       "    case $subcommand in\n");
-    for (size_t i = 0; commands[i]; i++) {
-        adl_str_printf(out, "    %s)\n        _arguments \\\n", commands[i]->name);
-        for (const struct adl_option *option = commands[i]->options; option->name; option++)
-            zsh_option(out, option);
-        adl_str_printf(out, "            '--help[show the options]' '*:%s' ;;\n",
-                       !strcmp(commands[i]->name, "completion") ? "shell:(bash zsh fish)"
-                                                                : "file:_files");
-    }
+    put_each(out, commands, put_zsh_options);
     adl_str_puts(out, "    esac\n"
                       "}\n"
                       "if [[ $funcstack[1] == _adl_server ]]; then\n"
@@ -175,43 +196,46 @@ static void write_zsh(struct adl_str *out, const struct adl_command *const *comm
 
 /* --- fish --------------------------------------------------------------------------- */
 
-static void fish_option(struct adl_str *out, const struct adl_command *command,
-                        const struct adl_option *option)
+static void put_fish_summary(struct adl_str *out, const struct adl_command *command)
 {
-    adl_str_printf(out, "complete -c adl-server -n '__fish_seen_subcommand_from %s' -l %s",
-                   command->name, option->name);
-    if (option->letter)
-        adl_str_printf(out, " -s %c", option->letter);
-    if (takes_value(option))
-        adl_str_puts(out, takes_file(option) || takes_folder(option) ? " -r" : " -x");
-    if (option->type == ADL_OPTION_CHOICE) {
-        adl_str_puts(out, " -a '");
-        choices(out, option);
-        adl_str_puts(out, "'");
-    }
-    adl_str_puts(out, " -d ");
-    quoted(out, option->help, "\\");
+    adl_str_printf(out, "complete -c adl-server -f -n __fish_use_subcommand -a %s -d ",
+                   command->name);
+    put_quoted(out, command->summary, "\\");
     adl_str_puts(out, "\n");
+}
+
+static void put_fish_options(struct adl_str *out, const struct adl_command *command)
+{
+    for (const struct adl_option *option = command->options; option->name; option++) {
+        enum value_kind kind = value_of(option);
+        adl_str_printf(out, "complete -c adl-server -n '__fish_seen_subcommand_from %s' -l %s",
+                       command->name, option->name);
+        if (option->letter)
+            adl_str_printf(out, " -s %c", option->letter);
+        if (kind != NO_VALUE)
+            adl_str_puts(out, kind == FILES || kind == DIRECTORIES ? " -r" : " -x");
+        if (kind == CHOICES) {
+            adl_str_puts(out, " -a '");
+            put_choices(out, option);
+            adl_str_puts(out, "'");
+        }
+        adl_str_puts(out, " -d ");
+        put_quoted(out, option->help, "\\");
+        adl_str_puts(out, "\n");
+    }
 }
 
 static void write_fish(struct adl_str *out, const struct adl_command *const *commands)
 {
     adl_str_puts(out, "# fish completion for adl-server\n");
-    for (size_t i = 0; commands[i]; i++) {
-        adl_str_printf(out, "complete -c adl-server -f -n __fish_use_subcommand -a %s -d ",
-                       commands[i]->name);
-        quoted(out, commands[i]->summary, "\\");
-        adl_str_puts(out, "\n");
-    }
+    put_each(out, commands, put_fish_summary);
     adl_str_puts(out,
                  "complete -c adl-server -n __fish_use_subcommand -l version -d 'show the "
                  "version'\n"
                  "complete -c adl-server -l help -s h -d 'show the options'\n"
                  "complete -c adl-server -f -n '__fish_seen_subcommand_from completion' -a 'bash "
                  "zsh fish'\n");
-    for (size_t i = 0; commands[i]; i++)
-        for (const struct adl_option *option = commands[i]->options; option->name; option++)
-            fish_option(out, commands[i], option);
+    put_each(out, commands, put_fish_options);
 }
 
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
@@ -220,12 +244,12 @@ static int run(const void *settings, const struct adl_options *options, struct a
         const char *name;
         void (*write)(struct adl_str *out, const struct adl_command *const *commands);
     } shells[] = {{"bash", write_bash}, {"zsh", write_zsh}, {"fish", write_fish}};
-    const char *wanted = options->operands[0];
+    const char *name = options->operands[0];
     struct adl_str out = {0};
 
     (void)settings;
-    for (size_t i = 0; i < sizeof shells / sizeof *shells; i++) {
-        if (strcmp(shells[i].name, wanted) != 0)
+    for (size_t i = 0; i < ADL_COUNT(shells); i++) {
+        if (strcmp(shells[i].name, name) != 0)
             continue;
         shells[i].write(&out, options->commands);
         char *text = adl_str_take(&out, NULL, err);
@@ -235,8 +259,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
         adl_free(text);
         return 0;
     }
-    return adl_fail(err, ADL_ERR_ARG, "unknown shell \"%.40s\"; it is one of bash, zsh, fish",
-                    wanted);
+    return adl_fail(err, ADL_ERR_ARG, "unknown shell \"%.40s\"; choose bash, zsh or fish", name);
 }
 
 static const struct adl_option table[] = {{0}};

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "base/sha256.h"
@@ -16,7 +15,9 @@
 #include "models/file/save.h"
 #include "models/onnx/onnx.h"
 #include "server/commands/command.h"
+#include "server/commands/common_options.h"
 #include "server/options/arch_options.h"
+#include "server/options/channels.h"
 #include "server/tasks/json_out.h"
 
 struct settings {
@@ -34,30 +35,6 @@ static bool ends_with(const char *text, const char *end)
 {
     size_t length = strlen(text), tail = strlen(end);
     return length >= tail && !strcmp(text + length - tail, end);
-}
-
-/* "0.485,0.456,0.406", or one number for all three. */
-static int parse_triple(const char *option, const char *text, float out[3], struct adl_error *err)
-{
-    const char *at = text;
-    char *end;
-
-    for (int i = 0; i < 3; i++) {
-        double value = strtod(at, &end);
-        if (end == at || !(value > -1000 && value < 1000))
-            break;
-        out[i] = (float)value;
-        if (i == 0 && !*end) {
-            out[1] = out[2] = out[0];
-            return 0;
-        }
-        if (*end != (i < 2 ? ',' : '\0'))
-            break;
-        if (i == 2)
-            return 0;
-        at = end + 1;
-    }
-    return adl_fail(err, ADL_ERR_ARG, "%s: \"%.60s\" is not R,G,B", option, text);
 }
 
 /* "224" or "224x288": height x width. */
@@ -155,10 +132,9 @@ static int hash_file(const char *path, char hex[65], struct adl_error *err)
 static int record_source(struct adl_model *model, const char *path, struct adl_error *err)
 {
     const char *slash = strrchr(path, '/');
-    struct stat info;
     char digest[65];
 
-    if (!strcmp(path, "-") || stat(path, &info) < 0 || !S_ISREG(info.st_mode))
+    if (!strcmp(path, "-") || !adl_file_is_regular(path))
         return 0;
     if (hash_file(path, digest, err) < 0)
         return -1;
@@ -176,13 +152,10 @@ static int apply(struct adl_model *model, const struct settings *s,
 {
     if (s->classes && read_classes(model, s->classes, err) < 0)
         return -1;
-    if (s->mean && parse_triple("--mean", s->mean, model->mean, err) < 0)
+    if (s->mean && adl_channels_parse("mean", &s->mean, 1, false, model->mean, err) < 0)
         return -1;
-    if (s->std && parse_triple("--std", s->std, model->std, err) < 0)
+    if (s->std && adl_channels_parse("std", &s->std, 1, true, model->std, err) < 0)
         return -1;
-    for (int i = 0; i < 3; i++)
-        if (!(model->std[i] > 0))
-            return adl_fail(err, ADL_ERR_ARG, "--std: every number has to be above 0");
     if (adl_options_given(options, "threshold"))
         model->cam_threshold = s->threshold;
     if (s->input_size) {
@@ -265,9 +238,7 @@ out:
 static const struct adl_option table[] = {
     {"classes", ADL_STRING(struct settings, classes), .metavar = "FILE",
      .help = "class names, one a line, in the order of the network's outputs"},
-    {"key", ADL_STRING(struct settings, key), .metavar = "NAME",
-     .default_note = "state_dict and its usual names",
-     .help = "entry of a PyTorch checkpoint that holds the weights"},
+    ADL_OPTION_KEY(struct settings, .default_note = "state_dict and other usual names"),
     {"allow-missing", ADL_FLAG(struct settings, allow_missing),
      .help = "go on when tensors are missing (they become zeros), unexpected or misshapen"},
     {"input-size", ADL_STRING(struct settings, input_size), .metavar = "HxW",
@@ -277,8 +248,8 @@ static const struct adl_option table[] = {
      .help = "subtracted from values scaled to 0..1"},
     {"std", ADL_STRING(struct settings, std), .metavar = "R,G,B",
      .default_note = "ImageNet's, or as the file says", .help = "what they are divided by"},
-    {"threshold", ADL_DOUBLE(struct settings, threshold), .min = 0, .max = 1, .metavar = "T",
-     .help = "where the normalised activation map is cut to find boxes"},
+    ADL_OPTION_MAP_THRESHOLD(struct settings,
+                             .help = "where the normalised activation map is cut to find boxes"),
     ADL_ARCH_OPTIONS(struct settings, arch),
     {0},
 };

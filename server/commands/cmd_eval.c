@@ -1,10 +1,8 @@
 /* `eval`: the figures of the literature for a model, or for a folder of score
  * maps, on a split of a data set. */
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
@@ -15,6 +13,8 @@
 #include "models/file/load.h"
 #include "models/model.h"
 #include "server/commands/command.h"
+#include "server/commands/common_options.h"
+#include "server/tasks/directory.h"
 #include "server/tasks/json_out.h"
 #include "server/tasks/progress.h"
 
@@ -33,7 +33,7 @@ struct settings {
     bool per_class;
     const char *scoremaps;
     const char *from_scoremaps;
-    double interval;
+    double curve_interval;
     double threshold;
     int threads;
     int batch;
@@ -136,7 +136,7 @@ static int print_json(const struct eval *e, struct adl_error *err)
         {"best_threshold", number(f->best_threshold, r->localized)},
         {"best_threshold_v2_iou", per_iou(f->best_threshold_v2, r->localized)},
         {"model_threshold", json_real(e->threshold)},
-        {"cam_curve_interval", json_real(e->settings->interval)},
+        {"cam_curve_interval", json_real(e->settings->curve_interval)},
         {"seconds", json_real(r->seconds)},
         {"per_class", e->settings->per_class ? classes_to_json(e) : NULL},
     };
@@ -296,16 +296,6 @@ static int open_model(struct eval *e, struct adl_error *err)
     return e->session ? 0 : -1;
 }
 
-static int make_folder(const char *path, struct adl_error *err)
-{
-    struct stat info;
-
-    if (mkdir(path, 0777) == 0 || (stat(path, &info) == 0 && S_ISDIR(info.st_mode)))
-        return 0;
-    return adl_fail(err, ADL_ERR_IO, "%s: is no folder and cannot be made one: %s", path,
-                    strerror(errno));
-}
-
 static void tell_broken(void *progress, const char *reason)
 {
     adl_progress_clear(progress);
@@ -322,7 +312,7 @@ static int evaluate(struct eval *e, const struct adl_options *options, struct ad
     e->threshold = e->model ? e->model->cam_threshold : MAPS_THRESHOLD;
     if (adl_options_given(options, "threshold"))
         e->threshold = s->threshold;
-    struct adl_evaluate_options how = {.curve_interval = s->interval,
+    struct adl_evaluate_options how = {.curve_interval = s->curve_interval,
                                        .model_threshold = e->threshold,
                                        .limit = (size_t)s->limit,
                                        .scoremaps = s->scoremaps,
@@ -359,7 +349,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     if (s->model)
         ADL_TRY(open_model(&e, err));
     if (s->scoremaps)
-        ADL_TRY(make_folder(s->scoremaps, err));
+        ADL_TRY(adl_make_directory(s->scoremaps, err));
     ADL_TRY(evaluate(&e, options, err));
     if (s->json)
         ADL_TRY(print_json(&e, err));
@@ -377,31 +367,21 @@ out:
 }
 
 static const struct adl_option table[] = {
-    {"model", ADL_STRING(struct settings, model), .letter = 'm', .metavar = "FILE",
-     .help = "the model"},
-    {"data", ADL_STRING(struct settings, data), .letter = 'd', .metavar = "DIR",
-     .help = "the data set"},
+    ADL_OPTION_MODEL(struct settings, .help = "model file"),
+    ADL_OPTIONS_DATA(struct settings, .help = "data set"),
     {"split", ADL_STRING(struct settings, split), .value = "test", .metavar = "NAME",
      .help = "which part of it; of a plain folder per class, test is val, every tenth image"},
-    {"images", ADL_STRING(struct settings, images), .metavar = "DIR",
-     .help = "the images that lists refer to, instead of DIR/images"},
-    {"metadata", ADL_STRING(struct settings, metadata), .metavar = "DIR",
-     .help = "the lists of each split, instead of DIR/metadata"},
-    {"json", ADL_FLAG(struct settings, json), .help = "one JSON object instead of a table"},
+    ADL_OPTION_JSON(struct settings),
     {"per-class", ADL_FLAG(struct settings, per_class), .help = "figures for each class as well"},
     {"scoremaps", ADL_STRING(struct settings, scoremaps), .metavar = "DIR",
      .help = "write each image's map of its true class, as the metrics see it, to DIR/ID.npy"},
     {"from-scoremaps", ADL_STRING(struct settings, from_scoremaps), .metavar = "DIR",
      .help = "evaluate such maps; no model is needed"},
-    {"cam-curve-interval", ADL_DOUBLE(struct settings, interval), .value = "0.001", .min = 1e-5,
-     .max = 1, .metavar = "STEP", .help = "between the thresholds of MaxBoxAcc and MaxBoxAccV2"},
-    {"threshold", ADL_DOUBLE(struct settings, threshold), .min = 0, .max = 1, .metavar = "T",
-     .default_note = "the model's", .help = "of GT-known, Top-1 and Top-5 localization"},
-    {"threads", ADL_INT(struct settings, threads), .letter = 't', .min = 1,
-     .max = ADL_LIMIT_THREADS, .metavar = "N", .default_note = "all processors",
-     .help = "threads that decode and compute; the figures do not depend on it"},
-    {"batch", ADL_INT(struct settings, batch), .letter = 'b', .value = "16", .min = 1,
-     .max = ADL_LIMIT_BATCH, .metavar = "N", .help = "images run together"},
+    ADL_OPTION_CURVE_INTERVAL(struct settings, 1e-5, 1),
+    ADL_OPTION_MAP_THRESHOLD(struct settings, .default_note = "the model's",
+                             .help = "map threshold of GT-known, Top-1 and Top-5 localization"),
+    ADL_OPTION_THREADS(struct settings, .help = "number of threads; results do not depend on it"),
+    ADL_OPTION_BATCH(struct settings, "16"),
     {"limit", ADL_INT(struct settings, limit), .min = 1, .max = ADL_LIMIT_DATASET_IMAGES,
      .metavar = "N", .default_note = "all of them",
      .help = "so many images only, spread evenly over the split"},

@@ -8,6 +8,7 @@
 #include "base/size.h"
 #include "plan/session.h"
 #include "server/commands/command.h"
+#include "server/commands/common_options.h"
 #include "server/commands/tensors_in.h"
 #include "server/options/arch_options.h"
 #include "wsol/cam.h"
@@ -144,20 +145,16 @@ out:
 }
 
 static const struct adl_option table[] = {
-    {"model", ADL_STRING(struct settings, model), .letter = 'm', .metavar = "FILE",
-     .required = true, .help = "the weights"},
-    {"input", ADL_STRING(struct settings, input), .letter = 'i', .metavar = "FILE",
-     .required = true,
-     .help = "safetensors with \"input\" [N,3,H,W], already normalised; - is stdin"},
-    {"output", ADL_STRING(struct settings, output), .letter = 'o', .metavar = "FILE",
-     .required = true, .help = "where logits, features and cam go; - is stdout"},
+    ADL_OPTION_MODEL(struct settings, .required = true, .help = "weights"),
+    ADL_OPTION_INPUT(struct settings,
+                     .help =
+                         "safetensors with \"input\" [N,3,H,W], already normalised; - is stdin"),
+    ADL_OPTION_OUTPUT(struct settings,
+                      .help = "where to write logits, features and cam; - is stdout"),
     {"class", ADL_STRING(struct settings, class_text), .metavar = "K",
      .default_note = "each image's top-1", .help = "class of the activation map, by id or label"},
-    {"key", ADL_STRING(struct settings, key), .metavar = "NAME",
-     .help = "entry of a PyTorch checkpoint that holds the weights"},
-    {"threads", ADL_INT(struct settings, threads), .letter = 't', .min = 1,
-     .max = ADL_LIMIT_THREADS, .metavar = "N", .default_note = "all processors",
-     .help = "threads that compute; the result does not depend on it"},
+    ADL_OPTION_KEY(struct settings),
+    ADL_OPTION_THREADS(struct settings, .help = "number of threads; results do not depend on it"),
     ADL_ARCH_OPTIONS(struct settings, arch),
     {0},
 };

@@ -9,6 +9,7 @@
 #include "ops/ops.h"
 #include "plan/plan.h"
 #include "server/commands/command.h"
+#include "server/commands/common_options.h"
 #include "server/options/arch_options.h"
 #include "server/tasks/json_out.h"
 
@@ -157,11 +158,10 @@ out:
 }
 
 static const struct adl_option table[] = {
-    {"json", ADL_FLAG(struct settings, json), .help = "one JSON object instead of a table"},
+    ADL_OPTION_JSON(struct settings),
     {"plan", ADL_FLAG(struct settings, plan),
      .help = "the steps that are executed, their kernels and their memory"},
-    {"key", ADL_STRING(struct settings, key), .metavar = "NAME",
-     .help = "entry of a PyTorch checkpoint that holds the weights"},
+    ADL_OPTION_KEY(struct settings),
     ADL_ARCH_OPTIONS(struct settings, arch),
     {0},
 };

@@ -2,10 +2,8 @@
  * read and decoded side by side, run as one batch, located side by side, then
  * reported in order. */
 
-#include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/limits.h"
@@ -16,8 +14,10 @@
 #include "io/json_text.h"
 #include "models/file/load.h"
 #include "server/commands/command.h"
+#include "server/commands/common_options.h"
 #include "server/commands/image_list.h"
 #include "server/tasks/coco.h"
+#include "server/tasks/directory.h"
 #include "server/tasks/json_out.h"
 #include "server/tasks/progress.h"
 #include "server/tasks/reply_json.h"
@@ -342,12 +342,8 @@ static int prepare_outputs(struct run *run, struct adl_error *err)
     if ((s->overlay || s->coco) && adl_image_list_identify(&run->images, err) < 0)
         return -1;
     if (s->overlay) {
-        struct stat info;
-        bool there = stat(s->overlay, &info) == 0;
-        if (there && !S_ISDIR(info.st_mode))
-            return adl_fail(err, ADL_ERR_IO, "%s: is no folder", s->overlay);
-        if (!there && mkdir(s->overlay, 0777) < 0)
-            return adl_fail(err, ADL_ERR_IO, "%s: cannot be made: %s", s->overlay, strerror(errno));
+        if (adl_make_directory(s->overlay, err) < 0)
+            return -1;
         run->overlay_names = json_object();
     }
     if (s->coco && adl_image_list_holds(&run->images, s->coco))
@@ -431,8 +427,7 @@ out:
 }
 
 static const struct adl_option table[] = {
-    {"model", ADL_STRING(struct settings, model), .letter = 'm', .metavar = "FILE",
-     .required = true, .help = "the model"},
+    ADL_OPTION_MODEL(struct settings, .required = true, .help = "model file"),
     {"json", ADL_FLAG(struct settings, json),
      .help = "one JSON object a line: the answer of the HTTP interface with \"file\" in place of "
              "\"request_id\""},
@@ -444,15 +439,13 @@ static const struct adl_option table[] = {
      .max = ADL_LIMIT_TOP_K, .metavar = "N", .help = "classes of an image"},
     {"class", ADL_STRING(struct settings, class_text), .metavar = "CLASS",
      .default_note = "those predicted", .help = "localize this class, by id or label"},
-    {"threshold", ADL_DOUBLE(struct settings, threshold), .min = 0, .max = 1, .metavar = "T",
-     .default_note = "the model's", .help = "where the normalised map is cut"},
+    ADL_OPTION_MAP_THRESHOLD(struct settings, .default_note = "the model's",
+                             .help = "threshold at which the normalised map is cut"),
     {"boxes", ADL_CHOICE(struct settings, boxes), .choices = box_modes, .value = "largest",
      .metavar = "MODE", .help = "a box around the largest region, or around each"},
     {"heatmap", ADL_CHOICE(struct settings, heatmap), .choices = adl_reply_heatmap_names,
      .value = "none", .metavar = "FORM", .help = "the maps in the JSON"},
-    {"threads", ADL_INT(struct settings, threads), .letter = 't', .min = 1,
-     .max = ADL_LIMIT_THREADS, .metavar = "N", .default_note = "all processors",
-     .help = "threads that decode and compute"},
+    ADL_OPTION_THREADS(struct settings, .help = "number of threads; results do not depend on it"),
     {0},
 };
 

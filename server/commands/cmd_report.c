@@ -1,7 +1,7 @@
 /* `report`: the page about a training run, made again from its directory. */
 
-#include "base/limits.h"
 #include "server/commands/command.h"
+#include "server/commands/common_options.h"
 #include "server/report/report.h"
 
 struct settings {
@@ -31,15 +31,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
 }
 
 static const struct adl_option table[] = {
-    {"data", ADL_STRING(struct settings, data), .letter = 'd', .metavar = "DIR",
-     .default_note = "where the run found it", .help = "the data set"},
-    {"images", ADL_STRING(struct settings, images), .metavar = "DIR",
-     .help = "the directory of its images, if it is not within --data"},
-    {"metadata", ADL_STRING(struct settings, metadata), .metavar = "DIR",
-     .help = "the directory of its lists, if it is not within --data"},
-    {"threads", ADL_INT(struct settings, threads), .letter = 't', .min = 1,
-     .max = ADL_LIMIT_THREADS, .metavar = "N", .default_note = "all processors",
-     .help = "number of threads; the page does not depend on it"},
+    ADL_OPTIONS_DATA(struct settings, .default_note = "where the run found it", .help = "data set"),
+    ADL_OPTION_THREADS(struct settings, .help = "number of threads; results do not depend on it"),
     {0},
 };
 

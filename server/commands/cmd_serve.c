@@ -7,15 +7,16 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "base/pool.h"
 #include "base/size.h"
+#include "io/file.h"
 #include "server/api/lifecycle.h"
 #include "server/api/server.h"
 #include "server/commands/command.h"
+#include "server/commands/common_options.h"
 #include "server/commands/streams.h"
 #include "server/serving/log.h"
 #include "server/serving/notify.h"
@@ -51,19 +52,17 @@ struct settings {
 /* Something that can be read now, and on SIGHUP again. */
 static int check_file(const char *path, struct adl_error *err)
 {
-    struct stat about;
-
     if (!strcmp(path, "-"))
         return adl_fail(err, ADL_ERR_ARG,
                         "--model -: a file is needed, which can be read again on SIGHUP; save "
                         "standard input to one");
-    if (stat(path, &about) < 0 || access(path, R_OK) < 0)
+    if (access(path, R_OK) < 0)
         return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: cannot be read: %s", path, strerror(errno));
-    if (!S_ISREG(about.st_mode))
+    if (!adl_file_is_regular(path))
         return adl_fail(err, ADL_ERR_FORMAT,
-                        "%s: is %s; a model is a file, which can be read "
-                        "again on SIGHUP",
-                        path, S_ISDIR(about.st_mode) ? "a folder" : "no regular file");
+                        "%s: is %s; a model has to be a regular file, so that SIGHUP can read it "
+                        "again",
+                        path, adl_file_is_folder(path) ? "a directory" : "not a regular file");
     return 0;
 }
 
@@ -257,9 +256,8 @@ static const struct adl_option table[] = {
      .help = "a model to serve; the first is the default of requests"},
     {"listen", ADL_STRING(struct settings, listen), .letter = 'l', .value = "127.0.0.1:8080",
      .metavar = "HOST:PORT", .help = "where to listen; port 0 picks a free one and prints it"},
-    {"threads", ADL_INT(struct settings, threads), .letter = 't', .min = 1,
-     .max = ADL_LIMIT_THREADS, .metavar = "N", .default_note = "all processors",
-     .help = "threads that compute; the result does not depend on it"},
+    ADL_OPTION_THREADS(struct settings,
+                       .help = "number of compute threads; results do not depend on it"),
     {"config", ADL_STRING(struct settings, config), .letter = 'c', .metavar = "FILE",
      .help = "a JSON object with these options by their names"},
     {"token-file", ADL_STRING(struct settings, token_file), .metavar = "FILE",

@@ -7,6 +7,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 #include "server/commands/command.h"
+#include "server/commands/common_options.h"
 #include "server/commands/tensors_in.h"
 #include "server/options/arch_options.h"
 #include "server/options/method_options.h"
@@ -159,22 +160,17 @@ static int run(const void *settings, const struct adl_options *options, struct a
 }
 
 static const struct adl_option table[] = {
-    {"model", ADL_STRING(struct settings, model), .letter = 'm', .metavar = "FILE",
-     .required = true, .help = "the weights to start from"},
-    {"input", ADL_STRING(struct settings, input), .letter = 'i', .metavar = "FILE",
-     .required = true,
-     .help = "safetensors with \"input\" [N,3,H,W], already normalised, and \"labels\" I64 [N]"},
-    {"output", ADL_STRING(struct settings, output), .letter = 'o', .metavar = "FILE",
-     .required = true, .help = "where losses, gradients and parameters go; - is stdout"},
+    ADL_OPTION_MODEL(struct settings, .required = true, .help = "weights to start from"),
+    ADL_OPTION_INPUT(struct settings, .help = "safetensors with \"input\" [N,3,H,W], already "
+                                              "normalised, and \"labels\" I64 [N]"),
+    ADL_OPTION_OUTPUT(struct settings,
+                      .help = "where to write losses, gradients and parameters; - is stdout"),
     {"steps", ADL_INT(struct settings, steps), .min = 1, .max = 1000000, .value = "1",
      .metavar = "N", .help = "steps on the same batch"},
     {"seed", ADL_INT(struct settings, seed), .min = 0, .max = 2147483647, .value = "0",
      .metavar = "N", .help = "of the draws of ADL and dropout"},
-    {"key", ADL_STRING(struct settings, key), .metavar = "NAME",
-     .help = "entry of a PyTorch checkpoint that holds the weights"},
-    {"threads", ADL_INT(struct settings, threads), .letter = 't', .min = 1,
-     .max = ADL_LIMIT_THREADS, .metavar = "N", .default_note = "all processors",
-     .help = "threads that compute; the result does not depend on it"},
+    ADL_OPTION_KEY(struct settings),
+    ADL_OPTION_THREADS(struct settings, .help = "number of threads; results do not depend on it"),
     ADL_METHOD_OPTIONS(struct settings, method),
     ADL_ARCH_OPTIONS(struct settings, arch),
     {0},

@@ -7,6 +7,7 @@
 
 #include "base/size.h"
 #include "server/commands/command.h"
+#include "server/commands/common_options.h"
 #include "server/report/report.h"
 #include "server/training/train_run.h"
 
@@ -48,21 +49,17 @@ static int run(const void *settings, const struct adl_options *options, struct a
 static const char *const schedules[] = {"step", "cosine", NULL};
 
 static const struct adl_option table[] = {
-    {"data", ADL_STRING(struct adl_train_settings, data), .letter = 'd', .metavar = "DIR",
-     .help = "images and lists as in the reference, CUB-200-2011, or a folder per class"},
+    ADL_OPTIONS_DATA(struct adl_train_settings,
+                     .help = "data set: lists and images as in the reference, CUB-200-2011, or a "
+                             "directory per class"),
     {"out", ADL_STRING(struct adl_train_settings, out), .letter = 'o', .metavar = "DIR",
      .required = true, .help = "where checkpoints, metrics and report go"},
-    {"images", ADL_STRING(struct adl_train_settings, images), .metavar = "DIR",
-     .default_note = "DIR/images", .help = "the image folder of the lists"},
-    {"metadata", ADL_STRING(struct adl_train_settings, metadata), .metavar = "DIR",
-     .default_note = "DIR/metadata", .help = "the folder of the lists; with both, no --data"},
     {"init", ADL_STRING(struct adl_train_settings, init), .metavar = "FILE",
      .help =
          "pretrained weights, or default: those that ship; what does not fit, as a classifier of "
          "another size, is new. Of a model file also the network and its input, as far as no "
          "option says otherwise"},
-    {"key", ADL_STRING(struct adl_train_settings, key), .metavar = "NAME",
-     .help = "entry of a PyTorch checkpoint that holds the weights of --init"},
+    ADL_OPTION_KEY(struct adl_train_settings),
     {"resume", ADL_FLAG(struct adl_train_settings, resume),
      .help = "go on where the run in --out stopped"},
     {"epochs", ADL_INT(struct adl_train_settings, epochs), .letter = 'e', .min = 1, .max = 100000,
@@ -99,17 +96,15 @@ static const struct adl_option table[] = {
      .default_note = "--init's, or ImageNet's", .help = "of the input; once, or for R, G and B"},
     {"std", ADL_LIST(struct adl_train_settings, std), .metavar = "S",
      .default_note = "--init's, or ImageNet's", .help = "of the input; once, or for R, G and B"},
-    {"cam-curve-interval", ADL_DOUBLE(struct adl_train_settings, curve_interval), .min = 0.0001,
-     .max = 0.5, .value = "0.001", .metavar = "STEP", .help = "of the thresholds of MaxBoxAcc"},
+    ADL_OPTION_CURVE_INTERVAL(struct adl_train_settings, 0.0001, 0.5),
     {"save-minutes", ADL_INT(struct adl_train_settings, save_minutes), .min = 1, .max = 100000,
      .value = "10", .metavar = "N", .help = "between saves within an epoch"},
     {"no-report", ADL_FLAG(struct adl_train_settings, no_report),
      .help = "leave out report.html, and the look at all of val at the end that it takes"},
     {"seed", ADL_INT(struct adl_train_settings, seed), .min = 0, .max = 2147483647, .value = "0",
      .metavar = "N", .help = "of weights, order, augmentation and draws"},
-    {"threads", ADL_INT(struct adl_train_settings, threads), .letter = 't', .min = 1,
-     .max = ADL_LIMIT_THREADS, .metavar = "N", .default_note = "all processors",
-     .help = "threads; the result does not depend on them"},
+    ADL_OPTION_THREADS(struct adl_train_settings,
+                       .help = "number of threads; results do not depend on it"),
     ADL_ARCH_OPTIONS(struct adl_train_settings, arch),
     {0},
 };

@@ -12,7 +12,9 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
+#include "image/image.h"
 #include "image/image_decode.h"
+#include "io/file.h"
 
 void adl_image_list_release(struct adl_image_list *list)
 {
@@ -82,9 +84,8 @@ static int by_path(const void *a, const void *b)
 static int add_path(struct adl_image_list *list, const char *path, struct adl_error *err)
 {
     size_t first = list->count;
-    struct stat info;
 
-    if (!strcmp(path, "-") || stat(path, &info) < 0 || !S_ISDIR(info.st_mode))
+    if (!strcmp(path, "-") || !adl_file_is_folder(path))
         return append(list, path, err);
     int result = add_folder(list, path, 0, err);
     if (list->count > first)

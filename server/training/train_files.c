@@ -6,11 +6,9 @@
 
 #include "server/training/train_files.h"
 
-#include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cpu.h"
@@ -18,6 +16,7 @@
 #include "io/file.h"
 #include "io/json_text.h"
 #include "kernels/blas.h"
+#include "server/tasks/directory.h"
 #include "server/training/run_record.h"
 #include "train/checkpoint.h"
 #include "models/file/save.h"
@@ -25,11 +24,8 @@
 int adl_train_open_dir(const struct adl_train_run *run, struct adl_error *err)
 {
     const char *out = run->settings->out;
-    if (mkdir(out, 0777) < 0 && errno != EEXIST)
-        return adl_fail(err, ADL_ERR_IO, "%s: cannot create the directory: %s", out,
-                        strerror(errno));
-    if (!adl_file_is_folder(out))
-        return adl_fail(err, ADL_ERR_IO, "%s: is not a directory", out);
+    if (adl_make_directory(out, err) < 0)
+        return -1;
     char *state = adl_run_path(out, ADL_RUN_STATE, err);
     if (!state)
         return -1;

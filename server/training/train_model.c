@@ -5,31 +5,13 @@
 #include "server/training/train_model.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "models/file/load.h"
+#include "server/options/channels.h"
 #include "server/tasks/default_model.h"
 #include "train/init.h"
-
-static int parse_triple(const struct adl_option_list *list, const char *name, bool positive,
-                        float values[3], struct adl_error *err)
-{
-    if (list->count == 0)
-        return 0;
-    if (list->count != 1 && list->count != 3)
-        return adl_fail(err, ADL_ERR_ARG, "--%s takes one number or three", name);
-    for (size_t i = 0; i < 3; i++) {
-        char *end;
-        double value = strtod(list->items[list->count == 3 ? i : 0], &end);
-        if (*end || !(value > -1e6 && value < 1e6) || (positive && value < 1e-6))
-            return adl_fail(err, ADL_ERR_ARG, "--%s: \"%.40s\" is no fit number", name,
-                            list->items[list->count == 3 ? i : 0]);
-        values[i] = (float)value;
-    }
-    return 0;
-}
 
 static int index_of(const struct adl_backbone *backbone)
 {
@@ -168,9 +150,12 @@ static int make_model(struct adl_train_run *run, const char *init, struct adl_te
         memcpy(model->mean, from->mean, sizeof model->mean);
         memcpy(model->std, from->std, sizeof model->std);
     }
-    if (parse_triple(&s->mean, "mean", false, model->mean, err) < 0)
+    if (s->mean.count &&
+        adl_channels_parse("mean", s->mean.items, s->mean.count, false, model->mean, err) < 0)
         return -1;
-    return parse_triple(&s->std, "std", true, model->std, err);
+    return s->std.count
+               ? adl_channels_parse("std", s->std.items, s->std.count, true, model->std, err)
+               : 0;
 }
 
 /* Fewer images than this teach a network little that has seen no others. */

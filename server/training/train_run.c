@@ -448,7 +448,7 @@ static void tell_end(const struct adl_train_run *run)
 {
     size_t broken = adl_loader_broken_count(run->loader);
     if (run->epoch < run->settings->epochs)
-        fprintf(stderr, "stopped in epoch %d; the same command with --resume goes on\n",
+        fprintf(stderr, "stopped in epoch %d; the same command with --resume continues\n",
                 run->epoch + 1);
     else if (run->best_epoch)
         fprintf(stderr, "done; %s/best.safetensors is of epoch %d\n", run->settings->out,

@@ -641,10 +641,10 @@ static void checks_its_options(void)
         {{"serve", "--queue", "0"}, 2, "--queue"},
         {{"serve", "--model", "-"}, 2, "SIGHUP"},
         {{"serve", "--model", "MODEL", "--model", "b=-"}, 2, "SIGHUP"},
-        {{"serve", "--model", "/"}, 1, "folder"},
+        {{"serve", "--model", "/"}, 1, "directory"},
         {{"serve", "--model", "/dev/null"}, 1, "regular"},
         /* What the server would refuse, --check-config does. */
-        {{"serve", "--check-config", "--model", "/"}, 1, "folder"},
+        {{"serve", "--check-config", "--model", "/"}, 1, "directory"},
         {{"serve", "--check-config", "--model", "MODEL", "--listen", "nowhere"}, 2, "HOST:PORT"},
         {{"serve", "--check-config", "--model", "MODEL", "--listen", "[::]:0"}, 2, "--token-file"},
         {{"serve", "--check-config", "--model", "MODEL", "--listen", "0.0.0.0:1", "--no-auth"},

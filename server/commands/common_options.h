@@ -1,0 +1,55 @@
+#ifndef ADL_SERVER_COMMANDS_COMMON_OPTIONS_H
+#define ADL_SERVER_COMMANDS_COMMON_OPTIONS_H
+
+/* Rows of option tables that several subcommands have. `s` is the type of the
+ * settings; each option is a field of its own name. What follows is added to the
+ * row: `.help` where the row has none, or `.required`. */
+
+#include "base/limits.h"
+#include "server/options/options.h"
+
+/* clang-format off */
+#define ADL_OPTION_MODEL(s, ...)                                                               \
+    {"model", ADL_STRING(s, model), .letter = 'm', .metavar = "FILE", __VA_ARGS__}
+
+/* 0: not given. */
+#define ADL_OPTION_THREADS(s, ...)                                                             \
+    {"threads", ADL_INT(s, threads), .letter = 't', .min = 1, .max = ADL_LIMIT_THREADS,        \
+     .metavar = "N", .default_note = "all processors", __VA_ARGS__}
+
+#define ADL_OPTION_BATCH(s, default_value)                                                     \
+    {"batch", ADL_INT(s, batch), .letter = 'b', .value = default_value, .min = 1,              \
+     .max = ADL_LIMIT_BATCH, .metavar = "N", .help = "number of images to run together"}
+
+#define ADL_OPTION_KEY(s, ...)                                                                 \
+    {"key", ADL_STRING(s, key), .metavar = "NAME",                                             \
+     .help = "entry of a PyTorch checkpoint that holds the weights", __VA_ARGS__}
+
+#define ADL_OPTION_JSON(s) {"json", ADL_FLAG(s, json), .help = "print JSON instead of a table"}
+
+#define ADL_OPTION_MAP_THRESHOLD(s, ...)                                                       \
+    {"threshold", ADL_DOUBLE(s, threshold), .min = 0, .max = 1, .metavar = "T", __VA_ARGS__}
+
+/* A file of tensors in and one out: `forward` and `step`. */
+#define ADL_OPTION_INPUT(s, ...)                                                               \
+    {"input", ADL_STRING(s, input), .letter = 'i', .metavar = "FILE", .required = true,        \
+     __VA_ARGS__}
+#define ADL_OPTION_OUTPUT(s, ...)                                                              \
+    {"output", ADL_STRING(s, output), .letter = 'o', .metavar = "FILE", .required = true,      \
+     __VA_ARGS__}
+
+/* Where a data set is, as struct adl_dataset_options has it. */
+#define ADL_OPTIONS_DATA(s, ...)                                                               \
+    {"data", ADL_STRING(s, data), .letter = 'd', .metavar = "DIR", __VA_ARGS__},               \
+    {"images", ADL_STRING(s, images), .metavar = "DIR", .default_note = "within --data",       \
+     .help = "directory of the images that the lists name"},                                   \
+    {"metadata", ADL_STRING(s, metadata), .metavar = "DIR", .default_note = "within --data",   \
+     .help = "directory of the lists, one subdirectory per split"}
+
+#define ADL_OPTION_CURVE_INTERVAL(s, least, most)                                              \
+    {"cam-curve-interval", ADL_DOUBLE(s, curve_interval), .value = "0.001", .min = least,      \
+     .max = most, .metavar = "STEP",                                                           \
+     .help = "step between the map thresholds that MaxBoxAcc and MaxBoxAccV2 try"}
+/* clang-format on */
+
+#endif

@@ -1,0 +1,10 @@
+#ifndef ADL_SERVER_TASKS_DIRECTORY_H
+#define ADL_SERVER_TASKS_DIRECTORY_H
+
+#include "base/error.h"
+
+/* Creates the directory `path` unless it exists; its parent has to exist. Fails
+ * with IO. */
+int adl_make_directory(const char *path, struct adl_error *err) ADL_MUST_CHECK;
+
+#endif
