@@ -24,45 +24,23 @@
 #include "models/model.h"
 #include "server/commands/subcommands.h"
 #include "support/golden.h"
+#include "support/scratch.h"
 #include "wsol/cam.h"
 
-/* --- a folder on disk --------------------------------------------------------------- */
-
-static char root[256];
-
-static const char *in_root(const char *name)
-{
-    static char path[2][600];
-    static int turn;
-    turn = !turn;
-    snprintf(path[turn], sizeof path[turn], "%s/%s", root, name);
-    return path[turn];
-}
+/* --- a directory on disk --------------------------------------------------------------- */
 
 static void new_root(const char *name)
 {
-    static const char *const folders[] = {"", "images", "maps", "metadata", "metadata/test"};
-    snprintf(root, sizeof root, "%s/eval-%s", test_tmp_dir(), name);
-    for (size_t i = 0; i < ADL_COUNT(folders); i++)
-        mkdir(in_root(folders[i]), 0777);
-}
-
-static void append(const char *name, const char *fmt, ...) ADL_PRINTF(2, 3);
-static void append(const char *name, const char *fmt, ...)
-{
-    va_list args;
-    FILE *file = fopen(in_root(name), "a");
-    CU_ASSERT_FATAL(file != NULL);
-    va_start(args, fmt);
-    vfprintf(file, fmt, args);
-    va_end(args);
-    fclose(file);
+    static const char *const folders[] = {"images", "maps", "metadata", "metadata/test", NULL};
+    char unique[100];
+    snprintf(unique, sizeof unique, "eval-%s", name);
+    scratch_open(unique, folders);
 }
 
 static struct adl_dataset *open_root(void)
 {
     struct adl_error err = {0};
-    const struct adl_dataset_options options = {.dir = root, .split = "test"};
+    const struct adl_dataset_options options = {.dir = scratch_root(), .split = "test"};
     struct adl_dataset *d = adl_dataset_open(&options, &err);
     if (!d)
         TEST_FAIL("%s", err.message);
@@ -94,13 +72,13 @@ static json_t *write_golden(const char *name)
         TEST_OK(adl_scoremap_resize(small, 14, 14, map, SIDE, SIDE, &err), &err);
         adl_scoremap_normalise(map, (size_t)SIDE * SIDE);
         snprintf(file, sizeof file, "maps/%s%s.npy", id, n++ % 2 ? ".jpg" : "");
-        TEST_OK(adl_npy_write(in_root(file), ADL_NPY_F64, map, SIDE, SIDE, &err), &err);
-        append("metadata/test/image_ids.txt", "%s.jpg\n", id);
-        append("metadata/test/class_labels.txt", "%s.jpg,0\n", id);
-        append("metadata/test/image_sizes.txt", "%s.jpg,%d,%d\n", id, size[0], size[1]);
+        TEST_OK(adl_npy_write(scratch_path("%s", file), ADL_NPY_F64, map, SIDE, SIDE, &err), &err);
+        scratch_append("metadata/test/image_ids.txt", "%s.jpg\n", id);
+        scratch_append("metadata/test/class_labels.txt", "%s.jpg,0\n", id);
+        scratch_append("metadata/test/image_sizes.txt", "%s.jpg,%d,%d\n", id, size[0], size[1]);
         for (size_t i = 0; i + 4 <= corners; i += 4)
-            append("metadata/test/localization.txt", "%s.jpg,%d,%d,%d,%d\n", id, boxes[i],
-                   boxes[i + 1], boxes[i + 2], boxes[i + 3]);
+            scratch_append("metadata/test/localization.txt", "%s.jpg,%d,%d,%d,%d\n", id, boxes[i],
+                           boxes[i + 1], boxes[i + 2], boxes[i + 3]);
         adl_free(small);
         adl_free(size);
         adl_free(boxes);
@@ -119,7 +97,7 @@ static void figures_through_files_equal_the_reference(void)
         struct adl_pool *pool = adl_pool_create(threads, &err);
         struct adl_evaluate_options options = {.curve_interval = 0.01, .model_threshold = 0.2};
         struct adl_evaluate_report r = {0};
-        TEST_OK(adl_evaluate_scoremaps(d, in_root("maps"), pool, &options, &r, &err), &err);
+        TEST_OK(adl_evaluate_scoremaps(d, scratch_path("maps"), pool, &options, &r, &err), &err);
         CU_ASSERT(r.images == 24 && r.errors == 0 && !r.classified && r.localized && !r.both);
         const json_t *v1 = golden_get(expected, "max_box_acc_interval_0.01");
         const json_t *v2 = golden_get(expected, "v2_interval_0.01");
@@ -148,7 +126,7 @@ static void refused_maps(struct adl_dataset *d, enum adl_error_kind kind, const 
     struct adl_evaluate_options options = {.curve_interval = 0.1, .model_threshold = 0.2};
     struct adl_evaluate_report r = {0};
     struct adl_error err = {0};
-    CU_ASSERT_EQUAL(adl_evaluate_scoremaps(d, in_root("maps"), NULL, &options, &r, &err), -1);
+    CU_ASSERT_EQUAL(adl_evaluate_scoremaps(d, scratch_path("maps"), NULL, &options, &r, &err), -1);
     CU_ASSERT_PTR_NULL(r.classes);
     if (err.kind != kind || !strstr(err.message, part))
         TEST_FAIL("%s \"%s\", expected %s with \"%s\"", adl_error_kind_name(err.kind), err.message,
@@ -160,33 +138,33 @@ static void unfit_maps_are_refused(void)
     static double values[4] = {0, 0.5, 0.25, 1};
     struct adl_error err = {0};
     new_root("unfit");
-    append("metadata/test/image_ids.txt", "a/b.c/x\n");
-    append("metadata/test/class_labels.txt", "a/b.c/x,0\n");
+    scratch_append("metadata/test/image_ids.txt", "a/b.c/x\n");
+    scratch_append("metadata/test/class_labels.txt", "a/b.c/x,0\n");
     struct adl_dataset *d = open_root();
     refused_maps(d, ADL_ERR_FORMAT, "has no boxes");
     adl_dataset_free(d);
-    append("metadata/test/localization.txt", "a/b.c/x,0,0,1,1\n");
+    scratch_append("metadata/test/localization.txt", "a/b.c/x,0,0,1,1\n");
     d = open_root();
     refused_maps(d, ADL_ERR_NOT_FOUND, "images/a/b.c/x"); /* no size either */
     adl_dataset_free(d);
-    append("metadata/test/image_sizes.txt", "a/b.c/x,4,4\n");
+    scratch_append("metadata/test/image_sizes.txt", "a/b.c/x,4,4\n");
     d = open_root();
     refused_maps(d, ADL_ERR_NOT_FOUND, "maps/a/b.c/x.npy");
-    mkdir(in_root("maps/a"), 0777);
-    mkdir(in_root("maps/a/b.c"), 0777);
-    append("maps/a/b.c/x.npy", "no array");
+    mkdir(scratch_path("maps/a"), 0777);
+    mkdir(scratch_path("maps/a/b.c"), 0777);
+    scratch_append("maps/a/b.c/x.npy", "no array");
     refused_maps(d, ADL_ERR_FORMAT, "x.npy: is no .npy file");
     values[0] = 1.5;
-    TEST_OK(adl_npy_write(in_root("maps/a/b.c/x.npy"), ADL_NPY_F64, values, 2, 2, &err), &err);
+    TEST_OK(adl_npy_write(scratch_path("maps/a/b.c/x.npy"), ADL_NPY_F64, values, 2, 2, &err), &err);
     refused_maps(d, ADL_ERR_FORMAT, "x.npy: ");
     values[0] = NAN;
-    TEST_OK(adl_npy_write(in_root("maps/a/b.c/x.npy"), ADL_NPY_F64, values, 2, 2, &err), &err);
+    TEST_OK(adl_npy_write(scratch_path("maps/a/b.c/x.npy"), ADL_NPY_F64, values, 2, 2, &err), &err);
     refused_maps(d, ADL_ERR_FORMAT, "x.npy: ");
     values[0] = 0;
-    TEST_OK(adl_npy_write(in_root("maps/a/b.c/x.npy"), ADL_NPY_F32, values, 2, 2, &err), &err);
+    TEST_OK(adl_npy_write(scratch_path("maps/a/b.c/x.npy"), ADL_NPY_F32, values, 2, 2, &err), &err);
     struct adl_evaluate_options options = {.curve_interval = 0.1, .model_threshold = 0.2};
     struct adl_evaluate_report r = {0};
-    TEST_OK(adl_evaluate_scoremaps(d, in_root("maps"), NULL, &options, &r, &err), &err);
+    TEST_OK(adl_evaluate_scoremaps(d, scratch_path("maps"), NULL, &options, &r, &err), &err);
     /* The box is the whole map, the true one a corner of it at most. */
     CU_ASSERT(r.images == 1 && r.figures.max_box_acc_v2 <= 100);
     adl_evaluate_report_release(&r);
@@ -285,12 +263,14 @@ static void make_network_and_data(const char *name, bool boxes)
         TEST_OK(adl_image_encode_png(&image, &png, &length, &err), &err);
         snprintf(file, sizeof file, "images/%d.png", i);
         struct adl_file_piece piece = {png, i == BROKEN ? length / 2 : length};
-        TEST_OK(adl_file_write(in_root(file), &piece, 1, &err), &err);
-        append("metadata/test/image_ids.txt", "%d.png\n", i);
-        append("metadata/test/class_labels.txt", "%d.png,%zu\n", i, net.top[i][i % 3 * 3]);
-        append("metadata/test/image_sizes.txt", "%d.png,%d,%d\n", i, image.width, image.height);
+        TEST_OK(adl_file_write(scratch_path("%s", file), &piece, 1, &err), &err);
+        scratch_append("metadata/test/image_ids.txt", "%d.png\n", i);
+        scratch_append("metadata/test/class_labels.txt", "%d.png,%zu\n", i, net.top[i][i % 3 * 3]);
+        scratch_append("metadata/test/image_sizes.txt", "%d.png,%d,%d\n", i, image.width,
+                       image.height);
         if (boxes)
-            append("metadata/test/localization.txt", "%d.png,%d,%d,%d,%d\n", i, i, 5, 30 + i, 40);
+            scratch_append("metadata/test/localization.txt", "%d.png,%d,%d,%d,%d\n", i, i, 5,
+                           30 + i, 40);
         adl_image_release(&image);
         adl_free(png);
     }
@@ -353,7 +333,7 @@ static void a_network_is_measured_image_by_image(void)
     make_network_and_data("network", true);
     struct adl_dataset *d = open_root();
     struct adl_evaluate_options options = settings(&told);
-    options.scoremaps = in_root("maps");
+    options.scoremaps = scratch_path("maps");
     TEST_OK(evaluate(d, 4, 2, &options, &r, &err), &err);
     CU_ASSERT(r.images == IMAGES && r.errors == 1 && r.classified && r.localized && r.both);
     CU_ASSERT(told.broken == 1 && strstr(told.reason, "images/7.png"));
@@ -388,9 +368,10 @@ static void a_network_is_measured_image_by_image(void)
     /* The maps on disk give the same, but for the broken image: it has none, and
      * what would hit nothing stands in for it. */
     double *zeros = adl_calloc((size_t)INPUT * INPUT, sizeof *zeros);
-    TEST_OK(adl_npy_write(in_root("maps/7.png.npy"), ADL_NPY_F64, zeros, INPUT, INPUT, &err), &err);
+    TEST_OK(adl_npy_write(scratch_path("maps/7.png.npy"), ADL_NPY_F64, zeros, INPUT, INPUT, &err),
+            &err);
     adl_free(zeros);
-    TEST_OK(adl_evaluate_scoremaps(d, in_root("maps"), NULL, &options, &again, &err), &err);
+    TEST_OK(adl_evaluate_scoremaps(d, scratch_path("maps"), NULL, &options, &again, &err), &err);
     CU_ASSERT_EQUAL(again.figures.gt_known_loc, r.figures.gt_known_loc);
     CU_ASSERT_EQUAL(again.figures.max_box_acc, r.figures.max_box_acc);
     CU_ASSERT_EQUAL(again.figures.max_box_acc_v2, r.figures.max_box_acc_v2);
@@ -459,12 +440,13 @@ static void survives_no_memory(void)
         struct adl_mem_stats before = adl_mem_stats();
         int result = -1;
         uint64_t n = 0;
-        options.scoremaps = pass ? NULL : in_root("maps");
+        options.scoremaps = pass ? NULL : scratch_path("maps");
         while (result < 0 && ++n < 2000) {
             adl_error_clear(&err);
             adl_mem_fail_nth(n);
-            result = pass ? adl_evaluate_scoremaps(d, in_root("maps"), pool, &options, &r, &err)
-                          : adl_evaluate_session(d, session, 2, pool, &options, &r, &err);
+            result = pass
+                         ? adl_evaluate_scoremaps(d, scratch_path("maps"), pool, &options, &r, &err)
+                         : adl_evaluate_session(d, session, 2, pool, &options, &r, &err);
             adl_mem_fail_nth(0);
             if (result < 0 && err.kind != ADL_ERR_NOMEM) {
                 TEST_FAIL("allocation %d: %s", (int)n, err.message);
@@ -495,7 +477,8 @@ static int run_eval(struct adl_error *err, const char *const *arguments)
     for (; arguments[argc - 1]; argc++)
         argv[argc] = (char *)arguments[argc - 1];
     fflush(stdout);
-    int kept = dup(STDOUT_FILENO), fd = open(in_root("eval.out"), O_RDWR | O_CREAT | O_TRUNC, 0600);
+    int kept = dup(STDOUT_FILENO),
+        fd = open(scratch_path("eval.out"), O_RDWR | O_CREAT | O_TRUNC, 0600);
     dup2(fd, STDOUT_FILENO);
     if (adl_options_parse(&options, &adl_command_eval, argc, argv, values, err) == 0)
         result = adl_command_eval.run(values, &options, err);
@@ -539,14 +522,14 @@ static void the_command_prints_the_figures(void)
     struct adl_error err = {0};
     char model[600], metadata[600], maps[600];
     make_network_and_data("command", true);
-    snprintf(model, sizeof model, "%s", in_root("model.safetensors"));
-    snprintf(metadata, sizeof metadata, "%s", in_root("metadata"));
-    snprintf(maps, sizeof maps, "%s", in_root("maps"));
+    snprintf(model, sizeof model, "%s", scratch_path("model.safetensors"));
+    snprintf(metadata, sizeof metadata, "%s", scratch_path("metadata"));
+    snprintf(maps, sizeof maps, "%s", scratch_path("maps"));
     TEST_OK(adl_model_save(net.model, model, &err), &err);
-    const char *const with_model[] = {"--model",     model,     "--data", root, "--json",
-                                      "--per-class", "--limit", "4",      NULL};
+    const char *const with_model[] = {
+        "--model", model, "--data", scratch_root(), "--json", "--per-class", "--limit", "4", NULL};
     TEST_OK(run_eval(&err, with_model), &err);
-    json_t *json = json_load_file(in_root("eval.out"), 0, NULL);
+    json_t *json = json_load_file(scratch_path("eval.out"), 0, NULL);
     CU_ASSERT_FATAL(json != NULL);
     for (size_t i = 0; i < ADL_COUNT(keys); i++)
         CU_ASSERT(json_is_number(json_object_get(json, keys[i])));
@@ -557,13 +540,13 @@ static void the_command_prints_the_figures(void)
     CU_ASSERT(json_array_size(json_object_get(json, "per_class")) >= 1);
     json_decref(json);
 
-    const char *const write_maps[] = {"--model", model,     "--data", root, "--scoremaps",
-                                      maps,      "--limit", "1",      NULL};
+    const char *const write_maps[] = {
+        "--model", model, "--data", scratch_root(), "--scoremaps", maps, "--limit", "1", NULL};
     TEST_OK(run_eval(&err, write_maps), &err);
     const char *const from_maps[] = {"--from-scoremaps", maps,      "--metadata", metadata,
                                      "--json",           "--limit", "1",          NULL};
     TEST_OK(run_eval(&err, from_maps), &err);
-    json = json_load_file(in_root("eval.out"), 0, NULL);
+    json = json_load_file(scratch_path("eval.out"), 0, NULL);
     CU_ASSERT_FATAL(json != NULL);
     CU_ASSERT(json_is_null(json_object_get(json, "top1_cls")));
     CU_ASSERT(json_is_null(json_object_get(json, "top5_loc")));
@@ -571,7 +554,7 @@ static void the_command_prints_the_figures(void)
     json_decref(json);
 
     /* Another number of classes is no matter of luck. */
-    append("classes.txt", "one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine\n");
+    scratch_append("classes.txt", "one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine\n");
     CU_ASSERT_EQUAL(run_eval(&err, with_model), -1);
     CU_ASSERT(err.kind == ADL_ERR_FORMAT && strstr(err.message, "has 8 classes, but") &&
               strstr(err.message, "has 9;"));

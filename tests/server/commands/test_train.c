@@ -23,6 +23,7 @@
 #include "server/commands/subcommands.h"
 #include "server/tasks/default_model.h"
 #include "server/training/train_run.h"
+#include "support/scratch.h"
 #include "wsol/localize.h"
 #include "wsol/session_cam.h"
 
@@ -30,26 +31,11 @@
 
 enum { SIDE = 48, PER_CLASS = 12 };
 
-static char root[256];
-
-static const char *in_root(const char *fmt, ...) ADL_PRINTF(1, 2);
-static const char *in_root(const char *fmt, ...)
-{
-    static char path[4][600];
-    static unsigned turn;
-    char *out = path[turn++ % 4];
-    va_list args;
-    va_start(args, fmt);
-    int used = snprintf(out, sizeof path[0], "%s/", root);
-    vsnprintf(out + used, sizeof path[0] - (size_t)used, fmt, args);
-    va_end(args);
-    return out;
-}
-
 static void new_root(const char *name)
 {
-    snprintf(root, sizeof root, "%s/train-%s", test_tmp_dir(), name);
-    mkdir(root, 0777);
+    char unique[100];
+    snprintf(unique, sizeof unique, "train-%s", name);
+    scratch_open(unique, NULL);
 }
 
 /* A coloured square somewhere on grey noise; its corners inclusive. */
@@ -95,19 +81,19 @@ static void make_folders(const char *name)
 {
     int box[4];
     new_root(name);
-    mkdir(in_root("data"), 0777);
+    mkdir(scratch_path("data"), 0777);
     for (int red = 0; red < 2; red++) {
-        mkdir(in_root("data/%s", red ? "red" : "blue"), 0777);
+        mkdir(scratch_path("data/%s", red ? "red" : "blue"), 0777);
         for (int i = 0; i < PER_CLASS; i++)
             write_picture(
-                in_root("data/%s/%02d.%s", red ? "red" : "blue", i, i % 2 ? "png" : "jpg"),
+                scratch_path("data/%s/%02d.%s", red ? "red" : "blue", i, i % 2 ? "png" : "jpg"),
                 (uint64_t)i, red, i % 2 == 0, box);
     }
 }
 
 static FILE *open_list(const char *split, const char *name)
 {
-    FILE *file = fopen(in_root("data/metadata/%s/%s.txt", split, name), "w");
+    FILE *file = fopen(scratch_path("data/metadata/%s/%s.txt", split, name), "w");
     CU_ASSERT_FATAL(file != NULL);
     return file;
 }
@@ -119,7 +105,7 @@ static void make_lists(const char *name)
                                           "data/metadata/train", "data/metadata/val"};
     new_root(name);
     for (size_t i = 0; i < ADL_COUNT(folders); i++)
-        mkdir(in_root("%s", folders[i]), 0777);
+        mkdir(scratch_path("%s", folders[i]), 0777);
     for (int val = 0; val < 2; val++) {
         const char *split = val ? "val" : "train";
         FILE *ids = open_list(split, "image_ids"), *labels = open_list(split, "class_labels");
@@ -128,8 +114,8 @@ static void make_lists(const char *name)
             int box[4];
             char id[32];
             snprintf(id, sizeof id, "%s%d.png", split, i);
-            write_picture(in_root("data/images/%s", id), (uint64_t)(100 * val + i), i % 2, false,
-                          box);
+            write_picture(scratch_path("data/images/%s", id), (uint64_t)(100 * val + i), i % 2,
+                          false, box);
             fprintf(ids, "%s\n", id);
             fprintf(labels, "%s,%d\n", id, i % 2);
             fprintf(sizes, "%s,%d,%d\n", id, SIDE, SIDE);
@@ -149,15 +135,18 @@ static void make_lists(const char *name)
     "--arch", "mobilenet_v1", "--width", "0.25", "--resize-size", "40", "--crop-size", "32",       \
         "--batch-size", "8", "--lr", "0.02", "--no-report"
 
-/* Runs train with the words up to NULL, data and out below the root; what it
- * tells goes to the file "told". */
+/* What the last run wrote on standard error. */
+static char *logged_text;
+
+/* Runs train with the words up to NULL, data and out in the scratch directory. */
 static int train(const char *out, bool stop_at_once, const char *const *words,
                  struct adl_error *err)
 {
     volatile sig_atomic_t stop = stop_at_once;
     struct adl_options options = {0};
     struct adl_train_settings settings;
-    const char *common[] = {"train", "--data", in_root("data"), "--out", in_root("%s", out)};
+    const char *common[] = {"train", "--data", scratch_path("data"), "--out",
+                            scratch_path("%s", out)};
     char *argv[MAX_ARGUMENTS];
     int argc = 0, result = -1;
     *err = (struct adl_error){0};
@@ -165,30 +154,20 @@ static int train(const char *out, bool stop_at_once, const char *const *words,
         argv[argc++] = (char *)common[i];
     for (; *words; words++)
         argv[argc++] = (char *)*words;
-    fflush(stderr);
-    int kept = dup(STDERR_FILENO);
-    int fd = open(in_root("told"), O_RDWR | O_CREAT | O_TRUNC, 0600);
-    dup2(fd, STDERR_FILENO);
+    scratch_stderr_begin();
     if (adl_options_parse(&options, &adl_command_train, argc, argv, &settings, err) == 0)
         result = adl_train_run(&settings, "adl-server train", &stop, NULL, err);
-    fflush(stderr);
-    dup2(kept, STDERR_FILENO);
-    close(kept);
-    close(fd);
+    adl_free(logged_text);
+    logged_text = scratch_stderr_end();
     adl_options_release(&options);
     return result;
 }
 #define TRAIN(out, stop, err, ...)                                                                 \
     train(out, stop, (const char *const[]){COMMON, __VA_ARGS__, NULL}, err)
 
-static bool told(const char *part)
+static bool logged(const char *part)
 {
-    size_t length;
-    struct adl_error err = {0};
-    char *text = adl_file_read(in_root("told"), ADL_MIB, &length, &err);
-    bool found = text && strstr(text, part);
-    adl_free(text);
-    return found;
+    return logged_text && strstr(logged_text, part);
 }
 
 /* The weights' digest; "" after failing the running test. */
@@ -197,7 +176,7 @@ static const char *digest_of(const char *file)
     static char digests[2][65];
     static int turn;
     struct adl_error err = {0};
-    struct adl_model *model = adl_model_load(in_root("%s", file), NULL, &err);
+    struct adl_model *model = adl_model_load(scratch_path("%s", file), NULL, &err);
     turn = !turn;
     digests[turn][0] = 0;
     TEST_OK(model ? 0 : -1, &err);
@@ -213,7 +192,7 @@ static json_t *metrics_of(const char *out)
     size_t length;
     struct adl_error err = {0};
     json_t *lines = json_array();
-    char *text = adl_file_read(in_root("%s/metrics.jsonl", out), ADL_MIB, &length, &err);
+    char *text = adl_file_read(scratch_path("%s/metrics.jsonl", out), ADL_MIB, &length, &err);
     TEST_OK(text ? 0 : -1, &err);
     for (char *line = text; line && *line; line += strcspn(line, "\n") + 1) {
         CU_ASSERT_FATAL(strchr(line, '\n') != NULL);
@@ -256,8 +235,8 @@ static int train_in_parts(const char *out, const char *const *words)
             return -1;
         }
         parts++;
-    } while (told("--resume goes on") && parts < 100);
-    CU_ASSERT(stat(in_root("%s/state.safetensors", out), &info) == 0);
+    } while (logged("--resume continues") && parts < 100);
+    CU_ASSERT(stat(scratch_path("%s/state.safetensors", out), &info) == 0);
     return parts;
 }
 
@@ -266,7 +245,7 @@ static void same_bits_however_it_runs(void)
     struct adl_error err;
     make_folders("bits");
     TEST_OK(TRAIN("one", false, &err, METHOD, "--threads", "1"), &err);
-    CU_ASSERT(told("done"));
+    CU_ASSERT(logged("done"));
     TEST_OK(TRAIN("two", false, &err, METHOD, "--threads", "2"), &err);
     CU_ASSERT(strcmp(digest_of("one/last.safetensors"), digest_of("two/last.safetensors")) == 0);
     /* 22 images are three batches an epoch, and val is evaluated after the third. */
@@ -297,15 +276,15 @@ static void more_epochs_go_on(void)
 }
 
 /* A model says how it was made, and how the weights were that it began from. */
-static void the_origin_is_told(void)
+static void the_origin_is_recorded(void)
 {
     struct adl_error err;
     make_folders("origin");
     TEST_OK(TRAIN("first", false, &err, "--epochs", "1", "--seed", "7"), &err);
-    TEST_OK(
-        TRAIN("second", false, &err, "--epochs", "2", "--init", in_root("first/last.safetensors")),
-        &err);
-    struct adl_model *model = adl_model_load(in_root("second/last.safetensors"), NULL, &err);
+    TEST_OK(TRAIN("second", false, &err, "--epochs", "2", "--init",
+                  scratch_path("first/last.safetensors")),
+            &err);
+    struct adl_model *model = adl_model_load(scratch_path("second/last.safetensors"), NULL, &err);
     TEST_OK(model ? 0 : -1, &err);
     if (!model)
         return;
@@ -328,7 +307,7 @@ static void the_network_of_init_is_taken(void)
                   "tf_same", "--bn-eps", "0.01", "--mean", "0.25", "--std", "0.75", "--method",
                   "adl", "--adl-positions", "blocks.2,blocks.9"),
             &err);
-    const char *const plain[] = {"--init",        in_root("first/last.safetensors"),
+    const char *const plain[] = {"--init",        scratch_path("first/last.safetensors"),
                                  "--epochs",      "1",
                                  "--resize-size", "40",
                                  "--crop-size",   "32",
@@ -336,7 +315,7 @@ static void the_network_of_init_is_taken(void)
                                  "--std",         "0.5",
                                  "--no-report",   NULL};
     TEST_OK(train("second", false, plain, &err), &err);
-    struct adl_model *model = adl_model_load(in_root("second/last.safetensors"), NULL, &err);
+    struct adl_model *model = adl_model_load(scratch_path("second/last.safetensors"), NULL, &err);
     TEST_OK(model ? 0 : -1, &err);
     if (!model)
         return;
@@ -364,9 +343,9 @@ static void the_model_that_ships_is_a_beginning(void)
     const char *const words[] = {"--init", "default", "--epochs",    "1",  "--resize-size", "40",
                                  "--seed", "3",       "--crop-size", "32", "--no-report",   NULL};
     TEST_OK(train("run", false, words, &err), &err);
-    CU_ASSERT(told("parameters taken"));
+    CU_ASSERT(logged("parameters taken"));
     struct adl_model *shipped = adl_model_load(path, NULL, &err);
-    struct adl_model *model = adl_model_load(in_root("run/last.safetensors"), NULL, &err);
+    struct adl_model *model = adl_model_load(scratch_path("run/last.safetensors"), NULL, &err);
     TEST_OK(shipped && model ? 0 : -1, &err);
     if (shipped && model) {
         CU_ASSERT_DOUBLE_EQUAL(model->arch.width, shipped->arch.width, 0);
@@ -420,7 +399,7 @@ static void broken_images_are_skipped(void)
     int box[4];
     make_folders("broken");
     for (int i = 20; i < 23; i++) {
-        const char *path = in_root("data/red/%d.png", i);
+        const char *path = scratch_path("data/red/%d.png", i);
         if (i == 21)
             write_picture(path, 1, true, false, box);
         FILE *file = fopen(path, i == 21 ? "r+" : "w");
@@ -434,8 +413,8 @@ static void broken_images_are_skipped(void)
     static const char *const words[] = {COMMON, "--epochs",     "2", "--batch-size",
                                         "1",    "--accumulate", "3", NULL};
     TEST_OK(train("one", false, words, &err), &err);
-    CU_ASSERT(told("images could not be read and were skipped"));
-    CU_ASSERT(told("skipped red/2"));
+    CU_ASSERT(logged("images could not be read and were skipped"));
+    CU_ASSERT(logged("skipped red/2"));
     CU_ASSERT(train_in_parts("parts", words) > 4);
     CU_ASSERT(strcmp(digest_of("one/last.safetensors"), digest_of("parts/last.safetensors")) == 0);
     check_epochs("one", 2);
@@ -513,7 +492,7 @@ static void learns_two_colours(void)
         }
     for (size_t i = 0; i < 2; i++) {
         struct adl_model *model =
-            adl_model_load(in_root("run/%s.safetensors", names[i]), NULL, &err);
+            adl_model_load(scratch_path("run/%s.safetensors", names[i]), NULL, &err);
         TEST_OK(model ? 0 : -1, &err);
         if (!model)
             break;
@@ -545,7 +524,7 @@ static void hopeless_runs_are_refused(void)
     CU_ASSERT(err.kind == ADL_ERR_NOT_FOUND || err.kind == ADL_ERR_IO);
     CU_ASSERT(TRAIN("d", false, &err, "--mean", "1", "--mean", "2") < 0);
     CU_ASSERT(strstr(err.message, "one number or three") != NULL);
-    fclose(fopen(in_root("file"), "w"));
+    fclose(fopen(scratch_path("file"), "w"));
     CU_ASSERT(TRAIN("file", false, &err, "--epochs", "1") < 0);
     CU_ASSERT(strstr(err.message, "is not a directory") != NULL);
 
@@ -561,7 +540,7 @@ static void hopeless_runs_are_refused(void)
 
 TEST_SUITE(train, {"the same bits however it runs", same_bits_however_it_runs},
            {"more epochs go on", more_epochs_go_on},
-           {"the origin of the weights is told", the_origin_is_told},
+           {"the origin of the weights is recorded", the_origin_is_recorded},
            {"the network of --init is taken", the_network_of_init_is_taken},
            {"the model that ships is a beginning", the_model_that_ships_is_a_beginning},
            {"other settings are refused", other_settings_are_refused},

@@ -22,33 +22,11 @@
 #include "server/report/report.h"
 #include "server/report/report_parts.h"
 #include "server/training/train_run.h"
+#include "support/scratch.h"
 #include "support/test.h"
 #include "support/well_formed.h"
 
 enum { IMAGES = 8, SIDE = 32 };
-
-static char root[256];
-
-static const char *in_root(const char *name)
-{
-    static char path[2][600];
-    static int turn;
-    turn = !turn;
-    snprintf(path[turn], sizeof path[turn], "%s/%s", root, name);
-    return path[turn];
-}
-
-static void append(const char *name, const char *fmt, ...) ADL_PRINTF(2, 3);
-static void append(const char *name, const char *fmt, ...)
-{
-    va_list args;
-    FILE *file = fopen(in_root(name), "a");
-    CU_ASSERT_FATAL(file != NULL);
-    va_start(args, fmt);
-    vfprintf(file, fmt, args);
-    va_end(args);
-    fclose(file);
-}
 
 /* A bright square on noise. */
 static void write_picture(int i)
@@ -70,7 +48,9 @@ static void write_picture(int i)
             }
     TEST_OK(adl_image_encode_png(&image, &png, &length, &err), &err);
     snprintf(name, sizeof name, "images/it's <%d> & \"so\".png", i);
-    TEST_OK(adl_file_write(in_root(name), &(struct adl_file_piece){png, length}, 1, &err), &err);
+    TEST_OK(
+        adl_file_write(scratch_path("%s", name), &(struct adl_file_piece){png, length}, 1, &err),
+        &err);
     adl_free(png);
     adl_image_release(&image);
 }
@@ -78,26 +58,27 @@ static void write_picture(int i)
 /* Lists with the parts asked for; names full of what means something in HTML. */
 static void make_data(const char *name, bool val, bool boxes)
 {
-    static const char *const folders[] = {"", "images", "metadata", "metadata/train",
-                                          "metadata/val"};
+    const char *const folders[] = {"images", "metadata", "metadata/train",
+                                   val ? "metadata/val" : NULL, NULL};
     static const char *const splits[] = {"train", "val"};
-    snprintf(root, sizeof root, "%s/report-%s", test_tmp_dir(), name);
-    for (size_t i = 0; i < ADL_COUNT(folders) - !val; i++)
-        mkdir(in_root(folders[i]), 0777);
-    append("classes.txt", "<script>alert(1)</script>\n\"two\" & 'three'\n");
+    char unique[100];
+    snprintf(unique, sizeof unique, "report-%s", name);
+    scratch_open(unique, folders);
+    scratch_append("classes.txt", "<script>alert(1)</script>\n\"two\" & 'three'\n");
     for (int i = 0; i < IMAGES; i++) {
         write_picture(i);
         for (int s = 0; s < 1 + val; s++) {
             char file[64], id[64];
             snprintf(id, sizeof id, "it's <%d> & \"so\".png", i);
             snprintf(file, sizeof file, "metadata/%s/image_ids.txt", splits[s]);
-            append(file, "%s\n", id);
+            scratch_append(file, "%s\n", id);
             snprintf(file, sizeof file, "metadata/%s/class_labels.txt", splits[s]);
-            append(file, "%s,%d\n", id, i % 2);
+            scratch_append(file, "%s,%d\n", id, i % 2);
             if (s == 0 || !boxes)
                 continue;
-            append("metadata/val/image_sizes.txt", "%s,%d,%d\n", id, 40 + 3 * i, 60 - 2 * i);
-            append("metadata/val/localization.txt", "%s,8,10,28,30\n", id);
+            scratch_append("metadata/val/image_sizes.txt", "%s,%d,%d\n", id, 40 + 3 * i,
+                           60 - 2 * i);
+            scratch_append("metadata/val/localization.txt", "%s,8,10,28,30\n", id);
         }
     }
 }
@@ -112,35 +93,42 @@ struct outcome {
 
 static struct outcome train(const char *out, const char *const *more, bool stopped)
 {
-    const char *argv[40] = {
-        "train", "--arch",        "mobilenet_v1", "--width",     "0.25", "--data",
-        root,    "--out",         in_root(out),   "--epochs",    "2",    "--batch-size",
-        "4",     "--resize-size", "36",           "--crop-size", "32",   "--threads",
-        "2",     "--lr",          "0.02"};
+    const char *argv[40] = {"train",
+                            "--arch",
+                            "mobilenet_v1",
+                            "--width",
+                            "0.25",
+                            "--data",
+                            scratch_root(),
+                            "--out",
+                            scratch_path("%s", out),
+                            "--epochs",
+                            "2",
+                            "--batch-size",
+                            "4",
+                            "--resize-size",
+                            "36",
+                            "--crop-size",
+                            "32",
+                            "--threads",
+                            "2",
+                            "--lr",
+                            "0.02"};
     int argc = 21;
     struct outcome outcome = {.result = -1};
     struct adl_train_settings settings;
     struct adl_options options = {0};
-    struct adl_error err = {0};
     volatile sig_atomic_t stop = stopped;
-    size_t length;
 
     while (*more)
         argv[argc++] = *more++;
-    fflush(stderr);
-    int saved = dup(STDERR_FILENO);
-    int file = open(in_root("stderr"), O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    dup2(file, STDERR_FILENO);
-    close(file);
+    scratch_stderr_begin();
     if (adl_options_parse(&options, &adl_command_train, argc, (char **)(uintptr_t)argv, &settings,
                           &outcome.err) == 0)
         outcome.result = adl_train_run(&settings, options.command_line, &stop, adl_report_on_event,
                                        &outcome.err);
     adl_options_release(&options);
-    fflush(stderr);
-    dup2(saved, STDERR_FILENO);
-    close(saved);
-    outcome.said = adl_file_read(in_root("stderr"), 1 << 20, &length, &err);
+    outcome.said = scratch_stderr_end();
     return outcome;
 }
 
@@ -157,7 +145,7 @@ static char *read_out(const char *out, const char *name, size_t *length)
     struct adl_error err = {0};
     char file[100];
     snprintf(file, sizeof file, "%s/%s", out, name);
-    char *bytes = adl_file_read(in_root(file), 64 << 20, length, &err);
+    char *bytes = adl_file_read(scratch_path("%s", file), 64 << 20, length, &err);
     if (!bytes)
         TEST_FAIL("%s", err.message);
     CU_ASSERT_FATAL(bytes != NULL);
@@ -257,7 +245,7 @@ static void the_weights_are_the_same_without(void)
     make_data("same", true, true);
     train_well("with", adl_method, false);
     train_well("without", without, false);
-    CU_ASSERT_EQUAL(access(in_root("without/report.html"), F_OK), -1);
+    CU_ASSERT_EQUAL(access(scratch_path("without/report.html"), F_OK), -1);
     expect_same("state.safetensors", "with", "without");
 
     train_well("stopped", adl_method, true);
@@ -273,7 +261,7 @@ static void the_weights_are_the_same_without(void)
     check_section(page, "curves", "<circle", 2 * 6);
     adl_free(page);
     /* A run that is done only writes its report again. */
-    unlink(in_root("stopped/report.html"));
+    unlink(scratch_path("stopped/report.html"));
     train_well("stopped", resumed, false);
     page = read_report("stopped");
     check_section(page, "gallery", "<figure", 3 * 6);
@@ -307,14 +295,14 @@ static void what_is_missing_is_said(void)
 static void a_report_that_fails_is_a_warning(void)
 {
     make_data("fails", true, true);
-    mkdir(in_root("run"), 0777);
-    mkdir(in_root("run/report.html"), 0777); /* nothing can be renamed to it */
+    mkdir(scratch_path("run"), 0777);
+    mkdir(scratch_path("run/report.html"), 0777); /* nothing can be renamed to it */
     struct outcome outcome = train("run", adl_method, false);
     TEST_OK(outcome.result, &outcome.err);
     CU_ASSERT_FATAL(outcome.said != NULL);
     CU_ASSERT(outcome.said && count_of(outcome.said, "report.html could not be written") == 2);
     adl_free(outcome.said);
-    CU_ASSERT_EQUAL(access(in_root("run/last.safetensors"), F_OK), 0);
+    CU_ASSERT_EQUAL(access(scratch_path("run/last.safetensors"), F_OK), 0);
 }
 
 /* --- the subcommand ---------------------------------------------------------------------- */
@@ -324,23 +312,14 @@ static void a_report_that_fails_is_a_warning(void)
 static int report(const char *const *words, char **said)
 {
     const char *argv[10] = {"report"};
-    struct adl_error err = {0};
     int argc = 1;
 
     while (*words)
         argv[argc++] = *words++;
-    fflush(stderr);
-    int saved = dup(STDERR_FILENO);
-    int file = open(in_root("stderr"), O_WRONLY | O_CREAT | O_TRUNC, 0666);
-    dup2(file, STDERR_FILENO);
-    close(file);
+    scratch_stderr_begin();
     int status =
         adl_command_main(&adl_command_report, adl_commands, argc, (char **)(uintptr_t)argv);
-    fflush(stderr);
-    dup2(saved, STDERR_FILENO);
-    close(saved);
-    *said = adl_file_read(in_root("stderr"), 1 << 20, NULL, &err);
-    CU_ASSERT_FATAL(*said != NULL);
+    *said = scratch_stderr_end();
     return status;
 }
 #define REPORT(said, ...) report((const char *const[]){__VA_ARGS__, NULL}, said)
@@ -360,8 +339,8 @@ static void a_report_is_made_again(const char *name, const char *const *method, 
     make_data(name, val, boxes);
     train_well("run", method, false);
     char *before = read_report("run");
-    CU_ASSERT_EQUAL(unlink(in_root("run/report.html")), 0);
-    CU_ASSERT_EQUAL(REPORT(&said, "--threads", "1", in_root("run")), 0);
+    CU_ASSERT_EQUAL(unlink(scratch_path("run/report.html")), 0);
+    CU_ASSERT_EQUAL(REPORT(&said, "--threads", "1", scratch_path("run")), 0);
     CU_ASSERT_STRING_EQUAL(said, "");
     char *again = read_report("run");
     expect_same_page(before, again);
@@ -387,7 +366,7 @@ static void a_stopped_run_is_reported_in_full(void)
     char *said;
     make_data("stopped", true, true);
     train_well("run", adl_method, true);
-    CU_ASSERT_EQUAL(REPORT(&said, in_root("run")), 0);
+    CU_ASSERT_EQUAL(REPORT(&said, scratch_path("run")), 0);
     char *page = read_report("run");
     check_section(page, "gallery", "<figure", 3 * 6);
     check_section(page, "gallery", "The run was stopped", 0);
@@ -402,18 +381,18 @@ static void data_that_moved_are_named(void)
     make_data("moved", true, true);
     train_well("run", adl_method, false);
     char *before = read_report("run");
-    snprintf(moved, sizeof moved, "%s-elsewhere", root);
+    snprintf(moved, sizeof moved, "%s-elsewhere", scratch_root());
     mkdir(moved, 0777);
     char there[800];
     snprintf(there, sizeof there, "%s/images", moved);
-    CU_ASSERT_EQUAL(rename(in_root("images"), there), 0);
+    CU_ASSERT_EQUAL(rename(scratch_path("images"), there), 0);
     /* The lists are there, but no image is. */
-    CU_ASSERT_EQUAL(REPORT(&said, in_root("run")), 0);
+    CU_ASSERT_EQUAL(REPORT(&said, scratch_path("run")), 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(said, "without images"));
     adl_free(said);
     snprintf(there, sizeof there, "%s/metadata", moved);
-    CU_ASSERT_EQUAL(rename(in_root("metadata"), there), 0);
-    CU_ASSERT_EQUAL(REPORT(&said, in_root("run")), 0);
+    CU_ASSERT_EQUAL(rename(scratch_path("metadata"), there), 0);
+    CU_ASSERT_EQUAL(REPORT(&said, scratch_path("run")), 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(said, "without images"));
     adl_free(said);
     char *page = read_report("run");
@@ -424,7 +403,7 @@ static void data_that_moved_are_named(void)
     check_section(page, "adl", "There are no images", 1);
     check_section(page, "thresholds", "no evaluation", 1);
     adl_free(page);
-    CU_ASSERT_EQUAL(REPORT(&said, "--data", moved, in_root("run")), 0);
+    CU_ASSERT_EQUAL(REPORT(&said, "--data", moved, scratch_path("run")), 0);
     CU_ASSERT_STRING_EQUAL(said, "");
     adl_free(said);
     page = read_report("run");
@@ -438,23 +417,23 @@ static void what_is_no_run_is_refused(void)
     static const char *const records[] = {"", "[]", "{\"version\":1}", "{\"version\":1,"};
     char *said;
     make_data("no-run", false, false);
-    CU_ASSERT_EQUAL(REPORT(&said, in_root("nothing")), 1);
+    CU_ASSERT_EQUAL(REPORT(&said, scratch_path("nothing")), 1);
     CU_ASSERT_PTR_NOT_NULL(strstr(said, "is not a directory"));
     adl_free(said);
-    mkdir(in_root("run"), 0777);
-    CU_ASSERT_EQUAL(REPORT(&said, in_root("run")), 1);
+    mkdir(scratch_path("run"), 0777);
+    CU_ASSERT_EQUAL(REPORT(&said, scratch_path("run")), 1);
     CU_ASSERT_PTR_NOT_NULL(strstr(said, "run/run.json: not found"));
     adl_free(said);
     for (size_t i = 0; i < ADL_COUNT(records); i++) {
-        FILE *file = fopen(in_root("run/run.json"), "w");
+        FILE *file = fopen(scratch_path("run/run.json"), "w");
         CU_ASSERT_FATAL(file != NULL);
         fputs(records[i], file);
         fclose(file);
-        CU_ASSERT_EQUAL(REPORT(&said, in_root("run")), 1);
+        CU_ASSERT_EQUAL(REPORT(&said, scratch_path("run")), 1);
         CU_ASSERT_PTR_NOT_NULL(strstr(said, "is not the record"));
         adl_free(said);
     }
-    CU_ASSERT_EQUAL(access(in_root("run/report.html"), F_OK), -1);
+    CU_ASSERT_EQUAL(access(scratch_path("run/report.html"), F_OK), -1);
     CU_ASSERT_EQUAL(report((const char *const[]){NULL}, &said), 2);
     adl_free(said);
 }
@@ -467,8 +446,8 @@ static void memory_runs_out(void)
     struct adl_error err = {0};
     make_data("memory", true, true);
     train_well("run", adl_method, false);
-    struct adl_model *model = adl_model_load(in_root("run/best.safetensors"), NULL, &err);
-    const struct adl_dataset_options from = {.dir = root, .split = "val"};
+    struct adl_model *model = adl_model_load(scratch_path("run/best.safetensors"), NULL, &err);
+    const struct adl_dataset_options from = {.dir = scratch_root(), .split = "val"};
     struct adl_dataset *data = adl_dataset_open(&from, &err);
     CU_ASSERT_FATAL(model != NULL && data != NULL);
     const struct adl_plan_options how = {.input_h = SIDE, .input_w = SIDE};
