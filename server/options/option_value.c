@@ -1,4 +1,4 @@
-/* One value of an option: text to number, choice or list, within its bounds. */
+#include "server/options/option_value.h"
 
 #include <errno.h>
 #include <math.h>
@@ -13,18 +13,16 @@
 #include "base/mem.h"
 #include "base/name.h"
 #include "base/size.h"
-#include "server/options/option_parts.h"
+#include "base/str.h"
 
-/* --- one value --------------------------------------------------------------- */
-
-int option_fail(struct option_parser *p, const char *where, const char *fmt, ...)
+int option_fail(struct option_values *v, const char *where, const char *fmt, ...)
 {
     char text[400];
     va_list args;
     va_start(args, fmt);
     vsnprintf(text, sizeof text, fmt, args);
     va_end(args);
-    return adl_fail(p->err, ADL_ERR_ARG, "%s: %s", where, text);
+    return adl_fail(v->err, ADL_ERR_ARG, "%s: %s", where, text);
 }
 
 static bool bounded(const struct adl_option *option)
@@ -32,12 +30,12 @@ static bool bounded(const struct adl_option *option)
     return option->min < option->max;
 }
 
-static int check_range(struct option_parser *p, const struct adl_option *option, const char *where,
+static int check_range(struct option_values *v, const struct adl_option *option, const char *where,
                        const char *text, double value)
 {
     if (!bounded(option) || (value >= option->min && value <= option->max))
         return 0;
-    return option_fail(p, where, "%.60s is outside %.15g to %.15g", text, option->min, option->max);
+    return option_fail(v, where, "%.60s is outside %.15g to %.15g", text, option->min, option->max);
 }
 
 static int parse_size(const char *text, size_t *value)
@@ -78,7 +76,7 @@ static int parse_flag(const char *text, bool *value)
     return -1;
 }
 
-static int parse_choice(struct option_parser *p, const struct adl_option *option, const char *where,
+static int parse_choice(struct option_values *v, const struct adl_option *option, const char *where,
                         const char *text, int *value)
 {
     struct adl_str names = {0};
@@ -95,9 +93,9 @@ static int parse_choice(struct option_parser *p, const struct adl_option *option
         adl_str_printf(&names, "%s%s", i ? ", " : "", name);
     }
     if (nearest.best)
-        option_fail(p, where, "unknown value \"%.60s\"; did you mean %s?", text, nearest.best);
+        option_fail(v, where, "unknown value \"%.60s\"; did you mean %s?", text, nearest.best);
     else
-        option_fail(p, where, "unknown value \"%.60s\"; it is one of %s", text,
+        option_fail(v, where, "unknown value \"%.60s\"; it is one of %s", text,
                     names.data ? names.data : "");
     adl_str_release(&names);
     return -1;
@@ -105,15 +103,15 @@ static int parse_choice(struct option_parser *p, const struct adl_option *option
 
 /* The array doubles whenever the count is a power of two; the old one stays in
  * the arena. */
-static int append_to_list(struct option_parser *p, struct adl_option_list *list, const char *text)
+static int append_to_list(struct option_values *v, struct adl_option_list *list, const char *text)
 {
     const char **items = (const char **)(uintptr_t)list->items;
     size_t count = list->count;
 
     if ((count & (count - 1)) == 0) {
-        items = adl_arena_alloc(&p->options->arena, count ? 2 * count : 1, sizeof *items);
+        items = adl_arena_alloc(v->arena, count ? 2 * count : 1, sizeof *items);
         if (!items)
-            return adl_fail_nomem(p->err, "options");
+            return adl_fail_nomem(v->err, "options");
         for (size_t i = 0; i < count; i++)
             items[i] = list->items[i];
     }
@@ -122,26 +120,26 @@ static int append_to_list(struct option_parser *p, struct adl_option_list *list,
     return 0;
 }
 
-int option_set(struct option_parser *p, size_t row, enum adl_option_source source,
+int option_set(struct option_values *v, size_t row, enum adl_option_source source,
                const char *where, const char *text)
 {
-    const struct adl_option *option = &p->table[row];
-    void *at = p->settings + option->offset;
+    const struct adl_option *option = &v->table[row];
+    void *at = v->settings + option->offset;
     char *end;
 
     errno = 0;
     switch (option->type) {
     case ADL_OPTION_FLAG:
         if (parse_flag(text, at) < 0)
-            return option_fail(p, where, "\"%.60s\" is neither true nor false", text);
+            return option_fail(v, where, "\"%.60s\" is neither true nor false", text);
         break;
     case ADL_OPTION_INT: {
         long value = strtol(text, &end, 10);
         if (end == text || *end)
-            return option_fail(p, where, "\"%.60s\" is not a whole number", text);
+            return option_fail(v, where, "\"%.60s\" is not a whole number", text);
         if (errno || value < INT32_MIN || value > INT32_MAX)
-            return option_fail(p, where, "%.60s is too large", text);
-        ADL_TRY(check_range(p, option, where, text, (double)value));
+            return option_fail(v, where, "%.60s is too large", text);
+        ADL_TRY(check_range(v, option, where, text, (double)value));
         *(int *)at = (int)value;
         break;
     }
@@ -151,8 +149,8 @@ int option_set(struct option_parser *p, size_t row, enum adl_option_source sourc
             text = option->value;
         double value = strtod(text, &end);
         if (end == text || *end || !isfinite(value))
-            return option_fail(p, where, "\"%.60s\" is not a number", text);
-        ADL_TRY(check_range(p, option, where, text, value));
+            return option_fail(v, where, "\"%.60s\" is not a number", text);
+        ADL_TRY(check_range(v, option, where, text, value));
         *(double *)at = value;
         break;
     }
@@ -160,26 +158,26 @@ int option_set(struct option_parser *p, size_t row, enum adl_option_source sourc
         size_t value;
         if (parse_size(text, &value) < 0)
             return option_fail(
-                p, where, "\"%.60s\" is no size; write bytes, or a number with K, M or G", text);
-        ADL_TRY(check_range(p, option, where, text, (double)value));
+                v, where, "\"%.60s\" is no size; write bytes, or a number with K, M or G", text);
+        ADL_TRY(check_range(v, option, where, text, (double)value));
         *(size_t *)at = value;
         break;
     }
     case ADL_OPTION_STRING:
         if (!*text)
-            return option_fail(p, where, "is empty; it takes a %s", option->metavar);
+            return option_fail(v, where, "is empty; it takes a %s", option->metavar);
         *(const char **)at = text;
         break;
-    case ADL_OPTION_CHOICE: ADL_TRY(parse_choice(p, option, where, text, at)); break;
+    case ADL_OPTION_CHOICE: ADL_TRY(parse_choice(v, option, where, text, at)); break;
     case ADL_OPTION_LIST: {
         struct adl_option_list *list = at;
-        if (p->sources[row] != source)
+        if (v->sources[row] != source)
             list->count = 0;
-        ADL_TRY(append_to_list(p, list, text));
+        ADL_TRY(append_to_list(v, list, text));
         break;
     }
     }
-    p->sources[row] = source;
+    v->sources[row] = source;
     return 0;
 out:
     return -1;

@@ -1,6 +1,6 @@
-/* The option parser: the command line over three weaker layers (option_layers.c),
- * all of one table. Text from any layer goes through the same conversion and the
- * same bounds (option_value.c). */
+/* The command line, and the order in which the layers of values are applied. */
+
+#include "server/options/options.h"
 
 #include <assert.h>
 #include <getopt.h>
@@ -11,11 +11,18 @@
 #include "base/mem.h"
 #include "base/name.h"
 #include "base/size.h"
-#include "server/options/option_parts.h"
+#include "server/options/option_layers.h"
 
 /* Values of getopt_long: rows of the table start above every short letter. */
 #define FIRST_ROW 256
 #define HELP_ROW 255
+
+#define UNKNOWN_BYTES 64 /* how much of an unknown option a message repeats */
+
+struct parser {
+    struct adl_options *options;
+    struct option_values values;
+};
 
 /* One --name=value of the command line, kept until the weaker layers are in. */
 struct given {
@@ -23,38 +30,12 @@ struct given {
     const char *text; /* NULL: a flag without a value */
 };
 
-size_t adl_option_count(const struct adl_option *table)
-{
-    size_t count = 0;
-    while (table[count].name)
-        count++;
-    return count;
-}
-
-const char *adl_option_choice(const struct adl_option *option, int index)
-{
-    if (option->choice_at)
-        return option->choice_at(index);
-    for (int i = 0; i < index; i++)
-        if (!option->choices[i])
-            return NULL;
-    return option->choices[index];
-}
-
-char *adl_option_environment(const struct adl_option *option, char *text, size_t size)
-{
-    snprintf(text, size, "ADL_SERVER_%s", option->name);
-    for (char *c = text; *c; c++)
-        *c = *c == '-' ? '_' : (char)(*c >= 'a' && *c <= 'z' ? *c - 'a' + 'A' : *c);
-    return text;
-}
-
-static int apply_given(struct option_parser *p, const struct given *given, size_t count)
+static int apply_given(struct parser *p, const struct given *given, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         char where[80];
-        snprintf(where, sizeof where, "--%s", p->table[given[i].row].name);
-        if (option_set(p, given[i].row, ADL_SOURCE_COMMAND_LINE, where,
+        snprintf(where, sizeof where, "--%s", p->values.table[given[i].row].name);
+        if (option_set(&p->values, given[i].row, ADL_SOURCE_COMMAND_LINE, where,
                        given[i].text ? given[i].text : "true") < 0)
             return -1;
     }
@@ -63,20 +44,20 @@ static int apply_given(struct option_parser *p, const struct given *given, size_
 
 /* --- the command line ------------------------------------------------------------ */
 
-static int unknown_option(struct option_parser *p, const char *text)
+static int unknown_option(struct parser *p, const char *text)
 {
-    char word[OPTION_WORD_MAX + 1];
+    char word[UNKNOWN_BYTES + 1];
     struct adl_nearest nearest = {.word = word};
 
     snprintf(word, sizeof word, "%.*s", (int)strcspn(text + 2, "="), text + 2);
-    for (size_t i = 0; i < p->rows; i++)
-        adl_nearest_offer(&nearest, p->table[i].name);
+    for (size_t i = 0; i < p->values.rows; i++)
+        adl_nearest_offer(&nearest, p->values.table[i].name);
     adl_nearest_offer(&nearest, "help");
     if (nearest.best)
-        return adl_fail(p->err, ADL_ERR_ARG, "unknown option --%s; did you mean --%s?", word,
+        return adl_fail(p->values.err, ADL_ERR_ARG, "unknown option --%s; did you mean --%s?", word,
                         nearest.best);
-    return adl_fail(p->err, ADL_ERR_ARG, "unknown option --%s; see adl-server %s --help", word,
-                    p->options->command->name);
+    return adl_fail(p->values.err, ADL_ERR_ARG, "unknown option --%s; see adl-server %s --help",
+                    word, p->options->command->name);
 }
 
 /* getopt_long takes any unambiguous beginning of a name. Scripts that use one
@@ -93,22 +74,22 @@ static bool abbreviated(const char *name, const char *text, const char *argument
 }
 
 /* Splits argv into given options and operands. */
-static int scan(struct option_parser *p, int argc, char **argv, struct given *given, size_t *count)
+static int scan(struct parser *p, int argc, char **argv, struct given *given, size_t *count)
 {
-    struct option *longs = adl_calloc(p->rows + 2, sizeof *longs);
-    char *letters = adl_calloc(3 * p->rows + 3, 1);
+    struct option *longs = adl_calloc(p->values.rows + 2, sizeof *longs);
+    char *letters = adl_calloc(3 * p->values.rows + 3, 1);
     size_t used = 0;
     int result = -1;
 
     *count = 0;
     if (!longs || !letters) {
-        adl_fail_nomem(p->err, "options");
+        adl_fail_nomem(p->values.err, "options");
         goto out;
     }
     letters[used++] = ':';
     letters[used++] = 'h';
-    for (size_t i = 0; i < p->rows; i++) {
-        const struct adl_option *option = &p->table[i];
+    for (size_t i = 0; i < p->values.rows; i++) {
+        const struct adl_option *option = &p->values.table[i];
         bool flag = option->type == ADL_OPTION_FLAG;
         longs[i] = (struct option){option->name, flag ? optional_argument : required_argument, NULL,
                                    FIRST_ROW + (int)i};
@@ -118,7 +99,7 @@ static int scan(struct option_parser *p, int argc, char **argv, struct given *gi
                 letters[used++] = ':';
         }
     }
-    longs[p->rows] = (struct option){"help", no_argument, NULL, HELP_ROW};
+    longs[p->values.rows] = (struct option){"help", no_argument, NULL, HELP_ROW};
 
     opterr = 0;
     optind = 0; /* glibc: start afresh */
@@ -129,26 +110,26 @@ static int scan(struct option_parser *p, int argc, char **argv, struct given *gi
             break;
         }
         if (c == ':') {
-            for (row = 0; row < p->rows; row++)
-                if (optopt == FIRST_ROW + (int)row || optopt == p->table[row].letter)
+            for (row = 0; row < p->values.rows; row++)
+                if (optopt == FIRST_ROW + (int)row || optopt == p->values.table[row].letter)
                     break;
-            assert(row < p->rows);
-            adl_fail(p->err, ADL_ERR_ARG, "--%s needs a value: %s", p->table[row].name,
-                     p->table[row].metavar);
+            assert(row < p->values.rows);
+            adl_fail(p->values.err, ADL_ERR_ARG, "--%s needs a value: %s",
+                     p->values.table[row].name, p->values.table[row].metavar);
             goto out;
         }
         if (c == '?') {
             if (optopt > 0 && optopt < FIRST_ROW)
-                adl_fail(p->err, ADL_ERR_ARG, "unknown option -%c; see adl-server %s --help",
+                adl_fail(p->values.err, ADL_ERR_ARG, "unknown option -%c; see adl-server %s --help",
                          optopt >= 32 && optopt < 127 ? optopt : '?', p->options->command->name);
             else
                 unknown_option(p, argv[optind - 1]);
             goto out;
         }
         if (c < FIRST_ROW)
-            for (row = 0; p->table[row].letter != c;)
+            for (row = 0; p->values.table[row].letter != c;)
                 row++;
-        else if (abbreviated(p->table[row].name, argv[optind - 1], optarg, argv, optind)) {
+        else if (abbreviated(p->values.table[row].name, argv[optind - 1], optarg, argv, optind)) {
             const char *text = argv[optind - 1];
             unknown_option(p, text == optarg ? argv[optind - 2] : text);
             goto out;
@@ -164,27 +145,27 @@ out:
     return result;
 }
 
-static int check_operands(struct option_parser *p)
+static int check_operands(struct parser *p)
 {
     const struct adl_command *command = p->options->command;
     int count = p->options->operand_count;
 
     if (count < command->min_operands)
-        return adl_fail(p->err, ADL_ERR_ARG, "too few arguments; usage: adl-server %s %s",
+        return adl_fail(p->values.err, ADL_ERR_ARG, "too few arguments; usage: adl-server %s %s",
                         command->name, command->usage);
     if (command->max_operands >= 0 && count > command->max_operands)
-        return adl_fail(p->err, ADL_ERR_ARG,
+        return adl_fail(p->values.err, ADL_ERR_ARG,
                         "unexpected argument \"%.60s\"; usage: adl-server %s %s",
                         p->options->operands[command->max_operands], command->name, command->usage);
-    for (size_t i = 0; i < p->rows; i++)
-        if (p->table[i].required && p->sources[i] == ADL_SOURCE_DEFAULT)
-            return adl_fail(p->err, ADL_ERR_ARG, "--%s %s is needed", p->table[i].name,
-                            p->table[i].metavar);
+    for (size_t i = 0; i < p->values.rows; i++)
+        if (p->values.table[i].required && p->values.sources[i] == ADL_SOURCE_DEFAULT)
+            return adl_fail(p->values.err, ADL_ERR_ARG, "--%s %s is needed",
+                            p->values.table[i].name, p->values.table[i].metavar);
     return 0;
 }
 
 /* The command as a shell would take it again. */
-static int record_command(struct option_parser *p, int argc, char **argv)
+static int record_command(struct parser *p, int argc, char **argv)
 {
     struct adl_str text = {0};
     adl_str_puts(&text, "adl-server");
@@ -203,47 +184,51 @@ static int record_command(struct option_parser *p, int argc, char **argv)
     if (!text.failed)
         p->options->command_line = adl_arena_printf(&p->options->arena, "%s", text.data);
     adl_str_release(&text);
-    return p->options->command_line ? 0 : adl_fail_nomem(p->err, "options");
+    return p->options->command_line ? 0 : adl_fail_nomem(p->values.err, "options");
 }
 
 int adl_options_parse(struct adl_options *options, const struct adl_command *command, int argc,
                       char **argv, void *settings, struct adl_error *err)
 {
-    struct option_parser p = {.options = options,
-                              .table = command->options,
-                              .rows = adl_option_count(command->options),
-                              .settings = settings,
-                              .err = err};
+    struct parser p = {.options = options,
+                       .values = {.table = command->options,
+                                  .rows = adl_option_count(command->options),
+                                  .settings = settings,
+                                  .arena = &options->arena,
+                                  .err = err}};
+    struct option_values *v = &p.values;
     struct given *given = NULL;
     size_t count;
     int result = -1;
 
     memset(settings, 0, command->settings_bytes);
     *options = (struct adl_options){.command = command, .settings = settings};
-    p.sources = adl_arena_alloc(&options->arena, p.rows + 1, sizeof *p.sources);
+    v->sources = adl_arena_alloc(&options->arena, v->rows + 1, sizeof *v->sources);
     given = adl_calloc((size_t)ADL_MAX(argc, 1), sizeof *given);
-    if (!p.sources || !given) {
+    if (!v->sources || !given) {
         adl_fail_nomem(err, "options");
         goto out;
     }
-    options->sources = p.sources;
+    options->sources = v->sources;
 
     ADL_TRY(scan(&p, argc, argv, given, &count));
     ADL_TRY(record_command(&p, argc, argv));
-    ADL_TRY(option_apply_defaults(&p));
+    ADL_TRY(option_apply_defaults(v));
     if (options->help) {
         result = 0;
         goto out;
     }
     if (command->layered) {
         const char *path = getenv("ADL_SERVER_CONFIG");
-        size_t row;
+        size_t row = adl_option_find(v->table, "config");
         for (size_t i = 0; i < count; i++)
-            if (option_find(&p, "config", &row) == 0 && given[i].row == row)
+            if (given[i].row == row)
                 path = given[i].text;
-        if (path && *path)
-            ADL_TRY(option_apply_config(&p, path));
-        ADL_TRY(option_apply_environment(&p));
+        if (path && *path) {
+            ADL_TRY(option_apply_config(v, path));
+            options->config_path = path;
+        }
+        ADL_TRY(option_apply_environment(v));
     }
     ADL_TRY(apply_given(&p, given, count));
     ADL_TRY(check_operands(&p));
@@ -261,9 +246,7 @@ void adl_options_release(struct adl_options *options)
 enum adl_option_source adl_options_source(const struct adl_options *options, const char *name)
 {
     const struct adl_option *table = options->command->options;
-    size_t row = 0;
-    while (table[row].name && strcmp(table[row].name, name) != 0)
-        row++;
+    size_t row = adl_option_find(table, name);
     assert(table[row].name);
     return options->sources[row];
 }

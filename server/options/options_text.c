@@ -1,10 +1,9 @@
-/* What the option table says to people: --help and --print-config. */
+#include "server/options/options.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "base/limits.h"
-#include "server/options/options.h"
 
 #define HELP_COLUMN 29 /* where an option's explanation begins */
 #define HELP_WIDTH 96
