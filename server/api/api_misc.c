@@ -59,7 +59,6 @@ void adl_api_metrics(struct adl_exchange *exchange, const char *rest)
     const char *routes[ADL_METRICS_ROUTES];
     struct adl_metrics_now now = {
         .routes = routes,
-        .route_count = (int)adl_route_count() + 1,
         .models = models,
         .model_count = adl_registry_count(server->registry),
         .queue_capacity = server->queue_capacity,
@@ -71,9 +70,9 @@ void adl_api_metrics(struct adl_exchange *exchange, const char *rest)
     struct adl_str text = {0};
 
     (void)rest;
-    for (size_t i = 0; i < adl_route_count(); i++)
-        routes[i] = adl_routes[i].path;
-    routes[adl_route_count()] = "unknown";
+    for (const struct adl_route *route = exchange->routes; route->path; route++)
+        routes[now.route_count++] = route->path;
+    routes[now.route_count++] = "unknown";
     for (size_t i = 0; i < now.model_count; i++) {
         struct adl_served *served = adl_registry_acquire_index(server->registry, i);
         models[i] = (struct adl_metrics_model_now){

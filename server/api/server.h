@@ -40,7 +40,8 @@ struct adl_route;
 struct adl_exchange {
     struct adl_server *server;
     struct adl_http_request *http;
-    const struct adl_route *route;
+    const struct adl_route *routes; /* adl_routes, for handlers that list them */
+    const struct adl_route *route;  /* of this request; NULL: its path has none */
     enum adl_method_index method;
     char request_id[ADL_LIMIT_REQUEST_ID_BYTES + 1];
     char trace_id[33];        /* of traceparent; "": none */
@@ -91,15 +92,12 @@ extern const struct adl_http_hooks adl_route_hooks;
 
 /* --- handlers ------------------------------------------------------------------ */
 
-void adl_api_localize_begin(struct adl_exchange *exchange);
-void adl_api_localize(struct adl_exchange *exchange);
-void adl_api_models(struct adl_exchange *exchange, const char *rest);
-void adl_api_model(struct adl_exchange *exchange, const char *name);
-void adl_api_healthz(struct adl_exchange *exchange, const char *rest);
-void adl_api_readyz(struct adl_exchange *exchange, const char *rest);
-void adl_api_health(struct adl_exchange *exchange, const char *rest);
-void adl_api_metrics(struct adl_exchange *exchange, const char *rest);
-void adl_api_problems(struct adl_exchange *exchange, const char *name);
-void adl_api_asset(struct adl_exchange *exchange, const char *rest);
+#define GET_ROUTE(path, handler, ...) void handler(struct adl_exchange *exchange, const char *rest);
+#define POST_ROUTE(path, begin, handler, ...)                                                      \
+    void begin(struct adl_exchange *exchange);                                                     \
+    void handler(struct adl_exchange *exchange);
+#include "server/api/route_list.h"
+#undef GET_ROUTE
+#undef POST_ROUTE
 
 #endif

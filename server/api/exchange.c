@@ -1,0 +1,305 @@
+/* What is decided about a request before its handler runs: request
+ * ids, host names, tokens, 404, 405, CORS; and the log line after it. */
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/random.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "io/json_text.h"
+#include "server/api/server.h"
+#include "server/serving/log.h"
+
+/* --- before a handler ------------------------------------------------------------ */
+
+static enum adl_method_index method_of(const char *method)
+{
+    for (int i = 0; i < ADL_METHOD_OTHER; i++)
+        if (!strcmp(method, adl_method_names[i]))
+            return (enum adl_method_index)i;
+    return ADL_METHOD_OTHER;
+}
+
+static bool all_of(const char *text, size_t length, const char *allowed)
+{
+    return strspn(text, allowed) >= length;
+}
+
+/* The client's own id where it is harmless, or 128 random bits. */
+static void choose_request_id(struct adl_exchange *exchange)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+                                  "0123456789._-";
+    const char *given = adl_http_header(exchange->http, "X-Request-Id");
+    unsigned char bits[16];
+
+    if (given && *given && strlen(given) <= ADL_LIMIT_REQUEST_ID_BYTES &&
+        all_of(given, strlen(given), allowed)) {
+        snprintf(exchange->request_id, sizeof exchange->request_id, "%s", given);
+        return;
+    }
+    if (getrandom(bits, sizeof bits, 0) < 0)
+        memset(bits, 0, sizeof bits);
+    for (size_t i = 0; i < sizeof bits; i++)
+        snprintf(exchange->request_id + 2 * i, 3, "%02x", bits[i]);
+}
+
+/* traceparent: 00-<32 hex>-<16 hex>-<2 hex> (W3C Trace Context). */
+static void read_trace(struct adl_exchange *exchange)
+{
+    static const char hex[] = "0123456789abcdef";
+    const char *given = adl_http_header(exchange->http, "traceparent");
+
+    if (given && strlen(given) == 55 && all_of(given, 2, hex) && given[2] == '-' &&
+        all_of(given + 3, 32, hex) && given[35] == '-' && all_of(given + 36, 16, hex) &&
+        given[52] == '-' && all_of(given + 53, 2, hex))
+        snprintf(exchange->trace_id, sizeof exchange->trace_id, "%.32s", given + 3);
+}
+
+/* Pages of one origin may read the answers, when the user has said which. */
+static void allow_origin(struct adl_exchange *exchange)
+{
+    const char *allowed = exchange->server->cors_origin;
+    const char *origin = adl_http_header(exchange->http, "Origin");
+
+    if (!allowed || !origin || (strcmp(allowed, "*") != 0 && strcmp(allowed, origin) != 0))
+        return;
+    adl_http_add_header(exchange->http, "Access-Control-Allow-Origin", "%s", allowed);
+    adl_http_add_header(exchange->http, "Access-Control-Expose-Headers",
+                        "X-Request-Id, Retry-After");
+    adl_http_add_header(exchange->http, "Vary", "Origin");
+}
+
+static void answer_options(struct adl_exchange *exchange, const char *methods)
+{
+    adl_http_add_header(exchange->http, "Allow", "%s", methods);
+    if (adl_http_header(exchange->http, "Access-Control-Request-Method")) {
+        adl_http_add_header(exchange->http, "Access-Control-Allow-Methods", "%s", methods);
+        adl_http_add_header(exchange->http, "Access-Control-Allow-Headers",
+                            "Authorization, Content-Type, X-Request-Id, traceparent");
+        adl_http_add_header(exchange->http, "Access-Control-Max-Age", "600");
+    }
+    adl_http_reply(exchange->http, 204, NULL, (struct adl_http_body){0});
+}
+
+static bool is_authorized(struct adl_exchange *exchange)
+{
+    const char *header = adl_http_header(exchange->http, "Authorization");
+    enum adl_auth_verdict verdict = adl_auth_check(exchange->server->auth, header);
+
+    if (verdict == ADL_AUTH_GRANTED)
+        return true;
+    adl_http_add_header(exchange->http, "WWW-Authenticate", "Bearer realm=\"adl-server\"%s",
+                        verdict == ADL_AUTH_WRONG ? ", error=\"invalid_token\"" : "");
+    adl_answer_problem(exchange, ADL_PROBLEM_UNAUTHORIZED, 0, "%s",
+                       verdict == ADL_AUTH_WRONG ? "the token is not one of the server's"
+                                                 : "the request has no bearer token");
+    return false;
+}
+
+/* Whether it can be told where the request ends; if not, what follows cannot be read
+ * either. */
+static bool is_framed(struct adl_exchange *exchange)
+{
+    switch (exchange->http->framing) {
+    case ADL_HTTP_FRAMING_CLEAR: return true;
+    case ADL_HTTP_FRAMING_LENGTHS:
+        adl_answer_problem(exchange, ADL_PROBLEM_MALFORMED_REQUEST, 0,
+                           "the request has two Content-Length headers that differ");
+        break;
+    case ADL_HTTP_FRAMING_AMBIGUOUS:
+        adl_answer_problem(exchange, ADL_PROBLEM_MALFORMED_REQUEST, 0,
+                           "Content-Length and Transfer-Encoding do not go together");
+        break;
+    case ADL_HTTP_FRAMING_UNKNOWN:
+        adl_answer_problem(exchange, ADL_PROBLEM_UNKNOWN_CODING, 0,
+                           "a Transfer-Encoding other than \"chunked\" is not read");
+        break;
+    }
+    adl_http_add_header(exchange->http, "Connection", "close");
+    return false;
+}
+
+static void dispatch(struct adl_exchange *exchange)
+{
+    struct adl_server *server = exchange->server;
+    struct adl_http_request *http = exchange->http;
+    const char *rest;
+    char methods[64];
+
+    if (!is_framed(exchange))
+        return;
+    if (server->loopback && !adl_auth_host_allowed(http->host, &server->allowed_hosts)) {
+        adl_answer_problem(exchange, ADL_PROBLEM_UNKNOWN_HOST, 0,
+                           "\"%.100s\" is no name of this machine; --allow-host allows it",
+                           http->host);
+        return;
+    }
+    exchange->route = adl_route_find(http->path, &rest);
+    if (exchange->route && exchange->route->web && !server->web)
+        exchange->route = NULL;
+    if (exchange->method == ADL_METHOD_OPTIONS && (exchange->route || !strcmp(http->path, "*"))) {
+        if (exchange->route)
+            adl_route_methods(exchange->route, methods);
+        else
+            snprintf(methods, sizeof methods, "GET, HEAD, POST, OPTIONS");
+        answer_options(exchange, methods);
+        return;
+    }
+    if (server->draining && !(exchange->route && exchange->route->unattended)) {
+        adl_answer_problem(exchange, ADL_PROBLEM_DRAINING, 1, "the server is stopping");
+        return;
+    }
+    if (!(exchange->route && exchange->route->open) && !is_authorized(exchange))
+        return;
+    if (!exchange->route) {
+        adl_answer_problem(exchange, ADL_PROBLEM_UNKNOWN_PATH, 0,
+                           "there is nothing at %.200s; GET /openapi.json lists the paths",
+                           http->path);
+        return;
+    }
+    if (exchange->method == ADL_METHOD_POST && exchange->route->post) {
+        exchange->route->post_begin(exchange);
+    } else if ((exchange->method == ADL_METHOD_GET || exchange->method == ADL_METHOD_HEAD) &&
+               exchange->route->get) {
+        exchange->route->get(exchange, rest);
+    } else {
+        adl_route_methods(exchange->route, methods);
+        adl_http_add_header(http, "Allow", "%s", methods);
+        adl_answer_problem(exchange, ADL_PROBLEM_METHOD_NOT_ALLOWED, 0, "%s takes %s, not %.20s",
+                           exchange->route->path, methods, http->method);
+    }
+}
+
+static void on_begin(struct adl_http_request *http)
+{
+    struct adl_server *server = adl_http_context(http);
+    struct adl_exchange *exchange = adl_calloc(1, sizeof *exchange);
+
+    if (!exchange) {
+        adl_http_reply(http, 503, NULL, (struct adl_http_body){0});
+        return;
+    }
+    http->context = exchange;
+    exchange->server = server;
+    exchange->http = http;
+    exchange->routes = adl_routes;
+    exchange->method = method_of(http->method);
+    atomic_fetch_add_explicit(&server->metrics.in_flight, 1, memory_order_relaxed);
+    choose_request_id(exchange);
+    read_trace(exchange);
+    adl_http_add_header(http, "X-Request-Id", "%s", exchange->request_id);
+    adl_http_add_header(http, "X-Content-Type-Options", "nosniff");
+    allow_origin(exchange);
+    dispatch(exchange);
+    if (server->draining && http->framing == ADL_HTTP_FRAMING_CLEAR)
+        adl_http_add_header(http, "Connection", "close");
+}
+
+static void on_complete(struct adl_http_request *http)
+{
+    struct adl_exchange *exchange = http->context;
+    exchange->route->post(exchange);
+}
+
+static void on_refuse(struct adl_http_request *http, enum adl_http_refusal why)
+{
+    struct adl_exchange *exchange = http->context;
+
+    if (!exchange)
+        return;
+    switch (why) {
+    case ADL_HTTP_TOO_LARGE:
+        adl_answer_problem(exchange, ADL_PROBLEM_BODY_TOO_LARGE, 0,
+                           "the body is over %zu bytes, the limit set by --max-body",
+                           exchange->server->max_body);
+        break;
+    case ADL_HTTP_TOO_SLOW:
+        adl_answer_problem(exchange, ADL_PROBLEM_CLIENT_TOO_SLOW, 0,
+                           "the body did not arrive within %d seconds",
+                           exchange->server->timeout_s);
+        break;
+    case ADL_HTTP_NO_MEMORY:
+        adl_answer_problem(exchange, ADL_PROBLEM_OUT_OF_MEMORY, 1,
+                           "there is no memory for the body just now");
+        break;
+    }
+}
+
+/* --- after a handler --------------------------------------------------------------- */
+
+static void log_exchange(const struct adl_exchange *exchange, bool sent, double ms)
+{
+    const struct adl_http_request *http = exchange->http;
+    bool quiet = exchange->route && exchange->route->unattended && http->status < 400;
+    enum adl_log_level level = http->status >= 500 ? ADL_LOG_WARN
+                               : quiet             ? ADL_LOG_DEBUG
+                                                   : ADL_LOG_INFO;
+    char path[300], message[400];
+    json_t *fields, *where;
+
+    if (!adl_log_enabled(level))
+        return;
+    snprintf(path, sizeof path, "%s", http->path);
+    where = adl_json_from_text(path);
+    for (char *c = path; *c; c++)
+        if (*c < ' ' || *c > '~')
+            *c = '?';
+    fields = json_pack(
+        "{s:s, s:s*, s:s, s:s, s:o, s:i, s:I, s:I, s:f, s:s*, s:s*}", "request_id",
+        exchange->request_id, "trace_id", *exchange->trace_id ? exchange->trace_id : NULL, "remote",
+        http->remote, "method", adl_method_names[exchange->method], "path", where, "status",
+        http->status, "bytes_in", (json_int_t)http->body_bytes, "bytes_out",
+        (json_int_t)http->reply.length, "duration_ms", ms, "model", exchange->model, "problem",
+        exchange->problem ? adl_problem_row(exchange->problem)->name : NULL);
+    if (fields && exchange->images > 1)
+        json_object_set_new(fields, "images", json_integer((json_int_t)exchange->images));
+    if (fields && !sent)
+        json_object_set_new(fields, "sent", json_false());
+    snprintf(message, sizeof message, "%s %s %d in %.1f ms", adl_method_names[exchange->method],
+             path, http->status, ms);
+    adl_log(level, "request", message, fields);
+}
+
+static void on_done(struct adl_http_request *http, bool sent)
+{
+    struct adl_exchange *exchange = http->context;
+    struct adl_server *server = adl_http_context(http);
+    size_t route = adl_route_count();
+    double ms = adl_clock_ms(http->start_ns, adl_clock_ns());
+
+    if (!exchange)
+        return;
+    if (exchange->route)
+        route = (size_t)(exchange->route - adl_routes);
+    if (http->status)
+        adl_metrics_request(&server->metrics, (int)route, exchange->method, http->status, ms / 1e3);
+    atomic_fetch_add_explicit(&server->metrics.problems[exchange->problem], 1,
+                              memory_order_relaxed);
+    atomic_fetch_add_explicit(&server->metrics.body_bytes_in, http->body_bytes,
+                              memory_order_relaxed);
+    if (sent && exchange->method != ADL_METHOD_HEAD)
+        atomic_fetch_add_explicit(&server->metrics.body_bytes_out, http->reply.length,
+                                  memory_order_relaxed);
+    atomic_fetch_sub_explicit(&server->metrics.in_flight, 1, memory_order_relaxed);
+    log_exchange(exchange, sent, ms);
+    if (exchange->release)
+        exchange->release(exchange->work);
+    adl_free(exchange);
+}
+
+static void on_log(const char *message)
+{
+    adl_log(ADL_LOG_DEBUG, "http", message, NULL);
+}
+
+const struct adl_http_hooks adl_route_hooks = {
+    .begin = on_begin,
+    .complete = on_complete,
+    .refuse = on_refuse,
+    .done = on_done,
+    .log = on_log,
+};

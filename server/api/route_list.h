@@ -1,0 +1,21 @@
+/* The routes, one row each: a new route is its handler (declared by this row, see
+ * server.h) and a row here. The first row that fits a path wins. Included several
+ * times, with the two macros defined anew:
+ *
+ *     GET_ROUTE(path, handler, properties ...)
+ *     POST_ROUTE(path, handler of the headers, handler of the body, properties ...)
+ *
+ * The properties are members of struct adl_route. */
+
+POST_ROUTE("/localize", adl_api_localize_begin, adl_api_localize)
+GET_ROUTE("/models", adl_api_models)
+GET_ROUTE("/models/{name}", adl_api_model)
+GET_ROUTE("/healthz", adl_api_healthz, .open = true, .unattended = true)
+GET_ROUTE("/readyz", adl_api_readyz, .open = true, .unattended = true)
+GET_ROUTE("/health", adl_api_health, .open = true, .unattended = true)
+GET_ROUTE("/metrics", adl_api_metrics, .unattended = true)
+GET_ROUTE("/openapi.json", adl_api_asset, .open = true)
+GET_ROUTE("/problems", adl_api_problems, .open = true)
+GET_ROUTE("/problems/{name}", adl_api_problems, .open = true)
+GET_ROUTE("/", adl_api_asset, .open = true, .web = true)
+GET_ROUTE("/{file}", adl_api_asset, .open = true, .web = true)
