@@ -4,6 +4,7 @@
 #include "server/api/auth.h"
 
 #include <arpa/inet.h>
+#include <nettle/memops.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -131,12 +132,9 @@ enum adl_auth_verdict adl_auth_check(struct adl_auth *auth, const char *header)
             token++;
     digest_of(token, strlen(token), given);
     pthread_mutex_lock(&auth->lock);
-    for (size_t i = 0; i < auth->count; i++) {
-        unsigned difference = 0;
-        for (size_t c = 0; c < sizeof(digest); c++)
-            difference |= (unsigned)(given[c] ^ auth->tokens[i][c]);
-        found |= difference == 0;
-    }
+    /* Every token is compared, so that the time does not depend on which one fits. */
+    for (size_t i = 0; i < auth->count; i++)
+        found |= memeql_sec(given, auth->tokens[i], sizeof(digest)) != 0;
     verdict = found || auth->count == 0 ? ADL_AUTH_GRANTED
               : header                  ? ADL_AUTH_WRONG
                                         : ADL_AUTH_MISSING;
@@ -144,7 +142,7 @@ enum adl_auth_verdict adl_auth_check(struct adl_auth *auth, const char *header)
     return verdict;
 }
 
-bool adl_auth_host_allowed(const char *host, const struct adl_option_list *allowed)
+bool adl_auth_host_allowed(const char *host, const char *const *allowed, size_t allowed_count)
 {
     char name[256];
     struct in6_addr six;
@@ -153,15 +151,15 @@ bool adl_auth_host_allowed(const char *host, const struct adl_option_list *allow
 
     if (!host)
         return true;
-    for (size_t i = 0; i < allowed->count; i++)
-        if (!strcmp(allowed->items[i], "*") || !strcasecmp(allowed->items[i], host))
+    for (size_t i = 0; i < allowed_count; i++)
+        if (!strcmp(allowed[i], "*") || !strcasecmp(allowed[i], host))
             return true;
     length = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":");
     if (length >= sizeof name || length > strlen(host))
         return false;
     snprintf(name, sizeof name, "%.*s", (int)length, host);
-    for (size_t i = 0; i < allowed->count; i++)
-        if (!strcasecmp(allowed->items[i], name))
+    for (size_t i = 0; i < allowed_count; i++)
+        if (!strcasecmp(allowed[i], name))
             return true;
     if (length > 0 && name[length - 1] == '.')
         name[--length] = '\0';

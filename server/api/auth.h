@@ -8,7 +8,6 @@
 #include <stddef.h>
 
 #include "base/error.h"
-#include "server/options/options.h"
 
 struct adl_auth;
 
@@ -33,8 +32,8 @@ enum adl_auth_verdict { ADL_AUTH_GRANTED, ADL_AUTH_MISSING, ADL_AUTH_WRONG };
 enum adl_auth_verdict adl_auth_check(struct adl_auth *auth, const char *header);
 
 /* Whether a Host header (with or without a port, NULL: HTTP/1.0) names this
- * machine: localhost, *.localhost, an address of loopback, or one of `allowed`
- * ("*" allows all). */
-bool adl_auth_host_allowed(const char *host, const struct adl_option_list *allowed);
+ * machine: localhost, *.localhost, an address of loopback, or one of the
+ * `allowed_count` names in `allowed` ("*" allows all). */
+bool adl_auth_host_allowed(const char *host, const char *const *allowed, size_t allowed_count);
 
 #endif

@@ -132,7 +132,8 @@ static void dispatch(struct adl_exchange *exchange)
 
     if (!is_framed(exchange))
         return;
-    if (server->loopback && !adl_auth_host_allowed(http->host, &server->allowed_hosts)) {
+    if (server->loopback &&
+        !adl_auth_host_allowed(http->host, server->allowed_hosts, server->allowed_host_count)) {
         adl_answer_problem(exchange, ADL_PROBLEM_UNKNOWN_HOST, 0,
                            "\"%.100s\" is no name of this machine; --allow-host allows it",
                            http->host);

@@ -11,7 +11,6 @@
 
 #include "base/name.h"
 #include "base/size.h"
-#include "server/options/options.h"
 
 /* --- the query --------------------------------------------------------------- */
 

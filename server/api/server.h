@@ -10,7 +10,6 @@
 #include "server/api/auth.h"
 #include "server/http/http.h"
 #include "server/http/problem.h"
-#include "server/options/options.h"
 #include "server/serving/batcher.h"
 #include "server/serving/metrics.h"
 #include "server/serving/registry.h"
@@ -23,7 +22,8 @@ struct adl_server {
     bool reduced_decode;
     bool web;
     bool loopback; /* only this machine can reach it: host names are checked */
-    struct adl_option_list allowed_hosts;
+    const char *const *allowed_hosts;
+    size_t allowed_host_count;
     const char *cors_origin; /* NULL: none */
     size_t queue_capacity;
 

@@ -156,7 +156,8 @@ static void fill_server(struct adl_server *server, const struct settings *s)
     server->timeout_s = s->timeout;
     server->reduced_decode = !s->exact_decode;
     server->web = !s->no_web;
-    server->allowed_hosts = s->allowed_hosts;
+    server->allowed_hosts = s->allowed_hosts.items;
+    server->allowed_host_count = s->allowed_hosts.count;
     server->cors_origin = s->cors_origin;
     server->queue_capacity = (size_t)s->queue;
 }
