@@ -111,10 +111,9 @@ void adl_api_asset(struct adl_exchange *exchange, const char *rest)
 {
     const struct adl_asset *asset = adl_asset_find(exchange->http->path);
     const char *known = adl_http_header(exchange->http, "If-None-Match");
-    char etag[20];
+    const char *etag = adl_asset_etag(asset);
 
     (void)rest;
-    adl_asset_etag(asset, etag);
     adl_http_add_header(exchange->http, "ETag", "%s", etag);
     adl_http_add_header(exchange->http, "Cache-Control", "no-cache");
     if (!strncmp(asset->type, "text/html", 9)) {

@@ -1,7 +1,8 @@
-/* The table of the files that assets.S holds. */
+/* The table of the files in assets.S, and their ETags. */
 
 #include "server/api/assets.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,13 +32,29 @@ const struct adl_asset *adl_asset_find(const char *path)
     return NULL;
 }
 
-void adl_asset_etag(const struct adl_asset *asset, char text[20])
-{
-    struct adl_sha256 hash;
-    char hex[65];
+static char etags[ADL_COUNT(assets)][20]; /* written once, by hash_all() */
 
-    adl_sha256_init(&hash);
-    adl_sha256_update(&hash, asset->data, adl_asset_length(asset));
-    adl_sha256_hex(&hash, hex);
-    snprintf(text, 20, "\"%.16s\"", hex);
+static void hash_all(void)
+{
+    for (size_t i = 0; i < ADL_COUNT(assets); i++) {
+        struct adl_sha256 hash;
+        char hex[65];
+
+        adl_sha256_init(&hash);
+        adl_sha256_update(&hash, assets[i].data, adl_asset_length(&assets[i]));
+        adl_sha256_hex(&hash, hex);
+        snprintf(etags[i], sizeof etags[i], "\"%.16s\"", hex);
+    }
+}
+
+void adl_assets_hash(void)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, hash_all);
+}
+
+const char *adl_asset_etag(const struct adl_asset *asset)
+{
+    adl_assets_hash();
+    return etags[asset - assets];
 }

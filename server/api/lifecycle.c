@@ -16,9 +16,9 @@
 #include "base/clock.h"
 #include "base/size.h"
 #include "io/json_text.h"
+#include "server/api/assets.h"
 #include "server/serving/log.h"
 #include "server/serving/notify.h"
-#include "server/tasks/json_out.h"
 
 /* A run of the engine that takes longer is a hang. */
 #define HANG_MS 60000.0
@@ -256,6 +256,7 @@ int adl_lifecycle_run(struct adl_server *server, const char *token_file, int dra
     struct lifecycle life = {.server = server, .token_file = token_file};
     int result = -1;
 
+    adl_assets_hash();
     life.loaded = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (life.loaded < 0)
         adl_fail(err, ADL_ERR_IO, "cannot wait for the models: %s", strerror(errno));
