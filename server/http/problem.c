@@ -5,6 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "io/json_text.h"
+
 static const struct adl_problem_row rows[ADL_PROBLEM_COUNT] = {
     [ADL_PROBLEM_MALFORMED_REQUEST] = {"malformed-request", 400, "The request is malformed",
                                        "The detail says which part of it; see /openapi.json for "
@@ -105,29 +107,14 @@ enum adl_problem adl_problem_of(enum adl_error_kind kind)
     return ADL_PROBLEM_INTERNAL;
 }
 
-/* What came from a client need not be text. */
-static json_t *text_json(const char *text)
-{
-    char plain[600];
-    json_t *result = json_string(text);
-
-    if (result)
-        return result;
-    snprintf(plain, sizeof plain, "%s", text);
-    for (char *c = plain; *c; c++)
-        if (*c & '\x80')
-            *c = '?';
-    return json_string(plain);
-}
-
 json_t *adl_problem_json(enum adl_problem problem, const char *detail, const char *request_id)
 {
     char type[80];
 
     snprintf(type, sizeof type, "/problems/%s", rows[problem].name);
     return json_pack("{s:s, s:s, s:i, s:o, s:s*}", "type", type, "title", rows[problem].title,
-                     "status", rows[problem].status, "detail", text_json(detail), "request_id",
-                     request_id);
+                     "status", rows[problem].status, "detail", adl_json_from_text(detail),
+                     "request_id", request_id);
 }
 
 /* The texts of the table hold nothing that HTML would take for markup. */

@@ -11,7 +11,6 @@
 
 #include "base/size.h"
 #include "io/json_text.h"
-#include "server/tasks/json_out.h"
 
 const char *const adl_log_level_names[] = {"debug", "info", "warn", "error", NULL};
 const char *const adl_log_format_names[] = {"auto", "text", "json", NULL};

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "io/json_text.h"
 #include "models/file/description.h"
 #include "models/file/load.h"
 
@@ -169,7 +170,7 @@ static char *describe(const struct adl_served *served, struct adl_error *err)
 {
     const struct adl_model *model = served->model;
     json_t *root = adl_model_to_json(model);
-    char loaded_at[40], *text = NULL, *copy = NULL;
+    char loaded_at[40], *text = NULL;
     struct tm parts;
     json_t *more;
 
@@ -181,19 +182,12 @@ static char *describe(const struct adl_served *served, struct adl_error *err)
                      "memory_bytes", (json_int_t)served->memory_bytes, "macs",
                      (json_int_t)adl_plan_macs(served->plan));
     if (root && more && json_object_update(more, root) == 0)
-        text = json_dumps(more, JSON_COMPACT | JSON_REAL_PRECISION(9));
-    if (text)
-        copy = adl_strdup(text);
-    if (!copy)
+        text = adl_json_to_text(more, JSON_COMPACT | JSON_REAL_PRECISION(9), NULL, err);
+    else
         adl_fail_nomem(err, "a model's description");
-    if (text) {
-        json_free_t release;
-        json_get_alloc_funcs(NULL, &release);
-        release(text);
-    }
     json_decref(root);
     json_decref(more);
-    return copy;
+    return text;
 }
 
 static struct adl_served *load(struct adl_registry *registry, size_t index, struct adl_error *err)
