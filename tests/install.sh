@@ -1,21 +1,13 @@
 #!/usr/bin/env bash
-# `make install` into a folder of its own: everything is there, the program
-# runs from there, and `make uninstall` leaves no file behind.
+# Runs `make install` into an empty directory: every file has to be there, the
+# installed program has to run, and `make uninstall` has to remove every file.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 MAKE=${MAKE:-make}
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
-passed=0 failed=0
-verdict() {
-    if [ "$1" = 0 ]; then
-        passed=$((passed + 1))
-        echo "ok   $2"
-    else
-        failed=$((failed + 1))
-        echo "FAIL $2"
-    fi
-}
+# shellcheck source=tests/support/verdict.sh
+. tests/support/verdict.sh
 
 "$MAKE" --no-print-directory ${BUILD:+BUILD="$BUILD"} install DESTDIR="$root" PREFIX=/usr/local
 verdict $? "make install"
@@ -34,7 +26,7 @@ END
 "$root/usr/local/bin/adl-server" --version
 verdict $? "the installed program runs"
 ! grep -r '@[A-Z]*DIR@' "$root/usr/local/lib"
-verdict $? "no path is left to be filled in"
+verdict $? "every path is filled in"
 grep -q '^ExecStart=/usr/local/bin/adl-server ' "$root/usr/local/lib/systemd/system/adl-server.service"
 verdict $? "the unit starts the installed program"
 bash -n "$root/usr/local/share/bash-completion/completions/adl-server"
@@ -51,5 +43,4 @@ left=$(find "$root" -not -type d)
 [ -z "$left" ]
 verdict $? "nothing is left${left:+: $left}"
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+summary

@@ -1,29 +1,22 @@
 #!/usr/bin/env bash
-# The units as they are installed: systemd accepts them, and rates the
-# service's exposure as low. Exit 77 where systemd is not there.
+# The units as they are installed: systemd has to accept them and to rate the
+# service's exposure as low. Exit status 77 (skipped) without systemd-analyze.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 command -v systemd-analyze >/dev/null || { echo "no systemd-analyze here"; exit 77; }
-# "1.1 OK" of 10; what weakens the sandbox has to be meant.
+# systemd-analyze rates the unit "1.1 OK" on a scale to 10. The limit makes sure that
+# nobody weakens the sandbox by accident.
 max_exposure=1.5
 
 units=$(mktemp -d)
 trap 'rm -rf "$units"' EXIT
 for unit in systemd/*.service systemd/*.socket; do
-    # Any program that is there: verify looks whether it can be run.
+    # `verify` checks that the program can be executed; any program will do.
     sed 's|@BINDIR@/adl-server|/bin/true|' "$unit" >"$units/$(basename "$unit")"
 done
 
-passed=0 failed=0
-verdict() {
-    if [ "$1" = 0 ]; then
-        passed=$((passed + 1))
-        echo "ok   $2"
-    else
-        failed=$((failed + 1))
-        echo "FAIL $2"
-    fi
-}
+# shellcheck source=tests/support/verdict.sh
+. tests/support/verdict.sh
 
 for unit in "$units"/*; do
     # The manual page is not installed here.
@@ -39,9 +32,8 @@ for unit in "$units"/*.service; do
     verdict $? "$(basename "$unit"): exposure $rating of at most $max_exposure"
 done
 grep -q '@[A-Z]*@' <(sed 's/@BINDIR@//g' systemd/*.service systemd/*.socket)
-verdict $((!$?)) "nothing but @BINDIR@ is to be filled in"
+verdict $((!$?)) "@BINDIR@ is the only placeholder"
 "${ADL_SERVER:-build/adl-server}" serve --config systemd/adl-server.conf.example --print-config >/dev/null
 verdict $? "the server reads the example configuration"
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+summary
