@@ -1,16 +1,60 @@
-/* The daemon and the life of a request. What libmicrohttpd 0.9.75 asks for:
+/* The HTTP daemon and the life of a request, on top of libmicrohttpd 0.9.75.
  *
- * - A response can be queued in the first call of the handler for a request, or
- *   in the last, never while the body is arriving.
- * - A request that is complete and has neither a response nor is suspended is
- *   handed in again at once, so it has to be one or the other.
- * - A suspended connection has no timeout, and a client that leaves is not
- *   noticed: those who work for it look themselves (adl_http_client_gone).
- * - A connection that times out is closed without a word; the 408 is written to
- *   the socket by hand.
- * - Its timeout begins anew with every byte, also of headers and between chunks,
- *   of which no handler is told; a thread from outside looks after those that
- *   never end (adl_http_tend). */
+ * DESIGN
+ *
+ * Threads. The library runs a few I/O threads, each with its own epoll set and its own
+ * share of the connections. They read headers and bodies, call the hooks, and write
+ * replies; they never do the work that a request asks for, because a thread
+ * that computes for 20 ms delays every connection it serves. A hook with such work suspends
+ * its request; the thread that finishes the work fills in the reply and resumes the
+ * request, after which the I/O thread sends it. One more thread calls adl_http_tend()
+ * from time to time (the main thread, which also waits for signals), and linger.c has
+ * one that reads from connections that are closing.
+ *
+ * Ownership and locks. A request has one owner at a time: its I/O thread, or, between
+ * adl_http_suspend() and adl_http_resume(), whoever will resume it. Its fields
+ * therefore need no lock. `http->lock` protects only what adl_http_tend() looks at: the
+ * list of requests that are still arriving with their `late` flags, and the list of
+ * open connections with `busy` and `since_ns`. I/O threads hold it for a few
+ * instructions, adl_http_tend() while it walks the lists (one recv() that does not block
+ * for each entry); nobody holds it during a hook. The two totals (requests in flight,
+ * body bytes held) are atomics.
+ *
+ * Order. For each request the hooks run in the order begin, complete (or refuse), done,
+ * and `done` runs exactly once, even if the client disappears. A request leaves the
+ * list of arriving requests before its socket is closed, so a descriptor that is found
+ * in a list under the lock belongs to that connection.
+ *
+ * Why nothing cleverer. A server of our own over epoll would avoid every trap below,
+ * but would have to parse HTTP from hostile clients; that parser is what the library is
+ * used for. A body is collected in memory before anybody looks at it: bodies are bounded,
+ * and those who read them need them complete.
+ *
+ * The traps of the library, and how each is avoided:
+ *
+ * - A response may be queued in the first call of the handler for a request or in the
+ *   last, never while the body arrives. So whatever can be refused is refused in the
+ *   first call, from the headers alone (`begin`); a refusal in the middle of a body is
+ *   kept until the end, and the rest of the body is read and discarded up to a limit.
+ * - If a request is complete and is neither answered nor suspended, the handler is
+ *   called again at once: a busy loop. http_handle() always does one of the two, and
+ *   suspends before the request is handed to another thread.
+ * - A suspended connection does not time out, and a client that disconnects is not
+ *   noticed. Whoever works for a suspended request has a deadline of its own and
+ *   checks adl_http_client_gone().
+ * - A connection that times out is closed without a response. http_write_reply() writes
+ *   the 408 to the socket directly, in the last callback before the close.
+ * - The library's timeout restarts with each received byte, including bytes of headers
+ *   and the framing of chunks, about which no callback is made: a client that sends one
+ *   byte a second is never timed out. http_receive() and adl_http_tend() hold the
+ *   request against a total deadline instead.
+ * - Closing a socket with unread input makes the kernel reset the connection, and the
+ *   client may lose a response that was sent before. Early replies go through linger.c.
+ * - %00 in a target would truncate the path, so http_unescape() leaves it encoded.
+ * - Of several Content-Length headers the library reads only the first, and it treats an
+ *   unknown Transfer-Encoding as a body that ends with the connection. Requests with
+ *   such headers are refused (http_check_framing), since a proxy may read them
+ *   differently (request smuggling). */
 
 #include "server/http/http.h"
 
@@ -36,11 +80,12 @@
 
 #define FIRST_BODY_BYTES (64 * ADL_KIB)
 
-/* A connection, as the library's socket context. Under the lock. */
+/* An open connection; the library keeps it as the connection's socket context. All
+ * fields are under the lock. */
 struct adl_http_peer {
     int fd;
-    uint64_t since_ns; /* begun nothing */
-    bool busy;         /* with a request */
+    uint64_t since_ns; /* time of the last change of `busy`, or of the connect */
+    bool busy;         /* a request is being handled */
     struct adl_http_peer *next, **link;
 };
 
@@ -49,9 +94,9 @@ struct adl_http {
     struct MHD_Daemon *daemon;
     struct adl_linger *linger;
     _Atomic size_t in_flight;
-    _Atomic size_t body_bytes;         /* held by all requests */
-    pthread_mutex_t lock;              /* of the lists, and of leaving them */
-    struct adl_http_request *arriving; /* whose body is not complete yet */
+    _Atomic size_t body_bytes;         /* capacity of the bodies of all requests together */
+    pthread_mutex_t lock;              /* protects the two lists and their members' links */
+    struct adl_http_request *arriving; /* requests whose body is not complete yet */
     struct adl_http_peer *peers;       /* open connections */
 };
 
@@ -65,20 +110,21 @@ const char *adl_http_header(const struct adl_http_request *request, const char *
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
-static bool is_over(uint64_t since_ns, unsigned limit_s)
+static bool http_has_elapsed(uint64_t since_ns, unsigned limit_s)
 {
     return adl_clock_ms(since_ns, adl_clock_ns()) > limit_s * 1e3;
 }
 
-static int socket_of(const struct adl_http_request *request)
+static int http_socket(const struct adl_http_request *request)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     return info ? info->connect_fd : -1;
 }
 
-/* Whether nothing more will come, and nothing that came is unread. */
-static bool is_closed(int fd)
+/* Whether the other side has closed the connection and all its bytes have been read.
+ * Peeking never blocks and consumes nothing. */
+static bool http_is_closed(int fd)
 {
     char byte;
     ssize_t got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
@@ -87,12 +133,12 @@ static bool is_closed(int fd)
 
 bool adl_http_client_gone(const struct adl_http_request *request)
 {
-    return is_closed(socket_of(request));
+    return http_is_closed(http_socket(request));
 }
 
 /* --- replies ---------------------------------------------------------------- */
 
-static void release_reply(struct adl_http_request *request)
+static void http_release_reply(struct adl_http_request *request)
 {
     if (request->reply.release)
         request->reply.release((void *)(uintptr_t)request->reply.data);
@@ -102,7 +148,7 @@ static void release_reply(struct adl_http_request *request)
 void adl_http_reply(struct adl_http_request *request, int status, const char *content_type,
                     struct adl_http_body body)
 {
-    release_reply(request);
+    http_release_reply(request);
     request->status = status;
     request->content_type = content_type;
     request->reply = body;
@@ -122,7 +168,7 @@ void adl_http_add_header(struct adl_http_request *request, const char *name, con
     request->header_count++;
 }
 
-static enum MHD_Result queue_reply(struct adl_http_request *request)
+static enum MHD_Result http_queue_reply(struct adl_http_request *request)
 {
     struct adl_http_body body = request->reply;
     void *data = (void *)(uintptr_t)body.data;
@@ -134,7 +180,7 @@ static enum MHD_Result queue_reply(struct adl_http_request *request)
 
     if (!response)
         return MHD_NO;
-    /* It owns the bytes now; their number is still of interest. */
+    /* The response owns the bytes now; the length is still needed for the log. */
     request->reply.data = NULL;
     request->reply.release = NULL;
     if (request->content_type)
@@ -147,11 +193,13 @@ static enum MHD_Result queue_reply(struct adl_http_request *request)
     return result;
 }
 
-/* The reply written to the socket by hand, where the library would only close. */
-static void last_words(struct adl_http_request *request)
+/* Writes the reply to the socket directly, where the library would only close the
+ * connection. One non-blocking send: what does not fit into the socket's buffer is lost,
+ * which is acceptable for a short problem document. */
+static void http_write_reply(struct adl_http_request *request)
 {
     struct adl_str text = {0};
-    int fd = socket_of(request);
+    int fd = http_socket(request);
 
     adl_str_printf(&text, "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Length: %zu\r\n",
                    request->status, MHD_get_reason_phrase_for((unsigned)request->status),
@@ -171,17 +219,18 @@ static void last_words(struct adl_http_request *request)
     adl_str_release(&text);
 }
 
-static enum MHD_Result cut_off(struct adl_http_request *request, enum adl_http_refusal why)
+/* Ends a request whose body is incomplete: a reply, then the connection is closed. */
+static enum MHD_Result http_cut_off(struct adl_http_request *request, enum adl_http_refusal why)
 {
     if (!request->status)
         request->http->config.hooks.refuse(request, why);
-    last_words(request);
+    http_write_reply(request);
     return MHD_NO;
 }
 
 /* --- bodies ----------------------------------------------------------------- */
 
-static void release_body(struct adl_http_request *request)
+static void http_release_body(struct adl_http_request *request)
 {
     atomic_fetch_sub(&request->http->body_bytes, request->body_capacity);
     adl_free(request->body);
@@ -195,8 +244,11 @@ void adl_http_take_body(struct adl_http_request *request, size_t limit)
     request->discard = false;
 }
 
-/* Room for `needed` bytes, within what all bodies together may take. */
-static int grow_body(struct adl_http_request *request, size_t needed)
+/* Makes the buffer hold `needed` bytes. The capacity doubles, but does not exceed an
+ * announced Content-Length. The additional bytes are reserved in the budget of all
+ * bodies first, so that many uploads at once cannot exhaust the memory. Returns -1 if
+ * the budget or the memory does not suffice. */
+static int http_grow_body(struct adl_http_request *request, size_t needed)
 {
     struct adl_http *http = request->http;
     size_t capacity = ADL_MAX(request->body_capacity, FIRST_BODY_BYTES);
@@ -222,29 +274,32 @@ static int grow_body(struct adl_http_request *request, size_t needed)
     return 0;
 }
 
-/* A refusal in the middle of a body: the rest is read and thrown away, within
- * reason, and the answer comes at the end. */
-static void refuse(struct adl_http_request *request, enum adl_http_refusal why)
+/* Refuses a request in the middle of its body. No response can be queued now, so the
+ * rest of the body is read and discarded, and the reply is sent at its end. */
+static void http_refuse(struct adl_http_request *request, enum adl_http_refusal why)
 {
-    release_body(request);
+    http_release_body(request);
     request->discard = true;
     request->http->config.hooks.refuse(request, why);
 }
 
-static enum MHD_Result take(struct adl_http_request *request, const char *bytes, size_t *length)
+/* Takes one piece of the body. At most 1 MiB beyond the limit is read in order to
+ * discard it; after that the connection is cut. */
+static enum MHD_Result http_receive(struct adl_http_request *request, const char *bytes,
+                                    size_t *length)
 {
     struct adl_http *http = request->http;
 
     request->body_bytes += *length;
-    if (is_over(request->start_ns, http->config.request_s))
-        return cut_off(request, ADL_HTTP_TOO_SLOW);
+    if (http_has_elapsed(request->start_ns, http->config.request_s))
+        return http_cut_off(request, ADL_HTTP_TOO_SLOW);
     if (!request->discard && request->body_length + *length > request->body_limit)
-        refuse(request, ADL_HTTP_TOO_LARGE);
+        http_refuse(request, ADL_HTTP_TOO_LARGE);
     if (request->discard && request->body_bytes > request->body_limit + ADL_MIB)
-        return cut_off(request, ADL_HTTP_TOO_LARGE);
+        return http_cut_off(request, ADL_HTTP_TOO_LARGE);
     if (!request->discard && request->body_length + *length > request->body_capacity &&
-        grow_body(request, request->body_length + *length) < 0)
-        refuse(request, ADL_HTTP_NO_MEMORY);
+        http_grow_body(request, request->body_length + *length) < 0)
+        http_refuse(request, ADL_HTTP_NO_MEMORY);
     if (!request->discard) {
         memcpy(request->body + request->body_length, bytes, *length);
         request->body_length += *length;
@@ -255,8 +310,8 @@ static enum MHD_Result take(struct adl_http_request *request, const char *bytes,
 
 /* --- connections ------------------------------------------------------------ */
 
-static void on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
-                          enum MHD_ConnectionNotificationCode what)
+static void http_on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
+                               enum MHD_ConnectionNotificationCode what)
 {
     struct adl_http *http = cls;
     struct adl_http_peer *peer = *socket_context;
@@ -288,14 +343,14 @@ static void on_connection(void *cls, struct MHD_Connection *connection, void **s
     }
 }
 
-static struct adl_http_peer *peer_of(struct MHD_Connection *connection)
+static struct adl_http_peer *http_peer(struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     return info ? info->socket_context : NULL;
 }
 
-static void set_busy(struct adl_http_request *request, bool busy)
+static void http_set_busy(struct adl_http_request *request, bool busy)
 {
     if (!request->peer)
         return;
@@ -307,7 +362,7 @@ static void set_busy(struct adl_http_request *request, bool busy)
 
 /* --- the life of a request ---------------------------------------------------- */
 
-static void find_remote(struct adl_http_request *request)
+static void http_find_remote(struct adl_http_request *request)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
@@ -321,7 +376,7 @@ static void find_remote(struct adl_http_request *request)
                   request->remote, sizeof request->remote);
 }
 
-static void enlist(struct adl_http_request *request)
+static void http_add_arriving(struct adl_http_request *request)
 {
     struct adl_http *http = request->http;
 
@@ -334,7 +389,7 @@ static void enlist(struct adl_http_request *request)
     pthread_mutex_unlock(&http->lock);
 }
 
-static void delist(struct adl_http_request *request)
+static void http_remove_arriving(struct adl_http_request *request)
 {
     pthread_mutex_lock(&request->http->lock);
     if (request->link) {
@@ -346,10 +401,10 @@ static void delist(struct adl_http_request *request)
     pthread_mutex_unlock(&request->http->lock);
 }
 
-/* The library reads the first header of a name and, with a coding it does not know,
- * whatever comes until the connection closes. */
-static enum MHD_Result look_at_framing(void *cls, enum MHD_ValueKind kind, const char *name,
-                                       const char *value)
+/* Called for each header: notes combinations of Content-Length and Transfer-Encoding
+ * that leave the end of the body ambiguous (RFC 9112, 6.3). */
+static enum MHD_Result http_check_framing(void *cls, enum MHD_ValueKind kind, const char *name,
+                                          const char *value)
 {
     struct adl_http_request *request = cls;
     const char *length = adl_http_header(request, "Content-Length");
@@ -364,9 +419,10 @@ static enum MHD_Result look_at_framing(void *cls, enum MHD_ValueKind kind, const
     return MHD_YES;
 }
 
-/* Clients that think us a proxy put the host into the target, where it counts more
- * than the header (RFC 9112, 3.2.2). */
-static void find_host(struct adl_http_request *request)
+/* Finds the host that the client asks for. A client that takes the server for a proxy
+ * sends an absolute URL as the target; its host takes precedence over the Host header
+ * (RFC 9112, 3.2.2). */
+static void http_find_host(struct adl_http_request *request)
 {
     const char *at = request->path;
     size_t scheme = !strncasecmp(at, "http://", 7) ? 7 : !strncasecmp(at, "https://", 8) ? 8 : 0;
@@ -380,8 +436,8 @@ static void find_host(struct adl_http_request *request)
     request->path = at[scheme + length] ? at + scheme + length : "/";
 }
 
-static struct adl_http_request *begin(struct adl_http *http, struct MHD_Connection *connection,
-                                      const char *path, const char *method)
+static struct adl_http_request *http_begin(struct adl_http *http, struct MHD_Connection *connection,
+                                           const char *path, const char *method)
 {
     struct adl_http_request *request = adl_calloc(1, sizeof *request);
     const char *length, *coding;
@@ -395,10 +451,10 @@ static struct adl_http_request *begin(struct adl_http *http, struct MHD_Connecti
     request->start_ns = adl_clock_ns();
     request->discard = true;
     request->content_length = -1;
-    find_remote(request);
-    find_host(request);
-    MHD_get_connection_values(connection, MHD_HEADER_KIND, look_at_framing, request);
-    /* The library has refused lengths that are no numbers. */
+    http_find_remote(request);
+    http_find_host(request);
+    MHD_get_connection_values(connection, MHD_HEADER_KIND, http_check_framing, request);
+    /* The library has already refused lengths that are not numbers. */
     length = adl_http_header(request, "Content-Length");
     coding = adl_http_header(request, "Transfer-Encoding");
     if (length && !coding) {
@@ -407,48 +463,50 @@ static struct adl_http_request *begin(struct adl_http *http, struct MHD_Connecti
     }
     request->has_body = coding || request->content_length > 0;
     atomic_fetch_add(&http->in_flight, 1);
-    request->peer = peer_of(connection);
-    set_busy(request, true);
-    enlist(request);
+    request->peer = http_peer(connection);
+    http_set_busy(request, true);
+    http_add_arriving(request);
     http->config.hooks.begin(request);
     return request;
 }
 
-static enum MHD_Result handle(void *cls, struct MHD_Connection *connection, const char *url,
-                              const char *method, const char *version, const char *upload_data,
-                              size_t *upload_data_size, void **con_cls)
+/* The library's handler. It is called once with the headers, then for each piece of the
+ * body, then with *upload_data_size == 0, and once more after a resume. */
+static enum MHD_Result http_handle(void *cls, struct MHD_Connection *connection, const char *url,
+                                   const char *method, const char *version, const char *upload_data,
+                                   size_t *upload_data_size, void **con_cls)
 {
     struct adl_http *http = cls;
     struct adl_http_request *request = *con_cls;
 
     (void)version;
     if (!request) {
-        *con_cls = request = begin(http, connection, url, method);
+        *con_cls = request = http_begin(http, connection, url, method);
         if (!request)
             return MHD_NO;
         if (request->status && request->has_body) {
             request->early = true;
-            return queue_reply(request);
+            return http_queue_reply(request);
         }
         return MHD_YES;
     }
     if (*upload_data_size > 0)
-        return take(request, upload_data, upload_data_size);
+        return http_receive(request, upload_data, upload_data_size);
     if (!request->completed) {
         request->completed = true;
-        delist(request);
+        http_remove_arriving(request);
         if (request->late)
-            return cut_off(request, ADL_HTTP_TOO_SLOW);
+            return http_cut_off(request, ADL_HTTP_TOO_SLOW);
         if (!request->status)
             http->config.hooks.complete(request);
         if (request->suspended)
-            return MHD_YES; /* it may be another thread's already */
+            return MHD_YES; /* another thread may own the request already */
     }
-    return request->status ? queue_reply(request) : MHD_NO;
+    return request->status ? http_queue_reply(request) : MHD_NO;
 }
 
-static void completed(void *cls, struct MHD_Connection *connection, void **con_cls,
-                      enum MHD_RequestTerminationCode why)
+static void http_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
+                           enum MHD_RequestTerminationCode why)
 {
     struct adl_http *http = cls;
     struct adl_http_request *request = *con_cls;
@@ -457,16 +515,16 @@ static void completed(void *cls, struct MHD_Connection *connection, void **con_c
     if (!request)
         return;
     *con_cls = NULL;
-    delist(request);
-    set_busy(request, false);
+    http_remove_arriving(request);
+    http_set_busy(request, false);
     if ((why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED || request->late) && !request->completed &&
         !request->queued)
-        cut_off(request, ADL_HTTP_TOO_SLOW);
+        http_cut_off(request, ADL_HTTP_TOO_SLOW);
     if (request->early && why == MHD_REQUEST_TERMINATED_COMPLETED_OK)
-        adl_linger_add(http->linger, socket_of(request));
+        adl_linger_add(http->linger, http_socket(request));
     http->config.hooks.done(request, request->queued && why == MHD_REQUEST_TERMINATED_COMPLETED_OK);
-    release_reply(request);
-    release_body(request);
+    http_release_reply(request);
+    http_release_body(request);
     adl_free(request);
     atomic_fetch_sub(&http->in_flight, 1);
 }
@@ -483,9 +541,9 @@ void adl_http_resume(struct adl_http_request *request)
     MHD_resume_connection(connection);
 }
 
-/* Percent-decoding in place, as the library does it, but for %00: a NUL would
- * cut the path or the value short, so it stays as it is written. */
-static size_t unescape(void *cls, struct MHD_Connection *connection, char *text)
+/* Percent-decoding in place, like the library's own, except that %00 stays encoded: a
+ * NUL would truncate the path or the value. */
+static size_t http_unescape(void *cls, struct MHD_Connection *connection, char *text)
 {
     char *out = text;
 
@@ -509,7 +567,7 @@ static size_t unescape(void *cls, struct MHD_Connection *connection, char *text)
 
 /* --- the daemon --------------------------------------------------------------- */
 
-static void log_message(void *cls, const char *fmt, va_list args)
+static void http_log(void *cls, const char *fmt, va_list args)
 {
     struct adl_http *http = cls;
     char text[500];
@@ -538,17 +596,18 @@ struct adl_http *adl_http_start(const struct adl_http_config *config, struct adl
     if (!http->linger)
         goto out;
     http->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, handle, http, MHD_OPTION_EXTERNAL_LOGGER, log_message, http,
+        flags, 0, NULL, NULL, http_handle, http, MHD_OPTION_EXTERNAL_LOGGER, http_log, http,
         MHD_OPTION_LISTEN_SOCKET, config->listen_fd, MHD_OPTION_THREAD_POOL_SIZE,
         config->io_threads, MHD_OPTION_CONNECTION_LIMIT, config->connections,
         MHD_OPTION_CONNECTION_TIMEOUT, config->idle_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        ADL_LIMIT_CONNECTION_BYTES, MHD_OPTION_NOTIFY_CONNECTION, on_connection, http,
-        MHD_OPTION_NOTIFY_COMPLETED, completed, http, MHD_OPTION_UNESCAPE_CALLBACK, unescape, NULL,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+        ADL_LIMIT_CONNECTION_BYTES, MHD_OPTION_NOTIFY_CONNECTION, http_on_connection, http,
+        MHD_OPTION_NOTIFY_COMPLETED, http_completed, http, MHD_OPTION_UNESCAPE_CALLBACK,
+        http_unescape, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+        MHD_OPTION_END);
     if (!http->daemon) {
         adl_fail(err, ADL_ERR_IO,
-                 "the HTTP server does not start; is there memory, and are there "
-                 "file descriptors?");
+                 "cannot start the HTTP server; check the limits on memory, threads and file "
+                 "descriptors");
         goto out;
     }
     return http;
@@ -559,9 +618,9 @@ out:
     return NULL;
 }
 
-/* A shutdown of the socket is an event for the library, which may miss the end of a
- * connection that came together with the last bytes. The descriptors cannot be
- * others': requests and connections leave their lists before they are closed. */
+/* Shutting down a socket's reading side wakes the library, which then sees the end of
+ * the connection. This is needed for late requests, and because this version may miss a
+ * close that arrived together with the last bytes. */
 void adl_http_tend(struct adl_http *http)
 {
     unsigned request_s = http->config.request_s;
@@ -570,16 +629,15 @@ void adl_http_tend(struct adl_http *http)
     for (struct adl_http_request *r = http->arriving; r; r = r->next) {
         if (r->late)
             continue;
-        r->late = is_over(r->start_ns, request_s);
-        /* The other side stays open: for the last words, or for an answer that is on
-         * its way by now. */
+        r->late = http_has_elapsed(r->start_ns, request_s);
+        /* The writing side stays open for the 408, or for a reply that is being sent. */
         if (r->late || adl_http_client_gone(r))
-            shutdown(socket_of(r), SHUT_RD);
+            shutdown(http_socket(r), SHUT_RD);
     }
     for (struct adl_http_peer *p = http->peers; p; p = p->next) {
-        if (!p->busy && is_over(p->since_ns, http->config.idle_s + request_s))
+        if (!p->busy && http_has_elapsed(p->since_ns, http->config.idle_s + request_s))
             shutdown(p->fd, SHUT_RDWR);
-        else if (!p->busy && is_closed(p->fd))
+        else if (!p->busy && http_is_closed(p->fd))
             shutdown(p->fd, SHUT_RD);
     }
     pthread_mutex_unlock(&http->lock);

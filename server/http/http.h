@@ -1,18 +1,19 @@
 #ifndef ADL_SERVER_HTTP_HTTP_H
 #define ADL_SERVER_HTTP_HTTP_H
 
-/* HTTP/1.1 over libmicrohttpd: connections, bodies, deadlines, draining. Knows
- * nothing of what is served.
+/* HTTP/1.1 over libmicrohttpd: connections, bodies, deadlines, draining. This layer is
+ * independent of what is served.
  *
  * A request goes through the hooks in this order, all on an I/O thread:
  *
- *     begin     its headers are there. May reply at once: then a body that was
- *               announced is not read. May call adl_http_take_body().
- *     complete  its body is there. Replies, or suspends and lets another thread
- *               reply and resume.
- *     done      the answer is sent, or the connection is gone.
+ *     begin     The headers have arrived. The hook may reply at once, in which case the
+ *               body is not read, or call adl_http_take_body().
+ *     complete  The body has arrived. The hook replies, or suspends the request so that
+ *               another thread can reply and resume it.
+ *     done      The reply has been sent, or the connection is gone.
  *
- * `refuse` is asked for a reply when reading the body has to stop. */
+ * `refuse` is called instead of `complete` when reading the body has to stop; the hook
+ * replies. */
 
 #include <microhttpd.h>
 #include <stdbool.h>
@@ -22,11 +23,11 @@
 #include "base/error.h"
 #include "base/limits.h"
 
-#define ADL_HTTP_HEADERS 12 /* that a reply may add */
+#define ADL_HTTP_HEADERS 12 /* the most headers that a reply may add */
 
 struct adl_http;
 
-/* Bytes of a reply. `release` (may be NULL) frees `data` when it was sent. */
+/* Bytes of a reply. `release` (NULL for static data) frees `data` after it was sent. */
 struct adl_http_body {
     const void *data;
     size_t length;
@@ -38,35 +39,35 @@ struct adl_http_header {
     char value[200];
 };
 
-/* What of the headers leaves it open where a body ends. */
+/* Headers that make the end of the body ambiguous. */
 enum adl_http_framing {
-    ADL_HTTP_FRAMING_CLEAR,
-    ADL_HTTP_FRAMING_LENGTHS,   /* two of Content-Length that differ */
-    ADL_HTTP_FRAMING_AMBIGUOUS, /* Content-Length and Transfer-Encoding */
-    ADL_HTTP_FRAMING_UNKNOWN    /* a Transfer-Encoding that is not "chunked" */
+    ADL_HTTP_FRAMING_CLEAR,     /* none */
+    ADL_HTTP_FRAMING_LENGTHS,   /* two Content-Length headers that differ */
+    ADL_HTTP_FRAMING_AMBIGUOUS, /* both Content-Length and Transfer-Encoding */
+    ADL_HTTP_FRAMING_UNKNOWN    /* a Transfer-Encoding other than "chunked" */
 };
 
-/* One request. I/O threads own it but between adl_http_suspend() and
- * adl_http_resume(), when it is the resuming thread's. */
+/* One request. Its I/O thread owns it, except between adl_http_suspend() and
+ * adl_http_resume(), when the thread that will resume it does. */
 struct adl_http_request {
     struct adl_http *http;
     struct MHD_Connection *connection;
     const char *method;
     const char *path; /* decoded, without the query */
-    const char *host; /* that is asked: of a target "http://HOST/PATH", or the Host header; NULL:
-                         neither */
+    const char *host; /* requested host: from a target "http://HOST/PATH", otherwise from the
+                         Host header; NULL: neither */
     uint64_t start_ns;
     char remote[64]; /* the client's address */
 
-    enum adl_http_framing framing; /* CLEAR, or begin has to refuse the request */
+    enum adl_http_framing framing; /* begin has to refuse the request unless this is CLEAR */
 
-    long long content_length; /* announced; -1: chunked, or none */
-    bool has_body;            /* any was announced */
-    char *body;               /* taken; owned */
+    long long content_length; /* as announced; -1: chunked, or no body */
+    bool has_body;            /* the headers announce a body */
+    char *body;               /* the bytes received so far; owned */
     size_t body_length;
-    size_t body_bytes; /* that arrived, taken or not */
+    size_t body_bytes; /* bytes that arrived, including discarded ones */
 
-    void *context; /* of the hooks */
+    void *context; /* free for the hooks */
 
     /* The reply; status 0: none yet. */
     int status;
@@ -80,82 +81,91 @@ struct adl_http_request {
     size_t body_limit;
     size_t body_capacity;
     bool discard, completed, queued, early, suspended;
-    bool late; /* it did not arrive in time; under the lock while it arrives */
+    bool late; /* it did not arrive in time; under the lock while it is arriving */
     struct adl_http_request *next, **link;
-    struct adl_http_peer *peer; /* NULL: there was no memory for one */
+    struct adl_http_peer *peer; /* NULL: out of memory when the connection began */
 };
 
 enum adl_http_refusal {
-    ADL_HTTP_TOO_LARGE, /* the body passed its limit */
-    ADL_HTTP_TOO_SLOW,  /* it did not arrive in time */
-    ADL_HTTP_NO_MEMORY  /* for it, or the bodies of all requests are too many bytes */
+    ADL_HTTP_TOO_LARGE, /* the body exceeds its limit */
+    ADL_HTTP_TOO_SLOW,  /* the request did not arrive in time */
+    ADL_HTTP_NO_MEMORY  /* out of memory, or the bodies of all requests exceed their budget */
 };
 
 struct adl_http_hooks {
     void (*begin)(struct adl_http_request *request);
     void (*complete)(struct adl_http_request *request);
     void (*refuse)(struct adl_http_request *request, enum adl_http_refusal why);
-    /* `sent` is false when the client left or was cut off. */
+    /* `sent` is false when the client disconnected or was cut off. */
     void (*done)(struct adl_http_request *request, bool sent);
-    void (*log)(const char *message); /* of the library */
+    void (*log)(const char *message); /* a message of libmicrohttpd, one line */
 };
 
 struct adl_http_config {
     int listen_fd; /* listening and non-blocking; closed by adl_http_stop() */
     unsigned io_threads;
-    unsigned connections;
-    unsigned idle_s;    /* a silent connection is closed */
-    unsigned request_s; /* a request has to arrive within this */
-    size_t bodies_bytes;
+    unsigned connections; /* maximum; further clients wait in the kernel's backlog */
+    unsigned idle_s;      /* seconds after which a silent connection is closed */
+    unsigned request_s;   /* seconds within which a request has to arrive */
+    size_t bodies_bytes;  /* maximum bytes of all bodies in memory together */
     struct adl_http_hooks hooks;
-    void *context; /* of the server, see adl_http_context() */
+    void *context; /* returned by adl_http_context() */
 };
 
+/* Starts the I/O threads; the server accepts connections at once. Fails with NOMEM or
+ * IO, and then the caller still owns listen_fd. */
 struct adl_http *adl_http_start(const struct adl_http_config *config,
                                 struct adl_error *err) ADL_MUST_CHECK;
 
-/* To be called now and then: the library's own timeout is only for clients that
- * are silent. Ends requests that do not arrive in time although bytes come, as
- * TOO_SLOW; connections that have begun no request for idle_s and request_s
- * together; and those whose client left between or in the middle of requests. */
+/* Enforces the deadlines that the library does not, since its own timeout covers only
+ * clients that are silent; call it every few seconds from one thread. It ends
+ * - requests that do not arrive within request_s although bytes keep coming (TOO_SLOW),
+ * - connections on which no request has begun for idle_s + request_s,
+ * - connections whose client has disconnected between requests or in the middle of one. */
 void adl_http_tend(struct adl_http *http);
-/* Requests begun and not done. */
+/* Number of requests that have begun and are not done, and of open connections. */
 size_t adl_http_in_flight(const struct adl_http *http);
 size_t adl_http_connections(const struct adl_http *http);
-/* Cuts all connections. No request may be suspended any more. */
+/* Closes all connections, joins the I/O threads and frees `http`. No request may be
+ * suspended at this point. */
 void adl_http_stop(struct adl_http *http);
 
+/* The `context` of the configuration. */
 void *adl_http_context(const struct adl_http_request *request);
 
 /* A header of the request, or NULL. Valid until the request is done. */
 const char *adl_http_header(const struct adl_http_request *request, const char *name);
 
-/* In begin: the body is wanted, up to `limit` bytes. */
+/* In begin: keeps the body, up to `limit` bytes; without this call it is discarded. */
 void adl_http_take_body(struct adl_http_request *request, size_t limit);
 
-/* The reply, once per request; takes the body over. A reply to HEAD may have one:
- * it is not sent. `content_type` is static; NULL: none. */
+/* Sets the reply of a request; a second call replaces the first. Takes ownership of the
+ * body. A reply to HEAD may have a body, which is not sent. `content_type` is static;
+ * NULL: no such header. */
 void adl_http_reply(struct adl_http_request *request, int status, const char *content_type,
                     struct adl_http_body body);
-/* One more header of the reply; too many are dropped, long ones cut. */
+/* Adds a header to the reply. `name` is static. Headers beyond ADL_HTTP_HEADERS are
+ * dropped, and values are truncated to the size of struct adl_http_header. */
 void adl_http_add_header(struct adl_http_request *request, const char *name, const char *fmt, ...)
     ADL_PRINTF(3, 4);
 
-/* In complete: another thread will reply, then resume. Call it before handing
- * the request over. */
+/* In complete: another thread will reply and then resume the request. Suspend before
+ * handing the request to that thread, and do not touch it afterwards. */
 void adl_http_suspend(struct adl_http_request *request);
 void adl_http_resume(struct adl_http_request *request);
 
-/* Whether the client of a suspended request has closed its side. */
+/* Whether the client of a suspended request has closed its side of the connection. */
 bool adl_http_client_gone(const struct adl_http_request *request);
 
-/* A listening socket at "HOST:PORT", "[ADDRESS]:PORT" or ":PORT". */
+/* Opens a listening, non-blocking socket at "HOST:PORT", "[ADDRESS]:PORT" or ":PORT" (all
+ * addresses); the caller closes *fd. Fails with ARG on a malformed or unknown address,
+ * with IO when the address cannot be bound. */
 int adl_http_listen(const char *where, int *fd, struct adl_error *err) ADL_MUST_CHECK;
-/* What adl_http_listen_name() would say of that socket, without opening it. */
+/* Gives what adl_http_listen_name() would for that socket, without opening it. */
 int adl_http_listen_check(const char *where, char *text, size_t size, bool *loopback,
                           struct adl_error *err) ADL_MUST_CHECK;
-/* "127.0.0.1:8080" of a listening socket, and whether only this machine can
- * reach it. */
+/* Writes the address of a listening socket, such as "127.0.0.1:8080", into `text` of
+ * `size` bytes; *loopback says whether only this machine can reach it. */
 int adl_http_listen_name(int fd, char *text, size_t size, bool *loopback,
                          struct adl_error *err) ADL_MUST_CHECK;
 

@@ -1,4 +1,27 @@
-/* One thread that reads from closing connections. */
+/* Lingering close: one thread that reads from connections which are being closed.
+ *
+ * DESIGN
+ *
+ * If a socket is closed while received bytes are unread, the kernel answers with a
+ * reset, and a reset makes the client's kernel discard the response it has received but
+ * not yet delivered. A client that is refused early (401, 413) is still sending its
+ * body, so it would see "connection reset" in place of the reason. The remedy is to close
+ * only the writing side and to read until the client closes (RFC 9112, 9.6).
+ *
+ * libmicrohttpd 0.9.75 closes at once. So a duplicate of the descriptor is kept here: the
+ * library's close then only drops one reference, the connection stays open, and this
+ * thread reads from the duplicate.
+ *
+ * Threads and lock. I/O threads call adl_linger_add(); the linger thread polls. The lock
+ * protects `slots`, `count` and `stop`, and is not held during poll(). Only the linger
+ * thread removes slots, so the first `count` slots that it saw before poll() are
+ * unchanged after it, whatever was appended meanwhile. An eventfd ends the poll when
+ * something was added.
+ *
+ * Limits. At most SLOTS connections, LONGEST_NS each and ADL_LIMIT_SWALLOW_BYTES each:
+ * reading from clients that were refused must not become a way to occupy the server. If
+ * all slots are taken, the connection is closed at once, which costs no more than the
+ * reset would have. That is also why a table that is searched from end to end suffices. */
 
 #include "server/http/linger.h"
 
@@ -32,8 +55,9 @@ struct adl_linger {
     bool stop;
 };
 
-/* Whether the connection is finished. */
-static bool drain(struct slot *slot)
+/* Reads and discards what has arrived. Returns whether the connection is finished: the
+ * client has closed it, or a limit is reached. */
+static bool linger_drain(struct slot *slot)
 {
     static _Thread_local char sink[65536];
     for (;;) {
@@ -47,7 +71,7 @@ static bool drain(struct slot *slot)
     }
 }
 
-static void *run(void *argument)
+static void *linger_run(void *argument)
 {
     struct adl_linger *linger = argument;
     struct pollfd polls[SLOTS + 1];
@@ -63,17 +87,17 @@ static void *run(void *argument)
         if (polls[0].revents) {
             uint64_t value;
             if (read(linger->wake, &value, sizeof value) < 0) {
-                /* Nothing was there after all. */
+                /* The wake-up was spurious. */
             }
         }
         pthread_mutex_lock(&linger->lock);
-        /* Only this thread takes slots away, so the first `count` are as they
-         * were. */
+        /* From the end, because a removed slot is replaced by the last one. */
         for (size_t i = count; i-- > 0;) {
             struct slot *slot = &linger->slots[i];
             bool over = adl_clock_ns() > slot->until_ns;
             if (polls[i + 1].revents)
-                over |= (polls[i + 1].revents & (POLLERR | POLLHUP | POLLNVAL)) || drain(slot);
+                over |=
+                    (polls[i + 1].revents & (POLLERR | POLLHUP | POLLNVAL)) || linger_drain(slot);
             if (over) {
                 close(slot->fd);
                 *slot = linger->slots[--linger->count];
@@ -93,7 +117,7 @@ struct adl_linger *adl_linger_create(struct adl_error *err)
     }
     pthread_mutex_init(&linger->lock, NULL);
     linger->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (linger->wake < 0 || pthread_create(&linger->thread, NULL, run, linger) != 0) {
+    if (linger->wake < 0 || pthread_create(&linger->thread, NULL, linger_run, linger) != 0) {
         adl_fail(err, ADL_ERR_IO, "cannot start a thread");
         if (linger->wake >= 0)
             close(linger->wake);
@@ -104,11 +128,11 @@ struct adl_linger *adl_linger_create(struct adl_error *err)
     return linger;
 }
 
-static void wake(struct adl_linger *linger)
+static void linger_wake(struct adl_linger *linger)
 {
     uint64_t one = 1;
     if (write(linger->wake, &one, sizeof one) < 0) {
-        /* Full: the thread is about to wake anyway. */
+        /* The counter is full, so the thread is about to wake anyway. */
     }
 }
 
@@ -119,7 +143,7 @@ void adl_linger_free(struct adl_linger *linger)
     pthread_mutex_lock(&linger->lock);
     linger->stop = true;
     pthread_mutex_unlock(&linger->lock);
-    wake(linger);
+    linger_wake(linger);
     pthread_join(linger->thread, NULL);
     for (size_t i = 0; i < linger->count; i++)
         close(linger->slots[i].fd);
@@ -143,5 +167,5 @@ void adl_linger_add(struct adl_linger *linger, int fd)
     pthread_mutex_unlock(&linger->lock);
     if (copy >= 0)
         close(copy);
-    wake(linger);
+    linger_wake(linger);
 }

@@ -1,4 +1,4 @@
-/* The socket to listen on: made of "HOST:PORT", or described. */
+/* The listening socket: opening one from "HOST:PORT", and describing its address. */
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -13,9 +13,9 @@
 
 #include "server/http/http.h"
 
-#define BACKLOG 1024
+#define BACKLOG 1024 /* connections that the kernel accepts before the server does */
 
-/* "[::1]:80" and "host:80" in two; an empty host is every address. */
+/* Splits "[::1]:80" or "host:80" into host and port; an empty host means all addresses. */
 static int split(const char *where, char host[256], char port[8], struct adl_error *err)
 {
     const char *colon = strrchr(where, ':');
@@ -26,19 +26,19 @@ static int split(const char *where, char host[256], char port[8], struct adl_err
         begin++;
         length -= 2;
     } else if (colon && memchr(where, ':', length)) {
-        colon = NULL; /* a bare IPv6 address: its port cannot be told */
+        colon = NULL; /* an IPv6 address without brackets: where its port begins is ambiguous */
     }
     if (!colon || length > 255 || strlen(colon + 1) < 1 || strlen(colon + 1) > 5 ||
         strspn(colon + 1, "0123456789") != strlen(colon + 1) || atoi(colon + 1) > 65535)
-        return adl_fail(err, ADL_ERR_ARG,
-                        "--listen %.80s: has to be HOST:PORT or [ADDRESS]:PORT, as 127.0.0.1:8080",
-                        where);
+        return adl_fail(
+            err, ADL_ERR_ARG,
+            "--listen %.80s: has to be HOST:PORT or [ADDRESS]:PORT, such as 127.0.0.1:8080", where);
     snprintf(host, 256, "%.*s", (int)length, begin);
     snprintf(port, 8, "%.5s", colon + 1);
     return 0;
 }
 
-/* Its addresses, for freeaddrinfo(). */
+/* Resolves the address; *found is freed with freeaddrinfo(). */
 static int resolve(const char *where, struct addrinfo **found, struct adl_error *err)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC,
@@ -79,8 +79,8 @@ int adl_http_listen(const char *where, int *fd, struct adl_error *err)
     freeaddrinfo(found);
     if (*fd < 0)
         return adl_fail(err, ADL_ERR_IO, "cannot listen on %.80s: %s%s", where, strerror(why),
-                        why == EADDRINUSE ? "; another program does, choose another port with "
-                                            "--listen"
+                        why == EADDRINUSE ? "; another program uses the port, choose another one "
+                                            "with --listen"
                                           : "");
     return 0;
 }

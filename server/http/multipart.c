@@ -1,8 +1,20 @@
-/* A body of parts, each between two boundary lines:
+/* A parser for multipart/form-data bodies: parts between boundary lines,
  *
  *     preamble CRLF --BOUNDARY CRLF headers CRLF CRLF bytes CRLF --BOUNDARY--
  *
- * The bytes of a part may hold anything but the boundary line itself. */
+ * (RFC 2046, 5.1.1, and RFC 7578). The bytes of a part may be anything that does not
+ * contain the boundary line. The CRLF before a boundary line belongs to the line, so a
+ * part's bytes end before it; the first boundary line alone may lack it.
+ *
+ * The parser works on the complete body and gives the parts as spans of it. libmicrohttpd
+ * has an incremental one (MHD_PostProcessor), which is not used: it delivers parts in
+ * arbitrary pieces that would have to be copied together, has had memory-safety defects
+ * (CVE-2023-27371), and saves no memory, because the body is bounded and kept in any
+ * case. Boundary lines are found with memmem(), whose cost is linear in the body
+ * for any content, so that no body makes the search quadratic.
+ *
+ * The parser is strict: what it does not understand is an error, never skipped, because
+ * two readers of one message (a proxy and this server) should not disagree about it. */
 
 #include "server/http/multipart.h"
 
@@ -15,14 +27,14 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-/* RFC 7230's token characters. */
+/* The characters of a token (RFC 9110, 5.6.2). */
 static bool is_token(char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
            (c && strchr("!#$%&'*+-.^_`|~", c));
 }
 
-/* RFC 2046: what a boundary may be made of, a blank not at its end. */
+/* The characters of a boundary (RFC 2046, 5.1.1); a blank may not be the last. */
 static bool is_boundary(char c)
 {
     return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
@@ -36,8 +48,9 @@ static bool span_is(struct adl_span span, const char *text)
 
 /* --- parameters: "; name=value" or "; name="quoted"" ------------------------ */
 
-/* Reads the next parameter at *at. 1: there is one, 0: the end, -1: malformed.
- * A quoted value is given as it stands between the quotes. */
+/* Reads the parameter at *at and advances *at. Returns 1 if there is one, 0 at the end,
+ * -1 if it is malformed. The value of a quoted string is the text between the quotes,
+ * with backslashes left in place. */
 static int next_parameter(const char **at, const char *end, struct adl_span *name,
                           struct adl_span *value)
 {
@@ -53,7 +66,7 @@ static int next_parameter(const char **at, const char *end, struct adl_span *nam
         p++;
     if (p == end) {
         *at = p;
-        return 0; /* a trailing semicolon is forgiven */
+        return 0; /* a trailing semicolon is accepted */
     }
     name->data = p;
     while (p < end && is_token(*p))
@@ -98,7 +111,7 @@ int adl_multipart_boundary(const char *content_type, struct adl_span *boundary,
     if (!boundary->data)
         return adl_fail(err, ADL_ERR_ARG,
                         "Content-Type multipart/form-data has no boundary; leave the header to the "
-                        "client: curl -F image=@photo.jpg");
+                        "client, as with curl -F NAME=@FILE");
     if (boundary->length < 1 || boundary->length > ADL_LIMIT_BOUNDARY_BYTES ||
         boundary->data[boundary->length - 1] == ' ')
         return adl_fail(err, ADL_ERR_ARG, "the boundary has to be 1 to %d characters",
@@ -122,7 +135,7 @@ static int read_disposition(struct adl_span value, struct adl_part *part, size_t
         at++;
     kind.length = (size_t)(at - kind.data);
     if (!span_is(kind, "form-data"))
-        return adl_fail(err, ADL_ERR_ARG, "part %zu is no form-data", number);
+        return adl_fail(err, ADL_ERR_ARG, "part %zu is not form-data", number);
     while ((found = next_parameter(&at, end, &name, &text)) > 0) {
         if (span_is(name, "name"))
             part->name = text;
@@ -160,12 +173,12 @@ static int read_header(struct adl_span line, struct adl_part *part, size_t numbe
         part->type = value;
     if (span_is(name, "Content-Transfer-Encoding") && !span_is(value, "binary") &&
         !span_is(value, "8bit") && !span_is(value, "7bit"))
-        return adl_fail(err, ADL_ERR_ARG, "part %zu: only binary is read, no transfer encoding",
-                        number);
+        return adl_fail(err, ADL_ERR_ARG,
+                        "part %zu: transfer encodings other than binary are not supported", number);
     return 0;
 }
 
-/* The headers up to the empty line; *body is what follows it. */
+/* Reads the headers of a part up to the empty line; *body is what follows it. */
 static int read_headers(struct adl_span text, struct adl_part *part, size_t number,
                         struct adl_span *body, struct adl_error *err)
 {
@@ -177,7 +190,7 @@ static int read_headers(struct adl_span text, struct adl_part *part, size_t numb
             return adl_fail(err, ADL_ERR_LIMIT, "part %zu: its headers are over %zu bytes", number,
                             ADL_LIMIT_PART_HEADER_BYTES);
         if (!stop)
-            return adl_fail(err, ADL_ERR_ARG, "part %zu: its headers do not end", number);
+            return adl_fail(err, ADL_ERR_ARG, "part %zu: its headers have no end", number);
         if (stop == at) {
             *body = (struct adl_span){at + 2, (size_t)(end - at) - 2};
             break;
@@ -187,13 +200,14 @@ static int read_headers(struct adl_span text, struct adl_part *part, size_t numb
         at = stop + 2;
     }
     if (!part->name.data)
-        return adl_fail(err, ADL_ERR_ARG, "part %zu: has no name", number);
+        return adl_fail(err, ADL_ERR_ARG, "part %zu has no name", number);
     return 0;
 }
 
 /* --- the body --------------------------------------------------------------- */
 
-/* Whether a boundary line ends at `at` as it has to; *after is what follows. */
+/* Whether the text at `at`, right after "--BOUNDARY", completes a boundary line: "--" for
+ * the last one, blanks, then CRLF or the end of the body. *after is what follows. */
 static bool ends_boundary_line(const char *at, const char *end, const char **after, bool *last)
 {
     *last = end - at >= 2 && !memcmp(at, "--", 2);
@@ -205,9 +219,8 @@ static bool ends_boundary_line(const char *at, const char *end, const char **aft
     return *after != at || (*last && at == end);
 }
 
-/* The next boundary line from `at` on: the CRLF before it, which belongs to it,
- * and what follows it. NULL when there is none. The search is linear whatever
- * the bytes are. */
+/* Finds the next boundary line from `at` on. Returns the position of the CRLF that
+ * precedes it, NULL when there is none; *after is what follows the line. */
 static const char *find_boundary(const char *at, const char *end, struct adl_span boundary,
                                  const char **after, bool *last)
 {
@@ -244,12 +257,12 @@ int adl_multipart_parse(const char *body, size_t length, struct adl_span boundar
         if (out->count == ADL_LIMIT_MULTIPART_PARTS)
             return adl_fail(err, ADL_ERR_LIMIT, "the body has more than %d parts",
                             ADL_LIMIT_MULTIPART_PARTS);
-        /* The CRLF before a boundary belongs to it; a part without headers and
-         * bytes shares its own with the line before. */
+        /* The search starts at the CRLF that ends the previous line: in a part without
+         * headers and bytes, the same CRLF also precedes the next boundary line. */
         stop = find_boundary(at - 2, end, boundary, &next, &last);
         if (!stop)
             return adl_fail(err, ADL_ERR_ARG,
-                            "part %zu: no boundary line ends it; the body is truncated",
+                            "part %zu is not ended by a boundary line; the body is truncated",
                             out->count + 1);
         memset(part, 0, sizeof *part);
         text = (struct adl_span){at, stop < at ? 0 : (size_t)(stop - at)};

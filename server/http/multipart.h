@@ -1,8 +1,8 @@
 #ifndef ADL_SERVER_HTTP_MULTIPART_H
 #define ADL_SERVER_HTTP_MULTIPART_H
 
-/* multipart/form-data (RFC 7578) over a body that has arrived as a whole: the
- * parts are spans of it, nothing is copied. */
+/* multipart/form-data (RFC 7578) of a body that has arrived completely: the parts are
+ * spans of the body, nothing is copied. */
 
 #include <stddef.h>
 
@@ -16,7 +16,7 @@ struct adl_span {
 };
 
 struct adl_part {
-    struct adl_span name; /* of Content-Disposition; always there */
+    struct adl_span name; /* parameter of Content-Disposition; never absent */
     struct adl_span filename;
     struct adl_span type; /* Content-Type */
     struct adl_span body;
@@ -27,13 +27,14 @@ struct adl_multipart {
     size_t count;
 };
 
-/* The boundary of a Content-Type value. Fails with ARG when it has none, or one
- * that is not 1 to 70 characters of those that RFC 2046 allows. */
+/* Finds the boundary in a Content-Type value; the span points into it. Fails with ARG
+ * unless there is exactly one, of 1 to 70 of the characters that RFC 2046 allows. */
 int adl_multipart_boundary(const char *content_type, struct adl_span *boundary,
                            struct adl_error *err) ADL_MUST_CHECK;
 
-/* Fails with ARG on anything that is not well-formed to its closing boundary,
- * with LIMIT on too many parts or too long headers. */
+/* Splits a body of `length` bytes into parts, which point into it. Fails with ARG on
+ * anything that is not well-formed up to the closing boundary line, with LIMIT on more
+ * than ADL_LIMIT_MULTIPART_PARTS parts or headers over ADL_LIMIT_PART_HEADER_BYTES. */
 int adl_multipart_parse(const char *body, size_t length, struct adl_span boundary,
                         struct adl_multipart *out, struct adl_error *err) ADL_MUST_CHECK;
 

@@ -1,4 +1,4 @@
-/* The table of problems, and what is made of it. */
+/* The table of problems, and the documents made from it. */
 
 #include "server/http/problem.h"
 
@@ -9,71 +9,75 @@
 
 static const struct adl_problem_row rows[ADL_PROBLEM_COUNT] = {
     [ADL_PROBLEM_MALFORMED_REQUEST] = {"malformed-request", 400, "The request is malformed",
-                                       "The detail says which part of it; see /openapi.json for "
-                                       "what is expected."},
-    [ADL_PROBLEM_BAD_PARAMETER] = {"bad-parameter", 400, "A query parameter makes no sense",
-                                   "The detail names the parameter and what it may be."},
-    [ADL_PROBLEM_UNKNOWN_CLASS] = {"unknown-class", 400, "The model has no such class",
-                                   "GET /models/NAME lists the classes; give one by its number or "
+                                       "The detail says which part is malformed; /openapi.json "
+                                       "describes what is expected."},
+    [ADL_PROBLEM_BAD_PARAMETER] = {"bad-parameter", 400, "A query parameter is invalid",
+                                   "The detail names the parameter and its permitted values."},
+    [ADL_PROBLEM_UNKNOWN_CLASS] = {"unknown-class", 400, "The model does not have this class",
+                                   "GET /models/NAME lists the classes; name one by its number or "
                                    "its label."},
-    [ADL_PROBLEM_UNAUTHORIZED] = {"unauthorized", 401, "A token is needed",
-                                  "Send Authorization: Bearer TOKEN with a token of the server's "
-                                  "token file."},
-    [ADL_PROBLEM_UNKNOWN_HOST] = {"unknown-host", 403, "The server does not go by this name",
-                                  "A server on loopback answers to localhost only, so that a "
-                                  "foreign web page cannot reach it under a name of its own. Start "
-                                  "it with --allow-host NAME to allow another."},
-    [ADL_PROBLEM_UNKNOWN_PATH] = {"unknown-path", 404, "There is nothing at this path",
+    [ADL_PROBLEM_UNAUTHORIZED] = {"unauthorized", 401, "A token is required",
+                                  "Send the header Authorization: Bearer TOKEN with a token from "
+                                  "the server's token file."},
+    [ADL_PROBLEM_UNKNOWN_HOST] = {"unknown-host", 403,
+                                  "The server does not answer to this host name",
+                                  "A server on a loopback address answers to localhost only, so "
+                                  "that a foreign web page cannot reach it through a host name of "
+                                  "its own (DNS rebinding). Start it with --allow-host NAME to "
+                                  "allow another name."},
+    [ADL_PROBLEM_UNKNOWN_PATH] = {"unknown-path", 404, "This path does not exist",
                                   "GET /openapi.json lists the paths."},
-    [ADL_PROBLEM_UNKNOWN_MODEL] = {"unknown-model", 404, "There is no such model",
+    [ADL_PROBLEM_UNKNOWN_MODEL] = {"unknown-model", 404, "This model does not exist",
                                    "GET /models lists the models that are loaded."},
     [ADL_PROBLEM_METHOD_NOT_ALLOWED] = {"method-not-allowed", 405,
-                                        "The path does not take this method",
-                                        "The Allow header lists the methods that it takes."},
-    [ADL_PROBLEM_NOT_ACCEPTABLE] = {"not-acceptable", 406, "No such form of the answer",
+                                        "This path does not support the method",
+                                        "The Allow header lists the methods it supports."},
+    [ADL_PROBLEM_NOT_ACCEPTABLE] = {"not-acceptable", 406,
+                                    "No acceptable representation of the answer",
                                     "Accept application/json, or image/jpeg or image/png for the "
-                                    "picture with the result drawn on it."},
+                                    "image with the result drawn on it."},
     [ADL_PROBLEM_CLIENT_TOO_SLOW] = {"client-too-slow", 408, "The request took too long to arrive",
-                                     "Send a smaller picture, or start the server with a longer "
+                                     "Send a smaller image, or start the server with a longer "
                                      "--timeout."},
     [ADL_PROBLEM_LENGTH_REQUIRED] = {"length-required", 411, "The request has no body",
-                                     "Send the picture with Content-Length or in chunks: curl "
+                                     "Send the image with Content-Length or in chunks, as curl "
                                      "--data-binary @photo.jpg does."},
     [ADL_PROBLEM_BODY_TOO_LARGE] = {"body-too-large", 413, "The body is too large",
-                                    "Send a smaller picture, or start the server with a larger "
+                                    "Send a smaller image, or start the server with a larger "
                                     "--max-body."},
-    [ADL_PROBLEM_IMAGE_TOO_LARGE] = {"image-too-large", 413, "The picture has too many pixels",
-                                     "Send it reduced: the network looks at a few hundred pixels "
-                                     "a side anyway. --max-pixels is the server's limit."},
+    [ADL_PROBLEM_IMAGE_TOO_LARGE] = {"image-too-large", 413, "The image has too many pixels",
+                                     "Reduce it before sending: the network's input has only a few "
+                                     "hundred pixels a side. --max-pixels is the server's limit."},
     [ADL_PROBLEM_UNSUPPORTED_MEDIA_TYPE] = {"unsupported-media-type", 415,
-                                            "This is no kind of picture that is read",
-                                            "Send JPEG, PNG or WebP (no animation) as image/jpeg, "
-                                            "image/png or image/webp, or several as "
-                                            "multipart/form-data."},
-    [ADL_PROBLEM_CORRUPT_IMAGE] = {"corrupt-image", 422, "The picture is corrupt or truncated",
-                                   "Open it in a viewer, save it anew, and send that."},
-    /* 499 is what proxies log; nobody is there to read it. */
-    [ADL_PROBLEM_CLIENT_GONE] = {"client-gone", 499, "The client left before the answer",
+                                            "This media type is not supported",
+                                            "Send a JPEG, PNG or WebP image (no animation) as "
+                                            "image/jpeg, image/png or image/webp, or several "
+                                            "images as multipart/form-data."},
+    [ADL_PROBLEM_CORRUPT_IMAGE] =
+        {"corrupt-image", 422, "The image is corrupt or truncated",
+         "Open it in an image viewer, save it again, and send that file."},
+    /* No client receives this one. 499 is the status that proxies log in this case. */
+    [ADL_PROBLEM_CLIENT_GONE] = {"client-gone", 499, "The client disconnected before the answer",
                                  "Keep the connection open in both directions until the answer "
-                                 "has come."},
-    [ADL_PROBLEM_INTERNAL] = {"internal", 500, "The server made a mistake",
-                              "Report it with the request id and the server's log."},
-    [ADL_PROBLEM_UNKNOWN_CODING] = {"unknown-coding", 501, "The body's transfer coding is not read",
+                                 "has arrived."},
+    [ADL_PROBLEM_INTERNAL] = {"internal", 500, "Internal error of the server",
+                              "Please report it with the request id and the server's log."},
+    [ADL_PROBLEM_UNKNOWN_CODING] = {"unknown-coding", 501, "The transfer coding is not supported",
                                     "Send the body with Content-Length, or with Transfer-Encoding: "
                                     "chunked and no other coding."},
     [ADL_PROBLEM_QUEUE_FULL] = {"queue-full", 503, "The server is busy",
-                                "Try again after the seconds that Retry-After says. --queue is "
-                                "how many pictures may wait."},
-    [ADL_PROBLEM_LOADING] = {"loading", 503, "The model is being loaded",
-                             "Try again after the seconds that Retry-After says; GET /readyz "
-                             "tells when."},
-    [ADL_PROBLEM_DRAINING] = {"draining", 503, "The server is stopping",
-                              "Try again: another instance may answer."},
+                                "Try again after the number of seconds in Retry-After. --queue is "
+                                "the server's limit of images queued or in progress."},
+    [ADL_PROBLEM_LOADING] = {"loading", 503, "The model is still loading",
+                             "Try again after the number of seconds in Retry-After; GET "
+                             "/readyz answers 200 when all models are loaded."},
+    [ADL_PROBLEM_DRAINING] = {"draining", 503, "The server is shutting down",
+                              "Try again; another instance may answer."},
     [ADL_PROBLEM_DEADLINE_EXCEEDED] = {"deadline-exceeded", 503, "The answer was not ready in time",
-                                       "Try again after the seconds that Retry-After says; "
-                                       "--timeout is how long a request may take."},
+                                       "Try again after the number of seconds in Retry-After; "
+                                       "--timeout is the server's limit for one request."},
     [ADL_PROBLEM_OUT_OF_MEMORY] = {"out-of-memory", 503, "The server is out of memory",
-                                   "Try again later or with a smaller picture."},
+                                   "Try again later or with a smaller image."},
 };
 
 const struct adl_problem_row *adl_problem_row(enum adl_problem problem)
@@ -117,7 +121,8 @@ json_t *adl_problem_json(enum adl_problem problem, const char *detail, const cha
                      "request_id", request_id);
 }
 
-/* The texts of the table hold nothing that HTML would take for markup. */
+/* The texts of the table contain no character that is special in HTML, so they are not
+ * escaped (a test checks this). */
 void adl_problem_page(enum adl_problem problem, struct adl_str *out)
 {
     const struct adl_problem_row *row = &rows[problem];
@@ -133,7 +138,7 @@ void adl_problem_page(enum adl_problem problem, struct adl_str *out)
         adl_str_puts(out, "<p><a href=\"/problems\">All problems</a></p>\n");
         return;
     }
-    adl_str_puts(out, "<h1>What can go wrong</h1>\n<ul>\n");
+    adl_str_puts(out, "<h1>Problems</h1>\n<ul>\n");
     for (int i = ADL_PROBLEM_NONE + 1; i < ADL_PROBLEM_COUNT; i++)
         adl_str_printf(out, "<li>%d <a href=\"/problems/%s\">%s</a>: %s</li>\n", rows[i].status,
                        rows[i].name, rows[i].name, rows[i].title);

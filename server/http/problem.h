@@ -1,9 +1,9 @@
 #ifndef ADL_SERVER_HTTP_PROBLEM_H
 #define ADL_SERVER_HTTP_PROBLEM_H
 
-/* What can go wrong with a request, as problem documents (RFC 9457). One table
- * has a row for each kind: its name in /problems/NAME, its status, what it
- * means and what to do. */
+/* The errors of the HTTP interface as problem documents (RFC 9457). One table has a row
+ * for each kind: its name, used in its type /problems/NAME, its status, its title and
+ * the remedy. */
 
 #include <jansson.h>
 
@@ -11,7 +11,7 @@
 #include "base/str.h"
 
 enum adl_problem {
-    ADL_PROBLEM_NONE, /* no row: all is well */
+    ADL_PROBLEM_NONE, /* no error; has no row */
     ADL_PROBLEM_MALFORMED_REQUEST,
     ADL_PROBLEM_BAD_PARAMETER,
     ADL_PROBLEM_UNKNOWN_CLASS,
@@ -40,25 +40,26 @@ enum adl_problem {
 
 struct adl_problem_row {
     const char *name;   /* "queue-full" */
-    int status;         /* of HTTP */
+    int status;         /* HTTP status */
     const char *title;  /* the same for every occurrence */
-    const char *remedy; /* what to do, a sentence or two */
+    const char *remedy; /* what the user can do, in a sentence or two */
 };
 
+/* The row of a problem other than NONE. */
 const struct adl_problem_row *adl_problem_row(enum adl_problem problem);
 
-/* By name of `length` bytes; ADL_PROBLEM_NONE when there is none. */
+/* The problem with a name of `length` bytes; ADL_PROBLEM_NONE when there is none. */
 enum adl_problem adl_problem_find(const char *name, size_t length);
 
-/* The one map from error kinds to problems. */
+/* The only mapping from error kinds to problems. */
 enum adl_problem adl_problem_of(enum adl_error_kind kind);
 
 /* {"type", "title", "status", "detail", "request_id"}; NULL is out of memory.
- * `request_id` may be NULL. Bytes of `detail` that are no UTF-8 become "?". */
+ * `request_id` may be NULL. If `detail` is not UTF-8, its bytes beyond ASCII become "?". */
 json_t *adl_problem_json(enum adl_problem problem, const char *detail,
                          const char *request_id) ADL_MUST_CHECK;
 
-/* A short page for people: one problem, or the list of all of them (NONE). */
+/* Appends a short HTML page about one problem, or about all of them for NONE. */
 void adl_problem_page(enum adl_problem problem, struct adl_str *out);
 
 #endif
