@@ -143,7 +143,7 @@ run: deps
 
 # --- tests -------------------------------------------------------------------
 
-.PHONY: check test check-run unit unit-run fuzz fuzz-targets
+.PHONY: check test check-run quick unit unit-run fuzz fuzz-targets
 #: make check           install what the tests need, build, run every test;
 #:                      SAN=address|undefined|thread: the unit tests in that flavour
 check test:
@@ -154,6 +154,12 @@ check test:
 check-run: unit $(if $(SAN),,all)
 	@MAKE='$(MAKE)' BUILD='$(BUILD)' OBJ='$(OBJ)' SAN='$(SAN)' PROGRAM='$(PROGRAM)' UNIT='$(UNIT)' \
 		tests/check.sh $(TEST)
+
+#: make quick           the unit tests but the slow ones, on this processor's own path, in less
+#:                      than 30 s (TEST=NAME: only suites or tests with that in their name)
+quick:
+	@$(MAKE) --no-print-directory $(JOBS) unit
+	@OPENBLAS_NUM_THREADS=1 $(UNIT) --quick $(TEST)
 
 unit: $(UNIT)
 #: make unit            build the unit tests

@@ -182,3 +182,4 @@ static void json_may_run_out_of_memory(void)
 TEST_SUITE(model_memory, {"a plan takes the weights", a_plan_takes_the_weights},
            {"every allocation may fail", every_allocation_may_fail},
            {"JSON may run out of memory", json_may_run_out_of_memory});
+TEST_SLOW(every_allocation_may_fail);

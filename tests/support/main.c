@@ -1,5 +1,12 @@
-/* Runs the unit tests: all of them, or the suites and tests whose names hold
- * one of the arguments. Ends with the line "N passed, N failed, N skipped". */
+/* Runs the unit tests.
+ *
+ *     unit-tests [--quick] [NAME...]
+ *
+ * Runs all tests, or those whose suite or own name contains a NAME. With --quick
+ * the tests marked TEST_SLOW are left out; how many is printed. A test that took
+ * a second or more shows its wall time, so that a new slow one is noticed. Ends
+ * with the line "N passed, N failed, N skipped"; exits 1 if a test failed or none
+ * was selected. */
 
 #include <CUnit/Basic.h>
 #include <dirent.h>
@@ -9,11 +16,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "support/test.h"
 
-static struct test_suite *suites;
+static struct test_suite *suites; /* sorted by name */
+static struct test_slow *slow_tests;
 static bool test_failed, test_skipped;
 static char tmp_dir[] = "/tmp/adl-unit-XXXXXX";
 
@@ -24,6 +33,12 @@ void test_register(struct test_suite *suite)
         at = &(*at)->next;
     suite->next = *at;
     *at = suite;
+}
+
+void test_register_slow(struct test_slow *slow)
+{
+    slow->next = slow_tests;
+    slow_tests = slow;
 }
 
 void test_fail(const char *file, int line, const char *fmt, ...)
@@ -104,19 +119,53 @@ void test_close(const char *what, const float *got, const double *want, size_t c
         CU_PASS("");
 }
 
-static bool wanted(const char *suite, const char *test, int argc, char **argv)
+/* Whether a test is selected by `names`, which ends with NULL; no name selects all. */
+static bool is_selected(const char *suite, const char *test, char **names)
 {
-    if (argc < 2)
-        return true;
-    for (int i = 1; i < argc; i++)
-        if (strstr(suite, argv[i]) || strstr(test, argv[i]))
+    for (char **name = names; *name; name++)
+        if (strstr(suite, *name) || strstr(test, *name))
+            return true;
+    return !*names;
+}
+
+static bool is_slow(const CU_TestInfo *test)
+{
+    for (const struct test_slow *slow = slow_tests; slow; slow = slow->next)
+        if (slow->run == test->pTestFunc)
             return true;
     return false;
 }
 
+static double now_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + 1e-9 * (double)now.tv_nsec;
+}
+
+enum verdict { PASSED, FAILED, SKIPPED, VERDICTS };
+
+/* Runs one test and prints its verdict and its failures. */
+static enum verdict run_test(CU_pSuite suite, const CU_TestInfo *test)
+{
+    double start = now_seconds();
+    test_failed = test_skipped = false;
+    CU_ErrorCode code = CU_run_test(suite, CU_add_test(suite, test->pName, test->pTestFunc));
+    double taken = now_seconds() - start;
+    bool ok = code == CUE_SUCCESS && !test_failed && CU_get_number_of_failures() == 0;
+
+    printf("  %-5s %s", !ok ? "FAIL" : test_skipped ? "skip" : "ok", test->pName);
+    printf(taken < 1 ? "\n" : " (%.1f s)\n", taken);
+    for (CU_pFailureRecord f = CU_get_failure_list(); f; f = f->pNext)
+        printf("    %s:%u: %s\n", f->strFileName, f->uiLineNumber, f->strCondition);
+    return !ok ? FAILED : test_skipped ? SKIPPED : PASSED;
+}
+
 int main(int argc, char **argv)
 {
-    unsigned passed = 0, failed = 0, skipped = 0;
+    unsigned counts[VERDICTS] = {0}, left_out = 0;
+    bool quick = argc > 1 && strcmp(argv[1], "--quick") == 0;
+    char **names = argv + 1 + quick;
 
     setvbuf(stdout, NULL, _IOLBF, 0);
     if (CU_initialize_registry() != CUE_SUCCESS || !mkdtemp(tmp_dir))
@@ -125,28 +174,26 @@ int main(int argc, char **argv)
     for (struct test_suite *s = suites; s; s = s->next) {
         CU_pSuite suite = CU_add_suite(s->name, NULL, NULL);
         bool titled = false;
-        for (const CU_TestInfo *t = s->tests; t->pName; t++) {
-            if (!wanted(s->name, t->pName, argc, argv))
+        for (const CU_TestInfo *test = s->tests; test->pName; test++) {
+            if (!is_selected(s->name, test->pName, names))
                 continue;
+            if (quick && is_slow(test)) {
+                left_out++;
+                continue;
+            }
             if (!titled)
                 printf("%s\n", s->name);
             titled = true;
-            CU_pTest test = CU_add_test(suite, t->pName, t->pTestFunc);
-            test_failed = test_skipped = false;
-            CU_ErrorCode code = CU_run_test(suite, test);
-            bool ok = code == CUE_SUCCESS && !test_failed && CU_get_number_of_failures() == 0;
-            printf("  %-5s %s\n", !ok ? "FAIL" : test_skipped ? "skip" : "ok", t->pName);
-            for (CU_pFailureRecord f = CU_get_failure_list(); f; f = f->pNext)
-                printf("    %s:%u: %s\n", f->strFileName, f->uiLineNumber, f->strCondition);
-            failed += !ok;
-            skipped += ok && test_skipped;
-            passed += ok && !test_skipped;
+            counts[run_test(suite, test)]++;
         }
     }
     CU_cleanup_registry();
     remove_tree(tmp_dir);
-    if (passed + failed + skipped == 0)
-        printf("no test has such a name\n");
-    printf("%u passed, %u failed, %u skipped\n", passed, failed, skipped);
-    return failed || passed + skipped == 0 ? 1 : 0;
+    unsigned selected = counts[PASSED] + counts[FAILED] + counts[SKIPPED] + left_out;
+    if (selected == 0)
+        printf("no suite or test has such a name\n");
+    if (left_out > 0)
+        printf("%u slow tests were left out; run without --quick for all\n", left_out);
+    printf("%u passed, %u failed, %u skipped\n", counts[PASSED], counts[FAILED], counts[SKIPPED]);
+    return counts[FAILED] > 0 || selected == 0 ? 1 : 0;
 }

@@ -1,12 +1,15 @@
 #ifndef ADL_TESTS_SUPPORT_TEST_H
 #define ADL_TESTS_SUPPORT_TEST_H
 
-/* What every unit-test file includes: CUnit and a way to register itself.
+/* What every unit-test file includes: CUnit and the macro that registers a suite.
  *
  *     static void rejects_empty(void) { CU_ASSERT(...); }
- *     TEST_SUITE(safetensors, {"rejects an empty file", rejects_empty});
+ *     static void every_shape(void) { ... }
+ *     TEST_SUITE(safetensors, {"rejects an empty file", rejects_empty},
+ *                {"every shape", every_shape});
+ *     TEST_SLOW(every_shape);
  *
- * A new file in tests/ is a new suite; nothing else has to be edited. */
+ * A new file tests/FOLDER/test_THING.c is a new suite; nothing else has to be edited. */
 
 #include <CUnit/CUnit.h>
 #include <stdbool.h>
@@ -31,11 +34,28 @@ void test_register(struct test_suite *suite);
     }                                                                                              \
     _Static_assert(true, "")
 
-/* Prints what went wrong, then fails the running test. */
+/* Marks a test that takes more than about two seconds: `make quick` leaves it out,
+ * `make check` does not. */
+struct test_slow {
+    void (*run)(void);
+    struct test_slow *next;
+};
+
+void test_register_slow(struct test_slow *slow);
+
+#define TEST_SLOW(function)                                                                        \
+    static struct test_slow function##_slow = {function, 0};                                       \
+    __attribute__((constructor)) static void function##_register_slow(void)                        \
+    {                                                                                              \
+        test_register_slow(&function##_slow);                                                      \
+    }                                                                                              \
+    _Static_assert(true, "")
+
+/* Fails the running test with a formatted message; the test goes on. */
 void test_fail(const char *file, int line, const char *fmt, ...) ADL_PRINTF(3, 4);
 #define TEST_FAIL(...) test_fail(__FILE__, __LINE__, __VA_ARGS__)
 
-/* Fails the running test, with the message, when an error is set. */
+/* Fails the running test with the message of `err` when `result` is negative. */
 #define TEST_OK(result, err)                                                                       \
     do {                                                                                           \
         if ((result) < 0)                                                                          \
@@ -44,20 +64,23 @@ void test_fail(const char *file, int line, const char *fmt, ...) ADL_PRINTF(3, 4
             CU_PASS("");                                                                           \
     } while (0)
 
-/* Says that the running test cannot be run here, and why; counted apart. */
+/* Reports that the running test cannot run on this machine, and why. It counts as
+ * skipped unless it also fails. The caller returns by itself. */
 void test_skip(const char *fmt, ...) ADL_PRINTF(1, 2);
 
-/* The golden folder of the tree, "tests/golden" or $ADL_GOLDEN, and the folder
- * with the big weights and photographs, $ADL_SHARED_DATA or a sibling of the
- * checkout; NULL when the latter is absent. */
+/* The directory of the golden data: $ADL_GOLDEN, else "tests/golden". */
 const char *test_golden_dir(void);
+
+/* The directory of the large weights and photographs that are not in the tree:
+ * $ADL_SHARED_DATA, else "../shared/data"; NULL when it cannot be read. */
 const char *test_shared_dir(void);
 
-/* A scratch folder of this run, removed at its end. */
+/* A scratch directory of this run, removed when the run ends. */
 const char *test_tmp_dir(void);
 
-/* Compares `count` values; prints the first bad index, both values and the
- * largest difference on failure. `what` names the case. */
+/* Checks |got[i] - want[i]| <= tol for `count` values (a NaN fails). A failure
+ * prints the first bad index, both values there and the largest difference.
+ * `what` names the case in that message. */
 void test_close(const char *what, const float *got, const double *want, size_t count, double tol);
 
 #endif

@@ -399,3 +399,4 @@ TEST_SUITE(kernels, {"convolutions equal the definition", convolutions},
            {"pointwise, with every combination of its parts", pointwise},
            {"mean and linear", mean_and_linear}, {"pooling", pooling},
            {"products through OpenBLAS", blas_multiplies});
+TEST_SLOW(random_convolutions);

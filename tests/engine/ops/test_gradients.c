@@ -613,3 +613,5 @@ TEST_SUITE(gradients, {"convolutions at awkward shapes", convolutions},
            {"a batch smaller than the tape's", smaller_batches},
            {"dropout keeps the mean", dropout_keeps_the_mean},
            {"running statistics follow the batch", running_statistics_follow});
+TEST_SLOW(convolutions);
+TEST_SLOW(other_layers);

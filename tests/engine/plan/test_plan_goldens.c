@@ -254,3 +254,5 @@ static void outputs_equal_pytorch(void)
 TEST_SUITE(plan_goldens, {"every stage of every backbone equals PyTorch's", stages_equal_pytorch},
            {"outputs equal PyTorch's, for any batch and thread count the same bits",
             outputs_equal_pytorch});
+TEST_SLOW(stages_equal_pytorch);
+TEST_SLOW(outputs_equal_pytorch);

@@ -193,3 +193,4 @@ TEST_SUITE(tape, {"sharing memory changes no bit", sharing_changes_no_bit},
            {"refuses batches of a bad size", refuses_bad_batches},
            {"has scratch for smaller batches", has_scratch_for_smaller_batches},
            {"stands missing memory", stands_missing_memory});
+TEST_SLOW(sharing_changes_no_bit);

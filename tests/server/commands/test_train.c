@@ -547,3 +547,4 @@ TEST_SUITE(train, {"the same bits however it runs", same_bits_however_it_runs},
            {"broken images are skipped", broken_images_are_skipped},
            {"learns two colours", learns_two_colours},
            {"hopeless runs are refused", hopeless_runs_are_refused});
+TEST_SLOW(learns_two_colours);
