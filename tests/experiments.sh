@@ -163,7 +163,7 @@ done
 cut_off TERM
 wait $job
 check "objects104: SIGTERM stops it with 130" test $? = 130
-check "and says how to go on" grep -q 'the same command goes on' "$scratch/stopped"
+check "and says how to go on" grep -q 'the same command resumes' "$scratch/stopped"
 
 objects_run ROWS="adl-mask adl-low"
 check "objects104: goes on to the end" test $? = 0

@@ -1,30 +1,31 @@
 #!/usr/bin/env bash
-# Trains and measures ADL against CAM, and makes the table of it.
+# Trains networks with ADL and with plain CAM, measures both, and writes a table.
 #
 #     docs/experiments/run.sh objects104|cub|imagenet [NAME=VALUE...]
 #     docs/experiments/run.sh list|table [objects104|cub|imagenet] [NAME=VALUE...]
 #
-# `list` prints the commands it would run, `table` the table of what there is.
-# Every run has a folder OUT/SET/ROW/seedN. A run that is done is left alone,
-# one that was begun goes on, so that the same command can be given until all
-# are done; Ctrl-C (or SIGTERM) saves first. A run that fails is told and left
-# out; the exit status is then 1.
+# `list` prints the commands that would be run, `table` the table of the runs that
+# are finished. Every run has a directory OUT/SET/ROW/seedN. A finished run is
+# skipped and an unfinished one is resumed, so the same command can be repeated
+# until all are finished; Ctrl-C (or SIGTERM) saves first. A run that fails is
+# reported and left out of the table; the exit status is then 1.
 #
 # Settings, as arguments or from the environment:
 #
 #     DATA=DIR       the data set; objects104: ../shared/data/objects104
-#     METADATA=DIR   its lists, where they are not DATA/metadata
-#     IMAGES=DIR     its images, where they are not DATA/images
+#     METADATA=DIR   its lists, if they are not in DATA/metadata
+#     IMAGES=DIR     its images, if they are not in DATA/images
 #     INIT=FILE      pretrained weights; cub and imagenet: INIT=DIR with
 #                    vgg16, resnet50_se, inception_v3, mobilenet_v1
-#                    .safetensors or .pth; INIT=none starts from nothing
-#     OUT=DIR        what the runs leave (build/experiments)
-#     RESULTS=FILE   Markdown file that takes the table, between two comments
-#     ROWS="ROW..."  some rows only; `list` shows their names
-#     SEEDS="N..."   objects104: 1 2 3; else 1
+#                    .safetensors or .pth; INIT=none trains from scratch
+#     OUT=DIR        where the runs are written (build/experiments)
+#     RESULTS=FILE   Markdown file into which the table is written, between two
+#                    comments
+#     ROWS="ROW..."  only these rows; `list` shows their names
+#     SEEDS="N..."   objects104: 1 2 3; the others: 1
 #     EPOCHS=N BATCH=N CROP=PX THREADS=N
-#     FLAGS="..."    more options for train, which win over the script's; for
-#                    instance --width 0.75 with such weights of mobilenet_v1
+#     FLAGS="..."    further options for train, which override the script's; for
+#                    instance --width 0.75 for mobilenet_v1 weights of that width
 #     PROGRAM=FILE   build/adl-server
 set -u
 shopt -s nullglob
@@ -57,7 +58,7 @@ for argument; do
         [[ " $names " == *" $name "* ]] || fail "there is no setting $name; see run.sh --help"
         printf -v "$name" '%s' "${argument#*=}"
         ;;
-    *) fail "'$argument' is no data set; see run.sh --help" ;;
+    *) fail "'$argument' is not a data set; see run.sh --help" ;;
     esac
 done
 [ "$action" = run ] || : "${set:=objects104}"
@@ -75,14 +76,16 @@ add() {
     row_flags[$row]="$*"
 }
 
-# objects104: one network, fine-tuned for as long as lets the whole grid be done
-# in some hours on two processors. Rate and ratio are the reference's; its steps
-# would never come in so few epochs, hence the cosine. No row was tuned.
+# objects104: one network, fine-tuned briefly enough for the whole grid to finish
+# within hours on two processors. The learning rate and the classifier's ratio are
+# the reference's. Its step schedule would never decay within so few epochs, hence
+# the cosine schedule. No row was tuned.
 objects104() {
     : "${DATA:=$root/../shared/data/objects104}" "${SEEDS:=1 2 3}"
     : "${INIT:=$root/../shared/data/weights/mobilenet_v1_0.75_224_imagenet.safetensors}"
     : "${EPOCHS:=3}" "${BATCH:=32}" "${CROP:=128}"
-    # What these weights were trained with, but for the last stride: maps of 1/16.
+    # The settings these weights were trained with, except for the last stride: the last
+    # map has 1/16 of the input's side.
     common=(--arch mobilenet_v1 --width 0.75 --activation relu6 --padding tf_same --last-stride 1
         --bn-eps 0.001 --mean 0.5 --std 0.5
         --epochs "$EPOCHS" --batch-size "$BATCH" --schedule cosine
@@ -98,7 +101,8 @@ objects104() {
         --method adl --adl-drop-rate 0.75 --adl-threshold 0.8
     add adl-mask 'ADL, drop mask only (drop rate 0.75)' "$INIT" \
         --method adl --adl-drop-rate 0.75 --adl-threshold 0.9 --adl-no-importance
-    # The last blocks with maps of 1/4 and 1/8, and where it is anyway.
+    # The last blocks whose maps have 1/4 and 1/8 of the input's side, and the default
+    # positions.
     add adl-low 'ADL, drop rate 0.75, at low layers as well' "$INIT" \
         --method adl --adl-drop-rate 0.75 --adl-threshold 0.9 \
         --adl-positions blocks.2,blocks.4,blocks.5,blocks.11,blocks.12
@@ -106,18 +110,19 @@ objects104() {
 
 # paper EPOCHS: the rows of the ADL paper (Choe and Shim 2019).
 #
-# Thresholds and the drop rate are the paper's. Rates: the authors' TensorFlow
-# code takes 0.01 for VGG and 0.1 for ResNet50-SE and multiplies the gradients
-# of pretrained layers by 0.1; here --lr is the rate of those, a tenth, and
-# --lr-classifier-ratio 10 gives the others theirs. Weight decay: the same code,
-# 5e-4 and 1e-4. For InceptionV3 and MobileNetV1 nobody published these: the
-# former has the weight decay of the published comparison (Choe et al. 2020) and
-# the middle of the rates that scripts of others give for CAM (2.2e-3) and ADL
-# (3.9e-4) on CUB, the latter those of ResNet50-SE. The rate falls to a tenth
-# at 3/10, 6/10, 9/10 of the epochs, as in all of these sources.
+# The thresholds and the drop rate are the paper's. Learning rates: the authors'
+# TensorFlow code uses 0.01 for VGG and 0.1 for ResNet50-SE and multiplies the
+# gradients of pretrained layers by 0.1. Here --lr is the rate of the pretrained
+# layers, a tenth of theirs, and --lr-classifier-ratio 10 gives the new layers the
+# full rate. Weight decay, 5e-4 and 1e-4, is from the same code. For InceptionV3 and
+# MobileNetV1 nobody published these values: InceptionV3 takes the weight decay of
+# the published comparison (Choe et al. 2020) and a rate between those that other
+# people's scripts give for CAM (2.2e-3) and ADL (3.9e-4) on CUB, MobileNetV1 takes
+# those of ResNet50-SE. The rate decays to a tenth at 3/10, 6/10 and 9/10 of the
+# epochs, as in all of these sources.
 #
-# The authors' batch is 128 images on four processors, with batch norm and the
-# draw of ADL on each one's 32; so 4 batches of BATCH=32 make a step.
+# The authors' batch is 128 images on four processors, with batch norm and the draw
+# of ADL computed on each processor's 32; so 4 batches of BATCH=32 make one step.
 paper() {
     : "${SEEDS:=1}" "${EPOCHS:=$1}" "${BATCH:=32}" "${CROP:=224}"
     common=(--epochs "$EPOCHS" --batch-size "$BATCH" --accumulate $(((127 + BATCH) / BATCH))
@@ -150,12 +155,12 @@ ROWS
 
 case $set in
 objects104) objects104 ;;
-# The author: 200 epochs do well on CUB; his PyTorch port of 2019 divides the
-# rate every 60 of them. (Of the TensorFlow code: 105 times 32000 images, 560
-# epochs. The published comparison: EPOCHS=50.)
+# According to the author 200 epochs do well on CUB; his PyTorch port of 2019 divides
+# the rate every 60 epochs. (The TensorFlow code takes 105 times 32000 images, which
+# are 560 epochs; the published comparison takes EPOCHS=50.)
 cub) paper 200 ;;
-# The TensorFlow code: 105 times 256000 images, 21 epochs. (The published
-# comparison: EPOCHS=10.)
+# The TensorFlow code takes 105 times 256000 images, which are 21 epochs. (The published
+# comparison takes EPOCHS=10.)
 imagenet) paper 21 ;;
 esac
 common+=(--resize-size $((CROP * 8 / 7)) --crop-size "$CROP")
@@ -166,13 +171,13 @@ for row in "${row_names[@]}"; do
     row_flags[$row]+=${FLAGS:+ $FLAGS}
 done
 
-# `train` wants --data even where the two others say it all.
+# `train` requires --data even if the other two options are enough.
 : "${DATA:=$METADATA}"
 data_flags=(--data "$DATA" ${METADATA:+--metadata "$METADATA"} ${IMAGES:+--images "$IMAGES"})
 threads=(${THREADS:+--threads "$THREADS"})
 lists=${METADATA:-$DATA/metadata}
 
-# The command of a run into `train`.
+# Puts the command of a run into the array `train`.
 train_command() {
     local row=$1 seed=$2 own
     read -ra own <<<"${row_flags[$row]}"
@@ -195,8 +200,8 @@ fi
 
 # --- the table ---------------------------------------------------------------
 
-# The share of images that a centred square of the map's 224 pixels finds, the
-# best of twenty sizes for each IoU: "at 0.5|mean over 0.3, 0.5, 0.7".
+# Prints the percentage of images that a centred square localizes in the 224-pixel
+# frame, with the best of twenty sizes for each IoU: "at 0.5|mean over 0.3, 0.5, 0.7".
 centre_box() {
     [ -s "$lists/test/localization.txt" ] && [ -s "$lists/test/image_sizes.txt" ] || return
     awk -F, '
@@ -232,7 +237,8 @@ centre_box() {
         }' "$lists/test/image_sizes.txt" "$lists/test/localization.txt"
 }
 
-# The cells of a row: "n | mean ± deviation | ...", of test.json and testcls.json.
+# Prints the cells of a row, "n | mean ± deviation | ...", from test.json and
+# testcls.json.
 cells() {
     awk '
         FNR == 1 {
@@ -276,39 +282,42 @@ table() {
     [ -z "$centre" ] ||
         echo "| best centred square | | | | | ${centre%|*} | | ${centre#*|} |"
     echo
-    echo "n runs with different seeds: mean ± standard deviation, in percent, of the last epoch."
+    echo "Each cell is the mean ± standard deviation over n runs with different seeds, in percent,"
+    echo "after the last epoch."
     if [ "$set" = objects104 ]; then
-        echo "Top-1 Cls is of the \`testcls\` split, all else of \`test\`, whose classes are few."
+        echo "Top-1 Cls is measured on the \`testcls\` split, everything else on \`test\`, which has few"
+        echo "classes."
     fi
-    echo "GT-known and Top-1 Loc are at the threshold that was best on \`val\` (without a \`val\`, the"
-    echo "program's own); MaxBoxAcc and V2 at the best on \`test\` itself, as in the reference."
-    echo "(centred): the boxes of MaxBoxAcc, each moved to the middle of its image."
+    echo "GT-known Loc and Top-1 Loc use the threshold that was best on \`val\` (the program's own"
+    echo "where there is no \`val\`); MaxBoxAcc and MaxBoxAccV2 use the best threshold on \`test\`"
+    echo "itself, as in the reference."
+    echo "(centred) moves each box of MaxBoxAcc to the middle of its image."
     if [ -n "$centre" ]; then
-        echo "The centred square looks at no photograph: of twenty sizes, the best on \`test\` at each"
+        echo "The centred square ignores the image: it is the best of twenty sizes on \`test\` at each"
         echo "IoU."
     fi
     [ -n "$any" ] || return 0
 
     echo
-    echo "| | options of its own |"
+    echo "| | options of this row |"
     echo "|---|---|"
     for row in "${row_names[@]}"; do
         files=("$OUT/$set/$row"/seed*/test.json)
         [ ${#files[@]} -gt 0 ] || continue
         { read -r common_of && read -r own; } <"${files[0]%/*}/settings"
         : "${first:=$common_of}"
-        [ "$common_of" = "$first" ] || own+=" (and not those below, but: $common_of)"
+        [ "$common_of" = "$first" ] || own+=" (and instead of those below: $common_of)"
         echo "| ${row_title[$row]} | \`$own\` |"
     done
     echo
-    echo "Options of all: \`$first\`."
+    echo "Options of all rows: \`$first\`."
     echo
     hours=$(cat "$OUT/$set"/*/seed*/seconds | awk '{sum += $1} END {printf "%.1f", sum / 3600}')
-    echo "All runs together took $hours hours. Machine:"
+    echo "All runs together took $hours hours on this machine:"
     echo "$(sort -u "$OUT/$set"/*/seed*/machine | sed '2,$s/^/and /')."
 }
 
-# The table into RESULTS, in the place of the one that is there.
+# Writes the table into RESULTS, in place of the one that is there.
 put_table() {
     local begin="<!-- $set: begin (written by docs/experiments/run.sh) -->" end="<!-- $set: end -->"
     [ -e "$RESULTS" ] || printf '# Results\n' >"$RESULTS" || return
@@ -340,18 +349,18 @@ fi
 # --- the runs ----------------------------------------------------------------
 
 [ -x "$PROGRAM" ] || fail "$PROGRAM: not found; build it with make, or give PROGRAM=FILE"
-[ -n "$DATA" ] || fail "where is $set? Give DATA=DIR (see run.sh --help)"
+[ -n "$DATA" ] || fail "the data set $set is missing; give DATA=DIR (see run.sh --help)"
 [ -e "$DATA" ] || fail "$DATA: not found; give DATA=DIR (see run.sh --help)"
 [ -n "$INIT" ] || fail "pretrained weights are missing: INIT=DIR, or INIT=none (see run.sh --help)"
 for row in "${row_names[@]}"; do
     init=${row_init[$row]}
     [ "$init" = none ] || [ -f "$init" ] ||
-        fail "$init: not found, which $row begins from; give INIT=, or ROWS= without it"
+        fail "$init: not found; $row starts from it. Give INIT=, or ROWS= without this row"
 done
 mkdir -p "$OUT/$set" || exit 1
-# Children keep the lock: no second one begins while an orphan trains.
+# Children inherit the lock, so that no second call starts while an orphan still trains.
 exec 9>"$OUT/$set/lock"
-flock -n 9 || fail "$OUT/$set: these experiments are running already"
+flock -n 9 || fail "$OUT/$set: these experiments are already running"
 
 printf -v machine '%s, %s threads, %s' \
     "$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)" "${THREADS:-$(nproc)}" \
@@ -362,11 +371,11 @@ stop() {
     stopped=1
     [ -z "$child" ] || kill -TERM "$child" 2>/dev/null
 }
-# (No command substitution from here to the end of the runs: bash 5.2 fails with
-# a syntax error where a signal arrives while it reads one.)
+# (There is no command substitution from here to the end of the runs: bash 5.2 fails with
+# a syntax error if a signal arrives while it reads one.)
 trap stop INT TERM
 
-# Runs a command beside this shell, so that signals arrive at once.
+# Runs a command in the background, so that this shell handles signals at once.
 guarded() {
     local status
     [ -z "$stopped" ] || return 130
@@ -389,18 +398,18 @@ train_run() {
     printf -v settings '%s\n%s\n' "${common[*]}" "${row_flags[$row]}"
     [ ! -e "$dir/settings" ] || IFS='' read -rd '' begun <"$dir/settings"
     [ -z "$begun" ] || [ "$begun" = "$settings" ] ||
-        fail "$dir: was begun with other settings; give those, another OUT=, or remove it"
+        fail "$dir: was begun with other settings; use those, choose another OUT=, or remove it"
     [ ! -e "$dir/trained" ] || return 0
     mkdir -p "$dir" && printf '%s' "$settings" >"$dir/settings" || exit 1
     printf '%s\n' "$machine" >"$dir/machine"
     train_command "$row" "$seed"
     [ ! -e "$dir/state.safetensors" ] || train+=(--resume)
-    # `done` is its last word; a run that a signal stopped exits with 0 as well.
+    # A run that a signal stopped exits with 0 as well, but does not print `done`.
     guarded "${train[@]}" 2>>"$dir/train.log" && grep -q '^done; ' "$dir/train.log" &&
         : >"$dir/trained" && rm -f "$dir/state.safetensors"
 }
 
-# Measures it on a split.
+# Measures a run on a split.
 eval_run() {
     local dir=$1 split=$2
     [ ! -e "$dir/$split.json" ] || return 0
@@ -412,7 +421,7 @@ eval_run() {
 splits=(test)
 [ "$set" != objects104 ] || splits+=(testcls)
 total=$((${#row_names[@]} * ${#seeds[@]})) number=0 trained=0 spent=0 failures=0
-# Seeds outside: all rows have a figure early.
+# Seeds are the outer loop, so that all rows have a first figure early.
 for seed in "${seeds[@]}"; do
     for row in "${row_names[@]}"; do
         number=$((number + 1))
@@ -427,7 +436,7 @@ for seed in "${seeds[@]}"; do
         done
         [ -n "$again" ] || echo $((SECONDS - start)) >>"$dir/seconds"
         if [ -n "$stopped" ]; then
-            say "$where: stopped; the same command goes on from here"
+            say "$where: stopped; the same command resumes here"
             exit 130
         elif [ "$status" != 0 ]; then
             say "$where: FAILED:"
@@ -437,10 +446,10 @@ for seed in "${seeds[@]}"; do
             trained=$((trained + 1)) spent=$((spent + SECONDS - start))
             tenths=$((spent * (total - number) * 10 / trained / 3600))
             say "$where: done in $((SECONDS - start)) s;" \
-                "at this pace $((tenths / 10)).$((tenths % 10)) h for the others"
+                "at this pace $((tenths / 10)).$((tenths % 10)) h remain"
         fi
     done
 done
 trap - INT TERM
 finish_table
-[ "$failures" = 0 ] || fail "$failures of $total runs failed; the same command tries them again"
+[ "$failures" = 0 ] || fail "$failures of $total runs failed; the same command repeats them"

@@ -1,23 +1,24 @@
 #!/usr/bin/env bash
-# Trains the model that ships, from nothing, and puts it where the program looks
-# for it, in four runs:
+# Trains the model that ships from scratch, in four runs, and puts it where the
+# program looks for it:
 #
-#   small   on small parts of the images, where an epoch is cheap
-#   large   on nearly whole ones: what a position of the last map sees (283 pixels)
-#           has to be not much larger than the image, or it lights up anywhere
-#   adl     with ADL. Not from the beginning: a network that has yet to learn where
-#           things are learns instead to put the peak of its attention where
-#           dropping it costs nothing, in a corner
-#   last    more of that, smaller and so cheaper
+#   small   on small crops of the images, where an epoch is cheap
+#   large   on nearly whole images: the receptive field of the last map (283 pixels)
+#           must not be much larger than the image, or the map responds anywhere
+#   adl     with ADL. It is not used from the beginning: a network that has yet to
+#           learn where objects are learns instead to put the peak of its attention
+#           into a corner, where dropping it costs nothing
+#   last    more of the same on smaller crops, which is cheaper
 #
-# Sides of crops are 16 n + 1, so that the positions of the last map lie evenly
-# over the image.
+# The sides of the crops are 16 n + 1, so that the positions of the last map are
+# evenly distributed over the image.
 #
 #     docs/experiments/train-model.sh     (or `make model`)
 #
-# The same command goes on with a run that was stopped, and trains nothing once all
-# are done. From the environment: DATA, PROGRAM, OUT (the runs), MODEL (the file),
-# FLAGS (more options for all runs, which win over these), SIDES (to choose from).
+# The same command resumes a run that was stopped, and trains nothing once all runs
+# are finished. From the environment: DATA, PROGRAM, OUT (the runs), MODEL (the file),
+# FLAGS (further options for all runs, which override these), SIDES (input sizes to
+# choose from).
 set -u
 root=$(cd "$(dirname "$0")/../.." && pwd)
 : "${DATA:=$root/../shared/data/objects104}" "${PROGRAM:=$root/build/adl-server}"
@@ -29,13 +30,14 @@ all=(--arch mobilenet_v1 --width 0.5 --color-jitter 0.2 --label-smoothing 0.1 --
 adl=(--method adl --adl-drop-rate 0.75 --adl-threshold 0.9 --lr 0.03 --warmup-epochs 0.2)
 
 if [ ! -d "$DATA" ]; then
-    echo "$DATA: not found; name the data set with DATA=DIR" >&2
+    echo "$DATA: not found; give the data set with DATA=DIR" >&2
     exit 1
 fi
-# Ctrl-C is the program's; a shell that waits for it goes on.
+# Ctrl-C is handled by the program; this shell ignores it and waits.
 trap : INT TERM
 
-# Whether a model has had all epochs of its run; one that a signal stopped has not.
+# Whether a model has been trained for all epochs of its run, as one that a signal stopped
+# has not.
 is_done() {
     [ -e "$1" ] && "$PROGRAM" info --json "$1" | awk '
         /^    "epochs": / {done = $2 + 0}
@@ -43,7 +45,7 @@ is_done() {
         END {exit !(done && done == wanted)}'
 }
 
-# run NAME OPTION...: trains OUT/NAME to its end.
+# run NAME OPTION...: trains the run OUT/NAME to its end.
 run() {
     local dir=$OUT/$1 resume=()
     shift
@@ -52,7 +54,7 @@ run() {
     [ ! -e "$dir/state.safetensors" ] || resume=(--resume)
     "$PROGRAM" train --data "$DATA" --out "$dir" "${all[@]}" "$@" "${flags[@]}" "${resume[@]}" || exit
     if ! is_done "$dir/last.safetensors"; then
-        echo "$dir: not done; the same command goes on" >&2
+        echo "$dir: not finished; the same command resumes it" >&2
         exit 130
     fi
 }
@@ -65,10 +67,10 @@ run adl "${adl[@]}" --resize-size 225 --crop-size 193 --epochs 8 --seed 1 \
 run last "${adl[@]}" --resize-size 193 --crop-size 161 --epochs 11 --seed 2 \
     --init "$OUT/adl/last.safetensors"
 
-# The last epoch, not the best: by MaxBoxAccV2 a network that has learned nothing
-# may win, since its many contours include some that fit. It is served at the size
-# of which val's boxes are found best, cut at the threshold that is best there:
-# a network sees things better a little larger than it was trained on.
+# The last epoch is used, not the best one: by MaxBoxAccV2 a network that has learned
+# nothing may win, since its many contours include some that fit. The model is served
+# at the input size at which the boxes of val are found best, and cut at the best
+# threshold there; a network often sees objects better a little larger than in training.
 best=-1
 for side in ${SIDES:-161 177 193}; do
     sized=$OUT/$side.safetensors
