@@ -1,5 +1,5 @@
-// One network, one number of threads and one batch size in ONNX Runtime and in
-// `bench`, in turns; called by peers.sh. Prints one JSON object.
+// Measures one network with one number of threads and one batch size, alternately in
+// ONNX Runtime and in `bench`, and prints one JSON object. Called by peers.sh.
 //
 //     node peers.cjs prepare FOLDER      models and their ONNX files; compares answers
 //     node peers.cjs measure FOLDER ARCH THREADS BATCH ROUNDS
@@ -28,8 +28,8 @@ const networks = {
 
 const adl = (...args) => execFileSync(process.env.PROGRAM, args, { stdio: ["ignore", "pipe", "inherit"] });
 
-// Everything on, one thread of control; its threads spin between the runs of a
-// session as they do by default.
+// All optimisations are on and execution is sequential. The threads of a session spin
+// between its runs, which is the default.
 const open = (arch, threads) => ort.InferenceSession.create(at(`${arch}.onnx`), {
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
@@ -45,14 +45,14 @@ function input(batch) {
 
 const fetches = ["logits", "maps"];
 
-// What was fetched, in its order: onnxruntime-node 1.20 gives the second the
-// name of the model's second output.
+// Returns what was fetched by position: onnxruntime-node 1.20 gives the second result
+// the name of the model's second output.
 async function run(session, feeds) {
     const [logits, maps] = Object.values(await session.run(feeds, fetches));
     return { logits, maps };
 }
 
-// --- the models, and whether both give the same ---------------------------------
+// --- the models, and a comparison of both sides' answers -------------------------
 
 async function prepare() {
     for (const [arch, network] of Object.entries(networks)) {
@@ -81,7 +81,7 @@ async function prepare() {
     }
 }
 
-// --- in turns ---------------------------------------------------------------------
+// --- measuring alternately --------------------------------------------------------
 
 function median(values) {
     const sorted = [...values].sort((a, b) => a - b);
@@ -114,7 +114,7 @@ async function measure(arch, threads, batch, rounds) {
     const theirs = [];
     let bench;
     for (let round = 0; round < rounds; round++) {
-        // `bench` warms up by a run of its own. Meanwhile the other's threads sleep.
+        // `bench` makes a warm-up run itself. ONNX Runtime's threads sleep meanwhile.
         await pause(30);
         bench = JSON.parse(adl("bench", "--model", at(`${arch}.safetensors`), "--threads", String(threads),
             "--batch", String(batch), "--runs", String(count), "--json"));
@@ -150,7 +150,7 @@ function load() {
 
 function table(cpu) {
     const rows = load();
-    // A slow moment of the machine makes no lower peak.
+    // The peak is the highest one measured: a slow moment of the machine does not lower it.
     const peak = Math.max(...rows.map((row) => row.fmaGflops));
     const share = (row, ms) => `${Math.round((100 * row.gflop * 1000) / ms / row.threads / peak)} %`;
     const lines = [

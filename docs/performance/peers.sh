@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# How fast the four networks run here and in ONNX Runtime, in turns.
+# Measures how fast the four networks run here and in ONNX Runtime, alternately.
 #
 #     docs/performance/peers.sh [NAME=VALUE...]
 #
-# Installs the npm package onnxruntime-node into the build folder, makes the
-# networks with made-up weights, holds the answers of both against each other,
-# and measures. Needs Node and npm; nothing else of the program does.
+# It installs the npm package onnxruntime-node into the build directory, makes the
+# networks with made-up weights, compares the answers of both sides, and measures.
+# It needs Node and npm.
 #
 #     ARCHS="..."      vgg16 resnet50 inception_v3 mobilenet_v1
 #     THREADS="..."    1 2
 #     BATCHES="..."    1 8
-#     CLASSES=N        of the networks: ONNX Runtime computes the map of each (1000)
-#     ROUNDS=N         turns of each (7)
-#     RESULTS=FILE     Markdown file that takes the table, in a section for this
-#                      type of processor; without it the table is only printed
-#     WITH=COMMAND     runs each measurement under this command, such as
+#     CLASSES=N        classes of the networks; ONNX Runtime computes the map of each (1000)
+#     ROUNDS=N         turns for each network (7)
+#     RESULTS=FILE     Markdown file into which the table is written, in a section for
+#                      this type of processor; without it the table is only printed
+#     WITH=COMMAND     a command under which each measurement is run, such as
 #                      "taskset -c 0,1"
-#     OUT=DIR          what it leaves (build/peers)
+#     OUT=DIR          where models and measurements are written (build/peers)
 #     VERSION=X.Y.Z    of onnxruntime-node
 #     PROGRAM=FILE     build/adl-server
 set -eu
@@ -46,20 +46,20 @@ for argument; do
 done
 : "${ARCHS:=vgg16 resnet50 inception_v3 mobilenet_v1}" "${THREADS:=1 2}" "${BATCHES:=1 8}"
 : "${CLASSES:=1000}" "${ROUNDS:=7}" "${OUT:=$root/build/peers}" "${VERSION:=1.20.1}" "${PROGRAM:=$root/build/adl-server}"
-command -v node >/dev/null || fail "no node here"
-command -v npm >/dev/null || fail "no npm here"
+command -v node >/dev/null || fail "node is not installed"
+command -v npm >/dev/null || fail "npm is not installed"
 
 mkdir -p "$OUT"
 OUT=$(cd "$OUT" && pwd)
 PROGRAM=$(readlink -f "$PROGRAM")
-# OpenBLAS would start threads of its own, which stay idle but are there.
+# Without this OpenBLAS starts threads of its own, which would stay idle.
 export PROGRAM CLASSES OPENBLAS_NUM_THREADS=1 NODE_PATH=$OUT/node_modules
 
 installed=$(node -p 'require("onnxruntime-node/package.json").version' 2>/dev/null || true)
 if [ "$installed" != "$VERSION" ]; then
     say "installing onnxruntime-node $VERSION into $OUT"
     printf '{"private": true}\n' >"$OUT/package.json"
-    # Its script fetches what graphics cards need.
+    # Its install script would fetch the files for graphics cards.
     (cd "$OUT" && npm install --ignore-scripts --no-audit --no-fund --save-exact \
         "onnxruntime-node@$VERSION" >&2)
 fi
@@ -79,14 +79,14 @@ for arch in $ARCHS; do
     done
 done
 
-# A type of processor: its name says little where a hypervisor hides it.
+# The type of processor. Family and model are added since a hypervisor may hide the name.
 field() { sed -n "s/^$1[[:space:]]*: //p" /proc/cpuinfo | head -n 1; }
 cpu="$(field 'model name') (family $(field 'cpu family'), model $(field model))"
 peers table "$OUT" "$cpu" | tee "$OUT/table.md"
 
 [ -n "$RESULTS" ] || exit 0
-# The section of this processor and instruction set, between two comments; a
-# new one goes to the end.
+# The section of this processor and instruction set is between two comments; a new
+# one goes to the end.
 key=$(sed -n '1s/^### //p' "$OUT/table.md")
 begin="<!-- begin $key -->" end="<!-- end $key -->"
 grep -qxF "$begin" "$RESULTS" || printf '\n%s\n%s\n' "$begin" "$end" >>"$RESULTS"
