@@ -1,4 +1,10 @@
-/* Boxes: from the contours of a thresholded map, and their arithmetic. */
+/* Boxes of the contours of a thresholded map, and the arithmetic of boxes.
+ *
+ * The rule is that of the reference, oddities included (see boxes.h): figures are comparable
+ * with published ones only if every box is the same. Two facts keep it cheap. A map is
+ * quantised once and then cut at bytes, of which there are 256, so a thousand thresholds cost
+ * at most 256 searches for contours. And the largest contour is always an outermost one, so
+ * ADL_BOXES_LARGEST skips everything nested. */
 
 #include "wsol/boxes.h"
 
@@ -62,6 +68,7 @@ static int reserve(struct adl_boxes *boxes, size_t count, struct adl_error *err)
     return 0;
 }
 
+/* The reference's box of a contour's bounding rectangle. */
 static struct adl_box contour_box(const struct adl_contour *contour, int width, int height)
 {
     return (struct adl_box){contour->x, contour->y, ADL_MIN(contour->x + contour->width, width - 1),
@@ -111,7 +118,7 @@ out:
     return result;
 }
 
-/* The last inclusive index of a side that the reference gives the end `end`. */
+/* The last inclusive index of a side that ends at `end` in the reference's box. */
 static int inclusive_end(int start, int end, int size)
 {
     return end >= size - 1 ? size - 1 : ADL_MAX(start, end - 1);
@@ -124,7 +131,8 @@ struct adl_box adl_box_to_inclusive(struct adl_box box, int width, int height)
     return box;
 }
 
-/* The first and the last pixel of `to` that pixels first..last of `from` touch. */
+/* The pixels of `to` that the pixels first..last of `from` touch: from the floor of the left
+ * edge to the ceiling of the right edge. */
 static void scale_side(int *first, int *last, int from, int to)
 {
     int64_t start = (int64_t)*first * to / from;

@@ -2,7 +2,13 @@
 #define ADL_WSOL_BOXES_H
 
 /* From a score map to boxes, exactly as the reference evaluation code
- * (clovaai/wsolevaluation, OpenCV 4.6) computes them. */
+ * (clovaai/wsolevaluation, with OpenCV 4.6) computes them:
+ *
+ *   1. the class map is enlarged to the input size, bicubically (adl_scoremap_resize);
+ *   2. it is normalised to 0..1 by its minimum and maximum (adl_scoremap_normalise);
+ *   3. it is quantised to bytes, cut at a share of the largest byte, and the contours of the
+ *      foreground are found (adl_box_finder_*);
+ *   4. each contour's bounding rectangle becomes a box. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -11,7 +17,7 @@
 #include "base/error.h"
 #include "wsol/contour.h"
 
-/* Pixels of the map, inclusive when compared (IoU); see adl_box_to_inclusive. */
+/* Pixels of the map; IoU counts both ends as inside. See adl_box_to_inclusive(). */
 struct adl_box {
     int x0, y0, x1, y1;
 };
@@ -24,36 +30,37 @@ struct adl_boxes {
 
 void adl_boxes_release(struct adl_boxes *boxes);
 
-/* Bicubic (A = -0.75, edge replicated, no antialiasing) from h x w to
- * out_h x out_w, bit for bit as cv2.resize(INTER_CUBIC) on doubles. */
+/* Enlarges a map from h x w to out_h x out_w bicubically (A = -0.75, edge replicated, no
+ * antialiasing), bit for bit as cv2.resize(INTER_CUBIC) on doubles. Fails with ARG for sides
+ * below 1, and with NOMEM. */
 int adl_scoremap_resize(const double *map, int h, int w, double *out, int out_h, int out_w,
                         struct adl_error *err) ADL_MUST_CHECK;
 
-/* Minus the minimum, divided by the new maximum; constant maps and maps with a
- * NaN or an infinity become all zeros. In place. */
+/* map = (map - min) / (max - min), in place. A constant map and one with a NaN or an infinity
+ * become all zeros. */
 void adl_scoremap_normalise(double *map, size_t count);
 
 enum adl_box_mode {
-    ADL_BOXES_LARGEST, /* the contour of greatest area: one box */
-    ADL_BOXES_ALL      /* every contour, holes included, in OpenCV's order */
+    ADL_BOXES_LARGEST, /* one box, that of the contour of greatest area */
+    ADL_BOXES_ALL      /* one box for each contour, holes included, in OpenCV's order */
 };
 
-/* Boxes of a normalised map at threshold t in 0..1: bytes = map * 255
- * truncated; foreground = byte > int(t * largest byte). The reference's box
- * [x, y, min(x+w, W-1), min(y+h, H-1)], one pixel wider and higher than the
- * inclusive one except at the border; no contour gives one box [0,0,0,0].
- * `boxes` is emptied first; its memory is reused. A value outside 0..1 or a NaN
- * in the map is an error. For many thresholds of one map, or many maps, use a
- * box finder. */
+/* Boxes of a normalised map of height x width at threshold t in 0..1. With
+ * byte = trunc(map * 255), the foreground is byte > trunc(t * largest byte). A contour with the
+ * bounding rectangle x, y, w, h has the box [x, y, min(x + w, W - 1), min(y + h, H - 1)]: one
+ * pixel wider and higher than the inclusive one except at the border. No contour gives one box
+ * [0, 0, 0, 0]. `boxes` is emptied first; its memory is reused. Fails with ARG for a value
+ * outside 0..1, a NaN, or a threshold outside 0..1. For many thresholds of one map, or for many
+ * maps, use a box finder. */
 int adl_boxes_from_map(const double *map, int height, int width, double threshold,
                        enum adl_box_mode mode, struct adl_boxes *boxes,
                        struct adl_error *err) ADL_MUST_CHECK;
 
-/* One map at a time, to be cut at many thresholds. A zeroed struct is ready for
- * use; its memory is reused from map to map. One thread at a time. */
+/* One map at a time, cut at many thresholds. A zeroed struct is ready for use; its memory is
+ * reused from map to map. One thread at a time. */
 struct adl_box_finder {
-    struct adl_contour_finder contours; /* of the last adl_box_finder_cut() */
-    uint8_t *bytes;                     /* the map as bytes */
+    struct adl_contour_finder contours; /* found by the last adl_box_finder_cut() */
+    uint8_t *bytes;                     /* the map quantised to bytes, height x width */
     size_t capacity;
     int height, width;
     int largest_byte; /* 255, or 0 for a map of zeros */
@@ -61,31 +68,31 @@ struct adl_box_finder {
 
 void adl_box_finder_release(struct adl_box_finder *finder);
 
-/* Takes a normalised map in. */
+/* Quantises a normalised map. Fails with ARG for a value outside 0..1. */
 int adl_box_finder_load(struct adl_box_finder *finder, const double *map, int height, int width,
                         struct adl_error *err) ADL_MUST_CHECK;
 
-/* The byte that foreground has to exceed at a threshold; thresholds with the
- * same byte have the same boxes. */
+/* The byte that the foreground has to exceed at a threshold. Thresholds with the same byte
+ * have the same boxes, so a map has at most 256 different cuts. */
 int adl_box_finder_byte(const struct adl_box_finder *finder, double threshold);
 
-/* Boxes of the map where bytes exceed `byte`; as adl_boxes_from_map(). Box i
- * belongs to contour i of finder->contours in mode ADL_BOXES_ALL, and no
- * contours there mean that the one box is only the reference's [0,0,0,0]. */
+/* Boxes of the part of the map whose bytes exceed `byte`, as adl_boxes_from_map(). In mode
+ * ADL_BOXES_ALL, box i is that of contour i of finder->contours; if that is empty, the only box
+ * is the reference's placeholder [0, 0, 0, 0]. */
 int adl_box_finder_cut(struct adl_box_finder *finder, int byte, enum adl_box_mode mode,
                        struct adl_boxes *boxes, struct adl_error *err) ADL_MUST_CHECK;
 
-/* The reference's box as inclusive pixel indices: the one place that takes the
- * extra column and row away. (A box that ends at the border may have ended one
- * pixel before it; the reference's box does not tell, and the border is kept.) */
+/* Converts the reference's box to inclusive pixel indices: the one place that removes the
+ * extra column and row. A box that ends at the border may stand for one that ends a pixel
+ * before it, which the reference's box cannot express; it is left at the border. */
 struct adl_box adl_box_to_inclusive(struct adl_box box, int width, int height);
 
-/* An inclusive box of a from_width x from_height map as the inclusive box of
- * the pixels it covers in a to_width x to_height image. */
+/* Converts an inclusive box of a from_width x from_height map to the smallest inclusive box of
+ * a to_width x to_height image that covers the same area. */
 struct adl_box adl_box_scale(struct adl_box box, int from_width, int from_height, int to_width,
                              int to_height);
 
-/* Intersection over union of inclusive boxes; 0 when the union is empty. */
+/* Intersection over union of inclusive boxes, 0..1; 0 if the union is empty. */
 double adl_box_iou(struct adl_box a, struct adl_box b);
 
 #endif

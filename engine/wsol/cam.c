@@ -1,12 +1,18 @@
-/* Class activation maps, probabilities and the best classes. */
+/* Class activation maps, probabilities and the best classes.
+ *
+ * A network that ends in global average pooling and a linear layer scores class c with
+ * sum over k of w[c,k] * mean over (y,x) of f[y,x,k]; exchanging the sums gives the mean of
+ * the map M[y,x] = sum over k of w[c,k] * f[y,x,k], which shows where the score comes from.
+ * One map costs pixels x channels multiplications (14 x 14 x 2048 = 401,408), far too few to
+ * pack anything for, so the loop only keeps several independent sums going. */
 
 #include "wsol/cam.h"
 
 #include <math.h>
 #include <stdbool.h>
 
-/* Pixels whose sums run side by side: each sum is a chain of additions in
- * channel order, and several chains keep the adder busy. */
+/* Pixels that are summed side by side. Each sum is a chain of dependent additions in channel
+ * order, which fixes the rounding; several chains hide the latency of the adder. */
 #define LANES 8
 
 void adl_cam_weighted(const float *features, size_t pixels, size_t channels, const float *weight,
@@ -49,7 +55,7 @@ void adl_softmax(const float *logits, size_t count, float *probabilities)
         probabilities[i] = (float)(exp((double)logits[i] - (double)greatest) / sum);
 }
 
-/* NaN is below everything, so that the order is one whatever comes. */
+/* NaN is below everything, so that this is a strict order for any input. */
 static bool precedes(float a, float b)
 {
     return a > b || (isnan(b) && !isnan(a));

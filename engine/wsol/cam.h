@@ -6,21 +6,23 @@
 
 #include <stddef.h>
 
-/* cam[y, x] = sum over k of weight[k] * features[y, x, k]; features is
- * pixels x channels (NHWC), weight the class's row of fc.weight. Summed in
- * double in channel order, rounded once. */
+/* cam[y, x] = sum over k of weight[k] * features[y, x, k]: equation (2) of the paper, without
+ * the bias. `features` is pixels x channels (NHWC), `weight` the class's row of fc.weight.
+ * Summed in double in channel order and rounded to float once. */
 void adl_cam_weighted(const float *features, size_t pixels, size_t channels, const float *weight,
                       float *cam);
 
-/* The class's channel of a class map, pixels x classes (NHWC). */
+/* For a network that ends in a class map (1x1 convolution, then average pooling): the class's
+ * channel of that map, pixels x classes (NHWC). */
 void adl_cam_channel(const float *class_map, size_t pixels, size_t classes, size_t class_id,
                      float *cam);
 
-/* probabilities = softmax(logits), stable; may be the same array. */
+/* probabilities = softmax(logits). The largest logit is subtracted first, so that exp cannot
+ * overflow. May be in place. */
 void adl_softmax(const float *logits, size_t count, float *probabilities);
 
-/* Indices of the k largest, largest first, the lower index first among equals.
- * Returns min(k, count). */
+/* Indices of the k largest values, largest first; ties go to the lower index, and NaN is below
+ * every number. Returns how many there are: min(k, count). */
 size_t adl_top_k(const float *values, size_t count, size_t k, size_t *indices);
 
 #endif

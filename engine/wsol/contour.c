@@ -1,11 +1,32 @@
-/* Border following after Suzuki and Abe, "Topological structural analysis of
- * digitized binary images by border following" (1985).
+/* Border following after S. Suzuki and K. Abe, "Topological structural analysis of digitized
+ * binary images by border following", CVGIP 30 (1985), algorithm 1, as OpenCV implements it.
  *
- * A raster scan looks at the places where background and foreground meet. A
- * pixel there that no earlier border has claimed begins a new border, which is
- * followed once around. Every border pixel gets the border's number, negative
- * when the border separates it from the background to its right; so the pixel
- * before a stretch of background always tells whose background that is. */
+ * The rows are scanned from top to bottom, each from left to right. Two kinds of steps matter:
+ *
+ *   background, foreground   the pixel on the right may begin an outer border
+ *   foreground, background   the pixel on the left may begin the border of a hole
+ *
+ * If no earlier border has claimed that pixel, it begins a new border, which is followed once
+ * around: from each border pixel the neighbours are searched counter-clockwise, beginning
+ * behind the pixel that the walk came from, and the first foreground pixel is the next one.
+ * Every pixel of the border gets the border's number in `labels`; the number is negative if
+ * the pixel to its right is background that the walk has looked at. The sign is what makes a
+ * single scan sufficient:
+ *
+ *   - a label of 0 where a step enters the foreground means that no border has passed here;
+ *   - a label of 0 or above where a step leaves it means that the border of this background
+ *     has not been followed yet, so a hole begins;
+ *   - the label of the last pixel before a run of background names the border around it, from
+ *     which the parent of the next border follows: a new outer border lies in the hole that
+ *     the previous border bounds, or beside the region that it bounds (table 1 of the paper).
+ *
+ * The scan looks only at steps, found eight bytes at a time, so the time goes into following
+ * borders: O(pixels / 8 + border pixels). Contours are numbered in the order of discovery;
+ * OpenCV returns them as a depth-first walk of the tree with siblings in reverse order, which
+ * contour_put_in_order() reproduces, since ties between areas go to the first contour.
+ *
+ * The area is that of the polygon through the pixel centres, by the shoelace formula
+ * 2 A = sum of x_i * y_(i+1) - x_(i+1) * y_i, accumulated in integers while following. */
 
 #include "wsol/contour.h"
 
@@ -15,10 +36,10 @@
 #include "base/size.h"
 
 struct adl_contour_node {
-    struct adl_contour contour; /* parent counts nodes here */
-    int last_child;             /* the latest discovered, or -1 */
-    int previous_sibling;       /* discovered before this one, or -1 */
-    int rank;                   /* place among the items */
+    struct adl_contour contour; /* its parent is an index of a node, not of an item */
+    int last_child;             /* the child discovered last, or -1 */
+    int previous_sibling;       /* the sibling discovered just before, or -1 */
+    int rank;                   /* index among the items */
 };
 
 /* The eight directions, counter-clockwise from east. */
@@ -26,7 +47,7 @@ enum { EAST = 0, WEST = 4 };
 static const int step_x[8] = {1, 1, 0, -1, -1, -1, 0, 1};
 static const int step_y[8] = {0, -1, -1, -1, 0, 1, 1, 1};
 
-/* contour_next_change() reads whole words. */
+/* contour_next_change() compares words of this many pixels. */
 #define WORD 8
 
 void adl_contour_finder_release(struct adl_contour_finder *finder)
@@ -49,7 +70,7 @@ static int contour_reserve_plane(struct adl_contour_finder *finder, size_t pixel
     finder->inside = adl_malloc(pixels + WORD, sizeof *finder->inside);
     finder->labels = adl_malloc(pixels, sizeof *finder->labels);
     if (!finder->inside || !finder->labels)
-        return adl_fail_nomem(err, "the picture whose contours are sought");
+        return adl_fail_nomem(err, "the image to find contours in");
     finder->plane_capacity = pixels;
     return 0;
 }
@@ -69,10 +90,12 @@ static int contour_reserve(struct adl_contour_finder *finder, struct adl_error *
     return 0;
 }
 
-/* Pixels compared at once. */
+/* Pixels thresholded at once. */
 #define LANES 16
 typedef uint8_t lanes __attribute__((vector_size(LANES)));
 
+/* Thresholds the image into `inside`, with a margin of background around it, and clears the
+ * labels. The margin saves every test of whether a neighbour is inside the image. */
 static void contour_fill(struct adl_contour_finder *finder, const uint8_t *bytes, size_t height,
                          size_t width, uint8_t cut)
 {
@@ -97,8 +120,9 @@ static void contour_fill(struct adl_contour_finder *finder, const uint8_t *bytes
     memset(finder->inside + pixels - stride, 0, stride + WORD);
 }
 
-/* Follows the border that begins at (x, y), whose neighbour to the west (outer
- * border) or east (hole) is background, and marks it with `label`. */
+/* Follows the border that begins at (x, y), whose neighbour to the west (outer border) or east
+ * (hole) is background, and marks its pixels with `label` or -label. `from` is the direction
+ * of the pixel that the walk came from, `to` of the one it goes to; `to ^ 4` is opposite. */
 static struct adl_contour contour_follow(struct adl_contour_finder *finder, ptrdiff_t stride, int x,
                                          int y, bool hole, int32_t label)
 {
@@ -110,6 +134,8 @@ static struct adl_contour contour_follow(struct adl_contour_finder *finder, ptrd
     int left = x, right = x, top = y, bottom = y;
     int64_t twice_area = 0;
 
+    /* The pixel before the first one: the first foreground neighbour clockwise from the
+     * background. Without any, the border is this one pixel. */
     int background = hole ? EAST : WEST, from = background;
     do
         from = (from + 7) & 7;
@@ -119,7 +145,8 @@ static struct adl_contour contour_follow(struct adl_contour_finder *finder, ptrd
         return (struct adl_contour){x, y, 1, 1, -1, hole, 0};
     }
 
-    /* The border is closed when it steps onto its start the way it did first. */
+    /* The walk may pass its start several times (where two parts of the region meet in it); it is
+     * round once it steps from the pixel before the first onto the first. */
     ptrdiff_t last = start + step[from];
     for (;;) {
         bool background_to_the_right = false;
@@ -152,6 +179,7 @@ static struct adl_contour contour_follow(struct adl_contour_finder *finder, ptrd
                                 -1,   hole, (double)twice_area / 2};
 }
 
+/* Follows a new border and appends it below `parent` (-1: as a root). */
 static int contour_add_border(struct adl_contour_finder *finder, ptrdiff_t stride, int x, int y,
                               bool hole, int parent, int *last_root, struct adl_error *err)
 {
@@ -168,8 +196,8 @@ static int contour_add_border(struct adl_contour_finder *finder, ptrdiff_t strid
     return 0;
 }
 
-/* The first byte from `at` on, before `end`, that differs from the byte before
- * it; `end` when there is none. Reads up to a word beyond `end`. */
+/* The first byte in at..end - 1 that differs from the byte before it, or `end`. Eight bytes
+ * are compared with the eight that begin one byte earlier; reads up to a word beyond `end`. */
 static const uint8_t *contour_next_change(const uint8_t *at, const uint8_t *end)
 {
     for (; at < end; at += WORD) {
@@ -185,8 +213,9 @@ static const uint8_t *contour_next_change(const uint8_t *at, const uint8_t *end)
     return end;
 }
 
-/* The contour on the far side of a border: what encloses the background left
- * of a border pixel, or the component that a border belongs to. */
+/* The hole (want_hole) or outer border that encloses a place beside the border `label`: that
+ * border itself if it is of the wanted kind, otherwise its parent, since outer borders and
+ * holes alternate from level to level. -1 for no border. */
 static int contour_enclosing(const struct adl_contour_finder *finder, int32_t label, bool want_hole)
 {
     if (label == 0)
@@ -196,14 +225,16 @@ static int contour_enclosing(const struct adl_contour_finder *finder, int32_t la
     return contour->hole == want_hole ? index : contour->parent;
 }
 
+/* Scans a row for steps and follows the borders that begin there. If only outermost borders
+ * are wanted, one begins only outside of all regions. */
 static int contour_scan_row(struct adl_contour_finder *finder, ptrdiff_t stride, int y,
                             enum adl_contour_choice choice, int *last_root, struct adl_error *err)
 {
     const uint8_t *row = finder->inside + (y + 1) * stride + 1;
-    const uint8_t *end = row + stride - 1; /* the margin at the right belongs to it */
+    const uint8_t *end = row + stride - 1; /* includes the margin on the right */
     const int32_t *labels = finder->labels + (y + 1) * stride + 1;
-    int32_t background = 0; /* label of the border where this background begins */
-    int32_t component = 0;  /* label of some border of this foreground */
+    int32_t background = 0; /* label of the border that the current background begins at */
+    int32_t component = 0;  /* label of a border of the current foreground */
     bool outside = true;
 
     for (const uint8_t *at = contour_next_change(row, end); at < end;
@@ -227,6 +258,8 @@ static int contour_scan_row(struct adl_contour_finder *finder, ptrdiff_t stride,
     return 0;
 }
 
+/* Copies the nodes to the items in depth-first order: a parent, then its children from the
+ * last discovered to the first. Iterative, for contours may be nested thousands deep. */
 static void contour_put_in_order(struct adl_contour_finder *finder, int root)
 {
     int rank = 0, index = root;
@@ -255,11 +288,11 @@ int adl_contour_find(struct adl_contour_finder *finder, const uint8_t *bytes, in
 
     finder->count = 0;
     if (cut < 0 || cut > UINT8_MAX)
-        return adl_fail(err, ADL_ERR_ARG, "a cut at %d is not one of bytes", cut);
+        return adl_fail(err, ADL_ERR_ARG, "a cut of %d is not in 0..255", cut);
     if (height < 1 || width < 1)
-        return adl_fail(err, ADL_ERR_ARG, "a picture of %d x %d has no contours", width, height);
+        return adl_fail(err, ADL_ERR_ARG, "an image of %d x %d has no contours", width, height);
     if (adl_size_mul((size_t)height + 2, (size_t)width + 2, &pixels) < 0 || pixels > INT32_MAX)
-        return adl_fail(err, ADL_ERR_LIMIT, "a picture of %d x %d is too large to find contours",
+        return adl_fail(err, ADL_ERR_LIMIT, "an image of %d x %d is too large to find contours in",
                         width, height);
     if (contour_reserve_plane(finder, pixels, err) < 0)
         return -1;

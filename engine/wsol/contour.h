@@ -1,10 +1,11 @@
 #ifndef ADL_WSOL_CONTOUR_H
 #define ADL_WSOL_CONTOUR_H
 
-/* The borders of the connected regions of a binary picture, in the order, with
- * the rectangles and with the areas of OpenCV 4.6's findContours(RETR_TREE),
- * boundingRect and contourArea. Foreground is 8-connected, background
- * 4-connected; beyond the picture everything is background. */
+/* The borders of the connected regions of a binary image, in the order, with the bounding
+ * rectangles and with the areas of OpenCV 4.6: findContours(RETR_TREE), boundingRect and
+ * contourArea. Foreground is 8-connected, background 4-connected; everything beyond the image
+ * is background. The reference evaluation code takes its boxes from these functions, so the
+ * order and the areas are part of the metrics' definition. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,27 +14,29 @@
 #include "base/error.h"
 
 struct adl_contour {
-    int x, y, width, height; /* bounds of the border's foreground pixels */
-    int parent;              /* the contour around this one, or -1 */
-    bool hole;               /* the border of a hole: foreground around background */
-    double area;             /* of the polygon through the pixel centres */
+    int x, y, width, height; /* bounding rectangle of the border's foreground pixels */
+    int parent;              /* index of the contour around this one, or -1 */
+    bool hole;               /* true: the rim of a hole; false: the outer border of a region */
+    double area;             /* in pixels, of the polygon through the pixel centres: a single
+                              * pixel has area 0, a square of n x n pixels (n - 1)^2 */
 };
 
 enum adl_contour_choice {
-    ADL_CONTOURS_ALL,      /* outer borders and holes, nested as they are */
-    ADL_CONTOURS_OUTERMOST /* only borders that no other one encloses */
+    ADL_CONTOURS_ALL,      /* outer borders and holes, as a tree (RETR_TREE) */
+    ADL_CONTOURS_OUTERMOST /* only borders that no other border encloses (RETR_EXTERNAL) */
 };
 
 struct adl_contour_node;
 
-/* Contours and the memory to find them, used again from picture to picture.
- * A zeroed struct is ready for use. One thread at a time. */
+/* Contours and the memory to find them, which is reused from image to image. A zeroed struct
+ * is ready for use. One thread at a time. */
 struct adl_contour_finder {
-    struct adl_contour *items; /* what the last adl_contour_find() found */
+    struct adl_contour *items; /* result of the last adl_contour_find() */
     size_t count;
 
-    uint8_t *inside; /* the picture as 0 and 1 with a margin of one pixel */
-    int32_t *labels; /* of border pixels: number of the border, from 1 */
+    /* Private. Both planes are (height + 2) x (width + 2): a margin of one pixel. */
+    uint8_t *inside; /* 1: foreground */
+    int32_t *labels; /* number of the border through a pixel, from 1; negative: see contour.c */
     size_t plane_capacity;
     struct adl_contour_node *nodes; /* in order of discovery */
     size_t node_capacity, capacity; /* of nodes, of items */
@@ -41,15 +44,16 @@ struct adl_contour_finder {
 
 void adl_contour_finder_release(struct adl_contour_finder *finder);
 
-/* Contours of the picture "bytes[y * width + x] > cut", a parent always before
- * its children, what the raster scan meets last first among the children of
- * one parent. */
+/* Finds the contours of the binary image bytes[y * width + x] > cut, cut in 0..255. Parents
+ * come before their children, and of siblings the one that the raster scan meets last comes
+ * first. Fails with ARG for sides below 1 or a cut that is not a byte, with LIMIT for an image
+ * of more than 2^31 pixels, and with NOMEM; then there are no contours. */
 int adl_contour_find(struct adl_contour_finder *finder, const uint8_t *bytes, int height, int width,
                      int cut, enum adl_contour_choice choice, struct adl_error *err) ADL_MUST_CHECK;
 
-/* Index of the contour of greatest area, the first among equals; 0 when there
- * is none. The same contour whatever the choice was: nothing is larger than
- * what encloses it, and what encloses comes first. */
+/* Index of the contour of greatest area; ties go to the first, and it is 0 if there is no
+ * contour. Either choice finds the same contour: none is larger than one that encloses it,
+ * and that comes first. */
 size_t adl_contour_largest(const struct adl_contour_finder *finder);
 
 #endif

@@ -1,4 +1,23 @@
-/* MaxBoxAcc, MaxBoxAccV2, and Top-1, Top-5 and GT-known localization. */
+/* MaxBoxAcc, MaxBoxAccV2, and Top-1, Top-5 and GT-known localization.
+ *
+ * At threshold t, image n has the boxes B_n(t) of its true class's map (wsol/boxes.h) and the
+ * true boxes T_n. With [...] = 1 if the condition holds, over N images,
+ *
+ *   BoxAcc(t, d)   = 1/N sum over n of [max over b in {largest contour's box}, g in T_n of
+ *                    IoU(b, g) >= d]
+ *   MaxBoxAcc      = max over t of BoxAcc(t, 0.5)
+ *   MaxBoxAccV2    = mean over d in {0.3, 0.5, 0.7} of max over t of the same with b in all
+ *                    of B_n(t); each d has a best threshold of its own
+ *   GT-known       = BoxAcc(model's threshold, 0.5)
+ *   Top-1, Top-5   = the same, counting only images whose label is also the most probable
+ *                    class, or among the five most probable
+ *
+ * with t in 0, interval, 2 * interval, ... < 1. The maximum over t is taken of the sums, so the
+ * whole curve has to be counted before it is known.
+ *
+ * A map is quantised to bytes, so the thresholds fall into at most 256 groups that give the
+ * same binary image; boxes and IoU are computed once for each group (`struct cut`), which is
+ * about four times fewer than the thousand thresholds of the default interval. */
 
 #include "wsol/evaluator.h"
 
@@ -64,11 +83,12 @@ static double best_iou(const struct adl_box *boxes, size_t box_count, const stru
     return best;
 }
 
-/* One binarisation: the thresholds it stands for, the best IoU of the largest
- * contour's box, of any box, and of the former in the middle of the map. */
+/* One binary image of the map. */
 struct cut {
-    size_t first, end;
-    double largest, all, centred;
+    size_t first, end; /* the thresholds that give it are first..end - 1 */
+    double largest;    /* best IoU of the largest contour's box */
+    double all;        /* best IoU of any contour's box */
+    double centred;    /* best IoU of the largest contour's box moved to the middle */
 };
 
 static struct adl_box centre_box(struct adl_box box, int width, int height)
@@ -77,7 +97,7 @@ static struct adl_box centre_box(struct adl_box box, int width, int height)
     return (struct adl_box){x0, y0, x0 + box.x1 - box.x0, y0 + box.y1 - box.y0};
 }
 
-/* Distinct bytes that thresholds can mean. */
+/* Largest number of groups: a threshold comes down to a byte. */
 #define MAX_CUTS 256
 
 static int evaluator_try_cut(struct adl_evaluator *evaluator, int byte,
@@ -95,7 +115,7 @@ static int evaluator_try_cut(struct adl_evaluator *evaluator, int byte,
     return 0;
 }
 
-/* Whether the label is the first of the logits, or among the first five. */
+/* Whether the label is the most probable class, or among the five most probable. */
 struct rank {
     bool top1, top5;
 };
@@ -103,7 +123,7 @@ struct rank {
 static void evaluator_count_cut(struct adl_evaluator *evaluator, const struct cut *cut,
                                 struct rank rank)
 {
-    bool right = is_hit(cut->largest, ADL_EVAL_IOU_50);
+    bool correct = is_hit(cut->largest, ADL_EVAL_IOU_50);
     for (enum adl_eval_iou iou = 0; iou < ADL_EVAL_IOUS; iou++) {
         bool largest = is_hit(cut->largest, iou), all = is_hit(cut->all, iou);
         for (size_t step = cut->first; step < cut->end; step++) {
@@ -113,15 +133,15 @@ static void evaluator_count_cut(struct adl_evaluator *evaluator, const struct cu
     }
     for (size_t step = cut->first; step < cut->end; step++) {
         evaluator->centred[step] += is_hit(cut->centred, ADL_EVAL_IOU_50);
-        evaluator->largest_top1[step] += right && rank.top1;
-        evaluator->largest_top5[step] += right && rank.top5;
+        evaluator->largest_top1[step] += correct && rank.top1;
+        evaluator->largest_top5[step] += correct && rank.top5;
     }
 }
 
 static int check_truth(const struct adl_eval_image *image, struct adl_error *err)
 {
     if (image->truth_count == 0)
-        return adl_fail(err, ADL_ERR_ARG, "an image to localize comes without a true box");
+        return adl_fail(err, ADL_ERR_ARG, "an image with a map has no true box");
     for (size_t i = 0; i < image->truth_count; i++) {
         const struct adl_box *box = &image->truth[i];
         if (box->x0 < 0 || box->y0 < 0 || box->x1 < box->x0 || box->y1 < box->y0)
@@ -131,7 +151,8 @@ static int check_truth(const struct adl_eval_image *image, struct adl_error *err
     return 0;
 }
 
-/* Counts the image at every threshold once nothing can fail any more. */
+/* Measures the image at every threshold and counts it once nothing can fail any more, so that
+ * an error leaves the counts as they were. */
 static int evaluator_add_map(struct adl_evaluator *evaluator, const struct adl_eval_image *image,
                              struct rank rank, bool *gt_known, struct adl_error *err)
 {
@@ -225,41 +246,42 @@ int adl_evaluator_merge(struct adl_evaluator *into, const struct adl_evaluator *
     return 0;
 }
 
+/* part / whole in percent. */
 static double percent(uint64_t part, uint64_t whole)
 {
     return whole > 0 ? (double)part / (double)whole * 100 : 0;
 }
 
-/* The step with the most right images, the first among equals. */
-static size_t best_step(const uint64_t *right, size_t steps)
+/* The step with the most correct images; ties go to the first. */
+static size_t best_step(const uint64_t *correct, size_t steps)
 {
     size_t best = 0;
     for (size_t step = 1; step < steps; step++)
-        if (right[step] > right[best])
+        if (correct[step] > correct[best])
             best = step;
     return best;
 }
 
 struct adl_evaluation adl_evaluator_result(const struct adl_evaluator *evaluator)
 {
-    const uint64_t *right = evaluator->largest + ADL_EVAL_IOU_50 * evaluator->steps;
-    size_t best = best_step(right, evaluator->steps);
+    const uint64_t *correct = evaluator->largest + ADL_EVAL_IOU_50 * evaluator->steps;
+    size_t best = best_step(correct, evaluator->steps);
     struct adl_evaluation result = {
         .top1_cls = percent(evaluator->top1, evaluator->classified),
         .top5_cls = percent(evaluator->top5, evaluator->classified),
         .gt_known_loc = percent(evaluator->gt_known, evaluator->localized),
         .top1_loc = percent(evaluator->top1_loc, evaluator->both),
         .top5_loc = percent(evaluator->top5_loc, evaluator->both),
-        .max_box_acc = percent(right[best], evaluator->localized),
+        .max_box_acc = percent(correct[best], evaluator->localized),
         .best_threshold = (double)best * evaluator->interval,
         .centred_box_acc = percent(evaluator->centred[best], evaluator->localized),
         .best_top1_loc = percent(evaluator->largest_top1[best], evaluator->both),
         .best_top5_loc = percent(evaluator->largest_top5[best], evaluator->both),
     };
     for (enum adl_eval_iou iou = 0; iou < ADL_EVAL_IOUS; iou++) {
-        right = evaluator->all + iou * evaluator->steps;
-        best = best_step(right, evaluator->steps);
-        result.max_box_acc_v2_iou[iou] = percent(right[best], evaluator->localized);
+        correct = evaluator->all + iou * evaluator->steps;
+        best = best_step(correct, evaluator->steps);
+        result.max_box_acc_v2_iou[iou] = percent(correct[best], evaluator->localized);
         result.best_threshold_v2[iou] = (double)best * evaluator->interval;
         result.max_box_acc_v2 += result.max_box_acc_v2_iou[iou];
     }

@@ -1,4 +1,13 @@
-/* From a class activation map to a heat map and boxes of a photograph. */
+/* From a class activation map to a heat map and boxes of a photograph.
+ *
+ * The map is enlarged, normalised and cut exactly as in the evaluation (wsol/boxes.h), so that
+ * a user sees the boxes that were measured. Two things differ, since a user expects to see
+ * them: boxes are inclusive pixels of the photograph and not of the map, and a map that is
+ * constant has no box instead of the reference's [0, 0, 0, 0].
+ *
+ * A box's score is the mean of the normalised map inside it. A map may have a hundred boxes,
+ * so the means come from a summed-area table (F. Crow, 1984): S[y][x] is the sum of all pixels
+ * above y and left of x, and the sum inside a box takes four entries of it. */
 
 #include "wsol/localize.h"
 
@@ -35,8 +44,8 @@ void adl_heatmap_normalise(const float *cam, size_t count, float *out)
         out[i] = (float)(((double)cam[i] - (double)least) / range);
 }
 
-/* Enlarging a constant may leave ripples of rounding, which normalisation would
- * blow up to a map full of boxes. */
+/* Enlarging a constant may leave ripples of rounding, which normalisation would amplify to a
+ * map full of boxes. */
 static bool is_constant(const float *cam, size_t count)
 {
     for (size_t i = 1; i < count; i++)
@@ -45,8 +54,7 @@ static bool is_constant(const float *cam, size_t count)
     return true;
 }
 
-/* Sums of the map over every rectangle that begins at the top left corner,
- * (height + 1) x (width + 1): the mean in a box then takes four of them. */
+/* The summed-area table of the map, (height + 1) x (width + 1); row and column 0 are zeros. */
 static double *localize_create_sums(const double *map, size_t height, size_t width,
                                     struct adl_error *err)
 {
@@ -66,6 +74,7 @@ static double *localize_create_sums(const double *map, size_t height, size_t wid
     return sums;
 }
 
+/* The mean of the map inside an inclusive box. Rounding may leave it slightly outside 0..1. */
 static double mean_inside(const double *sums, int width, struct adl_box box)
 {
     const double *above = sums + (size_t)box.y0 * ((size_t)width + 1);
@@ -94,7 +103,7 @@ static int earlier_first(const void *a, const void *b)
     return x->index < y->index ? -1 : 1;
 }
 
-/* Leaves only the ADL_LIMIT_BOXES boxes of the largest contours, in order. */
+/* Keeps the ADL_LIMIT_BOXES boxes of the largest contours, in their former order. */
 static int keep_largest(struct adl_boxes *boxes, const struct adl_contour_finder *contours,
                         struct adl_error *err)
 {
@@ -136,8 +145,8 @@ static int localize_describe_boxes(const double *map, const struct adl_boxes *bo
     return 0;
 }
 
-/* The map at the input size, in doubles for the boxes and in floats for a heat
- * map. */
+/* The normalised map at the input size, in doubles for the boxes and in floats for the heat
+ * map. The caller frees both, after a failure too. */
 static int localize_enlarge(const float *cam, int cam_h, int cam_w, int input_h, int input_w,
                             double **map, float **heat, struct adl_error *err)
 {

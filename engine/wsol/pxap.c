@@ -1,4 +1,14 @@
-/* Pixel average precision: histograms of the scores on and off the object. */
+/* Pixel average precision: the area under the precision-recall curve of the pixels of a data
+ * set, where a pixel is predicted as foreground if its score is at least the threshold t:
+ *
+ *   precision(t) = foreground pixels with score >= t / all pixels with score >= t
+ *   recall(t)    = foreground pixels with score >= t / all foreground pixels
+ *   PxAP         = sum over t of precision(t) * (recall(t) - recall(next higher t))
+ *
+ * Pixels that the mask marks as ignored count as neither. Since all pixels of the data set make
+ * one curve, two histograms of scores, on and off the object, are enough: they are summed up
+ * from the highest bin down. As in the reference, each threshold begins a bin, and scores of
+ * exactly 1 have one of their own. */
 
 #include "wsol/pxap.h"
 
@@ -33,8 +43,8 @@ void adl_pxap_release(struct adl_pxap *pxap)
     memset(pxap, 0, sizeof *pxap);
 }
 
-/* The last bin whose lower edge, i * interval in double, is not above the
- * value. The quotient may be off by one where the value lies on an edge. */
+/* The last bin whose lower edge, i * interval in double, is not above the value. The quotient
+ * is rounded and may be off by one if the value lies on an edge, so it is corrected. */
 static size_t bin_of(const struct adl_pxap *pxap, double value)
 {
     size_t last = pxap->bins - 2;
@@ -83,17 +93,17 @@ int adl_pxap_merge(struct adl_pxap *into, const struct adl_pxap *from, struct ad
 
 int adl_pxap_result(const struct adl_pxap *pxap, double *percent, struct adl_error *err)
 {
-    uint64_t positives = 0, right = 0, wrong = 0;
+    uint64_t positives = 0, above_foreground = 0, above_background = 0;
     double area = 0;
     for (size_t i = 0; i < pxap->bins; i++)
         positives += pxap->foreground[i];
     if (positives == 0)
         return adl_fail(err, ADL_ERR_ARG, "no foreground pixel in the masks to score against");
     for (size_t i = pxap->bins; i-- > 0;) {
-        right += pxap->foreground[i];
-        wrong += pxap->background[i];
-        if (right + wrong > 0)
-            area += (double)right / (double)(right + wrong) *
+        above_foreground += pxap->foreground[i];
+        above_background += pxap->background[i];
+        if (above_foreground + above_background > 0)
+            area += (double)above_foreground / (double)(above_foreground + above_background) *
                     ((double)pxap->foreground[i] / (double)positives);
     }
     *percent = area * 100;

@@ -1,8 +1,8 @@
 #ifndef ADL_WSOL_PXAP_H
 #define ADL_WSOL_PXAP_H
 
-/* Pixel average precision against segmentation masks (Choe et al., CVPR
- * 2020), as the reference evaluation code computes it for OpenImages. */
+/* Pixel average precision (PxAP) against segmentation masks (Choe et al., CVPR 2020), as the
+ * reference evaluation code computes it for OpenImages. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -12,30 +12,31 @@
 struct adl_pxap {
     double interval; /* between the thresholds 0, interval, ... < 1 */
     size_t bins;     /* one for each threshold, and one for a score of exactly 1 */
-    uint64_t *foreground, *background; /* pixels of each bin; owned */
+    uint64_t *foreground, *background; /* [bins] pixels on and off the object; owned */
 };
 
+/* Values of a mask. */
 #define ADL_PXAP_BACKGROUND 0
 #define ADL_PXAP_FOREGROUND 1
 #define ADL_PXAP_IGNORED 255
 
-/* `interval` in (0, 1]. One thread at a time; for several threads, one struct
- * each, merged at the end. */
+/* `interval` in (0, 1]. Fails with ARG, LIMIT (too many thresholds) or NOMEM. One thread at a
+ * time; several threads take a struct each and merge them at the end. */
 int adl_pxap_init(struct adl_pxap *pxap, double interval, struct adl_error *err) ADL_MUST_CHECK;
 
 void adl_pxap_release(struct adl_pxap *pxap);
 
-/* `count` pixels of a normalised map and of the mask at the same size. A value
- * outside 0..1, a NaN or a mask value other than the three is an error, and
- * then nothing is counted. */
+/* Counts `count` pixels of a normalised map and of the mask, which has the same size. Fails with
+ * ARG for a map value outside 0..1, a NaN or a mask value other than the three; then nothing is
+ * counted. */
 int adl_pxap_add(struct adl_pxap *pxap, const double *map, const uint8_t *mask, size_t count,
                  struct adl_error *err) ADL_MUST_CHECK;
 
-/* Adds what `from` counted; both must have the same thresholds. */
+/* Adds the counts of `from`; both must have the same thresholds. */
 int adl_pxap_merge(struct adl_pxap *into, const struct adl_pxap *from,
                    struct adl_error *err) ADL_MUST_CHECK;
 
-/* The figure in percent; fails without a single foreground pixel. */
+/* PxAP in percent. Fails with ARG if there was not a single foreground pixel. */
 int adl_pxap_result(const struct adl_pxap *pxap, double *percent,
                     struct adl_error *err) ADL_MUST_CHECK;
 

@@ -1,8 +1,21 @@
 /* Score maps: bicubic enlargement and normalisation.
  *
- * The enlargement gives the bits of cv2.resize(INTER_CUBIC) on doubles, for
- * which positions and weights have to be rounded to float where OpenCV does:
- * a byte of the map on the other side of a threshold moves a box. */
+ * The enlargement reproduces cv2.resize(map, INTER_CUBIC) on doubles to the last bit, because
+ * the map is cut at a threshold afterwards, and a pixel on the other side of it moves a box.
+ * Output pixel i of `out` along a side of `in` has its centre at
+ *
+ *     p = (i + 0.5) * in / out - 0.5
+ *
+ * in input pixels; with f = p - floor(p), it is a weighted sum of the four pixels
+ * floor(p) - 1 .. floor(p) + 2, where pixels beyond the edge repeat the edge. The weights are
+ * those of cubic convolution (R. Keys, 1981) with A = -0.75:
+ *
+ *     w(d) = (A + 2) d^3 - (A + 3) d^2 + 1        for distances d up to 1
+ *     w(d) = A d^3 - 5 A d^2 + 8 A d - 4 A        for distances from 1 to 2
+ *
+ * As in OpenCV, p is rounded to float, f and the weights are computed in float, the last
+ * weight is 1 less the sum of the others, and pixels are summed in double, first along rows,
+ * then along columns, each from the lowest tap to the highest. There is no antialiasing. */
 
 #include "wsol/boxes.h"
 
@@ -14,11 +27,10 @@
 
 #define TAPS 4
 
-/* For each output pixel of one axis: where its four sources are, and how much
- * of each it takes. */
+/* The four source pixels of each output pixel along one axis, and their weights. */
 struct taps {
-    int *sources;   /* TAPS each, clamped to the edge */
-    float *weights; /* TAPS each */
+    int *sources;   /* [out][TAPS], clamped to the edge */
+    float *weights; /* [out][TAPS] */
 };
 
 static void scoremap_taps_release(struct taps *taps)
@@ -27,7 +39,7 @@ static void scoremap_taps_release(struct taps *taps)
     adl_free(taps->weights);
 }
 
-/* Keys' cubic convolution kernel with A = -0.75. */
+/* Keys' kernel at the distances 1 + f, f, 1 - f and 2 - f, in Horner's form. */
 static void scoremap_cubic_weights(float fraction, float *weights)
 {
     const float a = -0.75F;
@@ -112,14 +124,14 @@ out:
 void adl_scoremap_normalise(double *map, size_t count)
 {
     double least = INFINITY, greatest = -INFINITY;
-    bool whole = count > 0;
+    bool usable = count > 0;
     for (size_t i = 0; i < count; i++) {
-        whole &= !isnan(map[i]);
+        usable &= !isnan(map[i]);
         least = map[i] < least ? map[i] : least;
         greatest = map[i] > greatest ? map[i] : greatest;
     }
     double range = greatest - least;
-    if (!whole || !isfinite(range) || range == 0) {
+    if (!usable || !isfinite(range) || range == 0) {
         memset(map, 0, count * sizeof *map);
         return;
     }

@@ -1,4 +1,5 @@
-/* From the outputs of a run to a class's map, for both kinds of head. */
+/* The map of a class from the outputs of a run, for both kinds of classifier: a class map, or
+ * pooled features and a linear layer. */
 
 #include "wsol/session_cam.h"
 

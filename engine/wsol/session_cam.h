@@ -3,9 +3,9 @@
 
 #include "plan/session.h"
 
-/* One class's activation map of image `index` of the last run: h x w of
- * ADL_OUTPUT_FEATURES, summed over channels (or the class's channel of the
- * class map), not normalised. */
+/* The class activation map of image `index` of the session's last run, not normalised:
+ * h x w floats, the sides of ADL_OUTPUT_FEATURES. A network with a class map gives the class's
+ * channel of it, any other the features weighted by the class's classifier weights. */
 void adl_session_cam(const struct adl_session *session, int index, int class_id, float *cam);
 
 #endif

@@ -165,9 +165,12 @@ static void check_tree(const struct adl_contour_finder *finder)
     }
 }
 
-static void find_all(struct adl_contour_finder *finder, const struct picture *picture)
+/* Draws the next random picture and finds all of its contours. */
+static void find_in_next(struct adl_contour_finder *finder, struct picture *picture,
+                         uint32_t *state)
 {
     struct adl_error err = {0};
+    draw(picture, state);
     TEST_OK(adl_contour_find(finder, picture->bytes, picture->height, picture->width, 0,
                              ADL_CONTOURS_ALL, &err),
             &err);
@@ -182,8 +185,7 @@ static void fits_flooded_regions(void)
 
     for (int round = 0; round < 400; round++) {
         size_t regions = 0;
-        draw(&picture, &state);
-        find_all(&finder, &picture);
+        find_in_next(&finder, &picture, &state);
         check_tree(&finder);
         for (int i = 0; i < picture.height * picture.width; i++) {
             if (picture.bytes[i] > 1)
@@ -210,8 +212,7 @@ static void outermost_are_the_roots(void)
 
     for (int round = 0; round < 400; round++) {
         size_t roots = 0;
-        draw(&picture, &state);
-        find_all(&all, &picture);
+        find_in_next(&all, &picture, &state);
         TEST_OK(adl_contour_find(&outermost, picture.bytes, picture.height, picture.width, 0,
                                  ADL_CONTOURS_OUTERMOST, &err),
                 &err);
