@@ -1,6 +1,6 @@
-/* "inferno" by Nathaniel J. Smith and Stefan van der Walt, the table that they
- * published for matplotlib under CC0, to 8 bits. Lightness grows evenly from
- * black to pale yellow, also for the colour-blind and in grey print. */
+/* "inferno" by Nathaniel J. Smith and Stefan van der Walt: the table that they published for
+ * matplotlib under CC0, rounded to 8 bits. Lightness grows evenly from black to pale yellow, so
+ * the order of values survives colour blindness and printing in grey. */
 
 #include "image/colormap.h"
 

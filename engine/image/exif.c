@@ -1,5 +1,11 @@
-/* Finds tag 0x0112 in the first directory of a TIFF block (TIFF 6.0, section
- * 2). Nothing else is read and no pointer but the first directory's followed. */
+/* Finds the orientation, tag 0x0112, in the first directory of a TIFF file (TIFF 6.0, section
+ * 2). Such a file begins with the byte order ("II" or "MM"), the number 42 and the offset of
+ * the first directory: a 16-bit count, then entries of 12 bytes, each a tag, a type, a count
+ * and a value or an offset.
+ *
+ * The bytes are an attacker's. The only offset that is followed is that of the first
+ * directory, nothing is read before its bounds have been checked, and entries beyond the end
+ * of the block are ignored. */
 
 #include "image/exif.h"
 
@@ -29,6 +35,7 @@ static uint32_t number_at(const struct tiff *tiff, size_t offset, int size)
     return value;
 }
 
+/* The value of a single SHORT or LONG, which is stored in the entry itself; 0 for any other. */
 static uint32_t entry_value(const struct tiff *tiff, size_t entry)
 {
     uint32_t type = number_at(tiff, entry + 2, 2);
@@ -58,8 +65,8 @@ int adl_exif_orientation(const void *bytes, size_t length)
     if (directory < HEADER_BYTES || directory > tiff.length - 2)
         return 1;
     size_t entries = number_at(&tiff, directory, 2);
-    size_t room = (tiff.length - directory - 2) / ENTRY_BYTES;
-    for (size_t i = 0; i < entries && i < room; i++) {
+    size_t complete = (tiff.length - directory - 2) / ENTRY_BYTES;
+    for (size_t i = 0; i < entries && i < complete; i++) {
         size_t entry = directory + 2 + i * ENTRY_BYTES;
         if (number_at(&tiff, entry, 2) == TAG_ORIENTATION) {
             uint32_t value = entry_value(&tiff, entry);

@@ -1,4 +1,8 @@
-/* Pen strokes of 95 characters, drawn by their distance to the pen's path. */
+/* A stroke font, so that labels need neither a font file nor a font library: 95 characters as
+ * polylines on a grid of up to 10 x 17 units. A pixel's coverage follows from its distance to
+ * the nearest stroke: full half a pixel inside the pen's edge, none half a pixel outside it,
+ * and linear in between. That is antialiasing without supersampling, at any size, for the cost of a
+ * distance to each segment of the glyph; labels are short, so nothing is cached. */
 
 #include "image/font.h"
 
@@ -6,15 +10,16 @@
 
 #include "base/size.h"
 
-/* A capital is 12 units tall and the pen a little under two wide. */
+/* In units of the grid: height of a capital, half the pen's width, and the space between two
+ * characters. */
 #define CAPITAL_UNITS 12.0f
 #define PEN_RADIUS_UNITS 0.95f
 #define GAP_UNITS 3.6f
 
-/* ASCII 32 to 126. First the width in units, then the strokes, each a path of
- * points: a digit for x and a letter for y, counted down from `a`. Capitals
- * stand from a to m, small letters from e to m, and descend to q. One point
- * alone is a dot. */
+/* ASCII 32 to 126. First comes the width in units, then the strokes, separated by blanks. A
+ * stroke is a path of points, each a digit for x and a letter for y, from `a` downwards.
+ * Capitals reach from a to m, lower-case letters from e to m with descenders to q. A stroke of
+ * one point is a dot. */
 static const char *const glyphs[] = {
     /* clang-format off */
     "4", /*   */
@@ -116,8 +121,8 @@ static const char *const glyphs[] = {
 };
 static const char frame[] = "6 0b6b6m0m0b";
 
-/* The glyph of the character at *text, which is moved behind it. Bytes that
- * continue a UTF-8 sequence belong to the character before. */
+/* The glyph of the character at *text, which is advanced past it. Continuation bytes of UTF-8
+ * belong to the character before them. */
 static const char *next_glyph(const char **text)
 {
     unsigned char c = (unsigned char)*(*text)++;
@@ -126,6 +131,7 @@ static const char *next_glyph(const char **text)
     return c >= 32 && c < 127 ? glyphs[c - 32] : frame;
 }
 
+/* From the left end of a character to that of the next. */
 static float advance_units(const char *glyph)
 {
     return (float)(glyph[0] - '0') + GAP_UNITS;
@@ -149,7 +155,7 @@ static float distance_squared(float x, float y, const float a[2], const float b[
     return ex * ex + ey * ey;
 }
 
-/* Units from the nearest stroke. */
+/* Distance of (x, y) from the nearest stroke, in units. */
 static float distance_to_glyph(const char *glyph, float x, float y)
 {
     float nearest = INFINITY;

@@ -33,7 +33,7 @@ void adl_image_to_input(const struct adl_image *image, const float mean[3], cons
 {
     const size_t pixels = (size_t)image->width * (size_t)image->height;
     const uint8_t *rgb = image->rgb;
-    float table[3][256];
+    float table[3][256]; /* a byte has 256 values, so no pixel needs a division */
 
     for (int c = 0; c < 3; c++)
         for (int v = 0; v < 256; v++)

@@ -1,7 +1,8 @@
 #ifndef ADL_IMAGE_IMAGE_H
 #define ADL_IMAGE_IMAGE_H
 
-/* Pictures: hostile bytes in, 8-bit RGB out; and back out as JPEG or PNG. */
+/* Images in memory, 8-bit RGB: allocation, resizing, the network's input, and encoding.
+ * Decoding is in image/image_decode.h. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -9,17 +10,18 @@
 
 #include "base/error.h"
 
-/* height rows of width pixels of R, G, B; no padding. `rgb` is owned. */
+/* height rows of width pixels of R, G, B, without padding; `rgb` is owned. A zeroed struct is
+ * no image. */
 struct adl_image {
     int width;
     int height;
     uint8_t *rgb;
 };
 
-/* A zeroed struct is no image. */
+/* Frees the pixels and zeroes the struct; fine for a zeroed one. */
 void adl_image_release(struct adl_image *image);
 
-/* Allocates uninitialised pixels; sides 1 and up. */
+/* Allocates uninitialised pixels. Fails with ARG for sides below 1, and with NOMEM. */
 int adl_image_init(struct adl_image *image, int width, int height,
                    struct adl_error *err) ADL_MUST_CHECK;
 
@@ -27,33 +29,36 @@ enum adl_image_type { ADL_IMAGE_UNKNOWN, ADL_IMAGE_JPEG, ADL_IMAGE_PNG, ADL_IMAG
 
 struct adl_decode_options {
     size_t max_pixels;       /* 0: ADL_LIMIT_IMAGE_PIXELS */
-    size_t max_memory_bytes; /* beside the output; 0: ADL_LIMIT_DECODE_BYTES */
-    bool ignore_orientation; /* the reference's training code does not turn pictures */
-    /* When both are set, a JPEG much larger than this may be decoded at a
-     * reduced scale whose sides are still at least twice these; `width` and
-     * `height` of the result are then smaller than info->width and height. */
+    size_t max_memory_bytes; /* besides the output; 0: ADL_LIMIT_DECODE_BYTES */
+    bool ignore_orientation; /* leave the image as stored, as the reference's training code does */
+    /* If both are set, a much larger JPEG may be decoded at a reduced scale whose sides are
+     * still at least twice these. The result is then smaller than info->width x height. */
     int target_width;
     int target_height;
 };
 
-/* What the picture is, as displayed: after orientation, before any reduction. */
+/* Properties of a decoded file. Width and height are those of the image as displayed: after
+ * orientation, before any reduction. */
 struct adl_image_info {
     enum adl_image_type type;
     int width;
     int height;
-    int orientation; /* EXIF 1..8; 1 where there is none */
+    int orientation; /* EXIF 1..8; 1: none given, upright, or ignored */
 };
 
-/* Resizes as Pillow's Image.resize(BILINEAR): a triangle filter widened when
- * shrinking, horizontal pass first, rounded to bytes between the passes. */
+/* Resizes to width x height exactly as Pillow's Image.resize(BILINEAR): a triangle filter that
+ * is widened when shrinking, horizontal pass first, rounded to bytes between the passes. The
+ * aspect ratio is not kept. `out` is allocated. Fails with ARG for sides below 1, and with
+ * NOMEM. */
 int adl_image_resize(const struct adl_image *image, int width, int height, struct adl_image *out,
                      struct adl_error *err) ADL_MUST_CHECK;
 
-/* The network's input, height x width x 3 (NHWC): (rgb/255 - mean) / std. */
+/* out = (rgb / 255 - mean) / std: the network's input, height x width x 3 (NHWC). */
 void adl_image_to_input(const struct adl_image *image, const float mean[3], const float std[3],
                         float *out);
 
-/* Encoders; the caller frees *bytes with adl_free. Quality 1..100. */
+/* Encoders. The caller frees *bytes with adl_free(). The quality of a JPEG is 1..100, and its
+ * colour is not subsampled. */
 int adl_image_encode_jpeg(const struct adl_image *image, int quality, void **bytes, size_t *length,
                           struct adl_error *err) ADL_MUST_CHECK;
 int adl_image_encode_png(const struct adl_image *image, void **bytes, size_t *length,

@@ -5,21 +5,22 @@
 
 #include "image/image.h"
 
-/* Told from the first bytes, never from a file name. */
+/* The format, determined from the first bytes and never from a file name. */
 enum adl_image_type adl_image_sniff(const void *bytes, size_t length);
 
-/* "GIF", "BMP", "TIFF", "HEIC" or "AVIF" where the first bytes are those of a kind
- * of picture that is not read; otherwise NULL. */
+/* "GIF", "BMP", "TIFF", "HEIC" or "AVIF" if the first bytes are those of an image format that
+ * cannot be read; otherwise NULL. */
 const char *adl_image_foreign(const void *bytes, size_t length);
 
-/* Whether a file's name ends as those of pictures do: which files of a folder to
- * open. */
+/* Whether a file's name has the extension of a format that can be read: which files of a
+ * directory to open. */
 bool adl_image_named(const char *name);
 
-/* Decodes JPEG (baseline, progressive, grey, CMYK, YCCK), PNG (every colour
- * type, alpha over white) or WebP. Fails with UNSUPPORTED when it is none of
- * these (or animated), LIMIT when it has too many pixels or asks for too much
- * memory, FORMAT when it is corrupt or truncated, NOMEM. `info` may be NULL. */
+/* Decodes JPEG (baseline, progressive, grey, CMYK, YCCK), PNG (every colour type, alpha over
+ * white) or WebP. `options` and `info` may be NULL; `info` is written on success only. Fails
+ * with UNSUPPORTED for another or an animated format, with LIMIT for too many pixels or too
+ * much memory, with FORMAT for a corrupt or truncated file, and with NOMEM; `image` is then
+ * zeroed. */
 int adl_image_decode(const void *bytes, size_t length, const struct adl_decode_options *options,
                      struct adl_image *image, struct adl_image_info *info,
                      struct adl_error *err) ADL_MUST_CHECK;

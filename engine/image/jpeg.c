@@ -1,8 +1,13 @@
-/* JPEG in, by libjpeg-turbo: baseline, progressive, grey, CMYK and YCCK.
+/* Decodes JPEG with libjpeg-turbo: baseline, progressive, grey, CMYK and YCCK.
  *
- * libjpeg reports errors by a callback that must not return. All state lives
- * in one struct, one function calls setjmp and keeps no locals that matter
- * after a jump, and its caller frees everything in one place. */
+ * libjpeg reports errors through a callback that must not return, so it has to longjmp. To keep
+ * that safe, all state is in one struct, one function calls setjmp and has no locals that
+ * matter after a jump, and its caller frees everything in one place.
+ *
+ * A JPEG of a kilobyte can declare 65535 x 65535 pixels, and a progressive one can make the
+ * decoder allocate all coefficients and walk over them in thousands of scans. Hence three
+ * limits: pixels, from the header; memory, by counting every allocation of libjpeg; and scans.
+ * libjpeg fills in missing data with grey and only warns; here that is an error. */
 
 #include <limits.h>
 #include <setjmp.h>
@@ -28,8 +33,8 @@ struct reader {
     struct jpeg_progress_mgr progress;
     jmp_buf failed;
     struct adl_error *err;
-    /* libjpeg counts its whole-image arrays itself (max_memory_to_use); these
-     * stand before its allocators to count everything else. */
+    /* libjpeg limits only its whole-image arrays by itself (max_memory_to_use). Its allocators
+     * are therefore wrapped by ones that count; these are the originals. */
     struct jpeg_memory_mgr original;
     const struct adl_decode_options *options;
     size_t used_bytes;
@@ -40,6 +45,7 @@ static _Noreturn void give_up(j_common_ptr jpeg)
     longjmp(((struct reader *)jpeg->client_data)->failed, 1);
 }
 
+/* The kind of error behind a message code of libjpeg. */
 static enum adl_error_kind kind_of(int code)
 {
     switch (code) {
@@ -68,16 +74,15 @@ static void on_error(j_common_ptr jpeg)
     case ADL_ERR_NOMEM: adl_fail_nomem(reader->err, "a JPEG image"); break;
     case ADL_ERR_LIMIT: adl_fail(reader->err, ADL_ERR_LIMIT, "JPEG over a limit: %s", text); break;
     case ADL_ERR_UNSUPPORTED:
-        adl_fail(reader->err, ADL_ERR_UNSUPPORTED, "an unusual kind of JPEG: %s", text);
+        adl_fail(reader->err, ADL_ERR_UNSUPPORTED, "unsupported JPEG: %s", text);
         break;
     default: adl_fail(reader->err, ADL_ERR_FORMAT, "the JPEG image is corrupt: %s", text); break;
     }
     give_up(jpeg);
 }
 
-/* libjpeg paints what is missing grey and only warns; here that is an error,
- * except for oddities that leave every pixel as it was meant. Stray bytes
- * between markers are such: whole camera series have them. */
+/* Warnings (level -1) are errors, except for those that leave every pixel as intended. Stray
+ * bytes between markers are among these: whole series of cameras write them. */
 static void on_message(j_common_ptr jpeg, int level)
 {
     if (level >= 0)
@@ -110,6 +115,7 @@ static void on_progress(j_common_ptr jpeg)
     }
 }
 
+/* Counts an allocation and gives up if it exceeds the limit. */
 static void count(j_common_ptr jpeg, size_t rows, size_t row_bytes)
 {
     struct reader *reader = jpeg->client_data;
@@ -135,7 +141,7 @@ static void *alloc_large(j_common_ptr jpeg, int pool, size_t bytes)
     return ((struct reader *)jpeg->client_data)->original.alloc_large(jpeg, pool, bytes);
 }
 
-/* Rows come with a pointer each and are aligned for SIMD. */
+/* What libjpeg adds to each row: a pointer, and alignment for SIMD. */
 #define ROW_OVERHEAD_BYTES 72
 
 static JSAMPARRAY alloc_sarray(j_common_ptr jpeg, int pool, JDIMENSION width, JDIMENSION rows)
@@ -167,7 +173,7 @@ static void prepare(struct reader *reader, const void *bytes, size_t length)
     jpeg_save_markers(jpeg, MARKER_EXIF, 0xffff);
 }
 
-/* From the header alone: the limits, and the bytes that must be there. */
+/* Checks the limits, and that the file can be complete, from the header alone. */
 static void check_header(struct reader *reader, size_t length)
 {
     struct jpeg_decompress_struct *jpeg = &reader->jpeg;
@@ -179,22 +185,23 @@ static void check_header(struct reader *reader, size_t length)
         give_up(common);
     if (jpeg->arith_code ||
         (jpeg->num_components != 1 && jpeg->num_components != 3 && jpeg->num_components != 4)) {
-        adl_fail(reader->err, ADL_ERR_UNSUPPORTED, "an unusual kind of JPEG: %s",
-                 jpeg->arith_code ? "arithmetic coding" : "neither grey, colour nor CMYK");
+        adl_fail(reader->err, ADL_ERR_UNSUPPORTED, "unsupported JPEG: %s",
+                 jpeg->arith_code ? "it uses arithmetic coding"
+                                  : "it is neither grey, colour nor CMYK");
         give_up(common);
     }
     for (int c = 0; c < jpeg->num_components; c++)
         blocks += (size_t)jpeg->comp_info[c].width_in_blocks *
                   (size_t)jpeg->comp_info[c].height_in_blocks;
-    /* A prefix code spends a bit or more on each block's mean. */
+    /* Huffman coding spends at least one bit on the mean of each 8x8 block. */
     if (blocks / 8 > length) {
         adl_fail(reader->err, ADL_ERR_FORMAT,
                  "the JPEG image is truncated: %zu bytes cannot hold %u x %u pixels", length,
                  jpeg->image_width, jpeg->image_height);
         give_up(common);
     }
-    /* Coefficients of the whole image, where they come in several scans; one
-     * row of blocks more on each side for odd sampling factors. */
+    /* With several scans, libjpeg keeps the coefficients of the whole image. Odd sampling
+     * factors round the number of blocks up, by less than a factor on each side. */
     for (int c = 0; c < jpeg->num_components && jpeg_has_multiple_scans(jpeg); c++)
         count(common,
               (size_t)jpeg->comp_info[c].height_in_blocks +
@@ -212,20 +219,21 @@ static int find_orientation(const struct jpeg_decompress_struct *jpeg)
     return 1;
 }
 
-/* The smallest of libjpeg's eight scales that leaves both sides at least
- * twice the target: the resize that follows then still averages. */
+/* libjpeg can decode at n/8 of the size at a fraction of the cost, by inverse transforms of
+ * fewer coefficients. This chooses the smallest n that leaves both sides at least twice the
+ * target, so that the resize that follows still averages over two pixels or more. */
 static void choose_scale(struct jpeg_decompress_struct *jpeg, int orientation,
                          const struct adl_decode_options *options)
 {
     const bool swap = orientation >= 5 && !options->ignore_orientation;
-    const size_t want_w = 2 * (size_t)(swap ? options->target_height : options->target_width);
-    const size_t want_h = 2 * (size_t)(swap ? options->target_width : options->target_height);
+    const size_t min_w = 2 * (size_t)(swap ? options->target_height : options->target_width);
+    const size_t min_h = 2 * (size_t)(swap ? options->target_width : options->target_height);
     unsigned scale = 1;
 
     if (options->target_width < 1 || options->target_height < 1)
         return;
-    while (scale < 8 && ((size_t)jpeg->image_width * scale < want_w * 8 ||
-                         (size_t)jpeg->image_height * scale < want_h * 8))
+    while (scale < 8 && ((size_t)jpeg->image_width * scale < min_w * 8 ||
+                         (size_t)jpeg->image_height * scale < min_h * 8))
         scale++;
     jpeg->scale_num = scale;
     jpeg->scale_denom = 8;
@@ -238,7 +246,8 @@ static unsigned product(unsigned a, unsigned b)
     return ((t >> 8) + t) >> 8;
 }
 
-/* Inks as stored, inverted as every known writer of such files does. */
+/* Every known writer of CMYK JPEGs (Adobe's first of all) stores the inks inverted: 255 is no
+ * ink. So rgb = 255 * (1 - ink) * (1 - black) = stored ink * stored black / 255. */
 static void cmyk_to_rgb(const uint8_t *cmyk, int width, uint8_t *rgb)
 {
     for (int x = 0; x < width; x++, cmyk += 4, rgb += 3)
@@ -271,7 +280,7 @@ static void read_jpeg_pixels(struct reader *reader, struct adl_image *image)
     jpeg_finish_decompress(jpeg);
 }
 
-/* Everything that may jump. */
+/* Everything that may jump; -1 after a jump. */
 static int decode_jpeg_or_jump(struct reader *reader, const void *bytes, size_t length,
                                struct adl_image *image, struct adl_image_info *info)
 {

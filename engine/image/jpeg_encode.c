@@ -1,5 +1,5 @@
-/* JPEG out, by libjpeg-turbo, into memory of our own. The same rules as in
- * jpeg.c: one struct, one setjmp, one place that frees. */
+/* Encodes JPEG with libjpeg-turbo into a growing buffer. As in jpeg.c, errors longjmp: all state
+ * is in one struct, with one setjmp and one place that frees. */
 
 #include <setjmp.h>
 #include <stdio.h>
@@ -13,8 +13,7 @@
 #include "base/size.h"
 #include "image/image.h"
 
-/* Full colour resolution costs few bytes at these sizes, and thin coloured
- * lines and letters stay sharp. */
+/* No chroma subsampling (4:4:4), so that thin coloured lines and letters stay sharp. */
 #define CHROMA_SAMPLING 1
 
 struct writer {
@@ -42,12 +41,12 @@ static void on_error(j_common_ptr jpeg)
     longjmp(writer->failed, 1);
 }
 
-static void say_nothing(j_common_ptr jpeg)
+static void print_nothing(j_common_ptr jpeg)
 {
     (void)jpeg;
 }
 
-/* Doubles the buffer; what is in it stays. */
+/* Doubles the buffer, all of which has been written. */
 static void grow(j_compress_ptr jpeg)
 {
     struct writer *writer = jpeg->client_data;
@@ -112,11 +111,11 @@ int adl_image_encode_jpeg(const struct adl_image *image, int quality, void **byt
     *bytes = NULL;
     *length = 0;
     if (quality < 1 || quality > 100)
-        return adl_fail(err, ADL_ERR_ARG, "JPEG quality is 1 to 100, not %d", quality);
+        return adl_fail(err, ADL_ERR_ARG, "a JPEG quality of %d is not in 1..100", quality);
     writer.jpeg.err = jpeg_std_error(&writer.errors);
     writer.jpeg.client_data = &writer;
     writer.errors.error_exit = on_error;
-    writer.errors.output_message = say_nothing;
+    writer.errors.output_message = print_nothing;
     int result = run(&writer, image, quality);
     jpeg_destroy_compress(&writer.jpeg);
     if (result < 0) {

@@ -1,4 +1,8 @@
-/* Draws what was found onto the picture it was found in. */
+/* Overlays: heat map, boxes and label on the image that they belong to.
+ *
+ * The opacity of the heat map grows with its value, so that the object stands out and the rest
+ * of the image is shaded less. Boxes are two frames, a bright one inside a dark, half-transparent
+ * one, for either alone would vanish on some photographs. */
 
 #include "image/overlay.h"
 
@@ -10,18 +14,17 @@
 #include "image/colormap.h"
 #include "image/font.h"
 
-/* Parts of the shorter side, and the least in pixels that can be seen. */
-#define LINE_PART 0.007f
+/* Sizes as shares of the image's shorter side, and their minima in pixels. */
+#define LINE_SHARE 0.007f
 #define LINE_MIN_PX 2
-#define TEXT_PART 0.036f
+#define TEXT_SHARE 0.036f
 #define TEXT_MIN_PX 8.0f
 
-/* Even where nothing was found the picture is shaded a little; where all was
- * found its texture still shows. */
-#define LEAST_SHADE 0.55f
+/* Opacity at a value of 0, as a share of that at 1: the coldest parts are shaded a little too. */
+#define MIN_SHADE 0.55f
 
-/* Cyan is in no part of the heatmap's colours, and dark beside it reads on
- * skies and snow. */
+/* The colour map has no cyan, and the dark edge beside it makes lines visible on skies and
+ * snow. */
 static const uint8_t line_color[3] = {64, 224, 255};
 static const uint8_t edge_color[3] = {10, 16, 24};
 #define EDGE_OPACITY 0.75f
@@ -35,6 +38,7 @@ static uint8_t *pixel_at(const struct adl_image *image, int x, int y)
     return image->rgb + ((size_t)y * (size_t)image->width + (size_t)x) * 3;
 }
 
+/* Blends `over` onto `under`, rounded. */
 static uint8_t mix(uint8_t under, float over, float opacity)
 {
     return (uint8_t)((float)under + (over - (float)under) * opacity + 0.5f);
@@ -55,7 +59,8 @@ static void fill(struct adl_image *image, struct rect r, const uint8_t color[3],
     }
 }
 
-/* The four sides of `r`, `thickness` inwards, no pixel twice. */
+/* The frame of `r`, `thickness` pixels wide inwards. No pixel is drawn twice, which would show
+ * where the colour is transparent. */
 static void frame(struct adl_image *image, struct rect r, int thickness, const uint8_t color[3],
                   float opacity)
 {
@@ -77,10 +82,10 @@ static int shorter_side(const struct adl_image *image)
 
 static int line_width(const struct adl_image *image)
 {
-    return (int)fmaxf(roundf((float)shorter_side(image) * LINE_PART), LINE_MIN_PX);
+    return (int)fmaxf(roundf((float)shorter_side(image) * LINE_SHARE), LINE_MIN_PX);
 }
 
-/* Boxes may reach over the image, if not by more than its own size. */
+/* Boxes may extend beyond the image; clamping them keeps the arithmetic from overflowing. */
 static int clamp_to(int value, int size)
 {
     return ADL_MIN(ADL_MAX(value, -size), 2 * size);
@@ -108,16 +113,17 @@ static void draw_box(struct adl_image *image, const struct adl_overlay_box *box)
     frame(image, r, width, line_color, 1);
 }
 
-/* On a filled tag above the box, else inside it, never off the image. Text
- * too long for the image is drawn smaller, down to half, and then cut off. */
+/* Draws the label on a filled tag above the box, or inside it if there is no space above,
+ * never off the image. A text that is too long for the image is drawn smaller, down to half
+ * the size, and is then cut off. */
 static void draw_label(struct adl_image *image, const char *label,
                        const struct adl_overlay_box *box)
 {
-    float height = fmaxf((float)shorter_side(image) * TEXT_PART, TEXT_MIN_PX);
+    float height = fmaxf((float)shorter_side(image) * TEXT_SHARE, TEXT_MIN_PX);
     float width = adl_font_width(label, height);
-    const float room = (float)image->width - 1.4f * height;
-    if (width > room && width > 0) {
-        float fitting = fmaxf(height * room / width, fmaxf(height / 2, TEXT_MIN_PX));
+    const float available = (float)image->width - 1.4f * height;
+    if (width > available && width > 0) {
+        float fitting = fmaxf(height * available / width, fmaxf(height / 2, TEXT_MIN_PX));
         width *= fitting / height;
         height = fitting;
     }
@@ -153,7 +159,7 @@ static int blend_heatmap(struct adl_image *image, const struct adl_overlay *over
         uint8_t *rgb = pixel_at(image, 0, y);
         for (int x = 0; x < image->width; x++, rgb += 3) {
             const uint8_t *color = adl_colormap_inferno[(int)(row[x] * 255 + 0.5f)];
-            float shade = opacity * (LEAST_SHADE + (1 - LEAST_SHADE) * row[x]);
+            float shade = opacity * (MIN_SHADE + (1 - MIN_SHADE) * row[x]);
             for (int c = 0; c < 3; c++)
                 rgb[c] = mix(rgb[c], color[c], shade);
         }
@@ -169,12 +175,12 @@ int adl_overlay_draw(struct adl_image *image, const struct adl_overlay *overlay,
 {
     if (overlay->heatmap) {
         if (overlay->heatmap_width < 1 || overlay->heatmap_height < 1)
-            return adl_fail(err, ADL_ERR_ARG, "a heatmap cannot be %d x %d", overlay->heatmap_width,
-                            overlay->heatmap_height);
+            return adl_fail(err, ADL_ERR_ARG, "a heat map cannot be %d x %d",
+                            overlay->heatmap_width, overlay->heatmap_height);
         if (blend_heatmap(image, overlay, err) < 0)
             return -1;
     }
-    /* The first box is the best one: it is drawn last, over the others. */
+    /* The first box is the best one and is drawn last, over the others. */
     for (size_t i = overlay->box_count; i-- > 0;)
         draw_box(image, &overlay->boxes[i]);
     if (overlay->label && overlay->label[0])

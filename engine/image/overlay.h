@@ -1,7 +1,7 @@
 #ifndef ADL_IMAGE_OVERLAY_H
 #define ADL_IMAGE_OVERLAY_H
 
-/* What a person sees: a heatmap blended over the picture, boxes, a label. */
+/* Draws a result onto its image: a heat map, boxes and a label. */
 
 #include "image/image.h"
 
@@ -11,7 +11,7 @@ struct adl_overlay_box {
 };
 
 struct adl_overlay {
-    const float *heatmap; /* 0..1, heatmap_height x heatmap_width; NULL: none */
+    const float *heatmap; /* 0..1, heatmap_height x heatmap_width, any size; NULL: none */
     int heatmap_width;
     int heatmap_height;
     float opacity; /* of the heatmap, 0..1 */
@@ -20,9 +20,9 @@ struct adl_overlay {
     const char *label; /* UTF-8, drawn at the first box; NULL: none */
 };
 
-/* Draws onto the image itself. The heatmap is stretched over it bilinearly and
- * coloured with a perceptually uniform map; line width and text grow with the
- * image so that they can be read at any size. */
+/* Draws onto the image in place. The heat map is enlarged to it bilinearly and coloured with a
+ * perceptually uniform map. Line width and text size grow with the image, so that they are
+ * readable at any size. Fails with ARG for an empty heat map, and with NOMEM. */
 int adl_overlay_draw(struct adl_image *image, const struct adl_overlay *overlay,
                      struct adl_error *err) ADL_MUST_CHECK;
 

@@ -1,4 +1,8 @@
-/* PNG by libspng: every colour type and depth in, RGB and grey out. */
+/* Decodes PNG with libspng, every colour type and depth, and encodes RGB and grey.
+ *
+ * Against hostile files, the sides are checked before anything is allocated, a file that is too
+ * short to hold its pixels is refused before they are allocated, metadata chunks are limited,
+ * and so is the memory of libspng and zlib as a whole. */
 
 #include <spng.h>
 #include <string.h>
@@ -9,19 +13,19 @@
 #include "image/codec.h"
 #include "image/exif.h"
 
-/* Deflate cannot shrink further than 1032:1, so a file with fewer bytes than
- * that is truncated, and its pixels need not be allocated to find out. */
+/* Deflate cannot compress by more than 1032:1, so a file with fewer bytes than its pixels
+ * divided by that is truncated. */
 #define MAX_RATIO 1032
 
-/* libspng's own memory, zlib's included, comes from where all ours does, and
- * is counted: its limits on metadata are upheld only after unpacking. Its
- * allocator has no argument that tells one decoder from another, but a decoder
- * stays on its thread. Each block begins with its size. */
+/* libspng allocates through these functions, zlib included, so that its memory is limited: its
+ * own limits on metadata are checked only after decompression. The callbacks have no argument
+ * to tell one decoder from another, but a decoder stays on one thread, so the counters are
+ * thread-local. Each block begins with a header that holds its size. */
 static _Thread_local struct {
     size_t used_bytes;
     size_t limit_bytes;
-    bool over;    /* a request went over the limit */
-    bool refused; /* there was no memory; libspng may call it a corrupt stream */
+    bool over;    /* a request exceeded the limit */
+    bool refused; /* out of memory, which libspng may report as a corrupt stream */
 } heap;
 
 #define BLOCK_HEADER_BYTES ADL_ALIGNMENT
@@ -113,7 +117,7 @@ static int fail_code(int code, struct adl_error *err)
     }
 }
 
-/* Which pixels a pass of the interlacing holds: Adam7's seven, and the whole. */
+/* The columns of each pass of Adam7 interlacing, and of an image without interlacing. */
 static const struct {
     unsigned first, step;
 } columns[] = {{0, 8}, {4, 8}, {0, 4}, {2, 4}, {0, 2}, {1, 2}, {0, 1}}, whole = {0, 1};
@@ -128,8 +132,8 @@ static size_t channels_of(const struct spng_ihdr *ihdr)
     }
 }
 
-/* Is there an IEND chunk, whole? libspng stops short of its checksum. */
-static bool ends(const uint8_t *bytes, size_t length)
+/* Whether there is a complete IEND chunk; libspng does not read its checksum. */
+static bool is_complete(const uint8_t *bytes, size_t length)
 {
     for (size_t at = 8; length - at >= 12;) {
         const uint8_t *p = bytes + at;
@@ -143,8 +147,8 @@ static bool ends(const uint8_t *bytes, size_t length)
     return false;
 }
 
-/* Decodes the scanlines one by one, so that a picture with alpha needs no
- * second copy in memory. */
+/* Decodes row by row, so that an image with alpha needs no second copy in memory: a row is
+ * composited over white and, if interlaced, spread over its columns. */
 static int read_png_pixels(spng_ctx *ctx, const struct spng_ihdr *ihdr, bool alpha, uint8_t *line,
                            uint8_t *rgb_line, struct adl_image *image, struct adl_error *err)
 {
@@ -186,7 +190,7 @@ static int check_header(const struct spng_ihdr *ihdr, size_t length,
     const size_t bits = (size_t)ihdr->width * ihdr->height * channels_of(ihdr) * ihdr->bit_depth;
     if (bits / 8 / MAX_RATIO > length)
         return fail_code(SPNG_IO_EOF, err);
-    /* The two rows of our own. */
+    /* The two rows that decode_png() allocates. */
     const size_t rows = (size_t)ihdr->width * (4 + 3);
     if (adl_codec_check_memory(rows, options, err) < 0)
         return -1;
@@ -210,7 +214,7 @@ static int decode_png(const void *bytes, size_t length, const struct adl_decode_
     int result = -1, code;
 
     heap_reset(options->max_memory_bytes);
-    if (!ends(bytes, length))
+    if (!is_complete(bytes, length))
         return fail_code(SPNG_IO_EOF, err);
     spng_ctx *ctx = spng_ctx_new2(&allocator, 0);
     if (!ctx)

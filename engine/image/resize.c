@@ -1,8 +1,20 @@
-/* Pillow's bilinear resize, to the byte. A triangle filter, widened to the
- * reduction when shrinking, whose weights are rounded to 22 fractional bits;
- * a horizontal pass over every row, then a vertical one, each rounding to
- * bytes. Sums are exact integers, so their order does not matter and the
- * inner loops may take several taps at a time. */
+/* Pillow's Image.resize(BILINEAR), to the byte: the reference's networks were trained on images
+ * that Pillow resized, so that theirs and ours get the same input.
+ *
+ * Along a side that goes from `in` to `out` pixels, with scale = in / out and support =
+ * max(scale, 1), output pixel i has its centre at c = (i + 0.5) * scale, and input pixel k has
+ * the weight
+ *
+ *     w(k) = max(0, 1 - |k + 0.5 - c| / support),
+ *
+ * divided by the sum of the weights. So enlarging interpolates between two pixels, and
+ * shrinking averages over 2 * scale of them: unlike OpenCV's or a GPU's bilinear sampling, no
+ * input pixel is skipped. A horizontal pass over every row comes first, then a vertical one;
+ * either is left out if that side keeps its size.
+ *
+ * Weights are rounded to fixed point with 22 fractional bits, and each pass rounds its sums
+ * to bytes. The sums are exact integers, so their order does not matter and the vector loops
+ * may add up several taps at a time. */
 
 #include <math.h>
 #include <string.h>
@@ -15,28 +27,28 @@
 #include <emmintrin.h>
 #endif
 
-/* 32 bits less the 8 of a pixel and 2 to spare. */
+/* Fractional bits of a weight: 32 bits less the 8 of a pixel, less 2 for headroom. */
 #define WEIGHT_BITS 22
 #define HALF (1 << (WEIGHT_BITS - 1))
 
-/* A weight is at most 2^22, too wide for 16-bit multiplication: it is kept as
- * high * 2^11 + low, both of which fit. Neither sum can overflow 32 bits: the
- * weights of one output add up to 2^22 but for rounding, so 255 times their
- * sum stays under 2^31. */
+/* SSE2 multiplies 16-bit integers only (pmaddwd), and a weight of up to 2^22 is wider. It is
+ * kept as high * 2^11 + low, both of which fit, and the two sums are joined at the end. They
+ * cannot overflow 32 bits: the weights of an output pixel add up to 2^22 but for rounding, so
+ * 255 times their sum is below 2^31. */
 #define LOW_BITS 11
 
-/* Taps are padded with zero weights to whole vectors. */
+/* The taps of an output pixel are padded with zero weights to whole vectors of this many. */
 #define LANES 8
 
-/* How to make `size` output pixels along one side out of `in_size`. */
+/* The weights of every output pixel along one side. */
 struct filter {
     int size;
-    int taps_padded; /* stride of the weights */
+    int taps_padded; /* stride of the weights, a multiple of LANES */
     int *first;      /* [size] first input pixel of each output pixel */
-    int *taps;       /* [size] how many */
-    int16_t *high;   /* [size][taps_padded] */
-    int16_t *low;    /* the same */
-    void *block;
+    int *taps;       /* [size] number of input pixels */
+    int16_t *high;   /* [size][taps_padded] upper bits of the weights */
+    int16_t *low;    /* [size][taps_padded] lower 11 bits */
+    void *block;     /* all of them; owned */
 };
 
 static void resize_filter_release(struct filter *filter)
@@ -44,7 +56,8 @@ static void resize_filter_release(struct filter *filter)
     adl_free(filter->block);
 }
 
-/* The weights of one output pixel at `centre`, in input pixels. */
+/* The weights of output pixel i, whose centre is at `centre` in input pixels. The rounding of
+ * each step is Pillow's; `weights` is scratch. */
 static void resize_weigh(struct filter *filter, int i, int in_size, double centre, double support,
                          double *weights)
 {
@@ -95,7 +108,8 @@ static int resize_filter_init(struct filter *filter, int in_size, int size, stru
     return 0;
 }
 
-/* Sums are never negative, and rounded weights can overshoot by a little. */
+/* Rounds the joined sums. They are never negative, but rounded weights may overshoot 255 by a
+ * little. */
 static uint8_t resize_to_byte(int high, int low)
 {
     int value = ((high << LOW_BITS) + low + HALF) >> WEIGHT_BITS;
@@ -104,7 +118,7 @@ static uint8_t resize_to_byte(int high, int low)
 
 #ifdef __SSE2__
 
-/* Partial sums of one colour: no lane can exceed what the whole may be. */
+/* Four partial sums of one colour plane; no lane can exceed what the whole sum may be. */
 static __m128i resize_dot_lanes(const int16_t *pixels, const int16_t *high, const int16_t *low,
                                 int taps)
 {
@@ -124,8 +138,8 @@ static __m128i resize_rounded(__m128i sums)
     return _mm_srai_epi32(_mm_add_epi32(sums, _mm_set1_epi32(HALF)), WEIGHT_BITS);
 }
 
-/* One output pixel from three planes of input: the lanes of the three sums are
- * transposed so that they are added together. */
+/* One output pixel from the three colour planes of a row. Transposing the partial sums of the
+ * three colours turns the horizontal additions into vertical ones. */
 static void resize_dot(const int16_t *planes, size_t plane, const int16_t *high, const int16_t *low,
                        int taps, uint8_t *out)
 {
@@ -140,8 +154,8 @@ static void resize_dot(const int16_t *planes, size_t plane, const int16_t *high,
     memcpy(out, &bytes, 3);
 }
 
-/* Eight neighbouring bytes of an output row: two input rows at a time, their
- * bytes interleaved so that one multiplication takes both. */
+/* Eight neighbouring bytes of an output row, from two input rows at a time: their bytes are
+ * interleaved, so that one pmaddwd multiplies both by their weights and adds the products. */
 static void resize_column8(const uint8_t *in, size_t stride, const int16_t *high,
                            const int16_t *low, int taps, uint8_t *out)
 {
@@ -196,8 +210,9 @@ static void resize_column(const uint8_t *in, size_t stride, const int16_t *high,
     *out = resize_to_byte(sum_high, sum_low);
 }
 
-/* Rows of `image` to rows of filter->size pixels. `planes` has room for the
- * three colours of one row apart, each with LANES of padding. */
+/* The horizontal pass: rows of `image` to rows of filter->size pixels. Each row is first split
+ * into colour planes, so that neighbouring taps lie side by side; `planes` has space for the
+ * three planes of one row, with LANES of padding each. */
 static void resize_rows(const struct adl_image *image, const struct filter *filter, int16_t *planes,
                         uint8_t *out)
 {
@@ -218,6 +233,7 @@ static void resize_rows(const struct adl_image *image, const struct filter *filt
     }
 }
 
+/* The vertical pass. Colours need no splitting, as taps are whole rows apart. */
 static void resize_columns(const uint8_t *in, size_t row_bytes, const struct filter *filter,
                            uint8_t *out)
 {

@@ -1,4 +1,5 @@
-/* WebP by libwebp: still pictures, lossy and lossless, alpha over white. */
+/* Decodes WebP with libwebp: still images, lossy and lossless, alpha over white. libwebp has no
+ * allocator hooks, so its memory is bounded in advance from the header (memory_needed). */
 
 #include <string.h>
 #include <webp/decode.h>
@@ -11,7 +12,7 @@
 
 #define RIFF_HEADER_BYTES 12
 #define CHUNK_HEADER_BYTES 8
-/* libwebp's rows, caches and tables that do not grow with the area. */
+/* libwebp's rows, caches and tables, which do not grow with the area. */
 #define FIXED_BYTES (256 * ADL_KIB)
 #define BYTES_PER_COLUMN 256
 
@@ -32,27 +33,27 @@ static int fail_status(VP8StatusCode status, struct adl_error *err)
     }
 }
 
-/* Walks the chunks that `length` bytes hold; they have been checked to be at
- * least what the header declares. */
+/* Walks the chunks of the RIFF file for an EXIF chunk. `length` has been checked to be at least
+ * what the header declares. */
 static int find_orientation(const uint8_t *bytes, size_t length)
 {
     size_t at = RIFF_HEADER_BYTES;
     while (length - at >= CHUNK_HEADER_BYTES) {
         size_t size = little_endian_32(bytes + at + 4);
         const uint8_t *data = bytes + at + CHUNK_HEADER_BYTES;
-        size_t room = length - at - CHUNK_HEADER_BYTES;
+        size_t available = length - at - CHUNK_HEADER_BYTES;
         if (memcmp(bytes + at, "EXIF", 4) == 0)
-            return adl_exif_orientation(data, ADL_MIN(size, room));
+            return adl_exif_orientation(data, ADL_MIN(size, available));
         size += size & 1;
-        if (size >= room)
+        if (size >= available)
             break;
         at += CHUNK_HEADER_BYTES + size;
     }
     return 1;
 }
 
-/* What libwebp and the alpha channel take beside the pixels, an upper bound
- * but for the prefix codes of a lossless file. */
+/* An upper bound of what libwebp and the alpha channel take besides the pixels, not counting
+ * the prefix codes of a lossless file. */
 static size_t memory_needed(const WebPBitstreamFeatures *features)
 {
     const size_t pixels = (size_t)features->width * (size_t)features->height;
@@ -77,8 +78,8 @@ static int decode_webp(const void *bytes, size_t length, const struct adl_decode
     int result = -1;
 
     if (!WebPInitDecoderConfig(&config))
-        return adl_fail(err, ADL_ERR_INTERNAL, "libwebp is of another version than its headers");
-    /* Metadata may follow the pixels, where libwebp would not miss it. */
+        return adl_fail(err, ADL_ERR_INTERNAL, "libwebp has another version than its headers");
+    /* libwebp would not notice if metadata behind the pixels were cut off. */
     if (little_endian_32((const uint8_t *)bytes + 4) > length - 8)
         return fail_status(VP8_STATUS_NOT_ENOUGH_DATA, err);
     VP8StatusCode status = WebPGetFeatures(bytes, length, features);
