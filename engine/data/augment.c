@@ -1,4 +1,7 @@
-/* Crops, mirrors and colours. */
+/* Crops, mirrors and colours.
+ *
+ * Every random number comes from the generator of one image in one epoch, and the order of
+ * draws is fixed, so the result does not depend on which thread makes it. */
 
 #include "data/augment.h"
 
@@ -8,8 +11,8 @@
 #include "base/limits.h"
 #include "base/size.h"
 
-/* torchvision's RandomResizedCrop: share of the area, aspect ratio, and how often
- * it tries to find a part that fits. */
+/* Of torchvision's RandomResizedCrop: the least share of the area, the largest aspect ratio, and
+ * the number of attempts to find a part that fits into the image. */
 #define MIN_AREA 0.08
 #define MAX_RATIO (4.0 / 3.0)
 #define ATTEMPTS 10
@@ -29,7 +32,8 @@ int adl_augment_check(const struct adl_augment_options *o, struct adl_error *err
                         "a resize size of %d is not in %d..%d, from the crop size up",
                         o->resize_size, o->crop_size, ADL_LIMIT_INPUT_SIDE);
     if (!(o->flip >= 0 && o->flip <= 1))
-        return adl_fail(err, ADL_ERR_ARG, "a mirrored share of %g is not in 0..1", o->flip);
+        return adl_fail(err, ADL_ERR_ARG, "a probability of mirroring of %g is not in 0..1",
+                        o->flip);
     for (size_t i = 0; i < ADL_COUNT(strengths); i++)
         if (!(strengths[i] >= 0 && strengths[i] <= 1))
             return adl_fail(err, ADL_ERR_ARG, "a colour change of %g is not in 0..1", strengths[i]);
@@ -42,13 +46,14 @@ struct part {
     int x, y, width, height;
 };
 
-static int draw_offset(struct adl_rng *rng, int room)
+/* An integer in 0..max. */
+static int draw_offset(struct adl_rng *rng, int max)
 {
-    return (int)adl_rng_below(rng, (uint64_t)room + 1);
+    return (int)adl_rng_below(rng, (uint64_t)max + 1);
 }
 
-/* Any part of 0.08 to 1 of the area with sides of 3:4 to 4:3; where no draw fits,
- * the largest in the middle. */
+/* A part with a share of the area that is uniform in 0.08..1 and an aspect ratio that is
+ * log-uniform in 3/4..4/3; if no attempt fits, the largest centred part within these ratios. */
 static struct part draw_part(int width, int height, struct adl_rng *rng)
 {
     double area = (double)width * height, log_ratio = log(MAX_RATIO);
@@ -67,6 +72,7 @@ static struct part draw_part(int width, int height, struct adl_rng *rng)
     return (struct part){(width - w) / 2, (height - h) / 2, w, h};
 }
 
+/* Copies a part of the image. */
 static int cut_out(const struct adl_image *image, struct part part, struct adl_image *out,
                    struct adl_error *err)
 {
@@ -79,6 +85,7 @@ static int cut_out(const struct adl_image *image, struct part part, struct adl_i
     return 0;
 }
 
+/* Exchanges left and right, in place. */
 static void mirror(struct adl_image *image)
 {
     size_t width = (size_t)image->width;
@@ -113,13 +120,16 @@ static double mean_luma(const struct adl_image *image)
     return sum / (double)pixels;
 }
 
-/* A factor of 1 gives the value, 0 the grey. */
+/* grey + factor * (value - grey), rounded and clamped: a factor of 1 leaves the value, 0 gives
+ * the grey, and more than 1 exaggerates the difference. */
 static uint8_t blend(uint8_t value, double grey, double factor)
 {
     double mixed = grey + factor * (value - grey);
     return (uint8_t)lrint(ADL_MIN(ADL_MAX(mixed, 0), 255));
 }
 
+/* Each change blends pixels with a grey: black, the mean luma of the image, or the pixel's own
+ * luma, like torchvision's ColorJitter but in a fixed order. */
 enum colour { BRIGHTNESS, CONTRAST, SATURATION };
 
 static void change_colour(struct adl_image *image, enum colour what, double strength,
@@ -130,16 +140,16 @@ static void change_colour(struct adl_image *image, enum colour what, double stre
     if (strength <= 0)
         return;
     double factor = adl_rng_between(rng, 1 - strength, 1 + strength);
-    double middle = what == CONTRAST ? mean_luma(image) : 0;
+    double constant = what == CONTRAST ? mean_luma(image) : 0;
     for (size_t i = 0; i < pixels; i++) {
         uint8_t *pixel = image->rgb + i * 3;
-        double grey = what == SATURATION ? luma(pixel) : middle;
+        double grey = what == SATURATION ? luma(pixel) : constant;
         for (size_t c = 0; c < 3; c++)
             pixel[c] = blend(pixel[c], grey, factor);
     }
 }
 
-/* --- both ------------------------------------------------------------------------------ */
+/* --- the whole ------------------------------------------------------------------------- */
 
 static int draw_crop(const struct adl_image *image, const struct adl_augment_options *o,
                      struct adl_rng *rng, struct adl_image *out, struct adl_error *err)
@@ -152,8 +162,8 @@ static int draw_crop(const struct adl_image *image, const struct adl_augment_opt
         ADL_TRY(cut_out(image, part, &between, err));
         ADL_TRY(adl_image_resize(&between, o->crop_size, o->crop_size, out, err));
     } else {
-        int room = o->resize_size - o->crop_size;
-        int y = draw_offset(rng, room), x = draw_offset(rng, room);
+        int slack = o->resize_size - o->crop_size;
+        int y = draw_offset(rng, slack), x = draw_offset(rng, slack);
         ADL_TRY(adl_image_resize(image, o->resize_size, o->resize_size, &between, err));
         ADL_TRY(cut_out(&between, (struct part){x, y, o->crop_size, o->crop_size}, out, err));
     }

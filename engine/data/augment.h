@@ -1,7 +1,8 @@
 #ifndef ADL_DATA_AUGMENT_H
 #define ADL_DATA_AUGMENT_H
 
-/* From a picture to what the network is trained or tested on. */
+/* Data augmentation: from a decoded image to the pixels that the network is trained or tested
+ * on. */
 
 #include <stdbool.h>
 
@@ -9,24 +10,24 @@
 #include "image/image.h"
 
 struct adl_augment_options {
-    bool train;      /* false: resized to crop_size x crop_size, nothing drawn */
-    int resize_size; /* squashed to this square, then cropped; at least crop_size */
-    int crop_size;
-    bool random_resized_crop; /* a part of any size instead of the two above */
-    double flip;              /* how often it is mirrored; the reference: 0.5 */
-    /* Each factor is drawn from max(0, 1 - x)..1 + x; 0: left alone. */
+    bool train;               /* false: resized to crop_size x crop_size, without randomness */
+    int resize_size;          /* side of the square before cropping, pixels; at least crop_size */
+    int crop_size;            /* side of the result, pixels */
+    bool random_resized_crop; /* crop a part of random size instead; resize_size is unused */
+    double flip;              /* probability of mirroring, 0..1; the reference: 0.5 */
+    /* Strengths, 0..1: a factor is drawn from 1 - x..1 + x. 0: unchanged. */
     double brightness, contrast, saturation;
 };
 
-/* Fails with ARG on sizes and shares out of range. */
+/* Fails with ARG for sizes, probabilities and strengths out of range. */
 int adl_augment_check(const struct adl_augment_options *options,
                       struct adl_error *err) ADL_MUST_CHECK;
 
-/* `out` is crop_size x crop_size; `rng` is only drawn from to train. As the
- * reference trains (resize, random crop, mirror), or with
- * random_resized_crop as torchvision's RandomResizedCrop (0.08..1 of the area,
- * 3/4..4/3 of the aspect ratio). Colour factors apply in the order brightness,
- * contrast, saturation. */
+/* Makes `out`, crop_size x crop_size, which the caller releases. For training: the image is
+ * squashed to resize_size x resize_size and cropped at random, as in the reference, or
+ * cropped as by torchvision's RandomResizedCrop (0.08..1 of the area, aspect ratio 3/4..4/3);
+ * then mirrored with the given probability; then brightness, contrast and saturation are
+ * changed, in this order. `rng` is used for training only. */
 int adl_augment(const struct adl_image *image, const struct adl_augment_options *options,
                 struct adl_rng *rng, struct adl_image *out, struct adl_error *err) ADL_MUST_CHECK;
 

@@ -1,4 +1,4 @@
-/* The data set's value type. draft.c fills one in; dataset_open.c is the entry point. */
+/* The data set as a value: what it owns and what can be asked of it. */
 
 #include "data/dataset.h"
 

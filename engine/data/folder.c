@@ -1,4 +1,9 @@
-/* A folder of images for each class. */
+/* A directory of images for each class, the layout of torchvision's ImageFolder. Classes are
+ * numbered by name. Only files with the extension of an image count, and hidden ones do not.
+ *
+ * Without train, val and test directories, a validation part is split off: within each class,
+ * images are ordered by a hash of their file name, and every tenth one is taken. The split
+ * needs no random numbers and no list on disk, and it depends on nothing but the names. */
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,15 +18,15 @@
 #include "image/image_decode.h"
 #include "io/file.h"
 
-/* One image in so many is for validation: of each run of ten in the order of
- * the hash the fifth, so that a class of five already has one. */
+/* One image in ten is for validation: the fifth of each run of ten in the order of the hash, so
+ * that a class of five images already has one. */
 #define VAL_EVERY 10
 #define VAL_OFFSET 4
 
 enum part { PART_ALL, PART_TRAIN, PART_VAL };
 
 struct names {
-    const char **items; /* the texts are the data set's */
+    const char **items; /* owned; the texts belong to the data set's arena */
     size_t count;
     size_t capacity;
 };
@@ -42,9 +47,10 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* The sub-folders, or the images, of a folder, sorted; hidden ones left out. */
-static int list_folder(struct adl_draft *draft, const char *path, bool folders, struct names *names,
-                       struct adl_error *err)
+/* The subdirectories (`dirs`) or the images of a directory, sorted by name, without hidden
+ * ones. */
+static int list_directory(struct adl_draft *draft, const char *path, bool dirs, struct names *names,
+                          struct adl_error *err)
 {
     DIR *dir = opendir(path);
     struct adl_str child = {0};
@@ -53,7 +59,7 @@ static int list_folder(struct adl_draft *draft, const char *path, bool folders, 
     if (!dir)
         return adl_fail(err, ADL_ERR_IO, "%s: %s", path, strerror(errno));
     for (struct dirent *entry; (entry = readdir(dir));) {
-        if (entry->d_name[0] == '.' || (!folders && !adl_image_named(entry->d_name)))
+        if (entry->d_name[0] == '.' || (!dirs && !adl_image_named(entry->d_name)))
             continue;
         child.length = 0;
         adl_str_printf(&child, "%s/%s", path, entry->d_name);
@@ -61,7 +67,7 @@ static int list_folder(struct adl_draft *draft, const char *path, bool folders, 
             adl_fail_nomem(err, "a path");
             goto out;
         }
-        if (!(folders ? adl_file_is_folder(child.data) : adl_file_is_regular(child.data)))
+        if (!(dirs ? adl_file_is_folder(child.data) : adl_file_is_regular(child.data)))
             continue;
         const char *name = adl_draft_text(draft, err, "%s", entry->d_name);
         if (!name)
@@ -81,7 +87,7 @@ out:
 
 struct hashed {
     uint64_t hash;
-    size_t index; /* among the names */
+    size_t index; /* of the name */
 };
 
 static int by_hash(const void *a, const void *b)
@@ -92,7 +98,7 @@ static int by_hash(const void *a, const void *b)
     return (x->index > y->index) - (x->index < y->index);
 }
 
-/* Which of the images are in this part, by index. */
+/* Sets chosen[i] for the images that belong to the part. */
 static int choose(const struct names *names, enum part part, bool *chosen, struct adl_error *err)
 {
     struct hashed *order = adl_malloc(names->count, sizeof *order);
@@ -109,17 +115,18 @@ static int choose(const struct names *names, enum part part, bool *chosen, struc
     return 0;
 }
 
+/* Adds the images of one class directory that belong to the part. */
 static int add_class(struct adl_draft *draft, const char *path, const char *name, int class_id,
                      enum part part, struct adl_error *err)
 {
-    const char *folder = adl_draft_text(draft, err, "%s/%s", path, name);
+    const char *dir = adl_draft_text(draft, err, "%s/%s", path, name);
     struct names images = {0};
     bool *chosen = NULL;
     int result = -1;
 
-    if (!folder)
+    if (!dir)
         return -1;
-    ADL_TRY(list_folder(draft, folder, false, &images, err));
+    ADL_TRY(list_directory(draft, dir, false, &images, err));
     chosen = adl_malloc(images.count, sizeof *chosen);
     if (!chosen) {
         adl_fail_nomem(err, "the split");
@@ -143,21 +150,23 @@ out:
 
 /* --- the layout --------------------------------------------------------------------- */
 
-/* Whether there is a folder of class folders; a class may be called "train". */
+/* Whether `path` is a directory with subdirectories. A data set may have a class called "train",
+ * whose directory holds images and is not a split. */
 static int holds_classes(struct adl_draft *draft, const char *path, bool *holds,
                          struct adl_error *err)
 {
-    struct names folders = {0};
+    struct names dirs = {0};
     *holds = false;
     if (!adl_file_is_folder(path))
         return 0;
-    int result = list_folder(draft, path, true, &folders, err);
-    *holds = folders.count > 0;
-    adl_free(folders.items);
+    int result = list_directory(draft, path, true, &dirs, err);
+    *holds = dirs.count > 0;
+    adl_free(dirs.items);
     return result;
 }
 
-/* Where the split's class folders are, and which part of their images it has. */
+/* Finds the directory of the split's class directories, and which part of their images belongs
+ * to it. *parted: there are directories for the splits. */
 static int find_split(struct adl_draft *draft, bool *parted, enum part *part, struct adl_error *err)
 {
     static const char *const splits[] = {"train", "val", "test"};
@@ -190,13 +199,14 @@ static int find_split(struct adl_draft *draft, bool *parted, enum part *part, st
     }
     if (*part == PART_VAL && strcmp(o->split, "val") != 0)
         return adl_fail(err, ADL_ERR_NOT_FOUND,
-                        "%s: a folder for each class has the splits train, val (every tenth "
-                        "image) and all, not \"%.60s\"; make folders train, val, test in it",
+                        "%s: a directory for each class has the splits train, val (every tenth "
+                        "image) and all, not \"%.60s\"; create train, val and test in it",
                         o->dir, o->split);
     return 0;
 }
 
-/* The training classes number those of the other splits, which may lack some. */
+/* The class names. If there are directories for the splits, they are those of train: another
+ * split may lack some classes, and its ids have to agree. */
 static int read_classes(struct adl_draft *draft, bool parted, struct names *classes,
                         struct adl_error *err)
 {
@@ -210,15 +220,15 @@ static int read_classes(struct adl_draft *draft, bool parted, struct names *clas
         if (!adl_file_is_folder(path))
             path = d->image_dir;
     }
-    if (list_folder(draft, path, true, classes, err) < 0)
+    if (list_directory(draft, path, true, classes, err) < 0)
         return -1;
     if (classes->count == 0)
         return adl_fail(err, ADL_ERR_NOT_FOUND,
                         "%s: is not a data set: neither metadata/%s/image_ids.txt nor CUB's lists "
-                        "nor a folder for each class",
+                        "nor a directory for each class",
                         path, draft->options->split);
     if (classes->count > ADL_LIMIT_CLASSES)
-        return adl_fail(err, ADL_ERR_LIMIT, "%s: has %zu folders; at most %d classes are read",
+        return adl_fail(err, ADL_ERR_LIMIT, "%s: has %zu directories; at most %d classes are read",
                         path, classes->count, ADL_LIMIT_CLASSES);
     return 0;
 }
@@ -247,7 +257,7 @@ static int folder_read(struct adl_draft *draft, struct adl_error *err)
                         draft->options->dir, draft->options->split, draft->options->images);
     ADL_TRY(find_split(draft, &parted, &part, err));
     ADL_TRY(read_classes(draft, parted, &classes, err));
-    ADL_TRY(list_folder(draft, d->image_dir, true, &present, err));
+    ADL_TRY(list_directory(draft, d->image_dir, true, &present, err));
     for (size_t i = 0; i < present.count; i++) {
         const char **found = bsearch(&present.items[i], classes.items, classes.count,
                                      sizeof *classes.items, by_name);
@@ -263,7 +273,7 @@ static int folder_read(struct adl_draft *draft, struct adl_error *err)
     d->class_count = classes.count;
     classes.items = NULL;
     if (d->count == 0 && part != PART_VAL) {
-        adl_fail(err, ADL_ERR_NOT_FOUND, "%s: the class folders hold no image", d->image_dir);
+        adl_fail(err, ADL_ERR_NOT_FOUND, "%s: the class directories hold no image", d->image_dir);
         goto out;
     }
     result = 0;

@@ -1,8 +1,20 @@
-/* A ring of batches. Workers take the images of an epoch one by one, in order,
- * as far as the ring has room; each image has its place in a batch before it is
- * read, so that it does not matter which worker reads it and when. The caller
- * takes the batches in order, closes the gaps that broken images left, and by
- * asking for the next one gives the last one's place back. */
+/* The loader: a ring of batches that threads fill ahead of the training step.
+ *
+ * An epoch is a permutation of the images, cut into batches of B. Position p of the epoch
+ * belongs to batch p / B, and batch n lives in slot n mod S of a ring of S = prefetch + 1
+ * slots. The oldest batch still needed, `held`, is being handed to the caller or is with it, so
+ * the ring holds the batches held .. held + S - 1. Workers take positions one by one, in order,
+ * as long as the position's batch is one of these.
+ *
+ * Since an image's place is fixed before it is read, it does not matter which worker reads it
+ * or when it finishes, and a slow image delays its own batch only. Its random numbers come from
+ * a generator that is seeded with the run's seed, the epoch and the image's index, so no
+ * sequence is shared between threads. Both together make batches reproducible for any number
+ * of threads, and allow resuming in the middle of an epoch without replaying it.
+ *
+ * The caller takes batches in order, closes the gaps that broken images left, and returns a
+ * slot by asking for the next batch. Nothing is allocated per batch; for each image, its path, its
+ * file and its pixels are. */
 
 #include "data/loader.h"
 
@@ -15,57 +27,58 @@
 #include "data/image_file.h"
 
 #define DEFAULT_PREFETCH 2
-/* The stream of an epoch's order; no image has this index. */
+/* The stream of random numbers of an epoch's order, where an image has its index. */
 #define ORDER_STREAM UINT64_MAX
 #define NO_BATCH SIZE_MAX
 
 struct slot {
-    size_t number; /* of the batch in it; NO_BATCH: none */
-    size_t count;  /* images of that batch */
-    size_t done;   /* of these, read or broken; under the lock */
-    float *input;
-    int *labels;
-    size_t *indices;
-    struct adl_error *errors; /* why an image is missing */
+    size_t number;            /* of the batch in this slot; NO_BATCH: none */
+    size_t count;             /* images of that batch */
+    size_t done;              /* of these, read or found broken; under the lock */
+    float *input;             /* [batch][image_floats] */
+    int *labels;              /* [batch] class ids */
+    size_t *indices;          /* [batch] in the data set */
+    struct adl_error *errors; /* [batch] why an image is missing */
 };
 
 struct adl_loader {
     const struct adl_dataset *dataset;
     struct adl_loader_options options;
-    size_t batches;
-    size_t image_floats;
+    size_t batches;      /* of an epoch */
+    size_t image_floats; /* of one input: crop x crop x 3 */
     struct slot *slots;
     size_t slot_count;
     pthread_t handles[ADL_LIMIT_THREADS];
-    int threads; /* that were started */
+    int threads; /* number of threads started */
 
     /* Written only while no worker is busy. */
     uint64_t epoch;
-    size_t *order; /* indices in the data set */
+    size_t *order; /* [count] the permutation: index in the data set by position */
 
-    pthread_mutex_t lock; /* of what follows */
-    pthread_cond_t work;  /* there may be an image to take */
-    pthread_cond_t done;  /* an image is done */
-    size_t next;          /* place in the order of the next image to be taken */
+    pthread_mutex_t lock; /* protects the following, and `done` of the slots */
+    pthread_cond_t work;  /* signalled when there may be an image to take */
+    pthread_cond_t done;  /* signalled when an image is done */
+    size_t next;          /* position of the next image to be taken */
     size_t held;          /* the oldest batch that is still needed */
-    size_t busy;          /* workers at an image */
-    bool paused, stop;
+    size_t busy;          /* number of workers that are reading an image */
+    bool paused;          /* no image may be taken */
+    bool stop;            /* the workers have to end */
 
-    /* The caller's. */
-    bool handed_out; /* batch `held` is with the caller */
-    bool *reported;  /* by index: broken and told */
+    /* Used by the calling thread only. */
+    bool handed_out; /* the caller has batch `held` */
+    bool *reported;  /* [count] the image was reported as broken */
     size_t broken_count;
-    size_t first_batch; /* of this epoch */
-    bool delivered;     /* an image in this epoch */
-    struct adl_error first_broken;
+    size_t first_batch;            /* at which this epoch began */
+    bool delivered;                /* a batch of this epoch was handed out */
+    struct adl_error first_broken; /* of this epoch */
 };
 
 /* --- workers ------------------------------------------------------------------- */
 
+/* Reads image `index`, augments and normalises it into `input`. */
 static int make_image(const struct adl_loader *loader, size_t index, float *input,
                       struct adl_error *err)
 {
-    /* The reference trains and evaluates on pictures as they are stored. */
     const struct adl_decode_options how = {.ignore_orientation = true};
     const struct adl_loader_options *o = &loader->options;
     struct adl_image image = {0}, crop = {0};
@@ -88,6 +101,7 @@ out:
     return result;
 }
 
+/* Whether there is a position to take and its batch has a slot. */
 static bool has_work(const struct adl_loader *loader)
 {
     return !loader->paused && loader->next < loader->dataset->count &&
@@ -105,21 +119,21 @@ static void *worker_main(void *argument)
             pthread_cond_wait(&loader->work, &loader->lock);
         if (loader->stop)
             break;
-        size_t place = loader->next++, number = place / batch, i = place % batch;
+        size_t position = loader->next++, number = position / batch, i = position % batch;
         struct slot *slot = &loader->slots[number % loader->slot_count];
         if (i == 0) {
             slot->number = number;
-            slot->count = ADL_MIN(batch, loader->dataset->count - place);
+            slot->count = ADL_MIN(batch, loader->dataset->count - position);
             slot->done = 0;
         }
         loader->busy++;
         pthread_mutex_unlock(&loader->lock);
 
-        size_t index = loader->order[place];
+        size_t index = loader->order[position];
         slot->indices[i] = index;
         slot->labels[i] = loader->dataset->images[index].class_id;
         adl_error_clear(&slot->errors[i]);
-        /* The error says it all. */
+        /* A failure is in the image's error, for the caller to find. */
         (void)!make_image(loader, index, slot->input + i * loader->image_floats, &slot->errors[i]);
 
         pthread_mutex_lock(&loader->lock);
@@ -139,7 +153,7 @@ static int check_options(const struct adl_dataset *dataset, const struct adl_loa
     if (dataset->count == 0)
         return adl_fail(err, ADL_ERR_ARG, "the data set has no image");
     if (!dataset->image_dir)
-        return adl_fail(err, ADL_ERR_ARG, "the data set has lists, but no folder of images");
+        return adl_fail(err, ADL_ERR_ARG, "the data set has lists, but no directory of images");
     if (o->batch < 1 || o->batch > ADL_LIMIT_BATCH)
         return adl_fail(err, ADL_ERR_ARG, "a batch of %zu is not in 1..%d", o->batch,
                         ADL_LIMIT_BATCH);
@@ -147,7 +161,7 @@ static int check_options(const struct adl_dataset *dataset, const struct adl_loa
         return adl_fail(err, ADL_ERR_ARG, "%d threads are not in 1..%d", o->threads,
                         ADL_LIMIT_THREADS);
     if (o->prefetch > ADL_LIMIT_PREFETCH)
-        return adl_fail(err, ADL_ERR_ARG, "%zu batches ahead are more than %d", o->prefetch,
+        return adl_fail(err, ADL_ERR_ARG, "a prefetch of %zu batches is more than %d", o->prefetch,
                         ADL_LIMIT_PREFETCH);
     return adl_augment_check(&o->augment, err);
 }
@@ -192,7 +206,7 @@ struct adl_loader *adl_loader_create(const struct adl_dataset *dataset,
     loader->dataset = dataset;
     loader->options = *options;
     loader->batches = (dataset->count - 1) / options->batch + 1;
-    /* One more is with the caller. */
+    /* One more for the batch that the caller has. */
     loader->slot_count = (options->prefetch ? options->prefetch : DEFAULT_PREFETCH) + 1;
     loader->held = loader->batches;
     loader->paused = true;
@@ -261,7 +275,7 @@ void adl_loader_start_epoch(struct adl_loader *loader, uint64_t epoch, size_t fi
     while (loader->busy > 0)
         pthread_cond_wait(&loader->done, &loader->lock);
     loader->epoch = epoch;
-    /* From the identity each time: the order must not depend on earlier epochs. */
+    /* Starts from the identity each time, so that the order does not depend on earlier epochs. */
     for (size_t i = 0; i < count; i++)
         loader->order[i] = i;
     if (loader->options.augment.train) {
@@ -280,7 +294,7 @@ void adl_loader_start_epoch(struct adl_loader *loader, uint64_t epoch, size_t fi
     adl_error_clear(&loader->first_broken);
 }
 
-/* The oldest batch, all of its images done; NULL at the end. */
+/* Waits until all images of the oldest batch are done; NULL at the end of the epoch. */
 static struct slot *wait_for_batch(struct adl_loader *loader)
 {
     struct slot *slot = NULL;
@@ -295,6 +309,7 @@ static struct slot *wait_for_batch(struct adl_loader *loader)
     return slot;
 }
 
+/* Frees the slot of the oldest batch. */
 static void give_back(struct adl_loader *loader)
 {
     pthread_mutex_lock(&loader->lock);
@@ -304,6 +319,7 @@ static void give_back(struct adl_loader *loader)
     loader->handed_out = false;
 }
 
+/* Counts and reports a broken image, the first time that it is met. */
 static void report(struct adl_loader *loader, size_t index, const struct adl_error *why)
 {
     if (loader->first_broken.kind == ADL_ERR_NONE)
@@ -316,7 +332,7 @@ static void report(struct adl_loader *loader, size_t index, const struct adl_err
         loader->options.broken(loader->options.context, index, why->message);
 }
 
-/* Moves the images that were read together; returns how many there are. */
+/* Moves the images that could be read to the front; returns their number. */
 static size_t close_gaps(struct adl_loader *loader, struct slot *slot)
 {
     size_t kept = 0, floats = loader->image_floats;
@@ -336,7 +352,7 @@ static size_t close_gaps(struct adl_loader *loader, struct slot *slot)
     return kept;
 }
 
-/* What is no fault of the image. */
+/* The first failure that is not the image's fault. */
 static const struct adl_error *find_failure(const struct slot *slot)
 {
     for (size_t i = 0; i < slot->count; i++)

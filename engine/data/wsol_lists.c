@@ -1,7 +1,14 @@
-/* The lists of the reference evaluation code (clovaai/wsolevaluation): one file
- * says which images there are, the others a line about each, by path. Lines
- * about other images are passed over, for a shortened image_ids.txt is how a
- * subset is made. */
+/* The lists of the reference evaluation code (clovaai/wsolevaluation), one directory for each
+ * split, with lines that begin with the path of an image:
+ *
+ *   image_ids.txt      PATH                  which images belong to the split, in order
+ *   class_labels.txt   PATH,CLASS            classes count from 0
+ *   localization.txt   PATH,X0,Y0,X1,Y1      a line for each box; optional
+ *   image_sizes.txt    PATH,WIDTH,HEIGHT     optional
+ *
+ * Lines about images that are not in image_ids.txt are skipped, since shortening that file is
+ * how a subset is made. The files mostly share one order, so the image of a line is looked for
+ * at the previous one's position and the one after it, and only then by binary search. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -13,15 +20,15 @@
 #include "data/lines.h"
 #include "io/file.h"
 
-/* Coordinates and sides. */
+/* Largest coordinate and side. */
 #define MAX_NUMBER 1000000000
 
 struct lists {
     struct adl_draft *draft;
     struct adl_dataset *dataset;
-    const char *folder;
-    size_t *by_id; /* indices of images in the order of their ids */
-    size_t cursor; /* where the next line's image is expected: lists mostly share one order */
+    const char *dir; /* metadata/SPLIT */
+    size_t *by_id;   /* indices of the images, sorted by id; owned */
+    size_t cursor;   /* index of the last line's image */
 };
 
 /* --- finding an image by id ------------------------------------------------------ */
@@ -32,6 +39,7 @@ static int compare_ids(const void *a, const void *b, void *context)
     return strcmp(d->images[*(const size_t *)a].id, d->images[*(const size_t *)b].id);
 }
 
+/* Sorts the images by id and refuses duplicates. */
 static int sort_ids(struct lists *l, struct adl_error *err)
 {
     struct adl_dataset *d = l->dataset;
@@ -44,17 +52,18 @@ static int sort_ids(struct lists *l, struct adl_error *err)
     qsort_r(l->by_id, d->count, sizeof *l->by_id, compare_ids, d);
     for (size_t i = 1; i < d->count; i++)
         if (!compare_ids(&l->by_id[i - 1], &l->by_id[i], d))
-            return adl_fail(err, ADL_ERR_FORMAT, "%s/image_ids.txt: lists %s twice", l->folder,
+            return adl_fail(err, ADL_ERR_FORMAT, "%s/image_ids.txt: lists %s twice", l->dir,
                             d->images[l->by_id[i]].id);
     return 0;
 }
 
-static bool find(struct lists *l, const char *id, size_t *index)
+/* The index of an image; false if it is not in this split. */
+static bool find_image(struct lists *l, const char *id, size_t *index)
 {
     const struct adl_dataset *d = l->dataset;
     size_t low = 0, high = d->count;
 
-    /* The same image again (a second box), or the one after it. */
+    /* Mostly it is the same image again (a second box) or the one after it. */
     for (size_t i = l->cursor; i < ADL_MIN(l->cursor + 2, d->count); i++) {
         if (!strcmp(d->images[i].id, id)) {
             l->cursor = *index = i;
@@ -78,8 +87,8 @@ static bool find(struct lists *l, const char *id, size_t *index)
 
 /* --- reading ----------------------------------------------------------------------- */
 
-/* The last `count` fields of "PATH,N,..."; the line is cut down to the path.
- * From the end, for a path may hold commas itself. */
+/* Parses the last `count` fields of "PATH,N,..." and cuts the line down to the path. It goes
+ * from the end, since a path may contain commas. */
 static int take_numbers(struct adl_lines *lines, int *numbers, size_t count, const char *form,
                         struct adl_error *err)
 {
@@ -105,7 +114,7 @@ static int read_ids(struct lists *l, const char *path, struct adl_error *err)
     ADL_TRY(adl_lines_open(&lines, path, err));
     while ((more = adl_lines_next(&lines, err)) > 0) {
         if (!adl_dataset_id_valid(lines.line)) {
-            adl_lines_fail(&lines, "is not a path below the image folder", err);
+            adl_lines_fail(&lines, "is not a path below the image directory", err);
             goto out;
         }
         ADL_TRY(adl_draft_add_image(l->draft, lines.line, -1, err));
@@ -125,7 +134,7 @@ out:
 typedef int take_line(struct lists *l, size_t index, const int *numbers,
                       const struct adl_lines *lines, struct adl_error *err);
 
-/* Each line of "PATH,N,..." about an image of this split. */
+/* Calls `take` for each line of "PATH,N,..." about an image of this split. */
 static int read_numbers(struct lists *l, const char *path, size_t count, const char *form,
                         take_line *take, struct adl_error *err)
 {
@@ -138,7 +147,7 @@ static int read_numbers(struct lists *l, const char *path, size_t count, const c
         int numbers[4];
         size_t index;
         ADL_TRY(take_numbers(&lines, numbers, count, form, err));
-        if (find(l, lines.line, &index))
+        if (find_image(l, lines.line, &index))
             ADL_TRY(take(l, index, numbers, &lines, err));
     }
     result = more;
@@ -191,7 +200,7 @@ static int take_size(struct lists *l, size_t index, const int *numbers,
     return 0;
 }
 
-/* An image that one list knows and another does not. */
+/* Refuses an image without a class, or without a box if others have boxes. */
 static int check_complete(const struct lists *l, struct adl_error *err)
 {
     const struct adl_dataset *d = l->dataset;
@@ -204,13 +213,13 @@ static int check_complete(const struct lists *l, struct adl_error *err)
         boxed[l->draft->boxes[i].image] = true;
     for (size_t i = 0; i < d->count; i++) {
         if (d->images[i].class_id < 0) {
-            adl_fail(err, ADL_ERR_FORMAT, "%s/class_labels.txt: has no class for %s", l->folder,
+            adl_fail(err, ADL_ERR_FORMAT, "%s/class_labels.txt: has no class for %s", l->dir,
                      d->images[i].id);
             goto out;
         }
         if (l->draft->box_count > 0 && !boxed[i]) {
-            adl_fail(err, ADL_ERR_FORMAT, "%s/localization.txt: has boxes, but none for %s",
-                     l->folder, d->images[i].id);
+            adl_fail(err, ADL_ERR_FORMAT, "%s/localization.txt: has boxes, but none for %s", l->dir,
+                     d->images[i].id);
             goto out;
         }
     }
@@ -220,9 +229,10 @@ out:
     return result;
 }
 
-/* --- where things are ---------------------------------------------------------------- */
+/* --- paths -------------------------------------------------------------------------- */
 
-static int find_images(struct adl_draft *draft, struct adl_error *err)
+/* The image directory: as given, or DIR/images if it exists, or DIR; NULL without DIR. */
+static int find_image_dir(struct adl_draft *draft, struct adl_error *err)
 {
     const struct adl_dataset_options *o = draft->options;
     const char *path = o->images ? o->images : o->dir;
@@ -235,6 +245,7 @@ static int find_images(struct adl_draft *draft, struct adl_error *err)
     return err->kind ? -1 : 0;
 }
 
+/* classes.txt of the data set, or else of its metadata. */
 static int read_classes(struct adl_draft *draft, struct adl_error *err)
 {
     const char *const places[] = {draft->options->dir, draft->options->metadata};
@@ -278,22 +289,22 @@ static int lists_match(struct adl_draft *draft, enum adl_layout_fit *fit, struct
 static int lists_read(struct adl_draft *draft, struct adl_error *err)
 {
     const char *metadata = metadata_dir(draft, err);
-    const char *folder =
+    const char *dir =
         metadata ? adl_draft_text(draft, err, "%s/%s", metadata, draft->options->split) : NULL;
-    struct lists l = {.draft = draft, .dataset = draft->dataset, .folder = folder};
+    struct lists l = {.draft = draft, .dataset = draft->dataset, .dir = dir};
     int result = -1;
 
-    if (!folder)
+    if (!dir)
         return -1;
-    if (!adl_file_is_folder(folder))
-        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: there is no such split", folder);
-    const char *ids = adl_draft_text(draft, err, "%s/image_ids.txt", folder);
-    const char *labels = adl_draft_text(draft, err, "%s/class_labels.txt", folder);
-    const char *boxes = adl_draft_text(draft, err, "%s/localization.txt", folder);
-    const char *sizes = adl_draft_text(draft, err, "%s/image_sizes.txt", folder);
+    if (!adl_file_is_folder(dir))
+        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: there is no such split", dir);
+    const char *ids = adl_draft_text(draft, err, "%s/image_ids.txt", dir);
+    const char *labels = adl_draft_text(draft, err, "%s/class_labels.txt", dir);
+    const char *boxes = adl_draft_text(draft, err, "%s/localization.txt", dir);
+    const char *sizes = adl_draft_text(draft, err, "%s/image_sizes.txt", dir);
     if (!ids || !labels || !boxes || !sizes)
         return -1;
-    ADL_TRY(find_images(draft, err));
+    ADL_TRY(find_image_dir(draft, err));
     ADL_TRY(read_classes(draft, err));
     ADL_TRY(read_ids(&l, ids, err));
     ADL_TRY(read_numbers(&l, labels, 1, "is not PATH,CLASS", take_label, err));
