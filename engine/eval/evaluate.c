@@ -20,7 +20,6 @@
 #include <math.h>
 
 #include "base/clock.h"
-#include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
 #include "data/image_file.h"

@@ -1,4 +1,5 @@
-/* The COCO export. */
+/* The COCO export: a flat list of boxes, which is the results format of the COCO evaluation,
+ * and the images and categories that its ids refer to. */
 
 #include "server/tasks/coco.h"
 

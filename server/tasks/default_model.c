@@ -1,3 +1,6 @@
+/* Looks for default.safetensors relative to the running program, so that a checkout and an
+ * installation under any prefix work without configuration. */
+
 #include "server/tasks/default_model.h"
 
 #include <stdio.h>

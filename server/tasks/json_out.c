@@ -1,4 +1,4 @@
-/* JSON on standard output and in files. */
+/* Writes JSON values. */
 
 #include "server/tasks/json_out.h"
 

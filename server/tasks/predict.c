@@ -1,4 +1,8 @@
-/* One photograph through a model, step by step. */
+/* The steps from an image file to boxes; see predict.h.
+ *
+ * Between collect and locate a prediction keeps its class map at the size of the feature map (a
+ * few hundred floats) instead of the enlarged one (50,176 at 224 x 224). Whoever needs the
+ * large one again, for an overlay or a PNG, makes it from the small one. */
 
 #include "server/tasks/predict.h"
 
@@ -88,7 +92,7 @@ void adl_predictions_release(struct adl_predictions *predictions)
     memset(predictions, 0, sizeof *predictions);
 }
 
-/* The probabilities, and the classes asked for in order. */
+/* The probabilities of all classes, and the indices of the `count` classes to localize. */
 static int choose_classes(const struct adl_session *session, int index,
                           const struct adl_predict_query *query, float **probabilities,
                           size_t **chosen, size_t *count, struct adl_error *err)

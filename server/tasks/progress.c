@@ -1,4 +1,8 @@
-/* The progress bar. */
+/* The progress bar.
+ *
+ * The bar is redrawn in place with a carriage return, at most ten times a second however often
+ * it is updated. Where stderr is a file or a log, a line a minute is enough to see that a run
+ * is alive, and a run of less than a minute writes nothing. */
 
 #include "server/tasks/progress.h"
 
@@ -14,8 +18,9 @@
 #define BAR_INTERVAL_MS 100
 #define LINE_INTERVAL_MS 60000
 #define BAR_CELLS 30
-/* Of a bar that is worth drawing; of a terminal that does not say. */
-#define BAR_CELLS_LEAST 5
+/* Cells below which no bar is drawn. */
+#define BAR_CELLS_MIN 5
+/* Width of a terminal that does not report it. */
 #define COLUMNS 80
 
 static void duration_text(char *text, size_t size, double seconds)
@@ -50,25 +55,26 @@ static int terminal_columns(void)
     return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : COLUMNS;
 }
 
-/* In one line of the terminal, for a line that wraps cannot be written over: the bar
- * gives way first, then the end of the text. */
+/* Draws the bar and the text on one line, since a line that wraps cannot be overwritten: if
+ * the terminal is too narrow, the bar is shortened and dropped first, then the text is cut. */
 static void draw(struct adl_progress *progress, const char *text)
 {
-    int room = terminal_columns() - 1, cells = room - (int)strlen(text) - 3;
+    int columns = terminal_columns() - 1, cells = columns - (int)strlen(text) - 3;
     char bar[BAR_CELLS + 4] = "";
 
     cells = ADL_MIN(cells, BAR_CELLS);
-    if (progress->total && cells >= BAR_CELLS_LEAST) {
+    if (progress->total && cells >= BAR_CELLS_MIN) {
         size_t filled = ADL_MIN(progress->done, progress->total) * (size_t)cells / progress->total;
         bar[0] = '[';
         for (size_t i = 0; i < (size_t)cells; i++)
             bar[i + 1] = i < filled ? '#' : '.';
         memcpy(bar + cells + 1, "] ", 3);
     }
-    fprintf(stderr, "\r%s%.*s\033[K", bar, room, text);
+    fprintf(stderr, "\r%s%.*s\033[K", bar, columns, text);
     progress->drawn = true;
 }
 
+/* Shows rate and remaining time, assuming that the average rate so far stays. */
 static void show(struct adl_progress *progress, uint64_t now)
 {
     double seconds = adl_clock_ms(progress->start_ns, now) / 1000;

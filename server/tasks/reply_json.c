@@ -1,4 +1,8 @@
-/* Predictions as JSON, and drawn on the picture. */
+/* Predictions as JSON, and drawn on the image.
+ *
+ * The expensive part of a reply is a PNG heat map, which has the size of the image and not of
+ * the network's input, and an answer may contain a hundred. Hence the limit on their pixels, and
+ * the check before each whether the client still waits for the answer. */
 
 #include "server/tasks/reply_json.h"
 
@@ -132,7 +136,7 @@ static json_t *prediction_json(const struct adl_reply *reply, size_t index, stru
 
 static json_t *timing_json(const struct adl_reply_timing *timing)
 {
-    /* Microseconds are enough, and shorter. */
+    /* Rounded to microseconds, which keeps the numbers short. */
     return json_pack("{s:f, s:f, s:f, s:f, s:f}", "decode", round(timing->decode * 1e3) / 1e3,
                      "queue", round(timing->queue * 1e3) / 1e3, "inference",
                      round(timing->inference * 1e3) / 1e3, "postprocess",
@@ -140,20 +144,21 @@ static json_t *timing_json(const struct adl_reply_timing *timing)
                      round(timing->total * 1e3) / 1e3);
 }
 
-/* Takes what the heat maps as pictures need from what is left for them. */
-static int take_pixels(const struct adl_reply *reply, struct adl_error *err)
+/* Subtracts the pixels of this reply's PNG heat maps from those that are left. */
+static int reserve_pixels(const struct adl_reply *reply, struct adl_error *err)
 {
     size_t pixels = (size_t)reply->image_width * (size_t)reply->image_height;
     size_t alone = ADL_LIMIT_HEATMAP_PIXELS;
     size_t *left = reply->heatmap_pixels ? reply->heatmap_pixels : &alone;
 
     if (adl_size_mul(pixels, reply->predictions->count, &pixels) < 0 || pixels > *left)
-        return adl_fail(err, ADL_ERR_LIMIT,
-                        "%zu heat maps of %d x %d pixels make the answer's more than %zu "
-                        "megapixels together; ask for fewer predictions, send fewer images, or "
-                        "ask for heatmap=array",
-                        reply->predictions->count, reply->image_width, reply->image_height,
-                        ADL_LIMIT_HEATMAP_PIXELS / 1000000);
+        return adl_fail(
+            err, ADL_ERR_LIMIT,
+            "%zu heat maps of %d x %d pixels exceed the limit of %zu megapixels for one "
+            "answer; request fewer predictions, send fewer images, or use "
+            "heatmap=array",
+            reply->predictions->count, reply->image_width, reply->image_height,
+            ADL_LIMIT_HEATMAP_PIXELS / 1000000);
     *left -= pixels;
     return 0;
 }
@@ -164,7 +169,7 @@ json_t *adl_reply_to_json(const struct adl_reply *reply, struct adl_error *err)
     json_t *result;
 
     if (reply->heatmap == ADL_HEATMAP_PNG)
-        ADL_TRY(take_pixels(reply, err));
+        ADL_TRY(reserve_pixels(reply, err));
     for (size_t i = 0; i < reply->predictions->count; i++) {
         json_t *one;
         if (reply->go_on)
@@ -190,7 +195,7 @@ out:
     return NULL;
 }
 
-/* --- the picture ----------------------------------------------------------- */
+/* --- overlays -------------------------------------------------------------- */
 
 int adl_reply_draw(struct adl_image *image, const struct adl_model *model,
                    const struct adl_predictions *predictions, size_t index, float opacity,

@@ -1,18 +1,18 @@
 #ifndef ADL_SERVER_TASKS_REPLY_JSON_H
 #define ADL_SERVER_TASKS_REPLY_JSON_H
 
-/* Predictions as the JSON object of the HTTP interface, and drawn on the
- * picture. Shared by `serve` and `localize`. */
+/* Predictions as the JSON object of the HTTP interface, and as an overlay on the image. Shared by
+ * `serve` and `localize`. */
 
 #include <jansson.h>
 
 #include "server/tasks/predict.h"
 
-/* How replies are dumped: six digits are what a float32 score carries. */
+/* Flags of json_dumps() for replies: a float32 score carries about six significant digits. */
 #define ADL_REPLY_JSON_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(6))
 
-/* What a reply says of each prediction's map: nothing, the h x w numbers of the
- * class map row by row, or a grey PNG of the image's size in base64. */
+/* The form of a prediction's map in a reply: none, the h x w numbers of the class map row by
+ * row, or a grey PNG of the image's size in base64. */
 enum adl_reply_heatmap { ADL_HEATMAP_NONE, ADL_HEATMAP_ARRAY, ADL_HEATMAP_PNG };
 extern const char *const adl_reply_heatmap_names[]; /* "none", ..., NULL */
 
@@ -25,41 +25,39 @@ struct adl_reply_timing {
     double total;
 };
 
-/* All that a reply is made of; everything is borrowed. */
+/* What a reply is made of; everything is borrowed. */
 struct adl_reply {
     const struct adl_model *model;
     const char *model_name;
-    const char *request_id; /* NULL: left out */
+    const char *request_id; /* NULL: omitted */
     int image_width;
     int image_height;
     double threshold;
     const struct adl_predictions *predictions; /* located */
     enum adl_reply_heatmap heatmap;
-    const struct adl_reply_timing *timing; /* NULL: left out */
-    /* Heat maps as pictures: the pixels that are left for them in the answer this
-     * reply is a part of, less its own afterwards. NULL: ADL_LIMIT_HEATMAP_PIXELS
-     * for this reply alone. */
+    const struct adl_reply_timing *timing; /* NULL: omitted */
+    /* The pixels of PNG heat maps that the answer this reply is a part of may still have; those
+     * of this reply are subtracted. NULL: ADL_LIMIT_HEATMAP_PIXELS for this reply alone. */
     size_t *heatmap_pixels;
-    /* Asked before each prediction, as heat maps take their time; -1 with an error
-     * ends the work. NULL: never. */
+    /* Called before each prediction, since PNG heat maps take time; returns -1 and an error to
+     * give up, because the client has left or the deadline has passed. NULL: never. */
     int (*go_on)(void *context, struct adl_error *err);
     void *context;
 };
 
-/* {"model", "request_id", "image", "threshold", "predictions", "timing_ms"}; the
- * caller owns it. Fails with NOMEM, as go_on() does, or with LIMIT when the heat
- * maps as pictures would be too large together. */
+/* {"model", "request_id", "image", "threshold", "predictions", "timing_ms"}, owned by the
+ * caller. Fails with NOMEM, as go_on(), or with LIMIT if the PNG heat maps have too many pixels
+ * in total. */
 json_t *adl_reply_to_json(const struct adl_reply *reply, struct adl_error *err) ADL_MUST_CHECK;
 
-/* Draws a prediction's heat map, boxes and label onto the picture. `opacity` of
- * the heat map in 0..1. */
+/* Draws a prediction's heat map, boxes and label onto the image. `opacity` is that of the heat
+ * map, 0..1. */
 int adl_reply_draw(struct adl_image *image, const struct adl_model *model,
                    const struct adl_predictions *predictions, size_t index, float opacity,
                    struct adl_error *err) ADL_MUST_CHECK;
 
-/* The same, as the bytes of a JPEG or PNG file that the caller frees with
- * adl_free. The picture is drawn upon. Opacity and JPEG quality are the
- * program's own choice. */
+/* The same, encoded as a JPEG or PNG file, to be freed with adl_free(). The image is drawn onto.
+ * Opacity and JPEG quality are fixed. */
 int adl_reply_overlay(struct adl_image *image, const struct adl_model *model,
                       const struct adl_predictions *predictions, size_t index,
                       enum adl_image_type type, void **bytes, size_t *length,
