@@ -1,4 +1,4 @@
-/* The golden data's number stream, parameters, inputs and pictures. */
+/* The random numbers of the golden data, and the parameters, inputs and images made of them. */
 
 #include "support/formula.h"
 
@@ -53,7 +53,7 @@ static uint64_t hash_of(const char *name, const char *suffix)
     return formula_fnv1a64(full, (size_t)length);
 }
 
-/* A parabolic stand-in for a sine over the picture, -2^28 to 2^28. */
+/* A parabola in place of a sine across the image, -2^28 to 2^28. */
 static int64_t wave(uint64_t z, int x, int y, int w, int h)
 {
     int64_t px = 65536 * (int64_t)(1 + (z & 3)) * x / w;

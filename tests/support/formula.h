@@ -1,10 +1,10 @@
 #ifndef ADL_TESTS_SUPPORT_FORMULA_H
 #define ADL_TESTS_SUPPORT_FORMULA_H
 
-/* Golden data without data files: parameters, inputs and pictures computed
- * from their names, the same bits here and in the Python that computed the
- * expected values. Every step is exact in double or in 64-bit integers up to
- * one rounding to float, so contraction to FMA changes nothing. */
+/* Golden data without data files: parameters, inputs and images are computed from their names,
+ * with the same bits here as in the Python program that computed the expected values. Every
+ * step is exact in double or in 64-bit integers, up to one rounding to float, so contraction to
+ * FMA changes nothing. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -15,7 +15,7 @@ uint64_t formula_fnv1a64(const void *bytes, size_t length);
 /* Number i of the stream called `name`: splitmix64's finaliser of hash + i. */
 uint64_t formula_z(const char *name, uint64_t i);
 
-/* The same as a number strictly between -1 and 1. */
+/* The same, as a number strictly between -1 and 1. */
 double formula_u(const char *name, uint64_t i);
 
 /* out[i] = a + b * U(name, i). For weights a is 0 and b is

@@ -1,5 +1,4 @@
-/* The formula that stands for golden weights and inputs, against the vectors
- * that came with them. */
+/* The formula of the golden weights and inputs, against test vectors that came with them. */
 
 #include "support/test.h"
 

@@ -1,5 +1,4 @@
-/* data/augment: crops, mirrors and colours of pictures whose pixels tell where
- * they come from. */
+/* data/augment: crops, mirrors and colours of images whose pixels encode their position. */
 
 #include "support/test.h"
 
@@ -57,8 +56,8 @@ static void testing_only_resizes(void)
     adl_image_release(&want);
 }
 
-/* A picture of the resize size is cropped without a filter: each pixel says
- * where it was. Every offset and both directions have to come up. */
+/* An image that has the resize size already is cropped without filtering, so each pixel gives
+ * its former position. Every offset and both directions have to occur. */
 static void crops_and_mirrors_are_parts_of_the_picture(void)
 {
     const struct adl_augment_options options = {
@@ -88,7 +87,7 @@ static void crops_and_mirrors_are_parts_of_the_picture(void)
     adl_image_release(&image);
 }
 
-/* The corners of the part, read off a smooth picture, within the filter's blur. */
+/* The corners of the part, read from a smooth image to within the filter's blur. */
 static void any_part_keeps_area_and_shape(void)
 {
     const struct adl_augment_options options = {
@@ -111,7 +110,7 @@ static void any_part_keeps_area_and_shape(void)
     CU_ASSERT(narrow > 0.70 && narrow < 0.8);
     CU_ASSERT(wide > 1.25 && wide < 1.43);
     adl_image_release(&image);
-    /* No part of a ribbon has such a shape: the middle is taken. */
+    /* No part of so long an image has an allowed ratio, so the middle is taken. */
     image = picture(200, 2);
     struct adl_image out = augmented(&image, &options, 1);
     CU_ASSERT(out.rgb[0] >= 98 && out.rgb[(64 * 64 - 1) * 3] <= 101);

@@ -1,4 +1,4 @@
-/* data/dataset: the three layouts, from trees written here. */
+/* data/dataset_open and the readers of the three layouts, on directory trees made here. */
 
 #include "support/test.h"
 
@@ -215,7 +215,7 @@ static void broken_lists_are_refused(void)
     refused("", ADL_ERR_ARG, "cannot be the name of a split");
 }
 
-/* Every byte of a list cut off or replaced: an answer or a refusal. */
+/* A list that is cut off or has a byte replaced leads to a data set or an error. */
 static void damaged_lists_end_in_an_answer(void)
 {
     static const char text[] = "b/2.jpg,1,2,3,4\na/1.jpg,0,0,0,0\nc, d/3 4.png,1,2,30,40";
@@ -259,8 +259,8 @@ static void cub_is_read(void)
     CU_ASSERT_EQUAL(d->layout, ADL_DATASET_CUB);
     check_image(d, 0, "001.Albatross/a.jpg", 0);
     check_image(d, 1, "002.Auk/c d.jpg", 1);
-    /* The first line of the distributed file, and what the reference evaluation's
-     * metadata makes of it. */
+    /* The first line of the distributed file, and the same box in the metadata of the
+     * reference evaluation code. */
     CU_ASSERT(has_box(d, 0, 0, 60, 27, 385, 331));
     CU_ASSERT(d->images[0].width == 0);
     CU_ASSERT_STRING_EQUAL(d->classes[0], "001.Albatross");
@@ -360,7 +360,7 @@ static void folders_are_split_by_name(void)
     refused("tests", ADL_ERR_NOT_FOUND, "not \"tests\"");
 }
 
-/* Splits are folders of classes. */
+/* "train" is a split only if it holds class directories. */
 static void classes_may_be_called_as_splits(void)
 {
     new_tree("trains");

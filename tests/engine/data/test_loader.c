@@ -1,5 +1,5 @@
-/* data/loader: the same batches whatever the threads, from the middle of an
- * epoch on, and with broken images among them. */
+/* data/loader: the same batches for any number of threads, when an epoch is resumed in the
+ * middle, and with broken images. */
 
 #include "support/test.h"
 
@@ -20,8 +20,7 @@ enum { IMAGES = 23, BATCH = 4, CROP = 8, BROKEN = 5, MISSING = 17 };
 static struct adl_dataset *dataset;
 static char folder[256];
 
-/* Small pictures of different sizes; two are broken: one file is cut off, one
- * is not there. */
+/* Small images of different sizes. Two are broken: one file is truncated, one is missing. */
 static void write_pictures(bool broken)
 {
     char path[512];
@@ -98,7 +97,7 @@ static struct adl_loader_options training(uint64_t seed, int threads)
     };
 }
 
-/* Everything an epoch gives, from a batch on. */
+/* All batches of an epoch from a given one on. */
 struct record {
     size_t batches, images;
     size_t indices[IMAGES];
@@ -219,7 +218,7 @@ static void goes_on_in_the_middle(void)
     CU_ASSERT_EQUAL(adl_loader_next(loader, &batch, &err), 0); /* no epoch yet */
     struct record whole = play(loader, 2, 0), again = play(loader, 2, 0);
     CU_ASSERT_STRING_EQUAL(whole.digest, again.digest);
-    /* Half of another epoch is dropped. */
+    /* Half of another epoch is discarded. */
     adl_loader_start_epoch(loader, 8, 0);
     for (int i = 0; i < 3; i++)
         CU_ASSERT_EQUAL(adl_loader_next(loader, &batch, &err), 1);
@@ -251,7 +250,7 @@ static void broken_images_are_told_once(void)
     CU_ASSERT_EQUAL(adl_loader_broken_count(loader), 2);
     adl_loader_free(loader);
 
-    /* A batch of which nothing is left is left out, an epoch is an error. */
+    /* A batch without a readable image is left out; an epoch without one is an error. */
     options.batch = 1;
     struct record record = play_new(&options, 0, 0);
     CU_ASSERT(record.batches == IMAGES - 2 && record.images == IMAGES - 2);
@@ -292,8 +291,7 @@ static void wrong_options_are_refused(void)
     done_with_pictures();
 }
 
-/* Failures of workers come out of adl_loader_next(), none is taken for a broken
- * image. */
+/* Failures of workers are returned by adl_loader_next(); none is taken for a broken image. */
 static void survives_no_memory(void)
 {
     write_pictures(false);

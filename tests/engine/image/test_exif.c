@@ -90,8 +90,8 @@ static void nonsense_is_upright(void)
     CU_ASSERT_EQUAL(adl_exif_orientation("", 0), 1);
 }
 
-/* Each length in a block of just that size, so that a sanitizer would see a
- * byte read too many. The tag is found as soon as its entry is whole. */
+/* Every length, each in a block of exactly that size, so that a sanitizer sees a read beyond
+ * its end. The tag is found as soon as its entry is complete. */
 static void cut_anywhere(void)
 {
     const struct block b = build(false, true, 3, 1, 5);

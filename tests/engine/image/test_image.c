@@ -1,6 +1,5 @@
-/* image/: decoders and encoders. What each file must look like comes from the
- * formula that drew it or from Pillow; tests/golden/images/README.md has the
- * details. */
+/* image/: decoders and encoders. The expected pixels of each file come from the formula that
+ * drew it or from Pillow; see tests/golden/images/README.md. */
 
 #include "support/test.h"
 
@@ -16,7 +15,7 @@
 
 enum { TOLERANCE = 2 };
 
-/* The picture that the golden files show. */
+/* The image that the golden files show. */
 static uint8_t *sample(void)
 {
     static uint8_t rgb[IMAGE_PIXELS * 3];
@@ -109,8 +108,8 @@ static void jpeg(void)
     expect_pillow("restarts.jpg", "baseline.jpg.rgb");
 }
 
-/* Every row of the EXIF specification's table: on which side of the displayed
- * picture the stored first row and first column are. */
+/* Every row of the EXIF specification's table: the sides of the displayed image on which the
+ * first stored row and the first stored column are. */
 static void jpeg_orientation(void)
 {
     static const char *const sides[] = {NULL,           "top left",     "top right",
@@ -197,7 +196,7 @@ static int over_white(int value, int alpha)
     return (int)floor((value * alpha + 255.0 * (255 - alpha)) / 255 + 0.5);
 }
 
-/* What the README says a PNG of this name shows at pixel `at`. */
+/* The pixel `at` of a PNG of this name according to the README. */
 static bool png_pixel(const char *name, int depth, int at, int out[3])
 {
     const uint8_t *rgb = sample() + (size_t)at * 3;

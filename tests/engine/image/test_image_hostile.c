@@ -1,5 +1,5 @@
-/* image/ and files that are broken, hostile or too large, which are made here;
- * and too little memory. */
+/* image/ with files that are broken, hostile or too large, all made here, and with too little
+ * memory. */
 
 #include "support/test.h"
 
@@ -48,7 +48,7 @@ static void truncated_at_any_byte(void)
     }
 }
 
-/* Whatever a changed byte does, nothing breaks and nothing stays behind. */
+/* A changed byte leads to an image or an error, never to a crash or a leak. */
 static void damaged_at_any_byte(void)
 {
     static const uint8_t changes[] = {0x01, 0x80, 0xff, 0x10};
@@ -71,7 +71,7 @@ static void damaged_at_any_byte(void)
     }
 }
 
-/* A checksum of a PNG guards even what is not needed to decode it. */
+/* A wrong checksum in a PNG is an error even in a chunk that decoding does not need. */
 static void png_checksums(void)
 {
     struct adl_error err = {0};
@@ -189,7 +189,7 @@ static void pixel_limit_is_exact(void)
     }
 }
 
-/* Each allocation in turn is one too many. */
+/* Each allocation in turn exceeds the limit. */
 static void memory_limit(void)
 {
     struct adl_error err = {0};

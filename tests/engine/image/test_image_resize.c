@@ -72,7 +72,7 @@ static void pillow(void)
     json_decref(golden);
 }
 
-/* The definition in double, without any rounding of weights: within one. */
+/* The definition in double, without rounding of the weights; results may differ by 1. */
 static double tent(const struct adl_image *image, int channel, double cx, double cy, double sx,
                    double sy)
 {
@@ -91,8 +91,8 @@ static double tent(const struct adl_image *image, int channel, double cx, double
     return sum / weights;
 }
 
-/* Sides of one, primes, tails of every vector width, stretching one way while
- * shrinking the other. */
+/* Sides of one, primes, tails of every vector width, and enlarging one side while the other
+ * shrinks. */
 static void definition(void)
 {
     static const int sides[][4] = {{1, 1, 5, 3},   {5, 3, 1, 1},    {7, 13, 13, 7},

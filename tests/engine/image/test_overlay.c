@@ -1,5 +1,5 @@
-/* image/overlay.c, font.c and colormap.c: what can be said of a drawing
- * without a picture of it to compare with. */
+/* image/overlay.c, font.c and colormap.c: properties that a drawing must have, since there is
+ * no image to compare it with. */
 
 #include "support/test.h"
 
@@ -15,7 +15,7 @@
 #include "image/overlay.h"
 #include "support/formula.h"
 
-/* Exactly as many bytes as pixels, so that a sanitizer sees a step outside. */
+/* Allocated with exactly its size, so that a sanitizer sees an access outside it. */
 static struct adl_image plain(int width, int height, int r, int g, int b)
 {
     struct adl_image image = {width, height, malloc((size_t)width * (size_t)height * 3)};
@@ -50,8 +50,8 @@ static double lightness(const uint8_t *rgb)
     return y > 216.0 / 24389 ? 116 * cbrt(y) - 16 : y * 24389.0 / 27;
 }
 
-/* The map's promise is that equal steps of the value look equal. CIE lightness
- * agrees with the measure it was made for but near black. */
+/* Equal steps of the value should look equal. The colour map was made for another measure of
+ * lightness, with which CIE lightness agrees except near black. */
 static void colours_grow_lighter_evenly(void)
 {
     double first = lightness(adl_colormap_inferno[0]), last = lightness(adl_colormap_inferno[255]);
@@ -93,8 +93,8 @@ static void heatmap_covers_and_spares(void)
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_ARG);
 }
 
-/* Samples stand at the middles of their cells: over black, a ramp grows from
- * side to side, is flat outside the outer middles and half way at half way. */
+/* Samples lie at the centres of their cells: over black, a ramp grows from side to side, is
+ * constant beyond the outer centres, and is half in the middle. */
 static void heatmap_is_stretched_evenly(void)
 {
     const float ramp[4] = {0.2f, 0.4f, 0.6f, 0.8f};
@@ -124,8 +124,8 @@ static double contrast(const uint8_t *a, const uint8_t *b)
     return la > lb ? la / lb : lb / la;
 }
 
-/* Going outwards from the middle of the box one meets two neighbouring pixels
- * that differ by at least the 3:1 which WCAG asks of graphics. */
+/* From the middle of the box outwards, there are two neighbouring pixels whose contrast is at
+ * least 3:1, which WCAG requires of graphics. */
 static void boxes_read_on_any_ground(void)
 {
     static const uint8_t grounds[][3] = {{0, 0, 0},       {255, 255, 255}, {64, 224, 255},

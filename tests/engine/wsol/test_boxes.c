@@ -89,7 +89,7 @@ static void equal_the_reference(void)
     json_decref(root);
 }
 
-/* The element of a list of [first index, value] runs that covers `index`. */
+/* The value at `index` in a run-length list of [first index, value]. */
 static const json_t *run_value(const json_t *runs, size_t index)
 {
     const json_t *value = NULL;
@@ -214,7 +214,7 @@ static void inclusive_boxes_lose_a_pixel_inside(void)
     CU_ASSERT(same(corner, (struct adl_box){0, 0, 0, 0}));
 }
 
-/* A scaled box covers exactly the pixels whose area its own pixels touch. */
+/* A scaled box covers exactly the pixels whose area the box's own pixels touch. */
 static void scaled_boxes_cover_what_they_should(void)
 {
     for (int from = 1; from <= 12; from++) {

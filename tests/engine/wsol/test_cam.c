@@ -72,7 +72,7 @@ static void softmax_is_a_distribution(void)
     adl_softmax(NULL, 0, NULL);
 }
 
-/* The n-th best is the one that n others beat or equal with a lower index. */
+/* The class at rank n is preceded by n others: larger ones, and equal ones of lower index. */
 static void best_classes_are_in_order(void)
 {
     enum { COUNT = 300 };

@@ -1,5 +1,5 @@
-/* wsol/contour: borders of regions against OpenCV's, and what must hold for
- * any picture. */
+/* wsol/contour: borders of regions against OpenCV's, and properties that must hold for any
+ * image. */
 
 #include "support/test.h"
 
@@ -96,8 +96,7 @@ static void draw(struct picture *picture, uint32_t *state)
     }
 }
 
-/* Paints the region around `start` of pixels equal to it with `colour`, and
- * says what it spans. */
+/* Paints the region of equal pixels around `start` with `colour` and returns its bounds. */
 struct region {
     int x0, y0, x1, y1;
     bool at_edge;
@@ -137,7 +136,7 @@ static struct region flood(struct picture *picture, int start, int neighbours, u
 
 static bool has_rect(const struct adl_contour_finder *finder, bool hole, struct region region)
 {
-    int margin = hole ? 1 : 0; /* a hole's border runs on the pixels around it */
+    int margin = hole ? 1 : 0; /* the border of a hole consists of the pixels around it */
     for (size_t i = 0; i < finder->count; i++) {
         const struct adl_contour *c = &finder->items[i];
         if (c->hole == hole && c->x == region.x0 - margin && c->y == region.y0 - margin &&
@@ -165,7 +164,7 @@ static void check_tree(const struct adl_contour_finder *finder)
     }
 }
 
-/* Draws the next random picture and finds all of its contours. */
+/* Draws the next random image and finds all of its contours. */
 static void find_in_next(struct adl_contour_finder *finder, struct picture *picture,
                          uint32_t *state)
 {
@@ -176,7 +175,7 @@ static void find_in_next(struct adl_contour_finder *finder, struct picture *pict
             &err);
 }
 
-/* Regions found by flooding are one to one with the contours. */
+/* Regions found by flood filling correspond one to one to the contours. */
 static void fits_flooded_regions(void)
 {
     struct adl_contour_finder finder = {0};
@@ -265,7 +264,7 @@ static void survives_no_memory(void)
             CU_ASSERT_EQUAL(err.kind, ADL_ERR_NOMEM);
             CU_ASSERT_EQUAL(finder.count, 0);
             adl_error_clear(&err);
-            /* What failed once works afterwards with the same finder. */
+            /* After a failure the same finder can be used again. */
             TEST_OK(adl_contour_find(&finder, dots, SIDE, SIDE, 0, ADL_CONTOURS_ALL, &err), &err);
         }
         CU_ASSERT_EQUAL(finder.count, SIDE * SIDE / 4);

@@ -211,7 +211,7 @@ static struct adl_evaluation figures_at(const json_t *images, double threshold)
     return result;
 }
 
-/* What a model's own threshold gives once it is the best. */
+/* The figures at the model's threshold when that is the best one. */
 static void best_figures_are_those_at_the_best_threshold(void)
 {
     json_t *root = golden_load("metrics/topk_localization_31.json");
@@ -255,8 +255,8 @@ static void parts_of_an_image_count_apart(void)
     adl_evaluator_release(&evaluator);
 }
 
-/* Two objects of the same size, one in the middle of its map: moved there, both
- * boxes find that one only. */
+/* Two objects of the same size, one in the middle of its map: boxes that are moved to the
+ * middle hit that one only. */
 static void centred_boxes_keep_their_size(void)
 {
     enum { SIDE = 9 };

@@ -27,7 +27,7 @@ static bool inside(const struct adl_box *box, int width, int height)
            box->y0 <= box->y1 && box->y1 < height;
 }
 
-/* A blob's box is symmetric around its centre and grows with the image. */
+/* The box of a blob is symmetric around its centre and scales with the image. */
 static void finds_a_blob_in_the_photograph(void)
 {
     float cam[SIDE * SIDE];
@@ -51,7 +51,7 @@ static void finds_a_blob_in_the_photograph(void)
     }
 }
 
-/* At the size of the map, a box and its score are those of the map itself. */
+/* If the image has the size of the map, boxes and scores are those of the map itself. */
 static void scores_are_means_of_the_map(void)
 {
     float cam[SIDE * SIDE];
@@ -103,7 +103,7 @@ static void a_map_that_points_nowhere_has_no_box(void)
             adl_localization_release(&found);
         }
     }
-    /* Nothing exceeds the greatest value. */
+    /* At a threshold of 1 no pixel exceeds the largest value. */
     struct adl_localization found;
     struct adl_error err = {0};
     blob(cam, 3, 3);

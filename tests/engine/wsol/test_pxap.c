@@ -11,7 +11,7 @@
 #include "support/golden.h"
 #include "wsol/pxap.h"
 
-/* Adds the images of a case, the odd ones through a second part. */
+/* Adds the images of a case, those of odd number to a second struct that is merged. */
 static void add_images(const json_t *item, double interval, struct adl_pxap *pxap)
 {
     const json_t *maps = golden_get(item, "maps_u8"), *masks = golden_get(item, "masks");

@@ -12,8 +12,8 @@
 #include "support/golden.h"
 #include "wsol/boxes.h"
 
-/* The expected values went through float arithmetic, which leaves ripples on the
- * constant map too; in double it is constant and becomes the documented zeros. */
+/* The expected values were computed in float, which leaves ripples even on the constant map; in
+ * double it stays constant and becomes the documented zeros. */
 static double wanted_value(const double *map, size_t count, double want)
 {
     for (size_t i = 1; i < count; i++)
@@ -114,8 +114,8 @@ static void equals_opencv(void)
     json_decref(root);
 }
 
-/* The kernel's weights sum to one, so a constant stays what it is; a single
- * pixel is a constant; equal sizes change nothing. */
+/* The weights sum to one, so a constant map stays constant, as does a single pixel; equal sizes
+ * change nothing. */
 static void keeps_what_it_must(void)
 {
     enum { MAX = 40 };

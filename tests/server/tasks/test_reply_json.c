@@ -1,4 +1,4 @@
-/* server/reply_json: what an answer is made of. */
+/* server/tasks/reply_json: replies, their heat maps and overlays. */
 
 #include "support/test.h"
 
@@ -74,7 +74,7 @@ static void heatmaps_stretch_over_the_image(void)
     }
     TEST_OK(adl_image_decode(png, length, NULL, &image, NULL, &err), &err);
     CU_ASSERT(image.width == 9 && image.height == 7);
-    /* Corners are those of the map, and the middle is its mean. */
+    /* The corners equal those of the map, the middle its mean. */
     CU_ASSERT_EQUAL(image.rgb[0], 0);
     CU_ASSERT_EQUAL(image.rgb[8 * 3], 85);
     CU_ASSERT_EQUAL(image.rgb[(size_t)(6 * 9) * 3], 170);
@@ -83,8 +83,7 @@ static void heatmaps_stretch_over_the_image(void)
     adl_image_release(&image);
     json_decref(json);
 
-    /* What heat maps of one answer may have together is used up, and not
-     * overdrawn. */
+    /* The pixels left for the heat maps of an answer can be used up but not exceeded. */
     size_t left = 2 * 9 * 7 - 1;
     reply.heatmap_pixels = &left;
     json_decref(adl_reply_to_json(&reply, &err));
@@ -96,14 +95,14 @@ static void heatmaps_stretch_over_the_image(void)
     reply.heatmap_pixels = NULL;
     adl_error_clear(&err);
 
-    /* Nobody waits for it. */
+    /* The client has left. */
     reply.go_on = stop;
     CU_ASSERT_PTR_NULL(adl_reply_to_json(&reply, &err));
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_CANCELLED);
     reply.go_on = NULL;
     adl_error_clear(&err);
 
-    /* So many pixels that the answer would have no end. */
+    /* Far too many pixels for one answer. */
     reply.image_width = reply.image_height = 60000;
     CU_ASSERT_PTR_NULL(adl_reply_to_json(&reply, &err));
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_LIMIT);
