@@ -73,6 +73,7 @@ static int fail_at(const struct adl_lines *lines, const char *id, const char *pr
 
 /* --- the properties ------------------------------------------------------------- */
 
+/* Makes the row of an image; the table grows up to its number. */
 static int take_name(struct cub *c, int number, char **fields, struct adl_lines *lines,
                      struct adl_error *err)
 {
@@ -116,6 +117,8 @@ static int take_class(struct cub_image *image, char **fields, struct adl_lines *
     return 0;
 }
 
+/* The end of a box is its truncated start plus its size, truncated, as in the metadata of the
+ * reference evaluation code. */
 static int take_box(struct cub_image *image, char **fields, struct adl_lines *lines,
                     struct adl_error *err)
 {
@@ -137,6 +140,7 @@ static int take_box(struct cub_image *image, char **fields, struct adl_lines *li
 
 /* --- the lists ---------------------------------------------------------------------- */
 
+/* Writes the fields of a line into the row of its image. */
 typedef int take_property(struct cub_image *image, char **fields, struct adl_lines *lines,
                           struct adl_error *err);
 
@@ -204,6 +208,7 @@ static int check_image(const struct cub *c, const struct cub_image *image, struc
     return 0;
 }
 
+/* Checks every row, and adds those of the split to the data set. */
 static int keep_split(struct cub *c, int train, struct adl_error *err)
 {
     for (size_t i = 0; i < c->count; i++) {

@@ -108,6 +108,7 @@ static bool has_work(const struct adl_loader *loader)
            loader->next / loader->options.batch < loader->held + loader->slot_count;
 }
 
+/* Takes positions under the lock and reads their images without it. */
 static void *worker_main(void *argument)
 {
     struct adl_loader *loader = argument;
@@ -121,6 +122,8 @@ static void *worker_main(void *argument)
             break;
         size_t position = loader->next++, number = position / batch, i = position % batch;
         struct slot *slot = &loader->slots[number % loader->slot_count];
+        /* Positions are taken in order, so the first one of a batch claims the slot before any
+         * other can need it. */
         if (i == 0) {
             slot->number = number;
             slot->count = ADL_MIN(batch, loader->dataset->count - position);
@@ -166,6 +169,7 @@ static int check_options(const struct adl_dataset *dataset, const struct adl_loa
     return adl_augment_check(&o->augment, err);
 }
 
+/* All memory of the loader, so that nothing is allocated per batch. */
 static int create_slots(struct adl_loader *loader, struct adl_error *err)
 {
     size_t batch = ADL_MIN(loader->options.batch, loader->dataset->count);
@@ -265,6 +269,8 @@ size_t adl_loader_broken_count(const struct adl_loader *loader)
 
 /* --- an epoch ----------------------------------------------------------------------- */
 
+/* Workers read `epoch` and `order` without the lock, so these change only while no worker has an
+ * image in hand: `paused` keeps them from taking another. */
 void adl_loader_start_epoch(struct adl_loader *loader, uint64_t epoch, size_t first_batch)
 {
     size_t count = loader->dataset->count;
@@ -332,7 +338,8 @@ static void report(struct adl_loader *loader, size_t index, const struct adl_err
         loader->options.broken(loader->options.context, index, why->message);
 }
 
-/* Moves the images that could be read to the front; returns their number. */
+/* Moves the images that could be read to the front, since the network needs a contiguous batch;
+ * returns their number. */
 static size_t close_gaps(struct adl_loader *loader, struct slot *slot)
 {
     size_t kept = 0, floats = loader->image_floats;
@@ -369,6 +376,7 @@ int adl_loader_next(struct adl_loader *loader, struct adl_batch *batch, struct a
         give_back(loader);
     while ((slot = wait_for_batch(loader))) {
         const struct adl_error *failure = find_failure(slot);
+        /* Out of memory is no property of an image: skipping it would change the run. */
         if (failure)
             return adl_fail(err, failure->kind, "%s", failure->message);
         size_t count = close_gaps(loader, slot);
@@ -384,6 +392,7 @@ int adl_loader_next(struct adl_loader *loader, struct adl_batch *batch, struct a
         loader->handed_out = loader->delivered = true;
         return 1;
     }
+    /* An epoch that was resumed behind its readable images is no failure. */
     if (!loader->delivered && loader->first_batch == 0 && loader->first_broken.kind)
         return adl_fail(err, ADL_ERR_FORMAT, "not one of %zu images could be read: %s",
                         loader->dataset->count, loader->first_broken.message);

@@ -104,6 +104,7 @@ out:
     return result;
 }
 
+/* Whatever is wrong with the file makes the image broken; running out of memory ends the run. */
 static void decode_item(void *context, size_t i, int worker)
 {
     struct run *run = context;
@@ -144,7 +145,8 @@ static int scale_truth(const struct run *run, struct worker *worker, const struc
     return 0;
 }
 
-/* Fills in the place of the image that the evaluator has just measured. */
+/* Fills in the place of the image that the evaluator has just measured. The evaluator still has
+ * the map loaded, but its last cut was at another threshold. */
 static int record_place(const struct run *run, struct worker *worker,
                         const struct adl_eval_image *image, const struct item *item,
                         struct adl_error *err)
@@ -196,6 +198,8 @@ static int measure(const struct run *run, struct worker *worker, const struct ad
 
 /* --- score maps ------------------------------------------------------------------- */
 
+/* Measures the score map of one image on disk. The true boxes are scaled to the size of that
+ * map, whatever it is. */
 static int measure_map(const struct run *run, struct worker *worker, struct item *item,
                        struct adl_error *err)
 {
@@ -255,6 +259,7 @@ static int make_map(const struct run *run, struct worker *worker, const struct i
     return 0;
 }
 
+/* Measures what the network gave for one image: its logits and, with boxes, its map. */
 static int measure_output(const struct run *run, struct worker *worker, struct item *item,
                           struct adl_error *err)
 {
@@ -305,6 +310,8 @@ static int find_failure(const struct run *run, size_t count, struct adl_error *e
     return 0;
 }
 
+/* The three stages of a group, each of which waits for the one before. Broken images get no slot
+ * in the batch, so the network runs over the others only. */
 static int run_group(struct run *run, size_t count, struct adl_error *err)
 {
     int batch = 0;
@@ -327,6 +334,8 @@ static int run_group(struct run *run, size_t count, struct adl_error *err)
     return find_failure(run, count, err);
 }
 
+/* Adds the image to the report. Runs on the calling thread, in the order of the images, so that
+ * callbacks and the first error do not depend on the threads. */
 static void count_item(struct run *run, const struct item *item)
 {
     const struct adl_evaluate_options *o = run->options;
@@ -390,6 +399,7 @@ static int run_all(struct run *run, struct adl_error *err)
 
 /* --- the whole ---------------------------------------------------------------------------- */
 
+/* All memory of the run, apart from decoded images. */
 static int prepare(struct run *run, struct adl_error *err)
 {
     const struct adl_evaluate_options *o = run->options;
@@ -417,6 +427,7 @@ static int prepare(struct run *run, struct adl_error *err)
     return 0;
 }
 
+/* Merges the threads' counts and computes the figures. */
 static int finish(struct run *run, struct adl_error *err)
 {
     struct adl_evaluator *all = &run->workers[0].evaluator;

@@ -105,6 +105,7 @@ static void print_nothing(j_common_ptr jpeg)
     (void)jpeg;
 }
 
+/* Called by libjpeg now and then while it decodes; the only place to stop a file of many scans. */
 static void on_progress(j_common_ptr jpeg)
 {
     struct reader *reader = jpeg->client_data;
@@ -156,6 +157,7 @@ static JBLOCKARRAY alloc_barray(j_common_ptr jpeg, int pool, JDIMENSION width, J
     return ((struct reader *)jpeg->client_data)->original.alloc_barray(jpeg, pool, width, rows);
 }
 
+/* Sets up the decoder, its allocators and limits, and has it keep EXIF markers. */
 static void prepare(struct reader *reader, const void *bytes, size_t length)
 {
     struct jpeg_decompress_struct *jpeg = &reader->jpeg;
@@ -211,6 +213,7 @@ static void check_header(struct reader *reader, size_t length)
                   sizeof(JBLOCK));
 }
 
+/* APP1 markers hold EXIF or XMP; the first of EXIF counts. */
 static int find_orientation(const struct jpeg_decompress_struct *jpeg)
 {
     for (jpeg_saved_marker_ptr m = jpeg->marker_list; m; m = m->next)
@@ -255,6 +258,8 @@ static void cmyk_to_rgb(const uint8_t *cmyk, int width, uint8_t *rgb)
             rgb[c] = (uint8_t)(cmyk[3] - product(255u - cmyk[c], cmyk[3]));
 }
 
+/* The accurate integer DCT and interpolated chroma, as Pillow decodes by default: a faster
+ * transform would change pixels. CMYK is converted here, since libjpeg cannot. */
 static void read_jpeg_pixels(struct reader *reader, struct adl_image *image)
 {
     struct jpeg_decompress_struct *jpeg = &reader->jpeg;

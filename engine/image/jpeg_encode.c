@@ -75,7 +75,8 @@ static void on_end(j_compress_ptr jpeg)
     (void)jpeg;
 }
 
-static int run(struct writer *writer, const struct adl_image *image, int quality)
+/* Everything that may jump; -1 after a jump. */
+static int encode_jpeg_or_jump(struct writer *writer, const struct adl_image *image, int quality)
 {
     struct jpeg_compress_struct *jpeg = &writer->jpeg;
 
@@ -116,7 +117,7 @@ int adl_image_encode_jpeg(const struct adl_image *image, int quality, void **byt
     writer.jpeg.client_data = &writer;
     writer.errors.error_exit = on_error;
     writer.errors.output_message = print_nothing;
-    int result = run(&writer, image, quality);
+    int result = encode_jpeg_or_jump(&writer, image, quality);
     jpeg_destroy_compress(&writer.jpeg);
     if (result < 0) {
         adl_free(writer.bytes);

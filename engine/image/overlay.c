@@ -102,6 +102,7 @@ static struct rect grown(struct rect r, int by)
     return (struct rect){r.x0 - by, r.y0 - by, r.x1 + by, r.y1 + by};
 }
 
+/* A bright frame with a dark edge on either side. */
 static void draw_box(struct adl_image *image, const struct adl_overlay_box *box)
 {
     const int width = line_width(image), edge = (width + 1) / 2;
@@ -145,6 +146,7 @@ static void draw_label(struct adl_image *image, const char *label,
                   (const uint8_t[3]){255, 255, 255});
 }
 
+/* Colours the enlarged map and blends it over every pixel. */
 static int blend_heatmap(struct adl_image *image, const struct adl_overlay *overlay,
                          struct adl_error *err)
 {

@@ -37,6 +37,8 @@ static void heap_reset(size_t limit_bytes)
     heap.over = heap.refused = false;
 }
 
+/* Allocates within the limit. NULL makes libspng fail with some error of its own; `over` and
+ * `refused` remember the true reason. */
 static void *heap_take(size_t size)
 {
     size_t bytes, total;
@@ -95,6 +97,7 @@ static void *heap_take_zeroed(size_t count, size_t size)
 
 static struct spng_alloc allocator = {heap_take, heap_take_again, heap_take_zeroed, heap_give_back};
 
+/* Turns a code of libspng into an error, unless its allocator knows better. */
 static int fail_code(int code, struct adl_error *err)
 {
     if (heap.refused)
@@ -122,6 +125,7 @@ static const struct {
     unsigned first, step;
 } columns[] = {{0, 8}, {4, 8}, {0, 4}, {2, 4}, {0, 2}, {1, 2}, {0, 1}}, whole = {0, 1};
 
+/* Channels as stored: a palette index is one. */
 static size_t channels_of(const struct spng_ihdr *ihdr)
 {
     switch (ihdr->color_type) {
@@ -182,6 +186,7 @@ static int read_png_pixels(spng_ctx *ctx, const struct spng_ihdr *ihdr, bool alp
     return 0;
 }
 
+/* Checks the limits, and that the file can be complete, from the header alone. */
 static int check_header(const struct spng_ihdr *ihdr, size_t length,
                         const struct adl_decode_options *options, struct adl_error *err)
 {
@@ -213,6 +218,7 @@ static int decode_png(const void *bytes, size_t length, const struct adl_decode_
     struct spng_exif exif;
     int result = -1, code;
 
+    /* Limits first, so that they hold for everything that libspng reads. */
     heap_reset(options->max_memory_bytes);
     if (!is_complete(bytes, length))
         return fail_code(SPNG_IO_EOF, err);
@@ -229,6 +235,7 @@ static int decode_png(const void *bytes, size_t length, const struct adl_decode_
         goto out;
     }
     ADL_TRY(check_header(&ihdr, length, options, err));
+    /* A tRNS chunk makes pixels of a colour type without alpha transparent. */
     code = spng_get_trns(ctx, &trns);
     if (code && code != SPNG_ECHUNKAVAIL) {
         fail_code(code, err);
@@ -245,6 +252,7 @@ static int decode_png(const void *bytes, size_t length, const struct adl_decode_
         goto out;
     }
     ADL_TRY(read_png_pixels(ctx, &ihdr, alpha, line, rgb_line, image, err));
+    /* What follows the pixels may be damaged too, and EXIF may be among it. */
     code = spng_decode_chunks(ctx);
     if (code) {
         fail_code(code, err);
@@ -265,6 +273,8 @@ out:
 
 const struct adl_codec adl_codec_png = {ADL_IMAGE_PNG, is_png, decode_png};
 
+/* Encodes 8-bit pixels without alpha into a block of our own: libspng's buffer comes from
+ * heap_take() and has a header in front. */
 static int encode_png(const uint8_t *pixels, int width, int height, enum spng_color_type type,
                       void **bytes, size_t *length, struct adl_error *err)
 {

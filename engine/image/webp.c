@@ -102,6 +102,7 @@ static int decode_webp(const void *bytes, size_t length, const struct adl_decode
             goto out;
         }
     }
+    /* Without alpha, libwebp decodes straight into the image. */
     config.output.colorspace = features->has_alpha ? MODE_RGBA : MODE_RGB;
     config.output.is_external_memory = 1;
     config.output.u.RGBA.rgba = rgba ? rgba : image->rgb;

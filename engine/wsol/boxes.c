@@ -26,6 +26,8 @@ void adl_box_finder_release(struct adl_box_finder *finder)
     memset(finder, 0, sizeof *finder);
 }
 
+/* Truncation to bytes is the reference's, which converts with astype(numpy.uint8). A normalised
+ * map has a largest byte of 255, except for the map of zeros. */
 int adl_box_finder_load(struct adl_box_finder *finder, const double *map, int height, int width,
                         struct adl_error *err)
 {
@@ -85,6 +87,7 @@ int adl_box_finder_cut(struct adl_box_finder *finder, int byte, enum adl_box_mod
     if (adl_contour_find(&finder->contours, finder->bytes, finder->height, finder->width, byte,
                          all ? ADL_CONTOURS_ALL : ADL_CONTOURS_OUTERMOST, err) < 0)
         return -1;
+    /* There is always at least one box: without contours, the placeholder. */
     size_t count = all && contours->count > 0 ? contours->count : 1;
     if (reserve(boxes, count, err) < 0)
         return -1;

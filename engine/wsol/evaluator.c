@@ -30,6 +30,7 @@
 
 static const int iou_percent[ADL_EVAL_IOUS] = {30, 50, 70};
 
+/* Whether an IoU reaches the limit; the quotient is the same double as the reference's. */
 static bool is_hit(double iou, enum adl_eval_iou limit)
 {
     return iou >= iou_percent[limit] / 100.0;
@@ -70,6 +71,8 @@ void adl_evaluator_release(struct adl_evaluator *evaluator)
     memset(evaluator, 0, sizeof *evaluator);
 }
 
+/* The largest IoU of any predicted box with any true one: the best pair counts, whichever of
+ * several objects it is. */
 static double best_iou(const struct adl_box *boxes, size_t box_count, const struct adl_box *truth,
                        size_t truth_count)
 {
@@ -91,6 +94,8 @@ struct cut {
     double centred;    /* best IoU of the largest contour's box moved to the middle */
 };
 
+/* The box moved to the middle of the map. If that scores nearly as well, the map has found how
+ * large objects are but not where they are. */
 static struct adl_box centre_box(struct adl_box box, int width, int height)
 {
     int x0 = (width - 1 - (box.x1 - box.x0)) / 2, y0 = (height - 1 - (box.y1 - box.y0)) / 2;
@@ -100,6 +105,8 @@ static struct adl_box centre_box(struct adl_box box, int width, int height)
 /* Largest number of groups: a threshold comes down to a byte. */
 #define MAX_CUTS 256
 
+/* Finds the boxes of one binary image and their best IoUs. All contours are found, and the
+ * largest one is picked among them, so one search serves both metrics. */
 static int evaluator_try_cut(struct adl_evaluator *evaluator, int byte,
                              const struct adl_eval_image *image, struct cut *cut,
                              struct adl_error *err)
@@ -120,6 +127,7 @@ struct rank {
     bool top1, top5;
 };
 
+/* Adds one binary image to the counts of every threshold that it stands for. */
 static void evaluator_count_cut(struct adl_evaluator *evaluator, const struct cut *cut,
                                 struct rank rank)
 {
@@ -289,6 +297,7 @@ struct adl_evaluation adl_evaluator_result(const struct adl_evaluator *evaluator
     return result;
 }
 
+/* Truncates towards 0 as int() does in Python, and saturates where a conversion would overflow. */
 static int scale_truth(int value, int from, int to)
 {
     double scaled = (double)value * to / from;

@@ -123,6 +123,7 @@ static int keep_largest(struct adl_boxes *boxes, const struct adl_contour_finder
     return 0;
 }
 
+/* Scores and converts the boxes: inclusive in the map first, then scaled to the image. */
 static int localize_describe_boxes(const double *map, const struct adl_boxes *boxes, int image_w,
                                    int image_h, struct adl_localization *out, struct adl_error *err)
 {
