@@ -3,21 +3,13 @@
 # table, nothing done twice, and going on after a kill and after Ctrl-C.
 set -u
 cd "$(dirname "$0")/.." || exit 1
+# shellcheck source=tests/support/verdict.sh
+. tests/support/verdict.sh
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
 PROGRAM=$(readlink -f "${PROGRAM:-build/adl-server}")
 export PROGRAM
 pictures=tests/golden/images
-scratch=$(mktemp -d)
-trap 'rm -rf "$scratch"' EXIT
-passed=0 failed=0
-verdict() {
-    if [ "$1" = 0 ]; then
-        passed=$((passed + 1))
-        echo "ok   $2"
-    else
-        failed=$((failed + 1))
-        echo "FAIL $2"
-    fi
-}
 check() {
     local what=$1
     shift
@@ -197,5 +189,4 @@ model
 check "the model: again" test $? = 0
 check "without training" test "$(grep -c "^epoch" "$scratch/log")" = 0
 
-echo "$passed passed, $failed failed"
-[ "$failed" -eq 0 ]
+summary
