@@ -1,5 +1,6 @@
 /* adl-server: weakly supervised object localization as one program. This file
- * is the part before a subcommand: --help and --version. */
+ * handles what comes before a subcommand, --help and --version, and dispatches to
+ * the table in commands/subcommands.h. */
 
 #include <jansson.h>
 #include <jpeglib.h>
@@ -23,14 +24,13 @@
 
 static void print_help(void)
 {
-    printf(
-        "Usage: adl-server SUBCOMMAND [options]\n\n"
-        "Finds what is in a picture and where, from networks trained with class labels alone.\n\n"
-        "Subcommands:\n");
+    printf("Usage: adl-server SUBCOMMAND [options]\n\n"
+           "Finds what an image shows and where, with networks trained on class labels alone.\n\n"
+           "Subcommands:\n");
     for (size_t i = 0; adl_commands[i]; i++)
         printf("  %-12s%s\n", adl_commands[i]->name, adl_commands[i]->summary);
-    printf("\nadl-server SUBCOMMAND --help shows a subcommand's options; adl-server --version the\n"
-           "version and what it runs on.\n");
+    printf("\nRun adl-server SUBCOMMAND --help for the options of a subcommand, and\n"
+           "adl-server --version for the versions of the program and its libraries.\n");
 }
 
 static int print_version(void)
@@ -87,7 +87,7 @@ static int run(int argc, char **argv)
     const struct adl_command *command;
 
     if (argc < 2) {
-        fprintf(stderr, "adl-server: a subcommand is needed; see adl-server --help\n");
+        fprintf(stderr, "adl-server: no subcommand given; see adl-server --help\n");
         return 2;
     }
     if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {

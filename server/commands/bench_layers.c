@@ -1,3 +1,5 @@
+/* The time of each step of a plan. */
+
 #include "server/commands/bench_layers.h"
 
 #include <stdio.h>
@@ -8,7 +10,7 @@
 
 #define PROFILES 7
 
-/* all: PROFILES x steps seconds of a batch; out: milliseconds of an image. */
+/* From `all`, PROFILES x steps seconds per batch, to `out`, milliseconds per image. */
 static void take_medians(const double *all, size_t steps, int batch, double *out)
 {
     for (size_t step = 0; step < steps; step++) {
@@ -59,7 +61,7 @@ void adl_bench_layers_release(struct adl_bench_layers *layers)
 struct row {
     struct adl_step_info info;
     double ms, gflops, share;
-    const char *other; /* NULL: there is no other way */
+    const char *other; /* NULL: no other algorithm applies */
     double other_ms;
 };
 

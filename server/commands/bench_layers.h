@@ -1,9 +1,9 @@
 #ifndef ADL_SERVER_COMMANDS_BENCH_LAYERS_H
 #define ADL_SERVER_COMMANDS_BENCH_LAYERS_H
 
-/* `bench --layers`: the time of each step of a plan, and beside it, where a
- * convolution could be done by another algorithm, the time of the next best. So
- * one sees whether the plan's cost model chose right on this machine. */
+/* `bench --layers`: the time of each step of a plan and, for a convolution that
+ * another algorithm could compute, the time of the next best one. It shows whether
+ * the plan's cost model chooses well on this machine. */
 
 #include <jansson.h>
 
@@ -11,13 +11,15 @@
 
 struct adl_bench_layers {
     const struct adl_plan *plan;
-    const struct adl_plan *other; /* the same network by each convolution's next best algorithm */
-    double *ms;                   /* by step, of one image */
-    double *other_ms;
+    const struct adl_plan *other; /* the same network with the next best algorithms */
+    double *ms;                   /* per image, by step */
+    double *other_ms;             /* the same of `other`, which has the same steps */
 };
 
-/* Medians over several runs of a batch, the two plans' in turn; every input is
- * filled by `session`'s first. `layers` is to be released whatever comes back. */
+/* Fills `layers` with medians over several runs of a batch, alternating between
+ * the two plans. The inputs of `session` have to be filled; those of `other` become
+ * copies. `layers` has to be zeroed, and is to be released in any case; the plans
+ * have to outlive it. */
 int adl_bench_layers_measure(struct adl_bench_layers *layers, struct adl_session *session,
                              struct adl_session *other, int batch,
                              struct adl_error *err) ADL_MUST_CHECK;

@@ -1,3 +1,7 @@
+/* The time of a training step. A network with ADL layers is measured with the
+ * layers active and inactive in alternate steps, so that both see the same state of
+ * the machine; the difference of the medians is what ADL costs. */
+
 #include "server/commands/bench_train.h"
 
 #include <jansson.h>
@@ -18,7 +22,7 @@
 
 #define MAX_STEPS 10000
 
-/* Of a step, and the whole of it. */
+/* The parts of a step, and the whole. */
 enum part { FORWARD, BACKWARD, UPDATE, STEP, PARTS };
 
 /* Milliseconds of each measured step. */
@@ -33,8 +37,8 @@ struct measurement {
     struct adl_optimizer *optimizer;
     struct adl_pool *pool;
     int *labels;
-    struct series with;    /* ADL layers as they are; all steps of other networks */
-    struct series without; /* ADL layers off, every other step; only networks with some */
+    struct series with;    /* steps with ADL layers active; all steps of other networks */
+    struct series without; /* steps with ADL layers inactive; empty for other networks */
 };
 
 static int by_value(const void *a, const void *b)
@@ -43,7 +47,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Sorts. */
+/* Sorts the values. */
 static double median(double *values, size_t count)
 {
     qsort(values, count, sizeof *values, by_value);
@@ -92,7 +96,8 @@ static void release(struct measurement *m)
     adl_pool_free(m->pool);
 }
 
-/* One step; its parts go to `series` unless that is NULL. */
+/* Takes one step and returns its milliseconds; those of its parts are appended to
+ * `series` unless that is NULL. */
 static double step(struct measurement *m, bool adl, struct series *series)
 {
     const struct adl_bench_train *b = m->bench;
@@ -132,7 +137,7 @@ static void measure(struct measurement *m)
     size_t most = b->runs ? (size_t)b->runs : MAX_STEPS;
     double spent_ms = 0;
 
-    step(m, adl, NULL); /* touches every page */
+    step(m, adl, NULL); /* warm-up: touches every page */
     while (m->with.count < most && (m->with.count < 3 || b->runs || spent_ms < b->seconds * 1000)) {
         spent_ms += step(m, adl, &m->with);
         if (adl)
@@ -140,7 +145,8 @@ static void measure(struct measurement *m)
     }
 }
 
-/* Of an image: forward, and backward as two more of its products. */
+/* FLOPs per image: the forward pass, and two products of the same size in the
+ * backward pass (gradients of the input and of the weights). */
 static int training_flops(const struct adl_bench_train *b, double *flops, struct adl_error *err)
 {
     const struct adl_graph *graph = b->model->graph;
@@ -204,10 +210,10 @@ static int print(struct measurement *m, struct adl_error *err)
            "update %.0f ms\n",
            per_second, m->with.count, with[FORWARD], with[BACKWARD], with[BACKWARD] / with[FORWARD],
            with[UPDATE]);
-    printf("%.0f MiB for activations, gradients and weights; %.0f MiB resident at most\n", held,
+    printf("%.0f MiB for activations, gradients and weights; %.0f MiB peak resident size\n", held,
            rss);
     if (m->without.count)
-        printf("the ADL layers add no parameter and %+.2f %% time, measured step about step\n",
+        printf("ADL layers add no parameters and %+.2f %% time, measured in alternate steps\n",
                100 * added);
     return 0;
 }

@@ -1,21 +1,22 @@
 #ifndef ADL_SERVER_COMMANDS_BENCH_TRAIN_H
 #define ADL_SERVER_COMMANDS_BENCH_TRAIN_H
 
-/* `bench --train`: a training step in its parts, and what the ADL layers add. */
+/* `bench --train`: the time of a training step and its parts, and what ADL layers
+ * add to it. */
 
 #include "models/model.h"
 
 struct adl_bench_train {
     const struct adl_model *model;
-    int size; /* sides of the input */
+    int size; /* side of the square input */
     int batch;
     int threads;
-    int runs; /* 0: as many as fit into `seconds` */
+    int runs; /* 0: as many as fit in `seconds`, but at least 3 */
     double seconds;
     bool json;
 };
 
-/* Measures and prints. */
+/* Measures, and prints a table or JSON on standard output. */
 int adl_bench_train(const struct adl_bench_train *bench, struct adl_error *err) ADL_MUST_CHECK;
 
 #endif

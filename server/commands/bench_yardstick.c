@@ -1,3 +1,5 @@
+/* The peak speeds that `bench` compares a network with. */
+
 #include "server/commands/bench_yardstick.h"
 
 #include <stdint.h>
@@ -7,7 +9,7 @@
 #include "base/mem.h"
 #include "kernels/blas.h"
 
-/* A product takes about 20 ms, as many multiply-adds in registers a tenth. */
+/* The product takes about 20 ms, FMA_FLOPS operations in registers a tenth of it. */
 #define SGEMM_SIDE 1024
 #define FMA_FLOPS 2e8
 
@@ -42,7 +44,7 @@ int adl_bench_yardstick_create(struct adl_bench_yardstick *y, const struct adl_k
         state = state * 1664525u + 1013904223u;
         y->matrices[i] = (float)(int32_t)state * 0x1p-31F;
     }
-    adl_bench_yardstick_measure(y); /* to warm up */
+    adl_bench_yardstick_measure(y); /* warm-up */
     y->fma.count = y->sgemm.count = 0;
     return 0;
 }
@@ -60,7 +62,7 @@ static size_t fma_rounds(const struct adl_kernels *kernels)
     return (size_t)(FMA_FLOPS / kernels->fma_flops);
 }
 
-/* The third square is the product of the first two. */
+/* `matrices` holds three squares; the third receives the product of the others. */
 double adl_bench_yardstick_measure(struct adl_bench_yardstick *y)
 {
     size_t n = SGEMM_SIDE;

@@ -1,5 +1,10 @@
-/* `bench`: how fast a network runs here, class maps included, held against what
- * the processor could do at most (bench_yardstick.h). */
+/* `bench`: the speed of a network on this machine, class maps included.
+ *
+ * A run is one batch through the plan and the class map of each image's best
+ * class. The figure is the median over all runs; the minimum is given as well. A
+ * laptop or a shared machine changes its speed within seconds, so the peak speeds
+ * that the result is compared with (bench_yardstick.h) are measured in between,
+ * and the ratios stay meaningful when the absolute figures do not. */
 
 #include <math.h>
 #include <stdio.h>
@@ -23,7 +28,7 @@
 #include "wsol/session_cam.h"
 
 #define MAX_RUNS 100000
-/* The yardstick takes one part in so many of the time. */
+/* The yardstick gets at most 1/8 of the time that the runs take. */
 #define YARDSTICK_SHARE 8
 
 struct settings {
@@ -47,18 +52,18 @@ struct bench {
     int threads;
     struct adl_bench_times runs; /* of one batch */
     struct adl_bench_yardstick yardstick;
-    float *cams;                    /* a class map an image */
-    struct adl_bench_layers layers; /* empty: not asked for */
+    float *cams;                    /* one class map per image */
+    struct adl_bench_layers layers; /* empty without --layers */
     struct adl_model *other_model;
     struct adl_plan *other_plan;
     const char *arch_name;
     struct adl_shape input;
-    double peak_rss_mib; /* of loading and running, without the yardstick's matrices */
+    double peak_rss_mib; /* after loading and a first run, before the yardstick's matrices */
 };
 
 /* --- what is measured ---------------------------------------------------------- */
 
-/* xorshift64*: any numbers do, but the same every time. */
+/* -1..1 from xorshift64*. Any numbers do, as long as every run has the same. */
 static float random_unit(uint64_t *state)
 {
     *state ^= *state >> 12;
@@ -67,8 +72,9 @@ static float random_unit(uint64_t *state)
     return (float)(int32_t)((*state * 0x2545F4914F6CDD1DULL) >> 32) * 0x1p-31F;
 }
 
-/* He-scaled weights keep activations in the range of a trained network's: zeros
- * or denormals would be timed instead. */
+/* Random weights with He's scaling keep activations in the range of a trained
+ * network's. Without it they would vanish, and denormal arithmetic, which is slow,
+ * would be measured. */
 static void fill_weights(const struct adl_model *model)
 {
     uint64_t state = 0x9E3779B97F4A7C15ULL;
@@ -107,7 +113,7 @@ static struct adl_model *open_model(const struct settings *s, struct adl_error *
     if (adl_arch_settings_get(&s->arch, &arch, &given, err) < 0)
         return NULL;
     if (!given) {
-        adl_fail(err, ADL_ERR_ARG, "--arch ARCH or --model FILE is needed");
+        adl_fail(err, ADL_ERR_ARG, "--arch ARCH or --model FILE is required");
         return NULL;
     }
     int side = s->size ? s->size : 224;
@@ -132,7 +138,7 @@ struct batch_run {
     struct adl_session *session;
 };
 
-/* The best class's map of one image. */
+/* Computes the class map of the best class of one image. */
 static void localize(void *context, size_t index, int worker)
 {
     const struct batch_run *run = context;
@@ -147,7 +153,7 @@ static void localize(void *context, size_t index, int worker)
                     run->bench->cams + index * (size_t)map.h * (size_t)map.w);
 }
 
-/* Logits and class maps of a batch; milliseconds. */
+/* Computes the logits and class maps of a batch; returns milliseconds. */
 static double run_batch(struct bench *bench, struct adl_pool *pool, struct adl_session *session)
 {
     struct batch_run run = {bench, session};
@@ -157,7 +163,8 @@ static double run_batch(struct bench *bench, struct adl_pool *pool, struct adl_s
     return adl_clock_ms(start, adl_clock_ns());
 }
 
-/* Touches every page once; what is resident then is what running takes. */
+/* Runs once, so that every page has been touched: what is resident then is the
+ * memory that running takes. */
 static int warm_up(struct bench *bench, struct adl_pool *pool, struct adl_session *session,
                    struct adl_error *err)
 {
@@ -177,7 +184,7 @@ static int warm_up(struct bench *bench, struct adl_pool *pool, struct adl_sessio
     return 0;
 }
 
-/* Runs until the time or the number of runs is used up; at least three. */
+/* Runs until --runs or --seconds is reached, but at least three times. */
 static int measure(struct bench *bench, struct adl_pool *pool, struct adl_session *session,
                    struct adl_error *err)
 {
@@ -203,8 +210,9 @@ static int measure(struct bench *bench, struct adl_pool *pool, struct adl_sessio
     return 0;
 }
 
-/* A row per step. The next best algorithms have a plan of their own, whose
- * weights are read anew: the first plan's are gone by now. */
+/* Measures each step of the plan, and of a second plan that uses the next best
+ * algorithm for each convolution. The model is loaded again for the second plan,
+ * because the first has consumed the weights. */
 static int measure_layers(struct bench *bench, struct adl_pool *pool, struct adl_session *session,
                           struct adl_error *err)
 {
@@ -234,11 +242,11 @@ static int measure_layers(struct bench *bench, struct adl_pool *pool, struct adl
 
 struct summary {
     double min_ms, median_ms; /* per image */
-    double gflops;            /* at the median */
-    double fma_gflops;        /* of one thread, at most */
-    double peak_share;        /* per thread, of that */
-    double sgemm_gflops;
-    double ratio; /* per thread, of OpenBLAS's product */
+    double gflops;            /* at the median, all threads */
+    double fma_gflops;        /* the peak of one thread */
+    double peak_share;        /* gflops per thread / fma_gflops */
+    double sgemm_gflops;      /* of OpenBLAS's product on one thread */
+    double ratio;             /* gflops per thread / sgemm_gflops */
 };
 
 static struct summary summarise(struct bench *bench)
@@ -290,12 +298,12 @@ static void print_table(const struct bench *bench, const struct summary *sum)
     printf("%s, %dx%d, batch %d, %d thread%s, %s (%s)\n", bench->arch_name, bench->input.h,
            bench->input.w, bench->settings->batch, bench->threads, bench->threads == 1 ? "" : "s",
            adl_cpu_name(), adl_plan_isa_name(bench->plan));
-    printf("%.2f ms per image (median of %zu runs), %.2f ms at best\n", sum->median_ms,
+    printf("%.2f ms per image (median of %zu runs), %.2f ms minimum\n", sum->median_ms,
            bench->runs.count, sum->min_ms);
-    printf("%.1f GFLOP/s; per thread %.2f of the %.1f that one can do at most, and %.2f of the\n"
-           "%.1f of OpenBLAS's product\n",
+    printf("%.1f GFLOP/s; each thread reaches %.2f of its peak, %.1f, and %.2f of the speed of\n"
+           "OpenBLAS's matrix product, %.1f\n",
            sum->gflops, sum->peak_share, sum->fma_gflops, sum->ratio, sum->sgemm_gflops);
-    printf("%.1f MiB of weights, %.1f MiB for each image in work, %.0f MiB resident at most\n",
+    printf("%.1f MiB of weights, %.1f MiB per image being processed, %.0f MiB peak resident size\n",
            (double)adl_plan_weight_bytes(bench->plan) / (double)ADL_MIB,
            (double)adl_plan_arena_bytes(bench->plan) / (double)ADL_MIB, bench->peak_rss_mib);
     if (bench->layers.ms)
@@ -319,7 +327,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
                                      s->size ? s->size : model->input_w, 3};
     bench.threads = s->threads ? s->threads : adl_pool_default_threads();
     if (s->train && s->layers) {
-        adl_fail(err, ADL_ERR_ARG, "--layers shows the steps of a plan, not those of --train");
+        adl_fail(err, ADL_ERR_ARG, "--layers and --train exclude each other");
         goto out;
     }
     if (s->train) {
@@ -367,21 +375,23 @@ out:
 }
 
 static const struct adl_option table[] = {
-    ADL_OPTION_MODEL(struct settings, .help = "the weights; without them --arch with made-up ones"),
+    ADL_OPTION_MODEL(struct settings,
+                     .help = "model file or weights; without it, --arch with random weights"),
     ADL_OPTION_BATCH(struct settings, "1"),
     {"size", ADL_INT(struct settings, size), .min = 1, .max = ADL_LIMIT_INPUT_SIDE,
-     .metavar = "PIXELS", .default_note = "the model's, or 224", .help = "sides of the input"},
+     .metavar = "PIXELS", .default_note = "the model's, or 224",
+     .help = "side of the square input"},
     ADL_OPTION_THREADS(struct settings, .help = "number of threads"),
     {"runs", ADL_INT(struct settings, runs), .min = 1, .max = MAX_RUNS, .metavar = "N",
-     .default_note = "as many as fit into --seconds", .help = "how often to measure"},
+     .default_note = "as many as fit in --seconds", .help = "number of runs"},
     {"seconds", ADL_DOUBLE(struct settings, seconds), .value = "3", .min = 0.01, .max = 3600,
-     .metavar = "S", .help = "how long to measure"},
+     .metavar = "S", .help = "duration of the measurement"},
     {"precision", ADL_CHOICE(struct settings, precision), .choices = adl_precision_names,
-     .value = "f32", .metavar = "NAME", .help = "arithmetic"},
+     .value = "f32", .metavar = "NAME", .help = "arithmetic precision"},
     {"layers", ADL_FLAG(struct settings, layers),
-     .help = "a row per step of the plan, beside the next best algorithm"},
+     .help = "print each step of the plan, and the next best algorithm for it"},
     {"train", ADL_FLAG(struct settings, train),
-     .help = "a training step instead: forward, backward, update, and what ADL adds"},
+     .help = "measure a training step: forward, backward, update, and the cost of ADL"},
     ADL_OPTION_JSON(struct settings),
     ADL_OPTION_KEY(struct settings),
     ADL_ARCH_OPTIONS(struct settings, arch),
@@ -392,10 +402,11 @@ const struct adl_command adl_command_bench = {
     .name = "bench",
     .summary = "Measure how fast a network runs on this machine",
     .usage = "--arch ARCH|--model FILE [options]",
-    .description = "Times whole batches after a warm-up and gives milliseconds per image. "
-                   "Between the runs one thread does multiply-adds in registers, and OpenBLAS's "
-                   "product of two 1024x1024 matrices; the ratios say how much of these speeds "
-                   "each thread keeps. The best class's map is part of a run.",
+    .description = "Times whole batches after a warm-up run and prints milliseconds per image, "
+                   "including the class map of each image's best class. Between the runs, one "
+                   "thread measures the peak speed of multiply-adds in registers and of OpenBLAS's "
+                   "product of two 1024x1024 matrices; the ratios compare the network's speed per "
+                   "thread with these.",
     .examples = "  adl-server bench --arch resnet50 --threads 1 --layers\n"
                 "  adl-server bench --model m.safetensors --batch 8 --json\n"
                 "  adl-server bench --arch vgg16 --method adl --train --batch 16\n",

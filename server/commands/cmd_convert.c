@@ -1,5 +1,4 @@
-/* `convert`: weights of PyTorch or plain safetensors in, the model file or ONNX
- * out. */
+/* `convert`: PyTorch or safetensors weights in, a model file or ONNX out. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -37,7 +36,7 @@ static bool ends_with(const char *text, const char *end)
     return length >= tail && !strcmp(text + length - tail, end);
 }
 
-/* "224" or "224x288": height x width. */
+/* "HEIGHTxWIDTH" in pixels, or one number for both. */
 static int parse_input_size(const char *text, int *height, int *width, struct adl_error *err)
 {
     char *end;
@@ -51,14 +50,15 @@ static int parse_input_size(const char *text, int *height, int *width, struct ad
     }
     if (end == text || *end || h < 1 || w < 1 || h > ADL_LIMIT_INPUT_SIDE ||
         w > ADL_LIMIT_INPUT_SIDE)
-        return adl_fail(err, ADL_ERR_ARG, "--input-size: \"%.60s\" is no HEIGHTxWIDTH up to %d",
-                        text, ADL_LIMIT_INPUT_SIDE);
+        return adl_fail(err, ADL_ERR_ARG,
+                        "--input-size: \"%.60s\" is not HEIGHTxWIDTH with sides up to %d", text,
+                        ADL_LIMIT_INPUT_SIDE);
     *height = (int)h;
     *width = (int)w;
     return 0;
 }
 
-/* One name a line; the last line may lack its end. */
+/* One name per line, with LF or CRLF; empty lines at the end are ignored. */
 static int read_classes(struct adl_model *model, const char *path, struct adl_error *err)
 {
     const char **names = NULL;
@@ -69,7 +69,8 @@ static int read_classes(struct adl_model *model, const char *path, struct adl_er
     if (!text)
         return -1;
     if (strlen(text) != length) {
-        adl_fail(err, ADL_ERR_FORMAT, "%s: holds a NUL byte; it has to be one class a line", path);
+        adl_fail(err, ADL_ERR_FORMAT,
+                 "%s: contains a NUL byte; it has to be text with one class per line", path);
         goto out;
     }
     names = adl_malloc(model->class_count + 1, sizeof *names);
@@ -96,8 +97,8 @@ static int read_classes(struct adl_model *model, const char *path, struct adl_er
         line = next;
     }
     if (count != model->class_count) {
-        adl_fail(err, ADL_ERR_FORMAT, "%s: has %zu names, the network %zu classes", path, count,
-                 model->class_count);
+        adl_fail(err, ADL_ERR_FORMAT, "%s: has %zu names, but the network has %zu classes", path,
+                 count, model->class_count);
         goto out;
     }
     result = adl_model_set_classes(model, names, count, err);
@@ -127,8 +128,8 @@ static int hash_file(const char *path, char hex[65], struct adl_error *err)
     return 0;
 }
 
-/* Where the weights came from, into `training` of the model file. A pipe has no
- * name that would mean anything later, and cannot be read a second time. */
+/* Records the name and SHA-256 of the source in `training` of the model file. A
+ * pipe is skipped: its name means nothing later, and it cannot be read twice. */
 static int record_source(struct adl_model *model, const char *path, struct adl_error *err)
 {
     const char *slash = strrchr(path, '/');
@@ -169,8 +170,8 @@ static int apply(struct adl_model *model, const struct settings *s,
     return 0;
 }
 
-/* What the two differ in of all that the metrics of a model depend on beside its
- * weights; NULL: nothing. */
+/* Metrics depend on the weights, the preprocessing and the threshold. Names the
+ * first of the latter two in which the models differ; NULL if none. */
 static const char *find_change(const struct adl_model *before, const struct adl_model *after)
 {
     if (before->input_h != after->input_h || before->input_w != after->input_w)
@@ -181,8 +182,8 @@ static const char *find_change(const struct adl_model *before, const struct adl_
     return before->cam_threshold != after->cam_threshold ? "threshold" : NULL;
 }
 
-/* Metrics are those of the file they stand in; returns what they were measured
- * with another of, NULL where they are kept. */
+/* Drops metrics that the changed model would no longer reach. Returns what changed,
+ * or NULL if the metrics still hold. */
 static const char *drop_stale_metrics(struct adl_model *model, const struct adl_model *before)
 {
     const char *change = model->metrics ? find_change(before, model) : NULL;
@@ -197,7 +198,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
 {
     const struct settings *s = settings;
     const char *in = options->operands[0], *out = options->operands[1];
-    /* The table is the result unless the model itself goes to stdout. */
+    /* The table is the result, unless stdout receives the model. */
     FILE *table = strcmp(out, "-") ? stdout : stderr;
     struct adl_str report = {0};
     struct adl_model_options load = {
@@ -211,7 +212,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
         fputs(report.data, table);
     if (!model)
         goto out;
-    /* For its numbers: what it points to is the model's. */
+    /* A shallow copy, to compare numbers: its pointers belong to the model. */
     const struct adl_model before = *model;
     ADL_TRY(apply(model, s, options, err));
     const char *change = drop_stale_metrics(model, &before);
@@ -225,8 +226,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
             adl_tensors_count(model->weights), model->class_count);
     if (change)
         fprintf(stderr,
-                "adl-server: convert: %s: without the metrics of %s, which had another %s; measure "
-                "anew with adl-server eval\n",
+                "adl-server: convert: %s: dropped the metrics of %s, which had another %s; measure "
+                "them again with adl-server eval\n",
                 out, in, change);
     result = 0;
 out:
@@ -237,37 +238,36 @@ out:
 
 static const struct adl_option table[] = {
     {"classes", ADL_STRING(struct settings, classes), .metavar = "FILE",
-     .help = "class names, one a line, in the order of the network's outputs"},
+     .help = "read class names, one per line, in the order of the network's outputs"},
     ADL_OPTION_KEY(struct settings, .default_note = "state_dict and other usual names"),
     {"allow-missing", ADL_FLAG(struct settings, allow_missing),
-     .help = "go on when tensors are missing (they become zeros), unexpected or misshapen"},
+     .help = "tolerate missing tensors (set to zero) and unexpected or misshapen ones"},
     {"input-size", ADL_STRING(struct settings, input_size), .metavar = "HxW",
-     .default_note = "224x224, or as the file says", .help = "what images are resized to"},
+     .default_note = "the file's, or 224x224", .help = "size that images are resized to"},
     {"mean", ADL_STRING(struct settings, mean), .metavar = "R,G,B",
-     .default_note = "ImageNet's, or as the file says",
-     .help = "subtracted from values scaled to 0..1"},
+     .default_note = "the file's or ImageNet's",
+     .help = "mean of the input channels, with pixels scaled to 0..1"},
     {"std", ADL_STRING(struct settings, std), .metavar = "R,G,B",
-     .default_note = "ImageNet's, or as the file says", .help = "what they are divided by"},
+     .default_note = "the file's or ImageNet's",
+     .help = "standard deviation of the input channels"},
     ADL_OPTION_MAP_THRESHOLD(struct settings,
-                             .help = "where the normalised activation map is cut to find boxes"),
+                             .help = "threshold at which the normalised map is cut"),
     ADL_ARCH_OPTIONS(struct settings, arch),
     {0},
 };
 
 const struct adl_command adl_command_convert = {
     .name = "convert",
-    .summary = "Turn PyTorch or safetensors weights into a model file or ONNX",
+    .summary = "Convert PyTorch or safetensors weights to a model file or ONNX",
     .usage = "[options] IN OUT",
     .description =
-        "IN is a .pth, .pt or .pth.tar file of PyTorch (nothing in it is executed) or safetensors; "
-        "OUT is safetensors with the names and layouts of the PyTorch state_dict, or ONNX where "
-        "its "
-        "name ends in .onnx: at the model's input size, for any number of images, with the outputs "
-        "logits, features and maps (the activation map of every class). What does not "
-        "match the network is shown as a table, with the nearest names, and OUT is not written. "
-        "Parameter numbers shifted by ADL layers are mapped in both directions. Metrics that a "
-        "model "
-        "file holds are left out where its input size, mean, std or threshold is changed.",
+        "IN is a PyTorch file (.pth, .pt, .pth.tar; nothing in it is executed) or safetensors. OUT "
+        "is safetensors with the names and layouts of the PyTorch state_dict, or ONNX if its name "
+        "ends in .onnx. An ONNX file has the model's input size, any batch size, and the outputs "
+        "logits, features and maps (the activation map of every class). Tensors that do not match "
+        "the network are listed with the nearest names, and OUT is not written. Parameter numbers "
+        "that ADL layers shift are mapped in both directions. Metrics in a model file are dropped "
+        "if its input size, mean, std or threshold changes.",
     .examples = "  adl-server convert --arch resnet50 --num-classes 200 --classes cub.txt \\\n"
                 "      last_checkpoint.pth.tar cub-resnet50.safetensors\n"
                 "  adl-server convert --method adl cam.safetensors adl.safetensors\n"

@@ -1,5 +1,6 @@
-/* `eval`: the figures of the literature for a model, or for a folder of score
- * maps, on a split of a data set. */
+/* `eval`: the metrics of the literature for a model, or for a directory of score
+ * maps, on one split of a data set. evaluate.h computes them; this file checks the
+ * arguments and prints the table or the JSON. */
 
 #include <stdio.h>
 #include <string.h>
@@ -18,9 +19,9 @@
 #include "server/tasks/json_out.h"
 #include "server/tasks/progress.h"
 
-/* Columns of a class's name in the table. */
+/* Width of the class name column. */
 #define NAME_COLUMNS 32
-/* Where maps without a model are cut: what a model file that says nothing has. */
+/* The map threshold without a model: the default of a model file. */
 #define MAPS_THRESHOLD 0.35
 
 struct settings {
@@ -48,16 +49,16 @@ struct eval {
     struct adl_pool *pool;
     struct adl_session *session;
     struct adl_evaluate_report report;
-    double threshold; /* of the classical figures */
+    double threshold; /* of GT-known, Top-1 and Top-5 localization */
     int batch;
 };
 
 /* --- results ---------------------------------------------------------------------- */
 
-/* null where there is no such figure. */
-static json_t *number(double value, bool there)
+/* null where the figure was not measured. */
+static json_t *number(double value, bool measured)
 {
-    return there ? json_real(value) : json_null();
+    return measured ? json_real(value) : json_null();
 }
 
 static double percent(size_t part, size_t whole)
@@ -75,7 +76,7 @@ static const char *class_name(const struct eval *e, size_t class_id, char *text,
     return text;
 }
 
-/* Of the classes that have images. */
+/* The classes that have images. */
 static json_t *classes_to_json(const struct eval *e)
 {
     const struct adl_evaluate_report *r = &e->report;
@@ -102,12 +103,12 @@ static json_t *classes_to_json(const struct eval *e)
     return list;
 }
 
-static json_t *per_iou(const double values[ADL_EVAL_IOUS], bool there)
+static json_t *per_iou(const double values[ADL_EVAL_IOUS], bool measured)
 {
     static const char *const names[ADL_EVAL_IOUS] = {"0.3", "0.5", "0.7"};
-    json_t *object = there ? json_object() : json_null();
+    json_t *object = measured ? json_object() : json_null();
 
-    for (size_t i = 0; there && i < ADL_EVAL_IOUS; i++)
+    for (size_t i = 0; measured && i < ADL_EVAL_IOUS; i++)
         json_object_set_new(object, names[i], json_real(values[i]));
     return object;
 }
@@ -154,9 +155,9 @@ static int print_json(const struct eval *e, struct adl_error *err)
     return result;
 }
 
-static void print_figure(const char *name, double value, bool there, const char *note)
+static void print_figure(const char *name, double value, bool measured, const char *note)
 {
-    if (there)
+    if (measured)
         printf("%-14s %6.2f %%%s%s\n", name, value, *note ? "  " : "", note);
 }
 
@@ -164,11 +165,11 @@ static void print_classes(const struct eval *e)
 {
     const struct adl_evaluate_report *r = &e->report;
     const char *const heads[] = {"Top-1 Cls", "Top-5 Cls", "GT-known", "Top-1 Loc", "Top-5 Loc"};
-    const bool there[] = {r->classified, r->classified, r->localized, r->both, r->both};
+    const bool measured[] = {r->classified, r->classified, r->localized, r->both, r->both};
 
     printf("\n%-*s %7s", NAME_COLUMNS, "class", "images");
     for (size_t k = 0; k < ADL_COUNT(heads); k++)
-        if (there[k])
+        if (measured[k])
             printf(" %9s", heads[k]);
     putchar('\n');
     for (size_t i = 0; i < r->class_count; i++) {
@@ -180,7 +181,7 @@ static void print_classes(const struct eval *e)
         printf("%-*.*s %7zu", NAME_COLUMNS, NAME_COLUMNS, class_name(e, i, text, sizeof text),
                c->images);
         for (size_t k = 0; k < ADL_COUNT(right); k++)
-            if (there[k])
+            if (measured[k])
                 printf(" %9.1f", percent(right[k], c->images));
         putchar('\n');
     }
@@ -195,7 +196,7 @@ static void print_table(const struct eval *e)
     snprintf(fixed, sizeof fixed, "at the threshold %g", e->threshold);
     printf("%-14s %6zu", "images", r->images);
     if (r->errors > 0)
-        printf("    (%zu that cannot be read count as wrong)", r->errors);
+        printf("    (%zu unreadable, counted as wrong)", r->errors);
     putchar('\n');
     print_figure("Top-1 Cls", f->top1_cls, r->classified, "");
     print_figure("Top-5 Cls", f->top5_cls, r->classified, "");
@@ -205,13 +206,13 @@ static void print_table(const struct eval *e)
     snprintf(note, sizeof note, "at its best threshold, %g", f->best_threshold);
     print_figure("MaxBoxAcc", f->max_box_acc, r->localized, note);
     print_figure("centred boxes", f->centred_box_acc, r->localized,
-                 "of the same sizes, in the middle of each image");
+                 "the same boxes, moved to the centre of the image");
     snprintf(note, sizeof note, "%.2f, %.2f, %.2f at IoU 0.3, 0.5, 0.7; thresholds %g, %g, %g",
              f->max_box_acc_v2_iou[0], f->max_box_acc_v2_iou[1], f->max_box_acc_v2_iou[2],
              f->best_threshold_v2[0], f->best_threshold_v2[1], f->best_threshold_v2[2]);
     print_figure("MaxBoxAccV2", f->max_box_acc_v2, r->localized, note);
     if (!r->localized)
-        puts("no boxes in this split: classification only");
+        puts("this split has no boxes: classification only");
     printf("%-14s %6.1f s\n", "time", r->seconds);
     if (e->settings->per_class)
         print_classes(e);
@@ -222,15 +223,15 @@ static void print_table(const struct eval *e)
 static int check_settings(const struct settings *s, struct adl_error *err)
 {
     if (!s->data && !s->metadata)
-        return adl_fail(err, ADL_ERR_ARG, "--data DIR is needed, or --metadata DIR");
+        return adl_fail(err, ADL_ERR_ARG, "--data DIR or --metadata DIR is required");
     if (!s->model && !s->from_scoremaps)
-        return adl_fail(err, ADL_ERR_ARG, "--model FILE or --from-scoremaps DIR is needed");
+        return adl_fail(err, ADL_ERR_ARG, "--model FILE or --from-scoremaps DIR is required");
     if (s->model && s->from_scoremaps)
-        return adl_fail(err, ADL_ERR_ARG, "--from-scoremaps needs no --model");
+        return adl_fail(err, ADL_ERR_ARG, "--model and --from-scoremaps exclude each other");
     if (s->scoremaps && s->from_scoremaps)
         return adl_fail(err, ADL_ERR_ARG, "--scoremaps and --from-scoremaps exclude each other");
     if (!s->data && !s->images && !s->from_scoremaps)
-        return adl_fail(err, ADL_ERR_ARG, "--images DIR is needed where there is no --data");
+        return adl_fail(err, ADL_ERR_ARG, "--images DIR is required without --data");
     return 0;
 }
 
@@ -251,7 +252,9 @@ static int open_data(struct eval *e, struct adl_error *err)
     return 0;
 }
 
-/* Labels are numbers: they have to mean the same on both sides. */
+/* Labels are class numbers, so the data set's classes have to be the model's, in
+ * the same order. Differing names are a warning only, because lists may spell
+ * them differently. */
 static int check_classes(const struct eval *e, struct adl_error *err)
 {
     const struct adl_dataset *d = e->dataset;
@@ -261,11 +264,12 @@ static int check_classes(const struct eval *e, struct adl_error *err)
     size_t named = d->classes && m->classes ? d->class_count : 0, i = 0;
     while (i < named && i < m->class_count && !strcmp(d->classes[i], m->classes[i]))
         i++;
-    /* Fewer classes than the network's are its first ones, or others. */
+    /* A data set with fewer classes than the network is accepted if they are the
+     * network's first ones. */
     if (d->class_count > m->class_count || (d->class_count < m->class_count && i < named))
         return adl_fail(err, ADL_ERR_FORMAT,
-                        "%s: has %zu classes, but %s has %s%zu; a model trained on these classes "
-                        "is needed",
+                        "%s: has %zu classes, but %s has %s%zu; use a model trained on these "
+                        "classes",
                         e->settings->model, m->class_count, place,
                         d->classes ? "" : "labels up to ",
                         d->classes ? d->class_count : d->class_count - 1);
@@ -296,7 +300,7 @@ static int open_model(struct eval *e, struct adl_error *err)
     return e->session ? 0 : -1;
 }
 
-static void tell_broken(void *progress, const char *reason)
+static void log_unreadable(void *progress, const char *reason)
 {
     adl_progress_clear(progress);
     fprintf(stderr, "adl-server: eval: %s\n", reason);
@@ -317,7 +321,7 @@ static int evaluate(struct eval *e, const struct adl_options *options, struct ad
                                        .limit = (size_t)s->limit,
                                        .scoremaps = s->scoremaps,
                                        .progress = adl_progress_callback,
-                                       .broken = tell_broken,
+                                       .broken = log_unreadable,
                                        .report_context = &progress};
     if (e->model) {
         memcpy(how.mean, e->model->mean, sizeof how.mean);
@@ -370,21 +374,22 @@ static const struct adl_option table[] = {
     ADL_OPTION_MODEL(struct settings, .help = "model file"),
     ADL_OPTIONS_DATA(struct settings, .help = "data set"),
     {"split", ADL_STRING(struct settings, split), .value = "test", .metavar = "NAME",
-     .help = "which part of it; of a plain folder per class, test is val, every tenth image"},
+     .help = "split to evaluate; in a directory per class, test means val: every tenth image"},
     ADL_OPTION_JSON(struct settings),
-    {"per-class", ADL_FLAG(struct settings, per_class), .help = "figures for each class as well"},
+    {"per-class", ADL_FLAG(struct settings, per_class),
+     .help = "print the figures of each class as well"},
     {"scoremaps", ADL_STRING(struct settings, scoremaps), .metavar = "DIR",
-     .help = "write each image's map of its true class, as the metrics see it, to DIR/ID.npy"},
+     .help = "write the map of each image's true class, as the metrics use it, to DIR/ID.npy"},
     {"from-scoremaps", ADL_STRING(struct settings, from_scoremaps), .metavar = "DIR",
-     .help = "evaluate such maps; no model is needed"},
+     .help = "evaluate maps written by --scoremaps, without a model"},
     ADL_OPTION_CURVE_INTERVAL(struct settings, 1e-5, 1),
     ADL_OPTION_MAP_THRESHOLD(struct settings, .default_note = "the model's",
                              .help = "map threshold of GT-known, Top-1 and Top-5 localization"),
     ADL_OPTION_THREADS(struct settings, .help = "number of threads; results do not depend on it"),
     ADL_OPTION_BATCH(struct settings, "16"),
     {"limit", ADL_INT(struct settings, limit), .min = 1, .max = ADL_LIMIT_DATASET_IMAGES,
-     .metavar = "N", .default_note = "all of them",
-     .help = "so many images only, spread evenly over the split"},
+     .metavar = "N", .default_note = "all",
+     .help = "evaluate only N images, spread evenly over the split"},
     {0},
 };
 
@@ -393,12 +398,12 @@ const struct adl_command adl_command_eval = {
     .summary = "Measure classification and localization on a data set",
     .usage = "--model FILE --data DIR [options]",
     .description =
-        "DIR is metadata/SPLIT/{image_ids,class_labels,localization,image_sizes}.txt with images/, "
-        "CUB-200-2011 as distributed, or a folder of images for each class. The figures are those "
-        "of the reference evaluation code (clovaai/wsolevaluation): MaxBoxAcc and MaxBoxAccV2 at "
-        "their best thresholds on this very split, GT-known, Top-1 and Top-5 localization at the "
-        "model's own. EXIF orientation is ignored. An image that cannot be read is a line on "
-        "stderr and counts as wrong.",
+        "DIR holds metadata/SPLIT/{image_ids,class_labels,localization,image_sizes}.txt and "
+        "images/, or CUB-200-2011 as distributed, or a directory of images per class. The figures "
+        "are those of the reference evaluation code (clovaai/wsolevaluation): MaxBoxAcc and "
+        "MaxBoxAccV2 use the thresholds that are best on this split; GT-known, Top-1 and Top-5 "
+        "localization use the model's threshold. EXIF orientation is ignored. Images that cannot "
+        "be read are reported on stderr and count as wrong.",
     .examples = "  adl-server eval --model cub.safetensors --data CUB_200_2011\n"
                 "  adl-server eval -m m.safetensors -d data --split val --json --scoremaps maps\n"
                 "  adl-server eval --from-scoremaps maps --metadata data/metadata --split val\n",

@@ -1,6 +1,6 @@
-/* `forward`: tensors in, tensors out, with no image code between: to compare
- * the engine with another framework. Tensors are NCHW as PyTorch's, the engine
- * is NHWC; the transposition is here. */
+/* `forward`: tensors in, tensors out, without image code, to compare the engine
+ * with another framework. Files hold NCHW tensors as PyTorch does, the engine works
+ * on NHWC; this file transposes. */
 
 #include <string.h>
 
@@ -14,7 +14,8 @@
 #include "wsol/cam.h"
 #include "wsol/session_cam.h"
 
-/* Images that are run together; more only cost memory. */
+/* Images per batch, at most, and the activations of a batch; larger batches take
+ * more memory and are not faster. */
 #define CHUNK_IMAGES 16
 #define CHUNK_BYTES (256 * ADL_MIB)
 
@@ -32,7 +33,7 @@ struct settings {
 struct forward {
     struct adl_input_tensor in;
     size_t classes;
-    struct adl_shape map; /* features */
+    struct adl_shape map; /* of the features */
     float *logits;        /* images x classes */
     float *features;      /* images x K x h x w */
     float *cam;           /* images x h x w */
@@ -104,7 +105,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     if (s->class_text) {
         f.class_id = adl_model_find_class(model, s->class_text);
         if (f.class_id < 0) {
-            adl_fail(err, ADL_ERR_NOT_FOUND, "%s: has no class \"%.60s\"; it has %zu", s->model,
+            adl_fail(err, ADL_ERR_NOT_FOUND, "%s: has no class \"%.60s\" among its %zu", s->model,
                      s->class_text, model->class_count);
             goto out;
         }
@@ -145,14 +146,15 @@ out:
 }
 
 static const struct adl_option table[] = {
-    ADL_OPTION_MODEL(struct settings, .required = true, .help = "weights"),
+    ADL_OPTION_MODEL(struct settings, .required = true, .help = "model file or weights"),
     ADL_OPTION_INPUT(struct settings,
                      .help =
                          "safetensors with \"input\" [N,3,H,W], already normalised; - is stdin"),
     ADL_OPTION_OUTPUT(struct settings,
                       .help = "where to write logits, features and cam; - is stdout"),
     {"class", ADL_STRING(struct settings, class_text), .metavar = "K",
-     .default_note = "each image's top-1", .help = "class of the activation map, by id or label"},
+     .default_note = "each image's top-1",
+     .help = "class of the activation map, given by id or label"},
     ADL_OPTION_KEY(struct settings),
     ADL_OPTION_THREADS(struct settings, .help = "number of threads; results do not depend on it"),
     ADL_ARCH_OPTIONS(struct settings, arch),
@@ -161,16 +163,16 @@ static const struct adl_option table[] = {
 
 const struct adl_command adl_command_forward = {
     .name = "forward",
-    .summary = "Run tensors through a network: logits, features and activation maps",
+    .summary = "Run tensors through a network and write logits, features and maps",
     .usage = "--model FILE --input IN.safetensors --output OUT.safetensors [options]",
     .description =
-        "Reads \"input\" F32 [N,3,H,W] and writes \"logits\" [N,C], \"features\" [N,K,h,w], the "
-        "last map before pooling, and \"cam\" [N,h,w], the sum over k of w[class,k] * features[k], "
-        "neither averaged nor normalised. For networks that end in a class map, \"features\" is "
-        "its input and \"cam\" the class's channel. H and W may be any size that the network "
-        "takes.",
-    .examples = "  adl-server forward --model m.safetensors --input in.safetensors --output "
-                "out.safetensors\n",
+        "Reads \"input\", F32 [N,3,H,W]. Writes \"logits\" [N,C]; \"features\" [N,K,h,w], the last "
+        "map before pooling; and \"cam\" [N,h,w], the sum over k of w[class,k] * features[k], "
+        "neither averaged nor normalised. In networks that end in a class map, \"features\" is its "
+        "input and \"cam\" is the channel of the class. H and W may be any size that the network "
+        "accepts.",
+    .examples = "  adl-server forward --model m.safetensors --input in.safetensors \\\n"
+                "      --output out.safetensors\n",
     .options = table,
     .settings_bytes = sizeof(struct settings),
     .run = run,

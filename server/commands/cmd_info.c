@@ -1,4 +1,4 @@
-/* `info`: what a model file is. */
+/* `info`: the description of a model file and the cost of running it here. */
 
 #include <stdio.h>
 
@@ -20,19 +20,20 @@ struct settings {
     struct adl_arch_settings arch;
 };
 
-/* What is shown beside the model's own description. */
+/* What is shown besides the model's own description. */
 struct facts {
     const char *path;
     uint64_t parameters;
     double gflops;
-    double adl_share; /* of the arithmetic, while training; 0 without ADL layers */
+    double adl_share; /* ADL's share of the forward arithmetic in training; 0 without ADL */
     size_t weight_bytes;
     size_t arena_bytes;
     const char *isa;
 };
 
-/* An ADL layer sums its map over the channels and multiplies it by one number a
- * pixel: two operations for each value. */
+/* An ADL layer averages its H x W x C map over the channels and multiplies it by
+ * an H x W mask: an addition and a multiplication per value, which count as one
+ * multiply-add. */
 static double adl_share(const struct adl_graph *graph, uint64_t macs)
 {
     double values = 0;
@@ -98,14 +99,14 @@ static void print_table(const struct adl_model *model, const struct facts *facts
     printf("\n%-14s%llu\n", "parameters", (unsigned long long)facts->parameters);
     printf("%-14s%.3f at %dx%d\n", "GFLOPs", facts->gflops, model->input_h, model->input_w);
     if (model->arch.adl)
-        printf("%-14s0 parameters and %.4f %% arithmetic in training, nothing afterwards\n",
+        printf("%-14s0 parameters, %.4f %% of arithmetic in training, nothing at inference\n",
                "ADL adds", 100 * facts->adl_share);
     printf("%-14s%dx%d, mean %.6g %.6g %.6g, std %.6g %.6g %.6g\n", "input", model->input_h,
            model->input_w, (double)model->mean[0], (double)model->mean[1], (double)model->mean[2],
            (double)model->std[0], (double)model->std[1], (double)model->std[2]);
     printf("%-14s%.6g\n", "threshold", model->cam_threshold);
     printf("%-14s%s\n", "digest", model->digest);
-    printf("%-14s%.1f MiB of weights, %.1f MiB for each image in work\n", "memory",
+    printf("%-14s%.1f MiB of weights, %.1f MiB per image being processed\n", "memory",
            (double)facts->weight_bytes / (double)ADL_MIB,
            (double)facts->arena_bytes / (double)ADL_MIB);
     printf("%-14s%s; %s\n", "runs on", facts->isa, adl_blas_version());
@@ -160,7 +161,7 @@ out:
 static const struct adl_option table[] = {
     ADL_OPTION_JSON(struct settings),
     {"plan", ADL_FLAG(struct settings, plan),
-     .help = "the steps that are executed, their kernels and their memory"},
+     .help = "print the steps of the execution plan, with their kernels and memory"},
     ADL_OPTION_KEY(struct settings),
     ADL_ARCH_OPTIONS(struct settings, arch),
     {0},
@@ -168,10 +169,11 @@ static const struct adl_option table[] = {
 
 const struct adl_command adl_command_info = {
     .name = "info",
-    .summary = "Show what a model file is: network, classes, size, cost, provenance",
+    .summary = "Show the network, classes, cost and provenance of a model file",
     .usage = "[options] FILE",
-    .description = "GFLOPs count a multiplication and an addition as two, at the model's input "
-                   "size. Weights are what the packed network occupies on this processor.",
+    .description = "GFLOPs are at the model's input size and count a multiply-add as two "
+                   "operations. The memory for weights is that of the weights as they are packed "
+                   "for this processor.",
     .examples = "  adl-server info cub-resnet50.safetensors\n"
                 "  adl-server info --plan cub-resnet50.safetensors\n",
     .options = table,

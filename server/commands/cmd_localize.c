@@ -1,6 +1,10 @@
-/* `localize`: images in, classes and boxes out. Images go through in groups:
- * read and decoded side by side, run as one batch, located side by side, then
- * reported in order. */
+/* `localize`: images in, classes and boxes out.
+ *
+ * Images are processed in groups. The images of a group are read and decoded in
+ * parallel, run through the network as one batch, and turned into boxes in
+ * parallel; then they are reported in the order of the command line. Groups do
+ * not overlap: within a group every thread is busy, and one group bounds the
+ * memory. */
 
 #include <stdio.h>
 #include <string.h>
@@ -22,11 +26,11 @@
 #include "server/tasks/progress.h"
 #include "server/tasks/reply_json.h"
 
-/* Images of one group for each thread: enough that a slow picture among them
- * does not leave the others idle. */
+/* Images per thread in a group: enough that one slow image does not leave the
+ * other threads idle for long. */
 #define GROUP_PER_THREAD 4
 #define GROUP_MAX 32
-/* Columns of the table that file names may take. */
+/* Maximum width of the file name column. */
 #define FILE_COLUMNS 40
 
 struct settings {
@@ -53,7 +57,7 @@ struct item {
     int slot; /* in the batch */
     void *overlay;
     size_t overlay_bytes;
-    struct adl_error err; /* why there is no answer */
+    struct adl_error err; /* why it could not be localized */
 };
 
 struct run {
@@ -70,7 +74,7 @@ struct run {
     struct item *items;    /* group_size of them */
     size_t group_size;
     size_t failed;
-    size_t bad_operands; /* that name no image, or a folder that cannot be read */
+    size_t bad_operands; /* operands that match nothing or cannot be read */
     int file_columns;
     struct adl_progress progress;
 };
@@ -185,12 +189,12 @@ static void print_rows(const struct run *run, const struct item *item)
             struct adl_box box = p->place.boxes[b].box;
             printf("  %d,%d-%d,%d", box.x0, box.y0, box.x1, box.y1);
         }
-        puts(p->place.box_count ? "" : "  nowhere in particular");
+        puts(p->place.box_count ? "" : "  no box");
     }
 }
 
-/* The image's name with .jpg, or with -2, -3, ... before it where two images of
- * this run have the same name. */
+/* DIR/NAME.jpg for the image NAME.EXT; later images of the same name get NAME-2,
+ * NAME-3, and so on. NULL is out of memory. */
 static const char *overlay_path(struct run *run, const char *path, struct adl_str *out,
                                 struct adl_error *err)
 {
@@ -226,8 +230,8 @@ static int write_overlay(struct run *run, const struct item *item, struct adl_er
 
     if (path && adl_image_list_holds(&run->images, path))
         adl_fail(err, ADL_ERR_ARG,
-                 "%s: is one of the images, and is not written over; name another folder with "
-                 "--overlay",
+                 "%s: is one of the input images and will not be overwritten; choose another "
+                 "directory for --overlay",
                  path);
     else if (path)
         result = adl_file_write(path, &piece, 1, err);
@@ -235,8 +239,8 @@ static int write_overlay(struct run *run, const struct item *item, struct adl_er
     return result;
 }
 
-/* Fails only where going on makes no sense: standard output or the overlays'
- * folder cannot be written. */
+/* Prints and writes the results of one image. Fails only where continuing is
+ * pointless: when standard output or the overlay directory cannot be written. */
 static int report(struct run *run, const struct item *item, struct adl_error *err)
 {
     const struct settings *s = run->settings;
@@ -257,7 +261,7 @@ static int report(struct run *run, const struct item *item, struct adl_error *er
         if (added < 0)
             return -1;
     }
-    /* Both may be one terminal. */
+    /* Results and progress bar may share a terminal. */
     adl_progress_clear(&run->progress);
     if (s->json)
         return print_line_of_json(run, item, err);
@@ -289,8 +293,8 @@ static int make_query(struct run *run, const struct adl_options *options, struct
         return 0;
     run->query.class_id = adl_model_find_class(run->model, s->class_text);
     if (run->query.class_id < 0)
-        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: has no class \"%.60s\"; it has %zu", s->model,
-                        s->class_text, run->model->class_count);
+        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: has no class \"%.60s\" among its %zu",
+                        s->model, s->class_text, run->model->class_count);
     return 0;
 }
 
@@ -324,14 +328,16 @@ static int open_model(struct run *run, struct adl_error *err)
     return err->kind ? -1 : 0;
 }
 
-/* What the table alone cannot refuse. */
+/* Constraints between options that the table cannot express. */
 static int check_usage(const struct settings *s, const struct adl_options *options,
                        struct adl_error *err)
 {
     if (!s->json && adl_options_given(options, "heatmap"))
-        return adl_fail(err, ADL_ERR_ARG, "--heatmap needs --json; --overlay DIR draws the maps");
+        return adl_fail(err, ADL_ERR_ARG,
+                        "--heatmap needs --json; use --overlay DIR to draw the maps");
     if (s->coco && !strcmp(s->coco, "-"))
-        return adl_fail(err, ADL_ERR_ARG, "--coco: has to be a file, for another stands beside it");
+        return adl_fail(err, ADL_ERR_ARG,
+                        "--coco: has to be a file, because a second one is written next to it");
     return 0;
 }
 
@@ -347,7 +353,7 @@ static int prepare_outputs(struct run *run, struct adl_error *err)
         run->overlay_names = json_object();
     }
     if (s->coco && adl_image_list_holds(&run->images, s->coco))
-        return adl_fail(err, ADL_ERR_ARG, "--coco %s: is one of the images", s->coco);
+        return adl_fail(err, ADL_ERR_ARG, "--coco %s: is one of the input images", s->coco);
     if (s->coco && (adl_file_check_place(s->coco, err) < 0 || adl_coco_init(&run->coco, err) < 0))
         return -1;
     for (size_t i = 0; i < run->images.count; i++)
@@ -378,7 +384,8 @@ static int localize_all(struct run *run, struct adl_error *err)
     return result;
 }
 
-/* An operand that names nothing is told of, like an image that cannot be read. */
+/* An operand that matches nothing is reported and counted like an unreadable
+ * image, unless no image is left. */
 static int list_images(struct run *run, const struct adl_options *options, struct adl_error *err)
 {
     for (int i = 0; i < options->operand_count; i++) {
@@ -429,36 +436,37 @@ out:
 static const struct adl_option table[] = {
     ADL_OPTION_MODEL(struct settings, .required = true, .help = "model file"),
     {"json", ADL_FLAG(struct settings, json),
-     .help = "one JSON object a line: the answer of the HTTP interface with \"file\" in place of "
+     .help = "print one JSON object per line: the HTTP response with \"file\" instead of "
              "\"request_id\""},
     {"overlay", ADL_STRING(struct settings, overlay), .metavar = "DIR",
-     .help = "write each image with heat map, boxes and label into this folder"},
+     .help = "write each image with heat map, boxes and label to this directory, as JPEG"},
     {"coco", ADL_STRING(struct settings, coco), .metavar = "FILE",
-     .help = "write COCO results, and images and categories to FILE-stem_images.json"},
+     .help = "write COCO results to FILE, and its images and categories to STEM_images.json"},
     {"top-k", ADL_INT(struct settings, top_k), .letter = 'k', .value = "1", .min = 1,
-     .max = ADL_LIMIT_TOP_K, .metavar = "N", .help = "classes of an image"},
+     .max = ADL_LIMIT_TOP_K, .metavar = "N", .help = "number of classes to report per image"},
     {"class", ADL_STRING(struct settings, class_text), .metavar = "CLASS",
-     .default_note = "those predicted", .help = "localize this class, by id or label"},
+     .default_note = "the predicted ones", .help = "localize this class, given by id or label"},
     ADL_OPTION_MAP_THRESHOLD(struct settings, .default_note = "the model's",
                              .help = "threshold at which the normalised map is cut"),
     {"boxes", ADL_CHOICE(struct settings, boxes), .choices = box_modes, .value = "largest",
-     .metavar = "MODE", .help = "a box around the largest region, or around each"},
+     .metavar = "MODE", .help = "one box around the largest region, or a box around each region"},
     {"heatmap", ADL_CHOICE(struct settings, heatmap), .choices = adl_reply_heatmap_names,
-     .value = "none", .metavar = "FORM", .help = "the maps in the JSON"},
+     .value = "none", .metavar = "FORM", .help = "form of the class maps in the JSON output"},
     ADL_OPTION_THREADS(struct settings, .help = "number of threads; results do not depend on it"),
     {0},
 };
 
 const struct adl_command adl_command_localize = {
     .name = "localize",
-    .summary = "Say what is in images and where",
+    .summary = "Find what images show and where",
     .usage = "--model FILE [options] IMAGE...",
-    .description = "An IMAGE is a JPEG, PNG or WebP file, a folder (searched recursively, sorted), "
-                   "a pattern, or - for stdin. Boxes are x0,y0-x1,y1 in pixels of the image as "
-                   "displayed, both ends inclusive. An image that cannot be read is a line on "
-                   "stderr; the others are still done, and the exit status is 1.",
-    .examples = "  adl-server localize --model cub.safetensors photographs/\n"
-                "  adl-server localize -m cub.safetensors --json -k 5 bird.jpg | jq .predictions\n"
+    .description =
+        "An IMAGE is a JPEG, PNG or WebP file, a directory (searched recursively, in "
+        "sorted order), a quoted pattern, or - for stdin. Boxes are x0,y0-x1,y1 in pixels "
+        "of the image as displayed, both corners inclusive. Images that cannot be read "
+        "are reported on stderr and skipped; the exit status is then 1.",
+    .examples = "  adl-server localize --model cub.safetensors photos/\n"
+                "  adl-server localize -m cub.safetensors --json -k 5 photo.jpg | jq .predictions\n"
                 "  adl-server localize -m cub.safetensors --overlay drawn 'album/*.jpg'\n",
     .options = table,
     .min_operands = 1,

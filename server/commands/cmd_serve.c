@@ -1,4 +1,5 @@
-/* `serve`: the options of the HTTP server, and putting its parts together. */
+/* `serve`: the options of the HTTP server, and the assembly of its parts: socket,
+ * tokens, models, batcher, HTTP daemon. lifecycle.h runs it until a signal. */
 
 #include <errno.h>
 #include <jansson.h>
@@ -49,15 +50,17 @@ struct settings {
 
 /* --- models -------------------------------------------------------------------- */
 
-/* Something that can be read now, and on SIGHUP again. */
+/* A model has to be readable now, and again on SIGHUP. */
 static int check_file(const char *path, struct adl_error *err)
 {
     if (!strcmp(path, "-"))
-        return adl_fail(err, ADL_ERR_ARG,
-                        "--model -: a file is needed, which can be read again on SIGHUP; save "
-                        "standard input to one");
+        return adl_fail(
+            err, ADL_ERR_ARG,
+            "--model -: standard input cannot be read again on SIGHUP; save it to a file "
+            "first");
     if (access(path, R_OK) < 0)
-        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: cannot be read: %s", path, strerror(errno));
+        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: cannot read the model: %s", path,
+                        strerror(errno));
     if (!adl_file_is_regular(path))
         return adl_fail(err, ADL_ERR_FORMAT,
                         "%s: is %s; a model has to be a regular file, so that SIGHUP can read it "
@@ -85,14 +88,15 @@ static int add_models(struct adl_registry *registry, const struct settings *s,
 
 /* --- the socket ------------------------------------------------------------------ */
 
-/* Only whether it may be opened with --check-config: another server may be using
- * the port. */
+/* The socket from the service manager, else a new one. With --check-config the
+ * address is only checked, not bound, because a running server may be using it;
+ * *fd then stays negative. Writes the address to `name`. */
 static int open_socket(struct adl_server *server, const struct settings *s, int *fd, char *name,
                        size_t size, struct adl_error *err)
 {
     if (adl_notify_listen_fd(fd, err) < 0)
         return -1;
-    /* Below 0: the service manager passed none. */
+    /* Negative: the service manager passed no socket. */
     if (*fd < 0 && s->check_config) {
         if (adl_http_listen_check(s->listen, name, size, &server->loopback, err) < 0)
             return -1;
@@ -102,8 +106,8 @@ static int open_socket(struct adl_server *server, const struct settings *s, int 
     }
     if (!server->loopback && !s->token_file && !s->no_auth)
         return adl_fail(err, ADL_ERR_ARG,
-                        "%s can be reached from other machines: give --token-file FILE, or "
-                        "--no-auth if everyone may use it",
+                        "%s is reachable from other machines: give --token-file FILE, or "
+                        "--no-auth to serve everyone",
                         name);
     return 0;
 }
@@ -114,15 +118,15 @@ static void announce(const struct adl_server *server, const char *name)
 
     printf("listening on http://%s\n", name);
     if (isatty(STDOUT_FILENO))
-        printf("  a page to try it:   http://%s/\n"
+        printf("  in a browser:       http://%s/\n"
                "  from a shell:       curl -H 'Content-Type: image/jpeg'%s --data-binary "
                "@photo.jpg http://%s/localize\n",
                name, adl_auth_required(server->auth) ? " -H \"Authorization: Bearer $TOKEN\"" : "",
                name);
-    /* A server is of use without it: the address is in the log as well. */
+    /* Not fatal: the address is logged as well. */
     lost = adl_streams_flush_or_forget();
     if (lost)
-        adl_log(ADL_LOG_WARN, "start", "standard output cannot be written",
+        adl_log(ADL_LOG_WARN, "start", "cannot write to standard output",
                 json_pack("{s:s}", "error", lost));
     adl_log(ADL_LOG_INFO, "start", "listening",
             json_pack("{s:s, s:s, s:i, s:I}", "address", name, "version", ADL_VERSION, "pid",
@@ -131,13 +135,14 @@ static void announce(const struct adl_server *server, const char *name)
 
 /* --- the parts ---------------------------------------------------------------------- */
 
-/* What of the token file counts. */
+/* --no-auth overrides the token file. */
 static const char *token_file(const struct settings *s)
 {
     return s->no_auth ? NULL : s->token_file;
 }
 
-/* Each connection is a descriptor; the usual soft limit is below what we take. */
+/* Each connection takes a file descriptor, and the usual soft limit is lower than
+ * the number of connections that the server accepts. */
 static void raise_file_limit(void)
 {
     struct rlimit files;
@@ -145,7 +150,7 @@ static void raise_file_limit(void)
     if (getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur < files.rlim_max) {
         files.rlim_cur = files.rlim_max;
         if (setrlimit(RLIMIT_NOFILE, &files) < 0)
-            adl_log(ADL_LOG_WARN, NULL, "the limit of open files could not be raised", NULL);
+            adl_log(ADL_LOG_WARN, NULL, "cannot raise the limit on open files", NULL);
     }
 }
 
@@ -194,7 +199,7 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
     server->http = adl_http_start(&http, err);
     if (!server->http)
         goto out;
-    http.listen_fd = -1; /* the daemon's */
+    http.listen_fd = -1; /* the daemon owns it now */
     announce(server, name);
     result = adl_lifecycle_run(server, token_file(s), s->drain_timeout, err);
 out:
@@ -219,8 +224,9 @@ static int run(const void *settings, const struct adl_options *options, struct a
         adl_str_release(&text);
         return 0;
     }
-    /* Before there are threads. Pictures are large and short-lived: they go back
-     * to the system at once, and few arenas keep the rest together. */
+    /* These have to precede the first thread. Decoded images are large and
+     * short-lived: above the mmap threshold they are returned to the system at
+     * once, and two arenas keep the rest from fragmenting. */
     mallopt(M_ARENA_MAX, 2);
     mallopt(M_MMAP_THRESHOLD, 256 * 1024);
     mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
@@ -254,46 +260,47 @@ out:
 static const struct adl_option table[] = {
     {"model", ADL_LIST(struct settings, models), .letter = 'm', .metavar = "[NAME=]FILE",
      .default_note = "the model that ships",
-     .help = "a model to serve; the first is the default of requests"},
+     .help = "model to serve; the first one answers requests that name none"},
     {"listen", ADL_STRING(struct settings, listen), .letter = 'l', .value = "127.0.0.1:8080",
-     .metavar = "HOST:PORT", .help = "where to listen; port 0 picks a free one and prints it"},
+     .metavar = "HOST:PORT",
+     .help = "address to listen on; port 0 picks a free port and prints it"},
     ADL_OPTION_THREADS(struct settings,
                        .help = "number of compute threads; results do not depend on it"),
     {"config", ADL_STRING(struct settings, config), .letter = 'c', .metavar = "FILE",
-     .help = "a JSON object with these options by their names"},
+     .help = "read options from a JSON object with their names as keys"},
     {"token-file", ADL_STRING(struct settings, token_file), .metavar = "FILE",
-     .help = "bearer tokens, one a line; requests need one of them"},
+     .help = "require one of the bearer tokens in FILE, one per line"},
     {"no-auth", ADL_FLAG(struct settings, no_auth),
-     .help = "no tokens, even where other machines can reach the server"},
+     .help = "require no token, even if other machines can reach the server"},
     {"max-body", ADL_SIZE(struct settings, max_body), .value = "16M", .min = 1024,
-     .max = 1024.0 * 1024 * 1024, .metavar = "BYTES", .help = "the largest body of a request"},
+     .max = 1024.0 * 1024 * 1024, .metavar = "BYTES", .help = "maximum size of a request body"},
     {"max-pixels", ADL_INT(struct settings, max_pixels), .value = "100000000", .min = 1,
-     .max = 2000000000, .metavar = "N", .help = "the largest picture"},
+     .max = 2000000000, .metavar = "N", .help = "maximum number of pixels of an image"},
     {"queue", ADL_INT(struct settings, queue), .value = "64", .min = 1, .max = ADL_LIMIT_QUEUE,
-     .metavar = "N", .help = "pictures that may be in work; more are refused with 503"},
+     .metavar = "N", .help = "maximum images queued or in progress; further requests get 503"},
     {"decode-threads", ADL_INT(struct settings, decode_threads), .value = "2", .min = 1, .max = 16,
-     .metavar = "N", .help = "threads that decode pictures and write answers"},
+     .metavar = "N", .help = "number of threads that decode images and write responses"},
     {"exact-decode", ADL_FLAG(struct settings, exact_decode),
-     .help = "decode large JPEG pictures at full size, as evaluation does, not at a smaller one "
-             "that the network could not tell apart"},
+     .help = "decode large JPEG images at full size, as eval does, instead of reducing them to no "
+             "less than twice the network's input"},
     {"timeout", ADL_INT(struct settings, timeout), .value = "30", .min = 1, .max = 3600,
-     .metavar = "SECONDS", .help = "how long a request may take to arrive and be answered"},
+     .metavar = "SECONDS", .help = "time limit for receiving and answering a request"},
     {"drain-timeout", ADL_INT(struct settings, drain_timeout), .value = "20", .min = 0, .max = 3600,
-     .metavar = "SECONDS", .help = "after SIGTERM, how long accepted requests are waited for"},
+     .metavar = "SECONDS", .help = "time limit for finishing accepted requests after SIGTERM"},
     {"cors-origin", ADL_STRING(struct settings, cors_origin), .metavar = "ORIGIN",
-     .help = "pages of this origin (or *) may read the answers"},
+     .help = "allow pages of this origin to read responses; * for any origin"},
     {"allow-host", ADL_LIST(struct settings, allowed_hosts), .metavar = "NAME",
-     .help = "on loopback, answer to this host name as well as to localhost (* for any)"},
-    {"no-web", ADL_FLAG(struct settings, no_web), .help = "without the web page"},
+     .help = "on loopback, accept this Host header besides localhost; * for any"},
+    {"no-web", ADL_FLAG(struct settings, no_web), .help = "do not serve the web page"},
     {"log-level", ADL_CHOICE(struct settings, log_level), .choices = adl_log_level_names,
-     .value = "info", .metavar = "LEVEL", .help = "what is logged on stderr"},
+     .value = "info", .metavar = "LEVEL", .help = "least severe level to log on stderr"},
     {"log-format", ADL_CHOICE(struct settings, log_format), .choices = adl_log_format_names,
      .value = "auto", .metavar = "FORMAT",
-     .help = "one JSON object a line, or text; auto is text on a terminal"},
+     .help = "log text, or one JSON object per line; auto is text on a terminal"},
     {"check-config", ADL_FLAG(struct settings, check_config), .command_line_only = true,
-     .help = "check options, tokens, the address and that the models are there, then exit"},
+     .help = "check options, tokens, the address and the model files, then exit"},
     {"print-config", ADL_FLAG(struct settings, print_config), .command_line_only = true,
-     .help = "print every option's value and where it comes from, then exit"},
+     .help = "print the value and source of every option, then exit"},
     {0},
 };
 
@@ -302,10 +309,10 @@ const struct adl_command adl_command_serve = {
     .summary = "Serve models over HTTP",
     .usage = "[--model [NAME=]FILE ...] [options]",
     .description =
-        "Answers POST /localize with what is in a picture and where. GET / is a page to try it, "
-        "GET /openapi.json describes the interface, GET /metrics is for Prometheus. SIGHUP loads "
-        "models and tokens anew without dropping a request, SIGTERM finishes what was accepted "
-        "and exits.",
+        "POST /localize takes an image and returns its classes and their boxes. GET / is a web "
+        "page to try it, GET /openapi.json describes the interface, and GET /metrics serves "
+        "Prometheus. SIGHUP reloads models and tokens without dropping a request. SIGTERM finishes "
+        "accepted requests and exits.",
     .examples = "  adl-server serve --model birds=birds.safetensors\n"
                 "  curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg "
                 "http://127.0.0.1:8080/localize\n",

@@ -1,5 +1,5 @@
-/* `step`: training steps on given tensors, to compare with another framework:
- * the same loss, the same gradients, the same updated parameters. */
+/* `step`: training steps on a given batch of tensors, to compare loss, gradients
+ * and updated parameters with another framework. */
 
 #include <stdio.h>
 #include <string.h>
@@ -39,14 +39,16 @@ static int read_labels(const char *path, const struct adl_tensors *set, size_t i
     for (size_t i = 0; i < images; i++) {
         int64_t label = ((const int64_t *)tensor->data)[i];
         if (label < 0 || label >= classes)
-            return adl_fail(err, ADL_ERR_FORMAT, "%s: label %lld of image %zu is no class of %d",
-                            path, (long long)label, i, classes);
+            return adl_fail(err, ADL_ERR_FORMAT,
+                            "%s: label %lld of image %zu is not one of the %d classes", path,
+                            (long long)label, i, classes);
         labels[i] = (int)label;
     }
     return 0;
 }
 
-/* Adds a copy of every array that is there, as PREFIX.NAME. */
+/* Adds a copy of each array as PREFIX.NAME; parameters without one (NULL), such as
+ * the gradients of running statistics, are skipped. */
 static int add_all(struct adl_tensors *out, const char *prefix, const struct adl_graph *graph,
                    float *const *arrays, struct adl_error *err)
 {
@@ -82,7 +84,7 @@ static int prepare(struct run *r, struct adl_error *err)
     struct adl_model_options load = {.key = s->key};
     struct adl_arch_settings arch = s->arch;
 
-    /* Without a draw there is no ADL layer to insert: names stay the file's. */
+    /* Without a draw no ADL layer needs to be inserted, so names stay the file's. */
     if (s->method.adl_draw == ADL_METHOD_DRAW_NONE)
         arch.method = -1;
     r->model = adl_arch_load_model(s->model, &arch, &load, err);
@@ -166,9 +168,9 @@ static const struct adl_option table[] = {
     ADL_OPTION_OUTPUT(struct settings,
                       .help = "where to write losses, gradients and parameters; - is stdout"),
     {"steps", ADL_INT(struct settings, steps), .min = 1, .max = 1000000, .value = "1",
-     .metavar = "N", .help = "steps on the same batch"},
+     .metavar = "N", .help = "number of steps, all on the same batch"},
     {"seed", ADL_INT(struct settings, seed), .min = 0, .max = 2147483647, .value = "0",
-     .metavar = "N", .help = "of the draws of ADL and dropout"},
+     .metavar = "N", .help = "seed of ADL and dropout"},
     ADL_OPTION_KEY(struct settings),
     ADL_OPTION_THREADS(struct settings, .help = "number of threads; results do not depend on it"),
     ADL_METHOD_OPTIONS(struct settings, method),
@@ -181,11 +183,11 @@ const struct adl_command adl_command_step = {
     .summary = "Take training steps on given tensors, to compare with another framework",
     .usage = "--model FILE --input IN.safetensors --output OUT.safetensors [options]",
     .description =
-        "Trains on one batch, in training mode, with SGD and cross-entropy. Writes \"loss\" F32 "
-        "[steps], each before its update; \"grad.NAME\" of the first step, without weight decay; "
-        "and \"param.NAME\" after the last step, running statistics of batch norm included.",
-    .examples = "  adl-server step --model m.safetensors --input batch.safetensors --output "
-                "out.safetensors --method adl --adl-draw drop --steps 3\n",
+        "Trains on one batch with SGD and cross-entropy. Writes \"loss\", F32 [steps], each value "
+        "from before the step's update; \"grad.NAME\" of the first step, without weight decay; and "
+        "\"param.NAME\" after the last step, including the running statistics of batch norm.",
+    .examples = "  adl-server step --model m.safetensors --input batch.safetensors \\\n"
+                "      --output out.safetensors --method adl --adl-draw drop --steps 3\n",
     .options = table,
     .settings_bytes = sizeof(struct settings),
     .run = run,

@@ -1,4 +1,5 @@
-/* `train`: from a folder of labelled photographs to a checkpoint. */
+/* `train`: the options of a training run, and its signals. training/train_run.c
+ * does the work. */
 
 #include <signal.h>
 #include <stdio.h>
@@ -13,24 +14,25 @@
 
 static volatile sig_atomic_t stop;
 
-/* The first signal finishes the step and saves; the second ends at once. */
+/* The first signal completes the step and saves; a second one kills the process. */
 static void on_signal(int number)
 {
     stop = 1;
     signal(number, SIG_DFL);
 }
 
-/* Without a word, a comparison of drop rates would compare the same run. */
-static void tell_unused(const struct adl_train_settings *s, const struct adl_options *options)
+/* ADL's options without ADL would be ignored silently, and a comparison of drop
+ * rates would compare identical runs. */
+static void warn_unused(const struct adl_train_settings *s, const struct adl_options *options)
 {
     static const char *const names[] = {"adl-draw", "adl-drop-rate", "adl-threshold",
                                         "adl-per-image", "adl-no-importance"};
-    /* --init may name a model with ADL layers. */
+    /* The model of --init may have ADL layers. */
     if (s->arch.method == ADL_METHOD_ADL || (s->arch.method < 0 && s->init))
         return;
     for (size_t i = 0; i < ADL_COUNT(names); i++)
         if (adl_options_given(options, names[i]))
-            fprintf(stderr, "adl-server: train: --%s does nothing without --method adl\n",
+            fprintf(stderr, "adl-server: train: --%s has no effect without --method adl\n",
                     names[i]);
 }
 
@@ -39,8 +41,9 @@ static int run(const void *settings, const struct adl_options *options, struct a
     const struct adl_train_settings *s = settings;
     struct sigaction action = {.sa_handler = on_signal};
     if (!s->data && !(s->images && s->metadata))
-        return adl_fail(err, ADL_ERR_ARG, "--data DIR is needed, or --images and --metadata");
-    tell_unused(s, options);
+        return adl_fail(err, ADL_ERR_ARG,
+                        "--data DIR, or --images DIR and --metadata DIR, is required");
+    warn_unused(s, options);
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
     return adl_train_run(settings, options->command_line, &stop, adl_report_on_event, err);
@@ -50,59 +53,62 @@ static const char *const schedules[] = {"step", "cosine", NULL};
 
 static const struct adl_option table[] = {
     ADL_OPTIONS_DATA(struct adl_train_settings,
-                     .help = "data set: lists and images as in the reference, CUB-200-2011, or a "
-                             "directory per class"),
+                     .help = "data set: reference lists, CUB-200-2011, or a directory per class"),
     {"out", ADL_STRING(struct adl_train_settings, out), .letter = 'o', .metavar = "DIR",
-     .required = true, .help = "where checkpoints, metrics and report go"},
+     .required = true, .help = "output directory for checkpoints, metrics and report"},
     {"init", ADL_STRING(struct adl_train_settings, init), .metavar = "FILE",
      .help =
-         "pretrained weights, or default: those that ship; what does not fit, as a classifier of "
-         "another size, is new. Of a model file also the network and its input, as far as no "
-         "option says otherwise"},
+         "pretrained weights; \"default\" is the model that ships. Layers that do not fit, such as "
+         "a classifier of another size, are initialised anew. A model file also sets the network "
+         "and its input where no option does"},
     ADL_OPTION_KEY(struct adl_train_settings),
-    {"resume", ADL_FLAG(struct adl_train_settings, resume),
-     .help = "go on where the run in --out stopped"},
+    {"resume", ADL_FLAG(struct adl_train_settings, resume), .help = "resume the run in --out"},
     {"epochs", ADL_INT(struct adl_train_settings, epochs), .letter = 'e', .min = 1, .max = 100000,
-     .value = "40", .metavar = "N", .help = "passes over the training images"},
+     .value = "40", .metavar = "N", .help = "number of passes over the training images"},
     {"batch-size", ADL_INT(struct adl_train_settings, batch_size), .letter = 'b', .min = 1,
-     .max = ADL_LIMIT_BATCH, .value = "32", .metavar = "N", .help = "images of one step"},
+     .max = ADL_LIMIT_BATCH, .value = "32", .metavar = "N", .help = "number of images per batch"},
     {"accumulate", ADL_INT(struct adl_train_settings, accumulate), .min = 1, .max = 1000,
-     .value = "1", .metavar = "N", .help = "batches whose gradients make one step"},
+     .value = "1", .metavar = "N",
+     .help = "number of batches whose gradients are accumulated for one step"},
     ADL_METHOD_OPTIONS(struct adl_train_settings, method),
     {"schedule", ADL_CHOICE(struct adl_train_settings, schedule), .choices = schedules,
-     .value = "step", .metavar = "NAME", .help = "how the learning rate falls"},
+     .value = "step", .metavar = "NAME", .help = "learning rate schedule"},
     {"lr-decay", ADL_DOUBLE(struct adl_train_settings, lr_decay), .min = 0, .max = 1,
-     .value = "0.1", .metavar = "FACTOR", .help = "of the step schedule"},
+     .value = "0.1", .metavar = "FACTOR", .help = "factor of the step schedule"},
     {"lr-decay-frequency", ADL_INT(struct adl_train_settings, lr_decay_frequency), .min = 0,
      .max = 100000, .value = "30", .metavar = "EPOCHS",
-     .help = "the rate falls at each epoch whose number is a multiple; 0 never"},
+     .help = "number of epochs between decays of the step schedule; 0 for never"},
     {"warmup-epochs", ADL_DOUBLE(struct adl_train_settings, warmup_epochs), .min = 0, .max = 1000,
-     .value = "0", .metavar = "N", .help = "the rate grows from 0 over these"},
+     .value = "0", .metavar = "N",
+     .help = "number of epochs over which the learning rate grows from 0"},
     {"clip-norm", ADL_DOUBLE(struct adl_train_settings, clip_norm), .min = 0, .max = 1e6,
-     .value = "0", .metavar = "NORM", .help = "largest norm of the gradient; 0 any"},
+     .value = "0", .metavar = "NORM", .help = "maximum norm of the gradient; 0 for no limit"},
     {"resize-size", ADL_INT(struct adl_train_settings, resize_size), .min = 8,
      .max = ADL_LIMIT_INPUT_SIDE, .value = "256", .metavar = "PX",
-     .help = "images are squashed to this square"},
+     .help = "side of the square that images are resized to"},
     {"crop-size", ADL_INT(struct adl_train_settings, crop_size), .min = 8,
      .max = ADL_LIMIT_INPUT_SIDE, .value = "224", .metavar = "PX",
-     .help = "and a square of this size is cut out; the network's input"},
+     .help = "side of the square cropped from it: the network's input"},
     {"flip", ADL_DOUBLE(struct adl_train_settings, flip), .min = 0, .max = 1, .value = "0.5",
-     .metavar = "SHARE", .help = "of the images that are mirrored"},
+     .metavar = "P", .help = "probability of mirroring an image"},
     {"random-resized-crop", ADL_FLAG(struct adl_train_settings, random_resized_crop),
-     .help = "cut out parts of any size, as torchvision does"},
+     .help = "crop a random area and aspect ratio, as torchvision does"},
     {"color-jitter", ADL_DOUBLE(struct adl_train_settings, color_jitter), .min = 0, .max = 1,
-     .value = "0", .metavar = "X", .help = "brightness, contrast, saturation change by up to X"},
+     .value = "0", .metavar = "X",
+     .help = "change brightness, contrast and saturation by a factor within 1 +- X"},
     {"mean", ADL_LIST(struct adl_train_settings, mean), .metavar = "M",
-     .default_note = "--init's, or ImageNet's", .help = "of the input; once, or for R, G and B"},
+     .default_note = "--init's or ImageNet's",
+     .help = "mean of the input channels: one number, or R,G,B"},
     {"std", ADL_LIST(struct adl_train_settings, std), .metavar = "S",
-     .default_note = "--init's, or ImageNet's", .help = "of the input; once, or for R, G and B"},
+     .default_note = "--init's or ImageNet's",
+     .help = "standard deviation of the input channels: one number, or R,G,B"},
     ADL_OPTION_CURVE_INTERVAL(struct adl_train_settings, 0.0001, 0.5),
     {"save-minutes", ADL_INT(struct adl_train_settings, save_minutes), .min = 1, .max = 100000,
-     .value = "10", .metavar = "N", .help = "between saves within an epoch"},
+     .value = "10", .metavar = "N", .help = "minutes between saves within an epoch"},
     {"no-report", ADL_FLAG(struct adl_train_settings, no_report),
-     .help = "leave out report.html, and the look at all of val at the end that it takes"},
+     .help = "do not write report.html, which takes a final evaluation of val"},
     {"seed", ADL_INT(struct adl_train_settings, seed), .min = 0, .max = 2147483647, .value = "0",
-     .metavar = "N", .help = "of weights, order, augmentation and draws"},
+     .metavar = "N", .help = "seed of new weights, image order, augmentation and dropout"},
     ADL_OPTION_THREADS(struct adl_train_settings,
                        .help = "number of threads; results do not depend on it"),
     ADL_ARCH_OPTIONS(struct adl_train_settings, arch),
@@ -111,23 +117,22 @@ static const struct adl_option table[] = {
 
 const struct adl_command adl_command_train = {
     .name = "train",
-    .summary = "Train a network on image labels alone, with ADL or plain",
+    .summary = "Train a network on image labels, with or without ADL",
     .usage = "--data DIR --out DIR [--arch ARCH] [options]",
     .description =
-        "Without --arch it is the network of the model file of --init, or else a mobilenet_v1, "
-        "which trains in minutes. DIR/last.safetensors and "
-        "DIR/best.safetensors are models for serve, localize and eval; "
-        "best is chosen by localization on the val split, or by accuracy where it has no boxes; "
-        "of equals it is the later. "
-        "metrics.jsonl has a line an epoch, report.html curves and pictures. Ctrl-C or SIGTERM "
-        "finishes the step, saves and exits "
-        "0; the same command with --resume goes on, to the same bits as a run that was never "
-        "stopped.",
-    .examples = "  adl-server train --data photos --out run\n"
-                "  adl-server train --init default --lr 0.003 --epochs 15 --data photos "
-                "--out run\n"
-                "  adl-server train --arch resnet50 --method adl --init resnet50.pth --lr 0.001 "
-                "--data CUB_200_2011 --out cub\n",
+        "Without --arch, trains the network of --init, or else mobilenet_v1, which takes minutes. "
+        "The output directory receives models for serve, localize and eval: last.safetensors, and "
+        "best.safetensors of the epoch with the best localization on the val split, or the best "
+        "accuracy if val has no boxes; ties go to the later epoch. metrics.jsonl has a line per "
+        "epoch, and report.html shows curves and images. Ctrl-C or SIGTERM completes the step, "
+        "saves and exits with status 0. The same command with --resume continues; the result is "
+        "bit-identical to an uninterrupted run.",
+    .examples =
+        "  adl-server train --data photos --out run\n"
+        "  adl-server train --init default --lr 0.003 --epochs 15 --data photos "
+        "--out run\n"
+        "  adl-server train --arch resnet50 --method adl --init resnet50.pth --lr 0.001 \\\n"
+        "      --data CUB_200_2011 --out cub\n",
     .options = table,
     .settings_bytes = sizeof(struct adl_train_settings),
     .run = run,

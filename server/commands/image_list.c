@@ -1,4 +1,4 @@
-/* From operands to paths. */
+/* Expands the operands of a command line to paths of images. */
 
 #include "server/commands/image_list.h"
 
@@ -38,15 +38,15 @@ static int append(struct adl_image_list *list, const char *path, struct adl_erro
     return 0;
 }
 
-/* Goes on after a folder in it that cannot be read. */
-static int add_folder(struct adl_image_list *list, const char *path, int depth,
-                      struct adl_error *err)
+/* Continues after a subdirectory that cannot be read, and fails at the end. */
+static int add_directory(struct adl_image_list *list, const char *path, int depth,
+                         struct adl_error *err)
 {
     int result = -1;
     DIR *dir;
 
     if (depth > ADL_LIMIT_FOLDER_DEPTH)
-        return adl_fail(err, ADL_ERR_LIMIT, "%s: more than %d folders deep", path,
+        return adl_fail(err, ADL_ERR_LIMIT, "%s: more than %d directories deep", path,
                         ADL_LIMIT_FOLDER_DEPTH);
     dir = opendir(path);
     if (!dir)
@@ -62,9 +62,9 @@ static int add_folder(struct adl_image_list *list, const char *path, int depth,
             adl_fail_nomem(err, "the list of images");
             goto out;
         }
-        /* Links to folders could lead round in circles. */
+        /* Symbolic links to directories are not followed: they may form cycles. */
         if (lstat(child, &info) == 0 && S_ISDIR(info.st_mode)) {
-            if (add_folder(list, child, depth + 1, err) < 0 && err->kind == ADL_ERR_NOMEM)
+            if (add_directory(list, child, depth + 1, err) < 0 && err->kind == ADL_ERR_NOMEM)
                 goto out;
         } else if (adl_image_named(entry->d_name)) {
             ADL_TRY(append(list, child, err));
@@ -87,11 +87,12 @@ static int add_path(struct adl_image_list *list, const char *path, struct adl_er
 
     if (!strcmp(path, "-") || !adl_file_is_folder(path))
         return append(list, path, err);
-    int result = add_folder(list, path, 0, err);
+    int result = add_directory(list, path, 0, err);
     if (list->count > first)
         qsort(list->paths + first, list->count - first, sizeof *list->paths, by_path);
     else if (result == 0)
-        result = adl_fail(err, ADL_ERR_NOT_FOUND, "%s: holds no .jpg, .jpeg, .png or .webp", path);
+        result = adl_fail(err, ADL_ERR_NOT_FOUND, "%s: contains no .jpg, .jpeg, .png or .webp file",
+                          path);
     return result;
 }
 

@@ -1,7 +1,8 @@
 #ifndef ADL_SERVER_COMMANDS_IMAGE_LIST_H
 #define ADL_SERVER_COMMANDS_IMAGE_LIST_H
 
-/* The images that a command line names: files, folders, patterns, "-". */
+/* The images that the operands of a command line name: files, directories,
+ * patterns, and "-" for standard input. */
 
 #include <stdbool.h>
 
@@ -9,10 +10,10 @@
 #include "base/error.h"
 
 struct adl_image_list {
-    const char **paths; /* owned, as is the text, by the list */
+    const char **paths; /* in order; the array and the texts are owned */
     size_t count;
     size_t capacity;
-    struct adl_image_file *files; /* those that exist, sorted; owned */
+    struct adl_image_file *files; /* device and inode of those that exist, sorted; owned */
     size_t file_count;
     struct adl_arena arena;
 };
@@ -20,18 +21,20 @@ struct adl_image_list {
 /* A zeroed struct is an empty list. */
 void adl_image_list_release(struct adl_image_list *list);
 
-/* Adds what an operand means. A folder gives every .jpg, .jpeg, .png and .webp
- * below it, sorted by path, hidden files and linked folders left out; what does
- * not exist but holds * ? or [ is a pattern. A plain name is taken as it is,
- * whether the file exists or not. Fails with NOT_FOUND when a folder or a
- * pattern gives nothing, with IO or LIMIT when a folder cannot be read or they nest
- * too deeply; the images that were found are in the list all the same. */
+/* Adds the images of an operand. A directory stands for every .jpg, .jpeg, .png
+ * and .webp file below it, sorted by path, without hidden files and without
+ * directories behind symbolic links. An operand with * ? or [ that does not exist is
+ * a pattern. Any other name is added as it is, whether it exists or not. Fails with
+ * NOT_FOUND when a directory or a pattern yields nothing, with IO when a directory
+ * cannot be read, and with LIMIT when directories nest too deeply; images found
+ * until then and elsewhere stay in the list. */
 int adl_image_list_add(struct adl_image_list *list, const char *operand,
                        struct adl_error *err) ADL_MUST_CHECK;
 
-/* Whether `path` is a file that exists and that the list names too, by whatever path:
- * it must not be written. To be asked after adl_image_list_identify(), once, when the
- * list is complete. */
+/* Whether the file at `path` is one of the list's, under any path, so that writing
+ * to it would destroy an input; false if it does not exist. Files are compared by
+ * device and inode: adl_image_list_identify() has to be called once before, when
+ * the list is complete. */
 int adl_image_list_identify(struct adl_image_list *list, struct adl_error *err) ADL_MUST_CHECK;
 bool adl_image_list_holds(const struct adl_image_list *list, const char *path);
 

@@ -1,5 +1,6 @@
-/* getrusage would do, but what it gives begins with what the program that
- * started this one had: a test harness may be larger than a bench. */
+/* The peak resident set size, from VmHWM of /proc/self/status. getrusage is only
+ * the fallback: its ru_maxrss survives exec, so it includes the process that
+ * started this one, and a test harness may be larger than a benchmark. */
 
 #include "server/commands/peak_rss.h"
 

@@ -1,4 +1,4 @@
-/* Standard streams that are closed, full, or broken off. */
+/* Standard streams that are closed, or whose reader or disk gives out. */
 
 #include "server/commands/streams.h"
 
@@ -12,8 +12,8 @@
 int adl_streams_begin(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-        /* The lowest free number is the one that is missing. The other direction
-         * than the stream's: results that go nowhere are still an error. */
+        /* open() returns the lowest free number, which is this one. The access mode is
+         * opposite to the stream's, so that results that would be lost are an error. */
         if (fcntl(fd, F_GETFD) < 0 &&
             open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
             return -1;
@@ -23,11 +23,11 @@ int adl_streams_begin(void)
 
 int adl_streams_end(int status)
 {
-    /* Of a write that failed earlier the reason is not known any more. */
+    /* The reason of an earlier failed write is no longer known. */
     int known = !ferror(stdout);
 
-    /* A full disk shows only here. A reader that went away, as `| head` does,
-     * is no news to anyone. */
+    /* A full disk may show only here. A reader that has closed the pipe, such as
+     * `head`, deserves no message. */
     errno = 0;
     if ((fflush(stdout) == 0 && known) || status)
         return status;

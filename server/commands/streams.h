@@ -1,19 +1,21 @@
 #ifndef ADL_SERVER_COMMANDS_STREAMS_H
 #define ADL_SERVER_COMMANDS_STREAMS_H
 
-/* Standard input, output and error as the program finds and leaves them. */
+/* The state of standard input, output and error at the program's start and end. */
 
-/* Takes the numbers 0 to 2 where they are closed, so that nothing that is opened
- * later is mistaken for a standard stream; reading from or writing to these fails
- * as on a closed one. Before anything else is opened. 0, or -1. */
+/* Opens placeholders for descriptors 0 to 2 that are closed, so that no file opened
+ * later gets such a number and is mistaken for a standard stream. Reading from or
+ * writing to a placeholder fails, as on a closed descriptor. Has to be called before
+ * anything else is opened. Returns 0, or -1. */
 int adl_streams_begin(void);
 
-/* Writes out what is left of standard output; the exit status: `status`, or 1
- * after a message when that was 0 and not all could be written. */
+/* Flushes standard output and returns the exit status: `status`, but 1, after a
+ * message, when it was 0 and some output could not be written. */
 int adl_streams_end(int status);
 
-/* Writes out standard output and forgets what cannot be written, so that it
- * counts as a failure no more. NULL, or why some of it is lost. */
+/* Flushes standard output and discards what cannot be written, so that
+ * adl_streams_end() no longer counts it as a failure. Returns NULL, or the reason
+ * why output was lost. */
 const char *adl_streams_flush_or_forget(void);
 
 #endif

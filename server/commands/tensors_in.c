@@ -1,3 +1,5 @@
+/* The "input" tensor of a safetensors file. */
+
 #include "server/commands/tensors_in.h"
 
 #include "base/mem.h"
@@ -20,8 +22,8 @@ int adl_input_tensor_read(struct adl_input_tensor *in, const char *path, struct 
                         adl_tensor_shape_text(input, shape, sizeof shape));
     if (input->shape[0] > ADL_LIMIT_BATCH || input->shape[2] > ADL_LIMIT_INPUT_SIDE ||
         input->shape[3] > ADL_LIMIT_INPUT_SIDE)
-        return adl_fail(err, ADL_ERR_LIMIT, "%s: \"input\" is %s; at most %d images of %dx%d", path,
-                        adl_tensor_shape_text(input, shape, sizeof shape), ADL_LIMIT_BATCH,
+        return adl_fail(err, ADL_ERR_LIMIT, "%s: \"input\" is %s; the limit is %d images of %dx%d",
+                        path, adl_tensor_shape_text(input, shape, sizeof shape), ADL_LIMIT_BATCH,
                         ADL_LIMIT_INPUT_SIDE, ADL_LIMIT_INPUT_SIDE);
     in->images = input->shape[0];
     in->shape = (struct adl_shape){(int)input->shape[2], (int)input->shape[3], 3};

@@ -1,8 +1,8 @@
 #ifndef ADL_SERVER_COMMANDS_TENSORS_IN_H
 #define ADL_SERVER_COMMANDS_TENSORS_IN_H
 
-/* The "input" tensor of `forward` and `step`: images as PyTorch has them, NCHW,
- * already normalised. */
+/* The "input" tensor of `forward` and `step`: normalised images in PyTorch's NCHW
+ * layout. */
 
 #include "graph/graph.h"
 #include "io/safetensors.h"
@@ -11,16 +11,18 @@ struct adl_input_tensor {
     struct adl_tensors *set; /* the whole file */
     size_t images;
     struct adl_shape shape; /* of one image */
-    const float *nchw;
-    float *converted; /* where the file has another type; owned */
+    const float *nchw;      /* images x 3 x H x W; in `set` or `converted` */
+    float *converted;       /* a float32 copy if the file has another type; else NULL; owned */
 };
 
-/* Reads the file and checks "input": [N,3,H,W], within the limits. */
+/* Reads the file and checks that "input" is [N,3,H,W], not empty and within the
+ * limits; fails with FORMAT or LIMIT if not. `input` has to be zeroed, and is to be
+ * released in any case. */
 int adl_input_tensor_read(struct adl_input_tensor *input, const char *path,
                           struct adl_error *err) ADL_MUST_CHECK;
 void adl_input_tensor_release(struct adl_input_tensor *input);
 
-/* Images first..first+count-1 as NHWC, one after the other. */
+/* Transposes images first..first+count-1 to NHWC, one after the other. */
 void adl_input_tensor_to_nhwc(const struct adl_input_tensor *input, size_t first, size_t count,
                               float *nhwc);
 
