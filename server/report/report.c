@@ -186,11 +186,11 @@ static int prepare_images(struct report *report, struct adl_error *err)
 
 /* --- sections with images --------------------------------------------------------------- */
 
-typedef int put_images_fn(struct adl_str *, const struct adl_report_pictures *, struct adl_error *);
+typedef int put_images_fn(struct adl_str *, const struct adl_report_images *, struct adl_error *);
 
 /* The content of a section, or a note on why there is none. */
 static void put_images(struct adl_str *page, const struct report *report,
-                       const struct adl_report_pictures *pictures, put_images_fn *put)
+                       const struct adl_report_images *images, put_images_fn *put)
 {
     struct adl_error err = {0};
     size_t before = page->length;
@@ -202,7 +202,7 @@ static void put_images(struct adl_str *page, const struct report *report,
                       "There are no images, because the data set or the model could not be read: "
                       "%s. If the data set has moved, adl-server report with --data adds them.",
                       report->missing.message);
-    } else if (put(page, pictures, &err) < 0) {
+    } else if (put(page, images, &err) < 0) {
         page->length = before;
         adl_html_note(page, "This section could not be made: %s.", err.message);
         fprintf(stderr, "adl-server: %s: %s: %s\n", report->options->subcommand, ADL_RUN_REPORT,
@@ -213,7 +213,7 @@ static void put_images(struct adl_str *page, const struct report *report,
 static void put_image_sections(struct adl_str *page, const struct report *report)
 {
     const json_t *config = report->record.config, *adl = json_object_get(config, "adl");
-    const struct adl_report_pictures pictures = {
+    const struct adl_report_images images = {
         .data = report->data,
         .model = report->model,
         .session = report->session,
@@ -228,7 +228,7 @@ static void put_image_sections(struct adl_str *page, const struct report *report
     if (!has_val(report))
         adl_html_note(page, "The data has no val split to choose images from.");
     else
-        put_images(page, report, &pictures, adl_report_gallery);
+        put_images(page, report, &images, adl_report_gallery);
     if (report->depth == ADL_REPORT_SAMPLE && report->evaluation.images)
         adl_html_note(page, "The run was stopped: these were chosen from %zu of %zu images.",
                       report->evaluation.images, report->data->count);
@@ -236,7 +236,7 @@ static void put_image_sections(struct adl_str *page, const struct report *report
     if (!adl)
         adl_html_note(page, "The run trains without ADL: the network has no such layers.");
     else
-        put_images(page, report, &pictures, adl_report_adl_maps);
+        put_images(page, report, &images, adl_report_adl_maps);
     adl_str_puts(page, "</section>\n");
 }
 
@@ -263,7 +263,8 @@ static void put_end(struct adl_str *page)
 
     if (gmtime_r(&now, &utc))
         strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &utc);
-    adl_str_printf(page, "<footer>Written by adl-server %s, %s.</footer>\n</main></body></html>\n",
+    adl_str_printf(page,
+                   "<footer>Written by adl-server %s on %s.</footer>\n</main></body></html>\n",
                    ADL_VERSION, text);
 }
 

@@ -1,5 +1,17 @@
-/* The report's pictures: where val was localized well and badly, and what the
- * ADL layers see. */
+/* The sections of the report with images.
+ *
+ * The gallery shows the images of val that were localized best and worst, by the
+ * IoU that the evaluation measured (or, without true boxes, by the probability of
+ * the true class), and some chosen at random, which the extremes would hide. Each
+ * is run through the network again to draw its map.
+ *
+ * The ADL section shows, for each ADL layer and a few random images, the three maps
+ * of the paper (Choe & Shim, CVPR 2019). With F the input of the layer,
+ * H x W x C, the attention is A[h,w] = mean over c of F[h,w,c]; the drop mask is 0
+ * where A >= threshold * max(A), else 1; the importance map is sigmoid(A). In
+ * training a layer multiplies F by the mask or by the importance map, drawn at
+ * random. One forward pass of the training tape, with batch norm frozen, makes A
+ * available (the layer saves it for the backward pass); the others follow from it. */
 
 #include <math.h>
 #include <stdio.h>
@@ -21,18 +33,20 @@
 
 #define PER_GROUP 6
 #define ADL_IMAGES 3
-/* Longer side of a picture on the page: sharp at twice the pixels of its place. */
-#define PICTURE_PX 340
+/* The longer side of an image on the page, which shows it at half that size, so
+ * that it stays sharp on displays with two pixels per CSS pixel. */
+#define IMAGE_PX 340
 #define HEAT_OPACITY 0.55f
 
 #define NBSP "\xc2\xa0"
 
-/* --- one picture ---------------------------------------------------------------------- */
+/* --- one image ---------------------------------------------------------------------- */
 
-/* The picture as training sees it: unturned, squashed to the input. `small` is
- * for the page and keeps its shape. */
-static int open_picture(const struct adl_report_pictures *p, size_t index, int *width, int *height,
-                        struct adl_image *small, struct adl_image *input, struct adl_error *err)
+/* Decodes image `index` as training does, ignoring its EXIF orientation. *width and
+ * *height are its size, `small` is a reduction for the page with the same aspect
+ * ratio, and `input` is resized to the network's input. */
+static int open_image(const struct adl_report_images *p, size_t index, int *width, int *height,
+                      struct adl_image *small, struct adl_image *input, struct adl_error *err)
 {
     const struct adl_decode_options how = {.ignore_orientation = true};
     struct adl_str path = {0};
@@ -45,7 +59,7 @@ static int open_picture(const struct adl_report_pictures *p, size_t index, int *
     ADL_TRY(adl_image_read(name, &how, &image, NULL, err));
     *width = image.width;
     *height = image.height;
-    double scale = fmin(1, PICTURE_PX / (double)ADL_MAX(image.width, image.height));
+    double scale = fmin(1, IMAGE_PX / (double)ADL_MAX(image.width, image.height));
     ADL_TRY(adl_image_resize(&image, ADL_MAX((int)(image.width * scale), 1),
                              ADL_MAX((int)(image.height * scale), 1), small, err));
     ADL_TRY(adl_image_resize(&image, p->model->input_w, p->model->input_h, input, err));
@@ -56,16 +70,17 @@ out:
     return result;
 }
 
-/* The session's answer to the picture at `input`. */
-struct answer {
-    struct adl_localization place; /* in pixels of the small picture */
+/* What the network says about an image. */
+struct prediction {
+    struct adl_localization place; /* of the true class, in pixels of the small image */
     float probability;             /* of the true class */
-    size_t first;                  /* the most probable class, */
-    float first_probability;       /* and how much it is */
+    size_t top;                    /* the most probable class, */
+    float top_probability;         /* and its probability */
 };
 
-static int ask(const struct adl_report_pictures *p, int class_id, const struct adl_image *small,
-               const struct adl_image *input, struct answer *answer, struct adl_error *err)
+static int predict(const struct adl_report_images *p, int class_id, const struct adl_image *small,
+                   const struct adl_image *input, struct prediction *prediction,
+                   struct adl_error *err)
 {
     const struct adl_plan *plan = adl_session_plan(p->session);
     struct adl_shape features = adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES);
@@ -79,13 +94,13 @@ static int ask(const struct adl_report_pictures *p, int class_id, const struct a
     adl_image_to_input(input, p->model->mean, p->model->std, adl_session_input(p->session, 0));
     adl_session_run(p->session, 1);
     adl_softmax(adl_session_output(p->session, ADL_OUTPUT_LOGITS, 0), classes, values);
-    adl_top_k(values, classes, 1, &answer->first);
-    answer->first_probability = values[answer->first];
-    answer->probability = values[class_id];
+    adl_top_k(values, classes, 1, &prediction->top);
+    prediction->top_probability = values[prediction->top];
+    prediction->probability = values[class_id];
     adl_session_cam(p->session, 0, class_id, values);
     result = adl_localize_map(values, features.h, features.w, input->height, input->width,
                               p->model->cam_threshold, ADL_BOXES_LARGEST, small->width,
-                              small->height, &answer->place, err);
+                              small->height, &prediction->place, err);
     adl_free(values);
     return result;
 }
@@ -99,12 +114,12 @@ static void put_rect(struct adl_str *page, const char *kind, double x0, double y
                    x0, y0, x1 - x0, y1 - y0, kind, x0, y0, x1 - x0, y1 - y0);
 }
 
-static void put_boxes(struct adl_str *page, const struct adl_report_pictures *p, size_t index,
+static void put_boxes(struct adl_str *page, const struct adl_report_images *p, size_t index,
                       int width, int height, const struct adl_image *small,
-                      const struct answer *answer)
+                      const struct prediction *prediction)
 {
     const struct adl_dataset_image *entry = &p->data->images[index];
-    /* The lists' size, where they have one, is what their boxes refer to. */
+    /* Boxes refer to the size in the lists, where those have one. */
     double x_scale = (double)small->width / (entry->width ? entry->width : width);
     double y_scale = (double)small->height / (entry->height ? entry->height : height);
 
@@ -115,15 +130,15 @@ static void put_boxes(struct adl_str *page, const struct adl_report_pictures *p,
         put_rect(page, "true", box->x0 * x_scale, box->y0 * y_scale, box->x1 * x_scale,
                  box->y1 * y_scale);
     }
-    if (answer->place.box_count) {
-        struct adl_box box = answer->place.boxes[0].box;
+    if (prediction->place.box_count) {
+        struct adl_box box = prediction->place.boxes[0].box;
         put_rect(page, "found", box.x0, box.y0, box.x1 + 1, box.y1 + 1);
     }
     adl_str_puts(page, "</svg>");
 }
 
-static void put_caption(struct adl_str *page, const struct adl_report_pictures *p, size_t index,
-                        const struct answer *answer)
+static void put_caption(struct adl_str *page, const struct adl_report_images *p, size_t index,
+                        const struct prediction *prediction)
 {
     const struct adl_dataset_image *entry = &p->data->images[index];
     char text[32];
@@ -133,28 +148,28 @@ static void put_caption(struct adl_str *page, const struct adl_report_pictures *
     adl_str_puts(page, "</b><br/>");
     if (p->localized)
         adl_str_printf(page, "IoU %.2f, ", (double)p->places[index].iou);
-    adl_str_printf(page, "%.1f" NBSP "%%", 100 * (double)answer->probability);
-    if (answer->first != (size_t)entry->class_id) {
-        adl_str_puts(page, "<br/><span>taken for ");
-        adl_html_text(page, adl_model_label(p->model, (int)answer->first, text, sizeof text));
-        adl_str_printf(page, ", %.1f" NBSP "%%</span>", 100 * (double)answer->first_probability);
+    adl_str_printf(page, "%.1f" NBSP "%%", 100 * (double)prediction->probability);
+    if (prediction->top != (size_t)entry->class_id) {
+        adl_str_puts(page, "<br/><span>mistaken for ");
+        adl_html_text(page, adl_model_label(p->model, (int)prediction->top, text, sizeof text));
+        adl_str_printf(page, ", %.1f" NBSP "%%</span>", 100 * (double)prediction->top_probability);
     }
     adl_str_puts(page, "</figcaption>");
 }
 
-static int put_picture(struct adl_str *page, const struct adl_report_pictures *p, size_t index,
-                       struct adl_error *err)
+static int put_image(struct adl_str *page, const struct adl_report_images *p, size_t index,
+                     struct adl_error *err)
 {
     const struct adl_dataset_image *entry = &p->data->images[index];
     struct adl_image small = {0}, input = {0};
-    struct answer answer = {0};
+    struct prediction prediction = {0};
     int width, height, result = -1;
 
-    ADL_TRY(open_picture(p, index, &width, &height, &small, &input, err));
-    ADL_TRY(ask(p, entry->class_id, &small, &input, &answer, err));
-    const struct adl_overlay overlay = {.heatmap = answer.place.map,
-                                        .heatmap_width = answer.place.map_width,
-                                        .heatmap_height = answer.place.map_height,
+    ADL_TRY(open_image(p, index, &width, &height, &small, &input, err));
+    ADL_TRY(predict(p, entry->class_id, &small, &input, &prediction, err));
+    const struct adl_overlay overlay = {.heatmap = prediction.place.map,
+                                        .heatmap_width = prediction.place.map_width,
+                                        .heatmap_height = prediction.place.map_height,
                                         .opacity = HEAT_OPACITY};
     ADL_TRY(adl_overlay_draw(&small, &overlay, err));
     adl_str_puts(page, "<figure title=\"");
@@ -162,13 +177,13 @@ static int put_picture(struct adl_str *page, const struct adl_report_pictures *p
     adl_str_printf(page, "\"><div class=\"shot %s\"><div style=\"aspect-ratio:%d/%d\">",
                    small.width >= small.height ? "wide" : "tall", small.width, small.height);
     ADL_TRY(adl_html_jpeg(page, &small, entry->id, err));
-    put_boxes(page, p, index, width, height, &small, &answer);
+    put_boxes(page, p, index, width, height, &small, &prediction);
     adl_str_puts(page, "</div></div>");
-    put_caption(page, p, index, &answer);
+    put_caption(page, p, index, &prediction);
     adl_str_puts(page, "</figure>\n");
     result = 0;
 out:
-    adl_localization_release(&answer.place);
+    adl_localization_release(&prediction.place);
     adl_image_release(&input);
     adl_image_release(&small);
     return result;
@@ -178,31 +193,31 @@ out:
 
 struct ranked {
     size_t index;
-    float worth;
+    float score; /* IoU, or the probability of the true class */
 };
 
 static int compare_ranked(const void *a, const void *b)
 {
     const struct ranked *first = a, *second = b;
-    if (first->worth != second->worth)
-        return first->worth > second->worth ? -1 : 1;
+    if (first->score != second->score)
+        return first->score > second->score ? -1 : 1;
     return first->index < second->index ? -1 : 1;
 }
 
-static int put_group(struct adl_str *page, const struct adl_report_pictures *p, const char *title,
+static int put_group(struct adl_str *page, const struct adl_report_images *p, const char *title,
                      const size_t *indices, size_t count, struct adl_error *err)
 {
     adl_str_printf(page, "<h3>%s</h3><div class=\"shots\">\n", title);
     for (size_t i = 0; i < count; i++)
-        if (put_picture(page, p, indices[i], err) < 0)
+        if (put_image(page, p, indices[i], err) < 0)
             return -1;
     adl_str_puts(page, "</div>\n");
     return 0;
 }
 
-/* The measured images, best first; where none was measured, all as they come. */
-static struct ranked *rank(const struct adl_report_pictures *p, size_t *count,
-                           struct adl_error *err)
+/* The measured images, best first; if nothing was measured, all images in order.
+ * The caller frees the array. */
+static struct ranked *rank(const struct adl_report_images *p, size_t *count, struct adl_error *err)
 {
     struct ranked *ranked = adl_calloc(p->data->count, sizeof *ranked);
 
@@ -223,8 +238,9 @@ static struct ranked *rank(const struct adl_report_pictures *p, size_t *count,
     return ranked;
 }
 
-/* Puts `wanted` of the items, drawn by lot, to the front. */
-static void draw_lot(struct adl_rng *rng, struct ranked *items, size_t count, size_t wanted)
+/* Moves `wanted` items, chosen at random, to the front: the first steps of a
+ * Fisher-Yates shuffle. */
+static void choose_random(struct adl_rng *rng, struct ranked *items, size_t count, size_t wanted)
 {
     for (size_t i = 0; i < wanted; i++) {
         size_t chosen = i + adl_rng_below(rng, count - i);
@@ -234,10 +250,10 @@ static void draw_lot(struct adl_rng *rng, struct ranked *items, size_t count, si
     }
 }
 
-int adl_report_gallery(struct adl_str *page, const struct adl_report_pictures *p,
+int adl_report_gallery(struct adl_str *page, const struct adl_report_images *p,
                        struct adl_error *err)
 {
-    size_t best[PER_GROUP], worst[PER_GROUP], lot[PER_GROUP], count;
+    size_t best[PER_GROUP], worst[PER_GROUP], random[PER_GROUP], count;
     struct adl_rng rng;
     int result = -1;
     struct ranked *ranked = rank(p, &count, err);
@@ -250,20 +266,20 @@ int adl_report_gallery(struct adl_str *page, const struct adl_report_pictures *p
         worst[i] = ranked[count - 1 - i].index;
     }
     adl_rng_seed(&rng, p->seed, 0, 0);
-    draw_lot(&rng, ranked, count, shown);
+    choose_random(&rng, ranked, count, shown);
     for (size_t i = 0; i < shown; i++)
-        lot[i] = ranked[i].index;
+        random[i] = ranked[i].index;
     adl_str_printf(page,
-                   "<p class=\"note\">The map of the true class over the picture; "
-                   "<i class=\"sample\"></i>box found%s. The share is the probability of the "
-                   "true class%s.</p>\n",
+                   "<p class=\"note\">Each image is overlaid with the map of its true class; "
+                   "<i class=\"sample\"></i>predicted box%s. The percentage is the probability of "
+                   "the true class%s.</p>\n",
                    p->localized ? " <i class=\"sample dashed\"></i>true box" : "",
-                   p->localized ? ", the IoU is that of the two boxes"
-                                : "; there are no true boxes, so that the pictures are ordered "
-                                  "by it");
+                   p->localized ? "; the IoU is that of the two boxes"
+                                : ", by which the images are ordered, because there are no true "
+                                  "boxes");
     ADL_TRY(put_group(page, p, "Best", best, shown, err));
     ADL_TRY(put_group(page, p, "Worst", worst, shown, err));
-    ADL_TRY(put_group(page, p, "By lot", lot, shown, err));
+    ADL_TRY(put_group(page, p, "Random", random, shown, err));
     result = 0;
 out:
     adl_free(ranked);
@@ -277,7 +293,7 @@ static void paint(uint8_t *rgb, const uint8_t color[3])
     memcpy(rgb, color, 3);
 }
 
-/* A map of 0..1 in colours, black to bright. */
+/* A map of values in 0..1 as an image, from black (0) to bright (1). */
 static int put_map(struct adl_str *page, const float *map, struct adl_shape shape, const char *alt,
                    struct adl_error *err)
 {
@@ -294,7 +310,7 @@ static int put_map(struct adl_str *page, const float *map, struct adl_shape shap
     return result;
 }
 
-/* Bright where the mask is 0. */
+/* The drop mask as an image, bright where it is 0; *dropped counts those pixels. */
 static int put_mask(struct adl_str *page, const float *attention, double cut,
                     struct adl_shape shape, size_t *dropped, struct adl_error *err)
 {
@@ -316,8 +332,8 @@ static int put_mask(struct adl_str *page, const float *attention, double cut,
     return result;
 }
 
-/* Attention, drop mask and importance of one position, by their definitions
- * (ops/adl.c) from the attention that the layer keeps. */
+/* A table row with the three maps of one layer, computed from its attention as
+ * ops/adl.c does. */
 static int put_position(struct adl_str *page, const float *attention, struct adl_shape shape,
                         const char *name, double threshold, struct adl_error *err)
 {
@@ -338,25 +354,26 @@ static int put_position(struct adl_str *page, const float *attention, struct adl
     ADL_TRY(put_mask(page, attention, (double)(float)(most * threshold), shape, &dropped, err));
     for (size_t i = 0; i < pixels; i++) {
         double importance = 1 / (1 + exp(-(double)attention[i]));
-        map[i] = importance >= 0 ? (float)importance : 0; /* the attention may be no number */
+        map[i] = importance >= 0 ? (float)importance : 0; /* NaN becomes 0 */
     }
     ADL_TRY(put_map(page, map, shape, "importance", err));
     adl_str_puts(page, "<td class=\"sub\">");
     adl_html_text(page, name);
-    adl_str_printf(page,
-                   "<br/>%d × %d places<br/>drops %zu (%.1f %%)<br/>importance %.2f to %.2f</td>"
-                   "</tr>\n",
-                   shape.h, shape.w, dropped, 100 * (double)dropped / (double)pixels,
-                   1 / (1 + exp(-least)), 1 / (1 + exp(-most)));
+    adl_str_printf(
+        page,
+        "<br/>%d × %d positions<br/>%zu dropped (%.1f %%)<br/>importance %.2f to %.2f</td>"
+        "</tr>\n",
+        shape.h, shape.w, dropped, 100 * (double)dropped / (double)pixels, 1 / (1 + exp(-least)),
+        1 / (1 + exp(-most)));
     result = 0;
 out:
     adl_free(map);
     return result;
 }
 
-static int put_maps_of(struct adl_str *page, const struct adl_report_pictures *p,
-                       struct adl_tape *tape, float *const *params,
-                       const struct adl_train_mode *mode, size_t index, struct adl_error *err)
+static int put_maps(struct adl_str *page, const struct adl_report_images *p, struct adl_tape *tape,
+                    float *const *params, const struct adl_train_mode *mode, size_t index,
+                    struct adl_error *err)
 {
     const struct adl_dataset_image *entry = &p->data->images[index];
     const struct adl_graph *graph = p->model->graph;
@@ -364,7 +381,7 @@ static int put_maps_of(struct adl_str *page, const struct adl_report_pictures *p
     char text[32];
     int width, height, result = -1;
 
-    ADL_TRY(open_picture(p, index, &width, &height, &small, &input, err));
+    ADL_TRY(open_image(p, index, &width, &height, &small, &input, err));
     adl_image_to_input(&input, p->model->mean, p->model->std, adl_tape_input(tape));
     adl_tape_forward(tape, 1, params, mode);
     adl_str_puts(page, "<div class=\"maps\"><figure class=\"photo\">");
@@ -388,8 +405,8 @@ out:
     return result;
 }
 
-/* The weights as the tape takes them: the model's own, whose running statistics
- * the frozen mode leaves alone. */
+/* The model's weights in the form that the tape takes. It may write to running
+ * statistics only, which the frozen batch norm leaves alone. */
 static float **tape_params(const struct adl_model *model, struct adl_error *err)
 {
     int count = adl_graph_param_count(model->graph);
@@ -402,7 +419,7 @@ static float **tape_params(const struct adl_model *model, struct adl_error *err)
     return params;
 }
 
-int adl_report_adl_maps(struct adl_str *page, const struct adl_report_pictures *p,
+int adl_report_adl_maps(struct adl_str *page, const struct adl_report_images *p,
                         struct adl_error *err)
 {
     const struct adl_train_mode mode = {.frozen_batchnorm = true,
@@ -424,24 +441,25 @@ int adl_report_adl_maps(struct adl_str *page, const struct adl_report_pictures *
         goto out;
     adl_html_note(
         page,
-        "From left to right: the attention of each place (mean over the channels; black the "
-        "least, bright the greatest), the drop mask (orange: hidden, from %g of the "
-        "greatest attention on) and the importance map (sigmoid of the attention; black "
-        "0, bright 1). Where the attention rests on the object, the mask hides its most "
-        "telling part, so that the network has to learn the rest of it.",
+        "From left to right: the attention at each position (the mean over the channels, from "
+        "black for the lowest to bright for the highest), the drop mask (orange: hidden, where the "
+        "attention reaches %g of its maximum) and the importance map (the sigmoid of the "
+        "attention, from black for 0 to bright for 1). Where the attention is on the object, the "
+        "mask hides its most discriminative part, so that the network has to learn the rest of "
+        "it.",
         p->adl_threshold);
     if (!p->adl_importance)
-        adl_html_note(page, "This run puts 1 in place of the importance map.");
+        adl_html_note(page, "This run uses 1 instead of the importance map.");
     adl_rng_seed(&rng, p->seed, 1, 0);
-    draw_lot(&rng, items, count, count);
+    choose_random(&rng, items, count, count);
     for (size_t i = 0, shown = 0; i < count && shown < ADL_IMAGES; i++) {
         size_t before = page->length;
         struct adl_error broken = {0};
-        if (put_maps_of(page, p, tape, params, &mode, items[i].index, &broken) == 0) {
+        if (put_maps(page, p, tape, params, &mode, items[i].index, &broken) == 0) {
             shown++;
             continue;
         }
-        /* Of images that nothing was measured on, some may be broken. */
+        /* If nothing was measured, an image may be unreadable: the next one is tried. */
         if (p->places || broken.kind == ADL_ERR_NOMEM) {
             adl_fail(err, broken.kind, "%s", broken.message);
             goto out;

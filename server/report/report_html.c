@@ -1,4 +1,4 @@
-/* Text and images as HTML, and the report's looks. */
+/* Text and images as HTML, and the report's style sheet. */
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,7 +11,9 @@
 
 /* --- text -------------------------------------------------------------------------- */
 
-/* Bytes of the character at `text`; 0 where there is none that XML knows. */
+/* The length in bytes of the UTF-8 character at `text`; 0 if the bytes are not UTF-8
+ * (overlong forms and surrogates included) or XML 1.0 does not allow the character
+ * (production 2, "Char"; U+007F is refused as well). */
 static size_t character_at(const unsigned char *text)
 {
     static const uint32_t least[5] = {0, 0, 0x80, 0x800, 0x10000};
@@ -27,8 +29,10 @@ static size_t character_at(const unsigned char *text)
         code = code << 6 | (text[i] & 0x3f);
     }
     bool control = code < 0x20 && code != '\t' && code != '\n' && code != '\r';
-    bool none = (code >= 0xd800 && code < 0xe000) || code == 0xfffe || code == 0xffff;
-    return control || code == 0x7f || none || code < least[length] || code > 0x10ffff ? 0 : length;
+    bool noncharacter = (code >= 0xd800 && code < 0xe000) || code == 0xfffe || code == 0xffff;
+    return control || code == 0x7f || noncharacter || code < least[length] || code > 0x10ffff
+               ? 0
+               : length;
 }
 
 void adl_html_text(struct adl_str *page, const char *text)
@@ -104,7 +108,7 @@ int adl_html_png(struct adl_str *page, const struct adl_image *image, const char
 
 /* --- style ------------------------------------------------------------------------- */
 
-/* No character that XML would want escaped. */
+/* It must not contain characters that XML requires to be escaped. */
 static const char style[] =
     ":root{color-scheme:light dark;--page:#f6f7f9;--card:#fff;--ink:#1c2330;--soft:#5d6778;"
     "--line:#e1e5eb;--c0:#2563c9;--c1:#d9622b;--c2:#16876b;--c3:#8b4fc0;--track:#e9edf3}\n"

@@ -1,9 +1,9 @@
 #ifndef ADL_SERVER_REPORT_REPORT_PARTS_H
 #define ADL_SERVER_REPORT_REPORT_PARTS_H
 
-/* Between the report's files; nobody else includes this. Everything is appended
- * to a page in memory that is well-formed XML as well as HTML; whether memory
- * was enough is asked once, when it is written. */
+/* Shared by the files of this directory; nothing else includes it. Every function
+ * appends to a page in memory, which is well-formed XML as well as HTML. Running out
+ * of memory sets page->failed, which is checked once, before the page is written. */
 
 #include "base/str.h"
 #include "image/image.h"
@@ -14,15 +14,16 @@
 
 /* --- report_html.c ---------------------------------------------------------------- */
 
-/* Text from anywhere, between tags or in a quoted attribute: what has a meaning
- * in HTML is escaped, and bytes that are no UTF-8 or no XML become U+FFFD. */
+/* Text from outside, for use between tags or in a quoted attribute. Characters
+ * with a meaning in HTML are escaped; bytes that are not UTF-8, and characters that
+ * XML does not allow, become U+FFFD. */
 void adl_html_text(struct adl_str *page, const char *text);
-/* An image within the page, its `alt` text from anywhere. */
+/* An image embedded as a data URI; `alt` is text from outside. */
 int adl_html_jpeg(struct adl_str *page, const struct adl_image *image, const char *alt,
                   struct adl_error *err) ADL_MUST_CHECK;
 int adl_html_png(struct adl_str *page, const struct adl_image *image, const char *alt,
                  struct adl_error *err) ADL_MUST_CHECK;
-/* A paragraph of the program's own words. */
+/* A paragraph; it is cut after 1023 bytes. The text is escaped. */
 void adl_html_note(struct adl_str *page, const char *fmt, ...) ADL_PRINTF(2, 3);
 void adl_html_style(struct adl_str *page);
 
@@ -32,25 +33,25 @@ void adl_html_style(struct adl_str *page);
 
 struct adl_chart_line {
     const char *name;
-    const double *y; /* NaN: no point here */
+    const double *y; /* `count` values; NaN: no point */
 };
 
 struct adl_chart {
     const char *title;
     const char *x_name;
-    const double *x; /* rising */
+    const double *x; /* `count` rising values */
     size_t count;
     struct adl_chart_line lines[ADL_CHART_LINES];
     size_t line_count;
-    bool percent;  /* y from 0 on, up to 100 at most */
-    bool log_y;    /* where all are above 0 */
-    bool whole_x;  /* ticks at whole numbers */
-    double mark_x; /* a vertical line; NaN: none */
+    bool percent;  /* y starts at 0 and ends at 100 at most */
+    bool log_y;    /* a logarithmic y axis, if all values are positive and span more than 20:1 */
+    bool whole_x;  /* ticks at whole numbers only */
+    double mark_x; /* where to draw a vertical line; NaN: nowhere */
     const char *mark_name;
 };
 
-/* A figure: title, legend, axes and lines; with no point at all, its title and
- * a sentence. Names are the program's own words. */
+/* A figure with title, legend, axes and lines; without any point, the title and a
+ * note. Titles and names are not escaped: they have to be the program's own. */
 void adl_chart_write(struct adl_str *page, const struct adl_chart *chart);
 
 /* --- report_sections.c ------------------------------------------------------------- */
@@ -64,6 +65,7 @@ struct adl_report_epochs {
     double *val_top1, *gt_known, *max_box_acc, *max_box_acc_v2, *threshold;
 };
 
+/* Lines that are not JSON objects, or whose epoch does not rise, are skipped. */
 int adl_report_epochs_parse(const char *text, struct adl_report_epochs *epochs,
                             struct adl_error *err) ADL_MUST_CHECK;
 void adl_report_epochs_release(struct adl_report_epochs *epochs);
@@ -82,22 +84,24 @@ void adl_report_head(struct adl_str *page, const struct adl_run_record *record,
 
 /* --- report_gallery.c --------------------------------------------------------------- */
 
-/* What pictures are made with: weights read back from the run's folder. */
-struct adl_report_pictures {
+/* What the sections with images are made from. Immutable, but for the session. */
+struct adl_report_images {
     const struct adl_dataset *data; /* val, or train where there is no val */
     const struct adl_model *model;
     struct adl_session *session;
     struct adl_pool *pool;
     double adl_threshold; /* of the drop mask, a share of the greatest attention */
     bool adl_importance;  /* false: the run put 1 in place of the importance map */
-    const struct adl_evaluate_place *places; /* by index in `data` */
-    bool localized;                          /* there are boxes */
-    uint64_t seed;                           /* of what is drawn by lot */
+    const struct adl_evaluate_place *places; /* by index in `data`; NULL: not measured */
+    bool localized;                          /* `data` has true boxes */
+    uint64_t seed;                           /* of the random choice of images */
 };
 
-int adl_report_gallery(struct adl_str *page, const struct adl_report_pictures *pictures,
+/* The best, the worst and some random images with map and boxes. */
+int adl_report_gallery(struct adl_str *page, const struct adl_report_images *images,
                        struct adl_error *err) ADL_MUST_CHECK;
-int adl_report_adl_maps(struct adl_str *page, const struct adl_report_pictures *pictures,
+/* Attention, drop mask and importance map of each ADL layer for a few images. */
+int adl_report_adl_maps(struct adl_str *page, const struct adl_report_images *images,
                         struct adl_error *err) ADL_MUST_CHECK;
 
 #endif

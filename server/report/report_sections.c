@@ -1,4 +1,5 @@
-/* The report's curves and its table of classes. */
+/* The report's curves, from metrics.jsonl, and its threshold curves and table of
+ * classes, from an evaluation. */
 
 #include <jansson.h>
 #include <math.h>
@@ -57,7 +58,7 @@ int adl_report_epochs_parse(const char *text, struct adl_report_epochs *epochs,
         size_t length = strcspn(text, "\n");
         json_t *line = json_loadb(text, length, 0, NULL);
         double number = number_of(line, "epoch");
-        /* What is not a line of ours, or out of order, is left out. */
+        /* A damaged line has no number; one out of order would break the curves. */
         if (number >= 1 && number < 1e9 &&
             (epochs->count == 0 || number > epochs->epoch[epochs->count - 1])) {
             read_line(line, epochs->count++, epochs);
@@ -99,7 +100,7 @@ void adl_report_curves(struct adl_str *page, const struct adl_report_epochs *epo
                               .mark_name = "best epoch"};
 
     adl_str_puts(page, "<section id=\"curves\"><h2>Curves</h2>\n");
-    adl_html_note(page, "One point an epoch, from metrics.jsonl.");
+    adl_html_note(page, "One point per epoch, from metrics.jsonl.");
     adl_str_puts(page, "<div class=\"charts\">\n");
     adl_chart_write(page, &chart);
     chart.title = "Classification, top-1 %";
@@ -125,16 +126,21 @@ void adl_report_curves(struct adl_str *page, const struct adl_report_epochs *epo
     adl_chart_write(page, &chart);
     adl_str_puts(page, "</div>\n");
     if (!has_number(epochs->val_top1, epochs->count))
-        adl_html_note(page, "The data has no val split: nothing was measured on other images.");
+        adl_html_note(
+            page,
+            "The data has no val split, so nothing was measured on images outside of training.");
     else if (!has_number(epochs->max_box_acc, epochs->count))
-        adl_html_note(page, "The val split has no boxes: localization could not be measured.");
+        adl_html_note(page, "The val split has no boxes, so localization could not be measured.");
     adl_str_puts(page, "</section>\n");
 }
 
 /* --- thresholds ---------------------------------------------------------------------- */
 
-/* A block of 1 + ADL_EVAL_IOUS rows: the thresholds, then percentages. */
-static void fill_shares(const struct adl_evaluator *counts, const uint64_t *right, double *block)
+/* Fills 1 + ADL_EVAL_IOUS rows of counts->steps values: the thresholds, then for each
+ * IoU the percentage of images that are localized at each threshold. `right` holds
+ * the counts, by IoU and threshold. */
+static void fill_percentages(const struct adl_evaluator *counts, const uint64_t *right,
+                             double *block)
 {
     for (size_t step = 0; step < counts->steps; step++)
         block[step] = (double)step * counts->interval;
@@ -148,25 +154,26 @@ void adl_report_thresholds(struct adl_str *page, const struct adl_evaluate_repor
     const struct adl_evaluator *counts = evaluation ? &evaluation->counts : NULL;
     if (!counts || !evaluation->localized || counts->localized == 0) {
         adl_html_note(page, evaluation
-                                ? "The val split has no boxes: there is no threshold to choose."
-                                : "There is no evaluation on val to show here.");
+                                ? "The val split has no boxes, so there is no threshold to choose."
+                                : "There is no evaluation of val to show here.");
         adl_str_puts(page, "</section>\n");
         return;
     }
     double *block = adl_malloc(counts->steps, (1 + ADL_EVAL_IOUS) * sizeof *block);
     page->failed |= !block;
     adl_html_note(page,
-                  "Where the map exceeds a share of its maximum, there is the object: the share "
-                  "of the %zu images whose box is right at each such threshold. MaxBoxAcc is the "
-                  "peak at IoU 0.5 of the largest contour, MaxBoxAccV2 the mean of the three "
-                  "peaks of all contours. The model keeps the threshold %.3f.",
+                  "A box encloses the region where the normalised map exceeds a threshold. The "
+                  "curves show, for each threshold, the percentage of the %zu images whose box is "
+                  "right. MaxBoxAcc is the maximum at IoU 0.5 for the largest contour, MaxBoxAccV2 "
+                  "the mean of the three maxima for all contours. The model keeps the threshold "
+                  "%.3f.",
                   evaluation->images, evaluation->figures.best_threshold);
     adl_str_puts(page, "<div class=\"charts\">\n");
     for (int all = 0; block && all < 2; all++) {
         size_t n = counts->steps;
-        fill_shares(counts, all ? counts->all : counts->largest, block);
-        const struct adl_chart chart = {.title = all ? "All contours, images right %"
-                                                     : "Largest contour, images right %",
+        fill_percentages(counts, all ? counts->all : counts->largest, block);
+        const struct adl_chart chart = {.title = all ? "All contours, % of images"
+                                                     : "Largest contour, % of images",
                                         .x_name = "threshold",
                                         .x = block,
                                         .count = n,
@@ -191,7 +198,7 @@ struct row {
     double accuracy, localization;
 };
 
-/* Hardest to localize first, then hardest to recognise. */
+/* By localization, then by accuracy, both ascending. */
 static int compare_rows(const void *a, const void *b)
 {
     const struct row *first = a, *second = b;
@@ -238,7 +245,7 @@ int adl_report_classes(struct adl_str *page, const struct adl_evaluate_report *e
 {
     adl_str_puts(page, "<section id=\"classes\"><h2>Classes</h2>\n");
     if (!evaluation) {
-        adl_html_note(page, "There is no evaluation on val to show here.");
+        adl_html_note(page, "There is no evaluation of val to show here.");
         adl_str_puts(page, "</section>\n");
         return 0;
     }
@@ -259,14 +266,17 @@ int adl_report_classes(struct adl_str *page, const struct adl_evaluate_report *e
     if (count)
         qsort(rows, count, sizeof *rows, compare_rows);
     if (evaluation->localized)
-        adl_html_note(page,
-                      "Where does the background take over? Hardest to localize first: the share "
-                      "of a class's images whose box overlaps the true one by half or more at "
-                      "the threshold %.3f, beside the share that is recognised. A class that is "
-                      "recognised but not localized is told by its surroundings, or by a part.",
-                      evaluation->counts.model_threshold);
+        adl_html_note(
+            page,
+            "Classes that are hardest to localize come first. \"Localized\" is the "
+            "percentage of a class's images whose box has an IoU of at least 0.5 at the "
+            "threshold %.3f; \"top-1\" is the percentage that is recognised. A class that "
+            "is recognised but not localized is recognised by its surroundings, or by a "
+            "part of the object.",
+            evaluation->counts.model_threshold);
     else
-        adl_html_note(page, "Hardest to recognise first. There are no boxes to localize by.");
+        adl_html_note(page, "Classes that are hardest to recognise come first. There are no boxes "
+                            "to measure localization.");
     put_table(page, rows, count, evaluation, labels);
     adl_str_puts(page, "</section>\n");
     adl_free(rows);

@@ -1,4 +1,5 @@
-/* Charts of the report: a few lines over one axis, as inline SVG. */
+/* Line charts as inline SVG: a few lines over a common x axis. Ticks are multiples of
+ * 1, 2 or 5 times a power of ten. Colours come from the page's style sheet. */
 
 #include <math.h>
 #include <stdio.h>
@@ -6,7 +7,7 @@
 #include "base/size.h"
 #include "server/report/report_parts.h"
 
-/* The drawing's units; the page scales it. */
+/* The drawing's size and margins in SVG units; the page scales it. */
 #define WIDTH 520.0
 #define HEIGHT 250.0
 #define LEFT 52.0
@@ -14,8 +15,8 @@
 #define TOP 20.0
 #define BOTTOM 40.0
 
-/* More points than this cannot be told apart; single ones are drawn up to the
- * second number. */
+/* A line of more points is thinned out, because they could not be distinguished.
+ * Dots with tooltips are drawn for up to MAX_DOTS points. */
 #define MAX_POINTS 400
 #define MAX_DOTS 60
 
@@ -25,6 +26,7 @@ struct axis {
     double pixel_from, pixel_to;
 };
 
+/* The position of a value along the axis, in SVG units. */
 static double place(const struct axis *axis, double value)
 {
     double part = axis->step > 0
@@ -33,7 +35,8 @@ static double place(const struct axis *axis, double value)
     return axis->pixel_from + part * (axis->pixel_to - axis->pixel_from);
 }
 
-/* About `ticks` of them, 1, 2 or 5 times a power of ten apart. */
+/* The smallest step of 1, 2 or 5 times a power of ten that needs at most `ticks`
+ * steps for the range. */
 static double nice_step(double range, double ticks, bool whole)
 {
     double power = pow(10, floor(log10(range / ticks)));
@@ -42,11 +45,13 @@ static double nice_step(double range, double ticks, bool whole)
     return whole ? fmax(step, 1) : step;
 }
 
+/* Huge values are left out: they would flatten the rest of the chart. */
 static bool is_shown(double value)
 {
     return isfinite(value) && fabs(value) < 1e12;
 }
 
+/* The range of all lines; false if there is no point. */
 static bool y_range(const struct adl_chart *chart, double *least, double *most)
 {
     *least = INFINITY;
@@ -63,6 +68,8 @@ static bool y_range(const struct adl_chart *chart, double *least, double *most)
     return *least <= *most;
 }
 
+/* Percentages start at 0, and so do values that are not close together compared with
+ * their size. A constant line gets some space around it. */
 static struct axis make_y(const struct adl_chart *chart, double least, double most)
 {
     struct axis axis = {.from = least, .to = most, .pixel_from = HEIGHT - BOTTOM, .pixel_to = TOP};
@@ -150,13 +157,13 @@ static void put_mark(struct adl_str *page, const struct adl_chart *chart, const 
                    right ? " text-anchor=\"end\"" : "", chart->mark_name);
 }
 
-/* NaN ends a piece of the line, the next number begins another. */
+/* A NaN interrupts the line. */
 static void put_line(struct adl_str *page, const struct adl_chart *chart, size_t number,
                      const struct axis *x, const struct axis *y)
 {
     const struct adl_chart_line *line = &chart->lines[number];
     size_t every = (chart->count + MAX_POINTS - 1) / MAX_POINTS;
-    bool down = false;
+    bool pen_down = false;
 
     adl_str_printf(page, "<path class=\"curve l%zu\" d=\"", number);
     for (size_t i = 0; i < chart->count; i++) {
@@ -164,9 +171,9 @@ static void put_line(struct adl_str *page, const struct adl_chart *chart, size_t
             continue;
         bool shown = is_shown(line->y[i]);
         if (shown)
-            adl_str_printf(page, "%c%.1f %.1f", down ? 'L' : 'M', place(x, chart->x[i]),
+            adl_str_printf(page, "%c%.1f %.1f", pen_down ? 'L' : 'M', place(x, chart->x[i]),
                            place(y, line->y[i]));
-        down = shown;
+        pen_down = shown;
     }
     adl_str_puts(page, "\"/>\n");
     for (size_t i = 0; chart->count <= MAX_DOTS && i < chart->count; i++)
@@ -199,7 +206,7 @@ void adl_chart_write(struct adl_str *page, const struct adl_chart *chart)
             put_line(page, chart, l, &x, &y);
         adl_str_puts(page, "</svg>");
     } else {
-        adl_html_note(page, "There is nothing to draw yet.");
+        adl_html_note(page, "There are no data points yet.");
     }
     adl_str_puts(page, "</figure>\n");
 }

@@ -141,21 +141,21 @@ int adl_train_save_state(struct adl_train_run *run, struct adl_error *err)
     return result;
 }
 
-/* The first setting in which the run that is resumed differs. */
+/* Fails on the first setting that differs from those of the run to be resumed. */
 static int compare_config(const struct adl_train_run *run, const json_t *saved, const char *path,
                           struct adl_error *err)
 {
     const char *key;
-    json_t *now;
-    json_object_foreach(run->config, key, now)
+    json_t *current;
+    json_object_foreach(run->config, key, current)
     {
-        const json_t *then = json_object_get(saved, key);
-        if (json_equal(now, then))
+        const json_t *previous = json_object_get(saved, key);
+        if (json_equal(current, previous))
             continue;
         struct adl_error none = {0};
-        char *was = adl_json_to_text(then, JSON_COMPACT | JSON_ENCODE_ANY, NULL, &none);
-        char *is = adl_json_to_text(now, JSON_COMPACT | JSON_ENCODE_ANY, NULL, &none);
-        adl_fail(err, ADL_ERR_ARG, "%s: the run was begun with %s %.80s, not %.80s", path, key,
+        char *was = adl_json_to_text(previous, JSON_COMPACT | JSON_ENCODE_ANY, NULL, &none);
+        char *is = adl_json_to_text(current, JSON_COMPACT | JSON_ENCODE_ANY, NULL, &none);
+        adl_fail(err, ADL_ERR_ARG, "%s: the run was started with %s %.80s, not %.80s", path, key,
                  was ? was : "unset", is ? is : "?");
         adl_free(was);
         adl_free(is);
@@ -182,13 +182,13 @@ int adl_train_load_state(struct adl_train_run *run, struct adl_error *err)
                     "threshold", &threshold) < 0 ||
         run->epoch < 0 || batch < 0 || images < 0 || right < 0 ||
         !(threshold >= 0 && threshold <= 1)) {
-        adl_fail(err, ADL_ERR_FORMAT, "%s: its description is broken", path);
+        adl_fail(err, ADL_ERR_FORMAT, "%s: is damaged: its description cannot be read", path);
         goto out;
     }
     ADL_TRY(compare_config(run, config, path, err));
-    /* `best` could not be chosen as it was. */
+    /* The measure that `best` was chosen by is gone. */
     if (run->best >= 0 && !run->val) {
-        adl_fail(err, ADL_ERR_ARG, "%s: the run was begun with images of val; there are none now",
+        adl_fail(err, ADL_ERR_ARG, "%s: the run was started with a val split, which is missing now",
                  path);
         goto out;
     }
@@ -221,8 +221,8 @@ json_t *adl_train_figures(const struct adl_evaluate_report *report)
     return figures;
 }
 
-/* The lines of the epochs before this one: what a run that was cut off wrote
- * for this and later ones is dropped. */
+/* Copies the lines of the epochs before `epoch` to `kept`. Later lines come from a
+ * run that was killed before it saved its state, and are dropped. */
 static int keep_lines(const char *text, int epoch, struct adl_str *kept)
 {
     while (*text) {

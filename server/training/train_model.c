@@ -1,6 +1,7 @@
-/* The network that a training run begins with: architecture, weights, input. What
- * the options leave open the model file of --init says, where it says anything:
- * weights go with the activation, padding and input they were made for. */
+/* The network that a training run starts from: architecture, weights and input
+ * normalisation. Options take precedence. What they leave open comes from the model
+ * file of --init, if it describes itself, because weights fit only the activation,
+ * padding and input that they were trained with. */
 
 #include "server/training/train_model.h"
 
@@ -21,7 +22,7 @@ static int index_of(const struct adl_backbone *backbone)
     return i;
 }
 
-/* The file of --init, which may be "default"; NULL: none. */
+/* Sets *init to the file of --init, or NULL; "default" is resolved into `path`. */
 static int find_init(const struct adl_train_settings *s, char path[ADL_DEFAULT_MODEL_PATH],
                      const char **init, struct adl_error *err)
 {
@@ -32,8 +33,9 @@ static int find_init(const struct adl_train_settings *s, char path[ADL_DEFAULT_M
     return adl_default_model(path, err);
 }
 
-/* What the options leave open. The size of the maps is not among it: weights do
- * not depend on it, and localization wants them large. */
+/* Takes over from the file's architecture what the options leave open. The size of
+ * the maps is excepted: weights do not depend on it, and localization profits from
+ * large maps. */
 static void complete_arch(struct adl_arch *arch, const struct adl_arch_settings *s,
                           const struct adl_arch *from)
 {
@@ -58,11 +60,11 @@ static int choose_arch(const struct adl_train_run *run, const struct adl_model *
     bool given;
 
     if (s.num_classes && (size_t)s.num_classes < run->train->class_count)
-        return adl_fail(err, ADL_ERR_ARG, "--num-classes %d: the data has %zu classes",
+        return adl_fail(err, ADL_ERR_ARG, "--num-classes %d: the data set has %zu classes",
                         s.num_classes, run->train->class_count);
     if (!s.num_classes)
         s.num_classes = (int)run->train->class_count;
-    /* Where nothing is said, the smallest network: it trains in minutes. */
+    /* The default is the smallest network, which trains in minutes. */
     if (s.arch < 0)
         s.arch = index_of(from ? from->arch.backbone : &adl_backbone_mobilenet_v1);
     if (adl_arch_settings_get(&s, arch, &given, err) < 0)
@@ -72,13 +74,14 @@ static int choose_arch(const struct adl_train_run *run, const struct adl_model *
     return 0;
 }
 
-/* The weights' memory that the model file is written from. */
+/* The memory of a parameter that the model file is written from. */
 static float *weights_of(const struct adl_model *model, int param)
 {
     return adl_tensors_find(model->weights, adl_graph_param(model->graph, param)->name)->data;
 }
 
-/* New weights by seed, then those of the file `init` over them. */
+/* Initialises all weights from the seed, then overwrites those that the file `init`
+ * has. */
 static int fill_weights(const struct adl_train_run *run, const char *init,
                         struct adl_tensors *weights, struct adl_error *err)
 {
@@ -96,8 +99,8 @@ static int fill_weights(const struct adl_train_run *run, const char *init,
         ADL_TRY(adl_model_take(model, weights, taken, &report, err));
         for (int i = 0; i < count; i++)
             taken_count += taken[i];
-        fprintf(stderr, "%s: %zu of %d parameters taken; the others are new\n", init, taken_count,
-                count);
+        fprintf(stderr, "%s: %zu of %d parameters taken; the others are initialised anew\n", init,
+                taken_count, count);
     }
     result = 0;
 out:
@@ -108,7 +111,8 @@ out:
     return result;
 }
 
-/* The data's names; outputs beyond them (--num-classes) are called by number. */
+/* Names the classes as the data set does; outputs beyond those (--num-classes) are
+ * named by their number. */
 static int name_classes(struct adl_model *model, const struct adl_dataset *data,
                         struct adl_error *err)
 {
@@ -158,7 +162,8 @@ static int make_model(struct adl_train_run *run, const char *init, struct adl_te
                : 0;
 }
 
-/* Fewer images than this teach a network little that has seen no others. */
+/* Fewer training images than this rarely suffice for a network that starts from
+ * random weights. */
 #define FEW_IMAGES 2000
 
 int adl_train_make_model(struct adl_train_run *run, struct adl_error *err)
@@ -179,8 +184,8 @@ int adl_train_make_model(struct adl_train_run *run, struct adl_error *err)
     adl_tensors_free(weights);
     if (result == 0 && !init && run->train->count < FEW_IMAGES)
         fprintf(stderr,
-                "%zu images are few to begin from nothing: --init default --lr 0.003, or other "
-                "pretrained weights, will learn more from them\n",
+                "%zu images are few for random initial weights; pretrained ones, such as with "
+                "--init default --lr 0.003, will learn more from them\n",
                 run->train->count);
     return result;
 }

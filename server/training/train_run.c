@@ -1,5 +1,20 @@
-/* The epochs of a training run. The reference's order: decay, train, evaluate
- * on val, save. */
+/* The epochs of a training run.
+ *
+ * An epoch goes as in the reference implementation: the learning rate for the
+ * epoch, one pass over the training images in random order, an evaluation on val,
+ * and saving. The model's threshold becomes the one that is best on val.
+ *
+ * A run gives the same bits for any number of threads, and however often it is
+ * interrupted and resumed. This rests on three things. Every random number is
+ * derived from the seed and from what it is for (epoch, batch, image, layer), never
+ * drawn from a shared sequence. Sums over a batch are split by the shapes, not by
+ * the number of threads. The state is saved only between optimizer steps, where the
+ * weights, the momentum and the position are all there is; a run that is stopped
+ * in the middle of an epoch keeps the order of its images and continues after the
+ * last batch. The evaluation changes no weight, so it can be aborted and repeated.
+ *
+ * Within long epochs the state is saved every --save-minutes, so that a crash costs
+ * no more than that. */
 
 #include "server/training/train_run.h"
 
@@ -18,21 +33,21 @@
 #include "train/loss.h"
 #include "data/dataset_open.h"
 
-static void tell_broken(void *context, size_t index, const char *reason)
+static void log_skipped(void *context, size_t index, const char *reason)
 {
     struct adl_train_run *run = context;
     fprintf(stderr, "adl-server: train: skipped %s: %s\n", run->train->images[index].id, reason);
 }
 
-static void tell_broken_val(void *progress, const char *reason)
+static void log_unreadable_val(void *progress, const char *reason)
 {
     adl_progress_clear(progress);
     fprintf(stderr, "adl-server: train: val: %s\n", reason);
 }
 
-/* --- preparing --------------------------------------------------------------------- */
+/* --- preparation --------------------------------------------------------------------- */
 
-/* train has to be there; val may be missing or empty. */
+/* The train split is required; val may be missing or empty. */
 static int open_data(struct adl_train_run *run, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
@@ -44,9 +59,9 @@ static int open_data(struct adl_train_run *run, struct adl_error *err)
     if (!run->train)
         return -1;
     if (run->train->count == 0)
-        return adl_fail(err, ADL_ERR_ARG, "%s: has no image to train on", adl_train_data(s));
+        return adl_fail(err, ADL_ERR_ARG, "%s: has no images to train on", adl_train_data(s));
     if (!run->train->image_dir)
-        return adl_fail(err, ADL_ERR_ARG, "%s: has no images; name the folder with --images",
+        return adl_fail(err, ADL_ERR_ARG, "%s: has no images; give their directory with --images",
                         adl_train_data(s));
     options.split = "val";
     run->val = adl_dataset_open(&options, &none);
@@ -65,7 +80,9 @@ static bool is_stopped(void *context)
     return *run->stop;
 }
 
-/* Every setting that decides the bits; a resumed run has to have the same. */
+/* Collects every setting that affects the resulting bits. A resumed run has to have
+ * the same; the number of epochs is not among them, unless the schedule depends on
+ * it, so that a finished run can be extended. */
 static int make_config(struct adl_train_run *run, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
@@ -91,7 +108,7 @@ static int make_config(struct adl_train_run *run, struct adl_error *err)
     int failed =
         !run->config || !adl ||
         (model->arch.adl ? json_object_set_new(run->config, "adl", adl) : (json_decref(adl), 0));
-    /* The cosine's end decides every rate before it. */
+    /* The learning rate of a cosine depends on the last epoch. */
     if (!failed && s->schedule == ADL_SCHEDULE_COSINE)
         failed = json_object_set_new(run->config, "epochs", json_integer(s->epochs));
     if (!failed && s->init)
@@ -114,7 +131,7 @@ static int make_loader(struct adl_train_run *run, struct adl_error *err)
         .batch = (size_t)s->batch_size,
         .seed = (uint64_t)s->seed,
         .threads = adl_pool_threads(run->pool),
-        .broken = tell_broken,
+        .broken = log_skipped,
         .context = run,
     };
     memcpy(options.mean, run->model->mean, sizeof options.mean);
@@ -123,7 +140,7 @@ static int make_loader(struct adl_train_run *run, struct adl_error *err)
     return run->loader ? 0 : -1;
 }
 
-/* Labels are numbers: val's have to be among the network's. */
+/* Labels are class numbers, so those of val have to be classes of the network. */
 static int check_val(const struct adl_train_run *run, struct adl_error *err)
 {
     size_t classes = (size_t)run->model->arch.num_classes;
@@ -185,7 +202,10 @@ static void release(struct adl_train_run *run)
 
 /* --- training ---------------------------------------------------------------------- */
 
-/* One batch: its gradients, and with the last of --accumulate a step. */
+/* Adds the gradients of one batch, and takes a step after the last batch of each
+ * group of --accumulate batches. Each batch of a group is weighted by 1 / (number of
+ * batches), so that a group counts as one larger batch; the last group of an epoch
+ * may be smaller. Returns the mean loss of the batch. */
 static double train_batch(struct adl_train_run *run, const struct adl_batch *batch)
 {
     const struct adl_train_settings *s = run->settings;
@@ -198,7 +218,7 @@ static double train_batch(struct adl_train_run *run, const struct adl_batch *bat
     size_t members = ADL_MIN(size, batches - first);
     double lr = adl_schedule_lr(&run->schedule, run->epoch, batch->number, batches);
 
-    /* Left by a group whose last batch could not be read. */
+    /* A group whose last batch had no readable image has left its gradients. */
     if (group != run->group)
         adl_optimizer_zero_grads(run->optimizer);
     run->group = group;
@@ -225,8 +245,9 @@ static double train_batch(struct adl_train_run *run, const struct adl_batch *bat
     return loss;
 }
 
-/* A resumed run begins at a step's first batch, not between accumulated ones. */
-static bool at_step(const struct adl_train_run *run)
+/* The state can be saved only where no gradients are accumulated: those are not part
+ * of it. */
+static bool between_steps(const struct adl_train_run *run)
 {
     return run->batch % (size_t)run->settings->accumulate == 0;
 }
@@ -239,7 +260,8 @@ static int save_position(struct adl_train_run *run, struct adl_error *err)
     return 0;
 }
 
-/* The rest of the epoch. 1 when it was stopped in between, after saving. */
+/* Trains the rest of the epoch. Returns 1 if it was stopped before the end, after
+ * saving; 0 at the end. */
 static int train_epoch(struct adl_train_run *run, struct adl_error *err)
 {
     struct adl_progress progress;
@@ -256,7 +278,7 @@ static int train_epoch(struct adl_train_run *run, struct adl_error *err)
         if (!(loss < 1e30)) {
             adl_progress_finish(&progress);
             return adl_fail(err, ADL_ERR_LIMIT,
-                            "the loss is %g in epoch %d: it diverges; try a "
+                            "the loss is %g in epoch %d: training diverges; try a "
                             "smaller --lr",
                             loss, run->epoch + 1);
         }
@@ -267,7 +289,7 @@ static int train_epoch(struct adl_train_run *run, struct adl_error *err)
         adl_progress_update(&progress, run->sums.images);
         bool due = adl_clock_ms(run->saved_ns, adl_clock_ns()) >
                    60e3 * (double)run->settings->save_minutes;
-        if ((*run->stop || due) && at_step(run) && run->batch < batches) {
+        if ((*run->stop || due) && between_steps(run) && run->batch < batches) {
             if (save_position(run, err) < 0)
                 more = -1;
             stopped = *run->stop;
@@ -279,15 +301,16 @@ static int train_epoch(struct adl_train_run *run, struct adl_error *err)
     return more < 0 ? -1 : stopped;
 }
 
-/* What `best` is chosen by: localization, or accuracy where there are no boxes. Of
- * equal epochs the later is best: its classification is mostly better. */
+/* The measure that the best epoch is chosen by: localization, or accuracy without
+ * boxes. Ties go to the later epoch, whose classification is usually better. */
 static double measure_of(const struct adl_evaluate_report *report)
 {
     return report->localized ? report->figures.max_box_acc_v2 : report->figures.top1_cls;
 }
 
-/* Whoever stops a run before it has done anything waits for what it does first: a
- * batch, or what is left of an epoch, which is this. */
+/* Evaluates the current weights on val. The evaluation can be aborted only if this
+ * process has trained a batch before. Otherwise a run that is resumed at this point
+ * and stopped again and again would never get past it. */
 static int evaluate(struct adl_train_run *run, struct adl_evaluate_report *report,
                     struct adl_error *err)
 {
@@ -298,7 +321,7 @@ static int evaluate(struct adl_train_run *run, struct adl_evaluate_report *repor
                                               .model_threshold = run->model->cam_threshold,
                                               .progress = adl_progress_callback,
                                               .report_context = &progress,
-                                              .broken = tell_broken_val,
+                                              .broken = log_unreadable_val,
                                               .stopped = run->trained ? is_stopped : NULL,
                                               .stop_context = run};
     int result = -1, batch = ADL_MIN(s->batch_size, 16);
@@ -318,21 +341,22 @@ static int evaluate(struct adl_train_run *run, struct adl_evaluate_report *repor
     return result;
 }
 
-/* The classical figures at the threshold that the model gets now, its best. */
-static void move_to_best(struct adl_evaluation *figures)
+/* The evaluation used the threshold of the previous epoch. This replaces the figures
+ * at the model's threshold by those at the best one, which the model gets now. */
+static void use_best_threshold(struct adl_evaluation *figures)
 {
     figures->gt_known_loc = figures->max_box_acc;
     figures->top1_loc = figures->best_top1_loc;
     figures->top5_loc = figures->best_top5_loc;
 }
 
-static void tell_epoch(const struct adl_train_run *run, const struct adl_train_pace *pace,
-                       const struct adl_evaluate_report *report, bool best)
+static void log_epoch(const struct adl_train_run *run, const struct adl_train_pace *pace,
+                      const struct adl_evaluate_report *report, bool best)
 {
     fprintf(stderr, "epoch %d/%d: loss %.4f, top-1 %.2f %%", run->epoch + 1, run->settings->epochs,
             run->sums.loss / (double)run->sums.images,
             100 * (double)run->sums.right / (double)run->sums.images);
-    /* 0: all of it was trained before a resume. */
+    /* 0: this process has only evaluated the epoch. */
     if (pace->images_per_second > 0)
         fprintf(stderr, ", %.1f images/s", pace->images_per_second);
     if (run->val)
@@ -343,8 +367,8 @@ static void tell_epoch(const struct adl_train_run *run, const struct adl_train_p
     fprintf(stderr, "%s\n", best && run->val ? " (best)" : "");
 }
 
-/* 1 when it was stopped meanwhile. However it ends, what was trained is kept: a run
- * that is resumed evaluates at once. */
+/* Evaluates; returns 1 if that was stopped. If it ends early, stopped or failed, the
+ * trained epoch is saved first; a resumed run then continues with the evaluation. */
 static int evaluate_or_save(struct adl_train_run *run, struct adl_evaluate_report *report,
                             struct adl_error *err)
 {
@@ -372,8 +396,8 @@ static void announce(const struct adl_train_run *run, enum adl_train_event_kind 
         run->on_event(&event);
 }
 
-/* Evaluates, keeps the best, and writes everything of an epoch that is done. 1 when
- * it was stopped before that. */
+/* Evaluates a trained epoch, updates the best one, and writes the run's files.
+ * Returns 1 if the evaluation was stopped. */
 static int finish_epoch(struct adl_train_run *run, const struct adl_train_pace *pace,
                         struct adl_error *err)
 {
@@ -385,9 +409,9 @@ static int finish_epoch(struct adl_train_run *run, const struct adl_train_pace *
     bool best = !run->val || measure_of(&report) >= run->best;
     if (report.localized) {
         run->model->cam_threshold = report.figures.best_threshold;
-        move_to_best(&report.figures);
+        use_best_threshold(&report.figures);
     }
-    tell_epoch(run, pace, &report, best);
+    log_epoch(run, pace, &report, best);
     json_decref(run->model->metrics);
     run->model->metrics = run->val ? adl_train_figures(&report) : NULL;
     if (run->val && !run->model->metrics) {
@@ -417,7 +441,7 @@ out:
     return result;
 }
 
-/* 1 when it was stopped, and saved. */
+/* Trains and finishes one epoch. Returns 1 if it was stopped, after saving. */
 static int run_epoch(struct adl_train_run *run, struct adl_error *err)
 {
     size_t batches = adl_loader_batches(run->loader), before = run->sums.images;
@@ -428,30 +452,30 @@ static int run_epoch(struct adl_train_run *run, struct adl_error *err)
     struct adl_train_pace pace = {
         .lr = adl_schedule_lr(&run->schedule, run->epoch, batches - 1, batches),
         .seconds = adl_clock_ms(start, adl_clock_ns()) / 1000};
-    /* Those before a resume took their time in another run. */
+    /* Images from before a resume took their time in another process. */
     if (pace.seconds > 0)
         pace.images_per_second = (double)(run->sums.images - before) / pace.seconds;
     return finish_epoch(run, &pace, err);
 }
 
-static void tell_start(const struct adl_train_run *run)
+static void log_start(const struct adl_train_run *run)
 {
     char text[128];
     adl_arch_describe(&run->model->arch, text, sizeof text);
-    fprintf(stderr, "%s, %s: %zu images of %zu classes to train on, %zu to validate; %.1f GiB\n",
+    fprintf(stderr, "%s, %s: %zu training images of %zu classes, %zu for validation; %.1f GiB\n",
             text, adl_arch_methods[run->model->arch.adl], run->train->count,
             run->train->class_count, run->val ? run->val->count : 0,
             (double)(adl_tape_bytes(run->tape) + adl_optimizer_bytes(run->optimizer)) / 1073741824);
 }
 
-static void tell_end(const struct adl_train_run *run)
+static void log_end(const struct adl_train_run *run)
 {
     size_t broken = adl_loader_broken_count(run->loader);
     if (run->epoch < run->settings->epochs)
         fprintf(stderr, "stopped in epoch %d; the same command with --resume continues\n",
                 run->epoch + 1);
     else if (run->best_epoch)
-        fprintf(stderr, "done; %s/best.safetensors is of epoch %d\n", run->settings->out,
+        fprintf(stderr, "done; %s/best.safetensors is from epoch %d\n", run->settings->out,
                 run->best_epoch);
     if (broken)
         fprintf(stderr, "%zu images could not be read and were skipped\n", broken);
@@ -469,7 +493,7 @@ int adl_train_run(const struct adl_train_settings *settings, const char *command
     int result = prepare(&run, err);
 
     if (result == 0)
-        tell_start(&run);
+        log_start(&run);
     bool stopped = false;
     while (result == 0 && !stopped && run.epoch < settings->epochs) {
         result = run_epoch(&run, err);
@@ -479,7 +503,7 @@ int adl_train_run(const struct adl_train_settings *settings, const char *command
     }
     if (result == 0) {
         announce(&run, *stop ? ADL_TRAIN_STOPPED : ADL_TRAIN_DONE);
-        tell_end(&run);
+        log_end(&run);
     }
     release(&run);
     return result;

@@ -497,11 +497,11 @@ static void wrong_usage_is_refused(void)
         const char *arguments[8];
         const char *part;
     } cases[] = {
-        {{"--model", "m"}, "--data DIR is needed"},
+        {{"--model", "m"}, "--data DIR or --metadata DIR is required"},
         {{"--data", "d"}, "--model FILE or --from-scoremaps"},
-        {{"--data", "d", "--model", "m", "--from-scoremaps", "s"}, "needs no --model"},
+        {{"--data", "d", "--model", "m", "--from-scoremaps", "s"}, "exclude each other"},
         {{"--data", "d", "--scoremaps", "s", "--from-scoremaps", "s"}, "exclude each other"},
-        {{"--metadata", "d", "--model", "m"}, "--images DIR is needed"},
+        {{"--metadata", "d", "--model", "m"}, "--images DIR is required"},
         {{"--data", "d", "--model", "m", "--cam-curve-interval", "0"}, "cam-curve-interval"},
     };
     new_root("usage");

@@ -368,7 +368,7 @@ static void other_settings_are_refused(void)
         {{"--no-nesterov"}, "nesterov true, not false"},
         {{"--label-smoothing", "0.1"}, "label_smoothing"},
         {{"--flip", "0"}, "flip"},
-        {{"--mean", "0.5"}, "begun with mean"},
+        {{"--mean", "0.5"}, "started with mean"},
     };
     make_folders("settings");
     TEST_OK(TRAIN("run", true, &err, "--epochs", "2"), &err);

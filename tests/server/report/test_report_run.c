@@ -223,7 +223,7 @@ static void a_run_leaves_a_report(void)
     check_section(page, "adl", "data:image/jpeg", 3);
     /* Three maps at each of the layers that this network has. */
     check_section(page, "adl", "data:image/png", 3 * 3 * 3);
-    check_section(page, "adl", "places<br/>drops", 3 * 3);
+    check_section(page, "adl", " dropped (", 3 * 3);
     check_section(page, "classes", "<tr><td>", 2);
     adl_free(page);
 }
@@ -456,28 +456,28 @@ static void memory_runs_out(void)
     CU_ASSERT_FATAL(session != NULL);
     struct adl_evaluate_place places[IMAGES] = {{.measured = true, .iou = 0.5f},
                                                 {.measured = true, .iou = 0.25f}};
-    const struct adl_report_pictures pictures = {.data = data,
-                                                 .model = model,
-                                                 .session = session,
-                                                 .adl_threshold = 0.9,
-                                                 .adl_importance = true,
-                                                 .places = places,
-                                                 .localized = true,
-                                                 .seed = 1};
-    static int (*const put[])(struct adl_str *, const struct adl_report_pictures *,
+    const struct adl_report_images images = {.data = data,
+                                             .model = model,
+                                             .session = session,
+                                             .adl_threshold = 0.9,
+                                             .adl_importance = true,
+                                             .places = places,
+                                             .localized = true,
+                                             .seed = 1};
+    static int (*const put[])(struct adl_str *, const struct adl_report_images *,
                               struct adl_error *) = {adl_report_gallery, adl_report_adl_maps};
     for (size_t i = 0; i < ADL_COUNT(put); i++) {
         struct adl_str page = {0};
         size_t blocks = adl_mem_stats().live_blocks;
         uint64_t calls = adl_mem_stats().calls;
-        TEST_OK(put[i](&page, &pictures, &err), &err);
+        TEST_OK(put[i](&page, &images, &err), &err);
         calls = adl_mem_stats().calls - calls;
         CU_ASSERT(!page.failed);
         adl_str_release(&page);
         for (uint64_t n = 1; n <= calls; n++) {
             struct adl_error failed = {0};
             adl_mem_fail_nth(n);
-            int result = put[i](&page, &pictures, &failed);
+            int result = put[i](&page, &images, &failed);
             adl_mem_fail_nth(0);
             CU_ASSERT(result == 0 ? page.failed : failed.kind == ADL_ERR_NOMEM);
             adl_str_release(&page);
