@@ -200,7 +200,7 @@ static int go_on(void *context, struct adl_error *err)
 {
     const struct adl_job *job = context;
     const struct localize *l = job->context;
-    return adl_batcher_go_on(l->exchange->server->batcher, job, err);
+    return adl_batcher_check(l->exchange->server->batcher, job, err);
 }
 
 /* The reply to one job; the error is the job's. Its result is freed: what all

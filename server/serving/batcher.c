@@ -1,5 +1,44 @@
-/* Queues between decode workers and the engine thread, all under one lock that
- * is never held while working. */
+/* The queues between the threads that decode images and the one that runs the network.
+ *
+ * DESIGN
+ *
+ * Threads. An I/O thread submits jobs, one for each image. Decode workers (a few, see
+ * --decode-threads) do the serial work on both sides of the network: they decode and
+ * resize the image, and later cut boxes out of the class map and write the reply. One
+ * engine thread runs the network. There is only one because each run already uses all
+ * threads of the compute pool; a second one would only contend with it.
+ *
+ * Queues. `to_decode` -> worker -> `to_run` -> engine -> `to_finish` -> worker. The lists
+ * are linked through the jobs, so that nothing is allocated. Finishing takes precedence
+ * over decoding: it releases memory and lets a client go, whereas decoding ahead only
+ * lengthens the queue before the engine. Decoding pauses while the decoded images hold
+ * ADL_LIMIT_DECODED_BYTES; each worker may exceed that by one image.
+ *
+ * Batches. The engine takes whatever is waiting for the model of the oldest job and never
+ * waits for a batch to fill. When it is idle, a single image is computed at once, without
+ * any delay for batching; under load, the next batch collects while the present one is
+ * computed, so batches grow with the load by themselves. A timer that holds images back
+ * would only add its delay to requests that arrive while the engine is idle.
+ *
+ * Around a run, the jobs of a batch are loaded into the session and their results are
+ * collected from it. These steps are shared with workers that are idle at that moment.
+ *
+ * Lock. `lock` protects everything below it in the struct and the jobs' links. It is held
+ * for list operations only, never while an image is decoded, a network is run or a
+ * callback is called. A job that is in no list belongs to the thread that took it out.
+ * The compute lock of the registry is held during a run, because loading a model uses the
+ * same threads; it is never taken with `lock` held.
+ *
+ * Order. Jobs of one model are decoded in the order of their submission, but may overtake
+ * each other where several workers decode. Each submitted job is finished exactly once,
+ * by a worker, also after an error or an abort; after the callback finished() the job and
+ * its model belong to the submitter again and are not touched.
+ *
+ * Work that nobody needs. libmicrohttpd does not notice the disconnect of a suspended
+ * request and does not time it out (see http.c). So before each expensive stage the job's
+ * deadline is checked and its socket is asked, and the job is dropped if it is late or
+ * abandoned. While overloaded, this keeps the engine from computing answers that arrive
+ * after their clients have given up. */
 
 #include "server/serving/batcher.h"
 
@@ -19,7 +58,7 @@ struct queue {
 struct worker {
     struct adl_batcher *batcher;
     pthread_t thread;
-    uint64_t since_ns; /* of its present task, under the lock; 0: idle */
+    uint64_t since_ns; /* when its present task began, under the lock; 0: idle */
 };
 
 struct adl_batcher {
@@ -29,28 +68,28 @@ struct adl_batcher {
     int worker_count;
     bool engine_started;
 
-    pthread_mutex_t lock; /* of everything below */
-    pthread_cond_t work_wake, engine_wake;
-    struct queue raw, ready, run; /* to decode, to run, to finish */
-    struct queue shared;          /* jobs of the engine's batch that wait for `step` */
+    pthread_mutex_t lock; /* protects everything below */
+    pthread_cond_t worker_wake, engine_wake;
+    struct queue to_decode, to_run, to_finish;
+    struct queue shared; /* jobs of the engine's batch on which `step` has yet to be done */
     void (*step)(struct adl_job *job);
     size_t unfinished_steps; /* of the batch, waiting or being done */
-    size_t in_work;
-    size_t depth[ADL_LIMIT_MODELS];
-    size_t decoded_bytes;
-    double job_ms;            /* what one job takes of the slowest stage, a moving average */
-    uint64_t engine_since_ns; /* of the present run; 0: idle */
+    size_t unfinished;
+    size_t depth[ADL_LIMIT_MODELS]; /* unfinished jobs of each model */
+    size_t decoded_bytes;           /* of jobs that are decoded and not finished */
+    double job_ms;                  /* engine time for one job, a moving average */
+    uint64_t engine_since_ns;       /* when the present run began; 0: idle */
     bool stop, aborted;
 };
 
-static void push(struct queue *queue, struct adl_job *job)
+static void queue_push(struct queue *queue, struct adl_job *job)
 {
     job->next = NULL;
     *queue->tail = job;
     queue->tail = &job->next;
 }
 
-static struct adl_job *pop(struct queue *queue)
+static struct adl_job *queue_pop(struct queue *queue)
 {
     struct adl_job *job = queue->head;
     queue->head = job->next;
@@ -59,44 +98,45 @@ static struct adl_job *pop(struct queue *queue)
     return job;
 }
 
-static void count(_Atomic uint64_t *counter)
+static void batcher_count(_Atomic uint64_t *counter)
 {
     atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
 }
 
-static double stage_done(struct adl_batcher *b, enum adl_stage stage, uint64_t from_ns,
-                         uint64_t to_ns)
+static double batcher_stage_done(struct adl_batcher *b, enum adl_stage stage, uint64_t from_ns,
+                                 uint64_t to_ns)
 {
     double ms = adl_clock_ms(from_ns, to_ns);
     adl_histogram_add(&b->config.metrics->stage_seconds[stage], &adl_buckets_seconds, ms / 1e3);
     return ms;
 }
 
-/* Fails when the job is not worth going on with. */
-static int go_on(struct adl_batcher *b, const struct adl_job *job, bool aborted,
-                 struct adl_error *err)
+/* Fails, and counts why, when the job's result is not needed any more. */
+static int batcher_check(struct adl_batcher *b, const struct adl_job *job, bool aborted,
+                         struct adl_error *err)
 {
     if (aborted)
         return adl_fail(err, ADL_ERR_BUSY, "the server is stopping");
     if (adl_clock_ns() > job->deadline_ns) {
-        count(&b->config.metrics->abandoned_deadline);
-        return adl_fail(err, ADL_ERR_BUSY, "the image waited longer than a request may take");
+        batcher_count(&b->config.metrics->abandoned_deadline);
+        return adl_fail(err, ADL_ERR_BUSY,
+                        "the image waited longer than the time limit of a request");
     }
     if (job->abandoned && job->abandoned(job)) {
-        count(&b->config.metrics->abandoned_disconnected);
+        batcher_count(&b->config.metrics->abandoned_disconnected);
         return adl_fail(err, ADL_ERR_CANCELLED, "the client closed its side of the connection");
     }
     return 0;
 }
 
-static bool wanted(struct adl_batcher *b, struct adl_job *job, bool aborted)
+static bool batcher_wants(struct adl_batcher *b, struct adl_job *job, bool aborted)
 {
-    return job->err.kind == ADL_ERR_NONE && go_on(b, job, aborted, &job->err) == 0;
+    return job->err.kind == ADL_ERR_NONE && batcher_check(b, job, aborted, &job->err) == 0;
 }
 
 /* --- decode workers ------------------------------------------------------------ */
 
-static void decode(struct adl_batcher *b, struct adl_job *job)
+static void batcher_decode(struct adl_batcher *b, struct adl_job *job)
 {
     const struct adl_model *model = job->served->model;
     uint64_t begin = adl_clock_ns(), end;
@@ -105,13 +145,13 @@ static void decode(struct adl_batcher *b, struct adl_job *job)
     result = adl_predict_decode(job->bytes, job->length, &job->decode, model->input_w,
                                 model->input_h, &job->input, &job->err);
     end = adl_clock_ns();
-    job->timing.decode = stage_done(b, ADL_STAGE_DECODE, begin, end);
+    job->timing.decode = batcher_stage_done(b, ADL_STAGE_DECODE, begin, end);
     if (result == 0)
         job->decoded_bytes = 3 * ((size_t)job->input.image.width * (size_t)job->input.image.height +
                                   (size_t)model->input_w * (size_t)model->input_h);
 }
 
-static void locate(struct adl_batcher *b, struct adl_job *job)
+static void batcher_locate(struct adl_batcher *b, struct adl_job *job)
 {
     struct adl_model_metrics *metrics = &b->config.metrics->models[job->served->index];
     const struct adl_prediction *first;
@@ -121,7 +161,7 @@ static void locate(struct adl_batcher *b, struct adl_job *job)
     if (job->err.kind || adl_predict_locate(&job->predictions, &job->query, info->width,
                                             info->height, &job->err) < 0)
         return;
-    job->timing.postprocess = stage_done(b, ADL_STAGE_POSTPROCESS, begin, adl_clock_ns());
+    job->timing.postprocess = batcher_stage_done(b, ADL_STAGE_POSTPROCESS, begin, adl_clock_ns());
     if (job->predictions.count == 0)
         return;
     first = &job->predictions.items[0];
@@ -134,41 +174,42 @@ static void locate(struct adl_batcher *b, struct adl_job *job)
     }
 }
 
-static void count_outcome(struct adl_batcher *b, const struct adl_job *job)
+static void batcher_count_outcome(struct adl_batcher *b, const struct adl_job *job)
 {
     struct adl_model_metrics *metrics = &b->config.metrics->models[job->served->index];
 
     switch (job->err.kind) {
-    case ADL_ERR_NONE: count(&metrics->images[ADL_OUTCOME_OK]); break;
-    case ADL_ERR_FORMAT: count(&metrics->images[ADL_OUTCOME_CORRUPT]); break;
-    case ADL_ERR_LIMIT: count(&metrics->images[ADL_OUTCOME_TOO_LARGE]); break;
-    case ADL_ERR_UNSUPPORTED: count(&metrics->images[ADL_OUTCOME_UNSUPPORTED]); break;
+    case ADL_ERR_NONE: batcher_count(&metrics->images[ADL_OUTCOME_OK]); break;
+    case ADL_ERR_FORMAT: batcher_count(&metrics->images[ADL_OUTCOME_CORRUPT]); break;
+    case ADL_ERR_LIMIT: batcher_count(&metrics->images[ADL_OUTCOME_TOO_LARGE]); break;
+    case ADL_ERR_UNSUPPORTED: batcher_count(&metrics->images[ADL_OUTCOME_UNSUPPORTED]); break;
     default: break;
     }
 }
 
-/* The job is not ours any more after finished(), nor is its model. */
-static void finish(struct adl_batcher *b, struct adl_job *job, struct worker *worker)
+/* The last stage. After finished() the submitter owns the job and its model again, so
+ * what is needed afterwards is copied first. */
+static void batcher_finish(struct adl_batcher *b, struct adl_job *job, struct worker *worker)
 {
     size_t bytes = job->decoded_bytes;
     int model = job->served->index;
 
-    locate(b, job);
-    count_outcome(b, job);
+    batcher_locate(b, job);
+    batcher_count_outcome(b, job);
     job->finished(job);
     pthread_mutex_lock(&b->lock);
     worker->since_ns = 0;
     b->decoded_bytes -= bytes;
-    b->in_work--;
+    b->unfinished--;
     b->depth[model]--;
-    pthread_cond_broadcast(&b->work_wake);
+    pthread_cond_broadcast(&b->worker_wake);
     pthread_mutex_unlock(&b->lock);
 }
 
-/* Under the lock, which is released meanwhile: a step of the engine's batch. */
-static void do_step(struct adl_batcher *b)
+/* Under the lock, which is released meanwhile: does one step of the engine's batch. */
+static void batcher_do_step(struct adl_batcher *b)
 {
-    struct adl_job *job = pop(&b->shared);
+    struct adl_job *job = queue_pop(&b->shared);
     void (*step)(struct adl_job * job) = b->step;
 
     pthread_mutex_unlock(&b->lock);
@@ -178,27 +219,28 @@ static void do_step(struct adl_batcher *b)
         pthread_cond_signal(&b->engine_wake);
 }
 
-/* Under the lock: what a worker may do next, or NULL. A step comes first, for the engine
- * waits for it. */
-static struct adl_job *next_task(struct adl_batcher *b, struct worker *worker, bool *is_finish)
+/* Under the lock: the job that a worker should take next, NULL if it has to wait. Steps of
+ * the engine's batch come first, because the engine waits for them. */
+static struct adl_job *batcher_next_task(struct adl_batcher *b, struct worker *worker,
+                                         bool *is_finish)
 {
     while (b->shared.head) {
         worker->since_ns = adl_clock_ns();
-        do_step(b);
+        batcher_do_step(b);
         worker->since_ns = 0;
     }
-    *is_finish = b->run.head != NULL;
+    *is_finish = b->to_finish.head != NULL;
     if (*is_finish)
-        return pop(&b->run);
-    if (b->raw.head && b->decoded_bytes < ADL_LIMIT_DECODED_BYTES)
-        return pop(&b->raw);
+        return queue_pop(&b->to_finish);
+    if (b->to_decode.head && b->decoded_bytes < ADL_LIMIT_DECODED_BYTES)
+        return queue_pop(&b->to_decode);
     return NULL;
 }
 
-/* The worker that the running thread is. */
+/* The worker whose thread this is. */
 static _Thread_local struct worker *this_worker;
 
-static void *worker_main(void *argument)
+static void *batcher_worker(void *argument)
 {
     struct worker *worker = argument;
     struct adl_batcher *b = worker->batcher;
@@ -208,28 +250,28 @@ static void *worker_main(void *argument)
     for (;;) {
         bool is_finish = false, aborted;
         struct adl_job *job = NULL;
-        while (!b->stop && !(job = next_task(b, worker, &is_finish)))
-            pthread_cond_wait(&b->work_wake, &b->lock);
+        while (!b->stop && !(job = batcher_next_task(b, worker, &is_finish)))
+            pthread_cond_wait(&b->worker_wake, &b->lock);
         if (!job)
             break;
         aborted = b->aborted;
         worker->since_ns = adl_clock_ns();
         pthread_mutex_unlock(&b->lock);
         if (!is_finish) {
-            if (wanted(b, job, aborted))
-                decode(b, job);
+            if (batcher_wants(b, job, aborted))
+                batcher_decode(b, job);
             is_finish = job->err.kind != ADL_ERR_NONE;
             if (!is_finish) {
                 pthread_mutex_lock(&b->lock);
                 job->since_ns = adl_clock_ns();
                 b->decoded_bytes += job->decoded_bytes;
-                push(&b->ready, job);
+                queue_push(&b->to_run, job);
                 pthread_cond_signal(&b->engine_wake);
                 worker->since_ns = 0;
                 continue;
             }
         }
-        finish(b, job, worker);
+        batcher_finish(b, job, worker);
         pthread_mutex_lock(&b->lock);
     }
     pthread_mutex_unlock(&b->lock);
@@ -238,13 +280,14 @@ static void *worker_main(void *argument)
 
 /* --- the engine ------------------------------------------------------------------ */
 
-/* Under the lock: jobs of the oldest one's model, in order. */
-static size_t take_batch(struct adl_batcher *b, struct adl_job **batch)
+/* Under the lock: moves up to ADL_LIMIT_SERVE_BATCH jobs of the oldest job's model from
+ * the queue to `batch`, in their order; jobs of other models stay. */
+static size_t batcher_take_batch(struct adl_batcher *b, struct adl_job **batch)
 {
-    struct adl_served *served = b->ready.head->served;
+    struct adl_served *served = b->to_run.head->served;
     size_t taken = 0;
 
-    for (struct adl_job **at = &b->ready.head; *at && taken < ADL_LIMIT_SERVE_BATCH;) {
+    for (struct adl_job **at = &b->to_run.head; *at && taken < ADL_LIMIT_SERVE_BATCH;) {
         struct adl_job *job = *at;
         if (job->served != served) {
             at = &job->next;
@@ -253,44 +296,45 @@ static size_t take_batch(struct adl_batcher *b, struct adl_job **batch)
         *at = job->next;
         batch[taken++] = job;
     }
-    b->ready.tail = &b->ready.head;
-    while (*b->ready.tail)
-        b->ready.tail = &(*b->ready.tail)->next;
+    b->to_run.tail = &b->to_run.head;
+    while (*b->to_run.tail)
+        b->to_run.tail = &(*b->to_run.tail)->next;
     return taken;
 }
 
-static void load(struct adl_job *job)
+static void batcher_load(struct adl_job *job)
 {
     adl_predict_load(job->served->model, &job->input, job->served->session, job->slot);
     adl_image_release(&job->input.resized);
 }
 
-static void collect(struct adl_job *job)
+static void batcher_collect(struct adl_job *job)
 {
     (void)!adl_predict_collect(job->served->session, job->slot, &job->query, &job->predictions,
                                &job->err);
 }
 
-/* Takes a step for each job of the batch, on this thread and on workers that are idle. The
- * engine does not wait for a worker that is decoding: what no one takes it does itself. */
-static void share(struct adl_batcher *b, struct adl_job **batch, size_t n,
-                  void (*step)(struct adl_job *job))
+/* Does a step for each job of the batch, on this thread and on idle workers. The engine
+ * does not wait for a worker that is decoding: steps that nobody takes it does itself. */
+static void batcher_share(struct adl_batcher *b, struct adl_job **batch, size_t n,
+                          void (*step)(struct adl_job *job))
 {
     pthread_mutex_lock(&b->lock);
     b->step = step;
     b->unfinished_steps = n;
     for (size_t i = 0; i < n; i++)
-        push(&b->shared, batch[i]);
+        queue_push(&b->shared, batch[i]);
     if (n > 1)
-        pthread_cond_broadcast(&b->work_wake);
+        pthread_cond_broadcast(&b->worker_wake);
     while (b->shared.head)
-        do_step(b);
+        batcher_do_step(b);
     while (b->unfinished_steps > 0)
         pthread_cond_wait(&b->engine_wake, &b->lock);
     pthread_mutex_unlock(&b->lock);
 }
 
-static void run_batch(struct adl_batcher *b, struct adl_job **batch, size_t taken, bool aborted)
+static void batcher_run_batch(struct adl_batcher *b, struct adl_job **batch, size_t taken,
+                              bool aborted)
 {
     struct adl_served *served = batch[0]->served;
     struct adl_job *running[ADL_LIMIT_SERVE_BATCH];
@@ -300,48 +344,48 @@ static void run_batch(struct adl_batcher *b, struct adl_job **batch, size_t take
     adl_registry_compute_lock(b->config.registry);
     begin = adl_clock_ns();
     for (size_t i = 0; i < taken; i++) {
-        batch[i]->timing.queue = stage_done(b, ADL_STAGE_QUEUE, batch[i]->since_ns, begin);
-        if (!wanted(b, batch[i], aborted))
+        batch[i]->timing.queue = batcher_stage_done(b, ADL_STAGE_QUEUE, batch[i]->since_ns, begin);
+        if (!batcher_wants(b, batch[i], aborted))
             continue;
         batch[i]->slot = (int)n;
         running[n++] = batch[i];
     }
     if (n > 0) {
-        share(b, running, n, load);
+        batcher_share(b, running, n, batcher_load);
         adl_session_run(served->session, (int)n);
-        share(b, running, n, collect);
+        batcher_share(b, running, n, batcher_collect);
         end = adl_clock_ns();
         for (size_t i = 0; i < n; i++)
-            running[i]->timing.inference = stage_done(b, ADL_STAGE_INFERENCE, begin, end);
+            running[i]->timing.inference = batcher_stage_done(b, ADL_STAGE_INFERENCE, begin, end);
         adl_histogram_add(&b->config.metrics->models[served->index].batch_size, &adl_buckets_batch,
                           (double)n);
     }
     adl_registry_compute_unlock(b->config.registry);
 }
 
-static void *engine_main(void *argument)
+static void *batcher_engine(void *argument)
 {
     struct adl_batcher *b = argument;
     struct adl_job *batch[ADL_LIMIT_SERVE_BATCH];
 
     pthread_mutex_lock(&b->lock);
     for (;;) {
-        while (!b->stop && !b->ready.head)
+        while (!b->stop && !b->to_run.head)
             pthread_cond_wait(&b->engine_wake, &b->lock);
-        if (!b->ready.head)
+        if (!b->to_run.head)
             break;
         uint64_t begin = adl_clock_ns();
         bool aborted = b->aborted;
-        size_t taken = take_batch(b, batch);
+        size_t taken = batcher_take_batch(b, batch);
         b->engine_since_ns = begin;
         pthread_mutex_unlock(&b->lock);
-        run_batch(b, batch, taken, aborted);
+        batcher_run_batch(b, batch, taken, aborted);
         pthread_mutex_lock(&b->lock);
         b->job_ms = 0.9 * b->job_ms + 0.1 * adl_clock_ms(begin, adl_clock_ns()) / (double)taken;
         b->engine_since_ns = 0;
         for (size_t i = 0; i < taken; i++)
-            push(&b->run, batch[i]);
-        pthread_cond_broadcast(&b->work_wake);
+            queue_push(&b->to_finish, batch[i]);
+        pthread_cond_broadcast(&b->worker_wake);
     }
     pthread_mutex_unlock(&b->lock);
     return NULL;
@@ -359,17 +403,17 @@ struct adl_batcher *adl_batcher_create(const struct adl_batcher_config *config,
         return NULL;
     }
     b->config = *config;
-    b->raw.tail = &b->raw.head;
-    b->ready.tail = &b->ready.head;
-    b->run.tail = &b->run.head;
+    b->to_decode.tail = &b->to_decode.head;
+    b->to_run.tail = &b->to_run.head;
+    b->to_finish.tail = &b->to_finish.head;
     b->shared.tail = &b->shared.head;
     pthread_mutex_init(&b->lock, NULL);
-    pthread_cond_init(&b->work_wake, NULL);
+    pthread_cond_init(&b->worker_wake, NULL);
     pthread_cond_init(&b->engine_wake, NULL);
-    b->engine_started = pthread_create(&b->engine, NULL, engine_main, b) == 0;
+    b->engine_started = pthread_create(&b->engine, NULL, batcher_engine, b) == 0;
     for (int i = 0; b->engine_started && i < ADL_MIN(config->decode_threads, MAX_WORKERS); i++) {
         b->workers[i].batcher = b;
-        if (pthread_create(&b->workers[i].thread, NULL, worker_main, &b->workers[i]) != 0)
+        if (pthread_create(&b->workers[i].thread, NULL, batcher_worker, &b->workers[i]) != 0)
             break;
         b->worker_count++;
     }
@@ -387,14 +431,14 @@ void adl_batcher_free(struct adl_batcher *b)
         return;
     pthread_mutex_lock(&b->lock);
     b->stop = true;
-    pthread_cond_broadcast(&b->work_wake);
+    pthread_cond_broadcast(&b->worker_wake);
     pthread_cond_broadcast(&b->engine_wake);
     pthread_mutex_unlock(&b->lock);
     for (int i = 0; i < b->worker_count; i++)
         pthread_join(b->workers[i].thread, NULL);
     if (b->engine_started)
         pthread_join(b->engine, NULL);
-    pthread_cond_destroy(&b->work_wake);
+    pthread_cond_destroy(&b->worker_wake);
     pthread_cond_destroy(&b->engine_wake);
     pthread_mutex_destroy(&b->lock);
     adl_free(b);
@@ -408,27 +452,28 @@ int adl_batcher_submit(struct adl_batcher *b, struct adl_job *jobs, size_t numbe
     pthread_mutex_lock(&b->lock);
     if (b->aborted)
         result = adl_fail(err, ADL_ERR_BUSY, "the server is stopping");
-    else if (b->in_work > 0 && b->in_work + number > b->config.capacity)
-        result = adl_fail(err, ADL_ERR_BUSY, "%zu images are in work, and %zu may be", b->in_work,
-                          b->config.capacity);
+    else if (b->unfinished > 0 && b->unfinished + number > b->config.capacity)
+        result =
+            adl_fail(err, ADL_ERR_BUSY, "%zu images are queued or in progress; the limit is %zu",
+                     b->unfinished, b->config.capacity);
     for (size_t i = 0; result == 0 && i < number; i++) {
-        push(&b->raw, &jobs[i]);
+        queue_push(&b->to_decode, &jobs[i]);
         b->depth[jobs[i].served->index]++;
-        b->in_work++;
+        b->unfinished++;
     }
     if (result == 0)
-        pthread_cond_broadcast(&b->work_wake);
+        pthread_cond_broadcast(&b->worker_wake);
     pthread_mutex_unlock(&b->lock);
     return result;
 }
 
-int adl_batcher_go_on(struct adl_batcher *b, const struct adl_job *job, struct adl_error *err)
+int adl_batcher_check(struct adl_batcher *b, const struct adl_job *job, struct adl_error *err)
 {
     pthread_mutex_lock(&b->lock);
     bool aborted = b->aborted;
     this_worker->since_ns = adl_clock_ns();
     pthread_mutex_unlock(&b->lock);
-    return go_on(b, job, aborted, err);
+    return batcher_check(b, job, aborted, err);
 }
 
 void adl_job_release(struct adl_job *job)
@@ -440,7 +485,7 @@ void adl_job_release(struct adl_job *job)
 bool adl_batcher_full(struct adl_batcher *b)
 {
     pthread_mutex_lock(&b->lock);
-    bool full = b->in_work >= b->config.capacity;
+    bool full = b->unfinished >= b->config.capacity;
     pthread_mutex_unlock(&b->lock);
     return full;
 }
@@ -448,7 +493,7 @@ bool adl_batcher_full(struct adl_batcher *b)
 unsigned adl_batcher_retry_after_s(struct adl_batcher *b)
 {
     pthread_mutex_lock(&b->lock);
-    double s = (double)b->in_work * b->job_ms / 1e3;
+    double s = (double)b->unfinished * b->job_ms / 1e3;
     pthread_mutex_unlock(&b->lock);
     return s < 1 ? 1 : s > 60 ? 60 : (unsigned)(s + 1);
 }
@@ -471,8 +516,8 @@ void adl_batcher_abort(struct adl_batcher *b)
 void adl_batcher_wait_idle(struct adl_batcher *b)
 {
     pthread_mutex_lock(&b->lock);
-    while (b->in_work > 0)
-        pthread_cond_wait(&b->work_wake, &b->lock);
+    while (b->unfinished > 0)
+        pthread_cond_wait(&b->worker_wake, &b->lock);
     pthread_mutex_unlock(&b->lock);
 }
 

@@ -1,15 +1,15 @@
 #ifndef ADL_SERVER_SERVING_BATCHER_H
 #define ADL_SERVER_SERVING_BATCHER_H
 
-/* The way of an image through the server:
+/* The path of an image through the server:
  *
  *     submit ─▶ decode workers ─▶ engine thread ─▶ decode workers ─▶ finished()
  *
- * Decode workers turn bytes into the network's input and class maps into boxes
- * and replies; what is nearer to its answer goes first. The one engine thread
- * takes what waits for the model of the oldest image, at most
- * ADL_LIMIT_SERVE_BATCH of them, and never waits for a batch to fill. Work whose
- * client has left, or whose time is over, is dropped before it is begun. */
+ * Decode workers turn bytes into the network's input, and class maps into boxes and
+ * replies; jobs that are closer to their reply go first. The one engine thread takes the
+ * jobs that wait for the model of the oldest one, at most ADL_LIMIT_SERVE_BATCH, and never
+ * waits for a batch to fill. A job whose client has disconnected or whose deadline has
+ * passed is dropped before its next stage. All functions are thread-safe. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,25 +22,27 @@
 
 struct adl_batcher;
 
-/* One image. The submitter fills the first part and keeps the job and what it
- * points to until finished() was called. */
+/* One image. The submitter fills the first part, and keeps the job and what it points to
+ * valid until finished() is called. */
 struct adl_job {
     const void *bytes;
     size_t length;
     struct adl_served *served; /* borrowed */
     struct adl_predict_decode decode;
     struct adl_predict_query query;
-    uint64_t deadline_ns; /* of adl_clock_ns() */
+    uint64_t deadline_ns; /* in the time of adl_clock_ns() */
+    /* Whether nobody waits for the result any more; NULL: somebody always does. Called by
+     * any thread of the batcher. */
     bool (*abandoned)(const struct adl_job *job);
-    /* On a decode worker, once, for each job that was submitted. */
+    /* Called exactly once for each submitted job, by a decode worker. */
     void (*finished)(struct adl_job *job);
     void *context;
 
     /* The result. */
-    struct adl_error err;           /* BUSY: the deadline has passed; CANCELLED: abandoned */
-    struct adl_predict_input input; /* info, and the picture when it was to be kept */
+    struct adl_error err; /* BUSY: the deadline has passed, or abort; CANCELLED: abandoned */
+    struct adl_predict_input input; /* info, and the image if decode.keep_image */
     struct adl_predictions predictions;
-    struct adl_reply_timing timing; /* without its total */
+    struct adl_reply_timing timing; /* milliseconds; `total` is the submitter's */
 
     /* batcher.c only */
     struct adl_job *next;
@@ -51,45 +53,49 @@ struct adl_job {
 
 struct adl_batcher_config {
     int decode_threads;
-    size_t capacity; /* jobs that may be in work */
+    size_t capacity; /* maximum jobs queued or in progress */
     struct adl_registry *registry;
     struct adl_metrics *metrics;
 };
 
+/* Starts the threads: decode_threads workers (at most 16) and the engine thread. The
+ * registry and the metrics have to outlive the batcher. Fails with NOMEM. */
 struct adl_batcher *adl_batcher_create(const struct adl_batcher_config *config,
                                        struct adl_error *err) ADL_MUST_CHECK;
-/* All jobs have to be finished. */
+/* Joins the threads. All jobs have to be finished. NULL is fine. */
 void adl_batcher_free(struct adl_batcher *batcher);
 
-/* All of them or none: fails with BUSY when there is no room. More jobs than
- * the capacity are taken when nothing else is in work. */
+/* Queues all of the jobs or none: fails with BUSY when they would exceed the capacity, or
+ * after an abort. More jobs than the capacity are taken when there are no others, so that
+ * a form with many images is not refused forever. */
 int adl_batcher_submit(struct adl_batcher *batcher, struct adl_job *jobs, size_t number,
                        struct adl_error *err) ADL_MUST_CHECK;
 
-/* In finished(), while its answer is being written: whether to go on, -1 with an
- * error of the kinds BUSY and CANCELLED if not. To be asked now and then, as the
- * watchdog takes a worker that does not for one that hangs. */
-int adl_batcher_go_on(struct adl_batcher *batcher, const struct adl_job *job,
+/* For finished() while it writes a long reply: fails with BUSY or CANCELLED when the
+ * reply is not needed any more. Call it between the parts of the
+ * reply: it also tells the watchdog that the worker does not hang. */
+int adl_batcher_check(struct adl_batcher *batcher, const struct adl_job *job,
                       struct adl_error *err) ADL_MUST_CHECK;
 
-/* Frees a finished job's result. */
+/* Frees the result of a finished job, but not the job. */
 void adl_job_release(struct adl_job *job);
 
-/* Whether a single job would be refused now, and the seconds after which it is
- * worth trying again. */
+/* Whether a single job would be refused now; and an estimate of the seconds (1 to 60)
+ * until the jobs present now are done, for Retry-After. */
 bool adl_batcher_full(struct adl_batcher *batcher);
 unsigned adl_batcher_retry_after_s(struct adl_batcher *batcher);
 
-/* Jobs in work for a model. */
+/* Jobs of a model that are queued or in progress. */
 size_t adl_batcher_depth(struct adl_batcher *batcher, int model);
 
-/* From now on what has not been begun is finished with BUSY. */
+/* From now on, jobs that are not being computed are finished with BUSY, and new ones are
+ * refused. */
 void adl_batcher_abort(struct adl_batcher *batcher);
-/* Returns when no job is in work. */
+/* Returns when all submitted jobs are finished. */
 void adl_batcher_wait_idle(struct adl_batcher *batcher);
 
-/* Milliseconds that the engine's present run, or the oldest decoding, takes
- * already; 0 when nothing is running. For the watchdog. */
+/* Milliseconds since the oldest unfinished task of any thread began (a run of the
+ * network, a decoding, a reply); 0 when all are idle. For the watchdog. */
 double adl_batcher_stuck_ms(struct adl_batcher *batcher);
 
 #endif

@@ -1,4 +1,26 @@
-/* Named models and their versions. */
+/* Named models and their versions.
+ *
+ * DESIGN
+ *
+ * A reload has to replace a model without dropping a request and without making one wait.
+ * So a version (struct adl_served) is immutable and reference-counted: the registry holds
+ * one reference to the current version of each name, each request holds one to the
+ * version that it began with. A reload builds the new version beside the old one, checks
+ * it, and swaps one pointer; the old version is freed with its last request. For that
+ * time both are in memory.
+ *
+ * Threads and locks. One loader thread calls adl_registry_load(); I/O threads acquire;
+ * I/O threads and decode workers release. `lock` protects the pointers `current` and is
+ * held for the few instructions in which a reference is taken or a pointer is swapped. It
+ * closes the gap between reading the pointer and incrementing the count, in which
+ * another thread could free the version. Releasing needs no lock, since the count is
+ * atomic and cannot rise from zero. An atomic pointer with deferred reclamation would
+ * save this lock, which is taken once for each request and is never contended for long.
+ *
+ * `compute` serialises the use of the compute pool and of all sessions: a run of the
+ * engine, the trial run of a new version, and the packing of weights at the first load.
+ * A reload packs its weights on the loader thread alone, without the pool, so that the
+ * requests keep the threads. Names and paths do not change after the start. */
 
 #include "server/serving/registry.h"
 
@@ -15,15 +37,15 @@
 struct entry {
     char name[ADL_LIMIT_MODEL_NAME_BYTES + 1];
     char *path;
-    struct adl_served *current; /* under the lock; holds a reference */
+    struct adl_served *current; /* under the lock; owns a reference; NULL: not loaded yet */
 };
 
 struct adl_registry {
     struct entry entries[ADL_LIMIT_MODELS];
     size_t count;
-    pthread_mutex_t lock; /* of `current`; held for moments */
-    pthread_mutex_t compute;
-    struct adl_pool *pool; /* under `compute` */
+    pthread_mutex_t lock;    /* protects each `current` */
+    pthread_mutex_t compute; /* protects the pool and all sessions */
+    struct adl_pool *pool;
 };
 
 struct adl_registry *adl_registry_create(int threads, struct adl_error *err)
@@ -76,12 +98,12 @@ int adl_registry_add(struct adl_registry *registry, const char *text, struct adl
 
     if (registry->count == ADL_LIMIT_MODELS)
         return adl_fail(err, ADL_ERR_ARG, "more than %d models", ADL_LIMIT_MODELS);
-    /* A file's name may have an equals sign of its own behind a slash. */
+    /* An equals sign after a slash belongs to the path of the file. */
     if (equals && !memchr(text, '/', (size_t)(equals - text))) {
         if (!is_name(text, (size_t)(equals - text)))
             return adl_fail(err, ADL_ERR_ARG,
-                            "--model %.100s: a name has 1 to %d of the characters A-Z a-z 0-9 . _ "
-                            "and -",
+                            "--model %.100s: a name consists of 1 to %d of the characters A-Z a-z "
+                            "0-9 . _ and -",
                             text, ADL_LIMIT_MODEL_NAME_BYTES);
         snprintf(entry->name, sizeof entry->name, "%.*s", (int)(equals - text), text);
         path = equals + 1;
@@ -90,12 +112,13 @@ int adl_registry_add(struct adl_registry *registry, const char *text, struct adl
     }
     for (size_t i = 0; i < registry->count; i++)
         if (!strcmp(registry->entries[i].name, entry->name))
-            return adl_fail(err, ADL_ERR_ARG,
-                            "--model %.100s: there is a model \"%s\" already; give each a name: "
-                            "--model NAME=FILE",
-                            text, entry->name);
+            return adl_fail(
+                err, ADL_ERR_ARG,
+                "--model %.100s: there is already a model \"%s\"; give each one its own "
+                "name: --model NAME=FILE",
+                text, entry->name);
     if (!*path)
-        return adl_fail(err, ADL_ERR_ARG, "--model %.100s: names no file", text);
+        return adl_fail(err, ADL_ERR_ARG, "--model %.100s: the file name is missing", text);
     entry->path = adl_strdup(path);
     if (!entry->path)
         return adl_fail_nomem(err, "models");
@@ -141,10 +164,11 @@ void adl_served_release(struct adl_served *served)
     adl_free(served);
 }
 
-/* One run: its pages are touched before the first request comes, and weights
- * that give no finite score are found out. */
-static int try_out(struct adl_registry *registry, struct adl_served *served, const char *path,
-                   struct adl_error *err)
+/* Runs the network once, on an input of zeros (a uniform image of the mean colour). This
+ * touches the session's pages before the first request does, and rejects weights that do
+ * not give finite scores. */
+static int check_scores(struct adl_registry *registry, struct adl_served *served, const char *path,
+                        struct adl_error *err)
 {
     size_t pixels = adl_shape_count(adl_plan_input_shape(served->plan));
     size_t classes = adl_shape_count(adl_plan_output_shape(served->plan, ADL_OUTPUT_LOGITS));
@@ -159,13 +183,13 @@ static int try_out(struct adl_registry *registry, struct adl_served *served, con
         finite &= isfinite(logits[i]) != 0;
     adl_registry_compute_unlock(registry);
     if (!finite)
-        return adl_fail(err, ADL_ERR_FORMAT,
-                        "%s: its scores for a grey picture are not finite; the weights are damaged",
-                        path);
+        return adl_fail(
+            err, ADL_ERR_FORMAT,
+            "%s: the scores for a uniform image are not finite; the weights are damaged", path);
     return 0;
 }
 
-/* {"name", "state", "arch", "classes", "input", "threshold", ...} */
+/* The model as the JSON of GET /models/NAME; the caller frees it with adl_free. */
 static char *describe(const struct adl_served *served, struct adl_error *err)
 {
     const struct adl_model *model = served->model;
@@ -208,14 +232,14 @@ static struct adl_served *load(struct adl_registry *registry, size_t index, stru
         goto out;
     struct adl_plan_options options = {.input_h = served->model->input_h,
                                        .input_w = served->model->input_w};
-    /* A model that is loaded anew leaves the threads to the requests. */
-    bool anew = registry->entries[index].current;
-    if (!anew) {
+    /* A reload leaves the compute threads to the requests. */
+    bool is_reload = registry->entries[index].current;
+    if (!is_reload) {
         adl_registry_compute_lock(registry);
         options.pool = registry->pool;
     }
     served->plan = adl_model_into_plan(served->model, &options, err);
-    if (!anew)
+    if (!is_reload)
         adl_registry_compute_unlock(registry);
     if (!served->plan) {
         adl_error_context(err, "%s", path);
@@ -229,7 +253,7 @@ static struct adl_served *load(struct adl_registry *registry, size_t index, stru
     served->description = describe(served, err);
     if (!served->description)
         goto out;
-    ADL_TRY(try_out(registry, served, path, err));
+    ADL_TRY(check_scores(registry, served, path, err));
     result = 0;
 out:
     if (result < 0) {
@@ -252,7 +276,7 @@ int adl_registry_load(struct adl_registry *registry, size_t index, struct adl_er
     registry->entries[index].current = served;
     pthread_mutex_unlock(&registry->lock);
     adl_served_release(old);
-    /* The weights as they were in the file are gone; give their pages back. */
+    /* The unpacked weights have been freed; return their pages to the system. */
     malloc_trim(0);
     return 0;
 }
@@ -278,7 +302,7 @@ struct adl_served *adl_registry_acquire(struct adl_registry *registry, const cha
             continue;
         served = adl_registry_acquire_index(registry, i);
         if (!served)
-            adl_fail(err, ADL_ERR_BUSY, "the model \"%s\" is being loaded",
+            adl_fail(err, ADL_ERR_BUSY, "the model \"%s\" is still loading",
                      registry->entries[i].name);
         return served;
     }
