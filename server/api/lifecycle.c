@@ -1,5 +1,31 @@
-/* The main thread of a server: it waits for signals, for the thread that loads
- * models, and for the watchdog's time. */
+/* The main thread of a server: from the first load of the models to the last reply.
+ *
+ * DESIGN
+ *
+ * Threads. The I/O threads and the batcher run already when adl_lifecycle_run() is
+ * called, so that health checks are answered while the models load. The main thread then
+ * does nothing but wait, in one poll() for three events: a signal, the end of the
+ * loader, and a timeout. On each timeout it tends the connections (adl_http_tend()) and
+ * tells the service manager's watchdog that the server is alive, unless a run of the
+ * engine or a decoding has taken longer than HANG_MS. Models are loaded by a thread of
+ * their own, one at a time. A SIGHUP during a load is remembered and starts another one
+ * afterwards, so that a file that changed in between is not missed.
+ *
+ * Locks. None: `struct lifecycle` belongs to the main thread, except that the loader
+ * writes `load_error`, which is read only after the loader was joined. `ready` is written
+ * while no loader runs.
+ *
+ * Order of the shutdown, which libmicrohttpd prescribes in part. (1) `draining` is set:
+ * new requests get 503 and `Connection: close`. (2) The requests in flight may finish,
+ * for at most drain_s seconds or until a second signal. (3) The batcher finishes the
+ * remaining jobs with an error and becomes idle. Now no request is suspended; stopping
+ * the daemon while one is would be an error in the use of the library. (4) The replies
+ * are written, for at most a second. (5) The daemon stops.
+ *
+ * The listening socket is not closed at (1): MHD_quiesce_daemon() of version 0.9.75 may
+ * abort the process, because its threads and its caller both remove the socket from the
+ * same epoll set. Connections are therefore still accepted while draining, and refused by
+ * a reply instead of by the kernel, which clients can tell apart from a crash. */
 
 #include "server/api/lifecycle.h"
 
@@ -20,23 +46,22 @@
 #include "server/serving/log.h"
 #include "server/serving/notify.h"
 
-/* A run of the engine that takes longer is a hang. */
-#define HANG_MS 60000.0
-/* While draining, how often is looked. */
-#define DRAIN_POLL_MS 10
+#define HANG_MS 60000.0  /* a task that takes longer is taken for a hang */
+#define DRAIN_POLL_MS 10 /* how often the requests in flight are counted while draining */
 
 struct lifecycle {
     struct adl_server *server;
     const char *token_file;
-    int loaded; /* eventfd: the loader is done */
+    int loaded; /* eventfd: the loader has finished */
     pthread_t loader;
     bool loading, reload_wanted, ready;
-    struct adl_error load_error; /* the loader's, until it is joined */
+    struct adl_error load_error; /* belongs to the loader until it is joined */
 };
 
-/* Signals come through a pipe. They cannot be blocked and read by signalfd(2):
- * OpenBLAS starts threads before main, and a thread that does not block a signal
- * would die of it for all. */
+/* Signals arrive through a pipe. Blocking them and reading them from signalfd(2) would
+ * not work: OpenBLAS starts threads before main(), which do not block the signals, so the
+ * kernel would deliver a signal to one of them and its default action would end the
+ * process. */
 static int signal_pipe[2] = {-1, -1};
 
 static void on_signal(int number)
@@ -44,7 +69,7 @@ static void on_signal(int number)
     int saved = errno;
     char byte = (char)number;
     if (write(signal_pipe[1], &byte, 1) < 0) {
-        /* A full pipe has signals enough in it. */
+        /* The pipe is full, so there are enough signals in it to act upon. */
     }
     errno = saved;
 }
@@ -60,7 +85,7 @@ int adl_lifecycle_take_signals(struct adl_error *err)
     for (size_t i = 0; taken && i < ADL_COUNT(numbers); i++)
         taken = sigaction(numbers[i], &take, NULL) == 0;
     if (!taken || sigaction(SIGPIPE, &ignore, NULL) < 0)
-        return adl_fail(err, ADL_ERR_IO, "cannot take signals: %s", strerror(errno));
+        return adl_fail(err, ADL_ERR_IO, "cannot install signal handlers: %s", strerror(errno));
     return 0;
 }
 
@@ -80,7 +105,7 @@ static void log_load(struct lifecycle *life, size_t index, double ms, const stru
 
     if (err->kind)
         adl_log(ADL_LOG_ERROR, life->ready ? "reload" : "load",
-                life->ready ? "a model could not be loaded anew; the old one stays"
+                life->ready ? "a model could not be reloaded; the old version stays in use"
                             : "a model could not be loaded",
                 json_pack("{s:s, s:o}", "model", adl_registry_name(registry, index), "error",
                           adl_json_from_text(err->message)));
@@ -93,7 +118,7 @@ static void log_load(struct lifecycle *life, size_t index, double ms, const stru
     adl_served_release(served);
 }
 
-/* Loads every model; goes on after a failure. */
+/* The loader thread: loads every model, and continues after a failure. */
 static void *load_models(void *argument)
 {
     struct lifecycle *life = argument;
@@ -114,7 +139,7 @@ static void *load_models(void *argument)
             life->load_error = err;
     }
     if (write(life->loaded, &one, sizeof one) < 0) {
-        /* It cannot be full: it is read before the next loader starts. */
+        /* The counter cannot be full: it is read before the next loader starts. */
     }
     return NULL;
 }
@@ -128,13 +153,14 @@ static int start_loading(struct lifecycle *life, struct adl_error *err)
     return 0;
 }
 
-static void tell_ready(struct lifecycle *life)
+static void notify_ready(struct lifecycle *life)
 {
     size_t count = adl_registry_count(life->server->registry);
     adl_notify("READY=1\nSTATUS=ready: %zu model%s", count, count == 1 ? "" : "s");
 }
 
-/* The loader is done: the first time the server becomes ready, or it fails. */
+/* Takes note that the loader has finished. After the first load the server becomes
+ * ready, or fails. */
 static int end_loading(struct lifecycle *life, struct adl_error *err)
 {
     uint64_t value;
@@ -150,7 +176,7 @@ static int end_loading(struct lifecycle *life, struct adl_error *err)
     if (!life->ready)
         adl_log(ADL_LOG_INFO, "ready", "ready", NULL);
     life->ready = true;
-    tell_ready(life);
+    notify_ready(life);
     if (life->reload_wanted) {
         life->reload_wanted = false;
         return start_loading(life, err);
@@ -162,9 +188,10 @@ static void reload(struct lifecycle *life)
 {
     struct adl_error err = {0};
 
-    adl_log(ADL_LOG_INFO, "reload", "loading models anew", NULL);
+    adl_log(ADL_LOG_INFO, "reload", "reloading the models", NULL);
     if (life->token_file && adl_auth_read_tokens(life->server->auth, life->token_file, &err) < 0)
-        adl_log(ADL_LOG_ERROR, "reload", "the tokens could not be read anew; the old ones stay",
+        adl_log(ADL_LOG_ERROR, "reload",
+                "the tokens could not be reloaded; the old ones stay valid",
                 json_pack("{s:o}", "error", adl_json_from_text(err.message)));
     if (life->loading) {
         life->reload_wanted = true;
@@ -178,8 +205,9 @@ static void reload(struct lifecycle *life)
 
 /* --- waiting ---------------------------------------------------------------------- */
 
-/* The next signal, or 0 after `timeout_ms` or when the loader is done: that is of
- * no interest while draining, and would be told again at once. */
+/* Returns the next signal, or 0 after `timeout_ms` or when the loader has finished. While
+ * draining the loader is not waited for: nobody reads its event then, so poll() would
+ * return at once, again and again. */
 static int wait_for_signal(struct lifecycle *life, int timeout_ms)
 {
     struct pollfd polls[2] = {{.fd = signal_pipe[0], .events = POLLIN},
@@ -194,8 +222,8 @@ static int wait_for_signal(struct lifecycle *life, int timeout_ms)
 static int serve(struct lifecycle *life, struct adl_error *err)
 {
     uint64_t watchdog = adl_notify_watchdog_ns();
-    /* How late slow clients are noticed: a quarter of what they may take, and no
-     * oftener than every second. */
+    /* Slow clients are noticed with a delay of at most a quarter of the time limit, but
+     * connections are not checked more than once a second. */
     int pause_ms = ADL_MAX(1000, life->server->timeout_s * 250);
 
     if (watchdog)
@@ -214,7 +242,8 @@ static int serve(struct lifecycle *life, struct adl_error *err)
     }
 }
 
-/* Waits until nothing is in flight, until `until_ns`, or for a second signal. */
+/* Waits until no request is in flight (true), or until the time `until_ns` or a second
+ * signal (false). */
 static bool wait_for_requests(struct lifecycle *life, uint64_t until_ns)
 {
     while (adl_http_in_flight(life->server->http) > 0) {
@@ -232,19 +261,16 @@ static void drain(struct lifecycle *life, int drain_s)
 
     server->draining = true;
     adl_notify("STOPPING=1\nSTATUS=finishing %zu requests", adl_http_in_flight(server->http));
-    adl_log(ADL_LOG_INFO, "drain", "stopping: new requests are refused",
+    adl_log(ADL_LOG_INFO, "drain", "shutting down: new requests are refused",
             json_pack("{s:I}", "in_flight", (json_int_t)adl_http_in_flight(server->http)));
-    /* Connections are still taken, and answered 503: MHD_quiesce_daemon() of
-     * libmicrohttpd 0.9.75 may abort, as its threads and the caller both take
-     * the socket out of the same epoll set. */
     if (!wait_for_requests(life, adl_clock_ns() + (uint64_t)drain_s * 1000000000))
-        adl_log(ADL_LOG_WARN, "drain", "requests are cut off",
+        adl_log(ADL_LOG_WARN, "drain", "the remaining requests are cut off",
                 json_pack("{s:I}", "in_flight", (json_int_t)adl_http_in_flight(server->http)));
-    /* What is in the queue is answered at once; what is being computed ends
-     * within a run of the engine. No request may stay suspended. */
+    /* Queued images are answered with an error at once; those being computed end within
+     * one run of the engine. After this no request is suspended. */
     adl_batcher_abort(server->batcher);
     adl_batcher_wait_idle(server->batcher);
-    /* Their answers are written by the I/O threads, which are about to stop. */
+    /* Let the I/O threads write these answers before they are stopped. */
     for (int i = 0; i < 100 && adl_http_in_flight(server->http) > 0; i++)
         poll(NULL, 0, DRAIN_POLL_MS);
     adl_http_stop(server->http);
@@ -259,7 +285,8 @@ int adl_lifecycle_run(struct adl_server *server, const char *token_file, int dra
     adl_assets_hash();
     life.loaded = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (life.loaded < 0)
-        adl_fail(err, ADL_ERR_IO, "cannot wait for the models: %s", strerror(errno));
+        adl_fail(err, ADL_ERR_IO, "cannot create an event for loading the models: %s",
+                 strerror(errno));
     else if (start_loading(&life, err) == 0)
         result = serve(&life, err);
     drain(&life, drain_s);

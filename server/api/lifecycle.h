@@ -1,19 +1,19 @@
 #ifndef ADL_SERVER_API_LIFECYCLE_H
 #define ADL_SERVER_API_LIFECYCLE_H
 
-/* From the start of a server to its end: models are loaded beside the answering
- * threads, signals are taken, the service manager is told. */
+/* A server from its start to its end: loading models beside the threads that answer,
+ * handling signals, notifying the service manager. */
 
 #include "server/api/server.h"
 
-/* SIGTERM, SIGINT and SIGHUP are from now on taken by adl_lifecycle_run(), and
- * SIGPIPE is ignored. Once per process. */
+/* From now on SIGTERM, SIGINT and SIGHUP are kept for adl_lifecycle_run(), and SIGPIPE is
+ * ignored. Call it once per process. */
 int adl_lifecycle_take_signals(struct adl_error *err) ADL_MUST_CHECK;
 
-/* Loads all models, then serves until SIGTERM or SIGINT; SIGHUP loads models
- * and tokens (of `token_file`; NULL: none) anew. Returns when the server has
- * drained, at most `drain_s` seconds after that signal, and its daemon is
- * stopped. Fails when a model cannot be loaded at the start. */
+/* Loads all models, then serves until SIGTERM or SIGINT; SIGHUP reloads the models and
+ * the tokens of `token_file` (NULL: none). Requests in flight may finish for at most
+ * `drain_s` seconds after the signal. Returns when the HTTP daemon is stopped, which
+ * frees server->http. Fails when a model cannot be loaded at the start. */
 int adl_lifecycle_run(struct adl_server *server, const char *token_file, int drain_s,
                       struct adl_error *err) ADL_MUST_CHECK;
 

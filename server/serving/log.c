@@ -1,5 +1,6 @@
-/* Log lines: made as a JSON object in any case, so that whatever a client sent
- * is escaped, and written by one write(2) so that lines do not mix. */
+/* Log lines. Values pass through jansson's writer in both formats, so that whatever a
+ * client sent is escaped, and a line is written with one write(2), so that the lines of
+ * several threads do not mix. */
 
 #include "server/serving/log.h"
 
@@ -48,8 +49,8 @@ struct line {
 static int append(const char *bytes, size_t length, void *data)
 {
     struct line *line = data;
-    size_t room = sizeof line->text - 1 - line->length; /* one for the newline */
-    size_t taken = ADL_MIN(length, room);
+    size_t available = sizeof line->text - 1 - line->length; /* one for the newline */
+    size_t taken = ADL_MIN(length, available);
 
     memcpy(line->text + line->length, bytes, taken);
     line->length += taken;
@@ -61,14 +62,15 @@ static void append_text(struct line *line, const char *text)
     append(text, strlen(text), line);
 }
 
-static void timestamp(char *text, size_t size, int for_people)
+/* `local`: hours, minutes and seconds for a person; otherwise RFC 3339 in UTC. */
+static void timestamp(char *text, size_t size, int local)
 {
     struct timespec now;
     struct tm parts;
     char seconds[24];
 
     clock_gettime(CLOCK_REALTIME, &now);
-    if (for_people) {
+    if (local) {
         localtime_r(&now.tv_sec, &parts);
         strftime(text, size, "%H:%M:%S", &parts);
         return;
@@ -78,15 +80,15 @@ static void timestamp(char *text, size_t size, int for_people)
     snprintf(text, size, "%s.%03uZ", seconds, (unsigned)(now.tv_nsec / 1000000) % 1000u);
 }
 
-/* What the message of a request's line has said already, or is of no interest
- * to who looks on. */
-static int is_told(const char *event, const char *key)
+/* Whether a field of a request's line is left out of the text format, because the
+ * message contains it already or it does not interest a person at a terminal. */
+static int is_left_out(const char *event, const char *key)
 {
-    static const char *const told[] = {"remote",   "method",    "path",       "status",
-                                       "bytes_in", "bytes_out", "duration_ms"};
+    static const char *const names[] = {"remote",   "method",    "path",       "status",
+                                        "bytes_in", "bytes_out", "duration_ms"};
 
-    for (size_t i = 0; event && !strcmp(event, "request") && i < ADL_COUNT(told); i++)
-        if (!strcmp(key, told[i]))
+    for (size_t i = 0; event && !strcmp(event, "request") && i < ADL_COUNT(names); i++)
+        if (!strcmp(key, names[i]))
             return 1;
     return 0;
 }
@@ -109,7 +111,7 @@ static void write_text(struct line *line, enum adl_log_level level, const char *
     append_text(line, message);
     json_object_foreach(fields, key, value)
     {
-        if (is_told(event, key))
+        if (is_left_out(event, key))
             continue;
         append_text(line, " ");
         append_text(line, key);
@@ -120,7 +122,7 @@ static void write_text(struct line *line, enum adl_log_level level, const char *
     }
 }
 
-/* A line that does not fit is written without its fields. */
+/* If the line does not fit into the buffer, the fields are left out. */
 static void write_json(struct line *line, enum adl_log_level level, const char *event,
                        const char *message, json_t *fields)
 {
@@ -129,12 +131,12 @@ static void write_json(struct line *line, enum adl_log_level level, const char *
     json_t *object;
 
     timestamp(time, sizeof time, 0);
-    /* The message may name a file, whose name may be any bytes. */
+    /* The message may contain a file name, which need not be UTF-8. */
     object = json_pack("{s:s, s:s, s:o, s:s*}", "ts", time, "level", adl_log_level_names[level],
                        "msg", adl_json_from_text(message), "event", event);
     if (!object || json_dump_callback(object, append, line, JSON_COMPACT) < 0) {
         line->length = 0;
-        append_text(line, "{\"level\":\"error\",\"msg\":\"a line could not be written\"}");
+        append_text(line, "{\"level\":\"error\",\"msg\":\"a log line could not be written\"}");
     } else if (fields && json_object_update(object, fields) == 0 &&
                json_dump_callback(object, append, &whole, JSON_COMPACT | JSON_REAL_PRECISION(6)) ==
                    0) {
@@ -154,7 +156,7 @@ void adl_log(enum adl_log_level level, const char *event, const char *message, j
             write_json(&line, level, event, message, fields);
         line.text[line.length++] = '\n';
         if (write(STDERR_FILENO, line.text, line.length) < 0) {
-            /* There is nobody left to tell. */
+            /* The log itself cannot be written, so there is nowhere to report it. */
         }
     }
     json_decref(fields);

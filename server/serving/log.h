@@ -1,8 +1,8 @@
 #ifndef ADL_SERVER_SERVING_LOG_H
 #define ADL_SERVER_SERVING_LOG_H
 
-/* The server's log on stderr: one JSON object a line, or short text where a
- * person is looking. Thread-safe after adl_log_setup(). */
+/* The server's log on stderr: one JSON object per line, or short text on a terminal.
+ * Thread-safe after adl_log_setup(). */
 
 #include <jansson.h>
 
@@ -12,18 +12,19 @@ enum adl_log_format { ADL_LOG_AUTO, ADL_LOG_TEXT, ADL_LOG_JSON };
 extern const char *const adl_log_level_names[];
 extern const char *const adl_log_format_names[];
 
-/* Before threads start. AUTO: text on a terminal (coloured unless NO_COLOR is
- * set), JSON otherwise. */
+/* Sets the lowest level that is written and the format; call it before threads start.
+ * AUTO: text on a terminal (coloured unless NO_COLOR is set), JSON otherwise. */
 void adl_log_setup(enum adl_log_level least, enum adl_log_format format);
 
-/* Whether lines are JSON: not before adl_log_setup(). */
+/* Whether lines are JSON; false before adl_log_setup(). */
 int adl_log_is_json(void);
 
-/* One line. `event` ("start", "ready", "reload", "fail", ...) may be NULL; `fields` is
- * an object with more to say, taken over and freed, and may be NULL. */
+/* Writes one line. `event` ("start", "ready", "reload", "fail", ...) may be NULL. `fields`
+ * is a JSON object whose members are added to the line; it is taken over and freed, and
+ * may be NULL. A line that cannot be written is lost. */
 void adl_log(enum adl_log_level level, const char *event, const char *message, json_t *fields);
 
-/* Whether a line of this level would be written at all. */
+/* Whether a line of this level is written at all. */
 int adl_log_enabled(enum adl_log_level level);
 
 #endif

@@ -1,4 +1,4 @@
-/* Counting, and the text that Prometheus reads. */
+/* Counters, and their rendering in the text format of Prometheus. */
 
 #include "server/serving/metrics.h"
 
@@ -119,7 +119,8 @@ static void histogram(struct adl_str *out, const char *name, const char *key, co
 static void render_http(struct adl_metrics *m, const struct adl_metrics_now *now,
                         struct adl_str *out)
 {
-    family(out, "adl_http_requests_total", "counter", "Requests answered.");
+    family(out, "adl_http_requests_total", "counter",
+           "Requests answered, by path, method and status code.");
     for (int r = 0; r < now->route_count; r++)
         for (int method = 0; method < ADL_METHOD_COUNT; method++)
             for (size_t s = 0; s < ADL_METRICS_STATUSES; s++) {
@@ -135,7 +136,7 @@ static void render_http(struct adl_metrics *m, const struct adl_metrics_now *now
                     adl_str_printf(out, "code=\"other\"} %llu\n", (unsigned long long)count);
             }
     family(out, "adl_http_request_duration_seconds", "histogram",
-           "Time from a request's headers to the end of its answer.");
+           "Time from the arrival of the headers to the end of the response.");
     for (int r = 0; r < now->route_count; r++) {
         uint64_t any = 0;
         for (size_t i = 0; i <= ADL_METRICS_BUCKETS; i++)
@@ -144,14 +145,16 @@ static void render_http(struct adl_metrics *m, const struct adl_metrics_now *now
             histogram(out, "adl_http_request_duration_seconds", "path", now->routes[r],
                       &m->request_seconds[r], &adl_buckets_seconds);
     }
-    simple(out, "adl_http_request_body_bytes_total", "counter", "Bytes of request bodies read.",
+    simple(out, "adl_http_request_body_bytes_total", "counter", "Bytes of request bodies received.",
            (double)get(&m->body_bytes_in));
-    simple(out, "adl_http_response_body_bytes_total", "counter", "Bytes of answers' bodies.",
+    simple(out, "adl_http_response_body_bytes_total", "counter", "Bytes of response bodies sent.",
            (double)get(&m->body_bytes_out));
-    simple(out, "adl_http_connections", "gauge", "Open connections.", (double)now->connections);
-    simple(out, "adl_http_requests_in_flight", "gauge", "Requests begun and not yet answered.",
+    simple(out, "adl_http_connections", "gauge", "Open client connections.",
+           (double)now->connections);
+    simple(out, "adl_http_requests_in_flight", "gauge",
+           "Requests that have begun and are not yet answered.",
            (double)atomic_load_explicit(&m->in_flight, memory_order_relaxed));
-    family(out, "adl_errors_total", "counter", "Requests answered with a problem, by its type.");
+    family(out, "adl_errors_total", "counter", "Requests answered with an error, by problem type.");
     for (int p = ADL_PROBLEM_NONE + 1; p < ADL_PROBLEM_COUNT; p++)
         labelled(out, "adl_errors_total", "type", adl_problem_row((enum adl_problem)p)->name,
                  (double)get(&m->problems[p]));
@@ -160,13 +163,15 @@ static void render_http(struct adl_metrics *m, const struct adl_metrics_now *now
 static void render_work(struct adl_metrics *m, const struct adl_metrics_now *now,
                         struct adl_str *out)
 {
-    family(out, "adl_stage_duration_seconds", "histogram", "Time of each stage of an image.");
+    family(out, "adl_stage_duration_seconds", "histogram",
+           "Duration of each processing stage of an image.");
     for (int s = 0; s < ADL_STAGE_COUNT; s++)
         histogram(out, "adl_stage_duration_seconds", "stage", stage_names[s], &m->stage_seconds[s],
                   &adl_buckets_seconds);
-    simple(out, "adl_queue_capacity", "gauge", "Images that may be in work at once.",
+    simple(out, "adl_queue_capacity", "gauge", "Maximum number of images queued or in progress.",
            (double)now->queue_capacity);
-    family(out, "adl_jobs_abandoned_total", "counter", "Images dropped before they were computed.");
+    family(out, "adl_jobs_abandoned_total", "counter",
+           "Images dropped before inference, by reason.");
     labelled(out, "adl_jobs_abandoned_total", "reason", "disconnected",
              (double)get(&m->abandoned_disconnected));
     labelled(out, "adl_jobs_abandoned_total", "reason", "deadline",
@@ -179,14 +184,14 @@ static void render_models(struct adl_metrics *m, const struct adl_metrics_now *n
     const struct adl_metrics_model_now *models = now->models;
     size_t count = now->model_count;
 
-    family(out, "adl_queue_depth", "gauge", "Images in work.");
+    family(out, "adl_queue_depth", "gauge", "Images queued or in progress.");
     for (size_t i = 0; i < count; i++)
         labelled(out, "adl_queue_depth", "model", models[i].name, (double)models[i].queue_depth);
-    family(out, "adl_batch_size", "histogram", "Images that the engine ran together.");
+    family(out, "adl_batch_size", "histogram", "Number of images in one inference batch.");
     for (size_t i = 0; i < count; i++)
         histogram(out, "adl_batch_size", "model", models[i].name, &m->models[i].batch_size,
                   &adl_buckets_batch);
-    family(out, "adl_images_total", "counter", "Images by what became of them.");
+    family(out, "adl_images_total", "counter", "Images processed, by outcome.");
     for (size_t i = 0; i < count; i++)
         for (int o = 0; o < ADL_OUTCOME_COUNT; o++) {
             adl_str_puts(out, "adl_images_total{model=\"");
@@ -194,18 +199,21 @@ static void render_models(struct adl_metrics *m, const struct adl_metrics_now *n
             adl_str_printf(out, "\",outcome=\"%s\"} %llu\n", outcome_names[o],
                            (unsigned long long)get(&m->models[i].images[o]));
         }
-    family(out, "adl_model_loaded", "gauge", "Whether the model answers.");
+    family(out, "adl_model_loaded", "gauge", "1 if the model is loaded, 0 if not.");
     for (size_t i = 0; i < count; i++)
         labelled(out, "adl_model_loaded", "model", models[i].name, models[i].loaded_at > 0);
-    family(out, "adl_model_memory_bytes", "gauge", "Packed weights and working memory.");
+    family(out, "adl_model_memory_bytes", "gauge",
+           "Memory of the packed weights and the activations, in bytes.");
     for (size_t i = 0; i < count; i++)
         labelled(out, "adl_model_memory_bytes", "model", models[i].name,
                  (double)models[i].memory_bytes);
-    family(out, "adl_model_load_timestamp_seconds", "gauge", "When the model was loaded.");
+    family(out, "adl_model_load_timestamp_seconds", "gauge",
+           "Time at which the model was loaded, in Unix time.");
     for (size_t i = 0; i < count; i++)
         labelled(out, "adl_model_load_timestamp_seconds", "model", models[i].name,
                  models[i].loaded_at);
-    family(out, "adl_model_reloads_total", "counter", "Models loaded anew by SIGHUP.");
+    family(out, "adl_model_reloads_total", "counter",
+           "Reloads of the model by SIGHUP, by outcome.");
     for (size_t i = 0; i < count; i++)
         for (int failed = 0; failed < 2; failed++) {
             adl_str_puts(out, "adl_model_reloads_total{model=\"");
@@ -214,18 +222,20 @@ static void render_models(struct adl_metrics *m, const struct adl_metrics_now *n
                            (unsigned long long)get(failed ? &m->models[i].reloads_failed
                                                           : &m->models[i].reloads_ok));
         }
-    family(out, "adl_prediction_score", "histogram", "Score of an image's first prediction.");
+    family(out, "adl_prediction_score", "histogram", "Score of the first prediction of an image.");
     for (size_t i = 0; i < count; i++)
         histogram(out, "adl_prediction_score", "model", models[i].name, &m->models[i].score,
                   &adl_buckets_unit);
     family(out, "adl_box_area_ratio", "histogram",
-           "Area of an image's first box as a part of the image.");
+           "Area of the first box as a fraction of the image area.");
     for (size_t i = 0; i < count; i++)
         histogram(out, "adl_box_area_ratio", "model", models[i].name, &m->models[i].box_area,
                   &adl_buckets_unit);
 }
 
-/* Unix time at which this process began: now minus how long it has run. */
+/* Unix time at which this process started. /proc gives the start in clock ticks since
+ * boot; the time of the boot is the present time minus CLOCK_BOOTTIME. The result is
+ * computed once, so that it does not change when the clock is set. */
 static double process_start(void)
 {
     static _Atomic double start;
@@ -245,7 +255,7 @@ static double process_start(void)
     length = fread(text, 1, sizeof text - 1, stat);
     fclose(stat);
     text[length] = '\0';
-    /* Field 22, counted after the name in brackets, which may hold blanks. */
+    /* Field 22, counted after the name in parentheses, which may contain blanks. */
     at = strrchr(text, ')');
     for (int field = 2; at && field < 22; field++)
         at = strchr(at + 1, ' ');
@@ -269,7 +279,7 @@ static size_t open_files(void)
     while (readdir(dir))
         count++;
     closedir(dir);
-    return count > 3 ? count - 3 : 0; /* ".", ".." and the folder itself */
+    return count > 3 ? count - 3 : 0; /* ".", ".." and the directory itself */
 }
 
 static void render_process(const struct adl_metrics_now *now, struct adl_str *out)
@@ -279,7 +289,7 @@ static void render_process(const struct adl_metrics_now *now, struct adl_str *ou
     unsigned long pages = 0, resident = 0;
     FILE *statm = fopen("/proc/self/statm", "r");
 
-    family(out, "adl_build_info", "gauge", "Version and what it runs on.");
+    family(out, "adl_build_info", "gauge", "Version of the server, CPU and BLAS library.");
     adl_str_puts(out, "adl_build_info{version=\"");
     adl_metrics_escape(out, now->version);
     adl_str_puts(out, "\",cpu=\"");
@@ -295,15 +305,17 @@ static void render_process(const struct adl_metrics_now *now, struct adl_str *ou
     }
     getrusage(RUSAGE_SELF, &usage);
     getrlimit(RLIMIT_NOFILE, &files);
-    simple(out, "process_cpu_seconds_total", "counter", "User and system CPU time.",
+    simple(out, "process_cpu_seconds_total", "counter",
+           "Total user and system CPU time in seconds.",
            (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6);
-    simple(out, "process_resident_memory_bytes", "gauge", "Memory in use.",
+    simple(out, "process_resident_memory_bytes", "gauge", "Resident memory size in bytes.",
            (double)resident * (double)sysconf(_SC_PAGESIZE));
-    simple(out, "process_open_fds", "gauge", "Open file descriptors.", (double)open_files());
-    simple(out, "process_max_fds", "gauge", "File descriptors that may be open.",
+    simple(out, "process_open_fds", "gauge", "Number of open file descriptors.",
+           (double)open_files());
+    simple(out, "process_max_fds", "gauge", "Maximum number of open file descriptors.",
            (double)files.rlim_cur);
-    simple(out, "process_start_time_seconds", "gauge", "When the process began, in Unix time.",
+    simple(out, "process_start_time_seconds", "gauge", "Start time of the process in Unix time.",
            process_start());
 }
 

@@ -1,10 +1,9 @@
 #ifndef ADL_SERVER_SERVING_METRICS_H
 #define ADL_SERVER_SERVING_METRICS_H
 
-/* What the server counts, in Prometheus's text format (version 0.0.4). All
- * counters are relaxed atomics: counting takes no lock, and neither does
- * rendering, which may therefore show a request in one family and not yet in
- * another. */
+/* The server's metrics, in Prometheus's text format (version 0.0.4). All counters are
+ * relaxed atomics: neither counting nor rendering takes a lock. Rendering may therefore
+ * show a request in one metric family and not yet in another. */
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -13,7 +12,8 @@
 #include "base/str.h"
 #include "server/http/problem.h"
 
-/* Requests are counted by route: at most this many patterns. */
+/* Requests are counted by route; this is the maximum number of routes, including the
+ * one that stands for unknown paths. */
 #define ADL_METRICS_ROUTES 32
 
 enum adl_method_index {
@@ -45,19 +45,23 @@ enum adl_outcome {
 
 #define ADL_METRICS_BUCKETS 16
 
-/* Cumulative only when rendered. The sum is kept in millionths of the unit. */
+/* Each bucket counts the values that fall into it; the cumulative counts of Prometheus
+ * are computed when rendering. The sum is kept in millionths of the unit, because there is
+ * no atomic addition of doubles. */
 struct adl_histogram {
-    _Atomic uint64_t buckets[ADL_METRICS_BUCKETS + 1]; /* the last: above all bounds */
+    _Atomic uint64_t buckets[ADL_METRICS_BUCKETS + 1]; /* the last is for values above all bounds */
     _Atomic uint64_t micro_sum;
 };
 
-/* Upper bounds of a kind of histogram. */
+/* Upper bounds (inclusive, ascending) of the buckets of a kind of histogram. */
 struct adl_buckets {
     size_t count;
     double bounds[ADL_METRICS_BUCKETS];
 };
 extern const struct adl_buckets adl_buckets_seconds, adl_buckets_batch, adl_buckets_unit;
 
+/* Counts one value, in seconds, images or a fraction, as the bounds have it; negative
+ * values add nothing to the sum. */
 void adl_histogram_add(struct adl_histogram *histogram, const struct adl_buckets *buckets,
                        double value);
 
@@ -66,10 +70,10 @@ struct adl_model_metrics {
     _Atomic uint64_t reloads_ok, reloads_failed;
     struct adl_histogram batch_size;
     struct adl_histogram score;    /* of the first prediction */
-    struct adl_histogram box_area; /* of its first box, as a part of the image */
+    struct adl_histogram box_area; /* of its first box, as a fraction of the image */
 };
 
-/* Statuses that are answered; the last column is for any other. */
+/* Status codes that are counted apart; the last column is for all others. */
 #define ADL_METRICS_STATUSES 20
 
 struct adl_metrics {
@@ -83,10 +87,12 @@ struct adl_metrics {
     struct adl_model_metrics models[ADL_LIMIT_MODELS];
 };
 
+/* Counts an answered request. `route` is below ADL_METRICS_ROUTES; `seconds` is the time
+ * from its headers to the end of the response. */
 void adl_metrics_request(struct adl_metrics *metrics, int route, enum adl_method_index method,
                          int status, double seconds);
 
-/* What is known elsewhere at the moment of rendering. */
+/* Values that other parts of the server know at the time of rendering. */
 struct adl_metrics_model_now {
     const char *name;
     size_t queue_depth;
@@ -94,7 +100,7 @@ struct adl_metrics_model_now {
     double loaded_at;    /* Unix time; 0: not loaded */
 };
 struct adl_metrics_now {
-    const char *const *routes; /* patterns */
+    const char *const *routes; /* patterns, by the index given to adl_metrics_request() */
     int route_count;
     const struct adl_metrics_model_now *models;
     size_t model_count;
@@ -103,10 +109,11 @@ struct adl_metrics_now {
     const char *version, *cpu, *blas;
 };
 
+/* Appends all metric families to `out`. */
 void adl_metrics_render(struct adl_metrics *metrics, const struct adl_metrics_now *now,
                         struct adl_str *out);
 
-/* A label's value with \, " and newline escaped. */
+/* Appends a label's value with \, " and newline escaped. */
 void adl_metrics_escape(struct adl_str *out, const char *text);
 
 #endif

@@ -1,4 +1,5 @@
-/* The service manager's protocol: sd_notify(3) and sd_listen_fds(3). */
+/* The service manager's protocol, as described in sd_notify(3) and sd_listen_fds(3). It
+ * is written out here because it is shorter than what linking libsystemd would need. */
 
 #include "server/serving/notify.h"
 
@@ -13,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define FIRST_FD 3
+#define FIRST_FD 3 /* the first descriptor that is passed, SD_LISTEN_FDS_START */
 
 void adl_notify(const char *fmt, ...)
 {
@@ -24,7 +25,7 @@ void adl_notify(const char *fmt, ...)
     va_list args;
     int fd;
 
-    /* "@name" is a name in the abstract namespace, which begins with a NUL. */
+    /* "@name" is a socket in the abstract namespace, whose address begins with a NUL. */
     if (!path || (*path != '/' && *path != '@') || strlen(path) >= sizeof address.sun_path)
         return;
     memcpy(address.sun_path, path, strlen(path));
@@ -50,7 +51,7 @@ void adl_notify_reloading(void)
                (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
 }
 
-/* A whole number in the environment; 0 where there is none. */
+/* The value of a variable that holds a whole number; 0 if it is not set or malformed. */
 static unsigned long long number(const char *name)
 {
     const char *text = getenv(name);
@@ -63,7 +64,8 @@ static unsigned long long number(const char *name)
     return *end ? 0 : value;
 }
 
-/* The variables are for one process; a child may inherit them by mistake. */
+/* The variables are meant for the process whose id is in `name`; a child may have
+ * inherited them by mistake. */
 static int is_for_us(const char *name)
 {
     return !getenv(name) || number(name) == (unsigned long long)getpid();
@@ -81,8 +83,8 @@ int adl_notify_listen_fd(int *fd, struct adl_error *err)
     *fd = -1;
     if (count > 1)
         return adl_fail(err, ADL_ERR_ARG,
-                        "%llu sockets were passed to the server; it takes one: leave one "
-                        "ListenStream= in its socket unit",
+                        "%llu sockets were passed to the server, which accepts one; keep a "
+                        "single ListenStream= in its socket unit",
                         count);
     if (count == 1) {
         int flags = fcntl(FIRST_FD, F_GETFL);

@@ -1,21 +1,22 @@
 #ifndef ADL_SERVER_SERVING_NOTIFY_H
 #define ADL_SERVER_SERVING_NOTIFY_H
 
-/* What a service manager is told and gives, by systemd's protocol: messages to
- * $NOTIFY_SOCKET, and open sockets from descriptor 3 on. */
+/* Communication with the service manager by systemd's protocol: messages to
+ * $NOTIFY_SOCKET, the watchdog, and listening sockets that are passed to the process. */
 
 #include <stdint.h>
 
 #include "base/error.h"
 
-/* Sends "READY=1" and the like; nothing happens without a service manager. */
+/* Sends a message such as "READY=1"; does nothing without a service manager. A message
+ * that cannot be sent is lost. */
 void adl_notify(const char *fmt, ...) ADL_PRINTF(1, 2);
 
-/* RELOADING=1 with the time that newer versions of systemd ask for. */
+/* Sends RELOADING=1 with the time that systemd 253 and later require. */
 void adl_notify_reloading(void);
 
-/* Nanoseconds between two WATCHDOG=1 that the service manager wants at most;
- * 0: none wanted. */
+/* The longest time between two WATCHDOG=1 messages, in nanoseconds; 0: the service
+ * manager expects none. */
 uint64_t adl_notify_watchdog_ns(void);
 
 /* The listening socket that was passed to this process; *fd is -1 without one.
