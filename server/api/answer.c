@@ -1,4 +1,4 @@
-/* The ways to answer an exchange. */
+/* The functions that answer an exchange. */
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,7 +14,8 @@ static void no_store(struct adl_exchange *exchange)
     adl_http_add_header(exchange->http, "Cache-Control", "no-store");
 }
 
-/* A JSON text with its newline, for adl_free; NULL is out of memory. */
+/* The JSON as text with a newline (and no NUL), to be freed with adl_free; NULL is out of
+ * memory. Takes ownership of the JSON. */
 static char *dump(json_t *json, size_t *length)
 {
     struct adl_error none = {0};
@@ -29,8 +30,9 @@ static char *dump(json_t *json, size_t *length)
 void adl_answer_problem(struct adl_exchange *exchange, enum adl_problem problem,
                         unsigned retry_after_s, const char *fmt, ...)
 {
-    static const char poor[] = "{\"type\":\"/problems/out-of-memory\",\"title\":\"The server is "
-                               "out of memory\",\"status\":503}\n";
+    static const char last_resort[] =
+        "{\"type\":\"/problems/out-of-memory\",\"title\":\"The server is "
+        "out of memory\",\"status\":503}\n";
     struct adl_http_body body = {.release = adl_free};
     char detail[sizeof((struct adl_error *)0)->message];
     int status = adl_problem_row(problem)->status;
@@ -42,7 +44,7 @@ void adl_answer_problem(struct adl_exchange *exchange, enum adl_problem problem,
     exchange->problem = problem;
     body.data = dump(adl_problem_json(problem, detail, exchange->request_id), &body.length);
     if (!body.data) {
-        body = (struct adl_http_body){poor, sizeof poor - 1, NULL};
+        body = (struct adl_http_body){last_resort, sizeof last_resort - 1, NULL};
         status = 503;
     }
     if (retry_after_s > 0)
@@ -64,7 +66,7 @@ void adl_answer_json(struct adl_exchange *exchange, json_t *json)
 
     if (!text)
         adl_answer_problem(exchange, ADL_PROBLEM_OUT_OF_MEMORY, 1,
-                           "there is no memory for a reply");
+                           "there is not enough memory for the reply");
     else
         adl_answer_bytes(exchange, "application/json", text, length);
 }
@@ -78,7 +80,7 @@ void adl_answer_text(struct adl_exchange *exchange, int status, const char *type
 
     if (!bytes) {
         adl_answer_problem(exchange, ADL_PROBLEM_OUT_OF_MEMORY, 1,
-                           "there is no memory for a reply");
+                           "there is not enough memory for the reply");
         return;
     }
     no_store(exchange);

@@ -1,6 +1,17 @@
-/* POST /localize: images in, boxes out. Everything that can be refused without
- * the body is refused without it; then each image is a job of its own, and the
- * last one that is finished writes the answer. */
+/* POST /localize: images in, boxes out.
+ *
+ * A request goes through four stages. (1) On an I/O thread, when the headers have arrived:
+ * everything that can be refused without the body is refused (headers, parameters, model,
+ * a full queue), so that the client does not send it in vain. (2) On the same thread, when
+ * the body has arrived: it is split into images, each becomes a job of the batcher, and
+ * the request is suspended. (3) On the batcher's threads: each job is computed. (4) On the
+ * decode worker that finishes the last job of the request: the answer is written and the
+ * request resumed.
+ *
+ * `pending` decides who writes the answer. Each job decrements it when it is finished;
+ * the one that brings it to 0 knows that all results are complete and that no other thread
+ * uses the request. After adl_http_suspend() the I/O thread touches the request only if
+ * the batcher refused the jobs; otherwise it may already be answered and freed. */
 
 #include <stdio.h>
 #include <string.h>
@@ -14,20 +25,20 @@
 #include "server/api/server.h"
 #include "server/http/multipart.h"
 
-/* A request's work; its jobs belong to the batcher until `pending` is 0. */
+/* The work for one request. Its jobs belong to the batcher until `pending` is 0. */
 struct localize {
     struct adl_exchange *exchange;
     struct adl_params params;
     enum adl_body_type body;
-    enum adl_image_type overlay; /* UNKNOWN: the answer is JSON */
+    enum adl_image_type overlay; /* format of the overlay; UNKNOWN: the answer is JSON */
     struct adl_served *served;
     double threshold;
     int class_id;
-    uint64_t begin_ns; /* the body is there */
+    uint64_t begin_ns; /* when the body was complete */
     struct adl_job *jobs;
     size_t job_count;
     _Atomic size_t pending;
-    size_t heatmap_pixels; /* that are left for heat maps as pictures */
+    size_t heatmap_pixels; /* what is left of the budget for PNG heat maps */
 };
 
 static void release(void *work)
@@ -41,7 +52,7 @@ static void release(void *work)
     adl_free(l);
 }
 
-/* --- before the body --------------------------------------------------------- */
+/* --- stage 1: the headers ---------------------------------------------------- */
 
 struct query {
     struct adl_query_pair pairs[16];
@@ -54,7 +65,7 @@ static enum MHD_Result collect_pair(void *cls, enum MHD_ValueKind kind, const ch
     struct query *query = cls;
 
     (void)kind;
-    /* "?&a=b&": nothing between two ampersands. */
+    /* "?&a=b&": the empty text between two ampersands is no parameter. */
     if (key_size == 0 && !value)
         return MHD_YES;
     if (query->count == ADL_COUNT(query->pairs))
@@ -94,8 +105,8 @@ static bool check_body(struct localize *l)
     if (coding && strcasecmp(coding, "identity") != 0) {
         adl_http_add_header(exchange->http, "Accept-Encoding", "identity");
         adl_answer_problem(exchange, ADL_PROBLEM_UNSUPPORTED_MEDIA_TYPE, 0,
-                           "Content-Encoding: %.40s: encoded bodies are not read; send the "
-                           "picture's own bytes",
+                           "Content-Encoding: %.40s: encoded bodies are not supported; send the "
+                           "bytes of the image file",
                            coding);
         return false;
     }
@@ -126,11 +137,12 @@ static bool choose_model(struct localize *l)
     if (*l->params.class_text) {
         l->class_id = adl_model_find_class(l->served->model, l->params.class_text);
         if (l->class_id < 0) {
-            adl_answer_problem(exchange, ADL_PROBLEM_UNKNOWN_CLASS, 0,
-                               "the model \"%s\" has no class \"%.80s\"; GET /models/%s lists its "
-                               "%zu classes",
-                               l->served->name, l->params.class_text, l->served->name,
-                               l->served->model->class_count);
+            adl_answer_problem(
+                exchange, ADL_PROBLEM_UNKNOWN_CLASS, 0,
+                "the model \"%s\" does not have the class \"%.80s\"; GET /models/%s lists its "
+                "%zu classes",
+                l->served->name, l->params.class_text, l->served->name,
+                l->served->model->class_count);
             return false;
         }
     }
@@ -149,7 +161,7 @@ void adl_api_localize_begin(struct adl_exchange *exchange)
     struct localize *l = adl_calloc(1, sizeof *l);
 
     if (!l) {
-        adl_answer_problem(exchange, ADL_PROBLEM_OUT_OF_MEMORY, 1, "there is no memory");
+        adl_answer_problem(exchange, ADL_PROBLEM_OUT_OF_MEMORY, 1, "there is not enough memory");
         return;
     }
     l->exchange = exchange;
@@ -163,27 +175,27 @@ void adl_api_localize_begin(struct adl_exchange *exchange)
     }
     if (adl_params_accept(adl_http_header(exchange->http, "Accept"), &l->overlay) < 0) {
         adl_answer_problem(exchange, ADL_PROBLEM_NOT_ACCEPTABLE, 0,
-                           "there is application/json, image/jpeg and image/png");
+                           "the answer is available as application/json, image/jpeg or image/png");
         return;
     }
     if (!choose_model(l))
         return;
     if (adl_batcher_full(exchange->server->batcher)) {
-        queue_full(exchange, "as many images as may be are in work; try again shortly");
+        queue_full(exchange, "the queue is full; try again shortly");
         return;
     }
     adl_http_take_body(exchange->http, exchange->server->max_body);
 }
 
-/* --- the answer ----------------------------------------------------------------- */
+/* --- stage 4: the answer -------------------------------------------------------- */
 
-/* The problem of a job that failed. */
+/* The problem to answer for a job that failed. */
 static enum adl_problem problem_of(const struct localize *l, const struct adl_job *job)
 {
     if (job->err.kind == ADL_ERR_UNSUPPORTED && l->body != ADL_BODY_BYTES &&
         adl_image_sniff(job->bytes, job->length) == ADL_IMAGE_UNKNOWN &&
         !adl_image_foreign(job->bytes, job->length))
-        return ADL_PROBLEM_CORRUPT_IMAGE; /* it was declared to be a picture */
+        return ADL_PROBLEM_CORRUPT_IMAGE; /* it was declared to be an image */
     if (job->err.kind == ADL_ERR_BUSY)
         return l->exchange->server->draining ? ADL_PROBLEM_DRAINING : ADL_PROBLEM_DEADLINE_EXCEEDED;
     return adl_problem_of(job->err.kind);
@@ -196,15 +208,16 @@ static void answer_failure(struct localize *l, const struct adl_job *job)
                        job->err.message);
 }
 
-static int go_on(void *context, struct adl_error *err)
+static int check_job(void *context, struct adl_error *err)
 {
     const struct adl_job *job = context;
     const struct localize *l = job->context;
     return adl_batcher_check(l->exchange->server->batcher, job, err);
 }
 
-/* The reply to one job; the error is the job's. Its result is freed: what all
- * images of a request hold counts in no budget. */
+/* The reply to one job as JSON; on failure NULL, with the reason in job->err. The job's
+ * result is freed, because the results of all images of a form together are in no
+ * budget. */
 static json_t *job_json(struct localize *l, struct adl_job *job, bool with_id)
 {
     struct adl_reply reply = {
@@ -218,7 +231,7 @@ static json_t *job_json(struct localize *l, struct adl_job *job, bool with_id)
         .heatmap = l->params.heatmap,
         .timing = &job->timing,
         .heatmap_pixels = &l->heatmap_pixels,
-        .go_on = go_on,
+        .go_on = check_job,
         .context = job,
     };
     json_t *json;
@@ -268,8 +281,8 @@ static int append(const char *bytes, size_t length, void *text)
     return 0;
 }
 
-/* One entry of "results", as text at once: as JSON it would take several times the
- * memory. */
+/* Appends one entry of "results". It is dumped as text at once, since the JSON values of
+ * a heat map take several times the memory of their text. */
 static void append_result(struct localize *l, struct adl_job *job, struct adl_str *text)
 {
     json_t *json = job_json(l, job, false);
@@ -286,7 +299,7 @@ static void answer_form(struct localize *l)
 {
     struct adl_str text = {0};
 
-    /* Neither holds anything that would have to be escaped. */
+    /* Neither can contain a character that JSON would have to escape. */
     adl_str_printf(&text, "{\"model\":\"%s\",\"request_id\":\"%s\",\"results\":[", l->served->name,
                    l->exchange->request_id);
     for (size_t i = 0; i < l->job_count; i++) {
@@ -304,7 +317,7 @@ static void on_finished(struct adl_job *job)
     struct adl_http_request *http = l->exchange->http;
     uint64_t begin = adl_clock_ns();
 
-    /* What the answer does not need is not kept while others are waited for. */
+    /* The answer does not need the image, so it is freed before the other jobs finish. */
     if (l->overlay == ADL_IMAGE_UNKNOWN)
         adl_predict_input_drop(&job->input);
     if (atomic_fetch_sub(&l->pending, 1) > 1)
@@ -318,7 +331,7 @@ static void on_finished(struct adl_job *job)
     adl_http_resume(http);
 }
 
-/* --- the body is there ------------------------------------------------------------ */
+/* --- stage 2: the body ------------------------------------------------------------ */
 
 static bool is_abandoned(const struct adl_job *job)
 {
@@ -352,7 +365,7 @@ static bool allocate_jobs(struct localize *l, size_t count)
 {
     l->jobs = adl_calloc(count, sizeof *l->jobs);
     if (!l->jobs) {
-        adl_answer_problem(l->exchange, ADL_PROBLEM_OUT_OF_MEMORY, 1, "there is no memory");
+        adl_answer_problem(l->exchange, ADL_PROBLEM_OUT_OF_MEMORY, 1, "there is not enough memory");
         return false;
     }
     l->job_count = count;
@@ -360,7 +373,7 @@ static bool allocate_jobs(struct localize *l, size_t count)
     return true;
 }
 
-/* A job for each part; false when the request was answered. */
+/* Makes a job of each part; false when the request was answered with an error. */
 static bool read_form(struct localize *l, struct adl_multipart *form)
 {
     const struct adl_http_request *http = l->exchange->http;
@@ -379,19 +392,20 @@ static bool read_form(struct localize *l, struct adl_multipart *form)
         struct adl_span name = form->parts[i].name;
         if (name.length != 5 || memcmp(name.data, "image", 5) != 0) {
             adl_answer_problem(l->exchange, ADL_PROBLEM_MALFORMED_REQUEST, 0,
-                               "part %zu is called \"%.*s\"; images are called \"image\", and "
-                               "parameters belong into the query",
+                               "part %zu is named \"%.*s\"; images have to be named \"image\", and "
+                               "parameters belong in the query",
                                i + 1, (int)ADL_MIN(name.length, 40), name.data);
             return false;
         }
     }
     if (form->count == 0) {
-        adl_answer_problem(l->exchange, ADL_PROBLEM_MALFORMED_REQUEST, 0, "the form has no image");
+        adl_answer_problem(l->exchange, ADL_PROBLEM_MALFORMED_REQUEST, 0,
+                           "the form contains no image");
         return false;
     }
     if (form->count > 1 && l->overlay != ADL_IMAGE_UNKNOWN) {
         adl_answer_problem(l->exchange, ADL_PROBLEM_NOT_ACCEPTABLE, 0,
-                           "%zu images cannot be answered by one picture; send one, or accept "
+                           "%zu images cannot be answered with one image; send one, or accept "
                            "application/json",
                            form->count);
         return false;
@@ -412,14 +426,15 @@ void adl_api_localize(struct adl_exchange *exchange)
     l->begin_ns = adl_clock_ns();
     if (http->body_length == 0) {
         adl_answer_problem(exchange, ADL_PROBLEM_MALFORMED_REQUEST, 0,
-                           "the body is empty; send the bytes of a picture");
+                           "the body is empty; send the bytes of an image file");
         return;
     }
     if (l->body == ADL_BODY_FORM) {
         struct adl_multipart *form = adl_malloc(1, sizeof *form);
         bool read = form && read_form(l, form);
         if (!form)
-            adl_answer_problem(exchange, ADL_PROBLEM_OUT_OF_MEMORY, 1, "there is no memory");
+            adl_answer_problem(exchange, ADL_PROBLEM_OUT_OF_MEMORY, 1,
+                               "there is not enough memory");
         adl_free(form);
         if (!read)
             return;
@@ -430,7 +445,7 @@ void adl_api_localize(struct adl_exchange *exchange)
     }
     atomic_init(&l->pending, l->job_count);
     l->heatmap_pixels = ADL_LIMIT_HEATMAP_PIXELS;
-    /* From here on the request is the last job's. */
+    /* From here on the request belongs to the job that finishes last. */
     adl_http_suspend(http);
     if (adl_batcher_submit(exchange->server->batcher, l->jobs, l->job_count, &err) < 0) {
         if (exchange->server->draining)

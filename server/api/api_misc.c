@@ -1,5 +1,5 @@
-/* Health, metrics, the pages about problems, and the files in the program. These
- * are answered by the I/O threads, however busy the engine is. */
+/* Health, metrics, the pages about problems, and the built-in files. The I/O threads answer
+ * these at once, however busy the engine is: nothing here computes or waits. */
 
 #include <string.h>
 
@@ -8,7 +8,7 @@
 #include "server/api/assets.h"
 #include "server/api/server.h"
 
-/* Scripts, styles and pictures come from here, and nothing is framed. */
+/* Scripts, styles and images come from this server only, and no page may be framed. */
 #define PAGE_POLICY                                                                                \
     "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'; "         \
     "form-action 'none'; frame-ancestors 'none'"
@@ -20,13 +20,13 @@ static void answer_word(struct adl_exchange *exchange, const char *word)
                    (struct adl_http_body){word, strlen(word), NULL});
 }
 
-/* Whether requests are taken; answers the problem if not. */
+/* Whether the server accepts requests; if not, the problem is answered. */
 static bool is_ready(struct adl_exchange *exchange)
 {
     if (exchange->server->draining)
-        adl_answer_problem(exchange, ADL_PROBLEM_DRAINING, 1, "the server is stopping");
+        adl_answer_problem(exchange, ADL_PROBLEM_DRAINING, 1, "the server is shutting down");
     else if (!adl_registry_ready(exchange->server->registry))
-        adl_answer_problem(exchange, ADL_PROBLEM_LOADING, 1, "a model is being loaded");
+        adl_answer_problem(exchange, ADL_PROBLEM_LOADING, 1, "a model is still loading");
     else
         return true;
     return false;
@@ -98,7 +98,7 @@ void adl_api_problems(struct adl_exchange *exchange, const char *name)
 
     if (*name && problem == ADL_PROBLEM_NONE) {
         adl_answer_problem(exchange, ADL_PROBLEM_UNKNOWN_PATH, 0,
-                           "there is no problem called \"%.60s\"; GET /problems lists them", name);
+                           "the problem \"%.60s\" does not exist; GET /problems lists them", name);
         return;
     }
     adl_problem_page(problem, &text);

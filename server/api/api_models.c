@@ -1,9 +1,9 @@
-/* GET /models and /models/NAME: what is loaded. */
+/* GET /models and /models/NAME: the models and their descriptions. */
 
 #include "base/mem.h"
 #include "server/api/server.h"
 
-/* A model that is not there yet is listed without more. */
+/* Appends a model's description; one that is not loaded yet has only a name and a state. */
 static void describe(struct adl_registry *registry, size_t index, struct adl_str *out)
 {
     struct adl_served *served = adl_registry_acquire_index(registry, index);

@@ -1,4 +1,4 @@
-/* The bytes of the files in asset_list.h. */
+/* The bytes of the files in asset_list.h, each between two symbols. */
 
     .section .rodata
 

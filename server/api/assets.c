@@ -1,4 +1,4 @@
-/* The table of the files in assets.S, and their ETags. */
+/* The table of the built-in files (see assets.S), and their ETags. */
 
 #include "server/api/assets.h"
 

@@ -1,5 +1,16 @@
-/* Bearer tokens and host names. Tokens are kept as digests only, so that all
- * comparisons are of one length. */
+/* Bearer tokens and host names.
+ *
+ * Tokens. A comparison that stops at the first different byte takes longer the more of
+ * the beginning is right, and so lets an attacker guess a token byte by byte. Therefore
+ * only the SHA-256 of each token is kept; the digest of the given token is compared with
+ * every one of them in constant time. Digests also have one length, so the time does not
+ * tell the length of a token either, and the tokens themselves are not in memory.
+ *
+ * Host names. A server on a loopback address trusts its machine, but any web page that
+ * the user visits can send requests to it, and DNS rebinding (a foreign host name that
+ * resolves to 127.0.0.1) makes the browser take them for requests of the same origin and
+ * show the answers to the page. Such requests carry the foreign name in their Host
+ * header, so only names that cannot be foreign are accepted. */
 
 #include "server/api/auth.h"
 
@@ -65,8 +76,8 @@ static int add_line(const char *path, int number, const char *line, size_t lengt
     for (size_t i = 0; i < length; i++)
         if (line[i] <= ' ' || line[i] > '~')
             return adl_fail(err, ADL_ERR_FORMAT,
-                            "%s: line %d: a token has no blanks and only ASCII characters", path,
-                            number);
+                            "%s: line %d: a token consists of ASCII characters without blanks",
+                            path, number);
     if (*count == ADL_LIMIT_TOKENS)
         return adl_fail(err, ADL_ERR_LIMIT, "%s: more than %d tokens", path, ADL_LIMIT_TOKENS);
     digest_of(line, length, tokens[(*count)++]);
@@ -94,7 +105,7 @@ int adl_auth_read_tokens(struct adl_auth *auth, const char *path, struct adl_err
         at += line + 1;
     }
     if (count == 0) {
-        adl_fail(err, ADL_ERR_FORMAT, "%s: has no token; write one a line", path);
+        adl_fail(err, ADL_ERR_FORMAT, "%s: contains no token; write one per line", path);
         goto out;
     }
     pthread_mutex_lock(&auth->lock);

@@ -1,5 +1,12 @@
-/* What is decided about a request before its handler runs: request
- * ids, host names, tokens, 404, 405, CORS; and the log line after it. */
+/* The hooks of the HTTP daemon: everything that is the same for all routes. Before a
+ * handler runs, the request gets its id, and is refused if its framing is ambiguous, its
+ * host name is foreign, the server drains, its token is missing, or its path or method
+ * does not exist; after the reply it is counted and logged.
+ *
+ * The order of the checks matters. Framing comes first, because nothing after an
+ * ambiguous request can be trusted. OPTIONS is answered without a token, since browsers
+ * send CORS preflights without one. Unknown paths need a token like the
+ * others: apart from open routes and preflights, a stranger gets nothing but 401. */
 
 #include <stdio.h>
 #include <string.h>
@@ -23,12 +30,12 @@ static enum adl_method_index method_of(const char *method)
     return ADL_METHOD_OTHER;
 }
 
-static bool all_of(const char *text, size_t length, const char *allowed)
+static bool consists_of(const char *text, size_t length, const char *allowed)
 {
     return strspn(text, allowed) >= length;
 }
 
-/* The client's own id where it is harmless, or 128 random bits. */
+/* The client's own id if it is short and plain (it is logged), otherwise 128 random bits. */
 static void choose_request_id(struct adl_exchange *exchange)
 {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -37,7 +44,7 @@ static void choose_request_id(struct adl_exchange *exchange)
     unsigned char bits[16];
 
     if (given && *given && strlen(given) <= ADL_LIMIT_REQUEST_ID_BYTES &&
-        all_of(given, strlen(given), allowed)) {
+        consists_of(given, strlen(given), allowed)) {
         snprintf(exchange->request_id, sizeof exchange->request_id, "%s", given);
         return;
     }
@@ -53,13 +60,13 @@ static void read_trace(struct adl_exchange *exchange)
     static const char hex[] = "0123456789abcdef";
     const char *given = adl_http_header(exchange->http, "traceparent");
 
-    if (given && strlen(given) == 55 && all_of(given, 2, hex) && given[2] == '-' &&
-        all_of(given + 3, 32, hex) && given[35] == '-' && all_of(given + 36, 16, hex) &&
-        given[52] == '-' && all_of(given + 53, 2, hex))
+    if (given && strlen(given) == 55 && consists_of(given, 2, hex) && given[2] == '-' &&
+        consists_of(given + 3, 32, hex) && given[35] == '-' && consists_of(given + 36, 16, hex) &&
+        given[52] == '-' && consists_of(given + 53, 2, hex))
         snprintf(exchange->trace_id, sizeof exchange->trace_id, "%.32s", given + 3);
 }
 
-/* Pages of one origin may read the answers, when the user has said which. */
+/* CORS: lets pages of the origin set by --cors-origin read the answers. */
 static void allow_origin(struct adl_exchange *exchange)
 {
     const char *allowed = exchange->server->cors_origin;
@@ -95,13 +102,13 @@ static bool is_authorized(struct adl_exchange *exchange)
     adl_http_add_header(exchange->http, "WWW-Authenticate", "Bearer realm=\"adl-server\"%s",
                         verdict == ADL_AUTH_WRONG ? ", error=\"invalid_token\"" : "");
     adl_answer_problem(exchange, ADL_PROBLEM_UNAUTHORIZED, 0, "%s",
-                       verdict == ADL_AUTH_WRONG ? "the token is not one of the server's"
-                                                 : "the request has no bearer token");
+                       verdict == ADL_AUTH_WRONG ? "the token is not valid"
+                                                 : "the request carries no bearer token");
     return false;
 }
 
-/* Whether it can be told where the request ends; if not, what follows cannot be read
- * either. */
+/* Whether the end of the request is unambiguous. If it is not, the connection is closed
+ * after the refusal, because the start of the next request is unknown as well. */
 static bool is_framed(struct adl_exchange *exchange)
 {
     switch (exchange->http->framing) {
@@ -112,11 +119,11 @@ static bool is_framed(struct adl_exchange *exchange)
         break;
     case ADL_HTTP_FRAMING_AMBIGUOUS:
         adl_answer_problem(exchange, ADL_PROBLEM_MALFORMED_REQUEST, 0,
-                           "Content-Length and Transfer-Encoding do not go together");
+                           "Content-Length and Transfer-Encoding exclude each other");
         break;
     case ADL_HTTP_FRAMING_UNKNOWN:
         adl_answer_problem(exchange, ADL_PROBLEM_UNKNOWN_CODING, 0,
-                           "a Transfer-Encoding other than \"chunked\" is not read");
+                           "a Transfer-Encoding other than \"chunked\" is not supported");
         break;
     }
     adl_http_add_header(exchange->http, "Connection", "close");
@@ -135,7 +142,7 @@ static void dispatch(struct adl_exchange *exchange)
     if (server->loopback &&
         !adl_auth_host_allowed(http->host, server->allowed_hosts, server->allowed_host_count)) {
         adl_answer_problem(exchange, ADL_PROBLEM_UNKNOWN_HOST, 0,
-                           "\"%.100s\" is no name of this machine; --allow-host allows it",
+                           "\"%.100s\" is not a name of this machine; --allow-host allows it",
                            http->host);
         return;
     }
@@ -151,14 +158,14 @@ static void dispatch(struct adl_exchange *exchange)
         return;
     }
     if (server->draining && !(exchange->route && exchange->route->unattended)) {
-        adl_answer_problem(exchange, ADL_PROBLEM_DRAINING, 1, "the server is stopping");
+        adl_answer_problem(exchange, ADL_PROBLEM_DRAINING, 1, "the server is shutting down");
         return;
     }
     if (!(exchange->route && exchange->route->open) && !is_authorized(exchange))
         return;
     if (!exchange->route) {
         adl_answer_problem(exchange, ADL_PROBLEM_UNKNOWN_PATH, 0,
-                           "there is nothing at %.200s; GET /openapi.json lists the paths",
+                           "the path %.200s does not exist; GET /openapi.json lists the paths",
                            http->path);
         return;
     }
@@ -170,7 +177,7 @@ static void dispatch(struct adl_exchange *exchange)
     } else {
         adl_route_methods(exchange->route, methods);
         adl_http_add_header(http, "Allow", "%s", methods);
-        adl_answer_problem(exchange, ADL_PROBLEM_METHOD_NOT_ALLOWED, 0, "%s takes %s, not %.20s",
+        adl_answer_problem(exchange, ADL_PROBLEM_METHOD_NOT_ALLOWED, 0, "%s supports %s, not %.20s",
                            exchange->route->path, methods, http->method);
     }
 }
@@ -215,7 +222,7 @@ static void on_refuse(struct adl_http_request *http, enum adl_http_refusal why)
     switch (why) {
     case ADL_HTTP_TOO_LARGE:
         adl_answer_problem(exchange, ADL_PROBLEM_BODY_TOO_LARGE, 0,
-                           "the body is over %zu bytes, the limit set by --max-body",
+                           "the body is larger than %zu bytes, the limit set by --max-body",
                            exchange->server->max_body);
         break;
     case ADL_HTTP_TOO_SLOW:
@@ -225,12 +232,12 @@ static void on_refuse(struct adl_http_request *http, enum adl_http_refusal why)
         break;
     case ADL_HTTP_NO_MEMORY:
         adl_answer_problem(exchange, ADL_PROBLEM_OUT_OF_MEMORY, 1,
-                           "there is no memory for the body just now");
+                           "there is not enough memory for the body at present");
         break;
     }
 }
 
-/* --- after a handler --------------------------------------------------------------- */
+/* --- after the reply --------------------------------------------------------------- */
 
 static void log_exchange(const struct adl_exchange *exchange, bool sent, double ms)
 {

@@ -1,4 +1,4 @@
-/* Query, Content-Type and Accept, read strictly. */
+/* Strict parsing of the query and of the headers Content-Type and Accept. */
 
 #include "server/api/params.h"
 
@@ -20,8 +20,8 @@ static int parse_top_k(struct adl_params *params, const char *text, struct adl_e
     long value = digits > 0 && digits < 6 && !text[digits] ? strtol(text, NULL, 10) : 0;
 
     if (value < 1 || value > ADL_LIMIT_TOP_K)
-        return adl_fail(err, ADL_ERR_ARG, "top_k=%.40s: has to be a whole number from 1 to %d",
-                        text, ADL_LIMIT_TOP_K);
+        return adl_fail(err, ADL_ERR_ARG, "top_k=%.40s: has to be an integer from 1 to %d", text,
+                        ADL_LIMIT_TOP_K);
     params->top_k = (int)value;
     return 0;
 }
@@ -31,7 +31,7 @@ static int parse_threshold(struct adl_params *params, const char *text, struct a
     char *end;
     double value = -1;
 
-    /* strtod would take blanks, hexadecimals, "inf" and "nan" as well. */
+    /* strtod() alone would also accept blanks, hexadecimal numbers, "inf" and "nan". */
     if (*text && strspn(text, "0123456789.eE+-") == strlen(text)) {
         value = strtod(text, &end);
         if (*end)
@@ -39,7 +39,7 @@ static int parse_threshold(struct adl_params *params, const char *text, struct a
     }
     if (!(value >= 0 && value <= 1))
         return adl_fail(err, ADL_ERR_ARG, "threshold=%.40s: has to be a number from 0 to 1", text);
-    params->threshold = fabs(value); /* -0 */
+    params->threshold = fabs(value); /* turns -0 into 0 */
     return 0;
 }
 
@@ -100,7 +100,7 @@ static int unknown(const char *name, struct adl_error *err)
         adl_nearest_offer(&nearest, table[i].name);
     return adl_fail(err, ADL_ERR_ARG, "unknown parameter \"%.40s\"%s%s%s", name,
                     nearest.best ? "; did you mean "
-                                 : "; there are model, top_k, class, "
+                                 : "; the parameters are model, top_k, class, "
                                    "threshold, boxes and heatmap",
                     nearest.best ? nearest.best : "", nearest.best ? "?" : "");
 }
@@ -123,19 +123,19 @@ int adl_params_parse(struct adl_params *params, const struct adl_query_pair *pai
         if (!pairs[i].value)
             return adl_fail(err, ADL_ERR_ARG, "%s needs a value", pairs[i].name);
         if (strlen(pairs[i].value) != pairs[i].value_length)
-            return adl_fail(err, ADL_ERR_ARG, "%s has a NUL byte in it", pairs[i].name);
+            return adl_fail(err, ADL_ERR_ARG, "%s contains a NUL byte", pairs[i].name);
         if (table[row].parse(params, pairs[i].value, err) < 0)
             return -1;
     }
     if (*params->class_text && params->top_k > 1)
         return adl_fail(err, ADL_ERR_ARG,
-                        "class and top_k do not go together: class asks for one class");
+                        "class and top_k exclude each other: class selects a single class");
     return 0;
 }
 
 /* --- Content-Type ------------------------------------------------------------ */
 
-/* Length of "type/subtype" at the beginning of a header's value. */
+/* Length of "type/subtype" at the beginning of a header value. */
 static size_t media_type_length(const char *text)
 {
     size_t length = strcspn(text, ";,");
@@ -169,12 +169,12 @@ enum adl_body_type adl_params_body_type(const char *content_type, char *text, si
     if (media_type_is(content_type, length, "multipart/form-data"))
         return ADL_BODY_FORM;
     if (media_type_is(content_type, length, "application/x-www-form-urlencoded")) {
-        *detail = "curl names every --data-binary a form; send curl -H 'Content-Type: image/jpeg' "
-                  "--data-binary @photo.jpg, or curl -F image=@photo.jpg";
+        *detail = "curl declares every --data-binary as a form; send curl -H 'Content-Type: "
+                  "image/jpeg' --data-binary @photo.jpg, or curl -F image=@photo.jpg";
         return ADL_BODY_UNSUPPORTED;
     }
     snprintf(text, size,
-             "\"%.80s\" is no kind of picture that is read; send image/jpeg, image/png, "
+             "\"%.80s\" is not a supported image type; send image/jpeg, image/png, "
              "image/webp or multipart/form-data",
              content_type);
     *detail = text;
@@ -183,8 +183,9 @@ enum adl_body_type adl_params_body_type(const char *content_type, char *text, si
 
 /* --- Accept ------------------------------------------------------------------ */
 
-/* The q of "type/subtype;a=b;q=0.5": 1 where there is none, 0 where it cannot be
- * read. `text` is one element, `length` bytes. */
+/* The quality value of one element of an Accept header, such as 0.5 of
+ * "type/subtype;a=b;q=0.5": 1 if there is none, 0 if it is malformed. `text` has `length`
+ * bytes. */
 static double quality(const char *text, size_t length)
 {
     for (size_t i = 0; i < length; i++) {
@@ -207,7 +208,8 @@ static double quality(const char *text, size_t length)
     return 1;
 }
 
-/* How well one element names a media type: 3 exactly, 2 "image/ *", 1 "* / *". */
+/* How specifically one element of an Accept header matches a media type: 3 exactly, 2 by
+ * the major type ("image/" and a star), 1 by two stars, 0 not at all. */
 static int specificity(const char *text, size_t length, const char *type)
 {
     size_t major = strcspn(type, "/") + 1;
@@ -221,7 +223,7 @@ static int specificity(const char *text, size_t length, const char *type)
 
 int adl_params_accept(const char *accept, enum adl_image_type *type)
 {
-    /* In the order of our own liking. */
+    /* In the order of preference: the first of equally acceptable formats is taken. */
     static const struct {
         const char *name;
         enum adl_image_type type;
@@ -237,7 +239,7 @@ int adl_params_accept(const char *accept, enum adl_image_type *type)
     for (size_t o = 0; o < ADL_COUNT(offers); o++) {
         double q = 0;
         int fit = 0;
-        /* The most specific element that names the offer decides about it. */
+        /* The most specific element that matches an offer determines its quality. */
         for (const char *at = accept; *at;) {
             size_t length = strcspn(at, ",");
             size_t skipped = strspn(at, " \t");

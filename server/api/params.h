@@ -1,8 +1,9 @@
 #ifndef ADL_SERVER_API_PARAMS_H
 #define ADL_SERVER_API_PARAMS_H
 
-/* What a request asks for, as typed values: the query, the kind of body, and
- * the form of the answer. Strict: what is not understood is refused. */
+/* The parameters of a request as typed values: the query, the type of the body, and the
+ * format of the answer. The parsing is strict: what is not understood is an error, since a
+ * parameter that is ignored silently would give an answer to another question. */
 
 #include <stdbool.h>
 
@@ -10,42 +11,43 @@
 #include "image/image.h"
 #include "server/tasks/reply_json.h"
 
-/* "name=value" of the query, decoded; value may be NULL. */
+/* "name=value" of the query, percent-decoded; the value may be NULL. */
 struct adl_query_pair {
     const char *name;
     const char *value;
-    size_t value_length; /* larger than strlen: it has a NUL in it */
+    size_t value_length; /* in bytes; larger than strlen() if the value contains a NUL */
 };
 
 struct adl_params {
-    char model[ADL_LIMIT_MODEL_NAME_BYTES + 1]; /* "": the first */
-    char class_text[ADL_LIMIT_PARAM_BYTES + 1]; /* "": the predicted ones */
+    char model[ADL_LIMIT_MODEL_NAME_BYTES + 1]; /* "": the first model */
+    char class_text[ADL_LIMIT_PARAM_BYTES + 1]; /* "": the predicted classes */
     int top_k;                                  /* 1..100 */
-    double threshold;                           /* 0..1; negative: the model's */
+    double threshold;                           /* 0..1; negative: the model's own */
     enum adl_box_mode boxes;
     enum adl_reply_heatmap heatmap;
 };
 
-/* Fills `params` from the defaults and a query. Fails with ARG and a sentence
- * that names the parameter. */
+/* Fills `params` from the defaults and a query of `count` pairs. Fails with ARG and a
+ * sentence that names the parameter. */
 int adl_params_parse(struct adl_params *params, const struct adl_query_pair *pairs, size_t count,
                      struct adl_error *err) ADL_MUST_CHECK;
 
-/* What a body is declared to be. */
+/* The declared type of a body. */
 enum adl_body_type {
     ADL_BODY_UNSUPPORTED,
-    ADL_BODY_IMAGE, /* image/jpeg, image/png, image/webp: the bytes decide which */
-    ADL_BODY_BYTES, /* application/octet-stream: an image if the bytes are one */
+    ADL_BODY_IMAGE, /* image/jpeg, image/png or image/webp; the bytes decide which */
+    ADL_BODY_BYTES, /* application/octet-stream; the bytes decide whether it is an image */
     ADL_BODY_FORM   /* multipart/form-data */
 };
 
-/* By Content-Type (NULL: none). Of UNSUPPORTED ones, *detail says what to send
- * instead; static or in `text`. */
+/* The type by the Content-Type header (NULL: none). If it is UNSUPPORTED, *detail says what
+ * to send instead; it is static or in `text` of `size` bytes. */
 enum adl_body_type adl_params_body_type(const char *content_type, char *text, size_t size,
                                         const char **detail);
 
-/* The answer's form by an Accept header (NULL: anything): UNKNOWN is JSON,
- * otherwise an image type. -1 when nothing we have is accepted. */
+/* The format of the answer by the Accept header (NULL: any): UNKNOWN for JSON, otherwise an
+ * image type. Returns -1 when none of the available formats is accepted. Source: RFC 9110,
+ * 12.5.1. */
 int adl_params_accept(const char *accept, enum adl_image_type *type) ADL_MUST_CHECK;
 
 #endif

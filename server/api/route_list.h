@@ -1,6 +1,6 @@
-/* The routes, one row each: a new route is its handler (declared by this row, see
- * server.h) and a row here. The first row that fits a path wins. Included several
- * times, with the two macros defined anew:
+/* The routes, one row each. A new route is its handler and a row here, which also
+ * declares the handler (see server.h). The first row that matches a path is taken. This
+ * file is included several times, with different definitions of the two macros:
  *
  *     GET_ROUTE(path, handler, properties ...)
  *     POST_ROUTE(path, handler of the headers, handler of the body, properties ...)

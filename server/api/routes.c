@@ -1,4 +1,5 @@
-/* The table of routes, and the search in it. */
+/* The table of routes, made from route_list.h, and the search in it. Adding a route means
+ * adding a row there and its handler in an api_*.c file; nothing here changes. */
 
 #include <stdio.h>
 #include <string.h>
@@ -16,7 +17,8 @@ const struct adl_route adl_routes[] = {
 #undef POST_ROUTE
     {0},
 };
-_Static_assert(ADL_COUNT(adl_routes) <= ADL_METRICS_ROUTES, "a row of counters for each route");
+_Static_assert(ADL_COUNT(adl_routes) <= ADL_METRICS_ROUTES,
+               "there has to be a row of counters for each route");
 
 size_t adl_route_count(void)
 {

@@ -1,8 +1,8 @@
 #ifndef ADL_SERVER_API_SERVER_H
 #define ADL_SERVER_API_SERVER_H
 
-/* What the HTTP handlers share: the server, one exchange (a request and its
- * answer), and the ways to answer. */
+/* What the HTTP handlers share: the server, one exchange (a request and its answer), the
+ * functions that answer, the routes, and the handlers. */
 
 #include <jansson.h>
 #include <stdatomic.h>
@@ -14,17 +14,17 @@
 #include "server/serving/metrics.h"
 #include "server/serving/registry.h"
 
-/* Immutable after the start but for `draining`; the parts lock themselves. */
+/* Immutable after the start, except for `draining`; the parts have their own locks. */
 struct adl_server {
     size_t max_body;
     size_t max_pixels;
     int timeout_s;
     bool reduced_decode;
     bool web;
-    bool loopback; /* only this machine can reach it: host names are checked */
+    bool loopback; /* only this machine can reach the server: host names are checked */
     const char *const *allowed_hosts;
     size_t allowed_host_count;
-    const char *cors_origin; /* NULL: none */
+    const char *cors_origin; /* "*" for all; NULL: none */
     size_t queue_capacity;
 
     struct adl_registry *registry;
@@ -37,6 +37,7 @@ struct adl_server {
 
 struct adl_route;
 
+/* A request and its answer. It has the owner of its HTTP request (http.h). */
 struct adl_exchange {
     struct adl_server *server;
     struct adl_http_request *http;
@@ -44,47 +45,52 @@ struct adl_exchange {
     const struct adl_route *route;  /* of this request; NULL: its path has none */
     enum adl_method_index method;
     char request_id[ADL_LIMIT_REQUEST_ID_BYTES + 1];
-    char trace_id[33];        /* of traceparent; "": none */
-    enum adl_problem problem; /* that was answered */
+    char trace_id[33];        /* from the header traceparent; "": none */
+    enum adl_problem problem; /* the answer; NONE if it is no error */
     const char *model;        /* for the log; NULL: none */
-    size_t images;            /* the same */
-    void *work;               /* of the handler */
+    size_t images;            /* for the log */
+    void *work;               /* the handler's own data, freed by `release` */
     void (*release)(void *work);
 };
 
 /* --- answers; all set Cache-Control: no-store -------------------------------- */
 
-/* A problem document. `retry_after_s` 0: no Retry-After. */
+/* Answers a problem document with this detail (printf). `retry_after_s` 0: no
+ * Retry-After. */
 void adl_answer_problem(struct adl_exchange *exchange, enum adl_problem problem,
                         unsigned retry_after_s, const char *fmt, ...) ADL_PRINTF(4, 5);
-/* Takes the JSON over; NULL is out of memory. A newline is added. */
+/* Answers 200 with the JSON and a newline. Takes ownership of it; NULL is answered as out
+ * of memory. */
 void adl_answer_json(struct adl_exchange *exchange, json_t *json);
-/* Takes the buffer's text. */
+/* Answers the buffer's text and empties the buffer; a failed one is answered as out of
+ * memory. */
 void adl_answer_text(struct adl_exchange *exchange, int status, const char *type,
                      struct adl_str *text);
-/* Takes bytes of adl_malloc. */
+/* Answers 200 with these bytes. Takes ownership of them; they come from adl_malloc. */
 void adl_answer_bytes(struct adl_exchange *exchange, const char *type, void *bytes, size_t length);
 
-/* --- routes.c ----------------------------------------------------------------- */
+/* --- routes.c and exchange.c ----------------------------------------------------------------- */
 
 struct adl_route {
-    const char *path; /* "/models/{name}": the last segment may be anything */
-    bool open;        /* answers without a token */
-    bool unattended;  /* answers while the server drains */
-    bool web;         /* a file of the page: --no-web takes it away */
-    /* `rest` is what stands in place of {name}. NULL: no such method. */
+    const char *path; /* "/models/{name}": any last segment */
+    bool open;        /* needs no token */
+    bool unattended;  /* polled by machines: answered while draining, logged as debug */
+    bool web;         /* a file of the web page; absent with --no-web */
+    /* Handlers; NULL: no such method. `rest` is the segment in place of {name}. post_begin
+     * sees the headers and may refuse; `post` has the body as well. */
     void (*get)(struct adl_exchange *exchange, const char *rest);
     void (*post_begin)(struct adl_exchange *exchange);
     void (*post)(struct adl_exchange *exchange);
 };
 
-/* Ends with a row without a path; its index stands for unknown paths. */
+/* Ends with a row without a path, whose index stands for unknown paths in the metrics. */
 extern const struct adl_route adl_routes[];
 size_t adl_route_count(void);
 
-/* The route of a path and what its {name} stands for; NULL: there is none. */
+/* The route of a path, and in *rest the segment in place of {name} ("" if there is none);
+ * NULL: no route. */
 const struct adl_route *adl_route_find(const char *path, const char **rest);
-/* "GET, HEAD, OPTIONS" into `text`. */
+/* Writes the methods of a route, such as "GET, HEAD, OPTIONS", into `text`. */
 void adl_route_methods(const struct adl_route *route, char text[64]);
 
 /* The hooks of the HTTP daemon. */
