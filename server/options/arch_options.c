@@ -1,4 +1,4 @@
-/* From --arch and its companions to a struct adl_arch. */
+/* Conversion of --arch and the options that belong to it into a struct adl_arch. */
 
 #include "server/options/arch_options.h"
 
@@ -13,7 +13,7 @@ const char *adl_arch_choice(int index)
     return adl_backbones[index] ? adl_backbones[index]->name : NULL;
 }
 
-/* The first option given that only mobilenet_v1 and its like have; NULL: none. */
+/* The first given option that only some backbones have (has_options); NULL: none. */
 static const char *backbone_option(const struct adl_arch_settings *s)
 {
     if (s->width > 0)

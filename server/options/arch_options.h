@@ -1,8 +1,8 @@
 #ifndef ADL_SERVER_OPTIONS_ARCH_OPTIONS_H
 #define ADL_SERVER_OPTIONS_ARCH_OPTIONS_H
 
-/* --arch and the options that belong to it, shared by every subcommand that
- * opens weights: they say what a file does not. */
+/* --arch and the options that belong to it, shared by every subcommand that opens
+ * weights. They describe the network where the file does not. */
 
 #include "base/limits.h"
 #include "models/file/load.h"
@@ -18,52 +18,55 @@ struct adl_arch_settings {
     int activation;
     int padding;
     int last_stride; /* 0: not given */
-    double bn_eps;   /* 0: the backbone's */
+    double bn_eps;   /* 0: the default of the backbone */
     int num_classes; /* 0: not given */
     int method;
     const char *adl_positions; /* NULL: not given */
 };
 
-extern const char *const adl_arch_activations[]; /* by enum adl_activation */
+/* Names of the choices, NULL-terminated; of the backbones by index, NULL past the last. */
+extern const char *const adl_arch_activations[];
 extern const char *const adl_arch_paddings[];
 extern const char *const adl_arch_methods[];
 const char *adl_arch_choice(int index);
 
-/* The rows, for a settings struct with a `struct adl_arch_settings` inside. */
+/* The table rows for a settings struct `s` with a member `field` of type
+ * struct adl_arch_settings. */
 /* clang-format off */
 #define ADL_ARCH_OPTIONS(s, field)                                                             \
     {"arch", ADL_CHOICE(s, field.arch), .choice_at = adl_arch_choice, .metavar = "ARCH",       \
-     .help = "the network, where the file does not say"},                                      \
+     .help = "network architecture, if the file does not name it"},                                      \
     {"num-classes", ADL_INT(s, field.num_classes), .min = 1, .max = ADL_LIMIT_CLASSES,         \
-     .metavar = "N", .default_note = "1000", .help = "classes of the network"},                \
+     .metavar = "N", .default_note = "1000", .help = "number of classes"},                \
     {"method", ADL_CHOICE(s, field.method), .choices = adl_arch_methods, .metavar = "METHOD",  \
-     .default_note = "cam, or as the file says",                                               \
-     .help = "training method; adl shifts the numbers in parameter names"},                    \
+     .default_note = "cam, or as in the file",                                               \
+     .help = "training method; adl shifts the indices in parameter names"},                    \
     {"adl-positions", ADL_STRING(s, field.adl_positions), .metavar = "LAYER,...",              \
      .default_note = "the reference's",                                                        \
-     .help = "layers that ADL follows, as blocks.5 of mobilenet_v1, layer3.0 of resnet50_se, " \
-             "Mixed_6e of inception_v3"},                                                      \
+     .help = "layers after which ADL is inserted, such as blocks.5 of mobilenet_v1, layer3.0 of " \
+             "resnet50_se, Mixed_6e of inception_v3"},                                                      \
     {"large-feature-map", ADL_FLAG(s, field.large_feature_map),                                \
-     .help = "28x28 maps at 224x224 instead of 14x14"},                                        \
+     .help = "28x28 feature maps at a 224x224 input instead of 14x14"},                                        \
     {"bn-eps", ADL_DOUBLE(s, field.bn_eps), .min = 1e-8, .max = 1, .metavar = "EPS",           \
      .default_note = "1e-5, inception_v3 1e-3", .help = "epsilon of batch normalisation"},     \
     {"width", ADL_DOUBLE(s, field.width), .min = 0.25, .max = 1, .metavar = "FACTOR",          \
-     .default_note = "1", .help = "mobilenet_v1: share of the channels"},                      \
+     .default_note = "1", .help = "mobilenet_v1: fraction of the channels"},                      \
     {"activation", ADL_CHOICE(s, field.activation), .choices = adl_arch_activations,           \
      .metavar = "NAME", .default_note = "relu", .help = "mobilenet_v1: activation"},           \
     {"padding", ADL_CHOICE(s, field.padding), .choices = adl_arch_paddings, .metavar = "NAME", \
      .default_note = "symmetric", .help = "mobilenet_v1: padding"},                            \
     {"last-stride", ADL_INT(s, field.last_stride), .min = 1, .max = 2, .metavar = "N",         \
-     .default_note = "1", .help = "mobilenet_v1: stride of the last halving"}
+     .default_note = "1", .help = "mobilenet_v1: stride of the last downsampling block"}
 /* clang-format on */
 
-/* What the options describe. Fails with ARG on an option that the architecture
- * does not have. *given is false, and `arch` untouched, without --arch. */
+/* Fills `arch` as the options describe it. Without --arch, *given is false and `arch` is
+ * left untouched. Fails with ARG on an option that the architecture does not have or that
+ * needs another one. */
 int adl_arch_settings_get(const struct adl_arch_settings *settings, struct adl_arch *arch,
                           bool *given, struct adl_error *err) ADL_MUST_CHECK;
 
-/* adl_model_load with these options in place of `options->arch` (`options` may
- * be NULL), in the variant that --method asks for. */
+/* adl_model_load() with these settings in place of `options->arch` (`options` may be NULL),
+ * in the variant that --method selects; the caller frees the model. Fails as both. */
 struct adl_model *adl_arch_load_model(const char *path, const struct adl_arch_settings *settings,
                                       const struct adl_model_options *options,
                                       struct adl_error *err) ADL_MUST_CHECK;

@@ -1,3 +1,5 @@
+/* Conversion of the options of a training step into the structs of the engine. */
+
 #include "server/options/method_options.h"
 
 const char *const adl_method_draws[] = {"random", "drop", "importance", "none", NULL};

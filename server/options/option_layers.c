@@ -23,7 +23,7 @@ int option_apply_defaults(struct option_values *v)
     return 0;
 }
 
-/* A value of the configuration file as the text one would type. */
+/* Sets a row from a JSON value, by way of the text that would be typed on a command line. */
 static int set_from_json(struct option_values *v, size_t row, const char *where,
                          const json_t *value)
 {
@@ -37,7 +37,7 @@ static int set_from_json(struct option_values *v, size_t row, const char *where,
         for (size_t i = 0; i < json_array_size(value); i++)
             if (json_is_array(json_array_get(value, i)) ||
                 set_from_json(v, row, where, json_array_get(value, i)) < 0)
-                return option_fail(v, where, "takes texts only");
+                return option_fail(v, where, "takes strings only");
         return 0;
     }
     if (json_is_string(value))
@@ -49,7 +49,7 @@ static int set_from_json(struct option_values *v, size_t row, const char *where,
     else if (json_is_boolean(value))
         text = adl_arena_printf(arena, "%s", json_is_true(value) ? "true" : "false");
     else
-        return option_fail(v, where, "has to be a text, a number, true or false");
+        return option_fail(v, where, "has to be a string, a number, true or false");
     if (!text)
         return adl_fail_nomem(v->err, "options");
     return option_set(v, row, ADL_SOURCE_CONFIG, where, text);
@@ -73,7 +73,7 @@ int option_apply_config(struct option_values *v, const char *path)
         goto out;
     }
     if (!json_is_object(root)) {
-        adl_fail(v->err, ADL_ERR_ARG, "%s: a configuration is one JSON object", path);
+        adl_fail(v->err, ADL_ERR_ARG, "%s: a configuration file is one JSON object", path);
         goto out;
     }
     json_object_foreach(root, key, value)
@@ -91,7 +91,7 @@ int option_apply_config(struct option_values *v, const char *path)
             goto out;
         }
         if (v->table[row].command_line_only || !strcmp(key, "config")) {
-            option_fail(v, where, "belongs on the command line");
+            option_fail(v, where, "is accepted on the command line only");
             goto out;
         }
         ADL_TRY(set_from_json(v, row, where, value));

@@ -25,7 +25,7 @@ int option_fail(struct option_values *v, const char *where, const char *fmt, ...
     return adl_fail(v->err, ADL_ERR_ARG, "%s: %s", where, text);
 }
 
-static bool bounded(const struct adl_option *option)
+static bool is_bounded(const struct adl_option *option)
 {
     return option->min < option->max;
 }
@@ -33,7 +33,7 @@ static bool bounded(const struct adl_option *option)
 static int check_range(struct option_values *v, const struct adl_option *option, const char *where,
                        const char *text, double value)
 {
-    if (!bounded(option) || (value >= option->min && value <= option->max))
+    if (!is_bounded(option) || (value >= option->min && value <= option->max))
         return 0;
     return option_fail(v, where, "%.60s is outside %.15g to %.15g", text, option->min, option->max);
 }
@@ -101,8 +101,8 @@ static int parse_choice(struct option_values *v, const struct adl_option *option
     return -1;
 }
 
-/* The array doubles whenever the count is a power of two; the old one stays in
- * the arena. */
+/* Appends to a list in the arena. The array doubles whenever the count is a power of two,
+ * so no capacity has to be stored; the old array stays in the arena until its release. */
 static int append_to_list(struct option_values *v, struct adl_option_list *list, const char *text)
 {
     const char **items = (const char **)(uintptr_t)list->items;
@@ -136,7 +136,7 @@ int option_set(struct option_values *v, size_t row, enum adl_option_source sourc
     case ADL_OPTION_INT: {
         long value = strtol(text, &end, 10);
         if (end == text || *end)
-            return option_fail(v, where, "\"%.60s\" is not a whole number", text);
+            return option_fail(v, where, "\"%.60s\" is not an integer", text);
         if (errno || value < INT32_MIN || value > INT32_MAX)
             return option_fail(v, where, "%.60s is too large", text);
         ADL_TRY(check_range(v, option, where, text, (double)value));
@@ -144,7 +144,7 @@ int option_set(struct option_values *v, size_t row, enum adl_option_source sourc
         break;
     }
     case ADL_OPTION_DOUBLE: {
-        /* Scripts that print an unset number write "none" (Python, "None"). */
+        /* Scripts that print an unset number write "none" or, in Python, "None". */
         if (option->value && strcasecmp(text, "none") == 0)
             text = option->value;
         double value = strtod(text, &end);
@@ -158,7 +158,9 @@ int option_set(struct option_values *v, size_t row, enum adl_option_source sourc
         size_t value;
         if (parse_size(text, &value) < 0)
             return option_fail(
-                v, where, "\"%.60s\" is no size; write bytes, or a number with K, M or G", text);
+                v, where,
+                "\"%.60s\" is not a size; write a number of bytes, or a number with K, M or G",
+                text);
         ADL_TRY(check_range(v, option, where, text, (double)value));
         *(size_t *)at = value;
         break;

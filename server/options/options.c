@@ -1,4 +1,9 @@
-/* The command line, and the order in which the layers of values are applied. */
+/* The command line, and the order in which the layers of values are applied.
+ *
+ * argv is scanned first, but its values are applied last, because the configuration file
+ * that it names is weaker than the other options. glibc's getopt_long does the scanning
+ * (short letters in groups, "--", permutation of operands), with one difference: it would
+ * accept any unambiguous prefix of a long name, which is refused here. */
 
 #include "server/options/options.h"
 
@@ -13,7 +18,7 @@
 #include "base/size.h"
 #include "server/options/option_layers.h"
 
-/* Values of getopt_long: rows of the table start above every short letter. */
+/* Values returned by getopt_long: rows of the table begin above every short letter. */
 #define FIRST_ROW 256
 #define HELP_ROW 255
 
@@ -24,7 +29,7 @@ struct parser {
     struct option_values values;
 };
 
-/* One --name=value of the command line, kept until the weaker layers are in. */
+/* One --name=value of the command line, kept until the weaker layers are applied. */
 struct given {
     size_t row;
     const char *text; /* NULL: a flag without a value */
@@ -60,10 +65,11 @@ static int unknown_option(struct parser *p, const char *text)
                     word, p->options->command->name);
 }
 
-/* getopt_long takes any unambiguous beginning of a name. Scripts that use one
- * break when a later version adds an option, so only whole names count. */
-static bool abbreviated(const char *name, const char *text, const char *argument, char **argv,
-                        int next)
+/* Whether a long name was abbreviated. getopt_long accepts any unambiguous prefix, but
+ * scripts that use one break when a later version adds a similar option, so only full
+ * names are accepted. */
+static bool is_abbreviated(const char *name, const char *text, const char *argument, char **argv,
+                           int next)
 {
     size_t length = strlen(name);
     if (argument && argument == text)
@@ -73,7 +79,7 @@ static bool abbreviated(const char *name, const char *text, const char *argument
     return strncmp(text + 2, name, length) != 0 || (text[2 + length] && text[2 + length] != '=');
 }
 
-/* Splits argv into given options and operands. */
+/* Splits argv into options (given[0..*count-1]) and operands. */
 static int scan(struct parser *p, int argc, char **argv, struct given *given, size_t *count)
 {
     struct option *longs = adl_calloc(p->values.rows + 2, sizeof *longs);
@@ -102,7 +108,7 @@ static int scan(struct parser *p, int argc, char **argv, struct given *given, si
     longs[p->values.rows] = (struct option){"help", no_argument, NULL, HELP_ROW};
 
     opterr = 0;
-    optind = 0; /* glibc: start afresh */
+    optind = 0; /* glibc: restarts the scan, for a second parse in one process */
     for (int c; (c = getopt_long(argc, argv, letters, longs, NULL)) != -1;) {
         size_t row = c >= FIRST_ROW ? (size_t)(c - FIRST_ROW) : 0;
         if (c == 'h' || c == HELP_ROW || (c == '?' && optopt == HELP_ROW)) {
@@ -129,7 +135,8 @@ static int scan(struct parser *p, int argc, char **argv, struct given *given, si
         if (c < FIRST_ROW)
             for (row = 0; p->values.table[row].letter != c;)
                 row++;
-        else if (abbreviated(p->values.table[row].name, argv[optind - 1], optarg, argv, optind)) {
+        else if (is_abbreviated(p->values.table[row].name, argv[optind - 1], optarg, argv,
+                                optind)) {
             const char *text = argv[optind - 1];
             unknown_option(p, text == optarg ? argv[optind - 2] : text);
             goto out;
@@ -159,12 +166,12 @@ static int check_operands(struct parser *p)
                         p->options->operands[command->max_operands], command->name, command->usage);
     for (size_t i = 0; i < p->values.rows; i++)
         if (p->values.table[i].required && p->values.sources[i] == ADL_SOURCE_DEFAULT)
-            return adl_fail(p->values.err, ADL_ERR_ARG, "--%s %s is needed",
+            return adl_fail(p->values.err, ADL_ERR_ARG, "--%s %s is required",
                             p->values.table[i].name, p->values.table[i].metavar);
     return 0;
 }
 
-/* The command as a shell would take it again. */
+/* Stores the command line, quoted so that a shell reads it as the same words. */
 static int record_command(struct parser *p, int argc, char **argv)
 {
     struct adl_str text = {0};

@@ -1,8 +1,8 @@
 #ifndef ADL_SERVER_OPTIONS_OPTIONS_H
 #define ADL_SERVER_OPTIONS_OPTIONS_H
 
-/* Options of the command line. One table row defines an option; the parser,
- * --help, the configuration file, the environment, shell completion,
+/* Options of the command line. One row of a table (option.h) defines an option: the
+ * parser, --help, the configuration file, the environment, shell completion,
  * --print-config and the test of the man page all read that row.
  *
  *     struct settings {
@@ -11,7 +11,7 @@
  *     };
  *     static const struct adl_option options[] = {
  *         {"threads", ADL_INT(struct settings, threads), .min = 1, .max = 64,
- *          .default_note = "all processors", .metavar = "N", .help = "threads that compute"},
+ *          .default_note = "all processors", .metavar = "N", .help = "compute threads"},
  *         {"model", ADL_STRING(struct settings, model), .metavar = "FILE", .help = "the model"},
  *         {0},
  *     };
@@ -22,7 +22,7 @@
  *         .settings_bytes = sizeof(struct settings), .run = run, .layered = true,
  *     };
  *
- * --help and -h belong to every table without a row. */
+ * Every table has --help and -h without a row for them. */
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -37,43 +37,43 @@ struct adl_command {
     const char *summary;              /* one line, no full stop */
     const char *usage;                /* what follows the name: "[options] IN OUT" */
     const char *description;          /* a paragraph for --help; may be NULL */
-    const char *examples;             /* whole lines, each "adl-server ..."; may be NULL */
+    const char *examples;             /* complete lines, each "adl-server ..."; may be NULL */
     const struct adl_option *options; /* ends with a row without a name */
     int min_operands;
     int max_operands;      /* -1: any number */
     bool layered;          /* also reads --config FILE (a row of that name) and ADL_SERVER_NAME */
     size_t settings_bytes; /* the struct that the rows point into */
-    /* Does the work. The first message line on stderr and the exit status are
-     * made from `err` (ARG: wrong usage, 2; all others 1). */
+    /* Does the work; 0 or -1. The line on stderr and the exit status are made from `err`
+     * (ARG: wrong usage, 2; all others 1). */
     int (*run)(const void *settings, const struct adl_options *options, struct adl_error *err);
 };
 
-/* What one command line gave. The texts in the settings live in `arena` or in
- * argv. Immutable after the parse. */
+/* The result of a parse. The texts in the settings are in `arena` or in argv. Immutable
+ * after the parse. */
 struct adl_options {
     const struct adl_command *command;
     const void *settings;
     char *const *operands; /* in the order given */
     int operand_count;
     const enum adl_option_source *sources;     /* one per row */
-    const char *command_line;                  /* as it was typed, quoted for a shell */
-    const char *config_path;                   /* NULL: none was read */
+    const char *command_line;                  /* the whole command, quoted for a shell */
+    const char *config_path;                   /* the file that was read; NULL: none */
     const struct adl_command *const *commands; /* all subcommands, where the caller sets it */
-    bool help; /* --help was among the options: nothing else counts */
+    bool help; /* --help was given: nothing but the defaults was parsed */
     struct adl_arena arena;
 };
 
-/* Fills `settings` (zeroed first) from the defaults, the configuration file,
- * the environment and argv[1..], in that order. argv is permuted: operands come
- * last. Fails with ARG and one sentence that names the option. `options` is to
- * be released in any case. */
+/* Fills `settings` (zeroed first) from the defaults, the configuration file, the environment
+ * and argv[1..], in that order; later sources replace values of earlier ones. argv is
+ * permuted so that the operands come last. Fails with ARG and one sentence that names the
+ * option, or with NOMEM. `options` has to be released in any case. */
 int adl_options_parse(struct adl_options *options, const struct adl_command *command, int argc,
                       char **argv, void *settings, struct adl_error *err) ADL_MUST_CHECK;
 void adl_options_release(struct adl_options *options);
 
-/* Where the option's value comes from; `name` has to be in the table. */
+/* The source of an option's value; `name` has to be in the table. */
 enum adl_option_source adl_options_source(const struct adl_options *options, const char *name);
-/* Whether it was given at all. */
+/* Whether the option was given by any source other than its default. */
 bool adl_options_given(const struct adl_options *options, const char *name);
 
 /* The table as text for people (options_text.c). Both append to `out`.

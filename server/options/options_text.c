@@ -1,3 +1,5 @@
+/* The option table as text for people: --help and --print-config. */
+
 #include "server/options/options.h"
 
 #include <stdio.h>
@@ -5,10 +7,11 @@
 
 #include "base/limits.h"
 
-#define HELP_COLUMN 29 /* where an option's explanation begins */
+#define HELP_COLUMN 29 /* column at which the explanation of an option begins */
 #define HELP_WIDTH 96
 
-/* Words of `text` from column `at` on, broken before HELP_WIDTH. */
+/* Appends the words of `text`, starting at column `at`, and breaks lines before HELP_WIDTH;
+ * further lines are indented by `indent`. */
 static void wrap(struct adl_str *out, size_t at, size_t indent, const char *text)
 {
     while (*text) {
@@ -27,7 +30,7 @@ static void wrap(struct adl_str *out, size_t at, size_t indent, const char *text
     adl_str_puts(out, "\n");
 }
 
-static void size_text(char *text, size_t room, size_t bytes)
+static void size_text(char *text, size_t length, size_t bytes)
 {
     static const struct {
         size_t unit;
@@ -36,10 +39,10 @@ static void size_text(char *text, size_t room, size_t bytes)
 
     for (size_t i = 0; i < sizeof units / sizeof *units; i++)
         if (bytes && bytes % units[i].unit == 0) {
-            snprintf(text, room, "%zu%s", bytes / units[i].unit, units[i].suffix);
+            snprintf(text, length, "%zu%s", bytes / units[i].unit, units[i].suffix);
             return;
         }
-    snprintf(text, room, "%zu", bytes);
+    snprintf(text, length, "%zu", bytes);
 }
 
 static void bound_text(const struct adl_option *option, char *text, size_t size, double bound)
@@ -50,7 +53,7 @@ static void bound_text(const struct adl_option *option, char *text, size_t size,
         snprintf(text, size, "%.10g", bound);
 }
 
-/* "(1 to 64; default: 4)" */
+/* Appends the notes in parentheses, such as "(1 to 64; default: 4)". */
 static void append_notes(struct adl_str *line, const struct adl_option *option)
 {
     const char *fallback = option->default_note ? option->default_note : option->value;
@@ -74,7 +77,7 @@ static void append_notes(struct adl_str *line, const struct adl_option *option)
         separator = "; ";
     }
     if (option->required) {
-        adl_str_printf(line, "%sneeded", separator);
+        adl_str_printf(line, "%srequired", separator);
         separator = "; ";
     }
     if (fallback) {
@@ -126,13 +129,14 @@ void adl_options_help(const struct adl_command *command, struct adl_str *out)
     if (command->layered) {
         adl_str_puts(out, "\n");
         wrap(out, 0, 0,
-             "Each option may also stand in the JSON object of --config FILE under its name, or in "
+             "Each option may also be given in the JSON object of --config FILE under its name, or "
+             "in "
              "the environment as ADL_SERVER_NAME (--max-body: ADL_SERVER_MAX_BODY). The command "
-             "line is stronger than the environment, the environment stronger than the file.");
+             "line takes precedence over the environment, the environment over the file.");
     }
     if (command->examples)
         adl_str_printf(out, "\nExamples:\n%s", command->examples);
-    adl_str_puts(out, "\nExit status: 0 done, 1 failed, 2 wrong usage.\n");
+    adl_str_puts(out, "\nExit status: 0 success, 1 failure, 2 wrong usage.\n");
 }
 
 static void append_value(struct adl_str *out, const struct adl_option *option, const void *at)

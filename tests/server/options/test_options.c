@@ -141,17 +141,18 @@ static void refuses_bad_values(void)
 {
     refuses(PARSE("--threads", "0"), "--threads: 0 is outside 1 to 64");
     refuses(PARSE("--threads", "65"), "--threads: 65 is outside 1 to 64");
-    refuses(PARSE("--threads", "4x"), "--threads: \"4x\" is not a whole number");
-    refuses(PARSE("--threads", ""), "--threads: \"\" is not a whole number");
+    refuses(PARSE("--threads", "4x"), "--threads: \"4x\" is not an integer");
+    refuses(PARSE("--threads", ""), "--threads: \"\" is not an integer");
     refuses(PARSE("--threads", "99999999999999999999"),
             "--threads: 99999999999999999999 is too large");
     refuses(PARSE("--rate", "nan"), "--rate: \"nan\" is not a number");
     refuses(PARSE("--rate", "1.5"), "--rate: 1.5 is outside 0 to 1");
-    refuses(PARSE("--max-body", "-1"),
-            "--max-body: \"-1\" is no size; write bytes, or a number with K, M or G");
     refuses(
-        PARSE("--max-body", "99999999999999999G"),
-        "--max-body: \"99999999999999999G\" is no size; write bytes, or a number with K, M or G");
+        PARSE("--max-body", "-1"),
+        "--max-body: \"-1\" is not a size; write a number of bytes, or a number with K, M or G");
+    refuses(PARSE("--max-body", "99999999999999999G"),
+            "--max-body: \"99999999999999999G\" is not a size; write a number of bytes, or a "
+            "number with K, M or G");
     refuses(PARSE("--max-body", "2G"), "--max-body: 2G is outside 1 to 1000000000");
     refuses(PARSE("--loud=maybe"), "--loud: \"maybe\" is neither true nor false");
     refuses(PARSE("--model="), "--model: is empty; it takes a FILE");
@@ -221,11 +222,11 @@ static void refuses_bad_config(void)
         {"{\"thread\": 1}", "thread: unknown option; did you mean threads?"},
         {"{\"qqqqq\": 1}", "qqqqq: unknown option"},
         {"{\"threads\": 100}", "threads: 100 is outside 1 to 64"},
-        {"{\"threads\": 1.5}", "threads: \"1.5\" is not a whole number"},
-        {"{\"threads\": null}", "threads: has to be a text, a number, true or false"},
-        {"{\"config\": \"x\"}", "config: belongs on the command line"},
-        {"{\"name\": [[\"a\"]]}", "name: takes texts only"},
-        {"[]", "a configuration is one JSON object"},
+        {"{\"threads\": 1.5}", "threads: \"1.5\" is not an integer"},
+        {"{\"threads\": null}", "threads: has to be a string, a number, true or false"},
+        {"{\"config\": \"x\"}", "config: is accepted on the command line only"},
+        {"{\"name\": [[\"a\"]]}", "name: takes strings only"},
+        {"[]", "a configuration file is one JSON object"},
         {"{\"threads\": 1, \"threads\": 2}", "line 1: duplicate object key near '\"threads\"'"},
     };
 
