@@ -1,6 +1,6 @@
-/* What the page says to the server, and how it understands the answers. */
+/* The requests of the page to the server, and the parsing of the answers. */
 
-/* An answer that is no result: RFC 9457, or what came in its place. */
+/* An error: a problem document (RFC 9457), or what is known in place of one. */
 export class Problem extends Error {
     constructor({ title, detail = '', status = 0, requestId = '', retryAfter = 0 }) {
         super(detail ? `${title}: ${detail}` : title);
@@ -8,23 +8,23 @@ export class Problem extends Error {
     }
 }
 
-async function problemOf(response) {
-    let told = {};
+async function readProblem(response) {
+    let body = {};
     try {
-        told = await response.json();
+        body = await response.json();
     } catch {
-        /* Not every answer on the way (a proxy's, say) is JSON. */
+        /* Not every answer is JSON; one may come from a proxy. */
     }
     return new Problem({
-        title: told.title || response.statusText || 'The server refused',
-        detail: told.detail || `It answered with status ${response.status}.`,
+        title: body.title || response.statusText || 'The server refused the request',
+        detail: body.detail || `The server answered with status ${response.status}.`,
         status: response.status,
-        requestId: told.request_id || response.headers.get('X-Request-Id') || '',
+        requestId: body.request_id || response.headers.get('X-Request-Id') || '',
         retryAfter: Number(response.headers.get('Retry-After')) || 0,
     });
 }
 
-async function answerTo(path, options) {
+async function fetchChecked(path, options) {
     let response;
     try {
         response = await fetch(path, { cache: 'no-store', ...options });
@@ -38,18 +38,18 @@ async function answerTo(path, options) {
         });
     }
     if (!response.ok) {
-        throw await problemOf(response);
+        throw await readProblem(response);
     }
     return response;
 }
 
-/* One of the pictures that come with the page. */
-export async function picture(path) {
-    return (await answerTo(path)).blob();
+/* One of the images that belong to the page, as a Blob. */
+export async function fetchExample(path) {
+    return (await fetchChecked(path)).blob();
 }
 
 async function request(path, options) {
-    const response = await answerTo(path, options);
+    const response = await fetchChecked(path, options);
     try {
         return await response.json();
     } catch (error) {
@@ -57,13 +57,13 @@ async function request(path, options) {
             throw error;
         }
         throw new Problem({
-            title: 'An answer that could not be read',
-            detail: 'The connection broke, or this is not an adl-server.',
+            title: 'The answer could not be read',
+            detail: 'The connection was interrupted, or this is not an adl-server.',
         });
     }
 }
 
-/* The type from the first bytes, as the server tells it; '' for others. */
+/* The media type, detected from the first bytes as in the server; '' for other files. */
 export async function imageType(file) {
     const bytes = new Uint8Array(await file.slice(0, 12).arrayBuffer());
     const text = String.fromCharCode(...bytes);
@@ -73,8 +73,8 @@ export async function imageType(file) {
     return '';
 }
 
-/* Path and query of a request. `classId` asks for one class in place of the
- * best five; it, `threshold` and `model` only where given. */
+/* Path and query of a request for the best five classes, or for the one class `classId`.
+ * `classId`, `threshold` and `model` are optional. */
 export function localizePath({ model, threshold, classId }) {
     const which = classId === undefined ? { top_k: 5 } : { class: classId };
     const query = new URLSearchParams({ ...which, heatmap: 'array', boxes: 'all' });
@@ -112,7 +112,7 @@ export async function models(token) {
     });
 }
 
-/* 'ready', 'loading' (503, also while the server drains) or 'away'. */
+/* 'ready', 'loading' (503, also while the server drains) or 'away' (no answer). */
 export async function health() {
     try {
         const response = await fetch('health', { cache: 'no-store' });
@@ -126,8 +126,8 @@ function shellQuoted(text) {
     return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/* The words of the command that asks the same from a shell, quoted, options with
- * their values. The token stays out of it. */
+/* The same request as a curl command: its words, quoted for a shell, each option together
+ * with its value. The token is not included. */
 export function curlWords({ name, type, model, threshold, classId, token, base }) {
     const file = name.startsWith('-') ? `./${name}` : name;
     return [

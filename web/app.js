@@ -1,6 +1,9 @@
-/* What a person does with the page and what follows: pictures come in, the
- * server is asked, something is chosen, taken along, tried again. What is shown
- * is in view.js, the talking in api.js. */
+/* The actions of the page: adding images, requesting their results, choosing classes,
+ * saving, retrying. What is shown is in view.js, the requests in api.js, the arithmetic of
+ * maps and boxes in draw.js.
+ *
+ * Images are sent one after the other, the current one first, so that the first result
+ * comes soonest; the server's queue is left to other users. */
 
 import * as api from './api.js';
 import * as draw from './draw.js';
@@ -9,9 +12,9 @@ import {
     showStrip, showControls, showCurl, schedulePaint, curlWordsOf,
 } from './view.js';
 
-const PATIENCE_S = 90;         /* with one picture, while the server says "later" */
-const LONGEST_WAIT_S = 20;     /* between two of them, whatever Retry-After says */
-const SAVED_SIDE_PX = 4096;    /* a larger picture is saved reduced to this */
+const PATIENCE_S = 90;         /* for one image, while the server answers "try later" */
+const LONGEST_WAIT_S = 20;     /* between two attempts, whatever Retry-After says */
+const SAVED_SIDE_PX = 4096;    /* a larger image is saved reduced to this side length */
 const LARGE_BODY_BYTES = 16 * 1024 * 1024;
 
 const pause = (ms, signal) => new Promise((resolve) => {
@@ -22,23 +25,23 @@ const pause = (ms, signal) => new Promise((resolve) => {
     }, { once: true });
 });
 
-/* --- pictures ------------------------------------------------------------ */
+/* --- images -------------------------------------------------------------- */
 
 function addFiles(files) {
     const added = [...files].map((file) => ({
         file,
-        name: file.name || 'pasted picture',
+        name: file.name || 'pasted image',
         type: '',
         url: URL.createObjectURL(file),
         status: 'waiting', /* waiting, busy, done, error */
         note: '',
         problem: null,
         result: null,
-        asked: [],  /* predictions of classes a person asked for */
-        chosen: 0,  /* of predictionsOf() */
-        maps: [], /* of each prediction, made when first shown */
+        extra: [],  /* predictions of classes that the user looked for */
+        chosen: 0,  /* index into predictionsOf() */
+        maps: [],   /* of each prediction, made when first shown */
         abort: new AbortController(),
-        bitmap: null,  /* of the current picture only, as is `reduced` */
+        bitmap: null,  /* of the current image only, like `reduced` */
         reduced: null, /* a canvas of the stage's size */
     }));
     if (added.length === 0) {
@@ -49,7 +52,7 @@ function addFiles(files) {
     work();
 }
 
-/* The drawings of what a model knows. */
+/* Shows those of the example drawings whose class a model has. */
 function offerExamples() {
     const buttons = [...document.querySelectorAll('[data-example]')];
     for (const button of buttons) {
@@ -62,7 +65,7 @@ function offerExamples() {
 async function addExample(name) {
     const path = `${name}.jpg`;
     try {
-        addFiles([new File([await api.picture(path)], path, { type: 'image/jpeg' })]);
+        addFiles([new File([await api.fetchExample(path)], path, { type: 'image/jpeg' })]);
     } catch (problem) {
         announce(problem.message);
     }
@@ -83,12 +86,12 @@ function removeItem(item) {
     }
 }
 
-/* Asks again: after another model was chosen, a token given, an error. */
+/* Requests the results again: after a change of the model, a new token or an error. */
 function renew(items) {
     for (const item of items) {
         item.abort.abort();
         Object.assign(item, {
-            status: 'waiting', note: '', problem: null, result: null, asked: [],
+            status: 'waiting', note: '', problem: null, result: null, extra: [],
             chosen: 0, maps: [], abort: new AbortController(),
         });
     }
@@ -96,7 +99,7 @@ function renew(items) {
     work();
 }
 
-/* One picture at a time, so that the first answer comes soonest. */
+/* Sends the waiting images, one at a time. */
 let working = false;
 async function work() {
     if (working) {
@@ -113,7 +116,7 @@ async function work() {
         item.status = 'busy';
         show();
         try {
-            const result = await ask(item, signal);
+            const result = await requestResult(item, signal);
             if (!signal.aborted) {
                 Object.assign(item, { status: 'done', note: '', result });
             }
@@ -133,12 +136,12 @@ async function work() {
     working = false;
 }
 
-async function ask(item, signal) {
+async function requestResult(item, signal) {
     item.type = await api.imageType(item.file);
     if (!item.type) {
         throw new api.Problem({
-            title: 'Not a picture it can read',
-            detail: `“${item.name}” is no JPEG, PNG or WebP file.`,
+            title: 'Not a supported image',
+            detail: `“${item.name}” is not a JPEG, PNG or WebP file.`,
         });
     }
     const start = performance.now();
@@ -151,8 +154,8 @@ async function ask(item, signal) {
             const waited = (performance.now() - start) / 1000;
             if (signal.aborted || !later || waited > PATIENCE_S) {
                 if (problem.status === 0 && item.file.size > LARGE_BODY_BYTES) {
-                    problem.detail += ` This picture has ${Math.round(item.file.size / 1048576)}` +
-                        ' MiB, perhaps more than it accepts.';
+                    problem.detail += ` This image has ${Math.round(item.file.size / 1048576)}` +
+                        ' MiB, which may be more than the server accepts.';
                 }
                 throw problem;
             }
@@ -197,7 +200,7 @@ async function select(item) {
                 bitmap.close();
             }
         } catch {
-            /* The server says what is wrong with it. */
+            /* The server reports what is wrong with the file. */
         }
         show();
     }
@@ -213,7 +216,7 @@ function choose(index) {
     }
 }
 
-/* Where is this class, whatever the network would say first? */
+/* Requests the map of a class that the user typed, whatever the network ranks first. */
 async function lookFor(event) {
     event.preventDefault();
     const item = state.current;
@@ -222,12 +225,12 @@ async function lookFor(event) {
     const plain = readable(wanted).toLowerCase();
     const known = modelOf(item).classes || [];
     const id = known.findIndex((label) => readable(label).toLowerCase() === plain);
-    const there = predictionsOf(item).findIndex((p) =>
+    const listed = predictionsOf(item).findIndex((p) =>
         p.class_id === id || readable(p.label).toLowerCase() === plain);
     $('other-note').textContent = '';
-    if (there >= 0) {
+    if (listed >= 0) {
         field.value = '';
-        choose(there);
+        choose(listed);
         return;
     }
     const { result } = item;
@@ -237,7 +240,7 @@ async function lookFor(event) {
             signal: item.abort.signal,
         });
         if (item.result === result) {
-            item.asked.push(answer.predictions[0]);
+            item.extra.push(answer.predictions[0]);
             field.value = '';
             if (item === state.current) {
                 choose(predictionsOf(item).length - 1);
@@ -250,9 +253,9 @@ async function lookFor(event) {
     }
 }
 
-/* --- taking it along ----------------------------------------------------- */
+/* --- saving and copying -------------------------------------------------- */
 
-/* The answer, with the predictions that were asked for afterwards. */
+/* The answer, with the predictions that were requested afterwards. */
 function jsonOf(item) {
     return JSON.stringify({ ...item.result, predictions: predictionsOf(item) }, null, 2);
 }
@@ -265,7 +268,7 @@ async function confirmOn(button, action) {
     try {
         text = await action();
     } catch {
-        text = 'Did not work';
+        text = 'Failed';
     }
     label.textContent = text;
     button.classList.add('confirmed');
@@ -276,7 +279,7 @@ async function confirmOn(button, action) {
     }, 1600);
 }
 
-/* The clipboard interface is missing on plain http beyond localhost. */
+/* Browsers offer the clipboard interface only over https and on localhost. */
 async function copyText(text) {
     if (navigator.clipboard) {
         await navigator.clipboard.writeText(text);
@@ -296,7 +299,7 @@ async function copyText(text) {
     return 'Copied';
 }
 
-/* The picture at its own size with what is shown now, as a PNG. */
+/* Saves the image at its own size, with the overlay that is shown now, as a PNG. */
 async function saveOverlay(item) {
     const scene = sceneOf(item);
     const longer = Math.max(scene.imageWidth, scene.imageHeight);
@@ -322,17 +325,17 @@ const HEALTH = {
 };
 
 async function watchHealth() {
-    const told = await api.health();
-    const [text, again] = HEALTH[told];
+    const health = await api.health();
+    const [text, delay] = HEALTH[health];
     const before = $('health').dataset.state;
-    if (told !== before) {
-        $('health').dataset.state = told;
+    if (health !== before) {
+        $('health').dataset.state = health;
         $('health-text').textContent = text;
-        if (told === 'ready') {
+        if (health === 'ready') {
             loadModels();
         }
     }
-    setTimeout(watchHealth, again);
+    setTimeout(watchHealth, delay);
 }
 
 async function loadModels() {
@@ -353,7 +356,7 @@ async function loadModels() {
     }
     select.value = state.model || state.models[0]?.name || '';
     offerExamples();
-    /* Maps made before the input size was known are made again. */
+    /* Maps were made at the wrong size if the model was not known yet; they are discarded. */
     for (const item of state.items) {
         item.maps = [];
     }
@@ -379,7 +382,7 @@ function useToken(event) {
     renew(state.items.filter((item) => item.problem?.status === 401));
 }
 
-/* --- what a person does -------------------------------------------------- */
+/* --- events -------------------------------------------------------------- */
 
 function onKey(event) {
     const typing = event.target.matches?.(
@@ -430,7 +433,7 @@ function listen() {
         }
     });
 
-    let depth = 0; /* of nested elements the drag has entered */
+    let depth = 0; /* number of nested elements that the drag has entered */
     const carriesFiles = (event) => event.dataTransfer?.types.includes('Files');
     const hint = (shown) => { $('drop-hint').hidden = !shown; };
     window.addEventListener('dragenter', (event) => {

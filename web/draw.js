@@ -1,10 +1,29 @@
-/* From a class map to what is seen: the arithmetic of heatmap and boxes (pure
- * functions, the same rules as the server's, so that a box moved here by the
- * threshold is the box the server would give), and the painting on a canvas. */
+/* From a class map to the display: the arithmetic of heatmap and boxes, and the painting
+ * on a canvas.
+ *
+ * The arithmetic is a second implementation of what the server does in engine/wsol
+ * (scoremap.c, contour.c, boxes.c), because the page redraws boxes at every step of the
+ * threshold slider, which must not take a request each. It follows the same rules, so a
+ * box shown here is the box that the server gives for that threshold:
+ *
+ * 1. The h x w map is enlarged to the network's input size with OpenCV's bicubic
+ *    interpolation and scaled to 0..1 (scoreMap).
+ * 2. It is reduced to bytes, and pixels above trunc(threshold * largest byte) are the
+ *    foreground (foreground).
+ * 3. The foreground falls into 8-connected components; the largest is the one whose outer
+ *    border encloses the greatest area in the sense of OpenCV's contourArea
+ *    (connectedComponents, outlineArea, largestComponent).
+ * 4. Bounding boxes are scaled to the image, so that they cover the pixels that the map's
+ *    pixels cover (scaleBox).
+ *
+ * These functions are pure; tests/browser/draw.test.mjs compares them with OpenCV and the
+ * reference evaluation code. */
 
 /* --- arithmetic ---------------------------------------------------------- */
 
-/* The four taps of a cubic with A = -0.75 for each of `to` positions. */
+/* For each of `to` output positions: the indices and weights of the four input samples of
+ * a cubic convolution with A = -0.75, as OpenCV uses it (Keys, 1981). Positions are those
+ * of pixel centres. */
 function cubicTaps(from, to) {
     const A = -0.75;
     const index = new Int32Array(to * 4);
@@ -25,7 +44,8 @@ function cubicTaps(from, to) {
     return { index, weight };
 }
 
-/* Bicubic without antialiasing, edges replicated: rows first, then columns. */
+/* Bicubic interpolation of a width x height map (row by row) without antialiasing, with
+ * replicated edges. Separable: rows first, then columns. */
 export function resizeBicubic(map, width, height, outWidth, outHeight) {
     const across = cubicTaps(width, outWidth);
     const down = cubicTaps(height, outHeight);
@@ -52,18 +72,18 @@ export function resizeBicubic(map, width, height, outWidth, outHeight) {
     return out;
 }
 
-/* To 0..1; a constant map, or one with a value that is no number, becomes
- * zeros. In place. */
+/* Scales a map to 0..1 in place. A constant map, or one with a value that is not finite,
+ * becomes all zeros. */
 export function normalise(map) {
     let min = Infinity;
     let max = -Infinity;
-    let sound = map.length > 0;
+    let finite = map.length > 0;
     for (const v of map) {
-        sound = sound && Number.isFinite(v);
+        finite = finite && Number.isFinite(v);
         min = Math.min(min, v);
         max = Math.max(max, v);
     }
-    if (!sound || min === max) {
+    if (!finite || min === max) {
         return map.fill(0);
     }
     for (let i = 0; i < map.length; i++) {
@@ -72,15 +92,16 @@ export function normalise(map) {
     return map;
 }
 
-/* A class map as it was sent, at another size and in 0..1. A flat one stays
- * flat: its rounding errors are not stretched. */
+/* A class map as the server sent it, at another size and in 0..1. A constant map stays
+ * constant: otherwise normalising would stretch its rounding errors to the full range. */
 export function scoreMap(map, width, height, outWidth, outHeight) {
     const flat = map.every((v) => v === map[0]);
     return normalise(flat ? new Float64Array(outWidth * outHeight)
         : resizeBicubic(map, width, height, outWidth, outHeight));
 }
 
-/* 1 where the map, in bytes, is above the threshold's share of its largest. */
+/* The mask of the pixels that are above the threshold, a fraction of the map's maximum;
+ * both are compared as bytes, as in the reference evaluation code. */
 export function foreground(map, threshold) {
     let largest = 0;
     const mask = new Uint8Array(map.length);
@@ -97,8 +118,9 @@ export function foreground(map, threshold) {
 
 const AROUND = [[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [1, -1], [-1, 1], [-1, -1]];
 
-/* Components of 1s, 8-connected, in raster order, each with its bounding box
- * (both ends inclusive). Gives the labels as well, 1 and up. */
+/* The 8-connected components of the 1s, in raster order of their first pixels, each with
+ * its bounding box (both ends inclusive), and the label of every pixel (0: background, 1
+ * and up: component). Flood fill with an explicit stack. */
 export function connectedComponents(mask, width, height) {
     const labels = new Int32Array(mask.length);
     const stack = new Int32Array(mask.length);
@@ -136,9 +158,11 @@ export function connectedComponents(mask, width, height) {
     return { components, labels };
 }
 
-/* The area inside the polygon through the pixel centres of a component's outer
- * border, holes counted in: of each square of four neighbouring centres it
- * holds all (four filled), half (three) or nothing. */
+/* The area of the polygon through the pixel centres of a component's outer border, which
+ * is what OpenCV's contourArea gives for it; holes count as inside. Each square between
+ * four neighbouring centres contributes 1 if all four are inside, 1/2 if three are, and 0
+ * otherwise. The inside is found as the complement of the outside, which is flooded from
+ * a corner of a frame one pixel wide. */
 export function outlineArea(labels, width, component) {
     const w = component.x1 - component.x0 + 3;
     const h = component.y1 - component.y0 + 3;
@@ -172,8 +196,9 @@ export function outlineArea(labels, width, component) {
     return area;
 }
 
-/* The component of greatest outline area, the last in raster order on a tie;
- * null when there is none. */
+/* The component with the greatest outline area; ties go to the last in raster order. Null
+ * if there is none. A component whose bounding box is smaller than the best area so far is
+ * skipped without computing its outline. */
 export function largestComponent({ components, labels }, width) {
     let best = null;
     let bestArea = -1;
@@ -191,7 +216,7 @@ export function largestComponent({ components, labels }, width) {
     return best;
 }
 
-/* Mean of the map inside a box. */
+/* The mean of the map inside a box, which is the box's score. */
 export function meanInside(map, width, box) {
     let sum = 0;
     for (let y = box.y0; y <= box.y1; y++) {
@@ -202,8 +227,8 @@ export function meanInside(map, width, box) {
     return sum / ((box.x1 - box.x0 + 1) * (box.y1 - box.y0 + 1));
 }
 
-/* Boxes of a normalised map: {x0, y0, x1, y1, score} in pixels of the map,
- * best score first. `all` or only the largest region. */
+/* The boxes of a normalised map: {x0, y0, x1, y1, score} in pixels of the map, highest
+ * score first; of all regions or only of the largest. */
 export function boxesFromMap(map, width, height, threshold, all) {
     const found = connectedComponents(foreground(map, threshold), width, height);
     const largest = largestComponent(found, width);
@@ -214,8 +239,8 @@ export function boxesFromMap(map, width, height, threshold, all) {
         .sort((a, b) => b.score - a.score);
 }
 
-/* The box of the pixels that a box of a width x height map covers in an image
- * of another size. */
+/* Scales a box of a width x height map to an image of another size: the smallest box that
+ * contains every image pixel that the map's box touches. */
 export function scaleBox(box, width, height, imageWidth, imageHeight) {
     const first = (v, from, to) => Math.floor((v * to) / from);
     const last = (v, from, to) => Math.ceil(((v + 1) * to) / from) - 1;
@@ -228,9 +253,9 @@ export function scaleBox(box, width, height, imageWidth, imageHeight) {
     };
 }
 
-/* Line pieces [xa, ya, xb, yb] along which the map crosses the level, in units
- * of its pixels (0 is the left edge of the first): marching squares, with a
- * border of zeros so that regions at the edge are closed. */
+/* The outline of the region above `level`, as line segments [xa, ya, xb, yb] in pixels of
+ * the map (0 is the left edge of the first pixel). Marching squares, with a border of
+ * zeros so that regions at the edge have a closed outline. */
 export function levelLines(map, width, height, level) {
     const lines = [];
     const value = (x, y) =>
@@ -259,16 +284,16 @@ export function levelLines(map, width, height, level) {
 
 /* --- painting ------------------------------------------------------------ */
 
-/* The colours of the heatmap: inferno, perceptually uniform and readable for
- * colour-blind people (van der Walt and Smith, released as CC0), kept as every
- * fifteenth of its 256 colours. The straight lines between them stay within
- * six steps of 255 of the original. */
+/* The colours of the heatmap: inferno (van der Walt and Smith, released as CC0), which is
+ * perceptually uniform and readable for colour-blind people. Every fifteenth of its 256
+ * colours is stored; linear interpolation between them differs from the original by at
+ * most 6 of 255. */
 const KNOTS = (
     '000004 0a0722 1e0c45 380962 510e6c 69166e 801f6c 982766 b0315b ' +
     'c63d4d d94d3d e9612b f47918 fa9407 fcb014 f8cd37 f2ea69 fcffa4'
 ).split(' ');
 
-/* 256 colours of three bytes. */
+/* The table of 256 colours, three bytes each. */
 function buildTable() {
     const table = new Uint8ClampedArray(256 * 3);
     const channel = (knot, c) => parseInt(KNOTS[knot].slice(2 * c, 2 * c + 2), 16);
@@ -284,8 +309,8 @@ function buildTable() {
 
 const COLOURS = buildTable();
 
-/* A canvas of the map's size in the heatmap's colours; weak places fade out so
- * that the photograph stays visible there. */
+/* A canvas of the map's size in the colours of the heatmap. Weak pixels are transparent so
+ * that the photograph remains visible there. */
 export function colourMap(map, width, height) {
     const canvas = document.createElement('canvas');
     canvas.width = width;
@@ -304,7 +329,7 @@ export function colourMap(map, width, height) {
     return canvas;
 }
 
-/* The bar that explains the colours, drawn over the whole canvas. */
+/* Draws the bar that explains the colours over the whole canvas. */
 export function paintLegend(canvas) {
     canvas.width = 256;
     canvas.height = 1;
@@ -318,7 +343,7 @@ export function paintLegend(canvas) {
 }
 
 function paintBox(context, box, label, scale, unit) {
-    /* At the picture's edge the whole line stays inside. */
+    /* At the edge of the image, the box is moved inward so that its line stays visible. */
     const rim = 2.25 * unit;
     const x = Math.max(box.x0 * scale.x, rim);
     const y = Math.max(box.y0 * scale.y, rim);
@@ -336,25 +361,25 @@ function paintBox(context, box, label, scale, unit) {
     }
     context.font = `600 ${13 * unit}px system-ui, sans-serif`;
     context.textBaseline = 'middle';
-    const room = context.canvas.width;
+    const limit = context.canvas.width;
     const tall = 22 * unit;
-    const wide = Math.min(context.measureText(label).width + 14 * unit, room);
-    const left = Math.min(Math.max(x - unit, 0), room - wide);
+    const wide = Math.min(context.measureText(label).width + 14 * unit, limit);
+    const left = Math.min(Math.max(x - unit, 0), limit - wide);
     const top = y > tall + 2 * unit ? y - tall - 2 * unit : y + 3 * unit;
     const inset = y > tall + 2 * unit ? 0 : 3 * unit;
     context.fillStyle = 'rgba(10, 12, 16, 0.82)';
     context.beginPath();
-    context.roundRect(Math.min(left + inset, room - wide), top, wide, tall, 5 * unit);
+    context.roundRect(Math.min(left + inset, limit - wide), top, wide, tall, 5 * unit);
     context.fill();
     context.fillStyle = '#fff';
-    context.fillText(label, Math.min(left + inset, room - wide) + 7 * unit, top + tall / 2 + unit,
+    context.fillText(label, Math.min(left + inset, limit - wide) + 7 * unit, top + tall / 2 + unit,
         wide - 14 * unit);
 }
 
-/* Draws a picture and what was found in it over the whole canvas. `heat` is a
- * canvas of colourMap() or null; `lines` are in pixels of `heat`; `boxes` are
- * in pixels of an imageWidth x imageHeight picture and carry a `label`; `unit`
- * is a CSS pixel in pixels of the canvas. */
+/* Draws an image and its result over the whole canvas. `heat` is a canvas of colourMap()
+ * or null; `lines` are in pixels of `heat`; `boxes` are in pixels of an image of
+ * imageWidth x imageHeight and have a `label`; `unit` is the size of a CSS pixel in pixels
+ * of the canvas. */
 export function paint(canvas, { picture, heat, opacity, lines, boxes, imageWidth, imageHeight,
     unit }) {
     const context = canvas.getContext('2d');

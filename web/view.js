@@ -1,6 +1,6 @@
-/* What the page shows: the state it is made from, and the functions that bring
- * every part of it up to date. Nothing here asks the server or changes what was
- * chosen: that is app.js. */
+/* What the page shows: the state it is made from, and the functions that update every
+ * part of the page from that state. Nothing here sends a request or changes a choice;
+ * app.js does that. */
 
 import * as api from './api.js';
 import * as draw from './draw.js';
@@ -10,13 +10,13 @@ export const $ = (id) => document.getElementById(id);
 const SHOWN_BOXES = 6;
 
 export const state = {
-    items: [],      /* pictures, in order of arrival; see addFiles() */
+    items: [],      /* images, in order of arrival; see addFiles() */
     current: null,
     models: [],
-    model: '',      /* '' is the server's default */
+    model: '',      /* '': the server's default */
     token: '',
     opacity: 0.65,
-    threshold: null, /* null: the model's own */
+    threshold: null, /* null: the model's default */
     all: false,
     outline: true,
 };
@@ -67,13 +67,13 @@ function thresholdOf(item) {
     return state.threshold ?? modelOf(item).threshold;
 }
 
-/* The server's best, then those that were asked for. */
+/* The best classes of the answer, then those that the user looked for. */
 export function predictionsOf(item) {
-    return item.result ? [...item.result.predictions, ...item.asked] : [];
+    return item.result ? [...item.result.predictions, ...item.extra] : [];
 }
 
-/* The chosen prediction's map at the model's input size: {map, width, height,
- * heat}, or null when the answer carries none. */
+/* The map of the chosen prediction at the model's input size: {map, width, height, heat},
+ * or null if the answer contains none. */
 function mapOf(item) {
     const heatmap = predictionsOf(item)[item.chosen]?.heatmap;
     if (!heatmap) {
@@ -88,7 +88,7 @@ function mapOf(item) {
     return item.maps[item.chosen];
 }
 
-/* What may be asked for, as suggestions while typing. */
+/* The classes of the model, as suggestions while typing. */
 let suggested = null;
 function showSuggestions(classes = []) {
     if (classes !== suggested) {
@@ -98,7 +98,7 @@ function showSuggestions(classes = []) {
     }
 }
 
-/* Everything draw.paint() needs but the canvas. */
+/* The arguments of draw.paint() except for the canvas. */
 export function sceneOf(item) {
     const found = mapOf(item);
     const { width: imageWidth, height: imageHeight } = item.result?.image || item.bitmap;
@@ -150,8 +150,8 @@ export function showStrip() {
         rows.delete(item);
         row.dataset.status = item.status;
         const thumb = row.firstChild;
-        const told = { waiting: 'waiting', busy: 'being looked at', error: 'failed' }[item.status];
-        thumb.setAttribute('aria-label', told ? `${item.name}, ${told}` : item.name);
+        const status = { waiting: 'waiting', busy: 'being analysed', error: 'failed' }[item.status];
+        thumb.setAttribute('aria-label', status ? `${item.name}, ${status}` : item.name);
         if (item === state.current) {
             row.setAttribute('aria-current', 'true');
         } else {
@@ -229,7 +229,7 @@ export function curlWordsOf(item) {
         name, type,
         model: state.model,
         threshold: state.threshold ?? undefined,
-        classId: item.asked[item.chosen - item.result.predictions.length]?.class_id,
+        classId: item.extra[item.chosen - item.result.predictions.length]?.class_id,
         token: state.token,
         base: document.baseURI,
     });
@@ -258,7 +258,7 @@ function showBoxes(boxes) {
         rows.push(element('li', { className: 'more',
             text: `and ${boxes.length - SHOWN_BOXES} weaker` }));
     } else if (boxes.length === 0) {
-        rows.push(element('li', { className: 'more', text: 'Nothing stands out here.' }));
+        rows.push(element('li', { className: 'more', text: 'Nothing stands out.' }));
     }
     $('boxes').replaceChildren(...rows);
     $('boxes-title').textContent = boxes.length > 1 ? `${boxes.length} boxes` : 'Box';
@@ -275,7 +275,7 @@ function showProblem(item) {
     }
     const busy = item.status === 'busy' || item.status === 'waiting';
     $('busy').hidden = !busy;
-    $('busy-text').textContent = item.note || (item.status === 'busy' ? 'Looking…' : 'Waiting…');
+    $('busy-text').textContent = item.note || (item.status === 'busy' ? 'Analysing…' : 'Waiting…');
 }
 
 export function showControls(item) {
@@ -292,20 +292,20 @@ export function showControls(item) {
     }
 }
 
-let paintAsked = false;
+let paintScheduled = false;
 export function schedulePaint() {
-    if (!paintAsked) {
-        paintAsked = true;
+    if (!paintScheduled) {
+        paintScheduled = true;
         requestAnimationFrame(() => {
-            paintAsked = false;
+            paintScheduled = false;
             paintStage();
         });
     }
 }
 
-/* The picture at the stage's size, so that a slider does not scale a photograph
- * of many megapixels anew at each step. */
-function reducedPicture(item, width, height) {
+/* The image at the size of the stage, so that moving a slider does not rescale a
+ * photograph of many megapixels at each step. */
+function reducedImage(item, width, height) {
     if (item.reduced?.width !== width || item.reduced?.height !== height) {
         item.reduced = element('canvas');
         item.reduced.width = width;
@@ -330,9 +330,10 @@ function paintStage() {
     }
     const scene = sceneOf(item);
     const style = getComputedStyle(stage);
-    const room = stage.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
+    const padding = parseFloat(style.paddingLeft) + parseFloat(style.paddingRight);
+    const available = stage.clientWidth - padding;
     const tallest = Math.max(window.innerHeight * 0.62, 240);
-    const scale = Math.min(room / scene.imageWidth, tallest / scene.imageHeight, 4);
+    const scale = Math.min(available / scene.imageWidth, tallest / scene.imageHeight, 4);
     const unit = window.devicePixelRatio || 1;
     const width = Math.max(Math.round(scene.imageWidth * scale), 1);
     const height = Math.max(Math.round(scene.imageHeight * scale), 1);
@@ -340,7 +341,7 @@ function paintStage() {
     canvas.height = Math.round(height * unit);
     canvas.style.width = `${width}px`;
     canvas.style.height = `${height}px`;
-    const picture = reducedPicture(item, canvas.width, canvas.height);
+    const picture = reducedImage(item, canvas.width, canvas.height);
     draw.paint(canvas, { ...scene, picture, unit });
     describe(item, scene.boxes);
     showBoxes(scene.boxes);

@@ -1,4 +1,4 @@
-/* The page's arithmetic against values computed by OpenCV and the reference
+/* Compares the arithmetic of the page with values computed by OpenCV and the reference
  * evaluation code (tests/golden/metrics). Run by `node --test`. */
 
 import assert from 'node:assert/strict';
@@ -12,16 +12,16 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 
-/* Older versions of node take a .js file for a module only beside a
- * package.json that says so; the page's folder has none. */
+/* Older versions of node load a .js file as a module only beside a package.json that says
+ * so. The directory of the page has none, so the file is copied beside one. */
 async function importPage(name) {
-    const folder = mkdtempSync(join(tmpdir(), 'adl-page-'));
+    const dir = mkdtempSync(join(tmpdir(), 'adl-page-'));
     try {
-        writeFileSync(join(folder, 'package.json'), '{"type": "module"}');
-        copyFileSync(join(here, '../../web', name), join(folder, name));
-        return await import(pathToFileURL(join(folder, name)));
+        writeFileSync(join(dir, 'package.json'), '{"type": "module"}');
+        copyFileSync(join(here, '../../web', name), join(dir, name));
+        return await import(pathToFileURL(join(dir, name)));
     } finally {
-        rmSync(folder, { recursive: true });
+        rmSync(dir, { recursive: true });
     }
 }
 
@@ -35,7 +35,7 @@ function golden(name) {
     return existsSync(path) ? JSON.parse(readFileSync(path, 'utf8')) : null;
 }
 
-/* The reference's boxes end one pixel later, except at the border. */
+/* The reference's boxes end one pixel later, except at the border of the map. */
 function asReference(box, width, height) {
     return [box.x0, box.y0, Math.min(box.x1 + 1, width - 1), Math.min(box.y1 + 1, height - 1)];
 }
@@ -47,11 +47,11 @@ test('bicubic resize and normalisation agree with OpenCV', (t) => {
         const values = c.map.flat().map((v) => v ?? NaN);
         const flat = values.every((v) => v === values[0]);
         const out = scoreMap(values, c.map[0].length, c.map.length, c.out_width, c.out_height);
-        /* Of a flat map the reference gives stretched rounding errors, the page nothing. */
-        const wanted = c.resized_cubic_normalised.flat().map((v) => (flat ? 0 : v));
-        assert.equal(out.length, wanted.length);
-        wanted.forEach((v, i) => assert.ok(Math.abs(out[i] - v) < 2e-5,
-            `map ${number}, value ${i}: ${out[i]}, wanted ${v}`));
+        /* Of a constant map the reference gives stretched rounding errors, the page zeros. */
+        const expected = c.resized_cubic_normalised.flat().map((v) => (flat ? 0 : v));
+        assert.equal(out.length, expected.length);
+        expected.forEach((v, i) => assert.ok(Math.abs(out[i] - v) < 2e-5,
+            `map ${number}, value ${i}: ${out[i]}, expected ${v}`));
     }
 });
 
@@ -91,9 +91,9 @@ test('outline areas agree with contourArea', (t) => {
             .map((contour) => [...contour.rect, contour.area].join());
         assert.deepEqual(ours.sort(), theirs.sort(), c.name);
         const best = largestComponent({ components, labels }, width);
-        const wanted = c.contours[c.largest]?.rect;
+        const expected = c.contours[c.largest]?.rect;
         assert.deepEqual(best && [best.x0, best.y0, best.x1 - best.x0 + 1, best.y1 - best.y0 + 1],
-            wanted ?? null, c.name);
+            expected ?? null, c.name);
     }
 });
 

@@ -1,11 +1,11 @@
 #!/bin/sh
-# The web page in a real browser: a picture goes in through the file input, and
-# classes, boxes and a painted canvas come out, without a word in the console.
+# Tests the web page in a real browser: an image is given to the file input; classes,
+# boxes and a painted canvas have to appear, and no message in the console.
 #
 #   ADL_SERVER      the program (default build/adl-server)
 #   ADL_TEST_MODEL  a model file (default: the model that ships)
 #   ADL_TEST_URL    a page that is already served, instead of both
-#   OUT             folder for the screenshots (default: none are kept)
+#   OUT             directory for the screenshots (default: none are kept)
 #
 # Exit status: 0 passed, 1 failed, 77 skipped. Needs chromium, chromedriver,
 # curl and jq.
@@ -32,7 +32,7 @@ server_pid=
 session=
 driver=
 
-# The page's arithmetic needs no browser.
+# The arithmetic of the page needs no browser.
 if command -v node >/dev/null; then
     node --test "$here/draw.test.mjs" >"$work/draw.log" || {
         cat "$work/draw.log" >&2
@@ -42,7 +42,7 @@ if command -v node >/dev/null; then
     echo "browser: ok: boxes and maps agree with the reference"
 fi
 
-wd() { # wd METHOD PATH [JSON]: the "value" of the driver's answer
+wd() { # wd METHOD PATH [JSON]: prints the "value" of the driver's answer
     curl -sS --max-time 60 -X "$1" -H 'Content-Type: application/json' ${3:+-d "$3"} \
         "$driver$2" >"$work/answer.json" || fail "the driver does not answer $2"
     if jq -e '.value | type == "object" and has("error")' "$work/answer.json" >/dev/null; then
@@ -71,7 +71,7 @@ for tool in chromium chromedriver curl jq; do
     command -v "$tool" >/dev/null || skip "no $tool"
 done
 
-# Prints the first match of a pattern that appears in a growing file.
+# Prints the first match of a pattern in a file that a process is writing.
 wait_for() { # wait_for FILE SED-EXPRESSION PID
     tries=0
     while [ "$tries" -lt 150 ]; do
@@ -80,18 +80,18 @@ wait_for() { # wait_for FILE SED-EXPRESSION PID
             echo "$found"
             return
         fi
-        kill -0 "$3" 2>/dev/null || fail "it ended early: $(tail -n 3 "$1")"
+        kill -0 "$3" 2>/dev/null || fail "the process ended early: $(tail -n 3 "$1")"
         sleep 0.1
         tries=$((tries + 1))
     done
-    fail "nothing like $2 in $(tail -n 3 "$1")"
+    fail "no match of $2 in $(tail -n 3 "$1")"
 }
 
-js() { # js SCRIPT: what it returns, as JSON
+js() { # js SCRIPT: prints what the script returns, as JSON
     wd POST "/session/$session/execute/sync" "$(jq -n --arg s "$1" '{script: $s, args: []}')"
 }
 
-wait_js() { # wait_js SCRIPT WHAT: until it returns true
+wait_js() { # wait_js SCRIPT WHAT: waits until the script returns true
     tries=0
     until [ "$(js "$1")" = true ]; do
         [ "$tries" -lt 150 ] || fail "$2"
@@ -116,12 +116,14 @@ else
     [ -x "$program" ] || skip "no program at $program"
     model=${ADL_TEST_MODEL:-$here/../../models/default.safetensors}
     [ -f "$model" ] || skip "no model at $model"
+    : >"$work/server.log"
     "$program" serve --listen 127.0.0.1:0 --model "$model" >"$work/server.log" 2>&1 &
     server_pid=$!
     port=$(wait_for "$work/server.log" 's/.*127\.0\.0\.1:([1-9][0-9]*).*/\1/p' "$server_pid")
     url=http://127.0.0.1:$port/
 fi
 
+: >"$work/driver.log"
 chromedriver --port=0 >"$work/driver.log" 2>&1 &
 driver_pid=$!
 port=$(wait_for "$work/driver.log" 's/.*started successfully on port ([0-9]+).*/\1/p' \
@@ -164,19 +166,19 @@ shot result
 
 expect 'const c = document.getElementById("canvas");
     return Math.abs(c.width / c.height - 160 / 240) < 0.01' \
-    "a picture with EXIF orientation stands upright"
+    "an image with EXIF orientation is displayed upright"
 
-# Moving the threshold draws again without asking the server.
-asked='return performance.getEntriesByType("resource")
+# Moving the threshold redraws the boxes without a request to the server.
+requests='return performance.getEntriesByType("resource")
     .filter((e) => e.name.includes("localize")).length'
-before=$(js "$asked")
+before=$(js "$requests")
 js 'window.firstPaint = document.getElementById("canvas").toDataURL();
     const t = document.getElementById("threshold");
     t.value = 0.8;
     t.dispatchEvent(new Event("input", {bubbles: true}))' >/dev/null
 wait_js 'return document.getElementById("canvas").toDataURL() !== window.firstPaint' \
-    "the threshold changes the picture"
-[ "$(js "$asked")" = "$before" ] || fail "the threshold asked the server again"
+    "the threshold changes the display"
+[ "$(js "$requests")" = "$before" ] || fail "moving the threshold sent a request"
 echo "browser: ok: the threshold redraws in the browser"
 
 if [ "$(js 'return document.getElementById("examples").hidden')" = false ]; then
@@ -185,10 +187,10 @@ if [ "$(js 'return document.getElementById("examples").hidden')" = false ]; then
         return rows.length === 2 && rows[1].dataset.status === "done"' \
         "an answer to an example within 15 seconds"
     expect 'return /umbrella/i.test(document.querySelector("#classes .class").textContent)' \
-        "the drawing of an umbrella is one"
+        "the drawing of an umbrella is recognised"
     shot example
 fi
 
 log=$(wd POST "/session/$session/se/log" '{"type": "browser"}')
-[ "$(echo "$log" | jq length)" = 0 ] || fail "the console says: $log"
-echo "browser: ok: nothing in the console"
+[ "$(echo "$log" | jq length)" = 0 ] || fail "the console contains: $log"
+echo "browser: ok: the console is empty"
