@@ -1,4 +1,4 @@
-/* A server in a process of its own, and a client for it. */
+/* A server in a separate process, and an HTTP client for it. */
 
 #include "support/http_client.h"
 
@@ -26,7 +26,7 @@
 #define PATIENCE_MS 30000
 #define AS_PROGRAM "ADL_TEST_AS_PROGRAM"
 
-/* Started with the variable set, the tests are the program. */
+/* With this variable set, the test program runs as adl-server. */
 __attribute__((constructor)) static void be_the_program(int argc, char **argv)
 {
     if (!getenv(AS_PROGRAM) || argc < 2)
@@ -40,7 +40,7 @@ __attribute__((constructor)) static void be_the_program(int argc, char **argv)
 
 /* --- processes ------------------------------------------------------------- */
 
-/* `error` NULL: without standard streams at all. */
+/* `error` NULL: the process has no standard streams. */
 static pid_t start(const char *const *arguments, int out, const char *error)
 {
     static char as_program[] = AS_PROGRAM "=1";
@@ -127,7 +127,7 @@ int test_server_start(struct test_server *server, const char *const *arguments)
     return -1;
 }
 
-/* A port that nobody listens on; 0 after failing the running test. */
+/* A port on which nobody listens; 0, after failing the running test, if there is none. */
 static int free_port(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -282,7 +282,7 @@ int test_send_text(int fd, const char *fmt, ...)
     return test_send(fd, text, (size_t)length);
 }
 
-/* At most `size` bytes that have come; 0 at the end or when time is up. */
+/* Reads at most `size` bytes; 0 at the end of the connection or after the time limit. */
 static size_t receive_some(int fd, char *bytes, size_t size)
 {
     struct pollfd wait = {.fd = fd, .events = POLLIN};
@@ -298,7 +298,7 @@ void test_receive(int fd, bool head, struct test_reply *reply)
     const char *announced;
 
     memset(reply, 0, sizeof *reply);
-    /* Byte by byte, so that nothing of the next reply is taken. */
+    /* Byte by byte, so that no byte of the next reply is consumed. */
     while (length < sizeof reply->head - 1 && receive_some(fd, reply->head + length, 1) == 1) {
         length++;
         if (length >= 4 && !memcmp(reply->head + length - 4, "\r\n\r\n", 4))

@@ -1,25 +1,25 @@
 #ifndef ADL_TESTS_SUPPORT_SERVER_FIXTURE_H
 #define ADL_TESTS_SUPPORT_SERVER_FIXTURE_H
 
-/* A small model and pictures for the tests of the server. */
+/* A small model and images for the tests of the server. */
 
 #include <stddef.h>
 
-/* Path of a model file in the scratch folder: mobilenet_v1 0.25 for 96x96 with
- * five classes (ant, "bee, wasp", cat, dog, eel) and formula weights; made when
- * first asked for. NULL, after failing the running test, when that fails. */
+/* Path of a model file in the scratch directory: mobilenet_v1 of width 0.25 for 96x96 with
+ * five classes (ant, "bee, wasp", cat, dog, eel) and formula weights. It is made by the
+ * first call. NULL, after failing the running test, if that fails. */
 const char *test_small_model(void);
 
 enum test_format { TEST_JPEG, TEST_PNG };
 
-/* A formula picture of width x height as a file's bytes; freed with adl_free. */
+/* A formula image of width x height as the bytes of a file, to be freed with adl_free. */
 void *test_picture(enum test_format format, int width, int height, size_t *length);
 
-/* A plain JPEG of side x side that takes long to decode and few bytes to send. */
+/* A uniform JPEG of side x side, which takes long to decode but has few bytes. */
 void *test_slow_picture(int side, size_t *length);
 
-/* `count` parts called "image" with the same bytes, boundary "b"; freed with
- * adl_free. */
+/* A form of `count` parts named "image" with the same bytes and the boundary "b", to be
+ * freed with adl_free. */
 void *test_form(const void *bytes, size_t length, int count, size_t *form_length);
 
 #endif

@@ -1,4 +1,5 @@
-/* server/assets: the bytes are those of the files, the ETags those of the bytes. */
+/* server/api/assets: built-in files have the bytes of their files, and ETags made of
+ * these bytes. */
 
 #include "support/test.h"
 
@@ -19,7 +20,7 @@ static const struct {
 #undef ASSET
 };
 
-/* The first 8 bytes of the SHA-256, in hexadecimal and quotes. */
+/* Writes the first 8 bytes of the SHA-256, in hexadecimal and quotes, into `text`. */
 static void expected_etag(const void *bytes, size_t length, char text[20])
 {
     struct sha256_ctx state;
@@ -51,7 +52,7 @@ static void etags_are_digests_of_the_files(void)
     }
 }
 
-/* They are made once: every request is answered with the same text in memory. */
+/* ETags are computed once: every call returns the same text in memory. */
 static void etags_are_made_once(void)
 {
     const char *before[ADL_COUNT(files)];

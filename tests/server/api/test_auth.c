@@ -1,4 +1,4 @@
-/* server/auth: token files, Authorization headers, host names. */
+/* server/api/auth: token files, Authorization headers, host names. */
 
 #include "support/test.h"
 
@@ -19,7 +19,7 @@ static const char *write_tokens(const char *text)
     return path;
 }
 
-static void tokens_open_the_door(void)
+static void tokens_grant_access(void)
 {
     struct adl_error err = {0};
     struct adl_auth *auth = adl_auth_create(&err);
@@ -45,7 +45,7 @@ static void tokens_open_the_door(void)
         if (adl_auth_check(auth, wrong[i]) != ADL_AUTH_WRONG)
             TEST_FAIL("\"%s\" is accepted", wrong[i]);
 
-    /* New tokens take the place of the old ones; bad files change nothing. */
+    /* New tokens replace the old ones; an invalid file changes nothing. */
     TEST_OK(adl_auth_read_tokens(auth, write_tokens("third\n"), &err), &err);
     CU_ASSERT_EQUAL(adl_auth_check(auth, "Bearer second"), ADL_AUTH_WRONG);
     static const char *const bad[] = {"", "# nothing\n", "two words\n", "a\x01\n", "t\xc3\xa4\n"};
@@ -103,6 +103,6 @@ static void only_names_of_this_machine(void)
     CU_ASSERT(adl_auth_host_allowed("localhost", extra, 2));
 }
 
-TEST_SUITE(auth, {"tokens open the door", tokens_open_the_door},
+TEST_SUITE(auth, {"tokens grant access", tokens_grant_access},
            {"survives lack of memory", survives_lack_of_memory},
            {"only names of this machine", only_names_of_this_machine});

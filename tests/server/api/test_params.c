@@ -1,4 +1,4 @@
-/* server/params: queries, Content-Type and Accept, read strictly. */
+/* server/api/params: strict parsing of queries, Content-Type and Accept. */
 
 #include "support/test.h"
 
@@ -121,7 +121,8 @@ static void knows_kinds_of_bodies(void)
     }
 }
 
-/* The rules of RFC 9110, 12.5.1; the third column is JSON, J or P, or - . */
+/* The rules of RFC 9110, 12.5.1. The expected format is J for JPEG, P for PNG, - for none
+ * (refused); otherwise JSON. */
 static void negotiates(void)
 {
     static const struct {

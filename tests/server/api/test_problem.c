@@ -1,4 +1,5 @@
-/* server/problem, and that the API document knows every problem and route. */
+/* server/http/problem and server/api/routes; and the API document describes every problem
+ * and every route. */
 
 #include "support/test.h"
 
@@ -24,7 +25,7 @@ static void every_row_is_complete(void)
     CU_ASSERT_EQUAL(adl_problem_find("", 0), ADL_PROBLEM_NONE);
 }
 
-/* The statuses that the interface promises. */
+/* The statuses that the interface documents. */
 static void errors_have_their_statuses(void)
 {
     static const struct {
@@ -50,7 +51,7 @@ static void documents_follow_rfc_9457(void)
     CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(json, "detail")), "it is \"full\"");
     CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(json, "request_id")), "id-1");
     json_decref(json);
-    /* A client's bytes in the detail need not be text. */
+    /* The detail may repeat bytes of a client that are not UTF-8. */
     json = adl_problem_json(ADL_PROBLEM_BAD_PARAMETER, "top_k=\xff\xfe", NULL);
     CU_ASSERT_PTR_NOT_NULL_FATAL(json);
     CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(json, "detail")), "top_k=??");
@@ -87,7 +88,7 @@ static void the_document_has_every_route(void)
         json_t *method = json_object_get(item, "get");
         const char *rest;
         if (!strchr(path, '{') && !adl_route_find(path, &rest))
-            TEST_FAIL("%s is no route", path);
+            TEST_FAIL("%s is not a route", path);
         if (!method)
             method = json_object_get(item, "post");
         CU_ASSERT(json_object_size(json_object_get(method, "responses")) > 0);
@@ -107,12 +108,12 @@ static void the_document_has_every_problem(void)
     for (size_t i = 0; i < json_array_size(names); i++) {
         const char *name = json_string_value(json_array_get(names, i));
         if (adl_problem_find(name, strlen(name)) == ADL_PROBLEM_NONE)
-            TEST_FAIL("%s is no problem of the table", name);
+            TEST_FAIL("%s is not in the table of problems", name);
     }
     json_decref(document);
 }
 
-/* Every "$ref" of the document leads somewhere. */
+/* Every "$ref" of the document has a target. */
 static void check_references(json_t *document, json_t *at)
 {
     const char *key;
@@ -130,13 +131,13 @@ static void check_references(json_t *document, json_t *at)
                 if (strcmp(part, "#") != 0)
                     target = json_object_get(target, part);
             if (!target)
-                TEST_FAIL("%s leads nowhere", json_string_value(value));
+                TEST_FAIL("%s has no target", json_string_value(value));
         }
         check_references(document, value);
     }
 }
 
-static void the_documents_references_lead_somewhere(void)
+static void the_documents_references_resolve(void)
 {
     json_t *document = load_document();
     check_references(document, document);
@@ -182,6 +183,5 @@ TEST_SUITE(problem, {"every row is complete", every_row_is_complete},
            {"documents follow RFC 9457", documents_follow_rfc_9457},
            {"the API document has every route", the_document_has_every_route},
            {"the API document has every problem", the_document_has_every_problem},
-           {"the API document's references lead somewhere",
-            the_documents_references_lead_somewhere},
+           {"the API document's references resolve", the_documents_references_resolve},
            {"paths find their routes", paths_find_their_routes});

@@ -1,5 +1,5 @@
-/* `serve` from outside: what is answered to well-behaved clients, and each
- * refusal. The server is a process of its own. */
+/* `serve` as clients see it: the answers to well-behaved clients, and each refusal. The
+ * server runs in a process of its own. */
 
 #include "support/test.h"
 
@@ -23,7 +23,7 @@ static struct test_server server;
 static void *jpeg, *png;
 static size_t jpeg_length, png_length;
 
-/* Starts a server with more options, and makes the pictures. */
+/* Starts a server with additional options, and makes the images. */
 static bool open_server(const char *const *more)
 {
     const char *arguments[20] = {"--model"};
@@ -151,7 +151,7 @@ static void answers_a_picture(void)
     close_server();
 }
 
-/* The class asked for by its number, label, or synonym is the one answered. */
+/* A class requested by its number, label or synonym is the one in the answer. */
 static void localizes_a_class_and_obeys_the_threshold(void)
 {
     static const char *const names[] = {"2", "cat", "CAT", "bee", "bee,%20wasp"};
@@ -171,17 +171,17 @@ static void localizes_a_class_and_obeys_the_threshold(void)
         json_decref(json);
         test_reply_release(&reply);
     }
-    /* A class may be asked for with the top_k that it amounts to. */
+    /* `class` may be combined with top_k=1, which says the same. */
     struct test_reply one = post("/localize?class=cat&top_k=1", JPEG, jpeg, jpeg_length);
     CU_ASSERT_EQUAL(one.status, 200);
     test_reply_release(&one);
-    /* Nothing between ampersands is no parameter. */
+    /* The empty text between two ampersands is not a parameter. */
     one = post("/localize?&&&&&&&&&&&&&&&&&&&top_k=2&", JPEG, jpeg, jpeg_length);
     json_t *two = test_reply_json(&one);
     CU_ASSERT_EQUAL(json_array_size(json_object_get(two, "predictions")), 2);
     json_decref(two);
     test_reply_release(&one);
-    /* At threshold 1 nothing is above the maximum; that is an answer too. */
+    /* At threshold 1 no pixel is above the threshold; an answer without boxes is valid. */
     struct test_reply reply = post("/localize?threshold=1", JPEG, jpeg, jpeg_length);
     CU_ASSERT_EQUAL(reply.status, 200);
     test_reply_release(&reply);
@@ -224,7 +224,7 @@ static void takes_several_pictures(void)
         return;
     size_t length;
     char *form = test_form(jpeg, jpeg_length, 3, &length);
-    /* The second is damaged: its first byte, after the second blank line. */
+    /* Damages the second image: its first byte follows the second empty line. */
     char *second = memmem(form + 300, length - 300, "\r\n\r\n\xff\xd8", 6);
     CU_ASSERT_PTR_NOT_NULL(second);
     if (second)
@@ -243,7 +243,7 @@ static void takes_several_pictures(void)
             CU_ASSERT_EQUAL(json_array_size(json_object_get(entry, "predictions")), 2);
         }
     }
-    /* The same picture gives the same answer, alone or in company. */
+    /* The same image gives the same answer, alone or together with others. */
     CU_ASSERT(json_equal(json_object_get(json_array_get(results, 0), "predictions"),
                          json_object_get(json_array_get(results, 2), "predictions")));
     json_decref(json);
@@ -261,7 +261,7 @@ static void sends_heatmaps_as_pictures(void)
     json_t *map =
         json_object_get(json_array_get(json_object_get(json, "predictions"), 0), "heatmap");
     const char *text = json_string_value(json_object_get(map, "data"));
-    /* A PNG's first bytes. */
+    /* The signature of a PNG file. */
     CU_ASSERT(text && !strncmp(text, "iVBORw0KGgo", 11) && strlen(text) % 4 == 0);
     CU_ASSERT_EQUAL(json_integer_value(json_object_get(map, "width")), 200);
     CU_ASSERT_EQUAL(json_integer_value(json_object_get(map, "height")), 120);
@@ -270,8 +270,8 @@ static void sends_heatmaps_as_pictures(void)
     close_server();
 }
 
-/* A request with so many large heat maps that they would take minutes: those over
- * the limit, and those that --timeout leaves no time for, are errors. */
+/* A request for so many large heat maps that they would take minutes: those beyond the
+ * limit and those that cannot be done within --timeout are answered as errors. */
 static void bounds_heatmaps_of_a_request(void)
 {
     if (!open_server((const char *const[]){"--timeout", "2", NULL}))
@@ -285,7 +285,7 @@ static void bounds_heatmaps_of_a_request(void)
     CU_ASSERT_EQUAL(reply.status, 200);
     json_t *json = test_reply_json(&reply), *results = json_object_get(json, "results");
     CU_ASSERT_EQUAL(json_array_size(results), 6);
-    /* Whether there is time for the first depends on the machine. */
+    /* Whether the first one is done in time depends on the machine. */
     for (size_t i = 1; i < 6; i++) {
         json_t *error = json_object_get(json_array_get(results, i), "error");
         json_int_t status = json_integer_value(json_object_get(error, "status"));
@@ -300,7 +300,7 @@ static void bounds_heatmaps_of_a_request(void)
 
 /* --- other routes --------------------------------------------------------------- */
 
-/* The ETag that a body has to have; into `text`. */
+/* Writes the ETag that the reply's body has to have into `text`. */
 static const char *etag_of(const struct test_reply *reply, char text[20])
 {
     struct adl_sha256 hash;
@@ -356,7 +356,7 @@ static void answers_every_get_and_head(void)
             struct test_reply same = get("GET", paths[i][0], known);
             CU_ASSERT(same.status == 304 && same.length == 0);
             test_reply_release(&same);
-            /* Nor does it change from one answer to the next. */
+            /* The ETag does not change from one answer to the next. */
             same = get("GET", paths[i][0], NULL);
             CU_ASSERT(header_is(&same, "ETag", etag_of(&whole, digest)));
             test_reply_release(&same);
@@ -365,7 +365,7 @@ static void answers_every_get_and_head(void)
         test_reply_release(&head);
         test_reply_release(&options);
     }
-    /* As a proxy is asked. */
+    /* Requests in the form that is sent to a proxy. */
     static const char *const whole[] = {"http://localhost", "HTTP://127.0.0.1:80/healthz",
                                         "https://localhost/openapi.json?x=y"};
     for (size_t i = 0; i < ADL_COUNT(whole); i++) {
@@ -435,7 +435,7 @@ static void check_problem(const struct test_reply *reply, const char *what, int 
 static void refuses_each_mistake(void)
 {
     static const struct {
-        const char *what, *method, *target, *headers, *body; /* body "J": the picture */
+        const char *what, *method, *target, *headers, *body; /* body "J": the JPEG image */
         int status;
         const char *problem;
     } cases[] = {
@@ -522,12 +522,12 @@ static void refuses_each_mistake(void)
             CU_ASSERT_PTR_NOT_NULL(test_reply_header(&reply, "Allow"));
         test_reply_release(&reply);
     }
-    /* Harmless headers. */
+    /* Headers that are harmless. */
     struct test_reply plain =
         post("/localize", JPEG "Content-Encoding: identity\r\n", jpeg, jpeg_length);
     CU_ASSERT_EQUAL(plain.status, 200);
     test_reply_release(&plain);
-    /* Truncated anywhere, a picture is corrupt. */
+    /* An image is corrupt wherever it is truncated. */
     for (size_t length = 4; length < jpeg_length; length += jpeg_length / 7) {
         struct test_reply reply = post("/localize", JPEG, jpeg, length);
         check_problem(&reply, "truncated", 422, "corrupt-image");
@@ -606,7 +606,7 @@ static void checks_tokens_and_hosts(void)
     close_server();
 }
 
-/* The reason for not starting is a line of the log, for those who collect it. */
+/* The reason why the server does not start is a line of the log. */
 static void logs_a_failed_start(void)
 {
     static const char *const cases[][6] = {
@@ -628,7 +628,7 @@ static void logs_a_failed_start(void)
         }
         CU_ASSERT(lines > 0);
     }
-    /* Asked for text, and told before the log is set up: plain. */
+    /* With --log-format text, and for errors before the log is set up, the line is plain. */
     static const char *const plain[][7] = {
         {"serve", "--log-format", "text", "--model", "/nonexistent.safetensors"},
         {"serve", "--log-format", "xml"},
@@ -661,7 +661,7 @@ static void checks_its_options(void)
         {{"serve", "--model", "MODEL", "--model", "b=-"}, 2, "SIGHUP"},
         {{"serve", "--model", "/"}, 1, "directory"},
         {{"serve", "--model", "/dev/null"}, 1, "regular"},
-        /* What the server would refuse, --check-config does. */
+        /* --check-config refuses whatever the server would refuse. */
         {{"serve", "--check-config", "--model", "/"}, 1, "directory"},
         {{"serve", "--check-config", "--model", "MODEL", "--listen", "nowhere"}, 2, "HOST:PORT"},
         {{"serve", "--check-config", "--model", "MODEL", "--listen", "[::]:0"}, 2, "--token-file"},

@@ -1,5 +1,5 @@
-/* `serve` under clients that are slow, rude or gone, under load, and in its
- * changes of life: loading, reload, drain. */
+/* `serve` with clients that are slow, misbehave or disconnect, under load, and during
+ * loading, reload and shutdown. */
 
 #include "support/test.h"
 
@@ -50,7 +50,7 @@ static void close_server(void)
     jpeg = NULL;
 }
 
-/* The next reply's status; its body is dropped. */
+/* The status of the next reply; the body is ignored. */
 static int next_status(int fd)
 {
     struct test_reply reply;
@@ -59,7 +59,7 @@ static int next_status(int fd)
     return reply.status;
 }
 
-/* A number of /metrics. */
+/* The value of a sample of /metrics. */
 static double metric(const char *name)
 {
     struct test_reply reply;
@@ -86,7 +86,7 @@ static void keeps_connections_and_takes_pipelines(void)
         test_send_text(fd, "GET /nope HTTP/1.1\r\nHost: localhost\r\n\r\n");
         CU_ASSERT_EQUAL(next_status(fd), 404);
     }
-    /* Three requests at once are answered in order. */
+    /* Three pipelined requests are answered in order. */
     test_send_text(fd, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     test_send_text(fd, POST_HEAD "Content-Length: %zu\r\n\r\n", jpeg_length);
     test_send(fd, jpeg, jpeg_length);
@@ -95,7 +95,7 @@ static void keeps_connections_and_takes_pipelines(void)
     CU_ASSERT_EQUAL(next_status(fd), 200);
     CU_ASSERT_EQUAL(next_status(fd), 404);
     close(fd);
-    /* HTTP/1.0 without a Host closes after its answer. */
+    /* With HTTP/1.0 and no Host header, the server closes after the answer. */
     fd = test_connect(&server);
     test_send_text(fd, "GET /healthz HTTP/1.0\r\n\r\n");
     CU_ASSERT_EQUAL(next_status(fd), 200);
@@ -118,8 +118,8 @@ static void takes_bodies_in_chunks(void)
     }
     test_send_text(fd, "0\r\n\r\n");
     CU_ASSERT_EQUAL(next_status(fd), 200);
-    /* Over the limit without having said so: the answer comes at the end, and
-     * the connection goes on. */
+    /* A chunked body beyond the limit: the answer comes at the end, and
+     * the connection stays usable. */
     char *zeros = adl_calloc(70000, 1);
     test_send_text(fd, POST_HEAD "Transfer-Encoding: chunked\r\n\r\n%x\r\n", 70000);
     test_send(fd, zeros, 70000);
@@ -127,7 +127,7 @@ static void takes_bodies_in_chunks(void)
     CU_ASSERT_EQUAL(next_status(fd), 413);
     test_send_text(fd, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     CU_ASSERT_EQUAL(next_status(fd), 200);
-    /* Without end it is cut off, with an answer. */
+    /* A body without end is cut off, after an answer. */
     test_send_text(fd, POST_HEAD "Transfer-Encoding: chunked\r\n\r\n");
     for (int i = 0; i < 40; i++)
         if (test_send_text(fd, "%x\r\n", 70000) < 0 || test_send(fd, zeros, 70000) < 0 ||
@@ -139,7 +139,8 @@ static void takes_bodies_in_chunks(void)
     close_server();
 }
 
-/* Told from Content-Length: neither "100 Continue" nor a byte of the body. */
+/* Refused because of Content-Length alone: no "100 Continue", and no byte of the body is
+ * needed. */
 static void refuses_before_the_body_is_sent(void)
 {
     static const struct {
@@ -164,7 +165,7 @@ static void refuses_before_the_body_is_sent(void)
         CU_ASSERT_EQUAL(next_status(fd), cases[i].status);
         close(fd);
     }
-    /* One that sends all the same, as browsers do, can still read the answer. */
+    /* A client that sends the body nevertheless, as browsers do, still receives the answer. */
     size_t length = 20000000;
     char *zeros = adl_calloc(length, 1);
     int fd = test_connect(&server);
@@ -190,10 +191,10 @@ static void answers_slow_clients_with_408(void)
     if (!open_server((const char *const[]){"--timeout", "1", NULL}))
         return;
     struct test_reply reply;
-    /* Silent in the middle of the body. */
+    /* A client that stops in the middle of the body. */
     int silent = test_connect(&server);
     test_send_text(silent, POST_HEAD "Content-Length: 1000\r\n\r\nabc");
-    /* A byte at a time: never silent, never done. */
+    /* A client that sends a byte at a time: never silent, never finished. */
     int dripping = test_connect(&server);
     test_send_text(dripping, POST_HEAD "Content-Length: 1000\r\n\r\n");
     struct pollfd wait = {.fd = dripping, .events = POLLIN};
@@ -214,12 +215,12 @@ static void answers_slow_clients_with_408(void)
     close_server();
 }
 
-/* Bytes keep coming, but never the end of what they belong to. */
+/* Clients that keep sending bytes without ever completing a header, a body or a trailer. */
 static void cuts_off_clients_that_trickle(void)
 {
     static const struct {
         const char *begin, *drop;
-        int status; /* 0: closed without a word */
+        int status; /* 0: closed without an answer */
     } cases[] = {
         {"GET /", "x", 0},
         {"GET /", "x", 0},
@@ -234,7 +235,7 @@ static void cuts_off_clients_that_trickle(void)
         return;
     for (size_t i = 0; i < ADL_COUNT(cases); i++) {
         fds[i] = test_connect(&server);
-        /* On a connection that was used before, too. */
+        /* Half of the connections have served a request before. */
         if (i % 2 == 0) {
             test_send_text(fds[i], "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
             CU_ASSERT_EQUAL(next_status(fds[i]), 200);
@@ -267,7 +268,7 @@ static void cuts_off_clients_that_trickle(void)
     close_server();
 }
 
-/* What has begun and cannot end any more is not waited for. */
+/* The server does not wait for requests that cannot be completed any more. */
 static void drops_bodies_that_break_off(void)
 {
     if (!open_server((const char *const[]){"--timeout", "12", NULL}))
@@ -295,7 +296,7 @@ static void survives_clients_that_leave(void)
     void *slow = test_slow_picture(2000, &length);
     void *form = test_form(slow, length, 20, &form_length);
     for (int i = 0; i < 3; i++) {
-        /* In the middle of the headers, of the body, and of the work. */
+        /* Disconnects in the middle of the headers, of the body, and of the inference. */
         int fd = test_connect(&server);
         test_send_text(fd, "POST /loc");
         close(fd);
@@ -306,7 +307,7 @@ static void survives_clients_that_leave(void)
         test_send_text(fd, FORM_HEAD "Content-Length: %zu\r\n\r\n", form_length);
         test_send(fd, form, form_length);
         poll(NULL, 0, 30);
-        if (i > 0) { /* with a reset */
+        if (i > 0) { /* closes with a reset */
             struct linger now = {1, 0};
             setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
         }
@@ -393,7 +394,7 @@ static void refuses_when_the_queue_is_full(void)
         test_reply_release(&reply);
     }
     CU_ASSERT_EQUAL(status, 503);
-    /* Health answers at once all the while. */
+    /* Health checks are answered at once during all this. */
     uint64_t begin = adl_clock_ns();
     struct test_reply reply;
     test_request(&server, "GET", "/healthz", NULL, NULL, 0, &reply);
@@ -401,7 +402,7 @@ static void refuses_when_the_queue_is_full(void)
     CU_ASSERT(adl_clock_ms(begin, adl_clock_ns()) < 1000);
     test_reply_release(&reply);
     CU_ASSERT(metric("adl_queue_depth{model=\"default\"} ") > 0);
-    /* What was accepted is answered in full. */
+    /* Every accepted request is answered completely. */
     CU_ASSERT_EQUAL(next_status(fd), 200);
     close(fd);
     adl_free(form);
@@ -413,7 +414,7 @@ struct load {
     _Atomic int failed, done;
 };
 
-/* One client on one connection. */
+/* A client that sends its requests over one connection. */
 static void *load_main(void *argument)
 {
     struct load *load = argument;
@@ -452,7 +453,7 @@ static void reloads_under_load_without_a_failed_request(void)
     close_server();
 }
 
-/* A file that has become unreadable leaves the old model in place. */
+/* If the file has become unreadable, the old model stays in use. */
 static void keeps_the_old_model_when_a_reload_fails(void)
 {
     const char *model = test_small_model();
@@ -494,12 +495,12 @@ static void finishes_what_it_accepted(void)
     CU_ASSERT_EQUAL(next_status(idle), 200);
     test_send_text(fd, FORM_HEAD "Content-Length: %zu\r\n\r\n", form_length);
     test_send(fd, form, form_length);
-    /* Until it is in work. */
+    /* Wait until it is in progress. */
     for (int i = 0; i < 200 && metric("adl_queue_depth{model=\"default\"} ") < 1; i++)
         poll(NULL, 0, 5);
     test_server_signal(&server, SIGTERM);
     poll(NULL, 0, 50);
-    /* New requests on open connections are told, readiness is gone. */
+    /* New requests on open connections are refused, and /readyz answers 503. */
     test_send_text(idle, "GET /readyz HTTP/1.1\r\nHost: localhost\r\n\r\n");
     int status = next_status(idle);
     CU_ASSERT(status == 503 || status == 0);
@@ -511,7 +512,7 @@ static void finishes_what_it_accepted(void)
     close_server();
 }
 
-/* Seconds of processor time that the server has taken. */
+/* The CPU time of the server in seconds. */
 static double processor_s(void)
 {
     char path[40];
@@ -526,7 +527,7 @@ static double processor_s(void)
     return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
 
-/* The loader ends after the signal to stop, while a request is waited for. */
+/* The loader finishes after SIGTERM, while the server waits for a request. */
 static void drains_at_rest_after_a_reload(void)
 {
     if (!open_server(NULL))
@@ -584,8 +585,8 @@ static void logs_a_line_of_json_for_each_request(void)
     free(log);
 }
 
-/* With standard output full, and without standard streams at all, when what is
- * opened first would take their numbers: it serves, and ends as it should. */
+/* The server works and stops normally if standard output is full, and also without
+ * standard streams, in which case the first descriptors it opens would get their numbers. */
 static void serves_without_standard_streams(void)
 {
     const char *arguments[] = {"--model", test_small_model(), NULL};

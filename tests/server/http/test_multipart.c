@@ -1,4 +1,4 @@
-/* server/multipart: RFC 7578 bodies, well-formed and not. */
+/* server/http/multipart: well-formed and malformed RFC 7578 bodies. */
 
 #include "support/test.h"
 
@@ -49,8 +49,8 @@ static void reads_parts(void)
     CU_ASSERT_EQUAL(form.parts[2].body.length, 0);
 }
 
-/* What the parser says does not depend on where the bytes lie: every truncation
- * of a good body is refused, and none is read beyond its end. */
+/* Every truncation of a valid body is refused, and the parser never reads beyond the end
+ * of the buffer (which the sanitizers check). */
 static void refuses_every_truncation(void)
 {
     static const char body[] = PART(DISPOSITION, "one") PART(DISPOSITION, "two") "--b--";

@@ -181,7 +181,7 @@ static void layers_override(void)
     setenv("ADL_SERVER_RATE", "0.125", 1);
     setenv("ADL_SERVER_MAX_BODY", "2K", 1);
     setenv("ADL_SERVER_NAME", "e,h,i", 1);
-    setenv("ADL_SERVER_PORT", "tcp://10.0.0.1:80", 1); /* somebody else's */
+    setenv("ADL_SERVER_PORT", "tcp://10.0.0.1:80", 1); /* not an option of the server */
     struct parsed *p = PARSE("--config", path, "--max-body", "3K", "--loud=no");
     TEST_OK(p->result, &p->err);
     CU_ASSERT_EQUAL(p->settings.threads, 9);

@@ -1,5 +1,5 @@
-/* server/batcher and server/registry inside the process: every job is finished
- * once, whatever becomes of it. */
+/* server/serving/batcher and registry within this process: every job is finished exactly
+ * once, whatever its outcome. */
 
 #include "support/test.h"
 
@@ -81,7 +81,7 @@ static void wait_for(int count)
     CU_ASSERT_EQUAL(finished, count);
 }
 
-/* An image's answer is the same in any batch, and bad neighbours do no harm. */
+/* The answer to an image is the same in any batch, also beside corrupt images. */
 static void answers_do_not_depend_on_company(void)
 {
     struct adl_job alone, jobs[JOBS];
@@ -161,7 +161,7 @@ static void has_a_bound(void)
 
     if (!bytes || !open_batcher(4))
         return;
-    /* More than the bound is taken when nothing else is there, and then no more. */
+    /* More jobs than the capacity are accepted when there are no others, and then none. */
     for (size_t i = 0; i < 6; i++)
         big[i] = job_of(bytes, length);
     small = job_of(bytes, length);
@@ -185,8 +185,8 @@ static void has_a_bound(void)
     adl_free(bytes);
 }
 
-/* Each allocation on an image's way fails in turn: the job says so, nothing is
- * lost, and the next one is answered. */
+/* Each allocation for an image fails in turn: the job reports it, nothing leaks, and the
+ * next job succeeds. */
 static void survives_lack_of_memory(void)
 {
     struct adl_error err = {0};
@@ -244,7 +244,7 @@ static void checks_names_of_models(void)
     adl_registry_free(r);
 }
 
-/* The model in use stays until it is released, whatever is loaded meanwhile. */
+/* A version in use stays valid until it is released, whatever is loaded meanwhile. */
 static void old_versions_live_as_long_as_they_are_held(void)
 {
     struct adl_error err = {0};

@@ -1,4 +1,4 @@
-/* server/metrics: the rules of Prometheus's text format. */
+/* server/serving/metrics: the rules of Prometheus's text format. */
 
 #include "support/test.h"
 
@@ -34,7 +34,7 @@ static char *render(void)
     return taken;
 }
 
-/* The value of a sample, by all that stands before it; NaN when there is none. */
+/* The value of the sample whose line begins with the given text; NaN if there is none. */
 static double sample(const char *text, const char *name)
 {
     size_t length = strlen(name);
@@ -72,8 +72,8 @@ static void counts(void)
     adl_free(text);
 }
 
-/* HELP and TYPE once and first, families together, one sample a line, buckets
- * that never fall, and a newline at the end. */
+/* HELP and TYPE appear once and before the samples, the samples of a family are together,
+ * each on its own line, cumulative buckets never decrease, and the text ends in a newline. */
 static void follows_the_format(void)
 {
     char seen[64][80], family[80] = "";

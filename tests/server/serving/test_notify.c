@@ -1,4 +1,4 @@
-/* server/notify: what a service manager gets to read. */
+/* server/serving/notify: the messages that a service manager receives. */
 
 #include "support/test.h"
 
@@ -11,7 +11,7 @@
 
 #include "server/serving/notify.h"
 
-/* A datagram socket at `path` ("@..." is abstract), named in the environment. */
+/* Opens a datagram socket at `path` ("@..." is abstract) and names it in the environment. */
 static int open_manager(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -48,7 +48,7 @@ static void tells_the_manager(void)
         expect(fd, "RELOADING=1\nMONOTONIC_USEC=");
         close(fd);
     }
-    /* Nobody there, or nonsense: nothing happens. */
+    /* Without a listener, or with an invalid address, nothing happens. */
     adl_notify("READY=1");
     setenv("NOTIFY_SOCKET", "relative", 1);
     adl_notify("READY=1");
