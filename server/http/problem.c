@@ -1,4 +1,10 @@
-/* The table of problems, and the documents made from it. */
+/* The table of problems, and the documents made from it.
+ *
+ * A problem's type is the relative URL of a page of this server that explains it
+ * (RFC 9457, 3.1.1). A new problem is an enumerator, a row here and a name in openapi.json
+ * (a test compares the two); its document, its page and its counter in the metrics follow
+ * from the row. Names and statuses are part of the interface and do not change; titles and
+ * remedies are for people and may. */
 
 #include "server/http/problem.h"
 

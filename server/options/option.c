@@ -1,3 +1,5 @@
+/* The questions that a row of an option table answers by itself. */
+
 #include "server/options/option.h"
 
 #include <stdio.h>

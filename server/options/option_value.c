@@ -1,3 +1,8 @@
+/* Text to value. Each type accepts one notation and requires that it covers the whole
+ * text, since strtol() and strtod() alone would ignore a rest ("4x") and accept an empty
+ * text as 0. The messages repeat the offending text, cut to 60 characters, and say what
+ * is accepted; for an unknown choice they suggest the nearest name. */
+
 #include "server/options/option_value.h"
 
 #include <errno.h>

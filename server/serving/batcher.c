@@ -36,7 +36,7 @@
  *
  * Work that nobody needs. libmicrohttpd does not notice the disconnect of a suspended
  * request and does not time it out (see http.c). So before each expensive stage the job's
- * deadline is checked and its socket is asked, and the job is dropped if it is late or
+ * deadline and its connection are checked, and the job is dropped if it is late or
  * abandoned. While overloaded, this keeps the engine from computing answers that arrive
  * after their clients have given up. */
 

@@ -1,4 +1,15 @@
-/* Counters, and their rendering in the text format of Prometheus. */
+/* Counters, and their rendering in the text format of Prometheus.
+ *
+ * Every label value comes from a small fixed set (routes, methods, status codes, stages,
+ * models), so each counter is an element of an array in struct adl_metrics, and counting
+ * is one relaxed atomic addition: no lock, no allocation, no table of label strings that
+ * a client could fill. What is in no set (an unusual method, an unexpected status) is
+ * counted in a column of its own. The price is memory for combinations that never occur;
+ * rendering leaves out those whose count is 0.
+ *
+ * A histogram finds its bucket by a linear search over at most ADL_METRICS_BUCKETS bounds.
+ * Values that are known elsewhere (queue depth, connections, memory) are not stored twice
+ * but passed in at the time of rendering. */
 
 #include "server/serving/metrics.h"
 
@@ -71,11 +82,13 @@ void adl_metrics_escape(struct adl_str *out, const char *text)
 
 /* --- rendering ------------------------------------------------------------- */
 
+/* The HELP and TYPE lines that precede the samples of a metric family. */
 static void family(struct adl_str *out, const char *name, const char *type, const char *help)
 {
     adl_str_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
+/* A family of one sample without labels. */
 static void simple(struct adl_str *out, const char *name, const char *type, const char *help,
                    double value)
 {
@@ -92,6 +105,7 @@ static void labelled(struct adl_str *out, const char *name, const char *key, con
     adl_str_printf(out, "\"} %.15g\n", number);
 }
 
+/* The cumulative buckets, sum and count of one histogram, with one label. */
 static void histogram(struct adl_str *out, const char *name, const char *key, const char *value,
                       struct adl_histogram *h, const struct adl_buckets *buckets)
 {

@@ -306,7 +306,8 @@ struct adl_served *adl_registry_acquire(struct adl_registry *registry, const cha
                      registry->entries[i].name);
         return served;
     }
-    adl_fail(err, ADL_ERR_NOT_FOUND, "there is no model \"%.64s\"; GET /models lists them", name);
+    adl_fail(err, ADL_ERR_NOT_FOUND,
+             "the model \"%.64s\" does not exist; GET /models lists the models", name);
     return NULL;
 }
 
