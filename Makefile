@@ -18,19 +18,22 @@ FISHCOMPDIR ?= $(DATADIR)/fish/vendor_completions.d
 SYSTEMDUNITDIR ?= $(PREFIX)/lib/systemd/system
 SYSCONFDIR ?= /etc
 
-# A flavour is a set of compiler flags with its own build folder:
-# make SAN=address|undefined|thread|address,undefined
+# A flavour is a set of compiler flags with its own directory below BUILD:
+# make SAN=address|undefined|thread|address,undefined, make COVERAGE=1
 BUILD ?= build
 SAN ?=
+COVERAGE ?=
 WERROR ?=
 comma := ,
-OBJ := $(BUILD)/$(if $(SAN),san-$(subst $(comma),-,$(SAN)),release)
-PROGRAM := $(if $(SAN),$(OBJ)/adl-server,$(BUILD)/adl-server)
+OBJ := $(BUILD)/$(if $(SAN),san-$(subst $(comma),-,$(SAN)),$(if $(COVERAGE),coverage,release))
+PROGRAM := $(if $(SAN)$(COVERAGE),$(OBJ)/adl-server,$(BUILD)/adl-server)
 UNIT := $(OBJ)/unit-tests
 
 # What the sanitizers add to the code makes GCC see paths that are not there.
 SAN_CFLAGS = -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all \
 	-Wno-format-truncation -Wno-maybe-uninitialized
+# Optimisation merges lines. Counters are not atomic: loops would be many times slower.
+COVERAGE_CFLAGS = --coverage -O1 -Wno-maybe-uninitialized
 PACKAGES := libmicrohttpd jansson libjpeg libwebp spng zlib nettle
 PROJECT_CFLAGS := -std=c11 -D_GNU_SOURCE -Iengine -I. \
 	-Wall -Wextra -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Wvla \
@@ -38,8 +41,9 @@ PROJECT_CFLAGS := -std=c11 -D_GNU_SOURCE -Iengine -I. \
 	-DADL_VERSION='"$(VERSION)"' \
 	$(shell $(PKG_CONFIG) --cflags $(PACKAGES) 2>/dev/null) \
 	$(if $(WERROR),-Werror) \
-	$(if $(SAN),$(SAN_CFLAGS),-D_FORTIFY_SOURCE=2)
-PROJECT_LDFLAGS := -pie -Wl,-z,relro,-z,now -pthread $(if $(SAN),-fsanitize=$(SAN))
+	$(if $(SAN),$(SAN_CFLAGS),-D_FORTIFY_SOURCE=2) $(if $(COVERAGE),$(COVERAGE_CFLAGS))
+PROJECT_LDFLAGS := -pie -Wl,-z,relro,-z,now -pthread $(if $(SAN),-fsanitize=$(SAN)) \
+	$(if $(COVERAGE),--coverage)
 LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lopenblas -lm
 
 ENGINE_SRC := $(wildcard engine/*/*.c engine/*/*/*.c)
@@ -166,6 +170,16 @@ unit: $(UNIT)
 unit-run: $(UNIT)
 	$(UNIT) $(TEST)
 #: make unit-run        run them (TEST=NAME: only suites or tests with that in their name)
+
+.PHONY: coverage coverage-run
+#: make coverage        how many of the lines the unit tests run, by folder (needs gcov, which comes
+#:                      with GCC; TEST=NAME as above)
+coverage:
+	@$(MAKE) --no-print-directory $(JOBS) COVERAGE=1 unit
+	@$(MAKE) --no-print-directory COVERAGE=1 coverage-run
+
+coverage-run: $(UNIT)
+	@OBJ='$(OBJ)' UNIT='$(UNIT)' .ci/coverage $(TEST)
 
 # Each target is a program of its own that replays files and mutates them.
 $(FUZZERS): $(OBJ)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.c.o $(OBJ)/tests/fuzz/driver.c.o $(TESTED_OBJ)
