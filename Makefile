@@ -212,6 +212,17 @@ model: $(PROGRAM)
 
 # --- speed -------------------------------------------------------------------
 
+.PHONY: bench-save bench-compare
+#: make bench-save      measure the four networks, inference and training, and keep the figures and
+#:                      the program in build/bench/NAME.json (NAME=, default the commit)
+#: make bench-compare   run that program and this one in turns; exit 1 if a row is slower by more
+#:                      than 5 %. NAME=, default the newest. Some only, or another tolerance:
+#:                      BENCH="ARCHS=resnet50 THREADS=1 MODES=inference TOLERANCE=3"
+NAME :=
+BENCH :=
+bench-save bench-compare: $(PROGRAM)
+	@PROGRAM='$(PROGRAM)' OUT='$(BUILD)/bench' docs/performance/bench.sh $(@:bench-%=%) $(NAME) $(BENCH)
+
 .PHONY: bench-peers
 #: make bench-peers     how fast the networks run here and in ONNX Runtime, in turns (needs
 #:                      Node and npm): a section of docs/performance.md, after some minutes.
