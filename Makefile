@@ -147,13 +147,19 @@ run: deps
 
 # --- tests -------------------------------------------------------------------
 
-.PHONY: check test check-run quick unit unit-run fuzz fuzz-targets
-#: make check           install what the tests need, build, run every test;
+.PHONY: check test check-deps check-run quick unit unit-run fuzz fuzz-targets
+#: make check           install what the tests need, build, run every test that can run here;
 #:                      SAN=address|undefined|thread: the unit tests in that flavour
+#: make check-deps      install what make check skips otherwise: Chromium and its driver, Node,
+#:                      ONNX Runtime for Node (in the build directory), shellcheck, mandoc
 check test:
 	@.ci/deps build test
-	@.ci/deps --optional extra $(if $(CHECK_BROWSER),browser)
+	@.ci/deps --optional extra
 	@$(MAKE) --no-print-directory $(JOBS) check-run
+
+check-deps:
+	@failed=0; for group in build test extra browser onnx; do \
+		BUILD='$(BUILD)' .ci/deps $$group || failed=1; done; exit $$failed
 
 check-run: unit $(if $(SAN),,all)
 	@MAKE='$(MAKE)' BUILD='$(BUILD)' OBJ='$(OBJ)' SAN='$(SAN)' PROGRAM='$(PROGRAM)' UNIT='$(UNIT)' \
@@ -229,7 +235,7 @@ bench-save bench-compare: $(PROGRAM)
 #:                      Some only: PEERS="ARCHS=resnet50 THREADS=1 RESULTS="
 PEERS ?=
 bench-peers: $(PROGRAM)
-	@PROGRAM='$(PROGRAM)' OUT='$(BUILD)/peers' \
+	@PROGRAM='$(PROGRAM)' BUILD='$(BUILD)' \
 		docs/performance/peers.sh RESULTS=docs/performance.md $(PEERS)
 
 .PHONY: bench-train-peers

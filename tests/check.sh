@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Runs every test and sums them up; `make check` calls it. A stage is a command
-# whose output ends with "N passed, N failed[, N skipped]"; what it printed is
-# kept in BUILD/check/ and shown where something failed.
+# whose output ends with "N passed, N failed[, N skipped]"; its output is kept in
+# BUILD/check/ and shown where something failed. The end repeats which stages
+# failed, then what was skipped and why, then the sum.
 #
 # From the environment: MAKE BUILD OBJ PROGRAM UNIT, and SAN for a flavour.
-# Arguments are suites or tests to run of the unit tests alone.
+# Arguments select suites or tests: then only the unit tests run.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 : "${MAKE:=make}" "${BUILD:=build}" "${OBJ:=$BUILD/release}" "${SAN:=}"
@@ -12,9 +13,9 @@ cd "$(dirname "$0")/.." || exit 1
 logs=$BUILD/check
 mkdir -p "$logs"
 
-# The pthread variant of OpenBLAS starts its threads before main.
+# The pthread variant of OpenBLAS would start its threads before main.
 export OPENBLAS_NUM_THREADS=1
-# (detect_stack_use_after_return places AVX-512 vectors unaligned with GCC 12.)
+# (With GCC 12, detect_stack_use_after_return places AVX-512 vectors unaligned.)
 export ASAN_OPTIONS=${ASAN_OPTIONS-strict_string_checks=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS-print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS-suppressions=$PWD/tests/tsan.supp}
@@ -23,49 +24,66 @@ PROGRAM=$(readlink -f "$PROGRAM")
 export PROGRAM ADL_SERVER=$PROGRAM
 
 passed=0 failed=0 skipped=0
+failures=() skips=()
 
+# count NAME PASSED FAILED SKIPPED LOG: adds up a stage that ran.
 count() {
-    printf '  %-34s %s passed, %s failed%s\n' "$1" "$2" "$3" "${4:+, $4 skipped}"
+    printf '  %-34s %s passed, %s failed%s, %s s\n' "$1" "$2" "$3" "${4:+, $4 skipped}" \
+        $((SECONDS - stage_start))
     passed=$((passed + $2))
     failed=$((failed + $3))
     skipped=$((skipped + ${4:-0}))
+    [ "$3" -eq 0 ] || failures+=("$1: $3 failed; all of its output: $5")
+    [ "${4:-0}" -eq 0 ] || skips+=("$1: $4 skipped$(reasons "$5")")
 }
 
+# What a log gives as reasons: "skipped: REASON", "skip NAME: REASON".
+reasons() {
+    sed -nE 's/^ *(skipped: |skip +.*: )//p' "$1" | sort -u | head -n 3 |
+        awk '{printf "%s%s", NR == 1 ? ": " : "; ", $0}'
+}
+
+# skip NAME REASON: a stage that cannot run here.
 skip() {
     printf '  %-34s skipped: %s\n' "$1" "$2"
     skipped=$((skipped + 1))
+    skips+=("$1: $2")
 }
 
 # stage NAME COMMAND...: runs it, reads its last line.
 stage() {
     local name=$1 status last log
     log=$logs/${name//[^a-z0-9.]/-}.log
+    stage_start=$SECONDS
     shift
     timeout --kill-after=10 1200 "$@" >"$log" 2>&1 </dev/null
     status=$?
     last=$(grep -E '^[0-9]+ passed, [0-9]+ failed(, [0-9]+ skipped)?$' "$log" | tail -n 1)
     if [ "$status" = 77 ]; then
-        skip "$name" "$(tail -n 1 "$log")"
+        skip "$name" "$(tail -n 1 "$log" | sed 's/.*skipped: //')"
+        return
     elif [[ $last =~ ^([0-9]+)\ passed,\ ([0-9]+)\ failed(,\ ([0-9]+))? ]]; then
         local ok=${BASH_REMATCH[1]} bad=${BASH_REMATCH[2]} left=${BASH_REMATCH[4]-}
         # A sanitizer's report or a crash after the sum is a failure as well.
         [ "$status" = 0 ] || [ "$bad" -gt 0 ] || bad=1
-        count "$name" "$ok" "$bad" "$left"
+        [ "$left" != 0 ] || left=
+        count "$name" "$ok" "$bad" "$left" "$log"
     elif [ "$status" = 0 ]; then
-        count "$name" 1 0
+        count "$name" 1 0 '' "$log"
     else
-        count "$name" 0 1
+        count "$name" 0 1 '' "$log"
+        [ "$status" != 124 ] || echo "    it took more than 20 minutes"
         echo "    exit status $status before the sum"
     fi
-    if [ "$status" != 0 ] && [ "$status" != 77 ]; then
+    if [ "$status" != 0 ]; then
         grep -nE -A 4 '^ *(FAIL|not ok)|ERROR|runtime error|WARNING: ThreadSanitizer' "$log" |
             head -n 40 | sed 's/^/    /'
         tail -n 8 "$log" | sed 's/^/    | /'
-        echo "    all of it: $log"
     fi
 }
 
-# on_cpu PATH FLAG...: the suites of the kernels, where this processor has the flags.
+# on_cpu PATH FLAG...: the suites of the kernels on another path than the one this
+# processor gets by itself, if it has the flags.
 on_cpu() {
     local path=$1 flag
     shift
@@ -82,18 +100,20 @@ on_cpu() {
 # Node's reporter counts tests its own way.
 node_stage() {
     local log=$logs/javascript.log status ok bad left
-    node --test --test-reporter=tap tests/browser/*.mjs >"$log" 2>&1
+    stage_start=$SECONDS
+    node --test --test-reporter=tap tests/browser/*.mjs >"$log" 2>&1 </dev/null
     status=$?
     ok=$(sed -n 's/^# pass //p' "$log")
     bad=$(sed -n 's/^# fail //p' "$log")
     left=$(sed -n 's/^# skipped //p' "$log")
     [ "$status" = 0 ] || [ "${bad:-0}" -gt 0 ] || bad=1
-    count javascript "${ok:-0}" "${bad:-0}" "${left:-0}"
+    [ "$left" != 0 ] || left=
+    count javascript "${ok:-0}" "${bad:-0}" "$left" "$log"
     [ "$status" = 0 ] || grep -A 6 '^ *not ok' "$log" | head -n 40
 }
 
-# The address space layout of newer kernels is more random than the ThreadSanitizer
-# of GCC 12 can bear.
+# Newer kernels randomise the address space more than the ThreadSanitizer of GCC 12
+# can handle.
 unit=("$UNIT")
 [[ $SAN == *thread* ]] && unit=(setarch "$(uname -m)" -R "$UNIT")
 
@@ -104,7 +124,7 @@ elif [ -n "$SAN" ]; then
 else
     chosen=$("$PROGRAM" --version | sed -n 's/^cpu path *//p')
     stage "unit tests ($chosen)" "$UNIT"
-    # Once more what depends on the instruction set, on the others.
+    # What depends on the instruction set runs once more on each of the others.
     on_cpu generic
     on_cpu avx2 avx2 fma
     on_cpu avx512 avx512f avx512dq avx512vl
@@ -117,12 +137,13 @@ else
         name=$(basename "$(dirname "$script")")
         case $name in
         fuzz)
+            stage_start=$SECONDS
             if "$MAKE" --no-print-directory BUILD="$BUILD" SAN=address,undefined fuzz-targets \
                 >"$logs/fuzz-build.log" 2>&1; then
                 stage fuzz "$script"
             else
                 tail -n 5 "$logs/fuzz-build.log"
-                count "fuzz (building)" 0 1
+                count "fuzz (building)" 0 1 '' "$logs/fuzz-build.log"
             fi
             ;;
         *) stage "$name" "$script" ;;
@@ -134,21 +155,33 @@ else
     elif command -v node >/dev/null; then
         node_stage
     else
-        skip javascript "no node here"
+        skip javascript "Node is not installed"
     fi
     if command -v mandoc >/dev/null; then
         stage "man page" mandoc -T lint -W warning docs/*.1
     else
-        skip "man page" "no mandoc here"
+        skip "man page" "mandoc is not installed"
     fi
     if command -v shellcheck >/dev/null; then
         mapfile -t scripts < <(git ls-files 2>/dev/null '.ci/*' '*.sh')
         [ ${#scripts[@]} -gt 0 ] || scripts=(.ci/* tests/*.sh tests/*/*.sh)
         stage "shellcheck" shellcheck "${scripts[@]}"
     else
-        skip shellcheck "no shellcheck here"
+        skip shellcheck "shellcheck is not installed"
     fi
 fi
 
+if [ ${#skips[@]} -gt 0 ]; then
+    echo 'skipped:'
+    printf '  %s\n' "${skips[@]}"
+fi
+if [ -z "$SAN" ] && [ $# -eq 0 ]; then
+    missing=$(.ci/deps --missing build test extra browser onnx | paste -s -d ' ')
+    [ -z "$missing" ] || echo "\`make check-deps\` installs what is missing: $missing"
+fi
+if [ ${#failures[@]} -gt 0 ]; then
+    echo 'FAIL:'
+    printf '  %s\n' "${failures[@]}"
+fi
 echo "$passed passed, $failed failed$([ "$skipped" -eq 0 ] || echo ", $skipped skipped")"
 [ "$failed" -eq 0 ]

@@ -1,22 +1,23 @@
 #!/usr/bin/env bash
-# Measures how fast the four networks run here and in ONNX Runtime, alternately.
+# Measures how fast the four networks run here and in ONNX Runtime, in turns.
 #
 #     docs/performance/peers.sh [NAME=VALUE...]
 #
-# It installs the npm package onnxruntime-node into the build directory, makes the
-# networks with made-up weights, compares the answers of both sides, and measures.
-# It needs Node and npm.
+# Installs the npm package onnxruntime-node into the build directory, makes the
+# networks with random weights, checks that both give the same answers, and
+# measures.
 #
 #     ARCHS="..."      vgg16 resnet50 inception_v3 mobilenet_v1
 #     THREADS="..."    1 2
 #     BATCHES="..."    1 8
-#     CLASSES=N        classes of the networks; ONNX Runtime computes the map of each (1000)
-#     ROUNDS=N         turns for each network (7)
-#     RESULTS=FILE     Markdown file into which the table is written, in a section for
-#                      this type of processor; without it the table is only printed
-#     WITH=COMMAND     a command under which each measurement is run, such as
+#     CLASSES=N        of the networks: ONNX Runtime computes the map of each (1000)
+#     ROUNDS=N         turns of each (7)
+#     RESULTS=FILE     Markdown file that receives the table, in a section for this
+#                      type of processor; without it the table is only printed
+#     WITH=COMMAND     runs each measurement under this command, such as
 #                      "taskset -c 0,1"
-#     OUT=DIR          where models and measurements are written (build/peers)
+#     BUILD=DIR        the build directory (build)
+#     OUT=DIR          directory of the models and measurements (BUILD/peers)
 #     VERSION=X.Y.Z    of onnxruntime-node
 #     PROGRAM=FILE     build/adl-server
 set -eu
@@ -28,7 +29,7 @@ fail() {
     exit 1
 }
 
-for name in ARCHS THREADS BATCHES CLASSES ROUNDS RESULTS WITH OUT VERSION PROGRAM; do
+for name in ARCHS THREADS BATCHES CLASSES ROUNDS RESULTS WITH BUILD OUT VERSION PROGRAM; do
     [ -n "${!name+set}" ] || printf -v "$name" ''
 done
 for argument; do
@@ -38,32 +39,24 @@ for argument; do
         sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"
         exit 0
         ;;
-    ARCHS=* | THREADS=* | BATCHES=* | CLASSES=* | ROUNDS=* | RESULTS=* | WITH=* | OUT=* | VERSION=* | PROGRAM=*)
+    ARCHS=* | THREADS=* | BATCHES=* | CLASSES=* | ROUNDS=* | RESULTS=* | WITH=* | BUILD=* | OUT=* | VERSION=* | PROGRAM=*)
         printf -v "$name" '%s' "${argument#*=}"
         ;;
     *) fail "there is no setting $argument; see peers.sh --help" ;;
     esac
 done
 : "${ARCHS:=vgg16 resnet50 inception_v3 mobilenet_v1}" "${THREADS:=1 2}" "${BATCHES:=1 8}"
-: "${CLASSES:=1000}" "${ROUNDS:=7}" "${OUT:=$root/build/peers}" "${VERSION:=1.20.1}" "${PROGRAM:=$root/build/adl-server}"
-command -v node >/dev/null || fail "node is not installed"
-command -v npm >/dev/null || fail "npm is not installed"
+: "${CLASSES:=1000}" "${ROUNDS:=7}" "${BUILD:=$root/build}" "${OUT:=$BUILD/peers}" "${VERSION:=1.20.1}"
+: "${PROGRAM:=$BUILD/adl-server}"
 
 mkdir -p "$OUT"
+BUILD=$(readlink -f "$BUILD")
 OUT=$(cd "$OUT" && pwd)
 PROGRAM=$(readlink -f "$PROGRAM")
-# Without this OpenBLAS starts threads of its own, which would stay idle.
-export PROGRAM CLASSES OPENBLAS_NUM_THREADS=1 NODE_PATH=$OUT/node_modules
+# Without this OpenBLAS starts threads of its own, even though they stay idle.
+export PROGRAM CLASSES OPENBLAS_NUM_THREADS=1 NODE_PATH=$BUILD/node/node_modules
 
-installed=$(node -p 'require("onnxruntime-node/package.json").version' 2>/dev/null || true)
-if [ "$installed" != "$VERSION" ]; then
-    say "installing onnxruntime-node $VERSION into $OUT"
-    printf '{"private": true}\n' >"$OUT/package.json"
-    # Its install script would fetch the files for graphics cards.
-    (cd "$OUT" && npm install --ignore-scripts --no-audit --no-fund --save-exact \
-        "onnxruntime-node@$VERSION" >&2)
-fi
-
+BUILD=$BUILD ONNXRUNTIME_VERSION=$VERSION "$root/.ci/deps" onnx >&2
 peers() { node "$root/docs/performance/peers.cjs" "$@"; }
 
 peers prepare "$OUT" >&2
@@ -79,14 +72,14 @@ for arch in $ARCHS; do
     done
 done
 
-# The type of processor. Family and model are added since a hypervisor may hide the name.
+# The type of processor: under a hypervisor the model name alone says little.
 field() { sed -n "s/^$1[[:space:]]*: //p" /proc/cpuinfo | head -n 1; }
 cpu="$(field 'model name') (family $(field 'cpu family'), model $(field model))"
 peers table "$OUT" "$cpu" | tee "$OUT/table.md"
 
 [ -n "$RESULTS" ] || exit 0
-# The section of this processor and instruction set is between two comments; a new
-# one goes to the end.
+# Replaces the section of this processor and instruction set, which stands between
+# two comments; a new section goes to the end.
 key=$(sed -n '1s/^### //p' "$OUT/table.md")
 begin="<!-- begin $key -->" end="<!-- end $key -->"
 grep -qxF "$begin" "$RESULTS" || printf '\n%s\n%s\n' "$begin" "$end" >>"$RESULTS"
