@@ -114,7 +114,11 @@ static void train_affine2(const float *restrict x, const float *dy, const struct
     float lo = n->lo, hi = n->hi;
     for (size_t i = 0; i < pixels; i++, x += channels, dy += channels, dx += channels) {
         /* dx is dy or apart from it. */
+#ifdef __clang__
+#pragma clang loop vectorize(assume_safety)
+#else
 #pragma GCC ivdep
+#endif
         for (size_t c = 0; c < channels; c++) {
             float g = train_unclamped(x[c] * scale[c] + shift[c], lo, hi, dy[c]);
             float value = kdy[c] * g + (kx[c] * x[c] + k[c]);
