@@ -8,14 +8,13 @@
 
 #include "base/mem.h"
 #include "models/file/description.h"
-#include "models/file/model_parts.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct adl_error err = {0};
-    struct adl_model *model = adl_calloc(1, sizeof *model);
+    struct adl_model *model = adl_model_new(&err);
     char *text = adl_strndup((const char *)data, size);
     if (!model || !text)
         abort();
