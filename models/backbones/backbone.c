@@ -1,4 +1,4 @@
-/* Looking up the layers of a backbone that ADL may follow. */
+/* What several backbones need: ADL's places, and padded convolutions. */
 
 #include "models/backbones/backbone.h"
 
@@ -15,4 +15,17 @@ uint32_t adl_backbone_place(const struct adl_backbone *backbone, const char *nam
 bool adl_arch_has_place(const struct adl_arch *arch, const char *name)
 {
     return arch->adl && (arch->adl_places & adl_backbone_place(arch->backbone, name, strlen(name)));
+}
+
+struct adl_conv_attr adl_backbone_conv(int k, int r, int s, int stride)
+{
+    return (struct adl_conv_attr){.k = k,
+                                  .r = r,
+                                  .s = s,
+                                  .stride = stride,
+                                  .pad_top = r / 2,
+                                  .pad_left = s / 2,
+                                  .pad_bottom = r / 2,
+                                  .pad_right = s / 2,
+                                  .groups = 1};
 }

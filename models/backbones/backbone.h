@@ -4,14 +4,15 @@
 /* What a backbone is: the parameters that decide a network's shape (struct
  * adl_arch) and what a network has to provide to be one (struct adl_backbone).
  *
- * This header is the bottom layer of models/. A backbone includes it and the op
- * builders of ops/ops.h, and nothing else of models/; arch.h lists the backbones. */
+ * This header is the bottom layer of models/: a backbone includes nothing else of it. The
+ * backbones themselves are listed and looked up in arch.h. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "graph/graph.h"
+#include "ops/ops.h"
 
 enum adl_activation { ADL_ACT_RELU, ADL_ACT_RELU6 };
 enum adl_padding { ADL_PAD_SYMMETRIC, ADL_PAD_TF_SAME };
@@ -80,5 +81,9 @@ uint32_t adl_backbone_place(const struct adl_backbone *backbone, const char *nam
 
 /* Whether an ADL layer follows the layer `name`, one of the backbone's adl_places. */
 bool adl_arch_has_place(const struct adl_arch *arch, const char *name);
+
+/* A convolution to k channels with an r x s kernel, one group and no bias, padded by half
+ * the kernel on each side: with odd r and s and stride 1 the map keeps its size. */
+struct adl_conv_attr adl_backbone_conv(int k, int r, int s, int stride);
 
 #endif

@@ -7,7 +7,6 @@
 
 #include "base/size.h"
 #include "models/backbones/backbone.h"
-#include "ops/ops.h"
 
 static const char *const adl_places[] = {"Mixed_5b",  "Mixed_5c",  "Mixed_5d", "Mixed_6a",
                                          "Mixed_6b",  "Mixed_6c",  "Mixed_6d", "Mixed_6e",
@@ -24,33 +23,21 @@ struct builder {
  * ReLU: NAME.conv, NAME.bn, NAME. */
 static int unit(const struct builder *b, int x, const char *name, struct adl_conv_attr attr)
 {
-    attr.groups = 1;
     x = adl_conv(b->graph, x, adl_graph_name(b->graph, "%s.conv", name), attr);
     x = adl_batchnorm(b->graph, x, adl_graph_name(b->graph, "%s.bn", name), b->arch->bn_eps);
     return adl_relu(b->graph, x, name);
 }
 
-static struct adl_conv_attr window(int k, int r, int s)
-{
-    return (struct adl_conv_attr){.k = k,
-                                  .r = r,
-                                  .s = s,
-                                  .stride = 1,
-                                  .pad_top = r / 2,
-                                  .pad_left = s / 2,
-                                  .pad_bottom = r / 2,
-                                  .pad_right = s / 2};
-}
-
 static struct adl_conv_attr unpadded(int k, int size)
 {
-    return (struct adl_conv_attr){.k = k, .r = size, .s = size, .stride = 1};
+    return (struct adl_conv_attr){.k = k, .r = size, .s = size, .stride = 1, .groups = 1};
 }
 
 /* One convolution of a branch of the module being built. */
 static int branch(const struct builder *b, int x, const char *name, int k, int r, int s)
 {
-    return unit(b, x, adl_graph_name(b->graph, "%s.%s", b->module, name), window(k, r, s));
+    return unit(b, x, adl_graph_name(b->graph, "%s.%s", b->module, name),
+                adl_backbone_conv(k, r, s, 1));
 }
 
 static int mean_branch(const struct builder *b, int x, int k)
@@ -132,8 +119,7 @@ static int shrink(const struct builder *b, int x, const char *name, int pad)
 /* A convolution of the head, with bias, and its ReLU: NAME.0, NAME. */
 static int head(const struct builder *b, int x, const char *name, int k)
 {
-    struct adl_conv_attr attr = window(k, 3, 3);
-    attr.groups = 1;
+    struct adl_conv_attr attr = adl_backbone_conv(k, 3, 3, 1);
     attr.bias = true;
     x = adl_conv(b->graph, x, adl_graph_name(b->graph, "%s.0", name), attr);
     return adl_relu(b->graph, x, name);
@@ -148,12 +134,9 @@ static int drop(const struct builder *b, int x, const char *name)
 static void build(struct adl_graph *graph, const struct adl_arch *arch)
 {
     struct builder b = {.graph = graph, .arch = arch};
-    struct adl_conv_attr first = window(32, 3, 3);
-    first.stride = 2;
-
-    int x = unit(&b, 0, "Conv2d_1a_3x3", first);
+    int x = unit(&b, 0, "Conv2d_1a_3x3", adl_backbone_conv(32, 3, 3, 2));
     x = unit(&b, x, "Conv2d_2a_3x3", unpadded(32, 3));
-    x = unit(&b, x, "Conv2d_2b_3x3", window(64, 3, 3));
+    x = unit(&b, x, "Conv2d_2b_3x3", adl_backbone_conv(64, 3, 3, 1));
     x = shrink(&b, x, "maxpool1", 1);
     x = unit(&b, x, "Conv2d_3b_1x1", unpadded(80, 1));
     x = unit(&b, x, "Conv2d_4a_3x3", unpadded(192, 3));
@@ -179,7 +162,6 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
     x = drop(&b, x, "dropout3");
 
     struct adl_conv_attr last = unpadded(arch->num_classes, 1);
-    last.groups = 1;
     last.bias = true;
     x = adl_conv(graph, x, "SPG_A4", last);
     adl_graph_set_output(graph, ADL_OUTPUT_CLASS_MAP, x);

@@ -7,7 +7,6 @@
 
 #include "base/size.h"
 #include "models/backbones/backbone.h"
-#include "ops/ops.h"
 
 /* Channels at width 1 and stride of each block. */
 static const struct {
@@ -43,17 +42,10 @@ static int stride_of(const struct adl_arch *arch, int block)
 static int conv3x3(struct adl_graph *graph, const struct adl_arch *arch, int x, const char *name,
                    int k, int stride, int groups)
 {
-    return adl_conv(graph, x, name,
-                    (struct adl_conv_attr){.k = k,
-                                           .r = 3,
-                                           .s = 3,
-                                           .stride = stride,
-                                           .pad_top = 1,
-                                           .pad_left = 1,
-                                           .pad_bottom = 1,
-                                           .pad_right = 1,
-                                           .groups = groups,
-                                           .tf_same = arch->padding == ADL_PAD_TF_SAME});
+    struct adl_conv_attr attr = adl_backbone_conv(k, 3, 3, stride);
+    attr.groups = groups;
+    attr.tf_same = arch->padding == ADL_PAD_TF_SAME;
+    return adl_conv(graph, x, name, attr);
 }
 
 static int activate(struct adl_graph *graph, const struct adl_arch *arch, int x, const char *name)
@@ -76,7 +68,7 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
         x = adl_batchnorm(graph, x, adl_graph_name(graph, "blocks.%d.dw_bn", i), arch->bn_eps);
         x = activate(graph, arch, x, adl_graph_name(graph, "blocks.%d.dw_relu", i));
         x = adl_conv(graph, x, adl_graph_name(graph, "blocks.%d.pw", i),
-                     (struct adl_conv_attr){.k = k, .r = 1, .s = 1, .stride = 1, .groups = 1});
+                     adl_backbone_conv(k, 1, 1, 1));
         x = adl_batchnorm(graph, x, adl_graph_name(graph, "blocks.%d.pw_bn", i), arch->bn_eps);
         x = features = activate(graph, arch, x, adl_graph_name(graph, "blocks.%d", i));
         if (adl_arch_has_place(arch, adl_places[i]))

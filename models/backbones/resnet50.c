@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "models/backbones/backbone.h"
-#include "ops/ops.h"
 
 #define STAGES 4
 
@@ -31,17 +30,7 @@ static const char *const se_places[] = {"layer1.0", "layer1.1", "layer1.2", "lay
 
 static int conv(struct adl_graph *graph, int x, const char *name, int k, int size, int stride)
 {
-    int pad = size / 2;
-    return adl_conv(graph, x, name,
-                    (struct adl_conv_attr){.k = k,
-                                           .r = size,
-                                           .s = size,
-                                           .stride = stride,
-                                           .pad_top = pad,
-                                           .pad_left = pad,
-                                           .pad_bottom = pad,
-                                           .pad_right = pad,
-                                           .groups = 1});
+    return adl_conv(graph, x, name, adl_backbone_conv(k, size, size, stride));
 }
 
 /* x * sigmoid(fc2(relu(fc1(mean of x)))), per channel. */

@@ -10,7 +10,6 @@
 
 #include "base/size.h"
 #include "models/backbones/backbone.h"
-#include "ops/ops.h"
 
 enum { POOL = -1, POOL_14 = -2, ADL = -3 };
 
@@ -26,18 +25,10 @@ static bool present(const struct adl_arch *arch, int layer)
 
 static void build(struct adl_graph *graph, const struct adl_arch *arch)
 {
-    const struct adl_conv_attr conv3x3 = {.r = 3,
-                                          .s = 3,
-                                          .stride = 1,
-                                          .pad_top = 1,
-                                          .pad_left = 1,
-                                          .pad_bottom = 1,
-                                          .pad_right = 1,
-                                          .groups = 1,
-                                          .bias = true};
-    struct adl_conv_attr attr = conv3x3;
+    struct adl_conv_attr attr = adl_backbone_conv(0, 3, 3, 1);
     int x = 0, number = 0;
 
+    attr.bias = true;
     for (size_t i = 0; i < ADL_COUNT(layers); i++) {
         if (!present(arch, layers[i]))
             continue;

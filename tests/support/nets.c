@@ -85,6 +85,22 @@ out:
     return -1;
 }
 
+void test_net_starve(const struct adl_arch *arch, uint64_t step)
+{
+    size_t blocks = adl_mem_stats().live_blocks;
+    bool built = false;
+    for (uint64_t n = 1; !built; n += step) {
+        struct adl_error err = {0};
+        adl_mem_fail_nth(n);
+        struct adl_graph *graph = adl_arch_build(arch, 64, 64, &err);
+        adl_mem_fail_nth(0);
+        built = graph != NULL;
+        adl_graph_free(graph);
+        CU_ASSERT_EQUAL(adl_mem_stats().live_blocks, blocks);
+        CU_ASSERT_EQUAL(err.kind, built ? ADL_ERR_NONE : ADL_ERR_NOMEM);
+    }
+}
+
 json_t *test_net_golden_param(const struct test_net *net, const char *name)
 {
     json_t *params = json_object_get(net->golden, "params"), *record;

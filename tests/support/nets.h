@@ -28,6 +28,10 @@ void test_net_close(struct test_net *net);
  * "resnet50_se_adl", "vgg16_cam_lfm". */
 int test_net_arch(struct adl_arch *arch, const char *case_name, int num_classes);
 
+/* Builds the graph of `arch` at 64x64 with every `step`-th allocation made to fail in turn:
+ * each failure has to be NOMEM and to leak nothing, until the graph is built. */
+void test_net_starve(const struct adl_arch *arch, uint64_t step);
+
 /* The golden record of a parameter, or NULL. */
 json_t *test_net_golden_param(const struct test_net *net, const char *name);
 
