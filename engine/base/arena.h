@@ -1,9 +1,9 @@
 #ifndef ADL_BASE_ARENA_H
 #define ADL_BASE_ARENA_H
 
-/* A region of memory that grows and is freed as a whole: for things built
- * once and kept together (a graph and its names). Not for the hot path: a
- * session's block is laid out by plan/place.c. One thread at a time. */
+/* Memory that grows and is freed as a whole, for things that are built once and kept
+ * together, such as a graph and its names. Not for inference, whose memory is laid out
+ * beforehand by plan/place.c. One thread at a time. */
 
 #include <stddef.h>
 
@@ -18,11 +18,11 @@ struct adl_arena {
 /* A zeroed struct is an empty arena. */
 void adl_arena_release(struct adl_arena *arena);
 
-/* `count` zeroed objects of `size` bytes, aligned to 16; NULL when out of
- * memory. They live until the arena is released. */
+/* `count` zeroed objects of `size` bytes, aligned to 16 bytes, which live until the arena
+ * is released. NULL when out of memory or when the product overflows. */
 void *adl_arena_alloc(struct adl_arena *arena, size_t count, size_t size) ADL_MUST_CHECK;
 
-/* Text in the arena; NULL when out of memory. */
+/* Formatted text in the arena, with its NUL. NULL when out of memory. */
 char *adl_arena_printf(struct adl_arena *arena, const char *fmt, ...)
     ADL_PRINTF(2, 3) ADL_MUST_CHECK;
 

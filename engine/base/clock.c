@@ -1,3 +1,5 @@
+/* CLOCK_MONOTONIC, which Linux reads without a system call. */
+
 #include "base/clock.h"
 
 #include <time.h>

@@ -1,9 +1,11 @@
 #ifndef ADL_BASE_CLOCK_H
 #define ADL_BASE_CLOCK_H
 
+/* Measuring durations. */
+
 #include <stdint.h>
 
-/* Nanoseconds of a clock that never jumps; only differences mean anything. */
+/* Nanoseconds since an arbitrary moment, by a clock that is never set back or forward. */
 uint64_t adl_clock_ns(void);
 
 /* Milliseconds between two readings of adl_clock_ns(). */

@@ -1,5 +1,6 @@
-/* CPU detection through the compiler's CPUID helpers (they check that the
- * operating system saves the wide registers too). */
+/* The instruction sets of the processor, by the compiler's CPUID helpers. Unlike the bare
+ * instruction they also check that the operating system saves the wide registers when it
+ * switches threads, without which AVX must not be used. */
 
 #include "base/cpu.h"
 
@@ -67,6 +68,7 @@ int adl_isa_choose(enum adl_isa wanted, enum adl_isa *isa, struct adl_error *err
 #if defined(__x86_64__)
 static char name[49];
 
+/* Leaves 0x80000002 to 0x80000004 of CPUID hold the name, 16 bytes each. */
 static void read_name(void)
 {
     unsigned words[12];
@@ -79,7 +81,7 @@ static void read_name(void)
         __get_cpuid(0x80000002u + i, &words[4 * i], &words[4 * i + 1], &words[4 * i + 2],
                     &words[4 * i + 3]);
     memcpy(text, words, 48);
-    /* Some processors pad the name with blanks in front and behind. */
+    /* Some processors pad the name with blanks on either side. */
     const char *from = text + strspn(text, " ");
     size_t length = strlen(from);
     while (length > 0 && from[length - 1] == ' ')

@@ -1,4 +1,10 @@
-/* Levenshtein's distance with one row of the table. */
+/* Levenshtein's distance by dynamic programming.
+ *
+ * D(i, j), the distance between the first i bytes of a and the first j of b, is
+ *   min(D(i-1, j-1) + (a[i-1] != b[j-1]), D(i-1, j) + 1, D(i, j-1) + 1):
+ * a byte is changed or kept, removed, or inserted. Row i needs only row i-1, so one row
+ * is kept and overwritten from the left, with the one value that is still needed and
+ * already overwritten, D(i-1, j-1), in `diagonal`. */
 
 #include "base/edit.h"
 

@@ -1,15 +1,15 @@
 #ifndef ADL_BASE_EDIT_H
 #define ADL_BASE_EDIT_H
 
-/* How much two words differ, to name the one that was probably meant. */
+/* How much two words differ, to suggest the one that was probably meant. */
 
 #include <stddef.h>
 
-/* The longest word that is compared. */
+/* The longest word that is compared, in bytes. */
 #define ADL_EDIT_BYTES 96
 
-/* Levenshtein's distance in bytes: the fewest that have to be put in, taken out or
- * changed to make one word the other; SIZE_MAX when one is longer than that. */
+/* Levenshtein's distance: the smallest number of bytes to insert, remove or change that
+ * turns one word into the other. SIZE_MAX when one is longer than ADL_EDIT_BYTES. */
 size_t adl_edit_distance(const char *a, size_t length_a, const char *b, size_t length_b);
 
 #endif

@@ -1,4 +1,4 @@
-/* The error struct: set once, prefixed on the way up. */
+/* Errors: set once where something fails, prefixed with context on the way up. */
 
 #include "base/error.h"
 
@@ -27,7 +27,7 @@ int adl_error_context(struct adl_error *err, const char *fmt, ...)
     va_start(args, fmt);
     vsnprintf(context, sizeof context, fmt, args);
     va_end(args);
-    /* A message that no longer fits is cut at its end. */
+    /* The context comes first, so a message that no longer fits loses its end. */
     int length = snprintf(whole, sizeof whole, "%s: %s", context, err->message);
     if (length > 0)
         memcpy(err->message, whole, sizeof whole);

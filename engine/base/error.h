@@ -16,13 +16,13 @@ enum adl_error_kind {
     ADL_ERR_ARG,         /* the caller's argument or request makes no sense */
     ADL_ERR_NOT_FOUND,   /* no such file, model, class, tensor */
     ADL_ERR_FORMAT,      /* bytes from outside are corrupt or truncated */
-    ADL_ERR_UNSUPPORTED, /* well-formed, but nothing we read */
+    ADL_ERR_UNSUPPORTED, /* well-formed, but of a kind this program does not handle */
     ADL_ERR_LIMIT,       /* over a limit of base/limits.h or an option */
-    ADL_ERR_IO,          /* the operating system refused */
+    ADL_ERR_IO,          /* a system call failed */
     ADL_ERR_NOMEM,       /* out of memory */
     ADL_ERR_BUSY,        /* try again later: queue full, loading, draining */
-    ADL_ERR_CANCELLED,   /* nobody waits for the answer any more */
-    ADL_ERR_INTERNAL     /* our own mistake */
+    ADL_ERR_CANCELLED,   /* the client that waited for the result has gone */
+    ADL_ERR_INTERNAL     /* a mistake in this program */
 };
 
 struct adl_error {
@@ -33,8 +33,8 @@ struct adl_error {
 /* Sets kind and message unless an error is already there. Always returns -1. */
 int adl_fail(struct adl_error *err, enum adl_error_kind kind, const char *fmt, ...)
     ADL_PRINTF(3, 4);
-/* Lets the compiler (and clang's analyzer) see the -1, and so that nothing
- * uses what a failed function left unset. */
+/* As a macro, so that the compiler and clang's analyzer see the constant -1 and know that
+ * what a failed function left unset is not used. */
 #define adl_fail(...)                                                                              \
     ({                                                                                             \
         (adl_fail)(__VA_ARGS__);                                                                   \
@@ -44,7 +44,7 @@ int adl_fail(struct adl_error *err, enum adl_error_kind kind, const char *fmt, .
 /* Puts "context: " before the message of an error that is set; returns -1. */
 int adl_error_context(struct adl_error *err, const char *fmt, ...) ADL_PRINTF(2, 3);
 
-/* Forgets the error. */
+/* Back to no error. */
 void adl_error_clear(struct adl_error *err);
 
 /* "format", "limit", ... for logs and metrics. */

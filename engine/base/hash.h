@@ -1,9 +1,9 @@
 #ifndef ADL_BASE_HASH_H
 #define ADL_BASE_HASH_H
 
-/* FNV-1a, 64 bits: a fast hash of short texts for tables and seeds. It does not
- * withstand an attacker who chooses the texts; a table of names from outside begins
- * with a random seed in place of ADL_FNV_BASIS.
+/* FNV-1a, 64 bits: a fast hash of short texts, for tables and for seeds of random numbers.
+ * Whoever chooses the texts can make them collide, so a table of names from outside starts
+ * with a random number in place of ADL_FNV_BASIS.
  * Source: Fowler, Noll, Vo, draft-eastlake-fnv, section 2. */
 
 #include <stdint.h>

@@ -1,9 +1,8 @@
 #ifndef ADL_BASE_LIFETIME_H
 #define ADL_BASE_LIFETIME_H
 
-/* Memory for things that live one after another: things whose lives do not
- * overlap may share a place. Placed largest first, each at the lowest offset
- * that no living neighbour covers (as XNNPACK's memory planner does). */
+/* Memory planning: offsets in one block for items of which each is needed in a known
+ * interval of steps. Items whose intervals do not overlap may share bytes. */
 
 #include <stddef.h>
 
@@ -11,13 +10,14 @@
 
 struct adl_lifetime {
     int id;          /* the caller's; breaks ties, so that the result is determined */
-    int first, last; /* the steps at which it lives, both inclusive */
-    size_t size;
-    size_t offset; /* the result */
+    int first, last; /* the first and the last step that need the item */
+    size_t size;     /* bytes, or another unit: offsets are in the same one */
+    size_t offset;   /* the result */
 };
 
-/* Orders the items by size and gives each its offset; *total is the end of the
- * last. Without `share` nothing shares a place. Fails with NOMEM. */
+/* Sets the offset of each item and sorts the items, the largest first; *total is the size
+ * of the block. The same items give the same offsets. With `share` 0 no bytes are shared,
+ * whatever the intervals. Fails with NOMEM. */
 int adl_lifetime_place(struct adl_lifetime *items, size_t count, int share, size_t *total,
                        struct adl_error *err) ADL_MUST_CHECK;
 

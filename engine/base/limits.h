@@ -1,8 +1,8 @@
 #ifndef ADL_BASE_LIMITS_H
 #define ADL_BASE_LIMITS_H
 
-/* Every fixed limit of the program, with its unit and its reason. Limits that
- * a user may want to move are options; these are their defaults or bounds. */
+/* Every fixed limit of the program, with its unit and its reason. Limits that a user may
+ * want to change are options; these are their defaults or their bounds. */
 
 #define ADL_KIB ((size_t)1024)
 #define ADL_MIB (1024 * ADL_KIB)
@@ -11,8 +11,8 @@
 
 /* The safetensors specification's cap on the JSON header. */
 #define ADL_LIMIT_SAFETENSORS_HEADER_BYTES ((size_t)100000000)
-/* What we accept in practice: jansson needs about ten times the header, and
- * real checkpoints of these networks stay under 100 KiB. */
+/* The header that is accepted in practice: jansson needs about ten times its size in
+ * memory, and real checkpoints of these networks stay under 100 KiB. */
 #define ADL_LIMIT_SAFETENSORS_HEADER_PRACTICAL_BYTES (16 * ADL_MIB)
 /* Tensors in one file; the largest network here has a few hundred. */
 #define ADL_LIMIT_TENSORS 65536
@@ -24,18 +24,19 @@
 #define ADL_LIMIT_METADATA 4096
 /* One weight file: VGG-16 with its optimizer's state is 1.1 GB. */
 #define ADL_LIMIT_WEIGHTS_BYTES (8192 * ADL_MIB)
-/* PyTorch files: the object pickle (names and shapes, no data), without the long
- * texts in it. */
+/* PyTorch files: the pickle of the object (names and shapes, no data), not counting the
+ * long texts that are skipped in it. */
 #define ADL_LIMIT_PICKLE_BYTES (64 * ADL_MIB)
+/* Values on the stack of the pickle machine, and numbers of its memo. */
 #define ADL_LIMIT_PICKLE_STACK 65536
 #define ADL_LIMIT_PICKLE_MEMO 1000000
-/* A text or bytes that may matter; what is longer (a NumPy array's elements) is
- * skipped. */
+/* The longest text or bytes object of a pickle that is kept, as a name may be; longer ones,
+ * such as the elements of a NumPy array, are skipped. */
 #define ADL_LIMIT_PICKLE_STRING_BYTES (64 * ADL_KIB)
-/* What reading copies of a pickle's text: names that come in two parts, a few
- * kilobytes for the classes of a real checkpoint. */
+/* Bytes of text that are copied out of a pickle: names of globals that come in two parts,
+ * a few kilobytes for the classes of a real checkpoint. */
 #define ADL_LIMIT_PICKLE_COPIED_BYTES (4 * ADL_MIB)
-/* Values of one pickle, about 32 bytes each; an opcode of two bytes makes one. */
+/* Values of one pickle, about 32 bytes each, where two bytes of the file make one. */
 #define ADL_LIMIT_PICKLE_VALUES 4000000
 /* Several tensors may share a storage, and a stride of 0 repeats elements: all
  * tensors together may be this many times the file, or this many bytes. */
@@ -43,7 +44,7 @@
 #define ADL_LIMIT_TORCH_EXPANSION_BYTES (16 * ADL_MIB)
 /* Entries of the zip container. */
 #define ADL_LIMIT_ZIP_ENTRIES 65536
-/* One protocol buffer (an ONNX file): readers keep sizes in 32 bits with sign. */
+/* One protocol buffer (an ONNX file): readers keep its size in a signed 32-bit number. */
 #define ADL_LIMIT_PROTOBUF_BYTES (2048 * ADL_MIB - 1)
 
 /* A configuration file: a few dozen options. */
@@ -52,7 +53,7 @@
 /* A file of class names: 65536 names of 60 bytes. */
 #define ADL_LIMIT_CLASS_FILE_BYTES (4 * ADL_MIB)
 
-/* Folders inside each other that `localize` looks into. */
+/* Levels of nested directories that `localize` descends into. */
 #define ADL_LIMIT_FOLDER_DEPTH 64
 /* One image file: a 100-megapixel PNG without compression. */
 #define ADL_LIMIT_IMAGE_FILE_BYTES (512 * ADL_MIB)
@@ -69,7 +70,7 @@
 /* One metadata chunk of a PNG (colour profile, EXIF, text), unpacked; all
  * together twice that. */
 #define ADL_LIMIT_PNG_CHUNK_BYTES (16 * ADL_MIB)
-/* --max-image-memory: what one decode may allocate beside its output. */
+/* --max-image-memory: bytes that one decode may allocate beside its output. */
 #define ADL_LIMIT_DECODE_BYTES (512 * ADL_MIB)
 
 /* --- networks ------------------------------------------------------------ */
@@ -81,7 +82,7 @@
 /* Rows of each kind in the table of weights that do not fit; the largest
  * network here has 356 tensors. */
 #define ADL_LIMIT_REPORT_ROWS 500
-/* Steps of the search for similar names, about a second. */
+/* Steps of the search for similar names, cells of edit-distance tables: about a second. */
 #define ADL_LIMIT_REPORT_STEPS ((size_t)300 * 1000 * 1000)
 /* One side of a pooling window; the networks here have 2 and 3. */
 #define ADL_LIMIT_WINDOW 16
@@ -94,25 +95,25 @@
 
 /* --- data sets ----------------------------------------------------------- */
 
-/* One file of a data set's lists: ImageNet's class labels have 58 MB. */
+/* One list file of a data set: ImageNet's class labels have 58 MB. */
 #define ADL_LIMIT_LIST_BYTES (1024 * ADL_MIB)
-/* One line: the longest path of Linux. */
+/* One line of it: the longest path on Linux. */
 #define ADL_LIMIT_LIST_LINE_BYTES 4096
 /* Images of a split; ImageNet-21k has 14 million. */
 #define ADL_LIMIT_DATASET_IMAGES 20000000
 /* The largest number in CUB's images.txt, which has 11,788. */
 #define ADL_LIMIT_CUB_NUMBER 1000000
-/* Header of a .npy file; numpy itself reads no longer one. */
+/* Header of a .npy file; NumPy itself refuses a longer one. */
 #define ADL_LIMIT_NPY_HEADER_BYTES 10000
-/* metrics.jsonl of a training: a line of some hundred bytes an epoch. */
+/* metrics.jsonl of a training run: one line of some hundred bytes for each epoch. */
 #define ADL_LIMIT_METRICS_BYTES (64 * ADL_MIB)
-/* Batches that are made ahead. */
+/* Batches that the loader prepares in advance. */
 #define ADL_LIMIT_PREFETCH 64
 
 /* --- evaluation ---------------------------------------------------------- */
 
-/* Thresholds of an accuracy curve: a map has 256 levels, the reference takes
- * 1000 thresholds. */
+/* Thresholds of an accuracy curve: a map has 256 levels, and the reference evaluates 1000
+ * thresholds. */
 #define ADL_LIMIT_CURVE_STEPS 100000
 
 /* --- HTTP ---------------------------------------------------------------- */
@@ -127,37 +128,37 @@
 #define ADL_LIMIT_BOUNDARY_BYTES 70
 /* top_k of a request. */
 #define ADL_LIMIT_TOP_K 100
-/* Pixels of all heat maps as pictures in one answer: seconds of work, and about
- * as many bytes. */
+/* Pixels of all heat maps that one reply holds as images: seconds of work, and about as
+ * many bytes. */
 #define ADL_LIMIT_HEATMAP_PIXELS ADL_LIMIT_IMAGE_PIXELS
-/* Bytes a refused request may still send before its connection is cut: enough
- * for a client that only looks at the answer afterwards. */
+/* Bytes that are still read from a refused request before its connection is closed: enough
+ * for a client that sends its whole body before it reads the reply. */
 #define ADL_LIMIT_SWALLOW_BYTES (32 * ADL_MIB)
-/* Bodies of all requests in flight together; more are told to come later. */
+/* Bytes of the bodies of all requests in flight; beyond that a request gets 503. */
 #define ADL_LIMIT_BODIES_BYTES (256 * ADL_MIB)
-/* Decoded pictures of all requests in flight together: no further one is
- * decoded while there is more. */
+/* Bytes of the decoded images of all requests in flight: no further image is decoded while
+ * there are more. */
 #define ADL_LIMIT_DECODED_BYTES (256 * ADL_MIB)
-/* One connection's headers and buffers inside libmicrohttpd. */
+/* Memory of one connection inside libmicrohttpd, for its headers and buffers. */
 #define ADL_LIMIT_CONNECTION_BYTES (128 * ADL_KIB)
-/* Open connections; each suspended request is one. */
+/* Open connections, including those of suspended requests. */
 #define ADL_LIMIT_CONNECTIONS 1024
 /* --queue. */
 #define ADL_LIMIT_QUEUE 4096
-/* Models of one server. */
+/* Models that one server loads. */
 #define ADL_LIMIT_MODELS 16
 /* Bytes of a model's name in requests. */
 #define ADL_LIMIT_MODEL_NAME_BYTES 64
-/* A value in the query: the longest class name. */
+/* A value in the query string: as long as the longest class name. */
 #define ADL_LIMIT_PARAM_BYTES ADL_LIMIT_CLASS_NAME_BYTES
-/* --token-file: its size, and tokens in it. */
+/* --token-file: the size of the file, and the number of tokens in it. */
 #define ADL_LIMIT_TOKEN_FILE_BYTES (64 * ADL_KIB)
 #define ADL_LIMIT_TOKENS 256
 /* Images that one run of the engine takes from the queue. */
 #define ADL_LIMIT_SERVE_BATCH 4
 /* A client's X-Request-Id. */
 #define ADL_LIMIT_REQUEST_ID_BYTES 64
-/* Boxes of one prediction: noise at a low threshold has thousands. */
+/* Boxes of one prediction: noise at a low threshold gives thousands. */
 #define ADL_LIMIT_BOXES 1000
 
 #endif

@@ -1,4 +1,8 @@
-/* The only caller of malloc and free. */
+/* Counted allocations on top of the C library's.
+ *
+ * Sizes are those of malloc_usable_size, so that a block's size need not be stored in
+ * front of it, which would cost 64 bytes to keep the alignment. The counters are relaxed
+ * atomics: their values are for statistics and tests and order no other memory. */
 
 #include "base/mem.h"
 
@@ -10,7 +14,7 @@
 
 #include "base/size.h"
 
-/* What madvise wants its range to be a multiple of. */
+/* madvise takes whole pages. */
 #define PAGE_BYTES 4096
 
 static _Atomic size_t live_bytes;
@@ -94,7 +98,7 @@ char *adl_strndup(const char *text, size_t length)
 
 void *adl_array_grow(void *items, size_t *capacity, size_t needed, size_t size)
 {
-    enum { FIRST = 16 }; /* a small array is not moved five times before it holds 16 */
+    enum { FIRST = 16 }; /* a small array would else be moved at 1, 2, 4 and 8 elements */
     if (needed <= *capacity)
         return items;
     size_t doubled = *capacity > SIZE_MAX / 2 ? SIZE_MAX : 2 * *capacity;

@@ -1,10 +1,9 @@
 #ifndef ADL_BASE_MEM_H
 #define ADL_BASE_MEM_H
 
-/* Memory from the heap. mem.c is the only caller of malloc: every block is
- * aligned to 64 bytes (a cache line, an AVX-512 register), counted, and any
- * allocation can be told to fail so that tests can walk through each one.
- * All functions are thread-safe. */
+/* Memory from the heap. mem.c is the only caller of malloc: every block is aligned to 64
+ * bytes (a cache line, and an AVX-512 register), is counted, and any allocation can be made
+ * to fail, so that tests can let each one fail in turn. All functions are thread-safe. */
 
 #include <stdint.h>
 
@@ -14,7 +13,7 @@
 
 #define ADL_ALIGNMENT 64
 
-/* Floats in one such line: rows padded to it begin on a cache line of their own. */
+/* Floats in a cache line: rows padded to a multiple of it begin on a line of their own. */
 #define ADL_LINE_FLOATS (ADL_ALIGNMENT / sizeof(float))
 
 /* `count` objects of `size` bytes, uninitialised. Zero bytes give a valid
@@ -39,8 +38,8 @@ void *adl_array_grow(void *items, size_t *capacity, size_t needed, size_t size) 
 char *adl_strdup(const char *text) ADL_MUST_CHECK;
 char *adl_strndup(const char *text, size_t length) ADL_MUST_CHECK;
 
-/* Asks for large pages behind a block that is big and read all over, before it is
- * first written; where there are none nothing happens. */
+/* Requests huge pages for a block, before it is first written: for large blocks that are
+ * read all over, such as packed weights, where they save misses of the TLB. Only a hint. */
 void adl_mem_large_pages(void *block, size_t bytes);
 
 /* NULL is fine. */
@@ -50,15 +49,15 @@ struct adl_mem_stats {
     size_t live_bytes;  /* allocated and not yet freed */
     size_t peak_bytes;  /* the largest live_bytes so far */
     size_t live_blocks; /* blocks not yet freed */
-    uint64_t calls;     /* allocations asked for since the start */
+    uint64_t calls;     /* allocations since the start, failed ones too */
 };
 
 struct adl_mem_stats adl_mem_stats(void);
 
-/* For tests: the n-th allocation from now (1 = the next) fails; 0 = none. */
+/* For tests: makes the n-th allocation from now fail (1 is the next); 0: none. */
 void adl_mem_fail_nth(uint64_t n);
 
-/* Sets NOMEM with the name of what was being allocated; is -1. */
+/* Sets NOMEM, with the name of what was to be allocated; its value is -1. */
 #define adl_fail_nomem(err, what) adl_fail((err), ADL_ERR_NOMEM, "out of memory for %s", (what))
 
 #endif

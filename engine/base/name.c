@@ -1,4 +1,4 @@
-/* Quoting and guessing names. */
+/* Quoting names from outside, and finding the known name nearest to a mistyped one. */
 
 #include "base/name.h"
 

@@ -1,14 +1,14 @@
 #ifndef ADL_BASE_NAME_H
 #define ADL_BASE_NAME_H
 
-/* Names that come from outside, in messages: quoted safely, and with the known name
- * that was probably meant. */
+/* Names from outside in messages: quoted safely, and with the known name that was
+ * probably meant. */
 
 #include <stddef.h>
 
-/* `name`, made fit for a one-line message: in double quotes, control and non-ASCII
- * bytes replaced by '?', a long one cut in the middle. Use its `text` within the
- * same expression. */
+/* A name in a form that is safe in a one-line message: in double quotes, bytes that are
+ * not printable ASCII replaced by '?', the middle of a long one replaced by "...". Returned
+ * by value, to be used as adl_name_quote(...).text within one expression. */
 struct adl_name_quoted {
     char text[100];
 };
@@ -18,7 +18,7 @@ struct adl_name_quoted adl_name_quote(const char *name, size_t length);
  * each candidate, then read `best`: NULL when none is near enough to be suggested.
  * A candidate is near when the edit distance (base/edit.h) is at most 1, 2 or 3 for
  * words of up to 3, up to 8, and more letters, or when the word is its beginning. Of
- * equally near candidates the first one offered stays. */
+ * equally near candidates the first one offered is kept. */
 struct adl_nearest {
     const char *word;
     const char *best;

@@ -1,12 +1,19 @@
-/* xoshiro256** and what is drawn with it. */
+/* xoshiro256** and the distributions drawn with it.
+ *
+ * xoshiro256** has a state of four 64-bit words and a period of 2^256 - 1. One step is a
+ * few shifts and xors of the words (a linear map over bits); the output scrambles one word
+ * by multiplications and a rotation, since the words themselves would fail tests for
+ * linear dependence. It was chosen for its small state, which fits into a checkpoint, and
+ * because the same few lines give the same numbers on every machine; rand() does not. */
 
 #include "base/rng.h"
 
 #include <math.h>
 #include <string.h>
 
-/* Each number goes through the mixer before the next is added: neighbours in
- * any of the three end far apart. */
+/* The words of the state are four outputs of SplitMix64, whose start is made from the three
+ * numbers: each goes through the mixer before the next is added, so that seeds that differ
+ * by one in any of the three have unrelated states. */
 void adl_rng_seed(struct adl_rng *rng, uint64_t seed, uint64_t round, uint64_t thing)
 {
     uint64_t at = seed;
@@ -45,8 +52,9 @@ double adl_rng_between(struct adl_rng *rng, double from, double to)
     return from + (to - from) * adl_rng_uniform(rng);
 }
 
-/* 2^64 numbers do not fall into `bound` equal parts: those below the remainder
- * are drawn again. */
+/* x % bound alone would favour small values, since 2^64 is in general not a multiple of
+ * `bound`. The lowest 2^64 mod bound values of x are rejected, which leaves a multiple of
+ * it; in unsigned arithmetic that number is -bound % bound. */
 uint64_t adl_rng_below(struct adl_rng *rng, uint64_t bound)
 {
     uint64_t remainder = -bound % bound, x;
@@ -56,8 +64,9 @@ uint64_t adl_rng_below(struct adl_rng *rng, uint64_t bound)
     return x % bound;
 }
 
-/* Box and Muller; the second of the pair is not kept, so that the state stays
- * the four words. */
+/* Box and Muller: from u, v uniform, sqrt(-2 ln(1 - u)) cos(2 pi v) is normal. The sine of
+ * the same pair would be a second one; it is not kept, so that the four words remain the
+ * whole state. */
 double adl_rng_normal(struct adl_rng *rng)
 {
     double radius = sqrt(-2 * log(1 - adl_rng_uniform(rng)));
@@ -87,7 +96,8 @@ int adl_rng_restore(struct adl_rng *rng, const unsigned char bytes[ADL_RNG_BYTES
     for (size_t i = 0; i < ADL_RNG_BYTES; i++)
         read.state[i / 8] |= (uint64_t)bytes[i] << (i % 8 * 8);
     if (!(read.state[0] | read.state[1] | read.state[2] | read.state[3]))
-        return adl_fail(err, ADL_ERR_FORMAT, "the state of the random numbers is all zeros");
+        return adl_fail(err, ADL_ERR_FORMAT,
+                        "the state of the random number generator is all zeros");
     *rng = read;
     return 0;
 }

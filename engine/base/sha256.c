@@ -1,3 +1,5 @@
+/* Nettle's SHA-256 behind this program's names. */
+
 #include "base/sha256.h"
 
 #include <nettle/base16.h>

@@ -1,7 +1,7 @@
 #ifndef ADL_BASE_SIZE_H
 #define ADL_BASE_SIZE_H
 
-/* Arithmetic on sizes. */
+/* Arithmetic on sizes, checked where they come from outside. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,13 +10,13 @@
 #define ADL_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define ADL_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* a / b, rounded up. The sum must not overflow: for sizes of our own. */
+/* a / b, rounded up; b > 0. Unchecked: a + b must not overflow. */
 static inline size_t adl_ceil_div(size_t a, size_t b)
 {
     return (a + b - 1) / b;
 }
 
-/* The rest is for sizes that come from outside: 0, or -1 on overflow, and then
+/* The rest is for sizes that come from outside. Each returns 0, or -1 on overflow, and then
  * *result is untouched. */
 
 static inline int adl_size_mul(size_t a, size_t b, size_t *result)

@@ -1,4 +1,5 @@
-/* The text buffer: doubling growth, a sticky failure. */
+/* The text buffer. Its capacity grows by half, so that appending n bytes one by one copies
+ * O(n) of them. A failure is sticky: after it appends do nothing. */
 
 #include "base/str.h"
 
@@ -11,6 +12,7 @@
 #include "base/mem.h"
 #include "base/size.h"
 
+/* Room for `more` bytes and a NUL; false, and failed, when there is none. */
 static bool reserve(struct adl_str *str, size_t more)
 {
     size_t needed;
@@ -55,7 +57,7 @@ void adl_str_puts(struct adl_str *str, const char *text)
 
 void adl_str_base64(struct adl_str *str, const void *bytes, size_t length)
 {
-    /* BASE64_ENCODE_RAW_LENGTH without its overflow. */
+    /* As BASE64_ENCODE_RAW_LENGTH, but checked for overflow. */
     size_t encoded;
     if (adl_size_mul(length / 3 + (length % 3 != 0), 4, &encoded) < 0)
         encoded = SIZE_MAX; /* which reserve refuses */
@@ -68,18 +70,18 @@ void adl_str_base64(struct adl_str *str, const void *bytes, size_t length)
 
 void adl_str_printf(struct adl_str *str, const char *fmt, ...)
 {
-    va_list args, again;
+    va_list args, copy;
     va_start(args, fmt);
-    va_copy(again, args);
+    va_copy(copy, args);
     int length = vsnprintf(NULL, 0, fmt, args);
     va_end(args);
     if (length < 0)
         str->failed = true;
     else if (reserve(str, (size_t)length)) {
-        vsnprintf(str->data + str->length, (size_t)length + 1, fmt, again);
+        vsnprintf(str->data + str->length, (size_t)length + 1, fmt, copy);
         str->length += (size_t)length;
     }
-    va_end(again);
+    va_end(copy);
 }
 
 char *adl_str_take(struct adl_str *str, size_t *length, struct adl_error *err)

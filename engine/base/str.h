@@ -1,8 +1,8 @@
 #ifndef ADL_BASE_STR_H
 #define ADL_BASE_STR_H
 
-/* A growing text buffer. Running out of memory is remembered instead of
- * returned, so that a page of appends needs one check at its end. */
+/* A growing text buffer. Running out of memory is remembered instead of returned, so that
+ * a function that appends many times checks once, at its end. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@ struct adl_str {
     char *data; /* NUL-terminated once anything was appended; owned */
     size_t length;
     size_t capacity;
-    bool failed; /* an append found no memory; the text is incomplete */
+    bool failed; /* an append ran out of memory; the text is incomplete */
 };
 
 /* A zeroed struct is an empty buffer. */
@@ -21,12 +21,12 @@ void adl_str_release(struct adl_str *str);
 
 void adl_str_append(struct adl_str *str, const char *bytes, size_t length);
 void adl_str_puts(struct adl_str *str, const char *text);
-/* Base64 of RFC 4648, with padding. */
+/* The bytes as base64 (RFC 4648, section 4), with padding. */
 void adl_str_base64(struct adl_str *str, const void *bytes, size_t length);
 void adl_str_printf(struct adl_str *str, const char *fmt, ...) ADL_PRINTF(2, 3);
 
-/* The text, owned by the caller from now on (adl_free), or NULL and NOMEM when
- * an append had failed; the buffer is empty afterwards. */
+/* Gives the text to the caller, who frees it by adl_free; *length (may be NULL) does not
+ * count its NUL. NULL and NOMEM when an append failed. The buffer is empty afterwards. */
 char *adl_str_take(struct adl_str *str, size_t *length, struct adl_error *err) ADL_MUST_CHECK;
 
 #endif

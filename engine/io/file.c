@@ -1,4 +1,9 @@
-/* Whole files in, whole files out, by plain system calls. */
+/* Whole files by plain system calls.
+ *
+ * Writing in place would leave half a model file when the process or the machine dies in
+ * between. rename() replaces a file atomically, but only orders the name: so the new
+ * content is forced to the disk first, under another name, and the directory, which holds
+ * the name, afterwards. */
 
 #include "io/file.h"
 
@@ -79,11 +84,12 @@ void *adl_file_read(const char *path, size_t limit, size_t *length, struct adl_e
         goto out;
     }
     if (S_ISDIR(info.st_mode)) {
-        adl_fail(err, ADL_ERR_IO, "cannot read %s: it is a folder", shown);
+        adl_fail(err, ADL_ERR_IO, "cannot read %s: it is a directory", shown);
         goto out;
     }
-    /* A regular file is read in one go: its size, and one byte more that shows
-     * the end. Pipes (and /proc, of size 0) are read into a growing buffer. */
+    /* A regular file is read into a buffer of its size and one byte more, which shows that
+     * the end was reached. Pipes, and files of /proc, whose size is 0, are read into a
+     * buffer that doubles. */
     bool sized = S_ISREG(info.st_mode) && info.st_size > 0;
     if (sized && (uintmax_t)info.st_size > limit) {
         fail_too_large(err, shown, limit);
@@ -144,33 +150,34 @@ static int write_pieces(int fd, const struct adl_file_piece *pieces, size_t coun
     return 0;
 }
 
-static void folder_of(const char *path, char folder[PATH_MAX])
+/* The directory that holds the last component of `path`. */
+static void directory_of(const char *path, char directory[PATH_MAX])
 {
     const char *slash = strrchr(path, '/');
     if (slash)
-        snprintf(folder, PATH_MAX, "%.*s", (int)(slash == path ? 1 : slash - path), path);
+        snprintf(directory, PATH_MAX, "%.*s", (int)(slash == path ? 1 : slash - path), path);
     else
-        snprintf(folder, PATH_MAX, ".");
+        snprintf(directory, PATH_MAX, ".");
 }
 
-/* Makes the rename itself durable. */
-static int sync_folder_of(const char *path, struct adl_error *err)
+/* Makes a rename in the directory of `path` durable. */
+static int sync_directory_of(const char *path, struct adl_error *err)
 {
-    char folder[PATH_MAX];
-    folder_of(path, folder);
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    /* A folder may be writable without being readable, and some file systems
-     * cannot sync folders: the file itself is complete all the same. */
+    char directory[PATH_MAX];
+    directory_of(path, directory);
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    /* A directory may be writable without being readable, and some file systems cannot
+     * sync directories: the file itself is complete all the same. */
     if (fd < 0)
-        return errno == EACCES ? 0 : fail_errno(err, "open", folder);
+        return errno == EACCES ? 0 : fail_errno(err, "open", directory);
     int result = 0;
     if (fsync(fd) < 0 && errno != EINVAL && errno != ENOTSUP)
-        result = fail_errno(err, "sync", folder);
+        result = fail_errno(err, "sync", directory);
     close(fd);
     return result;
 }
 
-/* `old` is the file being replaced, NULL for a new one. */
+/* `old` describes the file to replace, whose mode is kept; NULL: a new file. */
 static int replace_file(const char *path, const struct stat *old,
                         const struct adl_file_piece *pieces, size_t count, struct adl_error *err)
 {
@@ -203,7 +210,7 @@ static int replace_file(const char *path, const struct stat *old,
         fail_errno(err, "replace", path);
         goto out;
     }
-    return sync_folder_of(path, err);
+    return sync_directory_of(path, err);
 out:
     if (fd >= 0)
         close(fd);
@@ -222,7 +229,7 @@ int adl_file_write(const char *path, const struct adl_file_piece *pieces, size_t
     if (stat(path, &info) < 0)
         return replace_file(path, NULL, pieces, count, err);
     if (S_ISREG(info.st_mode)) {
-        /* Through a symbolic link the file it names is replaced, not the link. */
+        /* Of a symbolic link, the file that it names is replaced, not the link. */
         if (!realpath(path, target))
             return fail_errno(err, "find", path);
         return replace_file(target, &info, pieces, count, err);
@@ -239,7 +246,7 @@ int adl_file_write(const char *path, const struct adl_file_piece *pieces, size_t
 
 int adl_file_check_place(const char *path, struct adl_error *err)
 {
-    char folder[PATH_MAX];
+    char directory[PATH_MAX];
     struct stat info;
 
     if (is_dash(path))
@@ -250,6 +257,6 @@ int adl_file_check_place(const char *path, struct adl_error *err)
     }
     if (stat(path, &info) == 0 && !S_ISREG(info.st_mode))
         return access(path, W_OK) < 0 ? fail_errno(err, "write", path) : 0;
-    folder_of(path, folder);
-    return access(folder, W_OK | X_OK) < 0 ? fail_errno(err, "write to", folder) : 0;
+    directory_of(path, directory);
+    return access(directory, W_OK | X_OK) < 0 ? fail_errno(err, "write to", directory) : 0;
 }

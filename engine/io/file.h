@@ -1,14 +1,14 @@
 #ifndef ADL_IO_FILE_H
 #define ADL_IO_FILE_H
 
-/* Whole files in, whole files out. */
+/* Reading and writing whole files, and what kind of file a path names. */
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
 
-/* Whether something of that kind is at `path`, symbolic links followed. */
+/* Whether `path` names a regular file or a directory; symbolic links are followed. */
 bool adl_file_is_regular(const char *path);
 bool adl_file_is_folder(const char *path);
 
@@ -18,9 +18,10 @@ bool adl_file_is_folder(const char *path);
 void *adl_file_read(const char *path, size_t limit, size_t *length,
                     struct adl_error *err) ADL_MUST_CHECK;
 
-/* Replaces a file in one step: PATH.tmp, fsync, rename, fsync of the folder, so
- * that a reader sees the old bytes or the new ones. "-" is stdout. The content
- * is the `count` pieces one after the other. */
+/* Replaces a file in one step, so that whoever opens it sees all of the old content or all
+ * of the new, also after a crash: PATH.tmp is written and synced, then renamed to PATH, and
+ * the directory is synced. "-" is stdout; a device or a pipe is written to. The content is
+ * the `count` pieces one after the other. Fails with NOT_FOUND or IO, and removes PATH.tmp. */
 struct adl_file_piece {
     const void *data;
     size_t length;
@@ -28,8 +29,8 @@ struct adl_file_piece {
 int adl_file_write(const char *path, const struct adl_file_piece *pieces, size_t count,
                    struct adl_error *err) ADL_MUST_CHECK;
 
-/* Fails with IO where adl_file_write could not put a file at `path`: its folder is
- * not there or may not be written. To be asked before long work. */
+/* Fails with NOT_FOUND or IO when adl_file_write would fail at once: `path` is a directory,
+ * or its directory does not exist or is not writable. For calls before long work. */
 int adl_file_check_place(const char *path, struct adl_error *err) ADL_MUST_CHECK;
 
 #endif

@@ -1,4 +1,5 @@
-/* JSON values to texts of our own allocator, and texts to JSON strings. */
+/* JSON values to text and back. json_dumps returns a block of jansson's allocator, which
+ * only jansson's free function may free; json_dumpb writes into a block of ours. */
 
 #include "io/json_text.h"
 

@@ -1,4 +1,5 @@
-/* Weight files of any kind, told apart by their first bytes, never by name. */
+/* Weight files of any known format, which is recognized by the first bytes of the file:
+ * names lie (".pth" may be a zip archive, a pickle or a tar archive). */
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -13,7 +14,7 @@
 #define HEAD_BYTES 512
 #define TAR_MAGIC_AT 257
 
-/* -1 when the head belongs to no kind that is read here. */
+/* *torch: a PyTorch file, else safetensors. Fails when the head is that of neither. */
 static int check_head(const unsigned char *head, size_t length, bool *torch, struct adl_error *err)
 {
     *torch = adl_torch_sniff(head, length);
@@ -28,8 +29,8 @@ static int check_head(const unsigned char *head, size_t length, bool *torch, str
     return adl_fail(err, ADL_ERR_FORMAT, "neither a safetensors nor a PyTorch file");
 }
 
-/* Reads the first bytes of a regular file; -1 for anything else, and for
- * whatever adl_file_read will word better. */
+/* Reads the first bytes of a regular file. -1 for standard input and pipes, which can be
+ * read only once, and for files that cannot be opened, of which adl_file_read then says so. */
 static ssize_t read_head(const char *path, unsigned char *head)
 {
     if (!strcmp(path, "-") || !adl_file_is_regular(path))
