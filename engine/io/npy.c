@@ -1,6 +1,15 @@
-/* .npy: the magic, a version, the length of a header, and the header: a Python
- * dictionary with 'descr', 'fortran_order' and 'shape', padded with blanks to a
- * line. The array follows. */
+/* A .npy file is
+ *
+ *   "\x93NUMPY", major, minor        8 bytes
+ *   length of the header             2 bytes little-endian, 4 in version 2.0
+ *   the header                       a Python dictionary as text, padded with blanks and a
+ *                                    newline so that the array is aligned to 64 bytes
+ *   the array                        rows x columns elements
+ *
+ *   {'descr': '<f4', 'fortran_order': False, 'shape': (14, 14), }
+ *
+ * NumPy reads the header with Python's own parser. Here a parser for exactly this
+ * dictionary does: the three keys in any order, each once, strings without escapes. */
 
 #include "io/npy.h"
 
@@ -16,12 +25,11 @@
 
 #define MAGIC "\x93NUMPY"
 #define MAGIC_BYTES 6
-/* numpy aligns the array to this. */
-#define ALIGNMENT 64
+#define ALIGNMENT 64 /* of the array in the file, in bytes */
 #define MAX_RANK 2
 
 #if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "numbers are little-endian here"
+#error "arrays are written as they are in memory, which has to be little-endian"
 #endif
 
 void adl_npy_release(struct adl_npy *npy)
@@ -40,7 +48,7 @@ struct header {
     bool has_type, has_order, has_shape;
     enum adl_npy_type type;
     bool big_endian;
-    bool fortran; /* column by column, as numpy saves what was transposed */
+    bool fortran; /* column by column, as NumPy saves a transposed array */
     size_t shape[MAX_RANK];
 };
 
@@ -55,7 +63,7 @@ static void skip_blanks(struct cursor *c)
         c->at++;
 }
 
-/* The next character that is no blank, if it is this one. */
+/* Consumes the next character that is not a blank, if it is `wanted`. */
 static bool take(struct cursor *c, char wanted)
 {
     skip_blanks(c);
@@ -76,7 +84,7 @@ static bool take_word(struct cursor *c, const char *word)
     return true;
 }
 
-/* A string without escapes, which none of ours has. */
+/* A string without escapes; no key and no type needs one. */
 static bool take_string(struct cursor *c, struct cursor *text)
 {
     skip_blanks(c);
@@ -110,7 +118,7 @@ static int read_type(struct cursor *c, struct header *header, struct adl_error *
     struct cursor text;
 
     if (!take_string(c, &text))
-        return take(c, '[') ? adl_fail(err, ADL_ERR_UNSUPPORTED, "the type is a structure")
+        return take(c, '[') ? adl_fail(err, ADL_ERR_UNSUPPORTED, "the elements are structures")
                             : fail_header(err);
     for (size_t i = 0; i < ADL_COUNT(types); i++) {
         if (is_text(&text, types[i].descr)) {
@@ -119,7 +127,7 @@ static int read_type(struct cursor *c, struct header *header, struct adl_error *
             return 0;
         }
     }
-    return adl_fail(err, ADL_ERR_UNSUPPORTED, "the type is not float32 or float64");
+    return adl_fail(err, ADL_ERR_UNSUPPORTED, "the elements are not float32 or float64");
 }
 
 static int read_order(struct cursor *c, struct header *header, struct adl_error *err)
@@ -155,7 +163,7 @@ static int read_shape(struct cursor *c, struct header *header, struct adl_error 
         if (read_side(c, &header->shape[rank++], err) < 0)
             return -1;
         if (!take(c, ',')) {
-            /* "(5)" is no tuple. */
+            /* "(5)" is a number in Python, not a tuple. */
             if (rank < 2 || !take(c, ')'))
                 return fail_header(err);
             break;
@@ -237,12 +245,12 @@ static double to_double(const unsigned char *from, const struct header *header)
     return (double)narrow;
 }
 
-/* Finds the header: where it begins and how long it is. */
+/* The header is *header_bytes long and begins at *begin. */
 static int find_header(const unsigned char *bytes, size_t length, size_t *begin,
                        size_t *header_bytes, struct adl_error *err)
 {
     if (length < MAGIC_BYTES + 2 || memcmp(bytes, MAGIC, MAGIC_BYTES) != 0)
-        return adl_fail(err, ADL_ERR_FORMAT, "is no .npy file");
+        return adl_fail(err, ADL_ERR_FORMAT, "is not a .npy file");
     unsigned major = bytes[MAGIC_BYTES], minor = bytes[MAGIC_BYTES + 1];
     if (major < 1 || major > 2 || minor != 0)
         return adl_fail(err, ADL_ERR_UNSUPPORTED, "has version %u.%u of the format, not 1.0 or 2.0",
@@ -250,7 +258,7 @@ static int find_header(const unsigned char *bytes, size_t length, size_t *begin,
     size_t width = major == 1 ? 2 : 4;
     *begin = MAGIC_BYTES + 2 + width;
     if (length < *begin)
-        return adl_fail(err, ADL_ERR_FORMAT, "is cut off");
+        return adl_fail(err, ADL_ERR_FORMAT, "is truncated");
     *header_bytes = 0;
     for (size_t i = 0; i < width; i++)
         *header_bytes |= (size_t)bytes[MAGIC_BYTES + 2 + i] << (8 * i);
@@ -258,7 +266,7 @@ static int find_header(const unsigned char *bytes, size_t length, size_t *begin,
         return adl_fail(err, ADL_ERR_LIMIT, "has a header of %zu bytes, more than %d",
                         *header_bytes, ADL_LIMIT_NPY_HEADER_BYTES);
     if (length - *begin < *header_bytes)
-        return adl_fail(err, ADL_ERR_FORMAT, "is cut off");
+        return adl_fail(err, ADL_ERR_FORMAT, "is truncated");
     return 0;
 }
 

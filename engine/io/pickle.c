@@ -1,4 +1,27 @@
-/* The opcodes of the pickle format, as far as PyTorch writes them. */
+/* The opcodes of Python's pickle format, as far as PyTorch writes them.
+ *
+ * A pickle is a program for a small stack machine, and running it builds the object. An
+ * opcode is one byte, followed by its arguments. For example {"epoch": 3} in protocol 2 is
+ *
+ *   80 02               PROTO 2
+ *   7d                  EMPTY_DICT       stack: {}
+ *   58 05 00 00 00 ...  BINUNICODE       stack: {} "epoch"
+ *   4b 03               BININT1          stack: {} "epoch" 3
+ *   73                  SETITEM          stack: {"epoch": 3}
+ *   2e                  STOP             the value on the stack is the result
+ *
+ * Lists and tuples of many items begin with a MARK, which later opcodes pop to. The memo
+ * is a numbered store for values that occur several times (BINPUT, BINGET). GLOBAL and
+ * STACK_GLOBAL push a function or class by name, REDUCE and NEWOBJ call it; since any
+ * function may be named, os.system too, unpickling a file from a stranger in Python runs
+ * whatever the stranger wants. Here a global is only a name and a call only a pair of
+ * values, and nothing is ever executed; torch_tensor.c recognizes the calls that stand for
+ * tensors. BINPERSID marks what is stored outside the pickle: a tensor's storage.
+ *
+ * A file of a few bytes could ask for unbounded memory (a memo index of 4 billion, a global
+ * name that is repeated a million times), so everything is counted against limits.h.
+ *
+ * The opcodes are those of https://docs.python.org/3/library/pickletools.html. */
 
 #include "io/pickle.h"
 
@@ -68,7 +91,7 @@ static int push_integer(struct adl_machine *m, int64_t integer)
     return adl_machine_push(m, value);
 }
 
-/* LONG1 and LONG4: two's complement of any width. */
+/* LONG1 and LONG4: a two's complement number of any width. */
 static int push_long(struct adl_machine *m, size_t width)
 {
     uint64_t length;
@@ -104,7 +127,8 @@ static int push_float(struct adl_machine *m)
     return adl_machine_push(m, value);
 }
 
-/* No name is that long, but arrays and texts beside a state_dict are. */
+/* A text that is too long for a name, such as the elements of a NumPy array beside the
+ * state_dict. Its content is skipped. */
 static int push_blob(struct adl_machine *m, size_t length)
 {
     return adl_machine_skip_bytes(m, length) < 0 ? -1 : adl_machine_push(m, &adl_machine_blob);
@@ -163,7 +187,7 @@ static int push_stack_global(struct adl_machine *m)
     if (!module)
         return -1;
     if (name->kind != ADL_PICKLE_TEXT || module->kind != ADL_PICKLE_TEXT)
-        return adl_machine_fail_at(m, "the name of a global is no text");
+        return adl_machine_fail_at(m, "the name of a global is not text");
     size_t length = (size_t)module->count + 1 + name->count;
     char *text = check_global(m, length) < 0 ? NULL : adl_machine_new_text(m, length);
     if (!text)
@@ -189,7 +213,7 @@ static int push_persid(struct adl_machine *m)
     return adl_machine_note_persid(m, value) < 0 ? -1 : adl_machine_push(m, value);
 }
 
-/* OrderedDict(), and OrderedDict([[key, value], ...]) as Python 2 wrote it. */
+/* A call of OrderedDict: without arguments, or with a list of pairs, as Python 2 pickled it. */
 static int push_ordered_dict(struct adl_machine *m, const struct adl_pickle_value *args)
 {
     struct adl_pickle_value *dict = adl_machine_new_value(m, ADL_PICKLE_DICT);
@@ -222,7 +246,7 @@ static int push_call(struct adl_machine *m, size_t arguments)
     return adl_machine_push(m, adl_machine_new_container(m, ADL_PICKLE_CALL, made, 2));
 }
 
-/* Executes one opcode; *done at the last one. */
+/* Executes one opcode; sets *done at STOP. */
 static int step(struct adl_machine *m, bool *done)
 {
     const unsigned char *opcode, *skipped;
@@ -302,7 +326,7 @@ static int step(struct adl_machine *m, bool *done)
     case OP_REDUCE:
     case OP_NEWOBJ: return push_call(m, 1);
     case OP_NEWOBJ_EX: return push_call(m, 2);
-    case OP_BUILD: /* the state of an object, or an OrderedDict's _metadata */
+    case OP_BUILD: /* sets the state of an object, or the _metadata of an OrderedDict */
         return adl_machine_pop(m) && adl_machine_top(m) ? 0 : -1;
     default:
         return adl_fail(m->err, ADL_ERR_UNSUPPORTED,

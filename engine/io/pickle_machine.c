@@ -1,5 +1,9 @@
-/* The pickle machine's stack, memo and containers. Text stays where it is in the
- * pickle; everything else is built in an arena. Nothing here recurses. */
+/* The pickle machine's input, stack, memo and containers.
+ *
+ * Values live in the arena of the result, since the stack, the memo and several containers
+ * may all point to the same one: none can be freed before all are. Texts are not copied but
+ * point into the pickle. The stack and the memo are plain arrays that end with the machine.
+ * Nothing here recurses, so nesting cannot exhaust the C stack. */
 
 #include "io/pickle_machine.h"
 
@@ -83,7 +87,7 @@ struct adl_pickle_value *adl_machine_new_value(struct adl_machine *m, enum adl_p
 
 char *adl_machine_new_text(struct adl_machine *m, size_t size)
 {
-    /* A few bytes of opcodes may ask for the same long text again and again. */
+    /* Five bytes of opcodes can build the same long text from the memo once more. */
     if (size > ADL_LIMIT_PICKLE_COPIED_BYTES - m->copied_bytes) {
         adl_fail(m->err, ADL_ERR_LIMIT, "the pickle's globals have names of more than %zu bytes",
                  ADL_LIMIT_PICKLE_COPIED_BYTES);
@@ -146,7 +150,6 @@ struct adl_pickle_value *adl_machine_pop(struct adl_machine *m)
     return value;
 }
 
-/* The number of values above the last mark; they stay until adl_machine_drop_to_mark(). */
 int adl_machine_count_to_mark(struct adl_machine *m, size_t *count)
 {
     for (size_t at = m->depth; at > 0; at--) {
@@ -169,7 +172,7 @@ int adl_machine_put_memo(struct adl_machine *m, uint64_t index)
     if (!value)
         return -1;
     if (index >= ADL_LIMIT_PICKLE_MEMO)
-        return adl_fail(m->err, ADL_ERR_LIMIT, "the pickle remembers more than %d values",
+        return adl_fail(m->err, ADL_ERR_LIMIT, "the pickle's memo has more than %d entries",
                         ADL_LIMIT_PICKLE_MEMO);
     if (index >= m->memo_capacity) {
         size_t old = m->memo_capacity;
@@ -188,12 +191,14 @@ int adl_machine_put_memo(struct adl_machine *m, uint64_t index)
 int adl_machine_get_memo(struct adl_machine *m, uint64_t index)
 {
     if (index >= m->memo_capacity || !m->memo[index])
-        return adl_machine_fail_at(m, "it recalls a value it never remembered");
+        return adl_machine_fail_at(m, "it reads a memo entry that was never written");
     return adl_machine_push(m, m->memo[index]);
 }
 
 /* --- containers ------------------------------------------------------------ */
 
+/* Room for `more` items. The old list stays in the arena; since the capacity at least
+ * doubles, all old lists together are no larger than the new one. */
 static int grow_items(struct adl_machine *m, struct adl_pickle_value *into, size_t more)
 {
     size_t needed = into->count + more;
@@ -215,7 +220,7 @@ static int grow_items(struct adl_machine *m, struct adl_pickle_value *into, size
 int adl_machine_append_items(struct adl_machine *m, struct adl_pickle_value *into,
                              struct adl_pickle_value **items, size_t count)
 {
-    /* Repeated appending of few remembered values must stay bounded as well. */
+    /* Items count as values: a loop over the memo would else append without bound. */
     m->value_count += count;
     if (m->value_count > ADL_LIMIT_PICKLE_VALUES)
         return fail_values(m);
@@ -251,7 +256,7 @@ int adl_machine_make_marked_tuple(struct adl_machine *m)
     size_t count;
     if (adl_machine_count_to_mark(m, &count) < 0 || adl_machine_make_tuple(m, count) < 0)
         return -1;
-    /* The mark lies below the new tuple. */
+    /* The mark still lies below the new tuple, which takes its place. */
     m->stack[m->depth - 2] = m->stack[m->depth - 1];
     m->depth--;
     return 0;

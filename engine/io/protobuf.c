@@ -1,6 +1,15 @@
-/* The wire format: every field is a key (number and wire type) and a value;
- * numbers are written seven bits a byte, the lowest first; texts, bytes and
- * inner messages have their length before them. */
+/* The wire format of protocol buffers (protobuf.dev/programming-guides/encoding).
+ *
+ * A message is a sequence of fields, each a key and a value. The key is the varint
+ * field << 3 | wire type. A varint is an unsigned number in groups of 7 bits, the lowest
+ * first, one group in a byte, whose top bit says that more follow: 300 = ac 02. Integers
+ * are varints (negative ones as 64-bit two's complement, 10 bytes), floats 4 bytes
+ * little-endian; texts, bytes and inner messages have their length in front, as a varint.
+ *
+ * A message must know its length before it is put into another one. So inner messages are
+ * built first, each in a buffer of its own, and copied; weights, which would be copied
+ * once for each level, are borrowed: only their place and length are noted, and
+ * adl_protobuf_write interleaves them with the bytes. */
 
 #include "io/protobuf.h"
 
@@ -37,6 +46,7 @@ static void put_key(struct adl_protobuf *message, unsigned field, enum wire_type
     put_varint(message, (uint64_t)field << 3 | (uint64_t)type);
 }
 
+/* a + b, or SIZE_MAX where that overflows. */
 static size_t saturated_sum(size_t a, size_t b)
 {
     size_t sum = SIZE_MAX;

@@ -1,5 +1,16 @@
-/* Reading safetensors: header first and completely checked, then every tensor
- * straight from the file into its own memory, in the order of the file. */
+/* Reading safetensors. A file is
+ *
+ *   N, the length of the header      8 bytes, little-endian
+ *   the header                       N bytes of JSON
+ *   the data                         the rest
+ *
+ *   {"__metadata__": {"format": "pt"},
+ *    "conv1.weight": {"dtype": "F32", "shape": [64, 3, 7, 7], "data_offsets": [0, 37632]}}
+ *
+ * where the offsets count from the beginning of the data. The tensors have to cover the
+ * data exactly, without gaps and overlaps. Nothing in the header is trusted: first all of
+ * it is checked, then the tensors are allocated, then each is read from the file into its
+ * own memory, in the order of the file, so that the disk is read sequentially. */
 
 #include "io/safetensors.h"
 
@@ -18,7 +29,7 @@
 
 #define PREFIX_BYTES ((size_t)8)
 
-/* Where the bytes come from: memory, or a file read with pread. */
+/* Where the bytes come from: memory, or a file. */
 struct source {
     const unsigned char *bytes; /* NULL: read from fd */
     int fd;
@@ -27,7 +38,7 @@ struct source {
 
 /* One row of the header, in the order of the header. */
 struct entry {
-    const char *name; /* belongs to the JSON */
+    const char *name; /* owned by the JSON */
     enum adl_dtype dtype;
     int rank;
     size_t shape[ADL_LIMIT_RANK];
@@ -132,7 +143,7 @@ static int take_metadata(struct adl_tensors *tensors, json_t *metadata, struct a
     return 0;
 }
 
-/* A whole number of at least 0; 1.0 and 1e3 are not integers to jansson. */
+/* A whole number of at least 0. 1.0 and 1e3 are reals to jansson and are refused. */
 static int take_size(json_t *value, size_t *size)
 {
     if (!json_is_integer(value) || json_integer_value(value) < 0)
@@ -193,8 +204,9 @@ static int compare_entries(const void *a, const void *b)
     return left->end < right->end ? -1 : left->end > right->end;
 }
 
-/* The tensors must cover the data part exactly: sorted, each begins where the
- * one before it ended. So no byte is read twice and the file bounds all sizes. */
+/* The tensors have to cover the data exactly: sorted by offset, each begins where the one
+ * before it ended. So no byte is read twice, and the tensors together are as large as the
+ * file at most. */
 static int check_coverage(struct entry **sorted, size_t count, size_t data_length,
                           struct adl_error *err)
 {
@@ -287,7 +299,7 @@ struct adl_tensors *adl_safetensors_read(const char *path, struct adl_error *err
     struct stat info;
     int fd = -1;
 
-    /* A pipe must not be opened twice, so it is looked at before. */
+    /* Opening a pipe only to look at it would take the writer's data. */
     if (strcmp(path, "-") && adl_file_is_regular(path))
         fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0 && fstat(fd, &info) == 0) {
@@ -295,7 +307,7 @@ struct adl_tensors *adl_safetensors_read(const char *path, struct adl_error *err
         if (!tensors)
             adl_error_context(err, "%s", path);
     } else {
-        /* Standard input, a pipe, or something whose error file.c words. */
+        /* Standard input, a pipe, or a path that adl_file_read has the error for. */
         size_t length;
         void *bytes = adl_file_read(path, ADL_LIMIT_WEIGHTS_BYTES, &length, err);
         if (bytes) {

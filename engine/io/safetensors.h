@@ -1,23 +1,22 @@
 #ifndef ADL_IO_SAFETENSORS_H
 #define ADL_IO_SAFETENSORS_H
 
-/* The safetensors format: 8 bytes of header length, a JSON header, the data.
- * https://github.com/huggingface/safetensors */
+/* Model files in the safetensors format (https://github.com/huggingface/safetensors). */
 
 #include "io/tensor.h"
 
-/* Every rule of the specification is checked before anything is allocated in
- * proportion to a number from the file; what is off is refused with FORMAT,
- * UNSUPPORTED or LIMIT and the tensor's name. The caller owns the result.
- * _read takes "-" for stdin, begins its messages with the path, and reads each
- * tensor straight into its place. */
+/* The tensors of a file, in the order of its header, and its metadata; the caller owns
+ * them. The whole header is checked against the rules of the specification before memory
+ * is allocated in proportion to a number from the file. Fails with FORMAT, UNSUPPORTED or
+ * LIMIT, with the tensor's name, with IO or NOMEM. _parse reads from memory; _read takes a
+ * path ("-" is stdin), begins its messages with it, and reads each tensor directly into
+ * its own memory, so that no second copy of the weights exists. */
 struct adl_tensors *adl_safetensors_parse(const void *bytes, size_t length,
                                           struct adl_error *err) ADL_MUST_CHECK;
 struct adl_tensors *adl_safetensors_read(const char *path, struct adl_error *err) ADL_MUST_CHECK;
 
-/* Writes atomically (io/file.h). The header keeps the order of the set, so that
- * reading gives it back; the data begins at a multiple of 8 bytes, sorted by
- * falling element size, so that every tensor is aligned to its elements. */
+/* Writes a file in one step (io/file.h). Fails with FORMAT when a name or metadata is not
+ * UTF-8, with LIMIT, NOMEM or IO. */
 int adl_safetensors_write(const char *path, const struct adl_tensors *tensors,
                           struct adl_error *err) ADL_MUST_CHECK;
 

@@ -1,6 +1,9 @@
-/* Writing safetensors. The header lists the tensors in the order of the set, so
- * that a reader gets it back; their data lie by falling element size, so that
- * every tensor is aligned to its elements. */
+/* Writing safetensors (the format is explained in safetensors.c).
+ *
+ * The header lists the tensors in the order of the set, so that reading it back gives the
+ * same set. The data are sorted by element size, the largest first, and begin at a multiple
+ * of 8 bytes: so every tensor is aligned to its elements without gaps, which the format
+ * forbids, and a reader may map the file. */
 
 #include "io/safetensors.h"
 
@@ -27,7 +30,7 @@ static int fail_text(struct adl_error *err, const char *what, const char *name)
                     adl_name_quote(name, strlen(name)).text);
 }
 
-/* Data positions in the order of writing; the pieces follow the same order. */
+/* begins[i]: where the data of tensor i begin; pieces: the data in the order of the file. */
 static int lay_out(const struct adl_tensors *tensors, size_t *begins, struct adl_file_piece *pieces,
                    struct adl_error *err)
 {
@@ -46,6 +49,7 @@ static int lay_out(const struct adl_tensors *tensors, size_t *begins, struct adl
     return 0;
 }
 
+/* The header's entry of a tensor; NULL is out of memory. */
 static json_t *describe(const struct adl_tensor *tensor, size_t begin)
 {
     json_t *shape = json_array();

@@ -1,5 +1,10 @@
-/* A set of named tensors: an ordered array of owned tensors beside an open-
- * addressing hash index of their names. */
+/* A set of named tensors: an array in the order of addition, beside an index of the names.
+ *
+ * The index is a hash table with open addressing and linear probing: a slot holds the
+ * number of a tensor and its hash, and a look-up walks from the slot that the hash selects
+ * to the first free one. A file chooses the names, and one with 65536 names of the same
+ * hash would make every look-up walk over all of them: the hash therefore starts with a
+ * random number for each set. */
 
 #include "io/tensor.h"
 
@@ -35,7 +40,7 @@ struct adl_tensors {
     size_t capacity;
     struct slot *slots;
     size_t slot_count; /* a power of two, at least twice the count */
-    uint64_t seed;     /* so that a file cannot choose names that collide */
+    uint64_t seed;     /* of the hash; random */
     struct meta *metas;
     size_t meta_count;
     size_t meta_capacity;
@@ -43,7 +48,8 @@ struct adl_tensors {
 
 /* --- the index ------------------------------------------------------------ */
 
-/* FNV-1a with a seed, its halves mixed. */
+/* FNV-1a with the set's seed. Its low bits depend on too few bits of the seed, so the halves
+ * are mixed and the upper one is used. */
 static uint32_t hash_name(const struct adl_tensors *tensors, const char *name)
 {
     uint64_t hash = adl_hash_text(tensors->seed, name);
@@ -60,7 +66,7 @@ static void index_put(struct adl_tensors *tensors, uint32_t item, uint32_t hash)
     tensors->slots[at] = (struct slot){item, hash};
 }
 
-/* The slot of that name, or slot_count. */
+/* The slot of the tensor of that name, or slot_count. */
 static size_t index_find(const struct adl_tensors *tensors, const char *name)
 {
     if (!tensors->slot_count)
@@ -74,7 +80,9 @@ static size_t index_find(const struct adl_tensors *tensors, const char *name)
     return tensors->slot_count;
 }
 
-/* Frees a slot and moves back those behind it that would no longer be found. */
+/* Frees a slot. Entries behind it whose walk led over it would no longer be found: each one
+ * whose own slot (`home`) does not lie between the hole and itself moves into the hole,
+ * and leaves a new one. */
 static void index_remove(struct adl_tensors *tensors, size_t hole)
 {
     size_t mask = tensors->slot_count - 1;
@@ -95,7 +103,7 @@ static int reserve(struct adl_tensors *tensors, struct adl_error *err)
     if (!items)
         return adl_fail_nomem(err, "the list of tensors");
     tensors->items = items;
-    /* The index is at most half full. */
+    /* Twice as many slots as tensors, so that walks stay short and always end. */
     size_t capacity = tensors->capacity;
     if (2 * capacity == tensors->slot_count)
         return 0;
@@ -125,7 +133,7 @@ struct adl_tensors *adl_tensors_create(struct adl_error *err)
         adl_fail_nomem(err, "a set of tensors");
         return NULL;
     }
-    /* Without random bytes the index still works, only predictably. */
+    /* Without random bytes the index works as well, but predictably. */
     if (getrandom(&tensors->seed, sizeof tensors->seed, GRND_NONBLOCK) < 0)
         tensors->seed = ADL_FNV_BASIS;
     return tensors;
@@ -184,7 +192,7 @@ static int check_name(const struct adl_tensors *tensors, const char *name, struc
     return 0;
 }
 
-/* With `data`, or where that is NULL with memory of its own. */
+/* Adds a tensor with `data`, or with memory of its own where that is NULL. */
 static struct adl_tensor *add(struct adl_tensors *tensors, const char *name, enum adl_dtype dtype,
                               int rank, const size_t *shape, void *data, struct adl_error *err)
 {
@@ -203,7 +211,7 @@ static struct adl_tensor *add(struct adl_tensors *tensors, const char *name, enu
         goto out;
     }
     for (int i = 0; i < rank; i++) {
-        /* Files hold dimensions as signed 64-bit numbers. */
+        /* Files store dimensions as signed 64-bit numbers. */
         if (shape[i] > INT64_MAX || adl_size_mul(count, shape[i], &count) < 0) {
             adl_fail(err, ADL_ERR_LIMIT, "tensor %s has more elements than can be counted",
                      adl_name_quote(name, strlen(name)).text);

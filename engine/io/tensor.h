@@ -1,9 +1,9 @@
 #ifndef ADL_IO_TENSOR_H
 #define ADL_IO_TENSOR_H
 
-/* Named tensors as files hold them: a state_dict, the weights of a network,
- * the input and output of `forward`. Row-major, PyTorch's names and layouts
- * (convolutions O x I/groups x R x S, linear layers O x I). */
+/* Sets of named tensors as files hold them: a state_dict, the weights of a network, the
+ * input and output of `forward`. Row-major, with PyTorch's names and layouts: K x C/groups
+ * x R x S for a convolution, K x C for a linear layer. */
 
 #include <stddef.h>
 
@@ -14,54 +14,55 @@
 struct adl_tensor {
     const char *name; /* unique within its set */
     enum adl_dtype dtype;
-    int rank;                     /* 0 is a scalar */
-    size_t shape[ADL_LIMIT_RANK]; /* `rank` of them; any may be 0 */
+    int rank;                     /* dimensions; 0 is a scalar */
+    size_t shape[ADL_LIMIT_RANK]; /* the first `rank` count; any may be 0 */
     size_t count;                 /* elements: the product of the shape */
-    void *data; /* count elements, aligned to 64 bytes, little-endian; NULL: taken away */
+    void *data; /* count elements, aligned to 64 bytes, little-endian; NULL once taken */
 };
 
-/* An ordered set of tensors and text metadata. Owns names and data. One thread
- * while it is being filled, immutable and shared afterwards. */
+/* An ordered set of tensors, with text metadata. Owns names and data. One thread while it
+ * is being filled, immutable and shared afterwards. */
 struct adl_tensors;
 
 struct adl_tensors *adl_tensors_create(struct adl_error *err) ADL_MUST_CHECK;
 void adl_tensors_free(struct adl_tensors *tensors);
 
 size_t adl_tensors_count(const struct adl_tensors *tensors);
-/* In the order they were added; index below the count. */
+/* Tensors are numbered in the order in which they were added. */
 const struct adl_tensor *adl_tensors_at(const struct adl_tensors *tensors, size_t index);
-/* NULL when there is none of that name. A hash look-up. */
+/* NULL when no tensor has that name. A hash look-up. */
 const struct adl_tensor *adl_tensors_find(const struct adl_tensors *tensors, const char *name);
 
-/* Adds a tensor with zeroed data for the caller to fill through the result,
- * which stays where it is until the set is freed. `shape` may be NULL when the
- * rank is 0. Fails with FORMAT when the name is taken, with LIMIT over the
- * limits. */
+/* Adds a tensor with zeroed data, which the caller fills through the result. That pointer
+ * stays valid until the set is freed. `shape` may be NULL when the rank is 0. Fails with
+ * FORMAT when a tensor of that name exists, with LIMIT over the limits on names, ranks and
+ * sizes, with NOMEM. */
 struct adl_tensor *adl_tensors_add(struct adl_tensors *tensors, const char *name,
                                    enum adl_dtype dtype, int rank, const size_t *shape,
                                    struct adl_error *err) ADL_MUST_CHECK;
 
-/* The same with data left uninitialised, for readers that write every byte. */
+/* The same with uninitialised data, for readers that write every byte. */
 struct adl_tensor *adl_tensors_add_unset(struct adl_tensors *tensors, const char *name,
                                          enum adl_dtype dtype, int rank, const size_t *shape,
                                          struct adl_error *err) ADL_MUST_CHECK;
 
-/* The same with data that the caller has: a block of adl_malloc, which the set owns
- * from then on; on failure it stays the caller's. */
+/* The same with the caller's data, a block of adl_malloc, which the set owns from then on;
+ * on failure it remains the caller's. */
 struct adl_tensor *adl_tensors_add_data(struct adl_tensors *tensors, const char *name,
                                         enum adl_dtype dtype, int rank, const size_t *shape,
                                         void *data, struct adl_error *err) ADL_MUST_CHECK;
 
-/* Gives the data of the tensor of that name, which there has to be, to the caller,
- * who frees it by adl_free; the tensor has none from then on. */
+/* Gives the data of the tensor of that name, which must exist, to the caller, who frees it
+ * by adl_free. The tensor's `data` is NULL from then on. */
 void *adl_tensors_take_data(struct adl_tensors *tensors, const char *name);
 
-/* Renames tensor `index`; the new name may be a part of the old one. Fails as
- * adl_tensors_add does. */
+/* Renames tensor `index`; `name` may point into the old name. Fails as adl_tensors_add
+ * does. */
 int adl_tensors_rename(struct adl_tensors *tensors, size_t index, const char *name,
                        struct adl_error *err) ADL_MUST_CHECK;
 
-/* Metadata: text by key (the safetensors `__metadata__`). get: NULL when unset. */
+/* Metadata: a text for each key, as `__metadata__` of safetensors. Setting replaces the old
+ * text; adl_tensors_meta returns NULL when the key was not set. */
 int adl_tensors_set_meta(struct adl_tensors *tensors, const char *key, const char *value,
                          struct adl_error *err) ADL_MUST_CHECK;
 const char *adl_tensors_meta(const struct adl_tensors *tensors, const char *key);

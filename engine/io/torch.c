@@ -1,5 +1,17 @@
-/* PyTorch checkpoints: which container, where the state_dict lies in it, and its
- * tensors one by one. */
+/* PyTorch checkpoints.
+ *
+ * torch.save pickles an object, usually a dict that has the state_dict (parameter name to
+ * tensor) beside the epoch, the optimizer and so on. In the pickle a tensor is a call of
+ * torch._utils._rebuild_tensor_v2(storage, offset, size, stride, ...), where the storage is
+ * a persistent id ('storage', class, key, device, element count) and its elements are
+ * outside the pickle: in a zip archive as the entry data/KEY, in the legacy stream after
+ * the pickles. So reading is: open the container, load the pickle as plain values, collect
+ * the storages it mentions, find the state_dict, and copy each tensor's elements out of its
+ * storage.
+ *
+ *   torch_zip.c, torch_legacy.c   the two containers
+ *   torch_storage.c               the storages a pickle mentions
+ *   torch_tensor.c                a tensor as a strided view of a storage */
 
 #include "io/torch.h"
 
@@ -13,10 +25,10 @@
 #include "base/size.h"
 #include "io/torch_parts.h"
 
-/* Where checkpoints keep the state_dict, most telling first. */
+/* Entries under which training scripts keep the state_dict, the most specific first. */
 static const char *const places[] = {"state_dict", "model_state_dict", "model",
                                      "net",        "weights",          "ema"};
-/* Wrappers (DataParallel, torch.compile) that put their name into parameters'. */
+/* What DataParallel and torch.compile put in front of the names of parameters. */
 static const char *const wrappers[] = {"module.", "_orig_mod."};
 
 #define META_PREFIX "torch."
@@ -62,7 +74,8 @@ static int open_zip(struct reader *r, const void *bytes, size_t length)
     return adl_torch_storages_collect(&r->storages, &r->pickle, r->err);
 }
 
-/* Finds a storage's bytes at its first use; a legacy stream found all at once. */
+/* Finds the bytes of a storage when it is first used. In a legacy stream all were found when
+ * it was opened. */
 static int locate(struct reader *r, struct adl_torch_storage *storage, const char *tensor)
 {
     char name[sizeof "data/" + ADL_TORCH_KEY_BYTES];
@@ -118,7 +131,7 @@ static struct adl_name_quoted name_callable(const struct adl_pickle_value *value
     return adl_name_quote(text, strlen(text));
 }
 
-/* The keys of a checkpoint, for the message that asks for one. */
+/* The keys of a checkpoint, for the message that requires --key. */
 static void list_keys(const struct adl_pickle_value *dict, char *text, size_t size)
 {
     size_t at = 0;
@@ -151,12 +164,12 @@ static const struct adl_pickle_value *find_state_dict(struct reader *r, const ch
             adl_fail(r->err, ADL_ERR_NOT_FOUND, "the checkpoint has no entry %s; it has %s",
                      adl_name_quote(key, strlen(key)).text, keys);
         else if (found->kind != ADL_PICKLE_DICT)
-            adl_fail(r->err, ADL_ERR_UNSUPPORTED, "entry %s of the checkpoint is no state_dict",
+            adl_fail(r->err, ADL_ERR_UNSUPPORTED, "entry %s of the checkpoint is not a state_dict",
                      adl_name_quote(key, strlen(key)).text);
         return found && found->kind == ADL_PICKLE_DICT ? found : NULL;
     }
-    /* A checkpoint may keep single tensors (a best accuracy) beside its
-     * state_dict, so the places are looked at before the top object itself. */
+    /* The usual entries come before the top object itself, which may have single tensors,
+     * such as the best accuracy, beside its state_dict. */
     for (size_t i = 0; i < ADL_COUNT(places); i++) {
         found = adl_pickle_get(root, places[i]);
         if (holds_tensors(found))
@@ -172,15 +185,15 @@ static const struct adl_pickle_value *find_state_dict(struct reader *r, const ch
 
 /* --- entries --------------------------------------------------------------- */
 
-/* Copies a parameter's name without the wrappers' parts, wherever a path
- * component begins: DataParallel may wrap only a part of a network. */
+/* Copies a parameter's name without what the wrappers put in, at the beginning of any of
+ * its components: DataParallel may wrap only a part of a network. */
 static int take_name(struct reader *r, const struct adl_pickle_value *key, char *name, size_t size)
 {
     if (key->kind == ADL_PICKLE_BLOB)
         return adl_fail(r->err, ADL_ERR_LIMIT, "the state_dict has a name longer than %d bytes",
                         ADL_LIMIT_TENSOR_NAME_BYTES);
     if (key->kind != ADL_PICKLE_TEXT || memchr(key->text, '\0', key->count))
-        return adl_fail(r->err, ADL_ERR_FORMAT, "the state_dict has a key that is no name");
+        return adl_fail(r->err, ADL_ERR_FORMAT, "a key of the state_dict is not a name");
     if (key->count >= size)
         return adl_fail(r->err, ADL_ERR_LIMIT, "tensor name %s is longer than %d bytes",
                         adl_name_quote(key->text, key->count).text, ADL_LIMIT_TENSOR_NAME_BYTES);
@@ -260,7 +273,8 @@ static bool is_ascii(const struct adl_pickle_value *text)
     return true;
 }
 
-/* A scalar or string as text; NULL when it is neither or does not suit. */
+/* A scalar or string as text; NULL for other values, and for texts that are too long or not
+ * ASCII. */
 static const char *scalar_text(const struct adl_pickle_value *value, char *text, size_t size)
 {
     switch (value->kind) {
@@ -282,7 +296,8 @@ static const char *scalar_text(const struct adl_pickle_value *value, char *text,
     return text;
 }
 
-/* What lies beside the state_dict is a bonus: what does not suit is left out. */
+/* Scalars and strings beside the state_dict become metadata. They are not needed, so what
+ * cannot be metadata is left out without an error. */
 static int take_metadata(struct reader *r, struct adl_tensors *tensors)
 {
     const struct adl_pickle_value *root = r->pickle.root;

@@ -1,6 +1,17 @@
-/* PyTorch files from before 1.6: a stream of pickles (a magic number, the
- * protocol, facts about the machine, the object, the keys of its storages), then
- * each storage's element count and elements in the order of the keys. */
+/* PyTorch files from before version 1.6, a stream without any directory:
+ *
+ *   five pickles, one after the other:
+ *     the magic number 0x1950a86a20f9469cfc6c
+ *     the protocol number 1001
+ *     facts about the machine, {"little_endian": True, ...}
+ *     the object, in which storages are persistent ids
+ *     the list of the storages' keys
+ *   for each key, in the order of the list:
+ *     the number of elements       8 bytes, little-endian
+ *     the elements
+ *
+ * A storage's size in bytes is known only from its class in the object's pickle, so a class
+ * of unknown element size makes everything after it unreadable. */
 
 #include <string.h>
 
@@ -8,7 +19,7 @@
 #include "base/size.h"
 #include "io/torch_parts.h"
 
-/* 0x1950a86a20f9469cfc6c */
+/* As the LONG1 opcode has it: little-endian. */
 static const unsigned char magic[] = {0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19};
 #define PROTOCOL 1001
 
@@ -55,6 +66,7 @@ out:
     return result;
 }
 
+/* The storage of that key begins at *at, which moves behind it. */
 static int find_storage(const struct adl_torch_storages *storages,
                         const struct adl_pickle_value *key, const unsigned char *bytes,
                         size_t length, size_t *at, struct adl_error *err)
@@ -98,7 +110,7 @@ int adl_torch_legacy_open(struct adl_pickle *pickle, struct adl_torch_storages *
     ADL_TRY(next_pickle(&keys, bytes, length, &at, "the storages' keys", err));
     ADL_TRY(adl_torch_storages_collect(storages, pickle, err));
     if (keys.root->kind != ADL_PICKLE_LIST) {
-        adl_fail(err, ADL_ERR_FORMAT, "the storages' keys are no list");
+        adl_fail(err, ADL_ERR_FORMAT, "the storages' keys are not a list");
         goto out;
     }
     for (size_t i = 0; i < keys.root->count; i++)

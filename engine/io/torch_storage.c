@@ -1,5 +1,7 @@
-/* The storages a PyTorch pickle mentions: ('storage', class, key, location,
- * elements[, view]) as persistent ids. */
+/* The storages that a PyTorch pickle mentions. Each mention is a persistent id, a tuple
+ * ('storage', class, key, device, element count[, part of another storage]); tensors that
+ * share memory mention the same key. The class gives the element type, such as
+ * torch.FloatStorage. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +28,7 @@ static const struct {
     {"torch", "ByteStorage", 1, true, true, ADL_U8},
     {"torch", "BoolStorage", 1, true, true, ADL_BOOL},
     {"torch.storage", "UntypedStorage", 1, false, true, ADL_U8},
-    /* Known by size only, so that a legacy stream can be read past them. */
+    /* Not readable; their sizes are known, so that a legacy stream can be read past them. */
     {"torch", "ComplexFloatStorage", 8, true, false, ADL_U8},
     {"torch", "ComplexDoubleStorage", 16, true, false, ADL_U8},
     {"torch", "QInt8Storage", 1, true, false, ADL_U8},
@@ -47,8 +49,8 @@ static int compare_storages(const void *a, const void *b)
     return compare_keys(left->key, right->key);
 }
 
-/* False for a persistent id that is no storage (legacy files also identify the
- * source of classes that way), or one whose key is too long. */
+/* False for a persistent id that is not a storage (legacy files have them for the source
+ * code of classes as well), or one whose key is too long. */
 static bool parse_storage(struct adl_torch_storage *storage, const struct adl_pickle_value *persid)
 {
     const struct adl_pickle_value *id = persid->items[0];

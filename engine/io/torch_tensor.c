@@ -1,5 +1,13 @@
-/* A tensor of a PyTorch pickle: a call of one of torch._utils' rebuild functions
- * with a storage, an offset, sizes and strides, none of which is trusted. */
+/* A tensor of a PyTorch pickle: a call of one of torch._utils' rebuild functions,
+ *
+ *   _rebuild_tensor_v2(storage, offset, (size, ...), (stride, ...), requires_grad, hooks)
+ *
+ * which describes a strided view of a storage, counted in elements. A transposed tensor has
+ * its strides exchanged, an expanded one a stride of 0, and several tensors may view the
+ * same storage. None of the numbers is trusted: before anything is read, the highest
+ * element that the view touches, offset + sum of (size - 1) * stride, is computed with
+ * overflow checks and compared with the size of the storage. Strides are never negative
+ * in PyTorch. */
 
 #include <string.h>
 
@@ -8,7 +16,7 @@
 #include "io/torch_parts.h"
 
 #define MODULE "torch._utils"
-/* Parameters wrap a tensor; wrappers of wrappers are nothing torch.save writes. */
+/* torch.nn.Parameter wraps a tensor. torch.save writes no deeper nesting; this bounds it. */
 #define WRAPPERS 4
 
 static const struct {
@@ -21,7 +29,7 @@ static const struct {
     {"bool", ADL_BOOL},
 };
 
-/* The arguments when `value` is a call of that function with at least `least`. */
+/* The arguments if `value` is a call of that function with `least` or more of them; NULL. */
 static const struct adl_pickle_value *arguments_of(const struct adl_pickle_value *value,
                                                    const char *module, const char *name,
                                                    uint32_t least)
@@ -45,7 +53,8 @@ static const struct adl_pickle_value *unwrap_parameter(const struct adl_pickle_v
     return value;
 }
 
-/* The arguments of a rebuild call; *dtype_at is where a dtype stands, or 0. */
+/* The arguments of a rebuild call, or NULL; *dtype_at is the index of the dtype among them,
+ * 0 where the storage's class gives it. */
 static const struct adl_pickle_value *rebuild_arguments(const struct adl_pickle_value *value,
                                                         size_t *dtype_at)
 {
@@ -76,7 +85,7 @@ static int take_size(const struct adl_pickle_value *value, size_t *size)
     return 0;
 }
 
-/* A tuple of sizes; torch.Size wraps one. */
+/* A tuple of sizes, which torch.Size may wrap. */
 static int take_sizes(const struct adl_pickle_value *value, size_t *sizes, int *rank)
 {
     const struct adl_pickle_value *wrapped = arguments_of(value, "torch", "Size", 1);
@@ -92,8 +101,8 @@ static int take_sizes(const struct adl_pickle_value *value, size_t *sizes, int *
     return 0;
 }
 
-/* Finds the storage, the elements of it that may be looked at ([base, base +
- * room)) and their type. */
+/* Finds the storage, the type of its elements, and which of them belong to the tensor's
+ * storage object: *room elements from *base on. */
 static int take_storage(struct adl_torch_view *view, const struct adl_pickle_value *value,
                         const struct adl_pickle_value *dtype,
                         const struct adl_torch_storages *storages, size_t *base, size_t *room,
@@ -125,7 +134,7 @@ static int take_storage(struct adl_torch_view *view, const struct adl_pickle_val
     *base = 0;
     *room = storage->typed ? storage->count : storage->count / adl_dtype_size(view->dtype);
 
-    /* Legacy files: a storage may be a part of another one. */
+    /* In legacy files a storage may be a part of another one. */
     const struct adl_pickle_value *part = id->count >= 6 ? id->items[5] : NULL;
     if (!part || part->kind == ADL_PICKLE_NONE)
         return 0;
@@ -175,8 +184,8 @@ int adl_torch_view_read(struct adl_torch_view *view, const struct adl_pickle_val
 
 /* --- copying --------------------------------------------------------------- */
 
-/* `count` blocks of `block` bytes that lie `step` bytes apart. The usual sizes
- * are constants so that the compiler makes them single moves. */
+/* Copies `count` blocks of `block` bytes that lie `step` bytes apart. The element sizes are
+ * constants, for which the compiler makes memcpy a single move. */
 static void copy_blocks(unsigned char *to, const unsigned char *from, size_t count, size_t block,
                         size_t step)
 {
@@ -208,8 +217,8 @@ void adl_torch_view_copy(const struct adl_torch_view *view, void *to)
 
     if (!view->count)
         return;
-    /* The innermost dimensions that lie together are one block; the one outside
-     * them is a loop over blocks, the rest an odometer. */
+    /* The innermost dimensions that are contiguous form a block; the next one is a loop over
+     * blocks, and the others count like an odometer, `index` being its digits. */
     while (outer > 0 && (view->shape[outer - 1] == 1 || view->stride[outer - 1] == run))
         run *= view->shape[--outer];
     size_t block = run * element;

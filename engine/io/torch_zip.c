@@ -1,7 +1,25 @@
-/* The zip container of PyTorch files since 1.6: everything is stored, nothing
- * compressed. Sizes and places come from the central directory; local headers
- * only say where their data begin (an "FB" extra field pads to 64 bytes).
- * https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT */
+/* The zip container of PyTorch files since version 1.6.
+ *
+ * A zip archive is read from its end:
+ *
+ *   local header, data      for each entry; torch.save pads the header with an "FB" extra
+ *   ...                     field so that the data begin at a multiple of 64 bytes
+ *   central directory       a record for each entry: name, sizes, CRC-32, offset
+ *   end record              offset, length and number of entries of the directory
+ *   comment                 of up to 65535 bytes
+ *
+ * Archives beyond 4 GiB have all ones in the 16- and 32-bit fields that are too small, and
+ * the real values in a zip64 end record and in a zip64 extra field of the entry.
+ *
+ * torch.save stores everything uncompressed below one top directory: data.pkl, the object's
+ * pickle; data/KEY, a storage; byteorder; version. Sizes and offsets are taken from the
+ * central directory alone; a local header only tells where its data begin. Nothing is
+ * inflated, so a small file cannot expand to a large one.
+ *
+ * Not a zip library, because all that is needed is to find stored bytes, and because the
+ * libraries accept what should be refused here: entries that overlap or occur twice.
+ *
+ * Format: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, sections 4.3 to 4.5. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +45,7 @@
 #define EXTRA_ZIP64 1u
 #define FLAG_ENCRYPTED 1u
 
-/* A 32-bit field of this value means "see the zip64 field". */
+/* A 32-bit field of this value refers to the zip64 field. */
 #define SATURATED 0xffffffffu
 
 #define PICKLE_NAME "data.pkl"
@@ -52,7 +70,8 @@ struct directory {
     size_t offset, length, count;
 };
 
-/* The end record is the last thing but for a comment that it counts. */
+/* The end record is searched for from the end of the file, since a comment of unknown length
+ * may follow it; the record has the length of the comment, which must reach the end. */
 static int find_end(const struct adl_torch_zip *zip, size_t *end, struct adl_error *err)
 {
     for (size_t comment = 0; comment <= COMMENT_LIMIT_BYTES && comment + END_BYTES <= zip->length;
@@ -97,8 +116,8 @@ static int find_directory(const struct adl_torch_zip *zip, struct directory *dir
     return 0;
 }
 
-/* Replaces saturated fields by their zip64 values: uncompressed size, compressed
- * size and offset, each present only where it is needed. */
+/* Replaces saturated fields by their zip64 values. `fields` are the size, the packed size
+ * and the offset; the extra field has, in this order, those that are saturated. */
 static int apply_zip64(const unsigned char *extra, size_t length, uint64_t *fields[3])
 {
     while (length >= 4) {
@@ -122,7 +141,7 @@ static int apply_zip64(const unsigned char *extra, size_t length, uint64_t *fiel
     return 0;
 }
 
-/* Reads the record at *at and moves on to the next. */
+/* Reads the directory's record at *at, which moves to the next one. */
 static int read_entry(const struct adl_torch_zip *zip, struct adl_torch_zip_entry *entry,
                       size_t *at, size_t end, struct adl_error *err)
 {
@@ -152,7 +171,7 @@ static int read_entry(const struct adl_torch_zip *zip, struct adl_torch_zip_entr
     return 0;
 }
 
-/* --- the top folder -------------------------------------------------------- */
+/* --- the top directory ----------------------------------------------------- */
 
 static bool name_is(const struct adl_torch_zip_entry *entry, const char *name)
 {
@@ -169,7 +188,7 @@ static int compare_entries(const void *a, const void *b)
     return (left->name_length > right->name_length) - (left->name_length < right->name_length);
 }
 
-/* The folder that holds data.pkl, with its slash. */
+/* The directory that holds data.pkl, with its slash. */
 static int find_top(const struct adl_torch_zip *zip, const char **top, size_t *top_length,
                     struct adl_error *err)
 {
@@ -192,9 +211,9 @@ static int find_top(const struct adl_torch_zip *zip, const char **top, size_t *t
     return 0;
 }
 
-/* Each entry is read once to verify its checksum: entries that share their bytes
- * would make that far more work than the file is large. What is compressed or
- * beyond the archive is refused when it is asked for. */
+/* Each entry is read once to verify its checksum, so entries that share bytes could make
+ * that far more work than the size of the file. Entries that are compressed or reach beyond
+ * the archive do not count: they are refused when they are looked for. */
 static int check_sum(const struct adl_torch_zip *zip, struct adl_error *err)
 {
     size_t room = zip->data_end;
@@ -211,7 +230,7 @@ static int check_sum(const struct adl_torch_zip *zip, struct adl_error *err)
     return 0;
 }
 
-/* Keeps the entries of the top folder, without its name, sorted. */
+/* Keeps the entries of the top directory, without its name, sorted by name. */
 static int keep_top(struct adl_torch_zip *zip, struct adl_error *err)
 {
     const char *top;

@@ -161,8 +161,8 @@ static void headers_are_read_strictly(void)
     file[9] = 0x7f;
     hostile_refused(parse, file, length, ADL_ERR_LIMIT, "header of 32");
     file[9] = 0x10;
-    hostile_refused(parse, file, length, ADL_ERR_FORMAT, "cut off");
-    hostile_refused(parse, "PK\3\4........", 12, ADL_ERR_FORMAT, "no .npy file");
+    hostile_refused(parse, file, length, ADL_ERR_FORMAT, "truncated");
+    hostile_refused(parse, "PK\3\4........", 12, ADL_ERR_FORMAT, "not a .npy file");
 }
 
 static void damaged_files_end_in_an_answer(void)

@@ -20,7 +20,7 @@ static int read_pickle(const void *bytes, size_t length, struct adl_error *err)
     return result;
 }
 
-/* Loads a literal, whose own NUL is no part of it. */
+/* Loads a literal, without its NUL. */
 #define LOAD(pickle, literal) load(pickle, literal, sizeof(literal) - 1)
 #define REFUSED(literal, kind, part)                                                               \
     hostile_refused(read_pickle, literal, sizeof(literal) - 1, kind, part)
@@ -156,8 +156,8 @@ static void corrupt_is_refused(void)
     REFUSED("\x80\2t.", ADL_ERR_FORMAT, "no mark");
     REFUSED("\x80\2(\x85.", ADL_ERR_FORMAT, "stack is empty");
     REFUSED("\x80\2N\x86.", ADL_ERR_FORMAT, "stack is empty");
-    REFUSED("\x80\2h\0.", ADL_ERR_FORMAT, "never remembered");
-    REFUSED("\x80\2Nq\1h\0.", ADL_ERR_FORMAT, "never remembered");
+    REFUSED("\x80\2h\0.", ADL_ERR_FORMAT, "never written");
+    REFUSED("\x80\2Nq\1h\0.", ADL_ERR_FORMAT, "never written");
     REFUSED("\x80\2(q\0.", ADL_ERR_FORMAT, "stack is empty");
     REFUSED("\x80\2K\1(K\2e.", ADL_ERR_FORMAT, "holds none");
     REFUSED("\x80\2)K\1a.", ADL_ERR_FORMAT, "holds none");
@@ -165,13 +165,13 @@ static void corrupt_is_refused(void)
     REFUSED("\x80\2}(K\1u.", ADL_ERR_FORMAT, "no value");
     REFUSED("\x80\2(K\1e.", ADL_ERR_FORMAT, "nothing to add to");
     REFUSED("\x80\2((K\1e.", ADL_ERR_FORMAT, "nothing to add to");
-    REFUSED("\x80\4K\1K\2\x93.", ADL_ERR_FORMAT, "no text");
+    REFUSED("\x80\4K\1K\2\x93.", ADL_ERR_FORMAT, "not text");
     REFUSED("\x80\2cposix\nsystem.", ADL_ERR_FORMAT, "within a name");
     REFUSED("\x80\2X\xff\xff\0\0hi.", ADL_ERR_FORMAT, "ends within");
     REFUSED("\x80\2X\xff\xff\xff\xffhi.", ADL_ERR_FORMAT, "ends within");
     REFUSED("\x80\4\x8e\xff\xff\xff\xff\xff\xff\xff\xffhi.", ADL_ERR_FORMAT, "ends within");
     REFUSED("\x80\2r\xff\xff\xff\xff.", ADL_ERR_FORMAT, "stack is empty");
-    REFUSED("\x80\2Nr\xff\xff\xff\xff.", ADL_ERR_LIMIT, "remembers");
+    REFUSED("\x80\2Nr\xff\xff\xff\xff.", ADL_ERR_LIMIT, "memo has more than");
     REFUSED("\x80\2ccollections\nOrderedDict\nN\x85R.", ADL_ERR_FORMAT, "from a list");
     REFUSED("\x80\2ccollections\nOrderedDict\n]Na\x85R.", ADL_ERR_FORMAT, "from pairs");
 }
@@ -199,13 +199,13 @@ static void limits_are_kept(void)
     repeated("N", "Nb", ADL_LIMIT_PICKLE_BYTES / 2 + 1, ".", "larger than");
 }
 
-/* A pickle that remembers a module of `module` bytes as 0 and a name of `name`
- * bytes as 1, and asks `count` times for the global of the two. */
+/* A pickle that stores a module of `module` bytes as entry 0 of the memo and a name of
+ * `name` bytes as entry 1, and then names the global of the two `count` times. */
 static void globals_refused(size_t module, size_t name, size_t count, const char *part)
 {
-    static const char ask[] = {'h', 0, 'h', 1, (char)0x93};
+    static const char opcodes[] = {'h', 0, 'h', 1, (char)0x93};
     const size_t parts[] = {module, name};
-    char *bytes = malloc(2 + 7 + module + 7 + name + sizeof ask * count + 1), *at = bytes;
+    char *bytes = malloc(2 + 7 + module + 7 + name + sizeof opcodes * count + 1), *at = bytes;
     at = (char *)memcpy(at, "\x80\4", 2) + 2;
     for (size_t i = 0; i < 2; i++) {
         uint32_t length = (uint32_t)parts[i];
@@ -216,8 +216,8 @@ static void globals_refused(size_t module, size_t name, size_t count, const char
         *at++ = 'q';
         *at++ = (char)i;
     }
-    for (size_t i = 0; i < count; i++, at += sizeof ask)
-        memcpy(at, ask, sizeof ask);
+    for (size_t i = 0; i < count; i++, at += sizeof opcodes)
+        memcpy(at, opcodes, sizeof opcodes);
     *at++ = '.';
     hostile_refused(read_pickle, bytes, (size_t)(at - bytes), ADL_ERR_LIMIT, part);
     free(bytes);
@@ -253,7 +253,7 @@ static void long_text(char opcode, size_t width, size_t length, enum adl_pickle_
     free(bytes);
 }
 
-/* A NumPy array's elements are one text in protocol 2, bytes later. */
+/* The elements of a NumPy array are one text in protocol 2, a bytes object in later ones. */
 static void long_texts_are_skipped(void)
 {
     size_t most = ADL_LIMIT_PICKLE_STRING_BYTES;

@@ -274,7 +274,7 @@ static void state_dict_rules(void)
     put_tensor(&s, "a", FLOATS, 12, &two);
     PUT(&s, "K\1K\2");
     end(&s, 12);
-    expect(&s, ADL_ERR_FORMAT, "no name");
+    expect(&s, ADL_ERR_FORMAT, "not a name");
     begin(&s); /* a rebuild call without a storage */
     put_text(&s, "w");
     PUT(&s, "ctorch._utils\n_rebuild_tensor_v2\n(NNNNtR");

@@ -153,7 +153,7 @@ static void unfit_maps_are_refused(void)
     mkdir(scratch_path("maps/a"), 0777);
     mkdir(scratch_path("maps/a/b.c"), 0777);
     scratch_append("maps/a/b.c/x.npy", "no array");
-    refused_maps(d, ADL_ERR_FORMAT, "x.npy: is no .npy file");
+    refused_maps(d, ADL_ERR_FORMAT, "x.npy: is not a .npy file");
     values[0] = 1.5;
     TEST_OK(adl_npy_write(scratch_path("maps/a/b.c/x.npy"), ADL_NPY_F64, values, 2, 2, &err), &err);
     refused_maps(d, ADL_ERR_FORMAT, "x.npy: ");
