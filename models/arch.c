@@ -1,4 +1,14 @@
-/* The list of backbones, and architectures as text, JSON and graphs. */
+/* The list of backbones, and an architecture as text, JSON and graph.
+ *
+ * An architecture is a backbone and a handful of parameters (struct adl_arch). As JSON it is
+ * the `arch` object of a model file, the one place that has to say everything that decides
+ * the shapes of the weights:
+ *
+ *   {"name": "mobilenet_v1", "num_classes": 104, "bn_eps": 1e-05, "adl": true, "width": 0.5,
+ *    "activation": "relu", "padding": "symmetric", "last_stride": 1}
+ *
+ * An absent key means the backbone's default, so a key that a later version adds does not
+ * change older files. */
 
 #include "models/arch.h"
 
@@ -35,7 +45,7 @@ void adl_arch_init(struct adl_arch *arch, const struct adl_backbone *backbone)
     };
 }
 
-/* --- where ADL goes ------------------------------------------------------------- */
+/* --- places of ADL --------------------------------------------------------------- */
 
 int adl_arch_set_places(struct adl_arch *arch, const char *names, struct adl_error *err)
 {
@@ -55,7 +65,7 @@ int adl_arch_set_places(struct adl_arch *arch, const char *names, struct adl_err
             while (backbone->adl_places[count])
                 count++;
             return adl_fail(err, ADL_ERR_ARG,
-                            "%s: ADL cannot follow %s; it can the layers from %s to %s",
+                            "%s: ADL cannot follow %s; it can follow the layers from %s to %s",
                             backbone->name, adl_name_quote(at, length).text,
                             backbone->adl_places[0], backbone->adl_places[count - 1]);
         }
@@ -93,7 +103,7 @@ int adl_arch_check(const struct adl_arch *arch, struct adl_error *err)
 static const char *const activation_names[] = {"relu", "relu6", NULL};
 static const char *const padding_names[] = {"symmetric", "tf_same", NULL};
 
-/* The names of ADL's places; NULL is out of memory. */
+/* The names of the layers that ADL follows; NULL is out of memory. */
 static json_t *places_to_json(const struct adl_arch *arch)
 {
     json_t *list = json_array();
@@ -151,7 +161,7 @@ static int read_int(const json_t *json, const char *key, int max, int *out, stru
         return 0;
     json_int_t value = json_integer_value(member);
     if (!json_is_integer(member) || value < 1 || value > max)
-        return adl_fail(err, ADL_ERR_FORMAT, "arch: %s is no integer from 1 to %d", key, max);
+        return adl_fail(err, ADL_ERR_FORMAT, "arch: %s is not an integer from 1 to %d", key, max);
     *out = (int)value;
     return 0;
 }
@@ -162,12 +172,13 @@ static int read_double(const json_t *json, const char *key, double *out, struct 
     if (!member)
         return 0;
     if (!json_is_number(member))
-        return adl_fail(err, ADL_ERR_FORMAT, "arch: %s is no number", key);
+        return adl_fail(err, ADL_ERR_FORMAT, "arch: %s is not a number", key);
     *out = json_number_value(member);
     return 0;
 }
 
-/* Which of `names`; *out is untouched when the key is absent. */
+/* The readers below leave their result untouched when the key is absent. read_choice reads
+ * the index of a text in `names`, which are two. */
 static int read_choice(const json_t *json, const char *key, const char *const *names, int *out,
                        struct adl_error *err)
 {
@@ -195,12 +206,13 @@ static int read_places(const json_t *json, struct adl_arch *arch, struct adl_err
         const char *name = json_string_value(json_array_get(list, i));
         uint32_t bit = name ? adl_backbone_place(arch->backbone, name, strlen(name)) : 0;
         if (!bit)
-            return adl_fail(err, ADL_ERR_FORMAT, "arch: adl_positions: entry %zu is no place in %s",
-                            i, arch->backbone->name);
+            return adl_fail(err, ADL_ERR_FORMAT,
+                            "arch: adl_positions: ADL cannot follow entry %zu in %s", i,
+                            arch->backbone->name);
         places |= bit;
     }
     if (!places)
-        return adl_fail(err, ADL_ERR_FORMAT, "arch: adl_positions is no list of names");
+        return adl_fail(err, ADL_ERR_FORMAT, "arch: adl_positions is not a list of names");
     arch->adl_places = places;
     return 0;
 }
@@ -209,10 +221,10 @@ static int read_backbone(const json_t *json, const struct adl_backbone **backbon
                          struct adl_error *err)
 {
     if (!json_is_object(json))
-        return adl_fail(err, ADL_ERR_FORMAT, "arch is no JSON object");
+        return adl_fail(err, ADL_ERR_FORMAT, "arch is not a JSON object");
     const char *name = json_string_value(json_object_get(json, "name"));
     if (!name)
-        return adl_fail(err, ADL_ERR_FORMAT, "arch: name is missing or no text");
+        return adl_fail(err, ADL_ERR_FORMAT, "arch: name is missing or not text");
     *backbone = adl_backbone_find(name);
     if (!*backbone)
         return adl_fail(err, ADL_ERR_UNSUPPORTED, "arch: no network is called %s",
@@ -277,7 +289,7 @@ struct adl_graph *adl_arch_build(const struct adl_arch *arch, int input_h, int i
     graph = adl_graph_create((struct adl_shape){input_h, input_w, 3}, err);
     if (!graph)
         goto out;
-    ADL_TRY(adl_graph_finish(graph, err)); /* the input value may have found no memory */
+    ADL_TRY(adl_graph_finish(graph, err)); /* fails if there was no memory for the input */
     arch->backbone->build(graph, arch);
     if (adl_graph_finish(graph, err) < 0) {
         adl_error_context(err, "%s at %d x %d", arch->backbone->name, input_h, input_w);

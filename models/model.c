@@ -1,4 +1,8 @@
-/* A model in memory: its life, its weights and its class names. */
+/* A model in memory: its life, its weights and its class names.
+ *
+ * Weights are large (ResNet-50 has 100 MB), so they exist once: from the set of tensors that
+ * a file was read into, float32 data move into the model's set; and from there each tensor
+ * is packed into the plan and then freed. */
 
 #include "models/model.h"
 
@@ -14,13 +18,13 @@
 #define DEFAULT_SIDE 224
 #define DEFAULT_THRESHOLD 0.35
 
-/* ImageNet's, of values from 0 to 1. */
+/* Of ImageNet's images, of R, G, B from 0 to 1, as torchvision's weights expect. */
 static const float default_mean[3] = {0.485f, 0.456f, 0.406f};
 static const float default_std[3] = {0.229f, 0.224f, 0.225f};
 
 /* --- weights ------------------------------------------------------------------- */
 
-/* What a parameter is before anybody sets it; see adl_model_create. */
+/* The values of a parameter that no file sets; see adl_model_create. */
 static void reset(const struct adl_param *param, float *values)
 {
     bool one = param->role == ADL_PARAM_BN_WEIGHT || param->role == ADL_PARAM_BN_VAR;
@@ -34,7 +38,7 @@ static struct adl_tensor *make_weight(const struct adl_param *param, struct adl_
     return adl_tensors_add_unset(set, param->name, ADL_F32, param->rank, param->shape, err);
 }
 
-/* Moved, so that no weight is in memory twice. */
+/* Moves the data of the tensor `name` of `from` into the set. */
 static struct adl_tensor *take_weight(const struct adl_param *param, struct adl_tensors *from,
                                       const char *name, struct adl_tensors *set,
                                       struct adl_error *err)
@@ -101,7 +105,7 @@ void adl_model_update_digest(struct adl_model *model)
     adl_sha256_hex(&hash, model->digest);
 }
 
-/* plan.h's release. */
+/* `release` of the plan's options: called once a parameter is packed. */
 static void drop_weight(void *context, int param)
 {
     struct adl_model *model = context;
@@ -198,7 +202,7 @@ int adl_model_set_adl(struct adl_model *model, bool adl, struct adl_error *err)
             adl_graph_free(graph);
             return -1;
         }
-        /* ADL has no parameters: the variants' are the same in the same order. */
+        /* ADL has no parameters, so both variants have the same ones, in the same order. */
         for (int i = 0; i < adl_graph_param_count(graph); i++)
             memcpy(adl_tensors_at(weights, (size_t)i)->data, model->params[i],
                    adl_graph_param(graph, i)->count * sizeof(float));
@@ -232,7 +236,8 @@ static int class_by_id(const struct adl_model *model, const char *text)
 int adl_model_find_class(const struct adl_model *model, const char *text)
 {
     int count = model->classes ? model->arch.num_classes : 0;
-    /* Folders named 0 to 10 are classes in another order: "10" is one of their names. */
+    /* Labels before ids: of classes that are called "0" to "10", sorted as text, "10" is the
+     * third, and whoever writes "10" means the label. */
     for (int i = 0; i < count; i++)
         if (strcmp(model->classes[i], text) == 0)
             return i;

@@ -1,7 +1,19 @@
-/* Inception-v3 for localization, as the SPG authors cut it: torchvision's
- * network up to Mixed_6e with a padded stem and Mixed_6a at stride 1, then two
- * 3x3 convolutions, a 1x1 convolution to one map a class, and the mean of
- * each. The class maps are what localizes. */
+/* Inception-v3 for localization.
+ *
+ * Szegedy et al., "Rethinking the Inception Architecture for Computer Vision" (CVPR 2016),
+ * in the form that Zhang et al. gave it, "Self-produced Guidance for Weakly-supervised
+ * Object Localization" (SPG, ECCV 2018): torchvision's network up to Mixed_6e, with padding
+ * in the first convolution and Mixed_6a at stride 1, then two 3x3 convolutions (SPG_A3_1b,
+ * SPG_A3_2b), a 1x1 convolution to one map for each class (SPG_A4), and the mean of each
+ * map as its logit. So the network computes its class maps itself, and no weights of a
+ * linear layer are needed to make them. Reference: inception.py of wsolevaluation.
+ *
+ * At 224x224 the last map is 14x14, or 28x28 without the third pooling.
+ *
+ * Parameter names: torchvision's module names, Mixed_5b.branch5x5_1.conv.weight, where each
+ * unit is a convolution "conv" without bias and a batch norm "bn"; SPG_A3_1b.0 is a
+ * convolution in a Sequential with its ReLU. ADL layers have no parameters and names of
+ * their own, ADL_5d behind Mixed_5d, so they shift nothing. */
 
 #include <string.h>
 
@@ -11,7 +23,8 @@
 static const char *const adl_places[] = {"Mixed_5b",  "Mixed_5c",  "Mixed_5d", "Mixed_6a",
                                          "Mixed_6b",  "Mixed_6c",  "Mixed_6d", "Mixed_6e",
                                          "SPG_A3_1b", "SPG_A3_2b", NULL};
-#define ADL_DEFAULT (1u << 2 | 1u << 7 | 1u << 9) /* the reference's */
+#define ADL_DEFAULT                                                                                \
+    (1u << 2 | 1u << 7 | 1u << 9) /* Mixed_5d, Mixed_6e, SPG_A3_2b, as in the reference */
 
 struct builder {
     struct adl_graph *graph;
@@ -19,8 +32,8 @@ struct builder {
     const char *module; /* "Mixed_5b" while one is being built */
 };
 
-/* A convolution without bias, padded to keep the size at stride 1, batch norm,
- * ReLU: NAME.conv, NAME.bn, NAME. */
+/* A convolution without bias, a batch norm and a ReLU, whose values are called NAME.conv,
+ * NAME.bn and NAME. */
 static int unit(const struct builder *b, int x, const char *name, struct adl_conv_attr attr)
 {
     x = adl_conv(b->graph, x, adl_graph_name(b->graph, "%s.conv", name), attr);
@@ -47,7 +60,8 @@ static int mean_branch(const struct builder *b, int x, int k)
     return branch(b, x, "branch_pool", k, 1, 1);
 }
 
-/* ADL_5d behind Mixed_5d, where that is one of its places. */
+/* The ADL layer behind the layer `after`, if it is one of ADL's places: ADL_5d behind
+ * Mixed_5d. */
 static int erase(const struct builder *b, int x, const char *after)
 {
     if (!adl_arch_has_place(b->arch, after))
@@ -55,13 +69,14 @@ static int erase(const struct builder *b, int x, const char *after)
     return adl_adl(b->graph, x, adl_graph_name(b->graph, "ADL%s", strchr(after, '_')));
 }
 
-/* The end of a module. */
+/* The end of a module: its branches concatenated by channels. */
 static int join(const struct builder *b, const int *branches, int count)
 {
     return erase(b, adl_concat(b->graph, branches, count, b->module), b->module);
 }
 
-/* 1x1, 5x5, twice 3x3, and a pooled branch. */
+/* torchvision's InceptionA: branches of 1x1, 5x5 and two 3x3 convolutions, and average
+ * pooling with a 1x1 convolution to pool_k channels. */
 static int mixed_a(struct builder *b, int x, const char *name, int pool_k)
 {
     int out[4];
@@ -76,7 +91,8 @@ static int mixed_a(struct builder *b, int x, const char *name, int pool_k)
     return join(b, out, 4);
 }
 
-/* The step to 768 channels; it does not shrink the map here. */
+/* torchvision's InceptionB, the step to 768 channels, with stride 1 and padding in place of
+ * stride 2: the map keeps its size. */
 static int mixed_b(struct builder *b, int x, const char *name)
 {
     int out[3];
@@ -90,8 +106,9 @@ static int mixed_b(struct builder *b, int x, const char *name)
     return join(b, out, 3);
 }
 
-/* 1x1, 7x7 and twice 7x7 taken apart into rows and columns, and a pooled
- * branch; k channels inside. */
+/* torchvision's InceptionC: branches of 1x1, one 7x7 and two 7x7 convolutions, and average
+ * pooling with a 1x1 convolution. Each 7x7 is factored into 1x7 and 7x1; k channels inside
+ * the branches. */
 static int mixed_c(struct builder *b, int x, const char *name, int k)
 {
     int out[4];
@@ -109,6 +126,7 @@ static int mixed_c(struct builder *b, int x, const char *name, int k)
     return join(b, out, 4);
 }
 
+/* 3x3 max pooling at stride 2, whose output size is rounded up. */
 static int shrink(const struct builder *b, int x, const char *name, int pad)
 {
     return adl_maxpool(
@@ -116,7 +134,7 @@ static int shrink(const struct builder *b, int x, const char *name, int pad)
         (struct adl_pool_attr){.size = 3, .stride = 2, .pad = pad, .ceil_mode = true});
 }
 
-/* A convolution of the head, with bias, and its ReLU: NAME.0, NAME. */
+/* A 3x3 convolution of the head, with bias, called NAME.0, and its ReLU. */
 static int head(const struct builder *b, int x, const char *name, int k)
 {
     struct adl_conv_attr attr = adl_backbone_conv(k, 3, 3, 1);
@@ -125,7 +143,7 @@ static int head(const struct builder *b, int x, const char *name, int k)
     return adl_relu(b->graph, x, name);
 }
 
-/* The variant with ADL has no dropout, and the other way round. */
+/* The reference has dropout in the variant without ADL only. */
 static int drop(const struct builder *b, int x, const char *name)
 {
     return b->arch->adl ? x : adl_dropout(b->graph, x, name, 0.5);
@@ -170,6 +188,7 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
     adl_graph_set_classifier(graph, adl_graph_find_param(graph, "SPG_A4.weight"));
 }
 
+/* Everything but the modules of torchvision's network, as the reference has it. */
 static bool is_head(const char *name)
 {
     static const char *const trunk[] = {"Mixed", "Conv2d_1", "Conv2d_2", "Conv2d_3", "Conv2d_4"};

@@ -1,28 +1,40 @@
-/* MobileNet-v1 (Howard et al. 2017) for localization: 13 blocks of a depthwise
- * and a pointwise convolution, at any width, with the last stride 1 for 14x14
- * maps. Options cover Google's weights (relu6, TensorFlow's padding, last
- * stride 2) and ports trained in PyTorch. */
+/* MobileNet-v1 for localization.
+ *
+ * Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision
+ * Applications" (2017), table 1: a 3x3 convolution, then 13 blocks of a depthwise 3x3 and a
+ * pointwise 1x1 convolution, each followed by batch norm and activation. The width scales
+ * the channels of all layers. For localization the last halving has stride 1, so that the
+ * last map is 14x14 at 224x224, or 28x28 with stride 1 in block 5 as well.
+ *
+ * The network is not part of wsolevaluation. The options cover Google's weights (relu6,
+ * TensorFlow's asymmetric padding, last stride 2, epsilon 0.001) and networks trained in
+ * PyTorch (relu, symmetric padding).
+ *
+ * Parameter names are this project's: conv1, bn1, then blocks.N.dw, dw_bn, pw and pw_bn,
+ * and fc. ADL layers stand beside the blocks and shift nothing. */
 
 #include <string.h>
 
 #include "base/size.h"
 #include "models/backbones/backbone.h"
 
-/* Channels at width 1 and stride of each block. */
+/* Output channels at width 1, and the stride of the depthwise convolution, of each block. */
 static const struct {
     int channels, stride;
 } blocks[] = {{64, 1},  {128, 2}, {128, 1}, {256, 2}, {256, 1},  {512, 2}, {512, 1},
               {512, 1}, {512, 1}, {512, 1}, {512, 1}, {1024, 2}, {1024, 1}};
 
-enum { TO_14 = 5, TO_7 = 11 }; /* the blocks whose strides are choices */
+/* The blocks whose strides depend on the architecture; named by the map they would make. */
+enum { TO_14 = 5, TO_7 = 11 };
 
-/* No reference has ADL in this network: as in ResNet-50, after the first block
- * of 14x14, the first of the last width, and the last. */
+/* Where ADL may be. By default it is placed as in ResNet-50: behind the first block with
+ * 14x14 maps, the first of the last width, and the last. */
 static const char *const adl_places[] = {
     "blocks.0", "blocks.1", "blocks.2", "blocks.3",  "blocks.4",  "blocks.5",  "blocks.6",
     "blocks.7", "blocks.8", "blocks.9", "blocks.10", "blocks.11", "blocks.12", NULL};
 #define ADL_DEFAULT (1u << 5 | 1u << 11 | 1u << 12)
 
+/* Channels at the width of the architecture, at least 8. */
 static int scaled(const struct adl_arch *arch, int channels)
 {
     int n = (int)(channels * arch->width);
@@ -38,7 +50,7 @@ static int stride_of(const struct adl_arch *arch, int block)
     return blocks[block].stride;
 }
 
-/* 3x3, with one group or one group a channel. */
+/* A 3x3 convolution, dense (groups 1) or depthwise (groups = channels). */
 static int conv3x3(struct adl_graph *graph, const struct adl_arch *arch, int x, const char *name,
                    int k, int stride, int groups)
 {
@@ -83,7 +95,7 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
     adl_graph_set_classifier(graph, adl_graph_find_param(graph, "fc.weight"));
 }
 
-/* Not in the reference; the classifier, as for its other networks. */
+/* The classifier alone. */
 static bool is_head(const char *name)
 {
     return strncmp(name, "fc.", 3) == 0;

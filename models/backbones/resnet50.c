@@ -1,10 +1,19 @@
-/* ResNet-50 for localization: torchvision's bottlenecks (the stride in the 3x3
- * convolution) with stride 1 in the last stage; and the same with a
- * squeeze-and-excitation branch in every block (reduction 16, biases).
+/* ResNet-50 for localization, and the same with squeeze and excitation.
  *
- * In the reference an ADL layer is one more entry of the stage's Sequential
- * and shifts the blocks behind it; the network with SE has no reference, its
- * ADL layers stand beside the numbered blocks. */
+ * He et al., "Deep Residual Learning for Image Recognition" (CVPR 2016), table 1, with
+ * torchvision's bottleneck blocks (the stride is in the 3x3 convolution, not in the first
+ * 1x1). Reference: resnet.py of wsolevaluation, where the last stage has stride 1, so that
+ * the last map is 14x14 at 224x224, or 28x28 with stride 1 in layer3 as well.
+ *
+ * resnet50_se has a squeeze-and-excitation branch at the end of every block (Hu et al.,
+ * "Squeeze-and-Excitation Networks", CVPR 2018; reduction 16, with biases). It is not part
+ * of wsolevaluation.
+ *
+ * Parameter names: torchvision's, layer3.1.conv2.weight for stage 3, block 1. In the
+ * reference's resnet50 an ADL layer is one more entry of the Sequential that holds the
+ * blocks of a stage and shifts the numbers of the blocks behind it, which renumber()
+ * undoes. In resnet50_se the ADL layers stand beside the blocks and shift nothing, so they
+ * may follow any block. */
 
 #include <stdio.h>
 #include <string.h>
@@ -15,13 +24,14 @@
 
 static const int block_counts[STAGES] = {3, 4, 6, 3};
 
-/* Whether ADL follows block `block` of layer3 (stage 2) or layer4 (stage 3). */
+/* Whether the reference has ADL behind a block of a stage, both counted from 0: behind
+ * blocks layer3.0, layer4.0 and layer4.2, as they are numbered without ADL. */
 static bool adl_after(int stage, int block)
 {
     return (stage == 2 && block == 0) || (stage == 3 && (block == 0 || block == 2));
 }
 
-/* With SE they are a choice. */
+/* Where ADL may be in resnet50_se, and the default: the same three blocks. */
 static const char *const se_places[] = {"layer1.0", "layer1.1", "layer1.2", "layer2.0", "layer2.1",
                                         "layer2.2", "layer2.3", "layer3.0", "layer3.1", "layer3.2",
                                         "layer3.3", "layer3.4", "layer3.5", "layer4.0", "layer4.1",
@@ -33,7 +43,8 @@ static int conv(struct adl_graph *graph, int x, const char *name, int k, int siz
     return adl_conv(graph, x, name, adl_backbone_conv(k, size, size, stride));
 }
 
-/* x * sigmoid(fc2(relu(fc1(mean of x)))), per channel. */
+/* Scales each channel of x by a weight from 0 to 1, computed from the means of all channels:
+ * x * sigmoid(fc2(relu(fc1(mean of x)))). */
 static int excite(struct adl_graph *graph, int x, const char *name, int channels)
 {
     int s = adl_global_avgpool(graph, x, adl_graph_name(graph, "%s.gap", name));
@@ -46,10 +57,10 @@ static int excite(struct adl_graph *graph, int x, const char *name, int channels
 
 struct block {
     const char *name;
-    int planes; /* channels inside; four times as many leave it */
+    int planes; /* channels of the 3x3 convolution; the output has four times as many */
     int stride;
-    bool project; /* the shortcut is a 1x1 convolution */
-    bool se;
+    bool project; /* the shortcut is a 1x1 convolution instead of the identity */
+    bool se;      /* squeeze and excitation */
 };
 
 static int bottleneck(struct adl_graph *graph, const struct adl_arch *arch, int input,
@@ -120,8 +131,8 @@ static void build_se(struct adl_graph *graph, const struct adl_arch *arch)
     build_either(graph, arch, true);
 }
 
-/* ADL is entry 1 of layer3 and entries 1 and 4 of layer4; the last has no
- * block behind it. */
+/* With ADL, entry 1 of layer3 and entries 1 and 4 of layer4 are ADL layers. Entry 4 is the
+ * last of its stage, so in both stages exactly the blocks from 1 on move, by one. */
 static bool renumber(const struct adl_arch *from, const struct adl_arch *to, const char *name,
                      char *out, size_t size)
 {

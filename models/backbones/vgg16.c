@@ -1,9 +1,19 @@
-/* VGG-16 for localization: torchvision's network without batch norm and
- * without its last pool, a 3x3 convolution to 1024 channels and global average
- * pooling in place of the three linear layers.
+/* VGG-16 for localization.
  *
- * The layers are numbered as in one PyTorch Sequential, so every layer that a
- * variant adds or leaves out shifts the names behind it. */
+ * Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
+ * Recognition" (ICLR 2015), configuration D without batch norm, changed as in Zhou et al.,
+ * "Learning Deep Features for Discriminative Localization" (CVPR 2016): the last pooling
+ * and the three linear layers are replaced by a 3x3 convolution to 1024 channels ("conv6"),
+ * global average pooling and one linear layer, whose weights turn the 1024 maps into class
+ * activation maps. Reference: vgg.py of wsolevaluation.
+ *
+ * At 224x224 the last map is 14x14, or 28x28 without the fourth pooling.
+ *
+ * Parameter names: in the reference all layers before conv6 are one Sequential called
+ * "features", in which each convolution, ReLU, pooling and ADL layer takes a number:
+ * features.0.weight, features.2.weight, features.5.weight ... So each layer that a variant
+ * adds (ADL) or leaves out (the fourth pooling) shifts the numbers of all layers behind it,
+ * which renumber() undoes. */
 
 #include <stdio.h>
 #include <string.h>
@@ -13,8 +23,8 @@
 
 enum { POOL = -1, POOL_14 = -2, ADL = -3 };
 
-/* Output channels of a convolution and its ReLU, or a layer of another kind:
- * POOL_14 is left out of the 28x28 network, ADL of the plain one. */
+/* The Sequential: output channels of a 3x3 convolution and its ReLU, or a layer of another
+ * kind. The variant with 28x28 maps has no POOL_14, the one without ADL no ADL. */
 static const int layers[] = {64,  64,  POOL, 128, 128, POOL,    256, 256, 256, POOL,
                              ADL, 512, 512,  512, ADL, POOL_14, 512, 512, 512, ADL};
 
@@ -54,8 +64,9 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
     adl_graph_set_classifier(graph, adl_graph_find_param(graph, "fc.weight"));
 }
 
-/* The number of the n-th convolution of a variant, or the other way round: one
- * of the two is given, the other -1. Returns what was not given, or -1. */
+/* Converts between n, the index of a convolution among the convolutions, and its number in
+ * the Sequential of a variant: one of the two is given, the other is -1. Returns the other
+ * one, or -1 when there is no such convolution. */
 static int convolution(const struct adl_arch *arch, int n, int number)
 {
     int at = 0, count = 0;

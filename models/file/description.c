@@ -1,7 +1,9 @@
 /* The description in a model file: the JSON object `adl` of its metadata.
  *
- * "resize" is written for people; every model's images are resized straight to
- * the input size, bilinear and antialiased, whatever their aspect ratio. */
+ * Reading is strict about what is there (a wrong type or range is an error that names the
+ * key) and lenient about what is not: absent keys have defaults, unknown ones are ignored.
+ * "resize" is written for human readers; all images are resized directly to the input size,
+ * bilinear and antialiased, without regard to their aspect ratio. */
 
 #include "models/file/description.h"
 
@@ -17,8 +19,8 @@
 
 /* --- writing ----------------------------------------------------------------- */
 
-/* The shortest decimal that reads back as the same float: 0.485, not
- * 0.48500001430511475. */
+/* The shortest decimal that reads back as the same float: 0.485 instead of
+ * 0.48500001430511475. Nine digits always do. */
 static json_t *short_real(float value)
 {
     char text[32];
@@ -97,7 +99,7 @@ static int read_version(const json_t *json, struct adl_error *err)
     if (!version)
         return 0;
     if (!json_is_integer(version) || json_integer_value(version) < 1)
-        return adl_fail(err, ADL_ERR_FORMAT, "version is no positive integer");
+        return adl_fail(err, ADL_ERR_FORMAT, "version is not a positive integer");
     if (json_integer_value(version) != VERSION)
         return adl_fail(err, ADL_ERR_UNSUPPORTED,
                         "version %lld is newer than this program, which reads version %d",
@@ -105,7 +107,7 @@ static int read_version(const json_t *json, struct adl_error *err)
     return 0;
 }
 
-/* What was asked for and is neither the default nor what the file says. */
+/* Whether a field of `requested` is neither the backbone's default nor what the file has. */
 static bool contradicts(const struct adl_arch *requested, const struct adl_arch *stated)
 {
     struct adl_arch d;
@@ -135,13 +137,13 @@ static int read_arch(struct adl_model *model, const json_t *json, const struct a
     if (!requested)
         return 0;
     if (contradicts(requested, &model->arch)) {
-        char said[100], wanted[100];
-        adl_arch_describe(&model->arch, said, sizeof said);
-        adl_arch_describe(requested, wanted, sizeof wanted);
+        char stated_text[100], requested_text[100];
+        adl_arch_describe(&model->arch, stated_text, sizeof stated_text);
+        adl_arch_describe(requested, requested_text, sizeof requested_text);
         return adl_fail(err, ADL_ERR_ARG,
                         "the file says it is %s, %d classes, bn_eps %g, and %s, %d classes, bn_eps "
-                        "%g was asked for; leave out --arch and its options",
-                        said, model->arch.num_classes, model->arch.bn_eps, wanted,
+                        "%g was requested; leave out --arch and its options",
+                        stated_text, model->arch.num_classes, model->arch.bn_eps, requested_text,
                         requested->num_classes, requested->bn_eps);
     }
     model->arch.adl |= requested->adl;
@@ -156,7 +158,7 @@ static int read_classes(struct adl_model *model, const json_t *json, struct adl_
     if (!classes || json_is_null(classes))
         return 0;
     if (!json_is_array(classes))
-        return adl_fail(err, ADL_ERR_FORMAT, "classes is no list");
+        return adl_fail(err, ADL_ERR_FORMAT, "classes is not a list");
     if (count == 0)
         return 0;
     if (count != model->class_count)
@@ -168,7 +170,7 @@ static int read_classes(struct adl_model *model, const json_t *json, struct adl_
     for (size_t i = 0; i < count; i++) {
         const json_t *name = json_array_get(classes, i);
         if (!json_is_string(name))
-            return adl_fail(err, ADL_ERR_FORMAT, "the name of class %zu is no text", i);
+            return adl_fail(err, ADL_ERR_FORMAT, "the name of class %zu is not text", i);
         if (json_string_length(name) > ADL_LIMIT_CLASS_NAME_BYTES)
             return adl_fail(err, ADL_ERR_LIMIT, "the name of class %zu has %zu bytes, more than %d",
                             i, json_string_length(name), ADL_LIMIT_CLASS_NAME_BYTES);
@@ -189,9 +191,10 @@ static int read_side(const json_t *value, int *side, struct adl_error *err)
     return 0;
 }
 
-/* Three finite numbers; std is what pixels are divided by. */
-static int read_colours(const json_t *input, const char *key, bool divisor, float *out,
-                        struct adl_error *err)
+/* Three finite numbers, for R, G and B. Pixels are divided by std, so with `divisor` they have
+ * to be normal numbers: neither 0 nor so small that the quotient overflows. */
+static int read_channels(const json_t *input, const char *key, bool divisor, float *out,
+                         struct adl_error *err)
 {
     const json_t *array = json_object_get(input, key);
     if (!array)
@@ -214,7 +217,7 @@ static int read_input(struct adl_model *model, const json_t *json, struct adl_er
     if (!input)
         return 0;
     if (!json_is_object(input))
-        return adl_fail(err, ADL_ERR_FORMAT, "input is no JSON object");
+        return adl_fail(err, ADL_ERR_FORMAT, "input is not a JSON object");
     const json_t *size = json_object_get(input, "size");
     if (size) {
         if (json_array_size(size) != 2)
@@ -223,8 +226,8 @@ static int read_input(struct adl_model *model, const json_t *json, struct adl_er
         ADL_TRY(read_side(json_array_get(size, 0), &model->input_h, err));
         ADL_TRY(read_side(json_array_get(size, 1), &model->input_w, err));
     }
-    ADL_TRY(read_colours(input, "mean", false, model->mean, err));
-    ADL_TRY(read_colours(input, "std", true, model->std, err));
+    ADL_TRY(read_channels(input, "mean", false, model->mean, err));
+    ADL_TRY(read_channels(input, "std", true, model->std, err));
     return 0;
 out:
     return -1;
@@ -236,25 +239,25 @@ static int read_cam(struct adl_model *model, const json_t *json, struct adl_erro
     if (!cam)
         return 0;
     if (!json_is_object(cam))
-        return adl_fail(err, ADL_ERR_FORMAT, "cam is no JSON object");
+        return adl_fail(err, ADL_ERR_FORMAT, "cam is not a JSON object");
     const json_t *threshold = json_object_get(cam, "threshold");
     if (!threshold)
         return 0;
     double value = json_number_value(threshold);
     if (!json_is_number(threshold) || !(value >= 0 && value <= 1))
-        return adl_fail(err, ADL_ERR_FORMAT, "cam.threshold is no number from 0 to 1");
+        return adl_fail(err, ADL_ERR_FORMAT, "cam.threshold is not a number from 0 to 1");
     model->cam_threshold = value;
     return 0;
 }
 
-/* Kept as it is and written back. */
+/* An object that is kept as it is and written back. */
 static int read_kept(json_t *json, const char *key, json_t **kept, struct adl_error *err)
 {
     json_t *member = json_object_get(json, key);
     if (!member || json_is_null(member))
         return 0;
     if (!json_is_object(member))
-        return adl_fail(err, ADL_ERR_FORMAT, "%s is no JSON object", key);
+        return adl_fail(err, ADL_ERR_FORMAT, "%s is not a JSON object", key);
     *kept = json_incref(member);
     return 0;
 }
@@ -268,11 +271,11 @@ int adl_model_read_description(struct adl_model *model, const char *text,
     if (!json) {
         if (!text || json_error_code(&where) == json_error_out_of_memory)
             return adl_fail_nomem(err, "the model's description");
-        return adl_fail(err, ADL_ERR_FORMAT, "metadata \"adl\" is no JSON object (byte %d)",
+        return adl_fail(err, ADL_ERR_FORMAT, "metadata \"adl\" is not a JSON object (byte %d)",
                         where.position);
     }
     if (!json_is_object(json)) {
-        adl_fail(err, ADL_ERR_FORMAT, "metadata \"adl\" is no JSON object");
+        adl_fail(err, ADL_ERR_FORMAT, "metadata \"adl\" is not a JSON object");
         goto out;
     }
     ADL_TRY(read_version(json, err));

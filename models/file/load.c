@@ -1,4 +1,7 @@
-/* From a weight file to a model. */
+/* From a weight file to a model: read the tensors, read the description, build its graph,
+ * match the tensors to the graph's parameters, and move the data over. The match comes
+ * before any weights are allocated, so a file that only promises a large network is refused
+ * cheaply. */
 
 #include "models/file/load.h"
 
@@ -12,8 +15,9 @@
 #include "models/file/match.h"
 #include "models/file/report.h"
 
-/* Wrappers of PyTorch leave their name before every parameter's; files that
- * come from PyTorch by way of another program still have it. */
+/* DataParallel and torch.compile put "module." and "_orig_mod." in front of parameter names.
+ * The PyTorch reader removes them; safetensors files that were converted from such
+ * checkpoints still have them. */
 static int strip_prefixes(struct adl_tensors *tensors, struct adl_error *err)
 {
     static const char *const prefixes[] = {"module.", "_orig_mod."};
@@ -44,7 +48,8 @@ struct adl_tensors *adl_model_read_weights(const char *path, const char *key, st
     return tensors;
 }
 
-static int report_text(const struct adl_match *match, struct adl_str *report, struct adl_error *err)
+static int write_report(const struct adl_match *match, struct adl_str *report,
+                        struct adl_error *err)
 {
     if (!report)
         return 0;
@@ -52,7 +57,8 @@ static int report_text(const struct adl_match *match, struct adl_str *report, st
     return report->failed ? adl_fail_nomem(err, "the report") : 0;
 }
 
-static int misfit(const struct adl_match *match, const struct adl_arch *arch, struct adl_error *err)
+static int fail_misfit(const struct adl_match *match, const struct adl_arch *arch,
+                       struct adl_error *err)
 {
     char network[100], summary[400];
     adl_arch_describe(arch, network, sizeof network);
@@ -61,7 +67,7 @@ static int misfit(const struct adl_match *match, const struct adl_arch *arch, st
                     arch->num_classes, summary);
 }
 
-static void convert(const struct adl_match *match, struct adl_model *model, bool *taken)
+static void copy_fitting(const struct adl_match *match, struct adl_model *model, bool *taken)
 {
     for (int i = 0; i < adl_graph_param_count(model->graph); i++) {
         bool fits = adl_match_fits(match, i);
@@ -72,8 +78,8 @@ static void convert(const struct adl_match *match, struct adl_model *model, bool
     }
 }
 
-/* What PyTorch's training scripts note beside the weights, as a hint. */
-static void hint(const struct adl_tensors *tensors, struct adl_error *err)
+/* Adds to the message the architecture that a training script noted beside the weights. */
+static void add_hint(const struct adl_tensors *tensors, struct adl_error *err)
 {
     const char *name = adl_tensors_meta(tensors, "torch.architecture");
     if (!name)
@@ -90,7 +96,7 @@ static void forget_misshapen(struct adl_match *match)
             match->found[i] = NULL;
 }
 
-/* Takes the weights out of `tensors`. */
+/* Fills the model; the weights move out of `tensors`. */
 static int load_into(struct adl_model *model, struct adl_tensors *tensors,
                      const struct adl_model_options *options, struct adl_error *err)
 {
@@ -100,18 +106,17 @@ static int load_into(struct adl_model *model, struct adl_tensors *tensors,
 
     if (adl_model_read_description(model, description, options->arch, err) < 0) {
         if (!description)
-            hint(tensors, err);
+            add_hint(tensors, err);
         return -1;
     }
     model->graph = adl_arch_build(&model->arch, model->input_h, model->input_w, err);
     if (!model->graph)
         return -1;
-    /* Before any memory is taken for weights that the file only promises. */
     ADL_TRY(adl_match_find(&match, &model->arch, model->graph, tensors, err));
-    ADL_TRY(report_text(&match, options->report, err));
+    ADL_TRY(write_report(&match, options->report, err));
     bool perfect = match.missing + match.misshapen + match.unexpected == 0;
     if (match.fitting == 0 || (!perfect && !options->allow_missing)) {
-        misfit(&match, &model->arch, err);
+        fail_misfit(&match, &model->arch, err);
         goto out;
     }
     forget_misshapen(&match);
@@ -147,9 +152,9 @@ struct adl_model *adl_model_load(const char *path, const struct adl_model_option
 struct adl_model *adl_model_described(const struct adl_tensors *tensors)
 {
     const char *description = adl_tensors_meta(tensors, "adl");
-    struct adl_error unsaid = {0};
-    struct adl_model *model = description ? adl_model_new(&unsaid) : NULL;
-    if (model && adl_model_read_description(model, description, NULL, &unsaid) < 0) {
+    struct adl_error ignored = {0};
+    struct adl_model *model = description ? adl_model_new(&ignored) : NULL;
+    if (model && adl_model_read_description(model, description, NULL, &ignored) < 0) {
         adl_model_free(model);
         return NULL;
     }
@@ -162,12 +167,12 @@ int adl_model_take(struct adl_model *model, struct adl_tensors *tensors, bool *t
     struct adl_match match = {0};
     int result = -1;
     ADL_TRY(adl_match_find(&match, &model->arch, model->graph, tensors, err));
-    ADL_TRY(report_text(&match, report, err));
+    ADL_TRY(write_report(&match, report, err));
     if (match.fitting == 0) {
-        misfit(&match, &model->arch, err);
+        fail_misfit(&match, &model->arch, err);
         goto out;
     }
-    convert(&match, model, taken);
+    copy_fitting(&match, model, taken);
     if (model->digest[0])
         adl_model_update_digest(model);
     result = 0;

@@ -1,4 +1,13 @@
-/* Finding the tensor of a file for each parameter of a graph. */
+/* Finding the tensor of a file for each parameter of a graph.
+ *
+ * Mostly that is a look-up by name. But in vgg16 and resnet50 the numbers in the names
+ * depend on the variant (with or without ADL, with the large map or not), and a file may
+ * have the numbering of another one: features.26.weight is the twelfth convolution of a
+ * VGG-16 without ADL and the eleventh of one with ADL, and both have the same shape. A file
+ * of another program does not say its variant. So all four numberings are tried, and the
+ * one that explains the file best is taken: one tensor of the right name and shape counts
+ * more than right names of wrong shapes for all parameters. Ties go to the graph's own
+ * variant. */
 
 #include "models/file/match.h"
 
@@ -10,7 +19,7 @@
 
 #define VARIANTS 4
 
-/* The variants whose numbering a file may have: the graph's own first. */
+/* The variants whose numbering a file may have; number 0 is the graph's own. */
 static struct adl_arch variant(const struct adl_arch *arch, int i)
 {
     struct adl_arch v = *arch;
@@ -27,8 +36,8 @@ static bool same_shape(const struct adl_param *param, const struct adl_tensor *t
            memcmp(param->shape, tensor->shape, (size_t)param->rank * sizeof *param->shape) == 0;
 }
 
-/* The tensor that holds a parameter of the graph in a file with the numbering
- * of `from`. */
+/* The tensor of parameter `name` of the graph (which is of `arch`), if the file has the
+ * numbering of `from`. */
 static const struct adl_tensor *find(const struct adl_match *match, const struct adl_arch *arch,
                                      const struct adl_arch *from, const char *name)
 {
@@ -39,8 +48,7 @@ static const struct adl_tensor *find(const struct adl_match *match, const struct
     return adl_tensors_find(match->tensors, name);
 }
 
-/* How well a numbering explains the file: fitting shapes count most, names
- * alone still something. */
+/* How well a numbering explains the file. */
 static size_t score(const struct adl_match *match, const struct adl_arch *arch,
                     const struct adl_arch *from)
 {
@@ -54,7 +62,7 @@ static size_t score(const struct adl_match *match, const struct adl_arch *arch,
     return points;
 }
 
-/* Counters of batches, which only training without a momentum would use. */
+/* PyTorch's counters in batch norms, which only training without a momentum would use. */
 static bool is_ignored(const char *name)
 {
     static const char suffix[] = "num_batches_tracked";
@@ -65,7 +73,7 @@ static bool is_ignored(const char *name)
 static void count(struct adl_match *match)
 {
     size_t tensors = adl_tensors_count(match->tensors);
-    size_t next = 0; /* files keep the order of the network, nearly always */
+    size_t next = 0; /* files nearly always have the order of the network */
 
     for (int i = 0; i < adl_graph_param_count(match->graph); i++) {
         if (!match->found[i]) {

@@ -1,4 +1,13 @@
-/* The table of weights that do not fit a network, with the nearest names. */
+/* The table of weights that do not fit a network:
+ *
+ *   missing     "fc.weight"             [1000, 768]  in the file: "head.weight" [1000, 768]
+ *   unexpected  "head.weight"           [1000, 768]  in the network: "fc.weight" [1000, 768]
+ *   misshapen   "fc.bias"               [1001]  needs [1000]
+ *
+ * For each missing parameter the two nearest of the tensors without use are named, and the
+ * other way round. Near is a small edit distance (base/edit.h), with a penalty for another
+ * shape. Every pair is compared, which for two lists of thousands of long names would take
+ * minutes; the search ends after ADL_LIMIT_REPORT_STEPS. */
 
 #include "models/file/report.h"
 
@@ -9,9 +18,9 @@
 #include "base/name.h"
 #include "base/size.h"
 
-/* Another shape makes a candidate as bad as so many edits; with the same one
- * up to 3/4 of the name may differ ("fc.weight", "classifier.weight"), with
- * another half of it. */
+/* A candidate of another shape counts as this many edits further away. With the same shape
+ * up to 3/4 of the longer name may differ ("fc.weight", "classifier.weight"), with another
+ * shape up to half of it. */
 #define SHAPE_EDITS 8
 #define NEAREST 2
 
@@ -23,7 +32,7 @@ struct entry {
 };
 
 struct search {
-    size_t steps; /* left of ADL_LIMIT_REPORT_STEPS */
+    size_t steps; /* that remain of ADL_LIMIT_REPORT_STEPS; 0: the search has ended */
     struct entry wanted;
     struct entry nearest[NEAREST];
     size_t edits[NEAREST];
@@ -46,7 +55,7 @@ static bool same_shape(const struct entry *a, const struct entry *b)
            memcmp(a->shape, b->shape, (size_t)a->rank * sizeof *a->shape) == 0;
 }
 
-/* Keeps the candidate if it is among the nearest and at all similar. */
+/* Inserts the candidate into `nearest`, sorted by distance, if it is similar enough. */
 static void consider(struct search *search, struct entry candidate)
 {
     if (search->steps == 0)
@@ -84,7 +93,7 @@ static const char *shape_text(const struct entry *entry, char *text, size_t size
     return adl_tensor_shape_text(&tensor, text, size);
 }
 
-/* Without the end of the line. */
+/* The first columns of a row; with `goes_on` more follow. */
 static void row(struct adl_str *report, const char *what, struct entry entry, bool goes_on)
 {
     char shape[256];

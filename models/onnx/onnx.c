@@ -1,5 +1,14 @@
-/* Writing ONNX: the file, its graph's ends and its initializers; the nodes are in
- * onnx_nodes.c. The numbers of the fields are those of onnx.proto. */
+/* Writing ONNX: the file, the inputs and outputs of its graph, and its initializers. The
+ * nodes are in onnx_nodes.c.
+ *
+ * An ONNX file is one protocol buffer, a ModelProto: versions, metadata and a GraphProto,
+ * which has nodes (operator, names of inputs and outputs, attributes), initializers (the
+ * weights, as raw little-endian data) and descriptions of its inputs and outputs. Values
+ * are connected by name. The field numbers below are those of onnx.proto in the repository
+ * onnx/onnx. io/protobuf.h borrows the weights, so they are not copied.
+ *
+ * The class activation maps are an output of their own: where the network has no class
+ * maps, they are a 1x1 convolution of the features with the classifier's rows as kernels. */
 
 #include "models/onnx/onnx.h"
 
@@ -42,7 +51,7 @@ static struct adl_protobuf tensor_of(const char *name, enum element_type type, i
     return tensor;
 }
 
-/* Raw data are little-endian, as memory is. */
+/* Raw data are little-endian, as they are in memory. */
 static void write_scalar(struct adl_onnx_writer *w, const char *name, float value)
 {
     struct adl_protobuf tensor = tensor_of(name, ELEMENT_FLOAT, 0, NULL);
@@ -102,7 +111,7 @@ static void write_output(struct adl_onnx_writer *w, const char *name, int channe
     write_info(w, GRAPH_OUTPUT, name, (int[]){channels, map.h, map.w}, 3, doc);
 }
 
-/* A value of the graph under the name of an output. */
+/* Gives a value of the graph the name of an output, by an operator that only copies it. */
 static void write_alias(struct adl_onnx_writer *w, int value, const char *op, const char *name)
 {
     struct adl_protobuf alias = adl_onnx_node(op, name);
@@ -110,7 +119,8 @@ static void write_alias(struct adl_onnx_writer *w, int value, const char *op, co
     adl_onnx_finish(w, &alias, name);
 }
 
-/* The rows of the classifier as a 1x1 convolution over the features. */
+/* maps[k] = sum over c of classifier[k, c] * features[c]: a 1x1 convolution whose kernel is the
+ * classifier's weight with two dimensions of 1 appended. */
 static int write_maps(struct adl_onnx_writer *w, int features, struct adl_error *err)
 {
     static const char weight[] = "maps.weight";

@@ -1,9 +1,12 @@
-/* Nodes of ONNX: each op of the graph as one operator of set 13, with another
- * before it where a value is needed in its other form.
+/* ONNX nodes: each op of the graph as one operator of operator set 13.
  *
- * All padding is written out for the model's input size: what TensorFlow's
- * "SAME" and a pool's ceil_mode amount to differs between runtimes, explicit
- * numbers do not. */
+ * Here a vector of C channels and a 1x1 map of C channels are the same value; in ONNX they
+ * are tensors of two forms, [N, C] and [N, C, 1, 1]. The writer keeps track of the form of
+ * each value (`flat`) and puts a Flatten or an Unsqueeze in front of a node that needs the
+ * other one.
+ *
+ * Padding is written as numbers, for the model's input size: runtimes differ in how they
+ * interpret auto_pad, which TensorFlow's "SAME" needs, and ceil_mode of a pool. */
 
 #include <stdio.h>
 
@@ -70,7 +73,7 @@ void adl_onnx_finish(struct adl_onnx_writer *w, struct adl_protobuf *node, const
     adl_protobuf_message(&w->out, GRAPH_NODE, node);
 }
 
-/* The node's own value. */
+/* The name of a node's value. */
 static const char *output_of(const struct adl_onnx_writer *w, const struct adl_node *node)
 {
     return w->names[node->output];
@@ -87,14 +90,14 @@ static const char *param_name(const struct adl_onnx_writer *w, int id)
     return adl_graph_param(w->graph, id)->name;
 }
 
-/* A value in the other of its two forms, made by a node before the one that
- * needs it; `text` has room for its name. */
+/* The name of a value that was converted to its other form. */
 struct form {
     char text[512];
 };
 
-static const char *reformed(struct adl_onnx_writer *w, const struct adl_node *node, int input,
-                            const char *op, struct form *form)
+/* Adds the node that converts input number `input` of `node`; returns form->text. */
+static const char *convert_form(struct adl_onnx_writer *w, const struct adl_node *node, int input,
+                                const char *op, struct form *form)
 {
     snprintf(form->text, sizeof form->text, "%s.input%d", output_of(w, node), input);
     struct adl_protobuf extra = adl_onnx_node(op, form->text);
@@ -114,15 +117,15 @@ static const char *as_map(struct adl_onnx_writer *w, const struct adl_node *node
                           struct form *form)
 {
     int value = node->inputs[input];
-    return w->flat[value] ? reformed(w, node, input, "Unsqueeze", form) : w->names[value];
+    return w->flat[value] ? convert_form(w, node, input, "Unsqueeze", form) : w->names[value];
 }
 
-/* As [N, C]. */
+/* The same as [N, C]. */
 static const char *as_vector(struct adl_onnx_writer *w, const struct adl_node *node, int input,
                              struct form *form)
 {
     int value = node->inputs[input];
-    return w->flat[value] ? w->names[value] : reformed(w, node, input, "Flatten", form);
+    return w->flat[value] ? w->names[value] : convert_form(w, node, input, "Flatten", form);
 }
 
 /* --- ops ----------------------------------------------------------------------- */
@@ -159,7 +162,7 @@ static void write_batchnorm(struct adl_onnx_writer *w, const struct adl_node *no
     adl_onnx_finish(w, &norm, output_of(w, node));
 }
 
-/* Element by element, in whichever form the input has. */
+/* An elementwise operator, which takes the input in either form and keeps it. */
 static struct adl_protobuf start_elementwise(struct adl_onnx_writer *w, const struct adl_node *node,
                                              const char *op)
 {
@@ -190,7 +193,7 @@ static void write_sigmoid(struct adl_onnx_writer *w, const struct adl_node *node
     adl_onnx_finish(w, &sigmoid, output_of(w, node));
 }
 
-/* What the last window hangs over the edge. */
+/* Padding behind the map: how far the last window reaches beyond its edge. */
 static int overhang(const struct adl_pool_attr *a, int in, int out)
 {
     return a->ceil_mode ? ADL_MAX((out - 1) * a->stride + a->size - in - a->pad, 0) : a->pad;
@@ -249,8 +252,8 @@ static void write_linear(struct adl_onnx_writer *w, const struct adl_node *node)
     adl_onnx_finish(w, &gemm, output_of(w, node));
 }
 
-/* Several maps in, one out; a vector becomes a 1 x 1 map, which ONNX's
- * multiplication spreads over the other. */
+/* An operator with several maps as inputs. A vector becomes a 1x1 map, which ONNX's Mul
+ * broadcasts over the other one. */
 static struct adl_protobuf start_joining(struct adl_onnx_writer *w, const struct adl_node *node,
                                          const char *op)
 {

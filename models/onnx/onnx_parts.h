@@ -1,8 +1,7 @@
 #ifndef ADL_MODELS_ONNX_ONNX_PARTS_H
 #define ADL_MODELS_ONNX_ONNX_PARTS_H
 
-/* What the two files behind onnx.h share: the GraphProto being written, and its
- * nodes. */
+/* What onnx.c and onnx_nodes.c share: the GraphProto that is being written, and its nodes. */
 
 #include "graph/graph.h"
 #include "io/protobuf.h"
@@ -16,7 +15,8 @@ enum adl_onnx_graph_field {
     GRAPH_OUTPUT = 12
 };
 
-/* Initializers that are no parameters, written when a node has asked for them. */
+/* Constants that nodes need beside the parameters: written as initializers if a node uses
+ * them. */
 #define ADL_ONNX_ZERO "constant.zero"
 #define ADL_ONNX_SIX "constant.six"
 #define ADL_ONNX_MAP_AXES "constant.map_axes"
@@ -27,11 +27,11 @@ struct adl_onnx_writer {
     const char **names;       /* by value, in the file */
     bool *flat;               /* by value: [N, C] in the file, not [N, C, 1, 1] */
     struct adl_protobuf out;  /* the GraphProto */
-    bool clips, unsqueezes;   /* constants asked for */
+    bool clips, unsqueezes;   /* nodes use ZERO and SIX, MAP_AXES */
 };
 
-/* A node of this ONNX operator; inputs and attributes follow. Its name is that
- * of its output in most cases. */
+/* Begins a node of an ONNX operator, with its name, mostly that of its output. Then come its
+ * inputs in order and its attributes, and adl_onnx_finish with its output. */
 struct adl_protobuf adl_onnx_node(const char *op, const char *name);
 void adl_onnx_take(struct adl_protobuf *node, const char *input);
 void adl_onnx_set_ints(struct adl_protobuf *node, const char *name, const int *values,
@@ -39,8 +39,8 @@ void adl_onnx_set_ints(struct adl_protobuf *node, const char *name, const int *v
 /* Puts the node into the graph. */
 void adl_onnx_finish(struct adl_onnx_writer *w, struct adl_protobuf *node, const char *output);
 
-/* An op of our graph as nodes; sets the name and form of its value. Fails with
- * UNSUPPORTED when there is no such node. */
+/* Writes an op of the graph as nodes and sets the name and form of its value. Fails with
+ * UNSUPPORTED when no ONNX operator is known for it here. */
 int adl_onnx_write_node(struct adl_onnx_writer *w, const struct adl_node *node,
                         struct adl_error *err) ADL_MUST_CHECK;
 
