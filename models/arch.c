@@ -143,6 +143,8 @@ json_t *adl_arch_to_json(const struct adl_arch *arch)
     return json;
 }
 
+/* Each of these readers leaves its result untouched when the key is absent. */
+
 static int read_bool(const json_t *json, const char *key, bool *out, struct adl_error *err)
 {
     const json_t *member = json_object_get(json, key);
@@ -177,8 +179,7 @@ static int read_double(const json_t *json, const char *key, double *out, struct 
     return 0;
 }
 
-/* The readers below leave their result untouched when the key is absent. read_choice reads
- * the index of a text in `names`, which are two. */
+/* The index of a text in `names`, of which there are two. */
 static int read_choice(const json_t *json, const char *key, const char *const *names, int *out,
                        struct adl_error *err)
 {

@@ -1,12 +1,12 @@
-/* What makes a program of a fuzz target: it feeds the target the files of its
- * corpus and of past crashes, then mutations of them, the same ones for the
- * same seed. A target defines LLVMFuzzerTestOneInput and so also works with
- * libFuzzer and AFL++, which search better; this driver needs only a compiler.
+/* The main program of a fuzz target. It feeds the target the files of its corpus and of past
+ * crashes, then random mutations of them, the same ones for the same seed. A target defines
+ * LLVMFuzzerTestOneInput and so also works with libFuzzer and AFL++, which search better
+ * because they see which branches an input takes; this driver needs only a compiler.
  *
- *     fuzz_NAME [--mutate COUNT] [--seconds N] [--seed N] FILE|FOLDER...
+ *     fuzz_NAME [--mutate COUNT] [--seconds N] [--seed N] FILE|DIRECTORY...
  *
- * Where an input ends the process or takes too long it is left in
- * crash-NAME-SEED; moved to tests/fuzz/regressions/NAME/ it is a test. */
+ * An input that crashes the target or takes too long is left in crash-NAME-SEED; moved to
+ * tests/fuzz/regressions/NAME/ it becomes a test. */
 
 #include <dirent.h>
 #include <signal.h>
@@ -21,7 +21,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Where the sanitizers are linked in. */
+/* Defined where a sanitizer is linked. */
 void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
 
 enum { MAX_INPUTS = 4096, MAX_STEPS = 8, SECONDS_PER_INPUT = 20 };
@@ -75,7 +75,7 @@ static void add_file(const char *path, size_t size)
     input_count++;
 }
 
-/* A folder that is not there has no inputs: regressions/ starts so. */
+/* A directory that does not exist has no inputs: regressions/ need not exist. */
 static void add(const char *path)
 {
     struct stat info;
@@ -98,7 +98,8 @@ static void add(const char *path)
         free(entries);
 }
 
-/* A copy of exactly its size, so that the sanitizer sees a read past the end. */
+/* Runs the target on a copy of exactly the input's size, so that the sanitizer sees reads
+ * beyond its end. */
 static void run(const uint8_t *bytes, size_t size, char *path)
 {
     running = (struct input){malloc(size ? size : 1), size, path};
@@ -123,7 +124,7 @@ static size_t below(size_t bound)
     return bound ? (size_t)((state * 2685821657736338717u) >> 16) % bound : 0;
 }
 
-/* Values at which lengths and counts go wrong. */
+/* Numbers near the limits of integer types, where lengths and counts overflow. */
 static const uint64_t edges[] = {0,          1,          0x7f,        0x80,
                                  0xff,       0x7fff,     0xffff,      0x7fffffff,
                                  0x80000000, 0xffffffff, 0x100000000, 0x7fffffffffffffff,
@@ -145,7 +146,7 @@ static size_t mutate_once(uint8_t *bytes, size_t size, size_t room)
     case 0: bytes[at] ^= (uint8_t)(1 << below(8)); break;
     case 1: bytes[at] = (uint8_t)below(256); break;
     case 2: bytes[at] = (uint8_t)(bytes[at] + (below(2) ? 1 : 255)); break;
-    case 3: { /* a number at its edge, in either byte order */
+    case 3: { /* one of those numbers, in either byte order */
         uint64_t value = edges[below(sizeof edges / sizeof *edges)];
         size_t width = (size_t)1 << below(4);
         bool big = below(2);
@@ -153,16 +154,16 @@ static size_t mutate_once(uint8_t *bytes, size_t size, size_t room)
             bytes[at + i] = (uint8_t)(value >> 8 * (big ? width - 1 - i : i));
         break;
     }
-    case 4: /* cut out */
+    case 4: /* remove a span */
         memmove(bytes + at, bytes + at + span, size - at - span);
         return size - span;
-    case 5: /* cut off */ return at;
-    case 6: { /* copy within */
+    case 5: /* truncate */ return at;
+    case 6: { /* copy a span to another place */
         size_t to = below(size - span + 1);
         memmove(bytes + to, bytes + at, span);
         break;
     }
-    case 7: /* from another input, at the same place */
+    case 7: /* copy a span of another input to the same place */
         for (size_t i = at; i < at + span && i < other->size; i++)
             bytes[i] = other->bytes[i];
         break;

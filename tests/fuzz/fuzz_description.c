@@ -1,5 +1,5 @@
-/* The description in a model file, the JSON text of `adl`, under any bytes:
- * what is accepted must describe a graph and be writable. */
+/* Fuzz target: any bytes as the description in a model file, the JSON text of `adl`. What
+ * is accepted must describe a graph and be writable. Corpus: tests/fuzz/corpus/description. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -24,12 +24,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     } else {
         json_t *json = adl_model_to_json(model);
         json_t *arch = json_object_get(json, "arch");
-        struct adl_arch again;
-        if (adl_arch_from_json(&again, arch, &err) < 0)
+        struct adl_arch copy;
+        if (adl_arch_from_json(&copy, arch, &err) < 0)
             abort();
         json_decref(json);
         model->graph = adl_arch_build(&model->arch, model->input_h, model->input_w, &err);
-        /* Only an input too small for the network is left to be refused. */
+        /* Building may fail only because the input is too small for the network. */
         if (!model->graph && err.kind != ADL_ERR_ARG)
             abort();
     }

@@ -1,5 +1,5 @@
-/* Fuzz target: any bytes as a picture, decoded with small limits at full and
- * at reduced scale, then resized. Corpus: tests/golden/images. */
+/* Fuzz target: any bytes as an image, decoded with small limits at full and at reduced
+ * scale, then resized. Corpus: tests/golden/images. */
 
 #include <stdlib.h>
 #include <string.h>

@@ -27,7 +27,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (!end)
         return 0;
-    /* Copies of the exact size let the sanitizer see a byte too far. */
+    /* In copies of the exact size the sanitizer sees reads beyond the end. */
     size_t length = size - (size_t)(end - data) - 1;
     char *type = adl_strndup((const char *)data, (size_t)(end - data));
     char *body = adl_malloc(length, 1);

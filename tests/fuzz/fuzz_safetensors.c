@@ -1,4 +1,5 @@
-/* The safetensors parser under any bytes; what it accepts must be writable. */
+/* Fuzz target: any bytes as safetensors. What is accepted must be writable. Corpus:
+ * tests/fuzz/corpus/safetensors. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -17,7 +18,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
             abort();
         return 0;
     }
-    /* Every element is touched, as a sanitizer sees only what is used. */
+    /* Read every element, since a sanitizer checks only memory that is used. */
     for (size_t i = 0; i < adl_tensors_count(tensors); i++) {
         const struct adl_tensor *tensor = adl_tensors_at(tensors, i);
         float *values = calloc(tensor->count + 1, sizeof *values);

@@ -1,6 +1,6 @@
-/* The PyTorch reader under any bytes. Zip archives are tried twice, as they are
- * and with their checksums mended: a changed byte would else get no further than
- * the CRC-32. */
+/* Fuzz target: any bytes as a PyTorch file. Zip archives are tried twice, as they are and
+ * with correct checksums: otherwise hardly any mutation would get beyond the CRC-32.
+ * Corpus: tests/golden/torch. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -18,7 +18,7 @@ static uint32_t number(const uint8_t *bytes)
            (uint32_t)bytes[3] << 24;
 }
 
-/* Computes the checksum of every entry whose bytes can be found. */
+/* Corrects the checksum of every entry whose bytes can be found. */
 static void mend_checksums(uint8_t *bytes, size_t size)
 {
     for (size_t at = 0; at + 46 <= size; at++) {

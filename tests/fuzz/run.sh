@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # Feeds every fuzz target its corpus, its past crashes (regressions) and
-# mutations of both: the same few thousand every time, or SECONDS' worth of
-# others where that is the argument. The targets have to be built:
+# mutations of both: without an argument the same few thousand every time, with SECONDS
+# different ones for that long. The targets have to be built:
 # make SAN=address,undefined fuzz-targets. Ends with "N passed, N failed".
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 targets=${BUILD:-build}/san-address-undefined/tests/fuzz
-# An input that asks for much has to be refused by our own limits.
+# An input that requires much memory has to be refused by the program's own limits.
 export ASAN_OPTIONS=allocator_may_return_null=1:max_allocation_size_mb=2048
 export UBSAN_OPTIONS=print_stacktrace=1
 export OPENBLAS_NUM_THREADS=1

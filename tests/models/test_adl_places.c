@@ -1,4 +1,4 @@
-/* --adl-positions: where ADL goes in a network, as names, as JSON, in the graph. */
+/* --adl-positions: the places of ADL in a network, as names, as JSON and in the graph. */
 
 #include "support/test.h"
 
@@ -9,7 +9,7 @@
 #include "ops/ops.h"
 #include "support/nets.h"
 
-/* With ADL behind `places`; NULL: where it is by default. */
+/* The graph of a backbone with ADL behind `places`; NULL: behind the default ones. */
 static struct adl_graph *build(const char *backbone, const char *places, bool adl)
 {
     struct adl_error err = {0};
@@ -23,7 +23,7 @@ static struct adl_graph *build(const char *backbone, const char *places, bool ad
     return graph;
 }
 
-/* "behind,behind,": what the ADL layers of a graph follow. */
+/* The names of the layers that ADL layers follow, each with a comma behind it. */
 static const char *layers_before(const struct adl_graph *graph, char *text, size_t size)
 {
     size_t length = 0;
@@ -45,11 +45,11 @@ static void defaults_are_these(void)
                                         "layer3.0,layer4.0,layer4.2",
                                         "Mixed_5d,Mixed_6e,SPG_A3_2b"};
     for (size_t i = 0; i < ADL_COUNT(names); i++) {
-        char by_default[256], asked[256];
+        char by_default[256], by_name[256];
         struct adl_graph *a = build(free_backbones[i], NULL, true);
         struct adl_graph *b = build(free_backbones[i], names[i], true);
         layers_before(a, by_default, sizeof by_default);
-        CU_ASSERT_STRING_EQUAL(by_default, layers_before(b, asked, sizeof asked));
+        CU_ASSERT_STRING_EQUAL(by_default, layers_before(b, by_name, sizeof by_name));
         CU_ASSERT_EQUAL(strncmp(by_default, names[i], strlen(names[i])), 0);
         CU_ASSERT_EQUAL(strlen(by_default), strlen(names[i]) + 1);
         adl_graph_free(a);
@@ -57,7 +57,7 @@ static void defaults_are_these(void)
     }
 }
 
-/* Each place alone: one layer, behind it, and the parameters are as without. */
+/* With each place alone there is one ADL layer, behind it, and the parameters are the same. */
 static void each_place_works(void)
 {
     for (size_t i = 0; i < ADL_COUNT(free_backbones); i++) {
@@ -125,7 +125,7 @@ static void places_survive_json(void)
                         adl ? arch.adl_places : adl_backbone_mobilenet_v1.adl_default);
         json_decref(json);
     }
-    /* The default is not said. */
+    /* The default is not written. */
     adl_arch_init(&arch, &adl_backbone_mobilenet_v1);
     arch.adl = true;
     json_t *json = adl_arch_to_json(&arch);

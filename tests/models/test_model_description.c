@@ -1,5 +1,5 @@
-/* What a model file says of itself: hostile descriptions are refused, and what
- * the caller says is held against them. */
+/* The description in a model file: hostile ones are refused, and what the caller requests is
+ * checked against them. */
 
 #include <stdio.h>
 #include <string.h>
@@ -93,7 +93,7 @@ static void descriptions_are_checked(void)
     adl_model_free(model);
 }
 
-static void asked_and_said_are_reconciled(void)
+static void requests_are_reconciled(void)
 {
     struct adl_error err = {0};
     struct adl_model *model = model_small();
@@ -102,7 +102,7 @@ static void asked_and_said_are_reconciled(void)
     TEST_OK(adl_model_save(model, model_tmp_path("said.safetensors"), &err), &err);
     TEST_OK(adl_tensors_set_meta(model->weights, "torch.architecture", "resnet50", &err), &err);
 
-    /* Only the name was asked: the file knows width and classes. */
+    /* Only the name is requested: width and classes come from the file. */
     adl_arch_init(&other, &adl_backbone_mobilenet_v1);
     other.adl = true;
     options.arch = &other;
@@ -136,7 +136,7 @@ static void asked_and_said_are_reconciled(void)
         CU_ASSERT_EQUAL(err.kind, ADL_ERR_ARG);
     }
 
-    /* Without a description the caller has to know. */
+    /* Without a description the caller has to say it. */
     struct adl_tensors *bare = adl_tensors_create(&err);
     model_must(bare != NULL, &err);
     for (size_t i = 0; i < adl_tensors_count(model->weights); i++) {
@@ -168,7 +168,7 @@ static void asked_and_said_are_reconciled(void)
         CU_ASSERT_TRUE(model_same_weights(model, back));
     adl_model_free(back);
 
-    /* The classifier has rows for other classes than were asked for. */
+    /* The classifier has another number of rows than classes were requested. */
     err = (struct adl_error){0};
     arch.num_classes = 6;
     CU_ASSERT_PTR_NULL(adl_model_load(model_tmp_path("bare.safetensors"), &options, &err));
@@ -178,4 +178,4 @@ static void asked_and_said_are_reconciled(void)
 }
 
 TEST_SUITE(model_description, {"descriptions are checked", descriptions_are_checked},
-           {"what is asked and said is reconciled", asked_and_said_are_reconciled});
+           {"requests are reconciled with the file", requests_are_reconciled});

@@ -1,5 +1,5 @@
-/* Model files: what is written is read back, names of other variants are
- * mapped, what does not fit is told. */
+/* Model files: what is written is read back, names of other variants are mapped, what does
+ * not fit is reported. */
 
 #include <stdio.h>
 #include <string.h>
@@ -55,7 +55,7 @@ static void what_is_saved_is_loaded(void)
     adl_model_free(model);
 }
 
-/* The metadata itself, as another program would read it. */
+/* The metadata as another program would read them. */
 static void the_file_is_the_contracts(void)
 {
     struct adl_error err = {0};
@@ -231,7 +231,7 @@ static void misfits_are_reported(void)
     adl_model_free(back);
     adl_str_release(&report);
 
-    /* Into weights that are there: the rest stays. */
+    /* Into existing weights: what the file does not have stays as it is. */
     err = (struct adl_error){0};
     bool taken[400];
     back = model_small();
@@ -247,7 +247,7 @@ static void misfits_are_reported(void)
     adl_model_free(back);
     adl_str_release(&report);
 
-    /* Nothing fits: allowed or not, that is the wrong file. */
+    /* A file of which nothing fits is refused even where missing tensors are allowed. */
     err = (struct adl_error){0};
     adl_arch_init(&arch, &adl_backbone_inception_v3);
     CU_ASSERT_PTR_NULL(adl_model_load(model_tmp_path("misfit.safetensors"), &options, &err));
@@ -256,7 +256,7 @@ static void misfits_are_reported(void)
     adl_model_free(model);
 }
 
-/* A file of nothing but strangers with long names: the table ends somewhere. */
+/* A file with many unknown long names: the table and the search for names are bounded. */
 static void the_report_has_an_end(void)
 {
     struct adl_error err = {0};
@@ -300,7 +300,7 @@ static void other_types_are_converted(void)
             model_must(to != NULL, &err);
             float *exact = from->data;
             for (size_t k = 0; k < from->count; k++) {
-                /* -2, -1.5 ... 1.5 fit every type; their bits by hand. */
+                /* -2, -1.5 ... 1.5 are exact in every type; their bits are written by hand. */
                 static const uint16_t half[] = {0xc000, 0xbe00, 0xbc00, 0xb800,
                                                 0x0000, 0x3800, 0x3c00, 0x3e00};
                 static const uint16_t brain[] = {0xc000, 0xbfc0, 0xbf80, 0xbf00,

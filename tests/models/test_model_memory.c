@@ -12,7 +12,7 @@
 #include "support/small_model.h"
 #include "support/test.h"
 
-/* Weights move into the plan one by one: never are all of them there twice. */
+/* Weights move into the plan one by one, so that they never exist twice as a whole. */
 static void a_plan_takes_the_weights(void)
 {
     struct adl_error err = {0};
@@ -52,7 +52,7 @@ static void *json_allocate(size_t size)
     return adl_malloc(1, size);
 }
 
-/* One at a time, so that the work before a failure is not done over and over. */
+/* What a scene, a piece of work that is starved by itself, works on. */
 struct scene {
     struct adl_model *model;
     char fitting[512], misfitting[512];
@@ -101,7 +101,7 @@ static int take_scene(struct scene *scene, struct adl_error *err)
 
 static int save_scene(struct scene *scene, struct adl_error *err)
 {
-    return adl_model_save(scene->model, model_tmp_path("again.safetensors"), err);
+    return adl_model_save(scene->model, model_tmp_path("copy.safetensors"), err);
 }
 
 static int variant_scene(struct scene *scene, struct adl_error *err)

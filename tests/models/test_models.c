@@ -1,5 +1,5 @@
-/* The backbones as descriptions: names, shapes and order of parameters and
- * values against PyTorch's, counts against the published tables. */
+/* The backbones as graphs: names, shapes and order of the parameters and shapes of values
+ * compared with PyTorch's, counts with the published tables. */
 
 #include <math.h>
 #include <stdio.h>
@@ -109,7 +109,7 @@ static void names_are_pytorchs(void)
     }
 }
 
-static void no_name_twice(void)
+static void names_are_unique(void)
 {
     for (const struct adl_backbone *const *b = adl_backbones; *b; b++)
         for (int adl = 0; adl < 2; adl++) {
@@ -136,7 +136,7 @@ static void no_name_twice(void)
 static const struct {
     const char *name;
     uint64_t params_200, params_1000;
-    double gmac_14, gmac_28; /* 0: not published */
+    double gmac_14, gmac_28; /* 0: unknown */
 } published[] = {
     {"vgg16", 19639304, 20459304, 16.27, 0},      {"resnet50", 23917832, 25557032, 6.21, 19.08},
     {"resnet50_se", 26448824, 28088024, 6.21, 0}, {"inception_v3", 25687976, 26507976, 6.24, 20.75},
@@ -341,7 +341,7 @@ static void renumbering_goes_both_ways(void)
                 adl_graph_free(graph_from);
                 adl_graph_free(graph_to);
             }
-    /* Names that only look alike stay. */
+    /* Names that only look similar are not changed. */
     struct adl_arch plain, adl;
     char out[64];
     adl_arch_init(&plain, &adl_backbone_resnet50);
@@ -363,7 +363,7 @@ static void every_allocation_may_fail(void)
 }
 
 TEST_SUITE(models, {"names, shapes and order are PyTorch's", names_are_pytorchs},
-           {"no name is used twice", no_name_twice},
+           {"names are unique", names_are_unique},
            {"counts are the published ones", counts_are_the_published_ones},
            {"MobileNet comes in all sizes", mobilenet_comes_in_all_sizes},
            {"odd sizes work or fail cleanly", odd_sizes_work_or_fail_cleanly},

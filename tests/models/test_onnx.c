@@ -1,7 +1,7 @@
-/* ONNX files, read back by a reader of their own: every parameter is there once
- * with its bytes, the nodes are those that the networks' descriptions count,
- * and ONNX's rules for shapes give the graph's shapes. What the numbers come to
- * is compared by tests/onnx/run.sh. */
+/* ONNX files, read back by a reader of their own (support/onnx_file.h): each parameter
+ * occurs once with its bytes, the nodes are as many as the papers count, and ONNX's rules
+ * for shapes give the graph's shapes. tests/onnx/run.sh compares the outputs with those of
+ * ONNX Runtime. */
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +22,7 @@
 
 #define CLASSES 5
 #define EPSILON 0.0625
-#define TEST_H 65 /* odd and even: paddings differ from side to side */
+#define TEST_H 65 /* odd and even, so that the paddings of the sides differ */
 #define TEST_W 98
 
 /* --- writing --------------------------------------------------------------------- */
@@ -44,7 +44,7 @@ static struct adl_model *make_model(const struct adl_arch *arch)
     return model;
 }
 
-/* The bytes of a file that was never on a disk; freed by munmap. */
+/* The bytes of the model's ONNX file, written to memory; freed by munmap. */
 static void *write_to_memory(const struct adl_model *model, size_t *length, struct adl_error *err)
 {
     struct stat info;
@@ -69,7 +69,7 @@ static void *write_to_memory(const struct adl_model *model, size_t *length, stru
 
 /* --- checks of one file -------------------------------------------------------------- */
 
-/* A value that the graph has too has the graph's shape. */
+/* A value that is also one of the graph has the graph's shape. */
 static void check_shape(const struct adl_graph *graph, const struct onnx_known *value)
 {
     char name[200];
@@ -121,8 +121,8 @@ static struct onnx_slice slice(const char *text)
     return (struct onnx_slice){(const unsigned char *)text, strlen(text)};
 }
 
-/* A node uses a value of the graph, through the layers that only train and
- * through a node that gives it another form. */
+/* Whether a node uses a value of the graph, if need be through a training-only layer or a
+ * node that changes its form. */
 static void check_use(const struct onnx_file *file, const struct adl_graph *graph,
                       struct onnx_slice name, size_t input, int value)
 {
@@ -153,13 +153,13 @@ static void check_wiring(const struct onnx_file *file, const struct adl_graph *g
     }
     for (int i = 0; i < ADL_OUTPUT_COUNT; i++) {
         int value = adl_graph_output(graph, (enum adl_output)i);
-        /* Without class maps, maps are made of the features. */
+        /* Without class maps the maps are computed from the features. */
         check_use(file, graph, slice(outputs[i]), 0,
                   value < 0 ? adl_graph_output(graph, ADL_OUTPUT_FEATURES) : value);
     }
 }
 
-/* Every parameter once, and constants of the writer's own. */
+/* Every parameter occurs once, beside the constants that the writer adds. */
 static void check_tensors(const struct onnx_file *file, struct onnx_table *table,
                           const struct adl_model *model)
 {
@@ -255,8 +255,8 @@ struct count {
     size_t count;
 };
 
-/* By the papers and torchvision's definitions; the last of Conv and Unsqueeze,
- * and Identity and Flatten at the end, are of the outputs. */
+/* Counted in the papers and in torchvision's definitions; the last Conv and Unsqueeze, and
+ * Identity and Flatten at the end, belong to the outputs. */
 #define OUTPUTS                                                                                    \
     {                                                                                              \
         "Identity", 2                                                                              \

@@ -32,7 +32,7 @@ const char *golden_string(const json_t *object, const char *key)
 {
     const char *text = json_string_value(golden_get(object, key));
     if (text == NULL)
-        TEST_FAIL("golden member %s is no text", key);
+        TEST_FAIL("golden member %s is not text", key);
     return text == NULL ? "" : text;
 }
 
@@ -40,7 +40,7 @@ double golden_double(const json_t *object, const char *key)
 {
     const json_t *member = golden_get(object, key);
     if (!json_is_number(member))
-        TEST_FAIL("golden member %s is no number", key);
+        TEST_FAIL("golden member %s is not a number", key);
     return json_number_value(member);
 }
 
@@ -48,7 +48,7 @@ int golden_int(const json_t *object, const char *key)
 {
     const json_t *member = golden_get(object, key);
     if (!json_is_integer(member))
-        TEST_FAIL("golden member %s is no integer", key);
+        TEST_FAIL("golden member %s is not an integer", key);
     return (int)json_integer_value(member);
 }
 
@@ -62,8 +62,8 @@ static size_t leaves(const json_t *value)
     return sum;
 }
 
-/* Writes the numbers below `value` from `out` on; the place after the last, or
- * NULL at something that is no number. */
+/* Writes all numbers in `value` to `out`; returns the place behind the last one, or NULL
+ * when something in it is not a number. */
 static double *flatten(const json_t *value, double *out)
 {
     if (json_is_array(value)) {
@@ -114,7 +114,7 @@ int *golden_ints(const json_t *array, size_t *count)
     for (size_t i = 0; out != NULL && i < *count; i++) {
         out[i] = (int)values[i];
         if ((double)out[i] != values[i])
-            TEST_FAIL("golden value %zu, %g, is no integer", i, values[i]);
+            TEST_FAIL("golden value %zu, %g, is not an integer", i, values[i]);
     }
     adl_free(values);
     return out;

@@ -1,15 +1,15 @@
 #ifndef ADL_TESTS_SUPPORT_GOLDEN_H
 #define ADL_TESTS_SUPPORT_GOLDEN_H
 
-/* Reading the golden JSON files under tests/golden. A missing file or a
- * member of the wrong kind fails the running test; the caller only has to
- * stop. Arrays may be nested: they are read flat, row-major. */
+/* Reading the golden JSON files under tests/golden. A missing file or a member of the wrong
+ * type fails the running test; the caller only has to return. Nested arrays are read as
+ * one flat array, row-major. */
 
 #include <jansson.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* The file at `relative_path` below the golden folder, or NULL; json_decref. */
+/* The file at `relative_path` below the golden directory, or NULL; json_decref. */
 json_t *golden_load(const char *relative_path);
 
 /* The member `key`, or NULL. */
@@ -26,7 +26,7 @@ double *golden_doubles(const json_t *array, size_t *count);
 float *golden_floats(const json_t *array, size_t *count);
 int *golden_ints(const json_t *array, size_t *count);
 
-/* The bytes behind base64 text. adl_free; NULL on failure. */
+/* The bytes that base64 text stands for. adl_free; NULL on failure. */
 uint8_t *golden_base64(const char *text, size_t *length);
 
 #endif

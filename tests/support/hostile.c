@@ -8,7 +8,8 @@
 #include "base/mem.h"
 #include "support/test.h"
 
-/* True when the reader accepted; checks what must hold in either case. */
+/* Whether the reader accepts the bytes; checks that it leaks nothing and that a refusal has a
+ * reason. */
 static bool accepts(hostile_reader *read, const void *bytes, size_t length, struct adl_error *err)
 {
     size_t before = adl_mem_stats().live_blocks;

@@ -60,7 +60,7 @@ int test_net_open(struct test_net *net, const char *case_name)
     if (!net->golden)
         return -1;
 
-    /* Every network ends in a bias per class. */
+    /* The last parameter of every network is a bias for each class. */
     json_t *params = golden_get(net->golden, "params");
     json_t *last = json_array_get(params, json_array_size(params) - 1);
     int classes = (int)json_integer_value(json_array_get(golden_get(last, "shape"), 0));

@@ -17,14 +17,14 @@ struct test_net {
 /* The names of the golden cases, "vgg16_adl"; NULL-terminated. */
 extern const char *const test_net_cases[];
 
-/* Reads the case's file and builds its graph; -1, after failing the running
- * test, when that does not work. */
+/* Reads the case's file and builds its graph. On failure fails the running test and returns
+ * -1. */
 int test_net_open(struct test_net *net, const char *case_name);
-/* Computes all parameters from their names. */
+/* Computes the values of all parameters from their names (support/formula.h). */
 int test_net_fill(struct test_net *net);
 void test_net_close(struct test_net *net);
 
-/* The architecture that a case's name says: "mobilenet_v1_100_relu6_cam",
+/* The architecture that the name of a case stands for: "mobilenet_v1_100_relu6_cam",
  * "resnet50_se_adl", "vgg16_cam_lfm". */
 int test_net_arch(struct adl_arch *arch, const char *case_name, int num_classes);
 

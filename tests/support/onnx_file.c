@@ -1,6 +1,6 @@
-/* Reading ONNX: every message is a walk over its fields, each of which has one
- * place to go. A field that is not expected fails the test: the writer and this
- * reader have to know the same ones. */
+/* Reading ONNX files for tests. Each message is read by a walk over its fields, which are
+ * stored one by one. An unexpected field fails the test, so that the writer cannot add one
+ * that no test checks. */
 
 #include "support/onnx_file.h"
 
@@ -73,7 +73,7 @@ static bool field(struct onnx_slice *rest, struct field *out)
 
 typedef bool take_field(void *out, const struct field *f);
 
-/* Hands every field of a message to `take`. */
+/* Calls `take` for every field of a message. */
 static bool walk(struct onnx_slice message, take_field *take, void *out, const char *what)
 {
     struct field f = {0};
@@ -187,12 +187,12 @@ static bool take_info(void *out, const struct field *f)
     switch (f->key) {
     case CONTENT(1): info->name = f->content; return true;
     case CONTENT(2): return walk(f->content, take_type, info, "type");
-    case CONTENT(3): /* for people */ return f->content.length > 0;
+    case CONTENT(3): /* the documentation */ return f->content.length > 0;
     default: return false;
     }
 }
 
-/* One more zeroed object at the end of an array. */
+/* Appends a zeroed object to an array. */
 static void *append(void *array, size_t *count, size_t size)
 {
     void **at = array;

@@ -1,14 +1,13 @@
 #ifndef ADL_TESTS_SUPPORT_ONNX_FILE_H
 #define ADL_TESTS_SUPPORT_ONNX_FILE_H
 
-/* An ONNX file as a test sees it: read by a walk over the wire format that
- * shares nothing with the program's writer. */
+/* An ONNX file as tests see it, read by code that shares nothing with the program's writer. */
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-/* A piece of the file. */
+/* Bytes of the file. */
 struct onnx_slice {
     const unsigned char *data;
     size_t length;
@@ -57,12 +56,12 @@ struct onnx_file {
     size_t node_count, tensor_count, input_count, output_count;
 };
 
-/* Fails the running test and returns false at anything that is not as ONNX says
- * or that these structures do not hold. The bytes have to stay. */
+/* Fails the running test and returns false when the file breaks a rule of ONNX or has
+ * something that these structs cannot hold. The bytes have to outlive the result. */
 bool onnx_file_read(struct onnx_file *file, const void *bytes, size_t length);
 void onnx_file_release(struct onnx_file *file);
 
-/* NULL when the node has none of that name. */
+/* NULL when the node has no attribute of that name. */
 const struct onnx_attribute *onnx_attribute(const struct onnx_node *node, const char *name);
 
 #endif

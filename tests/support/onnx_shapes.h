@@ -8,7 +8,7 @@
 /* A value that a node may use. */
 struct onnx_known {
     struct onnx_slice name;
-    int64_t dims[4]; /* -1: the images */
+    int64_t dims[4]; /* -1: N, the number of images */
     size_t rank;
     const struct onnx_tensor *tensor; /* of an initializer */
 };
@@ -18,7 +18,7 @@ struct onnx_table {
     size_t count;
 };
 
-/* NULL when there is none of that name. */
+/* NULL when no value has that name. */
 const struct onnx_known *onnx_find(const struct onnx_table *table, struct onnx_slice name);
 
 bool onnx_same_dims(const struct onnx_known *a, const int64_t *dims, size_t rank);
@@ -26,9 +26,8 @@ bool onnx_same_dims(const struct onnx_known *a, const int64_t *dims, size_t rank
 /* Whether this is an initializer with these bytes. */
 bool onnx_is_constant(const struct onnx_known *in, const void *raw, size_t length);
 
-/* What a node makes of its inputs; false when the operator, its attributes or
- * its inputs are not what they have to be. Batch norm's epsilon has to be the
- * given one. */
+/* The shape of a node's output, from its inputs; false when its operator, an attribute or an
+ * input is wrong. The epsilon of a batch norm has to be the given one. */
 bool onnx_infer(const struct onnx_node *node, const struct onnx_known *const *in, float epsilon,
                 struct onnx_known *out);
 

@@ -1,3 +1,5 @@
+/* A small model for tests, and a file that does not fit it. */
+
 #include "support/small_model.h"
 
 #include <stdio.h>

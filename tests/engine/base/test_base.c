@@ -100,7 +100,7 @@ static void text_grows_and_remembers_failure(void)
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_NOMEM);
 }
 
-/* The vectors of RFC 4648, section 10, and the digits that plain text misses. */
+/* The vectors of RFC 4648, section 10, and the two digits that they do not contain. */
 static void encodes_base64(void)
 {
     static const char *const vectors[][2] = {

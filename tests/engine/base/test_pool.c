@@ -108,7 +108,7 @@ static int end_of_nesting(int threads, size_t n)
         setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
         signal(SIGABRT, SIG_DFL);
         dup2(null, STDERR_FILENO);
-        alarm(20); /* a deadlock is no abort */
+        alarm(20); /* so that a deadlock ends, with another signal */
         struct adl_pool *pool = adl_pool_create(threads, &err);
         if (pool)
             adl_pool_for(pool, n, nest, pool);

@@ -1,4 +1,4 @@
-/* base/rng: published vectors, and properties of what is drawn. */
+/* base/rng: published vectors, and statistical properties of the draws. */
 
 #include "support/test.h"
 
@@ -65,7 +65,7 @@ static void small_bounds_are_even(void)
         chi += pow(counts[i] - (double)DRAWS / BOUND, 2) / ((double)DRAWS / BOUND);
     CU_ASSERT(chi < 33.7);
     CU_ASSERT_EQUAL(adl_rng_below(&rng, 1), 0);
-    /* Two thirds of all numbers: without drawing again the lower half would come
+    /* A bound of two thirds of 2^64: without rejection the lower half would come
      * up twice as often. */
     uint64_t bound = UINT64_C(3) << 62, low = 0;
     for (int i = 0; i < DRAWS; i++) {
@@ -98,8 +98,8 @@ static void moments_are_right(void)
     CU_ASSERT_EQUAL(adl_rng_normal(&least), 0);
 }
 
-/* All 24 orders of four items, evenly: 23 degrees of freedom, 56.0 once in ten
- * thousand. */
+/* The 24 orders of four items are equally likely: chi-squared with 23 degrees of freedom
+ * exceeds 56.0 once in ten thousand. */
 static void shuffles_are_even(void)
 {
     enum { ROUNDS = 48000 };

@@ -1,4 +1,4 @@
-/* base/utf8: the boundaries of RFC 3629, and what jansson takes for text. */
+/* base/utf8: the boundaries of RFC 3629, and the same verdict as jansson's. */
 
 #include "support/test.h"
 

@@ -1,4 +1,4 @@
-/* io/file: whole files in, whole files out. */
+/* io/file: reading and replacing whole files. */
 
 #include "support/test.h"
 
@@ -113,7 +113,7 @@ static void failures_name_the_file(void)
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_IO);
 }
 
-/* A pipe in the place of standard input or output, filled from a file. */
+/* A pipe in place of standard input or output, filled from a file. */
 static void dash_is_a_stream(void)
 {
     struct adl_error err = {0};

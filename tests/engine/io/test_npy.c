@@ -1,4 +1,4 @@
-/* io/npy: files that numpy wrote, and broken ones. */
+/* io/npy: files that NumPy wrote, and corrupt ones. */
 
 #include "support/test.h"
 

@@ -1,4 +1,4 @@
-/* io/pickle: the opcodes, as written down in Python's pickletools. */
+/* io/pickle: the opcodes as Python's pickletools documents them, limits, and hostile bytes. */
 
 #include "support/test.h"
 
@@ -232,8 +232,8 @@ static void names_in_two_parts_are_bounded(void)
                     "names of more than");
 }
 
-/* The list of a text or bytes of `length`, in that opcode with that many bytes for
- * the length, and 7. */
+/* Reads a list of two items: a text or bytes object of `length`, by an opcode with `width`
+ * bytes for the length, and the integer 7. */
 static void long_text(char opcode, size_t width, size_t length, enum adl_pickle_kind kind)
 {
     struct adl_pickle p = {0};
@@ -265,8 +265,8 @@ static void long_texts_are_skipped(void)
     long_text((char)0x8e, 8, ADL_LIMIT_PICKLE_BYTES + 1, ADL_PICKLE_BLOB);
 }
 
-/* A list of texts up to `before` bytes of pickle, the bytes of `opcode`, and `after` bytes
- * more that execute as ones (NEWTRUE). Each text is short enough to be kept. */
+/* A pickle that begins a list and fills its first `before` bytes with texts, each short
+ * enough to be kept; then the bytes of `opcode`, and `after` times NEWTRUE. */
 static char *long_pickle(size_t before, const char *opcode, size_t opcode_bytes, size_t after)
 {
     char *bytes = malloc(before + opcode_bytes + after), *at = bytes;
@@ -290,8 +290,7 @@ static char *long_pickle(size_t before, const char *opcode, size_t opcode_bytes,
     return bytes;
 }
 
-/* Whatever opcode crosses the limit is refused, or else everything after it would be
- * beyond the limit as well. */
+/* An opcode that crosses ADL_LIMIT_PICKLE_BYTES is refused, whichever it is. */
 static void no_opcode_crosses_the_limit(void)
 {
     static const struct {
@@ -320,7 +319,7 @@ static void no_opcode_crosses_the_limit(void)
     }
 }
 
-/* Something of everything that torch.save writes. */
+/* An example of each opcode that torch.save writes. */
 static const char everything[] =
     "\x80\2}q\0(U\5epochK\3X\2\0\0\0lrG\x3f\xb9\x99\x99\x99\x99\x99\x9aU\1sccollections\n"
     "OrderedDict\nq\1)Rq\2(U\1wctorch._utils\n_rebuild_tensor_v2\n((U\7storagectorch\n"

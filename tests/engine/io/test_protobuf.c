@@ -46,7 +46,7 @@ static void numbers(void)
     adl_protobuf_int(&message, 16, 128);
     EXPECT_BYTES(&message, 0x08, 0x96, 0x01, 0x08, 0x00, 0x08, 0x7f, 0x80, 0x01, 0x80, 0x01);
 
-    /* Negative numbers are their two's complement of 64 bits. */
+    /* A negative number is written as its 64-bit two's complement. */
     adl_protobuf_int(&message, 1, -2);
     EXPECT_BYTES(&message, 0x08, 0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01);
 
@@ -96,7 +96,7 @@ static void lengths_of_two_bytes(void)
     expect_bytes(&message, want, sizeof want);
 }
 
-/* Nothing of that length is ever read. */
+/* The borrowed data are never read, since their length is refused first. */
 static void too_large(void)
 {
     static const size_t lengths[] = {(size_t)1 << 31, SIZE_MAX / 2};

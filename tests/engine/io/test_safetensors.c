@@ -1,4 +1,4 @@
-/* io/safetensors: one broken file per rule, made here as bytes. */
+/* io/safetensors: for each rule of the format a file, made here, that breaks it. */
 
 #include "support/test.h"
 
@@ -55,7 +55,7 @@ static void reads_what_is_there(void)
 {
     struct adl_error err = {0};
     size_t length;
-    /* Not in the order of the data, and the F32 at an odd offset. */
+    /* The header is not in the order of the data, and the F32 begins at an odd offset. */
     unsigned char *bytes =
         make_file("{\"b\":{\"dtype\":\"F32\",\"shape\":[2,1],\"data_offsets\":[3,11]},"
                   "\"__metadata__\":{\"format\":\"pt\",\"k\":\"v\"},"
@@ -263,7 +263,7 @@ static void round_trip_is_equal(void)
     CU_ASSERT(back && same(set, back));
     adl_tensors_free(back);
 
-    /* Data begin at a multiple of 8, every tensor at one of its elements. */
+    /* The data begin at a multiple of 8, each tensor at a multiple of its element size. */
     size_t length;
     unsigned char *bytes = adl_file_read(tmp_path(), 100000, &length, &err);
     CU_ASSERT(bytes && bytes[0] % 8 == 0);
@@ -370,7 +370,7 @@ static void reads_the_shared_weights(void)
     }
     const struct adl_tensor *fc = adl_tensors_find(set, "fc.weight");
     CU_ASSERT(fc && fc->rank == 2 && fc->shape[0] == 1000 && fc->shape[1] == 768);
-    /* One copy of the weights, beside which the header is small. */
+    /* There is one copy of the weights; the header is small beside it. */
     size_t bytes = 0;
     for (size_t i = 0; i < adl_tensors_count(set); i++)
         bytes += adl_tensor_bytes(adl_tensors_at(set, i));

@@ -57,7 +57,7 @@ static void data_move_between_sets(void)
     CU_ASSERT_PTR_NOT_NULL(adl_tensors_add(to, "y", ADL_F32, 1, shape, &err));
     CU_ASSERT_PTR_NULL(adl_tensors_add_data(to, "y", ADL_F32, 1, shape, data, &err));
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_FORMAT);
-    CU_ASSERT_EQUAL(data[4], 7); /* still ours */
+    CU_ASSERT_EQUAL(data[4], 7); /* still the caller's */
     const struct adl_tensor *moved = adl_tensors_add_data(to, "z", ADL_F32, 1, shape, data, &err);
     CU_ASSERT(moved && moved->data == data && moved->count == 5);
     adl_tensors_free(from);
@@ -186,7 +186,7 @@ static void convert(enum adl_dtype dtype, const void *data, size_t count, float 
     adl_tensor_to_f32(&tensor, out);
 }
 
-/* Every one of the 65536 halves, against its definition in double precision. */
+/* All 65536 halves, compared with their definition in double precision. */
 static void halves_convert_exactly(void)
 {
     size_t wrong = 0;

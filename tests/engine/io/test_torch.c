@@ -1,5 +1,5 @@
-/* io/torch: files that PyTorch wrote (golden/torch/README.md says how), whose
- * values follow a formula. */
+/* io/torch: files that PyTorch wrote (see tests/golden/README.md), whose values follow a
+ * formula. */
 
 #include "support/test.h"
 
@@ -187,7 +187,7 @@ static void expect_refused(const char *path, const char *key, enum adl_error_kin
     adl_tensors_free(set);
 }
 
-static void what_is_no_state_dict_is_refused(void)
+static void anything_but_a_state_dict_is_refused(void)
 {
     expect_refused(golden("hostile_inside.pth"), NULL, ADL_ERR_UNSUPPORTED,
                    "\"fc.weight\" of the state_dict is not a tensor but \"posix.system\"");
@@ -202,10 +202,10 @@ static void what_is_no_state_dict_is_refused(void)
     expect_refused("/no/such/file", NULL, ADL_ERR_NOT_FOUND, "");
 }
 
-static void kinds_are_told_apart(void)
+static void formats_are_recognized(void)
 {
     struct adl_error err = {0};
-    char path[4096], tar[512] = "sys", text[] = "hello, this is no weight file";
+    char path[4096], tar[512] = "sys", text[] = "hello, this is not a weight file";
     struct adl_file_piece piece = {tar, sizeof tar};
     snprintf(path, sizeof path, "%s/weights", test_tmp_dir());
 
@@ -263,6 +263,6 @@ TEST_SUITE(torch, {"every container and protocol", every_container_and_protocol}
            {"checkpoints and their metadata", checkpoints_and_their_metadata},
            {"views are gathered", views_are_gathered}, {"every dtype", every_dtype},
            {"parameters, and scalars beside them", parameters_and_scalars_beside_them},
-           {"what is no state_dict is refused", what_is_no_state_dict_is_refused},
-           {"kinds are told apart", kinds_are_told_apart},
+           {"anything but a state_dict is refused", anything_but_a_state_dict_is_refused},
+           {"formats are recognized", formats_are_recognized},
            {"stands hostile bytes", stands_hostile_bytes});

@@ -1,5 +1,5 @@
-/* io/torch: files no PyTorch would write. Pickles of a legacy stream are put
- * together opcode by opcode; zip archives are real ones with fields changed. */
+/* io/torch: files that PyTorch would not write. The pickles of legacy streams are assembled
+ * here opcode by opcode; the zip archives are PyTorch's, with some fields changed. */
 
 #include "support/test.h"
 
@@ -231,7 +231,7 @@ static void untyped_storages(void)
     expect(&s, ADL_ERR_UNSUPPORTED, "type not read");
 }
 
-static void long_keys_are_no_storages(void)
+static void long_keys_are_ignored(void)
 {
     char key[257] = "";
     for (size_t length = 255; length <= 256; length++) {
@@ -250,12 +250,12 @@ static void state_dict_rules(void)
 {
     static const struct view two = {0, 1, {2}, {1}};
     struct stream s;
-    begin(&s); /* the same name after the wrapper's part is gone */
+    begin(&s); /* two names that are the same without "module." */
     put_tensor(&s, "w", FLOATS, 12, &two);
     put_tensor(&s, "module.w", FLOATS, 12, &two);
     end(&s, 12);
     expect(&s, ADL_ERR_FORMAT, "two tensors named \"w\"");
-    begin(&s); /* two opinions on one storage */
+    begin(&s); /* a storage that is mentioned with two sizes */
     put_tensor(&s, "a", FLOATS, 12, &two);
     put_tensor(&s, "b", "torch\nLongStorage\n", 12, &two);
     end(&s, 12);
@@ -283,7 +283,7 @@ static void state_dict_rules(void)
     begin(&s);
     PUT(&s, "u.\x80\2].");
     expect(&s, ADL_ERR_UNSUPPORTED, "--key");
-    begin(&s); /* storages that never come */
+    begin(&s); /* storages that the file does not contain */
     put_tensor(&s, "w", FLOATS, 12, &two);
     PUT(&s, "u.\x80\2].");
     expect(&s, ADL_ERR_FORMAT, "not in the file");
@@ -299,8 +299,8 @@ static void state_dict_rules(void)
 
 #define LONG_BYTES (ADL_LIMIT_PICKLE_STRING_BYTES + 1)
 
-/* A checkpoint {"state_dict": {"w": ..., NAME: 1}, "matrix": an array of the bytes
- * TEXT}; one of the two may be longer than what the pickle reader keeps; free(). */
+/* A checkpoint {"state_dict": {"w": ..., NAME: 1}, "matrix": an array of the bytes TEXT},
+ * of which NAME or TEXT may be longer than what the pickle reader keeps. Use free(). */
 static struct stream *put_checkpoint(const char *name, const char *text)
 {
     static const struct view two = {0, 1, {2}, {1}};
@@ -353,7 +353,7 @@ static void prologue_rules(void)
 
 /* --- zip archives ---------------------------------------------------------- */
 
-/* A copy of golden/torch/zip.pth to change; free(). */
+/* A copy of golden/torch/zip.pth, to be changed. Use free(). */
 static unsigned char *golden_zip(size_t *length)
 {
     struct adl_error err = {0};
@@ -370,7 +370,7 @@ static unsigned char *golden_zip(size_t *length)
     return copy;
 }
 
-/* The n-th place of the four bytes, or NULL. */
+/* The n-th occurrence of the four bytes, or NULL. */
 static unsigned char *find(unsigned char *bytes, size_t length, const char *magic, int n)
 {
     for (size_t i = 0; i + 4 <= length; i++)
@@ -379,7 +379,7 @@ static unsigned char *find(unsigned char *bytes, size_t length, const char *magi
     return NULL;
 }
 
-/* Sets a byte at `offset` behind the n-th record of that kind. */
+/* Sets the byte at `offset` in the n-th record with that magic number. */
 static void changed(const char *magic, int n, size_t offset, const char *value, size_t size,
                     enum adl_error_kind kind, const char *part)
 {
@@ -439,8 +439,8 @@ static void an_entry_twice_is_refused(void)
     free(bytes);
 }
 
-/* Every entry after the first storage gets its checksum, size and place: the
- * archive's data would be read more often than they are there. */
+/* Every entry behind the first storage gets its checksum, size and place, so that together
+ * they are larger than the archive. */
 static void entries_that_share_bytes_are_refused(void)
 {
     size_t length;
@@ -457,7 +457,7 @@ static void entries_that_share_bytes_are_refused(void)
     free(bytes);
 }
 
-/* The directory's numbers moved into the zip64 records, as large files have. */
+/* Moves the numbers of the directory into zip64 records, as large files have them. */
 static void zip64_is_followed(void)
 {
     size_t length;
@@ -499,7 +499,7 @@ TEST_SUITE(torch_hostile, {"views stay within their storage", views_stay_within_
            {"repetition is limited", repetition_is_limited},
            {"parts of storages and old calls", legacy_parts_and_old_calls},
            {"untyped storages", untyped_storages},
-           {"long keys are no storages", long_keys_are_no_storages},
+           {"storages with long keys are ignored", long_keys_are_ignored},
            {"state_dict rules", state_dict_rules},
            {"long texts beside the tensors", long_texts_beside_the_tensors},
            {"prologue rules", prologue_rules}, {"zip rules", zip_rules},
