@@ -11,9 +11,9 @@
 #include "support/formula.h"
 #include "support/test.h"
 
-void model_must(bool there, const struct adl_error *err)
+void model_must(bool ok, const struct adl_error *err)
 {
-    if (there)
+    if (ok)
         return;
     printf("    %s\n", err->message);
     CU_FAIL_FATAL("cannot go on");

@@ -6,8 +6,8 @@
 
 #include "models/model.h"
 
-/* Ends the running test, with the message, unless `there`. */
-void model_must(bool there, const struct adl_error *err);
+/* Ends the running test, with the message, unless `ok`. */
+void model_must(bool ok, const struct adl_error *err);
 
 /* The path of a file in the scratch directory; static memory. */
 const char *model_tmp_path(const char *name);
