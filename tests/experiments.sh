@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# docs/experiments on made data sets of a few small pictures: each layout, the
-# table, nothing done twice, and going on after a kill and after Ctrl-C.
+# Runs docs/experiments on small generated data sets: each layout of a data set, the
+# resulting tables, no repeated work, and resuming after SIGKILL and after SIGTERM.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 # shellcheck source=tests/support/verdict.sh
@@ -9,7 +9,7 @@ scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 PROGRAM=$(readlink -f "${PROGRAM:-build/adl-server}")
 export PROGRAM
-pictures=tests/golden/images
+images=tests/golden/images
 check() {
     local what=$1
     shift
@@ -20,7 +20,7 @@ run() {
     docs/experiments/run.sh "$@" CROP=32 BATCH=4 THREADS=1 >"$scratch/table" 2>"$scratch/log"
 }
 
-# 16 pictures of 24x18 (or 18x24) and thereabouts, two classes.
+# 16 images of about 24x18 or 18x24 pixels, in two classes.
 ids=()
 for i in 1 2 3 4 5 6 7 8; do
     ids+=("a/orientation_$i.jpg")
@@ -34,11 +34,12 @@ make_images() {
     mkdir -p "$1/images/a" "$1/images/b"
     local id
     for id in "${ids[@]}"; do
-        cp "$pictures/${id#*/}" "$1/images/$id"
+        cp "$images/${id#*/}" "$1/images/$id"
     done
 }
 
-# CUB-200-2011 as distributed: numbers, classes from 1, x y w h; odd ones train.
+# CUB-200-2011 as distributed: images are numbered, classes start at 1, boxes are
+# x y w h. Images with odd numbers are the training split.
 cub=$scratch/cub
 make_images "$cub"
 printf '%s\n' '1 a' '2 b' >"$cub/classes.txt"
@@ -51,8 +52,8 @@ for id in "${ids[@]}"; do
     echo "$number 2.0 2.0 12.0 10.0" >>"$cub/bounding_boxes.txt"
 done
 
-# The reference's lists. The boxes of test lie in the middle of 20x20, half its
-# side long in six images of eight, and in a corner in the others.
+# The lists of the reference. Boxes of test are centred squares of half the image's
+# side, 20 pixels, in six of eight images, and in a corner in the others.
 lists=$scratch/lists
 make_images "$lists"
 number=0
@@ -84,7 +85,7 @@ check "cub: CAM, two seeds, with deviations" \
     grep -qE '^\| MobileNetV1, CAM \| 2 \|( [0-9.]+ ± [0-9.]+ \|){6}$' "$scratch/table"
 check "cub: ADL as well" grep -q '^| MobileNetV1, ADL | 2 | ' "$scratch/table"
 check "cub: the threshold of the row" grep -q -- '--adl-threshold 0.95 ' "$scratch/table"
-# The figures once more, from the files, by hand.
+# The same figures, computed from the result files.
 for seed in 1 2; do
     sed -n 's/^  "max_box_acc": \([0-9.]*\).*/\1/p' "$scratch/out/cub/mobilenet_v1-cam/seed$seed/test.json"
 done >"$scratch/values"
@@ -95,13 +96,13 @@ check "cub: mean and deviation ($expected)" \
 mapfile -t before < <(find "$scratch/out" -name '*.safetensors' -printf '%p %T@\n' | sort)
 cp "$scratch/table" "$scratch/table.first"
 cub_run
-check "cub: a second call has nothing to say" test $? = 0 -a ! -s "$scratch/log"
+check "cub: a second call logs nothing" test $? = 0 -a ! -s "$scratch/log"
 mapfile -t after < <(find "$scratch/out" -name '*.safetensors' -printf '%p %T@\n' | sort)
-check "cub: and touches no model" test "${before[*]}" = "${after[*]}" -a ${#before[@]} = 8
+check "cub: and writes no model" test "${before[*]}" = "${after[*]}" -a ${#before[@]} = 8
 check "cub: the same table" cmp "$scratch/table" "$scratch/table.first"
 cub_run SEEDS=1 EPOCHS=2
 check "cub: other settings are refused" test $? = 1
-check "cub: and it says so" grep -q 'begun with other settings' "$scratch/log"
+check "cub: with a message" grep -q 'begun with other settings' "$scratch/log"
 
 run imagenet METADATA="$lists/metadata" IMAGES="$lists/images" INIT=none OUT="$scratch/out" EPOCHS=1 \
     FLAGS="$tiny" ROWS="mobilenet_v1-adl"
@@ -116,16 +117,16 @@ check "missing weights are named" grep -q 'resnet50_se.pth: not found' <(
 check "missing data are named" grep -q 'nowhere: not found' <(
     docs/experiments/run.sh objects104 DATA=nowhere OUT="$scratch/out" 2>&1)
 
-# --- objects104, cut off ---------------------------------------------------------
+# --- objects104, interrupted ---------------------------------------------------------
 
-# Long enough to be cut off, of which every epoch is saved.
+# Long enough to be interrupted; every epoch is saved.
 objects_run() {
     run objects104 DATA="$lists" INIT=none OUT="$scratch/out" EPOCHS=60 FLAGS="$tiny" SEEDS=1 \
         RESULTS="$scratch/results.md" "$@"
 }
 dir=$scratch/out/objects104/adl-mask/seed1
-# Waits for the first state in $dir, then sends SIGNAL to whoever `target` prints.
-cut_off() {
+# Waits for the first state in $dir, then sends SIGNAL to the process that `target` prints.
+interrupt() {
     local signal=$1 pid i
     for ((i = 0; i < 2000; i++)); do
         [ ! -e "$dir/state.safetensors" ] || break
@@ -134,16 +135,16 @@ cut_off() {
     pid=$(target)
     [ -n "$pid" ] && kill "-$signal" "$pid"
 }
-# The one process that has the run's folder as an argument.
+# The process that has the run's directory as an argument.
 target() { grep -lsxazF -- "$dir" /proc/[0-9]*/cmdline | head -n 1 | cut -d / -f 3; }
 
 objects_run ROWS=adl-mask &
 job=$!
-cut_off KILL
+interrupt KILL
 wait $job
-check "objects104: a killed run is told" test $? = 1
-check "and where" grep -q 'adl-mask, seed 1: FAILED' "$scratch/log"
-check "it was cut off" test ! -e "$dir/trained" -a "$(wc -l <"$dir/metrics.jsonl")" -lt 60
+check "objects104: a killed run is reported" test $? = 1
+check "with its row and seed" grep -q 'adl-mask, seed 1: FAILED' "$scratch/log"
+check "it had not finished" test ! -e "$dir/trained" -a "$(wc -l <"$dir/metrics.jsonl")" -lt 60
 
 target() { echo $job; }
 docs/experiments/run.sh objects104 DATA="$lists" INIT=none OUT="$scratch/out" EPOCHS=60 \
@@ -152,25 +153,26 @@ job=$!
 until grep -qs training "$scratch/stopped"; do
     sleep 0.01
 done
-cut_off TERM
+interrupt TERM
 wait $job
 check "objects104: SIGTERM stops it with 130" test $? = 130
-check "and says how to go on" grep -q 'the same command resumes' "$scratch/stopped"
+check "with a message on how to resume" grep -q 'the same command resumes' "$scratch/stopped"
 
 objects_run ROWS="adl-mask adl-low"
-check "objects104: goes on to the end" test $? = 0
-check "all epochs, once each" test "$(wc -l <"$dir/metrics.jsonl")" = 60
+check "objects104: resumes and finishes" test $? = 0
+check "every epoch is logged once" test "$(wc -l <"$dir/metrics.jsonl")" = 60
 check "the table has both rows" test "$(grep -cE '^\| ADL, (drop mask|.*low layers).*\| 1 \|' "$scratch/table")" = 2
 check "ADL is at low layers" grep -q '"blocks.2",' <(
     "$PROGRAM" info --json "$scratch/out/objects104/adl-low/seed1/last.safetensors")
-# 5..15 of 20 is 56..168 of 224: the square from 56 has an IoU of .98 with it.
-check "the centred square finds three of four" \
+# Pixels 5..15 of 20 are 56..168 of 224; the centred square at 56 has an IoU of .98 with
+# that box.
+check "the centred square localizes three of four" \
     grep -q '^| best centred square | | | | | 75.0 | | 75.0 |$' "$scratch/table"
 cp "$scratch/results.md" "$scratch/results.first"
 printf 'By hand.\n' >>"$scratch/results.md"
 docs/experiments/run.sh table objects104 DATA="$lists" OUT="$scratch/out" RESULTS="$scratch/results.md" \
     >/dev/null
-check "the results' own words stay" \
+check "text outside of the tables is kept" \
     cmp "$scratch/results.md" <(cat "$scratch/results.first" && echo 'By hand.')
 
 # --- the model that ships ----------------------------------------------------------
@@ -182,11 +184,11 @@ model() {
 }
 model
 check "the model: trained" test $? = 0
-check "and in its place" cmp "$scratch/model/chosen.safetensors" "$scratch/default.safetensors"
+check "and installed" cmp "$scratch/model/chosen.safetensors" "$scratch/default.safetensors"
 "$PROGRAM" info --json "$scratch/default.safetensors" >"$scratch/info"
-check "from nothing, in four runs" test "$(grep -c '"begun_from": {' "$scratch/info")" = 3
+check "in four runs, from random weights" test "$(grep -c '"begun_from": {' "$scratch/info")" = 3
 model
-check "the model: again" test $? = 0
+check "the model: a second call" test $? = 0
 check "without training" test "$(grep -c "^epoch" "$scratch/log")" = 0
 
 summary

@@ -1,5 +1,5 @@
-/* The program as a user calls it: exit status, what goes to stdout and stderr,
- * and files in and out. ADL_SERVER names the program. */
+/* The program as a user runs it: exit status, stdout and stderr, files read and
+ * written. The environment variable ADL_SERVER names the program. */
 
 #include <fcntl.h>
 #include <jansson.h>
@@ -47,7 +47,7 @@ static bool have_program(void)
     return false;
 }
 
-/* A path in the scratch folder; four may be in use at a time. */
+/* A path in the scratch directory, valid until the fourth call after this one. */
 static const char *tmp(const char *name)
 {
     static char paths[4][300];
@@ -106,7 +106,7 @@ static size_t lines(const char *text)
     return count;
 }
 
-/* Expects this exit status; failures say one line, success nothing on stderr. */
+/* Checks the exit status, and that stderr has one line on failure, none on success. */
 static void expect(struct result result, int status, const char *what)
 {
     if (result.status != status)
@@ -147,7 +147,7 @@ static void explains_itself(void)
     expect(bare, 2, "no subcommand");
 }
 
-/* Less than a buffer, and more: then the write that failed was an earlier one. */
+/* Output of less than a stdio buffer, and of more: then an earlier write has failed. */
 static void says_why_results_are_lost(void)
 {
     static const char *const cases[] = {"exec \"$0\" --help >/dev/full",
@@ -275,8 +275,8 @@ static void counts_as_published(void)
 
 /* --- convert ------------------------------------------------------------------------ */
 
-/* The weights as PyTorch's DataParallel would leave them: prefixed, undescribed;
- * `skip` names one to leave out. */
+/* Saves the weights as PyTorch's DataParallel does, with a prefix and without a
+ * description, and without the tensor `skip`. */
 static void save_plain(const struct adl_model *model, const char *skip, const char *path)
 {
     struct adl_error err = {0};
@@ -296,7 +296,7 @@ static void save_plain(const struct adl_model *model, const char *skip, const ch
     adl_tensors_free(plain);
 }
 
-/* The file begins as ONNX's ModelProto does, with field 1, ir_version, 8. */
+/* An ONNX ModelProto starts with field 1, ir_version, here 8. */
 static void expect_onnx(const char *path)
 {
     char *bytes = slurp(path);
@@ -346,7 +346,7 @@ static void converts(void)
     expect(RUN("convert", "--arch", "mobilenet_v1", "--width", "0.25", "--num-classes", "4",
                "--classes", tmp("names.txt"), tmp("plain.safetensors"), tmp("d.safetensors")),
            1, "another number of classes");
-    /* Every command says how to get on, whether it takes --arch or not. */
+    /* Every subcommand says what to do, whether it has --arch or not. */
     struct result result = RUN("localize", "--model", tmp("plain.safetensors"), "x.jpg");
     CU_ASSERT_PTR_NOT_NULL(strstr(result.err, "convert --arch ARCH IN OUT"));
     expect(result, 1, "localize without an architecture");
@@ -365,7 +365,8 @@ static void converts(void)
     adl_model_free(model);
 }
 
-/* Writes the file into a pipe of that name, then ends it for whoever reads it again. */
+/* Creates a named pipe and writes the file into it once; later readers get an empty
+ * file. */
 static pid_t feed(const char *file, const char *pipe)
 {
     char script[700];
@@ -399,7 +400,7 @@ static void reads_a_pipe_once(void)
     unlink(tmp("pipe"));
 }
 
-/* Converts measured.safetensors with an option and expects whether the metrics stay. */
+/* Converts measured.safetensors with an option; checks whether the metrics are kept. */
 static void expect_metrics(const char *option, const char *value, bool kept)
 {
     struct adl_error err = {0};
@@ -471,8 +472,8 @@ static void save_input(const char *path, size_t images, size_t h, size_t w, size
     adl_tensors_free(set);
 }
 
-/* The logits are the classifier's on the mean of the features, and the map is
- * the classifier's row on the features: both from the file's own tensors. */
+/* The logits have to be the classifier applied to the mean of the features, and the
+ * map the class's weights applied to the features, both recomputed here. */
 static void check_forward(const struct adl_tensors *out, const struct adl_model *model,
                           int forced_class)
 {
@@ -519,7 +520,7 @@ static void runs_tensors(void)
         return;
     struct adl_model *model = adl_model_load(tmp("m.safetensors"), NULL, &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(model);
-    /* More images than go together, and a shape that is no square. */
+    /* More images than one batch takes, and a shape that is not square. */
     save_input(tmp("in.safetensors"), 19, 64, 96, 0);
     expect(RUN("forward", "--model", tmp("m.safetensors"), "--input", tmp("in.safetensors"),
                "--output", tmp("out.safetensors")),
@@ -530,7 +531,7 @@ static void runs_tensors(void)
     CU_ASSERT_EQUAL(adl_tensors_find(all, "features")->shape[3], 6);
     check_forward(all, model, -1);
 
-    /* One alone, on one thread, with a class. */
+    /* A single image, on one thread, with a given class. */
     save_input(tmp("in.safetensors"), 1, 64, 96, 17);
     expect(RUN("forward", "--model", tmp("m.safetensors"), "--input", tmp("in.safetensors"),
                "--output", tmp("out.safetensors"), "--threads", "1", "--class", "1"),
@@ -555,7 +556,7 @@ static void runs_tensors(void)
 
 /* --- localize ----------------------------------------------------------------------- */
 
-static void save_picture(const char *path, int width, int height)
+static void save_image(const char *path, int width, int height)
 {
     struct adl_error err = {0};
     struct adl_image image = {0};
@@ -601,18 +602,18 @@ static void localizes(void)
 {
     if (!have_program() || !save_tiny(tmp("m.safetensors")))
         return;
-    mkdir(tmp("pictures"), 0700);
-    mkdir(tmp("pictures/sub"), 0700);
-    save_picture(tmp("pictures/b.png"), 120, 80);
-    save_picture(tmp("pictures/sub/b.png"), 33, 77);
-    FILE *bad = fopen(tmp("pictures/a.jpg"), "w");
-    fputs("no picture", bad);
+    mkdir(tmp("images"), 0700);
+    mkdir(tmp("images/sub"), 0700);
+    save_image(tmp("images/b.png"), 120, 80);
+    save_image(tmp("images/sub/b.png"), 33, 77);
+    FILE *bad = fopen(tmp("images/a.jpg"), "w");
+    fputs("no image", bad);
     fclose(bad);
-    fclose(fopen(tmp("pictures/notes.txt"), "w"));
+    fclose(fopen(tmp("images/notes.txt"), "w"));
 
     struct result result = RUN("localize", "--model", tmp("m.safetensors"), "--json", "--top-k",
                                "2", "--boxes", "all", "--heatmap", "array", "--coco",
-                               tmp("coco.json"), "--overlay", tmp("drawn"), tmp("pictures"));
+                               tmp("coco.json"), "--overlay", tmp("drawn"), tmp("images"));
     CU_ASSERT_EQUAL(result.status, 1);
     CU_ASSERT_EQUAL(lines(result.out), 2);
     CU_ASSERT_EQUAL(lines(result.err), 2);
@@ -635,7 +636,7 @@ static void localizes(void)
     json_decref(about);
 
     char pattern[300];
-    snprintf(pattern, sizeof pattern, "%s/pictures/*.png", test_tmp_dir());
+    snprintf(pattern, sizeof pattern, "%s/images/*.png", test_tmp_dir());
     struct result table = RUN("localize", "-m", tmp("m.safetensors"), pattern, "--class", "2");
     CU_ASSERT_EQUAL(lines(table.out), 1);
     CU_ASSERT_PTR_NOT_NULL(strstr(table.out, "class 2"));
@@ -647,13 +648,13 @@ static void localizes(void)
            "a heat map in a table");
 }
 
-/* Results land where they were asked for, unless a photograph is there. */
-static void keeps_photographs(void)
+/* Results must not overwrite input images. */
+static void keeps_input_images(void)
 {
     if (!have_program() || !save_tiny(tmp("m.safetensors")))
         return;
     mkdir(tmp("album"), 0700);
-    save_picture(tmp("album/a.jpg"), 40, 30);
+    save_image(tmp("album/a.jpg"), 40, 30);
     char *before = slurp(tmp("album/a.jpg"));
     expect(RUN("localize", "-m", tmp("m.safetensors"), "--overlay", tmp("album"), tmp("album")), 2,
            "an overlay over its photograph");
@@ -668,7 +669,7 @@ static void keeps_photographs(void)
                tmp("album/a.jpg")),
            1, "COCO nowhere");
 
-    /* What names nothing does not keep the others. */
+    /* An operand that matches nothing does not affect the others. */
     struct result result =
         RUN("localize", "-m", tmp("m.safetensors"), tmp("no*.jpg"), tmp("album/a.jpg"));
     CU_ASSERT(result.status == 1 && lines(result.out) == 1 && lines(result.err) == 2);
@@ -721,5 +722,5 @@ TEST_SUITE(commands, {"explains itself", explains_itself}, {"completes shells", 
            {"metrics are those of the file", metrics_are_those_of_the_file},
            {"convert shows what is missing", shows_what_is_missing},
            {"forward agrees with the classifier", runs_tensors},
-           {"localize files, folders, patterns", localizes},
-           {"keeps photographs", keeps_photographs}, {"bench measures", measures});
+           {"localize files, directories, patterns", localizes},
+           {"keeps input images", keeps_input_images}, {"bench measures", measures});

@@ -1,5 +1,5 @@
-/* The model that ships, on the drawings that ship: it names what is drawn and
- * finds where. The true boxes are the drawings' own geometry (the SVG files beside them). */
+/* The model that ships, on the drawings that ship: it has to recognise and localize
+ * each. The true boxes are taken from the drawings' geometry (the SVG files). */
 
 #include "support/test.h"
 
@@ -85,8 +85,8 @@ static void the_drawings_are_found(void)
     adl_model_free(model);
 }
 
-/* From nothing, with ADL, and small enough to lie in the tree. */
-static void its_making_is_told(void)
+/* Trained from random weights, with ADL, and small enough for the repository. */
+static void its_training_is_recorded(void)
 {
     struct adl_error err = {0};
     size_t length = 0;
@@ -106,4 +106,4 @@ static void its_making_is_told(void)
 }
 
 TEST_SUITE(default_model, {"the drawings are found", the_drawings_are_found},
-           {"its making is told", its_making_is_told});
+           {"its training is recorded", its_training_is_recorded});

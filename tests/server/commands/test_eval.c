@@ -1,5 +1,5 @@
-/* server/evaluate and `eval`: the reference's figures through score maps on
- * disk, and a small network whose answers are known image by image. */
+/* tasks/evaluate.h and `eval`: the figures of the reference from score maps on disk,
+ * and those of a small network whose predictions are known for each image. */
 
 #include "support/test.h"
 
@@ -52,7 +52,7 @@ static struct adl_dataset *open_root(void)
 
 enum { SIDE = 224 };
 
-/* The golden maps as .npy, every other one without its id's extension. */
+/* Writes the golden maps as .npy, every other one without the extension of its id. */
 static json_t *write_golden(const char *name)
 {
     json_t *golden = golden_load("metrics/evaluator.json"), *rows;
@@ -107,7 +107,7 @@ static void figures_through_files_equal_the_reference(void)
             CU_ASSERT_DOUBLE_EQUAL(r.figures.max_box_acc_v2_iou[i],
                                    json_number_value(json_array_get(golden_get(v2, "per_iou"), i)),
                                    1e-12);
-        /* At the threshold 0.2 of the list: its 21st. */
+        /* The threshold 0.2 is the 21st of the list. */
         const json_t *curve = golden_get(golden_get(v1, "correct_at_threshold"), "50");
         CU_ASSERT_DOUBLE_EQUAL(r.figures.gt_known_loc,
                                json_number_value(json_array_get(curve, 20)) / 24 * 100, 1e-12);
@@ -165,7 +165,7 @@ static void unfit_maps_are_refused(void)
     struct adl_evaluate_options options = {.curve_interval = 0.1, .model_threshold = 0.2};
     struct adl_evaluate_report r = {0};
     TEST_OK(adl_evaluate_scoremaps(d, scratch_path("maps"), NULL, &options, &r, &err), &err);
-    /* The box is the whole map, the true one a corner of it at most. */
+    /* The box is the whole map; the true one is at most a corner of it. */
     CU_ASSERT(r.images == 1 && r.figures.max_box_acc_v2 <= 100);
     adl_evaluate_report_release(&r);
     adl_dataset_free(d);
@@ -197,7 +197,7 @@ static void fill_weights(struct adl_model *model)
     }
 }
 
-static struct adl_image picture(int i)
+static struct adl_image make_image(int i)
 {
     struct adl_error err = {0};
     struct adl_image image;
@@ -212,14 +212,14 @@ static struct adl_image picture(int i)
     return image;
 }
 
-/* What the network says of each picture, one by one. */
+/* The predictions for each image, computed one by one. */
 static void ask_network(void)
 {
     struct adl_error err = {0};
     struct adl_session *session = adl_session_create(net.plan, NULL, 1, &err);
     CU_ASSERT_FATAL(session != NULL);
     for (int i = 0; i < IMAGES; i++) {
-        struct adl_image image = picture(i), small;
+        struct adl_image image = make_image(i), small;
         TEST_OK(adl_image_resize(&image, INPUT, INPUT, &small, &err), &err);
         adl_image_to_input(&small, net.model->mean, net.model->std, adl_session_input(session, 0));
         adl_session_run(session, 1);
@@ -230,8 +230,8 @@ static void ask_network(void)
     adl_session_free(session);
 }
 
-/* Image i is labelled with the class that the network puts in place i % 3 * 3:
- * first, fourth (still among five), seventh. One file is cut off. */
+/* Image i gets as label the class that the network ranks at i % 3 * 3: first, fourth
+ * (still among the top five) or seventh. One file is truncated. */
 static void make_network_and_data(const char *name, bool boxes)
 {
     const struct adl_backbone *backbone = NULL;
@@ -256,7 +256,7 @@ static void make_network_and_data(const char *name, bool boxes)
 
     new_root(name);
     for (int i = 0; i < IMAGES; i++) {
-        struct adl_image image = picture(i);
+        struct adl_image image = make_image(i);
         char file[64];
         size_t length;
         void *png;
@@ -337,7 +337,7 @@ static void a_network_is_measured_image_by_image(void)
     TEST_OK(evaluate(d, 4, 2, &options, &r, &err), &err);
     CU_ASSERT(r.images == IMAGES && r.errors == 1 && r.classified && r.localized && r.both);
     CU_ASSERT(told.broken == 1 && strstr(told.reason, "images/7.png"));
-    /* 0 3 6 9 are first, 1 4 10 (7 is broken) fourth, 2 5 8 seventh. */
+    /* Images 0 3 6 9 rank first, 1 4 10 fourth (7 is broken), 2 5 8 seventh. */
     CU_ASSERT_DOUBLE_EQUAL(r.figures.top1_cls, 4 * 100.0 / IMAGES, 1e-12);
     CU_ASSERT_DOUBLE_EQUAL(r.figures.top5_cls, 7 * 100.0 / IMAGES, 1e-12);
     CU_ASSERT(r.figures.top1_loc <= r.figures.top5_loc);
@@ -355,7 +355,7 @@ static void a_network_is_measured_image_by_image(void)
     CU_ASSERT_DOUBLE_EQUAL(r.figures.gt_known_loc, (double)sum.gt_known * 100 / IMAGES, 1e-12);
     CU_ASSERT_DOUBLE_EQUAL(r.figures.top5_loc, (double)sum.top5_loc * 100 / IMAGES, 1e-12);
 
-    /* Neither threads nor batches show. */
+    /* The figures depend neither on threads nor on batches. */
     options.scoremaps = NULL;
     TEST_OK(evaluate(d, 1, 1, &options, &again, &err), &err);
     CU_ASSERT_EQUAL(again.figures.top1_cls, r.figures.top1_cls);
@@ -365,7 +365,7 @@ static void a_network_is_measured_image_by_image(void)
     CU_ASSERT_EQUAL(again.figures.best_threshold, r.figures.best_threshold);
     adl_evaluate_report_release(&again);
 
-    /* The maps on disk give the same, but for the broken image: it has none, and
+    /* The maps on disk give the same figures, except for the broken image: it has none, and
      * what would hit nothing stands in for it. */
     double *zeros = adl_calloc((size_t)INPUT * INPUT, sizeof *zeros);
     TEST_OK(adl_npy_write(scratch_path("maps/7.png.npy"), ADL_NPY_F64, zeros, INPUT, INPUT, &err),
@@ -433,7 +433,7 @@ static void survives_no_memory(void)
     options.limit = 2; /* 0 5 */
     options.curve_interval = 0.25;
     CU_ASSERT_FATAL(session != NULL);
-    /* Once with all memory: the pool's threads are through with starting. */
+    /* A first run without failures, so that the pool's threads have started. */
     TEST_OK(adl_evaluate_session(d, session, 2, pool, &options, &r, &err), &err);
     adl_evaluate_report_release(&r);
     for (int pass = 0; pass < 2; pass++) {
@@ -467,7 +467,7 @@ static void survives_no_memory(void)
 
 /* --- the command --------------------------------------------------------------------------- */
 
-/* Runs `eval` with these arguments; what it prints goes to eval.out. */
+/* Runs `eval` with these arguments; its output goes to eval.out. */
 static int run_eval(struct adl_error *err, const char *const *arguments)
 {
     char *argv[20] = {(char *)"eval"};
@@ -553,7 +553,7 @@ static void the_command_prints_the_figures(void)
     CU_ASSERT(json_is_number(json_object_get(json, "max_box_acc")));
     json_decref(json);
 
-    /* Another number of classes is no matter of luck. */
+    /* A different number of classes is always refused. */
     scratch_append("classes.txt", "one\ntwo\nthree\nfour\nfive\nsix\nseven\neight\nnine\n");
     CU_ASSERT_EQUAL(run_eval(&err, with_model), -1);
     CU_ASSERT(err.kind == ADL_ERR_FORMAT && strstr(err.message, "has 8 classes, but") &&

@@ -1,4 +1,4 @@
-/* Operands of localize to paths, and COCO results. */
+/* The images that the operands of `localize` name, and COCO results. */
 
 #include <stdio.h>
 #include <string.h>
@@ -37,7 +37,7 @@ static void make_tree(void)
         TEST_FAIL("cannot make a link");
 }
 
-/* Expects that the operand gives these names, in this order. */
+/* Checks that the operand yields these names, in this order. */
 static void gives(const char *operand, const char *const *names, size_t count)
 {
     struct adl_image_list list = {0};
@@ -76,7 +76,7 @@ static void refuses_nothing(void)
     }
 }
 
-static void stops_in_deep_folders(void)
+static void refuses_deep_directories(void)
 {
     char path[2000];
     int length = snprintf(path, sizeof path, "%s/deep", test_tmp_dir());
@@ -93,7 +93,7 @@ static void stops_in_deep_folders(void)
     adl_image_list_release(&list);
 }
 
-/* Two images, three boxes: x, y, width, height of inclusive corners. */
+/* Two images, three boxes: x, y, width and height from inclusive corners. */
 static int export(struct adl_error *err)
 {
     struct adl_localized_box boxes[] = {{{2, 3, 2, 3}, 0.5}, {{0, 0, 9, 4}, 0.25}};
@@ -166,7 +166,7 @@ static void survives_out_of_memory(void)
     }
 }
 
-TEST_SUITE(image_list, {"lists files, folders, patterns", lists},
-           {"refuses what gives nothing", refuses_nothing},
-           {"stops in deep folders", stops_in_deep_folders}, {"exports COCO", exports_coco},
+TEST_SUITE(image_list, {"lists files, directories, patterns", lists},
+           {"refuses operands without images", refuses_nothing},
+           {"refuses deep directories", refuses_deep_directories}, {"exports COCO", exports_coco},
            {"survives running out of memory", survives_out_of_memory});

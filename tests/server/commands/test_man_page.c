@@ -1,4 +1,4 @@
-/* The man page and the option tables name the same subcommands and options. */
+/* The man page has to describe exactly the subcommands and options of the tables. */
 
 #include <stdio.h>
 #include <string.h>
@@ -18,7 +18,7 @@ static char *read_page(void)
     return page;
 }
 
-/* The text of ".Ss NAME" up to the next heading; "" when there is none. */
+/* The text of the section ".Ss NAME"; "" if it is missing. Owned by the caller. */
 static char *section(const char *page, const char *name)
 {
     char heading[100];
@@ -33,7 +33,7 @@ static char *section(const char *page, const char *name)
     return adl_strndup(start, end ? (size_t)(end - start) : strlen(start));
 }
 
-/* mdoc writes --name as "Fl -name". */
+/* Whether the text has --name, which mdoc writes as "Fl -name". */
 static bool names_option(const char *text, const char *name)
 {
     char flag[100];
@@ -86,7 +86,7 @@ static void promises_nothing_else(void)
         at += 4;
         size_t length = strspn(at, "abcdefghijklmnopqrstuvwxyz-");
         if (!is_option(at, length))
-            TEST_FAIL("the man page has --%.*s, which nothing takes", (int)length, at);
+            TEST_FAIL("the man page has --%.*s, which no subcommand has", (int)length, at);
     }
     adl_free(page);
     CU_PASS("");

@@ -1,5 +1,5 @@
-/* `train` from a folder of drawn pictures to a model: the same bits however it
- * is run, stopped and gone on with; what it leaves; what it refuses. */
+/* `train` on directories of generated images: the result has the same bits for any
+ * number of threads and interruptions; the files that a run leaves; what it refuses. */
 
 #include "support/test.h"
 
@@ -38,7 +38,8 @@ static void new_root(const char *name)
     scratch_open(unique, NULL);
 }
 
-/* A coloured square somewhere on grey noise; its corners inclusive. */
+/* Draws a coloured square at a random place on grey noise; `box` gets its corners,
+ * inclusive. */
 static void draw(uint64_t number, bool red, struct adl_image *image, int box[4])
 {
     struct adl_error err = {0};
@@ -60,7 +61,7 @@ static void draw(uint64_t number, bool red, struct adl_image *image, int box[4])
         }
 }
 
-static void write_picture(const char *path, uint64_t number, bool red, bool jpeg, int box[4])
+static void write_image(const char *path, uint64_t number, bool red, bool jpeg, int box[4])
 {
     struct adl_error err = {0};
     struct adl_image image;
@@ -76,8 +77,8 @@ static void write_picture(const char *path, uint64_t number, bool red, bool jpeg
     adl_image_release(&image);
 }
 
-/* data/blue and data/red. */
-static void make_folders(const char *name)
+/* Makes the class directories data/blue and data/red. */
+static void make_directories(const char *name)
 {
     int box[4];
     new_root(name);
@@ -85,7 +86,7 @@ static void make_folders(const char *name)
     for (int red = 0; red < 2; red++) {
         mkdir(scratch_path("data/%s", red ? "red" : "blue"), 0777);
         for (int i = 0; i < PER_CLASS; i++)
-            write_picture(
+            write_image(
                 scratch_path("data/%s/%02d.%s", red ? "red" : "blue", i, i % 2 ? "png" : "jpg"),
                 (uint64_t)i, red, i % 2 == 0, box);
     }
@@ -98,7 +99,7 @@ static FILE *open_list(const char *split, const char *name)
     return file;
 }
 
-/* The reference's lists, with boxes. */
+/* Makes lists as in the reference, with boxes. */
 static void make_lists(const char *name)
 {
     static const char *const folders[] = {"data", "data/images", "data/metadata",
@@ -114,8 +115,8 @@ static void make_lists(const char *name)
             int box[4];
             char id[32];
             snprintf(id, sizeof id, "%s%d.png", split, i);
-            write_picture(scratch_path("data/images/%s", id), (uint64_t)(100 * val + i), i % 2,
-                          false, box);
+            write_image(scratch_path("data/images/%s", id), (uint64_t)(100 * val + i), i % 2, false,
+                        box);
             fprintf(ids, "%s\n", id);
             fprintf(labels, "%s,%d\n", id, i % 2);
             fprintf(sizes, "%s,%d,%d\n", id, SIDE, SIDE);
@@ -216,8 +217,8 @@ static void check_epochs(const char *out, size_t epochs)
 
 #define METHOD "--method", "adl", "--epochs", "3", "--seed", "5"
 
-/* Stopped after each batch and gone on with, on changing threads; -1 after
- * failing. */
+/* Trains in parts that stop after one batch and are resumed, with a changing number
+ * of threads. Returns the number of parts, or -1 after failing the test. */
 static int train_in_parts(const char *out, const char *const *words)
 {
     struct adl_error err;
@@ -243,43 +244,43 @@ static int train_in_parts(const char *out, const char *const *words)
 static void same_bits_however_it_runs(void)
 {
     struct adl_error err;
-    make_folders("bits");
+    make_directories("bits");
     TEST_OK(TRAIN("one", false, &err, METHOD, "--threads", "1"), &err);
     CU_ASSERT(logged("done"));
     TEST_OK(TRAIN("two", false, &err, METHOD, "--threads", "2"), &err);
     CU_ASSERT(strcmp(digest_of("one/last.safetensors"), digest_of("two/last.safetensors")) == 0);
-    /* 22 images are three batches an epoch, and val is evaluated after the third. */
+    /* 22 images are three batches per epoch; evaluating val is a fourth part. */
     CU_ASSERT_EQUAL(train_in_parts("parts", (const char *const[]){COMMON, METHOD, NULL}), 12);
     CU_ASSERT(strcmp(digest_of("one/last.safetensors"), digest_of("parts/last.safetensors")) == 0);
     CU_ASSERT(strcmp(digest_of("one/best.safetensors"), digest_of("parts/best.safetensors")) == 0);
     check_epochs("one", 3);
     check_epochs("parts", 3);
-    /* Another seed is another run. */
+    /* Another seed gives another result. */
     TEST_OK(TRAIN("other", false, &err, METHOD, "--seed", "6"), &err);
     CU_ASSERT(strcmp(digest_of("one/last.safetensors"), digest_of("other/last.safetensors")) != 0);
 }
 
-/* Fewer epochs first, more of them later, is one run. */
-static void more_epochs_go_on(void)
+/* A finished run that is extended equals one with all epochs from the start. */
+static void a_finished_run_can_be_extended(void)
 {
     struct adl_error err;
-    make_folders("more");
+    make_directories("more");
     TEST_OK(TRAIN("whole", false, &err, "--epochs", "3"), &err);
     TEST_OK(TRAIN("part", false, &err, "--epochs", "1"), &err);
     check_epochs("part", 1);
     TEST_OK(TRAIN("part", false, &err, "--epochs", "3", "--resume"), &err);
     check_epochs("part", 3);
     CU_ASSERT(strcmp(digest_of("whole/last.safetensors"), digest_of("part/last.safetensors")) == 0);
-    /* Nothing is left to do. */
+    /* Resuming a finished run changes nothing. */
     TEST_OK(TRAIN("part", false, &err, "--epochs", "3", "--resume"), &err);
     check_epochs("part", 3);
 }
 
-/* A model says how it was made, and how the weights were that it began from. */
+/* A model records how it was trained, and how its initial weights were. */
 static void the_origin_is_recorded(void)
 {
     struct adl_error err;
-    make_folders("origin");
+    make_directories("origin");
     TEST_OK(TRAIN("first", false, &err, "--epochs", "1", "--seed", "7"), &err);
     TEST_OK(TRAIN("second", false, &err, "--epochs", "2", "--init",
                   scratch_path("first/last.safetensors")),
@@ -297,12 +298,12 @@ static void the_origin_is_recorded(void)
     adl_model_free(model);
 }
 
-/* What no option says the model file of --init does: the network that its weights
- * are of, and its input. */
-static void the_network_of_init_is_taken(void)
+/* The model file of --init sets the network and its input normalisation, except where
+ * options do. */
+static void init_sets_the_network(void)
 {
     struct adl_error err;
-    make_folders("init");
+    make_directories("init");
     TEST_OK(TRAIN("first", false, &err, "--epochs", "1", "--activation", "relu6", "--padding",
                   "tf_same", "--bn-eps", "0.01", "--mean", "0.25", "--std", "0.75", "--method",
                   "adl", "--adl-positions", "blocks.2,blocks.9"),
@@ -325,17 +326,17 @@ static void the_network_of_init_is_taken(void)
     CU_ASSERT_EQUAL(model->arch.padding, ADL_PAD_TF_SAME);
     CU_ASSERT(model->arch.adl && model->arch.adl_places == (1u << 2 | 1u << 9));
     CU_ASSERT_DOUBLE_EQUAL((double)model->mean[1], 0.25, 0);
-    /* These an option says. */
+    /* Set by options. */
     CU_ASSERT_EQUAL(model->arch.activation, ADL_ACT_RELU);
     CU_ASSERT_DOUBLE_EQUAL((double)model->std[1], 0.5, 0);
     adl_model_free(model);
 }
 
-static void the_model_that_ships_is_a_beginning(void)
+static void init_takes_the_model_that_ships(void)
 {
     char path[ADL_DEFAULT_MODEL_PATH];
     struct adl_error err = {0};
-    make_folders("default");
+    make_directories("default");
     if (adl_default_model(path, &err) < 0) {
         test_skip("the model that ships is not here");
         return;
@@ -370,7 +371,7 @@ static void other_settings_are_refused(void)
         {{"--flip", "0"}, "flip"},
         {{"--mean", "0.5"}, "started with mean"},
     };
-    make_folders("settings");
+    make_directories("settings");
     TEST_OK(TRAIN("run", true, &err, "--epochs", "2"), &err);
     char digest[65];
     snprintf(digest, sizeof digest, "%s", digest_of("run/last.safetensors"));
@@ -380,7 +381,7 @@ static void other_settings_are_refused(void)
         if (err.kind != ADL_ERR_ARG || !strstr(err.message, cases[i].part))
             TEST_FAIL("%s: %s", cases[i].words[0], err.message);
     }
-    /* Another network's state cannot even be read. */
+    /* The state of another network does not fit at all. */
     CU_ASSERT(TRAIN("run", false, &err, "--epochs", "2", "--resume", "--width", "0.5") < 0);
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_FORMAT);
 
@@ -391,23 +392,23 @@ static void other_settings_are_refused(void)
     CU_ASSERT(strcmp(digest, digest_of("run/last.safetensors")) == 0);
 }
 
-/* Broken images are left out, told of and counted; the run is as reproducible
- * as any, also where a whole batch or the end of a step is missing. */
+/* Unreadable images are skipped, reported and counted. The run stays reproducible,
+ * also when a whole batch or the last batch of a step is missing. */
 static void broken_images_are_skipped(void)
 {
     struct adl_error err;
     int box[4];
-    make_folders("broken");
+    make_directories("broken");
     for (int i = 20; i < 23; i++) {
         const char *path = scratch_path("data/red/%d.png", i);
         if (i == 21)
-            write_picture(path, 1, true, false, box);
+            write_image(path, 1, true, false, box);
         FILE *file = fopen(path, i == 21 ? "r+" : "w");
         CU_ASSERT_FATAL(file != NULL);
         if (i == 21)
             CU_ASSERT(ftruncate(fileno(file), 200) == 0);
         if (i == 22)
-            fprintf(file, "this is no picture");
+            fprintf(file, "this is no image");
         fclose(file);
     }
     static const char *const words[] = {COMMON, "--epochs",     "2", "--batch-size",
@@ -420,7 +421,7 @@ static void broken_images_are_skipped(void)
     check_epochs("one", 2);
 }
 
-/* One picture through the saved model: its class, and its boxes. */
+/* Runs one image through the saved model; returns the number of boxes. */
 static size_t localize(const struct adl_model *model, bool red, int *class_id)
 {
     struct adl_error err = {0};
@@ -463,8 +464,8 @@ static double figure(const json_t *lines, size_t epoch, const char *key)
     return json_number_value(value);
 }
 
-/* Two colours are learned in a few epochs; the model then tells pictures it has
- * never seen apart, and says where the object is. */
+/* Two colours are learned in a few epochs; the model then classifies and localizes
+ * images that it was not trained on. */
 static void learns_two_colours(void)
 {
     enum { EPOCHS = 30, LATE = 25 };
@@ -515,7 +516,7 @@ static void learns_two_colours(void)
 static void hopeless_runs_are_refused(void)
 {
     struct adl_error err;
-    make_folders("hopeless");
+    make_directories("hopeless");
     CU_ASSERT(TRAIN("a", false, &err, "--epochs", "9", "--lr", "100", "--weight-decay", "10") < 0);
     CU_ASSERT(strstr(err.message, "diverges") != NULL);
     CU_ASSERT(TRAIN("b", false, &err, "--num-classes", "1") < 0);
@@ -528,7 +529,7 @@ static void hopeless_runs_are_refused(void)
     CU_ASSERT(TRAIN("file", false, &err, "--epochs", "1") < 0);
     CU_ASSERT(strstr(err.message, "is not a directory") != NULL);
 
-    /* Before an epoch has been spent. */
+    /* The error comes before the first epoch. */
     make_lists("more-classes");
     FILE *labels = open_list("val", "class_labels");
     for (int i = 0; i < 8; i++)
@@ -539,10 +540,10 @@ static void hopeless_runs_are_refused(void)
 }
 
 TEST_SUITE(train, {"the same bits however it runs", same_bits_however_it_runs},
-           {"more epochs go on", more_epochs_go_on},
+           {"a finished run can be extended", a_finished_run_can_be_extended},
            {"the origin of the weights is recorded", the_origin_is_recorded},
-           {"the network of --init is taken", the_network_of_init_is_taken},
-           {"the model that ships is a beginning", the_model_that_ships_is_a_beginning},
+           {"--init sets the network", init_sets_the_network},
+           {"--init default takes the model that ships", init_takes_the_model_that_ships},
            {"other settings are refused", other_settings_are_refused},
            {"broken images are skipped", broken_images_are_skipped},
            {"learns two colours", learns_two_colours},

@@ -1,5 +1,5 @@
-/* report.html: text from outside stays text, charts are well-formed whatever
- * there is to draw, and a run leaves the same weights with and without it. */
+/* The parts of report.html: text from outside is escaped, and sections and charts are
+ * well-formed XML and show the right figures for any data. */
 
 #include <math.h>
 #include <stdio.h>
@@ -95,7 +95,8 @@ static size_t from_base64(const char *text, unsigned char *bytes)
     return count;
 }
 
-/* Lengths of every remainder by 3 come with sizes and contents. */
+/* Embedded images decode to the same pixels. The sizes give base64 lengths of every
+ * remainder by 3. */
 static void images_come_back(void)
 {
     for (int size = 1; size <= 6; size++) {
@@ -141,7 +142,7 @@ static char *draw(const struct adl_chart *chart)
     return text;
 }
 
-/* Points of the first curve, checked to lie in the drawing. */
+/* The points of the first curve, which have to lie within the drawing. */
 static size_t points_of(const char *text, double (*points)[2], size_t room)
 {
     const char *at = strstr(text, "<path");
@@ -192,7 +193,7 @@ static void charts_have_any_number_of_points(void)
                 size_t n = points_of(text, points, MOST);
                 CU_ASSERT(n == counts[i] || (counts[i] > 300 && n > 200 && n <= 402));
                 CU_ASSERT_PTR_NOT_NULL(strstr(text, ">best</text>"));
-                /* Rising values rise on the page, from its left to its right. */
+                /* Rising values are drawn rising, from left to right. */
                 for (size_t k = 1; k < n; k++)
                     CU_ASSERT(points[k][0] >= points[k - 1][0] && points[k][1] <= points[k - 1][1]);
                 CU_ASSERT(n < 2 || (points[0][0] == 52 && points[n - 1][0] == 506));
@@ -202,7 +203,7 @@ static void charts_have_any_number_of_points(void)
     }
 }
 
-static void charts_bear_odd_values(void)
+static void charts_cope_with_odd_values(void)
 {
     static const double x[] = {1, 2, 3, 4, 5};
     const double rows[][5] = {
@@ -274,7 +275,7 @@ static void metrics_are_read_line_by_line(void)
     adl_report_epochs_release(&e);
 }
 
-/* The share of right images at a threshold, as counted, is what is drawn. */
+/* The curves show the counts of the evaluation as percentages. */
 static void threshold_curves_show_the_counts(void)
 {
     uint64_t right[3 * 4] = {8, 8, 4, 0, 8, 6, 4, 0, 2, 0, 0, 0};
@@ -330,7 +331,7 @@ static void classes_come_hardest_first(void)
 TEST_SUITE(report, {"the checker finds faults", the_checker_finds_faults},
            {"text is escaped", text_is_escaped}, {"images come back", images_come_back},
            {"charts have any number of points", charts_have_any_number_of_points},
-           {"charts bear odd values", charts_bear_odd_values},
+           {"charts cope with odd values", charts_cope_with_odd_values},
            {"metrics are read line by line", metrics_are_read_line_by_line},
            {"threshold curves show the counts", threshold_curves_show_the_counts},
            {"classes come hardest first", classes_come_hardest_first});

@@ -1,5 +1,5 @@
-/* Whole training runs of a small network on a handful of pictures, and the
- * report they leave. */
+/* Training runs of a small network on a few images, and the reports that they and
+ * `adl-server report` write. */
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,8 +28,8 @@
 
 enum { IMAGES = 8, SIDE = 32 };
 
-/* A bright square on noise. */
-static void write_picture(int i)
+/* Writes image i, a bright square on noise. */
+static void write_image(int i)
 {
     struct adl_error err = {0};
     struct adl_image image;
@@ -55,7 +55,8 @@ static void write_picture(int i)
     adl_image_release(&image);
 }
 
-/* Lists with the parts asked for; names full of what means something in HTML. */
+/* Makes lists, with a val split and boxes as wanted; names contain characters that have
+ * a meaning in HTML. */
 static void make_data(const char *name, bool val, bool boxes)
 {
     const char *const folders[] = {"images", "metadata", "metadata/train",
@@ -66,7 +67,7 @@ static void make_data(const char *name, bool val, bool boxes)
     scratch_open(unique, folders);
     scratch_append("classes.txt", "<script>alert(1)</script>\n\"two\" & 'three'\n");
     for (int i = 0; i < IMAGES; i++) {
-        write_picture(i);
+        write_image(i);
         for (int s = 0; s < 1 + val; s++) {
             char file[64], id[64];
             snprintf(id, sizeof id, "it's <%d> & \"so\".png", i);
@@ -88,7 +89,7 @@ static void make_data(const char *name, bool val, bool boxes)
 struct outcome {
     int result;
     struct adl_error err;
-    char *said; /* on standard error; adl_free */
+    char *said; /* what it wrote on standard error; adl_free */
 };
 
 static struct outcome train(const char *out, const char *const *more, bool stopped)
@@ -175,7 +176,7 @@ static size_t count_of(const char *text, const char *part)
     return count;
 }
 
-/* The part of the page between a section's start and its end. */
+/* The content of a section of the page; owned by the caller. */
 static char *section(const char *page, const char *id)
 {
     char start[60];
@@ -221,7 +222,7 @@ static void a_run_leaves_a_report(void)
     adl_free(gallery);
     check_section(page, "gallery", "title=\"it&#39;s &lt;", 3 * 6);
     check_section(page, "adl", "data:image/jpeg", 3);
-    /* Three maps at each of the layers that this network has. */
+    /* Three images, three layers, three maps of each. */
     check_section(page, "adl", "data:image/png", 3 * 3 * 3);
     check_section(page, "adl", " dropped (", 3 * 3);
     check_section(page, "classes", "<tr><td>", 2);
@@ -237,7 +238,8 @@ static void expect_same(const char *name, const char *first, const char *second)
     adl_free(two);
 }
 
-/* state.safetensors has every weight, running statistic and momentum. */
+/* state.safetensors has every weight, running statistic and momentum, so equal files
+ * mean equal runs. */
 static void the_weights_are_the_same_without(void)
 {
     static const char *const without[] = {"--method", "adl", "--no-report", NULL};
@@ -260,7 +262,7 @@ static void the_weights_are_the_same_without(void)
     page = read_report("stopped");
     check_section(page, "curves", "<circle", 2 * 6);
     adl_free(page);
-    /* A run that is done only writes its report again. */
+    /* Resuming a finished run only writes its report. */
     unlink(scratch_path("stopped/report.html"));
     train_well("stopped", resumed, false);
     page = read_report("stopped");
@@ -269,7 +271,7 @@ static void the_weights_are_the_same_without(void)
     expect_same("state.safetensors", "with", "stopped");
 }
 
-static void what_is_missing_is_said(void)
+static void missing_data_are_mentioned(void)
 {
     static const char *const cam[] = {"--method", "cam", NULL};
     make_data("no-boxes", true, false);
@@ -307,8 +309,8 @@ static void a_report_that_fails_is_a_warning(void)
 
 /* --- the subcommand ---------------------------------------------------------------------- */
 
-/* `adl-server report` with these words; its exit status, and in `said` what it
- * wrote on standard error (adl_free). */
+/* Runs `adl-server report` with these arguments; returns its exit status, and in
+ * *said what it wrote on standard error, for adl_free. */
 static int report(const char *const *words, char **said)
 {
     const char *argv[10] = {"report"};
@@ -324,7 +326,7 @@ static int report(const char *const *words, char **said)
 }
 #define REPORT(said, ...) report((const char *const[]){__VA_ARGS__, NULL}, said)
 
-/* Pages are the same but for the time in their footers. */
+/* Checks that two pages are equal up to the time in the footer. */
 static void expect_same_page(const char *first, const char *second)
 {
     const char *end = strstr(first, "<footer>");
@@ -360,7 +362,7 @@ static void the_page_is_the_same_again(void)
     a_report_is_made_again("again-no-val", adl_method, false, false);
 }
 
-/* What was left out of a stopped run's page is made up for. */
+/* The page of a stopped run covers a sample of val, that of the subcommand all of it. */
 static void a_stopped_run_is_reported_in_full(void)
 {
     char *said;
@@ -375,7 +377,7 @@ static void a_stopped_run_is_reported_in_full(void)
     adl_free(said);
 }
 
-static void data_that_moved_are_named(void)
+static void moved_data_can_be_given(void)
 {
     char *said, moved[700];
     make_data("moved", true, true);
@@ -386,7 +388,7 @@ static void data_that_moved_are_named(void)
     char there[800];
     snprintf(there, sizeof there, "%s/images", moved);
     CU_ASSERT_EQUAL(rename(scratch_path("images"), there), 0);
-    /* The lists are there, but no image is. */
+    /* The lists exist, but the images do not. */
     CU_ASSERT_EQUAL(REPORT(&said, scratch_path("run")), 0);
     CU_ASSERT_PTR_NOT_NULL(strstr(said, "without images"));
     adl_free(said);
@@ -412,7 +414,7 @@ static void data_that_moved_are_named(void)
     adl_free(before);
 }
 
-static void what_is_no_run_is_refused(void)
+static void other_directories_are_refused(void)
 {
     static const char *const records[] = {"", "[]", "{\"version\":1}", "{\"version\":1,"};
     char *said;
@@ -440,7 +442,7 @@ static void what_is_no_run_is_refused(void)
 
 /* --- out of memory --------------------------------------------------------------------------- */
 
-/* Every allocation of the pictures' sections fails in turn. */
+/* Each allocation of the sections with images fails in turn. */
 static void memory_runs_out(void)
 {
     struct adl_error err = {0};
@@ -493,10 +495,10 @@ static void memory_runs_out(void)
 
 TEST_SUITE(report_run, {"a run leaves a report", a_run_leaves_a_report},
            {"the weights are the same without", the_weights_are_the_same_without},
-           {"what is missing is said", what_is_missing_is_said},
+           {"missing data are mentioned", missing_data_are_mentioned},
            {"a report that fails is a warning", a_report_that_fails_is_a_warning},
            {"the page is the same again", the_page_is_the_same_again},
            {"a stopped run is reported in full", a_stopped_run_is_reported_in_full},
-           {"data that moved are named", data_that_moved_are_named},
-           {"what is no run is refused", what_is_no_run_is_refused},
+           {"moved data can be given", moved_data_can_be_given},
+           {"other directories are refused", other_directories_are_refused},
            {"memory runs out", memory_runs_out});
