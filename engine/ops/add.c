@@ -1,12 +1,21 @@
-/* The sum of two maps: residual connections. */
+/* The sum of two maps of the same shape, as in residual connections:
+ *
+ *     y = clamp(a + b, lo, hi)
+ *
+ * In inference a clamp after an addition belongs to the plan's epilogues; the plain
+ * forward below has none. In a training step, a ReLU that alone reads the sum is done in
+ * the same pass (`clamps` in ops/train.h), so that the map goes through memory once:
+ *
+ *     da = db = dy where lo < y < hi, else 0;   without a clamp, dy itself
+ */
 
 #include <math.h>
 
 #include "ops/ops.h"
 #include "ops/train.h"
 
-static int infer(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
-                 struct adl_error *err)
+static int add_infer(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
+                     struct adl_error *err)
 {
     (void)node;
     if (in[0].h != in[1].h || in[0].w != in[1].w || in[0].c != in[1].c)
@@ -16,18 +25,20 @@ static int infer(const struct adl_node *node, const struct adl_shape *in, struct
     return 0;
 }
 
-static void forward(const struct adl_op_call *call)
+static void add_forward(const struct adl_op_call *call)
 {
     size_t count = (size_t)call->batch * adl_shape_count(call->out_shape);
     for (size_t i = 0; i < count; i++)
         call->out[i] = call->in[0][i] + call->in[1][i];
 }
 
-/* --- training: clamp(a + b), and the clamp's gradient for both ---------------------- */
+/* --- training ----------------------------------------------------------------------- */
+
+/* Elements of a task: 256 KiB. */
 
 #define PIECE_FLOATS ((size_t)65536)
 
-static void for_pieces(const struct adl_train_call *call, adl_train_body *body)
+static void add_for_pieces(const struct adl_train_call *call, adl_train_body *body)
 {
     size_t count = (size_t)call->batch * adl_shape_count(call->out_shape);
     adl_train_pieces(call, count, PIECE_FLOATS, body);
@@ -45,9 +56,9 @@ static void add_piece(const struct adl_train_call *call, size_t piece, size_t fi
                                                      .hi = call->hi});
 }
 
-/* The clamp is a ReLU's, whose lower end is 0. */
-static void clamped_piece(const struct adl_train_call *call, size_t piece, size_t first,
-                          size_t last)
+/* The only clamps are those of ReLU and ReLU6, whose lower end is 0: relu_back. */
+static void add_piece_back(const struct adl_train_call *call, size_t piece, size_t first,
+                           size_t last)
 {
     (void)piece;
     for (int i = 0; i < 2; i++)
@@ -57,15 +68,15 @@ static void clamped_piece(const struct adl_train_call *call, size_t piece, size_
                                      call->add_in[i]);
 }
 
-static void train_forward(const struct adl_train_call *call)
+static void add_train(const struct adl_train_call *call)
 {
-    for_pieces(call, add_piece);
+    add_for_pieces(call, add_piece);
 }
 
-static void train_backward(const struct adl_train_call *call)
+static void add_backward(const struct adl_train_call *call)
 {
     if (!isinf(call->lo)) {
-        for_pieces(call, clamped_piece);
+        add_for_pieces(call, add_piece_back);
         return;
     }
     adl_train_pass_on(call, 0, call->grad_out);
@@ -76,11 +87,11 @@ static const struct adl_op_train training = {.in_place = true,
                                              .reads_out = true,
                                              .drops_in = true,
                                              .clamps = true,
-                                             .forward = train_forward,
-                                             .backward = train_backward};
+                                             .forward = add_train,
+                                             .backward = add_backward};
 
 const struct adl_op_def adl_op_add = {
-    .name = "add", .infer = infer, .forward = forward, .train = &training};
+    .name = "add", .infer = add_infer, .forward = add_forward, .train = &training};
 
 int adl_add(struct adl_graph *graph, int a, int b, const char *name)
 {

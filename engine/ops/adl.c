@@ -1,5 +1,28 @@
-/* The attention-based dropout layer (Choe & Shim, CVPR 2019). Its place in
- * the network is part of the graph; at inference it is the identity. */
+/* The attention-based dropout layer, ADL (Choe & Shim, "Attention-based Dropout Layer for
+ * Weakly Supervised Object Localization", CVPR 2019). A classifier is content with the
+ * most discriminative part of an object; by hiding that part in some steps, ADL makes the
+ * network learn the rest of the object, which its class map then covers. The layer has no
+ * parameters. Its positions in the network are part of the graph; at inference it is the
+ * identity.
+ *
+ * For a map F of H x W x C, image by image:
+ *
+ *     A[i,j] = mean over c of F[i,j,c]                  the attention
+ *     D[i,j] = 1 if A[i,j] < threshold max A, else 0    the drop mask
+ *     S[i,j] = sigmoid(A[i,j])                          the importance map
+ *     y[i,j,c] = F[i,j,c] M[i,j],  M = D with probability adl_drop_rate, else S
+ *
+ * M is drawn once for the batch, as in the authors' code, or for each image
+ * (adl_per_image). Nothing is rescaled by the share that was dropped, unlike dropout.
+ *
+ * Backward, with G = dL/dy. D is piecewise constant and passes no gradient, but S does,
+ * since A depends on every channel (dA/dF = 1/C, dS/dA = S (1 - S)):
+ *
+ *     drop mask       dF[i,j,c] = G[i,j,c] D[i,j]
+ *     importance map  dF[i,j,c] = G[i,j,c] S + S (1 - S) / C * sum over k of G[i,j,k] F[i,j,k]
+ *
+ * The forward saves A, one float for each pixel: M follows from it and from the draw,
+ * which is repeated from the same random number. */
 
 #include <math.h>
 #include <string.h>
@@ -8,25 +31,20 @@
 #include "ops/ops.h"
 #include "ops/train.h"
 
-/* --- training -----------------------------------------------------------------------
- *
- * Per image: A = mean over the channels of F (the attention);
- *   drop mask D = A < threshold * max A, importance map S = sigmoid(A);
- *   out = F * (the map drawn), nothing is rescaled.
- * Backward, with G = dL/dout: through D there is no gradient, so dF = G * D;
- * through S there is: dF[k] = G[k] S + S (1 - S) / C * sum over j of G[j] F[j].
- *
- * Saved: A of every pixel, as the caller's report shows it too. */
+/* N x H x W floats, the attention; the report of a run shows them too. */
 
-static size_t saved_floats(const struct adl_node *node, int batch, const struct adl_shape *in,
-                           struct adl_shape out)
+static size_t adl_layer_saved(const struct adl_node *node, int batch, const struct adl_shape *in,
+                              struct adl_shape out)
 {
     (void)node;
     (void)in;
     return (size_t)batch * (size_t)out.h * (size_t)out.w;
 }
 
-static bool takes_drop_mask(const struct adl_train_call *call, size_t image)
+/* Whether an image gets the drop mask; without adl_per_image every image has the same
+ * draw. The mask is taken if a uniform number u in [0, 1) has u >= 1 - rate: never at
+ * rate 0, always at rate 1. */
+static bool adl_layer_drops(const struct adl_train_call *call, size_t image)
 {
     const struct adl_train_mode *mode = call->mode;
     if (mode->adl_draw != ADL_DRAW_RANDOM)
@@ -35,17 +53,17 @@ static bool takes_drop_mask(const struct adl_train_call *call, size_t image)
     return draw + mode->adl_drop_rate >= 1;
 }
 
-/* The map drawn for one image, pixel by pixel, from its attention. */
+/* The map M of one image, as what its pixels are computed from. */
 struct drawn {
-    bool drop;
-    bool identity;
-    float cut; /* attention below it is kept */
+    bool drop;     /* the drop mask D, else the importance map S */
+    bool identity; /* 1 everywhere in place of S: the ablation, or ADL switched off */
+    float cut;     /* threshold max A */
 };
 
-static struct drawn draw(const struct adl_train_call *call, size_t image, const float *attention,
-                         size_t pixels)
+static struct drawn adl_layer_draw(const struct adl_train_call *call, size_t image,
+                                   const float *attention, size_t pixels)
 {
-    struct drawn drawn = {.drop = takes_drop_mask(call, image)};
+    struct drawn drawn = {.drop = adl_layer_drops(call, image)};
     float most = attention[0];
     for (size_t i = 1; i < pixels; i++)
         most = attention[i] > most ? attention[i] : most;
@@ -54,14 +72,16 @@ static struct drawn draw(const struct adl_train_call *call, size_t image, const 
     return drawn;
 }
 
-static float map_value(struct drawn drawn, float attention)
+/* M at a pixel with this attention. */
+static float adl_layer_factor(struct drawn drawn, float attention)
 {
     if (drawn.drop)
         return attention < drawn.cut ? 1 : 0;
     return drawn.identity ? 1 : (float)(1 / (1 + exp(-(double)attention)));
 }
 
-static void train_image(const struct adl_train_call *call, size_t piece, size_t image, size_t last)
+static void adl_layer_image(const struct adl_train_call *call, size_t piece, size_t image,
+                            size_t last)
 {
     (void)piece;
     (void)last;
@@ -81,16 +101,16 @@ static void train_image(const struct adl_train_call *call, size_t piece, size_t 
             sum += (double)x[i * channels + c];
         attention[i] = (float)(sum / (double)channels);
     }
-    struct drawn drawn = draw(call, image, attention, pixels);
+    struct drawn drawn = adl_layer_draw(call, image, attention, pixels);
     for (size_t i = 0; i < pixels; i++) {
-        float factor = map_value(drawn, attention[i]);
+        float factor = adl_layer_factor(drawn, attention[i]);
         for (size_t c = 0; c < channels; c++)
             y[i * channels + c] = x[i * channels + c] * factor;
     }
 }
 
-static void train_image_back(const struct adl_train_call *call, size_t piece, size_t image,
-                             size_t last)
+static void adl_layer_image_back(const struct adl_train_call *call, size_t piece, size_t image,
+                                 size_t last)
 {
     (void)piece;
     (void)last;
@@ -103,9 +123,9 @@ static void train_image_back(const struct adl_train_call *call, size_t piece, si
     struct drawn drawn = {.identity = true};
 
     if (call->mode->adl)
-        drawn = draw(call, image, attention, pixels);
+        drawn = adl_layer_draw(call, image, attention, pixels);
     for (size_t i = 0; i < pixels; i++, x += channels, dy += channels, dx += channels) {
-        float factor = call->mode->adl ? map_value(drawn, attention[i]) : 1, shared = 0;
+        float factor = call->mode->adl ? adl_layer_factor(drawn, attention[i]) : 1, shared = 0;
         if (!drawn.drop && !drawn.identity) {
             double sum = 0;
             for (size_t c = 0; c < channels; c++)
@@ -117,19 +137,19 @@ static void train_image_back(const struct adl_train_call *call, size_t piece, si
     }
 }
 
-static void train_forward(const struct adl_train_call *call)
+static void adl_layer_train(const struct adl_train_call *call)
 {
-    adl_train_pieces(call, (size_t)call->batch, 1, train_image);
+    adl_train_pieces(call, (size_t)call->batch, 1, adl_layer_image);
 }
 
-static void train_backward(const struct adl_train_call *call)
+static void adl_layer_backward(const struct adl_train_call *call)
 {
     if (call->grad_in[0])
-        adl_train_pieces(call, (size_t)call->batch, 1, train_image_back);
+        adl_train_pieces(call, (size_t)call->batch, 1, adl_layer_image_back);
 }
 
 static const struct adl_op_train training = {
-    .saved_floats = saved_floats, .forward = train_forward, .backward = train_backward};
+    .saved_floats = adl_layer_saved, .forward = adl_layer_train, .backward = adl_layer_backward};
 
 const struct adl_op_def adl_op_adl = {.name = "adl",
                                       .training_only = true,

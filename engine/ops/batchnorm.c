@@ -1,5 +1,21 @@
-/* Batch normalisation with running statistics (inference).
- * Ioffe & Szegedy 2015; PyTorch's BatchNorm2d in eval mode. */
+/* Batch normalisation (Ioffe & Szegedy, "Batch Normalization", 2015), as PyTorch's
+ * BatchNorm2d. For each channel c over the n = N H W values of a batch of N x H x W x C,
+ *
+ *     y = (x - m) s w + b,   s = 1 / sqrt(v + eps)
+ *
+ * where w and b are learned. At inference m and v are the running statistics, and the
+ * plan folds the whole op into the convolution before it. In training they are the mean
+ * and the variance of this batch (divided by n: no Bessel's correction), and
+ *
+ *     running mean <- (1 - momentum) running mean + momentum m
+ *     running var  <- (1 - momentum) running var  + momentum v n / (n - 1)
+ *
+ * Backward, with x^ = (x - m) s and g the gradient of y:
+ *
+ *     db = sum g,   dw = sum g x^,   dx = w s (g - db / n - x^ dw / n)
+ *
+ * the last two terms being the gradient through m and v; with frozen statistics
+ * dx = w s g. */
 
 #include <math.h>
 
@@ -8,7 +24,7 @@
 #include "ops/ops.h"
 #include "ops/train.h"
 
-static void forward(const struct adl_op_call *call)
+static void batchnorm_forward(const struct adl_op_call *call)
 {
     const struct adl_batchnorm_attr *a = call->node->attr;
     const float *weight = call->params[0], *bias = call->params[1];
@@ -27,45 +43,52 @@ static void forward(const struct adl_op_call *call)
 
 /* --- training -----------------------------------------------------------------------
  *
- * y = clamp((x - m) * s * w + b) with m and s = 1/sqrt(v + eps) of this batch (v
- * without Bessel's correction); the running variance takes the unbiased one. The
- * clamp is a ReLU that the tape has left to us.
- * Backward, with n values a channel, x^ = (x - m) * s and g = dy where y was not
- * clamped: db = sum g, dw = sum g x^, dx = w s (g - db/n - x^ dw/n);
- * with frozen statistics dx = w s g.
+ * There are few operations for each value, so what counts is how often a map goes through
+ * memory: twice forward (statistics, output) and twice backward (sums, dx). A ReLU that
+ * alone reads the output is therefore applied here, y = clamp(.., lo, hi), and g is dy where y
+ * was not clamped, else 0. Only m and s are saved; the tape may discard y and have it
+ * recomputed from x.
  *
- * Saved: m and s. Each pass goes over the map once, in pieces fixed by the shape
- * that stay in a core's cache; their sums are joined in order. Forward, a piece
- * has squares about its own mean t; about m they are, with n' values of sum S,
- *   sum (x - t)^2 + 2 (t - m) (S - n' t) + n' (t - m)^2.
- * Scratch: three doubles a channel and piece; five factors a channel. */
+ * The map is divided into pieces of some 32768 values, a number of whole pixels fixed by
+ * the shape, whose sums are made by one task each and joined in order: the result does
+ * not depend on the number of threads. One pass over a piece gives the sum and the
+ * squares about the piece's own mean t, which loses no precision to cancellation as
+ * sum x^2 - n m^2 would. About the mean m of the whole batch, the squares of a piece of
+ * n' values with the sum S are
+ *
+ *     sum (x - m)^2 = sum (x - t)^2 + 2 (t - m) (S - n' t) + n' (t - m)^2.
+ *
+ * Scratch: for each piece three doubles a channel (two sums and, in the place of the
+ * third, the mean t as a float), then five floats a channel ("factors"). */
 
 #define PIECE_FLOATS ((size_t)32768)
 #define RUN_PIXELS ((size_t)16)
 
-static size_t pixels_of(const struct adl_train_call *call)
+static size_t batchnorm_pixels(const struct adl_train_call *call)
 {
     return (size_t)call->batch * (size_t)call->out_shape.h * (size_t)call->out_shape.w;
 }
 
-static size_t piece_pixels(const struct adl_train_call *call)
+/* Pixels of a piece, a multiple of RUN_PIXELS. */
+static size_t batchnorm_piece_pixels(const struct adl_train_call *call)
 {
     size_t runs = PIECE_FLOATS / RUN_PIXELS / (size_t)call->out_shape.c;
     return ADL_MAX(runs, (size_t)1) * RUN_PIXELS;
 }
 
-static size_t piece_count(const struct adl_train_call *call)
+static size_t batchnorm_piece_count(const struct adl_train_call *call)
 {
-    return (pixels_of(call) + piece_pixels(call) - 1) / piece_pixels(call);
+    return (batchnorm_pixels(call) + batchnorm_piece_pixels(call) - 1) /
+           batchnorm_piece_pixels(call);
 }
 
-static void for_pieces(const struct adl_train_call *call, adl_train_body *body)
+static void batchnorm_for_pieces(const struct adl_train_call *call, adl_train_body *body)
 {
-    adl_train_pieces(call, pixels_of(call), piece_pixels(call), body);
+    adl_train_pieces(call, batchnorm_pixels(call), batchnorm_piece_pixels(call), body);
 }
 
-static size_t saved_floats(const struct adl_node *node, int batch, const struct adl_shape *in,
-                           struct adl_shape out)
+static size_t batchnorm_saved(const struct adl_node *node, int batch, const struct adl_shape *in,
+                              struct adl_shape out)
 {
     (void)node;
     (void)batch;
@@ -73,48 +96,50 @@ static size_t saved_floats(const struct adl_node *node, int batch, const struct 
     return 2 * (size_t)out.c;
 }
 
-static size_t scratch_floats(const struct adl_train_call *call)
+static size_t batchnorm_scratch(const struct adl_train_call *call)
 {
     size_t channels = (size_t)call->out_shape.c;
-    return piece_count(call) * 3 * channels * (sizeof(double) / sizeof(float)) + 5 * channels;
+    return batchnorm_piece_count(call) * 3 * channels * (sizeof(double) / sizeof(float)) +
+           5 * channels;
 }
 
-/* Of a piece, by channel: a sum, a second one, and room for its means. */
-static double *sums_of(const struct adl_train_call *call, size_t piece)
+/* The sums of a piece: 3 x C. */
+static double *batchnorm_sums(const struct adl_train_call *call, size_t piece)
 {
     return (double *)(void *)call->scratch + piece * 3 * (size_t)call->out_shape.c;
 }
 
-static const float *input_at(const struct adl_train_call *call, size_t pixel)
+static const float *batchnorm_input_at(const struct adl_train_call *call, size_t pixel)
 {
     return call->in[0] + pixel * (size_t)call->out_shape.c;
 }
 
-static void moments_piece(const struct adl_train_call *call, size_t piece, size_t first,
-                          size_t last)
+static void batchnorm_moments_piece(const struct adl_train_call *call, size_t piece, size_t first,
+                                    size_t last)
 {
     size_t channels = (size_t)call->out_shape.c;
-    double *sums = sums_of(call, piece);
-    call->kernels->moments(input_at(call, first), last - first, channels, sums, sums + channels,
-                           (float *)(void *)(sums + 2 * channels));
+    double *sums = batchnorm_sums(call, piece);
+    call->kernels->moments(batchnorm_input_at(call, first), last - first, channels, sums,
+                           sums + channels, (float *)(void *)(sums + 2 * channels));
 }
 
-static double piece_total(const struct adl_train_call *call, size_t index)
+/* One of the sums over all pieces. */
+static double batchnorm_piece_total(const struct adl_train_call *call, size_t index)
 {
     double total = 0;
-    for (size_t piece = 0; piece < piece_count(call); piece++)
-        total += sums_of(call, piece)[index];
+    for (size_t piece = 0; piece < batchnorm_piece_count(call); piece++)
+        total += batchnorm_sums(call, piece)[index];
     return total;
 }
 
-/* Sum of (x - m)^2 from the pieces' sums about their own means. */
-static double squares_about(const struct adl_train_call *call, size_t c, double m)
+/* Sum of (x - m)^2 in channel c over all pieces, by the formula above. */
+static double batchnorm_squares_about(const struct adl_train_call *call, size_t c, double m)
 {
-    size_t channels = (size_t)call->out_shape.c, left = pixels_of(call);
+    size_t channels = (size_t)call->out_shape.c, left = batchnorm_pixels(call);
     double total = 0;
     for (size_t piece = 0; left > 0; piece++) {
-        const double *sums = sums_of(call, piece);
-        size_t pixels = ADL_MIN(left, piece_pixels(call));
+        const double *sums = batchnorm_sums(call, piece);
+        size_t pixels = ADL_MIN(left, batchnorm_piece_pixels(call));
         double n = (double)pixels,
                t = (double)((const float *)(const void *)(sums + 2 * channels))[c];
         total += sums[channels + c] + 2 * (t - m) * (sums[c] - n * t) + n * (t - m) * (t - m);
@@ -123,18 +148,19 @@ static double squares_about(const struct adl_train_call *call, size_t c, double 
     return total;
 }
 
-static void batch_statistics(const struct adl_train_call *call)
+/* Saves m and s of the batch and updates the running statistics. */
+static void batchnorm_batch_statistics(const struct adl_train_call *call)
 {
     const struct adl_batchnorm_attr *a = call->node->attr;
-    size_t channels = (size_t)call->out_shape.c, n = pixels_of(call);
+    size_t channels = (size_t)call->out_shape.c, n = batchnorm_pixels(call);
     float *mean = call->saved, *inverse = call->saved + channels;
     float *running_mean = call->params[2], *running_var = call->params[3];
     double momentum = call->mode->bn_momentum;
 
-    for_pieces(call, moments_piece);
+    batchnorm_for_pieces(call, batchnorm_moments_piece);
     for (size_t c = 0; c < channels; c++) {
-        double m = piece_total(call, c) / (double)n;
-        double squares = squares_about(call, c, m);
+        double m = batchnorm_piece_total(call, c) / (double)n;
+        double squares = batchnorm_squares_about(call, c, m);
         double var = squares / (double)n, unbiased = n > 1 ? squares / (double)(n - 1) : var;
         mean[c] = (float)m;
         inverse[c] = (float)(1 / sqrt(var + a->eps));
@@ -143,7 +169,8 @@ static void batch_statistics(const struct adl_train_call *call)
     }
 }
 
-static void running_statistics(const struct adl_train_call *call)
+/* Frozen: saves m and s of the running statistics, which stay as they are. */
+static void batchnorm_running_statistics(const struct adl_train_call *call)
 {
     const struct adl_batchnorm_attr *a = call->node->attr;
     size_t channels = (size_t)call->out_shape.c;
@@ -153,42 +180,44 @@ static void running_statistics(const struct adl_train_call *call)
     }
 }
 
-/* Per-channel factors of a pass, behind the sums: `index` 0..4. */
-static float *factors_of(const struct adl_train_call *call, size_t index)
+/* Factors by channel, which lie behind the sums of the last piece: 0 and 1 are the scale
+ * and shift of the output, 2 to 4 those of dx. */
+static float *batchnorm_factors(const struct adl_train_call *call, size_t index)
 {
-    return (float *)(void *)sums_of(call, piece_count(call)) + index * (size_t)call->out_shape.c;
+    return (float *)(void *)batchnorm_sums(call, batchnorm_piece_count(call)) +
+           index * (size_t)call->out_shape.c;
 }
 
-/* Before the clamp, y = x * (s w) + (b - m s w): factors 0 and 1. */
-static void output_factors(const struct adl_train_call *call)
+/* y = x scale + shift with scale = s w and shift = b - m s w. */
+static void batchnorm_output_factors(const struct adl_train_call *call)
 {
     size_t channels = (size_t)call->out_shape.c;
     const float *mean = call->saved, *inverse = mean + channels;
-    float *scale = factors_of(call, 0), *shift = factors_of(call, 1);
+    float *scale = batchnorm_factors(call, 0), *shift = batchnorm_factors(call, 1);
     for (size_t c = 0; c < channels; c++) {
         scale[c] = inverse[c] * call->params[0][c];
         shift[c] = (float)((double)call->params[1][c] - (double)mean[c] * (double)scale[c]);
     }
 }
 
-static struct adl_norm norm_of(const struct adl_train_call *call)
+static struct adl_norm batchnorm_norm(const struct adl_train_call *call)
 {
-    return (struct adl_norm){.scale = factors_of(call, 0),
-                             .shift = factors_of(call, 1),
+    return (struct adl_norm){.scale = batchnorm_factors(call, 0),
+                             .shift = batchnorm_factors(call, 1),
                              .mean = call->saved,
                              .lo = call->lo,
                              .hi = call->hi};
 }
 
-static void normalise_piece(const struct adl_train_call *call, size_t piece, size_t first,
-                            size_t last)
+static void batchnorm_normalise_piece(const struct adl_train_call *call, size_t piece, size_t first,
+                                      size_t last)
 {
     (void)piece;
     size_t channels = (size_t)call->out_shape.c;
-    call->kernels->pointwise(&(struct adl_pointwise){.x = input_at(call, first),
+    call->kernels->pointwise(&(struct adl_pointwise){.x = batchnorm_input_at(call, first),
                                                      .ldx = channels,
-                                                     .scale = factors_of(call, 0),
-                                                     .shift = factors_of(call, 1),
+                                                     .scale = batchnorm_factors(call, 0),
+                                                     .shift = batchnorm_factors(call, 1),
                                                      .out = call->out + first * channels,
                                                      .ldo = channels,
                                                      .pixels = last - first,
@@ -197,55 +226,60 @@ static void normalise_piece(const struct adl_train_call *call, size_t piece, siz
                                                      .hi = call->hi});
 }
 
-/* From x and what is saved. */
+/* The output from x and the saved m and s: the second half of a forward. */
 static void batchnorm_recompute(const struct adl_train_call *call)
 {
-    output_factors(call);
-    for_pieces(call, normalise_piece);
+    batchnorm_output_factors(call);
+    batchnorm_for_pieces(call, batchnorm_normalise_piece);
 }
 
-static void train_forward(const struct adl_train_call *call)
+static void batchnorm_train(const struct adl_train_call *call)
 {
     if (call->mode->frozen_batchnorm)
-        running_statistics(call);
+        batchnorm_running_statistics(call);
     else
-        batch_statistics(call);
+        batchnorm_batch_statistics(call);
     batchnorm_recompute(call);
 }
 
-/* Sums of g and of g (x - m). */
-static void products_piece(const struct adl_train_call *call, size_t piece, size_t first,
-                           size_t last)
+/* Sums of g and of g (x - m) over a piece, by channel. */
+static void batchnorm_products_piece(const struct adl_train_call *call, size_t piece, size_t first,
+                                     size_t last)
 {
     size_t channels = (size_t)call->out_shape.c;
-    struct adl_norm norm = norm_of(call);
-    double *sums = sums_of(call, piece);
-    call->kernels->products(input_at(call, first), call->grad_out + first * channels, &norm,
-                            last - first, channels, sums, sums + channels);
+    struct adl_norm norm = batchnorm_norm(call);
+    double *sums = batchnorm_sums(call, piece);
+    call->kernels->products(batchnorm_input_at(call, first), call->grad_out + first * channels,
+                            &norm, last - first, channels, sums, sums + channels);
 }
 
-static void input_piece(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+static void batchnorm_input_piece(const struct adl_train_call *call, size_t piece, size_t first,
+                                  size_t last)
 {
     (void)piece;
     size_t channels = (size_t)call->out_shape.c;
-    struct adl_norm norm = norm_of(call);
-    struct adl_norm_back back = {factors_of(call, 2), factors_of(call, 3), factors_of(call, 4)};
-    call->kernels->affine2(input_at(call, first), call->grad_out + first * channels, &norm, &back,
-                           last - first, channels, call->grad_in[0] + first * channels,
-                           call->add_in[0]);
+    struct adl_norm norm = batchnorm_norm(call);
+    struct adl_norm_back back = {batchnorm_factors(call, 2), batchnorm_factors(call, 3),
+                                 batchnorm_factors(call, 4)};
+    call->kernels->affine2(batchnorm_input_at(call, first), call->grad_out + first * channels,
+                           &norm, &back, last - first, channels,
+                           call->grad_in[0] + first * channels, call->add_in[0]);
 }
 
-/* Gradients of weight and bias, and dx as kx x + kdy g + k: the definition's
- * terms collected (factors 2 to 4). */
-static void gradients(const struct adl_train_call *call)
+/* Gradients of weight and bias; and the terms of dx collected, so that its pass is one
+ * multiply-add for each of x and g: dx = kx x + kdy g + k with
+ *
+ *     kdy = w s,   kx = - w s s dw / n,   k = - w s db / n - kx m. */
+static void batchnorm_gradients(const struct adl_train_call *call)
 {
     size_t channels = (size_t)call->out_shape.c;
     const float *mean = call->saved, *inverse = mean + channels;
-    float *kx = factors_of(call, 2), *kdy = factors_of(call, 3), *k = factors_of(call, 4);
-    double n = (double)pixels_of(call);
+    float *kx = batchnorm_factors(call, 2), *kdy = batchnorm_factors(call, 3),
+          *k = batchnorm_factors(call, 4);
+    double n = (double)batchnorm_pixels(call);
     for (size_t c = 0; c < channels; c++) {
-        double db = piece_total(call, c);
-        double dw = piece_total(call, channels + c) * (double)inverse[c];
+        double db = batchnorm_piece_total(call, c);
+        double dw = batchnorm_piece_total(call, channels + c) * (double)inverse[c];
         double scale = (double)call->params[0][c] * (double)inverse[c];
         call->grad_params[0][c] += (float)dw;
         call->grad_params[1][c] += (float)db;
@@ -257,24 +291,24 @@ static void gradients(const struct adl_train_call *call)
     }
 }
 
-static void train_backward(const struct adl_train_call *call)
+static void batchnorm_backward(const struct adl_train_call *call)
 {
-    output_factors(call);
-    for_pieces(call, products_piece);
-    gradients(call);
+    batchnorm_output_factors(call);
+    batchnorm_for_pieces(call, batchnorm_products_piece);
+    batchnorm_gradients(call);
     if (call->grad_in[0])
-        for_pieces(call, input_piece);
+        batchnorm_for_pieces(call, batchnorm_input_piece);
 }
 
 static const struct adl_op_train training = {.clamps = true,
-                                             .saved_floats = saved_floats,
-                                             .scratch_floats = scratch_floats,
-                                             .forward = train_forward,
-                                             .backward = train_backward,
+                                             .saved_floats = batchnorm_saved,
+                                             .scratch_floats = batchnorm_scratch,
+                                             .forward = batchnorm_train,
+                                             .backward = batchnorm_backward,
                                              .recompute = batchnorm_recompute};
 
 const struct adl_op_def adl_op_batchnorm = {
-    .name = "batchnorm", .infer = adl_infer_same, .forward = forward, .train = &training};
+    .name = "batchnorm", .infer = adl_infer_same, .forward = batchnorm_forward, .train = &training};
 
 int adl_batchnorm(struct adl_graph *graph, int input, const char *name, double eps)
 {

@@ -1,13 +1,21 @@
-/* Convolution of any kernel size, stride, padding and number of groups;
- * depthwise is groups = channels. */
+/* Convolution of any kernel size, stride, padding and number of groups (depthwise:
+ * groups = channels): its shape, its cost and, in plain C, what its result has to be.
+ * With input H x W x C, output P x Q x K, kernels of R x S and G groups, output channel k
+ * sees the C/G input channels of its group:
+ *
+ *     y[p,q,k] = bias[k] + sum over r,s,c of
+ *                          x[p stride + r - top, q stride + s - left, c] w[k,c,r,s]
+ *
+ * where x is 0 outside the map. Nothing here is fast: inference takes the algorithms of
+ * kernels/conv_*.c through the plan, a training step those of ops/conv/. */
 
 #include <stdio.h>
 
 #include "ops/conv/conv_train.h"
 #include "ops/ops.h"
 
-static int infer(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
-                 struct adl_error *err)
+static int conv_infer(const struct adl_node *node, const struct adl_shape *in,
+                      struct adl_shape *out, struct adl_error *err)
 {
     const struct adl_conv_attr *a = node->attr;
     int pads[4];
@@ -21,15 +29,15 @@ static int infer(const struct adl_node *node, const struct adl_shape *in, struct
     return 0;
 }
 
-static uint64_t macs(const struct adl_node *node, const struct adl_shape *in, struct adl_shape out)
+static uint64_t conv_macs(const struct adl_node *node, const struct adl_shape *in,
+                          struct adl_shape out)
 {
     const struct adl_conv_attr *a = node->attr;
     return (uint64_t)adl_shape_count(out) * (uint64_t)(in->c / a->groups) * (uint64_t)a->r *
            (uint64_t)a->s;
 }
 
-/* out[p,q,k] = bias[k] + sum over c,r,s of in[p*stride+r-pad, q*stride+s-pad, c] * w[k,c,r,s] */
-static void forward(const struct adl_op_call *call)
+static void conv_forward(const struct adl_op_call *call)
 {
     const struct adl_conv_attr *a = call->node->attr;
     struct adl_shape in = *call->in_shape, out = call->out_shape;
@@ -63,7 +71,7 @@ static void forward(const struct adl_op_call *call)
     }
 }
 
-static void describe(const struct adl_node *node, char *text, size_t size)
+static void conv_describe(const struct adl_node *node, char *text, size_t size)
 {
     const struct adl_conv_attr *a = node->attr;
     int used = snprintf(text, size, "%dx%d", a->r, a->s);
@@ -75,11 +83,11 @@ static void describe(const struct adl_node *node, char *text, size_t size)
 
 const struct adl_op_def adl_op_conv = {
     .name = "conv",
-    .infer = infer,
-    .macs = macs,
-    .forward = forward,
+    .infer = conv_infer,
+    .macs = conv_macs,
+    .forward = conv_forward,
     .train = &adl_conv_training,
-    .describe = describe,
+    .describe = conv_describe,
 };
 
 int adl_conv(struct adl_graph *graph, int input, const char *name, struct adl_conv_attr attr)

@@ -1,4 +1,11 @@
-/* Dropout: a training-only op, the identity at inference. */
+/* Dropout (Srivastava et al. 2014), as PyTorch's Dropout. In training each element is
+ * zeroed with probability `rate`, independently, and the others are scaled so that the
+ * expected value stays:
+ *
+ *     y = x m / (1 - rate),   dx (+)= dy m / (1 - rate),   m = 0 with probability rate, else 1
+ *
+ * At inference it is the identity. The mask is not stored: drawing it again in the
+ * backward is as fast as reading it. */
 
 #include <string.h>
 
@@ -8,17 +15,18 @@
 #include "ops/ops.h"
 #include "ops/train.h"
 
-#define PIECE ((size_t)65536)
+/* Elements of a task: 256 KiB. */
+#define PIECE_FLOATS ((size_t)65536)
 
-/* to (+)= from with a share `rate` of its elements dropped and the others scaled by
- * 1 / (1 - rate). A random number draws for two neighbours, 32 bits each. The mask
- * is not stored: to draw it again in the backward is as fast as to read it. */
-static void drop(const struct adl_train_call *call, const float *from, float *to, bool add,
-                 size_t first, size_t last)
+/* Elements first .. last-1 of to (+)= from m / (1 - rate). One random number of 64 bits
+ * draws for two neighbours, 32 bits each; PIECE_FLOATS is even, so that pairs do not
+ * depend on how the work is divided. */
+static void dropout_run(const struct adl_train_call *call, const float *from, float *to, bool add,
+                        size_t first, size_t last)
 {
     double rate = ((const struct adl_dropout_attr *)call->node->attr)->rate;
     uint64_t limit = (uint64_t)(rate * 0x1p32);
-    const float factors[2] = {(float)(1 / (1 - rate)), 0}; /* picked without a branch */
+    const float factors[2] = {(float)(1 / (1 - rate)), 0}; /* indexed by "dropped": no branch */
     uint64_t seed = adl_train_seed(call);
 
     for (size_t i = first; i < last; i += 2) {
@@ -30,43 +38,45 @@ static void drop(const struct adl_train_call *call, const float *from, float *to
     }
 }
 
-static void drop_piece(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+static void dropout_piece(const struct adl_train_call *call, size_t piece, size_t first,
+                          size_t last)
 {
     (void)piece;
-    drop(call, call->in[0], call->out, false, first, last);
+    dropout_run(call, call->in[0], call->out, false, first, last);
 }
 
-static void drop_back(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+static void dropout_piece_back(const struct adl_train_call *call, size_t piece, size_t first,
+                               size_t last)
 {
     (void)piece;
-    drop(call, call->grad_out, call->grad_in[0], call->add_in[0], first, last);
+    dropout_run(call, call->grad_out, call->grad_in[0], call->add_in[0], first, last);
 }
 
-static size_t count_of(const struct adl_train_call *call)
+static size_t dropout_count(const struct adl_train_call *call)
 {
     return (size_t)call->batch * adl_shape_count(call->out_shape);
 }
 
-static void train_forward(const struct adl_train_call *call)
+static void dropout_train(const struct adl_train_call *call)
 {
     if (call->mode->dropout)
-        adl_train_pieces(call, count_of(call), PIECE, drop_piece);
+        adl_train_pieces(call, dropout_count(call), PIECE_FLOATS, dropout_piece);
     else if (call->out != call->in[0])
-        memcpy(call->out, call->in[0], count_of(call) * sizeof *call->out);
+        memcpy(call->out, call->in[0], dropout_count(call) * sizeof *call->out);
 }
 
-static void train_backward(const struct adl_train_call *call)
+static void dropout_backward(const struct adl_train_call *call)
 {
     if (!call->grad_in[0])
         return;
     if (call->mode->dropout)
-        adl_train_pieces(call, count_of(call), PIECE, drop_back);
+        adl_train_pieces(call, dropout_count(call), PIECE_FLOATS, dropout_piece_back);
     else
         adl_train_pass_on(call, 0, call->grad_out);
 }
 
 static const struct adl_op_train training = {
-    .in_place = true, .drops_in = true, .forward = train_forward, .backward = train_backward};
+    .in_place = true, .drops_in = true, .forward = dropout_train, .backward = dropout_backward};
 
 const struct adl_op_def adl_op_dropout = {.name = "dropout",
                                           .training_only = true,

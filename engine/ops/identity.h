@@ -1,13 +1,15 @@
 #ifndef ADL_OPS_IDENTITY_H
 #define ADL_OPS_IDENTITY_H
 
-/* What ops share whose output has the shape of their input, and those that do
- * nothing at inference. */
+/* Shared by the ops whose output has the shape of their input, and by those that are the
+ * identity at inference. */
 
 #include "graph/graph.h"
 
+/* The `infer` of such an op: *out = *in. Cannot fail. */
 int adl_infer_same(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
                    struct adl_error *err);
+/* The `forward` of the identity: copies the batch. */
 void adl_forward_copy(const struct adl_op_call *call);
 
 #endif

@@ -1,11 +1,18 @@
-/* A fully connected layer: y[k] = bias[k] + sum over c of weight[k,c] * x[c]. */
+/* A fully connected layer of C inputs and K outputs, as PyTorch's Linear. For a batch of N
+ * vectors, X (N x C), with W (K x C) and b (K):
+ *
+ *     Y = X W' + b
+ *     dW += dY' X,   db += the column sums of dY,   dX (+)= dY W
+ *
+ * Each line is one matrix product of OpenBLAS, on one thread: these products are small
+ * beside any convolution. */
 
 #include "kernels/blas.h"
 #include "ops/ops.h"
 #include "ops/train.h"
 
-static int infer(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
-                 struct adl_error *err)
+static int linear_infer(const struct adl_node *node, const struct adl_shape *in,
+                        struct adl_shape *out, struct adl_error *err)
 {
     const struct adl_linear_attr *a = node->attr;
     if (in->h != 1 || in->w != 1)
@@ -15,13 +22,14 @@ static int infer(const struct adl_node *node, const struct adl_shape *in, struct
     return 0;
 }
 
-static uint64_t macs(const struct adl_node *node, const struct adl_shape *in, struct adl_shape out)
+static uint64_t linear_macs(const struct adl_node *node, const struct adl_shape *in,
+                            struct adl_shape out)
 {
     (void)node;
     return (uint64_t)in->c * (uint64_t)out.c;
 }
 
-static void forward(const struct adl_op_call *call)
+static void linear_forward(const struct adl_op_call *call)
 {
     const struct adl_linear_attr *a = call->node->attr;
     const float *weight = call->params[0], *bias = a->bias ? call->params[1] : NULL;
@@ -35,9 +43,7 @@ static void forward(const struct adl_op_call *call)
         }
 }
 
-/* Y = X W^T + b over the batch, as products on one thread: small beside any
- * convolution. */
-static void train_forward(const struct adl_train_call *call)
+static void linear_train(const struct adl_train_call *call)
 {
     const struct adl_linear_attr *a = call->node->attr;
     size_t n = (size_t)call->batch, k = (size_t)a->k, c = (size_t)call->in_shape->c;
@@ -47,8 +53,7 @@ static void train_forward(const struct adl_train_call *call)
     adl_sgemm(false, true, n, k, c, call->in[0], c, call->params[0], c, 1, call->out, k);
 }
 
-/* dW += dY^T X, db += column sums of dY, dX (+)= dY W. */
-static void train_backward(const struct adl_train_call *call)
+static void linear_backward(const struct adl_train_call *call)
 {
     const struct adl_linear_attr *a = call->node->attr;
     size_t n = (size_t)call->batch, k = (size_t)a->k, c = (size_t)call->in_shape->c;
@@ -61,10 +66,13 @@ static void train_backward(const struct adl_train_call *call)
                   call->add_in[0] ? 1 : 0, call->grad_in[0], c);
 }
 
-static const struct adl_op_train training = {.forward = train_forward, .backward = train_backward};
+static const struct adl_op_train training = {.forward = linear_train, .backward = linear_backward};
 
-const struct adl_op_def adl_op_linear = {
-    .name = "linear", .infer = infer, .macs = macs, .forward = forward, .train = &training};
+const struct adl_op_def adl_op_linear = {.name = "linear",
+                                         .infer = linear_infer,
+                                         .macs = linear_macs,
+                                         .forward = linear_forward,
+                                         .train = &training};
 
 int adl_linear(struct adl_graph *graph, int input, const char *name, int k, bool bias)
 {

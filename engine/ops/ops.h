@@ -1,9 +1,11 @@
 #ifndef ADL_OPS_OPS_H
 #define ADL_OPS_OPS_H
 
-/* The kinds of op: for each its attributes, its definition and the call that
- * puts it into a graph. Builder calls return the id of the new value, or -1
- * after an error (see graph.h); parameter names are NAME.weight and so on. */
+/* The kinds of op: for each its attributes, its definition and the call that adds it to a
+ * graph. Such a call takes the ids of its input values and returns the id of the new one,
+ * or -1 after an error, which the graph keeps (graph.h). `name` is the module's name in
+ * PyTorch; its parameters are called NAME.weight, NAME.bias and so on. Formulas and
+ * gradients are in the files named here. */
 
 #include "graph/graph.h"
 
@@ -14,17 +16,18 @@ struct adl_conv_attr {
     int r, s; /* kernel height and width */
     int stride;
     int pad_top, pad_left, pad_bottom, pad_right;
-    int groups; /* divides C and k; groups = C = k is depthwise */
+    int groups; /* divides C and k; groups = C = k is depthwise; 0 means 1 */
     bool bias;
-    /* TensorFlow's "SAME": the total padding that makes P = ceil(H/stride),
-     * the odd row and column at the bottom and right; pad_* are not used. */
+    /* TensorFlow's padding "SAME": the total padding that makes P = ceil(H / stride),
+     * with an odd row at the bottom and an odd column on the right. pad_* are ignored. */
     bool tf_same;
 };
 
 extern const struct adl_op_def adl_op_conv;
 int adl_conv(struct adl_graph *graph, int input, const char *name, struct adl_conv_attr attr);
 
-/* The padding in force for an input of this shape: top, left, bottom, right. */
+/* The padding in rows and columns for an input of this shape: top, left, bottom, right
+ * (conv/conv_geometry.c). */
 void adl_conv_padding(const struct adl_conv_attr *attr, struct adl_shape in, int pads[4]);
 
 /* --- batch norm (batchnorm.c): (x - mean) / sqrt(var + eps) * weight + bias --- */
@@ -48,46 +51,48 @@ int adl_sigmoid(struct adl_graph *graph, int input, const char *name);
 /* --- pooling (pool_window.c, pool_global.c) ------------------------------------ */
 
 struct adl_pool_attr {
-    int size;
+    int size; /* of the square window, 1 to ADL_LIMIT_WINDOW */
     int stride;
-    int pad;        /* on all sides */
-    bool ceil_mode; /* P = ceil(...), unless the last window starts in the padding */
+    int pad;        /* on all sides; less than size */
+    bool ceil_mode; /* P is rounded up, unless the last window would start in the padding */
 };
 
 extern const struct adl_op_def adl_op_maxpool;
-extern const struct adl_op_def adl_op_avgpool; /* padding counted: always divides by size^2 */
-extern const struct adl_op_def adl_op_global_avgpool;
+extern const struct adl_op_def adl_op_avgpool;        /* padding counts: always divides by size^2 */
+extern const struct adl_op_def adl_op_global_avgpool; /* H x W x C to 1 x 1 x C */
 int adl_maxpool(struct adl_graph *graph, int input, const char *name, struct adl_pool_attr attr);
+/* Fails for ceil_mode. */
 int adl_avgpool(struct adl_graph *graph, int input, const char *name, struct adl_pool_attr attr);
 int adl_global_avgpool(struct adl_graph *graph, int input, const char *name);
 
-/* --- linear (linear.c): y = W x + b on a vector ----------------------------------- */
+/* --- linear (linear.c): y = W x + b on a vector, 1 x 1 x C to 1 x 1 x K -------------- */
 
 struct adl_linear_attr {
-    int k;
+    int k; /* outputs */
     bool bias;
 };
 
 extern const struct adl_op_def adl_op_linear;
 int adl_linear(struct adl_graph *graph, int input, const char *name, int k, bool bias);
 
-/* --- joining (add.c, concat.c, scale.c) --------------------------------------------- */
+/* --- several inputs (add.c, concat.c, scale.c) ---------------------------------------- */
 
 extern const struct adl_op_def adl_op_add;    /* a + b, equal shapes */
-extern const struct adl_op_def adl_op_concat; /* channels one after the other */
-extern const struct adl_op_def adl_op_scale;  /* map * vector, per channel */
+extern const struct adl_op_def adl_op_concat; /* channels one after the other, equal H and W */
+extern const struct adl_op_def adl_op_scale;  /* H x W x C times 1 x 1 x C, per channel */
 int adl_add(struct adl_graph *graph, int a, int b, const char *name);
+/* 1 to ADL_MAX_OP_INPUTS inputs. */
 int adl_concat(struct adl_graph *graph, const int *inputs, int count, const char *name);
 int adl_scale(struct adl_graph *graph, int map, int vector, const char *name);
 
 /* --- only in training (dropout.c, adl.c): the identity at inference ----------------- */
 
 struct adl_dropout_attr {
-    double rate;
+    double rate; /* probability that an element is zeroed, 0 <= rate < 1 */
 };
 
 extern const struct adl_op_def adl_op_dropout;
-extern const struct adl_op_def adl_op_adl; /* drop rate and threshold belong to training */
+extern const struct adl_op_def adl_op_adl; /* its drop rate and threshold: ops/train.h */
 int adl_dropout(struct adl_graph *graph, int input, const char *name, double rate);
 int adl_adl(struct adl_graph *graph, int input, const char *name);
 

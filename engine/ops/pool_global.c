@@ -1,12 +1,18 @@
-/* Global average pooling: each channel's mean over the map. */
+/* Global average pooling ("GAP"): the mean of each channel over the map, H x W x C to
+ * 1 x 1 x C.
+ *
+ *     y[c] = 1 / (H W) sum over i,j of x[i,j,c],   dx[i,j,c] (+)= dy[c] / (H W)
+ *
+ * The plain forward sums in double; the training step sums in float, channel by channel
+ * along the vectors, pixel after pixel. */
 
 #include <string.h>
 
 #include "ops/ops.h"
 #include "ops/train.h"
 
-static int infer(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
-                 struct adl_error *err)
+static int pool_global_infer(const struct adl_node *node, const struct adl_shape *in,
+                             struct adl_shape *out, struct adl_error *err)
 {
     (void)node;
     (void)err;
@@ -14,7 +20,7 @@ static int infer(const struct adl_node *node, const struct adl_shape *in, struct
     return 0;
 }
 
-static void forward(const struct adl_op_call *call)
+static void pool_global_forward(const struct adl_op_call *call)
 {
     size_t channels = (size_t)call->in_shape->c;
     size_t pixels = adl_shape_count(*call->in_shape) / channels;
@@ -29,7 +35,8 @@ static void forward(const struct adl_op_call *call)
     }
 }
 
-static void mean_image(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+static void pool_global_image(const struct adl_train_call *call, size_t piece, size_t first,
+                              size_t last)
 {
     (void)piece;
     size_t channels = (size_t)call->in_shape->c;
@@ -46,8 +53,8 @@ static void mean_image(const struct adl_train_call *call, size_t piece, size_t f
     }
 }
 
-static void mean_image_back(const struct adl_train_call *call, size_t piece, size_t first,
-                            size_t last)
+static void pool_global_image_back(const struct adl_train_call *call, size_t piece, size_t first,
+                                   size_t last)
 {
     (void)piece;
     size_t channels = (size_t)call->in_shape->c;
@@ -62,22 +69,24 @@ static void mean_image_back(const struct adl_train_call *call, size_t piece, siz
     }
 }
 
-static void train_forward(const struct adl_train_call *call)
+static void pool_global_train(const struct adl_train_call *call)
 {
-    adl_train_pieces(call, (size_t)call->batch, 1, mean_image);
+    adl_train_pieces(call, (size_t)call->batch, 1, pool_global_image);
 }
 
-static void train_backward(const struct adl_train_call *call)
+static void pool_global_backward(const struct adl_train_call *call)
 {
     if (call->grad_in[0])
-        adl_train_pieces(call, (size_t)call->batch, 1, mean_image_back);
+        adl_train_pieces(call, (size_t)call->batch, 1, pool_global_image_back);
 }
 
 static const struct adl_op_train training = {
-    .drops_in = true, .forward = train_forward, .backward = train_backward};
+    .drops_in = true, .forward = pool_global_train, .backward = pool_global_backward};
 
-const struct adl_op_def adl_op_global_avgpool = {
-    .name = "global_avgpool", .infer = infer, .forward = forward, .train = &training};
+const struct adl_op_def adl_op_global_avgpool = {.name = "global_avgpool",
+                                                 .infer = pool_global_infer,
+                                                 .forward = pool_global_forward,
+                                                 .train = &training};
 
 int adl_global_avgpool(struct adl_graph *graph, int input, const char *name)
 {

@@ -1,12 +1,17 @@
-/* A map times a vector, channel by channel: squeeze-and-excitation. */
+/* A map x (H x W x C) times a vector v (1 x 1 x C), channel by channel: the gate of a
+ * squeeze-and-excitation block (Hu et al. 2018).
+ *
+ *     y[i,j,c] = x[i,j,c] v[c]
+ *     dx[i,j,c] (+)= dy[i,j,c] v[c],   dv[c] (+)= sum over i,j of dy[i,j,c] x[i,j,c]
+ */
 
 #include <string.h>
 
 #include "ops/ops.h"
 #include "ops/train.h"
 
-static int infer(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
-                 struct adl_error *err)
+static int scale_infer(const struct adl_node *node, const struct adl_shape *in,
+                       struct adl_shape *out, struct adl_error *err)
 {
     (void)node;
     if (in[1].h != 1 || in[1].w != 1 || in[1].c != in[0].c)
@@ -16,7 +21,7 @@ static int infer(const struct adl_node *node, const struct adl_shape *in, struct
     return 0;
 }
 
-static void forward(const struct adl_op_call *call)
+static void scale_forward(const struct adl_op_call *call)
 {
     size_t channels = (size_t)call->out_shape.c;
     size_t pixels = adl_shape_count(call->out_shape) / channels;
@@ -41,7 +46,7 @@ static void scale_image(const struct adl_train_call *call, size_t piece, size_t 
             y[i + c] = x[i + c] * v[c];
 }
 
-/* dx = dy * v; dv[c] = sum over the pixels of dy * x, in float32 row by row. */
+/* Both gradients of one image; the sum is made in float, pixel after pixel. */
 static void scale_image_back(const struct adl_train_call *call, size_t piece, size_t first,
                              size_t last)
 {
@@ -64,20 +69,20 @@ static void scale_image_back(const struct adl_train_call *call, size_t piece, si
             dx[i + c] = (call->add_in[0] ? dx[i + c] : 0) + dy[i + c] * v[c];
 }
 
-static void train_forward(const struct adl_train_call *call)
+static void scale_train(const struct adl_train_call *call)
 {
     adl_train_pieces(call, (size_t)call->batch, 1, scale_image);
 }
 
-static void train_backward(const struct adl_train_call *call)
+static void scale_backward(const struct adl_train_call *call)
 {
     adl_train_pieces(call, (size_t)call->batch, 1, scale_image_back);
 }
 
-static const struct adl_op_train training = {.forward = train_forward, .backward = train_backward};
+static const struct adl_op_train training = {.forward = scale_train, .backward = scale_backward};
 
 const struct adl_op_def adl_op_scale = {
-    .name = "scale", .infer = infer, .forward = forward, .train = &training};
+    .name = "scale", .infer = scale_infer, .forward = scale_forward, .train = &training};
 
 int adl_scale(struct adl_graph *graph, int map, int vector, const char *name)
 {

@@ -1,4 +1,5 @@
-/* Helpers of the training side of the ops. */
+/* Helpers that the training sides of the ops share: random numbers, pieces of work, and
+ * gradients that pass through unchanged. */
 
 #include "ops/train.h"
 
@@ -21,23 +22,23 @@ double adl_train_uniform(const struct adl_train_call *call, uint64_t index)
 
 struct pieces {
     const struct adl_train_call *call;
-    size_t count, piece;
+    size_t count, size;
     adl_train_body *body;
 };
 
-static void run_piece(void *context, size_t i, int worker)
+static void train_run_piece(void *context, size_t i, int worker)
 {
     (void)worker;
     const struct pieces *p = context;
-    size_t first = i * p->piece;
-    p->body(p->call, i, first, ADL_MIN(first + p->piece, p->count));
+    size_t first = i * p->size;
+    p->body(p->call, i, first, ADL_MIN(first + p->size, p->count));
 }
 
-void adl_train_pieces(const struct adl_train_call *call, size_t count, size_t piece,
+void adl_train_pieces(const struct adl_train_call *call, size_t count, size_t piece_size,
                       adl_train_body *body)
 {
-    struct pieces pieces = {call, count, piece, body};
-    adl_pool_for(call->pool, adl_ceil_div(count, piece), run_piece, &pieces);
+    struct pieces pieces = {call, count, piece_size, body};
+    adl_pool_for(call->pool, adl_ceil_div(count, piece_size), train_run_piece, &pieces);
 }
 
 struct pass_on {
@@ -47,9 +48,9 @@ struct pass_on {
     size_t count;
 };
 
-#define PASS_ON_FLOATS ((size_t)65536)
+#define PASS_ON_FLOATS ((size_t)65536) /* elements of a task: 256 KiB */
 
-static void pass_on_piece(void *context, size_t i, int worker)
+static void train_pass_on_piece(void *context, size_t i, int worker)
 {
     (void)worker;
     const struct pass_on *p = context;
@@ -66,5 +67,6 @@ void adl_train_pass_on(const struct adl_train_call *call, int input, const float
     struct pass_on pass = {call->grad_in[input], from, call->add_in[input],
                            (size_t)call->batch * adl_shape_count(call->in_shape[input])};
     if (pass.to && pass.to != from)
-        adl_pool_for(call->pool, adl_ceil_div(pass.count, PASS_ON_FLOATS), pass_on_piece, &pass);
+        adl_pool_for(call->pool, adl_ceil_div(pass.count, PASS_ON_FLOATS), train_pass_on_piece,
+                     &pass);
 }

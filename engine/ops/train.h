@@ -1,9 +1,16 @@
 #ifndef ADL_OPS_TRAIN_H
 #define ADL_OPS_TRAIN_H
 
-/* What an op does in a training step: a forward that may differ from the one
- * at inference, and the backward that PyTorch's autograd would give. Maps are
- * batches, NHWC one image after the other. */
+/* The training side of the ops: what each does in a training step. Its forward may differ
+ * from the one at inference (batch norm, dropout, ADL), and its backward gives the
+ * gradients that PyTorch's autograd would give.
+ *
+ * Maps are batches: N images of H x W x C floats, one after the other. An op owns no
+ * memory; train/tape.c gives it, with every call, the places of its input, output,
+ * gradients, of what it saved and of its scratch.
+ *
+ * An op computes the same bits for any number of threads: work is divided by shape alone,
+ * each value is summed in one order, and random numbers come from adl_train_seed. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,7 +20,7 @@
 #include "graph/graph.h"
 #include "kernels/kernel.h"
 
-/* Which of its two maps every ADL layer takes. */
+/* Which of its two maps every ADL layer applies (adl.c). */
 enum adl_draw {
     ADL_DRAW_RANDOM,    /* the drop mask with probability adl_drop_rate */
     ADL_DRAW_DROP,      /* always the drop mask */
@@ -22,86 +29,92 @@ enum adl_draw {
 
 /* How the ops of a step behave; the same for all of them. */
 struct adl_train_mode {
-    bool frozen_batchnorm; /* running statistics are used and kept */
+    bool frozen_batchnorm; /* batch norm uses the running statistics and leaves them as they are */
     double bn_momentum;    /* weight of this batch in the running statistics; PyTorch's 0.1 */
-    bool dropout;          /* off: dropout is the identity */
+    bool dropout;          /* false: dropout is the identity */
 
-    bool adl; /* off: ADL layers are the identity */
+    bool adl; /* false: ADL layers are the identity */
     enum adl_draw adl_draw;
     double adl_drop_rate;         /* 0..1 */
-    double adl_threshold;         /* of the per-image maximum, 0..1 */
+    double adl_threshold;         /* fraction of the per-image maximum, 0..1 */
     bool adl_per_image;           /* one draw for each image instead of one for the batch */
-    bool adl_identity_importance; /* the ablation without the importance map */
+    bool adl_identity_importance; /* ablation: 1 everywhere in place of the importance map */
 
-    uint64_t key; /* of this step's random numbers: from seed and step */
+    uint64_t key; /* from seed and step; all random numbers of the step follow from it */
 };
 
+/* One call of an op. */
 struct adl_train_call {
     const struct adl_node *node;
     const struct adl_train_mode *mode;
-    struct adl_pool *pool; /* may be NULL */
+    struct adl_pool *pool; /* may be NULL: the calling thread does all */
     const struct adl_kernels *kernels;
-    int batch;
-    const float *const *in;
-    const struct adl_shape *in_shape;
+    int batch;                        /* N */
+    const float *const *in;           /* the inputs */
+    const struct adl_shape *in_shape; /* of one image */
     float *const *params; /* NULL where absent; running statistics are updated in place */
     float *out;
     struct adl_shape out_shape;
-    float lo, hi;   /* only ops that `clamps`: a clamp that follows and is theirs to do */
-    float *saved;   /* saved_floats() of them, kept from forward to backward */
-    float *scratch; /* scratch_floats() of them, lost between calls */
+    float lo, hi;   /* for ops with `clamps`: the clamp to apply; infinite where none */
+    float *saved;   /* saved_floats() floats, kept from forward to backward */
+    float *scratch; /* scratch_floats() floats, lost between calls */
 
-    /* Backward only. grad_in[i] is NULL where nobody asks for it; it is added to
-     * where add_in[i], else written. grad_params are always added to. */
+    /* Backward only. grad_in[i] is NULL where no gradient of input i is needed; else the
+     * gradient is added to it where add_in[i], and written over it where not.
+     * grad_params[i] are always added to. */
     const float *grad_out;
     float *const *grad_in;
     const bool *add_in;
     float *const *grad_params;
 };
 
+/* The training side of one kind of op. */
 struct adl_op_train {
     /* The output may take the first input's memory; grad_in[0] is then grad_out. */
     bool in_place;
-    /* The backward reads the output: it is kept, and the next op may not take its
-     * memory. */
+    /* The backward reads the output, which is therefore kept, and the next op may not
+     * write over it. */
     bool reads_out;
-    /* The backward reads no input: they need not be kept for it. */
+    /* The backward reads no input; they need not be kept for it. */
     bool drops_in;
-    /* The op is max(lo, min(x, hi)) and passes the gradient on where lo < x < hi;
-     * both 0: it is not. */
+    /* The op is a clamp, y = max(lo, min(x, hi)), whose gradient passes where
+     * lo < x < hi. Both 0: it is not. */
     float clamp_lo, clamp_hi;
-    /* Forward ends with a clamp to call->lo .. call->hi, and backward begins with
-     * that clamp's: a clamp that alone reads the output is not run itself. */
+    /* Forward ends with a clamp to call->lo .. call->hi, and backward begins with that
+     * clamp's gradient. A clamp that is the only reader of the output is then not run as
+     * an op of its own. */
     bool clamps;
-    /* Both NULL: none needed. scratch_floats is asked with shapes, pool, mode and
-     * kernels set, and covers forward and backward. */
+    /* Floats of call->saved and call->scratch; NULL: none. scratch_floats is called with
+     * node, pool, kernels, batch and shapes set and nothing else, and covers forward and
+     * backward. */
     size_t (*saved_floats)(const struct adl_node *node, int batch, const struct adl_shape *in,
                            struct adl_shape out);
     size_t (*scratch_floats)(const struct adl_train_call *call);
     void (*forward)(const struct adl_train_call *call);
     void (*backward)(const struct adl_train_call *call);
-    /* Where that is cheap: computes `out` of the last forward again, the same bits,
-     * from the inputs and what was saved. NULL: the output is kept instead, for
-     * whom it may concern. */
+    /* For ops whose output is cheap to compute: writes the output of the last forward
+     * anew, bit by bit the same, from the inputs and what was saved. The tape can then
+     * discard the output after the forward. NULL: it is kept. */
     void (*recompute)(const struct adl_train_call *call);
 };
 
-/* The random numbers of this op in this step: number `index` is the next of
- * adl_rng_splitmix at seed + index. The same for any thread count and any order
- * of calls. */
+/* The random numbers of an op in a step: number `index` is the next of adl_rng_splitmix
+ * after the state seed + index. They depend on the step's key and on the node, not on the
+ * number of threads or the order of calls. */
 uint64_t adl_train_seed(const struct adl_train_call *call);
-/* Of these, as a uniform number in [0, 1). */
+/* Random number `index` of an op as a uniform number in [0, 1). */
 double adl_train_uniform(const struct adl_train_call *call, uint64_t index);
 
-/* Runs body(context, first, last) over 0..count-1 in pieces of `piece`, fixed by
- * the shape, on the call's threads. */
+/* Calls body(call, piece, first, last) for consecutive pieces first .. last-1 of
+ * 0 .. count-1, `piece_size` long but for the last, on the call's threads. `piece` is the
+ * number of the piece. */
 typedef void adl_train_body(const struct adl_train_call *call, size_t piece, size_t first,
                             size_t last);
-void adl_train_pieces(const struct adl_train_call *call, size_t count, size_t piece,
+void adl_train_pieces(const struct adl_train_call *call, size_t count, size_t piece_size,
                       adl_train_body *body);
 
-/* Adds or writes, as add_in says: to[i] (+)= from[i] for a whole gradient;
- * nothing where that is its own place. */
+/* Gives input `input` the whole gradient `from` unchanged: adds or copies it, as add_in
+ * says. Does nothing where no gradient is needed or it is already there. */
 void adl_train_pass_on(const struct adl_train_call *call, int input, const float *from);
 
 #endif
