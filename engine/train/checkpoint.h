@@ -1,21 +1,24 @@
 #ifndef ADL_TRAIN_CHECKPOINT_H
 #define ADL_TRAIN_CHECKPOINT_H
 
-/* Training state in a safetensors file: "param.NAME", "velocity.NAME", and what
- * else a run has to remember as text metadata "adl_state". Written atomically,
- * so that SIGKILL at any moment leaves the state before or the state after. */
+/* The state of a training run as a safetensors file: the tensors "param.NAME" and
+ * "velocity.NAME" (running statistics have no velocity), and everything else that the run
+ * has to remember as text, in the metadata under "adl_state". Files are written
+ * atomically: a process killed at any moment leaves either the old file or the new one. */
 
 #include "io/tensor.h"
 #include "train/optimizer.h"
 
-/* `text` is stored as it is. */
+/* Writes parameters and velocities. `text` is stored as it is. Fails with IO or NOMEM;
+ * a file that was at `path` is then still there. */
 int adl_checkpoint_save(const char *path, const struct adl_graph *graph,
                         const struct adl_optimizer *optimizer, const char *text,
                         struct adl_error *err) ADL_MUST_CHECK;
 
-/* Fills the optimizer; `*text` is the caller's (adl_free). Fails with FORMAT when
- * a tensor is missing, too many or misshapen. On failure the optimizer and `*text`
- * are unchanged. */
+/* Reads them back into an optimizer of the same graph. `*text` becomes the caller's
+ * (adl_free). Fails with FORMAT when a tensor is missing, superfluous or has another
+ * shape, and as adl_safetensors_read does; the optimizer and `*text` are then
+ * unchanged. */
 int adl_checkpoint_load(const char *path, const struct adl_graph *graph,
                         struct adl_optimizer *optimizer, char **text,
                         struct adl_error *err) ADL_MUST_CHECK;

@@ -1,3 +1,5 @@
+/* Initial values of the parameters. */
+
 #include "train/init.h"
 
 #include <math.h>
@@ -5,11 +7,10 @@
 #include "base/hash.h"
 #include "base/rng.h"
 
-static void fill_normal(const struct adl_param *param, uint64_t seed, double deviation,
+static void init_normal(const struct adl_param *param, uint64_t seed, double deviation,
                         float *values)
 {
     struct adl_rng rng;
-    /* By its name, so that a layer's start does not depend on the layers before it. */
     adl_rng_seed(&rng, seed, 0, adl_hash_text(ADL_FNV_BASIS, param->name));
     for (size_t i = 0; i < param->count; i++)
         values[i] = (float)(deviation * adl_rng_normal(&rng));
@@ -21,12 +22,12 @@ void adl_init_param(const struct adl_param *param, uint64_t seed, float *values)
     switch (param->role) {
     case ADL_PARAM_CONV_WEIGHT:
         fan_out = (double)(param->shape[0] * param->shape[2] * param->shape[3]);
-        /* A depthwise kernel's outputs are its own channel only. */
+        /* Depthwise (C/G = 1): G = K, and an input reaches one output channel only. */
         if (param->shape[1] == 1)
             fan_out /= (double)param->shape[0];
-        fill_normal(param, seed, sqrt(2 / fan_out), values);
+        init_normal(param, seed, sqrt(2 / fan_out), values);
         break;
-    case ADL_PARAM_LINEAR_WEIGHT: fill_normal(param, seed, 0.01, values); break;
+    case ADL_PARAM_LINEAR_WEIGHT: init_normal(param, seed, 0.01, values); break;
     case ADL_PARAM_BN_WEIGHT:
     case ADL_PARAM_BN_VAR:
         for (size_t i = 0; i < param->count; i++)

@@ -5,10 +5,16 @@
 
 #include "graph/graph.h"
 
-/* Fills one parameter as a new layer's: convolutions normal with variance
- * 2 / (K/groups * R * S) (He et al. 2015, fan-out), linear layers normal with
- * standard deviation 0.01, biases 0, batch norm neutral. The draws depend on
- * the seed and the parameter's name alone. */
+/* Fills one parameter (param->count values) with initial values:
+ *
+ *     convolution  normal, mean 0, variance 2 / fan-out, fan-out = K/G R S
+ *                  (He et al. 2015: keeps the variance of gradients under ReLU)
+ *     linear       normal, mean 0, standard deviation 0.01
+ *     biases       0
+ *     batch norm   weight and variance 1, bias and mean 0
+ *
+ * The random numbers depend on the seed and the parameter's name alone, so that one
+ * layer's values do not depend on which other layers there are. */
 void adl_init_param(const struct adl_param *param, uint64_t seed, float *values);
 
 #endif

@@ -1,3 +1,6 @@
+/* Softmax cross-entropy in double. The largest logit is subtracted before the exponential,
+ * so that it cannot overflow: log p[k] = z[k] - (log sum exp(z - max) + max). */
+
 #include "train/loss.h"
 
 #include <math.h>

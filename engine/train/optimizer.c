@@ -1,3 +1,10 @@
+/* Parameters, gradients and velocities lie in one block:
+ *
+ *     parameters and running statistics | gradients | velocities
+ *
+ * each in the order of the graph and without gaps, so that clearing and clipping the
+ * gradients is one loop over the middle part. */
+
 #include "train/optimizer.h"
 
 #include <math.h>
@@ -7,18 +14,18 @@
 #include "base/size.h"
 
 struct adl_optimizer {
-    int count;      /* parameters */
-    float **params; /* by id, into `block` */
-    float **grads;
-    float **velocities;
-    size_t *sizes;
-    bool *heads;
-    float *block; /* parameters and statistics | gradients | velocities */
-    size_t floats;
-    size_t trainable; /* floats of the gradients */
+    int count;          /* parameters, running statistics included */
+    float **params;     /* by parameter id, into `block` */
+    float **grads;      /* the same; NULL for running statistics */
+    float **velocities; /* the same */
+    size_t *sizes;      /* floats of each parameter */
+    bool *heads;        /* learns at the head's rate */
+    float *block;
+    size_t floats;    /* in `block` */
+    size_t trainable; /* floats of the gradients, and of the velocities */
 };
 
-static bool is_trainable(const struct adl_param *param)
+static bool optimizer_is_trainable(const struct adl_param *param)
 {
     return param->role != ADL_PARAM_BN_MEAN && param->role != ADL_PARAM_BN_VAR;
 }
@@ -27,101 +34,102 @@ struct adl_optimizer *adl_optimizer_create(const struct adl_graph *graph, const 
                                            struct adl_error *err)
 {
     size_t all = 0, trainable = 0, count = (size_t)adl_graph_param_count(graph);
-    struct adl_optimizer *o = adl_calloc(1, sizeof *o);
-    if (!o) {
+    struct adl_optimizer *optimizer = adl_calloc(1, sizeof *optimizer);
+    if (!optimizer) {
         adl_fail_nomem(err, "the optimizer");
         return NULL;
     }
-    o->count = (int)count;
-    o->params = adl_calloc(count, sizeof *o->params);
-    o->grads = adl_calloc(count, sizeof *o->grads);
-    o->velocities = adl_calloc(count, sizeof *o->velocities);
-    o->sizes = adl_calloc(count, sizeof *o->sizes);
-    o->heads = adl_calloc(count, sizeof *o->heads);
-    for (int i = 0; i < o->count; i++) {
+    optimizer->count = (int)count;
+    optimizer->params = adl_calloc(count, sizeof *optimizer->params);
+    optimizer->grads = adl_calloc(count, sizeof *optimizer->grads);
+    optimizer->velocities = adl_calloc(count, sizeof *optimizer->velocities);
+    optimizer->sizes = adl_calloc(count, sizeof *optimizer->sizes);
+    optimizer->heads = adl_calloc(count, sizeof *optimizer->heads);
+    for (int i = 0; i < optimizer->count; i++) {
         const struct adl_param *param = adl_graph_param(graph, i);
         all += param->count;
-        trainable += is_trainable(param) ? param->count : 0;
+        trainable += optimizer_is_trainable(param) ? param->count : 0;
     }
-    o->floats = all + 2 * trainable;
-    o->trainable = trainable;
-    o->block = adl_calloc(o->floats, sizeof *o->block);
-    if (!o->params || !o->grads || !o->velocities || !o->sizes || !o->heads || !o->block) {
-        adl_optimizer_free(o);
+    optimizer->floats = all + 2 * trainable;
+    optimizer->trainable = trainable;
+    optimizer->block = adl_calloc(optimizer->floats, sizeof *optimizer->block);
+    if (!optimizer->params || !optimizer->grads || !optimizer->velocities || !optimizer->sizes ||
+        !optimizer->heads || !optimizer->block) {
+        adl_optimizer_free(optimizer);
         adl_fail_nomem(err, "the optimizer");
         return NULL;
     }
-    float *value = o->block, *grad = value + all, *velocity = grad + trainable;
-    for (int i = 0; i < o->count; i++) {
+    float *value = optimizer->block, *grad = value + all, *velocity = grad + trainable;
+    for (int i = 0; i < optimizer->count; i++) {
         const struct adl_param *param = adl_graph_param(graph, i);
-        o->sizes[i] = param->count;
-        o->params[i] = value;
+        optimizer->sizes[i] = param->count;
+        optimizer->params[i] = value;
         memcpy(value, start[i], param->count * sizeof *value);
         value += param->count;
-        if (!is_trainable(param))
+        if (!optimizer_is_trainable(param))
             continue;
-        o->grads[i] = grad;
-        o->velocities[i] = velocity;
+        optimizer->grads[i] = grad;
+        optimizer->velocities[i] = velocity;
         grad += param->count;
         velocity += param->count;
     }
-    return o;
+    return optimizer;
 }
 
-void adl_optimizer_free(struct adl_optimizer *o)
+void adl_optimizer_free(struct adl_optimizer *optimizer)
 {
-    if (!o)
+    if (!optimizer)
         return;
-    adl_free(o->block);
-    adl_free(o->heads);
-    adl_free(o->sizes);
-    adl_free(o->velocities);
-    adl_free(o->grads);
-    adl_free(o->params);
-    adl_free(o);
+    adl_free(optimizer->block);
+    adl_free(optimizer->heads);
+    adl_free(optimizer->sizes);
+    adl_free(optimizer->velocities);
+    adl_free(optimizer->grads);
+    adl_free(optimizer->params);
+    adl_free(optimizer);
 }
 
-float *const *adl_optimizer_params(const struct adl_optimizer *o)
+float *const *adl_optimizer_params(const struct adl_optimizer *optimizer)
 {
-    return o->params;
+    return optimizer->params;
 }
 
-float *const *adl_optimizer_grads(const struct adl_optimizer *o)
+float *const *adl_optimizer_grads(const struct adl_optimizer *optimizer)
 {
-    return o->grads;
+    return optimizer->grads;
 }
 
-float *const *adl_optimizer_velocities(const struct adl_optimizer *o)
+float *const *adl_optimizer_velocities(const struct adl_optimizer *optimizer)
 {
-    return o->velocities;
+    return optimizer->velocities;
 }
 
-void adl_optimizer_set_head(struct adl_optimizer *o, int param)
+void adl_optimizer_set_head(struct adl_optimizer *optimizer, int param)
 {
-    o->heads[param] = true;
+    optimizer->heads[param] = true;
 }
 
-/* The first gradient: they follow each other from here. */
-static float *all_grads(const struct adl_optimizer *o)
+/* The gradients of all parameters as one array of `trainable` floats. */
+static float *optimizer_grads(const struct adl_optimizer *optimizer)
 {
-    return o->block + (o->floats - 2 * o->trainable);
+    return optimizer->block + (optimizer->floats - 2 * optimizer->trainable);
 }
 
-void adl_optimizer_zero_grads(struct adl_optimizer *o)
+void adl_optimizer_zero_grads(struct adl_optimizer *optimizer)
 {
-    memset(all_grads(o), 0, o->trainable * sizeof *o->block);
+    memset(optimizer_grads(optimizer), 0, optimizer->trainable * sizeof *optimizer->block);
 }
 
-double adl_optimizer_clip(struct adl_optimizer *o, double limit)
+double adl_optimizer_clip(struct adl_optimizer *optimizer, double limit)
 {
-    float *grads = all_grads(o);
+    float *grads = optimizer_grads(optimizer);
     double sum = 0;
-    for (size_t i = 0; i < o->trainable; i++)
+    for (size_t i = 0; i < optimizer->trainable; i++)
         sum += (double)grads[i] * (double)grads[i];
     double norm = sqrt(sum);
     if (limit > 0 && norm > limit) {
         float factor = (float)(limit / (norm + 1e-6));
-        for (size_t i = 0; i < o->trainable; i++)
+        for (size_t i = 0; i < optimizer->trainable; i++)
             grads[i] *= factor;
     }
     return norm;
@@ -133,24 +141,25 @@ struct step {
     double lr, head_ratio;
 };
 
-static void step_param(void *context, size_t i, int worker)
+static void optimizer_step_param(void *context, size_t i, int worker)
 {
     (void)worker;
     const struct step *step = context;
-    struct adl_optimizer *o = step->optimizer;
-    if (o->grads[i])
-        adl_sgd_step(step->sgd, step->lr * (o->heads[i] ? step->head_ratio : 1), o->sizes[i],
-                     o->grads[i], o->params[i], o->velocities[i]);
+    struct adl_optimizer *optimizer = step->optimizer;
+    if (optimizer->grads[i])
+        adl_sgd_step(step->sgd, step->lr * (optimizer->heads[i] ? step->head_ratio : 1),
+                     optimizer->sizes[i], optimizer->grads[i], optimizer->params[i],
+                     optimizer->velocities[i]);
 }
 
-void adl_optimizer_step(struct adl_optimizer *o, const struct adl_sgd *sgd, double lr,
+void adl_optimizer_step(struct adl_optimizer *optimizer, const struct adl_sgd *sgd, double lr,
                         double head_ratio, struct adl_pool *pool)
 {
-    struct step step = {o, sgd, lr, head_ratio};
-    adl_pool_for(pool, (size_t)o->count, step_param, &step);
+    struct step step = {optimizer, sgd, lr, head_ratio};
+    adl_pool_for(pool, (size_t)optimizer->count, optimizer_step_param, &step);
 }
 
-size_t adl_optimizer_bytes(const struct adl_optimizer *o)
+size_t adl_optimizer_bytes(const struct adl_optimizer *optimizer)
 {
-    return o->floats * sizeof *o->block;
+    return optimizer->floats * sizeof *optimizer->block;
 }

@@ -1,8 +1,8 @@
 #ifndef ADL_TRAIN_OPTIMIZER_H
 #define ADL_TRAIN_OPTIMIZER_H
 
-/* The parameters of a graph being trained, with their gradients and
- * velocities, each in one block; and the step that updates them. */
+/* The parameters of a graph in training with their gradients and velocities, and the step
+ * that updates them. To be used by one thread at a time. */
 
 #include "base/pool.h"
 #include "graph/graph.h"
@@ -10,30 +10,36 @@
 
 struct adl_optimizer;
 
-/* Starts from a copy of `start` (by parameter id). The graph is borrowed. */
+/* Starts from a copy of `start` (arrays by parameter id), with gradients and velocities
+ * of 0. The graph is needed during this call only. Fails with NOMEM. */
 struct adl_optimizer *adl_optimizer_create(const struct adl_graph *graph, const float *const *start,
                                            struct adl_error *err) ADL_MUST_CHECK;
 void adl_optimizer_free(struct adl_optimizer *optimizer);
 
-/* By parameter id; gradients and velocities of running statistics are NULL. */
+/* Arrays by parameter id, owned by the optimizer; their addresses do not change. Running
+ * statistics are among the parameters, but have no gradient and no velocity (NULL). */
 float *const *adl_optimizer_params(const struct adl_optimizer *optimizer);
 float *const *adl_optimizer_grads(const struct adl_optimizer *optimizer);
 float *const *adl_optimizer_velocities(const struct adl_optimizer *optimizer);
 
-/* The parameter learns at the rate times the classifier's ratio. */
+/* Makes a parameter part of the head, whose learning rate adl_optimizer_step multiplies by
+ * `head_ratio`: new layers learn faster than pretrained ones. */
 void adl_optimizer_set_head(struct adl_optimizer *optimizer, int param);
 
+/* Sets all gradients to 0, since a backward adds to them. */
 void adl_optimizer_zero_grads(struct adl_optimizer *optimizer);
 
-/* The gradients' common L2 norm; where it is above `limit` (> 0) they are scaled
- * down to it, as torch.nn.utils.clip_grad_norm_. */
+/* Returns the L2 norm of all gradients taken as one vector. Where it is above `limit`, and
+ * `limit` is above 0, all gradients are scaled by limit / (norm + 1e-6), as by
+ * torch.nn.utils.clip_grad_norm_. */
 double adl_optimizer_clip(struct adl_optimizer *optimizer, double limit);
 
-/* One step with rate `lr`, `lr * head_ratio` for heads. */
+/* One step of adl_sgd_step on every parameter, at the rate `lr`, for the head
+ * lr * head_ratio. Threads of `pool` (may be NULL) take a parameter at a time. */
 void adl_optimizer_step(struct adl_optimizer *optimizer, const struct adl_sgd *sgd, double lr,
                         double head_ratio, struct adl_pool *pool);
 
-/* Trainable parameters, and the bytes of all three blocks. */
+/* Bytes of parameters, running statistics, gradients and velocities. */
 size_t adl_optimizer_bytes(const struct adl_optimizer *optimizer);
 
 #endif

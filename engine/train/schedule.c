@@ -1,3 +1,10 @@
+/* Learning rates, as a function of the position t = epoch + batch / batches in the run:
+ *
+ *     step    lr decay^(number of multiples of `every` in 1 .. epoch + 1)
+ *     cosine  lr (1 + cos(pi (t - warmup) / (epochs - warmup))) / 2
+ *
+ * and during the warm-up, times (t + one step) / warmup. */
+
 #include "train/schedule.h"
 
 #include <math.h>
@@ -16,7 +23,7 @@ double adl_schedule_lr(const struct adl_schedule *s, int epoch, size_t batch, si
             lr *= s->decay;
     }
     if (at < s->warmup_epochs) {
-        /* The first step learns as well: its rate is one step's share. */
+        /* Without the added step the first one would have a rate of 0 and learn nothing. */
         double step = 1 / (double)(batches ? batches : 1);
         lr *= fmin((at + step) / s->warmup_epochs, 1);
     }

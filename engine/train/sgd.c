@@ -1,3 +1,6 @@
+/* Stochastic gradient descent, on one thread and one parameter: the optimizer divides the
+ * parameters among the threads. */
+
 #include "train/sgd.h"
 
 void adl_sgd_step(const struct adl_sgd *sgd, double lr, size_t count, const float *grad,

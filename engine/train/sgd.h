@@ -1,19 +1,27 @@
 #ifndef ADL_TRAIN_SGD_H
 #define ADL_TRAIN_SGD_H
 
+/* Stochastic gradient descent with momentum and weight decay, as torch.optim.SGD defines
+ * it with dampening 0. */
+
 #include <stdbool.h>
 #include <stddef.h>
 
 struct adl_sgd {
-    double momentum;
-    double weight_decay;
-    bool nesterov;
+    double momentum;     /* 0: none */
+    double weight_decay; /* L2 penalty, added to the gradient */
+    bool nesterov;       /* Nesterov's momentum: looks one step ahead */
 };
 
-/* One step of torch.optim.SGD on one parameter, in place:
- *   g += weight_decay * p;  v = momentum * v + g;
- *   p -= lr * (nesterov ? g + momentum * v : v).
- * `velocity` starts as zeros (PyTorch's first v = g is the same). */
+/* One step on one parameter p of `count` values with the gradient g, in place:
+ *
+ *     g <- g + weight_decay p
+ *     v <- momentum v + g
+ *     p <- p - lr (nesterov ? g + momentum v : v)
+ *
+ * `velocity` (v) starts as zeros; PyTorch starts it as the first g, which is the same.
+ * The learning rate is applied when p is updated and is no part of v (unlike Sutskever et
+ * al. 2013), so a change of the rate takes effect at once. `grad` is not changed. */
 void adl_sgd_step(const struct adl_sgd *sgd, double lr, size_t count, const float *grad,
                   float *param, float *velocity);
 

@@ -1,4 +1,11 @@
-/* Runs a training step in the memory that tape_layout.c has laid out. */
+/* Runs training steps in the memory that tape_layout.c has laid out.
+ *
+ * Forward, the nodes run in the order of the graph. Backward, they run in reverse, and
+ * each adds to the gradients of its inputs; the first to reach a value writes its gradient
+ * instead (has_grad), so gradients are never cleared. Before a node's backward, the values
+ * that it reads and that were discarded after the forward are recomputed. A node whose
+ * output received no gradient does not run: the loss does not depend on it. Nodes that are
+ * folded into the one before them run in neither direction. */
 
 #include "train/tape.h"
 #include "base/limits.h"
@@ -20,13 +27,14 @@ static float *grad_at(const struct adl_tape *tape, int value)
     return tape->block + tape->values[tape->values[value].root].grad;
 }
 
-/* What a step is run with. */
+/* A step in progress. */
 struct step {
     struct adl_tape *tape;
     float *const *params;
     const struct adl_train_mode *mode;
 };
 
+/* The call of a node with its inputs, output, parameters, saved floats and scratch. */
 static struct adl_train_call make_call(const struct step *step, int index, enum tape_phase phase,
                                        struct tape_call_arrays *arrays)
 {
@@ -43,7 +51,7 @@ static struct adl_train_call make_call(const struct step *step, int index, enum 
     return call;
 }
 
-/* --- life ------------------------------------------------------------------------------ */
+/* --- creating and freeing ---------------------------------------------------------------- */
 
 struct adl_tape *adl_tape_create(const struct adl_graph *graph, int input_h, int input_w,
                                  int max_batch, enum adl_tape_memory memory, struct adl_pool *pool,
@@ -110,7 +118,8 @@ float *adl_tape_logits_grad(struct adl_tape *tape)
     return grad_at(tape, logits_of(tape));
 }
 
-/* Computes a value again that was not kept, and before that those it takes. */
+/* Recomputes a value that was discarded after the forward, and before it the values that
+ * it is computed from. */
 static void recompute(void *context, int root)
 {
     const struct step *step = context;
@@ -139,7 +148,7 @@ void adl_tape_backward(struct adl_tape *tape, float *const *params,
         struct tape_call_arrays arrays;
         struct adl_train_call call = make_call(&step, i, TAPE_BACKWARD, &arrays);
         if (!tape->values[call.node->output].has_grad)
-            continue; /* the loss does not depend on it */
+            continue;
         for (int j = 0; j < call.node->input_count; j++) {
             int input = call.node->inputs[j];
             arrays.grad_in[j] = input == 0 ? NULL : grad_at(tape, input);
@@ -147,7 +156,7 @@ void adl_tape_backward(struct adl_tape *tape, float *const *params,
             tape->values[input].has_grad = true;
         }
         if (tape->nodes[i].folded)
-            continue; /* both gradients have the same place */
+            continue; /* the gradients of its input and output share one place */
         tape_for_read(tape, i, recompute, &step);
         for (int j = 0; j < call.node->param_count; j++)
             arrays.grad_params[j] = call.node->params[j] < 0 ? NULL : grads[call.node->params[j]];

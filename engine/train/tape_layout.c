@@ -1,15 +1,38 @@
-/* Where everything of a training step lies, in one block:
+/* Where everything of a training step lies. The tape has one block of memory:
  *
- *   values and gradients, by lifetime | what the ops save | scratch
+ *     | values and gradients, sharing places by lifetime | saved floats of each op | scratch |
  *
- * Time runs through the nodes forward, then through the same nodes backward: of
- * N nodes, node i is run at i and its backward at 2N - i, the loss at N between
- * them. A value lives from the node that makes it to the last that reads it,
- * forward or backward. One that an op can cheaply compute again lives twice: from
- * its making to its last reader forward, and from its first to its last reader
- * backward. A gradient lives from the last reader of its value back to the op
- * that made it. So the gradients of early layers, which are large, take the place
- * of late layers' values, which are no longer needed by then. */
+ * Time. A graph of N nodes has 2N + 1 points in time: node i runs forward at time i, the
+ * loss is computed at time N, and node i runs backward at time 2N - i.
+ *
+ *     time                     0   1   2 ..  N-2   N-1    N    N+1 ..  2N-2   2N-1   2N
+ *     node that runs           0   1   2 ..  N-2   N-1  loss   N-1 ..    2      1     0
+ *
+ * In a chain of nodes, each of which needs its input for its backward, some lifetimes are
+ *
+ *     value of node 1, kept        |-------------------------------------|
+ *     the same, recomputed         |---|                                 |
+ *     gradient of node 1                                                 |------|
+ *     value of node N-2                       |-----------------|
+ *
+ * where | marks the points in time at which a lifetime begins and ends.
+ *
+ * Lifetimes. A value lives from the node that makes it to the last node that reads it,
+ * forward or backward. If its op can recompute it cheaply (the output of a batch norm), it
+ * lives twice and may lie elsewhere the second time: from its making to its last reader in
+ * the forward, and from its first to its last reader in the backward. A gradient lives
+ * from the first backward that adds to it (that of the value's last reader) to the
+ * backward of the node that made the value. Values or gradients whose lifetimes do not
+ * overlap may share a place (base/lifetime.h). In effect the gradients of early layers,
+ * which are large, take the place of values of late layers, which are no longer needed by
+ * then.
+ *
+ * Sharing within a lifetime. An op that can work in place (a ReLU) takes the memory of its
+ * input if nobody else reads that and if the op that made it does not need it again. A
+ * clamp after an op that can apply clamps itself (batch norm, addition) is folded into
+ * that op and never runs. All values that share memory in this way have one root, the
+ * first of them, which stands for all: its lifetime covers theirs, and they also share
+ * one gradient. */
 
 #include <math.h>
 
@@ -20,7 +43,7 @@
 #include "kernels/dispatch.h"
 #include "train/tape_layout.h"
 
-/* Lives of a root: its value's two and its gradient's. */
+/* A root has up to three lifetimes. */
 enum life { LIFE_VALUE, LIFE_RECOMPUTED, LIFE_GRADIENT, LIVES };
 
 static const struct adl_op_train *train_of(const struct adl_tape *tape, int index)
@@ -42,7 +65,7 @@ static bool is_output(const struct adl_tape *tape, int value)
     return false;
 }
 
-/* --- whose memory a value has ---------------------------------------------------------- */
+/* --- roots: which values share memory ---------------------------------------------------- */
 
 static void count_uses(struct adl_tape *tape)
 {
@@ -53,7 +76,8 @@ static void count_uses(struct adl_tape *tape)
     }
 }
 
-/* The node whose output only node `index` reads, -1 where there is none. */
+/* The node that makes the first input of node `index`, if that input has no other reader
+ * and is no output of the graph; else -1. */
 static int sole_maker(const struct adl_tape *tape, int index)
 {
     int input = adl_graph_node(tape->graph, index)->inputs[0];
@@ -62,7 +86,7 @@ static int sole_maker(const struct adl_tape *tape, int index)
     return maker_of(tape, input);
 }
 
-/* Leaves clamps to the nodes before them. */
+/* Folds clamps into the nodes before them. */
 static void fold_clamps(struct adl_tape *tape)
 {
     for (int i = 0; i < adl_graph_node_count(tape->graph); i++) {
@@ -78,8 +102,7 @@ static void fold_clamps(struct adl_tape *tape)
     }
 }
 
-/* Whether node `index` may write over its input: nobody else reads it, and the
- * op that made it does not need it again. */
+/* Whether node `index` may write over its input. */
 static bool takes_input(const struct adl_tape *tape, int index)
 {
     int maker = sole_maker(tape, index);
@@ -96,8 +119,8 @@ static void find_roots(struct adl_tape *tape)
         if (node < 0 || !(tape->nodes[node].folded || takes_input(tape, node)))
             continue;
         value->root = tape->values[adl_graph_node(tape->graph, node)->inputs[0]].root;
-        /* What was written over by another op than the one that could make it again
-         * has to stay; a folded clamp is part of that op. */
+        /* Recomputing the root would bring back its value before this node wrote over it,
+         * so it has to be kept. A folded clamp is applied when recomputing, too. */
         if (!tape->nodes[node].folded)
             tape->values[value->root].recompute = false;
     }
@@ -126,12 +149,12 @@ struct adl_train_call tape_shapes(const struct adl_tape *tape, int index, int ba
     };
 }
 
-/* --- lives ----------------------------------------------------------------------------- */
+/* --- lifetimes ----------------------------------------------------------------------------- */
 
 struct lives {
     const struct adl_tape *tape;
-    struct adl_lifetime *of; /* LIVES for each value; roots only */
-    int now;
+    struct adl_lifetime *of; /* LIVES for each value id; filled in for roots only */
+    int now;                 /* point of time */
 };
 
 static void extend(struct lives *lives, int root, enum life which)
@@ -153,8 +176,8 @@ void tape_for_read(const struct adl_tape *tape, int node, void (*visit)(void *co
         visit(context, tape->values[n->output].root);
 }
 
-/* A value is read by a backward. Where it is computed again, so are those that
- * this takes. */
+/* A backward reads a value now. If the value is to be recomputed, this happens for its first
+ * reader, and reads the values that it is computed from. */
 static void read_back(void *context, int root)
 {
     struct lives *lives = context;
@@ -170,6 +193,7 @@ static void read_back(void *context, int root)
         read_back(lives, tape->values[maker->inputs[j]].root);
 }
 
+/* A node runs now, forward or backward: its inputs and output are needed. */
 static void touch(struct lives *lives, int node, enum life which)
 {
     const struct adl_tape *tape = lives->tape;
@@ -190,7 +214,7 @@ static void find_lives(struct lives *lives)
     extend(lives, 0, LIFE_VALUE);
     for (; lives->now < nodes; lives->now++)
         touch(lives, lives->now, LIFE_VALUE);
-    /* The logits can be read, and their gradient is written, between the two. */
+    /* Between forward and backward the caller reads the logits and writes their gradient. */
     extend(lives, tape->values[adl_graph_output(tape->graph, ADL_OUTPUT_LOGITS)].root,
            LIFE_GRADIENT);
     for (int i = nodes - 1; i >= 0; i--) {
@@ -202,14 +226,15 @@ static void find_lives(struct lives *lives)
     for (int i = 0; i < adl_graph_value_count(tape->graph); i++)
         if (is_output(tape, i))
             extend(lives, tape->values[i].root, LIFE_VALUE);
-    lives->of[LIFE_GRADIENT].last = -1; /* nobody asks for the input's */
+    lives->of[LIFE_GRADIENT].last = -1; /* the input's gradient is not needed */
     for (int i = 0; i < adl_graph_value_count(tape->graph) * LIVES; i++)
         if (tape->keep_all && lives->of[i].last >= 0)
             lives->of[i].last = end;
 }
 
-/* --- places ---------------------------------------------------------------------------- */
+/* --- offsets ---------------------------------------------------------------------------- */
 
+/* Reserves `count` floats at the end of the block, rounded up to whole cache lines. */
 static int add_floats(size_t *total, size_t count, size_t *offset, struct adl_error *err)
 {
     *offset = *total;
@@ -219,6 +244,7 @@ static int add_floats(size_t *total, size_t count, size_t *offset, struct adl_er
     return 0;
 }
 
+/* Floats of a value for the largest batch, in whole cache lines. */
 static int batch_floats(const struct adl_tape *tape, int value, size_t *count,
                         struct adl_error *err)
 {
@@ -229,7 +255,7 @@ static int batch_floats(const struct adl_tape *tape, int value, size_t *count,
     return 0;
 }
 
-/* Values and gradients, from the start of the block. */
+/* Places the values and gradients at the start of the block; *total becomes their floats. */
 static int place_maps(struct adl_tape *tape, size_t *total, struct adl_error *err)
 {
     int count = adl_graph_value_count(tape->graph), result = -1;
@@ -266,8 +292,8 @@ out:
     return result;
 }
 
-/* For any batch up to the largest: a smaller one may take another algorithm or split
- * its work otherwise, and need more. */
+/* The most scratch that a node needs for any batch: a smaller batch may take another
+ * algorithm or divide its work differently, and need more than the largest. */
 static size_t scratch_of(struct adl_tape *tape, int node)
 {
     size_t most = 0;
@@ -283,7 +309,8 @@ static size_t scratch_of(struct adl_tape *tape, int node)
     return most;
 }
 
-/* What the ops save, and the scratch of the one that needs most. */
+/* Places what each op saves, and the scratch, which has the size of the largest and is used
+ * by all in turn. */
 static int place_ops(struct adl_tape *tape, size_t *total, struct adl_error *err)
 {
     size_t scratch = 0;
