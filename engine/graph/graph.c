@@ -1,4 +1,8 @@
-/* Building a graph and reading it. */
+/* Building a graph and reading it. Values, nodes and parameters are three growing arrays,
+ * and ids are indices into them, so an id stays valid while the arrays move. Everything of
+ * variable size (names, attributes, lists of inputs) lies in an arena that is freed with
+ * the graph. Nodes are added after the values they read, so the order of the array is an
+ * order in which they can run. */
 
 #include "graph/graph.h"
 
@@ -19,7 +23,7 @@ struct adl_graph {
     size_t value_capacity, node_capacity, param_capacity;
     int outputs[ADL_OUTPUT_COUNT];
     int classifier;
-    struct adl_error error; /* the first of the building */
+    struct adl_error error; /* the first error while building */
 };
 
 static int add_value(struct adl_graph *graph, const char *name, struct adl_shape shape, int node)
@@ -47,10 +51,11 @@ struct adl_graph *adl_graph_create(struct adl_shape input, struct adl_error *err
         graph->outputs[i] = -1;
     graph->classifier = -1;
     if (input.h < 1 || input.w < 1 || input.c < 1)
-        adl_graph_fail(graph, "an input of %d x %d x %d is no image", input.h, input.w, input.c);
+        adl_graph_fail(graph, "an input of %d x %d x %d is not an image", input.h, input.w,
+                       input.c);
     else
         add_value(graph, "input", input, -1);
-    /* Builder calls read their input's shape, so value 0 has to exist. */
+    /* Without value 0, whose shape builder calls read, there is no graph to return. */
     if (adl_graph_finish(graph, err) < 0) {
         adl_graph_free(graph);
         return NULL;
@@ -115,7 +120,7 @@ int adl_graph_add_param(struct adl_graph *graph, const char *name, enum adl_para
     return graph->param_count++;
 }
 
-/* Shapes of the node's inputs, gathered from an array by value id. */
+/* Infers the shape of a node's output from `shapes`, an array by value id. */
 static int infer_node(const struct adl_node *node, const struct adl_shape *shapes,
                       struct adl_shape *out, struct adl_error *err)
 {
@@ -158,7 +163,7 @@ int adl_graph_add(struct adl_graph *graph, const char *name, const struct adl_op
     struct adl_shape in[ADL_MAX_OP_INPUTS], out = {0, 0, 0};
     for (int i = 0; i < input_count; i++) {
         if (inputs[i] < 0 || inputs[i] >= graph->value_count)
-            return adl_graph_fail(graph, "%s reads a value that is not there", name);
+            return adl_graph_fail(graph, "%s reads a value that does not exist", name);
         in[i] = graph->values[inputs[i]].shape;
     }
     for (int i = 0; i < ADL_MAX_OP_PARAMS; i++)
@@ -249,7 +254,7 @@ int adl_graph_infer(const struct adl_graph *graph, int input_h, int input_w,
 {
     shapes[0] = (struct adl_shape){input_h, input_w, graph->values[0].shape.c};
     if (input_h < 1 || input_w < 1)
-        return adl_fail(err, ADL_ERR_ARG, "an input of %d x %d is no image", input_h, input_w);
+        return adl_fail(err, ADL_ERR_ARG, "an input of %d x %d is not an image", input_h, input_w);
     for (int i = 0; i < graph->node_count; i++) {
         const struct adl_node *node = &graph->nodes[i];
         if (infer_node(node, shapes, &shapes[node->output], err) < 0) {

@@ -1,13 +1,16 @@
 #ifndef ADL_GRAPH_GRAPH_H
 #define ADL_GRAPH_GRAPH_H
 
-/* The description of a network: ops that turn values into values, and the
- * parameters they use. No weights, no memory plan, no kernel: a graph says
- * what is computed, `plan/` how. Built once (by a file in models/, through
- * the builder calls of ops/ops.h), immutable and shared afterwards.
+/* The description of a network: values, the nodes that compute one value from others by
+ * an op, and the parameters that the ops use. It holds no weights, no memory and no
+ * kernels: a graph says what is computed, `plan/` and `train/` say how. It is built once,
+ * by a file in models/ through the builder calls of ops/ops.h, and is immutable
+ * afterwards; any number of threads may read it.
  *
- * Values are maps of one image, NHWC; the number of images is not part of a
- * graph. Shape letters: H W C in, K out, R S kernel, P Q output map. */
+ * A value is the map of one image, H x W x C floats with the channels of a pixel next to
+ * each other (NHWC); the number of images N is not part of a graph. Throughout the tree,
+ * H W C are height, width and channels of an input, P Q K those of an output, and R S
+ * height and width of a kernel. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -15,22 +18,23 @@
 
 #include "base/error.h"
 
-/* One image's map; a vector is 1 x 1 x c. */
+/* The shape of one image's map; a vector is 1 x 1 x c. */
 struct adl_shape {
     int h;
     int w;
     int c;
 };
 
+/* Floats of such a map. */
 static inline size_t adl_shape_count(struct adl_shape s)
 {
     return (size_t)s.h * (size_t)s.w * (size_t)s.c;
 }
 
-/* What a parameter is: decides how it is initialised and whether it is
- * trained (running statistics are not). */
+/* What a parameter is for. It decides how the parameter is initialised, and whether it is
+ * trained: running statistics are updated by the forward pass instead. */
 enum adl_param_role {
-    ADL_PARAM_CONV_WEIGHT,   /* K x C/groups x R x S */
+    ADL_PARAM_CONV_WEIGHT,   /* K x C/G x R x S for G groups */
     ADL_PARAM_LINEAR_WEIGHT, /* K x C */
     ADL_PARAM_BIAS,          /* K */
     ADL_PARAM_BN_WEIGHT,     /* C, starts at 1 */
@@ -39,13 +43,13 @@ enum adl_param_role {
     ADL_PARAM_BN_VAR         /* C, running */
 };
 
-/* Named and laid out as in the PyTorch state_dict. */
+/* A parameter, with the name, shape and layout that it has in PyTorch's state_dict. */
 struct adl_param {
     const char *name;
     enum adl_param_role role;
-    int rank;
+    int rank; /* dimensions, 1 to 4 */
     size_t shape[4];
-    size_t count;
+    size_t count; /* elements */
 };
 
 #define ADL_MAX_OP_PARAMS 4
@@ -59,86 +63,93 @@ struct adl_node {
     const void *attr;  /* the op's own attributes; see ops/ops.h */
     const int *inputs; /* value ids, all smaller than `output` */
     int input_count;
-    int output;                    /* value id; every node makes one value */
+    int output;                    /* value id; every node computes one value */
     int params[ADL_MAX_OP_PARAMS]; /* parameter ids; -1 where an optional one is absent */
     int param_count;
 };
 
-/* A batch of one op for the plain-C forward: the op's specification. */
+/* A call of the plain-C forward of an op, for a batch: maps of all images one after the
+ * other. */
 struct adl_op_call {
     const struct adl_node *node;
     int batch;
-    const float *const *in;           /* input_count arrays of batch maps */
-    const struct adl_shape *in_shape; /* one per input */
-    const float *const *params;       /* param_count arrays, NULL where absent */
+    const float *const *in;           /* node->input_count batches of maps */
+    const struct adl_shape *in_shape; /* of one image, for each input */
+    const float *const *params;       /* node->param_count arrays, NULL where absent */
     float *out;
     struct adl_shape out_shape;
 };
 
-/* What every kind of op is: one constant per file in ops/. */
+/* A kind of op; each is a constant in a file of ops/. Nodes point to it, so that the graph
+ * and what walks it need not know the kinds. */
 struct adl_op_def {
     const char *name;   /* "conv" */
-    bool training_only; /* the identity at inference: dropout, ADL */
+    bool training_only; /* the identity at inference, as dropout and ADL are */
 
     /* The shape of the output; fails with ARG when the inputs do not fit. */
     int (*infer)(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
                  struct adl_error *err);
-    /* Multiply-adds of one image; NULL: none worth counting. */
+    /* Multiply-adds for one image; NULL: negligible. */
     uint64_t (*macs)(const struct adl_node *node, const struct adl_shape *in, struct adl_shape out);
-    /* Plain C, NHWC, no kernel, no thread: what the result has to be. */
+    /* Computes the op at inference in plain C, without kernels or threads: the
+     * specification that plans and kernels are tested against. */
     void (*forward)(const struct adl_op_call *call);
-    /* Its part in a training step; see ops/train.h. */
+    /* What it does in a training step (ops/train.h); NULL: it cannot be trained. */
     const struct adl_op_train *train;
-    /* "3x3 s2 p1" into `text`, for dumps; NULL: nothing to say. */
+    /* Writes the attributes into `text` for people, "3x3 s2"; NULL: there are none. */
     void (*describe)(const struct adl_node *node, char *text, size_t size);
 };
 
 struct adl_value {
-    const char *name;       /* of the module that made it, as in PyTorch; unique */
+    const char *name;       /* of the module whose output it is, as in PyTorch; unique */
     struct adl_shape shape; /* at the size the graph was built for */
-    int node;               /* index of the node that makes it; -1: the input */
+    int node;               /* index of the node that computes it; -1: the input */
 };
 
-/* The values that the outside asks for. */
+/* The values that are read when the network has run. */
 enum adl_output {
     ADL_OUTPUT_LOGITS,    /* 1 x 1 x classes */
     ADL_OUTPUT_FEATURES,  /* the last map before pooling (or before the class map) */
-    ADL_OUTPUT_CLASS_MAP, /* h x w x classes; only networks that end in one */
+    ADL_OUTPUT_CLASS_MAP, /* h x w x classes; absent in networks that do not end in one */
     ADL_OUTPUT_COUNT
 };
 
 struct adl_graph;
 
-/* An empty graph with one value, the input, of this shape. */
+/* A graph with one value, the input, of this shape. Fails with ARG or NOMEM. */
 struct adl_graph *adl_graph_create(struct adl_shape input, struct adl_error *err) ADL_MUST_CHECK;
 void adl_graph_free(struct adl_graph *graph);
 
 /* --- building (used by ops/) ------------------------------------------------
- * Errors are kept: after the first, every call returns -1 and does nothing, so
- * a builder reads as a description and checks once, in adl_graph_finish. */
+ * The graph keeps the first error; after it, every call returns -1 and does nothing. A
+ * builder therefore reads as a description of the network, and only the result of
+ * adl_graph_finish has to be checked. */
 
 /* Adds a parameter; returns its id. The name is copied. */
 int adl_graph_add_param(struct adl_graph *graph, const char *name, enum adl_param_role role,
                         int rank, const size_t *shape);
 
-/* Adds an op; `attr` (attr_bytes) is copied; returns the id of its value. */
+/* Adds a node and the value that it computes, whose shape def->infer gives; returns the
+ * value's id. `attr` (attr_bytes), `inputs`, `params` and the name are copied; `def` must
+ * outlive the graph. */
 int adl_graph_add(struct adl_graph *graph, const char *name, const struct adl_op_def *def,
                   const void *attr, size_t attr_bytes, const int *inputs, int input_count,
                   const int *params, int param_count);
 
-/* Records a builder's own failure; returns -1. */
+/* Records an error (ARG) of a builder call; returns -1. */
 int adl_graph_fail(struct adl_graph *graph, const char *fmt, ...) ADL_PRINTF(2, 3);
 
-/* A name made in the graph's memory, for a parameter or value; "" when out of
- * memory (the error is kept). */
+/* Formats a name in the graph's memory. When out of memory, the graph keeps the error and
+ * the name is "". */
 const char *adl_graph_name(struct adl_graph *graph, const char *fmt, ...) ADL_PRINTF(2, 3);
 
-/* Says which value an output is. */
+/* Makes a value an output of the network. */
 void adl_graph_set_output(struct adl_graph *graph, enum adl_output which, int value);
-/* The parameter whose rows weight the features into class maps (fc.weight). */
+/* Names the parameter whose row of class k weights the channels of the features when they
+ * are summed to the class map of k: fc.weight. */
 void adl_graph_set_classifier(struct adl_graph *graph, int param);
 
-/* 0, or -1 with the first error of the building. */
+/* Ends the building: 0, or -1 with the first error. */
 int adl_graph_finish(struct adl_graph *graph, struct adl_error *err) ADL_MUST_CHECK;
 
 /* --- reading ----------------------------------------------------------------- */
@@ -149,20 +160,22 @@ int adl_graph_param_count(const struct adl_graph *graph);
 const struct adl_value *adl_graph_value(const struct adl_graph *graph, int id);
 const struct adl_node *adl_graph_node(const struct adl_graph *graph, int index);
 const struct adl_param *adl_graph_param(const struct adl_graph *graph, int id);
-/* -1 where there is none. The input is value 0. */
+/* The following return an id, or -1 where there is none. The input is value 0. */
 int adl_graph_output(const struct adl_graph *graph, enum adl_output which);
 int adl_graph_classifier(const struct adl_graph *graph);
 int adl_graph_find_value(const struct adl_graph *graph, const char *name);
 int adl_graph_find_param(const struct adl_graph *graph, const char *name);
 
-/* Shapes of all values for another input size; `shapes` has room for
- * adl_graph_value_count. Fails with ARG when a map would vanish. */
+/* The shapes of all values for an input of input_h x input_w: shapes[value id], with room
+ * for adl_graph_value_count of them. Fails with ARG where a map becomes too small for the
+ * next op. */
 int adl_graph_infer(const struct adl_graph *graph, int input_h, int input_w,
                     struct adl_shape *shapes, struct adl_error *err) ADL_MUST_CHECK;
 
-/* Trainable parameters (running statistics are not). */
+/* Elements of all trainable parameters; running statistics are not trainable. */
 uint64_t adl_graph_trainable(const struct adl_graph *graph);
-/* Multiply-adds of one image at these shapes. */
+/* Multiply-adds for one image at the shapes of adl_graph_infer: of a node, and of the whole
+ * graph. */
 uint64_t adl_node_macs(const struct adl_node *node, const struct adl_shape *shapes);
 uint64_t adl_graph_macs(const struct adl_graph *graph, const struct adl_shape *shapes);
 
