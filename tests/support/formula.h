@@ -23,10 +23,10 @@ double formula_u(const char *name, uint64_t i);
  * must be rounded to float before use. */
 void formula_param(const char *name, double a, double b, size_t count, float *out);
 
-/* The network input `image name`, N x C x H x W. */
+/* The network input "image NAME", N x C x H x W. */
 void formula_image(const char *name, int n, int c, int h, int w, float *nchw);
 
-/* `picture name`, H x W x RGB. */
+/* The image "picture NAME", H x W x RGB bytes. */
 void formula_picture(const char *name, int h, int w, uint8_t *rgb);
 
 #endif

@@ -1,3 +1,5 @@
+/* The definitions of the ops in double, one function each. */
+
 #include "support/gradient_reference.h"
 
 #include <math.h>
@@ -6,7 +8,7 @@
 #include "ops/ops.h"
 #include "support/test.h"
 
-/* One node: its maps and parameters. */
+/* A call of one node: its maps and parameters. */
 struct call {
     const struct adl_node *node;
     const struct adl_train_mode *mode;

@@ -124,7 +124,7 @@ static int separable_relu6(struct adl_graph *g)
     return adl_relu6(g, adl_batchnorm(g, x, "pw_bn", 1e-5), "pw_relu");
 }
 
-/* Inception's convolution, batch norm, ReLU. */
+/* Convolution, batch norm and ReLU, as everywhere in Inception. */
 static int basic(struct adl_graph *g, int input, const char *name, int k, int size, int pad)
 {
     int x = adl_conv(g, input, adl_graph_name(g, "%s.conv", name),
@@ -191,7 +191,7 @@ static void to_nhwc(const float *nchw, const int *shape, float *nhwc)
         nhwc[(i / (c * plane) * plane + i % plane) * c + i / plane % c] = nchw[i];
 }
 
-/* A tensor record as NHWC; vectors are 1x1 maps. */
+/* Reads a tensor of the file as N x H x W x C; vectors are 1x1 maps. */
 static float *make_map(const json_t *record, int shape[4])
 {
     size_t rank;

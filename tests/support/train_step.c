@@ -105,7 +105,7 @@ const float *train_step_grad_input(const struct train_step *step)
     return adl_tape_grad(step->tape, TRAIN_STEP_INPUT);
 }
 
-/* Where element i of N, C, H, W lies in N, H, W, C. */
+/* The index in N x H x W x C of element i of N x C x H x W. */
 static size_t nhwc_place(size_t i, struct adl_shape shape)
 {
     size_t plane = (size_t)shape.h * (size_t)shape.w, c = (size_t)shape.c;

@@ -1,9 +1,9 @@
 #ifndef ADL_TESTS_SUPPORT_TRAIN_STEP_H
 #define ADL_TESTS_SUPPORT_TRAIN_STEP_H
 
-/* One training step of a small graph: forward, then backward of
- * sum(output * cotangent). The graph begins with train_step_begin, so that the
- * gradient of its input is made as well. */
+/* One training step of a small graph: forward, then backward of sum(output * cotangent).
+ * The graph is begun by train_step_begin, which copies its input, so that the gradient of
+ * the copy is computed as well. */
 
 #include "graph/graph.h"
 #include "train/tape.h"
@@ -20,26 +20,26 @@ struct train_step {
     float **grads;
 };
 
-/* An empty graph for inputs of this shape; NULL after failing the running test. */
+/* A graph that holds the input and its copy only; NULL after failing the running test. */
 struct adl_graph *train_step_begin(int h, int w, int c);
-/* Finishes the graph with `output` as its result and takes it over; -1 after
+/* Finishes the graph with `output` as its result and takes ownership of it; -1 after
  * failing the running test. */
 int train_step_open(struct train_step *step, struct adl_graph *graph, int output, int batch,
                     int threads);
 void train_step_close(struct train_step *step);
 
-/* Floats of a batch of the value. */
+/* Floats of a value for the whole batch. */
 size_t train_step_count(const struct train_step *step, int value);
 int train_step_output(const struct train_step *step);
 
-/* Runs a whole step, gradients from zero. Afterwards the tape holds the output,
- * the input's gradient at TRAIN_STEP_INPUT, and `grads` the parameters'. */
+/* Runs a whole step with gradients that start at zero. Afterwards the tape holds the output
+ * and the gradient of TRAIN_STEP_INPUT, and `grads` those of the parameters. */
 void train_step_run(struct train_step *step, const float *input, const float *cotangent,
                     const struct adl_train_mode *mode);
 const float *train_step_result(const struct train_step *step);
 const float *train_step_grad_input(const struct train_step *step);
 
-/* N, C, H, W from and to N, H, W, C. */
+/* Convert between N x C x H x W and N x H x W x C. */
 void train_step_to_nhwc(const float *nchw, int n, struct adl_shape shape, float *nhwc);
 void train_step_to_nchw(const float *nhwc, int n, struct adl_shape shape, float *nchw);
 

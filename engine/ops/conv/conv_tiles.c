@@ -3,9 +3,9 @@
 #include "base/mem.h"
 #include "base/size.h"
 
-/* A chunk has as many tiles as take CHUNK_FLOATS floats (4 MiB) when transformed, but
- * at least CHUNK_TILES: with fewer rows, a product would spend its time on reading the
- * weights, or on moving its sums through the caches. */
+/* A chunk has as many tiles as take CHUNK_FLOATS floats (4 MiB) when transformed, but at
+ * least CHUNK_TILES: the products of fewer tiles would not repay moving their sums through
+ * the caches. */
 #define CHUNK_FLOATS ((size_t)1 << 20)
 #define CHUNK_TILES ((size_t)256)
 

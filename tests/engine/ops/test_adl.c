@@ -1,5 +1,5 @@
-/* ops/adl: the layer against the reference implementation in double, the rule
- * of its draw, and what its draws may depend on. */
+/* ops/adl: the layer against the reference implementation in double, how the map is
+ * drawn, and what the draws depend on. */
 
 #include "support/test.h"
 
@@ -31,7 +31,7 @@ static float *noise(const char *name, size_t count)
 
 /* --- against the reference ----------------------------------------------------------- */
 
-/* One layer with its draw forced; all arrays N, C, H, W. */
+/* One layer with its draw forced; arrays are N x C x H x W, as in PyTorch. */
 struct forced {
     const char *name;
     int batch;
@@ -41,7 +41,7 @@ struct forced {
     const float *input, *cotangent;
 };
 
-/* What came out, N, C, H, W. */
+/* The results, N x C x H x W. */
 struct outcome {
     float *output, *grad_input;
     float *attention;
@@ -78,7 +78,7 @@ static int run_forced(const struct forced *f, struct outcome *out)
     return 0;
 }
 
-/* `record` is a plain array, or an object with its own tolerance. */
+/* Compares with golden values: a plain array, or an object with a tolerance of its own. */
 static void check(const char *layer, const char *key, const json_t *record, const float *got)
 {
     char what[128];
@@ -94,7 +94,7 @@ static void check(const char *layer, const char *key, const json_t *record, cons
     adl_free(want);
 }
 
-/* Where the mask drops, zero; where it keeps, the very input. */
+/* The output has to be 0 where the mask drops, and the unchanged input elsewhere. */
 static void check_dropped(const struct forced *f, const json_t *mask_json, const float *output)
 {
     size_t pixels, plane = (size_t)f->shape.h * (size_t)f->shape.w, c = (size_t)f->shape.c;
@@ -105,7 +105,7 @@ static void check_dropped(const struct forced *f, const json_t *mask_json, const
         wrong += output[i] != (kept ? f->input[i] : 0);
     }
     if (wrong)
-        TEST_FAIL("%s: %zu values are not what the mask makes of them", f->name, wrong);
+        TEST_FAIL("%s: %zu values do not follow from input and mask", f->name, wrong);
     adl_free(mask);
 }
 
@@ -169,7 +169,7 @@ static void equals_autograd(void)
     json_array_foreach(golden_get(golden, "cases"), i, item)
     {
         if (!json_object_get(item, "gamma"))
-            continue; /* the rule of the draw, below */
+            continue; /* rows of the draw's rule, tested below */
         bool drop = strcmp(golden_string(item, "outcome"), "drop") == 0;
         const json_t *in = golden_get(golden_get(item, "inputs"), "input");
         const json_t *g = golden_get(golden_get(item, "inputs"), "cotangent");
@@ -197,11 +197,11 @@ static void equals_autograd(void)
 
 /* --- the draw --------------------------------------------------------------------------- */
 
-/* Two pixels of one channel, 1 and 4: a drop mask at 0.5 makes it 1 and 0,
- * the importance map leaves both positive. */
+/* Two pixels of one channel with the values 1 and 4. A drop mask at threshold 0.5 turns
+ * them into 1 and 0, the importance map leaves both positive. */
 static const struct adl_shape two_pixels = {1, 2, 1};
 
-/* Which images of the batch got the drop mask. */
+/* Runs a batch of such images; dropped[i]: image i got the drop mask. */
 static void draw_once(struct train_step *step, const struct adl_train_mode *mode, bool *dropped)
 {
     float input[16], cotangent[16] = {0};
@@ -212,7 +212,7 @@ static void draw_once(struct train_step *step, const struct adl_train_mode *mode
         dropped[i] = train_step_result(step)[2 * i + 1] == 0;
 }
 
-/* A key whose draw lies in draw .. draw + width, by the layer's own numbers. */
+/* A key for which the layer's uniform number lies in draw .. draw + width. */
 static uint64_t find_key(const struct train_step *step, double draw, double width)
 {
     struct adl_train_mode mode = {0};
@@ -222,7 +222,7 @@ static uint64_t find_key(const struct train_step *step, double draw, double widt
         if (u >= draw && u < draw + width)
             return mode.key;
     }
-    TEST_FAIL("no key draws %g", draw);
+    TEST_FAIL("found no key that draws %g", draw);
     return 0;
 }
 
@@ -265,7 +265,7 @@ static void takes_the_mask_as_the_reference(void)
     json_decref(methods);
 }
 
-static void drops_as_often_as_asked(void)
+static void drops_at_the_given_rate(void)
 {
     enum { KEYS = 20000 };
     struct train_step step;
@@ -280,7 +280,7 @@ static void drops_as_often_as_asked(void)
             draw_once(&step, &mode, &dropped);
             drops += dropped;
         }
-        /* Five standard deviations; none at 0 and 1. */
+        /* Five standard deviations of the share; exact at rates 0 and 1. */
         double room = 5 * sqrt(rates[r] * (1 - rates[r]) / KEYS);
         CU_ASSERT_DOUBLE_EQUAL(drops / KEYS, rates[r], room);
     }
@@ -306,7 +306,7 @@ static void draws_once_for_the_batch(void)
     train_step_close(&step);
 }
 
-/* Image i of any batch, on any threads, has the draw of number i. */
+/* Image i has draw i, whatever the size of the batch and the number of threads. */
 static void draws_of_images_stand_alone(void)
 {
     bool first[64][8];
@@ -335,8 +335,8 @@ static void draws_of_images_stand_alone(void)
         }
 }
 
-/* Two layers of one network have draws of their own. */
-static void layers_draw_apart(void)
+/* Two layers of one network draw independently. */
+static void layers_draw_independently(void)
 {
     struct train_step step;
     struct adl_graph *g = train_step_begin(1, 2, 1);
@@ -384,7 +384,7 @@ static void ablation_replaces_the_importance_map(void)
                                              .adl_threshold = 0.8,
                                              .adl_identity_importance = true},
                     1);
-    /* The drop mask stays what it was. */
+    /* The drop mask is not affected. */
     struct train_step step;
     struct adl_train_mode mode = {.adl = true,
                                   .adl_draw = ADL_DRAW_DROP,
@@ -401,9 +401,9 @@ static void ablation_replaces_the_importance_map(void)
 TEST_SUITE(adl, {"equals the reference's layer", equals_the_reference_layer},
            {"equals PyTorch's autograd", equals_autograd},
            {"takes the drop mask when the reference does", takes_the_mask_as_the_reference},
-           {"drops as often as asked", drops_as_often_as_asked},
+           {"drops at the given rate", drops_at_the_given_rate},
            {"draws once for the batch", draws_once_for_the_batch},
            {"draws for images depend on nothing else", draws_of_images_stand_alone},
-           {"layers draw apart", layers_draw_apart},
+           {"layers draw independently", layers_draw_independently},
            {"switched off is the identity", switched_off_is_the_identity},
            {"ablation replaces the importance map", ablation_replaces_the_importance_map});

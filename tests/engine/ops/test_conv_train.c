@@ -1,5 +1,6 @@
-/* ops/conv: the algorithms for the convolutions of a training step, each by itself, against the
- * definition in double; the same bits for any number of threads. */
+/* ops/conv: the algorithms for the convolutions of a training step, each by itself,
+ * against the definition in double; results are the same to the last bit for any number
+ * of threads. */
 
 #include "support/test.h"
 
@@ -23,7 +24,7 @@ static const struct winograd_case {
     {2, 9, 6, 17, 33, 3, 3, 0, 0},     {2, 3, 5, 7, 65, 3, 3, 2, 2},
     {3, 7, 9, 19, 33, 1, 7, 0, 3},     {3, 9, 7, 19, 33, 7, 1, 3, 0},
     {2, 9, 6, 48, 21, 5, 5, 2, 2},     {2, 6, 8, 5, 18, 3, 5, 1, 0},
-    {24, 14, 14, 270, 31, 3, 3, 1, 1}, /* several chunks, of tiles and of the depth */
+    {24, 14, 14, 270, 31, 3, 3, 1, 1}, /* several chunks of tiles and of input channels */
 };
 
 static double tap_of(const struct adl_conv *conv, const float *weights, bool turned, int k, int c,

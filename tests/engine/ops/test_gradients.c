@@ -1,6 +1,6 @@
-/* ops/ and train/tape: the gradient of the input and of every parameter equals
- * differences of the definition in double, at awkward shapes, on every
- * instruction set; the same bits for any number of threads. */
+/* ops/ and train/tape: the gradients of the input and of every parameter equal finite
+ * differences of the definition in double, at awkward shapes and on every instruction
+ * set, and are the same to the last bit for any number of threads. */
 
 #include "support/test.h"
 
@@ -86,7 +86,7 @@ static struct adl_conv_attr conv1(int k)
     return (struct adl_conv_attr){.k = k, .r = 1, .s = 1, .stride = 1};
 }
 
-/* The second's gradient is added to the first's. */
+/* Both read the input: the second adds its gradient to the first's. */
 static int two_wide(struct adl_graph *g)
 {
     return adl_add(g, adl_conv(g, X, "a", conv1(256)), adl_conv(g, X, "b", conv1(256)), "sum");
@@ -104,7 +104,7 @@ static int relu(struct adl_graph *g)
 
 static int relu6(struct adl_graph *g)
 {
-    /* Stretched, so that some are above 6. */
+    /* The sum of two values, so that some are above 6. */
     return adl_relu6(
         g, adl_add(g, adl_batchnorm(g, X, "bn", 1e-6), adl_conv(g, X, "conv", conv3(3)), "sum"),
         "relu6");
@@ -173,7 +173,7 @@ static int joined_with_itself(struct adl_graph *g)
     return adl_concat(g, (int[]){x, X, x}, 3, "joined");
 }
 
-/* Every kind of reader adds its gradient to what is there. */
+/* Every kind of op has to add to a gradient that is already there. */
 static int read_by_all(struct adl_graph *g)
 {
     int x = adl_batchnorm(g, X, "x", 1e-3), c = adl_graph_value(g, x)->shape.c;
@@ -209,7 +209,7 @@ static int read_by_all(struct adl_graph *g)
     return adl_concat(g, (int[]){a, b}, 2, "output");
 }
 
-/* Activations that take their input's memory, one after the other. */
+/* Consecutive activations, each of which takes its input's memory. */
 static int in_place_chain(struct adl_graph *g)
 {
     int x = adl_batchnorm(g, adl_conv(g, X, "conv1", conv3(5)), "bn1", 1e-3);
@@ -282,10 +282,10 @@ static const struct {
 
 /* --- checking --------------------------------------------------------------------------- */
 
-/* Elements of a large tensor that are looked at: the first, the last, and some
- * between, at a stride that visits all channels and columns. */
+/* Elements of a large tensor that are compared: the first, the last, and some between
+ * them, at a stride that visits all channels and columns. */
 #define SAMPLES ((size_t)60)
-/* Of the largest: each sample is a run of a large reference. */
+/* Fewer for the largest graphs: each sample costs two runs of the slow reference. */
 #define LARGE ((size_t)20000)
 #define FEW_SAMPLES ((size_t)17)
 
@@ -299,7 +299,7 @@ static size_t sample_at(size_t i, size_t count)
     return count <= SAMPLES ? i : i * (count - 1) / (sample_count(count) - 1);
 }
 
-/* What the differences say about one case. */
+/* The expected values of one case. */
 struct expected {
     double *output;
     int params;
@@ -337,7 +337,8 @@ static void release(struct expected *e)
     adl_free(e->output);
 }
 
-/* Relative to the largest of the tensor; differences are good to 1e-8. */
+/* The tolerance is relative to the largest value of the tensor; the differences are exact
+ * to 1e-8. */
 static void compare(const char *name, const char *what, const float *got, size_t all,
                     const double *want, bool sampled)
 {
@@ -368,7 +369,7 @@ static void check_against(const char *name, struct train_step *step, const struc
             true);
 }
 
-/* Everything that a step leaves, in one hash. */
+/* One hash of all results of a step. */
 static uint64_t bits_of(const struct train_step *step)
 {
     uint64_t hash = formula_fnv1a64(
@@ -383,11 +384,11 @@ static uint64_t bits_of(const struct train_step *step)
     return hash;
 }
 
-/* A case: how its graph is made, and its mode. */
+/* A case: how its graph is built, and its mode. */
 struct gradient_case {
     const char *name;
     int (*build)(struct adl_graph *graph);
-    const struct adl_conv_attr *conv; /* instead of build */
+    const struct adl_conv_attr *conv; /* in place of build */
     int batch;
     struct adl_shape in;
     struct adl_train_mode mode;
@@ -402,7 +403,7 @@ static int open_case(const struct gradient_case *c, int threads, struct train_st
     return train_step_open(step, g, output, c->batch, threads);
 }
 
-/* A step on one instruction set, on one thread and on more. */
+/* Steps with one instruction set, on one thread and on several. */
 static void check_on(const struct gradient_case *c, enum adl_isa isa, const float *input,
                      const float *cotangent, struct expected *e)
 {
@@ -421,13 +422,13 @@ static void check_on(const struct gradient_case *c, enum adl_isa isa, const floa
             check_against(name, &step, e);
             bits = bits_of(&step);
         } else if (bits != bits_of(&step)) {
-            TEST_FAIL("%s: %d threads make other bits", name, threads);
+            TEST_FAIL("%s: %d threads give another result", name, threads);
         }
         train_step_close(&step);
     }
 }
 
-/* No output here has more. */
+/* More than any output here has. */
 #define MAX_OUTPUT ((size_t)150000)
 
 static void check_case(const struct gradient_case *c)
@@ -480,7 +481,7 @@ static void other_layers(void)
     }
 }
 
-/* --- what a step leaves ------------------------------------------------------------------ */
+/* --- what remains after a step -------------------------------------------------------------- */
 
 static const struct adl_train_mode plain_mode = {.bn_momentum = 0.1, .adl_threshold = 0.6};
 
@@ -491,8 +492,8 @@ static float *noise(const char *name, size_t count)
     return values;
 }
 
-/* Two backward passes without zeroing give twice the gradient: the batches of
- * one step add up. */
+/* Two backward passes without zeroing between them give twice the gradient: several
+ * batches may make one step. */
 static void gradients_add_up(void)
 {
     struct train_step step;
@@ -522,7 +523,7 @@ static void gradients_add_up(void)
     train_step_close(&step);
 }
 
-/* The last batch of an epoch is smaller: as on a tape of its own size. */
+/* The last batch of an epoch is smaller; it gives the same as on a tape of its own size. */
 static void smaller_batches(void)
 {
     for (int batch = 1; batch <= 4; batch++) {
@@ -533,7 +534,7 @@ static void smaller_batches(void)
             return;
         float *input = noise("input", train_step_count(&full, 0));
         float *cotangent = noise("cotangent", MAX_OUTPUT);
-        /* What an earlier, larger batch left must not show. */
+        /* The remains of an earlier, larger batch must have no effect. */
         train_step_run(&full, cotangent, cotangent, &plain_mode);
         for (int i = 0; i < adl_graph_param_count(a); i++)
             memcpy(full.params[i], small.params[i], adl_graph_param(a, i)->count * sizeof(float));
@@ -548,8 +549,8 @@ static void smaller_batches(void)
     }
 }
 
-/* Kept values are scaled up so that the mean stays; the gradient passes where
- * they were kept; another key draws anew. */
+/* Values that are kept are scaled up so that the mean stays, the gradient passes where
+ * they were kept, and another key draws another mask. */
 static void dropout_keeps_the_mean(void)
 {
     enum { COUNT = 40 * 50 * 10 };
@@ -586,7 +587,7 @@ static void dropout_keeps_the_mean(void)
     }
 }
 
-/* Frozen statistics stay; the others move to the batch's by the momentum. */
+/* Frozen statistics stay as they are; others move towards the batch's by the momentum. */
 static void running_statistics_follow(void)
 {
     struct train_step step;
@@ -601,7 +602,7 @@ static void running_statistics_follow(void)
     CU_ASSERT((double)mean[0] == mean0 && (double)var[0] == var0);
     mode.frozen_batchnorm = false;
     train_step_run(&step, input, cotangent, &mode);
-    /* Mean 3; squares 4 + 1 + 0 + 9, over n - 1. */
+    /* The mean is 3, the variance (4 + 1 + 0 + 9) / (n - 1). */
     CU_ASSERT_DOUBLE_EQUAL((double)mean[0], 0.75 * mean0 + 0.25 * 3, 1e-6);
     CU_ASSERT_DOUBLE_EQUAL((double)var[0], 0.75 * var0 + 0.25 * 14 / 3, 1e-6);
     train_step_close(&step);

@@ -1,6 +1,5 @@
-/* ops/: the plain-C forward of each op, and a plan of it on the CPU path in
- * force, against PyTorch. Blocks with batch norm in training mode are in
- * test_train_ops.c. */
+/* ops/: the plain-C forward of each op, and a plan of it on the instruction set in use,
+ * against PyTorch. Blocks with batch norm in training mode are in test_train_ops.c. */
 
 #include "support/test.h"
 

@@ -1,5 +1,5 @@
-/* train/: three steps of whole networks as PyTorch took them: losses, gradients,
- * parameters, running statistics, masks of the ADL layers. */
+/* train/: three training steps of whole networks against PyTorch's: losses, gradients,
+ * parameters, running statistics and the masks of the ADL layers. */
 
 #include "support/test.h"
 
@@ -21,7 +21,7 @@
 
 #define STEPS 3
 
-/* One case with everything that trains it. */
+/* One case with everything needed to train it. */
 struct trained {
     const char *name;
     json_t *golden;
@@ -54,7 +54,8 @@ static const json_t *find_param(const struct trained *t, const char *name)
     return NULL;
 }
 
-/* Parameters by formula; heads as the reference groups them. */
+/* Computes the parameters by their formula, and takes those as heads that the reference
+ * puts in the group with the higher rate. */
 static int make_optimizer(struct trained *t, struct adl_error *err)
 {
     int count = adl_graph_param_count(t->graph), result = -1;
@@ -138,7 +139,7 @@ out:
     return -1;
 }
 
-/* --- what PyTorch had ------------------------------------------------------------------- */
+/* --- PyTorch's values -------------------------------------------------------------------- */
 
 static void check_loss(const struct trained *t, size_t step, double loss)
 {
@@ -161,7 +162,7 @@ static void check_logits(const struct trained *t)
     adl_free(want);
 }
 
-/* The drop masks of the first step: zeros, and the very input. */
+/* The drop masks of the first step: outputs are 0 or the unchanged input. */
 static void check_masks(const struct trained *t)
 {
     const json_t *layers = json_object_get(t->golden, "adl");
@@ -186,7 +187,7 @@ static void check_masks(const struct trained *t)
     }
     CU_ASSERT_EQUAL(layer, layers ? json_array_size(layers) : 0);
     if (wrong)
-        TEST_FAIL("%s: %zu values are not what the drop masks make of them", t->name, wrong);
+        TEST_FAIL("%s: %zu values do not follow from inputs and drop masks", t->name, wrong);
 }
 
 static int by_size(const void *a, const void *b)
@@ -203,7 +204,7 @@ static double norm_of(const float *values, size_t count)
     return sqrt(sum);
 }
 
-/* The samples of one parameter: how many of `samples` are further off than
+/* Counts the samples of one parameter, and those that are off by more than
  * max(tol, room). */
 static size_t count_far(const json_t *record, const json_t *values, const float *got, double room,
                         size_t *samples)
@@ -220,8 +221,8 @@ static size_t count_far(const json_t *record, const json_t *values, const float 
     return far;
 }
 
-/* Rounding may carry a single ReLU over its threshold, so norms and samples have
- * room, but the median has not. */
+/* Rounding may carry a single ReLU over its threshold, so each norm and sample has a wider
+ * tolerance, but their median has not. */
 static void check_gradients(const struct trained *t)
 {
     int count = adl_graph_param_count(t->graph);
@@ -249,12 +250,12 @@ static void check_gradients(const struct trained *t)
     qsort(ratios, used, sizeof *ratios, by_size);
     CU_ASSERT(samples > 0);
     if (used > 0 && !(ratios[used / 2] <= 1))
-        TEST_FAIL("%s: the median norm of the gradients is off by %.2f of what is allowed", t->name,
-                  ratios[used / 2]);
+        TEST_FAIL("%s: the median norm of the gradients is off by %.2f times the tolerance",
+                  t->name, ratios[used / 2]);
     adl_free(ratios);
 }
 
-/* Parameters and running statistics after a step: 95 % of the samples. */
+/* Parameters and running statistics after a step: 95 % of the samples have to agree. */
 static void check_params(const struct trained *t, const char *key)
 {
     size_t samples = 0, far = 0;

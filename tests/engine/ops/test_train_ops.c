@@ -1,6 +1,6 @@
-/* ops/ and train/tape: a training step of every layer and block, forward,
- * gradients and running statistics, against PyTorch's autograd, on the CPU path
- * in force; the same bits for any number of threads. */
+/* ops/ and train/tape: a training step of every layer and block (outputs, gradients and
+ * running statistics) against PyTorch's autograd, on the instruction set in use; results
+ * are the same to the last bit for any number of threads. */
 
 #include "support/test.h"
 
@@ -12,7 +12,7 @@
 #include "support/layer_cases.h"
 #include "train/tape.h"
 
-/* All gradients of one step, zeroed. */
+/* Space for all gradients of one step, zeroed. */
 static float **make_grads(const struct adl_graph *g)
 {
     float **grads = adl_calloc((size_t)adl_graph_param_count(g) + 1, sizeof *grads);
@@ -28,7 +28,7 @@ static void free_grads(const struct adl_graph *g, float **grads)
     adl_free(grads);
 }
 
-/* Parameters are compared in their own layout, which is already PyTorch's. */
+/* Parameters have PyTorch's layout already. */
 static void check_flat(const char *layer, const char *key, const json_t *results,
                        const float *values, size_t count)
 {

@@ -1,5 +1,5 @@
-/* train/checkpoint: the training state to a file and back, bit by bit; what is
- * not whole is refused and changes nothing. */
+/* train/checkpoint: a training state survives a round trip through a file bit by bit; a
+ * damaged file is refused and changes nothing. */
 
 #include "support/test.h"
 
@@ -30,8 +30,8 @@ static struct adl_graph *make_graph(int classes)
     return g;
 }
 
-/* An optimizer whose parameters and velocities are streams of `name`, with the
- * values that a text form would lose. */
+/* An optimizer whose parameters and velocities are number streams derived from `name`,
+ * with some values that text would lose. */
 static struct adl_optimizer *make_optimizer(const struct adl_graph *g, const char *name)
 {
     struct adl_error err = {0};
@@ -93,9 +93,10 @@ static void round_trip_keeps_every_bit(void)
     adl_graph_free(g);
 }
 
-/* --- what is refused ------------------------------------------------------------------- */
+/* --- refusals -------------------------------------------------------------------------- */
 
-/* What the reader below loads into, and what it must still be after a refusal. */
+/* The optimizer that is loaded into, and the state that it must still have after a
+ * refusal. */
 static struct adl_graph *graph;
 static struct adl_optimizer *target, *untouched;
 
@@ -127,13 +128,14 @@ static void restore_target(void)
 static int load_bytes(const void *bytes, size_t length, struct adl_error *err)
 {
     char *text = NULL;
-    /* Written over, not anew: that costs some file systems a flush each time. */
+    /* The file is overwritten in place; replacing it would cost a flush each time on some file
+     * systems. */
     int file = open(path_of("hostile"), O_CREAT | O_WRONLY, 0666);
     CU_ASSERT_FATAL(file >= 0 && pwrite(file, bytes, length, 0) == (ssize_t)length);
     CU_ASSERT_FATAL(ftruncate(file, (off_t)length) == 0 && close(file) == 0);
     if (adl_checkpoint_load(path_of("hostile"), graph, target, &text, err) < 0) {
         if (!same(graph, target, untouched) || text)
-            TEST_FAIL("a refused state of %zu bytes has changed the optimizer", length);
+            TEST_FAIL("a refused state of %zu bytes changed the optimizer", length);
         return -1;
     }
     adl_free(text);
@@ -164,8 +166,8 @@ static void damage_changes_nothing(void)
     close_target();
 }
 
-/* Writes the good state with one tensor left out, misshapen or added, or the
- * text left out, and expects a refusal. */
+/* Writes a good state but with one tensor missing, of another shape or added, or without
+ * the text, and expects that it is refused. */
 enum fault { LEFT_OUT, MISSHAPEN, OTHER_TYPE, OTHER_RANK, RENAMED, ADDED, NO_TEXT, FAULTS };
 
 static struct adl_tensors *with_fault(const struct adl_tensors *good, size_t at, enum fault fault,
@@ -218,7 +220,7 @@ static void other_networks_are_refused(void)
         }
     adl_tensors_free(good);
 
-    /* And by the network that reads. */
+    /* The file is good, but the graph that reads it is another. */
     struct adl_graph *larger = make_graph(4);
     struct adl_optimizer *o = make_optimizer(larger, "b");
     char *text = NULL;
@@ -233,7 +235,7 @@ static void other_networks_are_refused(void)
     close_target();
 }
 
-/* A save that fails leaves the state before. */
+/* A save that fails leaves the previous file as it was. */
 static void failed_saves_keep_the_old_state(void)
 {
     struct adl_error err = {0};

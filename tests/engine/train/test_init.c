@@ -1,4 +1,4 @@
-/* train/init: new weights by role, and what they depend on. */
+/* train/init: the distribution of initial values by role, and what they depend on. */
 
 #include "support/test.h"
 
@@ -26,8 +26,8 @@ static float *fill(const struct adl_param *param, uint64_t seed)
     return values;
 }
 
-/* Mean and variance within five standard deviations, and the share beyond two
- * deviations that a normal distribution has (4.55 %). */
+/* Mean and variance have to be within five of their standard deviations, and the share of
+ * values beyond two standard deviations that of a normal distribution (4.55 %). */
 static void check_normal(const struct adl_param *param, double variance)
 {
     float *values = fill(param, 7);
@@ -53,7 +53,7 @@ static void spread_by_role(void)
     check_normal(&conv, 2.0 / (64 * 9));
     check_normal(&stem, 2.0 / (64 * 49));
     check_normal(&wide, 2.0 / (48 * 7));
-    check_normal(&depthwise, 2.0 / 9); /* its own channel only */
+    check_normal(&depthwise, 2.0 / 9); /* fan-out: its own channel only */
     check_normal(&linear, 1e-4);
 }
 
@@ -76,7 +76,8 @@ static void vectors_start_neutral(void)
     }
 }
 
-/* By name and seed: not by the order of the calls, nor by the network around. */
+/* The values depend on name and seed, not on the order of the calls or on the rest of the
+ * network. */
 static void depends_on_name_and_seed(void)
 {
     struct adl_param a = make("layer1.weight", ADL_PARAM_CONV_WEIGHT, 4, 8, 4, 3, 3);
@@ -98,7 +99,7 @@ static void depends_on_name_and_seed(void)
     adl_free(other);
 }
 
-/* The layers that two variants share by name start alike. */
+/* Layers with the same name in two variants of a network have the same initial values. */
 static void variants_start_alike(void)
 {
     struct adl_error err = {0};

@@ -1,5 +1,5 @@
-/* train/loss: PyTorch's cross-entropy, its gradient by differences, logits that
- * would overflow. */
+/* train/loss: equality with PyTorch's cross-entropy, the gradient by finite differences,
+ * and logits whose exponential overflows. */
 
 #include "support/test.h"
 
@@ -14,7 +14,7 @@ static const float logits[] = {0.5f, -1.25f, 2, 0, -3, 4.5f, 4.25f, 1, 0, 0, 0, 
 static const int labels[] = {2, 0, 3};
 
 /* torch.nn.functional.cross_entropy(logits, labels, label_smoothing=e) in
- * float64, and what its backward leaves in logits.grad. */
+ * float64, and logits.grad after its backward. */
 static const struct {
     double smoothing, loss, grad[12];
 } pytorch[] = {
@@ -76,7 +76,7 @@ static void gradient_equals_differences(void)
 static void extreme_logits_stay_finite(void)
 {
     static const float z[] = {1e4f, -1e4f, 0, -3e38f, 3e38f, 1e38f};
-    /* PyTorch's in float64. */
+    /* PyTorch's value in float64. */
     static const struct {
         int labels[2];
         double smoothing, loss;
@@ -91,7 +91,7 @@ static void extreme_logits_stay_finite(void)
         for (int k = 0; k < 6; k++)
             CU_ASSERT(isfinite(grad[k]) && fabsf(grad[k]) <= 0.5f);
     }
-    /* What is not finite must not look like a loss. */
+    /* A logit that is not finite must give a loss that is not finite. */
     for (int i = 0; i < 3; i++) {
         float bad[2] = {0, i == 0 ? NAN : i == 1 ? INFINITY : -INFINITY};
         double loss = adl_cross_entropy(bad, (int[]){1}, 1, 2, 0, NULL, NULL);
@@ -99,16 +99,16 @@ static void extreme_logits_stay_finite(void)
     }
 }
 
-static void counts_the_right_ones(void)
+static void counts_correct_predictions(void)
 {
-    static const float z[] = {1, 1, 0, /* the first among equals */
+    static const float z[] = {1, 1, 0, /* a tie: the first counts */
                               0, 2, 2, -1, -2, -3, 5, 6, 7};
     size_t right;
     adl_cross_entropy(z, (int[]){0, 1, 0, 2}, 4, 3, 0, NULL, &right);
     CU_ASSERT_EQUAL(right, 4);
     adl_cross_entropy(z, (int[]){1, 2, 1, 0}, 4, 3, 0, NULL, &right);
     CU_ASSERT_EQUAL(right, 0);
-    /* One class only: certain, and nothing to learn. */
+    /* With one class the probability is 1: no loss, no gradient. */
     float grad = 1;
     CU_ASSERT_EQUAL(adl_cross_entropy((float[]){3}, (int[]){0}, 1, 1, 0, &grad, &right), 0);
     CU_ASSERT_EQUAL(grad, 0);
@@ -118,4 +118,4 @@ static void counts_the_right_ones(void)
 TEST_SUITE(loss, {"equals PyTorch's cross-entropy", equals_pytorch},
            {"gradient equals differences", gradient_equals_differences},
            {"extreme logits stay finite", extreme_logits_stay_finite},
-           {"counts the right ones", counts_the_right_ones});
+           {"counts correct predictions", counts_correct_predictions});

@@ -1,4 +1,4 @@
-/* train/schedule: the reference's rule of decay, the cosine's ends, warm-up. */
+/* train/schedule: the reference's decay by steps, both ends of the cosine, warm-up. */
 
 #include "support/test.h"
 
@@ -7,7 +7,8 @@
 #include "base/size.h"
 #include "train/schedule.h"
 
-/* Times 0.1 at the start of each epoch whose number, from 1, is a multiple. */
+/* The rate falls to a tenth at the start of each epoch whose number, counted from 1, is a
+ * multiple. */
 static void check_step(int every, int epochs, const int *first_epochs, size_t falls)
 {
     struct adl_schedule s = {
@@ -32,7 +33,7 @@ static void decays_as_the_reference(void)
     check_step(0, 10, NULL, 0); /* never */
 }
 
-static void cosine_ends_at_nothing(void)
+static void cosine_ends_at_zero(void)
 {
     struct adl_schedule s = {.kind = ADL_SCHEDULE_COSINE, .lr = 0.4, .epochs = 10};
     CU_ASSERT_DOUBLE_EQUAL(adl_schedule_lr(&s, 0, 0, 8), 0.4, 1e-12);
@@ -49,7 +50,7 @@ static void cosine_ends_at_nothing(void)
     CU_ASSERT(before < 0.4 * 1e-3);
 }
 
-/* Linear, a step's share first, and continuous where it ends. */
+/* The rate grows linearly from one step's share and is continuous where the warm-up ends. */
 static void check_warmup(struct adl_schedule s, double warmup_epochs)
 {
     enum { BATCHES = 8 };
@@ -73,7 +74,7 @@ static void warms_up(void)
     check_warmup(step, 3);
     check_warmup(step, 0.5);
     check_warmup(cosine, 2);
-    /* The cosine falls over what is left. */
+    /* The cosine falls over the epochs after the warm-up. */
     cosine.warmup_epochs = 4;
     CU_ASSERT_DOUBLE_EQUAL(adl_schedule_lr(&cosine, 12, 0, 5), 0.05, 1e-12);
     /* A warm-up as long as the run, and an epoch without a batch. */
@@ -83,4 +84,4 @@ static void warms_up(void)
 }
 
 TEST_SUITE(schedule, {"decays as the reference", decays_as_the_reference},
-           {"cosine ends at nothing", cosine_ends_at_nothing}, {"warms up", warms_up});
+           {"cosine ends at zero", cosine_ends_at_zero}, {"warms up", warms_up});

@@ -1,5 +1,5 @@
-/* train/sgd and train/optimizer: torch.optim.SGD on given gradients, in two
- * groups with rates of their own. */
+/* train/sgd and train/optimizer: equality with torch.optim.SGD for given gradients, with
+ * two groups of parameters that have different rates. */
 
 #include "support/test.h"
 
@@ -13,7 +13,7 @@
 
 enum { WEIGHTS = 10, STEPS = 5 };
 
-/* Two layers of 2 x 5 weights, the second of which is a head. */
+/* Two layers of 2 x 5 weights, of which the second is a head. */
 static struct adl_graph *two_layers(void)
 {
     struct adl_error err = {0};
@@ -88,7 +88,7 @@ static void equals_pytorch(void)
     json_decref(golden);
 }
 
-/* Without gradient and momentum each step takes the weight's share away. */
+/* Without gradient and momentum, a step multiplies a weight by 1 - lr decay. */
 static void weight_decay_shrinks(void)
 {
     float weight = 2, grad = 0, velocity = 0;

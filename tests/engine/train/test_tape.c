@@ -1,5 +1,5 @@
-/* train/tape: sharing memory, and computing values again, changes no bit of a
- * step; and what a tape refuses. */
+/* train/tape: sharing memory and recomputing values change no bit of a step; what a tape
+ * refuses; and running out of memory. */
 
 #include "support/test.h"
 
@@ -32,7 +32,7 @@ static int open_run(struct run *run, const struct adl_graph *graph, const float 
     return run->optimizer ? 0 : -1;
 }
 
-/* Two steps: what the first leaves behind in shared places must not matter. */
+/* Takes two steps: the remains of the first in shared places must have no effect. */
 static void take_steps(struct run *run, const struct adl_train_mode *mode)
 {
     struct adl_sgd sgd = {0.9, 1e-4, true};
@@ -51,7 +51,7 @@ static void take_steps(struct run *run, const struct adl_train_mode *mode)
     }
 }
 
-/* Parameters that differ, gradients that are all zero. */
+/* Fails where parameters differ or a gradient is all zero. */
 static void compare(const char *name, const struct adl_graph *graph, const struct run *shared,
                     const struct run *kept)
 {
@@ -72,7 +72,7 @@ static void compare(const char *name, const struct adl_graph *graph, const struc
                sizeof(float) * BATCH * CLASSES) != 0)
         TEST_FAIL("%s: the logits differ", name);
     if (adl_tape_bytes(shared->tape) >= adl_tape_bytes(kept->tape))
-        TEST_FAIL("%s: sharing saves nothing", name);
+        TEST_FAIL("%s: sharing saves no memory", name);
 }
 
 static void check_network(const char *name, bool per_image)
@@ -145,8 +145,8 @@ static void refuses_bad_batches(void)
     adl_graph_free(graph);
 }
 
-/* The last batch of an epoch is smaller, and may need more: fewer images are split
- * into more runs. */
+/* The last batch of an epoch is smaller and may need more scratch: fewer images are
+ * divided into more runs. */
 static void has_scratch_for_smaller_batches(void)
 {
     static const int most[] = {4, 9, 17};
@@ -172,7 +172,7 @@ static void has_scratch_for_smaller_batches(void)
     adl_graph_free(graph);
 }
 
-static void stands_missing_memory(void)
+static void out_of_memory_is_an_error(void)
 {
     struct adl_graph *graph = small_graph();
     size_t blocks = adl_mem_stats().live_blocks;
@@ -192,5 +192,5 @@ static void stands_missing_memory(void)
 TEST_SUITE(tape, {"sharing memory changes no bit", sharing_changes_no_bit},
            {"refuses batches of a bad size", refuses_bad_batches},
            {"has scratch for smaller batches", has_scratch_for_smaller_batches},
-           {"stands missing memory", stands_missing_memory});
+           {"out of memory is an error", out_of_memory_is_an_error});
 TEST_SLOW(sharing_changes_no_bit);
