@@ -82,7 +82,7 @@ INLINE void gemm_tile(const struct adl_gemm_tile *t, const int rows, const int v
         }
 }
 
-static void gemm(const struct adl_gemm_tile *t)
+static void avx2_gemm(const struct adl_gemm_tile *t)
 {
 #define ROWS(m)                                                                                    \
     case m:                                                                                        \
@@ -141,7 +141,7 @@ INLINE void depthwise_line(const struct adl_depthwise_rows *j, const float *cons
 }
 
 /* Both lines of eight channels before the next eight: they share their rows. */
-static void depthwise(const struct adl_depthwise_rows *j)
+static void avx2_depthwise(const struct adl_depthwise_rows *j)
 {
     for (size_t c = 0; c < j->channels; c += 8)
         for (int line = 0; line < j->lines; line++)
@@ -152,10 +152,10 @@ const struct adl_kernels adl_kernels_avx2 = {
     .name = "avx2",
     .mr = MR,
     .nr = 16,
-    .gemm = gemm,
+    .gemm = avx2_gemm,
     .strassen = &adl_strassen_avx2,
     .winograd = &adl_winograd_avx2,
-    .depthwise = depthwise,
+    .depthwise = avx2_depthwise,
     ADL_MAP_LOOPS,
     ADL_TRAIN_LOOPS,
 };

@@ -9,6 +9,9 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* The name of a function that is compiled for several instruction sets, for this one. */
+#define ISA(name) avx2_##name
+
 typedef __m256 vec;
 #define VEC 8
 

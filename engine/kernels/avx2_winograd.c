@@ -46,7 +46,7 @@ INLINE void product_tile(const struct adl_winograd_product *p, size_t row, const
 }
 
 /* Rows fall into as few tiles as possible, all about the same height. */
-static void product(const struct adl_winograd_product *p)
+static void avx2_winograd_product(const struct adl_winograd_product *p)
 {
     size_t tiles = (p->rows + MR - 1) / MR;
 
@@ -71,8 +71,8 @@ static void product(const struct adl_winograd_product *p)
 const struct adl_winograd_kernels adl_winograd_avx2 = {
     .mr = MR,
     .nr = NR,
-    .product = product,
-    .input = input,
-    .output = output,
-    .weights = weights,
+    .product = avx2_winograd_product,
+    .input = ISA(winograd_input),
+    .output = ISA(winograd_output),
+    .weights = ISA(winograd_weights),
 };

@@ -82,7 +82,7 @@ INLINE void gemm_tile(const struct adl_gemm_tile *t, const int rows, const int v
         }
 }
 
-static void gemm(const struct adl_gemm_tile *t)
+static void avx512_gemm(const struct adl_gemm_tile *t)
 {
 #define ROWS(m)                                                                                    \
     case m:                                                                                        \
@@ -158,7 +158,7 @@ INLINE void depthwise_3x3(const struct adl_depthwise_rows *j, size_t c, __mmask1
     }
 }
 
-static void depthwise(const struct adl_depthwise_rows *j)
+static void avx512_depthwise(const struct adl_depthwise_rows *j)
 {
     int small = j->r == 3 && j->s == 3 && j->stride <= 2;
 
@@ -183,10 +183,10 @@ const struct adl_kernels adl_kernels_avx512 = {
     .name = "avx512",
     .mr = MR,
     .nr = 32,
-    .gemm = gemm,
+    .gemm = avx512_gemm,
     .strassen = &adl_strassen_avx512,
     .winograd = &adl_winograd_avx512,
-    .depthwise = depthwise,
+    .depthwise = avx512_depthwise,
     ADL_MAP_LOOPS,
     ADL_TRAIN_LOOPS,
 };

@@ -5,6 +5,6 @@
 #include "kernels/strassen_loops.h"
 
 const struct adl_strassen_kernels adl_strassen_avx512 = {
-    .split = strassen_split,
-    .join = strassen_join,
+    .split = ISA(strassen_split),
+    .join = ISA(strassen_join),
 };

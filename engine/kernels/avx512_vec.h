@@ -9,6 +9,9 @@
 
 #define INLINE static inline __attribute__((always_inline))
 
+/* The name of a function that is compiled for several instruction sets, for this one. */
+#define ISA(name) avx512_##name
+
 typedef __m512 vec;
 #define VEC 16
 

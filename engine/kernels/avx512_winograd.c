@@ -51,7 +51,7 @@ INLINE void product_tile(const struct adl_winograd_product *p, size_t row, const
 }
 
 /* Rows fall into as few tiles as possible, all about the same height. */
-static void product(const struct adl_winograd_product *p)
+static void avx512_winograd_product(const struct adl_winograd_product *p)
 {
     size_t tiles = (p->rows + MR - 1) / MR;
 
@@ -86,8 +86,8 @@ static void product(const struct adl_winograd_product *p)
 const struct adl_winograd_kernels adl_winograd_avx512 = {
     .mr = MR,
     .nr = NR,
-    .product = product,
-    .input = input,
-    .output = output,
-    .weights = weights,
+    .product = avx512_winograd_product,
+    .input = ISA(winograd_input),
+    .output = ISA(winograd_output),
+    .weights = ISA(winograd_weights),
 };

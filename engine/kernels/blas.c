@@ -9,7 +9,7 @@
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static char version[160];
 
-static void begin(void)
+static void blas_begin(void)
 {
     openblas_set_num_threads(1);
     snprintf(version, sizeof version, "%s, core %s", openblas_get_config(),
@@ -19,7 +19,7 @@ static void begin(void)
 void adl_sgemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t depth, const float *a,
                size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc)
 {
-    pthread_once(&once, begin);
+    pthread_once(&once, blas_begin);
     cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
                 transpose_b ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)depth,
                 1.0f, a, (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
@@ -27,7 +27,7 @@ void adl_sgemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t de
 
 const char *adl_blas_version(void)
 {
-    pthread_once(&once, begin);
+    pthread_once(&once, blas_begin);
     return version;
 }
 

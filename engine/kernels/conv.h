@@ -141,6 +141,12 @@ void adl_separable_run(const struct adl_conv *depthwise, const struct adl_conv *
 void adl_conv_copy_rows(const struct adl_conv *conv, const float *x, int group, size_t row0,
                         size_t rows, size_t column0, size_t count, float *dst, size_t ldd);
 
+/* Depth of the matrix product: C/groups R S. */
+size_t adl_conv_depth(const struct adl_conv *conv);
+/* Whether the input map itself is the left factor of the product, a row for each
+ * pixel: 1x1 at stride 1 without padding. */
+bool adl_conv_is_product(const struct adl_conv *conv);
+
 /* Floats from row to row of a copy whose rows have `floats` of them: whole cache lines
  * and one more, so that rows fall into different cache sets. */
 size_t adl_conv_padded_row(size_t floats);

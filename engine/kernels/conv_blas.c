@@ -17,126 +17,115 @@
  * of its own. */
 #define PRODUCT_SHARE 0.85
 
-static size_t depth_of(const struct adl_conv *v)
+static size_t blas_rows(const struct adl_conv *conv)
 {
-    return (size_t)(v->c / v->groups) * (size_t)v->r * (size_t)v->s;
+    return (size_t)conv->p * (size_t)conv->q;
 }
 
-static size_t row_count(const struct adl_conv *v)
-{
-    return (size_t)v->p * (size_t)v->q;
-}
-
-static bool in_place(const struct adl_conv *v)
-{
-    return v->r == 1 && v->s == 1 && v->stride == 1 && v->pad_top == 0 && v->pad_left == 0 &&
-           v->p == v->h && v->q == v->w;
-}
-
-static bool supports(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                     const struct adl_kernels *kernels)
+static bool blas_supports(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                          const struct adl_kernels *kernels)
 {
     (void)self;
-    (void)v;
+    (void)conv;
     (void)kernels;
     return true;
 }
 
-static double cost(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                   const struct adl_kernels *kernels)
+static double blas_cost(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                        const struct adl_kernels *kernels)
 {
     (void)self;
     (void)kernels;
-    double rows = (double)v->p * v->q, depth = (double)depth_of(v);
-    return fmax(rows, ADL_COST_WEIGHT_LOAD) * depth * v->k / PRODUCT_SHARE;
+    double rows = (double)conv->p * conv->q, depth = (double)adl_conv_depth(conv);
+    return fmax(rows, ADL_COST_WEIGHT_LOAD) * depth * conv->k / PRODUCT_SHARE;
 }
 
-static size_t packed_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                            const struct adl_kernels *kernels)
+static size_t blas_packed_floats(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                                 const struct adl_kernels *kernels)
 {
     (void)self;
     (void)kernels;
-    return (size_t)v->k * (depth_of(v) + 1);
+    return (size_t)conv->k * (adl_conv_depth(conv) + 1);
 }
 
-static void pack(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                 const struct adl_kernels *kernels, const float *weights, const float *scale,
-                 const float *bias, float *packed)
+static void blas_pack(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                      const struct adl_kernels *kernels, const float *weights, const float *scale,
+                      const float *bias, float *packed)
 {
     (void)self;
     (void)kernels;
-    size_t channels = (size_t)(v->k / v->groups), depth = depth_of(v);
-    size_t taps = (size_t)v->r * (size_t)v->s, group_c = (size_t)(v->c / v->groups);
-    for (size_t k = 0; k < (size_t)v->k; k++) {
+    size_t channels = (size_t)(conv->k / conv->groups), depth = adl_conv_depth(conv);
+    size_t taps = (size_t)conv->r * (size_t)conv->s, group_c = (size_t)(conv->c / conv->groups);
+    for (size_t k = 0; k < (size_t)conv->k; k++) {
         float *to = packed + k / channels * depth * channels + k % channels;
         for (size_t tap = 0; tap < taps; tap++)
             for (size_t c = 0; c < group_c; c++, to += channels)
                 *to = weights[(k * group_c + c) * taps + tap] * scale[k];
     }
-    memcpy(packed + (size_t)v->k * depth, bias, (size_t)v->k * sizeof *packed);
+    memcpy(packed + (size_t)conv->k * depth, bias, (size_t)conv->k * sizeof *packed);
 }
 
-static size_t tasks(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                    const struct adl_kernels *kernels)
+static size_t blas_tasks(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                         const struct adl_kernels *kernels)
 {
     (void)self;
     (void)kernels;
-    return (size_t)v->groups * (adl_ceil_div(row_count(v), TASK_ROWS));
+    return (size_t)conv->groups * (adl_ceil_div(blas_rows(conv), TASK_ROWS));
 }
 
-static size_t scratch_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                             const struct adl_kernels *kernels)
+static size_t blas_scratch_floats(const struct adl_conv_algorithm *self,
+                                  const struct adl_conv *conv, const struct adl_kernels *kernels)
 {
     (void)self;
     (void)kernels;
-    return in_place(v) ? 0 : TASK_ROWS * depth_of(v);
+    return adl_conv_is_product(conv) ? 0 : TASK_ROWS * adl_conv_depth(conv);
 }
 
-static void run(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                const struct adl_kernels *kernels, const float *packed, const float *x,
-                const float *residual, float *out, size_t task, float *scratch)
+static void blas_run(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                     const struct adl_kernels *kernels, const float *packed, const float *x,
+                     const float *residual, float *out, size_t task, float *scratch)
 {
     (void)self;
-    size_t channels = (size_t)(v->k / v->groups), depth = depth_of(v);
-    size_t blocks = adl_ceil_div(row_count(v), TASK_ROWS);
+    size_t channels = (size_t)(conv->k / conv->groups), depth = adl_conv_depth(conv);
+    size_t blocks = adl_ceil_div(blas_rows(conv), TASK_ROWS);
     size_t group = task / blocks, row0 = task % blocks * TASK_ROWS;
-    size_t rows = ADL_MIN((size_t)TASK_ROWS, row_count(v) - row0);
+    size_t rows = ADL_MIN((size_t)TASK_ROWS, blas_rows(conv) - row0);
     const float *a = scratch;
     size_t lda = depth;
 
-    if (in_place(v)) {
-        a = x + row0 * v->ldx + group * depth;
-        lda = v->ldx;
+    if (adl_conv_is_product(conv)) {
+        a = x + row0 * conv->ldx + group * depth;
+        lda = conv->ldx;
     } else {
-        adl_conv_copy_rows(v, x, (int)group, row0, rows, 0, depth, scratch, depth);
+        adl_conv_copy_rows(conv, x, (int)group, row0, rows, 0, depth, scratch, depth);
     }
-    float *c = out + row0 * v->ldo + group * channels;
+    float *c = out + row0 * conv->ldo + group * channels;
     adl_sgemm(false, false, rows, channels, depth, a, lda, packed + group * depth * channels,
-              channels, v->accumulate ? 1 : 0, c, v->ldo);
-    if (v->accumulate)
+              channels, conv->accumulate ? 1 : 0, c, conv->ldo);
+    if (conv->accumulate)
         return;
     kernels->pointwise(&(struct adl_pointwise){
         .x = c,
-        .ldx = v->ldo,
-        .shift = packed + (size_t)v->k * depth + group * channels,
-        .residual = residual ? residual + row0 * v->ldr + group * channels : NULL,
-        .ldr = v->ldr,
+        .ldx = conv->ldo,
+        .shift = packed + (size_t)conv->k * depth + group * channels,
+        .residual = residual ? residual + row0 * conv->ldr + group * channels : NULL,
+        .ldr = conv->ldr,
         .out = c,
-        .ldo = v->ldo,
+        .ldo = conv->ldo,
         .pixels = rows,
         .channels = channels,
-        .lo = v->lo,
-        .hi = v->hi,
+        .lo = conv->lo,
+        .hi = conv->hi,
     });
 }
 
 const struct adl_conv_algorithm adl_conv_blas = {
     .name = "blas",
-    .supports = supports,
-    .cost = cost,
-    .packed_floats = packed_floats,
-    .pack = pack,
-    .tasks = tasks,
-    .scratch_floats = scratch_floats,
-    .run = run,
+    .supports = blas_supports,
+    .cost = blas_cost,
+    .packed_floats = blas_packed_floats,
+    .pack = blas_pack,
+    .tasks = blas_tasks,
+    .scratch_floats = blas_scratch_floats,
+    .run = blas_run,
 };

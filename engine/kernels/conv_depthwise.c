@@ -11,64 +11,66 @@
 #define MAX_ROWS 16
 #define TASK_LINES 2
 
-static bool supports(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                     const struct adl_kernels *kernels)
+static bool depthwise_supports(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                               const struct adl_kernels *kernels)
 {
     (void)self;
     (void)kernels;
-    return v->groups == v->c && v->groups == v->k &&
-           v->r + (TASK_LINES - 1) * v->stride <= MAX_ROWS;
+    return conv->groups == conv->c && conv->groups == conv->k &&
+           conv->r + (TASK_LINES - 1) * conv->stride <= MAX_ROWS;
 }
 
 /* Always the least: no other algorithm is made for depthwise convolutions. */
-static double cost(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                   const struct adl_kernels *kernels)
+static double depthwise_cost(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                             const struct adl_kernels *kernels)
 {
     (void)self;
-    (void)v;
+    (void)conv;
     (void)kernels;
     return 0;
 }
 
-static size_t packed_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                            const struct adl_kernels *kernels)
+static size_t depthwise_packed_floats(const struct adl_conv_algorithm *self,
+                                      const struct adl_conv *conv,
+                                      const struct adl_kernels *kernels)
 {
     (void)self;
     (void)kernels;
-    return (size_t)v->k * ((size_t)v->r * (size_t)v->s + 1);
+    return (size_t)conv->k * ((size_t)conv->r * (size_t)conv->s + 1);
 }
 
-static void pack(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                 const struct adl_kernels *kernels, const float *weights, const float *scale,
-                 const float *bias, float *packed)
+static void depthwise_pack(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                           const struct adl_kernels *kernels, const float *weights,
+                           const float *scale, const float *bias, float *packed)
 {
     (void)self;
     (void)kernels;
-    size_t taps = (size_t)v->r * (size_t)v->s, channels = (size_t)v->k;
+    size_t taps = (size_t)conv->r * (size_t)conv->s, channels = (size_t)conv->k;
     for (size_t k = 0; k < channels; k++)
         for (size_t tap = 0; tap < taps; tap++)
             packed[tap * channels + k] = weights[k * taps + tap] * scale[k];
     memcpy(packed + taps * channels, bias, channels * sizeof *packed);
 }
 
-static size_t tasks(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                    const struct adl_kernels *kernels)
+static size_t depthwise_tasks(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                              const struct adl_kernels *kernels)
 {
     (void)self;
     (void)kernels;
-    return (size_t)((v->p + TASK_LINES - 1) / TASK_LINES);
+    return (size_t)((conv->p + TASK_LINES - 1) / TASK_LINES);
 }
 
 /* The task's rows, when they are to be added to what is there. */
-static size_t scratch_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                             const struct adl_kernels *kernels)
+static size_t depthwise_scratch_floats(const struct adl_conv_algorithm *self,
+                                       const struct adl_conv *conv,
+                                       const struct adl_kernels *kernels)
 {
     (void)self;
     (void)kernels;
-    return v->accumulate ? TASK_LINES * (size_t)v->q * v->ldo : 0;
+    return conv->accumulate ? TASK_LINES * (size_t)conv->q * conv->ldo : 0;
 }
 
-void adl_depthwise_lines(const struct adl_conv *v, const struct adl_kernels *kernels,
+void adl_depthwise_lines(const struct adl_conv *conv, const struct adl_kernels *kernels,
                          const float *packed, const float *x, int line0, int lines, float *out,
                          size_t ldo, float lo, float hi)
 {
@@ -76,76 +78,78 @@ void adl_depthwise_lines(const struct adl_conv *v, const struct adl_kernels *ker
 
     for (int line = 0; line < lines; line += TASK_LINES) {
         int count = ADL_MIN(lines - line, TASK_LINES);
-        int top = (line0 + line) * v->stride - v->pad_top;
-        for (int r = 0; r < v->r + (count - 1) * v->stride; r++)
-            rows[r] = top + r < 0 || top + r >= v->h
+        int top = (line0 + line) * conv->stride - conv->pad_top;
+        for (int r = 0; r < conv->r + (count - 1) * conv->stride; r++)
+            rows[r] = top + r < 0 || top + r >= conv->h
                           ? NULL
-                          : x + (size_t)(top + r) * (size_t)v->w * v->ldx;
+                          : x + (size_t)(top + r) * (size_t)conv->w * conv->ldx;
         kernels->depthwise(&(struct adl_depthwise_rows){
             .rows = rows,
             .lines = count,
-            .r = v->r,
-            .s = v->s,
-            .stride = v->stride,
-            .pad_left = v->pad_left,
-            .w = v->w,
-            .ldx = v->ldx,
-            .channels = (size_t)v->c,
+            .r = conv->r,
+            .s = conv->s,
+            .stride = conv->stride,
+            .pad_left = conv->pad_left,
+            .w = conv->w,
+            .ldx = conv->ldx,
+            .channels = (size_t)conv->c,
             .weight = packed,
-            .bias = packed + (size_t)v->r * (size_t)v->s * (size_t)v->k,
-            .out = out + (size_t)line * (size_t)v->q * ldo,
-            .q = v->q,
+            .bias = packed + (size_t)conv->r * (size_t)conv->s * (size_t)conv->k,
+            .out = out + (size_t)line * (size_t)conv->q * ldo,
+            .q = conv->q,
             .ldo = ldo,
-            .line = (size_t)v->q * ldo,
+            .line = (size_t)conv->q * ldo,
             .lo = lo,
             .hi = hi,
         });
     }
 }
 
-static void run(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                const struct adl_kernels *kernels, const float *packed, const float *x,
-                const float *residual, float *out, size_t task, float *scratch)
+static void depthwise_run(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                          const struct adl_kernels *kernels, const float *packed, const float *x,
+                          const float *residual, float *out, size_t task, float *scratch)
 {
     (void)self;
-    int line0 = (int)task * TASK_LINES, lines = ADL_MIN(TASK_LINES, v->p - line0);
-    size_t first = (size_t)line0 * (size_t)v->q;
-    float *to = out + first * v->ldo;
-    size_t ldr = v->ldr;
+    int line0 = (int)task * TASK_LINES, lines = ADL_MIN(TASK_LINES, conv->p - line0);
+    size_t first = (size_t)line0 * (size_t)conv->q;
+    float *to = out + first * conv->ldo;
+    size_t ldr = conv->ldr;
 
-    if (!residual && !v->accumulate) {
-        adl_depthwise_lines(v, kernels, packed, x, line0, lines, to, v->ldo, v->lo, v->hi);
+    if (!residual && !conv->accumulate) {
+        adl_depthwise_lines(conv, kernels, packed, x, line0, lines, to, conv->ldo, conv->lo,
+                            conv->hi);
         return;
     }
-    float *from = v->accumulate ? scratch : to;
-    if (v->accumulate) {
+    float *from = conv->accumulate ? scratch : to;
+    if (conv->accumulate) {
         residual = to;
-        ldr = v->ldo;
+        ldr = conv->ldo;
     } else {
-        residual += first * v->ldr;
+        residual += first * conv->ldr;
     }
-    adl_depthwise_lines(v, kernels, packed, x, line0, lines, from, v->ldo, -INFINITY, INFINITY);
+    adl_depthwise_lines(conv, kernels, packed, x, line0, lines, from, conv->ldo, -INFINITY,
+                        INFINITY);
     kernels->pointwise(&(struct adl_pointwise){
         .x = from,
-        .ldx = v->ldo,
+        .ldx = conv->ldo,
         .residual = residual,
         .ldr = ldr,
         .out = to,
-        .ldo = v->ldo,
-        .pixels = (size_t)lines * (size_t)v->q,
-        .channels = (size_t)v->k,
-        .lo = v->lo,
-        .hi = v->hi,
+        .ldo = conv->ldo,
+        .pixels = (size_t)lines * (size_t)conv->q,
+        .channels = (size_t)conv->k,
+        .lo = conv->lo,
+        .hi = conv->hi,
     });
 }
 
 const struct adl_conv_algorithm adl_conv_depthwise = {
     .name = "depthwise",
-    .supports = supports,
-    .cost = cost,
-    .packed_floats = packed_floats,
-    .pack = pack,
-    .tasks = tasks,
-    .scratch_floats = scratch_floats,
-    .run = run,
+    .supports = depthwise_supports,
+    .cost = depthwise_cost,
+    .packed_floats = depthwise_packed_floats,
+    .pack = depthwise_pack,
+    .tasks = depthwise_tasks,
+    .scratch_floats = depthwise_scratch_floats,
+    .run = depthwise_run,
 };

@@ -29,7 +29,7 @@
 #define FEW_WEIGHTS ((size_t)64 * 1024)
 #define FEW_WEIGHTS_BLOCKS 4
 
-struct blocking {
+struct gemm_blocking {
     size_t depth, chunk; /* all of the depth; the part done at a time */
     size_t panels;       /* of nr channels, per group */
     size_t rows;         /* output pixels */
@@ -37,28 +37,24 @@ struct blocking {
     size_t n_blocks, panels_per_block;
 };
 
-static size_t depth_of(const struct adl_conv *v)
-{
-    return (size_t)(v->c / v->groups) * (size_t)v->r * (size_t)v->s;
-}
-
 /* Rows that a packed panel chunk is multiplied with while it is in the nearest cache. */
-static size_t block_rows(const struct adl_kernels *kernels)
+static size_t gemm_block_rows(const struct adl_kernels *kernels)
 {
     return BLOCK_TILES * (size_t)kernels->mr;
 }
 
-static struct blocking blocking(const struct adl_conv *v, const struct adl_kernels *kernels)
+static struct gemm_blocking gemm_blocking(const struct adl_conv *conv,
+                                          const struct adl_kernels *kernels)
 {
-    struct blocking b;
-    size_t channels = (size_t)(v->k / v->groups), nr = (size_t)kernels->nr;
+    struct gemm_blocking b;
+    size_t channels = (size_t)(conv->k / conv->groups), nr = (size_t)kernels->nr;
 
-    b.depth = depth_of(v);
+    b.depth = adl_conv_depth(conv);
     size_t chunks = adl_ceil_div(b.depth, ADL_GEMM_KC);
     b.chunk = adl_ceil_div(b.depth, chunks);
     b.panels = adl_ceil_div(channels, nr);
-    b.rows = (size_t)v->p * (size_t)v->q;
-    b.task_rows = block_rows(kernels);
+    b.rows = (size_t)conv->p * (size_t)conv->q;
+    b.task_rows = gemm_block_rows(kernels);
     if (b.depth * b.panels * nr <= FEW_WEIGHTS &&
         b.rows >= WANTED_TASKS * FEW_WEIGHTS_BLOCKS * b.task_rows)
         b.task_rows *= FEW_WEIGHTS_BLOCKS;
@@ -69,80 +65,79 @@ static struct blocking blocking(const struct adl_conv *v, const struct adl_kerne
     return b;
 }
 
-static bool supports(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                     const struct adl_kernels *kernels)
+static bool gemm_supports(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                          const struct adl_kernels *kernels)
 {
     (void)self;
-    (void)v;
+    (void)conv;
     return kernels->gemm != NULL;
 }
 
-static double cost(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                   const struct adl_kernels *kernels)
+static double gemm_cost(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                        const struct adl_kernels *kernels)
 {
     (void)self;
-    double rows = (double)v->p * v->q, depth = (double)depth_of(v);
+    double rows = (double)conv->p * conv->q, depth = (double)adl_conv_depth(conv);
     /* Of the two vectors of a panel the last panel may need only one. */
-    double columns = adl_cost_padded(v->k / v->groups, kernels->nr / 2) * v->groups;
+    double columns = adl_cost_padded(conv->k / conv->groups, kernels->nr / 2) * conv->groups;
     return fmax(rows, ADL_COST_WEIGHT_LOAD) * depth * columns / ADL_COST_PRODUCT_SHARE;
 }
 
-static size_t packed_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                            const struct adl_kernels *kernels)
+static size_t gemm_packed_floats(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                                 const struct adl_kernels *kernels)
 {
     (void)self;
-    struct blocking b = blocking(v, kernels);
-    return (size_t)v->groups * b.panels * (size_t)kernels->nr * (b.depth + 1);
+    struct gemm_blocking b = gemm_blocking(conv, kernels);
+    return (size_t)conv->groups * b.panels * (size_t)kernels->nr * (b.depth + 1);
 }
 
-static void pack(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                 const struct adl_kernels *kernels, const float *weights, const float *scale,
-                 const float *bias, float *packed)
+static void gemm_pack(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                      const struct adl_kernels *kernels, const float *weights, const float *scale,
+                      const float *bias, float *packed)
 {
-    struct blocking b = blocking(v, kernels);
-    int nr = kernels->nr, group_c = v->c / v->groups, group_k = v->k / v->groups;
-    float *biases = packed + (size_t)v->groups * b.panels * b.depth * (size_t)nr;
+    struct gemm_blocking b = gemm_blocking(conv, kernels);
+    int nr = kernels->nr, group_c = conv->c / conv->groups, group_k = conv->k / conv->groups;
+    float *biases = packed + (size_t)conv->groups * b.panels * b.depth * (size_t)nr;
 
-    memset(packed, 0, packed_floats(self, v, kernels) * sizeof *packed);
-    for (int k = 0; k < v->k; k++) {
+    memset(packed, 0, gemm_packed_floats(self, conv, kernels) * sizeof *packed);
+    for (int k = 0; k < conv->k; k++) {
         int group = k / group_k, channel = k % group_k;
         size_t panel = (size_t)group * b.panels + (size_t)(channel / nr);
         int column = channel % nr;
         float *to = packed + panel * b.depth * (size_t)nr + column;
         const float *from = weights + (size_t)k * b.depth;
-        for (int tap = 0; tap < v->r * v->s; tap++)
+        for (int tap = 0; tap < conv->r * conv->s; tap++)
             for (int c = 0; c < group_c; c++, to += nr)
-                *to = from[(ptrdiff_t)c * v->r * v->s + tap] * scale[k];
+                *to = from[(ptrdiff_t)c * conv->r * conv->s + tap] * scale[k];
         biases[panel * (size_t)nr + (size_t)column] = bias[k];
     }
 }
 
-static size_t tasks(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                    const struct adl_kernels *kernels)
+static size_t gemm_tasks(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                         const struct adl_kernels *kernels)
 {
     (void)self;
-    struct blocking b = blocking(v, kernels);
-    return (size_t)v->groups * b.m_blocks * b.n_blocks;
+    struct gemm_blocking b = gemm_blocking(conv, kernels);
+    return (size_t)conv->groups * b.m_blocks * b.n_blocks;
 }
 
-static size_t scratch_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                             const struct adl_kernels *kernels)
+static size_t gemm_scratch_floats(const struct adl_conv_algorithm *self,
+                                  const struct adl_conv *conv, const struct adl_kernels *kernels)
 {
     (void)self;
-    (void)v;
-    return block_rows(kernels) * ADL_GEMM_LDA;
+    (void)conv;
+    return gemm_block_rows(kernels) * ADL_GEMM_LDA;
 }
 
 /* The map is the matrix, and its rows do not all fall into the same cache sets. */
-static bool in_place(const struct adl_conv *v)
+static bool gemm_in_place(const struct adl_conv *conv)
 {
-    return v->r == 1 && v->s == 1 && v->stride == 1 && v->pad_top == 0 && v->pad_left == 0 &&
-           v->p == v->h && v->q == v->w && v->ldx % SET_FLOATS != 0;
+    return adl_conv_is_product(conv) && conv->ldx % SET_FLOATS != 0;
 }
 
 /* A block of the product: rows of the output times panels of a group, of the
  * depth a chunk. */
-struct part {
+struct gemm_part {
     size_t group, row0, rows, panel0, panel1;
     size_t rows_after; /* of the same task */
     size_t l, depth;
@@ -150,13 +145,13 @@ struct part {
     size_t lda;
 };
 
-static void multiply(const struct adl_conv *v, const struct adl_kernels *kernels,
-                     const float *packed, const struct part *part, const float *residual,
-                     float *out)
+static void gemm_multiply(const struct adl_conv *conv, const struct adl_kernels *kernels,
+                          const float *packed, const struct gemm_part *part, const float *residual,
+                          float *out)
 {
-    size_t nr = (size_t)kernels->nr, mr = (size_t)kernels->mr, all = depth_of(v);
-    size_t channels = (size_t)(v->k / v->groups), panels = adl_ceil_div(channels, nr);
-    const float *biases = packed + (size_t)v->groups * panels * all * nr;
+    size_t nr = (size_t)kernels->nr, mr = (size_t)kernels->mr, all = adl_conv_depth(conv);
+    size_t channels = (size_t)(conv->k / conv->groups), panels = adl_ceil_div(channels, nr);
+    const float *biases = packed + (size_t)conv->groups * panels * all * nr;
     bool last = part->l + part->depth == all;
     bool fetch_output = part->rows_after > 0 && all * panels * nr <= FEW_WEIGHTS;
 
@@ -167,63 +162,63 @@ static void multiply(const struct adl_conv *v, const struct adl_kernels *kernels
             .lda = part->lda,
             .b = packed + (index * all + part->l) * nr,
             .depth = part->depth,
-            .ldc = v->ldo,
+            .ldc = conv->ldo,
             .n = (int)ADL_MIN(nr, channels - panel * nr),
             .bias = biases + index * nr,
-            .accumulate = v->accumulate || part->l > 0,
-            .ldr = v->ldr,
-            .lo = last ? v->lo : -INFINITY,
-            .hi = last ? v->hi : INFINITY,
+            .accumulate = conv->accumulate || part->l > 0,
+            .ldr = conv->ldr,
+            .lo = last ? conv->lo : -INFINITY,
+            .hi = last ? conv->hi : INFINITY,
         };
         for (size_t i = 0; i < part->rows; i += mr) {
             size_t row = part->row0 + i;
             tile.a = part->a + i * part->lda;
             tile.m = (int)ADL_MIN(mr, part->rows - i);
             if (fetch_output) { /* a panel's share in each tile */
-                size_t share = mr * v->ldo / panels;
-                tile.next = out + (row + part->rows) * v->ldo + panel * share;
+                size_t share = mr * conv->ldo / panels;
+                tile.next = out + (row + part->rows) * conv->ldo + panel * share;
                 tile.next_step = adl_ceil_div(share, part->depth);
             } else if (panel + 1 < part->panel1) {
                 tile.next_step = nr * mr / part->rows;
                 tile.next = tile.b + all * nr + i / mr * part->depth * tile.next_step;
             }
-            tile.c = out + row * v->ldo + column;
-            tile.residual = last && residual ? residual + row * v->ldr + column : NULL;
+            tile.c = out + row * conv->ldo + column;
+            tile.residual = last && residual ? residual + row * conv->ldr + column : NULL;
             kernels->gemm(&tile);
         }
     }
 }
 
 /* A block of a task, all of its depth. */
-static void run_block(const struct adl_conv *v, const struct adl_kernels *kernels,
-                      const float *packed, struct part part, const float *x, const float *residual,
-                      float *out, float *scratch)
+static void gemm_run_block(const struct adl_conv *conv, const struct adl_kernels *kernels,
+                           const float *packed, struct gemm_part part, const float *x,
+                           const float *residual, float *out, float *scratch)
 {
-    struct blocking b = blocking(v, kernels);
+    struct gemm_blocking b = gemm_blocking(conv, kernels);
 
     for (part.l = 0; part.l < b.depth; part.l += b.chunk) {
         part.depth = ADL_MIN(b.chunk, b.depth - part.l);
-        if (in_place(v)) {
-            part.a = x + part.row0 * v->ldx + part.group * b.depth + part.l;
-            part.lda = v->ldx;
+        if (gemm_in_place(conv)) {
+            part.a = x + part.row0 * conv->ldx + part.group * b.depth + part.l;
+            part.lda = conv->ldx;
         } else {
-            adl_conv_copy_rows(v, x, (int)part.group, part.row0, part.rows, part.l, part.depth,
+            adl_conv_copy_rows(conv, x, (int)part.group, part.row0, part.rows, part.l, part.depth,
                                scratch, ADL_GEMM_LDA);
         }
-        multiply(v, kernels, packed, &part, residual, out);
+        gemm_multiply(conv, kernels, packed, &part, residual, out);
     }
 }
 
-static void run(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                const struct adl_kernels *kernels, const float *packed, const float *x,
-                const float *residual, float *out, size_t task, float *scratch)
+static void gemm_run(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                     const struct adl_kernels *kernels, const float *packed, const float *x,
+                     const float *residual, float *out, size_t task, float *scratch)
 {
     (void)self;
-    struct blocking b = blocking(v, kernels);
+    struct gemm_blocking b = gemm_blocking(conv, kernels);
     size_t in_group = task % (b.m_blocks * b.n_blocks);
     size_t row0 = in_group / b.n_blocks * b.task_rows;
     size_t row1 = ADL_MIN(row0 + b.task_rows, b.rows);
-    struct part part = {
+    struct gemm_part part = {
         .group = task / (b.m_blocks * b.n_blocks),
         .panel0 = in_group % b.n_blocks * b.panels_per_block,
         .a = scratch,
@@ -232,22 +227,22 @@ static void run(const struct adl_conv_algorithm *self, const struct adl_conv *v,
     part.panel1 = ADL_MIN(part.panel0 + b.panels_per_block, b.panels);
 
     for (part.row0 = row0; part.row0 < row1; part.row0 += part.rows) {
-        part.rows = ADL_MIN(block_rows(kernels), row1 - part.row0);
+        part.rows = ADL_MIN(gemm_block_rows(kernels), row1 - part.row0);
         part.rows_after = row1 - part.row0 - part.rows;
-        run_block(v, kernels, packed, part, x, residual, out, scratch);
+        gemm_run_block(conv, kernels, packed, part, x, residual, out, scratch);
     }
 }
 
-void adl_gemm_rows(const struct adl_conv *v, const struct adl_kernels *kernels, const float *packed,
-                   const float *a, size_t lda, size_t row0, size_t rows, const float *residual,
-                   float *out)
+void adl_gemm_rows(const struct adl_conv *conv, const struct adl_kernels *kernels,
+                   const float *packed, const float *a, size_t lda, size_t row0, size_t rows,
+                   const float *residual, float *out)
 {
-    struct blocking b = blocking(v, kernels);
-    size_t block = block_rows(kernels);
+    struct gemm_blocking b = gemm_blocking(conv, kernels);
+    size_t block = gemm_block_rows(kernels);
 
     for (size_t i = 0; i < rows; i += block)
         for (size_t l = 0; l < b.depth; l += b.chunk) {
-            struct part part = {
+            struct gemm_part part = {
                 .row0 = row0 + i,
                 .rows = ADL_MIN(block, rows - i),
                 .rows_after = rows - ADL_MIN(i + block, rows),
@@ -257,17 +252,17 @@ void adl_gemm_rows(const struct adl_conv *v, const struct adl_kernels *kernels, 
                 .a = a + i * lda + l,
                 .lda = lda,
             };
-            multiply(v, kernels, packed, &part, residual, out);
+            gemm_multiply(conv, kernels, packed, &part, residual, out);
         }
 }
 
 const struct adl_conv_algorithm adl_conv_gemm = {
     .name = "gemm",
-    .supports = supports,
-    .cost = cost,
-    .packed_floats = packed_floats,
-    .pack = pack,
-    .tasks = tasks,
-    .scratch_floats = scratch_floats,
-    .run = run,
+    .supports = gemm_supports,
+    .cost = gemm_cost,
+    .packed_floats = gemm_packed_floats,
+    .pack = gemm_pack,
+    .tasks = gemm_tasks,
+    .scratch_floats = gemm_scratch_floats,
+    .run = gemm_run,
 };

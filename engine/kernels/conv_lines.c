@@ -16,136 +16,141 @@
  * product. */
 #define PRODUCT_SHARE 0.6
 
-static bool supports(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                     const struct adl_kernels *kernels)
+static bool lines_supports(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                           const struct adl_kernels *kernels)
 {
     (void)self;
-    return kernels->gemm && v->groups == 1 && v->c <= MOST_CHANNELS && v->ldx == (size_t)v->c;
+    return kernels->gemm && conv->groups == 1 && conv->c <= MOST_CHANNELS &&
+           conv->ldx == (size_t)conv->c;
 }
 
-static double cost(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                   const struct adl_kernels *kernels)
+static double lines_cost(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                         const struct adl_kernels *kernels)
 {
     (void)self;
-    return PRODUCT_SHARE * adl_conv_gemm.cost(&adl_conv_gemm, v, kernels);
+    return PRODUCT_SHARE * adl_conv_gemm.cost(&adl_conv_gemm, conv, kernels);
 }
 
-static int task_lines(const struct adl_conv *v)
+static int lines_task_lines(const struct adl_conv *conv)
 {
-    return ADL_MAX(TASK_PIXELS / v->q, 1);
+    return ADL_MAX(TASK_PIXELS / conv->q, 1);
 }
 
-static size_t tasks(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                    const struct adl_kernels *kernels)
+static size_t lines_tasks(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                          const struct adl_kernels *kernels)
 {
     (void)self;
     (void)kernels;
-    int lines = task_lines(v);
-    return (size_t)((v->p + lines - 1) / lines);
+    int lines = lines_task_lines(conv);
+    return (size_t)((conv->p + lines - 1) / lines);
 }
 
 /* Floats of a copied row. */
-static size_t line_floats(const struct adl_conv *v)
+static size_t lines_row_floats(const struct adl_conv *conv)
 {
-    return (size_t)(((v->q - 1) * v->stride + v->s) * v->c);
+    return (size_t)(((conv->q - 1) * conv->stride + conv->s) * conv->c);
 }
 
-static size_t scratch_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                             const struct adl_kernels *kernels)
+static size_t lines_scratch_floats(const struct adl_conv_algorithm *self,
+                                   const struct adl_conv *conv, const struct adl_kernels *kernels)
 {
     (void)self;
     (void)kernels;
-    return (size_t)((task_lines(v) - 1) * v->stride + v->r) * line_floats(v);
+    return (size_t)((lines_task_lines(conv) - 1) * conv->stride + conv->r) * lines_row_floats(conv);
 }
 
 /* Row `row` of the input from pixel -pad_left on, zero outside the map. */
-static void copy_line(const struct adl_conv *v, const float *x, int row, float *to)
+static void lines_copy_row(const struct adl_conv *conv, const float *x, int row, float *to)
 {
-    size_t all = line_floats(v), left = ADL_MIN((size_t)(v->pad_left * v->c), all);
-    size_t inside = ADL_MIN((size_t)(v->w * v->c), all - left);
+    size_t all = lines_row_floats(conv), left = ADL_MIN((size_t)(conv->pad_left * conv->c), all);
+    size_t inside = ADL_MIN((size_t)(conv->w * conv->c), all - left);
 
-    if (row < 0 || row >= v->h) {
+    if (row < 0 || row >= conv->h) {
         memset(to, 0, all * sizeof *to);
         return;
     }
     memset(to, 0, left * sizeof *to);
-    memcpy(to + left, x + (size_t)row * (size_t)v->w * v->ldx, inside * sizeof *to);
+    memcpy(to + left, x + (size_t)row * (size_t)conv->w * conv->ldx, inside * sizeof *to);
     memset(to + left + inside, 0, (all - left - inside) * sizeof *to);
 }
 
 /* One row of the output, from the copied rows that begin at `lines`. */
-static void multiply(const struct adl_conv *v, const struct adl_kernels *kernels,
-                     const float *packed, const float *lines, const float *residual, float *out)
+static void lines_multiply(const struct adl_conv *conv, const struct adl_kernels *kernels,
+                           const float *packed, const float *lines, const float *residual,
+                           float *out)
 {
-    size_t nr = (size_t)kernels->nr, k = (size_t)v->k, depth = (size_t)(v->r * v->s * v->c);
+    size_t nr = (size_t)kernels->nr, k = (size_t)conv->k,
+           depth = (size_t)(conv->r * conv->s * conv->c);
     size_t panels = adl_ceil_div(k, nr);
-    int tiles = (v->q + kernels->mr - 1) / kernels->mr;
+    int tiles = (conv->q + kernels->mr - 1) / kernels->mr;
 
     for (size_t panel = 0; panel < panels; panel++) {
         size_t column = panel * nr;
         struct adl_gemm_tile tile = {
-            .lda = (size_t)(v->stride * v->c),
+            .lda = (size_t)(conv->stride * conv->c),
             .b = packed + panel * depth * nr,
-            .depth = (size_t)(v->s * v->c),
-            .segments = (size_t)v->r,
-            .segment_skip = line_floats(v) - (size_t)(v->s * v->c),
-            .ldc = v->ldo,
+            .depth = (size_t)(conv->s * conv->c),
+            .segments = (size_t)conv->r,
+            .segment_skip = lines_row_floats(conv) - (size_t)(conv->s * conv->c),
+            .ldc = conv->ldo,
             .n = (int)ADL_MIN(nr, k - column),
             .bias = packed + panels * depth * nr + column,
-            .accumulate = v->accumulate,
-            .ldr = v->ldr,
-            .lo = v->lo,
-            .hi = v->hi,
+            .accumulate = conv->accumulate,
+            .ldr = conv->ldr,
+            .lo = conv->lo,
+            .hi = conv->hi,
         };
         for (int i = 0, q = 0; i < tiles; i++, q += tile.m) {
-            tile.m = (v->q - q) / (tiles - i);
-            tile.a = lines + (size_t)(q * v->stride * v->c);
-            tile.c = out + (size_t)q * v->ldo + column;
-            tile.residual = residual ? residual + (size_t)q * v->ldr + column : NULL;
+            tile.m = (conv->q - q) / (tiles - i);
+            tile.a = lines + (size_t)(q * conv->stride * conv->c);
+            tile.c = out + (size_t)q * conv->ldo + column;
+            tile.residual = residual ? residual + (size_t)q * conv->ldr + column : NULL;
             kernels->gemm(&tile);
         }
     }
 }
 
-static void run(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                const struct adl_kernels *kernels, const float *packed, const float *x,
-                const float *residual, float *out, size_t task, float *scratch)
+static void lines_run(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                      const struct adl_kernels *kernels, const float *packed, const float *x,
+                      const float *residual, float *out, size_t task, float *scratch)
 {
     (void)self;
-    int line0 = (int)task * task_lines(v), lines = ADL_MIN(task_lines(v), v->p - line0);
-    size_t floats = line_floats(v), q = (size_t)v->q;
+    int line0 = (int)task * lines_task_lines(conv),
+        lines = ADL_MIN(lines_task_lines(conv), conv->p - line0);
+    size_t floats = lines_row_floats(conv), q = (size_t)conv->q;
 
-    for (int row = 0; row < (lines - 1) * v->stride + v->r; row++)
-        copy_line(v, x, line0 * v->stride - v->pad_top + row, scratch + (size_t)row * floats);
+    for (int row = 0; row < (lines - 1) * conv->stride + conv->r; row++)
+        lines_copy_row(conv, x, line0 * conv->stride - conv->pad_top + row,
+                       scratch + (size_t)row * floats);
     for (int line = 0; line < lines; line++) {
         size_t pixel = (size_t)(line0 + line) * q;
-        multiply(v, kernels, packed, scratch + (size_t)(line * v->stride) * floats,
-                 residual ? residual + pixel * v->ldr : NULL, out + pixel * v->ldo);
+        lines_multiply(conv, kernels, packed, scratch + (size_t)(line * conv->stride) * floats,
+                       residual ? residual + pixel * conv->ldr : NULL, out + pixel * conv->ldo);
     }
 }
 
-static size_t packed_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                            const struct adl_kernels *kernels)
+static size_t lines_packed_floats(const struct adl_conv_algorithm *self,
+                                  const struct adl_conv *conv, const struct adl_kernels *kernels)
 {
     (void)self;
-    return adl_conv_gemm.packed_floats(&adl_conv_gemm, v, kernels);
+    return adl_conv_gemm.packed_floats(&adl_conv_gemm, conv, kernels);
 }
 
-static void pack(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                 const struct adl_kernels *kernels, const float *weights, const float *scale,
-                 const float *bias, float *packed)
+static void lines_pack(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                       const struct adl_kernels *kernels, const float *weights, const float *scale,
+                       const float *bias, float *packed)
 {
     (void)self;
-    adl_conv_gemm.pack(&adl_conv_gemm, v, kernels, weights, scale, bias, packed);
+    adl_conv_gemm.pack(&adl_conv_gemm, conv, kernels, weights, scale, bias, packed);
 }
 
 const struct adl_conv_algorithm adl_conv_lines = {
     .name = "lines",
-    .supports = supports,
-    .cost = cost,
-    .packed_floats = packed_floats,
-    .pack = pack,
-    .tasks = tasks,
-    .scratch_floats = scratch_floats,
-    .run = run,
+    .supports = lines_supports,
+    .cost = lines_cost,
+    .packed_floats = lines_packed_floats,
+    .pack = lines_pack,
+    .tasks = lines_tasks,
+    .scratch_floats = lines_scratch_floats,
+    .run = lines_run,
 };

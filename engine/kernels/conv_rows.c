@@ -9,8 +9,8 @@
 
 /* Copies columns [from, to) of the run that begins at `start`, of which
  * [valid_from, valid_to) exist in `x`; the rest is zero. */
-static void copy_run(float *dst, const float *x, ptrdiff_t from, ptrdiff_t to, ptrdiff_t valid_from,
-                     ptrdiff_t valid_to)
+static void rows_copy_run(float *dst, const float *x, ptrdiff_t from, ptrdiff_t to,
+                          ptrdiff_t valid_from, ptrdiff_t valid_to)
 {
     ptrdiff_t a = ADL_MIN(ADL_MAX(valid_from, from), to);
     ptrdiff_t b = ADL_MAX(ADL_MIN(valid_to, to), a);
@@ -22,37 +22,48 @@ static void copy_run(float *dst, const float *x, ptrdiff_t from, ptrdiff_t to, p
         memset(dst + (b - from), 0, (size_t)(to - b) * sizeof *dst);
 }
 
-void adl_conv_copy_rows(const struct adl_conv *v, const float *x, int group, size_t row0,
+void adl_conv_copy_rows(const struct adl_conv *conv, const float *x, int group, size_t row0,
                         size_t rows, size_t column0, size_t count, float *dst, size_t ldd)
 {
-    ptrdiff_t channels = v->c / v->groups;
+    ptrdiff_t channels = conv->c / conv->groups;
     /* Neighbouring pixels are neighbours in memory: a kernel row is one run. */
-    bool dense = v->groups == 1 && v->ldx == (size_t)v->c;
-    ptrdiff_t run = dense ? channels * v->s : channels;
+    bool dense = conv->groups == 1 && conv->ldx == (size_t)conv->c;
+    ptrdiff_t run = dense ? channels * conv->s : channels;
     ptrdiff_t first = (ptrdiff_t)column0, last = (ptrdiff_t)(column0 + count);
 
     x += (ptrdiff_t)group * channels;
     for (size_t m = row0; m < row0 + rows; m++, dst += ldd) {
-        int row = (int)(m / (size_t)v->q) * v->stride - v->pad_top;
-        int column = (int)(m % (size_t)v->q) * v->stride - v->pad_left;
+        int row = (int)(m / (size_t)conv->q) * conv->stride - conv->pad_top;
+        int column = (int)(m % (size_t)conv->q) * conv->stride - conv->pad_left;
         float *to = dst;
         for (ptrdiff_t at = first; at < last;) {
             ptrdiff_t index = at / run, begin = index * run;
             ptrdiff_t end = ADL_MIN(begin + run, last);
-            ptrdiff_t y = row + (dense ? index : index / v->s);
-            ptrdiff_t z = column + (dense ? 0 : index % v->s);
-            ptrdiff_t width = dense ? v->s : 1;
+            ptrdiff_t y = row + (dense ? index : index / conv->s);
+            ptrdiff_t z = column + (dense ? 0 : index % conv->s);
+            ptrdiff_t width = dense ? conv->s : 1;
             /* Of the run's pixels z .. z+width-1, those inside the map. */
             ptrdiff_t valid_from = ADL_MAX(-z, 0) * channels;
-            ptrdiff_t valid_to = ADL_MIN(v->w - z, width) * channels;
-            if (y < 0 || y >= v->h)
+            ptrdiff_t valid_to = ADL_MIN(conv->w - z, width) * channels;
+            if (y < 0 || y >= conv->h)
                 valid_from = valid_to = 0;
-            const float *pixel = x + (y * v->w + z) * (ptrdiff_t)v->ldx;
-            copy_run(to, pixel, at - begin, end - begin, valid_from, valid_to);
+            const float *pixel = x + (y * conv->w + z) * (ptrdiff_t)conv->ldx;
+            rows_copy_run(to, pixel, at - begin, end - begin, valid_from, valid_to);
             to += end - at;
             at = end;
         }
     }
+}
+
+size_t adl_conv_depth(const struct adl_conv *conv)
+{
+    return (size_t)(conv->c / conv->groups) * (size_t)conv->r * (size_t)conv->s;
+}
+
+bool adl_conv_is_product(const struct adl_conv *conv)
+{
+    return conv->r == 1 && conv->s == 1 && conv->stride == 1 && conv->pad_top == 0 &&
+           conv->pad_left == 0 && conv->p == conv->h && conv->q == conv->w;
 }
 
 size_t adl_conv_padded_row(size_t floats)

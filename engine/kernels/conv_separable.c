@@ -11,7 +11,7 @@
 #define TASK_PIXELS 56
 
 /* Rows of a task: even, for the depthwise kernel makes two at a time. */
-static int task_lines(const struct adl_conv *depthwise)
+static int separable_task_lines(const struct adl_conv *depthwise)
 {
     int pairs = (TASK_PIXELS + 2 * depthwise->q - 1) / (2 * depthwise->q);
     return 2 * pairs;
@@ -29,13 +29,13 @@ bool adl_separable_supports(const struct adl_conv *depthwise, const struct adl_c
 
 size_t adl_separable_tasks(const struct adl_conv *depthwise)
 {
-    int lines = task_lines(depthwise);
+    int lines = separable_task_lines(depthwise);
     return (size_t)((depthwise->p + lines - 1) / lines);
 }
 
 size_t adl_separable_scratch_floats(const struct adl_conv *depthwise)
 {
-    return (size_t)task_lines(depthwise) * (size_t)depthwise->q *
+    return (size_t)separable_task_lines(depthwise) * (size_t)depthwise->q *
            adl_conv_padded_row((size_t)depthwise->k);
 }
 
@@ -44,8 +44,8 @@ void adl_separable_run(const struct adl_conv *depthwise, const struct adl_conv *
                        const float *packed_pointwise, const float *x, const float *residual,
                        float *out, size_t task, float *scratch)
 {
-    int line0 = (int)task * task_lines(depthwise);
-    int lines = ADL_MIN(task_lines(depthwise), depthwise->p - line0);
+    int line0 = (int)task * separable_task_lines(depthwise);
+    int lines = ADL_MIN(separable_task_lines(depthwise), depthwise->p - line0);
     size_t q = (size_t)depthwise->q, ld = adl_conv_padded_row((size_t)depthwise->k);
 
     adl_depthwise_lines(depthwise, kernels, packed_depthwise, x, line0, lines, scratch, ld,

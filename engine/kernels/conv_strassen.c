@@ -39,16 +39,16 @@
 #define SEVEN ADL_STRASSEN_PRODUCTS
 
 /* The part or parts of the weights that a product takes; sign 0: none. */
-static const struct term {
+static const struct strassen_term {
     signed char row, column, sign;
-} right[SEVEN][2] = {
+} strassen_right[SEVEN][2] = {
     {{0, 0, 1}, {1, 1, 1}},  {{0, 0, 1}}, {{0, 1, 1}, {1, 1, -1}},
     {{1, 0, 1}, {0, 0, -1}}, {{1, 1, 1}}, {{0, 0, 1}, {0, 1, 1}},
     {{1, 0, 1}, {1, 1, 1}},
 };
 
 /* Halves are those of the first level, parts what is multiplied. */
-struct blocking {
+struct strassen_blocking {
     int levels;
     size_t products;
     size_t rows;                             /* output pixels */
@@ -60,16 +60,16 @@ struct blocking {
     size_t m_blocks;
 };
 
-static struct blocking blocking(int levels, const struct adl_conv *v,
-                                const struct adl_kernels *kernels)
+static struct strassen_blocking strassen_blocking(int levels, const struct adl_conv *conv,
+                                                  const struct adl_kernels *kernels)
 {
     size_t parts = (size_t)1 << levels, nr = (size_t)kernels->nr;
-    struct blocking b = {
+    struct strassen_blocking b = {
         .levels = levels,
         .products = levels == 1 ? SEVEN : SEVEN * SEVEN,
-        .rows = (size_t)v->p * (size_t)v->q,
-        .half_depth = adl_ceil_div((size_t)v->c, 2),
-        .part_panels = adl_ceil_div(adl_ceil_div((size_t)v->k, nr), parts),
+        .rows = (size_t)conv->p * (size_t)conv->q,
+        .half_depth = adl_ceil_div((size_t)conv->c, 2),
+        .part_panels = adl_ceil_div(adl_ceil_div((size_t)conv->k, nr), parts),
     };
     b.m_blocks = b.rows <= FEW_ROWS ? 1 : adl_ceil_div(b.rows, parts * PART_ROWS);
     b.block_rows = adl_ceil_div(b.rows, b.m_blocks);
@@ -87,61 +87,64 @@ static struct blocking blocking(int levels, const struct adl_conv *v,
     return b;
 }
 
-static bool supports(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                     const struct adl_kernels *kernels)
+static bool strassen_supports(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                              const struct adl_kernels *kernels)
 {
-    return kernels->strassen && v->r == 1 && v->s == 1 && v->stride == 1 && v->groups == 1 &&
-           v->pad_top == 0 && v->pad_left == 0 && v->p == v->h && v->q == v->w && !v->accumulate &&
-           v->c >= 1 << self->strassen_levels;
+    return kernels->strassen && adl_conv_is_product(conv) && conv->groups == 1 &&
+           !conv->accumulate && conv->c >= 1 << self->strassen_levels;
 }
 
 /* By levels: its share of the products; additions for each value of the output and
  * of the input, in multiply-adds; a handicap for larger weights and errors. */
 static const struct {
     double products, output, input, handicap;
-} costs[] = {{7.0 / 8, 12, 6, 1.03}, {49.0 / 64, 28, 18, 1.07}};
+} strassen_costs[] = {{7.0 / 8, 12, 6, 1.03}, {49.0 / 64, 28, 18, 1.07}};
 
-static double cost(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                   const struct adl_kernels *kernels)
+static double strassen_cost(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                            const struct adl_kernels *kernels)
 {
     int levels = self->strassen_levels, parts = 1 << levels;
-    double rows = (double)v->p * v->q, columns = adl_cost_padded(v->k, parts * kernels->nr);
+    double rows = (double)conv->p * conv->q,
+           columns = adl_cost_padded(conv->k, parts * kernels->nr);
     double products =
-        fmax(rows, parts * ADL_COST_WEIGHT_LOAD) * v->c * columns / ADL_COST_PRODUCT_SHARE;
-    return costs[levels - 1].handicap *
-           (products * costs[levels - 1].products + rows * columns * costs[levels - 1].output +
-            rows * v->c * costs[levels - 1].input);
+        fmax(rows, parts * ADL_COST_WEIGHT_LOAD) * conv->c * columns / ADL_COST_PRODUCT_SHARE;
+    return strassen_costs[levels - 1].handicap *
+           (products * strassen_costs[levels - 1].products +
+            rows * columns * strassen_costs[levels - 1].output +
+            rows * conv->c * strassen_costs[levels - 1].input);
 }
 
 /* --- weights -------------------------------------------------------------------- */
 
 /* Panels of all products, each part_depth rows of nr floats; then biases, padded
  * to whole panels of all parts; then nr zeros. */
-static size_t panel_floats(const struct blocking *b, const struct adl_kernels *kernels)
+static size_t strassen_panel_floats(const struct strassen_blocking *b,
+                                    const struct adl_kernels *kernels)
 {
     return b->part_depth * (size_t)kernels->nr;
 }
 
-static size_t all_panels_floats(const struct blocking *b, const struct adl_kernels *kernels)
+static size_t strassen_all_panels_floats(const struct strassen_blocking *b,
+                                         const struct adl_kernels *kernels)
 {
-    return b->products * b->part_panels * panel_floats(b, kernels);
+    return b->products * b->part_panels * strassen_panel_floats(b, kernels);
 }
 
-static size_t packed_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                            const struct adl_kernels *kernels)
+static size_t strassen_packed_floats(const struct adl_conv_algorithm *self,
+                                     const struct adl_conv *conv, const struct adl_kernels *kernels)
 {
-    struct blocking b = blocking(self->strassen_levels, v, kernels);
-    return all_panels_floats(&b, kernels) + (2 * b.half_panels + 1) * (size_t)kernels->nr;
+    struct strassen_blocking b = strassen_blocking(self->strassen_levels, conv, kernels);
+    return strassen_all_panels_floats(&b, kernels) + (2 * b.half_panels + 1) * (size_t)kernels->nr;
 }
 
 /* Adds a part of the weights to a product's panels. inner: of the second level. */
-static void pack_term(const struct adl_conv *v, const struct blocking *b, size_t nr,
-                      struct term outer, struct term inner, const float *weights,
-                      const float *scale, float *panels)
+static void strassen_pack_term(const struct adl_conv *conv, const struct strassen_blocking *b,
+                               size_t nr, struct strassen_term outer, struct strassen_term inner,
+                               const float *weights, const float *scale, float *panels)
 {
-    size_t c = (size_t)v->c, columns = b->part_panels * nr;
+    size_t c = (size_t)conv->c, columns = b->part_panels * nr;
     size_t k0 = (outer.column ? b->half_panels * nr : 0) + (inner.column ? columns : 0);
-    size_t k1 = ADL_MIN((size_t)v->k, k0 + columns);
+    size_t k1 = ADL_MIN((size_t)conv->k, k0 + columns);
     size_t l0 = (outer.row ? b->half_depth : 0) + (inner.row ? b->part_depth : 0);
     size_t end = ADL_MIN(c, outer.row ? 2 * b->half_depth : b->half_depth);
     size_t depth = l0 < end ? ADL_MIN(b->part_depth, end - l0) : 0;
@@ -155,72 +158,73 @@ static void pack_term(const struct adl_conv *v, const struct blocking *b, size_t
     }
 }
 
-static void pack(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                 const struct adl_kernels *kernels, const float *weights, const float *scale,
-                 const float *bias, float *packed)
+static void strassen_pack(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                          const struct adl_kernels *kernels, const float *weights,
+                          const float *scale, const float *bias, float *packed)
 {
-    static const struct term whole[2] = {{0, 0, 1}};
-    struct blocking b = blocking(self->strassen_levels, v, kernels);
-    size_t product_floats = b.part_panels * panel_floats(&b, kernels);
+    static const struct strassen_term whole[2] = {{0, 0, 1}};
+    struct strassen_blocking b = strassen_blocking(self->strassen_levels, conv, kernels);
+    size_t product_floats = b.part_panels * strassen_panel_floats(&b, kernels);
 
-    memset(packed, 0, packed_floats(self, v, kernels) * sizeof *packed);
-    memcpy(packed + all_panels_floats(&b, kernels), bias, (size_t)v->k * sizeof *packed);
+    memset(packed, 0, strassen_packed_floats(self, conv, kernels) * sizeof *packed);
+    memcpy(packed + strassen_all_panels_floats(&b, kernels), bias,
+           (size_t)conv->k * sizeof *packed);
     for (size_t i = 0; i < b.products; i++, packed += product_floats) {
-        const struct term *outer = right[b.levels == 1 ? i : i / SEVEN];
-        const struct term *inner = b.levels == 1 ? whole : right[i % SEVEN];
+        const struct strassen_term *outer = strassen_right[b.levels == 1 ? i : i / SEVEN];
+        const struct strassen_term *inner = b.levels == 1 ? whole : strassen_right[i % SEVEN];
         for (int t = 0; t < 4; t++)
             if (outer[t / 2].sign && inner[t % 2].sign)
-                pack_term(v, &b, (size_t)kernels->nr, outer[t / 2], inner[t % 2], weights, scale,
-                          packed);
+                strassen_pack_term(conv, &b, (size_t)kernels->nr, outer[t / 2], inner[t % 2],
+                                   weights, scale, packed);
     }
 }
 
 /* --- left factors ------------------------------------------------------------------ */
 
 /* Left factors of a block: of each product part_rows rows. */
-static size_t factor_floats(const struct blocking *b)
+static size_t strassen_factor_floats(const struct strassen_blocking *b)
 {
     return b->part_rows * adl_conv_padded_row(b->part_depth);
 }
 
 /* Room for a row of each of the first level's factors, from both of their halves. */
-static size_t strip_floats(const struct blocking *b)
+static size_t strassen_strip_floats(const struct strassen_blocking *b)
 {
     return b->levels == 1 ? 0 : SEVEN * 2 * adl_conv_padded_row(b->half_depth);
 }
 
 /* Row `row` of the first level's factors. */
-static void split_outer(const struct adl_conv *v, const struct adl_kernels *kernels,
-                        const struct blocking *b, const float *x, size_t rows, size_t row,
-                        float *out, size_t step)
+static void strassen_split_outer(const struct adl_conv *conv, const struct adl_kernels *kernels,
+                                 const struct strassen_blocking *b, const float *x, size_t rows,
+                                 size_t row, float *out, size_t step)
 {
     size_t lower = row + b->half_rows;
     kernels->strassen->split(&(struct adl_strassen_split){
-        .x = {row < rows ? x + row * v->ldx : NULL, lower < rows ? x + lower * v->ldx : NULL},
+        .x = {row < rows ? x + row * conv->ldx : NULL, lower < rows ? x + lower * conv->ldx : NULL},
         .half = b->half_depth,
-        .count = (size_t)v->c,
+        .count = (size_t)conv->c,
         .out = out,
         .step = step,
     });
 }
 
 /* Rows row0 .. row1-1 of the left factors of all products, from the `rows` rows at x. */
-static void split(const struct adl_conv *v, const struct adl_kernels *kernels,
-                  const struct blocking *b, const float *x, size_t rows, size_t row0, size_t row1,
-                  float *factors, float *strip)
+static void strassen_split(const struct adl_conv *conv, const struct adl_kernels *kernels,
+                           const struct strassen_blocking *b, const float *x, size_t rows,
+                           size_t row0, size_t row1, float *factors, float *strip)
 {
-    size_t ld = adl_conv_padded_row(b->half_depth), step = factor_floats(b);
+    size_t ld = adl_conv_padded_row(b->half_depth), step = strassen_factor_floats(b);
 
     for (size_t row = row0; row < row1; row++) {
         float *out = factors + row * adl_conv_padded_row(b->part_depth);
         if (b->levels == 1) {
-            split_outer(v, kernels, b, x, rows, row, out, step);
+            strassen_split_outer(conv, kernels, b, x, rows, row, out, step);
             continue;
         }
         bool both = row + b->part_rows < b->half_rows;
-        split_outer(v, kernels, b, x, rows, row, strip, 2 * ld);
+        strassen_split_outer(conv, kernels, b, x, rows, row, strip, 2 * ld);
         if (both)
-            split_outer(v, kernels, b, x, rows, row + b->part_rows, strip + ld, 2 * ld);
+            strassen_split_outer(conv, kernels, b, x, rows, row + b->part_rows, strip + ld, 2 * ld);
         for (size_t i = 0; i < SEVEN; i++)
             kernels->strassen->split(&(struct adl_strassen_split){
                 .x = {strip + i * 2 * ld, both ? strip + i * 2 * ld + ld : NULL},
@@ -233,67 +237,72 @@ static void split(const struct adl_conv *v, const struct adl_kernels *kernels,
 }
 
 /* Whether the left factors are made before. */
-static bool prepares(const struct blocking *b)
+static bool strassen_prepares(const struct strassen_blocking *b)
 {
     return b->m_blocks == 1;
 }
 
-static size_t shared_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                            const struct adl_kernels *kernels)
+static size_t strassen_shared_floats(const struct adl_conv_algorithm *self,
+                                     const struct adl_conv *conv, const struct adl_kernels *kernels)
 {
-    struct blocking b = blocking(self->strassen_levels, v, kernels);
-    return prepares(&b) ? b.products * factor_floats(&b) : 0;
+    struct strassen_blocking b = strassen_blocking(self->strassen_levels, conv, kernels);
+    return strassen_prepares(&b) ? b.products * strassen_factor_floats(&b) : 0;
 }
 
-static size_t prepare_tasks(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                            const struct adl_kernels *kernels)
+static size_t strassen_prepare_tasks(const struct adl_conv_algorithm *self,
+                                     const struct adl_conv *conv, const struct adl_kernels *kernels)
 {
-    struct blocking b = blocking(self->strassen_levels, v, kernels);
-    return prepares(&b) ? adl_ceil_div(b.part_rows, PREPARE_ROWS) : 0;
+    struct strassen_blocking b = strassen_blocking(self->strassen_levels, conv, kernels);
+    return strassen_prepares(&b) ? adl_ceil_div(b.part_rows, PREPARE_ROWS) : 0;
 }
 
-static void prepare(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                    const struct adl_kernels *kernels, const float *x, float *shared, size_t task,
-                    float *scratch)
+static void strassen_prepare(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                             const struct adl_kernels *kernels, const float *x, float *shared,
+                             size_t task, float *scratch)
 {
-    struct blocking b = blocking(self->strassen_levels, v, kernels);
+    struct strassen_blocking b = strassen_blocking(self->strassen_levels, conv, kernels);
     size_t row0 = task * PREPARE_ROWS, row1 = ADL_MIN(row0 + PREPARE_ROWS, b.part_rows);
-    split(v, kernels, &b, x, b.rows, row0, row1, shared, scratch);
+    strassen_split(conv, kernels, &b, x, b.rows, row0, row1, shared, scratch);
 }
 
 /* --- running ---------------------------------------------------------------------- */
 
-static size_t tasks(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                    const struct adl_kernels *kernels)
+static size_t strassen_tasks(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                             const struct adl_kernels *kernels)
 {
-    struct blocking b = blocking(self->strassen_levels, v, kernels);
-    return prepares(&b) ? b.row_groups * b.groups : b.m_blocks;
+    struct strassen_blocking b = strassen_blocking(self->strassen_levels, conv, kernels);
+    return strassen_prepares(&b) ? b.row_groups * b.groups : b.m_blocks;
 }
 
 /* Seven products of a group, next to each other. */
-static size_t product_floats(const struct blocking *b, const struct adl_kernels *kernels)
+static size_t strassen_product_floats(const struct strassen_blocking *b,
+                                      const struct adl_kernels *kernels)
 {
     return b->group_rows * b->group_panels * (size_t)kernels->nr;
 }
 
 /* Those of the first level, joined from products of the second. */
-static size_t half_floats(const struct blocking *b, const struct adl_kernels *kernels)
+static size_t strassen_half_floats(const struct strassen_blocking *b,
+                                   const struct adl_kernels *kernels)
 {
-    return b->levels == 1 ? 0 : 4 * product_floats(b, kernels);
+    return b->levels == 1 ? 0 : 4 * strassen_product_floats(b, kernels);
 }
 
-static size_t scratch_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                             const struct adl_kernels *kernels)
+static size_t strassen_scratch_floats(const struct adl_conv_algorithm *self,
+                                      const struct adl_conv *conv,
+                                      const struct adl_kernels *kernels)
 {
-    struct blocking b = blocking(self->strassen_levels, v, kernels);
-    size_t products = SEVEN * (product_floats(&b, kernels) + half_floats(&b, kernels));
-    return products + strip_floats(&b) + (prepares(&b) ? 0 : b.products * factor_floats(&b));
+    struct strassen_blocking b = strassen_blocking(self->strassen_levels, conv, kernels);
+    size_t products =
+        SEVEN * (strassen_product_floats(&b, kernels) + strassen_half_floats(&b, kernels));
+    return products + strassen_strip_floats(&b) +
+           (strassen_prepares(&b) ? 0 : b.products * strassen_factor_floats(&b));
 }
 
-struct run {
+struct strassen_job {
     const struct adl_conv *conv;
     const struct adl_kernels *kernels;
-    struct blocking b;
+    struct strassen_blocking b;
     const float *packed, *factors;
     float *products, *halves;
     const float *residual;
@@ -303,26 +312,26 @@ struct run {
     size_t panel0, panels;
 };
 
-static void multiply(const struct run *run, size_t product, float *out)
+static void strassen_multiply(const struct strassen_job *job, size_t product, float *out)
 {
-    const struct blocking *b = &run->b;
-    size_t nr = (size_t)run->kernels->nr, floats = panel_floats(b, run->kernels);
-    size_t tiles = adl_ceil_div(run->part_rows, (size_t)run->kernels->mr);
-    const float *factor = run->factors + product * factor_floats(b) +
-                          run->part_row0 * adl_conv_padded_row(b->part_depth);
+    const struct strassen_blocking *b = &job->b;
+    size_t nr = (size_t)job->kernels->nr, floats = strassen_panel_floats(b, job->kernels);
+    size_t tiles = adl_ceil_div(job->part_rows, (size_t)job->kernels->mr);
+    const float *factor = job->factors + product * strassen_factor_floats(b) +
+                          job->part_row0 * adl_conv_padded_row(b->part_depth);
     struct adl_gemm_tile tile = {
         .lda = adl_conv_padded_row(b->part_depth),
-        .b = run->packed + (product * b->part_panels + run->panel0) * floats,
+        .b = job->packed + (product * b->part_panels + job->panel0) * floats,
         .depth = b->part_depth,
         .ldc = b->group_panels * nr,
         .n = (int)nr,
-        .bias = run->packed + all_panels_floats(b, run->kernels) + 2 * b->half_panels * nr,
+        .bias = job->packed + strassen_all_panels_floats(b, job->kernels) + 2 * b->half_panels * nr,
         .lo = -INFINITY,
         .hi = INFINITY,
     };
-    for (size_t panel = 0; panel < run->panels; panel++, tile.b += floats) {
+    for (size_t panel = 0; panel < job->panels; panel++, tile.b += floats) {
         const float *next = NULL;
-        if (panel + 1 < run->panels)
+        if (panel + 1 < job->panels)
             next = tile.b + floats;
         else if (product + 1 < b->products)
             next = tile.b + floats * (b->part_panels - panel);
@@ -330,33 +339,33 @@ static void multiply(const struct run *run, size_t product, float *out)
         size_t row = 0;
         for (size_t i = 0; i < tiles; i++, row += (size_t)tile.m) {
             tile.a = factor + row * tile.lda;
-            tile.m = (int)((run->part_rows - row) / (tiles - i));
+            tile.m = (int)((job->part_rows - row) / (tiles - i));
             tile.c = out + row * tile.ldc + panel * nr;
             tile.next = next ? next + i * tile.depth * tile.next_step : NULL;
-            run->kernels->gemm(&tile);
+            job->kernels->gemm(&tile);
         }
     }
 }
 
 /* How many of `count` rows from `row` on there are, of `rows`. */
-static size_t rows_left(size_t rows, size_t row, size_t count)
+static size_t strassen_rows_left(size_t rows, size_t row, size_t count)
 {
     return row < rows ? ADL_MIN(count, rows - row) : 0;
 }
 
 /* Products of the second level into a factor's product of the first: the group's
  * rows of the upper part, then those of the lower. */
-static void join_inner(const struct run *run, float *out)
+static void strassen_join_inner(const struct strassen_job *job, float *out)
 {
-    const struct blocking *b = &run->b;
-    size_t columns = b->group_panels * (size_t)run->kernels->nr, ld = 2 * columns;
+    const struct strassen_blocking *b = &job->b;
+    size_t columns = b->group_panels * (size_t)job->kernels->nr, ld = 2 * columns;
     float *lower = out + b->group_rows * ld;
-    run->kernels->strassen->join(&(struct adl_strassen_join){
-        .in = run->products,
-        .step = product_floats(b, run->kernels),
+    job->kernels->strassen->join(&(struct adl_strassen_join){
+        .in = job->products,
+        .step = strassen_product_floats(b, job->kernels),
         .ldi = columns,
-        .rows = {run->part_rows,
-                 rows_left(b->half_rows - b->part_rows, run->part_row0, run->part_rows)},
+        .rows = {job->part_rows,
+                 strassen_rows_left(b->half_rows - b->part_rows, job->part_row0, job->part_rows)},
         .columns = {columns, columns},
         .out = {{out, out + columns}, {lower, lower + columns}},
         .ldo = ld,
@@ -365,100 +374,105 @@ static void join_inner(const struct run *run, float *out)
 
 /* Products of the first level, of the group's rows from `row` and columns from
  * `column` on of each half, into the output. */
-static void join_outer(const struct run *run, const float *in, size_t step, size_t ldi, size_t row,
-                       size_t column)
+static void strassen_join_outer(const struct strassen_job *job, const float *in, size_t step,
+                                size_t ldi, size_t row, size_t column)
 {
-    const struct adl_conv *v = run->conv;
-    const struct blocking *b = &run->b;
-    size_t nr = (size_t)run->kernels->nr, k = (size_t)v->k;
-    size_t upper = ADL_MIN(run->rows, b->half_rows);
-    const float *biases = run->packed + all_panels_floats(b, run->kernels);
-    struct adl_strassen_join job = {
+    const struct adl_conv *conv = job->conv;
+    const struct strassen_blocking *b = &job->b;
+    size_t nr = (size_t)job->kernels->nr, k = (size_t)conv->k;
+    size_t upper = ADL_MIN(job->rows, b->half_rows);
+    const float *biases = job->packed + strassen_all_panels_floats(b, job->kernels);
+    struct adl_strassen_join join = {
         .in = in,
         .step = step,
         .ldi = ldi,
-        .rows = {rows_left(upper, row, run->part_rows),
-                 rows_left(run->rows - upper, row, run->part_rows)},
-        .ldo = v->ldo,
-        .ldr = v->ldr,
-        .lo = v->lo,
-        .hi = v->hi,
+        .rows = {strassen_rows_left(upper, row, job->part_rows),
+                 strassen_rows_left(job->rows - upper, row, job->part_rows)},
+        .ldo = conv->ldo,
+        .ldr = conv->ldr,
+        .lo = conv->lo,
+        .hi = conv->hi,
     };
     for (size_t right_half = 0; right_half < 2; right_half++) {
         size_t from = column + right_half * b->half_panels * nr;
         if (from >= k)
             continue;
-        job.columns[right_half] = ADL_MIN(run->panels * nr, k - from);
-        job.bias[right_half] = biases + from;
+        join.columns[right_half] = ADL_MIN(job->panels * nr, k - from);
+        join.bias[right_half] = biases + from;
         for (size_t lower = 0; lower < 2; lower++) {
-            size_t pixel = run->row0 + (lower ? upper : 0) + row;
-            job.out[lower][right_half] = run->out + pixel * v->ldo + from;
-            if (run->residual)
-                job.residual[lower][right_half] = run->residual + pixel * v->ldr + from;
+            size_t pixel = job->row0 + (lower ? upper : 0) + row;
+            join.out[lower][right_half] = job->out + pixel * conv->ldo + from;
+            if (job->residual)
+                join.residual[lower][right_half] = job->residual + pixel * conv->ldr + from;
         }
     }
-    run->kernels->strassen->join(&job);
+    job->kernels->strassen->join(&join);
 }
 
-static void run_group(const struct run *run)
+static void strassen_run_group(const struct strassen_job *job)
 {
-    const struct blocking *b = &run->b;
-    size_t nr = (size_t)run->kernels->nr, columns = b->group_panels * nr;
-    size_t step = product_floats(b, run->kernels), half_step = half_floats(b, run->kernels);
+    const struct strassen_blocking *b = &job->b;
+    size_t nr = (size_t)job->kernels->nr, columns = b->group_panels * nr;
+    size_t step = strassen_product_floats(b, job->kernels),
+           half_step = strassen_half_floats(b, job->kernels);
 
     for (size_t i = 0; i < b->products; i++) {
-        multiply(run, i, run->products + i % SEVEN * step);
+        strassen_multiply(job, i, job->products + i % SEVEN * step);
         if (b->levels == 2 && i % SEVEN == SEVEN - 1)
-            join_inner(run, run->halves + i / SEVEN * half_step);
+            strassen_join_inner(job, job->halves + i / SEVEN * half_step);
     }
     if (b->levels == 1) {
-        join_outer(run, run->products, step, columns, run->part_row0, run->panel0 * nr);
+        strassen_join_outer(job, job->products, step, columns, job->part_row0, job->panel0 * nr);
         return;
     }
     for (size_t lower = 0; lower < 2; lower++)
         for (size_t right_part = 0; right_part < 2; right_part++) {
-            const float *in = run->halves + (lower * b->group_rows * 2 + right_part) * columns;
-            join_outer(run, in, half_step, 2 * columns, run->part_row0 + lower * b->part_rows,
-                       (run->panel0 + right_part * b->part_panels) * nr);
+            const float *in = job->halves + (lower * b->group_rows * 2 + right_part) * columns;
+            strassen_join_outer(job, in, half_step, 2 * columns,
+                                job->part_row0 + lower * b->part_rows,
+                                (job->panel0 + right_part * b->part_panels) * nr);
         }
 }
 
-static void run(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                const struct adl_kernels *kernels, const float *packed, const float *x,
-                const float *residual, float *out, size_t task, float *scratch)
+static void strassen_run(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                         const struct adl_kernels *kernels, const float *packed, const float *x,
+                         const float *residual, float *out, size_t task, float *scratch)
 {
-    struct run run = {v,         kernels, blocking(self->strassen_levels, v, kernels),
-                      packed,    x,       .residual = residual,
-                      .out = out};
-    const struct blocking *b = &run.b;
-    bool prepared = prepares(b);
+    struct strassen_job job = {
+        conv,      kernels, strassen_blocking(self->strassen_levels, conv, kernels),
+        packed,    x,       .residual = residual,
+        .out = out};
+    const struct strassen_blocking *b = &job.b;
+    bool prepared = strassen_prepares(b);
     size_t row_group = prepared ? task / b->groups : 0, group = prepared ? task % b->groups : 0;
     size_t end = prepared ? group + 1 : b->groups;
 
-    run.products = scratch;
-    run.halves = run.products + SEVEN * product_floats(b, kernels);
-    run.row0 = prepared ? 0 : task * b->block_rows;
-    run.rows = ADL_MIN(b->block_rows, b->rows - run.row0);
-    run.part_row0 = row_group * b->group_rows;
-    run.part_rows = ADL_MIN(b->group_rows, b->part_rows - run.part_row0);
+    job.products = scratch;
+    job.halves = job.products + SEVEN * strassen_product_floats(b, kernels);
+    job.row0 = prepared ? 0 : task * b->block_rows;
+    job.rows = ADL_MIN(b->block_rows, b->rows - job.row0);
+    job.part_row0 = row_group * b->group_rows;
+    job.part_rows = ADL_MIN(b->group_rows, b->part_rows - job.part_row0);
     if (!prepared) {
-        float *strip = run.halves + SEVEN * half_floats(b, kernels);
-        float *factors = strip + strip_floats(b);
-        split(v, kernels, b, x + run.row0 * v->ldx, run.rows, 0, b->part_rows, factors, strip);
-        run.factors = factors;
+        float *strip = job.halves + SEVEN * strassen_half_floats(b, kernels);
+        float *factors = strip + strassen_strip_floats(b);
+        strassen_split(conv, kernels, b, x + job.row0 * conv->ldx, job.rows, 0, b->part_rows,
+                       factors, strip);
+        job.factors = factors;
     }
     for (; group < end; group++) {
-        run.panel0 = group * b->group_panels;
-        run.panels = ADL_MIN(b->group_panels, b->part_panels - run.panel0);
-        run_group(&run);
+        job.panel0 = group * b->group_panels;
+        job.panels = ADL_MIN(b->group_panels, b->part_panels - job.panel0);
+        strassen_run_group(&job);
     }
 }
 
 /* What the algorithms have in common; they differ in `strassen_levels`. */
 #define STRASSEN_FUNCTIONS                                                                         \
-    .supports = supports, .cost = cost, .packed_floats = packed_floats, .pack = pack,              \
-    .tasks = tasks, .scratch_floats = scratch_floats, .shared_floats = shared_floats,              \
-    .prepare_tasks = prepare_tasks, .prepare = prepare, .run = run
+    .supports = strassen_supports, .cost = strassen_cost, .packed_floats = strassen_packed_floats, \
+    .pack = strassen_pack, .tasks = strassen_tasks, .scratch_floats = strassen_scratch_floats,     \
+    .shared_floats = strassen_shared_floats, .prepare_tasks = strassen_prepare_tasks,              \
+    .prepare = strassen_prepare, .run = strassen_run
 
 const struct adl_conv_algorithm adl_conv_strassen = {
     .name = "strassen", .strassen_levels = 1, STRASSEN_FUNCTIONS};

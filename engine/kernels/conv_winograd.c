@@ -34,21 +34,22 @@
 /* Tiles of 8 points a side have larger errors, so they have to be faster by this. */
 #define HANDICAP8 1.1
 
-static bool supports(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                     const struct adl_kernels *kernels)
+static bool winograd_supports(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                              const struct adl_kernels *kernels)
 {
-    return adl_winograd_supports(self->winograd.points, v, kernels);
+    return adl_winograd_supports(self->winograd.points, conv, kernels);
 }
 
-static double cost(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                   const struct adl_kernels *kernels)
+static double winograd_cost(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                            const struct adl_kernels *kernels)
 {
-    struct adl_winograd_work work = adl_winograd_work(v, kernels, self->winograd.points);
+    struct adl_winograd_work work = adl_winograd_work(conv, kernels, self->winograd.points);
     double positions = (double)work.positions, tiles = (double)work.tiles;
-    double loads = self->winograd.compact ? v->r * v->s : positions; /* of a pair of channels */
+    double loads =
+        self->winograd.compact ? conv->r * conv->s : positions; /* of a pair of channels */
     struct adl_winograd_pass pass = {
-        .c = v->c,
-        .k = adl_cost_padded(v->k, kernels->winograd->nr),
+        .c = conv->c,
+        .k = adl_cost_padded(conv->k, kernels->winograd->nr),
         .tiles = tiles,
         .positions = positions,
         /* The weights are loaded while the products are computed. */
@@ -61,73 +62,74 @@ static double cost(const struct adl_conv_algorithm *self, const struct adl_conv 
     return (self->winograd.points == 8 ? HANDICAP8 : 1) * adl_winograd_cost(&pass);
 }
 
-static size_t packed_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                            const struct adl_kernels *kernels)
+static size_t winograd_packed_floats(const struct adl_conv_algorithm *self,
+                                     const struct adl_conv *conv, const struct adl_kernels *kernels)
 {
-    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, v, kernels);
+    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, conv, kernels);
     return adl_winograd_weight_floats(&b) + b.panels * b.nr;
 }
 
-static void pack(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                 const struct adl_kernels *kernels, const float *weights, const float *scale,
-                 const float *bias, float *packed)
+static void winograd_pack(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                          const struct adl_kernels *kernels, const float *weights,
+                          const float *scale, const float *bias, float *packed)
 {
-    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, v, kernels);
-    adl_winograd_pack(&b, v, kernels, weights, scale, bias, packed);
+    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, conv, kernels);
+    adl_winograd_pack(&b, conv, kernels, weights, scale, bias, packed);
 }
 
-static size_t tasks(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                    const struct adl_kernels *kernels)
+static size_t winograd_tasks(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                             const struct adl_kernels *kernels)
 {
-    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, v, kernels);
+    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, conv, kernels);
     return b.blocks * b.slices;
 }
 
-static size_t transformed_floats(const struct adl_winograd_blocking *b)
+static size_t winograd_transformed_floats(const struct adl_winograd_blocking *b)
 {
     return b->positions * b->transformed_tiles * b->ldv;
 }
 
-static size_t product_floats(const struct adl_winograd_blocking *b)
+static size_t winograd_product_floats(const struct adl_winograd_blocking *b)
 {
     return b->positions * b->block_tiles * b->ldm;
 }
 
 /* A row of zeros for the padding; one block: transformed (unless that is shared),
  * multiplied; a chunk of weights that are transformed now. */
-static size_t scratch_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                             const struct adl_kernels *kernels)
+static size_t winograd_scratch_floats(const struct adl_conv_algorithm *self,
+                                      const struct adl_conv *conv,
+                                      const struct adl_kernels *kernels)
 {
-    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, v, kernels);
-    return b.ldv + (b.shared ? 0 : transformed_floats(&b)) + product_floats(&b) +
+    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, conv, kernels);
+    return b.ldv + (b.shared ? 0 : winograd_transformed_floats(&b)) + winograd_product_floats(&b) +
            (b.compact ? adl_winograd_chunk_floats(&b) : 0);
 }
 
-static size_t shared_floats(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                            const struct adl_kernels *kernels)
+static size_t winograd_shared_floats(const struct adl_conv_algorithm *self,
+                                     const struct adl_conv *conv, const struct adl_kernels *kernels)
 {
-    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, v, kernels);
-    return b.shared ? transformed_floats(&b) : 0;
+    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, conv, kernels);
+    return b.shared ? winograd_transformed_floats(&b) : 0;
 }
 
-static size_t prepare_tasks(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                            const struct adl_kernels *kernels)
+static size_t winograd_prepare_tasks(const struct adl_conv_algorithm *self,
+                                     const struct adl_conv *conv, const struct adl_kernels *kernels)
 {
-    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, v, kernels);
+    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, conv, kernels);
     return b.shared ? adl_ceil_div(b.tiles, PREPARE_TILES) : 0;
 }
 
 /* Tiles from tile0 on to where tile0 belongs. */
-static void transform_input(const struct adl_conv *v, const struct adl_kernels *kernels,
-                            const struct adl_winograd_blocking *b, const float *x, size_t tile0,
-                            size_t tiles, float *zeros, float *to)
+static void winograd_transform_input(const struct adl_conv *conv, const struct adl_kernels *kernels,
+                                     const struct adl_winograd_blocking *b, const float *x,
+                                     size_t tile0, size_t tiles, float *zeros, float *to)
 {
     const float *pixels[MAX_SIDE * MAX_SIDE];
     struct adl_winograd_input job = {
         .row_points = b->rows.whole.points,
         .column_points = b->columns.whole.points,
         .pixels = pixels,
-        .channels = (size_t)v->c,
+        .channels = (size_t)conv->c,
         .step = b->transformed_tiles * b->ldv,
     };
 
@@ -140,10 +142,10 @@ static void transform_input(const struct adl_conv *v, const struct adl_kernels *
         job.column_positions = tile.columns->positions;
         for (int i = 0; i < job.rows; i++)
             for (int j = 0; j < job.columns; j++) {
-                int y = tile.row - v->pad_top + i, z = tile.column - v->pad_left + j;
-                bool inside = y >= 0 && y < v->h && z >= 0 && z < v->w;
+                int y = tile.row - conv->pad_top + i, z = tile.column - conv->pad_left + j;
+                bool inside = y >= 0 && y < conv->h && z >= 0 && z < conv->w;
                 pixels[i * job.columns + j] =
-                    inside ? x + ((size_t)y * (size_t)v->w + (size_t)z) * v->ldx : zeros;
+                    inside ? x + ((size_t)y * (size_t)conv->w + (size_t)z) * conv->ldx : zeros;
             }
         job.v = to + t * b->ldv;
         kernels->winograd->input(&job);
@@ -151,7 +153,7 @@ static void transform_input(const struct adl_conv *v, const struct adl_kernels *
 }
 
 /* A block of tiles and its products, position by position; a task. */
-struct block {
+struct winograd_block {
     const struct adl_winograd_blocking *b;
     size_t tile0, tiles;
     size_t panel0, panels;
@@ -160,9 +162,10 @@ struct block {
 };
 
 /* One position, one panel of the block's, a chunk of the depth from channel l on. */
-static void multiply_chunk(const struct block *block, const struct adl_kernels *kernels,
-                           size_t position, size_t panel, size_t l, const float *weights,
-                           const float *next, size_t next_floats)
+static void winograd_multiply_chunk(const struct winograd_block *block,
+                                    const struct adl_kernels *kernels, size_t position,
+                                    size_t panel, size_t l, const float *weights, const float *next,
+                                    size_t next_floats)
 {
     const struct adl_winograd_blocking *b = block->b;
     struct adl_winograd_run run = adl_winograd_tiles_of(b, position);
@@ -189,8 +192,8 @@ static void multiply_chunk(const struct block *block, const struct adl_kernels *
 /* Position by position, so that each weight is read once for a block and the
  * product's operands stay in the nearer caches even where all the transformed
  * tiles do not. */
-static void multiply(const struct block *block, const struct adl_kernels *kernels,
-                     const float *packed)
+static void winograd_multiply(const struct winograd_block *block, const struct adl_kernels *kernels,
+                              const float *packed)
 {
     const struct adl_winograd_blocking *b = block->b;
     const float *weights = packed + adl_winograd_weight_offset(b, 0, block->panel0, 0);
@@ -198,15 +201,16 @@ static void multiply(const struct block *block, const struct adl_kernels *kernel
     for (size_t i = 0; i < b->positions; i++)
         for (size_t l = 0; l < b->channels; l += b->chunk)
             for (size_t panel = 0; panel < block->panels; panel++) {
-                multiply_chunk(block, kernels, i, panel, l, weights, NULL, 0);
+                winograd_multiply_chunk(block, kernels, i, panel, l, weights, NULL, 0);
                 weights += ADL_MIN(b->chunk, b->channels - l) * b->nr;
             }
 }
 
 /* Chunk by chunk, each transformed into `chunk` and used at all positions, while
  * the next chunk's weights are fetched, a part at each. */
-static void multiply_compact(const struct block *block, const struct adl_kernels *kernels,
-                             const float *packed, float *chunk)
+static void winograd_multiply_compact(const struct winograd_block *block,
+                                      const struct adl_kernels *kernels, const float *packed,
+                                      float *chunk)
 {
     const struct adl_winograd_blocking *b = block->b;
     const float *next = packed + adl_winograd_compact_offset(b, block->panel0, 0);
@@ -218,29 +222,31 @@ static void multiply_compact(const struct block *block, const struct adl_kernels
             adl_winograd_transform_chunk(b, kernels, next, depth, chunk);
             next += floats;
             for (size_t i = 0; i < b->positions; i++)
-                multiply_chunk(block, kernels, i, panel, l, chunk + i * adl_winograd_chunk_step(b),
-                               next + floats * i / b->positions, floats / b->positions);
+                winograd_multiply_chunk(block, kernels, i, panel, l,
+                                        chunk + i * adl_winograd_chunk_step(b),
+                                        next + floats * i / b->positions, floats / b->positions);
         }
 }
 
-static void transform_output(const struct adl_conv *v, const struct adl_kernels *kernels,
-                             const struct adl_winograd_blocking *b, const float *biases,
-                             size_t tile0, size_t tiles, size_t k0, const float *from,
-                             const float *residual, float *out)
+static void winograd_transform_output(const struct adl_conv *conv,
+                                      const struct adl_kernels *kernels,
+                                      const struct adl_winograd_blocking *b, const float *biases,
+                                      size_t tile0, size_t tiles, size_t k0, const float *from,
+                                      const float *residual, float *out)
 {
-    size_t q = (size_t)v->q;
+    size_t q = (size_t)conv->q;
     struct adl_winograd_output job = {
         .row_points = b->rows.whole.points,
         .column_points = b->columns.whole.points,
         .step = b->block_tiles * b->ldm,
         .bias = biases + k0,
-        .ldo = v->ldo,
-        .out_row = q * v->ldo,
-        .ldr = v->ldr,
-        .residual_row = q * v->ldr,
-        .channels = ADL_MIN(b->slice_panels * b->nr, (size_t)v->k - k0),
-        .lo = v->lo,
-        .hi = v->hi,
+        .ldo = conv->ldo,
+        .out_row = q * conv->ldo,
+        .ldr = conv->ldr,
+        .residual_row = q * conv->ldr,
+        .channels = ADL_MIN(b->slice_panels * b->nr, (size_t)conv->k - k0),
+        .lo = conv->lo,
+        .hi = conv->hi,
     };
     for (size_t t = 0; t < tiles; t++) {
         struct adl_winograd_tile tile = adl_winograd_tile(b, tile0 + t);
@@ -251,33 +257,33 @@ static void transform_output(const struct adl_conv *v, const struct adl_kernels 
         job.column_positions = tile.columns->positions;
         job.row_outputs = tile.rows->outputs;
         job.column_outputs = tile.columns->outputs;
-        job.height = ADL_MIN(job.row_outputs, v->p - tile.row);
-        job.width = ADL_MIN(job.column_outputs, v->q - tile.column);
+        job.height = ADL_MIN(job.row_outputs, conv->p - tile.row);
+        job.width = ADL_MIN(job.column_outputs, conv->q - tile.column);
         job.m = from + t * b->ldm;
-        job.out = out + pixel * v->ldo + k0;
-        job.residual = residual ? residual + pixel * v->ldr + k0 : NULL;
+        job.out = out + pixel * conv->ldo + k0;
+        job.residual = residual ? residual + pixel * conv->ldr + k0 : NULL;
         kernels->winograd->output(&job);
     }
 }
 
-static void prepare(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                    const struct adl_kernels *kernels, const float *x, float *shared, size_t task,
-                    float *scratch)
+static void winograd_prepare(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                             const struct adl_kernels *kernels, const float *x, float *shared,
+                             size_t task, float *scratch)
 {
-    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, v, kernels);
+    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, conv, kernels);
     size_t tile0 = task * PREPARE_TILES;
-    transform_input(v, kernels, &b, x, tile0, ADL_MIN(PREPARE_TILES, b.tiles - tile0), scratch,
-                    shared + tile0 * b.ldv);
+    winograd_transform_input(conv, kernels, &b, x, tile0, ADL_MIN(PREPARE_TILES, b.tiles - tile0),
+                             scratch, shared + tile0 * b.ldv);
 }
 
-static void run(const struct adl_conv_algorithm *self, const struct adl_conv *v,
-                const struct adl_kernels *kernels, const float *packed, const float *x,
-                const float *residual, float *out, size_t task, float *scratch)
+static void winograd_run(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                         const struct adl_kernels *kernels, const float *packed, const float *x,
+                         const float *residual, float *out, size_t task, float *scratch)
 {
-    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, v, kernels);
+    struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, conv, kernels);
     float *zeros = scratch, *products = zeros + b.ldv;
     size_t index = task / b.slices;
-    struct block block = {
+    struct winograd_block block = {
         .b = &b,
         .tile0 = b.tiles * index / b.blocks,
         .panel0 = task % b.slices * b.slice_panels,
@@ -288,26 +294,28 @@ static void run(const struct adl_conv_algorithm *self, const struct adl_conv *v,
     if (b.shared) {
         block.transformed = x + block.tile0 * b.ldv;
     } else {
-        transform_input(v, kernels, &b, x, block.tile0, block.tiles, zeros, products);
+        winograd_transform_input(conv, kernels, &b, x, block.tile0, block.tiles, zeros, products);
         block.transformed = products;
-        products += transformed_floats(&b);
+        products += winograd_transformed_floats(&b);
     }
     block.products = products;
     if (b.compact)
-        multiply_compact(&block, kernels, packed, products + product_floats(&b));
+        winograd_multiply_compact(&block, kernels, packed, products + winograd_product_floats(&b));
     else
-        multiply(&block, kernels, packed);
-    transform_output(v, kernels, &b, packed + adl_winograd_weight_floats(&b), block.tile0,
-                     block.tiles, block.panel0 * b.nr, products, residual, out);
+        winograd_multiply(&block, kernels, packed);
+    winograd_transform_output(conv, kernels, &b, packed + adl_winograd_weight_floats(&b),
+                              block.tile0, block.tiles, block.panel0 * b.nr, products, residual,
+                              out);
 }
 
 /* --- the algorithms ---------------------------------------------------------------- */
 
 /* What the algorithms have in common; they differ in `winograd`. */
 #define WINOGRAD_FUNCTIONS                                                                         \
-    .supports = supports, .cost = cost, .packed_floats = packed_floats, .pack = pack,              \
-    .tasks = tasks, .scratch_floats = scratch_floats, .shared_floats = shared_floats,              \
-    .prepare_tasks = prepare_tasks, .prepare = prepare, .run = run
+    .supports = winograd_supports, .cost = winograd_cost, .packed_floats = winograd_packed_floats, \
+    .pack = winograd_pack, .tasks = winograd_tasks, .scratch_floats = winograd_scratch_floats,     \
+    .shared_floats = winograd_shared_floats, .prepare_tasks = winograd_prepare_tasks,              \
+    .prepare = winograd_prepare, .run = winograd_run
 
 const struct adl_conv_algorithm adl_conv_winograd6 = {
     .name = "winograd6", .winograd = {6, false}, WINOGRAD_FUNCTIONS};

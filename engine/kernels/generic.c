@@ -3,18 +3,20 @@
 
 #include "kernels/kernel.h"
 #define TRAIN_LANES 4
+#define ISA(name) generic_##name
 #include "kernels/train_loops.h"
 
 #include <math.h>
 #include <stdbool.h>
 
-static float clamp(float v, float lo, float hi)
+static float generic_clamp(float v, float lo, float hi)
 {
     v = v < lo ? lo : v;
     return v > hi ? hi : v;
 }
 
-static void depthwise_line(const struct adl_depthwise_rows *j, const float *const *rows, float *to)
+static void generic_depthwise_line(const struct adl_depthwise_rows *j, const float *const *rows,
+                                   float *to)
 {
     for (int q = 0; q < j->q; q++) {
         float *out = to + (size_t)q * j->ldo;
@@ -31,17 +33,17 @@ static void depthwise_line(const struct adl_depthwise_rows *j, const float *cons
                     out[c] += x[c] * w[c];
             }
         for (size_t c = 0; c < j->channels; c++)
-            out[c] = clamp(out[c], j->lo, j->hi);
+            out[c] = generic_clamp(out[c], j->lo, j->hi);
     }
 }
 
-static void depthwise(const struct adl_depthwise_rows *j)
+static void generic_depthwise(const struct adl_depthwise_rows *j)
 {
     for (int line = 0; line < j->lines; line++)
-        depthwise_line(j, j->rows + line * j->stride, j->out + (size_t)line * j->line);
+        generic_depthwise_line(j, j->rows + line * j->stride, j->out + (size_t)line * j->line);
 }
 
-static void pool(const struct adl_pool_row *j, bool average)
+static void generic_pool(const struct adl_pool_row *j, bool average)
 {
     float share = 1.0f / (float)(j->size * j->size);
     for (int q = 0; q < j->q; q++) {
@@ -62,17 +64,17 @@ static void pool(const struct adl_pool_row *j, bool average)
     }
 }
 
-static void maxpool(const struct adl_pool_row *j)
+static void generic_maxpool(const struct adl_pool_row *j)
 {
-    pool(j, false);
+    generic_pool(j, false);
 }
 
-static void avgpool(const struct adl_pool_row *j)
+static void generic_avgpool(const struct adl_pool_row *j)
 {
-    pool(j, true);
+    generic_pool(j, true);
 }
 
-static void pointwise(const struct adl_pointwise *j)
+static void generic_pointwise(const struct adl_pointwise *j)
 {
     for (size_t i = 0; i < j->pixels; i++) {
         const float *x = j->x + i * j->ldx;
@@ -86,12 +88,12 @@ static void pointwise(const struct adl_pointwise *j)
                 v += j->shift[c];
             if (residual)
                 v += residual[c];
-            out[c] = clamp(v, j->lo, j->hi);
+            out[c] = generic_clamp(v, j->lo, j->hi);
         }
     }
 }
 
-static void mean(const float *x, size_t ldx, size_t pixels, size_t channels, float *out)
+static void generic_mean(const float *x, size_t ldx, size_t pixels, size_t channels, float *out)
 {
     for (size_t c = 0; c < channels; c++)
         out[c] = 0;
@@ -102,8 +104,8 @@ static void mean(const float *x, size_t ldx, size_t pixels, size_t channels, flo
         out[c] /= (float)pixels;
 }
 
-static void linear(const float *weight, const float *x, const float *bias, size_t rows, size_t c,
-                   float *y)
+static void generic_linear(const float *weight, const float *x, const float *bias, size_t rows,
+                           size_t c, float *y)
 {
     for (size_t k = 0; k < rows; k++) {
         const float *w = weight + k * c;
@@ -123,7 +125,7 @@ static void linear(const float *weight, const float *x, const float *bias, size_
 /* Chains enough for the registers of any machine. */
 #define CHAINS 32
 
-static float fma_burst(size_t rounds, float x)
+static float generic_fma_burst(size_t rounds, float x)
 {
     float acc[CHAINS] = {0};
     for (size_t round = 0; round < rounds; round++)
@@ -136,13 +138,13 @@ static float fma_burst(size_t rounds, float x)
 
 const struct adl_kernels adl_kernels_generic = {
     .name = "generic",
-    .depthwise = depthwise,
-    .maxpool = maxpool,
-    .avgpool = avgpool,
-    .pointwise = pointwise,
-    .mean = mean,
-    .linear = linear,
-    .fma = fma_burst,
+    .depthwise = generic_depthwise,
+    .maxpool = generic_maxpool,
+    .avgpool = generic_avgpool,
+    .pointwise = generic_pointwise,
+    .mean = generic_mean,
+    .linear = generic_linear,
+    .fma = generic_fma_burst,
     .fma_flops = 2 * CHAINS,
     ADL_TRAIN_LOOPS,
 };

@@ -77,12 +77,12 @@ INLINE void pool(const struct adl_pool_row *j, const int average)
     }
 }
 
-static void maxpool(const struct adl_pool_row *j)
+static void ISA(maxpool)(const struct adl_pool_row *j)
 {
     pool(j, 0);
 }
 
-static void avgpool(const struct adl_pool_row *j)
+static void ISA(avgpool)(const struct adl_pool_row *j)
 {
     pool(j, 1);
 }
@@ -100,7 +100,7 @@ INLINE void pointwise_part(const struct adl_pointwise *j, size_t pixel, size_t c
     map_store(j->out + pixel * j->ldo + c, n, vec_clamp(v, j->lo, j->hi));
 }
 
-static void pointwise(const struct adl_pointwise *j)
+static void ISA(pointwise)(const struct adl_pointwise *j)
 {
     for (size_t i = 0; i < j->pixels; i++) {
         size_t c = 0;
@@ -131,7 +131,7 @@ INLINE void mean_of(const float *x, size_t ldx, size_t pixels, size_t n, float *
         map_store(out + VEC * v, v + 1 < vectors ? VEC : n, sum[v] / divisor);
 }
 
-static void mean(const float *x, size_t ldx, size_t pixels, size_t channels, float *out)
+static void ISA(mean)(const float *x, size_t ldx, size_t pixels, size_t channels, float *out)
 {
     size_t c = 0;
     for (; c + VEC * MEAN_VECTORS <= channels; c += VEC * MEAN_VECTORS)
@@ -142,8 +142,8 @@ static void mean(const float *x, size_t ldx, size_t pixels, size_t channels, flo
         mean_of(x + c, ldx, pixels, channels - c, out + c, 1);
 }
 
-static void linear(const float *weight, const float *x, const float *bias, size_t rows, size_t c,
-                   float *y)
+static void ISA(linear)(const float *weight, const float *x, const float *bias, size_t rows,
+                        size_t c, float *y)
 {
     for (size_t k = 0; k < rows; k++) {
         const float *w = weight + k * c;
@@ -162,7 +162,7 @@ static void linear(const float *weight, const float *x, const float *bias, size_
 /* As many chains as hide the latency of two units. */
 #define FMA_CHAINS 12
 
-static float fma_burst(size_t rounds, float x)
+static float ISA(fma_burst)(size_t rounds, float x)
 {
     vec acc[FMA_CHAINS];
 #pragma GCC unroll 12
@@ -179,7 +179,8 @@ static float fma_burst(size_t rounds, float x)
 
 /* The rows of the table that stand here. */
 #define ADL_MAP_LOOPS                                                                              \
-    .maxpool = maxpool, .avgpool = avgpool, .pointwise = pointwise, .mean = mean,                  \
-    .linear = linear, .fma = fma_burst, .fma_flops = 2 * VEC * FMA_CHAINS
+    .maxpool = ISA(maxpool), .avgpool = ISA(avgpool), .pointwise = ISA(pointwise),                 \
+    .mean = ISA(mean), .linear = ISA(linear), .fma = ISA(fma_burst),                               \
+    .fma_flops = 2 * VEC * FMA_CHAINS
 
 #endif

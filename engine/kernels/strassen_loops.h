@@ -25,7 +25,7 @@ INLINE void strassen_factors(vec a00, vec a01, vec a10, vec a11, float *out, siz
     vec_store(out + 6 * step, a01 - a11);
 }
 
-static void strassen_split(const struct adl_strassen_split *j)
+static void ISA(strassen_split)(const struct adl_strassen_split *j)
 {
     const float *upper = j->x[0], *lower = j->x[1];
     size_t half = j->half, second = j->count - half, l = 0;
@@ -80,7 +80,7 @@ INLINE void strassen_join_rows(const struct adl_strassen_join *j, const int ends
         }
 }
 
-static void strassen_join(const struct adl_strassen_join *j)
+static void ISA(strassen_join)(const struct adl_strassen_join *j)
 {
     if (j->bias[0])
         strassen_join_rows(j, 1);

@@ -25,8 +25,8 @@ static size_t train_min(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-static void train_relu_back(const float *restrict y, float hi, size_t count, const float *dy,
-                            float *dx, int add)
+static void ISA(train_relu_back)(const float *restrict y, float hi, size_t count, const float *dy,
+                                 float *dx, int add)
 {
     if (add)
         for (size_t i = 0; i < count; i++)
@@ -61,8 +61,8 @@ static TRAIN_INLINE void train_sum(const float *restrict x, const float *restric
     }
 }
 
-static void train_moments(const float *x, size_t pixels, size_t channels, double *sums,
-                          double *squares, float *mean)
+static void ISA(train_moments)(const float *x, size_t pixels, size_t channels, double *sums,
+                               double *squares, float *mean)
 {
     train_sum(x, NULL, pixels, channels, sums);
     for (size_t c = 0; c < channels; c++)
@@ -76,9 +76,9 @@ static float train_unclamped(float y, float lo, float hi, float dy)
     return ((y > lo) & (y < hi)) ? dy : 0;
 }
 
-static void train_products(const float *restrict x, const float *restrict dy,
-                           const struct adl_norm *n, size_t pixels, size_t channels,
-                           double *restrict dy_sums, double *restrict product_sums)
+static void ISA(train_products)(const float *restrict x, const float *restrict dy,
+                                const struct adl_norm *n, size_t pixels, size_t channels,
+                                double *restrict dy_sums, double *restrict product_sums)
 {
     float lo = n->lo, hi = n->hi;
     for (size_t c0 = 0; c0 < channels; c0 += TRAIN_BLOCK) {
@@ -105,9 +105,9 @@ static void train_products(const float *restrict x, const float *restrict dy,
     }
 }
 
-static void train_affine2(const float *restrict x, const float *dy, const struct adl_norm *n,
-                          const struct adl_norm_back *b, size_t pixels, size_t channels, float *dx,
-                          int add)
+static void ISA(train_affine2)(const float *restrict x, const float *dy, const struct adl_norm *n,
+                               const struct adl_norm_back *b, size_t pixels, size_t channels,
+                               float *dx, int add)
 {
     const float *restrict scale = n->scale, *restrict shift = n->shift;
     const float *restrict kx = b->kx, *restrict kdy = b->kdy, *restrict k = b->k;
@@ -127,8 +127,8 @@ static void train_affine2(const float *restrict x, const float *dy, const struct
     }
 }
 
-static void train_dot_rows(const float *restrict a, size_t lda, const float *restrict b, size_t ldb,
-                           size_t pixels, size_t channels, float *restrict sums)
+static void ISA(train_dot_rows)(const float *restrict a, size_t lda, const float *restrict b,
+                                size_t ldb, size_t pixels, size_t channels, float *restrict sums)
 {
     for (size_t c0 = 0; c0 < channels; c0 += 64) {
         size_t block = train_min(64, channels - c0);
@@ -198,8 +198,8 @@ static TRAIN_INLINE void train_depthwise_row(const struct adl_depthwise_grad *g,
 }
 
 /* Rows p0 .. p1-1 of dy for the channels from c. */
-static void train_depthwise_rows(const struct adl_depthwise_grad *g, int p0, int p1, size_t c,
-                                 float *work)
+static void ISA(train_depthwise_rows)(const struct adl_depthwise_grad *g, int p0, int p1, size_t c,
+                                      float *work)
 {
     train_vector sums[9];
 #pragma GCC unroll 9
@@ -223,16 +223,16 @@ static void train_depthwise_rows(const struct adl_depthwise_grad *g, int p0, int
 
 /* The last vector ends with the last channel, so some of its channels may be the
  * one's before as well: both make the same sums. */
-static void train_depthwise_grad(const struct adl_depthwise_grad *g)
+static void ISA(train_depthwise_grad)(const struct adl_depthwise_grad *g)
 {
     size_t vectors = (g->channels + TRAIN_LANES - 1) / TRAIN_LANES, each = 9 * TRAIN_LANES;
     for (size_t i = 0; i < vectors * each; i++)
         g->work[i] = 0;
     for (int p = 0; p < g->p; p += TRAIN_ROWS)
         for (size_t v = 0; v < vectors; v++)
-            train_depthwise_rows(g, p, p + TRAIN_ROWS < g->p ? p + TRAIN_ROWS : g->p,
-                                 train_min(v * TRAIN_LANES, g->channels - TRAIN_LANES),
-                                 g->work + v * each);
+            ISA(train_depthwise_rows)
+            (g, p, p + TRAIN_ROWS < g->p ? p + TRAIN_ROWS : g->p,
+             train_min(v * TRAIN_LANES, g->channels - TRAIN_LANES), g->work + v * each);
     for (size_t v = 0; v < vectors; v++)
         for (size_t i = 0; i < each; i++)
             g->sums[i / TRAIN_LANES * g->channels +
@@ -259,8 +259,8 @@ static TRAIN_INLINE void train_spread4(const train_vector *x, int sx, train_vect
 }
 
 /* As in train_depthwise_grad, the last vector ends with the last channel. */
-static void train_winograd_spread(const float *const *pixels, size_t channels, float *z,
-                                  size_t step)
+static void ISA(train_winograd_spread)(const float *const *pixels, size_t channels, float *z,
+                                       size_t step)
 {
     for (size_t i = 0; i < channels; i += TRAIN_LANES) {
         size_t c = train_min(i, channels - TRAIN_LANES);
@@ -282,8 +282,8 @@ static void train_winograd_spread(const float *const *pixels, size_t channels, f
     }
 }
 
-static void train_winograd_fold(const float *m, size_t step, const float *g, size_t channels,
-                                float *grad)
+static void ISA(train_winograd_fold)(const float *m, size_t step, const float *g, size_t channels,
+                                     float *grad)
 {
     for (size_t i = 0; i < channels; i += TRAIN_LANES) {
         size_t c = train_min(i, channels - TRAIN_LANES);
@@ -307,7 +307,7 @@ static void train_winograd_fold(const float *m, size_t step, const float *g, siz
 /* --- pooling ------------------------------------------------------------------------------ */
 
 /* `left` is what of dy has not found its maximum yet. */
-static void train_maxpool_back(const struct adl_maxpool_back *j)
+static void ISA(train_maxpool_back)(const struct adl_maxpool_back *j)
 {
     for (size_t c0 = 0; c0 < j->channels; c0 += TRAIN_BLOCK) {
         size_t block = train_min(TRAIN_BLOCK, j->channels - c0);
@@ -329,8 +329,8 @@ static void train_maxpool_back(const struct adl_maxpool_back *j)
     }
 }
 
-static void train_spread(const float *restrict x, const float *restrict w, size_t ldx,
-                         size_t pixels, size_t channels, float *restrict out, size_t ldo)
+static void ISA(train_spread)(const float *restrict x, const float *restrict w, size_t ldx,
+                              size_t pixels, size_t channels, float *restrict out, size_t ldo)
 {
     for (size_t i = 0; i < pixels; i++)
         for (size_t c = 0; c < channels; c++)
@@ -338,10 +338,11 @@ static void train_spread(const float *restrict x, const float *restrict w, size_
 }
 
 #define ADL_TRAIN_LOOPS                                                                            \
-    .relu_back = train_relu_back, .moments = train_moments, .products = train_products,            \
-    .affine2 = train_affine2, .dot_rows = train_dot_rows, .lanes = TRAIN_LANES,                    \
-    .depthwise_grad = train_depthwise_grad, .maxpool_back = train_maxpool_back,                    \
-    .spread = train_spread, .winograd_spread = train_winograd_spread,                              \
-    .winograd_fold = train_winograd_fold
+    .relu_back = ISA(train_relu_back), .moments = ISA(train_moments),                              \
+    .products = ISA(train_products), .affine2 = ISA(train_affine2),                                \
+    .dot_rows = ISA(train_dot_rows), .lanes = TRAIN_LANES,                                         \
+    .depthwise_grad = ISA(train_depthwise_grad), .maxpool_back = ISA(train_maxpool_back),          \
+    .spread = ISA(train_spread), .winograd_spread = ISA(train_winograd_spread),                    \
+    .winograd_fold = ISA(train_winograd_fold)
 
 #endif

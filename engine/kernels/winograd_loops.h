@@ -4,6 +4,7 @@
 /* The transforms of Winograd convolution in terms of a vector type: included by
  * each instruction set's file, which defines before
  *
+ *     ISA(name)     the name with that of the instruction set
  *     vec, VEC      the type, GCC's operators work on it; its floats
  *     INLINE        static inline, always
  *     vec_load(p), vec_store(p, v)               whole vectors
@@ -202,7 +203,7 @@ INLINE void input_vector(const struct adl_winograd_input *t, size_t c, size_t pa
     }
 }
 
-static void input(const struct adl_winograd_input *t)
+static void ISA(winograd_input)(const struct adl_winograd_input *t)
 {
     size_t c = 0;
     for (; c + VEC <= t->channels; c += VEC)
@@ -287,7 +288,7 @@ INLINE void output_vector(const struct adl_winograd_output *t, size_t c, size_t 
 #undef SIDE
 }
 
-static void output(const struct adl_winograd_output *t)
+static void ISA(winograd_output)(const struct adl_winograd_output *t)
 {
     size_t c = 0;
     for (; c + VEC <= t->channels; c += VEC)
@@ -408,7 +409,7 @@ INLINE void weights_3x3(const struct adl_winograd_weights *t, const int n)
         }
 }
 
-static void weights(const struct adl_winograd_weights *t)
+static void ISA(winograd_weights)(const struct adl_winograd_weights *t)
 {
     size_t taps = (size_t)(t->r * t->s);
 

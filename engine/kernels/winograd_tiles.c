@@ -25,26 +25,28 @@
 #define WANTED_TASKS 8
 #define MANY_TASKS 4
 
-static bool side_supported(int points, int r)
+static bool winograd_supports_side(int points, int r)
 {
     return r % 2 == 1 && r < points;
 }
 
-bool adl_winograd_supports(int points, const struct adl_conv *v, const struct adl_kernels *kernels)
+bool adl_winograd_supports(int points, const struct adl_conv *conv,
+                           const struct adl_kernels *kernels)
 {
-    return kernels->winograd && v->stride == 1 && v->groups == 1 && !v->accumulate &&
-           v->r * v->s > 1 && side_supported(points, v->r) && side_supported(points, v->s);
+    return kernels->winograd && conv->stride == 1 && conv->groups == 1 && !conv->accumulate &&
+           conv->r * conv->s > 1 && winograd_supports_side(points, conv->r) &&
+           winograd_supports_side(points, conv->s);
 }
 
-static size_t round_up(size_t a, size_t b)
+static size_t winograd_round_up(size_t a, size_t b)
 {
     return adl_ceil_div(a, b) * b;
 }
 
-static const unsigned char all_positions[] = {0, 1, 2, 3, 4, 5, 6, 7};
+static const unsigned char winograd_all_positions[] = {0, 1, 2, 3, 4, 5, 6, 7};
 
 /* The fewest points that give `outputs` outputs of a kernel of r taps. */
-static struct adl_winograd_part smallest_part(int points, int r, int outputs)
+static struct adl_winograd_part winograd_smallest_part(int points, int r, int outputs)
 {
     static const unsigned char of6_4[] = ADL_WINOGRAD_POSITIONS6_4;
     static const unsigned char of8_4[] = ADL_WINOGRAD_POSITIONS8_4;
@@ -56,49 +58,49 @@ static struct adl_winograd_part smallest_part(int points, int r, int outputs)
                                               points == 6 ? of6_4
                                               : size == 4 ? of8_4
                                                           : of8_6};
-    return (struct adl_winograd_part){points, points - r + 1, all_positions};
+    return (struct adl_winograd_part){points, points - r + 1, winograd_all_positions};
 }
 
-static struct adl_winograd_side make_side(int points, int r, int pixels)
+static struct adl_winograd_side winograd_make_side(int points, int r, int pixels)
 {
     struct adl_winograd_side side = {.r = r, .pixels = pixels};
     if (r == 1) {
-        side.whole = (struct adl_winograd_part){1, 1, all_positions};
+        side.whole = (struct adl_winograd_part){1, 1, winograd_all_positions};
         side.count = pixels;
         return side;
     }
-    side.whole = (struct adl_winograd_part){points, points - r + 1, all_positions};
+    side.whole = (struct adl_winograd_part){points, points - r + 1, winograd_all_positions};
     side.count = pixels / side.whole.outputs;
     int rest = pixels % side.whole.outputs;
     if (rest)
-        side.last = smallest_part(points, r, rest);
+        side.last = winograd_smallest_part(points, r, rest);
     return side;
 }
 
-static int tile_count(const struct adl_winograd_side *side)
+static int winograd_tile_count(const struct adl_winograd_side *side)
 {
     return side->count + (side->last.outputs > 0);
 }
 
 /* Channels whose transformed weights stay in the L2 cache beside a block. */
-static size_t compact_chunk(const struct adl_winograd_blocking *b)
+static size_t winograd_compact_chunk(const struct adl_winograd_blocking *b)
 {
     size_t most = COMPACT_BYTES / sizeof(float) / (b->positions * b->nr);
     size_t chunks = adl_ceil_div(b->channels, ADL_MAX(most, ADL_LINE_FLOATS));
-    return round_up(adl_ceil_div(b->channels, chunks), ADL_LINE_FLOATS);
+    return winograd_round_up(adl_ceil_div(b->channels, chunks), ADL_LINE_FLOATS);
 }
 
 struct adl_winograd_blocking adl_winograd_blocking(struct adl_winograd_variant variant,
-                                                   const struct adl_conv *v,
+                                                   const struct adl_conv *conv,
                                                    const struct adl_kernels *kernels)
 {
-    size_t nr = (size_t)kernels->winograd->nr, c = (size_t)v->c, k = (size_t)v->k;
+    size_t nr = (size_t)kernels->winograd->nr, c = (size_t)conv->c, k = (size_t)conv->k;
     struct adl_winograd_blocking b = {.channels = c, .nr = nr, .compact = variant.compact};
 
-    b.rows = make_side(variant.points, v->r, v->p);
-    b.columns = make_side(variant.points, v->s, v->q);
+    b.rows = winograd_make_side(variant.points, conv->r, conv->p);
+    b.columns = winograd_make_side(variant.points, conv->s, conv->q);
     b.positions = (size_t)(b.rows.whole.points * b.columns.whole.points);
-    b.tiles = (size_t)tile_count(&b.rows) * (size_t)tile_count(&b.columns);
+    b.tiles = (size_t)winograd_tile_count(&b.rows) * (size_t)winograd_tile_count(&b.columns);
     b.panels = adl_ceil_div(k, nr);
     b.shared = b.tiles <= WHOLE_TILES;
     if (b.shared) {
@@ -113,13 +115,14 @@ struct adl_winograd_blocking adl_winograd_blocking(struct adl_winograd_variant v
         size_t most = BLOCK_BYTES / sizeof(float) / (b.positions * (c + k));
         b.blocks = adl_ceil_div(b.tiles, ADL_MAX(most, BLOCK_TILES));
         if (b.blocks < MANY_TASKS * WANTED_TASKS)
-            b.blocks = round_up(b.blocks, WANTED_TASKS);
+            b.blocks = winograd_round_up(b.blocks, WANTED_TASKS);
         b.slice_panels = b.panels;
         b.slices = 1;
     }
     b.block_tiles = adl_ceil_div(b.tiles, b.blocks);
     b.transformed_tiles = b.shared ? b.tiles : b.block_tiles;
-    b.chunk = variant.compact ? compact_chunk(&b) : adl_ceil_div(c, adl_ceil_div(c, CHUNK));
+    b.chunk =
+        variant.compact ? winograd_compact_chunk(&b) : adl_ceil_div(c, adl_ceil_div(c, CHUNK));
     b.ldv = adl_conv_padded_row(c);
     b.ldm = b.slice_panels * nr + ADL_LINE_FLOATS;
     return b;
@@ -128,12 +131,12 @@ struct adl_winograd_blocking adl_winograd_blocking(struct adl_winograd_variant v
 /* --- the order of the tiles -------------------------------------------------------- */
 
 /* In the last row; of those, also in the last column. */
-static size_t last_row_tiles(const struct adl_winograd_blocking *b)
+static size_t winograd_last_row_tiles(const struct adl_winograd_blocking *b)
 {
-    return b->rows.last.outputs ? (size_t)tile_count(&b->columns) : 0;
+    return b->rows.last.outputs ? (size_t)winograd_tile_count(&b->columns) : 0;
 }
 
-static size_t corner_tiles(const struct adl_winograd_blocking *b)
+static size_t winograd_corner_tiles(const struct adl_winograd_blocking *b)
 {
     return b->rows.last.outputs && b->columns.last.outputs ? 1 : 0;
 }
@@ -143,7 +146,7 @@ static size_t corner_tiles(const struct adl_winograd_blocking *b)
 struct adl_winograd_tile adl_winograd_tile(const struct adl_winograd_blocking *b, size_t index)
 {
     const struct adl_winograd_side *rows = &b->rows, *columns = &b->columns;
-    size_t corner = corner_tiles(b), last_row = last_row_tiles(b);
+    size_t corner = winograd_corner_tiles(b), last_row = winograd_last_row_tiles(b);
     size_t whole = (size_t)rows->count * (size_t)columns->count;
     struct adl_winograd_tile tile = {.rows = &rows->whole, .columns = &columns->whole};
     int i = rows->count, j = columns->count; /* in tiles */
@@ -166,7 +169,7 @@ struct adl_winograd_tile adl_winograd_tile(const struct adl_winograd_blocking *b
     return tile;
 }
 
-static bool has_position(const struct adl_winograd_part *part, int position)
+static bool winograd_has_position(const struct adl_winograd_part *part, int position)
 {
     for (int i = 0; i < part->points; i++)
         if (part->positions[i] == position)
@@ -181,20 +184,20 @@ struct adl_winograd_run adl_winograd_tiles_of(const struct adl_winograd_blocking
     int column = (int)position % b->columns.whole.points;
     struct adl_winograd_run run = {0, b->tiles};
 
-    if (!has_position(&b->columns.last, column)) {
-        run.from = corner_tiles(b);
+    if (!winograd_has_position(&b->columns.last, column)) {
+        run.from = winograd_corner_tiles(b);
         run.to -= b->columns.last.outputs ? (size_t)b->rows.count : 0;
     }
-    if (!has_position(&b->rows.last, row))
-        run.from = last_row_tiles(b);
+    if (!winograd_has_position(&b->rows.last, row))
+        run.from = winograd_last_row_tiles(b);
     return run;
 }
 
-struct adl_winograd_work adl_winograd_work(const struct adl_conv *v,
+struct adl_winograd_work adl_winograd_work(const struct adl_conv *conv,
                                            const struct adl_kernels *kernels, int points)
 {
     struct adl_winograd_blocking b =
-        adl_winograd_blocking((struct adl_winograd_variant){.points = points}, v, kernels);
+        adl_winograd_blocking((struct adl_winograd_variant){.points = points}, conv, kernels);
     struct adl_winograd_work work = {
         .tiles = b.tiles, .positions = b.positions, .blocks = b.blocks};
     for (size_t i = 0; i < b.positions; i++) {

@@ -17,14 +17,14 @@
 /* Floats of a piece of the depth whose taps are gathered at a time. */
 #define GATHER_FLOATS 4608
 
-static size_t taps_of(const struct adl_winograd_blocking *b)
+static size_t winograd_taps(const struct adl_winograd_blocking *b)
 {
     return (size_t)(b->rows.r * b->columns.r);
 }
 
 size_t adl_winograd_weight_floats(const struct adl_winograd_blocking *b)
 {
-    return (b->compact ? taps_of(b) : b->positions) * b->panels * b->channels * b->nr;
+    return (b->compact ? winograd_taps(b) : b->positions) * b->panels * b->channels * b->nr;
 }
 
 size_t adl_winograd_weight_offset(const struct adl_winograd_blocking *b, size_t position,
@@ -43,10 +43,10 @@ size_t adl_winograd_weight_offset(const struct adl_winograd_blocking *b, size_t 
 size_t adl_winograd_compact_offset(const struct adl_winograd_blocking *b, size_t panel,
                                    size_t channel)
 {
-    return (panel * b->channels + channel) * taps_of(b) * b->nr;
+    return (panel * b->channels + channel) * winograd_taps(b) * b->nr;
 }
 
-static struct adl_winograd_weights transform_job(const struct adl_winograd_blocking *b)
+static struct adl_winograd_weights winograd_weights_job(const struct adl_winograd_blocking *b)
 {
     return (struct adl_winograd_weights){
         .row_points = b->rows.whole.points,
@@ -58,12 +58,12 @@ static struct adl_winograd_weights transform_job(const struct adl_winograd_block
 
 /* The taps of a panel and of `depth` input channels, scaled, from PyTorch's
  * layout into that of compact weights. */
-static void gather(const struct adl_winograd_blocking *b, const struct adl_conv *v,
-                   const float *weights, const float *scale, size_t panel, size_t channel,
-                   size_t depth, float *to)
+static void winograd_gather(const struct adl_winograd_blocking *b, const struct adl_conv *conv,
+                            const float *weights, const float *scale, size_t panel, size_t channel,
+                            size_t depth, float *to)
 {
-    size_t taps = taps_of(b), first = panel * b->nr, count = depth * taps;
-    size_t lanes = ADL_MIN(b->nr, (size_t)v->k - first);
+    size_t taps = winograd_taps(b), first = panel * b->nr, count = depth * taps;
+    size_t lanes = ADL_MIN(b->nr, (size_t)conv->k - first);
 
     if (lanes < b->nr)
         memset(to, 0, count * b->nr * sizeof *to);
@@ -75,13 +75,14 @@ static void gather(const struct adl_winograd_blocking *b, const struct adl_conv 
 }
 
 /* Pieces of the depth do not cross the chunks' borders. */
-static void transform_panel(const struct adl_winograd_blocking *b, const struct adl_conv *v,
-                            const struct adl_kernels *kernels, const float *weights,
-                            const float *scale, size_t panel, float *packed)
+static void winograd_transform_panel(const struct adl_winograd_blocking *b,
+                                     const struct adl_conv *conv, const struct adl_kernels *kernels,
+                                     const float *weights, const float *scale, size_t panel,
+                                     float *packed)
 {
     float piece[GATHER_FLOATS];
-    size_t most = ADL_MAX(GATHER_FLOATS / (taps_of(b) * b->nr), 1);
-    struct adl_winograd_weights job = transform_job(b);
+    size_t most = ADL_MAX(GATHER_FLOATS / (winograd_taps(b) * b->nr), 1);
+    struct adl_winograd_weights job = winograd_weights_job(b);
 
     job.w = piece;
     job.step =
@@ -91,25 +92,25 @@ static void transform_panel(const struct adl_winograd_blocking *b, const struct 
         for (size_t c = chunk; c < end; c += job.depth) {
             job.depth = ADL_MIN(most, end - c);
             job.u = packed + adl_winograd_weight_offset(b, 0, panel, c);
-            gather(b, v, weights, scale, panel, c, job.depth, piece);
+            winograd_gather(b, conv, weights, scale, panel, c, job.depth, piece);
             kernels->winograd->weights(&job);
         }
     }
 }
 
-void adl_winograd_pack(const struct adl_winograd_blocking *b, const struct adl_conv *v,
+void adl_winograd_pack(const struct adl_winograd_blocking *b, const struct adl_conv *conv,
                        const struct adl_kernels *kernels, const float *weights, const float *scale,
                        const float *bias, float *packed)
 {
     float *biases = packed + adl_winograd_weight_floats(b);
-    size_t k = (size_t)v->k;
+    size_t k = (size_t)conv->k;
 
     for (size_t panel = 0; panel < b->panels; panel++)
         if (b->compact)
-            gather(b, v, weights, scale, panel, 0, b->channels,
-                   packed + adl_winograd_compact_offset(b, panel, 0));
+            winograd_gather(b, conv, weights, scale, panel, 0, b->channels,
+                            packed + adl_winograd_compact_offset(b, panel, 0));
         else
-            transform_panel(b, v, kernels, weights, scale, panel, packed);
+            winograd_transform_panel(b, conv, kernels, weights, scale, panel, packed);
     memset(biases, 0, b->panels * b->nr * sizeof *biases);
     memcpy(biases, bias, k * sizeof *biases);
 }
@@ -129,7 +130,7 @@ void adl_winograd_transform_chunk(const struct adl_winograd_blocking *b,
                                   const struct adl_kernels *kernels, const float *packed,
                                   size_t depth, float *to)
 {
-    struct adl_winograd_weights job = transform_job(b);
+    struct adl_winograd_weights job = winograd_weights_job(b);
     job.w = packed;
     job.depth = depth;
     job.u = to;
