@@ -129,7 +129,7 @@ void plan_replace_value(struct adl_plan *plan, int from, int to);
 /* Whether the step still has neither clamp nor residual. */
 bool plan_is_open(const struct plan_step *step);
 
-/* --- choosing (cost.c) ---------------------------------------------------------- */
+/* --- choosing (choice.c) ---------------------------------------------------------- */
 
 /* Of the algorithms that can do it, the one of this rank by expected time: 0
  * the best, 1 the next; beyond the last, the last. */

@@ -6,7 +6,7 @@
 
 #include "plan/ir.h"
 
-static float *channel_array(struct adl_plan *plan, size_t channels, struct adl_error *err)
+static float *lower_channel_array(struct adl_plan *plan, size_t channels, struct adl_error *err)
 {
     float *array = adl_arena_alloc(&plan->arena, channels, sizeof *array);
     if (!array)
@@ -24,8 +24,8 @@ static int lower_batchnorm(struct adl_plan *plan, struct plan_step *step, struct
     size_t channels = (size_t)plan->values[step->output].shape.c;
 
     step->kind = PLAN_POINTWISE;
-    step->scale = channel_array(plan, channels, err);
-    step->bias = channel_array(plan, channels, err);
+    step->scale = lower_channel_array(plan, channels, err);
+    step->bias = lower_channel_array(plan, channels, err);
     if (!step->scale || !step->bias)
         return -1;
     for (size_t c = 0; c < channels; c++) {
@@ -37,10 +37,10 @@ static int lower_batchnorm(struct adl_plan *plan, struct plan_step *step, struct
 }
 
 /* The bias of a convolution or linear layer as its own array. */
-static int copy_bias(struct adl_plan *plan, struct plan_step *step, struct adl_error *err)
+static int lower_bias(struct adl_plan *plan, struct plan_step *step, struct adl_error *err)
 {
     size_t channels = (size_t)plan->values[step->output].shape.c;
-    step->bias = channel_array(plan, channels, err);
+    step->bias = lower_channel_array(plan, channels, err);
     if (!step->bias)
         return -1;
     if (step->node->param_count > 1)
@@ -54,11 +54,11 @@ static int lower_node(struct adl_plan *plan, struct plan_step *step, struct adl_
 
     if (def == &adl_op_conv) {
         step->kind = PLAN_CONV;
-        return copy_bias(plan, step, err);
+        return lower_bias(plan, step, err);
     }
     if (def == &adl_op_linear) {
         step->kind = PLAN_LINEAR;
-        return copy_bias(plan, step, err);
+        return lower_bias(plan, step, err);
     }
     if (def == &adl_op_batchnorm)
         return lower_batchnorm(plan, step, err);

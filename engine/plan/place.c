@@ -8,7 +8,7 @@
 #include "plan/ir.h"
 
 /* The value whose memory this one is part of. */
-static int root_of(const struct adl_plan *plan, int value)
+static int place_root(const struct adl_plan *plan, int value)
 {
     while (plan->values[value].slice_of >= 0)
         value = plan->values[value].slice_of;
@@ -21,29 +21,30 @@ struct extension {
     int step;
 };
 
-static void extend(void *context, int value)
+static void place_extend(void *context, int value)
 {
     struct extension *e = context;
-    struct adl_lifetime *life = &e->lives[root_of(e->plan, value)];
+    struct adl_lifetime *life = &e->lives[place_root(e->plan, value)];
     life->first = ADL_MIN(life->first, e->step);
     life->last = ADL_MAX(life->last, e->step);
 }
 
-static void find_lives(const struct adl_plan *plan, struct adl_lifetime *lives)
+static void place_find_lifetimes(const struct adl_plan *plan, struct adl_lifetime *lives)
 {
     struct extension e = {plan, lives, 0};
     for (int i = 0; i < plan->value_count; i++)
         lives[i] = (struct adl_lifetime){.id = i, .first = plan->step_count, .last = -1};
     for (e.step = 0; e.step < plan->step_count; e.step++)
         if (plan->steps[e.step].kind != PLAN_DEAD) {
-            plan_for_inputs(&plan->steps[e.step], extend, &e);
-            extend(&e, plan->steps[e.step].output);
+            plan_for_inputs(&plan->steps[e.step], place_extend, &e);
+            place_extend(&e, plan->steps[e.step].output);
         }
 }
 
 /* Gives each whole value its space; those of the arena are moved to the front
  * of `lives`. Returns how many, or -1. */
-static int choose_spaces(struct adl_plan *plan, struct adl_lifetime *lives, struct adl_error *err)
+static int place_choose_spaces(struct adl_plan *plan, struct adl_lifetime *lives,
+                               struct adl_error *err)
 {
     int kept = 0;
     for (int i = 0; i < plan->value_count; i++) {
@@ -77,7 +78,7 @@ static void place_slices(struct adl_plan *plan)
         size_t channel = 0;
         for (int at = i; plan->values[at].slice_of >= 0; at = plan->values[at].slice_of)
             channel += (size_t)plan->values[at].channel;
-        const struct plan_value *root = &plan->values[root_of(plan, i)];
+        const struct plan_value *root = &plan->values[place_root(plan, i)];
         value->space = root->space;
         value->ld = (size_t)root->shape.c;
         value->offset = root->offset + channel;
@@ -90,8 +91,8 @@ int plan_place(struct adl_plan *plan, struct adl_error *err)
     struct adl_lifetime *lives = adl_malloc((size_t)plan->value_count, sizeof *lives);
     if (!lives)
         return adl_fail_nomem(err, "the plan");
-    find_lives(plan, lives);
-    int kept = choose_spaces(plan, lives, err);
+    place_find_lifetimes(plan, lives);
+    int kept = place_choose_spaces(plan, lives, err);
     ADL_TRY(kept);
     ADL_TRY(
         adl_lifetime_place(lives, (size_t)kept, share, &plan->space_floats[PLAN_SPACE_ARENA], err));

@@ -27,8 +27,8 @@ static const struct {
     {0, plan_select},
 };
 
-static int begin(struct adl_plan *plan, const struct adl_graph *graph,
-                 const struct adl_plan_options *options, struct adl_error *err)
+static int plan_begin(struct adl_plan *plan, const struct adl_graph *graph,
+                      const struct adl_plan_options *options, struct adl_error *err)
 {
     int values = adl_graph_value_count(graph), nodes = adl_graph_node_count(graph);
     int result = -1;
@@ -74,7 +74,7 @@ struct adl_plan *adl_plan_create(const struct adl_graph *graph, const float *con
     plan->pool = options->pool;
     plan->release = options->release;
     plan->release_context = options->release_context;
-    int result = begin(plan, graph, options, err);
+    int result = plan_begin(plan, graph, options, err);
     for (size_t i = 0; result == 0 && i < sizeof passes / sizeof *passes; i++)
         if (!(options->disabled & passes[i].flag))
             result = passes[i].run(plan, err);
@@ -140,7 +140,7 @@ uint64_t adl_plan_macs(const struct adl_plan *plan)
 }
 
 /* The index in `steps` of the n-th step that is executed. */
-static int live_step(const struct adl_plan *plan, int n)
+static int plan_live_step(const struct adl_plan *plan, int n)
 {
     int i = 0;
     for (;; i++)
@@ -156,7 +156,7 @@ int adl_plan_step_count(const struct adl_plan *plan)
     return count;
 }
 
-static const char *kernel_name(const struct plan_step *step)
+static const char *plan_kernel_name(const struct plan_step *step)
 {
     switch (step->kind) {
     case PLAN_CONV: return step->first ? "separable" : step->algorithm->name;
@@ -173,7 +173,7 @@ static const char *kernel_name(const struct plan_step *step)
     return "dead";
 }
 
-static uint64_t node_macs(const struct adl_plan *plan, const struct adl_node *node)
+static uint64_t plan_node_macs(const struct adl_plan *plan, const struct adl_node *node)
 {
     struct adl_shape in[ADL_MAX_OP_INPUTS];
     for (int i = 0; i < node->input_count; i++)
@@ -183,15 +183,15 @@ static uint64_t node_macs(const struct adl_plan *plan, const struct adl_node *no
 
 void adl_plan_step_info(const struct adl_plan *plan, int step, struct adl_step_info *info)
 {
-    const struct plan_step *s = &plan->steps[live_step(plan, step)];
+    const struct plan_step *s = &plan->steps[plan_live_step(plan, step)];
     *info = (struct adl_step_info){
         .name = adl_graph_value(plan->graph, s->output)->name,
-        .kernel = kernel_name(s),
+        .kernel = plan_kernel_name(s),
         .out = plan->values[s->output].shape,
     };
-    info->macs = node_macs(plan, s->node);
+    info->macs = plan_node_macs(plan, s->node);
     if (s->first)
-        info->macs += node_macs(plan, s->first->node);
+        info->macs += plan_node_macs(plan, s->first->node);
 }
 
 void adl_plan_dump(const struct adl_plan *plan, struct adl_str *out)
@@ -200,7 +200,7 @@ void adl_plan_dump(const struct adl_plan *plan, struct adl_str *out)
     adl_str_printf(out, "%-28s %-10s %-10s %-15s %9s  %s\n", "step", "kernel", "what", "output",
                    "MMAC", "where, epilogue");
     for (int i = 0, n = adl_plan_step_count(plan); i < n; i++) {
-        const struct plan_step *step = &plan->steps[live_step(plan, i)];
+        const struct plan_step *step = &plan->steps[plan_live_step(plan, i)];
         const struct plan_value *y = &plan->values[step->output];
         struct adl_step_info info;
         char what[32] = "", shape[32];

@@ -1,4 +1,4 @@
-/* Select: an algorithm for each convolution (cost.c), and the weights of all steps
+/* Select: an algorithm for each convolution (choice.c), and the weights of all steps
  * packed into one block. Runs last, when strides in memory are known. */
 
 #include <stdlib.h>
@@ -8,7 +8,7 @@
 #include "base/size.h"
 #include "plan/ir.h"
 
-static void describe_conv(const struct adl_plan *plan, struct plan_step *step)
+static void select_describe(const struct adl_plan *plan, struct plan_step *step)
 {
     const struct adl_conv_attr *attr = step->node->attr;
     int input = step->first ? step->first->output : step->input;
@@ -38,8 +38,8 @@ static void describe_conv(const struct adl_plan *plan, struct plan_step *step)
 }
 
 /* Of the packed weights, up to where the next may begin. */
-static int add_weights(const struct adl_plan *plan, const struct plan_step *step, size_t *total,
-                       struct adl_error *err)
+static int select_add_weights(const struct adl_plan *plan, const struct plan_step *step,
+                              size_t *total, struct adl_error *err)
 {
     size_t floats = 0;
     if (step->kind == PLAN_LINEAR)
@@ -53,7 +53,7 @@ static int add_weights(const struct adl_plan *plan, const struct plan_step *step
 }
 
 /* The factors of its output channels, where no batch norm gave any. */
-static int make_scale(struct adl_plan *plan, struct plan_step *step, struct adl_error *err)
+static int select_make_scale(struct adl_plan *plan, struct plan_step *step, struct adl_error *err)
 {
     if (step->kind == PLAN_LINEAR || step->scale)
         return 0;
@@ -65,7 +65,8 @@ static int make_scale(struct adl_plan *plan, struct plan_step *step, struct adl_
     return 0;
 }
 
-static void pack_step(const struct adl_plan *plan, const struct plan_step *step, float *packed)
+static void select_pack_step(const struct adl_plan *plan, const struct plan_step *step,
+                             float *packed)
 {
     const float *weights = plan->params[step->node->params[0]];
     if (step->kind == PLAN_LINEAR)
@@ -79,7 +80,7 @@ static void pack_step(const struct adl_plan *plan, const struct plan_step *step,
 /* A depthwise convolution that is done on the way to a 1x1: each its own packing. */
 static void select_pair(struct adl_plan *plan, struct plan_step *step)
 {
-    describe_conv(plan, step->first);
+    select_describe(plan, step->first);
     step->algorithm = &adl_conv_gemm;
     step->first->algorithm = &adl_conv_depthwise;
     plan->scratch_floats =
@@ -88,7 +89,7 @@ static void select_pair(struct adl_plan *plan, struct plan_step *step)
 
 static void select_conv(struct adl_plan *plan, struct plan_step *step)
 {
-    describe_conv(plan, step);
+    select_describe(plan, step);
     if (step->first)
         select_pair(plan, step);
     else
@@ -96,7 +97,7 @@ static void select_conv(struct adl_plan *plan, struct plan_step *step)
 }
 
 /* The memory that a convolution's algorithm works in. */
-static void add_work(struct adl_plan *plan, struct plan_step *step)
+static void select_add_memory(struct adl_plan *plan, struct plan_step *step)
 {
     const struct adl_conv_algorithm *a = step->algorithm;
     plan->scratch_floats =
@@ -115,7 +116,7 @@ struct packing {
     size_t count; /* of the parameter */
 };
 
-static int larger_first(const void *a, const void *b)
+static int select_larger_first(const void *a, const void *b)
 {
     const struct packing *left = a, *right = b;
     return (left->count < right->count) - (left->count > right->count);
@@ -126,13 +127,13 @@ struct packing_job {
     const struct packing *list;
 };
 
-static void pack_task(void *context, size_t i, int worker)
+static void select_pack_task(void *context, size_t i, int worker)
 {
     const struct packing_job *job = context;
     const struct adl_plan *plan = job->plan;
     const struct packing *one = &job->list[i];
     (void)worker;
-    pack_step(plan, one->step, one->to);
+    select_pack_step(plan, one->step, one->to);
     if (plan->release)
         plan->release(plan->release_context, one->step->node->params[0]);
 }
@@ -140,7 +141,7 @@ static void pack_task(void *context, size_t i, int worker)
 /* Large parameters first: what is left of them when most are packed, and so most
  * memory is taken, is small. Most of the time is the system's, which clears the pages
  * that are written for the first time. */
-static int pack_all(struct adl_plan *plan, struct adl_error *err)
+static int select_pack_all(struct adl_plan *plan, struct adl_error *err)
 {
     struct packing *list = adl_malloc((size_t)plan->step_count, sizeof *list);
     size_t count = 0, at = 0;
@@ -151,18 +152,18 @@ static int pack_all(struct adl_plan *plan, struct adl_error *err)
     for (int i = 0; i < plan->step_count; i++) {
         struct plan_step *step = &plan->steps[i];
         size_t begin = at;
-        ADL_TRY(add_weights(plan, step, &at, err));
+        ADL_TRY(select_add_weights(plan, step, &at, err));
         if (at == begin)
             continue;
-        ADL_TRY(make_scale(plan, step, err));
+        ADL_TRY(select_make_scale(plan, step, err));
         step->packed = plan->packed + begin;
         if (step->kind == PLAN_LINEAR && step->node->params[0] == adl_graph_classifier(plan->graph))
             plan->classifier = step->packed;
         list[count++] = (struct packing){
             step, plan->packed + begin, adl_graph_param(plan->graph, step->node->params[0])->count};
     }
-    qsort(list, count, sizeof *list, larger_first);
-    adl_pool_for(plan->pool, count, pack_task, &(struct packing_job){plan, list});
+    qsort(list, count, sizeof *list, select_larger_first);
+    adl_pool_for(plan->pool, count, select_pack_task, &(struct packing_job){plan, list});
     result = 0;
 out:
     adl_free(list);
@@ -182,16 +183,16 @@ int plan_select(struct adl_plan *plan, struct adl_error *err)
     for (int i = 0; i < plan->step_count; i++) {
         struct plan_step *step = &plan->steps[i];
         if (step->kind == PLAN_CONV && !step->first)
-            add_work(plan, step);
+            select_add_memory(plan, step);
         step->tasks = step->kind == PLAN_DEAD ? 0 : plan_step_tasks(plan, step);
     }
     for (int i = 0; i < plan->step_count; i++)
-        if (add_weights(plan, &plan->steps[i], &total, err) < 0)
+        if (select_add_weights(plan, &plan->steps[i], &total, err) < 0)
             return -1;
     plan->packed = adl_malloc(total, sizeof *plan->packed);
     if (!plan->packed)
         return adl_fail_nomem(err, "the network's weights");
     adl_mem_large_pages(plan->packed, total * sizeof *plan->packed);
     plan->packed_floats = total;
-    return pack_all(plan, err);
+    return select_pack_all(plan, err);
 }

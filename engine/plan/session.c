@@ -28,48 +28,50 @@ struct adl_session {
     double *seconds;      /* per live step while profiling; NULL otherwise */
 };
 
-static size_t space(const struct adl_session *session, enum plan_space which)
+static size_t session_space(const struct adl_session *session, enum plan_space which)
 {
     return session->plan->space_floats[which];
 }
 
-static float *input_of(const struct adl_session *session, int index)
+static float *session_input(const struct adl_session *session, int index)
 {
-    return session->block + (size_t)index * space(session, PLAN_SPACE_INPUT);
+    return session->block + (size_t)index * session_space(session, PLAN_SPACE_INPUT);
 }
 
-static float *outputs_of(const struct adl_session *session, int index)
+static float *session_outputs(const struct adl_session *session, int index)
 {
-    return session->block + (size_t)session->max_batch * space(session, PLAN_SPACE_INPUT) +
-           (size_t)index * space(session, PLAN_SPACE_OUTPUT);
+    return session->block + (size_t)session->max_batch * session_space(session, PLAN_SPACE_INPUT) +
+           (size_t)index * session_space(session, PLAN_SPACE_OUTPUT);
 }
 
-static float *arena_of(const struct adl_session *session, int worker)
+static float *session_arena(const struct adl_session *session, int worker)
 {
-    return outputs_of(session, session->max_batch) + (size_t)worker * session->worker_floats;
+    return session_outputs(session, session->max_batch) + (size_t)worker * session->worker_floats;
 }
 
-static float *shared_of(const struct adl_session *session, int worker)
+static float *session_shared(const struct adl_session *session, int worker)
 {
-    return arena_of(session, worker) + space(session, PLAN_SPACE_ARENA);
+    return session_arena(session, worker) + session_space(session, PLAN_SPACE_ARENA);
 }
 
-static float *scratch_of(const struct adl_session *session, int worker)
+static float *session_scratch(const struct adl_session *session, int worker)
 {
-    return shared_of(session, worker) + space(session, PLAN_SPACE_SHARED);
+    return session_shared(session, worker) + session_space(session, PLAN_SPACE_SHARED);
 }
 
-static int size_block(struct adl_session *session, struct adl_error *err)
+static int session_size_block(struct adl_session *session, struct adl_error *err)
 {
     size_t inputs, outputs, arenas, total;
     const struct adl_plan *plan = session->plan;
-    if (adl_size_add(space(session, PLAN_SPACE_ARENA), plan->scratch_floats,
+    if (adl_size_add(session_space(session, PLAN_SPACE_ARENA), plan->scratch_floats,
                      &session->worker_floats) < 0 ||
-        adl_size_add(session->worker_floats, space(session, PLAN_SPACE_SHARED),
+        adl_size_add(session->worker_floats, session_space(session, PLAN_SPACE_SHARED),
                      &session->worker_floats) < 0 ||
         adl_size_round_up(session->worker_floats, ADL_LINE_FLOATS, &session->worker_floats) < 0 ||
-        adl_size_mul(space(session, PLAN_SPACE_INPUT), (size_t)session->max_batch, &inputs) < 0 ||
-        adl_size_mul(space(session, PLAN_SPACE_OUTPUT), (size_t)session->max_batch, &outputs) < 0 ||
+        adl_size_mul(session_space(session, PLAN_SPACE_INPUT), (size_t)session->max_batch,
+                     &inputs) < 0 ||
+        adl_size_mul(session_space(session, PLAN_SPACE_OUTPUT), (size_t)session->max_batch,
+                     &outputs) < 0 ||
         adl_size_mul(session->worker_floats, (size_t)session->workers, &arenas) < 0 ||
         adl_size_add(inputs, outputs, &total) < 0 || adl_size_add(total, arenas, &total) < 0)
         return adl_fail(err, ADL_ERR_LIMIT, "a batch of %d images is too large",
@@ -94,7 +96,7 @@ struct adl_session *adl_session_create(struct adl_plan *plan, struct adl_pool *p
     session->pool = pool;
     session->max_batch = max_batch;
     session->workers = adl_pool_threads(pool);
-    if (size_block(session, err) < 0)
+    if (session_size_block(session, err) < 0)
         goto failed;
     session->block = adl_malloc(session->block_floats, sizeof *session->block);
     if (!session->block) {
@@ -124,28 +126,28 @@ const struct adl_plan *adl_session_plan(const struct adl_session *session)
 
 float *adl_session_input(struct adl_session *session, int index)
 {
-    return input_of(session, index);
+    return session_input(session, index);
 }
 
 /* Image `index` in the arena of `worker`. */
-static struct plan_bindings bind(const struct adl_session *session, int index, int worker)
+static struct plan_bindings session_bind(const struct adl_session *session, int index, int worker)
 {
     return (struct plan_bindings){.base = {
-                                      [PLAN_SPACE_INPUT] = input_of(session, index),
-                                      [PLAN_SPACE_OUTPUT] = outputs_of(session, index),
-                                      [PLAN_SPACE_ARENA] = arena_of(session, worker),
-                                      [PLAN_SPACE_SHARED] = shared_of(session, worker),
+                                      [PLAN_SPACE_INPUT] = session_input(session, index),
+                                      [PLAN_SPACE_OUTPUT] = session_outputs(session, index),
+                                      [PLAN_SPACE_ARENA] = session_arena(session, worker),
+                                      [PLAN_SPACE_SHARED] = session_shared(session, worker),
                                   }};
 }
 
 /* --- one image a thread ---------------------------------------------------------- */
 
-static void run_image(void *context, size_t index, int worker)
+static void session_run_image(void *context, size_t index, int worker)
 {
     const struct adl_session *session = context;
     const struct adl_plan *plan = session->plan;
-    struct plan_bindings at = bind(session, (int)index, worker);
-    float *scratch = scratch_of(session, worker);
+    struct plan_bindings at = session_bind(session, (int)index, worker);
+    float *scratch = session_scratch(session, worker);
     for (int i = 0; i < plan->step_count; i++) {
         const struct plan_step *step = &plan->steps[i];
         for (size_t task = 0; task < step->prepare_tasks; task++)
@@ -163,24 +165,24 @@ struct spread {
     struct plan_bindings at;
 };
 
-static void prepare_task(void *context, size_t task, int worker)
+static void session_prepare_task(void *context, size_t task, int worker)
 {
     const struct spread *spread = context;
     plan_step_prepare(spread->session->plan, spread->step, &spread->at, task,
-                      scratch_of(spread->session, worker));
+                      session_scratch(spread->session, worker));
 }
 
-static void run_task(void *context, size_t task, int worker)
+static void session_run_task(void *context, size_t task, int worker)
 {
     const struct spread *spread = context;
     plan_step_run(spread->session->plan, spread->step, &spread->at, task,
-                  scratch_of(spread->session, worker));
+                  session_scratch(spread->session, worker));
 }
 
-static void spread_image(struct adl_session *session, int index)
+static void session_spread_image(struct adl_session *session, int index)
 {
     const struct adl_plan *plan = session->plan;
-    struct spread spread = {.session = session, .at = bind(session, index, 0)};
+    struct spread spread = {.session = session, .at = session_bind(session, index, 0)};
     int live = 0;
     for (int i = 0; i < plan->step_count; i++) {
         spread.step = &plan->steps[i];
@@ -188,8 +190,8 @@ static void spread_image(struct adl_session *session, int index)
             continue;
         uint64_t start = session->seconds ? adl_clock_ns() : 0;
         if (spread.step->prepare_tasks)
-            adl_pool_for(session->pool, spread.step->prepare_tasks, prepare_task, &spread);
-        adl_pool_for(session->pool, spread.step->tasks, run_task, &spread);
+            adl_pool_for(session->pool, spread.step->prepare_tasks, session_prepare_task, &spread);
+        adl_pool_for(session->pool, spread.step->tasks, session_run_task, &spread);
         if (session->seconds)
             session->seconds[live] += (double)(adl_clock_ns() - start) * 1e-9;
         live++;
@@ -201,9 +203,9 @@ void adl_session_run(struct adl_session *session, int batch)
     int whole = 0;
     if (!session->seconds && session->workers > 1)
         whole = batch / session->workers * session->workers;
-    adl_pool_for(session->pool, (size_t)whole, run_image, session);
+    adl_pool_for(session->pool, (size_t)whole, session_run_image, session);
     for (int i = whole; i < batch; i++)
-        spread_image(session, i);
+        session_spread_image(session, i);
 }
 
 const float *adl_session_output(const struct adl_session *session, enum adl_output which, int index)
@@ -211,7 +213,7 @@ const float *adl_session_output(const struct adl_session *session, enum adl_outp
     int value = session->plan->outputs[which];
     if (value < 0)
         return NULL;
-    return outputs_of(session, index) + session->plan->values[value].offset;
+    return session_outputs(session, index) + session->plan->values[value].offset;
 }
 
 size_t adl_session_bytes(const struct adl_session *session)
@@ -225,7 +227,7 @@ int adl_session_value(const struct adl_session *session, int id, int index, floa
     const struct plan_value *value = &plan->values[id];
     if (plan_producer(plan, id) < 0)
         return -1;
-    struct plan_bindings at = bind(session, index, 0);
+    struct plan_bindings at = session_bind(session, index, 0);
     const float *from = at.base[value->space] + value->offset;
     size_t channels = (size_t)value->shape.c;
     for (size_t i = 0; i < adl_shape_count(value->shape) / channels; i++)

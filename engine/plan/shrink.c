@@ -19,19 +19,19 @@ struct offer {
     double paid;                              /* the last price */
 };
 
-static size_t packed_floats(const struct adl_plan *plan, const struct plan_step *step,
-                            const struct adl_conv_algorithm *algorithm)
+static size_t shrink_packed_floats(const struct adl_plan *plan, const struct plan_step *step,
+                                   const struct adl_conv_algorithm *algorithm)
 {
     return algorithm->packed_floats(algorithm, &step->conv, plan->kernels);
 }
 
-static void ask(const struct adl_plan *plan, struct offer *offer)
+static void shrink_find_smaller(const struct adl_plan *plan, struct offer *offer)
 {
     offer->smaller =
         plan_conv_smaller(&offer->step->conv, plan->kernels, offer->step->algorithm, &offer->price);
 }
 
-static struct offer *cheapest(struct offer *offers, int count)
+static struct offer *shrink_cheapest(struct offer *offers, int count)
 {
     struct offer *best = NULL;
     for (int i = 0; i < count; i++)
@@ -40,7 +40,7 @@ static struct offer *cheapest(struct offer *offers, int count)
     return best;
 }
 
-static struct offer *dearest(struct offer *offers, int count)
+static struct offer *shrink_dearest(struct offer *offers, int count)
 {
     struct offer *worst = NULL;
     for (int i = 0; i < count; i++)
@@ -50,12 +50,13 @@ static struct offer *dearest(struct offer *offers, int count)
 }
 
 /* The last that was taken may have saved far more than was asked for. */
-static void give_back(const struct adl_plan *plan, struct offer *offers, int count, double spare)
+static void shrink_restore(const struct adl_plan *plan, struct offer *offers, int count,
+                           double spare)
 {
     struct offer *offer;
-    while ((offer = dearest(offers, count))) {
-        double more = (double)packed_floats(plan, offer->step, offer->fastest) -
-                      (double)packed_floats(plan, offer->step, offer->step->algorithm);
+    while ((offer = shrink_dearest(offers, count))) {
+        double more = (double)shrink_packed_floats(plan, offer->step, offer->fastest) -
+                      (double)shrink_packed_floats(plan, offer->step, offer->step->algorithm);
         offer->taken = false;
         if (more <= spare) {
             offer->step->algorithm = offer->fastest;
@@ -77,21 +78,21 @@ int plan_shrink(struct adl_plan *plan, struct adl_error *err)
         if (step->kind != PLAN_CONV || step->first)
             continue;
         spare += MOST_GROWTH * (double)adl_graph_param(plan->graph, step->node->params[0])->count -
-                 (double)packed_floats(plan, step, step->algorithm);
+                 (double)shrink_packed_floats(plan, step, step->algorithm);
         offers[count].step = step;
         offers[count++].fastest = step->algorithm;
     }
     for (int i = 0; spare < 0 && i < count; i++)
-        ask(plan, &offers[i]);
-    while (spare < 0 && (best = cheapest(offers, count))) {
-        spare += (double)packed_floats(plan, best->step, best->step->algorithm) -
-                 (double)packed_floats(plan, best->step, best->smaller);
+        shrink_find_smaller(plan, &offers[i]);
+    while (spare < 0 && (best = shrink_cheapest(offers, count))) {
+        spare += (double)shrink_packed_floats(plan, best->step, best->step->algorithm) -
+                 (double)shrink_packed_floats(plan, best->step, best->smaller);
         best->step->algorithm = best->smaller;
         best->taken = true;
         best->paid = best->price;
-        ask(plan, best);
+        shrink_find_smaller(plan, best);
     }
-    give_back(plan, offers, count, spare);
+    shrink_restore(plan, offers, count, spare);
     adl_free(offers);
     return 0;
 }

@@ -13,19 +13,19 @@
 /* Channels of a mean, rows of a linear layer, in one task. */
 #define TASK_CHANNELS 128
 
-static float *data(const struct adl_plan *plan, const struct plan_bindings *at, int value)
+static float *step_data(const struct adl_plan *plan, const struct plan_bindings *at, int value)
 {
     const struct plan_value *v = &plan->values[value];
     return at->base[v->space] + v->offset;
 }
 
 /* Pixels of one task of an element-by-element step. */
-static size_t task_pixels(struct adl_shape shape)
+static size_t step_task_pixels(struct adl_shape shape)
 {
     return ADL_MAX(TASK_FLOATS / (size_t)shape.c, 1);
 }
 
-static size_t pixels_of(struct adl_shape shape)
+static size_t step_pixels(struct adl_shape shape)
 {
     return (size_t)shape.h * (size_t)shape.w;
 }
@@ -43,57 +43,57 @@ size_t plan_step_tasks(const struct adl_plan *plan, const struct plan_step *step
     case PLAN_LINEAR: return adl_ceil_div((size_t)out.c, TASK_CHANNELS);
     case PLAN_IDENTITY:
     case PLAN_POINTWISE:
-    case PLAN_SIGMOID: return adl_ceil_div(pixels_of(out), task_pixels(out));
+    case PLAN_SIGMOID: return adl_ceil_div(step_pixels(out), step_task_pixels(out));
     case PLAN_CONCAT: return 1;
     case PLAN_DEAD: break;
     }
     return 0;
 }
 
-static void run_pointwise(const struct adl_plan *plan, const struct plan_step *step,
-                          const struct plan_bindings *at, size_t task)
+static void step_run_pointwise(const struct adl_plan *plan, const struct plan_step *step,
+                               const struct plan_bindings *at, size_t task)
 {
     const struct plan_value *x = &plan->values[step->input], *y = &plan->values[step->output];
-    size_t first = task * task_pixels(y->shape);
+    size_t first = task * step_task_pixels(y->shape);
     struct adl_pointwise job = {
-        .x = data(plan, at, step->input) + first * x->ld,
+        .x = step_data(plan, at, step->input) + first * x->ld,
         .ldx = x->ld,
-        .scale = step->vector >= 0 ? data(plan, at, step->vector) : step->scale,
+        .scale = step->vector >= 0 ? step_data(plan, at, step->vector) : step->scale,
         .shift = step->bias,
-        .out = data(plan, at, step->output) + first * y->ld,
+        .out = step_data(plan, at, step->output) + first * y->ld,
         .ldo = y->ld,
-        .pixels = ADL_MIN(task_pixels(y->shape), pixels_of(y->shape) - first),
+        .pixels = ADL_MIN(step_task_pixels(y->shape), step_pixels(y->shape) - first),
         .channels = (size_t)y->shape.c,
         .lo = step->lo,
         .hi = step->hi,
     };
     if (step->residual >= 0) {
         job.ldr = plan->values[step->residual].ld;
-        job.residual = data(plan, at, step->residual) + first * job.ldr;
+        job.residual = step_data(plan, at, step->residual) + first * job.ldr;
     }
     plan->kernels->pointwise(&job);
 }
 
-static void run_sigmoid(const struct adl_plan *plan, const struct plan_step *step,
-                        const struct plan_bindings *at, size_t task)
+static void step_run_sigmoid(const struct adl_plan *plan, const struct plan_step *step,
+                             const struct plan_bindings *at, size_t task)
 {
     const struct plan_value *x = &plan->values[step->input], *y = &plan->values[step->output];
-    size_t pixels = task_pixels(y->shape), first = task * pixels;
-    size_t last = ADL_MIN(first + pixels, pixels_of(y->shape));
+    size_t pixels = step_task_pixels(y->shape), first = task * pixels;
+    size_t last = ADL_MIN(first + pixels, step_pixels(y->shape));
     for (size_t i = first; i < last; i++) {
-        const float *from = data(plan, at, step->input) + i * x->ld;
-        float *to = data(plan, at, step->output) + i * y->ld;
+        const float *from = step_data(plan, at, step->input) + i * x->ld;
+        float *to = step_data(plan, at, step->output) + i * y->ld;
         for (int c = 0; c < y->shape.c; c++)
             to[c] = 1 / (1 + expf(-from[c]));
     }
 }
 
-static void run_window(const struct adl_plan *plan, const struct plan_step *step,
-                       const struct plan_bindings *at, size_t task)
+static void step_run_window(const struct adl_plan *plan, const struct plan_step *step,
+                            const struct plan_bindings *at, size_t task)
 {
     const struct adl_pool_attr *attr = step->node->attr;
     const struct plan_value *x = &plan->values[step->input], *y = &plan->values[step->output];
-    const float *map = data(plan, at, step->input), *rows[ADL_LIMIT_WINDOW];
+    const float *map = step_data(plan, at, step->input), *rows[ADL_LIMIT_WINDOW];
     int top = (int)task * attr->stride - attr->pad;
 
     for (int r = 0; r < attr->size; r++)
@@ -108,7 +108,7 @@ static void run_window(const struct adl_plan *plan, const struct plan_step *step
         .w = x->shape.w,
         .ldx = x->ld,
         .channels = (size_t)x->shape.c,
-        .out = data(plan, at, step->output) + task * (size_t)y->shape.w * y->ld,
+        .out = step_data(plan, at, step->output) + task * (size_t)y->shape.w * y->ld,
         .q = y->shape.w,
         .ldo = y->ld,
     };
@@ -118,53 +118,53 @@ static void run_window(const struct adl_plan *plan, const struct plan_step *step
         plan->kernels->avgpool(&row);
 }
 
-static void run_linear(const struct adl_plan *plan, const struct plan_step *step,
-                       const struct plan_bindings *at, size_t task)
+static void step_run_linear(const struct adl_plan *plan, const struct plan_step *step,
+                            const struct plan_bindings *at, size_t task)
 {
     size_t c = (size_t)plan->values[step->input].shape.c;
     size_t k = (size_t)plan->values[step->output].shape.c;
     size_t first = task * TASK_CHANNELS, rows = ADL_MIN((size_t)TASK_CHANNELS, k - first);
-    float *y = data(plan, at, step->output) + first;
-    plan->kernels->linear(step->packed + first * c, data(plan, at, step->input), step->bias + first,
-                          rows, c, y);
+    float *y = step_data(plan, at, step->output) + first;
+    plan->kernels->linear(step->packed + first * c, step_data(plan, at, step->input),
+                          step->bias + first, rows, c, y);
     for (size_t i = 0; i < rows; i++)
         y[i] = fminf(fmaxf(y[i], step->lo), step->hi);
 }
 
-static void run_mean(const struct adl_plan *plan, const struct plan_step *step,
-                     const struct plan_bindings *at, size_t task)
+static void step_run_mean(const struct adl_plan *plan, const struct plan_step *step,
+                          const struct plan_bindings *at, size_t task)
 {
     const struct plan_value *x = &plan->values[step->input];
     size_t first = task * TASK_CHANNELS;
-    plan->kernels->mean(data(plan, at, step->input) + first, x->ld, pixels_of(x->shape),
+    plan->kernels->mean(step_data(plan, at, step->input) + first, x->ld, step_pixels(x->shape),
                         ADL_MIN((size_t)TASK_CHANNELS, (size_t)x->shape.c - first),
-                        data(plan, at, step->output) + first);
+                        step_data(plan, at, step->output) + first);
 }
 
 /* Copies the pieces that could not be written in place. */
-static void run_concat(const struct adl_plan *plan, const struct plan_step *step,
-                       const struct plan_bindings *at)
+static void step_run_concat(const struct adl_plan *plan, const struct plan_step *step,
+                            const struct plan_bindings *at)
 {
     const struct plan_value *y = &plan->values[step->output];
-    float *to = data(plan, at, step->output);
+    float *to = step_data(plan, at, step->output);
     for (int j = 0; j < step->node->input_count; j++) {
         const struct plan_value *x =
             &plan->values[step->pieces[j] >= 0 ? step->pieces[j] : step->node->inputs[j]];
         size_t channels = (size_t)x->shape.c;
         if (step->pieces[j] >= 0)
-            for (size_t i = 0; i < pixels_of(y->shape); i++)
-                memcpy(to + i * y->ld, data(plan, at, step->pieces[j]) + i * x->ld,
+            for (size_t i = 0; i < step_pixels(y->shape); i++)
+                memcpy(to + i * y->ld, step_data(plan, at, step->pieces[j]) + i * x->ld,
                        channels * sizeof *to);
         to += channels;
     }
 }
 
-static void run_conv(const struct adl_plan *plan, const struct plan_step *step,
-                     const struct plan_bindings *at, size_t task, float *scratch)
+static void step_run_conv(const struct adl_plan *plan, const struct plan_step *step,
+                          const struct plan_bindings *at, size_t task, float *scratch)
 {
-    const float *x = data(plan, at, step->input);
-    const float *residual = step->residual >= 0 ? data(plan, at, step->residual) : NULL;
-    float *out = data(plan, at, step->output);
+    const float *x = step_data(plan, at, step->input);
+    const float *residual = step->residual >= 0 ? step_data(plan, at, step->residual) : NULL;
+    float *out = step_data(plan, at, step->output);
     if (step->first)
         adl_separable_run(&step->first->conv, &step->conv, plan->kernels, step->first->packed,
                           step->packed, x, residual, out, task, scratch);
@@ -178,7 +178,7 @@ void plan_step_prepare(const struct adl_plan *plan, const struct plan_step *step
                        const struct plan_bindings *at, size_t task, float *scratch)
 {
     step->algorithm->prepare(step->algorithm, &step->conv, plan->kernels,
-                             data(plan, at, step->input), at->base[PLAN_SPACE_SHARED], task,
+                             step_data(plan, at, step->input), at->base[PLAN_SPACE_SHARED], task,
                              scratch);
 }
 
@@ -186,15 +186,15 @@ void plan_step_run(const struct adl_plan *plan, const struct plan_step *step,
                    const struct plan_bindings *at, size_t task, float *scratch)
 {
     switch (step->kind) {
-    case PLAN_CONV: run_conv(plan, step, at, task, scratch); break;
+    case PLAN_CONV: step_run_conv(plan, step, at, task, scratch); break;
     case PLAN_IDENTITY:
-    case PLAN_POINTWISE: run_pointwise(plan, step, at, task); break;
-    case PLAN_SIGMOID: run_sigmoid(plan, step, at, task); break;
+    case PLAN_POINTWISE: step_run_pointwise(plan, step, at, task); break;
+    case PLAN_SIGMOID: step_run_sigmoid(plan, step, at, task); break;
     case PLAN_MAXPOOL:
-    case PLAN_AVGPOOL: run_window(plan, step, at, task); break;
-    case PLAN_MEAN: run_mean(plan, step, at, task); break;
-    case PLAN_LINEAR: run_linear(plan, step, at, task); break;
-    case PLAN_CONCAT: run_concat(plan, step, at); break;
+    case PLAN_AVGPOOL: step_run_window(plan, step, at, task); break;
+    case PLAN_MEAN: step_run_mean(plan, step, at, task); break;
+    case PLAN_LINEAR: step_run_linear(plan, step, at, task); break;
+    case PLAN_CONCAT: step_run_concat(plan, step, at); break;
     case PLAN_DEAD: break;
     }
 }

@@ -5,13 +5,13 @@
 #include "base/size.h"
 #include "plan/ir.h"
 
-static bool usable(const struct adl_conv_algorithm *algorithm, const struct adl_conv *v,
-                   const struct adl_kernels *kernels)
+static bool choice_usable(const struct adl_conv_algorithm *algorithm, const struct adl_conv *conv,
+                          const struct adl_kernels *kernels)
 {
-    return algorithm->precision <= v->precision && algorithm->supports(algorithm, v, kernels);
+    return algorithm->precision <= conv->precision && algorithm->supports(algorithm, conv, kernels);
 }
 
-const struct adl_conv_algorithm *plan_conv_choice(const struct adl_conv *v,
+const struct adl_conv_algorithm *plan_conv_choice(const struct adl_conv *conv,
                                                   const struct adl_kernels *kernels, int rank)
 {
     const struct adl_conv_algorithm *sorted[ADL_CONV_ALGORITHM_COUNT];
@@ -20,9 +20,9 @@ const struct adl_conv_algorithm *plan_conv_choice(const struct adl_conv *v,
 
     for (int i = 0; i < ADL_CONV_ALGORITHM_COUNT; i++) {
         const struct adl_conv_algorithm *one = adl_conv_algorithms[i];
-        if (!usable(one, v, kernels))
+        if (!choice_usable(one, conv, kernels))
             continue;
-        double value = one->cost(one, v, kernels);
+        double value = one->cost(one, conv, kernels);
         int at = count++;
         for (; at > 0 && costs[at - 1] > value; at--) {
             costs[at] = costs[at - 1];
@@ -34,21 +34,21 @@ const struct adl_conv_algorithm *plan_conv_choice(const struct adl_conv *v,
     return sorted[ADL_MIN(rank, count - 1)];
 }
 
-const struct adl_conv_algorithm *plan_conv_smaller(const struct adl_conv *v,
+const struct adl_conv_algorithm *plan_conv_smaller(const struct adl_conv *conv,
                                                    const struct adl_kernels *kernels,
                                                    const struct adl_conv_algorithm *current,
                                                    double *price)
 {
-    size_t floats = current->packed_floats(current, v, kernels);
-    double now = current->cost(current, v, kernels);
+    size_t floats = current->packed_floats(current, conv, kernels);
+    double now = current->cost(current, conv, kernels);
     const struct adl_conv_algorithm *best = NULL;
 
     for (int i = 0; i < ADL_CONV_ALGORITHM_COUNT; i++) {
         const struct adl_conv_algorithm *one = adl_conv_algorithms[i];
-        if (!usable(one, v, kernels) || one->packed_floats(one, v, kernels) >= floats)
+        if (!choice_usable(one, conv, kernels) || one->packed_floats(one, conv, kernels) >= floats)
             continue;
-        double saved = (double)(floats - one->packed_floats(one, v, kernels));
-        double asked = (one->cost(one, v, kernels) - now) / saved;
+        double saved = (double)(floats - one->packed_floats(one, conv, kernels));
+        double asked = (one->cost(one, conv, kernels) - now) / saved;
         if (!best || asked < *price) {
             best = one;
             *price = asked;
