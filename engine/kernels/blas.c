@@ -1,4 +1,5 @@
-/* The only caller of OpenBLAS. */
+/* The only caller of OpenBLAS: matrix products of training, linear layers, and
+ * convolutions on machines for which there are no kernels of our own. */
 
 #include "kernels/blas.h"
 

@@ -1,21 +1,24 @@
 #ifndef ADL_KERNELS_BLAS_H
 #define ADL_KERNELS_BLAS_H
 
-/* OpenBLAS behind one function, its only caller, always single-threaded:
- * OpenBLAS's own threading changes the bits of a product. */
+/* OpenBLAS behind one function, which is its only caller. It always runs
+ * single-threaded, because the way in which OpenBLAS divides a product among threads
+ * changes the order of summation and with it the last bits of the result. */
 
 #include <stdbool.h>
 #include <stddef.h>
 
-/* C = op(A) op(B) + beta C, row-major; op(A) is m x n's m rows of `depth`,
- * op(B) depth rows of n. Leading dimensions are those of the stored matrices.
- * Every number is at most INT_MAX. Thread-safe. */
+/* C = op(A) op(B) + beta C, row-major, where C is m x n, op(A) m x depth, op(B)
+ * depth x n, and op transposes the stored matrix if asked to. lda, ldb and ldc are the
+ * floats from row to row of the stored matrices. With beta = 0, C is not read. Every
+ * size is at most INT_MAX. Thread-safe. */
 void adl_sgemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t depth, const float *a,
                size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc);
 
-/* "OpenBLAS 0.3.21 ... Zen" for --version. Static. */
+/* The configuration and the core that OpenBLAS chose ("OpenBLAS 0.3.21 ... Zen"), for
+ * --version. A static string. */
 const char *adl_blas_version(void);
-/* "serial", "pthread" or "openmp". */
+/* How OpenBLAS was built: "serial", "pthread", "openmp", or "unknown". */
 const char *adl_blas_threading(void);
 
 #endif

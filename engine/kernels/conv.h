@@ -1,43 +1,52 @@
 #ifndef ADL_KERNELS_CONV_H
 #define ADL_KERNELS_CONV_H
 
-/* Whole convolutions of one image, out of kernels: the ways there are to do
- * one ("algorithms"), each a file that knows how its weights are packed and
- * how the work falls into tasks. Tasks are fixed by the shape alone, so any
- * number of threads gives the same bits. */
+/* Convolutions of one image, built from the kernels of kernel.h. There are several
+ * algorithms, each in a file of its own (conv_*.c), which knows how its weights are
+ * packed and how the work is divided into tasks. The division depends on the shape
+ * alone, never on the number of threads, and each output is computed by one task, so
+ * that results are bit-identical for any number of threads.
+ *
+ * Shape letters: the input map is H x W x C, the output map P x Q x K, the kernel
+ * R x S. All maps are NHWC; a pointer and a leading dimension ("ld", the floats from
+ * one pixel to the next) describe a map that may be a slice of a wider one. */
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "kernels/kernel.h"
 
-/* Arithmetic of the products; maps are float32 in any case. A lower one is an
- * algorithm of its own, with its own packed weights, in the list below; a plan
- * takes it where its options allow that precision. */
+/* Arithmetic of the products; maps are always float32. Each lower precision is an
+ * algorithm of its own with its own packed weights, listed below, and a plan chooses
+ * it only where its options allow that precision. */
 enum adl_precision { ADL_PRECISION_F32 };
 
-/* What is computed: out = clamp(conv(x) + bias + residual). All maps NHWC. */
+/* One convolution: out = clamp(conv(x) + bias + residual, lo, hi). */
 struct adl_conv {
-    int h, w, c; /* input map, all groups */
-    int p, q, k; /* output map, all groups */
+    int h, w, c; /* input map; channels of all groups */
+    int p, q, k; /* output map; channels of all groups */
     int r, s, stride;
-    int pad_top, pad_left; /* the other two follow from p and q */
+    int pad_top, pad_left; /* padding at the bottom and right follows from p, q */
     int groups;
-    size_t ldx, ldo, ldr; /* floats from pixel to pixel: input, output, residual */
-    float lo, hi;
-    enum adl_precision precision; /* the lowest that will do */
-    bool accumulate;              /* add to what `out` holds; bias and residual are not used */
+    size_t ldx, ldo, ldr;         /* leading dimensions: input, output, residual */
+    float lo, hi;                 /* -INFINITY, INFINITY: no clamp */
+    enum adl_precision precision; /* the lowest that is allowed */
+    bool accumulate;              /* out += conv(x), without bias and residual */
 };
 
-/* How the weights of a Winograd convolution are used. */
+/* Data of an algorithm of conv_winograd.c. */
 struct adl_winograd_variant {
-    int points;   /* of a tile's side: 6 or 8 */
-    bool compact; /* transformed each time they are used; else once, when they are packed */
+    int points;   /* interpolation points of a tile's side, n = m + r - 1: 6 or 8 */
+    bool compact; /* weights are transformed whenever they are used, else once in `pack` */
 };
 
-/* One way to compute a convolution: functions, each of which takes the row it is
- * called through as `self`, and the data that tells apart algorithms which share
- * functions. */
+/* One algorithm. Every function takes the algorithm that it is called through as
+ * `self`; the two data fields distinguish algorithms that share their functions. All
+ * functions but `supports` may be called only for a convolution that is supported.
+ *
+ * To run a convolution: `pack` once; then for each image the tasks of `prepare`, if
+ * there are any, in any order and on any thread, and after all of them those of
+ * `run`. */
 struct adl_conv_algorithm {
     const char *name;
     enum adl_precision precision;
@@ -46,14 +55,15 @@ struct adl_conv_algorithm {
 
     bool (*supports)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
                      const struct adl_kernels *kernels);
-    /* Expected time of a convolution that it supports, in the unit of conv_cost.h. */
+    /* Estimated time of one image, in the unit of conv_cost.h. */
     double (*cost)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
                    const struct adl_kernels *kernels);
-    /* Floats of the packed weights and bias. */
+    /* Size of the packed weights and biases. */
     size_t (*packed_floats)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
                             const struct adl_kernels *kernels);
-    /* weights: K x C/groups x R x S; each output channel is multiplied by
-     * scale[k] on the way (a folded batch norm). packed: 64-byte aligned. */
+    /* Packs `weights` (K x C/groups x R x S, as in PyTorch) and `bias` (K) into
+     * `packed` (packed_floats, 64-byte aligned). The weights of output channel k are
+     * multiplied by scale[k], the factor of a folded batch norm. */
     void (*pack)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
                  const struct adl_kernels *kernels, const float *weights, const float *scale,
                  const float *bias, float *packed);
@@ -61,9 +71,11 @@ struct adl_conv_algorithm {
                     const struct adl_kernels *kernels);
     size_t (*scratch_floats)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
                              const struct adl_kernels *kernels);
-    /* What all tasks of a run have in common, where there is such a thing (else
-     * NULL, or 0 tasks): made by the tasks of `prepare` in `shared`, 64-byte
-     * aligned, before the first task of `run`, which then takes it as its x. */
+    /* Some algorithms first compute something that all tasks of `run` read, such as
+     * a transform of the whole input. The tasks 0 .. prepare_tasks-1 of `prepare`
+     * write it to `shared` (shared_floats, 64-byte aligned), and `run` is then given
+     * `shared` instead of the input as its x. The three functions are NULL, or
+     * prepare_tasks returns 0, where there is no such step. */
     size_t (*shared_floats)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
                             const struct adl_kernels *kernels);
     size_t (*prepare_tasks)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
@@ -71,27 +83,27 @@ struct adl_conv_algorithm {
     void (*prepare)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
                     const struct adl_kernels *kernels, const float *x, float *shared, size_t task,
                     float *scratch);
-    /* Task 0..tasks-1. residual may be NULL; scratch is the worker's own,
-     * 64-byte aligned. */
+    /* Runs one of the tasks 0 .. tasks-1. x, residual (NULL: none) and out point to
+     * the whole maps. scratch (scratch_floats, 64-byte aligned) belongs to the calling
+     * thread; its contents are lost. */
     void (*run)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
                 const struct adl_kernels *kernels, const float *packed, const float *x,
                 const float *residual, float *out, size_t task, float *scratch);
 };
 
-/* All algorithms, a row each; ROW(name) stands for adl_conv_NAME. Where two should
- * take the same time, the earlier row is chosen. A new algorithm is a file that
- * defines it, and a row here.
+/* All algorithms; ROW(name) stands for adl_conv_NAME. To add one, write a file that
+ * defines it and add a row here. Ties between estimated costs go to the earlier row.
  *
- *     depthwise              groups = c = k
- *     gemm                   our own tile kernel; any shape
- *     winograd6, winograd8   stride 1: tiles of 6 or 8 points a side, for a 3x3
- *                            kernel F(4x4, 3x3) or F(6x6, 3x3)
- *     winograd6c, winograd8c the same with weights in their original size,
- *                            transformed as they are used
- *     strassen, strassen2    dense 1x1, in one level or two: 7/8 or 49/64 of the
- *                            products
- *     lines                  few input channels
- *     blas                   OpenBLAS; any shape */
+ *     depthwise                groups = C = K
+ *     gemm                     packed matrix product with our own kernels; any shape
+ *     winograd6, winograd8     stride 1, tiles of 6 or 8 points a side: F(4x4, 3x3) or
+ *                              F(6x6, 3x3) for a 3x3 kernel
+ *     winograd6c, winograd8c   the same ("compact"): packed weights have their
+ *                              original size and are transformed when they are used
+ *     strassen, strassen2      dense 1x1 in one or two levels: 7/8 or 49/64 of the
+ *                              multiplications
+ *     lines                    few input channels, as in the first layer
+ *     blas                     OpenBLAS; any shape, on any machine */
 #define ADL_CONV_ALGORITHMS(ROW)                                                                   \
     ROW(depthwise)                                                                                 \
     ROW(gemm)                                                                                      \
@@ -111,21 +123,24 @@ ADL_CONV_ALGORITHMS(ADL_CONV_DECLARE)
 enum { ADL_CONV_ALGORITHM_COUNT = 0 ADL_CONV_ALGORITHMS(ADL_CONV_COUNT) };
 extern const struct adl_conv_algorithm *const adl_conv_algorithms[ADL_CONV_ALGORITHM_COUNT];
 
-/* Rows line0 .. line0+lines-1 of a depthwise convolution's output, packed as by
- * adl_conv_depthwise, `ldo` floats from pixel to pixel. */
+/* Computes the rows line0 .. line0+lines-1 of a depthwise convolution's output.
+ * `packed` is as adl_conv_depthwise packs it; x is the whole input map, out the first
+ * of these rows, with ldo floats from pixel to pixel. */
 void adl_depthwise_lines(const struct adl_conv *conv, const struct adl_kernels *kernels,
                          const float *packed, const float *x, int line0, int lines, float *out,
                          size_t ldo, float lo, float hi);
 
-/* The matrix product of a 1x1 convolution, packed as by adl_conv_gemm, for the
- * output pixels row0 .. row0+rows-1, whose inputs lie at `a`, `lda` floats apart. */
+/* Computes the output pixels row0 .. row0+rows-1 of a dense 1x1 convolution whose
+ * weights adl_conv_gemm packed. a: the inputs of these pixels, lda floats apart;
+ * residual (NULL: none) and out: the whole maps. */
 void adl_gemm_rows(const struct adl_conv *conv, const struct adl_kernels *kernels,
                    const float *packed, const float *a, size_t lda, size_t row0, size_t rows,
                    const float *residual, float *out);
 
-/* A depthwise convolution and the 1x1 convolution of its output in one step
- * (conv_separable.c), each packed as by its own algorithm; tasks and scratch as
- * for adl_conv_algorithm. */
+/* A depthwise convolution and the 1x1 convolution ("pointwise") of its output in one
+ * step, without the map between them in memory (conv_separable.c). The two weights are
+ * packed by adl_conv_depthwise and adl_conv_gemm; tasks and scratch are as for
+ * adl_conv_algorithm. */
 bool adl_separable_supports(const struct adl_conv *depthwise, const struct adl_conv *pointwise,
                             const struct adl_kernels *kernels);
 size_t adl_separable_tasks(const struct adl_conv *depthwise);
@@ -135,20 +150,22 @@ void adl_separable_run(const struct adl_conv *depthwise, const struct adl_conv *
                        const float *packed_pointwise, const float *x, const float *residual,
                        float *out, size_t task, float *scratch);
 
-/* The product's view of the input: row m is output pixel m = p*Q + q, column l
- * = (r*S + s)*C/groups + c. Copies `rows` rows from row0, `count` columns from
- * column0, to dst with `ldd` floats between rows; padding is zero. */
+/* The left factor of a convolution written as a matrix product ("im2col"): row m is
+ * output pixel m = pQ + q, column l = (rS + s) C/groups + c is an input value, zero in
+ * the padding. Copies the rows row0 .. row0+rows-1 and of these the columns column0 ..
+ * column0+count-1 of one group to dst, with ldd floats from row to row. */
 void adl_conv_copy_rows(const struct adl_conv *conv, const float *x, int group, size_t row0,
                         size_t rows, size_t column0, size_t count, float *dst, size_t ldd);
 
-/* Depth of the matrix product: C/groups R S. */
+/* Depth of that matrix product, R S C/groups. */
 size_t adl_conv_depth(const struct adl_conv *conv);
-/* Whether the input map itself is the left factor of the product, a row for each
- * pixel: 1x1 at stride 1 without padding. */
+/* Whether the input map itself is the left factor, one row for each pixel: a 1x1
+ * kernel at stride 1 without padding. */
 bool adl_conv_is_product(const struct adl_conv *conv);
 
-/* Floats from row to row of a copy whose rows have `floats` of them: whole cache lines
- * and one more, so that rows fall into different cache sets. */
+/* Leading dimension for rows of `floats` values in scratch memory: whole cache lines
+ * plus one, so that the same column of successive rows falls into different cache sets
+ * even where the length is a power of two. */
 size_t adl_conv_padded_row(size_t floats);
 
 #endif

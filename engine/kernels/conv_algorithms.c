@@ -1,6 +1,6 @@
-/* The rows of ADL_CONV_ALGORITHMS as an array, for code that goes through all of
- * them. It has a file of its own so that conv.h does not depend on every
- * algorithm. */
+/* The rows of ADL_CONV_ALGORITHMS as an array, for code that goes through all of them.
+ * The array has a file of its own because it depends on every algorithm, and every
+ * algorithm depends on conv.h. */
 
 #include "kernels/conv.h"
 

@@ -1,8 +1,14 @@
-/* Convolution through OpenBLAS: the portable path. A task is a fixed number of
- * output pixels of one group; their rows are copied together (or, for a dense
- * 1x1 convolution, used where they are), multiplied, and finished by the
- * pointwise kernel. Weights are packed as a depth x channels matrix per group,
- * the biases behind. */
+/* Convolution through OpenBLAS: the fallback for machines without kernels of our own,
+ * which takes every shape.
+ *
+ * It is the same matrix product as conv_gemm.c: rows are output pixels, the depth is
+ * (r, s, c), columns are the output channels of a group. A task is a fixed number of
+ * output pixels of one group. Their rows of the left factor are copied into scratch
+ * memory (a dense 1x1 convolution uses them where they are), multiplied by cblas_sgemm,
+ * and bias, residual and clamp are applied by the pointwise kernel in a second pass
+ * over the output, since a BLAS product has no epilogue.
+ *
+ * Packed weights: for each group a depth x K/groups matrix; behind them the biases. */
 
 #include <math.h>
 #include <string.h>
@@ -12,9 +18,9 @@
 #include "kernels/conv.h"
 #include "kernels/conv_cost.h"
 
+/* Output pixels of a task. */
 #define TASK_ROWS 64
-/* Share of the full speed that remains: rows are copied, and the epilogue is a pass
- * of its own. */
+/* Fraction of the full speed that remains with the copies and the second pass. */
 #define PRODUCT_SHARE 0.85
 
 static size_t blas_rows(const struct adl_conv *conv)

@@ -1,9 +1,10 @@
-/* The parts of the cost model that several callers share (conv_cost.h). */
+/* The parts of the cost model that several algorithms share (conv_cost.h). What is
+ * particular to one algorithm is in its own file. */
 
 #include "kernels/conv_cost.h"
 
-/* Transform of one value at one position of a tile, with the memory traffic that
- * it causes; about the same for the input and for the output. */
+/* Transforming one element of one tile and channel, including the memory traffic;
+ * about the same for the input and for the output. */
 #define TRANSFORM 20
 
 double adl_winograd_cost(const struct adl_winograd_pass *pass)

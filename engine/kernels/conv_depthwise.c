@@ -1,5 +1,15 @@
-/* Depthwise convolution: each channel its own kernel. A task is two rows
- * of the output. Packed: taps x channels, then the biases. */
+/* Depthwise convolution (groups = C = K): every channel has a kernel of its own,
+ *
+ *     out[p][q][c] = sum over r, s of x[p stride + r - pad_top][q stride + s - pad_left][c]
+ *                                     w[r][s][c] + bias[c].
+ *
+ * Written as a matrix product it would be C products with a single column each, so
+ * instead the kernel `depthwise` of kernel.h works on vectors of channels: in NHWC
+ * these are contiguous. With only R S multiply-adds per output value, the time goes
+ * into reading and writing the maps. A task is therefore two rows of the output, which
+ * share most of the input rows that they need.
+ *
+ * Packed weights: R S x C, then the biases. */
 
 #include <math.h>
 #include <string.h>
@@ -7,8 +17,9 @@
 #include "base/size.h"
 #include "kernels/conv.h"
 
-/* The kernel takes its input rows as an array of pointers on the stack. */
+/* Input rows that two output rows may need; their pointers are an array on the stack. */
 #define MAX_ROWS 16
+/* Output rows of a task, as many as the kernel computes at a time. */
 #define TASK_LINES 2
 
 static bool depthwise_supports(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
@@ -20,7 +31,7 @@ static bool depthwise_supports(const struct adl_conv_algorithm *self, const stru
            conv->r + (TASK_LINES - 1) * conv->stride <= MAX_ROWS;
 }
 
-/* Always the least: no other algorithm is made for depthwise convolutions. */
+/* Always the least: no other algorithm is designed for depthwise convolutions. */
 static double depthwise_cost(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
                              const struct adl_kernels *kernels)
 {
@@ -60,7 +71,8 @@ static size_t depthwise_tasks(const struct adl_conv_algorithm *self, const struc
     return (size_t)((conv->p + TASK_LINES - 1) / TASK_LINES);
 }
 
-/* The task's rows, when they are to be added to what is there. */
+/* To accumulate, the task's rows are computed in scratch memory and then added to the
+ * output. */
 static size_t depthwise_scratch_floats(const struct adl_conv_algorithm *self,
                                        const struct adl_conv *conv,
                                        const struct adl_kernels *kernels)

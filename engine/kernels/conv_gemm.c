@@ -1,13 +1,27 @@
-/* Convolution as an implicit matrix product on our own tile kernel:
- * rows are output pixels, columns output channels, the depth (r, s, c).
+/* Convolution as a matrix product on the tile kernel `gemm` of kernel.h:
  *
- * Weights are packed once: for each group and each panel of nr channels, depth
- * rows of nr floats, zero beyond the last channel; the biases, padded alike,
- * follow. A task is a block of rows, or a few, times a block of panels. For each
- * chunk of the depth it runs the tiles, adding to what the chunk before left in
- * the output; the last chunk ends with residual and clamp. A dense 1x1
- * convolution reads its rows where they are; others are copied next to each other
- * first. */
+ *     out[m][k] = sum over l of a[m][l] b[l][k]
+ *
+ * with a row m for each of the P Q output pixels, a column k for each output channel,
+ * and the depth l = (r, s, c) of R S C/groups. This is the algorithm for every shape
+ * for which nothing special is faster; the others are measured against it.
+ *
+ * The obvious implementation ("im2col") writes the matrix a, which is R S times as
+ * large as the map, to memory and multiplies it. Here the product is implicit: at any
+ * time only a small block of a exists, a few tiles of mr rows times one chunk of the
+ * depth, copied into scratch memory that stays in the L1 cache. A dense 1x1
+ * convolution copies nothing: there the map is the matrix.
+ *
+ * Packed weights: for each group and each panel of nr output channels, all rows of b,
+ * nr floats each, zero beyond the last channel; behind them the biases, padded in the
+ * same way. The kernel reads a panel from front to back.
+ *
+ * The loops follow Goto and van de Geijn, "Anatomy of high-performance matrix
+ * multiplication" (2008): a task is a block of rows times a block of panels. For each
+ * chunk of the depth it goes through the panels, and for each panel through the row
+ * tiles, so that the panel's chunk is loaded into the L1 cache once and used for all
+ * tiles of the block. Later chunks add to what the earlier ones left in the output;
+ * the last one applies residual and clamp. */
 
 #include <math.h>
 #include <string.h>
@@ -16,28 +30,31 @@
 #include "kernels/conv.h"
 #include "kernels/conv_cost.h"
 
-/* Row tiles of a block: a packed panel chunk is used this often from the
- * nearest cache. */
+/* Row tiles of a block: how often the chunk of a panel is used from the L1 cache. */
 #define BLOCK_TILES 4
-/* Enough tasks to keep a few threads evenly busy. */
+/* Tasks that keep a few threads evenly busy; where the rows give fewer, the panels are
+ * divided as well. */
 #define WANTED_TASKS 8
-/* Rows a multiple of these apart fall into a few sets of the nearest cache. */
+/* Rows whose distance is a multiple of this fall into a few sets of the L1 cache and
+ * would evict each other, so they are copied even where the map is the matrix. */
 #define SET_FLOATS 512
-/* Packed weights that a core's own cache keeps anyway: what has to be fetched
- * ahead is the output, for memory is slow to hand over lines even if they are only
- * going to be written. Blocks of a task then, each fetching the next. */
+/* Packed weights of at most so many floats stay in a core's own caches anyway. What is
+ * worth prefetching then is the output, because a cache line that is going to be
+ * written has to be fetched from memory first. A task then has several blocks of rows,
+ * and each prefetches the output of the next. */
 #define FEW_WEIGHTS ((size_t)64 * 1024)
 #define FEW_WEIGHTS_BLOCKS 4
 
 struct gemm_blocking {
-    size_t depth, chunk; /* all of the depth; the part done at a time */
-    size_t panels;       /* of nr channels, per group */
-    size_t rows;         /* output pixels */
-    size_t task_rows, m_blocks;
-    size_t n_blocks, panels_per_block;
+    size_t depth, chunk;               /* the whole depth; the part done at a time */
+    size_t panels;                     /* panels of a group, nr channels each */
+    size_t rows;                       /* output pixels, P Q */
+    size_t task_rows, m_blocks;        /* rows of a task; tasks along the rows */
+    size_t n_blocks, panels_per_block; /* tasks along the panels; panels of a task */
 };
 
-/* Rows that a packed panel chunk is multiplied with while it is in the nearest cache. */
+/* Rows of a block, which are multiplied by a panel's chunk while that is in the L1
+ * cache. */
 static size_t gemm_block_rows(const struct adl_kernels *kernels)
 {
     return BLOCK_TILES * (size_t)kernels->mr;
@@ -129,19 +146,19 @@ static size_t gemm_scratch_floats(const struct adl_conv_algorithm *self,
     return gemm_block_rows(kernels) * ADL_GEMM_LDA;
 }
 
-/* The map is the matrix, and its rows do not all fall into the same cache sets. */
+/* Whether the rows of the left factor are read from the map itself. */
 static bool gemm_in_place(const struct adl_conv *conv)
 {
     return adl_conv_is_product(conv) && conv->ldx % SET_FLOATS != 0;
 }
 
-/* A block of the product: rows of the output times panels of a group, of the
- * depth a chunk. */
+/* A part of the product: a block of rows times some panels of a group, for one chunk of
+ * the depth. */
 struct gemm_part {
     size_t group, row0, rows, panel0, panel1;
-    size_t rows_after; /* of the same task */
-    size_t l, depth;
-    const float *a;
+    size_t rows_after; /* rows of the same task that follow this block */
+    size_t l, depth;   /* the chunk's first row of b, and its length */
+    const float *a;    /* the block's rows of the left factor, from column l on */
     size_t lda;
 };
 
@@ -174,7 +191,9 @@ static void gemm_multiply(const struct adl_conv *conv, const struct adl_kernels 
             size_t row = part->row0 + i;
             tile.a = part->a + i * part->lda;
             tile.m = (int)ADL_MIN(mr, part->rows - i);
-            if (fetch_output) { /* a panel's share in each tile */
+            /* Prefetch while this tile is computed: its share of the next block's output,
+             * or of the next panel's weights. */
+            if (fetch_output) {
                 size_t share = mr * conv->ldo / panels;
                 tile.next = out + (row + part->rows) * conv->ldo + panel * share;
                 tile.next_step = adl_ceil_div(share, part->depth);
@@ -189,7 +208,7 @@ static void gemm_multiply(const struct adl_conv *conv, const struct adl_kernels 
     }
 }
 
-/* A block of a task, all of its depth. */
+/* Computes one block of a task over the whole depth. */
 static void gemm_run_block(const struct adl_conv *conv, const struct adl_kernels *kernels,
                            const float *packed, struct gemm_part part, const float *x,
                            const float *residual, float *out, float *scratch)

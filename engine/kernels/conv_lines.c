@@ -1,26 +1,32 @@
-/* Convolution of a map with few channels, such as a network's first layer: to
- * copy each window next to the other, as conv_gemm.c does, would take as long
- * as the product. A task is a few rows of the output; it copies the rows of the
- * input that they need once, with the padding at their sides, and the tile
- * kernel reads the windows there, which overlap. Packed as by conv_gemm.c. */
+/* Convolution of a map with few channels, such as a network's first layer on an RGB
+ * image. It is the product of conv_gemm.c, with the same packed weights, but copying
+ * every window of R S C values, as conv_gemm.c does, would take as long as multiplying
+ * it when K is small.
+ *
+ * A task is a few rows of the output. It copies each row of the input that they need
+ * only once, with the zero padding at both ends. In a dense map one row of a window is
+ * S C contiguous floats, and windows of neighbouring output pixels overlap, stride C
+ * floats apart; so the tile kernel can read row m of the left factor in place, as R
+ * segments of S C floats that lie one copied row apart (`segments` in kernel.h). The
+ * copy is thus R S / stride^2 times smaller than the left factor. */
 
 #include <string.h>
 
 #include "base/size.h"
 #include "kernels/conv.h"
 
-/* Pixels of a task, about, and channels that are few. */
+/* Output pixels of a task, approximately. */
 #define TASK_PIXELS 224
-#define MOST_CHANNELS 8
-/* Of the time of conv_gemm.c, which spends as long on copying the rows as on the
- * product. */
-#define PRODUCT_SHARE 0.6
+/* Input channels for which the algorithm is offered. */
+#define MAX_CHANNELS 8
+/* Time relative to conv_gemm.c, which here copies for as long as it multiplies. */
+#define RELATIVE_COST 0.6
 
 static bool lines_supports(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
                            const struct adl_kernels *kernels)
 {
     (void)self;
-    return kernels->gemm && conv->groups == 1 && conv->c <= MOST_CHANNELS &&
+    return kernels->gemm && conv->groups == 1 && conv->c <= MAX_CHANNELS &&
            conv->ldx == (size_t)conv->c;
 }
 
@@ -28,7 +34,7 @@ static double lines_cost(const struct adl_conv_algorithm *self, const struct adl
                          const struct adl_kernels *kernels)
 {
     (void)self;
-    return PRODUCT_SHARE * adl_conv_gemm.cost(&adl_conv_gemm, conv, kernels);
+    return RELATIVE_COST * adl_conv_gemm.cost(&adl_conv_gemm, conv, kernels);
 }
 
 static int lines_task_lines(const struct adl_conv *conv)
@@ -45,7 +51,8 @@ static size_t lines_tasks(const struct adl_conv_algorithm *self, const struct ad
     return (size_t)((conv->p + lines - 1) / lines);
 }
 
-/* Floats of a copied row. */
+/* Floats of a copied input row, from the first window's left end to the last one's
+ * right end. */
 static size_t lines_row_floats(const struct adl_conv *conv)
 {
     return (size_t)(((conv->q - 1) * conv->stride + conv->s) * conv->c);
@@ -59,7 +66,7 @@ static size_t lines_scratch_floats(const struct adl_conv_algorithm *self,
     return (size_t)((lines_task_lines(conv) - 1) * conv->stride + conv->r) * lines_row_floats(conv);
 }
 
-/* Row `row` of the input from pixel -pad_left on, zero outside the map. */
+/* Copies row `row` of the input from pixel -pad_left on; zero outside the map. */
 static void lines_copy_row(const struct adl_conv *conv, const float *x, int row, float *to)
 {
     size_t all = lines_row_floats(conv), left = ADL_MIN((size_t)(conv->pad_left * conv->c), all);
@@ -74,7 +81,7 @@ static void lines_copy_row(const struct adl_conv *conv, const float *x, int row,
     memset(to + left + inside, 0, (all - left - inside) * sizeof *to);
 }
 
-/* One row of the output, from the copied rows that begin at `lines`. */
+/* Computes one row of the output from the R copied rows that begin at `lines`. */
 static void lines_multiply(const struct adl_conv *conv, const struct adl_kernels *kernels,
                            const float *packed, const float *lines, const float *residual,
                            float *out)

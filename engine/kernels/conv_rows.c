@@ -1,5 +1,6 @@
-/* A convolution's input as the rows of a matrix product, copied piece by
- * piece: at no time does the whole im2col matrix exist. */
+/* A convolution as a matrix product: its depth, and its left factor, which is copied
+ * piece by piece. The algorithms never ask for the whole im2col matrix at a time, since
+ * it is R S times as large as the map. */
 
 #include <string.h>
 
@@ -7,8 +8,9 @@
 #include "base/size.h"
 #include "kernels/conv.h"
 
-/* Copies columns [from, to) of the run that begins at `start`, of which
- * [valid_from, valid_to) exist in `x`; the rest is zero. */
+/* Copies the floats [from, to) of a run of contiguous floats that begins at x. Those in
+ * [valid_from, valid_to) lie inside the map; the others are padding, written as zeros
+ * and never read. */
 static void rows_copy_run(float *dst, const float *x, ptrdiff_t from, ptrdiff_t to,
                           ptrdiff_t valid_from, ptrdiff_t valid_to)
 {
@@ -26,7 +28,8 @@ void adl_conv_copy_rows(const struct adl_conv *conv, const float *x, int group, 
                         size_t rows, size_t column0, size_t count, float *dst, size_t ldd)
 {
     ptrdiff_t channels = conv->c / conv->groups;
-    /* Neighbouring pixels are neighbours in memory: a kernel row is one run. */
+    /* In a dense map the S pixels of a kernel row are contiguous and form one run;
+     * otherwise each pixel is a run of its own. */
     bool dense = conv->groups == 1 && conv->ldx == (size_t)conv->c;
     ptrdiff_t run = dense ? channels * conv->s : channels;
     ptrdiff_t first = (ptrdiff_t)column0, last = (ptrdiff_t)(column0 + count);
@@ -42,7 +45,7 @@ void adl_conv_copy_rows(const struct adl_conv *conv, const float *x, int group, 
             ptrdiff_t y = row + (dense ? index : index / conv->s);
             ptrdiff_t z = column + (dense ? 0 : index % conv->s);
             ptrdiff_t width = dense ? conv->s : 1;
-            /* Of the run's pixels z .. z+width-1, those inside the map. */
+            /* The part of the run's pixels z .. z+width-1 that lies inside the map. */
             ptrdiff_t valid_from = ADL_MAX(-z, 0) * channels;
             ptrdiff_t valid_to = ADL_MIN(conv->w - z, width) * channels;
             if (y < 0 || y >= conv->h)

@@ -1,16 +1,24 @@
-/* A depthwise convolution and the 1x1 convolution of what it makes, in one. A
- * task is a few rows of the output: the depthwise kernel fills a tile with
- * them, and the matrix product reads it there. Both are packed as by their own
- * algorithms. */
+/* A depthwise convolution and the 1x1 convolution of its output in one step: the
+ * "depthwise separable" block of MobileNet (Howard et al., 2017).
+ *
+ * The depthwise convolution does so little arithmetic per value (R S multiply-adds)
+ * that, run by itself on a large map, it spends its time writing a map to memory that
+ * the 1x1 convolution then reads back. Here a task computes a few rows of that map into
+ * scratch memory, and the matrix product reads them there while they are in the cache;
+ * the map between the two never exists as a whole. engine/plan/pair.c decides where
+ * this is used.
+ *
+ * The two convolutions keep the packed weights of their own algorithms and do the same
+ * operations in the same order, so the result has the same bits as two steps. */
 
 #include "base/size.h"
 #include "kernels/conv.h"
 
-/* Pixels of a task, at least, where there are so many: a panel of the weights
- * is used that often from the nearest cache. */
+/* Minimum of output pixels of a task: how often a panel of the 1x1 weights is used from
+ * the L1 cache. */
 #define TASK_PIXELS 56
 
-/* Rows of a task: even, for the depthwise kernel makes two at a time. */
+/* Rows of a task, an even number, because the depthwise kernel computes two at a time. */
 static int separable_task_lines(const struct adl_conv *depthwise)
 {
     int pairs = (TASK_PIXELS + 2 * depthwise->q - 1) / (2 * depthwise->q);

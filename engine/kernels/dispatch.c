@@ -1,3 +1,5 @@
+/* The choice of a table of kernels: the only place that names all of them. */
+
 #include "kernels/dispatch.h"
 
 const struct adl_kernels *adl_kernels_for(enum adl_isa isa)

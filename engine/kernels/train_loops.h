@@ -231,8 +231,8 @@ static void ISA(train_depthwise_grad)(const struct adl_depthwise_grad *g)
     for (int p = 0; p < g->p; p += TRAIN_ROWS)
         for (size_t v = 0; v < vectors; v++)
             ISA(train_depthwise_rows)
-            (g, p, p + TRAIN_ROWS < g->p ? p + TRAIN_ROWS : g->p,
-             train_min(v * TRAIN_LANES, g->channels - TRAIN_LANES), g->work + v * each);
+    (g, p, p + TRAIN_ROWS < g->p ? p + TRAIN_ROWS : g->p,
+     train_min(v * TRAIN_LANES, g->channels - TRAIN_LANES), g->work + v * each);
     for (size_t v = 0; v < vectors; v++)
         for (size_t i = 0; i < each; i++)
             g->sums[i / TRAIN_LANES * g->channels +
