@@ -1,17 +1,29 @@
-/* Winograd convolution at stride 1 (formulas: winograd.h): 3x3, 5x5, 1x7 and
- * other kernels of odd sides.
+/* Winograd convolution at stride 1 (formulas: winograd.h), for kernels with odd sides:
+ * 3x3, 5x5, 1x7 and so on.
  *
- * The output falls into tiles of m x m pixels (winograd_tiles.c). Transformed, a
- * block of tiles is multiplied position by position (tiles as rows, that
- * position's weights: tiles x C by C x K) and transformed back.
+ * 1. The output is divided into T tiles of m x m' pixels (winograd_tiles.c), and the
+ *    input of each tile is transformed: n x n' values ("positions") per channel.
+ * 2. The product of transformed input and weights, element by element, is a sum over
+ *    the input channels, so for each position it is a matrix product, T x C by C x K:
+ *    n n' products of this size do the work of one of P Q x C R S by C R S x K.
+ * 3. The products of each tile are transformed back into m x m' pixels, and bias,
+ *    residual and clamp are applied.
  *
- * A large map is many blocks, each a task that does all three. Of a small one the
- * weights are what takes time: `prepare` transforms it once, and the tasks are
- * slices of the output channels; where these are few, of a block each.
+ * A tile of 6 points a side (m = 4 for a 3x3 kernel) needs a quarter of the
+ * multiplications, one of 8 points (m = 6) about a fifth. Larger tiles would save
+ * little more and round much worse; on the tests' golden inputs the logits of every
+ * network stay within 1e-6 of the largest.
  *
- * Weights are transformed once, ahead, or (compact) each time that they are used
- * (winograd_weights.c): they are several times larger transformed, and of few
- * tiles reading them from memory takes as long as transforming them anew. */
+ * A large map is divided into blocks of tiles, and each task takes one block through
+ * all three steps while its transforms are in the L2 cache. For a small map, reading
+ * the weights is what takes time. There the tasks of `prepare` transform all tiles
+ * first, and each task of `run` takes a slice of the output channels (of one block,
+ * where the slices are too few to be tasks for several threads), so that each weight is
+ * read once.
+ *
+ * Weights are transformed once, when they are packed, or ("compact") each time they
+ * are used (winograd_weights.c). Transformed weights are several times larger; with few
+ * tiles, reading them from memory takes about as long as transforming them again. */
 
 #include <math.h>
 #include <string.h>
@@ -20,18 +32,19 @@
 #include "kernels/conv_cost.h"
 #include "kernels/winograd_parts.h"
 
-/* Tiles in a task of `prepare`. */
+/* Tiles of a task of `prepare`. */
 #define PREPARE_TILES 2
 
 #define MAX_SIDE ADL_WINOGRAD_MAX_SIDE
 
-/* Costs, in multiply-adds (conv_cost.h): of each position of a weight that is
- * transformed as it is used; */
+/* Costs in the unit of conv_cost.h. A compact weight is transformed each time it is
+ * used; this is for each of its positions. */
 #define TRANSFORM_WEIGHT 7.7
-/* of each value of the transformed input, which is then read again for each panel of
- * output channels. */
+/* Compact weights are used panel by panel, so the transformed input is read again for
+ * each panel of output channels; this is for each of its values. */
 #define PANEL_INPUT 1.65
-/* Tiles of 8 points a side have larger errors, so they have to be faster by this. */
+/* Tiles of 8 points a side have larger rounding errors and are chosen only where they
+ * are estimated to be faster by this factor. */
 #define HANDICAP8 1.1
 
 static bool winograd_supports(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
@@ -46,7 +59,7 @@ static double winograd_cost(const struct adl_conv_algorithm *self, const struct 
     struct adl_winograd_work work = adl_winograd_work(conv, kernels, self->winograd.points);
     double positions = (double)work.positions, tiles = (double)work.tiles;
     double loads =
-        self->winograd.compact ? conv->r * conv->s : positions; /* of a pair of channels */
+        self->winograd.compact ? conv->r * conv->s : positions; /* for each pair of channels */
     struct adl_winograd_pass pass = {
         .c = conv->c,
         .k = adl_cost_padded(conv->k, kernels->winograd->nr),
@@ -94,8 +107,9 @@ static size_t winograd_product_floats(const struct adl_winograd_blocking *b)
     return b->positions * b->block_tiles * b->ldm;
 }
 
-/* A row of zeros for the padding; one block: transformed (unless that is shared),
- * multiplied; a chunk of weights that are transformed now. */
+/* A task's memory, in this order: a row of zeros, to which the pixels in the padding
+ * point; the transformed input of the block, unless all tasks share it; the products of
+ * the block; a chunk of transformed weights if these are compact. */
 static size_t winograd_scratch_floats(const struct adl_conv_algorithm *self,
                                       const struct adl_conv *conv,
                                       const struct adl_kernels *kernels)
@@ -119,7 +133,8 @@ static size_t winograd_prepare_tasks(const struct adl_conv_algorithm *self,
     return b.shared ? adl_ceil_div(b.tiles, PREPARE_TILES) : 0;
 }
 
-/* Tiles from tile0 on to where tile0 belongs. */
+/* Transforms `tiles` tiles from tile0 on; `to` is the place of tile0, and each position
+ * has a matrix of its own, transformed_tiles x ldv. */
 static void winograd_transform_input(const struct adl_conv *conv, const struct adl_kernels *kernels,
                                      const struct adl_winograd_blocking *b, const float *x,
                                      size_t tile0, size_t tiles, float *zeros, float *to)
@@ -152,16 +167,17 @@ static void winograd_transform_input(const struct adl_conv *conv, const struct a
     }
 }
 
-/* A block of tiles and its products, position by position; a task. */
+/* What one task multiplies: a block of tiles by a slice of the panels. */
 struct winograd_block {
     const struct adl_winograd_blocking *b;
     size_t tile0, tiles;
     size_t panel0, panels;
-    const float *transformed; /* its first tile's */
-    float *products;
+    const float *transformed; /* of its first tile, at position 0 */
+    float *products;          /* for each position block_tiles x ldm */
 };
 
-/* One position, one panel of the block's, a chunk of the depth from channel l on. */
+/* Multiplies at one position the block's tiles, as far as they need that position, by
+ * one panel, for the chunk of the depth that begins at input channel l. */
 static void winograd_multiply_chunk(const struct winograd_block *block,
                                     const struct adl_kernels *kernels, size_t position,
                                     size_t panel, size_t l, const float *weights, const float *next,
@@ -189,9 +205,9 @@ static void winograd_multiply_chunk(const struct winograd_block *block,
     kernels->winograd->product(&product);
 }
 
-/* Position by position, so that each weight is read once for a block and the
- * product's operands stay in the nearer caches even where all the transformed
- * tiles do not. */
+/* With transformed weights: position by position, in the order in which the weights are
+ * packed, so that each weight is read once for a block, and the operands of one
+ * position stay in the nearer caches even where those of all positions do not. */
 static void winograd_multiply(const struct winograd_block *block, const struct adl_kernels *kernels,
                               const float *packed)
 {
@@ -206,8 +222,9 @@ static void winograd_multiply(const struct winograd_block *block, const struct a
             }
 }
 
-/* Chunk by chunk, each transformed into `chunk` and used at all positions, while
- * the next chunk's weights are fetched, a part at each. */
+/* With compact weights: each chunk of a panel is transformed into `chunk` and then used
+ * at all positions. Meanwhile the next chunk's weights are prefetched, a part of them at
+ * each position. */
 static void winograd_multiply_compact(const struct winograd_block *block,
                                       const struct adl_kernels *kernels, const float *packed,
                                       float *chunk)
@@ -310,7 +327,7 @@ static void winograd_run(const struct adl_conv_algorithm *self, const struct adl
 
 /* --- the algorithms ---------------------------------------------------------------- */
 
-/* What the algorithms have in common; they differ in `winograd`. */
+/* The four algorithms share these functions and differ in `winograd`. */
 #define WINOGRAD_FUNCTIONS                                                                         \
     .supports = winograd_supports, .cost = winograd_cost, .packed_floats = winograd_packed_floats, \
     .pack = winograd_pack, .tasks = winograd_tasks, .scratch_floats = winograd_scratch_floats,     \

@@ -1,47 +1,54 @@
 #ifndef ADL_KERNELS_KERNEL_H
 #define ADL_KERNELS_KERNEL_H
 
-/* The inner loops, one table of them per instruction set. A kernel sees plain
- * pointers and strides; it allocates nothing and knows no tensor. What each
- * computes is said here; the plain-C op in ops/ is the oracle.
+/* The inner loops ("kernels"), one table of them for each instruction set. A kernel
+ * works on plain pointers and strides; it allocates nothing and knows no tensor. This
+ * header defines what each one computes; tests compare all of them with the plain-C
+ * forward of the op in engine/ops.
  *
- * Every map is NHWC with `ld` floats from one pixel to the next (a slice of a
- * joined map has an ld larger than its channels). Each output is computed by
- * one fixed sequence of operations, whatever tile or thread it falls into, so
- * results do not depend on how the work is split.
+ * Every map is NHWC with `ld` floats from one pixel to the next; ld is larger than the
+ * number of channels where the map is a slice of a concatenated one. Each output value
+ * is computed by one fixed sequence of operations, whatever tile or thread it falls
+ * into, so results do not depend on how the work is divided.
  *
- * This header is included by files that are compiled for wider instruction
- * sets: it must not define any function. */
+ * Files that are compiled for wider instruction sets include this header. It must not
+ * define any function: the linker could keep the wide copy for the whole program,
+ * which would then crash on a processor without those instructions. */
 
 #include <stddef.h>
 
 /* --- matrix product on packed panels ----------------------------------------- */
 
-/* Depth done at a time, and the floats between the rows of a copied A tile: some
- * more, so that rows fall into different cache sets. */
+/* The depth that conv_gemm.c does at a time, and the leading dimension of its copied
+ * rows: somewhat more, so that rows fall into different cache sets. */
 #define ADL_GEMM_KC 256
 #define ADL_GEMM_LDA 272
 
-/* c[i][j] = clamp(init + sum over l of a[i][l] * b[l][j] + residual[i][j]),
- * where init is c[i][j] (accumulate) or bias[j]. residual and clamp belong to
- * the last chunk of the depth. */
+/* One register tile of a matrix product, m x n:
+ *
+ *     c[i][j] = clamp(init + sum over l of a[i][l] b[l][j] + residual[i][j], lo, hi)
+ *
+ * where init is c[i][j] (accumulate) or bias[j]. A product whose depth is done in
+ * chunks passes residual and clamp with the last chunk only. */
 struct adl_gemm_tile {
-    const float *a; /* m rows; 1 <= m <= mr */
+    const float *a; /* m rows of the left factor */
     size_t lda;
-    const float *b; /* depth rows of nr floats, 64-byte aligned, zero beyond n */
-    /* What will be used as b after that, to fetch it into a cache meanwhile: a line
-     * each time that the depth advances, next_step floats apart. NULL: nothing. */
+    const float *b; /* a panel: depth rows of nr floats, 64-byte aligned, zero beyond n */
+    /* Memory that is needed after this tile, to be prefetched meanwhile: one cache line
+     * for each step along the depth, next_step floats apart. NULL: nothing. */
     const float *next;
     size_t next_step;
     size_t depth;
-    /* Where the depth falls into several stretches of the rows of a, each `depth`
-     * long: how many, and the floats skipped between them. 0: one. */
+    /* Where a row of the left factor is not contiguous but consists of several segments
+     * of `depth` floats each: their number, and the floats from the end of one to the
+     * start of the next. 0 segments mean one. The whole depth, and the rows of b, are
+     * then segments * depth. */
     size_t segments, segment_skip;
     float *c;
     size_t ldc;
-    int m;
-    int n;             /* 1..nr columns that exist */
-    const float *bias; /* nr floats; used unless accumulate */
+    int m;             /* rows, 1..mr */
+    int n;             /* columns that exist, 1..nr */
+    const float *bias; /* nr floats; read unless accumulate */
     int accumulate;
     const float *residual; /* NULL: none */
     size_t ldr;
@@ -50,26 +57,30 @@ struct adl_gemm_tile {
 
 /* --- depthwise convolution: one or two rows of the output ------------------------ */
 
+/* out[i][q][c] = clamp(bias[c] + sum over r, s of rows[i stride + r][q stride + s -
+ * pad_left][c] weight[r S + s][c], lo, hi), for the output rows i < lines. */
 struct adl_depthwise_rows {
-    const float *const *rows; /* r + (lines - 1) * stride input rows; NULL where padding */
-    int lines;                /* 1 or 2: two that follow each other share input rows */
+    const float *const *rows; /* r + (lines - 1) * stride input rows; NULL: padding */
+    int lines;                /* 1 or 2; two successive rows share most of their input */
     int r, s, stride, pad_left;
-    int w; /* columns of the input */
+    int w; /* columns of the input map */
     size_t ldx;
     size_t channels;
-    const float *weight; /* r*s x channels */
+    const float *weight; /* R S x channels */
     const float *bias;   /* channels */
     float *out;
-    int q; /* columns of the output */
+    int q; /* columns of the output map */
     size_t ldo;
-    size_t line; /* floats from one row of the output to the next */
+    size_t line; /* floats from one output row to the next */
     float lo, hi;
 };
 
 /* --- pooling: one row of the output --------------------------------------------- */
 
+/* The maximum over a window of size x size pixels, ignoring the padding, or the average,
+ * counting the padding as zeros. */
 struct adl_pool_row {
-    const float *const *rows; /* `size` input rows; NULL where padding */
+    const float *const *rows; /* `size` input rows; NULL: padding */
     int size, stride, pad_left;
     int w;
     size_t ldx;
@@ -81,8 +92,8 @@ struct adl_pool_row {
 
 /* --- element by element ------------------------------------------------------------ */
 
-/* out = clamp(x * scale[c] + shift[c] + residual); scale, shift and residual
- * may be NULL. out may be x or residual. */
+/* out = clamp(x scale[c] + shift[c] + residual, lo, hi). scale, shift and residual may
+ * each be NULL, which leaves that part out. out may be x or residual. */
 struct adl_pointwise {
     const float *x;
     size_t ldx;
@@ -100,16 +111,17 @@ struct adl_pointwise {
 struct adl_strassen_kernels; /* strassen.h */
 struct adl_winograd_kernels; /* winograd.h */
 
-/* --- training: y = clamp(x * scale[c] + shift[c]) ----------------------------------- */
+/* --- training: batch norm and ReLU, y = clamp(x * scale[c] + shift[c]) --------------- */
 
 struct adl_norm {
-    const float *scale, *shift, *mean; /* by channel; the mean of x */
+    const float *scale, *shift, *mean; /* per channel; mean is that of x */
     float lo, hi;                      /* -INFINITY, INFINITY: no clamp */
 };
 
-/* The factors of its input's gradient. */
+/* Coefficients of the gradient of x, which is kdy[c] g + kx[c] x + k[c], with g the
+ * gradient of y where y was not clamped, else 0. */
 struct adl_norm_back {
-    const float *kx, *kdy, *k; /* by channel */
+    const float *kx, *kdy, *k; /* per channel */
 };
 
 /* --- training: weights of a 3x3 depthwise convolution --------------------------------- */
@@ -120,74 +132,79 @@ struct adl_depthwise_grad {
     int h, w, p, q;
     int stride, pad_top, pad_left;
     size_t channels; /* at least `lanes` */
-    float *work;     /* 9 x (channels + lanes) floats, lost */
+    float *work;     /* 9 x (channels + lanes) floats of scratch memory */
     float *sums;     /* 9 x channels */
 };
 
-/* --- training: maximum over one window ------------------------------------------------ */
+/* --- training: gradient of the maximum over one window --------------------------------- */
 
 struct adl_maxpool_back {
-    const float *x; /* the window's first pixel inside the map */
-    int rows, columns;
-    size_t line;         /* floats from one row of the map to the next; pixels follow each other */
-    const float *y, *dy; /* the output's pixel */
-    float *dx;           /* as x */
+    const float *x;      /* the window's first pixel inside the map */
+    int rows, columns;   /* of the window, inside the map */
+    size_t line;         /* floats from one row of the map to the next; pixels are contiguous */
+    const float *y, *dy; /* the output pixel and its gradient */
+    float *dx;           /* gradient of the pixel at x */
     size_t channels;
 };
 
 struct adl_kernels {
     const char *name;
-    /* The tile of `gemm`; 0 and NULL: convolutions go through OpenBLAS. */
+    /* Rows and columns of the largest tile of `gemm`, as many as fit the registers. 0 and
+     * NULL: there is no such kernel, and convolutions go through OpenBLAS. */
     int mr;
     int nr;
     void (*gemm)(const struct adl_gemm_tile *tile);
     const struct adl_strassen_kernels *strassen; /* NULL: none */
     const struct adl_winograd_kernels *winograd; /* NULL: none */
     void (*depthwise)(const struct adl_depthwise_rows *rows);
-    /* Maximum over the window; average with the padding counted. */
     void (*maxpool)(const struct adl_pool_row *row);
     void (*avgpool)(const struct adl_pool_row *row);
     void (*pointwise)(const struct adl_pointwise *job);
-    /* out[c] = mean over the pixels of x[pixel*ldx + c]. */
+    /* out[c] = mean over the pixels of x[pixel ldx + c]. */
     void (*mean)(const float *x, size_t ldx, size_t pixels, size_t channels, float *out);
-    /* y[k] = bias[k] + sum over c of weight[k*c + ...] * x[...]; bias may be NULL. */
+    /* y[k] = bias[k] + sum over i < c of weight[k c + i] x[i], for k < rows. bias may be
+     * NULL. */
     void (*linear)(const float *weight, const float *x, const float *bias, size_t rows, size_t c,
                    float *y);
-    /* Does nothing but rounds * fma_flops additions and multiplications in
-     * registers, for `bench`: what the processor could do at most. */
+    /* Performs rounds * fma_flops additions and multiplications in registers and nothing
+     * else, so that `bench` can compare speeds with the peak of the processor. Returns a
+     * value that keeps the compiler from removing the loop. */
     float (*fma)(size_t rounds, float x);
     int fma_flops;
 
-    /* --- training (train_loops.h): maps are pixels x channels ---------------------- */
+    /* --- training (train_loops.h): maps are dense, pixels x channels. dx (+)= means that
+     * the value is added to dx if `add` is not 0, else stored. --- */
 
-    /* dx (+)= dy where 0 < y < hi, else 0; dx may be dy. */
+    /* Gradient of a ReLU: dx (+)= dy where 0 < y < hi, else 0. dx may be dy. */
     void (*relu_back)(const float *y, float hi, size_t count, const float *dy, float *dx, int add);
-    /* sums[c] = sum over the pixels of x; mean[c] = that by the pixels, rounded;
-     * squares[c] = sum of (x - mean[c])^2. */
+    /* sums[c] = sum over the pixels of x; mean[c] = sums[c] / pixels, rounded to float;
+     * squares[c] = sum over the pixels of (x - mean[c])^2. */
     void (*moments)(const float *x, size_t pixels, size_t channels, double *sums, double *squares,
                     float *mean);
-    /* Sums over the pixels of g, and of g (x - mean[c]), where g = dy if y was not
+    /* Sums over the pixels of g and of g (x - mean[c]), where g = dy if y was not
      * clamped, else 0. */
     void (*products)(const float *x, const float *dy, const struct adl_norm *norm, size_t pixels,
                      size_t channels, double *dy_sums, double *product_sums);
-    /* dx (+)= kdy[c] g + kx[c] x + k[c]; dx may be dy. */
+    /* dx (+)= kdy[c] g + kx[c] x + k[c], with g as above. dx may be dy. */
     void (*affine2)(const float *x, const float *dy, const struct adl_norm *norm,
                     const struct adl_norm_back *back, size_t pixels, size_t channels, float *dx,
                     int add);
-    /* sums[c] += sum over the pixels of a * b. */
+    /* sums[c] += sum over the pixels of a b. */
     void (*dot_rows)(const float *a, size_t lda, const float *b, size_t ldb, size_t pixels,
                      size_t channels, float *sums);
-    int lanes; /* floats of a vector */
-    /* sums[tap][c] = sum over the pixels of dy * x at the tap. */
+    int lanes; /* floats of a vector: the fewest channels of the kernels below that say so */
+    /* sums[tap][c] = sum over the output pixels of dy times x at that tap. */
     void (*depthwise_grad)(const struct adl_depthwise_grad *job);
-    /* dx += dy at the first pixel of the window, in row order, where x = y. */
+    /* dx += dy at the window's first maximum in row order, the first pixel with x = y. */
     void (*maxpool_back)(const struct adl_maxpool_back *job);
-    /* out += x * w[c]. */
+    /* out += x w[c]. */
     void (*spread)(const float *x, const float *w, size_t ldx, size_t pixels, size_t channels,
                    float *out, size_t ldo);
-    /* F(4x4, 3x3), along at least `lanes` channels. z[i * step] = element i of
-     * A dy A' of a tile of 4x4 pixels; grad[tap] = element `tap` of G' m G, with
-     * m[i * step] and g as G, 6 x 3 (winograd.h). */
+    /* The gradient of a 3x3 kernel by F(4x4, 3x3), along at least `lanes` channels; A and
+     * G are those of winograd.h. spread: z[i * step + c] = element i of A dy A' for a
+     * tile of 4x4 output pixels. fold: grad[tap * channels + c] = element `tap` of
+     * G' m G, where m[i * step + c] is element i of the 6x6 matrix m and g points to the
+     * elements of G, 6 x 3. */
     void (*winograd_spread)(const float *const *pixels, size_t channels, float *z, size_t step);
     void (*winograd_fold)(const float *m, size_t step, const float *g, size_t channels,
                           float *grad);

@@ -1,35 +1,45 @@
 #ifndef ADL_KERNELS_WINOGRAD_H
 #define ADL_KERNELS_WINOGRAD_H
 
-/* The inner loops of Winograd convolution F(m x m', r x r'): m x m' outputs of a
- * kernel of r x r' from n x n' inputs, n = m + r - 1, by one multiplication per
- * input instead of r r' per output (Lavin and Gray, "Fast algorithms for
- * convolutional neural networks", 2016; the matrices are Toom-Cook's for the
- * points below).
+/* The kernels of Winograd convolution F(m x m', r x r'): a tile of m x m' outputs of a
+ * convolution with an r x r' kernel at stride 1, from its n x n' inputs, n = m + r - 1,
+ * with one multiplication for each input instead of r r' for each output. F(4x4, 3x3)
+ * thus needs 36 multiplications per channel for 16 outputs, where the definition needs
+ * 144; F(6x6, 3x3) needs 64 instead of 324.
  *
- * With x a tile of the input, g a kernel, and for each side the polynomial M of
- * degree n-1 whose roots are the points p,
+ * The idea: polynomials can be multiplied by evaluating both at n points, multiplying
+ * the values, and interpolating. A convolution of one dimension is the transpose of
+ * such a product, and a second dimension nests a second transform in the first (Lavin
+ * and Gray, "Fast algorithms for convolutional neural networks", 2016; the matrices
+ * are those of Toom-Cook for the points below).
+ *
+ * With x a tile of the input, g a kernel, ' the transpose, . the product element by
+ * element, and for each side the polynomial M of degree n-1 whose roots are the finite
+ * points p,
  *
  *     y = A' [ (G g G') . (B' x B) ] A
  *     B'[i][j] = coefficient j of M(z) / (z - p[i])
  *     G[i][j]  = p[i]^j / (product over l != i of (p[i] - p[l]))
  *     A'[j][i] = p[i]^j
  *
- * and for the point at infinity, the last, the coefficients of M, (0 .. 0 1) and
- * (0 .. 0 1)'. The other points are 0 and pairs +-p, so that half of each
- * transform is shared. Which ones decides the error: those below gave the least
- * in a search over dyadic numbers, whose squares and products are exact. A side
- * of one point is not transformed: a kernel of one row or column.
+ * The last point is infinity: its row of B' has the coefficients of M, its row of G is
+ * (0 .. 0 1), and its column of A' is (0 .. 0 1)'. The other points are 0 and pairs +-p;
+ * even and odd powers then give the same products for both of a pair up to the sign, so
+ * that half of each transform is shared. The rounding error depends on the choice of
+ * the points: those below gave the least in a search over dyadic numbers, whose squares
+ * and products are exact. A kernel of a single row or column has a side of one point,
+ * which is not transformed.
  *
- * A tile at the map's edge that has few outputs needs only a subset of the
- * points, with the same transformed weights: B' is then that of the subset,
- * times what G's denominators lack.
+ * A tile at the map's edge with few outputs needs only a subset of the points. It uses
+ * the same transformed weights: B' is then that of the subset, times the factors that
+ * the denominators of G contain for the omitted points.
  *
- * Like kernel.h, this is included by files compiled for wider instruction sets:
- * it must not define any function. */
+ * Like kernel.h, this header is included by files compiled for wider instruction sets
+ * and must not define any function. */
 
 #include <stddef.h>
 
+/* p of the pairs +-p: for tiles of 6 points (0, two pairs, infinity) and of 8 (three). */
 #define ADL_WINOGRAD_PAIRS6                                                                        \
     {                                                                                              \
         0.625f, 1.5f                                                                               \
@@ -38,7 +48,8 @@
     {                                                                                              \
         0.5f, 1, 2                                                                                 \
     }
-/* Positions of the subsets: of 6 points the one of 4; of 8 those of 4 and 6. */
+/* A position is the index of a point: 0, +p0, -p0, +p1, ..., infinity. These are the
+ * positions of the subsets: 4 of 6 points, 4 of 8, and 6 of 8. */
 #define ADL_WINOGRAD_POSITIONS6_4                                                                  \
     {                                                                                              \
         0, 1, 2, 5                                                                                 \
@@ -53,46 +64,47 @@
     }
 #define ADL_WINOGRAD_MAX_SIDE 8
 
-/* One tile of the input, along all channels: v[i * step + c] = the transform's
- * element i = row position * column_points + column position. Channels are
- * filled up with zeros to a multiple of the vector. */
+/* Transform of one tile of the input, B' x B, along all channels: v[i * step + c] is its
+ * element i = row position * column_points + column position. Channels are padded with
+ * zeros to a multiple of the vector. */
 struct adl_winograd_input {
-    int row_points, column_points; /* n of each side: 1, 6 or 8 */
-    int rows, columns;             /* inputs, which are as many as points of the subset */
-    const unsigned char *row_positions, *column_positions; /* of the subsets */
-    const float *const *pixels; /* rows x columns; padding points to zeros */
+    int row_points, column_points; /* n of each side of a whole tile: 1, 6 or 8 */
+    int rows, columns;             /* inputs; as many as the subset has points */
+    const unsigned char *row_positions, *column_positions; /* the subsets' positions */
+    const float *const *pixels; /* rows x columns; those in the padding point to zeros */
     size_t channels;
     float *v; /* 64-byte aligned, as is each step */
     size_t step;
 };
 
-/* One tile of the output, along `channels` channels:
- * out = clamp(inverse transform of m + bias + residual). */
+/* One tile of the output, along `channels` channels: out = clamp(A' m A + bias +
+ * residual, lo, hi), where m are the products, element by element as in v above. */
 struct adl_winograd_output {
-    int row_points, column_points; /* as above, down to the positions */
+    int row_points, column_points; /* these five as in adl_winograd_input */
     int rows, columns;
     const unsigned char *row_positions, *column_positions;
     int row_outputs, column_outputs; /* m of the subset */
-    int height, width;               /* 1..m: pixels that exist */
-    const float *m;                  /* as v above; readable up to a multiple of the vector */
+    int height, width;               /* pixels inside the map, 1..m */
+    const float *m;                  /* readable up to a multiple of the vector */
     size_t step;
-    const float *bias;     /* readable alike */
+    const float *bias;     /* readable up to a multiple of the vector */
     float *out;            /* the tile's first pixel */
-    size_t ldo, out_row;   /* floats to the next pixel, to the pixel below */
-    const float *residual; /* as out; NULL: none */
+    size_t ldo, out_row;   /* floats to the next pixel, and to the pixel below */
+    const float *residual; /* the tile's first pixel; NULL: none */
     size_t ldr, residual_row;
     size_t channels;
     float lo, hi;
 };
 
-/* c[i][j] (+)= sum over l of a[i][l] * b[l][j], for one panel of nr columns. */
+/* The products of one position for one panel of nr output channels:
+ * c[i][j] (+)= sum over l of a[i][l] b[l][j], with a row i for each tile. */
 struct adl_winograd_product {
     const float *a;
     size_t lda;
     size_t rows;
     const float *b; /* depth rows of nr floats, 64-byte aligned */
     size_t depth;
-    /* What is fetched into the cache meanwhile; NULL: as much as b has, behind it. */
+    /* Memory to be prefetched meanwhile. NULL: what lies behind b, as much as b has. */
     const float *next;
     size_t next_floats;
     float *c; /* 64-byte aligned, as is ldc */
@@ -100,20 +112,20 @@ struct adl_winograd_product {
     int accumulate;
 };
 
-/* The weights of a panel of nr output channels: for each of `depth` input channels
- * G g G' of its r x s taps. */
+/* Transform of the weights, G g G', for a panel of nr output channels and `depth` input
+ * channels, rounded once (the arithmetic is in double). */
 struct adl_winograd_weights {
-    int row_points, column_points; /* as above */
-    int r, s;
-    const float *w; /* depth x r x s rows of nr floats */
+    int row_points, column_points; /* n of each side: 1, 6 or 8 */
+    int r, s;                      /* taps of the kernel, R x S */
+    const float *w;                /* depth x R x S rows of nr floats */
     size_t depth;
-    float *u; /* element i of channel l: nr floats at u + i * step + l * nr; 64-byte
+    float *u; /* element i of input channel l: nr floats at u + i * step + l * nr; 64-byte
                * aligned, as is step */
     size_t step;
 };
 
 struct adl_winograd_kernels {
-    int mr, nr; /* rows that `product` does at a time at most, columns of a panel */
+    int mr, nr; /* largest number of rows that `product` does at a time; columns of a panel */
     void (*product)(const struct adl_winograd_product *product);
     void (*input)(const struct adl_winograd_input *tile);
     void (*output)(const struct adl_winograd_output *tile);

@@ -1,28 +1,32 @@
 #ifndef ADL_KERNELS_WINOGRAD_LOOPS_H
 #define ADL_KERNELS_WINOGRAD_LOOPS_H
 
-/* The transforms of Winograd convolution in terms of a vector type: included by
- * each instruction set's file, which defines before
+/* The transforms of Winograd convolution, written for a vector type: each instruction
+ * set's file includes this header after it has defined
  *
  *     ISA(name)     the name with that of the instruction set
- *     vec, VEC      the type, GCC's operators work on it; its floats
- *     INLINE        static inline, always
+ *     vec, VEC      the type, to which GCC's operators apply, and its floats
+ *     INLINE        static, always inlined
  *     vec_load(p), vec_store(p, v)               whole vectors
  *     vec_load_part(p, n), vec_store_part(p, n, v)  the first n < VEC floats
  *     vec_clamp(v, lo, hi)
  *     NR            columns of a panel of weights, a multiple of VEC
  *
- * Everything here is static, so that no wide instruction can leak into another
- * file through the linker. Formulas: winograd.h. */
+ * Everything here is static, so that no wide instruction can leak into another file
+ * through the linker. The formulas are in winograd.h.
+ *
+ * One transform of two dimensions is the transform of one dimension applied to the
+ * columns of a tile and then to its rows. All channels of a vector are transformed at
+ * once, so there are no shuffles. */
 
 #include "kernels/winograd.h"
 
-/* Everything below is meant to be worked out by the compiler: sides and subsets
- * are constants at each call, loops over them are unrolled, and what is left
- * are the transforms with their coefficients.
+/* The compiler is meant to evaluate most of what follows. The number of points, the
+ * subset and the outputs are constants at each call, and loops over them are unrolled,
+ * so that what remains of a transform are the multiplications by its coefficients.
  *
- * A side of n points in all is 0, pairs +-p, infinity; a subset of `size` of
- * them leaves out pairs. Pair i is at positions 1 + 2i and 2 + 2i. */
+ * The n points of a side are 0, the pairs +-p, and infinity, in this order; pair i has
+ * the positions 1 + 2i and 2 + 2i. A subset of `size` points leaves out some pairs. */
 
 #define UNROLL _Pragma("GCC unroll 8")
 
@@ -32,7 +36,7 @@ INLINE float pair_point(const int n, const int i)
     return n == 6 ? six[i] : eight[i];
 }
 
-/* The pair that is the i-th of the subset. */
+/* The index of the subset's i-th pair. */
 INLINE int subset_pair(const int n, const int size, const int i)
 {
     if (n == 8 && size == 6)
@@ -40,7 +44,7 @@ INLINE int subset_pair(const int n, const int size, const int i)
     return n == 8 && size == 4 ? 1 : i;
 }
 
-/* The position that is the i-th of the subset. */
+/* The subset's i-th position. */
 INLINE int subset_position(const int n, const int size, const int i)
 {
     if (i == 0)
@@ -50,8 +54,9 @@ INLINE int subset_position(const int n, const int size, const int i)
     return 1 + 2 * subset_pair(n, size, (i - 1) / 2) + (i - 1) % 2;
 }
 
-/* Coefficients of the product of (z - p^2) over the subset's pairs but `skip`;
- * how many there are. */
+/* The coefficients c of the product of (z - p^2) over the subset's pairs except `skip`
+ * (-1: none). With z the square of a point this is the part of M that the pairs
+ * contribute. Returns the number of coefficients. */
 INLINE int even_polynomial(const int n, const int size, const int skip, float *c)
 {
     int degree = 0;
@@ -69,9 +74,10 @@ INLINE int even_polynomial(const int n, const int size, const int skip, float *c
     return degree + 1;
 }
 
-/* Weights are transformed for all points: what the denominator of a subset's
- * point lacks of theirs. `square` is that point's. */
-INLINE float lacking(const int n, const int size, const float square)
+/* The weights are transformed for all n points, so the denominators in G contain
+ * factors for the points that a subset leaves out. Returns the product of these factors
+ * for the point with this square, by which the input is multiplied instead. */
+INLINE float omitted_factor(const int n, const int size, const float square)
 {
     float product = 1;
     UNROLL for (int pair = 0; pair < (n - 2) / 2; pair++)
@@ -85,7 +91,9 @@ INLINE float lacking(const int n, const int size, const float square)
     return product;
 }
 
-/* y = B' x for the subset: `size` vectors to as many. */
+/* y = B' x for the subset, from `size` vectors to as many. The coefficients of
+ * M(z) / (z - p) and M(z) / (z + p) agree but for the signs of the odd ones: `even` and
+ * `odd` are computed once for both. */
 INLINE void forward(const int n, const int size, const vec *x, vec *y)
 {
     float c[4];
@@ -94,7 +102,7 @@ INLINE void forward(const int n, const int size, const vec *x, vec *y)
         return;
     }
     const int terms = even_polynomial(n, size, -1, c);
-    const float scale = lacking(n, size, 0);
+    const float scale = omitted_factor(n, size, 0);
     y[0] = x[0] * (c[0] * scale);
     y[size - 1] = x[1] * c[0];
     UNROLL for (int k = 1; k < terms; k++)
@@ -105,7 +113,7 @@ INLINE void forward(const int n, const int size, const vec *x, vec *y)
     UNROLL for (int i = 0; i < (size - 2) / 2; i++)
     {
         const float p = pair_point(n, subset_pair(n, size, i));
-        const float pair_scale = lacking(n, size, p * p);
+        const float pair_scale = omitted_factor(n, size, p * p);
         const int pair_terms = even_polynomial(n, size, i, c);
         vec even = x[2] * (c[0] * pair_scale), odd = x[1] * (c[0] * pair_scale);
         UNROLL for (int k = 1; k < pair_terms; k++)
@@ -118,7 +126,8 @@ INLINE void forward(const int n, const int size, const vec *x, vec *y)
     }
 }
 
-/* y = A' x for the subset: `size` vectors to `m`. */
+/* y = A' x for the subset, from `size` vectors to `m`. Even powers of the points of a pair
+ * are equal and odd ones opposite, so sums and differences are taken first. */
 INLINE void inverse(const int n, const int size, const int m, const vec *x, vec *y)
 {
     vec sums[3], differences[3];
@@ -255,8 +264,8 @@ INLINE void output_rows(const struct adl_winograd_output *t, size_t c, size_t pa
     }
 }
 
-/* All sides there are: points, those of the subset, outputs (points of the
- * subset less the kernel's side plus 1). */
+/* All sides that occur: points, points of the subset, outputs (the subset's points
+ * minus taps plus 1). */
 #define SIDES(SIDE)                                                                                \
     SIDE(1, 1, 1)                                                                                  \
     SIDE(6, 6, 4)                                                                                  \
@@ -299,11 +308,12 @@ static void ISA(winograd_output)(const struct adl_winograd_output *t)
 
 /* --- weights: the columns of a kernel, then its rows -------------------------------- */
 
-/* In double: transformed weights are rounded once. */
+/* In double, so that transformed weights are rounded only once. */
 typedef double wide __attribute__((vector_size(VEC * sizeof(double))));
 
-/* 1 by the denominator of G for point 0 (pair -1) or for both of a pair: the product
- * of the point's differences from all others. */
+/* The inverse of a denominator of G, the product of the differences between a point and
+ * all others: of the point 0 (pair -1), or of a point of a pair, which is the same for
+ * both. */
 INLINE double denominator_inverse(const int n, const int pair)
 {
     const float p = pair < 0 ? 0 : pair_point(n, pair);
@@ -317,7 +327,7 @@ INLINE double denominator_inverse(const int n, const int pair)
     return 1 / (double)product;
 }
 
-/* y = G x: r vectors to n. */
+/* y = G x, from r vectors to n. */
 INLINE void kernel_side(const int n, const int r, const wide *x, wide *y)
 {
     if (n == 1) {
@@ -345,7 +355,7 @@ INLINE void kernel_side(const int n, const int r, const wide *x, wide *y)
     }
 }
 
-/* r x s taps; the other side's points and taps are constants where that pays. */
+/* The columns of a kernel of r x s taps. */
 INLINE void kernel_columns(const float *w, const int n, const int r, const int s, wide *half)
 {
     UNROLL for (int j = 0; j < s; j++)
@@ -370,7 +380,7 @@ INLINE void kernel_rows(const int rows, const int n, const int s, const wide *ha
     }
 }
 
-/* All sides there are: points, taps. */
+/* All sides that occur: points, taps. */
 #define KERNEL_SIDES(SIDE)                                                                         \
     SIDE(1, 1)                                                                                     \
     SIDE(6, 3)                                                                                     \
@@ -398,7 +408,7 @@ INLINE void weights_vector(const struct adl_winograd_weights *t, const float *w,
 #undef SIDE
 }
 
-/* Of a 3x3 kernel all is constant. */
+/* The most frequent case, in which every size is a constant. */
 INLINE void weights_3x3(const struct adl_winograd_weights *t, const int n)
 {
     for (size_t l = 0; l < t->depth; l++)

@@ -1,38 +1,40 @@
 #ifndef ADL_KERNELS_WINOGRAD_PARTS_H
 #define ADL_KERNELS_WINOGRAD_PARTS_H
 
-/* What the files of Winograd convolution share: how a convolution falls into
- * tiles and blocks (winograd_tiles.c), and where its weights are
- * (winograd_weights.c). conv_winograd.c runs it. */
+/* What the three files of Winograd convolution share: the division into tiles and
+ * blocks (winograd_tiles.c) and the layout of the weights (winograd_weights.c), both used
+ * by conv_winograd.c. The vocabulary (point, position, tile) is that of winograd.h. */
 
 #include "kernels/conv.h"
 #include "kernels/winograd.h"
 
-/* Rows or columns: points of the whole tile, and of what is needed of it. */
+/* One side of a tile: the points that it uses and the outputs m that they give. */
 struct adl_winograd_part {
     int points, outputs;
-    const unsigned char *positions;
+    const unsigned char *positions; /* `points` of them: indices into all points */
 };
 
+/* The rows or the columns of the output, divided into tiles. */
 struct adl_winograd_side {
-    int r;                          /* of the kernel */
-    struct adl_winograd_part whole; /* tiles */
-    struct adl_winograd_part last;  /* the last tile's; no outputs: there is none */
-    int count;                      /* whole tiles */
+    int r;                          /* taps of the kernel */
+    struct adl_winograd_part whole; /* the whole tiles */
+    struct adl_winograd_part last;  /* the last tile, if it is not whole; else 0 outputs */
+    int count;                      /* number of whole tiles */
     int pixels;                     /* of the output */
 };
 
 struct adl_winograd_blocking {
     struct adl_winograd_side rows, columns;
-    size_t channels; /* of the input */
-    size_t positions;
-    size_t tiles, blocks, block_tiles; /* of a block at most */
-    bool shared;                       /* the input is transformed once for all tasks */
-    size_t transformed_tiles;          /* that lie together: all, or a block's */
-    size_t nr, panels, slices, slice_panels;
-    bool compact;
-    size_t chunk;    /* of the depth */
-    size_t ldv, ldm; /* floats from tile to tile: transformed input, product */
+    size_t channels;                   /* of the input */
+    size_t positions;                  /* of a whole tile, n n' */
+    size_t tiles, blocks, block_tiles; /* block_tiles: the largest block's */
+    bool shared;                       /* `prepare` transforms the input for all tasks */
+    size_t transformed_tiles;          /* tiles of one transformed matrix: all, or a block's */
+    size_t nr, panels;                 /* output channels of a panel; panels */
+    size_t slices, slice_panels;       /* tasks along the panels; panels of each */
+    bool compact;                      /* layout of the weights */
+    size_t chunk;                      /* input channels done at a time */
+    size_t ldv, ldm;                   /* floats from tile to tile: transformed input, products */
 };
 
 /* --- tiles (winograd_tiles.c) ------------------------------------------------- */
@@ -43,47 +45,50 @@ struct adl_winograd_blocking adl_winograd_blocking(struct adl_winograd_variant v
                                                    const struct adl_conv *conv,
                                                    const struct adl_kernels *kernels);
 
-/* What a Winograd convolution of `points` a side multiplies and transforms. */
+/* What a Winograd convolution with tiles of `points` points a side multiplies and
+ * transforms, for the cost model; the blocks are those of transformed weights. */
 struct adl_winograd_work {
     size_t tiles;
-    size_t positions; /* of a tile: points of both sides */
-    size_t products;  /* positions that are multiplied, over all tiles */
-    size_t blocks;    /* times that all weights are read */
+    size_t positions; /* of a whole tile */
+    size_t products;  /* positions that are multiplied, summed over the tiles */
+    size_t blocks;    /* how often all weights are read */
 };
 struct adl_winograd_work adl_winograd_work(const struct adl_conv *conv,
                                            const struct adl_kernels *kernels, int points);
 
 struct adl_winograd_tile {
     const struct adl_winograd_part *rows, *columns;
-    int row, column; /* of the output: its first pixel */
+    int row, column; /* its first pixel in the output */
 };
 struct adl_winograd_tile adl_winograd_tile(const struct adl_winograd_blocking *b, size_t index);
 
 struct adl_winograd_run {
     size_t from, to;
 };
-/* The tiles that need a position. */
+/* The tiles [from, to) that need a position; none where from >= to. */
 struct adl_winograd_run adl_winograd_tiles_of(const struct adl_winograd_blocking *b,
                                               size_t position);
 
 /* --- weights (winograd_weights.c) ----------------------------------------------- */
 
-/* Floats of the packed weights; the biases, padded to whole panels, follow. */
+/* Floats of the packed weights, in either layout; the biases, padded to whole panels,
+ * follow. */
 size_t adl_winograd_weight_floats(const struct adl_winograd_blocking *b);
 void adl_winograd_pack(const struct adl_winograd_blocking *b, const struct adl_conv *conv,
                        const struct adl_kernels *kernels, const float *weights, const float *scale,
                        const float *bias, float *packed);
 
-/* Transformed ahead: where the weights of one position, panel and input channel
- * are, a vector of nr output channels. */
+/* Transformed layout: the offset of the nr floats of one position, panel and input
+ * channel. */
 size_t adl_winograd_weight_offset(const struct adl_winograd_blocking *b, size_t position,
                                   size_t panel, size_t channel);
 
-/* Compact: where those of a panel from an input channel on are. */
+/* Compact layout: the offset of a panel's weights from an input channel on. */
 size_t adl_winograd_compact_offset(const struct adl_winograd_blocking *b, size_t panel,
                                    size_t channel);
-/* Compact: transforms a panel's weights for `depth` input channels, at most a chunk,
- * which are at `packed`; position by position, chunk_step floats apart. */
+/* Compact layout: transforms the weights at `packed`, those of `depth` input channels
+ * (at most a chunk) of one panel, to `to`, which holds chunk_floats: for each position
+ * depth x nr floats, the positions chunk_step floats apart. */
 size_t adl_winograd_chunk_floats(const struct adl_winograd_blocking *b);
 size_t adl_winograd_chunk_step(const struct adl_winograd_blocking *b);
 void adl_winograd_transform_chunk(const struct adl_winograd_blocking *b,

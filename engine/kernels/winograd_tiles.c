@@ -1,27 +1,34 @@
-/* How a Winograd convolution falls into tiles, and these into blocks.
+/* How the output of a Winograd convolution is divided into tiles, and the tiles into
+ * blocks and tasks.
  *
- * Where the map's last rows or columns are few, their tiles need a subset of the
- * positions only. Tiles are put in such an order (last row, whole tiles, last
- * column) that those which a position needs are one run. */
+ * P and Q are rarely multiples of a tile's m outputs. The last row and the last column
+ * of tiles then have fewer outputs, and smaller tiles for them, with a subset of the
+ * points (winograd.h), save multiplications: on a 14x14 map with m = 4, for instance,
+ * 3 of 4 tiles of a side are whole and the last one has 2 outputs, for which 4 of the
+ * 6 points are enough. Not every tile then needs every position. The order of the
+ * tiles (last row, whole tiles, last column) is such that the tiles which need a given
+ * position are always one contiguous run, hence rows of one matrix product. */
 
 #include "base/mem.h"
 #include "base/size.h"
 #include "kernels/winograd_parts.h"
 
-/* The product's depth is cut into chunks whose rows stay in the L1 cache. */
+/* Input channels of a chunk of the depth, at most: rows of this length stay in the L1
+ * cache. */
 #define CHUNK 256
-/* Bytes of a panel's transformed weights, where they are transformed as they are
- * used: they stay in the L2 cache until the block has been multiplied by them. */
+/* Bytes of a transformed chunk of compact weights, which stays in the L2 cache until
+ * the block has been multiplied by it. */
 #define COMPACT_BYTES 300000
-/* Bytes of a block's transformed input and output: they stay in the L2 cache
- * with room for the weights that pass through. */
+/* Bytes of a block's transformed input and products, which stay in the L2 cache and
+ * leave space for the weights that pass through it. */
 #define BLOCK_BYTES 600000
-/* Tiles that a block has at least, so that loading a weight is worth it. */
+/* Fewest tiles of a block: how often a weight is used once it has been loaded. */
 #define BLOCK_TILES 28
-/* A map of at most so many tiles is transformed as a whole. */
+/* A map of at most so many tiles is transformed as a whole, by `prepare`. */
 #define WHOLE_TILES 64
-/* Tasks of such a map, where it has the channels or tiles; blocks of a larger one
- * are a multiple of it until there are this many times as many. */
+/* Tasks of such a map, where it has the channels or tiles for them. The blocks of a
+ * larger map are a multiple of this number, so that a few threads get equal shares,
+ * until there are MANY_TASKS times as many. */
 #define WANTED_TASKS 8
 #define MANY_TASKS 4
 
@@ -45,13 +52,13 @@ static size_t winograd_round_up(size_t a, size_t b)
 
 static const unsigned char winograd_all_positions[] = {0, 1, 2, 3, 4, 5, 6, 7};
 
-/* The fewest points that give `outputs` outputs of a kernel of r taps. */
+/* The smallest subset of the points that gives `outputs` outputs with r taps. */
 static struct adl_winograd_part winograd_smallest_part(int points, int r, int outputs)
 {
     static const unsigned char of6_4[] = ADL_WINOGRAD_POSITIONS6_4;
     static const unsigned char of8_4[] = ADL_WINOGRAD_POSITIONS8_4;
     static const unsigned char of8_6[] = ADL_WINOGRAD_POSITIONS8_6;
-    /* A subset of fewer than two outputs more than taps has no kernel. */
+    /* The kernels have no subset with a single output. */
     for (int size = 4; size < points; size += 2)
         if (size - r + 1 >= ADL_MAX(outputs, 2))
             return (struct adl_winograd_part){size, size - r + 1,
@@ -82,7 +89,7 @@ static int winograd_tile_count(const struct adl_winograd_side *side)
     return side->count + (side->last.outputs > 0);
 }
 
-/* Channels whose transformed weights stay in the L2 cache beside a block. */
+/* Input channels of a chunk of compact weights, from COMPACT_BYTES. */
 static size_t winograd_compact_chunk(const struct adl_winograd_blocking *b)
 {
     size_t most = COMPACT_BYTES / sizeof(float) / (b->positions * b->nr);
@@ -107,7 +114,7 @@ struct adl_winograd_blocking adl_winograd_blocking(struct adl_winograd_variant v
         b.blocks = 1;
         b.slice_panels = adl_ceil_div(b.panels, WANTED_TASKS);
         b.slices = adl_ceil_div(b.panels, b.slice_panels);
-        /* Weights that are transformed as they are used should be so once. */
+        /* Each block transforms compact weights anew, so those keep a single block. */
         while (!b.compact && b.blocks * b.slices < WANTED_TASKS &&
                b.tiles > b.blocks * (size_t)kernels->winograd->mr)
             b.blocks *= 2;
@@ -130,7 +137,7 @@ struct adl_winograd_blocking adl_winograd_blocking(struct adl_winograd_variant v
 
 /* --- the order of the tiles -------------------------------------------------------- */
 
-/* In the last row; of those, also in the last column. */
+/* Tiles of the last row, and of those the ones that are in the last column as well. */
 static size_t winograd_last_row_tiles(const struct adl_winograd_blocking *b)
 {
     return b->rows.last.outputs ? (size_t)winograd_tile_count(&b->columns) : 0;
@@ -141,15 +148,15 @@ static size_t winograd_corner_tiles(const struct adl_winograd_blocking *b)
     return b->rows.last.outputs && b->columns.last.outputs ? 1 : 0;
 }
 
-/* The corner, the rest of the last row, whole tiles row by row, the last
- * column. */
+/* In this order: the corner, the rest of the last row, the whole tiles row by row, the
+ * rest of the last column. */
 struct adl_winograd_tile adl_winograd_tile(const struct adl_winograd_blocking *b, size_t index)
 {
     const struct adl_winograd_side *rows = &b->rows, *columns = &b->columns;
     size_t corner = winograd_corner_tiles(b), last_row = winograd_last_row_tiles(b);
     size_t whole = (size_t)rows->count * (size_t)columns->count;
     struct adl_winograd_tile tile = {.rows = &rows->whole, .columns = &columns->whole};
-    int i = rows->count, j = columns->count; /* in tiles */
+    int i = rows->count, j = columns->count; /* row and column, in tiles */
 
     if (index < last_row) {
         tile.rows = &rows->last;

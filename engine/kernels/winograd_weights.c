@@ -1,12 +1,15 @@
-/* The weights of a Winograd convolution, packed in one of two ways.
+/* The packed weights of a Winograd convolution, in one of two layouts.
  *
- * Transformed ahead, they lie in the order of their use: for each slice,
- * position, chunk of the depth and panel of nr output channels, the chunk's rows
- * of nr floats, zero beyond the last channel.
+ * Transformed: G g G' of each kernel, n n' values instead of R S (for a 3x3 kernel 36
+ * or 64 instead of 9), in the order in which conv_winograd.c reads them:
  *
- * Compact, they have the size that they have in the file: for each panel, input
- * channel and tap a row of nr floats. They are transformed each time that they
- * are used, chunk by chunk. */
+ *     [slice of panels][position][chunk of the depth][panel][channel of the chunk][nr]
+ *
+ * Compact: the size of the file's weights, [panel][input channel][tap][nr]. They are
+ * transformed chunk by chunk each time they are used.
+ *
+ * A panel is nr output channels, zero beyond the last one. In both layouts the biases,
+ * padded to whole panels, follow. */
 
 #include <string.h>
 
@@ -14,7 +17,7 @@
 #include "base/size.h"
 #include "kernels/winograd_parts.h"
 
-/* Floats of a piece of the depth whose taps are gathered at a time. */
+/* Floats of the buffer on the stack in which taps are gathered before the transform. */
 #define GATHER_FLOATS 4608
 
 static size_t winograd_taps(const struct adl_winograd_blocking *b)
@@ -34,7 +37,7 @@ size_t adl_winograd_weight_offset(const struct adl_winograd_blocking *b, size_t 
     size_t slice_panels = ADL_MIN(b->slice_panels, b->panels - first);
     size_t chunk = channel / b->chunk * b->chunk;
     size_t depth = ADL_MIN(b->chunk, b->channels - chunk);
-    size_t rows = first * b->positions * b->channels; /* of the slices before */
+    size_t rows = first * b->positions * b->channels; /* rows of the earlier slices */
     rows += position * slice_panels * b->channels;
     rows += chunk * slice_panels + (panel - first) * depth + (channel - chunk);
     return rows * b->nr;
@@ -56,8 +59,8 @@ static struct adl_winograd_weights winograd_weights_job(const struct adl_winogra
     };
 }
 
-/* The taps of a panel and of `depth` input channels, scaled, from PyTorch's
- * layout into that of compact weights. */
+/* Copies the taps of one panel and `depth` input channels from PyTorch's layout into
+ * that of compact weights, [input channel][tap][nr], multiplied by their scale. */
 static void winograd_gather(const struct adl_winograd_blocking *b, const struct adl_conv *conv,
                             const float *weights, const float *scale, size_t panel, size_t channel,
                             size_t depth, float *to)
@@ -74,7 +77,8 @@ static void winograd_gather(const struct adl_winograd_blocking *b, const struct 
     }
 }
 
-/* Pieces of the depth do not cross the chunks' borders. */
+/* Gathers and transforms one panel piece by piece; no piece crosses the border of a
+ * chunk, since the layout changes there. */
 static void winograd_transform_panel(const struct adl_winograd_blocking *b,
                                      const struct adl_conv *conv, const struct adl_kernels *kernels,
                                      const float *weights, const float *scale, size_t panel,
