@@ -1,5 +1,9 @@
-/* Kernels for AVX2 and FMA: vectors of 8 floats along the channels, tails by
- * masked loads and stores. */
+/* Kernels for AVX2 and FMA: vectors of 8 floats along the channels, with masked loads and
+ * stores for the last, partial vector.
+ *
+ * The tile of the matrix product is 6 rows x 16 columns. Its 12 accumulators, two
+ * vectors of b and one broadcast value of a are 15 of the 16 registers, and each step
+ * along the depth does 12 multiply-adds for 8 loads. */
 
 #include "kernels/avx2_vec.h"
 #include "kernels/kernel.h"
@@ -9,16 +13,16 @@
 
 #define MR 6
 
-/* `rows` and `vectors` are constants at each call: 12 accumulators, two vectors
- * of b and a broadcast of a in 16 registers. */
+/* Adds the products along the depth to the accumulators. `rows` and `vectors` are
+ * constants at each call, so that all loops over them are unrolled. */
 INLINE void gemm_sum(const struct adl_gemm_tile *t, __m256 acc[MR][2], const int rows,
                      const int vectors)
 {
     const float *b = t->b, *next = t->next ? t->next : b, *a[(MR + 2) / 3];
     const size_t lda = t->lda, step = t->next ? t->next_step : 0;
 
-    /* A pointer for every third row; the two after it are reached by the scaled
-     * index of an address. */
+    /* One pointer serves three rows: the other two are lda and 2 lda away, which an
+     * address of the instruction set can express. */
 #pragma GCC unroll 2
     for (int i = 0; i < (rows + 2) / 3; i++)
         a[i] = t->a + (size_t)(3 * i) * lda;
@@ -39,7 +43,7 @@ INLINE void gemm_sum(const struct adl_gemm_tile *t, __m256 acc[MR][2], const int
 #pragma GCC unroll 2
             for (int i = 0; i < (rows + 2) / 3; i++) {
                 a[i]++;
-                __asm__("" : "+r"(a[i])); /* keep it a pointer */
+                __asm__("" : "+r"(a[i])); /* keeps the compiler from using an index */
             }
         }
         if (++segment >= t->segments)
@@ -54,7 +58,7 @@ INLINE void gemm_tile(const struct adl_gemm_tile *t, const int rows, const int v
 {
     __m256 acc[MR][2];
     __m256i masks[2] = {first_lanes((size_t)t->n), first_lanes(t->n > 8 ? (size_t)t->n - 8 : 0)};
-    int whole = t->n == 8 * vectors; /* a masked store costs more */
+    int whole = t->n == 8 * vectors; /* avoids slower masked stores */
 
 #pragma GCC unroll 6
     for (int i = 0; i < rows; i++)
@@ -97,8 +101,9 @@ static void avx2_gemm(const struct adl_gemm_tile *t)
 #undef ROWS
 }
 
-/* 3x3: the weights stay in registers, of `count` rows from the first on; the
- * others lie in the padding. Full vectors only: a masked load costs more here. */
+/* One row of a 3x3 kernel for whole vectors of channels (masked loads would be slower
+ * here). The weights stay in registers. Only the `count` input rows from `first` on lie
+ * inside the map; both are constants at each call. */
 INLINE void depthwise_3x3(const struct adl_depthwise_rows *j, const float *const *rows, float *out,
                           size_t c, const int first, const int count)
 {
@@ -140,7 +145,8 @@ INLINE void depthwise_line(const struct adl_depthwise_rows *j, const float *cons
         depthwise_any(j, rows, out, c, j->channels - c);
 }
 
-/* Both lines of eight channels before the next eight: they share their rows. */
+/* Both output rows of eight channels are computed before the next eight channels, since
+ * they share input rows. */
 static void avx2_depthwise(const struct adl_depthwise_rows *j)
 {
     for (size_t c = 0; c < j->channels; c += 8)

@@ -1,20 +1,22 @@
 #ifndef ADL_KERNELS_AVX2_VEC_H
 #define ADL_KERNELS_AVX2_VEC_H
 
-/* The vector type of AVX2 under the names that map_loops.h, strassen_loops.h and
- * winograd_loops.h use. Only for files compiled for it. */
+/* AVX2 under the names that map_loops.h, strassen_loops.h and winograd_loops.h use: the
+ * vector type, its loads and stores, whole or only the first n floats, and the few
+ * operations that GCC's vector operators do not have. Only for files compiled for it. */
 
 #include <immintrin.h>
 #include <stddef.h>
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* The name of a function that is compiled for several instruction sets, for this one. */
+/* The name that a function compiled for several instruction sets has for this one. */
 #define ISA(name) avx2_##name
 
 typedef __m256 vec;
 #define VEC 8
 
+/* The mask of the first n lanes, all of them where n is 8 or more. */
 INLINE __m256i first_lanes(size_t n)
 {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -50,7 +52,7 @@ INLINE vec vec_max(vec a, vec b)
     return _mm256_max_ps(a, b);
 }
 
-/* Of all its floats. */
+/* The sum of all floats of v. */
 INLINE float vec_sum(vec v)
 {
     __m128 x = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));

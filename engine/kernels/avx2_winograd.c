@@ -1,4 +1,6 @@
-/* Winograd convolution's kernels for AVX2 and FMA. */
+/* The kernels of Winograd convolution, compiled for AVX2 and FMA: the transforms of
+ * winograd_loops.h, and the product of one position. Unlike `gemm`, the product neither
+ * masks nor clamps, because its memory is padded and its result is transformed again. */
 
 #include "kernels/kernel.h"
 
@@ -7,8 +9,8 @@
 #include "kernels/avx2_vec.h"
 #include "kernels/winograd_loops.h"
 
-/* `rows` is a constant at each call: 12 accumulators, two vectors of b and a
- * broadcast of a. */
+/* `rows` is a constant at each call: 12 accumulators, two vectors of b and one broadcast
+ * value of a, as in avx2.c. */
 INLINE void product_tile(const struct adl_winograd_product *p, size_t row, const char *ahead,
                          size_t step, const int rows)
 {
@@ -45,12 +47,13 @@ INLINE void product_tile(const struct adl_winograd_product *p, size_t row, const
             _mm256_store_ps(c + (size_t)i * p->ldc + 8 * v, acc[i][v]);
 }
 
-/* Rows fall into as few tiles as possible, all about the same height. */
+/* The rows are divided into as few tiles as possible, all of about the same height. */
 static void avx2_winograd_product(const struct adl_winograd_product *p)
 {
     size_t tiles = (p->rows + MR - 1) / MR;
 
-    /* What lies behind b is fetched as its own end comes near. */
+    /* Without `next` nothing is prefetched here: the tile's own prefetches along b reach
+     * what lies behind it. */
     size_t step = p->next ? p->next_floats / p->depth * sizeof(float) / tiles : 0;
     const char *ahead = (const char *)(p->next ? p->next : p->b);
 

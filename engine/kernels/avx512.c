@@ -1,5 +1,9 @@
-/* Kernels for AVX-512 (F, DQ, VL): vectors of 16 floats along the channels,
- * tails by masks. */
+/* Kernels for AVX-512 (F, DQ, VL): vectors of 16 floats along the channels, with masks
+ * for the last, partial vector.
+ *
+ * The tile of the matrix product is 14 rows x 32 columns. Its 28 accumulators, two
+ * vectors of b and one broadcast value of a are 31 of the 32 registers, and each step
+ * along the depth does 28 multiply-adds for 16 loads. */
 
 #include "kernels/avx512_vec.h"
 #include "kernels/kernel.h"
@@ -9,17 +13,18 @@
 
 #define MR 14
 
-/* `rows` and `vectors` are constants at each call, so that the accumulators
- * are registers: 28 of them, two vectors of b and a broadcast of a. */
+/* Adds the products along the depth to the accumulators. `rows` and `vectors` are
+ * constants at each call, so that all loops over them are unrolled. */
 INLINE void gemm_sum(const struct adl_gemm_tile *t, __m512 acc[MR][2], const int rows,
                      const int vectors)
 {
     const float *b = t->b, *next = t->next ? t->next : b, *a[(MR + 2) / 3];
     const size_t lda = t->lda, step = t->next ? t->next_step : 0;
 
-    /* A pointer for every third row; the two after it are reached by the scaled
-     * index of an address. The compiler would rather keep an offset for each
-     * row, has no registers for so many, and fetches them from the stack. */
+    /* One pointer serves three rows: the other two are lda and 2 lda away, which an
+     * address of the instruction set can express. Left alone, the compiler keeps an
+     * offset for each row, runs out of registers, and loads the offsets from the
+     * stack. */
 #pragma GCC unroll 5
     for (int i = 0; i < (rows + 2) / 3; i++)
         a[i] = t->a + (size_t)(3 * i) * lda;
@@ -100,11 +105,12 @@ static void avx512_gemm(const struct adl_gemm_tile *t)
 #undef ROWS
 }
 
-/* Channels ahead, of a pixel: the pixels of a wide map lie so far apart that
- * nothing else would fetch them in time. */
+/* How many channels ahead of the current vector a pixel is prefetched: the pixels of a map
+ * with many channels lie too far apart for the processor's own prefetchers. */
 #define DEPTHWISE_AHEAD 32
 
-/* A pixel of a row, zero beyond the sides and where there is no row. */
+/* A vector of channels of one pixel; zero outside the map, where row is NULL or the column
+ * beyond a side. */
 INLINE __m512 depthwise_pixel(const float *row, int column, int w, size_t ldx, __mmask16 mask)
 {
     if (!row || column < 0 || column >= w)
@@ -114,8 +120,9 @@ INLINE __m512 depthwise_pixel(const float *row, int column, int w, size_t ldx, _
     return _mm512_maskz_loadu_ps(mask, row);
 }
 
-/* 3x3, `lines` rows of the output at once. Weights and the window of the input
- * stay in registers: for each step to the right only what is new is loaded. */
+/* `lines` rows of the output of a 3x3 kernel at once; stride and lines are constants at
+ * each call. The weights and the window of the input that the rows need stay in
+ * registers: for each step to the right only its new columns are loaded. */
 INLINE void depthwise_3x3(const struct adl_depthwise_rows *j, size_t c, __mmask16 mask,
                           const int stride, const int lines)
 {

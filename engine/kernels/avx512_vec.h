@@ -1,20 +1,21 @@
 #ifndef ADL_KERNELS_AVX512_VEC_H
 #define ADL_KERNELS_AVX512_VEC_H
 
-/* The vector type of AVX-512 under the names that map_loops.h, strassen_loops.h and
- * winograd_loops.h use. Only for files compiled for it. */
+/* AVX-512 under the names that map_loops.h, strassen_loops.h and winograd_loops.h use;
+ * see avx2_vec.h. Only for files compiled for it. */
 
 #include <immintrin.h>
 #include <stddef.h>
 
 #define INLINE static inline __attribute__((always_inline))
 
-/* The name of a function that is compiled for several instruction sets, for this one. */
+/* The name that a function compiled for several instruction sets has for this one. */
 #define ISA(name) avx512_##name
 
 typedef __m512 vec;
 #define VEC 16
 
+/* The mask of the first n lanes, all of them where n is 16 or more. */
 INLINE __mmask16 first_lanes(size_t n)
 {
     return (__mmask16)(n >= 16 ? 0xffffu : (1u << n) - 1);
@@ -50,7 +51,7 @@ INLINE vec vec_max(vec a, vec b)
     return _mm512_max_ps(a, b);
 }
 
-/* Of all its floats. */
+/* The sum of all floats of v. */
 INLINE float vec_sum(vec v)
 {
     return _mm512_reduce_add_ps(v);

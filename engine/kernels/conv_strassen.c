@@ -1,21 +1,29 @@
-/* A dense 1x1 convolution as a product by Strassen's algorithm, in one level or
- * two: cut into halves along rows, depth and columns, seven products do for
- * eight, and where each of them is cut again, 49 for 64. What it costs is error
- * (a few times that of the plain sum), larger weights and additions:
+/* A dense 1x1 convolution between many channels by Strassen's algorithm (formulas:
+ * strassen.h).
  *
- * - sums of the weights are made when they are packed;
- * - sums of the input (left factors) are made row by row, those of both levels
- *   while the row is in the nearest cache;
- * - products of a few columns are kept in the cache until all that a part of the
- *   output is made of are there.
+ * The convolution is the product of a map of P Q rows x C (the left factor) and the
+ * weights, C x K (the right factor). Rows, depth and columns are each cut into halves;
+ * seven products of sums of quarters then do the work of eight, and with a second level,
+ * in which each of the seven is cut again, 49 products do the work of 64. The price is
+ * rounding error (a few times that of the plain sum), larger weights (7/4 or 49/16 of
+ * their size) and additions, which are kept out of memory as far as possible:
  *
- * What the second half lacks where a number is odd counts as zero.
+ * - sums of the weights are computed when they are packed;
+ * - sums of the input are computed row by row, those of both levels while the row is in
+ *   the L1 cache;
+ * - the products of a group of a few columns stay in the cache until all of them are
+ *   there that the group's part of the output is the sum of.
  *
- * A map of few rows is one block, and its weights are what fills the caches: a
- * task is a group of columns, so that each weight is read once, and the left
- * factors are made before (`prepare`); where the columns are few, of a part of the
- * rows. A large map is many blocks of rows, each a task that makes its own left
- * factors. */
+ * Where a size is odd, the second half is padded with zeros.
+ *
+ * A map of few rows is a single block. Its weights are what fills the caches, so a task
+ * is a group of columns (of some of the rows, where there are few columns), each weight
+ * is read once, and the left factors are computed beforehand by the tasks of `prepare`.
+ * A large map is divided into blocks of rows, and each task computes the left factors
+ * of its own block.
+ *
+ * Vocabulary: "halves" belong to the first level; "parts" are the pieces that are
+ * multiplied in the end, halves with one level and quarters with two. */
 
 #include <math.h>
 #include <string.h>
@@ -25,20 +33,22 @@
 #include "kernels/conv_cost.h"
 #include "kernels/strassen.h"
 
-/* Rows of a part, in a map of several blocks. */
+/* Rows of a part in a map of several blocks. */
 #define PART_ROWS 28
-/* Rows that are one block. */
+/* A map of at most so many rows is one block. */
 #define FEW_ROWS 256
-/* Columns of a part in a group, whose products have to stay in the cache. */
+/* Columns of each part in a group; the group's products have to stay in the cache. */
 #define GROUP_COLUMNS 32
-/* Groups of columns that are enough tasks for one block; fewer are cut in two. */
+/* With fewer groups of columns than this, the tasks of a single block are divided along
+ * the rows as well. */
 #define MANY_GROUPS 6
-/* Rows of a part whose left factors are one task. */
+/* Rows of each left factor that a task of `prepare` computes. */
 #define PREPARE_ROWS 2
 
 #define SEVEN ADL_STRASSEN_PRODUCTS
 
-/* The part or parts of the weights that a product takes; sign 0: none. */
+/* The right factor of each product: one quarter of the weights, or the sum or difference
+ * of two (sign 0: there is no second one). */
 static const struct strassen_term {
     signed char row, column, sign;
 } strassen_right[SEVEN][2] = {
@@ -47,17 +57,16 @@ static const struct strassen_term {
     {{1, 0, 1}, {1, 1, 1}},
 };
 
-/* Halves are those of the first level, parts what is multiplied. */
 struct strassen_blocking {
     int levels;
     size_t products;
-    size_t rows;                             /* output pixels */
-    size_t block_rows, half_rows, part_rows; /* of a block */
+    size_t rows;                             /* output pixels, P Q */
+    size_t block_rows, half_rows, part_rows; /* the latter two of a block */
     size_t half_depth, part_depth;
     size_t half_panels, part_panels;
-    size_t groups, group_panels;   /* of a part's columns */
-    size_t row_groups, group_rows; /* of a part's rows */
-    size_t m_blocks;
+    size_t groups, group_panels;   /* tasks along a part's columns; panels of each */
+    size_t row_groups, group_rows; /* tasks along a part's rows; rows of each */
+    size_t m_blocks;               /* blocks of rows */
 };
 
 static struct strassen_blocking strassen_blocking(int levels, const struct adl_conv *conv,
@@ -94,8 +103,9 @@ static bool strassen_supports(const struct adl_conv_algorithm *self, const struc
            !conv->accumulate && conv->c >= 1 << self->strassen_levels;
 }
 
-/* By levels: its share of the products; additions for each value of the output and
- * of the input, in multiply-adds; a handicap for larger weights and errors. */
+/* By level: the share of the multiplications that remains; the additions for each value
+ * of the output and of the input, in the unit of conv_cost.h; a handicap for larger
+ * weights and errors. */
 static const struct {
     double products, output, input, handicap;
 } strassen_costs[] = {{7.0 / 8, 12, 6, 1.03}, {49.0 / 64, 28, 18, 1.07}};
@@ -116,8 +126,9 @@ static double strassen_cost(const struct adl_conv_algorithm *self, const struct 
 
 /* --- weights -------------------------------------------------------------------- */
 
-/* Panels of all products, each part_depth rows of nr floats; then biases, padded
- * to whole panels of all parts; then nr zeros. */
+/* Packed weights: for each product the panels of its right factor, part_depth rows of
+ * nr floats each; then the biases, padded to whole panels of all parts; then nr zeros,
+ * the bias of the products themselves. */
 static size_t strassen_panel_floats(const struct strassen_blocking *b,
                                     const struct adl_kernels *kernels)
 {
@@ -137,7 +148,8 @@ static size_t strassen_packed_floats(const struct adl_conv_algorithm *self,
     return strassen_all_panels_floats(&b, kernels) + (2 * b.half_panels + 1) * (size_t)kernels->nr;
 }
 
-/* Adds a part of the weights to a product's panels. inner: of the second level. */
+/* Adds one term of a right factor to its panels: the quarter `outer` of the first level
+ * and within it the quarter `inner` of the second. */
 static void strassen_pack_term(const struct adl_conv *conv, const struct strassen_blocking *b,
                                size_t nr, struct strassen_term outer, struct strassen_term inner,
                                const float *weights, const float *scale, float *panels)
@@ -181,19 +193,20 @@ static void strassen_pack(const struct adl_conv_algorithm *self, const struct ad
 
 /* --- left factors ------------------------------------------------------------------ */
 
-/* Left factors of a block: of each product part_rows rows. */
+/* Floats of the left factor of one product: part_rows rows. */
 static size_t strassen_factor_floats(const struct strassen_blocking *b)
 {
     return b->part_rows * adl_conv_padded_row(b->part_depth);
 }
 
-/* Room for a row of each of the first level's factors, from both of their halves. */
+/* With two levels: floats of a row of each of the first level's seven left factors,
+ * from the upper and from the lower half of the factor. */
 static size_t strassen_strip_floats(const struct strassen_blocking *b)
 {
     return b->levels == 1 ? 0 : SEVEN * 2 * adl_conv_padded_row(b->half_depth);
 }
 
-/* Row `row` of the first level's factors. */
+/* Computes row `row` of the first level's seven left factors. */
 static void strassen_split_outer(const struct adl_conv *conv, const struct adl_kernels *kernels,
                                  const struct strassen_blocking *b, const float *x, size_t rows,
                                  size_t row, float *out, size_t step)
@@ -208,7 +221,8 @@ static void strassen_split_outer(const struct adl_conv *conv, const struct adl_k
     });
 }
 
-/* Rows row0 .. row1-1 of the left factors of all products, from the `rows` rows at x. */
+/* Computes the rows row0 .. row1-1 of the left factors of all products, from a block of
+ * `rows` rows at x. */
 static void strassen_split(const struct adl_conv *conv, const struct adl_kernels *kernels,
                            const struct strassen_blocking *b, const float *x, size_t rows,
                            size_t row0, size_t row1, float *factors, float *strip)
@@ -236,7 +250,7 @@ static void strassen_split(const struct adl_conv *conv, const struct adl_kernels
     }
 }
 
-/* Whether the left factors are made before. */
+/* Whether `prepare` computes the left factors. */
 static bool strassen_prepares(const struct strassen_blocking *b)
 {
     return b->m_blocks == 1;
@@ -274,14 +288,15 @@ static size_t strassen_tasks(const struct adl_conv_algorithm *self, const struct
     return strassen_prepares(&b) ? b.row_groups * b.groups : b.m_blocks;
 }
 
-/* Seven products of a group, next to each other. */
+/* Floats of one product of a group; the seven of a level lie next to each other. */
 static size_t strassen_product_floats(const struct strassen_blocking *b,
                                       const struct adl_kernels *kernels)
 {
     return b->group_rows * b->group_panels * (size_t)kernels->nr;
 }
 
-/* Those of the first level, joined from products of the second. */
+/* With two levels: floats of one product of the first level, which is joined from seven
+ * of the second. */
 static size_t strassen_half_floats(const struct strassen_blocking *b,
                                    const struct adl_kernels *kernels)
 {
@@ -307,11 +322,13 @@ struct strassen_job {
     float *products, *halves;
     const float *residual;
     float *out;
-    size_t row0, rows;           /* of the block */
-    size_t part_row0, part_rows; /* of the group, as the next two */
-    size_t panel0, panels;
+    size_t row0, rows;           /* of the block, in the map */
+    size_t part_row0, part_rows; /* of the group, in a part */
+    size_t panel0, panels;       /* of the group, in a part */
 };
 
+/* Computes one product of the group. The next panel, of this product or of the next one,
+ * is prefetched meanwhile, a share of it by each tile. */
 static void strassen_multiply(const struct strassen_job *job, size_t product, float *out)
 {
     const struct strassen_blocking *b = &job->b;
@@ -347,14 +364,14 @@ static void strassen_multiply(const struct strassen_job *job, size_t product, fl
     }
 }
 
-/* How many of `count` rows from `row` on there are, of `rows`. */
+/* How many of the `count` rows from `row` on exist in a half of `rows` rows. */
 static size_t strassen_rows_left(size_t rows, size_t row, size_t count)
 {
     return row < rows ? ADL_MIN(count, rows - row) : 0;
 }
 
-/* Products of the second level into a factor's product of the first: the group's
- * rows of the upper part, then those of the lower. */
+/* Joins seven products of the second level to one of the first: the group's rows of the
+ * upper part, then those of the lower part. */
 static void strassen_join_inner(const struct strassen_job *job, float *out)
 {
     const struct strassen_blocking *b = &job->b;
@@ -372,8 +389,8 @@ static void strassen_join_inner(const struct strassen_job *job, float *out)
     });
 }
 
-/* Products of the first level, of the group's rows from `row` and columns from
- * `column` on of each half, into the output. */
+/* Joins the seven products of the first level to the output: the group's rows from `row`
+ * on and columns from `column` on, of each half. */
 static void strassen_join_outer(const struct strassen_job *job, const float *in, size_t step,
                                 size_t ldi, size_t row, size_t column)
 {
@@ -409,6 +426,9 @@ static void strassen_join_outer(const struct strassen_job *job, const float *in,
     job->kernels->strassen->join(&join);
 }
 
+/* Computes a group of columns: all products, and from them the group's part of the
+ * output. With two levels, every seven products are joined to one of the first level as
+ * soon as they are there. */
 static void strassen_run_group(const struct strassen_job *job)
 {
     const struct strassen_blocking *b = &job->b;
@@ -467,7 +487,7 @@ static void strassen_run(const struct adl_conv_algorithm *self, const struct adl
     }
 }
 
-/* What the algorithms have in common; they differ in `strassen_levels`. */
+/* The two algorithms share these functions and differ in `strassen_levels`. */
 #define STRASSEN_FUNCTIONS                                                                         \
     .supports = strassen_supports, .cost = strassen_cost, .packed_floats = strassen_packed_floats, \
     .pack = strassen_pack, .tasks = strassen_tasks, .scratch_floats = strassen_scratch_floats,     \

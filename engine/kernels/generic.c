@@ -1,5 +1,5 @@
-/* Kernels in plain C: correct on any machine. Convolutions other than
- * depthwise ones have no kernel here; they go through OpenBLAS. */
+/* Kernels in plain C, for any machine. There is no `gemm` here: convolutions other than
+ * depthwise ones go through OpenBLAS, which has tuned code for many processors. */
 
 #include "kernels/kernel.h"
 #define TRAIN_LANES 4
@@ -122,7 +122,7 @@ static void generic_linear(const float *weight, const float *x, const float *bia
     }
 }
 
-/* Chains enough for the registers of any machine. */
+/* Independent chains of multiply-adds, enough to occupy the registers of any machine. */
 #define CHAINS 32
 
 static float generic_fma_burst(size_t rounds, float x)

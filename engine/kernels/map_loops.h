@@ -1,12 +1,15 @@
 #ifndef ADL_KERNELS_MAP_LOOPS_H
 #define ADL_KERNELS_MAP_LOOPS_H
 
-/* What is done to maps channel by channel (kernel.h), in terms of a vector type:
- * included by each instruction set's file after avx*_vec.h. */
+/* The kernels that treat each channel by itself (kernel.h), written for a vector type:
+ * each instruction set's file includes this header after its avx*_vec.h. In NHWC the
+ * channels of a pixel are contiguous, so a vector holds VEC channels of one pixel, and
+ * only the last vector of a pixel may be partial. */
 
 #include "kernels/kernel.h"
 
-/* The first n floats at p, VEC at most, the others zero. */
+/* The first n floats at p, the others zero. n may be VEC or more, for a whole vector;
+ * where it is a constant, the compiler removes the test. */
 INLINE vec map_load(const float *p, size_t n)
 {
     return n < VEC ? vec_load_part(p, n) : vec_load(p);
@@ -20,7 +23,8 @@ INLINE void map_store(float *p, size_t n, vec v)
         vec_store(p, v);
 }
 
-/* A pixel of a depthwise convolution of any kernel: the taps that lie inside the map. */
+/* Adds to `sum` the taps of one output pixel that lie inside the map, for a kernel of any
+ * size. `column` is that of the first tap; n channels from c on. */
 INLINE vec depthwise_taps(const struct adl_depthwise_rows *j, const float *const *rows, int column,
                           size_t c, size_t n, vec sum)
 {
@@ -44,7 +48,7 @@ INLINE void depthwise_any(const struct adl_depthwise_rows *j, const float *const
     }
 }
 
-/* n channels, VEC at most, of the output pixel whose window begins at `column`. */
+/* Computes n <= VEC channels of the output pixel whose window begins at `column`. */
 INLINE void pool_window(const struct adl_pool_row *j, int column, float *out, size_t c, size_t n,
                         const int average)
 {
@@ -87,7 +91,7 @@ static void ISA(avgpool)(const struct adl_pool_row *j)
     pool(j, 1);
 }
 
-/* n channels, VEC at most. */
+/* Computes n <= VEC channels of one pixel. */
 INLINE void pointwise_part(const struct adl_pointwise *j, size_t pixel, size_t c, size_t n)
 {
     vec v = map_load(j->x + pixel * j->ldx + c, n);
@@ -111,10 +115,12 @@ static void ISA(pointwise)(const struct adl_pointwise *j)
     }
 }
 
-/* Vectors that are summed at a time, so that a pixel's channels are read in a row. */
+/* Vectors of channels that are summed at a time, so that long contiguous pieces of each
+ * pixel are read. */
 #define MEAN_VECTORS 4
 
-/* `vectors` is a constant at each call; the last is of n floats. */
+/* The means of `vectors` vectors of channels, a constant at each call; the last vector
+ * has n floats. */
 INLINE void mean_of(const float *x, size_t ldx, size_t pixels, size_t n, float *out,
                     const int vectors)
 {
@@ -159,7 +165,7 @@ static void ISA(linear)(const float *weight, const float *x, const float *bias, 
     }
 }
 
-/* As many chains as hide the latency of two units. */
+/* Independent chains of multiply-adds, enough to hide the latency of two FMA units. */
 #define FMA_CHAINS 12
 
 static float ISA(fma_burst)(size_t rounds, float x)
@@ -177,7 +183,7 @@ static float ISA(fma_burst)(size_t rounds, float x)
     return acc[0][0];
 }
 
-/* The rows of the table that stand here. */
+/* The members of struct adl_kernels that this header defines. */
 #define ADL_MAP_LOOPS                                                                              \
     .maxpool = ISA(maxpool), .avgpool = ISA(avgpool), .pointwise = ISA(pointwise),                 \
     .mean = ISA(mean), .linear = ISA(linear), .fma = ISA(fma_burst),                               \

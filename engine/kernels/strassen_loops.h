@@ -1,12 +1,14 @@
 #ifndef ADL_KERNELS_STRASSEN_LOOPS_H
 #define ADL_KERNELS_STRASSEN_LOOPS_H
 
-/* The additions of Strassen's algorithm in terms of a vector type: included by
- * each instruction set's file after avx*_vec.h. Formulas: strassen.h. */
+/* The additions of Strassen's algorithm, written for a vector type: each instruction
+ * set's file includes this header after its avx*_vec.h. The formulas are in strassen.h.
+ * `split` loads four vectors and stores seven, `join` loads seven and stores four, with
+ * less than one addition for each of them: loads and stores are what takes time. */
 
 #include "kernels/strassen.h"
 
-/* The first n floats at `at` of a row, the others zero. */
+/* The first n floats at row + at, the others zero; all zero where there is no row. */
 INLINE vec strassen_load(const float *row, size_t at, size_t n)
 {
     if (!row || n == 0)
@@ -42,7 +44,8 @@ static void ISA(strassen_split)(const struct adl_strassen_split *j)
     }
 }
 
-/* A vector of the result in one of its quarters; `ends` is a constant at each call. */
+/* Stores a vector of the result in one of its quarters, as far as that exists. `ends`, a
+ * constant at each call: whether bias, residual and clamp are applied. */
 INLINE void strassen_put(const struct adl_strassen_join *j, size_t row, size_t l, int lower,
                          int right, vec sum, const int ends)
 {

@@ -1,21 +1,26 @@
 #ifndef ADL_KERNELS_TRAIN_LOOPS_H
 #define ADL_KERNELS_TRAIN_LOOPS_H
 
-/* The loops of training that are not products, in plain C for the compiler to
- * vectorise: included by each instruction set's file, which compiles them with
- * its own flags. Everything here is static, so that no wide instruction can
- * leak into another file through the linker. Channels are contiguous, pixels
- * `channels` apart. TRAIN_LANES, floats of a vector, is defined before. */
+/* The kernels of a training step that are not matrix products, in plain C for the
+ * compiler to vectorise. Each instruction set's file includes this header and compiles
+ * it with its own flags, after it has defined TRAIN_LANES, the floats of a vector, and
+ * ISA(name). Everything here is static, so that no wide instruction can leak into
+ * another file through the linker. Maps are dense: channels are contiguous, and pixels
+ * `channels` floats apart.
+ *
+ * Sums over all pixels of a map would lose digits in float32, and double has only
+ * half as many lanes in a vector. The loops therefore add runs of a few pixels in
+ * float32 and the sums of these runs in double. */
 
 #include "kernels/kernel.h"
 #include "kernels/winograd.h"
 
-/* Channels whose sums are kept on the stack. */
+/* Channels done at a time; their sums are kept on the stack. */
 #define TRAIN_BLOCK 256
-/* Rows of a map that stay in a near cache while vector after vector of their
- * channels is done. */
+/* Rows of a map done at a time, which stay in a near cache while one vector of channels
+ * after the other is computed. */
 #define TRAIN_ROWS 4
-/* Pixels summed in float32 before the sum goes over into double. */
+/* Pixels of a run, summed in float32 before the sum is added to one in double. */
 #define TRAIN_RUN 16
 
 #define TRAIN_INLINE inline __attribute__((always_inline))
@@ -36,10 +41,10 @@ static void ISA(train_relu_back)(const float *restrict y, float hi, size_t count
             dx[i] = y[i] > 0 && y[i] < hi ? dy[i] : 0;
 }
 
-/* --- batch norm: a map is read in the order in which it lies in memory ----------------- */
+/* --- batch norm: maps are read in the order in which they lie in memory ---------------- */
 
 /* sums[c] = sum over the pixels of x (mean NULL) or of (x - mean[c])^2. Whether `mean`
- * is NULL is known at each call, so that the compiler makes a loop for each. */
+ * is NULL is known at each call, so the compiler makes a loop for each case. */
 static TRAIN_INLINE void train_sum(const float *restrict x, const float *restrict mean,
                                    size_t pixels, size_t channels, double *restrict sums)
 {
@@ -70,7 +75,9 @@ static void ISA(train_moments)(const float *x, size_t pixels, size_t channels, d
     train_sum(x, mean, pixels, channels, squares);
 }
 
-/* The gradient that comes through a clamp of y. */
+/* The gradient of a clamp's input: dy where y was not clamped, else 0. Both comparisons
+ * are always evaluated (& instead of &&), so that there is no branch to prevent
+ * vectorisation. */
 static float train_unclamped(float y, float lo, float hi, float dy)
 {
     return ((y > lo) & (y < hi)) ? dy : 0;
@@ -113,7 +120,7 @@ static void ISA(train_affine2)(const float *restrict x, const float *dy, const s
     const float *restrict kx = b->kx, *restrict kdy = b->kdy, *restrict k = b->k;
     float lo = n->lo, hi = n->hi;
     for (size_t i = 0; i < pixels; i++, x += channels, dy += channels, dx += channels) {
-        /* dx is dy or apart from it. */
+        /* dx and dy are the same or do not overlap, so no iteration depends on another. */
 #ifdef __clang__
 #pragma clang loop vectorize(assume_safety)
 #else
@@ -150,20 +157,20 @@ static train_vector train_load(const float *at)
     return *(const train_vector *)(const void *)at;
 }
 
-/* Column `q` of a row of dy, zero outside it. */
+/* A vector of channels of column q of a row of dy; zero outside the row. */
 static train_vector train_column(const struct adl_depthwise_grad *g, const float *dy, int q)
 {
     return q >= 0 && q < g->q ? train_load(dy + (size_t)q * g->channels) : (train_vector){0};
 }
 
-/* The nine sums of a vector of channels go on over one row of dy; `rows` has a
- * bit for each of its three rows of x inside the map. The sums stay in
- * registers: `rows` is a constant where there are all three. */
+/* Adds the products of one row of dy to the nine sums of a vector of channels. `rows` has
+ * a bit for each of the three rows of x that lies inside the map. It is a constant where
+ * all three do, so that the sums stay in registers. */
 static TRAIN_INLINE void train_depthwise_row(const struct adl_depthwise_grad *g, const int rows,
                                              const float *x, const float *dy, train_vector *sums)
 {
     size_t ld = g->channels, line = (size_t)g->w * ld;
-    if (g->stride == 1) { /* a pixel of x meets three of dy, kept as they pass */
+    if (g->stride == 1) { /* each pixel of x meets three of dy, which move along */
         train_vector d1 = train_column(g, dy, g->pad_left - 1);
         train_vector d2 = train_column(g, dy, g->pad_left - 2);
         for (int j = 0; j < g->w; j++, x += ld) {
@@ -197,7 +204,8 @@ static TRAIN_INLINE void train_depthwise_row(const struct adl_depthwise_grad *g,
     }
 }
 
-/* Rows p0 .. p1-1 of dy for the channels from c. */
+/* Adds the rows p0 .. p1-1 of dy to the sums in `work`, for a vector of channels from
+ * c on. */
 static void ISA(train_depthwise_rows)(const struct adl_depthwise_grad *g, int p0, int p1, size_t c,
                                       float *work)
 {
@@ -221,8 +229,8 @@ static void ISA(train_depthwise_rows)(const struct adl_depthwise_grad *g, int p0
         *(train_vector *)(void *)(work + tap * TRAIN_LANES) = sums[tap];
 }
 
-/* The last vector ends with the last channel, so some of its channels may be the
- * one's before as well: both make the same sums. */
+/* The last vector ends with the last channel, so it may overlap the one before it; the
+ * channels in common get the same sums from both. */
 static void ISA(train_depthwise_grad)(const struct adl_depthwise_grad *g)
 {
     size_t vectors = (g->channels + TRAIN_LANES - 1) / TRAIN_LANES, each = 9 * TRAIN_LANES;
@@ -244,7 +252,7 @@ static void ISA(train_depthwise_grad)(const struct adl_depthwise_grad *g)
 
 static const float train_pairs[2] = ADL_WINOGRAD_PAIRS6;
 
-/* y = A x: 4 to 6, `sx` and `sy` vectors apart. */
+/* y = A x, from 4 vectors to 6, which are sx and sy vectors apart. */
 static TRAIN_INLINE void train_spread4(const train_vector *x, int sx, train_vector *y, int sy)
 {
     const float a = train_pairs[0], b = train_pairs[1];
@@ -258,7 +266,8 @@ static TRAIN_INLINE void train_spread4(const train_vector *x, int sx, train_vect
     y[5 * sy] = x[3 * sx];
 }
 
-/* As in train_depthwise_grad, the last vector ends with the last channel. */
+/* As in train_depthwise_grad, the last vector ends with the last channel and may overlap
+ * the one before it. */
 static void ISA(train_winograd_spread)(const float *const *pixels, size_t channels, float *z,
                                        size_t step)
 {
@@ -306,7 +315,8 @@ static void ISA(train_winograd_fold)(const float *m, size_t step, const float *g
 
 /* --- pooling ------------------------------------------------------------------------------ */
 
-/* `left` is what of dy has not found its maximum yet. */
+/* `left` is dy for the channels whose maximum has not been found yet, else 0, so that
+ * only the first pixel that equals the maximum receives the gradient. */
 static void ISA(train_maxpool_back)(const struct adl_maxpool_back *j)
 {
     for (size_t c0 = 0; c0 < j->channels; c0 += TRAIN_BLOCK) {
@@ -337,6 +347,7 @@ static void ISA(train_spread)(const float *restrict x, const float *restrict w, 
             out[i * ldo + c] += x[i * ldx + c] * w[c];
 }
 
+/* The members of struct adl_kernels that this header defines. */
 #define ADL_TRAIN_LOOPS                                                                            \
     .relu_back = ISA(train_relu_back), .moments = ISA(train_moments),                              \
     .products = ISA(train_products), .affine2 = ISA(train_affine2),                                \

@@ -1,6 +1,7 @@
 /* The choice of an algorithm for a convolution, by the times that the algorithms
- * themselves estimate from its shape (conv_cost.h). `bench --layers` shows the choice
- * beside the next best, with the measured time of each. */
+ * themselves estimate from its shape (conv_cost.h). It is the same on every run and every
+ * machine with the same instruction set. `bench --layers` shows the choice beside the
+ * next best one, with the measured time of each. */
 
 #include "base/size.h"
 #include "plan/ir.h"
@@ -48,10 +49,10 @@ const struct adl_conv_algorithm *plan_conv_smaller(const struct adl_conv *conv,
         if (!choice_usable(one, conv, kernels) || one->packed_floats(one, conv, kernels) >= floats)
             continue;
         double saved = (double)(floats - one->packed_floats(one, conv, kernels));
-        double asked = (one->cost(one, conv, kernels) - now) / saved;
-        if (!best || asked < *price) {
+        double cost_per_float = (one->cost(one, conv, kernels) - now) / saved;
+        if (!best || cost_per_float < *price) {
             best = one;
-            *price = asked;
+            *price = cost_per_float;
         }
     }
     return best;

@@ -1,6 +1,7 @@
-/* Concat: the steps of the branches write straight into slices of the joined
- * map; only what cannot (an output of the plan, the input, a value that is
- * already a slice) is still copied. */
+/* Concat: makes the inputs of a concatenation slices of its output, so that the steps of
+ * the branches write directly into the concatenated map. An input that is an output of
+ * the plan, the network's input, or already a slice of something else cannot become a
+ * slice and is still copied; a step without copies is removed. */
 
 #include "plan/ir.h"
 
@@ -15,14 +16,14 @@ int plan_concat(struct adl_plan *plan, struct adl_error *err)
         for (int j = 0; j < step->node->input_count; j++) {
             int id = step->pieces[j];
             struct plan_value *value = &plan->values[id];
-            bool free =
+            bool movable =
                 value->slice_of < 0 && !plan_is_output(plan, id) && plan_producer(plan, id) >= 0;
-            if (free) {
+            if (movable) {
                 value->slice_of = step->output;
                 value->channel = channel;
                 step->pieces[j] = -1;
             }
-            copies += !free;
+            copies += !movable;
             channel += value->shape.c;
         }
         if (!copies)

@@ -1,6 +1,7 @@
-/* Fuse: additions and activations become the epilogue of the step before
- * them, so that a map is written once. The epilogue is always
- * clamp(value + residual), so a step takes one residual, then one clamp. */
+/* Fuse: makes residual additions and activations the epilogue of the step that computes
+ * their input, so that a map is written once instead of being read and written again.
+ * The epilogue is always clamp(value + residual, lo, hi), so a step can take up one
+ * residual and after it one clamp. ReLU and ReLU6 are clamps to [0, inf] and [0, 6]. */
 
 #include <math.h>
 
@@ -17,14 +18,14 @@ static bool is_clamp_only(const struct plan_step *step)
            step->residual < 0;
 }
 
-/* The producer of `value`, when only this reader wants it. */
+/* The step that computes `value`, if the value has a single reader; else NULL. */
 static struct plan_step *sole_producer(struct adl_plan *plan, int value)
 {
     int producer = plan_producer(plan, value);
     return producer >= 0 && plan_uses(plan, value) == 1 ? &plan->steps[producer] : NULL;
 }
 
-/* relu(f(x)): the clamp moves into f. */
+/* relu(f(x)): the clamp becomes part of f. */
 static bool fuse_clamp(struct adl_plan *plan, struct plan_step *clamp)
 {
     if (!is_clamp_only(clamp))
@@ -39,14 +40,15 @@ static bool fuse_clamp(struct adl_plan *plan, struct plan_step *clamp)
     return true;
 }
 
-/* a + b and nothing else but perhaps a clamp. */
+/* Whether the step is a + b, possibly with a clamp, and nothing else. */
 static bool is_addition(const struct plan_step *step)
 {
     return step->kind == PLAN_POINTWISE && step->residual >= 0 && !step->scale && !step->bias &&
            step->vector < 0;
 }
 
-/* conv(x) + y where y is made before the convolution runs. */
+/* conv(x) + y: the addition becomes part of the convolution, provided that y is computed
+ * before the convolution runs. */
 static bool fuse_residual(struct adl_plan *plan, struct plan_step *add)
 {
     if (!is_addition(add))
@@ -69,7 +71,7 @@ static bool fuse_residual(struct adl_plan *plan, struct plan_step *add)
     return false;
 }
 
-/* scale(x, v) + y: both in one pass, at the place of the addition. */
+/* scale(x, v) + y: the addition takes up the scaling. */
 static bool fuse_scaled_add(struct adl_plan *plan, struct plan_step *add)
 {
     if (!is_addition(add))
@@ -91,6 +93,8 @@ static bool fuse_scaled_add(struct adl_plan *plan, struct plan_step *add)
     return false;
 }
 
+/* Each fusion may make another one possible, so the list is scanned until nothing
+ * changes. */
 int plan_fuse(struct adl_plan *plan, struct adl_error *err)
 {
     (void)err;

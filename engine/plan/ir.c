@@ -1,5 +1,6 @@
-/* Questions the passes ask about the list of steps. Lists are short (a few
- * hundred steps), so plain scans do. */
+/* Queries about the list of steps, shared by the passes. Lists have at most a few hundred
+ * steps and plans are created rarely, so every query is a plain scan, and there is no
+ * index that a pass would have to keep up to date. */
 
 #include "plan/ir.h"
 

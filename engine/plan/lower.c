@@ -1,5 +1,6 @@
-/* Lowering: one step for each node of the graph, in its order. The only place
- * that tells the kinds of op apart. */
+/* Lower: makes one step for each node of the graph, in the graph's order. This is the only
+ * place in engine/plan that distinguishes the kinds of op: batch norm, activation,
+ * addition and scaling all become PLAN_POINTWISE, clamp(x scale + shift + residual). */
 
 #include <math.h>
 #include <string.h>
@@ -14,7 +15,8 @@ static float *lower_channel_array(struct adl_plan *plan, size_t channels, struct
     return array;
 }
 
-/* x * scale + shift as batch norm with running statistics does it. */
+/* Batch norm with running statistics as x scale + shift, where scale = weight /
+ * sqrt(var + eps) and shift = bias - mean scale (Ioffe and Szegedy, 2015). */
 static int lower_batchnorm(struct adl_plan *plan, struct plan_step *step, struct adl_error *err)
 {
     const struct adl_batchnorm_attr *attr = step->node->attr;
@@ -36,7 +38,8 @@ static int lower_batchnorm(struct adl_plan *plan, struct plan_step *step, struct
     return 0;
 }
 
-/* The bias of a convolution or linear layer as its own array. */
+/* Copies the bias of a convolution or linear layer, zero if it has none, so that fold can
+ * change it. */
 static int lower_bias(struct adl_plan *plan, struct plan_step *step, struct adl_error *err)
 {
     size_t channels = (size_t)plan->values[step->output].shape.c;

@@ -1,13 +1,15 @@
-/* Place: where each value lives. Outputs have memory of their own; everything
- * else shares one arena by lifetime: a value needs its place from the step
- * that makes it to the last that reads it. */
+/* Place: assigns a place in memory to each value. The input and the outputs have memory of
+ * their own. All other values share one arena by lifetime, which is from the step that
+ * computes a value to the last step that reads it; base/lifetime.c packs lifetimes into
+ * the arena so that no two values that live at the same time overlap. */
 
 #include "base/lifetime.h"
 #include "base/mem.h"
 #include "base/size.h"
 #include "plan/ir.h"
 
-/* The value whose memory this one is part of. */
+/* The value that contains this one: itself, or what it is directly or indirectly a slice
+ * of. */
 static int place_root(const struct adl_plan *plan, int value)
 {
     while (plan->values[value].slice_of >= 0)
@@ -17,7 +19,7 @@ static int place_root(const struct adl_plan *plan, int value)
 
 struct extension {
     const struct adl_plan *plan;
-    struct adl_lifetime *lives; /* by value; slices live in their root */
+    struct adl_lifetime *lives; /* by value; the lifetime of a slice counts for its root */
     int step;
 };
 
@@ -41,8 +43,8 @@ static void place_find_lifetimes(const struct adl_plan *plan, struct adl_lifetim
         }
 }
 
-/* Gives each whole value its space; those of the arena are moved to the front
- * of `lives`. Returns how many, or -1. */
+/* Assigns a space to each value that is not a slice. The lifetimes of those in the arena
+ * are moved to the front of `lives`; returns their number, or -1. */
 static int place_choose_spaces(struct adl_plan *plan, struct adl_lifetime *lives,
                                struct adl_error *err)
 {
@@ -70,7 +72,8 @@ static int place_choose_spaces(struct adl_plan *plan, struct adl_lifetime *lives
     return kept;
 }
 
-/* Slices take their place from the value they are part of. */
+/* Assigns to each slice its place within the value that contains it; the leading
+ * dimension of any value is the channels of its root. */
 static void place_slices(struct adl_plan *plan)
 {
     for (int i = 0; i < plan->value_count; i++) {

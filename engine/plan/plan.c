@@ -1,4 +1,4 @@
-/* A plan's life: the passes in order, then only questions. */
+/* Creation of a plan by its passes, its reference count, and what can be asked of it. */
 
 #include "plan/plan.h"
 
@@ -14,7 +14,7 @@
 const char *const adl_precision_names[] = {"f32", NULL};
 
 static const struct {
-    unsigned flag; /* 0: always runs */
+    unsigned flag; /* of enum adl_pass; 0: cannot be left out */
     int (*run)(struct adl_plan *plan, struct adl_error *err);
 } passes[] = {
     {0, plan_lower},
@@ -23,7 +23,7 @@ static const struct {
     {ADL_PASS_FUSE, plan_fuse},
     {ADL_PASS_PAIR, plan_pair},
     {ADL_PASS_CONCAT, plan_concat},
-    {0, plan_place}, /* ADL_PASS_PLACE: sharing of memory */
+    {0, plan_place}, /* reads ADL_PASS_PLACE itself */
     {0, plan_select},
 };
 
@@ -139,7 +139,7 @@ uint64_t adl_plan_macs(const struct adl_plan *plan)
     return plan->macs;
 }
 
-/* The index in `steps` of the n-th step that is executed. */
+/* The index in `steps` of the n-th step that has not been removed. */
 static int plan_live_step(const struct adl_plan *plan, int n)
 {
     int i = 0;

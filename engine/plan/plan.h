@@ -1,20 +1,23 @@
 #ifndef ADL_PLAN_PLAN_H
 #define ADL_PLAN_PLAN_H
 
-/* A plan: how one graph with these weights is run for one input size on one
- * kind of CPU. Made by a list of passes over the graph's nodes:
+/* A plan: how a graph with certain weights is run for one input size on one kind of
+ * CPU. The graph is lowered to a list of steps, one for each node, and a series of
+ * passes rewrites the list, each in a file of its own, in this order:
  *
- *   strip   training-only ops vanish
- *   fold    batch norm into the convolution before it
- *   fuse    residual additions and activations into an epilogue
- *   pair    a depthwise convolution and the 1x1 after it in one step
- *   concat  branches write into slices of the joined map
- *   place   one arena, by lifetime
- *   select  a kernel for each convolution, its weights packed
+ *   lower   makes one step for each node (always runs)
+ *   strip   removes ops that only training needs
+ *   fold    folds a batch norm into the convolution before it
+ *   fuse    makes residual additions and activations the epilogue of a step
+ *   pair    merges a depthwise convolution with the 1x1 convolution after it
+ *   concat  lets branches write into slices of the concatenated map
+ *   place   assigns memory: one arena, shared by lifetime
+ *   select  chooses an algorithm for each convolution and packs the weights (always
+ *           runs)
  *
- * Immutable after create and shared by all threads; a session runs it. A plan
- * is for one image: a batch is that many runs, so an answer cannot depend on
- * what else was in the batch, nor on the number of threads. */
+ * A plan is immutable once created and shared by all threads; a session runs it. It
+ * describes the run of one image. A batch is as many runs, so a result depends neither
+ * on what else was in the batch nor on the number of threads. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,57 +30,62 @@
 #include "kernels/conv.h"
 #include "plan/pass.h"
 
-extern const char *const adl_precision_names[]; /* by enum adl_precision; NULL at the end */
+/* Names for enum adl_precision, terminated by NULL. */
+extern const char *const adl_precision_names[];
 
 struct adl_plan_options {
-    int input_h;
+    int input_h; /* pixels */
     int input_w;
-    enum adl_isa isa;             /* ADL_ISA_AUTO: the best there is, or what ADL_CPU says */
+    enum adl_isa isa;             /* ADL_ISA_AUTO: the best available, or what ADL_CPU says */
     enum adl_precision precision; /* the lowest that convolutions may use */
-    unsigned disabled;            /* passes to leave out: tests show that each keeps the result */
-    int conv_rank;         /* 0: the algorithm that should be fastest for each convolution; 1: the
-                            * next best, to compare; ... */
-    struct adl_pool *pool; /* whose threads pack the weights; NULL: this one alone */
-    /* Called with each parameter whose values are packed and will not be read
-     * again, so that their memory can be given back meanwhile, by any thread of the
-     * pool; NULL: none is. */
+    unsigned disabled;            /* passes to leave out: bits of enum adl_pass */
+    int conv_rank;                /* which algorithm each convolution gets, by estimated time: 0 the
+                                   * fastest, 1 the next best, and so on, for comparisons */
+    struct adl_pool *pool;        /* whose threads pack the weights; NULL: the calling thread */
+    /* Called with each parameter that has been packed and will not be read again, so that
+     * its memory can be released before the others are packed. Any thread of the pool may
+     * call it. NULL: nothing is called. */
     void (*release)(void *context, int param);
     void *release_context;
 };
 
 struct adl_plan;
 
-/* `params` are the weights by parameter id (adl_graph_param), float32 in
- * PyTorch's layout; they are copied into packed form and not needed later (each
- * one only until it is released, whether or not that succeeds). The graph has to outlive the plan.
- */
+/* Creates a plan. params: the weights by parameter id (adl_graph_param), float32 in
+ * PyTorch's layout. They are copied into packed form and are not needed afterwards; each
+ * one has to stay valid until it is released, or else until the function returns. The
+ * graph has to outlive the plan. Returns NULL and sets `err` where the input size does
+ * not suit the graph, the instruction set is not available, or memory runs out. */
 struct adl_plan *adl_plan_create(const struct adl_graph *graph, const float *const *params,
                                  const struct adl_plan_options *options,
                                  struct adl_error *err) ADL_MUST_CHECK;
 
-/* Plans are reference-counted: created with one reference. */
+/* Plans are reference-counted, with one reference when created. Both are thread-safe;
+ * unref(NULL) is fine. */
 struct adl_plan *adl_plan_ref(struct adl_plan *plan);
 void adl_plan_unref(struct adl_plan *plan);
 
 struct adl_shape adl_plan_input_shape(const struct adl_plan *plan);
-/* The shape of an output at the plan's input size; all zero where absent. */
+/* The shape of an output at the plan's input size; all zero if the network has none. */
 struct adl_shape adl_plan_output_shape(const struct adl_plan *plan, enum adl_output which);
-/* The classifier's rows, classes x channels of the features; NULL for networks
- * that end in a class map. */
+/* The classifier's weights, classes x feature channels; owned by the plan. NULL for
+ * networks that end in a class map. */
 const float *adl_plan_classifier(const struct adl_plan *plan);
-/* "generic", "avx2", "avx512" */
+/* "generic", "avx2" or "avx512". */
 const char *adl_plan_isa_name(const struct adl_plan *plan);
 
-/* As packed; Winograd convolutions may take four to seven times their size in the
- * file, all together at most 3.3 times. */
+/* Bytes of the packed weights. Those of a single Winograd convolution may be four to
+ * seven times as large as in the file; shrink.c limits all of them together to 3.3
+ * times. */
 size_t adl_plan_weight_bytes(const struct adl_plan *plan);
-/* One image in work: its activations and what the kernels work in. */
+/* Bytes that one image needs while it is processed: activations and scratch memory. */
 size_t adl_plan_arena_bytes(const struct adl_plan *plan);
-uint64_t adl_plan_macs(const struct adl_plan *plan); /* one image */
+/* Multiply-adds of one image, by the definition of each op (not of the algorithm). */
+uint64_t adl_plan_macs(const struct adl_plan *plan);
 
-/* Steps: what is executed, in order. */
+/* The steps that are executed, in order. */
 struct adl_step_info {
-    const char *name;   /* of the value it makes */
+    const char *name;   /* of the value that it computes */
     const char *kernel; /* "gemm", "separable", "maxpool", ... */
     struct adl_shape out;
     uint64_t macs;

@@ -1,5 +1,6 @@
-/* Select: an algorithm for each convolution (choice.c), and the weights of all steps
- * packed into one block. Runs last, when strides in memory are known. */
+/* Select: chooses an algorithm for each convolution (choice.c, shrink.c) and packs the
+ * weights of all steps into one block. It runs last, because algorithms depend on the
+ * strides of the maps in memory, which place assigns. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -37,7 +38,8 @@ static void select_describe(const struct adl_plan *plan, struct plan_step *step)
     };
 }
 
-/* Of the packed weights, up to where the next may begin. */
+/* Adds the floats of a step's packed weights to *total, rounded up to where the next
+ * weights may begin. */
 static int select_add_weights(const struct adl_plan *plan, const struct plan_step *step,
                               size_t *total, struct adl_error *err)
 {
@@ -52,7 +54,7 @@ static int select_add_weights(const struct adl_plan *plan, const struct plan_ste
     return 0;
 }
 
-/* The factors of its output channels, where no batch norm gave any. */
+/* Gives a convolution into which no batch norm was folded factors of 1. */
 static int select_make_scale(struct adl_plan *plan, struct plan_step *step, struct adl_error *err)
 {
     if (step->kind == PLAN_LINEAR || step->scale)
@@ -77,7 +79,8 @@ static void select_pack_step(const struct adl_plan *plan, const struct plan_step
                               step->bias, packed);
 }
 
-/* A depthwise convolution that is done on the way to a 1x1: each its own packing. */
+/* A depthwise convolution and a 1x1 convolution in one step: each is packed as by its own
+ * algorithm. */
 static void select_pair(struct adl_plan *plan, struct plan_step *step)
 {
     select_describe(plan, step->first);
@@ -96,7 +99,7 @@ static void select_conv(struct adl_plan *plan, struct plan_step *step)
         step->algorithm = plan_conv_choice(&step->conv, plan->kernels, plan->conv_rank);
 }
 
-/* The memory that a convolution's algorithm works in. */
+/* Enlarges the scratch memory and the shared space to what the step's algorithm needs. */
 static void select_add_memory(struct adl_plan *plan, struct plan_step *step)
 {
     const struct adl_conv_algorithm *a = step->algorithm;
@@ -109,11 +112,11 @@ static void select_add_memory(struct adl_plan *plan, struct plan_step *step)
     }
 }
 
-/* A step and where its weights go. */
+/* A step and the place of its packed weights. */
 struct packing {
     struct plan_step *step;
     float *to;
-    size_t count; /* of the parameter */
+    size_t count; /* floats of the parameter */
 };
 
 static int select_larger_first(const void *a, const void *b)
@@ -138,9 +141,11 @@ static void select_pack_task(void *context, size_t i, int worker)
         plan->release(plan->release_context, one->step->node->params[0]);
 }
 
-/* Large parameters first: what is left of them when most are packed, and so most
- * memory is taken, is small. Most of the time is the system's, which clears the pages
- * that are written for the first time. */
+/* Packs all weights, by the threads of the pool. Large parameters come first: packed
+ * weights grow while released parameters go, and this order keeps the peak of both
+ * together low, because the parameters that remain near the end are small. Most of the
+ * time is spent by the kernel of the operating system, which clears each page before its
+ * first use. */
 static int select_pack_all(struct adl_plan *plan, struct adl_error *err)
 {
     struct packing *list = adl_malloc((size_t)plan->step_count, sizeof *list);

@@ -1,11 +1,13 @@
 /* A session's memory is one block:
  *
- *   input  x max_batch | outputs x max_batch | (arena | shared | scratch) x workers
+ *   input x max_batch | outputs x max_batch | (arena | shared | scratch) x workers
  *
- * A batch of at least as many images as threads runs one image a thread, each
- * in its own arena; what is left runs image by image with every step spread
- * over the threads. Both ways compute each output by the same operations in
- * the same order. */
+ * There are two ways to use several threads. As long as there are at least as many
+ * images left as threads, each thread runs a whole image in an arena of its own: nothing
+ * has to be synchronised, but the weights are read by every thread. The remaining images
+ * run one after the other, each step divided among all threads, which is what a single
+ * image needs. Both compute each output by the same operations in the same order, so the
+ * results are bit-identical. */
 
 #include "plan/session.h"
 
@@ -25,7 +27,7 @@ struct adl_session {
     float *block;
     size_t block_floats;
     size_t worker_floats; /* arena, shared and scratch */
-    double *seconds;      /* per live step while profiling; NULL otherwise */
+    double *seconds;      /* per executed step while profiling, else NULL */
 };
 
 static size_t session_space(const struct adl_session *session, enum plan_space which)
@@ -129,7 +131,7 @@ float *adl_session_input(struct adl_session *session, int index)
     return session_input(session, index);
 }
 
-/* Image `index` in the arena of `worker`. */
+/* The memory of image `index`, run in the arena of `worker`. */
 static struct plan_bindings session_bind(const struct adl_session *session, int index, int worker)
 {
     return (struct plan_bindings){.base = {
@@ -140,7 +142,7 @@ static struct plan_bindings session_bind(const struct adl_session *session, int 
                                   }};
 }
 
-/* --- one image a thread ---------------------------------------------------------- */
+/* --- one image per thread -------------------------------------------------------- */
 
 static void session_run_image(void *context, size_t index, int worker)
 {

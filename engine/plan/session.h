@@ -1,46 +1,51 @@
 #ifndef ADL_PLAN_SESSION_H
 #define ADL_PLAN_SESSION_H
 
-/* A session: the memory for one concurrent run of a plan. One thread at a
- * time; nothing is allocated while running. */
+/* A session: the memory for running a plan on batches of images. A session is used by one
+ * thread at a time (which may use a pool); several sessions may run the same plan
+ * concurrently. Nothing is allocated while running. */
 
 #include "base/pool.h"
 #include "plan/plan.h"
 
 struct adl_session;
 
-/* Room for batches of up to `max_batch` images. `pool` (may be NULL) is
- * borrowed; the plan is referenced. */
+/* Creates a session for batches of up to `max_batch` images (1 .. ADL_LIMIT_BATCH). The
+ * pool (NULL: the calling thread alone) is borrowed and has to outlive the session; the
+ * session keeps a reference to the plan. NULL with the reason in `err` where max_batch is
+ * out of range or memory runs out. */
 struct adl_session *adl_session_create(struct adl_plan *plan, struct adl_pool *pool, int max_batch,
                                        struct adl_error *err) ADL_MUST_CHECK;
 void adl_session_free(struct adl_session *session);
 
-/* Where the caller writes image `index`'s input: H x W x 3 floats (NHWC), as
- * adl_image_to_input makes them. */
+/* Where the caller writes the input of image `index` (0 .. max_batch-1): H x W x 3 floats
+ * (NHWC), as adl_image_to_input computes them. */
 float *adl_session_input(struct adl_session *session, int index);
 
-/* Runs images 0..batch-1. The same bits for any batch and number of threads. */
+/* Runs the images 0 .. batch-1. Results are bit-identical for any batch size and number of
+ * threads. */
 void adl_session_run(struct adl_session *session, int batch);
 
-/* Image `index`'s output of the last run, contiguous NHWC in
- * adl_plan_output_shape; NULL where the network has no such output. Valid
- * until the next run. */
+/* An output of image `index` from the last run, contiguous NHWC with the shape
+ * adl_plan_output_shape; NULL if the network has no such output. Valid until the next
+ * run. */
 const float *adl_session_output(const struct adl_session *session, enum adl_output which,
                                 int index);
 
 /* The plan the session runs. */
 const struct adl_plan *adl_session_plan(const struct adl_session *session);
 
-/* Bytes the session holds. */
+/* Bytes of memory that the session holds. */
 size_t adl_session_bytes(const struct adl_session *session);
 
-/* For tests: value `id` of image `index`, the last that ran, as contiguous NHWC
- * into `out`; -1 when no step makes it. Only with ADL_PASS_PLACE disabled does
- * every value still hold what its step wrote. One thread, batch of one. */
+/* For tests: copies value `id` of image `index`, the last image that ran, to `out` as
+ * contiguous NHWC; -1 if no step computes it. Values still hold what their steps wrote
+ * only in a plan without ADL_PASS_PLACE, after a run of one image on one thread. */
 int adl_session_value(const struct adl_session *session, int id, int index, float *out);
 
-/* From now on runs go image by image and add the seconds of each step to
- * `seconds[step]` (adl_plan_step_count of them, borrowed); NULL ends it. */
+/* Starts profiling: from now on images run one after the other, and the seconds of each
+ * step are added to seconds[step] (adl_plan_step_count elements, borrowed). NULL ends
+ * it. */
 void adl_session_profile(struct adl_session *session, double *seconds);
 
 #endif

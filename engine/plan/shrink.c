@@ -1,22 +1,28 @@
-/* Shrink: the fastest algorithms transform their weights ahead, which can take many
- * times the memory of the file. Where all of them together take too much, some
- * convolutions get another algorithm: those first where a float that is saved
- * costs least time. */
+/* Shrink: limits the memory of the packed weights. The fastest algorithms pack transformed
+ * weights, which may be several times as large as in the file. Where all of them
+ * together exceed the limit, some convolutions get another algorithm.
+ *
+ * This is a knapsack problem, solved greedily: as long as there is too much, the
+ * convolution changes its algorithm for which a saved float costs the least additional
+ * time (the "price", by the estimates of choice.c). The last change may have saved far
+ * more than was necessary, so that afterwards the most expensive changes that fit into
+ * the remainder are undone. */
 
 #include "base/mem.h"
 #include "plan/ir.h"
 
-/* Packed weights take at most so many times the memory of the weights they are
- * made of, where there are algorithms that do. */
-#define MOST_GROWTH 3.3
+/* Packed weights are at most so many times as large as the weights they are made of,
+ * provided that there are algorithms with weights that small. */
+#define MAX_GROWTH 3.3
 
-struct offer {
+/* What a convolution could save. */
+struct shrink_offer {
     struct plan_step *step;
     const struct adl_conv_algorithm *fastest;
-    const struct adl_conv_algorithm *smaller; /* than the step's now; NULL: none */
-    double price;                             /* of that, time for each float */
-    bool taken;                               /* the step's is not the fastest */
-    double paid;                              /* the last price */
+    const struct adl_conv_algorithm *smaller; /* than the step's present one; NULL: none */
+    double price;                             /* additional time for each float saved */
+    bool taken;                               /* the step's algorithm is not `fastest` */
+    double paid;                              /* price of the last change */
 };
 
 static size_t shrink_packed_floats(const struct adl_plan *plan, const struct plan_step *step,
@@ -25,35 +31,35 @@ static size_t shrink_packed_floats(const struct adl_plan *plan, const struct pla
     return algorithm->packed_floats(algorithm, &step->conv, plan->kernels);
 }
 
-static void shrink_find_smaller(const struct adl_plan *plan, struct offer *offer)
+static void shrink_find_smaller(const struct adl_plan *plan, struct shrink_offer *offer)
 {
     offer->smaller =
         plan_conv_smaller(&offer->step->conv, plan->kernels, offer->step->algorithm, &offer->price);
 }
 
-static struct offer *shrink_cheapest(struct offer *offers, int count)
+static struct shrink_offer *shrink_cheapest(struct shrink_offer *offers, int count)
 {
-    struct offer *best = NULL;
+    struct shrink_offer *best = NULL;
     for (int i = 0; i < count; i++)
         if (offers[i].smaller && (!best || offers[i].price < best->price))
             best = &offers[i];
     return best;
 }
 
-static struct offer *shrink_dearest(struct offer *offers, int count)
+static struct shrink_offer *shrink_dearest(struct shrink_offer *offers, int count)
 {
-    struct offer *worst = NULL;
+    struct shrink_offer *worst = NULL;
     for (int i = 0; i < count; i++)
         if (offers[i].taken && (!worst || offers[i].paid > worst->paid))
             worst = &offers[i];
     return worst;
 }
 
-/* The last that was taken may have saved far more than was asked for. */
-static void shrink_restore(const struct adl_plan *plan, struct offer *offers, int count,
+/* Undoes changes, the most expensive first, that fit into the `spare` floats. */
+static void shrink_restore(const struct adl_plan *plan, struct shrink_offer *offers, int count,
                            double spare)
 {
-    struct offer *offer;
+    struct shrink_offer *offer;
     while ((offer = shrink_dearest(offers, count))) {
         double more = (double)shrink_packed_floats(plan, offer->step, offer->fastest) -
                       (double)shrink_packed_floats(plan, offer->step, offer->step->algorithm);
@@ -67,8 +73,8 @@ static void shrink_restore(const struct adl_plan *plan, struct offer *offers, in
 
 int plan_shrink(struct adl_plan *plan, struct adl_error *err)
 {
-    struct offer *offers = adl_calloc((size_t)plan->step_count, sizeof *offers), *best;
-    double spare = 0; /* floats below the most */
+    struct shrink_offer *offers = adl_calloc((size_t)plan->step_count, sizeof *offers), *best;
+    double spare = 0; /* floats below the limit; negative: above it */
     int count = 0;
 
     if (!offers)
@@ -77,7 +83,7 @@ int plan_shrink(struct adl_plan *plan, struct adl_error *err)
         struct plan_step *step = &plan->steps[i];
         if (step->kind != PLAN_CONV || step->first)
             continue;
-        spare += MOST_GROWTH * (double)adl_graph_param(plan->graph, step->node->params[0])->count -
+        spare += MAX_GROWTH * (double)adl_graph_param(plan->graph, step->node->params[0])->count -
                  (double)shrink_packed_floats(plan, step, step->algorithm);
         offers[count].step = step;
         offers[count++].fastest = step->algorithm;

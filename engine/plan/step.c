@@ -1,5 +1,6 @@
-/* Running a step: from values to pointers, then the kernel. A step is a number
- * of tasks fixed by its shape; tasks of one step write disjoint memory. */
+/* Running a step: turns values into pointers and calls the kernel. A step is divided into
+ * tasks by its shape alone; the tasks of a step write disjoint memory and may run in any
+ * order and on any thread. */
 
 #include <math.h>
 #include <string.h>
@@ -8,9 +9,9 @@
 #include "base/size.h"
 #include "plan/ir.h"
 
-/* Floats that make a task worth handing to another thread. */
+/* Floats of an element-by-element task, enough to make up for handing it to a thread. */
 #define TASK_FLOATS 16384
-/* Channels of a mean, rows of a linear layer, in one task. */
+/* Channels of a mean, or rows of a linear layer, of one task. */
 #define TASK_CHANNELS 128
 
 static float *step_data(const struct adl_plan *plan, const struct plan_bindings *at, int value)
@@ -19,7 +20,7 @@ static float *step_data(const struct adl_plan *plan, const struct plan_bindings 
     return at->base[v->space] + v->offset;
 }
 
-/* Pixels of one task of an element-by-element step. */
+/* Pixels of a task of an element-by-element step. */
 static size_t step_task_pixels(struct adl_shape shape)
 {
     return ADL_MAX(TASK_FLOATS / (size_t)shape.c, 1);
@@ -141,7 +142,7 @@ static void step_run_mean(const struct adl_plan *plan, const struct plan_step *s
                         step_data(plan, at, step->output) + first);
 }
 
-/* Copies the pieces that could not be written in place. */
+/* Copies the inputs that could not become slices of the output (concat.c). */
 static void step_run_concat(const struct adl_plan *plan, const struct plan_step *step,
                             const struct plan_bindings *at)
 {

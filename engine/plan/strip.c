@@ -1,5 +1,6 @@
-/* Strip: what only training needs vanishes. At test time a network with ADL
- * is the plain one. */
+/* Strip: removes the ops that do nothing outside training, such as dropout and the layers
+ * of ADL; readers of their output read their input instead. At test time a network with
+ * ADL is therefore exactly the plain network. */
 
 #include "plan/ir.h"
 
