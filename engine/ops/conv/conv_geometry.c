@@ -52,11 +52,6 @@ struct adl_conv adl_conv_describe(const struct adl_conv_attr *attr, struct adl_s
     };
 }
 
-size_t adl_conv_depth(const struct adl_conv *conv)
-{
-    return (size_t)(conv->c / conv->groups) * (size_t)conv->r * (size_t)conv->s;
-}
-
 size_t adl_conv_weight_count(const struct adl_conv *conv)
 {
     return (size_t)conv->k * adl_conv_depth(conv);

@@ -21,9 +21,6 @@
 struct adl_conv adl_conv_describe(const struct adl_conv_attr *attr, struct adl_shape in,
                                   struct adl_shape out);
 
-/* R S C/G: the length of the sum behind one output value, and the number of weights
- * of one output channel. */
-size_t adl_conv_depth(const struct adl_conv *conv);
 /* K R S C/G. */
 size_t adl_conv_weight_count(const struct adl_conv *conv);
 /* G = C = K: each channel is convolved by itself. */

@@ -70,8 +70,7 @@ static struct adl_conv conv_train_backward_conv(const struct adl_conv *conv, boo
 static struct adl_conv conv_train_join_batch(const struct adl_conv *conv, int *batch)
 {
     struct adl_conv whole = *conv;
-    if (conv->r == 1 && conv->s == 1 && conv->stride == 1 && conv->pad_top == 0 &&
-        conv->pad_left == 0 && conv->p == conv->h && conv->q == conv->w) {
+    if (adl_conv_is_product(conv)) {
         whole.h = whole.p = conv->h * *batch;
         *batch = 1;
     }
