@@ -114,18 +114,21 @@ against_the_layers() {
             level["plan"] = level["train"] = 4
             level["wsol"] = level["data"] = 5
             level["eval"] = 6
-            level["models"] = 7
-            level["server/http"] = level["server/options"] = level["server/tasks"] = 8
-            level["server/serving"] = level["server/training"] = 9
-            level["server/api"] = level["server/report"] = 10
-            level["server/commands"] = 11
-            level["server"] = 12 # main.c alone
+            level["models/backbones"] = 7
+            level["models"] = 8 # arch.c, model.c
+            level["models/file"] = 9
+            level["models/onnx"] = 10
+            level["server/http"] = level["server/options"] = level["server/tasks"] = 11
+            level["server/serving"] = level["server/training"] = 12
+            level["server/api"] = level["server/report"] = 13
+            level["server/commands"] = 14
+            level["server"] = 15 # main.c alone
         }
         function folder(path, part, parts) {
             parts = split(path, part, "/")
             if (part[1] == "engine")
                 return part[2]
-            return part[1] == "server" && parts > 2 ? part[1] "/" part[2] : part[1]
+            return parts > 2 ? part[1] "/" part[2] : part[1]
         }
         {
             from = folder($1)
@@ -319,7 +322,8 @@ failed=$broken
 # --- the self-test: rules find what is planted, and nothing else -----------------
 
 planted=$scratch/tree
-folders=(engine/{base,kernels,io,image,graph,ops,plan,train,wsol,data,eval} models
+folders=(engine/{base,kernels,io,image,graph,ops,plan,train,wsol,data,eval}
+    models models/{backbones,file,onnx}
     server/{api,commands,http,options,report,serving,tasks,training})
 
 # Makes a small tree in which no rule finds anything. Its comments and strings
@@ -401,6 +405,9 @@ plant layering engine/data/sample.h '#include "eval/sample.h"'
 plant layering engine/eval/sample.h '#include "models/sample.h"'
 plant layering engine/plan/sample.c '#include "models/sample.h"'
 plant layering models/sample.h '#include "server/tasks/sample.h"'
+plant layering models/backbones/sample.h '#include "models/sample.h"'
+plant layering models/sample.h '#include "models/file/sample.h"'
+plant layering models/file/sample.h '#include "models/onnx/sample.h"'
 plant layering server/api/sample.h '#include "elsewhere.h"'
 plant layering server/tasks/sample.h '#include "server/options/sample.h"'
 plant layering server/http/sample.h '#include "server/tasks/sample.h"'
