@@ -250,25 +250,25 @@ bench-train-peers: $(PROGRAM)
 # --- the source --------------------------------------------------------------
 
 .PHONY: lint format
-#: make lint            clang-format, clang-tidy, cppcheck, shellcheck: those that are there
-#:                      (CHANGED=COMMIT: only files that differ from it)
+#: make lint            clang-format, clang-tidy, cppcheck, shellcheck, mandoc: those that are
+#:                      installed (CHANGED=COMMIT: only files that differ from it)
 lint: compile_commands.json
 	@CHANGED='$(CHANGED)' .ci/lint
 
-#: make format          clang-format all C sources
+#: make format          format all C sources (with the clang-format of Debian 12, version 14)
 format:
-	clang-format -i $(ENGINE_SRC) $(MODELS_SRC) $(SERVER_SRC) $(TEST_SRC) \
+	@.ci/clang-format -i $(ENGINE_SRC) $(MODELS_SRC) $(SERVER_SRC) $(TEST_SRC) \
 		$(wildcard $(foreach d,engine/* engine/*/* models models/* server/* tests/support,$d/*.h) tests/fuzz/*.[ch])
 
-# For clangd and clang-tidy.
+# For clangd and clang-tidy: how each source is compiled. Written anew only when it changes.
 COMPILED := $(ENGINE_SRC) $(MODELS_SRC) $(SERVER_SRC) $(TEST_SRC) $(wildcard tests/fuzz/*.c)
-compile_commands.json: $(OBJ)/flags $(COMPILED)
-	$(file >$@,[)
-	$(foreach f,$(COMPILED),$(file >>$@,$(if $(filter-out $(firstword $(COMPILED)),$f),$(comma)){\
+compile_commands.json: $(OBJ)/flags force
+	$(file >$(OBJ)/$@.new,[)
+	$(foreach f,$(COMPILED),$(file >>$(OBJ)/$@.new,$(if $(filter-out $(firstword $(COMPILED)),$f),$(comma)){\
 	"directory": "$(CURDIR)"$(comma) "file": "$f"$(comma) \
 	"command": "$(subst ",\",$(CC) $(CPPFLAGS) $(CFLAGS) $(PROJECT_CFLAGS) $(FLAGS_$f) -c $f)"}))
-	$(file >>$@,])
-	@:
+	$(file >>$(OBJ)/$@.new,])
+	@if cmp -s $(OBJ)/$@.new $@; then rm $(OBJ)/$@.new; else mv $(OBJ)/$@.new $@; fi
 
 # --- installing --------------------------------------------------------------
 
