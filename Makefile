@@ -249,7 +249,7 @@ bench-train-peers: $(PROGRAM)
 
 # --- the source --------------------------------------------------------------
 
-.PHONY: lint format
+.PHONY: lint format hooks
 #: make lint            clang-format, clang-tidy, cppcheck, shellcheck, mandoc: those that are
 #:                      installed (CHANGED=COMMIT: only files that differ from it)
 lint: compile_commands.json
@@ -259,6 +259,11 @@ lint: compile_commands.json
 format:
 	@.ci/clang-format -i $(ENGINE_SRC) $(MODELS_SRC) $(SERVER_SRC) $(TEST_SRC) \
 		$(wildcard $(foreach d,engine/* engine/*/* models models/* server/* tests/support,$d/*.h) tests/fuzz/*.[ch])
+
+#: make hooks           install a git hook that runs format, layers and quick before each commit;
+#:                      it calls make with the variables given here
+hooks:
+	@.ci/pre-commit --install $(MAKEOVERRIDES)
 
 # For clangd and clang-tidy: how each source is compiled. Written anew only when it changes.
 COMPILED := $(ENGINE_SRC) $(MODELS_SRC) $(SERVER_SRC) $(TEST_SRC) $(wildcard tests/fuzz/*.c)
