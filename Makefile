@@ -7,7 +7,7 @@ CFLAGS ?= -O2 -g
 Q := $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' $(1) $(2))
 
-# Where things are installed (each can be set from outside).
+# Where things are installed; each variable can be set on the command line.
 PREFIX ?= /usr/local
 BINDIR ?= $(PREFIX)/bin
 DATADIR ?= $(PREFIX)/share
@@ -29,7 +29,7 @@ OBJ := $(BUILD)/$(if $(SAN),san-$(subst $(comma),-,$(SAN)),$(if $(COVERAGE),cove
 PROGRAM := $(if $(SAN)$(COVERAGE),$(OBJ)/adl-server,$(BUILD)/adl-server)
 UNIT := $(OBJ)/unit-tests
 
-# What the sanitizers add to the code makes GCC see paths that are not there.
+# The code that the sanitizers add makes GCC warn about paths that cannot be taken.
 SAN_CFLAGS = -fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all \
 	-Wno-format-truncation -Wno-maybe-uninitialized
 # Of the program's files, not of the tests': they compute the expected values slowly
@@ -62,14 +62,14 @@ SERVER_OBJ := $(call objects,$(SERVER_SRC) $(ASSETS_SRC))
 TEST_OBJ := $(call objects,$(TEST_SRC))
 FUZZ_OBJ := $(call objects,$(FUZZ_SRC) tests/fuzz/driver.c)
 FUZZERS := $(FUZZ_SRC:%.c=$(OBJ)/%)
-# Unit tests see everything but main().
+# The unit tests are linked with everything but main().
 TESTED_OBJ := $(ENGINE_OBJ) $(filter-out %/main.c.o,$(SERVER_OBJ))
 
 .PHONY: all help
 all: $(PROGRAM)
 #: make                 build the program: build/adl-server
 #: make V=1             show the commands; SAN=address,undefined|thread: with sanitizers
-#: make WERROR=1        warnings are errors; BUILD=DIR: another build folder
+#: make WERROR=1        warnings are errors; BUILD=DIR: another build directory
 
 help:
 	@sed -n 's/^#: //p' Makefile
@@ -82,11 +82,12 @@ $(UNIT): $(TESTED_OBJ) $(TEST_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PROJECT_LDFLAGS) -o $@ $^ $(LIBS) -lcunit $(LDLIBS)
 
-# Only the kernel files may use wider instructions than the baseline; each is
-# chosen at run time. Contraction to FMA is theirs to use as well.
+# Only the kernel files may use instructions beyond the baseline of the architecture,
+# because the program decides at run time which of them it calls. They alone may contract
+# a product and a sum to an FMA.
 FLAGS_avx2 := -mavx2 -mfma -ffp-contract=fast
 FLAGS_avx512 := -mavx512f -mavx512dq -mavx512vl $(FLAGS_avx2)
-# Winograd's unrolled loops full of a sanitizer's checks take minutes to compile at -O3.
+# With a sanitizer's checks, Winograd's unrolled loops take minutes to compile at -O3.
 WINOGRAD_O := $(if $(SAN),-O1,-O3)
 FLAGS_engine/kernels/avx2.c := -O3 $(FLAGS_avx2)
 FLAGS_engine/kernels/avx2_strassen.c := -O3 $(FLAGS_avx2)
@@ -95,9 +96,9 @@ FLAGS_engine/kernels/avx512.c := -O3 $(FLAGS_avx512)
 FLAGS_engine/kernels/avx512_strassen.c := -O3 $(FLAGS_avx512)
 FLAGS_engine/kernels/avx512_winograd.c := $(WINOGRAD_O) $(FLAGS_avx512)
 FLAGS_engine/kernels/generic.c := -O3
-# Tests name their helpers "support/NAME.h".
+# Tests include their helpers as "support/NAME.h".
 $(foreach f,$(TEST_SRC) $(FUZZ_SRC),$(eval FLAGS_$f := -Itests))
-# The program looks here for the model that is installed with it.
+# The directory in which the program looks for the model that is installed with it.
 PATH_FLAGS := -DADL_DATADIR='"$(DATADIR)/adl-server"'
 $(foreach f,$(SERVER_SRC),$(eval FLAGS_$f := $$(PATH_FLAGS)))
 $(SERVER_OBJ): $(OBJ)/paths
@@ -112,14 +113,15 @@ $(OBJ)/%.S.o: %.S $(WEB_FILES) $(OBJ)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -I. -c -o $@ $<
 
-# Rewritten when the flags change, so that what they concern is compiled anew.
+# These files hold the flags. They are rewritten only when the flags change, and every
+# object that depends on them is then compiled anew.
 $(OBJ)/flags: FLAGS = $(CC) $(CPPFLAGS) $(CFLAGS) $(PROJECT_CFLAGS) \
 	$(foreach f,$(filter FLAGS_engine/%,$(.VARIABLES)),$f $($f))
 $(OBJ)/paths: FLAGS = $(PATH_FLAGS)
 $(OBJ)/flags $(OBJ)/paths: force
 	@mkdir -p $(@D)
 	@$(PKG_CONFIG) --exists --print-errors $(PACKAGES) || \
-		{ echo 'what the build needs is missing: try `make deps`' >&2; exit 1; }
+		{ echo 'a library that the build needs is missing: try `make deps`' >&2; exit 1; }
 	@printf '%s\n' $(call quoted,$(FLAGS)) >$@.new
 	@if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 
@@ -128,9 +130,9 @@ quoted = '$(subst ','\'',$(1))'
 
 -include $(patsubst %.o,%.d,$(ENGINE_OBJ) $(SERVER_OBJ) $(TEST_OBJ) $(FUZZ_OBJ))
 
-# --- what it needs -----------------------------------------------------------
+# --- dependencies ------------------------------------------------------------
 
-# A job per processor where the user did not say how many.
+# One job for each processor, unless the user passed -j.
 JOBS = $(if $(findstring jobserver,$(MAKEFLAGS)),,-j$(shell nproc))
 
 .PHONY: deps run
@@ -167,8 +169,7 @@ check-run: unit $(if $(SAN),,all)
 	@MAKE='$(MAKE)' BUILD='$(BUILD)' OBJ='$(OBJ)' SAN='$(SAN)' PROGRAM='$(PROGRAM)' UNIT='$(UNIT)' \
 		tests/check.sh $(TEST)
 
-#: make quick           the unit tests but the slow ones, on this processor's own path, in less
-#:                      than 30 s (TEST=NAME: only suites or tests with that in their name)
+#: make quick           run the unit tests but the slow ones, in less than 30 s
 quick:
 	@$(MAKE) --no-print-directory $(JOBS) unit
 	@OPENBLAS_NUM_THREADS=1 $(UNIT) --quick $(TEST)
@@ -177,11 +178,12 @@ unit: $(UNIT)
 #: make unit            build the unit tests
 unit-run: $(UNIT)
 	$(UNIT) $(TEST)
-#: make unit-run        run them (TEST=NAME: only suites or tests with that in their name)
+#: make unit-run        run the unit tests. TEST=NAME: only suites or tests whose name contains
+#:                      NAME; it works with check, quick and coverage as well
 
 .PHONY: coverage coverage-run
-#: make coverage        how many of the lines the unit tests run, by folder (needs gcov, which comes
-#:                      with GCC; TEST=NAME as above)
+#: make coverage        run the unit tests and print their line coverage by folder (needs gcov,
+#:                      which comes with GCC)
 coverage:
 	@$(MAKE) --no-print-directory $(JOBS) COVERAGE=1 unit
 	@$(MAKE) --no-print-directory COVERAGE=1 coverage-run
@@ -189,7 +191,7 @@ coverage:
 coverage-run: $(UNIT)
 	@OBJ='$(OBJ)' UNIT='$(UNIT)' .ci/coverage $(TEST)
 
-# Each target is a program of its own that replays files and mutates them.
+# Each fuzz target is a program of its own that replays files and mutates them.
 $(FUZZERS): $(OBJ)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.c.o $(OBJ)/tests/fuzz/driver.c.o $(TESTED_OBJ)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) $(PROJECT_LDFLAGS) -o $@ $^ $(LIBS) $(LDLIBS)
@@ -206,14 +208,14 @@ fuzz:
 DATA ?= ../shared/data/objects104
 
 #: make experiments     train and measure ADL against CAM on DATA=../shared/data/objects104:
-#:                      docs/results.md, after hours; goes on where it was stopped.
+#:                      docs/results.md, in several hours; resumes if it was interrupted.
 #:                      Other data and settings: docs/experiments/run.sh --help
 experiments: $(PROGRAM)
 	@PROGRAM='$(PROGRAM)' DATA='$(DATA)' OUT='$(BUILD)/experiments' \
 		docs/experiments/run.sh objects104 RESULTS=docs/results.md
 
 #: make model           train models/default.safetensors anew on DATA, in an hour or two;
-#:                      goes on where it was stopped
+#:                      resumes if it was interrupted
 model: $(PROGRAM)
 	@PROGRAM='$(PROGRAM)' DATA='$(DATA)' OUT='$(BUILD)/model' MODEL=models/default.safetensors \
 		docs/experiments/train-model.sh
@@ -221,10 +223,10 @@ model: $(PROGRAM)
 # --- speed -------------------------------------------------------------------
 
 .PHONY: bench-save bench-compare
-#: make bench-save      measure the four networks, inference and training, and keep the figures and
-#:                      the program in build/bench/NAME.json (NAME=, default the commit)
-#: make bench-compare   run that program and this one in turns; exit 1 if a row is slower by more
-#:                      than 5 %. NAME=, default the newest. Some only, or another tolerance:
+#: make bench-save      measure the four networks, inference and training; save the figures and
+#:                      the program as build/bench/NAME.json and .program (NAME=the commit)
+#: make bench-compare   run the saved program and this one in turns; exit 1 if a row is slower by
+#:                      more than 5 % (NAME=the newest). Some only, or another tolerance:
 #:                      BENCH="ARCHS=resnet50 THREADS=1 MODES=inference TOLERANCE=3"
 NAME :=
 BENCH :=
@@ -232,8 +234,8 @@ bench-save bench-compare: $(PROGRAM)
 	@PROGRAM='$(PROGRAM)' OUT='$(BUILD)/bench' docs/performance/bench.sh $(@:bench-%=%) $(NAME) $(BENCH)
 
 .PHONY: bench-peers
-#: make bench-peers     how fast the networks run here and in ONNX Runtime, in turns (needs
-#:                      Node and npm): a section of docs/performance.md, after some minutes.
+#: make bench-peers     compare the speed of the networks with ONNX Runtime (needs Node and npm)
+#:                      and write a section of docs/performance.md, in some minutes.
 #:                      Some only: PEERS="ARCHS=resnet50 THREADS=1 RESULTS="
 PEERS ?=
 bench-peers: $(PROGRAM)
@@ -241,7 +243,7 @@ bench-peers: $(PROGRAM)
 		docs/performance/peers.sh RESULTS=docs/performance.md $(PEERS)
 
 .PHONY: bench-train-peers
-#: make bench-train-peers  the same for training steps, here and in PyTorch (needs python3-torch);
+#: make bench-train-peers  compare the speed of training steps with PyTorch (needs python3-torch);
 #:                      settings as above
 bench-train-peers: $(PROGRAM)
 	@PROGRAM='$(PROGRAM)' \
@@ -284,7 +286,7 @@ INSTALLED = $(BINDIR)/adl-server $(MANDIR)/man1/adl-server.1 $(BASHCOMPDIR)/adl-
 	$(UNITS:%=$(SYSTEMDUNITDIR)/%) $(DATADIR)/adl-server/default.safetensors
 
 .PHONY: install uninstall dist clean
-#: make install         program, man page, completions, systemd units, the default model;
+#: make install         install program, man page, completions, systemd units, default model;
 #:                      DESTDIR= PREFIX=/usr/local BINDIR= DATADIR= MANDIR= SYSTEMDUNITDIR= ...
 install: $(PROGRAM)
 	install -D -m 755 $(PROGRAM) $(DESTDIR)$(BINDIR)/adl-server
@@ -298,16 +300,16 @@ install: $(PROGRAM)
 		sed 's|@BINDIR@|$(BINDIR)|g' systemd/$$unit >$(DESTDIR)$(SYSTEMDUNITDIR)/$$unit || exit 1; done
 	$(if $(DEFAULT_MODEL),install -D -m 644 $(DEFAULT_MODEL) $(DESTDIR)$(DATADIR)/adl-server/default.safetensors)
 
-#: make uninstall       remove what install put there (same variables)
+#: make uninstall       remove what make install installed (same variables)
 uninstall:
 	rm -f $(INSTALLED:%=$(DESTDIR)%)
 	-rmdir $(DESTDIR)$(DATADIR)/adl-server 2>/dev/null
 
-#: make dist            build/adl-server-VERSION.tar.gz of the last commit
+#: make dist            pack the last commit into build/adl-server-VERSION.tar.gz
 dist:
 	@mkdir -p $(BUILD)
 	git archive --prefix=adl-server-$(VERSION)/ HEAD | gzip -9n >$(BUILD)/adl-server-$(VERSION).tar.gz
 
-#: make clean           remove the build folder
+#: make clean           remove the build directory
 clean:
 	rm -rf $(BUILD) compile_commands.json

@@ -1,9 +1,10 @@
-// Measures one network with one number of threads and one batch size, alternately in
-// ONNX Runtime and in `bench`, and prints one JSON object. Called by peers.sh.
+// Compares ONNX Runtime with `bench`; called by peers.sh. The models, their ONNX
+// files and the measurements are in DIR.
 //
-//     node peers.cjs prepare FOLDER      models and their ONNX files; compares answers
-//     node peers.cjs measure FOLDER ARCH THREADS BATCH ROUNDS
-//     node peers.cjs table FOLDER CPU    the Markdown of what was measured
+//     node peers.cjs prepare DIR      writes the models, checks that both give the same
+//     node peers.cjs measure DIR ARCH THREADS BATCH ROUNDS
+//                                     measures both in turns, prints one JSON object
+//     node peers.cjs table DIR CPU    prints the measurements as Markdown
 "use strict";
 
 const { execFileSync } = require("node:child_process");
@@ -15,21 +16,21 @@ const tensors = require("../../tests/onnx/tensors.cjs");
 const [action, folder, ...rest] = process.argv.slice(2);
 const at = (name) => path.join(folder, name);
 const tolerance = 1e-3;
-const roundMs = 400; // of each side in each round, at least one run
+const roundMs = 400; // how long each side is measured in a round, at least one run
 const side = 224;
 const classes = Number(process.env.CLASSES);
 
 const networks = {
-    vgg16: { title: "VGG16-GAP", golden: "vgg16_cam", atLeast: 1.7 },
-    resnet50: { title: "ResNet50", golden: "resnet50_cam", atLeast: 1.25 },
-    inception_v3: { title: "InceptionV3", golden: "inception_v3_cam", atLeast: 1.3 },
-    mobilenet_v1: { title: "MobileNetV1", golden: "mobilenet_v1_100_relu_cam", atLeast: 1.3 },
+    vgg16: { title: "VGG16-GAP", golden: "vgg16_cam" },
+    resnet50: { title: "ResNet50", golden: "resnet50_cam" },
+    inception_v3: { title: "InceptionV3", golden: "inception_v3_cam" },
+    mobilenet_v1: { title: "MobileNetV1", golden: "mobilenet_v1_100_relu_cam" },
 };
 
 const adl = (...args) => execFileSync(process.env.PROGRAM, args, { stdio: ["ignore", "pipe", "inherit"] });
 
-// All optimisations are on and execution is sequential. The threads of a session spin
-// between its runs, which is the default.
+// A session with all optimisations. Nodes run one after another, each on all
+// threads, which spin between runs as they do by default.
 const open = (arch, threads) => ort.InferenceSession.create(at(`${arch}.onnx`), {
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
@@ -45,14 +46,14 @@ function input(batch) {
 
 const fetches = ["logits", "maps"];
 
-// Returns what was fetched by position: onnxruntime-node 1.20 gives the second result
-// the name of the model's second output.
+// Results are taken by position because onnxruntime-node 1.20 gives the second one
+// the name of the model's second output rather than the name that was asked for.
 async function run(session, feeds) {
     const [logits, maps] = Object.values(await session.run(feeds, fetches));
     return { logits, maps };
 }
 
-// --- the models, and a comparison of both sides' answers -------------------------
+// --- the models, and a check that both give the same -----------------------------
 
 async function prepare() {
     for (const [arch, network] of Object.entries(networks)) {
@@ -81,7 +82,7 @@ async function prepare() {
     }
 }
 
-// --- measuring alternately --------------------------------------------------------
+// --- measuring --------------------------------------------------------------------
 
 function median(values) {
     const sorted = [...values].sort((a, b) => a - b);
@@ -114,7 +115,8 @@ async function measure(arch, threads, batch, rounds) {
     const theirs = [];
     let bench;
     for (let round = 0; round < rounds; round++) {
-        // `bench` makes a warm-up run itself. ONNX Runtime's threads sleep meanwhile.
+        // Lets the spinning threads of ONNX Runtime fall asleep before `bench`, which does
+        // its own warm-up, runs.
         await pause(30);
         bench = JSON.parse(adl("bench", "--model", at(`${arch}.safetensors`), "--threads", String(threads),
             "--batch", String(batch), "--runs", String(count), "--json"));
@@ -150,7 +152,7 @@ function load() {
 
 function table(cpu) {
     const rows = load();
-    // The peak is the highest one measured: a slow moment of the machine does not lower it.
+    // The largest of all rows, because a busy machine only lowers the measured peak.
     const peak = Math.max(...rows.map((row) => row.fmaGflops));
     const share = (row, ms) => `${Math.round((100 * row.gflop * 1000) / ms / row.threads / peak)} %`;
     const lines = [

@@ -1,21 +1,20 @@
 #!/usr/bin/python3
-"""Measures how fast the four networks train here and in PyTorch, alternately.
+"""Measures how fast the four networks train here and in PyTorch, in turns.
 
     docs/performance/train_peers.py [NAME=VALUE...]
 
-It needs PyTorch for Python (Debian: python3-torch), which no other part of the
-program does. Both sides take whole training steps (forward, backward, SGD with
-momentum) on made-up images of 224x224, without ADL. The networks are defined below
-in the usual way for PyTorch; the number of parameters and the size of the last map
-are compared, to make sure that they are the same networks.
+Needs PyTorch for Python (Debian: python3-torch). Both take whole training steps
+(forward, backward, SGD with momentum) on random 224x224 images, without ADL. The
+networks are defined once more below, the way one writes them in PyTorch; the
+number of parameters and the size of the last map are checked to agree.
 
     ARCHS="..."      vgg16 resnet50 inception_v3 mobilenet_v1
     THREADS=N        2
     BATCH=N          16
-    ROUNDS=N         turns for each network (3)
+    ROUNDS=N         turns of each (3)
     STEPS=N          timed steps in a turn (3)
-    RESULTS=FILE     Markdown file into which the table is written, in a section for
-                     this type of processor; without it the table is only printed
+    RESULTS=FILE     Markdown file that receives the table, in a section for this
+                     type of processor; without it the table is only printed
     PROGRAM=FILE     build/adl-server
 """
 import datetime
@@ -41,14 +40,14 @@ def build(arch):
     from torch import nn
 
     def unit(c, k, size, stride=1, pad=None, groups=1, eps=1e-5):
-        """A convolution without bias, then batch norm and ReLU."""
+        """A convolution without bias, batch norm, ReLU."""
         if pad is None:
             pad = tuple(s // 2 for s in size) if isinstance(size, tuple) else size // 2
         return nn.Sequential(nn.Conv2d(c, k, size, stride, pad, groups=groups, bias=False),
                              nn.BatchNorm2d(k, eps), nn.ReLU(inplace=True))
 
     class Pooled(nn.Module):
-        """The mean of each map; a classifier comes before or after it."""
+        """The mean of each map, before or after which there is a classifier."""
 
         def __init__(self, body, classifier):
             super().__init__()
@@ -156,7 +155,7 @@ def peak_mib():
 
 
 def theirs(arch, threads, batch):
-    """Runs PyTorch's side in a process of its own: times steps for each line it reads."""
+    """PyTorch's side, a process of its own: for each line read, times steps."""
     import torch
 
     torch.set_num_threads(threads)
@@ -234,7 +233,7 @@ def table(rows, cpu, threads, batch):
 
 
 def put(file, lines):
-    """Replaces this processor's section, between two comments; a new one goes to the end."""
+    """The section of this processor, between two comments; a new one goes to the end."""
     key = lines[0][len("## "):]
     begin, end = f"<!-- begin {key} -->", f"<!-- end {key} -->"
     text = file.read_text()

@@ -1,12 +1,13 @@
-/* The main program of a fuzz target. It feeds the target the files of its corpus and of past
- * crashes, then random mutations of them, the same ones for the same seed. A target defines
- * LLVMFuzzerTestOneInput and so also works with libFuzzer and AFL++, which search better
- * because they see which branches an input takes; this driver needs only a compiler.
+/* The main program of every fuzz target: it feeds the target the files of its
+ * corpus and of past crashes, then mutations of them, which are the same for the
+ * same seed. A target defines LLVMFuzzerTestOneInput, so it works with libFuzzer
+ * and AFL++ as well; they are guided by coverage and find more, but this driver
+ * needs nothing besides a compiler.
  *
  *     fuzz_NAME [--mutate COUNT] [--seconds N] [--seed N] FILE|DIRECTORY...
  *
- * An input that crashes the target or takes too long is left in crash-NAME-SEED; moved to
- * tests/fuzz/regressions/NAME/ it becomes a test. */
+ * An input that ends the process or takes too long is written to
+ * crash-NAME-SEED. Moved to tests/fuzz/regressions/NAME/, it becomes a test. */
 
 #include <dirent.h>
 #include <signal.h>
@@ -21,7 +22,7 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Defined where a sanitizer is linked. */
+/* Defined only if a sanitizer is linked in. */
 void __sanitizer_set_death_callback(void (*callback)(void)) __attribute__((weak));
 
 enum { MAX_INPUTS = 4096, MAX_STEPS = 8, SECONDS_PER_INPUT = 20 };
@@ -75,7 +76,8 @@ static void add_file(const char *path, size_t size)
     input_count++;
 }
 
-/* A directory that does not exist has no inputs: regressions/ need not exist. */
+/* Adds a file, or all files below a directory. A directory that does not exist adds
+ * nothing: a new target has no regressions/NAME yet. */
 static void add(const char *path)
 {
     struct stat info;
@@ -98,8 +100,8 @@ static void add(const char *path)
         free(entries);
 }
 
-/* Runs the target on a copy of exactly the input's size, so that the sanitizer sees reads
- * beyond its end. */
+/* Runs the target on a copy of exactly `size` bytes, so that the address sanitizer
+ * sees a read past the end. */
 static void run(const uint8_t *bytes, size_t size, char *path)
 {
     running = (struct input){malloc(size ? size : 1), size, path};
@@ -113,9 +115,12 @@ static void run(const uint8_t *bytes, size_t size, char *path)
     free(running.bytes);
 }
 
-/* xorshift64*: the same numbers on every machine. */
+/* State of the random numbers, which are the same on every machine: xorshift64*
+ * (S. Vigna, "An experimental exploration of Marsaglia's xorshift generators,
+ * scrambled", 2016). It must not be zero. */
 static uint64_t state;
 
+/* A random number from 0 to bound - 1; 0 where bound is 0. */
 static size_t below(size_t bound)
 {
     state ^= state >> 12;
@@ -124,19 +129,20 @@ static size_t below(size_t bound)
     return bound ? (size_t)((state * 2685821657736338717u) >> 16) % bound : 0;
 }
 
-/* Numbers near the limits of integer types, where lengths and counts overflow. */
+/* Values at which arithmetic on lengths and counts overflows or changes sign. */
 static const uint64_t edges[] = {0,          1,          0x7f,        0x80,
                                  0xff,       0x7fff,     0xffff,      0x7fffffff,
                                  0x80000000, 0xffffffff, 0x100000000, 0x7fffffffffffffff,
                                  UINT64_MAX};
 
-static size_t mutate_once(uint8_t *bytes, size_t size, size_t room)
+/* Changes `bytes` in one random way and returns their new size, at most `capacity`. */
+static size_t mutate_once(uint8_t *bytes, size_t size, size_t capacity)
 {
     size_t at = below(size);
     size_t span = size == 0 ? 16 : 1 + below(size - at < 64 ? size - at : 64);
     const struct input *other = &inputs[below(input_count)];
 
-    if (size + span <= room && (size == 0 || below(8) == 0)) { /* insert */
+    if (size + span <= capacity && (size == 0 || below(8) == 0)) { /* insert */
         memmove(bytes + at + span, bytes + at, size - at);
         for (size_t i = 0; i < span; i++)
             bytes[at + i] = other->size ? other->bytes[below(other->size)] : (uint8_t)below(256);
@@ -146,7 +152,7 @@ static size_t mutate_once(uint8_t *bytes, size_t size, size_t room)
     case 0: bytes[at] ^= (uint8_t)(1 << below(8)); break;
     case 1: bytes[at] = (uint8_t)below(256); break;
     case 2: bytes[at] = (uint8_t)(bytes[at] + (below(2) ? 1 : 255)); break;
-    case 3: { /* one of those numbers, in either byte order */
+    case 3: { /* an edge value, in either byte order */
         uint64_t value = edges[below(sizeof edges / sizeof *edges)];
         size_t width = (size_t)1 << below(4);
         bool big = below(2);
@@ -154,16 +160,16 @@ static size_t mutate_once(uint8_t *bytes, size_t size, size_t room)
             bytes[at + i] = (uint8_t)(value >> 8 * (big ? width - 1 - i : i));
         break;
     }
-    case 4: /* remove a span */
+    case 4: /* cut out */
         memmove(bytes + at, bytes + at + span, size - at - span);
         return size - span;
-    case 5: /* truncate */ return at;
-    case 6: { /* copy a span to another place */
+    case 5: /* cut off */ return at;
+    case 6: { /* copy within */
         size_t to = below(size - span + 1);
         memmove(bytes + to, bytes + at, span);
         break;
     }
-    case 7: /* copy a span of another input to the same place */
+    case 7: /* from another input, at the same place */
         for (size_t i = at; i < at + span && i < other->size; i++)
             bytes[i] = other->bytes[i];
         break;
@@ -197,8 +203,8 @@ int main(int argc, char **argv)
     }
     run(NULL, 0, "nothing");
 
-    size_t room = largest + max_growth_bytes;
-    uint8_t *bytes = malloc(room);
+    size_t capacity = largest + max_growth_bytes;
+    uint8_t *bytes = malloc(capacity);
     time_t start = time(NULL);
     state = 0x9e3779b97f4a7c15u * (seed + 1);
     for (; bytes && input_count && (done < mutations || (!mutations && seconds)); done++) {
@@ -208,7 +214,7 @@ int main(int argc, char **argv)
         size_t size = input->size;
         memcpy(bytes, input->bytes, size);
         for (size_t steps = 1 + below(MAX_STEPS); steps; steps--)
-            size = mutate_once(bytes, size, room);
+            size = mutate_once(bytes, size, capacity);
         run(bytes, size, input->path);
     }
     free(bytes);

@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
 # Feeds every fuzz target its corpus, its past crashes (regressions) and
-# mutations of both: without an argument the same few thousand every time, with SECONDS
-# different ones for that long. The targets have to be built:
-# make SAN=address,undefined fuzz-targets. Ends with "N passed, N failed".
+# mutations of both. Ends with "N passed, N failed".
+#
+#     tests/fuzz/run.sh            4000 mutations, the same in every run
+#     tests/fuzz/run.sh SECONDS    other mutations for SECONDS in each target
+#
+# The targets have to be built: make SAN=address,undefined fuzz-targets.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 targets=${BUILD:-build}/san-address-undefined/tests/fuzz
-# An input that requires much memory has to be refused by the program's own limits.
+# A request for a huge block gets NULL instead of ending the process, so that the
+# target has to handle it.
 export ASAN_OPTIONS=allocator_may_return_null=1:max_allocation_size_mb=2048
 export UBSAN_OPTIONS=print_stacktrace=1
 export OPENBLAS_NUM_THREADS=1

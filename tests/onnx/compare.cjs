@@ -1,5 +1,5 @@
-// `convert` to ONNX and `forward`, compared; called by run.sh with a scratch
-// folder and, optionally, parts of names of cases.
+// Compares ONNX Runtime, on files from `convert`, with `forward`; called by run.sh
+// with a scratch directory and, optionally, parts of the names of the cases to run.
 "use strict";
 
 const { execFileSync } = require("node:child_process");
@@ -16,8 +16,8 @@ const imagenet = path.join(shared, "weights/mobilenet_v1_0.75_224_imagenet.safet
 const tolerance = 1e-4;
 const images = 3;
 
-// The parameters are drawn from the ranges that a golden case names. An odd
-// size makes every pool and padding uneven somewhere.
+// The parameters are random numbers from the ranges that a golden case states. With
+// an odd input size, every pooling and padding is uneven somewhere.
 const mobilenet = ["--arch", "mobilenet_v1"];
 const cases = [
     { name: "vgg16", golden: "vgg16_cam", args: ["--arch", "vgg16"] },

@@ -1,6 +1,6 @@
-// What the scripts that hold the program against ONNX Runtime share: tensors in
-// and out of safetensors files, numbers that are the same in every run, weights
-// drawn from the ranges that a golden case names.
+// Shared by the scripts that compare the program with ONNX Runtime: reading and
+// writing safetensors files, reproducible random numbers, and weights in the ranges
+// that a golden case states.
 "use strict";
 
 const fs = require("node:fs");
@@ -8,7 +8,7 @@ const path = require("node:path");
 
 const golden = path.join(__dirname, "..", "golden", "backbones");
 
-// Numbers from -1 to 1, the same in every run (mulberry32).
+// Random numbers from -1 to 1, the same in every run (T. Ettinger's mulberry32).
 function generator(seed) {
     return () => {
         seed = (seed + 0x6d2b79f5) | 0;
@@ -53,16 +53,16 @@ function readTensors(file) {
     return tensors;
 }
 
-// Made-up weights in the ranges of a golden case's parameters, for as many
-// classes as it has or as are wanted; gives their number.
+// Writes random weights in the ranges of a golden case's parameters, for `wanted`
+// classes or as many as the case has; returns the number of classes.
 function writeWeights(goldenCase, file, wanted) {
     const { params } = JSON.parse(fs.readFileSync(path.join(golden, `${goldenCase}_224x224.json`)));
     const drawnParams = params.filter((p) => p.a !== undefined);
     const [classes] = drawnParams.at(-1).shape;
-    // The classifier's weights and biases are the last two.
+    // The last two parameters are the weights and biases of the classifier.
     if (wanted)
         for (const p of drawnParams.slice(-2)) {
-            if (p.shape[0] !== classes) throw Error(`${p.name} of ${goldenCase} is no classifier's`);
+            if (p.shape[0] !== classes) throw Error(`${p.name} of ${goldenCase} is not a classifier's`);
             p.shape = [wanted, ...p.shape.slice(1)];
         }
     const next = generator(7);
@@ -72,21 +72,21 @@ function writeWeights(goldenCase, file, wanted) {
     return wanted || classes;
 }
 
-// The largest difference, relative to the largest value.
+// The largest absolute difference, divided by the largest absolute value of `want`.
 function difference(what, got, shape, want) {
     if (String(got.dims) !== String(shape)) throw Error(`${what} is [${got.dims}], not [${shape}]`);
     let worst = 0;
     let largest = 0;
     for (let i = 0; i < want.length; i++) {
         const d = Math.abs(got.data[i] - want[i]);
-        if (!(d <= worst) && !Number.isNaN(worst)) worst = d; // a NaN stays
+        if (!(d <= worst) && !Number.isNaN(worst)) worst = d; // once NaN, always NaN
         largest = Math.max(largest, Math.abs(want[i]));
     }
     if (!(largest > 0)) throw Error(`${what} is all zero`);
     return worst / largest;
 }
 
-// Of the maps of all classes, one of each image.
+// Picks the map of one class per image: N x C x H x W to N x H x W.
 function classMaps(maps, classes) {
     const [n, c, h, w] = maps.dims;
     const data = new Float32Array(n * h * w);
@@ -97,6 +97,7 @@ function classMaps(maps, classes) {
     return { dims: [n, h, w], data };
 }
 
+// The class with the largest logit, for each image.
 function topClasses(logits) {
     const [n, c] = logits.shape;
     return Array.from({ length: n }, (_, i) => {
