@@ -19,6 +19,7 @@
 #include "base/limits.h"
 #include "base/name.h"
 #include "io/tensor.h"
+#include "methods/methods.h"
 
 #define ADDRESS(name) &adl_backbone_##name,
 const struct adl_backbone *const adl_backbones[] = {ADL_BACKBONES(ADDRESS) NULL};
@@ -36,6 +37,7 @@ void adl_arch_init(struct adl_arch *arch, const struct adl_backbone *backbone)
     *arch = (struct adl_arch){
         .backbone = backbone,
         .num_classes = 1000,
+        .method = adl_methods[0],
         .adl_places = backbone->adl_default,
         .bn_eps = backbone->bn_eps,
         .width = 1,
@@ -125,9 +127,12 @@ json_t *adl_arch_to_json(const struct adl_arch *arch)
     int failed = json == NULL;
     if (arch->large_feature_map)
         failed |= json_object_set_new(json, "large_feature_map", json_true());
-    if (arch->adl)
+    /* "adl": true is how files name ADL, and that layers shift parameter numbers. */
+    if (adl_arch_has_layers(arch))
         failed |= json_object_set_new(json, "adl", json_true());
-    if (arch->adl && arch->adl_places != arch->backbone->adl_default)
+    if (adl_arch_has_layers(arch) && arch->method != &adl_method_adl)
+        failed |= json_object_set_new(json, "method", json_string(arch->method->name));
+    if (adl_arch_has_layers(arch) && arch->adl_places != arch->backbone->adl_default)
         failed |= json_object_set_new(json, "adl_positions", places_to_json(arch));
     if (arch->backbone->has_options) {
         failed |= json_object_set_new(json, "width", json_real(arch->width));
@@ -196,6 +201,24 @@ static int read_choice(const json_t *json, const char *key, const char *const *n
                     names[1]);
 }
 
+static int read_method(const json_t *json, struct adl_arch *arch, struct adl_error *err)
+{
+    const json_t *named = json_object_get(json, "method");
+    bool adl = false;
+
+    if (read_bool(json, "adl", &adl, err) < 0)
+        return -1;
+    arch->method = adl ? &adl_method_adl : adl_methods[0];
+    if (!named)
+        return 0;
+    const char *name = json_string_value(named);
+    const struct adl_method *method = name ? adl_method_find(name) : NULL;
+    if (!method)
+        return adl_fail(err, ADL_ERR_UNSUPPORTED, "arch: the training method is not known");
+    arch->method = method;
+    return 0;
+}
+
 static int read_places(const json_t *json, struct adl_arch *arch, struct adl_error *err)
 {
     const json_t *list = json_object_get(json, "adl_positions");
@@ -245,7 +268,7 @@ int adl_arch_from_json(struct adl_arch *arch, const json_t *json, struct adl_err
     ADL_TRY(read_int(json, "num_classes", ADL_LIMIT_CLASSES, &a.num_classes, err));
     ADL_TRY(read_double(json, "bn_eps", &a.bn_eps, err));
     ADL_TRY(read_bool(json, "large_feature_map", &a.large_feature_map, err));
-    ADL_TRY(read_bool(json, "adl", &a.adl, err));
+    ADL_TRY(read_method(json, &a, err));
     ADL_TRY(read_places(json, &a, err));
     if (backbone->has_options) {
         ADL_TRY(read_double(json, "width", &a.width, err));
@@ -272,8 +295,10 @@ void adl_arch_describe(const struct adl_arch *arch, char *text, size_t size)
         snprintf(options, sizeof options, " %g %s %s%s", arch->width,
                  activation_names[arch->activation], padding_names[arch->padding],
                  arch->last_stride == 2 ? " stride 2" : "");
-    snprintf(text, size, "%s%s%s%s", arch->backbone->name, options,
-             arch->large_feature_map ? " large feature map" : "", arch->adl ? " adl" : "");
+    snprintf(text, size, "%s%s%s%s%s", arch->backbone->name, options,
+             arch->large_feature_map ? " large feature map" : "",
+             adl_arch_has_layers(arch) ? " " : "",
+             adl_arch_has_layers(arch) ? arch->method->name : "");
 }
 
 struct adl_graph *adl_arch_build(const struct adl_arch *arch, int input_h, int input_w,

@@ -188,12 +188,13 @@ void adl_model_free(struct adl_model *model)
     adl_free(model);
 }
 
-int adl_model_set_adl(struct adl_model *model, bool adl, struct adl_error *err)
+int adl_model_set_method(struct adl_model *model, const struct adl_method *method,
+                         struct adl_error *err)
 {
     struct adl_arch arch = model->arch;
     struct adl_tensors *weights = NULL;
     const float **params = NULL;
-    arch.adl = adl;
+    arch.method = method;
     struct adl_graph *graph = adl_arch_build(&arch, model->input_h, model->input_w, err);
     if (!graph)
         return -1;
@@ -202,7 +203,8 @@ int adl_model_set_adl(struct adl_model *model, bool adl, struct adl_error *err)
             adl_graph_free(graph);
             return -1;
         }
-        /* ADL has no parameters, so both variants have the same ones, in the same order. */
+        /* Layers of methods have no parameters, so both variants have the same ones, in the same
+         * order. */
         for (int i = 0; i < adl_graph_param_count(graph); i++)
             memcpy(adl_tensors_at(weights, (size_t)i)->data, model->params[i],
                    adl_graph_param(graph, i)->count * sizeof(float));

@@ -63,9 +63,11 @@ float *adl_model_param(struct adl_model *model, int id);
 /* Computes model->digest from the weights. */
 void adl_model_update_digest(struct adl_model *model);
 
-/* Turns the model into its variant with or without ADL: the graph is built anew
- * and the weights get that variant's names. On failure nothing has changed. */
-int adl_model_set_adl(struct adl_model *model, bool adl, struct adl_error *err) ADL_MUST_CHECK;
+/* Turns the model into its variant for a training method, with or without the method's
+ * layers: the graph is built anew and the weights get that variant's names. On failure
+ * nothing has changed. */
+int adl_model_set_method(struct adl_model *model, const struct adl_method *method,
+                         struct adl_error *err) ADL_MUST_CHECK;
 
 /* A plan of the model, which loses its weights on the way, each as soon as it is
  * packed, so that they are never in memory twice; they are lost on failure as well. The

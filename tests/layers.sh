@@ -111,7 +111,7 @@ against_the_layers() {
             level["kernels"] = level["io"] = level["image"] = 1
             level["graph"] = 2
             level["ops"] = 3
-            level["plan"] = level["train"] = 4
+            level["plan"] = level["train"] = level["methods"] = 4
             level["wsol"] = level["data"] = 5
             level["eval"] = 6
             level["models/backbones"] = 7
@@ -322,7 +322,7 @@ failed=$broken
 # --- the self-test: rules find what is planted, and nothing else -----------------
 
 planted=$scratch/tree
-folders=(engine/{base,kernels,io,image,graph,ops,plan,train,wsol,data,eval}
+folders=(engine/{base,kernels,io,image,graph,ops,methods,plan,train,wsol,data,eval}
     models models/{backbones,file,onnx}
     server/{api,commands,http,options,report,serving,tasks,training})
 

@@ -85,15 +85,13 @@ int adl_add(struct adl_graph *graph, int a, int b, const char *name);
 int adl_concat(struct adl_graph *graph, const int *inputs, int count, const char *name);
 int adl_scale(struct adl_graph *graph, int map, int vector, const char *name);
 
-/* --- only in training (dropout.c, adl.c): the identity at inference ----------------- */
+/* --- only in training (dropout.c): the identity at inference ----------------- */
 
 struct adl_dropout_attr {
     double rate; /* probability that an element is zeroed, 0 <= rate < 1 */
 };
 
 extern const struct adl_op_def adl_op_dropout;
-extern const struct adl_op_def adl_op_adl; /* its drop rate and threshold: ops/train.h */
 int adl_dropout(struct adl_graph *graph, int input, const char *name, double rate);
-int adl_adl(struct adl_graph *graph, int input, const char *name);
 
 #endif

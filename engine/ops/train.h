@@ -20,7 +20,7 @@
 #include "graph/graph.h"
 #include "kernels/kernel.h"
 
-/* Which of its two maps every ADL layer applies (adl.c). */
+/* Which of its two maps every ADL layer applies (methods/adl.c). */
 enum adl_draw {
     ADL_DRAW_RANDOM,    /* the drop mask with probability adl_drop_rate */
     ADL_DRAW_DROP,      /* always the drop mask */
@@ -33,7 +33,7 @@ struct adl_train_mode {
     double bn_momentum;    /* weight of this batch in the running statistics; PyTorch's 0.1 */
     bool dropout;          /* false: dropout is the identity */
 
-    bool adl; /* false: ADL layers are the identity */
+    bool method_layers; /* false: the layers of the method are the identity */
     enum adl_draw adl_draw;
     double adl_drop_rate;         /* 0..1 */
     double adl_threshold;         /* fraction of the per-image maximum, 0..1 */

@@ -12,9 +12,15 @@ uint32_t adl_backbone_place(const struct adl_backbone *backbone, const char *nam
     return 0;
 }
 
+bool adl_arch_has_layers(const struct adl_arch *arch)
+{
+    return arch->method->layer != NULL;
+}
+
 bool adl_arch_has_place(const struct adl_arch *arch, const char *name)
 {
-    return arch->adl && (arch->adl_places & adl_backbone_place(arch->backbone, name, strlen(name)));
+    return adl_arch_has_layers(arch) &&
+           (arch->adl_places & adl_backbone_place(arch->backbone, name, strlen(name)));
 }
 
 struct adl_conv_attr adl_backbone_conv(int k, int r, int s, int stride)

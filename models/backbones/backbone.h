@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "graph/graph.h"
+#include "methods/method.h"
 #include "ops/ops.h"
 
 enum adl_activation { ADL_ACT_RELU, ADL_ACT_RELU6 };
@@ -23,11 +24,11 @@ struct adl_backbone;
  * to be copied freely. */
 struct adl_arch {
     const struct adl_backbone *backbone;
-    int num_classes;        /* 1 to ADL_LIMIT_CLASSES */
-    bool large_feature_map; /* last map twice as large: 28x28 instead of 14x14 at 224 */
-    bool adl;               /* the variant with ADL layers, and its parameter names */
-    uint32_t adl_places;    /* bit i: ADL follows layer adl_places[i] of the backbone */
-    double bn_eps;          /* added to the variance in every batch norm; above 0, at most 1 */
+    int num_classes;                 /* 1 to ADL_LIMIT_CLASSES */
+    bool large_feature_map;          /* last map twice as large: 28x28 instead of 14x14 at 224 */
+    const struct adl_method *method; /* whose layers the network has, if any; not NULL */
+    uint32_t adl_places; /* bit i: a layer of the method follows adl_places[i] of the backbone */
+    double bn_eps;       /* added to the variance in every batch norm; above 0, at most 1 */
     /* mobilenet_v1 only */
     double width; /* factor on the channels of every layer, 0.25 to 1 */
     enum adl_activation activation;
@@ -41,19 +42,19 @@ struct adl_backbone {
     double bn_eps;       /* default of arch.bn_eps */
     bool has_options;    /* width, activation, padding and last_stride apply */
     bool has_large_map;  /* large_feature_map applies */
-    /* Names of the layers that ADL may follow, at most 32, NULL-terminated; bit i of
-     * adl_default says that it follows adl_places[i] unless --adl-positions says
-     * otherwise. adl_places is NULL where ADL layers take numbers in the reference's
-     * parameter names: there they stay where the reference has them. */
+    /* Names of the layers that a layer of the method (ADL's, say) may follow, at most 32,
+     * NULL-terminated; bit i of adl_default says that it follows adl_places[i] unless
+     * --adl-positions says otherwise. adl_places is NULL where these layers take numbers
+     * in the reference's parameter names: there they stay where the reference has them. */
     const char *const *adl_places;
     uint32_t adl_default;
     /* Appends the network to `graph`, whose input is value 0. Running out of memory is
      * remembered by the graph and reported by adl_graph_finish. */
     void (*build)(struct adl_graph *graph, const struct adl_arch *arch);
     /* Translates parameter names between two variants of the network that differ in
-     * `adl` or `large_feature_map`: writes into `out` what the parameter called `name`
-     * in `from` is called in `to`. False where the name is the same in both. NULL for
-     * a backbone whose names never change. */
+     * having method layers or in `large_feature_map`: writes into `out` what the parameter called
+     * `name` in `from` is called in `to`. False where the name is the same in both. NULL for a
+     * backbone whose names never change. */
     bool (*renumber)(const struct adl_arch *from, const struct adl_arch *to, const char *name,
                      char *out, size_t size);
     /* Whether a parameter belongs to the layers that train at the classifier's learning
@@ -79,7 +80,9 @@ ADL_BACKBONES(ADL_BACKBONE_DECLARE)
  * `name`; 0 when ADL cannot follow a layer of that name. */
 uint32_t adl_backbone_place(const struct adl_backbone *backbone, const char *name, size_t length);
 
-/* Whether an ADL layer follows the layer `name`, one of the backbone's adl_places. */
+/* Whether the network has layers of its method. */
+bool adl_arch_has_layers(const struct adl_arch *arch);
+/* Whether one follows the layer `name`, one of the backbone's adl_places. */
 bool adl_arch_has_place(const struct adl_arch *arch, const char *name);
 
 /* A convolution to k channels with an r x s kernel, one group and no bias, padded by half

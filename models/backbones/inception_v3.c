@@ -66,7 +66,8 @@ static int erase(const struct builder *b, int x, const char *after)
 {
     if (!adl_arch_has_place(b->arch, after))
         return x;
-    return adl_adl(b->graph, x, adl_graph_name(b->graph, "ADL%s", strchr(after, '_')));
+    return b->arch->method->layer(b->graph, x,
+                                  adl_graph_name(b->graph, "ADL%s", strchr(after, '_')));
 }
 
 /* The end of a module: its branches concatenated by channels. */
@@ -146,7 +147,7 @@ static int head(const struct builder *b, int x, const char *name, int k)
 /* The reference has dropout in the variant without ADL only. */
 static int drop(const struct builder *b, int x, const char *name)
 {
-    return b->arch->adl ? x : adl_dropout(b->graph, x, name, 0.5);
+    return adl_arch_has_layers(b->arch) ? x : adl_dropout(b->graph, x, name, 0.5);
 }
 
 static void build(struct adl_graph *graph, const struct adl_arch *arch)

@@ -84,7 +84,7 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
         x = adl_batchnorm(graph, x, adl_graph_name(graph, "blocks.%d.pw_bn", i), arch->bn_eps);
         x = features = activate(graph, arch, x, adl_graph_name(graph, "blocks.%d", i));
         if (adl_arch_has_place(arch, adl_places[i]))
-            x = adl_adl(graph, x, adl_graph_name(graph, "adl.after_block%d", i));
+            x = arch->method->layer(graph, x, adl_graph_name(graph, "adl.after_block%d", i));
         channels = k;
     }
     adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, features);

@@ -107,10 +107,12 @@ static void build_either(struct adl_graph *graph, const struct adl_arch *arch, b
                 .se = se,
             };
             x = features = bottleneck(graph, arch, x, &block);
-            if (se ? adl_arch_has_place(arch, block.name) : arch->adl && adl_after(stage, i))
-                x = adl_adl(graph, x,
-                            se ? adl_graph_name(graph, "adl.after_layer%d_%d", stage + 1, i)
-                               : adl_graph_name(graph, "layer%d.%d", stage + 1, number++));
+            if (se ? adl_arch_has_place(arch, block.name)
+                   : adl_arch_has_layers(arch) && adl_after(stage, i))
+                x = arch->method->layer(
+                    graph, x,
+                    se ? adl_graph_name(graph, "adl.after_layer%d_%d", stage + 1, i)
+                       : adl_graph_name(graph, "layer%d.%d", stage + 1, number++));
         }
     }
     adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, features);
@@ -136,15 +138,16 @@ static void build_se(struct adl_graph *graph, const struct adl_arch *arch)
 static bool renumber(const struct adl_arch *from, const struct adl_arch *to, const char *name,
                      char *out, size_t size)
 {
-    if (from->adl == to->adl || strncmp(name, "layer", 5) != 0 ||
+    if (adl_arch_has_layers(from) == adl_arch_has_layers(to) || strncmp(name, "layer", 5) != 0 ||
         (name[5] != '3' && name[5] != '4') || name[6] != '.' || name[7] < '0' || name[7] > '9' ||
         name[8] != '.')
         return false;
     int stage = name[5] - '0', block = name[7] - '0';
     int last = block_counts[stage - 1] - 1;
-    if (to->adl ? block < 1 || block > last : block < 2 || block > last + 1)
+    if (adl_arch_has_layers(to) ? block < 1 || block > last : block < 2 || block > last + 1)
         return false;
-    snprintf(out, size, "layer%d.%d%s", stage, to->adl ? block + 1 : block - 1, name + 8);
+    snprintf(out, size, "layer%d.%d%s", stage, adl_arch_has_layers(to) ? block + 1 : block - 1,
+             name + 8);
     return true;
 }
 

@@ -30,7 +30,8 @@ static const int layers[] = {64,  64,  POOL, 128, 128, POOL,    256, 256, 256, P
 
 static bool present(const struct adl_arch *arch, int layer)
 {
-    return !(layer == ADL && !arch->adl) && !(layer == POOL_14 && arch->large_feature_map);
+    return !(layer == ADL && !adl_arch_has_layers(arch)) &&
+           !(layer == POOL_14 && arch->large_feature_map);
 }
 
 static void build(struct adl_graph *graph, const struct adl_arch *arch)
@@ -44,7 +45,7 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
             continue;
         const char *name = adl_graph_name(graph, "features.%d", number++);
         if (layers[i] == ADL) {
-            x = adl_adl(graph, x, name);
+            x = arch->method->layer(graph, x, name);
         } else if (layers[i] < 0) {
             x = adl_maxpool(graph, x, name, (struct adl_pool_attr){.size = 2, .stride = 2});
         } else {

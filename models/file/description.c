@@ -146,7 +146,8 @@ static int read_arch(struct adl_model *model, const json_t *json, const struct a
                         stated_text, model->arch.num_classes, model->arch.bn_eps, requested_text,
                         requested->num_classes, requested->bn_eps);
     }
-    model->arch.adl |= requested->adl;
+    if (!adl_arch_has_layers(&model->arch))
+        model->arch.method = requested->method;
     return 0;
 }
 

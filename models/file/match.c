@@ -24,7 +24,7 @@ static struct adl_arch variant(const struct adl_arch *arch, int i)
 {
     struct adl_arch v = *arch;
     if (i & 1)
-        v.adl = !v.adl;
+        v.method = adl_arch_has_layers(arch) ? &adl_method_cam : &adl_method_adl;
     if (i & 2)
         v.large_feature_map = !v.large_feature_map;
     return v;

@@ -103,7 +103,7 @@ static double step(struct measurement *m, bool adl, struct series *series)
     const struct adl_bench_train *b = m->bench;
     struct adl_train_mode mode = {.bn_momentum = 0.1,
                                   .dropout = true,
-                                  .adl = adl,
+                                  .method_layers = adl,
                                   .adl_drop_rate = 0.75,
                                   .adl_threshold = 0.9};
     struct adl_sgd sgd = {0.9, 1e-4, true};
@@ -133,7 +133,7 @@ static double step(struct measurement *m, bool adl, struct series *series)
 static void measure(struct measurement *m)
 {
     const struct adl_bench_train *b = m->bench;
-    bool adl = b->model->arch.adl;
+    bool adl = adl_arch_has_layers(&b->model->arch);
     size_t most = b->runs ? (size_t)b->runs : MAX_STEPS;
     double spent_ms = 0;
 
@@ -192,8 +192,8 @@ static int print(struct measurement *m, struct adl_error *err)
             "arch", b->model->arch.backbone->name, "batch", b->batch, "threads", b->threads, "cpu",
             adl_cpu_name(), "isa", adl_isa_name(isa), "size", b->size, b->size, "map", map.h, map.w,
             "parameters", (json_int_t)adl_graph_trainable(b->model->graph), "adl",
-            b->model->arch.adl, "steps", (int)m->with.count, "ms_per_image", "min",
-            least_ms / b->batch, "median", with[STEP] / b->batch, "gflops", gflops,
+            adl_arch_has_layers(&b->model->arch), "steps", (int)m->with.count, "ms_per_image",
+            "min", least_ms / b->batch, "median", with[STEP] / b->batch, "gflops", gflops,
             "images_per_second", per_second, "forward_ms", with[FORWARD], "backward_ms",
             with[BACKWARD], "update_ms", with[UPDATE], "peak_rss_mib", rss, "training_mib", held,
             "adl_time_share", added);

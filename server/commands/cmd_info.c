@@ -4,6 +4,7 @@
 
 #include "base/mem.h"
 #include "kernels/blas.h"
+#include "methods/adl.h"
 #include "models/file/description.h"
 #include "models/file/load.h"
 #include "ops/ops.h"
@@ -98,7 +99,7 @@ static void print_table(const struct adl_model *model, const struct facts *facts
     }
     printf("\n%-14s%llu\n", "parameters", (unsigned long long)facts->parameters);
     printf("%-14s%.3f at %dx%d\n", "GFLOPs", facts->gflops, model->input_h, model->input_w);
-    if (model->arch.adl)
+    if (adl_arch_has_layers(&model->arch))
         printf("%-14s0 parameters, %.4f %% of arithmetic in training, nothing at inference\n",
                "ADL adds", 100 * facts->adl_share);
     printf("%-14s%dx%d, mean %.6g %.6g %.6g, std %.6g %.6g %.6g\n", "input", model->input_h,

@@ -112,7 +112,7 @@ static int train(struct run *r, struct adl_error *err)
 {
     const struct settings *s = r->settings;
     const struct adl_graph *graph = r->model->graph;
-    struct adl_train_mode mode = adl_method_mode(&s->method, r->model->arch.adl);
+    struct adl_train_mode mode = adl_method_mode(&s->method, adl_arch_has_layers(&r->model->arch));
     struct adl_sgd sgd = adl_method_sgd(&s->method);
     float *const *params = adl_optimizer_params(r->optimizer);
     size_t images = r->input.images, classes = (size_t)r->model->arch.num_classes;

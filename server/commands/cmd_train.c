@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "methods/methods.h"
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
 #include "server/report/report.h"
@@ -28,7 +29,7 @@ static void warn_unused(const struct adl_train_settings *s, const struct adl_opt
     static const char *const names[] = {"adl-draw", "adl-drop-rate", "adl-threshold",
                                         "adl-per-image", "adl-no-importance"};
     /* The model of --init may have ADL layers. */
-    if (s->arch.method == ADL_METHOD_ADL || (s->arch.method < 0 && s->init))
+    if (s->arch.method < 0 ? s->init != NULL : adl_methods[s->arch.method] == &adl_method_adl)
         return;
     for (size_t i = 0; i < ADL_COUNT(names); i++)
         if (adl_options_given(options, names[i]))

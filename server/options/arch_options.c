@@ -1,16 +1,27 @@
 /* Conversion of --arch and the options that belong to it into a struct adl_arch. */
 
 #include "server/options/arch_options.h"
+#include "methods/methods.h"
 
 #include <stdio.h>
 
 const char *const adl_arch_activations[] = {"relu", "relu6", NULL};
 const char *const adl_arch_paddings[] = {"symmetric", "tf_same", NULL};
-const char *const adl_arch_methods[] = {"cam", "adl", NULL};
 
 const char *adl_arch_choice(int index)
 {
     return adl_backbones[index] ? adl_backbones[index]->name : NULL;
+}
+
+const char *adl_arch_method_choice(int index)
+{
+    return adl_methods[index] ? adl_methods[index]->name : NULL;
+}
+
+/* The method that --method names; NULL: not given. */
+static const struct adl_method *method_of(const struct adl_arch_settings *s)
+{
+    return s->method >= 0 ? adl_methods[s->method] : NULL;
 }
 
 /* The first given option that only some backbones have (has_options); NULL: none. */
@@ -31,7 +42,7 @@ int adl_arch_settings_get(const struct adl_arch_settings *settings, struct adl_a
     const struct adl_arch_settings *s = settings;
     const char *option = backbone_option(s);
 
-    if (s->adl_positions && s->method != ADL_METHOD_ADL)
+    if (s->adl_positions && !(method_of(s) && method_of(s)->layer))
         return adl_fail(err, ADL_ERR_ARG, "--adl-positions needs --method adl");
     *given = s->arch >= 0;
     if (!*given) {
@@ -53,7 +64,8 @@ int adl_arch_settings_get(const struct adl_arch_settings *settings, struct adl_a
                         backbone->name);
     adl_arch_init(arch, backbone);
     arch->large_feature_map = s->large_feature_map;
-    arch->adl = s->method == ADL_METHOD_ADL;
+    if (method_of(s))
+        arch->method = method_of(s);
     if (s->num_classes)
         arch->num_classes = s->num_classes;
     if (s->bn_eps > 0)
@@ -83,10 +95,10 @@ struct adl_model *adl_arch_load_model(const char *path, const struct adl_arch_se
         return NULL;
     given.arch = has_arch ? &arch : NULL;
     struct adl_model *model = adl_model_load(path, &given, err);
-    if (model && ((settings->adl_positions &&
-                   adl_arch_set_places(&model->arch, settings->adl_positions, err) < 0) ||
-                  (settings->method >= 0 &&
-                   adl_model_set_adl(model, settings->method == ADL_METHOD_ADL, err) < 0))) {
+    if (model &&
+        ((settings->adl_positions &&
+          adl_arch_set_places(&model->arch, settings->adl_positions, err) < 0) ||
+         (method_of(settings) && adl_model_set_method(model, method_of(settings), err) < 0))) {
         adl_model_free(model);
         return NULL;
     }

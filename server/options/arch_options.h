@@ -9,26 +9,25 @@
 #include "models/model.h"
 #include "server/options/options.h"
 
-enum adl_method { ADL_METHOD_CAM, ADL_METHOD_ADL };
-
 struct adl_arch_settings {
     int arch; /* index into adl_backbones; -1: not given, as for the other choices */
     double width;
     bool large_feature_map;
     int activation;
     int padding;
-    int last_stride; /* 0: not given */
-    double bn_eps;   /* 0: the default of the backbone */
-    int num_classes; /* 0: not given */
-    int method;
+    int last_stride;           /* 0: not given */
+    double bn_eps;             /* 0: the default of the backbone */
+    int num_classes;           /* 0: not given */
+    int method;                /* index into adl_methods */
     const char *adl_positions; /* NULL: not given */
 };
 
-/* Names of the choices, NULL-terminated; of the backbones by index, NULL past the last. */
+/* Names of the choices, NULL-terminated; of the backbones and
+ * methods by index, NULL past the last. */
 extern const char *const adl_arch_activations[];
 extern const char *const adl_arch_paddings[];
-extern const char *const adl_arch_methods[];
 const char *adl_arch_choice(int index);
+const char *adl_arch_method_choice(int index);
 
 /* The table rows for a settings struct `s` with a member `field` of type
  * struct adl_arch_settings. */
@@ -38,7 +37,7 @@ const char *adl_arch_choice(int index);
      .help = "network architecture, if the file does not name it"},                                      \
     {"num-classes", ADL_INT(s, field.num_classes), .min = 1, .max = ADL_LIMIT_CLASSES,         \
      .metavar = "N", .default_note = "1000", .help = "number of classes"},                \
-    {"method", ADL_CHOICE(s, field.method), .choices = adl_arch_methods, .metavar = "METHOD",  \
+    {"method", ADL_CHOICE(s, field.method), .choice_at = adl_arch_method_choice, .metavar = "METHOD",  \
      .default_note = "cam, or as in the file",                                               \
      .help = "training method; adl shifts the indices in parameter names"},                    \
     {"adl-positions", ADL_STRING(s, field.adl_positions), .metavar = "LAYER,...",              \

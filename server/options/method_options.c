@@ -4,13 +4,13 @@
 
 const char *const adl_method_draws[] = {"random", "drop", "importance", "none", NULL};
 
-struct adl_train_mode adl_method_mode(const struct adl_method_settings *s, bool adl)
+struct adl_train_mode adl_method_mode(const struct adl_method_settings *s, bool layers)
 {
     return (struct adl_train_mode){
         .frozen_batchnorm = s->frozen_batchnorm,
         .bn_momentum = 0.1,
         .dropout = !s->no_dropout,
-        .adl = adl && s->adl_draw != ADL_METHOD_DRAW_NONE,
+        .method_layers = layers && s->adl_draw != ADL_METHOD_DRAW_NONE,
         .adl_draw = (enum adl_draw)s->adl_draw,
         .adl_drop_rate = s->adl_drop_rate,
         .adl_threshold = s->adl_threshold,

@@ -59,9 +59,9 @@ extern const char *const adl_method_draws[]; /* by enum adl_draw, then none */
      .value = "0", .metavar = "E", .help = "label smoothing of the cross-entropy"}
 /* clang-format on */
 
-/* The mode of a training step. `adl`: whether the network has ADL layers. `key` is left 0
- * for the caller to set. */
-struct adl_train_mode adl_method_mode(const struct adl_method_settings *settings, bool adl);
+/* The mode of a training step. `layers`: whether the network has layers of its method. `key` is
+ * left 0 for the caller to set. */
+struct adl_train_mode adl_method_mode(const struct adl_method_settings *settings, bool layers);
 /* The optimizer's constants. */
 struct adl_sgd adl_method_sgd(const struct adl_method_settings *settings);
 

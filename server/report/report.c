@@ -12,10 +12,10 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
-#include "io/file.h"
-#include "server/report/report_parts.h"
 #include "data/dataset_open.h"
+#include "io/file.h"
 #include "models/file/load.h"
+#include "server/report/report_parts.h"
 #include "server/tasks/progress.h"
 
 /* Images of val that ADL_REPORT_SAMPLE looks at. */

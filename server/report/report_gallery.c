@@ -24,6 +24,7 @@
 #include "data/image_file.h"
 #include "image/colormap.h"
 #include "image/overlay.h"
+#include "methods/adl.h"
 #include "ops/ops.h"
 #include "server/report/report_parts.h"
 #include "train/tape.h"
@@ -423,7 +424,7 @@ int adl_report_adl_maps(struct adl_str *page, const struct adl_report_images *p,
                         struct adl_error *err)
 {
     const struct adl_train_mode mode = {.frozen_batchnorm = true,
-                                        .adl = true,
+                                        .method_layers = true,
                                         .adl_draw = ADL_DRAW_IMPORTANCE,
                                         .adl_threshold = p->adl_threshold,
                                         .adl_identity_importance = !p->adl_importance};

@@ -6,10 +6,10 @@
  * of memory sets page->failed, which is checked once, before the page is written. */
 
 #include "base/str.h"
+#include "eval/evaluate.h"
 #include "image/image.h"
 #include "models/model.h"
 #include "plan/session.h"
-#include "eval/evaluate.h"
 #include "server/training/run_record.h"
 
 /* --- report_html.c ---------------------------------------------------------------- */

@@ -16,10 +16,10 @@
 #include "io/file.h"
 #include "io/json_text.h"
 #include "kernels/blas.h"
+#include "models/file/save.h"
 #include "server/tasks/directory.h"
 #include "server/training/run_record.h"
 #include "train/checkpoint.h"
-#include "models/file/save.h"
 
 int adl_train_open_dir(const struct adl_train_run *run, struct adl_error *err)
 {

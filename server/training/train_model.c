@@ -48,7 +48,7 @@ static void complete_arch(struct adl_arch *arch, const struct adl_arch_settings 
     if (!(s->bn_eps > 0))
         arch->bn_eps = from->bn_eps;
     if (s->method < 0) {
-        arch->adl = from->adl;
+        arch->method = from->method;
         arch->adl_places = from->adl_places;
     }
 }

@@ -26,12 +26,12 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "base/size.h"
+#include "data/dataset_open.h"
 #include "server/tasks/progress.h"
 #include "server/training/run_record.h"
 #include "server/training/train_files.h"
 #include "server/training/train_model.h"
 #include "train/loss.h"
-#include "data/dataset_open.h"
 
 static void log_skipped(void *context, size_t index, const char *reason)
 {
@@ -91,23 +91,23 @@ static int make_config(struct adl_train_run *run, struct adl_error *err)
     run->config = json_pack(
         "{s:o, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:f, s:b, s:f, s:i, s:f, s:i, s:f, s:f, "
         "s:f, s:f, s:f, s:f, s:b, s:b, s:b, s:f, s:[f, f, f], s:[f, f, f]}",
-        "arch", adl_arch_to_json(&model->arch), "method", adl_arch_methods[model->arch.adl],
-        "images", (json_int_t)run->train->count, "batch_size", s->batch_size, "accumulate",
-        s->accumulate, "resize_size", s->resize_size, "crop_size", s->crop_size, "seed", s->seed,
-        "flip", s->flip, "random_resized_crop", s->random_resized_crop, "color_jitter",
-        s->color_jitter, "schedule", s->schedule, "lr_decay", s->lr_decay, "lr_decay_frequency",
-        s->lr_decay_frequency, "warmup_epochs", s->warmup_epochs, "clip_norm", s->clip_norm, "lr",
-        m->lr, "lr_classifier_ratio", m->lr_classifier_ratio, "momentum", m->momentum,
-        "weight_decay", m->weight_decay, "nesterov", !m->no_nesterov, "dropout", !m->no_dropout,
-        "frozen_batchnorm", m->frozen_batchnorm, "label_smoothing", m->label_smoothing, "mean",
-        (double)model->mean[0], (double)model->mean[1], (double)model->mean[2], "std",
-        (double)model->std[0], (double)model->std[1], (double)model->std[2]);
+        "arch", adl_arch_to_json(&model->arch), "method", model->arch.method->name, "images",
+        (json_int_t)run->train->count, "batch_size", s->batch_size, "accumulate", s->accumulate,
+        "resize_size", s->resize_size, "crop_size", s->crop_size, "seed", s->seed, "flip", s->flip,
+        "random_resized_crop", s->random_resized_crop, "color_jitter", s->color_jitter, "schedule",
+        s->schedule, "lr_decay", s->lr_decay, "lr_decay_frequency", s->lr_decay_frequency,
+        "warmup_epochs", s->warmup_epochs, "clip_norm", s->clip_norm, "lr", m->lr,
+        "lr_classifier_ratio", m->lr_classifier_ratio, "momentum", m->momentum, "weight_decay",
+        m->weight_decay, "nesterov", !m->no_nesterov, "dropout", !m->no_dropout, "frozen_batchnorm",
+        m->frozen_batchnorm, "label_smoothing", m->label_smoothing, "mean", (double)model->mean[0],
+        (double)model->mean[1], (double)model->mean[2], "std", (double)model->std[0],
+        (double)model->std[1], (double)model->std[2]);
     json_t *adl = json_pack("{s:s, s:f, s:f, s:b, s:b}", "draw", adl_method_draws[m->adl_draw],
                             "drop_rate", m->adl_drop_rate, "threshold", m->adl_threshold,
                             "per_image", m->adl_per_image, "importance", !m->adl_no_importance);
-    int failed =
-        !run->config || !adl ||
-        (model->arch.adl ? json_object_set_new(run->config, "adl", adl) : (json_decref(adl), 0));
+    int failed = !run->config || !adl ||
+                 (adl_arch_has_layers(&model->arch) ? json_object_set_new(run->config, "adl", adl)
+                                                    : (json_decref(adl), 0));
     /* The learning rate of a cosine depends on the last epoch. */
     if (!failed && s->schedule == ADL_SCHEDULE_COSINE)
         failed = json_object_set_new(run->config, "epochs", json_integer(s->epochs));
@@ -171,7 +171,7 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
     for (int i = 0; i < adl_graph_param_count(run->model->graph); i++)
         if (run->model->arch.backbone->is_head(adl_graph_param(run->model->graph, i)->name))
             adl_optimizer_set_head(run->optimizer, i);
-    run->mode = adl_method_mode(&s->method, run->model->arch.adl);
+    run->mode = adl_method_mode(&s->method, adl_arch_has_layers(&run->model->arch));
     run->sgd = adl_method_sgd(&s->method);
     run->schedule = (struct adl_schedule){(enum adl_schedule_kind)s->schedule,
                                           s->method.lr,
@@ -463,8 +463,8 @@ static void log_start(const struct adl_train_run *run)
     char text[128];
     adl_arch_describe(&run->model->arch, text, sizeof text);
     fprintf(stderr, "%s, %s: %zu training images of %zu classes, %zu for validation; %.1f GiB\n",
-            text, adl_arch_methods[run->model->arch.adl], run->train->count,
-            run->train->class_count, run->val ? run->val->count : 0,
+            text, run->model->arch.method->name, run->train->count, run->train->class_count,
+            run->val ? run->val->count : 0,
             (double)(adl_tape_bytes(run->tape) + adl_optimizer_bytes(run->optimizer)) / 1073741824);
 }
 

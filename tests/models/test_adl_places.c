@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "methods/adl.h"
 #include "models/arch.h"
 #include "ops/ops.h"
 #include "support/nets.h"
@@ -15,7 +16,7 @@ static struct adl_graph *build(const char *backbone, const char *places, bool ad
     struct adl_error err = {0};
     struct adl_arch arch;
     adl_arch_init(&arch, adl_backbone_find(backbone));
-    arch.adl = adl;
+    arch.method = (adl) ? &adl_method_adl : &adl_method_cam;
     if (places)
         TEST_OK(adl_arch_set_places(&arch, places, &err), &err);
     struct adl_graph *graph = adl_arch_build(&arch, 64, 64, &err);
@@ -117,7 +118,7 @@ static void places_survive_json(void)
     adl_arch_init(&arch, &adl_backbone_mobilenet_v1);
     TEST_OK(adl_arch_set_places(&arch, "blocks.12,blocks.0,blocks.0", &err), &err);
     for (int adl = 0; adl < 2; adl++) {
-        arch.adl = adl;
+        arch.method = (adl) ? &adl_method_adl : &adl_method_cam;
         json_t *json = adl_arch_to_json(&arch);
         CU_ASSERT_EQUAL(json_array_size(json_object_get(json, "adl_positions")), adl ? 2u : 0u);
         TEST_OK(adl_arch_from_json(&back, json, &err), &err);
@@ -127,7 +128,7 @@ static void places_survive_json(void)
     }
     /* The default is not written. */
     adl_arch_init(&arch, &adl_backbone_mobilenet_v1);
-    arch.adl = true;
+    arch.method = &adl_method_adl;
     json_t *json = adl_arch_to_json(&arch);
     CU_ASSERT_PTR_NULL(json_object_get(json, "adl_positions"));
     json_decref(json);
@@ -160,7 +161,7 @@ static void every_allocation_may_fail(void)
     struct adl_error err = {0};
     struct adl_arch arch;
     adl_arch_init(&arch, &adl_backbone_inception_v3);
-    arch.adl = true;
+    arch.method = &adl_method_adl;
     TEST_OK(adl_arch_set_places(&arch, "Mixed_5b,Mixed_6a,SPG_A3_1b", &err), &err);
     test_net_starve(&arch, 7);
 }

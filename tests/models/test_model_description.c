@@ -104,25 +104,35 @@ static void requests_are_reconciled(void)
 
     /* Only the name is requested: width and classes come from the file. */
     adl_arch_init(&other, &adl_backbone_mobilenet_v1);
-    other.adl = true;
+    other.method = &adl_method_adl;
     options.arch = &other;
     struct adl_model *back = adl_model_load(model_tmp_path("said.safetensors"), &options, &err);
     model_must(back != NULL, &err);
     CU_ASSERT_EQUAL(back->arch.width, 0.25);
     CU_ASSERT_EQUAL(back->arch.num_classes, 5);
-    CU_ASSERT_TRUE(back->arch.adl);
+    CU_ASSERT_TRUE(adl_arch_has_layers(&back->arch));
     CU_ASSERT_TRUE(adl_graph_find_value(back->graph, "adl.after_block5") > 0);
     adl_model_free(back);
 
     const struct adl_arch wrong[] = {
-        {.backbone = &adl_backbone_vgg16, .num_classes = 5, .bn_eps = 1e-5},
-        {.backbone = arch.backbone, .num_classes = 6, .bn_eps = 1e-5, .width = 1, .last_stride = 1},
+        {.backbone = &adl_backbone_vgg16,
+         .method = &adl_method_cam,
+         .num_classes = 5,
+         .bn_eps = 1e-5},
         {.backbone = arch.backbone,
+         .method = &adl_method_cam,
+         .num_classes = 6,
+         .bn_eps = 1e-5,
+         .width = 1,
+         .last_stride = 1},
+        {.backbone = arch.backbone,
+         .method = &adl_method_cam,
          .num_classes = 5,
          .bn_eps = 1e-5,
          .width = 0.5,
          .last_stride = 1},
         {.backbone = arch.backbone,
+         .method = &adl_method_cam,
          .num_classes = 5,
          .bn_eps = 1e-5,
          .width = 0.25,

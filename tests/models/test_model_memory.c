@@ -106,7 +106,9 @@ static int save_scene(struct scene *scene, struct adl_error *err)
 
 static int variant_scene(struct scene *scene, struct adl_error *err)
 {
-    return adl_model_set_adl(scene->model, !scene->model->arch.adl, err);
+    return adl_model_set_method(
+        scene->model, adl_arch_has_layers(&scene->model->arch) ? &adl_method_cam : &adl_method_adl,
+        err);
 }
 
 static int classes_scene(struct scene *scene, struct adl_error *err)
@@ -129,7 +131,7 @@ static void every_allocation_may_fail(void)
     for (size_t i = 0; i < ADL_COUNT(scenes); i++)
         for (uint64_t n = 1;; n++) {
             size_t blocks = adl_mem_stats().live_blocks;
-            bool adl = scene.model->arch.adl;
+            bool adl = adl_arch_has_layers(&scene.model->arch);
             err = (struct adl_error){0};
             adl_mem_fail_nth(n);
             int result = scenes[i](&scene, &err);
@@ -137,7 +139,8 @@ static void every_allocation_may_fail(void)
             if (result == 0)
                 break;
             size_t live = adl_mem_stats().live_blocks;
-            if (live != blocks || err.kind != ADL_ERR_NOMEM || scene.model->arch.adl != adl) {
+            if (live != blocks || err.kind != ADL_ERR_NOMEM ||
+                adl_arch_has_layers(&scene.model->arch) != adl) {
                 TEST_FAIL("allocation %llu of scene %zu: %zu blocks are %zu, %s",
                           (unsigned long long)n, i, blocks, live, err.message);
                 break;

@@ -5,6 +5,7 @@
 #include <math.h>
 
 #include "base/mem.h"
+#include "methods/adl.h"
 #include "ops/ops.h"
 #include "support/test.h"
 
@@ -159,7 +160,7 @@ static void run_adl(const struct call *call)
                                                              : 1 / (1 + exp(-mean));
                     for (int c = 0; c < s.c; c++)
                         call->out[at(s, n, h, w, c)] =
-                            call->in[0][at(s, n, h, w, c)] * (mode->adl ? factor : 1);
+                            call->in[0][at(s, n, h, w, c)] * (mode->method_layers ? factor : 1);
                 }
     }
 }

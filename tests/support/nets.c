@@ -39,7 +39,7 @@ int test_net_arch(struct adl_arch *arch, const char *case_name, int num_classes)
     }
     adl_arch_init(arch, backbone);
     arch->num_classes = num_classes;
-    arch->adl = strstr(case_name, "_adl") != NULL;
+    arch->method = strstr(case_name, "_adl") ? &adl_method_adl : &adl_method_cam;
     arch->large_feature_map = strstr(case_name, "_lfm") != NULL;
     if (backbone->has_options) {
         int percent = 100;

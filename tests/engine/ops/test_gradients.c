@@ -12,6 +12,7 @@
 #include "base/cpu.h"
 #include "base/mem.h"
 #include "base/size.h"
+#include "methods/adl.h"
 #include "ops/ops.h"
 #include "support/formula.h"
 #include "support/gradient_reference.h"
@@ -474,7 +475,7 @@ static void other_layers(void)
                                   .in = layers[i].in,
                                   .mode = {.bn_momentum = 0.1,
                                            .frozen_batchnorm = layers[i].frozen,
-                                           .adl = true,
+                                           .method_layers = true,
                                            .adl_draw = layers[i].draw,
                                            .adl_threshold = 0.6}};
         check_case(&c);

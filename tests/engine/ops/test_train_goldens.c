@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "base/size.h"
+#include "methods/adl.h"
 #include "models/arch.h"
 #include "ops/ops.h"
 #include "support/formula.h"
@@ -119,8 +120,9 @@ static int open_case(struct trained *t, const char *name)
     train_step_to_nhwc(nchw, t->batch, in, t->input);
     adl_free(nchw);
 
-    t->mode = (struct adl_train_mode){.bn_momentum = 0.1, .adl = t->arch.adl};
-    if (t->arch.adl) {
+    t->mode =
+        (struct adl_train_mode){.bn_momentum = 0.1, .method_layers = adl_arch_has_layers(&t->arch)};
+    if (adl_arch_has_layers(&t->arch)) {
         bool drop = strcmp(golden_string(t->golden, "adl_outcome"), "drop") == 0;
         t->mode.adl_draw = drop ? ADL_DRAW_DROP : ADL_DRAW_IMPORTANCE;
         t->mode.adl_threshold = golden_double(t->golden, "adl_gamma");

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "base/size.h"
+#include "methods/adl.h"
 #include "ops/ops.h"
 #include "plan/session.h"
 #include "support/formula.h"

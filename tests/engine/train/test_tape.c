@@ -94,7 +94,7 @@ static void check_network(const char *name, bool per_image)
     }
     struct adl_train_mode mode = {.bn_momentum = 0.1,
                                   .dropout = true,
-                                  .adl = true,
+                                  .method_layers = true,
                                   .adl_drop_rate = 0.5,
                                   .adl_threshold = 0.9,
                                   .adl_per_image = per_image};

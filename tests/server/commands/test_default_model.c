@@ -96,7 +96,7 @@ static void its_training_is_recorded(void)
     struct adl_model *model = adl_model_load(MODEL, NULL, &err);
     if (!model)
         return;
-    CU_ASSERT(model->arch.adl && model->class_count == 104);
+    CU_ASSERT(adl_arch_has_layers(&model->arch) && model->class_count == 104);
     const json_t *made = model->training;
     CU_ASSERT_PTR_NOT_NULL(made);
     for (const json_t *from; (from = json_object_get(made, "begun_from")); made = from)

@@ -324,7 +324,7 @@ static void init_sets_the_network(void)
     CU_ASSERT_DOUBLE_EQUAL(model->arch.width, 0.25, 0);
     CU_ASSERT_DOUBLE_EQUAL(model->arch.bn_eps, 0.01, 0);
     CU_ASSERT_EQUAL(model->arch.padding, ADL_PAD_TF_SAME);
-    CU_ASSERT(model->arch.adl && model->arch.adl_places == (1u << 2 | 1u << 9));
+    CU_ASSERT(adl_arch_has_layers(&model->arch) && model->arch.adl_places == (1u << 2 | 1u << 9));
     CU_ASSERT_DOUBLE_EQUAL((double)model->mean[1], 0.25, 0);
     /* Set by options. */
     CU_ASSERT_EQUAL(model->arch.activation, ADL_ACT_RELU);

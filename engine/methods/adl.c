@@ -24,6 +24,8 @@
  * The forward saves A, one float for each pixel: M follows from it and from the draw,
  * which is repeated from the same random number. */
 
+#include "methods/adl.h"
+
 #include <math.h>
 #include <string.h>
 
@@ -91,7 +93,7 @@ static void adl_layer_image(const struct adl_train_call *call, size_t piece, siz
     float *y = call->out + image * pixels * channels;
     float *attention = call->saved + image * pixels;
 
-    if (!call->mode->adl) {
+    if (!call->mode->method_layers) {
         memcpy(y, x, pixels * channels * sizeof *y);
         return;
     }
@@ -122,10 +124,11 @@ static void adl_layer_image_back(const struct adl_train_call *call, size_t piece
     const float *attention = call->saved + image * pixels;
     struct drawn drawn = {.identity = true};
 
-    if (call->mode->adl)
+    if (call->mode->method_layers)
         drawn = adl_layer_draw(call, image, attention, pixels);
     for (size_t i = 0; i < pixels; i++, x += channels, dy += channels, dx += channels) {
-        float factor = call->mode->adl ? adl_layer_factor(drawn, attention[i]) : 1, shared = 0;
+        float factor = call->mode->method_layers ? adl_layer_factor(drawn, attention[i]) : 1,
+              shared = 0;
         if (!drawn.drop && !drawn.identity) {
             double sum = 0;
             for (size_t c = 0; c < channels; c++)
@@ -156,6 +159,8 @@ const struct adl_op_def adl_op_adl = {.name = "adl",
                                       .infer = adl_infer_same,
                                       .forward = adl_forward_copy,
                                       .train = &training};
+
+const struct adl_method adl_method_adl = {.name = "adl", .layer = adl_adl};
 
 int adl_adl(struct adl_graph *graph, int input, const char *name)
 {
