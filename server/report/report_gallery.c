@@ -334,7 +334,7 @@ static int put_mask(struct adl_str *page, const float *attention, double cut,
 }
 
 /* A table row with the three maps of one layer, computed from its attention as
- * ops/adl.c does. */
+ * methods/adl.c does. */
 static int put_position(struct adl_str *page, const float *attention, struct adl_shape shape,
                         const char *name, double threshold, struct adl_error *err)
 {

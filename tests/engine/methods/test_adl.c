@@ -1,4 +1,4 @@
-/* ops/adl: the layer against the reference implementation in double, how the map is
+/* methods/adl: the layer against the reference implementation in double, how the map is
  * drawn, and what the draws depend on. */
 
 #include "support/test.h"
