@@ -92,6 +92,21 @@ static int checkpoint_check(const char *path, const struct adl_graph *graph,
     return 0;
 }
 
+char *adl_checkpoint_text(const char *path, struct adl_error *err)
+{
+    struct adl_tensors *in = adl_safetensors_read(path, err);
+    if (!in)
+        return NULL;
+    const char *text = adl_tensors_meta(in, META_KEY);
+    char *copy = text ? adl_strdup(text) : NULL;
+    if (!text)
+        adl_fail(err, ADL_ERR_FORMAT, "%s: is not the training state of a run", path);
+    else if (!copy)
+        adl_fail_nomem(err, "the training state");
+    adl_tensors_free(in);
+    return copy;
+}
+
 int adl_checkpoint_load(const char *path, const struct adl_graph *graph,
                         struct adl_optimizer *optimizer, char **text, struct adl_error *err)
 {

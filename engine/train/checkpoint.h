@@ -15,6 +15,10 @@ int adl_checkpoint_save(const char *path, const struct adl_graph *graph,
                         const struct adl_optimizer *optimizer, const char *text,
                         struct adl_error *err) ADL_MUST_CHECK;
 
+/* The text alone, without a network to read the tensors into; freed by adl_free. Fails
+ * with FORMAT where the file is not a training state, and as adl_safetensors_read does. */
+char *adl_checkpoint_text(const char *path, struct adl_error *err) ADL_MUST_CHECK;
+
 /* Reads them back into an optimizer of the same graph. `*text` becomes the caller's
  * (adl_free). Fails with FORMAT when a tensor is missing, superfluous or has another
  * shape, and as adl_safetensors_read does; the optimizer and `*text` are then

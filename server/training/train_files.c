@@ -7,6 +7,7 @@
 #include "server/training/train_files.h"
 
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,7 +20,10 @@
 #include "models/file/save.h"
 #include "server/tasks/directory.h"
 #include "server/training/run_record.h"
+#include "server/training/train_data.h"
 #include "train/checkpoint.h"
+
+#define DAMAGED "%s: is damaged: its description cannot be read"
 
 int adl_train_open_dir(const struct adl_train_run *run, struct adl_error *err)
 {
@@ -127,11 +131,19 @@ int adl_train_save_state(struct adl_train_run *run, struct adl_error *err)
 {
     int result = -1;
     char *path = adl_run_path(run->settings->out, ADL_RUN_STATE, err), *text = NULL;
-    json_t *state = json_pack(
-        "{s:i, s:O, s:i, s:I, s:f, s:I, s:I, s:f, s:i, s:f}", "version", 1, "config", run->config,
-        "epoch", run->epoch, "batch", (json_int_t)run->batch, "loss_sum", run->sums.loss, "images",
-        (json_int_t)run->sums.images, "right", (json_int_t)run->sums.right, "best", run->best,
-        "best_epoch", run->best_epoch, "threshold", run->model->cam_threshold);
+    json_t *val = run->val ? adl_train_data_identity(run->val) : NULL;
+    json_t *state =
+        json_pack("{s:i, s:O, s:O, s:O*, s:O*, s:i, s:I, s:f, s:I, s:I, s:f, s:i, s:f}", "version",
+                  1, "config", run->config, "data", run->data, "val",
+                  json_object_get(val, "digest"), "origin", run->origin, "epoch", run->epoch,
+                  "batch", (json_int_t)run->batch, "loss_sum", run->sums.loss, "images",
+                  (json_int_t)run->sums.images, "right", (json_int_t)run->sums.right, "best",
+                  run->best, "best_epoch", run->best_epoch, "threshold", run->model->cam_threshold);
+    if (run->val && !val) {
+        json_decref(state);
+        state = NULL;
+    }
+    json_decref(val);
     text = adl_json_to_text(state, JSON_COMPACT | JSON_REAL_PRECISION(17), NULL, err);
     if (path && text)
         result = adl_checkpoint_save(path, run->model->graph, run->optimizer, text, err);
@@ -139,6 +151,55 @@ int adl_train_save_state(struct adl_train_run *run, struct adl_error *err)
     json_decref(state);
     adl_free(path);
     return result;
+}
+
+int adl_train_read_state(struct adl_train_run *run, struct adl_error *err)
+{
+    int result = -1;
+    char *path = adl_run_path(run->settings->out, ADL_RUN_STATE, err);
+    char *text = path ? adl_checkpoint_text(path, err) : NULL;
+    const json_t *data;
+
+    if (!text)
+        goto out;
+    run->state = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
+    if (!json_is_object(json_object_get(run->state, "config"))) {
+        adl_fail(err, ADL_ERR_FORMAT, DAMAGED, path);
+        goto out;
+    }
+    data = json_object_get(run->state, "data");
+    if (data)
+        ADL_TRY(adl_train_data_compare(data, run->data, path, err));
+    else
+        fprintf(stderr,
+                "adl-server: train: %s was written by an older version and does not say which "
+                "images and classes it was trained on; they are not compared\n",
+                path);
+    run->origin = json_incref(json_object_get(run->state, "origin"));
+    result = 0;
+out:
+    adl_free(text);
+    adl_free(path);
+    return result;
+}
+
+/* Epochs that were measured on another val split cannot be compared with later ones, so
+ * the best one is chosen anew. */
+static int compare_val(struct adl_train_run *run, struct adl_error *err)
+{
+    const json_t *saved = json_object_get(run->state, "val");
+    if (!saved || !run->val)
+        return 0;
+    json_t *val = adl_train_data_identity(run->val);
+    if (!val)
+        return adl_fail_nomem(err, "the names of the images");
+    if (!json_equal(saved, json_object_get(val, "digest"))) {
+        fprintf(stderr, "adl-server: train: the val split has changed since the run was started; "
+                        "the best epoch is chosen among the epochs from here on\n");
+        run->best = -1;
+    }
+    json_decref(val);
+    return 0;
 }
 
 /* Fails on the first setting that differs from those of the run to be resumed. */
@@ -168,21 +229,19 @@ int adl_train_load_state(struct adl_train_run *run, struct adl_error *err)
 {
     int result = -1;
     char *path = adl_run_path(run->settings->out, ADL_RUN_STATE, err), *text = NULL;
-    json_t *state = NULL, *config;
+    json_t *config;
     json_int_t batch, images, right;
     double threshold;
 
     if (!path || adl_checkpoint_load(path, run->model->graph, run->optimizer, &text, err) < 0)
         goto out;
-    state = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-    if (!state ||
-        json_unpack(state, "{s:o, s:i, s:I, s:F, s:I, s:I, s:F, s:i, s:F}", "config", &config,
+    if (json_unpack(run->state, "{s:o, s:i, s:I, s:F, s:I, s:I, s:F, s:i, s:F}", "config", &config,
                     "epoch", &run->epoch, "batch", &batch, "loss_sum", &run->sums.loss, "images",
                     &images, "right", &right, "best", &run->best, "best_epoch", &run->best_epoch,
                     "threshold", &threshold) < 0 ||
         run->epoch < 0 || batch < 0 || images < 0 || right < 0 ||
         !(threshold >= 0 && threshold <= 1)) {
-        adl_fail(err, ADL_ERR_FORMAT, "%s: is damaged: its description cannot be read", path);
+        adl_fail(err, ADL_ERR_FORMAT, DAMAGED, path);
         goto out;
     }
     ADL_TRY(compare_config(run, config, path, err));
@@ -192,13 +251,13 @@ int adl_train_load_state(struct adl_train_run *run, struct adl_error *err)
                  path);
         goto out;
     }
+    ADL_TRY(compare_val(run, err));
     run->batch = (size_t)batch;
     run->sums.images = (size_t)images;
     run->sums.right = (size_t)right;
     run->model->cam_threshold = threshold;
     result = 0;
 out:
-    json_decref(state);
     adl_free(text);
     adl_free(path);
     return result;

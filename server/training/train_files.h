@@ -17,9 +17,12 @@ int adl_train_save_record(const struct adl_train_run *run, struct adl_error *err
 int adl_train_save_model(struct adl_train_run *run, const char *name,
                          struct adl_error *err) ADL_MUST_CHECK;
 
-/* state.safetensors: the optimizer, and the position of the run. Loading fails
- * with ARG when a setting that affects the bits has changed since. */
+/* state.safetensors: the optimizer, and the position of the run. Reading sets run->state,
+ * and fails with ARG when run->data is not what the run was started with; it comes before
+ * the network is made, because the state says which network that is. Loading fails with
+ * ARG when a setting that affects the bits has changed since. */
 int adl_train_save_state(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
+int adl_train_read_state(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
 int adl_train_load_state(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
 
 struct adl_train_pace {

@@ -1,7 +1,8 @@
 /* The network that a training run starts from: architecture, weights and input
  * normalisation. Options take precedence. What they leave open comes from the model
  * file of --init, if it describes itself, because weights fit only the activation,
- * padding and input that they were trained with. */
+ * padding and input that they were trained with. A resumed run takes the same from its
+ * state. */
 
 #include "server/training/train_model.h"
 
@@ -12,6 +13,7 @@
 #include "models/file/load.h"
 #include "server/options/channels.h"
 #include "server/tasks/default_model.h"
+#include "server/training/run_record.h"
 #include "train/init.h"
 
 static int index_of(const struct adl_backbone *backbone)
@@ -162,6 +164,39 @@ static int make_model(struct adl_train_run *run, const char *init, struct adl_te
                : 0;
 }
 
+/* The network of a state that is resumed, as a model without graph and weights. The file
+ * of --init, which it may have come from, is not needed again. */
+static struct adl_model *model_of_state(const json_t *state, struct adl_error *err)
+{
+    double mean[3], std[3];
+    json_t *arch;
+    struct adl_model *model = adl_model_new(err);
+    if (!model)
+        return NULL;
+    if (json_unpack((json_t *)state, "{s:{s:o, s:[F, F, F], s:[F, F, F]}}", "config", "arch", &arch,
+                    "mean", &mean[0], &mean[1], &mean[2], "std", &std[0], &std[1], &std[2]) < 0)
+        adl_fail(err, ADL_ERR_FORMAT, "%s: is damaged: it does not describe its network",
+                 ADL_RUN_STATE);
+    if (err->kind || adl_arch_from_json(&model->arch, arch, err) < 0) {
+        adl_model_free(model);
+        return NULL;
+    }
+    for (int i = 0; i < 3; i++) {
+        model->mean[i] = (float)mean[i];
+        model->std[i] = (float)std[i];
+    }
+    return model;
+}
+
+/* The weights of a resumed run are those of its state, which the caller loads later. */
+static int resume_model(struct adl_train_run *run, struct adl_error *err)
+{
+    struct adl_model *from = model_of_state(run->state, err);
+    int result = from ? make_model(run, NULL, NULL, from, err) : -1;
+    adl_model_free(from);
+    return result;
+}
+
 /* Fewer training images than this rarely suffice for a network that starts from
  * random weights. */
 #define FEW_IMAGES 2000
@@ -170,6 +205,8 @@ int adl_train_make_model(struct adl_train_run *run, struct adl_error *err)
 {
     char path[ADL_DEFAULT_MODEL_PATH];
     const char *init;
+    if (run->state)
+        return resume_model(run, err);
     if (find_init(run->settings, path, &init, err) < 0)
         return -1;
     struct adl_tensors *weights =

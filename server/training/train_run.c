@@ -29,6 +29,7 @@
 #include "data/dataset_open.h"
 #include "server/tasks/progress.h"
 #include "server/training/run_record.h"
+#include "server/training/train_data.h"
 #include "server/training/train_files.h"
 #include "server/training/train_model.h"
 #include "train/loss.h"
@@ -63,6 +64,9 @@ static int open_data(struct adl_train_run *run, struct adl_error *err)
     if (!run->train->image_dir)
         return adl_fail(err, ADL_ERR_ARG, "%s: has no images; give their directory with --images",
                         adl_train_data(s));
+    run->data = adl_train_data_identity(run->train);
+    if (!run->data)
+        return adl_fail_nomem(err, "the names of the images");
     options.split = "val";
     run->val = adl_dataset_open(&options, &none);
     if (!run->val && none.kind != ADL_ERR_NOT_FOUND)
@@ -113,6 +117,10 @@ static int make_config(struct adl_train_run *run, struct adl_error *err)
         failed = json_object_set_new(run->config, "epochs", json_integer(s->epochs));
     if (!failed && s->init)
         failed = json_object_set_new(run->config, "init", json_string(s->init));
+    else if (!failed && run->state) {
+        json_t *init = json_object_get(json_object_get(run->state, "config"), "init");
+        failed = init && json_object_set(run->config, "init", init);
+    }
     return failed ? adl_fail_nomem(err, "the configuration") : 0;
 }
 
@@ -154,8 +162,14 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
 
-    if (open_data(run, err) < 0 || adl_train_make_model(run, err) < 0 || check_val(run, err) < 0 ||
-        make_config(run, err) < 0 || adl_train_open_dir(run, err) < 0)
+    if (open_data(run, err) < 0)
+        return -1;
+    /* A new run creates its directory only when its settings make sense. */
+    if (s->resume && (adl_train_open_dir(run, err) < 0 || adl_train_read_state(run, err) < 0))
+        return -1;
+    if (adl_train_make_model(run, err) < 0 || check_val(run, err) < 0 || make_config(run, err) < 0)
+        return -1;
+    if (!s->resume && adl_train_open_dir(run, err) < 0)
         return -1;
     run->pool = adl_pool_create(s->threads ? s->threads : adl_pool_default_threads(), err);
     if (!run->pool || make_loader(run, err) < 0)
@@ -190,6 +204,8 @@ static void release(struct adl_train_run *run)
 {
     json_decref(run->config);
     json_decref(run->origin);
+    json_decref(run->data);
+    json_decref(run->state);
     adl_evaluate_report_release(&run->evaluation);
     adl_optimizer_free(run->optimizer);
     adl_tape_free(run->tape);

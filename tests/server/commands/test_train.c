@@ -17,6 +17,7 @@
 #include "base/size.h"
 #include "image/image.h"
 #include "io/file.h"
+#include "io/safetensors.h"
 #include "models/file/load.h"
 #include "models/model.h"
 #include "plan/session.h"
@@ -392,6 +393,120 @@ static void other_settings_are_refused(void)
     CU_ASSERT(strcmp(digest, digest_of("run/last.safetensors")) == 0);
 }
 
+/* Expects that resuming `out` is refused by a message with all the parts up to NULL. */
+static void expect_changed(const char *out, const char *const *parts)
+{
+    struct adl_error err;
+    CU_ASSERT(TRAIN(out, false, &err, "--epochs", "2", "--resume") < 0);
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_ARG);
+    for (; *parts; parts++)
+        if (!strstr(err.message, *parts))
+            TEST_FAIL("no %s in: %s", *parts, err.message);
+}
+#define EXPECT_CHANGED(out, ...) expect_changed(out, (const char *const[]){__VA_ARGS__, NULL})
+
+static void move(const char *from, const char *to)
+{
+    CU_ASSERT_EQUAL(rename(scratch_path("%s", from), scratch_path("%s", to)), 0);
+}
+
+/* A state belongs to its classes and images: after any change of them the numbers of the
+ * classes may stand for others. */
+static void other_data_is_refused(void)
+{
+    struct adl_error err;
+    make_directories("other-data");
+    TEST_OK(TRAIN("run", true, &err, "--epochs", "2"), &err);
+    move("data/blue", "data/zebra");
+    EXPECT_CHANGED("run", "\"blue\" is gone", "\"zebra\" is new",
+                   "class 0 was \"blue\", is now \"red\"");
+    move("data/zebra", "data/blue");
+    CU_ASSERT_EQUAL(mkdir(scratch_path("data/amber"), 0777), 0);
+    int box[4];
+    for (int i = 0; i < 3; i++)
+        write_image(scratch_path("data/amber/%d.png", i), (uint64_t)i, true, false, box);
+    EXPECT_CHANGED("run", "\"amber\" is new", "class 1 was \"red\", is now \"blue\"");
+    move("data/amber", "amber");
+    /* A file that joins the class; another one in place of a file. */
+    move("amber/0.png", "data/red/0.png");
+    EXPECT_CHANGED("run", "class 1 \"red\" had ");
+    move("data/red/0.png", "amber/0.png");
+    TEST_OK(TRAIN("run", false, &err, "--epochs", "2", "--resume"), &err);
+
+    /* In lists: labels of two images exchanged, then an image replaced by another. */
+    make_lists("other-lists");
+    TEST_OK(TRAIN("run", true, &err, "--epochs", "2"), &err);
+    FILE *labels = open_list("train", "class_labels");
+    for (int i = 0; i < 2 * PER_CLASS; i++)
+        fprintf(labels, "train%d.png,%d\n", i, i < 2 ? 1 - i % 2 : i % 2);
+    fclose(labels);
+    EXPECT_CHANGED("run", "labels");
+}
+
+/* The text that state.safetensors holds beside the tensors, with `key` removed. */
+static void remove_from_state(const char *out, const char *key)
+{
+    struct adl_error err = {0};
+    const char *path = scratch_path("%s/state.safetensors", out);
+    struct adl_tensors *state = adl_safetensors_read(path, &err);
+    TEST_OK(state ? 0 : -1, &err);
+    json_t *json = json_loads(adl_tensors_meta(state, "adl_state"), 0, NULL);
+    CU_ASSERT_EQUAL(json_object_del(json, key), 0);
+    char *text = json_dumps(json, JSON_REAL_PRECISION(17));
+    TEST_OK(adl_tensors_set_meta(state, "adl_state", text, &err), &err);
+    TEST_OK(adl_safetensors_write(path, state, &err), &err);
+    free(text);
+    json_decref(json);
+    adl_tensors_free(state);
+}
+
+static void a_state_without_digest_is_taken_with_a_warning(void)
+{
+    struct adl_error err;
+    make_directories("old-state");
+    TEST_OK(TRAIN("run", true, &err, "--epochs", "2"), &err);
+    remove_from_state("run", "data");
+    TEST_OK(TRAIN("run", false, &err, "--epochs", "2", "--resume"), &err);
+    CU_ASSERT(logged("older version"));
+    check_epochs("run", 2);
+}
+
+/* All that --init contributed is in the state: the file may be gone, and the option
+ * too. The record of where the weights came from stays. */
+static void resuming_needs_no_init(void)
+{
+    struct adl_error err;
+    make_directories("no-init");
+    TEST_OK(TRAIN("first", false, &err, "--epochs", "1", "--activation", "relu6", "--bn-eps",
+                  "0.01", "--mean", "0.3"),
+            &err);
+    char init[4096];
+    snprintf(init, sizeof init, "%s", scratch_path("first/last.safetensors"));
+    const char *const words[] = {"--init",        init, "--epochs",    "2",  "--lr",        "0.02",
+                                 "--resize-size", "40", "--crop-size", "32", "--no-report", NULL};
+    TEST_OK(train("whole", false, words, &err), &err);
+    TEST_OK(train("same", true, words, &err), &err);
+    TEST_OK(train("less", true, words, &err), &err);
+    CU_ASSERT_EQUAL(unlink(init), 0);
+    const char *same[MAX_ARGUMENTS] = {"--resume"};
+    for (size_t i = 0; words[i]; i++)
+        same[i + 1] = words[i];
+    TEST_OK(train("same", false, same, &err), &err);
+    same[1] = same[2] = "--resume";
+    TEST_OK(train("less", false, same, &err), &err);
+    const char *const runs[] = {"same/last.safetensors", "less/last.safetensors"};
+    for (size_t i = 0; i < ADL_COUNT(runs); i++) {
+        CU_ASSERT(strcmp(digest_of("whole/last.safetensors"), digest_of(runs[i])) == 0);
+        struct adl_model *model = adl_model_load(scratch_path("%s", runs[i]), NULL, &err);
+        TEST_OK(model ? 0 : -1, &err);
+        const char *recorded = NULL;
+        CU_ASSERT(model && json_unpack(model->training, "{s:{s:s}, s:o}", "config", "init",
+                                       &recorded, "begun_from", &(json_t *){NULL}) == 0);
+        CU_ASSERT(recorded && strcmp(recorded, init) == 0);
+        adl_model_free(model);
+    }
+}
+
 /* Unreadable images are skipped, reported and counted. The run stays reproducible,
  * also when a whole batch or the last batch of a step is missing. */
 static void broken_images_are_skipped(void)
@@ -545,6 +660,10 @@ TEST_SUITE(train, {"the same bits however it runs", same_bits_however_it_runs},
            {"--init sets the network", init_sets_the_network},
            {"--init default takes the model that ships", init_takes_the_model_that_ships},
            {"other settings are refused", other_settings_are_refused},
+           {"other data is refused", other_data_is_refused},
+           {"a state without digest is taken with a warning",
+            a_state_without_digest_is_taken_with_a_warning},
+           {"resuming needs no --init", resuming_needs_no_init},
            {"broken images are skipped", broken_images_are_skipped},
            {"learns two colours", learns_two_colours},
            {"hopeless runs are refused", hopeless_runs_are_refused});

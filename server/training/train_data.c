@@ -1,0 +1,175 @@
+/* The identity of a data set, and what changed between two of them.
+ *
+ * The digest is SHA-256 over the number of class names, each name, and then the id and
+ * the label of each image, in the order of the data set: the order decides which images
+ * form a batch. Texts go in with their final NUL, which no name contains, and numbers as
+ * decimal text, so that different data sets give different bytes, on every machine the
+ * same. The names and the number of images of each class are kept beside the digest
+ * because a digest alone cannot say what changed. Pixels are not part of it: hashing them
+ * would read the whole data set before the first step. */
+
+#include "server/training/train_data.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/name.h"
+#include "base/sha256.h"
+#include "base/str.h"
+#include "io/json_text.h"
+
+/* A message lists this many differences of each kind and counts the others. */
+#define SHOWN 3
+
+static void hash_text(struct adl_sha256 *hash, const char *text)
+{
+    adl_sha256_update(hash, text, strlen(text) + 1);
+}
+
+static void hash_number(struct adl_sha256 *hash, size_t number)
+{
+    char text[24];
+    snprintf(text, sizeof text, "%zu", number);
+    hash_text(hash, text);
+}
+
+static void digest_of(const struct adl_dataset *data, char hex[65])
+{
+    struct adl_sha256 hash;
+    size_t named = data->classes ? data->class_count : 0;
+    adl_sha256_init(&hash);
+    hash_number(&hash, named);
+    for (size_t i = 0; i < named; i++)
+        hash_text(&hash, data->classes[i]);
+    for (size_t i = 0; i < data->count; i++) {
+        hash_text(&hash, data->images[i].id);
+        hash_number(&hash, (size_t)data->images[i].class_id);
+    }
+    adl_sha256_hex(&hash, hex);
+}
+
+json_t *adl_train_data_identity(const struct adl_dataset *data)
+{
+    char hex[65];
+    size_t *counts = adl_calloc(data->class_count, sizeof *counts);
+    json_t *images = json_array(), *classes = data->classes ? json_array() : NULL;
+    int failed = !counts;
+
+    for (size_t i = 0; !failed && i < data->count; i++)
+        counts[data->images[i].class_id]++;
+    for (size_t i = 0; !failed && i < data->class_count; i++) {
+        failed = json_array_append_new(images, json_integer((json_int_t)counts[i]));
+        if (classes && !failed)
+            failed = json_array_append_new(classes, adl_json_from_text(data->classes[i]));
+    }
+    adl_free(counts);
+    if (failed) {
+        json_decref(images);
+        json_decref(classes);
+        return NULL;
+    }
+    digest_of(data, hex);
+    return json_pack("{s:s, s:o, s:o*}", "digest", hex, "images", images, "classes", classes);
+}
+
+/* --- what changed ---------------------------------------------------------------------- */
+
+static struct adl_name_quoted quote(const json_t *name)
+{
+    const char *text = json_string_value(name);
+    return adl_name_quote(text ? text : "", text ? strlen(text) : 0);
+}
+
+/* Names of the classes in `names` that `others` lacks: `"a", "b" and 3 more WHAT; `. */
+static void list_absent(struct adl_str *text, const json_t *names, const json_t *others,
+                        const char *what)
+{
+    size_t i, count = 0;
+    json_t *name, *set = json_object();
+    json_array_foreach(others, i, name)
+    {
+        if (json_object_set_new(set, json_string_value(name), json_true()) < 0)
+            text->failed = true;
+    }
+    json_array_foreach(names, i, name)
+    {
+        if (json_object_get(set, json_string_value(name)))
+            continue;
+        if (count++ < SHOWN)
+            adl_str_printf(text, "%s%s", count > 1 ? ", " : "", quote(name).text);
+    }
+    json_decref(set);
+    if (count > SHOWN)
+        adl_str_printf(text, " and %zu more", count - SHOWN);
+    if (count)
+        adl_str_printf(text, " %s %s; ", count > 1 ? "are" : "is", what);
+}
+
+/* The numbers whose class has another name now. */
+static void list_moved(struct adl_str *text, const json_t *was, const json_t *is)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < json_array_size(was) && i < json_array_size(is); i++) {
+        const json_t *old = json_array_get(was, i), *new = json_array_get(is, i);
+        if (json_equal(old, new) || count++ >= SHOWN)
+            continue;
+        adl_str_printf(text, "class %zu was %s, is now ", i, quote(old).text);
+        adl_str_printf(text, "%s; ", quote(new).text);
+    }
+    if (count > SHOWN)
+        adl_str_printf(text, "so are %zu more classes; ", count - SHOWN);
+}
+
+/* The classes that have another number of images now. */
+static void list_counts(struct adl_str *text, const json_t *was, const json_t *is,
+                        const json_t *names)
+{
+    size_t count = 0, old_classes = json_array_size(was), classes = json_array_size(is);
+    if (old_classes != classes)
+        adl_str_printf(text, "there were %zu classes, now %zu; ", old_classes, classes);
+    for (size_t i = 0; i < old_classes && i < classes; i++) {
+        json_int_t old = json_integer_value(json_array_get(was, i));
+        json_int_t new = json_integer_value(json_array_get(is, i));
+        if (old == new || count++ >= SHOWN)
+            continue;
+        adl_str_printf(text, "class %zu", i);
+        if (json_array_get(names, i))
+            adl_str_printf(text, " %s", quote(json_array_get(names, i)).text);
+        adl_str_printf(text, " had %lld training images, now %lld; ", (long long)old,
+                       (long long)new);
+    }
+    if (count > SHOWN)
+        adl_str_printf(text, "%zu more classes have other numbers of images; ", count - SHOWN);
+}
+
+int adl_train_data_compare(const json_t *saved, const json_t *current, const char *path,
+                           struct adl_error *err)
+{
+    const json_t *was = json_object_get(saved, "classes"),
+                 *is = json_object_get(current, "classes");
+    struct adl_str text = {0};
+
+    if (json_equal(json_object_get(saved, "digest"), json_object_get(current, "digest")))
+        return 0;
+    if (!json_equal(was, is)) {
+        list_absent(&text, was, is, "gone");
+        list_absent(&text, is, was, "new");
+        list_moved(&text, was, is);
+    } else {
+        list_counts(&text, json_object_get(saved, "images"), json_object_get(current, "images"),
+                    is);
+    }
+    if (!text.length)
+        adl_str_puts(&text, "the classes have as many images as before, but these have other "
+                            "names, labels or another order; ");
+    if (text.failed)
+        adl_fail_nomem(err, "the comparison of the data");
+    else
+        adl_fail(err, ADL_ERR_ARG,
+                 "%s: the data set has changed since the run was started: %.*s; undo that, or "
+                 "start a new run in another --out",
+                 path, (int)(text.length - 2 > 330 ? 330 : text.length - 2), text.data);
+    adl_str_release(&text);
+    return -1;
+}
