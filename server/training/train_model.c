@@ -82,6 +82,50 @@ static float *weights_of(const struct adl_model *model, int param)
     return adl_tensors_find(model->weights, adl_graph_param(model->graph, param)->name)->data;
 }
 
+/* The head may have more layers than the classifier, but only that has an output for each
+ * class. */
+static bool is_classifier(const struct adl_arch *arch, const struct adl_param *param)
+{
+    return arch->backbone->is_head(param->name) && param->rank > 0 &&
+           param->shape[0] == (size_t)arch->num_classes;
+}
+
+/* Fails where the file has less than half of the network's parameters, because training
+ * would then begin from little but random weights while the user counts on the file's;
+ * warns where it has more but not all. Parameters are counted as tensors, and those of the
+ * classifier are left out, since a new one is what --init is for. `report` is the table of
+ * what does not fit. */
+static int check_taken(const struct adl_model *model, const char *init, const bool *taken,
+                       const char *report, struct adl_error *err)
+{
+    size_t expected = 0, found = 0, total = 0;
+    for (int i = 0; i < adl_graph_param_count(model->graph); i++) {
+        bool body = !is_classifier(&model->arch, adl_graph_param(model->graph, i));
+        expected += body;
+        found += body && taken[i];
+        total += taken[i];
+    }
+    if (found < expected)
+        fputs(report ? report : "", stderr);
+    if (2 * found < expected) {
+        char network[100];
+        adl_arch_describe(&model->arch, network, sizeof network);
+        return adl_fail(err, ADL_ERR_FORMAT,
+                        "hardly matches %s: it has %zu of the %zu parameters below the "
+                        "classifier; the table above shows the nearest names; choose the --arch "
+                        "or --key that fits the file, or leave out --init",
+                        network, found, expected);
+    }
+    if (found < expected)
+        fprintf(stderr,
+                "adl-server: train: warning: %s has only %zu of the %zu parameters below the "
+                "classifier; the table above shows which are missing\n",
+                init, found, expected);
+    fprintf(stderr, "%s: %zu of %d parameters taken; the others are initialised anew\n", init,
+            total, adl_graph_param_count(model->graph));
+    return 0;
+}
+
 /* Initialises all weights from the seed, then overwrites those that the file `init`
  * has. */
 static int fill_weights(const struct adl_train_run *run, const char *init,
@@ -90,7 +134,6 @@ static int fill_weights(const struct adl_train_run *run, const char *init,
     const struct adl_train_settings *s = run->settings;
     struct adl_model *model = run->model;
     int result = -1, count = adl_graph_param_count(model->graph);
-    size_t taken_count = 0;
     struct adl_str report = {0};
     bool *taken = adl_calloc((size_t)count, sizeof *taken);
     if (!taken)
@@ -98,11 +141,12 @@ static int fill_weights(const struct adl_train_run *run, const char *init,
     for (int i = 0; i < count; i++)
         adl_init_param(adl_graph_param(model->graph, i), (uint64_t)s->seed, weights_of(model, i));
     if (weights) {
-        ADL_TRY(adl_model_take(model, weights, taken, &report, err));
-        for (int i = 0; i < count; i++)
-            taken_count += taken[i];
-        fprintf(stderr, "%s: %zu of %d parameters taken; the others are initialised anew\n", init,
-                taken_count, count);
+        /* Where nothing fits at all, the table is the more needed. */
+        if (adl_model_take(model, weights, taken, &report, err) < 0) {
+            fputs(report.data && !report.failed ? report.data : "", stderr);
+            goto out;
+        }
+        ADL_TRY(check_taken(model, init, taken, report.data, err));
     }
     result = 0;
 out:

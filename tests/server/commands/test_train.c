@@ -333,6 +333,50 @@ static void init_sets_the_network(void)
     adl_model_free(model);
 }
 
+/* Copies last.safetensors of the run "first" with "x" before the names of all but the
+ * first `kept` tensors, which are those nearest to the input. */
+static const char *rename_tensors(const char *name, size_t kept)
+{
+    struct adl_error err = {0};
+    struct adl_tensors *tensors =
+        adl_safetensors_read(scratch_path("first/last.safetensors"), &err);
+    CU_ASSERT_FATAL(tensors != NULL);
+    for (size_t i = kept; i < adl_tensors_count(tensors); i++) {
+        char other[200];
+        snprintf(other, sizeof other, "x%s", adl_tensors_at(tensors, i)->name);
+        TEST_OK(adl_tensors_rename(tensors, i, other, &err), &err);
+    }
+    TEST_OK(adl_safetensors_write(scratch_path("%s", name), tensors, &err), &err);
+    adl_tensors_free(tensors);
+    return scratch_path("%s", name);
+}
+
+/* A file with few of the network's parameters is a mistake: training would start from
+ * noise. The network has 137 parameters, two of them the classifier's. */
+static void init_has_to_match(void)
+{
+    struct adl_error err;
+    make_directories("match");
+    TEST_OK(TRAIN("first", false, &err, "--epochs", "1"), &err);
+    CU_ASSERT(TRAIN("few", false, &err, "--epochs", "1", "--init", rename_tensors("few.st", 5)) <
+              0);
+    CU_ASSERT(err.kind == ADL_ERR_FORMAT && strstr(err.message, "5 of the 135 parameters"));
+    CU_ASSERT(logged("missing") && logged("in the file: \"x"));
+    CU_ASSERT_NOT_EQUAL(access(scratch_path("few"), F_OK), 0);
+    CU_ASSERT(TRAIN("less", false, &err, "--epochs", "1", "--init", rename_tensors("less.st", 67)) <
+              0);
+    CU_ASSERT(TRAIN("none", false, &err, "--epochs", "1", "--init", rename_tensors("none.st", 0)) <
+              0);
+    CU_ASSERT(logged("in the file: \"x"));
+    TEST_OK(TRAIN("half", false, &err, "--epochs", "1", "--init", rename_tensors("half.st", 68)),
+            &err);
+    CU_ASSERT(logged("warning") && logged("68 of the 135") && logged("in the file: \"x"));
+    /* A classifier of another size, or none, is what --init is for. */
+    TEST_OK(TRAIN("all", false, &err, "--epochs", "1", "--init", rename_tensors("all.st", 135)),
+            &err);
+    CU_ASSERT(logged("135 of 137 parameters taken") && !logged("warning") && !logged("missing"));
+}
+
 static void init_takes_the_model_that_ships(void)
 {
     char path[ADL_DEFAULT_MODEL_PATH];
@@ -658,6 +702,7 @@ TEST_SUITE(train, {"the same bits however it runs", same_bits_however_it_runs},
            {"a finished run can be extended", a_finished_run_can_be_extended},
            {"the origin of the weights is recorded", the_origin_is_recorded},
            {"--init sets the network", init_sets_the_network},
+           {"--init has to match", init_has_to_match},
            {"--init default takes the model that ships", init_takes_the_model_that_ships},
            {"other settings are refused", other_settings_are_refused},
            {"other data is refused", other_data_is_refused},
