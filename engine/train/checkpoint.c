@@ -4,6 +4,7 @@
 
 #include "train/checkpoint.h"
 
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -40,12 +41,42 @@ static bool checkpoint_next(const struct adl_graph *graph, const struct adl_opti
     return false;
 }
 
+/* A float is finite unless all bits of its exponent are set. On the bits the loop has no
+ * branches, and -ffast-math cannot remove it. */
+static bool all_finite(const float *values, size_t count)
+{
+    const uint32_t exponent = 0x7f800000;
+    bool finite = true;
+    for (size_t i = 0; i < count; i++) {
+        uint32_t bits;
+        memcpy(&bits, &values[i], sizeof bits);
+        finite &= (bits & exponent) != exponent;
+    }
+    return finite;
+}
+
+bool adl_checkpoint_is_finite(const struct adl_graph *graph, const struct adl_optimizer *optimizer,
+                              const char **name)
+{
+    struct entry entry;
+    for (int at = 0; checkpoint_next(graph, optimizer, &at, &entry);)
+        if (!all_finite(entry.values, entry.param->count)) {
+            if (name)
+                *name = entry.param->name;
+            return false;
+        }
+    return true;
+}
+
 int adl_checkpoint_save(const char *path, const struct adl_graph *graph,
                         const struct adl_optimizer *optimizer, const char *text,
                         struct adl_error *err)
 {
     int result = -1, at = 0;
     struct entry entry;
+    const char *name;
+    if (!adl_checkpoint_is_finite(graph, optimizer, &name))
+        return adl_fail(err, ADL_ERR_LIMIT, "%s: not written: %s is not finite", path, name);
     struct adl_tensors *out = adl_tensors_create(err);
     if (!out)
         return -1;
@@ -86,6 +117,12 @@ static int checkpoint_check(const char *path, const struct adl_graph *graph,
             return adl_fail(err, ADL_ERR_FORMAT,
                             "%s: tensor %s is missing or has another shape; "
                             "it is the state of another network",
+                            path, entry.name);
+    for (at = 0; checkpoint_next(graph, optimizer, &at, &entry);)
+        if (!all_finite(adl_tensors_find(in, entry.name)->data, entry.param->count))
+            return adl_fail(err, ADL_ERR_FORMAT,
+                            "%s: tensor %s is not finite: the run diverged; start again in another "
+                            "directory with a lower learning rate",
                             path, entry.name);
     if (adl_tensors_count(in) != found || !adl_tensors_meta(in, META_KEY))
         return adl_fail(err, ADL_ERR_FORMAT, "%s: is not the training state of this network", path);

@@ -9,8 +9,14 @@
 #include "io/tensor.h"
 #include "train/optimizer.h"
 
-/* Writes parameters and velocities. `text` is stored as it is. Fails with IO or NOMEM;
- * a file that was at `path` is then still there. */
+/* Whether all parameters, running statistics and velocities are finite. If not, `name`
+ * (may be NULL) becomes the name of the first parameter that is not, which is the graph's. */
+bool adl_checkpoint_is_finite(const struct adl_graph *graph, const struct adl_optimizer *optimizer,
+                              const char **name);
+
+/* Writes parameters and velocities. `text` is stored as it is. Fails with IO or NOMEM,
+ * and with LIMIT where a value is not finite, since nothing can be resumed from that; a
+ * file that was at `path` is then still there. */
 int adl_checkpoint_save(const char *path, const struct adl_graph *graph,
                         const struct adl_optimizer *optimizer, const char *text,
                         struct adl_error *err) ADL_MUST_CHECK;
@@ -21,8 +27,8 @@ char *adl_checkpoint_text(const char *path, struct adl_error *err) ADL_MUST_CHEC
 
 /* Reads them back into an optimizer of the same graph. `*text` becomes the caller's
  * (adl_free). Fails with FORMAT when a tensor is missing, superfluous or has another
- * shape, and as adl_safetensors_read does; the optimizer and `*text` are then
- * unchanged. */
+ * shape, or a value is not finite, and as adl_safetensors_read does; the optimizer and `*text` are
+ * then unchanged. */
 int adl_checkpoint_load(const char *path, const struct adl_graph *graph,
                         struct adl_optimizer *optimizer, char **text,
                         struct adl_error *err) ADL_MUST_CHECK;

@@ -124,7 +124,7 @@ const struct adl_command adl_command_train = {
         "Without --arch, trains the network of --init, or else mobilenet_v1, which takes minutes. "
         "The output directory receives models for serve, localize and eval: last.safetensors, and "
         "best.safetensors of the epoch with the best localization on the val split, or the best "
-        "accuracy if val has no boxes; ties go to the later epoch. metrics.jsonl has a line per "
+        "accuracy if val has no boxes; ties go to the smaller loss on val. metrics.jsonl has a line per "
         "epoch, and report.html shows curves and images. Ctrl-C or SIGTERM completes the step, "
         "saves and exits with status 0. The same command with --resume continues; the result is "
         "bit-identical to an uninterrupted run.",

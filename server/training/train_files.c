@@ -7,6 +7,7 @@
 #include "server/training/train_files.h"
 
 #include <limits.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -106,11 +107,38 @@ static json_t *training_json(const struct adl_train_run *run)
                      "config", run->config, "begun_from", run->origin);
 }
 
+int adl_train_fail_diverged(const struct adl_train_run *run, const char *what,
+                            struct adl_error *err)
+{
+    const struct adl_train_settings *s = run->settings;
+    struct adl_error none = {0};
+    char *last = adl_run_path(s->out, ADL_RUN_LAST, &none);
+    bool saved = last && adl_file_is_regular(last);
+    adl_free(last);
+    return adl_fail(err, ADL_ERR_LIMIT,
+                    "%s: training diverges; start again%s with a lower --lr than %g, or with "
+                    "--warmup-epochs 1 or --clip-norm 1%s%s%s",
+                    what, saved ? " in another --out" : "", s->method.lr, saved ? "; " : "",
+                    saved ? s->out : "", saved ? " keeps the last good weights" : "");
+}
+
+int adl_train_check_finite(const struct adl_train_run *run, struct adl_error *err)
+{
+    char what[200];
+    const char *name;
+    if (adl_checkpoint_is_finite(run->model->graph, run->optimizer, &name))
+        return 0;
+    snprintf(what, sizeof what, "the weights %s are not finite in epoch %d", name, run->epoch + 1);
+    return adl_train_fail_diverged(run, what, err);
+}
+
 int adl_train_save_model(struct adl_train_run *run, const char *name, struct adl_error *err)
 {
     struct adl_model *model = run->model;
     float *const *params = adl_optimizer_params(run->optimizer);
 
+    if (adl_train_check_finite(run, err) < 0)
+        return -1;
     for (int i = 0; i < adl_graph_param_count(model->graph); i++) {
         const struct adl_param *param = adl_graph_param(model->graph, i);
         memcpy(adl_tensors_find(model->weights, param->name)->data, params[i],
@@ -127,18 +155,24 @@ int adl_train_save_model(struct adl_train_run *run, const char *name, struct adl
     return result;
 }
 
+/* NULL, which json_pack leaves out, for a value that is not known. */
+static json_t *number(double value)
+{
+    return isnan(value) ? NULL : json_real(value);
+}
+
 int adl_train_save_state(struct adl_train_run *run, struct adl_error *err)
 {
     int result = -1;
     char *path = adl_run_path(run->settings->out, ADL_RUN_STATE, err), *text = NULL;
     json_t *val = run->val ? adl_train_data_identity(run->val) : NULL;
-    json_t *state =
-        json_pack("{s:i, s:O, s:O, s:O*, s:O*, s:i, s:I, s:f, s:I, s:I, s:f, s:i, s:f}", "version",
-                  1, "config", run->config, "data", run->data, "val",
-                  json_object_get(val, "digest"), "origin", run->origin, "epoch", run->epoch,
-                  "batch", (json_int_t)run->batch, "loss_sum", run->sums.loss, "images",
-                  (json_int_t)run->sums.images, "right", (json_int_t)run->sums.right, "best",
-                  run->best, "best_epoch", run->best_epoch, "threshold", run->model->cam_threshold);
+    json_t *state = json_pack(
+        "{s:i, s:O, s:O, s:O*, s:O*, s:i, s:I, s:f, s:I, s:I, s:f, s:o*, s:i, s:f}", "version", 1,
+        "config", run->config, "data", run->data, "val", json_object_get(val, "digest"), "origin",
+        run->origin, "epoch", run->epoch, "batch", (json_int_t)run->batch, "loss_sum",
+        run->sums.loss, "images", (json_int_t)run->sums.images, "right",
+        (json_int_t)run->sums.right, "best", run->best, "best_loss", number(run->best_loss),
+        "best_epoch", run->best_epoch, "threshold", run->model->cam_threshold);
     if (run->val && !val) {
         json_decref(state);
         state = NULL;
@@ -252,6 +286,9 @@ int adl_train_load_state(struct adl_train_run *run, struct adl_error *err)
         goto out;
     }
     ADL_TRY(compare_val(run, err));
+    /* An older version did not measure the loss. */
+    json_t *loss = json_object_get(run->state, "best_loss");
+    run->best_loss = json_is_number(loss) ? json_number_value(loss) : (double)NAN;
     run->batch = (size_t)batch;
     run->sums.images = (size_t)images;
     run->sums.right = (size_t)right;
@@ -299,7 +336,8 @@ static int keep_lines(const char *text, int epoch, struct adl_str *kept)
 }
 
 int adl_train_log_epoch(const struct adl_train_run *run, const struct adl_train_pace *pace,
-                        const struct adl_evaluate_report *report, bool best, struct adl_error *err)
+                        const struct adl_evaluate_report *report, double val_loss, bool best,
+                        struct adl_error *err)
 {
     int result = -1, epoch = run->epoch + 1;
     size_t old_length;
@@ -307,10 +345,11 @@ int adl_train_log_epoch(const struct adl_train_run *run, const struct adl_train_
     struct adl_error none = {0};
     double images = (double)run->sums.images;
     char *path = adl_run_path(run->settings->out, ADL_RUN_METRICS, err), *old = NULL, *text = NULL;
-    json_t *line = json_pack("{s:i, s:f, s:f, s:f, s:f, s:f, s:b}", "epoch", epoch, "lr", pace->lr,
-                             "train_loss", run->sums.loss / images, "train_top1",
+    json_t *line = json_pack("{s:i, s:f, s:f, s:f, s:f, s:f, s:o*, s:b}", "epoch", epoch, "lr",
+                             pace->lr, "train_loss", run->sums.loss / images, "train_top1",
                              100 * (double)run->sums.right / images, "seconds", pace->seconds,
-                             "images_per_second", pace->images_per_second, "best", best);
+                             "images_per_second", pace->images_per_second, "val_loss",
+                             number(val_loss), "best", best);
 
     if (!path || !line ||
         (report && json_object_set_new(line, "val", adl_train_figures(report)) < 0) ||

@@ -13,7 +13,16 @@ int adl_train_open_dir(const struct adl_train_run *run, struct adl_error *err) A
 /* run.json; run->model, pool and config have to be there. */
 int adl_train_save_record(const struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
 
-/* Copies the optimizer's weights into the model and saves it as NAME. */
+/* Fails with LIMIT where a weight or a velocity is not finite. */
+int adl_train_check_finite(const struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
+
+/* The failure of a run that diverges, LIMIT: `what` was seen, what to do about it, and
+ * whether the directory still has good weights. Returns -1. */
+int adl_train_fail_diverged(const struct adl_train_run *run, const char *what,
+                            struct adl_error *err);
+
+/* Copies the optimizer's weights into the model and saves it as NAME. Fails with LIMIT
+ * where they are not finite; a file of that name is then still there. */
 int adl_train_save_model(struct adl_train_run *run, const char *name,
                          struct adl_error *err) ADL_MUST_CHECK;
 
@@ -30,10 +39,10 @@ struct adl_train_pace {
     double seconds, images_per_second; /* of the part that this process trained */
 };
 /* Appends the line of epoch run->epoch + 1 to metrics.jsonl, replacing lines of
- * this and later epochs that an interrupted run may have left. `report` is NULL
- * where there is no val split. */
+ * this and later epochs that an interrupted run may have left. `report` is NULL and
+ * `val_loss` NAN where there is no val split. */
 int adl_train_log_epoch(const struct adl_train_run *run, const struct adl_train_pace *pace,
-                        const struct adl_evaluate_report *report, bool best,
+                        const struct adl_evaluate_report *report, double val_loss, bool best,
                         struct adl_error *err) ADL_MUST_CHECK;
 
 /* The figures of an evaluation under the names that `eval --json` uses; NULL is

@@ -50,6 +50,7 @@ struct adl_train_run {
     size_t group; /* the group of accumulated batches that the gradients belong to; or SIZE_MAX */
     struct adl_train_sums sums;
     double best;                           /* the best epoch's measure; negative: none yet */
+    double best_loss;                      /* its loss on val; NAN: none, or unknown */
     int best_epoch;                        /* from 1; 0: none yet */
     struct adl_evaluate_report evaluation; /* of the best epoch; zeroed after a resume */
     size_t val_errors;                     /* unreadable images of val in the last epoch */

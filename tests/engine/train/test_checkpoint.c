@@ -4,6 +4,7 @@
 #include "support/test.h"
 
 #include <fcntl.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -93,6 +94,41 @@ static void round_trip_keeps_every_bit(void)
     adl_graph_free(g);
 }
 
+/* Nothing can be resumed from a value that is not finite, so the old file stays. */
+static void values_that_are_not_finite_are_not_saved(void)
+{
+    static const float bad[] = {NAN, -NAN, INFINITY, -INFINITY};
+    struct adl_graph *g = make_graph(3);
+    struct adl_optimizer *good = make_optimizer(g, "a"), *b = make_optimizer(g, "b");
+    struct adl_error err = {0};
+    char *text = NULL;
+    TEST_OK(adl_checkpoint_save(path_of("finite"), g, good, TEXT, &err), &err);
+    for (int i = 0; i < 2 * adl_graph_param_count(g); i++) {
+        int id = i / 2;
+        size_t last = adl_graph_param(g, id)->count - 1;
+        float *values = i % 2 ? adl_optimizer_velocities(b)[id] : adl_optimizer_params(b)[id];
+        for (size_t k = 0; values && k < ADL_COUNT(bad); k++) {
+            float kept = values[last];
+            const char *name = NULL;
+            err = (struct adl_error){0};
+            CU_ASSERT(adl_checkpoint_is_finite(g, b, NULL));
+            values[last] = bad[k];
+            CU_ASSERT(!adl_checkpoint_is_finite(g, b, &name));
+            CU_ASSERT(name && strcmp(name, adl_graph_param(g, id)->name) == 0);
+            CU_ASSERT(adl_checkpoint_save(path_of("finite"), g, b, TEXT, &err) < 0);
+            CU_ASSERT_EQUAL(err.kind, ADL_ERR_LIMIT);
+            values[last] = kept;
+        }
+    }
+    err = (struct adl_error){0};
+    TEST_OK(adl_checkpoint_load(path_of("finite"), g, b, &text, &err), &err);
+    CU_ASSERT(same(g, good, b));
+    adl_free(text);
+    adl_optimizer_free(good);
+    adl_optimizer_free(b);
+    adl_graph_free(g);
+}
+
 /* --- refusals -------------------------------------------------------------------------- */
 
 /* The optimizer that is loaded into, and the state that it must still have after a
@@ -168,7 +204,17 @@ static void damage_changes_nothing(void)
 
 /* Writes a good state but with one tensor missing, of another shape or added, or without
  * the text, and expects that it is refused. */
-enum fault { LEFT_OUT, MISSHAPEN, OTHER_TYPE, OTHER_RANK, RENAMED, ADDED, NO_TEXT, FAULTS };
+enum fault {
+    LEFT_OUT,
+    MISSHAPEN,
+    OTHER_TYPE,
+    OTHER_RANK,
+    RENAMED,
+    NOT_FINITE,
+    ADDED,
+    NO_TEXT,
+    FAULTS
+};
 
 static struct adl_tensors *with_fault(const struct adl_tensors *good, size_t at, enum fault fault,
                                       struct adl_error *err)
@@ -190,6 +236,8 @@ static struct adl_tensors *with_fault(const struct adl_tensors *good, size_t at,
         CU_ASSERT_FATAL(copy != NULL);
         if (here != OTHER_TYPE)
             memcpy(copy->data, t->data, t->count * sizeof(float));
+        if (here == NOT_FINITE)
+            ((float *)copy->data)[t->count - 1] = NAN;
     }
     if (fault == ADDED)
         CU_ASSERT_FATAL(adl_tensors_add(out, "param.more", ADL_F32, 0, NULL, err) != NULL);
@@ -266,6 +314,7 @@ static void failed_saves_keep_the_old_state(void)
 }
 
 TEST_SUITE(checkpoint, {"a round trip keeps every bit", round_trip_keeps_every_bit},
+           {"values that are not finite are not saved", values_that_are_not_finite_are_not_saved},
            {"damage changes nothing", damage_changes_nothing},
            {"the state of another network is refused", other_networks_are_refused},
            {"a failed save keeps the old state", failed_saves_keep_the_old_state});

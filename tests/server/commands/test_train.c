@@ -672,6 +672,112 @@ static void learns_two_colours(void)
     json_decref(lines);
 }
 
+/* Whether every number in a file of tensors is finite, by the C library. */
+static bool is_finite_file(const char *path)
+{
+    struct adl_error err = {0};
+    bool finite = true;
+    struct adl_tensors *tensors = adl_safetensors_read(path, &err);
+    TEST_OK(tensors ? 0 : -1, &err);
+    for (size_t i = 0; tensors && i < adl_tensors_count(tensors); i++) {
+        const struct adl_tensor *tensor = adl_tensors_at(tensors, i);
+        const float *values = tensor->data;
+        for (size_t k = 0; k < adl_tensor_bytes(tensor) / sizeof *values; k++)
+            finite &= isfinite(values[k]) != 0;
+    }
+    adl_tensors_free(tensors);
+    return finite;
+}
+
+/* A learning rate that grows until training diverges. The run says so, and the files of
+ * the last good epoch stay. */
+static void a_diverging_run_ends_and_keeps_its_files(void)
+{
+    enum { LIMIT = 60 };
+    static const char *const files[] = {"best", "last", "state"};
+    struct adl_error err;
+    make_directories("diverges");
+    CU_ASSERT(TRAIN("run", false, &err, "--epochs", "60", "--lr", "60", "--warmup-epochs", "200") <
+              0);
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_LIMIT);
+    CU_ASSERT(strstr(err.message, "diverges") && strstr(err.message, "lower --lr"));
+    CU_ASSERT(strstr(err.message, "keeps the last good weights") != NULL);
+    json_t *lines = metrics_of("run"), *line;
+    size_t epochs = json_array_size(lines), i;
+    CU_ASSERT(epochs > 0 && epochs < LIMIT);
+    /* Never a loss far above that of guessing between two, for a whole epoch. */
+    json_array_foreach(lines, i, line) if (i > 0)
+        CU_ASSERT(figure(lines, i + 1, "train_loss") < 100 * log(2));
+    json_decref(lines);
+    for (i = 0; i < ADL_COUNT(files); i++)
+        CU_ASSERT(is_finite_file(scratch_path("run/%s.safetensors", files[i])));
+    struct adl_model *model = adl_model_load(scratch_path("run/last.safetensors"), NULL, &err);
+    CU_ASSERT(model &&
+              json_integer_value(json_object_get(model->training, "epochs")) == (json_int_t)epochs);
+    adl_model_free(model);
+}
+
+/* The mean cross-entropy of the val images of make_lists, one by one. */
+static double val_loss_of(const struct adl_model *model)
+{
+    struct adl_error err = {0};
+    struct adl_plan_options options = {.input_h = model->input_h, .input_w = model->input_w};
+    struct adl_plan *plan = adl_plan_create(model->graph, model->params, &options, &err);
+    struct adl_session *session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
+    CU_ASSERT_FATAL(session != NULL);
+    double sum = 0;
+    for (int i = 0; i < 8; i++) {
+        struct adl_image image = {0}, small = {0};
+        int box[4];
+        draw((uint64_t)(100 + i), i % 2, &image, box);
+        TEST_OK(adl_image_resize(&image, model->input_w, model->input_h, &small, &err), &err);
+        adl_image_to_input(&small, model->mean, model->std, adl_session_input(session, 0));
+        adl_session_run(session, 1);
+        const float *z = adl_session_output(session, ADL_OUTPUT_LOGITS, 0);
+        sum += log1p(exp((double)z[1 - i % 2] - (double)z[i % 2]));
+        adl_image_release(&image);
+        adl_image_release(&small);
+    }
+    adl_session_free(session);
+    adl_plan_unref(plan);
+    return sum / 8;
+}
+
+/* Of epochs with the same accuracy, the best is the one with the smallest loss on val. */
+static void ties_go_by_the_loss(void)
+{
+    struct adl_error err;
+    make_lists("ties");
+    CU_ASSERT_EQUAL(unlink(scratch_path("data/metadata/train/localization.txt")), 0);
+    CU_ASSERT_EQUAL(unlink(scratch_path("data/metadata/val/localization.txt")), 0);
+    TEST_OK(TRAIN("run", false, &err, "--epochs", "12"), &err);
+    json_t *lines = metrics_of("run");
+    double top1 = -1, loss = 0;
+    size_t best = 0, ties = 0;
+    for (size_t epoch = 1; epoch <= 12; epoch++) {
+        double a = figure(lines, epoch, "top1_cls"), b = figure(lines, epoch, "val_loss");
+        bool better = a > top1 || (a == top1 && b <= loss);
+        ties += a == top1 && b > loss;
+        CU_ASSERT_EQUAL(json_is_true(json_object_get(json_array_get(lines, epoch - 1), "best")),
+                        better);
+        if (better) {
+            top1 = a;
+            loss = b;
+            best = epoch;
+        }
+    }
+    CU_ASSERT(ties > 0);
+    struct adl_model *model = adl_model_load(scratch_path("run/best.safetensors"), NULL, &err);
+    TEST_OK(model ? 0 : -1, &err);
+    if (model) {
+        CU_ASSERT_EQUAL(json_integer_value(json_object_get(model->training, "epochs")),
+                        (json_int_t)best);
+        CU_ASSERT_DOUBLE_EQUAL(val_loss_of(model), loss, 1e-4 * (1 + loss));
+    }
+    adl_model_free(model);
+    json_decref(lines);
+}
+
 static void hopeless_runs_are_refused(void)
 {
     struct adl_error err;
@@ -711,5 +817,8 @@ TEST_SUITE(train, {"the same bits however it runs", same_bits_however_it_runs},
            {"resuming needs no --init", resuming_needs_no_init},
            {"broken images are skipped", broken_images_are_skipped},
            {"learns two colours", learns_two_colours},
+           {"a diverging run ends and keeps its files", a_diverging_run_ends_and_keeps_its_files},
+           {"ties go by the loss", ties_go_by_the_loss},
            {"hopeless runs are refused", hopeless_runs_are_refused});
 TEST_SLOW(learns_two_colours);
+TEST_SLOW(a_diverging_run_ends_and_keeps_its_files);
