@@ -3,10 +3,16 @@
  * Writing in place would leave half a model file when the process or the machine dies in
  * between. rename() replaces a file atomically, but only orders the name: so the new
  * content is forced to the disk first, under another name, and the directory, which holds
- * the name, afterwards. */
+ * the name, afterwards.
+ *
+ * The other name is one that nobody uses: ".NAME.RANDOM.tmp", created by O_EXCL. A fixed
+ * name could be a file of the user's, and two processes that write the same path would
+ * write into each other's content. mkstemp() is not used because its files have mode 0600,
+ * and the mode that the umask leaves can be had only by passing 0666 to open(). */
 
 #include "io/file.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -14,11 +20,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/size.h"
+
+/* Temporary files are named ".NAME.", this many hexadecimal digits, and the suffix. */
+#define RANDOM_DIGITS 16
+#define TEMPORARY_SUFFIX ".tmp"
+#define TEMPORARY_ATTEMPTS 100
 
 #define STREAM_FIRST_BYTES ((size_t)64 * 1024)
 
@@ -177,33 +190,67 @@ static int sync_directory_of(const char *path, struct adl_error *err)
     return result;
 }
 
+/* The prefix of the temporary names for `path`: its directory, and ".NAME.", where a long
+ * NAME is cut so that the whole remains a legal name. Returns its length. */
+static size_t temporary_prefix(const char *path, char prefix[PATH_MAX])
+{
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    int length = snprintf(prefix, PATH_MAX, "%.*s.%.*s.", (int)(name - path), path,
+                          NAME_MAX - (RANDOM_DIGITS + (int)sizeof TEMPORARY_SUFFIX + 1), name);
+    return length < 0 ? PATH_MAX : (size_t)length;
+}
+
+/* A number that other processes and threads do not have. */
+static uint64_t random_number(unsigned attempt)
+{
+    uint64_t number;
+    if (getrandom(&number, sizeof number, GRND_NONBLOCK) == (ssize_t)sizeof number)
+        return number;
+    /* Before the kernel has gathered randomness; O_EXCL finds collisions. */
+    return (adl_clock_ns() << 16) ^ (uint64_t)getpid() ^ ((uint64_t)attempt << 48);
+}
+
+/* Creates a file beside `path` under a name that did not exist, with the mode that the umask
+ * leaves. Returns its descriptor; -1 with errno. */
+static int create_temporary(const char *path, char temporary[PATH_MAX])
+{
+    size_t length = temporary_prefix(path, temporary);
+    if (length + RANDOM_DIGITS + sizeof TEMPORARY_SUFFIX > PATH_MAX) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    for (unsigned attempt = 0; attempt < TEMPORARY_ATTEMPTS; attempt++) {
+        snprintf(temporary + length, PATH_MAX - length, "%0*llx" TEMPORARY_SUFFIX, RANDOM_DIGITS,
+                 (unsigned long long)random_number(attempt));
+        int fd = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        if (fd >= 0 || errno != EEXIST)
+            return fd;
+    }
+    return -1;
+}
+
 /* `old` describes the file to replace, whose mode is kept; NULL: a new file. */
 static int replace_file(const char *path, const struct stat *old,
                         const struct adl_file_piece *pieces, size_t count, struct adl_error *err)
 {
     char temporary[PATH_MAX];
-    int length = snprintf(temporary, sizeof temporary, "%s.tmp", path);
-    if (length < 0 || (size_t)length >= sizeof temporary) {
-        errno = ENAMETOOLONG;
-        return fail_errno(err, "write", path);
-    }
-    int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0666);
+    int fd = create_temporary(path, temporary);
     if (fd < 0)
-        return fail_errno(err, "create", temporary);
+        return fail_errno(err, "create", path);
 
     if (old && fchmod(fd, old->st_mode & 0777) < 0) {
-        fail_errno(err, "set the mode of", temporary);
+        fail_errno(err, "set the mode of", path);
         goto out;
     }
-    ADL_TRY(write_pieces(fd, pieces, count, temporary, err));
+    ADL_TRY(write_pieces(fd, pieces, count, path, err));
     if (fsync(fd) < 0) {
-        fail_errno(err, "sync", temporary);
+        fail_errno(err, "sync", path);
         goto out;
     }
     int closed = close(fd);
     fd = -1;
     if (closed < 0) {
-        fail_errno(err, "close", temporary);
+        fail_errno(err, "close", path);
         goto out;
     }
     if (rename(temporary, path) < 0) {
@@ -242,6 +289,31 @@ int adl_file_write(const char *path, const struct adl_file_piece *pieces, size_t
     if (close(fd) < 0 && result == 0)
         result = fail_errno(err, "close", path);
     return result;
+}
+
+/* Whether `name` is PREFIX, the random digits and the suffix. */
+static bool is_temporary(const char *name, const char *prefix)
+{
+    size_t length = strlen(prefix);
+    return !strncmp(name, prefix, length) &&
+           strspn(name + length, "0123456789abcdef") == RANDOM_DIGITS &&
+           !strcmp(name + length + RANDOM_DIGITS, TEMPORARY_SUFFIX);
+}
+
+void adl_file_remove_leftovers(const char *path)
+{
+    char directory[PATH_MAX], prefix[PATH_MAX];
+    const struct dirent *entry;
+    if (temporary_prefix(path, prefix) >= PATH_MAX)
+        return;
+    const char *slash = strrchr(prefix, '/'), *start = slash ? slash + 1 : prefix;
+    directory_of(path, directory);
+    DIR *open_directory = opendir(directory);
+    while (open_directory && (entry = readdir(open_directory)))
+        if (is_temporary(entry->d_name, start))
+            unlinkat(dirfd(open_directory), entry->d_name, 0);
+    if (open_directory)
+        closedir(open_directory);
 }
 
 int adl_file_check_place(const char *path, struct adl_error *err)

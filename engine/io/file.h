@@ -19,15 +19,23 @@ void *adl_file_read(const char *path, size_t limit, size_t *length,
                     struct adl_error *err) ADL_MUST_CHECK;
 
 /* Replaces a file in one step, so that whoever opens it sees all of the old content or all
- * of the new, also after a crash: PATH.tmp is written and synced, then renamed to PATH, and
- * the directory is synced. "-" is stdout; a device or a pipe is written to. The content is
- * the `count` pieces one after the other. Fails with NOT_FOUND or IO, and removes PATH.tmp. */
+ * of the new, also after a crash: a temporary file of a name that nobody else uses, hidden
+ * in the same directory, is written and synced, then renamed to PATH, and the directory is
+ * synced. Where several write the same PATH at a time, it becomes the whole content of one of
+ * them. A new file has the mode that the umask leaves, a replaced one keeps its. "-" is stdout; a
+ * device or a pipe is written to. The content is the `count` pieces one after the other. Fails with
+ * NOT_FOUND or IO, and removes the temporary file; only a process that is killed leaves it behind.
+ */
 struct adl_file_piece {
     const void *data;
     size_t length;
 };
 int adl_file_write(const char *path, const struct adl_file_piece *pieces, size_t count,
                    struct adl_error *err) ADL_MUST_CHECK;
+
+/* Removes what killed processes left behind of writing `path`. Only for a caller who knows
+ * that nobody writes it now. */
+void adl_file_remove_leftovers(const char *path);
 
 /* Fails with NOT_FOUND or IO when adl_file_write would fail at once: `path` is a directory,
  * or its directory does not exist or is not writable. For calls before long work. */

@@ -2,10 +2,14 @@
 
 #include "support/test.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,6 +22,19 @@ static const char *in_tmp(const char *name)
 {
     snprintf(path_buffer, sizeof path_buffer, "%s/%s", test_tmp_dir(), name);
     return path_buffer;
+}
+
+/* The number of names in the test's directory that contain `part`, hidden ones too. */
+static int names_with(const char *part)
+{
+    int count = 0;
+    const struct dirent *entry;
+    DIR *directory = opendir(test_tmp_dir());
+    CU_ASSERT_FATAL(directory != NULL);
+    while ((entry = readdir(directory)))
+        count += strstr(entry->d_name, part) != NULL;
+    closedir(directory);
+    return count;
 }
 
 static int write_text(const char *path, const char *text, struct adl_error *err)
@@ -43,20 +60,89 @@ static void round_trip_replaces_in_one_step(void)
 {
     struct adl_error err = {0};
     struct stat info;
-    char path[4096], temporary[4200];
+    char path[4096];
     snprintf(path, sizeof path, "%s", in_tmp("round"));
-    snprintf(temporary, sizeof temporary, "%s.tmp", path);
 
+    mode_t mask = umask(027);
     TEST_OK(write_text(path, "first", &err), &err);
+    umask(mask);
+    CU_ASSERT(stat(path, &info) == 0 && (info.st_mode & 0777) == 0640);
     expect_text(path, "first");
-    CU_ASSERT_EQUAL(chmod(path, 0640), 0);
+    CU_ASSERT_EQUAL(chmod(path, 0604), 0);
     TEST_OK(write_text(path, "the second content", &err), &err);
     expect_text(path, "the second content");
     CU_ASSERT_EQUAL(stat(path, &info), 0);
-    CU_ASSERT_EQUAL(info.st_mode & 0777, 0640);
+    CU_ASSERT_EQUAL(info.st_mode & 0777, 0604);
     TEST_OK(write_text(path, "", &err), &err);
     expect_text(path, "");
-    CU_ASSERT_NOT_EQUAL(access(temporary, F_OK), 0);
+    CU_ASSERT_EQUAL(names_with("round"), 1);
+}
+
+/* A user may have files of any name beside the one that is written, and its name may be as
+ * long as the file system allows. */
+static void other_files_stay(void)
+{
+    struct adl_error err = {0};
+    char long_name[256];
+    TEST_OK(write_text(in_tmp("m.onnx.tmp"), "the user's own", &err), &err);
+    TEST_OK(write_text(in_tmp("m.onnx"), "a model", &err), &err);
+    expect_text(in_tmp("m.onnx"), "a model");
+    expect_text(in_tmp("m.onnx.tmp"), "the user's own");
+    CU_ASSERT_EQUAL(names_with("m.onnx"), 2);
+    memset(long_name, 'n', 255);
+    long_name[255] = '\0';
+    TEST_OK(write_text(in_tmp(long_name), "long", &err), &err);
+    expect_text(in_tmp(long_name), "long");
+
+    /* What a killed process left goes on demand, and nothing else. */
+    static const char *const kept[] = {".m.onnx.tmp", ".m.onnx.0123456789abcde.tmp",
+                                       ".m.onnx.0123456789abcdeX.tmp",
+                                       ".n.onnx.0123456789abcdef.tmp"};
+    for (size_t i = 0; i < 4; i++)
+        TEST_OK(write_text(in_tmp(kept[i]), "kept", &err), &err);
+    TEST_OK(write_text(in_tmp(".m.onnx.0123456789abcdef.tmp"), "left", &err), &err);
+    adl_file_remove_leftovers(in_tmp("m.onnx"));
+    CU_ASSERT_NOT_EQUAL(access(in_tmp(".m.onnx.0123456789abcdef.tmp"), F_OK), 0);
+    for (size_t i = 0; i < 4; i++)
+        expect_text(in_tmp(kept[i]), "kept");
+}
+
+enum { CONTENT = 100000, WRITES = 30 };
+
+/* Writes the same path again and again, filled with the letter; returns NULL if all went
+ * well. */
+static void *write_often(void *letter)
+{
+    struct adl_error err = {0};
+    char *text = malloc(CONTENT + 1), path[4096];
+    snprintf(path, sizeof path, "%s/shared", test_tmp_dir());
+    memset(text, *(const char *)letter, CONTENT);
+    text[CONTENT] = '\0';
+    int failed = 0;
+    for (int i = 0; i < WRITES; i++)
+        failed |= write_text(path, text, &err);
+    free(text);
+    return failed ? letter : NULL;
+}
+
+/* Two writers of one path at a time: whoever reads sees the content of one of them. */
+static void two_writers_do_not_collide(void)
+{
+    struct adl_error err = {0};
+    char letters[] = "ab";
+    pthread_t threads[2];
+    for (int i = 0; i < 2; i++)
+        CU_ASSERT_EQUAL_FATAL(pthread_create(&threads[i], NULL, write_often, &letters[i]), 0);
+    for (int i = 0; i < 2; i++) {
+        void *failed;
+        pthread_join(threads[i], &failed);
+        CU_ASSERT_PTR_NULL(failed);
+    }
+    size_t length = 0;
+    char *data = adl_file_read(in_tmp("shared"), 1000000, &length, &err);
+    CU_ASSERT(data && length == CONTENT && strspn(data, (char[]){*data, 0}) == CONTENT);
+    adl_free(data);
+    CU_ASSERT_EQUAL(names_with("shared"), 1);
 }
 
 static void link_stays_and_device_is_not_replaced(void)
@@ -102,11 +188,17 @@ static void failures_name_the_file(void)
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_NOT_FOUND);
     adl_error_clear(&err);
     /* The old content survives a write that fails. */
-    char full[4096 + sizeof ".tmp"];
-    snprintf(full, sizeof full, "%s.tmp", in_tmp("ten"));
-    CU_ASSERT_EQUAL(mkdir(full, 0755), 0);
-    CU_ASSERT_EQUAL(write_text(in_tmp("ten"), "lost", &err), -1);
+    struct rlimit limit, small = {.rlim_cur = 2};
+    CU_ASSERT_EQUAL(getrlimit(RLIMIT_FSIZE, &limit), 0);
+    small.rlim_max = limit.rlim_max;
+    signal(SIGXFSZ, SIG_IGN);
+    CU_ASSERT_EQUAL(setrlimit(RLIMIT_FSIZE, &small), 0);
+    int result = write_text(in_tmp("ten"), "lost", &err);
+    setrlimit(RLIMIT_FSIZE, &limit);
+    signal(SIGXFSZ, SIG_DFL);
+    CU_ASSERT_EQUAL(result, -1);
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_IO);
+    CU_ASSERT_EQUAL(names_with(".ten."), 0);
     expect_text(in_tmp("ten"), "0123456789");
     adl_error_clear(&err);
     CU_ASSERT_EQUAL(write_text("/dev/full", "x", &err), -1);
@@ -161,6 +253,8 @@ static void survives_no_memory(void)
 }
 
 TEST_SUITE(file, {"a round trip replaces in one step", round_trip_replaces_in_one_step},
+           {"other files stay", other_files_stay},
+           {"two writers do not collide", two_writers_do_not_collide},
            {"a link stays and a device is not replaced", link_stays_and_device_is_not_replaced},
            {"failures name the file", failures_name_the_file},
            {"a dash is a stream", dash_is_a_stream}, {"survives no memory", survives_no_memory});
