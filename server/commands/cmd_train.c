@@ -15,11 +15,27 @@
 
 static volatile sig_atomic_t stop;
 
-/* The first signal completes the step and saves; a second one kills the process. */
+/* The first signal completes the step and saves; a second one kills the process. Not so
+ * SIGHUP: when a terminal closes, the shell and the kernel may both send it. */
 static void on_signal(int number)
 {
     stop = 1;
-    signal(number, SIG_DFL);
+    if (number != SIGHUP)
+        signal(number, SIG_DFL);
+}
+
+/* What ends the process without a save by default ends it with one. */
+static void handle_signals(void)
+{
+    struct sigaction action = {.sa_handler = on_signal}, before;
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+    /* nohup and the like have it ignored. */
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
+        sigaction(SIGHUP, &action, NULL);
+    /* The program that reads our messages may end before us, for instance by the same
+     * SIGHUP; a message that nobody reads must not prevent the save. */
+    signal(SIGPIPE, SIG_IGN);
 }
 
 /* ADL's options without ADL would be ignored silently, and a comparison of drop
@@ -40,13 +56,11 @@ static void warn_unused(const struct adl_train_settings *s, const struct adl_opt
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
 {
     const struct adl_train_settings *s = settings;
-    struct sigaction action = {.sa_handler = on_signal};
     if (!s->data && !(s->images && s->metadata))
         return adl_fail(err, ADL_ERR_ARG,
                         "--data DIR, or --images DIR and --metadata DIR, is required");
     warn_unused(s, options);
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
+    handle_signals();
     return adl_train_run(settings, options->command_line, &stop, adl_report_on_event, err);
 }
 
@@ -124,8 +138,10 @@ const struct adl_command adl_command_train = {
         "Without --arch, trains the network of --init, or else mobilenet_v1, which takes minutes. "
         "The output directory receives models for serve, localize and eval: last.safetensors, and "
         "best.safetensors of the epoch with the best localization on the val split, or the best "
-        "accuracy if val has no boxes; ties go to the smaller loss on val. metrics.jsonl has a line per "
-        "epoch, and report.html shows curves and images. Ctrl-C or SIGTERM completes the step, "
+        "accuracy if val has no boxes; ties go to the smaller loss on val. metrics.jsonl has a "
+        "line per "
+        "epoch, and report.html shows curves and images. Ctrl-C, SIGTERM or SIGHUP completes the "
+        "step, "
         "saves and exits with status 0. The same command with --resume continues; the result is "
         "bit-identical to an uninterrupted run.",
     .examples =

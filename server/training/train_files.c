@@ -15,18 +15,34 @@
 
 #include "base/cpu.h"
 #include "base/mem.h"
+#include "base/size.h"
 #include "io/file.h"
 #include "io/json_text.h"
 #include "kernels/blas.h"
 #include "models/file/save.h"
 #include "server/tasks/directory.h"
+#include "server/training/run_lock.h"
 #include "server/training/run_record.h"
 #include "server/training/train_data.h"
 #include "train/checkpoint.h"
 
 #define DAMAGED "%s: is damaged: its description cannot be read"
 
-int adl_train_open_dir(const struct adl_train_run *run, struct adl_error *err)
+/* What a run that was killed in the middle of a save left behind. */
+static void remove_leftovers(const char *out)
+{
+    static const char *const names[] = {ADL_RUN_RECORD, ADL_RUN_METRICS, ADL_RUN_LAST, ADL_RUN_BEST,
+                                        ADL_RUN_STATE};
+    struct adl_error none = {0};
+    for (size_t i = 0; i < ADL_COUNT(names); i++) {
+        char *path = adl_run_path(out, names[i], &none);
+        if (path)
+            adl_file_remove_leftovers(path);
+        adl_free(path);
+    }
+}
+
+int adl_train_open_dir(struct adl_train_run *run, struct adl_error *err)
 {
     const char *out = run->settings->out;
     if (adl_make_directory(out, err) < 0)
@@ -34,6 +50,13 @@ int adl_train_open_dir(const struct adl_train_run *run, struct adl_error *err)
     char *state = adl_run_path(out, ADL_RUN_STATE, err);
     if (!state)
         return -1;
+    run->lock = adl_run_lock(out, err);
+    if (run->lock == -1) {
+        adl_free(state);
+        return -1;
+    }
+    if (run->lock >= 0)
+        remove_leftovers(out);
     bool exists = access(state, F_OK) == 0;
     int writable = adl_file_check_place(state, err);
     adl_free(state);

@@ -6,9 +6,10 @@
 
 #include "server/training/train_state.h"
 
-/* Creates the directory. Fails with ARG where it holds another run's state and
- * this one does not resume, with NOT_FOUND where there is nothing to resume. */
-int adl_train_open_dir(const struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
+/* Creates the directory and sets run->lock. Fails with BUSY where another run uses it, with ARG
+ * where it holds another run's state and this one does not resume, with NOT_FOUND where there is
+ * nothing to resume. */
+int adl_train_open_dir(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
 
 /* run.json; run->model, pool and config have to be there. */
 int adl_train_save_record(const struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;

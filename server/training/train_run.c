@@ -30,6 +30,7 @@
 #include "base/size.h"
 #include "data/dataset_open.h"
 #include "server/tasks/progress.h"
+#include "server/training/run_lock.h"
 #include "server/training/run_record.h"
 #include "server/training/train_data.h"
 #include "server/training/train_files.h"
@@ -205,6 +206,7 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
 
 static void release(struct adl_train_run *run)
 {
+    adl_run_unlock(run->settings->out, run->lock);
     json_decref(run->config);
     json_decref(run->origin);
     json_decref(run->data);
@@ -580,7 +582,7 @@ int adl_train_run(const struct adl_train_settings *settings, const char *command
                   struct adl_error *err)
 {
     struct adl_train_run run = {
-        .settings = settings, .command = command, .stop = stop, .on_event = on_event};
+        .settings = settings, .command = command, .stop = stop, .on_event = on_event, .lock = -1};
     int result = prepare(&run, err);
 
     if (result == 0)

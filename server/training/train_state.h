@@ -40,6 +40,7 @@ struct adl_train_run {
     struct adl_schedule schedule;
     json_t *config; /* every setting that affects the resulting bits */
     json_t *origin; /* how the weights of --init were trained, if their file says so; or NULL */
+    int lock;       /* of the run's directory, see run_lock.h */
     json_t *data;   /* the identity of `train`, see train_data.h */
     json_t *state;  /* the description of the state that is resumed; NULL: a new run */
 
