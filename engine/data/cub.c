@@ -10,7 +10,8 @@
  * The files are joined on the number: images.txt comes first and makes the table, the
  * others fill in a column each, so that the order of their lines does not matter. Numbers
  * may have gaps (a subset of the images is a valid data set), and every image, in the
- * wanted split or not, has to be complete. */
+ * wanted split or not, needs a split and a class. Boxes are optional: without their list, and
+ * in a train split that lacks some, there are none. */
 
 #include <assert.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@ struct cub {
     struct cub_image *images; /* by number - 1; the id of a gap is NULL */
     size_t count;             /* the largest number */
     size_t capacity;
+    bool has_boxes; /* there is a list of boxes */
 };
 
 /* Splits the line at blanks into `count` fields; the last one is the rest of the line,
@@ -165,6 +167,9 @@ static int read_list(struct cub *c, const struct list *list, struct adl_error *e
 
     if (!path)
         return -1;
+    if (list->take == take_box && !adl_file_is_regular(path))
+        return 0;
+    c->has_boxes |= list->take == take_box;
     ADL_TRY(adl_lines_open(&lines, path, err));
     while ((more = adl_lines_next(&lines, err)) > 0) {
         ADL_TRY(split_fields(&lines, fields, list->fields, list->form, err));
@@ -195,7 +200,6 @@ static int check_image(const struct cub *c, const struct cub_image *image, struc
     const struct adl_dataset *d = c->draft->dataset;
     const char *missing = image->train < 0      ? lists[1].file
                           : image->class_id < 0 ? lists[2].file
-                          : !image->boxed       ? lists[3].file
                                                 : NULL;
 
     if (missing)
@@ -208,9 +212,30 @@ static int check_image(const struct cub *c, const struct cub_image *image, struc
     return 0;
 }
 
+/* Whether every image of the split has a box. Training needs none, so a train split without all
+ * of them has none; elsewhere a missing one is an error. */
+static int check_boxes(const struct cub *c, int train, bool *boxed, struct adl_error *err)
+{
+    *boxed = c->has_boxes;
+    for (size_t i = 0; *boxed && i < c->count; i++) {
+        const struct cub_image *image = &c->images[i];
+        if (!image->id || image->train != train || image->boxed)
+            continue;
+        *boxed = false;
+        if (train != 1)
+            return adl_fail(err, ADL_ERR_FORMAT, "%s/%s: has no line for %.200s",
+                            c->draft->options->dir, lists[3].file, image->id);
+    }
+    return 0;
+}
+
 /* Checks every row, and adds those of the split to the data set. */
 static int keep_split(struct cub *c, int train, struct adl_error *err)
 {
+    bool boxed;
+
+    if (check_boxes(c, train, &boxed, err) < 0)
+        return -1;
     for (size_t i = 0; i < c->count; i++) {
         const struct cub_image *image = &c->images[i];
         if (!image->id)
@@ -219,7 +244,8 @@ static int keep_split(struct cub *c, int train, struct adl_error *err)
             return -1;
         if (image->train == train &&
             (adl_draft_add_image(c->draft, image->id, image->class_id, err) < 0 ||
-             adl_draft_add_box(c->draft, c->draft->dataset->count - 1, image->box, err) < 0))
+             (boxed &&
+              adl_draft_add_box(c->draft, c->draft->dataset->count - 1, image->box, err) < 0)))
             return -1;
     }
     return 0;
@@ -239,10 +265,11 @@ static int cub_read(struct adl_draft *draft, struct adl_error *err)
 {
     const struct adl_dataset_options *o = draft->options;
     struct cub c = {.draft = draft};
-    bool train = !strcmp(o->split, "train"), test = !strcmp(o->split, "test");
+    const char *split = adl_draft_split_name(o->split);
+    bool train = !strcmp(split, "train"), test = !strcmp(split, "test");
     int result = -1;
 
-    if (!train && !test && strcmp(o->split, "val") != 0)
+    if (!train && !test && strcmp(split, "val") != 0)
         return adl_fail(err, ADL_ERR_NOT_FOUND,
                         "%s: CUB has no split \"%.60s\", only train and test", o->dir, o->split);
     const char *classes = adl_draft_text(draft, err, "%s/classes.txt", o->dir);

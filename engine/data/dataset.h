@@ -29,6 +29,27 @@ struct adl_dataset_image {
 /* The three forms of a data set on disk; see data/dataset_open.h. */
 enum adl_dataset_layout { ADL_DATASET_LISTS, ADL_DATASET_CUB, ADL_DATASET_FOLDER };
 
+/* Why something in the directory of a data set is left out. */
+enum adl_left_out {
+    ADL_LEFT_OUT_CLASS,      /* directories for a class without an image that can be read */
+    ADL_LEFT_OUT_FORMAT,     /* files in class directories without the extension of an image */
+    ADL_LEFT_OUT_OUTSIDE,    /* images beside the class directories */
+    ADL_LEFT_OUT_SPECIAL,    /* FIFOs, sockets and devices */
+    ADL_LEFT_OUT_DANGLING,   /* symbolic links to nothing */
+    ADL_LEFT_OUT_LOOP,       /* links in a loop, or to a directory that was read already */
+    ADL_LEFT_OUT_DEEP,       /* directories too many levels down */
+    ADL_LEFT_OUT_UNREADABLE, /* directories that cannot be opened */
+    ADL_LEFT_OUT_KINDS
+};
+
+/* How many of those names a count keeps, for a message. */
+#define ADL_LEFT_OUT_NAMES 4
+
+struct adl_left_out_count {
+    size_t count;
+    const char *names[ADL_LEFT_OUT_NAMES]; /* the first ones; paths below the image directory */
+};
+
 /* Immutable once open, so any number of threads may read it. */
 struct adl_dataset {
     enum adl_dataset_layout layout;
@@ -40,7 +61,9 @@ struct adl_dataset {
     const char **classes;          /* names by class id; NULL if the layout names none */
     size_t class_count;            /* number of names, or the largest class id plus one */
     const char *note;              /* a remark on the split for the user; NULL: none */
-    struct adl_arena arena;        /* owns every text above */
+    /* What was found and left out, by enum adl_left_out. Hidden files are not counted. */
+    struct adl_left_out_count left_out[ADL_LEFT_OUT_KINDS];
+    struct adl_arena arena; /* owns every text above */
 };
 
 /* Which data set to open, and which part of it. */
@@ -58,6 +81,13 @@ void adl_dataset_free(struct adl_dataset *dataset);
  * its text; NULL and NOMEM when out of memory. Needs an image directory. */
 const char *adl_dataset_path(const struct adl_dataset *dataset, size_t index, struct adl_str *path,
                              struct adl_error *err) ADL_MUST_CHECK;
+
+/* Renumbers the classes by name, as they are in `names`, which become the names of the data set.
+ * Returns 1; or 0, and leaves everything as it is, if the data set names no classes or an image
+ * is of a class that is not among `names`; -1 and NOMEM when out of memory. For the owner of a
+ * data set, before others read it. Of equal names the first counts. */
+int adl_dataset_match_classes(struct adl_dataset *dataset, const char *const *names, size_t count,
+                              struct adl_error *err) ADL_MUST_CHECK;
 
 /* Whether `path` may be an image's id: relative, not empty, and without a ".." part
  * that could lead out of the image directory. */

@@ -44,6 +44,31 @@ static const struct adl_layout *find_layout(struct adl_draft *draft, struct adl_
     return possible;
 }
 
+/* The archive of CUB-200-2011 holds its lists one directory down, and some tools unpack it into
+ * another directory of the same name. */
+static int find_nested(struct adl_draft *draft, struct adl_dataset_options *nested,
+                       struct adl_error *err)
+{
+    static const char name[] = "CUB_200_2011", list[] = "train_test_split.txt";
+    const char *dir = draft->options->dir;
+
+    for (int depth = 0; depth < 3; depth++) {
+        const char *path = adl_draft_text(draft, err, "%s/%s", dir, list);
+        if (!path)
+            return -1;
+        if (adl_file_is_regular(path)) {
+            nested->dir = dir;
+            return 0;
+        }
+        dir = adl_draft_text(draft, err, "%s/%s", dir, name);
+        if (!dir)
+            return -1;
+        if (!adl_file_is_folder(dir))
+            return 0;
+    }
+    return 0;
+}
+
 static int read_layout(struct adl_draft *draft, struct adl_error *err)
 {
     const struct adl_dataset_options *o = draft->options;
@@ -52,11 +77,20 @@ static int read_layout(struct adl_draft *draft, struct adl_error *err)
         return adl_fail(err, ADL_ERR_ARG, "the directory of the data set is missing");
     if (o->dir && !adl_file_is_folder(o->dir))
         return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: is not a directory", o->dir);
+    struct adl_dataset_options nested = *o;
     const struct adl_layout *layout = find_layout(draft, err);
+    if (layout == &adl_layout_folder) {
+        if (find_nested(draft, &nested, err) < 0)
+            return -1;
+        draft->options = &nested;
+        layout = find_layout(draft, err);
+    }
     if (!layout)
         return -1;
     draft->dataset->layout = layout->id;
-    return layout->read(draft, err);
+    int result = layout->read(draft, err);
+    draft->options = o;
+    return result;
 }
 
 /* Without names, the labels determine the number of classes. */

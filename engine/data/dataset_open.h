@@ -7,16 +7,23 @@
  *            the reference evaluation code, class names in classes.txt. There is a split
  *            for every directory below metadata/.
  *   CUB      images.txt, train_test_split.txt, image_class_labels.txt,
- *            bounding_boxes.txt, classes.txt: CUB-200-2011 as distributed. The splits
- *            are train and test; val is empty unless DIR/metadata/val has lists. A box
- *            X Y WIDTH HEIGHT becomes trunc(X), trunc(Y), trunc(X) + WIDTH and
- *            trunc(Y) + HEIGHT, truncated: one pixel past the inclusive box, as in the
- *            metadata of the reference evaluation code.
- *   folder   A directory of images for each class; no boxes. If DIR/train, DIR/val or
- *            DIR/test hold class directories, they are the splits, and the classes are
- *            those of train. Otherwise DIR itself holds the class directories: val is
- *            every tenth image of a class in the order of a hash of its name, train is
- *            the rest, all is everything, and test is the same as val, with a note. */
+ *            bounding_boxes.txt, classes.txt: CUB-200-2011 as distributed, also in a directory
+ *            CUB_200_2011 below DIR. The splits are train and test; val is empty unless
+ *            DIR/metadata/val has lists. A box X Y WIDTH HEIGHT becomes trunc(X), trunc(Y),
+ *            trunc(X) + WIDTH and trunc(Y) + HEIGHT, truncated: one pixel past the inclusive
+ *            box, as in the metadata of the reference evaluation code. Without
+ *            bounding_boxes.txt there are no boxes; if only train images lack some, train has
+ *            none.
+ *   folder   A directory of images for each class; no boxes. Images are also taken from the
+ *            directories below that of the class, and a directory without any image is no
+ *            class. If DIR/train, DIR/val or DIR/test hold class directories, they are the
+ *            splits, and the classes are those of train. Otherwise DIR itself holds the class
+ *            directories: val is every tenth image of a class in the order of a hash of its
+ *            name, train is the rest, all is everything, and test is the same as val, with a
+ *            note.
+ *
+ * The directory of a split may also be called training, valid, validation or testing, in any
+ * case. Texts may begin with a UTF-8 byte order mark. */
 
 #include "data/dataset.h"
 

@@ -2,13 +2,17 @@
 
 #include "data/draft.h"
 
+#include <dirent.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/size.h"
 #include "data/lines.h"
+#include "io/file.h"
 
 /* --- images and boxes ------------------------------------------------------------- */
 
@@ -85,6 +89,89 @@ int adl_draft_place_boxes(struct adl_draft *draft, struct adl_error *err)
         struct adl_dataset_image *image = &d->images[draft->boxes[i].image];
         d->boxes[image->first_box + image->box_count++] = draft->boxes[i].box;
     }
+    return 0;
+}
+
+void adl_draft_leave_out(struct adl_draft *draft, enum adl_left_out why, const char *fmt, ...)
+{
+    struct adl_left_out_count *left_out = &draft->dataset->left_out[why];
+    char text[ADL_LIMIT_LIST_LINE_BYTES];
+    va_list args;
+
+    if (left_out->count < ADL_LEFT_OUT_NAMES) {
+        va_start(args, fmt);
+        (void)vsnprintf(text, sizeof text, fmt, args);
+        va_end(args);
+        /* NULL when out of memory: the count is right, and the name is missing. */
+        left_out->names[left_out->count] = adl_arena_printf(&draft->dataset->arena, "%s", text);
+    }
+    left_out->count++;
+}
+
+/* --- splits --------------------------------------------------------------------- */
+
+/* The names of one split, its usual one first. Keras writes "validation", Roboflow and Kaggle
+ * "valid", OpenImages and MATLAB "training". */
+static const char *const split_names[][4] = {
+    {"train", "training"},
+    {"val", "valid", "validation"},
+    {"test", "testing"},
+};
+
+/* A row of that table; NULL: the split has one name only. */
+static const char *const *names_of(const char *split)
+{
+    for (size_t i = 0; i < ADL_COUNT(split_names); i++)
+        for (size_t k = 0; k < ADL_COUNT(split_names[i]) && split_names[i][k]; k++)
+            if (!strcasecmp(split, split_names[i][k]))
+                return split_names[i];
+    return NULL;
+}
+
+const char *adl_draft_split_name(const char *split)
+{
+    const char *const *names = names_of(split);
+    return names ? names[0] : split;
+}
+
+/* The least name in `parent` that is `wanted` in upper or mixed case and a directory. */
+static int find_any_case(struct adl_draft *draft, const char *parent, const char *wanted,
+                         const char **dir, struct adl_error *err)
+{
+    DIR *listing = opendir(parent);
+    int result = -1;
+
+    if (!listing)
+        return 0;
+    for (struct dirent *entry; (entry = readdir(listing));) {
+        if (strcasecmp(entry->d_name, wanted) != 0)
+            continue;
+        const char *path = adl_draft_text(draft, err, "%s/%s", parent, entry->d_name);
+        if (!path)
+            goto out;
+        if (adl_file_is_folder(path) && (!*dir || strcmp(path, *dir) < 0))
+            *dir = path;
+    }
+    result = 0;
+out:
+    closedir(listing);
+    return result;
+}
+
+int adl_draft_find_split(struct adl_draft *draft, const char *parent, const char *split,
+                         const char **dir, struct adl_error *err)
+{
+    const char *const *names = names_of(split);
+    const char *path = adl_draft_text(draft, err, "%s/%s", parent, split);
+
+    *dir = NULL;
+    if (!path)
+        return -1;
+    if (adl_file_is_folder(path))
+        *dir = path;
+    for (size_t k = 0; !*dir && names && k < ADL_COUNT(split_names[0]) && names[k]; k++)
+        if (find_any_case(draft, parent, names[k], dir, err) < 0)
+            return -1;
     return 0;
 }
 

@@ -39,6 +39,18 @@ int adl_draft_add_box(struct adl_draft *draft, size_t image, struct adl_dataset_
  * in which they were added. Called once, after the last box. */
 int adl_draft_place_boxes(struct adl_draft *draft, struct adl_error *err) ADL_MUST_CHECK;
 
+/* Counts something that is left out, and remembers its name if it is among the first. */
+void adl_draft_leave_out(struct adl_draft *draft, enum adl_left_out why, const char *fmt, ...)
+    ADL_PRINTF(3, 4);
+
+/* The usual name of a split that goes by others as well, "val" for "valid" and "validation" in
+ * any case; other names are returned as they are. */
+const char *adl_draft_split_name(const char *split);
+/* Sets *dir to the directory of a split below `parent`: PARENT/SPLIT, or else one of the other
+ * names of that split, in any case; NULL if there is none. Fails with NOMEM or LIMIT. */
+int adl_draft_find_split(struct adl_draft *draft, const char *parent, const char *split,
+                         const char **dir, struct adl_error *err) ADL_MUST_CHECK;
+
 /* Reads class names, one a line. If every line begins with its own line number ("1
  * 001.Albatross"), as in CUB, the file is taken to be numbered and the numbers are
  * removed. Fails with FORMAT if the file is empty. */

@@ -10,6 +10,11 @@
 #include "base/name.h"
 #include "io/file.h"
 
+size_t adl_lines_mark(const char *text, size_t length)
+{
+    return length >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0;
+}
+
 int adl_lines_open(struct adl_lines *lines, const char *path, struct adl_error *err)
 {
     size_t length;
@@ -18,7 +23,7 @@ int adl_lines_open(struct adl_lines *lines, const char *path, struct adl_error *
     lines->text = adl_file_read(path, ADL_LIMIT_LIST_BYTES, &length, err);
     if (!lines->text)
         return -1;
-    lines->at = lines->text;
+    lines->at = lines->text + adl_lines_mark(lines->text, length);
     lines->end = lines->text + length;
     return 0;
 }

@@ -8,6 +8,10 @@
 
 #include "base/error.h"
 
+/* The length of the UTF-8 byte order mark that a text begins with, 3 or 0: editors and
+ * spreadsheets on Windows write one, and it is no part of the first line. */
+size_t adl_lines_mark(const char *text, size_t length);
+
 /* The whole file is in memory; `line` points into it. */
 struct adl_lines {
     const char *path; /* as given to open */

@@ -67,6 +67,7 @@ struct adl_loader {
     /* Used by the calling thread only. */
     bool handed_out; /* the caller has batch `held` */
     bool *reported;  /* [count] the image was reported as broken */
+    size_t *intact;  /* [class_count] images of the class that were not */
     size_t broken_count;
     size_t first_batch;            /* at which this epoch began */
     bool delivered;                /* a batch of this epoch was handed out */
@@ -191,8 +192,11 @@ static int create_slots(struct adl_loader *loader, struct adl_error *err)
     }
     loader->order = adl_malloc(loader->dataset->count, sizeof *loader->order);
     loader->reported = adl_calloc(loader->dataset->count, sizeof *loader->reported);
-    if (!loader->slots || !loader->order || !loader->reported)
+    loader->intact = adl_calloc(loader->dataset->class_count, sizeof *loader->intact);
+    if (!loader->slots || !loader->order || !loader->reported || !loader->intact)
         return adl_fail_nomem(err, "batches");
+    for (size_t i = 0; i < loader->dataset->count; i++)
+        loader->intact[loader->dataset->images[i].class_id]++;
     return 0;
 }
 
@@ -254,6 +258,7 @@ void adl_loader_free(struct adl_loader *loader)
     adl_free(loader->slots);
     adl_free(loader->order);
     adl_free(loader->reported);
+    adl_free(loader->intact);
     adl_free(loader);
 }
 
@@ -336,6 +341,9 @@ static void report(struct adl_loader *loader, size_t index, const struct adl_err
     loader->broken_count++;
     if (loader->options.broken)
         loader->options.broken(loader->options.context, index, why->message);
+    int class_id = loader->dataset->images[index].class_id;
+    if (--loader->intact[class_id] == 0 && loader->options.broken_class)
+        loader->options.broken_class(loader->options.context, class_id);
 }
 
 /* Moves the images that could be read to the front, since the network needs a contiguous batch;

@@ -14,15 +14,20 @@ struct adl_loader;
 /* Called from adl_loader_next() for an image that cannot be read, once for each. */
 typedef void adl_loader_broken(void *context, size_t index, const char *reason);
 
+/* Called from adl_loader_next() once for each class whose last readable image turned out to be
+ * broken. */
+typedef void adl_loader_broken_class(void *context, int class_id);
+
 struct adl_loader_options {
     struct adl_augment_options augment; /* with .train, the order is shuffled, too */
     size_t batch;                       /* images of a batch */
     uint64_t seed;
-    int threads;               /* decoding threads to start */
-    size_t prefetch;           /* batches to prepare ahead; 0: two */
-    float mean[3], std[3];     /* of the network's input */
-    adl_loader_broken *broken; /* or NULL */
-    void *context;             /* of `broken` */
+    int threads;                           /* decoding threads to start */
+    size_t prefetch;                       /* batches to prepare ahead; 0: two */
+    float mean[3], std[3];                 /* of the network's input */
+    adl_loader_broken *broken;             /* or NULL */
+    adl_loader_broken_class *broken_class; /* or NULL */
+    void *context;                         /* of both */
 };
 
 /* Starts the threads. The data set has to outlive the loader. Fails with ARG for an empty data

@@ -273,13 +273,11 @@ static const char *metadata_dir(struct adl_draft *draft, struct adl_error *err)
  * the files of another one: the error then names the split that is missing. */
 static int lists_match(struct adl_draft *draft, enum adl_layout_fit *fit, struct adl_error *err)
 {
-    const char *metadata = metadata_dir(draft, err);
-    const char *split =
-        metadata ? adl_draft_text(draft, err, "%s/%s", metadata, draft->options->split) : NULL;
+    const char *metadata = metadata_dir(draft, err), *split;
 
-    if (!split)
+    if (!metadata || adl_draft_find_split(draft, metadata, draft->options->split, &split, err) < 0)
         return -1;
-    if (draft->options->metadata || adl_file_is_folder(split))
+    if (draft->options->metadata || split)
         *fit = ADL_LAYOUT_CERTAIN;
     else
         *fit = adl_file_is_folder(metadata) ? ADL_LAYOUT_POSSIBLE : ADL_LAYOUT_NO;
@@ -289,15 +287,16 @@ static int lists_match(struct adl_draft *draft, enum adl_layout_fit *fit, struct
 static int lists_read(struct adl_draft *draft, struct adl_error *err)
 {
     const char *metadata = metadata_dir(draft, err);
-    const char *dir =
-        metadata ? adl_draft_text(draft, err, "%s/%s", metadata, draft->options->split) : NULL;
-    struct lists l = {.draft = draft, .dataset = draft->dataset, .dir = dir};
+    const char *dir;
+    struct lists l = {.draft = draft, .dataset = draft->dataset};
     int result = -1;
 
-    if (!dir)
+    if (!metadata || adl_draft_find_split(draft, metadata, draft->options->split, &dir, err) < 0)
         return -1;
-    if (!adl_file_is_folder(dir))
-        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: there is no such split", dir);
+    if (!dir)
+        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s/%s: there is no such split", metadata,
+                        draft->options->split);
+    l.dir = dir;
     const char *ids = adl_draft_text(draft, err, "%s/image_ids.txt", dir);
     const char *labels = adl_draft_text(draft, err, "%s/class_labels.txt", dir);
     const char *boxes = adl_draft_text(draft, err, "%s/localization.txt", dir);

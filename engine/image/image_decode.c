@@ -41,7 +41,8 @@ enum adl_image_type adl_image_sniff(const void *bytes, size_t length)
 
 bool adl_image_named(const char *name)
 {
-    static const char *const endings[] = {".jpg", ".jpeg", ".png", ".webp"};
+    static const char *const endings[] = {".jpg",   ".jpeg", ".jpe", ".jfif",
+                                          ".pjpeg", ".pjp",  ".png", ".webp"};
     const char *dot = strrchr(name, '.');
     for (size_t i = 0; dot && i < ADL_COUNT(endings); i++)
         if (!strcasecmp(dot, endings[i]))

@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "base/sha256.h"
 #include "base/size.h"
+#include "data/lines.h"
 #include "io/file.h"
 #include "io/json_text.h"
 #include "models/file/load.h"
@@ -58,7 +59,7 @@ static int parse_input_size(const char *text, int *height, int *width, struct ad
     return 0;
 }
 
-/* One name per line, with LF or CRLF; empty lines at the end are ignored. */
+/* One name per line, with LF or CRLF; empty lines at the end and a byte order mark are ignored. */
 static int read_classes(struct adl_model *model, const char *path, struct adl_error *err)
 {
     const char **names = NULL;
@@ -80,7 +81,7 @@ static int read_classes(struct adl_model *model, const char *path, struct adl_er
     }
     while (length && (text[length - 1] == '\n' || text[length - 1] == '\r'))
         text[--length] = '\0';
-    for (char *line = text; *line; count++) {
+    for (char *line = text + adl_lines_mark(text, length); *line; count++) {
         size_t size = strcspn(line, "\n");
         char *next = line + size + (line[size] == '\n');
         line[size] = '\0';

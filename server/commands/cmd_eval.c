@@ -15,6 +15,7 @@
 #include "models/model.h"
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
+#include "server/tasks/dataset_log.h"
 #include "server/tasks/directory.h"
 #include "server/tasks/json_out.h"
 #include "server/tasks/progress.h"
@@ -246,21 +247,29 @@ static int open_data(struct eval *e, struct adl_error *err)
         return -1;
     if (e->dataset->note)
         fprintf(stderr, "adl-server: eval: %s\n", e->dataset->note);
+    adl_log_dataset(e->dataset, "eval", false);
     if (e->dataset->count == 0)
         return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: the split \"%s\" has no images",
                         s->data ? s->data : s->metadata, s->split);
     return 0;
 }
 
-/* Labels are class numbers, so the data set's classes have to be the model's, in
- * the same order. Differing names are a warning only, because lists may spell
- * them differently. */
-static int check_classes(const struct eval *e, struct adl_error *err)
+/* Classes are matched by name if every image's class is one of the model's: a directory may lack
+ * some. Otherwise labels are class numbers, and the data set's classes have to be the model's, in
+ * the same order; differing names are a warning only, because lists may spell them
+ * differently. */
+static int match_classes(struct eval *e, struct adl_error *err)
 {
-    const struct adl_dataset *d = e->dataset;
+    struct adl_dataset *d = e->dataset;
     const struct adl_model *m = e->model;
     const char *place = e->settings->data ? e->settings->data : e->settings->metadata;
 
+    if (m->classes) {
+        int matched =
+            adl_dataset_match_classes(d, (const char *const *)m->classes, m->class_count, err);
+        if (matched != 0)
+            return matched < 0 ? -1 : 0;
+    }
     size_t named = d->classes && m->classes ? d->class_count : 0, i = 0;
     while (i < named && i < m->class_count && !strcmp(d->classes[i], m->classes[i]))
         i++;
@@ -288,7 +297,7 @@ static int open_model(struct eval *e, struct adl_error *err)
     e->model = adl_model_load(s->model, NULL, err);
     if (!e->model)
         return -1;
-    if (check_classes(e, err) < 0)
+    if (match_classes(e, err) < 0)
         return -1;
     const struct adl_plan_options how = {
         .input_h = e->model->input_h, .input_w = e->model->input_w, .pool = e->pool};
@@ -304,6 +313,17 @@ static void log_unreadable(void *progress, const char *reason)
 {
     adl_progress_clear(progress);
     fprintf(stderr, "adl-server: eval: %s\n", reason);
+}
+
+static void log_broken_classes(const struct eval *e)
+{
+    const struct adl_evaluate_report *r = &e->report;
+    char text[40];
+
+    for (size_t i = 0; i < r->class_count; i++)
+        if (r->classes[i].images > 0 && r->classes[i].errors == r->classes[i].images)
+            fprintf(stderr, "adl-server: eval: warning: no image of %s can be read\n",
+                    class_name(e, i, text, sizeof text));
 }
 
 static int evaluate(struct eval *e, const struct adl_options *options, struct adl_error *err)
@@ -336,6 +356,8 @@ static int evaluate(struct eval *e, const struct adl_options *options, struct ad
         result =
             adl_evaluate_scoremaps(e->dataset, s->from_scoremaps, e->pool, &how, &e->report, err);
     adl_progress_finish(&progress);
+    if (result == 0)
+        log_broken_classes(e);
     return result;
 }
 

@@ -38,6 +38,21 @@ static int append(struct adl_image_list *list, const char *path, struct adl_erro
     return 0;
 }
 
+static void leave_out(struct adl_image_list *list, const char *path)
+{
+    list->left_out++;
+    if (!list->left_first || strcmp(path, list->left_first) < 0)
+        list->left_first = path;
+}
+
+/* Whether the entry of a directory is an image to be opened. A link to nothing is one too: the
+ * error that follows names it. A FIFO would wait for a writer. */
+static bool is_image(const char *path, const char *name)
+{
+    struct stat info;
+    return adl_image_named(name) && (stat(path, &info) < 0 || S_ISREG(info.st_mode));
+}
+
 /* Continues after a subdirectory that cannot be read, and fails at the end. */
 static int add_directory(struct adl_image_list *list, const char *path, int depth,
                          struct adl_error *err)
@@ -66,8 +81,10 @@ static int add_directory(struct adl_image_list *list, const char *path, int dept
         if (lstat(child, &info) == 0 && S_ISDIR(info.st_mode)) {
             if (add_directory(list, child, depth + 1, err) < 0 && err->kind == ADL_ERR_NOMEM)
                 goto out;
-        } else if (adl_image_named(entry->d_name)) {
+        } else if (is_image(child, entry->d_name)) {
             ADL_TRY(append(list, child, err));
+        } else {
+            leave_out(list, child);
         }
     }
     result = err->kind ? -1 : 0;
@@ -91,7 +108,7 @@ static int add_path(struct adl_image_list *list, const char *path, struct adl_er
     if (list->count > first)
         qsort(list->paths + first, list->count - first, sizeof *list->paths, by_path);
     else if (result == 0)
-        result = adl_fail(err, ADL_ERR_NOT_FOUND, "%s: contains no .jpg, .jpeg, .png or .webp file",
+        result = adl_fail(err, ADL_ERR_NOT_FOUND, "%s: contains no JPEG, PNG or WebP file by name",
                           path);
     return result;
 }

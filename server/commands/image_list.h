@@ -15,19 +15,21 @@ struct adl_image_list {
     size_t capacity;
     struct adl_image_file *files; /* device and inode of those that exist, sorted; owned */
     size_t file_count;
+    size_t left_out;        /* of the directories: files that are no images by name or by kind */
+    const char *left_first; /* the path of one of them, the least; NULL: none */
     struct adl_arena arena;
 };
 
 /* A zeroed struct is an empty list. */
 void adl_image_list_release(struct adl_image_list *list);
 
-/* Adds the images of an operand. A directory stands for every .jpg, .jpeg, .png
- * and .webp file below it, sorted by path, without hidden files and without
- * directories behind symbolic links. An operand with * ? or [ that does not exist is
- * a pattern. Any other name is added as it is, whether it exists or not. Fails with
- * NOT_FOUND when a directory or a pattern yields nothing, with IO when a directory
- * cannot be read, and with LIMIT when directories nest too deeply; images found
- * until then and elsewhere stay in the list. */
+/* Adds the images of an operand. A directory stands for every file below it whose name is that
+ * of a JPEG, PNG or WebP image, sorted by path, without hidden files. What else is there is
+ * counted as left out: other files, FIFOs and the like, and directories behind symbolic links. An
+ * operand with * ? or [ that does not exist is a pattern. Any other name is added as it is, whether
+ * it exists or not. Fails with NOT_FOUND when a directory or a pattern yields nothing, with IO when
+ * a directory cannot be read, and with LIMIT when directories nest too deeply; images found until
+ * then and elsewhere stay in the list. */
 int adl_image_list_add(struct adl_image_list *list, const char *operand,
                        struct adl_error *err) ADL_MUST_CHECK;
 

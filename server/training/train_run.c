@@ -30,6 +30,7 @@
 #include "base/size.h"
 #include "data/dataset_open.h"
 #include "server/tasks/progress.h"
+#include "server/tasks/dataset_log.h"
 #include "server/training/run_lock.h"
 #include "server/training/run_record.h"
 #include "server/training/train_data.h"
@@ -41,6 +42,16 @@ static void log_skipped(void *context, size_t index, const char *reason)
 {
     struct adl_train_run *run = context;
     fprintf(stderr, "adl-server: train: skipped %s: %s\n", run->train->images[index].id, reason);
+}
+
+static void log_broken_class(void *context, int class_id)
+{
+    const struct adl_train_run *run = context;
+    if (run->train->classes)
+        fprintf(stderr, "adl-server: train: warning: no image of %s can be read\n",
+                run->train->classes[class_id]);
+    else
+        fprintf(stderr, "adl-server: train: warning: no image of class %d can be read\n", class_id);
 }
 
 static void log_unreadable_val(void *progress, const char *reason)
@@ -70,10 +81,14 @@ static int open_data(struct adl_train_run *run, struct adl_error *err)
     run->data = adl_train_data_identity(run->train);
     if (!run->data)
         return adl_fail_nomem(err, "the names of the images");
+    adl_log_dataset(run->train, "train", true);
     options.split = "val";
     run->val = adl_dataset_open(&options, &none);
     if (!run->val && none.kind != ADL_ERR_NOT_FOUND)
         return adl_fail(err, none.kind, "%s", none.message);
+    /* Without directories for the splits, the same was left out, and has been said. */
+    if (run->val && run->val->image_dir && strcmp(run->val->image_dir, run->train->image_dir) != 0)
+        adl_log_dataset(run->val, "train", false);
     if (run->val && run->val->count == 0) {
         adl_dataset_free(run->val);
         run->val = NULL;
@@ -143,6 +158,7 @@ static int make_loader(struct adl_train_run *run, struct adl_error *err)
         .seed = (uint64_t)s->seed,
         .threads = adl_pool_threads(run->pool),
         .broken = log_skipped,
+        .broken_class = log_broken_class,
         .context = run,
     };
     memcpy(options.mean, run->model->mean, sizeof options.mean);

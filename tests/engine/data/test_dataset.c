@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/size.h"
@@ -18,6 +19,11 @@ static char root[256]; /* of the current tree */
 static void new_tree(const char *name)
 {
     snprintf(root, sizeof root, "%s/dataset-%s", test_tmp_dir(), name);
+    for (char *slash = root + strlen(test_tmp_dir()) + 1; (slash = strchr(slash, '/')); slash++) {
+        *slash = '\0';
+        mkdir(root, 0777);
+        *slash = '/';
+    }
     mkdir(root, 0777);
 }
 
@@ -392,6 +398,213 @@ static void folders_may_hold_splits(void)
     refused("test", ADL_ERR_FORMAT, "test/dog: train has no class of that name");
 }
 
+static void link_to(const char *target, const char *path)
+{
+    char full[1024];
+    snprintf(full, sizeof full, "%s/%s", root, path);
+    (void)unlink(full);
+    CU_ASSERT_EQUAL_FATAL(symlink(target, full), 0);
+}
+
+static void check_left_out(const struct adl_dataset *d, enum adl_left_out why, size_t count,
+                           const char *first)
+{
+    const struct adl_left_out_count *l = &d->left_out[why];
+    if (l->count != count || (count > 0 && strcmp(l->names[0], first) != 0))
+        TEST_FAIL("kind %d: %zu, the first is %s", (int)why, l->count, count ? l->names[0] : "-");
+    else
+        CU_PASS("");
+}
+
+/* Everything a directory may hold besides images: each thing is counted once, under its path, and
+ * a directory without an image is no class. */
+static void what_is_no_image_is_counted(void)
+{
+    static const char *const endings[] = {"jpg", "JPG",  "jpeg", "Jpeg", "jfif", "JFIF",
+                                          "jpe", "webp", "WEBP", "png",  "PNG"};
+    char path[1024];
+    new_tree("left-out");
+    for (size_t i = 0; i < ADL_COUNT(endings); i++) {
+        snprintf(path, sizeof path, "cat/%zu.%s", i, endings[i]);
+        put(path, "");
+    }
+    put("dog/1.png", "");
+    put("dog/a.gif", "");
+    put("dog/b.gif", "");
+    put("dog/.DS_Store", "");
+    put("eel/only.gif", "");
+    put("__MACOSX/cat/._1.jpg", "");
+    put("stray.jpg", "");
+    put("labels.csv", "");
+    put("empty/.keep", "");
+    snprintf(path, sizeof path, "%s/dog/pipe.jpg", root);
+    (void)unlink(path);
+    CU_ASSERT_EQUAL(mkfifo(path, 0600), 0);
+    link_to("nowhere.jpg", "dog/gone.jpg");
+    link_to("self.jpg", "dog/self.jpg");
+    struct adl_dataset *d = must_open("all");
+    CU_ASSERT_EQUAL_FATAL(d->class_count, 2);
+    CU_ASSERT_STRING_EQUAL(d->classes[0], "cat");
+    CU_ASSERT_STRING_EQUAL(d->classes[1], "dog");
+    CU_ASSERT_EQUAL(d->count, ADL_COUNT(endings) + 1);
+    check_image(d, d->count - 1, "dog/1.png", 1);
+    check_left_out(d, ADL_LEFT_OUT_CLASS, 3, "__MACOSX");
+    check_left_out(d, ADL_LEFT_OUT_FORMAT, 3, "dog/a.gif");
+    check_left_out(d, ADL_LEFT_OUT_OUTSIDE, 1, "stray.jpg");
+    check_left_out(d, ADL_LEFT_OUT_SPECIAL, 1, "dog/pipe.jpg");
+    check_left_out(d, ADL_LEFT_OUT_DANGLING, 1, "dog/gone.jpg");
+    check_left_out(d, ADL_LEFT_OUT_LOOP, 1, "dog/self.jpg");
+    adl_dataset_free(d);
+}
+
+/* Images of subdirectories belong to the class; no link leads to an image twice or in circles. */
+static void classes_may_be_nested(void)
+{
+    static const char *const want[] = {"ape/10.jpg", "ape/2023/b/1.jpg", "ape/2023/z.jpg",
+                                       "ape/9.jpg",  "ape/x.jpg/2.png",  "bee/more/3.jpg"};
+    char deep[512] = "deep";
+    new_tree("nested");
+    for (size_t i = 0; i < 5; i++)
+        put(want[i], "");
+    put("elsewhere/.keep", "");
+    link_to("..", "ape/2023/up");
+    link_to("../..", "ape/2023/top");
+    link_to("../2023", "ape/x.jpg/again");
+    link_to("/", "ape/root");
+    put("../dataset-nested-more/3.jpg", "");
+    put("bee/.keep", "");
+    link_to("../../dataset-nested-more", "bee/more");
+    for (int i = 0; i < 70; i++)
+        strcat(deep, "/d");
+    strcat(deep, "/1.jpg");
+    put(deep, "");
+    struct adl_dataset *d = must_open("all");
+    CU_ASSERT_EQUAL_FATAL(d->count, ADL_COUNT(want));
+    for (size_t i = 0; i < ADL_COUNT(want); i++)
+        check_image(d, i, want[i], i == 5);
+    CU_ASSERT_EQUAL(d->class_count, 2);
+    check_left_out(d, ADL_LEFT_OUT_LOOP, 4, "ape/2023/top");
+    CU_ASSERT_EQUAL(d->left_out[ADL_LEFT_OUT_DEEP].count, 1);
+    adl_dataset_free(d);
+}
+
+/* Directories of splits by the names of other tools; the split is asked for by any of them. */
+static void splits_have_other_names(void)
+{
+    static const char *const names[][2] = {{"train", "valid"},
+                                           {"train", "validation"},
+                                           {"Train", "Val"},
+                                           {"training", "Validation"},
+                                           {"TRAIN", "VALID"}};
+    for (size_t i = 0; i < ADL_COUNT(names); i++) {
+        char name[64];
+        snprintf(name, sizeof name, "other-names-%zu", i);
+        new_tree(name);
+        for (size_t k = 0; k < 2; k++) {
+            snprintf(name, sizeof name, "%s/cat/%zu.jpg", names[i][k], k);
+            put(name, "");
+            snprintf(name, sizeof name, "%s/dog/%zu.jpg", names[i][k], k);
+            put(name, "");
+        }
+        struct adl_dataset *d = must_open("val");
+        CU_ASSERT_EQUAL_FATAL(d->count, 2);
+        check_image(d, 0, "cat/1.jpg", 0);
+        adl_dataset_free(d);
+        d = must_open("validation");
+        CU_ASSERT_EQUAL(d->count, 2);
+        adl_dataset_free(d);
+        d = must_open("train");
+        CU_ASSERT_EQUAL_FATAL(d->count, 2);
+        check_image(d, 1, "dog/0.jpg", 1);
+        adl_dataset_free(d);
+        refused("test", ADL_ERR_NOT_FOUND, "test: there is no such split");
+    }
+    /* A class of that name beside others is no split. */
+    new_tree("valid-class");
+    put("valid/1.jpg", "");
+    put("void/1.jpg", "");
+    struct adl_dataset *d = must_open("all");
+    CU_ASSERT(d->class_count == 2 && d->count == 2);
+    adl_dataset_free(d);
+    new_tree("lists-valid");
+    put("metadata/valid/image_ids.txt", "a.jpg\n");
+    put("metadata/valid/class_labels.txt", "a.jpg,0\n");
+    d = must_open("val");
+    CU_ASSERT_EQUAL(d->count, 1);
+    adl_dataset_free(d);
+}
+
+#define MARK "\xef\xbb\xbf"
+
+/* A byte order mark (Unicode 15, section 23.8) belongs to no name and no number. */
+static void byte_order_marks_are_skipped(void)
+{
+    new_tree("marks");
+    put("classes.txt", MARK "ant\nbee\n");
+    put("metadata/test/image_ids.txt", MARK "a.jpg\nb.jpg\n");
+    put("metadata/test/class_labels.txt", MARK "a.jpg,0\nb.jpg,1\n");
+    put("metadata/test/localization.txt", MARK "a.jpg,1,2,3,4\nb.jpg,1,2,3,4\n");
+    put("metadata/test/image_sizes.txt", MARK "a.jpg,10,20\r\n");
+    struct adl_dataset *d = must_open("test");
+    CU_ASSERT_EQUAL_FATAL(d->count, 2);
+    check_image(d, 0, "a.jpg", 0);
+    CU_ASSERT(d->images[0].width == 10 && has_box(d, 0, 0, 1, 2, 3, 4));
+    CU_ASSERT_STRING_EQUAL(d->classes[0], "ant");
+    adl_dataset_free(d);
+    write_cub("marks-cub");
+    put("images.txt", MARK "1 001.Albatross/a.jpg\n");
+    put("train_test_split.txt", MARK "1 0\n");
+    put("image_class_labels.txt", MARK "1 1\n");
+    put("bounding_boxes.txt", MARK "1 1 2 3 4\n");
+    put("classes.txt", MARK "1 001.Albatross\n2 002.Auk\n");
+    d = must_open("test");
+    CU_ASSERT_EQUAL_FATAL(d->count, 1);
+    check_image(d, 0, "001.Albatross/a.jpg", 0);
+    CU_ASSERT_STRING_EQUAL(d->classes[0], "001.Albatross");
+    adl_dataset_free(d);
+}
+
+static void cub_without_boxes_and_nested(void)
+{
+    write_cub("cub-few-boxes/CUB_200_2011");
+    char *slash = strrchr(root, '/');
+    put("bounding_boxes.txt", "1 1 2 3 4\n4 1 2 3 4\n");
+    *slash = '\0'; /* the directory above */
+    struct adl_dataset *d = must_open("train");
+    CU_ASSERT(d->layout == ADL_DATASET_CUB && d->count == 1 && d->box_count == 0);
+    CU_ASSERT_STRING_EQUAL(d->image_dir + strlen(root), "/CUB_200_2011/images");
+    adl_dataset_free(d);
+    d = must_open("test");
+    CU_ASSERT(d->count == 2 && d->box_count == 2);
+    adl_dataset_free(d);
+    *slash = '/';
+    put("bounding_boxes.txt", "1 1 2 3 4\n");
+    refused("test", ADL_ERR_FORMAT, "bounding_boxes.txt: has no line for 002.Auk/c d.jpg");
+    char list[512];
+    snprintf(list, sizeof list, "%s/bounding_boxes.txt", root);
+    CU_ASSERT_EQUAL(unlink(list), 0);
+    d = must_open("test");
+    CU_ASSERT(d->count == 2 && d->box_count == 0);
+    adl_dataset_free(d);
+}
+
+static void classes_are_matched_by_name(void)
+{
+    static const char *const model[] = {"zebra", "bee", "ape", "cat"};
+    struct adl_error err = {0};
+    new_tree("match");
+    put("ape/1.jpg", "");
+    put("bee/1.jpg", "");
+    struct adl_dataset *d = must_open("all");
+    CU_ASSERT_EQUAL(adl_dataset_match_classes(d, model, 2, &err), 0);
+    check_image(d, 0, "ape/1.jpg", 0);
+    CU_ASSERT_EQUAL(adl_dataset_match_classes(d, model, 4, &err), 1);
+    check_image(d, 0, "ape/1.jpg", 2);
+    check_image(d, 1, "bee/1.jpg", 1);
+    CU_ASSERT(d->class_count == 4 && !strcmp(d->classes[3], "cat"));
+    adl_dataset_free(d);
+}
+
 static void what_is_no_data_set_is_refused(void)
 {
     new_tree("nothing");
@@ -437,5 +650,11 @@ TEST_SUITE(dataset, {"lists are read", lists_are_read},
            {"folders are split by name", folders_are_split_by_name},
            {"classes may be called as splits", classes_may_be_called_as_splits},
            {"folders may hold splits", folders_may_hold_splits},
+           {"what is no image is counted", what_is_no_image_is_counted},
+           {"classes may be nested", classes_may_be_nested},
+           {"splits have other names", splits_have_other_names},
+           {"byte order marks are skipped", byte_order_marks_are_skipped},
+           {"CUB without boxes, and nested", cub_without_boxes_and_nested},
+           {"classes are matched by name", classes_are_matched_by_name},
            {"what is no data set is refused", what_is_no_data_set_is_refused},
            {"data sets survive running out of memory", survives_no_memory});

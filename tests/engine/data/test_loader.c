@@ -267,6 +267,35 @@ static void broken_images_are_told_once(void)
     done_with_pictures();
 }
 
+static void count_class(void *context, int class_id)
+{
+    int *counts = context;
+    counts[class_id]++;
+}
+
+/* Of three classes one has no readable image: it is reported once, however many epochs. */
+static void broken_classes_are_told_once(void)
+{
+    int counts[3] = {0};
+    write_pictures(false);
+    for (int i = 1; i < IMAGES; i += 3) {
+        char path[512];
+        snprintf(path, sizeof path, "%s/images/%d.png", folder, i);
+        CU_ASSERT_EQUAL(remove(path), 0);
+    }
+    struct adl_loader_options options = training(7, 2);
+    options.broken_class = count_class;
+    options.context = counts;
+    struct adl_error err = {0};
+    struct adl_loader *loader = adl_loader_create(dataset, &options, &err);
+    CU_ASSERT_FATAL(loader != NULL);
+    for (uint64_t epoch = 0; epoch < 3; epoch++)
+        play(loader, epoch, 0);
+    CU_ASSERT(counts[0] == 0 && counts[1] == 1 && counts[2] == 0);
+    adl_loader_free(loader);
+    done_with_pictures();
+}
+
 static void wrong_options_are_refused(void)
 {
     write_pictures(false);
@@ -328,5 +357,6 @@ TEST_SUITE(loader, {"every image comes once", every_image_comes_once},
            {"batches depend on the seed alone", batches_depend_on_the_seed_alone},
            {"goes on in the middle of an epoch", goes_on_in_the_middle},
            {"broken images are told once", broken_images_are_told_once},
+           {"broken classes are told once", broken_classes_are_told_once},
            {"wrong options are refused", wrong_options_are_refused},
            {"loading survives running out of memory", survives_no_memory});

@@ -314,7 +314,9 @@ static void converts(void)
         return;
     save_plain(model, NULL, tmp("plain.safetensors"));
     FILE *names = fopen(tmp("names.txt"), "w");
-    fputs("cat\r\ndog\nM\xc3\xb6we\n\n", names);
+    fputs("\xef\xbb\xbf"
+          "cat\r\ndog\nM\xc3\xb6we\n\n",
+          names);
     fclose(names);
 
     expect(RUN("convert", "--arch", TINY, "--classes", tmp("names.txt"), "--input-size", "64x96",
@@ -616,7 +618,8 @@ static void localizes(void)
                                tmp("coco.json"), "--overlay", tmp("drawn"), tmp("images"));
     CU_ASSERT_EQUAL(result.status, 1);
     CU_ASSERT_EQUAL(lines(result.out), 2);
-    CU_ASSERT_EQUAL(lines(result.err), 2);
+    CU_ASSERT_EQUAL(lines(result.err), 3);
+    CU_ASSERT_PTR_NOT_NULL(strstr(result.err, "notes.txt"));
     CU_ASSERT_PTR_NOT_NULL(strstr(result.err, "a.jpg"));
     CU_ASSERT_PTR_NOT_NULL(strstr(result.err, "1 of 3 images"));
     if (lines(result.out) == 2) {

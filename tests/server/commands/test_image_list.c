@@ -51,6 +51,23 @@ static void gives(const char *operand, const char *const *names, size_t count)
     adl_image_list_release(&list);
 }
 
+/* A FIFO, a text and a directory behind a link are counted; a hidden file is not. */
+static void counts_what_is_left_out(void)
+{
+    struct adl_image_list list = {0};
+    struct adl_error err = {0};
+
+    make_tree();
+    (void)unlink(at("sub/pipe.jpg"));
+    CU_ASSERT_EQUAL(mkfifo(at("sub/pipe.jpg"), 0600), 0);
+    TEST_OK(adl_image_list_add(&list, at(""), &err), &err);
+    CU_ASSERT_EQUAL(list.count, 4);
+    CU_ASSERT_EQUAL_FATAL(list.left_out, 3);
+    CU_ASSERT_STRING_EQUAL(list.left_first, at("c.txt"));
+    adl_image_list_release(&list);
+    (void)unlink(at("sub/pipe.jpg"));
+}
+
 static void lists(void)
 {
     make_tree();
@@ -167,6 +184,7 @@ static void survives_out_of_memory(void)
 }
 
 TEST_SUITE(image_list, {"lists files, directories, patterns", lists},
+           {"counts what is left out", counts_what_is_left_out},
            {"refuses operands without images", refuses_nothing},
            {"refuses deep directories", refuses_deep_directories}, {"exports COCO", exports_coco},
            {"survives running out of memory", survives_out_of_memory});
