@@ -53,6 +53,9 @@ struct adl_left_out_count {
 /* Immutable once open, so any number of threads may read it. */
 struct adl_dataset {
     enum adl_dataset_layout layout;
+    /* Its images are turned as EXIF says before anything is done with them, as `localize` and
+     * `serve` do. Not where boxes and sizes are those of the stored image: in lists and CUB. */
+    bool upright;
     const char *image_dir; /* NULL: there are only lists, no images */
     struct adl_dataset_image *images;
     size_t count;

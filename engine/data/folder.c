@@ -264,6 +264,7 @@ static int folder_read(struct adl_draft *draft, struct adl_error *err)
                         "%s: has no metadata/%s for the images in %s; name its directory with "
                         "--metadata",
                         draft->options->dir, draft->options->split, draft->options->images);
+    d->upright = true;
     ADL_TRY(find_split(draft, &parted, &part, err));
     ADL_TRY(read_train_classes(draft, parted, &classes, err));
     ADL_TRY(adl_folder_classes(draft, d->image_dir, false, &present, NULL, err));

@@ -18,3 +18,12 @@ int adl_image_read(const char *path, const struct adl_decode_options *options,
     adl_free(bytes);
     return result < 0 ? adl_error_context(err, "%s", path) : 0;
 }
+
+int adl_dataset_image_read(const struct adl_dataset *dataset, size_t index, struct adl_str *path,
+                           struct adl_image *image, struct adl_error *err)
+{
+    const struct adl_decode_options how = {.ignore_orientation = !dataset->upright};
+    const char *text = adl_dataset_path(dataset, index, path, err);
+
+    return text ? adl_image_read(text, &how, image, NULL, err) : -1;
+}

@@ -4,6 +4,7 @@
 /* Image files by path. This is here and not in engine/image/, which decodes bytes and may
  * not see engine/io/. */
 
+#include "data/dataset.h"
 #include "image/image_decode.h"
 
 /* Reads and decodes the image at `path`. `options` and `info` may be NULL, as for
@@ -12,5 +13,11 @@
 int adl_image_read(const char *path, const struct adl_decode_options *options,
                    struct adl_image *image, struct adl_image_info *info,
                    struct adl_error *err) ADL_MUST_CHECK;
+
+/* Decodes image `index` of a data set, upright or as stored, whichever the data set says:
+ * training, evaluation and reports all see its images through this function. `path` is scratch,
+ * as for adl_dataset_path(). Fails as that and as adl_image_read(). */
+int adl_dataset_image_read(const struct adl_dataset *dataset, size_t index, struct adl_str *path,
+                           struct adl_image *image, struct adl_error *err) ADL_MUST_CHECK;
 
 #endif

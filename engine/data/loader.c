@@ -80,17 +80,13 @@ struct adl_loader {
 static int make_image(const struct adl_loader *loader, size_t index, float *input,
                       struct adl_error *err)
 {
-    const struct adl_decode_options how = {.ignore_orientation = true};
     const struct adl_loader_options *o = &loader->options;
     struct adl_image image = {0}, crop = {0};
     struct adl_str path = {0};
     struct adl_rng rng;
     int result = -1;
 
-    const char *text = adl_dataset_path(loader->dataset, index, &path, err);
-    if (!text)
-        goto out;
-    ADL_TRY(adl_image_read(text, &how, &image, NULL, err));
+    ADL_TRY(adl_dataset_image_read(loader->dataset, index, &path, &image, err));
     adl_rng_seed(&rng, o->seed, loader->epoch, index);
     ADL_TRY(adl_augment(&image, &o->augment, &rng, &crop, err));
     adl_image_to_input(&crop, o->mean, o->std, input);

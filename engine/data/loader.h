@@ -4,7 +4,7 @@
 /* Batches of a data set, decoded and augmented ahead of time by threads of its own. The order of
  * the images and all random numbers depend on the seed, the epoch and the image alone, so the
  * batches are the same for any number of threads, and also when an epoch is resumed in the
- * middle. EXIF orientation is ignored, as in the reference's training and evaluation. */
+ * middle. */
 
 #include "data/augment.h"
 #include "data/dataset.h"

@@ -78,14 +78,11 @@ struct run {
 static int read_image(const struct run *run, struct worker *worker, struct item *item,
                       struct adl_image *image, struct adl_error *err)
 {
-    const struct adl_decode_options how = {.ignore_orientation = true};
-
     if (!run->dataset->image_dir)
         return adl_fail(err, ADL_ERR_NOT_FOUND,
                         "%s has no size, and there is no directory of images",
                         run->dataset->images[item->index].id);
-    const char *path = adl_dataset_path(run->dataset, item->index, &worker->path, err);
-    return path ? adl_image_read(path, &how, image, NULL, err) : -1;
+    return adl_dataset_image_read(run->dataset, item->index, &worker->path, image, err);
 }
 
 static int decode_and_resize(const struct run *run, struct worker *worker, struct item *item,

@@ -2,9 +2,10 @@
 #define ADL_EVAL_EVALUATE_H
 
 /* Measures a network, or a directory of score maps, on a data set, the way the reference
- * evaluation code does (clovaai/wsolevaluation): images as they are stored (EXIF orientation
- * is ignored) are squashed to the input size, the class map of the true class is enlarged to
- * that size in double, normalised, and compared there with the true boxes.
+ * evaluation code does (clovaai/wsolevaluation): images (those of lists as they are stored,
+ * without regard to EXIF orientation; see adl_dataset.upright) are squashed to the input size, the
+ * class map of the true class is enlarged to that size in double, normalised, and compared there
+ * with the true boxes.
  *
  * This room is above wsol/, which knows no files, and data/, which knows no maps. */
 

@@ -7,8 +7,8 @@
  *
  * Cameras store the image as the sensor saw it and note in EXIF how it has to be turned
  * for display. Boxes are in pixels of the displayed image, so it is turned here, once,
- * unless the caller wants it as stored: the reference's training and evaluation code
- * ignores the orientation. */
+ * unless the caller wants it as stored: the boxes of the reference's lists and of CUB are in
+ * pixels of the stored image, and the reference's code ignores the orientation. */
 
 #include "image/image_decode.h"
 

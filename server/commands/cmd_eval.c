@@ -424,8 +424,9 @@ const struct adl_command adl_command_eval = {
         "images/, or CUB-200-2011 as distributed, or a directory of images per class. The figures "
         "are those of the reference evaluation code (clovaai/wsolevaluation): MaxBoxAcc and "
         "MaxBoxAccV2 use the thresholds that are best on this split; GT-known, Top-1 and Top-5 "
-        "localization use the model's threshold. EXIF orientation is ignored. Images that cannot "
-        "be read are reported on stderr and count as wrong.",
+        "localization use the model's threshold. EXIF orientation is applied to a directory per "
+        "class and, as in the reference, not to lists and CUB. Images that cannot be read are "
+        "reported on stderr and count as wrong.",
     .examples = "  adl-server eval --model cub.safetensors --data CUB_200_2011\n"
                 "  adl-server eval -m m.safetensors -d data --split val --json --scoremaps maps\n"
                 "  adl-server eval --from-scoremaps maps --metadata data/metadata --split val\n",

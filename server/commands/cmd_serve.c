@@ -34,7 +34,7 @@ struct settings {
     int max_pixels;
     int queue;
     int decode_threads;
-    bool exact_decode;
+    bool fast_decode, exact_decode;
     int timeout;
     int drain_timeout;
     const char *cors_origin;
@@ -159,7 +159,7 @@ static void fill_server(struct adl_server *server, const struct settings *s)
     server->max_body = s->max_body;
     server->max_pixels = (size_t)s->max_pixels;
     server->timeout_s = s->timeout;
-    server->reduced_decode = !s->exact_decode;
+    server->reduced_decode = s->fast_decode && !s->exact_decode;
     server->web = !s->no_web;
     server->allowed_hosts = s->allowed_hosts.items;
     server->allowed_host_count = s->allowed_hosts.count;
@@ -280,9 +280,11 @@ static const struct adl_option table[] = {
      .metavar = "N", .help = "maximum images queued or in progress; further requests get 503"},
     {"decode-threads", ADL_INT(struct settings, decode_threads), .value = "2", .min = 1, .max = 16,
      .metavar = "N", .help = "number of threads that decode images and write responses"},
+    {"fast-decode", ADL_FLAG(struct settings, fast_decode),
+     .help = "decode large JPEG images at a reduced size, no less than twice the network's input: "
+             "faster, but boxes can differ by some pixels from those of localize and eval"},
     {"exact-decode", ADL_FLAG(struct settings, exact_decode),
-     .help = "decode large JPEG images at full size, as eval does, instead of reducing them to no "
-             "less than twice the network's input"},
+     .help = "overrule --fast-decode: the default, in which serve, localize and eval agree"},
     {"timeout", ADL_INT(struct settings, timeout), .value = "30", .min = 1, .max = 3600,
      .metavar = "SECONDS", .help = "time limit for receiving and answering a request"},
     {"drain-timeout", ADL_INT(struct settings, drain_timeout), .value = "20", .min = 0, .max = 3600,

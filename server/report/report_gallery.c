@@ -43,21 +43,17 @@
 
 /* --- one image ---------------------------------------------------------------------- */
 
-/* Decodes image `index` as training does, ignoring its EXIF orientation. *width and
+/* Decodes image `index` as training does. *width and
  * *height are its size, `small` is a reduction for the page with the same aspect
  * ratio, and `input` is resized to the network's input. */
 static int open_image(const struct adl_report_images *p, size_t index, int *width, int *height,
                       struct adl_image *small, struct adl_image *input, struct adl_error *err)
 {
-    const struct adl_decode_options how = {.ignore_orientation = true};
     struct adl_str path = {0};
     struct adl_image image = {0};
     int result = -1;
 
-    const char *name = adl_dataset_path(p->data, index, &path, err);
-    if (!name)
-        goto out;
-    ADL_TRY(adl_image_read(name, &how, &image, NULL, err));
+    ADL_TRY(adl_dataset_image_read(p->data, index, &path, &image, err));
     *width = image.width;
     *height = image.height;
     double scale = fmin(1, IMAGE_PX / (double)ADL_MAX(image.width, image.height));

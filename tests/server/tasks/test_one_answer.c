@@ -1,0 +1,212 @@
+/* One image, one answer: `train`, `eval`, `localize` and `serve` see the same pixels of a file,
+ * whatever its EXIF orientation and its size. */
+
+#include "support/test.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+#include "data/dataset_open.h"
+#include "data/loader.h"
+#include "eval/evaluate.h"
+#include "image/image_decode.h"
+#include "io/file.h"
+#include "models/file/load.h"
+#include "models/model.h"
+#include "server/tasks/predict.h"
+#include "support/http_client.h"
+#include "support/image_bytes.h"
+#include "support/scratch.h"
+#include "support/server_fixture.h"
+
+/* --- orientation --------------------------------------------------------------------- */
+
+enum { SIDE = 96, FLOATS = SIDE * SIDE * 3, FILES = 10 };
+
+static const char *const names[FILES] = {
+    "exif_6.png",        "exif_8.webp",       "orientation_1.jpg", "orientation_2.jpg",
+    "orientation_3.jpg", "orientation_4.jpg", "orientation_5.jpg", "orientation_6.jpg",
+    "orientation_7.jpg", "orientation_8.jpg"};
+
+static const float mean[3] = {0.5F, 0.4F, 0.3F}, std[3] = {0.2F, 0.3F, 0.4F};
+
+static void write_file(const char *path, const void *bytes, size_t length)
+{
+    struct adl_error err = {0};
+    struct adl_file_piece piece = {bytes, length};
+    TEST_OK(adl_file_write(path, &piece, 1, &err), &err);
+}
+
+/* The golden images in a directory of a class, and the same files in lists. */
+static void write_data(void)
+{
+    scratch_open("one-answer",
+                 (const char *const[]){"folder", "folder/cat", "lists", "lists/images",
+                                       "lists/metadata", "lists/metadata/all", NULL});
+    for (size_t i = 0; i < FILES; i++) {
+        struct image_bytes file = image_bytes_load(names[i]);
+        write_file(scratch_path("folder/cat/%s", names[i]), file.data, file.length);
+        write_file(scratch_path("lists/images/%s", names[i]), file.data, file.length);
+        scratch_append("lists/metadata/all/image_ids.txt", "%s\n", names[i]);
+        scratch_append("lists/metadata/all/class_labels.txt", "%s,0\n", names[i]);
+        free(file.data);
+    }
+}
+
+static struct adl_dataset *open_data(const char *name)
+{
+    struct adl_error err = {0};
+    const struct adl_dataset_options options = {.dir = scratch_path("%s", name), .split = "all"};
+    struct adl_dataset *d = adl_dataset_open(&options, &err);
+    if (!d)
+        TEST_FAIL("%s", err.message);
+    return d;
+}
+
+/* The input that the loader makes of each image, without augmentation, by index. */
+static float *load_all(const struct adl_dataset *d)
+{
+    struct adl_error err = {0};
+    struct adl_loader_options options = {
+        .augment = {.resize_size = SIDE, .crop_size = SIDE}, .batch = FILES, .threads = 1};
+    float *inputs = adl_malloc((size_t)FILES * FLOATS, sizeof *inputs);
+    struct adl_batch batch;
+
+    memcpy(options.mean, mean, sizeof mean);
+    memcpy(options.std, std, sizeof std);
+    struct adl_loader *loader = adl_loader_create(d, &options, &err);
+    CU_ASSERT_FATAL(loader != NULL && inputs != NULL);
+    adl_loader_start_epoch(loader, 0, 0);
+    CU_ASSERT_EQUAL_FATAL(adl_loader_next(loader, &batch, &err), 1);
+    CU_ASSERT_EQUAL_FATAL(batch.count, FILES);
+    for (size_t i = 0; i < FILES; i++)
+        memcpy(inputs + batch.indices[i] * FLOATS, batch.input + i * FLOATS,
+               FLOATS * sizeof *inputs);
+    adl_loader_free(loader);
+    return inputs;
+}
+
+/* In a directory per class the loader's input is that of `localize`, which test_image.c compares
+ * with the EXIF specification; in lists it is the stored image, one and the same for all
+ * JPEGs here, which differ in their tag only. */
+static void training_sees_what_localize_sees(void)
+{
+    write_data();
+    struct adl_dataset *folder = open_data("folder"), *lists = open_data("lists");
+    CU_ASSERT_FATAL(folder && lists && folder->count == FILES && lists->count == FILES);
+    float *turned = load_all(folder), *stored = load_all(lists);
+    float *want = adl_malloc(FLOATS, sizeof *want);
+    CU_ASSERT_FATAL(want != NULL);
+    for (size_t i = 0; i < FILES; i++) {
+        struct adl_error err = {0};
+        struct adl_predict_input input;
+        const struct adl_predict_decode how = {0};
+        TEST_OK(adl_predict_read(scratch_path("folder/cat/%s", names[i]), &how, SIDE, SIDE, &input,
+                                 &err),
+                &err);
+        adl_image_to_input(&input.resized, mean, std, want);
+        if (memcmp(turned + i * FLOATS, want, FLOATS * sizeof *want) != 0)
+            TEST_FAIL("%s: training sees other pixels", names[i]);
+        if (i > 2)
+            CU_ASSERT(!memcmp(stored + i * FLOATS, stored + 2 * FLOATS, FLOATS * sizeof *want));
+        adl_predict_input_release(&input);
+    }
+    CU_ASSERT(!memcmp(stored + 2 * FLOATS, turned + 2 * FLOATS, FLOATS * sizeof *want));
+    CU_ASSERT(memcmp(stored + 7 * FLOATS, turned + 7 * FLOATS, FLOATS * sizeof *want) != 0);
+    adl_free(turned);
+    adl_free(stored);
+    adl_free(want);
+    adl_dataset_free(folder);
+    adl_dataset_free(lists);
+}
+
+/* The probabilities that `eval` finds for the files, and for upright PNG copies of them. */
+static void evaluation_sees_upright_images(void)
+{
+    const char *path = test_small_model();
+    struct adl_error err = {0};
+    struct adl_evaluate_place places[2][FILES] = {{{0}}};
+    write_data();
+    struct adl_model *model = path ? adl_model_load(path, NULL, &err) : NULL;
+    CU_ASSERT_FATAL(model != NULL);
+    const struct adl_plan_options plain = {.input_h = SIDE, .input_w = SIDE};
+    struct adl_plan *plan = adl_plan_create(model->graph, model->params, &plain, &err);
+    struct adl_session *session = plan ? adl_session_create(plan, NULL, 4, &err) : NULL;
+    CU_ASSERT_FATAL(session != NULL);
+    for (int pass = 0; pass < 2; pass++) {
+        struct adl_dataset *d = open_data("folder");
+        struct adl_evaluate_options how = {
+            .curve_interval = 0.1, .model_threshold = 0.3, .places = places[pass]};
+        struct adl_evaluate_report report;
+        CU_ASSERT_FATAL(d && d->count == FILES);
+        memcpy(how.mean, mean, sizeof mean);
+        memcpy(how.std, std, sizeof std);
+        TEST_OK(adl_evaluate_session(d, session, 4, NULL, &how, &report, &err), &err);
+        adl_evaluate_report_release(&report);
+        adl_dataset_free(d);
+        /* The second pass finds PNG under the same names, since only the bytes tell. */
+        for (size_t i = 0; pass == 0 && i < FILES; i++) {
+            struct image_bytes file = image_bytes_load(names[i]);
+            struct adl_image image;
+            size_t length;
+            void *png;
+            TEST_OK(image_bytes_decode(file, NULL, &image, &err), &err);
+            TEST_OK(adl_image_encode_png(&image, &png, &length, &err), &err);
+            write_file(scratch_path("folder/cat/%s", names[i]), png, length);
+            adl_image_release(&image);
+            adl_free(png);
+            free(file.data);
+        }
+    }
+    for (size_t i = 0; i < FILES; i++) {
+        CU_ASSERT(places[0][i].measured && places[1][i].measured);
+        CU_ASSERT_EQUAL(places[0][i].probability, places[1][i].probability);
+    }
+    CU_ASSERT_NOT_EQUAL(places[0][2].probability, places[0][7].probability);
+    adl_session_free(session);
+    adl_plan_unref(plan);
+    adl_model_free(model);
+}
+
+/* --- size ------------------------------------------------------------------------------ */
+
+/* What the server says about an image, and about its pixels as PNG, which has no reduced
+ * decoding. */
+static void serving_decodes_at_full_size(void)
+{
+    struct test_server server = {0};
+    struct adl_error err = {0};
+    struct adl_image image;
+    size_t jpeg_length, png_length;
+    void *png;
+    const char *model = test_small_model();
+    if (!model || test_server_start(&server, (const char *const[]){"--model", model, NULL}) < 0)
+        return;
+    void *jpeg = test_picture(TEST_JPEG, 1600, 1200, &jpeg_length);
+    TEST_OK(adl_image_decode(jpeg, jpeg_length, NULL, &image, NULL, &err), &err);
+    TEST_OK(adl_image_encode_png(&image, &png, &png_length, &err), &err);
+    adl_image_release(&image);
+    json_t *answers[2] = {0};
+    for (int i = 0; i < 2; i++) {
+        struct test_reply reply = {0};
+        test_request(&server, "POST", "/localize", "Content-Type: image/jpeg\r\n", i ? png : jpeg,
+                     i ? png_length : jpeg_length, &reply);
+        CU_ASSERT_EQUAL(reply.status, 200);
+        answers[i] = test_reply_json(&reply);
+        test_reply_release(&reply);
+    }
+    json_t *first = json_object_get(answers[0], "predictions");
+    CU_ASSERT_PTR_NOT_NULL(first);
+    CU_ASSERT(json_equal(first, json_object_get(answers[1], "predictions")));
+    json_decref(answers[0]);
+    json_decref(answers[1]);
+    adl_free(png);
+    adl_free(jpeg);
+    CU_ASSERT_EQUAL(test_server_stop(&server), 0);
+}
+
+TEST_SUITE(one_answer, {"training sees what localize sees", training_sees_what_localize_sees},
+           {"evaluation sees upright images", evaluation_sees_upright_images},
+           {"serving decodes at full size", serving_decodes_at_full_size});
