@@ -16,11 +16,11 @@ const char *adl_image_foreign(const void *bytes, size_t length);
  * directory to open. */
 bool adl_image_named(const char *name);
 
-/* Decodes JPEG (baseline, progressive, grey, CMYK, YCCK), PNG (every colour type, alpha over
- * white) or WebP. `options` and `info` may be NULL; `info` is written on success only. Fails
- * with UNSUPPORTED for another or an animated format, with LIMIT for too many pixels or too
- * much memory, with FORMAT for a corrupt or truncated file, and with NOMEM; `image` is then
- * zeroed. */
+/* Decodes JPEG (baseline, progressive, arithmetic, grey, CMYK, YCCK), PNG (every colour type,
+ * alpha over white) or WebP (of an animation the first frame). `options` and `info` may be NULL;
+ * `info` is written on success only. Fails with UNSUPPORTED for another format, with LIMIT for too
+ * many pixels or too much memory, with FORMAT for a corrupt or truncated file, and with NOMEM;
+ * `image` is then zeroed. */
 int adl_image_decode(const void *bytes, size_t length, const struct adl_decode_options *options,
                      struct adl_image *image, struct adl_image_info *info,
                      struct adl_error *err) ADL_MUST_CHECK;

@@ -1,4 +1,5 @@
-/* Decodes JPEG with libjpeg-turbo: baseline, progressive, grey, CMYK and YCCK.
+/* Decodes JPEG with libjpeg-turbo: baseline, progressive, arithmetic coding, grey, CMYK and
+ * YCCK.
  *
  * libjpeg reports errors through a callback that must not return, so it has to longjmp. To keep
  * that safe, all state is in one struct, one function calls setjmp and has no locals that
@@ -185,18 +186,17 @@ static void check_header(struct reader *reader, size_t length)
     if (adl_codec_check_sides(jpeg->image_width, jpeg->image_height, reader->options, reader->err) <
         0)
         give_up(common);
-    if (jpeg->arith_code ||
-        (jpeg->num_components != 1 && jpeg->num_components != 3 && jpeg->num_components != 4)) {
-        adl_fail(reader->err, ADL_ERR_UNSUPPORTED, "unsupported JPEG: %s",
-                 jpeg->arith_code ? "it uses arithmetic coding"
-                                  : "it is neither grey, colour nor CMYK");
+    if (jpeg->num_components != 1 && jpeg->num_components != 3 && jpeg->num_components != 4) {
+        adl_fail(reader->err, ADL_ERR_UNSUPPORTED,
+                 "unsupported JPEG: it is neither grey, colour nor CMYK");
         give_up(common);
     }
     for (int c = 0; c < jpeg->num_components; c++)
         blocks += (size_t)jpeg->comp_info[c].width_in_blocks *
                   (size_t)jpeg->comp_info[c].height_in_blocks;
-    /* Huffman coding spends at least one bit on the mean of each 8x8 block. */
-    if (blocks / 8 > length) {
+    /* Huffman coding spends at least one bit on the mean of each 8x8 block; arithmetic coding may
+     * spend far less. */
+    if (!jpeg->arith_code && blocks / 8 > length) {
         adl_fail(reader->err, ADL_ERR_FORMAT,
                  "the JPEG image is truncated: %zu bytes cannot hold %u x %u pixels", length,
                  jpeg->image_width, jpeg->image_height);

@@ -225,7 +225,8 @@ static int decode_png(const void *bytes, size_t length, const struct adl_decode_
     spng_ctx *ctx = spng_ctx_new2(&allocator, 0);
     if (!ctx)
         return fail_code(SPNG_EMEM, err);
-    code = spng_set_crc_action(ctx, SPNG_CRC_ERROR, SPNG_CRC_ERROR);
+    /* A damaged chunk that pixels do not need is skipped, as libpng does by default. */
+    code = spng_set_crc_action(ctx, SPNG_CRC_ERROR, SPNG_CRC_DISCARD);
     code = code ? code : spng_set_image_limits(ctx, ADL_LIMIT_IMAGE_SIDE, ADL_LIMIT_IMAGE_SIDE);
     code = code ? code : spng_set_chunk_limits(ctx, chunk_bytes, 2 * chunk_bytes);
     code = code ? code : spng_set_png_buffer(ctx, bytes, length);

@@ -1,5 +1,11 @@
-/* Decodes WebP with libwebp: still images, lossy and lossless, alpha over white. libwebp has no
- * allocator hooks, so its memory is bounded in advance from the header (memory_needed). */
+/* Decodes WebP with libwebp: still images and the first frame of animations, lossy and lossless,
+ * alpha over white. libwebp has no allocator hooks, so its memory is bounded in advance from the
+ * header (memory_needed).
+ *
+ * An animation (WebP Container Specification, "Animation") has a chunk ANMF for each frame: 3
+ * bytes each for X / 2, Y / 2, width - 1, height - 1 and the duration, a byte of flags, and then
+ * the chunks of a still image, which libwebp decodes without a RIFF header. What the first frame
+ * leaves free of the canvas is transparent, and so white here. */
 
 #include <string.h>
 #include <webp/decode.h>
@@ -12,6 +18,7 @@
 
 #define RIFF_HEADER_BYTES 12
 #define CHUNK_HEADER_BYTES 8
+#define FRAME_HEADER_BYTES 16
 /* libwebp's rows, caches and tables, which do not grow with the area. */
 #define FIXED_BYTES (256 * ADL_KIB)
 #define BYTES_PER_COLUMN 256
@@ -19,6 +26,11 @@
 static size_t little_endian_32(const uint8_t *p)
 {
     return (size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
+}
+
+static size_t little_endian_24(const uint8_t *p)
+{
+    return (size_t)p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16;
 }
 
 static int fail_status(VP8StatusCode status, struct adl_error *err)
@@ -33,23 +45,33 @@ static int fail_status(VP8StatusCode status, struct adl_error *err)
     }
 }
 
-/* Walks the chunks of the RIFF file for an EXIF chunk. `length` has been checked to be at least
- * what the header declares. */
-static int find_orientation(const uint8_t *bytes, size_t length)
+/* Walks the chunks of the RIFF file for the first of a kind; NULL if there is none. *content is
+ * what there is of its content. `length` has been checked to be at least what the header declares.
+ */
+static const uint8_t *find_chunk(const uint8_t *bytes, size_t length, const char *kind,
+                                 size_t *content)
 {
     size_t at = RIFF_HEADER_BYTES;
     while (length - at >= CHUNK_HEADER_BYTES) {
         size_t size = little_endian_32(bytes + at + 4);
-        const uint8_t *data = bytes + at + CHUNK_HEADER_BYTES;
         size_t available = length - at - CHUNK_HEADER_BYTES;
-        if (memcmp(bytes + at, "EXIF", 4) == 0)
-            return adl_exif_orientation(data, ADL_MIN(size, available));
+        if (memcmp(bytes + at, kind, 4) == 0) {
+            *content = ADL_MIN(size, available);
+            return bytes + at + CHUNK_HEADER_BYTES;
+        }
         size += size & 1;
         if (size >= available)
             break;
         at += CHUNK_HEADER_BYTES + size;
     }
-    return 1;
+    return NULL;
+}
+
+static int find_orientation(const uint8_t *bytes, size_t length)
+{
+    size_t size;
+    const uint8_t *exif = find_chunk(bytes, length, "EXIF", &size);
+    return exif ? adl_exif_orientation(exif, size) : 1;
 }
 
 /* An upper bound of what libwebp and the alpha channel take besides the pixels, not counting
@@ -69,8 +91,9 @@ static bool is_webp(const uint8_t *bytes, size_t length)
     return length >= 12 && memcmp(bytes, "RIFF", 4) == 0 && memcmp(bytes + 8, "WEBP", 4) == 0;
 }
 
-static int decode_webp(const void *bytes, size_t length, const struct adl_decode_options *options,
-                       struct adl_image *image, struct adl_image_info *info, struct adl_error *err)
+/* Decodes a still image, with or without the header of the file. */
+static int decode_still(const void *bytes, size_t length, const struct adl_decode_options *options,
+                        struct adl_image *image, struct adl_error *err)
 {
     WebPDecoderConfig config;
     WebPBitstreamFeatures *features = &config.input;
@@ -79,15 +102,10 @@ static int decode_webp(const void *bytes, size_t length, const struct adl_decode
 
     if (!WebPInitDecoderConfig(&config))
         return adl_fail(err, ADL_ERR_INTERNAL, "libwebp has another version than its headers");
-    /* libwebp would not notice if metadata behind the pixels were cut off. */
-    if (little_endian_32((const uint8_t *)bytes + 4) > length - 8)
-        return fail_status(VP8_STATUS_NOT_ENOUGH_DATA, err);
     VP8StatusCode status = WebPGetFeatures(bytes, length, features);
     if (status != VP8_STATUS_OK)
         return fail_status(status, err);
-    if (features->has_animation)
-        return adl_fail(err, ADL_ERR_UNSUPPORTED, "animated WebP images are not read");
-    if (features->width < 1 || features->height < 1)
+    if (features->width < 1 || features->height < 1 || features->has_animation)
         return fail_status(VP8_STATUS_BITSTREAM_ERROR, err);
     ADL_TRY(adl_codec_check_sides((size_t)features->width, (size_t)features->height, options, err));
     ADL_TRY(adl_codec_check_memory(memory_needed(features), options, err));
@@ -116,13 +134,69 @@ static int decode_webp(const void *bytes, size_t length, const struct adl_decode
     }
     if (rgba)
         adl_codec_over_white(rgba, pixels, image->rgb);
-    info->width = image->width;
-    info->height = image->height;
-    info->orientation = find_orientation(bytes, length);
     result = 0;
 out:
     adl_free(rgba);
     return result;
+}
+
+/* Makes a white canvas and puts the first frame of the animation on it. */
+static int decode_first_frame(const uint8_t *bytes, size_t length, int width, int height,
+                              const struct adl_decode_options *options, struct adl_image *image,
+                              struct adl_error *err)
+{
+    size_t size;
+    const uint8_t *frame = find_chunk(bytes, length, "ANMF", &size);
+    struct adl_image still = {0};
+    int result = -1;
+
+    if (!frame || size < FRAME_HEADER_BYTES)
+        return fail_status(VP8_STATUS_BITSTREAM_ERROR, err);
+    const size_t x = 2 * little_endian_24(frame), y = 2 * little_endian_24(frame + 3);
+    const size_t w = little_endian_24(frame + 6) + 1, h = little_endian_24(frame + 9) + 1;
+    if (width < 1 || height < 1 || x + w > (size_t)width || y + h > (size_t)height)
+        return fail_status(VP8_STATUS_BITSTREAM_ERROR, err);
+    ADL_TRY(adl_codec_check_sides((size_t)width, (size_t)height, options, err));
+    /* The frame's pixels come on top of what decoding it needs. */
+    struct adl_decode_options rest = *options;
+    ADL_TRY(adl_codec_check_memory(w * h * 3, options, err));
+    rest.max_memory_bytes -= w * h * 3;
+    ADL_TRY(
+        decode_still(frame + FRAME_HEADER_BYTES, size - FRAME_HEADER_BYTES, &rest, &still, err));
+    if ((size_t)still.width != w || (size_t)still.height != h) {
+        fail_status(VP8_STATUS_BITSTREAM_ERROR, err);
+        goto out;
+    }
+    ADL_TRY(adl_image_init(image, width, height, err));
+    memset(image->rgb, 255, (size_t)width * (size_t)height * 3);
+    for (size_t row = 0; row < h; row++)
+        memcpy(image->rgb + ((y + row) * (size_t)width + x) * 3, still.rgb + row * w * 3, w * 3);
+    result = 0;
+out:
+    adl_image_release(&still);
+    return result;
+}
+
+static int decode_webp(const void *bytes, size_t length, const struct adl_decode_options *options,
+                       struct adl_image *image, struct adl_image_info *info, struct adl_error *err)
+{
+    WebPBitstreamFeatures features;
+
+    /* libwebp would not notice if metadata behind the pixels were cut off. */
+    if (little_endian_32((const uint8_t *)bytes + 4) > length - 8)
+        return fail_status(VP8_STATUS_NOT_ENOUGH_DATA, err);
+    VP8StatusCode status = WebPGetFeatures(bytes, length, &features);
+    if (status != VP8_STATUS_OK)
+        return fail_status(status, err);
+    int result = features.has_animation ? decode_first_frame(bytes, length, features.width,
+                                                             features.height, options, image, err)
+                                        : decode_still(bytes, length, options, image, err);
+    if (result < 0)
+        return -1;
+    info->width = image->width;
+    info->height = image->height;
+    info->orientation = find_orientation(bytes, length);
+    return 0;
 }
 
 const struct adl_codec adl_codec_webp = {ADL_IMAGE_WEBP, is_webp, decode_webp};

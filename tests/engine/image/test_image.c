@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <jpeglib.h>
+
 #include "base/mem.h"
 #include "base/size.h"
 #include "image/image_decode.h"
@@ -267,8 +269,6 @@ static void expect_turned(const char *name, int orientation)
 
 static void webp(void)
 {
-    struct adl_error err = {0};
-    struct adl_image image;
     uint8_t want[IMAGE_PIXELS * 3];
     expect("lossless.webp", sample(), 0);
     expect_pillow("lossy.webp", "lossy.webp.rgb");
@@ -276,10 +276,82 @@ static void webp(void)
     for (int i = 0; i < IMAGE_PIXELS * 3; i++)
         want[i] = (uint8_t)over_white(sample()[i], 7 * sample()[i / 3 * 3] % 256);
     expect("alpha_lossless.webp", want, 0);
+}
+
+/* The first frame of an animation, also where it covers a part of the canvas only: the rest is
+ * transparent, which becomes white. */
+static void first_frame_of_webp(void)
+{
+    enum { SIDE = 40, LEFT = 12, TOP = 20 };
+    struct adl_error err = {0};
+    struct adl_image image;
+    expect("animated.webp", sample(), 0);
     struct image_bytes file = image_bytes_load("animated.webp");
+    /* The canvas in VP8X, sides minus one, and the place of the frame in ANMF, halved. */
+    file.data[24] = file.data[27] = SIDE - 1;
+    file.data[52] = LEFT / 2;
+    file.data[55] = TOP / 2;
+    TEST_OK(image_bytes_decode(file, NULL, &image, &err), &err);
+    CU_ASSERT_FATAL(image.rgb && image.width == SIDE && image.height == SIDE);
+    int wrong = 0;
+    for (int y = 0; y < SIDE; y++) {
+        for (int x = 0; x < SIDE * 3; x++) {
+            int column = x - LEFT * 3, row = y - TOP;
+            bool inside = column >= 0 && column < IMAGE_WIDTH * 3 && row >= 0 && row < IMAGE_HEIGHT;
+            int want = inside ? sample()[row * IMAGE_WIDTH * 3 + column] : 255;
+            wrong += image.rgb[y * SIDE * 3 + x] != want;
+        }
+    }
+    CU_ASSERT_EQUAL(wrong, 0);
+    adl_image_release(&image);
+    file.data[52] = SIDE; /* over the edge */
     CU_ASSERT_EQUAL(image_bytes_decode(file, NULL, &image, &err), -1);
-    CU_ASSERT_EQUAL(err.kind, ADL_ERR_UNSUPPORTED);
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_FORMAT);
     free(file.data);
+}
+
+/* The same coefficients with arithmetic instead of Huffman coding are the same pixels. */
+static struct image_bytes with_arithmetic_coding(struct image_bytes file)
+{
+    struct jpeg_decompress_struct in;
+    struct jpeg_compress_struct out;
+    struct jpeg_error_mgr errors;
+    unsigned char *data = NULL;
+    unsigned long length = 0;
+
+    in.err = out.err = jpeg_std_error(&errors);
+    jpeg_create_decompress(&in);
+    jpeg_create_compress(&out);
+    jpeg_mem_src(&in, file.data, file.length);
+    jpeg_mem_dest(&out, &data, &length);
+    jpeg_read_header(&in, TRUE);
+    jvirt_barray_ptr *coefficients = jpeg_read_coefficients(&in);
+    jpeg_copy_critical_parameters(&in, &out);
+    out.arith_code = TRUE;
+    jpeg_write_coefficients(&out, coefficients);
+    jpeg_finish_compress(&out);
+    jpeg_finish_decompress(&in);
+    jpeg_destroy_compress(&out);
+    jpeg_destroy_decompress(&in);
+    return (struct image_bytes){data, length};
+}
+
+static void arithmetic_jpeg(void)
+{
+    struct adl_error err = {0};
+    struct adl_image image;
+    struct image_bytes huffman = image_bytes_load("baseline.jpg");
+    struct image_bytes file = with_arithmetic_coding(huffman), want;
+    want = image_bytes_load("baseline.jpg.rgb");
+    TEST_OK(image_bytes_decode(file, NULL, &image, &err), &err);
+    compare("arithmetic", &image, want.data, TOLERANCE);
+    adl_image_release(&image);
+    size_t whole = file.length;
+    for (file.length = 0; file.length < whole; file.length++)
+        CU_ASSERT_EQUAL(image_bytes_decode(file, NULL, &image, &err), -1);
+    free(huffman.data);
+    free(file.data);
+    free(want.data);
 }
 
 static void orientation_elsewhere(void)
@@ -326,5 +398,6 @@ static void encoders(void)
 
 TEST_SUITE(image, {"types are told from bytes", types_are_told_from_bytes}, {"jpeg", jpeg},
            {"jpeg orientation", jpeg_orientation}, {"jpeg at reduced scale", jpeg_at_reduced_scale},
-           {"png of every kind", png}, {"webp", webp},
+           {"png of every kind", png}, {"webp", webp}, {"first frame of webp", first_frame_of_webp},
+           {"arithmetic jpeg", arithmetic_jpeg},
            {"orientation of png and webp", orientation_elsewhere}, {"encoders", encoders});
