@@ -2,6 +2,8 @@
 
 #include "data/image_file.h"
 
+#include <sys/stat.h>
+
 #include "base/limits.h"
 #include "base/mem.h"
 #include "io/file.h"
@@ -24,6 +26,12 @@ int adl_dataset_image_read(const struct adl_dataset *dataset, size_t index, stru
 {
     const struct adl_decode_options how = {.ignore_orientation = !dataset->upright};
     const char *text = adl_dataset_path(dataset, index, path, err);
+    struct stat file;
 
-    return text ? adl_image_read(text, &how, image, NULL, err) : -1;
+    if (!text)
+        return -1;
+    /* A FIFO would wait for a writer, for ever. What does not exist is left to the reader. */
+    if (stat(text, &file) == 0 && !S_ISREG(file.st_mode))
+        return adl_fail(err, ADL_ERR_IO, "%s: is not a regular file", text);
+    return adl_image_read(text, &how, image, NULL, err);
 }

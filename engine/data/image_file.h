@@ -16,7 +16,8 @@ int adl_image_read(const char *path, const struct adl_decode_options *options,
 
 /* Decodes image `index` of a data set, upright or as stored, whichever the data set says:
  * training, evaluation and reports all see its images through this function. `path` is scratch,
- * as for adl_dataset_path(). Fails as that and as adl_image_read(). */
+ * as for adl_dataset_path(). Fails as that and as adl_image_read(), and with IO for what is not a
+ * regular file. */
 int adl_dataset_image_read(const struct adl_dataset *dataset, size_t index, struct adl_str *path,
                            struct adl_image *image, struct adl_error *err) ADL_MUST_CHECK;
 

@@ -267,6 +267,25 @@ static void broken_images_are_told_once(void)
     done_with_pictures();
 }
 
+/* A list that names a FIFO does not stop the run. */
+static void fifos_are_broken_images(void)
+{
+    char path[512];
+    write_pictures(false);
+    snprintf(path, sizeof path, "%s/images/%d.png", folder, MISSING);
+    CU_ASSERT_EQUAL(remove(path), 0);
+    CU_ASSERT_EQUAL(mkfifo(path, 0600), 0);
+    struct told told = {0};
+    struct adl_loader_options options = training(7, 2);
+    options.broken = tell;
+    options.context = &told;
+    CU_ASSERT_EQUAL(play_new(&options, 0, 0).images, IMAGES - 1);
+    CU_ASSERT(told.count == 1 && told.indices[0] == MISSING);
+    CU_ASSERT_PTR_NOT_NULL(strstr(told.reason, "is not a regular file"));
+    CU_ASSERT_EQUAL(remove(path), 0);
+    done_with_pictures();
+}
+
 static void count_class(void *context, int class_id)
 {
     int *counts = context;
@@ -357,6 +376,7 @@ TEST_SUITE(loader, {"every image comes once", every_image_comes_once},
            {"batches depend on the seed alone", batches_depend_on_the_seed_alone},
            {"goes on in the middle of an epoch", goes_on_in_the_middle},
            {"broken images are told once", broken_images_are_told_once},
+           {"FIFOs are broken images", fifos_are_broken_images},
            {"broken classes are told once", broken_classes_are_told_once},
            {"wrong options are refused", wrong_options_are_refused},
            {"loading survives running out of memory", survives_no_memory});
