@@ -6,6 +6,9 @@
 
 #include "base/mem.h"
 
+const char *const adl_dataset_exif_names[] = {
+    [ADL_EXIF_AUTO] = "auto", [ADL_EXIF_APPLY] = "apply", [ADL_EXIF_IGNORE] = "ignore", NULL};
+
 void adl_dataset_free(struct adl_dataset *dataset)
 {
     if (!dataset)

@@ -69,12 +69,20 @@ struct adl_dataset {
     struct adl_arena arena; /* owns every text above */
 };
 
+/* Whether the images are turned as EXIF says; see `upright`. AUTO is the layout's way. Boxes and
+ * sizes are taken as they are: with APPLY they have to be those of the turned images. */
+enum adl_dataset_exif { ADL_EXIF_AUTO, ADL_EXIF_APPLY, ADL_EXIF_IGNORE };
+
+/* Their names by enum adl_dataset_exif, ended by NULL: auto, apply, ignore. */
+extern const char *const adl_dataset_exif_names[];
+
 /* Which data set to open, and which part of it. */
 struct adl_dataset_options {
     const char *dir;      /* may be NULL if `metadata` is given */
     const char *split;    /* train, val, test, or the name of another list directory */
     const char *images;   /* the image directory of lists; NULL: DIR/images, or DIR */
     const char *metadata; /* the directory of SPLIT/image_ids.txt; NULL: DIR/metadata */
+    int exif;             /* enum adl_dataset_exif */
 };
 
 /* NULL is fine. */

@@ -115,6 +115,8 @@ struct adl_dataset *adl_dataset_open(const struct adl_dataset_options *options,
     ADL_TRY(read_layout(&draft, err));
     ADL_TRY(adl_draft_place_boxes(&draft, err));
     count_classes(dataset);
+    if (options->exif != ADL_EXIF_AUTO)
+        dataset->upright = options->exif == ADL_EXIF_APPLY;
     result = 0;
 out:
     adl_free(draft.boxes);

@@ -31,6 +31,7 @@ struct settings {
     const char *split;
     const char *images;
     const char *metadata;
+    int exif;
     bool json;
     bool per_class;
     const char *scoremaps;
@@ -239,8 +240,11 @@ static int check_settings(const struct settings *s, struct adl_error *err)
 static int open_data(struct eval *e, struct adl_error *err)
 {
     const struct settings *s = e->settings;
-    const struct adl_dataset_options how = {
-        .dir = s->data, .split = s->split, .images = s->images, .metadata = s->metadata};
+    const struct adl_dataset_options how = {.dir = s->data,
+                                            .split = s->split,
+                                            .images = s->images,
+                                            .metadata = s->metadata,
+                                            .exif = s->exif};
 
     e->dataset = adl_dataset_open(&how, err);
     if (!e->dataset)
@@ -397,6 +401,7 @@ static const struct adl_option table[] = {
     ADL_OPTIONS_DATA(struct settings, .help = "data set"),
     {"split", ADL_STRING(struct settings, split), .value = "test", .metavar = "NAME",
      .help = "split to evaluate; in a directory per class, test means val: every tenth image"},
+    ADL_OPTION_EXIF(struct settings),
     ADL_OPTION_JSON(struct settings),
     {"per-class", ADL_FLAG(struct settings, per_class),
      .help = "print the figures of each class as well"},

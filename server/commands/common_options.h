@@ -6,6 +6,7 @@
  * row: `.help` where the row has none, or `.required`. */
 
 #include "base/limits.h"
+#include "data/dataset.h"
 #include "server/options/options.h"
 
 /* clang-format off */
@@ -45,6 +46,12 @@
      .help = "directory of the images that the lists name"},                                   \
     {"metadata", ADL_STRING(s, metadata), .metavar = "DIR", .default_note = "within --data",   \
      .help = "directory of the lists, one subdirectory per split"}
+
+#define ADL_OPTION_EXIF(s)                                                                     \
+    {"exif", ADL_CHOICE(s, exif), .choices = adl_dataset_exif_names, .value = "auto",          \
+     .metavar = "WAY",                                                                         \
+     .help = "apply the EXIF orientation of the images, or ignore it; auto ignores it for "    \
+             "lists and CUB, whose boxes are in pixels of the stored image"}
 
 #define ADL_OPTION_CURVE_INTERVAL(s, least, most)                                              \
     {"cam-curve-interval", ADL_DOUBLE(s, curve_interval), .value = "0.001", .min = least,      \

@@ -89,6 +89,16 @@ static bool is_stopped(void *context)
     return options->stop && *options->stop;
 }
 
+/* How the run was told to treat EXIF orientation. */
+static int exif_of(const struct adl_run_record *record)
+{
+    const char *name = json_string_value(json_object_get(record->config, "exif"));
+    for (int i = 0; name && adl_dataset_exif_names[i]; i++)
+        if (!strcmp(name, adl_dataset_exif_names[i]))
+            return i;
+    return ADL_EXIF_AUTO;
+}
+
 static int open_data(struct report *report, struct adl_error *err)
 {
     const struct adl_report_options *o = report->options;
@@ -100,7 +110,8 @@ static int open_data(struct report *report, struct adl_error *err)
                                                                  : r->image_dir,
                                              .metadata = o->metadata ? o->metadata
                                                          : o->data   ? NULL
-                                                                     : r->metadata_dir};
+                                                                     : r->metadata_dir,
+                                             .exif = exif_of(r)};
 
     report->data = adl_dataset_open(&from, err);
     if (!report->data)

@@ -67,7 +67,8 @@ static int open_data(struct adl_train_run *run, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
     struct adl_dataset_options options = {
-        .dir = s->data, .split = "train", .images = s->images, .metadata = s->metadata};
+        .dir = s->data, .split = "train", .images = s->images, .metadata = s->metadata,
+        .exif = s->exif};
     struct adl_error none = {0};
 
     run->train = adl_dataset_open(&options, err);
@@ -133,6 +134,10 @@ static int make_config(struct adl_train_run *run, struct adl_error *err)
     /* The learning rate of a cosine depends on the last epoch. */
     if (!failed && s->schedule == ADL_SCHEDULE_COSINE)
         failed = json_object_set_new(run->config, "epochs", json_integer(s->epochs));
+    /* The default is not recorded, so that runs from before the option can be resumed. */
+    if (!failed && s->exif != ADL_EXIF_AUTO)
+        failed = json_object_set_new(run->config, "exif",
+                                     json_string(adl_dataset_exif_names[s->exif]));
     if (!failed && s->init)
         failed = json_object_set_new(run->config, "init", json_string(s->init));
     else if (!failed && run->state) {

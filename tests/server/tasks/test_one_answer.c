@@ -55,10 +55,11 @@ static void write_data(void)
     }
 }
 
-static struct adl_dataset *open_data(const char *name)
+static struct adl_dataset *open_data(const char *name, enum adl_dataset_exif exif)
 {
     struct adl_error err = {0};
-    const struct adl_dataset_options options = {.dir = scratch_path("%s", name), .split = "all"};
+    const struct adl_dataset_options options = {
+        .dir = scratch_path("%s", name), .split = "all", .exif = exif};
     struct adl_dataset *d = adl_dataset_open(&options, &err);
     if (!d)
         TEST_FAIL("%s", err.message);
@@ -94,7 +95,8 @@ static float *load_all(const struct adl_dataset *d)
 static void training_sees_what_localize_sees(void)
 {
     write_data();
-    struct adl_dataset *folder = open_data("folder"), *lists = open_data("lists");
+    struct adl_dataset *folder = open_data("folder", ADL_EXIF_AUTO),
+                       *lists = open_data("lists", ADL_EXIF_AUTO);
     CU_ASSERT_FATAL(folder && lists && folder->count == FILES && lists->count == FILES);
     float *turned = load_all(folder), *stored = load_all(lists);
     float *want = adl_malloc(FLOATS, sizeof *want);
@@ -115,6 +117,16 @@ static void training_sees_what_localize_sees(void)
     }
     CU_ASSERT(!memcmp(stored + 2 * FLOATS, turned + 2 * FLOATS, FLOATS * sizeof *want));
     CU_ASSERT(memcmp(stored + 7 * FLOATS, turned + 7 * FLOATS, FLOATS * sizeof *want) != 0);
+    /* The option makes each like the other. */
+    adl_dataset_free(folder);
+    adl_dataset_free(lists);
+    folder = open_data("folder", ADL_EXIF_IGNORE);
+    lists = open_data("lists", ADL_EXIF_APPLY);
+    float *ignored = load_all(folder), *applied = load_all(lists);
+    CU_ASSERT(!memcmp(ignored, stored, (size_t)FILES * FLOATS * sizeof *want));
+    CU_ASSERT(!memcmp(applied, turned, (size_t)FILES * FLOATS * sizeof *want));
+    adl_free(ignored);
+    adl_free(applied);
     adl_free(turned);
     adl_free(stored);
     adl_free(want);
@@ -136,7 +148,7 @@ static void evaluation_sees_upright_images(void)
     struct adl_session *session = plan ? adl_session_create(plan, NULL, 4, &err) : NULL;
     CU_ASSERT_FATAL(session != NULL);
     for (int pass = 0; pass < 2; pass++) {
-        struct adl_dataset *d = open_data("folder");
+        struct adl_dataset *d = open_data("folder", ADL_EXIF_AUTO);
         struct adl_evaluate_options how = {
             .curve_interval = 0.1, .model_threshold = 0.3, .places = places[pass]};
         struct adl_evaluate_report report;
