@@ -107,25 +107,36 @@ static bool is_authorized(struct adl_exchange *exchange)
     return false;
 }
 
-/* Whether the end of the request is unambiguous. If it is not, the connection is closed
- * after the refusal, because the start of the next request is unknown as well. */
+/* Whether the request means the same to every reader. If it does not, the connection is
+ * closed after the refusal, because the start of the next request is unknown as well. */
 static bool is_framed(struct adl_exchange *exchange)
 {
-    switch (exchange->http->framing) {
-    case ADL_HTTP_FRAMING_CLEAR: return true;
-    case ADL_HTTP_FRAMING_LENGTHS:
-        adl_answer_problem(exchange, ADL_PROBLEM_MALFORMED_REQUEST, 0,
-                           "the request has two Content-Length headers that differ");
-        break;
-    case ADL_HTTP_FRAMING_AMBIGUOUS:
-        adl_answer_problem(exchange, ADL_PROBLEM_MALFORMED_REQUEST, 0,
-                           "Content-Length and Transfer-Encoding exclude each other");
-        break;
-    case ADL_HTTP_FRAMING_UNKNOWN:
-        adl_answer_problem(exchange, ADL_PROBLEM_UNKNOWN_CODING, 0,
-                           "a Transfer-Encoding other than \"chunked\" is not supported");
-        break;
-    }
+    static const struct {
+        enum adl_problem problem;
+        const char *detail;
+    } refusals[] = {
+        [ADL_HTTP_FRAMING_SYNTAX] = {ADL_PROBLEM_MALFORMED_REQUEST,
+                                     "the request line or a header line is malformed"},
+        [ADL_HTTP_FRAMING_HOST] = {ADL_PROBLEM_MALFORMED_REQUEST,
+                                   "the request does not have exactly one valid Host header"},
+        [ADL_HTTP_FRAMING_LENGTHS] = {ADL_PROBLEM_MALFORMED_REQUEST,
+                                      "the request has more than one Content-Length header"},
+        [ADL_HTTP_FRAMING_LENGTH] = {ADL_PROBLEM_MALFORMED_REQUEST,
+                                     "Content-Length is not a decimal number"},
+        [ADL_HTTP_FRAMING_TOO_LONG] = {ADL_PROBLEM_BODY_TOO_LARGE,
+                                       "Content-Length is too large a number"},
+        [ADL_HTTP_FRAMING_AMBIGUOUS] = {ADL_PROBLEM_MALFORMED_REQUEST,
+                                        "Transfer-Encoding excludes Content-Length, a second "
+                                        "Transfer-Encoding and HTTP/1.0"},
+        [ADL_HTTP_FRAMING_UNKNOWN] = {ADL_PROBLEM_UNKNOWN_CODING,
+                                      "a Transfer-Encoding other than \"chunked\" is not "
+                                      "supported"},
+    };
+    enum adl_http_framing framing = exchange->http->framing;
+
+    if (framing == ADL_HTTP_FRAMING_CLEAR)
+        return true;
+    adl_answer_problem(exchange, refusals[framing].problem, 0, "%s", refusals[framing].detail);
     adl_http_add_header(exchange->http, "Connection", "close");
     return false;
 }

@@ -51,16 +51,24 @@
  * - Closing a socket with unread input makes the kernel reset the connection, and the
  *   client may lose a response that was sent before. Early replies go through linger.c.
  * - %00 in a target would truncate the path, so http_unescape() leaves it encoded.
- * - Of several Content-Length headers the library reads only the first, and it treats an
- *   unknown Transfer-Encoding as a body that ends with the connection. Requests with
- *   such headers are refused (http_check_framing), since a proxy may read them
- *   differently (request smuggling). */
+ * - The library takes a blank before the colon for a part of the name, cuts a line at a
+ *   NUL, reads only the first of several Content-Length or Host headers, and treats an
+ *   unknown Transfer-Encoding as a body that ends with the connection. A proxy may read
+ *   such a request differently, and take for a body what is a second request here
+ *   (request smuggling). http_check_headers() finds them, `begin` refuses them, and the
+ *   connection is closed.
+ * - A request without Host, or whose Content-Length is not a number, is refused by the
+ *   library itself, which writes the head of its reply twice. The check of Host is turned
+ *   off by MHD_OPTION_STRICT_FOR_CLIENT and made here. The check of Content-Length cannot
+ *   be turned off, and its only trace is a message to the log. http_log() answers there
+ *   and then, and closes the writing side, so that the library's reply goes nowhere. */
 
 #include "server/http/http.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -84,8 +92,14 @@
  * fields are under the lock. */
 struct adl_http_peer {
     int fd;
+    struct MHD_Connection *connection;
     uint64_t since_ns; /* time of the last change of `busy`, or of the connect */
     bool busy;         /* a request is being handled */
+    bool in_headers;   /* a request line has arrived, and the handler was not called yet */
+    pthread_t thread;  /* the I/O thread, once `in_headers` was set */
+    /* Of the latest request line; only the I/O thread reads it. */
+    const char *target, *target_end;
+    bool bad_target; /* the target contains a blank or a control character */
     struct adl_http_peer *next, **link;
 };
 
@@ -207,7 +221,9 @@ static void http_write_reply(struct adl_http_request *request)
     if (request->content_type)
         adl_str_printf(&text, "Content-Type: %s\r\n", request->content_type);
     for (size_t i = 0; i < request->header_count; i++)
-        adl_str_printf(&text, "%s: %s\r\n", request->headers[i].name, request->headers[i].value);
+        if (strcmp(request->headers[i].name, "Connection") != 0)
+            adl_str_printf(&text, "%s: %s\r\n", request->headers[i].name,
+                           request->headers[i].value);
     adl_str_puts(&text, "\r\n");
     if (strcasecmp(request->method, "HEAD") != 0)
         adl_str_append(&text, request->reply.data, request->reply.length);
@@ -324,6 +340,7 @@ static void http_on_connection(void *cls, struct MHD_Connection *connection, voi
             return;
         *socket_context = peer;
         peer->fd = info->connect_fd;
+        peer->connection = connection;
         peer->since_ns = adl_clock_ns();
         pthread_mutex_lock(&http->lock);
         peer->next = http->peers;
@@ -350,14 +367,35 @@ static struct adl_http_peer *http_peer(struct MHD_Connection *connection)
     return info ? info->socket_context : NULL;
 }
 
+/* Begins (busy) or ends the handling of a request on its connection. */
 static void http_set_busy(struct adl_http_request *request, bool busy)
 {
-    if (!request->peer)
-        return;
     pthread_mutex_lock(&request->http->lock);
     request->peer->busy = busy;
+    request->peer->in_headers = false;
     request->peer->since_ns = adl_clock_ns();
     pthread_mutex_unlock(&request->http->lock);
+}
+
+/* Called with the target of each request, as it arrived, before its headers are parsed.
+ * The result is the initial context of the request. */
+static void *http_on_target(void *cls, const char *target, struct MHD_Connection *connection)
+{
+    struct adl_http *http = cls;
+    struct adl_http_peer *peer = http_peer(connection);
+
+    if (!peer)
+        return NULL;
+    peer->target = target;
+    peer->target_end = target ? target + strlen(target) : NULL;
+    peer->bad_target = !target;
+    for (const char *c = target; c && *c; c++)
+        peer->bad_target |= (unsigned char)*c <= ' ' || *c == 127;
+    pthread_mutex_lock(&http->lock);
+    peer->in_headers = true;
+    peer->thread = pthread_self();
+    pthread_mutex_unlock(&http->lock);
+    return NULL;
 }
 
 /* --- the life of a request ---------------------------------------------------- */
@@ -401,22 +439,110 @@ static void http_remove_arriving(struct adl_http_request *request)
     pthread_mutex_unlock(&request->http->lock);
 }
 
-/* Called for each header: notes combinations of Content-Length and Transfer-Encoding
- * that leave the end of the body ambiguous (RFC 9112, 6.3). */
-static enum MHD_Result http_check_framing(void *cls, enum MHD_ValueKind kind, const char *name,
-                                          const char *value)
+/* What http_check_header() has seen of a request. */
+struct headers {
+    const char *end;   /* where the value of the previous line ends */
+    size_t terminator; /* length of a line's end: 1 (LF) or 2 (CRLF); 0: not known yet */
+    bool malformed;
+    bool bad_host, bad_length, long_length, unknown_coding;
+    size_t hosts, lengths, codings;
+};
+
+/* Whether `text` consists of the characters of a token (RFC 9110, 5.6.2). */
+static bool http_is_token(const char *text, size_t length)
 {
-    struct adl_http_request *request = cls;
-    const char *length = adl_http_header(request, "Content-Length");
+    static const char others[] = "!#$%&'*+-.^_`|~";
+
+    for (size_t i = 0; i < length; i++)
+        if (!isalnum((unsigned char)text[i]) && !(text[i] && strchr(others, text[i])))
+            return false;
+    return length > 0;
+}
+
+/* Whether `text` contains no control character except a TAB (RFC 9110, 5.5). */
+static bool http_is_plain(const char *text, size_t length)
+{
+    for (size_t i = 0; i < length; i++)
+        if (((unsigned char)text[i] < ' ' && text[i] != '\t') || text[i] == 127)
+            return false;
+    return true;
+}
+
+/* Called for each header, in their order.
+ *
+ * The library leaves the lines where they arrived, in one buffer, and replaces each CRLF
+ * or LF by as many NULs. So the next name begins one line end behind the value. If it does
+ * not, a NUL has cut the value or a line, or a line was continued on the next one and
+ * copied elsewhere. */
+static enum MHD_Result http_check_header(void *cls, enum MHD_ValueKind kind, const char *name,
+                                         size_t name_length, const char *value, size_t value_length)
+{
+    static const char host[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+                               "-._~%!$&'()*+,;=:[]";
+    struct headers *headers = cls;
+    size_t gap = (size_t)((uintptr_t)name - (uintptr_t)headers->end);
 
     (void)kind;
-    if (!strcasecmp(name, "Content-Length") && strcmp(value, length) != 0)
-        request->framing = ADL_HTTP_FRAMING_LENGTHS;
-    if (!strcasecmp(name, "Transfer-Encoding"))
-        request->framing = length                         ? ADL_HTTP_FRAMING_AMBIGUOUS
-                           : strcasecmp(value, "chunked") ? ADL_HTTP_FRAMING_UNKNOWN
-                                                          : request->framing;
+    if (headers->terminator == 0 && (gap == 1 || gap == 2))
+        headers->terminator = gap;
+    headers->malformed |= gap != headers->terminator || !http_is_token(name, name_length) ||
+                          !value || !http_is_plain(value, value_length);
+    if (headers->malformed)
+        return MHD_NO;
+    headers->end = value + value_length;
+    if (!strcasecmp(name, "Host")) {
+        headers->hosts++;
+        headers->bad_host |=
+            strspn(value, host) + strspn(value + strspn(value, host), " \t") != value_length;
+    } else if (!strcasecmp(name, "Content-Length")) {
+        headers->lengths++;
+        headers->bad_length |= value_length == 0 || strspn(value, "0123456789") != value_length;
+        errno = 0;
+        headers->long_length |= strtoull(value, NULL, 10) == ULLONG_MAX && errno == ERANGE;
+    } else if (!strcasecmp(name, "Transfer-Encoding")) {
+        headers->codings++;
+        headers->unknown_coding |= strcasecmp(value, "chunked") != 0;
+    }
     return MHD_YES;
+}
+
+/* Whether a request means the same to every reader. `version` and request->method are the
+ * library's pointers into the request line; an empty method is not known. */
+static enum adl_http_framing http_check_headers(struct adl_http_request *request,
+                                                const char *version)
+{
+    const struct adl_http_peer *peer = request->peer;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    struct headers headers = {.end = version + strlen(version)};
+    bool http_1_0 = !strcmp(version, "HTTP/1.0");
+    const char *method = request->method;
+    size_t gap;
+
+    MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, http_check_header, &headers);
+    /* After the last header come its own line end and that of the empty line. */
+    gap = info && *method ? (size_t)((uintptr_t)method + info->header_size - (uintptr_t)headers.end)
+                          : 2 * headers.terminator;
+    if (headers.malformed || peer->bad_target || version != peer->target_end + 1 ||
+        (headers.terminator ? gap != 2 * headers.terminator : gap != 2 && gap != 4) ||
+        (*method &&
+         (!http_is_token(method, strlen(method)) || peer->target != method + strlen(method) + 1)))
+        return ADL_HTTP_FRAMING_SYNTAX;
+    if (headers.codings > 0 && (headers.lengths > 0 || headers.codings > 1 || http_1_0))
+        return headers.unknown_coding && headers.lengths == 0 && !http_1_0
+                   ? ADL_HTTP_FRAMING_UNKNOWN
+                   : ADL_HTTP_FRAMING_AMBIGUOUS;
+    if (headers.unknown_coding)
+        return ADL_HTTP_FRAMING_UNKNOWN;
+    if (headers.lengths > 1)
+        return ADL_HTTP_FRAMING_LENGTHS;
+    if (headers.bad_length)
+        return ADL_HTTP_FRAMING_LENGTH;
+    if (headers.long_length)
+        return ADL_HTTP_FRAMING_TOO_LONG;
+    if (headers.hosts > 1 || headers.bad_host || (headers.hosts == 0 && !http_1_0))
+        return ADL_HTTP_FRAMING_HOST;
+    return ADL_HTTP_FRAMING_CLEAR;
 }
 
 /* Finds the host that the client asks for. A client that takes the server for a proxy
@@ -437,13 +563,16 @@ static void http_find_host(struct adl_http_request *request)
 }
 
 static struct adl_http_request *http_begin(struct adl_http *http, struct MHD_Connection *connection,
-                                           const char *path, const char *method)
+                                           const char *path, const char *method,
+                                           const char *version)
 {
-    struct adl_http_request *request = adl_calloc(1, sizeof *request);
+    struct adl_http_peer *peer = http_peer(connection);
+    struct adl_http_request *request = peer ? adl_calloc(1, sizeof *request) : NULL;
     const char *length, *coding;
 
     if (!request)
         return NULL;
+    request->peer = peer;
     request->http = http;
     request->connection = connection;
     request->method = method;
@@ -453,17 +582,13 @@ static struct adl_http_request *http_begin(struct adl_http *http, struct MHD_Con
     request->content_length = -1;
     http_find_remote(request);
     http_find_host(request);
-    MHD_get_connection_values(connection, MHD_HEADER_KIND, http_check_framing, request);
-    /* The library has already refused lengths that are not numbers. */
+    request->framing = http_check_headers(request, version);
     length = adl_http_header(request, "Content-Length");
     coding = adl_http_header(request, "Transfer-Encoding");
-    if (length && !coding) {
-        errno = 0;
+    if (length && !coding)
         request->content_length = strtoll(length, NULL, 10);
-    }
     request->has_body = coding || request->content_length > 0;
     atomic_fetch_add(&http->in_flight, 1);
-    request->peer = http_peer(connection);
     http_set_busy(request, true);
     http_add_arriving(request);
     http->config.hooks.begin(request);
@@ -479,12 +604,12 @@ static enum MHD_Result http_handle(void *cls, struct MHD_Connection *connection,
     struct adl_http *http = cls;
     struct adl_http_request *request = *con_cls;
 
-    (void)version;
     if (!request) {
-        *con_cls = request = http_begin(http, connection, url, method);
+        *con_cls = request = http_begin(http, connection, url, method, version);
         if (!request)
             return MHD_NO;
-        if (request->status && request->has_body) {
+        /* After an ambiguous request, what follows may belong to its body. */
+        if (request->status && (request->has_body || request->framing != ADL_HTTP_FRAMING_CLEAR)) {
             request->early = true;
             return http_queue_reply(request);
         }
@@ -505,6 +630,18 @@ static enum MHD_Result http_handle(void *cls, struct MHD_Connection *connection,
     return request->status ? http_queue_reply(request) : MHD_NO;
 }
 
+/* Ends and frees a request. */
+static void http_end(struct adl_http_request *request, bool sent)
+{
+    struct adl_http *http = request->http;
+
+    http->config.hooks.done(request, sent);
+    http_release_reply(request);
+    http_release_body(request);
+    adl_free(request);
+    atomic_fetch_sub(&http->in_flight, 1);
+}
+
 static void http_completed(void *cls, struct MHD_Connection *connection, void **con_cls,
                            enum MHD_RequestTerminationCode why)
 {
@@ -522,11 +659,7 @@ static void http_completed(void *cls, struct MHD_Connection *connection, void **
         http_cut_off(request, ADL_HTTP_TOO_SLOW);
     if (request->early && why == MHD_REQUEST_TERMINATED_COMPLETED_OK)
         adl_linger_add(http->linger, http_socket(request));
-    http->config.hooks.done(request, request->queued && why == MHD_REQUEST_TERMINATED_COMPLETED_OK);
-    http_release_reply(request);
-    http_release_body(request);
-    adl_free(request);
-    atomic_fetch_sub(&http->in_flight, 1);
+    http_end(request, request->queued && why == MHD_REQUEST_TERMINATED_COMPLETED_OK);
 }
 
 void adl_http_suspend(struct adl_http_request *request)
@@ -567,6 +700,40 @@ static size_t http_unescape(void *cls, struct MHD_Connection *connection, char *
 
 /* --- the daemon --------------------------------------------------------------- */
 
+/* The connection of this I/O thread whose headers the library is checking now: those of
+ * others are not complete, or are refused already, or their handler was called. */
+static struct adl_http_peer *http_find_checked(struct adl_http *http)
+{
+    struct adl_http_peer *peer;
+
+    pthread_mutex_lock(&http->lock);
+    for (peer = http->peers; peer; peer = peer->next)
+        if (peer->in_headers && pthread_equal(peer->thread, pthread_self()) &&
+            MHD_get_connection_info(peer->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE) &&
+            !MHD_get_connection_info(peer->connection, MHD_CONNECTION_INFO_HTTP_STATUS))
+            break;
+    pthread_mutex_unlock(&http->lock);
+    return peer;
+}
+
+/* Answers a request whose Content-Length the library is about to refuse. */
+static void http_refuse_length(struct adl_http *http)
+{
+    struct adl_http_peer *peer = http_find_checked(http);
+    struct adl_http_request *request;
+
+    if (!peer || !peer->target)
+        return;
+    request = http_begin(http, peer->connection, peer->target, "", peer->target_end + 1);
+    if (!request)
+        return;
+    http_remove_arriving(request);
+    http_set_busy(request, false);
+    if (request->status)
+        http_write_reply(request);
+    http_end(request, request->queued);
+}
+
 static void http_log(void *cls, const char *fmt, va_list args)
 {
     struct adl_http *http = cls;
@@ -578,6 +745,9 @@ static void http_log(void *cls, const char *fmt, va_list args)
     while (length > 0 && text[length - 1] == '\n')
         text[--length] = '\0';
     http->config.hooks.log(text);
+    if (!strncmp(text, "Failed to parse `Content-Length'", 32) ||
+        !strncmp(text, "Too large value of 'Content-Length'", 35))
+        http_refuse_length(http);
 }
 
 struct adl_http *adl_http_start(const struct adl_http_config *config, struct adl_error *err)
@@ -602,8 +772,8 @@ struct adl_http *adl_http_start(const struct adl_http_config *config, struct adl
         MHD_OPTION_CONNECTION_TIMEOUT, config->idle_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         ADL_LIMIT_CONNECTION_BYTES, MHD_OPTION_NOTIFY_CONNECTION, http_on_connection, http,
         MHD_OPTION_NOTIFY_COMPLETED, http_completed, http, MHD_OPTION_UNESCAPE_CALLBACK,
-        http_unescape, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
-        MHD_OPTION_END);
+        http_unescape, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_URI_LOG_CALLBACK,
+        http_on_target, http, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
     if (!http->daemon) {
         adl_fail(err, ADL_ERR_IO,
                  "cannot start the HTTP server; check the limits on memory, threads and file "

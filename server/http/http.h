@@ -39,11 +39,17 @@ struct adl_http_header {
     char value[200];
 };
 
-/* Headers that make the end of the body ambiguous. */
+/* Why a request cannot be trusted: its end, its host or its headers could be read in
+ * more than one way (RFC 9112, 3.2, 5 and 6). */
 enum adl_http_framing {
-    ADL_HTTP_FRAMING_CLEAR,     /* none */
-    ADL_HTTP_FRAMING_LENGTHS,   /* two Content-Length headers that differ */
-    ADL_HTTP_FRAMING_AMBIGUOUS, /* both Content-Length and Transfer-Encoding */
+    ADL_HTTP_FRAMING_CLEAR,     /* it can be trusted */
+    ADL_HTTP_FRAMING_SYNTAX,    /* a malformed line: see http_check_lines() */
+    ADL_HTTP_FRAMING_HOST,      /* no Host header in HTTP/1.1, more than one, or a malformed one */
+    ADL_HTTP_FRAMING_LENGTHS,   /* more than one Content-Length header */
+    ADL_HTTP_FRAMING_LENGTH,    /* Content-Length is not a decimal number */
+    ADL_HTTP_FRAMING_TOO_LONG,  /* Content-Length exceeds 64 bits */
+    ADL_HTTP_FRAMING_AMBIGUOUS, /* Transfer-Encoding with Content-Length, with another
+                                   Transfer-Encoding, or in HTTP/1.0 */
     ADL_HTTP_FRAMING_UNKNOWN    /* a Transfer-Encoding other than "chunked" */
 };
 
@@ -83,7 +89,7 @@ struct adl_http_request {
     bool discard, completed, queued, early, suspended;
     bool late; /* it did not arrive in time; under the lock while it is arriving */
     struct adl_http_request *next, **link;
-    struct adl_http_peer *peer; /* NULL: out of memory when the connection began */
+    struct adl_http_peer *peer; /* its connection */
 };
 
 enum adl_http_refusal {

@@ -366,6 +366,148 @@ static void takes_no_harm_from_garbage(void)
     close_server();
 }
 
+/* Everything that arrives until the other side closes; -1: it does not close. */
+static ssize_t receive_to_end(int fd, char *bytes, size_t size)
+{
+    size_t length = 0;
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    while (length < size - 1 && poll(&wait, 1, 10000) > 0) {
+        ssize_t got = recv(fd, bytes + length, size - 1 - length, 0);
+        if (got <= 0) {
+            bytes[length] = '\0';
+            return got < 0 ? -1 : (ssize_t)length;
+        }
+        length += (size_t)got;
+    }
+    return -1;
+}
+
+static int count(const char *text, const char *part)
+{
+    int found = 0;
+    for (const char *at = text; (at = strstr(at, part)); at += strlen(part))
+        found++;
+    return found;
+}
+
+#define START "GET /healthz HTTP/1.1\r\n"
+#define HOST "Host: localhost\r\n"
+#define SECOND "GET /second HTTP/1.1\r\n" HOST "\r\n"
+#define BYTES(text) text SECOND, sizeof text SECOND - 1
+
+/* Requests that a proxy may read differently (RFC 9112, 2.2, 3, 3.2, 5.1, 5.2, 6.1 to 6.3; RFC
+ * 9110, 5.5): each is refused once, and what follows on the connection is never answered. */
+static void refuses_what_could_smuggle_a_request(void)
+{
+    static const struct {
+        const char *name, *bytes;
+        size_t length;
+        int status;
+    } cases[] = {
+        {"blank before the colon", BYTES(POST_HEAD "Content-Length : 44\r\n\r\n"), 400},
+        {"tab before the colon", BYTES(POST_HEAD "Content-Length\t: 44\r\n\r\n"), 400},
+        {"coding and blank", BYTES(POST_HEAD "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n"), 400},
+        {"coding and tab", BYTES(POST_HEAD "Transfer-Encoding\t: chunked\r\n\r\n0\r\n\r\n"), 400},
+        {"blank before the name", BYTES(START " Host: localhost\r\n\r\n"), 400},
+        {"folded line", BYTES(START HOST "X: a\r\n b\r\n\r\n"), 400},
+        {"no name", BYTES(START HOST ": a\r\n\r\n"), 400},
+        {"no colon", BYTES(START HOST "abc\r\n\r\n"), 400},
+        {"name with a quote", BYTES(START HOST "\"X\": a\r\n\r\n"), 400},
+        {"two hosts", BYTES(START HOST "Host: evil.example\r\n\r\n"), 400},
+        {"the same host twice", BYTES(START HOST HOST "\r\n"), 400},
+        {"no host", BYTES(START "\r\n"), 400},
+        {"no host but a header", BYTES(START "X: a\r\n\r\n"), 400},
+        {"host with a slash", BYTES(START "Host: localhost/a\r\n\r\n"), 400},
+        {"host with a NUL", BYTES(START "Host: localhost\0.evil.com\r\n\r\n"), 400},
+        {"host with a NUL at its end", BYTES(START "Host: localhost\0\r\nX: a\r\n\r\n"), 400},
+        {"name with a NUL", BYTES(START HOST "X\0Y: a\r\n\r\n"), 400},
+        {"line that begins with a NUL", BYTES(START HOST "\0X\r\nX: a\r\n\r\n"), 400},
+        {"NUL for a line", BYTES(START HOST "\0\r\nX: a\r\n\r\n"), 400},
+        {"NUL in the path", BYTES("GET /a\0b HTTP/1.1\r\n" HOST "\r\n"), 400},
+        {"NUL in the query", BYTES("GET /a?b\0c HTTP/1.1\r\n" HOST "\r\n"), 400},
+        {"NUL in the method", BYTES("GET\0X / HTTP/1.1\r\n" HOST "\r\n"), 400},
+        {"blank in the path", BYTES("GET /a b HTTP/1.1\r\n" HOST "\r\n"), 400},
+        {"CR in a value", BYTES(START HOST "X: a\rContent-Length: 44\r\n\r\n"), 400},
+        {"the same length twice",
+         BYTES(POST_HEAD "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc"), 400},
+        {"two lengths", BYTES(POST_HEAD "Content-Length: 3\r\nContent-Length: 44\r\n\r\nabc"), 400},
+        {"length and coding",
+         BYTES(POST_HEAD "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), 400},
+        {"coding and length",
+         BYTES(POST_HEAD "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n"), 400},
+        {"coding twice",
+         BYTES(POST_HEAD "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n"
+                         "0\r\n\r\n"),
+         400},
+        {"coding in HTTP/1.0",
+         BYTES("POST /localize HTTP/1.0\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+         400},
+        {"length in letters", BYTES(POST_HEAD "Content-Length: abc\r\n\r\n"), 400},
+        {"length with a sign", BYTES(POST_HEAD "Content-Length: +4\r\n\r\nabcd"), 400},
+        {"list of lengths", BYTES(POST_HEAD "Content-Length: 4, 4\r\n\r\nabcd"), 400},
+        {"no length in the header", BYTES(POST_HEAD "Content-Length:\r\n\r\n"), 400},
+        {"length beyond 64 bits", BYTES(POST_HEAD "Content-Length: 99999999999999999999\r\n\r\n"),
+         413},
+    };
+    char text[8000];
+    if (!open_server(NULL))
+        return;
+    /* Others of the same I/O threads are receiving headers meanwhile. */
+    int waiting[4];
+    for (size_t i = 0; i < ADL_COUNT(waiting); i++) {
+        waiting[i] = test_connect(&server);
+        test_send_text(waiting[i], START HOST "X: ");
+    }
+    for (size_t i = 0; i < ADL_COUNT(cases); i++) {
+        int fd = test_connect(&server), status = 0;
+        test_send(fd, cases[i].bytes, cases[i].length);
+        ssize_t length = receive_to_end(fd, text, sizeof text);
+        if (length < 0 || count(text, "HTTP/1.1 ") != 1 ||
+            sscanf(text, "HTTP/1.1 %d", &status) != 1 || status != cases[i].status)
+            TEST_FAIL("%s: %zd bytes, %d replies, the first with %d", cases[i].name, length,
+                      length < 0 ? 0 : count(text, "HTTP/1.1 "), status);
+        close(fd);
+    }
+    for (size_t i = 0; i < ADL_COUNT(waiting); i++) {
+        test_send_text(waiting[i], "y\r\n\r\n");
+        CU_ASSERT_EQUAL(next_status(waiting[i]), 200);
+        close(waiting[i]);
+    }
+    close_server();
+}
+
+/* What is unusual but unambiguous is still accepted, whole and byte by byte. */
+static void accepts_unusual_headers(void)
+{
+    static const char *const heads[] = {
+        START HOST "X:\r\nY: \r\nZ:  a, b \t\r\nCookie: a=b; c=d\r\n\r\n",
+        "GET /healthz?a=%41&b HTTP/1.1\r\nhOST: LOCALHOST:80\r\n!#$%&'*+-.^_`|~: \xe4\r\n\r\n",
+        "GET /healthz HTTP/1.1\nHost: localhost\n\n",
+        "\r\n" START HOST "\r\n",
+    };
+    if (!open_server(NULL))
+        return;
+    int fd = test_connect(&server);
+    for (size_t i = 0; i < 2 * ADL_COUNT(heads); i++) {
+        const char *head = heads[i / 2];
+        for (size_t at = 0; at < strlen(head) && i % 2; at++)
+            test_send(fd, head + at, 1);
+        if (i % 2 == 0)
+            test_send(fd, head, strlen(head));
+        int status = next_status(fd);
+        if (status != 200)
+            TEST_FAIL("head %zu is answered with %d", i / 2, status);
+    }
+    /* Headers for which the library's buffer has to grow. */
+    test_send_text(fd, START HOST);
+    for (int i = 0; i < 20; i++, poll(NULL, 0, 5))
+        test_send_text(fd, "X-%d: %0700d\r\n", i, i);
+    test_send_text(fd, "\r\n");
+    CU_ASSERT_EQUAL(next_status(fd), 200);
+    close(fd);
+    close_server();
+}
+
 /* --- load ------------------------------------------------------------------------- */
 
 static void refuses_when_the_queue_is_full(void)
@@ -614,6 +756,8 @@ TEST_SUITE(server_life,
            {"drops bodies that break off", drops_bodies_that_break_off},
            {"survives clients that leave", survives_clients_that_leave},
            {"takes no harm from garbage", takes_no_harm_from_garbage},
+           {"refuses what could smuggle a request", refuses_what_could_smuggle_a_request},
+           {"accepts unusual headers", accepts_unusual_headers},
            {"refuses when the queue is full", refuses_when_the_queue_is_full},
            {"reloads under load without a failed request",
             reloads_under_load_without_a_failed_request},
