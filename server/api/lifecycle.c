@@ -17,7 +17,7 @@
  *
  * Order of the shutdown, which libmicrohttpd prescribes in part. (1) `draining` is set:
  * new requests get 503 and `Connection: close`. (2) The requests in flight may finish,
- * for at most drain_s seconds or until a second signal. (3) The batcher finishes the
+ * for at most drain_s seconds; a second signal ends the process. (3) The batcher finishes the
  * remaining jobs with an error and becomes idle. Now no request is suspended; stopping
  * the daemon while one is would be an error in the use of the library. (4) The replies
  * are written, for at most a second. (5) The daemon stops.
@@ -61,13 +61,21 @@ struct lifecycle {
 /* Signals arrive through a pipe. Blocking them and reading them from signalfd(2) would
  * not work: OpenBLAS starts threads before main(), which do not block the signals, so the
  * kernel would deliver a signal to one of them and its default action would end the
- * process. */
+ * process.
+ *
+ * After the first SIGTERM or SIGINT both have their default action again, so that a second
+ * one ends the process at once, even if the main thread hangs. */
 static int signal_pipe[2] = {-1, -1};
 
 static void on_signal(int number)
 {
+    struct sigaction end = {.sa_handler = SIG_DFL};
     int saved = errno;
     char byte = (char)number;
+    if (number != SIGHUP) {
+        sigaction(SIGTERM, &end, NULL);
+        sigaction(SIGINT, &end, NULL);
+    }
     if (write(signal_pipe[1], &byte, 1) < 0) {
         /* The pipe is full, so there are enough signals in it to act upon. */
     }
@@ -242,14 +250,13 @@ static int serve(struct lifecycle *life, struct adl_error *err)
     }
 }
 
-/* Waits until no request is in flight (true), or until the time `until_ns` or a second
- * signal (false). */
+/* Waits until no request is in flight (true), or until the time `until_ns` (false). */
 static bool wait_for_requests(struct lifecycle *life, uint64_t until_ns)
 {
     while (adl_http_in_flight(life->server->http) > 0) {
-        int signal = wait_for_signal(life, DRAIN_POLL_MS);
+        wait_for_signal(life, DRAIN_POLL_MS); /* SIGHUP has no effect any more */
         adl_http_tend(life->server->http);
-        if (signal == SIGTERM || signal == SIGINT || adl_clock_ns() > until_ns)
+        if (adl_clock_ns() > until_ns)
             return false;
     }
     return true;

@@ -12,8 +12,9 @@ int adl_lifecycle_take_signals(struct adl_error *err) ADL_MUST_CHECK;
 
 /* Loads all models, then serves until SIGTERM or SIGINT; SIGHUP reloads the models and
  * the tokens of `token_file` (NULL: none). Requests in flight may finish for at most
- * `drain_s` seconds after the signal. Returns when the HTTP daemon is stopped, which
- * frees server->http. Fails when a model cannot be loaded at the start. */
+ * `drain_s` seconds after the signal; a second SIGTERM or SIGINT ends the process at once.
+ * Returns when the HTTP daemon is stopped, which frees server->http. Fails when a model cannot be
+ * loaded at the start. */
 int adl_lifecycle_run(struct adl_server *server, const char *token_file, int drain_s,
                       struct adl_error *err) ADL_MUST_CHECK;
 

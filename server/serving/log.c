@@ -1,15 +1,40 @@
 /* Log lines. Values pass through jansson's writer in both formats, so that whatever a
  * client sent is escaped, and a line is written with one write(2), so that the lines of
- * several threads do not mix. */
+ * several threads do not mix.
+ *
+ * DESIGN
+ *
+ * Whoever logs never waits. Standard error may be a pipe whose reader sleeps or a terminal
+ * that was stopped, and then write(2) blocks; if I/O threads made that call, the server
+ * would stop answering. So adl_log() appends the line to a ring in memory, and one thread,
+ * which does nothing else, writes the ring to standard error. Making the descriptor
+ * non-blocking instead would change it for every process that shares it, and asking with
+ * poll(2) first is a race against these.
+ *
+ * The ring is bounded. A line that does not fit is dropped and counted, and when there is
+ * space again, a line says in the place of the dropped ones how many they were.
+ *
+ * Lock. `ring.lock` protects the ring and is never held during write(2).
+ *
+ * At the end of the process a destructor gives the thread time to write what is left, as
+ * long as it makes progress; a reader that sleeps does not delay the end by more than
+ * FLUSH_PATIENCE_MS. The thread is detached: it may be in a write(2) that never returns.
+ * Before adl_log_setup(), and if the thread cannot be started, lines are written directly. */
 
 #include "server/serving/log.h"
 
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/limits.h"
 #include "base/size.h"
 #include "io/json_text.h"
 
@@ -20,6 +45,23 @@ const char *const adl_log_format_names[] = {"auto", "text", "json", NULL};
 static enum adl_log_level threshold = ADL_LOG_INFO;
 static int text_format, coloured, set_up;
 
+#define LINE_BYTES 4096
+#define RING_BYTES (256 * ADL_KIB)
+#define FLUSH_PATIENCE_MS 250
+
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t filled;
+    char bytes[RING_BYTES]; /* whole lines, each ended by its newline */
+    size_t begin, length;   /* the part in use, which may wrap around */
+    uint64_t written;       /* lines written; shows progress */
+    uint64_t dropped;       /* lines dropped since the last report */
+    bool running;           /* the thread was started */
+    bool writing;           /* the thread has taken a line and is not done with it */
+} ring = {.lock = PTHREAD_MUTEX_INITIALIZER, .filled = PTHREAD_COND_INITIALIZER};
+
+static void start_writer(void);
+
 void adl_log_setup(enum adl_log_level least, enum adl_log_format format)
 {
     const char *no_color = getenv("NO_COLOR"), *term = getenv("TERM");
@@ -29,6 +71,7 @@ void adl_log_setup(enum adl_log_level least, enum adl_log_format format)
     text_format = format == ADL_LOG_TEXT || (format == ADL_LOG_AUTO && terminal);
     set_up = 1;
     coloured = terminal && !(no_color && *no_color) && !(term && !strcmp(term, "dumb"));
+    start_writer();
 }
 
 int adl_log_is_json(void)
@@ -42,7 +85,7 @@ int adl_log_enabled(enum adl_log_level level)
 }
 
 struct line {
-    char text[4096];
+    char text[LINE_BYTES];
     size_t length;
 };
 
@@ -145,19 +188,152 @@ static void write_json(struct line *line, enum adl_log_level level, const char *
     json_decref(object);
 }
 
+static void write_line(struct line *line, enum adl_log_level level, const char *event,
+                       const char *message, json_t *fields)
+{
+    line->length = 0;
+    if (text_format)
+        write_text(line, level, event, message, fields);
+    else
+        write_json(line, level, event, message, fields);
+    line->text[line->length++] = '\n';
+}
+
+/* --- the ring --------------------------------------------------------------------- */
+
+/* Writes a line to standard error, however long that takes. */
+static void write_out(const char *text, size_t length)
+{
+    while (length > 0) {
+        ssize_t got = write(STDERR_FILENO, text, length);
+        if (got > 0) {
+            text += got;
+            length -= (size_t)got;
+        } else if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            /* Another process has made the descriptor non-blocking. */
+            struct pollfd wait = {.fd = STDERR_FILENO, .events = POLLOUT};
+            poll(&wait, 1, -1);
+        } else if (got == 0 || errno != EINTR) {
+            return; /* the log itself cannot be written, so there is nowhere to report it */
+        }
+    }
+}
+
+/* Appends a line if it fits; under the lock. */
+static bool append_to_ring(const struct line *line)
+{
+    size_t end = (ring.begin + ring.length) % RING_BYTES;
+    size_t first = ADL_MIN(line->length, RING_BYTES - end);
+
+    if (line->length > RING_BYTES - ring.length)
+        return false;
+    memcpy(ring.bytes + end, line->text, first);
+    memcpy(ring.bytes, line->text + first, line->length - first);
+    ring.length += line->length;
+    return true;
+}
+
+/* Takes the first line of the ring, which is not empty; under the lock. */
+static void take_from_ring(struct line *line)
+{
+    line->length = 0;
+    do {
+        line->text[line->length++] = ring.bytes[ring.begin];
+        ring.begin = (ring.begin + 1) % RING_BYTES;
+        ring.length--;
+    } while (line->text[line->length - 1] != '\n' && line->length < LINE_BYTES && ring.length > 0);
+}
+
+/* Appends the line that tells how many were dropped, if any were; under the lock. */
+static void report_dropped(void)
+{
+    struct line report;
+    char message[100];
+    json_t *fields;
+
+    if (ring.dropped == 0)
+        return;
+    snprintf(message, sizeof message, "%llu log line%s dropped, because nobody read them",
+             (unsigned long long)ring.dropped, ring.dropped == 1 ? " was" : "s were");
+    fields = json_pack("{s:I}", "dropped", (json_int_t)ring.dropped);
+    write_line(&report, ADL_LOG_WARN, "log", message, fields);
+    json_decref(fields);
+    if (append_to_ring(&report))
+        ring.dropped = 0;
+}
+
+static void *write_ring(void *argument)
+{
+    struct line line;
+
+    (void)argument;
+    pthread_mutex_lock(&ring.lock);
+    for (;;) {
+        while (ring.length == 0)
+            pthread_cond_wait(&ring.filled, &ring.lock);
+        take_from_ring(&line);
+        ring.writing = true;
+        pthread_mutex_unlock(&ring.lock);
+        write_out(line.text, line.length);
+        pthread_mutex_lock(&ring.lock);
+        ring.writing = false;
+        ring.written++;
+        if (ring.length == 0)
+            report_dropped();
+    }
+    return NULL;
+}
+
+static void start_writer(void)
+{
+    pthread_t thread;
+
+    if (!ring.running && pthread_create(&thread, NULL, write_ring, NULL) == 0) {
+        pthread_detach(thread);
+        ring.running = true;
+    }
+}
+
+/* At the end of the process: waits for the last lines, see above. */
+__attribute__((destructor)) static void flush_ring(void)
+{
+    uint64_t written = 0;
+
+    for (int waited = 0; ring.running && waited < FLUSH_PATIENCE_MS; waited++) {
+        pthread_mutex_lock(&ring.lock);
+        bool empty = ring.length == 0 && !ring.writing;
+        if (ring.written != written)
+            waited = 0;
+        written = ring.written;
+        pthread_mutex_unlock(&ring.lock);
+        if (empty)
+            return;
+        poll(NULL, 0, 1);
+    }
+}
+
+static void put(const struct line *line)
+{
+    pthread_mutex_lock(&ring.lock);
+    /* The report and the line that follows the dropped ones go in together. */
+    if (ring.dropped > 0 && RING_BYTES - ring.length >= 2 * LINE_BYTES)
+        report_dropped();
+    if (ring.dropped > 0 || !append_to_ring(line))
+        ring.dropped++;
+    pthread_cond_signal(&ring.filled);
+    pthread_mutex_unlock(&ring.lock);
+}
+
 void adl_log(enum adl_log_level level, const char *event, const char *message, json_t *fields)
 {
-    struct line line = {.length = 0};
+    struct line line;
 
     if (adl_log_enabled(level)) {
-        if (text_format)
-            write_text(&line, level, event, message, fields);
+        write_line(&line, level, event, message, fields);
+        if (ring.running)
+            put(&line);
         else
-            write_json(&line, level, event, message, fields);
-        line.text[line.length++] = '\n';
-        if (write(STDERR_FILENO, line.text, line.length) < 0) {
-            /* The log itself cannot be written, so there is nowhere to report it. */
-        }
+            write_out(line.text, line.length);
     }
     json_decref(fields);
 }

@@ -2,7 +2,8 @@
 #define ADL_SERVER_SERVING_LOG_H
 
 /* The server's log on stderr: one JSON object per line, or short text on a terminal.
- * Thread-safe after adl_log_setup(). */
+ * Thread-safe after adl_log_setup(), and then never waits for whoever reads stderr: a
+ * thread of its own writes the lines. */
 
 #include <jansson.h>
 
@@ -12,7 +13,8 @@ enum adl_log_format { ADL_LOG_AUTO, ADL_LOG_TEXT, ADL_LOG_JSON };
 extern const char *const adl_log_level_names[];
 extern const char *const adl_log_format_names[];
 
-/* Sets the lowest level that is written and the format; call it before threads start.
+/* Sets the lowest level that is written and the format, and starts the thread that writes;
+ * call it before other threads start.
  * AUTO: text on a terminal (coloured unless NO_COLOR is set), JSON otherwise. */
 void adl_log_setup(enum adl_log_level least, enum adl_log_format format);
 
@@ -21,7 +23,8 @@ int adl_log_is_json(void);
 
 /* Writes one line. `event` ("start", "ready", "reload", "fail", ...) may be NULL. `fields`
  * is a JSON object whose members are added to the line; it is taken over and freed, and
- * may be NULL. A line that cannot be written is lost. */
+ * may be NULL. A line that cannot be written is lost; if it is because nobody reads, a
+ * later line tells how many were. */
 void adl_log(enum adl_log_level level, const char *event, const char *message, json_t *fields);
 
 /* Whether a line of this level is written at all. */

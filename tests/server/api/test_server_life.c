@@ -3,6 +3,7 @@
 
 #include "support/test.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -11,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -46,6 +49,28 @@ static bool open_server(const char *const *more)
 static void close_server(void)
 {
     CU_ASSERT_EQUAL(test_server_stop(&server), 0);
+    adl_free(jpeg);
+    jpeg = NULL;
+}
+
+/* The exit status of the server, or the negative number of the signal that ended it; -100:
+ * it does not end within `patience_ms`, and is killed. */
+static int ended(int patience_ms)
+{
+    int status = 0;
+    for (int waited = 0; waited < patience_ms; waited += 10, poll(NULL, 0, 10))
+        if (waitpid(server.pid, &status, WNOHANG) == server.pid)
+            return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+    test_server_signal(&server, SIGKILL);
+    waitpid(server.pid, &status, 0);
+    return -100;
+}
+
+/* The same as close_server() for a server that has received its SIGTERM: a second one would
+ * end it at once. */
+static void close_ending_server(void)
+{
+    CU_ASSERT_EQUAL(ended(60000), 0);
     adl_free(jpeg);
     jpeg = NULL;
 }
@@ -651,7 +676,7 @@ static void finishes_what_it_accepted(void)
     close(idle);
     adl_free(form);
     adl_free(slow);
-    close_server();
+    close_ending_server();
 }
 
 /* The CPU time of the server in seconds. */
@@ -687,7 +712,7 @@ static void drains_at_rest_after_a_reload(void)
     test_send(fd, jpeg, jpeg_length);
     CU_ASSERT_EQUAL(next_status(fd), 200);
     close(fd);
-    close_server();
+    close_ending_server();
 }
 
 static void logs_a_line_of_json_for_each_request(void)
@@ -747,6 +772,104 @@ static void serves_without_standard_streams(void)
     }
 }
 
+/* Starts a server whose standard error is a full pipe, and gives its reading end. */
+static int open_server_with_full_log(void)
+{
+    const char *arguments[] = {"--model", test_small_model(), "--log-level", "debug", NULL};
+    char path[300], newlines[4096];
+    snprintf(path, sizeof path, "%s/serve-mute.log", test_tmp_dir());
+    unlink(path);
+    if (!arguments[1] || mkfifo(path, 0600) < 0)
+        return -1;
+    int reader = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    int writer = open(path, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    memset(newlines, '\n', sizeof newlines);
+    while (write(writer, newlines, sizeof newlines) > 0)
+        ;
+    while (write(writer, newlines, 1) > 0)
+        ;
+    close(writer);
+    int result = test_server_start_mute(&server, arguments, "/dev/null");
+    unlink(path);
+    return result < 0 ? -1 : reader;
+}
+
+/* Reads the log until it is silent: the number of requests in it, and of dropped lines. */
+static void read_log(int reader, int *requests, int *dropped)
+{
+    char *text = adl_calloc(1 << 20, 1), *save = NULL;
+    size_t length = 0;
+    struct pollfd wait = {.fd = reader, .events = POLLIN};
+    while (length < (1 << 20) - 1 && poll(&wait, 1, 500) > 0) {
+        ssize_t got = read(reader, text + length, (1 << 20) - 1 - length);
+        if (got <= 0)
+            break;
+        length += (size_t)got;
+    }
+    *requests = *dropped = 0;
+    for (char *line = strtok_r(text, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
+        json_t *json = json_loads(line, 0, NULL);
+        if (!json)
+            TEST_FAIL("no JSON: %s", line);
+        *requests += json_object_get(json, "request_id") != NULL;
+        *dropped += (int)json_integer_value(json_object_get(json, "dropped"));
+        json_decref(json);
+    }
+    adl_free(text);
+}
+
+static void serves_while_nobody_reads_the_log(void)
+{
+    int reader = open_server_with_full_log(), failed = 0, requests, dropped;
+    CU_ASSERT_FATAL(reader >= 0);
+    int fd = test_connect(&server);
+    for (int i = 0; i < 2000; i++) {
+        test_send_text(fd, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        failed += next_status(fd) != 200;
+    }
+    CU_ASSERT_EQUAL(failed, 0);
+    /* The reader returns: each request is in the log or counted as dropped. The other lines
+     * are those of the start and of the wait for /readyz. */
+    read_log(reader, &requests, &dropped);
+    CU_ASSERT(requests > 100);
+    CU_ASSERT(dropped > 100);
+    if (requests + dropped < 2000 || requests + dropped > 4000)
+        TEST_FAIL("%d requests are in the log, and %d lines were dropped", requests, dropped);
+    test_send_text(fd, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    CU_ASSERT_EQUAL(next_status(fd), 200);
+    read_log(reader, &requests, &dropped);
+    CU_ASSERT_EQUAL(requests, 1);
+    CU_ASSERT_EQUAL(dropped, 0);
+    close(fd);
+    CU_ASSERT_EQUAL(test_server_stop(&server), 0);
+    close(reader);
+    /* SIGTERM is obeyed while the log is stuck. */
+    reader = open_server_with_full_log();
+    CU_ASSERT_FATAL(reader >= 0);
+    test_server_signal(&server, SIGTERM);
+    CU_ASSERT_EQUAL(ended(5000), 0);
+    close(reader);
+}
+
+/* The first SIGTERM waits for a request that does not arrive, the second for nothing. */
+static void ends_at_once_on_a_second_signal(void)
+{
+    if (!open_server(NULL))
+        return;
+    int fd = test_connect(&server);
+    test_send_text(fd, POST_HEAD "Content-Length: %zu\r\n\r\n", jpeg_length);
+    for (int i = 0; i < 200 && metric("\nadl_http_requests_in_flight ") < 2; i++)
+        poll(NULL, 0, 5);
+    test_server_signal(&server, SIGTERM);
+    poll(NULL, 0, 500);
+    CU_ASSERT_EQUAL(kill(server.pid, 0), 0);
+    test_server_signal(&server, SIGTERM);
+    CU_ASSERT_EQUAL(ended(2000), -SIGTERM);
+    close(fd);
+    adl_free(jpeg);
+    jpeg = NULL;
+}
+
 TEST_SUITE(server_life,
            {"keeps connections and takes pipelines", keeps_connections_and_takes_pipelines},
            {"takes bodies in chunks", takes_bodies_in_chunks},
@@ -764,5 +887,7 @@ TEST_SUITE(server_life,
            {"keeps the old model when a reload fails", keeps_the_old_model_when_a_reload_fails},
            {"finishes what it accepted", finishes_what_it_accepted},
            {"drains at rest after a reload", drains_at_rest_after_a_reload},
+           {"serves while nobody reads the log", serves_while_nobody_reads_the_log},
+           {"ends at once on a second signal", ends_at_once_on_a_second_signal},
            {"serves without standard streams", serves_without_standard_streams},
            {"logs a line of JSON for each request", logs_a_line_of_json_for_each_request});
