@@ -61,7 +61,7 @@ static void round_trip_replaces_in_one_step(void)
     struct adl_error err = {0};
     struct stat info;
     char path[4096];
-    snprintf(path, sizeof path, "%s", in_tmp("round"));
+    snprintf(path, sizeof path, "%s", in_tmp("one-step"));
 
     mode_t mask = umask(027);
     TEST_OK(write_text(path, "first", &err), &err);
@@ -75,7 +75,7 @@ static void round_trip_replaces_in_one_step(void)
     CU_ASSERT_EQUAL(info.st_mode & 0777, 0604);
     TEST_OK(write_text(path, "", &err), &err);
     expect_text(path, "");
-    CU_ASSERT_EQUAL(names_with("round"), 1);
+    CU_ASSERT_EQUAL(names_with("one-step"), 1);
 }
 
 /* A user may have files of any name beside the one that is written, and its name may be as
