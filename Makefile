@@ -172,7 +172,7 @@ check-run: unit $(if $(SAN),,all)
 #: make quick           run the unit tests but the slow ones, in less than 30 s
 quick:
 	@$(MAKE) --no-print-directory $(JOBS) unit
-	@OPENBLAS_NUM_THREADS=1 $(UNIT) --quick $(TEST)
+	@OPENBLAS_NUM_THREADS=1 $(UNIT) --quick --jobs $(shell nproc) $(TEST)
 
 unit: $(UNIT)
 #: make unit            build the unit tests

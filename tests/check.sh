@@ -82,6 +82,11 @@ stage() {
     fi
 }
 
+# Newer kernels randomise the address space more than the ThreadSanitizer of GCC 12
+# can handle.
+unit=("$UNIT" --jobs "$(nproc)")
+[[ $SAN == *thread* ]] && unit=(setarch "$(uname -m)" -R "${unit[@]}")
+
 # on_cpu PATH FLAG...: the suites of the kernels on another path than the one this
 # processor gets by itself, if it has the flags.
 on_cpu() {
@@ -94,7 +99,7 @@ on_cpu() {
             return
         fi
     done
-    stage "unit tests ($path)" env ADL_CPU="$path" "$UNIT" kernels plan
+    stage "unit tests ($path)" env ADL_CPU="$path" "${unit[@]}" kernels plan
 }
 
 # Node's reporter counts tests its own way.
@@ -112,18 +117,13 @@ node_stage() {
     [ "$status" = 0 ] || grep -A 6 '^ *not ok' "$log" | head -n 40
 }
 
-# Newer kernels randomise the address space more than the ThreadSanitizer of GCC 12
-# can handle.
-unit=("$UNIT")
-[[ $SAN == *thread* ]] && unit=(setarch "$(uname -m)" -R "$UNIT")
-
 if [ $# -gt 0 ]; then
     stage "unit tests${SAN:+ ($SAN)}: $*" "${unit[@]}" "$@"
 elif [ -n "$SAN" ]; then
     stage "unit tests ($SAN)" "${unit[@]}"
 else
     chosen=$("$PROGRAM" --version | sed -n 's/^cpu path *//p')
-    stage "unit tests ($chosen)" "$UNIT"
+    stage "unit tests ($chosen)" "${unit[@]}"
     # What depends on the instruction set runs once more on each of the others.
     on_cpu generic
     on_cpu avx2 avx2 fma

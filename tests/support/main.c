@@ -1,21 +1,29 @@
 /* Runs the unit tests.
  *
- *     unit-tests [--quick] [NAME...]
+ *     unit-tests [--quick] [--jobs N] [NAME...]
  *
  * Runs all tests, or those whose suite or own name contains a NAME. With --quick
  * the tests marked TEST_SLOW are left out; how many is printed. A test that took
  * a second or more shows its wall time, so that a new slow one is noticed. Ends
  * with the line "N passed, N failed, N skipped"; exits 1 if a test failed or none
- * was selected. */
+ * was selected.
+ *
+ * With --jobs, N processes share the tests: each takes the next one that nobody
+ * has taken. Tests are independent of each other, and processes rather than
+ * threads keep them so: injected allocation failures, signals and the environment
+ * are those of one process. */
 
 #include <CUnit/Basic.h>
 #include <dirent.h>
 #include <math.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -24,7 +32,7 @@
 static struct test_suite *suites; /* sorted by name */
 static struct test_slow *slow_tests;
 static bool test_failed, test_skipped;
-static char tmp_dir[] = "/tmp/adl-unit-XXXXXX";
+static char tmp_dir[] = "/tmp/adl-unit-XXXXXX"; /* one for each process */
 
 void test_register(struct test_suite *suite)
 {
@@ -144,8 +152,23 @@ static double now_seconds(void)
 }
 
 enum verdict { PASSED, FAILED, SKIPPED, VERDICTS };
+enum { MAX_JOBS = 64, BLOCK_BYTES = 1 << 16 };
 
-/* Runs one test and prints its verdict and its failures. */
+static struct {
+    bool quick;
+    int jobs; /* 1: this process runs the tests itself */
+    char **names;
+} options = {.jobs = 1};
+
+/* What the processes of a run share. */
+static struct progress {
+    atomic_uint next; /* number of the first selected test that nobody has taken */
+    atomic_uint counts[VERDICTS], left_out;
+    const char *running[MAX_JOBS]; /* the test of each process, NULL after the last */
+} * progress;
+
+/* Runs one test and prints its verdict and its failures. Several processes print
+ * the suite as well, because they take turns. */
 static enum verdict run_test(CU_pSuite suite, const CU_TestInfo *test)
 {
     double start = now_seconds();
@@ -154,46 +177,119 @@ static enum verdict run_test(CU_pSuite suite, const CU_TestInfo *test)
     double taken = now_seconds() - start;
     bool ok = code == CUE_SUCCESS && !test_failed && CU_get_number_of_failures() == 0;
 
-    printf("  %-5s %s", !ok ? "FAIL" : test_skipped ? "skip" : "ok", test->pName);
-    printf(taken < 1 ? "\n" : " (%.1f s)\n", taken);
+    printf("  %-5s ", !ok ? "FAIL" : test_skipped ? "skip" : "ok");
+    if (options.jobs > 1)
+        printf("%s: ", suite->pName);
+    printf(taken < 1 ? "%s\n" : "%s (%.1f s)\n", test->pName, taken);
     for (CU_pFailureRecord f = CU_get_failure_list(); f; f = f->pNext)
         printf("    %s:%u: %s\n", f->strFileName, f->uiLineNumber, f->strCondition);
     return !ok ? FAILED : test_skipped ? SKIPPED : PASSED;
 }
 
-int main(int argc, char **argv)
+/* Runs the selected tests that process number `job` takes, which are all if it is
+ * the only one. */
+static void run_tests(int job)
 {
-    unsigned counts[VERDICTS] = {0}, left_out = 0;
-    bool quick = argc > 1 && strcmp(argv[1], "--quick") == 0;
-    char **names = argv + 1 + quick;
+    unsigned number = 0, left_out = 0, mine = atomic_fetch_add(&progress->next, 1);
 
-    setvbuf(stdout, NULL, _IOLBF, 0);
-    if (CU_initialize_registry() != CUE_SUCCESS || !mkdtemp(tmp_dir))
-        return 1;
     CU_basic_set_mode(CU_BRM_SILENT);
+    if (CU_initialize_registry() != CUE_SUCCESS || !mkdtemp(tmp_dir))
+        exit(1);
     for (struct test_suite *s = suites; s; s = s->next) {
         CU_pSuite suite = CU_add_suite(s->name, NULL, NULL);
-        bool titled = false;
+        bool titled = options.jobs > 1;
         for (const CU_TestInfo *test = s->tests; test->pName; test++) {
-            if (!is_selected(s->name, test->pName, names))
+            if (!is_selected(s->name, test->pName, options.names))
                 continue;
-            if (quick && is_slow(test)) {
+            if (options.quick && is_slow(test)) {
                 left_out++;
                 continue;
             }
+            if (number++ != mine)
+                continue;
             if (!titled)
                 printf("%s\n", s->name);
             titled = true;
-            counts[run_test(suite, test)]++;
+            progress->running[job] = test->pName;
+            atomic_fetch_add(&progress->counts[run_test(suite, test)], 1);
+            fflush(stdout);
+            mine = atomic_fetch_add(&progress->next, 1);
         }
     }
+    progress->running[job] = NULL;
+    progress->left_out = left_out; /* the same in every process */
     CU_cleanup_registry();
     remove_tree(tmp_dir);
-    unsigned selected = counts[PASSED] + counts[FAILED] + counts[SKIPPED] + left_out;
-    if (selected == 0)
+}
+
+/* Runs the tests in several processes. One that ends before its last test, or with
+ * a status (which a sanitizer sets), counts as a failure. */
+static void run_in_processes(void)
+{
+    pid_t pids[MAX_JOBS];
+    fflush(stdout);
+    for (int job = 0; job < options.jobs; job++) {
+        pids[job] = fork();
+        if (pids[job] == 0) {
+            static char block[BLOCK_BYTES]; /* a test's lines are written at once */
+            setvbuf(stdout, block, _IOFBF, sizeof block);
+            run_tests(job);
+            exit(0);
+        }
+    }
+    for (int job = 0; job < options.jobs; job++) {
+        int status = -1;
+        if (pids[job] > 0)
+            waitpid(pids[job], &status, 0);
+        if (status == 0)
+            continue;
+        printf("  FAIL  a process ended with %s %d: %s\n",
+               WIFSIGNALED(status) ? "signal" : "status",
+               WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status),
+               progress->running[job] ? progress->running[job] : "after its tests");
+        atomic_fetch_add(&progress->counts[FAILED], 1);
+    }
+}
+
+static bool read_options(int argc, char **argv)
+{
+    int i = 1;
+    for (; i < argc && argv[i][0] == '-'; i++) {
+        if (!strcmp(argv[i], "--quick"))
+            options.quick = true;
+        else if (!strcmp(argv[i], "--jobs") && i + 1 < argc)
+            options.jobs = atoi(argv[++i]);
+        else
+            return false;
+    }
+    options.names = argv + i;
+    if (options.jobs > MAX_JOBS)
+        options.jobs = MAX_JOBS;
+    return options.jobs > 0;
+}
+
+int main(int argc, char **argv)
+{
+    if (!read_options(argc, argv)) {
+        fprintf(stderr, "usage: unit-tests [--quick] [--jobs N] [NAME...]\n");
+        return 2;
+    }
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    progress =
+        mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (progress == MAP_FAILED)
+        return 1;
+    if (options.jobs > 1)
+        run_in_processes();
+    else
+        run_tests(0);
+
+    unsigned passed = progress->counts[PASSED], failed = progress->counts[FAILED];
+    unsigned skipped = progress->counts[SKIPPED], left_out = progress->left_out;
+    if (passed + failed + skipped + left_out == 0)
         printf("no suite or test has such a name\n");
     if (left_out > 0)
         printf("%u slow tests were left out; run without --quick for all\n", left_out);
-    printf("%u passed, %u failed, %u skipped\n", counts[PASSED], counts[FAILED], counts[SKIPPED]);
-    return counts[FAILED] > 0 || selected == 0 ? 1 : 0;
+    printf("%u passed, %u failed, %u skipped\n", passed, failed, skipped);
+    return failed > 0 || passed + skipped + left_out == 0 ? 1 : 0;
 }
