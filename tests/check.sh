@@ -37,9 +37,9 @@ count() {
     [ "${4:-0}" -eq 0 ] || skips+=("$1: $4 skipped$(reasons "$5")")
 }
 
-# What a log gives as reasons: "skipped: REASON", "skip NAME: REASON".
+# What a log gives as reasons, in lines like "    skipped: REASON".
 reasons() {
-    sed -nE 's/^ *(skipped: |skip +.*: )//p' "$1" | sort -u | head -n 3 |
+    sed -n 's/^ *skipped: //p' "$1" | sort -u | head -n 3 |
         awk '{printf "%s%s", NR == 1 ? ": " : "; ", $0}'
 }
 

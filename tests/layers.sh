@@ -291,8 +291,8 @@ check_tree() {
             indent "$findings"
             broken=$((broken + 1))
         elif [ "$status" = 77 ]; then
-            echo "skip $rule: $(wc -l <"$uncompiled") sources have no up-to-date object in $obj" \
-                "($(head -n 1 "$uncompiled")); run make first"
+            echo "skip $rule"
+            indent "skipped: $(wc -l <"$uncompiled") sources have no up-to-date object in $obj; run make first"
             unchecked=$((unchecked + 1))
         else
             echo "ok   $rule"
