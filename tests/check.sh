@@ -83,9 +83,11 @@ stage() {
 }
 
 # Newer kernels randomise the address space more than the ThreadSanitizer of GCC 12
-# can handle. All tests run in one process, because those that measure time would
-# disturb each other.
+# can handle. The native tests run in one process, because those that measure time
+# would disturb each other; under AddressSanitizer the networks take minutes, so
+# there one process for each processor.
 unit=("$UNIT")
+[[ $SAN == *address* ]] && unit=("$UNIT" --jobs "$(nproc)")
 [[ $SAN == *thread* ]] && unit=(setarch "$(uname -m)" -R "$UNIT")
 
 # on_cpu PATH FLAG...: the suites of the kernels on another path than the one this
