@@ -51,6 +51,14 @@ void test_register_slow(struct test_slow *slow);
     }                                                                                              \
     _Static_assert(true, "")
 
+/* How much longer a test may take under ThreadSanitizer, which slows code down five to
+ * fifteen times. */
+#ifdef __SANITIZE_THREAD__
+#define TEST_SLOWDOWN 4
+#else
+#define TEST_SLOWDOWN 1
+#endif
+
 /* Fails the running test with a formatted message; the test goes on. */
 void test_fail(const char *file, int line, const char *fmt, ...) ADL_PRINTF(3, 4);
 #define TEST_FAIL(...) test_fail(__FILE__, __LINE__, __VA_ARGS__)

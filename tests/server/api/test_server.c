@@ -281,7 +281,7 @@ static void bounds_heatmaps_of_a_request(void)
     void *form = test_form(picture, length, 6, &form_length);
     uint64_t begin = adl_clock_ns();
     struct test_reply reply = post("/localize?heatmap=png&top_k=5", FORM, form, form_length);
-    CU_ASSERT(adl_clock_ms(begin, adl_clock_ns()) < 8000);
+    CU_ASSERT(adl_clock_ms(begin, adl_clock_ns()) < 8000 * TEST_SLOWDOWN);
     CU_ASSERT_EQUAL(reply.status, 200);
     json_t *json = test_reply_json(&reply), *results = json_object_get(json, "results");
     CU_ASSERT_EQUAL(json_array_size(results), 6);
