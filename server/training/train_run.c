@@ -29,8 +29,8 @@
 #include "base/rng.h"
 #include "base/size.h"
 #include "data/dataset_open.h"
-#include "server/tasks/progress.h"
 #include "server/tasks/dataset_log.h"
+#include "server/tasks/progress.h"
 #include "server/training/run_lock.h"
 #include "server/training/run_record.h"
 #include "server/training/train_data.h"
@@ -66,9 +66,11 @@ static void log_unreadable_val(void *progress, const char *reason)
 static int open_data(struct adl_train_run *run, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
-    struct adl_dataset_options options = {
-        .dir = s->data, .split = "train", .images = s->images, .metadata = s->metadata,
-        .exif = s->exif};
+    struct adl_dataset_options options = {.dir = s->data,
+                                          .split = "train",
+                                          .images = s->images,
+                                          .metadata = s->metadata,
+                                          .exif = s->exif};
     struct adl_error none = {0};
 
     run->train = adl_dataset_open(&options, err);
@@ -136,8 +138,8 @@ static int make_config(struct adl_train_run *run, struct adl_error *err)
         failed = json_object_set_new(run->config, "epochs", json_integer(s->epochs));
     /* The default is not recorded, so that runs from before the option can be resumed. */
     if (!failed && s->exif != ADL_EXIF_AUTO)
-        failed = json_object_set_new(run->config, "exif",
-                                     json_string(adl_dataset_exif_names[s->exif]));
+        failed =
+            json_object_set_new(run->config, "exif", json_string(adl_dataset_exif_names[s->exif]));
     if (!failed && s->init)
         failed = json_object_set_new(run->config, "init", json_string(s->init));
     else if (!failed && run->state) {
