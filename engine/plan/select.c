@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "base/size.h"
+#include "ops/conv/conv_geometry.h"
 #include "plan/ir.h"
 
 static void select_describe(const struct adl_plan *plan, struct plan_step *step)
@@ -14,28 +15,14 @@ static void select_describe(const struct adl_plan *plan, struct plan_step *step)
     const struct adl_conv_attr *attr = step->node->attr;
     int input = step->first ? step->first->output : step->input;
     const struct plan_value *x = &plan->values[input], *y = &plan->values[step->output];
-    int pads[4];
-    adl_conv_padding(attr, x->shape, pads);
-    step->conv = (struct adl_conv){
-        .h = x->shape.h,
-        .w = x->shape.w,
-        .c = x->shape.c,
-        .p = y->shape.h,
-        .q = y->shape.w,
-        .k = y->shape.c,
-        .r = attr->r,
-        .s = attr->s,
-        .stride = attr->stride,
-        .pad_top = pads[0],
-        .pad_left = pads[1],
-        .groups = attr->groups,
-        .ldx = x->ld,
-        .ldo = y->ld,
-        .ldr = step->residual >= 0 ? plan->values[step->residual].ld : 0,
-        .lo = step->lo,
-        .hi = step->hi,
-        .precision = plan->precision,
-    };
+    struct adl_conv conv = adl_conv_describe(attr, x->shape, y->shape);
+    conv.ldx = x->ld;
+    conv.ldo = y->ld;
+    conv.ldr = step->residual >= 0 ? plan->values[step->residual].ld : 0;
+    conv.lo = step->lo;
+    conv.hi = step->hi;
+    conv.precision = plan->precision;
+    step->conv = conv;
 }
 
 /* Adds the floats of a step's packed weights to *total, rounded up to where the next

@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "base/size.h"
+#include "ops/pool_window.h"
 #include "plan/ir.h"
 
 /* Floats of an element-by-element task, enough to make up for handing it to a thread. */
@@ -92,27 +93,13 @@ static void step_run_sigmoid(const struct adl_plan *plan, const struct plan_step
 static void step_run_window(const struct adl_plan *plan, const struct plan_step *step,
                             const struct plan_bindings *at, size_t task)
 {
-    const struct adl_pool_attr *attr = step->node->attr;
     const struct plan_value *x = &plan->values[step->input], *y = &plan->values[step->output];
-    const float *map = step_data(plan, at, step->input), *rows[ADL_LIMIT_WINDOW];
-    int top = (int)task * attr->stride - attr->pad;
+    const float *rows[ADL_LIMIT_WINDOW];
+    struct adl_pool_row row = adl_pool_row_at(step->node->attr, step_data(plan, at, step->input),
+                                              x->shape, x->ld, (int)task, y->shape.w, rows);
 
-    for (int r = 0; r < attr->size; r++)
-        rows[r] = top + r < 0 || top + r >= x->shape.h
-                      ? NULL
-                      : map + (size_t)(top + r) * (size_t)x->shape.w * x->ld;
-    struct adl_pool_row row = {
-        .rows = rows,
-        .size = attr->size,
-        .stride = attr->stride,
-        .pad_left = attr->pad,
-        .w = x->shape.w,
-        .ldx = x->ld,
-        .channels = (size_t)x->shape.c,
-        .out = step_data(plan, at, step->output) + task * (size_t)y->shape.w * y->ld,
-        .q = y->shape.w,
-        .ldo = y->ld,
-    };
+    row.out = step_data(plan, at, step->output) + task * (size_t)y->shape.w * y->ld;
+    row.ldo = y->ld;
     if (step->kind == PLAN_MAXPOOL)
         plan->kernels->maxpool(&row);
     else

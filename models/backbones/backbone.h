@@ -37,11 +37,10 @@ struct adl_arch {
 };
 
 struct adl_backbone {
-    const char *name;    /* "resnet50": value of --arch and of arch.name in a model file */
-    const char *summary; /* one line for --help */
-    double bn_eps;       /* default of arch.bn_eps */
-    bool has_options;    /* width, activation, padding and last_stride apply */
-    bool has_large_map;  /* large_feature_map applies */
+    const char *name;   /* "resnet50": value of --arch and of arch.name in a model file */
+    double bn_eps;      /* default of arch.bn_eps */
+    bool has_options;   /* width, activation, padding and last_stride apply */
+    bool has_large_map; /* large_feature_map applies */
     /* Names of the layers that a layer of the method (ADL's, say) may follow, at most 32,
      * NULL-terminated; bit i of adl_default says that it follows adl_places[i] unless
      * --adl-positions says otherwise. adl_places is NULL where these layers take numbers

@@ -201,7 +201,6 @@ static bool is_head(const char *name)
 
 const struct adl_backbone adl_backbone_inception_v3 = {
     .name = "inception_v3",
-    .summary = "Inception-v3 up to Mixed_6e with a head that ends in class maps",
     .bn_eps = 1e-3,
     .has_large_map = true,
     .adl_places = adl_places,

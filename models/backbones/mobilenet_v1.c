@@ -103,7 +103,6 @@ static bool is_head(const char *name)
 
 const struct adl_backbone adl_backbone_mobilenet_v1 = {
     .name = "mobilenet_v1",
-    .summary = "MobileNet-v1 at widths from 0.25 to 1",
     .bn_eps = 1e-5,
     .has_options = true,
     .has_large_map = true,

@@ -158,7 +158,6 @@ static bool is_head(const char *name)
 
 const struct adl_backbone adl_backbone_resnet50 = {
     .name = "resnet50",
-    .summary = "ResNet-50 with stride 1 in its last stage",
     .bn_eps = 1e-5,
     .has_large_map = true,
     .build = build,
@@ -168,7 +167,6 @@ const struct adl_backbone adl_backbone_resnet50 = {
 
 const struct adl_backbone adl_backbone_resnet50_se = {
     .name = "resnet50_se",
-    .summary = "ResNet-50 with squeeze-and-excitation in every block",
     .bn_eps = 1e-5,
     .has_large_map = true,
     .adl_places = se_places,

@@ -115,7 +115,6 @@ static bool is_head(const char *name)
 
 const struct adl_backbone adl_backbone_vgg16 = {
     .name = "vgg16",
-    .summary = "VGG-16 with a 3x3 convolution to 1024 channels and global average pooling",
     .bn_eps = 1e-5,
     .has_large_map = true,
     .build = build,

@@ -695,15 +695,23 @@ static double processor_s(void)
     return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
 
+/* Sends the head of a request and not its body; returns the connection once the server
+ * counts the request. */
+static int begin_request(void)
+{
+    int fd = test_connect(&server);
+    test_send_text(fd, POST_HEAD "Content-Length: %zu\r\n\r\n", jpeg_length);
+    for (int i = 0; i < 200 && metric("\nadl_http_requests_in_flight ") < 2; i++)
+        poll(NULL, 0, 5);
+    return fd;
+}
+
 /* The loader finishes after SIGTERM, while the server waits for a request. */
 static void drains_at_rest_after_a_reload(void)
 {
     if (!open_server(NULL))
         return;
-    int fd = test_connect(&server);
-    test_send_text(fd, POST_HEAD "Content-Length: %zu\r\n\r\n", jpeg_length);
-    for (int i = 0; i < 200 && metric("\nadl_http_requests_in_flight ") < 2; i++)
-        poll(NULL, 0, 5);
+    int fd = begin_request();
     test_server_signal(&server, SIGHUP);
     test_server_signal(&server, SIGTERM);
     poll(NULL, 0, 500);
@@ -857,10 +865,7 @@ static void ends_at_once_on_a_second_signal(void)
 {
     if (!open_server(NULL))
         return;
-    int fd = test_connect(&server);
-    test_send_text(fd, POST_HEAD "Content-Length: %zu\r\n\r\n", jpeg_length);
-    for (int i = 0; i < 200 && metric("\nadl_http_requests_in_flight ") < 2; i++)
-        poll(NULL, 0, 5);
+    int fd = begin_request();
     test_server_signal(&server, SIGTERM);
     poll(NULL, 0, 500);
     CU_ASSERT_EQUAL(kill(server.pid, 0), 0);
