@@ -55,8 +55,8 @@
  *   NUL, reads only the first of several Content-Length or Host headers, and treats an
  *   unknown Transfer-Encoding as a body that ends with the connection. A proxy may read
  *   such a request differently, and take for a body what is a second request here
- *   (request smuggling). http_check_headers() finds them, `begin` refuses them, and the
- *   connection is closed.
+ *   (request smuggling). framing.c finds them, `begin` refuses them, and the connection is
+ *   closed.
  * - A request without Host, or whose Content-Length is not a number, is refused by the
  *   library itself, which writes the head of its reply twice. The check of Host is turned
  *   off by MHD_OPTION_STRICT_FOR_CLIENT and made here. The check of Content-Length cannot
@@ -68,7 +68,6 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <limits.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdarg.h>
@@ -97,9 +96,7 @@ struct adl_http_peer {
     bool busy;         /* a request is being handled */
     bool in_headers;   /* a request line has arrived, and the handler was not called yet */
     pthread_t thread;  /* the I/O thread, once `in_headers` was set */
-    /* Of the latest request line; only the I/O thread reads it. */
-    const char *target, *target_end;
-    bool bad_target; /* the target contains a blank or a control character */
+    struct adl_http_target target; /* of the latest request; only the I/O thread reads it */
     struct adl_http_peer *next, **link;
 };
 
@@ -386,11 +383,7 @@ static void *http_on_target(void *cls, const char *target, struct MHD_Connection
 
     if (!peer)
         return NULL;
-    peer->target = target;
-    peer->target_end = target ? target + strlen(target) : NULL;
-    peer->bad_target = !target;
-    for (const char *c = target; c && *c; c++)
-        peer->bad_target |= (unsigned char)*c <= ' ' || *c == 127;
+    peer->target = adl_http_target_read(target);
     pthread_mutex_lock(&http->lock);
     peer->in_headers = true;
     peer->thread = pthread_self();
@@ -439,112 +432,6 @@ static void http_remove_arriving(struct adl_http_request *request)
     pthread_mutex_unlock(&request->http->lock);
 }
 
-/* What http_check_header() has seen of a request. */
-struct headers {
-    const char *end;   /* where the value of the previous line ends */
-    size_t terminator; /* length of a line's end: 1 (LF) or 2 (CRLF); 0: not known yet */
-    bool malformed;
-    bool bad_host, bad_length, long_length, unknown_coding;
-    size_t hosts, lengths, codings;
-};
-
-/* Whether `text` consists of the characters of a token (RFC 9110, 5.6.2). */
-static bool http_is_token(const char *text, size_t length)
-{
-    static const char others[] = "!#$%&'*+-.^_`|~";
-
-    for (size_t i = 0; i < length; i++)
-        if (!isalnum((unsigned char)text[i]) && !(text[i] && strchr(others, text[i])))
-            return false;
-    return length > 0;
-}
-
-/* Whether `text` contains no control character except a TAB (RFC 9110, 5.5). */
-static bool http_is_plain(const char *text, size_t length)
-{
-    for (size_t i = 0; i < length; i++)
-        if (((unsigned char)text[i] < ' ' && text[i] != '\t') || text[i] == 127)
-            return false;
-    return true;
-}
-
-/* Called for each header, in their order.
- *
- * The library leaves the lines where they arrived, in one buffer, and replaces each CRLF
- * or LF by as many NULs. So the next name begins one line end behind the value. If it does
- * not, a NUL has cut the value or a line, or a line was continued on the next one and
- * copied elsewhere. */
-static enum MHD_Result http_check_header(void *cls, enum MHD_ValueKind kind, const char *name,
-                                         size_t name_length, const char *value, size_t value_length)
-{
-    static const char host[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
-                               "-._~%!$&'()*+,;=:[]";
-    struct headers *headers = cls;
-    size_t gap = (size_t)((uintptr_t)name - (uintptr_t)headers->end);
-
-    (void)kind;
-    if (headers->terminator == 0 && (gap == 1 || gap == 2))
-        headers->terminator = gap;
-    headers->malformed |= gap != headers->terminator || !http_is_token(name, name_length) ||
-                          !value || !http_is_plain(value, value_length);
-    if (headers->malformed)
-        return MHD_NO;
-    headers->end = value + value_length;
-    if (!strcasecmp(name, "Host")) {
-        headers->hosts++;
-        headers->bad_host |=
-            strspn(value, host) + strspn(value + strspn(value, host), " \t") != value_length;
-    } else if (!strcasecmp(name, "Content-Length")) {
-        headers->lengths++;
-        headers->bad_length |= value_length == 0 || strspn(value, "0123456789") != value_length;
-        errno = 0;
-        headers->long_length |= strtoull(value, NULL, 10) == ULLONG_MAX && errno == ERANGE;
-    } else if (!strcasecmp(name, "Transfer-Encoding")) {
-        headers->codings++;
-        headers->unknown_coding |= strcasecmp(value, "chunked") != 0;
-    }
-    return MHD_YES;
-}
-
-/* Whether a request means the same to every reader. `version` and request->method are the
- * library's pointers into the request line; an empty method is not known. */
-static enum adl_http_framing http_check_headers(struct adl_http_request *request,
-                                                const char *version)
-{
-    const struct adl_http_peer *peer = request->peer;
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    struct headers headers = {.end = version + strlen(version)};
-    bool http_1_0 = !strcmp(version, "HTTP/1.0");
-    const char *method = request->method;
-    size_t gap;
-
-    MHD_get_connection_values_n(request->connection, MHD_HEADER_KIND, http_check_header, &headers);
-    /* After the last header come its own line end and that of the empty line. */
-    gap = info && *method ? (size_t)((uintptr_t)method + info->header_size - (uintptr_t)headers.end)
-                          : 2 * headers.terminator;
-    if (headers.malformed || peer->bad_target || version != peer->target_end + 1 ||
-        (headers.terminator ? gap != 2 * headers.terminator : gap != 2 && gap != 4) ||
-        (*method &&
-         (!http_is_token(method, strlen(method)) || peer->target != method + strlen(method) + 1)))
-        return ADL_HTTP_FRAMING_SYNTAX;
-    if (headers.codings > 0 && (headers.lengths > 0 || headers.codings > 1 || http_1_0))
-        return headers.unknown_coding && headers.lengths == 0 && !http_1_0
-                   ? ADL_HTTP_FRAMING_UNKNOWN
-                   : ADL_HTTP_FRAMING_AMBIGUOUS;
-    if (headers.unknown_coding)
-        return ADL_HTTP_FRAMING_UNKNOWN;
-    if (headers.lengths > 1)
-        return ADL_HTTP_FRAMING_LENGTHS;
-    if (headers.bad_length)
-        return ADL_HTTP_FRAMING_LENGTH;
-    if (headers.long_length)
-        return ADL_HTTP_FRAMING_TOO_LONG;
-    if (headers.hosts > 1 || headers.bad_host || (headers.hosts == 0 && !http_1_0))
-        return ADL_HTTP_FRAMING_HOST;
-    return ADL_HTTP_FRAMING_CLEAR;
-}
-
 /* Finds the host that the client asks for. A client that takes the server for a proxy
  * sends an absolute URL as the target; its host takes precedence over the Host header
  * (RFC 9112, 3.2.2). */
@@ -582,7 +469,7 @@ static struct adl_http_request *http_begin(struct adl_http *http, struct MHD_Con
     request->content_length = -1;
     http_find_remote(request);
     http_find_host(request);
-    request->framing = http_check_headers(request, version);
+    request->framing = adl_http_framing_of(connection, &peer->target, method, version);
     length = adl_http_header(request, "Content-Length");
     coding = adl_http_header(request, "Transfer-Encoding");
     if (length && !coding)
@@ -722,9 +609,9 @@ static void http_refuse_length(struct adl_http *http)
     struct adl_http_peer *peer = http_find_checked(http);
     struct adl_http_request *request;
 
-    if (!peer || !peer->target)
+    if (!peer || !peer->target.text)
         return;
-    request = http_begin(http, peer->connection, peer->target, "", peer->target_end + 1);
+    request = http_begin(http, peer->connection, peer->target.text, "", peer->target.end + 1);
     if (!request)
         return;
     http_remove_arriving(request);

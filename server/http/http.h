@@ -22,6 +22,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "server/http/framing.h"
 
 #define ADL_HTTP_HEADERS 12 /* the most headers that a reply may add */
 
@@ -37,20 +38,6 @@ struct adl_http_body {
 struct adl_http_header {
     const char *name; /* static */
     char value[200];
-};
-
-/* Why a request cannot be trusted: its end, its host or its headers could be read in
- * more than one way (RFC 9112, 3.2, 5 and 6). */
-enum adl_http_framing {
-    ADL_HTTP_FRAMING_CLEAR,     /* it can be trusted */
-    ADL_HTTP_FRAMING_SYNTAX,    /* a malformed line: see http_check_lines() */
-    ADL_HTTP_FRAMING_HOST,      /* no Host header in HTTP/1.1, more than one, or a malformed one */
-    ADL_HTTP_FRAMING_LENGTHS,   /* more than one Content-Length header */
-    ADL_HTTP_FRAMING_LENGTH,    /* Content-Length is not a decimal number */
-    ADL_HTTP_FRAMING_TOO_LONG,  /* Content-Length exceeds 64 bits */
-    ADL_HTTP_FRAMING_AMBIGUOUS, /* Transfer-Encoding with Content-Length, with another
-                                   Transfer-Encoding, or in HTTP/1.0 */
-    ADL_HTTP_FRAMING_UNKNOWN    /* a Transfer-Encoding other than "chunked" */
 };
 
 /* One request. Its I/O thread owns it, except between adl_http_suspend() and
