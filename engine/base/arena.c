@@ -1,11 +1,11 @@
 /* An arena: memory that is allocated piece by piece and freed all at once.
  *
- * It is a list of chunks of at least 64 KiB from the heap. An allocation takes the next
- * bytes of the newest chunk (a pointer is moved, nothing is searched); what no longer fits
- * begins a new chunk, of exactly its size where it is larger than 64 KiB, and the rest of
- * the old chunk is given up. So an allocation costs a few instructions, blocks that are
- * made together lie together, and code that builds a graph or a pickle's values needs no
- * cleanup path for each of them. The price is that nothing can be freed singly. */
+ * It is a list of chunks of at least 64 KiB from the heap. An allocation takes the next bytes
+ * of the newest chunk (a pointer is moved, nothing is searched); what no longer fits begins a
+ * new chunk, of exactly its size if it is larger than 64 KiB, and the rest of the old chunk
+ * is given up. So an allocation costs a few instructions, blocks that are made together lie
+ * together, and code that builds a graph or a pickle's values needs no cleanup path for each
+ * of them. The price is that nothing can be freed singly. */
 
 #include "base/arena.h"
 

@@ -2,11 +2,11 @@
  *
  * A container that is limited to, say, 2 of 64 processors usually keeps all 64 in its
  * affinity mask. The limit is a quota: the threads of the group may run for `quota`
- * microseconds in each `period` and are then all stopped until the next. 64 threads that
- * wait for each other at every layer spend that quota in a few milliseconds, mostly on
- * waiting. So the number of threads has to follow the quota.
+ * microseconds in each `period` and are then all stopped until the next. 64 threads that wait
+ * for each other at every layer spend that quota in a few milliseconds, mostly on waiting. So
+ * the number of threads has to follow the quota.
  *
- * Where it stands (Linux, Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/ and
+ * Where the quota is found (Linux, Documentation/admin-guide/cgroup-v2.rst, cgroup-v1/ and
  * scheduler/sched-bwc.rst):
  *
  *            line in /proc/self/cgroup   directory below /sys/fs/cgroup   quota and period
@@ -14,10 +14,10 @@
  *   v1       4:cpu,cpuacct:PATH          cpu/PATH or cpu,cpuacct/PATH     cpu.cfs_quota_us,
  *                                                                         cpu.cfs_period_us
  *
- * No quota is "max" in v2 and -1 in v1. A quota binds everything below its directory, so
- * each directory from PATH up counts. Inside a container PATH may be the name that the
- * group has on the host, where only the mount point itself, the last directory on the way
- * up, is visible: that one then holds the container's own quota. */
+ * No quota is "max" in v2 and -1 in v1. A quota limits everything below its directory, so
+ * every directory from PATH up to the mount point counts. Inside a container PATH may be the
+ * name that the group has on the host, where only the mount point itself, the last directory
+ * on the way up, is visible: that one then holds the container's own quota. */
 
 #include "base/cgroup.h"
 
@@ -32,7 +32,8 @@
 #define MOUNT "/sys/fs/cgroup"
 #define LINE_BYTES 4096
 
-/* The first line of ROOT/DIRECTORY/NAME, without its end; false when there is none. */
+/* Reads the first line of ROOT/DIRECTORY/NAME, without its newline; returns false when there
+ * is none. */
 static bool read_line(const char *root, const char *directory, const char *name,
                       char line[LINE_BYTES])
 {
@@ -50,7 +51,7 @@ static bool read_line(const char *root, const char *directory, const char *name,
     return read;
 }
 
-/* Reads a number and moves *text behind it; 0 for anything but a positive number. */
+/* Reads a number and moves *text past it; returns 0 for anything but a positive number. */
 static long long take_positive(const char **text)
 {
     char *end;
@@ -60,7 +61,7 @@ static long long take_positive(const char **text)
     return found ? value : 0;
 }
 
-/* ceil(quota / period) as a number of processors; 0: no quota. */
+/* Returns ceil(quota / period), a number of processors; 0 when there is no quota. */
 static int to_cpus(long long quota, long long period)
 {
     if (quota <= 0 || period <= 0)
@@ -72,46 +73,46 @@ static int to_cpus(long long quota, long long period)
 static int quota_v2(const char *root, const char *directory)
 {
     char line[LINE_BYTES];
-    const char *at = line;
+    const char *text = line;
     if (!read_line(root, directory, "cpu.max", line))
         return 0;
-    long long quota = take_positive(&at), period = take_positive(&at);
+    long long quota = take_positive(&text), period = take_positive(&text);
     return to_cpus(quota, period);
 }
 
 static int quota_v1(const char *root, const char *directory)
 {
     char quota[LINE_BYTES], period[LINE_BYTES];
-    const char *quota_at = quota, *period_at = period;
+    const char *quota_text = quota, *period_text = period;
     if (!read_line(root, directory, "cpu.cfs_quota_us", quota) ||
         !read_line(root, directory, "cpu.cfs_period_us", period))
         return 0;
-    return to_cpus(take_positive(&quota_at), take_positive(&period_at));
+    return to_cpus(take_positive(&quota_text), take_positive(&period_text));
 }
 
-/* 0 stands for no quota, which any quota is smaller than. */
-static int smaller(int a, int b)
+/* Returns the smaller of two quotas, where 0 stands for no quota and is the largest. */
+static int smaller_quota(int a, int b)
 {
     return a == 0 ? b : b == 0 ? a : ADL_MIN(a, b);
 }
 
-/* The smallest quota of `path` below `mount` and of the directories above it, up to and
- * including the mount point. */
-static int smallest(const char *root, const char *mount, const char *path,
-                    int (*quota_of)(const char *root, const char *directory))
+/* Returns the smallest quota of `path` below `mount` and of the directories above it, up to
+ * and including the mount point. */
+static int smallest_quota(const char *root, const char *mount, const char *path,
+                          int (*quota_of)(const char *root, const char *directory))
 {
     char directory[2 * LINE_BYTES];
     size_t mount_bytes = strlen(mount);
     int cpus = 0;
 
-    /* A path out of the namespace, "/../other", is not mounted here. */
+    /* A path that leads out of the namespace, such as "/../other", is not mounted here. */
     if (strstr(path, "/.."))
         path = "";
     int length = snprintf(directory, sizeof directory, "%s%s", mount, path);
     if (length < 0 || (size_t)length >= sizeof directory)
         return 0;
     for (;;) {
-        cpus = smaller(cpus, quota_of(root, directory));
+        cpus = smaller_quota(cpus, quota_of(root, directory));
         char *slash = strrchr(directory, '/');
         if ((size_t)(slash - directory) < mount_bytes)
             return cpus;
@@ -119,14 +120,14 @@ static int smallest(const char *root, const char *mount, const char *path,
     }
 }
 
-/* Whether the comma-separated list has the controller "cpu". */
+/* Returns whether the comma-separated list has the controller "cpu". */
 static bool has_cpu(const char *controllers)
 {
-    for (const char *at = controllers; *at;) {
-        size_t length = strcspn(at, ",");
-        if (length == 3 && !memcmp(at, "cpu", 3))
+    for (const char *name = controllers; *name;) {
+        size_t length = strcspn(name, ",");
+        if (length == 3 && !memcmp(name, "cpu", 3))
             return true;
-        at += length + (at[length] == ',');
+        name += length + (name[length] == ',');
     }
     return false;
 }
@@ -150,11 +151,11 @@ int adl_cgroup_cpus(const char *root)
         controllers++;
         *group++ = '\0';
         if (!*controllers) {
-            cpus = smaller(cpus, smallest(root, MOUNT, group, quota_v2));
+            cpus = smaller_quota(cpus, smallest_quota(root, MOUNT, group, quota_v2));
         } else if (has_cpu(controllers)) {
-            cpus = smaller(cpus, smallest(root, MOUNT "/cpu", group, quota_v1));
+            cpus = smaller_quota(cpus, smallest_quota(root, MOUNT "/cpu", group, quota_v1));
             snprintf(mount, sizeof mount, MOUNT "/%s", controllers);
-            cpus = smaller(cpus, smallest(root, mount, group, quota_v1));
+            cpus = smaller_quota(cpus, smallest_quota(root, mount, group, quota_v1));
         }
     }
     fclose(file);

@@ -5,10 +5,11 @@
 
 #include <stdint.h>
 
-/* Nanoseconds since an arbitrary moment, by a clock that is never set back or forward. */
+/* Returns the nanoseconds since an arbitrary moment, by a clock that is never set back or
+ * forward. */
 uint64_t adl_clock_ns(void);
 
-/* Milliseconds between two readings of adl_clock_ns(). */
+/* Returns the milliseconds between two readings of adl_clock_ns(). */
 static inline double adl_clock_ms(uint64_t from_ns, uint64_t to_ns)
 {
     return (double)(to_ns - from_ns) * 1e-6;

@@ -1,6 +1,6 @@
-/* The instruction sets of the processor, by the compiler's CPUID helpers. Unlike the bare
- * instruction they also check that the operating system saves the wide registers when it
- * switches threads, without which AVX must not be used. */
+/* Detects the processor's instruction sets with the compiler's CPUID helpers. Unlike the bare
+ * CPUID instruction, they also check that the operating system saves the wide registers when
+ * it switches threads, without which AVX must not be used. */
 
 #include "base/cpu.h"
 

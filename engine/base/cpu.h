@@ -9,17 +9,21 @@
 
 enum adl_isa { ADL_ISA_AUTO, ADL_ISA_GENERIC, ADL_ISA_AVX2, ADL_ISA_AVX512 };
 
-/* "auto", "generic" (plain C), "avx2" (with FMA), "avx512" (F, DQ and VL). */
+/* Returns the name of the set: "auto", "generic" (plain C), "avx2" (with FMA) or "avx512" (F,
+ * DQ and VL). */
 const char *adl_isa_name(enum adl_isa isa);
-/* Whether this machine can run it; always true for AUTO and GENERIC. */
+/* Returns whether this processor supports the set; always true for ADL_ISA_AUTO and
+ * ADL_ISA_GENERIC. */
 bool adl_isa_available(enum adl_isa isa);
 
-/* Chooses the instruction set: `wanted`; for AUTO the value of the environment variable
- * ADL_CPU (generic, avx2 or avx512), and where that is unset the best one available.
- * Fails with ARG on an unknown ADL_CPU, with UNSUPPORTED on a set this machine lacks. */
+/* Chooses the instruction set: `wanted`; for ADL_ISA_AUTO the one that the environment
+ * variable ADL_CPU names (generic, avx2 or avx512), and if that is unset or empty the best
+ * one that the processor supports. Fails with ADL_ERR_ARG on an unknown ADL_CPU, with
+ * ADL_ERR_UNSUPPORTED on a set that the processor lacks. */
 int adl_isa_choose(enum adl_isa wanted, enum adl_isa *isa, struct adl_error *err) ADL_MUST_CHECK;
 
-/* The name the processor has for itself, "AMD EPYC 9B14". Static memory. */
+/* Returns the model name that the processor reports, for example "AMD EPYC 9B14", or a
+ * generic name if it reports none. The string is static. */
 const char *adl_cpu_name(void);
 
 #endif

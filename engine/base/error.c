@@ -1,4 +1,4 @@
-/* Errors: set once where something fails, prefixed with context on the way up. */
+/* Errors: the function that fails sets one, and its callers put context before the message. */
 
 #include "base/error.h"
 

@@ -3,10 +3,9 @@
 
 /* The one error idiom of the program.
  *
- * A function that can fail returns int (0 or -1) or a pointer (NULL on
- * failure) and takes a `struct adl_error *` that is never NULL. The first
- * error wins: once a kind is set, later calls of adl_fail() leave it alone,
- * so cleanup code cannot hide the cause. */
+ * A function that can fail returns int (0 or -1) or a pointer (NULL on failure) and takes a
+ * `struct adl_error *` that is never NULL. The first error wins: once a kind is set, later
+ * calls of adl_fail() leave the error unchanged, so cleanup code cannot hide the cause. */
 
 #define ADL_MUST_CHECK __attribute__((warn_unused_result))
 #define ADL_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
@@ -15,7 +14,7 @@ enum adl_error_kind {
     ADL_ERR_NONE = 0,
     ADL_ERR_ARG,         /* the caller's argument or request makes no sense */
     ADL_ERR_NOT_FOUND,   /* no such file, model, class, tensor */
-    ADL_ERR_FORMAT,      /* bytes from outside are corrupt or truncated */
+    ADL_ERR_FORMAT,      /* a file or a request is corrupt or truncated */
     ADL_ERR_UNSUPPORTED, /* well-formed, but of a kind this program does not handle */
     ADL_ERR_LIMIT,       /* over a limit of base/limits.h or an option */
     ADL_ERR_IO,          /* a system call failed */
@@ -44,13 +43,13 @@ int adl_fail(struct adl_error *err, enum adl_error_kind kind, const char *fmt, .
 /* Puts "context: " before the message of an error that is set; returns -1. */
 int adl_error_context(struct adl_error *err, const char *fmt, ...) ADL_PRINTF(2, 3);
 
-/* Back to no error. */
+/* Resets to no error. */
 void adl_error_clear(struct adl_error *err);
 
-/* "format", "limit", ... for logs and metrics. */
+/* Returns a name for logs and metrics: "format", "limit", ... */
 const char *adl_error_kind_name(enum adl_error_kind kind);
 
-/* Forwards a failure to the function's `out:` label, where resources go. */
+/* On failure, jumps to the function's `out:` label, where its resources are freed. */
 #define ADL_TRY(expr)                                                                              \
     do {                                                                                           \
         if ((expr) < 0)                                                                            \

@@ -36,7 +36,7 @@
 /* Bytes of text that are copied out of a pickle: names of globals that come in two parts,
  * a few kilobytes for the classes of a real checkpoint. */
 #define ADL_LIMIT_PICKLE_COPIED_BYTES (4 * ADL_MIB)
-/* Values of one pickle, about 32 bytes each, where two bytes of the file make one. */
+/* Values of one pickle: each takes about 32 bytes, and two bytes of the file can make one. */
 #define ADL_LIMIT_PICKLE_VALUES 4000000
 /* Several tensors may share a storage, and a stride of 0 repeats elements: all
  * tensors together may be this many times the file, or this many bytes. */
@@ -70,7 +70,7 @@
 /* One metadata chunk of a PNG (colour profile, EXIF, text), unpacked; all
  * together twice that. */
 #define ADL_LIMIT_PNG_CHUNK_BYTES (16 * ADL_MIB)
-/* --max-image-memory: bytes that one decode may allocate beside its output. */
+/* --max-image-memory: bytes that one decode may allocate besides its output. */
 #define ADL_LIMIT_DECODE_BYTES (512 * ADL_MIB)
 
 /* --- networks ------------------------------------------------------------ */
@@ -97,7 +97,7 @@
 
 /* One list file of a data set: ImageNet's class labels have 58 MB. */
 #define ADL_LIMIT_LIST_BYTES (1024 * ADL_MIB)
-/* One line of it: the longest path on Linux. */
+/* One line of a list file: the longest path on Linux. */
 #define ADL_LIMIT_LIST_LINE_BYTES 4096
 /* Images of a split; ImageNet-21k has 14 million. */
 #define ADL_LIMIT_DATASET_IMAGES 20000000
@@ -128,8 +128,8 @@
 #define ADL_LIMIT_BOUNDARY_BYTES 70
 /* top_k of a request. */
 #define ADL_LIMIT_TOP_K 100
-/* Pixels of all heat maps that one reply holds as images: seconds of work, and about as
- * many bytes. */
+/* Pixels of all heat maps that one reply holds as images: seconds of work, and about one byte
+ * for each pixel. */
 #define ADL_LIMIT_HEATMAP_PIXELS ADL_LIMIT_IMAGE_PIXELS
 /* Bytes that are still read from a refused request before its connection is closed: enough
  * for a client that sends its whole body before it reads the reply. */

@@ -1,8 +1,8 @@
 /* Counted allocations on top of the C library's.
  *
- * Sizes are those of malloc_usable_size, so that a block's size need not be stored in
- * front of it, which would cost 64 bytes to keep the alignment. The counters are relaxed
- * atomics: their values are for statistics and tests and order no other memory. */
+ * Sizes are those of malloc_usable_size, so that a block's size need not be stored in front
+ * of it, which would cost 64 bytes to keep the alignment. The counters are relaxed atomics:
+ * their values are for statistics and tests and order no other memory accesses. */
 
 #include "base/mem.h"
 
@@ -21,7 +21,7 @@ static _Atomic size_t live_bytes;
 static _Atomic size_t peak_bytes;
 static _Atomic size_t live_blocks;
 static _Atomic uint64_t calls;
-static _Atomic uint64_t fail_at; /* value of `calls` that fails; 0 = never */
+static _Atomic uint64_t failing_call; /* value of `calls` that fails; 0 = never */
 
 static void count_in(void *block)
 {
@@ -40,7 +40,7 @@ void *adl_malloc(size_t count, size_t size)
     size_t bytes, rounded;
     uint64_t call = atomic_fetch_add_explicit(&calls, 1, memory_order_relaxed) + 1;
 
-    if (call == atomic_load_explicit(&fail_at, memory_order_relaxed))
+    if (call == atomic_load_explicit(&failing_call, memory_order_relaxed))
         return NULL;
     if (adl_size_mul(count, size, &bytes) < 0 ||
         adl_size_round_up(bytes ? bytes : 1, ADL_ALIGNMENT, &rounded) < 0)
@@ -136,5 +136,5 @@ struct adl_mem_stats adl_mem_stats(void)
 void adl_mem_fail_nth(uint64_t n)
 {
     uint64_t now = atomic_load_explicit(&calls, memory_order_relaxed);
-    atomic_store_explicit(&fail_at, n ? now + n : 0, memory_order_relaxed);
+    atomic_store_explicit(&failing_call, n ? now + n : 0, memory_order_relaxed);
 }

@@ -16,33 +16,34 @@
 /* Floats in a cache line: rows padded to a multiple of it begin on a line of their own. */
 #define ADL_LINE_FLOATS (ADL_ALIGNMENT / sizeof(float))
 
-/* `count` objects of `size` bytes, uninitialised. Zero bytes give a valid
- * block. NULL when out of memory or when the product overflows. */
+/* Allocates `count` uninitialised objects of `size` bytes; zero bytes give a valid block.
+ * Returns NULL when out of memory or when the product overflows. */
 void *adl_malloc(size_t count, size_t size) ADL_MUST_CHECK;
 
-/* The same, zeroed. */
+/* As adl_malloc, but the memory is zeroed. */
 void *adl_calloc(size_t count, size_t size) ADL_MUST_CHECK;
 
-/* Grows or shrinks `block` (NULL is fine). On failure NULL is returned and
- * `block` stays valid. */
+/* Grows or shrinks `block` (may be NULL) to `count` objects of `size` bytes. On failure
+ * returns NULL, and `block` stays valid. */
 void *adl_realloc(void *block, size_t count, size_t size) ADL_MUST_CHECK;
 
-/* Room for `needed` elements of `size` bytes in the growing array `items`, which
- * holds *capacity of them (NULL and 0 at first). The capacity at least doubles, so
- * that appending n elements one by one copies O(n) of them; new elements are
- * uninitialised. Returns the array, moved or not, to be stored in place of `items`;
- * NULL when out of memory, and then `items` stays valid and *capacity unchanged. */
+/* Makes room for `needed` elements of `size` bytes in the growing array `items`, which holds
+ * *capacity of them (NULL and 0 at first). The capacity at least doubles, so that appending n
+ * elements one by one copies O(n) of them; new elements are uninitialised. Returns the array,
+ * moved or not, to be stored in place of `items`; NULL when out of memory, and then `items`
+ * stays valid and *capacity unchanged. */
 void *adl_array_grow(void *items, size_t *capacity, size_t needed, size_t size) ADL_MUST_CHECK;
 
-/* A copy of `text` up to its NUL, or of its first `length` bytes plus NUL. */
+/* Return a copy of `text` up to its NUL, or of its first `length` bytes with a NUL after
+ * them; NULL when out of memory. To be freed by adl_free. */
 char *adl_strdup(const char *text) ADL_MUST_CHECK;
 char *adl_strndup(const char *text, size_t length) ADL_MUST_CHECK;
 
-/* Requests huge pages for a block, before it is first written: for large blocks that are
- * read all over, such as packed weights, where they save misses of the TLB. Only a hint. */
+/* Requests huge pages for a block, before it is first written: for large blocks that are read
+ * throughout, such as packed weights, where huge pages save TLB misses. Only a hint. */
 void adl_mem_large_pages(void *block, size_t bytes);
 
-/* NULL is fine. */
+/* Frees a block; NULL is fine. */
 void adl_free(void *block);
 
 struct adl_mem_stats {
@@ -54,10 +55,10 @@ struct adl_mem_stats {
 
 struct adl_mem_stats adl_mem_stats(void);
 
-/* For tests: makes the n-th allocation from now fail (1 is the next); 0: none. */
+/* For tests: makes the n-th allocation from now fail (1: the next one; 0: none). */
 void adl_mem_fail_nth(uint64_t n);
 
-/* Sets NOMEM, with the name of what was to be allocated; its value is -1. */
+/* Sets ADL_ERR_NOMEM with the message "out of memory for WHAT"; evaluates to -1. */
 #define adl_fail_nomem(err, what) adl_fail((err), ADL_ERR_NOMEM, "out of memory for %s", (what))
 
 #endif

@@ -1,4 +1,4 @@
-/* Quoting names from outside, and finding the known name nearest to a mistyped one. */
+/* Quotes untrusted names, and finds the known name nearest to a mistyped one. */
 
 #include "base/name.h"
 
@@ -10,19 +10,19 @@
 struct adl_name_quoted adl_name_quote(const char *name, size_t length)
 {
     struct adl_name_quoted quoted;
-    size_t room = sizeof quoted.text - 3, half = (room - 3) / 2, at = 0;
+    size_t room = sizeof quoted.text - 3, half = (room - 3) / 2, used = 0;
 
-    quoted.text[at++] = '"';
+    quoted.text[used++] = '"';
     for (size_t i = 0; i < length; i++) {
         if (length > room && i == half) {
-            memcpy(quoted.text + at, "...", 3);
-            at += 3;
+            memcpy(quoted.text + used, "...", 3);
+            used += 3;
             i = length - half;
         }
-        quoted.text[at++] = name[i] < ' ' || name[i] > '~' ? '?' : name[i];
+        quoted.text[used++] = name[i] < ' ' || name[i] > '~' ? '?' : name[i];
     }
-    quoted.text[at++] = '"';
-    quoted.text[at] = '\0';
+    quoted.text[used++] = '"';
+    quoted.text[used] = '\0';
     return quoted;
 }
 
@@ -32,7 +32,8 @@ void adl_nearest_offer(struct adl_nearest *nearest, const char *candidate)
     size_t distance = adl_edit_distance(nearest->word, length, candidate, strlen(candidate));
     size_t allowed = length < 4 ? 1 : length < 9 ? 2 : 3;
 
-    /* The beginning of a name counts as one mistake, however long the rest. */
+    /* A word that is the beginning of a candidate counts as one mistake, however many letters
+     * are missing. */
     if (length >= 2 && !strncmp(nearest->word, candidate, length))
         distance = ADL_MIN(distance, (size_t)1);
     if (distance <= allowed && (!nearest->best || distance < nearest->distance)) {

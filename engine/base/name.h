@@ -1,24 +1,24 @@
 #ifndef ADL_BASE_NAME_H
 #define ADL_BASE_NAME_H
 
-/* Names from outside in messages: quoted safely, and with the known name that was
- * probably meant. */
+/* Untrusted names in messages: quoted safely, or followed by the known name that was probably
+ * meant. */
 
 #include <stddef.h>
 
-/* A name in a form that is safe in a one-line message: in double quotes, bytes that are
- * not printable ASCII replaced by '?', the middle of a long one replaced by "...". Returned
+/* A name quoted so that it is safe in a one-line message: in double quotes, each byte that is
+ * not printable ASCII replaced by '?', the middle of a long name replaced by "...". Returned
  * by value, to be used as adl_name_quote(...).text within one expression. */
 struct adl_name_quoted {
     char text[100];
 };
 struct adl_name_quoted adl_name_quote(const char *name, size_t length);
 
-/* Finds the candidate nearest to a mistyped word. Set `word`, zero the rest, offer
- * each candidate, then read `best`: NULL when none is near enough to be suggested.
- * A candidate is near when the edit distance (base/edit.h) is at most 1, 2 or 3 for
- * words of up to 3, up to 8, and more letters, or when the word is its beginning. Of
- * equally near candidates the first one offered is kept. */
+/* Finds the candidate nearest to a mistyped word. Set `word`, zero the rest, offer each
+ * candidate, then read `best`: NULL when no candidate is near enough to be suggested. A
+ * candidate is near when the edit distance (base/edit.h) is at most 1, 2 or 3 for words of up
+ * to 3, up to 8, and more letters, or when the word has at least 2 letters and is the
+ * beginning of the candidate. Of equally near candidates the first one offered is kept. */
 struct adl_nearest {
     const char *word;
     const char *best;

@@ -43,7 +43,7 @@
  * that has run out of tasks also waits for the last tasks of the others. The figures in
  * docs/performance.md were measured with 4000 pauses, 98 to 172 microseconds. */
 #define SPIN_US 100
-/* The clock is read once in so many pauses, each of 25 to 43 nanoseconds. */
+/* The clock is read once in this many pauses, each of 25 to 43 nanoseconds. */
 #define PAUSES_PER_CLOCK 16
 
 /* The indices of one worker that are not taken yet: next to end - 1. `next` may be more
@@ -71,7 +71,7 @@ struct adl_pool {
     _Atomic int sleepers; /* workers that sleep or are about to */
     _Atomic bool caller_sleeps;
 
-    _Atomic bool busy; /* a loop is running; only asserted */
+    _Atomic bool busy; /* a loop is running; only for an assert */
 };
 
 struct worker_start {
@@ -89,8 +89,8 @@ static void relax(void)
 /* Runs the worker's own share, then what is left of the others'. */
 static void work(struct adl_pool *pool, int worker)
 {
-    for (int owner = 0; owner < pool->threads; owner++) {
-        struct share *share = &pool->shares[(worker + owner) % pool->threads];
+    for (int next = 0; next < pool->threads; next++) {
+        struct share *share = &pool->shares[(worker + next) % pool->threads];
         for (;;) {
             size_t i = atomic_fetch_add_explicit(&share->next, 1, memory_order_relaxed);
             if (i >= share->end)

@@ -1,26 +1,26 @@
 /* xoshiro256** and the distributions drawn with it.
  *
- * xoshiro256** has a state of four 64-bit words and a period of 2^256 - 1. One step is a
- * few shifts and xors of the words (a linear map over bits); the output scrambles one word
- * by multiplications and a rotation, since the words themselves would fail tests for
- * linear dependence. It was chosen for its small state, which fits into a checkpoint, and
- * because the same few lines give the same numbers on every machine; rand() does not. */
+ * xoshiro256** has a state of four 64-bit words and a period of 2^256 - 1. A step shifts,
+ * rotates and XORs the words (a linear map over bits); the output scrambles one word by
+ * multiplications and a rotation, since the words themselves would fail tests for linear
+ * dependence. It was chosen for its small state, which fits into a checkpoint, and because
+ * the same few lines give the same numbers on every machine; rand() does not. */
 
 #include "base/rng.h"
 
 #include <math.h>
 #include <string.h>
 
-/* The words of the state are four outputs of SplitMix64, whose start is made from the three
- * numbers: each goes through the mixer before the next is added, so that seeds that differ
- * by one in any of the three have unrelated states. */
-void adl_rng_seed(struct adl_rng *rng, uint64_t seed, uint64_t round, uint64_t thing)
+/* The state is four outputs of SplitMix64, started from `seed`, `round` and `item`. Each of
+ * these is mixed before the next is XORed in, so that inputs that differ by one in any of the
+ * three give unrelated states. */
+void adl_rng_seed(struct adl_rng *rng, uint64_t seed, uint64_t round, uint64_t item)
 {
-    uint64_t at = seed;
-    at = adl_rng_splitmix(&at) ^ round;
-    at = adl_rng_splitmix(&at) ^ thing;
+    uint64_t mixed = seed;
+    mixed = adl_rng_splitmix(&mixed) ^ round;
+    mixed = adl_rng_splitmix(&mixed) ^ item;
     for (size_t i = 0; i < 4; i++)
-        rng->state[i] = adl_rng_splitmix(&at);
+        rng->state[i] = adl_rng_splitmix(&mixed);
 }
 
 static uint64_t rotate(uint64_t x, int bits)
@@ -53,8 +53,9 @@ double adl_rng_between(struct adl_rng *rng, double from, double to)
 }
 
 /* x % bound alone would favour small values, since 2^64 is in general not a multiple of
- * `bound`. The lowest 2^64 mod bound values of x are rejected, which leaves a multiple of
- * it; in unsigned arithmetic that number is -bound % bound. */
+ * `bound`. The lowest 2^64 mod `bound` values of x are rejected, so that the number of the
+ * others is a multiple of `bound`; in unsigned arithmetic, 2^64 mod `bound` is -bound %
+ * bound. */
 uint64_t adl_rng_below(struct adl_rng *rng, uint64_t bound)
 {
     uint64_t remainder = -bound % bound, x;
@@ -64,9 +65,9 @@ uint64_t adl_rng_below(struct adl_rng *rng, uint64_t bound)
     return x % bound;
 }
 
-/* Box and Muller: from u, v uniform, sqrt(-2 ln(1 - u)) cos(2 pi v) is normal. The sine of
- * the same pair would be a second one; it is not kept, so that the four words remain the
- * whole state. */
+/* The Box-Muller transform: for independent uniform u and v, sqrt(-2 ln(1 - u)) cos(2 pi v)
+ * is normal. The sine in place of the cosine gives a second normal number, which is not kept,
+ * so that the four words remain the whole state. */
 double adl_rng_normal(struct adl_rng *rng)
 {
     double radius = sqrt(-2 * log(1 - adl_rng_uniform(rng)));

@@ -15,36 +15,37 @@ struct adl_rng {
     uint64_t state[4]; /* not all zero */
 };
 
-/* Starts the generator for one purpose: `round` may be an epoch and `thing` an image or a
+/* Starts the generator for one purpose: `round` may be an epoch and `item` an image or a
  * layer. The same three numbers give the same draws, so threads need not draw in a fixed
  * order from a shared generator. */
-void adl_rng_seed(struct adl_rng *rng, uint64_t seed, uint64_t round, uint64_t thing);
+void adl_rng_seed(struct adl_rng *rng, uint64_t seed, uint64_t round, uint64_t item);
 
-/* The next 64 random bits. */
+/* Returns the next 64 random bits. */
 uint64_t adl_rng_next(struct adl_rng *rng);
 
-/* 0 <= x < 1, a multiple of 2^-53. */
+/* Returns a uniform x with 0 <= x < 1, a multiple of 2^-53. */
 double adl_rng_uniform(struct adl_rng *rng);
-/* from <= x < to; rounding may give `to` itself. */
+/* Returns a uniform x with from <= x < to; rounding may give `to` itself. */
 double adl_rng_between(struct adl_rng *rng, double from, double to);
-/* 0 <= x < bound, each as likely as any other; bound at least 1. */
+/* Returns an integer x with 0 <= x < bound, each as likely as any other; bound >= 1. */
 uint64_t adl_rng_below(struct adl_rng *rng, uint64_t bound);
-/* A normal distribution of mean 0 and variance 1. */
+/* Returns a number from the normal distribution of mean 0 and variance 1. */
 double adl_rng_normal(struct adl_rng *rng);
 
 /* Puts the items in a random order, each order as likely as any other (Fisher and Yates). */
 void adl_rng_shuffle(struct adl_rng *rng, size_t *items, size_t count);
 
-/* The state as bytes, little-endian on every machine. Restoring fails with FORMAT on 32
- * zeros, from which xoshiro would never move; then `rng` is untouched. */
+/* Save and restore the state as bytes, little-endian on every machine. adl_rng_restore fails
+ * with ADL_ERR_FORMAT on 32 zeros, a state that xoshiro never leaves; `rng` is then
+ * unchanged. */
 #define ADL_RNG_BYTES 32
 void adl_rng_save(const struct adl_rng *rng, unsigned char bytes[ADL_RNG_BYTES]);
 int adl_rng_restore(struct adl_rng *rng, const unsigned char bytes[ADL_RNG_BYTES],
                     struct adl_error *err) ADL_MUST_CHECK;
 
-/* The next number of SplitMix64, whose state is a single word. It fills the state of the
- * generator above; dropout, which draws millions of numbers in a step, uses it directly,
- * which is why it is inline. */
+/* Returns the next number of SplitMix64, whose state is a single word. SplitMix64 fills the
+ * state of the generator above; dropout, which draws millions of numbers in a step, uses it
+ * directly, which is why it is inline. */
 static inline uint64_t adl_rng_splitmix(uint64_t *state)
 {
     uint64_t z = *state += 0x9e3779b97f4a7c15U;

@@ -1,4 +1,4 @@
-/* Nettle's SHA-256 behind this program's names. */
+/* Wraps Nettle's SHA-256. */
 
 #include "base/sha256.h"
 

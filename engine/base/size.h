@@ -1,7 +1,7 @@
 #ifndef ADL_BASE_SIZE_H
 #define ADL_BASE_SIZE_H
 
-/* Arithmetic on sizes, checked where they come from outside. */
+/* Arithmetic on sizes, with overflow checks for untrusted ones. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -10,14 +10,14 @@
 #define ADL_MAX(a, b) ((a) > (b) ? (a) : (b))
 #define ADL_COUNT(array) (sizeof(array) / sizeof((array)[0]))
 
-/* a / b, rounded up; b > 0. Unchecked: a + b must not overflow. */
+/* Returns a / b, rounded up; b > 0. Unchecked: a + b must not overflow. */
 static inline size_t adl_ceil_div(size_t a, size_t b)
 {
     return (a + b - 1) / b;
 }
 
-/* The rest is for sizes that come from outside. Each returns 0, or -1 on overflow, and then
- * *result is untouched. */
+/* The following functions are for untrusted sizes. Each returns 0, or -1 on overflow, in
+ * which case *result is unchanged. */
 
 static inline int adl_size_mul(size_t a, size_t b, size_t *result)
 {

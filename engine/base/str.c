@@ -1,5 +1,5 @@
 /* The text buffer. Its capacity grows by half, so that appending n bytes one by one copies
- * O(n) of them. A failure is sticky: after it appends do nothing. */
+ * O(n) of them. A failure is sticky: appends after it do nothing. */
 
 #include "base/str.h"
 
@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "base/size.h"
 
-/* Room for `more` bytes and a NUL; false, and failed, when there is none. */
+/* Makes room for `more` bytes and a NUL. If it cannot, sets `failed` and returns false. */
 static bool reserve(struct adl_str *str, size_t more)
 {
     size_t needed;

@@ -16,17 +16,18 @@ struct adl_str {
     bool failed; /* an append ran out of memory; the text is incomplete */
 };
 
-/* A zeroed struct is an empty buffer. */
+/* Frees the text and leaves an empty buffer. A zeroed struct is an empty buffer. */
 void adl_str_release(struct adl_str *str);
 
 void adl_str_append(struct adl_str *str, const char *bytes, size_t length);
 void adl_str_puts(struct adl_str *str, const char *text);
-/* The bytes as base64 (RFC 4648, section 4), with padding. */
+/* Appends the bytes as base64 (RFC 4648, section 4), with padding. */
 void adl_str_base64(struct adl_str *str, const void *bytes, size_t length);
 void adl_str_printf(struct adl_str *str, const char *fmt, ...) ADL_PRINTF(2, 3);
 
 /* Gives the text to the caller, who frees it by adl_free; *length (may be NULL) does not
- * count its NUL. NULL and NOMEM when an append failed. The buffer is empty afterwards. */
+ * count its NUL. Returns NULL with ADL_ERR_NOMEM when an append failed. The buffer is empty
+ * afterwards. */
 char *adl_str_take(struct adl_str *str, size_t *length, struct adl_error *err) ADL_MUST_CHECK;
 
 #endif

@@ -1,5 +1,5 @@
-/* UTF-8 as RFC 3629 has it: the first byte says how many follow, each of which has the
- * form 10xxxxxx. A code point has one valid form, its shortest. */
+/* UTF-8 as RFC 3629 defines it: the first byte determines how many follow, each of which has
+ * the bits 10xxxxxx. Only the shortest encoding of a code point is valid. */
 
 #include "base/utf8.h"
 
