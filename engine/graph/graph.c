@@ -1,8 +1,7 @@
-/* Building a graph and reading it. Values, nodes and parameters are three growing arrays,
- * and ids are indices into them, so an id stays valid while the arrays move. Everything of
- * variable size (names, attributes, lists of inputs) lies in an arena that is freed with
- * the graph. Nodes are added after the values they read, so the order of the array is an
- * order in which they can run. */
+/* Builds graphs and reads them. Values, nodes and parameters are three growing arrays, and
+ * ids are indices into them, so an id stays valid while the arrays move. Everything of
+ * variable size (names, attributes, lists of inputs) lies in an arena that is freed with the
+ * graph. Nodes are added after the values they read, so the array is in topological order. */
 
 #include "graph/graph.h"
 
@@ -21,9 +20,9 @@ struct adl_graph {
     struct adl_param *params;
     int value_count, node_count, param_count;
     size_t value_capacity, node_capacity, param_capacity;
-    int outputs[ADL_OUTPUT_COUNT];
-    int classifier;
-    struct adl_error error; /* the first error while building */
+    int outputs[ADL_OUTPUT_COUNT]; /* value ids; -1 where the network has no such output */
+    int classifier;                /* parameter id; -1: none */
+    struct adl_error error;        /* the first error while building */
 };
 
 static int add_value(struct adl_graph *graph, const char *name, struct adl_shape shape, int node)
@@ -51,11 +50,11 @@ struct adl_graph *adl_graph_create(struct adl_shape input, struct adl_error *err
         graph->outputs[i] = -1;
     graph->classifier = -1;
     if (input.h < 1 || input.w < 1 || input.c < 1)
-        adl_graph_fail(graph, "an input of %d x %d x %d is not an image", input.h, input.w,
-                       input.c);
+        adl_graph_fail(graph, "the input is %d x %d x %d, but each dimension must be at least 1",
+                       input.h, input.w, input.c);
     else
         add_value(graph, "input", input, -1);
-    /* Without value 0, whose shape builder calls read, there is no graph to return. */
+    /* Builder calls read the shape of value 0, so a graph without it is not returned. */
     if (adl_graph_finish(graph, err) < 0) {
         adl_graph_free(graph);
         return NULL;
@@ -120,7 +119,7 @@ int adl_graph_add_param(struct adl_graph *graph, const char *name, enum adl_para
     return graph->param_count++;
 }
 
-/* Infers the shape of a node's output from `shapes`, an array by value id. */
+/* Infers the shape of the node's output from `shapes`, which is indexed by value id. */
 static int infer_node(const struct adl_node *node, const struct adl_shape *shapes,
                       struct adl_shape *out, struct adl_error *err)
 {
@@ -137,7 +136,8 @@ int adl_graph_add(struct adl_graph *graph, const char *name, const struct adl_op
     if (graph->error.kind)
         return -1;
     if (input_count < 1 || input_count > ADL_MAX_OP_INPUTS)
-        return adl_graph_fail(graph, "%s has %d inputs", name, input_count);
+        return adl_graph_fail(graph, "%s has %d inputs, but must have 1 to %d", name, input_count,
+                              ADL_MAX_OP_INPUTS);
     struct adl_node *nodes = adl_array_grow(graph->nodes, &graph->node_capacity,
                                             (size_t)graph->node_count + 1, sizeof *nodes);
     if (!nodes)
@@ -254,7 +254,9 @@ int adl_graph_infer(const struct adl_graph *graph, int input_h, int input_w,
 {
     shapes[0] = (struct adl_shape){input_h, input_w, graph->values[0].shape.c};
     if (input_h < 1 || input_w < 1)
-        return adl_fail(err, ADL_ERR_ARG, "an input of %d x %d is not an image", input_h, input_w);
+        return adl_fail(err, ADL_ERR_ARG,
+                        "the input is %d x %d, but each dimension must be at least 1", input_h,
+                        input_w);
     for (int i = 0; i < graph->node_count; i++) {
         const struct adl_node *node = &graph->nodes[i];
         if (infer_node(node, shapes, &shapes[node->output], err) < 0) {

@@ -25,13 +25,13 @@ struct adl_shape {
     int c;
 };
 
-/* Floats of such a map. */
+/* Returns the number of floats in a map of this shape. */
 static inline size_t adl_shape_count(struct adl_shape s)
 {
     return (size_t)s.h * (size_t)s.w * (size_t)s.c;
 }
 
-/* What a parameter is for. It decides how the parameter is initialised, and whether it is
+/* The purpose of a parameter. It decides how the parameter is initialised, and whether it is
  * trained: running statistics are updated by the forward pass instead. */
 enum adl_param_role {
     ADL_PARAM_CONV_WEIGHT,   /* K x C/G x R x S for G groups */
@@ -68,8 +68,7 @@ struct adl_node {
     int param_count;
 };
 
-/* A call of the plain-C forward of an op, for a batch: maps of all images one after the
- * other. */
+/* A call of an op's plain-C `forward` for a batch, whose maps lie one after the other. */
 struct adl_op_call {
     const struct adl_node *node;
     int batch;
@@ -86,15 +85,16 @@ struct adl_op_def {
     const char *name;   /* "conv" */
     bool training_only; /* the identity at inference, as dropout and ADL are */
 
-    /* The shape of the output; fails with ARG when the inputs do not fit. */
+    /* Sets *out to the shape of the output; fails with ADL_ERR_ARG when the inputs do not
+     * fit. */
     int (*infer)(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
                  struct adl_error *err);
-    /* Multiply-adds for one image; NULL: negligible. */
+    /* Returns the multiply-adds for one image; NULL: negligible. */
     uint64_t (*macs)(const struct adl_node *node, const struct adl_shape *in, struct adl_shape out);
     /* Computes the op at inference in plain C, without kernels or threads: the
      * specification that plans and kernels are tested against. */
     void (*forward)(const struct adl_op_call *call);
-    /* What it does in a training step (ops/train.h); NULL: it cannot be trained. */
+    /* The op's training side (ops/train.h); NULL: it cannot be trained. */
     const struct adl_op_train *train;
     /* Writes the attributes into `text` for people, "3x3 s2"; NULL: there are none. */
     void (*describe)(const struct adl_node *node, char *text, size_t size);
@@ -116,7 +116,8 @@ enum adl_output {
 
 struct adl_graph;
 
-/* A graph with one value, the input, of this shape. Fails with ARG or NOMEM. */
+/* Creates a graph with one value, the input, of this shape. Fails with ADL_ERR_ARG or
+ * ADL_ERR_NOMEM. */
 struct adl_graph *adl_graph_create(struct adl_shape input, struct adl_error *err) ADL_MUST_CHECK;
 void adl_graph_free(struct adl_graph *graph);
 
@@ -136,7 +137,7 @@ int adl_graph_add(struct adl_graph *graph, const char *name, const struct adl_op
                   const void *attr, size_t attr_bytes, const int *inputs, int input_count,
                   const int *params, int param_count);
 
-/* Records an error (ARG) of a builder call; returns -1. */
+/* Records an error (ADL_ERR_ARG) of a builder call; returns -1. */
 int adl_graph_fail(struct adl_graph *graph, const char *fmt, ...) ADL_PRINTF(2, 3);
 
 /* Formats a name in the graph's memory. When out of memory, the graph keeps the error and
@@ -145,8 +146,8 @@ const char *adl_graph_name(struct adl_graph *graph, const char *fmt, ...) ADL_PR
 
 /* Makes a value an output of the network. */
 void adl_graph_set_output(struct adl_graph *graph, enum adl_output which, int value);
-/* Names the parameter whose row of class k weights the channels of the features when they
- * are summed to the class map of k: fc.weight. */
+/* Sets the parameter, fc.weight, whose row k holds the weights with which the channels of the
+ * features are summed to the class map of class k. */
 void adl_graph_set_classifier(struct adl_graph *graph, int param);
 
 /* Ends the building: 0, or -1 with the first error. */
@@ -166,16 +167,16 @@ int adl_graph_classifier(const struct adl_graph *graph);
 int adl_graph_find_value(const struct adl_graph *graph, const char *name);
 int adl_graph_find_param(const struct adl_graph *graph, const char *name);
 
-/* The shapes of all values for an input of input_h x input_w: shapes[value id], with room
- * for adl_graph_value_count of them. Fails with ARG where a map becomes too small for the
- * next op. */
+/* Sets shapes[id] to the shape of value `id`, for every value, if the input is input_h x
+ * input_w; `shapes` has room for adl_graph_value_count of them. Fails with ADL_ERR_ARG if a
+ * map becomes too small for the next op. */
 int adl_graph_infer(const struct adl_graph *graph, int input_h, int input_w,
                     struct adl_shape *shapes, struct adl_error *err) ADL_MUST_CHECK;
 
-/* Elements of all trainable parameters; running statistics are not trainable. */
+/* Returns the elements of all trainable parameters; running statistics are not trainable. */
 uint64_t adl_graph_trainable(const struct adl_graph *graph);
-/* Multiply-adds for one image at the shapes of adl_graph_infer: of a node, and of the whole
- * graph. */
+/* Return the multiply-adds for one image at the shapes of adl_graph_infer: those of a node,
+ * and those of the whole graph. */
 uint64_t adl_node_macs(const struct adl_node *node, const struct adl_shape *shapes);
 uint64_t adl_graph_macs(const struct adl_graph *graph, const struct adl_shape *shapes);
 
