@@ -26,7 +26,7 @@ int adl_codec_check_memory(size_t bytes, const struct adl_decode_options *option
 {
     if (bytes > options->max_memory_bytes)
         return adl_fail(err, ADL_ERR_LIMIT,
-                        "decoding the image would take %zu MiB of memory beside its pixels; the "
+                        "decoding the image would take %zu MiB of memory besides its pixels; the "
                         "limit is %zu MiB",
                         (bytes + ADL_MIB - 1) / ADL_MIB, options->max_memory_bytes / ADL_MIB);
     return 0;

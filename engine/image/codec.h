@@ -1,31 +1,31 @@
 #ifndef ADL_IMAGE_CODEC_H
 #define ADL_IMAGE_CODEC_H
 
-/* What the decoders of the file formats share. A format is one file that defines a
- * struct adl_codec, and a row in image_decode.c, the only other file that includes this. */
+/* Definitions that the decoders of the file formats share. A format is one file that defines
+ * a struct adl_codec, and a row in image_decode.c, the only other file that includes this. */
 
 #include "image/image.h"
 
 struct adl_codec {
     enum adl_image_type type;
-    /* Whether the first bytes are those of the format. */
+    /* Returns whether the first bytes are those of the format. */
     bool (*matches)(const uint8_t *bytes, size_t length);
-    /* Decodes bytes that match. In `options` every default has been filled in. Writes
-     * width, height and orientation of `info` as stored, before any turning; the caller
-     * turns the image and swaps the sides. On failure the caller releases `image`. */
+    /* Decodes bytes that match. In `options` every default has been filled in. Writes width,
+     * height and orientation of `info` as stored; the caller turns the image upright and
+     * swaps the sides. On failure the caller releases `image`. */
     int (*decode)(const void *bytes, size_t length, const struct adl_decode_options *options,
                   struct adl_image *image, struct adl_image_info *info, struct adl_error *err);
 };
 
 extern const struct adl_codec adl_codec_jpeg, adl_codec_png, adl_codec_webp;
 
-/* Fails with LIMIT if an image of these sides has too many pixels, with FORMAT if it has
- * none. Call it with the numbers of the header, before anything of that size is
- * allocated. */
+/* Fails with ADL_ERR_LIMIT if an image of these sides has too many pixels, with
+ * ADL_ERR_FORMAT if it has none. Call it with the numbers of the header, before anything of
+ * that size is allocated. */
 int adl_codec_check_sides(size_t width, size_t height, const struct adl_decode_options *options,
                           struct adl_error *err) ADL_MUST_CHECK;
 
-/* Fails with LIMIT if decoding needs more than options->max_memory_bytes. */
+/* Fails with ADL_ERR_LIMIT if decoding needs more than options->max_memory_bytes. */
 int adl_codec_check_memory(size_t bytes, const struct adl_decode_options *options,
                            struct adl_error *err) ADL_MUST_CHECK;
 

@@ -3,9 +3,9 @@
  * the first directory: a 16-bit count, then entries of 12 bytes, each a tag, a type, a count
  * and a value or an offset.
  *
- * The bytes are an attacker's. The only offset that is followed is that of the first
- * directory, nothing is read before its bounds have been checked, and entries beyond the end
- * of the block are ignored. */
+ * The bytes are untrusted. The only offset that is followed is that of the first directory,
+ * nothing is read before its bounds have been checked, and entries beyond the end of the
+ * block are ignored. */
 
 #include "image/exif.h"
 
@@ -24,7 +24,8 @@ struct tiff {
     bool big_endian;
 };
 
-/* `size` bytes, 2 or 4, at `offset`; the caller has checked that they exist. */
+/* Returns the number in the `size` bytes, 2 or 4, at `offset`; the caller has checked that
+ * they exist. */
 static uint32_t number_at(const struct tiff *tiff, size_t offset, int size)
 {
     uint32_t value = 0;
@@ -35,7 +36,8 @@ static uint32_t number_at(const struct tiff *tiff, size_t offset, int size)
     return value;
 }
 
-/* The value of a single SHORT or LONG, which is stored in the entry itself; 0 for any other. */
+/* Returns the value of an entry that holds a single SHORT or LONG, which is stored in the
+ * entry itself; 0 for any other entry. */
 static uint32_t entry_value(const struct tiff *tiff, size_t entry)
 {
     uint32_t type = number_at(tiff, entry + 2, 2);

@@ -121,8 +121,8 @@ static const char *const glyphs[] = {
 };
 static const char frame[] = "6 0b6b6m0m0b";
 
-/* The glyph of the character at *text, which is advanced past it. Continuation bytes of UTF-8
- * belong to the character before them. */
+/* Returns the glyph of the character at *text and advances *text past it. Continuation bytes
+ * of UTF-8 belong to the character before them. */
 static const char *next_glyph(const char **text)
 {
     unsigned char c = (unsigned char)*(*text)++;
@@ -131,7 +131,7 @@ static const char *next_glyph(const char **text)
     return c >= 32 && c < 127 ? glyphs[c - 32] : frame;
 }
 
-/* From the left end of a character to that of the next. */
+/* Returns the distance from the left end of a character to that of the next. */
 static float advance_units(const char *glyph)
 {
     return (float)(glyph[0] - '0') + GAP_UNITS;
@@ -145,7 +145,7 @@ float adl_font_width(const char *text, float height)
     return ADL_MAX(units - GAP_UNITS, 0) * height / CAPITAL_UNITS;
 }
 
-/* Squared distance of (x, y) from the segment a-b. */
+/* Returns the squared distance of (x, y) from the segment a-b. */
 static float distance_squared(float x, float y, const float a[2], const float b[2])
 {
     float dx = b[0] - a[0], dy = b[1] - a[1], length = dx * dx + dy * dy;
@@ -155,7 +155,7 @@ static float distance_squared(float x, float y, const float a[2], const float b[
     return ex * ex + ey * ey;
 }
 
-/* Distance of (x, y) from the nearest stroke, in units. */
+/* Returns the distance of (x, y) from the nearest stroke of the glyph, in units of the grid. */
 static float distance_to_glyph(const char *glyph, float x, float y)
 {
     float nearest = INFINITY;
@@ -191,11 +191,11 @@ static void draw_glyph(struct adl_image *image, const char *glyph, float left, f
         for (int x = x0; x < x1; x++) {
             float units = distance_to_glyph(glyph, ((float)x + 0.5f - left) / unit,
                                             ((float)y + 0.5f - top) / unit);
-            float cover = ADL_MIN(radius + 0.5f - units * unit, 1);
+            float coverage = ADL_MIN(radius + 0.5f - units * unit, 1);
             uint8_t *rgb = image->rgb + ((size_t)y * (size_t)image->width + (size_t)x) * 3;
-            for (int c = 0; c < 3 && cover > 0; c++)
+            for (int c = 0; c < 3 && coverage > 0; c++)
                 rgb[c] =
-                    (uint8_t)((float)rgb[c] + ((float)color[c] - (float)rgb[c]) * cover + 0.5f);
+                    (uint8_t)((float)rgb[c] + ((float)color[c] - (float)rgb[c]) * coverage + 0.5f);
         }
     }
 }

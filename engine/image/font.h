@@ -6,10 +6,10 @@
 
 #include "image/image.h"
 
-/* How far letters reach below the baseline, as a share of the height of a capital. */
+/* How far letters reach below the baseline, as a fraction of the height of a capital. */
 #define ADL_FONT_DESCENT (1.0f / 3.0f)
 
-/* Width in pixels of a UTF-8 text whose capitals are `height` pixels tall. */
+/* Returns the width in pixels of a UTF-8 text whose capitals are `height` pixels tall. */
 float adl_font_width(const char *text, float height);
 
 /* Draws the text with the top of its capitals at `y` and its left end at `x`; what falls

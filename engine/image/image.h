@@ -10,8 +10,8 @@
 
 #include "base/error.h"
 
-/* height rows of width pixels of R, G, B, without padding; `rgb` is owned. A zeroed struct is
- * no image. */
+/* height rows of width pixels of R, G, B, without padding; `rgb` is owned. A zeroed struct
+ * holds no image. */
 struct adl_image {
     int width;
     int height;
@@ -21,7 +21,8 @@ struct adl_image {
 /* Frees the pixels and zeroes the struct; fine for a zeroed one. */
 void adl_image_release(struct adl_image *image);
 
-/* Allocates uninitialised pixels. Fails with ARG for sides below 1, and with NOMEM. */
+/* Allocates uninitialised pixels. Fails with ADL_ERR_ARG for sides below 1, and with
+ * ADL_ERR_NOMEM. */
 int adl_image_init(struct adl_image *image, int width, int height,
                    struct adl_error *err) ADL_MUST_CHECK;
 
@@ -30,7 +31,8 @@ enum adl_image_type { ADL_IMAGE_UNKNOWN, ADL_IMAGE_JPEG, ADL_IMAGE_PNG, ADL_IMAG
 struct adl_decode_options {
     size_t max_pixels;       /* 0: ADL_LIMIT_IMAGE_PIXELS */
     size_t max_memory_bytes; /* besides the output; 0: ADL_LIMIT_DECODE_BYTES */
-    bool ignore_orientation; /* leave the image as stored, as the reference's training code does */
+    bool ignore_orientation; /* leave the image as stored, as the reference implementation's
+                                training code does */
     /* If both are set, a much larger JPEG may be decoded at a reduced scale whose sides are
      * still at least twice these. The result is then smaller than info->width x height. */
     int target_width;
@@ -46,24 +48,24 @@ struct adl_image_info {
     int orientation; /* EXIF 1..8; 1: none given, upright, or ignored */
 };
 
-/* Resizes to width x height exactly as Pillow's Image.resize(BILINEAR): a triangle filter that
- * is widened when shrinking, horizontal pass first, rounded to bytes between the passes. The
- * aspect ratio is not kept. `out` is allocated. Fails with ARG for sides below 1, and with
- * NOMEM. */
+/* Resizes to width x height exactly as Pillow's Image.resize(BILINEAR): a triangle filter
+ * that is widened when shrinking, horizontal pass first, rounded to bytes between the passes.
+ * The aspect ratio is not kept. `out` is allocated. Fails with ADL_ERR_ARG for sides below 1,
+ * and with ADL_ERR_NOMEM. */
 int adl_image_resize(const struct adl_image *image, int width, int height, struct adl_image *out,
                      struct adl_error *err) ADL_MUST_CHECK;
 
-/* out = (rgb / 255 - mean) / std: the network's input, height x width x 3 (NHWC). */
+/* Computes the network's input, height x width x 3 (NHWC): out = (rgb / 255 - mean) / std. */
 void adl_image_to_input(const struct adl_image *image, const float mean[3], const float std[3],
                         float *out);
 
-/* Encoders. The caller frees *bytes with adl_free(). The quality of a JPEG is 1..100, and its
- * colour is not subsampled. */
+/* Encode an image as a JPEG or PNG file in memory. The caller frees *bytes with adl_free().
+ * The quality of a JPEG is 1..100, and its colour is not subsampled. */
 int adl_image_encode_jpeg(const struct adl_image *image, int quality, void **bytes, size_t *length,
                           struct adl_error *err) ADL_MUST_CHECK;
 int adl_image_encode_png(const struct adl_image *image, void **bytes, size_t *length,
                          struct adl_error *err) ADL_MUST_CHECK;
-/* 8-bit grey, width * height bytes. */
+/* Encodes 8-bit grey pixels, width * height bytes. */
 int adl_image_encode_grey_png(const uint8_t *grey, int width, int height, void **bytes,
                               size_t *length, struct adl_error *err) ADL_MUST_CHECK;
 

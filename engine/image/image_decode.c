@@ -1,14 +1,14 @@
-/* Decoding: finds the format of the bytes, has its codec decode them within the limits,
- * and turns the image upright.
+/* Decoding: finds the format of the bytes, has its codec decode them within the limits, and
+ * turns the image upright.
  *
  * The format is determined from the first bytes, never from a name or a Content-Type: a
  * client may declare what it likes. A codec checks the sides and its memory against the
  * limits before it allocates, for a file of a kilobyte can declare gigapixels.
  *
- * Cameras store the image as the sensor saw it and note in EXIF how it has to be turned
- * for display. Boxes are in pixels of the displayed image, so it is turned here, once,
- * unless the caller wants it as stored: the boxes of the reference's lists and of CUB are in
- * pixels of the stored image, and the reference's code ignores the orientation. */
+ * Cameras store the image as the sensor saw it and note in EXIF how it has to be turned for
+ * display. Boxes are in pixels of the displayed image, so it is turned here, once, unless the
+ * caller wants it as stored: the boxes of the reference implementation's lists and of CUB are
+ * in pixels of the stored image, and the reference implementation ignores the orientation. */
 
 #include "image/image_decode.h"
 
@@ -50,8 +50,8 @@ bool adl_image_named(const char *name)
     return false;
 }
 
-/* The format of an ISO base media file (ISO/IEC 14496-12) by its brand; NULL if it is not an
- * image. */
+/* Returns the image format that the brand of an ISO base media file (ISO/IEC 14496-12) names;
+ * NULL if the file is not an image. */
 static const char *brand_format(const char *brand)
 {
     static const char *const brands[][2] = {
@@ -83,7 +83,7 @@ const char *adl_image_foreign(const void *bytes, size_t length)
 /* Turns the image upright. Each of the eight EXIF orientations is a linear map of indices:
  * the pixel (x, y) of the result is the stored pixel first + x * step_x + y * step_y. When
  * rows and columns are swapped (5 to 8), reading or writing has to stride over whole rows;
- * going by squares of 64 pixels keeps both sides in the L1 cache. */
+ * working in squares of 64 x 64 pixels keeps both images' rows in the L1 cache. */
 static int image_turn(struct adl_image *image, int orientation, struct adl_error *err)
 {
     const bool transposed = orientation >= 5;

@@ -46,7 +46,7 @@ static _Noreturn void give_up(j_common_ptr jpeg)
     longjmp(((struct reader *)jpeg->client_data)->failed, 1);
 }
 
-/* The kind of error behind a message code of libjpeg. */
+/* Returns the kind of error for a message code of libjpeg. */
 static enum adl_error_kind kind_of(int code)
 {
     switch (code) {
@@ -106,7 +106,8 @@ static void print_nothing(j_common_ptr jpeg)
     (void)jpeg;
 }
 
-/* Called by libjpeg now and then while it decodes; the only place to stop a file of many scans. */
+/* Stops decoding a file of too many scans. libjpeg calls this from time to time while it
+ * decodes; there is no other place to count them. */
 static void on_progress(j_common_ptr jpeg)
 {
     struct reader *reader = jpeg->client_data;
@@ -213,7 +214,7 @@ static void check_header(struct reader *reader, size_t length)
                   sizeof(JBLOCK));
 }
 
-/* APP1 markers hold EXIF or XMP; the first of EXIF counts. */
+/* Returns the orientation in the first APP1 marker that holds EXIF; others hold XMP. */
 static int find_orientation(const struct jpeg_decompress_struct *jpeg)
 {
     for (jpeg_saved_marker_ptr m = jpeg->marker_list; m; m = m->next)
@@ -222,9 +223,9 @@ static int find_orientation(const struct jpeg_decompress_struct *jpeg)
     return 1;
 }
 
-/* libjpeg can decode at n/8 of the size at a fraction of the cost, by inverse transforms of
- * fewer coefficients. This chooses the smallest n that leaves both sides at least twice the
- * target, so that the resize that follows still averages over two pixels or more. */
+/* Chooses the scale n/8: the smallest n that leaves both sides at least twice the target, so
+ * that the resize that follows still averages over two pixels or more. At such a scale
+ * libjpeg decodes at a fraction of the cost, by inverse transforms of fewer coefficients. */
 static void choose_scale(struct jpeg_decompress_struct *jpeg, int orientation,
                          const struct adl_decode_options *options)
 {
@@ -242,15 +243,16 @@ static void choose_scale(struct jpeg_decompress_struct *jpeg, int orientation,
     jpeg->scale_denom = 8;
 }
 
-/* a * b / 255, rounded. */
+/* Returns a * b / 255, rounded. */
 static unsigned product(unsigned a, unsigned b)
 {
     unsigned t = a * b + 128;
     return ((t >> 8) + t) >> 8;
 }
 
-/* Every known writer of CMYK JPEGs (Adobe's first of all) stores the inks inverted: 255 is no
- * ink. So rgb = 255 * (1 - ink) * (1 - black) = stored ink * stored black / 255. */
+/* Converts CMYK to RGB. Every known writer of CMYK JPEGs (Adobe's first of all) stores the
+ * inks inverted: 255 is no ink. So rgb = 255 * (1 - ink) * (1 - black) = stored ink * stored
+ * black / 255. */
 static void cmyk_to_rgb(const uint8_t *cmyk, int width, uint8_t *rgb)
 {
     for (int x = 0; x < width; x++, cmyk += 4, rgb += 3)
@@ -258,8 +260,8 @@ static void cmyk_to_rgb(const uint8_t *cmyk, int width, uint8_t *rgb)
             rgb[c] = (uint8_t)(cmyk[3] - product(255u - cmyk[c], cmyk[3]));
 }
 
-/* The accurate integer DCT and interpolated chroma, as Pillow decodes by default: a faster
- * transform would change pixels. CMYK is converted here, since libjpeg cannot. */
+/* Decodes with the accurate integer DCT and interpolated chroma, as Pillow does by default: a
+ * faster transform would change pixels. CMYK is converted here, since libjpeg cannot. */
 static void read_jpeg_pixels(struct reader *reader, struct adl_image *image)
 {
     struct jpeg_decompress_struct *jpeg = &reader->jpeg;
@@ -285,7 +287,7 @@ static void read_jpeg_pixels(struct reader *reader, struct adl_image *image)
     jpeg_finish_decompress(jpeg);
 }
 
-/* Everything that may jump; -1 after a jump. */
+/* Makes all calls that may end in a longjmp; returns -1 after one. */
 static int decode_jpeg_or_jump(struct reader *reader, const void *bytes, size_t length,
                                struct adl_image *image, struct adl_image_info *info)
 {

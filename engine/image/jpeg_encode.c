@@ -75,7 +75,7 @@ static void on_end(j_compress_ptr jpeg)
     (void)jpeg;
 }
 
-/* Everything that may jump; -1 after a jump. */
+/* Makes all calls that may end in a longjmp; returns -1 after one. */
 static int encode_jpeg_or_jump(struct writer *writer, const struct adl_image *image, int quality)
 {
     struct jpeg_compress_struct *jpeg = &writer->jpeg;

@@ -1,8 +1,8 @@
 /* Overlays: heat map, boxes and label on the image that they belong to.
  *
- * The opacity of the heat map grows with its value, so that the object stands out and the rest
- * of the image is shaded less. Boxes are two frames, a bright one inside a dark, half-transparent
- * one, for either alone would vanish on some photographs. */
+ * The opacity of the heat map grows with its value, so that the object stands out and the
+ * rest of the image is shaded less. A box is a bright frame with dark, partly transparent
+ * edges, since either colour alone would vanish on some photographs. */
 
 #include "image/overlay.h"
 
@@ -14,14 +14,15 @@
 #include "image/colormap.h"
 #include "image/font.h"
 
-/* Sizes as shares of the image's shorter side, and their minima in pixels. */
-#define LINE_SHARE 0.007f
+/* Sizes as fractions of the image's shorter side, and their minima in pixels. */
+#define LINE_FRACTION 0.007f
 #define LINE_MIN_PX 2
-#define TEXT_SHARE 0.036f
+#define TEXT_FRACTION 0.036f
 #define TEXT_MIN_PX 8.0f
 
-/* Opacity at a value of 0, as a share of that at 1: the coldest parts are shaded a little too. */
-#define MIN_SHADE 0.55f
+/* Opacity at a value of 0, as a fraction of that at 1: parts of value 0 are shaded a little
+ * too. */
+#define MIN_OPACITY 0.55f
 
 /* The colour map has no cyan, and the dark edge beside it makes lines visible on skies and
  * snow. */
@@ -59,8 +60,8 @@ static void fill(struct adl_image *image, struct rect r, const uint8_t color[3],
     }
 }
 
-/* The frame of `r`, `thickness` pixels wide inwards. No pixel is drawn twice, which would show
- * where the colour is transparent. */
+/* Draws a frame `thickness` pixels wide inside the edges of `r`. No pixel is drawn twice,
+ * which would show where the colour is transparent. */
 static void frame(struct adl_image *image, struct rect r, int thickness, const uint8_t color[3],
                   float opacity)
 {
@@ -82,7 +83,7 @@ static int shorter_side(const struct adl_image *image)
 
 static int line_width(const struct adl_image *image)
 {
-    return (int)fmaxf(roundf((float)shorter_side(image) * LINE_SHARE), LINE_MIN_PX);
+    return (int)fmaxf(roundf((float)shorter_side(image) * LINE_FRACTION), LINE_MIN_PX);
 }
 
 /* Boxes may extend beyond the image; clamping them keeps the arithmetic from overflowing. */
@@ -102,7 +103,7 @@ static struct rect grown(struct rect r, int by)
     return (struct rect){r.x0 - by, r.y0 - by, r.x1 + by, r.y1 + by};
 }
 
-/* A bright frame with a dark edge on either side. */
+/* Draws a bright frame with a dark edge on either side of its lines. */
 static void draw_box(struct adl_image *image, const struct adl_overlay_box *box)
 {
     const int width = line_width(image), edge = (width + 1) / 2;
@@ -116,11 +117,11 @@ static void draw_box(struct adl_image *image, const struct adl_overlay_box *box)
 
 /* Draws the label on a filled tag above the box, or inside it if there is no space above,
  * never off the image. A text that is too long for the image is drawn smaller, down to half
- * the size, and is then cut off. */
+ * the size or TEXT_MIN_PX; if it is still too long, it is cut off. */
 static void draw_label(struct adl_image *image, const char *label,
                        const struct adl_overlay_box *box)
 {
-    float height = fmaxf((float)shorter_side(image) * TEXT_SHARE, TEXT_MIN_PX);
+    float height = fmaxf((float)shorter_side(image) * TEXT_FRACTION, TEXT_MIN_PX);
     float width = adl_font_width(label, height);
     const float available = (float)image->width - 1.4f * height;
     if (width > available && width > 0) {
@@ -161,7 +162,7 @@ static int blend_heatmap(struct adl_image *image, const struct adl_overlay *over
         uint8_t *rgb = pixel_at(image, 0, y);
         for (int x = 0; x < image->width; x++, rgb += 3) {
             const uint8_t *color = adl_colormap_inferno[(int)(row[x] * 255 + 0.5f)];
-            float shade = opacity * (MIN_SHADE + (1 - MIN_SHADE) * row[x]);
+            float shade = opacity * (MIN_OPACITY + (1 - MIN_OPACITY) * row[x]);
             for (int c = 0; c < 3; c++)
                 rgb[c] = mix(rgb[c], color[c], shade);
         }

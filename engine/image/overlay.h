@@ -20,9 +20,9 @@ struct adl_overlay {
     const char *label; /* UTF-8, drawn at the first box; NULL: none */
 };
 
-/* Draws onto the image in place. The heat map is enlarged to it bilinearly and coloured with a
- * perceptually uniform map. Line width and text size grow with the image, so that they are
- * readable at any size. Fails with ARG for an empty heat map, and with NOMEM. */
+/* Draws onto the image in place. The heat map is enlarged to it bilinearly and coloured with
+ * a perceptually uniform map. Line width and text size grow with the image, so that they are
+ * readable at any size. Fails with ADL_ERR_ARG for an empty heat map, and with ADL_ERR_NOMEM. */
 int adl_overlay_draw(struct adl_image *image, const struct adl_overlay *overlay,
                      struct adl_error *err) ADL_MUST_CHECK;
 

@@ -37,8 +37,8 @@ static void heap_reset(size_t limit_bytes)
     heap.over = heap.refused = false;
 }
 
-/* Allocates within the limit. NULL makes libspng fail with some error of its own; `over` and
- * `refused` remember the true reason. */
+/* Allocates within the limit. When it returns NULL, libspng fails with some error code;
+ * `over` and `refused` hold the true reason. */
 static void *heap_take(size_t size)
 {
     size_t bytes, total;
@@ -97,7 +97,7 @@ static void *heap_take_zeroed(size_t count, size_t size)
 
 static struct spng_alloc allocator = {heap_take, heap_take_again, heap_take_zeroed, heap_give_back};
 
-/* Turns a code of libspng into an error, unless its allocator knows better. */
+/* Turns a code of libspng into an error, unless the allocator knows the true reason. */
 static int fail_code(int code, struct adl_error *err)
 {
     if (heap.refused)
@@ -136,17 +136,17 @@ static size_t channels_of(const struct spng_ihdr *ihdr)
     }
 }
 
-/* Whether there is a complete IEND chunk; libspng does not read its checksum. */
+/* Returns whether there is a complete IEND chunk; libspng does not read its checksum. */
 static bool is_complete(const uint8_t *bytes, size_t length)
 {
-    for (size_t at = 8; length - at >= 12;) {
-        const uint8_t *p = bytes + at;
+    for (size_t offset = 8; length - offset >= 12;) {
+        const uint8_t *p = bytes + offset;
         size_t size = (size_t)p[0] << 24 | (size_t)p[1] << 16 | (size_t)p[2] << 8 | (size_t)p[3];
-        if (size > length - at - 12)
+        if (size > length - offset - 12)
             return false;
         if (memcmp(p + 4, "IEND", 4) == 0)
             return true;
-        at += 12 + size;
+        offset += 12 + size;
     }
     return false;
 }

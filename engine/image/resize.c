@@ -1,9 +1,9 @@
-/* Pillow's Image.resize(BILINEAR), to the byte: the reference's networks were trained on images
- * that Pillow resized, so that theirs and ours get the same input.
+/* Pillow's Image.resize(BILINEAR), to the byte: the networks of the reference implementation
+ * were trained on images that Pillow resized, and get exactly the same input here.
  *
  * Along a side that goes from `in` to `out` pixels, with scale = in / out and support =
- * max(scale, 1), output pixel i has its centre at c = (i + 0.5) * scale, and input pixel k has
- * the weight
+ * max(scale, 1), output pixel i has its centre at c = (i + 0.5) * scale, and input pixel k
+ * has the weight
  *
  *     w(k) = max(0, 1 - |k + 0.5 - c| / support),
  *
@@ -32,9 +32,9 @@
 #define HALF (1 << (WEIGHT_BITS - 1))
 
 /* SSE2 multiplies 16-bit integers only (pmaddwd), and a weight of up to 2^22 is wider. It is
- * kept as high * 2^11 + low, both of which fit, and the two sums are joined at the end. They
- * cannot overflow 32 bits: the weights of an output pixel add up to 2^22 but for rounding, so
- * 255 times their sum is below 2^31. */
+ * kept as high * 2^11 + low, where both fit into 16 bits, and the sums with the high and the
+ * low parts are joined at the end. They cannot overflow 32 bits: the weights of an output
+ * pixel add up to 2^22 except for rounding, so 255 times their sum is below 2^31. */
 #define LOW_BITS 11
 
 /* The taps of an output pixel are padded with zero weights to whole vectors of this many. */
@@ -56,8 +56,8 @@ static void resize_filter_release(struct filter *filter)
     adl_free(filter->block);
 }
 
-/* The weights of output pixel i, whose centre is at `centre` in input pixels. The rounding of
- * each step is Pillow's; `weights` is scratch. */
+/* Computes the weights of output pixel i, whose centre is at `centre` in input pixels. The
+ * rounding of each step is Pillow's; `weights` is scratch. */
 static void resize_weigh(struct filter *filter, int i, int in_size, double centre, double support,
                          double *weights)
 {
@@ -74,11 +74,11 @@ static void resize_weigh(struct filter *filter, int i, int in_size, double centr
     filter->first[i] = first;
     filter->taps[i] = end - first;
     for (int k = 0; k < end - first; k++) {
-        double share = sum != 0 ? weights[k] / sum : weights[k];
-        int fixed = (int)(0.5 + share * (1 << WEIGHT_BITS));
-        size_t at = (size_t)i * (size_t)filter->taps_padded + (size_t)k;
-        filter->high[at] = (int16_t)(fixed >> LOW_BITS);
-        filter->low[at] = (int16_t)(fixed & ((1 << LOW_BITS) - 1));
+        double weight = sum != 0 ? weights[k] / sum : weights[k];
+        int fixed = (int)(0.5 + weight * (1 << WEIGHT_BITS));
+        size_t index = (size_t)i * (size_t)filter->taps_padded + (size_t)k;
+        filter->high[index] = (int16_t)(fixed >> LOW_BITS);
+        filter->low[index] = (int16_t)(fixed & ((1 << LOW_BITS) - 1));
     }
 }
 
@@ -118,7 +118,8 @@ static uint8_t resize_to_byte(int high, int low)
 
 #ifdef __SSE2__
 
-/* Four partial sums of one colour plane; no lane can exceed what the whole sum may be. */
+/* Returns four partial sums of one colour plane. None exceeds the whole sum, so none
+ * overflows. */
 static __m128i resize_dot_lanes(const int16_t *pixels, const int16_t *high, const int16_t *low,
                                 int taps)
 {
@@ -138,8 +139,8 @@ static __m128i resize_rounded(__m128i sums)
     return _mm_srai_epi32(_mm_add_epi32(sums, _mm_set1_epi32(HALF)), WEIGHT_BITS);
 }
 
-/* One output pixel from the three colour planes of a row. Transposing the partial sums of the
- * three colours turns the horizontal additions into vertical ones. */
+/* Computes one output pixel from the three colour planes of a row. Transposing the partial
+ * sums of the three colours turns the horizontal additions into vertical ones. */
 static void resize_dot(const int16_t *planes, size_t plane, const int16_t *high, const int16_t *low,
                        int taps, uint8_t *out)
 {
@@ -154,8 +155,9 @@ static void resize_dot(const int16_t *planes, size_t plane, const int16_t *high,
     memcpy(out, &bytes, 3);
 }
 
-/* Eight neighbouring bytes of an output row, from two input rows at a time: their bytes are
- * interleaved, so that one pmaddwd multiplies both by their weights and adds the products. */
+/* Computes eight neighbouring bytes of an output row, from two input rows at a time: their
+ * bytes are interleaved, so that one pmaddwd multiplies both by their weights and adds the
+ * products. */
 static void resize_column8(const uint8_t *in, size_t stride, const int16_t *high,
                            const int16_t *low, int taps, uint8_t *out)
 {
@@ -210,9 +212,9 @@ static void resize_column(const uint8_t *in, size_t stride, const int16_t *high,
     *out = resize_to_byte(sum_high, sum_low);
 }
 
-/* The horizontal pass: rows of `image` to rows of filter->size pixels. Each row is first split
- * into colour planes, so that neighbouring taps lie side by side; `planes` has space for the
- * three planes of one row, with LANES of padding each. */
+/* Does the horizontal pass: resizes the rows of `image` to filter->size pixels. Each row is
+ * first split into colour planes, so that neighbouring taps lie side by side; `planes` has
+ * space for the three planes of one row, with LANES of padding each. */
 static void resize_rows(const struct adl_image *image, const struct filter *filter, int16_t *planes,
                         uint8_t *out)
 {
@@ -226,20 +228,20 @@ static void resize_rows(const struct adl_image *image, const struct filter *filt
             planes[2 * plane + x] = rgb[2];
         }
         for (int i = 0; i < filter->size; i++, out += 3) {
-            const size_t at = (size_t)i * (size_t)filter->taps_padded;
-            resize_dot(planes + filter->first[i], plane, filter->high + at, filter->low + at,
+            const size_t start = (size_t)i * (size_t)filter->taps_padded;
+            resize_dot(planes + filter->first[i], plane, filter->high + start, filter->low + start,
                        filter->taps[i], out);
         }
     }
 }
 
-/* The vertical pass. Colours need no splitting, as taps are whole rows apart. */
+/* Does the vertical pass. Colours need no splitting, as taps are whole rows apart. */
 static void resize_columns(const uint8_t *in, size_t row_bytes, const struct filter *filter,
                            uint8_t *out)
 {
     for (int i = 0; i < filter->size; i++, out += row_bytes) {
-        const size_t at = (size_t)i * (size_t)filter->taps_padded;
-        const int16_t *high = filter->high + at, *low = filter->low + at;
+        const size_t start = (size_t)i * (size_t)filter->taps_padded;
+        const int16_t *high = filter->high + start, *low = filter->low + start;
         const uint8_t *first = in + (size_t)filter->first[i] * row_bytes;
         size_t x = 0;
 #ifdef __SSE2__

@@ -1,11 +1,11 @@
-/* Decodes WebP with libwebp: still images and the first frame of animations, lossy and lossless,
- * alpha over white. libwebp has no allocator hooks, so its memory is bounded in advance from the
- * header (memory_needed).
+/* Decodes WebP with libwebp: still images and the first frame of animations, lossy and
+ * lossless, alpha over white. libwebp has no allocator hooks, so its memory is bounded in
+ * advance from the header (memory_needed).
  *
  * An animation (WebP Container Specification, "Animation") has a chunk ANMF for each frame: 3
- * bytes each for X / 2, Y / 2, width - 1, height - 1 and the duration, a byte of flags, and then
- * the chunks of a still image, which libwebp decodes without a RIFF header. What the first frame
- * leaves free of the canvas is transparent, and so white here. */
+ * bytes each for X / 2, Y / 2, width - 1, height - 1 and the duration, a byte of flags, and
+ * then the chunks of a still image, which libwebp decodes without a RIFF header. The part of
+ * the canvas that the first frame does not cover is transparent, and therefore white here. */
 
 #include <string.h>
 #include <webp/decode.h>
@@ -45,24 +45,24 @@ static int fail_status(VP8StatusCode status, struct adl_error *err)
     }
 }
 
-/* Walks the chunks of the RIFF file for the first of a kind; NULL if there is none. *content is
- * what there is of its content. `length` has been checked to be at least what the header declares.
- */
+/* Returns the content of the first chunk of a kind in the RIFF file, or NULL if there is
+ * none. *size is the length of the content, as far as the file contains it. `length` has been
+ * checked to be at least what the header declares. */
 static const uint8_t *find_chunk(const uint8_t *bytes, size_t length, const char *kind,
-                                 size_t *content)
+                                 size_t *size)
 {
-    size_t at = RIFF_HEADER_BYTES;
-    while (length - at >= CHUNK_HEADER_BYTES) {
-        size_t size = little_endian_32(bytes + at + 4);
-        size_t available = length - at - CHUNK_HEADER_BYTES;
-        if (memcmp(bytes + at, kind, 4) == 0) {
-            *content = ADL_MIN(size, available);
-            return bytes + at + CHUNK_HEADER_BYTES;
+    size_t offset = RIFF_HEADER_BYTES;
+    while (length - offset >= CHUNK_HEADER_BYTES) {
+        size_t declared = little_endian_32(bytes + offset + 4);
+        size_t available = length - offset - CHUNK_HEADER_BYTES;
+        if (memcmp(bytes + offset, kind, 4) == 0) {
+            *size = ADL_MIN(declared, available);
+            return bytes + offset + CHUNK_HEADER_BYTES;
         }
-        size += size & 1;
-        if (size >= available)
+        declared += declared & 1; /* chunks are padded to even lengths */
+        if (declared >= available)
             break;
-        at += CHUNK_HEADER_BYTES + size;
+        offset += CHUNK_HEADER_BYTES + declared;
     }
     return NULL;
 }
@@ -74,8 +74,8 @@ static int find_orientation(const uint8_t *bytes, size_t length)
     return exif ? adl_exif_orientation(exif, size) : 1;
 }
 
-/* An upper bound of what libwebp and the alpha channel take besides the pixels, not counting
- * the prefix codes of a lossless file. */
+/* Returns an upper bound of the memory that libwebp and the alpha channel take besides the
+ * pixels, not counting the prefix codes of a lossless file. */
 static size_t memory_needed(const WebPBitstreamFeatures *features)
 {
     const size_t pixels = (size_t)features->width * (size_t)features->height;
@@ -182,7 +182,7 @@ static int decode_webp(const void *bytes, size_t length, const struct adl_decode
 {
     WebPBitstreamFeatures features;
 
-    /* libwebp would not notice if metadata behind the pixels were cut off. */
+    /* libwebp would not notice if metadata after the pixels were cut off. */
     if (little_endian_32((const uint8_t *)bytes + 4) > length - 8)
         return fail_status(VP8_STATUS_NOT_ENOUGH_DATA, err);
     VP8StatusCode status = WebPGetFeatures(bytes, length, &features);
