@@ -1,9 +1,8 @@
 /* The attention-based dropout layer, ADL (Choe & Shim, "Attention-based Dropout Layer for
- * Weakly Supervised Object Localization", CVPR 2019). A classifier is content with the
- * most discriminative part of an object; by hiding that part in some steps, ADL makes the
- * network learn the rest of the object, which its class map then covers. The layer has no
- * parameters. Its positions in the network are part of the graph; at inference it is the
- * identity.
+ * Weakly Supervised Object Localization", CVPR 2019). A classifier is content with the most
+ * discriminative part of an object; by hiding that part in some steps, ADL makes the network
+ * learn the rest of the object, which its class map then covers. The layer has no parameters.
+ * Its positions in the network are part of the graph; at inference it is the identity.
  *
  * For a map F of H x W x C, image by image:
  *
@@ -12,16 +11,16 @@
  *     S[i,j] = sigmoid(A[i,j])                          the importance map
  *     y[i,j,c] = F[i,j,c] M[i,j],  M = D with probability adl_drop_rate, else S
  *
- * M is drawn once for the batch, as in the authors' code, or for each image
- * (adl_per_image). Nothing is rescaled by the share that was dropped, unlike dropout.
+ * M is drawn once for the batch, as in the authors' code, or for each image (adl_per_image).
+ * Unlike in dropout, the rest is not rescaled to make up for the dropped part.
  *
- * Backward, with G = dL/dy. D is piecewise constant and passes no gradient, but S does,
- * since A depends on every channel (dA/dF = 1/C, dS/dA = S (1 - S)):
+ * Backward, with G = dL/dy. D is piecewise constant and passes no gradient, but S does, since
+ * A depends on every channel (dA/dF = 1/C, dS/dA = S (1 - S)):
  *
  *     drop mask       dF[i,j,c] = G[i,j,c] D[i,j]
  *     importance map  dF[i,j,c] = G[i,j,c] S + S (1 - S) / C * sum over k of G[i,j,k] F[i,j,k]
  *
- * The forward saves A, one float for each pixel: M follows from it and from the draw,
+ * The forward pass saves A, one float for each pixel: M follows from it and from the draw,
  * which is repeated from the same random number. */
 
 #include "methods/adl.h"
@@ -33,8 +32,7 @@
 #include "ops/ops.h"
 #include "ops/train.h"
 
-/* N x H x W floats, the attention; the report of a run shows them too. */
-
+/* Returns N x H x W: the attention is saved. The report of a run shows it too. */
 static size_t adl_layer_saved(const struct adl_node *node, int batch, const struct adl_shape *in,
                               struct adl_shape out)
 {
@@ -43,9 +41,9 @@ static size_t adl_layer_saved(const struct adl_node *node, int batch, const stru
     return (size_t)batch * (size_t)out.h * (size_t)out.w;
 }
 
-/* Whether an image gets the drop mask; without adl_per_image every image has the same
- * draw. The mask is taken if a uniform number u in [0, 1) has u >= 1 - rate: never at
- * rate 0, always at rate 1. */
+/* Returns whether an image gets the drop mask; without adl_per_image, one draw decides for
+ * all images of the batch. The mask is taken if a uniform number u in [0, 1) has u >= 1 -
+ * rate: never at rate 0, always at rate 1. */
 static bool adl_layer_drops(const struct adl_train_call *call, size_t image)
 {
     const struct adl_train_mode *mode = call->mode;
@@ -55,10 +53,10 @@ static bool adl_layer_drops(const struct adl_train_call *call, size_t image)
     return draw + mode->adl_drop_rate >= 1;
 }
 
-/* The map M of one image, as what its pixels are computed from. */
+/* What the pixels of the map M of one image are computed from. */
 struct drawn {
     bool drop;     /* the drop mask D, else the importance map S */
-    bool identity; /* 1 everywhere in place of S: the ablation, or ADL switched off */
+    bool identity; /* 1 everywhere in place of S: an ablation, or ADL is switched off */
     float cut;     /* threshold max A */
 };
 
@@ -66,15 +64,15 @@ static struct drawn adl_layer_draw(const struct adl_train_call *call, size_t ima
                                    const float *attention, size_t pixels)
 {
     struct drawn drawn = {.drop = adl_layer_drops(call, image)};
-    float most = attention[0];
+    float max = attention[0];
     for (size_t i = 1; i < pixels; i++)
-        most = attention[i] > most ? attention[i] : most;
-    drawn.cut = (float)((double)most * call->mode->adl_threshold);
+        max = attention[i] > max ? attention[i] : max;
+    drawn.cut = (float)((double)max * call->mode->adl_threshold);
     drawn.identity = !drawn.drop && call->mode->adl_identity_importance;
     return drawn;
 }
 
-/* M at a pixel with this attention. */
+/* Returns M at a pixel with this attention. */
 static float adl_layer_factor(struct drawn drawn, float attention)
 {
     if (drawn.drop)

@@ -1,13 +1,13 @@
 #ifndef ADL_METHODS_METHOD_H
 #define ADL_METHODS_METHOD_H
 
-/* Training methods: what is done to a classifier during training so that its class map
- * covers more of the object. A method is one file of this directory, which defines a
- * struct adl_method, and one row of ADL_METHODS below; --method, --help, completion,
- * model files and the tests read the list.
+/* Training methods: changes to the training of a classifier that make its class map cover
+ * more of the object. A method is one file of this directory, which defines a struct
+ * adl_method, and one row of ADL_METHODS below; --method, --help, completion, model files and
+ * the tests read the list.
  *
- * The backbones decide where a method's layers go (adl_places); the method decides what
- * they do. At inference they are the identity and are stripped from the plan. */
+ * The backbones decide where a method's layers go (adl_places); the method decides what they
+ * do. At inference they are the identity and are stripped from the plan. */
 
 #include "graph/graph.h"
 

@@ -9,8 +9,8 @@ const struct adl_method *const adl_methods[] = {ADL_METHODS(ADDRESS) NULL};
 
 const struct adl_method *adl_method_find(const char *name)
 {
-    for (const struct adl_method *const *at = adl_methods; *at; at++)
-        if (strcmp((*at)->name, name) == 0)
-            return *at;
+    for (const struct adl_method *const *method = adl_methods; *method; method++)
+        if (strcmp((*method)->name, name) == 0)
+            return *method;
     return NULL;
 }

@@ -5,10 +5,10 @@
 
 #include "methods/method.h"
 
-/* By the order of ADL_METHODS, NULL-terminated. */
+/* In the order of ADL_METHODS, NULL-terminated. */
 extern const struct adl_method *const adl_methods[];
 
-/* The method called `name`; NULL when there is none. */
+/* Returns the method called `name`; NULL when there is none. */
 const struct adl_method *adl_method_find(const char *name);
 
 #endif

@@ -1,6 +1,6 @@
-/* Training state in a file. The file holds two tensors for each trainable parameter,
- * its value and its velocity, and one for each running statistic; everything else that
- * a run has to remember is text that this file does not look into. */
+/* Training state in a file. The file holds two tensors for each trainable parameter, its
+ * value and its velocity, and one for each running statistic; everything else that a run has
+ * to remember is text that is not interpreted here. */
 
 #include "train/checkpoint.h"
 
@@ -20,17 +20,18 @@ struct entry {
     char name[ADL_LIMIT_TENSOR_NAME_BYTES];
 };
 
-/* Goes through all entries of a checkpoint: start with *at = 0. False after the last. */
+/* Sets *entry to the next entry of a checkpoint and advances *next, which starts at 0.
+ * Returns false after the last. */
 static bool checkpoint_next(const struct adl_graph *graph, const struct adl_optimizer *optimizer,
-                            int *at, struct entry *entry)
+                            int *next, struct entry *entry)
 {
     int params = adl_graph_param_count(graph);
-    while (*at < 2 * params) {
-        bool velocity = *at >= params;
-        int id = velocity ? *at - params : *at;
+    while (*next < 2 * params) {
+        bool velocity = *next >= params;
+        int id = velocity ? *next - params : *next;
         entry->values = velocity ? adl_optimizer_velocities(optimizer)[id]
                                  : adl_optimizer_params(optimizer)[id];
-        ++*at;
+        ++*next;
         if (!entry->values)
             continue; /* running statistics have no velocity */
         entry->param = adl_graph_param(graph, id);
@@ -41,8 +42,8 @@ static bool checkpoint_next(const struct adl_graph *graph, const struct adl_opti
     return false;
 }
 
-/* A float is finite unless all bits of its exponent are set. On the bits the loop has no
- * branches, and -ffast-math cannot remove it. */
+/* Returns whether all values are finite. A float is finite unless all bits of its exponent
+ * are set. Testing the bits needs no branch, and -ffast-math cannot remove the test. */
 static bool all_finite(const float *values, size_t count)
 {
     const uint32_t exponent = 0x7f800000;
@@ -59,7 +60,7 @@ bool adl_checkpoint_is_finite(const struct adl_graph *graph, const struct adl_op
                               const char **name)
 {
     struct entry entry;
-    for (int at = 0; checkpoint_next(graph, optimizer, &at, &entry);)
+    for (int next = 0; checkpoint_next(graph, optimizer, &next, &entry);)
         if (!all_finite(entry.values, entry.param->count)) {
             if (name)
                 *name = entry.param->name;
@@ -72,7 +73,7 @@ int adl_checkpoint_save(const char *path, const struct adl_graph *graph,
                         const struct adl_optimizer *optimizer, const char *text,
                         struct adl_error *err)
 {
-    int result = -1, at = 0;
+    int result = -1, next = 0;
     struct entry entry;
     const char *name;
     if (!adl_checkpoint_is_finite(graph, optimizer, &name))
@@ -81,7 +82,7 @@ int adl_checkpoint_save(const char *path, const struct adl_graph *graph,
     if (!out)
         return -1;
     ADL_TRY(adl_tensors_set_meta(out, META_KEY, text, err));
-    while (checkpoint_next(graph, optimizer, &at, &entry)) {
+    while (checkpoint_next(graph, optimizer, &next, &entry)) {
         struct adl_tensor *tensor = adl_tensors_add_unset(
             out, entry.name, ADL_F32, entry.param->rank, entry.param->shape, err);
         if (!tensor)
@@ -110,15 +111,15 @@ static int checkpoint_check(const char *path, const struct adl_graph *graph,
                             struct adl_error *err)
 {
     size_t found = 0;
-    int at = 0;
+    int next = 0;
     struct entry entry;
-    for (; checkpoint_next(graph, optimizer, &at, &entry); found++)
+    for (; checkpoint_next(graph, optimizer, &next, &entry); found++)
         if (!checkpoint_fits(adl_tensors_find(in, entry.name), entry.param))
             return adl_fail(err, ADL_ERR_FORMAT,
                             "%s: tensor %s is missing or has another shape; "
                             "it is the state of another network",
                             path, entry.name);
-    for (at = 0; checkpoint_next(graph, optimizer, &at, &entry);)
+    for (next = 0; checkpoint_next(graph, optimizer, &next, &entry);)
         if (!all_finite(adl_tensors_find(in, entry.name)->data, entry.param->count))
             return adl_fail(err, ADL_ERR_FORMAT,
                             "%s: tensor %s is not finite: the run diverged; start again in another "
@@ -147,19 +148,19 @@ char *adl_checkpoint_text(const char *path, struct adl_error *err)
 int adl_checkpoint_load(const char *path, const struct adl_graph *graph,
                         struct adl_optimizer *optimizer, char **text, struct adl_error *err)
 {
-    int result = -1, at = 0;
+    int result = -1, next = 0;
     struct entry entry;
     struct adl_tensors *in = adl_safetensors_read(path, err);
     if (!in)
         return -1;
-    /* The optimizer is written to only after everything that can fail. */
+    /* The optimizer is changed only when nothing can fail any more. */
     ADL_TRY(checkpoint_check(path, graph, optimizer, in, err));
     *text = adl_strdup(adl_tensors_meta(in, META_KEY));
     if (!*text) {
         adl_fail_nomem(err, "the training state");
         goto out;
     }
-    while (checkpoint_next(graph, optimizer, &at, &entry))
+    while (checkpoint_next(graph, optimizer, &next, &entry))
         memcpy(entry.values, adl_tensors_find(in, entry.name)->data,
                entry.param->count * sizeof *entry.values);
     result = 0;

@@ -9,26 +9,28 @@
 #include "io/tensor.h"
 #include "train/optimizer.h"
 
-/* Whether all parameters, running statistics and velocities are finite. If not, `name`
- * (may be NULL) becomes the name of the first parameter that is not, which is the graph's. */
+/* Returns whether all parameters, running statistics and velocities are finite. If not, *name
+ * (`name` may be NULL) is set to the name of the first parameter that is not, owned by the
+ * graph. */
 bool adl_checkpoint_is_finite(const struct adl_graph *graph, const struct adl_optimizer *optimizer,
                               const char **name);
 
-/* Writes parameters and velocities. `text` is stored as it is. Fails with IO or NOMEM,
- * and with LIMIT where a value is not finite, since nothing can be resumed from that; a
- * file that was at `path` is then still there. */
+/* Writes parameters and velocities. `text` is stored unchanged. Fails with ADL_ERR_IO or
+ * ADL_ERR_NOMEM, and with ADL_ERR_LIMIT if a value is not finite, since nothing can be
+ * resumed from that; a file that was at `path` is then still there. */
 int adl_checkpoint_save(const char *path, const struct adl_graph *graph,
                         const struct adl_optimizer *optimizer, const char *text,
                         struct adl_error *err) ADL_MUST_CHECK;
 
-/* The text alone, without a network to read the tensors into; freed by adl_free. Fails
- * with FORMAT where the file is not a training state, and as adl_safetensors_read does. */
+/* Returns the text alone, without a network to read the tensors into; to be freed by
+ * adl_free. Fails with ADL_ERR_FORMAT if the file is not a training state, and as
+ * adl_safetensors_read does. */
 char *adl_checkpoint_text(const char *path, struct adl_error *err) ADL_MUST_CHECK;
 
-/* Reads them back into an optimizer of the same graph. `*text` becomes the caller's
- * (adl_free). Fails with FORMAT when a tensor is missing, superfluous or has another
- * shape, or a value is not finite, and as adl_safetensors_read does; the optimizer and `*text` are
- * then unchanged. */
+/* Reads parameters and velocities back into an optimizer of an equal graph. The caller owns
+ * `*text` (adl_free). Fails with ADL_ERR_FORMAT when a tensor is missing, superfluous or has
+ * another shape, or a value is not finite, and as adl_safetensors_read does; the optimizer
+ * and `*text` are then unchanged. */
 int adl_checkpoint_load(const char *path, const struct adl_graph *graph,
                         struct adl_optimizer *optimizer, char **text,
                         struct adl_error *err) ADL_MUST_CHECK;

@@ -22,7 +22,7 @@ void adl_init_param(const struct adl_param *param, uint64_t seed, float *values)
     switch (param->role) {
     case ADL_PARAM_CONV_WEIGHT:
         fan_out = (double)(param->shape[0] * param->shape[2] * param->shape[3]);
-        /* Depthwise (C/G = 1): G = K, and an input reaches one output channel only. */
+        /* Depthwise (C/G = 1): G = K, and an input channel reaches one output channel only. */
         if (param->shape[1] == 1)
             fan_out /= (double)param->shape[0];
         init_normal(param, seed, sqrt(2 / fan_out), values);

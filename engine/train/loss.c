@@ -6,11 +6,11 @@
 #include <math.h>
 
 double adl_cross_entropy(const float *logits, const int *labels, size_t n, size_t classes,
-                         double smoothing, float *grad, size_t *right)
+                         double smoothing, float *grad, size_t *correct)
 {
     double loss = 0;
-    if (right)
-        *right = 0;
+    if (correct)
+        *correct = 0;
     for (size_t i = 0; i < n; i++) {
         const float *z = logits + i * classes;
         size_t label = (size_t)labels[i], best = 0;
@@ -28,8 +28,8 @@ double adl_cross_entropy(const float *logits, const int *labels, size_t n, size_
             if (grad)
                 grad[i * classes + k] = (float)((exp(log_p) - target) / (double)n);
         }
-        if (right)
-            *right += best == label;
+        if (correct)
+            *correct += best == label;
     }
     return loss / (double)n;
 }

@@ -15,11 +15,11 @@
 
 struct adl_optimizer {
     int count;          /* parameters, running statistics included */
-    float **params;     /* by parameter id, into `block` */
-    float **grads;      /* the same; NULL for running statistics */
-    float **velocities; /* the same */
-    size_t *sizes;      /* floats of each parameter */
-    bool *heads;        /* learns at the head's rate */
+    float **params;     /* the values of each parameter, by id, in `block` */
+    float **grads;      /* its gradient, in `block`; NULL for running statistics */
+    float **velocities; /* its velocity, in `block`; NULL for running statistics */
+    size_t *sizes;      /* its floats */
+    bool *in_head;      /* whether it learns at the head's rate */
     float *block;
     size_t floats;    /* in `block` */
     size_t trainable; /* floats of the gradients, and of the velocities */
@@ -44,7 +44,7 @@ struct adl_optimizer *adl_optimizer_create(const struct adl_graph *graph, const 
     optimizer->grads = adl_calloc(count, sizeof *optimizer->grads);
     optimizer->velocities = adl_calloc(count, sizeof *optimizer->velocities);
     optimizer->sizes = adl_calloc(count, sizeof *optimizer->sizes);
-    optimizer->heads = adl_calloc(count, sizeof *optimizer->heads);
+    optimizer->in_head = adl_calloc(count, sizeof *optimizer->in_head);
     for (int i = 0; i < optimizer->count; i++) {
         const struct adl_param *param = adl_graph_param(graph, i);
         all += param->count;
@@ -54,7 +54,7 @@ struct adl_optimizer *adl_optimizer_create(const struct adl_graph *graph, const 
     optimizer->trainable = trainable;
     optimizer->block = adl_calloc(optimizer->floats, sizeof *optimizer->block);
     if (!optimizer->params || !optimizer->grads || !optimizer->velocities || !optimizer->sizes ||
-        !optimizer->heads || !optimizer->block) {
+        !optimizer->in_head || !optimizer->block) {
         adl_optimizer_free(optimizer);
         adl_fail_nomem(err, "the optimizer");
         return NULL;
@@ -81,7 +81,7 @@ void adl_optimizer_free(struct adl_optimizer *optimizer)
     if (!optimizer)
         return;
     adl_free(optimizer->block);
-    adl_free(optimizer->heads);
+    adl_free(optimizer->in_head);
     adl_free(optimizer->sizes);
     adl_free(optimizer->velocities);
     adl_free(optimizer->grads);
@@ -106,23 +106,23 @@ float *const *adl_optimizer_velocities(const struct adl_optimizer *optimizer)
 
 void adl_optimizer_set_head(struct adl_optimizer *optimizer, int param)
 {
-    optimizer->heads[param] = true;
+    optimizer->in_head[param] = true;
 }
 
-/* The gradients of all parameters as one array of `trainable` floats. */
-static float *optimizer_grads(const struct adl_optimizer *optimizer)
+/* Returns the gradients of all parameters as one array of `trainable` floats. */
+static float *all_grads(const struct adl_optimizer *optimizer)
 {
     return optimizer->block + (optimizer->floats - 2 * optimizer->trainable);
 }
 
 void adl_optimizer_zero_grads(struct adl_optimizer *optimizer)
 {
-    memset(optimizer_grads(optimizer), 0, optimizer->trainable * sizeof *optimizer->block);
+    memset(all_grads(optimizer), 0, optimizer->trainable * sizeof *optimizer->block);
 }
 
 double adl_optimizer_clip(struct adl_optimizer *optimizer, double limit)
 {
-    float *grads = optimizer_grads(optimizer);
+    float *grads = all_grads(optimizer);
     double sum = 0;
     for (size_t i = 0; i < optimizer->trainable; i++)
         sum += (double)grads[i] * (double)grads[i];
@@ -147,7 +147,7 @@ static void optimizer_step_param(void *context, size_t i, int worker)
     const struct step *step = context;
     struct adl_optimizer *optimizer = step->optimizer;
     if (optimizer->grads[i])
-        adl_sgd_step(step->sgd, step->lr * (optimizer->heads[i] ? step->head_ratio : 1),
+        adl_sgd_step(step->sgd, step->lr * (optimizer->in_head[i] ? step->head_ratio : 1),
                      optimizer->sizes[i], optimizer->grads[i], optimizer->params[i],
                      optimizer->velocities[i]);
 }

@@ -10,14 +10,15 @@
 
 struct adl_optimizer;
 
-/* Starts from a copy of `start` (arrays by parameter id), with gradients and velocities
- * of 0. The graph is needed during this call only. Fails with NOMEM. */
+/* Creates an optimizer that starts from a copy of `start` (arrays by parameter id), with
+ * gradients and velocities of 0. The graph is needed during this call only. Fails with
+ * ADL_ERR_NOMEM. */
 struct adl_optimizer *adl_optimizer_create(const struct adl_graph *graph, const float *const *start,
                                            struct adl_error *err) ADL_MUST_CHECK;
 void adl_optimizer_free(struct adl_optimizer *optimizer);
 
-/* Arrays by parameter id, owned by the optimizer; their addresses do not change. Running
- * statistics are among the parameters, but have no gradient and no velocity (NULL). */
+/* Return arrays by parameter id, owned by the optimizer; their addresses do not change.
+ * Running statistics are among the parameters, but have no gradient and no velocity (NULL). */
 float *const *adl_optimizer_params(const struct adl_optimizer *optimizer);
 float *const *adl_optimizer_grads(const struct adl_optimizer *optimizer);
 float *const *adl_optimizer_velocities(const struct adl_optimizer *optimizer);
@@ -26,20 +27,20 @@ float *const *adl_optimizer_velocities(const struct adl_optimizer *optimizer);
  * `head_ratio`: new layers learn faster than pretrained ones. */
 void adl_optimizer_set_head(struct adl_optimizer *optimizer, int param);
 
-/* Sets all gradients to 0, since a backward adds to them. */
+/* Sets all gradients to 0, since a backward pass adds to them. */
 void adl_optimizer_zero_grads(struct adl_optimizer *optimizer);
 
-/* Returns the L2 norm of all gradients taken as one vector. Where it is above `limit`, and
+/* Returns the L2 norm of all gradients taken as one vector. If it is above `limit`, and
  * `limit` is above 0, all gradients are scaled by limit / (norm + 1e-6), as by
  * torch.nn.utils.clip_grad_norm_. */
 double adl_optimizer_clip(struct adl_optimizer *optimizer, double limit);
 
-/* One step of adl_sgd_step on every parameter, at the rate `lr`, for the head
- * lr * head_ratio. Threads of `pool` (may be NULL) take a parameter at a time. */
+/* Calls adl_sgd_step for every parameter, with the rate lr * head_ratio for the head and `lr`
+ * for all others. Threads of `pool` (may be NULL) take a parameter at a time. */
 void adl_optimizer_step(struct adl_optimizer *optimizer, const struct adl_sgd *sgd, double lr,
                         double head_ratio, struct adl_pool *pool);
 
-/* Bytes of parameters, running statistics, gradients and velocities. */
+/* Returns the bytes of parameters, running statistics, gradients and velocities. */
 size_t adl_optimizer_bytes(const struct adl_optimizer *optimizer);
 
 #endif

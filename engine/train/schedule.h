@@ -1,8 +1,8 @@
 #ifndef ADL_TRAIN_SCHEDULE_H
 #define ADL_TRAIN_SCHEDULE_H
 
-/* The learning rate of each step. It follows from the schedule and the position in the
- * run alone, so a resumed run continues with the same rates. */
+/* The learning rate of each step. It depends only on the schedule and on the position in the
+ * run, so a resumed run continues with the rates of an uninterrupted one. */
 
 #include <stddef.h>
 
@@ -10,21 +10,22 @@ enum adl_schedule_kind {
     /* The rate is multiplied by `decay` at the start of every epoch whose number, counted
      * from 1, is a multiple of `every`: the rule of the reference implementation. */
     ADL_SCHEDULE_STEP,
-    /* After the warm-up, half a cosine from the base rate down to 0 over all remaining
-     * steps (Loshchilov & Hutter 2017, without restarts). */
+    /* After the warm-up, the rate falls along half a cosine from the base rate to 0 over all
+     * remaining epochs (Loshchilov & Hutter 2017, without restarts). */
     ADL_SCHEDULE_COSINE
 };
 
 struct adl_schedule {
     enum adl_schedule_kind kind;
     double lr;            /* base rate */
-    double decay;         /* STEP: 0.1 */
-    int every;            /* STEP: epochs; 0: the rate does not decay */
+    double decay;         /* STEP: the factor, usually 0.1 */
+    int every;            /* STEP: epochs between decays; 0: the rate does not decay */
     int epochs;           /* COSINE: length of the run */
-    double warmup_epochs; /* the rate grows linearly from 0 during these first epochs */
+    double warmup_epochs; /* first epochs, in which the rate grows linearly, step by step */
 };
 
-/* The rate of batch `batch` of `batches` in epoch `epoch`, both counted from 0. */
+/* Returns the rate for batch `batch` of `batches` in epoch `epoch`; `batch` and `epoch` count
+ * from 0. */
 double adl_schedule_lr(const struct adl_schedule *schedule, int epoch, size_t batch,
                        size_t batches);
 

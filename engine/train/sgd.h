@@ -13,15 +13,16 @@ struct adl_sgd {
     bool nesterov;       /* Nesterov's momentum: looks one step ahead */
 };
 
-/* One step on one parameter p of `count` values with the gradient g, in place:
+/* Makes one step on one parameter p of `count` values with the gradient g, in place:
  *
  *     g <- g + weight_decay p
  *     v <- momentum v + g
  *     p <- p - lr (nesterov ? g + momentum v : v)
  *
- * `velocity` (v) starts as zeros; PyTorch starts it as the first g, which is the same.
- * The learning rate is applied when p is updated and is no part of v (unlike Sutskever et
- * al. 2013), so a change of the rate takes effect at once. `grad` is not changed. */
+ * `velocity` (v) starts as zeros; PyTorch starts it as the first g, which gives the same
+ * result with dampening 0. The learning rate is applied when p is updated and is not part of
+ * v (unlike Sutskever et al. 2013), so a change of the rate takes effect at once. `grad` is
+ * not changed. */
 void adl_sgd_step(const struct adl_sgd *sgd, double lr, size_t count, const float *grad,
                   float *param, float *velocity);
 

@@ -1,11 +1,11 @@
 /* Runs training steps in the memory that tape_layout.c has laid out.
  *
- * Forward, the nodes run in the order of the graph. Backward, they run in reverse, and
- * each adds to the gradients of its inputs; the first to reach a value writes its gradient
- * instead (has_grad), so gradients are never cleared. Before a node's backward, the values
- * that it reads and that were discarded after the forward are recomputed. A node whose
- * output received no gradient does not run: the loss does not depend on it. Nodes that are
- * folded into the one before them run in neither direction. */
+ * In the forward pass, the nodes run in the order of the graph. In the backward pass, they
+ * run in reverse, and each adds to the gradients of its inputs; the first to reach a value
+ * writes its gradient instead (has_grad), so gradients are never cleared. Before a node runs
+ * backward, the values that it reads and that were discarded after the forward pass are
+ * recomputed. A node whose output received no gradient does not run: the loss does not depend
+ * on it. Nodes that are folded into the one before them run in neither direction. */
 
 #include "train/tape.h"
 #include "base/limits.h"
@@ -34,7 +34,7 @@ struct step {
     const struct adl_train_mode *mode;
 };
 
-/* The call of a node with its inputs, output, parameters, saved floats and scratch. */
+/* Returns the call of a node with its inputs, output, parameters, saved floats and scratch. */
 static struct adl_train_call make_call(const struct step *step, int index, enum tape_phase phase,
                                        struct tape_call_arrays *arrays)
 {
@@ -118,7 +118,7 @@ float *adl_tape_logits_grad(struct adl_tape *tape)
     return grad_at(tape, logits_of(tape));
 }
 
-/* Recomputes a value that was discarded after the forward, and before it the values that
+/* Recomputes a value that was discarded after the forward pass, and before it the values that
  * it is computed from. */
 static void recompute(void *context, int root)
 {
@@ -129,8 +129,8 @@ static void recompute(void *context, int root)
     if (!value->recompute || value->recomputed)
         return;
     value->recomputed = true;
-    int maker = adl_graph_value(tape->graph, root)->node;
-    struct adl_train_call call = make_call(step, maker, TAPE_BACKWARD, &arrays);
+    int producer = adl_graph_value(tape->graph, root)->node;
+    struct adl_train_call call = make_call(step, producer, TAPE_BACKWARD, &arrays);
     for (int j = 0; j < call.node->input_count; j++)
         recompute(context, tape->values[call.node->inputs[j]].root);
     call.node->def->train->recompute(&call);
@@ -156,7 +156,7 @@ void adl_tape_backward(struct adl_tape *tape, float *const *params,
             tape->values[input].has_grad = true;
         }
         if (tape->nodes[i].folded)
-            continue; /* the gradients of its input and output share one place */
+            continue; /* its input and output share one gradient */
         tape_for_read(tape, i, recompute, &step);
         for (int j = 0; j < call.node->param_count; j++)
             arrays.grad_params[j] = call.node->params[j] < 0 ? NULL : grads[call.node->params[j]];

@@ -1,18 +1,18 @@
 #ifndef ADL_TRAIN_TAPE_H
 #define ADL_TRAIN_TAPE_H
 
-/* A tape is a graph together with the memory of one training step: the values of a batch
- * as the backward needs them, their gradients, and what the ops save. A step is
+/* A tape is a graph together with the memory of one training step: the values of a batch that
+ * the backward pass needs, their gradients, and what the ops save. A step is
  *
  *     write the batch to adl_tape_input, adl_tape_forward, compute the loss and write its
  *     gradient to adl_tape_logits_grad, adl_tape_backward
  *
- * and the optimizer then takes the parameters' gradients. Nothing is allocated during a
- * step. A tape is used by one thread at a time, which shares out the work of each op on
- * the pool; results are the same to the last bit for any number of threads.
+ * and the optimizer then takes the parameters' gradients. Nothing is allocated during a step.
+ * A tape is used by one thread at a time, which divides the work of each op among the threads
+ * of the pool; results are the same to the last bit for any number of threads.
  *
- * Memory is what limits the size of a batch, so values and gradients share it wherever
- * their lifetimes allow (tape_layout.c explains how). */
+ * Memory is what limits the size of a batch, so values and gradients share it wherever their
+ * lifetimes allow (tape_layout.c explains how). */
 
 #include "ops/train.h"
 
@@ -20,21 +20,21 @@ struct adl_tape;
 
 enum adl_tape_memory {
     ADL_TAPE_SHARED,
-    /* Every value and gradient has a place of its own and can be read after the step, which
+    /* Every value and gradient has memory of its own and can be read after the step, which
      * takes more memory. The results are the same. */
     ADL_TAPE_KEPT
 };
 
-/* For batches of up to max_batch images (1 to ADL_LIMIT_BATCH) of input_h x input_w.
- * `graph` and `pool` (may be NULL) are borrowed for the tape's life. Fails with ARG (batch,
- * input too small), UNSUPPORTED (an op has no training side), LIMIT or NOMEM (the step
- * does not fit in memory). */
+/* Creates a tape for batches of up to max_batch images (1 to ADL_LIMIT_BATCH) of input_h x
+ * input_w. `graph` and `pool` (may be NULL) are borrowed for the tape's life. Fails with
+ * ADL_ERR_ARG (batch, input too small), ADL_ERR_UNSUPPORTED (an op has no training side),
+ * ADL_ERR_LIMIT or ADL_ERR_NOMEM (the step does not fit in memory). */
 struct adl_tape *adl_tape_create(const struct adl_graph *graph, int input_h, int input_w,
                                  int max_batch, enum adl_tape_memory memory, struct adl_pool *pool,
                                  struct adl_error *err) ADL_MUST_CHECK;
 void adl_tape_free(struct adl_tape *tape);
 
-/* Where the caller writes the batch, N x H x W x C, before each forward. */
+/* Returns where the caller writes the batch, N x H x W x C, before each forward pass. */
 float *adl_tape_input(struct adl_tape *tape);
 
 /* Runs `batch` images (1 to max_batch) forward. params: arrays by parameter id; running
@@ -42,30 +42,31 @@ float *adl_tape_input(struct adl_tape *tape);
 void adl_tape_forward(struct adl_tape *tape, int batch, float *const *params,
                       const struct adl_train_mode *mode);
 
-/* N x classes: the logits of the last forward, and where the caller writes the gradient of
- * the loss with respect to them. */
+/* Return arrays of N x classes: the logits of the last forward pass, and where the caller
+ * writes the gradient of the loss with respect to them. */
 const float *adl_tape_logits(const struct adl_tape *tape);
 float *adl_tape_logits_grad(struct adl_tape *tape);
 
-/* Propagates the logits' gradient back to the parameters and adds theirs to grads[id]
- * (NULL for running statistics). To be called once after a forward, with the same params
- * and mode. */
+/* Propagates the logits' gradient back to the parameters and adds their gradients to
+ * grads[id] (NULL for running statistics). To be called once after a forward pass, with the
+ * same params and mode. */
 void adl_tape_backward(struct adl_tape *tape, float *const *params,
                        const struct adl_train_mode *mode, float *const *grads);
 
-/* A value of the last forward, N x H x W x C. Where an activation works in place, its
- * input's id gives the activation's output too. With shared memory only the outputs of
- * the graph can be read. */
+/* Returns a value of the last forward pass, N x H x W x C. If an activation works in place,
+ * the id of its input gives the activation's output too. With shared memory only the outputs
+ * of the graph can be read. */
 const float *adl_tape_value(const struct adl_tape *tape, int value);
-/* The gradient of a value after a backward. With shared memory only that of the first
- * node's output can be read. */
+/* Returns the gradient of a value after a backward pass. With shared memory only that of the
+ * first node's output can be read. */
 const float *adl_tape_grad(const struct adl_tape *tape, int value);
-/* What node `node` saved in the last forward (of an ADL layer: the attention, N x H x W). */
+/* Returns what node `node` saved in the last forward pass (of an ADL layer: the attention, N
+ * x H x W). */
 const float *adl_tape_saved(const struct adl_tape *tape, int node);
-/* The shape of a value at the tape's input size. */
+/* Returns the shape of a value at the tape's input size. */
 struct adl_shape adl_tape_shape(const struct adl_tape *tape, int value);
 
-/* Bytes of the block that holds everything above. */
+/* Returns the bytes of the tape's memory. */
 size_t adl_tape_bytes(const struct adl_tape *tape);
 
 #endif

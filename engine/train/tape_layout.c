@@ -1,14 +1,14 @@
-/* Where everything of a training step lies. The tape has one block of memory:
+/* Lays out the memory of a training step. The tape has one block:
  *
  *     | values and gradients, sharing places by lifetime | saved floats of each op | scratch |
  *
- * Time. A graph of N nodes has 2N + 1 points in time: node i runs forward at time i, the
- * loss is computed at time N, and node i runs backward at time 2N - i.
+ * Time. A graph of N nodes has 2N + 1 points in time: node i runs forward at time i, the loss
+ * is computed at time N, and node i runs backward at time 2N - i.
  *
  *     time                     0   1   2 ..  N-2   N-1    N    N+1 ..  2N-2   2N-1   2N
  *     node that runs           0   1   2 ..  N-2   N-1  loss   N-1 ..    2      1     0
  *
- * In a chain of nodes, each of which needs its input for its backward, some lifetimes are
+ * In a chain of nodes, each of which needs its input in the backward pass, some lifetimes are
  *
  *     value of node 1, kept        |-------------------------------------|
  *     the same, recomputed         |---|                                 |
@@ -17,22 +17,21 @@
  *
  * where | marks the points in time at which a lifetime begins and ends.
  *
- * Lifetimes. A value lives from the node that makes it to the last node that reads it,
+ * Lifetimes. A value lives from the node that computes it to the last node that reads it,
  * forward or backward. If its op can recompute it cheaply (the output of a batch norm), it
- * lives twice and may lie elsewhere the second time: from its making to its last reader in
- * the forward, and from its first to its last reader in the backward. A gradient lives
- * from the first backward that adds to it (that of the value's last reader) to the
- * backward of the node that made the value. Values or gradients whose lifetimes do not
- * overlap may share a place (base/lifetime.h). In effect the gradients of early layers,
- * which are large, take the place of values of late layers, which are no longer needed by
- * then.
+ * lives twice, and may have another offset the second time: from its computation to its last
+ * reader in the forward pass, and from its first to its last reader in the backward pass. A
+ * gradient lives from the first node that adds to it in the backward pass (the value's last
+ * reader) to the node that computed the value. Values or gradients whose lifetimes do not
+ * overlap may share memory (base/lifetime.h). In effect the gradients of early layers, which
+ * are large, take the place of values of late layers, which are no longer needed by then.
  *
  * Sharing within a lifetime. An op that can work in place (a ReLU) takes the memory of its
- * input if nobody else reads that and if the op that made it does not need it again. A
- * clamp after an op that can apply clamps itself (batch norm, addition) is folded into
- * that op and never runs. All values that share memory in this way have one root, the
- * first of them, which stands for all: its lifetime covers theirs, and they also share
- * one gradient. */
+ * input if no other op reads that input and if the op that computed it does not need it
+ * again. A clamp after an op that can apply clamps itself (batch norm, addition) is folded
+ * into that op and never runs. All values that share memory in this way have one root, the
+ * first of them, which stands for all: its lifetime covers theirs, and they also share one
+ * gradient. */
 
 #include <math.h>
 
@@ -51,8 +50,8 @@ static const struct adl_op_train *train_of(const struct adl_tape *tape, int inde
     return adl_graph_node(tape->graph, index)->def->train;
 }
 
-/* The node that makes a value, -1 for the input. */
-static int maker_of(const struct adl_tape *tape, int value)
+/* Returns the node that computes a value, -1 for the input. */
+static int producer_of(const struct adl_tape *tape, int value)
 {
     return adl_graph_value(tape->graph, value)->node;
 }
@@ -76,14 +75,14 @@ static void count_uses(struct adl_tape *tape)
     }
 }
 
-/* The node that makes the first input of node `index`, if that input has no other reader
- * and is no output of the graph; else -1. */
-static int sole_maker(const struct adl_tape *tape, int index)
+/* Returns the node that computes the first input of node `index`, if that input has no other
+ * reader and is not an output of the graph; else -1. */
+static int sole_producer(const struct adl_tape *tape, int index)
 {
     int input = adl_graph_node(tape->graph, index)->inputs[0];
     if (is_output(tape, input) || tape->values[input].uses != 1)
         return -1;
-    return maker_of(tape, input);
+    return producer_of(tape, input);
 }
 
 /* Folds clamps into the nodes before them. */
@@ -91,28 +90,28 @@ static void fold_clamps(struct adl_tape *tape)
 {
     for (int i = 0; i < adl_graph_node_count(tape->graph); i++) {
         const struct adl_op_train *train = train_of(tape, i);
-        int maker = sole_maker(tape, i);
+        int producer = sole_producer(tape, i);
         tape->nodes[i].lo = -INFINITY;
         tape->nodes[i].hi = INFINITY;
-        if (train->clamp_lo >= train->clamp_hi || maker < 0 || !train_of(tape, maker)->clamps)
+        if (train->clamp_lo >= train->clamp_hi || producer < 0 || !train_of(tape, producer)->clamps)
             continue;
         tape->nodes[i].folded = true;
-        tape->nodes[maker].lo = train->clamp_lo;
-        tape->nodes[maker].hi = train->clamp_hi;
+        tape->nodes[producer].lo = train->clamp_lo;
+        tape->nodes[producer].hi = train->clamp_hi;
     }
 }
 
-/* Whether node `index` may write over its input. */
+/* Returns whether node `index` may write over its input. */
 static bool takes_input(const struct adl_tape *tape, int index)
 {
-    int maker = sole_maker(tape, index);
-    return train_of(tape, index)->in_place && maker >= 0 && !train_of(tape, maker)->reads_out;
+    int producer = sole_producer(tape, index);
+    return train_of(tape, index)->in_place && producer >= 0 && !train_of(tape, producer)->reads_out;
 }
 
 static void find_roots(struct adl_tape *tape)
 {
     for (int id = 0; id < adl_graph_value_count(tape->graph); id++) {
-        int node = maker_of(tape, id);
+        int node = producer_of(tape, id);
         struct tape_value *value = &tape->values[id];
         value->root = id;
         value->recompute = !tape->keep_all && node >= 0 && train_of(tape, node)->recompute;
@@ -176,8 +175,9 @@ void tape_for_read(const struct adl_tape *tape, int node, void (*visit)(void *co
         visit(context, tape->values[n->output].root);
 }
 
-/* A backward reads a value now. If the value is to be recomputed, this happens for its first
- * reader, and reads the values that it is computed from. */
+/* Extends the lifetime of a value that a node reads in its backward pass, now. If the value
+ * is to be recomputed, this happens for its first reader and reads the values that it is
+ * computed from. */
 static void read_back(void *context, int root)
 {
     struct lives *lives = context;
@@ -188,12 +188,13 @@ static void read_back(void *context, int root)
     }
     bool first = lives->of[root * LIVES + LIFE_RECOMPUTED].last < 0;
     extend(lives, root, LIFE_RECOMPUTED);
-    const struct adl_node *maker = adl_graph_node(tape->graph, maker_of(tape, root));
-    for (int j = 0; first && j < maker->input_count; j++)
-        read_back(lives, tape->values[maker->inputs[j]].root);
+    const struct adl_node *producer = adl_graph_node(tape->graph, producer_of(tape, root));
+    for (int j = 0; first && j < producer->input_count; j++)
+        read_back(lives, tape->values[producer->inputs[j]].root);
 }
 
-/* A node runs now, forward or backward: its inputs and output are needed. */
+/* Extends the lifetimes of the inputs and the output of a node that runs now, forward or
+ * backward. */
 static void touch(struct lives *lives, int node, enum life which)
 {
     const struct adl_tape *tape = lives->tape;
@@ -244,7 +245,7 @@ static int add_floats(size_t *total, size_t count, size_t *offset, struct adl_er
     return 0;
 }
 
-/* Floats of a value for the largest batch, in whole cache lines. */
+/* Sets *count to the floats of a value for the largest batch, in whole cache lines. */
 static int batch_floats(const struct adl_tape *tape, int value, size_t *count,
                         struct adl_error *err)
 {
@@ -292,8 +293,8 @@ out:
     return result;
 }
 
-/* The most scratch that a node needs for any batch: a smaller batch may take another
- * algorithm or divide its work differently, and need more than the largest. */
+/* Returns the most scratch floats that a node needs for any batch: a smaller batch may use
+ * another algorithm or divide its work differently, and so need more than the largest. */
 static size_t scratch_of(struct adl_tape *tape, int node)
 {
     size_t most = 0;

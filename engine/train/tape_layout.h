@@ -1,31 +1,29 @@
 #ifndef ADL_TRAIN_TAPE_LAYOUT_H
 #define ADL_TRAIN_TAPE_LAYOUT_H
 
-/* The memory of a training step and where everything lies in it. tape_layout.c
- * computes the layout, once, when a tape is created; tape.c runs steps in it.
- * Not for other users: they see train/tape.h. */
+/* The memory of a training step and its layout. tape_layout.c computes the layout, once, when
+ * a tape is created; tape.c runs steps in it. Not for other users: they see train/tape.h. */
 
 #include "ops/train.h"
 
-/* A value that is recomputed has a place for each of the two phases. */
+/* A value that is recomputed has an offset for each of the two passes. */
 enum tape_phase { TAPE_FORWARD, TAPE_BACKWARD, TAPE_PHASES };
 
-/* Several values share one place in memory when ops work in place; the first of
- * them, in the order of the graph, is their root. Offsets are floats from the
- * start of the block. */
+/* Several values share memory when ops work in place; the first of them, in the order of the
+ * graph, is their root. Offsets are floats from the start of the block. */
 struct tape_value {
-    struct adl_shape shape;     /* of one image, at the tape's input size */
-    int root;                   /* value id; its own where it shares with none before it */
-    int uses;                   /* number of nodes that read the value */
-    size_t offset[TAPE_PHASES]; /* where the value lies; roots only */
-    size_t grad;                /* where its gradient lies; roots only */
-    bool recompute;             /* computed anew before the backward reads it; roots only */
-    bool recomputed;            /* state of a backward: that has been done; roots only */
-    bool has_grad;              /* state of a backward: the gradient has been written */
+    struct adl_shape shape; /* of one image, at the tape's input size */
+    int root; /* value id; the value's own id if it shares memory with no earlier one */
+    int uses; /* number of nodes that read the value */
+    size_t offset[TAPE_PHASES]; /* of the value; roots only */
+    size_t grad;                /* offset of its gradient; roots only */
+    bool recompute;             /* recomputed before the backward pass reads it; roots only */
+    bool recomputed;            /* state of a backward pass: that has been done; roots only */
+    bool has_grad;              /* state of a backward pass: the gradient has been written */
 };
 
 struct tape_node {
-    size_t saved; /* offset of what the op keeps from forward to backward */
+    size_t saved; /* offset of what the op saves for the backward pass */
     bool folded;  /* a clamp that the node before it applies; this node does not run */
     float lo, hi; /* the clamp that this node applies; infinite where there is none */
 };
@@ -34,9 +32,9 @@ struct adl_tape {
     const struct adl_graph *graph;
     struct adl_pool *pool;
     const struct adl_kernels *kernels;
-    bool keep_all; /* no place is shared and nothing is recomputed (ADL_TAPE_KEPT) */
+    bool keep_all; /* no memory is shared and nothing is recomputed (ADL_TAPE_KEPT) */
     int max_batch;
-    int batch; /* images of the last forward */
+    int batch; /* images of the last forward pass */
     struct tape_value *values;
     struct tape_node *nodes;
     size_t scratch; /* offset of the memory that all ops use in turn */
@@ -54,19 +52,19 @@ struct tape_call_arrays {
     float *grad_params[ADL_MAX_OP_PARAMS];
 };
 
-/* The call of a node with its shapes, pool and kernels set and no memory yet. It
+/* Returns the call of a node with its shapes, pool and kernels set, but no memory yet. It
  * points into `arrays`. */
 struct adl_train_call tape_shapes(const struct adl_tape *tape, int node, int batch,
                                   struct tape_call_arrays *arrays);
 
-/* Fills in everything from `values` down to `floats` and allocates the block. The
- * members before `values` have to be set. Fails with UNSUPPORTED (an op has no
- * training side), LIMIT (sizes overflow) or NOMEM; what was allocated until then is
- * in `tape`. */
+/* Fills in everything from `values` down to `floats` and allocates the block. The members
+ * before `values` have to be set. Fails with ADL_ERR_UNSUPPORTED (an op has no training
+ * side), ADL_ERR_LIMIT (sizes overflow) or ADL_ERR_NOMEM; what was allocated until then is in
+ * `tape`, for adl_tape_free. */
 int tape_lay_out(struct adl_tape *tape, int input_h, int input_w,
                  struct adl_error *err) ADL_MUST_CHECK;
 
-/* Calls visit(context, root) for each value that the backward of a node reads. */
+/* Calls visit(context, root) for each value that a node reads in the backward pass. */
 void tape_for_read(const struct adl_tape *tape, int node, void (*visit)(void *context, int root),
                    void *context);
 
