@@ -1,29 +1,29 @@
 /* A dense 1x1 convolution between many channels by Strassen's algorithm (formulas:
  * strassen.h).
  *
- * The convolution is the product of a map of P Q rows x C (the left factor) and the
- * weights, C x K (the right factor). Rows, depth and columns are each cut into halves;
- * seven products of sums of quarters then do the work of eight, and with a second level,
- * in which each of the seven is cut again, 49 products do the work of 64. The price is
- * rounding error (a few times that of the plain sum), larger weights (7/4 or 49/16 of
- * their size) and additions, which are kept out of memory as far as possible:
+ * The convolution is the product of a map of P Q rows x C (the left factor) and the weights,
+ * C x K (the right factor). Rows, depth and columns are each cut into halves; seven products
+ * of sums of quarters then do the work of eight, and with a second level, in which each of
+ * the seven is cut again, 49 products do the work of 64. The price is rounding error (a few
+ * times that of the plain sum), larger weights (7/4 or 49/16 of their size) and additions,
+ * which are kept out of memory as far as possible:
  *
  * - sums of the weights are computed when they are packed;
  * - sums of the input are computed row by row, those of both levels while the row is in
  *   the L1 cache;
- * - the products of a group of a few columns stay in the cache until all of them are
- *   there that the group's part of the output is the sum of.
+ * - the products of a group of a few columns stay in the cache until the group's part of
+ *   the output has been summed up from them.
  *
- * Where a size is odd, the second half is padded with zeros.
+ * If a size is odd, the second half is padded with zeros.
  *
- * A map of few rows is a single block. Its weights are what fills the caches, so a task
- * is a group of columns (of some of the rows, where there are few columns), each weight
- * is read once, and the left factors are computed beforehand by the tasks of `prepare`.
- * A large map is divided into blocks of rows, and each task computes the left factors
- * of its own block.
+ * A map of few rows is a single block. Its weights fill the caches, so a task is a group of
+ * columns, which reads each of its weights once (if there are few columns, a task has only
+ * half of the rows), and the left factors are computed beforehand by the tasks of `prepare`.
+ * A large map is divided into blocks of rows, and each task computes the left factors of its
+ * own block.
  *
- * Vocabulary: "halves" belong to the first level; "parts" are the pieces that are
- * multiplied in the end, halves with one level and quarters with two. */
+ * Vocabulary: "halves" belong to the first level; "parts" are the pieces that are multiplied
+ * in the end, halves with one level and quarters with two. */
 
 #include <math.h>
 #include <string.h>
@@ -35,7 +35,7 @@
 
 /* Rows of a part in a map of several blocks. */
 #define PART_ROWS 28
-/* A map of at most so many rows is one block. */
+/* A map of at most this many rows is one block. */
 #define FEW_ROWS 256
 /* Columns of each part in a group; the group's products have to stay in the cache. */
 #define GROUP_COLUMNS 32
@@ -61,7 +61,7 @@ struct strassen_blocking {
     int levels;
     size_t products;
     size_t rows;                             /* output pixels, P Q */
-    size_t block_rows, half_rows, part_rows; /* the latter two of a block */
+    size_t block_rows, half_rows, part_rows; /* half_rows and part_rows: of a block */
     size_t half_depth, part_depth;
     size_t half_panels, part_panels;
     size_t groups, group_panels;   /* tasks along a part's columns; panels of each */
@@ -103,9 +103,9 @@ static bool strassen_supports(const struct adl_conv_algorithm *self, const struc
            !conv->accumulate && conv->c >= 1 << self->strassen_levels;
 }
 
-/* By level: the share of the multiplications that remains; the additions for each value
- * of the output and of the input, in the unit of conv_cost.h; a handicap for larger
- * weights and errors. */
+/* By level: the fraction of the multiplications that remains; the additions for each value of
+ * the output and of the input, in the unit of conv_cost.h; a handicap for larger weights and
+ * errors. */
 static const struct {
     double products, output, input, handicap;
 } strassen_costs[] = {{7.0 / 8, 12, 6, 1.03}, {49.0 / 64, 28, 18, 1.07}};
@@ -126,9 +126,9 @@ static double strassen_cost(const struct adl_conv_algorithm *self, const struct 
 
 /* --- weights -------------------------------------------------------------------- */
 
-/* Packed weights: for each product the panels of its right factor, part_depth rows of
- * nr floats each; then the biases, padded to whole panels of all parts; then nr zeros,
- * the bias of the products themselves. */
+/* The packed weights are, for each product, the panels of its right factor, part_depth rows
+ * of nr floats each; then the biases, padded to whole panels of all parts; then nr zeros, the
+ * bias of the products themselves. Returns the floats of one panel. */
 static size_t strassen_panel_floats(const struct strassen_blocking *b,
                                     const struct adl_kernels *kernels)
 {
@@ -193,14 +193,14 @@ static void strassen_pack(const struct adl_conv_algorithm *self, const struct ad
 
 /* --- left factors ------------------------------------------------------------------ */
 
-/* Floats of the left factor of one product: part_rows rows. */
+/* Returns the floats of the left factor of one product: part_rows rows. */
 static size_t strassen_factor_floats(const struct strassen_blocking *b)
 {
     return b->part_rows * adl_conv_padded_row(b->part_depth);
 }
 
-/* With two levels: floats of a row of each of the first level's seven left factors,
- * from the upper and from the lower half of the factor. */
+/* With two levels, returns the floats of two rows, one of the upper and one of the lower
+ * half, of each of the first level's seven left factors. */
 static size_t strassen_strip_floats(const struct strassen_blocking *b)
 {
     return b->levels == 1 ? 0 : SEVEN * 2 * adl_conv_padded_row(b->half_depth);
@@ -235,13 +235,13 @@ static void strassen_split(const struct adl_conv *conv, const struct adl_kernels
             strassen_split_outer(conv, kernels, b, x, rows, row, out, step);
             continue;
         }
-        bool both = row + b->part_rows < b->half_rows;
+        bool has_lower = row + b->part_rows < b->half_rows;
         strassen_split_outer(conv, kernels, b, x, rows, row, strip, 2 * ld);
-        if (both)
+        if (has_lower)
             strassen_split_outer(conv, kernels, b, x, rows, row + b->part_rows, strip + ld, 2 * ld);
         for (size_t i = 0; i < SEVEN; i++)
             kernels->strassen->split(&(struct adl_strassen_split){
-                .x = {strip + i * 2 * ld, both ? strip + i * 2 * ld + ld : NULL},
+                .x = {strip + i * 2 * ld, has_lower ? strip + i * 2 * ld + ld : NULL},
                 .half = b->part_depth,
                 .count = b->half_depth,
                 .out = out + i * SEVEN * step,
@@ -250,7 +250,7 @@ static void strassen_split(const struct adl_conv *conv, const struct adl_kernels
     }
 }
 
-/* Whether `prepare` computes the left factors. */
+/* Returns whether `prepare` computes the left factors. */
 static bool strassen_prepares(const struct strassen_blocking *b)
 {
     return b->m_blocks == 1;
@@ -288,15 +288,16 @@ static size_t strassen_tasks(const struct adl_conv_algorithm *self, const struct
     return strassen_prepares(&b) ? b.row_groups * b.groups : b.m_blocks;
 }
 
-/* Floats of one product of a group; the seven of a level lie next to each other. */
+/* Returns the floats of one product of a group; the seven products of a level lie next to
+ * each other. */
 static size_t strassen_product_floats(const struct strassen_blocking *b,
                                       const struct adl_kernels *kernels)
 {
     return b->group_rows * b->group_panels * (size_t)kernels->nr;
 }
 
-/* With two levels: floats of one product of the first level, which is joined from seven
- * of the second. */
+/* With two levels, returns the floats of one product of the first level, which is joined from
+ * seven of the second. */
 static size_t strassen_half_floats(const struct strassen_blocking *b,
                                    const struct adl_kernels *kernels)
 {
@@ -327,8 +328,8 @@ struct strassen_job {
     size_t panel0, panels;       /* of the group, in a part */
 };
 
-/* Computes one product of the group. The next panel, of this product or of the next one,
- * is prefetched meanwhile, a share of it by each tile. */
+/* Computes one product of the group. Meanwhile the next panel, of this product or of the next
+ * one, is prefetched; each tile prefetches a part of it. */
 static void strassen_multiply(const struct strassen_job *job, size_t product, float *out)
 {
     const struct strassen_blocking *b = &job->b;
@@ -364,7 +365,7 @@ static void strassen_multiply(const struct strassen_job *job, size_t product, fl
     }
 }
 
-/* How many of the `count` rows from `row` on exist in a half of `rows` rows. */
+/* Returns how many of the `count` rows from `row` on exist in a half of `rows` rows. */
 static size_t strassen_rows_left(size_t rows, size_t row, size_t count)
 {
     return row < rows ? ADL_MIN(count, rows - row) : 0;
@@ -397,14 +398,14 @@ static void strassen_join_outer(const struct strassen_job *job, const float *in,
     const struct adl_conv *conv = job->conv;
     const struct strassen_blocking *b = &job->b;
     size_t nr = (size_t)job->kernels->nr, k = (size_t)conv->k;
-    size_t upper = ADL_MIN(job->rows, b->half_rows);
+    size_t upper_rows = ADL_MIN(job->rows, b->half_rows);
     const float *biases = job->packed + strassen_all_panels_floats(b, job->kernels);
     struct adl_strassen_join join = {
         .in = in,
         .step = step,
         .ldi = ldi,
-        .rows = {strassen_rows_left(upper, row, job->part_rows),
-                 strassen_rows_left(job->rows - upper, row, job->part_rows)},
+        .rows = {strassen_rows_left(upper_rows, row, job->part_rows),
+                 strassen_rows_left(job->rows - upper_rows, row, job->part_rows)},
         .ldo = conv->ldo,
         .ldr = conv->ldr,
         .lo = conv->lo,
@@ -417,7 +418,7 @@ static void strassen_join_outer(const struct strassen_job *job, const float *in,
         join.columns[right_half] = ADL_MIN(job->panels * nr, k - from);
         join.bias[right_half] = biases + from;
         for (size_t lower = 0; lower < 2; lower++) {
-            size_t pixel = job->row0 + (lower ? upper : 0) + row;
+            size_t pixel = job->row0 + (lower ? upper_rows : 0) + row;
             join.out[lower][right_half] = job->out + pixel * conv->ldo + from;
             if (job->residual)
                 join.residual[lower][right_half] = job->residual + pixel * conv->ldr + from;
@@ -426,9 +427,9 @@ static void strassen_join_outer(const struct strassen_job *job, const float *in,
     job->kernels->strassen->join(&join);
 }
 
-/* Computes a group of columns: all products, and from them the group's part of the
- * output. With two levels, every seven products are joined to one of the first level as
- * soon as they are there. */
+/* Computes a group of columns: all products, and from them the group's part of the output.
+ * With two levels, every seven products are joined to one product of the first level as soon
+ * as they have been computed. */
 static void strassen_run_group(const struct strassen_job *job)
 {
     const struct strassen_blocking *b = &job->b;

@@ -1,4 +1,4 @@
-/* The choice of a table of kernels: the only place that names all of them. */
+/* Chooses the table of kernels for an instruction set. */
 
 #include "kernels/dispatch.h"
 

@@ -1,20 +1,24 @@
 #ifndef ADL_KERNELS_MAP_LOOPS_H
 #define ADL_KERNELS_MAP_LOOPS_H
 
-/* The kernels that treat each channel by itself (kernel.h), written for a vector type:
- * each instruction set's file includes this header after its avx*_vec.h. In NHWC the
- * channels of a pixel are contiguous, so a vector holds VEC channels of one pixel, and
- * only the last vector of a pixel may be partial. */
+/* Pooling, pointwise operations, spatial means, depthwise convolution of any size, the linear
+ * layer and the peak benchmark, written for the type `vec`. Each instruction set's .c file
+ * includes this header after its avx*_vec.h, which defines vec, VEC, INLINE and ISA. kernel.h
+ * specifies the kernels.
+ *
+ * In NHWC the channels of a pixel are contiguous, so a vector holds VEC channels of one
+ * pixel, and only the last vector of a pixel may be partial. */
 
 #include "kernels/kernel.h"
 
-/* The first n floats at p, the others zero. n may be VEC or more, for a whole vector;
- * where it is a constant, the compiler removes the test. */
+/* Loads the first n floats at p and sets the others to zero. n may be VEC or more, which
+ * loads a whole vector; if n is a constant, the compiler removes the test. */
 INLINE vec map_load(const float *p, size_t n)
 {
     return n < VEC ? vec_load_part(p, n) : vec_load(p);
 }
 
+/* Stores the first n floats of v at p, or all of them if n is VEC or more. */
 INLINE void map_store(float *p, size_t n, vec v)
 {
     if (n < VEC)
@@ -23,8 +27,9 @@ INLINE void map_store(float *p, size_t n, vec v)
         vec_store(p, v);
 }
 
-/* Adds to `sum` the taps of one output pixel that lie inside the map, for a kernel of any
- * size. `column` is that of the first tap; n channels from c on. */
+/* Adds to `sum` the products of those filter taps of one output pixel that lie inside the
+ * map, for a filter of any size. `column` is the column of the first tap; the n channels from
+ * c on are computed. */
 INLINE vec depthwise_taps(const struct adl_depthwise_rows *j, const float *const *rows, int column,
                           size_t c, size_t n, vec sum)
 {
@@ -38,6 +43,7 @@ INLINE vec depthwise_taps(const struct adl_depthwise_rows *j, const float *const
     return sum;
 }
 
+/* Computes the n <= VEC channels from c on of one output row, for a filter of any size. */
 INLINE void depthwise_any(const struct adl_depthwise_rows *j, const float *const *rows, float *out,
                           size_t c, size_t n)
 {
@@ -68,6 +74,7 @@ INLINE void pool_window(const struct adl_pool_row *j, int column, float *out, si
     map_store(out + c, n, acc);
 }
 
+/* Computes a row of the output of average pooling if `average` is 1, else of maximum pooling. */
 INLINE void pool(const struct adl_pool_row *j, const int average)
 {
     for (int q = 0; q < j->q; q++) {
@@ -115,12 +122,12 @@ static void ISA(pointwise)(const struct adl_pointwise *j)
     }
 }
 
-/* Vectors of channels that are summed at a time, so that long contiguous pieces of each
- * pixel are read. */
+/* Vectors of channels whose means are computed at a time, so that each pixel is read in long
+ * contiguous pieces. */
 #define MEAN_VECTORS 4
 
-/* The means of `vectors` vectors of channels, a constant at each call; the last vector
- * has n floats. */
+/* Computes the means of `vectors` vectors of channels; the last vector has n channels.
+ * `vectors` is a constant at each call. */
 INLINE void mean_of(const float *x, size_t ldx, size_t pixels, size_t n, float *out,
                     const int vectors)
 {
@@ -148,12 +155,13 @@ static void ISA(mean)(const float *x, size_t ldx, size_t pixels, size_t channels
         mean_of(x + c, ldx, pixels, channels - c, out + c, 1);
 }
 
+/* Computes y = weight x + bias for `rows` rows of the weights, C floats each. */
 static void ISA(linear)(const float *weight, const float *x, const float *bias, size_t rows,
                         size_t c, float *y)
 {
     for (size_t k = 0; k < rows; k++) {
         const float *w = weight + k * c;
-        vec sum[4] = {{0}};
+        vec sum[4] = {{0}}; /* independent, so that no addition waits for the one before it */
         size_t i = 0;
         for (; i + 4 * VEC <= c; i += 4 * VEC)
 #pragma GCC unroll 4
@@ -165,9 +173,11 @@ static void ISA(linear)(const float *weight, const float *x, const float *bias, 
     }
 }
 
-/* Independent chains of multiply-adds, enough to hide the latency of two FMA units. */
+/* Independent chains of multiply-adds: enough to keep two FMA units busy despite their
+ * latency. */
 #define FMA_CHAINS 12
 
+/* Executes only multiply-adds, VEC * FMA_CHAINS in each round, to measure the peak speed. */
 static float ISA(fma_burst)(size_t rounds, float x)
 {
     vec acc[FMA_CHAINS];
@@ -183,7 +193,9 @@ static float ISA(fma_burst)(size_t rounds, float x)
     return acc[0][0];
 }
 
-/* The members of struct adl_kernels that this header defines. */
+/* Initializers for the members of struct adl_kernels that this header implements, except for
+ * depthwise convolution, which each .c file builds from depthwise_taps and depthwise_any. In
+ * fma_flops, a multiply-add counts as two operations of each lane. */
 #define ADL_MAP_LOOPS                                                                              \
     .maxpool = ISA(maxpool), .avgpool = ISA(avgpool), .pointwise = ISA(pointwise),                 \
     .mean = ISA(mean), .linear = ISA(linear), .fma = ISA(fma_burst),                               \
