@@ -1,7 +1,7 @@
-/* The choice of an algorithm for a convolution, by the times that the algorithms
- * themselves estimate from its shape (conv_cost.h). It is the same on every run and every
- * machine with the same instruction set. `bench --layers` shows the choice beside the
- * next best one, with the measured time of each. */
+/* Chooses the algorithm for a convolution by the times that the algorithms themselves
+ * estimate from its shape (conv_cost.h). The choice is the same in every run and on every
+ * machine with the same instruction set. `bench --layers` shows it next to the second choice,
+ * with the measured time of each. */
 
 #include "base/size.h"
 #include "plan/ir.h"
@@ -20,17 +20,17 @@ const struct adl_conv_algorithm *plan_conv_choice(const struct adl_conv *conv,
     int count = 0;
 
     for (int i = 0; i < ADL_CONV_ALGORITHM_COUNT; i++) {
-        const struct adl_conv_algorithm *one = adl_conv_algorithms[i];
-        if (!choice_usable(one, conv, kernels))
+        const struct adl_conv_algorithm *candidate = adl_conv_algorithms[i];
+        if (!choice_usable(candidate, conv, kernels))
             continue;
-        double value = one->cost(one, conv, kernels);
-        int at = count++;
-        for (; at > 0 && costs[at - 1] > value; at--) {
-            costs[at] = costs[at - 1];
-            sorted[at] = sorted[at - 1];
+        double cost = candidate->cost(candidate, conv, kernels);
+        int position = count++;
+        for (; position > 0 && costs[position - 1] > cost; position--) {
+            costs[position] = costs[position - 1];
+            sorted[position] = sorted[position - 1];
         }
-        costs[at] = value;
-        sorted[at] = one;
+        costs[position] = cost;
+        sorted[position] = candidate;
     }
     return sorted[ADL_MIN(rank, count - 1)];
 }
@@ -41,17 +41,18 @@ const struct adl_conv_algorithm *plan_conv_smaller(const struct adl_conv *conv,
                                                    double *price)
 {
     size_t floats = current->packed_floats(current, conv, kernels);
-    double now = current->cost(current, conv, kernels);
+    double current_cost = current->cost(current, conv, kernels);
     const struct adl_conv_algorithm *best = NULL;
 
     for (int i = 0; i < ADL_CONV_ALGORITHM_COUNT; i++) {
-        const struct adl_conv_algorithm *one = adl_conv_algorithms[i];
-        if (!choice_usable(one, conv, kernels) || one->packed_floats(one, conv, kernels) >= floats)
+        const struct adl_conv_algorithm *candidate = adl_conv_algorithms[i];
+        if (!choice_usable(candidate, conv, kernels) ||
+            candidate->packed_floats(candidate, conv, kernels) >= floats)
             continue;
-        double saved = (double)(floats - one->packed_floats(one, conv, kernels));
-        double cost_per_float = (one->cost(one, conv, kernels) - now) / saved;
+        double saved = (double)(floats - candidate->packed_floats(candidate, conv, kernels));
+        double cost_per_float = (candidate->cost(candidate, conv, kernels) - current_cost) / saved;
         if (!best || cost_per_float < *price) {
-            best = one;
+            best = candidate;
             *price = cost_per_float;
         }
     }

@@ -1,7 +1,7 @@
-/* Concat: makes the inputs of a concatenation slices of its output, so that the steps of
- * the branches write directly into the concatenated map. An input that is an output of
- * the plan, the network's input, or already a slice of something else cannot become a
- * slice and is still copied; a step without copies is removed. */
+/* Concat: makes the inputs of a concatenation slices of its output, so that the steps of the
+ * branches write directly into the concatenated map. An input that is an output of the plan,
+ * the network's input, or already a slice of another value cannot become a slice and is still
+ * copied; a step without copies is removed. */
 
 #include "plan/ir.h"
 

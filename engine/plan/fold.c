@@ -1,8 +1,8 @@
-/* Fold: makes a batch norm part of the convolution whose output it alone reads. With
- * running statistics a batch norm is y = x scale + shift per channel (lower.c). If x is
- * a convolution with weights w and bias b, then y is one with weights w scale and bias
- * b scale + shift. The bias is computed here, in double; the weights are scaled while
- * they are packed. */
+/* Fold: makes a batch norm part of the convolution before it, if nothing else reads that
+ * convolution's output. With running statistics a batch norm is y = x scale + shift per
+ * channel (lower.c). If x is a convolution with weights w and bias b, then y is a convolution
+ * with weights w scale and bias b scale + shift. The bias is computed here, in double; the
+ * weights are scaled while they are packed. */
 
 #include "plan/ir.h"
 

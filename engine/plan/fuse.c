@@ -1,7 +1,7 @@
-/* Fuse: makes residual additions and activations the epilogue of the step that computes
- * their input, so that a map is written once instead of being read and written again.
- * The epilogue is always clamp(value + residual, lo, hi), so a step can take up one
- * residual and after it one clamp. ReLU and ReLU6 are clamps to [0, inf] and [0, 6]. */
+/* Fuse: makes residual additions and activations the epilogue of the step that computes their
+ * input, so that a map is written once instead of being read and written again. The epilogue
+ * is always clamp(value + residual, lo, hi), so a step can have one residual and after it one
+ * clamp. ReLU and ReLU6 are clamps to [0, inf] and [0, 6]. */
 
 #include <math.h>
 
@@ -18,14 +18,14 @@ static bool is_clamp_only(const struct plan_step *step)
            step->residual < 0;
 }
 
-/* The step that computes `value`, if the value has a single reader; else NULL. */
+/* Returns the step that computes `value`, if the value has a single reader; else NULL. */
 static struct plan_step *sole_producer(struct adl_plan *plan, int value)
 {
     int producer = plan_producer(plan, value);
     return producer >= 0 && plan_uses(plan, value) == 1 ? &plan->steps[producer] : NULL;
 }
 
-/* relu(f(x)): the clamp becomes part of f. */
+/* Fuses relu(f(x)): the clamp becomes part of f. */
 static bool fuse_clamp(struct adl_plan *plan, struct plan_step *clamp)
 {
     if (!is_clamp_only(clamp))
@@ -40,15 +40,15 @@ static bool fuse_clamp(struct adl_plan *plan, struct plan_step *clamp)
     return true;
 }
 
-/* Whether the step is a + b, possibly with a clamp, and nothing else. */
+/* Returns whether the step is a + b, possibly with a clamp, and nothing else. */
 static bool is_addition(const struct plan_step *step)
 {
     return step->kind == PLAN_POINTWISE && step->residual >= 0 && !step->scale && !step->bias &&
            step->vector < 0;
 }
 
-/* conv(x) + y: the addition becomes part of the convolution, provided that y is computed
- * before the convolution runs. */
+/* Fuses conv(x) + y: the addition becomes part of the convolution, provided that y is
+ * computed before the convolution runs. */
 static bool fuse_residual(struct adl_plan *plan, struct plan_step *add)
 {
     if (!is_addition(add))
@@ -71,7 +71,7 @@ static bool fuse_residual(struct adl_plan *plan, struct plan_step *add)
     return false;
 }
 
-/* scale(x, v) + y: the addition takes up the scaling. */
+/* Fuses scale(x, v) + y: the scaling becomes part of the addition. */
 static bool fuse_scaled_add(struct adl_plan *plan, struct plan_step *add)
 {
     if (!is_addition(add))

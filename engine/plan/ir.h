@@ -15,7 +15,7 @@
 /* The memory in which a value may live. */
 enum plan_space {
     PLAN_SPACE_INPUT,  /* the image's input */
-    PLAN_SPACE_OUTPUT, /* the image's outputs: kept until the next run */
+    PLAN_SPACE_OUTPUT, /* the image's outputs, kept until the next run */
     PLAN_SPACE_ARENA,  /* one worker's activations */
     PLAN_SPACE_SHARED, /* what `prepare` computes for all tasks of a step (conv.h) */
     PLAN_SPACE_COUNT
@@ -55,9 +55,9 @@ struct plan_step {
     int output;
     float lo, hi; /* clamp; -INFINITY, INFINITY: none */
 
-    /* Per output channel, in the plan's arena; NULL: none. Of a convolution or linear
-     * layer: the factors of a folded batch norm, and the bias. Of a batch norm that was
-     * not folded: its factors and its shift. */
+    /* Per output channel, in the plan's arena; NULL: none. In a convolution or linear layer:
+     * the factors of a folded batch norm, and the bias. In a batch norm that was not folded:
+     * its factors and its shift. */
     float *scale;
     float *bias;
 
@@ -82,14 +82,14 @@ struct adl_plan {
     unsigned disabled;
     int conv_rank;
 
-    struct adl_arena arena;    /* holds the lists below and arrays per channel */
+    struct adl_arena arena;    /* holds the lists below and the arrays per channel */
     struct plan_value *values; /* by the graph's value ids */
     int value_count;
     struct plan_step *steps;
     int step_count;
     int outputs[ADL_OUTPUT_COUNT]; /* values; -1: none */
 
-    /* Valid only during adl_plan_create; as its arguments. */
+    /* Arguments of adl_plan_create, valid only while it runs. */
     const float *const *params;
     struct adl_pool *pool;
     void (*release)(void *context, int param);
@@ -104,8 +104,8 @@ struct adl_plan {
     uint64_t macs;
 };
 
-/* The passes in the order in which they run, each in a file of its own; plan.h says what
- * they do. 0, or -1 with the reason in `err`. */
+/* The passes in the order in which they run, each in a file of its own; plan.h says what they
+ * do. Each returns 0, or -1 with the reason in `err`. */
 int plan_lower(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_strip(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_fold(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
@@ -115,14 +115,15 @@ int plan_concat(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_place(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_select(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 /* A part of select: replaces algorithms by others with smaller packed weights until all
- * together are within a multiple of their size in the file. */
+ * packed weights together are within a multiple of the size of the weights they are made of. */
 int plan_shrink(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 
 /* --- queries that the passes share (ir.c) ----------------------------------------- */
 
-/* The index of the step that computes a value; -1 for the input or if no step does. */
+/* Returns the index of the step that computes a value; -1 for the input and if no step does. */
 int plan_producer(const struct adl_plan *plan, int value);
-/* How often steps read a value; being an output of the plan counts as once. */
+/* Returns how often steps read a value; being an output of the plan counts as one more
+ * reading. */
 int plan_uses(const struct adl_plan *plan, int value);
 bool plan_is_output(const struct adl_plan *plan, int value);
 /* Calls `visit` for every value that a step reads. */
@@ -130,19 +131,19 @@ void plan_for_inputs(const struct plan_step *step, void (*visit)(void *context, 
                      void *context);
 /* Makes every reader of `from`, and the plan's outputs, use `to` instead. */
 void plan_replace_value(struct adl_plan *plan, int from, int to);
-/* Whether the step has neither a clamp nor a residual yet. */
+/* Returns whether the step has neither a clamp nor a residual yet. */
 bool plan_is_open(const struct plan_step *step);
 
 /* --- choosing algorithms (choice.c) ------------------------------------------------ */
 
-/* The algorithm of this rank among those that support the convolution, by estimated
- * time: 0 the fastest, 1 the next best; a rank beyond the last means the last. */
+/* Returns one of the algorithms that support the convolution, by its rank in estimated time:
+ * 0 is the fastest, 1 the next best; a rank beyond the last means the last. */
 const struct adl_conv_algorithm *plan_conv_choice(const struct adl_conv *conv,
                                                   const struct adl_kernels *kernels, int rank);
 
-/* Among the algorithms that support the convolution with smaller packed weights than
+/* Returns, among the algorithms that support the convolution with smaller packed weights than
  * `current`, the one that costs the least additional time for each float that it saves;
- * that is *price. NULL: there is none, and *price is not set. */
+ * *price is set to that time. Returns NULL if there is none; *price is then not set. */
 const struct adl_conv_algorithm *plan_conv_smaller(const struct adl_conv *conv,
                                                    const struct adl_kernels *kernels,
                                                    const struct adl_conv_algorithm *current,
@@ -155,13 +156,13 @@ struct plan_bindings {
     float *base[PLAN_SPACE_COUNT];
 };
 
-/* Runs one task of a step. scratch: the worker's own, plan->scratch_floats. */
+/* Runs one task of a step. `scratch` is memory of the worker, plan->scratch_floats floats. */
 void plan_step_run(const struct adl_plan *plan, const struct plan_step *step,
-                   const struct plan_bindings *at, size_t task, float *scratch);
+                   const struct plan_bindings *bindings, size_t task, float *scratch);
 /* Runs one of the prepare_tasks, which precede the tasks of the same step. */
 void plan_step_prepare(const struct adl_plan *plan, const struct plan_step *step,
-                       const struct plan_bindings *at, size_t task, float *scratch);
-/* The number of tasks of a step, which depends on its shape alone. */
+                       const struct plan_bindings *bindings, size_t task, float *scratch);
+/* Returns the number of tasks of a step, which depends on its shape alone. */
 size_t plan_step_tasks(const struct adl_plan *plan, const struct plan_step *step);
 
 #endif

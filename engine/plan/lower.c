@@ -15,7 +15,7 @@ static float *lower_channel_array(struct adl_plan *plan, size_t channels, struct
     return array;
 }
 
-/* Batch norm with running statistics as x scale + shift, where scale = weight /
+/* Lowers batch norm with running statistics to x scale + shift, where scale = weight /
  * sqrt(var + eps) and shift = bias - mean scale (Ioffe and Szegedy, 2015). */
 static int lower_batchnorm(struct adl_plan *plan, struct plan_step *step, struct adl_error *err)
 {

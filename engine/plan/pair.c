@@ -1,12 +1,13 @@
-/* Pair: merges a depthwise convolution and the 1x1 convolution that alone reads its output
- * into one step (conv_separable.c), which multiplies a few rows of the depthwise output
- * while they are in the cache, so that the map between the two is never written. This
- * pays only where that map is too large for a core's cache. A smaller map is faster as
- * two steps, because each of them divides its work among the threads in its own way. */
+/* Pair: merges a depthwise convolution and a 1x1 convolution, if nothing else reads the
+ * depthwise output, into one step (conv_separable.c), which multiplies a few rows of the
+ * depthwise output while they are in the cache, so that the map between the two is never
+ * written. This pays off only if that map is too large for a core's cache. With a smaller
+ * map, two steps are faster, because each of them divides its work among the threads in its
+ * own way. */
 
 #include "plan/ir.h"
 
-/* Floats of a map that stays in a core's own cache, roughly (1 MiB). */
+/* Floats of the largest map that stays in a core's own cache, roughly (1 MiB). */
 #define CACHE_FLOATS (256 * 1024)
 
 static const struct adl_conv_attr *attr_of(const struct plan_step *step)

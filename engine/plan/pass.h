@@ -1,11 +1,11 @@
 #ifndef ADL_PLAN_PASS_H
 #define ADL_PLAN_PASS_H
 
-/* The passes of a plan that can be left out, as bits, in the order in which they run.
- * Tests leave them out to show that each keeps the result. Apart from plan.h, which
- * describes them, so that the passes do not depend on plan.c, which calls them. */
+/* The passes of a plan that can be left out, as bits, in the order in which they run. Tests
+ * leave them out to show that none changes the result. plan.h describes the passes; the bits
+ * have a header of their own so that the passes do not depend on plan.h. */
 enum adl_pass {
-    ADL_PASS_STRIP = 1 << 0, /* required where the graph has anything to strip */
+    ADL_PASS_STRIP = 1 << 0, /* left out: the ops that do nothing run as copies */
     ADL_PASS_FOLD = 1 << 1,
     ADL_PASS_FUSE = 1 << 2,
     ADL_PASS_PAIR = 1 << 3,

@@ -1,15 +1,15 @@
-/* Place: assigns a place in memory to each value. The input and the outputs have memory of
- * their own. All other values share one arena by lifetime, which is from the step that
- * computes a value to the last step that reads it; base/lifetime.c packs lifetimes into
- * the arena so that no two values that live at the same time overlap. */
+/* Place: assigns memory to each value. The input and the outputs have memory of their own.
+ * All other values share one arena. A value lives from the step that computes it to the last
+ * step that reads it; base/lifetime.c chooses offsets in the arena so that no two values that
+ * live at the same time overlap. */
 
 #include "base/lifetime.h"
 #include "base/mem.h"
 #include "base/size.h"
 #include "plan/ir.h"
 
-/* The value that contains this one: itself, or what it is directly or indirectly a slice
- * of. */
+/* Returns the value that contains this one: the value itself, or the one of which it is
+ * directly or indirectly a slice. */
 static int place_root(const struct adl_plan *plan, int value)
 {
     while (plan->values[value].slice_of >= 0)
@@ -19,7 +19,7 @@ static int place_root(const struct adl_plan *plan, int value)
 
 struct extension {
     const struct adl_plan *plan;
-    struct adl_lifetime *lives; /* by value; the lifetime of a slice counts for its root */
+    struct adl_lifetime *lives; /* by value id; the lifetime of a slice counts for its root */
     int step;
 };
 
@@ -72,15 +72,15 @@ static int place_choose_spaces(struct adl_plan *plan, struct adl_lifetime *lives
     return kept;
 }
 
-/* Assigns to each slice its place within the value that contains it; the leading
- * dimension of any value is the channels of its root. */
+/* Assigns to each slice its offset within the value that contains it; the leading dimension
+ * of any value is the number of channels of its root. */
 static void place_slices(struct adl_plan *plan)
 {
     for (int i = 0; i < plan->value_count; i++) {
         struct plan_value *value = &plan->values[i];
         size_t channel = 0;
-        for (int at = i; plan->values[at].slice_of >= 0; at = plan->values[at].slice_of)
-            channel += (size_t)plan->values[at].channel;
+        for (int id = i; plan->values[id].slice_of >= 0; id = plan->values[id].slice_of)
+            channel += (size_t)plan->values[id].channel;
         const struct plan_value *root = &plan->values[place_root(plan, i)];
         value->space = root->space;
         value->ld = (size_t)root->shape.c;

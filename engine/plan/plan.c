@@ -1,4 +1,4 @@
-/* Creation of a plan by its passes, its reference count, and what can be asked of it. */
+/* Creates a plan by running the passes, counts its references, and answers queries about it. */
 
 #include "plan/plan.h"
 
@@ -139,7 +139,7 @@ uint64_t adl_plan_macs(const struct adl_plan *plan)
     return plan->macs;
 }
 
-/* The index in `steps` of the n-th step that has not been removed. */
+/* Returns the index in `steps` of the n-th step that has not been removed. */
 static int plan_live_step(const struct adl_plan *plan, int n)
 {
     int i = 0;

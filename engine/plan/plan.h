@@ -1,9 +1,9 @@
 #ifndef ADL_PLAN_PLAN_H
 #define ADL_PLAN_PLAN_H
 
-/* A plan: how a graph with certain weights is run for one input size on one kind of
- * CPU. The graph is lowered to a list of steps, one for each node, and a series of
- * passes rewrites the list, each in a file of its own, in this order:
+/* A plan: how a graph with given weights is run for one input size with one instruction set.
+ * The graph is lowered to a list of steps, one for each node, and a series of passes rewrites
+ * the list, each in a file of its own, in this order:
  *
  *   lower   makes one step for each node (always runs)
  *   strip   removes ops that only training needs
@@ -15,9 +15,9 @@
  *   select  chooses an algorithm for each convolution and packs the weights (always
  *           runs)
  *
- * A plan is immutable once created and shared by all threads; a session runs it. It
- * describes the run of one image. A batch is as many runs, so a result depends neither
- * on what else was in the batch nor on the number of threads. */
+ * A plan is immutable once created and shared by all threads; a session runs it. It describes
+ * how one image is run, and the images of a batch are computed independently, so a result
+ * depends neither on the other images of the batch nor on the number of threads. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -30,7 +30,7 @@
 #include "kernels/conv.h"
 #include "plan/pass.h"
 
-/* Names for enum adl_precision, terminated by NULL. */
+/* The names of enum adl_precision, terminated by NULL. */
 extern const char *const adl_precision_names[];
 
 struct adl_plan_options {
@@ -42,45 +42,46 @@ struct adl_plan_options {
     int conv_rank;                /* which algorithm each convolution gets, by estimated time: 0 the
                                    * fastest, 1 the next best, and so on, for comparisons */
     struct adl_pool *pool;        /* whose threads pack the weights; NULL: the calling thread */
-    /* Called with each parameter that has been packed and will not be read again, so that
+    /* Is called with each parameter that has been packed and will not be read again, so that
      * its memory can be released before the others are packed. Any thread of the pool may
-     * call it. NULL: nothing is called. */
+     * call it. May be NULL. */
     void (*release)(void *context, int param);
     void *release_context;
 };
 
 struct adl_plan;
 
-/* Creates a plan. params: the weights by parameter id (adl_graph_param), float32 in
- * PyTorch's layout. They are copied into packed form and are not needed afterwards; each
- * one has to stay valid until it is released, or else until the function returns. The
- * graph has to outlive the plan. Returns NULL and sets `err` where the input size does
- * not suit the graph, the instruction set is not available, or memory runs out. */
+/* Creates a plan. params: the weights by parameter id (adl_graph_param), float32 in PyTorch's
+ * layout. They are copied into packed form and are not needed afterwards; each one has to
+ * stay valid until it is released, or else until the function returns. The graph has to
+ * outlive the plan. Returns NULL and sets `err` if the input size does not suit the graph,
+ * the instruction set is not available, or memory runs out. */
 struct adl_plan *adl_plan_create(const struct adl_graph *graph, const float *const *params,
                                  const struct adl_plan_options *options,
                                  struct adl_error *err) ADL_MUST_CHECK;
 
-/* Plans are reference-counted, with one reference when created. Both are thread-safe;
- * unref(NULL) is fine. */
+/* Plans are reference-counted, with one reference when created. Both functions are
+ * thread-safe; adl_plan_unref(NULL) is fine. */
 struct adl_plan *adl_plan_ref(struct adl_plan *plan);
 void adl_plan_unref(struct adl_plan *plan);
 
 struct adl_shape adl_plan_input_shape(const struct adl_plan *plan);
-/* The shape of an output at the plan's input size; all zero if the network has none. */
+/* Returns the shape of an output at the plan's input size; all zero if the network has none. */
 struct adl_shape adl_plan_output_shape(const struct adl_plan *plan, enum adl_output which);
-/* The classifier's weights, classes x feature channels; owned by the plan. NULL for
+/* Returns the classifier's weights, classes x feature channels, owned by the plan; NULL for
  * networks that end in a class map. */
 const float *adl_plan_classifier(const struct adl_plan *plan);
-/* "generic", "avx2" or "avx512". */
+/* Returns "generic", "avx2" or "avx512". */
 const char *adl_plan_isa_name(const struct adl_plan *plan);
 
-/* Bytes of the packed weights. Those of a single Winograd convolution may be four to
- * seven times as large as in the file; shrink.c limits all of them together to 3.3
+/* Returns the bytes of the packed weights. Those of a single Winograd convolution may be four
+ * to seven times as large as in the file; shrink.c limits all packed weights together to 3.3
  * times. */
 size_t adl_plan_weight_bytes(const struct adl_plan *plan);
-/* Bytes that one image needs while it is processed: activations and scratch memory. */
+/* Returns the bytes that one image needs while it is processed: activations and scratch
+ * memory. */
 size_t adl_plan_arena_bytes(const struct adl_plan *plan);
-/* Multiply-adds of one image, by the definition of each op (not of the algorithm). */
+/* Returns the multiply-adds of one image, by the definition of each op, not of the algorithm. */
 uint64_t adl_plan_macs(const struct adl_plan *plan);
 
 /* The steps that are executed, in order. */
@@ -93,7 +94,7 @@ struct adl_step_info {
 int adl_plan_step_count(const struct adl_plan *plan);
 void adl_plan_step_info(const struct adl_plan *plan, int step, struct adl_step_info *info);
 
-/* The whole plan as text: `info --plan`. */
+/* Appends the plan as text to `out`, as `info --plan` prints it. */
 void adl_plan_dump(const struct adl_plan *plan, struct adl_str *out);
 
 #endif

@@ -25,8 +25,8 @@ static void select_describe(const struct adl_plan *plan, struct plan_step *step)
     step->conv = conv;
 }
 
-/* Adds the floats of a step's packed weights to *total, rounded up to where the next
- * weights may begin. */
+/* Adds the floats of a step's packed weights to *total, which is rounded up to whole cache
+ * lines. */
 static int select_add_weights(const struct adl_plan *plan, const struct plan_step *step,
                               size_t *total, struct adl_error *err)
 {
@@ -66,7 +66,7 @@ static void select_pack_step(const struct adl_plan *plan, const struct plan_step
                               step->bias, packed);
 }
 
-/* A depthwise convolution and a 1x1 convolution in one step: each is packed as by its own
+/* Describes a depthwise and a 1x1 convolution in one step; each is packed by its own
  * algorithm. */
 static void select_pair(struct adl_plan *plan, struct plan_step *step)
 {
@@ -99,7 +99,7 @@ static void select_add_memory(struct adl_plan *plan, struct plan_step *step)
     }
 }
 
-/* A step and the place of its packed weights. */
+/* A step and the address of its packed weights. */
 struct packing {
     struct plan_step *step;
     float *to;
@@ -121,31 +121,31 @@ static void select_pack_task(void *context, size_t i, int worker)
 {
     const struct packing_job *job = context;
     const struct adl_plan *plan = job->plan;
-    const struct packing *one = &job->list[i];
+    const struct packing *item = &job->list[i];
     (void)worker;
-    select_pack_step(plan, one->step, one->to);
+    select_pack_step(plan, item->step, item->to);
     if (plan->release)
-        plan->release(plan->release_context, one->step->node->params[0]);
+        plan->release(plan->release_context, item->step->node->params[0]);
 }
 
-/* Packs all weights, by the threads of the pool. Large parameters come first: packed
- * weights grow while released parameters go, and this order keeps the peak of both
- * together low, because the parameters that remain near the end are small. Most of the
+/* Packs all weights with the threads of the pool. Large parameters come first: while the
+ * packed weights are filled, the parameters are released, and this order keeps the peak of
+ * both together low, because the parameters that remain near the end are small. Most of the
  * time is spent by the kernel of the operating system, which clears each page before its
  * first use. */
 static int select_pack_all(struct adl_plan *plan, struct adl_error *err)
 {
     struct packing *list = adl_malloc((size_t)plan->step_count, sizeof *list);
-    size_t count = 0, at = 0;
+    size_t count = 0, offset = 0;
     int result = -1;
 
     if (!list)
         return adl_fail_nomem(err, "the plan");
     for (int i = 0; i < plan->step_count; i++) {
         struct plan_step *step = &plan->steps[i];
-        size_t begin = at;
-        ADL_TRY(select_add_weights(plan, step, &at, err));
-        if (at == begin)
+        size_t begin = offset;
+        ADL_TRY(select_add_weights(plan, step, &offset, err));
+        if (offset == begin)
             continue;
         ADL_TRY(select_make_scale(plan, step, err));
         step->packed = plan->packed + begin;

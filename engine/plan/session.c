@@ -2,12 +2,12 @@
  *
  *   input x max_batch | outputs x max_batch | (arena | shared | scratch) x workers
  *
- * There are two ways to use several threads. As long as there are at least as many
- * images left as threads, each thread runs a whole image in an arena of its own: nothing
- * has to be synchronised, but the weights are read by every thread. The remaining images
- * run one after the other, each step divided among all threads, which is what a single
- * image needs. Both compute each output by the same operations in the same order, so the
- * results are bit-identical. */
+ * There are two ways to use several threads. As long as there are at least as many images
+ * left as threads, each thread runs a whole image in an arena of its own: nothing has to be
+ * synchronised, but the weights are read by every thread. The remaining images run one after
+ * the other, each step divided among all threads, which is what a single image needs. Either
+ * way, each output is computed by the same operations in the same order, so the results are
+ * bit-identical. */
 
 #include "plan/session.h"
 
@@ -131,7 +131,7 @@ float *adl_session_input(struct adl_session *session, int index)
     return session_input(session, index);
 }
 
-/* The memory of image `index`, run in the arena of `worker`. */
+/* Returns the memory of image `index`, run in the arena of `worker`. */
 static struct plan_bindings session_bind(const struct adl_session *session, int index, int worker)
 {
     return (struct plan_bindings){.base = {
@@ -148,14 +148,14 @@ static void session_run_image(void *context, size_t index, int worker)
 {
     const struct adl_session *session = context;
     const struct adl_plan *plan = session->plan;
-    struct plan_bindings at = session_bind(session, (int)index, worker);
+    struct plan_bindings bindings = session_bind(session, (int)index, worker);
     float *scratch = session_scratch(session, worker);
     for (int i = 0; i < plan->step_count; i++) {
         const struct plan_step *step = &plan->steps[i];
         for (size_t task = 0; task < step->prepare_tasks; task++)
-            plan_step_prepare(plan, step, &at, task, scratch);
+            plan_step_prepare(plan, step, &bindings, task, scratch);
         for (size_t task = 0; task < step->tasks; task++)
-            plan_step_run(plan, step, &at, task, scratch);
+            plan_step_run(plan, step, &bindings, task, scratch);
     }
 }
 
@@ -164,27 +164,27 @@ static void session_run_image(void *context, size_t index, int worker)
 struct spread {
     const struct adl_session *session;
     const struct plan_step *step;
-    struct plan_bindings at;
+    struct plan_bindings bindings;
 };
 
 static void session_prepare_task(void *context, size_t task, int worker)
 {
     const struct spread *spread = context;
-    plan_step_prepare(spread->session->plan, spread->step, &spread->at, task,
+    plan_step_prepare(spread->session->plan, spread->step, &spread->bindings, task,
                       session_scratch(spread->session, worker));
 }
 
 static void session_run_task(void *context, size_t task, int worker)
 {
     const struct spread *spread = context;
-    plan_step_run(spread->session->plan, spread->step, &spread->at, task,
+    plan_step_run(spread->session->plan, spread->step, &spread->bindings, task,
                   session_scratch(spread->session, worker));
 }
 
 static void session_spread_image(struct adl_session *session, int index)
 {
     const struct adl_plan *plan = session->plan;
-    struct spread spread = {.session = session, .at = session_bind(session, index, 0)};
+    struct spread spread = {.session = session, .bindings = session_bind(session, index, 0)};
     int live = 0;
     for (int i = 0; i < plan->step_count; i++) {
         spread.step = &plan->steps[i];
@@ -229,8 +229,8 @@ int adl_session_value(const struct adl_session *session, int id, int index, floa
     const struct plan_value *value = &plan->values[id];
     if (plan_producer(plan, id) < 0)
         return -1;
-    struct plan_bindings at = session_bind(session, index, 0);
-    const float *from = at.base[value->space] + value->offset;
+    struct plan_bindings bindings = session_bind(session, index, 0);
+    const float *from = bindings.base[value->space] + value->offset;
     size_t channels = (size_t)value->shape.c;
     for (size_t i = 0; i < adl_shape_count(value->shape) / channels; i++)
         memcpy(out + i * channels, from + i * value->ld, channels * sizeof *out);

@@ -10,37 +10,36 @@
 
 struct adl_session;
 
-/* Creates a session for batches of up to `max_batch` images (1 .. ADL_LIMIT_BATCH). The
- * pool (NULL: the calling thread alone) is borrowed and has to outlive the session; the
- * session keeps a reference to the plan. NULL with the reason in `err` where max_batch is
- * out of range or memory runs out. */
+/* Creates a session for batches of up to `max_batch` images (1 .. ADL_LIMIT_BATCH). The pool
+ * (NULL: the calling thread alone) is borrowed and has to outlive the session; the session
+ * keeps a reference to the plan. Returns NULL with the reason in `err` if max_batch is out of
+ * range or memory runs out. */
 struct adl_session *adl_session_create(struct adl_plan *plan, struct adl_pool *pool, int max_batch,
                                        struct adl_error *err) ADL_MUST_CHECK;
 void adl_session_free(struct adl_session *session);
 
-/* Where the caller writes the input of image `index` (0 .. max_batch-1): H x W x 3 floats
- * (NHWC), as adl_image_to_input computes them. */
+/* Returns where the caller writes the input of image `index` (0 .. max_batch-1): H x W x 3
+ * floats (NHWC), as adl_image_to_input computes them. */
 float *adl_session_input(struct adl_session *session, int index);
 
 /* Runs the images 0 .. batch-1. Results are bit-identical for any batch size and number of
  * threads. */
 void adl_session_run(struct adl_session *session, int batch);
 
-/* An output of image `index` from the last run, contiguous NHWC with the shape
- * adl_plan_output_shape; NULL if the network has no such output. Valid until the next
- * run. */
+/* Returns an output of image `index` from the last run, contiguous NHWC with the shape
+ * adl_plan_output_shape; NULL if the network has no such output. Valid until the next run. */
 const float *adl_session_output(const struct adl_session *session, enum adl_output which,
                                 int index);
 
-/* The plan the session runs. */
+/* Returns the plan that the session runs. */
 const struct adl_plan *adl_session_plan(const struct adl_session *session);
 
-/* Bytes of memory that the session holds. */
+/* Returns the bytes of memory that the session holds. */
 size_t adl_session_bytes(const struct adl_session *session);
 
 /* For tests: copies value `id` of image `index`, the last image that ran, to `out` as
- * contiguous NHWC; -1 if no step computes it. Values still hold what their steps wrote
- * only in a plan without ADL_PASS_PLACE, after a run of one image on one thread. */
+ * contiguous NHWC; returns -1 if no step computes it. Values still hold what their steps
+ * wrote only in a plan without ADL_PASS_PLACE, after a run of one image on one thread. */
 int adl_session_value(const struct adl_session *session, int id, int index, float *out);
 
 /* Starts profiling: from now on images run one after the other, and the seconds of each

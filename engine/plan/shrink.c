@@ -1,17 +1,17 @@
 /* Shrink: limits the memory of the packed weights. The fastest algorithms pack transformed
- * weights, which may be several times as large as in the file. Where all of them
- * together exceed the limit, some convolutions get another algorithm.
+ * weights, which may be several times as large as in the file. If all packed weights together
+ * exceed the limit, some convolutions get another algorithm.
  *
- * This is a knapsack problem, solved greedily: as long as there is too much, the
- * convolution changes its algorithm for which a saved float costs the least additional
- * time (the "price", by the estimates of choice.c). The last change may have saved far
- * more than was necessary, so that afterwards the most expensive changes that fit into
- * the remainder are undone. */
+ * This is a knapsack problem, solved greedily: as long as the packed weights are too large,
+ * the convolution for which a saved float costs the least additional time (the "price", by
+ * the estimates of choice.c) gets a smaller algorithm. The last change may have saved far
+ * more than was necessary; therefore the most expensive changes that fit into the rest of the
+ * limit are undone afterwards. */
 
 #include "base/mem.h"
 #include "plan/ir.h"
 
-/* Packed weights are at most so many times as large as the weights they are made of,
+/* Packed weights are at most this many times as large as the weights they are made of,
  * provided that there are algorithms with weights that small. */
 #define MAX_GROWTH 3.3
 
@@ -46,7 +46,7 @@ static struct shrink_offer *shrink_cheapest(struct shrink_offer *offers, int cou
     return best;
 }
 
-static struct shrink_offer *shrink_dearest(struct shrink_offer *offers, int count)
+static struct shrink_offer *shrink_most_expensive(struct shrink_offer *offers, int count)
 {
     struct shrink_offer *worst = NULL;
     for (int i = 0; i < count; i++)
@@ -60,7 +60,7 @@ static void shrink_restore(const struct adl_plan *plan, struct shrink_offer *off
                            double spare)
 {
     struct shrink_offer *offer;
-    while ((offer = shrink_dearest(offers, count))) {
+    while ((offer = shrink_most_expensive(offers, count))) {
         double more = (double)shrink_packed_floats(plan, offer->step, offer->fastest) -
                       (double)shrink_packed_floats(plan, offer->step, offer->step->algorithm);
         offer->taken = false;

@@ -1,6 +1,6 @@
-/* Running a step: turns values into pointers and calls the kernel. A step is divided into
- * tasks by its shape alone; the tasks of a step write disjoint memory and may run in any
- * order and on any thread. */
+/* Runs steps: turns values into pointers and calls the kernels. A step is divided into tasks
+ * by its shape alone; the tasks of a step write disjoint memory and may run in any order and
+ * on any thread. */
 
 #include <math.h>
 #include <string.h>
@@ -10,18 +10,20 @@
 #include "ops/pool_window.h"
 #include "plan/ir.h"
 
-/* Floats of an element-by-element task, enough to make up for handing it to a thread. */
+/* Floats of a task of an element-by-element step, enough to outweigh the cost of handing it
+ * to a thread. */
 #define TASK_FLOATS 16384
 /* Channels of a mean, or rows of a linear layer, of one task. */
 #define TASK_CHANNELS 128
 
-static float *step_data(const struct adl_plan *plan, const struct plan_bindings *at, int value)
+static float *step_data(const struct adl_plan *plan, const struct plan_bindings *bindings,
+                        int value)
 {
     const struct plan_value *v = &plan->values[value];
-    return at->base[v->space] + v->offset;
+    return bindings->base[v->space] + v->offset;
 }
 
-/* Pixels of a task of an element-by-element step. */
+/* Returns the pixels of a task of an element-by-element step. */
 static size_t step_task_pixels(struct adl_shape shape)
 {
     return ADL_MAX(TASK_FLOATS / (size_t)shape.c, 1);
@@ -53,16 +55,16 @@ size_t plan_step_tasks(const struct adl_plan *plan, const struct plan_step *step
 }
 
 static void step_run_pointwise(const struct adl_plan *plan, const struct plan_step *step,
-                               const struct plan_bindings *at, size_t task)
+                               const struct plan_bindings *bindings, size_t task)
 {
     const struct plan_value *x = &plan->values[step->input], *y = &plan->values[step->output];
     size_t first = task * step_task_pixels(y->shape);
     struct adl_pointwise job = {
-        .x = step_data(plan, at, step->input) + first * x->ld,
+        .x = step_data(plan, bindings, step->input) + first * x->ld,
         .ldx = x->ld,
-        .scale = step->vector >= 0 ? step_data(plan, at, step->vector) : step->scale,
+        .scale = step->vector >= 0 ? step_data(plan, bindings, step->vector) : step->scale,
         .shift = step->bias,
-        .out = step_data(plan, at, step->output) + first * y->ld,
+        .out = step_data(plan, bindings, step->output) + first * y->ld,
         .ldo = y->ld,
         .pixels = ADL_MIN(step_task_pixels(y->shape), step_pixels(y->shape) - first),
         .channels = (size_t)y->shape.c,
@@ -71,34 +73,35 @@ static void step_run_pointwise(const struct adl_plan *plan, const struct plan_st
     };
     if (step->residual >= 0) {
         job.ldr = plan->values[step->residual].ld;
-        job.residual = step_data(plan, at, step->residual) + first * job.ldr;
+        job.residual = step_data(plan, bindings, step->residual) + first * job.ldr;
     }
     plan->kernels->pointwise(&job);
 }
 
 static void step_run_sigmoid(const struct adl_plan *plan, const struct plan_step *step,
-                             const struct plan_bindings *at, size_t task)
+                             const struct plan_bindings *bindings, size_t task)
 {
     const struct plan_value *x = &plan->values[step->input], *y = &plan->values[step->output];
     size_t pixels = step_task_pixels(y->shape), first = task * pixels;
     size_t last = ADL_MIN(first + pixels, step_pixels(y->shape));
     for (size_t i = first; i < last; i++) {
-        const float *from = step_data(plan, at, step->input) + i * x->ld;
-        float *to = step_data(plan, at, step->output) + i * y->ld;
+        const float *from = step_data(plan, bindings, step->input) + i * x->ld;
+        float *to = step_data(plan, bindings, step->output) + i * y->ld;
         for (int c = 0; c < y->shape.c; c++)
             to[c] = 1 / (1 + expf(-from[c]));
     }
 }
 
 static void step_run_window(const struct adl_plan *plan, const struct plan_step *step,
-                            const struct plan_bindings *at, size_t task)
+                            const struct plan_bindings *bindings, size_t task)
 {
     const struct plan_value *x = &plan->values[step->input], *y = &plan->values[step->output];
     const float *rows[ADL_LIMIT_WINDOW];
-    struct adl_pool_row row = adl_pool_row_at(step->node->attr, step_data(plan, at, step->input),
-                                              x->shape, x->ld, (int)task, y->shape.w, rows);
+    struct adl_pool_row row =
+        adl_pool_row_at(step->node->attr, step_data(plan, bindings, step->input), x->shape, x->ld,
+                        (int)task, y->shape.w, rows);
 
-    row.out = step_data(plan, at, step->output) + task * (size_t)y->shape.w * y->ld;
+    row.out = step_data(plan, bindings, step->output) + task * (size_t)y->shape.w * y->ld;
     row.ldo = y->ld;
     if (step->kind == PLAN_MAXPOOL)
         plan->kernels->maxpool(&row);
@@ -107,82 +110,83 @@ static void step_run_window(const struct adl_plan *plan, const struct plan_step 
 }
 
 static void step_run_linear(const struct adl_plan *plan, const struct plan_step *step,
-                            const struct plan_bindings *at, size_t task)
+                            const struct plan_bindings *bindings, size_t task)
 {
     size_t c = (size_t)plan->values[step->input].shape.c;
     size_t k = (size_t)plan->values[step->output].shape.c;
     size_t first = task * TASK_CHANNELS, rows = ADL_MIN((size_t)TASK_CHANNELS, k - first);
-    float *y = step_data(plan, at, step->output) + first;
-    plan->kernels->linear(step->packed + first * c, step_data(plan, at, step->input),
+    float *y = step_data(plan, bindings, step->output) + first;
+    plan->kernels->linear(step->packed + first * c, step_data(plan, bindings, step->input),
                           step->bias + first, rows, c, y);
     for (size_t i = 0; i < rows; i++)
         y[i] = fminf(fmaxf(y[i], step->lo), step->hi);
 }
 
 static void step_run_mean(const struct adl_plan *plan, const struct plan_step *step,
-                          const struct plan_bindings *at, size_t task)
+                          const struct plan_bindings *bindings, size_t task)
 {
     const struct plan_value *x = &plan->values[step->input];
     size_t first = task * TASK_CHANNELS;
-    plan->kernels->mean(step_data(plan, at, step->input) + first, x->ld, step_pixels(x->shape),
+    plan->kernels->mean(step_data(plan, bindings, step->input) + first, x->ld,
+                        step_pixels(x->shape),
                         ADL_MIN((size_t)TASK_CHANNELS, (size_t)x->shape.c - first),
-                        step_data(plan, at, step->output) + first);
+                        step_data(plan, bindings, step->output) + first);
 }
 
 /* Copies the inputs that could not become slices of the output (concat.c). */
 static void step_run_concat(const struct adl_plan *plan, const struct plan_step *step,
-                            const struct plan_bindings *at)
+                            const struct plan_bindings *bindings)
 {
     const struct plan_value *y = &plan->values[step->output];
-    float *to = step_data(plan, at, step->output);
+    float *to = step_data(plan, bindings, step->output);
     for (int j = 0; j < step->node->input_count; j++) {
         const struct plan_value *x =
             &plan->values[step->pieces[j] >= 0 ? step->pieces[j] : step->node->inputs[j]];
         size_t channels = (size_t)x->shape.c;
         if (step->pieces[j] >= 0)
             for (size_t i = 0; i < step_pixels(y->shape); i++)
-                memcpy(to + i * y->ld, step_data(plan, at, step->pieces[j]) + i * x->ld,
+                memcpy(to + i * y->ld, step_data(plan, bindings, step->pieces[j]) + i * x->ld,
                        channels * sizeof *to);
         to += channels;
     }
 }
 
 static void step_run_conv(const struct adl_plan *plan, const struct plan_step *step,
-                          const struct plan_bindings *at, size_t task, float *scratch)
+                          const struct plan_bindings *bindings, size_t task, float *scratch)
 {
-    const float *x = step_data(plan, at, step->input);
-    const float *residual = step->residual >= 0 ? step_data(plan, at, step->residual) : NULL;
-    float *out = step_data(plan, at, step->output);
+    const float *x = step_data(plan, bindings, step->input);
+    const float *residual = step->residual >= 0 ? step_data(plan, bindings, step->residual) : NULL;
+    float *out = step_data(plan, bindings, step->output);
     if (step->first)
         adl_separable_run(&step->first->conv, &step->conv, plan->kernels, step->first->packed,
                           step->packed, x, residual, out, task, scratch);
     else
         step->algorithm->run(step->algorithm, &step->conv, plan->kernels, step->packed,
-                             step->prepare_tasks ? at->base[PLAN_SPACE_SHARED] : x, residual, out,
-                             task, scratch);
+                             step->prepare_tasks ? bindings->base[PLAN_SPACE_SHARED] : x, residual,
+                             out, task, scratch);
 }
 
 void plan_step_prepare(const struct adl_plan *plan, const struct plan_step *step,
-                       const struct plan_bindings *at, size_t task, float *scratch)
+                       const struct plan_bindings *bindings, size_t task, float *scratch)
 {
     step->algorithm->prepare(step->algorithm, &step->conv, plan->kernels,
-                             step_data(plan, at, step->input), at->base[PLAN_SPACE_SHARED], task,
-                             scratch);
+                             step_data(plan, bindings, step->input),
+                             bindings->base[PLAN_SPACE_SHARED], task, scratch);
 }
 
 void plan_step_run(const struct adl_plan *plan, const struct plan_step *step,
-                   const struct plan_bindings *at, size_t task, float *scratch)
+                   const struct plan_bindings *bindings, size_t task, float *scratch)
 {
     switch (step->kind) {
-    case PLAN_CONV: step_run_conv(plan, step, at, task, scratch); break;
+    case PLAN_CONV: step_run_conv(plan, step, bindings, task, scratch); break;
     case PLAN_IDENTITY:
-    case PLAN_POINTWISE: step_run_pointwise(plan, step, at, task); break;
-    case PLAN_SIGMOID: step_run_sigmoid(plan, step, at, task); break;
+    case PLAN_POINTWISE: step_run_pointwise(plan, step, bindings, task); break;
+    case PLAN_SIGMOID: step_run_sigmoid(plan, step, bindings, task); break;
     case PLAN_MAXPOOL:
-    case PLAN_AVGPOOL: step_run_window(plan, step, at, task); break;
-    case PLAN_MEAN: step_run_mean(plan, step, at, task); break;
-    case PLAN_LINEAR: step_run_linear(plan, step, at, task); break;
-    case PLAN_CONCAT: step_run_concat(plan, step, at); break;
+    case PLAN_AVGPOOL: step_run_window(plan, step, bindings, task); break;
+    case PLAN_MEAN: step_run_mean(plan, step, bindings, task); break;
+    case PLAN_LINEAR: step_run_linear(plan, step, bindings, task); break;
+    case PLAN_CONCAT: step_run_concat(plan, step, bindings); break;
     case PLAN_DEAD: break;
     }
 }
