@@ -1,4 +1,4 @@
-/* Element types: their table, and their conversion to float32. */
+/* The table of element types, and their conversion to float32. */
 
 #include "io/dtype.h"
 
@@ -48,9 +48,10 @@ static float from_bits(uint32_t bits)
     return value;
 }
 
-/* IEEE 754 binary16 has 1 sign bit, 5 exponent bits (bias 15) and 10 mantissa bits, so
- * every half is exactly a float: infinities and NaNs keep their mantissa, normal numbers
- * get the float's bias of 127, and subnormal ones are mantissa * 2^-24. */
+/* Converts a number from IEEE 754 binary16, which has 1 sign bit, 5 exponent bits (bias 15)
+ * and 10 mantissa bits. A float can represent every such number exactly: infinities and NaNs
+ * keep their mantissa, normal numbers get the float's bias of 127, and subnormal numbers are
+ * mantissa * 2^-24. */
 static float from_half(uint16_t half)
 {
     uint32_t sign = (uint32_t)(half & 0x8000) << 16;
@@ -65,7 +66,8 @@ static float from_half(uint16_t half)
     return sign ? -tiny : tiny;
 }
 
-/* A cast rounds to nearest even, the mode that C starts in and nothing here changes. */
+/* A cast rounds to nearest even, the rounding mode in which a C program starts and which this
+ * program never changes. */
 #define CONVERT(type, expression)                                                                  \
     do {                                                                                           \
         const type *from = data;                                                                   \

@@ -19,16 +19,17 @@ enum adl_dtype {
     ADL_U32,
     ADL_U16,
     ADL_U8,
-    ADL_BOOL /* one byte, 0 or not */
+    ADL_BOOL /* one byte; 0 is false */
 };
 
-/* Bytes of one element. */
+/* Returns the bytes of one element. */
 size_t adl_dtype_size(enum adl_dtype dtype);
-/* The name safetensors has for it, "F32"; and back, -1 when the name is unknown. */
+/* Convert between a type and its name in safetensors, such as "F32". adl_dtype_from_name
+ * returns -1 if the name is unknown. */
 const char *adl_dtype_name(enum adl_dtype dtype);
 int adl_dtype_from_name(const char *name, enum adl_dtype *dtype);
 
-/* `count` elements as float32, rounded to nearest even where the type is wider. `data`
+/* Converts `count` elements to float32, rounded to nearest even if the type is wider. `data`
  * is little-endian and aligned to its elements; `out` has room for `count`. */
 void adl_dtype_to_f32(enum adl_dtype dtype, const void *data, size_t count, float *out);
 

@@ -1,14 +1,14 @@
-/* Whole files by plain system calls.
+/* Reads and writes whole files by plain system calls.
  *
  * Writing in place would leave half a model file when the process or the machine dies in
- * between. rename() replaces a file atomically, but only orders the name: so the new
- * content is forced to the disk first, under another name, and the directory, which holds
- * the name, afterwards.
+ * between. rename() replaces a file atomically, but does not write its content to the disk:
+ * so the new content is synced first, under another name, and afterwards the directory, which
+ * holds the name.
  *
- * The other name is one that nobody uses: ".NAME.RANDOM.tmp", created by O_EXCL. A fixed
- * name could be a file of the user's, and two processes that write the same path would
- * write into each other's content. mkstemp() is not used because its files have mode 0600,
- * and the mode that the umask leaves can be had only by passing 0666 to open(). */
+ * The other name is one that no other file has: ".NAME.RANDOM.tmp", created by O_EXCL. A
+ * fixed name could be that of a file of the user, and two processes that write the same path
+ * would write into each other's content. mkstemp() is not used because its files have mode
+ * 0600, and the mode that the umask leaves can be had only by passing 0666 to open(). */
 
 #include "io/file.h"
 
@@ -163,7 +163,7 @@ static int write_pieces(int fd, const struct adl_file_piece *pieces, size_t coun
     return 0;
 }
 
-/* The directory that holds the last component of `path`. */
+/* Sets `directory` to the directory that holds the last component of `path`. */
 static void directory_of(const char *path, char directory[PATH_MAX])
 {
     const char *slash = strrchr(path, '/');
@@ -179,8 +179,8 @@ static int sync_directory_of(const char *path, struct adl_error *err)
     char directory[PATH_MAX];
     directory_of(path, directory);
     int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    /* A directory may be writable without being readable, and some file systems cannot
-     * sync directories: the file itself is complete all the same. */
+    /* A directory may be writable without being readable, and some file systems cannot sync
+     * directories; the file itself is complete even then. */
     if (fd < 0)
         return errno == EACCES ? 0 : fail_errno(err, "open", directory);
     int result = 0;
@@ -190,8 +190,8 @@ static int sync_directory_of(const char *path, struct adl_error *err)
     return result;
 }
 
-/* The prefix of the temporary names for `path`: its directory, and ".NAME.", where a long
- * NAME is cut so that the whole remains a legal name. Returns its length. */
+/* Writes the prefix of the temporary names for `path`: its directory, and ".NAME.", where a
+ * long NAME is cut so that the whole remains a legal name. Returns the length of the prefix. */
 static size_t temporary_prefix(const char *path, char prefix[PATH_MAX])
 {
     const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
@@ -200,18 +200,19 @@ static size_t temporary_prefix(const char *path, char prefix[PATH_MAX])
     return length < 0 ? PATH_MAX : (size_t)length;
 }
 
-/* A number that other processes and threads do not have. */
+/* Returns a number that other processes and threads are unlikely to get. */
 static uint64_t random_number(unsigned attempt)
 {
     uint64_t number;
     if (getrandom(&number, sizeof number, GRND_NONBLOCK) == (ssize_t)sizeof number)
         return number;
-    /* Before the kernel has gathered randomness; O_EXCL finds collisions. */
+    /* Early after the boot the kernel may not have random bytes yet; O_EXCL detects
+     * collisions. */
     return (adl_clock_ns() << 16) ^ (uint64_t)getpid() ^ ((uint64_t)attempt << 48);
 }
 
-/* Creates a file beside `path` under a name that did not exist, with the mode that the umask
- * leaves. Returns its descriptor; -1 with errno. */
+/* Creates a file next to `path` under a name that did not exist, with the mode that the umask
+ * leaves. Returns its descriptor, or -1 with errno set. */
 static int create_temporary(const char *path, char temporary[PATH_MAX])
 {
     size_t length = temporary_prefix(path, temporary);
@@ -229,7 +230,8 @@ static int create_temporary(const char *path, char temporary[PATH_MAX])
     return -1;
 }
 
-/* `old` describes the file to replace, whose mode is kept; NULL: a new file. */
+/* Replaces `path`, or creates it. `old` describes the file to be replaced, whose mode is
+ * kept; NULL: there is none. */
 static int replace_file(const char *path, const struct stat *old,
                         const struct adl_file_piece *pieces, size_t count, struct adl_error *err)
 {
@@ -291,7 +293,7 @@ int adl_file_write(const char *path, const struct adl_file_piece *pieces, size_t
     return result;
 }
 
-/* Whether `name` is PREFIX, the random digits and the suffix. */
+/* Returns whether `name` is `prefix`, the random digits and the suffix. */
 static bool is_temporary(const char *name, const char *prefix)
 {
     size_t length = strlen(prefix);

@@ -1,5 +1,6 @@
-/* JSON values to text and back. json_dumps returns a block of jansson's allocator, which
- * only jansson's free function may free; json_dumpb writes into a block of ours. */
+/* Converts JSON values to text, and text to JSON strings. json_dumps returns a block of
+ * jansson's allocator, which only jansson's free function may free; json_dumpb writes into a
+ * block of ours. */
 
 #include "io/json_text.h"
 

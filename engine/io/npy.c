@@ -8,8 +8,8 @@
  *
  *   {'descr': '<f4', 'fortran_order': False, 'shape': (14, 14), }
  *
- * NumPy reads the header with Python's own parser. Here a parser for exactly this
- * dictionary does: the three keys in any order, each once, strings without escapes. */
+ * NumPy reads the header with Python's own parser. A parser for exactly this dictionary is
+ * enough here: the three keys in any order, each once, strings without escapes. */
 
 #include "io/npy.h"
 
@@ -41,7 +41,7 @@ void adl_npy_release(struct adl_npy *npy)
 /* --- the header -------------------------------------------------------------- */
 
 struct cursor {
-    const char *at, *end;
+    const char *next, *end;
 };
 
 struct header {
@@ -59,17 +59,17 @@ static int fail_header(struct adl_error *err)
 
 static void skip_blanks(struct cursor *c)
 {
-    while (c->at < c->end && (*c->at == ' ' || *c->at == '\t' || *c->at == '\n'))
-        c->at++;
+    while (c->next < c->end && (*c->next == ' ' || *c->next == '\t' || *c->next == '\n'))
+        c->next++;
 }
 
 /* Consumes the next character that is not a blank, if it is `wanted`. */
 static bool take(struct cursor *c, char wanted)
 {
     skip_blanks(c);
-    if (c->at == c->end || *c->at != wanted)
+    if (c->next == c->end || *c->next != wanted)
         return false;
-    c->at++;
+    c->next++;
     return true;
 }
 
@@ -78,31 +78,31 @@ static bool take_word(struct cursor *c, const char *word)
     size_t length = strlen(word);
 
     skip_blanks(c);
-    if ((size_t)(c->end - c->at) < length || memcmp(c->at, word, length) != 0)
+    if ((size_t)(c->end - c->next) < length || memcmp(c->next, word, length) != 0)
         return false;
-    c->at += length;
+    c->next += length;
     return true;
 }
 
-/* A string without escapes; no key and no type needs one. */
+/* Consumes a string without escapes; no key and no type needs one. */
 static bool take_string(struct cursor *c, struct cursor *text)
 {
     skip_blanks(c);
-    if (c->at == c->end || (*c->at != '\'' && *c->at != '"'))
+    if (c->next == c->end || (*c->next != '\'' && *c->next != '"'))
         return false;
-    const char *begin = c->at + 1;
-    const char *stop = memchr(begin, *c->at, (size_t)(c->end - begin));
+    const char *begin = c->next + 1;
+    const char *stop = memchr(begin, *c->next, (size_t)(c->end - begin));
     if (!stop || memchr(begin, '\\', (size_t)(stop - begin)))
         return false;
     *text = (struct cursor){begin, stop};
-    c->at = stop + 1;
+    c->next = stop + 1;
     return true;
 }
 
 static bool is_text(const struct cursor *text, const char *wanted)
 {
-    return (size_t)(text->end - text->at) == strlen(wanted) &&
-           !memcmp(text->at, wanted, strlen(wanted));
+    return (size_t)(text->end - text->next) == strlen(wanted) &&
+           !memcmp(text->next, wanted, strlen(wanted));
 }
 
 static int read_type(struct cursor *c, struct header *header, struct adl_error *err)
@@ -142,13 +142,13 @@ static int read_side(struct cursor *c, size_t *side, struct adl_error *err)
 
     *side = 0;
     skip_blanks(c);
-    for (begin = c->at; c->at < c->end && *c->at >= '0' && *c->at <= '9'; c->at++) {
-        *side = *side * 10 + (size_t)(*c->at - '0');
+    for (begin = c->next; c->next < c->end && *c->next >= '0' && *c->next <= '9'; c->next++) {
+        *side = *side * 10 + (size_t)(*c->next - '0');
         if (*side > ADL_LIMIT_INPUT_SIDE)
             return adl_fail(err, ADL_ERR_LIMIT, "a side of the array is over %d",
                             ADL_LIMIT_INPUT_SIDE);
     }
-    return c->at > begin ? 0 : fail_header(err);
+    return c->next > begin ? 0 : fail_header(err);
 }
 
 static int read_shape(struct cursor *c, struct header *header, struct adl_error *err)
@@ -216,7 +216,7 @@ static int read_header(const char *text, size_t length, struct header *header,
         }
     }
     skip_blanks(&c);
-    if (c.at < c.end || !header->has_type || !header->has_order || !header->has_shape)
+    if (c.next < c.end || !header->has_type || !header->has_order || !header->has_shape)
         return fail_header(err);
     return 0;
 }
@@ -245,7 +245,7 @@ static double to_double(const unsigned char *from, const struct header *header)
     return (double)narrow;
 }
 
-/* The header is *header_bytes long and begins at *begin. */
+/* Sets *begin to the offset of the header and *header_bytes to its length. */
 static int find_header(const unsigned char *bytes, size_t length, size_t *begin,
                        size_t *header_bytes, struct adl_error *err)
 {
@@ -291,8 +291,8 @@ int adl_npy_parse(const void *bytes, size_t length, struct adl_npy *npy, struct 
     size_t rows = header.shape[0], columns = header.shape[1];
     for (size_t y = 0; y < rows; y++)
         for (size_t x = 0; x < columns; x++) {
-            size_t at = header.fortran ? x * rows + y : y * columns + x;
-            data[y * columns + x] = to_double(from + at * unit, &header);
+            size_t index = header.fortran ? x * rows + y : y * columns + x;
+            data[y * columns + x] = to_double(from + index * unit, &header);
         }
     *npy = (struct adl_npy){header.type, rows, columns, data};
     return 0;

@@ -1,4 +1,4 @@
-/* The opcodes of Python's pickle format, as far as PyTorch writes them.
+/* Executes the opcodes of Python's pickle format that PyTorch writes.
  *
  * A pickle is a program for a small stack machine, and running it builds the object. An
  * opcode is one byte, followed by its arguments. For example {"epoch": 3} in protocol 2 is
@@ -10,13 +10,13 @@
  *   73                  SETITEM          stack: {"epoch": 3}
  *   2e                  STOP             the value on the stack is the result
  *
- * Lists and tuples of many items begin with a MARK, which later opcodes pop to. The memo
- * is a numbered store for values that occur several times (BINPUT, BINGET). GLOBAL and
- * STACK_GLOBAL push a function or class by name, REDUCE and NEWOBJ call it; since any
- * function may be named, os.system too, unpickling a file from a stranger in Python runs
- * whatever the stranger wants. Here a global is only a name and a call only a pair of
- * values, and nothing is ever executed; torch_tensor.c recognizes the calls that stand for
- * tensors. BINPERSID marks what is stored outside the pickle: a tensor's storage.
+ * Lists and tuples of many items begin with a MARK; a later opcode pops everything above it.
+ * The memo is a numbered store for values that occur several times (BINPUT, BINGET). GLOBAL
+ * and STACK_GLOBAL push a function or class by name, REDUCE and NEWOBJ call it; since any
+ * function may be named, even os.system, unpickling a file from a stranger in Python runs
+ * whatever the stranger wants. Here a global is only a name and a call only a pair of values,
+ * and nothing is ever executed; torch_tensor.c recognizes the calls that stand for tensors.
+ * BINPERSID marks what is stored outside the pickle: a tensor's storage.
  *
  * A file of a few bytes could ask for unbounded memory (a memo index of 4 billion, a global
  * name that is repeated a million times), so everything is counted against limits.h.
@@ -91,7 +91,7 @@ static int push_integer(struct adl_machine *m, int64_t integer)
     return adl_machine_push(m, value);
 }
 
-/* LONG1 and LONG4: a two's complement number of any width. */
+/* LONG1 and LONG4: pushes a two's complement number of any width. */
 static int push_long(struct adl_machine *m, size_t width)
 {
     uint64_t length;
@@ -127,8 +127,8 @@ static int push_float(struct adl_machine *m)
     return adl_machine_push(m, value);
 }
 
-/* A text that is too long for a name, such as the elements of a NumPy array beside the
- * state_dict. Its content is skipped. */
+/* Pushes a text that is too long for a name, such as the elements of a NumPy array that the
+ * file holds besides the state_dict. Its content is skipped. */
 static int push_blob(struct adl_machine *m, size_t length)
 {
     return adl_machine_skip_bytes(m, length) < 0 ? -1 : adl_machine_push(m, &adl_machine_blob);
@@ -157,17 +157,18 @@ static int check_global(struct adl_machine *m, size_t length)
     return length <= ADL_LIMIT_PICKLE_STRING_BYTES
                ? 0
                : adl_fail(m->err, ADL_ERR_LIMIT,
-                          "the pickle names a global of %zu bytes, the limit is %zu", length,
+                          "the pickle names a global of %zu bytes; the limit is %zu", length,
                           ADL_LIMIT_PICKLE_STRING_BYTES);
 }
 
-/* GLOBAL: two lines, module and name. The value keeps both as they are in the pickle,
- * without the last end of line. */
+/* GLOBAL: pushes a global, which is two lines, module and name. The value keeps both as they
+ * are in the pickle, without the last newline. */
 static int push_global(struct adl_machine *m)
 {
-    const unsigned char *from = m->bytes + m->at, *first, *second;
-    first = memchr(from, '\n', m->length - m->at);
-    second = first ? memchr(first + 1, '\n', m->length - m->at - (size_t)(first + 1 - from)) : NULL;
+    const unsigned char *from = m->bytes + m->offset, *first, *second;
+    first = memchr(from, '\n', m->length - m->offset);
+    second =
+        first ? memchr(first + 1, '\n', m->length - m->offset - (size_t)(first + 1 - from)) : NULL;
     if (!second)
         return adl_machine_fail_at(m, "it ends within a name");
     size_t length = (size_t)(second - from);
@@ -213,7 +214,8 @@ static int push_persid(struct adl_machine *m)
     return adl_machine_note_persid(m, value) < 0 ? -1 : adl_machine_push(m, value);
 }
 
-/* A call of OrderedDict: without arguments, or with a list of pairs, as Python 2 pickled it. */
+/* Pushes the result of a call of OrderedDict: without arguments, or with a list of pairs, as
+ * Python 2 pickled it. */
 static int push_ordered_dict(struct adl_machine *m, const struct adl_pickle_value *args)
 {
     struct adl_pickle_value *dict = adl_machine_new_value(m, ADL_PICKLE_DICT);
@@ -253,7 +255,7 @@ static int step(struct adl_machine *m, bool *done)
     uint64_t number;
     size_t count;
 
-    m->opcode_at = m->at;
+    m->opcode_offset = m->offset;
     if (adl_machine_take_bytes(m, 1, &opcode) < 0)
         return -1;
     switch (*opcode) {
@@ -331,7 +333,7 @@ static int step(struct adl_machine *m, bool *done)
     default:
         return adl_fail(m->err, ADL_ERR_UNSUPPORTED,
                         "pickle opcode 0x%02x at byte %zu belongs to no state_dict", *opcode,
-                        m->opcode_at);
+                        m->opcode_offset);
     }
 }
 
@@ -357,7 +359,7 @@ int adl_pickle_load(struct adl_pickle *pickle, const void *bytes, size_t length,
     pickle->root = m.stack[0];
     pickle->persids = m.persids;
     pickle->persid_count = m.persid_count;
-    pickle->length = m.at;
+    pickle->length = m.offset;
     result = 0;
 out:
     adl_free(m.stack);

@@ -1,8 +1,8 @@
 #ifndef ADL_IO_PICKLE_H
 #define ADL_IO_PICKLE_H
 
-/* Reading Python pickles as plain values, without executing anything. Protocols 2 to 5,
- * as far as torch.save() uses them. */
+/* Reads Python pickles as plain values, without executing anything: protocols 2 to 5, as far
+ * as torch.save() uses them. */
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -16,11 +16,11 @@ struct adl_pickle {
     struct adl_arena values; /* owns all of it */
 };
 
-/* Reads one pickle from the start of `bytes`, which must outlive the result; what follows
- * its last opcode is not looked at. Fails with FORMAT when it is corrupt, UNSUPPORTED at
- * an opcode that no state_dict needs, LIMIT over the limits, NOMEM. Release it in either
- * case. Containers may contain themselves, so code that walks the values must bound its
- * depth. */
+/* Reads one pickle from the start of `bytes`, which must outlive the result; what follows its
+ * last opcode is not read. Fails with ADL_ERR_FORMAT when it is corrupt, with
+ * ADL_ERR_UNSUPPORTED at an opcode that no state_dict needs, with ADL_ERR_LIMIT over the
+ * limits, and with ADL_ERR_NOMEM. The struct has to be released in either case. Containers
+ * may contain themselves, so code that walks the values must bound its depth. */
 int adl_pickle_load(struct adl_pickle *pickle, const void *bytes, size_t length,
                     struct adl_error *err) ADL_MUST_CHECK;
 void adl_pickle_release(struct adl_pickle *pickle);

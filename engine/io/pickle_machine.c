@@ -1,9 +1,9 @@
 /* The pickle machine's input, stack, memo and containers.
  *
  * Values live in the arena of the result, since the stack, the memo and several containers
- * may all point to the same one: none can be freed before all are. Texts are not copied but
- * point into the pickle. The stack and the memo are plain arrays that end with the machine.
- * Nothing here recurses, so nesting cannot exhaust the C stack. */
+ * may all point to the same value: values are freed only all together. Texts are not copied
+ * but point into the pickle. The stack and the memo are plain arrays that end with the
+ * machine. Nothing here recurses, so nesting cannot exhaust the C stack. */
 
 #include "io/pickle_machine.h"
 
@@ -23,7 +23,7 @@ struct adl_pickle_value adl_machine_blob = {.kind = ADL_PICKLE_BLOB};
 
 int adl_machine_fail_at(struct adl_machine *m, const char *what)
 {
-    adl_fail(m->err, ADL_ERR_FORMAT, "corrupt pickle: %s at byte %zu", what, m->opcode_at);
+    adl_fail(m->err, ADL_ERR_FORMAT, "corrupt pickle: %s at byte %zu", what, m->opcode_offset);
     return -1;
 }
 
@@ -37,21 +37,21 @@ static int fail_values(struct adl_machine *m)
 
 int adl_machine_take_bytes(struct adl_machine *m, size_t count, const unsigned char **bytes)
 {
-    if (count > m->length - m->at)
+    if (count > m->length - m->offset)
         return adl_machine_fail_at(m, "it ends within an opcode");
-    if (count > ADL_LIMIT_PICKLE_BYTES - (m->at - m->skipped))
+    if (count > ADL_LIMIT_PICKLE_BYTES - (m->offset - m->skipped))
         return adl_fail(m->err, ADL_ERR_LIMIT, "the pickle is larger than %zu bytes",
                         ADL_LIMIT_PICKLE_BYTES);
-    *bytes = m->bytes + m->at;
-    m->at += count;
+    *bytes = m->bytes + m->offset;
+    m->offset += count;
     return 0;
 }
 
 int adl_machine_skip_bytes(struct adl_machine *m, size_t count)
 {
-    if (count > m->length - m->at)
+    if (count > m->length - m->offset)
         return adl_machine_fail_at(m, "it ends within an opcode");
-    m->at += count;
+    m->offset += count;
     m->skipped += count;
     return 0;
 }
@@ -87,7 +87,7 @@ struct adl_pickle_value *adl_machine_new_value(struct adl_machine *m, enum adl_p
 
 char *adl_machine_new_text(struct adl_machine *m, size_t size)
 {
-    /* Five bytes of opcodes can build the same long text from the memo once more. */
+    /* Five bytes of opcodes are enough to build a long text from the memo once more. */
     if (size > ADL_LIMIT_PICKLE_COPIED_BYTES - m->copied_bytes) {
         adl_fail(m->err, ADL_ERR_LIMIT, "the pickle's globals have names of more than %zu bytes",
                  ADL_LIMIT_PICKLE_COPIED_BYTES);
@@ -122,7 +122,7 @@ int adl_machine_push(struct adl_machine *m, struct adl_pickle_value *value)
     if (!value)
         return -1;
     if (m->depth >= ADL_LIMIT_PICKLE_STACK)
-        return adl_fail(m->err, ADL_ERR_LIMIT, "the pickle needs a stack of more than %d",
+        return adl_fail(m->err, ADL_ERR_LIMIT, "the pickle needs a stack of more than %d values",
                         ADL_LIMIT_PICKLE_STACK);
     struct adl_pickle_value **stack =
         adl_array_grow(m->stack, &m->stack_capacity, m->depth + 1, sizeof *stack);
@@ -152,9 +152,9 @@ struct adl_pickle_value *adl_machine_pop(struct adl_machine *m)
 
 int adl_machine_count_to_mark(struct adl_machine *m, size_t *count)
 {
-    for (size_t at = m->depth; at > 0; at--) {
-        if (m->stack[at - 1] == &adl_machine_mark) {
-            *count = m->depth - at;
+    for (size_t depth = m->depth; depth > 0; depth--) {
+        if (m->stack[depth - 1] == &adl_machine_mark) {
+            *count = m->depth - depth;
             return 0;
         }
     }
@@ -197,7 +197,7 @@ int adl_machine_get_memo(struct adl_machine *m, uint64_t index)
 
 /* --- containers ------------------------------------------------------------ */
 
-/* Room for `more` items. The old list stays in the arena; since the capacity at least
+/* Makes room for `more` items. The old list stays in the arena; since the capacity at least
  * doubles, all old lists together are no larger than the new one. */
 static int grow_items(struct adl_machine *m, struct adl_pickle_value *into, size_t more)
 {
@@ -220,7 +220,8 @@ static int grow_items(struct adl_machine *m, struct adl_pickle_value *into, size
 int adl_machine_append_items(struct adl_machine *m, struct adl_pickle_value *into,
                              struct adl_pickle_value **items, size_t count)
 {
-    /* Items count as values: a loop over the memo would else append without bound. */
+    /* Items count as values: otherwise a few opcodes could append a value of the memo without
+     * bound. */
     m->value_count += count;
     if (m->value_count > ADL_LIMIT_PICKLE_VALUES)
         return fail_values(m);
@@ -256,7 +257,7 @@ int adl_machine_make_marked_tuple(struct adl_machine *m)
     size_t count;
     if (adl_machine_count_to_mark(m, &count) < 0 || adl_machine_make_tuple(m, count) < 0)
         return -1;
-    /* The mark still lies below the new tuple, which takes its place. */
+    /* The mark still lies below the new tuple, which replaces it. */
     m->stack[m->depth - 2] = m->stack[m->depth - 1];
     m->depth--;
     return 0;

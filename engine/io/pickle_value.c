@@ -1,4 +1,4 @@
-/* Looking at the values of a pickle. */
+/* Examines the values of a pickle. */
 
 #include "io/pickle_value.h"
 

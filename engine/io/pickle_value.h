@@ -39,11 +39,11 @@ struct adl_pickle_value {
     };
 };
 
-/* Whether the value is exactly that text, or the global of that module and name. */
+/* Return whether the value is exactly that text, or the global of that module and name. */
 bool adl_pickle_is_text(const struct adl_pickle_value *value, const char *text);
 bool adl_pickle_is_global(const struct adl_pickle_value *value, const char *module,
                           const char *name);
-/* The value of a key, the last one where the key was set twice, as in Python; NULL when
+/* Returns the value of a key, the last one if the key was set twice, as in Python; NULL if
  * the key is absent or `dict` is not a dict. */
 const struct adl_pickle_value *adl_pickle_get(const struct adl_pickle_value *dict, const char *key);
 

@@ -1,14 +1,14 @@
 /* The wire format of protocol buffers (protobuf.dev/programming-guides/encoding).
  *
- * A message is a sequence of fields, each a key and a value. The key is the varint
- * field << 3 | wire type. A varint is an unsigned number in groups of 7 bits, the lowest
- * first, one group in a byte, whose top bit says that more follow: 300 = ac 02. Integers
+ * A message is a sequence of fields, each a key and a value. The key is the varint field << 3
+ * | wire type. A varint is an unsigned number in groups of 7 bits, the lowest first, one
+ * group in each byte, whose top bit says whether more groups follow: 300 = ac 02. Integers
  * are varints (negative ones as 64-bit two's complement, 10 bytes), floats 4 bytes
  * little-endian; texts, bytes and inner messages have their length in front, as a varint.
  *
- * A message must know its length before it is put into another one. So inner messages are
- * built first, each in a buffer of its own, and copied; weights, which would be copied
- * once for each level, are borrowed: only their place and length are noted, and
+ * The length of a message must be known before it is put into another one. So inner messages
+ * are built first, each in a buffer of its own, and copied; weights, which would be copied
+ * once for each level, are borrowed: only their address, length and position are stored, and
  * adl_protobuf_write interleaves them with the bytes. */
 
 #include "io/protobuf.h"
@@ -46,7 +46,7 @@ static void put_key(struct adl_protobuf *message, unsigned field, enum wire_type
     put_varint(message, (uint64_t)field << 3 | (uint64_t)type);
 }
 
-/* a + b, or SIZE_MAX where that overflows. */
+/* Returns a + b, or SIZE_MAX if that overflows. */
 static size_t saturated_sum(size_t a, size_t b)
 {
     size_t sum = SIZE_MAX;
@@ -110,7 +110,7 @@ void adl_protobuf_message(struct adl_protobuf *message, unsigned field, struct a
     put_varint(message, saturated_sum(inner->bytes.length, inner->borrowed_bytes));
     for (size_t i = 0; i < inner->span_count; i++) {
         struct adl_protobuf_span span = inner->spans[i];
-        span.at += message->bytes.length;
+        span.offset += message->bytes.length;
         add_span(message, span);
     }
     if (inner->bytes.length)
@@ -122,7 +122,7 @@ void adl_protobuf_message(struct adl_protobuf *message, unsigned field, struct a
 int adl_protobuf_write(const char *path, const struct adl_protobuf *message, struct adl_error *err)
 {
     size_t total = saturated_sum(message->bytes.length, message->borrowed_bytes);
-    size_t count = 0, at = 0;
+    size_t count = 0, written = 0;
 
     if (message->bytes.failed)
         return adl_fail(err, ADL_ERR_NOMEM, "%s: out of memory for its contents", path);
@@ -134,13 +134,14 @@ int adl_protobuf_write(const char *path, const struct adl_protobuf *message, str
         return adl_fail(err, ADL_ERR_NOMEM, "%s: out of memory for its contents", path);
     for (size_t i = 0; i < message->span_count; i++) {
         const struct adl_protobuf_span *span = &message->spans[i];
-        pieces[count++] = (struct adl_file_piece){message->bytes.data + at, span->at - at};
-        pieces[count++] = (struct adl_file_piece){span->data, span->length};
-        at = span->at;
-    }
-    if (message->bytes.length > at)
         pieces[count++] =
-            (struct adl_file_piece){message->bytes.data + at, message->bytes.length - at};
+            (struct adl_file_piece){message->bytes.data + written, span->offset - written};
+        pieces[count++] = (struct adl_file_piece){span->data, span->length};
+        written = span->offset;
+    }
+    if (message->bytes.length > written)
+        pieces[count++] =
+            (struct adl_file_piece){message->bytes.data + written, message->bytes.length - written};
     int result = adl_file_write(path, pieces, count, err);
     adl_free(pieces);
     return result;

@@ -1,4 +1,4 @@
-/* Reading safetensors. A file is
+/* Reads safetensors files. A file is
  *
  *   N, the length of the header      8 bytes, little-endian
  *   the header                       N bytes of JSON
@@ -7,10 +7,10 @@
  *   {"__metadata__": {"format": "pt"},
  *    "conv1.weight": {"dtype": "F32", "shape": [64, 3, 7, 7], "data_offsets": [0, 37632]}}
  *
- * where the offsets count from the beginning of the data. The tensors have to cover the
- * data exactly, without gaps and overlaps. Nothing in the header is trusted: first all of
- * it is checked, then the tensors are allocated, then each is read from the file into its
- * own memory, in the order of the file, so that the disk is read sequentially. */
+ * where the offsets count from the beginning of the data. The tensors have to cover the data
+ * exactly, without gaps and overlaps. Nothing in the header is trusted: the whole header is
+ * checked before any tensor is allocated. Then each tensor is read from the file directly
+ * into its memory, in the order of the file, so that the disk is read sequentially. */
 
 #include "io/safetensors.h"
 
@@ -59,15 +59,15 @@ static int read_at(const struct source *source, size_t offset, void *to, size_t 
             memcpy(to, source->bytes + offset, length);
         return 0;
     }
-    for (char *at = to; length;) {
-        ssize_t n = pread(source->fd, at, length, (off_t)offset);
+    for (char *next = to; length;) {
+        ssize_t n = pread(source->fd, next, length, (off_t)offset);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
             return adl_fail(err, ADL_ERR_IO, "cannot read: %s", strerror(errno));
         if (n == 0)
             return adl_fail(err, ADL_ERR_IO, "the file became shorter while it was read");
-        at += n;
+        next += n;
         offset += (size_t)n;
         length -= (size_t)n;
     }
@@ -92,16 +92,16 @@ static int read_header(const struct source *source, json_t **header, size_t *dat
         length |= (uint64_t)prefix[i] << (8 * i);
     if (length > ADL_LIMIT_SAFETENSORS_HEADER_BYTES)
         return adl_fail(err, ADL_ERR_FORMAT,
-                        "not safetensors: a header of %llu bytes is over the format's %zu",
+                        "not safetensors: a header of %llu bytes is over the format's limit of %zu",
                         (unsigned long long)length, ADL_LIMIT_SAFETENSORS_HEADER_BYTES);
     if (length > source->length - PREFIX_BYTES)
         return adl_fail(
             err, ADL_ERR_FORMAT,
-            "truncated: the header needs %llu bytes, the file has %zu after its first 8",
+            "truncated: the header needs %llu bytes, but the file has %zu after its first 8",
             (unsigned long long)length, source->length - PREFIX_BYTES);
     if (length > ADL_LIMIT_SAFETENSORS_HEADER_PRACTICAL_BYTES)
         return adl_fail(err, ADL_ERR_LIMIT,
-                        "the header has %llu bytes, this program reads up to %zu",
+                        "the header has %llu bytes; this program reads up to %zu",
                         (unsigned long long)length, ADL_LIMIT_SAFETENSORS_HEADER_PRACTICAL_BYTES);
 
     char *text = adl_malloc((size_t)length + 1, 1);
@@ -130,7 +130,7 @@ static int take_metadata(struct adl_tensors *tensors, json_t *metadata, struct a
     if (!json_is_object(metadata))
         return adl_fail(err, ADL_ERR_FORMAT, "__metadata__ is not an object");
     if (json_object_size(metadata) > ADL_LIMIT_METADATA)
-        return adl_fail(err, ADL_ERR_LIMIT, "__metadata__ has %zu entries, the limit is %d",
+        return adl_fail(err, ADL_ERR_LIMIT, "__metadata__ has %zu entries; the limit is %d",
                         json_object_size(metadata), ADL_LIMIT_METADATA);
     json_object_foreach(metadata, key, value)
     {
@@ -143,7 +143,7 @@ static int take_metadata(struct adl_tensors *tensors, json_t *metadata, struct a
     return 0;
 }
 
-/* A whole number of at least 0. 1.0 and 1e3 are reals to jansson and are refused. */
+/* Reads a whole number of at least 0. To jansson, 1.0 and 1e3 are reals; they are refused. */
 static int take_size(json_t *value, size_t *size)
 {
     if (!json_is_integer(value) || json_integer_value(value) < 0)
@@ -171,7 +171,7 @@ static int take_entry(struct entry *entry, json_t *info, struct adl_error *err)
         return adl_fail(err, ADL_ERR_UNSUPPORTED, "tensor %s has the unknown dtype %s",
                         quote(entry->name).text, quote(json_string_value(dtype)).text);
     if (json_array_size(shape) > ADL_LIMIT_RANK)
-        return adl_fail(err, ADL_ERR_LIMIT, "tensor %s has %zu dimensions, the limit is %d",
+        return adl_fail(err, ADL_ERR_LIMIT, "tensor %s has %zu dimensions; the limit is %d",
                         quote(entry->name).text, json_array_size(shape), ADL_LIMIT_RANK);
     if (json_array_size(offsets) != 2 || take_size(json_array_get(offsets, 0), &entry->begin) < 0 ||
         take_size(json_array_get(offsets, 1), &entry->end) < 0 || entry->end < entry->begin)
@@ -190,7 +190,7 @@ static int take_entry(struct entry *entry, json_t *info, struct adl_error *err)
     }
     if (bytes != entry->end - entry->begin)
         return adl_fail(err, ADL_ERR_FORMAT,
-                        "tensor %s: its shape needs %zu bytes, its data_offsets span %zu",
+                        "tensor %s: its shape needs %zu bytes, but its data_offsets span %zu",
                         quote(entry->name).text, bytes, entry->end - entry->begin);
     return 0;
 }
@@ -204,9 +204,9 @@ static int compare_entries(const void *a, const void *b)
     return left->end < right->end ? -1 : left->end > right->end;
 }
 
-/* The tensors have to cover the data exactly: sorted by offset, each begins where the one
- * before it ended. So no byte is read twice, and the tensors together are as large as the
- * file at most. */
+/* Checks that the tensors cover the data exactly: sorted by offset, each begins where the one
+ * before it ended. So no byte is read twice, and all tensors together are no larger than the
+ * file. */
 static int check_coverage(struct entry **sorted, size_t count, size_t data_length,
                           struct adl_error *err)
 {
@@ -218,9 +218,10 @@ static int check_coverage(struct entry **sorted, size_t count, size_t data_lengt
                             sorted[i]->begin < covered ? "overlaps the one before it"
                                                        : "follows bytes that belong to no tensor");
         if (sorted[i]->end > data_length)
-            return adl_fail(err, ADL_ERR_FORMAT,
-                            "truncated: tensor %s ends at byte %zu of the data, the file has %zu",
-                            quote(sorted[i]->name).text, sorted[i]->end, data_length);
+            return adl_fail(
+                err, ADL_ERR_FORMAT,
+                "truncated: tensor %s ends at byte %zu of the data, but the file has %zu",
+                quote(sorted[i]->name).text, sorted[i]->end, data_length);
         covered = sorted[i]->end;
     }
     if (covered != data_length)
@@ -299,7 +300,8 @@ struct adl_tensors *adl_safetensors_read(const char *path, struct adl_error *err
     struct stat info;
     int fd = -1;
 
-    /* Opening a pipe only to look at it would take the writer's data. */
+    /* Only regular files are opened here: opening a pipe just to examine it would lose the
+     * writer's data. */
     if (strcmp(path, "-") && adl_file_is_regular(path))
         fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd >= 0 && fstat(fd, &info) == 0) {
@@ -307,7 +309,8 @@ struct adl_tensors *adl_safetensors_read(const char *path, struct adl_error *err
         if (!tensors)
             adl_error_context(err, "%s", path);
     } else {
-        /* Standard input, a pipe, or a path that adl_file_read has the error for. */
+        /* Standard input, a pipe, or a path that cannot be opened, for which adl_file_read
+         * sets the error. */
         size_t length;
         void *bytes = adl_file_read(path, ADL_LIMIT_WEIGHTS_BYTES, &length, err);
         if (bytes) {

@@ -1,9 +1,9 @@
-/* Writing safetensors (the format is explained in safetensors.c).
+/* Writes safetensors files (the format is explained in safetensors.c).
  *
- * The header lists the tensors in the order of the set, so that reading it back gives the
- * same set. The data are sorted by element size, the largest first, and begin at a multiple
- * of 8 bytes: so every tensor is aligned to its elements without gaps, which the format
- * forbids, and a reader may map the file. */
+ * The header lists the tensors in the order of the set, so that reading it back gives an
+ * equal set. The data are sorted by element size, the largest first, and begin at a multiple
+ * of 8 bytes. So every tensor is aligned to its element size without gaps, which the format
+ * forbids, and a reader may map the file into memory. */
 
 #include "io/safetensors.h"
 
@@ -30,26 +30,27 @@ static int fail_text(struct adl_error *err, const char *what, const char *name)
                     adl_name_quote(name, strlen(name)).text);
 }
 
-/* begins[i]: where the data of tensor i begin; pieces: the data in the order of the file. */
+/* Sets begins[i] to the offset of the data of tensor i, and `pieces` to the data in the order
+ * of the file. */
 static int lay_out(const struct adl_tensors *tensors, size_t *begins, struct adl_file_piece *pieces,
                    struct adl_error *err)
 {
-    size_t at = 0, placed = 0;
+    size_t offset = 0, placed = 0;
     for (size_t s = 0; s < ADL_COUNT(element_sizes); s++) {
         for (size_t i = 0; i < adl_tensors_count(tensors); i++) {
             const struct adl_tensor *tensor = adl_tensors_at(tensors, i);
             if (adl_dtype_size(tensor->dtype) != element_sizes[s])
                 continue;
-            begins[i] = at;
+            begins[i] = offset;
             pieces[placed++] = (struct adl_file_piece){tensor->data, adl_tensor_bytes(tensor)};
-            if (adl_size_add(at, adl_tensor_bytes(tensor), &at) < 0 || at > INT64_MAX)
+            if (adl_size_add(offset, adl_tensor_bytes(tensor), &offset) < 0 || offset > INT64_MAX)
                 return adl_fail(err, ADL_ERR_LIMIT, "the tensors are too large for one file");
         }
     }
     return 0;
 }
 
-/* The header's entry of a tensor; NULL is out of memory. */
+/* Returns the header's entry of a tensor; NULL when out of memory. */
 static json_t *describe(const struct adl_tensor *tensor, size_t begin)
 {
     json_t *shape = json_array();
@@ -111,7 +112,7 @@ static int render_header(const json_t *json, struct header *header, struct adl_e
         return -1;
     if (adl_size_round_up(header->text_bytes, ALIGNMENT, &padded) < 0 ||
         padded > ADL_LIMIT_SAFETENSORS_HEADER_PRACTICAL_BYTES)
-        return adl_fail(err, ADL_ERR_LIMIT, "the header would have %zu bytes, the limit is %zu",
+        return adl_fail(err, ADL_ERR_LIMIT, "the header would have %zu bytes; the limit is %zu",
                         header->text_bytes, ADL_LIMIT_SAFETENSORS_HEADER_PRACTICAL_BYTES);
     header->padding_bytes = padded - header->text_bytes;
     for (size_t i = 0; i < PREFIX_BYTES; i++)

@@ -1,10 +1,10 @@
-/* A set of named tensors: an array in the order of addition, beside an index of the names.
+/* A set of named tensors: an array in the order of addition, and an index of the names.
  *
- * The index is a hash table with open addressing and linear probing: a slot holds the
- * number of a tensor and its hash, and a look-up walks from the slot that the hash selects
- * to the first free one. A file chooses the names, and one with 65536 names of the same
- * hash would make every look-up walk over all of them: the hash therefore starts with a
- * random number for each set. */
+ * The index is a hash table with open addressing and linear probing: a slot holds the number
+ * of a tensor and its hash, and a look-up walks from the slot that the hash selects to the
+ * first free one. A file chooses the names, and one with 65536 names of the same hash would
+ * make every look-up walk over all of them: the hash therefore starts with a random number
+ * for each set. */
 
 #include "io/tensor.h"
 
@@ -48,8 +48,8 @@ struct adl_tensors {
 
 /* --- the index ------------------------------------------------------------ */
 
-/* FNV-1a with the set's seed. Its low bits depend on too few bits of the seed, so the halves
- * are mixed and the upper one is used. */
+/* Returns the FNV-1a hash of a name, starting from the set's seed. Its low bits depend on too
+ * few bits of the seed, so the bits are mixed and the upper half is used. */
 static uint32_t hash_name(const struct adl_tensors *tensors, const char *name)
 {
     uint64_t hash = adl_hash_text(tensors->seed, name);
@@ -60,37 +60,38 @@ static uint32_t hash_name(const struct adl_tensors *tensors, const char *name)
 
 static void index_put(struct adl_tensors *tensors, uint32_t item, uint32_t hash)
 {
-    size_t mask = tensors->slot_count - 1, at = hash & mask;
-    while (tensors->slots[at].item != NO_ITEM)
-        at = (at + 1) & mask;
-    tensors->slots[at] = (struct slot){item, hash};
+    size_t mask = tensors->slot_count - 1, slot = hash & mask;
+    while (tensors->slots[slot].item != NO_ITEM)
+        slot = (slot + 1) & mask;
+    tensors->slots[slot] = (struct slot){item, hash};
 }
 
-/* The slot of the tensor of that name, or slot_count. */
+/* Returns the slot of the tensor of that name, or slot_count if there is none. */
 static size_t index_find(const struct adl_tensors *tensors, const char *name)
 {
     if (!tensors->slot_count)
         return 0;
     uint32_t hash = hash_name(tensors, name);
     size_t mask = tensors->slot_count - 1;
-    for (size_t at = hash & mask; tensors->slots[at].item != NO_ITEM; at = (at + 1) & mask)
-        if (tensors->slots[at].hash == hash &&
-            !strcmp(tensors->items[tensors->slots[at].item]->name, name))
-            return at;
+    for (size_t slot = hash & mask; tensors->slots[slot].item != NO_ITEM; slot = (slot + 1) & mask)
+        if (tensors->slots[slot].hash == hash &&
+            !strcmp(tensors->items[tensors->slots[slot].item]->name, name))
+            return slot;
     return tensors->slot_count;
 }
 
-/* Frees a slot. Entries behind it whose walk led over it would no longer be found: each one
- * whose own slot (`home`) does not lie between the hole and itself moves into the hole,
- * and leaves a new one. */
+/* Frees a slot, the hole. An entry after it whose look-up walks over the hole would no longer
+ * be found: each entry whose first slot (`home`) does not lie between the hole and the
+ * entry's slot moves into the hole, and its old slot becomes the hole. */
 static void index_remove(struct adl_tensors *tensors, size_t hole)
 {
     size_t mask = tensors->slot_count - 1;
-    for (size_t at = (hole + 1) & mask; tensors->slots[at].item != NO_ITEM; at = (at + 1) & mask) {
-        size_t home = tensors->slots[at].hash & mask;
-        if (((at - home) & mask) >= ((at - hole) & mask)) {
-            tensors->slots[hole] = tensors->slots[at];
-            hole = at;
+    for (size_t slot = (hole + 1) & mask; tensors->slots[slot].item != NO_ITEM;
+         slot = (slot + 1) & mask) {
+        size_t home = tensors->slots[slot].hash & mask;
+        if (((slot - home) & mask) >= ((slot - hole) & mask)) {
+            tensors->slots[hole] = tensors->slots[slot];
+            hole = slot;
         }
     }
     tensors->slots[hole].item = NO_ITEM;
@@ -133,7 +134,7 @@ struct adl_tensors *adl_tensors_create(struct adl_error *err)
         adl_fail_nomem(err, "a set of tensors");
         return NULL;
     }
-    /* Without random bytes the index works as well, but predictably. */
+    /* Without random bytes the index works, but its collisions can be predicted. */
     if (getrandom(&tensors->seed, sizeof tensors->seed, GRND_NONBLOCK) < 0)
         tensors->seed = ADL_FNV_BASIS;
     return tensors;
@@ -176,15 +177,15 @@ const struct adl_tensor *adl_tensors_at(const struct adl_tensors *tensors, size_
 
 const struct adl_tensor *adl_tensors_find(const struct adl_tensors *tensors, const char *name)
 {
-    size_t at = index_find(tensors, name);
-    return at < tensors->slot_count ? tensors->items[tensors->slots[at].item] : NULL;
+    size_t slot = index_find(tensors, name);
+    return slot < tensors->slot_count ? tensors->items[tensors->slots[slot].item] : NULL;
 }
 
 static int check_name(const struct adl_tensors *tensors, const char *name, struct adl_error *err)
 {
     size_t length = strlen(name);
     if (length > ADL_LIMIT_TENSOR_NAME_BYTES)
-        return adl_fail(err, ADL_ERR_LIMIT, "tensor name %s has %zu bytes, the limit is %d",
+        return adl_fail(err, ADL_ERR_LIMIT, "tensor name %s has %zu bytes; the limit is %d",
                         adl_name_quote(name, length).text, length, ADL_LIMIT_TENSOR_NAME_BYTES);
     if (adl_tensors_find(tensors, name))
         return adl_fail(err, ADL_ERR_FORMAT, "there are two tensors named %s",
@@ -192,7 +193,7 @@ static int check_name(const struct adl_tensors *tensors, const char *name, struc
     return 0;
 }
 
-/* Adds a tensor with `data`, or with memory of its own where that is NULL. */
+/* Adds a tensor with `data`, or with newly allocated data if that is NULL. */
 static struct adl_tensor *add(struct adl_tensors *tensors, const char *name, enum adl_dtype dtype,
                               int rank, const size_t *shape, void *data, struct adl_error *err)
 {
@@ -202,7 +203,7 @@ static struct adl_tensor *add(struct adl_tensors *tensors, const char *name, enu
 
     ADL_TRY(check_name(tensors, name, err));
     if (rank < 0 || rank > ADL_LIMIT_RANK) {
-        adl_fail(err, ADL_ERR_LIMIT, "tensor %s has %d dimensions, the limit is %d",
+        adl_fail(err, ADL_ERR_LIMIT, "tensor %s has %d dimensions; the limit is %d",
                  adl_name_quote(name, strlen(name)).text, rank, ADL_LIMIT_RANK);
         goto out;
     }
@@ -370,15 +371,15 @@ void adl_tensor_to_f32(const struct adl_tensor *tensor, float *out)
 
 char *adl_tensor_shape_text(const struct adl_tensor *tensor, char *text, size_t size)
 {
-    size_t at = 0;
+    size_t used = 0;
     if (!size)
         return text;
     int put = snprintf(text, size, "[");
     for (int i = 0; put > 0 && i < tensor->rank; i++) {
-        at = ADL_MIN(at + (size_t)put, size - 1);
-        put = snprintf(text + at, size - at, "%s%zu", i ? ", " : "", tensor->shape[i]);
+        used = ADL_MIN(used + (size_t)put, size - 1);
+        put = snprintf(text + used, size - used, "%s%zu", i ? ", " : "", tensor->shape[i]);
     }
-    at = ADL_MIN(at + (size_t)ADL_MAX(put, 0), size - 1);
-    snprintf(text + at, size - at, "]");
+    used = ADL_MIN(used + (size_t)ADL_MAX(put, 0), size - 1);
+    snprintf(text + used, size - used, "]");
     return text;
 }

@@ -15,7 +15,7 @@ struct adl_tensor {
     const char *name; /* unique within its set */
     enum adl_dtype dtype;
     int rank;                     /* dimensions; 0 is a scalar */
-    size_t shape[ADL_LIMIT_RANK]; /* the first `rank` count; any may be 0 */
+    size_t shape[ADL_LIMIT_RANK]; /* only the first `rank` are used; any may be 0 */
     size_t count;                 /* elements: the product of the shape */
     void *data; /* count elements, aligned to 64 bytes, little-endian; NULL once taken */
 };
@@ -28,26 +28,27 @@ struct adl_tensors *adl_tensors_create(struct adl_error *err) ADL_MUST_CHECK;
 void adl_tensors_free(struct adl_tensors *tensors);
 
 size_t adl_tensors_count(const struct adl_tensors *tensors);
-/* Tensors are numbered in the order in which they were added. */
+/* Returns the tensor of this index; tensors are numbered in the order in which they were
+ * added. */
 const struct adl_tensor *adl_tensors_at(const struct adl_tensors *tensors, size_t index);
-/* NULL when no tensor has that name. A hash look-up. */
+/* Returns the tensor of that name, by a hash look-up; NULL if there is none. */
 const struct adl_tensor *adl_tensors_find(const struct adl_tensors *tensors, const char *name);
 
 /* Adds a tensor with zeroed data, which the caller fills through the result. That pointer
  * stays valid until the set is freed. `shape` may be NULL when the rank is 0. Fails with
- * FORMAT when a tensor of that name exists, with LIMIT over the limits on names, ranks and
- * sizes, with NOMEM. */
+ * ADL_ERR_FORMAT when a tensor of that name exists, with ADL_ERR_LIMIT over the limits on
+ * names, ranks and sizes, and with ADL_ERR_NOMEM. */
 struct adl_tensor *adl_tensors_add(struct adl_tensors *tensors, const char *name,
                                    enum adl_dtype dtype, int rank, const size_t *shape,
                                    struct adl_error *err) ADL_MUST_CHECK;
 
-/* The same with uninitialised data, for readers that write every byte. */
+/* As adl_tensors_add, but with uninitialised data, for readers that write every byte. */
 struct adl_tensor *adl_tensors_add_unset(struct adl_tensors *tensors, const char *name,
                                          enum adl_dtype dtype, int rank, const size_t *shape,
                                          struct adl_error *err) ADL_MUST_CHECK;
 
-/* The same with the caller's data, a block of adl_malloc, which the set owns from then on;
- * on failure it remains the caller's. */
+/* As adl_tensors_add, but with the caller's data, a block of adl_malloc, which the set owns
+ * from then on; on failure it remains the caller's. */
 struct adl_tensor *adl_tensors_add_data(struct adl_tensors *tensors, const char *name,
                                         enum adl_dtype dtype, int rank, const size_t *shape,
                                         void *data, struct adl_error *err) ADL_MUST_CHECK;
@@ -70,14 +71,15 @@ size_t adl_tensors_meta_count(const struct adl_tensors *tensors);
 void adl_tensors_meta_at(const struct adl_tensors *tensors, size_t index, const char **key,
                          const char **value);
 
-/* All elements as float32, rounded to nearest even where the type is wider.
- * `out` has room for tensor->count. */
+/* Converts all elements to float32, rounded to nearest even if the type is wider. `out` has
+ * room for tensor->count. */
 void adl_tensor_to_f32(const struct adl_tensor *tensor, float *out);
 
-/* Bytes of the tensor's data. */
+/* Returns the bytes of the tensor's data. */
 size_t adl_tensor_bytes(const struct adl_tensor *tensor);
 
-/* "[64, 3, 7, 7]" into `text`; returns `text`. */
+/* Writes the shape, such as "[64, 3, 7, 7]", into `text`, cut at `size` bytes; returns
+ * `text`. */
 char *adl_tensor_shape_text(const struct adl_tensor *tensor, char *text, size_t size);
 
 #endif

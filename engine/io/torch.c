@@ -1,10 +1,10 @@
 /* PyTorch checkpoints.
  *
  * torch.save pickles an object, usually a dict that has the state_dict (parameter name to
- * tensor) beside the epoch, the optimizer and so on. In the pickle a tensor is a call of
- * torch._utils._rebuild_tensor_v2(storage, offset, size, stride, ...), where the storage is
- * a persistent id ('storage', class, key, device, element count) and its elements are
- * outside the pickle: in a zip archive as the entry data/KEY, in the legacy stream after
+ * tensor) and, besides it, the epoch, the optimizer and so on. In the pickle a tensor is a
+ * call of torch._utils._rebuild_tensor_v2(storage, offset, size, stride, ...), where the
+ * storage is a persistent id ('storage', class, key, device, element count) and its elements
+ * are outside the pickle: in a zip archive as the entry data/KEY, in the legacy stream after
  * the pickles. So reading is: open the container, load the pickle as plain values, collect
  * the storages it mentions, find the state_dict, and copy each tensor's elements out of its
  * storage.
@@ -26,9 +26,9 @@
 #include "io/torch_parts.h"
 
 /* Entries under which training scripts keep the state_dict, the most specific first. */
-static const char *const places[] = {"state_dict", "model_state_dict", "model",
-                                     "net",        "weights",          "ema"};
-/* What DataParallel and torch.compile put in front of the names of parameters. */
+static const char *const usual_keys[] = {"state_dict", "model_state_dict", "model",
+                                         "net",        "weights",          "ema"};
+/* Prefixes that DataParallel and torch.compile add to the names of parameters. */
 static const char *const wrappers[] = {"module.", "_orig_mod."};
 
 #define META_PREFIX "torch."
@@ -74,8 +74,8 @@ static int open_zip(struct reader *r, const void *bytes, size_t length)
     return adl_torch_storages_collect(&r->storages, &r->pickle, r->err);
 }
 
-/* Finds the bytes of a storage when it is first used. In a legacy stream all were found when
- * it was opened. */
+/* Finds the bytes of a storage when it is first used. In a legacy stream all storages were
+ * found when it was opened. */
 static int locate(struct reader *r, struct adl_torch_storage *storage, const char *tensor)
 {
     char name[sizeof "data/" + ADL_TORCH_KEY_BYTES];
@@ -117,7 +117,7 @@ static bool holds_tensors(const struct adl_pickle_value *value)
     return false;
 }
 
-/* The function or class behind a value, as "module.name". */
+/* Returns the function or class that a value names or calls, as "module.name". */
 static struct adl_name_quoted name_callable(const struct adl_pickle_value *value)
 {
     char text[200] = "an object";
@@ -131,17 +131,17 @@ static struct adl_name_quoted name_callable(const struct adl_pickle_value *value
     return adl_name_quote(text, strlen(text));
 }
 
-/* The keys of a checkpoint, for the message that requires --key. */
+/* Writes the keys of a checkpoint to `text`, for the message that requires --key. */
 static void list_keys(const struct adl_pickle_value *dict, char *text, size_t size)
 {
-    size_t at = 0;
+    size_t used = 0;
     text[0] = '\0';
-    for (uint32_t i = 0; i < dict->count && at + 1 < size; i += 2) {
+    for (uint32_t i = 0; i < dict->count && used + 1 < size; i += 2) {
         if (dict->items[i]->kind != ADL_PICKLE_TEXT)
             continue;
-        int put = snprintf(text + at, size - at, "%s%s", at ? ", " : "",
+        int put = snprintf(text + used, size - used, "%s%s", used ? ", " : "",
                            adl_name_quote(dict->items[i]->text, dict->items[i]->count).text);
-        at += put > 0 ? (size_t)put : 0;
+        used += put > 0 ? (size_t)put : 0;
     }
 }
 
@@ -169,9 +169,9 @@ static const struct adl_pickle_value *find_state_dict(struct reader *r, const ch
         return found && found->kind == ADL_PICKLE_DICT ? found : NULL;
     }
     /* The usual entries come before the top object itself, which may have single tensors,
-     * such as the best accuracy, beside its state_dict. */
-    for (size_t i = 0; i < ADL_COUNT(places); i++) {
-        found = adl_pickle_get(root, places[i]);
+     * such as the best accuracy, besides its state_dict. */
+    for (size_t i = 0; i < ADL_COUNT(usual_keys); i++) {
+        found = adl_pickle_get(root, usual_keys[i]);
         if (holds_tensors(found))
             return found;
     }
@@ -185,8 +185,8 @@ static const struct adl_pickle_value *find_state_dict(struct reader *r, const ch
 
 /* --- entries --------------------------------------------------------------- */
 
-/* Copies a parameter's name without what the wrappers put in, at the beginning of any of
- * its components: DataParallel may wrap only a part of a network. */
+/* Copies a parameter's name without the prefixes of `wrappers`, which may begin any of its
+ * components: DataParallel may wrap only a part of a network. */
 static int take_name(struct reader *r, const struct adl_pickle_value *key, char *name, size_t size)
 {
     if (key->kind == ADL_PICKLE_BLOB)
@@ -198,17 +198,17 @@ static int take_name(struct reader *r, const struct adl_pickle_value *key, char 
         return adl_fail(r->err, ADL_ERR_LIMIT, "tensor name %s is longer than %d bytes",
                         adl_name_quote(key->text, key->count).text, ADL_LIMIT_TENSOR_NAME_BYTES);
     size_t used = 0;
-    for (size_t at = 0; at < key->count;) {
+    for (size_t next = 0; next < key->count;) {
         bool begins = used == 0 || name[used - 1] == '.';
         size_t skip = 0;
         for (size_t i = 0; begins && i < ADL_COUNT(wrappers); i++)
-            if (key->count - at > strlen(wrappers[i]) &&
-                !memcmp(key->text + at, wrappers[i], strlen(wrappers[i])))
+            if (key->count - next > strlen(wrappers[i]) &&
+                !memcmp(key->text + next, wrappers[i], strlen(wrappers[i])))
                 skip = strlen(wrappers[i]);
         if (skip)
-            at += skip;
+            next += skip;
         else
-            name[used++] = key->text[at++];
+            name[used++] = key->text[next++];
     }
     name[used] = '\0';
     return 0;
@@ -250,10 +250,11 @@ static int take_entry(struct reader *r, struct adl_tensors *tensors,
     size_t most = ADL_MAX(r->length * ADL_LIMIT_TORCH_EXPANSION, ADL_LIMIT_TORCH_EXPANSION_BYTES);
     size_t bytes = view.count * adl_dtype_size(view.dtype);
     if (bytes > most - r->total_bytes)
-        return adl_fail(r->err, ADL_ERR_LIMIT,
-                        "tensor %s: the tensors would fill %d times the file, their views repeat "
-                        "what is stored",
-                        adl_name_quote(name, strlen(name)).text, ADL_LIMIT_TORCH_EXPANSION);
+        return adl_fail(
+            r->err, ADL_ERR_LIMIT,
+            "tensor %s: the tensors would fill %d times the file, since their views repeat "
+            "what is stored",
+            adl_name_quote(name, strlen(name)).text, ADL_LIMIT_TORCH_EXPANSION);
     r->total_bytes += bytes;
     struct adl_tensor *tensor =
         adl_tensors_add_unset(tensors, name, view.dtype, view.rank, view.shape, r->err);
@@ -273,8 +274,8 @@ static bool is_ascii(const struct adl_pickle_value *text)
     return true;
 }
 
-/* A scalar or string as text; NULL for other values, and for texts that are too long or not
- * ASCII. */
+/* Writes a scalar or string as text and returns `text`; NULL for other values, and for texts
+ * that are too long or not ASCII. */
 static const char *scalar_text(const struct adl_pickle_value *value, char *text, size_t size)
 {
     switch (value->kind) {
@@ -296,7 +297,7 @@ static const char *scalar_text(const struct adl_pickle_value *value, char *text,
     return text;
 }
 
-/* Scalars and strings beside the state_dict become metadata. They are not needed, so what
+/* Scalars and strings besides the state_dict become metadata. They are not needed, so what
  * cannot be metadata is left out without an error. */
 static int take_metadata(struct reader *r, struct adl_tensors *tensors)
 {

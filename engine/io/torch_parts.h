@@ -1,8 +1,8 @@
 #ifndef ADL_IO_TORCH_PARTS_H
 #define ADL_IO_TORCH_PARTS_H
 
-/* What the files of the PyTorch reader share: the two containers, the storages in them, and
- * the tensors that are views of storages. Private to io/torch*.c. */
+/* Types and functions that the files of the PyTorch reader share: the two containers, the
+ * storages in them, and the tensors that are views of storages. Private to io/torch*.c. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -13,7 +13,7 @@
 #include "io/tensor.h"
 
 /* The longest key of a storage, in bytes; PyTorch numbers its storages. Keys are compared
- * with each other, and a pickle may repeat one a million times. */
+ * with each other, and a pickle may repeat a long key a million times. */
 #define ADL_TORCH_KEY_BYTES 255
 
 /* A flat array of elements, of which tensors are views. */
@@ -27,18 +27,18 @@ struct adl_torch_storage {
     const unsigned char *data; /* within the file; NULL until it was found there */
 };
 
-/* Every storage that the pickle mentions, each key once, sorted by key; without those whose
- * key is longer than ADL_TORCH_KEY_BYTES. */
+/* All storages that the pickle mentions, each key once, sorted by key, except those whose key
+ * is longer than ADL_TORCH_KEY_BYTES. */
 struct adl_torch_storages {
     struct adl_torch_storage *items; /* owned */
     size_t count;
 };
 
-/* Fails with FORMAT when two mentions of a key differ, with NOMEM. The caller frees `items`
- * in either case. */
+/* Collects the storages of a pickle. Fails with ADL_ERR_FORMAT when two mentions of a key
+ * differ, and with ADL_ERR_NOMEM. The caller frees `items` in either case. */
 int adl_torch_storages_collect(struct adl_torch_storages *storages, const struct adl_pickle *pickle,
                                struct adl_error *err) ADL_MUST_CHECK;
-/* NULL when the pickle does not mention a storage of that key. */
+/* Returns the storage of that key; NULL if the pickle does not mention it. */
 struct adl_torch_storage *adl_torch_storages_find(const struct adl_torch_storages *storages,
                                                   const struct adl_pickle_value *key);
 
@@ -64,23 +64,23 @@ struct adl_torch_zip {
 int adl_torch_zip_open(struct adl_torch_zip *zip, const void *bytes, size_t length,
                        struct adl_error *err) ADL_MUST_CHECK;
 void adl_torch_zip_close(struct adl_torch_zip *zip);
-/* The content of an entry of the top directory, with its checksum verified. Returns 1 when
- * it was found, 0 when there is no such entry, -1 on failure. */
+/* Finds the content of an entry of the top directory and verifies its checksum. Returns 1
+ * when it was found, 0 when there is no such entry, -1 on failure. */
 int adl_torch_zip_find(const struct adl_torch_zip *zip, const char *name, size_t name_length,
                        const unsigned char **data, size_t *size,
                        struct adl_error *err) ADL_MUST_CHECK;
 
 /* --- legacy stream (torch_legacy.c) ---------------------------------------- */
 
-/* Reads the object's pickle and finds every storage's data. The caller releases both in
- * either case. */
+/* Reads the object's pickle and finds every storage's data. The caller releases the pickle
+ * and frees the list of storages in either case. */
 int adl_torch_legacy_open(struct adl_pickle *pickle, struct adl_torch_storages *storages,
                           const void *bytes, size_t length, struct adl_error *err) ADL_MUST_CHECK;
 
 /* --- tensors (torch_tensor.c) ---------------------------------------------- */
 
-/* Where the elements of a tensor lie in its storage: element (i0, i1, ...) is element
- * first + i0 * stride[0] + i1 * stride[1] + ... of it. */
+/* Where the elements of a tensor lie in its storage: element (i0, i1, ...) of the tensor is
+ * element first + i0 * stride[0] + i1 * stride[1] + ... of the storage. */
 struct adl_torch_view {
     struct adl_torch_storage *storage;
     enum adl_dtype dtype;
@@ -91,10 +91,10 @@ struct adl_torch_view {
     size_t count;
 };
 
-/* True for a call of one of the functions that rebuild tensors. */
+/* Returns whether the value is a call of one of the functions that rebuild tensors. */
 bool adl_torch_is_tensor(const struct adl_pickle_value *value);
-/* What such a call describes, checked against the size the pickle gives for the storage.
- * `name` is for messages. Fails with FORMAT or UNSUPPORTED. */
+/* Reads what such a call describes and checks it against the size that the pickle gives for
+ * the storage. `name` is for messages. Fails with ADL_ERR_FORMAT or ADL_ERR_UNSUPPORTED. */
 int adl_torch_view_read(struct adl_torch_view *view, const struct adl_pickle_value *value,
                         const struct adl_torch_storages *storages, const char *name,
                         struct adl_error *err) ADL_MUST_CHECK;

@@ -49,8 +49,8 @@ static int compare_storages(const void *a, const void *b)
     return compare_keys(left->key, right->key);
 }
 
-/* False for a persistent id that is not a storage (legacy files have them for the source
- * code of classes as well), or one whose key is too long. */
+/* Returns false for a persistent id that is not a storage (legacy files also have persistent
+ * ids for the source code of classes) and for a storage whose key is too long. */
 static bool parse_storage(struct adl_torch_storage *storage, const struct adl_pickle_value *persid)
 {
     const struct adl_pickle_value *id = persid->items[0];

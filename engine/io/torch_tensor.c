@@ -1,13 +1,13 @@
-/* A tensor of a PyTorch pickle: a call of one of torch._utils' rebuild functions,
+/* Reads the tensors of a PyTorch pickle. A tensor is a call of one of torch._utils' rebuild
+ * functions,
  *
  *   _rebuild_tensor_v2(storage, offset, (size, ...), (stride, ...), requires_grad, hooks)
  *
  * which describes a strided view of a storage, counted in elements. A transposed tensor has
- * its strides exchanged, an expanded one a stride of 0, and several tensors may view the
- * same storage. None of the numbers is trusted: before anything is read, the highest
- * element that the view touches, offset + sum of (size - 1) * stride, is computed with
- * overflow checks and compared with the size of the storage. Strides are never negative
- * in PyTorch. */
+ * its strides exchanged, an expanded one a stride of 0, and several tensors may view the same
+ * storage. None of the numbers is trusted: before anything is read, the highest element that
+ * the view touches, offset + sum of (size - 1) * stride, is computed with overflow checks and
+ * compared with the size of the storage. Strides are never negative in PyTorch. */
 
 #include <string.h>
 
@@ -29,13 +29,14 @@ static const struct {
     {"bool", ADL_BOOL},
 };
 
-/* The arguments if `value` is a call of that function with `least` or more of them; NULL. */
+/* Returns the arguments if `value` is a call of that function with at least `min_count` of
+ * them; else NULL. */
 static const struct adl_pickle_value *arguments_of(const struct adl_pickle_value *value,
                                                    const char *module, const char *name,
-                                                   uint32_t least)
+                                                   uint32_t min_count)
 {
     if (value->kind != ADL_PICKLE_CALL || !adl_pickle_is_global(value->items[0], module, name) ||
-        value->items[1]->kind != ADL_PICKLE_TUPLE || value->items[1]->count < least)
+        value->items[1]->kind != ADL_PICKLE_TUPLE || value->items[1]->count < min_count)
         return NULL;
     return value->items[1];
 }
@@ -53,26 +54,26 @@ static const struct adl_pickle_value *unwrap_parameter(const struct adl_pickle_v
     return value;
 }
 
-/* The arguments of a rebuild call, or NULL; *dtype_at is the index of the dtype among them,
- * 0 where the storage's class gives it. */
+/* Returns the arguments of a rebuild call, or NULL if it is not one; *dtype_index is the
+ * index of the dtype among them, or 0 if the class of the storage gives the dtype. */
 static const struct adl_pickle_value *rebuild_arguments(const struct adl_pickle_value *value,
-                                                        size_t *dtype_at)
+                                                        size_t *dtype_index)
 {
     const struct adl_pickle_value *args;
-    *dtype_at = 0;
+    *dtype_index = 0;
     value = unwrap_parameter(value);
     if ((args = arguments_of(value, MODULE, "_rebuild_tensor_v2", 4)) ||
         (args = arguments_of(value, MODULE, "_rebuild_tensor", 4)))
         return args;
     if ((args = arguments_of(value, MODULE, "_rebuild_tensor_v3", 7)))
-        *dtype_at = 6;
+        *dtype_index = 6;
     return args;
 }
 
 bool adl_torch_is_tensor(const struct adl_pickle_value *value)
 {
-    size_t dtype_at;
-    return rebuild_arguments(value, &dtype_at) != NULL;
+    size_t dtype_index;
+    return rebuild_arguments(value, &dtype_index) != NULL;
 }
 
 /* --- checking a view ------------------------------------------------------- */
@@ -85,7 +86,7 @@ static int take_size(const struct adl_pickle_value *value, size_t *size)
     return 0;
 }
 
-/* A tuple of sizes, which torch.Size may wrap. */
+/* Reads a tuple of sizes, which torch.Size may wrap. */
 static int take_sizes(const struct adl_pickle_value *value, size_t *sizes, int *rank)
 {
     const struct adl_pickle_value *wrapped = arguments_of(value, "torch", "Size", 1);
@@ -101,8 +102,8 @@ static int take_sizes(const struct adl_pickle_value *value, size_t *sizes, int *
     return 0;
 }
 
-/* Finds the storage, the type of its elements, and which of them belong to the tensor's
- * storage object: *room elements from *base on. */
+/* Finds the storage, the type of its elements, and the range of elements that the tensor may
+ * use: *room elements from *base on. */
 static int take_storage(struct adl_torch_view *view, const struct adl_pickle_value *value,
                         const struct adl_pickle_value *dtype,
                         const struct adl_torch_storages *storages, size_t *base, size_t *room,
@@ -151,13 +152,13 @@ int adl_torch_view_read(struct adl_torch_view *view, const struct adl_pickle_val
                         struct adl_error *err)
 {
     struct adl_name_quoted quoted = adl_name_quote(name, strlen(name));
-    size_t dtype_at, base, room, offset, reach, bytes;
+    size_t dtype_index, base, room, offset, reach, bytes;
     int strides;
-    const struct adl_pickle_value *args = rebuild_arguments(value, &dtype_at);
+    const struct adl_pickle_value *args = rebuild_arguments(value, &dtype_index);
 
     *view = (struct adl_torch_view){.count = 1};
-    if (take_storage(view, args->items[0], dtype_at ? args->items[dtype_at] : NULL, storages, &base,
-                     &room, quoted.text, err) < 0)
+    if (take_storage(view, args->items[0], dtype_index ? args->items[dtype_index] : NULL, storages,
+                     &base, &room, quoted.text, err) < 0)
         return -1;
     if (take_size(args->items[1], &offset) < 0 ||
         take_sizes(args->items[2], view->shape, &view->rank) < 0 ||

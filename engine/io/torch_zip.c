@@ -13,11 +13,11 @@
  *
  * torch.save stores everything uncompressed below one top directory: data.pkl, the object's
  * pickle; data/KEY, a storage; byteorder; version. Sizes and offsets are taken from the
- * central directory alone; a local header only tells where its data begin. Nothing is
+ * central directory alone; a local header only tells where the entry's data begin. Nothing is
  * inflated, so a small file cannot expand to a large one.
  *
- * Not a zip library, because all that is needed is to find stored bytes, and because the
- * libraries accept what should be refused here: entries that overlap or occur twice.
+ * No zip library is used, because all that is needed is to find stored bytes, and because the
+ * libraries accept what has to be refused here: entries that overlap or occur twice.
  *
  * Format: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, sections 4.3 to 4.5. */
 
@@ -70,15 +70,16 @@ struct directory {
     size_t offset, length, count;
 };
 
-/* The end record is searched for from the end of the file, since a comment of unknown length
- * may follow it; the record has the length of the comment, which must reach the end. */
+/* Searches for the end record from the end of the file, since a comment of unknown length may
+ * follow it. The record holds the length of the comment, which must reach exactly to the end. */
 static int find_end(const struct adl_torch_zip *zip, size_t *end, struct adl_error *err)
 {
     for (size_t comment = 0; comment <= COMMENT_LIMIT_BYTES && comment + END_BYTES <= zip->length;
          comment++) {
-        size_t at = zip->length - END_BYTES - comment;
-        if (number(zip->bytes + at, 4) == END_MAGIC && number(zip->bytes + at + 20, 2) == comment) {
-            *end = at;
+        size_t offset = zip->length - END_BYTES - comment;
+        if (number(zip->bytes + offset, 4) == END_MAGIC &&
+            number(zip->bytes + offset + 20, 2) == comment) {
+            *end = offset;
             return 0;
         }
     }
@@ -125,13 +126,13 @@ static int apply_zip64(const unsigned char *extra, size_t length, uint64_t *fiel
         if (size > length - 4)
             return -1;
         if (id == EXTRA_ZIP64) {
-            for (size_t i = 0, at = 0; i < 3; i++) {
+            for (size_t i = 0, used = 0; i < 3; i++) {
                 if (*fields[i] != SATURATED)
                     continue;
-                if (at + 8 > size)
+                if (used + 8 > size)
                     return -1;
-                *fields[i] = number(extra + 4 + at, 8);
-                at += 8;
+                *fields[i] = number(extra + 4 + used, 8);
+                used += 8;
             }
             return 0;
         }
@@ -141,20 +142,20 @@ static int apply_zip64(const unsigned char *extra, size_t length, uint64_t *fiel
     return 0;
 }
 
-/* Reads the directory's record at *at, which moves to the next one. */
+/* Reads the directory's record at *offset, which is moved to the next one. */
 static int read_entry(const struct adl_torch_zip *zip, struct adl_torch_zip_entry *entry,
-                      size_t *at, size_t end, struct adl_error *err)
+                      size_t *offset, size_t end, struct adl_error *err)
 {
-    const unsigned char *record = zip->bytes + *at;
-    if (end - *at < CENTRAL_BYTES || number(record, 4) != CENTRAL_MAGIC)
+    const unsigned char *record = zip->bytes + *offset;
+    if (end - *offset < CENTRAL_BYTES || number(record, 4) != CENTRAL_MAGIC)
         return fail_directory(err);
     size_t name_length = (size_t)number(record + 28, 2);
     size_t extra_length = (size_t)number(record + 30, 2);
     size_t total = CENTRAL_BYTES + name_length + extra_length + (size_t)number(record + 32, 2);
     uint64_t packed = number(record + 20, 4), size = number(record + 24, 4),
-             offset = number(record + 42, 4);
-    uint64_t *fields[3] = {&size, &packed, &offset};
-    if (end - *at < total ||
+             header_offset = number(record + 42, 4);
+    uint64_t *fields[3] = {&size, &packed, &header_offset};
+    if (end - *offset < total ||
         apply_zip64(record + CENTRAL_BYTES + name_length, extra_length, fields) < 0)
         return fail_directory(err);
 
@@ -162,12 +163,12 @@ static int read_entry(const struct adl_torch_zip *zip, struct adl_torch_zip_entr
         .name = (const char *)record + CENTRAL_BYTES,
         .name_length = name_length,
         .size = (size_t)size,
-        .offset = (size_t)offset,
+        .offset = (size_t)header_offset,
         .crc = (uint32_t)number(record + 16, 4),
         .stored = number(record + 10, 2) == 0 && packed == size &&
                   !(number(record + 8, 2) & FLAG_ENCRYPTED),
     };
-    *at += total;
+    *offset += total;
     return 0;
 }
 
@@ -188,7 +189,7 @@ static int compare_entries(const void *a, const void *b)
     return (left->name_length > right->name_length) - (left->name_length < right->name_length);
 }
 
-/* The directory that holds data.pkl, with its slash. */
+/* Finds the directory that holds data.pkl; *top is its name with the slash. */
 static int find_top(const struct adl_torch_zip *zip, const char **top, size_t *top_length,
                     struct adl_error *err)
 {
@@ -211,10 +212,11 @@ static int find_top(const struct adl_torch_zip *zip, const char **top, size_t *t
     return 0;
 }
 
-/* Each entry is read once to verify its checksum, so entries that share bytes could make
- * that far more work than the size of the file. Entries that are compressed or reach beyond
- * the archive do not count: they are refused when they are looked for. */
-static int check_sum(const struct adl_torch_zip *zip, struct adl_error *err)
+/* Checks that the entries together are no larger than the file. Each entry is read once to
+ * verify its checksum, so entries that share bytes could cost far more work than the size of
+ * the file suggests. Entries that are compressed or larger than the archive do not count:
+ * they are refused when they are looked for. */
+static int check_total_size(const struct adl_torch_zip *zip, struct adl_error *err)
 {
     size_t room = zip->data_end;
     for (size_t i = 0; i < zip->count; i++) {
@@ -276,11 +278,11 @@ int adl_torch_zip_open(struct adl_torch_zip *zip, const void *bytes, size_t leng
         adl_fail_nomem(err, "the zip archive's directory");
         goto out;
     }
-    for (size_t at = directory.offset; zip->count < directory.count; zip->count++)
-        ADL_TRY(read_entry(zip, &zip->entries[zip->count], &at, directory.offset + directory.length,
-                           err));
+    for (size_t offset = directory.offset; zip->count < directory.count; zip->count++)
+        ADL_TRY(read_entry(zip, &zip->entries[zip->count], &offset,
+                           directory.offset + directory.length, err));
     ADL_TRY(keep_top(zip, err));
-    ADL_TRY(check_sum(zip, err));
+    ADL_TRY(check_total_size(zip, err));
     result = 0;
 out:
     if (result < 0)

@@ -1,5 +1,5 @@
-/* Weight files of any known format, which is recognized by the first bytes of the file:
- * names lie (".pth" may be a zip archive, a pickle or a tar archive). */
+/* Reads weight files of any known format, which is recognized by the first bytes of the file,
+ * since names do not tell (".pth" may be a zip archive, a pickle or a tar archive). */
 
 #include <fcntl.h>
 #include <stdbool.h>
@@ -12,15 +12,16 @@
 #include "io/torch.h"
 
 #define HEAD_BYTES 512
-#define TAR_MAGIC_AT 257
+#define TAR_MAGIC_OFFSET 257
 
-/* *torch: a PyTorch file, else safetensors. Fails when the head is that of neither. */
+/* Sets *torch to whether this is the head of a PyTorch file, otherwise of safetensors. Fails
+ * if it is the head of neither. */
 static int check_head(const unsigned char *head, size_t length, bool *torch, struct adl_error *err)
 {
     *torch = adl_torch_sniff(head, length);
     if (*torch)
         return 0;
-    if (length >= TAR_MAGIC_AT + 5 && !memcmp(head + TAR_MAGIC_AT, "ustar", 5))
+    if (length >= TAR_MAGIC_OFFSET + 5 && !memcmp(head + TAR_MAGIC_OFFSET, "ustar", 5))
         return adl_fail(err, ADL_ERR_UNSUPPORTED,
                         "a tar archive as PyTorch wrote in 2016: load it in Python and save the "
                         "state_dict again with torch >= 1.6");
@@ -29,8 +30,9 @@ static int check_head(const unsigned char *head, size_t length, bool *torch, str
     return adl_fail(err, ADL_ERR_FORMAT, "neither a safetensors nor a PyTorch file");
 }
 
-/* Reads the first bytes of a regular file. -1 for standard input and pipes, which can be
- * read only once, and for files that cannot be opened, of which adl_file_read then says so. */
+/* Reads the first bytes of a regular file. Returns -1 for standard input and pipes, which can
+ * be read only once, and for files that cannot be opened, for which adl_file_read then sets
+ * the error. */
 static ssize_t read_head(const char *path, unsigned char *head)
 {
     if (!strcmp(path, "-") || !adl_file_is_regular(path))
