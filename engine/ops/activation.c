@@ -40,7 +40,6 @@ static void activation_sigmoid_forward(const struct adl_op_call *call)
 /* --- training ----------------------------------------------------------------------- */
 
 /* Elements of a task: 256 KiB. */
-
 #define PIECE_FLOATS ((size_t)65536)
 
 static size_t activation_train_count(const struct adl_train_call *call)
@@ -48,7 +47,7 @@ static size_t activation_train_count(const struct adl_train_call *call)
     return (size_t)call->batch * adl_shape_count(call->out_shape);
 }
 
-/* min(max(x, 0), hi) over one piece. */
+/* Computes min(max(x, 0), hi) over one piece. */
 static void activation_clamp_piece(const struct adl_train_call *call, size_t first, size_t last,
                                    float hi)
 {
@@ -82,7 +81,7 @@ static void activation_sigmoid_piece(const struct adl_train_call *call, size_t p
         call->out[i] = (float)(1 / (1 + exp(-(double)call->in[0][i])));
 }
 
-/* dx (+)= dy f'(x), with f' from the output; dx may be dy. */
+/* Computes dx (+)= dy f'(x), with f' from the output; dx may be the memory of dy. */
 static void activation_relu_piece_back(const struct adl_train_call *call, size_t piece,
                                        size_t first, size_t last)
 {

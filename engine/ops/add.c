@@ -2,12 +2,11 @@
  *
  *     y = clamp(a + b, lo, hi)
  *
- * In inference a clamp after an addition belongs to the plan's epilogues; the plain
- * forward below has none. In a training step, a ReLU that alone reads the sum is done in
- * the same pass (`clamps` in ops/train.h), so that the map goes through memory once:
+ * In inference a clamp after an addition belongs to the plan's epilogues; the plain forward
+ * below has none. In a training step, a ReLU that is the only reader of the sum is computed
+ * in the same pass (`clamps` in ops/train.h), so that the map goes through memory once:
  *
- *     da = db = dy where lo < y < hi, else 0;   without a clamp, dy itself
- */
+ *     da = db = dy where lo < y < hi, else 0;   without a clamp, dy itself */
 
 #include <math.h>
 
@@ -35,7 +34,6 @@ static void add_forward(const struct adl_op_call *call)
 /* --- training ----------------------------------------------------------------------- */
 
 /* Elements of a task: 256 KiB. */
-
 #define PIECE_FLOATS ((size_t)65536)
 
 static void add_for_pieces(const struct adl_train_call *call, adl_train_body *body)
@@ -56,7 +54,7 @@ static void add_piece(const struct adl_train_call *call, size_t piece, size_t fi
                                                      .hi = call->hi});
 }
 
-/* The only clamps are those of ReLU and ReLU6, whose lower end is 0: relu_back. */
+/* The only clamps are those of ReLU and ReLU6, whose lower bound is 0, as relu_back assumes. */
 static void add_piece_back(const struct adl_train_call *call, size_t piece, size_t first,
                            size_t last)
 {

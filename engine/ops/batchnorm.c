@@ -44,22 +44,22 @@ static void batchnorm_forward(const struct adl_op_call *call)
 /* --- training -----------------------------------------------------------------------
  *
  * There are few operations for each value, so what counts is how often a map goes through
- * memory: twice forward (statistics, output) and twice backward (sums, dx). A ReLU that
- * alone reads the output is therefore applied here, y = clamp(.., lo, hi), and g is dy where y
- * was not clamped, else 0. Only m and s are saved; the tape may discard y and have it
+ * memory: twice forward (statistics, output) and twice backward (sums, dx). A ReLU that is
+ * the only reader of the output is therefore applied here, y = clamp(.., lo, hi), and g is dy
+ * where y was not clamped, else 0. Only m and s are saved; the tape may discard y and have it
  * recomputed from x.
  *
- * The map is divided into pieces of some 32768 values, a number of whole pixels fixed by
- * the shape, whose sums are made by one task each and joined in order: the result does
- * not depend on the number of threads. One pass over a piece gives the sum and the
- * squares about the piece's own mean t, which loses no precision to cancellation as
- * sum x^2 - n m^2 would. About the mean m of the whole batch, the squares of a piece of
- * n' values with the sum S are
+ * The map is divided into pieces of about 32768 values, a number of whole pixels that the
+ * shape determines. Each piece is summed by one task, and the sums are joined in order: the
+ * result does not depend on the number of threads. One pass over a piece gives the sum and
+ * the squares about the piece's own mean t, which loses no precision to cancellation as sum
+ * x^2 - n m^2 would. About the mean m of the whole batch, the squares of a piece of n' values
+ * with the sum S are
  *
  *     sum (x - m)^2 = sum (x - t)^2 + 2 (t - m) (S - n' t) + n' (t - m)^2.
  *
- * Scratch: for each piece three doubles a channel (two sums and, in the place of the
- * third, the mean t as a float), then five floats a channel ("factors"). */
+ * Scratch: for each piece three doubles a channel (two sums and, in the memory of the third,
+ * the mean t as a float), then five floats a channel ("factors"). */
 
 #define PIECE_FLOATS ((size_t)32768)
 #define RUN_PIXELS ((size_t)16)
@@ -69,7 +69,7 @@ static size_t batchnorm_pixels(const struct adl_train_call *call)
     return (size_t)call->batch * (size_t)call->out_shape.h * (size_t)call->out_shape.w;
 }
 
-/* Pixels of a piece, a multiple of RUN_PIXELS. */
+/* Returns the pixels of a piece, a multiple of RUN_PIXELS. */
 static size_t batchnorm_piece_pixels(const struct adl_train_call *call)
 {
     size_t runs = PIECE_FLOATS / RUN_PIXELS / (size_t)call->out_shape.c;
@@ -103,7 +103,7 @@ static size_t batchnorm_scratch(const struct adl_train_call *call)
            5 * channels;
 }
 
-/* The sums of a piece: 3 x C. */
+/* Returns the sums of a piece: 3 x C. */
 static double *batchnorm_sums(const struct adl_train_call *call, size_t piece)
 {
     return (double *)(void *)call->scratch + piece * 3 * (size_t)call->out_shape.c;
@@ -123,7 +123,7 @@ static void batchnorm_moments_piece(const struct adl_train_call *call, size_t pi
                            sums + channels, (float *)(void *)(sums + 2 * channels));
 }
 
-/* One of the sums over all pieces. */
+/* Returns one of the sums, added up over all pieces. */
 static double batchnorm_piece_total(const struct adl_train_call *call, size_t index)
 {
     double total = 0;
@@ -132,7 +132,7 @@ static double batchnorm_piece_total(const struct adl_train_call *call, size_t in
     return total;
 }
 
-/* Sum of (x - m)^2 in channel c over all pieces, by the formula above. */
+/* Returns the sum of (x - m)^2 in channel c over all pieces, by the formula above. */
 static double batchnorm_squares_about(const struct adl_train_call *call, size_t c, double m)
 {
     size_t channels = (size_t)call->out_shape.c, left = batchnorm_pixels(call);
@@ -169,7 +169,7 @@ static void batchnorm_batch_statistics(const struct adl_train_call *call)
     }
 }
 
-/* Frozen: saves m and s of the running statistics, which stay as they are. */
+/* With frozen statistics: saves m and s of the running statistics, which stay unchanged. */
 static void batchnorm_running_statistics(const struct adl_train_call *call)
 {
     const struct adl_batchnorm_attr *a = call->node->attr;
@@ -180,15 +180,15 @@ static void batchnorm_running_statistics(const struct adl_train_call *call)
     }
 }
 
-/* Factors by channel, which lie behind the sums of the last piece: 0 and 1 are the scale
- * and shift of the output, 2 to 4 those of dx. */
+/* Returns an array of factors by channel. They lie after the sums of the last piece: 0 and 1
+ * are the scale and shift of the output, 2 to 4 the factors of dx. */
 static float *batchnorm_factors(const struct adl_train_call *call, size_t index)
 {
     return (float *)(void *)batchnorm_sums(call, batchnorm_piece_count(call)) +
            index * (size_t)call->out_shape.c;
 }
 
-/* y = x scale + shift with scale = s w and shift = b - m s w. */
+/* Computes the factors of y = x scale + shift: scale = s w and shift = b - m s w. */
 static void batchnorm_output_factors(const struct adl_train_call *call)
 {
     size_t channels = (size_t)call->out_shape.c;
@@ -226,7 +226,7 @@ static void batchnorm_normalise_piece(const struct adl_train_call *call, size_t 
                                                      .hi = call->hi});
 }
 
-/* The output from x and the saved m and s: the second half of a forward. */
+/* Computes the output from x and the saved m and s: the second half of a forward pass. */
 static void batchnorm_recompute(const struct adl_train_call *call)
 {
     batchnorm_output_factors(call);
@@ -242,7 +242,7 @@ static void batchnorm_train(const struct adl_train_call *call)
     batchnorm_recompute(call);
 }
 
-/* Sums of g and of g (x - m) over a piece, by channel. */
+/* Sums g and g (x - m) over a piece, by channel. */
 static void batchnorm_products_piece(const struct adl_train_call *call, size_t piece, size_t first,
                                      size_t last)
 {
@@ -266,8 +266,8 @@ static void batchnorm_input_piece(const struct adl_train_call *call, size_t piec
                            call->grad_in[0] + first * channels, call->add_in[0]);
 }
 
-/* Gradients of weight and bias; and the terms of dx collected, so that its pass is one
- * multiply-add for each of x and g: dx = kx x + kdy g + k with
+/* Computes the gradients of weight and bias, and collects the terms of dx, so that its pass
+ * is one multiply-add for each of x and g: dx = kx x + kdy g + k with
  *
  *     kdy = w s,   kx = - w s s dw / n,   k = - w s db / n - kx m. */
 static void batchnorm_gradients(const struct adl_train_call *call)

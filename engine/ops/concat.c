@@ -2,9 +2,9 @@
  *
  *     y[n,p,q, o_i + c] = x_i[n,p,q,c],   o_i = C_0 + .. + C_(i-1)
  *
- * and backward each input takes its own channels of dy. In NHWC this is a copy of C_i
- * floats for each pixel. Inference avoids even that: plan/join.c lets the branches write
- * into slices of the joined map. */
+ * and backward each input takes its own channels of dy. In NHWC this is a copy of C_i floats
+ * for each pixel. Inference avoids even that: plan/concat.c lets the branches write into
+ * slices of the joined map. */
 
 #include <string.h>
 

@@ -1,12 +1,12 @@
-/* Convolution of any kernel size, stride, padding and number of groups (depthwise:
- * groups = channels): its shape, its cost and, in plain C, what its result has to be.
- * With input H x W x C, output P x Q x K, kernels of R x S and G groups, output channel k
- * sees the C/G input channels of its group:
+/* Convolution of any kernel size, stride, padding and number of groups (depthwise: groups =
+ * channels): its shape, its cost and, in plain C, its definition. With input H x W x C,
+ * output P x Q x K, kernels of R x S and G groups, output channel k sees the C/G input
+ * channels of its group:
  *
  *     y[p,q,k] = bias[k] + sum over r,s,c of
  *                          x[p stride + r - top, q stride + s - left, c] w[k,c,r,s]
  *
- * where x is 0 outside the map. Nothing here is fast: inference takes the algorithms of
+ * where x is 0 outside the map. Nothing here is fast: inference uses the algorithms of
  * kernels/conv_*.c through the plan, a training step those of ops/conv/. */
 
 #include <stdio.h>
@@ -99,8 +99,11 @@ int adl_conv(struct adl_graph *graph, int input, const char *name, struct adl_co
         attr.groups = 1;
     if (attr.k < 1 || attr.r < 1 || attr.s < 1 || attr.stride < 1 || attr.groups < 1 ||
         c % attr.groups || attr.k % attr.groups)
-        return adl_graph_fail(graph, "%s: %d to %d channels in %d groups, kernel %dx%d, stride %d",
-                              name, c, attr.k, attr.groups, attr.r, attr.s, attr.stride);
+        return adl_graph_fail(
+            graph,
+            "%s: a convolution cannot have %d to %d channels in %d groups with kernel %dx%d "
+            "and stride %d",
+            name, c, attr.k, attr.groups, attr.r, attr.s, attr.stride);
     int params[2] = {-1, -1};
     params[0] = adl_graph_add_param(
         graph, adl_graph_name(graph, "%s.weight", name), ADL_PARAM_CONV_WEIGHT, 4,

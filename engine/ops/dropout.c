@@ -1,11 +1,11 @@
-/* Dropout (Srivastava et al. 2014), as PyTorch's Dropout. In training each element is
- * zeroed with probability `rate`, independently, and the others are scaled so that the
- * expected value stays:
+/* Dropout (Srivastava et al. 2014), as PyTorch's Dropout. In training each element is zeroed
+ * with probability `rate`, independently, and the others are scaled so that the expected
+ * value does not change:
  *
  *     y = x m / (1 - rate),   dx (+)= dy m / (1 - rate),   m = 0 with probability rate, else 1
  *
- * At inference it is the identity. The mask is not stored: drawing it again in the
- * backward is as fast as reading it. */
+ * At inference it is the identity. The mask is not stored: drawing it again in the backward
+ * pass is as fast as reading it. */
 
 #include <string.h>
 
@@ -18,9 +18,9 @@
 /* Elements of a task: 256 KiB. */
 #define PIECE_FLOATS ((size_t)65536)
 
-/* Elements first .. last-1 of to (+)= from m / (1 - rate). One random number of 64 bits
- * draws for two neighbours, 32 bits each; PIECE_FLOATS is even, so that pairs do not
- * depend on how the work is divided. */
+/* Computes to (+)= from m / (1 - rate) for the elements first .. last-1. One random number of
+ * 64 bits serves two neighbouring elements, with 32 bits each; PIECE_FLOATS is even, so that
+ * pairs do not depend on how the work is divided. */
 static void dropout_run(const struct adl_train_call *call, const float *from, float *to, bool add,
                         size_t first, size_t last)
 {

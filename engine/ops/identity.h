@@ -1,12 +1,12 @@
 #ifndef ADL_OPS_IDENTITY_H
 #define ADL_OPS_IDENTITY_H
 
-/* Shared by the ops whose output has the shape of their input, and by those that are the
+/* Functions for the ops whose output has the shape of their input, and for those that are the
  * identity at inference. */
 
 #include "graph/graph.h"
 
-/* The `infer` of such an op: *out = *in. Cannot fail. */
+/* The `infer` of an op that keeps the shape: *out = *in. Cannot fail. */
 int adl_infer_same(const struct adl_node *node, const struct adl_shape *in, struct adl_shape *out,
                    struct adl_error *err);
 /* The `forward` of the identity: copies the batch. */

@@ -5,7 +5,7 @@
  *     dW += dY' X,   db += the column sums of dY,   dX (+)= dY W
  *
  * Each line is one matrix product of OpenBLAS, on one thread: these products are small
- * beside any convolution. */
+ * compared with any convolution. */
 
 #include "kernels/blas.h"
 #include "ops/ops.h"
@@ -81,7 +81,7 @@ int adl_linear(struct adl_graph *graph, int input, const char *name, int k, bool
     if (input < 0)
         return -1;
     if (k < 1)
-        return adl_graph_fail(graph, "%s: %d outputs", name, k);
+        return adl_graph_fail(graph, "%s has %d outputs, but must have at least 1", name, k);
     size_t c = (size_t)adl_graph_value(graph, input)->shape.c;
     params[0] = adl_graph_add_param(graph, adl_graph_name(graph, "%s.weight", name),
                                     ADL_PARAM_LINEAR_WEIGHT, 2, (size_t[]){(size_t)k, c});

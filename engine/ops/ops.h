@@ -26,8 +26,8 @@ struct adl_conv_attr {
 extern const struct adl_op_def adl_op_conv;
 int adl_conv(struct adl_graph *graph, int input, const char *name, struct adl_conv_attr attr);
 
-/* The padding in rows and columns for an input of this shape: top, left, bottom, right
- * (conv/conv_geometry.c). */
+/* Sets `pads` to the padding in rows and columns for an input of this shape: top, left,
+ * bottom, right (conv/conv_geometry.c). */
 void adl_conv_padding(const struct adl_conv_attr *attr, struct adl_shape in, int pads[4]);
 
 /* --- batch norm (batchnorm.c): (x - mean) / sqrt(var + eps) * weight + bias --- */
@@ -81,7 +81,7 @@ extern const struct adl_op_def adl_op_add;    /* a + b, equal shapes */
 extern const struct adl_op_def adl_op_concat; /* channels one after the other, equal H and W */
 extern const struct adl_op_def adl_op_scale;  /* H x W x C times 1 x 1 x C, per channel */
 int adl_add(struct adl_graph *graph, int a, int b, const char *name);
-/* 1 to ADL_MAX_OP_INPUTS inputs. */
+/* Takes 1 to ADL_MAX_OP_INPUTS inputs. */
 int adl_concat(struct adl_graph *graph, const int *inputs, int count, const char *name);
 int adl_scale(struct adl_graph *graph, int map, int vector, const char *name);
 

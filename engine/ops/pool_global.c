@@ -59,13 +59,13 @@ static void pool_global_image_back(const struct adl_train_call *call, size_t pie
     (void)piece;
     size_t channels = (size_t)call->in_shape->c;
     size_t count = adl_shape_count(*call->in_shape);
-    float share = 1 / (float)(count / channels);
+    float factor = 1 / (float)(count / channels);
     for (size_t n = first; n < last; n++) {
         const float *dy = call->grad_out + n * channels;
         float *dx = call->grad_in[0] + n * count;
         for (size_t i = 0; i < count; i += channels)
             for (size_t c = 0; c < channels; c++)
-                dx[i + c] = (call->add_in[0] ? dx[i + c] : 0) + dy[c] * share;
+                dx[i + c] = (call->add_in[0] ? dx[i + c] : 0) + dy[c] * factor;
     }
 }
 

@@ -1,22 +1,22 @@
 /* Maximum and average over a sliding window.
  *
- * A window of size x size pixels moves in steps of `stride` over a map of H x W x C that
- * is padded by `pad` on all sides; output pixel (p, q) is made of the pixels
+ * A window of size x size pixels moves in steps of `stride` over a map of H x W x C that is
+ * padded by `pad` on all sides; output pixel (p, q) is computed from the pixels
  *
- *     W(p, q) = { (i, j) : p stride - pad <= i < p stride - pad + size, j alike, inside the map }
+ *     W(p, q) = { (i, j) : p stride - pad <= i < p stride - pad + size, j likewise, in the map }
  *
  *     max:  y[p,q,c] = max over W(p,q) of x[i,j,c]
  *     avg:  y[p,q,c] = sum over W(p,q) of x[i,j,c] / size^2
  *
- * so padding never wins a maximum, and counts as zeros in an average (PyTorch's
+ * so padding is never the maximum, and counts as zeros in an average (PyTorch's
  * count_include_pad). Backward,
  *
  *     max:  dx[i,j,c] (+)= sum of dy[p,q,c] over the windows whose first maximum, row by
  *                          row, is x[i,j,c]
  *     avg:  dx[i,j,c] (+)= sum of dy[p,q,c] / size^2 over the windows that hold (i, j)
  *
- * The backward of max looks for the maximum again, by comparing with y, instead of
- * keeping its index from forward to backward, which would take as much memory as y. */
+ * The backward pass of max finds the maximum again by comparing with y, instead of keeping
+ * its index from the forward pass, which would take as much memory as y. */
 
 #include "ops/pool_window.h"
 
@@ -27,9 +27,9 @@
 #include "base/size.h"
 #include "ops/train.h"
 
-/* Output rows or columns of a map with `side` of them. PyTorch's rule: in ceil mode the
- * last window may reach over the edge, but has to start inside the map or its padding
- * on the left. */
+/* Returns the output rows or columns of a map with `side` rows or columns. PyTorch's rule: in
+ * ceil mode the last window may reach over the edge, but has to start inside the map or its
+ * padding on the left. */
 static int pool_window_outputs(int side, const struct adl_pool_attr *attr)
 {
     int span = side + 2 * attr->pad - attr->size;
@@ -56,7 +56,8 @@ static int pool_window_infer(const struct adl_node *node, const struct adl_shape
     return 0;
 }
 
-/* The part of a window that lies inside the map: rows row0 .. row1-1, columns alike. */
+/* The part of a window that lies inside the map: rows row0 .. row1-1 and columns column0 ..
+ * column1-1. */
 struct window {
     int row0, row1, column0, column1;
 };
@@ -69,7 +70,7 @@ static struct window pool_window_at(const struct adl_pool_attr *attr, struct adl
                            ADL_MIN(column + attr->size, in.w)};
 }
 
-/* What becomes of the channel of a window whose values start at x. */
+/* Reduces one channel of a window to one value. The channel of the map starts at x. */
 typedef float window_reduction(const struct adl_pool_attr *attr, const float *x,
                                struct adl_shape in, struct window window);
 
@@ -198,16 +199,17 @@ static void pool_window_max_image_back(const struct adl_train_call *call, size_t
     for (int p = 0; p < out.h; p++)
         for (int q = 0; q < out.w; q++, job.y += out.c, job.dy += out.c) {
             struct window window = pool_window_at(call->node->attr, in, p, q);
-            size_t at = image + (size_t)window.row0 * line + (size_t)window.column0 * (size_t)in.c;
-            job.x = call->in[0] + at;
-            job.dx = call->grad_in[0] + at;
+            size_t offset =
+                image + (size_t)window.row0 * line + (size_t)window.column0 * (size_t)in.c;
+            job.x = call->in[0] + offset;
+            job.dx = call->grad_in[0] + offset;
             job.rows = window.row1 - window.row0;
             job.columns = window.column1 - window.column0;
             call->kernels->maxpool_back(&job);
         }
 }
 
-/* C times 1 / size^2, the factors that the kernel `spread` takes by channel. */
+/* Returns C floats: kernels->spread takes a factor for each channel, here always 1 / size^2. */
 static size_t pool_window_avg_scratch(const struct adl_train_call *call)
 {
     return (size_t)call->in_shape->c;
@@ -219,7 +221,7 @@ static void pool_window_avg_image_back(const struct adl_train_call *call, size_t
     (void)piece;
     (void)last;
     struct adl_shape in = *call->in_shape, out = call->out_shape;
-    const float *dy = call->grad_out + first * adl_shape_count(out), *shares = call->scratch;
+    const float *dy = call->grad_out + first * adl_shape_count(out), *factors = call->scratch;
     float *dx = call->grad_in[0] + first * adl_shape_count(in);
     size_t c = (size_t)in.c;
     if (!call->add_in[0])
@@ -227,9 +229,9 @@ static void pool_window_avg_image_back(const struct adl_train_call *call, size_t
     for (int p = 0; p < out.h; p++)
         for (int q = 0; q < out.w; q++, dy += c) {
             struct window window = pool_window_at(call->node->attr, in, p, q);
-            /* The same dy for every column of the window: a stride of 0. */
+            /* Every column of the window gets the same dy, hence a stride of 0. */
             for (int i = window.row0; i < window.row1; i++)
-                call->kernels->spread(dy, shares, 0, (size_t)(window.column1 - window.column0), c,
+                call->kernels->spread(dy, factors, 0, (size_t)(window.column1 - window.column0), c,
                                       dx + ((size_t)i * (size_t)in.w + (size_t)window.column0) * c,
                                       c);
         }
@@ -284,8 +286,9 @@ static int pool_window_add(struct adl_graph *graph, int input, const char *name,
 {
     if (attr.size < 1 || attr.stride < 1 || attr.pad < 0 || attr.pad >= attr.size ||
         attr.size > ADL_LIMIT_WINDOW)
-        return adl_graph_fail(graph, "%s: window %d, stride %d, padding %d", name, attr.size,
-                              attr.stride, attr.pad);
+        return adl_graph_fail(graph,
+                              "%s: a pooling window cannot have size %d, stride %d and padding %d",
+                              name, attr.size, attr.stride, attr.pad);
     return adl_graph_add(graph, name, def, &attr, sizeof attr, &input, 1, NULL, 0);
 }
 

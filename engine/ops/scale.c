@@ -28,8 +28,8 @@ static void scale_forward(const struct adl_op_call *call)
     for (size_t n = 0; n < (size_t)call->batch; n++)
         for (size_t i = 0; i < pixels; i++)
             for (size_t c = 0; c < channels; c++) {
-                size_t at = (n * pixels + i) * channels + c;
-                call->out[at] = call->in[0][at] * call->in[1][n * channels + c];
+                size_t index = (n * pixels + i) * channels + c;
+                call->out[index] = call->in[0][index] * call->in[1][n * channels + c];
             }
 }
 
@@ -46,7 +46,7 @@ static void scale_image(const struct adl_train_call *call, size_t piece, size_t 
             y[i + c] = x[i + c] * v[c];
 }
 
-/* Both gradients of one image; the sum is made in float, pixel after pixel. */
+/* Computes both gradients of one image; dv is summed in float, pixel after pixel. */
 static void scale_image_back(const struct adl_train_call *call, size_t piece, size_t first,
                              size_t last)
 {

@@ -1,13 +1,14 @@
 #ifndef ADL_OPS_TRAIN_H
 #define ADL_OPS_TRAIN_H
 
-/* The training side of the ops: what each does in a training step. Its forward may differ
- * from the one at inference (batch norm, dropout, ADL), and its backward gives the
- * gradients that PyTorch's autograd would give.
+/* The training side of the ops: what each does in a training step. Its forward pass may
+ * differ from the one at inference (batch norm, dropout, ADL), and its backward pass computes
+ * the gradients that PyTorch's autograd would compute. In the formulas of the ops, (+)=
+ * stands for = or +=: gradients are written or added (add_in below).
  *
- * Maps are batches: N images of H x W x C floats, one after the other. An op owns no
- * memory; train/tape.c gives it, with every call, the places of its input, output,
- * gradients, of what it saved and of its scratch.
+ * Maps are batches: N images of H x W x C floats, one after the other. An op owns no memory;
+ * with every call, train/tape.c gives it the addresses of its input, output, gradients, saved
+ * floats and scratch.
  *
  * An op computes the same bits for any number of threads: work is divided by shape alone,
  * each value is summed in one order, and random numbers come from adl_train_seed. */
@@ -27,9 +28,9 @@ enum adl_draw {
     ADL_DRAW_IMPORTANCE /* always the importance map */
 };
 
-/* How the ops of a step behave; the same for all of them. */
+/* How all ops of a step behave. */
 struct adl_train_mode {
-    bool frozen_batchnorm; /* batch norm uses the running statistics and leaves them as they are */
+    bool frozen_batchnorm; /* batch norm uses the running statistics and does not update them */
     double bn_momentum;    /* weight of this batch in the running statistics; PyTorch's 0.1 */
     bool dropout;          /* false: dropout is the identity */
 
@@ -55,13 +56,13 @@ struct adl_train_call {
     float *const *params; /* NULL where absent; running statistics are updated in place */
     float *out;
     struct adl_shape out_shape;
-    float lo, hi;   /* for ops with `clamps`: the clamp to apply; infinite where none */
-    float *saved;   /* saved_floats() floats, kept from forward to backward */
+    float lo, hi;   /* for ops with `clamps`: the clamp to apply; infinite if there is none */
+    float *saved;   /* saved_floats() floats, kept from the forward to the backward pass */
     float *scratch; /* scratch_floats() floats, lost between calls */
 
-    /* Backward only. grad_in[i] is NULL where no gradient of input i is needed; else the
-     * gradient is added to it where add_in[i], and written over it where not.
-     * grad_params[i] are always added to. */
+    /* For the backward pass only. grad_in[i] is NULL if no gradient of input i is needed;
+     * else the gradient is added to it if add_in[i], and otherwise written over it. Gradients
+     * of parameters are always added to grad_params[i]. */
     const float *grad_out;
     float *const *grad_in;
     const bool *add_in;
@@ -72,49 +73,48 @@ struct adl_train_call {
 struct adl_op_train {
     /* The output may take the first input's memory; grad_in[0] is then grad_out. */
     bool in_place;
-    /* The backward reads the output, which is therefore kept, and the next op may not
+    /* The backward pass reads the output, which is therefore kept, and the next op may not
      * write over it. */
     bool reads_out;
-    /* The backward reads no input; they need not be kept for it. */
+    /* The backward pass reads no input, so the inputs need not be kept for it. */
     bool drops_in;
-    /* The op is a clamp, y = max(lo, min(x, hi)), whose gradient passes where
-     * lo < x < hi. Both 0: it is not. */
+    /* The op is a clamp, y = max(lo, min(x, hi)), whose gradient passes where lo < x < hi.
+     * Both 0: it is not a clamp. */
     float clamp_lo, clamp_hi;
-    /* Forward ends with a clamp to call->lo .. call->hi, and backward begins with that
-     * clamp's gradient. A clamp that is the only reader of the output is then not run as
-     * an op of its own. */
+    /* The forward pass ends with a clamp to call->lo .. call->hi, and the backward pass
+     * begins with that clamp's gradient. A clamp that is the only reader of the output is
+     * then not run as an op of its own. */
     bool clamps;
     /* Floats of call->saved and call->scratch; NULL: none. scratch_floats is called with
-     * node, pool, kernels, batch and shapes set and nothing else, and covers forward and
-     * backward. */
+     * node, pool, kernels, batch and shapes set and nothing else, and covers both passes. */
     size_t (*saved_floats)(const struct adl_node *node, int batch, const struct adl_shape *in,
                            struct adl_shape out);
     size_t (*scratch_floats)(const struct adl_train_call *call);
     void (*forward)(const struct adl_train_call *call);
     void (*backward)(const struct adl_train_call *call);
-    /* For ops whose output is cheap to compute: writes the output of the last forward
-     * anew, bit by bit the same, from the inputs and what was saved. The tape can then
-     * discard the output after the forward. NULL: it is kept. */
+    /* For ops whose output is cheap to compute: computes the output of the last forward pass
+     * again, bit-identically, from the inputs and what was saved. The tape can then discard
+     * the output after the forward pass. NULL: the output is kept. */
     void (*recompute)(const struct adl_train_call *call);
 };
 
-/* The random numbers of an op in a step: number `index` is the next of adl_rng_splitmix
- * after the state seed + index. They depend on the step's key and on the node, not on the
- * number of threads or the order of calls. */
+/* Returns the seed of an op's random numbers in a step: number `index` is what
+ * adl_rng_splitmix returns for the state seed + index. They depend on the step's key and on
+ * the node, not on the number of threads or the order of calls. */
 uint64_t adl_train_seed(const struct adl_train_call *call);
-/* Random number `index` of an op as a uniform number in [0, 1). */
+/* Returns random number `index` of an op as a uniform number in [0, 1). */
 double adl_train_uniform(const struct adl_train_call *call, uint64_t index);
 
-/* Calls body(call, piece, first, last) for consecutive pieces first .. last-1 of
- * 0 .. count-1, `piece_size` long but for the last, on the call's threads. `piece` is the
+/* Calls body(call, piece, first, last) for consecutive pieces first .. last-1 of 0 ..
+ * count-1, `piece_size` long except for the last, on the call's threads. `piece` is the
  * number of the piece. */
 typedef void adl_train_body(const struct adl_train_call *call, size_t piece, size_t first,
                             size_t last);
 void adl_train_pieces(const struct adl_train_call *call, size_t count, size_t piece_size,
                       adl_train_body *body);
 
-/* Gives input `input` the whole gradient `from` unchanged: adds or copies it, as add_in
- * says. Does nothing where no gradient is needed or it is already there. */
+/* Gives input `input` the whole gradient `from` unchanged: adds or copies it, as add_in says.
+ * Does nothing if no gradient is needed or if `from` already is the gradient's memory. */
 void adl_train_pass_on(const struct adl_train_call *call, int input, const float *from);
 
 #endif

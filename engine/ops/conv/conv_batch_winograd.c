@@ -1,21 +1,21 @@
-/* A convolution at stride 1 of a whole batch by Winograd's algorithm (Lavin & Gray
- * 2016; formulas in kernels/winograd.h): the forward pass, or the gradient of the input,
- * which is the convolution with "turned" weights.
+/* A convolution at stride 1 of a whole batch by Winograd's algorithm (Lavin & Gray 2016;
+ * formulas in kernels/winograd.h): the forward pass, or the gradient of the input, which is
+ * the convolution with "turned" weights.
  *
- * Inference has conv_winograd.c for this, which takes one image at a time. In training
- * that would be slow on small maps: the weights are new in each step and, transformed,
- * 4 to 7 times as large as before, larger than the maps; an image with few tiles would
- * have all of them read from memory for a few products. Here, at each position of a
- * tile, the tiles of many images are the rows of one product:
+ * Inference uses conv_winograd.c for this, which takes one image at a time. In training that
+ * would be slow on small maps: the weights are new in each step and, transformed, 4 to 7
+ * times as large as before, larger than the maps; an image with few tiles would have all of
+ * them read from memory for a few products. Here, at each position of a tile, the tiles of
+ * many images are the rows of one product:
  *
  *     u[position] (C x K)      the transformed weights, made once
  *     v[position] (tiles x C)  the transformed input
  *     m[position] (tiles x K) = v[position] u[position]
  *
- * and m is transformed back to the output. Tiles go through these three stages in
- * chunks whose size is fixed by the shape (conv_tiles.c), so that v and m stay in the
- * caches. A task is a few tiles when transforming and a position when multiplying: each
- * output is computed by one task, whatever the number of threads. */
+ * and m is transformed back to the output. Tiles go through these three stages in chunks
+ * whose size is fixed by the shape (conv_tiles.c), so that v and m stay in the caches. A task
+ * is a few tiles when transforming and a position when multiplying: each output is computed
+ * by one task, whatever the number of threads. */
 
 #include "ops/conv/conv_batch_winograd.h"
 
@@ -26,8 +26,8 @@
 #include "base/size.h"
 #include "ops/conv/conv_tiles.h"
 
-/* Floats of weights that are reordered at a time before they are transformed, on the
- * stack: those of several input channels, one at least. */
+/* Floats of the buffer on the stack in which weights are reordered before they are
+ * transformed: those of one input channel or more. */
 #define GATHER_FLOATS ((size_t)8192)
 
 struct job {
@@ -40,7 +40,7 @@ struct job {
     float *out;
     size_t taps;         /* R S */
     size_t nr, panels;   /* output channels are multiplied in panels of nr */
-    size_t depth;        /* input channels are multiplied in chunks of so many */
+    size_t depth;        /* input channels that are multiplied at a time */
     size_t step;         /* floats from one position of u to the next */
     size_t first, count; /* tiles of the current chunk */
     float *zeros, *bias;
@@ -49,8 +49,8 @@ struct job {
     float *m; /* position x tile x output channel */
 };
 
-/* The sizes of a job, and its parts of the scratch memory. A cache line is added to
- * each stride so that neighbours fall into different sets of the caches. */
+/* Returns a job with its sizes and its parts of the scratch memory set. A cache line is added
+ * to each stride so that neighbours fall into different sets of the caches. */
 static struct job conv_batch_winograd_job(const struct adl_conv *conv,
                                           const struct adl_kernels *kernels, int batch, int points,
                                           float *scratch)
@@ -75,10 +75,11 @@ static struct job conv_batch_winograd_job(const struct adl_conv *conv,
 bool adl_conv_batch_winograd_supports(const struct adl_conv *conv,
                                       const struct adl_kernels *kernels, int points)
 {
-    const struct adl_conv_algorithm *one = points == 6 ? &adl_conv_winograd6 : &adl_conv_winograd8;
-    struct adl_conv written = *conv;
-    written.accumulate = false; /* here the output itself is the residual */
-    return one->supports(one, &written, kernels);
+    const struct adl_conv_algorithm *winograd =
+        points == 6 ? &adl_conv_winograd6 : &adl_conv_winograd8;
+    struct adl_conv overwriting = *conv;
+    overwriting.accumulate = false; /* here the output itself is the residual */
+    return winograd->supports(winograd, &overwriting, kernels);
 }
 
 size_t adl_conv_batch_winograd_scratch(const struct adl_conv *conv,
@@ -115,12 +116,12 @@ static void conv_batch_winograd_weights(void *context, size_t task, int worker)
     (void)worker;
     const struct job *job = context;
     _Alignas(64) float piece[GATHER_FLOATS];
-    size_t most = GATHER_FLOATS / (job->taps * job->nr);
+    size_t max_count = GATHER_FLOATS / (job->taps * job->nr);
     size_t panel = task % job->panels, c0 = task / job->panels * job->depth;
     size_t depth = ADL_MIN(job->depth, (size_t)job->conv->c - c0);
 
-    for (size_t l = 0; l < depth; l += most) {
-        size_t count = ADL_MIN(most, depth - l);
+    for (size_t l = 0; l < depth; l += max_count) {
+        size_t count = ADL_MIN(max_count, depth - l);
         conv_batch_winograd_gather(job, panel, c0 + l, count, piece);
         job->kernels->winograd->weights(&(struct adl_winograd_weights){
             .row_points = job->tiles.row_points,
@@ -146,7 +147,7 @@ static void conv_batch_winograd_input(void *context, size_t task, int worker)
                        job->v + t * job->tiles.ldx, job->tiles.chunk * job->tiles.ldx);
 }
 
-/* All products of one position. */
+/* Computes all products of one position. */
 static void conv_batch_winograd_multiply(void *context, size_t position, int worker)
 {
     (void)worker;

@@ -1,11 +1,10 @@
-/* The choice of an algorithm for each pass of a training convolution.
+/* Chooses the algorithm for each pass of a training convolution.
  *
- * It is made by estimated cost and not by timing, so that it depends on the shape
- * alone: a run that is resumed or repeated takes the same algorithms and gets the
- * same bits. Winograd's cost is the one that inference plans use
- * (kernels/conv_cost.h), with a training step's own terms: all tiles of the batch
- * count, whole ones even at the edge of the map, and the weights have to be
- * transformed in every step, because the optimizer has changed them. */
+ * The choice is made by estimated cost and not by timing, so that it depends on the shape
+ * alone: a run that is resumed or repeated uses the same algorithms and gets the same bits.
+ * Winograd's cost is the one that inference plans use (kernels/conv_cost.h), with a training
+ * step's own terms: all tiles of the batch count, whole ones even at the edge of the map, and
+ * the weights have to be transformed in every step, because the optimizer has changed them. */
 
 #include "ops/conv/conv_choice.h"
 
@@ -17,18 +16,18 @@
 /* Multiply-adds in the time that the transform of one weight at one position takes,
  * there and back; measured on an AMD Zen 4. */
 #define WEIGHT_TRANSFORM 60
-/* Winograd's algorithm is taken where its cost is below this share of the direct
- * product's: its rounding errors are larger, and those of larger tiles larger still. */
-#define WINOGRAD_SHARE 0.9
-#define WINOGRAD_SHARE8 0.8
-/* An image with more tiles than this reads the transformed weights often enough by
- * itself: its tiles are then not joined with those of the other images. */
+/* Winograd's algorithm is chosen if its cost is below this fraction of the direct product's:
+ * its rounding errors are larger, and those of larger tiles are larger still. */
+#define WINOGRAD_FRACTION 0.9
+#define WINOGRAD_FRACTION8 0.8
+/* An image with more tiles than this reads the transformed weights often enough on its own:
+ * its tiles are then not multiplied together with those of the other images. */
 #define BATCH_TILES ((size_t)128)
-/* Fewer channels than this do not repay the additions of Strassen's algorithm. */
+/* With fewer channels than this, the additions of Strassen's algorithm do not pay off. */
 #define STRASSEN_CHANNELS 256
 
-/* Estimated cost of Winograd's algorithm over a batch, as a multiple of the N P Q R S
- * C K multiply-adds of the direct product. */
+/* Returns the estimated cost of Winograd's algorithm over a batch, as a multiple of the N P Q
+ * R S C K multiply-adds of the direct product. */
 static double conv_choice_winograd_cost(const struct adl_conv *conv, int batch, int points)
 {
     struct adl_tiles tiles = adl_tiles_of(conv, batch, points);
@@ -48,10 +47,10 @@ bool adl_conv_choose_grad_winograd(const struct adl_conv *conv, const struct adl
                                    int batch)
 {
     return adl_conv_grad_winograd_supports(conv, kernels) &&
-           conv_choice_winograd_cost(conv, batch, ADL_GRAD_WINOGRAD_POINTS) < WINOGRAD_SHARE;
+           conv_choice_winograd_cost(conv, batch, ADL_GRAD_WINOGRAD_POINTS) < WINOGRAD_FRACTION;
 }
 
-/* Points of a tile's side, or 0 where the direct product is expected to be faster. */
+/* Returns the points of a tile's side, or 0 if the direct product is expected to be faster. */
 static int conv_choice_points(const struct adl_conv *conv, const struct adl_kernels *kernels,
                               int batch)
 {
@@ -60,8 +59,8 @@ static int conv_choice_points(const struct adl_conv *conv, const struct adl_kern
     for (int n = 6; n <= 8; n += 2) {
         if (!adl_conv_batch_winograd_supports(conv, kernels, n))
             continue;
-        double cost =
-            conv_choice_winograd_cost(conv, batch, n) / (n == 6 ? WINOGRAD_SHARE : WINOGRAD_SHARE8);
+        double cost = conv_choice_winograd_cost(conv, batch, n) /
+                      (n == 6 ? WINOGRAD_FRACTION : WINOGRAD_FRACTION8);
         if (cost < best) {
             best = cost;
             points = n;
@@ -77,16 +76,16 @@ int adl_conv_choose_batch_winograd(const struct adl_conv *conv, const struct adl
     return points && adl_tiles_of(conv, batch, points).image <= BATCH_TILES ? points : 0;
 }
 
-/* Whether Strassen's algorithm is taken for a 1x1 convolution whose batch has been
- * joined to one map. Of a map so small that its sums would be prepared first
- * (prepare_tasks), the batch has too few rows for it. */
+/* Returns whether Strassen's algorithm is used for a 1x1 convolution whose batch has been
+ * joined to one map. If that map is so small that its left factors would be computed
+ * beforehand (prepare_tasks), it has too few rows for the algorithm. */
 static bool conv_choice_strassen(const struct adl_conv *conv, const struct adl_kernels *kernels)
 {
-    struct adl_conv written = *conv;
-    written.accumulate = false; /* conv_train.c hands in what is added to as a residual */
+    struct adl_conv overwriting = *conv;
+    overwriting.accumulate = false; /* conv_train.c passes the output as a residual instead */
     return conv->c >= STRASSEN_CHANNELS && conv->k >= STRASSEN_CHANNELS &&
-           adl_conv_strassen.supports(&adl_conv_strassen, &written, kernels) &&
-           adl_conv_strassen.prepare_tasks(&adl_conv_strassen, &written, kernels) == 0;
+           adl_conv_strassen.supports(&adl_conv_strassen, &overwriting, kernels) &&
+           adl_conv_strassen.prepare_tasks(&adl_conv_strassen, &overwriting, kernels) == 0;
 }
 
 const struct adl_conv_algorithm *adl_conv_choose_algorithm(const struct adl_conv *conv,

@@ -4,10 +4,10 @@
 
 #include "base/size.h"
 
-/* With padding "SAME" as TensorFlow defines it, the output has P = ceil(H / stride)
- * rows, for which the last window must end at row (P - 1) * stride + R: what the map
- * lacks is divided between top and bottom, and an odd row goes to the bottom. Columns
- * alike. */
+/* With padding "SAME" as TensorFlow defines it, the output has P = ceil(H / stride) rows, for
+ * which the last window must end at row (P - 1) * stride + R: the rows that the map lacks are
+ * divided between top and bottom, and an odd row goes to the bottom. Columns are treated
+ * likewise. */
 void adl_conv_padding(const struct adl_conv_attr *attr, struct adl_shape in, int pads[4])
 {
     if (!attr->tf_same) {

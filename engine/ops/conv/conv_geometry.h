@@ -1,29 +1,29 @@
 #ifndef ADL_OPS_CONV_CONV_GEOMETRY_H
 #define ADL_OPS_CONV_CONV_GEOMETRY_H
 
-/* What every file of training convolutions needs to know about a convolution's
- * shape, and what one pass over a batch is given. The lowest file of this folder:
+/* The shapes of training convolutions, and the arguments of one pass over a batch. The files
+ * of this directory, from the lowest to the highest:
  *
  *     conv_geometry, conv_tiles                            shapes
  *     conv_batch_winograd, conv_grad_*                     one algorithm each
  *     conv_choice                                          which of them to take
  *     conv_train                                           the op's training side
  *
- * Letters: N images of H x W x C are convolved with K kernels of R x S into maps of
- * P x Q x K; with G groups, a kernel sees C/G input channels. */
+ * Letters: N images of H x W x C are convolved with K kernels of R x S into maps of P x Q x
+ * K; with G groups, a kernel sees C/G input channels. */
 
 #include "base/pool.h"
 #include "kernels/conv.h"
 #include "ops/ops.h"
 
-/* The convolution that an op with these attributes is, for an input of shape `in`
- * whose output has shape `out`: dense maps (ldx = C, ldo = K), no clamp. */
+/* Returns the convolution of an op with these attributes, for an input of shape `in` and an
+ * output of shape `out`: dense maps (ldx = C, ldo = K), no clamp. */
 struct adl_conv adl_conv_describe(const struct adl_conv_attr *attr, struct adl_shape in,
                                   struct adl_shape out);
 
-/* K R S C/G. */
+/* Returns the number of weights, K R S C/G. */
 size_t adl_conv_weight_count(const struct adl_conv *conv);
-/* G = C = K: each channel is convolved by itself. */
+/* Returns whether G = C = K, so that each channel is convolved by itself. */
 bool adl_conv_is_depthwise(const struct adl_conv *conv);
 
 /* The outputs q .. q+count-1 of a row for which tap s of the kernel lies inside the
@@ -40,7 +40,7 @@ struct adl_conv_pass {
     const struct adl_kernels *kernels;
     int batch;             /* images, one after the other in memory */
     struct adl_pool *pool; /* may be NULL: the calling thread does all */
-    float *scratch;        /* as many floats as the algorithm's _scratch says, 64-byte aligned */
+    float *scratch; /* as many floats as the algorithm's ..._scratch() returns, 64-byte aligned */
 };
 
 #endif

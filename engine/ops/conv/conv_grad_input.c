@@ -1,13 +1,13 @@
-/* The gradient of the input of a convolution with a stride. For each output pixel
- * m = (p, q), the product of its gradient with the weights,
+/* Computes the gradient of the input of a convolution with a stride. For each output pixel m
+ * = (p, q), the product of its gradient with the weights,
  *
  *     taps[m][(r,s,c)] = sum over k of dy[m][k] w[k][(r,s,c)],
  *
- * is what the pixel sends back to each tap of its window; it is then added to the
- * input pixels on which the taps lie ("col2im"). A block of output pixels is done at a
- * time, so that the products stay in the cache and the whole col2im matrix, R S times
- * the size of the output, is never in memory. As windows overlap, a task is a whole
- * image: there are no more tasks than images in the batch. */
+ * is what the pixel sends back to each tap of its window; it is then added to the input
+ * pixels on which the taps lie ("col2im"). A block of output pixels is processed at a time,
+ * so that the products stay in the cache and the whole col2im matrix, R S times the size of
+ * the output, is never in memory. As windows overlap, a task is a whole image: there are no
+ * more tasks than images in the batch. */
 
 #include "ops/conv/conv_grad_input.h"
 
@@ -33,7 +33,8 @@ struct job {
     float *workers; /* of each worker: BLOCK_ROWS x (R, S, C/G) */
 };
 
-/* Adds what output pixel m sends back through one group: R S C/G values. */
+/* Adds the R S C/G values that output pixel m sends back through one group to the input's
+ * gradient. */
 static void conv_grad_input_scatter(const struct adl_conv *conv, size_t m, size_t group,
                                     const float *taps, float *grad_in)
 {

@@ -1,21 +1,20 @@
-/* The gradient of a convolution's weights,
+/* Computes the gradient of a convolution's weights,
  *
  *     dW[k][(r,s,c)] = sum over images n and output pixels m of dY[n][m][k] X[n][m][(r,s,c)],
  *
  * where row m of X, R S C/G long, is the window of the input that output pixel m sees
  * ("im2col"). It is a sum of matrix products dY' X over blocks of BLOCK_ROWS pixels and
- * BLOCK_COLUMNS columns: only that block of X is ever copied (adl_conv_copy_rows), so
- * it stays in the L2 cache, where the whole matrix would be R S times the input's size.
- * For a dense 1x1 convolution X is the input itself and nothing is copied.
+ * BLOCK_COLUMNS columns: only that block of X is ever copied (adl_conv_copy_rows), so it
+ * stays in the L2 cache, whereas the whole matrix would be R S times the input's size. For a
+ * dense 1x1 convolution X is the input itself and nothing is copied.
  *
- * A task is a block of columns of one group, and a run of consecutive images. Where
- * the shape gives fewer than WANTED_TASKS blocks, the batch is divided into several
- * runs, each with a sum of its own; these are then added up in order. The division
- * depends on the shape and the batch alone, so the result does not depend on the number
- * of threads.
+ * A task is a block of columns of one group, and a run of consecutive images. If the shape
+ * gives fewer than WANTED_TASKS blocks, the batch is divided into several runs, each with a
+ * sum of its own; the sums are then added up in order. The division depends on the shape and
+ * the batch alone, so the result does not depend on the number of threads.
  *
- * Depthwise convolutions have one column for each tap and no product; their sums are
- * made by vector kernels along the channels instead. */
+ * Depthwise convolutions have one column for each tap and no product; their sums are made by
+ * vector kernels along the channels instead. */
 
 #include "ops/conv/conv_grad_weights.h"
 
@@ -51,8 +50,8 @@ static struct split conv_grad_weights_split(const struct adl_conv *conv, int bat
     return s;
 }
 
-/* Scratch of one worker: a block of X; or, depthwise, the sums of a run, and the sums
- * and the scratch of the 3x3 kernel. */
+/* Returns the scratch floats of one worker: a block of X; or, for a depthwise convolution,
+ * the sums of a run, and the sums and the scratch of kernels->depthwise_grad. */
 static size_t conv_grad_weights_worker(const struct adl_conv *conv)
 {
     size_t sums = (size_t)conv->c * (size_t)conv->r * (size_t)conv->s;
@@ -71,12 +70,12 @@ struct job {
     struct split split;
     int batch;
     const float *x, *grad_out;
-    float *partial; /* run x K x depth: the sums of each run; `grad` where there is only one */
+    float *partial; /* run x K x depth: the sums of each run; `grad` if there is only one */
     float *grad;    /* K x depth */
     float *workers;
 };
 
-/* Depthwise, any kernel: adds one image's sums, a row of the output at a time. */
+/* Depthwise convolution of any size: adds one image's sums, a row of the output at a time. */
 static void conv_grad_weights_depthwise(const struct job *job, size_t n, float *sums)
 {
     const struct adl_conv *conv = job->conv;
@@ -101,7 +100,8 @@ static void conv_grad_weights_depthwise(const struct job *job, size_t n, float *
         }
 }
 
-/* Depthwise 3x3: the same by a kernel that keeps the nine sums in registers. */
+/* Depthwise 3x3 convolution: adds one image's sums with a function that keeps the nine sums
+ * in registers. */
 static void conv_grad_weights_depthwise3x3(const struct job *job, size_t n, float *sums,
                                            float *work)
 {
@@ -126,8 +126,8 @@ static void conv_grad_weights_depthwise3x3(const struct job *job, size_t n, floa
         sums[i] += work[i];
 }
 
-/* Depthwise: the sums over one run of images. They are made as (R, S) x C, along the
- * channels, and transposed to C x (R, S) at the end. */
+/* Depthwise convolution: computes the sums over one run of images. They are summed as (R, S)
+ * x C, along the channels, and transposed to C x (R, S) at the end. */
 static void conv_grad_weights_run(const struct job *job, size_t run, int worker)
 {
     const struct adl_conv *conv = job->conv;
@@ -148,7 +148,7 @@ static void conv_grad_weights_run(const struct job *job, size_t run, int worker)
             to[c * taps + tap] = sums[tap * channels + c];
 }
 
-/* One block of columns over one run of images. */
+/* Computes one block of columns over one run of images. */
 static void conv_grad_weights_product(const struct job *job, size_t task, int worker)
 {
     const struct adl_conv *conv = job->conv;

@@ -1,26 +1,26 @@
-/* The gradient of a 3x3 convolution's weights by Winograd's algorithm F(4x4, 3x3)
- * (Lavin & Gray 2016). With the matrices A, B and G of kernels/winograd.h, a tile of
- * 4 x 4 outputs y from a tile of 6 x 6 inputs x and the kernel g is
+/* Computes the gradient of a 3x3 convolution's weights by Winograd's algorithm F(4x4, 3x3)
+ * (Lavin & Gray 2016). With the matrices A, B and G of kernels/winograd.h, a tile of 4 x 4
+ * outputs y from a tile of 6 x 6 inputs x and the kernel g is
  *
  *     y = A' [ (G g G') . (B' x B) ] A,
  *
- * where . multiplies element by element. This is linear in g, and its transpose gives
- * the gradient of g for a gradient dy of the tile:
+ * where . multiplies element by element. This is linear in g, and its transpose gives the
+ * gradient of g for a gradient dy of the tile:
  *
  *     dg = G' [ (A dy A') . (B' x B) ] G.
  *
- * The outer transform is linear too, so the bracket may be summed over all tiles of
- * the batch before it is applied, once for each pair of channels. At each of the 36
- * positions the sum is a matrix product
+ * The outer transform is linear too, so the bracket may be summed over all tiles of the batch
+ * before it is applied, once for each pair of channels. At each of the 36 positions the sum
+ * is a matrix product
  *
  *     sums[position] (K x C) = z[position]' (K x tiles) v[position] (tiles x C),
  *
- * with z = A dy A' and v = B' x B: 36 multiplications take the place of 4 x 4 x 9 =
- * 144 for each tile and pair of channels.
+ * with z = A dy A' and v = B' x B: 36 multiplications take the place of 4 x 4 x 9 = 144 for
+ * each tile and pair of channels.
  *
- * Tiles are done in chunks fixed by the shape, first transformed, then multiplied with
- * one task for each position, so that the result does not depend on the number of
- * threads. */
+ * Tiles are processed in chunks whose size the shape determines; each chunk is first
+ * transformed, then multiplied with one task for each position, so that the result does not
+ * depend on the number of threads. */
 
 #include "ops/conv/conv_grad_winograd.h"
 
@@ -91,7 +91,7 @@ static void conv_grad_winograd_multiply(void *context, size_t position, int work
               job->first > 0 ? 1 : 0, job->sums + position * k * c, c);
 }
 
-/* The outer transform G' [.] G of one output channel. */
+/* Applies the outer transform G' [.] G for one output channel. */
 static void conv_grad_winograd_fold(void *context, size_t k, int worker)
 {
     (void)worker;
@@ -101,9 +101,9 @@ static void conv_grad_winograd_fold(void *context, size_t k, int worker)
                                 job->grad + k * 9 * c);
 }
 
-/* Writes G of winograd.h, POINTS x 3, row by row: of point p[i] the powers p[i]^j
- * divided by the product of all p[i] - p[l]; of infinity (0 0 1). The points are 0 and
- * the pairs +-p. */
+/* Writes G of winograd.h, POINTS x 3, row by row. The row of point p[i] holds the powers
+ * p[i]^j divided by the product of all p[i] - p[l]; the row of infinity is (0 0 1). The
+ * points are 0 and the pairs +-p. */
 static void conv_grad_winograd_matrix(float *g)
 {
     static const float pairs[] = ADL_WINOGRAD_PAIRS6;

@@ -9,15 +9,15 @@
 /* Points of a tile's side: F(4x4, 3x3). */
 #define ADL_GRAD_WINOGRAD_POINTS 6
 
-/* Whether it can be done for this shape with this instruction set. */
+/* Returns whether this is possible for this shape with this instruction set. */
 bool adl_conv_grad_winograd_supports(const struct adl_conv *conv,
                                      const struct adl_kernels *kernels);
 
-/* Floats of scratch for a batch. */
+/* Returns the floats of scratch for a batch. */
 size_t adl_conv_grad_winograd_scratch(const struct adl_conv *conv, int batch);
 
-/* grad: K x (R, S, C), overwritten with the sum over the batch. x: N x H x W x C,
- * grad_out: N x P x Q x K. */
+/* Writes the sum over the batch to `grad`, K x (R, S, C). x: N x H x W x C, grad_out: N x P x
+ * Q x K. */
 void adl_conv_grad_winograd(const struct adl_conv_pass *pass, const float *x, const float *grad_out,
                             float *grad);
 

@@ -3,16 +3,16 @@
 #include "base/mem.h"
 #include "base/size.h"
 
-/* A chunk has as many tiles as take CHUNK_FLOATS floats (4 MiB) when transformed, but at
- * least CHUNK_TILES: the products of fewer tiles would not repay moving their sums through
+/* A chunk has as many tiles as fill CHUNK_FLOATS floats (4 MiB) when transformed, but at
+ * least CHUNK_TILES: the products of fewer tiles would not outweigh moving their sums through
  * the caches. */
 #define CHUNK_FLOATS ((size_t)1 << 20)
 #define CHUNK_TILES ((size_t)256)
 
 const unsigned char adl_tile_positions[ADL_WINOGRAD_MAX_SIDE] = {0, 1, 2, 3, 4, 5, 6, 7};
 
-/* The stride from tile to tile: whole cache lines, and one more than the channels
- * need, so that tiles do not all fall into the same sets of the cache. */
+/* Returns the stride from tile to tile in floats: whole cache lines, and one more than the
+ * channels need, so that tiles do not all fall into the same sets of the cache. */
 static size_t conv_tiles_stride(int channels)
 {
     return ((size_t)channels + 2 * ADL_LINE_FLOATS - 1) / ADL_LINE_FLOATS * ADL_LINE_FLOATS;
@@ -36,22 +36,22 @@ struct adl_tiles adl_tiles_of(const struct adl_conv *conv, int batch, int points
 
 struct adl_tile adl_tile_at(const struct adl_tiles *tiles, size_t index)
 {
-    size_t at = index % tiles->image;
+    size_t in_image = index % tiles->image;
     return (struct adl_tile){.image = index / tiles->image,
-                             .p = (int)(at / tiles->across) * tiles->row_outputs,
-                             .q = (int)(at % tiles->across) * tiles->column_outputs};
+                             .p = (int)(in_image / tiles->across) * tiles->row_outputs,
+                             .q = (int)(in_image % tiles->across) * tiles->column_outputs};
 }
 
-/* Pointers to the pixels of a rectangle of a map, row by row; `zeros` for those that lie
- * outside the map. */
+/* Sets `pixels` to the addresses of the pixels of a rectangle of a map, row by row; `zeros`
+ * for those that lie outside the map. */
 static void conv_tiles_rectangle(const float *map, int h, int w, size_t ld, int top, int left,
                                  int rows, int columns, const float *zeros, const float **pixels)
 {
     for (int i = 0; i < rows; i++)
         for (int j = 0; j < columns; j++) {
-            int y = top + i, z = left + j;
-            bool inside = y >= 0 && y < h && z >= 0 && z < w;
-            *pixels++ = inside ? map + ((size_t)y * (size_t)w + (size_t)z) * ld : zeros;
+            int y = top + i, x = left + j;
+            bool inside = y >= 0 && y < h && x >= 0 && x < w;
+            *pixels++ = inside ? map + ((size_t)y * (size_t)w + (size_t)x) * ld : zeros;
         }
 }
 

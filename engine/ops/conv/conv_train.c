@@ -1,5 +1,5 @@
-/* A convolution in a training step: the forward pass and the three gradients that
- * PyTorch's autograd would give. With stride t, padding (top, left) and G groups,
+/* A convolution in a training step: the forward pass and the three gradients that PyTorch's
+ * autograd would give. With stride t, padding (top, left) and G groups,
  *
  *     y[n,p,q,k]    = b[k] + sum over r,s,c of w[k,c,r,s] x[n, p t + r - top, q t + s - left, c]
  *     dw[k,c,r,s]  += sum over n,p,q of dy[n,p,q,k] x[n, p t + r - top, q t + s - left, c]
@@ -9,16 +9,15 @@
  *
  * where x is N x H x W x C, y and dy N x P x Q x K, and w K x C/G x R x S.
  *
- * At stride 1 the last line is itself a convolution, of dy with padding R - 1 - top
- * and with kernels whose channels are exchanged and whose two axes are reversed. It
- * and the forward pass therefore run on the same kernels as inference ("convolve"
- * below); only the packing of the weights, which an inference plan does once, is done
- * again in each pass. The other products have files of their own: conv_grad_weights.c
- * and conv_grad_winograd.c for dw, conv_grad_input.c for dx at larger strides.
- * conv_choice.c says which algorithm is taken.
+ * At stride 1 the last line is itself a convolution, of dy with padding R - 1 - top and with
+ * kernels whose channels are exchanged and whose two axes are reversed. It and the forward
+ * pass therefore run on the same kernels as inference ("convolve" below); only the packing of
+ * the weights, which an inference plan does once, is done again in each pass. The other
+ * products have files of their own: conv_grad_weights.c and conv_grad_winograd.c for dw,
+ * conv_grad_input.c for dx at larger strides. conv_choice.c chooses the algorithm.
  *
- * Sums over the batch are made in pieces fixed by the shape and joined in order, so
- * that the result does not depend on the number of threads. */
+ * Sums over the batch are computed in pieces that the shape determines, and joined in order,
+ * so that the result does not depend on the number of threads. */
 
 #include "ops/conv/conv_train.h"
 
@@ -39,14 +38,14 @@ static struct adl_conv conv_train_forward_conv(const struct adl_train_call *call
     return adl_conv_describe(call->node->attr, *call->in_shape, call->out_shape);
 }
 
-/* Whether the input's gradient is a convolution. Padding of a whole kernel or more
- * would need a negative padding for it. */
+/* Returns whether the input's gradient is a convolution. If the padding is as large as the
+ * kernel or larger, that convolution would need a negative padding. */
 static bool conv_train_is_plain(const struct adl_conv *conv)
 {
     return conv->stride == 1 && conv->pad_top < conv->r && conv->pad_left < conv->s;
 }
 
-/* The convolution that the input's gradient is, where conv_train_is_plain. */
+/* Returns the convolution that computes the input's gradient, if conv_train_is_plain. */
 static struct adl_conv conv_train_backward_conv(const struct adl_conv *conv, bool add)
 {
     struct adl_conv back = *conv;
@@ -64,9 +63,9 @@ static struct adl_conv conv_train_backward_conv(const struct adl_conv *conv, boo
     return back;
 }
 
-/* A dense 1x1 convolution computes each pixel by itself: the maps of the batch are
- * then one map of N H rows, and the matrix product is longer and has one remainder of
- * rows instead of one for each image. *batch becomes 1. */
+/* Joins the maps of a batch into one map of N H rows, if the convolution is dense and 1x1 and
+ * so computes each pixel by itself; *batch becomes 1. The matrix product is then longer and
+ * has one remainder of rows instead of one for each image. */
 static struct adl_conv conv_train_join_batch(const struct adl_conv *conv, int *batch)
 {
     struct adl_conv whole = *conv;
@@ -79,6 +78,7 @@ static struct adl_conv conv_train_join_batch(const struct adl_conv *conv, int *b
 
 /* --- a convolution by an algorithm that takes one image at a time --------------------- */
 
+/* Rounds up to whole cache lines. */
 static size_t conv_train_lines(size_t floats)
 {
     return adl_ceil_div(floats, ADL_LINE_FLOATS) * ADL_LINE_FLOATS;
@@ -98,22 +98,24 @@ struct layout {
 static struct layout conv_train_lay_out(const struct adl_conv *conv,
                                         const struct adl_kernels *kernels, int batch, int threads)
 {
-    struct layout at = {.algorithm = adl_conv_choose_algorithm(conv, kernels, batch)};
+    struct layout layout = {.algorithm = adl_conv_choose_algorithm(conv, kernels, batch)};
     size_t channels = conv_train_lines((size_t)conv->k);
-    at.ones = 0;
-    at.bias = channels;
-    at.packed = at.bias + channels;
-    at.workers =
-        at.packed + conv_train_lines(at.algorithm->packed_floats(at.algorithm, conv, kernels));
-    at.per_worker = conv_train_lines(at.algorithm->scratch_floats(at.algorithm, conv, kernels));
-    at.total = at.workers + at.per_worker * (size_t)threads;
-    return at;
+    layout.ones = 0;
+    layout.bias = channels;
+    layout.packed = layout.bias + channels;
+    layout.workers =
+        layout.packed +
+        conv_train_lines(layout.algorithm->packed_floats(layout.algorithm, conv, kernels));
+    layout.per_worker =
+        conv_train_lines(layout.algorithm->scratch_floats(layout.algorithm, conv, kernels));
+    layout.total = layout.workers + layout.per_worker * (size_t)threads;
+    return layout;
 }
 
 struct image_pass {
     const struct adl_conv *conv;
     const struct adl_kernels *kernels;
-    const struct layout *at;
+    const struct layout *layout;
     const float *x;
     bool out_is_residual;
     float *out;
@@ -127,11 +129,11 @@ static void conv_train_task(void *context, size_t i, int worker)
     const struct adl_conv *conv = pass->conv;
     size_t image = i / pass->tasks;
     float *out = pass->out + image * (size_t)conv->p * (size_t)conv->q * conv->ldo;
-    pass->at->algorithm->run(
-        pass->at->algorithm, conv, pass->kernels, pass->scratch + pass->at->packed,
+    pass->layout->algorithm->run(
+        pass->layout->algorithm, conv, pass->kernels, pass->scratch + pass->layout->packed,
         pass->x + image * (size_t)conv->h * (size_t)conv->w * conv->ldx,
         pass->out_is_residual ? out : NULL, out, i % pass->tasks,
-        pass->scratch + pass->at->workers + (size_t)worker * pass->at->per_worker);
+        pass->scratch + pass->layout->workers + (size_t)worker * pass->layout->per_worker);
 }
 
 static void conv_train_images(const struct adl_train_call *call, const struct adl_conv *conv,
@@ -140,23 +142,23 @@ static void conv_train_images(const struct adl_train_call *call, const struct ad
 {
     int batch = call->batch;
     struct adl_conv whole = conv_train_join_batch(conv, &batch);
-    struct layout at =
+    struct layout layout =
         conv_train_lay_out(&whole, call->kernels, batch, adl_pool_threads(call->pool));
-    struct image_pass pass = {&whole, call->kernels, &at, x, false, out, scratch, 0};
+    struct image_pass pass = {&whole, call->kernels, &layout, x, false, out, scratch, 0};
 
     for (int k = 0; k < whole.k; k++) {
-        scratch[at.ones + (size_t)k] = 1;
-        scratch[at.bias + (size_t)k] = bias ? bias[k] : 0;
+        scratch[layout.ones + (size_t)k] = 1;
+        scratch[layout.bias + (size_t)k] = bias ? bias[k] : 0;
     }
     /* Strassen's algorithm cannot accumulate, but it can add a residual. */
-    if (at.algorithm == &adl_conv_strassen && whole.accumulate) {
+    if (layout.algorithm == &adl_conv_strassen && whole.accumulate) {
         pass.out_is_residual = true;
         whole.accumulate = false;
         whole.ldr = whole.ldo;
     }
-    at.algorithm->pack(at.algorithm, &whole, call->kernels, weights, scratch + at.ones,
-                       scratch + at.bias, scratch + at.packed);
-    pass.tasks = at.algorithm->tasks(at.algorithm, &whole, call->kernels);
+    layout.algorithm->pack(layout.algorithm, &whole, call->kernels, weights, scratch + layout.ones,
+                           scratch + layout.bias, scratch + layout.packed);
+    pass.tasks = layout.algorithm->tasks(layout.algorithm, &whole, call->kernels);
     adl_pool_for(call->pool, pass.tasks * (size_t)batch, conv_train_task, &pass);
 }
 
@@ -193,9 +195,9 @@ static struct adl_conv_pass conv_train_pass(const struct adl_train_call *call,
     return (struct adl_conv_pass){conv, call->kernels, call->batch, call->pool, scratch};
 }
 
-/* out = conv(x) + bias over the batch, or += where conv->accumulate. weights in
- * PyTorch's layout; `turned` says that they are those of the forward convolution and
- * `conv` is the input's gradient of it. bias may be NULL. */
+/* Computes out = conv(x) + bias over the batch, or adds that to `out` if conv->accumulate is
+ * set. The weights are in PyTorch's layout; `turned` says that they are those of a forward
+ * convolution and that `conv` computes the gradient of its input. bias may be NULL. */
 static void conv_train_convolve(const struct adl_train_call *call, const struct adl_conv *conv,
                                 const float *weights, bool turned, const float *bias,
                                 const float *x, float *out)
@@ -216,7 +218,7 @@ static void conv_train_convolve(const struct adl_train_call *call, const struct 
     conv_train_images(call, conv, weights, bias, x, out, scratch);
 }
 
-/* Scratch of conv_train_convolve without that of turned weights. */
+/* Returns the scratch floats of conv_train_convolve without those of turned weights. */
 static size_t conv_train_convolve_floats(const struct adl_train_call *call,
                                          const struct adl_conv *conv)
 {
@@ -240,8 +242,8 @@ static void conv_train_forward(const struct adl_train_call *call)
 
 #define BIAS_CHANNELS ((size_t)64)
 
-/* One image's sums of dy by channel: in float along a row, then in double. A block of
- * channels at a time, so that the sums stay in registers. */
+/* Sums dy by channel over one image: in float along a row, then in double. A block of
+ * channels is summed at a time, so that the sums stay in registers. */
 static void conv_train_bias_image(const struct adl_train_call *call, size_t piece, size_t image,
                                   size_t last)
 {
@@ -309,8 +311,7 @@ static void conv_train_weights_grad(const struct adl_train_call *call, const str
     adl_train_pieces(call, (size_t)conv->k, 1, conv_train_add_weights);
 }
 
-/* --- backward ----------------------------------------------------------------------------------
- */
+/* --- backward ---------------------------------------------------------------------------- */
 
 static void conv_train_backward(const struct adl_train_call *call)
 {
@@ -332,7 +333,8 @@ static void conv_train_backward(const struct adl_train_call *call)
     conv_train_convolve(call, &back, call->params[0], true, NULL, call->grad_out, call->grad_in[0]);
 }
 
-/* The most that any pass needs: they use the same scratch one after another. */
+/* Returns the most scratch floats that any pass needs: the passes use the same scratch one
+ * after another. */
 static size_t conv_train_scratch(const struct adl_train_call *call)
 {
     struct adl_conv conv = conv_train_forward_conv(call);
@@ -346,7 +348,7 @@ static size_t conv_train_scratch(const struct adl_train_call *call)
     most = ADL_MAX(most, 2 * (size_t)call->batch * (size_t)conv.k); /* bias sums in double */
     if (!conv_train_is_plain(&conv))
         return ADL_MAX(most, adl_conv_grad_input_scratch(&conv, threads));
-    /* Which algorithm the input's gradient takes may depend on whether it adds. */
+    /* The algorithm of the input's gradient may depend on whether it is added. */
     struct adl_conv add = conv_train_backward_conv(&conv, true);
     struct adl_conv write = conv_train_backward_conv(&conv, false);
     size_t input =
