@@ -1,4 +1,4 @@
-/* The list of backbones, and an architecture as text, JSON and graph.
+/* Lists the backbones, and converts architectures to text, to JSON and to graphs.
  *
  * An architecture is a backbone and a handful of parameters (struct adl_arch). As JSON it is
  * the `arch` object of a model file, the one place that has to say everything that decides
@@ -59,21 +59,21 @@ int adl_arch_set_places(struct adl_arch *arch, const char *names, struct adl_err
                         "the places of ADL in %s are fixed: others would shift the numbers in its "
                         "parameters' names",
                         backbone->name);
-    for (const char *at = names;; at++) {
-        size_t length = strcspn(at, ",");
-        uint32_t bit = adl_backbone_place(backbone, at, length);
+    for (const char *name = names;; name++) {
+        size_t length = strcspn(name, ",");
+        uint32_t bit = adl_backbone_place(backbone, name, length);
         if (!bit) {
             size_t count = 0;
             while (backbone->adl_places[count])
                 count++;
             return adl_fail(err, ADL_ERR_ARG,
                             "%s: ADL cannot follow %s; it can follow the layers from %s to %s",
-                            backbone->name, adl_name_quote(at, length).text,
+                            backbone->name, adl_name_quote(name, length).text,
                             backbone->adl_places[0], backbone->adl_places[count - 1]);
         }
         places |= bit;
-        at += length;
-        if (!*at)
+        name += length;
+        if (!*name)
             break;
     }
     arch->adl_places = places;
@@ -105,7 +105,7 @@ int adl_arch_check(const struct adl_arch *arch, struct adl_error *err)
 static const char *const activation_names[] = {"relu", "relu6", NULL};
 static const char *const padding_names[] = {"symmetric", "tf_same", NULL};
 
-/* The names of the layers that ADL follows; NULL is out of memory. */
+/* Returns the names of the layers that ADL follows; NULL when out of memory. */
 static json_t *places_to_json(const struct adl_arch *arch)
 {
     json_t *list = json_array();
@@ -127,7 +127,8 @@ json_t *adl_arch_to_json(const struct adl_arch *arch)
     int failed = json == NULL;
     if (arch->large_feature_map)
         failed |= json_object_set_new(json, "large_feature_map", json_true());
-    /* "adl": true is how files name ADL, and that layers shift parameter numbers. */
+    /* In files, "adl": true says that the network has the layers of a method, which may shift
+     * the numbers in parameter names. */
     if (adl_arch_has_layers(arch))
         failed |= json_object_set_new(json, "adl", json_true());
     if (adl_arch_has_layers(arch) && arch->method != &adl_method_adl)
@@ -148,7 +149,7 @@ json_t *adl_arch_to_json(const struct adl_arch *arch)
     return json;
 }
 
-/* Each of these readers leaves its result untouched when the key is absent. */
+/* Each of the following readers leaves its result unchanged when the key is absent. */
 
 static int read_bool(const json_t *json, const char *key, bool *out, struct adl_error *err)
 {
@@ -184,7 +185,7 @@ static int read_double(const json_t *json, const char *key, double *out, struct 
     return 0;
 }
 
-/* The index of a text in `names`, of which there are two. */
+/* Reads a text and stores its index in `names`, of which there are two. */
 static int read_choice(const json_t *json, const char *key, const char *const *names, int *out,
                        struct adl_error *err)
 {
@@ -308,8 +309,8 @@ struct adl_graph *adl_arch_build(const struct adl_arch *arch, int input_h, int i
     ADL_TRY(adl_arch_check(arch, err));
     if (input_h < 1 || input_h > ADL_LIMIT_INPUT_SIDE || input_w < 1 ||
         input_w > ADL_LIMIT_INPUT_SIDE) {
-        adl_fail(err, ADL_ERR_ARG, "an input of %d x %d is not within 1 to %d", input_h, input_w,
-                 ADL_LIMIT_INPUT_SIDE);
+        adl_fail(err, ADL_ERR_ARG, "the input is %d x %d, but each side must be 1 to %d", input_h,
+                 input_w, ADL_LIMIT_INPUT_SIDE);
         goto out;
     }
     graph = adl_graph_create((struct adl_shape){input_h, input_w, 3}, err);

@@ -1,8 +1,8 @@
-/* A model in memory: its life, its weights and its class names.
+/* A model in memory: its creation and release, its weights and its class names.
  *
- * Weights are large (ResNet-50 has 100 MB), so they exist once: from the set of tensors that
- * a file was read into, float32 data move into the model's set; and from there each tensor
- * is packed into the plan and then freed. */
+ * Weights are large (ResNet-50 has 100 MB), so they are in memory only once: float32 data
+ * move from the set of tensors that a file was read into to the model's set, and each tensor
+ * there is freed as soon as it is packed into the plan. */
 
 #include "models/model.h"
 
@@ -18,13 +18,14 @@
 #define DEFAULT_SIDE 224
 #define DEFAULT_THRESHOLD 0.35
 
-/* Of ImageNet's images, of R, G, B from 0 to 1, as torchvision's weights expect. */
+/* Mean and standard deviation of ImageNet's images, for R, G and B from 0 to 1, as
+ * torchvision's weights expect. */
 static const float default_mean[3] = {0.485f, 0.456f, 0.406f};
 static const float default_std[3] = {0.229f, 0.224f, 0.225f};
 
 /* --- weights ------------------------------------------------------------------- */
 
-/* The values of a parameter that no file sets; see adl_model_create. */
+/* Sets the values of a parameter that no file sets; see adl_model_create. */
 static void reset(const struct adl_param *param, float *values)
 {
     bool one = param->role == ADL_PARAM_BN_WEIGHT || param->role == ADL_PARAM_BN_VAR;
@@ -105,7 +106,7 @@ void adl_model_update_digest(struct adl_model *model)
     adl_sha256_hex(&hash, model->digest);
 }
 
-/* `release` of the plan's options: called once a parameter is packed. */
+/* The plan's callback `release`, which is called once a parameter is packed. */
 static void drop_weight(void *context, int param)
 {
     struct adl_model *model = context;
@@ -133,7 +134,8 @@ void adl_model_drop_weights(struct adl_model *model)
     model->params = NULL;
 }
 
-/* --- life ------------------------------------------------------------------------ */
+/* --- creation and release ------------------------------------------------------------------------
+ */
 
 struct adl_model *adl_model_new(struct adl_error *err)
 {
@@ -203,8 +205,8 @@ int adl_model_set_method(struct adl_model *model, const struct adl_method *metho
             adl_graph_free(graph);
             return -1;
         }
-        /* Layers of methods have no parameters, so both variants have the same ones, in the same
-         * order. */
+        /* Layers of methods have no parameters, so both variants have equal parameters in
+         * equal order. */
         for (int i = 0; i < adl_graph_param_count(graph); i++)
             memcpy(adl_tensors_at(weights, (size_t)i)->data, model->params[i],
                    adl_graph_param(graph, i)->count * sizeof(float));
@@ -225,10 +227,10 @@ int adl_model_set_method(struct adl_model *model, const struct adl_method *metho
 static int class_by_id(const struct adl_model *model, const char *text)
 {
     int id = 0;
-    for (const char *at = text; *at; at++) {
-        if (*at < '0' || *at > '9')
+    for (const char *digit = text; *digit; digit++) {
+        if (*digit < '0' || *digit > '9')
             return -1;
-        id = 10 * id + (*at - '0');
+        id = 10 * id + (*digit - '0');
         if (id >= model->arch.num_classes)
             return -1;
     }
@@ -238,8 +240,8 @@ static int class_by_id(const struct adl_model *model, const char *text)
 int adl_model_find_class(const struct adl_model *model, const char *text)
 {
     int count = model->classes ? model->arch.num_classes : 0;
-    /* Labels before ids: of classes that are called "0" to "10", sorted as text, "10" is the
-     * third, and whoever writes "10" means the label. */
+    /* Labels are tried before ids: if classes are called "0" to "10" and sorted as text, "10"
+     * is the third, and whoever writes "10" means the label. */
     for (int i = 0; i < count; i++)
         if (strcmp(model->classes[i], text) == 0)
             return i;

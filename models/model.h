@@ -1,11 +1,11 @@
 #ifndef ADL_MODELS_MODEL_H
 #define ADL_MODELS_MODEL_H
 
-/* A model in memory: architecture, graph, weights, class names, preprocessing and
- * the threshold of its class activation maps. Nothing here knows a file format:
- * models/file/ reads and writes model files, models/onnx/ writes ONNX.
+/* A model in memory: architecture, graph, weights, class names, preprocessing and the
+ * threshold of its class activation maps. Nothing here knows a file format: models/file/
+ * reads and writes model files, models/onnx/ writes ONNX.
  *
- * One thread while a model is being filled or changed, afterwards immutable and
+ * One thread may use a model while it is filled or changed; afterwards it is immutable and
  * shared. */
 
 #include "io/tensor.h"
@@ -24,54 +24,54 @@ struct adl_model {
 
     int input_h, input_w;  /* pixels that images are resized to */
     float mean[3], std[3]; /* of R, G, B in 0..1: the network sees (x - mean) / std */
-    double cam_threshold;  /* where the normalised map is cut into boxes, 0..1 */
+    double cam_threshold;  /* threshold of the normalised map above which boxes are found, 0..1 */
 
     json_t *training; /* provenance and metrics as in the file; NULL: none */
     json_t *metrics;
-    /* SHA-256 in hex over each parameter's name, a NUL, and its float32 bytes, in
-     * the graph's order; empty for a model that was not loaded. */
+    /* SHA-256 in hexadecimal over each parameter's name, a NUL, and its float32 bytes, in the
+     * graph's order; empty for a model that was not loaded. */
     char digest[65];
 };
 
-/* A model without architecture, graph and weights, with the defaults of what a file
- * need not say: 224x224 pixels, the mean and standard deviation of ImageNet,
- * threshold 0.35, no class names. NULL and NOMEM when out of memory. */
+/* Returns a model without architecture, graph and weights, with the defaults of what a file
+ * need not say: 224x224 pixels, the mean and standard deviation of ImageNet, threshold 0.35,
+ * no class names. Returns NULL with ADL_ERR_NOMEM when out of memory. */
 struct adl_model *adl_model_new(struct adl_error *err) ADL_MUST_CHECK;
 
-/* A model without a file, to measure speed (`bench --arch`) or to be filled, for
- * images of input_h x input_w pixels: in every batch norm scale and variance are 1,
- * all other parameters 0. Fails as adl_arch_build does. */
+/* Returns a model without a file, to measure speed (`bench --arch`) or to be filled, for
+ * images of input_h x input_w pixels: in every batch norm scale and variance are 1, all other
+ * parameters 0. Fails as adl_arch_build does. */
 struct adl_model *adl_model_create(const struct adl_arch *arch, int input_h, int input_w,
                                    struct adl_error *err) ADL_MUST_CHECK;
 void adl_model_free(struct adl_model *model);
 
 /* --- weights ------------------------------------------------------------------- */
 
-/* Makes a tensor for each parameter of the graph, in its order; (*params)[id] points to
- * their data. `found` (may be NULL) has for each parameter the tensor of `from` that
- * holds its values, of the parameter's shape, or NULL: float32 data move from there into
- * the new set, so that no weight is in memory twice, other types are converted. Without
- * a tensor a parameter has the values of adl_model_create. The caller owns the set and
- * the list. Fails with NOMEM. */
+/* Makes a tensor for each parameter of the graph, in its order; (*params)[id] points to their
+ * data. `found` (may be NULL) has for each parameter the tensor of `from` that holds its
+ * values, of the parameter's shape, or NULL: float32 data move from there into the new set,
+ * so that no weight is in memory twice; other types are converted. A parameter without a
+ * tensor has the values of adl_model_create. The caller owns the set and the list. Fails with
+ * ADL_ERR_NOMEM. */
 int adl_model_make_weights(const struct adl_graph *graph, const struct adl_tensor *const *found,
                            struct adl_tensors *from, struct adl_tensors **weights,
                            const float ***params, struct adl_error *err) ADL_MUST_CHECK;
 
-/* The values of a parameter, to be written. */
+/* Returns the values of a parameter, which the caller may change. */
 float *adl_model_param(struct adl_model *model, int id);
 
 /* Computes model->digest from the weights. */
 void adl_model_update_digest(struct adl_model *model);
 
 /* Turns the model into its variant for a training method, with or without the method's
- * layers: the graph is built anew and the weights get that variant's names. On failure
- * nothing has changed. */
+ * layers: a new graph is built, and the weights get that variant's names. On failure nothing
+ * has changed. */
 int adl_model_set_method(struct adl_model *model, const struct adl_method *method,
                          struct adl_error *err) ADL_MUST_CHECK;
 
-/* A plan of the model, which loses its weights on the way, each as soon as it is
- * packed, so that they are never in memory twice; they are lost on failure as well. The
- * model has to outlive the plan; `release` of the options is not used. */
+/* Returns a plan of the model. The model loses each weight as soon as it is packed, so that
+ * no weight is in memory twice; on failure the weights are lost as well. The model has to
+ * outlive the plan; `release` of the options is not used. */
 struct adl_plan *adl_model_into_plan(struct adl_model *model,
                                      const struct adl_plan_options *options,
                                      struct adl_error *err) ADL_MUST_CHECK;
@@ -81,15 +81,15 @@ void adl_model_drop_weights(struct adl_model *model);
 
 /* --- classes ------------------------------------------------------------------- */
 
-/* The id of the class that `text` names, or -1. Tried in this order: the exact label
- * (which may itself be a number), the id in decimal ("3"), the label in any case, the
- * first of the label's comma-separated synonyms in any case. */
+/* Returns the id of the class that `text` names, or -1. These are tried in turn: the exact
+ * label (which may itself be a number), the id in decimal ("3"), the label in upper or lower
+ * case, the first of the label's comma-separated synonyms in upper or lower case. */
 int adl_model_find_class(const struct adl_model *model, const char *text);
-/* The label of a class; where the model has no names, "class 3", written to `text`. */
+/* Returns the label of a class; if the model has no names, "class 3", written to `text`. */
 const char *adl_model_label(const struct adl_model *model, int class_id, char *text, size_t size);
 
-/* Replaces the names (copied); fails with ARG when the count differs or a name
- * is not UTF-8, with LIMIT when one is too long. */
+/* Replaces the class names by copies of `names`; fails with ADL_ERR_ARG when the count
+ * differs or a name is not UTF-8, with ADL_ERR_LIMIT when one is too long. */
 int adl_model_set_classes(struct adl_model *model, const char *const *names, size_t count,
                           struct adl_error *err) ADL_MUST_CHECK;
 

@@ -1,4 +1,4 @@
-/* What several backbones need: ADL's places, and padded convolutions. */
+/* Functions that several backbones use: for ADL's positions, and for padded convolutions. */
 
 #include "models/backbones/backbone.h"
 

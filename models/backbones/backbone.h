@@ -1,11 +1,11 @@
 #ifndef ADL_MODELS_BACKBONES_BACKBONE_H
 #define ADL_MODELS_BACKBONES_BACKBONE_H
 
-/* What a backbone is: the parameters that decide a network's shape (struct
- * adl_arch) and what a network has to provide to be one (struct adl_backbone).
+/* The interface of the backbones: the parameters that decide a network's shape (struct
+ * adl_arch), and what each backbone provides (struct adl_backbone).
  *
- * This header is the bottom layer of models/: a backbone includes nothing else of it. The
- * backbones themselves are listed and looked up in arch.h. */
+ * This header is the bottom layer of models/: a backbone includes no other header of models/.
+ * The backbones themselves are listed and looked up in arch.h. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -41,24 +41,25 @@ struct adl_backbone {
     double bn_eps;      /* default of arch.bn_eps */
     bool has_options;   /* width, activation, padding and last_stride apply */
     bool has_large_map; /* large_feature_map applies */
-    /* Names of the layers that a layer of the method (ADL's, say) may follow, at most 32,
-     * NULL-terminated; bit i of adl_default says that it follows adl_places[i] unless
-     * --adl-positions says otherwise. adl_places is NULL where these layers take numbers
-     * in the reference's parameter names: there they stay where the reference has them. */
+    /* Names of the layers that a layer of the method, for example ADL's, may follow, at most
+     * 32, NULL-terminated; bit i of adl_default says that it follows adl_places[i] unless
+     * --adl-positions says otherwise. adl_places is NULL if these layers are counted in the
+     * reference implementation's parameter names: then their positions are fixed to those of
+     * the reference implementation. */
     const char *const *adl_places;
     uint32_t adl_default;
     /* Appends the network to `graph`, whose input is value 0. Running out of memory is
      * remembered by the graph and reported by adl_graph_finish. */
     void (*build)(struct adl_graph *graph, const struct adl_arch *arch);
-    /* Translates parameter names between two variants of the network that differ in
-     * having method layers or in `large_feature_map`: writes into `out` what the parameter called
-     * `name` in `from` is called in `to`. False where the name is the same in both. NULL for a
-     * backbone whose names never change. */
+    /* Translates parameter names between two variants of the network that differ in having
+     * method layers or in `large_feature_map`: writes into `out` what the parameter called
+     * `name` in `from` is called in `to`. Returns false if the name is the same in both
+     * variants. NULL for a backbone whose names never change. */
     bool (*renumber)(const struct adl_arch *from, const struct adl_arch *to, const char *name,
                      char *out, size_t size);
-    /* Whether a parameter belongs to the layers that train at the classifier's learning
-     * rate (--lr-classifier-ratio times the base rate). The reference decides by
-     * substrings of the name, and so do the backbones. */
+    /* Returns whether a parameter belongs to the head, the layers that train at the
+     * classifier's learning rate (--lr-classifier-ratio times the base rate). The reference
+     * implementation decides by substrings of the name, and so do the backbones. */
     bool (*is_head)(const char *name);
 };
 
@@ -75,17 +76,18 @@ struct adl_backbone {
 ADL_BACKBONES(ADL_BACKBONE_DECLARE)
 #undef ADL_BACKBONE_DECLARE
 
-/* The bit in arch.adl_places of the layer whose name is the first `length` bytes of
- * `name`; 0 when ADL cannot follow a layer of that name. */
+/* Returns the bit in arch.adl_places of the layer whose name is the first `length` bytes of
+ * `name`; 0 if ADL cannot follow a layer of that name. */
 uint32_t adl_backbone_place(const struct adl_backbone *backbone, const char *name, size_t length);
 
-/* Whether the network has layers of its method. */
+/* Returns whether the network has layers of its method. */
 bool adl_arch_has_layers(const struct adl_arch *arch);
-/* Whether one follows the layer `name`, one of the backbone's adl_places. */
+/* Returns whether a layer of the method follows the layer `name`, one of the backbone's
+ * adl_places. */
 bool adl_arch_has_place(const struct adl_arch *arch, const char *name);
 
-/* A convolution to k channels with an r x s kernel, one group and no bias, padded by half
- * the kernel on each side: with odd r and s and stride 1 the map keeps its size. */
+/* Returns a convolution to k channels with an r x s kernel, one group and no bias, padded by
+ * half the kernel on each side: with odd r and s and stride 1 the map keeps its size. */
 struct adl_conv_attr adl_backbone_conv(int k, int r, int s, int stride);
 
 #endif

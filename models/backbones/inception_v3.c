@@ -1,19 +1,19 @@
 /* Inception-v3 for localization.
  *
- * Szegedy et al., "Rethinking the Inception Architecture for Computer Vision" (CVPR 2016),
- * in the form that Zhang et al. gave it, "Self-produced Guidance for Weakly-supervised
- * Object Localization" (SPG, ECCV 2018): torchvision's network up to Mixed_6e, with padding
- * in the first convolution and Mixed_6a at stride 1, then two 3x3 convolutions (SPG_A3_1b,
- * SPG_A3_2b), a 1x1 convolution to one map for each class (SPG_A4), and the mean of each
- * map as its logit. So the network computes its class maps itself, and no weights of a
- * linear layer are needed to make them. Reference: inception.py of wsolevaluation.
+ * Szegedy et al., "Rethinking the Inception Architecture for Computer Vision" (CVPR 2016), in
+ * the form that Zhang et al. gave it, "Self-produced Guidance for Weakly-supervised Object
+ * Localization" (SPG, ECCV 2018): torchvision's network up to Mixed_6e, with padding in the
+ * first convolution and Mixed_6a at stride 1, then two 3x3 convolutions (SPG_A3_1b,
+ * SPG_A3_2b), a 1x1 convolution to one map for each class (SPG_A4), and the mean of each map
+ * as its logit. So the network computes its class maps itself, and no weights of a linear
+ * layer are needed to make them. Reference: inception.py of wsolevaluation.
  *
  * At 224x224 the last map is 14x14, or 28x28 without the third pooling.
  *
  * Parameter names: torchvision's module names, Mixed_5b.branch5x5_1.conv.weight, where each
  * unit is a convolution "conv" without bias and a batch norm "bn"; SPG_A3_1b.0 is a
- * convolution in a Sequential with its ReLU. ADL layers have no parameters and names of
- * their own, ADL_5d behind Mixed_5d, so they shift nothing. */
+ * convolution in a Sequential with its ReLU. ADL layers have no parameters, and names of
+ * their own, such as ADL_5d after Mixed_5d, so they do not change the names of other layers. */
 
 #include <string.h>
 
@@ -24,7 +24,8 @@ static const char *const adl_places[] = {"Mixed_5b",  "Mixed_5c",  "Mixed_5d", "
                                          "Mixed_6b",  "Mixed_6c",  "Mixed_6d", "Mixed_6e",
                                          "SPG_A3_1b", "SPG_A3_2b", NULL};
 #define ADL_DEFAULT                                                                                \
-    (1u << 2 | 1u << 7 | 1u << 9) /* Mixed_5d, Mixed_6e, SPG_A3_2b, as in the reference */
+    (1u << 2 | 1u << 7 |                                                                           \
+     1u << 9) /* Mixed_5d, Mixed_6e, SPG_A3_2b, as in the reference implementation */
 
 struct builder {
     struct adl_graph *graph;
@@ -32,8 +33,8 @@ struct builder {
     const char *module; /* "Mixed_5b" while one is being built */
 };
 
-/* A convolution without bias, a batch norm and a ReLU, whose values are called NAME.conv,
- * NAME.bn and NAME. */
+/* Adds a convolution without bias, a batch norm and a ReLU, whose values are called
+ * NAME.conv, NAME.bn and NAME. */
 static int unit(const struct builder *b, int x, const char *name, struct adl_conv_attr attr)
 {
     x = adl_conv(b->graph, x, adl_graph_name(b->graph, "%s.conv", name), attr);
@@ -46,7 +47,7 @@ static struct adl_conv_attr unpadded(int k, int size)
     return (struct adl_conv_attr){.k = k, .r = size, .s = size, .stride = 1, .groups = 1};
 }
 
-/* One convolution of a branch of the module being built. */
+/* Adds one convolution to a branch of the module being built. */
 static int branch(const struct builder *b, int x, const char *name, int k, int r, int s)
 {
     return unit(b, x, adl_graph_name(b->graph, "%s.%s", b->module, name),
@@ -60,9 +61,9 @@ static int mean_branch(const struct builder *b, int x, int k)
     return branch(b, x, "branch_pool", k, 1, 1);
 }
 
-/* The ADL layer behind the layer `after`, if it is one of ADL's places: ADL_5d behind
- * Mixed_5d. */
-static int erase(const struct builder *b, int x, const char *after)
+/* Adds the method's layer after the layer `after`, if the architecture has one there: ADL_5d
+ * after Mixed_5d. */
+static int method_layer(const struct builder *b, int x, const char *after)
 {
     if (!adl_arch_has_place(b->arch, after))
         return x;
@@ -70,13 +71,13 @@ static int erase(const struct builder *b, int x, const char *after)
                                   adl_graph_name(b->graph, "ADL%s", strchr(after, '_')));
 }
 
-/* The end of a module: its branches concatenated by channels. */
+/* Ends a module: concatenates its branches along the channels. */
 static int join(const struct builder *b, const int *branches, int count)
 {
-    return erase(b, adl_concat(b->graph, branches, count, b->module), b->module);
+    return method_layer(b, adl_concat(b->graph, branches, count, b->module), b->module);
 }
 
-/* torchvision's InceptionA: branches of 1x1, 5x5 and two 3x3 convolutions, and average
+/* Adds torchvision's InceptionA: branches of 1x1, 5x5 and two 3x3 convolutions, and average
  * pooling with a 1x1 convolution to pool_k channels. */
 static int mixed_a(struct builder *b, int x, const char *name, int pool_k)
 {
@@ -92,8 +93,8 @@ static int mixed_a(struct builder *b, int x, const char *name, int pool_k)
     return join(b, out, 4);
 }
 
-/* torchvision's InceptionB, the step to 768 channels, with stride 1 and padding in place of
- * stride 2: the map keeps its size. */
+/* Adds torchvision's InceptionB, the step to 768 channels, with stride 1 and padding in place
+ * of stride 2: the map keeps its size. */
 static int mixed_b(struct builder *b, int x, const char *name)
 {
     int out[3];
@@ -107,9 +108,9 @@ static int mixed_b(struct builder *b, int x, const char *name)
     return join(b, out, 3);
 }
 
-/* torchvision's InceptionC: branches of 1x1, one 7x7 and two 7x7 convolutions, and average
- * pooling with a 1x1 convolution. Each 7x7 is factored into 1x7 and 7x1; k channels inside
- * the branches. */
+/* Adds torchvision's InceptionC: branches of 1x1, one 7x7 and two 7x7 convolutions, and
+ * average pooling with a 1x1 convolution. Each 7x7 is factored into 1x7 and 7x1; inside the
+ * branches there are k channels. */
 static int mixed_c(struct builder *b, int x, const char *name, int k)
 {
     int out[4];
@@ -127,7 +128,7 @@ static int mixed_c(struct builder *b, int x, const char *name, int k)
     return join(b, out, 4);
 }
 
-/* 3x3 max pooling at stride 2, whose output size is rounded up. */
+/* Adds 3x3 max pooling at stride 2, whose output size is rounded up. */
 static int shrink(const struct builder *b, int x, const char *name, int pad)
 {
     return adl_maxpool(
@@ -135,7 +136,7 @@ static int shrink(const struct builder *b, int x, const char *name, int pad)
         (struct adl_pool_attr){.size = 3, .stride = 2, .pad = pad, .ceil_mode = true});
 }
 
-/* A 3x3 convolution of the head, with bias, called NAME.0, and its ReLU. */
+/* Adds a 3x3 convolution of the head, with bias, called NAME.0, and its ReLU. */
 static int head(const struct builder *b, int x, const char *name, int k)
 {
     struct adl_conv_attr attr = adl_backbone_conv(k, 3, 3, 1);
@@ -144,7 +145,7 @@ static int head(const struct builder *b, int x, const char *name, int k)
     return adl_relu(b->graph, x, name);
 }
 
-/* The reference has dropout in the variant without ADL only. */
+/* Adds dropout, which the reference implementation has only in the variant without ADL. */
 static int drop(const struct builder *b, int x, const char *name)
 {
     return adl_arch_has_layers(b->arch) ? x : adl_dropout(b->graph, x, name, 0.5);
@@ -173,11 +174,11 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
 
     x = drop(&b, x, "dropout1");
     x = head(&b, x, "SPG_A3_1b", 1024);
-    x = erase(&b, x, "SPG_A3_1b");
+    x = method_layer(&b, x, "SPG_A3_1b");
     x = drop(&b, x, "dropout2");
     x = head(&b, x, "SPG_A3_2b", 1024);
     adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, x);
-    x = erase(&b, x, "SPG_A3_2b");
+    x = method_layer(&b, x, "SPG_A3_2b");
     x = drop(&b, x, "dropout3");
 
     struct adl_conv_attr last = unpadded(arch->num_classes, 1);
@@ -189,7 +190,8 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
     adl_graph_set_classifier(graph, adl_graph_find_param(graph, "SPG_A4.weight"));
 }
 
-/* Everything but the modules of torchvision's network, as the reference has it. */
+/* The head is everything but the modules of torchvision's network, as in the reference
+ * implementation. */
 static bool is_head(const char *name)
 {
     static const char *const trunk[] = {"Mixed", "Conv2d_1", "Conv2d_2", "Conv2d_3", "Conv2d_4"};

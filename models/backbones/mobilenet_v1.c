@@ -2,16 +2,16 @@
  *
  * Howard et al., "MobileNets: Efficient Convolutional Neural Networks for Mobile Vision
  * Applications" (2017), table 1: a 3x3 convolution, then 13 blocks of a depthwise 3x3 and a
- * pointwise 1x1 convolution, each followed by batch norm and activation. The width scales
- * the channels of all layers. For localization the last halving has stride 1, so that the
- * last map is 14x14 at 224x224, or 28x28 with stride 1 in block 5 as well.
+ * pointwise 1x1 convolution, each followed by batch norm and activation. The width scales the
+ * channels of all layers. For localization the last layer that would halve the map has stride
+ * 1, so that the last map is 14x14 at 224x224, or 28x28 with stride 1 in block 5 as well.
  *
  * The network is not part of wsolevaluation. The options cover Google's weights (relu6,
  * TensorFlow's asymmetric padding, last stride 2, epsilon 0.001) and networks trained in
  * PyTorch (relu, symmetric padding).
  *
- * Parameter names are this project's: conv1, bn1, then blocks.N.dw, dw_bn, pw and pw_bn,
- * and fc. ADL layers stand beside the blocks and shift nothing. */
+ * Parameter names are this project's: conv1, bn1, then blocks.N.dw, dw_bn, pw and pw_bn, and
+ * fc. ADL layers have names of their own, so they do not change the names of the blocks. */
 
 #include <string.h>
 
@@ -24,17 +24,19 @@ static const struct {
 } blocks[] = {{64, 1},  {128, 2}, {128, 1}, {256, 2}, {256, 1},  {512, 2}, {512, 1},
               {512, 1}, {512, 1}, {512, 1}, {512, 1}, {1024, 2}, {1024, 1}};
 
-/* The blocks whose strides depend on the architecture; named by the map they would make. */
+/* The blocks whose strides depend on the architecture, named after the side of the map that
+ * they compute with stride 2 at 224x224. */
 enum { TO_14 = 5, TO_7 = 11 };
 
-/* Where ADL may be. By default it is placed as in ResNet-50: behind the first block with
- * 14x14 maps, the first of the last width, and the last. */
+/* The layers that ADL may follow. By default it is placed as in ResNet-50: after the first
+ * block with 14x14 maps, the first block with the largest number of channels, and the last
+ * block. */
 static const char *const adl_places[] = {
     "blocks.0", "blocks.1", "blocks.2", "blocks.3",  "blocks.4",  "blocks.5",  "blocks.6",
     "blocks.7", "blocks.8", "blocks.9", "blocks.10", "blocks.11", "blocks.12", NULL};
 #define ADL_DEFAULT (1u << 5 | 1u << 11 | 1u << 12)
 
-/* Channels at the width of the architecture, at least 8. */
+/* Returns the channels at the width of the architecture, at least 8. */
 static int scaled(const struct adl_arch *arch, int channels)
 {
     int n = (int)(channels * arch->width);
@@ -50,7 +52,7 @@ static int stride_of(const struct adl_arch *arch, int block)
     return blocks[block].stride;
 }
 
-/* A 3x3 convolution, dense (groups 1) or depthwise (groups = channels). */
+/* Adds a 3x3 convolution, dense (groups = 1) or depthwise (groups = channels). */
 static int conv3x3(struct adl_graph *graph, const struct adl_arch *arch, int x, const char *name,
                    int k, int stride, int groups)
 {
@@ -95,7 +97,7 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
     adl_graph_set_classifier(graph, adl_graph_find_param(graph, "fc.weight"));
 }
 
-/* The classifier alone. */
+/* The head is the classifier alone. */
 static bool is_head(const char *name)
 {
     return strncmp(name, "fc.", 3) == 0;

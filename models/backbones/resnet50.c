@@ -1,4 +1,4 @@
-/* ResNet-50 for localization, and the same with squeeze and excitation.
+/* ResNet-50 for localization, with and without squeeze and excitation.
  *
  * He et al., "Deep Residual Learning for Image Recognition" (CVPR 2016), table 1, with
  * torchvision's bottleneck blocks (the stride is in the 3x3 convolution, not in the first
@@ -6,14 +6,14 @@
  * the last map is 14x14 at 224x224, or 28x28 with stride 1 in layer3 as well.
  *
  * resnet50_se has a squeeze-and-excitation branch at the end of every block (Hu et al.,
- * "Squeeze-and-Excitation Networks", CVPR 2018; reduction 16, with biases). It is not part
- * of wsolevaluation.
+ * "Squeeze-and-Excitation Networks", CVPR 2018; reduction 16, with biases). It is not part of
+ * wsolevaluation.
  *
  * Parameter names: torchvision's, layer3.1.conv2.weight for stage 3, block 1. In the
- * reference's resnet50 an ADL layer is one more entry of the Sequential that holds the
- * blocks of a stage and shifts the numbers of the blocks behind it, which renumber()
- * undoes. In resnet50_se the ADL layers stand beside the blocks and shift nothing, so they
- * may follow any block. */
+ * reference implementation's resnet50 an ADL layer is one more entry of the Sequential that
+ * holds the blocks of a stage, and shifts the numbers of the blocks after it, which
+ * renumber() undoes. In resnet50_se the ADL layers have names of their own and shift no
+ * numbers, so they may follow any block. */
 
 #include <stdio.h>
 #include <string.h>
@@ -24,14 +24,15 @@
 
 static const int block_counts[STAGES] = {3, 4, 6, 3};
 
-/* Whether the reference has ADL behind a block of a stage, both counted from 0: behind
- * blocks layer3.0, layer4.0 and layer4.2, as they are numbered without ADL. */
+/* Returns whether the reference implementation has ADL after a block of a stage, both counted
+ * from 0: after blocks layer3.0, layer4.0 and layer4.2, as they are numbered without ADL. */
 static bool adl_after(int stage, int block)
 {
     return (stage == 2 && block == 0) || (stage == 3 && (block == 0 || block == 2));
 }
 
-/* Where ADL may be in resnet50_se, and the default: the same three blocks. */
+/* The layers that ADL may follow in resnet50_se, and those that it follows by default: the
+ * three blocks of adl_after. */
 static const char *const se_places[] = {"layer1.0", "layer1.1", "layer1.2", "layer2.0", "layer2.1",
                                         "layer2.2", "layer2.3", "layer3.0", "layer3.1", "layer3.2",
                                         "layer3.3", "layer3.4", "layer3.5", "layer4.0", "layer4.1",

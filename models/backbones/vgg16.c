@@ -2,17 +2,17 @@
  *
  * Simonyan and Zisserman, "Very Deep Convolutional Networks for Large-Scale Image
  * Recognition" (ICLR 2015), configuration D without batch norm, changed as in Zhou et al.,
- * "Learning Deep Features for Discriminative Localization" (CVPR 2016): the last pooling
- * and the three linear layers are replaced by a 3x3 convolution to 1024 channels ("conv6"),
+ * "Learning Deep Features for Discriminative Localization" (CVPR 2016): the last pooling and
+ * the three linear layers are replaced by a 3x3 convolution to 1024 channels ("conv6"),
  * global average pooling and one linear layer, whose weights turn the 1024 maps into class
  * activation maps. Reference: vgg.py of wsolevaluation.
  *
  * At 224x224 the last map is 14x14, or 28x28 without the fourth pooling.
  *
- * Parameter names: in the reference all layers before conv6 are one Sequential called
- * "features", in which each convolution, ReLU, pooling and ADL layer takes a number:
+ * Parameter names: in the reference implementation all layers before conv6 are one Sequential
+ * called "features", in which each convolution, ReLU, pooling and ADL layer takes a number:
  * features.0.weight, features.2.weight, features.5.weight ... So each layer that a variant
- * adds (ADL) or leaves out (the fourth pooling) shifts the numbers of all layers behind it,
+ * adds (ADL) or leaves out (the fourth pooling) shifts the numbers of all layers after it,
  * which renumber() undoes. */
 
 #include <stdio.h>
@@ -23,8 +23,9 @@
 
 enum { POOL = -1, POOL_14 = -2, ADL = -3 };
 
-/* The Sequential: output channels of a 3x3 convolution and its ReLU, or a layer of another
- * kind. The variant with 28x28 maps has no POOL_14, the one without ADL no ADL. */
+/* The Sequential: a number is the output channels of a 3x3 convolution with its ReLU; the
+ * others are layers of another kind. The variant with 28x28 maps has no POOL_14, the variant
+ * without ADL has no ADL. */
 static const int layers[] = {64,  64,  POOL, 128, 128, POOL,    256, 256, 256, POOL,
                              ADL, 512, 512,  512, ADL, POOL_14, 512, 512, 512, ADL};
 
@@ -66,24 +67,24 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
 }
 
 /* Converts between n, the index of a convolution among the convolutions, and its number in
- * the Sequential of a variant: one of the two is given, the other is -1. Returns the other
- * one, or -1 when there is no such convolution. */
+ * the Sequential of a variant: one of the two is given, and the other argument is -1. Returns
+ * the one that is not given, or -1 when there is no such convolution. */
 static int convolution(const struct adl_arch *arch, int n, int number)
 {
-    int at = 0, count = 0;
+    int entry = 0, count = 0;
     for (size_t i = 0; i < ADL_COUNT(layers); i++) {
         if (!present(arch, layers[i]))
             continue;
         if (layers[i] < 0) {
-            at++;
+            entry++;
             continue;
         }
         if (count == n)
-            return at;
-        if (at == number)
+            return entry;
+        if (entry == number)
             return count;
         count++;
-        at += 2;
+        entry += 2;
     }
     return -1;
 }
