@@ -1,4 +1,4 @@
-/* Conversion of --arch and the options that belong to it into a struct adl_arch. */
+/* Converts --arch and the options that belong to it into a struct adl_arch. */
 
 #include "server/options/arch_options.h"
 #include "methods/methods.h"
@@ -18,13 +18,14 @@ const char *adl_arch_method_choice(int index)
     return adl_methods[index] ? adl_methods[index]->name : NULL;
 }
 
-/* The method that --method names; NULL: not given. */
+/* Returns the method that --method names; NULL if it was not given. */
 static const struct adl_method *method_of(const struct adl_arch_settings *s)
 {
     return s->method >= 0 ? adl_methods[s->method] : NULL;
 }
 
-/* The first given option that only some backbones have (has_options); NULL: none. */
+/* Returns the first given option that only some backbones have (has_options); NULL if none
+ * was given. */
 static const char *backbone_option(const struct adl_arch_settings *s)
 {
     if (s->width > 0)

@@ -1,8 +1,8 @@
 #ifndef ADL_SERVER_OPTIONS_ARCH_OPTIONS_H
 #define ADL_SERVER_OPTIONS_ARCH_OPTIONS_H
 
-/* --arch and the options that belong to it, shared by every subcommand that opens
- * weights. They describe the network where the file does not. */
+/* --arch and the options that belong to it, shared by every subcommand that opens weights.
+ * They describe the network if the file does not. */
 
 #include "base/limits.h"
 #include "models/file/load.h"
@@ -22,15 +22,15 @@ struct adl_arch_settings {
     const char *adl_positions; /* NULL: not given */
 };
 
-/* Names of the choices, NULL-terminated; of the backbones and
- * methods by index, NULL past the last. */
+/* The names of the choices: two NULL-terminated arrays, and two functions that return the
+ * name of a backbone and of a method by index, NULL past the last. */
 extern const char *const adl_arch_activations[];
 extern const char *const adl_arch_paddings[];
 const char *adl_arch_choice(int index);
 const char *adl_arch_method_choice(int index);
 
-/* The table rows for a settings struct `s` with a member `field` of type
- * struct adl_arch_settings. */
+/* The option table rows for a settings struct `s` with a member `field` of type struct
+ * adl_arch_settings. */
 /* clang-format off */
 #define ADL_ARCH_OPTIONS(s, field)                                                             \
     {"arch", ADL_CHOICE(s, field.arch), .choice_at = adl_arch_choice, .metavar = "ARCH",       \
@@ -58,14 +58,15 @@ const char *adl_arch_method_choice(int index);
      .default_note = "1", .help = "mobilenet_v1: stride of the last downsampling block"}
 /* clang-format on */
 
-/* Fills `arch` as the options describe it. Without --arch, *given is false and `arch` is
- * left untouched. Fails with ARG on an option that the architecture does not have or that
+/* Fills `arch` as the options describe it. Without --arch, *given is false and `arch` is left
+ * unchanged. Fails with ADL_ERR_ARG on an option that the architecture does not have or that
  * needs another one. */
 int adl_arch_settings_get(const struct adl_arch_settings *settings, struct adl_arch *arch,
                           bool *given, struct adl_error *err) ADL_MUST_CHECK;
 
-/* adl_model_load() with these settings in place of `options->arch` (`options` may be NULL),
- * in the variant that --method selects; the caller frees the model. Fails as both. */
+/* Loads a model as adl_model_load() does, with these settings in place of `options->arch`
+ * (`options` may be NULL), in the variant that --method selects; the caller frees the model.
+ * Fails as adl_model_load() and adl_arch_settings_get() do. */
 struct adl_model *adl_arch_load_model(const char *path, const struct adl_arch_settings *settings,
                                       const struct adl_model_options *options,
                                       struct adl_error *err) ADL_MUST_CHECK;

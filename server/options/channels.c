@@ -8,11 +8,11 @@ int adl_channels_parse(const char *option, const char *const *texts, size_t coun
     size_t found = 0;
 
     for (size_t i = 0; i < count; i++) {
-        const char *at = texts[i];
+        const char *next = texts[i];
         for (;;) {
             char *end;
-            double value = strtod(at, &end);
-            if (end == at || (*end && *end != ',') || !(value > -1e6 && value < 1e6) ||
+            double value = strtod(next, &end);
+            if (end == next || (*end && *end != ',') || !(value > -1e6 && value < 1e6) ||
                 (positive && value < 1e-6))
                 return adl_fail(err, ADL_ERR_ARG, "--%s: \"%.40s\" is not a %snumber or R,G,B",
                                 option, texts[i], positive ? "positive " : "");
@@ -21,7 +21,7 @@ int adl_channels_parse(const char *option, const char *const *texts, size_t coun
             found++;
             if (!*end)
                 break;
-            at = end + 1;
+            next = end + 1;
         }
     }
     if (found != 1 && found != 3)

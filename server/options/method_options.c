@@ -1,4 +1,4 @@
-/* Conversion of the options of a training step into the structs of the engine. */
+/* Converts the options of a training step into the structs of the engine. */
 
 #include "server/options/method_options.h"
 

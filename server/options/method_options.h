@@ -8,7 +8,7 @@
 #include "server/options/options.h"
 #include "train/sgd.h"
 
-/* Follows the values of enum adl_draw: the ADL layers do nothing. */
+/* One more than the values of enum adl_draw: the ADL layers do nothing. */
 #define ADL_METHOD_DRAW_NONE (ADL_DRAW_IMPORTANCE + 1)
 
 struct adl_method_settings {
@@ -59,10 +59,10 @@ extern const char *const adl_method_draws[]; /* by enum adl_draw, then none */
      .value = "0", .metavar = "E", .help = "label smoothing of the cross-entropy"}
 /* clang-format on */
 
-/* The mode of a training step. `layers`: whether the network has layers of its method. `key` is
- * left 0 for the caller to set. */
+/* Returns the mode of a training step. `layers` says whether the network has layers of its
+ * method. `key` is 0; the caller sets it. */
 struct adl_train_mode adl_method_mode(const struct adl_method_settings *settings, bool layers);
-/* The optimizer's constants. */
+/* Returns the optimizer's constants. */
 struct adl_sgd adl_method_sgd(const struct adl_method_settings *settings);
 
 #endif

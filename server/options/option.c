@@ -1,4 +1,4 @@
-/* The questions that a row of an option table answers by itself. */
+/* Queries about a single row of an option table. */
 
 #include "server/options/option.h"
 

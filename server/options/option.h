@@ -1,10 +1,9 @@
 #ifndef ADL_SERVER_OPTIONS_OPTION_H
 #define ADL_SERVER_OPTIONS_OPTION_H
 
-/* One row of an option table, and the questions that the row alone answers. This is
- * the lowest of the option files: the conversion of values (option_value.h) and the
- * layers of values (option_layers.h) are built on it, the parser (options.h) on
- * those. */
+/* One row of an option table, and queries about a single row. This is the lowest layer of the
+ * option files: the conversion of values (option_value.h) and the layers of values
+ * (option_layers.h) are built on it, and the parser (options.h) on those. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -12,15 +11,15 @@
 enum adl_option_type {
     ADL_OPTION_FLAG,   /* bool: --name, or --name=true|false */
     ADL_OPTION_INT,    /* int */
-    ADL_OPTION_DOUBLE, /* double; "none" stands for the default where the row has one */
+    ADL_OPTION_DOUBLE, /* double; "none" stands for the default if the row has one */
     ADL_OPTION_SIZE,   /* size_t: bytes, with an optional K, M or G (powers of 1024) */
     ADL_OPTION_STRING, /* const char *: file names, addresses */
     ADL_OPTION_CHOICE, /* int: index into the choices; -1 if not given and without default */
     ADL_OPTION_LIST    /* struct adl_option_list: the option may be repeated */
 };
 
-/* Texts in the order given. A stronger source replaces a weaker one's list as
- * a whole. In the environment, commas separate the items. */
+/* Texts in the order given. A list from a stronger source replaces that of a weaker one as a
+ * whole. In the environment, commas separate the items. */
 struct adl_option_list {
     const char *const *items;
     size_t count;
@@ -68,13 +67,13 @@ enum adl_option_source {
     ADL_SOURCE_COMMAND_LINE
 };
 
-/* Number of rows before the one that ends the table. */
+/* Returns the number of rows before the one that ends the table. */
 size_t adl_option_count(const struct adl_option *table);
 
-/* Index of the row called `name`; adl_option_count(table) when there is none. */
+/* Returns the index of the row called `name`; adl_option_count(table) if there is none. */
 size_t adl_option_find(const struct adl_option *table, const char *name);
 
-/* Name of choice `index` (0 and up) of a CHOICE; NULL past the last. */
+/* Returns the name of choice `index` (0 and up) of an ADL_OPTION_CHOICE; NULL past the last. */
 const char *adl_option_choice(const struct adl_option *option, int index);
 
 /* Writes the name of the environment variable, such as "ADL_SERVER_MAX_BODY", into

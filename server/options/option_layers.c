@@ -1,10 +1,10 @@
-/* Defaults, configuration file and environment.
+/* Applies defaults, configuration file and environment.
  *
- * All of them are reduced to the text that a user would type and go through option_set(),
- * so that there is one conversion and one check of bounds. A JSON number is printed with
- * 17 significant digits for this, which restores the same double. The source of each value
- * is recorded with it; a list that comes from a stronger source replaces the weaker one's
- * as a whole, because option_set() clears it when the source changes. */
+ * All of them are reduced to the text that a user would type and go through option_set(), so
+ * that there is one conversion and one check of bounds. A JSON number is printed with 17
+ * significant digits for this, which restores exactly the same double. The source of each
+ * value is recorded with it; a list that comes from a stronger source replaces the weaker
+ * one's as a whole, because option_set() clears it when the source changes. */
 
 #include "server/options/option_layers.h"
 
@@ -40,7 +40,7 @@ static int set_from_json(struct option_values *v, size_t row, const char *where,
 
     if (json_is_array(value) && v->table[row].type == ADL_OPTION_LIST) {
         struct adl_option_list *list = (void *)(v->settings + v->table[row].offset);
-        /* An empty array clears the default, too. */
+        /* Cleared here, because an empty array replaces the default as well. */
         list->count = 0;
         v->sources[row] = ADL_SOURCE_CONFIG;
         for (size_t i = 0; i < json_array_size(value); i++)

@@ -1,7 +1,7 @@
-/* Text to value. Each type accepts one notation and requires that it covers the whole
- * text, since strtol() and strtod() alone would ignore a rest ("4x") and accept an empty
- * text as 0. The messages repeat the offending text, cut to 60 characters, and say what
- * is accepted; for an unknown choice they suggest the nearest name. */
+/* Converts text to values. The notation of each type has to cover the whole text, since
+ * strtol() and strtod() alone would ignore what follows a number ("4x") and accept an empty
+ * text as 0. The messages repeat the offending text, cut to 60 characters, and say what is
+ * accepted; for an unknown choice they suggest the nearest name. */
 
 #include "server/options/option_value.h"
 
@@ -129,13 +129,13 @@ int option_set(struct option_values *v, size_t row, enum adl_option_source sourc
                const char *where, const char *text)
 {
     const struct adl_option *option = &v->table[row];
-    void *at = v->settings + option->offset;
+    void *field = v->settings + option->offset;
     char *end;
 
     errno = 0;
     switch (option->type) {
     case ADL_OPTION_FLAG:
-        if (parse_flag(text, at) < 0)
+        if (parse_flag(text, field) < 0)
             return option_fail(v, where, "\"%.60s\" is neither true nor false", text);
         break;
     case ADL_OPTION_INT: {
@@ -145,18 +145,18 @@ int option_set(struct option_values *v, size_t row, enum adl_option_source sourc
         if (errno || value < INT32_MIN || value > INT32_MAX)
             return option_fail(v, where, "%.60s is too large", text);
         ADL_TRY(check_range(v, option, where, text, (double)value));
-        *(int *)at = (int)value;
+        *(int *)field = (int)value;
         break;
     }
     case ADL_OPTION_DOUBLE: {
-        /* Scripts that print an unset number write "none" or, in Python, "None". */
+        /* A script that prints an unset number writes "none" or, in Python, "None". */
         if (option->value && strcasecmp(text, "none") == 0)
             text = option->value;
         double value = strtod(text, &end);
         if (end == text || *end || !isfinite(value))
             return option_fail(v, where, "\"%.60s\" is not a number", text);
         ADL_TRY(check_range(v, option, where, text, value));
-        *(double *)at = value;
+        *(double *)field = value;
         break;
     }
     case ADL_OPTION_SIZE: {
@@ -167,17 +167,17 @@ int option_set(struct option_values *v, size_t row, enum adl_option_source sourc
                 "\"%.60s\" is not a size; write a number of bytes, or a number with K, M or G",
                 text);
         ADL_TRY(check_range(v, option, where, text, (double)value));
-        *(size_t *)at = value;
+        *(size_t *)field = value;
         break;
     }
     case ADL_OPTION_STRING:
         if (!*text)
             return option_fail(v, where, "is empty; it takes a %s", option->metavar);
-        *(const char **)at = text;
+        *(const char **)field = text;
         break;
-    case ADL_OPTION_CHOICE: ADL_TRY(parse_choice(v, option, where, text, at)); break;
+    case ADL_OPTION_CHOICE: ADL_TRY(parse_choice(v, option, where, text, field)); break;
     case ADL_OPTION_LIST: {
-        struct adl_option_list *list = at;
+        struct adl_option_list *list = field;
         if (v->sources[row] != source)
             list->count = 0;
         ADL_TRY(append_to_list(v, list, text));

@@ -19,14 +19,14 @@ struct option_values {
     struct adl_error *err;
 };
 
-/* Sets an ARG error "WHERE: ..."; returns -1. */
+/* Sets ADL_ERR_ARG with the message "WHERE: ..."; returns -1. */
 int option_fail(struct option_values *values, const char *where, const char *fmt, ...)
     ADL_PRINTF(3, 4);
 
-/* Converts `text` and stores it as the value of `row`, or appends it to the list of
- * `row` if that comes from the same source. `where` names the place in messages
- * ("--queue", "FILE: queue"); `text` has to stay valid as long as the settings. Fails
- * with ARG when the text is not of the row's type or is out of bounds. */
+/* Converts `text` and stores it as the value of `row`, or appends it to the list of `row` if
+ * the list comes from the same source. `where` says in messages where the value was set
+ * ("--queue", "FILE: queue"); `text` has to stay valid as long as the settings. Fails with
+ * ADL_ERR_ARG when the text is not of the row's type or is out of bounds. */
 int option_set(struct option_values *values, size_t row, enum adl_option_source source,
                const char *where, const char *text);
 

@@ -1,9 +1,9 @@
-/* The command line, and the order in which the layers of values are applied.
+/* Parses the command line, and applies the layers of values in order.
  *
- * argv is scanned first, but its values are applied last, because the configuration file
- * that it names is weaker than the other options. glibc's getopt_long does the scanning
- * (short letters in groups, "--", permutation of operands), with one difference: it would
- * accept any unambiguous prefix of a long name, which is refused here. */
+ * argv is scanned first, but its values are applied last, because the configuration file that
+ * it names is weaker than the other options. glibc's getopt_long does the scanning (short
+ * letters in groups, "--", permutation of operands), with one difference: it would accept any
+ * unambiguous prefix of a long name, which is refused here. */
 
 #include "server/options/options.h"
 
@@ -18,7 +18,7 @@
 #include "base/size.h"
 #include "server/options/option_layers.h"
 
-/* Values returned by getopt_long: rows of the table begin above every short letter. */
+/* Values returned by getopt_long: those of the table's rows begin above every short letter. */
 #define FIRST_ROW 256
 #define HELP_ROW 255
 
@@ -65,8 +65,8 @@ static int unknown_option(struct parser *p, const char *text)
                     word, p->options->command->name);
 }
 
-/* Whether a long name was abbreviated. getopt_long accepts any unambiguous prefix, but
- * scripts that use one break when a later version adds a similar option, so only full
+/* Returns whether a long name was abbreviated. getopt_long accepts any unambiguous prefix,
+ * but scripts that use one break when a later version adds a similar option, so only full
  * names are accepted. */
 static bool is_abbreviated(const char *name, const char *text, const char *argument, char **argv,
                            int next)

@@ -1,9 +1,9 @@
 #ifndef ADL_SERVER_OPTIONS_OPTIONS_H
 #define ADL_SERVER_OPTIONS_OPTIONS_H
 
-/* Options of the command line. One row of a table (option.h) defines an option: the
- * parser, --help, the configuration file, the environment, shell completion,
- * --print-config and the test of the man page all read that row.
+/* Options of the command line. One row of a table (option.h) defines an option: the parser,
+ * --help, the configuration file, the environment, shell completion, --print-config and the
+ * test of the man page all read that row.
  *
  *     struct settings {
  *         int threads;
@@ -22,7 +22,7 @@
  *         .settings_bytes = sizeof(struct settings), .run = run, .layered = true,
  *     };
  *
- * Every table has --help and -h without a row for them. */
+ * --help and -h are part of every table without a row. */
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -43,8 +43,8 @@ struct adl_command {
     int max_operands;      /* -1: any number */
     bool layered;          /* also reads --config FILE (a row of that name) and ADL_SERVER_NAME */
     size_t settings_bytes; /* the struct that the rows point into */
-    /* Does the work; 0 or -1. The line on stderr and the exit status are made from `err`
-     * (ARG: wrong usage, 2; all others 1). */
+    /* Does the work; returns 0 or -1. The line on stderr and the exit status are made from
+     * `err` (ADL_ERR_ARG: wrong usage, 2; all others 1). */
     int (*run)(const void *settings, const struct adl_options *options, struct adl_error *err);
 };
 
@@ -58,30 +58,30 @@ struct adl_options {
     const enum adl_option_source *sources;     /* one per row */
     const char *command_line;                  /* the whole command, quoted for a shell */
     const char *config_path;                   /* the file that was read; NULL: none */
-    const struct adl_command *const *commands; /* all subcommands, where the caller sets it */
+    const struct adl_command *const *commands; /* all subcommands, if the caller sets it */
     bool help; /* --help was given: nothing but the defaults was parsed */
     struct adl_arena arena;
 };
 
 /* Fills `settings` (zeroed first) from the defaults, the configuration file, the environment
  * and argv[1..], in that order; later sources replace values of earlier ones. argv is
- * permuted so that the operands come last. Fails with ARG and one sentence that names the
- * option, or with NOMEM. `options` has to be released in any case. */
+ * permuted so that the operands come last. Fails with ADL_ERR_ARG and one sentence that names
+ * the option, or with ADL_ERR_NOMEM. `options` has to be released in any case. */
 int adl_options_parse(struct adl_options *options, const struct adl_command *command, int argc,
                       char **argv, void *settings, struct adl_error *err) ADL_MUST_CHECK;
 void adl_options_release(struct adl_options *options);
 
-/* The source of an option's value; `name` has to be in the table. */
+/* Returns the source of an option's value; `name` has to be in the table. */
 enum adl_option_source adl_options_source(const struct adl_options *options, const char *name);
-/* Whether the option was given by any source other than its default. */
+/* Returns whether the option was set by any source other than its default. */
 bool adl_options_given(const struct adl_options *options, const char *name);
 
 /* The table as text for people (options_text.c). Both append to `out`.
  *
- * The text of --help: usage, summary, description, one entry for each option and the
+ * Appends the text of --help: usage, summary, description, one entry for each option and the
  * examples, wrapped at 96 columns. */
 void adl_options_help(const struct adl_command *command, struct adl_str *out);
-/* One line for each option, its value and the source of the value, as printed by
+/* Appends one line for each option, with its value and the source of the value, as printed by
  * `serve --print-config`. */
 void adl_options_print(const struct adl_options *options, struct adl_str *out);
 

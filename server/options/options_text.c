@@ -10,21 +10,21 @@
 #define HELP_COLUMN 29 /* column at which the explanation of an option begins */
 #define HELP_WIDTH 96
 
-/* Appends the words of `text`, starting at column `at`, and breaks lines before HELP_WIDTH;
+/* Appends the words of `text`, starting at `column`, and breaks lines before HELP_WIDTH;
  * further lines are indented by `indent`. */
-static void wrap(struct adl_str *out, size_t at, size_t indent, const char *text)
+static void wrap(struct adl_str *out, size_t column, size_t indent, const char *text)
 {
     while (*text) {
         size_t length = strcspn(text, " ");
-        if (at > indent && at + 1 + length > HELP_WIDTH) {
+        if (column > indent && column + 1 + length > HELP_WIDTH) {
             adl_str_printf(out, "\n%*s", (int)indent, "");
-            at = indent;
-        } else if (at > indent) {
+            column = indent;
+        } else if (column > indent) {
             adl_str_puts(out, " ");
-            at++;
+            column++;
         }
         adl_str_append(out, text, length);
-        at += length;
+        column += length;
         text += length + strspn(text + length, " ");
     }
     adl_str_puts(out, "\n");
@@ -139,30 +139,30 @@ void adl_options_help(const struct adl_command *command, struct adl_str *out)
     adl_str_puts(out, "\nExit status: 0 success, 1 failure, 2 wrong usage.\n");
 }
 
-static void append_value(struct adl_str *out, const struct adl_option *option, const void *at)
+static void append_value(struct adl_str *out, const struct adl_option *option, const void *field)
 {
     char text[40];
 
     switch (option->type) {
-    case ADL_OPTION_FLAG: adl_str_puts(out, *(const bool *)at ? "true" : "false"); return;
-    case ADL_OPTION_INT: adl_str_printf(out, "%d", *(const int *)at); return;
-    case ADL_OPTION_DOUBLE: adl_str_printf(out, "%.10g", *(const double *)at); return;
+    case ADL_OPTION_FLAG: adl_str_puts(out, *(const bool *)field ? "true" : "false"); return;
+    case ADL_OPTION_INT: adl_str_printf(out, "%d", *(const int *)field); return;
+    case ADL_OPTION_DOUBLE: adl_str_printf(out, "%.10g", *(const double *)field); return;
     case ADL_OPTION_SIZE:
-        size_text(text, sizeof text, *(const size_t *)at);
+        size_text(text, sizeof text, *(const size_t *)field);
         adl_str_puts(out, text);
         return;
     case ADL_OPTION_STRING: {
-        const char *value = *(const char *const *)at;
+        const char *value = *(const char *const *)field;
         adl_str_puts(out, value ? value : "");
         return;
     }
     case ADL_OPTION_CHOICE: {
-        int index = *(const int *)at;
+        int index = *(const int *)field;
         adl_str_puts(out, index < 0 ? "" : adl_option_choice(option, index));
         return;
     }
     case ADL_OPTION_LIST: {
-        const struct adl_option_list *list = at;
+        const struct adl_option_list *list = field;
         for (size_t i = 0; i < list->count; i++)
             adl_str_printf(out, "%s%s", i ? "," : "", list->items[i]);
         return;
@@ -176,14 +176,14 @@ void adl_options_print(const struct adl_options *options, struct adl_str *out)
 
     for (size_t i = 0; table[i].name; i++) {
         const struct adl_option *option = &table[i];
-        const char *at = (const char *)options->settings + option->offset;
+        const char *field = (const char *)options->settings + option->offset;
         struct adl_str value = {0};
         char name[80];
 
         if (options->sources[i] == ADL_SOURCE_DEFAULT && option->default_note)
             adl_str_puts(&value, option->default_note);
         else
-            append_value(&value, option, at);
+            append_value(&value, option, field);
         adl_str_printf(out, "%-20s %-30s # ", option->name, value.data ? value.data : "");
         switch (options->sources[i]) {
         case ADL_SOURCE_DEFAULT: adl_str_puts(out, "default"); break;

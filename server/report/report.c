@@ -1,6 +1,5 @@
-/* The report of a training run: reads the run's directory, looks at val through
- * the best weights where that is asked for, and writes the page section by
- * section. */
+/* Writes the report of a training run: reads the run's directory, runs the best weights on
+ * the val split if that is asked for, and writes the page section by section. */
 
 #include "server/report/report.h"
 
@@ -18,21 +17,21 @@
 #include "server/report/report_parts.h"
 #include "server/tasks/progress.h"
 
-/* Images of val that ADL_REPORT_SAMPLE looks at. */
+/* Images of val that are evaluated for ADL_REPORT_SAMPLE. */
 #define SAMPLE_IMAGES 48
 /* Images per batch at most; more only cost memory. */
 #define MAX_BATCH 16
 
-/* Everything the page is made from; owned. */
+/* Everything that the page is made from; owned. */
 struct report {
     const struct adl_report_options *options;
     enum adl_report_depth depth;
     struct adl_run_record record;
     struct adl_report_epochs epochs;
 
-    /* With images; else NULL. */
-    struct adl_dataset *data; /* val, or train where there is no val split */
-    struct adl_model *model;  /* the best epoch's, or the last before there is a best */
+    /* NULL in a report without images. */
+    struct adl_dataset *data; /* val, or train if there is no val split */
+    struct adl_model *model;  /* of the best epoch, or of the last one if none is marked as best */
     struct adl_plan *plan;
     struct adl_session *session;
     struct adl_evaluate_place *places; /* by image of val */
@@ -54,7 +53,7 @@ static void release(struct report *report)
 
 /* --- the run's files ------------------------------------------------------------------ */
 
-/* A run that has not finished an epoch has no metrics yet. */
+/* Reads metrics.jsonl, which does not exist before a run has finished an epoch. */
 static int read_epochs(struct report *report, struct adl_error *err)
 {
     struct adl_error unread = {0};
@@ -89,7 +88,7 @@ static bool is_stopped(void *context)
     return options->stop && *options->stop;
 }
 
-/* How the run was told to treat EXIF orientation. */
+/* Returns how the run treats EXIF orientation. */
 static int exif_of(const struct adl_run_record *record)
 {
     const char *name = json_string_value(json_object_get(record->config, "exif"));
@@ -177,8 +176,8 @@ static int try_images(struct report *report, struct adl_error *err)
     return has_val(report) ? measure_val(report, batch, err) : 0;
 }
 
-/* Prepares the images. A data set or model that cannot be read leaves the page
- * without them; that is not a failure. */
+/* Prepares the images. If the data set or the model cannot be read, the page has no images;
+ * that is not a failure. */
 static int prepare_images(struct report *report, struct adl_error *err)
 {
     struct adl_error failed = {0};
@@ -199,7 +198,7 @@ static int prepare_images(struct report *report, struct adl_error *err)
 
 typedef int put_images_fn(struct adl_str *, const struct adl_report_images *, struct adl_error *);
 
-/* The content of a section, or a note on why there is none. */
+/* Appends the content of a section, or a note on why there is none. */
 static void put_images(struct adl_str *page, const struct report *report,
                        const struct adl_report_images *images, put_images_fn *put)
 {
@@ -281,8 +280,9 @@ static void put_end(struct adl_str *page)
 
 static int put_page(struct adl_str *page, const struct report *report, struct adl_error *err)
 {
-    /* The whole of val through the best weights is the best source; else what the
-     * epoch itself measured, which may use an older threshold for the classes. */
+    /* The best source is an evaluation of the whole val split with the best weights.
+     * Otherwise the figures are those that the run measured in the epoch, which may use an
+     * older threshold for the classes. */
     const struct adl_evaluate_report *evaluation = report->options->evaluation;
     if (report->evaluation.images && (report->depth == ADL_REPORT_FULL || !evaluation))
         evaluation = &report->evaluation;

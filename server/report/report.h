@@ -1,10 +1,10 @@
 #ifndef ADL_SERVER_REPORT_REPORT_H
 #define ADL_SERVER_REPORT_REPORT_H
 
-/* report.html of a training run: one file, without scripts and usable offline,
- * that shows what the run did. It is made from the files in the run's directory
- * and the data set that they name, never from live training state, so that it
- * can be made again at any time (`adl-server report DIR`). */
+/* Writes report.html of a training run: one file, without scripts and usable offline, that
+ * shows what the run did. It is made from the files in the run's directory and the data set
+ * that they name, never from live training state, so that it can be made again at any time
+ * (`adl-server report DIR`). */
 
 #include <signal.h>
 
@@ -14,9 +14,9 @@
 
 /* How much is computed for the page. */
 enum adl_report_depth {
-    ADL_REPORT_FIGURES, /* nothing: figures from files, no images */
-    ADL_REPORT_SAMPLE,  /* images chosen from a sample of val: seconds */
-    ADL_REPORT_FULL     /* all of val through the best weights */
+    ADL_REPORT_FIGURES, /* nothing is evaluated: figures from files, no images */
+    ADL_REPORT_SAMPLE,  /* images chosen from a sample of val; takes seconds */
+    ADL_REPORT_FULL     /* all of val is evaluated with the best weights */
 };
 
 struct adl_report_options {
@@ -24,19 +24,19 @@ struct adl_report_options {
     enum adl_report_depth depth;
     const char *subcommand; /* for warnings on standard error */
     struct adl_pool *pool;  /* may be NULL */
-    /* An evaluation of the best epoch that is at hand already; FULL makes a
-     * better one of its own. May be NULL. */
+    /* An evaluation of the best epoch that already exists; ADL_REPORT_FULL makes a better
+     * one. May be NULL. */
     const struct adl_evaluate_report *evaluation;
-    /* May be NULL. Once nonzero, FULL continues as SAMPLE. */
+    /* May be NULL. Once it is nonzero, ADL_REPORT_FULL continues as ADL_REPORT_SAMPLE. */
     const volatile sig_atomic_t *stop;
-    /* Where the data set is now; where all are NULL, where run.json says. Given
-     * `data` replaces all three of the record, the others one each. */
+    /* Where the data set is now. If all are NULL, it is where run.json says. `data` replaces
+     * all three paths of run.json, `images` and `metadata` one each. */
     const char *data, *images, *metadata;
 };
 
-/* Replaces DIR/report.html. A data set that cannot be read is not a failure: the
- * page then has no images and says why. Fails as adl_run_record_read does, and
- * where a file of the run is damaged or the page cannot be written. */
+/* Replaces DIR/report.html. A data set that cannot be read is not a failure: the page then
+ * has no images and says why. Fails as adl_run_record_read does, and if a file of the run is
+ * damaged or the page cannot be written. */
 int adl_report_write(const struct adl_report_options *options,
                      struct adl_error *err) ADL_MUST_CHECK;
 

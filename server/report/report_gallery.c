@@ -1,17 +1,17 @@
-/* The sections of the report with images.
+/* Writes the sections of the report that have images.
  *
- * The gallery shows the images of val that were localized best and worst, by the
- * IoU that the evaluation measured (or, without true boxes, by the probability of
- * the true class), and some chosen at random, which the extremes would hide. Each
- * is run through the network again to draw its map.
+ * The gallery shows the images of val that were localized best and worst, by the IoU that the
+ * evaluation measured (or, without true boxes, by the probability of the true class), and
+ * some chosen at random, since the extremes do not show the usual case. The network is run
+ * again on each to draw its map.
  *
- * The ADL section shows, for each ADL layer and a few random images, the three maps
- * of the paper (Choe & Shim, CVPR 2019). With F the input of the layer,
- * H x W x C, the attention is A[h,w] = mean over c of F[h,w,c]; the drop mask is 0
- * where A >= threshold * max(A), else 1; the importance map is sigmoid(A). In
- * training a layer multiplies F by the mask or by the importance map, drawn at
- * random. One forward pass of the training tape, with batch norm frozen, makes A
- * available (the layer saves it for the backward pass); the others follow from it. */
+ * The ADL section shows, for each ADL layer and a few random images, the three maps of the
+ * paper (Choe & Shim, CVPR 2019). With F the input of the layer, H x W x C, the attention is
+ * A[h,w] = mean over c of F[h,w,c]; the drop mask is 0 where A >= threshold * max(A), else 1;
+ * the importance map is sigmoid(A). In training a layer multiplies F by the mask or by the
+ * importance map, drawn at random. One forward pass of the training tape, with batch norm
+ * frozen, makes A available (the layer saves it for the backward pass); the others follow
+ * from it. */
 
 #include <math.h>
 #include <stdio.h>
@@ -43,9 +43,9 @@
 
 /* --- one image ---------------------------------------------------------------------- */
 
-/* Decodes image `index` as training does. *width and
- * *height are its size, `small` is a reduction for the page with the same aspect
- * ratio, and `input` is resized to the network's input. */
+/* Decodes image `index` as training does. *width and *height become its size, `small` a
+ * reduced copy for the page with the same aspect ratio, and `input` a copy resized to the
+ * network's input. */
 static int open_image(const struct adl_report_images *p, size_t index, int *width, int *height,
                       struct adl_image *small, struct adl_image *input, struct adl_error *err)
 {
@@ -67,7 +67,7 @@ out:
     return result;
 }
 
-/* What the network says about an image. */
+/* The network's result for an image. */
 struct prediction {
     struct adl_localization place; /* of the true class, in pixels of the small image */
     float probability;             /* of the true class */
@@ -116,7 +116,7 @@ static void put_boxes(struct adl_str *page, const struct adl_report_images *p, s
                       const struct prediction *prediction)
 {
     const struct adl_dataset_image *entry = &p->data->images[index];
-    /* Boxes refer to the size in the lists, where those have one. */
+    /* Boxes refer to the image's size in the lists, if they have it. */
     double x_scale = (double)small->width / (entry->width ? entry->width : width);
     double y_scale = (double)small->height / (entry->height ? entry->height : height);
 
@@ -212,7 +212,7 @@ static int put_group(struct adl_str *page, const struct adl_report_images *p, co
     return 0;
 }
 
-/* The measured images, best first; if nothing was measured, all images in order.
+/* Returns the measured images, best first, or, if nothing was measured, all images in order.
  * The caller frees the array. */
 static struct ranked *rank(const struct adl_report_images *p, size_t *count, struct adl_error *err)
 {
@@ -290,7 +290,7 @@ static void paint(uint8_t *rgb, const uint8_t color[3])
     memcpy(rgb, color, 3);
 }
 
-/* A map of values in 0..1 as an image, from black (0) to bright (1). */
+/* Appends a map of values in 0..1 as an image, from black (0) to bright (1). */
 static int put_map(struct adl_str *page, const float *map, struct adl_shape shape, const char *alt,
                    struct adl_error *err)
 {
@@ -307,7 +307,7 @@ static int put_map(struct adl_str *page, const float *map, struct adl_shape shap
     return result;
 }
 
-/* The drop mask as an image, bright where it is 0; *dropped counts those pixels. */
+/* Appends the drop mask as an image, bright where it is 0; *dropped counts those pixels. */
 static int put_mask(struct adl_str *page, const float *attention, double cut,
                     struct adl_shape shape, size_t *dropped, struct adl_error *err)
 {
@@ -329,7 +329,7 @@ static int put_mask(struct adl_str *page, const float *attention, double cut,
     return result;
 }
 
-/* A table row with the three maps of one layer, computed from its attention as
+/* Appends a table row with the three maps of one layer, computed from its attention as
  * methods/adl.c does. */
 static int put_position(struct adl_str *page, const float *attention, struct adl_shape shape,
                         const char *name, double threshold, struct adl_error *err)
@@ -402,8 +402,8 @@ out:
     return result;
 }
 
-/* The model's weights in the form that the tape takes. It may write to running
- * statistics only, which the frozen batch norm leaves alone. */
+/* Returns the model's weights as the tape takes them. The tape writes to running statistics
+ * only, and not even to those, since batch norm is frozen. */
 static float **tape_params(const struct adl_model *model, struct adl_error *err)
 {
     int count = adl_graph_param_count(model->graph);

@@ -1,5 +1,5 @@
-/* The head of the report: which network was trained how, on what and where, and
- * the figures of its best epoch. All of it comes from run.json and metrics.jsonl. */
+/* Writes the head of the report: which network was trained how, on which data and machine,
+ * and the figures of its best epoch. All of it comes from run.json and metrics.jsonl. */
 
 #include <math.h>
 #include <stdio.h>
@@ -37,7 +37,7 @@ static void put_tile(struct adl_str *page, const char *name, const char *unit, d
                        *unit ? 1 : 3, value, unit, name);
 }
 
-/* The figures of the best epoch; nothing before there is one. */
+/* Appends the figures of the best epoch; nothing before there is one. */
 static void put_tiles(struct adl_str *page, const struct adl_report_epochs *epochs)
 {
     size_t best = 0;
@@ -70,7 +70,7 @@ static void put_time(struct adl_str *page, const struct adl_report_epochs *epoch
         put_fact_of(page, "Training took", "%.1f h", seconds / 3600);
 }
 
-/* Every setting that affects the resulting bits; nested ones as "outer inner". */
+/* Appends every setting that affects the result; nested ones are named "outer inner". */
 static void put_settings(struct adl_str *page, const char *prefix, const json_t *settings)
 {
     const char *key;

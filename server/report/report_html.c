@@ -1,4 +1,4 @@
-/* Text and images as HTML, and the report's style sheet. */
+/* Writes text and images as HTML, and the report's style sheet. */
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -11,7 +11,7 @@
 
 /* --- text -------------------------------------------------------------------------- */
 
-/* The length in bytes of the UTF-8 character at `text`; 0 if the bytes are not UTF-8
+/* Returns the length in bytes of the UTF-8 character at `text`; 0 if the bytes are not UTF-8
  * (overlong forms and surrogates included) or XML 1.0 does not allow the character
  * (production 2, "Char"; U+007F is refused as well). */
 static size_t character_at(const unsigned char *text)
@@ -108,7 +108,7 @@ int adl_html_png(struct adl_str *page, const struct adl_image *image, const char
 
 /* --- style ------------------------------------------------------------------------- */
 
-/* It must not contain characters that XML requires to be escaped. */
+/* The style sheet must not contain characters that XML requires to be escaped. */
 static const char style[] =
     ":root{color-scheme:light dark;--page:#f6f7f9;--card:#fff;--ink:#1c2330;--soft:#5d6778;"
     "--line:#e1e5eb;--c0:#2563c9;--c1:#d9622b;--c2:#16876b;--c3:#8b4fc0;--track:#e9edf3}\n"

@@ -1,9 +1,10 @@
 #ifndef ADL_SERVER_REPORT_REPORT_PARTS_H
 #define ADL_SERVER_REPORT_REPORT_PARTS_H
 
-/* Shared by the files of this directory; nothing else includes it. Every function
- * appends to a page in memory, which is well-formed XML as well as HTML. Running out
- * of memory sets page->failed, which is checked once, before the page is written. */
+/* Types and functions that the files of this directory share; no other file includes this
+ * header. Every function appends to a page in memory, which is well-formed XML as well as
+ * HTML. Running out of memory sets page->failed, which is checked once, before the page is
+ * written. */
 
 #include "base/str.h"
 #include "eval/evaluate.h"
@@ -14,16 +15,16 @@
 
 /* --- report_html.c ---------------------------------------------------------------- */
 
-/* Text from outside, for use between tags or in a quoted attribute. Characters
- * with a meaning in HTML are escaped; bytes that are not UTF-8, and characters that
- * XML does not allow, become U+FFFD. */
+/* Appends untrusted text, for use between tags or in a quoted attribute. Characters with a
+ * meaning in HTML are escaped; bytes that are not UTF-8, and characters that XML does not
+ * allow, become U+FFFD. */
 void adl_html_text(struct adl_str *page, const char *text);
-/* An image embedded as a data URI; `alt` is text from outside. */
+/* Append an image as a data URI; `alt` is untrusted text. */
 int adl_html_jpeg(struct adl_str *page, const struct adl_image *image, const char *alt,
                   struct adl_error *err) ADL_MUST_CHECK;
 int adl_html_png(struct adl_str *page, const struct adl_image *image, const char *alt,
                  struct adl_error *err) ADL_MUST_CHECK;
-/* A paragraph; it is cut after 1023 bytes. The text is escaped. */
+/* Appends a paragraph, which is cut after 1023 bytes. The text is escaped. */
 void adl_html_note(struct adl_str *page, const char *fmt, ...) ADL_PRINTF(2, 3);
 void adl_html_style(struct adl_str *page);
 
@@ -50,13 +51,13 @@ struct adl_chart {
     const char *mark_name;
 };
 
-/* A figure with title, legend, axes and lines; without any point, the title and a
- * note. Titles and names are not escaped: they have to be the program's own. */
+/* Appends a figure with title, legend, axes and lines; if there is no point, only the title
+ * and a note. Titles and names are not escaped: they must not come from files. */
 void adl_chart_write(struct adl_str *page, const struct adl_chart *chart);
 
 /* --- report_sections.c ------------------------------------------------------------- */
 
-/* The lines of metrics.jsonl in columns; one block, NaN where a line has no such
+/* The lines of metrics.jsonl as columns in one block of memory; NaN where a line lacks the
  * number. Epochs rise, but some may be missing. */
 struct adl_report_epochs {
     size_t count;
@@ -65,13 +66,14 @@ struct adl_report_epochs {
     double *val_top1, *gt_known, *max_box_acc, *max_box_acc_v2, *threshold;
 };
 
-/* Lines that are not JSON objects, or whose epoch does not rise, are skipped. */
+/* Reads the text of metrics.jsonl. Lines that are not JSON objects, or whose epoch does not
+ * rise, are skipped. */
 int adl_report_epochs_parse(const char *text, struct adl_report_epochs *epochs,
                             struct adl_error *err) ADL_MUST_CHECK;
 void adl_report_epochs_release(struct adl_report_epochs *epochs);
 
 void adl_report_curves(struct adl_str *page, const struct adl_report_epochs *epochs);
-/* `evaluation` may be NULL in both: then a note says that there is none. `labels`
+/* `evaluation` may be NULL in both functions: then a note says that there is none. `labels`
  * is an array with the name of each class, or NULL. */
 void adl_report_thresholds(struct adl_str *page, const struct adl_evaluate_report *evaluation);
 int adl_report_classes(struct adl_str *page, const struct adl_evaluate_report *evaluation,
@@ -84,23 +86,23 @@ void adl_report_head(struct adl_str *page, const struct adl_run_record *record,
 
 /* --- report_gallery.c --------------------------------------------------------------- */
 
-/* What the sections with images are made from. Immutable, but for the session. */
+/* What the sections with images are made from. Immutable, except for the session. */
 struct adl_report_images {
-    const struct adl_dataset *data; /* val, or train where there is no val */
+    const struct adl_dataset *data; /* val, or train if there is no val split */
     const struct adl_model *model;
     struct adl_session *session;
     struct adl_pool *pool;
-    double adl_threshold; /* of the drop mask, a share of the greatest attention */
+    double adl_threshold; /* of the drop mask, a fraction of the greatest attention */
     bool adl_importance;  /* false: the run put 1 in place of the importance map */
     const struct adl_evaluate_place *places; /* by index in `data`; NULL: not measured */
     bool localized;                          /* `data` has true boxes */
     uint64_t seed;                           /* of the random choice of images */
 };
 
-/* The best, the worst and some random images with map and boxes. */
+/* Appends the best, the worst and some random images with map and boxes. */
 int adl_report_gallery(struct adl_str *page, const struct adl_report_images *images,
                        struct adl_error *err) ADL_MUST_CHECK;
-/* Attention, drop mask and importance map of each ADL layer for a few images. */
+/* Appends attention, drop mask and importance map of each ADL layer for a few images. */
 int adl_report_adl_maps(struct adl_str *page, const struct adl_report_images *images,
                         struct adl_error *err) ADL_MUST_CHECK;
 

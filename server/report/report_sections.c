@@ -1,4 +1,4 @@
-/* The report's curves, from metrics.jsonl, and its threshold curves and table of
+/* Writes the report's curves, from metrics.jsonl, and its threshold curves and table of
  * classes, from an evaluation. */
 
 #include <jansson.h>
@@ -41,7 +41,7 @@ int adl_report_epochs_parse(const char *text, struct adl_report_epochs *epochs,
                             struct adl_error *err)
 {
     size_t lines = 1;
-    for (const char *at = text; (at = strchr(at, '\n')); at++)
+    for (const char *end = text; (end = strchr(end, '\n')); end++)
         lines++;
     double *block = adl_malloc(lines, COLUMNS * sizeof *block);
 
@@ -58,7 +58,7 @@ int adl_report_epochs_parse(const char *text, struct adl_report_epochs *epochs,
         size_t length = strcspn(text, "\n");
         json_t *line = json_loadb(text, length, 0, NULL);
         double number = number_of(line, "epoch");
-        /* A damaged line has no number; one out of order would break the curves. */
+        /* A damaged line has no epoch; a line out of order would break the curves. */
         if (number >= 1 && number < 1e9 &&
             (epochs->count == 0 || number > epochs->epoch[epochs->count - 1])) {
             read_line(line, epochs->count++, epochs);
@@ -136,16 +136,16 @@ void adl_report_curves(struct adl_str *page, const struct adl_report_epochs *epo
 
 /* --- thresholds ---------------------------------------------------------------------- */
 
-/* Fills 1 + ADL_EVAL_IOUS rows of counts->steps values: the thresholds, then for each
- * IoU the percentage of images that are localized at each threshold. `right` holds
- * the counts, by IoU and threshold. */
-static void fill_percentages(const struct adl_evaluator *counts, const uint64_t *right,
+/* Fills 1 + ADL_EVAL_IOUS rows of counts->steps values: the thresholds, then for each IoU the
+ * percentage of images that are localized at each threshold. `correct` holds the number of
+ * those images, by IoU and threshold. */
+static void fill_percentages(const struct adl_evaluator *counts, const uint64_t *correct,
                              double *block)
 {
     for (size_t step = 0; step < counts->steps; step++)
         block[step] = (double)step * counts->interval;
     for (size_t i = 0; i < ADL_EVAL_IOUS * counts->steps; i++)
-        block[counts->steps + i] = 100 * (double)right[i] / (double)counts->localized;
+        block[counts->steps + i] = 100 * (double)correct[i] / (double)counts->localized;
 }
 
 void adl_report_thresholds(struct adl_str *page, const struct adl_evaluate_report *evaluation)
@@ -198,7 +198,7 @@ struct row {
     double accuracy, localization;
 };
 
-/* By localization, then by accuracy, both ascending. */
+/* Orders rows by localization, then by accuracy, both ascending. */
 static int compare_rows(const void *a, const void *b)
 {
     const struct row *first = a, *second = b;

@@ -1,4 +1,4 @@
-/* Line charts as inline SVG: a few lines over a common x axis. Ticks are multiples of
+/* Writes line charts as inline SVG: a few lines over a common x axis. Ticks are multiples of
  * 1, 2 or 5 times a power of ten. Colours come from the page's style sheet. */
 
 #include <math.h>
@@ -26,7 +26,7 @@ struct axis {
     double pixel_from, pixel_to;
 };
 
-/* The position of a value along the axis, in SVG units. */
+/* Returns the position of a value along the axis, in SVG units. */
 static double place(const struct axis *axis, double value)
 {
     double part = axis->step > 0
@@ -35,8 +35,8 @@ static double place(const struct axis *axis, double value)
     return axis->pixel_from + part * (axis->pixel_to - axis->pixel_from);
 }
 
-/* The smallest step of 1, 2 or 5 times a power of ten that needs at most `ticks`
- * steps for the range. */
+/* Returns the smallest step of 1, 2 or 5 times a power of ten that divides the range into at
+ * most `ticks` steps. */
 static double nice_step(double range, double ticks, bool whole)
 {
     double power = pow(10, floor(log10(range / ticks)));
@@ -45,41 +45,42 @@ static double nice_step(double range, double ticks, bool whole)
     return whole ? fmax(step, 1) : step;
 }
 
-/* Huge values are left out: they would flatten the rest of the chart. */
+/* Returns whether a value is drawn. Huge values are not: they would flatten the rest of the
+ * chart. */
 static bool is_shown(double value)
 {
     return isfinite(value) && fabs(value) < 1e12;
 }
 
-/* The range of all lines; false if there is no point. */
-static bool y_range(const struct adl_chart *chart, double *least, double *most)
+/* Finds the range of all lines; returns false if there is no point. */
+static bool y_range(const struct adl_chart *chart, double *min, double *max)
 {
-    *least = INFINITY;
-    *most = -INFINITY;
+    *min = INFINITY;
+    *max = -INFINITY;
     for (size_t l = 0; l < chart->line_count; l++) {
         for (size_t i = 0; i < chart->count; i++) {
             double y = chart->lines[l].y[i];
             if (is_shown(y)) {
-                *least = fmin(*least, y);
-                *most = fmax(*most, y);
+                *min = fmin(*min, y);
+                *max = fmax(*max, y);
             }
         }
     }
-    return *least <= *most;
+    return *min <= *max;
 }
 
-/* Percentages start at 0, and so do values that are not close together compared with
- * their size. A constant line gets some space around it. */
-static struct axis make_y(const struct adl_chart *chart, double least, double most)
+/* Makes the y axis. It starts at 0 for percentages, and for values that are not close
+ * together compared with their size. A constant line gets some space around it. */
+static struct axis make_y(const struct adl_chart *chart, double min, double max)
 {
-    struct axis axis = {.from = least, .to = most, .pixel_from = HEIGHT - BOTTOM, .pixel_to = TOP};
+    struct axis axis = {.from = min, .to = max, .pixel_from = HEIGHT - BOTTOM, .pixel_to = TOP};
 
-    if (chart->log_y && least > 0 && most / least > 20) {
-        axis.from = pow(10, floor(log10(least) + 1e-9));
-        axis.to = pow(10, ceil(log10(most) - 1e-9));
+    if (chart->log_y && min > 0 && max / min > 20) {
+        axis.from = pow(10, floor(log10(min) + 1e-9));
+        axis.to = pow(10, ceil(log10(max) - 1e-9));
         return axis;
     }
-    if (chart->percent || (least > 0 && least < 0.6 * most))
+    if (chart->percent || (min > 0 && min < 0.6 * max))
         axis.from = 0;
     if (axis.to - axis.from <= 1e-6 * fabs(axis.to)) {
         axis.from = axis.to > 0 ? 0 : axis.to - 1;
@@ -148,16 +149,16 @@ static void put_mark(struct adl_str *page, const struct adl_chart *chart, const 
 {
     if (!(chart->mark_x >= x->from && chart->mark_x <= x->to))
         return;
-    double at = place(x, chart->mark_x);
-    bool right = at > WIDTH * 0.7;
+    double position = place(x, chart->mark_x);
+    bool right = position > WIDTH * 0.7;
     adl_str_printf(page,
                    "<line class=\"mark\" x1=\"%.1f\" y1=\"%.0f\" x2=\"%.1f\" y2=\"%.0f\"/>"
                    "<text x=\"%.1f\" y=\"%.0f\"%s>%s</text>\n",
-                   at, TOP - 4, at, HEIGHT - BOTTOM, at + (right ? -5 : 5), TOP - 8,
-                   right ? " text-anchor=\"end\"" : "", chart->mark_name);
+                   position, TOP - 4, position, HEIGHT - BOTTOM, position + (right ? -5 : 5),
+                   TOP - 8, right ? " text-anchor=\"end\"" : "", chart->mark_name);
 }
 
-/* A NaN interrupts the line. */
+/* Draws a line, which a NaN interrupts. */
 static void put_line(struct adl_str *page, const struct adl_chart *chart, size_t number,
                      const struct axis *x, const struct axis *y)
 {
@@ -187,15 +188,15 @@ static void put_line(struct adl_str *page, const struct adl_chart *chart, size_t
 
 void adl_chart_write(struct adl_str *page, const struct adl_chart *chart)
 {
-    double least, most;
-    bool any = chart->count > 0 && y_range(chart, &least, &most);
+    double min, max;
+    bool any = chart->count > 0 && y_range(chart, &min, &max);
 
     adl_str_printf(page, "<figure class=\"chart\"><figcaption><b>%s</b>", chart->title);
     for (size_t l = 0; any && l < chart->line_count; l++)
         adl_str_printf(page, "<span class=\"key l%zu\">%s</span>", l, chart->lines[l].name);
     adl_str_puts(page, "</figcaption>\n");
     if (any) {
-        struct axis x = make_x(chart), y = make_y(chart, least, most);
+        struct axis x = make_x(chart), y = make_y(chart, min, max);
         adl_str_printf(page,
                        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 %.0f %.0f\" "
                        "role=\"img\" aria-label=\"%s\">\n",
