@@ -57,7 +57,7 @@ static void conv_tiles_rectangle(const float *map, int h, int w, size_t ld, int 
 
 void adl_tile_input(const struct adl_tiles *tiles, const struct adl_conv *conv,
                     const struct adl_kernels *kernels, struct adl_tile tile, const float *x,
-                    const float *zeros, float *to, size_t step)
+                    const float *zeros, float *v, size_t step)
 {
     const float *pixels[ADL_TILE_POSITIONS];
     conv_tiles_rectangle(x + tile.image * (size_t)conv->h * (size_t)conv->w * conv->ldx, conv->h,
@@ -71,7 +71,7 @@ void adl_tile_input(const struct adl_tiles *tiles, const struct adl_conv *conv,
                                                           .column_positions = adl_tile_positions,
                                                           .pixels = pixels,
                                                           .channels = (size_t)conv->c,
-                                                          .v = to,
+                                                          .v = v,
                                                           .step = step});
 }
 

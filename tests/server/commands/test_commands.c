@@ -26,8 +26,6 @@
 
 #define TINY "mobilenet_v1", "--width", "0.25", "--num-classes", "3"
 
-extern char **environ;
-
 struct result {
     int status;
     char *out, *err; /* what was written; owned */

@@ -783,8 +783,6 @@ static void ties_go_by_the_loss(void)
 
 /* --- as a process -------------------------------------------------------------------------- */
 
-extern char **environ;
-
 /* Starts the program on the run "run" with `epochs`, and waits until it has saved for the
  * first time since then. Returns its process, or -1 after failing or skipping the test. */
 static pid_t start_run(const char *epochs, bool resume)
