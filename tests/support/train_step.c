@@ -105,6 +105,20 @@ const float *train_step_grad_input(const struct train_step *step)
     return adl_tape_grad(step->tape, TRAIN_STEP_INPUT);
 }
 
+uint64_t train_step_bits(const struct train_step *step)
+{
+    uint64_t hash = formula_fnv1a64(
+        train_step_result(step), train_step_count(step, train_step_output(step)) * sizeof(float));
+    hash = hash * 31 +
+           formula_fnv1a64(train_step_grad_input(step), train_step_count(step, 0) * sizeof(float));
+    for (int i = 0; i < adl_graph_param_count(step->graph); i++) {
+        size_t bytes = adl_graph_param(step->graph, i)->count * sizeof(float);
+        hash = hash * 31 + formula_fnv1a64(step->grads[i], bytes);
+        hash = hash * 31 + formula_fnv1a64(step->params[i], bytes);
+    }
+    return hash;
+}
+
 /* The index in N x H x W x C of element i of N x C x H x W. */
 static size_t nhwc_place(size_t i, struct adl_shape shape)
 {

@@ -5,6 +5,8 @@
  * The graph is begun by train_step_begin, which copies its input, so that the gradient of
  * the copy is computed as well. */
 
+#include <stdint.h>
+
 #include "graph/graph.h"
 #include "train/tape.h"
 
@@ -38,6 +40,9 @@ void train_step_run(struct train_step *step, const float *input, const float *co
                     const struct adl_train_mode *mode);
 const float *train_step_result(const struct train_step *step);
 const float *train_step_grad_input(const struct train_step *step);
+
+/* One hash of all results of a step: the output, the gradients and the parameters. */
+uint64_t train_step_bits(const struct train_step *step);
 
 /* Convert between N x C x H x W and N x H x W x C. */
 void train_step_to_nhwc(const float *nchw, int n, struct adl_shape shape, float *nhwc);

@@ -16,6 +16,7 @@
 #include "ops/ops.h"
 #include "support/formula.h"
 #include "support/gradient_reference.h"
+#include "support/step_graphs.h"
 #include "support/train_step.h"
 
 #define X TRAIN_STEP_INPUT
@@ -77,20 +78,11 @@ static const struct {
     {"depthwise, two of each s2", 2, {5, 6, 5}, {10, 3, 3, 2, 1, 1, 1, 1, 5, true, false}},
 };
 
-static struct adl_conv_attr conv3(int k)
-{
-    return (struct adl_conv_attr){k, 3, 3, 1, 1, 1, 1, 1, 1, false, false};
-}
-
-static struct adl_conv_attr conv1(int k)
-{
-    return (struct adl_conv_attr){.k = k, .r = 1, .s = 1, .stride = 1};
-}
-
 /* Both read the input: the second adds its gradient to the first's. */
 static int two_wide(struct adl_graph *g)
 {
-    return adl_add(g, adl_conv(g, X, "a", conv1(256)), adl_conv(g, X, "b", conv1(256)), "sum");
+    return adl_add(g, adl_conv(g, X, "a", step_conv1(256)), adl_conv(g, X, "b", step_conv1(256)),
+                   "sum");
 }
 
 static int batchnorm(struct adl_graph *g)
@@ -107,7 +99,8 @@ static int relu6(struct adl_graph *g)
 {
     /* The sum of two values, so that some are above 6. */
     return adl_relu6(
-        g, adl_add(g, adl_batchnorm(g, X, "bn", 1e-6), adl_conv(g, X, "conv", conv3(3)), "sum"),
+        g,
+        adl_add(g, adl_batchnorm(g, X, "bn", 1e-6), adl_conv(g, X, "conv", step_conv3(3)), "sum"),
         "relu6");
 }
 
@@ -161,86 +154,6 @@ static int adl(struct adl_graph *g)
     return adl_adl(g, X, "adl");
 }
 
-/* --- values read more than once, memory shared ---------------------------------------------- */
-
-static int added_to_itself(struct adl_graph *g)
-{
-    return adl_add(g, X, X, "twice");
-}
-
-static int joined_with_itself(struct adl_graph *g)
-{
-    int x = adl_relu(g, adl_conv(g, X, "conv", conv1(3)), "relu");
-    return adl_concat(g, (int[]){x, X, x}, 3, "joined");
-}
-
-/* Every kind of op has to add to a gradient that is already there. */
-static int read_by_all(struct adl_graph *g)
-{
-    int x = adl_batchnorm(g, X, "x", 1e-3), c = adl_graph_value(g, x)->shape.c;
-    struct adl_conv_attr strided = conv3(c), depthwise = conv3(c), depthwise_strided = conv3(c);
-    depthwise.groups = depthwise_strided.groups = c;
-    depthwise_strided.stride = strided.stride = 2;
-    int full[] = {
-        adl_conv(g, x, "plain", conv3(c)),
-        adl_conv(g, x, "1x1", conv1(c)),
-        adl_conv(g, x, "depthwise", depthwise),
-        adl_relu(g, x, "relu"),
-        adl_relu6(g, x, "relu6"),
-        adl_sigmoid(g, x, "sigmoid"),
-        adl_adl(g, x, "adl"),
-        adl_dropout(g, x, "dropout", 0.5),
-    };
-    int other[] = {
-        adl_batchnorm(g, x, "bn", 1e-3),
-        adl_avgpool(g, x, "avg", (struct adl_pool_attr){3, 1, 1, false}),
-        adl_maxpool(g, x, "max", (struct adl_pool_attr){3, 1, 1, false}),
-        adl_scale(g, x, adl_global_avgpool(g, x, "gap"), "scale"),
-        x,
-    };
-    int half[] = {
-        adl_conv(g, x, "strided", strided),
-        adl_conv(g, x, "depthwise strided", depthwise_strided),
-        adl_maxpool(g, x, "max strided", (struct adl_pool_attr){3, 2, 1, false}),
-    };
-    int sum = adl_concat(g, full, 8, "full");
-    sum = adl_concat(g, (int[]){sum, adl_concat(g, other, 5, "other")}, 2, "all");
-    int a = adl_global_avgpool(g, sum, "a");
-    int b = adl_global_avgpool(g, adl_concat(g, half, 3, "half"), "b");
-    return adl_concat(g, (int[]){a, b}, 2, "output");
-}
-
-/* Consecutive activations, each of which takes its input's memory. */
-static int in_place_chain(struct adl_graph *g)
-{
-    int x = adl_batchnorm(g, adl_conv(g, X, "conv1", conv3(5)), "bn1", 1e-3);
-    x = adl_relu(g, adl_dropout(g, adl_dropout(g, x, "d1", 0.5), "d2", 0.5), "relu1");
-    x = adl_relu6(g, adl_dropout(g, x, "d3", 0.5), "relu6");
-    x = adl_sigmoid(g, adl_conv(g, x, "conv2", conv1(4)), "sigmoid");
-    x = adl_relu(g, adl_relu(g, x, "relu2"), "relu3");
-    x = adl_relu(g, adl_maxpool(g, x, "pool", (struct adl_pool_attr){2, 2, 0, true}), "relu4");
-    return adl_dropout(g, adl_relu6(g, x, "last"), "d4", 0.5);
-}
-
-static int residual(struct adl_graph *g)
-{
-    int x = adl_relu(g, adl_batchnorm(g, adl_conv(g, X, "conv0", conv3(4)), "bn0", 1e-3), "relu0");
-    int y = adl_relu(g, adl_batchnorm(g, adl_conv(g, x, "conv1", conv3(4)), "bn1", 1e-3), "relu1");
-    y = adl_batchnorm(g, adl_conv(g, y, "conv2", conv3(4)), "bn2", 1e-3);
-    x = adl_adl(g, adl_relu(g, adl_add(g, y, x, "sum"), "relu2"), "adl");
-    int gate = adl_relu(g, adl_linear(g, adl_global_avgpool(g, x, "gap"), "fc1", 3, true), "fc1r");
-    gate = adl_sigmoid(g, adl_linear(g, gate, "fc2", 4, true), "gate");
-    return adl_relu(g, adl_add(g, adl_scale(g, x, gate, "se"), x, "sum2"), "relu3");
-}
-
-/* A branch that the output does not depend on. */
-static int dead_branch(struct adl_graph *g)
-{
-    int x = adl_relu(g, adl_conv(g, X, "alive", conv3(4)), "relu");
-    adl_relu(g, adl_conv(g, x, "dead", conv3(2)), "dead relu");
-    return adl_conv(g, x, "last", conv1(3));
-}
-
 static const struct {
     const char *name;
     int (*build)(struct adl_graph *graph);
@@ -271,14 +184,14 @@ static const struct {
     {"classifier without bias", classifier_without_bias, 1, {1, 1, 3}, .frozen = false},
     {"adl drop", adl, 3, {5, 4, 3}, .draw = ADL_DRAW_DROP},
     {"adl importance", adl, 3, {5, 4, 3}, .draw = ADL_DRAW_IMPORTANCE},
-    {"a value added to itself", added_to_itself, 2, {3, 5, 3}, .frozen = false},
-    {"a value joined with itself", joined_with_itself, 2, {3, 5, 3}, .frozen = false},
-    {"read by all, adl drop", read_by_all, 2, {6, 5, 3}, .draw = ADL_DRAW_DROP},
-    {"read by all, adl importance", read_by_all, 2, {5, 4, 3}, .draw = ADL_DRAW_IMPORTANCE},
-    {"in place chain", in_place_chain, 2, {5, 7, 3}, .frozen = false},
-    {"residual", residual, 2, {5, 4, 3}, .draw = ADL_DRAW_DROP},
-    {"residual, frozen", residual, 2, {5, 4, 3}, .frozen = true, .draw = ADL_DRAW_IMPORTANCE},
-    {"dead branch", dead_branch, 2, {4, 5, 3}, .frozen = false},
+    {"a value added to itself", step_added_to_itself, 2, {3, 5, 3}, .frozen = false},
+    {"a value joined with itself", step_joined_with_itself, 2, {3, 5, 3}, .frozen = false},
+    {"read by all, adl drop", step_read_by_all, 2, {6, 5, 3}, .draw = ADL_DRAW_DROP},
+    {"read by all, adl importance", step_read_by_all, 2, {5, 4, 3}, .draw = ADL_DRAW_IMPORTANCE},
+    {"in place chain", step_in_place_chain, 2, {5, 7, 3}, .frozen = false},
+    {"residual", step_residual, 2, {5, 4, 3}, .draw = ADL_DRAW_DROP},
+    {"residual, frozen", step_residual, 2, {5, 4, 3}, .frozen = true, .draw = ADL_DRAW_IMPORTANCE},
+    {"dead branch", step_dead_branch, 2, {4, 5, 3}, .frozen = false},
 };
 
 /* --- checking --------------------------------------------------------------------------- */
@@ -370,21 +283,6 @@ static void check_against(const char *name, struct train_step *step, const struc
             true);
 }
 
-/* One hash of all results of a step. */
-static uint64_t bits_of(const struct train_step *step)
-{
-    uint64_t hash = formula_fnv1a64(
-        train_step_result(step), train_step_count(step, train_step_output(step)) * sizeof(float));
-    hash = hash * 31 +
-           formula_fnv1a64(train_step_grad_input(step), train_step_count(step, 0) * sizeof(float));
-    for (int i = 0; i < adl_graph_param_count(step->graph); i++) {
-        size_t bytes = adl_graph_param(step->graph, i)->count * sizeof(float);
-        hash = hash * 31 + formula_fnv1a64(step->grads[i], bytes);
-        hash = hash * 31 + formula_fnv1a64(step->params[i], bytes);
-    }
-    return hash;
-}
-
 /* A case: how its graph is built, and its mode. */
 struct gradient_case {
     const char *name;
@@ -421,8 +319,8 @@ static void check_on(const struct gradient_case *c, enum adl_isa isa, const floa
         train_step_run(&step, input, cotangent, &c->mode);
         if (threads == 1) {
             check_against(name, &step, e);
-            bits = bits_of(&step);
-        } else if (bits != bits_of(&step)) {
+            bits = train_step_bits(&step);
+        } else if (bits != train_step_bits(&step)) {
             TEST_FAIL("%s: %d threads give another result", name, threads);
         }
         train_step_close(&step);
@@ -482,138 +380,7 @@ static void other_layers(void)
     }
 }
 
-/* --- what remains after a step -------------------------------------------------------------- */
-
-static const struct adl_train_mode plain_mode = {.bn_momentum = 0.1, .adl_threshold = 0.6};
-
-static float *noise(const char *name, size_t count)
-{
-    float *values = adl_malloc(count, sizeof *values);
-    formula_param(name, 0, 2, count, values);
-    return values;
-}
-
-/* Two backward passes without zeroing between them give twice the gradient: several
- * batches may make one step. */
-static void gradients_add_up(void)
-{
-    struct train_step step;
-    struct adl_graph *g = train_step_begin(5, 4, 3);
-    if (train_step_open(&step, g, read_by_all(g), 2, 1) < 0)
-        return;
-    float *input = noise("input", train_step_count(&step, 0)), *once[64];
-    float *cotangent = noise("cotangent", MAX_OUTPUT);
-    train_step_run(&step, input, cotangent, &plain_mode);
-    for (int i = 0; i < adl_graph_param_count(g); i++) {
-        size_t count = adl_graph_param(g, i)->count;
-        once[i] = adl_malloc(count, sizeof *once[i]);
-        memcpy(once[i], step.grads[i], count * sizeof *once[i]);
-    }
-    memcpy(adl_tape_logits_grad(step.tape), cotangent,
-           train_step_count(&step, train_step_output(&step)) * sizeof *cotangent);
-    adl_tape_backward(step.tape, step.params, &plain_mode, step.grads);
-    for (int i = 0; i < adl_graph_param_count(g); i++) {
-        size_t wrong = 0;
-        for (size_t j = 0; j < adl_graph_param(g, i)->count; j++)
-            wrong += step.grads[i][j] != 2 * once[i][j];
-        CU_ASSERT_EQUAL(wrong, 0);
-        adl_free(once[i]);
-    }
-    adl_free(input);
-    adl_free(cotangent);
-    train_step_close(&step);
-}
-
-/* The last batch of an epoch is smaller; it gives the same as on a tape of its own size. */
-static void smaller_batches(void)
-{
-    for (int batch = 1; batch <= 4; batch++) {
-        struct train_step full, small;
-        struct adl_graph *a = train_step_begin(5, 4, 3), *b = train_step_begin(5, 4, 3);
-        if (train_step_open(&full, a, residual(a), 4, 2) < 0 ||
-            train_step_open(&small, b, residual(b), batch, 1) < 0)
-            return;
-        float *input = noise("input", train_step_count(&full, 0));
-        float *cotangent = noise("cotangent", MAX_OUTPUT);
-        /* The remains of an earlier, larger batch must have no effect. */
-        train_step_run(&full, cotangent, cotangent, &plain_mode);
-        for (int i = 0; i < adl_graph_param_count(a); i++)
-            memcpy(full.params[i], small.params[i], adl_graph_param(a, i)->count * sizeof(float));
-        full.batch = batch;
-        train_step_run(&full, input, cotangent, &plain_mode);
-        train_step_run(&small, input, cotangent, &plain_mode);
-        CU_ASSERT(bits_of(&full) == bits_of(&small));
-        adl_free(input);
-        adl_free(cotangent);
-        train_step_close(&full);
-        train_step_close(&small);
-    }
-}
-
-/* Values that are kept are scaled up so that the mean stays, the gradient passes where
- * they were kept, and another key draws another mask. */
-static void dropout_keeps_the_mean(void)
-{
-    enum { COUNT = 40 * 50 * 10 };
-    for (int threads = 1; threads <= 3; threads += 2) {
-        struct train_step step;
-        struct adl_train_mode mode = {.dropout = true};
-        struct adl_graph *g = train_step_begin(40, 50, 10);
-        if (train_step_open(&step, g, adl_dropout(g, X, "dropout", 0.25), 1, threads) < 0)
-            return;
-        float *input = noise("input", COUNT), *cotangent = noise("cotangent", COUNT);
-        static float first[COUNT];
-        double kept = 0, wrong = 0, changed = 0;
-        for (mode.key = 0; mode.key < 2; mode.key++) {
-            train_step_run(&step, input, cotangent, &mode);
-            const float *y = train_step_result(&step), *dx = train_step_grad_input(&step);
-            for (size_t i = 0; i < COUNT; i++) {
-                float factor = y[i] == 0 ? 0 : (float)(1 / 0.75);
-                kept += y[i] != 0;
-                wrong += y[i] != input[i] * factor || dx[i] != cotangent[i] * factor;
-                if (mode.key)
-                    changed += (y[i] == 0) != (first[i] == 0);
-                else if (threads == 1)
-                    first[i] = y[i];
-                else
-                    wrong += first[i] != y[i];
-            }
-        }
-        CU_ASSERT_EQUAL(wrong, 0);
-        CU_ASSERT_DOUBLE_EQUAL(kept / (2 * COUNT), 0.75, 5 * sqrt(0.25 * 0.75 / (2 * COUNT)));
-        CU_ASSERT_DOUBLE_EQUAL(changed / COUNT, 2 * 0.25 * 0.75, 0.02);
-        adl_free(input);
-        adl_free(cotangent);
-        train_step_close(&step);
-    }
-}
-
-/* Frozen statistics stay as they are; others move towards the batch's by the momentum. */
-static void running_statistics_follow(void)
-{
-    struct train_step step;
-    struct adl_graph *g = train_step_begin(1, 2, 1);
-    if (train_step_open(&step, g, batchnorm(g), 2, 1) < 0)
-        return;
-    static const float input[4] = {1, 2, 3, 6}, cotangent[4] = {1, 0, 0, 0};
-    float *mean = step.params[2], *var = step.params[3];
-    double mean0 = (double)mean[0], var0 = (double)var[0];
-    struct adl_train_mode mode = {.frozen_batchnorm = true, .bn_momentum = 0.25};
-    train_step_run(&step, input, cotangent, &mode);
-    CU_ASSERT((double)mean[0] == mean0 && (double)var[0] == var0);
-    mode.frozen_batchnorm = false;
-    train_step_run(&step, input, cotangent, &mode);
-    /* The mean is 3, the variance (4 + 1 + 0 + 9) / (n - 1). */
-    CU_ASSERT_DOUBLE_EQUAL((double)mean[0], 0.75 * mean0 + 0.25 * 3, 1e-6);
-    CU_ASSERT_DOUBLE_EQUAL((double)var[0], 0.75 * var0 + 0.25 * 14 / 3, 1e-6);
-    train_step_close(&step);
-}
-
 TEST_SUITE(gradients, {"convolutions at awkward shapes", convolutions},
-           {"the other layers, shared values and memory", other_layers},
-           {"gradients of several batches add up", gradients_add_up},
-           {"a batch smaller than the tape's", smaller_batches},
-           {"dropout keeps the mean", dropout_keeps_the_mean},
-           {"running statistics follow the batch", running_statistics_follow});
+           {"the other layers, shared values and memory", other_layers});
 TEST_SLOW(convolutions);
 TEST_SLOW(other_layers);
