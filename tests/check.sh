@@ -85,7 +85,8 @@ stage() {
 # Newer kernels randomise the address space more than the ThreadSanitizer of GCC 12
 # can handle. The native tests run in one process, because those that measure time
 # would disturb each other; under AddressSanitizer the networks take minutes, so
-# there one process for each processor.
+# there one process for each processor, and then one for those that measure time
+# (TEST_ALONE).
 unit=("$UNIT")
 [[ $SAN == *address* ]] && unit=("$UNIT" --jobs "$(nproc)")
 [[ $SAN == *thread* ]] && unit=(setarch "$(uname -m)" -R "$UNIT")

@@ -11,7 +11,9 @@
  * With --jobs, N processes share the tests: each takes the next one that nobody
  * has taken. Tests are independent of each other, and processes rather than
  * threads keep them so: injected allocation failures, signals and the environment
- * are those of one process. */
+ * are those of one process. Those marked TEST_ALONE follow one after another in a
+ * process of their own; with --quick they run among the others, because waiting for
+ * them would take longer than all of those. */
 
 #include <CUnit/Basic.h>
 #include <dirent.h>
@@ -30,7 +32,7 @@
 #include "support/test.h"
 
 static struct test_suite *suites; /* sorted by name */
-static struct test_slow *slow_tests;
+static struct test_mark *slow_tests, *alone_tests;
 static bool test_failed, test_skipped;
 static char tmp_dir[] = "/tmp/adl-unit-XXXXXX"; /* one for each process */
 
@@ -43,10 +45,16 @@ void test_register(struct test_suite *suite)
     *at = suite;
 }
 
-void test_register_slow(struct test_slow *slow)
+void test_mark_slow(struct test_mark *mark)
 {
-    slow->next = slow_tests;
-    slow_tests = slow;
+    mark->next = slow_tests;
+    slow_tests = mark;
+}
+
+void test_mark_alone(struct test_mark *mark)
+{
+    mark->next = alone_tests;
+    alone_tests = mark;
 }
 
 void test_fail(const char *file, int line, const char *fmt, ...)
@@ -136,10 +144,10 @@ static bool is_selected(const char *suite, const char *test, char **names)
     return !*names;
 }
 
-static bool is_slow(const CU_TestInfo *test)
+static bool has_mark(const CU_TestInfo *test, const struct test_mark *marks)
 {
-    for (const struct test_slow *slow = slow_tests; slow; slow = slow->next)
-        if (slow->run == test->pTestFunc)
+    for (const struct test_mark *mark = marks; mark; mark = mark->next)
+        if (mark->run == test->pTestFunc)
             return true;
     return false;
 }
@@ -153,6 +161,10 @@ static double now_seconds(void)
 
 enum verdict { PASSED, FAILED, SKIPPED, VERDICTS };
 enum { MAX_JOBS = 64, BLOCK_BYTES = 1 << 16 };
+
+/* Which of the selected tests processes share: all, those not marked TEST_ALONE, or only
+ * those. */
+enum share { SHARE_ALL, SHARE_OTHERS, SHARE_ALONE };
 
 static struct {
     bool quick;
@@ -186,9 +198,9 @@ static enum verdict run_test(CU_pSuite suite, const CU_TestInfo *test)
     return !ok ? FAILED : test_skipped ? SKIPPED : PASSED;
 }
 
-/* Runs the selected tests that process number `job` takes, which are all if it is
+/* Runs the tests of `share` that process number `job` takes, which are all if it is
  * the only one. */
-static void run_tests(int job)
+static void run_tests(int job, enum share share)
 {
     unsigned number = 0, left_out = 0, mine = atomic_fetch_add(&progress->next, 1);
 
@@ -201,7 +213,9 @@ static void run_tests(int job)
         for (const CU_TestInfo *test = s->tests; test->pName; test++) {
             if (!is_selected(s->name, test->pName, options.names))
                 continue;
-            if (options.quick && is_slow(test)) {
+            if (share != SHARE_ALL && has_mark(test, alone_tests) != (share == SHARE_ALONE))
+                continue;
+            if (options.quick && has_mark(test, slow_tests)) {
                 left_out++;
                 continue;
             }
@@ -222,22 +236,23 @@ static void run_tests(int job)
     remove_tree(tmp_dir);
 }
 
-/* Runs the tests in several processes. One that ends before its last test, or with
- * a status (which a sanitizer sets), counts as a failure. */
-static void run_in_processes(void)
+/* Runs the tests of `share` in `jobs` processes. One that ends before its last test, or
+ * with a status (which a sanitizer sets), counts as a failure. */
+static void run_in_processes(int jobs, enum share share)
 {
     pid_t pids[MAX_JOBS];
     fflush(stdout);
-    for (int job = 0; job < options.jobs; job++) {
+    progress->next = 0;
+    for (int job = 0; job < jobs; job++) {
         pids[job] = fork();
         if (pids[job] == 0) {
             static char block[BLOCK_BYTES]; /* a test's lines are written at once */
             setvbuf(stdout, block, _IOFBF, sizeof block);
-            run_tests(job);
+            run_tests(job, share);
             exit(0);
         }
     }
-    for (int job = 0; job < options.jobs; job++) {
+    for (int job = 0; job < jobs; job++) {
         int status = -1;
         if (pids[job] > 0)
             waitpid(pids[job], &status, 0);
@@ -279,10 +294,14 @@ int main(int argc, char **argv)
         mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (progress == MAP_FAILED)
         return 1;
-    if (options.jobs > 1)
-        run_in_processes();
-    else
-        run_tests(0);
+    if (options.jobs == 1) {
+        run_tests(0, SHARE_ALL);
+    } else if (options.quick) {
+        run_in_processes(options.jobs, SHARE_ALL);
+    } else {
+        run_in_processes(options.jobs, SHARE_OTHERS);
+        run_in_processes(1, SHARE_ALONE);
+    }
 
     unsigned passed = progress->counts[PASSED], failed = progress->counts[FAILED];
     unsigned skipped = progress->counts[SKIPPED], left_out = progress->left_out;

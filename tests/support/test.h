@@ -34,22 +34,30 @@ void test_register(struct test_suite *suite);
     }                                                                                              \
     _Static_assert(true, "")
 
-/* Marks a test that takes more than about two seconds: `make quick` leaves it out,
- * `make check` does not. */
-struct test_slow {
+/* A mark of tests, made by the macros below. */
+struct test_mark {
     void (*run)(void);
-    struct test_slow *next;
+    struct test_mark *next;
 };
 
-void test_register_slow(struct test_slow *slow);
+void test_mark_slow(struct test_mark *mark);
+void test_mark_alone(struct test_mark *mark);
 
-#define TEST_SLOW(function)                                                                        \
-    static struct test_slow function##_slow = {function, 0};                                       \
-    __attribute__((constructor)) static void function##_register_slow(void)                        \
+#define TEST_MARK(kind, function)                                                                  \
+    static struct test_mark function##_##kind = {function, 0};                                     \
+    __attribute__((constructor)) static void function##_mark_##kind(void)                          \
     {                                                                                              \
-        test_register_slow(&function##_slow);                                                      \
+        test_mark_##kind(&function##_##kind);                                                      \
     }                                                                                              \
     _Static_assert(true, "")
+
+/* Marks a test that takes more than about two seconds: `make quick` leaves it out,
+ * `make check` does not. */
+#define TEST_SLOW(function) TEST_MARK(slow, function)
+
+/* Marks a test that fails if something takes long: where several processes share the
+ * tests, it runs after the others. */
+#define TEST_ALONE(function) TEST_MARK(alone, function)
 
 /* How much longer a test may take under ThreadSanitizer, which slows code down five to
  * fifteen times. */

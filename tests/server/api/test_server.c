@@ -703,3 +703,4 @@ TEST_SUITE(server, {"answers a picture", answers_a_picture},
            {"checks tokens and hosts", checks_tokens_and_hosts},
            {"logs a failed start", logs_a_failed_start},
            {"checks its options", checks_its_options});
+TEST_ALONE(bounds_heatmaps_of_a_request);

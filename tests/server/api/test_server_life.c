@@ -897,3 +897,6 @@ TEST_SUITE(server_life,
            {"ends at once on a second signal", ends_at_once_on_a_second_signal},
            {"serves without standard streams", serves_without_standard_streams},
            {"logs a line of JSON for each request", logs_a_line_of_json_for_each_request});
+TEST_ALONE(drops_bodies_that_break_off);
+TEST_ALONE(takes_no_harm_from_garbage);
+TEST_ALONE(refuses_when_the_queue_is_full);
