@@ -55,7 +55,8 @@ static void write_data(void)
     }
 }
 
-static struct adl_dataset *open_data(const char *name, enum adl_dataset_exif exif)
+/* `exif`: enum adl_dataset_exif. */
+static struct adl_dataset *open_data(const char *name, int exif)
 {
     struct adl_error err = {0};
     const struct adl_dataset_options options = {
