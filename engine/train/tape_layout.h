@@ -52,9 +52,9 @@ struct tape_call_arrays {
     float *grad_params[ADL_MAX_OP_PARAMS];
 };
 
-/* Returns the call of a node with its shapes, pool and kernels set, but no memory yet. It
+/* The call of node `index` with its shapes, pool and kernels set and no memory yet. It
  * points into `arrays`. */
-struct adl_train_call tape_shapes(const struct adl_tape *tape, int node, int batch,
+struct adl_train_call tape_shapes(const struct adl_tape *tape, int index, int batch,
                                   struct tape_call_arrays *arrays);
 
 /* Fills in everything from `values` down to `floats` and allocates the block. The members

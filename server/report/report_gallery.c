@@ -247,13 +247,13 @@ static void choose_random(struct adl_rng *rng, struct ranked *items, size_t coun
     }
 }
 
-int adl_report_gallery(struct adl_str *page, const struct adl_report_images *p,
+int adl_report_gallery(struct adl_str *page, const struct adl_report_images *images,
                        struct adl_error *err)
 {
     size_t best[PER_GROUP], worst[PER_GROUP], random[PER_GROUP], count;
     struct adl_rng rng;
     int result = -1;
-    struct ranked *ranked = rank(p, &count, err);
+    struct ranked *ranked = rank(images, &count, err);
 
     if (!ranked)
         return -1;
@@ -262,7 +262,7 @@ int adl_report_gallery(struct adl_str *page, const struct adl_report_images *p,
         best[i] = ranked[i].index;
         worst[i] = ranked[count - 1 - i].index;
     }
-    adl_rng_seed(&rng, p->seed, 0, 0);
+    adl_rng_seed(&rng, images->seed, 0, 0);
     choose_random(&rng, ranked, count, shown);
     for (size_t i = 0; i < shown; i++)
         random[i] = ranked[i].index;
@@ -270,13 +270,14 @@ int adl_report_gallery(struct adl_str *page, const struct adl_report_images *p,
                    "<p class=\"note\">Each image is overlaid with the map of its true class; "
                    "<i class=\"sample\"></i>predicted box%s. The percentage is the probability of "
                    "the true class%s.</p>\n",
-                   p->localized ? " <i class=\"sample dashed\"></i>true box" : "",
-                   p->localized ? "; the IoU is that of the two boxes"
-                                : ", by which the images are ordered, because there are no true "
-                                  "boxes");
-    ADL_TRY(put_group(page, p, "Best", best, shown, err));
-    ADL_TRY(put_group(page, p, "Worst", worst, shown, err));
-    ADL_TRY(put_group(page, p, "Random", random, shown, err));
+                   images->localized ? " <i class=\"sample dashed\"></i>true box" : "",
+                   images->localized
+                       ? "; the IoU is that of the two boxes"
+                       : ", by which the images are ordered, because there are no true "
+                         "boxes");
+    ADL_TRY(put_group(page, images, "Best", best, shown, err));
+    ADL_TRY(put_group(page, images, "Worst", worst, shown, err));
+    ADL_TRY(put_group(page, images, "Random", random, shown, err));
     result = 0;
 out:
     adl_free(ranked);
@@ -416,23 +417,23 @@ static float **tape_params(const struct adl_model *model, struct adl_error *err)
     return params;
 }
 
-int adl_report_adl_maps(struct adl_str *page, const struct adl_report_images *p,
+int adl_report_adl_maps(struct adl_str *page, const struct adl_report_images *images,
                         struct adl_error *err)
 {
     const struct adl_train_mode mode = {.frozen_batchnorm = true,
                                         .method_layers = true,
                                         .adl_draw = ADL_DRAW_IMPORTANCE,
-                                        .adl_threshold = p->adl_threshold,
-                                        .adl_identity_importance = !p->adl_importance};
+                                        .adl_threshold = images->adl_threshold,
+                                        .adl_identity_importance = !images->adl_importance};
     struct adl_rng rng;
     size_t count;
     int result = -1;
 
-    struct ranked *items = rank(p, &count, err);
-    float **params = items ? tape_params(p->model, err) : NULL;
+    struct ranked *items = rank(images, &count, err);
+    float **params = items ? tape_params(images->model, err) : NULL;
     struct adl_tape *tape =
-        params ? adl_tape_create(p->model->graph, p->model->input_h, p->model->input_w, 1,
-                                 ADL_TAPE_SHARED, p->pool, err)
+        params ? adl_tape_create(images->model->graph, images->model->input_h,
+                                 images->model->input_w, 1, ADL_TAPE_SHARED, images->pool, err)
                : NULL;
     if (!tape)
         goto out;
@@ -444,20 +445,20 @@ int adl_report_adl_maps(struct adl_str *page, const struct adl_report_images *p,
         "attention, from black for 0 to bright for 1). Where the attention is on the object, the "
         "mask hides its most discriminative part, so that the network has to learn the rest of "
         "it.",
-        p->adl_threshold);
-    if (!p->adl_importance)
+        images->adl_threshold);
+    if (!images->adl_importance)
         adl_html_note(page, "This run uses 1 instead of the importance map.");
-    adl_rng_seed(&rng, p->seed, 1, 0);
+    adl_rng_seed(&rng, images->seed, 1, 0);
     choose_random(&rng, items, count, count);
     for (size_t i = 0, shown = 0; i < count && shown < ADL_IMAGES; i++) {
         size_t before = page->length;
         struct adl_error broken = {0};
-        if (put_maps(page, p, tape, params, &mode, items[i].index, &broken) == 0) {
+        if (put_maps(page, images, tape, params, &mode, items[i].index, &broken) == 0) {
             shown++;
             continue;
         }
         /* If nothing was measured, an image may be unreadable: the next one is tried. */
-        if (p->places || broken.kind == ADL_ERR_NOMEM) {
+        if (images->places || broken.kind == ADL_ERR_NOMEM) {
             adl_fail(err, broken.kind, "%s", broken.message);
             goto out;
         }
