@@ -69,7 +69,10 @@ static int find_nested(struct adl_draft *draft, struct adl_dataset_options *nest
     return 0;
 }
 
-static int read_layout(struct adl_draft *draft, struct adl_error *err)
+/* `nested` holds the options of a data set in a subdirectory, to which draft->options may
+ * point afterwards. */
+static int read_layout(struct adl_draft *draft, struct adl_dataset_options *nested,
+                       struct adl_error *err)
 {
     const struct adl_dataset_options *o = draft->options;
 
@@ -77,12 +80,12 @@ static int read_layout(struct adl_draft *draft, struct adl_error *err)
         return adl_fail(err, ADL_ERR_ARG, "the directory of the data set is missing");
     if (o->dir && !adl_file_is_folder(o->dir))
         return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: is not a directory", o->dir);
-    struct adl_dataset_options nested = *o;
+    *nested = *o;
     const struct adl_layout *layout = find_layout(draft, err);
     if (layout == &adl_layout_folder) {
-        if (find_nested(draft, &nested, err) < 0)
+        if (find_nested(draft, nested, err) < 0)
             return -1;
-        draft->options = &nested;
+        draft->options = nested;
         layout = find_layout(draft, err);
     }
     if (!layout)
@@ -105,6 +108,7 @@ struct adl_dataset *adl_dataset_open(const struct adl_dataset_options *options,
 {
     struct adl_dataset *dataset = adl_calloc(1, sizeof *dataset);
     struct adl_draft draft = {.dataset = dataset, .options = options};
+    struct adl_dataset_options nested;
     int result = -1;
 
     if (!dataset) {
@@ -112,7 +116,7 @@ struct adl_dataset *adl_dataset_open(const struct adl_dataset_options *options,
         return NULL;
     }
     ADL_TRY(check_split(options->split, err));
-    ADL_TRY(read_layout(&draft, err));
+    ADL_TRY(read_layout(&draft, &nested, err));
     ADL_TRY(adl_draft_place_boxes(&draft, err));
     count_classes(dataset);
     if (options->exif != ADL_EXIF_AUTO)
