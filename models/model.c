@@ -187,6 +187,7 @@ void adl_model_free(struct adl_model *model)
     free_classes(model->classes, model->class_count);
     json_decref(model->training);
     json_decref(model->metrics);
+    adl_free(model->note);
     adl_free(model);
 }
 

@@ -28,8 +28,9 @@ struct adl_model {
 
     json_t *training; /* provenance and metrics as in the file; NULL: none */
     json_t *metrics;
-    /* SHA-256 in hexadecimal over each parameter's name, a NUL, and its float32 bytes, in the
-     * graph's order; empty for a model that was not loaded. */
+    char *note; /* for the user: how what the file left open was decided; owned, may be NULL */
+    /* SHA-256 in hex over each parameter's name, a NUL, and its float32 bytes, in
+     * the graph's order; empty for a model that was not loaded. */
     char digest[65];
 };
 

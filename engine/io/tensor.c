@@ -44,6 +44,7 @@ struct adl_tensors {
     struct meta *metas;
     size_t meta_count;
     size_t meta_capacity;
+    char *note;
 };
 
 /* --- the index ------------------------------------------------------------ */
@@ -162,7 +163,23 @@ void adl_tensors_free(struct adl_tensors *tensors)
     adl_free(tensors->items);
     adl_free(tensors->slots);
     adl_free(tensors->metas);
+    adl_free(tensors->note);
     adl_free(tensors);
+}
+
+int adl_tensors_set_note(struct adl_tensors *tensors, const char *note, struct adl_error *err)
+{
+    char *copy = adl_strdup(note);
+    if (!copy)
+        return adl_fail_nomem(err, "a note");
+    adl_free(tensors->note);
+    tensors->note = copy;
+    return 0;
+}
+
+const char *adl_tensors_note(const struct adl_tensors *tensors)
+{
+    return tensors->note;
 }
 
 size_t adl_tensors_count(const struct adl_tensors *tensors)

@@ -71,8 +71,14 @@ size_t adl_tensors_meta_count(const struct adl_tensors *tensors);
 void adl_tensors_meta_at(const struct adl_tensors *tensors, size_t index, const char **key,
                          const char **value);
 
-/* Converts all elements to float32, rounded to nearest even if the type is wider. `out` has
- * room for tensor->count. */
+/* One clause for the user on how a reader chose among what the file has; NULL: there was no
+ * choice. It is no part of the file. */
+int adl_tensors_set_note(struct adl_tensors *tensors, const char *note,
+                         struct adl_error *err) ADL_MUST_CHECK;
+const char *adl_tensors_note(const struct adl_tensors *tensors);
+
+/* All elements as float32, rounded to nearest even where the type is wider.
+ * `out` has room for tensor->count. */
 void adl_tensor_to_f32(const struct adl_tensor *tensor, float *out);
 
 /* Returns the bytes of the tensor's data. */

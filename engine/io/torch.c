@@ -10,6 +10,7 @@
  * storage.
  *
  *   torch_zip.c, torch_legacy.c   the two containers
+ *   torch_dict.c                  which dict is the state_dict
  *   torch_storage.c               the storages a pickle mentions
  *   torch_tensor.c                a tensor as a strided view of a storage */
 
@@ -25,10 +26,7 @@
 #include "base/size.h"
 #include "io/torch_parts.h"
 
-/* Entries under which training scripts keep the state_dict, the most specific first. */
-static const char *const usual_keys[] = {"state_dict", "model_state_dict", "model",
-                                         "net",        "weights",          "ema"};
-/* Prefixes that DataParallel and torch.compile add to the names of parameters. */
+/* What DataParallel and torch.compile put in front of the names of parameters. */
 static const char *const wrappers[] = {"module.", "_orig_mod."};
 
 #define META_PREFIX "torch."
@@ -38,6 +36,7 @@ struct reader {
     struct adl_pickle pickle;
     struct adl_torch_storages storages;
     struct adl_torch_zip zip;
+    struct adl_torch_dict dict;
     bool zipped;
     size_t length;      /* of the file */
     size_t total_bytes; /* of the tensors so far */
@@ -105,88 +104,10 @@ static int locate(struct reader *r, struct adl_torch_storage *storage, const cha
     return 0;
 }
 
-/* --- which dict ------------------------------------------------------------ */
-
-static bool holds_tensors(const struct adl_pickle_value *value)
-{
-    if (!value || value->kind != ADL_PICKLE_DICT)
-        return false;
-    for (uint32_t i = 1; i < value->count; i += 2)
-        if (adl_torch_is_tensor(value->items[i]))
-            return true;
-    return false;
-}
-
-/* Returns the function or class that a value names or calls, as "module.name". */
-static struct adl_name_quoted name_callable(const struct adl_pickle_value *value)
-{
-    char text[200] = "an object";
-    if (value->kind == ADL_PICKLE_CALL)
-        value = value->items[0];
-    if (value->kind == ADL_PICKLE_GLOBAL)
-        snprintf(text, sizeof text, "%.*s", (int)ADL_MIN(value->count, 199u), value->text);
-    char *line = strchr(text, '\n');
-    if (line)
-        *line = '.';
-    return adl_name_quote(text, strlen(text));
-}
-
-/* Writes the keys of a checkpoint to `text`, for the message that requires --key. */
-static void list_keys(const struct adl_pickle_value *dict, char *text, size_t size)
-{
-    size_t used = 0;
-    text[0] = '\0';
-    for (uint32_t i = 0; i < dict->count && used + 1 < size; i += 2) {
-        if (dict->items[i]->kind != ADL_PICKLE_TEXT)
-            continue;
-        int put = snprintf(text + used, size - used, "%s%s", used ? ", " : "",
-                           adl_name_quote(dict->items[i]->text, dict->items[i]->count).text);
-        used += put > 0 ? (size_t)put : 0;
-    }
-}
-
-static const struct adl_pickle_value *find_state_dict(struct reader *r, const char *key)
-{
-    const struct adl_pickle_value *root = r->pickle.root, *found;
-    char keys[200];
-
-    if (root->kind != ADL_PICKLE_DICT) {
-        adl_fail(r->err, ADL_ERR_UNSUPPORTED,
-                 "the file holds %s, not a state_dict: re-save it in Python with "
-                 "torch.save(model.state_dict(), OUT)",
-                 name_callable(root).text);
-        return NULL;
-    }
-    list_keys(root, keys, sizeof keys);
-    if (key) {
-        found = adl_pickle_get(root, key);
-        if (!found)
-            adl_fail(r->err, ADL_ERR_NOT_FOUND, "the checkpoint has no entry %s; it has %s",
-                     adl_name_quote(key, strlen(key)).text, keys);
-        else if (found->kind != ADL_PICKLE_DICT)
-            adl_fail(r->err, ADL_ERR_UNSUPPORTED, "entry %s of the checkpoint is not a state_dict",
-                     adl_name_quote(key, strlen(key)).text);
-        return found && found->kind == ADL_PICKLE_DICT ? found : NULL;
-    }
-    /* The usual entries come before the top object itself, which may have single tensors,
-     * such as the best accuracy, besides its state_dict. */
-    for (size_t i = 0; i < ADL_COUNT(usual_keys); i++) {
-        found = adl_pickle_get(root, usual_keys[i]);
-        if (holds_tensors(found))
-            return found;
-    }
-    if (holds_tensors(root))
-        return root;
-    adl_fail(r->err, ADL_ERR_UNSUPPORTED,
-             "no state_dict found; name the entry that holds it with --key (there are %s)",
-             keys[0] ? keys : "none");
-    return NULL;
-}
-
 /* --- entries --------------------------------------------------------------- */
 
-/* Copies a parameter's name without the prefixes of `wrappers`, which may begin any of its
- * components: DataParallel may wrap only a part of a network. */
+/* Copies a parameter's name without what --key names and without what the wrappers put in, at
+ * the beginning of any of its components: DataParallel may wrap only a part of a network. */
 static int take_name(struct reader *r, const struct adl_pickle_value *key, char *name, size_t size)
 {
     if (key->kind == ADL_PICKLE_BLOB)
@@ -198,7 +119,7 @@ static int take_name(struct reader *r, const struct adl_pickle_value *key, char 
         return adl_fail(r->err, ADL_ERR_LIMIT, "tensor name %s is longer than %d bytes",
                         adl_name_quote(key->text, key->count).text, ADL_LIMIT_TENSOR_NAME_BYTES);
     size_t used = 0;
-    for (size_t next = 0; next < key->count;) {
+    for (size_t at = strlen(r->dict.prefix); at < key->count;) {
         bool begins = used == 0 || name[used - 1] == '.';
         size_t skip = 0;
         for (size_t i = 0; begins && i < ADL_COUNT(wrappers); i++)
@@ -224,7 +145,9 @@ static bool is_harmless(const struct adl_pickle_value *value)
     case ADL_PICKLE_FLOAT:
     case ADL_PICKLE_TEXT:
     case ADL_PICKLE_BYTES:
-    case ADL_PICKLE_BLOB: return true;
+    case ADL_PICKLE_BLOB:
+    /* A dict is beside the weights where a script added its own entries to the state_dict. */
+    case ADL_PICKLE_DICT: return true;
     default: return false;
     }
 }
@@ -235,6 +158,10 @@ static int take_entry(struct reader *r, struct adl_tensors *tensors,
     char name[ADL_LIMIT_TENSOR_NAME_BYTES + 1];
     struct adl_torch_view view;
 
+    size_t prefix = strlen(r->dict.prefix);
+    if (prefix && (key->kind != ADL_PICKLE_TEXT || key->count <= prefix ||
+                   memcmp(key->text, r->dict.prefix, prefix) != 0))
+        return 0;
     if (take_name(r, key, name, sizeof name) < 0)
         return -1;
     if (!adl_torch_is_tensor(value)) {
@@ -242,7 +169,7 @@ static int take_entry(struct reader *r, struct adl_tensors *tensors,
             return 0;
         return adl_fail(r->err, ADL_ERR_UNSUPPORTED,
                         "entry %s of the state_dict is not a tensor but %s, which is not executed",
-                        adl_name_quote(name, strlen(name)).text, name_callable(value).text);
+                        adl_name_quote(name, strlen(name)).text, adl_torch_callable(value).text);
     }
     if (adl_torch_view_read(&view, value, &r->storages, name, r->err) < 0 ||
         locate(r, view.storage, name) < 0)
@@ -304,7 +231,7 @@ static int take_metadata(struct reader *r, struct adl_tensors *tensors)
     const struct adl_pickle_value *root = r->pickle.root;
     char key[sizeof META_PREFIX + META_KEY_BYTES], value[1024];
 
-    for (uint32_t i = 0; i + 1 < root->count; i += 2) {
+    for (uint32_t i = 0; root->kind == ADL_PICKLE_DICT && i + 1 < root->count; i += 2) {
         const struct adl_pickle_value *name = root->items[i];
         if (name->kind != ADL_PICKLE_TEXT || name->count > META_KEY_BYTES || !is_ascii(name) ||
             !scalar_text(root->items[i + 1], value, sizeof value))
@@ -337,8 +264,9 @@ struct adl_tensors *adl_torch_parse(const void *bytes, size_t length, const char
         ADL_TRY(open_zip(&r, bytes, length));
     else
         ADL_TRY(adl_torch_legacy_open(&r.pickle, &r.storages, bytes, length, err));
-    dict = find_state_dict(&r, key);
-    tensors = dict ? adl_tensors_create(err) : NULL;
+    ADL_TRY(adl_torch_dict_find(&r.dict, r.pickle.root, key, err));
+    dict = r.dict.dict;
+    tensors = adl_tensors_create(err);
     if (!tensors)
         goto out;
     if (dict->count / 2 > 2 * ADL_LIMIT_TENSORS) {
@@ -349,6 +277,8 @@ struct adl_tensors *adl_torch_parse(const void *bytes, size_t length, const char
     for (uint32_t i = 0; i + 1 < dict->count; i += 2)
         ADL_TRY(take_entry(&r, tensors, dict->items[i], dict->items[i + 1]));
     ADL_TRY(take_metadata(&r, tensors));
+    if (r.dict.note[0])
+        ADL_TRY(adl_tensors_set_note(tensors, r.dict.note, err));
     done = true;
 out:
     adl_torch_zip_close(&r.zip);

@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/name.h"
 #include "io/pickle.h"
 #include "io/tensor.h"
 
@@ -77,6 +78,24 @@ int adl_torch_zip_find(const struct adl_torch_zip *zip, const char *name, size_t
 int adl_torch_legacy_open(struct adl_pickle *pickle, struct adl_torch_storages *storages,
                           const void *bytes, size_t length, struct adl_error *err) ADL_MUST_CHECK;
 
+/* --- the state_dict in a checkpoint (torch_dict.c) ------------------------- */
+
+/* Bytes of a path of entries, "ckpt.model", with its end. */
+#define ADL_TORCH_PATH_BYTES 256
+
+struct adl_torch_dict {
+    const struct adl_pickle_value *dict;
+    char prefix[ADL_TORCH_PATH_BYTES]; /* only tensors whose names begin so are meant */
+    char note[800]; /* one clause on what was chosen, and what else there was; empty: nothing */
+};
+
+/* Finds the dict that `key` names (NULL: that looks like one), see io/torch.h. Fails with
+ * UNSUPPORTED or NOT_FOUND. */
+int adl_torch_dict_find(struct adl_torch_dict *found, const struct adl_pickle_value *root,
+                        const char *key, struct adl_error *err) ADL_MUST_CHECK;
+/* The function or class behind a value, as "module.name". */
+struct adl_name_quoted adl_torch_callable(const struct adl_pickle_value *value);
+
 /* --- tensors (torch_tensor.c) ---------------------------------------------- */
 
 /* Where the elements of a tensor lie in its storage: element (i0, i1, ...) of the tensor is
@@ -93,8 +112,10 @@ struct adl_torch_view {
 
 /* Returns whether the value is a call of one of the functions that rebuild tensors. */
 bool adl_torch_is_tensor(const struct adl_pickle_value *value);
-/* Reads what such a call describes and checks it against the size that the pickle gives for
- * the storage. `name` is for messages. Fails with ADL_ERR_FORMAT or ADL_ERR_UNSUPPORTED. */
+/* Whether both values are the same, or such calls for the same part of the same storage. */
+bool adl_torch_same_view(const struct adl_pickle_value *a, const struct adl_pickle_value *b);
+/* What such a call describes, checked against the size the pickle gives for the storage.
+ * `name` is for messages. Fails with FORMAT or UNSUPPORTED. */
 int adl_torch_view_read(struct adl_torch_view *view, const struct adl_pickle_value *value,
                         const struct adl_torch_storages *storages, const char *name,
                         struct adl_error *err) ADL_MUST_CHECK;

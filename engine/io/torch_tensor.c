@@ -76,6 +76,29 @@ bool adl_torch_is_tensor(const struct adl_pickle_value *value)
     return rebuild_arguments(value, &dtype_index) != NULL;
 }
 
+/* The key of the storage of a rebuild call; NULL: there is none. */
+static const struct adl_pickle_value *storage_key(const struct adl_pickle_value *args)
+{
+    const struct adl_pickle_value *id =
+        args->items[0]->kind == ADL_PICKLE_PERSID ? args->items[0]->items[0] : NULL;
+    return id && id->kind == ADL_PICKLE_TUPLE && id->count >= 5 &&
+                   id->items[2]->kind == ADL_PICKLE_TEXT
+               ? id->items[2]
+               : NULL;
+}
+
+bool adl_torch_same_view(const struct adl_pickle_value *a, const struct adl_pickle_value *b)
+{
+    size_t at;
+    if (a == b)
+        return true;
+    const struct adl_pickle_value *x = rebuild_arguments(a, &at), *y = rebuild_arguments(b, &at);
+    const struct adl_pickle_value *p = x ? storage_key(x) : NULL, *q = y ? storage_key(y) : NULL;
+    return p && q && p->count == q->count && !memcmp(p->text, q->text, p->count) &&
+           x->items[1]->kind == ADL_PICKLE_INT && y->items[1]->kind == ADL_PICKLE_INT &&
+           x->items[1]->integer == y->items[1]->integer;
+}
+
 /* --- checking a view ------------------------------------------------------- */
 
 static int take_size(const struct adl_pickle_value *value, size_t *size)

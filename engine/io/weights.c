@@ -45,6 +45,43 @@ static ssize_t read_head(const char *path, unsigned char *head)
     return got;
 }
 
+/* Moves the tensors whose names begin with `key` and a dot, and all metadata, into a new set,
+ * which replaces `tensors`; nothing changes where there are none. */
+static struct adl_tensors *select_below(struct adl_tensors *tensors, const char *key,
+                                        struct adl_error *err)
+{
+    size_t length = strlen(key), count = adl_tensors_count(tensors), moved = 0;
+    struct adl_tensors *chosen = adl_tensors_create(err);
+    for (size_t i = 0; chosen && i < adl_tensors_meta_count(tensors); i++) {
+        const char *name, *text;
+        adl_tensors_meta_at(tensors, i, &name, &text);
+        ADL_TRY(adl_tensors_set_meta(chosen, name, text, err));
+    }
+    for (size_t i = 0; chosen && i < count; i++) {
+        const struct adl_tensor *t = adl_tensors_at(tensors, i);
+        if (strncmp(t->name, key, length) != 0 || t->name[length] != '.' || !t->name[length + 1])
+            continue;
+        void *data = adl_tensors_take_data(tensors, t->name);
+        if (!adl_tensors_add_data(chosen, t->name + length + 1, t->dtype, t->rank, t->shape, data,
+                                  err)) {
+            adl_free(data);
+            goto out;
+        }
+        moved++;
+    }
+out:
+    if (err->kind) {
+        adl_tensors_free(chosen);
+        chosen = NULL;
+    }
+    if (!err->kind && moved == 0) {
+        adl_tensors_free(chosen);
+        return tensors;
+    }
+    adl_tensors_free(tensors);
+    return chosen;
+}
+
 struct adl_tensors *adl_weights_read(const char *path, const char *key, struct adl_error *err)
 {
     unsigned char head[HEAD_BYTES];
@@ -57,8 +94,10 @@ struct adl_tensors *adl_weights_read(const char *path, const char *key, struct a
     if (peeked >= 0) {
         if (check_head(head, (size_t)peeked, &torch, err) < 0)
             goto named;
-        if (!torch)
-            return adl_safetensors_read(path, err);
+        if (!torch) {
+            tensors = adl_safetensors_read(path, err);
+            return tensors && key ? select_below(tensors, key, err) : tensors;
+        }
     }
     bytes = adl_file_read(path, ADL_LIMIT_WEIGHTS_BYTES, &length, err);
     if (!bytes)
@@ -66,6 +105,8 @@ struct adl_tensors *adl_weights_read(const char *path, const char *key, struct a
     if (check_head(bytes, length, &torch, err) == 0)
         tensors = torch ? adl_torch_parse(bytes, length, key, err)
                         : adl_safetensors_parse(bytes, length, err);
+    if (tensors && !torch && key)
+        tensors = select_below(tensors, key, err);
 named:
     if (!tensors)
         adl_error_context(err, "%s", strcmp(path, "-") ? path : "standard input");

@@ -13,11 +13,12 @@
 #include "io/torch.h"
 #include "models/file/description.h"
 #include "models/file/match.h"
+#include "models/file/prefix.h"
 #include "models/file/report.h"
 
-/* DataParallel and torch.compile put "module." and "_orig_mod." in front of parameter names.
- * The PyTorch reader removes them; safetensors files that were converted from such
- * checkpoints still have them. */
+/* DataParallel and torch.compile put "module." and "_orig_mod." in front of the names of any
+ * part of a network. The PyTorch reader removes them; safetensors files that were converted
+ * from such checkpoints still have them. */
 static int strip_prefixes(struct adl_tensors *tensors, struct adl_error *err)
 {
     static const char *const prefixes[] = {"module.", "_orig_mod."};
@@ -96,6 +97,78 @@ static void forget_misshapen(struct adl_match *match)
             match->found[i] = NULL;
 }
 
+/* A clause for the user, after those that are there. */
+static int add_note(struct adl_model *model, const char *note, struct adl_error *err)
+{
+    struct adl_str text = {0};
+    adl_str_printf(&text, "%s%s%s", model->note ? model->note : "", model->note ? "; " : "", note);
+    char *copy = text.failed ? NULL : adl_strdup(text.data);
+    adl_str_release(&text);
+    if (!copy)
+        return adl_fail_nomem(err, "a note");
+    adl_free(model->note);
+    model->note = copy;
+    return 0;
+}
+
+/* Builds the graph, renames the tensors and matches both. */
+static int match_graph(struct adl_model *model, struct adl_tensors *tensors,
+                       struct adl_match *match, struct adl_error *err)
+{
+    adl_match_release(match);
+    adl_graph_free(model->graph);
+    model->graph = adl_arch_build(&model->arch, model->input_h, model->input_w, err);
+    if (!model->graph || adl_prefix_strip(tensors, &model->arch, model->graph, err) < 0)
+        return -1;
+    return adl_match_find(match, &model->arch, model->graph, tensors, err);
+}
+
+/* The number of classes that the file's classifier has; 0: there is none that would fit with
+ * another number. */
+static size_t classes_of(const struct adl_model *model, const struct adl_match *match)
+{
+    size_t expected = (size_t)model->arch.num_classes;
+    for (int i = 0; i < adl_graph_param_count(model->graph); i++) {
+        const struct adl_param *param = adl_graph_param(model->graph, i);
+        const struct adl_tensor *found = match->found[i];
+        if (!found || param->rank < 2 || found->rank != param->rank ||
+            param->shape[0] != expected || !model->arch.backbone->is_head(param->name))
+            continue;
+        if (memcmp(found->shape + 1, param->shape + 1,
+                   (size_t)(param->rank - 1) * sizeof *param->shape) == 0)
+            return found->shape[0] <= ADL_LIMIT_CLASSES ? found->shape[0] : 0;
+    }
+    return 0;
+}
+
+/* Takes the number of classes from the file where nobody said it. */
+static int infer_classes(struct adl_model *model, struct adl_tensors *tensors,
+                         struct adl_match *match, struct adl_error *err)
+{
+    char note[80];
+    size_t count = classes_of(model, match);
+    if (count == 0)
+        return 0;
+    snprintf(note, sizeof note, "%zu classes, as its classifier has", count);
+    if (add_note(model, note, err) < 0)
+        return -1;
+    if (count == (size_t)model->arch.num_classes)
+        return 0;
+    model->arch.num_classes = (int)count;
+    model->class_count = count;
+    return match_graph(model, tensors, match, err);
+}
+
+/* Whether the number of classes is that of the file's classifier: neither the file nor the
+ * user says it. */
+static bool lacks_count(const struct adl_tensors *tensors, const struct adl_model_options *options)
+{
+    struct adl_model *described = options->infer_classes ? adl_model_described(tensors) : NULL;
+    bool lacks = options->infer_classes && !described;
+    adl_model_free(described);
+    return lacks;
+}
+
 /* Fills the model; the weights move out of `tensors`. */
 static int load_into(struct adl_model *model, struct adl_tensors *tensors,
                      const struct adl_model_options *options, struct adl_error *err)
@@ -109,10 +182,11 @@ static int load_into(struct adl_model *model, struct adl_tensors *tensors,
             add_hint(tensors, err);
         return -1;
     }
-    model->graph = adl_arch_build(&model->arch, model->input_h, model->input_w, err);
-    if (!model->graph)
-        return -1;
-    ADL_TRY(adl_match_find(&match, &model->arch, model->graph, tensors, err));
+    if (adl_tensors_note(tensors))
+        ADL_TRY(add_note(model, adl_tensors_note(tensors), err));
+    ADL_TRY(match_graph(model, tensors, &match, err));
+    if (!model->classes && lacks_count(tensors, options))
+        ADL_TRY(infer_classes(model, tensors, &match, err));
     ADL_TRY(write_report(&match, options->report, err));
     bool perfect = match.missing + match.misshapen + match.unexpected == 0;
     if (match.fitting == 0 || (!perfect && !options->allow_missing)) {
@@ -166,6 +240,7 @@ int adl_model_take(struct adl_model *model, struct adl_tensors *tensors, bool *t
 {
     struct adl_match match = {0};
     int result = -1;
+    ADL_TRY(adl_prefix_strip(tensors, &model->arch, model->graph, err));
     ADL_TRY(adl_match_find(&match, &model->arch, model->graph, tensors, err));
     ADL_TRY(write_report(&match, report, err));
     if (match.fitting == 0) {

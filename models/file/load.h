@@ -14,6 +14,8 @@ struct adl_model_options {
      * file's network. */
     const struct adl_arch *arch;
     const char *key;    /* entry of a PyTorch checkpoint; NULL: searched for, see io/torch.h */
+    bool infer_classes; /* where the file does not describe itself, arch->num_classes is only a
+                           guess: the classifier's shape decides */
     bool allow_missing; /* parameters without a fitting tensor get adl_model_create's values */
     /* A table of missing, unexpected and misshapen tensors with the nearest names is
      * appended here when the weights do not all fit. May be NULL. */
@@ -23,8 +25,9 @@ struct adl_model_options {
 /* Reads a model; `options` may be NULL. Parameter numbers that the layers of another
  * variant (with or without ADL, 14x14 or 28x28) shift are mapped, num_batches_tracked
  * is ignored, other types are converted to float32. What the file does not say has the
- * defaults of adl_model_new. Fails with FORMAT when tensors are missing, unexpected or
- * misshapen, unless that is allowed and at least one fits. */
+ * defaults of adl_model_new. A beginning that all names share ("net.") is removed. Fails with
+ * FORMAT when tensors are missing, unexpected or misshapen, unless that is allowed and at least one
+ * fits. */
 struct adl_model *adl_model_load(const char *path, const struct adl_model_options *options,
                                  struct adl_error *err) ADL_MUST_CHECK;
 
@@ -37,7 +40,8 @@ struct adl_tensors *adl_model_read_weights(const char *path, const char *key,
 /* What the file says of its network, as a model without graph and weights; NULL where
  * it says nothing, as other frameworks' files. */
 struct adl_model *adl_model_described(const struct adl_tensors *tensors);
-/* Copies into the model every tensor that fits by name and shape and leaves its other
+/* Copies into the model every tensor that fits by name, without what is in front of all
+ * names, and by shape, and leaves its other
  * weights as they are. taken[id] (may be NULL) says which parameters were copied,
  * `report` is as in the options. Fails with FORMAT when nothing fits. */
 int adl_model_take(struct adl_model *model, struct adl_tensors *tensors, bool *taken,

@@ -17,8 +17,6 @@
 #include "base/mem.h"
 #include "base/name.h"
 
-#define VARIANTS 4
-
 /* The variants whose numbering a file may have; number 0 is the graph's own. */
 static struct adl_arch variant(const struct adl_arch *arch, int i)
 {
@@ -34,6 +32,15 @@ static bool same_shape(const struct adl_param *param, const struct adl_tensor *t
 {
     return param->rank == tensor->rank &&
            memcmp(param->shape, tensor->shape, (size_t)param->rank * sizeof *param->shape) == 0;
+}
+
+const char *adl_match_numbered(const struct adl_arch *arch, int i, const char *name, char *text,
+                               size_t size)
+{
+    struct adl_arch to = variant(arch, i);
+    bool renumbered =
+        i > 0 && arch->backbone->renumber && arch->backbone->renumber(arch, &to, name, text, size);
+    return renumbered ? text : name;
 }
 
 /* The tensor of parameter `name` of the graph (which is of `arch`), if the file has the
@@ -62,12 +69,18 @@ static size_t score(const struct adl_match *match, const struct adl_arch *arch,
     return points;
 }
 
-/* PyTorch's counters in batch norms, which only training without a momentum would use. */
+static bool ends_with(const char *name, const char *suffix)
+{
+    size_t length = strlen(name), size = strlen(suffix);
+    return length >= size && strcmp(name + length - size, suffix) == 0;
+}
+
+/* PyTorch's counters: in batch norms, which only training without a momentum would use, and
+ * the one of torch.optim.swa_utils.AveragedModel. */
 static bool is_ignored(const char *name)
 {
-    static const char suffix[] = "num_batches_tracked";
-    size_t length = strlen(name);
-    return length >= sizeof suffix - 1 && strcmp(name + length - (sizeof suffix - 1), suffix) == 0;
+    return ends_with(name, "num_batches_tracked") || !strcmp(name, "n_averaged") ||
+           ends_with(name, ".n_averaged");
 }
 
 static void count(struct adl_match *match)
@@ -116,7 +129,7 @@ int adl_match_find(struct adl_match *match, const struct adl_arch *arch,
 
     struct adl_arch best = *arch;
     size_t best_score = score(match, arch, arch);
-    for (int i = 1; i < VARIANTS && arch->backbone->renumber; i++) {
+    for (int i = 1; i < ADL_MATCH_VARIANTS && arch->backbone->renumber; i++) {
         struct adl_arch from = variant(arch, i);
         size_t points = score(match, arch, &from);
         if (points > best_score) {

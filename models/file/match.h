@@ -24,6 +24,12 @@ int adl_match_find(struct adl_match *match, const struct adl_arch *arch,
                    struct adl_error *err) ADL_MUST_CHECK;
 void adl_match_release(struct adl_match *match);
 
+/* Variants of a network that differ in the numbers in parameter names; 0 is the graph's own. */
+#define ADL_MATCH_VARIANTS 4
+/* What the parameter `name` of `arch` is called in variant `i`: `name` itself or `text`. */
+const char *adl_match_numbered(const struct adl_arch *arch, int i, const char *name, char *text,
+                               size_t size);
+
 /* Whether the tensor found for a parameter has its shape. */
 bool adl_match_fits(const struct adl_match *match, int param);
 

@@ -240,7 +240,7 @@ out:
 static const struct adl_option table[] = {
     {"classes", ADL_STRING(struct settings, classes), .metavar = "FILE",
      .help = "read class names, one per line, in the order of the network's outputs"},
-    ADL_OPTION_KEY(struct settings, .default_note = "state_dict and other usual names"),
+    ADL_OPTION_KEY(struct settings, .default_note = "the one that has a state_dict"),
     {"allow-missing", ADL_FLAG(struct settings, allow_missing),
      .help = "tolerate missing tensors (set to zero) and unexpected or misshapen ones"},
     {"input-size", ADL_STRING(struct settings, input_size), .metavar = "HxW",
@@ -265,7 +265,8 @@ const struct adl_command adl_command_convert = {
         "IN is a PyTorch file (.pth, .pt, .pth.tar; nothing in it is executed) or safetensors. OUT "
         "is safetensors with the names and layouts of the PyTorch state_dict, or ONNX if its name "
         "ends in .onnx. An ONNX file has the model's input size, any batch size, and the outputs "
-        "logits, features and maps (the activation map of every class). Tensors that do not match "
+        "logits, features and maps (the activation map of every class). What all names "
+        "have in front of them (module., net., encoder.) is removed. Tensors that do not match "
         "the network are listed with the nearest names, and OUT is not written. Parameter numbers "
         "that ADL layers shift are mapped in both directions. Metrics in a model file are dropped "
         "if its input size, mean, std or threshold changes.",

@@ -95,7 +95,10 @@ struct adl_model *adl_arch_load_model(const char *path, const struct adl_arch_se
     if (adl_arch_settings_get(settings, &arch, &has_arch, err) < 0)
         return NULL;
     given.arch = has_arch ? &arch : NULL;
+    given.infer_classes = has_arch && settings->num_classes == 0;
     struct adl_model *model = adl_model_load(path, &given, err);
+    if (model && model->note)
+        fprintf(stderr, "%s: %s\n", path, model->note);
     if (model &&
         ((settings->adl_positions &&
           adl_arch_set_places(&model->arch, settings->adl_positions, err) < 0) ||

@@ -36,7 +36,7 @@ const char *adl_arch_method_choice(int index);
     {"arch", ADL_CHOICE(s, field.arch), .choice_at = adl_arch_choice, .metavar = "ARCH",       \
      .help = "network architecture, if the file does not name it"},                                      \
     {"num-classes", ADL_INT(s, field.num_classes), .min = 1, .max = ADL_LIMIT_CLASSES,         \
-     .metavar = "N", .default_note = "1000", .help = "number of classes"},                \
+     .metavar = "N", .default_note = "the file's, else 1000", .help = "number of classes"},                \
     {"method", ADL_CHOICE(s, field.method), .choice_at = adl_arch_method_choice, .metavar = "METHOD",  \
      .default_note = "cam, or as in the file",                                               \
      .help = "training method; adl shifts the indices in parameter names"},                    \

@@ -257,6 +257,8 @@ int adl_train_make_model(struct adl_train_run *run, struct adl_error *err)
         init ? adl_model_read_weights(init, run->settings->key, err) : NULL;
     if (init && !weights)
         return -1;
+    if (weights && adl_tensors_note(weights))
+        fprintf(stderr, "%s: %s\n", init, adl_tensors_note(weights));
     struct adl_model *from = weights ? adl_model_described(weights) : NULL;
     int result = make_model(run, init, weights, from, err);
     if (from)

@@ -1,0 +1,136 @@
+/* Prefixes of parameter names.
+ *
+ * A network that is a member of another module has that member's name in front of all its
+ * parameters: "model." in a LightningModule, "encoder." in MoCo, "backbone." in a detector.
+ * There is no list of such names. Candidates are whatever stands in front of a few of the
+ * network's parameters, and the one that explains the most of them is taken. */
+
+#include "models/file/prefix.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/name.h"
+#include "base/size.h"
+#include "models/file/match.h"
+
+/* Parameters whose names are looked for at the end of the file's, spread over the network,
+ * because a file may lack any of them. */
+#define ANCHORS 5
+#define CANDIDATES 16
+
+struct prefixes {
+    char text[CANDIDATES][ADL_LIMIT_TENSOR_NAME_BYTES + 1];
+    size_t count;
+};
+
+static void add(struct prefixes *list, const char *name, size_t length)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (strlen(list->text[i]) == length && !strncmp(list->text[i], name, length))
+            return;
+    if (list->count < CANDIDATES)
+        snprintf(list->text[list->count++], sizeof list->text[0], "%.*s", (int)length, name);
+}
+
+static void collect(struct prefixes *list, const struct adl_tensors *tensors,
+                    const struct adl_arch *arch, const struct adl_graph *graph)
+{
+    char numbered[ADL_LIMIT_TENSOR_NAME_BYTES + 1];
+    int params = adl_graph_param_count(graph);
+    for (int anchor = 0; anchor < ANCHORS * ADL_MATCH_VARIANTS; anchor++) {
+        int id = anchor / ADL_MATCH_VARIANTS * (params - 1) / (ANCHORS - 1);
+        const char *end =
+            adl_match_numbered(arch, anchor % ADL_MATCH_VARIANTS, adl_graph_param(graph, id)->name,
+                               numbered, sizeof numbered);
+        size_t length = strlen(end);
+        for (size_t i = 0; i < adl_tensors_count(tensors); i++) {
+            const char *name = adl_tensors_at(tensors, i)->name;
+            size_t size = strlen(name);
+            if (size > length + 1 && name[size - length - 1] == '.' &&
+                !strcmp(name + size - length, end))
+                add(list, name, size - length);
+        }
+    }
+}
+
+/* How many parameters have a tensor with `prefix` and their name, in the numbering that has
+ * the most. */
+static size_t score(const struct adl_tensors *tensors, const struct adl_arch *arch,
+                    const struct adl_graph *graph, const char *prefix)
+{
+    char numbered[ADL_LIMIT_TENSOR_NAME_BYTES + 1], name[2 * ADL_LIMIT_TENSOR_NAME_BYTES + 2];
+    size_t most = 0;
+    for (int variant = 0; variant < ADL_MATCH_VARIANTS; variant++) {
+        size_t found = 0;
+        for (int i = 0; i < adl_graph_param_count(graph); i++) {
+            snprintf(name, sizeof name, "%s%s", prefix,
+                     adl_match_numbered(arch, variant, adl_graph_param(graph, i)->name, numbered,
+                                        sizeof numbered));
+            found += adl_tensors_find(tensors, name) != NULL;
+        }
+        most = ADL_MAX(most, found);
+    }
+    return most;
+}
+
+static bool is_param(const struct adl_graph *graph, const char *name)
+{
+    for (int i = 0; i < adl_graph_param_count(graph); i++)
+        if (!strcmp(adl_graph_param(graph, i)->name, name))
+            return true;
+    return false;
+}
+
+/* Takes the prefix away wherever that does not make two tensors of one name; with a graph only
+ * where it leaves the name of a parameter. */
+static int strip(struct adl_tensors *tensors, const char *prefix, size_t length,
+                 const struct adl_graph *graph, struct adl_error *err)
+{
+    for (size_t i = 0; i < adl_tensors_count(tensors); i++) {
+        const char *name = adl_tensors_at(tensors, i)->name;
+        if (strncmp(name, prefix, length) != 0 || !name[length] ||
+            adl_tensors_find(tensors, name + length) || (graph && !is_param(graph, name + length)))
+            continue;
+        if (adl_tensors_rename(tensors, i, name + length, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+int adl_prefix_strip(struct adl_tensors *tensors, const struct adl_arch *arch,
+                     const struct adl_graph *graph, struct adl_error *err)
+{
+    struct prefixes list = {.count = 0};
+    size_t params = (size_t)adl_graph_param_count(graph), most = score(tensors, arch, graph, "");
+    const char *best = NULL, *second = NULL;
+
+    if (most == params)
+        return 0;
+    collect(&list, tensors, arch, graph);
+    for (size_t i = 0; i < list.count; i++) {
+        size_t points = score(tensors, arch, graph, list.text[i]);
+        if (points > most) {
+            most = points;
+            best = list.text[i];
+            second = NULL;
+        } else if (points == most && best) {
+            second = list.text[i];
+        }
+    }
+    if (!best || 2 * most < params)
+        return 0;
+    size_t length = strlen(best);
+    if (second)
+        return adl_fail(err, ADL_ERR_FORMAT,
+                        "holds two networks of this kind, under %s and %s; choose one by --key "
+                        "with that name",
+                        adl_name_quote(best, length - 1).text,
+                        adl_name_quote(second, strlen(second) - 1).text);
+    if (strip(tensors, best, length, NULL, err) < 0)
+        return -1;
+    for (size_t part = length - 1; part > 0; part--)
+        if (best[part - 1] == '.' && strip(tensors, best, part, graph, err) < 0)
+            return -1;
+    return 0;
+}
