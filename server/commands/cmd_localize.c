@@ -38,6 +38,7 @@ struct settings {
     bool json;
     const char *overlay;
     const char *coco;
+    const char *annotations;
     int top_k;
     const char *class_text;
     double threshold;
@@ -239,6 +240,22 @@ static int write_overlay(struct run *run, const struct item *item, struct adl_er
     return result;
 }
 
+static int add_to_coco(struct run *run, const struct item *item, struct adl_error *err)
+{
+    struct adl_str name = {0};
+    int result = adl_image_list_relative(&run->images, item->path, &name, err);
+    json_t *file = adl_json_from_text(item->path);
+    const struct adl_coco_image image = {.file = file,
+                                         .name = name.data,
+                                         .width = item->input.info.width,
+                                         .height = item->input.info.height};
+    if (result == 0)
+        result = adl_coco_add(&run->coco, &image, &item->predictions, err);
+    json_decref(file);
+    adl_str_release(&name);
+    return result;
+}
+
 /* Prints and writes the results of one image. Fails only where continuing is
  * pointless: when standard output or the overlay directory cannot be written. */
 static int report(struct run *run, const struct item *item, struct adl_error *err)
@@ -253,19 +270,14 @@ static int report(struct run *run, const struct item *item, struct adl_error *er
     }
     if (s->overlay && write_overlay(run, item, err) < 0)
         return -1;
-    if (s->coco) {
-        json_t *file = adl_json_from_text(item->path);
-        int added = adl_coco_add(&run->coco, file, item->input.info.width, item->input.info.height,
-                                 &item->predictions, err);
-        json_decref(file);
-        if (added < 0)
-            return -1;
-    }
+    if ((s->coco || s->annotations) && add_to_coco(run, item, err) < 0)
+        return -1;
     /* Results and progress bar may share a terminal. */
     adl_progress_clear(&run->progress);
     if (s->json)
         return print_line_of_json(run, item, err);
-    print_rows(run, item);
+    if (!s->annotations || strcmp(s->annotations, "-") != 0)
+        print_rows(run, item);
     return 0;
 }
 
@@ -338,23 +350,60 @@ static int check_usage(const struct settings *s, const struct adl_options *optio
     if (s->coco && !strcmp(s->coco, "-"))
         return adl_fail(err, ADL_ERR_ARG,
                         "--coco: has to be a file, because a second one is written next to it");
+    if (s->annotations && !strcmp(s->annotations, "-") && s->json)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "--coco-annotations -: standard output cannot have --json as well");
     return 0;
+}
+
+/* Fails where a file of COCO's cannot be written, before hours were spent on its content. */
+static int check_coco(struct run *run, struct adl_error *err)
+{
+    const struct settings *s = run->settings;
+    struct adl_str companion = {0};
+    int result = -1;
+
+    if (s->coco) {
+        ADL_TRY(adl_coco_companion(s->coco, &companion, err));
+        if (s->annotations &&
+            (!strcmp(s->annotations, s->coco) || !strcmp(s->annotations, companion.data))) {
+            adl_fail(err, ADL_ERR_ARG, "--coco-annotations %s: --coco %s writes this file too",
+                     s->annotations, s->coco);
+            goto out;
+        }
+    }
+    const struct {
+        const char *option, *path;
+    } files[] = {{"coco", s->coco}, {"coco", companion.data}, {"coco-annotations", s->annotations}};
+    for (size_t i = 0; i < ADL_COUNT(files); i++) {
+        if (!files[i].path || !strcmp(files[i].path, "-"))
+            continue;
+        if (adl_image_list_holds(&run->images, files[i].path)) {
+            adl_fail(err, ADL_ERR_ARG, "--%s %s: is one of the input images", files[i].option,
+                     files[i].path);
+            goto out;
+        }
+        ADL_TRY(adl_file_check_place(files[i].path, err));
+    }
+    result = adl_coco_init(&run->coco, err);
+out:
+    adl_str_release(&companion);
+    return result;
 }
 
 static int prepare_outputs(struct run *run, struct adl_error *err)
 {
     const struct settings *s = run->settings;
 
-    if ((s->overlay || s->coco) && adl_image_list_identify(&run->images, err) < 0)
+    bool coco = s->coco || s->annotations;
+    if ((s->overlay || coco) && adl_image_list_identify(&run->images, err) < 0)
         return -1;
     if (s->overlay) {
         if (adl_make_directory(s->overlay, err) < 0)
             return -1;
         run->overlay_names = json_object();
     }
-    if (s->coco && adl_image_list_holds(&run->images, s->coco))
-        return adl_fail(err, ADL_ERR_ARG, "--coco %s: is one of the input images", s->coco);
-    if (s->coco && (adl_file_check_place(s->coco, err) < 0 || adl_coco_init(&run->coco, err) < 0))
+    if (coco && check_coco(run, err) < 0)
         return -1;
     for (size_t i = 0; i < run->images.count; i++)
         run->file_columns =
@@ -420,6 +469,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
     ADL_TRY(localize_all(&run, err));
     if (run.settings->coco)
         ADL_TRY(adl_coco_write(&run.coco, run.model, run.settings->coco, err));
+    if (run.settings->annotations)
+        ADL_TRY(adl_coco_write_annotations(&run.coco, run.model, run.settings->annotations, err));
     if (run.failed || run.bad_operands) {
         size_t all = run.images.count + run.bad_operands;
         adl_fail(err, ADL_ERR_FORMAT, "%zu of %zu images could not be localized",
@@ -448,6 +499,9 @@ static const struct adl_option table[] = {
      .help = "write each image with heat map, boxes and label to this directory, as JPEG"},
     {"coco", ADL_STRING(struct settings, coco), .metavar = "FILE",
      .help = "write COCO results to FILE, and its images and categories to STEM_images.json"},
+    {"coco-annotations", ADL_STRING(struct settings, annotations), .metavar = "FILE",
+     .help = "write one COCO file with info, images, annotations and categories, which annotation "
+             "tools open"},
     {"top-k", ADL_INT(struct settings, top_k), .letter = 'k', .value = "1", .min = 1,
      .max = ADL_LIMIT_TOP_K, .metavar = "N", .help = "number of classes to report per image"},
     {"class", ADL_STRING(struct settings, class_text), .metavar = "CLASS",

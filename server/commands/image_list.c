@@ -98,12 +98,67 @@ static int by_path(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* The directory of a file without "..", "//" and links. False where there is none. */
+static bool directory_of(const char *path, char directory[PATH_MAX])
+{
+    char text[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    size_t length = slash ? (size_t)(slash - path) + (slash == path) : 1;
+    if (length >= sizeof text)
+        return false;
+    memcpy(text, slash ? path : ".", length);
+    text[length] = '\0';
+    return realpath(text, directory) != NULL;
+}
+
+/* Whether `path` is `directory` or below it. */
+static bool is_below(const char *path, const char *directory)
+{
+    size_t length = strlen(directory);
+    if (length == 1) /* "/" */
+        return true;
+    return strncmp(path, directory, length) == 0 && (!path[length] || path[length] == '/');
+}
+
+/* Makes `root` a directory that holds this one too. */
+static void widen_root(struct adl_image_list *list, const char *directory)
+{
+    if (!list->root[0])
+        strcpy(list->root, directory);
+    while (!is_below(directory, list->root)) {
+        char *slash = strrchr(list->root, '/');
+        slash[slash == list->root] = '\0';
+    }
+}
+
+int adl_image_list_relative(const struct adl_image_list *list, const char *path,
+                            struct adl_str *relative, struct adl_error *err)
+{
+    char directory[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    if (!strcmp(path, "-") || !list->root[0] || !directory_of(path, directory) ||
+        !is_below(directory, list->root)) {
+        adl_str_puts(relative, path);
+    } else {
+        const char *below = directory + strlen(list->root);
+        below += *below == '/';
+        adl_str_printf(relative, "%s%s%s", below, *below ? "/" : "", slash ? slash + 1 : path);
+    }
+    return relative->failed ? adl_fail_nomem(err, "the name of an image") : 0;
+}
+
 static int add_path(struct adl_image_list *list, const char *path, struct adl_error *err)
 {
     size_t first = list->count;
+    char directory[PATH_MAX];
 
-    if (!strcmp(path, "-") || !adl_file_is_folder(path))
+    if (!strcmp(path, "-") || !adl_file_is_folder(path)) {
+        if (strcmp(path, "-") != 0 && directory_of(path, directory))
+            widen_root(list, directory);
         return append(list, path, err);
+    }
+    if (realpath(path, directory))
+        widen_root(list, directory);
     int result = add_directory(list, path, 0, err);
     if (list->count > first)
         qsort(list->paths + first, list->count - first, sizeof *list->paths, by_path);

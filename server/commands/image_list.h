@@ -4,10 +4,12 @@
 /* The images that the operands of a command line name: files, directories,
  * patterns, and "-" for standard input. */
 
+#include <limits.h>
 #include <stdbool.h>
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/str.h"
 
 struct adl_image_list {
     const char **paths; /* in order; the array and the texts are owned */
@@ -17,6 +19,7 @@ struct adl_image_list {
     size_t file_count;
     size_t left_out;        /* of the directories: files that are no images by name or by kind */
     const char *left_first; /* the path of one of them, the least; NULL: none */
+    char root[PATH_MAX];    /* the deepest directory that holds all operands; "": not known yet */
     struct adl_arena arena;
 };
 
@@ -32,6 +35,13 @@ void adl_image_list_release(struct adl_image_list *list);
  * then and elsewhere stay in the list. */
 int adl_image_list_add(struct adl_image_list *list, const char *operand,
                        struct adl_error *err) ADL_MUST_CHECK;
+
+/* Writes the path of an image relative to the deepest directory that holds all the images'
+ * directories and files among the operands: "a.jpg" or "sub/a.jpg" for what is in one
+ * directory, the same text for the same file however its path was written. Links to files
+ * keep their own name; "-" stays as it is. Fails with NOMEM. */
+int adl_image_list_relative(const struct adl_image_list *list, const char *path,
+                            struct adl_str *relative, struct adl_error *err) ADL_MUST_CHECK;
 
 /* Whether the file at `path` is one of the list's, under any path, so that writing
  * to it would destroy an input; false if it does not exist. Files are compared by

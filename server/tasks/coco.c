@@ -1,51 +1,91 @@
-/* The COCO export: a flat list of boxes, which is the results format of the COCO evaluation,
- * and the images and categories that its ids refer to. */
+/* The COCO exports: a flat list of boxes, which is the results format of the COCO evaluation,
+ * with the images and categories that its ids refer to in a second file; and one file that
+ * has all of it as annotations. The formats are those of cocodataset.org/#format-data and
+ * #format-results. pycocotools from 2.0.9 on requires "info", older ones ignore it. */
 
 #include "server/tasks/coco.h"
 
 #include <stdio.h>
 #include <string.h>
 
+#include "io/json_text.h"
 #include "server/tasks/json_out.h"
 
 #define COCO_FLAGS (JSON_COMPACT | JSON_REAL_PRECISION(6))
 
+static int fail_nomem(struct adl_error *err)
+{
+    return adl_fail(err, ADL_ERR_NOMEM, "out of memory for COCO results");
+}
+
 int adl_coco_init(struct adl_coco *coco, struct adl_error *err)
 {
-    coco->results = json_array();
-    coco->images = json_array();
-    if (coco->results && coco->images)
+    *coco = (struct adl_coco){.results = json_array(),
+                              .images = json_array(),
+                              .places = json_array(),
+                              .annotations = json_array(),
+                              .known = json_object()};
+    if (coco->results && coco->images && coco->places && coco->annotations && coco->known)
         return 0;
-    return adl_fail(err, ADL_ERR_NOMEM, "out of memory for COCO results");
+    return fail_nomem(err);
 }
 
 void adl_coco_release(struct adl_coco *coco)
 {
     json_decref(coco->results);
     json_decref(coco->images);
+    json_decref(coco->places);
+    json_decref(coco->annotations);
+    json_decref(coco->known);
     *coco = (struct adl_coco){0};
 }
 
-int adl_coco_add(struct adl_coco *coco, json_t *file, int width, int height,
+static int add_image(json_t *list, int id, json_t *file, const struct adl_coco_image *image)
+{
+    return json_array_append_new(list,
+                                 json_pack("{s:i, s:O, s:i, s:i}", "id", id, "file_name", file,
+                                           "width", image->width, "height", image->height));
+}
+
+/* COCO's boxes are half-open: from the left edge of the first pixel to the right edge of the
+ * last one. The segmentation is the box as a polygon; there are tools that refuse to draw
+ * an annotation without one. */
+static int add_box(struct adl_coco *coco, int image, const struct adl_prediction *p,
+                   struct adl_box box)
+{
+    int id = (int)json_array_size(coco->annotations) + 1, category = p->class_id + 1;
+    int x = box.x0, y = box.y0, w = box.x1 - box.x0 + 1, h = box.y1 - box.y0 + 1;
+    int failed = json_array_append_new(coco->results,
+                                       json_pack("{s:i, s:i, s:[i, i, i, i], s:f}", "image_id",
+                                                 image, "category_id", category, "bbox", x, y, w, h,
+                                                 "score", (double)p->score));
+    failed |= json_array_append_new(
+        coco->annotations,
+        json_pack("{s:i, s:i, s:i, s:[i, i, i, i], s:I, s:i, s:[[i, i, i, i, i, i, i, i]], s:f}",
+                  "id", id, "image_id", image, "category_id", category, "bbox", x, y, w, h, "area",
+                  (json_int_t)w * h, "iscrowd", 0, "segmentation", x, y, x + w, y, x + w, y + h, x,
+                  y + h, "score", (double)p->score));
+    return failed;
+}
+
+int adl_coco_add(struct adl_coco *coco, const struct adl_coco_image *image,
                  const struct adl_predictions *predictions, struct adl_error *err)
 {
     int id = (int)json_array_size(coco->images) + 1;
-    int failed =
-        json_array_append_new(coco->images, json_pack("{s:i, s:O, s:i, s:i}", "id", id, "file_name",
-                                                      file, "width", width, "height", height));
-
+    size_t length = strlen(image->name);
+    if (json_object_getn(coco->known, image->name, length))
+        return 0;
+    json_t *name = adl_json_from_text(image->name);
+    int failed = json_object_setn_new_nocheck(coco->known, image->name, length, json_true());
+    failed |= add_image(coco->images, id, image->file, image);
+    failed |= add_image(coco->places, id, name, image);
+    json_decref(name);
     for (size_t i = 0; i < predictions->count; i++) {
         const struct adl_prediction *p = &predictions->items[i];
-        for (size_t b = 0; b < p->place.box_count; b++) {
-            struct adl_box box = p->place.boxes[b].box;
-            failed |= json_array_append_new(
-                coco->results,
-                json_pack("{s:i, s:i, s:[i, i, i, i], s:f}", "image_id", id, "category_id",
-                          p->class_id, "bbox", box.x0, box.y0, box.x1 - box.x0 + 1,
-                          box.y1 - box.y0 + 1, "score", (double)p->score));
-        }
+        for (size_t b = 0; b < p->place.box_count; b++)
+            failed |= add_box(coco, id, p, p->place.boxes[b].box);
     }
-    return failed ? adl_fail(err, ADL_ERR_NOMEM, "out of memory for COCO results") : 0;
+    return failed ? fail_nomem(err) : 0;
 }
 
 static json_t *categories(const struct adl_model *model)
@@ -54,7 +94,8 @@ static json_t *categories(const struct adl_model *model)
     for (size_t i = 0; i < model->class_count; i++) {
         char text[40];
         const char *label = adl_model_label(model, (int)i, text, sizeof text);
-        if (json_array_append_new(list, json_pack("{s:i, s:s}", "id", (int)i, "name", label)) < 0) {
+        if (json_array_append_new(list, json_pack("{s:i, s:s, s:s}", "id", (int)i + 1, "name",
+                                                  label, "supercategory", "")) < 0) {
             json_decref(list);
             return NULL;
         }
@@ -62,21 +103,34 @@ static json_t *categories(const struct adl_model *model)
     return list;
 }
 
+static json_t *info(void)
+{
+    return json_pack("{s:s, s:s, s:s}", "description",
+                     "boxes found by adl-server localize; ids begin at 1", "version", "1.0",
+                     "contributor", "adl-server " ADL_VERSION);
+}
+
+int adl_coco_companion(const char *path, struct adl_str *companion, struct adl_error *err)
+{
+    const char *slash = strrchr(path, '/');
+    const char *dot = strrchr(path, '.');
+    size_t stem = dot && (!slash || dot > slash + 1) ? (size_t)(dot - path) : strlen(path);
+    adl_str_append(companion, path, stem);
+    adl_str_puts(companion, "_images.json");
+    return companion->failed ? fail_nomem(err) : 0;
+}
+
 int adl_coco_write(const struct adl_coco *coco, const struct adl_model *model, const char *path,
                    struct adl_error *err)
 {
     struct adl_str companion = {0};
-    const char *slash = strrchr(path, '/');
-    const char *dot = strrchr(path, '.');
-    size_t stem = dot && (!slash || dot > slash + 1) ? (size_t)(dot - path) : strlen(path);
-    json_t *about =
-        json_pack("{s:O, s:o}", "images", coco->images, "categories", categories(model));
+    json_t *about = json_pack("{s:o, s:O, s:o}", "info", info(), "images", coco->images,
+                              "categories", categories(model));
     int result = -1;
 
-    adl_str_append(&companion, path, stem);
-    adl_str_puts(&companion, "_images.json");
-    if (!about || companion.failed) {
-        adl_fail(err, ADL_ERR_NOMEM, "out of memory for COCO results");
+    ADL_TRY(adl_coco_companion(path, &companion, err));
+    if (!about) {
+        fail_nomem(err);
         goto out;
     }
     ADL_TRY(adl_write_json(path, coco->results, COCO_FLAGS, err));
@@ -85,5 +139,16 @@ int adl_coco_write(const struct adl_coco *coco, const struct adl_model *model, c
 out:
     adl_str_release(&companion);
     json_decref(about);
+    return result;
+}
+
+int adl_coco_write_annotations(const struct adl_coco *coco, const struct adl_model *model,
+                               const char *path, struct adl_error *err)
+{
+    json_t *all =
+        json_pack("{s:o, s:[], s:O, s:O, s:o}", "info", info(), "licenses", "images", coco->places,
+                  "annotations", coco->annotations, "categories", categories(model));
+    int result = all ? adl_write_json(path, all, COCO_FLAGS, err) : fail_nomem(err);
+    json_decref(all);
     return result;
 }

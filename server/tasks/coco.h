@@ -1,7 +1,9 @@
 #ifndef ADL_SERVER_TASKS_COCO_H
 #define ADL_SERVER_TASKS_COCO_H
 
-/* Boxes as COCO results, with a companion file that explains their ids. */
+/* Boxes in COCO's formats: as results, with a companion file that explains their ids, and as
+ * a data set with annotations. All ids begin at 1, as COCO's do, and mean the same in every
+ * file of a run: category 1 is class 0 of the model. */
 
 #include <jansson.h>
 
@@ -9,23 +11,45 @@
 #include "server/tasks/predict.h"
 
 struct adl_coco {
-    json_t *results; /* [{"image_id", "category_id", "bbox": [x, y, w, h], "score"}] */
-    json_t *images;  /* [{"id", "file_name", "width", "height"}] */
+    json_t *results;     /* [{"image_id", "category_id", "bbox": [x, y, w, h], "score"}] */
+    json_t *images;      /* [{"id", "file_name", "width", "height"}] */
+    json_t *places;      /* the same, where "file_name" is relative, for annotations */
+    json_t *annotations; /* results with "id", "area", "iscrowd" and "segmentation" */
+    json_t *known;       /* the names of `places`, an object used as a set */
+};
+
+/* An image: its path as the user gave it, and relative to the directory that all images are in,
+ * which has to be another one for each image. `file` is a JSON string, which is borrowed. */
+struct adl_coco_image {
+    json_t *file;
+    const char *name;
+    int width, height;
 };
 
 /* Starts with no image. Fails with NOMEM; release it in any case. */
 int adl_coco_init(struct adl_coco *coco, struct adl_error *err) ADL_MUST_CHECK;
 void adl_coco_release(struct adl_coco *coco);
 
-/* Adds an image, whose id is the number of the call, from 1, and the boxes of its located
- * predictions. Boxes are inclusive, so w = x1 - x0 + 1. category_id is the class's id, score its
- * probability. `file` is a JSON string, which is borrowed. Fails with NOMEM. */
-int adl_coco_add(struct adl_coco *coco, json_t *file, int width, int height,
+/* Adds an image, whose id is its number in order, from 1, and the boxes of its located
+ * predictions; an image of a name that is known is left out. Boxes are inclusive, so
+ * w = x1 - x0 + 1. category_id is the class's id + 1, score its probability. Fails with
+ * NOMEM. */
+int adl_coco_add(struct adl_coco *coco, const struct adl_coco_image *image,
                  const struct adl_predictions *predictions, struct adl_error *err) ADL_MUST_CHECK;
 
-/* Writes the results to `path` ("boxes.json"), and images and categories beside it
- * ("boxes_images.json"). Fails as adl_write_json(). */
+/* The file that adl_coco_write writes beside `path`: "boxes_images.json" for "boxes.json".
+ * Fails with NOMEM; the caller releases `companion` in any case. */
+int adl_coco_companion(const char *path, struct adl_str *companion,
+                       struct adl_error *err) ADL_MUST_CHECK;
+
+/* Writes the results to `path`, and images and categories to its companion. Fails as
+ * adl_write_json(). */
 int adl_coco_write(const struct adl_coco *coco, const struct adl_model *model, const char *path,
                    struct adl_error *err) ADL_MUST_CHECK;
+
+/* Writes one file with info, images, annotations and categories, which is what tools that
+ * show and edit annotations open ("-" is stdout). Fails as adl_write_json(). */
+int adl_coco_write_annotations(const struct adl_coco *coco, const struct adl_model *model,
+                               const char *path, struct adl_error *err) ADL_MUST_CHECK;
 
 #endif

@@ -45,12 +45,12 @@ static bool have_program(void)
     return false;
 }
 
-/* A path in the scratch directory, valid until the fourth call after this one. */
+/* A path in the scratch directory, valid until the eighth call after this one. */
 static const char *tmp(const char *name)
 {
-    static char paths[4][300];
+    static char paths[8][300];
     static int next;
-    char *path = paths[next++ % 4];
+    char *path = paths[next++ % 8];
     snprintf(path, sizeof paths[0], "%s/%s", test_tmp_dir(), name);
     return path;
 }
@@ -611,9 +611,10 @@ static void localizes(void)
     fclose(bad);
     fclose(fopen(tmp("images/notes.txt"), "w"));
 
-    struct result result = RUN("localize", "--model", tmp("m.safetensors"), "--json", "--top-k",
-                               "2", "--boxes", "all", "--heatmap", "array", "--coco",
-                               tmp("coco.json"), "--overlay", tmp("drawn"), tmp("images"));
+    struct result result =
+        RUN("localize", "--model", tmp("m.safetensors"), "--json", "--top-k", "2", "--boxes", "all",
+            "--heatmap", "array", "--coco", tmp("coco.json"), "--coco-annotations", tmp("all.json"),
+            "--overlay", tmp("drawn"), tmp("images"));
     CU_ASSERT_EQUAL(result.status, 1);
     CU_ASSERT_EQUAL(lines(result.out), 2);
     CU_ASSERT_EQUAL(lines(result.err), 3);
@@ -633,8 +634,25 @@ static void localizes(void)
     CU_ASSERT_TRUE(json_is_array(boxes));
     CU_ASSERT_EQUAL(json_array_size(json_object_get(about, "images")), 2);
     CU_ASSERT_EQUAL(json_array_size(json_object_get(about, "categories")), 3);
+    /* The same boxes, and files as someone names them who has the directory. */
+    json_t *all = json_load_file(tmp("all.json"), 0, NULL);
+    const json_t *annotations = json_object_get(all, "annotations");
+    CU_ASSERT_EQUAL(json_array_size(annotations), json_array_size(boxes));
+    for (size_t i = 0; i < json_array_size(annotations); i++)
+        for (size_t k = 0; k < 3; k++) {
+            static const char *const keys[] = {"image_id", "category_id", "bbox"};
+            CU_ASSERT_TRUE(json_equal(json_object_get(json_array_get(annotations, i), keys[k]),
+                                      json_object_get(json_array_get(boxes, i), keys[k])));
+        }
+    const json_t *second = json_array_get(json_object_get(all, "images"), 1);
+    CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(second, "file_name")), "sub/b.png");
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(second, "width")), 33);
+    json_decref(all);
     json_decref(boxes);
     json_decref(about);
+    expect(RUN("localize", "-m", tmp("m.safetensors"), "--coco", tmp("x.json"),
+               "--coco-annotations", tmp("x_images.json"), tmp("images/b.png")),
+           2, "two outputs in one file");
 
     char pattern[300];
     snprintf(pattern, sizeof pattern, "%s/images/*.png", test_tmp_dir());

@@ -125,11 +125,14 @@ static int export(struct adl_error *err)
     int result = -1;
 
     ADL_TRY(adl_coco_init(&coco, err));
-    ADL_TRY(
-        adl_coco_add(&coco, a, 10, 5, &(struct adl_predictions){.items = &first, .count = 1}, err));
-    ADL_TRY(adl_coco_add(&coco, b, 20, 8, &(struct adl_predictions){.items = &second, .count = 1},
-                         err));
+    const struct adl_coco_image images[] = {{a, "a.jpg", 10, 5}, {b, "d/b.jpg", 20, 8}};
+    const struct adl_predictions found[] = {{.items = &first, .count = 1},
+                                            {.items = &second, .count = 1}};
+    ADL_TRY(adl_coco_add(&coco, &images[0], &found[0], err));
+    ADL_TRY(adl_coco_add(&coco, &images[1], &found[1], err));
+    ADL_TRY(adl_coco_add(&coco, &images[0], &found[0], err)); /* known */
     ADL_TRY(adl_coco_write(&coco, &model, at("boxes.v1.json"), err));
+    ADL_TRY(adl_coco_write_annotations(&coco, &model, at("all.json"), err));
     result = 0;
 out:
     adl_coco_release(&coco);
@@ -148,19 +151,79 @@ static void exports_coco(void)
     json_t *want_results =
         json_pack("[{s:i, s:i, s:[i, i, i, i], s:f}, {s:i, s:i, s:[i, i, i, i], s:f},"
                   " {s:i, s:i, s:[i, i, i, i], s:f}]",
-                  "image_id", 1, "category_id", 1, "bbox", 2, 3, 1, 1, "score", 0.75, "image_id", 1,
-                  "category_id", 1, "bbox", 0, 0, 10, 5, "score", 0.75, "image_id", 2,
-                  "category_id", 0, "bbox", 0, 0, 10, 5, "score", 0.5);
-    json_t *want_about = json_pack(
-        "{s:[{s:i, s:s, s:i, s:i}, {s:i, s:s, s:i, s:i}], s:[{s:i, s:s}, {s:i, s:s}]}", "images",
-        "id", 1, "file_name", "a.jpg", "width", 10, "height", 5, "id", 2, "file_name", "b.jpg",
-        "width", 20, "height", 8, "categories", "id", 0, "name", "cat", "id", 1, "name", "dog");
+                  "image_id", 1, "category_id", 2, "bbox", 2, 3, 1, 1, "score", 0.75, "image_id", 1,
+                  "category_id", 2, "bbox", 0, 0, 10, 5, "score", 0.75, "image_id", 2,
+                  "category_id", 1, "bbox", 0, 0, 10, 5, "score", 0.5);
+    CU_ASSERT_TRUE(json_is_object(json_object_get(about, "info")));
+    json_object_del(about, "info");
+    json_t *want_about = json_loads(
+        "{\"images\": [{\"id\": 1, \"file_name\": \"a.jpg\", \"width\": 10, \"height\": 5},"
+        " {\"id\": 2, \"file_name\": \"b.jpg\", \"width\": 20, \"height\": 8}],"
+        " \"categories\": [{\"id\": 1, \"name\": \"cat\", \"supercategory\": \"\"},"
+        " {\"id\": 2, \"name\": \"dog\", \"supercategory\": \"\"}]}",
+        0, NULL);
     CU_ASSERT_TRUE(json_equal(results, want_results));
     CU_ASSERT_TRUE(json_equal(about, want_about));
     json_decref(results);
     json_decref(about);
     json_decref(want_results);
     json_decref(want_about);
+}
+
+/* What pycocotools reads: boxes are x, y, w, h, areas w * h, ids unique and from 1. */
+static void exports_coco_annotations(void)
+{
+    struct adl_error err = {0};
+    make_tree();
+    TEST_OK(export(&err), &err);
+    json_t *all = json_load_file(at("all.json"), 0, NULL);
+    json_t *want = json_loads(
+        "[{\"id\": 1, \"image_id\": 1, \"category_id\": 2, \"bbox\": [2, 3, 1, 1], \"area\": 1,"
+        " \"iscrowd\": 0, \"segmentation\": [[2, 3, 3, 3, 3, 4, 2, 4]], \"score\": 0.75},"
+        " {\"id\": 2, \"image_id\": 1, \"category_id\": 2, \"bbox\": [0, 0, 10, 5], \"area\": 50,"
+        " \"iscrowd\": 0, \"segmentation\": [[0, 0, 10, 0, 10, 5, 0, 5]], \"score\": 0.75},"
+        " {\"id\": 3, \"image_id\": 2, \"category_id\": 1, \"bbox\": [0, 0, 10, 5], \"area\": 50,"
+        " \"iscrowd\": 0, \"segmentation\": [[0, 0, 10, 0, 10, 5, 0, 5]], \"score\": 0.5}]",
+        0, NULL);
+    CU_ASSERT_TRUE(json_equal(json_object_get(all, "annotations"), want));
+    const json_t *images = json_object_get(all, "images");
+    CU_ASSERT_EQUAL(json_array_size(images), 2);
+    CU_ASSERT_STRING_EQUAL(
+        json_string_value(json_object_get(json_array_get(images, 1), "file_name")), "d/b.jpg");
+    CU_ASSERT_TRUE(json_is_object(json_object_get(all, "info")));
+    CU_ASSERT_TRUE(json_is_array(json_object_get(all, "licenses")));
+    CU_ASSERT_EQUAL(json_array_size(json_object_get(all, "categories")), 2);
+    json_decref(all);
+    json_decref(want);
+}
+
+static void names_are_relative_to_what_holds_all(void)
+{
+    static const struct {
+        const char *operands[2];
+        const char *path, *relative;
+    } cases[] = {
+        {{"", NULL}, "a.PNG", "a.PNG"},
+        {{"", NULL}, "sub/z.webp", "sub/z.webp"},
+        {{"", NULL}, "sub/../a.PNG", "a.PNG"},
+        {{"sub", NULL}, "sub/z.webp", "z.webp"},
+        {{"sub/z.webp", NULL}, "sub/z.webp", "z.webp"},
+        {{"sub/z.webp", "a.PNG"}, "sub/z.webp", "sub/z.webp"},
+        {{"sub/z.webp", "a.PNG"}, "a.PNG", "a.PNG"},
+        {{"*.PNG", "sub"}, "sub//z.webp", "sub/z.webp"},
+    };
+    make_tree();
+    for (size_t i = 0; i < ADL_COUNT(cases); i++) {
+        struct adl_image_list list = {0};
+        struct adl_error err = {0};
+        struct adl_str text = {0};
+        for (size_t k = 0; k < 2 && cases[i].operands[k]; k++)
+            TEST_OK(adl_image_list_add(&list, at(cases[i].operands[k]), &err), &err);
+        TEST_OK(adl_image_list_relative(&list, at(cases[i].path), &text, &err), &err);
+        CU_ASSERT_STRING_EQUAL(text.data, cases[i].relative);
+        adl_str_release(&text);
+        adl_image_list_release(&list);
+    }
 }
 
 static void survives_out_of_memory(void)
@@ -187,4 +250,6 @@ TEST_SUITE(image_list, {"lists files, directories, patterns", lists},
            {"counts what is left out", counts_what_is_left_out},
            {"refuses operands without images", refuses_nothing},
            {"refuses deep directories", refuses_deep_directories}, {"exports COCO", exports_coco},
+           {"exports COCO annotations", exports_coco_annotations},
+           {"names are relative to what holds all", names_are_relative_to_what_holds_all},
            {"survives running out of memory", survives_out_of_memory});
