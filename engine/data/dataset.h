@@ -32,6 +32,7 @@ enum adl_dataset_layout { ADL_DATASET_LISTS, ADL_DATASET_CUB, ADL_DATASET_FOLDER
 /* Why something in the directory of a data set is left out. */
 enum adl_left_out {
     ADL_LEFT_OUT_CLASS,      /* directories for a class without an image that can be read */
+    ADL_LEFT_OUT_RUN,        /* directories that `train` wrote to */
     ADL_LEFT_OUT_FORMAT,     /* files in class directories without the extension of an image */
     ADL_LEFT_OUT_OUTSIDE,    /* images beside the class directories */
     ADL_LEFT_OUT_SPECIAL,    /* FIFOs, sockets and devices */

@@ -10,6 +10,8 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -58,6 +60,22 @@ static int read_names(struct adl_draft *draft, DIR *dir, struct adl_names *names
 /* What a directory entry is to a data set. */
 enum entry_kind { ENTRY_DIRECTORY, ENTRY_LINKED_DIRECTORY, ENTRY_IMAGE, ENTRY_LEFT_OUT };
 
+/* Whether `train` has written to the directory; the names are those of
+ * server/training/run_record.h. Such a directory may be inside the data, and may have pictures
+ * in it, as the overlays of `localize`. */
+static bool is_run(const char *path)
+{
+    static const char *const files[] = {"run.json", "metrics.jsonl", "state.safetensors"};
+    char file[PATH_MAX];
+    struct stat info;
+
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (snprintf(file, sizeof file, "%s/%s", path, files[i]) < (int)sizeof file &&
+            stat(file, &info) == 0 && S_ISREG(info.st_mode))
+            return true;
+    return false;
+}
+
 /* `why` is set for ENTRY_LEFT_OUT. */
 static enum entry_kind look_at(const char *path, enum adl_left_out *why)
 {
@@ -69,6 +87,9 @@ static enum entry_kind look_at(const char *path, enum adl_left_out *why)
                                           : ADL_LEFT_OUT_DANGLING;
         return ENTRY_LEFT_OUT;
     }
+    *why = ADL_LEFT_OUT_RUN;
+    if (S_ISDIR(info.st_mode) && is_run(path))
+        return ENTRY_LEFT_OUT;
     if (S_ISDIR(info.st_mode))
         return lstat(path, &itself) == 0 && S_ISLNK(itself.st_mode) ? ENTRY_LINKED_DIRECTORY
                                                                     : ENTRY_DIRECTORY;
@@ -102,9 +123,9 @@ int adl_folder_classes(struct adl_draft *draft, const char *path, bool quiet,
             (*images)++;
         /* Lists, notes and the like beside the classes are no part of the data. */
         if (!quiet && why != ADL_LEFT_OUT_FORMAT)
-            adl_draft_leave_out(draft, why, names.items[i]);
+            adl_draft_leave_out(draft, why, "%s", names.items[i]);
         else if (!quiet && kind == ENTRY_IMAGE)
-            adl_draft_leave_out(draft, ADL_LEFT_OUT_OUTSIDE, names.items[i]);
+            adl_draft_leave_out(draft, ADL_LEFT_OUT_OUTSIDE, "%s", names.items[i]);
     }
     result = 0;
 out:

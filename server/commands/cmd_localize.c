@@ -433,19 +433,29 @@ static int localize_all(struct run *run, struct adl_error *err)
     return result;
 }
 
-/* An operand that matches nothing is reported and counted like an unreadable
- * image, unless no image is left. */
+static void print_problem(struct run *run, const char *message)
+{
+    fprintf(stderr, "adl-server: localize: %s\n", message);
+    run->bad_operands++;
+}
+
+/* An operand that matches nothing is reported and counted like an unreadable image, unless no
+ * image is left, and so is each directory among the matches of a pattern or below an operand
+ * that cannot be read. */
 static int list_images(struct run *run, const struct adl_options *options, struct adl_error *err)
 {
     for (int i = 0; i < options->operand_count; i++) {
-        if (adl_image_list_add(&run->images, options->operands[i], err) == 0)
+        size_t said = run->images.problem_count;
+        int added = adl_image_list_add(&run->images, options->operands[i], err);
+        for (; said < run->images.problem_count; said++)
+            print_problem(run, run->images.problems[said].message);
+        if (added == 0)
             continue;
         bool last = i + 1 == options->operand_count && run->images.count == 0;
         if (err->kind == ADL_ERR_NOMEM || last)
             return -1;
-        fprintf(stderr, "adl-server: localize: %s\n", err->message);
+        print_problem(run, err->message);
         adl_error_clear(err);
-        run->bad_operands++;
     }
     return 0;
 }

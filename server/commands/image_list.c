@@ -20,6 +20,7 @@ void adl_image_list_release(struct adl_image_list *list)
 {
     adl_free(list->paths);
     adl_free(list->files);
+    adl_free(list->problems);
     adl_arena_release(&list->arena);
     *list = (struct adl_image_list){0};
 }
@@ -38,6 +39,34 @@ static int append(struct adl_image_list *list, const char *path, struct adl_erro
     return 0;
 }
 
+/* Moves an error into the list, so that the next file can be tried. Fails with NOMEM, which
+ * may be the error itself. */
+static int note_problem(struct adl_image_list *list, struct adl_error *problem,
+                        struct adl_error *err)
+{
+    struct adl_error *problems = NULL;
+    if (problem->kind != ADL_ERR_NOMEM)
+        problems = adl_array_grow(list->problems, &list->problem_capacity, list->problem_count + 1,
+                                  sizeof *problems);
+    if (!problems)
+        return adl_fail_nomem(err, "the list of images");
+    list->problems = problems;
+    list->problems[list->problem_count++] = *problem;
+    adl_error_clear(problem);
+    return 0;
+}
+
+/* Where nothing was found since the list had `images` images and `problems` problems, the last
+ * problem is what the caller fails with. */
+static int settle(struct adl_image_list *list, size_t images, size_t problems,
+                  struct adl_error *err)
+{
+    if (list->count > images || list->problem_count == problems)
+        return 0;
+    *err = list->problems[--list->problem_count];
+    return -1;
+}
+
 static void leave_out(struct adl_image_list *list, const char *path)
 {
     list->left_out++;
@@ -53,7 +82,7 @@ static bool is_image(const char *path, const char *name)
     return adl_image_named(name) && (stat(path, &info) < 0 || S_ISREG(info.st_mode));
 }
 
-/* Continues after a subdirectory that cannot be read, and fails at the end. */
+/* Continues after a subdirectory that cannot be read, which becomes a problem. */
 static int add_directory(struct adl_image_list *list, const char *path, int depth,
                          struct adl_error *err)
 {
@@ -79,15 +108,16 @@ static int add_directory(struct adl_image_list *list, const char *path, int dept
         }
         /* Symbolic links to directories are not followed: they may form cycles. */
         if (lstat(child, &info) == 0 && S_ISDIR(info.st_mode)) {
-            if (add_directory(list, child, depth + 1, err) < 0 && err->kind == ADL_ERR_NOMEM)
-                goto out;
+            struct adl_error inner = {0};
+            if (add_directory(list, child, depth + 1, &inner) < 0)
+                ADL_TRY(note_problem(list, &inner, err));
         } else if (is_image(child, entry->d_name)) {
             ADL_TRY(append(list, child, err));
         } else {
             leave_out(list, child);
         }
     }
-    result = err->kind ? -1 : 0;
+    result = 0;
 out:
     closedir(dir);
     return result;
@@ -149,7 +179,7 @@ int adl_image_list_relative(const struct adl_image_list *list, const char *path,
 
 static int add_path(struct adl_image_list *list, const char *path, struct adl_error *err)
 {
-    size_t first = list->count;
+    size_t first = list->count, problems = list->problem_count;
     char directory[PATH_MAX];
 
     if (!strcmp(path, "-") || !adl_file_is_folder(path)) {
@@ -163,13 +193,30 @@ static int add_path(struct adl_image_list *list, const char *path, struct adl_er
     if (list->count > first)
         qsort(list->paths + first, list->count - first, sizeof *list->paths, by_path);
     else if (result == 0)
+        result = settle(list, first, problems, err);
+    if (list->count == first && result == 0)
         result = adl_fail(err, ADL_ERR_NOT_FOUND, "%s: contains no JPEG, PNG or WebP file by name",
                           path);
     return result;
 }
 
+/* A match of a pattern. Nobody asked for a FIFO or a device among them, which might be read
+ * forever. */
+static int add_match(struct adl_image_list *list, const char *path, struct adl_error *err)
+{
+    struct stat info;
+    if (stat(path, &info) < 0 || S_ISREG(info.st_mode) || S_ISDIR(info.st_mode))
+        return add_path(list, path, err);
+    const char *copy = adl_arena_printf(&list->arena, "%s", path);
+    if (!copy)
+        return adl_fail_nomem(err, "the list of images");
+    leave_out(list, copy);
+    return 0;
+}
+
 int adl_image_list_add(struct adl_image_list *list, const char *operand, struct adl_error *err)
 {
+    size_t first = list->count, problems = list->problem_count;
     struct stat info;
     glob_t matches = {0};
     int result = -1;
@@ -181,9 +228,12 @@ int adl_image_list_add(struct adl_image_list *list, const char *operand, struct 
     case GLOB_NOSPACE: adl_fail_nomem(err, "a pattern's matches"); goto out;
     default: adl_fail(err, ADL_ERR_NOT_FOUND, "%s: matches nothing", operand); goto out;
     }
-    for (size_t i = 0; i < matches.gl_pathc; i++)
-        ADL_TRY(add_path(list, matches.gl_pathv[i], err));
-    result = 0;
+    for (size_t i = 0; i < matches.gl_pathc; i++) {
+        struct adl_error inner = {0};
+        if (add_match(list, matches.gl_pathv[i], &inner) < 0)
+            ADL_TRY(note_problem(list, &inner, err));
+    }
+    result = settle(list, first, problems, err);
 out:
     globfree(&matches);
     return result;

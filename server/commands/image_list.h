@@ -17,6 +17,8 @@ struct adl_image_list {
     size_t capacity;
     struct adl_image_file *files; /* device and inode of those that exist, sorted; owned */
     size_t file_count;
+    struct adl_error *problems; /* directories that could not be read or hold nothing; owned */
+    size_t problem_count, problem_capacity;
     size_t left_out;        /* of the directories: files that are no images by name or by kind */
     const char *left_first; /* the path of one of them, the least; NULL: none */
     char root[PATH_MAX];    /* the deepest directory that holds all operands; "": not known yet */
@@ -29,10 +31,12 @@ void adl_image_list_release(struct adl_image_list *list);
 /* Adds the images of an operand. A directory stands for every file below it whose name is that
  * of a JPEG, PNG or WebP image, sorted by path, without hidden files. What else is there is
  * counted as left out: other files, FIFOs and the like, and directories behind symbolic links. An
- * operand with * ? or [ that does not exist is a pattern. Any other name is added as it is, whether
+ * operand with * ? or [ that does not exist is a pattern, whose matches are added likewise, FIFOs
+ * and devices excepted. Any other name is added as it is, whether
  * it exists or not. Fails with NOT_FOUND when a directory or a pattern yields nothing, with IO when
- * a directory cannot be read, and with LIMIT when directories nest too deeply; images found until
- * then and elsewhere stay in the list. */
+ * a directory cannot be read, and with LIMIT when directories nest too deeply. Where there are
+ * images elsewhere, among the matches of the pattern or below the directory, they are all added,
+ * each such failure becomes one of `problems`, and the result is 0. */
 int adl_image_list_add(struct adl_image_list *list, const char *operand,
                        struct adl_error *err) ADL_MUST_CHECK;
 

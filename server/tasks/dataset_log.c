@@ -12,6 +12,8 @@ static const struct {
 } kinds[ADL_LEFT_OUT_KINDS] = {
     [ADL_LEFT_OUT_CLASS] = {"directory without a JPEG, PNG or WebP image, which is no class",
                             "directories without a JPEG, PNG or WebP image, which are no classes"},
+    [ADL_LEFT_OUT_RUN] = {"directory of a training run, which is no class",
+                          "directories of training runs, which are no classes"},
     [ADL_LEFT_OUT_FORMAT] = {"file whose name is not that of a JPEG, PNG or WebP image",
                              "files whose names are not those of JPEG, PNG or WebP images"},
     [ADL_LEFT_OUT_OUTSIDE] = {"image outside the directories of the classes",

@@ -457,6 +457,28 @@ static void what_is_no_image_is_counted(void)
     adl_dataset_free(d);
 }
 
+/* `train --out` inside the data, and pictures drawn into it. */
+static void runs_are_no_classes(void)
+{
+    new_tree("with-runs");
+    put("cat/1.jpg", "");
+    put("dog/1.jpg", "");
+    put("dog/old/state.safetensors", "");
+    put("dog/old/overlay.jpg", "");
+    put("run/run.json", "");
+    put("run/overlay.jpg", "");
+    put("runs/1/metrics.jsonl", "");
+    put("runs/1/overlay.jpg", "");
+    put("100%s.jpg", "");
+    struct adl_dataset *d = must_open("all");
+    CU_ASSERT_EQUAL(d->class_count, 2);
+    CU_ASSERT_EQUAL(d->count, 2);
+    check_left_out(d, ADL_LEFT_OUT_RUN, 3, "run");
+    check_left_out(d, ADL_LEFT_OUT_CLASS, 1, "runs");
+    check_left_out(d, ADL_LEFT_OUT_OUTSIDE, 1, "100%s.jpg");
+    adl_dataset_free(d);
+}
+
 /* Images of subdirectories belong to the class; no link leads to an image twice or in circles. */
 static void classes_may_be_nested(void)
 {
@@ -651,6 +673,7 @@ TEST_SUITE(dataset, {"lists are read", lists_are_read},
            {"classes may be called as splits", classes_may_be_called_as_splits},
            {"folders may hold splits", folders_may_hold_splits},
            {"what is no image is counted", what_is_no_image_is_counted},
+           {"runs are no classes", runs_are_no_classes},
            {"classes may be nested", classes_may_be_nested},
            {"splits have other names", splits_have_other_names},
            {"byte order marks are skipped", byte_order_marks_are_skipped},

@@ -93,6 +93,36 @@ static void refuses_nothing(void)
     }
 }
 
+/* Every match of a pattern counts, whatever is wrong with the ones before it. */
+static void goes_on_after_what_cannot_be_read(void)
+{
+    struct adl_image_list list = {0};
+    struct adl_error err = {0};
+    make_tree();
+    mkdir(at("aa"), 0700); /* sorts before the images */
+    mkdir(at("zz"), 0700); /* and after them */
+    (void)unlink(at("ab"));
+    CU_ASSERT_EQUAL(mkfifo(at("ab"), 0600), 0); /* nothing writes to it */
+    mkdir(at("sub/none"), 0700);                /* below a directory with images it is no problem */
+    TEST_OK(adl_image_list_add(&list, at("*"), &err), &err);
+    CU_ASSERT_EQUAL(list.count, 5); /* four images and the text */
+    CU_ASSERT_PTR_NOT_NULL(list.left_first);
+    CU_ASSERT_EQUAL_FATAL(list.problem_count, 3);
+    CU_ASSERT_PTR_NOT_NULL(strstr(list.problems[0].message, "/aa: contains no"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(list.problems[1].message, "/empty: contains no"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(list.problems[2].message, "/zz: contains no"));
+    adl_image_list_release(&list);
+    /* Where no match has an image, one of the problems is the failure. */
+    CU_ASSERT_EQUAL(adl_image_list_add(&list, at("[az][az]"), &err), -1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "/zz: contains no"));
+    CU_ASSERT_EQUAL(list.problem_count, 1);
+    adl_image_list_release(&list);
+    rmdir(at("aa"));
+    (void)unlink(at("ab"));
+    rmdir(at("zz"));
+    rmdir(at("sub/none"));
+}
+
 static void refuses_deep_directories(void)
 {
     char path[2000];
@@ -249,7 +279,8 @@ static void survives_out_of_memory(void)
 TEST_SUITE(image_list, {"lists files, directories, patterns", lists},
            {"counts what is left out", counts_what_is_left_out},
            {"refuses operands without images", refuses_nothing},
-           {"refuses deep directories", refuses_deep_directories}, {"exports COCO", exports_coco},
-           {"exports COCO annotations", exports_coco_annotations},
+           {"refuses deep directories", refuses_deep_directories},
+           {"goes on after what cannot be read", goes_on_after_what_cannot_be_read},
+           {"exports COCO", exports_coco}, {"exports COCO annotations", exports_coco_annotations},
            {"names are relative to what holds all", names_are_relative_to_what_holds_all},
            {"survives running out of memory", survives_out_of_memory});
