@@ -13,14 +13,17 @@
 #include "models/onnx/onnx.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "base/size.h"
 #include "models/file/description.h"
 #include "models/onnx/onnx_parts.h"
 
-#define IR_VERSION 8
-#define OPERATOR_SET 13
+/* Operator set 11 made the constants of Clip and Pad inputs, which fewer importers read; IR version
+ * 5 is of the same time. Newer importers read older sets. */
+#define IR_VERSION 5
+#define OPERATOR_SET 10
 
 enum model_field {
     MODEL_IR_VERSION = 1,
@@ -33,7 +36,7 @@ enum model_field {
 enum { OPSET_VERSION = 2 };
 enum { ENTRY_KEY = 1, ENTRY_VALUE = 2 };
 enum tensor_field { TENSOR_DIMS = 1, TENSOR_DATA_TYPE = 2, TENSOR_NAME = 8, TENSOR_RAW_DATA = 9 };
-enum element_type { ELEMENT_FLOAT = 1, ELEMENT_INT64 = 7 };
+enum element_type { ELEMENT_FLOAT = 1 };
 enum { INFO_NAME = 1, INFO_TYPE = 2, INFO_DOC = 3 };
 enum { TYPE_TENSOR = 1, TENSOR_ELEMENT = 1, TENSOR_SHAPE = 2 };
 enum { SHAPE_DIM = 1, DIM_VALUE = 1, DIM_PARAM = 2 };
@@ -51,34 +54,16 @@ static struct adl_protobuf tensor_of(const char *name, enum element_type type, i
     return tensor;
 }
 
-/* Raw data are little-endian, as they are in memory. */
-static void write_scalar(struct adl_onnx_writer *w, const char *name, float value)
-{
-    struct adl_protobuf tensor = tensor_of(name, ELEMENT_FLOAT, 0, NULL);
-    adl_protobuf_bytes(&tensor, TENSOR_RAW_DATA, &value, sizeof value);
-    adl_protobuf_message(&w->out, GRAPH_INITIALIZER, &tensor);
-}
-
-static void write_constants(struct adl_onnx_writer *w)
-{
-    static const int64_t axes[2] = {2, 3};
-    if (w->clips) {
-        write_scalar(w, ADL_ONNX_ZERO, 0);
-        write_scalar(w, ADL_ONNX_SIX, 6);
-    }
-    if (w->unsqueezes) {
-        struct adl_protobuf tensor = tensor_of(ADL_ONNX_MAP_AXES, ELEMENT_INT64, 1, (size_t[]){2});
-        adl_protobuf_bytes(&tensor, TENSOR_RAW_DATA, axes, sizeof axes);
-        adl_protobuf_message(&w->out, GRAPH_INITIALIZER, &tensor);
-    }
-}
-
+/* Raw data are little-endian, as they are in memory. The weight of a linear layer, K x C, is the
+ * kernel of a 1x1 convolution, K x C x 1 x 1. */
 static void write_params(struct adl_onnx_writer *w, const float *const *params)
 {
     for (int i = 0; i < adl_graph_param_count(w->graph); i++) {
         const struct adl_param *param = adl_graph_param(w->graph, i);
+        size_t shape[ADL_LIMIT_RANK] = {1, 1, 1, 1};
+        memcpy(shape, param->shape, (size_t)param->rank * sizeof *shape);
         struct adl_protobuf tensor =
-            tensor_of(param->name, ELEMENT_FLOAT, param->rank, param->shape);
+            tensor_of(param->name, ELEMENT_FLOAT, param->rank == 2 ? 4 : param->rank, shape);
         adl_protobuf_borrow(&tensor, TENSOR_RAW_DATA, params[i], param->count * sizeof(float));
         adl_protobuf_message(&w->out, GRAPH_INITIALIZER, &tensor);
     }
@@ -119,25 +104,18 @@ static void write_alias(struct adl_onnx_writer *w, int value, const char *op, co
     adl_onnx_finish(w, &alias, name);
 }
 
-/* maps[k] = sum over c of classifier[k, c] * features[c]: a 1x1 convolution whose kernel is the
- * classifier's weight with two dimensions of 1 appended. */
+/* maps[k] = sum over c of classifier[k, c] * features[c]: the classifier, which is written as a
+ * 1x1 convolution of the pooled features, at every point of the map and without its bias. */
 static int write_maps(struct adl_onnx_writer *w, int features, struct adl_error *err)
 {
-    static const char weight[] = "maps.weight";
     int classifier = adl_graph_classifier(w->graph);
     const struct adl_param *rows = classifier < 0 ? NULL : adl_graph_param(w->graph, classifier);
     if (!rows || rows->rank != 2 || rows->shape[1] != (size_t)w->shapes[features].c)
         return adl_fail(err, ADL_ERR_UNSUPPORTED,
                         "no classifier weights the features into class maps");
-    struct adl_protobuf kernel = adl_onnx_node("Unsqueeze", weight);
-    adl_onnx_take(&kernel, rows->name);
-    adl_onnx_take(&kernel, ADL_ONNX_MAP_AXES);
-    w->unsqueezes = true;
-    adl_onnx_finish(w, &kernel, weight);
-
     struct adl_protobuf conv = adl_onnx_node("Conv", "maps");
     adl_onnx_take(&conv, w->names[features]);
-    adl_onnx_take(&conv, weight);
+    adl_onnx_take(&conv, rows->name);
     adl_onnx_set_ints(&conv, "kernel_shape", (int[]){1, 1}, 2);
     adl_onnx_finish(w, &conv, "maps");
     return 0;
@@ -151,7 +129,7 @@ static int write_outputs(struct adl_onnx_writer *w, struct adl_error *err)
     int classes = w->shapes[logits].c;
     struct adl_shape map = w->shapes[class_map < 0 ? features : class_map];
 
-    write_alias(w, logits, w->flat[logits] ? "Identity" : "Flatten", "logits");
+    write_alias(w, logits, "Flatten", "logits");
     write_alias(w, features, "Identity", "features");
     if (class_map >= 0)
         write_alias(w, class_map, "Identity", "maps");
@@ -185,8 +163,7 @@ static int write_graph(struct adl_onnx_writer *w, const struct adl_model *model,
     size_t values = (size_t)adl_graph_value_count(w->graph);
     w->shapes = adl_malloc(values, sizeof *w->shapes);
     w->names = adl_malloc(values, sizeof *w->names);
-    w->flat = adl_calloc(values, sizeof *w->flat);
-    if (!w->shapes || !w->names || !w->flat)
+    if (!w->shapes || !w->names)
         return adl_fail_nomem(err, "the ONNX graph");
     if (adl_graph_infer(w->graph, model->input_h, model->input_w, w->shapes, err) < 0)
         return -1;
@@ -200,7 +177,6 @@ static int write_graph(struct adl_onnx_writer *w, const struct adl_model *model,
             return -1;
     if (write_outputs(w, err) < 0)
         return -1;
-    write_constants(w);
     write_params(w, model->params);
     return 0;
 }
@@ -242,7 +218,6 @@ out:
     adl_protobuf_release(&w.out);
     adl_free(w.shapes);
     adl_free(w.names);
-    adl_free(w.flat);
     adl_free(description);
     return result;
 }

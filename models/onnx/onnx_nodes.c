@@ -1,9 +1,15 @@
-/* ONNX nodes: each op of the graph as one operator of operator set 13.
+/* ONNX nodes: each op of the graph as one operator of operator set 10, or two.
  *
- * Here a vector of C channels and a 1x1 map of C channels are the same value; in ONNX they
- * are tensors of two forms, [N, C] and [N, C, 1, 1]. The writer keeps track of the form of
- * each value (`flat`) and puts a Flatten or an Unsqueeze in front of a node that needs the
- * other one.
+ * Importers differ in what they read, so the nodes are of the simplest kind that serves; what
+ * follows is what OpenCV 4.6, the one in Debian 12, needs:
+ *
+ *   - All values are maps, [N, C, h, w]; a vector of C channels is one of 1x1, as it is here. A
+ *     linear layer is a 1x1 convolution, so that nothing has to change its form in between,
+ *     for which an Unsqueeze with two axes would be refused.
+ *   - All inputs of nodes are values or weights. Constants, such as the bounds of a Clip, are
+ *     attributes; they became inputs in operator set 11.
+ *   - An average pool has no padding, since count_include_pad is ignored. Its zeros come from a
+ *     Pad in front of it.
  *
  * Padding is written as numbers, for the model's input size: runtimes differ in how they
  * interpret auto_pad, which TensorFlow's "SAME" needs, and ceil_mode of a pool. */
@@ -90,42 +96,10 @@ static const char *param_name(const struct adl_onnx_writer *w, int id)
     return adl_graph_param(w->graph, id)->name;
 }
 
-/* The name of a value that was converted to its other form. */
-struct form {
-    char text[512];
-};
-
-/* Adds the node that converts input number `input` of `node`; returns form->text. */
-static const char *convert_form(struct adl_onnx_writer *w, const struct adl_node *node, int input,
-                                const char *op, struct form *form)
+/* The name of input number `input` of a node. */
+static const char *input_of(const struct adl_onnx_writer *w, const struct adl_node *node, int input)
 {
-    snprintf(form->text, sizeof form->text, "%s.input%d", output_of(w, node), input);
-    struct adl_protobuf extra = adl_onnx_node(op, form->text);
-    adl_onnx_take(&extra, w->names[node->inputs[input]]);
-    if (w->flat[node->inputs[input]]) {
-        adl_onnx_take(&extra, ADL_ONNX_MAP_AXES);
-        w->unsqueezes = true;
-    } else {
-        set_int(&extra, "axis", 1);
-    }
-    adl_onnx_finish(w, &extra, form->text);
-    return form->text;
-}
-
-/* Input number `input` of a node as [N, C, h, w]. */
-static const char *as_map(struct adl_onnx_writer *w, const struct adl_node *node, int input,
-                          struct form *form)
-{
-    int value = node->inputs[input];
-    return w->flat[value] ? convert_form(w, node, input, "Unsqueeze", form) : w->names[value];
-}
-
-/* The same as [N, C]. */
-static const char *as_vector(struct adl_onnx_writer *w, const struct adl_node *node, int input,
-                             struct form *form)
-{
-    int value = node->inputs[input];
-    return w->flat[value] ? w->names[value] : convert_form(w, node, input, "Flatten", form);
+    return w->names[node->inputs[input]];
 }
 
 /* --- ops ----------------------------------------------------------------------- */
@@ -133,12 +107,10 @@ static const char *as_vector(struct adl_onnx_writer *w, const struct adl_node *n
 static void write_conv(struct adl_onnx_writer *w, const struct adl_node *node)
 {
     const struct adl_conv_attr *a = node->attr;
-    struct form form;
     int pads[4];
-    const char *input = as_map(w, node, 0, &form);
     struct adl_protobuf conv = start(w, node, "Conv");
     adl_conv_padding(a, w->shapes[node->inputs[0]], pads);
-    adl_onnx_take(&conv, input);
+    adl_onnx_take(&conv, input_of(w, node, 0));
     adl_onnx_take(&conv, param_name(w, node->params[0]));
     if (a->bias)
         adl_onnx_take(&conv, param_name(w, node->params[1]));
@@ -152,23 +124,19 @@ static void write_conv(struct adl_onnx_writer *w, const struct adl_node *node)
 static void write_batchnorm(struct adl_onnx_writer *w, const struct adl_node *node)
 {
     const struct adl_batchnorm_attr *a = node->attr;
-    struct form form;
-    const char *input = as_map(w, node, 0, &form);
     struct adl_protobuf norm = start(w, node, "BatchNormalization");
-    adl_onnx_take(&norm, input);
+    adl_onnx_take(&norm, input_of(w, node, 0));
     for (int i = 0; i < node->param_count; i++)
         adl_onnx_take(&norm, param_name(w, node->params[i]));
     set_float(&norm, "epsilon", a->eps);
     adl_onnx_finish(w, &norm, output_of(w, node));
 }
 
-/* An elementwise operator, which takes the input in either form and keeps it. */
 static struct adl_protobuf start_elementwise(struct adl_onnx_writer *w, const struct adl_node *node,
                                              const char *op)
 {
     struct adl_protobuf message = start(w, node, op);
-    adl_onnx_take(&message, w->names[node->inputs[0]]);
-    w->flat[node->output] = w->flat[node->inputs[0]];
+    adl_onnx_take(&message, input_of(w, node, 0));
     return message;
 }
 
@@ -181,9 +149,8 @@ static void write_relu(struct adl_onnx_writer *w, const struct adl_node *node)
 static void write_relu6(struct adl_onnx_writer *w, const struct adl_node *node)
 {
     struct adl_protobuf clip = start_elementwise(w, node, "Clip");
-    adl_onnx_take(&clip, ADL_ONNX_ZERO);
-    adl_onnx_take(&clip, ADL_ONNX_SIX);
-    w->clips = true;
+    set_float(&clip, "min", 0);
+    set_float(&clip, "max", 6);
     adl_onnx_finish(w, &clip, output_of(w, node));
 }
 
@@ -199,14 +166,20 @@ static int overhang(const struct adl_pool_attr *a, int in, int out)
     return a->ceil_mode ? ADL_MAX((out - 1) * a->stride + a->size - in - a->pad, 0) : a->pad;
 }
 
-static struct adl_protobuf start_pool(struct adl_onnx_writer *w, const struct adl_node *node,
-                                      const char *op)
+/* The padding of a pool in front of the map and behind it, of rows and of columns. */
+static void pool_padding(const struct adl_onnx_writer *w, const struct adl_node *node, int pads[4])
 {
     const struct adl_pool_attr *a = node->attr;
     struct adl_shape in = w->shapes[node->inputs[0]], out = w->shapes[node->output];
-    const int pads[4] = {a->pad, a->pad, overhang(a, in.h, out.h), overhang(a, in.w, out.w)};
-    struct form form;
-    const char *input = as_map(w, node, 0, &form);
+    pads[0] = pads[1] = a->pad;
+    pads[2] = overhang(a, in.h, out.h);
+    pads[3] = overhang(a, in.w, out.w);
+}
+
+static struct adl_protobuf start_pool(struct adl_onnx_writer *w, const struct adl_node *node,
+                                      const char *op, const char *input, const int pads[4])
+{
+    const struct adl_pool_attr *a = node->attr;
     struct adl_protobuf pool = start(w, node, op);
     adl_onnx_take(&pool, input);
     adl_onnx_set_ints(&pool, "kernel_shape", (int[]){a->size, a->size}, 2);
@@ -217,39 +190,49 @@ static struct adl_protobuf start_pool(struct adl_onnx_writer *w, const struct ad
 
 static void write_maxpool(struct adl_onnx_writer *w, const struct adl_node *node)
 {
-    struct adl_protobuf pool = start_pool(w, node, "MaxPool");
+    int pads[4];
+    pool_padding(w, node, pads);
+    struct adl_protobuf pool = start_pool(w, node, "MaxPool", input_of(w, node, 0), pads);
     adl_onnx_finish(w, &pool, output_of(w, node));
 }
 
+/* ONNX Runtime joins the Pad and the pool again, for which count_include_pad has to be 1. */
 static void write_avgpool(struct adl_onnx_writer *w, const struct adl_node *node)
 {
-    struct adl_protobuf pool = start_pool(w, node, "AveragePool");
+    char padded[512];
+    const char *input = input_of(w, node, 0);
+    int pads[4];
+    pool_padding(w, node, pads);
+    if (pads[0] || pads[1] || pads[2] || pads[3]) {
+        snprintf(padded, sizeof padded, "%s.padded", output_of(w, node));
+        struct adl_protobuf pad = adl_onnx_node("Pad", padded);
+        adl_onnx_take(&pad, input);
+        adl_onnx_set_ints(&pad, "pads", (int[]){0, 0, pads[0], pads[1], 0, 0, pads[2], pads[3]}, 8);
+        adl_onnx_finish(w, &pad, padded);
+        input = padded;
+    }
+    struct adl_protobuf pool = start_pool(w, node, "AveragePool", input, (int[]){0, 0, 0, 0});
     set_int(&pool, "count_include_pad", 1);
     adl_onnx_finish(w, &pool, output_of(w, node));
 }
 
 static void write_global_avgpool(struct adl_onnx_writer *w, const struct adl_node *node)
 {
-    struct form form;
-    const char *input = as_map(w, node, 0, &form);
-    struct adl_protobuf pool = start(w, node, "GlobalAveragePool");
-    adl_onnx_take(&pool, input);
+    struct adl_protobuf pool = start_elementwise(w, node, "GlobalAveragePool");
     adl_onnx_finish(w, &pool, output_of(w, node));
 }
 
+/* The initializer of the weight has the two dimensions of 1 that make it a kernel. */
 static void write_linear(struct adl_onnx_writer *w, const struct adl_node *node)
 {
     const struct adl_linear_attr *a = node->attr;
-    struct form form;
-    const char *input = as_vector(w, node, 0, &form);
-    struct adl_protobuf gemm = start(w, node, "Gemm");
-    adl_onnx_take(&gemm, input);
-    adl_onnx_take(&gemm, param_name(w, node->params[0]));
+    struct adl_protobuf conv = start(w, node, "Conv");
+    adl_onnx_take(&conv, input_of(w, node, 0));
+    adl_onnx_take(&conv, param_name(w, node->params[0]));
     if (a->bias)
-        adl_onnx_take(&gemm, param_name(w, node->params[1]));
-    set_int(&gemm, "transB", 1);
-    w->flat[node->output] = true;
-    adl_onnx_finish(w, &gemm, output_of(w, node));
+        adl_onnx_take(&conv, param_name(w, node->params[1]));
+    adl_onnx_set_ints(&conv, "kernel_shape", (int[]){1, 1}, 2);
+    adl_onnx_finish(w, &conv, output_of(w, node));
 }
 
 /* An operator with several maps as inputs. A vector becomes a 1x1 map, which ONNX's Mul
@@ -257,13 +240,9 @@ static void write_linear(struct adl_onnx_writer *w, const struct adl_node *node)
 static struct adl_protobuf start_joining(struct adl_onnx_writer *w, const struct adl_node *node,
                                          const char *op)
 {
-    struct form forms[ADL_MAX_OP_INPUTS];
-    const char *inputs[ADL_MAX_OP_INPUTS];
-    for (int i = 0; i < node->input_count; i++)
-        inputs[i] = as_map(w, node, i, &forms[i]);
     struct adl_protobuf message = start(w, node, op);
     for (int i = 0; i < node->input_count; i++)
-        adl_onnx_take(&message, inputs[i]);
+        adl_onnx_take(&message, input_of(w, node, i));
     return message;
 }
 
@@ -303,7 +282,6 @@ int adl_onnx_write_node(struct adl_onnx_writer *w, const struct adl_node *node,
 {
     if (node->def->training_only) {
         w->names[node->output] = w->names[node->inputs[0]];
-        w->flat[node->output] = w->flat[node->inputs[0]];
         return 0;
     }
     for (size_t i = 0; i < ADL_COUNT(ops); i++)

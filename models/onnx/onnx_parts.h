@@ -15,19 +15,11 @@ enum adl_onnx_graph_field {
     GRAPH_OUTPUT = 12
 };
 
-/* Constants that nodes need beside the parameters: written as initializers if a node uses
- * them. */
-#define ADL_ONNX_ZERO "constant.zero"
-#define ADL_ONNX_SIX "constant.six"
-#define ADL_ONNX_MAP_AXES "constant.map_axes"
-
 struct adl_onnx_writer {
     const struct adl_graph *graph;
     struct adl_shape *shapes; /* by value, at the model's input size */
     const char **names;       /* by value, in the file */
-    bool *flat;               /* by value: [N, C] in the file, not [N, C, 1, 1] */
     struct adl_protobuf out;  /* the GraphProto */
-    bool clips, unsqueezes;   /* nodes use ZERO and SIX, MAP_AXES */
 };
 
 /* Begins a node of an ONNX operator, with its name, mostly that of its output. Then come its
@@ -39,7 +31,7 @@ void adl_onnx_set_ints(struct adl_protobuf *node, const char *name, const int *v
 /* Puts the node into the graph. */
 void adl_onnx_finish(struct adl_onnx_writer *w, struct adl_protobuf *node, const char *output);
 
-/* Writes an op of the graph as nodes and sets the name and form of its value. Fails with
+/* Writes an op of the graph as nodes and sets the name of its value. Fails with
  * UNSUPPORTED when no ONNX operator is known for it here. */
 int adl_onnx_write_node(struct adl_onnx_writer *w, const struct adl_node *node,
                         struct adl_error *err) ADL_MUST_CHECK;

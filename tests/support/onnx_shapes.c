@@ -77,17 +77,6 @@ static bool infer_conv(const struct onnx_node *node, const struct onnx_known *co
     return slide(node, in[0], out);
 }
 
-static bool infer_gemm(const struct onnx_node *node, const struct onnx_known *const *in,
-                       struct onnx_known *out)
-{
-    if (in[0]->rank != 2 || in[1]->rank != 2 || integer(node, "transB", 0) != 1 ||
-        in[0]->dims[1] != in[1]->dims[1] ||
-        (node->input_count == 3 && !onnx_same_dims(in[2], in[1]->dims, 1)))
-        return false;
-    out->dims[1] = in[1]->dims[0];
-    return true;
-}
-
 static bool infer_concat(const struct onnx_node *node, const struct onnx_known *const *in,
                          struct onnx_known *out)
 {
@@ -98,6 +87,24 @@ static bool infer_concat(const struct onnx_node *node, const struct onnx_known *
         out->dims[1] += in[i]->dims[1];
     }
     return integer(node, "axis", 99) == 1;
+}
+
+/* Rows and columns of zeros around a map. */
+static bool infer_pad(const struct onnx_node *node, const struct onnx_known *in,
+                      struct onnx_known *out)
+{
+    const int64_t *pads = ints(node, "pads", 8);
+    out->dims[2] += pads[2] + pads[6];
+    out->dims[3] += pads[3] + pads[7];
+    return node->input_count == 1 && in->rank == 4 && !onnx_attribute(node, "mode") &&
+           !onnx_attribute(node, "value") && pads[0] == 0 && pads[1] == 0 && pads[4] == 0 &&
+           pads[5] == 0;
+}
+
+static bool is_float(const struct onnx_node *node, const char *name, float want)
+{
+    const struct onnx_attribute *attribute = onnx_attribute(node, name);
+    return attribute && attribute->type == 1 && attribute->f == want;
 }
 
 static bool ends_with(struct onnx_slice text, const char *end)
@@ -123,8 +130,6 @@ static bool infer_batchnorm(const struct onnx_node *node, const struct onnx_know
 bool onnx_infer(const struct onnx_node *node, const struct onnx_known *const *in, float epsilon,
                 struct onnx_known *out)
 {
-    static const int64_t axes[2] = {2, 3};
-    static const float zero = 0, six = 6;
     struct onnx_slice op = node->op;
     *out = (struct onnx_known){.name = node->outputs[0], .rank = in[0]->rank};
     memcpy(out->dims, in[0]->dims, sizeof out->dims);
@@ -136,8 +141,7 @@ bool onnx_infer(const struct onnx_node *node, const struct onnx_known *const *in
     if (onnx_slice_is(op, "Relu") || onnx_slice_is(op, "Sigmoid") || onnx_slice_is(op, "Identity"))
         return node->input_count == 1;
     if (onnx_slice_is(op, "Clip"))
-        return node->input_count == 3 && onnx_is_constant(in[1], &zero, sizeof zero) &&
-               onnx_is_constant(in[2], &six, sizeof six);
+        return node->input_count == 1 && is_float(node, "min", 0) && is_float(node, "max", 6);
     if (onnx_slice_is(op, "MaxPool"))
         return slide(node, in[0], out) && integer(node, "ceil_mode", 0) == 0;
     if (onnx_slice_is(op, "AveragePool"))
@@ -150,13 +154,8 @@ bool onnx_infer(const struct onnx_node *node, const struct onnx_known *const *in
         out->rank = 2;
         return integer(node, "axis", 1) == 1 && in[0]->dims[2] == 1 && in[0]->dims[3] == 1;
     }
-    if (onnx_slice_is(op, "Unsqueeze")) {
-        out->rank = 4;
-        out->dims[2] = out->dims[3] = 1;
-        return in[0]->rank == 2 && onnx_is_constant(in[1], axes, sizeof axes);
-    }
-    if (onnx_slice_is(op, "Gemm"))
-        return infer_gemm(node, in, out);
+    if (onnx_slice_is(op, "Pad"))
+        return infer_pad(node, in[0], out);
     if (onnx_slice_is(op, "Add"))
         return onnx_same_dims(in[1], in[0]->dims, in[0]->rank);
     if (onnx_slice_is(op, "Mul"))
