@@ -26,8 +26,10 @@
 #include "base/size.h"
 #include "io/torch_parts.h"
 
-/* What DataParallel and torch.compile put in front of the names of parameters. */
-static const char *const wrappers[] = {"module.", "_orig_mod."};
+/* What DataParallel, torch.compile, FSDP, DeepSpeed and activation checkpointing put into the names
+ * of parameters. */
+static const char *const wrappers[] = {"module.", "_orig_mod.", "_fsdp_wrapped_module.",
+                                       "_forward_module.", "_checkpoint_wrapped_module."};
 
 #define META_PREFIX "torch."
 #define META_KEY_BYTES 256
@@ -106,8 +108,25 @@ static int locate(struct reader *r, struct adl_torch_storage *storage, const cha
 
 /* --- entries --------------------------------------------------------------- */
 
-/* Copies a parameter's name without what --key names and without what the wrappers put in, at
- * the beginning of any of its components: DataParallel may wrap only a part of a network. */
+void adl_torch_unwrap(const char *name, size_t length, char *bare)
+{
+    size_t used = 0;
+    for (size_t at = 0; at < length;) {
+        bool begins = used == 0 || bare[used - 1] == '.';
+        size_t skip = 0;
+        for (size_t i = 0; begins && i < ADL_COUNT(wrappers); i++)
+            if (length - at > strlen(wrappers[i]) &&
+                !memcmp(name + at, wrappers[i], strlen(wrappers[i])))
+                skip = strlen(wrappers[i]);
+        if (skip)
+            at += skip;
+        else
+            bare[used++] = name[at++];
+    }
+    bare[used] = '\0';
+}
+
+/* Copies a parameter's name without what --key names and without what the wrappers put in. */
 static int take_name(struct reader *r, const struct adl_pickle_value *key, char *name, size_t size)
 {
     if (key->kind == ADL_PICKLE_BLOB)
@@ -118,20 +137,8 @@ static int take_name(struct reader *r, const struct adl_pickle_value *key, char 
     if (key->count >= size)
         return adl_fail(r->err, ADL_ERR_LIMIT, "tensor name %s is longer than %d bytes",
                         adl_name_quote(key->text, key->count).text, ADL_LIMIT_TENSOR_NAME_BYTES);
-    size_t used = 0;
-    for (size_t at = strlen(r->dict.prefix); at < key->count;) {
-        bool begins = used == 0 || name[used - 1] == '.';
-        size_t skip = 0;
-        for (size_t i = 0; begins && i < ADL_COUNT(wrappers); i++)
-            if (key->count - next > strlen(wrappers[i]) &&
-                !memcmp(key->text + next, wrappers[i], strlen(wrappers[i])))
-                skip = strlen(wrappers[i]);
-        if (skip)
-            next += skip;
-        else
-            name[used++] = key->text[next++];
-    }
-    name[used] = '\0';
+    size_t prefix = strlen(r->dict.prefix);
+    adl_torch_unwrap(key->text + prefix, key->count - prefix, name);
     return 0;
 }
 

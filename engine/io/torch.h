@@ -13,10 +13,9 @@
 bool adl_torch_sniff(const void *bytes, size_t length);
 
 /* The tensors of the state_dict in the file, contiguous, in its order; the caller owns
- * them. `module.` and `_orig_mod.` are removed wherever a component of a name begins, since
- * DataParallel and torch.compile may wrap a part of a network. Views and shared storages
- * become tensors of their own; element types are kept. Python scalars and dicts among the tensors
- * are skipped; any other object fails with UNSUPPORTED and its name.
+ * them. Names are without what wrappers of modules put in (adl_torch_unwrap). Views and shared
+ * storages become tensors of their own; element types are kept. Python scalars and dicts among the
+ * tensors are skipped; any other object fails with UNSUPPORTED and its name.
  *
  * `key` names the entry of the checkpoint that is the state_dict: "model", an entry of an
  * entry ("ckpt.model", "models.0"), or what the names of the tensors that are meant begin with.
@@ -32,6 +31,11 @@ bool adl_torch_sniff(const void *bytes, size_t length);
  * module, another type), ADL_ERR_NOT_FOUND (`key`), ADL_ERR_LIMIT or ADL_ERR_NOMEM. */
 struct adl_tensors *adl_torch_parse(const void *bytes, size_t length, const char *key,
                                     struct adl_error *err) ADL_MUST_CHECK;
+
+/* Copies a parameter's name without what DataParallel, torch.compile and the like put into it, at
+ * the beginning of any of its components: they may wrap only a part of a network. `bare` has room
+ * for length + 1 bytes. */
+void adl_torch_unwrap(const char *name, size_t length, char *bare);
 
 /* Reads a weight file ("-" is stdin), safetensors or PyTorch, which its first bytes tell.
  * `key` as above; in safetensors it selects the tensors whose names begin with it and a dot, if

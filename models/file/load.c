@@ -16,23 +16,15 @@
 #include "models/file/prefix.h"
 #include "models/file/report.h"
 
-/* DataParallel and torch.compile put "module." and "_orig_mod." in front of the names of any
- * part of a network. The PyTorch reader removes them; safetensors files that were converted
- * from such checkpoints still have them. */
-static int strip_prefixes(struct adl_tensors *tensors, struct adl_error *err)
+/* The PyTorch reader removes what wrappers put into names; safetensors files that were converted
+ * from such checkpoints still have it. */
+static int unwrap_names(struct adl_tensors *tensors, struct adl_error *err)
 {
-    static const char *const prefixes[] = {"module.", "_orig_mod."};
+    char bare[ADL_LIMIT_TENSOR_NAME_BYTES + 1];
     for (size_t i = 0; i < adl_tensors_count(tensors); i++) {
-        const char *name = adl_tensors_at(tensors, i)->name, *bare = name, *before;
-        do {
-            before = bare;
-            for (size_t p = 0; p < sizeof prefixes / sizeof *prefixes; p++)
-                if (strncmp(bare, prefixes[p], strlen(prefixes[p])) == 0)
-                    bare += strlen(prefixes[p]);
-        } while (bare != before);
-        if (bare == name || !*bare)
-            continue;
-        if (adl_tensors_rename(tensors, i, bare, err) < 0)
+        const char *name = adl_tensors_at(tensors, i)->name;
+        adl_torch_unwrap(name, strlen(name), bare);
+        if (strcmp(name, bare) != 0 && adl_tensors_rename(tensors, i, bare, err) < 0)
             return -1;
     }
     return 0;
@@ -41,7 +33,7 @@ static int strip_prefixes(struct adl_tensors *tensors, struct adl_error *err)
 struct adl_tensors *adl_model_read_weights(const char *path, const char *key, struct adl_error *err)
 {
     struct adl_tensors *tensors = adl_weights_read(path, key, err);
-    if (tensors && strip_prefixes(tensors, err) < 0) {
+    if (tensors && unwrap_names(tensors, err) < 0) {
         adl_error_context(err, "%s", path);
         adl_tensors_free(tensors);
         return NULL;

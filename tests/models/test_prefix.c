@@ -44,6 +44,30 @@ static void expect_same(const struct adl_model *model, const char *path, const c
     adl_model_free(back);
 }
 
+/* torch.compile, FSDP or activation checkpointing of the blocks alone. */
+static void wrappers_of_parts_are_taken_away(void)
+{
+    static const char *const wrappers[] = {"_orig_mod", "module", "_checkpoint_wrapped_module",
+                                           "_fsdp_wrapped_module._orig_mod"};
+    const char *path = model_tmp_path("wrapped.safetensors");
+    for (size_t k = 0; k < ADL_COUNT(wrappers); k++) {
+        struct adl_error err = {0};
+        struct adl_model *model = model_small(), *plain = model_small();
+        for (size_t i = 0; i < adl_tensors_count(model->weights); i++) {
+            const char *name = adl_tensors_at(model->weights, i)->name, *dot = strchr(name, '.');
+            char wrapped[200];
+            snprintf(wrapped, sizeof wrapped, "%.*s.%s%s", (int)(dot - name), name, wrappers[k],
+                     dot);
+            if (!strncmp(name, "blocks.", 7))
+                TEST_OK(adl_tensors_rename(model->weights, i, wrapped, &err), &err);
+        }
+        write_prefixed(model, "net.", NULL, path);
+        expect_same(plain, path, NULL);
+        adl_model_free(model);
+        adl_model_free(plain);
+    }
+}
+
 static void prefixes_are_taken_away(void)
 {
     static const struct {
@@ -159,6 +183,7 @@ static void classes_are_counted_in_the_file(void)
 }
 
 TEST_SUITE(model_prefix, {"prefixes are taken away", prefixes_are_taken_away},
+           {"wrappers of parts are taken away", wrappers_of_parts_are_taken_away},
            {"prefixed names of other variants are mapped",
             prefixed_names_of_other_variants_are_mapped},
            {"two networks are a choice", two_networks_are_a_choice},
