@@ -40,6 +40,7 @@ enum adl_left_out {
     ADL_LEFT_OUT_LOOP,       /* links in a loop, or to a directory that was read already */
     ADL_LEFT_OUT_DEEP,       /* directories too many levels down */
     ADL_LEFT_OUT_UNREADABLE, /* directories that cannot be opened */
+    ADL_LEFT_OUT_UNKNOWN, /* images of classes that a network lacks; the names are the classes' */
     ADL_LEFT_OUT_KINDS
 };
 
@@ -49,6 +50,7 @@ enum adl_left_out {
 struct adl_left_out_count {
     size_t count;
     const char *names[ADL_LEFT_OUT_NAMES]; /* the first ones; paths below the image directory */
+    bool more; /* of ADL_LEFT_OUT_UNKNOWN: there are more classes than names */
 };
 
 /* Immutable once open, so any number of threads may read it. */
@@ -95,11 +97,33 @@ const char *adl_dataset_path(const struct adl_dataset *dataset, size_t index, st
                              struct adl_error *err) ADL_MUST_CHECK;
 
 /* Renumbers the classes by name, as they are in `names`, which become the names of the data set.
- * Returns 1; or 0, and leaves everything as it is, if the data set names no classes or an image
- * is of a class that is not among `names`; -1 and NOMEM when out of memory. For the owner of a
- * data set, before others read it. Of equal names the first counts. */
+ * Images of a class that is not among them are left out, as ADL_LEFT_OUT_UNKNOWN. Returns 1; or
+ * 0, and leaves everything as it is, where the names are no guide: the data set has none, or no
+ * image is of a class that is found, or lists have as many classes and those that are found have
+ * the same numbers, so that the others are probably spelled differently. -1 and NOMEM when out of
+ * memory. For the owner of a data set, before others read it. Of equal names the first counts. */
 int adl_dataset_match_classes(struct adl_dataset *dataset, const char *const *names, size_t count,
                               struct adl_error *err) ADL_MUST_CHECK;
+
+/* Leaves out the images of the classes from number `count` on, as ADL_LEFT_OUT_UNKNOWN, and has
+ * the data set end with class count - 1 at the latest. Fails with NOMEM. */
+int adl_dataset_limit_classes(struct adl_dataset *dataset, size_t count,
+                              struct adl_error *err) ADL_MUST_CHECK;
+
+/* A label that is probably a slip. */
+struct adl_dataset_stray {
+    size_t image;   /* the image with the largest label */
+    size_t count;   /* how many images have such labels */
+    size_t classes; /* how many classes there are without them */
+    size_t next;    /* the smallest of these labels; no image has one from `classes` to here */
+};
+
+/* Looks for stray labels in a data set whose labels alone say how many classes there are. They
+ * are those behind the first class that no image has, if no two images share one of them and
+ * fewer images have such a label than not. Returns 1 with `stray`, 0 if there is none, -1 and
+ * NOMEM. */
+int adl_dataset_find_stray(const struct adl_dataset *dataset, struct adl_dataset_stray *stray,
+                           struct adl_error *err) ADL_MUST_CHECK;
 
 /* Whether `path` may be an image's id: relative, not empty, and without a ".." part
  * that could lead out of the image directory. */

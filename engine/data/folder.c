@@ -202,9 +202,9 @@ out:
     return result;
 }
 
-/* Adds the images of one directory. `fixed`: its name has to be among `classes`; otherwise it
- * becomes the next of them. Without an image it is no class. */
-static int add_class(struct adl_draft *draft, const char *name, bool fixed,
+/* Adds the images of one directory. Where its name is not among the first `fixed` classes, those
+ * of train, which are sorted, it becomes a class behind them. Without an image it is no class. */
+static int add_class(struct adl_draft *draft, const char *name, size_t fixed,
                      struct adl_names *classes, enum part part, struct adl_error *err)
 {
     const char *dir = draft->dataset->image_dir;
@@ -218,17 +218,12 @@ static int add_class(struct adl_draft *draft, const char *name, bool fixed,
         result = 0;
         goto out;
     }
-    if (fixed) {
-        const char **found =
-            bsearch(&name, classes->items, classes->count, sizeof *classes->items, by_name);
-        if (!found) {
-            adl_fail(err, ADL_ERR_FORMAT, "%s/%s: train has no class of that name", dir, name);
-            goto out;
-        }
+    const char **found =
+        fixed ? bsearch(&name, classes->items, fixed, sizeof *classes->items, by_name) : NULL;
+    if (found)
         class_id = (size_t)(found - classes->items);
-    } else {
+    else
         ADL_TRY(adl_names_add(classes, name, err));
-    }
     if (class_id >= ADL_LIMIT_CLASSES) {
         adl_fail(err, ADL_ERR_LIMIT,
                  "%s: has more than %d directories; at most as many classes "
@@ -275,7 +270,7 @@ static int folder_read(struct adl_draft *draft, struct adl_error *err)
                  d->image_dir, draft->options->split);
         goto out;
     }
-    const bool fixed = classes.count > 0;
+    const size_t fixed = classes.count;
     for (size_t i = 0; i < present.count; i++)
         ADL_TRY(add_class(draft, present.items[i], fixed, &classes, part, err));
     if (d->count == 0 && (part != PART_VAL || classes.count == 0)) {

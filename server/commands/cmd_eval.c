@@ -249,49 +249,53 @@ static int open_data(struct eval *e, struct adl_error *err)
     e->dataset = adl_dataset_open(&how, err);
     if (!e->dataset)
         return -1;
-    if (e->dataset->note)
-        fprintf(stderr, "adl-server: eval: %s\n", e->dataset->note);
-    adl_log_dataset(e->dataset, "eval", false);
     if (e->dataset->count == 0)
         return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: the split \"%s\" has no images",
                         s->data ? s->data : s->metadata, s->split);
     return 0;
 }
 
-/* Classes are matched by name if every image's class is one of the model's: a directory may lack
- * some. Otherwise labels are class numbers, and the data set's classes have to be the model's, in
- * the same order; differing names are a warning only, because lists may spell them
+/* Takes the data set's labels as the model's class numbers. Labels without names may go beyond
+ * the model's classes in less than half of the images, which are left out: with more, the model is
+ * another data set's. Differing names are a warning only, because lists may spell them
  * differently. */
-static int match_classes(struct eval *e, struct adl_error *err)
+static int match_by_number(struct eval *e, struct adl_error *err)
 {
     struct adl_dataset *d = e->dataset;
     const struct adl_model *m = e->model;
     const char *place = e->settings->data ? e->settings->data : e->settings->metadata;
+    size_t named = d->classes && m->classes ? d->class_count : 0, i = 0, beyond = 0;
 
-    if (m->classes) {
-        int matched =
-            adl_dataset_match_classes(d, (const char *const *)m->classes, m->class_count, err);
-        if (matched != 0)
-            return matched < 0 ? -1 : 0;
-    }
-    size_t named = d->classes && m->classes ? d->class_count : 0, i = 0;
     while (i < named && i < m->class_count && !strcmp(d->classes[i], m->classes[i]))
         i++;
+    for (size_t k = 0; k < d->count; k++)
+        beyond += (size_t)d->images[k].class_id >= m->class_count;
     /* A data set with fewer classes than the network is accepted if they are the
      * network's first ones. */
-    if (d->class_count > m->class_count || (d->class_count < m->class_count && i < named))
-        return adl_fail(err, ADL_ERR_FORMAT,
-                        "%s: has %zu classes, but %s has %s%zu; use a model trained on these "
-                        "classes",
-                        e->settings->model, m->class_count, place,
-                        d->classes ? "" : "labels up to ",
-                        d->classes ? d->class_count : d->class_count - 1);
+    bool more = d->class_count > m->class_count && (d->classes || beyond >= d->count - beyond);
+    if (more || (d->class_count < m->class_count && i < named))
+        return adl_fail(
+            err, ADL_ERR_FORMAT,
+            "%s: has %zu %s, but %s has %s%zu; use a model trained on these "
+            "classes",
+            e->settings->model, m->class_count, m->class_count == 1 ? "class" : "classes", place,
+            d->classes ? "" : "labels up to ", d->classes ? d->class_count : d->class_count - 1);
     if (i < named)
         fprintf(stderr,
                 "adl-server: eval: warning: class %zu is \"%.60s\" in %s, but \"%.60s\" in %s; "
                 "evaluating by number\n",
                 i, d->classes[i], place, m->classes[i], e->settings->model);
-    return 0;
+    return adl_dataset_limit_classes(d, m->class_count, err);
+}
+
+/* Classes are matched by name where the names say which is which, and by number otherwise. */
+static int match_classes(struct eval *e, struct adl_error *err)
+{
+    const struct adl_model *m = e->model;
+    int matched = m->classes ? adl_dataset_match_classes(
+                                   e->dataset, (const char *const *)m->classes, m->class_count, err)
+                             : 0;
+    return matched < 0 ? -1 : matched > 0 ? 0 : match_by_number(e, err);
 }
 
 static int open_model(struct eval *e, struct adl_error *err)
@@ -311,6 +315,13 @@ static int open_model(struct eval *e, struct adl_error *err)
     e->batch = (int)ADL_MIN((size_t)s->batch, e->dataset->count);
     e->session = adl_session_create(e->plan, e->pool, e->batch, err);
     return e->session ? 0 : -1;
+}
+
+static void log_data(const struct eval *e)
+{
+    if (e->dataset->note)
+        fprintf(stderr, "adl-server: eval: %s\n", e->dataset->note);
+    adl_log_dataset(e->dataset, "eval", false);
 }
 
 static void log_unreadable(void *progress, const char *reason)
@@ -380,6 +391,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
         ADL_TRY(open_model(&e, err));
     if (s->scoremaps)
         ADL_TRY(adl_make_directory(s->scoremaps, err));
+    log_data(&e);
     ADL_TRY(evaluate(&e, options, err));
     if (s->json)
         ADL_TRY(print_json(&e, err));

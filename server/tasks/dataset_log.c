@@ -25,6 +25,8 @@ static const struct {
     [ADL_LEFT_OUT_DEEP] = {"directory too many levels down", "directories too many levels down"},
     [ADL_LEFT_OUT_UNREADABLE] = {"directory or link that cannot be opened",
                                  "directories or links that cannot be opened"},
+    [ADL_LEFT_OUT_UNKNOWN] = {"image of a class that the network does not have",
+                              "images of classes that the network does not have"},
 };
 
 /* A name from the file system, in one line whatever it holds. */
@@ -41,12 +43,13 @@ static void log_left_out(const struct adl_dataset *d, const char *command)
         const struct adl_left_out_count *l = &d->left_out[kind];
         if (l->count == 0)
             continue;
+        bool more = kind == ADL_LEFT_OUT_UNKNOWN ? l->more : l->count > ADL_LEFT_OUT_NAMES;
         fprintf(stderr, "adl-server: %s: %s: left out %zu %s:", command, d->image_dir, l->count,
                 l->count == 1 ? kinds[kind].one : kinds[kind].many);
         for (size_t i = 0; i < ADL_MIN(l->count, (size_t)ADL_LEFT_OUT_NAMES); i++)
             if (l->names[i])
                 print_name(l->names[i], i == 0);
-        fputs(l->count > ADL_LEFT_OUT_NAMES ? ", ...\n" : "\n", stderr);
+        fputs(more ? ", ...\n" : "\n", stderr);
     }
 }
 

@@ -55,6 +55,30 @@ static void complete_arch(struct adl_arch *arch, const struct adl_arch_settings 
     }
 }
 
+/* Without names and without --num-classes, the largest label says how many classes there are. A
+ * slip there would make a network of hundreds of classes that no image has. */
+static int check_labels(const struct adl_train_run *run, struct adl_error *err)
+{
+    const struct adl_dataset *d = run->train;
+    struct adl_dataset_stray stray;
+    char others[60] = "", gap[60];
+
+    int found = d->classes ? 0 : adl_dataset_find_stray(d, &stray, err);
+    if (found <= 0)
+        return found;
+    if (stray.count > 1)
+        snprintf(others, sizeof others, " (and %zu more images like it)", stray.count - 1);
+    if (stray.next == stray.classes + 1)
+        snprintf(gap, sizeof gap, "class %zu", stray.classes);
+    else
+        snprintf(gap, sizeof gap, "the classes %zu to %zu", stray.classes, stray.next - 1);
+    return adl_fail(err, ADL_ERR_FORMAT,
+                    "%s: the image %.200s has class %d, which no other image has%s, while no image "
+                    "has %s; correct its label, or give --num-classes %zu if there are so many",
+                    adl_train_data(run->settings), d->images[stray.image].id,
+                    d->images[stray.image].class_id, others, gap, d->class_count);
+}
+
 static int choose_arch(const struct adl_train_run *run, const struct adl_model *from,
                        struct adl_arch *arch, struct adl_error *err)
 {
@@ -64,6 +88,8 @@ static int choose_arch(const struct adl_train_run *run, const struct adl_model *
     if (s.num_classes && (size_t)s.num_classes < run->train->class_count)
         return adl_fail(err, ADL_ERR_ARG, "--num-classes %d: the data set has %zu classes",
                         s.num_classes, run->train->class_count);
+    if (!s.num_classes && check_labels(run, err) < 0)
+        return -1;
     if (!s.num_classes)
         s.num_classes = (int)run->train->class_count;
     /* The default is the smallest network, which trains in minutes. */

@@ -29,36 +29,14 @@
 #include "base/rng.h"
 #include "base/size.h"
 #include "data/dataset_open.h"
-#include "server/tasks/dataset_log.h"
 #include "server/tasks/progress.h"
 #include "server/training/run_lock.h"
 #include "server/training/run_record.h"
 #include "server/training/train_data.h"
 #include "server/training/train_files.h"
+#include "server/training/train_log.h"
 #include "server/training/train_model.h"
 #include "train/loss.h"
-
-static void log_skipped(void *context, size_t index, const char *reason)
-{
-    struct adl_train_run *run = context;
-    fprintf(stderr, "adl-server: train: skipped %s: %s\n", run->train->images[index].id, reason);
-}
-
-static void log_broken_class(void *context, int class_id)
-{
-    const struct adl_train_run *run = context;
-    if (run->train->classes)
-        fprintf(stderr, "adl-server: train: warning: no image of %s can be read\n",
-                run->train->classes[class_id]);
-    else
-        fprintf(stderr, "adl-server: train: warning: no image of class %d can be read\n", class_id);
-}
-
-static void log_unreadable_val(void *progress, const char *reason)
-{
-    adl_progress_clear(progress);
-    fprintf(stderr, "adl-server: train: val: %s\n", reason);
-}
 
 /* --- preparation --------------------------------------------------------------------- */
 
@@ -84,14 +62,13 @@ static int open_data(struct adl_train_run *run, struct adl_error *err)
     run->data = adl_train_data_identity(run->train);
     if (!run->data)
         return adl_fail_nomem(err, "the names of the images");
-    adl_log_dataset(run->train, "train", true);
     options.split = "val";
     run->val = adl_dataset_open(&options, &none);
     if (!run->val && none.kind != ADL_ERR_NOT_FOUND)
         return adl_fail(err, none.kind, "%s", none.message);
-    /* Without directories for the splits, the same was left out, and has been said. */
-    if (run->val && run->val->image_dir && strcmp(run->val->image_dir, run->train->image_dir) != 0)
-        adl_log_dataset(run->val, "train", false);
+    /* Without directories for the splits, the same is left out of both, and is said once. */
+    if (run->val && run->val->image_dir && !strcmp(run->val->image_dir, run->train->image_dir))
+        memset(run->val->left_out, 0, sizeof run->val->left_out);
     if (run->val && run->val->count == 0) {
         adl_dataset_free(run->val);
         run->val = NULL;
@@ -164,8 +141,8 @@ static int make_loader(struct adl_train_run *run, struct adl_error *err)
         .batch = (size_t)s->batch_size,
         .seed = (uint64_t)s->seed,
         .threads = adl_pool_threads(run->pool),
-        .broken = log_skipped,
-        .broken_class = log_broken_class,
+        .broken = adl_train_log_skipped,
+        .broken_class = adl_train_log_broken_class,
         .context = run,
     };
     memcpy(options.mean, run->model->mean, sizeof options.mean);
@@ -174,14 +151,17 @@ static int make_loader(struct adl_train_run *run, struct adl_error *err)
     return run->loader ? 0 : -1;
 }
 
-/* Labels are class numbers, so those of val have to be classes of the network. */
-static int check_val(const struct adl_train_run *run, struct adl_error *err)
+/* The network has no output for a class that train lacks, so val is measured without it. */
+static int limit_val(struct adl_train_run *run, struct adl_error *err)
 {
-    size_t classes = (size_t)run->model->arch.num_classes;
-    if (!run->val || run->val->class_count <= classes)
+    if (!run->val)
         return 0;
-    return adl_fail(err, ADL_ERR_FORMAT, "%s: val has %zu classes, but train has %zu",
-                    adl_train_data(run->settings), run->val->class_count, classes);
+    if (adl_dataset_limit_classes(run->val, (size_t)run->model->arch.num_classes, err) < 0)
+        return -1;
+    if (run->val->count > 0)
+        return 0;
+    return adl_fail(err, ADL_ERR_FORMAT, "%s: no image of val is of a class that train has",
+                    adl_train_data(run->settings));
 }
 
 static int prepare(struct adl_train_run *run, struct adl_error *err)
@@ -193,7 +173,7 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
     /* A new run creates its directory only when its settings make sense. */
     if (s->resume && (adl_train_open_dir(run, err) < 0 || adl_train_read_state(run, err) < 0))
         return -1;
-    if (adl_train_make_model(run, err) < 0 || check_val(run, err) < 0 || make_config(run, err) < 0)
+    if (adl_train_make_model(run, err) < 0 || limit_val(run, err) < 0 || make_config(run, err) < 0)
         return -1;
     if (!s->resume && adl_train_open_dir(run, err) < 0)
         return -1;
@@ -234,6 +214,7 @@ static void release(struct adl_train_run *run)
     json_decref(run->origin);
     json_decref(run->data);
     json_decref(run->state);
+    adl_str_release(&run->remarks);
     adl_evaluate_report_release(&run->evaluation);
     adl_optimizer_free(run->optimizer);
     adl_tape_free(run->tape);
@@ -347,13 +328,14 @@ static int train_epoch(struct adl_train_run *run, struct adl_error *err)
     int more;
 
     adl_progress_start(&progress, "images", run->train->count);
+    run->progress = &progress;
     run->group = SIZE_MAX;
     adl_loader_start_epoch(run->loader, (uint64_t)run->epoch, run->batch);
     while ((more = adl_loader_next(run->loader, &batch, err)) > 0) {
         double loss = train_batch(run, &batch);
         if (!(loss < BATCH_LOSS_LIMIT * guessing_loss(run))) {
-            adl_progress_finish(&progress);
-            return fail_loss(run, loss, "a batch", err);
+            more = fail_loss(run, loss, "a batch", err);
+            break;
         }
         run->batch = batch.number + 1;
         snprintf(progress.note, sizeof progress.note, "epoch %d/%d, loss %.3f, top-1 %.1f %%",
@@ -371,6 +353,7 @@ static int train_epoch(struct adl_train_run *run, struct adl_error *err)
         }
     }
     adl_progress_finish(&progress);
+    run->progress = NULL;
     double mean = run->sums.images ? run->sums.loss / (double)run->sums.images : 0;
     if (more == 0 && run->epoch > 0 && mean > EPOCH_LOSS_LIMIT * guessing_loss(run))
         return fail_loss(run, mean, "all batches", err);
@@ -425,7 +408,7 @@ static int evaluate(struct adl_train_run *run, struct adl_evaluate_report *repor
                                               .model_threshold = run->model->cam_threshold,
                                               .progress = adl_progress_callback,
                                               .report_context = &progress,
-                                              .broken = log_unreadable_val,
+                                              .broken = adl_train_log_unreadable_val,
                                               .stopped = run->trained ? is_stopped : NULL,
                                               .stop_context = run,
                                               .places = places};
@@ -456,23 +439,6 @@ static void use_best_threshold(struct adl_evaluation *figures)
     figures->gt_known_loc = figures->max_box_acc;
     figures->top1_loc = figures->best_top1_loc;
     figures->top5_loc = figures->best_top5_loc;
-}
-
-static void log_epoch(const struct adl_train_run *run, const struct adl_train_pace *pace,
-                      const struct adl_evaluate_report *report, bool best)
-{
-    fprintf(stderr, "epoch %d/%d: loss %.4f, top-1 %.2f %%", run->epoch + 1, run->settings->epochs,
-            run->sums.loss / (double)run->sums.images,
-            100 * (double)run->sums.right / (double)run->sums.images);
-    /* 0: this process has only evaluated the epoch. */
-    if (pace->images_per_second > 0)
-        fprintf(stderr, ", %.1f images/s", pace->images_per_second);
-    if (run->val)
-        fprintf(stderr, "; val: top-1 %.2f %%", report->figures.top1_cls);
-    if (report->localized)
-        fprintf(stderr, ", MaxBoxAcc %.2f, V2 %.2f at threshold %.3f", report->figures.max_box_acc,
-                report->figures.max_box_acc_v2, report->figures.best_threshold);
-    fprintf(stderr, "%s\n", best && run->val ? " (best)" : "");
 }
 
 /* Evaluates; returns 1 if that was stopped. If it ends early, stopped or failed, the
@@ -526,7 +492,7 @@ static int finish_epoch(struct adl_train_run *run, const struct adl_train_pace *
         run->model->cam_threshold = report.figures.best_threshold;
         use_best_threshold(&report.figures);
     }
-    log_epoch(run, pace, &report, best);
+    adl_train_print_epoch(run, pace, &report, best);
     json_decref(run->model->metrics);
     run->model->metrics = run->val ? adl_train_figures(&report) : NULL;
     if (run->val && !run->model->metrics) {
@@ -574,32 +540,6 @@ static int run_epoch(struct adl_train_run *run, struct adl_error *err)
     return finish_epoch(run, &pace, err);
 }
 
-static void log_start(const struct adl_train_run *run)
-{
-    char text[128];
-    adl_arch_describe(&run->model->arch, text, sizeof text);
-    fprintf(stderr, "%s, %s: %zu training images of %zu classes, %zu for validation; %.1f GiB\n",
-            text, run->model->arch.method->name, run->train->count, run->train->class_count,
-            run->val ? run->val->count : 0,
-            (double)(adl_tape_bytes(run->tape) + adl_optimizer_bytes(run->optimizer)) / 1073741824);
-}
-
-static void log_end(const struct adl_train_run *run)
-{
-    size_t broken = adl_loader_broken_count(run->loader);
-    if (run->epoch < run->settings->epochs)
-        fprintf(stderr, "stopped in epoch %d; the same command with --resume continues\n",
-                run->epoch + 1);
-    else if (run->best_epoch)
-        fprintf(stderr, "done; %s/best.safetensors is from epoch %d\n", run->settings->out,
-                run->best_epoch);
-    if (broken)
-        fprintf(stderr, "%zu images could not be read and were skipped\n", broken);
-    if (run->val_errors)
-        fprintf(stderr, "%zu images of val could not be read and count as wrong\n",
-                run->val_errors);
-}
-
 int adl_train_run(const struct adl_train_settings *settings, const char *command,
                   const volatile sig_atomic_t *stop, adl_train_event_fn *on_event,
                   struct adl_error *err)
@@ -609,7 +549,7 @@ int adl_train_run(const struct adl_train_settings *settings, const char *command
     int result = prepare(&run, err);
 
     if (result == 0)
-        log_start(&run);
+        adl_train_log_start(&run);
     bool stopped = false;
     while (result == 0 && !stopped && run.epoch < settings->epochs) {
         result = run_epoch(&run, err);
@@ -619,7 +559,7 @@ int adl_train_run(const struct adl_train_settings *settings, const char *command
     }
     if (result == 0) {
         announce(&run, *stop ? ADL_TRAIN_STOPPED : ADL_TRAIN_DONE);
-        log_end(&run);
+        adl_train_log_end(&run);
     }
     release(&run);
     return result;

@@ -7,8 +7,10 @@
 
 #include <jansson.h>
 
+#include "base/str.h"
 #include "data/loader.h"
 #include "models/model.h"
+#include "server/tasks/progress.h"
 #include "server/training/train_event.h"
 #include "server/training/train_settings.h"
 #include "train/optimizer.h"
@@ -43,6 +45,8 @@ struct adl_train_run {
     int lock;       /* of the run's directory, see run_lock.h */
     json_t *data;   /* the identity of `train`, see train_data.h */
     json_t *state;  /* the description of the state that is resumed; NULL: a new run */
+    struct adl_str remarks;        /* lines that are printed once the run is known to begin */
+    struct adl_progress *progress; /* of the running epoch; NULL between epochs */
 
     /* The position: completed epochs, and completed batches of the current one. */
     int epoch;

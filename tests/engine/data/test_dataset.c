@@ -394,8 +394,14 @@ static void folders_may_hold_splits(void)
     CU_ASSERT_EQUAL(d->count, 3);
     adl_dataset_free(d);
     refused("val", ADL_ERR_NOT_FOUND, "val: there is no such split");
-    put("test/dog/1.jpg", "");
-    refused("test", ADL_ERR_FORMAT, "test/dog: train has no class of that name");
+    /* A class that train lacks comes after those of train, whatever its name. */
+    put("test/ass/1.jpg", "");
+    d = must_open("test");
+    CU_ASSERT_FATAL(d && d->count == 2 && d->class_count == 4);
+    check_image(d, 0, "ass/1.jpg", 3);
+    check_image(d, 1, "cat/3.jpg", 2);
+    CU_ASSERT_STRING_EQUAL(d->classes[3], "ass");
+    adl_dataset_free(d);
 }
 
 static void link_to(const char *target, const char *path)
@@ -618,13 +624,64 @@ static void classes_are_matched_by_name(void)
     put("ape/1.jpg", "");
     put("bee/1.jpg", "");
     struct adl_dataset *d = must_open("all");
-    CU_ASSERT_EQUAL(adl_dataset_match_classes(d, model, 2, &err), 0);
+    CU_ASSERT_EQUAL(adl_dataset_match_classes(d, model, 1, &err), 0);
     check_image(d, 0, "ape/1.jpg", 0);
     CU_ASSERT_EQUAL(adl_dataset_match_classes(d, model, 4, &err), 1);
     check_image(d, 0, "ape/1.jpg", 2);
     check_image(d, 1, "bee/1.jpg", 1);
     CU_ASSERT(d->class_count == 4 && !strcmp(d->classes[3], "cat"));
     adl_dataset_free(d);
+
+    /* What the model lacks is left out, with the names. */
+    put("ape/2.jpg", "");
+    d = must_open("all");
+    CU_ASSERT_EQUAL(adl_dataset_match_classes(d, model, 2, &err), 1);
+    CU_ASSERT_FATAL(d->count == 1 && d->class_count == 2);
+    check_image(d, 0, "bee/1.jpg", 1);
+    check_left_out(d, ADL_LEFT_OUT_UNKNOWN, 2, "ape");
+    adl_dataset_free(d);
+
+    /* Lists of as many classes may spell one differently. */
+    write_lists("spelling");
+    d = must_open("val");
+    CU_ASSERT_FATAL(d->classes && d->class_count > 1);
+    const char *names[100];
+    for (size_t i = 0; i < d->class_count; i++)
+        names[i] = (int)i != d->images[0].class_id ? d->classes[i] : "another spelling";
+    CU_ASSERT_EQUAL(adl_dataset_match_classes(d, names, d->class_count, &err), 0);
+    adl_dataset_free(d);
+}
+
+/* Labels 0..n-1 with `each` images, then the labels of `more`, one image each. */
+static int find_stray(int n, int each, const int *more, int more_count,
+                      struct adl_dataset_stray *stray)
+{
+    static struct adl_dataset_image images[100];
+    struct adl_error err = {0};
+    struct adl_dataset d = {.images = images};
+    for (int i = 0; i < more_count; i++)
+        images[d.count++].class_id = more[i];
+    for (int i = 0; i < n * each; i++)
+        images[d.count++].class_id = i % n;
+    for (size_t i = 0; i < d.count; i++)
+        if ((size_t)images[i].class_id >= d.class_count)
+            d.class_count = (size_t)images[i].class_id + 1;
+    return adl_dataset_find_stray(&d, stray, &err);
+}
+
+static void stray_labels_are_found(void)
+{
+    struct adl_dataset_stray stray;
+    CU_ASSERT_EQUAL(find_stray(3, 4, NULL, 0, &stray), 0);
+    CU_ASSERT_EQUAL(find_stray(3, 4, (const int[]){3}, 1, &stray), 0);
+    CU_ASSERT_EQUAL(find_stray(3, 4, (const int[]){4}, 1, &stray), 1);
+    CU_ASSERT(stray.image == 0 && stray.count == 1 && stray.classes == 3 && stray.next == 4);
+    CU_ASSERT_EQUAL(find_stray(3, 4, (const int[]){77, 200}, 2, &stray), 1);
+    CU_ASSERT(stray.image == 1 && stray.count == 2 && stray.classes == 3 && stray.next == 77);
+    /* A class of two is meant, and so are labels that are mostly far apart. */
+    CU_ASSERT_EQUAL(find_stray(3, 4, (const int[]){200, 200}, 2, &stray), 0);
+    CU_ASSERT_EQUAL(find_stray(2, 1, (const int[]){50, 200}, 2, &stray), 0);
+    CU_ASSERT_EQUAL(find_stray(0, 0, (const int[]){50, 200}, 2, &stray), 0);
 }
 
 static void what_is_no_data_set_is_refused(void)
@@ -679,5 +736,6 @@ TEST_SUITE(dataset, {"lists are read", lists_are_read},
            {"byte order marks are skipped", byte_order_marks_are_skipped},
            {"CUB without boxes, and nested", cub_without_boxes_and_nested},
            {"classes are matched by name", classes_are_matched_by_name},
+           {"stray labels are found", stray_labels_are_found},
            {"what is no data set is refused", what_is_no_data_set_is_refused},
            {"data sets survive running out of memory", survives_no_memory});

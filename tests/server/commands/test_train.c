@@ -894,19 +894,50 @@ static void hopeless_runs_are_refused(void)
     fclose(fopen(scratch_path("file"), "w"));
     CU_ASSERT(TRAIN("file", false, &err, "--epochs", "1") < 0);
     CU_ASSERT(strstr(err.message, "is not a directory") != NULL);
+}
 
-    /* The error comes before the first epoch. */
+static void label_images(const char *split, int count, int classes, int first)
+{
+    FILE *labels = open_list(split, "class_labels");
+    for (int i = 0; i < count; i++)
+        fprintf(labels, "%s%d.png,%d\n", split, i, i ? i % classes : first);
+    fclose(labels);
+}
+
+static void labels_without_images_are_noticed(void)
+{
+    struct adl_error err;
     make_lists("more-classes");
+    label_images("val", 8, 4, 0);
+    TEST_OK(TRAIN("run", false, &err, "--epochs", "1"), &err);
+    CU_ASSERT(logged("left out 4 images of classes that the network does not have: class 2, "
+                     "class 3\n"));
+    json_t *lines = metrics_of("run");
+    const json_t *val = json_object_get(json_array_get(lines, 0), "val");
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(val, "images")), 4);
+    json_decref(lines);
+    label_images("val", 8, 1, 0);
+    label_images("train", 2 * PER_CLASS, 2, 200);
+    CU_ASSERT(TRAIN("slip", false, &err, "--epochs", "1") < 0);
+    CU_ASSERT(strstr(err.message, "the image train0.png has class 200, which no other image has, "
+                                  "while no image has the classes 2 to 199") != NULL);
+    CU_ASSERT(!logged("train"));
+    TEST_OK(TRAIN("many", false, &err, "--epochs", "1", "--num-classes", "201"), &err);
+    CU_ASSERT(
+        logged("198 of 201 classes have no image: class 2, class 3, class 4, class 5, ...\n"));
+    label_images("val", 8, 1, 0);
+    label_images("train", 2 * PER_CLASS, 2, 0);
     FILE *labels = open_list("val", "class_labels");
     for (int i = 0; i < 8; i++)
-        fprintf(labels, "val%d.png,%d\n", i, i % 4);
+        fprintf(labels, "val%d.png,2\n", i);
     fclose(labels);
-    CU_ASSERT(TRAIN("run", false, &err, "--epochs", "1") < 0);
-    CU_ASSERT(err.kind == ADL_ERR_FORMAT && strstr(err.message, "val has 4 classes") != NULL);
+    CU_ASSERT(TRAIN("none", false, &err, "--epochs", "1") < 0);
+    CU_ASSERT(strstr(err.message, "no image of val is of a class that train has") != NULL);
 }
 
 TEST_SUITE(train, {"the same bits however it runs", same_bits_however_it_runs},
            {"a finished run can be extended", a_finished_run_can_be_extended},
+           {"labels without images are noticed", labels_without_images_are_noticed},
            {"the origin of the weights is recorded", the_origin_is_recorded},
            {"--init sets the network", init_sets_the_network},
            {"--init has to match", init_has_to_match},

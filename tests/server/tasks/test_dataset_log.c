@@ -40,13 +40,19 @@ static void each_thing_is_said_once(void)
                "adl-server: train: warning: all images are of a single class: bee; there is "
                "nothing to tell it from\n");
 
-    d.left_out[ADL_LEFT_OUT_CLASS] = (struct adl_left_out_count){1, {"a\nb"}};
-    d.left_out[ADL_LEFT_OUT_SPECIAL] = (struct adl_left_out_count){9, {"p", "q", "r", "s"}};
+    d.left_out[ADL_LEFT_OUT_CLASS] = (struct adl_left_out_count){.count = 1, .names = {"a\nb"}};
+    d.left_out[ADL_LEFT_OUT_SPECIAL] =
+        (struct adl_left_out_count){.count = 9, .names = {"p", "q", "r", "s"}};
     expect_log(&d, false,
                "adl-server: train: photos: left out 1 directory without a JPEG, PNG or WebP "
                "image, which is no class: a?b\n"
                "adl-server: train: photos: left out 9 FIFOs, sockets or devices: p, q, r, s, "
                "...\n");
+    memset(d.left_out, 0, sizeof d.left_out);
+    d.left_out[ADL_LEFT_OUT_UNKNOWN] = (struct adl_left_out_count){.count = 9, .names = {"dog"}};
+    expect_log(&d, false,
+               "adl-server: train: photos: left out 9 images of classes that the network does not "
+               "have: dog\n");
 }
 
 TEST_SUITE(dataset_log, {"each thing is said once", each_thing_is_said_once});

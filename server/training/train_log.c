@@ -1,0 +1,87 @@
+/* What a training run says on standard error. */
+
+#include "server/training/train_log.h"
+
+#include <stdio.h>
+
+#include "server/tasks/dataset_log.h"
+#include "server/tasks/progress.h"
+
+/* What is said while a bar is drawn. */
+static void clear_progress(const struct adl_train_run *run)
+{
+    if (run->progress)
+        adl_progress_clear(run->progress);
+}
+
+void adl_train_log_skipped(void *context, size_t index, const char *reason)
+{
+    const struct adl_train_run *run = context;
+    clear_progress(run);
+    fprintf(stderr, "adl-server: train: skipped %s: %s\n", run->train->images[index].id, reason);
+}
+
+void adl_train_log_broken_class(void *context, int class_id)
+{
+    const struct adl_train_run *run = context;
+    clear_progress(run);
+    if (run->train->classes)
+        fprintf(stderr, "adl-server: train: warning: no image of %s can be read\n",
+                run->train->classes[class_id]);
+    else
+        fprintf(stderr, "adl-server: train: warning: no image of class %d can be read\n", class_id);
+}
+
+void adl_train_log_unreadable_val(void *progress, const char *reason)
+{
+    adl_progress_clear(progress);
+    fprintf(stderr, "adl-server: train: val: %s\n", reason);
+}
+
+void adl_train_print_epoch(const struct adl_train_run *run, const struct adl_train_pace *pace,
+                           const struct adl_evaluate_report *report, bool best)
+{
+    fprintf(stderr, "epoch %d/%d: loss %.4f, top-1 %.2f %%", run->epoch + 1, run->settings->epochs,
+            run->sums.loss / (double)run->sums.images,
+            100 * (double)run->sums.right / (double)run->sums.images);
+    /* 0: this process has only evaluated the epoch. */
+    if (pace->images_per_second > 0)
+        fprintf(stderr, ", %.1f images/s", pace->images_per_second);
+    if (run->val)
+        fprintf(stderr, "; val: top-1 %.2f %%", report->figures.top1_cls);
+    if (report->localized)
+        fprintf(stderr, ", MaxBoxAcc %.2f, V2 %.2f at threshold %.3f", report->figures.max_box_acc,
+                report->figures.max_box_acc_v2, report->figures.best_threshold);
+    fprintf(stderr, "%s\n", best && run->val ? " (best)" : "");
+}
+
+void adl_train_log_start(const struct adl_train_run *run)
+{
+    char text[128];
+    adl_log_dataset(run->train, "train", true);
+    if (run->val)
+        adl_log_dataset(run->val, "train", false);
+    if (run->remarks.data && !run->remarks.failed)
+        fputs(run->remarks.data, stderr);
+    adl_arch_describe(&run->model->arch, text, sizeof text);
+    fprintf(stderr, "%s, %s: %zu training images of %zu classes, %zu for validation; %.1f GiB\n",
+            text, run->model->arch.method->name, run->train->count, run->train->class_count,
+            run->val ? run->val->count : 0,
+            (double)(adl_tape_bytes(run->tape) + adl_optimizer_bytes(run->optimizer)) / 1073741824);
+}
+
+void adl_train_log_end(const struct adl_train_run *run)
+{
+    size_t broken = adl_loader_broken_count(run->loader);
+    if (run->epoch < run->settings->epochs)
+        fprintf(stderr, "stopped in epoch %d; the same command with --resume continues\n",
+                run->epoch + 1);
+    else if (run->best_epoch)
+        fprintf(stderr, "done; %s/best.safetensors is from epoch %d\n", run->settings->out,
+                run->best_epoch);
+    if (broken)
+        fprintf(stderr, "%zu images could not be read and were skipped\n", broken);
+    if (run->val_errors)
+        fprintf(stderr, "%zu images of val could not be read and count as wrong\n",
+                run->val_errors);
+}
