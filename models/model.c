@@ -12,6 +12,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/sha256.h"
 #include "base/utf8.h"
 
@@ -283,8 +284,8 @@ int adl_model_set_classes(struct adl_model *model, const char *const *names, siz
                           struct adl_error *err)
 {
     if (count != (size_t)model->arch.num_classes)
-        return adl_fail(err, ADL_ERR_ARG, "%zu class names for a model of %d classes", count,
-                        model->arch.num_classes);
+        return adl_fail(err, ADL_ERR_ARG, "%zu class name%s for a model of %d class%s", count,
+                        ADL_S(count), model->arch.num_classes, ADL_ES(model->arch.num_classes));
     char **classes = adl_calloc(count, sizeof *classes);
     if (!classes)
         return adl_fail_nomem(err, "class names");

@@ -23,6 +23,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/size.h"
 #include "data/image_file.h"
 
@@ -398,7 +399,8 @@ int adl_loader_next(struct adl_loader *loader, struct adl_batch *batch, struct a
     }
     /* An epoch that was resumed behind its readable images is no failure. */
     if (!loader->delivered && loader->first_batch == 0 && loader->first_broken.kind)
-        return adl_fail(err, ADL_ERR_FORMAT, "not one of %zu images could be read: %s",
-                        loader->dataset->count, loader->first_broken.message);
+        return adl_fail(err, ADL_ERR_FORMAT, "not one of %zu image%s could be read: %s",
+                        loader->dataset->count, ADL_S(loader->dataset->count),
+                        loader->first_broken.message);
     return 0;
 }

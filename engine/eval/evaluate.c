@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/size.h"
 #include "data/image_file.h"
 #include "eval/map_files.h"
@@ -389,8 +390,8 @@ static int run_all(struct run *run, struct adl_error *err)
             o->progress(o->report_context, first + count);
     }
     if (run->report->errors == run->total)
-        return adl_fail(err, ADL_ERR_FORMAT, "not one of %zu images could be read: %s", run->total,
-                        run->first_broken.message);
+        return adl_fail(err, ADL_ERR_FORMAT, "not one of %zu image%s could be read: %s", run->total,
+                        ADL_S(run->total), run->first_broken.message);
     return 0;
 }
 
@@ -472,8 +473,8 @@ static int evaluate(struct run *run, struct adl_error *err)
     if (d->count == 0)
         return adl_fail(err, ADL_ERR_ARG, "the split has no images");
     if (run->session && d->class_count > run->class_count)
-        return adl_fail(err, ADL_ERR_ARG, "the data set has %zu classes, the network has %zu",
-                        d->class_count, run->class_count);
+        return adl_fail(err, ADL_ERR_ARG, "the data set has %zu class%s, the network has %zu",
+                        d->class_count, ADL_ES(d->class_count), run->class_count);
     if (!run->session && !run->localized)
         return adl_fail(err, ADL_ERR_FORMAT, "the split has no boxes to compare score maps with");
     ADL_TRY(prepare(run, err));

@@ -20,6 +20,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/size.h"
 #include "io/file.h"
 
@@ -282,8 +283,9 @@ int adl_npy_parse(const void *bytes, size_t length, struct adl_npy *npy, struct 
     begin += header_bytes;
     size_t count = header.shape[0] * header.shape[1], unit = type_bytes(header.type);
     if (length - begin != count * unit)
-        return adl_fail(err, ADL_ERR_FORMAT, "has %zu bytes of %zu x %zu numbers, not %zu",
-                        length - begin, header.shape[0], header.shape[1], count * unit);
+        return adl_fail(err, ADL_ERR_FORMAT, "has %zu byte%s of %zu x %zu numbers, not %zu",
+                        length - begin, ADL_S(length - begin), header.shape[0], header.shape[1],
+                        count * unit);
     double *data = adl_malloc(count, sizeof *data);
     if (!data)
         return adl_fail_nomem(err, "an array");

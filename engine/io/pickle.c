@@ -29,6 +29,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "io/pickle_machine.h"
 
 enum opcode {
@@ -353,7 +354,8 @@ int adl_pickle_load(struct adl_pickle *pickle, const void *bytes, size_t length,
     while (!done)
         ADL_TRY(step(&m, &done));
     if (m.depth != 1 || !adl_machine_top(&m)) {
-        adl_fail(err, ADL_ERR_FORMAT, "corrupt pickle: it ends with %zu values", m.depth);
+        adl_fail(err, ADL_ERR_FORMAT, "corrupt pickle: it ends with %zu value%s", m.depth,
+                 ADL_S(m.depth));
         goto out;
     }
     pickle->root = m.stack[0];

@@ -24,6 +24,7 @@
 
 #include "base/mem.h"
 #include "base/name.h"
+#include "base/plural.h"
 #include "base/size.h"
 #include "io/file.h"
 
@@ -84,8 +85,8 @@ static int read_header(const struct source *source, json_t **header, size_t *dat
     json_error_t why;
 
     if (source->length < PREFIX_BYTES)
-        return adl_fail(err, ADL_ERR_FORMAT, "not safetensors: %zu bytes are too few",
-                        source->length);
+        return adl_fail(err, ADL_ERR_FORMAT, "not safetensors: %zu byte%s too few", source->length,
+                        source->length == 1 ? " is" : "s are");
     if (read_at(source, 0, prefix, PREFIX_BYTES, err) < 0)
         return -1;
     for (size_t i = 0; i < PREFIX_BYTES; i++)
@@ -190,8 +191,8 @@ static int take_entry(struct entry *entry, json_t *info, struct adl_error *err)
     }
     if (bytes != entry->end - entry->begin)
         return adl_fail(err, ADL_ERR_FORMAT,
-                        "tensor %s: its shape needs %zu bytes, but its data_offsets span %zu",
-                        quote(entry->name).text, bytes, entry->end - entry->begin);
+                        "tensor %s: its shape needs %zu byte%s, its data_offsets span %zu",
+                        quote(entry->name).text, bytes, ADL_S(bytes), entry->end - entry->begin);
     return 0;
 }
 
@@ -225,8 +226,9 @@ static int check_coverage(struct entry **sorted, size_t count, size_t data_lengt
         covered = sorted[i]->end;
     }
     if (covered != data_length)
-        return adl_fail(err, ADL_ERR_FORMAT, "%zu bytes after the last tensor belong to none",
-                        data_length - covered);
+        return adl_fail(err, ADL_ERR_FORMAT, "%zu byte%s after the last tensor belong%s to none",
+                        data_length - covered, ADL_S(data_length - covered),
+                        data_length - covered == 1 ? "s" : "");
     return 0;
 }
 

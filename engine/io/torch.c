@@ -23,6 +23,7 @@
 
 #include "base/mem.h"
 #include "base/name.h"
+#include "base/plural.h"
 #include "base/size.h"
 #include "io/torch_parts.h"
 
@@ -100,8 +101,8 @@ static int locate(struct reader *r, struct adl_torch_storage *storage, const cha
     if (adl_size_mul(storage->count, storage->element_size, &expected) < 0 || size != expected) {
         storage->data = NULL;
         return adl_fail(r->err, ADL_ERR_FORMAT,
-                        "tensor %s: its storage has %zu bytes, not %zu elements of %zu",
-                        quoted.text, size, storage->count, storage->element_size);
+                        "tensor %s: its storage has %zu byte%s, not %zu elements of %zu",
+                        quoted.text, size, ADL_S(size), storage->count, storage->element_size);
     }
     return 0;
 }

@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/size.h"
 #include "plan/ir.h"
 
@@ -76,8 +77,8 @@ static int session_size_block(struct adl_session *session, struct adl_error *err
                      &outputs) < 0 ||
         adl_size_mul(session->worker_floats, (size_t)session->workers, &arenas) < 0 ||
         adl_size_add(inputs, outputs, &total) < 0 || adl_size_add(total, arenas, &total) < 0)
-        return adl_fail(err, ADL_ERR_LIMIT, "a batch of %d images is too large",
-                        session->max_batch);
+        return adl_fail(err, ADL_ERR_LIMIT, "a batch of %d image%s is too large",
+                        session->max_batch, ADL_S(session->max_batch));
     session->block_floats = total;
     return 0;
 }

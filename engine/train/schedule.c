@@ -10,6 +10,9 @@
 
 #include <math.h>
 
+const char *const adl_schedule_names[] = {
+    [ADL_SCHEDULE_STEP] = "step", [ADL_SCHEDULE_COSINE] = "cosine", NULL};
+
 double adl_schedule_lr(const struct adl_schedule *s, int epoch, size_t batch, size_t batches)
 {
     double t = (double)epoch + (double)batch / (double)(batches ? batches : 1);

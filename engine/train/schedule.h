@@ -15,6 +15,9 @@ enum adl_schedule_kind {
     ADL_SCHEDULE_COSINE
 };
 
+/* Their names by enum adl_schedule_kind, ended by NULL: step, cosine. */
+extern const char *const adl_schedule_names[];
+
 struct adl_schedule {
     enum adl_schedule_kind kind;
     double lr;            /* base rate */

@@ -38,6 +38,7 @@
 #include "base/cpu.h"
 #include "base/lifetime.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/size.h"
 #include "kernels/dispatch.h"
 #include "train/tape_layout.h"
@@ -369,8 +370,9 @@ int tape_lay_out(struct adl_tape *tape, int input_h, int input_w, struct adl_err
     tape->block = adl_malloc(total, sizeof *tape->block);
     if (!tape->block) {
         adl_fail(err, ADL_ERR_NOMEM,
-                 "a training step of %d images needs %.1f GiB; use a smaller --batch-size",
-                 tape->max_batch, (double)total * sizeof(float) / 1073741824);
+                 "a training step of %d image%s needs %.1f GiB; use a smaller --batch-size",
+                 tape->max_batch, ADL_S(tape->max_batch),
+                 (double)total * sizeof(float) / 1073741824);
         goto out;
     }
     result = 0;

@@ -13,6 +13,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "io/json_text.h"
 
 #define VERSION 1
@@ -141,10 +142,11 @@ static int read_arch(struct adl_model *model, const json_t *json, const struct a
         adl_arch_describe(&model->arch, stated_text, sizeof stated_text);
         adl_arch_describe(requested, requested_text, sizeof requested_text);
         return adl_fail(err, ADL_ERR_ARG,
-                        "the file says it is %s, %d classes, bn_eps %g, and %s, %d classes, bn_eps "
+                        "the file says it is %s, %d class%s, bn_eps %g, and %s, %d class%s, bn_eps "
                         "%g was requested; leave out --arch and its options",
-                        stated_text, model->arch.num_classes, model->arch.bn_eps, requested_text,
-                        requested->num_classes, requested->bn_eps);
+                        stated_text, model->arch.num_classes, ADL_ES(model->arch.num_classes),
+                        model->arch.bn_eps, requested_text, requested->num_classes,
+                        ADL_ES(requested->num_classes), requested->bn_eps);
     }
     if (!adl_arch_has_layers(&model->arch))
         model->arch.method = requested->method;
@@ -163,8 +165,8 @@ static int read_classes(struct adl_model *model, const json_t *json, struct adl_
     if (count == 0)
         return 0;
     if (count != model->class_count)
-        return adl_fail(err, ADL_ERR_FORMAT, "classes has %zu names and arch %zu classes", count,
-                        model->class_count);
+        return adl_fail(err, ADL_ERR_FORMAT, "classes has %zu name%s and arch %zu class%s", count,
+                        ADL_S(count), model->class_count, ADL_ES(model->class_count));
     model->classes = adl_calloc(count, sizeof *model->classes);
     if (!model->classes)
         return adl_fail_nomem(err, "class names");

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "base/name.h"
+#include "base/plural.h"
 #include "io/torch.h"
 #include "models/file/description.h"
 #include "models/file/match.h"
@@ -56,8 +57,8 @@ static int fail_misfit(const struct adl_match *match, const struct adl_arch *arc
     char network[100], summary[400];
     adl_arch_describe(arch, network, sizeof network);
     adl_match_summary(match, summary, sizeof summary);
-    return adl_fail(err, ADL_ERR_FORMAT, "the weights do not fit %s with %d classes: %s", network,
-                    arch->num_classes, summary);
+    return adl_fail(err, ADL_ERR_FORMAT, "the weights do not fit %s with %d class%s: %s", network,
+                    arch->num_classes, ADL_ES(arch->num_classes), summary);
 }
 
 static void copy_fitting(const struct adl_match *match, struct adl_model *model, bool *taken)

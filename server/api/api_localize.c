@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/size.h"
 #include "image/image_decode.h"
 #include "server/api/params.h"
@@ -140,9 +141,9 @@ static bool choose_model(struct localize *l)
             adl_answer_problem(
                 exchange, ADL_PROBLEM_UNKNOWN_CLASS, 0,
                 "the model \"%s\" does not have the class \"%.80s\"; GET /models/%s lists its "
-                "%zu classes",
+                "%zu class%s",
                 l->served->name, l->params.class_text, l->served->name,
-                l->served->model->class_count);
+                l->served->model->class_count, ADL_ES(l->served->model->class_count));
             return false;
         }
     }

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/size.h"
 #include "io/json_text.h"
 #include "server/api/server.h"
@@ -238,8 +239,8 @@ static void on_refuse(struct adl_http_request *http, enum adl_http_refusal why)
         break;
     case ADL_HTTP_TOO_SLOW:
         adl_answer_problem(exchange, ADL_PROBLEM_CLIENT_TOO_SLOW, 0,
-                           "the body did not arrive within %d seconds",
-                           exchange->server->timeout_s);
+                           "the body did not arrive within %d second%s",
+                           exchange->server->timeout_s, ADL_S(exchange->server->timeout_s));
         break;
     case ADL_HTTP_NO_MEMORY:
         adl_answer_problem(exchange, ADL_PROBLEM_OUT_OF_MEMORY, 1,

@@ -40,6 +40,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/plural.h"
 #include "base/size.h"
 #include "io/json_text.h"
 #include "server/api/assets.h"
@@ -164,7 +165,7 @@ static int start_loading(struct lifecycle *life, struct adl_error *err)
 static void notify_ready(struct lifecycle *life)
 {
     size_t count = adl_registry_count(life->server->registry);
-    adl_notify("READY=1\nSTATUS=ready: %zu model%s", count, count == 1 ? "" : "s");
+    adl_notify("READY=1\nSTATUS=ready: %zu model%s", count, ADL_S(count));
 }
 
 /* Takes note that the loader has finished. After the first load the server becomes
@@ -267,7 +268,8 @@ static void drain(struct lifecycle *life, int drain_s)
     struct adl_server *server = life->server;
 
     server->draining = true;
-    adl_notify("STOPPING=1\nSTATUS=finishing %zu requests", adl_http_in_flight(server->http));
+    size_t requests = adl_http_in_flight(server->http);
+    adl_notify("STOPPING=1\nSTATUS=finishing %zu request%s", requests, ADL_S(requests));
     adl_log(ADL_LOG_INFO, "drain", "shutting down: new requests are refused",
             json_pack("{s:I}", "in_flight", (json_int_t)adl_http_in_flight(server->http)));
     if (!wait_for_requests(life, adl_clock_ns() + (uint64_t)drain_s * 1000000000))

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/cpu.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/pool.h"
 #include "base/rng.h"
 #include "base/size.h"
@@ -204,12 +205,12 @@ static int print(struct measurement *m, struct adl_error *err)
         return result;
     }
     adl_arch_describe(&b->model->arch, arch, sizeof arch);
-    printf("%s, %dx%d, training steps of %d images, %d thread%s, %s\n", arch, b->size, b->size,
-           b->batch, b->threads, b->threads == 1 ? "" : "s", adl_cpu_name());
-    printf("%.1f images/s (median of %zu steps): forward %.0f ms, backward %.0f ms (%.2f times), "
+    printf("%s, %dx%d, training steps of %d image%s, %d thread%s, %s\n", arch, b->size, b->size,
+           b->batch, ADL_S(b->batch), b->threads, ADL_S(b->threads), adl_cpu_name());
+    printf("%.1f images/s (median of %zu step%s): forward %.0f ms, backward %.0f ms (%.2f times), "
            "update %.0f ms\n",
-           per_second, m->with.count, with[FORWARD], with[BACKWARD], with[BACKWARD] / with[FORWARD],
-           with[UPDATE]);
+           per_second, m->with.count, ADL_S(m->with.count), with[FORWARD], with[BACKWARD],
+           with[BACKWARD] / with[FORWARD], with[UPDATE]);
     printf("%.0f MiB for activations, gradients and weights; %.0f MiB peak resident size\n", held,
            rss);
     if (m->without.count)

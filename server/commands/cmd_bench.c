@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/pool.h"
 #include "base/size.h"
 #include "kernels/dispatch.h"
@@ -296,7 +297,7 @@ static int print_json(const struct bench *bench, const struct summary *sum, stru
 static void print_table(const struct bench *bench, const struct summary *sum)
 {
     printf("%s, %dx%d, batch %d, %d thread%s, %s (%s)\n", bench->arch_name, bench->input.h,
-           bench->input.w, bench->settings->batch, bench->threads, bench->threads == 1 ? "" : "s",
+           bench->input.w, bench->settings->batch, bench->threads, ADL_S(bench->threads),
            adl_cpu_name(), adl_plan_isa_name(bench->plan));
     printf("%.2f ms per image (median of %zu runs), %.2f ms minimum\n", sum->median_ms,
            bench->runs.count, sum->min_ms);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/sha256.h"
 #include "base/size.h"
 #include "data/lines.h"
@@ -98,8 +99,8 @@ static int read_classes(struct adl_model *model, const char *path, struct adl_er
         line = next;
     }
     if (count != model->class_count) {
-        adl_fail(err, ADL_ERR_FORMAT, "%s: has %zu names, but the network has %zu classes", path,
-                 count, model->class_count);
+        adl_fail(err, ADL_ERR_FORMAT, "%s: has %zu name%s, but the network has %zu class%s", path,
+                 count, ADL_S(count), model->class_count, ADL_ES(model->class_count));
         goto out;
     }
     result = adl_model_set_classes(model, names, count, err);
@@ -209,13 +210,15 @@ static int run(const void *settings, const struct adl_options *options, struct a
     int result = -1;
 
     model = adl_arch_load_model(in, &s->arch, &load, err);
-    if (report.data && !report.failed)
-        fputs(report.data, table);
-    if (!model)
+    const char *misfits = report.data && !report.failed ? report.data : "";
+    if (!model) {
+        fputs(misfits, table);
         goto out;
+    }
     /* A shallow copy, to compare numbers: its pointers belong to the model. */
     const struct adl_model before = *model;
     ADL_TRY(apply(model, s, options, err));
+    fputs(misfits, table);
     const char *change = drop_stale_metrics(model, &before);
     ADL_TRY(record_source(model, in, err));
     if (ends_with(out, ".onnx"))
@@ -223,8 +226,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
     else
         ADL_TRY(adl_model_save(model, out, err));
     adl_arch_describe(&model->arch, arch, sizeof arch);
-    fprintf(table, "%s: %s, %zu tensors, %zu classes\n", out, arch,
-            adl_tensors_count(model->weights), model->class_count);
+    fprintf(table, "%s: %s, %zu tensors, %zu class%s\n", out, arch,
+            adl_tensors_count(model->weights), model->class_count, ADL_ES(model->class_count));
     if (change)
         fprintf(stderr,
                 "adl-server: convert: %s: dropped the metrics of %s, which had another %s; measure "

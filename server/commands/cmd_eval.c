@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/size.h"
 #include "data/dataset_open.h"
 #include "eval/evaluate.h"
@@ -274,12 +275,12 @@ static int match_by_number(struct eval *e, struct adl_error *err)
      * network's first ones. */
     bool more = d->class_count > m->class_count && (d->classes || beyond >= d->count - beyond);
     if (more || (d->class_count < m->class_count && i < named))
-        return adl_fail(
-            err, ADL_ERR_FORMAT,
-            "%s: has %zu %s, but %s has %s%zu; use a model trained on these "
-            "classes",
-            e->settings->model, m->class_count, m->class_count == 1 ? "class" : "classes", place,
-            d->classes ? "" : "labels up to ", d->classes ? d->class_count : d->class_count - 1);
+        return adl_fail(err, ADL_ERR_FORMAT,
+                        "%s: has %zu class%s, but %s has %s%zu; use a model trained on these "
+                        "classes",
+                        e->settings->model, m->class_count, ADL_ES(m->class_count), place,
+                        d->classes ? "" : "labels up to ",
+                        d->classes ? d->class_count : d->class_count - 1);
     if (i < named)
         fprintf(stderr,
                 "adl-server: eval: warning: class %zu is \"%.60s\" in %s, but \"%.60s\" in %s; "

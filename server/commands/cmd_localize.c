@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/pool.h"
 #include "base/size.h"
 #include "io/file.h"
@@ -469,13 +470,13 @@ static int run(const void *settings, const struct adl_options *options, struct a
     ADL_TRY(list_images(&run, options, err));
     ADL_TRY(open_model(&run, err));
     ADL_TRY(make_query(&run, options, err));
+    ADL_TRY(prepare_outputs(&run, err));
     if (run.images.left_out > 0)
         fprintf(stderr, "adl-server: localize: left out %zu %s %s\n", run.images.left_out,
                 run.images.left_out == 1 ? "file that is no JPEG, PNG or WebP image by its name:"
                                          : "files that are no JPEG, PNG or WebP images by their "
                                            "names, such as",
                 run.images.left_first);
-    ADL_TRY(prepare_outputs(&run, err));
     ADL_TRY(localize_all(&run, err));
     if (run.settings->coco)
         ADL_TRY(adl_coco_write(&run.coco, run.model, run.settings->coco, err));
@@ -483,8 +484,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
         ADL_TRY(adl_coco_write_annotations(&run.coco, run.model, run.settings->annotations, err));
     if (run.failed || run.bad_operands) {
         size_t all = run.images.count + run.bad_operands;
-        adl_fail(err, ADL_ERR_FORMAT, "%zu of %zu images could not be localized",
-                 run.failed + run.bad_operands, all);
+        adl_fail(err, ADL_ERR_FORMAT, "%zu of %zu image%s could not be localized",
+                 run.failed + run.bad_operands, all, ADL_S(all));
         goto out;
     }
     result = 0;

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/pool.h"
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
@@ -40,8 +41,8 @@ static int read_labels(const char *path, const struct adl_tensors *set, size_t i
         int64_t label = ((const int64_t *)tensor->data)[i];
         if (label < 0 || label >= classes)
             return adl_fail(err, ADL_ERR_FORMAT,
-                            "%s: label %lld of image %zu is not one of the %d classes", path,
-                            (long long)label, i, classes);
+                            "%s: label %lld of image %zu is not one of the %d class%s", path,
+                            (long long)label, i, classes, ADL_ES(classes));
         labels[i] = (int)label;
     }
     return 0;

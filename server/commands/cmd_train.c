@@ -12,6 +12,7 @@
 #include "server/commands/common_options.h"
 #include "server/report/report.h"
 #include "server/training/train_run.h"
+#include "train/schedule.h"
 
 static volatile sig_atomic_t stop;
 
@@ -40,7 +41,8 @@ static void handle_signals(void)
 
 /* ADL's options without ADL would be ignored silently, and a comparison of drop
  * rates would compare identical runs. */
-static void warn_unused(const struct adl_train_settings *s, const struct adl_options *options)
+static void note_unused(const struct adl_train_settings *s, const struct adl_options *options,
+                        struct adl_str *remarks)
 {
     static const char *const names[] = {"adl-draw", "adl-drop-rate", "adl-threshold",
                                         "adl-per-image", "adl-no-importance"};
@@ -49,22 +51,24 @@ static void warn_unused(const struct adl_train_settings *s, const struct adl_opt
         return;
     for (size_t i = 0; i < ADL_COUNT(names); i++)
         if (adl_options_given(options, names[i]))
-            fprintf(stderr, "adl-server: train: --%s has no effect without --method adl\n",
-                    names[i]);
+            adl_str_printf(remarks, "adl-server: train: --%s has no effect without --method adl\n",
+                           names[i]);
 }
 
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
 {
-    const struct adl_train_settings *s = settings;
-    if (!s->data && !(s->images && s->metadata))
+    struct adl_train_settings s = *(const struct adl_train_settings *)settings;
+    struct adl_str remarks = {0};
+    if (!s.data && !(s.images && s.metadata))
         return adl_fail(err, ADL_ERR_ARG,
                         "--data DIR, or --images DIR and --metadata DIR, is required");
-    warn_unused(s, options);
+    note_unused(&s, options, &remarks);
+    s.remarks = remarks.failed ? NULL : remarks.data;
     handle_signals();
-    return adl_train_run(settings, options->command_line, &stop, adl_report_on_event, err);
+    int result = adl_train_run(&s, options->command_line, &stop, adl_report_on_event, err);
+    adl_str_release(&remarks);
+    return result;
 }
-
-static const char *const schedules[] = {"step", "cosine", NULL};
 
 static const struct adl_option table[] = {
     ADL_OPTIONS_DATA(struct adl_train_settings,
@@ -87,7 +91,7 @@ static const struct adl_option table[] = {
      .value = "1", .metavar = "N",
      .help = "number of batches whose gradients are accumulated for one step"},
     ADL_METHOD_OPTIONS(struct adl_train_settings, method),
-    {"schedule", ADL_CHOICE(struct adl_train_settings, schedule), .choices = schedules,
+    {"schedule", ADL_CHOICE(struct adl_train_settings, schedule), .choices = adl_schedule_names,
      .value = "step", .metavar = "NAME", .help = "learning rate schedule"},
     {"lr-decay", ADL_DOUBLE(struct adl_train_settings, lr_decay), .min = 0, .max = 1,
      .value = "0.1", .metavar = "FACTOR", .help = "factor of the step schedule"},

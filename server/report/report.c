@@ -10,6 +10,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/size.h"
 #include "data/dataset_open.h"
 #include "io/file.h"
@@ -122,9 +123,12 @@ static int open_data(struct report *report, struct adl_error *err)
 
 static int open_model(struct report *report, int batch, struct adl_error *err)
 {
-    const char *name = report->epochs.best_epoch ? ADL_RUN_BEST : ADL_RUN_LAST;
-    char *path = adl_run_path(report->options->dir, name, err);
+    char *path = adl_run_path(report->options->dir, ADL_RUN_BEST, err);
 
+    if (path && (!report->epochs.best_epoch || !adl_file_is_regular(path))) {
+        adl_free(path);
+        path = adl_run_path(report->options->dir, ADL_RUN_LAST, err);
+    }
     report->model = path ? adl_model_load(path, NULL, err) : NULL;
     adl_free(path);
     if (!report->model)
@@ -241,8 +245,8 @@ static void put_image_sections(struct adl_str *page, const struct report *report
     else
         put_images(page, report, &images, adl_report_gallery);
     if (report->depth == ADL_REPORT_SAMPLE && report->evaluation.images)
-        adl_html_note(page, "The run was stopped: these were chosen from %zu of %zu images.",
-                      report->evaluation.images, report->data->count);
+        adl_html_note(page, "The run was stopped: these were chosen from %zu of %zu image%s.",
+                      report->evaluation.images, report->data->count, ADL_S(report->data->count));
     adl_str_puts(page, "</section>\n<section id=\"adl\"><h2>What the ADL layers see</h2>\n");
     if (!adl)
         adl_html_note(page, "The run trains without ADL: the network has no such layers.");

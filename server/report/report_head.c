@@ -5,7 +5,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/plural.h"
+
 #include "server/report/report_parts.h"
+#include "server/training/train_config.h"
 
 static void put_fact(struct adl_str *page, const char *name, const char *value)
 {
@@ -81,12 +84,8 @@ static void put_settings(struct adl_str *page, const char *prefix, const json_t 
         snprintf(name, sizeof name, "%s%s%s", prefix, *prefix ? " " : "", key);
         if (json_is_object(value))
             put_settings(page, name, value);
-        else if (json_is_string(value))
-            put_fact(page, name, json_string_value(value));
-        else if (json_is_boolean(value))
-            put_fact(page, name, json_is_true(value) ? "yes" : "no");
-        else if (json_is_number(value))
-            put_fact_of(page, name, "%.10g", json_number_value(value));
+        else
+            put_fact(page, name, adl_train_config_text(key, value).text);
     }
 }
 
@@ -113,7 +112,8 @@ void adl_report_head(struct adl_str *page, const struct adl_run_record *record,
 
     adl_str_puts(page, "<header id=\"run\"><h1>Training report</h1>\n<p class=\"sub\">");
     adl_html_text(page, record->network);
-    adl_str_printf(page, "%s: %d of %d epochs</p>\n", adl ? "" : ", cam", done, record->epochs);
+    adl_str_printf(page, "%s: %d of %d epoch%s</p>\n", adl ? "" : ", cam", done, record->epochs,
+                   ADL_S(record->epochs));
     put_tiles(page, epochs);
     adl_str_puts(page, "<code class=\"command\">");
     adl_html_text(page, record->command);
@@ -121,8 +121,8 @@ void adl_report_head(struct adl_str *page, const struct adl_run_record *record,
     put_fact(page, "Network", record->network);
     put_method(page, record->config);
     put_fact(page, "Data", record->data);
-    put_fact_of(page, "Images", "%zu to train on, %zu to validate, %zu classes",
-                record->train_images, record->val_images, record->classes);
+    put_fact_of(page, "Images", "%zu to train on, %zu to validate, %zu class%s",
+                record->train_images, record->val_images, record->classes, ADL_ES(record->classes));
     if (epochs->best_epoch)
         put_fact_of(page, "Best epoch", "%d, %s", epochs->best_epoch,
                     record->val_images == 0 ? "the last one: there is no val split"
@@ -130,8 +130,8 @@ void adl_report_head(struct adl_str *page, const struct adl_run_record *record,
                                             : "by top-1 on val");
     put_time(page, epochs);
     put_fact_of(page, "Seed", "%.0f", json_number_value(json_object_get(record->config, "seed")));
-    put_fact_of(page, "Program", "%.60s, %.30s path, %d threads", record->program, record->cpu_path,
-                record->threads);
+    put_fact_of(page, "Program", "%.60s, %.30s path, %d thread%s", record->program,
+                record->cpu_path, record->threads, ADL_S(record->threads));
     put_fact(page, "Processor", record->processor);
     put_fact_of(page, "BLAS", "%.100s, %.60s", record->blas_version, record->blas_threading);
     adl_str_puts(page, "</dl>\n<details><summary>All settings</summary><dl>\n");

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/size.h"
 #include "server/report/report_parts.h"
 
@@ -163,11 +164,12 @@ void adl_report_thresholds(struct adl_str *page, const struct adl_evaluate_repor
     page->failed |= !block;
     adl_html_note(page,
                   "A box encloses the region where the normalised map exceeds a threshold. The "
-                  "curves show, for each threshold, the percentage of the %zu images whose box is "
+                  "curves show, for each threshold, the percentage of the %zu image%s whose box is "
                   "right. MaxBoxAcc is the maximum at IoU 0.5 for the largest contour, MaxBoxAccV2 "
                   "the mean of the three maxima for all contours. The model keeps the threshold "
                   "%.3f.",
-                  evaluation->images, evaluation->figures.best_threshold);
+                  evaluation->images, ADL_S(evaluation->images),
+                  evaluation->figures.best_threshold);
     adl_str_puts(page, "<div class=\"charts\">\n");
     for (int all = 0; block && all < 2; all++) {
         size_t n = counts->steps;

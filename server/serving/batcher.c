@@ -47,6 +47,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/size.h"
 
 #define MAX_WORKERS 16
@@ -453,9 +454,8 @@ int adl_batcher_submit(struct adl_batcher *b, struct adl_job *jobs, size_t numbe
     if (b->aborted)
         result = adl_fail(err, ADL_ERR_BUSY, "the server is stopping");
     else if (b->unfinished > 0 && b->unfinished + number > b->config.capacity)
-        result =
-            adl_fail(err, ADL_ERR_BUSY, "%zu images are queued or in progress; the limit is %zu",
-                     b->unfinished, b->config.capacity);
+        result = adl_fail(err, ADL_ERR_BUSY, "%zu image%s queued or in progress; the limit is %zu",
+                          b->unfinished, b->unfinished == 1 ? " is" : "s are", b->config.capacity);
     for (size_t i = 0; result == 0 && i < number; i++) {
         queue_push(&b->to_decode, &jobs[i]);
         b->depth[jobs[i].served->index]++;

@@ -81,22 +81,27 @@ static void show(struct adl_progress *progress, uint64_t now)
     double rate = seconds > 0 ? (double)progress->done / seconds : 0;
     size_t left = progress->total > progress->done ? progress->total - progress->done : 0;
     char eta[40], text[256];
+    /* `what` is a plural; of one, its last letter goes. */
+    size_t named = progress->total ? progress->total : progress->done;
+    int length = (int)(strlen(progress->what) - (named == 1));
 
     duration_text(eta, sizeof eta, rate > 0 ? (double)left / rate : 0);
     progress->shown_ns = now;
     if (!progress->terminal) {
         if (progress->total)
-            fprintf(stderr, "%zu of %zu %s, %.1f/s, %s left%s%s\n", progress->done, progress->total,
-                    progress->what, rate, eta, *progress->note ? "; " : "", progress->note);
+            fprintf(stderr, "%zu of %zu %.*s, %.1f/s, %s left%s%s\n", progress->done,
+                    progress->total, length, progress->what, rate, eta, *progress->note ? "; " : "",
+                    progress->note);
         else
-            fprintf(stderr, "%zu %s, %.1f/s\n", progress->done, progress->what, rate);
+            fprintf(stderr, "%zu %.*s, %.1f/s\n", progress->done, length, progress->what, rate);
         return;
     }
     if (progress->total)
-        snprintf(text, sizeof text, "%zu/%zu %s  %.1f/s  %s left  %s", progress->done,
-                 progress->total, progress->what, rate, eta, progress->note);
+        snprintf(text, sizeof text, "%zu/%zu %.*s  %.1f/s  %s left  %s", progress->done,
+                 progress->total, length, progress->what, rate, eta, progress->note);
     else
-        snprintf(text, sizeof text, "%zu %s  %.1f/s", progress->done, progress->what, rate);
+        snprintf(text, sizeof text, "%zu %.*s  %.1f/s", progress->done, length, progress->what,
+                 rate);
     draw(progress, text);
 }
 

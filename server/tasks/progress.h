@@ -9,7 +9,7 @@
 #include <stdint.h>
 
 struct adl_progress {
-    const char *what; /* the unit: "images" */
+    const char *what; /* the unit, a plural with s: "images" */
     char note[96];    /* shown at the end of the line; the caller may change it at any time */
     size_t total;     /* 0: unknown */
     size_t done;

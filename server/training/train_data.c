@@ -15,6 +15,7 @@
 
 #include "base/mem.h"
 #include "base/name.h"
+#include "base/plural.h"
 #include "base/sha256.h"
 #include "base/str.h"
 #include "io/json_text.h"
@@ -118,7 +119,8 @@ static void list_moved(struct adl_str *text, const json_t *was, const json_t *is
         adl_str_printf(text, "%s; ", quote(new).text);
     }
     if (count > SHOWN)
-        adl_str_printf(text, "so are %zu more classes; ", count - SHOWN);
+        adl_str_printf(text, "so %s %zu more class%s; ", count - SHOWN == 1 ? "is" : "are",
+                       count - SHOWN, ADL_ES(count - SHOWN));
 }
 
 /* The classes that have another number of images now. */
@@ -127,7 +129,8 @@ static void list_counts(struct adl_str *text, const json_t *was, const json_t *i
 {
     size_t count = 0, old_classes = json_array_size(was), classes = json_array_size(is);
     if (old_classes != classes)
-        adl_str_printf(text, "there were %zu classes, now %zu; ", old_classes, classes);
+        adl_str_printf(text, "there %s %zu class%s, now %zu; ", old_classes == 1 ? "was" : "were",
+                       old_classes, ADL_ES(old_classes), classes);
     for (size_t i = 0; i < old_classes && i < classes; i++) {
         json_int_t old = json_integer_value(json_array_get(was, i));
         json_int_t new = json_integer_value(json_array_get(is, i));
@@ -136,11 +139,12 @@ static void list_counts(struct adl_str *text, const json_t *was, const json_t *i
         adl_str_printf(text, "class %zu", i);
         if (json_array_get(names, i))
             adl_str_printf(text, " %s", quote(json_array_get(names, i)).text);
-        adl_str_printf(text, " had %lld training images, now %lld; ", (long long)old,
+        adl_str_printf(text, " had %lld training image%s, now %lld; ", (long long)old, ADL_S(old),
                        (long long)new);
     }
     if (count > SHOWN)
-        adl_str_printf(text, "%zu more classes have other numbers of images; ", count - SHOWN);
+        adl_str_printf(text, "%zu more class%s other numbers of images; ", count - SHOWN,
+                       count - SHOWN == 1 ? " has" : "es have");
 }
 
 int adl_train_data_compare(const json_t *saved, const json_t *current, const char *path,

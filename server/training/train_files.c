@@ -23,6 +23,7 @@
 #include "server/tasks/directory.h"
 #include "server/training/run_lock.h"
 #include "server/training/run_record.h"
+#include "server/training/train_config.h"
 #include "server/training/train_data.h"
 #include "train/checkpoint.h"
 
@@ -40,6 +41,21 @@ static void remove_leftovers(const char *out)
             adl_file_remove_leftovers(path);
         adl_free(path);
     }
+}
+
+/* Fails where there is a state and the run does not resume, or the other way round. */
+static int check_state(const struct adl_train_run *run, bool exists, struct adl_error *err)
+{
+    const char *out = run->settings->out;
+    if (exists && !run->settings->resume)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "%s: already holds a run; resume it with --resume, or choose another "
+                        "directory",
+                        out);
+    if (!exists && run->settings->resume)
+        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s/%s: not found; start without --resume", out,
+                        ADL_RUN_STATE);
+    return 0;
 }
 
 int adl_train_open_dir(struct adl_train_run *run, struct adl_error *err)
@@ -60,17 +76,20 @@ int adl_train_open_dir(struct adl_train_run *run, struct adl_error *err)
     bool exists = access(state, F_OK) == 0;
     int writable = adl_file_check_place(state, err);
     adl_free(state);
-    if (writable < 0)
+    return writable < 0 ? -1 : check_state(run, exists, err);
+}
+
+int adl_train_check_dir(struct adl_train_run *run, struct adl_error *err)
+{
+    char *state = adl_run_path(run->settings->out, ADL_RUN_STATE, err);
+    if (!state)
         return -1;
+    bool exists = access(state, F_OK) == 0;
+    adl_free(state);
+    /* That another run is in progress there is the better message, and comes with the lock. */
     if (exists && !run->settings->resume)
-        return adl_fail(err, ADL_ERR_ARG,
-                        "%s: already holds a run; resume it with --resume, or choose another "
-                        "directory",
-                        out);
-    if (!exists && run->settings->resume)
-        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s/%s: not found; start without --resume", out,
-                        ADL_RUN_STATE);
-    return 0;
+        return adl_train_open_dir(run, err);
+    return check_state(run, exists, err);
 }
 
 /* The absolute path into `text`, so that the record can be used from anywhere;
@@ -228,10 +247,10 @@ int adl_train_read_state(struct adl_train_run *run, struct adl_error *err)
     if (data)
         ADL_TRY(adl_train_data_compare(data, run->data, path, err));
     else
-        fprintf(stderr,
-                "adl-server: train: %s was written by an older version and does not say which "
-                "images and classes it was trained on; they are not compared\n",
-                path);
+        adl_str_printf(&run->remarks,
+                       "adl-server: train: %s was written by an older version and does not say "
+                       "which images and classes it was trained on; they are not compared\n",
+                       path);
     run->origin = json_incref(json_object_get(run->state, "origin"));
     result = 0;
 out:
@@ -251,34 +270,30 @@ static int compare_val(struct adl_train_run *run, struct adl_error *err)
     if (!val)
         return adl_fail_nomem(err, "the names of the images");
     if (!json_equal(saved, json_object_get(val, "digest"))) {
-        fprintf(stderr, "adl-server: train: the val split has changed since the run was started; "
-                        "the best epoch is chosen among the epochs from here on\n");
+        adl_str_puts(&run->remarks,
+                     "adl-server: train: the val split has changed since the run was started; "
+                     "the best epoch is chosen among the epochs from here on\n");
         run->best = -1;
     }
     json_decref(val);
     return 0;
 }
 
-/* Fails on the first setting that differs from those of the run to be resumed. */
-static int compare_config(const struct adl_train_run *run, const json_t *saved, const char *path,
-                          struct adl_error *err)
+/* Without its weights, the best epoch is none. */
+static int check_best(struct adl_train_run *run, struct adl_error *err)
 {
-    const char *key;
-    json_t *current;
-    json_object_foreach(run->config, key, current)
-    {
-        const json_t *previous = json_object_get(saved, key);
-        if (json_equal(current, previous))
-            continue;
-        struct adl_error none = {0};
-        char *was = adl_json_to_text(previous, JSON_COMPACT | JSON_ENCODE_ANY, NULL, &none);
-        char *is = adl_json_to_text(current, JSON_COMPACT | JSON_ENCODE_ANY, NULL, &none);
-        adl_fail(err, ADL_ERR_ARG, "%s: the run was started with %s %.80s, not %.80s", path, key,
-                 was ? was : "unset", is ? is : "?");
-        adl_free(was);
-        adl_free(is);
+    char *path = adl_run_path(run->settings->out, ADL_RUN_BEST, err);
+    if (!path)
         return -1;
+    if (run->best_epoch > 0 && !adl_file_is_regular(path)) {
+        adl_str_printf(&run->remarks,
+                       "adl-server: train: %s, which was from epoch %d, is missing; the best epoch "
+                       "is chosen among the epochs from here on\n",
+                       path, run->best_epoch);
+        run->best = -1;
+        run->best_epoch = 0;
     }
+    adl_free(path);
     return 0;
 }
 
@@ -290,7 +305,7 @@ int adl_train_load_state(struct adl_train_run *run, struct adl_error *err)
     json_int_t batch, images, right;
     double threshold;
 
-    if (!path || adl_checkpoint_load(path, run->model->graph, run->optimizer, &text, err) < 0)
+    if (!path)
         goto out;
     if (json_unpack(run->state, "{s:o, s:i, s:I, s:F, s:I, s:I, s:F, s:i, s:F}", "config", &config,
                     "epoch", &run->epoch, "batch", &batch, "loss_sum", &run->sums.loss, "images",
@@ -301,7 +316,9 @@ int adl_train_load_state(struct adl_train_run *run, struct adl_error *err)
         adl_fail(err, ADL_ERR_FORMAT, DAMAGED, path);
         goto out;
     }
-    ADL_TRY(compare_config(run, config, path, err));
+    /* Before the weights, which another network would not fit. */
+    ADL_TRY(adl_train_config_compare(config, run->config, path, err));
+    ADL_TRY(adl_checkpoint_load(path, run->model->graph, run->optimizer, &text, err));
     /* The measure that `best` was chosen by is gone. */
     if (run->best >= 0 && !run->val) {
         adl_fail(err, ADL_ERR_ARG, "%s: the run was started with a val split, which is missing now",
@@ -309,9 +326,11 @@ int adl_train_load_state(struct adl_train_run *run, struct adl_error *err)
         goto out;
     }
     ADL_TRY(compare_val(run, err));
+    ADL_TRY(check_best(run, err));
     /* An older version did not measure the loss. */
     json_t *loss = json_object_get(run->state, "best_loss");
-    run->best_loss = json_is_number(loss) ? json_number_value(loss) : (double)NAN;
+    run->best_loss =
+        json_is_number(loss) && run->best_epoch > 0 ? json_number_value(loss) : (double)NAN;
     run->batch = (size_t)batch;
     run->sums.images = (size_t)images;
     run->sums.right = (size_t)right;

@@ -10,6 +10,9 @@
  * where it holds another run's state and this one does not resume, with NOT_FOUND where there is
  * nothing to resume. */
 int adl_train_open_dir(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
+/* Fails as adl_train_open_dir() would where the directory exists already and shows that the run
+ * cannot begin; otherwise leaves it as it is. */
+int adl_train_check_dir(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
 
 /* run.json; run->model, pool and config have to be there. */
 int adl_train_save_record(const struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;

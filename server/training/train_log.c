@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "base/plural.h"
 #include "server/tasks/dataset_log.h"
 #include "server/tasks/progress.h"
 
@@ -61,11 +62,13 @@ void adl_train_log_start(const struct adl_train_run *run)
     adl_log_dataset(run->train, "train", true);
     if (run->val)
         adl_log_dataset(run->val, "train", false);
+    fputs(run->settings->remarks ? run->settings->remarks : "", stderr);
     if (run->remarks.data && !run->remarks.failed)
         fputs(run->remarks.data, stderr);
     adl_arch_describe(&run->model->arch, text, sizeof text);
-    fprintf(stderr, "%s, %s: %zu training images of %zu classes, %zu for validation; %.1f GiB\n",
-            text, run->model->arch.method->name, run->train->count, run->train->class_count,
+    fprintf(stderr, "%s, %s: %zu training image%s of %zu class%s, %zu for validation; %.1f GiB\n",
+            text, run->model->arch.method->name, run->train->count, ADL_S(run->train->count),
+            run->train->class_count, ADL_ES(run->train->class_count),
             run->val ? run->val->count : 0,
             (double)(adl_tape_bytes(run->tape) + adl_optimizer_bytes(run->optimizer)) / 1073741824);
 }
@@ -76,12 +79,16 @@ void adl_train_log_end(const struct adl_train_run *run)
     if (run->epoch < run->settings->epochs)
         fprintf(stderr, "stopped in epoch %d; the same command with --resume continues\n",
                 run->epoch + 1);
-    else if (run->best_epoch)
+    else if (!run->best_epoch)
+        fprintf(stderr, "done; %s/last.safetensors is from epoch %d\n", run->settings->out,
+                run->epoch);
+    else
         fprintf(stderr, "done; %s/best.safetensors is from epoch %d\n", run->settings->out,
                 run->best_epoch);
     if (broken)
-        fprintf(stderr, "%zu images could not be read and were skipped\n", broken);
+        fprintf(stderr, "%zu image%s could not be read and %s skipped\n", broken, ADL_S(broken),
+                broken == 1 ? "was" : "were");
     if (run->val_errors)
-        fprintf(stderr, "%zu images of val could not be read and count as wrong\n",
-                run->val_errors);
+        fprintf(stderr, "%zu image%s of val could not be read and count%s as wrong\n",
+                run->val_errors, ADL_S(run->val_errors), run->val_errors == 1 ? "s" : "");
 }

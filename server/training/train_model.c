@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/plural.h"
 #include "models/file/load.h"
 #include "server/options/channels.h"
 #include "server/tasks/default_model.h"
@@ -86,8 +87,8 @@ static int choose_arch(const struct adl_train_run *run, const struct adl_model *
     bool given;
 
     if (s.num_classes && (size_t)s.num_classes < run->train->class_count)
-        return adl_fail(err, ADL_ERR_ARG, "--num-classes %d: the data set has %zu classes",
-                        s.num_classes, run->train->class_count);
+        return adl_fail(err, ADL_ERR_ARG, "--num-classes %d: the data set has %zu class%s",
+                        s.num_classes, run->train->class_count, ADL_ES(run->train->class_count));
     if (!s.num_classes && check_labels(run, err) < 0)
         return -1;
     if (!s.num_classes)
@@ -121,9 +122,10 @@ static bool is_classifier(const struct adl_arch *arch, const struct adl_param *p
  * warns where it has more but not all. Parameters are counted as tensors, and those of the
  * classifier are left out, since a new one is what --init is for. `report` is the table of
  * what does not fit. */
-static int check_taken(const struct adl_model *model, const char *init, const bool *taken,
+static int check_taken(struct adl_train_run *run, const char *init, const bool *taken,
                        const char *report, struct adl_error *err)
 {
+    const struct adl_model *model = run->model;
     size_t expected = 0, found = 0, total = 0;
     for (int i = 0; i < adl_graph_param_count(model->graph); i++) {
         bool body = !is_classifier(&model->arch, adl_graph_param(model->graph, i));
@@ -131,10 +133,9 @@ static int check_taken(const struct adl_model *model, const char *init, const bo
         found += body && taken[i];
         total += taken[i];
     }
-    if (found < expected)
-        fputs(report ? report : "", stderr);
     if (2 * found < expected) {
         char network[100];
+        fputs(report ? report : "", stderr);
         adl_arch_describe(&model->arch, network, sizeof network);
         return adl_fail(err, ADL_ERR_FORMAT,
                         "hardly matches %s: it has %zu of the %zu parameters below the "
@@ -143,19 +144,20 @@ static int check_taken(const struct adl_model *model, const char *init, const bo
                         network, found, expected);
     }
     if (found < expected)
-        fprintf(stderr,
-                "adl-server: train: warning: %s has only %zu of the %zu parameters below the "
-                "classifier; the table above shows which are missing\n",
-                init, found, expected);
-    fprintf(stderr, "%s: %zu of %d parameters taken; the others are initialised anew\n", init,
-            total, adl_graph_param_count(model->graph));
+        adl_str_printf(&run->remarks,
+                       "%sadl-server: train: warning: %s has only %zu of the %zu parameters below "
+                       "the classifier; the table above shows which are missing\n",
+                       report ? report : "", init, found, expected);
+    adl_str_printf(&run->remarks,
+                   "%s: %zu of %d parameters taken; the others are initialised anew\n", init, total,
+                   adl_graph_param_count(model->graph));
     return 0;
 }
 
 /* Initialises all weights from the seed, then overwrites those that the file `init`
  * has. */
-static int fill_weights(const struct adl_train_run *run, const char *init,
-                        struct adl_tensors *weights, struct adl_error *err)
+static int fill_weights(struct adl_train_run *run, const char *init, struct adl_tensors *weights,
+                        struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
     struct adl_model *model = run->model;
@@ -172,7 +174,7 @@ static int fill_weights(const struct adl_train_run *run, const char *init,
             fputs(report.data && !report.failed ? report.data : "", stderr);
             goto out;
         }
-        ADL_TRY(check_taken(model, init, taken, report.data, err));
+        ADL_TRY(check_taken(run, init, taken, report.data, err));
     }
     result = 0;
 out:
@@ -292,9 +294,9 @@ int adl_train_make_model(struct adl_train_run *run, struct adl_error *err)
     adl_model_free(from);
     adl_tensors_free(weights);
     if (result == 0 && !init && run->train->count < FEW_IMAGES)
-        fprintf(stderr,
-                "%zu images are few for random initial weights; pretrained ones, such as with "
-                "--init default --lr 0.003, will learn more from them\n",
-                run->train->count);
+        adl_str_printf(&run->remarks,
+                       "%zu %s few for random initial weights; pretrained ones, such as with "
+                       "--init default --lr 0.003, will learn more from them\n",
+                       run->train->count, run->train->count == 1 ? "image is" : "images are");
     return result;
 }

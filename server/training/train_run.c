@@ -26,6 +26,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/plural.h"
 #include "base/rng.h"
 #include "base/size.h"
 #include "data/dataset_open.h"
@@ -168,7 +169,8 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
 
-    if (open_data(run, err) < 0)
+    /* Before the data is read and looked at, unless another run creates it meanwhile. */
+    if (adl_train_check_dir(run, err) < 0 || open_data(run, err) < 0)
         return -1;
     /* A new run creates its directory only when its settings make sense. */
     if (s->resume && (adl_train_open_dir(run, err) < 0 || adl_train_read_state(run, err) < 0))
@@ -312,8 +314,9 @@ static int fail_loss(const struct adl_train_run *run, double loss, const char *w
 {
     char what[200];
     snprintf(what, sizeof what,
-             "the loss of %s in epoch %d is %.3g, where guessing among %d classes has %.2g", where,
-             run->epoch + 1, loss, run->model->arch.num_classes, guessing_loss(run));
+             "the loss of %s in epoch %d is %.3g, where guessing among %d class%s has %.2g", where,
+             run->epoch + 1, loss, run->model->arch.num_classes,
+             ADL_ES(run->model->arch.num_classes), guessing_loss(run));
     return adl_train_fail_diverged(run, what, err);
 }
 

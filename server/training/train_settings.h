@@ -35,6 +35,7 @@ struct adl_train_settings {
     double curve_interval;
     int save_minutes;
     bool no_report;
+    const char *remarks; /* lines about the settings, printed when the run begins; or NULL */
     struct adl_option_list mean;
     struct adl_option_list std;
     struct adl_arch_settings arch;

@@ -25,6 +25,18 @@ static void first_error_wins(void)
     longer[sizeof longer - 1] = '\0';
     adl_error_context(&err, "%s", longer);
     CU_ASSERT_EQUAL(strlen(err.message), sizeof err.message - 1);
+    CU_ASSERT_STRING_EQUAL(err.message + sizeof err.message - 6, "aa...");
+    /* Whatever the length before it, no character is split. */
+    for (size_t i = 0; i < 4; i++) {
+        adl_error_clear(&err);
+        memset(longer, 'a', i);
+        for (size_t at = i; at + 3 < sizeof longer; at += 3)
+            memcpy(longer + at, "\xe2\x82\xac", 4);
+        adl_fail(&err, ADL_ERR_FORMAT, "%s", longer);
+        size_t length = strlen(err.message);
+        CU_ASSERT(length > sizeof err.message - 6 && (length - 3 - i) % 3 == 0);
+        CU_ASSERT_STRING_EQUAL(err.message + length - 3, "...");
+    }
     adl_error_clear(&err);
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_NONE);
 }

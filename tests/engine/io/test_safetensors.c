@@ -191,7 +191,7 @@ static void coverage_rules(void)
             "overlaps");
     refused("{" U8("a", "0", "4", "4") "," U8("b", "4", "9", "5") "}", 8, ADL_ERR_FORMAT,
             "truncated: tensor \"b\"");
-    refused("{}", 1, ADL_ERR_FORMAT, "belong to none");
+    refused("{}", 1, ADL_ERR_FORMAT, "1 byte after the last tensor belongs to none");
 #undef U8
 }
 

@@ -414,10 +414,13 @@ static void other_settings_are_refused(void)
         {{"--lr", "0.5"}, "lr 0.02, not 0.5"},
         {{"--batch-size", "4"}, "batch_size 8, not 4"},
         {{"--seed", "9"}, "seed 0, not 9"},
-        {{"--no-nesterov"}, "nesterov true, not false"},
+        {{"--no-nesterov"}, "nesterov yes, not no"},
         {{"--label-smoothing", "0.1"}, "label_smoothing"},
         {{"--flip", "0"}, "flip"},
-        {{"--mean", "0.5"}, "started with mean"},
+        {{"--mean", "0.5"}, "mean 0.4850000143,0.4560000002,0.4059999883, not 0.5,0.5,0.5"},
+        {{"--schedule", "cosine"}, "schedule step, not cosine"},
+        {{"--exif", "ignore"}, "exif unset, not ignore"},
+        {{"--width", "0.5"}, "arch width 0.25, not 0.5"},
     };
     make_directories("settings");
     TEST_OK(TRAIN("run", true, &err, "--epochs", "2"), &err);
@@ -428,16 +431,61 @@ static void other_settings_are_refused(void)
                         cases[i].words[1]) < 0);
         if (err.kind != ADL_ERR_ARG || !strstr(err.message, cases[i].part))
             TEST_FAIL("%s: %s", cases[i].words[0], err.message);
+        /* Nothing is said but the error. */
+        CU_ASSERT_STRING_EQUAL(logged_text ? logged_text : "", "");
     }
-    /* The state of another network does not fit at all. */
-    CU_ASSERT(TRAIN("run", false, &err, "--epochs", "2", "--resume", "--width", "0.5") < 0);
-    CU_ASSERT_EQUAL(err.kind, ADL_ERR_FORMAT);
 
     CU_ASSERT(TRAIN("run", false, &err, "--epochs", "2") < 0);
     CU_ASSERT(err.kind == ADL_ERR_ARG && strstr(err.message, "already holds a run"));
+    CU_ASSERT_STRING_EQUAL(logged_text ? logged_text : "", "");
     CU_ASSERT(TRAIN("nothing", false, &err, "--resume") < 0);
     CU_ASSERT(err.kind == ADL_ERR_NOT_FOUND && strstr(err.message, "without --resume"));
     CU_ASSERT(strcmp(digest, digest_of("run/last.safetensors")) == 0);
+}
+
+static void settings_that_are_gone_are_noticed(void)
+{
+    struct adl_error err;
+    make_directories("gone");
+    TEST_OK(TRAIN("run", true, &err, "--epochs", "2", "--exif", "ignore"), &err);
+    CU_ASSERT(TRAIN("run", false, &err, "--epochs", "2", "--resume") < 0);
+    CU_ASSERT(err.kind == ADL_ERR_ARG && strstr(err.message, "exif ignore, not unset"));
+}
+
+static void a_missing_best_is_not_claimed(void)
+{
+    struct adl_error err;
+    struct stat info;
+    make_directories("no-best");
+    TEST_OK(TRAIN("run", false, &err, "--epochs", "1"), &err);
+    CU_ASSERT(logged("best.safetensors is from epoch 1"));
+    CU_ASSERT_EQUAL(unlink(scratch_path("run/best.safetensors")), 0);
+    TEST_OK(TRAIN("run", false, &err, "--epochs", "1", "--resume"), &err);
+    CU_ASSERT(logged("best.safetensors, which was from epoch 1, is missing"));
+    CU_ASSERT(logged("done; ") && logged("last.safetensors is from epoch 1"));
+    CU_ASSERT(!logged("best.safetensors is from"));
+    TEST_OK(TRAIN("run", false, &err, "--epochs", "2", "--resume"), &err);
+    CU_ASSERT(logged("best.safetensors is from epoch 2"));
+    CU_ASSERT_EQUAL(stat(scratch_path("run/best.safetensors"), &info), 0);
+}
+
+static void one_is_singular(void)
+{
+    struct adl_error err;
+    int box[4];
+    new_root("singular");
+    mkdir(scratch_path("data"), 0777);
+    mkdir(scratch_path("data/blue"), 0777);
+    write_image(scratch_path("data/blue/0.png"), 0, false, false, box);
+    fclose(fopen(scratch_path("data/blue/1.png"), "w"));
+    TEST_OK(TRAIN("run", false, &err, "--epochs", "1", "--threads", "1"), &err);
+    CU_ASSERT(logged("2 training images of 1 class, "));
+    CU_ASSERT(logged("2 images are few"));
+    CU_ASSERT(logged("1 image could not be read and was skipped"));
+    CU_ASSERT_EQUAL(unlink(scratch_path("data/blue/1.png")), 0);
+    TEST_OK(TRAIN("one", false, &err, "--epochs", "1"), &err);
+    CU_ASSERT(logged("1 training image of 1 class, ") && logged("1 image is few"));
+    CU_ASSERT(!logged(" 1 images") && !logged("1 classes"));
 }
 
 /* Expects that resuming `out` is refused by a message with all the parts up to NULL. */
@@ -943,7 +991,9 @@ TEST_SUITE(train, {"the same bits however it runs", same_bits_however_it_runs},
            {"--init has to match", init_has_to_match},
            {"--init default takes the model that ships", init_takes_the_model_that_ships},
            {"other settings are refused", other_settings_are_refused},
-           {"other data is refused", other_data_is_refused},
+           {"settings that are gone are noticed", settings_that_are_gone_are_noticed},
+           {"a missing best is not claimed", a_missing_best_is_not_claimed},
+           {"one is singular", one_is_singular}, {"other data is refused", other_data_is_refused},
            {"a state without digest is taken with a warning",
             a_state_without_digest_is_taken_with_a_warning},
            {"resuming needs no --init", resuming_needs_no_init},
