@@ -107,6 +107,10 @@
 #define ADL_LIMIT_NPY_HEADER_BYTES 10000
 /* metrics.jsonl of a training run: one line of some hundred bytes for each epoch. */
 #define ADL_LIMIT_METRICS_BYTES (64 * ADL_MIB)
+/* Files of `train --cache`: the frames of 87,000 images at the usual size. */
+#define ADL_LIMIT_FRAME_FILES_BYTES (16384 * ADL_MIB)
+/* --cache-memory, in MiB. */
+#define ADL_LIMIT_CACHE_MIB 1048576
 /* Batches that the loader prepares in advance. */
 #define ADL_LIMIT_PREFETCH 64
 

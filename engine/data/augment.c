@@ -151,39 +151,72 @@ static void change_colour(struct adl_image *image, enum colour what, double stre
 
 /* --- the whole ------------------------------------------------------------------------- */
 
-static int draw_crop(const struct adl_image *image, const struct adl_augment_options *o,
+static int crop_part(const struct adl_image *image, const struct adl_augment_options *o,
                      struct adl_rng *rng, struct adl_image *out, struct adl_error *err)
 {
     struct adl_image between = {0};
     int result = -1;
 
-    if (o->random_resized_crop) {
-        struct part part = draw_part(image->width, image->height, rng);
-        ADL_TRY(cut_out(image, part, &between, err));
-        ADL_TRY(adl_image_resize(&between, o->crop_size, o->crop_size, out, err));
-    } else {
-        int slack = o->resize_size - o->crop_size;
-        int y = draw_offset(rng, slack), x = draw_offset(rng, slack);
-        ADL_TRY(adl_image_resize(image, o->resize_size, o->resize_size, &between, err));
-        ADL_TRY(cut_out(&between, (struct part){x, y, o->crop_size, o->crop_size}, out, err));
-    }
-    result = 0;
+    struct part part = draw_part(image->width, image->height, rng);
+    ADL_TRY(cut_out(image, part, &between, err));
+    result = adl_image_resize(&between, o->crop_size, o->crop_size, out, err);
 out:
     adl_image_release(&between);
+    return result;
+}
+
+static int crop_frame(const struct adl_image *frame, const struct adl_augment_options *o,
+                      struct adl_rng *rng, struct adl_image *out, struct adl_error *err)
+{
+    int slack = o->resize_size - o->crop_size;
+    int y = draw_offset(rng, slack), x = draw_offset(rng, slack);
+    return cut_out(frame, (struct part){x, y, o->crop_size, o->crop_size}, out, err);
+}
+
+/* What follows the crop. */
+static void vary(struct adl_image *out, const struct adl_augment_options *o, struct adl_rng *rng)
+{
+    if (o->flip > 0 && adl_rng_uniform(rng) < o->flip)
+        mirror(out);
+    change_colour(out, BRIGHTNESS, o->brightness, rng);
+    change_colour(out, CONTRAST, o->contrast, rng);
+    change_colour(out, SATURATION, o->saturation, rng);
+}
+
+int adl_augment_frame_side(const struct adl_augment_options *o)
+{
+    if (!o->train)
+        return o->crop_size;
+    return o->random_resized_crop ? 0 : o->resize_size;
+}
+
+int adl_augment_frame(struct adl_image *frame, const struct adl_augment_options *o,
+                      struct adl_rng *rng, struct adl_image *out, struct adl_error *err)
+{
+    if (!o->train) {
+        *out = *frame;
+        *frame = (struct adl_image){0};
+        return 0;
+    }
+    int result = crop_frame(frame, o, rng, out, err);
+    adl_image_release(frame);
+    if (result == 0)
+        vary(out, o, rng);
     return result;
 }
 
 int adl_augment(const struct adl_image *image, const struct adl_augment_options *o,
                 struct adl_rng *rng, struct adl_image *out, struct adl_error *err)
 {
-    if (!o->train)
-        return adl_image_resize(image, o->crop_size, o->crop_size, out, err);
-    if (draw_crop(image, o, rng, out, err) < 0)
+    struct adl_image frame = {0};
+    int side = adl_augment_frame_side(o);
+
+    if (side > 0)
+        return adl_image_resize(image, side, side, &frame, err) < 0
+                   ? -1
+                   : adl_augment_frame(&frame, o, rng, out, err);
+    if (crop_part(image, o, rng, out, err) < 0)
         return -1;
-    if (o->flip > 0 && adl_rng_uniform(rng) < o->flip)
-        mirror(out);
-    change_colour(out, BRIGHTNESS, o->brightness, rng);
-    change_colour(out, CONTRAST, o->contrast, rng);
-    change_colour(out, SATURATION, o->saturation, rng);
+    vary(out, o, rng);
     return 0;
 }

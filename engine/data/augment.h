@@ -23,6 +23,15 @@ struct adl_augment_options {
 int adl_augment_check(const struct adl_augment_options *options,
                       struct adl_error *err) ADL_MUST_CHECK;
 
+/* Whether the first step of adl_augment() is the same whatever is drawn: resizing to a square, the
+ * frame, whose side is returned. 0: it crops first. */
+int adl_augment_frame_side(const struct adl_augment_options *options);
+
+/* What adl_augment() makes of an image of which `frame` is the frame, which is taken over. */
+int adl_augment_frame(struct adl_image *frame, const struct adl_augment_options *options,
+                      struct adl_rng *rng, struct adl_image *out,
+                      struct adl_error *err) ADL_MUST_CHECK;
+
 /* Makes `out`, crop_size x crop_size, which the caller releases. For training: the image is
  * squashed to resize_size x resize_size and cropped at random, as in the reference, or
  * cropped as by torchvision's RandomResizedCrop (0.08..1 of the area, aspect ratio 3/4..4/3);

@@ -85,11 +85,17 @@ static int make_image(const struct adl_loader *loader, size_t index, float *inpu
     struct adl_image image = {0}, crop = {0};
     struct adl_str path = {0};
     struct adl_rng rng;
-    int result = -1;
+    int result = -1, side = adl_augment_frame_side(&o->augment);
 
-    ADL_TRY(adl_dataset_image_read(loader->dataset, index, &path, &image, err));
     adl_rng_seed(&rng, o->seed, loader->epoch, index);
-    ADL_TRY(adl_augment(&image, &o->augment, &rng, &crop, err));
+    if (side > 0) {
+        ADL_TRY(adl_frame_read(&o->frames, loader->dataset, index, side, side, &path, &image, NULL,
+                               err));
+        ADL_TRY(adl_augment_frame(&image, &o->augment, &rng, &crop, err));
+    } else {
+        ADL_TRY(adl_dataset_image_read(loader->dataset, index, &path, &image, err));
+        ADL_TRY(adl_augment(&image, &o->augment, &rng, &crop, err));
+    }
     adl_image_to_input(&crop, o->mean, o->std, input);
     result = 0;
 out:

@@ -8,6 +8,7 @@
 
 #include "data/augment.h"
 #include "data/dataset.h"
+#include "data/frame_cache.h"
 
 struct adl_loader;
 
@@ -25,6 +26,7 @@ struct adl_loader_options {
     int threads;                           /* decoding threads to start */
     size_t prefetch;                       /* batches to prepare ahead; 0: two */
     float mean[3], std[3];                 /* of the network's input */
+    struct adl_frame_source frames;        /* used where an image's frame is not drawn */
     adl_loader_broken *broken;             /* or NULL */
     adl_loader_broken_class *broken_class; /* or NULL */
     void *context;                         /* of both */

@@ -76,13 +76,19 @@ struct run {
 
 /* --- one image ------------------------------------------------------------------- */
 
+static int check_directory(const struct run *run, const struct item *item, struct adl_error *err)
+{
+    if (run->dataset->image_dir)
+        return 0;
+    return adl_fail(err, ADL_ERR_NOT_FOUND, "%s has no size, and there is no directory of images",
+                    run->dataset->images[item->index].id);
+}
+
 static int read_image(const struct run *run, struct worker *worker, struct item *item,
                       struct adl_image *image, struct adl_error *err)
 {
-    if (!run->dataset->image_dir)
-        return adl_fail(err, ADL_ERR_NOT_FOUND,
-                        "%s has no size, and there is no directory of images",
-                        run->dataset->images[item->index].id);
+    if (check_directory(run, item, err) < 0)
+        return -1;
     return adl_dataset_image_read(run->dataset, item->index, &worker->path, image, err);
 }
 
@@ -90,16 +96,15 @@ static int decode_and_resize(const struct run *run, struct worker *worker, struc
                              struct adl_error *err)
 {
     const struct adl_dataset_image *entry = &run->dataset->images[item->index];
-    struct adl_image image = {0};
-    int result = -1;
+    struct adl_image original;
 
-    ADL_TRY(read_image(run, worker, item, &image, err));
-    item->width = entry->width ? entry->width : image.width;
-    item->height = entry->height ? entry->height : image.height;
-    result = adl_image_resize(&image, run->in.w, run->in.h, &item->input, err);
-out:
-    adl_image_release(&image);
-    return result;
+    if (check_directory(run, item, err) < 0 ||
+        adl_frame_read(&run->options->frames, run->dataset, item->index, run->in.w, run->in.h,
+                       &worker->path, &item->input, &original, err) < 0)
+        return -1;
+    item->width = entry->width ? entry->width : original.width;
+    item->height = entry->height ? entry->height : original.height;
+    return 0;
 }
 
 /* Whatever is wrong with the file makes the image broken; running out of memory ends the run. */

@@ -14,6 +14,7 @@
 
 #include "base/pool.h"
 #include "data/dataset.h"
+#include "data/frame_cache.h"
 #include "plan/session.h"
 #include "wsol/evaluator.h"
 
@@ -34,6 +35,7 @@ struct adl_evaluate_options {
     const char *scoremaps;             /* directory to write each map to, as ID.npy; NULL: none */
     struct adl_evaluate_place *places; /* by index in the data set, zeroed by the caller; or NULL */
     float mean[3], std[3];             /* of the network's input */
+    struct adl_frame_source frames;    /* where decoded images are kept; not `fast` */
 
     /* Callbacks, all on the calling thread; each may be NULL. */
     void (*progress)(void *report_context, size_t done);      /* after each group of images */

@@ -37,6 +37,12 @@ struct adl_decode_options {
      * still at least twice these. The result is then smaller than info->width x height. */
     int target_width;
     int target_height;
+    /* Reduce only where the pixels of the reduced image are those of the full one, two, four or
+     * eight a side averaged, as nearly as JPEG can: by these factors, and only if they divide both
+     * sides. Resized to the target, such an image differs from the full one by what another
+     * compression would change (see tests/engine/image/test_image.c for the bound), and is not
+     * shifted. */
+    bool aligned;
 };
 
 /* Properties of a decoded file. Width and height are those of the image as displayed: after

@@ -237,8 +237,10 @@ static void choose_scale(struct jpeg_decompress_struct *jpeg, int orientation,
     if (options->target_width < 1 || options->target_height < 1)
         return;
     while (scale < 8 && ((size_t)jpeg->image_width * scale < min_w * 8 ||
-                         (size_t)jpeg->image_height * scale < min_h * 8))
-        scale++;
+                         (size_t)jpeg->image_height * scale < min_h * 8 ||
+                         (options->aligned && (jpeg->image_width * (size_t)scale % 8 != 0 ||
+                                               jpeg->image_height * (size_t)scale % 8 != 0))))
+        scale += options->aligned ? scale : 1;
     jpeg->scale_num = scale;
     jpeg->scale_denom = 8;
 }

@@ -125,6 +125,16 @@ static const struct adl_option table[] = {
     ADL_OPTION_CURVE_INTERVAL(struct adl_train_settings, 0.0001, 0.5),
     {"save-minutes", ADL_INT(struct adl_train_settings, save_minutes), .min = 1, .max = 100000,
      .value = "10", .metavar = "N", .help = "minutes between saves within an epoch"},
+    {"cache-memory", ADL_INT(struct adl_train_settings, cache_memory), .min = 0,
+     .max = ADL_LIMIT_CACHE_MIB, .value = "512", .metavar = "MIB",
+     .help = "memory for images that are much larger than --resize-size, shrunk to it, so that "
+             "they are decoded once and not in each epoch; results do not depend on it"},
+    {"cache", ADL_STRING(struct adl_train_settings, cache), .metavar = "DIR",
+     .help = "keep such images in DIR as well, for later runs: up to 16 GiB of files, which may be "
+             "removed at any time"},
+    {"exact-decode", ADL_FLAG(struct adl_train_settings, exact_decode),
+     .help = "decode large JPEGs to train on at full size, as those of val always are, instead of "
+             "reduced by 2, 4 or 8 where that leaves at least twice --resize-size"},
     {"no-report", ADL_FLAG(struct adl_train_settings, no_report),
      .help = "do not write report.html, which takes a final evaluation of val"},
     {"seed", ADL_INT(struct adl_train_settings, seed), .min = 0, .max = 2147483647, .value = "0",

@@ -386,6 +386,7 @@ int adl_train_log_epoch(const struct adl_train_run *run, const struct adl_train_
     struct adl_str lines = {0};
     struct adl_error none = {0};
     double images = (double)run->sums.images;
+    struct adl_frame_cache_stats cache = adl_frame_cache_stats(run->cache);
     char *path = adl_run_path(run->settings->out, ADL_RUN_METRICS, err), *old = NULL, *text = NULL;
     json_t *line = json_pack("{s:i, s:f, s:f, s:f, s:f, s:f, s:o*, s:b}", "epoch", epoch, "lr",
                              pace->lr, "train_loss", run->sums.loss / images, "train_top1",
@@ -394,6 +395,10 @@ int adl_train_log_epoch(const struct adl_train_run *run, const struct adl_train_
                              number(val_loss), "best", best);
 
     if (!path || !line ||
+        (cache.images > 0 &&
+         json_object_set_new(line, "cache",
+                             json_pack("{s:I, s:f}", "images", (json_int_t)cache.images, "mib",
+                                       (double)cache.bytes / ADL_MIB)) < 0) ||
         (report && json_object_set_new(line, "val", adl_train_figures(report)) < 0) ||
         !(text = adl_json_to_text(line, JSON_COMPACT | JSON_REAL_PRECISION(9), NULL, err))) {
         adl_fail_nomem(err, "the metrics");

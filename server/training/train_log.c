@@ -75,6 +75,7 @@ void adl_train_log_start(const struct adl_train_run *run)
 
 void adl_train_log_end(const struct adl_train_run *run)
 {
+    struct adl_frame_cache_stats cache = adl_frame_cache_stats(run->cache);
     size_t broken = adl_loader_broken_count(run->loader);
     if (run->epoch < run->settings->epochs)
         fprintf(stderr, "stopped in epoch %d; the same command with --resume continues\n",
@@ -85,6 +86,9 @@ void adl_train_log_end(const struct adl_train_run *run)
     else
         fprintf(stderr, "done; %s/best.safetensors is from epoch %d\n", run->settings->out,
                 run->best_epoch);
+    if (cache.fail.kind)
+        fprintf(stderr, "adl-server: train: the cache was not written to the end: %s\n",
+                cache.fail.message);
     if (broken)
         fprintf(stderr, "%zu image%s could not be read and %s skipped\n", broken, ADL_S(broken),
                 broken == 1 ? "was" : "were");

@@ -25,11 +25,13 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/limits.h"
 #include "base/mem.h"
 #include "base/plural.h"
 #include "base/rng.h"
 #include "base/size.h"
 #include "data/dataset_open.h"
+#include "server/tasks/directory.h"
 #include "server/tasks/progress.h"
 #include "server/training/run_lock.h"
 #include "server/training/run_record.h"
@@ -83,6 +85,12 @@ static bool is_stopped(void *context)
     return *run->stop;
 }
 
+/* Training images may be decoded reduced; val never is, so that its figures are those of eval. */
+static bool decodes_fast(const struct adl_train_settings *s)
+{
+    return !s->exact_decode && !s->random_resized_crop;
+}
+
 /* Collects every setting that affects the resulting bits. A resumed run has to have
  * the same; the number of epochs is not among them, unless the schedule depends on
  * it, so that a finished run can be extended. */
@@ -111,6 +119,8 @@ static int make_config(struct adl_train_run *run, struct adl_error *err)
     int failed = !run->config || !adl ||
                  (adl_arch_has_layers(&model->arch) ? json_object_set_new(run->config, "adl", adl)
                                                     : (json_decref(adl), 0));
+    if (!failed && decodes_fast(s))
+        failed = json_object_set_new(run->config, "fast_decode", json_true());
     /* The learning rate of a cosine depends on the last epoch. */
     if (!failed && s->schedule == ADL_SCHEDULE_COSINE)
         failed = json_object_set_new(run->config, "epochs", json_integer(s->epochs));
@@ -125,6 +135,20 @@ static int make_config(struct adl_train_run *run, struct adl_error *err)
         failed = init && json_object_set(run->config, "init", init);
     }
     return failed ? adl_fail_nomem(err, "the configuration") : 0;
+}
+
+static int make_cache(struct adl_train_run *run, struct adl_error *err)
+{
+    const struct adl_train_settings *s = run->settings;
+    const struct adl_frame_cache_options options = {
+        .memory_bytes = (size_t)s->cache_memory * ADL_MIB,
+        .images = run->train->count + (run->val ? run->val->count : 0),
+        .dir = s->cache,
+        .dir_bytes = ADL_LIMIT_FRAME_FILES_BYTES};
+    if (s->cache && adl_make_directory(s->cache, err) < 0)
+        return -1;
+    run->cache = adl_frame_cache_create(&options, err);
+    return run->cache ? 0 : -1;
 }
 
 static int make_loader(struct adl_train_run *run, struct adl_error *err)
@@ -142,6 +166,7 @@ static int make_loader(struct adl_train_run *run, struct adl_error *err)
         .batch = (size_t)s->batch_size,
         .seed = (uint64_t)s->seed,
         .threads = adl_pool_threads(run->pool),
+        .frames = {.cache = run->cache, .fast = decodes_fast(s)},
         .broken = adl_train_log_skipped,
         .broken_class = adl_train_log_broken_class,
         .context = run,
@@ -180,7 +205,7 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
     if (!s->resume && adl_train_open_dir(run, err) < 0)
         return -1;
     run->pool = adl_pool_create(s->threads ? s->threads : adl_pool_default_threads(), err);
-    if (!run->pool || make_loader(run, err) < 0)
+    if (!run->pool || make_cache(run, err) < 0 || make_loader(run, err) < 0)
         return -1;
     run->tape = adl_tape_create(run->model->graph, s->crop_size, s->crop_size, s->batch_size,
                                 ADL_TAPE_SHARED, run->pool, err);
@@ -221,6 +246,7 @@ static void release(struct adl_train_run *run)
     adl_optimizer_free(run->optimizer);
     adl_tape_free(run->tape);
     adl_loader_free(run->loader);
+    adl_frame_cache_free(run->cache);
     adl_pool_free(run->pool);
     adl_model_free(run->model);
     adl_dataset_free(run->val);
@@ -407,14 +433,16 @@ static int evaluate(struct adl_train_run *run, struct adl_evaluate_report *repor
     struct adl_evaluate_place *places = adl_calloc(run->val->count, sizeof *places);
     if (!places)
         return adl_fail_nomem(err, "the evaluation");
-    struct adl_evaluate_options evaluation = {.curve_interval = s->curve_interval,
-                                              .model_threshold = run->model->cam_threshold,
-                                              .progress = adl_progress_callback,
-                                              .report_context = &progress,
-                                              .broken = adl_train_log_unreadable_val,
-                                              .stopped = run->trained ? is_stopped : NULL,
-                                              .stop_context = run,
-                                              .places = places};
+    struct adl_evaluate_options evaluation = {
+        .curve_interval = s->curve_interval,
+        .model_threshold = run->model->cam_threshold,
+        .progress = adl_progress_callback,
+        .report_context = &progress,
+        .broken = adl_train_log_unreadable_val,
+        .stopped = run->trained ? is_stopped : NULL,
+        .stop_context = run,
+        .frames = {.cache = run->cache, .first = run->train->count},
+        .places = places};
     int result = -1, batch = ADL_MIN(s->batch_size, 16);
     memcpy(evaluation.mean, run->model->mean, sizeof evaluation.mean);
     memcpy(evaluation.std, run->model->std, sizeof evaluation.std);

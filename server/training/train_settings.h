@@ -34,6 +34,9 @@ struct adl_train_settings {
     double clip_norm; /* 0: gradients are not clipped */
     double curve_interval;
     int save_minutes;
+    int cache_memory;  /* MiB; 0: no frames are kept in memory */
+    const char *cache; /* the directory of a cache on disk, or NULL */
+    bool exact_decode; /* never decode training images at a reduced scale */
     bool no_report;
     const char *remarks; /* lines about the settings, printed when the run begins; or NULL */
     struct adl_option_list mean;

@@ -34,6 +34,7 @@ struct adl_train_run {
     struct adl_dataset *val; /* NULL: there is none, or it is empty */
     struct adl_model *model; /* what is saved; each save copies the optimizer's weights into it */
     struct adl_pool *pool;
+    struct adl_frame_cache *cache; /* of the images of train, then those of val */
     struct adl_loader *loader;
     struct adl_tape *tape;
     struct adl_optimizer *optimizer;

@@ -3,10 +3,12 @@
 
 #include "support/test.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/sha256.h"
@@ -104,6 +106,8 @@ struct record {
     char digest[65];
 };
 
+static size_t side = CROP; /* of the inputs that are played */
+
 static struct record play(struct adl_loader *loader, uint64_t epoch, size_t first)
 {
     struct adl_error err = {0};
@@ -118,7 +122,7 @@ static struct record play(struct adl_loader *loader, uint64_t epoch, size_t firs
         adl_sha256_update(&hash, &batch.number, sizeof batch.number);
         adl_sha256_update(&hash, batch.labels, batch.count * sizeof *batch.labels);
         adl_sha256_update(&hash, batch.indices, batch.count * sizeof *batch.indices);
-        adl_sha256_update(&hash, batch.input, batch.count * CROP * CROP * 3 * sizeof *batch.input);
+        adl_sha256_update(&hash, batch.input, batch.count * side * side * 3 * sizeof *batch.input);
         for (size_t i = 0; i < batch.count; i++) {
             CU_ASSERT_EQUAL(batch.labels[i], (int)(batch.indices[i] % 3));
             record.indices[record.images++] = batch.indices[i];
@@ -229,6 +233,160 @@ static void goes_on_in_the_middle(void)
                       here.images * sizeof *here.indices));
     CU_ASSERT_EQUAL(play(loader, 2, 1000).images, 0);
     adl_loader_free(loader);
+    done_with_pictures();
+}
+
+/* Frames of 5 x 5 pixels, which all images are large enough for. */
+static struct adl_loader_options with_frames(struct adl_frame_cache *cache, int threads)
+{
+    struct adl_loader_options options = training(7, threads);
+    options.augment.resize_size = 5;
+    options.augment.crop_size = 4;
+    options.frames.cache = cache;
+    return options;
+}
+
+static struct adl_frame_cache *new_cache(size_t bytes, const char *dir, size_t dir_bytes)
+{
+    struct adl_error err = {0};
+    const struct adl_frame_cache_options options = {
+        .memory_bytes = bytes, .images = IMAGES, .dir = dir, .dir_bytes = dir_bytes};
+    struct adl_frame_cache *cache = adl_frame_cache_create(&options, &err);
+    TEST_OK(cache ? 0 : -1, &err);
+    CU_ASSERT_FATAL(cache != NULL);
+    return cache;
+}
+
+static void remove_pictures(void)
+{
+    for (int i = 0; i < IMAGES; i++) {
+        char path[512];
+        snprintf(path, sizeof path, "%s/images/%d.png", folder, i);
+        CU_ASSERT_EQUAL(unlink(path), 0);
+    }
+}
+
+/* The digests of epochs 0 and 1, and of the second half of epoch 1. */
+static void play_three(struct adl_frame_cache *cache, int threads, char digests[3][65])
+{
+    struct adl_error err = {0};
+    struct adl_loader_options options = with_frames(cache, threads);
+    struct adl_loader *loader = adl_loader_create(dataset, &options, &err);
+    TEST_OK(loader ? 0 : -1, &err);
+    for (int i = 0; loader && i < 3; i++)
+        memcpy(digests[i], play(loader, i > 0, i == 2 ? 3 : 0).digest, 65);
+    adl_loader_free(loader);
+}
+
+static void a_cache_changes_no_bit(void)
+{
+    /* None, room for three or four, room for all. */
+    static const size_t sizes[] = {0, 500, 100000};
+    char want[3][65], got[3][65];
+    side = 4;
+    write_pictures(false);
+    play_three(NULL, 1, want);
+    for (size_t i = 0; i < ADL_COUNT(sizes); i++) {
+        for (int threads = 1; threads <= 3; threads += 2) {
+            struct adl_frame_cache *cache = new_cache(sizes[i], NULL, 0);
+            play_three(cache, threads, got);
+            CU_ASSERT(!memcmp(want, got, sizeof want));
+            struct adl_frame_cache_stats stats = adl_frame_cache_stats(cache);
+            CU_ASSERT(stats.bytes <= sizes[i]);
+            CU_ASSERT((stats.images == 0) == (i == 0));
+            CU_ASSERT((stats.images == IMAGES) == (i == 2));
+            if (i == 2) {
+                /* Nothing is decoded again. */
+                struct adl_loader_options options = with_frames(cache, threads);
+                remove_pictures();
+                CU_ASSERT_STRING_EQUAL(play_new(&options, 1, 0).digest, want[1]);
+                done_with_pictures();
+                write_pictures(false);
+            }
+            adl_frame_cache_free(cache);
+        }
+    }
+    side = CROP;
+    done_with_pictures();
+}
+
+/* Overwrites the byte `at` of each file in the cache, from its end if negative; or, with
+ * `cut`, removes it and what follows. Returns the number of files. */
+static int spoil(const char *dir, long at, bool cut)
+{
+    DIR *list = opendir(dir);
+    struct dirent *entry;
+    int count = 0;
+    while (list && (entry = readdir(list))) {
+        char path[1024];
+        if (!strstr(entry->d_name, ".frame"))
+            continue;
+        snprintf(path, sizeof path, "%s/%s", dir, entry->d_name);
+        FILE *file = fopen(path, "r+");
+        CU_ASSERT_FATAL(file != NULL);
+        fseek(file, at, at < 0 ? SEEK_END : SEEK_SET);
+        if (cut) {
+            CU_ASSERT_EQUAL(ftruncate(fileno(file), ftell(file)), 0);
+        } else {
+            int byte = fgetc(file);
+            fseek(file, -1, SEEK_CUR);
+            fputc(byte ^ 1, file);
+        }
+        fclose(file);
+        count++;
+    }
+    closedir(list);
+    return count;
+}
+
+static void a_cache_on_disk_is_checked(void)
+{
+    static const struct {
+        long at;
+        bool cut;
+    } damages[] = {{0, false}, {8, false}, {72, false}, {-1, false}, {-1, true}, {0, true}};
+    char want[3][65], got[3][65], dir[300], path[1100];
+    side = 4;
+    write_pictures(false);
+    snprintf(dir, sizeof dir, "%s/frames", folder);
+    CU_ASSERT_EQUAL(mkdir(dir, 0777), 0);
+    play_three(NULL, 1, want);
+    for (size_t i = 0; i <= ADL_COUNT(damages); i++) {
+        struct adl_frame_cache *cache = new_cache(0, dir, 100000);
+        play_three(cache, 2, got);
+        CU_ASSERT(!memcmp(want, got, sizeof want));
+        CU_ASSERT_EQUAL(adl_frame_cache_stats(cache).written, IMAGES);
+        adl_frame_cache_free(cache);
+        cache = new_cache(0, dir, 100000);
+        play_three(cache, 2, got);
+        CU_ASSERT(!memcmp(want, got, sizeof want));
+        CU_ASSERT_EQUAL(adl_frame_cache_stats(cache).written, 0);
+        adl_frame_cache_free(cache);
+        if (i < ADL_COUNT(damages))
+            CU_ASSERT_EQUAL(spoil(dir, damages[i].at, damages[i].cut), IMAGES);
+    }
+
+    /* An image that has changed is decoded anew, even to the same size. */
+    snprintf(path, sizeof path, "cp '%s/images/1.png' '%s/images/2.png'", folder, folder);
+    CU_ASSERT_EQUAL(system(path), 0);
+    play_three(NULL, 1, want);
+    struct adl_frame_cache *cache = new_cache(0, dir, 100000);
+    play_three(cache, 1, got);
+    CU_ASSERT(!memcmp(want, got, sizeof want));
+    CU_ASSERT_EQUAL(adl_frame_cache_stats(cache).written, 1);
+    adl_frame_cache_free(cache);
+
+    /* The files do not take more than they may. */
+    snprintf(dir, sizeof dir, "%s/few", folder);
+    CU_ASSERT_EQUAL(mkdir(dir, 0777), 0);
+    for (int i = 0; i < 2; i++) {
+        cache = new_cache(0, dir, 1000);
+        play_three(cache, 3, got);
+        CU_ASSERT(!memcmp(want, got, sizeof want));
+        CU_ASSERT_EQUAL(adl_frame_cache_stats(cache).written, i ? 0 : 1000 / (80 + 75));
+        adl_frame_cache_free(cache);
+    }
+    side = CROP;
     done_with_pictures();
 }
 
@@ -375,6 +533,8 @@ static void survives_no_memory(void)
 TEST_SUITE(loader, {"every image comes once", every_image_comes_once},
            {"batches depend on the seed alone", batches_depend_on_the_seed_alone},
            {"goes on in the middle of an epoch", goes_on_in_the_middle},
+           {"a cache changes no bit", a_cache_changes_no_bit},
+           {"a cache on disk is checked", a_cache_on_disk_is_checked},
            {"broken images are told once", broken_images_are_told_once},
            {"FIFOs are broken images", fifos_are_broken_images},
            {"broken classes are told once", broken_classes_are_told_once},

@@ -3,6 +3,7 @@
 
 #include "support/test.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "image/image_decode.h"
+#include "io/file.h"
 #include "support/formula.h"
 #include "support/image_bytes.h"
 
@@ -190,6 +192,63 @@ static void jpeg_at_reduced_scale(void)
         CU_ASSERT_DOUBLE_EQUAL(mean / (image.width * image.height), whole / IMAGE_PIXELS, 20);
         adl_image_release(&image);
         free(file.data);
+    }
+}
+
+/* 20 log10(255 / root mean square difference), in dB. */
+static double psnr(const struct adl_image *a, const struct adl_image *b)
+{
+    double sum = 0;
+    int values = a->width * a->height * 3;
+    for (int i = 0; i < values; i++)
+        sum += (a->rgb[i] - b->rgb[i]) * (a->rgb[i] - b->rgb[i]);
+    return 10 * log10(255.0 * 255.0 * values / (sum + 1e-9));
+}
+
+/* Resized to the target, an image that was reduced first is the exact one within a bound: what
+ * another compression at high quality changes. Drawings have more sharp edges than
+ * photographs. */
+static void jpeg_reduced_and_aligned(void)
+{
+    static const struct {
+        const char *path;
+        int target, w, h;
+    } cases[] = {
+        {"web/examples/starfish.jpg", 100, 240, 200},
+        {"web/examples/starfish.jpg", 101, 480, 400},
+        {"web/examples/starfish.jpg", 50, 120, 100},
+        {"web/examples/starfish.jpg", 25, 60, 50},
+        {"web/examples/umbrella.jpg", 105, 210, 210},
+        {"web/examples/umbrella.jpg", 20, 105, 105},
+        {"web/examples/yin_yang.jpg", 85, 230, 170},
+        {"web/examples/yin_yang.jpg", 9, 115, 85},
+        {"tests/browser/picture.jpg", 40, 80, 120},
+        {"tests/browser/picture.jpg", 10, 20, 30},
+        {"tests/golden/images/baseline.jpg", 1, 27, 19},
+    };
+    for (size_t i = 0; i < ADL_COUNT(cases); i++) {
+        const int side = cases[i].target;
+        const struct adl_decode_options how = {
+            .target_width = side, .target_height = side, .aligned = true};
+        struct adl_error err = {0};
+        struct adl_image exact, reduced, a, b;
+        size_t length;
+        void *bytes = adl_file_read(cases[i].path, 1 << 20, &length, &err);
+        TEST_OK(bytes ? 0 : -1, &err);
+        TEST_OK(adl_image_decode(bytes, length, NULL, &exact, NULL, &err), &err);
+        TEST_OK(adl_image_decode(bytes, length, &how, &reduced, NULL, &err), &err);
+        CU_ASSERT_EQUAL(reduced.width, cases[i].w);
+        CU_ASSERT_EQUAL(reduced.height, cases[i].h);
+        TEST_OK(adl_image_resize(&exact, side, side, &a, &err), &err);
+        TEST_OK(adl_image_resize(&reduced, side, side, &b, &err), &err);
+        double likeness = psnr(&a, &b);
+        if (!(likeness >= 35))
+            TEST_FAIL("%s at %d: %.1f dB", cases[i].path, side, likeness);
+        adl_image_release(&exact);
+        adl_image_release(&reduced);
+        adl_image_release(&a);
+        adl_image_release(&b);
+        adl_free(bytes);
     }
 }
 
@@ -398,6 +457,7 @@ static void encoders(void)
 
 TEST_SUITE(image, {"types are told from bytes", types_are_told_from_bytes}, {"jpeg", jpeg},
            {"jpeg orientation", jpeg_orientation}, {"jpeg at reduced scale", jpeg_at_reduced_scale},
+           {"aligned JPEGs are reduced within a bound", jpeg_reduced_and_aligned},
            {"png of every kind", png}, {"webp", webp}, {"first frame of webp", first_frame_of_webp},
            {"arithmetic jpeg", arithmetic_jpeg},
            {"orientation of png and webp", orientation_elsewhere}, {"encoders", encoders});

@@ -469,6 +469,36 @@ static void a_missing_best_is_not_claimed(void)
     CU_ASSERT_EQUAL(stat(scratch_path("run/best.safetensors"), &info), 0);
 }
 
+/* Images of 48 x 48 are 5.8 times the frame of 20 x 20; JPEGs are reduced by none or two. */
+static void caches_and_decoding(void)
+{
+#define SMALL "--epochs", "2", "--resize-size", "20", "--crop-size", "16"
+    struct adl_error err;
+    make_directories("caches");
+    TEST_OK(TRAIN("none", false, &err, SMALL, "--cache-memory", "0"), &err);
+    TEST_OK(TRAIN("memory", false, &err, SMALL), &err);
+    TEST_OK(TRAIN("disk", false, &err, SMALL, "--cache", scratch_path("frames")), &err);
+    TEST_OK(TRAIN("disk-2", true, &err, SMALL, "--cache", scratch_path("frames")), &err);
+    TEST_OK(TRAIN("disk-2", false, &err, SMALL, "--resume", "--cache-memory", "0"), &err);
+    char want[65];
+    snprintf(want, sizeof want, "%s", digest_of("none/last.safetensors"));
+    CU_ASSERT_STRING_EQUAL(want, digest_of("memory/last.safetensors"));
+    CU_ASSERT_STRING_EQUAL(want, digest_of("disk/last.safetensors"));
+    CU_ASSERT_STRING_EQUAL(want, digest_of("disk-2/last.safetensors"));
+    json_t *lines = metrics_of("memory"), *none = metrics_of("none");
+    const json_t *cache = json_object_get(json_array_get(lines, 1), "cache");
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(cache, "images")), 2 * PER_CLASS);
+    CU_ASSERT(!json_object_get(json_array_get(none, 1), "cache"));
+    /* Images of val are the same whatever the training images are decoded by. */
+    TEST_OK(TRAIN("exact", true, &err, SMALL, "--exact-decode"), &err);
+    CU_ASSERT(TRAIN("exact", true, &err, SMALL, "--resume") < 0);
+    CU_ASSERT(strstr(err.message, "fast_decode unset, not yes") != NULL);
+    json_decref(lines);
+    json_decref(none);
+    CU_ASSERT(TRAIN("bad", false, &err, SMALL, "--cache", scratch_path("none/run.json")) < 0);
+#undef SMALL
+}
+
 static void one_is_singular(void)
 {
     struct adl_error err;
@@ -993,7 +1023,8 @@ TEST_SUITE(train, {"the same bits however it runs", same_bits_however_it_runs},
            {"other settings are refused", other_settings_are_refused},
            {"settings that are gone are noticed", settings_that_are_gone_are_noticed},
            {"a missing best is not claimed", a_missing_best_is_not_claimed},
-           {"one is singular", one_is_singular}, {"other data is refused", other_data_is_refused},
+           {"one is singular", one_is_singular}, {"caches and decoding", caches_and_decoding},
+           {"other data is refused", other_data_is_refused},
            {"a state without digest is taken with a warning",
             a_state_without_digest_is_taken_with_a_warning},
            {"resuming needs no --init", resuming_needs_no_init},
