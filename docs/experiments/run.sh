@@ -175,7 +175,6 @@ done
 : "${DATA:=$METADATA}"
 data_flags=(--data "$DATA" ${METADATA:+--metadata "$METADATA"} ${IMAGES:+--images "$IMAGES"})
 threads=(${THREADS:+--threads "$THREADS"})
-lists=${METADATA:-$DATA/metadata}
 
 # Puts the command of a run into the array `train`.
 train_command() {
@@ -200,41 +199,13 @@ fi
 
 # --- the table ---------------------------------------------------------------
 
-# Prints the percentage of images that a centred square localizes in the 224-pixel
-# frame, with the best of twenty sizes for each IoU: "at 0.5|mean over 0.3, 0.5, 0.7".
+# Prints what a centred square localizes in the frame of the run whose test.json is given, with
+# the best of twenty sizes for each IoU: "at 0.5|mean over 0.3, 0.5, 0.7".
 centre_box() {
-    [ -s "$lists/test/localization.txt" ] && [ -s "$lists/test/image_sizes.txt" ] || return
-    awk -F, '
-        FNR == 1 {file++}
-        file == 1 {width[$1] = $2; height[$1] = $3; next}
-        NF == 5 && width[$1] > 0 && height[$1] > 0 {
-            if (!($1 in images)) {images[$1]; count++}
-            n++
-            id[n] = $1
-            x0[n] = int($2 * 224 / width[$1]); y0[n] = int($3 * 224 / height[$1])
-            x1[n] = int($4 * 224 / width[$1]); y1[n] = int($5 * 224 / height[$1])
-        }
-        END {
-            for (q = 0; q < 80; q += 4) {
-                split("", best)
-                for (i = 1; i <= n; i++) {
-                    w = (x1[i] < 223 - q ? x1[i] : 223 - q) - (x0[i] > q ? x0[i] : q) + 1
-                    h = (y1[i] < 223 - q ? y1[i] : 223 - q) - (y0[i] > q ? y0[i] : q) + 1
-                    both = w > 0 && h > 0 ? w * h : 0
-                    area = (x1[i] - x0[i] + 1) * (y1[i] - y0[i] + 1)
-                    iou = both / (area + (224 - 2 * q) ^ 2 - both)
-                    if (!(id[i] in best) || iou > best[id[i]]) best[id[i]] = iou
-                }
-                for (t = 3; t <= 7; t += 2) {
-                    right = 0
-                    for (i in best) right += best[i] >= t / 10
-                    if (right > most[t]) most[t] = right
-                }
-            }
-            if (count)
-                printf "%.1f|%.1f\n", 100 * most[5] / count,
-                    100 * (most[3] + most[5] + most[7]) / 3 / count
-        }' "$lists/test/image_sizes.txt" "$lists/test/localization.txt"
+    awk -F '[:,]' '
+        /^  "centred_square_acc": [0-9]/ {at_half = $2}
+        /^  "centred_square_acc_v2": [0-9]/ {mean = $2}
+        END {if (at_half != "") printf "%.1f|%.1f\n", at_half, mean}' "$1"
 }
 
 # Prints the cells of a row, "n | mean ± deviation | ...", from test.json and
@@ -269,16 +240,16 @@ cells() {
 }
 
 table() {
-    local row files centre first='' common_of own hours any=
+    local row files centre='' first='' common_of own hours any=
     echo "| | n | Top-1 Cls | GT-known Loc | Top-1 Loc | MaxBoxAcc | (centred) | MaxBoxAccV2 |"
     echo "|---|---|---|---|---|---|---|---|"
     for row in "${row_names[@]}"; do
         files=("$OUT/$set/$row"/seed*/test.json "$OUT/$set/$row"/seed*/testcls.json)
         [ ${#files[@]} -gt 0 ] || continue
         any=1
+        [ -n "$centre" ] || centre=$(centre_box "${files[0]}")
         echo "| ${row_title[$row]} | $(cells "${files[@]}") |"
     done
-    centre=$(centre_box)
     [ -z "$centre" ] ||
         echo "| best centred square | | | | | ${centre%|*} | | ${centre#*|} |"
     echo
@@ -294,7 +265,7 @@ table() {
     echo "(centred) moves each box of MaxBoxAcc to the middle of its image."
     if [ -n "$centre" ]; then
         echo "The centred square ignores the image: it is the best of twenty sizes on \`test\` at each"
-        echo "IoU."
+        echo "IoU, in the frame of the network's input, as all boxes are."
     fi
     [ -n "$any" ] || return 0
 

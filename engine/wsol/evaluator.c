@@ -146,6 +146,19 @@ static void evaluator_count_cut(struct adl_evaluator *evaluator, const struct cu
     }
 }
 
+/* Adds the image to the counts of the squares that are right without looking at it: what a map
+ * has to exceed. They are in the frame of the map, as everything else is. */
+static void count_squares(struct adl_evaluator *evaluator, const struct adl_eval_image *image)
+{
+    for (int i = 0; i < ADL_EVAL_SQUARES; i++) {
+        int x = i * image->width / 56, y = i * image->height / 56;
+        const struct adl_box square = {x, y, image->width - 1 - x, image->height - 1 - y};
+        double iou = best_iou(&square, 1, image->truth, image->truth_count);
+        for (enum adl_eval_iou limit = 0; limit < ADL_EVAL_IOUS; limit++)
+            evaluator->squares[limit][i] += is_hit(iou, limit);
+    }
+}
+
 static int check_truth(const struct adl_eval_image *image, struct adl_error *err)
 {
     if (image->truth_count == 0)
@@ -218,6 +231,7 @@ int adl_evaluator_add(struct adl_evaluator *evaluator, const struct adl_eval_ima
         evaluator->top5 += rank.top5;
     }
     if (image->map) {
+        count_squares(evaluator, image);
         evaluator->localized++;
         evaluator->gt_known += gt_known;
     }
@@ -242,6 +256,9 @@ int adl_evaluator_merge(struct adl_evaluator *into, const struct adl_evaluator *
     into->both += from->both;
     into->top1_loc += from->top1_loc;
     into->top5_loc += from->top5_loc;
+    for (size_t i = 0; i < (size_t)ADL_EVAL_IOUS * ADL_EVAL_SQUARES; i++)
+        into->squares[i / ADL_EVAL_SQUARES][i % ADL_EVAL_SQUARES] +=
+            from->squares[i / ADL_EVAL_SQUARES][i % ADL_EVAL_SQUARES];
     for (size_t i = 0; i < ADL_EVAL_IOUS * into->steps; i++) {
         into->largest[i] += from->largest[i];
         into->all[i] += from->all[i];
@@ -292,8 +309,15 @@ struct adl_evaluation adl_evaluator_result(const struct adl_evaluator *evaluator
         result.max_box_acc_v2_iou[iou] = percent(correct[best], evaluator->localized);
         result.best_threshold_v2[iou] = (double)best * evaluator->interval;
         result.max_box_acc_v2 += result.max_box_acc_v2_iou[iou];
+        correct = evaluator->squares[iou];
+        double square =
+            percent(correct[best_step(correct, ADL_EVAL_SQUARES)], evaluator->localized);
+        result.centred_square_acc_v2 += square;
+        if (iou == ADL_EVAL_IOU_50)
+            result.centred_square_acc = square;
     }
     result.max_box_acc_v2 /= ADL_EVAL_IOUS;
+    result.centred_square_acc_v2 /= ADL_EVAL_IOUS;
     return result;
 }
 

@@ -16,6 +16,9 @@
 /* The overlap at which a predicted box counts as correct: IoU >= 0.3, 0.5 or 0.7. */
 enum adl_eval_iou { ADL_EVAL_IOU_30, ADL_EVAL_IOU_50, ADL_EVAL_IOU_70, ADL_EVAL_IOUS };
 
+/* Sizes of the square that ignores the image: from the whole map to a third of its sides. */
+#define ADL_EVAL_SQUARES 20
+
 struct adl_evaluator {
     double interval;        /* between the thresholds 0, interval, ... < 1 */
     size_t steps;           /* number of thresholds */
@@ -37,6 +40,9 @@ struct adl_evaluator {
     /* Correct images at IoU 0.5 by threshold if the largest contour's box is moved to the
      * middle of the map: what the size of the box achieves without its position. Owned. */
     uint64_t *centred;
+    /* Correct images if the box is always the middle of the map with a margin of i / 56 of each
+     * side, truncated. */
+    uint64_t squares[ADL_EVAL_IOUS][ADL_EVAL_SQUARES];
     /* Images of `largest` at IoU 0.5 that are also top1, or top5. Owned. */
     uint64_t *largest_top1, *largest_top5;
 
@@ -80,6 +86,8 @@ struct adl_evaluation {
     double max_box_acc;                       /* largest contour, IoU 0.5 */
     double best_threshold;                    /* ties go to the lowest */
     double centred_box_acc;                   /* the same boxes, each moved to the middle */
+    double centred_square_acc;                /* one centred square for all, IoU 0.5 */
+    double centred_square_acc_v2;             /* the mean over the IoUs, each at its own size */
     double best_top1_loc, best_top5_loc;      /* at best_threshold, where GT-known localization
                                                * equals max_box_acc */
     double max_box_acc_v2;                    /* all contours: the mean of the next three */

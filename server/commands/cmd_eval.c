@@ -135,6 +135,8 @@ static int print_json(const struct eval *e, struct adl_error *err)
         {"top5_loc", number(f->top5_loc, r->both)},
         {"max_box_acc", number(f->max_box_acc, r->localized)},
         {"centred_box_acc", number(f->centred_box_acc, r->localized)},
+        {"centred_square_acc", number(f->centred_square_acc, r->localized)},
+        {"centred_square_acc_v2", number(f->centred_square_acc_v2, r->localized)},
         {"max_box_acc_v2", number(f->max_box_acc_v2, r->localized)},
         {"max_box_acc_v2_iou", per_iou(f->max_box_acc_v2_iou, r->localized)},
         {"best_threshold", number(f->best_threshold, r->localized)},
@@ -214,6 +216,9 @@ static void print_table(const struct eval *e)
              f->max_box_acc_v2_iou[0], f->max_box_acc_v2_iou[1], f->max_box_acc_v2_iou[2],
              f->best_threshold_v2[0], f->best_threshold_v2[1], f->best_threshold_v2[2]);
     print_figure("MaxBoxAccV2", f->max_box_acc_v2, r->localized, note);
+    snprintf(note, sizeof note, "one for all images, of the best of %d sizes; as V2 %.2f %%",
+             ADL_EVAL_SQUARES, f->centred_square_acc_v2);
+    print_figure("centred square", f->centred_square_acc, r->localized, note);
     if (!r->localized)
         puts("this split has no boxes: classification only");
     printf("%-14s %6.1f s\n", "time", r->seconds);

@@ -282,6 +282,65 @@ static void centred_boxes_keep_their_size(void)
     adl_evaluator_release(&other);
 }
 
+/* Pixels that are in both boxes, over those in either, by looking at each. */
+static double iou_by_pixels(const struct adl_box *a, const struct adl_box *b, int side)
+{
+    int both = 0, either = 0;
+    for (int y = 0; y < side; y++)
+        for (int x = 0; x < side; x++) {
+            bool in_a = x >= a->x0 && x <= a->x1 && y >= a->y0 && y <= a->y1;
+            bool in_b = x >= b->x0 && x <= b->x1 && y >= b->y0 && y <= b->y1;
+            both += in_a && in_b;
+            either += in_a || in_b;
+        }
+    return (double)both / either;
+}
+
+/* In whatever frame the maps are, the square is in the same: found by pixels among all squares
+ * around the middle, of which the twenty are some. */
+static void the_centred_square_is_in_the_frame(void)
+{
+    static const int sides[][2] = {{56, 56}, {128, 128}, {177, 177}, {224, 112}};
+    for (size_t s = 0; s < ADL_COUNT(sides); s++) {
+        const int w = sides[s][0], h = sides[s][1], images = 12;
+        struct adl_evaluator evaluator;
+        struct adl_error err = {0};
+        int best[ADL_EVAL_IOUS] = {0};
+        struct adl_box truths[12];
+        double *map = adl_calloc((size_t)(w * h), sizeof *map);
+        map[0] = 1;
+        TEST_OK(adl_evaluator_init(&evaluator, 0.5, 0.5, &err), &err);
+        for (int i = 0; i < images; i++) {
+            /* Around the middle, and ever smaller, some of them beside it. */
+            int x = w * i / 40, y = h * i / 40, shift = i % 3 == 0 ? w / 6 : 0;
+            truths[i] = (struct adl_box){x + shift, y, w - 1 - x, h - 1 - y};
+            const struct adl_eval_image image = {
+                .map = map, .width = w, .height = h, .truth = &truths[i], .truth_count = 1};
+            TEST_OK(adl_evaluator_add(&evaluator, &image, &err), &err);
+        }
+        for (int q = 0; q < ADL_EVAL_SQUARES; q++) {
+            const int x = w * q / 56, y = h * q / 56;
+            const struct adl_box square = {x, y, w - 1 - x, h - 1 - y};
+            int right[ADL_EVAL_IOUS] = {0};
+            for (int i = 0; i < images; i++) {
+                double iou = iou_by_pixels(&square, &truths[i], w);
+                right[0] += iou >= 0.3;
+                right[1] += iou >= 0.5;
+                right[2] += iou >= 0.7;
+            }
+            for (int k = 0; k < ADL_EVAL_IOUS; k++)
+                best[k] = ADL_MAX(best[k], right[k]);
+        }
+        struct adl_evaluation result = adl_evaluator_result(&evaluator);
+        CU_ASSERT_DOUBLE_EQUAL(result.centred_square_acc, 100.0 * best[1] / images, 1e-9);
+        CU_ASSERT_DOUBLE_EQUAL(result.centred_square_acc_v2,
+                               100.0 * (best[0] + best[1] + best[2]) / 3 / images, 1e-9);
+        CU_ASSERT(best[2] > 0 && best[2] < best[0] && result.max_box_acc == 0);
+        adl_evaluator_release(&evaluator);
+        adl_free(map);
+    }
+}
+
 static void refuses_what_makes_no_sense(void)
 {
     static const struct adl_box backwards = {1, 1, 0, 1}, negative = {-1, 0, 1, 1};
@@ -348,5 +407,6 @@ TEST_SUITE(evaluator, {"curves equal the reference's", curves_equal_the_referenc
             best_figures_are_those_at_the_best_threshold},
            {"classification and localization count apart", parts_of_an_image_count_apart},
            {"centred boxes keep their size", centred_boxes_keep_their_size},
+           {"the centred square is in the frame of the map", the_centred_square_is_in_the_frame},
            {"what makes no sense is refused", refuses_what_makes_no_sense},
            {"the evaluator survives running out of memory", survives_no_memory});

@@ -515,10 +515,20 @@ static void wrong_usage_is_refused(void)
 
 static void the_command_prints_the_figures(void)
 {
-    static const char *const keys[] = {"images",          "top1_cls",       "top5_cls",
-                                       "gt_known_loc",    "top1_loc",       "top5_loc",
-                                       "max_box_acc",     "max_box_acc_v2", "best_threshold",
-                                       "model_threshold", "errors",         "seconds"};
+    static const char *const keys[] = {"images",
+                                       "top1_cls",
+                                       "top5_cls",
+                                       "gt_known_loc",
+                                       "top1_loc",
+                                       "top5_loc",
+                                       "max_box_acc",
+                                       "max_box_acc_v2",
+                                       "best_threshold",
+                                       "centred_square_acc",
+                                       "centred_square_acc_v2",
+                                       "model_threshold",
+                                       "errors",
+                                       "seconds"};
     struct adl_error err = {0};
     char model[600], metadata[600], maps[600];
     make_network_and_data("command", true);
