@@ -39,6 +39,22 @@ void adl_train_log_unreadable_val(void *progress, const char *reason)
     fprintf(stderr, "adl-server: train: val: %s\n", reason);
 }
 
+void adl_train_log_broken_val(struct adl_train_run *run, const struct adl_evaluate_report *report)
+{
+    for (size_t i = 0; !run->val_told && i < report->class_count; i++) {
+        const struct adl_evaluate_class *c = &report->classes[i];
+        if (c->images == 0 || c->errors < c->images)
+            continue;
+        if (run->val->classes)
+            fprintf(stderr, "adl-server: train: warning: no image of %s in val can be read\n",
+                    run->val->classes[i]);
+        else
+            fprintf(stderr,
+                    "adl-server: train: warning: no image of class %zu in val can be read\n", i);
+    }
+    run->val_told = true;
+}
+
 void adl_train_print_epoch(const struct adl_train_run *run, const struct adl_train_pace *pace,
                            const struct adl_evaluate_report *report, bool best)
 {

@@ -12,6 +12,9 @@ void adl_train_log_broken_class(void *context, int class_id);
 /* A callback of the evaluation; `progress` is a struct adl_progress. */
 void adl_train_log_unreadable_val(void *progress, const char *reason);
 
+/* After an evaluation of val: names the classes of which no image could be read, the first time. */
+void adl_train_log_broken_val(struct adl_train_run *run, const struct adl_evaluate_report *report);
+
 /* The remarks on the data and the weights, and what is about to be trained. */
 void adl_train_log_start(const struct adl_train_run *run);
 void adl_train_print_epoch(const struct adl_train_run *run, const struct adl_train_pace *pace,

@@ -438,7 +438,7 @@ static int evaluate(struct adl_train_run *run, struct adl_evaluate_report *repor
         .model_threshold = run->model->cam_threshold,
         .progress = adl_progress_callback,
         .report_context = &progress,
-        .broken = adl_train_log_unreadable_val,
+        .broken = run->val_told ? NULL : adl_train_log_unreadable_val,
         .stopped = run->trained ? is_stopped : NULL,
         .stop_context = run,
         .frames = {.cache = run->cache, .first = run->train->count},
@@ -455,8 +455,10 @@ static int evaluate(struct adl_train_run *run, struct adl_evaluate_report *repor
         result =
             adl_evaluate_session(run->val, session, batch, run->pool, &evaluation, report, err);
     adl_progress_finish(&progress);
-    if (result == 0)
+    if (result == 0) {
         *loss = mean_loss(places, run->val->count);
+        adl_train_log_broken_val(run, report);
+    }
     adl_free(places);
     adl_session_free(session);
     adl_plan_unref(plan);

@@ -59,6 +59,7 @@ struct adl_train_run {
     double best_loss;                      /* its loss on val; NAN: none, or unknown */
     int best_epoch;                        /* from 1; 0: none yet */
     struct adl_evaluate_report evaluation; /* of the best epoch; zeroed after a resume */
+    bool val_told;                         /* its unreadable images and classes were named */
     size_t val_errors;                     /* unreadable images of val in the last epoch */
     uint64_t saved_ns;                     /* when the state was last saved */
 };

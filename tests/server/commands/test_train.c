@@ -982,6 +982,28 @@ static void label_images(const char *split, int count, int classes, int first)
     fclose(labels);
 }
 
+/* How often the last run wrote this. */
+static int log_count(const char *part)
+{
+    int count = 0;
+    for (const char *p = logged_text; p && (p = strstr(p, part)); p++)
+        count++;
+    return count;
+}
+
+static void broken_val_is_told_once(void)
+{
+    struct adl_error err;
+    make_lists("broken-val");
+    for (int i = 1; i < 8; i += 2)
+        fclose(fopen(scratch_path("data/images/val%d.png", i), "w"));
+    TEST_OK(TRAIN("run", false, &err, "--epochs", "3"), &err);
+    CU_ASSERT_EQUAL(log_count("val3.png"), 1);
+    CU_ASSERT_EQUAL(log_count("warning: no image of class 1 in val can be read\n"), 1);
+    CU_ASSERT_EQUAL(log_count("class 0 in val"), 0);
+    CU_ASSERT_EQUAL(log_count("4 images of val could not be read and count as wrong\n"), 1);
+}
+
 static void labels_without_images_are_noticed(void)
 {
     struct adl_error err;
@@ -1015,6 +1037,7 @@ static void labels_without_images_are_noticed(void)
 
 TEST_SUITE(train, {"the same bits however it runs", same_bits_however_it_runs},
            {"a finished run can be extended", a_finished_run_can_be_extended},
+           {"broken images of val are told once", broken_val_is_told_once},
            {"labels without images are noticed", labels_without_images_are_noticed},
            {"the origin of the weights is recorded", the_origin_is_recorded},
            {"--init sets the network", init_sets_the_network},
