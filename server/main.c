@@ -75,10 +75,11 @@ static int unknown_subcommand(const char *name)
     for (size_t i = 0; adl_commands[i]; i++)
         adl_nearest_offer(&nearest, adl_commands[i]->name);
     if (nearest.best)
-        fprintf(stderr, "adl-server: unknown subcommand \"%.60s\"; did you mean %s?\n", name,
-                nearest.best);
+        fprintf(stderr, "adl-server: unknown subcommand \"%s\"; did you mean %s?\n",
+                ADL_SHORT(name), nearest.best);
     else
-        fprintf(stderr, "adl-server: unknown subcommand \"%.60s\"; see adl-server --help\n", name);
+        fprintf(stderr, "adl-server: unknown subcommand \"%s\"; see adl-server --help\n",
+                ADL_SHORT(name));
     return 2;
 }
 

@@ -10,6 +10,8 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
+
+#include "base/name.h"
 #endif
 
 const char *adl_isa_name(enum adl_isa isa)
@@ -51,8 +53,8 @@ int adl_isa_choose(enum adl_isa wanted, enum adl_isa *isa, struct adl_error *err
             if (strcmp(forced, adl_isa_name(best_first[i])) == 0)
                 wanted = best_first[i];
         if (wanted == ADL_ISA_AUTO)
-            return adl_fail(err, ADL_ERR_ARG, "ADL_CPU is '%.32s'; use generic, avx2 or avx512",
-                            forced);
+            return adl_fail(err, ADL_ERR_ARG, "ADL_CPU is '%s'; use generic, avx2 or avx512",
+                            ADL_SHORT(forced));
     }
     if (wanted == ADL_ISA_AUTO)
         for (size_t i = 0; wanted == ADL_ISA_AUTO; i++)

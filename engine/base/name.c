@@ -26,6 +26,22 @@ struct adl_name_quoted adl_name_quote(const char *name, size_t length)
     return quoted;
 }
 
+struct adl_name_short adl_name_shorten(const char *text)
+{
+    struct adl_name_short result;
+    size_t length = strlen(text), end = sizeof result.text - sizeof "...";
+
+    if (length < sizeof result.text) {
+        memcpy(result.text, text, length + 1);
+        return result;
+    }
+    while (end > 0 && ((unsigned char)text[end] & 0xc0) == 0x80)
+        end--;
+    memcpy(result.text, text, end);
+    memcpy(result.text + end, "...", sizeof "...");
+    return result;
+}
+
 void adl_nearest_offer(struct adl_nearest *nearest, const char *candidate)
 {
     size_t length = strlen(nearest->word);

@@ -14,11 +14,19 @@ struct adl_name_quoted {
 };
 struct adl_name_quoted adl_name_quote(const char *name, size_t length);
 
-/* Finds the candidate nearest to a mistyped word. Set `word`, zero the rest, offer each
- * candidate, then read `best`: NULL when no candidate is near enough to be suggested. A
- * candidate is near when the edit distance (base/edit.h) is at most 1, 2 or 3 for words of up
- * to 3, up to 8, and more letters, or when the word has at least 2 letters and is the
- * beginning of the candidate. Of equally near candidates the first one offered is kept. */
+/* A value that the user wrote, for a message that repeats it: whole, or its beginning and "...",
+ * without splitting a character of UTF-8. To be used as ADL_SHORT(value) within one expression. */
+struct adl_name_short {
+    char text[64];
+};
+struct adl_name_short adl_name_shorten(const char *text);
+#define ADL_SHORT(value) (adl_name_shorten(value).text)
+
+/* Finds the candidate nearest to a mistyped word. Set `word`, zero the rest, offer
+ * each candidate, then read `best`: NULL when none is near enough to be suggested.
+ * A candidate is near when the edit distance (base/edit.h) is at most 1, 2 or 3 for
+ * words of up to 3, up to 8, and more letters, or when the word is its beginning. Of
+ * equally near candidates the first one offered is kept. */
 struct adl_nearest {
     const char *word;
     const char *best;

@@ -19,6 +19,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/name.h"
 #include "base/size.h"
 #include "data/draft.h"
 #include "data/lines.h"
@@ -270,8 +271,8 @@ static int cub_read(struct adl_draft *draft, struct adl_error *err)
     int result = -1;
 
     if (!train && !test && strcmp(split, "val") != 0)
-        return adl_fail(err, ADL_ERR_NOT_FOUND,
-                        "%s: CUB has no split \"%.60s\", only train and test", o->dir, o->split);
+        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: CUB has no split \"%s\", only train and test",
+                        o->dir, ADL_SHORT(o->split));
     const char *classes = adl_draft_text(draft, err, "%s/classes.txt", o->dir);
     draft->dataset->image_dir = o->images ? adl_draft_text(draft, err, "%s", o->images)
                                           : adl_draft_text(draft, err, "%s/images", o->dir);

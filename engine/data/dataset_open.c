@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/name.h"
 #include "base/size.h"
 #include "data/draft.h"
 #include "io/file.h"
@@ -23,7 +24,7 @@ static const struct adl_layout *const layouts[] = {
 static int check_split(const char *split, struct adl_error *err)
 {
     if (!*split || strchr(split, '/') || !adl_dataset_id_valid(split))
-        return adl_fail(err, ADL_ERR_ARG, "\"%.60s\" cannot be the name of a split", split);
+        return adl_fail(err, ADL_ERR_ARG, "\"%s\" cannot be the name of a split", ADL_SHORT(split));
     return 0;
 }
 

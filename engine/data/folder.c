@@ -13,6 +13,7 @@
 #include "base/hash.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/name.h"
 #include "base/size.h"
 #include "data/draft.h"
 #include "data/folder_list.h"
@@ -164,8 +165,8 @@ static int find_split(struct adl_draft *draft, bool *parted, enum part *part, st
     if (*part == PART_VAL && strcmp(split, "val") != 0)
         return adl_fail(err, ADL_ERR_NOT_FOUND,
                         "%s: a directory for each class has the splits train, val (every tenth "
-                        "image) and all, not \"%.60s\"; create train, val and test in it",
-                        o->dir, o->split);
+                        "image) and all, not \"%s\"; create train, val and test in it",
+                        o->dir, ADL_SHORT(o->split));
     return 0;
 }
 

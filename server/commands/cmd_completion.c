@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/name.h"
 #include "base/size.h"
 #include "server/commands/command.h"
 
@@ -259,7 +260,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
         adl_free(text);
         return 0;
     }
-    return adl_fail(err, ADL_ERR_ARG, "unknown shell \"%.40s\"; choose bash, zsh or fish", name);
+    return adl_fail(err, ADL_ERR_ARG, "unknown shell \"%s\"; choose bash, zsh or fish",
+                    ADL_SHORT(name));
 }
 
 static const struct adl_option table[] = {{0}};

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/name.h"
 #include "base/plural.h"
 #include "base/sha256.h"
 #include "base/size.h"
@@ -53,8 +54,8 @@ static int parse_input_size(const char *text, int *height, int *width, struct ad
     if (end == text || *end || h < 1 || w < 1 || h > ADL_LIMIT_INPUT_SIDE ||
         w > ADL_LIMIT_INPUT_SIDE)
         return adl_fail(err, ADL_ERR_ARG,
-                        "--input-size: \"%.60s\" is not HEIGHTxWIDTH with sides up to %d", text,
-                        ADL_LIMIT_INPUT_SIDE);
+                        "--input-size: \"%s\" is not HEIGHTxWIDTH with sides up to %d",
+                        ADL_SHORT(text), ADL_LIMIT_INPUT_SIDE);
     *height = (int)h;
     *width = (int)w;
     return 0;

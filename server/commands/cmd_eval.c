@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/name.h"
 #include "base/plural.h"
 #include "base/size.h"
 #include "data/dataset_open.h"
@@ -288,9 +289,9 @@ static int match_by_number(struct eval *e, struct adl_error *err)
                         d->classes ? d->class_count : d->class_count - 1);
     if (i < named)
         fprintf(stderr,
-                "adl-server: eval: warning: class %zu is \"%.60s\" in %s, but \"%.60s\" in %s; "
+                "adl-server: eval: warning: class %zu is \"%s\" in %s, but \"%s\" in %s; "
                 "evaluating by number\n",
-                i, d->classes[i], place, m->classes[i], e->settings->model);
+                i, ADL_SHORT(d->classes[i]), place, ADL_SHORT(m->classes[i]), e->settings->model);
     return adl_dataset_limit_classes(d, m->class_count, err);
 }
 

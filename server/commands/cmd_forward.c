@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/name.h"
 #include "base/pool.h"
 #include "base/size.h"
 #include "plan/session.h"
@@ -105,8 +106,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
     if (s->class_text) {
         f.class_id = adl_model_find_class(model, s->class_text);
         if (f.class_id < 0) {
-            adl_fail(err, ADL_ERR_NOT_FOUND, "%s: has no class \"%.60s\" among its %zu", s->model,
-                     s->class_text, model->class_count);
+            adl_fail(err, ADL_ERR_NOT_FOUND, "%s: has no class \"%s\" among its %zu", s->model,
+                     ADL_SHORT(s->class_text), model->class_count);
             goto out;
         }
     }

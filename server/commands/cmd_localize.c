@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/name.h"
 #include "base/plural.h"
 #include "base/pool.h"
 #include "base/size.h"
@@ -306,8 +307,8 @@ static int make_query(struct run *run, const struct adl_options *options, struct
         return 0;
     run->query.class_id = adl_model_find_class(run->model, s->class_text);
     if (run->query.class_id < 0)
-        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: has no class \"%.60s\" among its %zu",
-                        s->model, s->class_text, run->model->class_count);
+        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: has no class \"%s\" among its %zu", s->model,
+                        ADL_SHORT(s->class_text), run->model->class_count);
     return 0;
 }
 

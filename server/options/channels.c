@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "base/name.h"
+
 int adl_channels_parse(const char *option, const char *const *texts, size_t count, bool positive,
                        float values[3], struct adl_error *err)
 {
@@ -14,8 +16,8 @@ int adl_channels_parse(const char *option, const char *const *texts, size_t coun
             double value = strtod(next, &end);
             if (end == next || (*end && *end != ',') || !(value > -1e6 && value < 1e6) ||
                 (positive && value < 1e-6))
-                return adl_fail(err, ADL_ERR_ARG, "--%s: \"%.40s\" is not a %snumber or R,G,B",
-                                option, texts[i], positive ? "positive " : "");
+                return adl_fail(err, ADL_ERR_ARG, "--%s: \"%s\" is not a %snumber or R,G,B", option,
+                                ADL_SHORT(texts[i]), positive ? "positive " : "");
             if (found < 3)
                 values[found] = (float)value;
             found++;

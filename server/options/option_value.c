@@ -40,7 +40,8 @@ static int check_range(struct option_values *v, const struct adl_option *option,
 {
     if (!is_bounded(option) || (value >= option->min && value <= option->max))
         return 0;
-    return option_fail(v, where, "%.60s is outside %.15g to %.15g", text, option->min, option->max);
+    return option_fail(v, where, "%s is outside %.15g to %.15g", ADL_SHORT(text), option->min,
+                       option->max);
 }
 
 static int parse_size(const char *text, size_t *value)
@@ -98,9 +99,10 @@ static int parse_choice(struct option_values *v, const struct adl_option *option
         adl_str_printf(&names, "%s%s", i ? ", " : "", name);
     }
     if (nearest.best)
-        option_fail(v, where, "unknown value \"%.60s\"; did you mean %s?", text, nearest.best);
+        option_fail(v, where, "unknown value \"%s\"; did you mean %s?", ADL_SHORT(text),
+                    nearest.best);
     else
-        option_fail(v, where, "unknown value \"%.60s\"; it is one of %s", text,
+        option_fail(v, where, "unknown value \"%s\"; it is one of %s", ADL_SHORT(text),
                     names.data ? names.data : "");
     adl_str_release(&names);
     return -1;
@@ -135,15 +137,15 @@ int option_set(struct option_values *v, size_t row, enum adl_option_source sourc
     errno = 0;
     switch (option->type) {
     case ADL_OPTION_FLAG:
-        if (parse_flag(text, field) < 0)
-            return option_fail(v, where, "\"%.60s\" is neither true nor false", text);
+        if (parse_flag(text, at) < 0)
+            return option_fail(v, where, "\"%s\" is neither true nor false", ADL_SHORT(text));
         break;
     case ADL_OPTION_INT: {
         long value = strtol(text, &end, 10);
         if (end == text || *end)
-            return option_fail(v, where, "\"%.60s\" is not an integer", text);
+            return option_fail(v, where, "\"%s\" is not an integer", ADL_SHORT(text));
         if (errno || value < INT32_MIN || value > INT32_MAX)
-            return option_fail(v, where, "%.60s is too large", text);
+            return option_fail(v, where, "%s is too large", ADL_SHORT(text));
         ADL_TRY(check_range(v, option, where, text, (double)value));
         *(int *)field = (int)value;
         break;
@@ -154,7 +156,7 @@ int option_set(struct option_values *v, size_t row, enum adl_option_source sourc
             text = option->value;
         double value = strtod(text, &end);
         if (end == text || *end || !isfinite(value))
-            return option_fail(v, where, "\"%.60s\" is not a number", text);
+            return option_fail(v, where, "\"%s\" is not a number", ADL_SHORT(text));
         ADL_TRY(check_range(v, option, where, text, value));
         *(double *)field = value;
         break;
@@ -164,8 +166,8 @@ int option_set(struct option_values *v, size_t row, enum adl_option_source sourc
         if (parse_size(text, &value) < 0)
             return option_fail(
                 v, where,
-                "\"%.60s\" is not a size; write a number of bytes, or a number with K, M or G",
-                text);
+                "\"%s\" is not a size; write a number of bytes, or a number with K, M or G",
+                ADL_SHORT(text));
         ADL_TRY(check_range(v, option, where, text, (double)value));
         *(size_t *)field = value;
         break;

@@ -161,9 +161,9 @@ static int check_operands(struct parser *p)
         return adl_fail(p->values.err, ADL_ERR_ARG, "too few arguments; usage: adl-server %s %s",
                         command->name, command->usage);
     if (command->max_operands >= 0 && count > command->max_operands)
-        return adl_fail(p->values.err, ADL_ERR_ARG,
-                        "unexpected argument \"%.60s\"; usage: adl-server %s %s",
-                        p->options->operands[command->max_operands], command->name, command->usage);
+        return adl_fail(
+            p->values.err, ADL_ERR_ARG, "unexpected argument \"%s\"; usage: adl-server %s %s",
+            ADL_SHORT(p->options->operands[command->max_operands]), command->name, command->usage);
     for (size_t i = 0; i < p->values.rows; i++)
         if (p->values.table[i].required && p->values.sources[i] == ADL_SOURCE_DEFAULT)
             return adl_fail(p->values.err, ADL_ERR_ARG, "--%s %s is required",

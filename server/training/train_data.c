@@ -147,6 +147,27 @@ static void list_counts(struct adl_str *text, const json_t *was, const json_t *i
                        count - SHOWN == 1 ? " has" : "es have");
 }
 
+/* The room for differences in a message. */
+#define SHOWN_BYTES 330
+
+/* Cuts the list of differences, each of which ends in "; ", to what a message has room for, after
+ * a whole difference or name. Returns what has to follow it. */
+static const char *shorten(struct adl_str *text)
+{
+    size_t end = text->length;
+    if (text->failed || end < 2)
+        return "";
+    end -= 2;
+    text->length = end;
+    if (end <= SHOWN_BYTES)
+        return "";
+    for (end = SHOWN_BYTES; end > 0; end--)
+        if (text->data[end] == ';' || (text->data[end] == ',' && text->data[end - 1] == '"'))
+            break;
+    text->length = end ? end : SHOWN_BYTES;
+    return ", ...";
+}
+
 int adl_train_data_compare(const json_t *saved, const json_t *current, const char *path,
                            struct adl_error *err)
 {
@@ -167,13 +188,14 @@ int adl_train_data_compare(const json_t *saved, const json_t *current, const cha
     if (!text.length)
         adl_str_puts(&text, "the classes have as many images as before, but these have other "
                             "names, labels or another order; ");
+    const char *more = shorten(&text);
     if (text.failed)
         adl_fail_nomem(err, "the comparison of the data");
     else
         adl_fail(err, ADL_ERR_ARG,
-                 "%s: the data set has changed since the run was started: %.*s; undo that, or "
+                 "%s: the data set has changed since the run was started: %.*s%s; undo that, or "
                  "start a new run in another --out",
-                 path, (int)(text.length - 2 > 330 ? 330 : text.length - 2), text.data);
+                 path, (int)text.length, text.data, more);
     adl_str_release(&text);
     return -1;
 }

@@ -8,6 +8,7 @@
 #include "base/arena.h"
 #include "base/edit.h"
 #include "base/mem.h"
+#include "base/name.h"
 #include "base/size.h"
 #include "base/str.h"
 
@@ -39,6 +40,30 @@ static void first_error_wins(void)
     }
     adl_error_clear(&err);
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_NONE);
+}
+
+static void long_values_are_shortened(void)
+{
+    char text[100];
+    /* Two bytes each: however many come before, none is split. */
+    for (size_t i = 0; i < sizeof text - 2; i++) {
+        size_t length = 0;
+        text[length] = '\0';
+        if (i % 2)
+            text[length++] = 'a';
+        while (length + 2 <= i + 1)
+            memcpy(text + length, "\xc3\xa4", 3), length += 2;
+        text[length] = '\0';
+        struct adl_name_short shortened = adl_name_shorten(text);
+        size_t kept = strlen(shortened.text);
+        if (length < sizeof shortened.text) {
+            CU_ASSERT_STRING_EQUAL(shortened.text, text);
+            continue;
+        }
+        CU_ASSERT(kept < sizeof shortened.text && kept + 3 > sizeof shortened.text - 2);
+        CU_ASSERT_STRING_EQUAL(shortened.text + kept - 3, "...");
+        CU_ASSERT((kept - 3 - i % 2) % 2 == 0 && !memcmp(shortened.text, text, kept - 3));
+    }
 }
 
 static void memory_is_counted_and_aligned(void)
@@ -157,6 +182,7 @@ static void edits_are_counted(void)
 }
 
 TEST_SUITE(base, {"the first error wins", first_error_wins},
+           {"long values are shortened", long_values_are_shortened},
            {"memory is counted and aligned", memory_is_counted_and_aligned},
            {"sizes are checked", sizes_are_checked},
            {"an arena keeps everything", arena_keeps_everything},
