@@ -47,9 +47,11 @@ INLINE void vec_store_part(float *p, size_t n, vec v)
     _mm256_maskstore_ps(p, first_lanes(n), v);
 }
 
+/* The larger of each pair, and NaN where either is: max_ps then gives its second operand,
+ * so that a NaN in `a` has to be put back. */
 INLINE vec vec_max(vec a, vec b)
 {
-    return _mm256_max_ps(a, b);
+    return _mm256_blendv_ps(_mm256_max_ps(a, b), a, _mm256_cmp_ps(a, a, _CMP_UNORD_Q));
 }
 
 /* The sum of all floats of v. */
@@ -60,9 +62,11 @@ INLINE float vec_sum(vec v)
     return _mm_cvtss_f32(_mm_add_ss(x, _mm_shuffle_ps(x, x, 1)));
 }
 
+/* min_ps and max_ps give their second operand where either is NaN: v comes second, so that
+ * a NaN stays one. */
 INLINE vec vec_clamp(vec v, float lo, float hi)
 {
-    return _mm256_min_ps(_mm256_max_ps(v, _mm256_set1_ps(lo)), _mm256_set1_ps(hi));
+    return _mm256_min_ps(_mm256_set1_ps(hi), _mm256_max_ps(_mm256_set1_ps(lo), v));
 }
 
 #endif

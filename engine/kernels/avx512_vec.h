@@ -46,9 +46,11 @@ INLINE void vec_store_part(float *p, size_t n, vec v)
     _mm512_mask_storeu_ps(p, first_lanes(n), v);
 }
 
+/* The larger of each pair, and NaN where either is: max_ps then gives its second operand,
+ * so that a NaN in `a` has to be kept. */
 INLINE vec vec_max(vec a, vec b)
 {
-    return _mm512_max_ps(a, b);
+    return _mm512_mask_max_ps(a, _mm512_cmp_ps_mask(a, a, _CMP_ORD_Q), a, b);
 }
 
 /* The sum of all floats of v. */
@@ -57,9 +59,11 @@ INLINE float vec_sum(vec v)
     return _mm512_reduce_add_ps(v);
 }
 
+/* min_ps and max_ps give their second operand where either is NaN: v comes second, so that
+ * a NaN stays one. */
 INLINE vec vec_clamp(vec v, float lo, float hi)
 {
-    return _mm512_min_ps(_mm512_max_ps(v, _mm512_set1_ps(lo)), _mm512_set1_ps(hi));
+    return _mm512_min_ps(_mm512_set1_ps(hi), _mm512_max_ps(_mm512_set1_ps(lo), v));
 }
 
 #endif

@@ -9,10 +9,17 @@
 #include <math.h>
 #include <stdbool.h>
 
+/* A NaN compares false with both bounds and stays one. */
 static float generic_clamp(float v, float lo, float hi)
 {
     v = v < lo ? lo : v;
     return v > hi ? hi : v;
+}
+
+/* NaN if either is. */
+static float generic_max(float a, float b)
+{
+    return b > a || b != b ? b : a;
 }
 
 static void generic_depthwise_line(const struct adl_depthwise_rows *j, const float *const *rows,
@@ -57,7 +64,7 @@ static void generic_pool(const struct adl_pool_row *j, bool average)
                     continue;
                 const float *x = j->rows[r] + (size_t)(column + s) * j->ldx;
                 for (size_t c = 0; c < j->channels; c++)
-                    out[c] = average ? out[c] + x[c] : x[c] > out[c] ? x[c] : out[c];
+                    out[c] = average ? out[c] + x[c] : generic_max(out[c], x[c]);
             }
         for (size_t c = 0; average && c < j->channels; c++)
             out[c] *= share;

@@ -11,6 +11,11 @@
  * is computed by one fixed sequence of operations, whatever tile or thread it falls
  * into, so results do not depend on how the work is divided.
  *
+ * NaN goes through everything as in PyTorch: a clamp leaves it, a maximum of values of
+ * which one is NaN is NaN, and in a backward pass it counts as not clamped. Algorithms
+ * that share products between outputs (Strassen, Winograd) may spread what is not finite
+ * to more outputs, but never lose it.
+ *
  * Files that are compiled for wider instruction sets include this header. It must not
  * define any function: the linker could keep the wide copy for the whole program,
  * which would then crash on a processor without those instructions. */
@@ -175,7 +180,8 @@ struct adl_kernels {
     /* --- training (train_loops.h): maps are dense, pixels x channels. dx (+)= means that
      * the value is added to dx if `add` is not 0, else stored. --- */
 
-    /* Gradient of a ReLU: dx (+)= dy where 0 < y < hi, else 0. dx may be dy. */
+    /* Gradient of a ReLU: dx (+)= 0 where y <= 0 or y >= hi (finite), else dy. dx may be
+     * dy. */
     void (*relu_back)(const float *y, float hi, size_t count, const float *dy, float *dx, int add);
     /* sums[c] = sum over the pixels of x; mean[c] = sums[c] / pixels, rounded to float;
      * squares[c] = sum over the pixels of (x - mean[c])^2. */
@@ -195,7 +201,8 @@ struct adl_kernels {
     int lanes; /* floats of a vector: the fewest channels of the kernels below that say so */
     /* sums[tap][c] = sum over the output pixels of dy times x at that tap. */
     void (*depthwise_grad)(const struct adl_depthwise_grad *job);
-    /* dx += dy at the window's first maximum in row order, the first pixel with x = y. */
+    /* dx += dy at the window's first maximum in row order, the first pixel with x = y; at
+     * its last NaN where y is NaN. */
     void (*maxpool_back)(const struct adl_maxpool_back *job);
     /* out += x w[c]. */
     void (*spread)(const float *x, const float *w, size_t ldx, size_t pixels, size_t channels,

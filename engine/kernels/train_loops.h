@@ -30,15 +30,31 @@ static size_t train_min(size_t a, size_t b)
     return a < b ? a : b;
 }
 
+/* The gradient of a clamp's input: dy where y was not clamped, else 0. A NaN was not
+ * clamped; it compares false with either bound. Both comparisons are always evaluated
+ * (| instead of ||), so that there is no branch to prevent vectorisation. */
+static float train_unclamped(float y, float lo, float hi, float dy)
+{
+    return ((y <= lo) | (y >= hi)) ? 0 : dy;
+}
+
+/* An infinite bound clamps nothing, not even an infinite value: it is replaced by NaN,
+ * which nothing reaches. */
+static float train_bound(float bound)
+{
+    return __builtin_isinf(bound) ? __builtin_nanf("") : bound;
+}
+
 static void ISA(train_relu_back)(const float *restrict y, float hi, size_t count, const float *dy,
                                  float *dx, int add)
 {
+    hi = train_bound(hi);
     if (add)
         for (size_t i = 0; i < count; i++)
-            dx[i] += y[i] > 0 && y[i] < hi ? dy[i] : 0;
+            dx[i] += train_unclamped(y[i], 0, hi, dy[i]);
     else
         for (size_t i = 0; i < count; i++)
-            dx[i] = y[i] > 0 && y[i] < hi ? dy[i] : 0;
+            dx[i] = train_unclamped(y[i], 0, hi, dy[i]);
 }
 
 /* --- batch norm: maps are read in the order in which they lie in memory ---------------- */
@@ -75,19 +91,11 @@ static void ISA(train_moments)(const float *x, size_t pixels, size_t channels, d
     train_sum(x, mean, pixels, channels, squares);
 }
 
-/* The gradient of a clamp's input: dy where y was not clamped, else 0. Both comparisons
- * are always evaluated (& instead of &&), so that there is no branch to prevent
- * vectorisation. */
-static float train_unclamped(float y, float lo, float hi, float dy)
-{
-    return ((y > lo) & (y < hi)) ? dy : 0;
-}
-
 static void ISA(train_products)(const float *restrict x, const float *restrict dy,
                                 const struct adl_norm *n, size_t pixels, size_t channels,
                                 double *restrict dy_sums, double *restrict product_sums)
 {
-    float lo = n->lo, hi = n->hi;
+    float lo = train_bound(n->lo), hi = train_bound(n->hi);
     for (size_t c0 = 0; c0 < channels; c0 += TRAIN_BLOCK) {
         size_t block = train_min(TRAIN_BLOCK, channels - c0);
         const float *restrict scale = n->scale + c0, *restrict shift = n->shift + c0;
@@ -118,7 +126,7 @@ static void ISA(train_affine2)(const float *restrict x, const float *dy, const s
 {
     const float *restrict scale = n->scale, *restrict shift = n->shift;
     const float *restrict kx = b->kx, *restrict kdy = b->kdy, *restrict k = b->k;
-    float lo = n->lo, hi = n->hi;
+    float lo = train_bound(n->lo), hi = train_bound(n->hi);
     for (size_t i = 0; i < pixels; i++, x += channels, dy += channels, dx += channels) {
         /* dx and dy are the same or do not overlap, so no iteration depends on another. */
 #ifdef __clang__
@@ -315,16 +323,35 @@ static void ISA(train_winograd_fold)(const float *m, size_t step, const float *g
 
 /* --- pooling ------------------------------------------------------------------------------ */
 
+/* Where the maximum of a window is NaN, its last NaN takes the gradient. */
+static void ISA(train_maxpool_back_nan)(const struct adl_maxpool_back *j)
+{
+    for (size_t c = 0; c < j->channels; c++) {
+        size_t last = 0;
+        if (j->y[c] == j->y[c])
+            continue;
+        for (int r = 0; r < j->rows; r++)
+            for (int s = 0; s < j->columns; s++) {
+                size_t at = (size_t)r * j->line + (size_t)s * j->channels + c;
+                last = j->x[at] != j->x[at] ? at : last;
+            }
+        j->dx[last] += j->dy[c];
+    }
+}
+
 /* `left` is dy for the channels whose maximum has not been found yet, else 0, so that
  * only the first pixel that equals the maximum receives the gradient. */
 static void ISA(train_maxpool_back)(const struct adl_maxpool_back *j)
 {
+    int nan = 0;
     for (size_t c0 = 0; c0 < j->channels; c0 += TRAIN_BLOCK) {
         size_t block = train_min(TRAIN_BLOCK, j->channels - c0);
         const float *restrict y = j->y + c0;
         float left[TRAIN_BLOCK];
-        for (size_t c = 0; c < block; c++)
+        for (size_t c = 0; c < block; c++) {
             left[c] = j->dy[c0 + c];
+            nan |= y[c] != y[c];
+        }
         for (int r = 0; r < j->rows; r++)
             for (int s = 0; s < j->columns; s++) {
                 size_t at = (size_t)r * j->line + (size_t)s * j->channels + c0;
@@ -337,6 +364,8 @@ static void ISA(train_maxpool_back)(const struct adl_maxpool_back *j)
                 }
             }
     }
+    if (nan)
+        ISA(train_maxpool_back_nan)(j);
 }
 
 static void ISA(train_spread)(const float *restrict x, const float *restrict w, size_t ldx,

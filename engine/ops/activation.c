@@ -6,7 +6,8 @@
  *
  * All three derivatives follow from the output, so a training step does not keep the
  * input, and the output may be written over it (in_place). At 0 and at 6 the derivative
- * is taken as 0, as in PyTorch. */
+ * is taken as 0, as in PyTorch. NaN stays NaN and passes the gradient, as an input that is
+ * not clamped (so does PyTorch, but for the vectorised loop of its ReLU6). */
 
 #include <math.h>
 
@@ -19,16 +20,23 @@ static size_t activation_count(const struct adl_op_call *call)
     return (size_t)call->batch * adl_shape_count(call->out_shape);
 }
 
+/* A NaN compares false with both bounds and stays one. */
+static float activation_clamp(float x, float lo, float hi)
+{
+    x = x < lo ? lo : x;
+    return x > hi ? hi : x;
+}
+
 static void activation_relu_forward(const struct adl_op_call *call)
 {
     for (size_t i = 0; i < activation_count(call); i++)
-        call->out[i] = fmaxf(call->in[0][i], 0);
+        call->out[i] = activation_clamp(call->in[0][i], 0, INFINITY);
 }
 
 static void activation_relu6_forward(const struct adl_op_call *call)
 {
     for (size_t i = 0; i < activation_count(call); i++)
-        call->out[i] = fminf(fmaxf(call->in[0][i], 0), 6);
+        call->out[i] = activation_clamp(call->in[0][i], 0, 6);
 }
 
 static void activation_sigmoid_forward(const struct adl_op_call *call)

@@ -8,11 +8,11 @@
  *     max:  y[p,q,c] = max over W(p,q) of x[i,j,c]
  *     avg:  y[p,q,c] = sum over W(p,q) of x[i,j,c] / size^2
  *
- * so padding is never the maximum, and counts as zeros in an average (PyTorch's
- * count_include_pad). Backward,
+ * so padding never wins a maximum, and counts as zeros in an average (PyTorch's
+ * count_include_pad). A maximum of values of which one is NaN is NaN. Backward,
  *
  *     max:  dx[i,j,c] (+)= sum of dy[p,q,c] over the windows whose first maximum, row by
- *                          row, is x[i,j,c]
+ *                          row, is x[i,j,c]; where y is NaN, whose last NaN it is
  *     avg:  dx[i,j,c] (+)= sum of dy[p,q,c] / size^2 over the windows that hold (i, j)
  *
  * The backward pass of max finds the maximum again by comparing with y, instead of keeping
@@ -89,6 +89,11 @@ static void pool_window_forward(const struct adl_op_call *call, window_reduction
     }
 }
 
+static float pool_window_larger(float a, float b)
+{
+    return b > a || isnan(b) ? b : a;
+}
+
 static float pool_window_max(const struct adl_pool_attr *attr, const float *x, struct adl_shape in,
                              struct window window)
 {
@@ -96,7 +101,7 @@ static float pool_window_max(const struct adl_pool_attr *attr, const float *x, s
     float best = -INFINITY;
     for (int i = window.row0; i < window.row1; i++)
         for (int j = window.column0; j < window.column1; j++)
-            best = fmaxf(best, x[(i * in.w + j) * in.c]);
+            best = pool_window_larger(best, x[(i * in.w + j) * in.c]);
     return best;
 }
 

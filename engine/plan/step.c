@@ -109,6 +109,13 @@ static void step_run_window(const struct adl_plan *plan, const struct plan_step 
         plan->kernels->avgpool(&row);
 }
 
+/* A NaN compares false with both bounds and stays one. */
+static float step_clamp(float v, float lo, float hi)
+{
+    v = v < lo ? lo : v;
+    return v > hi ? hi : v;
+}
+
 static void step_run_linear(const struct adl_plan *plan, const struct plan_step *step,
                             const struct plan_bindings *bindings, size_t task)
 {
@@ -119,7 +126,7 @@ static void step_run_linear(const struct adl_plan *plan, const struct plan_step 
     plan->kernels->linear(step->packed + first * c, step_data(plan, bindings, step->input),
                           step->bias + first, rows, c, y);
     for (size_t i = 0; i < rows; i++)
-        y[i] = fminf(fmaxf(y[i], step->lo), step->hi);
+        y[i] = step_clamp(y[i], step->lo, step->hi);
 }
 
 static void step_run_mean(const struct adl_plan *plan, const struct plan_step *step,

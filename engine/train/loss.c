@@ -16,7 +16,7 @@ double adl_cross_entropy(const float *logits, const int *labels, size_t n, size_
         size_t label = (size_t)labels[i], best = 0;
         double sum = 0, off = smoothing / (double)classes;
         for (size_t k = 1; k < classes; k++)
-            best = z[k] > z[best] ? k : best;
+            best = z[k] > z[best] || (isnan(z[k]) && !isnan(z[best])) ? k : best;
         for (size_t k = 0; k < classes; k++)
             sum += exp((double)z[k] - (double)z[best]);
         double log_sum = log(sum) + (double)z[best];

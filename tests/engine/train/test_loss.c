@@ -115,7 +115,23 @@ static void counts_correct_predictions(void)
     CU_ASSERT_EQUAL(right, 1);
 }
 
+/* As torch.argmax and cross_entropy have it. */
+static void nan_is_the_largest(void)
+{
+    float grad[3];
+    for (int at = 0; at < 3; at++)
+        for (int label = 0; label < 3; label++) {
+            float z[3] = {1, 5, 3};
+            size_t right = 9;
+            z[at] = NAN;
+            CU_ASSERT(isnan(adl_cross_entropy(z, &label, 1, 3, 0, grad, &right)));
+            CU_ASSERT(isnan(grad[0]) && isnan(grad[1]) && isnan(grad[2]));
+            CU_ASSERT_EQUAL(right, at == label);
+        }
+}
+
 TEST_SUITE(loss, {"equals PyTorch's cross-entropy", equals_pytorch},
            {"gradient equals differences", gradient_equals_differences},
            {"extreme logits stay finite", extreme_logits_stay_finite},
-           {"counts correct predictions", counts_correct_predictions});
+           {"counts correct predictions", counts_correct_predictions},
+           {"NaN is the largest logit", nan_is_the_largest});

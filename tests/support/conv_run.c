@@ -1,0 +1,110 @@
+#include "support/conv_run.h"
+
+#include <math.h>
+
+#include "base/mem.h"
+#include "support/isas.h"
+
+struct conv_run conv_run_open(int h, int w, int c, int k, int r, int s, int stride, int pad,
+                              int groups)
+{
+    struct conv_run run = {.conv = {.h = h,
+                                    .w = w,
+                                    .c = c,
+                                    .p = (h + 2 * pad - r) / stride + 1,
+                                    .q = (w + 2 * pad - s) / stride + 1,
+                                    .k = k,
+                                    .r = r,
+                                    .s = s,
+                                    .stride = stride,
+                                    .pad_top = pad,
+                                    .pad_left = pad,
+                                    .groups = groups,
+                                    .ldx = (size_t)c,
+                                    .ldo = (size_t)k,
+                                    .ldr = (size_t)k,
+                                    .lo = -INFINITY,
+                                    .hi = INFINITY}};
+    run.x_count = (size_t)(h * w * c);
+    run.weight_count = (size_t)(k * (c / groups) * r * s);
+    run.out_count = (size_t)(run.conv.p * run.conv.q * k);
+    run.x = random_floats("x", run.x_count);
+    run.weights = random_floats("w", run.weight_count);
+    run.scale = random_floats("scale", (size_t)k);
+    run.bias = random_floats("bias", (size_t)k);
+    run.residual = random_floats("residual", run.out_count);
+    run.out = adl_malloc(run.out_count, sizeof *run.out);
+    return run;
+}
+
+void conv_run_close(struct conv_run *run)
+{
+    adl_free(run->x);
+    adl_free(run->weights);
+    adl_free(run->scale);
+    adl_free(run->bias);
+    adl_free(run->residual);
+    adl_free(run->out);
+}
+
+bool conv_run_by(struct conv_run *run, const struct adl_conv_algorithm *algorithm,
+                 const struct adl_kernels *kernels, bool with_residual)
+{
+    const struct adl_conv *conv = &run->conv;
+    if (!algorithm->supports(algorithm, conv, kernels))
+        return false;
+    float *packed = adl_malloc(algorithm->packed_floats(algorithm, conv, kernels), sizeof *packed);
+    float *scratch =
+        adl_malloc(algorithm->scratch_floats(algorithm, conv, kernels), sizeof *scratch);
+    float *shared = NULL;
+    size_t prepares = algorithm->prepare ? algorithm->prepare_tasks(algorithm, conv, kernels) : 0;
+
+    algorithm->pack(algorithm, conv, kernels, run->weights, run->scale, run->bias, packed);
+    if (prepares)
+        shared = adl_malloc(algorithm->shared_floats(algorithm, conv, kernels), sizeof *shared);
+    for (size_t task = prepares; task-- > 0;)
+        algorithm->prepare(algorithm, conv, kernels, run->x, shared, task, scratch);
+    for (size_t task = algorithm->tasks(algorithm, conv, kernels); task-- > 0;)
+        algorithm->run(algorithm, conv, kernels, packed, shared ? shared : run->x,
+                       with_residual ? run->residual : NULL, run->out, task, scratch);
+    adl_free(shared);
+    adl_free(scratch);
+    adl_free(packed);
+    return true;
+}
+
+/* Tap (r, s) of channel c (of its group) of output i; 0 in the padding. */
+static double input_of(const struct conv_run *run, size_t i, int r, int s, int c)
+{
+    const struct adl_conv *conv = &run->conv;
+    int k = (int)i % conv->k, q = (int)i / conv->k % conv->q, p = (int)i / conv->k / conv->q;
+    int row = p * conv->stride + r - conv->pad_top, column = q * conv->stride + s - conv->pad_left;
+    int first = k / (conv->k / conv->groups) * (conv->c / conv->groups);
+    if (row < 0 || row >= conv->h || column < 0 || column >= conv->w)
+        return 0;
+    return (double)run->x[(row * conv->w + column) * conv->c + first + c];
+}
+
+double conv_run_definition(const struct conv_run *run, size_t i, bool with_residual)
+{
+    const struct adl_conv *conv = &run->conv;
+    size_t k = i % (size_t)conv->k, depth = run->weight_count / (size_t)conv->k;
+    size_t taps = (size_t)(conv->r * conv->s);
+    double sum = 0;
+    for (size_t l = 0; l < depth; l++)
+        sum += input_of(run, i, (int)(l % taps) / conv->s, (int)(l % taps) % conv->s,
+                        (int)(l / taps)) *
+               (double)run->weights[k * depth + l];
+    sum = sum * (double)run->scale[k] + (double)run->bias[k];
+    return with_residual ? sum + (double)run->residual[i] : sum;
+}
+
+bool conv_run_sees_zeros(const struct conv_run *run, size_t i)
+{
+    for (int r = 0; r < run->conv.r; r++)
+        for (int s = 0; s < run->conv.s; s++)
+            for (int c = 0; c < run->conv.c / run->conv.groups; c++)
+                if (input_of(run, i, r, s, c) != 0)
+                    return false;
+    return true;
+}
