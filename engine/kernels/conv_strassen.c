@@ -28,10 +28,12 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/size.h"
 #include "kernels/conv.h"
 #include "kernels/conv_cost.h"
 #include "kernels/strassen.h"
+#include "kernels/zeros.h"
 
 /* Rows of a part in a map of several blocks. */
 #define PART_ROWS 28
@@ -199,23 +201,41 @@ static size_t strassen_factor_floats(const struct strassen_blocking *b)
     return b->part_rows * adl_conv_padded_row(b->part_depth);
 }
 
-/* With two levels, returns the floats of two rows, one of the upper and one of the lower
- * half, of each of the first level's seven left factors. */
+/* Floats of all left factors; behind them lies for each row of the block a byte that says
+ * whether its input is all zero. */
+static size_t strassen_factors_floats(const struct strassen_blocking *b)
+{
+    return b->products * strassen_factor_floats(b);
+}
+
+static size_t strassen_split_floats(const struct strassen_blocking *b)
+{
+    size_t lines = adl_ceil_div(b->block_rows, ADL_LINE_FLOATS * sizeof(float));
+    return strassen_factors_floats(b) + lines * ADL_LINE_FLOATS;
+}
+
+/* With two levels: floats of a row of each of the first level's seven left factors,
+ * from the upper and from the lower half of the factor. */
 static size_t strassen_strip_floats(const struct strassen_blocking *b)
 {
     return b->levels == 1 ? 0 : SEVEN * 2 * adl_conv_padded_row(b->half_depth);
 }
 
-/* Computes row `row` of the first level's seven left factors. */
+/* Computes row `row` of the first level's seven left factors, and notes in `zero` whether
+ * the two rows of the block that it is made of are zero. */
 static void strassen_split_outer(const struct adl_conv *conv, const struct adl_kernels *kernels,
                                  const struct strassen_blocking *b, const float *x, size_t rows,
-                                 size_t row, float *out, size_t step)
+                                 size_t row, float *out, size_t step, unsigned char *zero)
 {
-    size_t lower = row + b->half_rows;
+    size_t lower = row + b->half_rows, c = (size_t)conv->c;
+    if (row < rows)
+        zero[row] = adl_zeros_only(x + row * conv->ldx, c);
+    if (lower < rows)
+        zero[lower] = adl_zeros_only(x + lower * conv->ldx, c);
     kernels->strassen->split(&(struct adl_strassen_split){
         .x = {row < rows ? x + row * conv->ldx : NULL, lower < rows ? x + lower * conv->ldx : NULL},
         .half = b->half_depth,
-        .count = (size_t)conv->c,
+        .count = c,
         .out = out,
         .step = step,
     });
@@ -228,17 +248,19 @@ static void strassen_split(const struct adl_conv *conv, const struct adl_kernels
                            size_t row0, size_t row1, float *factors, float *strip)
 {
     size_t ld = adl_conv_padded_row(b->half_depth), step = strassen_factor_floats(b);
+    unsigned char *zero = (unsigned char *)(factors + strassen_factors_floats(b));
 
     for (size_t row = row0; row < row1; row++) {
         float *out = factors + row * adl_conv_padded_row(b->part_depth);
         if (b->levels == 1) {
-            strassen_split_outer(conv, kernels, b, x, rows, row, out, step);
+            strassen_split_outer(conv, kernels, b, x, rows, row, out, step, zero);
             continue;
         }
-        bool has_lower = row + b->part_rows < b->half_rows;
-        strassen_split_outer(conv, kernels, b, x, rows, row, strip, 2 * ld);
-        if (has_lower)
-            strassen_split_outer(conv, kernels, b, x, rows, row + b->part_rows, strip + ld, 2 * ld);
+        bool both = row + b->part_rows < b->half_rows;
+        strassen_split_outer(conv, kernels, b, x, rows, row, strip, 2 * ld, zero);
+        if (both)
+            strassen_split_outer(conv, kernels, b, x, rows, row + b->part_rows, strip + ld, 2 * ld,
+                                 zero);
         for (size_t i = 0; i < SEVEN; i++)
             kernels->strassen->split(&(struct adl_strassen_split){
                 .x = {strip + i * 2 * ld, has_lower ? strip + i * 2 * ld + ld : NULL},
@@ -260,7 +282,7 @@ static size_t strassen_shared_floats(const struct adl_conv_algorithm *self,
                                      const struct adl_conv *conv, const struct adl_kernels *kernels)
 {
     struct strassen_blocking b = strassen_blocking(self->strassen_levels, conv, kernels);
-    return strassen_prepares(&b) ? b.products * strassen_factor_floats(&b) : 0;
+    return strassen_prepares(&b) ? strassen_split_floats(&b) : 0;
 }
 
 static size_t strassen_prepare_tasks(const struct adl_conv_algorithm *self,
@@ -312,7 +334,7 @@ static size_t strassen_scratch_floats(const struct adl_conv_algorithm *self,
     size_t products =
         SEVEN * (strassen_product_floats(&b, kernels) + strassen_half_floats(&b, kernels));
     return products + strassen_strip_floats(&b) +
-           (strassen_prepares(&b) ? 0 : b.products * strassen_factor_floats(&b));
+           (strassen_prepares(&b) ? 0 : strassen_split_floats(&b));
 }
 
 struct strassen_job {
@@ -400,6 +422,8 @@ static void strassen_join_outer(const struct strassen_job *job, const float *in,
     size_t nr = (size_t)job->kernels->nr, k = (size_t)conv->k;
     size_t upper_rows = ADL_MIN(job->rows, b->half_rows);
     const float *biases = job->packed + strassen_all_panels_floats(b, job->kernels);
+    const unsigned char *zero =
+        (const unsigned char *)(job->factors + strassen_factors_floats(b)) + row;
     struct adl_strassen_join join = {
         .in = in,
         .step = step,
@@ -410,6 +434,7 @@ static void strassen_join_outer(const struct strassen_job *job, const float *in,
         .ldr = conv->ldr,
         .lo = conv->lo,
         .hi = conv->hi,
+        .zero = {zero, zero + upper},
     };
     for (size_t right_half = 0; right_half < 2; right_half++) {
         size_t from = column + right_half * b->half_panels * nr;

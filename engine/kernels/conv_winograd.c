@@ -28,9 +28,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/size.h"
 #include "kernels/conv_cost.h"
 #include "kernels/winograd_parts.h"
+#include "kernels/zeros.h"
 
 /* Tiles of a task of `prepare`. */
 #define PREPARE_TILES 2
@@ -97,9 +99,16 @@ static size_t winograd_tasks(const struct adl_conv_algorithm *self, const struct
     return b.blocks * b.slices;
 }
 
-static size_t winograd_transformed_floats(const struct adl_winograd_blocking *b)
+static size_t winograd_transform_floats(const struct adl_winograd_blocking *b)
 {
     return b->positions * b->transformed_tiles * b->ldv;
+}
+
+/* The transformed input, and behind it for each tile the outputs that see zeros only. */
+static size_t winograd_transformed_floats(const struct adl_winograd_blocking *b)
+{
+    size_t floats = b->transformed_tiles * (sizeof(uint64_t) / sizeof(float));
+    return winograd_transform_floats(b) + adl_ceil_div(floats, ADL_LINE_FLOATS) * ADL_LINE_FLOATS;
 }
 
 static size_t winograd_product_floats(const struct adl_winograd_blocking *b)
@@ -137,7 +146,8 @@ static size_t winograd_prepare_tasks(const struct adl_conv_algorithm *self,
  * has a matrix of its own, transformed_tiles x ldv. */
 static void winograd_transform_input(const struct adl_conv *conv, const struct adl_kernels *kernels,
                                      const struct adl_winograd_blocking *b, const float *x,
-                                     size_t tile0, size_t tiles, float *zeros, float *to)
+                                     size_t tile0, size_t tiles, float *zeros, float *to,
+                                     uint64_t *zero_outputs)
 {
     const float *pixels[MAX_SIDE * MAX_SIDE];
     struct adl_winograd_input job = {
@@ -164,6 +174,7 @@ static void winograd_transform_input(const struct adl_conv *conv, const struct a
             }
         job.v = to + t * b->ldv;
         kernels->winograd->input(&job);
+        zero_outputs[t] = adl_zeros_outputs(&job, conv->r, conv->s);
     }
 }
 
@@ -173,6 +184,7 @@ struct winograd_block {
     size_t tile0, tiles;
     size_t panel0, panels;
     const float *transformed; /* of its first tile, at position 0 */
+    const uint64_t *zeros;    /* for each tile, the outputs that see zeros only */
     float *products;          /* for each position block_tiles x ldm */
 };
 
@@ -246,12 +258,12 @@ static void winograd_multiply_compact(const struct winograd_block *block,
 }
 
 static void winograd_transform_output(const struct adl_conv *conv,
-                                      const struct adl_kernels *kernels,
-                                      const struct adl_winograd_blocking *b, const float *biases,
-                                      size_t tile0, size_t tiles, size_t k0, const float *from,
-                                      const float *residual, float *out)
+                                      const struct adl_kernels *kernels, const float *biases,
+                                      const struct winograd_block *block, const float *residual,
+                                      float *out)
 {
-    size_t q = (size_t)conv->q;
+    const struct adl_winograd_blocking *b = block->b;
+    size_t q = (size_t)conv->q, k0 = block->panel0 * b->nr;
     struct adl_winograd_output job = {
         .row_points = b->rows.whole.points,
         .column_points = b->columns.whole.points,
@@ -265,8 +277,8 @@ static void winograd_transform_output(const struct adl_conv *conv,
         .lo = conv->lo,
         .hi = conv->hi,
     };
-    for (size_t t = 0; t < tiles; t++) {
-        struct adl_winograd_tile tile = adl_winograd_tile(b, tile0 + t);
+    for (size_t t = 0; t < block->tiles; t++) {
+        struct adl_winograd_tile tile = adl_winograd_tile(b, block->tile0 + t);
         size_t pixel = (size_t)tile.row * q + (size_t)tile.column;
         job.rows = tile.rows->points;
         job.columns = tile.columns->points;
@@ -276,7 +288,8 @@ static void winograd_transform_output(const struct adl_conv *conv,
         job.column_outputs = tile.columns->outputs;
         job.height = ADL_MIN(job.row_outputs, conv->p - tile.row);
         job.width = ADL_MIN(job.column_outputs, conv->q - tile.column);
-        job.m = from + t * b->ldm;
+        job.zeros = block->zeros[t];
+        job.m = block->products + t * b->ldm;
         job.out = out + pixel * conv->ldo + k0;
         job.residual = residual ? residual + pixel * conv->ldr + k0 : NULL;
         kernels->winograd->output(&job);
@@ -290,7 +303,8 @@ static void winograd_prepare(const struct adl_conv_algorithm *self, const struct
     struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, conv, kernels);
     size_t tile0 = task * PREPARE_TILES;
     winograd_transform_input(conv, kernels, &b, x, tile0, ADL_MIN(PREPARE_TILES, b.tiles - tile0),
-                             scratch, shared + tile0 * b.ldv);
+                             scratch, shared + tile0 * b.ldv,
+                             (uint64_t *)(void *)(shared + winograd_transform_floats(&b)) + tile0);
 }
 
 static void winograd_run(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
@@ -310,9 +324,14 @@ static void winograd_run(const struct adl_conv_algorithm *self, const struct adl
     block.panels = ADL_MIN(b.slice_panels, b.panels - block.panel0);
     if (b.shared) {
         block.transformed = x + block.tile0 * b.ldv;
+        block.zeros =
+            (const uint64_t *)(const void *)(x + winograd_transform_floats(&b)) + block.tile0;
     } else {
-        winograd_transform_input(conv, kernels, &b, x, block.tile0, block.tiles, zeros, products);
+        uint64_t *zero_outputs = (uint64_t *)(void *)(products + winograd_transform_floats(&b));
+        winograd_transform_input(conv, kernels, &b, x, block.tile0, block.tiles, zeros, products,
+                                 zero_outputs);
         block.transformed = products;
+        block.zeros = zero_outputs;
         products += winograd_transformed_floats(&b);
     }
     block.products = products;
@@ -320,9 +339,8 @@ static void winograd_run(const struct adl_conv_algorithm *self, const struct adl
         winograd_multiply_compact(&block, kernels, packed, products + winograd_product_floats(&b));
     else
         winograd_multiply(&block, kernels, packed);
-    winograd_transform_output(conv, kernels, &b, packed + adl_winograd_weight_floats(&b),
-                              block.tile0, block.tiles, block.panel0 * b.nr, products, residual,
-                              out);
+    winograd_transform_output(conv, kernels, packed + adl_winograd_weight_floats(&b), &block,
+                              residual, out);
 }
 
 /* --- the algorithms ---------------------------------------------------------------- */

@@ -48,6 +48,9 @@ struct adl_strassen_join {
     const float *residual[2][2]; /* as out; NULL: none */
     size_t ldr;
     float lo, hi;
+    /* With a bias: for each row of a half, whether that row of the left factor is all zero;
+     * its sums are then cleared, what is not finite in them becoming NaN. */
+    const unsigned char *zero[2];
 };
 
 struct adl_strassen_kernels {

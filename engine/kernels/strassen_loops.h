@@ -56,6 +56,8 @@ INLINE void strassen_put(const struct adl_strassen_join *j, size_t row, size_t l
     if (row >= j->rows[lower] || n == 0)
         return;
     if (ends) {
+        if (j->zero[lower][row])
+            sum -= sum;
         sum += strassen_load(j->bias[right], l, n);
         if (residual)
             sum += strassen_load(residual + row * j->ldr, l, n);

@@ -38,6 +38,7 @@
  * and must not define any function. */
 
 #include <stddef.h>
+#include <stdint.h>
 
 /* p of the pairs +-p: for tiles of 6 points (0, two pairs, infinity) and of 8 (three). */
 #define ADL_WINOGRAD_PAIRS6                                                                        \
@@ -85,7 +86,8 @@ struct adl_winograd_output {
     const unsigned char *row_positions, *column_positions;
     int row_outputs, column_outputs; /* m of the subset */
     int height, width;               /* pixels inside the map, 1..m */
-    const float *m;                  /* readable up to a multiple of the vector */
+    uint64_t zeros; /* bit 8 i + j: output (i, j) sees zeros only; its sum is cleared */
+    const float *m; /* readable up to a multiple of the vector */
     size_t step;
     const float *bias;     /* readable up to a multiple of the vector */
     float *out;            /* the tile's first pixel */

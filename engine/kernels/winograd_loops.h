@@ -236,16 +236,26 @@ INLINE void output_columns(const struct adl_winograd_output *t, size_t c, const 
     }
 }
 
+/* Makes y[j] zero where bit j of `zeros` is set; what is not finite becomes NaN. */
+INLINE void clear(vec *y, const int m, uint64_t zeros)
+{
+    UNROLL for (int j = 0; j < m; j++) if (zeros >> j & 1) y[j] -= y[j];
+}
+
 INLINE void output_rows(const struct adl_winograd_output *t, size_t c, size_t part, const int n,
-                        const int size, const int m, const vec *half)
+                        const int size, const int m, const int clears, const vec *half)
 {
     vec bias = vec_load(t->bias + c);
+    uint64_t zeros = t->zeros;
 
     for (int i = 0; i < t->height; i++) {
         vec y[8];
         float *out = t->out + (size_t)i * t->out_row + c;
         const float *residual = t->residual ? t->residual + (size_t)i * t->residual_row + c : 0;
         inverse(n, size, m, half + i * 8, y);
+        if (clears)
+            clear(y, m, zeros);
+        zeros >>= 8;
         UNROLL for (int j = 0; j < m; j++)
         {
             if (j >= t->width)
@@ -279,7 +289,9 @@ INLINE void output_rows(const struct adl_winograd_output *t, size_t c, size_t pa
     SIDE(8, 8, 2)
 #define SIDE_KEY(n, size, m) ((n)*256 + (size)*16 + (m))
 
-INLINE void output_vector(const struct adl_winograd_output *t, size_t c, size_t part)
+/* `clears`, a constant at each call: whether t->zeros has any. */
+INLINE void output_vector(const struct adl_winograd_output *t, size_t c, size_t part,
+                          const int clears)
 {
     vec half[64];
 
@@ -290,20 +302,32 @@ INLINE void output_vector(const struct adl_winograd_output *t, size_t c, size_t 
     }
 #undef SIDE
 #define SIDE(n, size, m)                                                                           \
-    case SIDE_KEY(n, size, m): output_rows(t, c, part, n, size, m, half); break;
+    case SIDE_KEY(n, size, m): output_rows(t, c, part, n, size, m, clears, half); break;
     switch (SIDE_KEY(t->column_points, t->columns, t->column_outputs)) {
         SIDES(SIDE)
     }
 #undef SIDE
 }
 
+/* A function of its own, so that it takes no registers from the frequent case. */
+static __attribute__((noinline)) void ISA(winograd_output_zeros)(
+    const struct adl_winograd_output *t)
+{
+    for (size_t c = 0; c < t->channels; c += VEC)
+        output_vector(t, c, c + VEC <= t->channels ? 0 : t->channels - c, 1);
+}
+
 static void ISA(winograd_output)(const struct adl_winograd_output *t)
 {
     size_t c = 0;
+    if (t->zeros) {
+        ISA(winograd_output_zeros)(t);
+        return;
+    }
     for (; c + VEC <= t->channels; c += VEC)
-        output_vector(t, c, 0);
+        output_vector(t, c, 0, 0);
     if (c < t->channels)
-        output_vector(t, c, t->channels - c);
+        output_vector(t, c, t->channels - c, 0);
 }
 
 /* --- weights: the columns of a kernel, then its rows -------------------------------- */

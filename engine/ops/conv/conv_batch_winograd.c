@@ -44,13 +44,21 @@ struct job {
     size_t step;         /* floats from one position of u to the next */
     size_t first, count; /* tiles of the current chunk */
     float *zeros, *bias;
-    float *u; /* position x chunk of input channels x panel x input channel x nr */
-    float *v; /* position x tile x input channel */
-    float *m; /* position x tile x output channel */
+    uint64_t *zero_outputs; /* for each tile of the chunk, the outputs that see zeros only */
+    float *u;               /* position x chunk of input channels x panel x input channel x nr */
+    float *v;               /* position x tile x input channel */
+    float *m;               /* position x tile x output channel */
 };
 
-/* Returns a job with its sizes and its parts of the scratch memory set. A cache line is added
- * to each stride so that neighbours fall into different sets of the caches. */
+/* Floats of a job's zero_outputs, whole cache lines. */
+static size_t conv_batch_winograd_zero_floats(const struct adl_tiles *tiles)
+{
+    size_t floats = tiles->chunk * (sizeof(uint64_t) / sizeof(float));
+    return adl_ceil_div(floats, ADL_LINE_FLOATS) * ADL_LINE_FLOATS;
+}
+
+/* The sizes of a job, and its parts of the scratch memory. A cache line is added to
+ * each stride so that neighbours fall into different sets of the caches. */
 static struct job conv_batch_winograd_job(const struct adl_conv *conv,
                                           const struct adl_kernels *kernels, int batch, int points,
                                           float *scratch)
@@ -66,7 +74,8 @@ static struct job conv_batch_winograd_job(const struct adl_conv *conv,
     job.step = job.panels * c * job.nr + ADL_LINE_FLOATS;
     job.zeros = scratch;
     job.bias = job.zeros + job.tiles.ldx;
-    job.u = job.bias + job.panels * job.nr;
+    job.zero_outputs = (uint64_t *)(void *)(job.bias + job.panels * job.nr);
+    job.u = job.bias + job.panels * job.nr + conv_batch_winograd_zero_floats(&job.tiles);
     job.v = job.u + job.tiles.positions * job.step;
     job.m = job.v + job.tiles.positions * job.tiles.chunk * job.tiles.ldx;
     return job;
@@ -87,8 +96,8 @@ size_t adl_conv_batch_winograd_scratch(const struct adl_conv *conv,
 {
     struct job job = conv_batch_winograd_job(conv, kernels, batch, points, NULL);
     size_t chunk = job.tiles.positions * job.tiles.chunk;
-    return job.tiles.ldx + job.panels * job.nr + job.tiles.positions * job.step +
-           chunk * (job.tiles.ldx + job.tiles.ldy);
+    return job.tiles.ldx + job.panels * job.nr + conv_batch_winograd_zero_floats(&job.tiles) +
+           job.tiles.positions * job.step + chunk * (job.tiles.ldx + job.tiles.ldy);
 }
 
 /* Copies the weights of a panel and of `count` input channels from c on, as channel x
@@ -144,7 +153,8 @@ static void conv_batch_winograd_input(void *context, size_t task, int worker)
     for (size_t t = task * ADL_TILE_TASK; t < last; t++)
         adl_tile_input(&job->tiles, job->conv, job->kernels,
                        adl_tile_at(&job->tiles, job->first + t), job->x, job->zeros,
-                       job->v + t * job->tiles.ldx, job->tiles.chunk * job->tiles.ldx);
+                       job->v + t * job->tiles.ldx, job->tiles.chunk * job->tiles.ldx,
+                       &job->zero_outputs[t]);
 }
 
 /* Computes all products of one position. */
@@ -204,6 +214,7 @@ static void conv_batch_winograd_output(void *context, size_t task, int worker)
         size_t pixel = (tile.image * (size_t)conv->p + (size_t)tile.p) * q + (size_t)tile.q;
         output.height = ADL_MIN(tiles->row_outputs, conv->p - tile.p);
         output.width = ADL_MIN(tiles->column_outputs, conv->q - tile.q);
+        output.zeros = job->zero_outputs[t];
         output.m = job->m + t * tiles->ldy;
         output.out = job->out + pixel * conv->ldo;
         output.residual = conv->accumulate ? output.out : NULL;

@@ -72,7 +72,7 @@ static void conv_grad_winograd_transform(void *context, size_t task, int worker)
     for (size_t t = task * ADL_TILE_TASK; t < last; t++) {
         struct adl_tile tile = adl_tile_at(tiles, job->first + t);
         adl_tile_input(tiles, conv, job->kernels, tile, job->x, job->zeros, job->v + t * tiles->ldx,
-                       tiles->chunk * tiles->ldx);
+                       tiles->chunk * tiles->ldx, NULL);
         adl_tile_output_pixels(tiles, conv, tile, job->grad_out, job->zeros, pixels);
         job->kernels->winograd_spread(pixels, (size_t)conv->k, job->z + t * tiles->ldy,
                                       tiles->chunk * tiles->ldy);

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "base/size.h"
+#include "kernels/zeros.h"
 
 /* A chunk has as many tiles as fill CHUNK_FLOATS floats (4 MiB) when transformed, but at
  * least CHUNK_TILES: the products of fewer tiles would not outweigh moving their sums through
@@ -57,22 +58,25 @@ static void conv_tiles_rectangle(const float *map, int h, int w, size_t ld, int 
 
 void adl_tile_input(const struct adl_tiles *tiles, const struct adl_conv *conv,
                     const struct adl_kernels *kernels, struct adl_tile tile, const float *x,
-                    const float *zeros, float *v, size_t step)
+                    const float *zeros, float *to, size_t step, uint64_t *zero_outputs)
 {
     const float *pixels[ADL_TILE_POSITIONS];
     conv_tiles_rectangle(x + tile.image * (size_t)conv->h * (size_t)conv->w * conv->ldx, conv->h,
                          conv->w, conv->ldx, tile.p - conv->pad_top, tile.q - conv->pad_left,
                          tiles->row_points, tiles->column_points, zeros, pixels);
-    kernels->winograd->input(&(struct adl_winograd_input){.row_points = tiles->row_points,
-                                                          .column_points = tiles->column_points,
-                                                          .rows = tiles->row_points,
-                                                          .columns = tiles->column_points,
-                                                          .row_positions = adl_tile_positions,
-                                                          .column_positions = adl_tile_positions,
-                                                          .pixels = pixels,
-                                                          .channels = (size_t)conv->c,
-                                                          .v = v,
-                                                          .step = step});
+    struct adl_winograd_input input = {.row_points = tiles->row_points,
+                                       .column_points = tiles->column_points,
+                                       .rows = tiles->row_points,
+                                       .columns = tiles->column_points,
+                                       .row_positions = adl_tile_positions,
+                                       .column_positions = adl_tile_positions,
+                                       .pixels = pixels,
+                                       .channels = (size_t)conv->c,
+                                       .v = to,
+                                       .step = step};
+    kernels->winograd->input(&input);
+    if (zero_outputs)
+        *zero_outputs = adl_zeros_outputs(&input, conv->r, conv->s);
 }
 
 void adl_tile_output_pixels(const struct adl_tiles *tiles, const struct adl_conv *conv,
