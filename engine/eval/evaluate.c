@@ -272,6 +272,12 @@ static int measure_output(const struct run *run, struct worker *worker, struct i
         .classes = run->class_count,
         .label = (size_t)entry->class_id};
 
+    for (size_t i = 0; i < image.classes; i++)
+        if (!isfinite(image.logits[i]))
+            return adl_fail(err, ADL_ERR_FORMAT,
+                            "%s: the network's scores are not finite: its weights are damaged or "
+                            "far too large",
+                            entry->id);
     if (run->localized || run->options->scoremaps) {
         const char *dir = run->options->scoremaps;
         if (make_map(run, worker, item, err) < 0 ||

@@ -5,6 +5,7 @@
 
 #include "models/file/load.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -70,6 +71,27 @@ static void copy_fitting(const struct adl_match *match, struct adl_model *model,
         if (taken)
             taken[i] = fits;
     }
+}
+
+/* Fails where a weight is not finite, be it in the file or because a float64 there is too
+ * large for float32, and says which. A network with such weights gives NaN at best. */
+static int check_finite(const struct adl_model *model, struct adl_error *err)
+{
+    for (int i = 0; i < adl_graph_param_count(model->graph); i++) {
+        const struct adl_param *param = adl_graph_param(model->graph, i);
+        const float *values = model->params[i];
+        size_t bad = 0, first = 0;
+        for (size_t j = 0; j < param->count; j++)
+            if (!isfinite(values[j]) && bad++ == 0)
+                first = j;
+        if (bad)
+            return adl_fail(err, ADL_ERR_FORMAT,
+                            "tensor %s is not finite: %zu of its %zu values are NaN or too large "
+                            "for float32, the first at index %zu; the training run diverged or "
+                            "the file is damaged",
+                            param->name, bad, param->count, first);
+    }
+    return 0;
 }
 
 /* Adds to the message the architecture that a training script noted beside the weights. */
@@ -189,6 +211,7 @@ static int load_into(struct adl_model *model, struct adl_tensors *tensors,
     forget_misshapen(&match);
     ADL_TRY(adl_model_make_weights(model->graph, match.found, tensors, &model->weights,
                                    &model->params, err));
+    ADL_TRY(check_finite(model, err));
     adl_model_update_digest(model);
     result = 0;
 out:
@@ -241,6 +264,7 @@ int adl_model_take(struct adl_model *model, struct adl_tensors *tensors, bool *t
         goto out;
     }
     copy_fitting(&match, model, taken);
+    ADL_TRY(check_finite(model, err));
     if (model->digest[0])
         adl_model_update_digest(model);
     result = 0;

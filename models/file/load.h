@@ -25,9 +25,9 @@ struct adl_model_options {
 /* Reads a model; `options` may be NULL. Parameter numbers that the layers of another
  * variant (with or without ADL, 14x14 or 28x28) shift are mapped, num_batches_tracked
  * is ignored, other types are converted to float32. What the file does not say has the
- * defaults of adl_model_new. A beginning that all names share ("net.") is removed. Fails with
- * FORMAT when tensors are missing, unexpected or misshapen, unless that is allowed and at least one
- * fits. */
+ * defaults of adl_model_new. Fails with FORMAT when tensors are missing, unexpected or
+ * misshapen, unless that is allowed and at least one fits; and when a value is not finite
+ * as float32. */
 struct adl_model *adl_model_load(const char *path, const struct adl_model_options *options,
                                  struct adl_error *err) ADL_MUST_CHECK;
 
@@ -43,7 +43,8 @@ struct adl_model *adl_model_described(const struct adl_tensors *tensors);
 /* Copies into the model every tensor that fits by name, without what is in front of all
  * names, and by shape, and leaves its other
  * weights as they are. taken[id] (may be NULL) says which parameters were copied,
- * `report` is as in the options. Fails with FORMAT when nothing fits. */
+ * `report` is as in the options. Fails with FORMAT when nothing fits or a value is not
+ * finite as float32. */
 int adl_model_take(struct adl_model *model, struct adl_tensors *tensors, bool *taken,
                    struct adl_str *report, struct adl_error *err) ADL_MUST_CHECK;
 

@@ -106,11 +106,12 @@ static int choose_classes(const struct adl_session *session, int index,
     *chosen = adl_malloc(*count, sizeof **chosen);
     if (!*probabilities || !*chosen)
         return adl_fail_nomem(err, "the scores of an image");
-    adl_softmax(logits, classes, *probabilities);
     for (size_t i = 0; i < classes; i++)
-        if (!isfinite((*probabilities)[i]))
+        if (!isfinite(logits[i]))
             return adl_fail(err, ADL_ERR_INTERNAL,
-                            "the network's scores are not finite; its weights are damaged");
+                            "the network's scores for this image are not finite: its weights are "
+                            "damaged or far too large; take another model file");
+    adl_softmax(logits, classes, *probabilities);
     if (query->class_id >= 0)
         **chosen = (size_t)query->class_id;
     else
