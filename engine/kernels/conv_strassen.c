@@ -263,7 +263,7 @@ static void strassen_split(const struct adl_conv *conv, const struct adl_kernels
                                  zero);
         for (size_t i = 0; i < SEVEN; i++)
             kernels->strassen->split(&(struct adl_strassen_split){
-                .x = {strip + i * 2 * ld, has_lower ? strip + i * 2 * ld + ld : NULL},
+                .x = {strip + i * 2 * ld, both ? strip + i * 2 * ld + ld : NULL},
                 .half = b->part_depth,
                 .count = b->half_depth,
                 .out = out + i * SEVEN * step,
@@ -434,7 +434,7 @@ static void strassen_join_outer(const struct strassen_job *job, const float *in,
         .ldr = conv->ldr,
         .lo = conv->lo,
         .hi = conv->hi,
-        .zero = {zero, zero + upper},
+        .zero = {zero, zero + upper_rows},
     };
     for (size_t right_half = 0; right_half < 2; right_half++) {
         size_t from = column + right_half * b->half_panels * nr;

@@ -66,8 +66,8 @@ static struct drawn adl_layer_draw(const struct adl_train_call *call, size_t ima
     struct drawn drawn = {.drop = adl_layer_drops(call, image)};
     float max = attention[0];
     for (size_t i = 1; i < pixels; i++)
-        most = attention[i] > most || isnan(attention[i]) ? attention[i] : most;
-    drawn.cut = (float)((double)most * call->mode->adl_threshold);
+        max = attention[i] > max || isnan(attention[i]) ? attention[i] : max;
+    drawn.cut = (float)((double)max * call->mode->adl_threshold);
     drawn.identity = !drawn.drop && call->mode->adl_identity_importance;
     return drawn;
 }

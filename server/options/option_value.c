@@ -137,7 +137,7 @@ int option_set(struct option_values *v, size_t row, enum adl_option_source sourc
     errno = 0;
     switch (option->type) {
     case ADL_OPTION_FLAG:
-        if (parse_flag(text, at) < 0)
+        if (parse_flag(text, field) < 0)
             return option_fail(v, where, "\"%s\" is neither true nor false", ADL_SHORT(text));
         break;
     case ADL_OPTION_INT: {
