@@ -46,7 +46,7 @@ PROJECT_CFLAGS := -std=c11 -D_GNU_SOURCE -Iengine -I. \
 	$(if $(SAN),$(SAN_CFLAGS),-D_FORTIFY_SOURCE=2)
 PROJECT_LDFLAGS := -pie -Wl,-z,relro,-z,now -pthread $(if $(SAN),-fsanitize=$(SAN)) \
 	$(if $(COVERAGE),--coverage)
-LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lopenblas -lm
+LIBS := $(shell $(PKG_CONFIG) --libs $(PACKAGES) 2>/dev/null) -lm -ldl
 
 ENGINE_SRC := $(wildcard engine/*/*.c engine/*/*/*.c)
 MODELS_SRC := $(wildcard models/*.c models/*/*.c)
@@ -172,7 +172,7 @@ check-run: unit $(if $(SAN),,all)
 #: make quick           run the unit tests but the slow ones, in less than 30 s
 quick:
 	@$(MAKE) --no-print-directory $(JOBS) unit
-	@OPENBLAS_NUM_THREADS=1 $(UNIT) --quick --jobs $(shell nproc) $(TEST)
+	@$(UNIT) --quick --jobs $(shell nproc) $(TEST)
 
 unit: $(UNIT)
 #: make unit            build the unit tests

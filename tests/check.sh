@@ -13,8 +13,6 @@ cd "$(dirname "$0")/.." || exit 1
 logs=$BUILD/check
 mkdir -p "$logs"
 
-# The pthread variant of OpenBLAS would start its threads before main.
-export OPENBLAS_NUM_THREADS=1
 # (With GCC 12, detect_stack_use_after_return places AVX-512 vectors unaligned.)
 export ASAN_OPTIONS=${ASAN_OPTIONS-strict_string_checks=1}
 export UBSAN_OPTIONS=${UBSAN_OPTIONS-print_stacktrace=1}

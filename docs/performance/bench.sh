@@ -65,6 +65,7 @@ done
 : "${ROUNDS:=5}" "${SECONDS_EACH:=0.5}" "${TOLERANCE:=5}" "${OUT:=build/bench}"
 : "${PROGRAM:=build/adl-server}"
 [ -x "$PROGRAM" ] || fail "no program at $PROGRAM; run make first"
+# Saved programs may be older than this one and start OpenBLAS's threads without it.
 export OPENBLAS_NUM_THREADS=1
 mkdir -p "$OUT"
 scratch=$(mktemp -d)

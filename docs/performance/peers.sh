@@ -53,8 +53,7 @@ mkdir -p "$OUT"
 BUILD=$(readlink -f "$BUILD")
 OUT=$(cd "$OUT" && pwd)
 PROGRAM=$(readlink -f "$PROGRAM")
-# Without this OpenBLAS starts threads of its own, even though they stay idle.
-export PROGRAM CLASSES OPENBLAS_NUM_THREADS=1 NODE_PATH=$BUILD/node/node_modules
+export PROGRAM CLASSES NODE_PATH=$BUILD/node/node_modules
 
 BUILD=$BUILD ONNXRUNTIME_VERSION=$VERSION "$root/.ci/deps" onnx >&2
 peers() { node "$root/docs/performance/peers.cjs" "$@"; }

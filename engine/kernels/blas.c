@@ -1,40 +1,166 @@
-/* The only caller of OpenBLAS: matrix products of training, linear layers, and
- * convolutions on machines for which there are no kernels of our own. */
+/* The only caller of OpenBLAS: matrix products of training, and convolutions on machines
+ * for which there are no kernels of our own.
+ *
+ * OpenBLAS is opened when it is first needed, not linked, for two reasons
+ * (docs/decisions/011-openblas-opened-late.md):
+ *
+ * - The builds with threads start them in the library's constructor, before main() and
+ *   before a constructor of ours, unless the environment holds OPENBLAS_NUM_THREADS=1.
+ * - Where a buffer cannot be mapped, its allocator tries again for ever, in those threads
+ *   as in a product. So the address space is tried first, with a mapping that may fail,
+ *   and then OpenBLAS is made to map its buffers. It never unmaps them, and takes the
+ *   first that is free. */
 
 #include "kernels/blas.h"
 
+#include <assert.h>
 #include <cblas.h>
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static char version[160];
+#include "base/limits.h"
+#include "base/size.h"
 
-static void blas_begin(void)
+/* What a buffer takes on x86-64 and ARM64, where it is largest ("BUFFER_SIZE"). */
+#define BUFFER_BYTES (128 * ADL_MIB)
+/* The library itself, with code for some twenty processors, and one buffer that the build
+ * with OpenMP allocates in its constructor. */
+#define LIBRARY_BYTES (BUFFER_BYTES + 64 * ADL_MIB)
+
+static struct {
+    void *handle; /* NULL: not loaded */
+    __typeof__(cblas_sgemm) *sgemm;
+    __typeof__(openblas_set_num_threads) *set_num_threads;
+    __typeof__(openblas_get_config) *get_config;
+    __typeof__(openblas_get_corename) *get_corename;
+    __typeof__(openblas_get_parallel) *get_parallel;
+    /* NULL where the library does not show them. */
+    void *(*memory_alloc)(int position);
+    void (*memory_free)(void *buffer);
+    int buffers; /* that are mapped */
+    char version[160];
+} blas;
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+/* OpenBLAS reads the environment when it is loaded. It is set here because no other
+ * thread runs yet. The build with OpenMP asks that library how many threads to use, which
+ * has a number for each calling thread, and OMP_NUM_THREADS is where all of them begin. */
+__attribute__((constructor)) static void hold_to_one_thread(void)
 {
-    openblas_set_num_threads(1);
-    snprintf(version, sizeof version, "%s, core %s", openblas_get_config(),
-             openblas_get_corename());
+    setenv("OPENBLAS_NUM_THREADS", "1", 1);
+    setenv("OMP_NUM_THREADS", "1", 1);
+}
+
+static int try_address_space(size_t bytes, struct adl_error *err)
+{
+    void *space = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (space == MAP_FAILED)
+        return adl_fail(err, ADL_ERR_NOMEM,
+                        "out of memory: matrix products take %zu MiB of address space, more than "
+                        "`ulimit -v` or the system allows; fewer --threads need less",
+                        bytes / ADL_MIB);
+    munmap(space, bytes);
+    return 0;
+}
+
+static int find_functions(void *handle, struct adl_error *err)
+{
+    const struct {
+        const char *name;
+        void *pointer; /* where to store the function */
+        bool optional;
+    } wanted[] = {
+        {"cblas_sgemm", &blas.sgemm, false},
+        {"openblas_set_num_threads", &blas.set_num_threads, false},
+        {"openblas_get_config", &blas.get_config, false},
+        {"openblas_get_corename", &blas.get_corename, false},
+        {"openblas_get_parallel", &blas.get_parallel, false},
+        {"blas_memory_alloc", &blas.memory_alloc, true},
+        {"blas_memory_free", &blas.memory_free, true},
+    };
+
+    for (size_t i = 0; i < ADL_COUNT(wanted); i++) {
+        void *function = dlsym(handle, wanted[i].name);
+        if (!function && !wanted[i].optional)
+            return adl_fail(err, ADL_ERR_IO, "the OpenBLAS found here has no function %s",
+                            wanted[i].name);
+        memcpy(wanted[i].pointer, &function, sizeof function);
+    }
+    return 0;
+}
+
+/* The lock is held. Fails again each time, so that a later call may find more memory. */
+static int load(struct adl_error *err)
+{
+    if (blas.handle)
+        return 0;
+    if (try_address_space(LIBRARY_BYTES, err) < 0)
+        return -1;
+    void *handle = dlopen("libopenblas.so.0", RTLD_NOW | RTLD_LOCAL);
+    if (!handle)
+        return adl_fail(err, ADL_ERR_IO,
+                        "OpenBLAS cannot be loaded (on Debian it is the package libopenblas0): %s",
+                        dlerror());
+    if (find_functions(handle, err) < 0) {
+        dlclose(handle);
+        return -1;
+    }
+    blas.set_num_threads(1);
+    snprintf(blas.version, sizeof blas.version, "%s, core %s", blas.get_config(),
+             blas.get_corename());
+    blas.handle = handle;
+    return 0;
+}
+
+static int map_buffers(int count, struct adl_error *err)
+{
+    void *buffers[ADL_LIMIT_THREADS];
+
+    assert(count <= ADL_LIMIT_THREADS);
+    if (!blas.memory_alloc || !blas.memory_free || count <= blas.buffers)
+        return 0;
+    if (try_address_space((size_t)count * BUFFER_BYTES, err) < 0)
+        return -1;
+    for (int i = 0; i < count; i++)
+        buffers[i] = blas.memory_alloc(0);
+    for (int i = 0; i < count; i++)
+        blas.memory_free(buffers[i]);
+    blas.buffers = count;
+    return 0;
+}
+
+int adl_blas_reserve(int callers, struct adl_error *err)
+{
+    pthread_mutex_lock(&lock);
+    int result = load(err) < 0 ? -1 : map_buffers(callers, err);
+    pthread_mutex_unlock(&lock);
+    return result;
 }
 
 void adl_sgemm(bool transpose_a, bool transpose_b, size_t m, size_t n, size_t depth, const float *a,
                size_t lda, const float *b, size_t ldb, float beta, float *c, size_t ldc)
 {
-    pthread_once(&once, blas_begin);
-    cblas_sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
-                transpose_b ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)depth,
-                1.0f, a, (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
+    assert(blas.sgemm);
+    blas.sgemm(CblasRowMajor, transpose_a ? CblasTrans : CblasNoTrans,
+               transpose_b ? CblasTrans : CblasNoTrans, (blasint)m, (blasint)n, (blasint)depth,
+               1.0f, a, (blasint)lda, b, (blasint)ldb, beta, c, (blasint)ldc);
 }
 
 const char *adl_blas_version(void)
 {
-    pthread_once(&once, blas_begin);
-    return version;
+    struct adl_error err = {0};
+    return adl_blas_reserve(0, &err) < 0 ? "OpenBLAS cannot be loaded" : blas.version;
 }
 
 const char *adl_blas_threading(void)
 {
     static const char *const names[] = {"serial", "pthread", "openmp"};
-    int parallel = openblas_get_parallel();
+    struct adl_error err = {0};
+    int parallel = adl_blas_reserve(0, &err) < 0 ? -1 : blas.get_parallel();
     return parallel >= 0 && parallel <= 2 ? names[parallel] : "unknown";
 }

@@ -18,6 +18,8 @@
 #include "base/mem.h"
 #include "base/plural.h"
 #include "base/size.h"
+#include "kernels/blas.h"
+#include "kernels/conv.h"
 #include "plan/ir.h"
 
 struct adl_session {
@@ -83,6 +85,15 @@ static int session_size_block(struct adl_session *session, struct adl_error *err
     return 0;
 }
 
+/* Whether a convolution goes through OpenBLAS. */
+static bool plan_calls_blas(const struct adl_plan *plan)
+{
+    for (int i = 0; i < plan->step_count; i++)
+        if (plan->steps[i].algorithm == &adl_conv_blas)
+            return true;
+    return false;
+}
+
 struct adl_session *adl_session_create(struct adl_plan *plan, struct adl_pool *pool, int max_batch,
                                        struct adl_error *err)
 {
@@ -100,6 +111,8 @@ struct adl_session *adl_session_create(struct adl_plan *plan, struct adl_pool *p
     session->max_batch = max_batch;
     session->workers = adl_pool_threads(pool);
     if (session_size_block(session, err) < 0)
+        goto failed;
+    if (plan_calls_blas(plan) && adl_blas_reserve(session->workers, err) < 0)
         goto failed;
     session->block = adl_malloc(session->block_floats, sizeof *session->block);
     if (!session->block) {

@@ -10,6 +10,7 @@
 #include "train/tape.h"
 #include "base/limits.h"
 #include "base/mem.h"
+#include "kernels/blas.h"
 #include "train/tape_layout.h"
 
 static int logits_of(const struct adl_tape *tape)
@@ -70,7 +71,8 @@ struct adl_tape *adl_tape_create(const struct adl_graph *graph, int input_h, int
     tape->pool = pool;
     tape->keep_all = memory == ADL_TAPE_KEPT;
     tape->max_batch = max_batch;
-    if (tape_lay_out(tape, input_h, input_w, err) < 0) {
+    if (adl_blas_reserve(adl_pool_threads(pool), err) < 0 ||
+        tape_lay_out(tape, input_h, input_w, err) < 0) {
         adl_tape_free(tape);
         return NULL;
     }

@@ -60,9 +60,8 @@ struct lifecycle {
 };
 
 /* Signals arrive through a pipe. Blocking them and reading them from signalfd(2) would
- * not work: OpenBLAS starts threads before main(), which do not block the signals, so the
- * kernel would deliver a signal to one of them and its default action would end the
- * process.
+ * depend on every thread of every library: the kernel would deliver a signal to one that
+ * does not block it, and its default action would end the process.
  *
  * After the first SIGTERM or SIGINT both have their default action again, so that a second
  * one ends the process at once, even if the main thread hangs. */

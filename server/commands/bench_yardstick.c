@@ -33,6 +33,8 @@ int adl_bench_yardstick_create(struct adl_bench_yardstick *y, const struct adl_k
     uint32_t state = 88172645;
 
     *y = (struct adl_bench_yardstick){.kernels = kernels, .most = most};
+    if (adl_blas_reserve(1, err) < 0)
+        return -1;
     y->fma.ms = adl_malloc(most, sizeof *y->fma.ms);
     y->sgemm.ms = adl_malloc(most, sizeof *y->sgemm.ms);
     y->matrices = adl_malloc(3 * square, sizeof *y->matrices);

@@ -13,7 +13,6 @@ targets=${BUILD:-build}/san-address-undefined/tests/fuzz
 # target has to handle it.
 export ASAN_OPTIONS=allocator_may_return_null=1:max_allocation_size_mb=2048
 export UBSAN_OPTIONS=print_stacktrace=1
-export OPENBLAS_NUM_THREADS=1
 
 if [ $# -gt 0 ]; then
     amount=(--seconds "$1" --seed "$RANDOM$RANDOM")

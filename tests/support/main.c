@@ -29,6 +29,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "kernels/blas.h"
 #include "support/test.h"
 
 static struct test_suite *suites; /* sorted by name */
@@ -285,6 +286,8 @@ static bool read_options(int argc, char **argv)
 
 int main(int argc, char **argv)
 {
+    struct adl_error err = {0};
+
     if (!read_options(argc, argv)) {
         fprintf(stderr, "usage: unit-tests [--quick] [--jobs N] [NAME...]\n");
         return 2;
@@ -294,14 +297,15 @@ int main(int argc, char **argv)
         mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (progress == MAP_FAILED)
         return 1;
-    if (options.jobs == 1) {
-        run_tests(0, SHARE_ALL);
-    } else if (options.quick) {
-        run_in_processes(options.jobs, SHARE_ALL);
-    } else {
-        run_in_processes(options.jobs, SHARE_OTHERS);
-        run_in_processes(1, SHARE_ALONE);
+    /* For the tests that call kernels and ops directly. */
+    if (adl_blas_reserve(1, &err) < 0) {
+        fprintf(stderr, "unit-tests: %s\n", err.message);
+        return 1;
     }
+    if (options.jobs > 1)
+        run_in_processes();
+    else
+        run_tests(0);
 
     unsigned passed = progress->counts[PASSED], failed = progress->counts[FAILED];
     unsigned skipped = progress->counts[SKIPPED], left_out = progress->left_out;
