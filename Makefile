@@ -142,12 +142,11 @@ deps:
 
 #: make run             install what is missing, build, start the server;
 #:                      MODEL=FILE chooses the model, ARGS= passes more options
-MODEL ?= models/default.safetensors
+# The server prints where it listens, which it alone knows.
 run: deps
 	@$(MAKE) --no-print-directory $(JOBS) all
-	@echo 'in another terminal: curl --data-binary @web/examples/umbrella.jpg -H "Content-Type: image/jpeg" http://127.0.0.1:8080/localize'
-	@echo 'or in a browser:     http://127.0.0.1:8080/        (Ctrl-C stops the server)'
-	$(PROGRAM) serve --model $(MODEL) $(ARGS)
+	@echo 'Ctrl-C stops the server'
+	$(PROGRAM) serve$(if $(MODEL), --model $(MODEL)) $(ARGS)
 
 # --- tests -------------------------------------------------------------------
 

@@ -18,6 +18,7 @@
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
 #include "server/tasks/dataset_log.h"
+#include "server/tasks/default_model.h"
 #include "server/tasks/directory.h"
 #include "server/tasks/json_out.h"
 #include "server/tasks/progress.h"
@@ -47,6 +48,8 @@ struct settings {
 
 struct eval {
     const struct settings *settings;
+    const char *model_path;               /* NULL: score maps are evaluated */
+    char shipped[ADL_DEFAULT_MODEL_PATH]; /* of the model that ships, where it is used */
     struct adl_dataset *dataset;
     struct adl_model *model;
     struct adl_plan *plan;
@@ -233,8 +236,6 @@ static int check_settings(const struct settings *s, struct adl_error *err)
 {
     if (!s->data && !s->metadata)
         return adl_fail(err, ADL_ERR_ARG, "--data DIR or --metadata DIR is required");
-    if (!s->model && !s->from_scoremaps)
-        return adl_fail(err, ADL_ERR_ARG, "--model FILE or --from-scoremaps DIR is required");
     if (s->model && s->from_scoremaps)
         return adl_fail(err, ADL_ERR_ARG, "--model and --from-scoremaps exclude each other");
     if (s->scoremaps && s->from_scoremaps)
@@ -284,32 +285,21 @@ static int match_by_number(struct eval *e, struct adl_error *err)
         return adl_fail(err, ADL_ERR_FORMAT,
                         "%s: has %zu class%s, but %s has %s%zu; use a model trained on these "
                         "classes",
-                        e->settings->model, m->class_count, ADL_ES(m->class_count), place,
-                        d->classes ? "" : "labels up to ",
+                        e->model_path, m->class_count, place, d->classes ? "" : "labels up to ",
                         d->classes ? d->class_count : d->class_count - 1);
     if (i < named)
         fprintf(stderr,
                 "adl-server: eval: warning: class %zu is \"%s\" in %s, but \"%s\" in %s; "
                 "evaluating by number\n",
-                i, ADL_SHORT(d->classes[i]), place, ADL_SHORT(m->classes[i]), e->settings->model);
-    return adl_dataset_limit_classes(d, m->class_count, err);
-}
-
-/* Classes are matched by name where the names say which is which, and by number otherwise. */
-static int match_classes(struct eval *e, struct adl_error *err)
-{
-    const struct adl_model *m = e->model;
-    int matched = m->classes ? adl_dataset_match_classes(
-                                   e->dataset, (const char *const *)m->classes, m->class_count, err)
-                             : 0;
-    return matched < 0 ? -1 : matched > 0 ? 0 : match_by_number(e, err);
+                i, d->classes[i], place, m->classes[i], e->model_path);
+    return 0;
 }
 
 static int open_model(struct eval *e, struct adl_error *err)
 {
     const struct settings *s = e->settings;
 
-    e->model = adl_model_load(s->model, NULL, err);
+    e->model = adl_model_load(e->model_path, NULL, err);
     if (!e->model)
         return -1;
     if (match_classes(e, err) < 0)
@@ -390,11 +380,16 @@ static int run(const void *settings, const struct adl_options *options, struct a
     int result = -1;
 
     ADL_TRY(check_settings(s, err));
+    if (!s->from_scoremaps) {
+        e.model_path = adl_model_or_default(s->model, e.shipped, err);
+        if (!e.model_path)
+            goto out;
+    }
     ADL_TRY(open_data(&e, err));
     e.pool = adl_pool_create(s->threads ? s->threads : adl_pool_default_threads(), err);
     if (!e.pool)
         goto out;
-    if (s->model)
+    if (e.model_path)
         ADL_TRY(open_model(&e, err));
     if (s->scoremaps)
         ADL_TRY(adl_make_directory(s->scoremaps, err));
@@ -416,7 +411,7 @@ out:
 }
 
 static const struct adl_option table[] = {
-    ADL_OPTION_MODEL(struct settings, .help = "model file"),
+    ADL_OPTION_MODEL(struct settings, .default_note = "the model that ships", .help = "model file"),
     ADL_OPTIONS_DATA(struct settings, .help = "data set"),
     {"split", ADL_STRING(struct settings, split), .value = "test", .metavar = "NAME",
      .help = "split to evaluate; in a directory per class, test means val: every tenth image"},
@@ -442,7 +437,7 @@ static const struct adl_option table[] = {
 const struct adl_command adl_command_eval = {
     .name = "eval",
     .summary = "Measure classification and localization on a data set",
-    .usage = "--model FILE --data DIR [options]",
+    .usage = "[--model FILE] --data DIR [options]",
     .description =
         "DIR holds metadata/SPLIT/{image_ids,class_labels,localization,image_sizes}.txt and "
         "images/, or CUB-200-2011 as distributed, or a directory of images per class. The figures "

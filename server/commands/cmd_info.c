@@ -12,6 +12,7 @@
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
 #include "server/options/arch_options.h"
+#include "server/tasks/default_model.h"
 #include "server/tasks/json_out.h"
 
 struct settings {
@@ -120,10 +121,15 @@ static int run(const void *settings, const struct adl_options *options, struct a
     const struct settings *s = settings;
     struct adl_model_options load = {.key = s->key};
     struct adl_plan *plan = NULL;
+    struct adl_model *model = NULL;
     struct adl_str dump = {0};
+    char shipped[ADL_DEFAULT_MODEL_PATH];
     int result = -1;
 
-    struct adl_model *model = adl_arch_load_model(options->operands[0], &s->arch, &load, err);
+    const char *path =
+        adl_model_or_default(options->operand_count ? options->operands[0] : NULL, shipped, err);
+    if (path)
+        model = adl_arch_load_model(path, &s->arch, &load, err);
     if (!model)
         goto out;
     struct adl_plan_options plan_options = {.input_h = model->input_h, .input_w = model->input_w};
@@ -140,7 +146,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
         result = 0;
         goto out;
     }
-    struct facts facts = {.path = options->operands[0],
+    struct facts facts = {.path = path,
                           .parameters = adl_graph_trainable(model->graph),
                           .gflops = 2e-9 * (double)adl_plan_macs(plan),
                           .adl_share = adl_share(model->graph, adl_plan_macs(plan)),
@@ -171,14 +177,14 @@ static const struct adl_option table[] = {
 const struct adl_command adl_command_info = {
     .name = "info",
     .summary = "Show the network, classes, cost and provenance of a model file",
-    .usage = "[options] FILE",
-    .description = "GFLOPs are at the model's input size and count a multiply-add as two "
+    .usage = "[options] [FILE]",
+    .description = "Without FILE, the model that ships. GFLOPs are at the model's input size and "
+                   "count a multiply-add as two "
                    "operations. The memory for weights is that of the weights as they are packed "
                    "for this processor.",
     .examples = "  adl-server info cub-resnet50.safetensors\n"
                 "  adl-server info --plan cub-resnet50.safetensors\n",
     .options = table,
-    .min_operands = 1,
     .max_operands = 1,
     .settings_bytes = sizeof(struct settings),
     .run = run,

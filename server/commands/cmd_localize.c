@@ -23,6 +23,7 @@
 #include "server/commands/common_options.h"
 #include "server/commands/image_list.h"
 #include "server/tasks/coco.h"
+#include "server/tasks/default_model.h"
 #include "server/tasks/directory.h"
 #include "server/tasks/json_out.h"
 #include "server/tasks/progress.h"
@@ -65,6 +66,8 @@ struct item {
 
 struct run {
     const struct settings *settings;
+    const char *model_path;
+    char shipped[ADL_DEFAULT_MODEL_PATH]; /* of the model that ships, where it is used */
     struct adl_model *model;
     char model_name[64];
     struct adl_predict_query query;
@@ -307,21 +310,25 @@ static int make_query(struct run *run, const struct adl_options *options, struct
         return 0;
     run->query.class_id = adl_model_find_class(run->model, s->class_text);
     if (run->query.class_id < 0)
-        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: has no class \"%s\" among its %zu", s->model,
-                        ADL_SHORT(s->class_text), run->model->class_count);
+        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: has no class \"%.60s\" among its %zu",
+                        run->model_path, s->class_text, run->model->class_count);
     return 0;
 }
 
 static int open_model(struct run *run, struct adl_error *err)
 {
     const struct settings *s = run->settings;
-    const char *slash = strrchr(s->model, '/');
-    const char *name = slash ? slash + 1 : s->model;
+
+    run->model_path = adl_model_or_default(s->model, run->shipped, err);
+    if (!run->model_path)
+        return -1;
+    const char *slash = strrchr(run->model_path, '/');
+    const char *name = slash ? slash + 1 : run->model_path;
     const char *dot = strrchr(name, '.');
 
     snprintf(run->model_name, sizeof run->model_name, "%.*s",
              (int)(dot && dot > name ? (size_t)(dot - name) : strlen(name)), name);
-    run->model = adl_model_load(s->model, NULL, err);
+    run->model = adl_model_load(run->model_path, NULL, err);
     if (!run->model)
         return -1;
     int threads = s->threads ? s->threads : adl_pool_default_threads();
@@ -503,7 +510,7 @@ out:
 }
 
 static const struct adl_option table[] = {
-    ADL_OPTION_MODEL(struct settings, .required = true, .help = "model file"),
+    ADL_OPTION_MODEL(struct settings, .default_note = "the model that ships", .help = "model file"),
     {"json", ADL_FLAG(struct settings, json),
      .help = "print one JSON object per line: the HTTP response with \"file\" instead of "
              "\"request_id\""},
@@ -531,7 +538,7 @@ static const struct adl_option table[] = {
 const struct adl_command adl_command_localize = {
     .name = "localize",
     .summary = "Find what images show and where",
-    .usage = "--model FILE [options] IMAGE...",
+    .usage = "[--model FILE] [options] IMAGE...",
     .description =
         "An IMAGE is a JPEG, PNG or WebP file, a directory (searched recursively, in "
         "sorted order), a quoted pattern, or - for stdin. Boxes are x0,y0-x1,y1 in pixels "

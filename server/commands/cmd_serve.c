@@ -112,17 +112,34 @@ static int open_socket(struct adl_server *server, const struct settings *s, int 
     return 0;
 }
 
+/* An address at which a client on this machine reaches the server: every address includes
+ * the loopback one. */
+static const char *local_name(const char *name, char *text, size_t size)
+{
+    static const char every4[] = "0.0.0.0:", every6[] = "[::]:";
+
+    if (!strncmp(name, every4, sizeof every4 - 1))
+        snprintf(text, size, "127.0.0.1:%s", name + sizeof every4 - 1);
+    else if (!strncmp(name, every6, sizeof every6 - 1))
+        snprintf(text, size, "[::1]:%s", name + sizeof every6 - 1);
+    else
+        snprintf(text, size, "%s", name);
+    return text;
+}
+
 static void announce(const struct adl_server *server, const char *name)
 {
     const char *lost;
+    char local[160];
 
     printf("listening on http://%s\n", name);
+    local_name(name, local, sizeof local);
     if (isatty(STDOUT_FILENO))
         printf("  in a browser:       http://%s/\n"
                "  from a shell:       curl -H 'Content-Type: image/jpeg'%s --data-binary "
                "@photo.jpg http://%s/localize\n",
-               name, adl_auth_required(server->auth) ? " -H \"Authorization: Bearer $TOKEN\"" : "",
-               name);
+               local, adl_auth_required(server->auth) ? " -H \"Authorization: Bearer $TOKEN\"" : "",
+               local);
     /* Not fatal: the address is logged as well. */
     lost = adl_streams_flush_or_forget();
     if (lost)

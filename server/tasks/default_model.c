@@ -1,32 +1,66 @@
 /* Looks for default.safetensors relative to the running program, so that a checkout and an
- * installation under any prefix work without configuration. */
+ * installation under any prefix work without configuration, from any directory. */
 
 #include "server/tasks/default_model.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/size.h"
 
+#define FILE_NAME "default.safetensors"
+
+/* The directory of the running program with a slash, or "" where /proc is not mounted. */
+static void program_directory(char directory[PATH_MAX])
+{
+    ssize_t length = readlink("/proc/self/exe", directory, PATH_MAX - 1);
+
+    directory[length > 0 ? length : 0] = '\0';
+    char *slash = strrchr(directory, '/');
+    slash = slash ? slash + 1 : directory;
+    *slash = '\0';
+}
+
+/* A file that exists but cannot be read is found as well: whoever opens it says why. */
+static bool found(char path[ADL_DEFAULT_MODEL_PATH])
+{
+    char plain[PATH_MAX];
+
+    if (access(path, F_OK) < 0)
+        return false;
+    if (realpath(path, plain))
+        snprintf(path, ADL_DEFAULT_MODEL_PATH, "%s", plain);
+    return true;
+}
+
 int adl_default_model(char path[ADL_DEFAULT_MODEL_PATH], struct adl_error *err)
 {
+    /* BUILD/, BUILD/FLAVOUR/ and BIN/ with their neighbours; then where the build was told. */
     static const char *const places[] = {"../models", "../../models", "../share/adl-server"};
-    const size_t size = ADL_DEFAULT_MODEL_PATH;
     char program[PATH_MAX];
-    ssize_t length = readlink("/proc/self/exe", program, sizeof program - 1);
 
-    program[length > 0 ? length : 0] = '\0';
-    if (strrchr(program, '/'))
-        strrchr(program, '/')[1] = '\0';
+    program_directory(program);
     for (size_t i = 0; *program && i < ADL_COUNT(places); i++) {
-        snprintf(path, size, "%s%s/default.safetensors", program, places[i]);
-        if (access(path, R_OK) == 0)
+        snprintf(path, ADL_DEFAULT_MODEL_PATH, "%s%s/" FILE_NAME, program, places[i]);
+        if (found(path))
             return 0;
     }
-    snprintf(path, size, "%s/default.safetensors", ADL_DATADIR);
-    if (access(path, R_OK) == 0)
+    snprintf(path, ADL_DEFAULT_MODEL_PATH, "%s/" FILE_NAME, ADL_DATADIR);
+    if (found(path))
         return 0;
-    return adl_fail(err, ADL_ERR_NOT_FOUND, "there is no model at %s; name a model file instead",
-                    path);
+    return adl_fail(
+        err, ADL_ERR_NOT_FOUND,
+        "the model that ships, " FILE_NAME
+        ", is not in %s, %s or %s as seen from %s, nor in %s; name a model file instead",
+        places[0], places[1], places[2], *program ? program : "the program", ADL_DATADIR);
+}
+
+const char *adl_model_or_default(const char *given, char path[ADL_DEFAULT_MODEL_PATH],
+                                 struct adl_error *err)
+{
+    if (given)
+        return given;
+    return adl_default_model(path, err) < 0 ? NULL : path;
 }

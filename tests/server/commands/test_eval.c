@@ -498,7 +498,6 @@ static void wrong_usage_is_refused(void)
         const char *part;
     } cases[] = {
         {{"--model", "m"}, "--data DIR or --metadata DIR is required"},
-        {{"--data", "d"}, "--model FILE or --from-scoremaps"},
         {{"--data", "d", "--model", "m", "--from-scoremaps", "s"}, "exclude each other"},
         {{"--data", "d", "--scoremaps", "s", "--from-scoremaps", "s"}, "exclude each other"},
         {{"--metadata", "d", "--model", "m"}, "--images DIR is required"},
