@@ -150,7 +150,7 @@ run: deps
 
 # --- tests -------------------------------------------------------------------
 
-.PHONY: check test check-deps check-run quick unit unit-run fuzz fuzz-targets
+.PHONY: check test check-deps check-run quick unit unit-run soak fuzz fuzz-targets
 #: make check           install what the tests need, build, run every test that can run here;
 #:                      SAN=address|undefined|thread: the unit tests in that flavour
 #: make check-deps      install what make check skips otherwise: Chromium and its driver, Node,
@@ -189,6 +189,12 @@ coverage:
 
 coverage-run: $(UNIT)
 	@OBJ='$(OBJ)' UNIT='$(UNIT)' .ci/coverage $(TEST)
+
+#: make soak            the slow tests: the installed service under systemd, in a Debian 12 in a
+#:                      container (needs root; the Debian is made once, in the build directory)
+soak: $(PROGRAM)
+	@.ci/deps --optional soak
+	@BUILD='$(BUILD)' tests/soak/systemd.sh; status=$$?; [ $$status = 77 ] || exit $$status
 
 # Each fuzz target is a program of its own that replays files and mutates them.
 $(FUZZERS): $(OBJ)/tests/fuzz/%: $(OBJ)/tests/fuzz/%.c.o $(OBJ)/tests/fuzz/driver.c.o $(TESTED_OBJ)

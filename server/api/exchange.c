@@ -169,7 +169,10 @@ static void dispatch(struct adl_exchange *exchange)
         answer_options(exchange, methods);
         return;
     }
-    if (server->draining && !(exchange->route && exchange->route->unattended)) {
+    /* With an inherited socket the connections are few and get fewer: each is closed after
+     * this answer, and no other is accepted. Clients shall not notice the restart. */
+    if (server->draining && !server->inherited &&
+        !(exchange->route && exchange->route->unattended)) {
         adl_answer_problem(exchange, ADL_PROBLEM_DRAINING, 1, "the server is shutting down");
         return;
     }

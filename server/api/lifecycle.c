@@ -22,10 +22,16 @@
  * the daemon while one is would be an error in the use of the library. (4) The replies
  * are written, for at most a second. (5) The daemon stops.
  *
- * The listening socket is not closed at (1): MHD_quiesce_daemon() of version 0.9.75 may
- * abort the process, because its threads and its caller both remove the socket from the
- * same epoll set. Connections are therefore still accepted while draining, and refused by
- * a reply instead of by the kernel, which clients can tell apart from a crash. */
+ * The listening socket. One that the server opened itself is closed only after (3), and
+ * those who wait in its queue are accepted first: they are refused by a reply instead of by
+ * the kernel, which clients can tell apart from a crash. One that the service manager passed
+ * lives longer than the process. Nothing is accepted from it after (1), nor at the start
+ * before the models are loaded: the connections wait in its queue for a process that can
+ * answer, and requests on connections that were accepted are answered after (1) as before.
+ * So a restart costs no client its request.
+ *
+ * A client that has just connected, or just received an answer, is likely to send a request
+ * that closing its connection would lose, so the server waits for it, for SETTLE_MS. */
 
 #include "server/api/lifecycle.h"
 
@@ -48,6 +54,8 @@
 #include "server/serving/notify.h"
 
 #define HANG_MS 60000.0  /* a task that takes longer is taken for a hang */
+#define SETTLE_MS 1000   /* how long to wait for connections that may carry a request soon */
+#define RECENT_MS 500    /* connections that are idle for longer are closed */
 #define DRAIN_POLL_MS 10 /* how often the requests in flight are counted while draining */
 
 struct lifecycle {
@@ -181,8 +189,11 @@ static int end_loading(struct lifecycle *life, struct adl_error *err)
         *err = life->load_error;
         return -1;
     }
-    if (!life->ready)
+    if (!life->ready) {
+        if (life->server->inherited && adl_http_accept(life->server->http, err) < 0)
+            return -1;
         adl_log(ADL_LOG_INFO, "ready", "ready", NULL);
+    }
     life->ready = true;
     notify_ready(life);
     if (life->reload_wanted) {
@@ -250,10 +261,14 @@ static int serve(struct lifecycle *life, struct adl_error *err)
     }
 }
 
-/* Waits until no request is in flight (true), or until the time `until_ns` (false). */
-static bool wait_for_requests(struct lifecycle *life, uint64_t until_ns)
+/* Waits until no request is in flight, nor, before `settle_ns`, to be expected (true), or
+ * until the time `until_ns` (false). */
+static bool wait_for_requests(struct lifecycle *life, uint64_t settle_ns, uint64_t until_ns)
 {
-    while (adl_http_in_flight(life->server->http) > 0) {
+    struct adl_http *http = life->server->http;
+
+    while (adl_http_in_flight(http) > 0 ||
+           (adl_clock_ns() < settle_ns && adl_http_unsettled(http, RECENT_MS) > 0)) {
         wait_for_signal(life, DRAIN_POLL_MS); /* SIGHUP has no effect any more */
         adl_http_tend(life->server->http);
         if (adl_clock_ns() > until_ns)
@@ -265,21 +280,26 @@ static bool wait_for_requests(struct lifecycle *life, uint64_t until_ns)
 static void drain(struct lifecycle *life, int drain_s)
 {
     struct adl_server *server = life->server;
+    uint64_t begin = adl_clock_ns(), until = begin + (uint64_t)drain_s * 1000000000;
+    uint64_t settle = ADL_MIN(begin + (uint64_t)SETTLE_MS * 1000000, until);
 
     server->draining = true;
-    size_t requests = adl_http_in_flight(server->http);
-    adl_notify("STOPPING=1\nSTATUS=finishing %zu request%s", requests, ADL_S(requests));
+    if (server->inherited)
+        adl_http_stop_accepting(server->http, false);
+    adl_notify("STOPPING=1\nSTATUS=finishing %zu requests", adl_http_in_flight(server->http));
     adl_log(ADL_LOG_INFO, "drain", "shutting down: new requests are refused",
             json_pack("{s:I}", "in_flight", (json_int_t)adl_http_in_flight(server->http)));
-    if (!wait_for_requests(life, adl_clock_ns() + (uint64_t)drain_s * 1000000000))
+    if (!wait_for_requests(life, settle, until))
         adl_log(ADL_LOG_WARN, "drain", "the remaining requests are cut off",
                 json_pack("{s:I}", "in_flight", (json_int_t)adl_http_in_flight(server->http)));
     /* Queued images are answered with an error at once; those being computed end within
      * one run of the engine. After this no request is suspended. */
     adl_batcher_abort(server->batcher);
     adl_batcher_wait_idle(server->batcher);
-    /* Let the I/O threads write these answers before they are stopped. */
-    for (int i = 0; i < 100 && adl_http_in_flight(server->http) > 0; i++)
+    adl_http_stop_accepting(server->http, true);
+    /* Let the I/O threads write these answers, and those to the last connections that were
+     * accepted, before they are stopped. */
+    for (int i = 0; i < SETTLE_MS / DRAIN_POLL_MS && adl_http_unsettled(server->http, 0) > 0; i++)
         poll(NULL, 0, DRAIN_POLL_MS);
     adl_http_stop(server->http);
 }

@@ -22,6 +22,9 @@ struct adl_server {
     bool reduced_decode;
     bool web;
     bool loopback; /* only this machine can reach the server: host names are checked */
+    /* The service manager holds the listening socket: connections that this process does not
+     * accept wait there for the next one. */
+    bool inherited;
     const char *const *allowed_hosts;
     size_t allowed_host_count;
     const char *cors_origin; /* "*" for all; NULL: none */

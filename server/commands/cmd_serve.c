@@ -97,6 +97,7 @@ static int open_socket(struct adl_server *server, const struct settings *s, int 
     if (adl_notify_listen_fd(fd, err) < 0)
         return -1;
     /* Negative: the service manager passed no socket. */
+    server->inherited = *fd >= 0;
     if (*fd < 0 && s->check_config) {
         if (adl_http_listen_check(s->listen, name, size, &server->loopback, err) < 0)
             return -1;
@@ -109,6 +110,9 @@ static int open_socket(struct adl_server *server, const struct settings *s, int 
                         "%s is reachable from other machines: give --token-file FILE, or "
                         "--no-auth to serve everyone",
                         name);
+    /* No web page can make a browser connect to a Unix socket, so the host does not matter. */
+    if (!strncmp(name, "unix:", 5))
+        server->loopback = false;
     return 0;
 }
 
@@ -132,9 +136,10 @@ static void announce(const struct adl_server *server, const char *name)
     const char *lost;
     char local[160];
 
-    printf("listening on http://%s\n", name);
-    local_name(name, local, sizeof local);
-    if (isatty(STDOUT_FILENO))
+    bool is_unix = !strncmp(name, "unix:", 5);
+
+    printf("listening on %s%s\n", is_unix ? "" : "http://", name);
+    if (isatty(STDOUT_FILENO) && !is_unix)
         printf("  in a browser:       http://%s/\n"
                "  from a shell:       curl -H 'Content-Type: image/jpeg'%s --data-binary "
                "@photo.jpg http://%s/localize\n",
@@ -217,6 +222,11 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
     if (!server->http)
         goto out;
     http.listen_fd = -1; /* the daemon owns it now */
+    /* From an inherited socket only once the models are loaded, see lifecycle.c. */
+    if (!server->inherited && adl_http_accept(server->http, err) < 0) {
+        adl_http_stop(server->http);
+        goto out;
+    }
     announce(server, name);
     result = adl_lifecycle_run(server, token_file(s), s->drain_timeout, err);
 out:

@@ -2,11 +2,11 @@
  *
  * DESIGN
  *
- * Threads. The library runs a few I/O threads, each with its own epoll set and its own
- * share of the connections. They read headers and bodies, call the hooks, and write
- * replies; they never do the work that a request asks for, because a thread
- * that computes for 20 ms delays every connection it serves. A hook with such work suspends
- * its request; the thread that finishes the work fills in the reply and resumes the
+ * Threads. accept.c has a thread that accepts connections. The library runs a few I/O
+ * threads, each with its own epoll set and its own share of the connections. They read headers and
+ * bodies, call the hooks, and write replies; they never do the work that a request asks for,
+ * because a thread that computes for 20 ms delays every connection it serves. A hook with such work
+ * suspends its request; the thread that finishes the work fills in the reply and resumes the
  * request, after which the I/O thread sends it. One more thread calls adl_http_tend()
  * from time to time (the main thread, which also waits for signals), and linger.c has
  * one that reads from connections that are closing.
@@ -32,6 +32,9 @@
  *
  * The traps of the library, and how each is avoided:
  *
+ * - Stopping the library shuts its listening socket down for every process that has it,
+ *   so it gets none: accept.c accepts, and hands the connections over. Where the library
+ *   has as many as it may, it would close a further one, so its own limit is not reached.
  * - A response may be queued in the first call of the handler for a request or in the
  *   last, never while the body arrives. So whatever can be refused is refused in the
  *   first call, from the headers alone (`begin`); a refusal in the middle of a body is
@@ -76,6 +79,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -83,6 +87,7 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "base/str.h"
+#include "server/http/accept.h"
 #include "server/http/linger.h"
 
 #define FIRST_BODY_BYTES (64 * ADL_KIB)
@@ -103,8 +108,10 @@ struct adl_http_peer {
 struct adl_http {
     struct adl_http_config config;
     struct MHD_Daemon *daemon;
+    struct adl_acceptor *acceptor; /* NULL: not accepting yet, or not any more */
     struct adl_linger *linger;
     _Atomic size_t in_flight;
+    _Atomic size_t unstarted;          /* connections handed to the library, not yet in `peers` */
     _Atomic size_t body_bytes;         /* capacity of the bodies of all requests together */
     pthread_mutex_t lock;              /* protects the two lists and their members' links */
     struct adl_http_request *arriving; /* requests whose body is not complete yet */
@@ -331,6 +338,7 @@ static void http_on_connection(void *cls, struct MHD_Connection *connection, voi
     const union MHD_ConnectionInfo *info;
 
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        atomic_fetch_sub(&http->unstarted, 1);
         info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
         peer = info ? adl_calloc(1, sizeof *peer) : NULL;
         if (!peer)
@@ -640,7 +648,7 @@ static void http_log(void *cls, const char *fmt, va_list args)
 struct adl_http *adl_http_start(const struct adl_http_config *config, struct adl_error *err)
 {
     unsigned flags = MHD_USE_EPOLL | MHD_USE_INTERNAL_POLLING_THREAD | MHD_USE_ITC |
-                     MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+                     MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET;
     struct adl_http *http = adl_calloc(1, sizeof *http);
 
     if (!http) {
@@ -654,13 +662,13 @@ struct adl_http *adl_http_start(const struct adl_http_config *config, struct adl
         goto out;
     http->daemon = MHD_start_daemon(
         flags, 0, NULL, NULL, http_handle, http, MHD_OPTION_EXTERNAL_LOGGER, http_log, http,
-        MHD_OPTION_LISTEN_SOCKET, config->listen_fd, MHD_OPTION_THREAD_POOL_SIZE,
-        config->io_threads, MHD_OPTION_CONNECTION_LIMIT, config->connections,
-        MHD_OPTION_CONNECTION_TIMEOUT, config->idle_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        ADL_LIMIT_CONNECTION_BYTES, MHD_OPTION_NOTIFY_CONNECTION, http_on_connection, http,
-        MHD_OPTION_NOTIFY_COMPLETED, http_completed, http, MHD_OPTION_UNESCAPE_CALLBACK,
-        http_unescape, NULL, MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_URI_LOG_CALLBACK,
-        http_on_target, http, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
+        MHD_OPTION_THREAD_POOL_SIZE, config->io_threads, MHD_OPTION_CONNECTION_LIMIT,
+        config->connections * (config->io_threads + 1), MHD_OPTION_CONNECTION_TIMEOUT,
+        config->idle_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, ADL_LIMIT_CONNECTION_BYTES,
+        MHD_OPTION_NOTIFY_CONNECTION, http_on_connection, http, MHD_OPTION_NOTIFY_COMPLETED,
+        http_completed, http, MHD_OPTION_UNESCAPE_CALLBACK, http_unescape, NULL,
+        MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_URI_LOG_CALLBACK, http_on_target, http,
+        MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
     if (!http->daemon) {
         adl_fail(err, ADL_ERR_IO,
                  "cannot start the HTTP server; check the limits on memory, threads and file "
@@ -673,6 +681,43 @@ out:
     pthread_mutex_destroy(&http->lock);
     adl_free(http);
     return NULL;
+}
+
+/* Hands an accepted connection to the library, which closes it if that fails. */
+static void http_take(void *context, int fd, const struct sockaddr *address, socklen_t length)
+{
+    struct adl_http *http = context;
+
+    atomic_fetch_add(&http->unstarted, 1);
+    if (MHD_add_connection(http->daemon, fd, address, length) != MHD_YES)
+        atomic_fetch_sub(&http->unstarted, 1);
+}
+
+static bool http_is_full(void *context)
+{
+    struct adl_http *http = context;
+    return adl_http_connections(http) + atomic_load(&http->unstarted) >= http->config.connections;
+}
+
+int adl_http_accept(struct adl_http *http, struct adl_error *err)
+{
+    struct adl_acceptor_config config = {
+        .fd = http->config.listen_fd, .take = http_take, .full = http_is_full, .context = http};
+
+    http->acceptor = adl_acceptor_start(&config, err);
+    if (!http->acceptor)
+        return -1;
+    http->config.listen_fd = -1;
+    return 0;
+}
+
+void adl_http_stop_accepting(struct adl_http *http, bool rest)
+{
+    adl_acceptor_stop(http->acceptor, rest);
+    http->acceptor = NULL;
+    if (http->config.listen_fd >= 0)
+        close(http->config.listen_fd);
+    http->config.listen_fd = -1;
 }
 
 /* Shutting down a socket's reading side wakes the library, which then sees the end of
@@ -712,8 +757,24 @@ size_t adl_http_connections(const struct adl_http *http)
     return info ? info->num_connections : 0;
 }
 
+size_t adl_http_unsettled(struct adl_http *http, unsigned recent_ms)
+{
+    size_t count = atomic_load(&http->unstarted);
+    uint64_t now = adl_clock_ns();
+    int unread;
+
+    pthread_mutex_lock(&http->lock);
+    for (struct adl_http_peer *p = http->peers; p; p = p->next)
+        if (p->busy || adl_clock_ms(p->since_ns, now) < recent_ms ||
+            (ioctl(p->fd, FIONREAD, &unread) == 0 && unread > 0))
+            count++;
+    pthread_mutex_unlock(&http->lock);
+    return count;
+}
+
 void adl_http_stop(struct adl_http *http)
 {
+    adl_http_stop_accepting(http, false);
     MHD_stop_daemon(http->daemon);
     adl_linger_free(http->linger);
     pthread_mutex_destroy(&http->lock);

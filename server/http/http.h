@@ -95,7 +95,7 @@ struct adl_http_hooks {
 };
 
 struct adl_http_config {
-    int listen_fd; /* listening and non-blocking; closed by adl_http_stop() */
+    int listen_fd; /* listening; may be shared with other processes and may block */
     unsigned io_threads;
     unsigned connections; /* maximum; further clients wait in the kernel's backlog */
     unsigned idle_s;      /* seconds after which a silent connection is closed */
@@ -105,10 +105,22 @@ struct adl_http_config {
     void *context; /* returned by adl_http_context() */
 };
 
-/* Starts the I/O threads; the server accepts connections at once. Fails with NOMEM or
- * IO, and then the caller still owns listen_fd. */
+/* Starts the I/O threads, and takes over listen_fd. No connection is accepted before
+ * adl_http_accept(). Fails with NOMEM or IO, and then the caller still owns listen_fd. */
 struct adl_http *adl_http_start(const struct adl_http_config *config,
                                 struct adl_error *err) ADL_MUST_CHECK;
+
+/* From now on connections are accepted; call it once. Fails with NOMEM or IO. */
+int adl_http_accept(struct adl_http *http, struct adl_error *err) ADL_MUST_CHECK;
+/* Stops accepting and closes the descriptor of the listening socket, but does not shut the
+ * socket down. With `rest`, the connections that wait in the kernel's queue are accepted
+ * first; a socket of this process alone needs it, because closing such a socket resets
+ * them. Without it they stay there for the next process that accepts from the socket. */
+void adl_http_stop_accepting(struct adl_http *http, bool rest);
+/* Number of connections on which an answer is owed or may be owed soon: those that carry a
+ * request, those with bytes that were not read yet, and those that were opened, or got an
+ * answer, in the last `recent_ms` milliseconds. */
+size_t adl_http_unsettled(struct adl_http *http, unsigned recent_ms);
 
 /* Enforces the deadlines that the library does not, since its own timeout covers only
  * clients that are silent; call it every few seconds from one thread. It ends
@@ -157,8 +169,9 @@ int adl_http_listen(const char *where, int *fd, struct adl_error *err) ADL_MUST_
 /* Gives what adl_http_listen_name() would for that socket, without opening it. */
 int adl_http_listen_check(const char *where, char *text, size_t size, bool *loopback,
                           struct adl_error *err) ADL_MUST_CHECK;
-/* Writes the address of a listening socket, such as "127.0.0.1:8080", into `text` of
- * `size` bytes; *loopback says whether only this machine can reach it. */
+/* Writes the address of a listening socket, such as "127.0.0.1:8080", "unix:/run/adl.sock"
+ * or "unix:@abstract", into `text` of `size` bytes; *loopback says whether only this machine
+ * can reach it. */
 int adl_http_listen_name(int fd, char *text, size_t size, bool *loopback,
                          struct adl_error *err) ADL_MUST_CHECK;
 

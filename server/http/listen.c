@@ -101,9 +101,11 @@ static void describe(const struct sockaddr_storage *address, char *text, size_t 
         *loopback = IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
         snprintf(text, size, "[%s]:%u", host, (unsigned)ntohs(six->sin6_port));
     } else {
+        /* The name of an abstract address begins with a NUL and has an end of its own. */
         const struct sockaddr_un *un = (const void *)address;
+        bool abstract = un->sun_path[0] == '\0';
         *loopback = address->ss_family == AF_UNIX;
-        snprintf(text, size, "unix:%.100s", un->sun_path);
+        snprintf(text, size, "unix:%s%.100s", abstract ? "@" : "", un->sun_path + abstract);
     }
 }
 

@@ -76,6 +76,23 @@ uint64_t adl_notify_watchdog_ns(void)
     return is_for_us("WATCHDOG_PID") ? number("WATCHDOG_USEC") * 1000 : 0;
 }
 
+static int check_listening(int fd, struct adl_error *err)
+{
+    int type = 0, listening = 0;
+    socklen_t size = sizeof type;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_STREAM)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "what was passed to the server as its socket is none that accepts "
+                        "connections; use ListenStream= in its socket unit");
+    size = sizeof listening;
+    if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "the socket that was passed to the server is a single connection, not "
+                        "a listening socket; set Accept=no in its socket unit");
+    return 0;
+}
+
 int adl_notify_listen_fd(int *fd, struct adl_error *err)
 {
     unsigned long long count = is_for_us("LISTEN_PID") ? number("LISTEN_FDS") : 0;
@@ -86,13 +103,13 @@ int adl_notify_listen_fd(int *fd, struct adl_error *err)
                         "%llu sockets were passed to the server, which accepts one; keep a "
                         "single ListenStream= in its socket unit",
                         count);
-    if (count == 1) {
-        int flags = fcntl(FIRST_FD, F_GETFL);
-        if (flags < 0 || fcntl(FIRST_FD, F_SETFL, flags | O_NONBLOCK) < 0 ||
-            fcntl(FIRST_FD, F_SETFD, FD_CLOEXEC) < 0)
-            return adl_fail(err, ADL_ERR_IO, "LISTEN_FDS names descriptor %d, which is not open",
-                            FIRST_FD);
-        *fd = FIRST_FD;
-    }
+    if (count == 0)
+        return 0;
+    if (fcntl(FIRST_FD, F_SETFD, FD_CLOEXEC) < 0)
+        return adl_fail(err, ADL_ERR_IO, "LISTEN_FDS names descriptor %d, which is not open",
+                        FIRST_FD);
+    if (check_listening(FIRST_FD, err) < 0)
+        return -1;
+    *fd = FIRST_FD;
     return 0;
 }

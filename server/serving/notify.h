@@ -19,8 +19,9 @@ void adl_notify_reloading(void);
  * manager expects none. */
 uint64_t adl_notify_watchdog_ns(void);
 
-/* The listening socket that was passed to this process; *fd is -1 without one.
- * Fails when there is more than one. */
+/* The listening socket that was passed to this process; *fd is -1 without one. It is shared
+ * with the service manager: nothing is changed but the descriptor's own flags. Fails when
+ * there is more than one, or when it is anything but a listening stream socket. */
 int adl_notify_listen_fd(int *fd, struct adl_error *err) ADL_MUST_CHECK;
 
 #endif

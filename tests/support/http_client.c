@@ -40,12 +40,13 @@ __attribute__((constructor)) static void be_the_program(int argc, char **argv)
 
 /* --- processes ------------------------------------------------------------- */
 
-/* `error` NULL: the process has no standard streams. */
-static pid_t start(const char *const *arguments, int out, const char *error)
+/* `error` NULL: the process has no standard streams. `listener` negative: no socket is
+ * passed. */
+static pid_t start_with(const char *const *arguments, int out, const char *error, int listener)
 {
-    static char as_program[] = AS_PROGRAM "=1";
+    static char as_program[] = AS_PROGRAM "=1", listen_fds[] = "LISTEN_FDS=1";
     const char *argv[40] = {"adl-server"};
-    char *variables[300];
+    char *variables[301];
     size_t count = 0;
     posix_spawn_file_actions_t actions;
     pid_t pid = 0;
@@ -55,6 +56,8 @@ static pid_t start(const char *const *arguments, int out, const char *error)
     for (; environ[count] && count < 298; count++)
         variables[count] = environ[count];
     variables[count++] = as_program;
+    if (listener >= 0)
+        variables[count++] = listen_fds;
     variables[count] = NULL;
     posix_spawn_file_actions_init(&actions);
     for (int fd = 0; !error && fd < 3; fd++)
@@ -64,11 +67,18 @@ static pid_t start(const char *const *arguments, int out, const char *error)
         posix_spawn_file_actions_adddup2(&actions, out, 1);
         posix_spawn_file_actions_addopen(&actions, 2, error, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     }
+    if (listener >= 0)
+        posix_spawn_file_actions_adddup2(&actions, listener, 3);
     if (posix_spawn(&pid, "/proc/self/exe", &actions, NULL, (char **)(uintptr_t)argv, variables) !=
         0)
         pid = 0;
     posix_spawn_file_actions_destroy(&actions);
     return pid;
+}
+
+static pid_t start(const char *const *arguments, int out, const char *error)
+{
+    return start_with(arguments, out, error, -1);
 }
 
 static int wait_for_exit(pid_t pid, int patience_ms)
@@ -97,9 +107,15 @@ static char *read_all(const char *path)
 
 int test_server_start(struct test_server *server, const char *const *arguments)
 {
+    return test_server_start_on(server, -1, arguments);
+}
+
+int test_server_start_on(struct test_server *server, int listener, const char *const *arguments)
+{
     static int number;
     const char *all[40] = {"serve", "--listen", "127.0.0.1:0"};
-    char line[200] = "";
+    char line[200] = "", *colon;
+    bool listens = false;
     int pipes[2];
 
     memset(server, 0, sizeof *server);
@@ -108,15 +124,19 @@ int test_server_start(struct test_server *server, const char *const *arguments)
         all[i + 3] = arguments[i];
     if (pipe2(pipes, O_CLOEXEC) < 0)
         return -1;
-    server->pid = start(all, pipes[1], server->log);
+    server->pid = start_with(all, pipes[1], server->log, listener);
     close(pipes[1]);
     FILE *out = fdopen(pipes[0], "r");
     struct pollfd wait = {.fd = pipes[0], .events = POLLIN};
     if (server->pid && poll(&wait, 1, PATIENCE_MS) > 0 && fgets(line, sizeof line, out) &&
-        sscanf(line, "listening on http://%63s", server->address) == 1)
-        server->port = atoi(strrchr(server->address, ':') + 1);
+        (sscanf(line, "listening on http://%63s", server->address) == 1 ||
+         sscanf(line, "listening on %63s", server->address) == 1)) {
+        colon = strrchr(server->address, ':');
+        server->port = colon ? atoi(colon + 1) : 0;
+        listens = colon != NULL;
+    }
     fclose(out);
-    if (server->port > 0)
+    if (listens)
         return 0;
     char *log = read_all(server->log);
     TEST_FAIL("the server does not listen: %s", log);
@@ -125,6 +145,19 @@ int test_server_start(struct test_server *server, const char *const *arguments)
         wait_for_exit(server->pid, 0);
     server->pid = 0;
     return -1;
+}
+
+int test_listen(int *port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t length = sizeof address;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (bind(fd, (struct sockaddr *)&address, length) < 0 || listen(fd, 1024) < 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &length) < 0)
+        TEST_FAIL("cannot listen");
+    *port = ntohs(address.sin_port);
+    return fd;
 }
 
 /* A port on which nobody listens; 0, after failing the running test, if there is none. */
@@ -205,10 +238,15 @@ char *test_server_log(const struct test_server *server)
 
 int test_program_run(const char *const *arguments, char *error, size_t size)
 {
+    return test_program_run_on(arguments, -1, error, size);
+}
+
+int test_program_run_on(const char *const *arguments, int fd, char *error, size_t size)
+{
     char path[300];
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     snprintf(path, sizeof path, "%s/program.err", test_tmp_dir());
-    pid_t pid = start(arguments, null, path);
+    pid_t pid = start_with(arguments, null, path, fd);
     close(null);
     int status = pid ? wait_for_exit(pid, PATIENCE_MS) : -1;
     char *text = read_all(path);

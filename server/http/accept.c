@@ -1,0 +1,152 @@
+/* Accepting connections from a socket that may belong to others as well.
+ *
+ * DESIGN
+ *
+ * libmicrohttpd could accept, but must not get the listening socket: to stop, it calls
+ * shutdown(), which ends the socket itself, for every process that has it open. A socket
+ * that systemd passed would be dead, its unit would fail, and the clients would be refused.
+ * close() only gives up the descriptor of this process; the connections that wait in the
+ * kernel's queue stay there for the next one. (MHD_quiesce_daemon() of 0.9.75 does not
+ * shut the socket down, but may abort the process: its threads and its caller both remove
+ * the socket from the same epoll set.)
+ *
+ * The flags of an open file are shared as well, so O_NONBLOCK is not set here. On a socket
+ * that blocks, which is how systemd passes it, poll() tells that a connection waits and one
+ * is accepted. If another process took it in between, accept4() waits for the next one;
+ * adl_acceptor_stop() therefore interrupts it by a signal, again and again until the thread
+ * has noticed, because the first one may arrive just before the call. The signal is SIGURG,
+ * which is ignored by default and means nothing to this program. */
+
+#include "server/http/accept.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+#define FULL_PAUSE_MS 10      /* how often to look whether a connection was closed */
+#define SHORTAGE_PAUSE_MS 100 /* after accept4() failed for want of memory or descriptors */
+#define BURST 64              /* connections accepted before looking whether to stop */
+
+struct adl_acceptor {
+    struct adl_acceptor_config config;
+    pthread_t thread;
+    int wake; /* eventfd: adl_acceptor_stop() was called */
+    bool blocking;
+    _Atomic bool rest;
+    _Atomic bool ended;
+};
+
+static void on_interruption(int number)
+{
+    (void)number;
+}
+
+/* Accepts one connection and hands it on. Returns how long to pause in milliseconds; -1:
+ * none waits. */
+static int accept_one(struct adl_acceptor *acceptor)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t length = sizeof address;
+    int fd = accept4(acceptor->config.fd, (struct sockaddr *)&address, &length,
+                     SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    if (fd >= 0) {
+        acceptor->config.take(acceptor->config.context, fd, (struct sockaddr *)&address, length);
+        return 0;
+    }
+    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
+        return -1;
+    /* Linux also reports errors of the connection that was to be accepted. */
+    return errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM ||
+                   errno == EBADF || errno == EINVAL || errno == ENOTSOCK || errno == EFAULT
+               ? SHORTAGE_PAUSE_MS
+               : 0;
+}
+
+/* Accepts what waits; one connection only if the call for another one would block. Returns
+ * how long to pause. */
+static int accept_some(struct adl_acceptor *acceptor)
+{
+    int pause_ms = 0;
+
+    for (int i = 0; i < (acceptor->blocking ? 1 : BURST) && pause_ms == 0; i++)
+        pause_ms =
+            acceptor->config.full(acceptor->config.context) ? FULL_PAUSE_MS : accept_one(acceptor);
+    return pause_ms < 0 ? 0 : pause_ms;
+}
+
+static void *run(void *argument)
+{
+    struct adl_acceptor *acceptor = argument;
+    struct pollfd polls[2] = {{.fd = acceptor->wake, .events = POLLIN},
+                              {.fd = acceptor->config.fd, .events = POLLIN}};
+    int pause_ms = 0;
+
+    for (;;) {
+        /* During a pause, only the end is waited for. */
+        int events = poll(polls, pause_ms > 0 ? 1 : 2, pause_ms > 0 ? pause_ms : -1);
+        bool waiting = pause_ms == 0 && events > 0 && polls[1].revents;
+        pause_ms = 0;
+        if (events > 0 && polls[0].revents)
+            break;
+        if (waiting)
+            pause_ms = accept_some(acceptor);
+    }
+    while (atomic_load(&acceptor->rest) && !acceptor->blocking && accept_one(acceptor) == 0)
+        ;
+    close(acceptor->config.fd);
+    atomic_store(&acceptor->ended, true);
+    return NULL;
+}
+
+struct adl_acceptor *adl_acceptor_start(const struct adl_acceptor_config *config,
+                                        struct adl_error *err)
+{
+    struct adl_acceptor *acceptor = adl_calloc(1, sizeof *acceptor);
+    struct sigaction interrupt = {.sa_handler = on_interruption}; /* without SA_RESTART */
+
+    if (!acceptor) {
+        adl_fail_nomem(err, "connections");
+        return NULL;
+    }
+    acceptor->config = *config;
+    acceptor->blocking = !(fcntl(config->fd, F_GETFL) & O_NONBLOCK);
+    acceptor->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (acceptor->wake < 0 || (acceptor->blocking && sigaction(SIGURG, &interrupt, NULL) < 0) ||
+        pthread_create(&acceptor->thread, NULL, run, acceptor) != 0) {
+        adl_fail(err, ADL_ERR_IO, "cannot start a thread that accepts connections");
+        if (acceptor->wake >= 0)
+            close(acceptor->wake);
+        adl_free(acceptor);
+        return NULL;
+    }
+    return acceptor;
+}
+
+void adl_acceptor_stop(struct adl_acceptor *acceptor, bool rest)
+{
+    uint64_t one = 1;
+
+    if (!acceptor)
+        return;
+    atomic_store(&acceptor->rest, rest);
+    if (write(acceptor->wake, &one, sizeof one) < 0) {
+        /* The counter cannot be full: this is the only write. */
+    }
+    while (acceptor->blocking && !atomic_load(&acceptor->ended)) {
+        pthread_kill(acceptor->thread, SIGURG);
+        poll(NULL, 0, 1);
+    }
+    pthread_join(acceptor->thread, NULL);
+    close(acceptor->wake);
+    adl_free(acceptor);
+}
