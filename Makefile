@@ -301,6 +301,7 @@ install: $(PROGRAM)
 	$(PROGRAM) completion zsh >$(DESTDIR)$(ZSHCOMPDIR)/_adl-server
 	$(PROGRAM) completion fish >$(DESTDIR)$(FISHCOMPDIR)/adl-server.fish
 	install -d $(DESTDIR)$(SYSTEMDUNITDIR)
+	install -d -m 755 $(DESTDIR)$(SYSCONFDIR)/adl-server
 	for unit in $(UNITS); do \
 		sed 's|@BINDIR@|$(BINDIR)|g' systemd/$$unit >$(DESTDIR)$(SYSTEMDUNITDIR)/$$unit || exit 1; done
 	$(if $(DEFAULT_MODEL),install -D -m 644 $(DEFAULT_MODEL) $(DESTDIR)$(DATADIR)/adl-server/default.safetensors)
@@ -308,7 +309,9 @@ install: $(PROGRAM)
 #: make uninstall       remove what make install installed (same variables)
 uninstall:
 	rm -f $(INSTALLED:%=$(DESTDIR)%)
-	-rmdir $(DESTDIR)$(DATADIR)/adl-server 2>/dev/null
+	@# What a user has put there is not removed.
+	for directory in $(DATADIR) $(SYSCONFDIR); do \
+		rmdir $(DESTDIR)$$directory/adl-server 2>/dev/null || true; done
 
 #: make dist            pack the last commit into build/adl-server-VERSION.tar.gz
 dist:

@@ -5,13 +5,15 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 MAKE=${MAKE:-make}
-root=$(mktemp -d) scratch=$(mktemp -d)
-trap 'rm -rf "$root" "$scratch"' EXIT
+root=$(mktemp -d)
+trap 'rm -rf "$root" "$root.errors"' EXIT
 # shellcheck source=tests/support/verdict.sh
 . tests/support/verdict.sh
 
 "$MAKE" --no-print-directory ${BUILD:+BUILD="$BUILD"} install DESTDIR="$root" PREFIX=/usr/local
 verdict $? "make install"
+[ "$(stat -c %u:%g:%a "$root/etc/adl-server")" = "$(id -u):$(id -g):755" ]
+verdict $? "/etc/adl-server is there, mode 755"
 while read -r mode path; do
     [ "$(stat -c %a "$root/usr/local/$path")" = "$mode" ] && [ -s "$root/usr/local/$path" ]
     verdict $? "$path is there, mode $mode"
@@ -72,9 +74,12 @@ for shell in zsh fish; do
     verdict $? "$shell reads its completion"
 done
 
-"$MAKE" --no-print-directory ${BUILD:+BUILD="$BUILD"} uninstall DESTDIR="$root" PREFIX=/usr/local
+"$MAKE" --no-print-directory ${BUILD:+BUILD="$BUILD"} uninstall DESTDIR="$root" PREFIX=/usr/local \
+    2>"$root.errors"
 verdict $? "make uninstall"
-left=$(find "$root" -not -type d)
+[ ! -s "$root.errors" ]
+verdict $? "and prints no error$(head -c 200 "$root.errors")"
+left=$(find "$root" -not -type d; find "$root" -name adl-server)
 [ -z "$left" ]
 verdict $? "nothing is left${left:+: $left}"
 

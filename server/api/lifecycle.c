@@ -50,13 +50,27 @@
 #include "base/size.h"
 #include "io/json_text.h"
 #include "server/api/assets.h"
+#include "server/options/service_hint.h"
 #include "server/serving/log.h"
 #include "server/serving/notify.h"
+#include "server/serving/reload_link.h"
 
+#define CALLERS 16       /* who may wait for the end of one reload */
 #define HANG_MS 60000.0  /* a task that takes longer is taken for a hang */
 #define SETTLE_MS 1000   /* how long to wait for connections that may carry a request soon */
 #define RECENT_MS 500    /* connections that are idle for longer are closed */
 #define DRAIN_POLL_MS 10 /* how often the requests in flight are counted while draining */
+
+struct callers {
+    struct adl_reload_caller items[CALLERS];
+    size_t count;
+};
+
+/* A signal that has arrived, and for a SIGHUP of adl-server reload who sent it. */
+struct event {
+    int signal; /* 0: none */
+    struct adl_reload_caller caller;
+};
 
 struct lifecycle {
     struct adl_server *server;
@@ -64,7 +78,9 @@ struct lifecycle {
     int loaded; /* eventfd: the loader has finished */
     pthread_t loader;
     bool loading, reload_wanted, ready;
-    struct adl_error load_error; /* belongs to the loader until it is joined */
+    struct adl_error load_error;   /* belongs to the loader until it is joined */
+    struct adl_error reload_error; /* of the tokens, then of the whole reload */
+    struct callers now, next;      /* who waits for the present load, and for the one after it */
 };
 
 /* Signals arrive through a pipe. Blocking them and reading them from signalfd(2) would
@@ -75,16 +91,20 @@ struct lifecycle {
  * one ends the process at once, even if the main thread hangs. */
 static int signal_pipe[2] = {-1, -1};
 
-static void on_signal(int number)
+static void on_signal(int number, siginfo_t *info, void *context)
 {
     struct sigaction end = {.sa_handler = SIG_DFL};
     int saved = errno;
-    char byte = (char)number;
+    struct event event = {.signal = number};
+
+    (void)context;
+    if (info->si_code == SI_QUEUE)
+        event.caller = (struct adl_reload_caller){info->si_pid, info->si_value.sival_int};
     if (number != SIGHUP) {
         sigaction(SIGTERM, &end, NULL);
         sigaction(SIGINT, &end, NULL);
     }
-    if (write(signal_pipe[1], &byte, 1) < 0) {
+    if (write(signal_pipe[1], &event, sizeof event) < 0) {
         /* The pipe is full, so there are enough signals in it to act upon. */
     }
     errno = saved;
@@ -93,7 +113,7 @@ static void on_signal(int number)
 int adl_lifecycle_take_signals(struct adl_error *err)
 {
     static const int numbers[] = {SIGTERM, SIGINT, SIGHUP};
-    struct sigaction take = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
+    struct sigaction take = {.sa_sigaction = on_signal, .sa_flags = SA_RESTART | SA_SIGINFO};
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     bool taken = pipe2(signal_pipe, O_CLOEXEC | O_NONBLOCK) == 0;
 
@@ -148,17 +168,22 @@ static void *load_models(void *argument)
         adl_notify("STATUS=loading %s (%zu/%zu)\nEXTEND_TIMEOUT_USEC=60000000",
                    adl_registry_name(registry, i), i + 1, count);
         int result = adl_registry_load(registry, i, &err);
-        log_load(life, i, adl_clock_ms(begin, adl_clock_ns()), &err);
+        double ms = adl_clock_ms(begin, adl_clock_ns());
+        if (result < 0)
+            adl_service_explain(adl_registry_path(registry, i), &err);
         if (life->ready)
             count_reload(life, i, result == 0);
         if (result < 0 && !life->load_error.kind)
             life->load_error = err;
+        log_load(life, i, ms, &err);
     }
     if (write(life->loaded, &one, sizeof one) < 0) {
         /* The counter cannot be full: it is read before the next loader starts. */
     }
     return NULL;
 }
+
+static void start_reload(struct lifecycle *life);
 
 static int start_loading(struct lifecycle *life, struct adl_error *err)
 {
@@ -169,10 +194,32 @@ static int start_loading(struct lifecycle *life, struct adl_error *err)
     return 0;
 }
 
+/* Until the next reload, the status tells that the last one failed. A line break in a file
+ * name would begin another assignment. */
 static void notify_ready(struct lifecycle *life)
 {
     size_t count = adl_registry_count(life->server->registry);
-    adl_notify("READY=1\nSTATUS=ready: %zu model%s", count, ADL_S(count));
+    char *why = life->reload_error.message;
+
+    for (char *c = why; *c; c++)
+        if ((unsigned char)*c < ' ')
+            *c = '?';
+    adl_notify("READY=1\nSTATUS=ready: %zu model%s%s%.300s", count, count == 1 ? "" : "s",
+               *why ? "; the last reload failed: " : "", why);
+}
+
+static void answer(struct callers *callers, const char *error)
+{
+    for (size_t i = 0; i < callers->count; i++)
+        adl_reload_answer(callers->items[i], error);
+    callers->count = 0;
+}
+
+/* Takes note of the end of a reload: the status, and those who wait for it. */
+static void end_reload(struct lifecycle *life)
+{
+    notify_ready(life);
+    answer(&life->now, life->reload_error.kind ? life->reload_error.message : NULL);
 }
 
 /* Takes note that the loader has finished. After the first load the server becomes
@@ -195,47 +242,82 @@ static int end_loading(struct lifecycle *life, struct adl_error *err)
         adl_log(ADL_LOG_INFO, "ready", "ready", NULL);
     }
     life->ready = true;
-    notify_ready(life);
-    if (life->reload_wanted) {
-        life->reload_wanted = false;
-        return start_loading(life, err);
-    }
+    if (!life->reload_error.kind)
+        life->reload_error = life->load_error;
+    end_reload(life);
+    if (life->reload_wanted)
+        start_reload(life);
     return 0;
 }
 
-static void reload(struct lifecycle *life)
+/* Begins to read everything anew; no loader is running. */
+static void start_reload(struct lifecycle *life)
 {
-    struct adl_error err = {0};
+    struct adl_error *err = &life->reload_error;
 
+    life->reload_wanted = false;
+    life->now = life->next;
+    life->next.count = 0;
+    adl_error_clear(err);
     adl_log(ADL_LOG_INFO, "reload", "reloading the models", NULL);
-    if (life->token_file && adl_auth_read_tokens(life->server->auth, life->token_file, &err) < 0)
+    adl_notify_reloading();
+    if (life->token_file && adl_auth_read_tokens(life->server->auth, life->token_file, err) < 0) {
+        adl_service_explain(life->token_file, err);
         adl_log(ADL_LOG_ERROR, "reload",
                 "the tokens could not be reloaded; the old ones stay valid",
-                json_pack("{s:o}", "error", adl_json_from_text(err.message)));
-    if (life->loading) {
-        life->reload_wanted = true;
+                json_pack("{s:o}", "error", adl_json_from_text(err->message)));
+    }
+    struct adl_error thread = {0};
+    if (start_loading(life, &thread) < 0) {
+        adl_log(ADL_LOG_ERROR, "reload", thread.message, NULL);
+        life->reload_error = thread;
+        end_reload(life);
+    }
+}
+
+static bool is_among(const struct callers *callers, struct adl_reload_caller caller)
+{
+    for (size_t i = 0; i < callers->count; i++)
+        if (callers->items[i].pid == caller.pid && callers->items[i].cookie == caller.cookie)
+            return true;
+    return false;
+}
+
+/* A caller that was not answered soon enough repeats its signal. */
+static void reload(struct lifecycle *life, struct adl_reload_caller caller)
+{
+    bool known = is_among(&life->now, caller) || is_among(&life->next, caller);
+
+    if (caller.pid > 0 && !known && life->next.count == CALLERS) {
+        adl_reload_answer(caller, "too many callers wait for a reload");
         return;
     }
-    adl_notify_reloading();
-    adl_error_clear(&err);
-    if (start_loading(life, &err) < 0)
-        adl_log(ADL_LOG_ERROR, "reload", err.message, NULL);
+    adl_reload_acknowledge(caller);
+    if (known)
+        return;
+    if (caller.pid > 0)
+        life->next.items[life->next.count++] = caller;
+    if (life->loading)
+        life->reload_wanted = true;
+    else
+        start_reload(life);
 }
 
 /* --- waiting ---------------------------------------------------------------------- */
 
-/* Returns the next signal, or 0 after `timeout_ms` or when the loader has finished. While
+/* Returns the next signal, or none after `timeout_ms` or when the loader has finished. While
  * draining the loader is not waited for: nobody reads its event then, so poll() would
  * return at once, again and again. */
-static int wait_for_signal(struct lifecycle *life, int timeout_ms)
+static struct event wait_for_signal(struct lifecycle *life, int timeout_ms)
 {
     struct pollfd polls[2] = {{.fd = signal_pipe[0], .events = POLLIN},
                               {.fd = life->server->draining ? -1 : life->loaded, .events = POLLIN}};
-    char number;
+    struct event event;
 
-    if (poll(polls, 2, timeout_ms) > 0 && polls[0].revents && read(signal_pipe[0], &number, 1) == 1)
-        return number;
-    return 0;
+    if (poll(polls, 2, timeout_ms) > 0 && polls[0].revents &&
+        read(signal_pipe[0], &event, sizeof event) == sizeof event)
+        return event;
+    return (struct event){0};
 }
 
 static int serve(struct lifecycle *life, struct adl_error *err)
@@ -248,11 +330,11 @@ static int serve(struct lifecycle *life, struct adl_error *err)
     if (watchdog)
         pause_ms = (int)ADL_MIN(watchdog / 2000000, (uint64_t)pause_ms);
     for (;;) {
-        int signal = wait_for_signal(life, pause_ms);
+        struct event event = wait_for_signal(life, pause_ms);
         adl_http_tend(life->server->http);
-        if (signal == SIGHUP)
-            reload(life);
-        else if (signal)
+        if (event.signal == SIGHUP)
+            reload(life, event.caller);
+        else if (event.signal)
             return 0;
         if (life->loading && end_loading(life, err) < 0)
             return -1;
@@ -284,6 +366,8 @@ static void drain(struct lifecycle *life, int drain_s)
     uint64_t settle = ADL_MIN(begin + (uint64_t)SETTLE_MS * 1000000, until);
 
     server->draining = true;
+    answer(&life->now, "the server is shutting down");
+    answer(&life->next, "the server is shutting down");
     if (server->inherited)
         adl_http_stop_accepting(server->http, false);
     adl_notify("STOPPING=1\nSTATUS=finishing %zu requests", adl_http_in_flight(server->http));

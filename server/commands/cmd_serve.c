@@ -19,6 +19,8 @@
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
 #include "server/commands/streams.h"
+#include "server/options/option_strangers.h"
+#include "server/options/service_hint.h"
 #include "server/serving/log.h"
 #include "server/serving/notify.h"
 #include "server/tasks/default_model.h"
@@ -58,9 +60,11 @@ static int check_file(const char *path, struct adl_error *err)
             err, ADL_ERR_ARG,
             "--model -: standard input cannot be read again on SIGHUP; save it to a file "
             "first");
-    if (access(path, R_OK) < 0)
-        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: cannot read the model: %s", path,
-                        strerror(errno));
+    if (access(path, R_OK) < 0) {
+        adl_fail(err, ADL_ERR_NOT_FOUND, "%s: cannot read the model: %s", path, strerror(errno));
+        adl_service_explain(path, err);
+        return -1;
+    }
     if (!adl_file_is_regular(path))
         return adl_fail(err, ADL_ERR_FORMAT,
                         "%s: is %s; a model has to be a regular file, so that SIGHUP can read it "
@@ -236,6 +240,18 @@ out:
     return result;
 }
 
+static void print_stranger(void *context, const char *sentence)
+{
+    (void)context;
+    fprintf(stderr, "adl-server: serve: warning: %s\n", sentence);
+}
+
+static void log_stranger(void *context, const char *sentence)
+{
+    (void)context;
+    adl_log(ADL_LOG_WARN, "config", sentence, NULL);
+}
+
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
 {
     const struct settings *s = settings;
@@ -249,6 +265,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
             return adl_fail_nomem(err, "the configuration");
         fputs(text.data, stdout);
         adl_str_release(&text);
+        adl_option_strangers(options->command->options, print_stranger, NULL);
         return 0;
     }
     /* These have to precede the first thread. Decoded images are large and
@@ -259,6 +276,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
     json_object_seed(0);
     adl_log_setup((enum adl_log_level)s->log_level, (enum adl_log_format)s->log_format);
+    adl_option_strangers(options->command->options, log_stranger, NULL);
 
     raise_file_limit();
     server = adl_calloc(1, sizeof *server);
@@ -269,8 +287,10 @@ static int run(const void *settings, const struct adl_options *options, struct a
     server->auth = adl_auth_create(err);
     if (!server->auth)
         goto out;
-    if (token_file(s))
-        ADL_TRY(adl_auth_read_tokens(server->auth, token_file(s), err));
+    if (token_file(s) && adl_auth_read_tokens(server->auth, token_file(s), err) < 0) {
+        adl_service_explain(token_file(s), err);
+        goto out;
+    }
     server->registry =
         adl_registry_create(s->threads ? s->threads : adl_pool_default_threads(), err);
     if (!server->registry)

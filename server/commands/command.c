@@ -52,7 +52,8 @@ out:
     if (err.kind && adl_log_is_json())
         adl_log(ADL_LOG_ERROR, "fail", err.message, NULL);
     else if (err.kind)
-        fprintf(stderr, "adl-server: %s: %s\n", command->name, err.message);
+        fprintf(stderr, "%sadl-server: %s: %s\n", adl_log_priority(ADL_LOG_ERROR), command->name,
+                err.message);
     adl_str_release(&help);
     adl_options_release(&options);
     adl_free(settings);

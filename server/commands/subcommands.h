@@ -8,6 +8,7 @@
 
 #define ADL_SUBCOMMANDS(ROW)                                                                       \
     ROW(serve)                                                                                     \
+    ROW(reload)                                                                                    \
     ROW(localize)                                                                                  \
     ROW(eval)                                                                                      \
     ROW(train)                                                                                     \

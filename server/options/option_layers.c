@@ -18,6 +18,7 @@
 #include "base/name.h"
 #include "base/size.h"
 #include "io/file.h"
+#include "server/options/service_hint.h"
 
 int option_apply_defaults(struct option_values *v)
 {
@@ -74,8 +75,10 @@ int option_apply_config(struct option_values *v, const char *path)
     int result = -1;
 
     char *bytes = adl_file_read(path, ADL_LIMIT_CONFIG_BYTES, &length, v->err);
-    if (!bytes)
+    if (!bytes) {
+        adl_service_explain(path, v->err);
         return -1;
+    }
     root = json_loadb(bytes, length, JSON_REJECT_DUPLICATES, &bad);
     if (!root) {
         adl_fail(v->err, ADL_ERR_ARG, "%s: line %d: %s", path, bad.line, bad.text);
@@ -120,7 +123,7 @@ int option_apply_environment(struct option_values *v)
         if (v->table[i].command_line_only)
             continue;
         text = getenv(adl_option_environment(&v->table[i], name, sizeof name));
-        if (!text)
+        if (!text || !*text)
             continue;
         if (v->table[i].type != ADL_OPTION_LIST) {
             if (option_set(v, i, ADL_SOURCE_ENVIRONMENT, name, text) < 0)

@@ -13,9 +13,8 @@ int option_apply_defaults(struct option_values *values);
 /* Reads a configuration file: one JSON object whose members are named like the options. */
 int option_apply_config(struct option_values *values, const char *path);
 
-/* Reads the environment variables ADL_SERVER_NAME. Variables with this prefix that name no
- * option are ignored: Kubernetes sets ADL_SERVER_PORT and more for a service called
- * adl-server. */
+/* Variables ADL_SERVER_NAME; an empty one counts as unset. Those that name no option are
+ * left to option_strangers.h. */
 int option_apply_environment(struct option_values *values);
 
 #endif

@@ -31,6 +31,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -43,7 +44,7 @@ const char *const adl_log_format_names[] = {"auto", "text", "json", NULL};
 
 /* Set once, before threads start. */
 static enum adl_log_level threshold = ADL_LOG_INFO;
-static int text_format, coloured, set_up;
+static int text_format, coloured, set_up, prefixed;
 
 #define LINE_BYTES 4096
 #define RING_BYTES (256 * ADL_KIB)
@@ -61,6 +62,7 @@ static struct {
 } ring = {.lock = PTHREAD_MUTEX_INITIALIZER, .filled = PTHREAD_COND_INITIALIZER};
 
 static void start_writer(void);
+static bool is_journal(void);
 
 void adl_log_setup(enum adl_log_level least, enum adl_log_format format)
 {
@@ -70,8 +72,28 @@ void adl_log_setup(enum adl_log_level least, enum adl_log_format format)
     threshold = least;
     text_format = format == ADL_LOG_TEXT || (format == ADL_LOG_AUTO && terminal);
     set_up = 1;
+    prefixed = is_journal();
     coloured = terminal && !(no_color && *no_color) && !(term && !strcmp(term, "dumb"));
     start_writer();
+}
+
+static const char *const priorities[] = {"<7>", "<6>", "<4>", "<3>"};
+
+/* systemd puts the device and the inode of the journal's stream into JOURNAL_STREAM. The
+ * variable alone does not say that standard error is still that stream. */
+static bool is_journal(void)
+{
+    const char *stream = getenv("JOURNAL_STREAM");
+    unsigned long long device, inode;
+    struct stat status;
+
+    return stream && sscanf(stream, "%llu:%llu", &device, &inode) == 2 &&
+           fstat(STDERR_FILENO, &status) == 0 && status.st_dev == device && status.st_ino == inode;
+}
+
+const char *adl_log_priority(enum adl_log_level level)
+{
+    return is_journal() ? priorities[level] : "";
 }
 
 int adl_log_is_json(void)
@@ -169,6 +191,7 @@ static void write_text(struct line *line, enum adl_log_level level, const char *
 static void write_json(struct line *line, enum adl_log_level level, const char *event,
                        const char *message, json_t *fields)
 {
+    const size_t begin = line->length; /* after the priority */
     struct line whole = {.length = 0};
     char time[40];
     json_t *object;
@@ -178,9 +201,10 @@ static void write_json(struct line *line, enum adl_log_level level, const char *
     object = json_pack("{s:s, s:s, s:o, s:s*}", "ts", time, "level", adl_log_level_names[level],
                        "msg", adl_json_from_text(message), "event", event);
     if (!object || json_dump_callback(object, append, line, JSON_COMPACT) < 0) {
-        line->length = 0;
+        line->length = begin;
         append_text(line, "{\"level\":\"error\",\"msg\":\"a log line could not be written\"}");
-    } else if (fields && json_object_update(object, fields) == 0 &&
+    } else if (fields && append(line->text, begin, &whole) == 0 &&
+               json_object_update(object, fields) == 0 &&
                json_dump_callback(object, append, &whole, JSON_COMPACT | JSON_REAL_PRECISION(6)) ==
                    0) {
         *line = whole;
@@ -192,6 +216,8 @@ static void write_line(struct line *line, enum adl_log_level level, const char *
                        const char *message, json_t *fields)
 {
     line->length = 0;
+    if (prefixed)
+        append_text(line, priorities[level]);
     if (text_format)
         write_text(line, level, event, message, fields);
     else

@@ -18,6 +18,11 @@ extern const char *const adl_log_format_names[];
  * AUTO: text on a terminal (coloured unless NO_COLOR is set), JSON otherwise. */
 void adl_log_setup(enum adl_log_level least, enum adl_log_format format);
 
+/* What a line of this level begins with where standard error is the journal of systemd, so
+ * that it gets its priority, such as "<3>" (sd-daemon(3)); "" elsewhere. adl_log() does this
+ * by itself. */
+const char *adl_log_priority(enum adl_log_level level);
+
 /* Whether lines are JSON; false before adl_log_setup(). */
 int adl_log_is_json(void);
 

@@ -33,7 +33,7 @@ fi
 # What an earlier run left behind.
 rm -rf "$root/adl-test" "$root/etc/adl-server" "$root/etc/default/adl-server" \
     "$root"/etc/systemd/system/adl-server* "$root"/var/lib/{,private/}adl-server
-make --no-print-directory install BUILD="${BUILD:-build}" DESTDIR="$root" >/dev/null ||
+${MAKE:-make} --no-print-directory install BUILD="${BUILD:-build}" DESTDIR="$root" >/dev/null ||
     exit 1
 mkdir "$root/adl-test"
 cp web/examples/umbrella.jpg tests/soak/systemd-inside.sh tests/support/verdict.sh "$root/adl-test/"

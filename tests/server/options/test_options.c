@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/size.h"
+#include "server/options/option_strangers.h"
 #include "server/options/options.h"
 #include "support/test.h"
 
@@ -214,6 +215,46 @@ static void layers_override(void)
     unsetenv("ADL_SERVER_PORT");
 }
 
+static void collect(void *context, const char *sentence)
+{
+    adl_str_printf(context, "%s\n", sentence);
+}
+
+/* Empty variables are unset ones. Others with the prefix that set no option are reported,
+ * except what Kubernetes and Docker set for a service of this name. */
+static void knows_its_variables(void)
+{
+    static const struct {
+        const char *name, *value, *word; /* of the report; NULL: none */
+    } cases[] = {
+        {"ADL_SERVER_RATE", "", NULL},
+        {"ADL_SERVER_RAET", "0.5", "did you mean ADL_SERVER_RATE?"},
+        {"ADL_SERVER_MAX_BODI", "1K", "did you mean ADL_SERVER_MAX_BODY?"},
+        {"ADL_SERVER_rate", "0.5", "did you mean ADL_SERVER_RATE?"},
+        {"ADL_SERVER_SOMETHING_ELSE", "1", "\"ADL_SERVER_SOMETHING_ELSE\" has no effect"},
+        {"ADL_SERVER_RAET", "", NULL},
+        {"ADL_SERVER_SERVICE_HOST", "10.0.0.1", NULL},
+        {"ADL_SERVER_SERVICE_PORT_HTTP", "80", NULL},
+        {"ADL_SERVER_PORT", "tcp://10.0.0.1:80", NULL},
+        {"ADL_SERVER_PORT", "8080", "\"ADL_SERVER_PORT\" has no effect"},
+        {"ADL_SERVER_PORT_80_TCP_ADDR", "10.0.0.1", NULL},
+        {"ADL_SERVERS", "1", NULL},
+    };
+
+    for (size_t i = 0; i < ADL_COUNT(cases); i++) {
+        struct adl_str text = {0};
+        setenv(cases[i].name, cases[i].value, 1);
+        struct parsed *p = PARSE("--loud");
+        TEST_OK(p->result, &p->err);
+        CU_ASSERT_EQUAL(adl_options_source(&p->options, "rate"), ADL_SOURCE_DEFAULT);
+        adl_option_strangers(p->options.command->options, collect, &text);
+        if (cases[i].word ? !text.data || !strstr(text.data, cases[i].word) : text.length > 0)
+            TEST_FAIL("%s=%s: %s", cases[i].name, cases[i].value, text.data ? text.data : "");
+        adl_str_release(&text);
+        unsetenv(cases[i].name);
+    }
+}
+
 static void refuses_bad_config(void)
 {
     static const struct {
@@ -290,6 +331,7 @@ TEST_SUITE(options, {"takes every type", takes_every_type}, {"has defaults", has
            {"suggests the nearest name", suggests_the_nearest},
            {"refuses bad values", refuses_bad_values},
            {"lets the stronger source win", layers_override},
+           {"knows its variables", knows_its_variables},
            {"refuses bad configuration", refuses_bad_config},
            {"helps with every option", help_names_everything},
            {"survives running out of memory", survives_out_of_memory});
