@@ -29,7 +29,7 @@ static void print_help(void)
            "Subcommands:\n");
     for (size_t i = 0; adl_commands[i]; i++)
         printf("  %-12s%s\n", adl_commands[i]->name, adl_commands[i]->summary);
-    printf("\nRun adl-server SUBCOMMAND --help for the options of a subcommand, and\n"
+    printf("\nRun adl-server help SUBCOMMAND for the options of a subcommand, and\n"
            "adl-server --version for the versions of the program and its libraries.\n");
 }
 
@@ -83,6 +83,27 @@ static int unknown_subcommand(const char *name)
     return 2;
 }
 
+/* `help NAME` is NAME --help. */
+static int help(int argc, char **argv)
+{
+    static char option[] = "--help";
+    char *words[] = {argc > 2 ? argv[2] : NULL, option, NULL};
+    const struct adl_command *command;
+
+    if (argc < 3 || !strcmp(words[0], "help") || !strcmp(words[0], option)) {
+        print_help();
+        return 0;
+    }
+    if (argc > 3) {
+        fprintf(stderr, "adl-server: help takes one subcommand, such as adl-server help %.60s\n",
+                words[0]);
+        return 2;
+    }
+    command = adl_command_find(words[0]);
+    return command ? adl_command_main(command, adl_commands, 2, words)
+                   : unknown_subcommand(words[0]);
+}
+
 static int run(int argc, char **argv)
 {
     const struct adl_command *command;
@@ -91,10 +112,12 @@ static int run(int argc, char **argv)
         fprintf(stderr, "adl-server: no subcommand given; see adl-server --help\n");
         return 2;
     }
-    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h") || !strcmp(argv[1], "help")) {
+    if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h")) {
         print_help();
         return 0;
     }
+    if (!strcmp(argv[1], "help"))
+        return help(argc, argv);
     if (!strcmp(argv[1], "--version") || !strcmp(argv[1], "-V"))
         return print_version();
     command = adl_command_find(argv[1]);

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -50,6 +51,10 @@ static int resolve(const char *where, struct addrinfo **found, struct adl_error 
     if (split(where, host, port, err) < 0)
         return -1;
     why = getaddrinfo(*host ? host : NULL, port, &hints, found);
+    /* The name has to mean the loopback address (RFC 6761, 6.3), but the C library knows it
+     * from /etc/hosts only, and small containers have none. */
+    if (why != 0 && (!strcasecmp(host, "localhost") || !strcasecmp(host, "localhost.")))
+        why = getaddrinfo("127.0.0.1", port, &hints, found);
     if (why != 0)
         return adl_fail(err, ADL_ERR_ARG, "--listen %.80s: %s", where, gai_strerror(why));
     return 0;
