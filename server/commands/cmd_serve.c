@@ -41,6 +41,7 @@ struct settings {
     int drain_timeout;
     const char *cors_origin;
     struct adl_option_list allowed_hosts;
+    struct adl_option_list trusted_proxies;
     bool no_web;
     int log_level;
     int log_format;
@@ -211,9 +212,16 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
         .hooks = adl_route_hooks,
         .context = server,
     };
+    struct adl_proxies *proxies = NULL;
     char name[128];
     int result = -1;
 
+    if (s->trusted_proxies.count > 0) {
+        proxies = adl_proxies_create(s->trusted_proxies.items, s->trusted_proxies.count, err);
+        http.proxies = proxies;
+        if (!proxies)
+            goto out;
+    }
     ADL_TRY(open_socket(server, s, &http.listen_fd, name, sizeof name, err));
     if (s->check_config) {
         result = 0;
@@ -237,6 +245,7 @@ out:
     if (http.listen_fd >= 0)
         close(http.listen_fd);
     adl_batcher_free(server->batcher);
+    adl_proxies_free(proxies);
     return result;
 }
 
@@ -340,6 +349,9 @@ static const struct adl_option table[] = {
      .help = "allow pages of this origin to read responses; * for any origin"},
     {"allow-host", ADL_LIST(struct settings, allowed_hosts), .metavar = "NAME",
      .help = "on loopback, accept this Host header besides localhost; * for any"},
+    {"trusted-proxy", ADL_LIST(struct settings, trusted_proxies), .metavar = "ADDRESS[/PREFIX]",
+     .help = "take the client's address from the X-Forwarded-For header of this proxy or network; "
+             "unix for those who connect to a Unix socket"},
     {"no-web", ADL_FLAG(struct settings, no_web), .help = "do not serve the web page"},
     {"log-level", ADL_CHOICE(struct settings, log_level), .choices = adl_log_level_names,
      .value = "info", .metavar = "LEVEL", .help = "least severe level to log on stderr"},

@@ -68,10 +68,8 @@
 
 #include "server/http/http.h"
 
-#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -401,18 +399,39 @@ static void *http_on_target(void *cls, const char *target, struct MHD_Connection
 
 /* --- the life of a request ---------------------------------------------------- */
 
+/* The last of the X-Forwarded-For headers, in their order. */
+struct forwarded {
+    const char *values[8];
+    size_t count;
+};
+
+static enum MHD_Result http_collect_forwarded(void *cls, enum MHD_ValueKind kind, const char *name,
+                                              const char *value)
+{
+    struct forwarded *forwarded = cls;
+
+    (void)kind;
+    if (!value || strcasecmp(name, "X-Forwarded-For") != 0)
+        return MHD_YES;
+    if (forwarded->count == ADL_COUNT(forwarded->values))
+        memmove(forwarded->values, forwarded->values + 1,
+                --forwarded->count * sizeof forwarded->values[0]);
+    forwarded->values[forwarded->count++] = value;
+    return MHD_YES;
+}
+
 static void http_find_remote(struct adl_http_request *request)
 {
+    const struct adl_proxies *proxies = request->http->config.proxies;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
-    const struct sockaddr *address = info ? info->client_addr : NULL;
+    struct forwarded forwarded = {.count = 0};
 
-    if (address && address->sa_family == AF_INET)
-        inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)address)->sin_addr,
-                  request->remote, sizeof request->remote);
-    else if (address && address->sa_family == AF_INET6)
-        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr,
-                  request->remote, sizeof request->remote);
+    if (proxies)
+        MHD_get_connection_values(request->connection, MHD_HEADER_KIND, http_collect_forwarded,
+                                  &forwarded);
+    adl_proxies_client(proxies, info ? info->client_addr : NULL, forwarded.values, forwarded.count,
+                       request->remote);
 }
 
 static void http_add_arriving(struct adl_http_request *request)

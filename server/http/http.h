@@ -23,6 +23,7 @@
 #include "base/error.h"
 #include "base/limits.h"
 #include "server/http/framing.h"
+#include "server/http/proxies.h"
 
 #define ADL_HTTP_HEADERS 12 /* the most headers that a reply may add */
 
@@ -50,7 +51,7 @@ struct adl_http_request {
     const char *host; /* requested host: from a target "http://HOST/PATH", otherwise from the
                          Host header; NULL: neither */
     uint64_t start_ns;
-    char remote[64]; /* the client's address */
+    char remote[ADL_PROXIES_TEXT]; /* the client's address, behind trusted proxies too */
 
     enum adl_http_framing framing; /* begin has to refuse the request unless this is CLEAR */
 
@@ -97,10 +98,11 @@ struct adl_http_hooks {
 struct adl_http_config {
     int listen_fd; /* listening; may be shared with other processes and may block */
     unsigned io_threads;
-    unsigned connections; /* maximum; further clients wait in the kernel's backlog */
-    unsigned idle_s;      /* seconds after which a silent connection is closed */
-    unsigned request_s;   /* seconds within which a request has to arrive */
-    size_t bodies_bytes;  /* maximum bytes of all bodies in memory together */
+    unsigned connections;              /* maximum; further clients wait in the kernel's backlog */
+    unsigned idle_s;                   /* seconds after which a silent connection is closed */
+    unsigned request_s;                /* seconds within which a request has to arrive */
+    size_t bodies_bytes;               /* maximum bytes of all bodies in memory together */
+    const struct adl_proxies *proxies; /* trusted ones; outlive the server; NULL: none */
     struct adl_http_hooks hooks;
     void *context; /* returned by adl_http_context() */
 };

@@ -669,6 +669,10 @@ static void checks_its_options(void)
          0,
          ""},
         {{"serve", "--check-config", "--model", "MODEL", "--listen", "localhost:1"}, 0, ""},
+        {{"serve", "--check-config", "--model", "MODEL", "--trusted-proxy", "10.0.0.0/8"}, 0, ""},
+        {{"serve", "--check-config", "--model", "MODEL", "--trusted-proxy", "10.0.0.0/99"},
+         2,
+         "--trusted-proxy"},
     };
     const char *model = test_small_model();
     for (size_t i = 0; model && i < ADL_COUNT(cases); i++) {
