@@ -138,6 +138,19 @@ verdict $? "and the status is good: $(value StatusText)"
 verdict $? "without a restart"
 systemctl stop adl-server.service
 
+# --- without a network of its own, as the socket unit promises --------------------------
+mkdir -p /etc/systemd/system/adl-server.service.d
+printf '[Service]\nPrivateNetwork=yes\n' >/etc/systemd/system/adl-server.service.d/network.conf
+systemctl daemon-reload
+systemctl start adl-server.socket
+code=$(curl -s -m 60 -o /dev/null -w '%{http_code}' -H 'Content-Type: image/jpeg' \
+    --data-binary "@$jpeg" "$url/localize")
+[ "$code" = 200 ]
+verdict $? "a request is answered with PrivateNetwork=yes: $code"
+systemctl reload adl-server.service
+verdict $? "and a reload succeeds"
+systemctl stop adl-server.socket adl-server.service
+
 [ "$(stat -c %U:%G:%a /etc/adl-server)" = root:root:755 ]
 verdict $? "/etc/adl-server belongs to root: $(stat -c %U:%G:%a /etc/adl-server)"
 

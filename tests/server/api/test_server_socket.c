@@ -261,6 +261,39 @@ static bool never_full(void *context)
     return false;
 }
 
+static _Atomic bool is_full;
+
+static bool full_for_now(void *context)
+{
+    (void)context;
+    return is_full;
+}
+
+/* Connections beyond the limit wait in the kernel's queue. */
+static void waits_while_it_is_full(void)
+{
+    struct test_server peer = {0};
+    struct adl_error err = {0};
+    _Atomic int taken = 0;
+    int clients[30];
+    struct adl_acceptor_config config = {test_listen(&peer.port), take, full_for_now, &taken};
+
+    is_full = true;
+    struct adl_acceptor *acceptor = adl_acceptor_start(&config, &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(acceptor);
+    for (size_t i = 0; i < ADL_COUNT(clients); i++)
+        clients[i] = test_connect(&peer);
+    poll(NULL, 0, 100);
+    CU_ASSERT_EQUAL(taken, 0);
+    is_full = false;
+    for (int i = 0; i < 500 && taken < (int)ADL_COUNT(clients); i++)
+        poll(NULL, 0, 10);
+    CU_ASSERT_EQUAL(taken, (int)ADL_COUNT(clients));
+    adl_acceptor_stop(acceptor, true);
+    for (size_t i = 0; i < ADL_COUNT(clients); i++)
+        close(clients[i]);
+}
+
 /* Of two threads that poll() wakes for one connection, the second waits in accept4() for
  * the next one; it can be stopped nevertheless. */
 static void stops_while_others_take_the_connections(void)
@@ -301,4 +334,5 @@ TEST_SUITE(server_socket, {"leaves the socket to the next one", leaves_the_socke
            {"answers those who wait at its own socket", answers_those_who_wait_at_its_own_socket},
            {"serves a Unix socket", serves_a_unix_socket},
            {"refuses other descriptors", refuses_other_descriptors},
+           {"waits while it is full", waits_while_it_is_full},
            {"stops while others take the connections", stops_while_others_take_the_connections});
