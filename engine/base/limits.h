@@ -147,6 +147,8 @@
 #define ADL_LIMIT_CONNECTION_BYTES (128 * ADL_KIB)
 /* Open connections, including those of suspended requests. */
 #define ADL_LIMIT_CONNECTIONS 1024
+/* Listening sockets that a service manager passes. */
+#define ADL_LIMIT_LISTENERS 16
 /* --queue. */
 #define ADL_LIMIT_QUEUE 4096
 /* Models that one server loads. */

@@ -91,33 +91,59 @@ static int add_models(struct adl_registry *registry, const struct settings *s,
     return 0;
 }
 
-/* --- the socket ------------------------------------------------------------------ */
+/* --- the sockets ----------------------------------------------------------------- */
 
-/* The socket from the service manager, else a new one. With --check-config the
- * address is only checked, not bound, because a running server may be using it;
- * *fd then stays negative. Writes the address to `name`. */
-static int open_socket(struct adl_server *server, const struct settings *s, int *fd, char *name,
-                       size_t size, struct adl_error *err)
+struct sockets {
+    int fds[ADL_LIMIT_LISTENERS];
+    size_t count;
+    char names[ADL_LIMIT_LISTENERS][128]; /* their addresses */
+};
+
+static bool is_unix(const char *name)
 {
-    if (adl_notify_listen_fd(fd, err) < 0)
-        return -1;
-    /* Negative: the service manager passed no socket. */
-    server->inherited = *fd >= 0;
-    if (*fd < 0 && s->check_config) {
-        if (adl_http_listen_check(s->listen, name, size, &server->loopback, err) < 0)
-            return -1;
-    } else if ((*fd < 0 && adl_http_listen(s->listen, fd, err) < 0) ||
-               adl_http_listen_name(*fd, name, size, &server->loopback, err) < 0) {
-        return -1;
-    }
-    if (!server->loopback && !s->token_file && !s->no_auth)
+    return !strncmp(name, "unix:", 5);
+}
+
+/* Writes the address of a socket, or, without one, of --listen. */
+static int name_socket(const struct settings *s, const struct sockets *sockets, size_t index,
+                       char name[128], bool *loopback, struct adl_error *err)
+{
+    int result = index < sockets->count
+                     ? adl_http_listen_name(sockets->fds[index], name, 128, loopback, err)
+                     : adl_http_listen_check(s->listen, name, 128, loopback, err);
+
+    if (result == 0 && !*loopback && !s->token_file && !s->no_auth)
         return adl_fail(err, ADL_ERR_ARG,
                         "%s is reachable from other machines: give --token-file FILE, or "
                         "--no-auth to serve everyone",
                         name);
-    /* No web page can make a browser connect to a Unix socket, so the host does not matter. */
-    if (!strncmp(name, "unix:", 5))
-        server->loopback = false;
+    return result;
+}
+
+/* The sockets from the service manager, else a new one. With --check-config the address
+ * is only checked, not bound, because a running server may be using it. */
+static int open_sockets(struct adl_server *server, const struct settings *s,
+                        struct sockets *sockets, struct adl_error *err)
+{
+    bool loopback, all = true, any_tcp = false;
+
+    if (adl_notify_listen_fds(sockets->fds, &sockets->count, err) < 0)
+        return -1;
+    server->inherited = sockets->count > 0;
+    if (!server->inherited && !s->check_config) {
+        if (adl_http_listen(s->listen, &sockets->fds[0], err) < 0)
+            return -1;
+        sockets->count = 1;
+    }
+    for (size_t i = 0; i < ADL_MAX(sockets->count, (size_t)1); i++) {
+        if (name_socket(s, sockets, i, sockets->names[i], &loopback, err) < 0)
+            return -1;
+        all &= loopback;
+        any_tcp |= !is_unix(sockets->names[i]);
+    }
+    /* No web page can make a browser connect to a Unix socket, so the host does not matter
+     * there. */
+    server->loopback = all && any_tcp;
     return 0;
 }
 
@@ -141,10 +167,8 @@ static void announce(const struct adl_server *server, const char *name)
     const char *lost;
     char local[160];
 
-    bool is_unix = !strncmp(name, "unix:", 5);
-
-    printf("listening on %s%s\n", is_unix ? "" : "http://", name);
-    if (isatty(STDOUT_FILENO) && !is_unix)
+    printf("listening on %s%s\n", is_unix(name) ? "" : "http://", name);
+    if (isatty(STDOUT_FILENO) && !is_unix(name))
         printf("  in a browser:       http://%s/\n"
                "  from a shell:       curl -H 'Content-Type: image/jpeg'%s --data-binary "
                "@photo.jpg http://%s/localize\n",
@@ -203,7 +227,6 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
         .metrics = &server->metrics,
     };
     struct adl_http_config http = {
-        .listen_fd = -1,
         .io_threads = IO_THREADS,
         .connections = ADL_LIMIT_CONNECTIONS + (unsigned)s->queue,
         .idle_s = (unsigned)s->timeout,
@@ -213,7 +236,7 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
         .context = server,
     };
     struct adl_proxies *proxies = NULL;
-    char name[128];
+    struct sockets sockets = {.count = 0};
     int result = -1;
 
     if (s->trusted_proxies.count > 0) {
@@ -222,7 +245,9 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
         if (!proxies)
             goto out;
     }
-    ADL_TRY(open_socket(server, s, &http.listen_fd, name, sizeof name, err));
+    ADL_TRY(open_sockets(server, s, &sockets, err));
+    memcpy(http.listen_fds, sockets.fds, sizeof http.listen_fds);
+    http.listen_count = sockets.count;
     if (s->check_config) {
         result = 0;
         goto out;
@@ -233,17 +258,18 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
     server->http = adl_http_start(&http, err);
     if (!server->http)
         goto out;
-    http.listen_fd = -1; /* the daemon owns it now */
+    sockets.count = 0; /* the daemon owns them now */
     /* From an inherited socket only once the models are loaded, see lifecycle.c. */
     if (!server->inherited && adl_http_accept(server->http, err) < 0) {
         adl_http_stop(server->http);
         goto out;
     }
-    announce(server, name);
+    for (size_t i = 0; i < http.listen_count; i++)
+        announce(server, sockets.names[i]);
     result = adl_lifecycle_run(server, token_file(s), s->drain_timeout, err);
 out:
-    if (http.listen_fd >= 0)
-        close(http.listen_fd);
+    for (size_t i = 0; i < sockets.count; i++)
+        close(sockets.fds[i]);
     adl_batcher_free(server->batcher);
     adl_proxies_free(proxies);
     return result;

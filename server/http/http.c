@@ -106,7 +106,7 @@ struct adl_http_peer {
 struct adl_http {
     struct adl_http_config config;
     struct MHD_Daemon *daemon;
-    struct adl_acceptor *acceptor; /* NULL: not accepting yet, or not any more */
+    struct adl_acceptor *acceptors[ADL_LIMIT_LISTENERS]; /* NULL: not yet, or not any more */
     struct adl_linger *linger;
     _Atomic size_t in_flight;
     _Atomic size_t unstarted;          /* connections handed to the library, not yet in `peers` */
@@ -720,23 +720,27 @@ static bool http_is_full(void *context)
 
 int adl_http_accept(struct adl_http *http, struct adl_error *err)
 {
-    struct adl_acceptor_config config = {
-        .fd = http->config.listen_fd, .take = http_take, .full = http_is_full, .context = http};
+    struct adl_acceptor_config config = {.take = http_take, .full = http_is_full, .context = http};
 
-    http->acceptor = adl_acceptor_start(&config, err);
-    if (!http->acceptor)
-        return -1;
-    http->config.listen_fd = -1;
+    for (size_t i = 0; i < http->config.listen_count; i++) {
+        config.fd = http->config.listen_fds[i];
+        http->acceptors[i] = adl_acceptor_start(&config, err);
+        if (!http->acceptors[i])
+            return -1;
+        http->config.listen_fds[i] = -1;
+    }
     return 0;
 }
 
 void adl_http_stop_accepting(struct adl_http *http, bool rest)
 {
-    adl_acceptor_stop(http->acceptor, rest);
-    http->acceptor = NULL;
-    if (http->config.listen_fd >= 0)
-        close(http->config.listen_fd);
-    http->config.listen_fd = -1;
+    for (size_t i = 0; i < http->config.listen_count; i++) {
+        adl_acceptor_stop(http->acceptors[i], rest);
+        http->acceptors[i] = NULL;
+        if (http->config.listen_fds[i] >= 0)
+            close(http->config.listen_fds[i]);
+        http->config.listen_fds[i] = -1;
+    }
 }
 
 /* Shutting down a socket's reading side wakes the library, which then sees the end of

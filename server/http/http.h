@@ -96,7 +96,8 @@ struct adl_http_hooks {
 };
 
 struct adl_http_config {
-    int listen_fd; /* listening; may be shared with other processes and may block */
+    int listen_fds[ADL_LIMIT_LISTENERS]; /* may be shared with other processes and may block */
+    size_t listen_count;
     unsigned io_threads;
     unsigned connections;              /* maximum; further clients wait in the kernel's backlog */
     unsigned idle_s;                   /* seconds after which a silent connection is closed */
@@ -107,15 +108,15 @@ struct adl_http_config {
     void *context; /* returned by adl_http_context() */
 };
 
-/* Starts the I/O threads, and takes over listen_fd. No connection is accepted before
- * adl_http_accept(). Fails with NOMEM or IO, and then the caller still owns listen_fd. */
+/* Starts the I/O threads, and takes over the listening sockets. No connection is accepted
+ * before adl_http_accept(). Fails with NOMEM or IO, and then the caller still owns them. */
 struct adl_http *adl_http_start(const struct adl_http_config *config,
                                 struct adl_error *err) ADL_MUST_CHECK;
 
 /* From now on connections are accepted; call it once. Fails with NOMEM or IO. */
 int adl_http_accept(struct adl_http *http, struct adl_error *err) ADL_MUST_CHECK;
-/* Stops accepting and closes the descriptor of the listening socket, but does not shut the
- * socket down. With `rest`, the connections that wait in the kernel's queue are accepted
+/* Stops accepting and closes the descriptors of the listening sockets, but does not shut the
+ * sockets down. With `rest`, the connections that wait in the kernel's queue are accepted
  * first; a socket of this process alone needs it, because closing such a socket resets
  * them. Without it they stay there for the next process that accepts from the socket. */
 void adl_http_stop_accepting(struct adl_http *http, bool rest);

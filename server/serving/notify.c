@@ -93,23 +93,25 @@ static int check_listening(int fd, struct adl_error *err)
     return 0;
 }
 
-int adl_notify_listen_fd(int *fd, struct adl_error *err)
+int adl_notify_listen_fds(int fds[ADL_LIMIT_LISTENERS], size_t *count, struct adl_error *err)
 {
-    unsigned long long count = is_for_us("LISTEN_PID") ? number("LISTEN_FDS") : 0;
+    unsigned long long passed = is_for_us("LISTEN_PID") ? number("LISTEN_FDS") : 0;
 
-    *fd = -1;
-    if (count > 1)
+    *count = 0;
+    if (passed > ADL_LIMIT_LISTENERS)
         return adl_fail(err, ADL_ERR_ARG,
-                        "%llu sockets were passed to the server, which accepts one; keep a "
-                        "single ListenStream= in its socket unit",
-                        count);
-    if (count == 0)
-        return 0;
-    if (fcntl(FIRST_FD, F_SETFD, FD_CLOEXEC) < 0)
-        return adl_fail(err, ADL_ERR_IO, "LISTEN_FDS names descriptor %d, which is not open",
-                        FIRST_FD);
-    if (check_listening(FIRST_FD, err) < 0)
-        return -1;
-    *fd = FIRST_FD;
+                        "%llu sockets were passed to the server, which takes up to %d; keep fewer "
+                        "ListenStream= in its socket unit",
+                        passed, ADL_LIMIT_LISTENERS);
+    for (size_t i = 0; i < passed; i++) {
+        int fd = FIRST_FD + (int)i;
+        if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+            return adl_fail(err, ADL_ERR_IO, "LISTEN_FDS names descriptor %d, which is not open",
+                            fd);
+        if (check_listening(fd, err) < 0)
+            return -1;
+        fds[i] = fd;
+    }
+    *count = (size_t)passed;
     return 0;
 }

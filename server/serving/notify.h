@@ -4,9 +4,11 @@
 /* Communication with the service manager by systemd's protocol: messages to
  * $NOTIFY_SOCKET, the watchdog, and listening sockets that are passed to the process. */
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/limits.h"
 
 /* Sends a message such as "READY=1"; does nothing without a service manager. A message
  * that cannot be sent is lost. */
@@ -19,9 +21,10 @@ void adl_notify_reloading(void);
  * manager expects none. */
 uint64_t adl_notify_watchdog_ns(void);
 
-/* The listening socket that was passed to this process; *fd is -1 without one. It is shared
- * with the service manager: nothing is changed but the descriptor's own flags. Fails when
- * there is more than one, or when it is anything but a listening stream socket. */
-int adl_notify_listen_fd(int *fd, struct adl_error *err) ADL_MUST_CHECK;
+/* The listening sockets that were passed to this process. They are shared with the service
+ * manager: nothing is changed but the descriptors' own flags. Fails when there are more than
+ * ADL_LIMIT_LISTENERS, or when one is anything but a listening stream socket. */
+int adl_notify_listen_fds(int fds[ADL_LIMIT_LISTENERS], size_t *count,
+                          struct adl_error *err) ADL_MUST_CHECK;
 
 #endif

@@ -40,11 +40,12 @@ __attribute__((constructor)) static void be_the_program(int argc, char **argv)
 
 /* --- processes ------------------------------------------------------------- */
 
-/* `error` NULL: the process has no standard streams. `listener` negative: no socket is
- * passed. */
-static pid_t start_with(const char *const *arguments, int out, const char *error, int listener)
+/* `error` NULL: the process has no standard streams. `listeners` are passed to it. */
+static pid_t start_with(const char *const *arguments, int out, const char *error,
+                        const int *listeners, int count_of_listeners)
 {
-    static char as_program[] = AS_PROGRAM "=1", listen_fds[] = "LISTEN_FDS=1";
+    static char as_program[] = AS_PROGRAM "=1";
+    char listen_fds[40];
     const char *argv[40] = {"adl-server"};
     char *variables[301];
     size_t count = 0;
@@ -56,7 +57,8 @@ static pid_t start_with(const char *const *arguments, int out, const char *error
     for (; environ[count] && count < 298; count++)
         variables[count] = environ[count];
     variables[count++] = as_program;
-    if (listener >= 0)
+    snprintf(listen_fds, sizeof listen_fds, "LISTEN_FDS=%d", count_of_listeners);
+    if (count_of_listeners > 0)
         variables[count++] = listen_fds;
     variables[count] = NULL;
     posix_spawn_file_actions_init(&actions);
@@ -67,8 +69,8 @@ static pid_t start_with(const char *const *arguments, int out, const char *error
         posix_spawn_file_actions_adddup2(&actions, out, 1);
         posix_spawn_file_actions_addopen(&actions, 2, error, O_WRONLY | O_CREAT | O_TRUNC, 0600);
     }
-    if (listener >= 0)
-        posix_spawn_file_actions_adddup2(&actions, listener, 3);
+    for (int i = 0; i < count_of_listeners; i++)
+        posix_spawn_file_actions_adddup2(&actions, listeners[i], 3 + i);
     if (posix_spawn(&pid, "/proc/self/exe", &actions, NULL, (char **)(uintptr_t)argv, variables) !=
         0)
         pid = 0;
@@ -78,7 +80,7 @@ static pid_t start_with(const char *const *arguments, int out, const char *error
 
 static pid_t start(const char *const *arguments, int out, const char *error)
 {
-    return start_with(arguments, out, error, -1);
+    return start_with(arguments, out, error, NULL, 0);
 }
 
 static int wait_for_exit(pid_t pid, int patience_ms)
@@ -107,10 +109,11 @@ static char *read_all(const char *path)
 
 int test_server_start(struct test_server *server, const char *const *arguments)
 {
-    return test_server_start_on(server, -1, arguments);
+    return test_server_start_on(server, NULL, 0, arguments);
 }
 
-int test_server_start_on(struct test_server *server, int listener, const char *const *arguments)
+int test_server_start_on(struct test_server *server, const int *listeners, int count,
+                         const char *const *arguments)
 {
     static int number;
     const char *all[40] = {"serve", "--listen", "127.0.0.1:0"};
@@ -124,7 +127,7 @@ int test_server_start_on(struct test_server *server, int listener, const char *c
         all[i + 3] = arguments[i];
     if (pipe2(pipes, O_CLOEXEC) < 0)
         return -1;
-    server->pid = start_with(all, pipes[1], server->log, listener);
+    server->pid = start_with(all, pipes[1], server->log, listeners, count);
     close(pipes[1]);
     FILE *out = fdopen(pipes[0], "r");
     struct pollfd wait = {.fd = pipes[0], .events = POLLIN};
@@ -238,15 +241,16 @@ char *test_server_log(const struct test_server *server)
 
 int test_program_run(const char *const *arguments, char *error, size_t size)
 {
-    return test_program_run_on(arguments, -1, error, size);
+    return test_program_run_on(arguments, NULL, 0, error, size);
 }
 
-int test_program_run_on(const char *const *arguments, int fd, char *error, size_t size)
+int test_program_run_on(const char *const *arguments, const int *fds, int count, char *error,
+                        size_t size)
 {
     char path[300];
     int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     snprintf(path, sizeof path, "%s/program.err", test_tmp_dir());
-    pid_t pid = start_with(arguments, null, path, fd);
+    pid_t pid = start_with(arguments, null, path, fds, count);
     close(null);
     int status = pid ? wait_for_exit(pid, PATIENCE_MS) : -1;
     char *text = read_all(path);

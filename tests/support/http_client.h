@@ -20,10 +20,11 @@ struct test_server {
 /* Starts `adl-server serve --listen 127.0.0.1:0` with additional arguments (ended by
  * NULL), and returns when it listens. -1, after failing the running test, if it does not. */
 int test_server_start(struct test_server *server, const char *const *arguments);
-/* Starts `adl-server serve` on the listening socket `listener`, passed as a service manager
- * does. server->address is then as the server prints it; server->port is 0 for a Unix
- * socket. */
-int test_server_start_on(struct test_server *server, int listener, const char *const *arguments);
+/* Starts `adl-server serve` on the listening sockets, in ascending order, passed as a service
+ * manager does. server->address is that of the first, as the server prints it; server->port is
+ * 0 for a Unix socket. */
+int test_server_start_on(struct test_server *server, const int *listeners, int count,
+                         const char *const *arguments);
 /* The same with standard output to the file `out`, to which writing may fail; NULL: without
  * standard streams. Returns when the server is ready. */
 int test_server_start_mute(struct test_server *server, const char *const *arguments,
@@ -39,8 +40,9 @@ char *test_server_log(const struct test_server *server);
 /* Runs `adl-server ARGUMENTS` to its end. Returns the exit status; the beginning of its
  * stderr is in `error` of `size` bytes. */
 int test_program_run(const char *const *arguments, char *error, size_t size);
-/* The same with a descriptor passed as a listening socket. */
-int test_program_run_on(const char *const *arguments, int fd, char *error, size_t size);
+/* The same with descriptors passed as listening sockets. */
+int test_program_run_on(const char *const *arguments, const int *fds, int count, char *error,
+                        size_t size);
 
 struct test_reply {
     int status; /* 0: the connection was closed without a reply */

@@ -38,7 +38,8 @@ static bool start_on(int listener)
 
     if (!jpeg)
         jpeg = test_picture(TEST_JPEG, 64, 48, &jpeg_length);
-    return arguments[1] && jpeg && test_server_start_on(&server, listener, arguments) == 0;
+    return arguments[1] && jpeg &&
+           test_server_start_on(&server, &listener, listener >= 0, arguments) == 0;
 }
 
 /* The status of the next reply, and whether it announces that the connection is closed. */
@@ -216,6 +217,35 @@ static void serves_a_unix_socket(void)
     close(listener);
 }
 
+/* All of them are served, and all survive. */
+static void serves_several_sockets(void)
+{
+    struct test_server clients[3] = {0};
+    const char *arguments[] = {"--model", test_small_model(), NULL};
+    int listeners[3], fds[3];
+    bool closing;
+
+    for (size_t i = 0; i < ADL_COUNT(listeners); i++)
+        listeners[i] = test_listen(&clients[i].port);
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < ADL_COUNT(listeners); i++) {
+            fds[i] = test_connect(&clients[i]);
+            test_send_text(fds[i], HEALTH);
+        }
+        if (test_server_start_on(&server, listeners, 3, arguments) < 0)
+            return;
+        for (size_t i = 0; i < ADL_COUNT(listeners); i++) {
+            CU_ASSERT_EQUAL(next_status(fds[i], &closing), 200);
+            close(fds[i]);
+        }
+        CU_ASSERT_EQUAL(test_server_stop(&server), 0);
+    }
+    for (size_t i = 0; i < ADL_COUNT(listeners); i++) {
+        CU_ASSERT(is_listening(listeners[i]));
+        close(listeners[i]);
+    }
+}
+
 /* Accept=yes passes a connection, ListenDatagram= another kind of socket. */
 static void refuses_other_descriptors(void)
 {
@@ -236,7 +266,7 @@ static void refuses_other_descriptors(void)
             TEST_FAIL("cannot bind");
         int status =
             test_program_run_on((const char *const[]){"serve", "--model", test_small_model(), NULL},
-                                fd, error, sizeof error);
+                                &fd, 1, error, sizeof error);
         if (status != 2 || !strstr(error, cases[i].words))
             TEST_FAIL("case %zu: %d, %s", i, status, error);
         close(fd);
@@ -333,6 +363,7 @@ TEST_SUITE(server_socket, {"leaves the socket to the next one", leaves_the_socke
             restarts_under_load_without_a_failed_request},
            {"answers those who wait at its own socket", answers_those_who_wait_at_its_own_socket},
            {"serves a Unix socket", serves_a_unix_socket},
+           {"serves several sockets", serves_several_sockets},
            {"refuses other descriptors", refuses_other_descriptors},
            {"waits while it is full", waits_while_it_is_full},
            {"stops while others take the connections", stops_while_others_take_the_connections});

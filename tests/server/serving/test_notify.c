@@ -76,17 +76,19 @@ static void reads_the_watchdog(void)
 static void knows_whose_sockets_they_are(void)
 {
     struct adl_error err = {0};
-    int fd = 7;
-    TEST_OK(adl_notify_listen_fd(&fd, &err), &err);
-    CU_ASSERT_EQUAL(fd, -1);
+    int fds[ADL_LIMIT_LISTENERS];
+    size_t count = 7;
+    TEST_OK(adl_notify_listen_fds(fds, &count, &err), &err);
+    CU_ASSERT_EQUAL(count, 0);
     setenv("LISTEN_PID", "1", 1);
     setenv("LISTEN_FDS", "1", 1);
-    TEST_OK(adl_notify_listen_fd(&fd, &err), &err);
-    CU_ASSERT_EQUAL(fd, -1);
+    TEST_OK(adl_notify_listen_fds(fds, &count, &err), &err);
+    CU_ASSERT_EQUAL(count, 0);
     unsetenv("LISTEN_PID");
-    setenv("LISTEN_FDS", "2", 1);
-    CU_ASSERT(adl_notify_listen_fd(&fd, &err) < 0);
-    CU_ASSERT_EQUAL(fd, -1);
+    setenv("LISTEN_FDS", "17", 1);
+    CU_ASSERT(adl_notify_listen_fds(fds, &count, &err) < 0);
+    CU_ASSERT_EQUAL(count, 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "17 sockets"));
     unsetenv("LISTEN_FDS");
 }
 
