@@ -5,8 +5,8 @@
 set -u
 cd "$(dirname "$0")/.." || exit 1
 MAKE=${MAKE:-make}
-root=$(mktemp -d)
-trap 'rm -rf "$root" "$root.errors"' EXIT
+root=$(mktemp -d) scratch=$(mktemp -d)
+trap 'rm -rf "$root" "$root.errors" "$scratch"' EXIT
 # shellcheck source=tests/support/verdict.sh
 . tests/support/verdict.sh
 
@@ -28,6 +28,44 @@ done <<END
 END
 "$root/usr/local/bin/adl-server" --version
 verdict $? "the installed program runs"
+# The model that ships, from another directory and without its name on the command line.
+photos=$PWD/web/examples built=$(readlink -f "${PROGRAM:-${BUILD:-build}/adl-server}")
+mkdir "$scratch/elsewhere" "$scratch/data" "$scratch/data/umbrella"
+cp "$photos/umbrella.jpg" "$scratch/data/umbrella/"
+ln -s "$built" "$scratch/elsewhere/link"
+cp "$built" "$scratch/elsewhere/lone"
+if [ -f models/default.safetensors ]; then
+    for program in "$built" "$root/usr/local/bin/adl-server" "$scratch/elsewhere/link"; do
+        (cd "$scratch/elsewhere" && "$program" info | grep -q '^classes *104') &&
+            (cd "$scratch/elsewhere" && "$program" localize "$photos/umbrella.jpg" | grep -q umbrella) &&
+            (cd "$scratch/elsewhere" && "$program" eval --data "$scratch/data" --split all >/dev/null) &&
+            (cd "$scratch/elsewhere" && "$program" serve --listen 127.0.0.1:0 --check-config >/dev/null)
+        verdict $? "the model that ships is found by ${program#"$root"} from another directory"
+    done
+fi
+if [ ! -f /usr/local/share/adl-server/default.safetensors ]; then
+    said=$("$scratch/elsewhere/lone" info 2>&1)
+    [ $? = 1 ] && [[ $said == *"../models"*"$scratch/elsewhere/"*/usr/local/share/adl-server* ]]
+    verdict $? "where it is not, the error says where it was looked for"
+fi
+
+said=$("$MAKE" --no-print-directory ${BUILD:+BUILD="$BUILD"} CPPFLAGS=-nostdinc have-cunit 2>&1)
+[ $? != 0 ] && [[ $said == *".ci/deps test"* ]]
+verdict $? "without CUnit, make says what installs it"
+
+# Every address that a person is shown is one at which the server can be reached.
+"$MAKE" --no-print-directory -n ${BUILD:+BUILD="$BUILD"} run ARGS=--listen=127.0.0.1:8099 |
+    grep -o 'http://[^ /]*' | grep -qv :8099
+[ $? = 1 ]
+verdict $? "make run prints no address of its own"
+if command -v script >/dev/null; then
+    shown=$(script -qec "timeout -s INT 5 '$built' serve --listen 0.0.0.0:0 --no-auth" /dev/null \
+        </dev/null | grep -o 'http://[0-9.]*:[0-9]*' | paste -s -d ' ')
+    [[ $shown =~ ^http://0\.0\.0\.0:([0-9]+)(\ http://127\.0\.0\.1:([0-9]+)){2}$ &&
+        ${BASH_REMATCH[1]} = "${BASH_REMATCH[3]}" ]]
+    verdict $? "on a terminal serve shows where it can be tried: $shown"
+fi
+
 # help_is STATUS WORDS ARGUMENT...: the exit status, and a part of what is printed.
 help_is() {
     local status=$1 words=$2 text

@@ -25,9 +25,9 @@ struct adl_model_options {
 /* Reads a model; `options` may be NULL. Parameter numbers that the layers of another
  * variant (with or without ADL, 14x14 or 28x28) shift are mapped, num_batches_tracked
  * is ignored, other types are converted to float32. What the file does not say has the
- * defaults of adl_model_new. Fails with FORMAT when tensors are missing, unexpected or
- * misshapen, unless that is allowed and at least one fits; and when a value is not finite
- * as float32. */
+ * defaults of adl_model_new. A prefix that all names share ("net.") is removed. Fails with
+ * ADL_ERR_FORMAT if tensors are missing, unexpected or misshapen, unless that is allowed and at
+ * least one fits, and if a value is not finite as float32. */
 struct adl_model *adl_model_load(const char *path, const struct adl_model_options *options,
                                  struct adl_error *err) ADL_MUST_CHECK;
 

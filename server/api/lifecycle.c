@@ -204,7 +204,7 @@ static void notify_ready(struct lifecycle *life)
     for (char *c = why; *c; c++)
         if ((unsigned char)*c < ' ')
             *c = '?';
-    adl_notify("READY=1\nSTATUS=ready: %zu model%s%s%.300s", count, count == 1 ? "" : "s",
+    adl_notify("READY=1\nSTATUS=ready: %zu model%s%s%.300s", count, ADL_S(count),
                *why ? "; the last reload failed: " : "", why);
 }
 
@@ -370,7 +370,8 @@ static void drain(struct lifecycle *life, int drain_s)
     answer(&life->next, "the server is shutting down");
     if (server->inherited)
         adl_http_stop_accepting(server->http, false);
-    adl_notify("STOPPING=1\nSTATUS=finishing %zu requests", adl_http_in_flight(server->http));
+    size_t requests = adl_http_in_flight(server->http);
+    adl_notify("STOPPING=1\nSTATUS=finishing %zu request%s", requests, ADL_S(requests));
     adl_log(ADL_LOG_INFO, "drain", "shutting down: new requests are refused",
             json_pack("{s:I}", "in_flight", (json_int_t)adl_http_in_flight(server->http)));
     if (!wait_for_requests(life, settle, until))

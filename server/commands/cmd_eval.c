@@ -285,14 +285,25 @@ static int match_by_number(struct eval *e, struct adl_error *err)
         return adl_fail(err, ADL_ERR_FORMAT,
                         "%s: has %zu class%s, but %s has %s%zu; use a model trained on these "
                         "classes",
-                        e->model_path, m->class_count, place, d->classes ? "" : "labels up to ",
+                        e->model_path, m->class_count, ADL_ES(m->class_count), place,
+                        d->classes ? "" : "labels up to ",
                         d->classes ? d->class_count : d->class_count - 1);
     if (i < named)
         fprintf(stderr,
                 "adl-server: eval: warning: class %zu is \"%s\" in %s, but \"%s\" in %s; "
                 "evaluating by number\n",
-                i, d->classes[i], place, m->classes[i], e->model_path);
-    return 0;
+                i, ADL_SHORT(d->classes[i]), place, ADL_SHORT(m->classes[i]), e->model_path);
+    return adl_dataset_limit_classes(d, m->class_count, err);
+}
+
+/* Classes are matched by name where the names say which is which, and by number otherwise. */
+static int match_classes(struct eval *e, struct adl_error *err)
+{
+    const struct adl_model *m = e->model;
+    int matched = m->classes ? adl_dataset_match_classes(
+                                   e->dataset, (const char *const *)m->classes, m->class_count, err)
+                             : 0;
+    return matched < 0 ? -1 : matched > 0 ? 0 : match_by_number(e, err);
 }
 
 static int open_model(struct eval *e, struct adl_error *err)

@@ -310,8 +310,8 @@ static int make_query(struct run *run, const struct adl_options *options, struct
         return 0;
     run->query.class_id = adl_model_find_class(run->model, s->class_text);
     if (run->query.class_id < 0)
-        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: has no class \"%.60s\" among its %zu",
-                        run->model_path, s->class_text, run->model->class_count);
+        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: has no class \"%s\" among its %zu",
+                        run->model_path, ADL_SHORT(s->class_text), run->model->class_count);
     return 0;
 }
 

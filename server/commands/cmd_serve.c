@@ -168,6 +168,7 @@ static void announce(const struct adl_server *server, const char *name)
     char local[160];
 
     printf("listening on %s%s\n", is_unix(name) ? "" : "http://", name);
+    local_name(name, local, sizeof local);
     if (isatty(STDOUT_FILENO) && !is_unix(name))
         printf("  in a browser:       http://%s/\n"
                "  from a shell:       curl -H 'Content-Type: image/jpeg'%s --data-binary "

@@ -302,10 +302,14 @@ int main(int argc, char **argv)
         fprintf(stderr, "unit-tests: %s\n", err.message);
         return 1;
     }
-    if (options.jobs > 1)
-        run_in_processes();
-    else
-        run_tests(0);
+    if (options.jobs == 1) {
+        run_tests(0, SHARE_ALL);
+    } else if (options.quick) {
+        run_in_processes(options.jobs, SHARE_ALL);
+    } else {
+        run_in_processes(options.jobs, SHARE_OTHERS);
+        run_in_processes(1, SHARE_ALONE);
+    }
 
     unsigned passed = progress->counts[PASSED], failed = progress->counts[FAILED];
     unsigned skipped = progress->counts[SKIPPED], left_out = progress->left_out;
