@@ -2,7 +2,7 @@
  * for which there are no kernels of our own.
  *
  * OpenBLAS is opened when it is first needed, not linked, for two reasons
- * (docs/decisions/011-openblas-opened-late.md):
+ * (docs/decisions/012-openblas-opened-late.md):
  *
  * - The builds with threads start them in the library's constructor, before main() and
  *   before a constructor of ours, unless the environment holds OPENBLAS_NUM_THREADS=1.
