@@ -174,6 +174,13 @@ quick:
 	@$(MAKE) --no-print-directory $(JOBS) unit
 	@$(UNIT) --quick --jobs $(shell nproc) $(TEST)
 
+# The build does not need CUnit, so that it may be missing.
+.PHONY: have-cunit
+$(TEST_OBJ): | have-cunit
+have-cunit:
+	@echo '#include <CUnit/CUnit.h>' | $(CC) $(CPPFLAGS) $(CFLAGS) -E -x c - >/dev/null 2>&1 || \
+		{ echo 'the unit tests need CUnit: try `.ci/deps test`' >&2; exit 1; }
+
 unit: $(UNIT)
 #: make unit            build the unit tests
 unit-run: $(UNIT)
