@@ -40,11 +40,17 @@
  *   first call, from the headers alone (`begin`); a refusal in the middle of a body is
  *   kept until the end, and the rest of the body is read and discarded up to a limit.
  * - If a request is complete and is neither answered nor suspended, the handler is
- *   called again at once: a busy loop. http_handle() always does one of the two, and
- *   suspends before the request is handed to another thread.
+ *   called again at once: a busy loop. http_handle() does so once (see the next trap), then
+ *   one of the two, and suspends before the request is handed to another thread.
+ * - A client may close its writing side after the request, as `nc -N` does, and is owed the
+ *   answer all the same (RFC 9112, 9.6). The library reads from a resumed connection before
+ *   it asks for the reply, if it was reading when the request was suspended, and then takes
+ *   the end of the input for the end of the connection. A second call of the handler finds
+ *   it no longer reading, so a request is suspended in that one.
  * - A suspended connection does not time out, and a client that disconnects is not
  *   noticed. Whoever works for a suspended request has a deadline of its own and
- *   checks adl_http_client_gone().
+ *   checks adl_http_client_gone(), which cannot tell a client that has closed its socket
+ *   from one that still reads, until it answers something with a reset.
  * - A connection that times out is closed without a response. http_write_reply() writes
  *   the 408 to the socket directly, in the last callback before the close.
  * - The library's timeout restarts with each received byte, including bytes of headers
@@ -70,6 +76,8 @@
 
 #include <ctype.h>
 #include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -138,18 +146,28 @@ static int http_socket(const struct adl_http_request *request)
     return info ? info->connect_fd : -1;
 }
 
-/* Whether the other side has closed the connection and all its bytes have been read.
- * Peeking never blocks and consumes nothing. */
-static bool http_is_closed(int fd)
+/* Whether no more bytes will arrive: the other side has closed its writing side, and all
+ * its bytes have been read. Peeking never blocks and consumes nothing. */
+static bool http_is_at_end(int fd)
 {
     char byte;
     ssize_t got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
     return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
 
+/* Makes the library see the end of the input, which it misses if it arrived together with
+ * the last bytes: shutting down the reading side as well is an event of its own. */
+static void http_wake_at_end(int fd)
+{
+    if (http_is_at_end(fd))
+        shutdown(fd, SHUT_RD);
+}
+
 bool adl_http_client_gone(const struct adl_http_request *request)
 {
-    return http_is_closed(http_socket(request));
+    /* Without being asked for, poll() reports a reset and that both sides are closed. */
+    struct pollfd state = {.fd = http_socket(request)};
+    return poll(&state, 1, 0) > 0;
 }
 
 /* --- replies ---------------------------------------------------------------- */
@@ -531,9 +549,14 @@ static enum MHD_Result http_handle(void *cls, struct MHD_Connection *connection,
     }
     if (*upload_data_size > 0)
         return http_receive(request, upload_data, upload_data_size);
+    if (!request->received) {
+        request->received = true;
+        http_remove_arriving(request);
+        if (!request->status && !request->late)
+            return MHD_YES; /* the library calls again at once */
+    }
     if (!request->completed) {
         request->completed = true;
-        http_remove_arriving(request);
         if (request->late)
             return http_cut_off(request, ADL_HTTP_TOO_SLOW);
         if (!request->status)
@@ -568,6 +591,7 @@ static void http_completed(void *cls, struct MHD_Connection *connection, void **
     *con_cls = NULL;
     http_remove_arriving(request);
     http_set_busy(request, false);
+    http_wake_at_end(http_socket(request));
     if ((why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED || request->late) && !request->completed &&
         !request->queued)
         http_cut_off(request, ADL_HTTP_TOO_SLOW);
@@ -744,8 +768,7 @@ void adl_http_stop_accepting(struct adl_http *http, bool rest)
 }
 
 /* Shutting down a socket's reading side wakes the library, which then sees the end of
- * the connection. This is needed for late requests, and because this version may miss a
- * close that arrived together with the last bytes. */
+ * the connection. */
 void adl_http_tend(struct adl_http *http)
 {
     unsigned request_s = http->config.request_s;
@@ -756,14 +779,16 @@ void adl_http_tend(struct adl_http *http)
             continue;
         r->late = http_has_elapsed(r->start_ns, request_s);
         /* The writing side stays open for the 408, or for a reply that is being sent. */
-        if (r->late || adl_http_client_gone(r))
+        if (r->late)
             shutdown(http_socket(r), SHUT_RD);
+        else
+            http_wake_at_end(http_socket(r));
     }
     for (struct adl_http_peer *p = http->peers; p; p = p->next) {
         if (!p->busy && http_has_elapsed(p->since_ns, http->config.idle_s + request_s))
             shutdown(p->fd, SHUT_RDWR);
-        else if (!p->busy && http_is_closed(p->fd))
-            shutdown(p->fd, SHUT_RD);
+        else if (!p->busy)
+            http_wake_at_end(p->fd);
     }
     pthread_mutex_unlock(&http->lock);
 }

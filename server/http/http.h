@@ -74,7 +74,7 @@ struct adl_http_request {
     char target_host[256];
     size_t body_limit;
     size_t body_capacity;
-    bool discard, completed, queued, early, suspended;
+    bool discard, received, completed, queued, early, suspended;
     bool late; /* it did not arrive in time; under the lock while it is arriving */
     struct adl_http_request *next, **link;
     struct adl_http_peer *peer; /* its connection */
@@ -162,7 +162,8 @@ void adl_http_add_header(struct adl_http_request *request, const char *name, con
 void adl_http_suspend(struct adl_http_request *request);
 void adl_http_resume(struct adl_http_request *request);
 
-/* Whether the client of a suspended request has closed its side of the connection. */
+/* Whether the client of a suspended request can no longer receive the answer: it has reset
+ * the connection. One that has only closed its writing side still waits. */
 bool adl_http_client_gone(const struct adl_http_request *request);
 
 /* Opens a listening, non-blocking socket at "HOST:PORT", "[ADDRESS]:PORT" or ":PORT" (all

@@ -64,8 +64,7 @@ static const struct adl_problem_row rows[ADL_PROBLEM_COUNT] = {
          "Open it in an image viewer, save it again, and send that file."},
     /* No client receives this one. 499 is the status that proxies log in this case. */
     [ADL_PROBLEM_CLIENT_GONE] = {"client-gone", 499, "The client disconnected before the answer",
-                                 "Keep the connection open in both directions until the answer "
-                                 "has arrived."},
+                                 "Keep the connection open until the answer has arrived."},
     [ADL_PROBLEM_INTERNAL] = {"internal", 500, "Internal error of the server",
                               "Please report it with the request id and the server's log."},
     [ADL_PROBLEM_UNKNOWN_CODING] = {"unknown-coding", 501, "The transfer coding is not supported",

@@ -331,8 +331,9 @@ static void survives_clients_that_leave(void)
         fd = test_connect(&server);
         test_send_text(fd, FORM_HEAD "Content-Length: %zu\r\n\r\n", form_length);
         test_send(fd, form, form_length);
-        poll(NULL, 0, 30);
-        if (i > 0) { /* closes with a reset */
+        for (int j = 0; j < 400 && metric("adl_queue_depth{model=\"default\"} ") < 1; j++)
+            poll(NULL, 0, 5);
+        if (i == 0) { /* closes with a reset, which is noticed before the answer */
             struct linger now = {1, 0};
             setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
         }
