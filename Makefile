@@ -154,15 +154,15 @@ run: deps
 #: make check           install what the tests need, build, run every test that can run here;
 #:                      SAN=address|undefined|thread: the unit tests in that flavour
 #: make check-deps      install what make check skips otherwise: Chromium and its driver, Node,
-#:                      ONNX Runtime for Node (in the build directory), OpenCV, nginx, Caddy,
-#:                      shellcheck, mandoc
+#:                      ONNX Runtime and linters of OpenAPI for Node (in the build directory),
+#:                      OpenCV, nginx, Caddy, shellcheck, mandoc
 check test:
 	@.ci/deps build test
 	@.ci/deps --optional extra
 	@$(MAKE) --no-print-directory $(JOBS) check-run
 
 check-deps:
-	@failed=0; for group in build test extra browser opencv proxy onnx; do \
+	@failed=0; for group in build test extra browser opencv proxy onnx openapi; do \
 		BUILD='$(BUILD)' .ci/deps $$group || failed=1; done; exit $$failed
 
 check-run: unit $(if $(SAN),,all)

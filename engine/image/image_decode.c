@@ -121,9 +121,28 @@ static int image_turn(struct adl_image *image, int orientation, struct adl_error
     return 0;
 }
 
+/* Whether the bytes begin as an image of a format that is read does, but not all of its
+ * signature is there: it was cut off or damaged. */
+static bool is_remnant(const void *bytes, size_t length)
+{
+    static const char jpeg[] = {'\xff', '\xd8'}, png[] = {'\x89', 'P', 'N', 'G'};
+    const char *p = bytes;
+
+    if (length >= sizeof jpeg && !memcmp(p, jpeg, sizeof jpeg))
+        return true;
+    /* The rest of a PNG's signature exists to show what a transfer as text damages. */
+    if (length >= sizeof png && !memcmp(p, png, sizeof png))
+        return true;
+    /* Other files are RIFF files as well; their kind is in bytes 8 to 11. */
+    return length > 8 && length < 12 && !memcmp(p, "RIFF", 4) && !memcmp(p + 8, "WEBP", length - 8);
+}
+
 static int fail_unknown(const void *bytes, size_t length, struct adl_error *err)
 {
     const char *foreign = adl_image_foreign(bytes, length);
+
+    if (is_remnant(bytes, length))
+        return adl_fail(err, ADL_ERR_FORMAT, "the first bytes of the image are damaged");
     if (foreign)
         return adl_fail(err, ADL_ERR_UNSUPPORTED, "a %s image; JPEG, PNG and WebP are read",
                         foreign);

@@ -27,15 +27,23 @@ static char *dump(json_t *json, size_t *length)
     return text;
 }
 
+void adl_answer_no_memory(struct adl_http_request *http)
+{
+    static const char text[] = "{\"type\":\"/problems/out-of-memory\",\"title\":\"The server is "
+                               "out of memory\",\"status\":503,\"detail\":\"there is not enough "
+                               "memory for the reply\"}\n";
+
+    adl_http_add_header(http, "Retry-After", "1");
+    adl_http_add_header(http, "Cache-Control", "no-store");
+    adl_http_reply(http, 503, "application/problem+json",
+                   (struct adl_http_body){text, sizeof text - 1, NULL});
+}
+
 void adl_answer_problem(struct adl_exchange *exchange, enum adl_problem problem,
                         unsigned retry_after_s, const char *fmt, ...)
 {
-    static const char last_resort[] =
-        "{\"type\":\"/problems/out-of-memory\",\"title\":\"The server is "
-        "out of memory\",\"status\":503}\n";
     struct adl_http_body body = {.release = adl_free};
     char detail[sizeof((struct adl_error *)0)->message];
-    int status = adl_problem_row(problem)->status;
     va_list args;
 
     va_start(args, fmt);
@@ -44,13 +52,15 @@ void adl_answer_problem(struct adl_exchange *exchange, enum adl_problem problem,
     exchange->problem = problem;
     body.data = dump(adl_problem_json(problem, detail, exchange->request_id), &body.length);
     if (!body.data) {
-        body = (struct adl_http_body){last_resort, sizeof last_resort - 1, NULL};
-        status = 503;
+        exchange->problem = ADL_PROBLEM_OUT_OF_MEMORY;
+        adl_answer_no_memory(exchange->http);
+        return;
     }
     if (retry_after_s > 0)
         adl_http_add_header(exchange->http, "Retry-After", "%u", retry_after_s);
     no_store(exchange);
-    adl_http_reply(exchange->http, status, "application/problem+json", body);
+    adl_http_reply(exchange->http, adl_problem_row(problem)->status, "application/problem+json",
+                   body);
 }
 
 void adl_answer_bytes(struct adl_exchange *exchange, const char *type, void *bytes, size_t length)

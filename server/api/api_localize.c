@@ -193,10 +193,6 @@ void adl_api_localize_begin(struct adl_exchange *exchange)
 /* The problem to answer for a job that failed. */
 static enum adl_problem problem_of(const struct localize *l, const struct adl_job *job)
 {
-    if (job->err.kind == ADL_ERR_UNSUPPORTED && l->body != ADL_BODY_BYTES &&
-        adl_image_sniff(job->bytes, job->length) == ADL_IMAGE_UNKNOWN &&
-        !adl_image_foreign(job->bytes, job->length))
-        return ADL_PROBLEM_CORRUPT_IMAGE; /* it was declared to be an image */
     if (job->err.kind == ADL_ERR_BUSY)
         return l->exchange->server->draining ? ADL_PROBLEM_DRAINING : ADL_PROBLEM_DEADLINE_EXCEEDED;
     return adl_problem_of(job->err.kind);

@@ -203,7 +203,7 @@ static void on_begin(struct adl_http_request *http)
     struct adl_exchange *exchange = adl_calloc(1, sizeof *exchange);
 
     if (!exchange) {
-        adl_http_reply(http, 503, NULL, (struct adl_http_body){0});
+        adl_answer_no_memory(http);
         return;
     }
     http->context = exchange;

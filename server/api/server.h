@@ -62,6 +62,8 @@ struct adl_exchange {
  * Retry-After. */
 void adl_answer_problem(struct adl_exchange *exchange, enum adl_problem problem,
                         unsigned retry_after_s, const char *fmt, ...) ADL_PRINTF(4, 5);
+/* Answers out-of-memory without allocating anything. */
+void adl_answer_no_memory(struct adl_http_request *http);
 /* Answers 200 with the JSON and a newline. Takes ownership of it; NULL is answered as out
  * of memory. */
 void adl_answer_json(struct adl_exchange *exchange, json_t *json);

@@ -74,7 +74,7 @@ struct adl_model_metrics {
 };
 
 /* Status codes that are counted apart; the last column is for all others. */
-#define ADL_METRICS_STATUSES 20
+#define ADL_METRICS_STATUSES 19
 
 struct adl_metrics {
     _Atomic uint64_t requests[ADL_METRICS_ROUTES][ADL_METHOD_COUNT][ADL_METRICS_STATUSES];

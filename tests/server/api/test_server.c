@@ -223,20 +223,25 @@ static void takes_several_pictures(void)
     if (!open_server(NULL))
         return;
     size_t length;
-    char *form = test_form(jpeg, jpeg_length, 3, &length);
-    /* Damages the second image: its first byte follows the second empty line. */
-    char *second = memmem(form + 300, length - 300, "\r\n\r\n\xff\xd8", 6);
-    CU_ASSERT_PTR_NOT_NULL(second);
-    if (second)
-        second[4] = 'x';
+    char *form = test_form(jpeg, jpeg_length, 4, &length);
+    /* The second image becomes none by its first byte, and the last one a corrupt JPEG by its
+     * third: they follow the empty line of their part. */
+    char *second = memmem(form + 300, length - 300, "\r\n\r\n\xff\xd8", 6), *last = second;
+    CU_ASSERT_PTR_NOT_NULL_FATAL(second);
+    for (char *at = second; at;
+         at = memmem(at + 1, length - (size_t)(at + 1 - form), "\r\n\r\n\xff\xd8", 6))
+        last = at;
+    second[4] = 'x';
+    last[6] = 'x';
     struct test_reply reply = post("/localize?top_k=2", FORM, form, length);
     json_t *json = test_reply_json(&reply), *results = json_object_get(json, "results");
     CU_ASSERT_EQUAL(reply.status, 200);
-    CU_ASSERT_EQUAL(json_array_size(results), 3);
-    for (size_t i = 0; i < 3; i++) {
+    CU_ASSERT_EQUAL(json_array_size(results), 4);
+    for (size_t i = 0; i < 4; i++) {
         json_t *entry = json_array_get(results, i), *error = json_object_get(entry, "error");
-        if (i == 1) {
-            CU_ASSERT_EQUAL(json_integer_value(json_object_get(error, "status")), 422);
+        if (i % 2) {
+            CU_ASSERT_EQUAL(json_integer_value(json_object_get(error, "status")),
+                            i == 1 ? 415 : 422);
             CU_ASSERT_PTR_NULL(json_object_get(entry, "predictions"));
         } else {
             CU_ASSERT_PTR_NULL(error);
@@ -453,7 +458,21 @@ static void refuses_each_mistake(void)
          "J", 415, "unsupported-media-type"},
         {"bytes that are none", "POST", "/localize", "Content-Type: application/octet-stream\r\n",
          "hello", 415, "unsupported-media-type"},
-        {"garbage", "POST", "/localize", JPEG, "hello", 422, "corrupt-image"},
+        {"garbage", "POST", "/localize", JPEG, "hello", 415, "unsupported-media-type"},
+        {"a page", "POST", "/localize", "Content-Type: image/webp\r\n", "<!DOCTYPE html>", 415,
+         "unsupported-media-type"},
+        {"other RIFF file", "POST", "/localize", "Content-Type: image/webp\r\n", "RIFF....WAVEfmt ",
+         415, "unsupported-media-type"},
+        {"start of a JPEG", "POST", "/localize", "Content-Type: application/octet-stream\r\n",
+         "\xff\xd8", 422, "corrupt-image"},
+        {"JPEG of markers only", "POST", "/localize", JPEG, "\xff\xd8\xff\xd9", 422,
+         "corrupt-image"},
+        {"PNG sent as text", "POST", "/localize", JPEG, "\x89PNG\n\x1a\n and more", 422,
+         "corrupt-image"},
+        {"PNG without chunks", "POST", "/localize", JPEG, "\x89PNG\r\n\x1a\n", 422,
+         "corrupt-image"},
+        {"start of a WebP", "POST", "/localize", JPEG, "RIFF....WEB", 422, "corrupt-image"},
+        {"WebP without chunks", "POST", "/localize", JPEG, "RIFF....WEBP", 422, "corrupt-image"},
         {"GIF", "POST", "/localize", JPEG, "GIF89a and more", 415, "unsupported-media-type"},
         {"HEIC", "POST", "/localize", JPEG, "....ftypheic and more", 415, "unsupported-media-type"},
         {"GIF in a form that takes a picture", "POST", "/localize", FORM "Accept: image/png\r\n",

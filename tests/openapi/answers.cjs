@@ -1,0 +1,366 @@
+// Compares the answers of a running server with openapi.json: the status, the type and the
+// headers of each are described for its operation, and JSON is valid under a schema that
+// allows no member beside those it names. Then every status that is described has been seen.
+// answers.cjs CLIENT runs the generated client as well.
+
+const { spawn } = require('node:child_process');
+const fs = require('node:fs');
+const http = require('node:http');
+const net = require('node:net');
+const os = require('node:os');
+const path = require('node:path');
+const Ajv = require('ajv/dist/2020').default;
+const addFormats = require('ajv-formats').default;
+
+const api = JSON.parse(fs.readFileSync('server/api/openapi.json', 'utf8'));
+const model = 'models/default.safetensors';
+const jpeg = fs.readFileSync('web/examples/umbrella.jpg');
+let passed = 0;
+let failed = 0;
+
+function verdict(name, faults) {
+    if (faults.length === 0) {
+        passed++;
+        return;
+    }
+    failed++;
+    console.log(`FAIL: ${name}: ${faults.join('; ')}`);
+}
+
+// --- the description -------------------------------------------------------------
+
+// The same with members that are not named forbidden, where nothing else is said.
+function close(node) {
+    if (Array.isArray(node))
+        return node.map(close);
+    if (node === null || typeof node !== 'object')
+        return node;
+    const copy = Object.fromEntries(Object.entries(node).map(([key, value]) => [key, close(value)]));
+    if (node.type === 'object' && node.properties && node.additionalProperties === undefined)
+        copy.additionalProperties = false;
+    return copy;
+}
+
+const ajv = new Ajv({ strict: false, allErrors: true });
+addFormats(ajv);
+ajv.addFormat('binary', true);
+ajv.addSchema({ $id: 'http://api/', ...close(api) });
+
+function pointer(...parts) {
+    return parts.map((part) => '/' + String(part).replace(/~/g, '~0').replace(/\//g, '~1')).join('');
+}
+
+function follow(node) {
+    if (!node || !node.$ref)
+        return node;
+    return node.$ref.slice(2).split('/').reduce((at, part) => at[part], api);
+}
+
+const byRoute = ['content-type', 'content-length', 'date', 'connection', 'x-content-type-options',
+    'content-security-policy', 'referrer-policy'];
+const seen = new Set();
+
+// What is wrong with an answer to an operation.
+function faultsOf(answer, route, method) {
+    const item = api.paths[route];
+    const name = item[method] ? method : Object.keys(item)[0]; // 405 is described there
+    const where = ['paths', route, name, 'responses', answer.status];
+    const response = follow(item[name].responses[answer.status]);
+    if (!response)
+        return [`status ${answer.status} is not described: ${answer.body.slice(0, 200)}`];
+    seen.add(`${name} ${route} ${answer.status}`);
+    const faults = [];
+    const named = Object.keys(response.headers ?? {}).map((header) => header.toLowerCase());
+    for (const header of Object.keys(answer.headers))
+        if (!byRoute.includes(header) && !named.includes(header))
+            faults.push(`the header ${header} is not described`);
+    for (const header of named)
+        if (!['vary', 'accept-encoding'].includes(header) && !(header in answer.headers))
+            faults.push(`the header ${header} is missing`);
+    const type = (answer.headers['content-type'] ?? '').split(';')[0];
+    if (!response.content)
+        return type ? [...faults, `the type "${type}" is not described`] : faults;
+    if (!response.content[type])
+        return [...faults, `the type "${type}" is not described`];
+    if (method === 'head' || !type.endsWith('json'))
+        return faults;
+    if (item[name].responses[answer.status].$ref)
+        where.splice(0, where.length,
+            ...item[name].responses[answer.status].$ref.slice(2).split('/'));
+    const check = ajv.compile({ $ref: 'http://api/#' + pointer(...where, 'content', type, 'schema') });
+    if (!check(JSON.parse(answer.body)))
+        faults.push(ajv.errorsText(check.errors).slice(0, 600));
+    if (answer.status >= 400) {
+        const problem = JSON.parse(answer.body);
+        if (problem.status !== answer.status || problem.request_id !== answer.headers['x-request-id'])
+            faults.push('the problem contradicts the answer');
+        if (!api.components.schemas.ProblemName.enum.includes(problem.type.split('/').pop()))
+            faults.push(`the problem ${problem.type} is not described`);
+    }
+    return faults;
+}
+
+// --- the server ------------------------------------------------------------------
+
+function start(...options) {
+    const child = spawn(process.env.PROGRAM, ['serve', '--listen', '127.0.0.1:0', ...options],
+        { stdio: ['ignore', 'pipe', 'ignore'] });
+    const ended = new Promise((resolve) => child.on('exit', resolve));
+    process.on('exit', () => child.kill('SIGKILL'));
+    return new Promise((resolve, reject) => {
+        ended.then((status) => reject(new Error(`the server ended with ${status}`)));
+        child.stdout.once('data', (line) => {
+            const port = Number(/:(\d+)\s/.exec(line)[1]);
+            resolve({ child, port, ended });
+        });
+    });
+}
+
+async function startReady(...options) {
+    const server = await start(...options);
+    while ((await ask(server, 'GET', '/readyz')).status !== 200)
+        await new Promise((resolve) => setTimeout(resolve, 20));
+    return server;
+}
+
+function stop(server) {
+    server.child.kill('SIGTERM');
+    return server.ended;
+}
+
+function answerOf(response, resolve) {
+    const pieces = [];
+    response.on('data', (piece) => pieces.push(piece));
+    response.on('end', () => resolve({
+        status: response.statusCode,
+        headers: response.headers,
+        body: Buffer.concat(pieces).toString('latin1'),
+    }));
+}
+
+function ask(server, method, target, headers = {}, body = undefined) {
+    return new Promise((resolve, reject) => {
+        const request = http.request({ port: server.port, host: '127.0.0.1', method, path: target,
+            headers: { Host: 'localhost', ...headers }, agent: false },
+        (response) => answerOf(response, resolve));
+        request.on('error', reject);
+        request.end(body);
+    });
+}
+
+// Sends bytes as they are and reads the answer to the end of the connection.
+function askRaw(server, text) {
+    return new Promise((resolve, reject) => {
+        const pieces = [];
+        const socket = net.connect(server.port, '127.0.0.1', () => socket.write(text, 'latin1'));
+        socket.on('error', reject);
+        socket.on('data', (piece) => pieces.push(piece));
+        socket.on('close', () => {
+            const [head, ...rest] = Buffer.concat(pieces).toString('latin1').split('\r\n\r\n');
+            const [first, ...lines] = head.split('\r\n');
+            resolve({
+                status: Number(first.split(' ')[1]),
+                headers: Object.fromEntries(lines.map((line) =>
+                    [line.split(':')[0].toLowerCase(), line.replace(/^[^:]*: */, '')])),
+                body: rest.join('\r\n\r\n'),
+            });
+        });
+    });
+}
+
+async function expect(name, answer, route, method, status, problem) {
+    const got = await answer;
+    const faults = faultsOf(got, route, method);
+    if (got.status !== status)
+        faults.push(`status ${got.status}, expected ${status}`);
+    else if (problem && method !== 'head' && JSON.parse(got.body).type !== `/problems/${problem}`)
+        faults.push(`${JSON.parse(got.body).type}, expected ${problem}`);
+    verdict(name, faults);
+    return got;
+}
+
+// --- the cases -------------------------------------------------------------------
+
+const LONG = 'a'.repeat(400000); // more than a connection's memory
+const TARGETS = { '/models/{name}': '/models/default', '/problems/{name}': '/problems/queue-full',
+    '/{file}': '/style.css' };
+const operations = Object.entries(api.paths).flatMap(([route, item]) =>
+    Object.keys(item).map((method) => [route, method, TARGETS[route] ?? route]));
+
+function form(...images) {
+    const head = '--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n';
+    return Buffer.concat([...images.flatMap((image) => [Buffer.from(head), image,
+        Buffer.from('\r\n')]), Buffer.from('--b--\r\n')]);
+}
+
+const FORM = { 'Content-Type': 'multipart/form-data; boundary=b' };
+const JPEG = { 'Content-Type': 'image/jpeg' };
+
+// Refusals that are the same for all routes.
+async function checkAll(server) {
+    for (const [route, method, target] of operations) {
+        const line = method.toUpperCase() + ' ' + target;
+        const raw = (more, query = '') => askRaw(server,
+            `${line}${query} HTTP/1.1\r\nHost: localhost\r\n${more}\r\n`);
+        const other = method === 'get' ? 'POST' : 'GET';
+        await expect(`DELETE ${target}`, ask(server, 'DELETE', target), route, 'delete', 405,
+            'method-not-allowed');
+        await expect(`${other} ${target}`, ask(server, other, target), route, other.toLowerCase(),
+            405, 'method-not-allowed');
+        await expect(`${line} of another host`, ask(server, method, target, { Host: 'x.example' }),
+            route, method, 403, 'unknown-host');
+        await expect(`${line} with a blank in a name`, raw('A : b\r\n'), route, method, 400,
+            'malformed-request');
+        await expect(`${line} with a length beyond limits`,
+            raw('Content-Length: 99999999999999999999999\r\n'), route, method, 413,
+            'body-too-large');
+        await expect(`${line} in another coding`, raw('Transfer-Encoding: gzip\r\n'), route, method,
+            501, 'unknown-coding');
+        await expect(`${line} with large headers`, raw(`A: ${LONG}\r\n`), route, method,
+            431);
+        await expect(`${line} with a long query`, raw('', '?' + LONG), route, method,
+            414);
+        if (method === 'post')
+            continue;
+        const got = await expect(line, ask(server, 'GET', target), route, 'get', 200);
+        await expect(`HEAD ${target}`, ask(server, 'HEAD', target), route, 'head', 200);
+        if (got.headers.etag)
+            await expect(`${line} again`,
+                ask(server, 'GET', target, { 'If-None-Match': got.headers.etag }), route, 'get', 304);
+    }
+    await expect('unknown model', ask(server, 'GET', '/models/x'), '/models/{name}', 'get', 404,
+        'unknown-model');
+    await expect('unknown problem', ask(server, 'GET', '/problems/x'), '/problems/{name}', 'get', 404,
+        'unknown-path');
+    await expect('unknown file', ask(server, 'GET', '/nope'), '/{file}', 'get', 404, 'unknown-path');
+}
+
+async function checkLocalize(server) {
+    const post = (name, query, headers, body, status, problem) =>
+        expect(name, ask(server, 'POST', '/localize' + query, headers, body), '/localize', 'post',
+            status, problem);
+    const bytes = { 'Content-Type': 'application/octet-stream' };
+    const cut = jpeg.subarray(0, jpeg.length / 2);
+    const text = Buffer.from('no image');
+
+    await post('an image', '', JPEG, jpeg, 200);
+    await post('an image of unknown type', '', bytes, jpeg, 200);
+    await post('all parameters', '?model=default&top_k=3&threshold=0.2&boxes=all&heatmap=array', JPEG,
+        jpeg, 200);
+    await post('a class', '?class=ant&heatmap=png', JPEG, jpeg, 200);
+    await post('a form', '?heatmap=png', FORM, form(jpeg, text, cut), 200);
+    await post('an overlay', '', { ...JPEG, Accept: 'image/jpeg' }, jpeg, 200);
+    await post('a PNG overlay', '', { ...JPEG, Accept: 'image/png' }, jpeg, 200);
+    await post('a bad parameter', '?top_k=0', JPEG, jpeg, 400, 'bad-parameter');
+    await post('an unknown class', '?class=zzz', JPEG, jpeg, 400, 'unknown-class');
+    await post('an empty body', '', JPEG, '', 400, 'malformed-request');
+    await post('an unknown model', '?model=x', JPEG, jpeg, 404, 'unknown-model');
+    await post('text/html', '', { ...JPEG, Accept: 'text/html' }, jpeg, 406, 'not-acceptable');
+    await expect('no body', askRaw(server, 'POST /localize HTTP/1.1\r\nHost: localhost\r\n' +
+        'Content-Type: image/jpeg\r\nConnection: close\r\n\r\n'), '/localize', 'post', 411,
+    'length-required');
+    await post('a large body', '', JPEG, Buffer.alloc(70000), 413, 'body-too-large');
+    await post('many pixels', '', JPEG, fs.readFileSync('web/examples/starfish.jpg'), 413,
+        'image-too-large');
+    for (const [name, headers] of [['a JPEG', JPEG], ['bytes', bytes]]) {
+        await post(`text as ${name}`, '', headers, text, 415, 'unsupported-media-type');
+        await post(`half an image as ${name}`, '', headers, cut, 422, 'corrupt-image');
+    }
+    await post('text as text', '', { 'Content-Type': 'text/plain' }, text, 415,
+        'unsupported-media-type');
+    await post('gzip', '', { ...JPEG, 'Content-Encoding': 'gzip' }, jpeg, 415,
+        'unsupported-media-type');
+    await expect('a slow body', askRaw(server, 'POST /localize HTTP/1.1\r\n' +
+        'Host: localhost\r\nContent-Type: image/jpeg\r\nContent-Length: 9\r\n\r\nslow'), '/localize',
+    'post', 408, 'client-too-slow');
+}
+
+async function checkTokens() {
+    const file = path.join(os.tmpdir(), `tokens-${process.pid}`);
+    fs.writeFileSync(file, 'a-token-of-some-length\n', { mode: 0o600 });
+    const server = await startReady('--model', model, '--token-file', file);
+    for (const [route, method, target] of operations)
+        if (api.paths[route][method].security === undefined)
+            await expect(`${target} without a token`, ask(server, method.toUpperCase(), target), route,
+                method, 401, 'unauthorized');
+    await stop(server);
+    fs.unlinkSync(file);
+}
+
+// A server that is loading, then full, then shutting down.
+async function checkLoad() {
+    const server = await start('--model', model, '--queue', '4', '--threads', '1', '--no-web');
+    const faults = [];
+    for (let ready = false; !ready;) {
+        for (const [route, target] of [['/models', '/models'], ['/models/{name}', '/models/default'],
+            ['/health', '/health'], ['/readyz', '/readyz']]) {
+            const answer = await ask(server, 'GET', target);
+            ready = answer.status === 200;
+            faults.push(...faultsOf(answer, route, 'get'));
+        }
+    }
+    verdict('answers while loading', faults);
+    await expect('no page', ask(server, 'GET', '/'), '/', 'get', 404, 'unknown-path');
+    const work = ask(server, 'POST', '/localize?top_k=20&heatmap=png', FORM,
+        form(...new Array(30).fill(jpeg)));
+    for (let i = 0; i < 1000; i++)
+        if (/\nadl_queue_depth\{[^}]*\} [1-9]/.test((await ask(server, 'GET', '/metrics')).body))
+            break;
+    const full = await ask(server, 'POST', '/localize', JPEG, jpeg);
+    await expect('a full queue', full, '/localize', 'post', 503, 'queue-full');
+    server.child.kill('SIGTERM');
+    let draining = { status: 200 };
+    for (let i = 0; i < 500 && draining.status === 200; i++)
+        draining = await ask(server, 'GET', '/readyz');
+    for (const [route, method, target] of operations)
+        if (!['/healthz', '/metrics'].includes(route))
+            await expect(`${target} while draining`, ask(server, method.toUpperCase(), target), route,
+                method, 503, 'draining');
+    await expect('/healthz while draining', ask(server, 'GET', '/healthz'), '/healthz', 'get', 200);
+    await expect('what was accepted', work, '/localize', 'post', 200);
+    verdict('the server ends', await server.ended === 0 ? [] : ['with another status than 0']);
+}
+
+// Only without memory, or when something is wrong with the server.
+const UNSEEN = ['post /localize 500', 'get /healthz 503', 'get /metrics 503'];
+
+function checkSeen() {
+    const described = operations.flatMap(([route, method]) =>
+        Object.keys(api.paths[route][method].responses).map((code) => `${method} ${route} ${code}`));
+    for (const one of described)
+        if (!UNSEEN.includes(one))
+            verdict(one, seen.has(one) ? [] : ['described, and never answered']);
+}
+
+async function checkClient(server) {
+    const { run } = await import(path.resolve(process.argv[2]));
+    const found = await run(`http://127.0.0.1:${server.port}`, jpeg);
+    const { arch, input, class_count: classes } =
+        JSON.parse((await ask(server, 'GET', '/models/default')).body);
+    const { predictions } = JSON.parse((await ask(server, 'POST', '/localize', JPEG, jpeg)).body);
+    const wanted = [`${arch.name} ${input.size[0]} ${classes}`, '404', '2 true', predictions[0].label,
+        '/problems/unsupported-media-type', api.openapi];
+    verdict('the generated client',
+        JSON.stringify(found) === JSON.stringify(wanted) ? [] : [`${found}, expected ${wanted}`]);
+}
+
+async function main() {
+    const server = await startReady('--model', model, '--timeout', '2', '--max-body', '60000',
+        '--max-pixels', '180000');
+    await checkAll(server);
+    await checkLocalize(server);
+    if (process.argv[2])
+        await checkClient(server);
+    await stop(server);
+    await checkTokens();
+    await checkLoad();
+    checkSeen();
+    console.log(`${passed} passed, ${failed} failed`);
+    process.exit(failed > 0 ? 1 : 0);
+}
+
+main().catch((error) => {
+    console.log(`FAIL: ${error.stack}`);
+    console.log(`${passed} passed, ${failed + 1} failed`);
+    process.exit(1);
+});
