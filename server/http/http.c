@@ -51,11 +51,11 @@
  *   noticed. Whoever works for a suspended request has a deadline of its own and
  *   checks adl_http_client_gone(), which cannot tell a client that has closed its socket
  *   from one that still reads, until it answers something with a reset.
- * - A connection that times out is closed without a response. http_write_reply() writes
+ * - A connection that times out is closed without a response. adl_http_write_reply() writes
  *   the 408 to the socket directly, in the last callback before the close.
  * - The library's timeout restarts with each received byte, including bytes of headers
  *   and the framing of chunks, about which no callback is made: a client that sends one
- *   byte a second is never timed out. http_receive() and adl_http_tend() hold the
+ *   byte a second is never timed out. adl_http_receive() and adl_http_tend() hold the
  *   request against a total deadline instead.
  * - Closing a socket with unread input makes the kernel reset the connection, and the
  *   client may lose a response that was sent before. Early replies go through linger.c.
@@ -75,54 +75,19 @@
 #include "server/http/http.h"
 
 #include <ctype.h>
-#include <errno.h>
 #include <netinet/in.h>
-#include <poll.h>
-#include <pthread.h>
 #include <stdarg.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/size.h"
-#include "base/str.h"
-#include "server/http/accept.h"
-#include "server/http/linger.h"
-
-#define FIRST_BODY_BYTES (64 * ADL_KIB)
-
-/* An open connection; the library keeps it as the connection's socket context. All
- * fields are under the lock. */
-struct adl_http_peer {
-    int fd;
-    struct MHD_Connection *connection;
-    uint64_t since_ns; /* time of the last change of `busy`, or of the connect */
-    bool busy;         /* a request is being handled */
-    bool in_headers;   /* a request line has arrived, and the handler was not called yet */
-    pthread_t thread;  /* the I/O thread, once `in_headers` was set */
-    struct adl_http_target target; /* of the latest request; only the I/O thread reads it */
-    struct adl_http_peer *next, **link;
-};
-
-struct adl_http {
-    struct adl_http_config config;
-    struct MHD_Daemon *daemon;
-    struct adl_acceptor *acceptors[ADL_LIMIT_LISTENERS]; /* NULL: not yet, or not any more */
-    struct adl_linger *linger;
-    _Atomic size_t in_flight;
-    _Atomic size_t unstarted;          /* connections handed to the library, not yet in `peers` */
-    _Atomic size_t body_bytes;         /* capacity of the bodies of all requests together */
-    pthread_mutex_t lock;              /* protects the two lists and their members' links */
-    struct adl_http_request *arriving; /* requests whose body is not complete yet */
-    struct adl_http_peer *peers;       /* open connections */
-};
+#include "server/http/http_parts.h"
 
 void *adl_http_context(const struct adl_http_request *request)
 {
@@ -132,287 +97,6 @@ void *adl_http_context(const struct adl_http_request *request)
 const char *adl_http_header(const struct adl_http_request *request, const char *name)
 {
     return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
-}
-
-static bool http_has_elapsed(uint64_t since_ns, unsigned limit_s)
-{
-    return adl_clock_ms(since_ns, adl_clock_ns()) > limit_s * 1e3;
-}
-
-static int http_socket(const struct adl_http_request *request)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-    return info ? info->connect_fd : -1;
-}
-
-/* Whether no more bytes will arrive: the other side has closed its writing side, and all
- * its bytes have been read. Peeking never blocks and consumes nothing. */
-static bool http_is_at_end(int fd)
-{
-    char byte;
-    ssize_t got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
-}
-
-/* Makes the library see the end of the input, which it misses if it arrived together with
- * the last bytes: shutting down the reading side as well is an event of its own. */
-static void http_wake_at_end(int fd)
-{
-    if (http_is_at_end(fd))
-        shutdown(fd, SHUT_RD);
-}
-
-bool adl_http_client_gone(const struct adl_http_request *request)
-{
-    /* Without being asked for, poll() reports a reset and that both sides are closed. */
-    struct pollfd state = {.fd = http_socket(request)};
-    return poll(&state, 1, 0) > 0;
-}
-
-/* --- replies ---------------------------------------------------------------- */
-
-static void http_release_reply(struct adl_http_request *request)
-{
-    if (request->reply.release)
-        request->reply.release((void *)(uintptr_t)request->reply.data);
-    request->reply = (struct adl_http_body){0};
-}
-
-void adl_http_reply(struct adl_http_request *request, int status, const char *content_type,
-                    struct adl_http_body body)
-{
-    http_release_reply(request);
-    request->status = status;
-    request->content_type = content_type;
-    request->reply = body;
-}
-
-void adl_http_add_header(struct adl_http_request *request, const char *name, const char *fmt, ...)
-{
-    struct adl_http_header *header = &request->headers[request->header_count];
-    va_list args;
-
-    if (request->header_count == ADL_HTTP_HEADERS)
-        return;
-    header->name = name;
-    va_start(args, fmt);
-    vsnprintf(header->value, sizeof header->value, fmt, args);
-    va_end(args);
-    request->header_count++;
-}
-
-static enum MHD_Result http_queue_reply(struct adl_http_request *request)
-{
-    struct adl_http_body body = request->reply;
-    void *data = (void *)(uintptr_t)body.data;
-    struct MHD_Response *response =
-        body.release
-            ? MHD_create_response_from_buffer_with_free_callback(body.length, data, body.release)
-            : MHD_create_response_from_buffer(body.length, data, MHD_RESPMEM_PERSISTENT);
-    enum MHD_Result result;
-
-    if (!response)
-        return MHD_NO;
-    /* The response owns the bytes now; the length is still needed for the log. */
-    request->reply.data = NULL;
-    request->reply.release = NULL;
-    if (request->content_type)
-        MHD_add_response_header(response, "Content-Type", request->content_type);
-    for (size_t i = 0; i < request->header_count; i++)
-        MHD_add_response_header(response, request->headers[i].name, request->headers[i].value);
-    result = MHD_queue_response(request->connection, (unsigned)request->status, response);
-    MHD_destroy_response(response);
-    request->queued = result == MHD_YES;
-    return result;
-}
-
-/* Writes the reply to the socket directly, where the library would only close the
- * connection. One non-blocking send: what does not fit into the socket's buffer is lost,
- * which is acceptable for a short problem document. */
-static void http_write_reply(struct adl_http_request *request)
-{
-    struct adl_str text = {0};
-    int fd = http_socket(request);
-
-    adl_str_printf(&text, "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Length: %zu\r\n",
-                   request->status, MHD_get_reason_phrase_for((unsigned)request->status),
-                   request->reply.length);
-    if (request->content_type)
-        adl_str_printf(&text, "Content-Type: %s\r\n", request->content_type);
-    for (size_t i = 0; i < request->header_count; i++)
-        if (strcmp(request->headers[i].name, "Connection") != 0)
-            adl_str_printf(&text, "%s: %s\r\n", request->headers[i].name,
-                           request->headers[i].value);
-    adl_str_puts(&text, "\r\n");
-    if (strcasecmp(request->method, "HEAD") != 0)
-        adl_str_append(&text, request->reply.data, request->reply.length);
-    if (!text.failed && fd >= 0 &&
-        send(fd, text.data, text.length, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
-        request->queued = true;
-        adl_linger_add(request->http->linger, fd);
-    }
-    adl_str_release(&text);
-}
-
-/* Ends a request whose body is incomplete: a reply, then the connection is closed. */
-static enum MHD_Result http_cut_off(struct adl_http_request *request, enum adl_http_refusal why)
-{
-    if (!request->status)
-        request->http->config.hooks.refuse(request, why);
-    http_write_reply(request);
-    return MHD_NO;
-}
-
-/* --- bodies ----------------------------------------------------------------- */
-
-static void http_release_body(struct adl_http_request *request)
-{
-    atomic_fetch_sub(&request->http->body_bytes, request->body_capacity);
-    adl_free(request->body);
-    request->body = NULL;
-    request->body_capacity = 0;
-}
-
-void adl_http_take_body(struct adl_http_request *request, size_t limit)
-{
-    request->body_limit = limit;
-    request->discard = false;
-}
-
-/* Makes the buffer hold `needed` bytes. The capacity doubles, but does not exceed an
- * announced Content-Length. The additional bytes are reserved in the budget of all
- * bodies first, so that many uploads at once cannot exhaust the memory. Returns -1 if
- * the budget or the memory does not suffice. */
-static int http_grow_body(struct adl_http_request *request, size_t needed)
-{
-    struct adl_http *http = request->http;
-    size_t capacity = ADL_MAX(request->body_capacity, FIRST_BODY_BYTES);
-    size_t more;
-    char *body;
-
-    while (capacity < needed)
-        capacity *= 2;
-    if (request->content_length > 0)
-        capacity = ADL_MAX(ADL_MIN(capacity, (size_t)request->content_length), needed);
-    more = capacity - request->body_capacity;
-    if (atomic_fetch_add(&http->body_bytes, more) + more > http->config.bodies_bytes) {
-        atomic_fetch_sub(&http->body_bytes, more);
-        return -1;
-    }
-    body = adl_realloc(request->body, capacity, 1);
-    if (!body) {
-        atomic_fetch_sub(&http->body_bytes, more);
-        return -1;
-    }
-    request->body = body;
-    request->body_capacity = capacity;
-    return 0;
-}
-
-/* Refuses a request in the middle of its body. No response can be queued now, so the
- * rest of the body is read and discarded, and the reply is sent at its end. */
-static void http_refuse(struct adl_http_request *request, enum adl_http_refusal why)
-{
-    http_release_body(request);
-    request->discard = true;
-    request->http->config.hooks.refuse(request, why);
-}
-
-/* Takes one piece of the body. At most 1 MiB beyond the limit is read in order to
- * discard it; after that the connection is cut. */
-static enum MHD_Result http_receive(struct adl_http_request *request, const char *bytes,
-                                    size_t *length)
-{
-    struct adl_http *http = request->http;
-
-    request->body_bytes += *length;
-    if (http_has_elapsed(request->start_ns, http->config.request_s))
-        return http_cut_off(request, ADL_HTTP_TOO_SLOW);
-    if (!request->discard && request->body_length + *length > request->body_limit)
-        http_refuse(request, ADL_HTTP_TOO_LARGE);
-    if (request->discard && request->body_bytes > request->body_limit + ADL_MIB)
-        return http_cut_off(request, ADL_HTTP_TOO_LARGE);
-    if (!request->discard && request->body_length + *length > request->body_capacity &&
-        http_grow_body(request, request->body_length + *length) < 0)
-        http_refuse(request, ADL_HTTP_NO_MEMORY);
-    if (!request->discard) {
-        memcpy(request->body + request->body_length, bytes, *length);
-        request->body_length += *length;
-    }
-    *length = 0;
-    return MHD_YES;
-}
-
-/* --- connections ------------------------------------------------------------ */
-
-static void http_on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
-                               enum MHD_ConnectionNotificationCode what)
-{
-    struct adl_http *http = cls;
-    struct adl_http_peer *peer = *socket_context;
-    const union MHD_ConnectionInfo *info;
-
-    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
-        atomic_fetch_sub(&http->unstarted, 1);
-        info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
-        peer = info ? adl_calloc(1, sizeof *peer) : NULL;
-        if (!peer)
-            return;
-        *socket_context = peer;
-        peer->fd = info->connect_fd;
-        peer->connection = connection;
-        peer->since_ns = adl_clock_ns();
-        pthread_mutex_lock(&http->lock);
-        peer->next = http->peers;
-        peer->link = &http->peers;
-        if (peer->next)
-            peer->next->link = &peer->next;
-        http->peers = peer;
-        pthread_mutex_unlock(&http->lock);
-    } else if (peer) {
-        pthread_mutex_lock(&http->lock);
-        *peer->link = peer->next;
-        if (peer->next)
-            peer->next->link = peer->link;
-        pthread_mutex_unlock(&http->lock);
-        adl_free(peer);
-        *socket_context = NULL;
-    }
-}
-
-static struct adl_http_peer *http_peer(struct MHD_Connection *connection)
-{
-    const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    return info ? info->socket_context : NULL;
-}
-
-/* Begins (busy) or ends the handling of a request on its connection. */
-static void http_set_busy(struct adl_http_request *request, bool busy)
-{
-    pthread_mutex_lock(&request->http->lock);
-    request->peer->busy = busy;
-    request->peer->in_headers = false;
-    request->peer->since_ns = adl_clock_ns();
-    pthread_mutex_unlock(&request->http->lock);
-}
-
-/* Called with the target of each request, as it arrived, before its headers are parsed.
- * The result is the initial context of the request. */
-static void *http_on_target(void *cls, const char *target, struct MHD_Connection *connection)
-{
-    struct adl_http *http = cls;
-    struct adl_http_peer *peer = http_peer(connection);
-
-    if (!peer)
-        return NULL;
-    peer->target = adl_http_target_read(target);
-    pthread_mutex_lock(&http->lock);
-    peer->in_headers = true;
-    peer->thread = pthread_self();
-    pthread_mutex_unlock(&http->lock);
-    return NULL;
 }
 
 /* --- the life of a request ---------------------------------------------------- */
@@ -452,31 +136,6 @@ static void http_find_remote(struct adl_http_request *request)
                        request->remote);
 }
 
-static void http_add_arriving(struct adl_http_request *request)
-{
-    struct adl_http *http = request->http;
-
-    pthread_mutex_lock(&http->lock);
-    request->next = http->arriving;
-    request->link = &http->arriving;
-    if (request->next)
-        request->next->link = &request->next;
-    http->arriving = request;
-    pthread_mutex_unlock(&http->lock);
-}
-
-static void http_remove_arriving(struct adl_http_request *request)
-{
-    pthread_mutex_lock(&request->http->lock);
-    if (request->link) {
-        *request->link = request->next;
-        if (request->next)
-            request->next->link = request->link;
-        request->link = NULL;
-    }
-    pthread_mutex_unlock(&request->http->lock);
-}
-
 /* Finds the host that the client asks for. A client that takes the server for a proxy
  * sends an absolute URL as the target; its host takes precedence over the Host header
  * (RFC 9112, 3.2.2). */
@@ -498,7 +157,7 @@ static struct adl_http_request *http_begin(struct adl_http *http, struct MHD_Con
                                            const char *path, const char *method,
                                            const char *version)
 {
-    struct adl_http_peer *peer = http_peer(connection);
+    struct adl_http_peer *peer = adl_http_peer_of(connection);
     struct adl_http_request *request = peer ? adl_calloc(1, sizeof *request) : NULL;
     const char *length, *coding;
 
@@ -521,8 +180,8 @@ static struct adl_http_request *http_begin(struct adl_http *http, struct MHD_Con
         request->content_length = strtoll(length, NULL, 10);
     request->has_body = coding || request->content_length > 0;
     atomic_fetch_add(&http->in_flight, 1);
-    http_set_busy(request, true);
-    http_add_arriving(request);
+    adl_http_set_busy(request, true);
+    adl_http_add_arriving(request);
     http->config.hooks.begin(request);
     return request;
 }
@@ -543,28 +202,28 @@ static enum MHD_Result http_handle(void *cls, struct MHD_Connection *connection,
         /* After an ambiguous request, what follows may belong to its body. */
         if (request->status && (request->has_body || request->framing != ADL_HTTP_FRAMING_CLEAR)) {
             request->early = true;
-            return http_queue_reply(request);
+            return adl_http_queue_reply(request);
         }
         return MHD_YES;
     }
     if (*upload_data_size > 0)
-        return http_receive(request, upload_data, upload_data_size);
+        return adl_http_receive(request, upload_data, upload_data_size);
     if (!request->received) {
         request->received = true;
-        http_remove_arriving(request);
+        adl_http_remove_arriving(request);
         if (!request->status && !request->late)
             return MHD_YES; /* the library calls again at once */
     }
     if (!request->completed) {
         request->completed = true;
         if (request->late)
-            return http_cut_off(request, ADL_HTTP_TOO_SLOW);
+            return adl_http_cut_off(request, ADL_HTTP_TOO_SLOW);
         if (!request->status)
             http->config.hooks.complete(request);
         if (request->suspended)
             return MHD_YES; /* another thread may own the request already */
     }
-    return request->status ? http_queue_reply(request) : MHD_NO;
+    return request->status ? adl_http_queue_reply(request) : MHD_NO;
 }
 
 /* Ends and frees a request. */
@@ -573,8 +232,8 @@ static void http_end(struct adl_http_request *request, bool sent)
     struct adl_http *http = request->http;
 
     http->config.hooks.done(request, sent);
-    http_release_reply(request);
-    http_release_body(request);
+    adl_http_release_reply(request);
+    adl_http_release_body(request);
     adl_free(request);
     atomic_fetch_sub(&http->in_flight, 1);
 }
@@ -589,14 +248,14 @@ static void http_completed(void *cls, struct MHD_Connection *connection, void **
     if (!request)
         return;
     *con_cls = NULL;
-    http_remove_arriving(request);
-    http_set_busy(request, false);
-    http_wake_at_end(http_socket(request));
+    adl_http_remove_arriving(request);
+    adl_http_set_busy(request, false);
+    adl_http_wake_at_end(adl_http_socket(request));
     if ((why == MHD_REQUEST_TERMINATED_TIMEOUT_REACHED || request->late) && !request->completed &&
         !request->queued)
-        http_cut_off(request, ADL_HTTP_TOO_SLOW);
+        adl_http_cut_off(request, ADL_HTTP_TOO_SLOW);
     if (request->early && why == MHD_REQUEST_TERMINATED_COMPLETED_OK)
-        adl_linger_add(http->linger, http_socket(request));
+        adl_linger_add(http->linger, adl_http_socket(request));
     http_end(request, request->queued && why == MHD_REQUEST_TERMINATED_COMPLETED_OK);
 }
 
@@ -638,26 +297,10 @@ static size_t http_unescape(void *cls, struct MHD_Connection *connection, char *
 
 /* --- the daemon --------------------------------------------------------------- */
 
-/* The connection of this I/O thread whose headers the library is checking now: those of
- * others are not complete, or are refused already, or their handler was called. */
-static struct adl_http_peer *http_find_checked(struct adl_http *http)
-{
-    struct adl_http_peer *peer;
-
-    pthread_mutex_lock(&http->lock);
-    for (peer = http->peers; peer; peer = peer->next)
-        if (peer->in_headers && pthread_equal(peer->thread, pthread_self()) &&
-            MHD_get_connection_info(peer->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE) &&
-            !MHD_get_connection_info(peer->connection, MHD_CONNECTION_INFO_HTTP_STATUS))
-            break;
-    pthread_mutex_unlock(&http->lock);
-    return peer;
-}
-
 /* Answers a request whose Content-Length the library is about to refuse. */
 static void http_refuse_length(struct adl_http *http)
 {
-    struct adl_http_peer *peer = http_find_checked(http);
+    struct adl_http_peer *peer = adl_http_peer_checked(http);
     struct adl_http_request *request;
 
     if (!peer || !peer->target.text)
@@ -665,10 +308,10 @@ static void http_refuse_length(struct adl_http *http)
     request = http_begin(http, peer->connection, peer->target.text, "", peer->target.end + 1);
     if (!request)
         return;
-    http_remove_arriving(request);
-    http_set_busy(request, false);
+    adl_http_remove_arriving(request);
+    adl_http_set_busy(request, false);
     if (request->status)
-        http_write_reply(request);
+        adl_http_write_reply(request);
     http_end(request, request->queued);
 }
 
@@ -708,9 +351,9 @@ struct adl_http *adl_http_start(const struct adl_http_config *config, struct adl
         MHD_OPTION_THREAD_POOL_SIZE, config->io_threads, MHD_OPTION_CONNECTION_LIMIT,
         config->connections * (config->io_threads + 1), MHD_OPTION_CONNECTION_TIMEOUT,
         config->idle_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT, ADL_LIMIT_CONNECTION_BYTES,
-        MHD_OPTION_NOTIFY_CONNECTION, http_on_connection, http, MHD_OPTION_NOTIFY_COMPLETED,
+        MHD_OPTION_NOTIFY_CONNECTION, adl_http_on_connection, http, MHD_OPTION_NOTIFY_COMPLETED,
         http_completed, http, MHD_OPTION_UNESCAPE_CALLBACK, http_unescape, NULL,
-        MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_URI_LOG_CALLBACK, http_on_target, http,
+        MHD_OPTION_STRICT_FOR_CLIENT, 0, MHD_OPTION_URI_LOG_CALLBACK, adl_http_on_target, http,
         MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_END);
     if (!http->daemon) {
         adl_fail(err, ADL_ERR_IO,
@@ -777,18 +420,18 @@ void adl_http_tend(struct adl_http *http)
     for (struct adl_http_request *r = http->arriving; r; r = r->next) {
         if (r->late)
             continue;
-        r->late = http_has_elapsed(r->start_ns, request_s);
+        r->late = adl_http_elapsed(r->start_ns, request_s);
         /* The writing side stays open for the 408, or for a reply that is being sent. */
         if (r->late)
-            shutdown(http_socket(r), SHUT_RD);
+            shutdown(adl_http_socket(r), SHUT_RD);
         else
-            http_wake_at_end(http_socket(r));
+            adl_http_wake_at_end(adl_http_socket(r));
     }
     for (struct adl_http_peer *p = http->peers; p; p = p->next) {
-        if (!p->busy && http_has_elapsed(p->since_ns, http->config.idle_s + request_s))
+        if (!p->busy && adl_http_elapsed(p->since_ns, http->config.idle_s + request_s))
             shutdown(p->fd, SHUT_RDWR);
         else if (!p->busy)
-            http_wake_at_end(p->fd);
+            adl_http_wake_at_end(p->fd);
     }
     pthread_mutex_unlock(&http->lock);
 }

@@ -1,0 +1,157 @@
+/* The connections of the daemon, and the requests that are still arriving on them: what the
+ * I/O threads note about each. The design is in http.c. */
+
+#include "server/http/http_parts.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+bool adl_http_elapsed(uint64_t since_ns, unsigned limit_s)
+{
+    return adl_clock_ms(since_ns, adl_clock_ns()) > limit_s * 1e3;
+}
+
+int adl_http_socket(const struct adl_http_request *request)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    return info ? info->connect_fd : -1;
+}
+
+/* Whether no more bytes will arrive: the other side has closed its writing side, and all
+ * its bytes have been read. Peeking never blocks and consumes nothing. */
+static bool http_is_at_end(int fd)
+{
+    char byte;
+    ssize_t got = recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+/* The library misses an end that arrived together with the last bytes; shutting down the
+ * reading side as well is an event of its own. */
+void adl_http_wake_at_end(int fd)
+{
+    if (http_is_at_end(fd))
+        shutdown(fd, SHUT_RD);
+}
+
+bool adl_http_client_gone(const struct adl_http_request *request)
+{
+    /* Without being asked for, poll() reports a reset and that both sides are closed. */
+    struct pollfd state = {.fd = adl_http_socket(request)};
+    return poll(&state, 1, 0) > 0;
+}
+
+void adl_http_on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
+                            enum MHD_ConnectionNotificationCode what)
+{
+    struct adl_http *http = cls;
+    struct adl_http_peer *peer = *socket_context;
+    const union MHD_ConnectionInfo *info;
+
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        atomic_fetch_sub(&http->unstarted, 1);
+        info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        peer = info ? adl_calloc(1, sizeof *peer) : NULL;
+        if (!peer)
+            return;
+        *socket_context = peer;
+        peer->fd = info->connect_fd;
+        peer->connection = connection;
+        peer->since_ns = adl_clock_ns();
+        pthread_mutex_lock(&http->lock);
+        peer->next = http->peers;
+        peer->link = &http->peers;
+        if (peer->next)
+            peer->next->link = &peer->next;
+        http->peers = peer;
+        pthread_mutex_unlock(&http->lock);
+    } else if (peer) {
+        pthread_mutex_lock(&http->lock);
+        *peer->link = peer->next;
+        if (peer->next)
+            peer->next->link = peer->link;
+        pthread_mutex_unlock(&http->lock);
+        adl_free(peer);
+        *socket_context = NULL;
+    }
+}
+
+struct adl_http_peer *adl_http_peer_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+    return info ? info->socket_context : NULL;
+}
+
+/* Begins (busy) or ends the handling of a request on its connection. */
+void adl_http_set_busy(struct adl_http_request *request, bool busy)
+{
+    pthread_mutex_lock(&request->http->lock);
+    request->peer->busy = busy;
+    request->peer->in_headers = false;
+    request->peer->since_ns = adl_clock_ns();
+    pthread_mutex_unlock(&request->http->lock);
+}
+
+/* Called with the target of each request, as it arrived, before its headers are parsed.
+ * The result is the initial context of the request. */
+void *adl_http_on_target(void *cls, const char *target, struct MHD_Connection *connection)
+{
+    struct adl_http *http = cls;
+    struct adl_http_peer *peer = adl_http_peer_of(connection);
+
+    if (!peer)
+        return NULL;
+    peer->target = adl_http_target_read(target);
+    pthread_mutex_lock(&http->lock);
+    peer->in_headers = true;
+    peer->thread = pthread_self();
+    pthread_mutex_unlock(&http->lock);
+    return NULL;
+}
+
+void adl_http_add_arriving(struct adl_http_request *request)
+{
+    struct adl_http *http = request->http;
+
+    pthread_mutex_lock(&http->lock);
+    request->next = http->arriving;
+    request->link = &http->arriving;
+    if (request->next)
+        request->next->link = &request->next;
+    http->arriving = request;
+    pthread_mutex_unlock(&http->lock);
+}
+
+void adl_http_remove_arriving(struct adl_http_request *request)
+{
+    pthread_mutex_lock(&request->http->lock);
+    if (request->link) {
+        *request->link = request->next;
+        if (request->next)
+            request->next->link = request->link;
+        request->link = NULL;
+    }
+    pthread_mutex_unlock(&request->http->lock);
+}
+
+/* The connection of this I/O thread whose headers the library is checking now: those of
+ * others are not complete, or are refused already, or their handler was called. */
+struct adl_http_peer *adl_http_peer_checked(struct adl_http *http)
+{
+    struct adl_http_peer *peer;
+
+    pthread_mutex_lock(&http->lock);
+    for (peer = http->peers; peer; peer = peer->next)
+        if (peer->in_headers && pthread_equal(peer->thread, pthread_self()) &&
+            MHD_get_connection_info(peer->connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE) &&
+            !MHD_get_connection_info(peer->connection, MHD_CONNECTION_INFO_HTTP_STATUS))
+            break;
+    pthread_mutex_unlock(&http->lock);
+    return peer;
+}

@@ -1,0 +1,82 @@
+#ifndef ADL_SERVER_HTTP_HTTP_PARTS_H
+#define ADL_SERVER_HTTP_HTTP_PARTS_H
+
+/* What http.c shares with the files below it: connection.c, reply.c and body.c. The
+ * design, with threads and locks, is in http.c. */
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "server/http/accept.h"
+#include "server/http/linger.h"
+#include "server/http/request.h"
+
+/* An open connection; the library keeps it as the connection's socket context. All
+ * fields are under the lock. */
+struct adl_http_peer {
+    int fd;
+    struct MHD_Connection *connection;
+    uint64_t since_ns; /* time of the last change of `busy`, or of the connect */
+    bool busy;         /* a request is being handled */
+    bool in_headers;   /* a request line has arrived, and the handler was not called yet */
+    pthread_t thread;  /* the I/O thread, once `in_headers` was set */
+    struct adl_http_target target; /* of the latest request; only the I/O thread reads it */
+    struct adl_http_peer *next, **link;
+};
+
+struct adl_http {
+    struct adl_http_config config;
+    struct MHD_Daemon *daemon;
+    struct adl_acceptor *acceptors[ADL_LIMIT_LISTENERS]; /* NULL: not yet, or not any more */
+    struct adl_linger *linger;
+    _Atomic size_t in_flight;
+    _Atomic size_t unstarted;          /* connections handed to the library, not yet in `peers` */
+    _Atomic size_t body_bytes;         /* capacity of the bodies of all requests together */
+    pthread_mutex_t lock;              /* protects the two lists and their members' links */
+    struct adl_http_request *arriving; /* requests whose body is not complete yet */
+    struct adl_http_peer *peers;       /* open connections */
+};
+
+/* --- connection.c ------------------------------------------------------------- */
+
+/* Whether more than `limit_s` seconds have passed since then. */
+bool adl_http_elapsed(uint64_t since_ns, unsigned limit_s);
+/* The descriptor of the request's connection; -1: none. */
+int adl_http_socket(const struct adl_http_request *request);
+/* Makes the library see the end of the input if there is one. */
+void adl_http_wake_at_end(int fd);
+
+/* MHD_OPTION_NOTIFY_CONNECTION: keeps the list of open connections. */
+void adl_http_on_connection(void *cls, struct MHD_Connection *connection, void **socket_context,
+                            enum MHD_ConnectionNotificationCode what);
+/* MHD_OPTION_URI_LOG_CALLBACK: notes the target of a request whose headers follow. */
+void *adl_http_on_target(void *cls, const char *target, struct MHD_Connection *connection);
+/* What is noted about a connection; NULL if there was no memory for it. */
+struct adl_http_peer *adl_http_peer_of(struct MHD_Connection *connection);
+/* The connection of this I/O thread whose headers the library is checking now, or NULL. */
+struct adl_http_peer *adl_http_peer_checked(struct adl_http *http);
+/* Begins (busy) or ends the handling of a request on its connection. */
+void adl_http_set_busy(struct adl_http_request *request, bool busy);
+
+/* The list of requests that are arriving; removing one that is not in it is fine. */
+void adl_http_add_arriving(struct adl_http_request *request);
+void adl_http_remove_arriving(struct adl_http_request *request);
+
+/* --- reply.c -------------------------------------------------------------------- */
+
+void adl_http_release_reply(struct adl_http_request *request);
+/* Hands the reply to the library; MHD_NO closes the connection. */
+enum MHD_Result adl_http_queue_reply(struct adl_http_request *request);
+/* Writes the reply to the socket, which the library is about to close. */
+void adl_http_write_reply(struct adl_http_request *request);
+/* Ends a request whose body is incomplete; the result is that of the handler. */
+enum MHD_Result adl_http_cut_off(struct adl_http_request *request, enum adl_http_refusal why);
+
+/* --- body.c --------------------------------------------------------------------- */
+
+void adl_http_release_body(struct adl_http_request *request);
+/* Takes one piece of the body, and sets *length to 0; the result is that of the handler. */
+enum MHD_Result adl_http_receive(struct adl_http_request *request, const char *bytes,
+                                 size_t *length);
+
+#endif

@@ -1,0 +1,104 @@
+/* Replies: through the library, or written to the socket where it would only close the
+ * connection. */
+
+#include "server/http/http_parts.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+
+#include "base/str.h"
+
+void adl_http_release_reply(struct adl_http_request *request)
+{
+    if (request->reply.release)
+        request->reply.release((void *)(uintptr_t)request->reply.data);
+    request->reply = (struct adl_http_body){0};
+}
+
+void adl_http_reply(struct adl_http_request *request, int status, const char *content_type,
+                    struct adl_http_body body)
+{
+    adl_http_release_reply(request);
+    request->status = status;
+    request->content_type = content_type;
+    request->reply = body;
+}
+
+void adl_http_add_header(struct adl_http_request *request, const char *name, const char *fmt, ...)
+{
+    struct adl_http_header *header = &request->headers[request->header_count];
+    va_list args;
+
+    if (request->header_count == ADL_HTTP_HEADERS)
+        return;
+    header->name = name;
+    va_start(args, fmt);
+    vsnprintf(header->value, sizeof header->value, fmt, args);
+    va_end(args);
+    request->header_count++;
+}
+
+enum MHD_Result adl_http_queue_reply(struct adl_http_request *request)
+{
+    struct adl_http_body body = request->reply;
+    void *data = (void *)(uintptr_t)body.data;
+    struct MHD_Response *response =
+        body.release
+            ? MHD_create_response_from_buffer_with_free_callback(body.length, data, body.release)
+            : MHD_create_response_from_buffer(body.length, data, MHD_RESPMEM_PERSISTENT);
+    enum MHD_Result result;
+
+    if (!response)
+        return MHD_NO;
+    /* The response owns the bytes now; the length is still needed for the log. */
+    request->reply.data = NULL;
+    request->reply.release = NULL;
+    if (request->content_type)
+        MHD_add_response_header(response, "Content-Type", request->content_type);
+    for (size_t i = 0; i < request->header_count; i++)
+        MHD_add_response_header(response, request->headers[i].name, request->headers[i].value);
+    result = MHD_queue_response(request->connection, (unsigned)request->status, response);
+    MHD_destroy_response(response);
+    request->queued = result == MHD_YES;
+    return result;
+}
+
+/* Writes the reply to the socket directly, where the library would only close the
+ * connection. One non-blocking send: what does not fit into the socket's buffer is lost,
+ * which is acceptable for a short problem document. */
+void adl_http_write_reply(struct adl_http_request *request)
+{
+    struct adl_str text = {0};
+    int fd = adl_http_socket(request);
+
+    adl_str_printf(&text, "HTTP/1.1 %d %s\r\nConnection: close\r\nContent-Length: %zu\r\n",
+                   request->status, MHD_get_reason_phrase_for((unsigned)request->status),
+                   request->reply.length);
+    if (request->content_type)
+        adl_str_printf(&text, "Content-Type: %s\r\n", request->content_type);
+    for (size_t i = 0; i < request->header_count; i++)
+        if (strcmp(request->headers[i].name, "Connection") != 0)
+            adl_str_printf(&text, "%s: %s\r\n", request->headers[i].name,
+                           request->headers[i].value);
+    adl_str_puts(&text, "\r\n");
+    if (strcasecmp(request->method, "HEAD") != 0)
+        adl_str_append(&text, request->reply.data, request->reply.length);
+    if (!text.failed && fd >= 0 &&
+        send(fd, text.data, text.length, MSG_DONTWAIT | MSG_NOSIGNAL) > 0) {
+        request->queued = true;
+        adl_linger_add(request->http->linger, fd);
+    }
+    adl_str_release(&text);
+}
+
+/* Ends a request whose body is incomplete: a reply, then the connection is closed. */
+enum MHD_Result adl_http_cut_off(struct adl_http_request *request, enum adl_http_refusal why)
+{
+    if (!request->status)
+        request->http->config.hooks.refuse(request, why);
+    adl_http_write_reply(request);
+    return MHD_NO;
+}

@@ -1,0 +1,127 @@
+#ifndef ADL_SERVER_HTTP_REQUEST_H
+#define ADL_SERVER_HTTP_REQUEST_H
+
+/* One request: its head, its body, its reply, and the hooks that are called for it.
+ *
+ * A request goes through the hooks in this order, all on an I/O thread:
+ *
+ *     begin     The headers have arrived. The hook may reply at once, in which case the
+ *               body is not read, or call adl_http_take_body().
+ *     complete  The body has arrived. The hook replies, or suspends the request so that
+ *               another thread can reply and resume it.
+ *     done      The reply has been sent, or the connection is gone.
+ *
+ * `refuse` is called instead of `complete` when reading the body has to stop; the hook
+ * replies. */
+
+#include <microhttpd.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/limits.h"
+#include "server/http/framing.h"
+#include "server/http/proxies.h"
+
+#define ADL_HTTP_HEADERS 12 /* the most headers that a reply may add */
+
+struct adl_http;
+
+/* Bytes of a reply. `release` (NULL for static data) frees `data` after it was sent. */
+struct adl_http_body {
+    const void *data;
+    size_t length;
+    void (*release)(void *data);
+};
+
+struct adl_http_header {
+    const char *name; /* static */
+    char value[200];
+};
+
+/* One request. Its I/O thread owns it, except between adl_http_suspend() and
+ * adl_http_resume(), when the thread that will resume it does. */
+struct adl_http_request {
+    struct adl_http *http;
+    struct MHD_Connection *connection;
+    const char *method;
+    const char *path; /* decoded, without the query */
+    const char *host; /* requested host: from a target "http://HOST/PATH", otherwise from the
+                         Host header; NULL: neither */
+    uint64_t start_ns;
+    char remote[ADL_PROXIES_TEXT]; /* the client's address, behind trusted proxies too */
+
+    enum adl_http_framing framing; /* begin has to refuse the request unless this is CLEAR */
+
+    long long content_length; /* as announced; -1: chunked, or no body */
+    bool has_body;            /* the headers announce a body */
+    char *body;               /* the bytes received so far; owned */
+    size_t body_length;
+    size_t body_bytes; /* bytes that arrived, including discarded ones */
+
+    void *context; /* free for the hooks */
+
+    /* The reply; status 0: none yet. */
+    int status;
+    const char *content_type;
+    struct adl_http_body reply;
+    struct adl_http_header headers[ADL_HTTP_HEADERS];
+    size_t header_count;
+
+    /* the files of server/http only */
+    char target_host[256];
+    size_t body_limit;
+    size_t body_capacity;
+    bool discard, received, completed, queued, early, suspended;
+    bool late; /* it did not arrive in time; under the lock while it is arriving */
+    struct adl_http_request *next, **link;
+    struct adl_http_peer *peer; /* its connection */
+};
+
+enum adl_http_refusal {
+    ADL_HTTP_TOO_LARGE, /* the body exceeds its limit */
+    ADL_HTTP_TOO_SLOW,  /* the request did not arrive in time */
+    ADL_HTTP_NO_MEMORY  /* out of memory, or the bodies of all requests exceed their budget */
+};
+
+struct adl_http_hooks {
+    void (*begin)(struct adl_http_request *request);
+    void (*complete)(struct adl_http_request *request);
+    void (*refuse)(struct adl_http_request *request, enum adl_http_refusal why);
+    /* `sent` is false when the client disconnected or was cut off. */
+    void (*done)(struct adl_http_request *request, bool sent);
+    void (*log)(const char *message); /* a message of libmicrohttpd, one line */
+};
+
+struct adl_http_config {
+    int listen_fds[ADL_LIMIT_LISTENERS]; /* may be shared with other processes and may block */
+    size_t listen_count;
+    unsigned io_threads;
+    unsigned connections;              /* maximum; further clients wait in the kernel's backlog */
+    unsigned idle_s;                   /* seconds after which a silent connection is closed */
+    unsigned request_s;                /* seconds within which a request has to arrive */
+    size_t bodies_bytes;               /* maximum bytes of all bodies in memory together */
+    const struct adl_proxies *proxies; /* trusted ones; outlive the server; NULL: none */
+    struct adl_http_hooks hooks;
+    void *context; /* returned by adl_http_context() */
+};
+
+/* In begin: keeps the body, up to `limit` bytes; without this call it is discarded. */
+void adl_http_take_body(struct adl_http_request *request, size_t limit);
+
+/* Sets the reply of a request; a second call replaces the first. Takes ownership of the
+ * body. A reply to HEAD may have a body, which is not sent. `content_type` is static;
+ * NULL: no such header. */
+void adl_http_reply(struct adl_http_request *request, int status, const char *content_type,
+                    struct adl_http_body body);
+/* Adds a header to the reply. `name` is static. Headers beyond ADL_HTTP_HEADERS are
+ * dropped, and values are truncated to the size of struct adl_http_header. */
+void adl_http_add_header(struct adl_http_request *request, const char *name, const char *fmt, ...)
+    ADL_PRINTF(3, 4);
+
+/* Whether the client of a suspended request can no longer receive the answer: it has reset
+ * the connection. One that has only closed its writing side still waits. */
+bool adl_http_client_gone(const struct adl_http_request *request);
+
+#endif
