@@ -148,7 +148,7 @@ struct adl_model *adl_model_new(struct adl_error *err)
     model->input_h = model->input_w = DEFAULT_SIDE;
     memcpy(model->mean, default_mean, sizeof model->mean);
     memcpy(model->std, default_std, sizeof model->std);
-    model->cam_threshold = DEFAULT_THRESHOLD;
+    model->map.threshold = DEFAULT_THRESHOLD;
     return model;
 }
 
@@ -189,6 +189,7 @@ void adl_model_free(struct adl_model *model)
     json_decref(model->training);
     json_decref(model->metrics);
     adl_free(model->note);
+    json_decref(model->calibration);
     adl_free(model);
 }
 

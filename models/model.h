@@ -11,6 +11,7 @@
 #include "io/tensor.h"
 #include "models/arch.h"
 #include "plan/plan.h"
+#include "wsol/map_rule.h"
 
 struct adl_model {
     struct adl_arch arch;
@@ -22,13 +23,14 @@ struct adl_model {
     char **classes;     /* class_count names, owned; NULL when the model has none */
     size_t class_count; /* = arch.num_classes */
 
-    int input_h, input_w;  /* pixels that images are resized to */
-    float mean[3], std[3]; /* of R, G, B in 0..1: the network sees (x - mean) / std */
-    double cam_threshold;  /* threshold of the normalised map above which boxes are found, 0..1 */
+    int input_h, input_w;    /* pixels that images are resized to */
+    float mean[3], std[3];   /* of R, G, B in 0..1: the network sees (x - mean) / std */
+    struct adl_map_rule map; /* how class maps are formed and cut into boxes */
 
     json_t *training; /* provenance and metrics as in the file; NULL: none */
     json_t *metrics;
     char *note; /* for the user: how what the file left open was decided; owned, may be NULL */
+    json_t *calibration; /* how the map rule was chosen, and what it is worth; NULL: it was not */
     /* SHA-256 in hex over each parameter's name, a NUL, and its float32 bytes, in
      * the graph's order; empty for a model that was not loaded. */
     char digest[65];

@@ -7,7 +7,7 @@
  * box shown here is the box that the server gives for that threshold:
  *
  * 1. The h x w map is enlarged to the network's input size with OpenCV's bicubic
- *    interpolation and scaled to 0..1 (scoreMap).
+ *    interpolation and scaled or clipped to 0..1 (scoreMap).
  * 2. It is reduced to bytes, and pixels above trunc(threshold * largest byte) are the
  *    foreground (foreground).
  * 3. The foreground falls into 8-connected components; the largest is the one whose outer
@@ -92,12 +92,17 @@ export function normalise(map) {
     return map;
 }
 
-/* A class map as the server sent it, at another size and in 0..1. A constant map stays
+/* A class map as the server sent it, at another size and in 0..1. `heatmap` has width, height
+ * and data; with a map rule other than the reference's also raw, the values before they were
+ * clipped to 0..1, which need no more than the clip after enlarging. A constant map stays
  * constant: otherwise normalising would stretch its rounding errors to the full range. */
-export function scoreMap(map, width, height, outWidth, outHeight) {
-    const flat = map.every((v) => v === map[0]);
-    return normalise(flat ? new Float64Array(outWidth * outHeight)
-        : resizeBicubic(map, width, height, outWidth, outHeight));
+export function scoreMap({ width, height, data, raw }, outWidth, outHeight) {
+    const map = (raw ?? data).flat();
+    if (map.every((v) => v === map[0])) {
+        return new Float64Array(outWidth * outHeight);
+    }
+    const large = resizeBicubic(map, width, height, outWidth, outHeight);
+    return raw ? large.map((v) => Math.min(Math.max(v, 0), 1)) : normalise(large);
 }
 
 /* The mask of the pixels that are above the threshold, a fraction of the map's maximum;

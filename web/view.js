@@ -81,8 +81,7 @@ function mapOf(item) {
     }
     if (!item.maps[item.chosen]) {
         const { width, height } = modelOf(item);
-        const map = draw.scoreMap(heatmap.data.flat(), heatmap.width, heatmap.height,
-            width, height);
+        const map = draw.scoreMap(heatmap, width, height);
         item.maps[item.chosen] = { map, width, height, heat: draw.colourMap(map, width, height) };
     }
     return item.maps[item.chosen];

@@ -125,6 +125,11 @@ struct adl_dataset_stray {
 int adl_dataset_find_stray(const struct adl_dataset *dataset, struct adl_dataset_stray *stray,
                            struct adl_error *err) ADL_MUST_CHECK;
 
+/* Keeps the first `most` images of each class, in their order, and forgets the others. For the
+ * owner of a data set, before others read it. Fails with ADL_ERR_NOMEM. */
+int adl_dataset_keep_first(struct adl_dataset *dataset, size_t most,
+                           struct adl_error *err) ADL_MUST_CHECK;
+
 /* Whether `path` may be an image's id: relative, not empty, and without a ".." part
  * that could lead out of the image directory. */
 bool adl_dataset_id_valid(const char *path);

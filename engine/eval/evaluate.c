@@ -36,7 +36,6 @@
 struct worker {
     struct adl_evaluator evaluator;
     float *cam;            /* class map, features.h x features.w */
-    double *small;         /* the same as doubles */
     double *map;           /* enlarged to in.h x in.w */
     float *scores;         /* probability of each class; NULL without options->places */
     struct adl_box *truth; /* true boxes of one image, in the frame of the map */
@@ -160,7 +159,7 @@ static int record_place(const struct run *run, struct worker *worker,
     double iou = 0;
 
     if (image->map) {
-        int byte = adl_box_finder_byte(finder, run->options->model_threshold);
+        int byte = adl_box_finder_byte(finder, run->options->map.threshold);
         if (adl_box_finder_cut(finder, byte, ADL_BOXES_LARGEST, boxes, err) < 0)
             return -1;
         for (size_t i = 0; i < image->truth_count; i++)
@@ -249,17 +248,12 @@ static void measure_map_item(void *context, size_t i, int worker)
 static int make_map(const struct run *run, struct worker *worker, const struct item *item,
                     struct adl_error *err)
 {
-    size_t pixels = (size_t)run->features.h * (size_t)run->features.w;
+    const struct adl_map_rule *rule = &run->options->map;
 
     adl_session_cam(run->session, item->slot, run->dataset->images[item->index].class_id,
-                    worker->cam);
-    for (size_t i = 0; i < pixels; i++)
-        worker->small[i] = (double)worker->cam[i];
-    if (adl_scoremap_resize(worker->small, run->features.h, run->features.w, worker->map, run->in.h,
-                            run->in.w, err) < 0)
-        return -1;
-    adl_scoremap_normalise(worker->map, (size_t)run->in.h * (size_t)run->in.w);
-    return 0;
+                    rule->weights, worker->cam);
+    return adl_map_make(rule, worker->cam, run->features.h, run->features.w, worker->map, run->in.h,
+                        run->in.w, NULL, err);
 }
 
 /* Measures what the network gave for one image: its logits and, with boxes, its map. */
@@ -299,12 +293,28 @@ static int measure_output(const struct run *run, struct worker *worker, struct i
     return 0;
 }
 
+static int visit_output(const struct run *run, struct worker *worker, const struct item *item,
+                        struct adl_error *err)
+{
+    if (run->localized && scale_truth(run, worker, item, run->in.w, run->in.h, err) < 0)
+        return -1;
+    const struct adl_evaluate_visit visit = {.index = item->index,
+                                             .session = run->session,
+                                             .slot = item->slot,
+                                             .truth = run->localized ? worker->truth : NULL};
+    return run->options->visit(run->options->visit_context, &visit, err);
+}
+
 static void measure_output_item(void *context, size_t i, int worker)
 {
     struct run *run = context;
     struct item *item = &run->items[i];
 
-    if (!item->broken)
+    if (item->broken)
+        return;
+    if (run->options->visit)
+        (void)!visit_output(run, &run->workers[worker], item, &item->err);
+    else
         (void)!measure_output(run, &run->workers[worker], item, &item->err);
 }
 
@@ -423,14 +433,13 @@ static int prepare(struct run *run, struct adl_error *err)
         return adl_fail_nomem(err, "the evaluation");
     for (int i = 0; i < run->worker_count; i++) {
         struct worker *worker = &run->workers[i];
-        if (adl_evaluator_init(&worker->evaluator, o->curve_interval, o->model_threshold, err) < 0)
+        if (adl_evaluator_init(&worker->evaluator, o->curve_interval, o->map.threshold, err) < 0)
             return -1;
         worker->cam = adl_malloc(features, sizeof *worker->cam);
-        worker->small = adl_malloc(features, sizeof *worker->small);
         worker->map = adl_malloc(pixels, sizeof *worker->map);
         if (o->places)
             worker->scores = adl_malloc(run->class_count, sizeof *worker->scores);
-        if (!worker->cam || !worker->small || !worker->map || (o->places && !worker->scores))
+        if (!worker->cam || !worker->map || (o->places && !worker->scores))
             return adl_fail_nomem(err, "the evaluation");
     }
     return 0;
@@ -462,7 +471,6 @@ static void release(struct run *run)
         adl_evaluator_release(&worker->evaluator);
         adl_free(worker->cam);
         adl_free(worker->scores);
-        adl_free(worker->small);
         adl_free(worker->map);
         adl_free(worker->truth);
         adl_str_release(&worker->path);

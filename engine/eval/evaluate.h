@@ -4,8 +4,8 @@
 /* Measures a network, or a directory of score maps, on a data set, the way the reference
  * evaluation code does (clovaai/wsolevaluation): images (those of lists as they are stored,
  * without regard to EXIF orientation; see adl_dataset.upright) are squashed to the input size, the
- * class map of the true class is enlarged to that size in double, normalised, and compared there
- * with the true boxes.
+ * class map of the true class is enlarged to that size in double, normalised by the rule of the
+ * options, and compared there with the true boxes.
  *
  * This room is above wsol/, which knows no files, and data/, which knows no maps. */
 
@@ -17,9 +17,18 @@
 #include "data/frame_cache.h"
 #include "plan/session.h"
 #include "wsol/evaluator.h"
+#include "wsol/map_rule.h"
 
 /* The reference's step between thresholds (cam_curve_interval). */
 #define ADL_EVALUATE_INTERVAL 0.001
+
+/* An image that the network has just been run on. */
+struct adl_evaluate_visit {
+    size_t index; /* in the data set */
+    const struct adl_session *session;
+    int slot;                    /* of the image in the session's batch */
+    const struct adl_box *truth; /* its true boxes in pixels of the input; NULL: none */
+};
 
 /* The result for one image. */
 struct adl_evaluate_place {
@@ -30,12 +39,19 @@ struct adl_evaluate_place {
 
 struct adl_evaluate_options {
     double curve_interval;             /* between the thresholds of MaxBoxAcc and MaxBoxAccV2 */
-    double model_threshold;            /* of GT-known, Top-1 and Top-5 localization, 0..1 */
+    struct adl_map_rule map;           /* how maps are formed, and the threshold of GT-known, Top-1
+                                        * and Top-5 localization */
     size_t limit;                      /* images to measure, spread evenly over the split; 0: all */
     const char *scoremaps;             /* directory to write each map to, as ID.npy; NULL: none */
     struct adl_evaluate_place *places; /* by index in the data set, zeroed by the caller; or NULL */
     float mean[3], std[3];             /* of the network's input */
     struct adl_frame_source frames;    /* where decoded images are kept; not `fast` */
+
+    /* If set, called for each image in place of measuring it, on any thread of the pool; -1 and an
+     * error end the run. The figures of the report are then not valid. */
+    int (*visit)(void *visit_context, const struct adl_evaluate_visit *visit,
+                 struct adl_error *err);
+    void *visit_context;
 
     /* Callbacks, all on the calling thread; each may be NULL. */
     void (*progress)(void *report_context, size_t done);      /* after each group of images */

@@ -97,7 +97,8 @@ struct adl_plan {
 
     float *packed; /* the packed weights of all steps, one block */
     size_t packed_floats;
-    const float *classifier; /* within `packed`, classes x channels; NULL: none */
+    const float *classifier; /* classes x channels, in `packed` or the copy; NULL: none */
+    float *classifier_copy;  /* of a convolution, whose packed weights have another order */
 
     size_t space_floats[PLAN_SPACE_COUNT]; /* for one image */
     size_t scratch_floats;                 /* for one worker */

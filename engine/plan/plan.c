@@ -97,6 +97,7 @@ void adl_plan_unref(struct adl_plan *plan)
     if (!plan || atomic_fetch_sub_explicit(&plan->references, 1, memory_order_acq_rel) != 1)
         return;
     adl_free(plan->packed);
+    adl_free(plan->classifier_copy);
     adl_arena_release(&plan->arena);
     adl_free(plan);
 }

@@ -128,6 +128,25 @@ static void select_pack_task(void *context, size_t i, int worker)
         plan->release(plan->release_context, item->step->node->params[0]);
 }
 
+/* Makes the classifier's weights available as they are in the file, classes x channels. */
+static int select_keep_classifier(struct adl_plan *plan, const struct plan_step *step,
+                                  struct adl_error *err)
+{
+    int id = step->node->params[0];
+    size_t count = adl_graph_param(plan->graph, id)->count;
+
+    if (step->kind == PLAN_LINEAR) {
+        plan->classifier = step->packed;
+        return 0;
+    }
+    plan->classifier_copy = adl_malloc(count, sizeof *plan->classifier_copy);
+    if (!plan->classifier_copy)
+        return adl_fail_nomem(err, "the classifier's weights");
+    memcpy(plan->classifier_copy, plan->params[id], count * sizeof *plan->classifier_copy);
+    plan->classifier = plan->classifier_copy;
+    return 0;
+}
+
 /* Packs all weights with the threads of the pool. Large parameters come first: while the
  * packed weights are filled, the parameters are released, and this order keeps the peak of
  * both together low, because the parameters that remain near the end are small. Most of the
@@ -149,8 +168,8 @@ static int select_pack_all(struct adl_plan *plan, struct adl_error *err)
             continue;
         ADL_TRY(select_make_scale(plan, step, err));
         step->packed = plan->packed + begin;
-        if (step->kind == PLAN_LINEAR && step->node->params[0] == adl_graph_classifier(plan->graph))
-            plan->classifier = step->packed;
+        if (step->node->params[0] == adl_graph_classifier(plan->graph))
+            ADL_TRY(select_keep_classifier(plan, step, err));
         list[count++] = (struct packing){
             step, plan->packed + begin, adl_graph_param(plan->graph, step->node->params[0])->count};
     }

@@ -5,7 +5,8 @@
  * (clovaai/wsolevaluation, with OpenCV 4.6) computes them:
  *
  *   1. the class map is enlarged to the input size, bicubically (adl_scoremap_resize);
- *   2. it is normalised to 0..1 by its minimum and maximum (adl_scoremap_normalise);
+ *   2. it is normalised to 0..1 by its minimum and maximum (adl_map_normalise, which also knows
+ *      other rules);
  *   3. it is quantised to bytes, cut at a share of the largest byte, and the contours of the
  *      foreground are found (adl_box_finder_*);
  *   4. each contour's bounding rectangle becomes a box. */
@@ -35,10 +36,6 @@ void adl_boxes_release(struct adl_boxes *boxes);
  * below 1, and with NOMEM. */
 int adl_scoremap_resize(const double *map, int h, int w, double *out, int out_h, int out_w,
                         struct adl_error *err) ADL_MUST_CHECK;
-
-/* map = (map - min) / (max - min), in place. A constant map and one with a NaN or an infinity
- * become all zeros. */
-void adl_scoremap_normalise(double *map, size_t count);
 
 enum adl_box_mode {
     ADL_BOXES_LARGEST, /* one box, that of the contour of greatest area */

@@ -16,22 +16,26 @@
 #define LANES 8
 
 void adl_cam_weighted(const float *features, size_t pixels, size_t channels, const float *weight,
-                      float *cam)
+                      enum adl_map_weights which, float *cam)
 {
+    const float least = which == ADL_MAP_WEIGHTS_POSITIVE ? 0 : -INFINITY;
     size_t pixel = 0;
     for (; pixel + LANES <= pixels; pixel += LANES) {
         const float *block = features + pixel * channels;
         double sums[LANES] = {0};
-        for (size_t k = 0; k < channels; k++)
+        for (size_t k = 0; k < channels; k++) {
+            double w = weight[k] < least ? 0 : (double)weight[k];
             for (size_t lane = 0; lane < LANES; lane++)
-                sums[lane] += (double)weight[k] * (double)block[lane * channels + k];
+                sums[lane] += w * (double)block[lane * channels + k];
+        }
         for (size_t lane = 0; lane < LANES; lane++)
             cam[pixel + lane] = (float)sums[lane];
     }
     for (; pixel < pixels; pixel++) {
         double sum = 0;
         for (size_t k = 0; k < channels; k++)
-            sum += (double)weight[k] * (double)features[pixel * channels + k];
+            sum += (weight[k] < least ? 0 : (double)weight[k]) *
+                   (double)features[pixel * channels + k];
         cam[pixel] = (float)sum;
     }
 }

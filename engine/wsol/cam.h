@@ -6,11 +6,14 @@
 
 #include <stddef.h>
 
+#include "wsol/map_rule.h"
+
 /* cam[y, x] = sum over k of weight[k] * features[y, x, k]: equation (2) of the paper, without
  * the bias. `features` is pixels x channels (NHWC), `weight` the class's row of fc.weight.
- * Summed in double in channel order and rounded to float once. */
+ * Summed in double in channel order and rounded to float once. With
+ * ADL_MAP_WEIGHTS_POSITIVE, weights below 0 count as 0. */
 void adl_cam_weighted(const float *features, size_t pixels, size_t channels, const float *weight,
-                      float *cam);
+                      enum adl_map_weights which, float *cam);
 
 /* For a network that ends in a class map (1x1 convolution, then average pooling): the class's
  * channel of that map, pixels x classes (NHWC). */

@@ -44,16 +44,6 @@ void adl_heatmap_normalise(const float *cam, size_t count, float *out)
         out[i] = (float)(((double)cam[i] - (double)least) / range);
 }
 
-/* Enlarging a constant may leave ripples of rounding, which normalisation would amplify to a
- * map full of boxes. */
-static bool is_constant(const float *cam, size_t count)
-{
-    for (size_t i = 1; i < count; i++)
-        if (cam[i] != cam[0])
-            return false;
-    return true;
-}
-
 /* The summed-area table of the map, (height + 1) x (width + 1); row and column 0 are zeros. */
 static double *localize_create_sums(const double *map, size_t height, size_t width,
                                     struct adl_error *err)
@@ -148,41 +138,31 @@ static int localize_describe_boxes(const double *map, const struct adl_boxes *bo
 
 /* The normalised map at the input size, in doubles for the boxes and in floats for the heat
  * map. The caller frees both, after a failure too. */
-static int localize_enlarge(const float *cam, int cam_h, int cam_w, int input_h, int input_w,
-                            double **map, float **heat, struct adl_error *err)
+static int localize_enlarge(const struct adl_map_rule *rule, const struct adl_class_map *cam,
+                            double **map, float **heat, struct adl_map_range *range,
+                            struct adl_error *err)
 {
-    size_t cam_pixels = (size_t)cam_h * (size_t)cam_w;
-    size_t pixels = (size_t)input_h * (size_t)input_w;
-    double *small = adl_malloc(cam_pixels, sizeof *small);
-    int result = -1;
+    size_t pixels = (size_t)cam->input_h * (size_t)cam->input_w;
 
     *map = adl_malloc(pixels, sizeof **map);
     *heat = adl_malloc(pixels, sizeof **heat);
-    if (!small || !*map || !*heat) {
-        adl_fail_nomem(err, "a score map");
-        goto out;
-    }
-    for (size_t i = 0; i < cam_pixels; i++)
-        small[i] = (double)cam[i];
-    ADL_TRY(adl_scoremap_resize(small, cam_h, cam_w, *map, input_h, input_w, err));
-    if (is_constant(cam, cam_pixels))
-        memset(*map, 0, pixels * sizeof **map);
-    adl_scoremap_normalise(*map, pixels);
+    if (!*map || !*heat)
+        return adl_fail_nomem(err, "a score map");
+    if (adl_map_make(rule, cam->values, cam->h, cam->w, *map, cam->input_h, cam->input_w, range,
+                     err) < 0)
+        return -1;
     for (size_t i = 0; i < pixels; i++)
         (*heat)[i] = (float)(*map)[i];
-    result = 0;
-out:
-    adl_free(small);
-    return result;
+    return 0;
 }
 
-float *adl_localize_enlarge(const float *cam, int cam_h, int cam_w, int input_h, int input_w,
+float *adl_localize_enlarge(const struct adl_map_rule *rule, const struct adl_class_map *cam,
                             struct adl_error *err)
 {
     double *map;
     float *heat;
 
-    if (localize_enlarge(cam, cam_h, cam_w, input_h, input_w, &map, &heat, err) < 0) {
+    if (localize_enlarge(rule, cam, &map, &heat, NULL, err) < 0) {
         adl_free(heat);
         heat = NULL;
     }
@@ -190,9 +170,27 @@ float *adl_localize_enlarge(const float *cam, int cam_h, int cam_w, int input_h,
     return heat;
 }
 
-int adl_localize_map(const float *cam, int cam_h, int cam_w, int input_h, int input_w,
-                     double threshold, enum adl_box_mode mode, int image_w, int image_h,
-                     struct adl_localization *out, struct adl_error *err)
+static int localize_check(const struct adl_map_rule *rule, const struct adl_class_map *cam,
+                          int image_w, int image_h, struct adl_error *err)
+{
+    if (cam->h < 1 || cam->w < 1 || cam->input_h < 1 || cam->input_w < 1 || image_w < 1 ||
+        image_h < 1)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "a map of %d x %d, an input of %d x %d and an image of %d x %d give no "
+                        "boxes",
+                        cam->w, cam->h, cam->input_w, cam->input_h, image_w, image_h);
+    if (!(rule->threshold >= 0 && rule->threshold <= 1))
+        return adl_fail(err, ADL_ERR_ARG, "the threshold %g is not in 0..1", rule->threshold);
+    if (ADL_MAX(ADL_MAX(cam->h, cam->w), ADL_MAX(cam->input_h, cam->input_w)) >
+        ADL_LIMIT_INPUT_SIDE)
+        return adl_fail(err, ADL_ERR_LIMIT, "a score map has more than %d pixels on a side",
+                        ADL_LIMIT_INPUT_SIDE);
+    return 0;
+}
+
+int adl_localize_map(const struct adl_map_rule *rule, const struct adl_class_map *cam,
+                     enum adl_box_mode mode, int image_w, int image_h, struct adl_localization *out,
+                     struct adl_error *err)
 {
     struct adl_box_finder finder = {0};
     struct adl_boxes boxes = {0};
@@ -200,30 +198,14 @@ int adl_localize_map(const float *cam, int cam_h, int cam_w, int input_h, int in
     int result = -1;
 
     memset(out, 0, sizeof *out);
-    if (cam_h < 1 || cam_w < 1 || input_h < 1 || input_w < 1 || image_w < 1 || image_h < 1) {
-        adl_fail(err, ADL_ERR_ARG,
-                 "a map of %d x %d, an input of %d x %d and an image of %d x %d give no boxes",
-                 cam_w, cam_h, input_w, input_h, image_w, image_h);
-        goto out;
-    }
-    if (!(threshold >= 0 && threshold <= 1)) {
-        adl_fail(err, ADL_ERR_ARG, "the threshold %g is not in 0..1", threshold);
-        goto out;
-    }
-    if (cam_h > ADL_LIMIT_INPUT_SIDE || cam_w > ADL_LIMIT_INPUT_SIDE ||
-        input_h > ADL_LIMIT_INPUT_SIDE || input_w > ADL_LIMIT_INPUT_SIDE) {
-        adl_fail(err, ADL_ERR_LIMIT, "a score map has more than %d pixels on a side",
-                 ADL_LIMIT_INPUT_SIDE);
-        goto out;
-    }
+    ADL_TRY(localize_check(rule, cam, image_w, image_h, err));
+    ADL_TRY(localize_enlarge(rule, cam, &map, &out->map, &out->range, err));
+    out->map_width = cam->input_w;
+    out->map_height = cam->input_h;
 
-    ADL_TRY(localize_enlarge(cam, cam_h, cam_w, input_h, input_w, &map, &out->map, err));
-    out->map_width = input_w;
-    out->map_height = input_h;
-
-    ADL_TRY(adl_box_finder_load(&finder, map, input_h, input_w, err));
-    ADL_TRY(
-        adl_box_finder_cut(&finder, adl_box_finder_byte(&finder, threshold), mode, &boxes, err));
+    ADL_TRY(adl_box_finder_load(&finder, map, cam->input_h, cam->input_w, err));
+    ADL_TRY(adl_box_finder_cut(&finder, adl_box_finder_byte(&finder, rule->threshold), mode, &boxes,
+                               err));
     if (finder.contours.count > 0) {
         ADL_TRY(keep_largest(&boxes, &finder.contours, err));
         ADL_TRY(localize_describe_boxes(map, &boxes, image_w, image_h, out, err));

@@ -8,6 +8,14 @@
 
 #include "base/error.h"
 #include "wsol/boxes.h"
+#include "wsol/map_rule.h"
+
+/* A class map and the size of the input that the network made it from. */
+struct adl_class_map {
+    const float *values; /* h x w, not normalised; borrowed */
+    int h, w;
+    int input_h, input_w;
+};
 
 struct adl_localized_box {
     struct adl_box box; /* inclusive pixels of the image as displayed */
@@ -19,22 +27,22 @@ struct adl_localization {
     int map_width, map_height;
     struct adl_localized_box *boxes; /* owned */
     size_t box_count;                /* 0 for a constant map */
+    struct adl_map_range range;      /* the values of the class map that are 0 and 1 in `map` */
 };
 
-/* Enlarges the map `cam`, cam_h x cam_w, to input_h x input_w, normalises it, cuts it at
- * `threshold` in 0..1, and scales the boxes to an image of image_w x image_h. If there are more
- * than ADL_LIMIT_BOXES boxes, those of the largest contours remain. A constant map and one with
- * a NaN become zeros and have no box. `out` is written as a whole; on failure it is zeroed.
- * Fails with ARG for a size or threshold out of range, with LIMIT for a map of more than
+/* Enlarges the class map to the input size, normalises it and cuts it at the threshold of the
+ * rule, and scales the boxes to an image of image_w x image_h. If there are more than
+ * ADL_LIMIT_BOXES boxes, those of the largest contours remain. A constant map and one with a NaN
+ * become zeros and have no box. `out` is written as a whole; on failure it is zeroed. Fails with
+ * ARG for a size or threshold out of range, with LIMIT for a map of more than
  * ADL_LIMIT_INPUT_SIDE on a side, and with NOMEM. */
-int adl_localize_map(const float *cam, int cam_h, int cam_w, int input_h, int input_w,
-                     double threshold, enum adl_box_mode mode, int image_w, int image_h,
-                     struct adl_localization *out, struct adl_error *err) ADL_MUST_CHECK;
+int adl_localize_map(const struct adl_map_rule *rule, const struct adl_class_map *cam,
+                     enum adl_box_mode mode, int image_w, int image_h, struct adl_localization *out,
+                     struct adl_error *err) ADL_MUST_CHECK;
 
 /* The map alone, as adl_localize_map() makes it: input_h x input_w floats in 0..1, to be freed
- * with adl_free(); NULL when out of memory. A raw `cam` and a normalised one give the same
- * result but for rounding, since enlarging is linear. */
-float *adl_localize_enlarge(const float *cam, int cam_h, int cam_w, int input_h, int input_w,
+ * with adl_free(); NULL when out of memory. */
+float *adl_localize_enlarge(const struct adl_map_rule *rule, const struct adl_class_map *cam,
                             struct adl_error *err) ADL_MUST_CHECK;
 
 void adl_localization_release(struct adl_localization *localization);

@@ -1,4 +1,4 @@
-/* Score maps: bicubic enlargement and normalisation.
+/* Score maps: bicubic enlargement.
  *
  * The enlargement reproduces cv2.resize(map, INTER_CUBIC) on doubles to the last bit, because
  * the map is cut at a threshold afterwards, and a pixel on the other side of it moves a box.
@@ -20,7 +20,6 @@
 #include "wsol/boxes.h"
 
 #include <math.h>
-#include <string.h>
 
 #include "base/mem.h"
 #include "base/size.h"
@@ -119,22 +118,4 @@ out:
     scoremap_taps_release(&down);
     adl_free(wide);
     return result;
-}
-
-void adl_scoremap_normalise(double *map, size_t count)
-{
-    double least = INFINITY, greatest = -INFINITY;
-    bool usable = count > 0;
-    for (size_t i = 0; i < count; i++) {
-        usable &= !isnan(map[i]);
-        least = map[i] < least ? map[i] : least;
-        greatest = map[i] > greatest ? map[i] : greatest;
-    }
-    double range = greatest - least;
-    if (!usable || !isfinite(range) || range == 0) {
-        memset(map, 0, count * sizeof *map);
-        return;
-    }
-    for (size_t i = 0; i < count; i++)
-        map[i] = (map[i] - least) / range;
 }

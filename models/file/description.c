@@ -10,6 +10,7 @@
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
@@ -55,6 +56,23 @@ static json_t *classes_json(const struct adl_model *model)
     return array;
 }
 
+/* The keys of the map rule. Those of the reference's rule are left out, so that a model that
+ * follows it has the same file as before there were rules. */
+static int add_rule(json_t *cam, const struct adl_map_rule *rule)
+{
+    int failed = json_object_set_new(cam, "threshold", json_real(rule->threshold));
+
+    if (rule->weights != ADL_MAP_WEIGHTS_ALL)
+        failed |= json_object_set_new(cam, "map_weights",
+                                      json_string(adl_map_weights_names[rule->weights]));
+    if (rule->normalise != ADL_MAP_MINMAX)
+        failed |= json_object_set_new(cam, "map_normalise",
+                                      json_string(adl_map_normalise_names[rule->normalise]));
+    if (adl_map_has_percentile(rule->normalise))
+        failed |= json_object_set_new(cam, "map_percentile", json_real(rule->percentile));
+    return failed;
+}
+
 json_t *adl_model_to_json(const struct adl_model *model)
 {
     json_t *json = json_object(), *input = json_object(), *cam = json_object();
@@ -63,7 +81,7 @@ json_t *adl_model_to_json(const struct adl_model *model)
     failed |= json_object_set_new(input, "resize", json_string("bilinear"));
     failed |= json_object_set_new(input, "mean", reals(model->mean, 3));
     failed |= json_object_set_new(input, "std", reals(model->std, 3));
-    failed |= json_object_set_new(cam, "threshold", json_real(model->cam_threshold));
+    failed |= add_rule(cam, &model->map);
 
     failed |= json_object_set_new(json, "version", json_integer(VERSION));
     failed |= json_object_set_new(json, "arch", adl_arch_to_json(&model->arch));
@@ -75,6 +93,8 @@ json_t *adl_model_to_json(const struct adl_model *model)
         failed |= json_object_set(json, "training", model->training);
     if (model->metrics)
         failed |= json_object_set(json, "metrics", model->metrics);
+    if (model->calibration)
+        failed |= json_object_set(json, "calibration", model->calibration);
     json_decref(input);
     json_decref(cam);
     if (failed) {
@@ -236,6 +256,37 @@ out:
     return -1;
 }
 
+/* A number from 0 to 1; absent: unchanged. */
+static int read_share(const json_t *cam, const char *key, double *out, struct adl_error *err)
+{
+    const json_t *member = json_object_get(cam, key);
+    double value = json_number_value(member);
+    if (!member)
+        return 0;
+    if (!json_is_number(member) || !(value >= 0 && value <= 1))
+        return adl_fail(err, ADL_ERR_FORMAT, "cam.%s is not a number from 0 to 1", key);
+    *out = value;
+    return 0;
+}
+
+/* The index of one of the names; absent: unchanged. */
+static int read_choice(const json_t *cam, const char *key, const char *const *names, int *out,
+                       struct adl_error *err)
+{
+    const json_t *member = json_object_get(cam, key);
+    const char *text = json_string_value(member);
+    if (!member)
+        return 0;
+    for (int i = 0; text && names[i]; i++)
+        if (!strcmp(text, names[i])) {
+            *out = i;
+            return 0;
+        }
+    return adl_fail(err, ADL_ERR_UNSUPPORTED,
+                    "cam.%s is not one of the values that this program knows, such as \"%s\"", key,
+                    names[0]);
+}
+
 static int read_cam(struct adl_model *model, const json_t *json, struct adl_error *err)
 {
     const json_t *cam = json_object_get(json, "cam");
@@ -243,14 +294,18 @@ static int read_cam(struct adl_model *model, const json_t *json, struct adl_erro
         return 0;
     if (!json_is_object(cam))
         return adl_fail(err, ADL_ERR_FORMAT, "cam is not a JSON object");
-    const json_t *threshold = json_object_get(cam, "threshold");
-    if (!threshold)
-        return 0;
-    double value = json_number_value(threshold);
-    if (!json_is_number(threshold) || !(value >= 0 && value <= 1))
-        return adl_fail(err, ADL_ERR_FORMAT, "cam.threshold is not a number from 0 to 1");
-    model->cam_threshold = value;
+    struct adl_map_rule *rule = &model->map;
+    int weights = 0, normalise = 0;
+    ADL_TRY(read_choice(cam, "map_weights", adl_map_weights_names, &weights, err));
+    ADL_TRY(read_choice(cam, "map_normalise", adl_map_normalise_names, &normalise, err));
+    rule->weights = (enum adl_map_weights)weights;
+    rule->normalise = (enum adl_map_normalise)normalise;
+    rule->percentile = adl_map_default_percentile(rule->normalise);
+    ADL_TRY(read_share(cam, "map_percentile", &rule->percentile, err));
+    ADL_TRY(read_share(cam, "threshold", &rule->threshold, err));
     return 0;
+out:
+    return -1;
 }
 
 /* An object that is kept as it is and written back. */
@@ -288,6 +343,7 @@ int adl_model_read_description(struct adl_model *model, const char *text,
     ADL_TRY(read_cam(model, json, err));
     ADL_TRY(read_kept(json, "training", &model->training, err));
     ADL_TRY(read_kept(json, "metrics", &model->metrics, err));
+    ADL_TRY(read_kept(json, "calibration", &model->calibration, err));
     result = 0;
 out:
     if (result < 0 && text && err->kind != ADL_ERR_ARG)

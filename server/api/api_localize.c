@@ -33,7 +33,7 @@ struct localize {
     enum adl_body_type body;
     enum adl_image_type overlay; /* format of the overlay; UNKNOWN: the answer is JSON */
     struct adl_served *served;
-    double threshold;
+    struct adl_map_rule map;
     int class_id;
     uint64_t begin_ns; /* when the body was complete */
     struct adl_job *jobs;
@@ -133,7 +133,11 @@ static bool choose_model(struct localize *l)
         return false;
     }
     exchange->model = l->served->name;
-    l->threshold = l->params.threshold >= 0 ? l->params.threshold : l->served->model->cam_threshold;
+    l->map = l->served->model->map;
+    if (adl_map_rule_change(&l->map, &l->params.map, &err) < 0) {
+        adl_answer_problem(exchange, ADL_PROBLEM_BAD_PARAMETER, 0, "%s", err.message);
+        return false;
+    }
     l->class_id = -1;
     if (*l->params.class_text) {
         l->class_id = adl_model_find_class(l->served->model, l->params.class_text);
@@ -223,7 +227,6 @@ static json_t *job_json(struct localize *l, struct adl_job *job, bool with_id)
         .request_id = with_id ? l->exchange->request_id : NULL,
         .image_width = job->input.info.width,
         .image_height = job->input.info.height,
-        .threshold = l->threshold,
         .predictions = &job->predictions,
         .heatmap = l->params.heatmap,
         .timing = &job->timing,
@@ -349,7 +352,7 @@ static void fill_job(struct localize *l, struct adl_job *job, const void *bytes,
                    .keep_image = l->overlay != ADL_IMAGE_UNKNOWN},
         .query = {.class_id = l->class_id,
                   .top_k = (size_t)l->params.top_k,
-                  .threshold = l->threshold,
+                  .map = l->map,
                   .boxes = l->params.boxes},
         .deadline_ns = l->exchange->http->start_ns + (uint64_t)server->timeout_s * 1000000000,
         .abandoned = is_abandoned,

@@ -26,7 +26,8 @@ static int parse_top_k(struct adl_params *params, const char *text, struct adl_e
     return 0;
 }
 
-static int parse_threshold(struct adl_params *params, const char *text, struct adl_error *err)
+/* A number from 0 to 1, the value of the parameter `name`. */
+static int parse_share(double *out, const char *name, const char *text, struct adl_error *err)
 {
     char *end;
     double value = -1;
@@ -38,30 +39,81 @@ static int parse_threshold(struct adl_params *params, const char *text, struct a
             value = -1;
     }
     if (!(value >= 0 && value <= 1))
-        return adl_fail(err, ADL_ERR_ARG, "threshold=%.40s: has to be a number from 0 to 1", text);
-    params->threshold = fabs(value); /* turns -0 into 0 */
+        return adl_fail(err, ADL_ERR_ARG, "%s=%.40s: has to be a number from 0 to 1", name, text);
+    *out = fabs(value); /* turns -0 into 0 */
     return 0;
+}
+
+static int parse_threshold(struct adl_params *params, const char *text, struct adl_error *err)
+{
+    return parse_share(&params->map.threshold, "threshold", text, err);
+}
+
+static int parse_percentile(struct adl_params *params, const char *text, struct adl_error *err)
+{
+    return parse_share(&params->map.percentile, "map_percentile", text, err);
+}
+
+/* One of the names; *out is its index. */
+static int parse_choice(int *out, const char *name, const char *const *names, const char *text,
+                        struct adl_error *err)
+{
+    char list[100];
+    int length = 0;
+
+    for (*out = 0; names[*out]; ++*out) {
+        if (!strcmp(text, names[*out]))
+            return 0;
+        length += snprintf(list + length, sizeof list - (size_t)length, "%s%s",
+                           *out == 0         ? ""
+                           : names[*out + 1] ? ", "
+                                             : " or ",
+                           names[*out]);
+    }
+    return adl_fail(err, ADL_ERR_ARG, "%s=%.40s: has to be %s", name, text, list);
+}
+
+static int parse_map(struct adl_params *params, const char *text, struct adl_error *err)
+{
+    static const char *const names[] = {"model", "reference", NULL};
+    int base;
+
+    if (parse_choice(&base, "map", names, text, err) < 0)
+        return -1;
+    params->map.reference = base == 1;
+    return 0;
+}
+
+static int parse_weights(struct adl_params *params, const char *text, struct adl_error *err)
+{
+    return parse_choice(&params->map.weights, "map_weights", adl_map_weights_names, text, err);
+}
+
+static int parse_normalise(struct adl_params *params, const char *text, struct adl_error *err)
+{
+    return parse_choice(&params->map.normalise, "map_normalise", adl_map_normalise_names, text,
+                        err);
 }
 
 static int parse_boxes(struct adl_params *params, const char *text, struct adl_error *err)
 {
-    if (!strcmp(text, "largest"))
-        params->boxes = ADL_BOXES_LARGEST;
-    else if (!strcmp(text, "all"))
-        params->boxes = ADL_BOXES_ALL;
-    else
-        return adl_fail(err, ADL_ERR_ARG, "boxes=%.40s: has to be largest or all", text);
+    static const char *const names[] = {"largest", "all", NULL};
+    int mode;
+
+    if (parse_choice(&mode, "boxes", names, text, err) < 0)
+        return -1;
+    params->boxes = (enum adl_box_mode)mode;
     return 0;
 }
 
 static int parse_heatmap(struct adl_params *params, const char *text, struct adl_error *err)
 {
-    for (int i = 0; adl_reply_heatmap_names[i]; i++)
-        if (!strcmp(text, adl_reply_heatmap_names[i])) {
-            params->heatmap = (enum adl_reply_heatmap)i;
-            return 0;
-        }
-    return adl_fail(err, ADL_ERR_ARG, "heatmap=%.40s: has to be none, array or png", text);
+    int form;
+
+    if (parse_choice(&form, "heatmap", adl_reply_heatmap_names, text, err) < 0)
+        return -1;
+    params->heatmap = (enum adl_reply_heatmap)form;
+    return 0;
 }
 
 static int parse_text(char *out, size_t size, const char *name, const char *text,
@@ -88,8 +140,16 @@ static const struct {
     const char *name;
     int (*parse)(struct adl_params *params, const char *text, struct adl_error *err);
 } table[] = {
-    {"model", parse_model},         {"top_k", parse_top_k}, {"class", parse_class},
-    {"threshold", parse_threshold}, {"boxes", parse_boxes}, {"heatmap", parse_heatmap},
+    {"model", parse_model},
+    {"top_k", parse_top_k},
+    {"class", parse_class},
+    {"threshold", parse_threshold},
+    {"boxes", parse_boxes},
+    {"heatmap", parse_heatmap},
+    {"map", parse_map},
+    {"map_weights", parse_weights},
+    {"map_normalise", parse_normalise},
+    {"map_percentile", parse_percentile},
 };
 
 static int unknown(const char *name, struct adl_error *err)
@@ -101,7 +161,8 @@ static int unknown(const char *name, struct adl_error *err)
     return adl_fail(err, ADL_ERR_ARG, "unknown parameter \"%.40s\"%s%s%s", name,
                     nearest.best ? "; did you mean "
                                  : "; the parameters are model, top_k, class, "
-                                   "threshold, boxes and heatmap",
+                                   "threshold, boxes, heatmap, map, map_weights, map_normalise "
+                                   "and map_percentile",
                     nearest.best ? nearest.best : "", nearest.best ? "?" : "");
 }
 
@@ -110,7 +171,8 @@ int adl_params_parse(struct adl_params *params, const struct adl_query_pair *pai
 {
     bool seen[ADL_COUNT(table)] = {false};
 
-    *params = (struct adl_params){.top_k = 1, .threshold = -1, .boxes = ADL_BOXES_LARGEST};
+    *params =
+        (struct adl_params){.top_k = 1, .boxes = ADL_BOXES_LARGEST, .map = ADL_MAP_NO_CHANGES};
     for (size_t i = 0; i < count; i++) {
         size_t row = 0;
         while (row < ADL_COUNT(table) && strcmp(table[row].name, pairs[i].name) != 0)

@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "image/image.h"
 #include "server/tasks/reply_json.h"
+#include "wsol/map_rule.h"
 
 /* "name=value" of the query, percent-decoded; the value may be NULL. */
 struct adl_query_pair {
@@ -22,7 +23,7 @@ struct adl_params {
     char model[ADL_LIMIT_MODEL_NAME_BYTES + 1]; /* "": the first model */
     char class_text[ADL_LIMIT_PARAM_BYTES + 1]; /* "": the predicted classes */
     int top_k;                                  /* 1..100 */
-    double threshold;                           /* 0..1; negative: the model's own */
+    struct adl_map_changes map;                 /* what differs from the model's rule */
     enum adl_box_mode boxes;
     enum adl_reply_heatmap heatmap;
 };

@@ -20,6 +20,7 @@
 #include "server/commands/common_options.h"
 #include "server/options/arch_options.h"
 #include "server/options/channels.h"
+#include "server/options/map_options.h"
 #include "server/tasks/json_out.h"
 
 struct settings {
@@ -29,7 +30,7 @@ struct settings {
     const char *input_size;
     const char *mean;
     const char *std;
-    double threshold;
+    struct adl_map_settings map;
     struct adl_arch_settings arch;
 };
 
@@ -160,8 +161,8 @@ static int apply(struct adl_model *model, const struct settings *s,
         return -1;
     if (s->std && adl_channels_parse("std", &s->std, 1, true, model->std, err) < 0)
         return -1;
-    if (adl_options_given(options, "threshold"))
-        model->cam_threshold = s->threshold;
+    if (adl_map_options_apply(&s->map, options, &model->map, err) < 0)
+        return -1;
     if (s->input_size) {
         if (parse_input_size(s->input_size, &model->input_h, &model->input_w, err) < 0)
             return -1;
@@ -173,8 +174,8 @@ static int apply(struct adl_model *model, const struct settings *s,
     return 0;
 }
 
-/* Metrics depend on the weights, the preprocessing and the threshold. Names the
- * first of the latter two in which the models differ; NULL if none. */
+/* Metrics depend on the weights, the preprocessing, and the rule and threshold of maps.
+ * Names the first of these except for the weights in which the models differ; NULL if none. */
 static const char *find_change(const struct adl_model *before, const struct adl_model *after)
 {
     if (before->input_h != after->input_h || before->input_w != after->input_w)
@@ -182,7 +183,7 @@ static const char *find_change(const struct adl_model *before, const struct adl_
     if (memcmp(before->mean, after->mean, sizeof before->mean) != 0 ||
         memcmp(before->std, after->std, sizeof before->std) != 0)
         return "mean or std";
-    return before->cam_threshold != after->cam_threshold ? "threshold" : NULL;
+    return adl_map_rule_equal(&before->map, &after->map) ? NULL : "map rule or threshold";
 }
 
 /* Drops metrics that the changed model would no longer reach. Returns what changed,
@@ -255,8 +256,7 @@ static const struct adl_option table[] = {
     {"std", ADL_STRING(struct settings, std), .metavar = "R,G,B",
      .default_note = "the file's or ImageNet's",
      .help = "standard deviation of the input channels"},
-    ADL_OPTION_MAP_THRESHOLD(struct settings,
-                             .help = "threshold at which the normalised map is cut"),
+    ADL_MAP_OPTIONS(struct settings, map, "threshold at which the normalised map is cut"),
     ADL_ARCH_OPTIONS(struct settings, arch),
     {0},
 };
@@ -273,7 +273,7 @@ const struct adl_command adl_command_convert = {
         "have in front of them (module., net., encoder.) is removed. Tensors that do not match "
         "the network are listed with the nearest names, and OUT is not written. Parameter numbers "
         "that ADL layers shift are mapped in both directions. Metrics in a model file are dropped "
-        "if its input size, mean, std or threshold changes.",
+        "if its input size, mean, std, map rule or threshold changes.",
     .examples = "  adl-server convert --arch resnet50 --num-classes 200 --classes cub.txt \\\n"
                 "      last_checkpoint.pth.tar cub-resnet50.safetensors\n"
                 "  adl-server convert --method adl cam.safetensors adl.safetensors\n"

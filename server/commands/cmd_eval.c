@@ -17,6 +17,7 @@
 #include "models/model.h"
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
+#include "server/options/map_options.h"
 #include "server/tasks/dataset_log.h"
 #include "server/tasks/default_model.h"
 #include "server/tasks/directory.h"
@@ -35,12 +36,12 @@ struct settings {
     const char *images;
     const char *metadata;
     int exif;
+    struct adl_map_settings map;
     bool json;
     bool per_class;
     const char *scoremaps;
     const char *from_scoremaps;
     double curve_interval;
-    double threshold;
     int threads;
     int batch;
     int limit;
@@ -56,7 +57,7 @@ struct eval {
     struct adl_pool *pool;
     struct adl_session *session;
     struct adl_evaluate_report report;
-    double threshold; /* of GT-known, Top-1 and Top-5 localization */
+    struct adl_map_rule map; /* its threshold is that of GT-known, Top-1 and Top-5 localization */
     int batch;
 };
 
@@ -145,7 +146,7 @@ static int print_json(const struct eval *e, struct adl_error *err)
         {"max_box_acc_v2_iou", per_iou(f->max_box_acc_v2_iou, r->localized)},
         {"best_threshold", number(f->best_threshold, r->localized)},
         {"best_threshold_v2_iou", per_iou(f->best_threshold_v2, r->localized)},
-        {"model_threshold", json_real(e->threshold)},
+        {"model_threshold", json_real(e->map.threshold)},
         {"cam_curve_interval", json_real(e->settings->curve_interval)},
         {"seconds", json_real(r->seconds)},
         {"per_class", e->settings->per_class ? classes_to_json(e) : NULL},
@@ -202,7 +203,7 @@ static void print_table(const struct eval *e)
     const struct adl_evaluation *f = &r->figures;
     char note[200], fixed[60];
 
-    snprintf(fixed, sizeof fixed, "at the threshold %g", e->threshold);
+    snprintf(fixed, sizeof fixed, "at the threshold %g", e->map.threshold);
     printf("%-14s %6zu", "images", r->images);
     if (r->errors > 0)
         printf("    (%zu unreadable, counted as wrong)", r->errors);
@@ -356,11 +357,16 @@ static int evaluate(struct eval *e, const struct adl_options *options, struct ad
     size_t total = e->dataset->count;
     int result;
 
-    e->threshold = e->model ? e->model->cam_threshold : MAPS_THRESHOLD;
-    if (adl_options_given(options, "threshold"))
-        e->threshold = s->threshold;
+    e->map = e->model ? e->model->map : (struct adl_map_rule){.threshold = MAPS_THRESHOLD};
+    if (adl_map_options_apply(&s->map, options, &e->map, err) < 0)
+        return -1;
+    if (!e->model && !adl_map_rule_is_reference(&e->map))
+        return adl_fail(
+            err, ADL_ERR_ARG,
+            "the score maps of --from-scoremaps are measured as they are; --map-weights "
+            "and --map-normalise apply where maps are made: eval --scoremaps DIR");
     struct adl_evaluate_options how = {.curve_interval = s->curve_interval,
-                                       .model_threshold = e->threshold,
+                                       .map = e->map,
                                        .limit = (size_t)s->limit,
                                        .scoremaps = s->scoremaps,
                                        .progress = adl_progress_callback,
@@ -435,8 +441,8 @@ static const struct adl_option table[] = {
     {"from-scoremaps", ADL_STRING(struct settings, from_scoremaps), .metavar = "DIR",
      .help = "evaluate maps written by --scoremaps, without a model"},
     ADL_OPTION_CURVE_INTERVAL(struct settings, 1e-5, 1),
-    ADL_OPTION_MAP_THRESHOLD(struct settings, .default_note = "the model's",
-                             .help = "map threshold of GT-known, Top-1 and Top-5 localization"),
+    ADL_MAP_OPTIONS(struct settings, map,
+                    "map threshold of GT-known, Top-1 and Top-5 localization"),
     ADL_OPTION_THREADS(struct settings, .help = "number of threads; results do not depend on it"),
     ADL_OPTION_BATCH(struct settings, "16"),
     {"limit", ADL_INT(struct settings, limit), .min = 1, .max = ADL_LIMIT_DATASET_IMAGES,

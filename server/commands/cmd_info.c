@@ -84,6 +84,15 @@ static void print_object(const char *title, const json_t *object)
     }
 }
 
+static void print_map_rule(const struct adl_map_rule *rule)
+{
+    printf("%-14s%s weights, %s", "map", adl_map_weights_names[rule->weights],
+           adl_map_normalise_names[rule->normalise]);
+    if (adl_map_has_percentile(rule->normalise))
+        printf(" %.6g", rule->percentile);
+    printf(", threshold %.6g\n", rule->threshold);
+}
+
 static void print_table(const struct adl_model *model, const struct facts *facts)
 {
     char arch[100], label[40];
@@ -106,7 +115,7 @@ static void print_table(const struct adl_model *model, const struct facts *facts
     printf("%-14s%dx%d, mean %.6g %.6g %.6g, std %.6g %.6g %.6g\n", "input", model->input_h,
            model->input_w, (double)model->mean[0], (double)model->mean[1], (double)model->mean[2],
            (double)model->std[0], (double)model->std[1], (double)model->std[2]);
-    printf("%-14s%.6g\n", "threshold", model->cam_threshold);
+    print_map_rule(&model->map);
     printf("%-14s%s\n", "digest", model->digest);
     printf("%-14s%.1f MiB of weights, %.1f MiB per image being processed\n", "memory",
            (double)facts->weight_bytes / (double)ADL_MIB,
@@ -114,6 +123,7 @@ static void print_table(const struct adl_model *model, const struct facts *facts
     printf("%-14s%s; %s\n", "runs on", facts->isa, adl_blas_version());
     print_object("training", model->training);
     print_object("metrics", model->metrics);
+    print_object("calibration", model->calibration);
 }
 
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)

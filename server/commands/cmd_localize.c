@@ -22,6 +22,7 @@
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
 #include "server/commands/image_list.h"
+#include "server/options/map_options.h"
 #include "server/tasks/coco.h"
 #include "server/tasks/default_model.h"
 #include "server/tasks/directory.h"
@@ -44,7 +45,7 @@ struct settings {
     const char *annotations;
     int top_k;
     const char *class_text;
-    double threshold;
+    struct adl_map_settings map;
     int boxes;
     int heatmap;
     int threads;
@@ -166,7 +167,6 @@ static int print_line_of_json(const struct run *run, const struct item *item, st
                                     .model_name = run->model_name,
                                     .image_width = item->input.info.width,
                                     .image_height = item->input.info.height,
-                                    .threshold = run->query.threshold,
                                     .predictions = &item->predictions,
                                     .heatmap = (enum adl_reply_heatmap)run->settings->heatmap,
                                     .timing = &item->timing};
@@ -302,10 +302,10 @@ static int make_query(struct run *run, const struct adl_options *options, struct
 
     run->query = (struct adl_predict_query){.class_id = -1,
                                             .top_k = (size_t)s->top_k,
-                                            .threshold = run->model->cam_threshold,
+                                            .map = run->model->map,
                                             .boxes = (enum adl_box_mode)s->boxes};
-    if (adl_options_given(options, "threshold"))
-        run->query.threshold = s->threshold;
+    if (adl_map_options_apply(&s->map, options, &run->query.map, err) < 0)
+        return -1;
     if (!s->class_text)
         return 0;
     run->query.class_id = adl_model_find_class(run->model, s->class_text);
@@ -525,8 +525,7 @@ static const struct adl_option table[] = {
      .max = ADL_LIMIT_TOP_K, .metavar = "N", .help = "number of classes to report per image"},
     {"class", ADL_STRING(struct settings, class_text), .metavar = "CLASS",
      .default_note = "the predicted ones", .help = "localize this class, given by id or label"},
-    ADL_OPTION_MAP_THRESHOLD(struct settings, .default_note = "the model's",
-                             .help = "threshold at which the normalised map is cut"),
+    ADL_MAP_OPTIONS(struct settings, map, "threshold at which the normalised map is cut"),
     {"boxes", ADL_CHOICE(struct settings, boxes), .choices = box_modes, .value = "largest",
      .metavar = "MODE", .help = "one box around the largest region, or a box around each region"},
     {"heatmap", ADL_CHOICE(struct settings, heatmap), .choices = adl_reply_heatmap_names,

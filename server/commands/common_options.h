@@ -28,9 +28,6 @@
 
 #define ADL_OPTION_JSON(s) {"json", ADL_FLAG(s, json), .help = "print JSON instead of a table"}
 
-#define ADL_OPTION_MAP_THRESHOLD(s, ...)                                                       \
-    {"threshold", ADL_DOUBLE(s, threshold), .min = 0, .max = 1, .metavar = "T", __VA_ARGS__}
-
 /* A file of tensors in and one out: `forward` and `step`. */
 #define ADL_OPTION_INPUT(s, ...)                                                               \
     {"input", ADL_STRING(s, input), .letter = 'i', .metavar = "FILE", .required = true,        \

@@ -12,6 +12,7 @@
     ROW(localize)                                                                                  \
     ROW(eval)                                                                                      \
     ROW(train)                                                                                     \
+    ROW(calibrate)                                                                                 \
     ROW(report)                                                                                    \
     ROW(convert)                                                                                   \
     ROW(info)                                                                                      \

@@ -147,7 +147,7 @@ static int measure_val(struct report *report, int batch, struct adl_error *err)
     struct adl_progress progress;
     struct adl_evaluate_options options = {
         .curve_interval = report->record.curve_interval,
-        .model_threshold = model->cam_threshold,
+        .map = model->map,
         .limit = report->depth == ADL_REPORT_SAMPLE ? SAMPLE_IMAGES : 0,
         .progress = adl_progress_callback,
         .report_context = &progress,

@@ -94,10 +94,14 @@ static int predict(const struct adl_report_images *p, int class_id, const struct
     adl_top_k(values, classes, 1, &prediction->top);
     prediction->top_probability = values[prediction->top];
     prediction->probability = values[class_id];
-    adl_session_cam(p->session, 0, class_id, values);
-    result = adl_localize_map(values, features.h, features.w, input->height, input->width,
-                              p->model->cam_threshold, ADL_BOXES_LARGEST, small->width,
-                              small->height, &prediction->place, err);
+    adl_session_cam(p->session, 0, class_id, p->model->map.weights, values);
+    const struct adl_class_map cam = {.values = values,
+                                      .h = features.h,
+                                      .w = features.w,
+                                      .input_h = input->height,
+                                      .input_w = input->width};
+    result = adl_localize_map(&p->model->map, &cam, ADL_BOXES_LARGEST, small->width, small->height,
+                              &prediction->place, err);
     adl_free(values);
     return result;
 }

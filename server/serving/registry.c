@@ -202,7 +202,7 @@ static char *describe(const struct adl_served *served, struct adl_error *err)
     strftime(loaded_at, sizeof loaded_at, "%Y-%m-%dT%H:%M:%SZ", &parts);
     more = json_pack("{s:s, s:s, s:I, s:f, s:s, s:s, s:I, s:I}", "name", served->name, "state",
                      "available", "class_count", (json_int_t)model->class_count, "threshold",
-                     model->cam_threshold, "digest", model->digest, "loaded_at", loaded_at,
+                     model->map.threshold, "digest", model->digest, "loaded_at", loaded_at,
                      "memory_bytes", (json_int_t)served->memory_bytes, "macs",
                      (json_int_t)adl_plan_macs(served->plan));
     if (root && more && json_object_update(more, root) == 0)

@@ -85,7 +85,7 @@ void adl_predict_load(const struct adl_model *model, const struct adl_predict_in
 void adl_predictions_release(struct adl_predictions *predictions)
 {
     for (size_t i = 0; predictions->items && i < predictions->count; i++) {
-        adl_free(predictions->items[i].heatmap);
+        adl_free(predictions->items[i].cam);
         adl_localization_release(&predictions->items[i].place);
     }
     adl_free(predictions->items);
@@ -131,8 +131,11 @@ int adl_predict_collect(const struct adl_session *session, int index,
     size_t *chosen = NULL, count;
     int result = -1;
 
-    *predictions = (struct adl_predictions){
-        .cam_w = features.w, .cam_h = features.h, .input_w = in.w, .input_h = in.h};
+    *predictions = (struct adl_predictions){.cam_w = features.w,
+                                            .cam_h = features.h,
+                                            .input_w = in.w,
+                                            .input_h = in.h,
+                                            .map = query->map};
     ADL_TRY(choose_classes(session, index, query, &probabilities, &chosen, &count, err));
     predictions->items = adl_calloc(count, sizeof *predictions->items);
     if (!predictions->items) {
@@ -144,12 +147,12 @@ int adl_predict_collect(const struct adl_session *session, int index,
         struct adl_prediction *p = &predictions->items[i];
         p->class_id = (int)chosen[i];
         p->score = probabilities[chosen[i]];
-        p->heatmap = adl_malloc(pixels, sizeof *p->heatmap);
-        if (!p->heatmap) {
+        p->cam = adl_malloc(pixels, sizeof *p->cam);
+        if (!p->cam) {
             adl_fail_nomem(err, "a class map");
             goto out;
         }
-        adl_session_cam(session, index, p->class_id, p->heatmap);
+        adl_session_cam(session, index, p->class_id, query->map.weights, p->cam);
     }
     result = 0;
 out:
@@ -160,20 +163,26 @@ out:
     return result;
 }
 
+static struct adl_class_map class_map(const struct adl_predictions *predictions, size_t index)
+{
+    return (struct adl_class_map){.values = predictions->items[index].cam,
+                                  .h = predictions->cam_h,
+                                  .w = predictions->cam_w,
+                                  .input_h = predictions->input_h,
+                                  .input_w = predictions->input_w};
+}
+
 int adl_predict_locate(struct adl_predictions *predictions, const struct adl_predict_query *query,
                        int image_w, int image_h, struct adl_error *err)
 {
-    size_t pixels = (size_t)predictions->cam_h * (size_t)predictions->cam_w;
-
     for (size_t i = 0; i < predictions->count; i++) {
         struct adl_prediction *p = &predictions->items[i];
-        if (adl_localize_map(p->heatmap, predictions->cam_h, predictions->cam_w,
-                             predictions->input_h, predictions->input_w, query->threshold,
-                             query->boxes, image_w, image_h, &p->place, err) < 0)
+        const struct adl_class_map cam = class_map(predictions, i);
+        if (adl_localize_map(&predictions->map, &cam, query->boxes, image_w, image_h, &p->place,
+                             err) < 0)
             return -1;
         adl_free(p->place.map);
         p->place.map = NULL;
-        adl_heatmap_normalise(p->heatmap, pixels, p->heatmap);
     }
     return 0;
 }
@@ -181,7 +190,6 @@ int adl_predict_locate(struct adl_predictions *predictions, const struct adl_pre
 float *adl_predict_map(const struct adl_predictions *predictions, size_t index,
                        struct adl_error *err)
 {
-    return adl_localize_enlarge(predictions->items[index].heatmap, predictions->cam_h,
-                                predictions->cam_w, predictions->input_h, predictions->input_w,
-                                err);
+    const struct adl_class_map cam = class_map(predictions, index);
+    return adl_localize_enlarge(&predictions->map, &cam, err);
 }

@@ -6,7 +6,7 @@
  *     decode   bytes -> image of the network's input size      no session needed
  *     load     that image -> the session's input               before the session runs
  *     collect  the session's outputs -> scores and class maps  before it runs again
- *     locate   class maps -> heat maps and boxes               no session needed
+ *     locate   class maps -> boxes                             no session needed
  *
  * The steps in the middle touch only their own image's part of the session, so different
  * images of a batch may be loaded, and collected, at the same time. Shared by `serve` and
@@ -55,24 +55,25 @@ void adl_predict_load(const struct adl_model *model, const struct adl_predict_in
 
 /* What to localize in one image. */
 struct adl_predict_query {
-    int class_id;     /* this class; -1: the most probable ones */
-    size_t top_k;     /* number of those; capped at the number of classes */
-    double threshold; /* at which the normalised map is cut, 0..1 */
+    int class_id; /* this class; -1: the most probable ones */
+    size_t top_k; /* number of those; capped at the number of classes */
+    struct adl_map_rule map;
     enum adl_box_mode boxes;
 };
 
 struct adl_prediction {
     int class_id;
     float score;                   /* softmax probability */
-    float *heatmap;                /* cam_h x cam_w; raw after collect, 0..1 after locate; owned */
+    float *cam;                    /* the class map, cam_h x cam_w, not normalised; owned */
     struct adl_localization place; /* boxes, after locate; its map is NULL, see below */
 };
 
 struct adl_predictions {
     struct adl_prediction *items; /* most probable first; owned */
     size_t count;
-    int cam_w, cam_h;     /* of the class maps */
-    int input_w, input_h; /* of the network's input */
+    int cam_w, cam_h;        /* of the class maps */
+    int input_w, input_h;    /* of the network's input */
+    struct adl_map_rule map; /* by which the maps were made; from the query */
 };
 
 void adl_predictions_release(struct adl_predictions *predictions);
@@ -84,14 +85,14 @@ int adl_predict_collect(const struct adl_session *session, int index,
                         const struct adl_predict_query *query, struct adl_predictions *predictions,
                         struct adl_error *err) ADL_MUST_CHECK;
 
-/* Boxes in pixels of an image of image_w x image_h, and normalised heat maps. The maps at the
- * input size that the boxes are taken from are not kept: those of a hundred predictions of one
- * image would be tens of megabytes. */
+/* Finds boxes in pixels of an image of image_w x image_h. The maps at the input size that the
+ * boxes are cut from are not kept: those of a hundred predictions of one image would be tens of
+ * megabytes. */
 int adl_predict_locate(struct adl_predictions *predictions, const struct adl_predict_query *query,
                        int image_w, int image_h, struct adl_error *err) ADL_MUST_CHECK;
 
-/* The heat map of a located prediction, enlarged to the input size again: input_h x input_w
- * floats in 0..1, to be freed with adl_free(). NULL when out of memory. */
+/* Makes the map that the boxes of a prediction were cut from again: input_h x input_w floats in
+ * 0..1, to be freed with adl_free(). NULL when out of memory. */
 float *adl_predict_map(const struct adl_predictions *predictions, size_t index,
                        struct adl_error *err) ADL_MUST_CHECK;
 

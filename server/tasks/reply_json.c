@@ -74,21 +74,52 @@ out:
     return result;
 }
 
+static json_t *numbers(const float *values, size_t count)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; list && i < count; i++)
+        if (json_array_append_new(list, json_real((double)values[i])) < 0) {
+            json_decref(list);
+            list = NULL;
+        }
+    return list;
+}
+
+/* The class map in 0..1, at its own size. By the reference's rule it is normalised by its own
+ * least and greatest value; enlarging and normalising it again gives the map of the boxes. Other
+ * rules clip the enlarged map, which cannot be made up for: "data" has the values on the scale of
+ * the map of the boxes, clipped to 0..1, and "raw" the same without the clip, so that "raw"
+ * enlarged and clipped is that map. */
 static json_t *heatmap_array(const struct adl_predictions *predictions,
                              const struct adl_prediction *prediction, struct adl_error *err)
 {
     size_t count = (size_t)predictions->cam_w * (size_t)predictions->cam_h;
-    json_t *data = json_array();
-    json_t *result;
+    bool reference = adl_map_rule_is_reference(&predictions->map);
+    const struct adl_map_range *range = &prediction->place.range;
+    double width = range->high - range->low;
+    float *values = adl_malloc(count, sizeof *values);
+    json_t *data, *raw = NULL, *result = NULL;
 
-    for (size_t i = 0; i < count; i++)
-        if (json_array_append_new(data, json_real((double)prediction->heatmap[i])) < 0) {
-            json_decref(data);
-            data = NULL;
-            break;
-        }
-    result = json_pack("{s:i, s:i, s:o}", "width", predictions->cam_w, "height", predictions->cam_h,
-                       "data", data);
+    if (!values)
+        goto out;
+    if (reference) {
+        adl_heatmap_normalise(prediction->cam, count, values);
+    } else {
+        for (size_t i = 0; i < count; i++)
+            values[i] = width > 0 ? (float)(((double)prediction->cam[i] - range->low) / width) : 0;
+        raw = numbers(values, count);
+        for (size_t i = 0; i < count; i++)
+            values[i] = fminf(fmaxf(values[i], 0), 1);
+    }
+    data = numbers(values, count);
+    if (data && (reference || raw))
+        result = json_pack("{s:i, s:i, s:O, s:O*}", "width", predictions->cam_w, "height",
+                           predictions->cam_h, "data", data, "raw", raw);
+    json_decref(data);
+    json_decref(raw);
+out:
+    adl_free(values);
     if (!result)
         adl_fail_nomem(err, "a heat map");
     return result;
@@ -184,8 +215,9 @@ json_t *adl_reply_to_json(const struct adl_reply *reply, struct adl_error *err)
     }
     result = json_pack("{s:s, s:s*, s:{s:i, s:i}, s:f, s:O, s:o*}", "model", reply->model_name,
                        "request_id", reply->request_id, "image", "width", reply->image_width,
-                       "height", reply->image_height, "threshold", reply->threshold, "predictions",
-                       list, "timing_ms", reply->timing ? timing_json(reply->timing) : NULL);
+                       "height", reply->image_height, "threshold",
+                       reply->predictions->map.threshold, "predictions", list, "timing_ms",
+                       reply->timing ? timing_json(reply->timing) : NULL);
     json_decref(list);
     if (!result)
         adl_fail_nomem(err, "a reply");

@@ -32,7 +32,6 @@ struct adl_reply {
     const char *request_id; /* NULL: omitted */
     int image_width;
     int image_height;
-    double threshold;
     const struct adl_predictions *predictions; /* located */
     enum adl_reply_heatmap heatmap;
     const struct adl_reply_timing *timing; /* NULL: omitted */

@@ -214,7 +214,7 @@ int adl_train_save_state(struct adl_train_run *run, struct adl_error *err)
         run->origin, "epoch", run->epoch, "batch", (json_int_t)run->batch, "loss_sum",
         run->sums.loss, "images", (json_int_t)run->sums.images, "right",
         (json_int_t)run->sums.right, "best", run->best, "best_loss", number(run->best_loss),
-        "best_epoch", run->best_epoch, "threshold", run->model->cam_threshold);
+        "best_epoch", run->best_epoch, "threshold", run->model->map.threshold);
     if (run->val && !val) {
         json_decref(state);
         state = NULL;
@@ -334,7 +334,7 @@ int adl_train_load_state(struct adl_train_run *run, struct adl_error *err)
     run->batch = (size_t)batch;
     run->sums.images = (size_t)images;
     run->sums.right = (size_t)right;
-    run->model->cam_threshold = threshold;
+    run->model->map.threshold = threshold;
     result = 0;
 out:
     adl_free(text);

@@ -435,7 +435,7 @@ static int evaluate(struct adl_train_run *run, struct adl_evaluate_report *repor
         return adl_fail_nomem(err, "the evaluation");
     struct adl_evaluate_options evaluation = {
         .curve_interval = s->curve_interval,
-        .model_threshold = run->model->cam_threshold,
+        .map = run->model->map,
         .progress = adl_progress_callback,
         .report_context = &progress,
         .broken = run->val_told ? NULL : adl_train_log_unreadable_val,
@@ -522,7 +522,7 @@ static int finish_epoch(struct adl_train_run *run, const struct adl_train_pace *
     }
     bool best = !run->val || is_best(run, measure_of(&report), loss);
     if (report.localized) {
-        run->model->cam_threshold = report.figures.best_threshold;
+        run->model->map.threshold = report.figures.best_threshold;
         use_best_threshold(&report.figures);
     }
     adl_train_print_epoch(run, pace, &report, best);

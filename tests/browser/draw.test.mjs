@@ -46,12 +46,26 @@ test('bicubic resize and normalisation agree with OpenCV', (t) => {
     for (const [number, c] of cases.entries()) {
         const values = c.map.flat().map((v) => v ?? NaN);
         const flat = values.every((v) => v === values[0]);
-        const out = scoreMap(values, c.map[0].length, c.map.length, c.out_width, c.out_height);
+        const heatmap = { width: c.map[0].length, height: c.map.length, data: values };
+        const out = scoreMap(heatmap, c.out_width, c.out_height);
         /* Of a constant map the reference gives stretched rounding errors, the page zeros. */
         const expected = c.resized_cubic_normalised.flat().map((v) => (flat ? 0 : v));
         assert.equal(out.length, expected.length);
         expected.forEach((v, i) => assert.ok(Math.abs(out[i] - v) < 2e-5,
             `map ${number}, value ${i}: ${out[i]}, expected ${v}`));
+    }
+});
+
+test('raw maps are clipped after they are enlarged', (t) => {
+    const cases = golden('resize_and_normalise.json');
+    if (!cases) return t.skip('no golden file');
+    for (const c of cases) {
+        const raw = c.map.flat().map((v) => v ?? 0);
+        if (raw.every((v) => v === raw[0])) continue;
+        const [width, height] = [c.map[0].length, c.map.length];
+        const large = resizeBicubic(raw, width, height, c.out_width, c.out_height);
+        const out = scoreMap({ width, height, data: [], raw }, c.out_width, c.out_height);
+        large.forEach((v, i) => assert.equal(out[i], v < 0 ? 0 : v > 1 ? 1 : v));
     }
 });
 

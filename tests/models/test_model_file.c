@@ -20,7 +20,8 @@ static void what_is_saved_is_loaded(void)
     model->arch.bn_eps = 0.001;
     model->mean[1] = 0.1f;
     model->std[2] = 1.0f / 3;
-    model->cam_threshold = 0.123;
+    model->map = (struct adl_map_rule){ADL_MAP_WEIGHTS_POSITIVE, ADL_MAP_IVR, 0.55, 0.123};
+    model->calibration = json_pack("{s:i}", "images", 57);
     model->training = json_pack("{s:i}", "epochs", 40);
     model->metrics = json_pack("{s:f}", "top1_loc", 62.29);
     TEST_OK(adl_model_set_classes(model, names, ADL_COUNT(names), &err), &err);
@@ -41,7 +42,8 @@ static void what_is_saved_is_loaded(void)
     CU_ASSERT_EQUAL(back->input_w, 48);
     CU_ASSERT_TRUE(model_same_floats(back->mean, model->mean, 3));
     CU_ASSERT_TRUE(model_same_floats(back->std, model->std, 3));
-    CU_ASSERT_EQUAL(back->cam_threshold, 0.123);
+    CU_ASSERT_TRUE(adl_map_rule_equal(&back->map, &model->map));
+    CU_ASSERT_TRUE(json_equal(back->calibration, model->calibration));
     CU_ASSERT_TRUE(json_equal(back->training, model->training));
     CU_ASSERT_TRUE(json_equal(back->metrics, model->metrics));
     CU_ASSERT_EQUAL_FATAL(back->class_count, ADL_COUNT(names));
@@ -390,7 +392,7 @@ static void the_imagenet_model_loads(void)
     CU_ASSERT_EQUAL(model->arch.width, 0.75);
     CU_ASSERT_EQUAL(model->arch.padding, ADL_PAD_TF_SAME);
     CU_ASSERT_EQUAL(model->arch.last_stride, 2);
-    CU_ASSERT_EQUAL(model->cam_threshold, 0.3);
+    CU_ASSERT_EQUAL(model->map.threshold, 0.3);
     CU_ASSERT_EQUAL(model->std[2], 0.5f);
     CU_ASSERT_EQUAL(adl_model_find_class(model, "great white shark"), 2);
     adl_model_free(model);

@@ -11,6 +11,7 @@
 #include "support/golden.h"
 #include "wsol/boxes.h"
 #include "wsol/evaluator.h"
+#include "wsol/map_rule.h"
 
 static struct adl_box box_of(const json_t *array)
 {
@@ -132,7 +133,7 @@ static void check_grid(const json_t *item, struct adl_box_finder *finder, struct
 
     CU_ASSERT_EQUAL_FATAL(count, (size_t)side * (size_t)side);
     TEST_OK(adl_scoremap_resize(small, side, side, map, size, size, &err), &err);
-    adl_scoremap_normalise(map, pixels);
+    adl_map_normalise(&(struct adl_map_rule){0}, map, pixels);
     TEST_OK(adl_box_finder_load(finder, map, size, size, &err), &err);
     check_bytes(item, finder, size);
     for (size_t step = 0; step < 1000; step++) {

@@ -21,7 +21,7 @@ static void weighted_map_is_the_plain_sum(void)
         float *cam = adl_malloc(pixels, sizeof *cam);
         formula_param("cam.features", 0, 3, pixels * channels, features);
         formula_param("cam.weight", 0.5, 1, channels, weight);
-        adl_cam_weighted(features, pixels, channels, weight, cam);
+        adl_cam_weighted(features, pixels, channels, weight, ADL_MAP_WEIGHTS_ALL, cam);
         for (size_t i = 0; i < pixels; i++) {
             double sum = 0;
             for (size_t k = 0; k < channels; k++)

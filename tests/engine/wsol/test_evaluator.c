@@ -10,6 +10,7 @@
 #include "base/size.h"
 #include "support/golden.h"
 #include "wsol/evaluator.h"
+#include "wsol/map_rule.h"
 
 enum { SIZE = 224 };
 
@@ -40,7 +41,7 @@ static void sample_init(struct sample *sample, const json_t *rows, const json_t 
     memset(sample, 0, sizeof *sample);
     sample->map = adl_malloc((size_t)SIZE * SIZE, sizeof *sample->map);
     TEST_OK(adl_scoremap_resize(small, side, side, sample->map, SIZE, SIZE, &err), &err);
-    adl_scoremap_normalise(sample->map, (size_t)SIZE * SIZE);
+    adl_map_normalise(&(struct adl_map_rule){0}, sample->map, (size_t)SIZE * SIZE);
     sample->truth = adl_malloc(count / 4, sizeof *sample->truth);
     for (size_t i = 0; i < count / 4; i++) {
         const int *c = corners + 4 * i;

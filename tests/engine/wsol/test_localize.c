@@ -27,6 +27,16 @@ static bool inside(const struct adl_box *box, int width, int height)
            box->y0 <= box->y1 && box->y1 < height;
 }
 
+/* By the reference's rule. */
+static int localize(const float *cam, int cam_h, int cam_w, int input_h, int input_w,
+                    double threshold, enum adl_box_mode mode, int image_w, int image_h,
+                    struct adl_localization *out, struct adl_error *err)
+{
+    const struct adl_map_rule rule = {.threshold = threshold};
+    const struct adl_class_map map = {cam, cam_h, cam_w, input_h, input_w};
+    return adl_localize_map(&rule, &map, mode, image_w, image_h, out, err);
+}
+
 /* The box of a blob is symmetric around its centre and scales with the image. */
 static void finds_a_blob_in_the_photograph(void)
 {
@@ -37,8 +47,7 @@ static void finds_a_blob_in_the_photograph(void)
         int w = sizes[i][0], h = sizes[i][1];
         struct adl_localization found;
         struct adl_error err = {0};
-        TEST_OK(adl_localize_map(cam, SIDE, SIDE, INPUT, INPUT, 0.5, ADL_BOXES_LARGEST, w, h,
-                                 &found, &err),
+        TEST_OK(localize(cam, SIDE, SIDE, INPUT, INPUT, 0.5, ADL_BOXES_LARGEST, w, h, &found, &err),
                 &err);
         CU_ASSERT_EQUAL_FATAL(found.box_count, 1);
         CU_ASSERT(found.map_width == INPUT && found.map_height == INPUT);
@@ -61,9 +70,9 @@ static void scores_are_means_of_the_map(void)
         struct adl_error err = {0};
         snprintf(name, sizeof name, "localize.%d", round);
         formula_image(name, 1, 1, SIDE, SIDE, cam);
-        TEST_OK(adl_localize_map(cam, SIDE, SIDE, INPUT, INPUT, 0.6, ADL_BOXES_ALL, INPUT, INPUT,
-                                 &found, &err),
-                &err);
+        TEST_OK(
+            localize(cam, SIDE, SIDE, INPUT, INPUT, 0.6, ADL_BOXES_ALL, INPUT, INPUT, &found, &err),
+            &err);
         CU_ASSERT(found.box_count >= 1);
         for (size_t i = 0; i < found.box_count; i++) {
             const struct adl_box *box = &found.boxes[i].box;
@@ -95,8 +104,8 @@ static void a_map_that_points_nowhere_has_no_box(void)
             struct adl_error err = {0};
             for (size_t k = 0; k < ADL_COUNT(cam); k++)
                 cam[k] = constants[c];
-            TEST_OK(adl_localize_map(cam, SIDE, SIDE, inputs[i], inputs[i], 0, ADL_BOXES_ALL, 640,
-                                     480, &found, &err),
+            TEST_OK(localize(cam, SIDE, SIDE, inputs[i], inputs[i], 0, ADL_BOXES_ALL, 640, 480,
+                             &found, &err),
                     &err);
             CU_ASSERT_EQUAL(found.box_count, 0);
             CU_ASSERT_EQUAL(found.map[0], 0);
@@ -107,8 +116,7 @@ static void a_map_that_points_nowhere_has_no_box(void)
     struct adl_localization found;
     struct adl_error err = {0};
     blob(cam, 3, 3);
-    TEST_OK(adl_localize_map(cam, SIDE, SIDE, INPUT, INPUT, 1, ADL_BOXES_ALL, 9, 9, &found, &err),
-            &err);
+    TEST_OK(localize(cam, SIDE, SIDE, INPUT, INPUT, 1, ADL_BOXES_ALL, 9, 9, &found, &err), &err);
     CU_ASSERT_EQUAL(found.box_count, 0);
     CU_ASSERT(found.map[3 * 16 * INPUT + 3 * 16] > 0.9F);
     adl_localization_release(&found);
@@ -126,9 +134,8 @@ static void keeps_the_largest_boxes(void)
         for (int x = 0; x < WIDE; x++)
             cam[y * WIDE + x] =
                 (x > 61 && x < 69 && y > 61 && y < 69) || (x % 2 == 0 && y % 2 == 0);
-    TEST_OK(
-        adl_localize_map(cam, WIDE, WIDE, WIDE, WIDE, 0.5, ADL_BOXES_ALL, WIDE, WIDE, &found, &err),
-        &err);
+    TEST_OK(localize(cam, WIDE, WIDE, WIDE, WIDE, 0.5, ADL_BOXES_ALL, WIDE, WIDE, &found, &err),
+            &err);
     CU_ASSERT_EQUAL(found.box_count, ADL_LIMIT_BOXES);
     for (size_t i = 0; i < found.box_count; i++)
         square |= found.boxes[i].box.x0 == 62 && found.boxes[i].box.x1 == 68;
@@ -159,13 +166,12 @@ static void refuses_impossible_sizes(void)
         const int *b = bad[i];
         struct adl_localization found;
         struct adl_error err = {0};
-        CU_ASSERT_EQUAL(adl_localize_map(&cam, b[0], b[1], b[2], b[3], 0.5, ADL_BOXES_ALL, b[4],
-                                         b[5], &found, &err),
-                        -1);
+        CU_ASSERT_EQUAL(
+            localize(&cam, b[0], b[1], b[2], b[3], 0.5, ADL_BOXES_ALL, b[4], b[5], &found, &err),
+            -1);
         CU_ASSERT(found.map == NULL && found.boxes == NULL);
         adl_error_clear(&err);
-        CU_ASSERT_EQUAL(adl_localize_map(&cam, 1, 1, 1, 1, NAN, ADL_BOXES_ALL, 1, 1, &found, &err),
-                        -1);
+        CU_ASSERT_EQUAL(localize(&cam, 1, 1, 1, 1, NAN, ADL_BOXES_ALL, 1, 1, &found, &err), -1);
         CU_ASSERT_EQUAL(err.kind, ADL_ERR_ARG);
     }
 }
@@ -183,8 +189,7 @@ static void survives_no_memory(void)
         struct adl_localization found;
         struct adl_error err = {0};
         adl_mem_fail_nth(++nth);
-        result = adl_localize_map(cam, WIDE, WIDE, WIDE, WIDE, 0.5, ADL_BOXES_ALL, 640, 480, &found,
-                                  &err);
+        result = localize(cam, WIDE, WIDE, WIDE, WIDE, 0.5, ADL_BOXES_ALL, 640, 480, &found, &err);
         adl_mem_fail_nth(0);
         CU_ASSERT_EQUAL(err.kind, result < 0 ? ADL_ERR_NOMEM : ADL_ERR_NONE);
         CU_ASSERT_EQUAL(found.box_count, result < 0 ? 0 : ADL_LIMIT_BOXES);

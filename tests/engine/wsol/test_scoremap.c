@@ -11,6 +11,7 @@
 #include "support/formula.h"
 #include "support/golden.h"
 #include "wsol/boxes.h"
+#include "wsol/map_rule.h"
 
 /* The expected values were computed in float, which leaves ripples even on the constant map; in
  * double it stays constant and becomes the documented zeros. */
@@ -37,7 +38,7 @@ static void equals_the_reference(void)
         double *want = golden_doubles(golden_get(item, "resized_cubic_normalised"), &wanted);
         CU_ASSERT_EQUAL_FATAL(wanted, pixels);
         TEST_OK(adl_scoremap_resize(map, h, w, out, out_h, out_w, &err), &err);
-        adl_scoremap_normalise(out, pixels);
+        adl_map_normalise(&(struct adl_map_rule){0}, out, pixels);
         for (size_t k = 0; k < pixels; k++)
             wrong += !(fabs(out[k] - wanted_value(map, count, want[k])) <= 2e-7);
         if (wrong > 0)
@@ -104,7 +105,7 @@ static void equals_opencv(void)
         const json_t *results = golden_get(item, "results");
         TEST_OK(adl_scoremap_resize(map, h, w, out, out_h, out_w, &err), &err);
         check_samples(golden_string(item, "case"), golden_get(results, "resized"), out);
-        adl_scoremap_normalise(out, pixels);
+        adl_map_normalise(&(struct adl_map_rule){0}, out, pixels);
         check_samples(golden_string(item, "case"), golden_get(results, "normalized"), out);
         checked++;
         adl_free(map);
@@ -142,13 +143,13 @@ static void normalises_odd_maps_to_zero(void)
 {
     double cases[][3] = {{5, 5, 5}, {1, NAN, 2}, {NAN, 1, 2}, {INFINITY, 0, 1}, {-1e308, 0, 1e308}};
     for (size_t i = 0; i < ADL_COUNT(cases); i++) {
-        adl_scoremap_normalise(cases[i], 3);
+        adl_map_normalise(&(struct adl_map_rule){0}, cases[i], 3);
         CU_ASSERT(cases[i][0] == 0 && cases[i][1] == 0 && cases[i][2] == 0);
     }
     double map[3] = {-3, -1, -2};
-    adl_scoremap_normalise(map, 3);
+    adl_map_normalise(&(struct adl_map_rule){0}, map, 3);
     CU_ASSERT(map[0] == 0 && map[1] == 1 && map[2] == 0.5);
-    adl_scoremap_normalise(map, 0);
+    adl_map_normalise(&(struct adl_map_rule){0}, map, 0);
     CU_ASSERT_EQUAL(map[1], 1);
 }
 

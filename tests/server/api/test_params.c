@@ -21,7 +21,7 @@ static void has_the_defaults_of_the_interface(void)
     struct adl_error err = {0};
     TEST_OK(adl_params_parse(&params, NULL, 0, &err), &err);
     CU_ASSERT_EQUAL(params.top_k, 1);
-    CU_ASSERT(params.threshold < 0);
+    CU_ASSERT(params.map.threshold < 0);
     CU_ASSERT_EQUAL(params.boxes, ADL_BOXES_LARGEST);
     CU_ASSERT_EQUAL(params.heatmap, ADL_HEATMAP_NONE);
     CU_ASSERT(!*params.model && !*params.class_text);
@@ -37,7 +37,7 @@ static void takes_what_is_in_range(void)
     TEST_OK(parse(&params, "threshold", "0", &err), &err);
     TEST_OK(parse(&params, "threshold", "1.0", &err), &err);
     TEST_OK(parse(&params, "threshold", "2.5e-1", &err), &err);
-    CU_ASSERT_EQUAL(params.threshold, 0.25);
+    CU_ASSERT_EQUAL(params.map.threshold, 0.25);
     TEST_OK(parse(&params, "boxes", "all", &err), &err);
     CU_ASSERT_EQUAL(params.boxes, ADL_BOXES_ALL);
     TEST_OK(parse(&params, "heatmap", "png", &err), &err);

@@ -336,7 +336,7 @@ static void converts(void)
         CU_ASSERT_EQUAL(back->input_w, 96);
         CU_ASSERT_EQUAL(back->mean[2], 0.5f);
         CU_ASSERT_EQUAL(back->std[1], 0.2f);
-        CU_ASSERT_EQUAL(back->cam_threshold, 0.25);
+        CU_ASSERT_EQUAL(back->map.threshold, 0.25);
         CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(back->training, "converted_from")),
                                "plain.safetensors");
         CU_ASSERT_EQUAL(json_string_length(json_object_get(back->training, "sha256")), 64);

@@ -24,7 +24,7 @@ static void check_drawing(const struct adl_model *model, struct adl_session *ses
     struct adl_predict_input input = {0};
     struct adl_predictions found = {0};
     struct adl_predict_query query = {
-        .class_id = -1, .top_k = 1, .threshold = model->cam_threshold, .boxes = ADL_BOXES_LARGEST};
+        .class_id = -1, .top_k = 1, .map = model->map, .boxes = ADL_BOXES_LARGEST};
     static const struct adl_predict_decode how = {.max_pixels = 1000000,
                                                   .max_memory_bytes = 64 * 1024 * 1024};
     char path[100];

@@ -26,6 +26,7 @@
 #include "support/golden.h"
 #include "support/scratch.h"
 #include "wsol/cam.h"
+#include "wsol/map_rule.h"
 
 /* --- a directory on disk --------------------------------------------------------------- */
 
@@ -70,7 +71,7 @@ static json_t *write_golden(const char *name)
         int *size = golden_ints(golden_get(golden_get(golden, "image_sizes"), id), &count);
         int *boxes = golden_ints(golden_get(golden_get(golden, "gt_boxes_original"), id), &corners);
         TEST_OK(adl_scoremap_resize(small, 14, 14, map, SIDE, SIDE, &err), &err);
-        adl_scoremap_normalise(map, (size_t)SIDE * SIDE);
+        adl_map_normalise(&(struct adl_map_rule){0}, map, (size_t)SIDE * SIDE);
         snprintf(file, sizeof file, "maps/%s%s.npy", id, n++ % 2 ? ".jpg" : "");
         TEST_OK(adl_npy_write(scratch_path("%s", file), ADL_NPY_F64, map, SIDE, SIDE, &err), &err);
         scratch_append("metadata/test/image_ids.txt", "%s.jpg\n", id);
@@ -95,7 +96,7 @@ static void figures_through_files_equal_the_reference(void)
     for (int threads = 1; threads <= 3; threads += 2) {
         struct adl_error err = {0};
         struct adl_pool *pool = adl_pool_create(threads, &err);
-        struct adl_evaluate_options options = {.curve_interval = 0.01, .model_threshold = 0.2};
+        struct adl_evaluate_options options = {.curve_interval = 0.01, .map.threshold = 0.2};
         struct adl_evaluate_report r = {0};
         TEST_OK(adl_evaluate_scoremaps(d, scratch_path("maps"), pool, &options, &r, &err), &err);
         CU_ASSERT(r.images == 24 && r.errors == 0 && !r.classified && r.localized && !r.both);
@@ -123,7 +124,7 @@ static void figures_through_files_equal_the_reference(void)
 
 static void refused_maps(struct adl_dataset *d, enum adl_error_kind kind, const char *part)
 {
-    struct adl_evaluate_options options = {.curve_interval = 0.1, .model_threshold = 0.2};
+    struct adl_evaluate_options options = {.curve_interval = 0.1, .map.threshold = 0.2};
     struct adl_evaluate_report r = {0};
     struct adl_error err = {0};
     CU_ASSERT_EQUAL(adl_evaluate_scoremaps(d, scratch_path("maps"), NULL, &options, &r, &err), -1);
@@ -162,7 +163,7 @@ static void unfit_maps_are_refused(void)
     refused_maps(d, ADL_ERR_FORMAT, "x.npy: ");
     values[0] = 0;
     TEST_OK(adl_npy_write(scratch_path("maps/a/b.c/x.npy"), ADL_NPY_F32, values, 2, 2, &err), &err);
-    struct adl_evaluate_options options = {.curve_interval = 0.1, .model_threshold = 0.2};
+    struct adl_evaluate_options options = {.curve_interval = 0.1, .map.threshold = 0.2};
     struct adl_evaluate_report r = {0};
     TEST_OK(adl_evaluate_scoremaps(d, scratch_path("maps"), NULL, &options, &r, &err), &err);
     /* The box is the whole map; the true one is at most a corner of it. */
@@ -303,7 +304,7 @@ static bool stopped(void *context)
 static struct adl_evaluate_options settings(struct told *told)
 {
     struct adl_evaluate_options options = {.curve_interval = 0.01,
-                                           .model_threshold = 0.3,
+                                           .map.threshold = 0.3,
                                            .broken = tell,
                                            .report_context = told,
                                            .stopped = stopped,
@@ -545,7 +546,7 @@ static void the_command_prints_the_figures(void)
     CU_ASSERT_EQUAL(json_integer_value(json_object_get(json, "images")), 4);
     CU_ASSERT_EQUAL(json_number_value(json_object_get(json, "top1_cls")), 25);
     CU_ASSERT_EQUAL(json_number_value(json_object_get(json, "model_threshold")),
-                    net.model->cam_threshold);
+                    net.model->map.threshold);
     CU_ASSERT(json_array_size(json_object_get(json, "per_class")) >= 1);
     json_decref(json);
 

@@ -680,9 +680,9 @@ static size_t localize(const struct adl_model *model, bool red, int *class_id)
     *class_id = logits[1] > logits[0];
     struct adl_shape map = adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES);
     float *cam = adl_malloc((size_t)map.h * (size_t)map.w, sizeof *cam);
-    adl_session_cam(session, 0, *class_id, cam);
-    TEST_OK(adl_localize_map(cam, map.h, map.w, model->input_h, model->input_w,
-                             model->cam_threshold, ADL_BOXES_LARGEST, SIDE, SIDE, &found, &err),
+    adl_session_cam(session, 0, *class_id, model->map.weights, cam);
+    const struct adl_class_map class_map = {cam, map.h, map.w, model->input_h, model->input_w};
+    TEST_OK(adl_localize_map(&model->map, &class_map, ADL_BOXES_LARGEST, SIDE, SIDE, &found, &err),
             &err);
     size_t boxes = found.box_count;
     adl_localization_release(&found);
@@ -742,7 +742,7 @@ static void learns_two_colours(void)
         size_t epoch = i ? best_epoch : EPOCHS;
         CU_ASSERT_EQUAL(json_integer_value(json_object_get(model->training, "epochs")),
                         (json_int_t)epoch);
-        CU_ASSERT_DOUBLE_EQUAL(model->cam_threshold, figure(lines, epoch, "best_threshold"), 1e-9);
+        CU_ASSERT_DOUBLE_EQUAL(model->map.threshold, figure(lines, epoch, "best_threshold"), 1e-9);
         for (int red = 0; i == 0 && red < 2; red++) {
             int class_id;
             CU_ASSERT(localize(model, red, &class_id) >= 1);

@@ -69,7 +69,7 @@ static struct adl_job job_of(const void *bytes, size_t length)
         .bytes = bytes,
         .length = length,
         .served = served,
-        .query = {.class_id = -1, .top_k = 2, .threshold = 0.3},
+        .query = {.class_id = -1, .top_k = 2, .map = {.threshold = 0.3}},
         .deadline_ns = adl_clock_ns() + (uint64_t)20000000000,
         .finished = on_finished,
     };
@@ -110,7 +110,7 @@ static void answers_do_not_depend_on_company(void)
             const struct adl_prediction *a = &alone.predictions.items[p];
             const struct adl_prediction *b = &jobs[i].predictions.items[p];
             CU_ASSERT(a->class_id == b->class_id && a->score == b->score);
-            CU_ASSERT(!memcmp(a->heatmap, b->heatmap,
+            CU_ASSERT(!memcmp(a->cam, b->cam,
                               (size_t)alone.predictions.cam_w * (size_t)alone.predictions.cam_h *
                                   sizeof(float)));
             CU_ASSERT_PTR_NULL(b->place.map);

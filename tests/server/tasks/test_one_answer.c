@@ -3,6 +3,7 @@
 
 #include "support/test.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,6 +14,7 @@
 #include "eval/evaluate.h"
 #include "image/image_decode.h"
 #include "io/file.h"
+#include "io/npy.h"
 #include "models/file/load.h"
 #include "models/model.h"
 #include "server/tasks/predict.h"
@@ -151,7 +153,7 @@ static void evaluation_sees_upright_images(void)
     for (int pass = 0; pass < 2; pass++) {
         struct adl_dataset *d = open_data("folder", ADL_EXIF_AUTO);
         struct adl_evaluate_options how = {
-            .curve_interval = 0.1, .model_threshold = 0.3, .places = places[pass]};
+            .curve_interval = 0.1, .map.threshold = 0.3, .places = places[pass]};
         struct adl_evaluate_report report;
         CU_ASSERT_FATAL(d && d->count == FILES);
         memcpy(how.mean, mean, sizeof mean);
@@ -220,6 +222,140 @@ static void serving_decodes_at_full_size(void)
     CU_ASSERT_EQUAL(test_server_stop(&server), 0);
 }
 
+/* --- map rules ------------------------------------------------------------------------- */
+
+static const struct {
+    const char *query;
+    struct adl_map_rule rule;
+} rules[] = {
+    {"threshold=0.4", {.threshold = 0.4}},
+    {"threshold=0.3&map_weights=positive", {.weights = ADL_MAP_WEIGHTS_POSITIVE, .threshold = 0.3}},
+    {"threshold=0.5&map_normalise=max", {.normalise = ADL_MAP_MAX, .threshold = 0.5}},
+    {"threshold=0.6&map_normalise=pas",
+     {.normalise = ADL_MAP_PAS, .percentile = 0.9, .threshold = 0.6}},
+    {"threshold=0.1&map_normalise=ivr&map_percentile=0.6&map_weights=positive",
+     {ADL_MAP_WEIGHTS_POSITIVE, ADL_MAP_IVR, 0.6, 0.1}},
+};
+
+/* The largest contour's box of a map of SIDE x SIDE in pixels of an image. */
+static struct adl_box box_of(const double *map, double threshold, int width, int height)
+{
+    struct adl_boxes boxes = {0};
+    struct adl_error err = {0};
+    TEST_OK(adl_boxes_from_map(map, SIDE, SIDE, threshold, ADL_BOXES_LARGEST, &boxes, &err), &err);
+    struct adl_box box = adl_box_to_inclusive(boxes.items[0], SIDE, SIDE);
+    adl_boxes_release(&boxes);
+    return adl_box_scale(box, SIDE, SIDE, width, height);
+}
+
+static int member(const json_t *object, const char *key)
+{
+    return (int)json_integer_value(json_object_get(object, key));
+}
+
+/* The box of an answer equals `want`. */
+static void check_box(const json_t *answer, struct adl_box want, const char *what)
+{
+    const json_t *one = json_array_get(json_object_get(answer, "predictions"), 0);
+    const json_t *box = json_array_get(json_object_get(one, "boxes"), 0);
+    if (member(box, "x0") != want.x0 || member(box, "y0") != want.y0 ||
+        member(box, "x1") != want.x1 || member(box, "y1") != want.y1)
+        TEST_FAIL("%s: the box is %d,%d-%d,%d, not %d,%d-%d,%d", what, member(box, "x0"),
+                  member(box, "y0"), member(box, "x1"), member(box, "y1"), want.x0, want.y0,
+                  want.x1, want.y1);
+}
+
+/* The map that a client makes of a heat map in JSON: enlarged, and clipped or normalised. */
+static void client_map(const json_t *answer, double *map)
+{
+    const json_t *one = json_array_get(json_object_get(answer, "predictions"), 0);
+    const json_t *heatmap = json_object_get(one, "heatmap");
+    const json_t *raw = json_object_get(heatmap, "raw");
+    const json_t *data = json_object_get(heatmap, "data"), *from = raw ? raw : data;
+    double small[SIDE * SIDE / 64];
+    struct adl_error err = {0};
+    int w = member(heatmap, "width"), h = member(heatmap, "height");
+    CU_ASSERT_FATAL((size_t)w * (size_t)h <= ADL_COUNT(small));
+    for (size_t i = 0; i < json_array_size(from); i++) {
+        double value = json_number_value(json_array_get(data, i));
+        small[i] = json_number_value(json_array_get(from, i));
+        CU_ASSERT_DOUBLE_EQUAL(value, small[i] < 0 ? 0 : small[i] > 1 ? 1 : small[i], 1e-6);
+    }
+    TEST_OK(adl_scoremap_resize(small, h, w, map, SIDE, SIDE, &err), &err);
+    if (!raw)
+        adl_map_normalise(&(struct adl_map_rule){0}, map, (size_t)SIDE * SIDE);
+    for (size_t i = 0; i < (size_t)SIDE * SIDE; i++)
+        map[i] = ADL_MAX(0, ADL_MIN(map[i], 1));
+}
+
+/* The map that `eval` cuts for an image of class 0, through its score maps on disk. */
+static void eval_map(const struct adl_model *model, struct adl_session *session,
+                     const struct adl_map_rule *rule, double *map)
+{
+    struct adl_error err = {0};
+    struct adl_dataset *d = open_data("lists", ADL_EXIF_AUTO);
+    struct adl_evaluate_options how = {.curve_interval = 0.1, .map = *rule};
+    struct adl_evaluate_report report;
+    struct adl_npy npy = {0};
+    CU_ASSERT_FATAL(d != NULL);
+    how.scoremaps = scratch_path("maps");
+    memcpy(how.mean, model->mean, sizeof how.mean);
+    memcpy(how.std, model->std, sizeof how.std);
+    TEST_OK(adl_evaluate_session(d, session, 1, NULL, &how, &report, &err), &err);
+    TEST_OK(adl_npy_read(scratch_path("maps/picture.png.npy"), &npy, &err), &err);
+    CU_ASSERT_FATAL(npy.rows == SIDE && npy.columns == SIDE);
+    memcpy(map, npy.data, (size_t)SIDE * SIDE * sizeof *map);
+    adl_npy_release(&npy);
+    adl_evaluate_report_release(&report);
+    adl_dataset_free(d);
+}
+
+/* Whatever the rule, the server's box is that of the map that `eval` cuts, and that of the heat
+ * map which it sends along. */
+static void every_rule_has_one_box(void)
+{
+    struct test_server server = {0};
+    struct adl_error err = {0};
+    static double map[SIDE * SIDE];
+    const char *path = test_small_model();
+    size_t length;
+    struct adl_model *model = path ? adl_model_load(path, NULL, &err) : NULL;
+    CU_ASSERT_FATAL(model != NULL);
+    const struct adl_plan_options plain = {.input_h = SIDE, .input_w = SIDE};
+    struct adl_plan *plan = adl_plan_create(model->graph, model->params, &plain, &err);
+    struct adl_session *session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
+    CU_ASSERT_FATAL(session != NULL);
+    void *png = test_picture(TEST_PNG, 120, 90, &length);
+    scratch_open("one-rule", (const char *const[]){"lists", "lists/images", "lists/metadata",
+                                                   "lists/metadata/all", "maps", NULL});
+    write_file(scratch_path("lists/images/picture.png"), png, length);
+    scratch_append("lists/metadata/all/image_ids.txt", "picture.png\n");
+    scratch_append("lists/metadata/all/class_labels.txt", "picture.png,0\n");
+    CU_ASSERT_FATAL(test_server_start(&server, (const char *const[]){"--model", path, NULL}) == 0);
+    CU_ASSERT_FATAL(test_server_ready(&server) == 0);
+    for (size_t r = 0; r < ADL_COUNT(rules); r++) {
+        char target[200];
+        struct test_reply reply = {0};
+        snprintf(target, sizeof target, "/localize?class=0&heatmap=array&%s", rules[r].query);
+        test_request(&server, "POST", target, "Content-Type: image/png\r\n", png, length, &reply);
+        if (reply.status != 200)
+            TEST_FAIL("%s: %d %.*s", target, reply.status, (int)reply.length, (char *)reply.body);
+        json_t *answer = test_reply_json(&reply);
+        eval_map(model, session, &rules[r].rule, map);
+        check_box(answer, box_of(map, rules[r].rule.threshold, 120, 90), target);
+        client_map(answer, map);
+        check_box(answer, box_of(map, rules[r].rule.threshold, 120, 90), target);
+        json_decref(answer);
+        test_reply_release(&reply);
+    }
+    adl_free(png);
+    adl_session_free(session);
+    adl_plan_unref(plan);
+    adl_model_free(model);
+    CU_ASSERT_EQUAL(test_server_stop(&server), 0);
+}
+
 TEST_SUITE(one_answer, {"training sees what localize sees", training_sees_what_localize_sees},
            {"evaluation sees upright images", evaluation_sees_upright_images},
-           {"serving decodes at full size", serving_decodes_at_full_size});
+           {"serving decodes at full size", serving_decodes_at_full_size},
+           {"every rule has one box", every_rule_has_one_box});

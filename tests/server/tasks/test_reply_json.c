@@ -26,9 +26,9 @@ static void make(struct adl_predictions *predictions, struct adl_prediction *pre
         heatmap[i] = (float)i / 3;
     *box = (struct adl_localized_box){{1, 2, 3, 4}, 0.75};
     *prediction = (struct adl_prediction){
-        .class_id = 2, .score = 0.5F, .heatmap = heatmap, .place = {.boxes = box, .box_count = 1}};
+        .class_id = 2, .score = 0.5F, .cam = heatmap, .place = {.boxes = box, .box_count = 1}};
     *predictions = (struct adl_predictions){
-        .items = prediction, .count = 1, .cam_w = 2, .cam_h = 2, .input_w = 2, .input_h = 2};
+        .items = prediction, .count = 1, .cam_w = 2, .cam_h = 2, .input_w = 2, .input_h = 2, .map = {.threshold = 0.25}};
 }
 
 static int stop(void *context, struct adl_error *err)
@@ -55,7 +55,6 @@ static void heatmaps_stretch_over_the_image(void)
                               .model_name = "m",
                               .image_width = 9,
                               .image_height = 7,
-                              .threshold = 0.25,
                               .predictions = &predictions,
                               .heatmap = ADL_HEATMAP_PNG};
     json_t *json = adl_reply_to_json(&reply, &err);

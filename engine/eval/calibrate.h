@@ -1,0 +1,77 @@
+#ifndef ADL_EVAL_CALIBRATE_H
+#define ADL_EVAL_CALIBRATE_H
+
+/* Chooses how class maps are formed and cut (wsol/map_rule.h) so that their boxes agree with true
+ * boxes of a few images, and estimates by cross-validation how well the choice will do on images
+ * that it was not made on. */
+
+#include <stddef.h>
+
+#include "base/pool.h"
+#include "data/dataset.h"
+#include "plan/session.h"
+#include "wsol/boxes.h"
+#include "wsol/map_rule.h"
+
+/* What the choice is best at. */
+enum adl_calibrate_goal {
+    ADL_CALIBRATE_MAX_BOX_ACC, /* the box of the largest contour reaches IoU 0.5 */
+    ADL_CALIBRATE_V2           /* one of all boxes reaches IoU 0.3, 0.5 and 0.7: the mean of the
+                                * three shares */
+};
+extern const char *const adl_calibrate_goal_names[]; /* "max_box_acc", "v2", NULL */
+
+/* Folds of the cross-validation. */
+#define ADL_CALIBRATE_FOLDS 5
+
+/* An image with true boxes. */
+struct adl_calibrate_sample {
+    float *cams[2];        /* class maps by enum adl_map_weights, cam_h x cam_w */
+    struct adl_box *truth; /* in pixels of the input */
+    size_t truth_count;
+};
+
+struct adl_calibrate_samples {
+    struct adl_calibrate_sample *items; /* owned, as are the arrays in them */
+    size_t count;
+    size_t unreadable; /* images that are left out because they cannot be read */
+    int cam_h, cam_w, input_h, input_w;
+};
+
+struct adl_calibrate_options {
+    enum adl_calibrate_goal goal;
+    struct adl_map_rule current; /* the model's rule, to compare with */
+    struct adl_pool *pool;       /* NULL: the calling thread alone */
+    float mean[3], std[3];       /* of the network's input */
+    /* Called on the calling thread when a part of the work is done; may be NULL. */
+    void (*progress)(void *context, size_t done);
+    void *progress_context;
+};
+
+/* The outcome; figures in percent of the images. */
+struct adl_calibration {
+    struct adl_map_rule rule; /* the choice, threshold included */
+    double fitted;            /* of the choice on the images that it was made on */
+    double cross_validated;   /* of choices made on four fifths, on the other fifth */
+    double standard_error;    /* of cross_validated */
+    double before;            /* of the current rule and threshold */
+    size_t images, boxes;
+};
+
+/* Runs the images of the data set through the session and keeps the class maps of their true
+ * classes. Images that cannot be read are left out. Fails as adl_evaluate_session(), and with
+ * ADL_ERR_FORMAT if the data set has no boxes. Release `samples` in any case. */
+int adl_calibrate_collect(const struct adl_dataset *dataset, struct adl_session *session, int batch,
+                          const struct adl_calibrate_options *options,
+                          struct adl_calibrate_samples *samples,
+                          struct adl_error *err) ADL_MUST_CHECK;
+
+void adl_calibrate_samples_release(struct adl_calibrate_samples *samples);
+
+/* Chooses the rule. The result does not depend on the number of threads. Fails with ADL_ERR_ARG
+ * for fewer than two samples, and with ADL_ERR_NOMEM. */
+int adl_calibrate_choose(const struct adl_calibrate_samples *samples,
+                         const struct adl_calibrate_options *options,
+                         struct adl_calibration *calibration, struct adl_error *err) ADL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,192 @@
+/* Normalisation of class activation maps.
+ *
+ * All four rules are one affine function and a clip, (m - low) / (high - low) in 0..1; they
+ * differ in the two values that become 0 and 1. Since the same box follows from any map with the
+ * same order of values above the cut, what a rule really chooses is where the threshold stands
+ * between the typical background and the peak: IVR raises the zero to a percentile, so that a
+ * map with a bright background is not one large box; PAS lowers the one to a percentile, so that
+ * a single peak does not leave the rest of the object below the threshold.
+ *
+ * A percentile of a map of 50,000 values is needed for each class that is localized. Sorting a
+ * copy would take longer than enlarging the map, so adl_map_rank() narrows the range that holds
+ * the value instead, in a few passes over the map. */
+
+#include "wsol/map_rule.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+#include "wsol/boxes.h"
+
+const char *const adl_map_weights_names[] = {"all", "positive", NULL};
+const char *const adl_map_normalise_names[] = {"minmax", "max", "pas", "ivr", NULL};
+
+double adl_map_default_percentile(enum adl_map_normalise normalise)
+{
+    return normalise == ADL_MAP_PAS ? 0.9 : normalise == ADL_MAP_IVR ? 0.45 : 0;
+}
+
+bool adl_map_has_percentile(enum adl_map_normalise normalise)
+{
+    return normalise == ADL_MAP_PAS || normalise == ADL_MAP_IVR;
+}
+
+bool adl_map_rule_is_reference(const struct adl_map_rule *rule)
+{
+    return rule->weights == ADL_MAP_WEIGHTS_ALL && rule->normalise == ADL_MAP_MINMAX;
+}
+
+bool adl_map_rule_equal(const struct adl_map_rule *a, const struct adl_map_rule *b)
+{
+    return a->weights == b->weights && a->normalise == b->normalise &&
+           a->percentile == b->percentile && a->threshold == b->threshold;
+}
+
+int adl_map_rule_change(struct adl_map_rule *rule, const struct adl_map_changes *changes,
+                        struct adl_error *err)
+{
+    struct adl_map_rule changed = *rule;
+
+    if (changes->reference)
+        changed = (struct adl_map_rule){.threshold = rule->threshold};
+    if (changes->weights >= 0)
+        changed.weights = (enum adl_map_weights)changes->weights;
+    if (changes->normalise >= 0 && changes->normalise != (int)changed.normalise) {
+        changed.normalise = (enum adl_map_normalise)changes->normalise;
+        changed.percentile = adl_map_default_percentile(changed.normalise);
+    }
+    if (changes->percentile >= 0) {
+        if (!adl_map_has_percentile(changed.normalise))
+            return adl_fail(err, ADL_ERR_ARG,
+                            "the normalisation %s has no percentile; pas and ivr have one",
+                            adl_map_normalise_names[changed.normalise]);
+        changed.percentile = changes->percentile;
+    }
+    if (changes->threshold >= 0)
+        changed.threshold = changes->threshold;
+    *rule = changed;
+    return 0;
+}
+
+/* --- order statistics -------------------------------------------------------------- */
+
+#define BINS 1024
+
+/* The range of values in which the wanted one lies. */
+struct range {
+    double least, greatest;
+};
+
+/* The bin of a value of the range. Not decreasing in the value, so the bins are in order. */
+static size_t bin_of(const struct range *range, double value)
+{
+    double share = (value - range->least) / (range->greatest - range->least);
+    return ADL_MIN((size_t)(share * BINS), (size_t)BINS - 1);
+}
+
+/* Narrows the range to the bin that holds the value at index *rank of the sorted values of the
+ * range, and makes *rank its index within that bin. */
+static void narrow(const double *values, size_t count, size_t *rank, struct range *range)
+{
+    size_t counts[BINS] = {0}, bin = 0;
+    struct range inside = {INFINITY, -INFINITY};
+
+    for (size_t i = 0; i < count; i++)
+        if (values[i] >= range->least && values[i] <= range->greatest)
+            counts[bin_of(range, values[i])]++;
+    for (; *rank >= counts[bin]; bin++)
+        *rank -= counts[bin];
+    for (size_t i = 0; i < count; i++)
+        if (values[i] >= range->least && values[i] <= range->greatest &&
+            bin_of(range, values[i]) == bin) {
+            inside.least = ADL_MIN(inside.least, values[i]);
+            inside.greatest = ADL_MAX(inside.greatest, values[i]);
+        }
+    *range = inside;
+}
+
+/* The least and the greatest value of a range fall into its first and its last bin, so each pass
+ * leaves out at least one of the two and the loop ends. In practice a pass divides the range by
+ * the number of bins, and three passes are enough. */
+double adl_map_rank(const double *values, size_t count, size_t rank)
+{
+    struct range range = {INFINITY, -INFINITY};
+
+    for (size_t i = 0; i < count; i++) {
+        range.least = ADL_MIN(range.least, values[i]);
+        range.greatest = ADL_MAX(range.greatest, values[i]);
+    }
+    while (range.least < range.greatest)
+        narrow(values, count, &rank, &range);
+    return range.least;
+}
+
+/* --- normalisation ----------------------------------------------------------------- */
+
+static double map_percentile(const struct adl_map_rule *rule, const double *map, size_t count)
+{
+    size_t rank = (size_t)((double)count * rule->percentile);
+    return adl_map_rank(map, count, ADL_MIN(rank, count - 1));
+}
+
+struct adl_map_range adl_map_normalise(const struct adl_map_rule *rule, double *map, size_t count)
+{
+    struct adl_map_range range = {INFINITY, -INFINITY};
+    bool usable = count > 0;
+
+    for (size_t i = 0; i < count; i++) {
+        usable &= !isnan(map[i]);
+        range.low = map[i] < range.low ? map[i] : range.low;
+        range.high = map[i] > range.high ? map[i] : range.high;
+    }
+    if (!usable || !isfinite(range.high - range.low) || range.high == range.low) {
+        memset(map, 0, count * sizeof *map);
+        return (struct adl_map_range){0, 0};
+    }
+    if (rule->normalise == ADL_MAP_PAS)
+        range.high = map_percentile(rule, map, count);
+    else if (rule->normalise == ADL_MAP_IVR)
+        range.low = map_percentile(rule, map, count);
+    else if (rule->normalise == ADL_MAP_MAX)
+        range.low = 0;
+    double width = range.high - range.low;
+    for (size_t i = 0; i < count; i++) {
+        double above = map[i] - range.low;
+        map[i] = above <= 0 ? 0 : above >= width ? 1 : above / width;
+    }
+    return range;
+}
+
+/* Enlarging a constant may leave ripples of rounding, which normalisation would amplify to a
+ * map full of boxes. */
+static bool is_constant(const float *cam, size_t count)
+{
+    for (size_t i = 1; i < count; i++)
+        if (cam[i] != cam[0])
+            return false;
+    return true;
+}
+
+int adl_map_make(const struct adl_map_rule *rule, const float *cam, int cam_h, int cam_w,
+                 double *map, int h, int w, struct adl_map_range *range, struct adl_error *err)
+{
+    size_t small_pixels = (size_t)cam_h * (size_t)cam_w, pixels = (size_t)h * (size_t)w;
+    double *small = adl_malloc(small_pixels, sizeof *small);
+
+    if (!small)
+        return adl_fail_nomem(err, "a score map");
+    for (size_t i = 0; i < small_pixels; i++)
+        small[i] = (double)cam[i];
+    int result = adl_scoremap_resize(small, cam_h, cam_w, map, h, w, err);
+    adl_free(small);
+    if (result < 0)
+        return -1;
+    if (is_constant(cam, small_pixels))
+        memset(map, 0, pixels * sizeof *map);
+    const struct adl_map_range found = adl_map_normalise(rule, map, pixels);
+    if (range)
+        *range = found;
+    return 0;
+}

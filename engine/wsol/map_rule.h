@@ -1,0 +1,92 @@
+#ifndef ADL_WSOL_MAP_RULE_H
+#define ADL_WSOL_MAP_RULE_H
+
+/* How a class activation map becomes the map that boxes are cut from. A model file carries the
+ * rule ("cam"), and evaluation, prediction and the report all follow it through the functions
+ * below, so that one image has one map. */
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+
+/* The classifier weights that the map sums over. */
+enum adl_map_weights {
+    ADL_MAP_WEIGHTS_ALL,     /* all: the reference */
+    ADL_MAP_WEIGHTS_POSITIVE /* those above 0 (NWC: Bae et al., ECCV 2020); the logits keep all */
+};
+extern const char *const adl_map_weights_names[]; /* "all", "positive", NULL */
+
+/* How the enlarged map m of n values is brought to 0..1. With low and high as below, the result
+ * is (m - low) / (high - low), clipped to 0..1. "Rank r" is the value at index floor(n * r) of
+ * the sorted values, at most the last. */
+enum adl_map_normalise {
+    ADL_MAP_MINMAX, /* low = min, high = max: the reference */
+    ADL_MAP_MAX,    /* low = 0, high = max */
+    ADL_MAP_PAS,    /* low = min, high = rank p: percentile as a standard (Bae et al.) */
+    ADL_MAP_IVR     /* low = rank p, high = max (Kim et al., ICCV 2021) */
+};
+extern const char *const adl_map_normalise_names[]; /* "minmax", "max", "pas", "ivr", NULL */
+
+/* The rule itself. Zero is the reference's way but for the threshold. */
+struct adl_map_rule {
+    enum adl_map_weights weights;
+    enum adl_map_normalise normalise;
+    double percentile; /* p of PAS and IVR, 0..1 */
+    double threshold;  /* at which the normalised map is cut into boxes, 0..1 */
+};
+
+/* Whether a normalisation depends on a percentile. */
+bool adl_map_has_percentile(enum adl_map_normalise normalise);
+
+/* The percentile that a normalisation has where none is given: that of its authors (0.9 of PAS,
+ * 0.45 of IVR), 0 where it has none. */
+double adl_map_default_percentile(enum adl_map_normalise normalise);
+
+/* What a user wants to differ from a model's rule. */
+struct adl_map_changes {
+    bool reference;    /* begin with the reference's rule instead of the model's */
+    int weights;       /* enum adl_map_weights; -1: unchanged */
+    int normalise;     /* enum adl_map_normalise; -1: unchanged */
+    double percentile; /* 0..1; negative: unchanged, or the default of another `normalise` */
+    double threshold;  /* 0..1; negative: unchanged */
+};
+
+/* No change. */
+#define ADL_MAP_NO_CHANGES                                                                         \
+    {                                                                                              \
+        .weights = -1, .normalise = -1, .percentile = -1, .threshold = -1                          \
+    }
+
+/* Applies the changes to the rule. Fails with ADL_ERR_ARG, and leaves the rule unchanged, if
+ * there is a percentile and the normalisation has none. */
+int adl_map_rule_change(struct adl_map_rule *rule, const struct adl_map_changes *changes,
+                        struct adl_error *err) ADL_MUST_CHECK;
+
+/* Whether two rules give the same boxes for every map. */
+bool adl_map_rule_equal(const struct adl_map_rule *a, const struct adl_map_rule *b);
+
+/* Whether the rule forms the map as the reference does; the threshold does not matter. */
+bool adl_map_rule_is_reference(const struct adl_map_rule *rule);
+
+/* The values of an enlarged map that became 0 and 1; both 0 for a map of zeros. */
+struct adl_map_range {
+    double low, high;
+};
+
+/* Normalises an enlarged map in place. A constant map and one with a NaN or an infinity become
+ * zeros. Where high is not above low, the values above low become 1. */
+struct adl_map_range adl_map_normalise(const struct adl_map_rule *rule, double *map, size_t count);
+
+/* The map of a class as boxes are cut from it: the class map `cam`, cam_h x cam_w and not
+ * normalised, enlarged to `map`, h x w, (adl_scoremap_resize) and normalised. `range` may be
+ * NULL. Fails as adl_scoremap_resize(). */
+int adl_map_make(const struct adl_map_rule *rule, const float *cam, int cam_h, int cam_w,
+                 double *map, int h, int w, struct adl_map_range *range,
+                 struct adl_error *err) ADL_MUST_CHECK;
+
+/* The value at index `rank` of the sorted values, which are finite. Nothing is moved or
+ * allocated. rank < count. */
+double adl_map_rank(const double *values, size_t count, size_t rank);
+
+#endif

@@ -1,0 +1,263 @@
+/* `calibrate`: chooses the map rule of a model on images with boxes, and writes the model anew with
+ * the rule and with what it is worth. eval/calibrate.h chooses; this file finds the images and
+ * reports. */
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "data/dataset_open.h"
+#include "eval/calibrate.h"
+#include "io/file.h"
+#include "io/json_text.h"
+#include "models/file/load.h"
+#include "models/file/save.h"
+#include "models/model.h"
+#include "server/commands/command.h"
+#include "server/commands/common_options.h"
+#include "server/tasks/dataset_log.h"
+#include "server/tasks/json_out.h"
+#include "server/tasks/progress.h"
+
+struct settings {
+    const char *model;
+    const char *data;
+    const char *split;
+    const char *images;
+    const char *metadata;
+    int exif;
+    int goal;
+    int boxes_per_class;
+    int threads;
+    int batch;
+};
+
+struct calibrate {
+    const struct settings *settings;
+    struct adl_dataset *dataset;
+    struct adl_model *model;
+    struct adl_plan *plan;
+    struct adl_pool *pool;
+    struct adl_session *session;
+    struct adl_calibrate_samples samples;
+    struct adl_calibration found;
+};
+
+/* --- what it works on -------------------------------------------------------------- */
+
+static int open_data(struct calibrate *c, struct adl_error *err)
+{
+    const struct settings *s = c->settings;
+    const struct adl_dataset_options how = {.dir = s->data,
+                                            .split = s->split,
+                                            .images = s->images,
+                                            .metadata = s->metadata,
+                                            .exif = s->exif};
+    const char *place = s->data ? s->data : s->metadata;
+
+    if (!s->data && !s->metadata)
+        return adl_fail(err, ADL_ERR_ARG, "--data DIR or --metadata DIR is required");
+    c->dataset = adl_dataset_open(&how, err);
+    if (!c->dataset)
+        return -1;
+    adl_log_dataset(c->dataset, "calibrate", false);
+    if (c->dataset->box_count == 0)
+        return adl_fail(err, ADL_ERR_FORMAT, "%s: the split \"%s\" has no boxes to calibrate with",
+                        place, s->split);
+    if (s->boxes_per_class)
+        return adl_dataset_keep_first(c->dataset, (size_t)s->boxes_per_class, err);
+    return 0;
+}
+
+/* Classes are matched by name where both have names, else by number. */
+static int match_classes(struct calibrate *c, struct adl_error *err)
+{
+    struct adl_dataset *d = c->dataset;
+    const struct adl_model *m = c->model;
+
+    if (m->classes) {
+        int matched =
+            adl_dataset_match_classes(d, (const char *const *)m->classes, m->class_count, err);
+        if (matched != 0)
+            return matched < 0 ? -1 : 0;
+    }
+    if (d->class_count > m->class_count)
+        return adl_fail(err, ADL_ERR_FORMAT,
+                        "%s: has %zu classes, but the data set has %zu; use a model trained on "
+                        "these classes",
+                        c->settings->model, m->class_count, d->class_count);
+    return 0;
+}
+
+static int open_model(struct calibrate *c, struct adl_error *err)
+{
+    const struct settings *s = c->settings;
+
+    c->model = adl_model_load(s->model, NULL, err);
+    if (!c->model || match_classes(c, err) < 0)
+        return -1;
+    const struct adl_plan_options how = {
+        .input_h = c->model->input_h, .input_w = c->model->input_w, .pool = c->pool};
+    /* The weights stay, because the model is written again. */
+    c->plan = adl_plan_create(c->model->graph, c->model->params, &how, err);
+    if (!c->plan)
+        return -1;
+    c->session = adl_session_create(c->plan, c->pool,
+                                    (int)ADL_MIN((size_t)s->batch, c->dataset->count), err);
+    return c->session ? 0 : -1;
+}
+
+static int choose(struct calibrate *c, struct adl_error *err)
+{
+    const struct settings *s = c->settings;
+    struct adl_progress progress;
+    struct adl_calibrate_options how = {.goal = (enum adl_calibrate_goal)s->goal,
+                                        .current = c->model->map,
+                                        .pool = c->pool,
+                                        .progress = adl_progress_callback,
+                                        .progress_context = &progress};
+    int batch = (int)ADL_MIN((size_t)s->batch, c->dataset->count);
+
+    memcpy(how.mean, c->model->mean, sizeof how.mean);
+    memcpy(how.std, c->model->std, sizeof how.std);
+    adl_progress_start(&progress, "images", c->dataset->count);
+    int result = adl_calibrate_collect(c->dataset, c->session, batch, &how, &c->samples, err);
+    if (result == 0) {
+        adl_progress_start(&progress, "images compared", c->samples.count);
+        result = adl_calibrate_choose(&c->samples, &how, &c->found, err);
+    }
+    adl_progress_finish(&progress);
+    if (result == 0 && c->samples.unreadable > 0)
+        fprintf(stderr, "adl-server: calibrate: warning: left out %zu unreadable image%s\n",
+                c->samples.unreadable, c->samples.unreadable == 1 ? "" : "s");
+    return result;
+}
+
+/* --- the outcome ----------------------------------------------------------------------- */
+
+static double tenth(double value)
+{
+    return round(10 * value) / 10;
+}
+
+/* What the model file keeps: enough that nobody takes the fit for a result. */
+static json_t *record(const struct calibrate *c)
+{
+    const struct settings *s = c->settings;
+    const struct adl_calibration *f = &c->found;
+
+    return json_pack("{s:s, s:s, s:i, s:i, s:o, s:{s:f, s:f, s:f, s:f}}", "for",
+                     adl_calibrate_goal_names[s->goal], "split", s->split, "images", (int)f->images,
+                     "boxes", (int)f->boxes, "boxes_per_class",
+                     s->boxes_per_class ? json_integer(s->boxes_per_class) : json_null(), "percent",
+                     "before", tenth(f->before), "fitted", tenth(f->fitted), "cross_validated",
+                     tenth(f->cross_validated), "standard_error", tenth(f->standard_error));
+}
+
+static int save(struct calibrate *c, const char *out, struct adl_error *err)
+{
+    struct adl_model *m = c->model;
+
+    m->map = c->found.rule;
+    json_decref(m->calibration);
+    m->calibration = record(c);
+    if (!m->calibration)
+        return adl_fail_nomem(err, "the calibration");
+    json_decref(m->metrics);
+    m->metrics = NULL; /* of the former rule */
+    return adl_model_save(m, out, err);
+}
+
+static void print_rule(FILE *out, const char *title, const struct adl_map_rule *rule)
+{
+    fprintf(out, "%-16s%s weights, %s", title, adl_map_weights_names[rule->weights],
+            adl_map_normalise_names[rule->normalise]);
+    if (adl_map_has_percentile(rule->normalise))
+        fprintf(out, " %g", rule->percentile);
+    fprintf(out, ", threshold %g\n", rule->threshold);
+}
+
+static void print_table(const struct calibrate *c, const struct adl_map_rule *before, FILE *out)
+{
+    const struct adl_calibration *f = &c->found;
+
+    fprintf(out, "%-16s%zu with %zu boxes\n", "images", f->images, f->boxes);
+    print_rule(out, "before", before);
+    print_rule(out, "now", &f->rule);
+    fprintf(out, "%-16s%.1f %%\n", "before", f->before);
+    fprintf(out, "%-16s%.1f %% on the images that it was chosen on\n", "now", f->fitted);
+    fprintf(out, "%-16s%.1f %% (standard error %.1f), cross-validated: what to expect\n",
+            "on others", f->cross_validated, f->standard_error);
+}
+
+static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
+{
+    struct calibrate c = {.settings = settings};
+    const struct settings *s = settings;
+    const char *out = options->operands[0];
+    /* The table is the result, unless standard output receives the model. */
+    FILE *table = strcmp(out, "-") ? stdout : stderr;
+    int result = -1;
+
+    if (strcmp(out, "-"))
+        ADL_TRY(adl_file_check_place(out, err));
+    ADL_TRY(open_data(&c, err));
+    c.pool = adl_pool_create(s->threads ? s->threads : adl_pool_default_threads(), err);
+    if (!c.pool)
+        goto out;
+    ADL_TRY(open_model(&c, err));
+    ADL_TRY(choose(&c, err));
+    const struct adl_map_rule before = c.model->map;
+    ADL_TRY(save(&c, out, err));
+    print_table(&c, &before, table);
+    result = 0;
+out:
+    adl_calibrate_samples_release(&c.samples);
+    adl_session_free(c.session);
+    adl_plan_unref(c.plan);
+    adl_model_free(c.model);
+    adl_pool_free(c.pool);
+    adl_dataset_free(c.dataset);
+    return result;
+}
+
+static const struct adl_option table[] = {
+    ADL_OPTION_MODEL(struct settings, .required = true, .help = "model file to calibrate"),
+    ADL_OPTIONS_DATA(struct settings, .help = "data set"),
+    {"split", ADL_STRING(struct settings, split), .value = "val", .metavar = "NAME",
+     .help = "split whose boxes are used"},
+    ADL_OPTION_EXIF(struct settings),
+    {"for", ADL_CHOICE(struct settings, goal), .choices = adl_calibrate_goal_names,
+     .value = "max_box_acc", .metavar = "GOAL",
+     .help = "what to be best at: one box at IoU 0.5, or the mean over IoU 0.3, 0.5 and 0.7 of "
+             "all boxes"},
+    {"boxes-per-class", ADL_INT(struct settings, boxes_per_class), .min = 1,
+     .max = ADL_LIMIT_DATASET_IMAGES, .metavar = "N", .default_note = "all",
+     .help = "use only the first N images of each class"},
+    ADL_OPTION_THREADS(struct settings, .help = "number of threads; results do not depend on it"),
+    ADL_OPTION_BATCH(struct settings, "16"),
+    {0},
+};
+
+const struct adl_command adl_command_calibrate = {
+    .name = "calibrate",
+    .summary = "Choose how a model's maps are formed and cut, on images with boxes",
+    .usage = "--model IN --data DIR [options] OUT",
+    .description =
+        "Tries ways to form, normalise and cut the class map on the boxes of a split, and writes "
+        "the model to OUT with the best one and its threshold. OUT may be IN. The file records "
+        "how many images the choice was made on, and what it is worth on others by "
+        "cross-validation. Metrics in the file are dropped; measure them again with eval, on "
+        "another split.",
+    .examples = "  adl-server calibrate --model m.safetensors --data data calibrated.safetensors\n"
+                "  adl-server calibrate -m m.safetensors -d data --boxes-per-class 5 "
+                "few.safetensors\n",
+    .options = table,
+    .min_operands = 1,
+    .max_operands = 1,
+    .settings_bytes = sizeof(struct settings),
+    .run = run,
+};

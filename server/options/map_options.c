@@ -1,0 +1,21 @@
+/* From the options of maps to a rule; see map_options.h. */
+
+#include "server/options/map_options.h"
+
+const char *const adl_map_bases[] = {"model", "reference", NULL};
+
+int adl_map_options_apply(const struct adl_map_settings *settings,
+                          const struct adl_options *options, struct adl_map_rule *rule,
+                          struct adl_error *err)
+{
+    struct adl_map_changes changes = ADL_MAP_NO_CHANGES;
+
+    changes.reference = settings->map == 1;
+    changes.weights = settings->weights;
+    changes.normalise = settings->normalise;
+    if (adl_options_given(options, "map-percentile"))
+        changes.percentile = settings->percentile;
+    if (adl_options_given(options, "threshold"))
+        changes.threshold = settings->threshold;
+    return adl_map_rule_change(rule, &changes, err);
+}

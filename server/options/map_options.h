@@ -1,0 +1,46 @@
+#ifndef ADL_SERVER_OPTIONS_MAP_OPTIONS_H
+#define ADL_SERVER_OPTIONS_MAP_OPTIONS_H
+
+/* Options that change how class maps are formed and cut; several subcommands have them. */
+
+#include "server/options/options.h"
+#include "wsol/map_rule.h"
+
+struct adl_map_settings {
+    int map; /* choice of --map */
+    int weights;
+    int normalise;
+    double percentile;
+    double threshold;
+};
+
+extern const char *const adl_map_bases[]; /* "model", "reference", NULL */
+
+/* Rows of an option table; `field` is a struct adl_map_settings of the settings `s`, and `what`
+ * is the help text of --threshold. */
+/* clang-format off */
+#define ADL_MAP_OPTIONS(s, field, what)                                                        \
+    {"threshold", ADL_DOUBLE(s, field.threshold), .min = 0, .max = 1, .metavar = "T",          \
+     .default_note = "the model's", .help = what},                                             \
+    {"map", ADL_CHOICE(s, field.map), .choices = adl_map_bases, .value = "model",              \
+     .metavar = "RULE",                                                                        \
+     .help = "begin with the rule of the model file, or with the reference's: all weights, "   \
+             "minmax"},                                                                        \
+    {"map-weights", ADL_CHOICE(s, field.weights), .choices = adl_map_weights_names,            \
+     .metavar = "WEIGHTS", .default_note = "the model's",                                      \
+     .help = "classifier weights that the map sums over"},                                     \
+    {"map-normalise", ADL_CHOICE(s, field.normalise), .choices = adl_map_normalise_names,      \
+     .metavar = "WAY", .default_note = "the model's",                                          \
+     .help = "how the map is brought to 0..1: minimum and maximum; 0 and maximum; minimum and " \
+             "a percentile; a percentile and maximum"},                                        \
+    {"map-percentile", ADL_DOUBLE(s, field.percentile), .min = 0, .max = 1, .metavar = "P",    \
+     .default_note = "the model's, or 0.9 of pas and 0.45 of ivr",                             \
+     .help = "percentile of pas and ivr"}
+/* clang-format on */
+
+/* Applies the options that were given to the rule. Fails with ADL_ERR_ARG. */
+int adl_map_options_apply(const struct adl_map_settings *settings,
+                          const struct adl_options *options, struct adl_map_rule *rule,
+                          struct adl_error *err) ADL_MUST_CHECK;
+
+#endif

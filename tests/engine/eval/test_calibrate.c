@@ -1,0 +1,168 @@
+/* eval/calibrate: the choice of a map rule, checked with the evaluator of the metrics and with
+ * maps whose best rule is known. */
+
+#include "support/test.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/rng.h"
+#include "base/size.h"
+#include "eval/calibrate.h"
+#include "wsol/evaluator.h"
+
+enum { SMALL = 14, INPUT = 28, SCALE = INPUT / SMALL, IMAGES = 25 };
+
+/* Objects of 4 x 4 to 7 x 7 cells. Inside the map is 1 to 1.5 with a peak of 4, outside it is
+ * noise; `background` is how bright. The maps with all weights are noise alone. */
+static void make_samples(struct adl_calibrate_samples *s, double background)
+{
+    struct adl_rng rng;
+    adl_rng_seed(&rng, 3, 0, 0);
+    *s = (struct adl_calibrate_samples){.items = adl_calloc(IMAGES, sizeof *s->items),
+                                        .count = IMAGES,
+                                        .cam_h = SMALL,
+                                        .cam_w = SMALL,
+                                        .input_h = INPUT,
+                                        .input_w = INPUT};
+    for (size_t i = 0; i < IMAGES; i++) {
+        struct adl_calibrate_sample *one = &s->items[i];
+        int side = 4 + (int)adl_rng_below(&rng, 4);
+        int x = (int)adl_rng_below(&rng, (size_t)(SMALL - side));
+        int y = (int)adl_rng_below(&rng, (size_t)(SMALL - side));
+        for (int w = 0; w < 2; w++) {
+            one->cams[w] = adl_malloc(SMALL * SMALL, sizeof(float));
+            for (size_t k = 0; k < SMALL * SMALL; k++)
+                one->cams[w][k] = (float)(background * adl_rng_uniform(&rng));
+        }
+        for (int row = y; row < y + side; row++)
+            for (int column = x; column < x + side; column++)
+                one->cams[1][row * SMALL + column] = (float)(1 + 0.5 * adl_rng_uniform(&rng));
+        one->cams[1][y * SMALL + x] = 4;
+        one->truth = adl_malloc(1, sizeof *one->truth);
+        one->truth[0] =
+            (struct adl_box){x * SCALE, y * SCALE, (x + side) * SCALE - 1, (y + side) * SCALE - 1};
+        one->truth_count = 1;
+    }
+}
+
+/* The share of right boxes at the rule's threshold, by the evaluator. */
+static double measured(const struct adl_calibrate_samples *s, const struct adl_map_rule *rule)
+{
+    struct adl_evaluator evaluator;
+    static double map[INPUT * INPUT];
+    struct adl_error err = {0};
+    TEST_OK(adl_evaluator_init(&evaluator, 0.01, rule->threshold, &err), &err);
+    for (size_t i = 0; i < s->count; i++) {
+        const struct adl_calibrate_sample *one = &s->items[i];
+        TEST_OK(adl_map_make(rule, one->cams[rule->weights], SMALL, SMALL, map, INPUT, INPUT, NULL,
+                             &err),
+                &err);
+        const struct adl_eval_image image = {.map = map,
+                                             .height = INPUT,
+                                             .width = INPUT,
+                                             .truth = one->truth,
+                                             .truth_count = one->truth_count};
+        TEST_OK(adl_evaluator_add(&evaluator, &image, &err), &err);
+    }
+    double result = adl_evaluator_result(&evaluator).gt_known_loc;
+    adl_evaluator_release(&evaluator);
+    return result;
+}
+
+static struct adl_calibration calibrate(const struct adl_calibrate_samples *s, int threads,
+                                        enum adl_calibrate_goal goal)
+{
+    struct adl_error err = {0};
+    struct adl_calibration found;
+    struct adl_pool *pool = threads ? adl_pool_create(threads, &err) : NULL;
+    const struct adl_calibrate_options options = {
+        .goal = goal, .current = {.threshold = 0.3}, .pool = pool};
+    TEST_OK(adl_calibrate_choose(s, &options, &found, &err), &err);
+    adl_pool_free(pool);
+    return found;
+}
+
+static void the_choice_is_as_good_as_it_says(void)
+{
+    struct adl_calibrate_samples samples;
+    make_samples(&samples, 0.9);
+    struct adl_calibration found = calibrate(&samples, 0, ADL_CALIBRATE_MAX_BOX_ACC);
+    CU_ASSERT_EQUAL(found.rule.weights, ADL_MAP_WEIGHTS_POSITIVE);
+    CU_ASSERT_DOUBLE_EQUAL(found.fitted, measured(&samples, &found.rule), 1e-9);
+    CU_ASSERT_DOUBLE_EQUAL(found.before,
+                           measured(&samples, &(struct adl_map_rule){.threshold = 0.3}), 1e-9);
+    CU_ASSERT(found.fitted > 90 && found.cross_validated > 80 && found.before < 50);
+    CU_ASSERT(found.images == IMAGES && found.boxes == IMAGES);
+    double share = found.cross_validated / 100;
+    CU_ASSERT_DOUBLE_EQUAL(found.standard_error, 100 * sqrt(share * (1 - share) / IMAGES), 1e-9);
+    adl_calibrate_samples_release(&samples);
+}
+
+/* Maps of noise alone: some threshold fits best, which says nothing about other images. */
+static void a_fit_to_noise_is_found_out(void)
+{
+    struct adl_calibrate_samples samples;
+    make_samples(&samples, 50);
+    struct adl_calibration found = calibrate(&samples, 0, ADL_CALIBRATE_MAX_BOX_ACC);
+    CU_ASSERT(found.cross_validated <= found.fitted);
+    CU_ASSERT(found.cross_validated < 50);
+    adl_calibrate_samples_release(&samples);
+}
+
+static void threads_change_nothing(void)
+{
+    struct adl_calibrate_samples samples;
+    make_samples(&samples, 0.9);
+    for (int goal = 0; goal < 2; goal++) {
+        struct adl_calibration one = calibrate(&samples, 1, (enum adl_calibrate_goal)goal);
+        struct adl_calibration three = calibrate(&samples, 3, (enum adl_calibrate_goal)goal);
+        CU_ASSERT(adl_map_rule_equal(&one.rule, &three.rule));
+        CU_ASSERT(one.fitted == three.fitted && one.cross_validated == three.cross_validated);
+    }
+    adl_calibrate_samples_release(&samples);
+}
+
+static void too_few_images_are_refused(void)
+{
+    struct adl_calibrate_samples samples;
+    struct adl_calibration found;
+    struct adl_error err = {0};
+    const struct adl_calibrate_options options = {.current = {.threshold = 0.3}};
+    make_samples(&samples, 0.9);
+    size_t count = samples.count;
+    samples.count = 1;
+    CU_ASSERT_EQUAL(adl_calibrate_choose(&samples, &options, &found, &err), -1);
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_ARG);
+    samples.count = count;
+    adl_calibrate_samples_release(&samples);
+}
+
+static void survives_no_memory(void)
+{
+    struct adl_calibrate_samples samples;
+    const struct adl_calibrate_options options = {.current = {.threshold = 0.3}};
+    make_samples(&samples, 0.9);
+    size_t count = samples.count;
+    samples.count = 2;
+    for (uint64_t nth = 1, failed = 1; failed; nth++) {
+        struct adl_calibration found;
+        struct adl_error err = {0};
+        adl_mem_fail_nth(nth);
+        int result = adl_calibrate_choose(&samples, &options, &found, &err);
+        adl_mem_fail_nth(0);
+        failed = result < 0;
+        CU_ASSERT_EQUAL(err.kind, result < 0 ? ADL_ERR_NOMEM : ADL_ERR_NONE);
+        nth += nth > 20 ? 97 : 0; /* every map allocates; a few of them are enough */
+    }
+    samples.count = count;
+    adl_calibrate_samples_release(&samples);
+}
+
+TEST_SUITE(calibrate, {"the choice is as good as it says", the_choice_is_as_good_as_it_says},
+           {"a fit to noise is found out", a_fit_to_noise_is_found_out},
+           {"threads change nothing", threads_change_nothing},
+           {"too few images are refused", too_few_images_are_refused},
+           {"survives running out of memory", survives_no_memory});
