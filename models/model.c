@@ -99,12 +99,39 @@ void adl_model_update_digest(struct adl_model *model)
 {
     struct adl_sha256 hash;
     adl_sha256_init(&hash);
-    for (size_t i = 0; i < adl_tensors_count(model->weights); i++) {
-        const struct adl_tensor *tensor = adl_tensors_at(model->weights, i);
+    for (int i = 0; i < adl_graph_param_count(model->graph); i++) {
+        const struct adl_tensor *tensor = adl_tensors_at(model->weights, (size_t)i);
         adl_sha256_update(&hash, tensor->name, strlen(tensor->name) + 1);
         adl_sha256_update(&hash, tensor->data, adl_tensor_bytes(tensor));
     }
+    if (model->foreground)
+        adl_sha256_update(&hash, model->foreground,
+                          (model->foreground_channels + 1) * sizeof *model->foreground);
     adl_sha256_hex(&hash, model->digest);
+}
+
+int adl_model_set_foreground(struct adl_model *model, const float *head, size_t channels,
+                             struct adl_error *err)
+{
+    int features = adl_graph_output(model->graph, ADL_OUTPUT_FEATURES);
+    size_t expected = (size_t)adl_graph_value(model->graph, features)->shape.c;
+    float *copy = NULL;
+
+    if (head && channels != expected)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "the foreground head has %zu weights, but the last map %zu channels",
+                        channels, expected);
+    if (head) {
+        copy = adl_malloc(channels + 1, sizeof *copy);
+        if (!copy)
+            return adl_fail_nomem(err, "the foreground head");
+        memcpy(copy, head, (channels + 1) * sizeof *copy);
+    }
+    adl_free(model->foreground);
+    model->foreground = copy;
+    model->foreground_channels = head ? channels : 0;
+    model->map.foreground = copy;
+    return 0;
 }
 
 /* The plan's callback `release`, which is called once a parameter is packed. */
@@ -190,6 +217,7 @@ void adl_model_free(struct adl_model *model)
     json_decref(model->metrics);
     adl_free(model->note);
     json_decref(model->calibration);
+    adl_free(model->foreground);
     adl_free(model);
 }
 

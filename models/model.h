@@ -27,6 +27,12 @@ struct adl_model {
     float mean[3], std[3];   /* of R, G, B in 0..1: the network sees (x - mean) / std */
     struct adl_map_rule map; /* how class maps are formed and cut into boxes */
 
+    /* The few-box head (wsol/foreground.h): the weights of the last map's channels and the bias;
+     * owned. NULL: none. */
+    float *foreground;
+    size_t foreground_channels;
+    bool foreground_off; /* the file says that its map rule does without the head */
+
     json_t *training; /* provenance and metrics as in the file; NULL: none */
     json_t *metrics;
     char *note; /* for the user: how what the file left open was decided; owned, may be NULL */
@@ -63,7 +69,13 @@ int adl_model_make_weights(const struct adl_graph *graph, const struct adl_tenso
 /* Returns the values of a parameter, which the caller may change. */
 float *adl_model_param(struct adl_model *model, int id);
 
-/* Computes model->digest from the weights. */
+/* Gives the model a few-box head, of which it takes a copy, or takes it away (NULL); the map rule
+ * uses it then. `channels` are those of the last map. Fails with ADL_ERR_ARG for another number,
+ * and with ADL_ERR_NOMEM. */
+int adl_model_set_foreground(struct adl_model *model, const float *head, size_t channels,
+                             struct adl_error *err) ADL_MUST_CHECK;
+
+/* Computes model->digest from the weights and the few-box head. */
 void adl_model_update_digest(struct adl_model *model);
 
 /* Turns the model into its variant for a training method, with or without the method's

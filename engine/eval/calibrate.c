@@ -1,10 +1,10 @@
 /* The choice of a map rule on images with true boxes.
  *
- * Candidates are all combinations of the weights (all, or positive ones) with the normalisations
- * and a grid of percentiles, 46 rules, and 100 thresholds of each. For every candidate and image,
- * the curve g[t] says how right the boxes at threshold t are: 0 or 1 for MaxBoxAcc, 0 to 3 (the
- * number of IoU levels reached) for MaxBoxAccV2. A map has at most 256 different cuts, so the
- * curve of an image costs a few dozen searches for contours.
+ * Candidates are all combinations of the maps (all weights, positive ones, the few-box head) with
+ * the normalisations and a grid of percentiles, 23 for each map, and 100 thresholds of each. For
+ * every candidate and image, the curve g[t] says how right the boxes at threshold t are: 0 or 1 for
+ * MaxBoxAcc, 0 to 3 (the number of IoU levels reached) for MaxBoxAccV2. A map has at most 256
+ * different cuts, so the curve of an image costs a few dozen searches for contours.
  *
  * The best threshold of a few dozen images is a noisy thing: the mean curve has spikes of single
  * images. It is therefore smoothed over neighbouring thresholds, and the candidate and threshold
@@ -22,6 +22,8 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "eval/evaluate.h"
+#include "eval/foreground_fit.h"
+#include "wsol/foreground.h"
 #include "wsol/session_cam.h"
 
 const char *const adl_calibrate_goal_names[] = {"max_box_acc", "v2", NULL};
@@ -34,31 +36,38 @@ static const double ious[] = {0.3, 0.5, 0.7};
 
 /* --- candidates ---------------------------------------------------------------------- */
 
-#define CANDIDATES_MAX 64
+#define CANDIDATES_MAX 96
 
-/* Both weights of one normalisation. */
-static size_t add_candidates(struct adl_map_rule *list, size_t count,
+struct candidate {
+    struct adl_map_rule rule;
+    int map; /* index into the cams of a sample */
+};
+
+/* All maps of one normalisation: both weights, and the head if there is one. */
+static size_t add_candidates(struct candidate *list, size_t count, int maps,
                              enum adl_map_normalise normalise, double percentile)
 {
-    for (int weights = 0; weights < 2; weights++)
-        list[count++] = (struct adl_map_rule){.weights = (enum adl_map_weights)weights,
-                                              .normalise = normalise,
-                                              .percentile = percentile};
+    for (int map = 0; map < maps; map++)
+        list[count++] = (struct candidate){
+            .rule = {.weights = map == 0 ? ADL_MAP_WEIGHTS_ALL : ADL_MAP_WEIGHTS_POSITIVE,
+                     .normalise = normalise,
+                     .percentile = percentile},
+            .map = map};
     return count;
 }
 
 /* Simple rules first. The current rule is the last, in case it is none of the others. */
-static size_t list_candidates(const struct adl_map_rule *current, struct adl_map_rule *list)
+static size_t list_candidates(const struct adl_map_rule *current, int maps, struct candidate *list)
 {
     static const double pas[] = {0.98, 0.95, 0.9, 0.85, 0.8, 0.7};
-    size_t count = add_candidates(list, 0, ADL_MAP_MINMAX, 0);
+    size_t count = add_candidates(list, 0, maps, ADL_MAP_MINMAX, 0);
 
-    count = add_candidates(list, count, ADL_MAP_MAX, 0);
+    count = add_candidates(list, count, maps, ADL_MAP_MAX, 0);
     for (int p = 2; p <= 16; p++)
-        count = add_candidates(list, count, ADL_MAP_IVR, p * 0.05);
+        count = add_candidates(list, count, maps, ADL_MAP_IVR, p * 0.05);
     for (size_t i = 0; i < ADL_COUNT(pas); i++)
-        count = add_candidates(list, count, ADL_MAP_PAS, pas[i]);
-    list[count++] = *current;
+        count = add_candidates(list, count, maps, ADL_MAP_PAS, pas[i]);
+    list[count++] = (struct candidate){*current, (int)current->weights};
     return count;
 }
 
@@ -73,7 +82,7 @@ struct scratch {
 struct search {
     const struct adl_calibrate_samples *samples;
     const struct adl_calibrate_options *options;
-    struct adl_map_rule candidates[CANDIDATES_MAX];
+    struct candidate candidates[CANDIDATES_MAX];
     size_t candidate_count;
     uint8_t *curves; /* [candidate][sample][STEPS] */
     struct scratch *scratch;
@@ -108,7 +117,7 @@ static uint8_t gain(enum adl_calibrate_goal goal, double iou)
 }
 
 static int make_curve(const struct search *search, struct scratch *scratch,
-                      const struct adl_map_rule *rule, const struct adl_calibrate_sample *sample,
+                      const struct candidate *candidate, const struct adl_calibrate_sample *sample,
                       uint8_t *out, struct adl_error *err)
 {
     const struct adl_calibrate_samples *s = search->samples;
@@ -116,8 +125,8 @@ static int make_curve(const struct search *search, struct scratch *scratch,
     enum adl_box_mode mode = goal == ADL_CALIBRATE_V2 ? ADL_BOXES_ALL : ADL_BOXES_LARGEST;
     int last = -1;
 
-    if (adl_map_make(rule, sample->cams[rule->weights], s->cam_h, s->cam_w, scratch->map,
-                     s->input_h, s->input_w, NULL, err) < 0 ||
+    if (adl_map_make(&candidate->rule, sample->cams[candidate->map], s->cam_h, s->cam_w,
+                     scratch->map, s->input_h, s->input_w, NULL, err) < 0 ||
         adl_box_finder_load(&scratch->finder, scratch->map, s->input_h, s->input_w, err) < 0)
         return -1;
     for (int t = 0; t < STEPS; t++) {
@@ -253,7 +262,8 @@ static void conclude(const struct search *search, struct adl_calibration *out)
     const struct choice current = {search->candidate_count - 1,
                                    ADL_MIN((int)lrint(threshold * STEPS), STEPS - 1)};
 
-    out->rule = search->candidates[choice.candidate];
+    out->rule = search->candidates[choice.candidate].rule;
+    out->foreground = search->candidates[choice.candidate].map == 2;
     out->rule.threshold = (double)choice.step / STEPS;
     out->fitted = percent(search, fitted_sum(search, choice));
     out->before = percent(search, fitted_sum(search, current));
@@ -310,7 +320,8 @@ int adl_calibrate_choose(const struct adl_calibrate_samples *samples,
         return adl_fail(err, ADL_ERR_ARG,
                         "a calibration needs at least 2 images with boxes; there are %zu",
                         samples->count);
-    search.candidate_count = list_candidates(&options->current, search.candidates);
+    search.candidate_count =
+        list_candidates(&options->current, samples->items[0].cams[2] ? 3 : 2, search.candidates);
     ADL_TRY(prepare(&search, err));
     ADL_TRY(make_curves(&search, err));
     conclude(&search, calibration);
@@ -325,7 +336,39 @@ out:
 struct collection {
     const struct adl_dataset *dataset;
     struct adl_calibrate_samples *samples;
+    bool mirrored; /* this pass shows the mirror images */
 };
+
+/* The share of the length of cell `cell` of `cells` on a side of `size` pixels that the pixels
+ * first..last cover. */
+static double covered(int first, int last, int size, int cell, int cells)
+{
+    double from = (double)first * cells / size, to = (double)(last + 1) * cells / size;
+    return fmax(0, fmin(cell + 1, to) - fmax(cell, from));
+}
+
+/* The features of the image, and how far each position is inside a box. */
+static void collect_features(const struct collection *c, const struct adl_evaluate_visit *visit)
+{
+    const struct adl_calibrate_samples *s = c->samples;
+    size_t cells = (size_t)s->cam_h * (size_t)s->cam_w;
+    size_t first = (2 * visit->index + (c->mirrored ? 1 : 0)) * cells;
+    float *label = s->labels + first;
+
+    memcpy(s->features + first * s->channels,
+           adl_session_output(visit->session, ADL_OUTPUT_FEATURES, visit->slot),
+           cells * s->channels * sizeof *s->features);
+    for (int y = 0; y < s->cam_h; y++)
+        for (int x = 0; x < s->cam_w; x++, label++) {
+            double most = 0;
+            for (size_t i = 0; i < c->dataset->images[visit->index].box_count; i++) {
+                const struct adl_box *box = &visit->truth[i];
+                most = fmax(most, covered(box->x0, box->x1, s->input_w, x, s->cam_w) *
+                                      covered(box->y0, box->y1, s->input_h, y, s->cam_h));
+            }
+            *label = (float)most;
+        }
+}
 
 /* Keeps the maps and boxes of an image that has just been run; any worker of the pool. */
 static int collect_one(void *context, const struct adl_evaluate_visit *visit, struct adl_error *err)
@@ -336,26 +379,55 @@ static int collect_one(void *context, const struct adl_evaluate_visit *visit, st
     struct adl_calibrate_sample *sample = &s->items[visit->index];
     size_t pixels = (size_t)s->cam_h * (size_t)s->cam_w;
 
+    if (s->features)
+        collect_features(c, visit);
+    if (c->mirrored)
+        return 0;
     sample->truth = adl_malloc(entry->box_count, sizeof *sample->truth);
     for (int w = 0; w < 2; w++)
         sample->cams[w] = adl_malloc(pixels, sizeof *sample->cams[w]);
     if (!sample->truth || !sample->cams[0] || !sample->cams[1])
         return adl_fail_nomem(err, "the calibration");
     for (int w = 0; w < 2; w++)
-        adl_session_cam(visit->session, visit->slot, entry->class_id, (enum adl_map_weights)w,
+        adl_session_cam(visit->session, visit->slot, entry->class_id,
+                        &(struct adl_map_rule){.weights = (enum adl_map_weights)w},
                         sample->cams[w]);
     memcpy(sample->truth, visit->truth, entry->box_count * sizeof *sample->truth);
     sample->truth_count = entry->box_count;
     return 0;
 }
 
-static void leave_out_unreadable(struct adl_calibrate_samples *samples)
+static void leave_out_unreadable(struct adl_calibrate_samples *s)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < samples->count; i++)
-        if (samples->items[i].cams[1])
-            samples->items[kept++] = samples->items[i];
-    samples->count = kept;
+    size_t kept = 0, rows = 2 * (size_t)s->cam_h * (size_t)s->cam_w, floats = rows * s->channels;
+    for (size_t i = 0; i < s->count; i++) {
+        if (!s->items[i].cams[1])
+            continue;
+        if (s->features && kept < i) {
+            memmove(s->features + kept * floats, s->features + i * floats,
+                    floats * sizeof *s->features);
+            memmove(s->labels + kept * rows, s->labels + i * rows, rows * sizeof *s->labels);
+        }
+        s->items[kept++] = s->items[i];
+    }
+    s->count = kept;
+}
+
+static int allocate(struct adl_calibrate_samples *s, size_t count, bool features,
+                    struct adl_error *err)
+{
+    size_t rows = 2 * (size_t)s->cam_h * (size_t)s->cam_w, floats;
+
+    s->items = adl_calloc(count, sizeof *s->items);
+    if (s->items)
+        s->count = count;
+    if (features && adl_size_mul(rows * s->channels, count, &floats) == 0) {
+        s->features = adl_malloc(floats, sizeof *s->features);
+        s->labels = adl_malloc(rows * count, sizeof *s->labels);
+    }
+    if (!s->items || (features && (!s->features || !s->labels)))
+        return adl_fail_nomem(err, "the features of the images; use --boxes-per-class");
+    return 0;
 }
 
 int adl_calibrate_collect(const struct adl_dataset *dataset, struct adl_session *session, int batch,
@@ -365,7 +437,7 @@ int adl_calibrate_collect(const struct adl_dataset *dataset, struct adl_session 
     const struct adl_plan *plan = adl_session_plan(session);
     struct adl_shape in = adl_plan_input_shape(plan);
     struct adl_shape features = adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES);
-    struct collection collection = {dataset, samples};
+    struct collection collection = {dataset, samples, false};
     struct adl_evaluate_options how = {.curve_interval = ADL_EVALUATE_INTERVAL,
                                        .visit = collect_one,
                                        .visit_context = &collection,
@@ -373,20 +445,58 @@ int adl_calibrate_collect(const struct adl_dataset *dataset, struct adl_session 
                                        .report_context = options->progress_context};
     struct adl_evaluate_report report = {0};
 
-    *samples = (struct adl_calibrate_samples){
-        .cam_h = features.h, .cam_w = features.w, .input_h = in.h, .input_w = in.w};
+    *samples = (struct adl_calibrate_samples){.cam_h = features.h,
+                                              .cam_w = features.w,
+                                              .input_h = in.h,
+                                              .input_w = in.w,
+                                              .channels = (size_t)features.c};
     if (dataset->box_count == 0)
         return adl_fail(err, ADL_ERR_FORMAT, "the images have no boxes to calibrate with");
-    samples->items = adl_calloc(dataset->count, sizeof *samples->items);
-    if (!samples->items)
-        return adl_fail_nomem(err, "the calibration");
-    samples->count = dataset->count;
+    if (allocate(samples, dataset->count, options->foreground, err) < 0)
+        return -1;
     memcpy(how.mean, options->mean, sizeof how.mean);
     memcpy(how.std, options->std, sizeof how.std);
     int result = adl_evaluate_session(dataset, session, batch, options->pool, &how, &report, err);
     samples->unreadable = report.errors;
+    if (result == 0 && options->foreground) {
+        collection.mirrored = how.mirrored = true;
+        adl_evaluate_report_release(&report);
+        result = adl_evaluate_session(dataset, session, batch, options->pool, &how, &report, err);
+    }
     leave_out_unreadable(samples);
     adl_evaluate_report_release(&report);
+    return result;
+}
+
+int adl_calibrate_fit_foreground(struct adl_calibrate_samples *s, struct adl_pool *pool,
+                                 float *head, struct adl_error *err)
+{
+    size_t cells = (size_t)s->cam_h * (size_t)s->cam_w, size = s->channels + 1;
+    float *heads = adl_malloc((ADL_CALIBRATE_FOLDS + 1) * size, sizeof *heads);
+    const struct adl_foreground_data data = {.features = s->features,
+                                             .labels = s->labels,
+                                             .samples = s->count,
+                                             .rows = 2 * cells,
+                                             .channels = s->channels};
+    int result = -1;
+
+    if (!heads)
+        return adl_fail_nomem(err, "the foreground head");
+    ADL_TRY(adl_foreground_fit(&data, ADL_CALIBRATE_FOLDS, pool, heads, err));
+    for (size_t i = 0; i < s->count; i++) {
+        float *cam = s->items[i].cams[2] = adl_malloc(cells, sizeof *cam);
+        if (!cam) {
+            adl_fail_nomem(err, "the foreground head");
+            goto out;
+        }
+        memcpy(cam, s->items[i].cams[ADL_MAP_WEIGHTS_POSITIVE], cells * sizeof *cam);
+        adl_foreground_map(s->features + 2 * i * cells * s->channels, cells, s->channels,
+                           heads + i % ADL_CALIBRATE_FOLDS * size, cam);
+    }
+    memcpy(head, heads + ADL_CALIBRATE_FOLDS * size, size * sizeof *head);
+    result = 0;
+out:
+    adl_free(heads);
     return result;
 }
 
@@ -394,10 +504,12 @@ void adl_calibrate_samples_release(struct adl_calibrate_samples *samples)
 {
     for (size_t i = 0; samples->items && i < samples->count; i++) {
         struct adl_calibrate_sample *sample = &samples->items[i];
-        adl_free(sample->cams[0]);
-        adl_free(sample->cams[1]);
+        for (size_t m = 0; m < ADL_COUNT(sample->cams); m++)
+            adl_free(sample->cams[m]);
         adl_free(sample->truth);
     }
     adl_free(samples->items);
+    adl_free(samples->features);
+    adl_free(samples->labels);
     *samples = (struct adl_calibrate_samples){0};
 }

@@ -5,6 +5,7 @@
  * boxes of a few images, and estimates by cross-validation how well the choice will do on images
  * that it was not made on. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/pool.h"
@@ -26,7 +27,9 @@ extern const char *const adl_calibrate_goal_names[]; /* "max_box_acc", "v2", NUL
 
 /* An image with true boxes. */
 struct adl_calibrate_sample {
-    float *cams[2];        /* class maps by enum adl_map_weights, cam_h x cam_w */
+    /* Class maps by enum adl_map_weights, and that of the few-box head; cam_h x cam_w each. The
+     * last is NULL until adl_calibrate_fit_foreground(). */
+    float *cams[3];
     struct adl_box *truth; /* in pixels of the input */
     size_t truth_count;
 };
@@ -36,11 +39,16 @@ struct adl_calibrate_samples {
     size_t count;
     size_t unreadable; /* images that are left out because they cannot be read */
     int cam_h, cam_w, input_h, input_w;
+    /* Features of each image and of its mirror image, [count][2][cam_h * cam_w][channels], and the
+     * share of each position inside a box; NULL unless the options ask for a head. */
+    float *features, *labels;
+    size_t channels;
 };
 
 struct adl_calibrate_options {
     enum adl_calibrate_goal goal;
-    struct adl_map_rule current; /* the model's rule, to compare with */
+    struct adl_map_rule current; /* the model's rule, to compare with; without a head */
+    bool foreground;             /* collect what a few-box head is fitted to */
     struct adl_pool *pool;       /* NULL: the calling thread alone */
     float mean[3], std[3];       /* of the network's input */
     /* Called on the calling thread when a part of the work is done; may be NULL. */
@@ -50,7 +58,8 @@ struct adl_calibrate_options {
 
 /* The outcome; figures in percent of the images. */
 struct adl_calibration {
-    struct adl_map_rule rule; /* the choice, threshold included */
+    struct adl_map_rule rule; /* the choice, threshold included; without a head */
+    bool foreground;          /* the choice is the map of the head */
     double fitted;            /* of the choice on the images that it was made on */
     double cross_validated;   /* of choices made on four fifths, on the other fifth */
     double standard_error;    /* of cross_validated */
@@ -65,6 +74,13 @@ int adl_calibrate_collect(const struct adl_dataset *dataset, struct adl_session 
                           const struct adl_calibrate_options *options,
                           struct adl_calibrate_samples *samples,
                           struct adl_error *err) ADL_MUST_CHECK;
+
+/* Fits the few-box head to all samples: head, [channels + 1], is the weights and the bias. Each
+ * sample's map is made with a head that was fitted without its fold, so that the choice of a rule
+ * and its cross-validation do not see a head on the images that it was fitted to. Fails with
+ * ADL_ERR_ARG and ADL_ERR_NOMEM. */
+int adl_calibrate_fit_foreground(struct adl_calibrate_samples *samples, struct adl_pool *pool,
+                                 float *head, struct adl_error *err) ADL_MUST_CHECK;
 
 void adl_calibrate_samples_release(struct adl_calibrate_samples *samples);
 

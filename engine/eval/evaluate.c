@@ -91,6 +91,20 @@ static int read_image(const struct run *run, struct worker *worker, struct item 
     return adl_dataset_image_read(run->dataset, item->index, &worker->path, image, err);
 }
 
+static void mirror(struct adl_image *image)
+{
+    for (int y = 0; y < image->height; y++)
+        for (int x = 0; x < image->width / 2; x++) {
+            uint8_t *row = image->rgb + 3 * (size_t)y * (size_t)image->width;
+            uint8_t *left = row + 3 * x, *right = row + 3 * (image->width - 1 - x);
+            for (int c = 0; c < 3; c++) {
+                uint8_t swap = left[c];
+                left[c] = right[c];
+                right[c] = swap;
+            }
+        }
+}
+
 static int decode_and_resize(const struct run *run, struct worker *worker, struct item *item,
                              struct adl_error *err)
 {
@@ -103,6 +117,8 @@ static int decode_and_resize(const struct run *run, struct worker *worker, struc
         return -1;
     item->width = entry->width ? entry->width : original.width;
     item->height = entry->height ? entry->height : original.height;
+    if (run->options->mirrored)
+        mirror(&item->input);
     return 0;
 }
 
@@ -141,8 +157,12 @@ static int scale_truth(const struct run *run, struct worker *worker, const struc
     worker->truth = truth;
     for (size_t i = 0; i < entry->box_count; i++) {
         struct adl_dataset_box box = run->dataset->boxes[entry->first_box + i];
-        worker->truth[i] = adl_box_resize_truth((struct adl_box){box.x0, box.y0, box.x1, box.y1},
-                                                item->width, item->height, map_width, map_height);
+        struct adl_box *scaled = &worker->truth[i];
+        *scaled = adl_box_resize_truth((struct adl_box){box.x0, box.y0, box.x1, box.y1},
+                                       item->width, item->height, map_width, map_height);
+        if (run->options->mirrored)
+            *scaled = (struct adl_box){map_width - 1 - scaled->x1, scaled->y0,
+                                       map_width - 1 - scaled->x0, scaled->y1};
     }
     return 0;
 }
@@ -250,8 +270,8 @@ static int make_map(const struct run *run, struct worker *worker, const struct i
 {
     const struct adl_map_rule *rule = &run->options->map;
 
-    adl_session_cam(run->session, item->slot, run->dataset->images[item->index].class_id,
-                    rule->weights, worker->cam);
+    adl_session_cam(run->session, item->slot, run->dataset->images[item->index].class_id, rule,
+                    worker->cam);
     return adl_map_make(rule, worker->cam, run->features.h, run->features.w, worker->map, run->in.h,
                         run->in.w, NULL, err);
 }

@@ -46,6 +46,7 @@ struct adl_evaluate_options {
     struct adl_evaluate_place *places; /* by index in the data set, zeroed by the caller; or NULL */
     float mean[3], std[3];             /* of the network's input */
     struct adl_frame_source frames;    /* where decoded images are kept; not `fast` */
+    bool mirrored; /* show the network the mirror images; true boxes are mirrored with them */
 
     /* If set, called for each image in place of measuring it, on any thread of the pool; -1 and an
      * error end the run. The figures of the report are then not valid. */

@@ -34,6 +34,9 @@ struct adl_map_rule {
     enum adl_map_normalise normalise;
     double percentile; /* p of PAS and IVR, 0..1 */
     double threshold;  /* at which the normalised map is cut into boxes, 0..1 */
+    /* The few-box head (wsol/foreground.h), by which the class map is made; borrowed from the
+     * model. NULL: the class map alone. */
+    const float *foreground;
 };
 
 /* Whether a normalisation depends on a percentile. */
@@ -50,18 +53,20 @@ struct adl_map_changes {
     int normalise;     /* enum adl_map_normalise; -1: unchanged */
     double percentile; /* 0..1; negative: unchanged, or the default of another `normalise` */
     double threshold;  /* 0..1; negative: unchanged */
+    int foreground;    /* 1: with the model's few-box head, 0: without it; -1: unchanged */
 };
 
 /* No change. */
 #define ADL_MAP_NO_CHANGES                                                                         \
     {                                                                                              \
-        .weights = -1, .normalise = -1, .percentile = -1, .threshold = -1                          \
+        .weights = -1, .normalise = -1, .percentile = -1, .threshold = -1, .foreground = -1        \
     }
 
 /* Applies the changes to the rule. Fails with ADL_ERR_ARG, and leaves the rule unchanged, if
- * there is a percentile and the normalisation has none. */
+ * there is a percentile and the normalisation has none, or if the head is wanted and `head`, the
+ * model's, is NULL. */
 int adl_map_rule_change(struct adl_map_rule *rule, const struct adl_map_changes *changes,
-                        struct adl_error *err) ADL_MUST_CHECK;
+                        const float *head, struct adl_error *err) ADL_MUST_CHECK;
 
 /* Whether two rules give the same boxes for every map. */
 bool adl_map_rule_equal(const struct adl_map_rule *a, const struct adl_map_rule *b);

@@ -82,6 +82,8 @@ json_t *adl_model_to_json(const struct adl_model *model)
     failed |= json_object_set_new(input, "mean", reals(model->mean, 3));
     failed |= json_object_set_new(input, "std", reals(model->std, 3));
     failed |= add_rule(cam, &model->map);
+    if (model->foreground)
+        failed |= json_object_set_new(cam, "foreground", json_boolean(model->map.foreground));
 
     failed |= json_object_set_new(json, "version", json_integer(VERSION));
     failed |= json_object_set_new(json, "arch", adl_arch_to_json(&model->arch));
@@ -303,6 +305,10 @@ static int read_cam(struct adl_model *model, const json_t *json, struct adl_erro
     rule->percentile = adl_map_default_percentile(rule->normalise);
     ADL_TRY(read_share(cam, "map_percentile", &rule->percentile, err));
     ADL_TRY(read_share(cam, "threshold", &rule->threshold, err));
+    const json_t *foreground = json_object_get(cam, "foreground");
+    if (foreground && !json_is_boolean(foreground))
+        return adl_fail(err, ADL_ERR_FORMAT, "cam.foreground is not true or false");
+    model->foreground_off = json_is_false(foreground);
     return 0;
 out:
     return -1;

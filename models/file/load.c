@@ -14,6 +14,7 @@
 #include "base/plural.h"
 #include "io/torch.h"
 #include "models/file/description.h"
+#include "models/file/foreground.h"
 #include "models/file/match.h"
 #include "models/file/prefix.h"
 #include "models/file/report.h"
@@ -212,6 +213,7 @@ static int load_into(struct adl_model *model, struct adl_tensors *tensors,
     ADL_TRY(adl_model_make_weights(model->graph, match.found, tensors, &model->weights,
                                    &model->params, err));
     ADL_TRY(check_finite(model, err));
+    ADL_TRY(adl_model_read_foreground(model, tensors, err));
     adl_model_update_digest(model);
     result = 0;
 out:

@@ -76,11 +76,12 @@ static bool ends_with(const char *name, const char *suffix)
 }
 
 /* PyTorch's counters: in batch norms, which only training without a momentum would use, and
- * the one of torch.optim.swa_utils.AveragedModel. */
+ * the one of torch.optim.swa_utils.AveragedModel; and the few-box head, which is not a parameter
+ * of the network (file/foreground.h). */
 static bool is_ignored(const char *name)
 {
     return ends_with(name, "num_batches_tracked") || !strcmp(name, "n_averaged") ||
-           ends_with(name, ".n_averaged");
+           ends_with(name, ".n_averaged") || !strncmp(name, "foreground.", 11);
 }
 
 static void count(struct adl_match *match)

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "io/safetensors.h"
 #include "models/file/description.h"
+#include "models/file/foreground.h"
 
 int adl_model_save(const struct adl_model *model, const char *path, struct adl_error *err)
 {
@@ -16,6 +17,7 @@ int adl_model_save(const struct adl_model *model, const char *path, struct adl_e
         return -1;
     ADL_TRY(adl_tensors_set_meta(model->weights, "format", "pt", err));
     ADL_TRY(adl_tensors_set_meta(model->weights, "adl", text, err));
+    ADL_TRY(adl_model_add_foreground(model, model->weights, err));
     ADL_TRY(adl_safetensors_write(path, model->weights, err));
     result = 0;
 out:

@@ -134,7 +134,7 @@ static bool choose_model(struct localize *l)
     }
     exchange->model = l->served->name;
     l->map = l->served->model->map;
-    if (adl_map_rule_change(&l->map, &l->params.map, &err) < 0) {
+    if (adl_map_rule_change(&l->map, &l->params.map, l->served->model->foreground, &err) < 0) {
         adl_answer_problem(exchange, ADL_PROBLEM_BAD_PARAMETER, 0, "%s", err.message);
         return false;
     }

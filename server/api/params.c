@@ -84,6 +84,12 @@ static int parse_map(struct adl_params *params, const char *text, struct adl_err
     return 0;
 }
 
+static int parse_foreground(struct adl_params *params, const char *text, struct adl_error *err)
+{
+    static const char *const names[] = {"false", "true", NULL};
+    return parse_choice(&params->map.foreground, "foreground", names, text, err);
+}
+
 static int parse_weights(struct adl_params *params, const char *text, struct adl_error *err)
 {
     return parse_choice(&params->map.weights, "map_weights", adl_map_weights_names, text, err);
@@ -150,6 +156,7 @@ static const struct {
     {"map_weights", parse_weights},
     {"map_normalise", parse_normalise},
     {"map_percentile", parse_percentile},
+    {"foreground", parse_foreground},
 };
 
 static int unknown(const char *name, struct adl_error *err)
@@ -161,8 +168,8 @@ static int unknown(const char *name, struct adl_error *err)
     return adl_fail(err, ADL_ERR_ARG, "unknown parameter \"%.40s\"%s%s%s", name,
                     nearest.best ? "; did you mean "
                                  : "; the parameters are model, top_k, class, "
-                                   "threshold, boxes, heatmap, map, map_weights, map_normalise "
-                                   "and map_percentile",
+                                   "threshold, boxes, heatmap, map, map_weights, map_normalise, "
+                                   "map_percentile and foreground",
                     nearest.best ? nearest.best : "", nearest.best ? "?" : "");
 }
 

@@ -57,7 +57,7 @@ struct bench {
     struct adl_bench_layers layers; /* empty without --layers */
     struct adl_model *other_model;
     struct adl_plan *other_plan;
-    enum adl_map_weights map_weights;
+    struct adl_map_rule map;
     const char *arch_name;
     struct adl_shape input;
     double peak_rss_mib; /* after loading and a first run, before the yardstick's matrices */
@@ -151,7 +151,7 @@ static void localize(void *context, size_t index, int worker)
     (void)worker;
     adl_top_k(adl_session_output(run->session, ADL_OUTPUT_LOGITS, (int)index), (size_t)logits.c, 1,
               &best);
-    adl_session_cam(run->session, (int)index, (int)best, run->bench->map_weights,
+    adl_session_cam(run->session, (int)index, (int)best, &run->bench->map,
                     run->bench->cams + index * (size_t)map.h * (size_t)map.w);
 }
 
@@ -325,7 +325,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     if (!model)
         goto out;
     bench.arch_name = model->arch.backbone->name;
-    bench.map_weights = model->map.weights;
+    bench.map = model->map;
     bench.input = (struct adl_shape){s->size ? s->size : model->input_h,
                                      s->size ? s->size : model->input_w, 3};
     bench.threads = s->threads ? s->threads : adl_pool_default_threads();

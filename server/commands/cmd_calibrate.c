@@ -31,6 +31,7 @@ struct settings {
     int exif;
     int goal;
     int boxes_per_class;
+    bool foreground;
     int threads;
     int batch;
 };
@@ -44,6 +45,7 @@ struct calibrate {
     struct adl_session *session;
     struct adl_calibrate_samples samples;
     struct adl_calibration found;
+    float *head; /* the few-box head; NULL unless it was fitted */
 };
 
 /* --- what it works on -------------------------------------------------------------- */
@@ -110,21 +112,33 @@ static int open_model(struct calibrate *c, struct adl_error *err)
     return c->session ? 0 : -1;
 }
 
+static int fit_head(struct calibrate *c, struct adl_error *err)
+{
+    c->head = adl_malloc(c->samples.channels + 1, sizeof *c->head);
+    if (!c->head)
+        return adl_fail_nomem(err, "the foreground head");
+    return adl_calibrate_fit_foreground(&c->samples, c->pool, c->head, err);
+}
+
 static int choose(struct calibrate *c, struct adl_error *err)
 {
     const struct settings *s = c->settings;
     struct adl_progress progress;
     struct adl_calibrate_options how = {.goal = (enum adl_calibrate_goal)s->goal,
                                         .current = c->model->map,
+                                        .foreground = s->foreground,
                                         .pool = c->pool,
                                         .progress = adl_progress_callback,
                                         .progress_context = &progress};
     int batch = (int)ADL_MIN((size_t)s->batch, c->dataset->count);
 
+    how.current.foreground = NULL;
     memcpy(how.mean, c->model->mean, sizeof how.mean);
     memcpy(how.std, c->model->std, sizeof how.std);
     adl_progress_start(&progress, "images", c->dataset->count);
     int result = adl_calibrate_collect(c->dataset, c->session, batch, &how, &c->samples, err);
+    if (result == 0 && s->foreground)
+        result = fit_head(c, err);
     if (result == 0) {
         adl_progress_start(&progress, "images compared", c->samples.count);
         result = adl_calibrate_choose(&c->samples, &how, &c->found, err);
@@ -149,12 +163,13 @@ static json_t *record(const struct calibrate *c)
     const struct settings *s = c->settings;
     const struct adl_calibration *f = &c->found;
 
-    return json_pack("{s:s, s:s, s:i, s:i, s:o, s:{s:f, s:f, s:f, s:f}}", "for",
+    return json_pack("{s:s, s:s, s:i, s:i, s:o, s:b, s:{s:f, s:f, s:f, s:f}}", "for",
                      adl_calibrate_goal_names[s->goal], "split", s->split, "images", (int)f->images,
                      "boxes", (int)f->boxes, "boxes_per_class",
-                     s->boxes_per_class ? json_integer(s->boxes_per_class) : json_null(), "percent",
-                     "before", tenth(f->before), "fitted", tenth(f->fitted), "cross_validated",
-                     tenth(f->cross_validated), "standard_error", tenth(f->standard_error));
+                     s->boxes_per_class ? json_integer(s->boxes_per_class) : json_null(),
+                     "foreground", (int)f->foreground, "percent", "before", tenth(f->before),
+                     "fitted", tenth(f->fitted), "cross_validated", tenth(f->cross_validated),
+                     "standard_error", tenth(f->standard_error));
 }
 
 static int save(struct calibrate *c, const char *out, struct adl_error *err)
@@ -162,6 +177,9 @@ static int save(struct calibrate *c, const char *out, struct adl_error *err)
     struct adl_model *m = c->model;
 
     m->map = c->found.rule;
+    if (adl_model_set_foreground(m, c->found.foreground ? c->head : NULL, c->samples.channels,
+                                 err) < 0)
+        return -1;
     json_decref(m->calibration);
     m->calibration = record(c);
     if (!m->calibration)
@@ -171,10 +189,10 @@ static int save(struct calibrate *c, const char *out, struct adl_error *err)
     return adl_model_save(m, out, err);
 }
 
-static void print_rule(FILE *out, const char *title, const struct adl_map_rule *rule)
+static void print_rule(FILE *out, const char *title, const struct adl_map_rule *rule, bool head)
 {
-    fprintf(out, "%-16s%s weights, %s", title, adl_map_weights_names[rule->weights],
-            adl_map_normalise_names[rule->normalise]);
+    fprintf(out, "%-16s%s%s weights, %s", title, head ? "foreground head, " : "",
+            adl_map_weights_names[rule->weights], adl_map_normalise_names[rule->normalise]);
     if (adl_map_has_percentile(rule->normalise))
         fprintf(out, " %g", rule->percentile);
     fprintf(out, ", threshold %g\n", rule->threshold);
@@ -185,8 +203,8 @@ static void print_table(const struct calibrate *c, const struct adl_map_rule *be
     const struct adl_calibration *f = &c->found;
 
     fprintf(out, "%-16s%zu with %zu boxes\n", "images", f->images, f->boxes);
-    print_rule(out, "before", before);
-    print_rule(out, "now", &f->rule);
+    print_rule(out, "before", before, before->foreground != NULL);
+    print_rule(out, "now", &f->rule, f->foreground);
     fprintf(out, "%-16s%.1f %%\n", "before", f->before);
     fprintf(out, "%-16s%.1f %% on the images that it was chosen on\n", "now", f->fitted);
     fprintf(out, "%-16s%.1f %% (standard error %.1f), cross-validated: what to expect\n",
@@ -215,6 +233,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     print_table(&c, &before, table);
     result = 0;
 out:
+    adl_free(c.head);
     adl_calibrate_samples_release(&c.samples);
     adl_session_free(c.session);
     adl_plan_unref(c.plan);
@@ -237,6 +256,9 @@ static const struct adl_option table[] = {
     {"boxes-per-class", ADL_INT(struct settings, boxes_per_class), .min = 1,
      .max = ADL_LIMIT_DATASET_IMAGES, .metavar = "N", .default_note = "all",
      .help = "use only the first N images of each class"},
+    {"foreground", ADL_FLAG(struct settings, foreground),
+     .help = "also fit the few-box head, which tells object from background at each position, and "
+             "use its map if that is best"},
     ADL_OPTION_THREADS(struct settings, .help = "number of threads; results do not depend on it"),
     ADL_OPTION_BATCH(struct settings, "16"),
     {0},

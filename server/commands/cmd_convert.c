@@ -161,7 +161,7 @@ static int apply(struct adl_model *model, const struct settings *s,
         return -1;
     if (s->std && adl_channels_parse("std", &s->std, 1, true, model->std, err) < 0)
         return -1;
-    if (adl_map_options_apply(&s->map, options, &model->map, err) < 0)
+    if (adl_map_options_apply(&s->map, options, model->foreground, &model->map, err) < 0)
         return -1;
     if (s->input_size) {
         if (parse_input_size(s->input_size, &model->input_h, &model->input_w, err) < 0)

@@ -358,7 +358,8 @@ static int evaluate(struct eval *e, const struct adl_options *options, struct ad
     int result;
 
     e->map = e->model ? e->model->map : (struct adl_map_rule){.threshold = MAPS_THRESHOLD};
-    if (adl_map_options_apply(&s->map, options, &e->map, err) < 0)
+    if (adl_map_options_apply(&s->map, options, e->model ? e->model->foreground : NULL, &e->map,
+                              err) < 0)
         return -1;
     if (!e->model && !adl_map_rule_is_reference(&e->map))
         return adl_fail(

@@ -64,8 +64,8 @@ static void run_chunk(const struct forward *f, struct adl_session *session, size
                 f->features + image * adl_shape_count(f->map));
         if (f->class_id < 0)
             adl_top_k(logits, f->classes, 1, &top);
-        adl_session_cam(session, i, f->class_id < 0 ? (int)top : f->class_id, ADL_MAP_WEIGHTS_ALL,
-                        f->cam + image * map_pixels);
+        adl_session_cam(session, i, f->class_id < 0 ? (int)top : f->class_id,
+                        &(struct adl_map_rule){0}, f->cam + image * map_pixels);
     }
 }
 

@@ -304,7 +304,7 @@ static int make_query(struct run *run, const struct adl_options *options, struct
                                             .top_k = (size_t)s->top_k,
                                             .map = run->model->map,
                                             .boxes = (enum adl_box_mode)s->boxes};
-    if (adl_map_options_apply(&s->map, options, &run->query.map, err) < 0)
+    if (adl_map_options_apply(&s->map, options, run->model->foreground, &run->query.map, err) < 0)
         return -1;
     if (!s->class_text)
         return 0;

@@ -5,8 +5,8 @@
 const char *const adl_map_bases[] = {"model", "reference", NULL};
 
 int adl_map_options_apply(const struct adl_map_settings *settings,
-                          const struct adl_options *options, struct adl_map_rule *rule,
-                          struct adl_error *err)
+                          const struct adl_options *options, const float *head,
+                          struct adl_map_rule *rule, struct adl_error *err)
 {
     struct adl_map_changes changes = ADL_MAP_NO_CHANGES;
 
@@ -17,5 +17,7 @@ int adl_map_options_apply(const struct adl_map_settings *settings,
         changes.percentile = settings->percentile;
     if (adl_options_given(options, "threshold"))
         changes.threshold = settings->threshold;
-    return adl_map_rule_change(rule, &changes, err);
+    if (adl_options_given(options, "foreground"))
+        changes.foreground = settings->foreground;
+    return adl_map_rule_change(rule, &changes, head, err);
 }

@@ -12,6 +12,7 @@ struct adl_map_settings {
     int normalise;
     double percentile;
     double threshold;
+    bool foreground;
 };
 
 extern const char *const adl_map_bases[]; /* "model", "reference", NULL */
@@ -35,12 +36,15 @@ extern const char *const adl_map_bases[]; /* "model", "reference", NULL */
              "a percentile; a percentile and maximum"},                                        \
     {"map-percentile", ADL_DOUBLE(s, field.percentile), .min = 0, .max = 1, .metavar = "P",    \
      .default_note = "the model's, or 0.9 of pas and 0.45 of ivr",                             \
-     .help = "percentile of pas and ivr"}
+     .help = "percentile of pas and ivr"},                                                     \
+    {"foreground", ADL_FLAG(s, field.foreground), .default_note = "where the model has one",   \
+     .help = "make the map with the model's few-box head; --foreground=false: without it"}
 /* clang-format on */
 
-/* Applies the options that were given to the rule. Fails with ADL_ERR_ARG. */
+/* Applies the options that were given to the rule. `head` is the model's few-box head or NULL.
+ * Fails with ADL_ERR_ARG. */
 int adl_map_options_apply(const struct adl_map_settings *settings,
-                          const struct adl_options *options, struct adl_map_rule *rule,
-                          struct adl_error *err) ADL_MUST_CHECK;
+                          const struct adl_options *options, const float *head,
+                          struct adl_map_rule *rule, struct adl_error *err) ADL_MUST_CHECK;
 
 #endif

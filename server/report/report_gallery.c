@@ -94,7 +94,7 @@ static int predict(const struct adl_report_images *p, int class_id, const struct
     adl_top_k(values, classes, 1, &prediction->top);
     prediction->top_probability = values[prediction->top];
     prediction->probability = values[class_id];
-    adl_session_cam(p->session, 0, class_id, p->model->map.weights, values);
+    adl_session_cam(p->session, 0, class_id, &p->model->map, values);
     const struct adl_class_map cam = {.values = values,
                                       .h = features.h,
                                       .w = features.w,

@@ -152,7 +152,7 @@ int adl_predict_collect(const struct adl_session *session, int index,
             adl_fail_nomem(err, "a class map");
             goto out;
         }
-        adl_session_cam(session, index, p->class_id, query->map.weights, p->cam);
+        adl_session_cam(session, index, p->class_id, &query->map, p->cam);
     }
     result = 0;
 out:

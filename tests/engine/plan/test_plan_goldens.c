@@ -164,7 +164,8 @@ static void check_outputs(const char *test_case, const struct test_net *net,
         for (size_t k = 1; k < classes; k++)
             best = got[k] > got[best] ? k : best;
         CU_ASSERT_EQUAL((int)best, top1[n]);
-        adl_session_cam(session, n, labels[n], ADL_MAP_WEIGHTS_ALL, cams + (size_t)n * pixels);
+        adl_session_cam(session, n, labels[n], &(struct adl_map_rule){0},
+                        cams + (size_t)n * pixels);
         memcpy(maps + (size_t)n * adl_shape_count(last_shape), adl_session_output(session, last, n),
                adl_shape_count(last_shape) * sizeof *maps);
     }

@@ -59,7 +59,7 @@ static void check_photograph(const char *path, const struct adl_model *model,
     CU_ASSERT_EQUAL((int)best, top1);
 
     float *map = adl_malloc(cam->count, sizeof *map);
-    adl_session_cam(session, 0, top1, ADL_MAP_WEIGHTS_ALL, map);
+    adl_session_cam(session, 0, top1, &(struct adl_map_rule){0}, map);
     double worst = fmax(difference(logits, got, logits->count),
                         difference(features, adl_session_output(session, ADL_OUTPUT_FEATURES, 0),
                                    features->shape[1]));

@@ -160,27 +160,36 @@ static void positive_weights_leave_the_others_out(void)
 
 static void changes_keep_what_they_do_not_name(void)
 {
-    const struct adl_map_rule model = {ADL_MAP_WEIGHTS_POSITIVE, ADL_MAP_IVR, 0.6, 0.3};
+    const struct adl_map_rule model = {ADL_MAP_WEIGHTS_POSITIVE, ADL_MAP_IVR, 0.6, 0.3, NULL};
     struct adl_map_rule rule = model;
     struct adl_map_changes changes = ADL_MAP_NO_CHANGES;
     struct adl_error err = {0};
-    TEST_OK(adl_map_rule_change(&rule, &changes, &err), &err);
+    TEST_OK(adl_map_rule_change(&rule, &changes, NULL, &err), &err);
     CU_ASSERT(adl_map_rule_equal(&rule, &model));
     changes.normalise = ADL_MAP_IVR; /* the model's own: its percentile stays */
-    TEST_OK(adl_map_rule_change(&rule, &changes, &err), &err);
+    TEST_OK(adl_map_rule_change(&rule, &changes, NULL, &err), &err);
     CU_ASSERT(adl_map_rule_equal(&rule, &model));
     changes.normalise = ADL_MAP_PAS;
     changes.threshold = 0.5;
-    TEST_OK(adl_map_rule_change(&rule, &changes, &err), &err);
+    TEST_OK(adl_map_rule_change(&rule, &changes, NULL, &err), &err);
     CU_ASSERT(adl_map_rule_equal(
-        &rule, &(struct adl_map_rule){ADL_MAP_WEIGHTS_POSITIVE, ADL_MAP_PAS, 0.9, 0.5}));
+        &rule, &(struct adl_map_rule){ADL_MAP_WEIGHTS_POSITIVE, ADL_MAP_PAS, 0.9, 0.5, NULL}));
     rule = model;
     changes = (struct adl_map_changes)ADL_MAP_NO_CHANGES;
     changes.reference = true;
-    TEST_OK(adl_map_rule_change(&rule, &changes, &err), &err);
+    TEST_OK(adl_map_rule_change(&rule, &changes, NULL, &err), &err);
     CU_ASSERT(adl_map_rule_is_reference(&rule) && rule.threshold == 0.3);
     changes.percentile = 0.2; /* the reference's rule has none */
-    CU_ASSERT(adl_map_rule_change(&rule, &changes, &err) < 0 && err.kind == ADL_ERR_ARG);
+    CU_ASSERT(adl_map_rule_change(&rule, &changes, NULL, &err) < 0 && err.kind == ADL_ERR_ARG);
+    CU_ASSERT(adl_map_rule_is_reference(&rule));
+    const float head[2] = {1, 0};
+    changes = (struct adl_map_changes)ADL_MAP_NO_CHANGES;
+    changes.foreground = 1;
+    CU_ASSERT(adl_map_rule_change(&rule, &changes, NULL, &err) < 0 && err.kind == ADL_ERR_ARG);
+    TEST_OK(adl_map_rule_change(&rule, &changes, head, &err), &err);
+    CU_ASSERT(rule.foreground == head && !adl_map_rule_is_reference(&rule));
+    changes.foreground = 0;
+    TEST_OK(adl_map_rule_change(&rule, &changes, head, &err), &err);
     CU_ASSERT(adl_map_rule_is_reference(&rule));
 }
 

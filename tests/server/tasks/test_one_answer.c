@@ -16,8 +16,10 @@
 #include "io/file.h"
 #include "io/npy.h"
 #include "models/file/load.h"
+#include "models/file/save.h"
 #include "models/model.h"
 #include "server/tasks/predict.h"
+#include "support/formula.h"
 #include "support/http_client.h"
 #include "support/image_bytes.h"
 #include "support/scratch.h"
@@ -226,16 +228,46 @@ static void serving_decodes_at_full_size(void)
 
 static const struct {
     const char *query;
-    struct adl_map_rule rule;
+    struct adl_map_rule rule; /* without the few-box head */
+    bool foreground;
 } rules[] = {
-    {"threshold=0.4", {.threshold = 0.4}},
-    {"threshold=0.3&map_weights=positive", {.weights = ADL_MAP_WEIGHTS_POSITIVE, .threshold = 0.3}},
-    {"threshold=0.5&map_normalise=max", {.normalise = ADL_MAP_MAX, .threshold = 0.5}},
+    {"threshold=0.4", {.threshold = 0.4}, false},
+    {"threshold=0.3&map_weights=positive",
+     {.weights = ADL_MAP_WEIGHTS_POSITIVE, .threshold = 0.3},
+     false},
+    {"threshold=0.5&map_normalise=max", {.normalise = ADL_MAP_MAX, .threshold = 0.5}, false},
     {"threshold=0.6&map_normalise=pas",
-     {.normalise = ADL_MAP_PAS, .percentile = 0.9, .threshold = 0.6}},
+     {.normalise = ADL_MAP_PAS, .percentile = 0.9, .threshold = 0.6},
+     false},
     {"threshold=0.1&map_normalise=ivr&map_percentile=0.6&map_weights=positive",
-     {ADL_MAP_WEIGHTS_POSITIVE, ADL_MAP_IVR, 0.6, 0.1}},
+     {ADL_MAP_WEIGHTS_POSITIVE, ADL_MAP_IVR, 0.6, 0.1, NULL},
+     false},
+    {"threshold=0.4&map_weights=positive&foreground=true",
+     {.weights = ADL_MAP_WEIGHTS_POSITIVE, .threshold = 0.4},
+     true},
 };
+
+/* The small model with a few-box head that the model's own rule does without, in a file. */
+static struct adl_model *model_with_head(const char *path)
+{
+    struct adl_error err = {0};
+    struct adl_model *model = adl_model_load(test_small_model(), NULL, &err);
+    CU_ASSERT_FATAL(model != NULL);
+    int features = adl_graph_output(model->graph, ADL_OUTPUT_FEATURES);
+    size_t channels = (size_t)adl_graph_value(model->graph, features)->shape.c;
+    float *head = adl_malloc(channels + 1, sizeof *head);
+    formula_param("one_answer.head", 0, 0.3, channels + 1, head);
+    TEST_OK(adl_model_set_foreground(model, head, channels, &err), &err);
+    model->map.foreground = NULL;
+    TEST_OK(adl_model_save(model, path, &err), &err);
+    adl_model_free(model);
+    model = adl_model_load(path, NULL, &err);
+    CU_ASSERT_FATAL(model != NULL && model->foreground && !model->map.foreground);
+    CU_ASSERT(model->foreground_channels == channels);
+    CU_ASSERT(!memcmp(model->foreground, head, (channels + 1) * sizeof *head));
+    adl_free(head);
+    return model;
+}
 
 /* The largest contour's box of a map of SIDE x SIDE in pixels of an image. */
 static struct adl_box box_of(const double *map, double threshold, int width, int height)
@@ -317,17 +349,17 @@ static void every_rule_has_one_box(void)
     struct test_server server = {0};
     struct adl_error err = {0};
     static double map[SIDE * SIDE];
-    const char *path = test_small_model();
+    char path[500];
     size_t length;
-    struct adl_model *model = path ? adl_model_load(path, NULL, &err) : NULL;
-    CU_ASSERT_FATAL(model != NULL);
+    scratch_open("one-rule", (const char *const[]){"lists", "lists/images", "lists/metadata",
+                                                   "lists/metadata/all", "maps", NULL});
+    snprintf(path, sizeof path, "%s", scratch_path("head.safetensors"));
+    struct adl_model *model = model_with_head(path);
     const struct adl_plan_options plain = {.input_h = SIDE, .input_w = SIDE};
     struct adl_plan *plan = adl_plan_create(model->graph, model->params, &plain, &err);
     struct adl_session *session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
     CU_ASSERT_FATAL(session != NULL);
     void *png = test_picture(TEST_PNG, 120, 90, &length);
-    scratch_open("one-rule", (const char *const[]){"lists", "lists/images", "lists/metadata",
-                                                   "lists/metadata/all", "maps", NULL});
     write_file(scratch_path("lists/images/picture.png"), png, length);
     scratch_append("lists/metadata/all/image_ids.txt", "picture.png\n");
     scratch_append("lists/metadata/all/class_labels.txt", "picture.png,0\n");
@@ -341,7 +373,9 @@ static void every_rule_has_one_box(void)
         if (reply.status != 200)
             TEST_FAIL("%s: %d %.*s", target, reply.status, (int)reply.length, (char *)reply.body);
         json_t *answer = test_reply_json(&reply);
-        eval_map(model, session, &rules[r].rule, map);
+        struct adl_map_rule rule = rules[r].rule;
+        rule.foreground = rules[r].foreground ? model->foreground : NULL;
+        eval_map(model, session, &rule, map);
         check_box(answer, box_of(map, rules[r].rule.threshold, 120, 90), target);
         client_map(answer, map);
         check_box(answer, box_of(map, rules[r].rule.threshold, 120, 90), target);

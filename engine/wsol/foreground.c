@@ -1,0 +1,43 @@
+/* The map of the few-box head; see foreground.h. */
+
+#include "wsol/foreground.h"
+
+#include <math.h>
+#include <stdbool.h>
+
+#define LANES 8
+
+/* The sum over channels, in a fixed order, so that it has the same bits whatever runs it. */
+static float score(const float *features, const float *head, size_t channels)
+{
+    float lanes[LANES] = {0}, sum = head[channels];
+    size_t k = 0;
+    for (; k + LANES <= channels; k += LANES)
+        for (size_t l = 0; l < LANES; l++)
+            lanes[l] += features[k + l] * head[k + l];
+    for (; k < channels; k++)
+        sum += features[k] * head[k];
+    for (size_t l = 0; l < LANES; l++)
+        sum += lanes[l];
+    return sum;
+}
+
+void adl_foreground_map(const float *features, size_t pixels, size_t channels, const float *head,
+                        float *cam)
+{
+    float least = INFINITY, greatest = -INFINITY;
+    bool usable = true;
+
+    for (size_t i = 0; i < pixels; i++) {
+        usable &= !isnan(cam[i]);
+        least = fminf(least, cam[i]);
+        greatest = fmaxf(greatest, cam[i]);
+    }
+    double range = (double)greatest - (double)least;
+    usable &= isfinite(range) && range > 0;
+    for (size_t i = 0; i < pixels; i++) {
+        double seen = usable ? ((double)cam[i] - (double)least) / range : 1;
+        double p = 1 / (1 + exp(-(double)score(features + i * channels, head, channels)));
+        cam[i] = (float)(p * sqrt(seen));
+    }
+}
