@@ -245,6 +245,11 @@ async function checkLocalize(server) {
 
     await post('an image', '', JPEG, jpeg, 200);
     await post('an image of unknown type', '', bytes, jpeg, 200);
+    await post('a map rule', '?map_weights=positive&map_normalise=ivr&map_percentile=0.5&heatmap=array',
+        JPEG, jpeg, 200);
+    await post('the reference rule', '?map=reference&foreground=false', JPEG, jpeg, 200);
+    await post('a percentile of minmax', '?map=reference&map_percentile=0.5', JPEG, jpeg, 400);
+    await post('a head that is not there', '?foreground=true', JPEG, jpeg, 400);
     await post('all parameters', '?model=default&top_k=3&threshold=0.2&boxes=all&heatmap=array', JPEG,
         jpeg, 200);
     await post('a class', '?class=ant&heatmap=png', JPEG, jpeg, 200);
