@@ -289,6 +289,16 @@ async function checkTokens() {
             await expect(`${target} without a token`, ask(server, method.toUpperCase(), target), route,
                 method, 401, 'unauthorized');
     await stop(server);
+    // Without the page, a stranger is not told that its paths do not exist.
+    const closed = await startReady('--model', model, '--token-file', file, '--no-web');
+    for (const [target, route] of [['/', '/'], ['/app.js', '/{file}'], ['/nope', '/{file}']]) {
+        await expect(`${target} without a page and a token`, ask(closed, 'GET', target), route, 'get',
+            401, 'unauthorized');
+        await expect(`${target} without a page`,
+            ask(closed, 'GET', target, { Authorization: 'Bearer a-token-of-some-length' }), route,
+            'get', 404, 'unknown-path');
+    }
+    await stop(closed);
     fs.unlinkSync(file);
 }
 
