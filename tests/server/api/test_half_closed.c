@@ -3,6 +3,7 @@
 
 #include "support/test.h"
 
+#include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -10,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -287,7 +289,70 @@ static void drops_work_for_clients_that_reset(void)
     close_server();
 }
 
+/* Connects to the listening socket, whichever it is, sends a request and closes the writing
+ * side. */
+static int ask_listener(int listener, int number)
+{
+    struct sockaddr_storage address;
+    socklen_t size = sizeof address;
+
+    getsockname(listener, (struct sockaddr *)&address, &size);
+    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || connect(fd, (struct sockaddr *)&address, size) < 0)
+        TEST_FAIL("cannot connect");
+    if (number % 2)
+        send_picture(fd, "", jpeg, jpeg_length);
+    else
+        test_send_text(fd, "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    shutdown(fd, SHUT_WR);
+    return fd;
+}
+
+/* Half of the clients have sent all, and closed, before there is a server to accept them. */
+static void check_on_listener(int listener)
+{
+    int fds[16];
+    const char *arguments[] = {"--model", test_small_model(), NULL};
+
+    jpeg = test_picture(TEST_JPEG, 64, 48, &jpeg_length);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(arguments[1]);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(jpeg);
+    for (int i = 0; i < 8; i++)
+        fds[i] = ask_listener(listener, i);
+    if (test_server_start_on(&server, &listener, 1, arguments) == 0) {
+        for (int i = 8; i < 16; i++)
+            fds[i] = ask_listener(listener, i);
+        for (int i = 0; i < 16; i++) {
+            int status = whole_status(fds[i], false);
+            if (status != 200)
+                TEST_FAIL("client %d: %d", i, status);
+            CU_ASSERT(test_closed(fds[i]));
+            close(fds[i]);
+        }
+    }
+    close_server();
+    close(listener);
+}
+
+static void answers_on_sockets_of_a_service_manager(void)
+{
+    struct sockaddr_un path = {.sun_family = AF_UNIX};
+    struct sockaddr_in port = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int sockets[] = {socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0),
+                     socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+
+    snprintf(path.sun_path, sizeof path.sun_path, "%s/half-closed", test_tmp_dir());
+    if (bind(sockets[0], (struct sockaddr *)&path, sizeof path) < 0 ||
+        bind(sockets[1], (struct sockaddr *)&port, sizeof port) < 0)
+        TEST_FAIL("cannot bind");
+    for (size_t i = 0; i < ADL_COUNT(sockets); i++) {
+        CU_ASSERT_EQUAL(listen(sockets[i], 32), 0);
+        check_on_listener(sockets[i]);
+    }
+}
+
 TEST_SUITE(half_closed, {"answers each kind of request", answers_each_kind_of_request},
            {"answers pictures", answers_pictures}, {"answers large bodies", answers_large_bodies},
            {"answers pipelines", answers_pipelines}, {"answers under load", answers_under_load},
+           {"answers on sockets of a service manager", answers_on_sockets_of_a_service_manager},
            {"drops work for clients that reset", drops_work_for_clients_that_reset});
