@@ -19,6 +19,7 @@
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
 #include "server/commands/streams.h"
+#include "server/options/map_options.h"
 #include "server/options/option_strangers.h"
 #include "server/options/service_hint.h"
 #include "server/serving/log.h"
@@ -42,6 +43,7 @@ struct settings {
     const char *cors_origin;
     struct adl_option_list allowed_hosts;
     struct adl_option_list trusted_proxies;
+    struct adl_map_settings map;
     bool no_web;
     int log_level;
     int log_format;
@@ -331,6 +333,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
         adl_registry_create(s->threads ? s->threads : adl_pool_default_threads(), err);
     if (!server->registry)
         goto out;
+    const struct adl_map_changes map = adl_map_options_changes(&s->map, options);
+    adl_registry_change_maps(server->registry, &map);
     ADL_TRY(add_models(server->registry, s, err));
     result = serve(server, s, err);
 out:
@@ -379,6 +383,8 @@ static const struct adl_option table[] = {
     {"trusted-proxy", ADL_LIST(struct settings, trusted_proxies), .metavar = "ADDRESS[/PREFIX]",
      .help = "take the client's address from the X-Forwarded-For header of this proxy or network; "
              "unix for those who connect to a Unix socket"},
+    ADL_MAP_OPTIONS(struct settings, map,
+                    "threshold at which maps are cut, unless a request gives another"),
     {"no-web", ADL_FLAG(struct settings, no_web), .help = "do not serve the web page"},
     {"log-level", ADL_CHOICE(struct settings, log_level), .choices = adl_log_level_names,
      .value = "info", .metavar = "LEVEL", .help = "least severe level to log on stderr"},

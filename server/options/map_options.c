@@ -4,9 +4,8 @@
 
 const char *const adl_map_bases[] = {"model", "reference", NULL};
 
-int adl_map_options_apply(const struct adl_map_settings *settings,
-                          const struct adl_options *options, const float *head,
-                          struct adl_map_rule *rule, struct adl_error *err)
+struct adl_map_changes adl_map_options_changes(const struct adl_map_settings *settings,
+                                               const struct adl_options *options)
 {
     struct adl_map_changes changes = ADL_MAP_NO_CHANGES;
 
@@ -19,5 +18,13 @@ int adl_map_options_apply(const struct adl_map_settings *settings,
         changes.threshold = settings->threshold;
     if (adl_options_given(options, "foreground"))
         changes.foreground = settings->foreground;
+    return changes;
+}
+
+int adl_map_options_apply(const struct adl_map_settings *settings,
+                          const struct adl_options *options, const float *head,
+                          struct adl_map_rule *rule, struct adl_error *err)
+{
+    const struct adl_map_changes changes = adl_map_options_changes(settings, options);
     return adl_map_rule_change(rule, &changes, head, err);
 }

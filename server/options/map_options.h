@@ -41,6 +41,10 @@ extern const char *const adl_map_bases[]; /* "model", "reference", NULL */
      .help = "make the map with the model's few-box head; --foreground=false: without it"}
 /* clang-format on */
 
+/* Returns what the options that were given change in a rule. */
+struct adl_map_changes adl_map_options_changes(const struct adl_map_settings *settings,
+                                               const struct adl_options *options);
+
 /* Applies the options that were given to the rule. `head` is the model's few-box head or NULL.
  * Fails with ADL_ERR_ARG. */
 int adl_map_options_apply(const struct adl_map_settings *settings,

@@ -46,6 +46,7 @@ struct adl_registry {
     pthread_mutex_t lock;    /* protects each `current` */
     pthread_mutex_t compute; /* protects the pool and all sessions */
     struct adl_pool *pool;
+    struct adl_map_changes map_changes; /* of every model's rule */
 };
 
 struct adl_registry *adl_registry_create(int threads, struct adl_error *err)
@@ -55,6 +56,7 @@ struct adl_registry *adl_registry_create(int threads, struct adl_error *err)
         adl_fail_nomem(err, "models");
         return NULL;
     }
+    registry->map_changes = (struct adl_map_changes)ADL_MAP_NO_CHANGES;
     registry->pool = adl_pool_create(threads, err);
     if (!registry->pool) {
         adl_free(registry);
@@ -63,6 +65,11 @@ struct adl_registry *adl_registry_create(int threads, struct adl_error *err)
     pthread_mutex_init(&registry->lock, NULL);
     pthread_mutex_init(&registry->compute, NULL);
     return registry;
+}
+
+void adl_registry_change_maps(struct adl_registry *registry, const struct adl_map_changes *changes)
+{
+    registry->map_changes = *changes;
 }
 
 void adl_registry_free(struct adl_registry *registry)
@@ -230,6 +237,11 @@ static struct adl_served *load(struct adl_registry *registry, size_t index, stru
     served->model = adl_model_load(path, NULL, err);
     if (!served->model)
         goto out;
+    if (adl_map_rule_change(&served->model->map, &registry->map_changes, served->model->foreground,
+                            err) < 0) {
+        adl_error_context(err, "%s", path);
+        goto out;
+    }
     struct adl_plan_options options = {.input_h = served->model->input_h,
                                        .input_w = served->model->input_w};
     /* A reload leaves the compute threads to the requests. */

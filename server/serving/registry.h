@@ -34,6 +34,10 @@ struct adl_registry;
 struct adl_registry *adl_registry_create(int threads, struct adl_error *err) ADL_MUST_CHECK;
 void adl_registry_free(struct adl_registry *registry);
 
+/* Changes the map rule of every model that is loaded from now on. Not thread-safe: call it before
+ * other threads start. */
+void adl_registry_change_maps(struct adl_registry *registry, const struct adl_map_changes *changes);
+
 /* Adds a name: "NAME=FILE", or "FILE" for the name "default"; the model is not loaded
  * yet. The first name is the default of requests. Fails with ARG on an invalid name or
  * one that is taken. Not thread-safe: call it before other threads start. */
@@ -46,8 +50,8 @@ const char *adl_registry_name(const struct adl_registry *registry, size_t index)
 const char *adl_registry_path(const struct adl_registry *registry, size_t index);
 
 /* Loads, checks and publishes a new version of a model; on failure the old one stays.
- * Fails as adl_model_load() does, or with FORMAT when the scores are not finite. One
- * thread at a time. */
+ * Fails as adl_model_load() does, with ADL_ERR_ARG if the map rule cannot be changed as wanted, or
+ * with ADL_ERR_FORMAT if the scores are not finite. One thread at a time. */
 int adl_registry_load(struct adl_registry *registry, size_t index,
                       struct adl_error *err) ADL_MUST_CHECK;
 

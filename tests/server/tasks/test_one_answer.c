@@ -351,6 +351,7 @@ static void every_rule_has_one_box(void)
     static double map[SIDE * SIDE];
     char path[500];
     size_t length;
+    struct adl_box last = {0}; /* of the last rule */
     scratch_open("one-rule", (const char *const[]){"lists", "lists/images", "lists/metadata",
                                                    "lists/metadata/all", "maps", NULL});
     snprintf(path, sizeof path, "%s", scratch_path("head.safetensors"));
@@ -376,12 +377,27 @@ static void every_rule_has_one_box(void)
         struct adl_map_rule rule = rules[r].rule;
         rule.foreground = rules[r].foreground ? model->foreground : NULL;
         eval_map(model, session, &rule, map);
+        last = box_of(map, rules[r].rule.threshold, 120, 90);
         check_box(answer, box_of(map, rules[r].rule.threshold, 120, 90), target);
         client_map(answer, map);
         check_box(answer, box_of(map, rules[r].rule.threshold, 120, 90), target);
         json_decref(answer);
         test_reply_release(&reply);
     }
+    /* What a request may say, the command line says for all. */
+    CU_ASSERT_EQUAL(test_server_stop(&server), 0);
+    CU_ASSERT_FATAL(
+        test_server_start(&server, (const char *const[]){"--model", path, "--threshold", "0.4",
+                                                         "--map-weights", "positive",
+                                                         "--foreground", NULL}) == 0);
+    CU_ASSERT_FATAL(test_server_ready(&server) == 0);
+    struct test_reply reply = {0};
+    test_request(&server, "POST", "/localize?class=0", "Content-Type: image/png\r\n", png, length,
+                 &reply);
+    json_t *answer = test_reply_json(&reply);
+    check_box(answer, last, "options of serve");
+    json_decref(answer);
+    test_reply_release(&reply);
     adl_free(png);
     adl_session_free(session);
     adl_plan_unref(plan);
