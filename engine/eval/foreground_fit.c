@@ -288,6 +288,8 @@ int adl_foreground_fit(const struct adl_foreground_data *data, int folds, struct
         adl_fail_nomem(err, "the foreground head");
         goto out;
     }
+    if (adl_blas_reserve(adl_pool_threads(pool), err) < 0)
+        goto out;
     standardise(&fit);
     adl_pool_for(pool, count, gram_task, &fit);
     adl_pool_for(pool, count + 1, head_task, &fit);
