@@ -50,7 +50,7 @@ if [ ! -f /usr/local/share/adl-server/default.safetensors ]; then
 fi
 
 said=$("$MAKE" --no-print-directory ${BUILD:+BUILD="$BUILD"} CPPFLAGS=-nostdinc have-cunit 2>&1)
-[ $? != 0 ] && [[ $said == *".ci/deps test"* ]]
+[[ $said == *".ci/deps test"* ]]
 verdict $? "without CUnit, make says what installs it"
 
 # Every address that a person is shown is one at which the server can be reached.

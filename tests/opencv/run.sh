@@ -4,7 +4,8 @@
 # OpenCV 4.6, the one in Debian 12, refuses more constructs than ONNX Runtime does.
 # Needs the Debian package python3-opencv.
 #
-#     tests/opencv/run.sh [CASE...]     only cases with one of these in their name
+#     tests/opencv/run.sh [CASE...]     only cases with one of these in their name;
+#                                       SLOW=1: at 224x224 as well
 #
 # Ends with "N passed, N failed"; exits 77 if it cannot run here.
 set -u
