@@ -83,6 +83,23 @@ stage() {
     fi
 }
 
+# begin NAME COMMAND...: starts it at once; `finish NAME` reports it as a stage. For scripts that
+# use one processor and measure no time.
+begin() {
+    local file=$logs/$1
+    shift
+    rm -f "$file.status"
+    ("$@" >"$file.begun" 2>&1 </dev/null
+        echo $? >"$file.status") &
+}
+
+finish() {
+    # shellcheck disable=SC2016 # expanded by the shell that waits
+    stage "$1" bash -c 'until [ -s "$1.status" ]; do sleep 0.2; done
+        cat "$1.begun"
+        exit "$(cat "$1.status")"' wait "$logs/$1"
+}
+
 # Newer kernels randomise the address space more than the ThreadSanitizer of GCC 12
 # can handle. The native tests run in one process, because those that measure time
 # would disturb each other; under AddressSanitizer the networks take minutes, so
@@ -143,6 +160,11 @@ else
     for script in tests/*/run.sh; do
         name=$(basename "$(dirname "$script")")
         case $name in
+        onnx)
+            begin opencv tests/opencv/run.sh
+            stage "$name" "$script"
+            ;;
+        opencv) finish "$name" ;;
         fuzz)
             stage_start=$SECONDS
             if "$MAKE" --no-print-directory BUILD="$BUILD" SAN=address,undefined fuzz-targets \

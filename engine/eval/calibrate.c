@@ -2,13 +2,16 @@
  *
  * Candidates are all combinations of the maps (all weights, positive ones, the few-box head) with
  * the normalisations and a grid of percentiles, 23 for each map, and 100 thresholds of each. For
- * every candidate and image, the curve g[t] says how right the boxes at threshold t are: 0 or 1 for
+ * every candidate and image, a curve says how right the boxes at each threshold are: 0 or 1 for
  * MaxBoxAcc, 0 to 3 (the number of IoU levels reached) for MaxBoxAccV2. A map has at most 256
  * different cuts, so the curve of an image costs a few dozen searches for contours.
  *
- * The best threshold of a few dozen images is a noisy thing: the mean curve has spikes of single
- * images. It is therefore smoothed over neighbouring thresholds, and the candidate and threshold
- * with the highest smoothed mean are chosen; ties go to the earlier, simpler candidate.
+ * The best threshold of a few dozen images is noisy: whether a box just reaches an IoU or just
+ * misses it is chance, and the mean curve has spikes of single images. The choice is therefore made
+ * on a softer curve: each IoU level is a ramp instead of a step, and the mean over the n images is
+ * smoothed over neighbouring thresholds, the more widely the fewer images there are (over 25 /
+ * sqrt(n) hundredths to either side, but at least 4). The candidate and threshold with the highest
+ * value are chosen; ties go to the earlier, simpler candidate. What is reported are the steps.
  *
  * A choice among thousands always looks better on the images that it was made on. What it is
  * worth is estimated by cross-validation: the same choice is made on four fifths of the images
@@ -30,9 +33,16 @@ const char *const adl_calibrate_goal_names[] = {"max_box_acc", "v2", NULL};
 
 /* Thresholds 0, 0.01, ... 0.99. */
 #define STEPS 100
-/* Smoothing weights of a threshold's neighbours at a distance of 0 to 3 steps. */
-static const double smoothing[] = {4, 3, 2, 1};
 static const double ious[] = {0.3, 0.5, 0.7};
+
+/* How right the boxes of one image are at one threshold. */
+struct gain {
+    uint8_t hard; /* the number of IoU levels that are reached */
+    uint8_t soft; /* the same with a ramp in place of each level, times SOFT_UNIT */
+};
+#define SOFT_UNIT 80
+/* The width of the ramp, in IoU. */
+#define RAMP 0.3
 
 /* --- candidates ---------------------------------------------------------------------- */
 
@@ -84,14 +94,14 @@ struct search {
     const struct adl_calibrate_options *options;
     struct candidate candidates[CANDIDATES_MAX];
     size_t candidate_count;
-    uint8_t *curves; /* [candidate][sample][STEPS] */
+    struct gain *curves; /* [candidate][sample][STEPS] */
     struct scratch *scratch;
     int worker_count;
     size_t batch_first;       /* sample of this part of the work */
     struct adl_error *errors; /* by worker */
 };
 
-static uint8_t *curve(const struct search *search, size_t candidate, size_t sample)
+static struct gain *curve(const struct search *search, size_t candidate, size_t sample)
 {
     return search->curves + (candidate * search->samples->count + sample) * STEPS;
 }
@@ -105,20 +115,24 @@ static double best_iou(const struct adl_boxes *boxes, const struct adl_calibrate
     return best;
 }
 
-static uint8_t gain(enum adl_calibrate_goal goal, double iou)
+static struct gain gain_of(enum adl_calibrate_goal goal, double iou)
 {
-    uint8_t reached = 0;
-    if (goal == ADL_CALIBRATE_MAX_BOX_ACC)
-        return iou >= ious[1];
-    for (size_t i = 0; i < ADL_COUNT(ious); i++)
+    size_t first = goal == ADL_CALIBRATE_V2 ? 0 : 1;
+    size_t last = goal == ADL_CALIBRATE_V2 ? ADL_COUNT(ious) - 1 : 1;
+    struct gain gain = {0, 0};
+    double soft = 0;
+    for (size_t i = first; i <= last; i++) {
         if (iou >= ious[i])
-            reached++;
-    return reached;
+            gain.hard++;
+        soft += fmin(fmax((iou - ious[i]) / RAMP + 0.5, 0), 1);
+    }
+    gain.soft = (uint8_t)lrint(soft * SOFT_UNIT);
+    return gain;
 }
 
 static int make_curve(const struct search *search, struct scratch *scratch,
                       const struct candidate *candidate, const struct adl_calibrate_sample *sample,
-                      uint8_t *out, struct adl_error *err)
+                      struct gain *out, struct adl_error *err)
 {
     const struct adl_calibrate_samples *s = search->samples;
     enum adl_calibrate_goal goal = search->options->goal;
@@ -137,7 +151,7 @@ static int make_curve(const struct search *search, struct scratch *scratch,
         }
         if (adl_box_finder_cut(&scratch->finder, byte, mode, &scratch->boxes, err) < 0)
             return -1;
-        out[t] = gain(goal, best_iou(&scratch->boxes, sample));
+        out[t] = gain_of(goal, best_iou(&scratch->boxes, sample));
         last = byte;
     }
     return 0;
@@ -186,22 +200,29 @@ static bool counts(size_t sample, int without)
     return (int)(sample % ADL_CALIBRATE_FOLDS) != without;
 }
 
-static void sum_curves(const struct search *search, size_t candidate, int without,
-                       double sums[STEPS])
+/* Sums the soft gains of the samples by threshold; returns how many there are. */
+static size_t sum_curves(const struct search *search, size_t candidate, int without,
+                         double sums[STEPS])
 {
+    size_t samples = 0;
     memset(sums, 0, STEPS * sizeof *sums);
     for (size_t i = 0; i < search->samples->count; i++) {
-        const uint8_t *one = curve(search, candidate, i);
-        for (int t = 0; counts(i, without) && t < STEPS; t++)
-            sums[t] += one[t];
+        const struct gain *gains = curve(search, candidate, i);
+        if (!counts(i, without))
+            continue;
+        samples++;
+        for (int t = 0; t < STEPS; t++)
+            sums[t] += gains[t].soft;
     }
+    return samples;
 }
 
-static double smoothed(const double sums[STEPS], int step)
+/* Averages the sums around a threshold with triangular weights that reach 0 at `reach` steps. */
+static double smoothed(const double sums[STEPS], int step, int reach)
 {
     double sum = 0, weights = 0;
-    for (int d = 1 - (int)ADL_COUNT(smoothing); d < (int)ADL_COUNT(smoothing); d++) {
-        double weight = smoothing[d < 0 ? -d : d];
+    for (int d = 1 - reach; d < reach; d++) {
+        double weight = reach - (d < 0 ? -d : d);
         if (step + d < 0 || step + d >= STEPS)
             continue;
         sum += weight * sums[step + d];
@@ -216,9 +237,10 @@ static struct choice choose(const struct search *search, int without)
     double greatest = -1, sums[STEPS];
 
     for (size_t c = 0; c < search->candidate_count; c++) {
-        sum_curves(search, c, without, sums);
+        double samples = (double)sum_curves(search, c, without, sums);
+        int reach = ADL_MAX(4, (int)ceil(25 / sqrt(samples)));
         for (int t = 0; t < STEPS; t++) {
-            double value = smoothed(sums, t);
+            double value = smoothed(sums, t, reach);
             if (value <= greatest)
                 continue;
             greatest = value;
@@ -236,9 +258,10 @@ static double percent(const struct search *search, double sum)
 
 static double fitted_sum(const struct search *search, struct choice choice)
 {
-    double sums[STEPS];
-    sum_curves(search, choice.candidate, -1, sums);
-    return sums[choice.step];
+    double sum = 0;
+    for (size_t i = 0; i < search->samples->count; i++)
+        sum += curve(search, choice.candidate, i)[choice.step].hard;
+    return sum;
 }
 
 /* The sum over all samples of the gain of the choice that was made without them. */
@@ -249,7 +272,7 @@ static double cross_validated_sum(const struct search *search)
         const struct choice choice = choose(search, fold);
         for (size_t i = 0; i < search->samples->count; i++)
             if (!counts(i, fold))
-                sum += curve(search, choice.candidate, i)[choice.step];
+                sum += curve(search, choice.candidate, i)[choice.step].hard;
     }
     return sum;
 }
@@ -284,7 +307,7 @@ static int prepare(struct search *search, struct adl_error *err)
     search->scratch = adl_calloc((size_t)search->worker_count, sizeof *search->scratch);
     search->errors = adl_calloc((size_t)search->worker_count, sizeof *search->errors);
     if (adl_size_mul(search->candidate_count * STEPS, s->count, &curves) == 0)
-        search->curves = adl_calloc(curves, 1);
+        search->curves = adl_calloc(curves, sizeof *search->curves);
     if (!search->scratch || !search->errors || !search->curves)
         return adl_fail_nomem(err, "the calibration");
     for (int i = 0; i < search->worker_count; i++) {

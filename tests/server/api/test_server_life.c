@@ -542,7 +542,7 @@ static void refuses_when_the_queue_is_full(void)
             (const char *const[]){"--queue", "4", "--decode-threads", "1", "--exact-decode", NULL}))
         return;
     size_t length, form_length;
-    void *slow = test_slow_picture(2000, &length);
+    void *slow = test_slow_picture(TEST_SLOWDOWN > 1 ? 1000 : 2000, &length);
     /* More than the queue holds, and no more than are answered within the timeout. */
     void *form = test_form(slow, length, TEST_SLOWDOWN > 1 ? 8 : 20, &form_length);
     int fd = test_connect(&server), status = 0;
