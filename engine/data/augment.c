@@ -1,7 +1,7 @@
-/* Crops, mirrors and colours.
+/* Crops and mirrors images and changes their colours.
  *
- * Every random number comes from the generator of one image in one epoch, and the order of
- * draws is fixed, so the result does not depend on which thread makes it. */
+ * Every random number comes from the caller's generator, which is for one image in one epoch, and
+ * the order of draws is fixed, so the result does not depend on which thread makes it. */
 
 #include "data/augment.h"
 
@@ -11,8 +11,8 @@
 #include "base/limits.h"
 #include "base/size.h"
 
-/* Of torchvision's RandomResizedCrop: the least share of the area, the largest aspect ratio, and
- * the number of attempts to find a part that fits into the image. */
+/* The constants of torchvision's RandomResizedCrop: the smallest fraction of the area, the largest
+ * aspect ratio, and the number of attempts to find a part that fits into the image. */
 #define MIN_AREA 0.08
 #define MAX_RATIO (4.0 / 3.0)
 #define ATTEMPTS 10
@@ -46,22 +46,23 @@ struct part {
     int x, y, width, height;
 };
 
-/* An integer in 0..max. */
+/* Draws an integer in 0..max. */
 static int draw_offset(struct adl_rng *rng, int max)
 {
     return (int)adl_rng_below(rng, (uint64_t)max + 1);
 }
 
-/* A part with a share of the area that is uniform in 0.08..1 and an aspect ratio that is
- * log-uniform in 3/4..4/3; if no attempt fits, the largest centred part within these ratios. */
+/* Draws a part of the image: the fraction of the area is uniform in 0.08..1 and the aspect ratio
+ * log-uniform in 3/4..4/3. If no attempt fits, returns the largest centred part within these
+ * ratios. */
 static struct part draw_part(int width, int height, struct adl_rng *rng)
 {
     double area = (double)width * height, log_ratio = log(MAX_RATIO);
 
     for (int i = 0; i < ATTEMPTS; i++) {
-        double share = area * adl_rng_between(rng, MIN_AREA, 1);
+        double part_area = area * adl_rng_between(rng, MIN_AREA, 1);
         double ratio = exp(adl_rng_between(rng, -log_ratio, log_ratio));
-        int w = (int)rint(sqrt(share * ratio)), h = (int)rint(sqrt(share / ratio));
+        int w = (int)rint(sqrt(part_area * ratio)), h = (int)rint(sqrt(part_area / ratio));
         if (w < 1 || w > width || h < 1 || h > height)
             continue;
         int y = draw_offset(rng, height - h);
@@ -104,7 +105,7 @@ static void mirror(struct adl_image *image)
 
 /* --- colours ------------------------------------------------------------------------ */
 
-/* ITU-R 601 luma, 0..255. */
+/* Returns the ITU-R 601 luma, 0..255. */
 static double luma(const uint8_t *pixel)
 {
     return 0.299 * pixel[0] + 0.587 * pixel[1] + 0.114 * pixel[2];
@@ -120,19 +121,19 @@ static double mean_luma(const struct adl_image *image)
     return sum / (double)pixels;
 }
 
-/* grey + factor * (value - grey), rounded and clamped: a factor of 1 leaves the value, 0 gives
- * the grey, and more than 1 exaggerates the difference. */
+/* Returns grey + factor * (value - grey), rounded and clamped to 0..255: a factor of 1 leaves the
+ * value, 0 gives the grey, and more than 1 exaggerates the difference. */
 static uint8_t blend(uint8_t value, double grey, double factor)
 {
     double mixed = grey + factor * (value - grey);
     return (uint8_t)lrint(ADL_MIN(ADL_MAX(mixed, 0), 255));
 }
 
-/* Each change blends pixels with a grey: black, the mean luma of the image, or the pixel's own
- * luma, like torchvision's ColorJitter but in a fixed order. */
-enum colour { BRIGHTNESS, CONTRAST, SATURATION };
+/* The changes of colour. Each blends pixels with a grey: black, the mean luma of the image, or the
+ * luma of the pixel, like torchvision's ColorJitter but in a fixed order. */
+enum colour_change { BRIGHTNESS, CONTRAST, SATURATION };
 
-static void change_colour(struct adl_image *image, enum colour what, double strength,
+static void change_colour(struct adl_image *image, enum colour_change change, double strength,
                           struct adl_rng *rng)
 {
     size_t pixels = (size_t)image->width * (size_t)image->height;
@@ -140,16 +141,16 @@ static void change_colour(struct adl_image *image, enum colour what, double stre
     if (strength <= 0)
         return;
     double factor = adl_rng_between(rng, 1 - strength, 1 + strength);
-    double constant = what == CONTRAST ? mean_luma(image) : 0;
+    double constant = change == CONTRAST ? mean_luma(image) : 0;
     for (size_t i = 0; i < pixels; i++) {
         uint8_t *pixel = image->rgb + i * 3;
-        double grey = what == SATURATION ? luma(pixel) : constant;
+        double grey = change == SATURATION ? luma(pixel) : constant;
         for (size_t c = 0; c < 3; c++)
             pixel[c] = blend(pixel[c], grey, factor);
     }
 }
 
-/* --- the whole ------------------------------------------------------------------------- */
+/* --- augmentation ---------------------------------------------------------------------- */
 
 static int crop_part(const struct adl_image *image, const struct adl_augment_options *o,
                      struct adl_rng *rng, struct adl_image *out, struct adl_error *err)
@@ -173,7 +174,7 @@ static int crop_frame(const struct adl_image *frame, const struct adl_augment_op
     return cut_out(frame, (struct part){x, y, o->crop_size, o->crop_size}, out, err);
 }
 
-/* What follows the crop. */
+/* Does the steps after the crop. */
 static void vary(struct adl_image *out, const struct adl_augment_options *o, struct adl_rng *rng)
 {
     if (o->flip > 0 && adl_rng_uniform(rng) < o->flip)

@@ -1,7 +1,7 @@
 #ifndef ADL_DATA_AUGMENT_H
 #define ADL_DATA_AUGMENT_H
 
-/* Data augmentation: from a decoded image to the pixels that the network is trained or tested
+/* Data augmentation: turns a decoded image into the pixels that the network is trained or tested
  * on. */
 
 #include <stdbool.h>
@@ -19,15 +19,16 @@ struct adl_augment_options {
     double brightness, contrast, saturation;
 };
 
-/* Fails with ARG for sizes, probabilities and strengths out of range. */
+/* Fails with ADL_ERR_ARG for sizes, probabilities and strengths out of range. */
 int adl_augment_check(const struct adl_augment_options *options,
                       struct adl_error *err) ADL_MUST_CHECK;
 
-/* Whether the first step of adl_augment() is the same whatever is drawn: resizing to a square, the
- * frame, whose side is returned. 0: it crops first. */
+/* Returns the side of the frame: the square to which adl_augment() resizes an image in its first
+ * step, which is not random. Returns 0 if the first step is a random crop. */
 int adl_augment_frame_side(const struct adl_augment_options *options);
 
-/* What adl_augment() makes of an image of which `frame` is the frame, which is taken over. */
+/* Does the rest of adl_augment() on the frame of an image. Takes over `frame`, also on failure;
+ * the caller releases `out`. */
 int adl_augment_frame(struct adl_image *frame, const struct adl_augment_options *options,
                       struct adl_rng *rng, struct adl_image *out,
                       struct adl_error *err) ADL_MUST_CHECK;

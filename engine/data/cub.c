@@ -1,17 +1,17 @@
-/* CUB-200-2011 (Wah et al., 2011) as distributed: one text file for each property of the
+/* Reads CUB-200-2011 (Wah et al., 2011) as distributed: one text file for each property of the
  * images, whose lines begin with the number of the image they are about:
  *
  *   images.txt              1 001.Black_footed_Albatross/NAME.jpg
  *   train_test_split.txt    1 0            1: train, 0: test
- *   image_class_labels.txt  1 1            classes count from 1
- *   bounding_boxes.txt      1 60.0 27.0 325.0 304.0    x y width height, one box an image
+ *   image_class_labels.txt  1 1            class ids start at 1
+ *   bounding_boxes.txt      1 60.0 27.0 325.0 304.0    x y width height, one box per image
  *   classes.txt             1 001.Black_footed_Albatross
  *
- * The files are joined on the number: images.txt comes first and makes the table, the
- * others fill in a column each, so that the order of their lines does not matter. Numbers
- * may have gaps (a subset of the images is a valid data set), and every image, in the
- * wanted split or not, needs a split and a class. Boxes are optional: without their list, and
- * in a train split that lacks some, there are none. */
+ * The files are joined on the number: images.txt is read first and makes the table, and each of
+ * the others fills in a column, so that the order of their lines does not matter. Numbers may have
+ * gaps (a subset of the images is a valid data set), and every image, in the wanted split or not,
+ * needs a split and a class. Boxes are optional: without their list, and in a train split that
+ * lacks some, there are none. */
 
 #include <assert.h>
 #include <stdlib.h>
@@ -45,23 +45,23 @@ struct cub {
     bool has_boxes; /* there is a list of boxes */
 };
 
-/* Splits the line at blanks into `count` fields; the last one is the rest of the line,
- * since a path may contain blanks. The fields point into the line, which is cut. `form`
- * says in the error what the line should have been. */
-static int split_fields(struct adl_lines *lines, char **fields, size_t count, const char *form,
+/* Splits the line at blanks into `count` fields; the last one is the rest of the line, since a path
+ * may contain blanks. The fields point into the line, which is cut. `problem` is the message if
+ * there are fewer fields. */
+static int split_fields(struct adl_lines *lines, char **fields, size_t count, const char *problem,
                         struct adl_error *err)
 {
-    char *at = lines->line;
+    char *next = lines->line;
 
     assert(count >= 2);
     for (size_t i = 0; i < count; i++) {
-        fields[i] = at;
-        char *stop = i + 1 < count ? at + strcspn(at, " \t") : at + strlen(at);
-        if (stop == at || (i + 1 < count && !*stop)) {
+        fields[i] = next;
+        char *stop = i + 1 < count ? next + strcspn(next, " \t") : next + strlen(next);
+        if (stop == next || (i + 1 < count && !*stop)) {
             lines->length = strlen(lines->line);
-            return adl_lines_fail(lines, form, err);
+            return adl_lines_fail(lines, problem, err);
         }
-        at = stop + strspn(stop, " \t");
+        next = stop + strspn(stop, " \t");
         *stop = '\0';
     }
     return 0;
@@ -120,8 +120,8 @@ static int take_class(struct cub_image *image, char **fields, struct adl_lines *
     return 0;
 }
 
-/* The end of a box is its truncated start plus its size, truncated, as in the metadata of the
- * reference evaluation code. */
+/* Sets the box of an image. Its end is its truncated start plus its size, truncated, as in the
+ * metadata of the reference evaluation code. */
 static int take_box(struct cub_image *image, char **fields, struct adl_lines *lines,
                     struct adl_error *err)
 {
@@ -150,8 +150,8 @@ typedef int take_property(struct cub_image *image, char **fields, struct adl_lin
 static const struct list {
     const char *file;
     size_t fields;
-    const char *form;
-    take_property *take; /* NULL: makes the rows themselves */
+    const char *problem; /* the message for a line with too few fields */
+    take_property *take; /* NULL: the list makes the rows */
 } lists[] = {
     {"images.txt", 2, "is not NUMBER PATH", NULL},
     {"train_test_split.txt", 2, "is not NUMBER 0|1", take_split},
@@ -173,7 +173,7 @@ static int read_list(struct cub *c, const struct list *list, struct adl_error *e
     c->has_boxes |= list->take == take_box;
     ADL_TRY(adl_lines_open(&lines, path, err));
     while ((more = adl_lines_next(&lines, err)) > 0) {
-        ADL_TRY(split_fields(&lines, fields, list->fields, list->form, err));
+        ADL_TRY(split_fields(&lines, fields, list->fields, list->problem, err));
         if (!adl_parse_count(fields[0], strlen(fields[0]), ADL_LIMIT_CUB_NUMBER, &number) ||
             number < 1) {
             fail_at(&lines, fields[0], "is not an image number", err);
@@ -207,14 +207,14 @@ static int check_image(const struct cub *c, const struct cub_image *image, struc
         return adl_fail(err, ADL_ERR_FORMAT, "%s/%s: has no line for %.200s",
                         c->draft->options->dir, missing, image->id);
     if (d->classes && (size_t)image->class_id >= d->class_count)
-        return adl_fail(err, ADL_ERR_FORMAT, "%s/%s: %.200s has class %d, but there are %zu",
-                        c->draft->options->dir, lists[2].file, image->id, image->class_id + 1,
-                        d->class_count);
+        return adl_fail(
+            err, ADL_ERR_FORMAT, "%s/%s: %.200s has class %d, but there are only %zu classes",
+            c->draft->options->dir, lists[2].file, image->id, image->class_id + 1, d->class_count);
     return 0;
 }
 
-/* Whether every image of the split has a box. Training needs none, so a train split without all
- * of them has none; elsewhere a missing one is an error. */
+/* Sets *boxed to whether every image of the split has a box. Training needs no boxes, so a train
+ * split that lacks some is read without any; in other splits a missing box is an error. */
 static int check_boxes(const struct cub *c, int train, bool *boxed, struct adl_error *err)
 {
     *boxed = c->has_boxes;
@@ -230,7 +230,7 @@ static int check_boxes(const struct cub *c, int train, bool *boxed, struct adl_e
     return 0;
 }
 
-/* Checks every row, and adds those of the split to the data set. */
+/* Checks every row, and adds the images of the split to the data set. */
 static int keep_split(struct cub *c, int train, struct adl_error *err)
 {
     bool boxed;

@@ -1,4 +1,4 @@
-/* The data set as a value: what it owns and what can be asked of it. */
+/* Frees a data set, forms the paths of its images, checks their ids and shortens it. */
 
 #include "data/dataset.h"
 

@@ -1,8 +1,8 @@
 #ifndef ADL_DATA_DATASET_H
 #define ADL_DATA_DATASET_H
 
-/* A data set: which images there are, the class of each, and where the object is.
- * Pixels are the loader's business. data/dataset_open.h reads one from disk. */
+/* A data set: its images, the class of each image, and the boxes of its objects.
+ * The loader reads the pixels. data/dataset_open.h reads a data set from disk. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -26,12 +26,12 @@ struct adl_dataset_image {
     size_t box_count;
 };
 
-/* The three forms of a data set on disk; see data/dataset_open.h. */
+/* The three layouts of a data set on disk; see data/dataset_open.h. */
 enum adl_dataset_layout { ADL_DATASET_LISTS, ADL_DATASET_CUB, ADL_DATASET_FOLDER };
 
-/* Why something in the directory of a data set is left out. */
+/* Why an item in the directory of a data set is left out. */
 enum adl_left_out {
-    ADL_LEFT_OUT_CLASS,      /* directories for a class without an image that can be read */
+    ADL_LEFT_OUT_CLASS,      /* class directories without a file that is named as an image */
     ADL_LEFT_OUT_RUN,        /* directories that `train` wrote to */
     ADL_LEFT_OUT_FORMAT,     /* files in class directories without the extension of an image */
     ADL_LEFT_OUT_OUTSIDE,    /* images beside the class directories */
@@ -39,25 +39,27 @@ enum adl_left_out {
     ADL_LEFT_OUT_DANGLING,   /* symbolic links to nothing */
     ADL_LEFT_OUT_LOOP,       /* links in a loop, or to a directory that was read already */
     ADL_LEFT_OUT_DEEP,       /* directories too many levels down */
-    ADL_LEFT_OUT_UNREADABLE, /* directories that cannot be opened */
-    ADL_LEFT_OUT_UNKNOWN, /* images of classes that a network lacks; the names are the classes' */
+    ADL_LEFT_OUT_UNREADABLE, /* directories or links that cannot be opened */
+    ADL_LEFT_OUT_UNKNOWN,    /* images of classes that a network lacks; `names` are the classes */
     ADL_LEFT_OUT_KINDS
 };
 
-/* How many of those names a count keeps, for a message. */
+/* How many names of items that were left out are kept for a message. */
 #define ADL_LEFT_OUT_NAMES 4
 
 struct adl_left_out_count {
     size_t count;
-    const char *names[ADL_LEFT_OUT_NAMES]; /* the first ones; paths below the image directory */
-    bool more; /* of ADL_LEFT_OUT_UNKNOWN: there are more classes than names */
+    /* The first ones, as paths below the image directory; NULL if memory was short. */
+    const char *names[ADL_LEFT_OUT_NAMES];
+    bool more; /* only for ADL_LEFT_OUT_UNKNOWN: there are more classes than names */
 };
 
 /* Immutable once open, so any number of threads may read it. */
 struct adl_dataset {
     enum adl_dataset_layout layout;
     /* Its images are turned as EXIF says before anything is done with them, as `localize` and
-     * `serve` do. Not where boxes and sizes are those of the stored image: in lists and CUB. */
+     * `serve` do. By default false in lists and CUB, whose boxes and sizes are those of the stored
+     * image. */
     bool upright;
     const char *image_dir; /* NULL: there are only lists, no images */
     struct adl_dataset_image *images;
@@ -67,16 +69,17 @@ struct adl_dataset {
     const char **classes;          /* names by class id; NULL if the layout names none */
     size_t class_count;            /* number of names, or the largest class id plus one */
     const char *note;              /* a remark on the split for the user; NULL: none */
-    /* What was found and left out, by enum adl_left_out. Hidden files are not counted. */
+    /* The items that were left out, by enum adl_left_out. Hidden files are not counted. */
     struct adl_left_out_count left_out[ADL_LEFT_OUT_KINDS];
     struct adl_arena arena; /* owns every text above */
 };
 
-/* Whether the images are turned as EXIF says; see `upright`. AUTO is the layout's way. Boxes and
- * sizes are taken as they are: with APPLY they have to be those of the turned images. */
+/* Whether the images are turned as EXIF says; see `upright`. ADL_EXIF_AUTO takes the default of
+ * the layout. Boxes and sizes are taken as they are: with ADL_EXIF_APPLY they have to be those of
+ * the turned images. */
 enum adl_dataset_exif { ADL_EXIF_AUTO, ADL_EXIF_APPLY, ADL_EXIF_IGNORE };
 
-/* Their names by enum adl_dataset_exif, ended by NULL: auto, apply, ignore. */
+/* The names by enum adl_dataset_exif, ended by NULL: auto, apply, ignore. */
 extern const char *const adl_dataset_exif_names[];
 
 /* Which data set to open, and which part of it. */
@@ -88,49 +91,50 @@ struct adl_dataset_options {
     int exif;             /* enum adl_dataset_exif */
 };
 
-/* NULL is fine. */
+/* `dataset` may be NULL. */
 void adl_dataset_free(struct adl_dataset *dataset);
 
-/* Writes the path of image `index` into `path`, which is emptied first, and returns
- * its text; NULL and NOMEM when out of memory. Needs an image directory. */
+/* Writes the path of image `index` into `path`, which is emptied first, and returns its text;
+ * NULL with ADL_ERR_NOMEM when out of memory. Needs an image directory. */
 const char *adl_dataset_path(const struct adl_dataset *dataset, size_t index, struct adl_str *path,
                              struct adl_error *err) ADL_MUST_CHECK;
 
-/* Renumbers the classes by name, as they are in `names`, which become the names of the data set.
- * Images of a class that is not among them are left out, as ADL_LEFT_OUT_UNKNOWN. Returns 1; or
- * 0, and leaves everything as it is, where the names are no guide: the data set has none, or no
- * image is of a class that is found, or lists have as many classes and those that are found have
- * the same numbers, so that the others are probably spelled differently. -1 and NOMEM when out of
- * memory. For the owner of a data set, before others read it. Of equal names the first counts. */
+/* Renumbers each class to the index of its name in `names` (the first of equal ones), which become
+ * the class names of the data set. Images of other classes are left out, as ADL_LEFT_OUT_UNKNOWN.
+ * Returns 1. Returns 0 and changes nothing if the names do not identify the classes: the data set
+ * has no names; or no image belongs to a class whose name was found; or some names were not found,
+ * but the layout is not a folder, there are `count` classes, and each name found has the same index
+ * in both, so that the others are probably spelled differently. Returns -1 with ADL_ERR_NOMEM when
+ * out of memory. For the owner of a data set, before others read it. */
 int adl_dataset_match_classes(struct adl_dataset *dataset, const char *const *names, size_t count,
                               struct adl_error *err) ADL_MUST_CHECK;
 
-/* Leaves out the images of the classes from number `count` on, as ADL_LEFT_OUT_UNKNOWN, and has
- * the data set end with class count - 1 at the latest. Fails with NOMEM. */
+/* Leaves out the images whose class id is `count` or more, as ADL_LEFT_OUT_UNKNOWN, and reduces
+ * the data set to at most `count` classes. Fails with ADL_ERR_NOMEM. */
 int adl_dataset_limit_classes(struct adl_dataset *dataset, size_t count,
                               struct adl_error *err) ADL_MUST_CHECK;
 
-/* A label that is probably a slip. */
+/* Stray labels: class ids that are probably mistakes. */
 struct adl_dataset_stray {
-    size_t image;   /* the image with the largest label */
-    size_t count;   /* how many images have such labels */
-    size_t classes; /* how many classes there are without them */
-    size_t next;    /* the smallest of these labels; no image has one from `classes` to here */
+    size_t image;   /* the first image with the largest label */
+    size_t count;   /* how many images have stray labels */
+    size_t classes; /* how many classes there are without the stray labels */
+    size_t next;    /* the smallest stray label; no image has a label from `classes` to next - 1 */
 };
 
-/* Looks for stray labels in a data set whose labels alone say how many classes there are. They
- * are those behind the first class that no image has, if no two images share one of them and
- * fewer images have such a label than not. Returns 1 with `stray`, 0 if there is none, -1 and
- * NOMEM. */
+/* Looks for stray labels in a data set whose labels alone determine how many classes there are.
+ * The labels above the smallest class id that no image has are stray if no two images share one of
+ * them and fewer than half of the images have one. Returns 1 with `stray` filled in, 0 if there are
+ * none, and -1 with ADL_ERR_NOMEM. */
 int adl_dataset_find_stray(const struct adl_dataset *dataset, struct adl_dataset_stray *stray,
                            struct adl_error *err) ADL_MUST_CHECK;
 
-/* Keeps the first `most` images of each class, in their order, and forgets the others. For the
+/* Keeps the first `most` images of each class, in their order, and removes the others. For the
  * owner of a data set, before others read it. Fails with ADL_ERR_NOMEM. */
 int adl_dataset_keep_first(struct adl_dataset *dataset, size_t most,
                            struct adl_error *err) ADL_MUST_CHECK;
 
-/* Whether `path` may be an image's id: relative, not empty, and without a ".." part
+/* Returns whether `path` may be an image's id: relative, not empty, and without a ".." component
  * that could lead out of the image directory. */
 bool adl_dataset_id_valid(const char *path);
 

@@ -1,5 +1,5 @@
-/* The classes of a data set against those of a network: which is which, which the network lacks,
- * and labels that are probably slips. */
+/* Matches the classes of a data set with those of a network, leaves out images of classes that the
+ * network lacks, and finds labels that are probably mistakes. */
 
 #include <string.h>
 
@@ -9,15 +9,15 @@
 
 /* --- images of classes that a network lacks --------------------------------------------- */
 
-/* The name of a class, in the arena; NULL when out of memory. */
+/* Returns the name of a class, in the arena; NULL when out of memory. */
 static const char *name_of(struct adl_dataset *d, size_t class_id)
 {
     return d->classes ? adl_arena_printf(&d->arena, "%s", d->classes[class_id])
                       : adl_arena_printf(&d->arena, "class %zu", class_id);
 }
 
-/* Removes the images whose class has a negative number. Boxes stay where they are, since images
- * refer to them by index. */
+/* Removes the images of the classes i for which numbers[i] is negative. Boxes stay where they are,
+ * since images refer to them by index. */
 static int drop_images(struct adl_dataset *d, const int *numbers, struct adl_error *err)
 {
     struct adl_left_out_count *left_out = &d->left_out[ADL_LEFT_OUT_UNKNOWN];
@@ -62,8 +62,8 @@ int adl_dataset_limit_classes(struct adl_dataset *d, size_t count, struct adl_er
 
 /* --- classes by name ---------------------------------------------------------------------- */
 
-/* Sets numbers[i] to the place of class i among `names`, or -1. Returns whether the names say
- * which class is which; see dataset.h. */
+/* Sets numbers[i] to the index of class i's name in `names`, or to -1. Returns whether the names
+ * identify the classes; see adl_dataset_match_classes(). */
 static bool find_classes(const struct adl_dataset *d, const char *const *names, size_t count,
                          int *numbers)
 {
@@ -122,7 +122,7 @@ out:
     return result;
 }
 
-/* --- labels that are probably slips ------------------------------------------------------- */
+/* --- labels that are probably mistakes ---------------------------------------------------- */
 
 int adl_dataset_find_stray(const struct adl_dataset *d, struct adl_dataset_stray *stray,
                            struct adl_error *err)

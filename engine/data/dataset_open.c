@@ -1,6 +1,5 @@
-/* The opener of data sets: it finds the layout of a directory and lets that layout's
- * reader fill in a draft. A new layout is a file that defines a struct adl_layout, and
- * a row here. */
+/* Opens data sets: finds the layout of a directory and lets that layout's reader fill in a
+ * draft. A new layout is a file that defines a struct adl_layout, and a row here. */
 
 #include "data/dataset_open.h"
 
@@ -12,15 +11,15 @@
 #include "data/draft.h"
 #include "io/file.h"
 
-/* By precedence. Lists come before CUB so that CUB can be given lists of its own; any
- * directory could be a folder data set, so that comes last. */
+/* By precedence. Lists come before CUB so that lists can be added to a directory of CUB; any
+ * directory could be a folder data set, so that layout comes last. */
 static const struct adl_layout *const layouts[] = {
     &adl_layout_lists,
     &adl_layout_cub,
     &adl_layout_folder,
 };
 
-/* A split is the name of one directory. */
+/* Refuses a split that cannot be the name of one directory. */
 static int check_split(const char *split, struct adl_error *err)
 {
     if (!*split || strchr(split, '/') || !adl_dataset_id_valid(split))
@@ -28,7 +27,8 @@ static int check_split(const char *split, struct adl_error *err)
     return 0;
 }
 
-/* The first layout that fits for certain, or else the first that is possible. */
+/* Returns the first layout that matches for certain, or else the first that is possible; NULL on
+ * failure. */
 static const struct adl_layout *find_layout(struct adl_draft *draft, struct adl_error *err)
 {
     const struct adl_layout *possible = NULL;
@@ -45,8 +45,9 @@ static const struct adl_layout *find_layout(struct adl_draft *draft, struct adl_
     return possible;
 }
 
-/* The archive of CUB-200-2011 holds its lists one directory down, and some tools unpack it into
- * another directory of the same name. */
+/* Sets nested->dir to the directory of CUB's lists, which may be up to two directories
+ * CUB_200_2011 below DIR: the archive holds the lists one directory down, and some tools unpack it
+ * into another directory of that name. Leaves it unchanged if there are no lists. */
 static int find_nested(struct adl_draft *draft, struct adl_dataset_options *nested,
                        struct adl_error *err)
 {
@@ -70,8 +71,8 @@ static int find_nested(struct adl_draft *draft, struct adl_dataset_options *nest
     return 0;
 }
 
-/* `nested` holds the options of a data set in a subdirectory, to which draft->options may
- * point afterwards. */
+/* Finds the layout and reads the data set. `nested` is memory for the options of a data set in a
+ * subdirectory. */
 static int read_layout(struct adl_draft *draft, struct adl_dataset_options *nested,
                        struct adl_error *err)
 {
@@ -97,7 +98,7 @@ static int read_layout(struct adl_draft *draft, struct adl_dataset_options *nest
     return result;
 }
 
-/* Without names, the labels determine the number of classes. */
+/* Sets the number of classes from the labels if the classes have no names. */
 static void count_classes(struct adl_dataset *d)
 {
     for (size_t i = 0; !d->classes && i < d->count; i++)

@@ -15,22 +15,24 @@
  *            bounding_boxes.txt there are no boxes; if only train images lack some, train has
  *            none.
  *   folder   A directory of images for each class; no boxes. Images are also taken from the
- *            directories below that of the class, and a directory without any image is no
+ *            directories below that of the class, and a directory without any image is not a
  *            class. If DIR/train, DIR/val or DIR/test hold class directories, they are the
  *            splits, and the classes are those of train. Otherwise DIR itself holds the class
- *            directories: val is every tenth image of a class in the order of a hash of its
- *            name, train is the rest, all is everything, and test is the same as val, with a
- *            note.
+ *            directories: val is every tenth image of a class in the order of a hash of the
+ *            image's path, train is the rest, all is everything, and test is the same as val,
+ *            with a note.
  *
  * The directory of a split may also be called training, valid, validation or testing, in any
  * case. Texts may begin with a UTF-8 byte order mark. */
 
 #include "data/dataset.h"
 
-/* The data set, to be freed with adl_dataset_free(). Fails with ARG if neither directory
- * is given or the split's name is not a directory name, with NOT_FOUND if there is no
- * such layout or split, and with FORMAT and file, line and text for a malformed line, an
- * image without a class or with two, and a class without a name. */
+/* Reads a data set, which the caller frees with adl_dataset_free(). Fails with ADL_ERR_ARG if
+ * neither `dir` nor `metadata` is given or the split's name is not a directory name, with
+ * ADL_ERR_NOT_FOUND if `dir` is not a directory, no layout matches or the split does not exist,
+ * with ADL_ERR_FORMAT for a malformed line, an image without a class or with two, and a class
+ * without a name (the message names the file), and with ADL_ERR_LIMIT, ADL_ERR_IO and
+ * ADL_ERR_NOMEM. */
 struct adl_dataset *adl_dataset_open(const struct adl_dataset_options *options,
                                      struct adl_error *err) ADL_MUST_CHECK;
 

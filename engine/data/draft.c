@@ -1,4 +1,4 @@
-/* A data set being built; see draft.h. */
+/* Builds a data set; see draft.h. */
 
 #include "data/draft.h"
 
@@ -102,7 +102,7 @@ void adl_draft_leave_out(struct adl_draft *draft, enum adl_left_out why, const c
         va_start(args, fmt);
         (void)vsnprintf(text, sizeof text, fmt, args);
         va_end(args);
-        /* NULL when out of memory: the count is right, and the name is missing. */
+        /* NULL when out of memory, which only leaves the name out of the message. */
         left_out->names[left_out->count] = adl_arena_printf(&draft->dataset->arena, "%s", text);
     }
     left_out->count++;
@@ -118,7 +118,7 @@ static const char *const split_names[][4] = {
     {"test", "testing"},
 };
 
-/* A row of that table; NULL: the split has one name only. */
+/* Returns the row of split_names that has `split`, in any case; NULL: it has one name only. */
 static const char *const *names_of(const char *split)
 {
     for (size_t i = 0; i < ADL_COUNT(split_names); i++)
@@ -134,7 +134,8 @@ const char *adl_draft_split_name(const char *split)
     return names ? names[0] : split;
 }
 
-/* The least name in `parent` that is `wanted` in upper or mixed case and a directory. */
+/* Sets *dir, which is NULL, to the path of the directory in `parent` whose name is `wanted` in any
+ * case, the first in byte order if there are several. Leaves it NULL if there is none. */
 static int find_any_case(struct adl_draft *draft, const char *parent, const char *wanted,
                          const char **dir, struct adl_error *err)
 {
@@ -177,7 +178,7 @@ int adl_draft_find_split(struct adl_draft *draft, const char *parent, const char
 
 /* --- class names ---------------------------------------------------------------- */
 
-/* What follows "12 " if the line begins with its own number, 12; otherwise NULL. */
+/* Returns the text after "12 " if the line begins with its line number, here 12; otherwise NULL. */
 static const char *after_number(const char *line, size_t number)
 {
     size_t digits = strcspn(line, " \t");
@@ -201,8 +202,9 @@ int adl_draft_read_classes(struct adl_draft *draft, const char *path, struct adl
     ADL_TRY(adl_lines_open(&lines, path, err));
     while ((more = adl_lines_next(&lines, err)) > 0) {
         if (d->class_count == ADL_LIMIT_CLASSES || lines.length > ADL_LIMIT_CLASS_NAME_BYTES) {
-            adl_fail(err, ADL_ERR_LIMIT, "%s: at most %d classes with names of up to %d bytes",
-                     path, ADL_LIMIT_CLASSES, ADL_LIMIT_CLASS_NAME_BYTES);
+            adl_fail(err, ADL_ERR_LIMIT,
+                     "%s: has more than %d classes, or a class name of more than %d bytes", path,
+                     ADL_LIMIT_CLASSES, ADL_LIMIT_CLASS_NAME_BYTES);
             goto out;
         }
         const char **names =

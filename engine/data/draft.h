@@ -1,8 +1,8 @@
 #ifndef ADL_DATA_DRAFT_H
 #define ADL_DATA_DRAFT_H
 
-/* A data set while it is being read: what the readers of the three layouts fill in, and
- * how a reader presents itself to the opener. Private to engine/data/.
+/* A draft is a data set that is still being read: the readers of the three layouts fill it in.
+ * struct adl_layout is the interface of a reader. Private to engine/data/.
  *
  * Boxes are collected in the order in which a layout lists them, which need not be the
  * order of the images; once all are known, adl_draft_place_boxes() groups them by image,
@@ -24,51 +24,53 @@ struct adl_draft {
     size_t box_capacity;
 };
 
-/* Formats a text into the data set's arena. NULL when out of memory (NOMEM) and when it
- * is longer than a path can be (LIMIT). */
+/* Formats a text into the data set's arena and returns it. NULL when out of memory (ADL_ERR_NOMEM)
+ * and when it is longer than a path may be (ADL_ERR_LIMIT). */
 const char *adl_draft_text(struct adl_draft *draft, struct adl_error *err, const char *fmt, ...)
     ADL_PRINTF(3, 4) ADL_MUST_CHECK;
 
-/* Appends an image. Copies the id without checking it; see adl_dataset_id_valid(). */
+/* Appends an image. Copies the id without checking it; see adl_dataset_id_valid(). Fails with
+ * ADL_ERR_LIMIT and ADL_ERR_NOMEM. */
 int adl_draft_add_image(struct adl_draft *draft, const char *id, int class_id,
                         struct adl_error *err) ADL_MUST_CHECK;
-/* Adds a box to image `image`, which has been added already. */
+/* Adds a box to image `image`, which has been added already. Fails with ADL_ERR_NOMEM. */
 int adl_draft_add_box(struct adl_draft *draft, size_t image, struct adl_dataset_box box,
                       struct adl_error *err) ADL_MUST_CHECK;
 /* Moves the boxes into the data set, grouped by image and within an image in the order
- * in which they were added. Called once, after the last box. */
+ * in which they were added. Called once, after the last box. Fails with ADL_ERR_NOMEM. */
 int adl_draft_place_boxes(struct adl_draft *draft, struct adl_error *err) ADL_MUST_CHECK;
 
-/* Counts something that is left out, and remembers its name if it is among the first. */
+/* Counts an item that is left out, and keeps its name if it is among the first. */
 void adl_draft_leave_out(struct adl_draft *draft, enum adl_left_out why, const char *fmt, ...)
     ADL_PRINTF(3, 4);
 
-/* The usual name of a split that goes by others as well, "val" for "valid" and "validation" in
- * any case; other names are returned as they are. */
+/* Returns the usual name of a split that has other names as well: "val" for "valid" and
+ * "validation" in any case. Other names are returned as they are. */
 const char *adl_draft_split_name(const char *split);
-/* Sets *dir to the directory of a split below `parent`: PARENT/SPLIT, or else one of the other
- * names of that split, in any case; NULL if there is none. Fails with NOMEM or LIMIT. */
+/* Sets *dir to the directory of a split below `parent`: PARENT/SPLIT, or else a directory that has
+ * one of the names of that split, in any case; NULL if there is none. Fails with ADL_ERR_NOMEM or
+ * ADL_ERR_LIMIT. */
 int adl_draft_find_split(struct adl_draft *draft, const char *parent, const char *split,
                          const char **dir, struct adl_error *err) ADL_MUST_CHECK;
 
-/* Reads class names, one a line. If every line begins with its own line number ("1
- * 001.Albatross"), as in CUB, the file is taken to be numbered and the numbers are
- * removed. Fails with FORMAT if the file is empty. */
+/* Reads class names, one per line. If every line begins with its line number ("1
+ * 001.Albatross"), as in CUB, the numbers are removed. Fails as adl_lines_open() and
+ * adl_lines_next() do, with ADL_ERR_FORMAT if the file is empty, and with ADL_ERR_LIMIT. */
 int adl_draft_read_classes(struct adl_draft *draft, const char *path,
                            struct adl_error *err) ADL_MUST_CHECK;
 
 /* How well a directory matches a layout. */
 enum adl_layout_fit {
     ADL_LAYOUT_NO,
-    ADL_LAYOUT_POSSIBLE, /* it is read so if no other layout matches for certain */
+    ADL_LAYOUT_POSSIBLE, /* the first of these is taken if no layout matches for certain */
     ADL_LAYOUT_CERTAIN
 };
 
 /* One layout. Each reader defines one; dataset_open.c lists them. */
 struct adl_layout {
     enum adl_dataset_layout id;
-    /* Looks for the files that distinguish the layout; fails only with NOMEM or LIMIT.
-     * draft->options->dir may be NULL if metadata is given. */
+    /* Looks for the files that distinguish the layout; fails only with ADL_ERR_NOMEM or
+     * ADL_ERR_LIMIT. draft->options->dir may be NULL if metadata is given. */
     int (*match)(struct adl_draft *draft, enum adl_layout_fit *fit, struct adl_error *err);
     /* Fills in images, boxes, classes, image directory and note. */
     int (*read)(struct adl_draft *draft, struct adl_error *err);

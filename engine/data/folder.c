@@ -1,11 +1,11 @@
-/* A directory of images for each class, the layout of torchvision's ImageFolder. Classes are the
- * directories with at least one image in them or below, numbered by name. Only files with the
- * extension of an image count, and hidden ones do not; folder_list.c finds them and counts what
- * is left out.
+/* Reads a directory of images for each class, the layout of torchvision's ImageFolder. Classes are
+ * the directories with at least one image in them or below, numbered in the order of their names.
+ * Only files with the extension of an image count, and hidden ones do not; folder_list.c finds them
+ * and counts the items that are left out.
  *
  * Without train, val and test directories, a validation part is split off: within each class,
- * images are ordered by a hash of their path in the class, and every tenth one is taken. The
- * split needs no random numbers and no list on disk, and it depends on nothing but the names. */
+ * images are ordered by a hash of their path in the class directory, and every tenth one is taken.
+ * The split needs no random numbers and no list on disk, and it depends only on the names. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -46,7 +46,7 @@ static int by_hash(const void *a, const void *b)
     return (x->index > y->index) - (x->index < y->index);
 }
 
-/* Sets chosen[i] for the images that belong to the part. */
+/* Sets chosen[i] to whether image i belongs to the part. */
 static int choose(const struct adl_names *names, enum part part, bool *chosen,
                   struct adl_error *err)
 {
@@ -90,8 +90,9 @@ out:
 
 /* --- the layout --------------------------------------------------------------------- */
 
-/* Whether `path` is a directory with subdirectories and, if `strict`, without images of its own.
- * A data set may have a class called "train", whose directory holds images and is not a split. */
+/* Sets *holds to whether `path` is a directory with subdirectories and, if `strict`, without images
+ * beside them. A data set may have a class called "train", whose directory holds images and is not
+ * a split. */
 static int holds_classes(struct adl_draft *draft, const char *path, bool strict, bool *holds,
                          struct adl_error *err)
 {
@@ -107,8 +108,9 @@ static int holds_classes(struct adl_draft *draft, const char *path, bool strict,
     return result;
 }
 
-/* Whether there are directories for the splits: one of the usual names holds class directories,
- * or one of the other spellings of "train" holds nothing else. */
+/* Sets *parted to whether there are directories for the splits: a directory with one of the usual
+ * names holds class directories, or one with another spelling of "train" holds class directories
+ * and no images beside them. */
 static int find_parts(struct adl_draft *draft, bool *parted, struct adl_error *err)
 {
     static const char *const splits[] = {"train", "val", "test"};
@@ -130,8 +132,9 @@ static int find_parts(struct adl_draft *draft, bool *parted, struct adl_error *e
     return 0;
 }
 
-/* Finds the directory of the split's class directories, and which part of their images belongs
- * to it. *parted: there are directories for the splits. */
+/* Sets the image directory to the one that holds the split's class directories, *part to the part
+ * of their images that belongs to the split, and *parted to whether there are directories for the
+ * splits. */
 static int find_split(struct adl_draft *draft, bool *parted, enum part *part, struct adl_error *err)
 {
     const struct adl_dataset_options *o = draft->options;
@@ -170,8 +173,9 @@ static int find_split(struct adl_draft *draft, bool *parted, enum part *part, st
     return 0;
 }
 
-/* If there are directories for the splits, the classes are those of train: another split may lack
- * some, and its ids have to agree. Leaves `classes` empty if the split itself determines them. */
+/* Reads the classes of train if there are directories for the splits: another split may lack some
+ * of them, and its class ids have to agree with those of train. Leaves `classes` empty if the split
+ * itself determines them. */
 static int read_train_classes(struct adl_draft *draft, bool parted, struct adl_names *classes,
                               struct adl_error *err)
 {
@@ -203,8 +207,8 @@ out:
     return result;
 }
 
-/* Adds the images of one directory. Where its name is not among the first `fixed` classes, those
- * of train, which are sorted, it becomes a class behind them. Without an image it is no class. */
+/* Adds the images of one directory. If its name is not among the first `fixed` classes, those of
+ * train, which are sorted, it is appended to the classes. Without an image it is left out. */
 static int add_class(struct adl_draft *draft, const char *name, size_t fixed,
                      struct adl_names *classes, enum part part, struct adl_error *err)
 {
@@ -227,9 +231,8 @@ static int add_class(struct adl_draft *draft, const char *name, size_t fixed,
         ADL_TRY(adl_names_add(classes, name, err));
     if (class_id >= ADL_LIMIT_CLASSES) {
         adl_fail(err, ADL_ERR_LIMIT,
-                 "%s: has more than %d directories; at most as many classes "
-                 "are read",
-                 dir, ADL_LIMIT_CLASSES);
+                 "%s: has more than %d directories with images; that is the limit for classes", dir,
+                 ADL_LIMIT_CLASSES);
         goto out;
     }
     result = add_images(draft, name, &images, (int)class_id, part, err);
@@ -238,7 +241,7 @@ out:
     return result;
 }
 
-/* Any directory may be one of class directories; the reader finds out. */
+/* Any directory may hold class directories; folder_read() finds out. */
 static int folder_match(struct adl_draft *draft, enum adl_layout_fit *fit, struct adl_error *err)
 {
     (void)draft;

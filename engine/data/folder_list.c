@@ -57,12 +57,12 @@ static int read_names(struct adl_draft *draft, DIR *dir, struct adl_names *names
     return 0;
 }
 
-/* What a directory entry is to a data set. */
+/* The role of a directory entry in a data set. */
 enum entry_kind { ENTRY_DIRECTORY, ENTRY_LINKED_DIRECTORY, ENTRY_IMAGE, ENTRY_LEFT_OUT };
 
-/* Whether `train` has written to the directory; the names are those of
- * server/training/run_record.h. Such a directory may be inside the data, and may have pictures
- * in it, as the overlays of `localize`. */
+/* Returns whether `train` has written to the directory; the names are those of
+ * server/training/run_record.h. A directory of a run may be inside the data set, and may hold
+ * images that are not part of it, such as the overlays of `localize`. */
 static bool is_run(const char *path)
 {
     static const char *const files[] = {"run.json", "metrics.jsonl", "state.safetensors"};
@@ -76,8 +76,8 @@ static bool is_run(const char *path)
     return false;
 }
 
-/* `why` is set for ENTRY_LEFT_OUT. */
-static enum entry_kind look_at(const char *path, enum adl_left_out *why)
+/* Returns the role of the entry at `path`, and sets *why for ENTRY_LEFT_OUT. */
+static enum entry_kind classify(const char *path, enum adl_left_out *why)
 {
     struct stat info, itself;
 
@@ -114,14 +114,14 @@ int adl_folder_classes(struct adl_draft *draft, const char *path, bool quiet,
         const char *child = adl_draft_text(draft, err, "%s/%s", path, names.items[i]);
         if (!child)
             goto out;
-        enum entry_kind kind = look_at(child, &why);
+        enum entry_kind kind = classify(child, &why);
         if (kind == ENTRY_DIRECTORY || kind == ENTRY_LINKED_DIRECTORY) {
             ADL_TRY(adl_names_add(classes, names.items[i], err));
             continue;
         }
         if (kind == ENTRY_IMAGE && images)
             (*images)++;
-        /* Lists, notes and the like beside the classes are no part of the data. */
+        /* Lists, notes and the like beside the classes are not part of the data. */
         if (!quiet && why != ADL_LEFT_OUT_FORMAT)
             adl_draft_leave_out(draft, why, "%s", names.items[i]);
         else if (!quiet && kind == ENTRY_IMAGE)
@@ -136,7 +136,7 @@ out:
 
 /* --- the images of a class ---------------------------------------------------------- */
 
-/* Which directory this is, under whatever path. */
+/* Identifies a directory, whatever path leads to it. */
 struct identity {
     dev_t device;
     ino_t inode;
@@ -147,7 +147,7 @@ struct walk {
     const char *name; /* of the class */
     const char *top;  /* its directory */
     bool quiet;
-    bool linked; /* now behind a link, where any directory may have been walked already */
+    bool linked; /* following links, which may lead to directories that were walked already */
     struct adl_names *images;
     struct adl_names links; /* to directories, not followed yet; relative to `top` */
     struct identity *known; /* the directories above the class, and those walked; owned */
@@ -174,7 +174,7 @@ static int add_known(struct walk *w, const struct stat *info, struct adl_error *
     return 0;
 }
 
-/* Enters ROOT and every directory above it. */
+/* Adds `root` and the directories above it to those known, ADL_LIMIT_FOLDER_DEPTH at most. */
 static int add_ancestors(struct walk *w, const char *root, struct adl_error *err)
 {
     struct adl_str path = {0};
@@ -210,7 +210,7 @@ static int walk_entry(struct walk *w, const char *relative, int depth, struct ad
 
     if (!path)
         return -1;
-    switch (look_at(path, &why)) {
+    switch (classify(path, &why)) {
     case ENTRY_DIRECTORY:
         if (depth < ADL_LIMIT_FOLDER_DEPTH)
             return walk_directory(w, relative, depth + 1, err);
@@ -222,7 +222,7 @@ static int walk_entry(struct walk *w, const char *relative, int depth, struct ad
     }
 }
 
-/* Walks one directory and those below it; "" is the class's own. */
+/* Walks one directory and those below it; "" is the directory of the class. */
 static int walk_directory(struct walk *w, const char *relative, int depth, struct adl_error *err)
 {
     const char *slash = *relative ? "/" : "";

@@ -1,4 +1,4 @@
-/* Frames in memory; see frame_cache.h. */
+/* Keeps frames in memory; see frame_cache.h. */
 
 #include "data/frame_cache.h"
 
@@ -17,10 +17,10 @@ struct entry {
 
 struct adl_frame_cache {
     struct adl_frame_cache_options options;
-    pthread_mutex_t lock; /* protects all below; an entry does not change once it is there */
-    struct entry **entries;
+    pthread_mutex_t lock;   /* protects all below; an entry does not change once it is set */
+    struct entry **entries; /* [options.images]; NULL without memory for frames */
     struct adl_frame_cache_stats stats;
-    size_t dir_used;
+    size_t dir_used; /* bytes of the frame files in the directory */
 };
 
 struct adl_frame_cache *adl_frame_cache_create(const struct adl_frame_cache_options *options,
@@ -86,7 +86,7 @@ static int copy_image(const struct adl_image *from, struct adl_image *to, struct
     return 0;
 }
 
-/* The entry of an image, or NULL. */
+/* Returns the entry of an image, or NULL. */
 static const struct entry *look_up(struct adl_frame_cache *cache, size_t image)
 {
     if (!cache || !cache->entries)
@@ -97,8 +97,8 @@ static const struct entry *look_up(struct adl_frame_cache *cache, size_t image)
     return entry;
 }
 
-/* Keeps a copy in memory if there is room. The room is taken before the copy is made, so that
- * several threads do not take the same. */
+/* Keeps a copy of a frame in memory if there is room. Its bytes are counted before the copy is
+ * made, so that several threads together do not exceed the limit. */
 static void keep(struct adl_frame_cache *cache, size_t image, const struct adl_image *frame,
                  const struct adl_image *original)
 {
@@ -129,7 +129,7 @@ static void keep(struct adl_frame_cache *cache, size_t image, const struct adl_i
     pthread_mutex_unlock(&cache->lock);
 }
 
-/* Writes the file of a frame, unless there are as many already as may be. */
+/* Writes the file of a frame, unless the files would exceed their limit or a write has failed. */
 static void write_file(struct adl_frame_cache *cache, const struct adl_frame_key *key,
                        const struct adl_image *frame, const struct adl_image *original)
 {
@@ -151,7 +151,7 @@ static void write_file(struct adl_frame_cache *cache, const struct adl_frame_key
     pthread_mutex_unlock(&cache->lock);
 }
 
-/* Decodes and resizes. */
+/* Decodes an image and resizes it. */
 static int make_frame(const struct adl_frame_source *source, const struct adl_dataset *dataset,
                       size_t index, int width, int height, struct adl_str *path,
                       struct adl_image *frame, struct adl_image *original, struct adl_error *err)

@@ -1,9 +1,9 @@
-/* The files of a frame cache; see frame_files.h.
+/* Reads and writes the files of a frame cache; see frame_files.h.
  *
  *   offset  bytes
  *        0      8  "adlframe"
- *        8     64  SHA-256 in hexadecimal digits over the key's identity and all that follows
- *       72      8  width and height of the original, little-endian
+ *        8     64  SHA-256, in hexadecimal digits, of the key's identity and all that follows
+ *       72      8  width and height of the original, 4 bytes each, little-endian
  *       80      -  the frame's pixels, R, G, B */
 
 #include "data/frame_files.h"
@@ -27,7 +27,7 @@
 #define SIZE_BYTES 8
 #define HEADER_BYTES (MAGIC_BYTES + DIGEST_BYTES + SIZE_BYTES)
 #define ENDING ".frame"
-/* Goes into every name: to be raised when decoding or resizing gives other pixels. */
+/* Part of every name: increase it when decoding or resizing gives other pixels. */
 #define VERSION 1
 
 int adl_frame_key_make(struct adl_frame_key *key, const char *path, int width, int height,
@@ -74,16 +74,16 @@ static char *path_of(const char *dir, const struct adl_frame_key *key, struct ad
     return adl_str_take(&path, NULL, err);
 }
 
-static void put_number(uint8_t *at, int number)
+static void put_number(uint8_t *bytes, int number)
 {
     for (int i = 0; i < 4; i++)
-        at[i] = (uint8_t)((unsigned)number >> (8 * i));
+        bytes[i] = (uint8_t)((unsigned)number >> (8 * i));
 }
 
-static int get_number(const uint8_t *at)
+static int get_number(const uint8_t *bytes)
 {
-    return (int)((unsigned)at[0] | (unsigned)at[1] << 8 | (unsigned)at[2] << 16 |
-                 (unsigned)at[3] << 24);
+    return (int)((unsigned)bytes[0] | (unsigned)bytes[1] << 8 | (unsigned)bytes[2] << 16 |
+                 (unsigned)bytes[3] << 24);
 }
 
 size_t adl_frame_file_bytes(const struct adl_image *frame)
@@ -99,7 +99,7 @@ bool adl_frame_file_read(const char *dir, const struct adl_frame_key *key, struc
     char hex[65];
     size_t pixels = (size_t)key->width * (size_t)key->height * 3, length = 0;
     char *path = path_of(dir, key, &none);
-    /* What is no regular file is not opened: a FIFO would wait for a writer. */
+    /* Only a regular file is opened: a FIFO would wait for a writer. */
     uint8_t *bytes = path && adl_file_is_regular(path)
                          ? adl_file_read(path, HEADER_BYTES + pixels, &length, &none)
                          : NULL;

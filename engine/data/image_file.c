@@ -1,4 +1,4 @@
-/* Image files: read whole, decoded, and named in every error. */
+/* Reads image files whole and decodes them; every error names the file. */
 
 #include "data/image_file.h"
 
@@ -33,7 +33,7 @@ int adl_dataset_image_reduced(const struct adl_dataset *dataset, size_t index,
     if (!text)
         return -1;
     options.ignore_orientation = !dataset->upright;
-    /* A FIFO would wait for a writer, for ever. What does not exist is left to the reader. */
+    /* A FIFO would wait for a writer, for ever. adl_image_read() reports a missing file. */
     if (stat(text, &file) == 0 && !S_ISREG(file.st_mode))
         return adl_fail(err, ADL_ERR_IO, "%s: is not a regular file", text);
     return adl_image_read(text, &options, image, info, err);

@@ -1,5 +1,5 @@
-/* Text files line by line. The file is read whole and cut in place: each line end becomes
- * a NUL, so a line costs neither a copy nor an allocation. */
+/* Reads text files line by line. The file is read whole and cut in place: a NUL replaces the end
+ * of each line, so a line costs neither a copy nor an allocation. */
 
 #include "data/lines.h"
 
@@ -10,7 +10,7 @@
 #include "base/name.h"
 #include "io/file.h"
 
-size_t adl_lines_mark(const char *text, size_t length)
+size_t adl_lines_bom_length(const char *text, size_t length)
 {
     return length >= 3 && !memcmp(text, "\xef\xbb\xbf", 3) ? 3 : 0;
 }
@@ -23,7 +23,7 @@ int adl_lines_open(struct adl_lines *lines, const char *path, struct adl_error *
     lines->text = adl_file_read(path, ADL_LIMIT_LIST_BYTES, &length, err);
     if (!lines->text)
         return -1;
-    lines->at = lines->text + adl_lines_mark(lines->text, length);
+    lines->next = lines->text + adl_lines_bom_length(lines->text, length);
     lines->end = lines->text + length;
     return 0;
 }
@@ -49,13 +49,13 @@ static bool only_line_ends(const char *from, const char *to)
 
 int adl_lines_next(struct adl_lines *lines, struct adl_error *err)
 {
-    if (only_line_ends(lines->at, lines->end))
+    if (only_line_ends(lines->next, lines->end))
         return 0;
-    char *stop = memchr(lines->at, '\n', (size_t)(lines->end - lines->at));
+    char *stop = memchr(lines->next, '\n', (size_t)(lines->end - lines->next));
     stop = stop ? stop : lines->end;
-    lines->line = lines->at;
-    lines->length = (size_t)(stop - lines->at);
-    lines->at = stop < lines->end ? stop + 1 : stop;
+    lines->line = lines->next;
+    lines->length = (size_t)(stop - lines->next);
+    lines->next = stop < lines->end ? stop + 1 : stop;
     lines->number++;
     if (lines->length > 0 && stop[-1] == '\r')
         lines->length--;
@@ -68,7 +68,7 @@ int adl_lines_next(struct adl_lines *lines, struct adl_error *err)
     if (lines->length == 0 || memchr(lines->line, '\0', lines->length))
         return adl_lines_fail(
             lines, lines->length ? "holds a zero byte" : "is empty, in the middle of a list", err);
-    lines->line[lines->length] = '\0'; /* over the line's end, or behind the last byte */
+    lines->line[lines->length] = '\0'; /* over the line's end, or after the file's last byte */
     return 1;
 }
 

@@ -1,4 +1,4 @@
-/* The loader: a ring of batches that threads fill ahead of the training step.
+/* Fills a ring of batches by threads ahead of the training step.
  *
  * An epoch is a permutation of the images, cut into batches of B. Position p of the epoch
  * belongs to batch p / B, and batch n lives in slot n mod S of a ring of S = prefetch + 1
@@ -6,11 +6,11 @@
  * the ring holds the batches held .. held + S - 1. Workers take positions one by one, in order,
  * as long as the position's batch is one of these.
  *
- * Since an image's place is fixed before it is read, it does not matter which worker reads it
- * or when it finishes, and a slow image delays its own batch only. Its random numbers come from
- * a generator that is seeded with the run's seed, the epoch and the image's index, so no
- * sequence is shared between threads. Both together make batches reproducible for any number
- * of threads, and allow resuming in the middle of an epoch without replaying it.
+ * Since an image's position is fixed before it is read, it does not matter which worker reads it
+ * or when it finishes. The random numbers of an image come from a generator that is seeded with
+ * the run's seed, the epoch and the image's index, so no sequence is shared between threads. The
+ * fixed positions and these generators make batches reproducible for any number of threads, and
+ * allow resuming in the middle of an epoch without replaying it.
  *
  * The caller takes batches in order, closes the gaps that broken images left, and returns a
  * slot by asking for the next batch. Nothing is allocated per batch; for each image, its path, its
@@ -28,14 +28,14 @@
 #include "data/image_file.h"
 
 #define DEFAULT_PREFETCH 2
-/* The stream of random numbers of an epoch's order, where an image has its index. */
-#define ORDER_STREAM UINT64_MAX
+/* The `item` of adl_rng_seed() for the order of an epoch; for an image it is the index. */
+#define ORDER_ITEM UINT64_MAX
 #define NO_BATCH SIZE_MAX
 
 struct slot {
     size_t number;            /* of the batch in this slot; NO_BATCH: none */
     size_t count;             /* images of that batch */
-    size_t done;              /* of these, read or found broken; under the lock */
+    size_t done;              /* of these, read or found broken; protected by the lock */
     float *input;             /* [batch][image_floats] */
     int *labels;              /* [batch] class ids */
     size_t *indices;          /* [batch] in the data set */
@@ -68,11 +68,11 @@ struct adl_loader {
     /* Used by the calling thread only. */
     bool handed_out; /* the caller has batch `held` */
     bool *reported;  /* [count] the image was reported as broken */
-    size_t *intact;  /* [class_count] images of the class that were not */
+    size_t *intact;  /* [class_count] images of the class that were not reported as broken */
     size_t broken_count;
-    size_t first_batch;            /* at which this epoch began */
+    size_t first_batch;            /* the batch at which this epoch began */
     bool delivered;                /* a batch of this epoch was handed out */
-    struct adl_error first_broken; /* of this epoch */
+    struct adl_error first_broken; /* error of the first broken image of this epoch */
 };
 
 /* --- workers ------------------------------------------------------------------- */
@@ -105,7 +105,7 @@ out:
     return result;
 }
 
-/* Whether there is a position to take and its batch has a slot. */
+/* Returns whether there is a position to take and its batch has a slot. */
 static bool has_work(const struct adl_loader *loader)
 {
     return !loader->paused && loader->next < loader->dataset->count &&
@@ -140,7 +140,7 @@ static void *worker_main(void *argument)
         slot->indices[i] = index;
         slot->labels[i] = loader->dataset->images[index].class_id;
         adl_error_clear(&slot->errors[i]);
-        /* A failure is in the image's error, for the caller to find. */
+        /* adl_loader_next() finds a failure in the image's error. */
         (void)!make_image(loader, index, slot->input + i * loader->image_floats, &slot->errors[i]);
 
         pthread_mutex_lock(&loader->lock);
@@ -152,7 +152,7 @@ static void *worker_main(void *argument)
     return NULL;
 }
 
-/* --- life ------------------------------------------------------------------------ */
+/* --- creation and release --------------------------------------------------------- */
 
 static int check_options(const struct adl_dataset *dataset, const struct adl_loader_options *o,
                          struct adl_error *err)
@@ -173,7 +173,7 @@ static int check_options(const struct adl_dataset *dataset, const struct adl_loa
     return adl_augment_check(&o->augment, err);
 }
 
-/* All memory of the loader, so that nothing is allocated per batch. */
+/* Allocates all memory of the loader, so that nothing is allocated per batch. */
 static int create_slots(struct adl_loader *loader, struct adl_error *err)
 {
     size_t batch = ADL_MIN(loader->options.batch, loader->dataset->count);
@@ -277,8 +277,8 @@ size_t adl_loader_broken_count(const struct adl_loader *loader)
 
 /* --- an epoch ----------------------------------------------------------------------- */
 
-/* Workers read `epoch` and `order` without the lock, so these change only while no worker has an
- * image in hand: `paused` keeps them from taking another. */
+/* Workers read `epoch` and `order` without the lock, so these two change only while no worker is
+ * reading an image; `paused` keeps the workers from taking another one. */
 void adl_loader_start_epoch(struct adl_loader *loader, uint64_t epoch, size_t first_batch)
 {
     size_t count = loader->dataset->count;
@@ -293,7 +293,7 @@ void adl_loader_start_epoch(struct adl_loader *loader, uint64_t epoch, size_t fi
     for (size_t i = 0; i < count; i++)
         loader->order[i] = i;
     if (loader->options.augment.train) {
-        adl_rng_seed(&rng, loader->options.seed, epoch, ORDER_STREAM);
+        adl_rng_seed(&rng, loader->options.seed, epoch, ORDER_ITEM);
         adl_rng_shuffle(&rng, loader->order, count);
     }
     for (size_t i = 0; i < loader->slot_count; i++)
@@ -308,7 +308,8 @@ void adl_loader_start_epoch(struct adl_loader *loader, uint64_t epoch, size_t fi
     adl_error_clear(&loader->first_broken);
 }
 
-/* Waits until all images of the oldest batch are done; NULL at the end of the epoch. */
+/* Waits until all images of the oldest batch are done and returns its slot; NULL at the end of the
+ * epoch. */
 static struct slot *wait_for_batch(struct adl_loader *loader)
 {
     struct slot *slot = NULL;
@@ -333,7 +334,7 @@ static void give_back(struct adl_loader *loader)
     loader->handed_out = false;
 }
 
-/* Counts and reports a broken image, the first time that it is met. */
+/* Keeps the epoch's first error, and counts and reports a broken image when it is first met. */
 static void report(struct adl_loader *loader, size_t index, const struct adl_error *why)
 {
     if (loader->first_broken.kind == ADL_ERR_NONE)
@@ -370,7 +371,7 @@ static size_t close_gaps(struct adl_loader *loader, struct slot *slot)
     return kept;
 }
 
-/* The first failure that is not the image's fault. */
+/* Returns the first failure that is not the image's fault; NULL if there is none. */
 static const struct adl_error *find_failure(const struct slot *slot)
 {
     for (size_t i = 0; i < slot->count; i++)
@@ -387,7 +388,8 @@ int adl_loader_next(struct adl_loader *loader, struct adl_batch *batch, struct a
         give_back(loader);
     while ((slot = wait_for_batch(loader))) {
         const struct adl_error *failure = find_failure(slot);
-        /* Out of memory is no property of an image: skipping it would change the run. */
+        /* Such a failure is not a property of the image: skipping the image would change the
+         * run. */
         if (failure)
             return adl_fail(err, failure->kind, "%s", failure->message);
         size_t count = close_gaps(loader, slot);
@@ -403,7 +405,7 @@ int adl_loader_next(struct adl_loader *loader, struct adl_batch *batch, struct a
         loader->handed_out = loader->delivered = true;
         return 1;
     }
-    /* An epoch that was resumed behind its readable images is no failure. */
+    /* An epoch that was resumed after its last readable image is not a failure. */
     if (!loader->delivered && loader->first_batch == 0 && loader->first_broken.kind)
         return adl_fail(err, ADL_ERR_FORMAT, "not one of %zu image%s could be read: %s",
                         loader->dataset->count, ADL_S(loader->dataset->count),

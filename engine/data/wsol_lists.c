@@ -1,14 +1,16 @@
-/* The lists of the reference evaluation code (clovaai/wsolevaluation), one directory for each
- * split, with lines that begin with the path of an image:
+/* Reads the lists of the reference evaluation code (clovaai/wsolevaluation) for weakly supervised
+ * object localization (WSOL). There is one directory for each split, with files whose lines begin
+ * with the path of an image:
  *
  *   image_ids.txt      PATH                  which images belong to the split, in order
- *   class_labels.txt   PATH,CLASS            classes count from 0
+ *   class_labels.txt   PATH,CLASS            class ids start at 0
  *   localization.txt   PATH,X0,Y0,X1,Y1      a line for each box; optional
  *   image_sizes.txt    PATH,WIDTH,HEIGHT     optional
  *
  * Lines about images that are not in image_ids.txt are skipped, since shortening that file is
- * how a subset is made. The files mostly share one order, so the image of a line is looked for
- * at the previous one's position and the one after it, and only then by binary search. */
+ * how a subset is made. The files mostly list the images in one order, so the image of a line is
+ * looked for first at the index of the image found last, then at the next index, and only then by
+ * binary search. */
 
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +22,7 @@
 #include "data/lines.h"
 #include "io/file.h"
 
-/* Largest coordinate and side. */
+/* Largest number that a line may hold: a coordinate, a side or a class id. */
 #define MAX_NUMBER 1000000000
 
 struct lists {
@@ -28,7 +30,7 @@ struct lists {
     struct adl_dataset *dataset;
     const char *dir; /* metadata/SPLIT */
     size_t *by_id;   /* indices of the images, sorted by id; owned */
-    size_t cursor;   /* index of the last line's image */
+    size_t cursor;   /* index of the image found last */
 };
 
 /* --- finding an image by id ------------------------------------------------------ */
@@ -57,13 +59,13 @@ static int sort_ids(struct lists *l, struct adl_error *err)
     return 0;
 }
 
-/* The index of an image; false if it is not in this split. */
+/* Sets *index to the index of the image called `id`; returns false if it is not in this split. */
 static bool find_image(struct lists *l, const char *id, size_t *index)
 {
     const struct adl_dataset *d = l->dataset;
     size_t low = 0, high = d->count;
 
-    /* Mostly it is the same image again (a second box) or the one after it. */
+    /* Most lines are about the image found last (a second box) or about the next one. */
     for (size_t i = l->cursor; i < ADL_MIN(l->cursor + 2, d->count); i++) {
         if (!strcmp(d->images[i].id, id)) {
             l->cursor = *index = i;
@@ -87,9 +89,10 @@ static bool find_image(struct lists *l, const char *id, size_t *index)
 
 /* --- reading ----------------------------------------------------------------------- */
 
-/* Parses the last `count` fields of "PATH,N,..." and cuts the line down to the path. It goes
- * from the end, since a path may contain commas. */
-static int take_numbers(struct adl_lines *lines, int *numbers, size_t count, const char *form,
+/* Parses the last `count` fields of "PATH,N,..." and cuts the line down to the path. Fields are
+ * split off from the end, since a path may contain commas. `problem` is the message if the line
+ * has another form. */
+static int take_numbers(struct adl_lines *lines, int *numbers, size_t count, const char *problem,
                         struct adl_error *err)
 {
     char *stop = lines->line + lines->length;
@@ -98,7 +101,7 @@ static int take_numbers(struct adl_lines *lines, int *numbers, size_t count, con
         char *comma = memrchr(lines->line, ',', (size_t)(stop - lines->line));
         if (!comma || comma == lines->line ||
             !adl_parse_count(comma + 1, (size_t)(stop - comma - 1), MAX_NUMBER, &numbers[i]))
-            return adl_lines_fail(lines, form, err);
+            return adl_lines_fail(lines, problem, err);
         stop = comma;
     }
     *stop = '\0';
@@ -134,8 +137,8 @@ out:
 typedef int take_line(struct lists *l, size_t index, const int *numbers,
                       const struct adl_lines *lines, struct adl_error *err);
 
-/* Calls `take` for each line of "PATH,N,..." about an image of this split. */
-static int read_numbers(struct lists *l, const char *path, size_t count, const char *form,
+/* Calls `take` for each line "PATH,N,..." about an image of this split. */
+static int read_numbers(struct lists *l, const char *path, size_t count, const char *problem,
                         take_line *take, struct adl_error *err)
 {
     struct adl_lines lines;
@@ -146,7 +149,7 @@ static int read_numbers(struct lists *l, const char *path, size_t count, const c
     while ((more = adl_lines_next(&lines, err)) > 0) {
         int numbers[4];
         size_t index;
-        ADL_TRY(take_numbers(&lines, numbers, count, form, err));
+        ADL_TRY(take_numbers(&lines, numbers, count, problem, err));
         if (find_image(l, lines.line, &index))
             ADL_TRY(take(l, index, numbers, &lines, err));
     }
@@ -164,11 +167,13 @@ static int take_label(struct lists *l, size_t index, const int *numbers,
     if (image->class_id >= 0)
         return adl_lines_fail(lines, "has a class already", err);
     if (l->dataset->classes && (size_t)numbers[0] >= l->dataset->class_count)
-        return adl_fail(err, ADL_ERR_FORMAT, "%s line %zu: %s has class %d, but there are %zu",
-                        lines->path, lines->number, image->id, numbers[0], l->dataset->class_count);
+        return adl_fail(err, ADL_ERR_FORMAT,
+                        "%s line %zu: %s has class %d, but there are only %zu classes", lines->path,
+                        lines->number, image->id, numbers[0], l->dataset->class_count);
     if (numbers[0] >= ADL_LIMIT_CLASSES)
-        return adl_fail(err, ADL_ERR_LIMIT, "%s line %zu: %s has class %d; at most %d are read",
-                        lines->path, lines->number, image->id, numbers[0], ADL_LIMIT_CLASSES);
+        return adl_fail(err, ADL_ERR_LIMIT,
+                        "%s line %zu: %s has class %d, but class ids must be below %d", lines->path,
+                        lines->number, image->id, numbers[0], ADL_LIMIT_CLASSES);
     image->class_id = numbers[0];
     return 0;
 }
@@ -192,7 +197,7 @@ static int take_size(struct lists *l, size_t index, const int *numbers,
     struct adl_dataset_image *image = &l->dataset->images[index];
 
     if (numbers[0] < 1 || numbers[1] < 1)
-        return adl_lines_fail(lines, "has no pixels", err);
+        return adl_lines_fail(lines, "has a width or height of 0", err);
     if (image->width > 0)
         return adl_lines_fail(lines, "has a size already", err);
     image->width = numbers[0];
@@ -231,7 +236,8 @@ out:
 
 /* --- paths -------------------------------------------------------------------------- */
 
-/* The image directory: as given, or DIR/images if it exists, or DIR; NULL without DIR. */
+/* Sets the image directory of the data set: the one that is given, or else DIR/images if it exists,
+ * or else DIR; NULL without DIR. */
 static int find_image_dir(struct adl_draft *draft, struct adl_error *err)
 {
     const struct adl_dataset_options *o = draft->options;
@@ -245,7 +251,8 @@ static int find_image_dir(struct adl_draft *draft, struct adl_error *err)
     return err->kind ? -1 : 0;
 }
 
-/* classes.txt of the data set, or else of its metadata. */
+/* Reads classes.txt in DIR or else in the metadata directory, if one is given. Without that file,
+ * the classes have no names. */
 static int read_classes(struct adl_draft *draft, struct adl_error *err)
 {
     const char *const places[] = {draft->options->dir, draft->options->metadata};
@@ -262,15 +269,15 @@ static int read_classes(struct adl_draft *draft, struct adl_error *err)
     return 0;
 }
 
-/* DIR/metadata, or the directory given in its place. */
+/* Returns the metadata directory: the one that is given, or else DIR/metadata. */
 static const char *metadata_dir(struct adl_draft *draft, struct adl_error *err)
 {
     const struct adl_dataset_options *o = draft->options;
     return o->metadata ? o->metadata : adl_draft_text(draft, err, "%s/metadata", o->dir);
 }
 
-/* A metadata directory without the split still belongs to this layout, unless there are
- * the files of another one: the error then names the split that is missing. */
+/* A metadata directory without the split is a possible match: if no other layout matches for
+ * certain, the data set is read as lists, and the error names the missing split. */
 static int lists_match(struct adl_draft *draft, enum adl_layout_fit *fit, struct adl_error *err)
 {
     const char *metadata = metadata_dir(draft, err), *split;

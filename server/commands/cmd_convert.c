@@ -84,7 +84,7 @@ static int read_classes(struct adl_model *model, const char *path, struct adl_er
     }
     while (length && (text[length - 1] == '\n' || text[length - 1] == '\r'))
         text[--length] = '\0';
-    for (char *line = text + adl_lines_mark(text, length); *line; count++) {
+    for (char *line = text + adl_lines_bom_length(text, length); *line; count++) {
         size_t size = strcspn(line, "\n");
         char *next = line + size + (line[size] == '\n');
         line[size] = '\0';
