@@ -1,10 +1,10 @@
-/* Boxes of the contours of a thresholded map, and the arithmetic of boxes.
+/* Computes the boxes of the contours of a thresholded map, and scales and compares boxes.
  *
- * The rule is that of the reference, oddities included (see boxes.h): figures are comparable
- * with published ones only if every box is the same. Two facts keep it cheap. A map is
+ * Boxes are computed as in the reference, oddities included (see boxes.h): figures are comparable
+ * with published ones only if every box is identical. Two facts keep this cheap. A map is
  * quantised once and then cut at bytes, of which there are 256, so a thousand thresholds cost
  * at most 256 searches for contours. And the largest contour is always an outermost one, so
- * ADL_BOXES_LARGEST skips everything nested. */
+ * ADL_BOXES_LARGEST skips all nested contours. */
 
 #include "wsol/boxes.h"
 
@@ -26,8 +26,7 @@ void adl_box_finder_release(struct adl_box_finder *finder)
     memset(finder, 0, sizeof *finder);
 }
 
-/* Truncation to bytes is the reference's, which converts with astype(numpy.uint8). A normalised
- * map has a largest byte of 255, except for the map of zeros. */
+/* Truncates to bytes as the reference does, which converts with astype(numpy.uint8). */
 int adl_box_finder_load(struct adl_box_finder *finder, const double *map, int height, int width,
                         struct adl_error *err)
 {
@@ -70,7 +69,7 @@ static int reserve(struct adl_boxes *boxes, size_t count, struct adl_error *err)
     return 0;
 }
 
-/* The reference's box of a contour's bounding rectangle. */
+/* Returns the reference's box of a contour's bounding rectangle. */
 static struct adl_box contour_box(const struct adl_contour *contour, int width, int height)
 {
     return (struct adl_box){contour->x, contour->y, ADL_MIN(contour->x + contour->width, width - 1),
@@ -121,7 +120,7 @@ out:
     return result;
 }
 
-/* The last inclusive index of a side that ends at `end` in the reference's box. */
+/* Returns the last inclusive index along a side that ends at `end` in the reference's box. */
 static int inclusive_end(int start, int end, int size)
 {
     return end >= size - 1 ? size - 1 : ADL_MAX(start, end - 1);
@@ -134,8 +133,8 @@ struct adl_box adl_box_to_inclusive(struct adl_box box, int width, int height)
     return box;
 }
 
-/* The pixels of `to` that the pixels first..last of `from` touch: from the floor of the left
- * edge to the ceiling of the right edge. */
+/* Replaces the pixels *first..*last of a side of `from` pixels by the pixels that they touch on a
+ * side of `to` pixels: from the floor of the left edge to the ceiling of the right edge. */
 static void scale_side(int *first, int *last, int from, int to)
 {
     int64_t start = (int64_t)*first * to / from;
@@ -162,7 +161,7 @@ double adl_box_iou(struct adl_box a, struct adl_box b)
     int64_t width = span(ADL_MAX(a.x0, b.x0), ADL_MIN(a.x1, b.x1));
     int64_t height = span(ADL_MAX(a.y0, b.y0), ADL_MIN(a.y1, b.y1));
     double intersection = width > 0 && height > 0 ? (double)width * (double)height : 0;
-    double both = (double)span(a.x0, a.x1) * (double)span(a.y0, a.y1) +
-                  (double)span(b.x0, b.x1) * (double)span(b.y0, b.y1) - intersection;
-    return both > 0 ? intersection / both : 0;
+    double area_union = (double)span(a.x0, a.x1) * (double)span(a.y0, a.y1) +
+                        (double)span(b.x0, b.x1) * (double)span(b.y0, b.y1) - intersection;
+    return area_union > 0 ? intersection / area_union : 0;
 }

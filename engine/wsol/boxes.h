@@ -1,13 +1,13 @@
 #ifndef ADL_WSOL_BOXES_H
 #define ADL_WSOL_BOXES_H
 
-/* From a score map to boxes, exactly as the reference evaluation code
- * (clovaai/wsolevaluation, with OpenCV 4.6) computes them:
+/* Computes boxes from a score map, exactly as the reference evaluation code for weakly supervised
+ * object localization (clovaai/wsolevaluation, with OpenCV 4.6) does:
  *
  *   1. the class map is enlarged to the input size, bicubically (adl_scoremap_resize);
- *   2. it is normalised to 0..1 by its minimum and maximum (adl_map_normalise, which also knows
+ *   2. it is normalised to 0..1 by its minimum and maximum (adl_map_normalise, which also has
  *      other rules);
- *   3. it is quantised to bytes, cut at a share of the largest byte, and the contours of the
+ *   3. it is quantised to bytes, cut at a fraction of the largest byte, and the contours of the
  *      foreground are found (adl_box_finder_*);
  *   4. each contour's bounding rectangle becomes a box. */
 
@@ -18,7 +18,7 @@
 #include "base/error.h"
 #include "wsol/contour.h"
 
-/* Pixels of the map; IoU counts both ends as inside. See adl_box_to_inclusive(). */
+/* A box in pixels of the map; IoU counts both ends as inside. See adl_box_to_inclusive(). */
 struct adl_box {
     int x0, y0, x1, y1;
 };
@@ -32,8 +32,8 @@ struct adl_boxes {
 void adl_boxes_release(struct adl_boxes *boxes);
 
 /* Enlarges a map from h x w to out_h x out_w bicubically (A = -0.75, edge replicated, no
- * antialiasing), bit for bit as cv2.resize(INTER_CUBIC) on doubles. Fails with ARG for sides
- * below 1, and with NOMEM. */
+ * antialiasing), bit for bit as cv2.resize(INTER_CUBIC) on doubles. Fails with ADL_ERR_ARG for
+ * sides below 1, and with ADL_ERR_NOMEM. */
 int adl_scoremap_resize(const double *map, int h, int w, double *out, int out_h, int out_w,
                         struct adl_error *err) ADL_MUST_CHECK;
 
@@ -42,40 +42,41 @@ enum adl_box_mode {
     ADL_BOXES_ALL      /* one box for each contour, holes included, in OpenCV's order */
 };
 
-/* Boxes of a normalised map of height x width at threshold t in 0..1. With
+/* Finds the boxes of a normalised map of height H x width W at threshold t in 0..1. With
  * byte = trunc(map * 255), the foreground is byte > trunc(t * largest byte). A contour with the
  * bounding rectangle x, y, w, h has the box [x, y, min(x + w, W - 1), min(y + h, H - 1)]: one
- * pixel wider and higher than the inclusive one except at the border. No contour gives one box
- * [0, 0, 0, 0]. `boxes` is emptied first; its memory is reused. Fails with ARG for a value
- * outside 0..1, a NaN, or a threshold outside 0..1. For many thresholds of one map, or for many
- * maps, use a box finder. */
+ * pixel wider and higher than the inclusive box except at the border. Without any contour there is
+ * one box [0, 0, 0, 0]. `boxes` is emptied first; its memory is reused. Fails with ADL_ERR_ARG for
+ * a value outside 0..1, a NaN, or a threshold outside 0..1, and with ADL_ERR_NOMEM. For many
+ * thresholds of one map, or for many maps, use a box finder. */
 int adl_boxes_from_map(const double *map, int height, int width, double threshold,
                        enum adl_box_mode mode, struct adl_boxes *boxes,
                        struct adl_error *err) ADL_MUST_CHECK;
 
-/* One map at a time, cut at many thresholds. A zeroed struct is ready for use; its memory is
- * reused from map to map. One thread at a time. */
+/* Holds one map at a time and cuts it at many thresholds. A zeroed struct is ready for use; its
+ * memory is reused from map to map. For one thread at a time. */
 struct adl_box_finder {
     struct adl_contour_finder contours; /* found by the last adl_box_finder_cut() */
     uint8_t *bytes;                     /* the map quantised to bytes, height x width */
     size_t capacity;
     int height, width;
-    int largest_byte; /* 255, or 0 for a map of zeros */
+    int largest_byte; /* of `bytes`; 255 for a map of adl_map_normalise() that is not all zeros */
 };
 
 void adl_box_finder_release(struct adl_box_finder *finder);
 
-/* Quantises a normalised map. Fails with ARG for a value outside 0..1. */
+/* Quantises a normalised map. Fails with ADL_ERR_ARG for a value outside 0..1 or a side below 1,
+ * and with ADL_ERR_NOMEM. */
 int adl_box_finder_load(struct adl_box_finder *finder, const double *map, int height, int width,
                         struct adl_error *err) ADL_MUST_CHECK;
 
-/* The byte that the foreground has to exceed at a threshold. Thresholds with the same byte
- * have the same boxes, so a map has at most 256 different cuts. */
+/* Returns the byte that the foreground has to exceed at a threshold. Thresholds with equal bytes
+ * give equal boxes, so a map has at most 256 different cuts. */
 int adl_box_finder_byte(const struct adl_box_finder *finder, double threshold);
 
-/* Boxes of the part of the map whose bytes exceed `byte`, as adl_boxes_from_map(). In mode
- * ADL_BOXES_ALL, box i is that of contour i of finder->contours; if that is empty, the only box
- * is the reference's placeholder [0, 0, 0, 0]. */
+/* Finds the boxes of the part of the map whose bytes exceed `byte`, as adl_boxes_from_map() does.
+ * In mode ADL_BOXES_ALL, box i is that of contour i of finder->contours; if there are no contours,
+ * the only box is the reference's placeholder [0, 0, 0, 0]. */
 int adl_box_finder_cut(struct adl_box_finder *finder, int byte, enum adl_box_mode mode,
                        struct adl_boxes *boxes, struct adl_error *err) ADL_MUST_CHECK;
 
@@ -89,7 +90,7 @@ struct adl_box adl_box_to_inclusive(struct adl_box box, int width, int height);
 struct adl_box adl_box_scale(struct adl_box box, int from_width, int from_height, int to_width,
                              int to_height);
 
-/* Intersection over union of inclusive boxes, 0..1; 0 if the union is empty. */
+/* Returns the intersection over union of inclusive boxes, 0..1; 0 if the union is empty. */
 double adl_box_iou(struct adl_box a, struct adl_box b);
 
 #endif

@@ -1,10 +1,10 @@
-/* Class activation maps, probabilities and the best classes.
+/* Computes class activation maps, probabilities and the best classes.
  *
  * A network that ends in global average pooling and a linear layer scores class c with
  * sum over k of w[c,k] * mean over (y,x) of f[y,x,k]; exchanging the sums gives the mean of
  * the map M[y,x] = sum over k of w[c,k] * f[y,x,k], which shows where the score comes from.
  * One map costs pixels x channels multiplications (14 x 14 x 2048 = 401,408), far too few to
- * pack anything for, so the loop only keeps several independent sums going. */
+ * reorder the operands for, so the loop only keeps several independent sums going. */
 
 #include "wsol/cam.h"
 
@@ -59,7 +59,8 @@ void adl_softmax(const float *logits, size_t count, float *probabilities)
         probabilities[i] = (float)(exp((double)logits[i] - (double)greatest) / sum);
 }
 
-/* NaN is below everything, so that this is a strict order for any input. */
+/* Returns whether a comes before b. NaN is below every number, so that this is a strict order for
+ * any input. */
 static bool precedes(float a, float b)
 {
     return a > b || (isnan(b) && !isnan(a));

@@ -1,4 +1,4 @@
-/* Border following after S. Suzuki and K. Abe, "Topological structural analysis of digitized
+/* Follows borders after S. Suzuki and K. Abe, "Topological structural analysis of digitized
  * binary images by border following", CVGIP 30 (1985), algorithm 1, as OpenCV implements it.
  *
  * The rows are scanned from top to bottom, each from left to right. Two kinds of steps matter:
@@ -6,24 +6,24 @@
  *   background, foreground   the pixel on the right may begin an outer border
  *   foreground, background   the pixel on the left may begin the border of a hole
  *
- * If no earlier border has claimed that pixel, it begins a new border, which is followed once
- * around: from each border pixel the neighbours are searched counter-clockwise, beginning
- * behind the pixel that the walk came from, and the first foreground pixel is the next one.
+ * If no earlier border has passed through that pixel, it begins a new border, which is followed
+ * once around: from each border pixel the neighbours are searched counter-clockwise, beginning
+ * after the pixel that the walk came from, and the first foreground pixel is the next one.
  * Every pixel of the border gets the border's number in `labels`; the number is negative if
- * the pixel to its right is background that the walk has looked at. The sign is what makes a
+ * the pixel to the right of it is background that the walk has examined. The sign makes a
  * single scan sufficient:
  *
  *   - a label of 0 where a step enters the foreground means that no border has passed here;
- *   - a label of 0 or above where a step leaves it means that the border of this background
- *     has not been followed yet, so a hole begins;
+ *   - a label of 0 or above where a step leaves the foreground means that the border of this
+ *     background has not been followed yet, so a hole begins;
  *   - the label of the last pixel before a run of background names the border around it, from
  *     which the parent of the next border follows: a new outer border lies in the hole that
  *     the previous border bounds, or beside the region that it bounds (table 1 of the paper).
  *
- * The scan looks only at steps, found eight bytes at a time, so the time goes into following
- * borders: O(pixels / 8 + border pixels). Contours are numbered in the order of discovery;
- * OpenCV returns them as a depth-first walk of the tree with siblings in reverse order, which
- * contour_put_in_order() reproduces, since ties between areas go to the first contour.
+ * The scan examines only steps, found eight bytes at a time, so most of the time goes into
+ * following borders: O(pixels / 8 + border pixels). Contours are numbered in the order of
+ * discovery; OpenCV returns them as a depth-first walk of the tree with siblings in reverse order,
+ * which contour_put_in_order() reproduces, since ties between areas go to the first contour.
  *
  * The area is that of the polygon through the pixel centres, by the shoelace formula
  * 2 A = sum of x_i * y_(i+1) - x_(i+1) * y_i, accumulated in integers while following. */
@@ -130,7 +130,7 @@ static struct adl_contour contour_follow(struct adl_contour_finder *finder, ptrd
                                -1, stride - 1, stride,  stride + 1};
     const uint8_t *inside = finder->inside;
     int32_t *labels = finder->labels;
-    ptrdiff_t start = (y + 1) * stride + x + 1, at = start;
+    ptrdiff_t start = (y + 1) * stride + x + 1, current = start;
     int left = x, right = x, top = y, bottom = y;
     int64_t twice_area = 0;
 
@@ -145,24 +145,24 @@ static struct adl_contour contour_follow(struct adl_contour_finder *finder, ptrd
         return (struct adl_contour){x, y, 1, 1, -1, hole, 0};
     }
 
-    /* The walk may pass its start several times (where two parts of the region meet in it); it is
-     * round once it steps from the pixel before the first onto the first. */
+    /* The walk may pass its start several times (if two parts of the region meet in it); it is
+     * complete when it steps from the pixel before the first onto the first. */
     ptrdiff_t last = start + step[from];
     for (;;) {
         bool background_to_the_right = false;
         int to = (from + 1) & 7;
-        while (!inside[at + step[to]]) {
+        while (!inside[current + step[to]]) {
             background_to_the_right |= to == EAST;
             to = (to + 1) & 7;
         }
         if (background_to_the_right)
-            labels[at] = -label;
-        else if (labels[at] == 0)
-            labels[at] = label;
+            labels[current] = -label;
+        else if (labels[current] == 0)
+            labels[current] = label;
 
         twice_area += (int64_t)x * step_y[to] - (int64_t)y * step_x[to];
-        ptrdiff_t next = at + step[to];
-        if (next == start && at == last)
+        ptrdiff_t next = current + step[to];
+        if (next == start && current == last)
             break;
         x += step_x[to];
         y += step_y[to];
@@ -170,7 +170,7 @@ static struct adl_contour contour_follow(struct adl_contour_finder *finder, ptrd
         right = ADL_MAX(right, x);
         top = ADL_MIN(top, y);
         bottom = ADL_MAX(bottom, y);
-        at = next;
+        current = next;
         from = to ^ 4;
     }
     if (twice_area < 0)
@@ -196,26 +196,26 @@ static int contour_add_border(struct adl_contour_finder *finder, ptrdiff_t strid
     return 0;
 }
 
-/* The first byte in at..end - 1 that differs from the byte before it, or `end`. Eight bytes
- * are compared with the eight that begin one byte earlier; reads up to a word beyond `end`. */
-static const uint8_t *contour_next_change(const uint8_t *at, const uint8_t *end)
+/* Returns the first byte in from..end - 1 that differs from the byte before it, or `end`. Compares
+ * eight bytes with the eight that begin one byte earlier; reads up to a word beyond `end`. */
+static const uint8_t *contour_next_change(const uint8_t *from, const uint8_t *end)
 {
-    for (; at < end; at += WORD) {
+    for (; from < end; from += WORD) {
         uint64_t word, shifted;
-        memcpy(&word, at, WORD);
-        memcpy(&shifted, at - 1, WORD);
+        memcpy(&word, from, WORD);
+        memcpy(&shifted, from - 1, WORD);
         if (word == shifted)
             continue;
-        for (int i = 0; i < WORD && at + i < end; i++)
-            if (at[i] != at[i - 1])
-                return at + i;
+        for (int i = 0; i < WORD && from + i < end; i++)
+            if (from[i] != from[i - 1])
+                return from + i;
     }
     return end;
 }
 
-/* The hole (want_hole) or outer border that encloses a place beside the border `label`: that
- * border itself if it is of the wanted kind, otherwise its parent, since outer borders and
- * holes alternate from level to level. -1 for no border. */
+/* Returns the index of the hole (want_hole) or outer border that encloses a pixel beside the border
+ * `label`: that border if it is of the wanted kind, otherwise its parent, since outer borders and
+ * holes alternate from level to level. Returns -1 if there is none. */
 static int contour_enclosing(const struct adl_contour_finder *finder, int32_t label, bool want_hole)
 {
     if (label == 0)
@@ -237,10 +237,10 @@ static int contour_scan_row(struct adl_contour_finder *finder, ptrdiff_t stride,
     int32_t component = 0;  /* label of a border of the current foreground */
     bool outside = true;
 
-    for (const uint8_t *at = contour_next_change(row, end); at < end;
-         at = contour_next_change(at + 1, end)) {
-        int x = (int)(at - row);
-        if (*at) {
+    for (const uint8_t *pixel = contour_next_change(row, end); pixel < end;
+         pixel = contour_next_change(pixel + 1, end)) {
+        int x = (int)(pixel - row);
+        if (*pixel) {
             if (labels[x] == 0 && (outside || choice == ADL_CONTOURS_ALL) &&
                 contour_add_border(finder, stride, x, y, false,
                                    contour_enclosing(finder, background, true), last_root, err) < 0)
@@ -259,7 +259,7 @@ static int contour_scan_row(struct adl_contour_finder *finder, ptrdiff_t stride,
 }
 
 /* Copies the nodes to the items in depth-first order: a parent, then its children from the
- * last discovered to the first. Iterative, for contours may be nested thousands deep. */
+ * last discovered to the first. Iterative, since contours may be nested thousands deep. */
 static void contour_put_in_order(struct adl_contour_finder *finder, int root)
 {
     int rank = 0, index = root;

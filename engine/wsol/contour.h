@@ -1,11 +1,11 @@
 #ifndef ADL_WSOL_CONTOUR_H
 #define ADL_WSOL_CONTOUR_H
 
-/* The borders of the connected regions of a binary image, in the order, with the bounding
- * rectangles and with the areas of OpenCV 4.6: findContours(RETR_TREE), boundingRect and
- * contourArea. Foreground is 8-connected, background 4-connected; everything beyond the image
- * is background. The reference evaluation code takes its boxes from these functions, so the
- * order and the areas are part of the metrics' definition. */
+/* Finds the borders of the connected regions of a binary image, with the order, the bounding
+ * rectangles and the areas of OpenCV 4.6: findContours(RETR_TREE), boundingRect and contourArea.
+ * Foreground is 8-connected, background 4-connected; everything beyond the image is background.
+ * The reference evaluation code takes its boxes from these three functions, so the order and the
+ * areas are part of the metrics' definition. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,7 +16,7 @@
 struct adl_contour {
     int x, y, width, height; /* bounding rectangle of the border's foreground pixels */
     int parent;              /* index of the contour around this one, or -1 */
-    bool hole;               /* true: the rim of a hole; false: the outer border of a region */
+    bool hole;               /* true: the border of a hole; false: the outer border of a region */
     double area;             /* in pixels, of the polygon through the pixel centres: a single
                               * pixel has area 0, a square of n x n pixels (n - 1)^2 */
 };
@@ -29,7 +29,7 @@ enum adl_contour_choice {
 struct adl_contour_node;
 
 /* Contours and the memory to find them, which is reused from image to image. A zeroed struct
- * is ready for use. One thread at a time. */
+ * is ready for use. For one thread at a time. */
 struct adl_contour_finder {
     struct adl_contour *items; /* result of the last adl_contour_find() */
     size_t count;
@@ -46,14 +46,15 @@ void adl_contour_finder_release(struct adl_contour_finder *finder);
 
 /* Finds the contours of the binary image bytes[y * width + x] > cut, cut in 0..255. Parents
  * come before their children, and of siblings the one that the raster scan meets last comes
- * first. Fails with ARG for sides below 1 or a cut that is not a byte, with LIMIT for an image
- * of more than 2^31 pixels, and with NOMEM; then there are no contours. */
+ * first. Fails with ADL_ERR_ARG for sides below 1 or a cut that is not a byte, with ADL_ERR_LIMIT
+ * for an image of 2^31 pixels or more, margin included, and with ADL_ERR_NOMEM; then there are no
+ * contours. */
 int adl_contour_find(struct adl_contour_finder *finder, const uint8_t *bytes, int height, int width,
                      int cut, enum adl_contour_choice choice, struct adl_error *err) ADL_MUST_CHECK;
 
-/* Index of the contour of greatest area; ties go to the first, and it is 0 if there is no
- * contour. Either choice finds the same contour: none is larger than one that encloses it,
- * and that comes first. */
+/* Returns the index of the contour of greatest area; ties go to the first, and it is 0 if there is
+ * no contour. It is the same contour for either choice of adl_contour_find(): none is larger than
+ * one that encloses it, and the enclosing one comes first. */
 size_t adl_contour_largest(const struct adl_contour_finder *finder);
 
 #endif

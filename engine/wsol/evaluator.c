@@ -1,4 +1,5 @@
-/* MaxBoxAcc, MaxBoxAccV2, and Top-1, Top-5 and GT-known localization.
+/* Computes MaxBoxAcc, MaxBoxAccV2, and Top-1, Top-5 and GT-known localization, the metrics of
+ * weakly supervised object localization.
  *
  * At threshold t, image n has the boxes B_n(t) of its true class's map (wsol/boxes.h) and the
  * true boxes T_n. With [...] = 1 if the condition holds, over N images,
@@ -6,18 +7,18 @@
  *   BoxAcc(t, d)   = 1/N sum over n of [max over b in {largest contour's box}, g in T_n of
  *                    IoU(b, g) >= d]
  *   MaxBoxAcc      = max over t of BoxAcc(t, 0.5)
- *   MaxBoxAccV2    = mean over d in {0.3, 0.5, 0.7} of max over t of the same with b in all
- *                    of B_n(t); each d has a best threshold of its own
+ *   MaxBoxAccV2    = mean over d in {0.3, 0.5, 0.7} of max over t of BoxAcc(t, d) with b in all
+ *                    of B_n(t) instead; each d has its own best threshold
  *   GT-known       = BoxAcc(model's threshold, 0.5)
- *   Top-1, Top-5   = the same, counting only images whose label is also the most probable
- *                    class, or among the five most probable
+ *   Top-1, Top-5   = GT-known, but an image is correct only if its label is also the most
+ *                    probable class, or among the five most probable
  *
- * with t in 0, interval, 2 * interval, ... < 1. The maximum over t is taken of the sums, so the
- * whole curve has to be counted before it is known.
+ * with t in 0, interval, 2 * interval, ... < 1. The maximum over t is taken of the sums over n, so
+ * the whole curve has to be counted before the maximum is known.
  *
- * A map is quantised to bytes, so the thresholds fall into at most 256 groups that give the
- * same binary image; boxes and IoU are computed once for each group (`struct cut`), which is
- * about four times fewer than the thousand thresholds of the default interval. */
+ * A map is quantised to bytes, so the thresholds fall into at most 256 groups, each of which gives
+ * one binary image; boxes and IoU are computed once for each group (`struct cut`), of which there
+ * are about four times fewer than the thousand thresholds of the default interval. */
 
 #include "wsol/evaluator.h"
 
@@ -30,7 +31,7 @@
 
 static const int iou_percent[ADL_EVAL_IOUS] = {30, 50, 70};
 
-/* Whether an IoU reaches the limit; the quotient is the same double as the reference's. */
+/* Returns whether an IoU reaches the limit; the quotient is the double that the reference uses. */
 static bool is_hit(double iou, enum adl_eval_iou limit)
 {
     return iou >= iou_percent[limit] / 100.0;
@@ -71,8 +72,8 @@ void adl_evaluator_release(struct adl_evaluator *evaluator)
     memset(evaluator, 0, sizeof *evaluator);
 }
 
-/* The largest IoU of any predicted box with any true one: the best pair counts, whichever of
- * several objects it is. */
+/* Returns the largest IoU of any predicted box with any true box: with several objects, finding one
+ * of them is enough. */
 static double best_iou(const struct adl_box *boxes, size_t box_count, const struct adl_box *truth,
                        size_t truth_count)
 {
@@ -88,21 +89,21 @@ static double best_iou(const struct adl_box *boxes, size_t box_count, const stru
 
 /* One binary image of the map. */
 struct cut {
-    size_t first, end; /* the thresholds that give it are first..end - 1 */
+    size_t first, end; /* the thresholds that give this image are first..end - 1 */
     double largest;    /* best IoU of the largest contour's box */
     double all;        /* best IoU of any contour's box */
     double centred;    /* best IoU of the largest contour's box moved to the middle */
 };
 
-/* The box moved to the middle of the map. If that scores nearly as well, the map has found how
- * large objects are but not where they are. */
+/* Returns the box moved to the middle of the map. If such boxes score nearly as well, the maps show
+ * how large the objects are but not where they are. */
 static struct adl_box centre_box(struct adl_box box, int width, int height)
 {
     int x0 = (width - 1 - (box.x1 - box.x0)) / 2, y0 = (height - 1 - (box.y1 - box.y0)) / 2;
     return (struct adl_box){x0, y0, x0 + box.x1 - box.x0, y0 + box.y1 - box.y0};
 }
 
-/* Largest number of groups: a threshold comes down to a byte. */
+/* Largest number of groups of thresholds: each group has a different byte. */
 #define MAX_CUTS 256
 
 /* Finds the boxes of one binary image and their best IoUs. All contours are found, and the
@@ -122,7 +123,8 @@ static int evaluator_try_cut(struct adl_evaluator *evaluator, int byte,
     return 0;
 }
 
-/* Whether the label is the most probable class, or among the five most probable. */
+/* The rank of the label: whether it is the most probable class, and among the five most probable.
+ */
 struct rank {
     bool top1, top5;
 };
@@ -146,8 +148,9 @@ static void evaluator_count_cut(struct adl_evaluator *evaluator, const struct cu
     }
 }
 
-/* Adds the image to the counts of the squares that are right without looking at it: what a map
- * has to exceed. They are in the frame of the map, as everything else is. */
+/* Adds the image to the counts of the centred squares that are correct for it. A map is useful only
+ * if its boxes do better than these squares, which do not depend on the image. They are in pixels
+ * of the map, like all boxes here. */
 static void count_squares(struct adl_evaluator *evaluator, const struct adl_eval_image *image)
 {
     for (int i = 0; i < ADL_EVAL_SQUARES; i++) {
@@ -172,8 +175,8 @@ static int check_truth(const struct adl_eval_image *image, struct adl_error *err
     return 0;
 }
 
-/* Measures the image at every threshold and counts it once nothing can fail any more, so that
- * an error leaves the counts as they were. */
+/* Measures the image at every threshold, and counts it only when nothing can fail any more, so that
+ * an error leaves the counts unchanged. */
 static int evaluator_add_map(struct adl_evaluator *evaluator, const struct adl_eval_image *image,
                              struct rank rank, bool *gt_known, struct adl_error *err)
 {
@@ -271,13 +274,13 @@ int adl_evaluator_merge(struct adl_evaluator *into, const struct adl_evaluator *
     return 0;
 }
 
-/* part / whole in percent. */
+/* Returns part / whole in percent; 0 if the whole is 0. */
 static double percent(uint64_t part, uint64_t whole)
 {
     return whole > 0 ? (double)part / (double)whole * 100 : 0;
 }
 
-/* The step with the most correct images; ties go to the first. */
+/* Returns the step with the most correct images; ties go to the first. */
 static size_t best_step(const uint64_t *correct, size_t steps)
 {
     size_t best = 0;
@@ -321,7 +324,8 @@ struct adl_evaluation adl_evaluator_result(const struct adl_evaluator *evaluator
     return result;
 }
 
-/* Truncates towards 0 as int() does in Python, and saturates where a conversion would overflow. */
+/* Scales a coordinate, truncates it towards 0 as int() does in Python, and saturates if the
+ * conversion would overflow. */
 static int scale_truth(int value, int from, int to)
 {
     double scaled = (double)value * to / from;

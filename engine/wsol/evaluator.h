@@ -1,10 +1,11 @@
 #ifndef ADL_WSOL_EVALUATOR_H
 #define ADL_WSOL_EVALUATOR_H
 
-/* The localization metrics of the reference evaluation code (clovaai/wsolevaluation; J. Choe et
- * al., "Evaluating weakly supervised object localization methods right", CVPR 2020), and the
- * classical ones at the model's own threshold. Only counts of images are kept, so parts of a
- * data set that are evaluated separately and merged give the same figures. */
+/* Computes the localization metrics of the reference evaluation code (clovaai/wsolevaluation; J.
+ * Choe et al., "Evaluating weakly supervised object localization methods right", CVPR 2020), and
+ * the classical metrics (Top-1, Top-5 and GT-known localization) at the model's threshold. Only
+ * counts of images are kept, so evaluating parts of a data set separately and merging them does not
+ * change the figures. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,7 +17,8 @@
 /* The overlap at which a predicted box counts as correct: IoU >= 0.3, 0.5 or 0.7. */
 enum adl_eval_iou { ADL_EVAL_IOU_30, ADL_EVAL_IOU_50, ADL_EVAL_IOU_70, ADL_EVAL_IOUS };
 
-/* Sizes of the square that ignores the image: from the whole map to a third of its sides. */
+/* Number of sizes of the centred square that is predicted without looking at the image, from the
+ * whole map to a third of its sides. */
 #define ADL_EVAL_SQUARES 20
 
 struct adl_evaluator {
@@ -50,16 +52,17 @@ struct adl_evaluator {
     struct adl_boxes boxes;
 };
 
-/* `interval` in (0, 1] is the reference's cam_curve_interval. Fails with ARG, LIMIT (too many
- * thresholds) or NOMEM. One thread at a time; several threads take an evaluator each and merge
- * them at the end. */
+/* Prepares an evaluator with all counts 0. `interval` in (0, 1] is the reference's
+ * cam_curve_interval. Fails with ADL_ERR_ARG, ADL_ERR_LIMIT (too many thresholds) or ADL_ERR_NOMEM.
+ * An evaluator is for one thread at a time; several threads use one each and merge them at the
+ * end. */
 int adl_evaluator_init(struct adl_evaluator *evaluator, double interval, double model_threshold,
                        struct adl_error *err) ADL_MUST_CHECK;
 
 void adl_evaluator_release(struct adl_evaluator *evaluator);
 
-/* One image. Without `map` it counts for classification only, without `logits` for
- * localization only. All is borrowed. */
+/* One image. Without `map` it counts for classification only, without `logits` for localization
+ * only. All pointers are borrowed. */
 struct adl_eval_image {
     const double *map; /* of the true class, normalised to 0..1, height x width */
     int height, width;
@@ -70,16 +73,16 @@ struct adl_eval_image {
     size_t label;
 };
 
-/* Counts the image. Fails with ARG for a label, a map value or a true box out of range, and with
- * NOMEM; then nothing is counted. */
+/* Counts the image. Fails with ADL_ERR_ARG for a label, a map value or a true box out of range or a
+ * map without a true box, and with ADL_ERR_NOMEM; then nothing is counted. */
 int adl_evaluator_add(struct adl_evaluator *evaluator, const struct adl_eval_image *image,
                       struct adl_error *err) ADL_MUST_CHECK;
 
-/* Adds the counts of `from`; both must have the same thresholds. */
+/* Adds the counts of `from`. Fails with ADL_ERR_INTERNAL if the two have different thresholds. */
 int adl_evaluator_merge(struct adl_evaluator *into, const struct adl_evaluator *from,
                         struct adl_error *err) ADL_MUST_CHECK;
 
-/* Percentages, 0 without images. See evaluator.c for the formulas. */
+/* Percentages, 0 without images; thresholds are 0..1. See evaluator.c for the formulas. */
 struct adl_evaluation {
     double top1_cls, top5_cls;
     double gt_known_loc, top1_loc, top5_loc;  /* at the model's threshold, IoU 0.5 */
@@ -87,14 +90,15 @@ struct adl_evaluation {
     double best_threshold;                    /* ties go to the lowest */
     double centred_box_acc;                   /* the same boxes, each moved to the middle */
     double centred_square_acc;                /* one centred square for all, IoU 0.5 */
-    double centred_square_acc_v2;             /* the mean over the IoUs, each at its own size */
+    double centred_square_acc_v2;             /* the mean over the IoUs, each at its best size */
     double best_top1_loc, best_top5_loc;      /* at best_threshold, where GT-known localization
                                                * equals max_box_acc */
     double max_box_acc_v2;                    /* all contours: the mean of the next three */
-    double max_box_acc_v2_iou[ADL_EVAL_IOUS]; /* each at its own best threshold */
+    double max_box_acc_v2_iou[ADL_EVAL_IOUS]; /* each at its best_threshold_v2 */
     double best_threshold_v2[ADL_EVAL_IOUS];
 };
 
+/* Computes the figures from the counts. */
 struct adl_evaluation adl_evaluator_result(const struct adl_evaluator *evaluator);
 
 /* Scales a true box from an image to a map as the reference does: coordinates are multiplied

@@ -1,4 +1,4 @@
-/* The map of the few-box head; see foreground.h. */
+/* Computes the map of the few-box head; see foreground.h. */
 
 #include "wsol/foreground.h"
 
@@ -7,8 +7,9 @@
 
 #define LANES 8
 
-/* The sum over channels, in a fixed order, so that it has the same bits whatever runs it. */
-static float score(const float *features, const float *head, size_t channels)
+/* Returns the logit of the head at one position. The order of the sum is fixed, so that its bits do
+ * not depend on how the compiler vectorises it. */
+static float logit(const float *features, const float *head, size_t channels)
 {
     float lanes[LANES] = {0}, sum = head[channels];
     size_t k = 0;
@@ -36,8 +37,8 @@ void adl_foreground_map(const float *features, size_t pixels, size_t channels, c
     double range = (double)greatest - (double)least;
     usable &= isfinite(range) && range > 0;
     for (size_t i = 0; i < pixels; i++) {
-        double seen = usable ? ((double)cam[i] - (double)least) / range : 1;
-        double p = 1 / (1 + exp(-(double)score(features + i * channels, head, channels)));
-        cam[i] = (float)(p * sqrt(seen));
+        double response = usable ? ((double)cam[i] - (double)least) / range : 1;
+        double p = 1 / (1 + exp(-(double)logit(features + i * channels, head, channels)));
+        cam[i] = (float)(p * sqrt(response));
     }
 }

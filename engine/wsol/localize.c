@@ -1,8 +1,8 @@
-/* From a class activation map to a heat map and boxes of a photograph.
+/* Makes a heat map and boxes of an image from a class activation map.
  *
  * The map is enlarged, normalised and cut exactly as in the evaluation (wsol/boxes.h), so that
- * a user sees the boxes that were measured. Two things differ, since a user expects to see
- * them: boxes are inclusive pixels of the photograph and not of the map, and a map that is
+ * a user sees the boxes that were measured. Two points differ from the evaluation, as a user
+ * expects: boxes are in inclusive pixels of the image and not of the map, and a map that is
  * constant has no box instead of the reference's [0, 0, 0, 0].
  *
  * A box's score is the mean of the normalised map inside it. A map may have a hundred boxes,
@@ -44,7 +44,8 @@ void adl_heatmap_normalise(const float *cam, size_t count, float *out)
         out[i] = (float)(((double)cam[i] - (double)least) / range);
 }
 
-/* The summed-area table of the map, (height + 1) x (width + 1); row and column 0 are zeros. */
+/* Returns the summed-area table of the map, (height + 1) x (width + 1), whose row 0 and column 0
+ * are zeros; NULL when out of memory. */
 static double *localize_create_sums(const double *map, size_t height, size_t width,
                                     struct adl_error *err)
 {
@@ -64,7 +65,8 @@ static double *localize_create_sums(const double *map, size_t height, size_t wid
     return sums;
 }
 
-/* The mean of the map inside an inclusive box. Rounding may leave it slightly outside 0..1. */
+/* Returns the mean of the map inside an inclusive box, clipped to 0..1, since rounding may leave it
+ * slightly outside. */
 static double mean_inside(const double *sums, int width, struct adl_box box)
 {
     const double *above = sums + (size_t)box.y0 * ((size_t)width + 1);
@@ -93,7 +95,7 @@ static int earlier_first(const void *a, const void *b)
     return x->index < y->index ? -1 : 1;
 }
 
-/* Keeps the ADL_LIMIT_BOXES boxes of the largest contours, in their former order. */
+/* Keeps at most the ADL_LIMIT_BOXES boxes of the largest contours, in their former order. */
 static int keep_largest(struct adl_boxes *boxes, const struct adl_contour_finder *contours,
                         struct adl_error *err)
 {
@@ -113,7 +115,8 @@ static int keep_largest(struct adl_boxes *boxes, const struct adl_contour_finder
     return 0;
 }
 
-/* Scores and converts the boxes: inclusive in the map first, then scaled to the image. */
+/* Fills in out->boxes: converts each box to inclusive pixels of the map, computes its score there
+ * and scales it to the image. */
 static int localize_describe_boxes(const double *map, const struct adl_boxes *boxes, int image_w,
                                    int image_h, struct adl_localization *out, struct adl_error *err)
 {
@@ -136,8 +139,8 @@ static int localize_describe_boxes(const double *map, const struct adl_boxes *bo
     return 0;
 }
 
-/* The normalised map at the input size, in doubles for the boxes and in floats for the heat
- * map. The caller frees both, after a failure too. */
+/* Makes the normalised map at the input size, in doubles for the boxes and in floats for the heat
+ * map. The caller frees both arrays, also after a failure. */
 static int localize_enlarge(const struct adl_map_rule *rule, const struct adl_class_map *cam,
                             double **map, float **heat, struct adl_map_range *range,
                             struct adl_error *err)

@@ -1,8 +1,8 @@
 #ifndef ADL_WSOL_LOCALIZE_H
 #define ADL_WSOL_LOCALIZE_H
 
-/* From a class activation map to what a user sees: a heat map, and boxes in pixels of the
- * photograph with a score each. */
+/* Makes from a class activation map what a user sees: a heat map, and boxes in pixels of the image,
+ * each with a score. */
 
 #include <stddef.h>
 
@@ -33,22 +33,22 @@ struct adl_localization {
 /* Enlarges the class map to the input size, normalises it and cuts it at the threshold of the
  * rule, and scales the boxes to an image of image_w x image_h. If there are more than
  * ADL_LIMIT_BOXES boxes, those of the largest contours remain. A constant map and one with a NaN
- * become zeros and have no box. `out` is written as a whole; on failure it is zeroed. Fails with
- * ARG for a size or threshold out of range, with LIMIT for a map of more than
- * ADL_LIMIT_INPUT_SIDE on a side, and with NOMEM. */
+ * become zeros and have no box. `out` is overwritten and need not be initialised; on failure it is
+ * zeroed. Fails with ADL_ERR_ARG for a size or threshold out of range, with ADL_ERR_LIMIT for a map
+ * of more than ADL_LIMIT_INPUT_SIDE pixels on a side, and with ADL_ERR_NOMEM. */
 int adl_localize_map(const struct adl_map_rule *rule, const struct adl_class_map *cam,
                      enum adl_box_mode mode, int image_w, int image_h, struct adl_localization *out,
                      struct adl_error *err) ADL_MUST_CHECK;
 
-/* The map alone, as adl_localize_map() makes it: input_h x input_w floats in 0..1, to be freed
- * with adl_free(); NULL when out of memory. */
+/* Returns the map alone, as adl_localize_map() makes it: input_h x input_w floats in 0..1, which
+ * the caller frees with adl_free(); NULL on failure, as for adl_map_make(). */
 float *adl_localize_enlarge(const struct adl_map_rule *rule, const struct adl_class_map *cam,
                             struct adl_error *err) ADL_MUST_CHECK;
 
 void adl_localization_release(struct adl_localization *localization);
 
-/* out = (cam - min) / (max - min), 0..1; zeros for a constant map and for one with a NaN or an
- * infinity. May be in place. */
+/* Computes out = (cam - min) / (max - min), 0..1; zeros for a constant map and for one with a NaN
+ * or an infinity. `out` may be `cam`. */
 void adl_heatmap_normalise(const float *cam, size_t count, float *out);
 
 #endif

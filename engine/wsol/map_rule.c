@@ -1,11 +1,11 @@
-/* Normalisation of class activation maps.
+/* Normalises class activation maps.
  *
- * All four rules are one affine function and a clip, (m - low) / (high - low) in 0..1; they
- * differ in the two values that become 0 and 1. Since the same box follows from any map with the
- * same order of values above the cut, what a rule really chooses is where the threshold stands
- * between the typical background and the peak: IVR raises the zero to a percentile, so that a
- * map with a bright background is not one large box; PAS lowers the one to a percentile, so that
- * a single peak does not leave the rest of the object below the threshold.
+ * All four rules apply an affine function and a clip, (m - low) / (high - low) in 0..1; they differ
+ * in the two values that become 0 and 1. The boxes depend only on which pixels are above the
+ * threshold, so a rule in effect places the threshold between the typical background and the peak:
+ * IVR raises the value that becomes 0 to a percentile, so that a map with a bright background is
+ * not one large box; PAS lowers the value that becomes 1 to a percentile, so that a single peak
+ * does not leave the rest of the object below the threshold.
  *
  * A percentile of a map of 50,000 values is needed for each class that is localized. Sorting a
  * copy would take longer than enlarging the map, so adl_map_rank() narrows the range that holds
@@ -82,16 +82,17 @@ int adl_map_rule_change(struct adl_map_rule *rule, const struct adl_map_changes 
 
 #define BINS 1024
 
-/* The range of values in which the wanted one lies. */
+/* A range of values that contains the wanted one. */
 struct range {
     double least, greatest;
 };
 
-/* The bin of a value of the range. Not decreasing in the value, so the bins are in order. */
+/* Returns the bin of a value of the range. It never decreases as the value grows, so the bins are
+ * in the order of the values. */
 static size_t bin_of(const struct range *range, double value)
 {
-    double share = (value - range->least) / (range->greatest - range->least);
-    return ADL_MIN((size_t)(share * BINS), (size_t)BINS - 1);
+    double position = (value - range->least) / (range->greatest - range->least);
+    return ADL_MIN((size_t)(position * BINS), (size_t)BINS - 1);
 }
 
 /* Narrows the range to the bin that holds the value at index *rank of the sorted values of the
@@ -115,9 +116,9 @@ static void narrow(const double *values, size_t count, size_t *rank, struct rang
     *range = inside;
 }
 
-/* The least and the greatest value of a range fall into its first and its last bin, so each pass
- * leaves out at least one of the two and the loop ends. In practice a pass divides the range by
- * the number of bins, and three passes are enough. */
+/* Narrows the range until all of its values are equal. The least and the greatest value of a range
+ * fall into its first and its last bin, so each pass drops at least one of the two and the loop
+ * ends. In practice a pass divides the range by the number of bins, and three passes are enough. */
 double adl_map_rank(const double *values, size_t count, size_t rank)
 {
     struct range range = {INFINITY, -INFINITY};
@@ -167,8 +168,8 @@ struct adl_map_range adl_map_normalise(const struct adl_map_rule *rule, double *
     return range;
 }
 
-/* Enlarging a constant may leave ripples of rounding, which normalisation would amplify to a
- * map full of boxes. */
+/* Returns whether all values are equal. Enlarging a constant map may leave rounding errors, which
+ * normalisation would amplify to a map full of boxes. */
 static bool is_constant(const float *cam, size_t count)
 {
     for (size_t i = 1; i < count; i++)

@@ -1,9 +1,9 @@
 #ifndef ADL_WSOL_MAP_RULE_H
 #define ADL_WSOL_MAP_RULE_H
 
-/* How a class activation map becomes the map that boxes are cut from. A model file carries the
- * rule ("cam"), and evaluation, prediction and the report all follow it through the functions
- * below, so that one image has one map. */
+/* The rule by which a class activation map becomes the map that boxes are cut from. A model file
+ * carries it ("cam"), and evaluation, prediction and the report all apply it through the functions
+ * below, so that they compute the same map for an image. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,25 +28,25 @@ enum adl_map_normalise {
 };
 extern const char *const adl_map_normalise_names[]; /* "minmax", "max", "pas", "ivr", NULL */
 
-/* The rule itself. Zero is the reference's way but for the threshold. */
+/* All zero is the rule of the reference, except for the threshold. */
 struct adl_map_rule {
     enum adl_map_weights weights;
     enum adl_map_normalise normalise;
     double percentile; /* p of PAS and IVR, 0..1 */
     double threshold;  /* at which the normalised map is cut into boxes, 0..1 */
-    /* The few-box head (wsol/foreground.h), by which the class map is made; borrowed from the
+    /* The few-box head (wsol/foreground.h) that the class map is combined with; borrowed from the
      * model. NULL: the class map alone. */
     const float *foreground;
 };
 
-/* Whether a normalisation depends on a percentile. */
+/* Returns whether a normalisation depends on a percentile. */
 bool adl_map_has_percentile(enum adl_map_normalise normalise);
 
-/* The percentile that a normalisation has where none is given: that of its authors (0.9 of PAS,
- * 0.45 of IVR), 0 where it has none. */
+/* Returns the percentile of a normalisation if none is given: that of its authors (0.9 for PAS,
+ * 0.45 for IVR), or 0 if it does not depend on one. */
 double adl_map_default_percentile(enum adl_map_normalise normalise);
 
-/* What a user wants to differ from a model's rule. */
+/* Changes to the rule of a model, as a user asks for them. */
 struct adl_map_changes {
     bool reference;    /* begin with the reference's rule instead of the model's */
     int weights;       /* enum adl_map_weights; -1: unchanged */
@@ -62,36 +62,37 @@ struct adl_map_changes {
         .weights = -1, .normalise = -1, .percentile = -1, .threshold = -1, .foreground = -1        \
     }
 
-/* Applies the changes to the rule. Fails with ADL_ERR_ARG, and leaves the rule unchanged, if
- * there is a percentile and the normalisation has none, or if the head is wanted and `head`, the
- * model's, is NULL. */
+/* Applies the changes to the rule; `head` is the few-box head of the model, or NULL. Fails with
+ * ADL_ERR_ARG, and leaves the rule unchanged, if a percentile is given for a normalisation that has
+ * none, or if the head is wanted and `head` is NULL. */
 int adl_map_rule_change(struct adl_map_rule *rule, const struct adl_map_changes *changes,
                         const float *head, struct adl_error *err) ADL_MUST_CHECK;
 
-/* Whether two rules give the same boxes for every map. */
+/* Returns whether two rules agree in every field, so that they give the same boxes. */
 bool adl_map_rule_equal(const struct adl_map_rule *a, const struct adl_map_rule *b);
 
-/* Whether the rule forms the map as the reference does; the threshold does not matter. */
+/* Returns whether the rule forms the map as the reference does; the threshold does not matter. */
 bool adl_map_rule_is_reference(const struct adl_map_rule *rule);
 
-/* The values of an enlarged map that became 0 and 1; both 0 for a map of zeros. */
+/* The values of an enlarged map that became 0 and 1; both 0 if all of the map became zeros because
+ * it was constant or not finite. */
 struct adl_map_range {
     double low, high;
 };
 
 /* Normalises an enlarged map in place. A constant map and one with a NaN or an infinity become
- * zeros. Where high is not above low, the values above low become 1. */
+ * zeros. If high is not above low, the values above low become 1. */
 struct adl_map_range adl_map_normalise(const struct adl_map_rule *rule, double *map, size_t count);
 
-/* The map of a class as boxes are cut from it: the class map `cam`, cam_h x cam_w and not
- * normalised, enlarged to `map`, h x w, (adl_scoremap_resize) and normalised. `range` may be
- * NULL. Fails as adl_scoremap_resize(). */
+/* Makes the map that boxes of a class are cut from: enlarges the class map `cam`, cam_h x cam_w and
+ * not normalised, to `map`, h x w (adl_scoremap_resize), and normalises this. `range` may be NULL.
+ * Fails as adl_scoremap_resize() does. */
 int adl_map_make(const struct adl_map_rule *rule, const float *cam, int cam_h, int cam_w,
                  double *map, int h, int w, struct adl_map_range *range,
                  struct adl_error *err) ADL_MUST_CHECK;
 
-/* The value at index `rank` of the sorted values, which are finite. Nothing is moved or
- * allocated. rank < count. */
+/* Returns the value at index `rank` of the values if they were sorted; they have to be finite, and
+ * rank < count. Does not move the values or allocate memory. */
 double adl_map_rank(const double *values, size_t count, size_t rank);
 
 #endif

@@ -1,14 +1,14 @@
-/* Pixel average precision: the area under the precision-recall curve of the pixels of a data
- * set, where a pixel is predicted as foreground if its score is at least the threshold t:
+/* Computes pixel average precision: the area under the precision-recall curve of the pixels of a
+ * data set, where a pixel is predicted as foreground if its score is at least the threshold t:
  *
  *   precision(t) = foreground pixels with score >= t / all pixels with score >= t
  *   recall(t)    = foreground pixels with score >= t / all foreground pixels
  *   PxAP         = sum over t of precision(t) * (recall(t) - recall(next higher t))
  *
- * Pixels that the mask marks as ignored count as neither. Since all pixels of the data set make
- * one curve, two histograms of scores, on and off the object, are enough: they are summed up
- * from the highest bin down. As in the reference, each threshold begins a bin, and scores of
- * exactly 1 have one of their own. */
+ * Pixels that the mask marks as ignored count as neither foreground nor background. Since all
+ * pixels of the data set make one curve, two histograms of scores, on and off the object, are
+ * enough: they are summed up from the highest bin down. As in the reference, each threshold begins
+ * a bin, and scores of exactly 1 have a separate bin. */
 
 #include "wsol/pxap.h"
 
@@ -43,8 +43,8 @@ void adl_pxap_release(struct adl_pxap *pxap)
     memset(pxap, 0, sizeof *pxap);
 }
 
-/* The last bin whose lower edge, i * interval in double, is not above the value. The quotient
- * is rounded and may be off by one if the value lies on an edge, so it is corrected. */
+/* Returns the last bin i whose lower edge, i * interval in double, is not above the value. The
+ * quotient is rounded and may be off by one if the value lies on an edge, so it is corrected. */
 static size_t bin_of(const struct adl_pxap *pxap, double value)
 {
     size_t last = pxap->bins - 2;

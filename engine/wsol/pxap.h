@@ -20,23 +20,24 @@ struct adl_pxap {
 #define ADL_PXAP_FOREGROUND 1
 #define ADL_PXAP_IGNORED 255
 
-/* `interval` in (0, 1]. Fails with ARG, LIMIT (too many thresholds) or NOMEM. One thread at a
- * time; several threads take a struct each and merge them at the end. */
+/* Prepares empty histograms; `interval` is in (0, 1]. Fails with ADL_ERR_ARG, ADL_ERR_LIMIT (too
+ * many thresholds) or ADL_ERR_NOMEM. A struct is for one thread at a time; several threads use one
+ * each and merge them at the end. */
 int adl_pxap_init(struct adl_pxap *pxap, double interval, struct adl_error *err) ADL_MUST_CHECK;
 
 void adl_pxap_release(struct adl_pxap *pxap);
 
-/* Counts `count` pixels of a normalised map and of the mask, which has the same size. Fails with
- * ARG for a map value outside 0..1, a NaN or a mask value other than the three; then nothing is
+/* Counts `count` pixels of a normalised map and of a mask of equal size. Fails with ADL_ERR_ARG for
+ * a map value outside 0..1, a NaN or a mask value other than the three above; then nothing is
  * counted. */
 int adl_pxap_add(struct adl_pxap *pxap, const double *map, const uint8_t *mask, size_t count,
                  struct adl_error *err) ADL_MUST_CHECK;
 
-/* Adds the counts of `from`; both must have the same thresholds. */
+/* Adds the counts of `from`. Fails with ADL_ERR_INTERNAL if the two have different intervals. */
 int adl_pxap_merge(struct adl_pxap *into, const struct adl_pxap *from,
                    struct adl_error *err) ADL_MUST_CHECK;
 
-/* PxAP in percent. Fails with ARG if there was not a single foreground pixel. */
+/* Computes PxAP in percent. Fails with ADL_ERR_ARG if no foreground pixel was counted. */
 int adl_pxap_result(const struct adl_pxap *pxap, double *percent,
                     struct adl_error *err) ADL_MUST_CHECK;
 

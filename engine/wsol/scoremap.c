@@ -1,7 +1,8 @@
-/* Score maps: bicubic enlargement.
+/* Enlarges score maps bicubically.
  *
  * The enlargement reproduces cv2.resize(map, INTER_CUBIC) on doubles to the last bit, because
- * the map is cut at a threshold afterwards, and a pixel on the other side of it moves a box.
+ * the map is cut at a threshold afterwards, and a pixel on the other side of the threshold moves
+ * a box.
  * Output pixel i of `out` along a side of `in` has its centre at
  *
  *     p = (i + 0.5) * in / out - 0.5
@@ -14,7 +15,7 @@
  *     w(d) = A d^3 - 5 A d^2 + 8 A d - 4 A        for distances from 1 to 2
  *
  * As in OpenCV, p is rounded to float, f and the weights are computed in float, the last
- * weight is 1 less the sum of the others, and pixels are summed in double, first along rows,
+ * weight is 1 minus the other three, and pixels are summed in double, first along rows,
  * then along columns, each from the lowest tap to the highest. There is no antialiasing. */
 
 #include "wsol/boxes.h"
@@ -38,7 +39,7 @@ static void scoremap_taps_release(struct taps *taps)
     adl_free(taps->weights);
 }
 
-/* Keys' kernel at the distances 1 + f, f, 1 - f and 2 - f, in Horner's form. */
+/* Computes Keys' kernel at the distances 1 + f, f, 1 - f and 2 - f, in Horner's form. */
 static void scoremap_cubic_weights(float fraction, float *weights)
 {
     const float a = -0.75F;

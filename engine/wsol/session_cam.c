@@ -1,4 +1,4 @@
-/* The map of a class from the outputs of a run, for both kinds of classifier: a class map, or
+/* Makes the map of a class from the outputs of a run, for both kinds of classifier: a class map, or
  * pooled features and a linear layer. */
 
 #include "wsol/session_cam.h"

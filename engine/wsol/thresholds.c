@@ -1,4 +1,4 @@
-/* The thresholds that the curves of the metrics are sampled at. */
+/* Counts the thresholds at which the curves of the metrics are sampled. */
 
 #include "wsol/thresholds.h"
 
