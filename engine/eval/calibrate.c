@@ -1,10 +1,10 @@
-/* The choice of a map rule on images with true boxes.
+/* Chooses a map rule on images with true boxes.
  *
  * Candidates are all combinations of the maps (all weights, positive ones, the few-box head) with
- * the normalisations and a grid of percentiles, 23 for each map, and 100 thresholds of each. For
- * every candidate and image, a curve says how right the boxes at each threshold are: 0 or 1 for
- * MaxBoxAcc, 0 to 3 (the number of IoU levels reached) for MaxBoxAccV2. A map has at most 256
- * different cuts, so the curve of an image costs a few dozen searches for contours.
+ * the normalisations and a grid of percentiles, 23 for each map, and the current rule; each has 100
+ * thresholds. For every candidate and image, a curve rates the boxes at each threshold: 0 or 1
+ * for MaxBoxAcc, 0 to 3 (the number of IoU levels reached) for MaxBoxAccV2. Neighbouring thresholds
+ * often cut a map at the same byte, so a curve costs fewer than 100 searches for contours.
  *
  * The best threshold of a few dozen images is noisy: whether a box just reaches an IoU or just
  * misses it is chance, and the mean curve has spikes of single images. The choice is therefore made
@@ -13,9 +13,10 @@
  * sqrt(n) hundredths to either side, but at least 4). The candidate and threshold with the highest
  * value are chosen; ties go to the earlier, simpler candidate. What is reported are the steps.
  *
- * A choice among thousands always looks better on the images that it was made on. What it is
- * worth is estimated by cross-validation: the same choice is made on four fifths of the images
- * and measured on the fifth, five times. Curves are computed once and only summed anew. */
+ * A choice among thousands always looks better on the images that it was made on. Its accuracy on
+ * other images is estimated by cross-validation: a choice is made in the same way on four fifths of
+ * the images and measured on the other fifth, five times. Curves are computed only once and summed
+ * again for each choice. */
 
 #include "eval/calibrate.h"
 
@@ -53,7 +54,8 @@ struct candidate {
     int map; /* index into the cams of a sample */
 };
 
-/* All maps of one normalisation: both weights, and the head if there is one. */
+/* Adds the candidates of one normalisation: both choices of weights, and the head if there is one.
+ * Returns the new count. */
 static size_t add_candidates(struct candidate *list, size_t count, int maps,
                              enum adl_map_normalise normalise, double percentile)
 {
@@ -66,7 +68,8 @@ static size_t add_candidates(struct candidate *list, size_t count, int maps,
     return count;
 }
 
-/* Simple rules first. The current rule is the last, in case it is none of the others. */
+/* Lists the candidates, simple rules first, and returns their number. The current rule is the last
+ * one, in case it is not among the others. */
 static size_t list_candidates(const struct adl_map_rule *current, int maps, struct candidate *list)
 {
     static const double pas[] = {0.98, 0.95, 0.9, 0.85, 0.8, 0.7};
@@ -97,7 +100,7 @@ struct search {
     struct gain *curves; /* [candidate][sample][STEPS] */
     struct scratch *scratch;
     int worker_count;
-    size_t batch_first;       /* sample of this part of the work */
+    size_t batch_first;       /* first sample of the current part of the work */
     struct adl_error *errors; /* by worker */
 };
 
@@ -157,7 +160,7 @@ static int make_curve(const struct search *search, struct scratch *scratch,
     return 0;
 }
 
-/* All candidates of one sample. */
+/* Computes the curves of all candidates for one sample. */
 static void curves_task(void *context, size_t i, int worker)
 {
     struct search *search = context;
@@ -194,7 +197,7 @@ struct choice {
     int step;
 };
 
-/* Which samples count: those of all folds but `without`; all if that is negative. */
+/* Returns whether the sample is in a fold other than `without`; always true if that is negative. */
 static bool counts(size_t sample, int without)
 {
     return (int)(sample % ADL_CALIBRATE_FOLDS) != without;
@@ -264,7 +267,7 @@ static double fitted_sum(const struct search *search, struct choice choice)
     return sum;
 }
 
-/* The sum over all samples of the gain of the choice that was made without them. */
+/* Returns the sum, over all samples, of the gain of the choice made without the sample's fold. */
 static double cross_validated_sum(const struct search *search)
 {
     double sum = 0;
@@ -291,8 +294,8 @@ static void conclude(const struct search *search, struct adl_calibration *out)
     out->fitted = percent(search, fitted_sum(search, choice));
     out->before = percent(search, fitted_sum(search, current));
     out->cross_validated = percent(search, cross_validated_sum(search));
-    double share = out->cross_validated / 100;
-    out->standard_error = 100 * sqrt(share * (1 - share) / (double)s->count);
+    double fraction = out->cross_validated / 100;
+    out->standard_error = 100 * sqrt(fraction * (1 - fraction) / (double)s->count);
     out->images = s->count;
     for (size_t i = 0; i < s->count; i++)
         out->boxes += s->items[i].truth_count;
@@ -362,15 +365,15 @@ struct collection {
     bool mirrored; /* this pass shows the mirror images */
 };
 
-/* The share of the length of cell `cell` of `cells` on a side of `size` pixels that the pixels
- * first..last cover. */
+/* Divides a side of `size` pixels into `cells` cells and returns the fraction of the length of cell
+ * number `cell` that the pixels first..last cover. */
 static double covered(int first, int last, int size, int cell, int cells)
 {
     double from = (double)first * cells / size, to = (double)(last + 1) * cells / size;
     return fmax(0, fmin(cell + 1, to) - fmax(cell, from));
 }
 
-/* The features of the image, and how far each position is inside a box. */
+/* Keeps the features of the image, and as labels the fraction of each position inside a box. */
 static void collect_features(const struct collection *c, const struct adl_evaluate_visit *visit)
 {
     const struct adl_calibrate_samples *s = c->samples;
@@ -393,7 +396,7 @@ static void collect_features(const struct collection *c, const struct adl_evalua
         }
 }
 
-/* Keeps the maps and boxes of an image that has just been run; any worker of the pool. */
+/* Keeps the maps and boxes of an image that has just been run. Called by any worker of the pool. */
 static int collect_one(void *context, const struct adl_evaluate_visit *visit, struct adl_error *err)
 {
     const struct collection *c = context;

@@ -1,9 +1,9 @@
 #ifndef ADL_EVAL_CALIBRATE_H
 #define ADL_EVAL_CALIBRATE_H
 
-/* Chooses how class maps are formed and cut (wsol/map_rule.h) so that their boxes agree with true
- * boxes of a few images, and estimates by cross-validation how well the choice will do on images
- * that it was not made on. */
+/* Chooses how class maps are formed and cut (wsol/map_rule.h) so that their boxes agree with the
+ * true boxes of a few images, and estimates by cross-validation how well the choice will do on
+ * other images. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -14,11 +14,11 @@
 #include "wsol/boxes.h"
 #include "wsol/map_rule.h"
 
-/* What the choice is best at. */
+/* The figure that the choice maximises. */
 enum adl_calibrate_goal {
     ADL_CALIBRATE_MAX_BOX_ACC, /* the box of the largest contour reaches IoU 0.5 */
-    ADL_CALIBRATE_V2           /* one of all boxes reaches IoU 0.3, 0.5 and 0.7: the mean of the
-                                * three shares */
+    ADL_CALIBRATE_V2           /* one of all boxes reaches IoU 0.3, 0.5 or 0.7: the mean of the
+                                * three fractions of the images */
 };
 extern const char *const adl_calibrate_goal_names[]; /* "max_box_acc", "v2", NULL */
 
@@ -27,8 +27,8 @@ extern const char *const adl_calibrate_goal_names[]; /* "max_box_acc", "v2", NUL
 
 /* An image with true boxes. */
 struct adl_calibrate_sample {
-    /* Class maps by enum adl_map_weights, and that of the few-box head; cam_h x cam_w each. The
-     * last is NULL until adl_calibrate_fit_foreground(). */
+    /* Class maps by enum adl_map_weights, and the map of the few-box head (wsol/foreground.h);
+     * cam_h x cam_w each. The last one is NULL until adl_calibrate_fit_foreground(). */
     float *cams[3];
     struct adl_box *truth; /* in pixels of the input */
     size_t truth_count;
@@ -40,7 +40,7 @@ struct adl_calibrate_samples {
     size_t unreadable; /* images that are left out because they cannot be read */
     int cam_h, cam_w, input_h, input_w;
     /* Features of each image and of its mirror image, [count][2][cam_h * cam_w][channels], and the
-     * share of each position inside a box; NULL unless the options ask for a head. */
+     * fraction of each position that is inside a box; NULL unless the options ask for a head. */
     float *features, *labels;
     size_t channels;
 };
@@ -48,10 +48,10 @@ struct adl_calibrate_samples {
 struct adl_calibrate_options {
     enum adl_calibrate_goal goal;
     struct adl_map_rule current; /* the model's rule, to compare with; without a head */
-    bool foreground;             /* collect what a few-box head is fitted to */
+    bool foreground;             /* collect the features that a few-box head is fitted to */
     struct adl_pool *pool;       /* NULL: the calling thread alone */
     float mean[3], std[3];       /* of the network's input */
-    /* Called on the calling thread when a part of the work is done; may be NULL. */
+    /* Called on the calling thread after each part of the work; may be NULL. */
     void (*progress)(void *context, size_t done);
     void *progress_context;
 };
@@ -59,26 +59,26 @@ struct adl_calibrate_options {
 /* The outcome; figures in percent of the images. */
 struct adl_calibration {
     struct adl_map_rule rule; /* the choice, threshold included; without a head */
-    bool foreground;          /* the choice is the map of the head */
-    double fitted;            /* of the choice on the images that it was made on */
-    double cross_validated;   /* of choices made on four fifths, on the other fifth */
+    bool foreground;          /* the map of the head was chosen */
+    double fitted;            /* the choice, measured on the images that it was made on */
+    double cross_validated;   /* choices made on four fifths, measured on the other fifth */
     double standard_error;    /* of cross_validated */
-    double before;            /* of the current rule and threshold */
+    double before;            /* the current rule and threshold */
     size_t images, boxes;
 };
 
 /* Runs the images of the data set through the session and keeps the class maps of their true
- * classes. Images that cannot be read are left out. Fails as adl_evaluate_session(), and with
+ * classes. Images that cannot be read are left out. Fails as adl_evaluate_session() does, and with
  * ADL_ERR_FORMAT if the data set has no boxes. Release `samples` in any case. */
 int adl_calibrate_collect(const struct adl_dataset *dataset, struct adl_session *session, int batch,
                           const struct adl_calibrate_options *options,
                           struct adl_calibrate_samples *samples,
                           struct adl_error *err) ADL_MUST_CHECK;
 
-/* Fits the few-box head to all samples: head, [channels + 1], is the weights and the bias. Each
- * sample's map is made with a head that was fitted without its fold, so that the choice of a rule
- * and its cross-validation do not see a head on the images that it was fitted to. Fails with
- * ADL_ERR_ARG and ADL_ERR_NOMEM. */
+/* Fits the few-box head to all samples: writes its weights and bias to `head`, [channels + 1].
+ * Makes each sample's map with a head that was fitted without the sample's fold, so that neither
+ * the choice of a rule nor its cross-validation uses a head on images that the head was fitted to.
+ * Fails with ADL_ERR_ARG if there are no samples, and with ADL_ERR_NOMEM. */
 int adl_calibrate_fit_foreground(struct adl_calibrate_samples *samples, struct adl_pool *pool,
                                  float *head, struct adl_error *err) ADL_MUST_CHECK;
 

@@ -2,15 +2,15 @@
  *
  * Images go through in groups of the batch size. For each group,
  *
- *   1. all images are read, decoded and squashed to the input size, in parallel;
+ *   1. all images are read, decoded and resized to the input size, in parallel;
  *   2. the network runs once, over the whole group;
  *   3. each image's class map (h x w of the last feature map) is enlarged to the input
  *      size, normalised to 0..1 and compared with the true boxes, in parallel, by the
- *      evaluator of the thread that takes it.
+ *      evaluator of the thread that takes the image.
  *
- * Memory is that of one group, however large the data set. An evaluator keeps counts of
- * images and nothing else, and sums of integers do not depend on their order, so merging
- * the threads' evaluators at the end gives the same figures for any number of threads.
+ * Memory is needed for one group only, however large the data set is. An evaluator keeps only
+ * counts of images, and sums of integers do not depend on their order, so merging the
+ * threads' evaluators at the end gives the same figures for any number of threads.
  *
  * An image that cannot be read counts as wrong in every figure instead of being left out:
  * otherwise two models could be measured on different images without anyone noticing. */
@@ -38,7 +38,7 @@ struct worker {
     float *cam;            /* class map, features.h x features.w */
     double *map;           /* enlarged to in.h x in.w */
     float *scores;         /* probability of each class; NULL without options->places */
-    struct adl_box *truth; /* true boxes of one image, in the frame of the map */
+    struct adl_box *truth; /* true boxes of one image, in pixels of the map */
     size_t truth_capacity;
     struct adl_str path;
 };
@@ -46,12 +46,12 @@ struct worker {
 /* One image of a group. */
 struct item {
     size_t index;           /* in the data set */
-    struct adl_image input; /* squashed to the input size */
+    struct adl_image input; /* resized to the input size */
     int width, height;      /* of the original image, which its boxes refer to */
     int slot;               /* in the session's batch */
     struct adl_error err;
-    bool broken;                      /* err concerns this image alone; the run goes on */
-    struct adl_evaluate_class counts; /* what this image added */
+    bool broken;                      /* err concerns this image alone; the run continues */
+    struct adl_evaluate_class counts; /* by how much the image increased the counts */
 };
 
 struct run {
@@ -61,7 +61,7 @@ struct run {
     struct adl_session *session; /* NULL: score maps are read instead */
     const char *map_dir;         /* directory of score maps to read */
     struct adl_shape in;         /* the network's input */
-    struct adl_shape features;   /* the last feature map, and so the class map */
+    struct adl_shape features;   /* the last feature map; the class map has its sides */
     size_t class_count;          /* of the network */
     struct worker *workers;
     int worker_count;
@@ -75,18 +75,19 @@ struct run {
 
 /* --- one image ------------------------------------------------------------------- */
 
-static int check_directory(const struct run *run, const struct item *item, struct adl_error *err)
+static int check_directory(const struct run *run, const struct item *item, const char *problem,
+                           struct adl_error *err)
 {
     if (run->dataset->image_dir)
         return 0;
-    return adl_fail(err, ADL_ERR_NOT_FOUND, "%s has no size, and there is no directory of images",
-                    run->dataset->images[item->index].id);
+    return adl_fail(err, ADL_ERR_NOT_FOUND, "%s %s, and there is no directory of images",
+                    run->dataset->images[item->index].id, problem);
 }
 
 static int read_image(const struct run *run, struct worker *worker, struct item *item,
                       struct adl_image *image, struct adl_error *err)
 {
-    if (check_directory(run, item, err) < 0)
+    if (check_directory(run, item, "has no size in the lists", err) < 0)
         return -1;
     return adl_dataset_image_read(run->dataset, item->index, &worker->path, image, err);
 }
@@ -111,7 +112,7 @@ static int decode_and_resize(const struct run *run, struct worker *worker, struc
     const struct adl_dataset_image *entry = &run->dataset->images[item->index];
     struct adl_image original;
 
-    if (check_directory(run, item, err) < 0 ||
+    if (check_directory(run, item, "has to be read", err) < 0 ||
         adl_frame_read(&run->options->frames, run->dataset, item->index, run->in.w, run->in.h,
                        &worker->path, &item->input, &original, err) < 0)
         return -1;
@@ -122,7 +123,8 @@ static int decode_and_resize(const struct run *run, struct worker *worker, struc
     return 0;
 }
 
-/* Whatever is wrong with the file makes the image broken; running out of memory ends the run. */
+/* An error of the file makes the image broken; running out of memory or an internal error ends the
+ * run. */
 static void decode_item(void *context, size_t i, int worker)
 {
     struct run *run = context;
@@ -143,7 +145,7 @@ static void load_item(void *context, size_t i, int worker)
                            adl_session_input(run->session, item->slot));
 }
 
-/* The true boxes of an image into worker->truth, in the frame of a map of map_width x
+/* Writes the true boxes of an image to worker->truth, in pixels of a map of map_width x
  * map_height. */
 static int scale_truth(const struct run *run, struct worker *worker, const struct item *item,
                        int map_width, int map_height, struct adl_error *err)
@@ -167,7 +169,7 @@ static int scale_truth(const struct run *run, struct worker *worker, const struc
     return 0;
 }
 
-/* Fills in the place of the image that the evaluator has just measured. The evaluator still has
+/* Fills in the result for the image that the evaluator has just measured. The evaluator still has
  * the map loaded, but its last cut was at another threshold. */
 static int record_place(const struct run *run, struct worker *worker,
                         const struct adl_eval_image *image, const struct item *item,
@@ -194,7 +196,7 @@ static int record_place(const struct run *run, struct worker *worker,
     return 0;
 }
 
-/* Adds the image to the worker's counts and notes in item->counts by how much they grew. */
+/* Adds the image to the worker's counts and sets item->counts to the increase. */
 static int measure(const struct run *run, struct worker *worker, const struct adl_eval_image *image,
                    struct item *item, struct adl_error *err)
 {
@@ -203,7 +205,7 @@ static int measure(const struct run *run, struct worker *worker, const struct ad
     uint64_t top1_loc = e->top1_loc, top5_loc = e->top5_loc;
 
     if (adl_evaluator_add(&worker->evaluator, image, err) < 0) {
-        /* The evaluator objects to its argument, which came from a file and not from the
+        /* For the evaluator its argument is wrong, but here that came from a file and not from the
          * command line. */
         if (err->kind == ADL_ERR_ARG)
             err->kind = ADL_ERR_FORMAT;
@@ -220,8 +222,8 @@ static int measure(const struct run *run, struct worker *worker, const struct ad
 
 /* --- score maps ------------------------------------------------------------------- */
 
-/* Measures the score map of one image on disk. The true boxes are scaled to the size of that
- * map, whatever it is. */
+/* Measures the score map of one image, which is read from disk. The true boxes are scaled to the
+ * size of the map, whatever it is. */
 static int measure_map(const struct run *run, struct worker *worker, struct item *item,
                        struct adl_error *err)
 {
@@ -264,7 +266,7 @@ static void measure_map_item(void *context, size_t i, int worker)
 
 /* --- outputs of the network --------------------------------------------------------- */
 
-/* The normalised map of the image's true class, in.h x in.w, into worker->map. */
+/* Makes the normalised map of the image's true class, in.h x in.w, in worker->map. */
 static int make_map(const struct run *run, struct worker *worker, const struct item *item,
                     struct adl_error *err)
 {
@@ -276,7 +278,7 @@ static int make_map(const struct run *run, struct worker *worker, const struct i
                         run->in.w, NULL, err);
 }
 
-/* Measures what the network gave for one image: its logits and, with boxes, its map. */
+/* Measures the outputs of the network for one image: its logits and, with boxes, its map. */
 static int measure_output(const struct run *run, struct worker *worker, struct item *item,
                           struct adl_error *err)
 {
@@ -340,7 +342,7 @@ static void measure_output_item(void *context, size_t i, int worker)
 
 /* --- groups ---------------------------------------------------------------------------- */
 
-/* The first failure, in the order of the images, that is not a broken image. */
+/* Fails with the first error, in the order of the images, that is not that of a broken image. */
 static int find_failure(const struct run *run, size_t count, struct adl_error *err)
 {
     for (size_t i = 0; i < count; i++)
@@ -349,8 +351,8 @@ static int find_failure(const struct run *run, size_t count, struct adl_error *e
     return 0;
 }
 
-/* The three stages of a group, each of which waits for the one before. Broken images get no slot
- * in the batch, so the network runs over the others only. */
+/* Runs the three stages of a group, each after the one before. Broken images get no slot in the
+ * batch, so the network runs on the others only. */
 static int run_group(struct run *run, size_t count, struct adl_error *err)
 {
     int batch = 0;
@@ -420,7 +422,7 @@ static int run_all(struct run *run, struct adl_error *err)
         if (o->stopped && o->stopped(o->stop_context))
             return adl_fail(err, ADL_ERR_CANCELLED, "the evaluation was stopped");
         for (size_t i = 0; i < count; i++)
-            /* Evenly over the data set if there is a limit, whose classes are in order. */
+            /* With a limit, spread evenly over the data set, which is often ordered by class. */
             run->items[i].index = (first + i) * run->dataset->count / run->total;
         if (run_group(run, count, err) < 0)
             return -1;
@@ -436,9 +438,9 @@ static int run_all(struct run *run, struct adl_error *err)
     return 0;
 }
 
-/* --- the whole ---------------------------------------------------------------------------- */
+/* --- the evaluation ----------------------------------------------------------------------- */
 
-/* All memory of the run, apart from decoded images. */
+/* Allocates all memory of the run, except for decoded images. */
 static int prepare(struct run *run, struct adl_error *err)
 {
     const struct adl_evaluate_options *o = run->options;

@@ -1,13 +1,15 @@
 #ifndef ADL_EVAL_EVALUATE_H
 #define ADL_EVAL_EVALUATE_H
 
-/* Measures a network, or a directory of score maps, on a data set, the way the reference
- * evaluation code does (clovaai/wsolevaluation): images (those of lists as they are stored,
- * without regard to EXIF orientation; see adl_dataset.upright) are squashed to the input size, the
- * class map of the true class is enlarged to that size in double, normalised by the rule of the
- * options, and compared there with the true boxes.
+/* Measures a network, or a directory of score maps, on a data set, as the reference evaluation code
+ * for weakly supervised object localization does (clovaai/wsolevaluation): images (those of lists
+ * as they are stored, without regard to EXIF orientation; see adl_dataset.upright) are resized to
+ * the input size without regard to their aspect ratio; the class map of the true class is enlarged
+ * to the input size in double, normalised by the rule of the options, and compared with the true
+ * boxes in pixels of the input.
  *
- * This room is above wsol/, which knows no files, and data/, which knows no maps. */
+ * This directory builds on wsol/, which does not read files, and on data/, which does not use
+ * maps. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -38,18 +40,18 @@ struct adl_evaluate_place {
 };
 
 struct adl_evaluate_options {
-    double curve_interval;             /* between the thresholds of MaxBoxAcc and MaxBoxAccV2 */
+    double curve_interval;             /* step between the thresholds of MaxBoxAcc(V2) */
     struct adl_map_rule map;           /* how maps are formed, and the threshold of GT-known, Top-1
                                         * and Top-5 localization */
     size_t limit;                      /* images to measure, spread evenly over the split; 0: all */
     const char *scoremaps;             /* directory to write each map to, as ID.npy; NULL: none */
     struct adl_evaluate_place *places; /* by index in the data set, zeroed by the caller; or NULL */
     float mean[3], std[3];             /* of the network's input */
-    struct adl_frame_source frames;    /* where decoded images are kept; not `fast` */
-    bool mirrored; /* show the network the mirror images; true boxes are mirrored with them */
+    struct adl_frame_source frames;    /* the cache of resized images; `fast` has to be false */
+    bool mirrored; /* run the network on the mirror images; true boxes are mirrored with them */
 
-    /* If set, called for each image in place of measuring it, on any thread of the pool; -1 and an
-     * error end the run. The figures of the report are then not valid. */
+    /* If set, called for each image instead of measuring it, on any thread of the pool; if it
+     * returns -1 with an error, the run ends. The figures of the report are then not valid. */
     int (*visit)(void *visit_context, const struct adl_evaluate_visit *visit,
                  struct adl_error *err);
     void *visit_context;
@@ -70,10 +72,10 @@ struct adl_evaluate_class {
 
 struct adl_evaluate_report {
     size_t images;   /* including broken ones, which count as wrong in every figure */
-    size_t errors;   /* broken images */
+    size_t errors;   /* broken images: those that cannot be read */
     bool classified; /* the classification figures are valid: a network was run */
     bool localized;  /* the localization figures are valid: the split has boxes */
-    bool both;       /* the figures that need both are valid */
+    bool both;       /* Top-1 and Top-5 localization are valid: both of the above */
     struct adl_evaluation figures;
     struct adl_evaluator counts;        /* what the figures were computed from; owned */
     struct adl_evaluate_class *classes; /* by class id; owned */
@@ -83,18 +85,20 @@ struct adl_evaluate_report {
 
 void adl_evaluate_report_release(struct adl_evaluate_report *report);
 
-/* Runs the images of the data set through `session`, up to `batch` (at most the session's)
- * at a time; `pool` is the session's and may be NULL. Labels have to be below the network's
- * number of classes. Fails with ARG if they are not or if there are no images, with CANCELLED
- * if `stopped` returned true, and with FORMAT if not one image could be read. `report` is
- * written as a whole; on failure it is zeroed. */
+/* Runs the images of the data set through `session`, up to `batch` at a time, which is at most the
+ * session's batch size; `pool` is the session's and may be NULL. Fails with ADL_ERR_ARG if the data
+ * set has no images or more classes than the network, with ADL_ERR_CANCELLED if `stopped` returned
+ * true, with ADL_ERR_FORMAT if no image could be read or a score of the network is not finite, and
+ * with ADL_ERR_NOMEM. `report` is overwritten and need not be initialised; on failure it is
+ * zeroed. */
 int adl_evaluate_session(const struct adl_dataset *dataset, struct adl_session *session, int batch,
                          struct adl_pool *pool, const struct adl_evaluate_options *options,
                          struct adl_evaluate_report *report, struct adl_error *err) ADL_MUST_CHECK;
 
-/* Measures the maps DIR/ID.npy instead of a network's, or where there is none, the same path
- * without the id's extension; only localization is measured. A missing or malformed map is an
- * error. Needs boxes, and the sizes of the images from the lists or from the images. */
+/* Measures the maps DIR/ID.npy instead of those of a network; if one does not exist, it is looked
+ * for without the id's extension. Only localization is measured. A missing or malformed map is an
+ * error. The data set needs boxes, and the sizes of the images in its lists or the images. Fails as
+ * adl_evaluate_session() does, and with ADL_ERR_NOT_FOUND. */
 int adl_evaluate_scoremaps(const struct adl_dataset *dataset, const char *dir,
                            struct adl_pool *pool, const struct adl_evaluate_options *options,
                            struct adl_evaluate_report *report,

@@ -1,23 +1,24 @@
-/* Regularised logistic regression of positions into object and background.
+/* Fits regularised logistic regressions that tell object from background at each position.
  *
- * With x a position's features, standardised over all positions, y the share of it inside a box,
- * and p = 1 / (1 + exp(-(w x + b))), the head minimises
+ * With x a position's features, standardised over all positions, y the fraction of the position
+ * inside a box, and p = 1 / (1 + exp(-(w x + b))), the head minimises
  *
  *     sum of -y log p - (1 - y) log(1 - p)  +  n * LAMBDA / 2 * |w|^2
  *
  * over the n positions. The problem is convex, so the solution is unique and does not depend on
- * where the solver begins. Newton's method would need the Hessian X' S X of every step, which is
- * by far the most expensive thing here; but that is never larger than X' X / 4, since p (1 - p) is
- * at most 1/4. Steps with this bound in the Hessian's place descend in every step and reach the
- * same minimum (D. Boehning and B. Lindsay, 1988). The bound is computed and factorised once, and a
- * step then costs one pass over the data.
+ * where the solver begins. Newton's method would need the Hessian X' S X in every step, by far the
+ * most expensive computation here; but the Hessian is never larger than X' X / 4, since p (1 - p)
+ * is at most 1/4. With this bound in place of the Hessian, every step descends and the steps reach
+ * the same minimum (D. Boehning and B. Lindsay, 1988). The bound is computed and factorised once,
+ * and a step then costs one pass over the data.
  *
- * For the cross-validation the same is done without each fold. X' X is a sum over samples, so it
- * is computed fold by fold, once, and the heads subtract what they leave out.
+ * For cross-validation, a head is also fitted without each of the folds. X' X is a sum over
+ * samples, so it is computed once for each fold, and a head adds those of the folds that it is
+ * fitted to.
  *
- * LAMBDA was chosen on val of objects104 (0.03 and 0.1 were the best of 0.001 to 1, with 30 as
- * with 140 images): neighbouring positions say nearly the same, so that the many thousands of them
- * are worth far fewer. */
+ * LAMBDA was chosen on val of the data set objects104 (0.03 and 0.1 were the best of 0.001 to 1,
+ * with 30 as well as with 140 images). It is large because neighbouring positions are strongly
+ * correlated, so that many thousands of them carry the information of far fewer. */
 
 #include "eval/foreground_fit.h"
 
@@ -30,7 +31,7 @@
 
 #define LAMBDA 0.05
 #define MAX_STEPS 300
-/* A step in which no standardised weight changes by more than this is the last. */
+/* The first step in which every standardised weight changes by less than this is the last. */
 #define TOLERANCE 1e-5
 #define LANES 8
 
@@ -40,7 +41,7 @@ struct fit {
     double *mean, *scale; /* of each channel; scale 0: the channel is constant */
     float *grams;         /* [folds][channels][channels]: X' X of the fold's samples */
     double *sums;         /* [folds][channels]: the sums of their features */
-    size_t *counts;       /* [folds]: their positions */
+    size_t *counts;       /* [folds]: the numbers of their positions */
     float *heads;
     struct adl_error *errors; /* [folds + 1] */
 };
@@ -90,7 +91,7 @@ static const float *sample_features(const struct fit *fit, size_t sample)
     return fit->data->features + sample * fit->data->rows * fit->data->channels;
 }
 
-/* X' X, the sums and the count of one fold. */
+/* Computes X' X, the sums and the count of one fold. */
 static void gram_task(void *context, size_t fold, int worker)
 {
     struct fit *fit = context;
@@ -134,7 +135,7 @@ static void factorise(double *a, size_t size)
     }
 }
 
-/* x = (L L')^-1 x. */
+/* Replaces x by (L L')^-1 x, where `a` is L as factorise() leaves it. */
 static void solve(const double *a, size_t size, double *x)
 {
     for (size_t i = 0; i < size; i++) {
@@ -151,7 +152,8 @@ static void solve(const double *a, size_t size, double *x)
 
 /* --- one head --------------------------------------------------------------------------- */
 
-/* The matrix of the steps: X' X / 4 with the column of ones for the bias, and the regulariser. */
+/* Fills in the matrix of the steps: X' X / 4 of all folds but `without`, with a column of ones for
+ * the bias, plus the regulariser. */
 static void fill_bound(const struct fit *fit, size_t without, double *bound)
 {
     size_t channels = fit->data->channels, size = channels + 1;
@@ -189,7 +191,7 @@ static float dot(const float *a, const float *b, size_t count)
     return sum;
 }
 
-/* Adds the gradient of one sample. part: scratch, [channels]. */
+/* Adds the gradient of one sample to `gradient`. part: scratch, [channels]. */
 static void add_gradient(const struct fit *fit, size_t sample, const float *weights, float bias,
                          float *part, double *gradient)
 {
@@ -208,7 +210,8 @@ static void add_gradient(const struct fit *fit, size_t sample, const float *weig
         gradient[k] += (double)part[k];
 }
 
-/* Minimises from zero. theta and step: [channels + 1]; weights: [2][channels]. */
+/* Minimises from the weights `theta`, which are zero, on all folds but `without`. theta and step:
+ * [channels + 1]; weights: scratch, [2][channels]. */
 static void descend(const struct fit *fit, size_t without, const double *bound, double *theta,
                     double *step, float *weights)
 {
@@ -236,7 +239,7 @@ static void descend(const struct fit *fit, size_t without, const double *bound, 
     }
 }
 
-/* Head `index` leaves out fold `index`; the last one leaves out none. */
+/* Fits head number `index`, which leaves out fold `index`; the last head leaves out none. */
 static void head_task(void *context, size_t index, int worker)
 {
     struct fit *fit = context;
@@ -255,7 +258,7 @@ static void head_task(void *context, size_t index, int worker)
     fill_bound(fit, index, bound);
     factorise(bound, size);
     descend(fit, index, bound, theta, theta + size, weights);
-    /* From standardised features back to the features themselves. */
+    /* Converts the head for standardised features into one for the original features. */
     double bias = theta[channels];
     for (size_t k = 0; k < channels; k++) {
         head[k] = (float)(theta[k] * fit->scale[k]);
