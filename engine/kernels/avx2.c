@@ -1,5 +1,5 @@
-/* Kernels for AVX2 and FMA: vectors of 8 floats along the channels, with masked loads and
- * stores for the last, partial vector.
+/* Defines the kernels for AVX2 and FMA: vectors of 8 floats along the channels, with masked
+ * loads and stores for the last, partial vector.
  *
  * The tile of the matrix product is 6 rows x 16 columns. Its 12 accumulators, two
  * vectors of b and one broadcast value of a are 15 of the 16 registers, and each step
@@ -101,9 +101,9 @@ static void avx2_gemm(const struct adl_gemm_tile *t)
 #undef ROWS
 }
 
-/* One row of a 3x3 kernel for whole vectors of channels (masked loads would be slower
- * here). The weights stay in registers. Only the `count` input rows from `first` on lie
- * inside the map; both are constants at each call. */
+/* Computes one output row of a 3x3 kernel for a whole vector of channels (masked loads would
+ * be slower here). The weights stay in registers. Of the three input rows, only the `count`
+ * rows from `first` on lie inside the map; both are constants at each call. */
 INLINE void depthwise_3x3(const struct adl_depthwise_rows *j, const float *const *rows, float *out,
                           size_t c, const int first, const int count)
 {

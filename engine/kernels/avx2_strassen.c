@@ -1,4 +1,4 @@
-/* The additions of Strassen's algorithm, compiled for AVX2 and FMA. */
+/* Compiles the additions of Strassen's algorithm for AVX2 and FMA. */
 
 #include "kernels/avx2_vec.h"
 #include "kernels/kernel.h"

@@ -1,4 +1,4 @@
-/* The kernels of Winograd convolution, compiled for AVX2 and FMA: the transforms of
+/* Defines the kernels of Winograd convolution for AVX2 and FMA: the transforms of
  * winograd_loops.h, and the product of one position. Unlike `gemm`, the product neither
  * masks nor clamps, because its memory is padded and its result is transformed again. */
 
@@ -9,8 +9,8 @@
 #include "kernels/avx2_vec.h"
 #include "kernels/winograd_loops.h"
 
-/* `rows` is a constant at each call: 12 accumulators, two vectors of b and one broadcast
- * value of a, as in avx2.c. */
+/* Computes `rows` rows of a product, a constant at each call, with 12 accumulators, two
+ * vectors of b and one broadcast value of a, as in avx2.c. */
 INLINE void product_tile(const struct adl_winograd_product *p, size_t row, const char *ahead,
                          size_t step, const int rows)
 {
@@ -47,13 +47,13 @@ INLINE void product_tile(const struct adl_winograd_product *p, size_t row, const
             _mm256_store_ps(c + (size_t)i * p->ldc + 8 * v, acc[i][v]);
 }
 
-/* The rows are divided into as few tiles as possible, all of about the same height. */
+/* Divides the rows into as few tiles as possible, all of about equal height. */
 static void avx2_winograd_product(const struct adl_winograd_product *p)
 {
     size_t tiles = (p->rows + MR - 1) / MR;
 
-    /* Without `next` nothing is prefetched here: the tile's own prefetches along b reach
-     * what lies behind it. */
+    /* Without `next` nothing is prefetched here: the prefetches along b in product_tile()
+     * reach the memory after b. */
     size_t step = p->next ? p->next_floats / p->depth * sizeof(float) / tiles : 0;
     const char *ahead = (const char *)(p->next ? p->next : p->b);
 

@@ -1,5 +1,5 @@
-/* Kernels for AVX-512 (F, DQ, VL): vectors of 16 floats along the channels, with masks
- * for the last, partial vector.
+/* Defines the kernels for AVX-512 (F, DQ, VL): vectors of 16 floats along the channels, with
+ * masks for the last, partial vector.
  *
  * The tile of the matrix product is 14 rows x 32 columns. Its 28 accumulators, two
  * vectors of b and one broadcast value of a are 31 of the 32 registers, and each step
@@ -109,8 +109,8 @@ static void avx512_gemm(const struct adl_gemm_tile *t)
  * with many channels lie too far apart for the processor's own prefetchers. */
 #define DEPTHWISE_AHEAD 32
 
-/* A vector of channels of one pixel; zero outside the map, where row is NULL or the column
- * beyond a side. */
+/* Returns a vector of channels of one pixel; zero outside the map, where row is NULL or the
+ * column is not in 0..w-1. */
 INLINE __m512 depthwise_pixel(const float *row, int column, int w, size_t ldx, __mmask16 mask)
 {
     if (!row || column < 0 || column >= w)
@@ -120,9 +120,9 @@ INLINE __m512 depthwise_pixel(const float *row, int column, int w, size_t ldx, _
     return _mm512_maskz_loadu_ps(mask, row);
 }
 
-/* `lines` rows of the output of a 3x3 kernel at once; stride and lines are constants at
- * each call. The weights and the window of the input that the rows need stay in
- * registers: for each step to the right only its new columns are loaded. */
+/* Computes `lines` output rows of a 3x3 kernel at once; stride and lines are constants at
+ * each call. The weights and the window of the input that the rows need stay in registers:
+ * for each step to the right only the new columns of the window are loaded. */
 INLINE void depthwise_3x3(const struct adl_depthwise_rows *j, size_t c, __mmask16 mask,
                           const int stride, const int lines)
 {

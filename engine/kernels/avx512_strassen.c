@@ -1,4 +1,4 @@
-/* The additions of Strassen's algorithm, compiled for AVX-512. */
+/* Compiles the additions of Strassen's algorithm for AVX-512. */
 
 #include "kernels/avx512_vec.h"
 #include "kernels/kernel.h"

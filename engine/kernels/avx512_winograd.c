@@ -1,4 +1,4 @@
-/* The kernels of Winograd convolution, compiled for AVX-512; see avx2_winograd.c. */
+/* Defines the kernels of Winograd convolution for AVX-512; see avx2_winograd.c. */
 
 #include "kernels/kernel.h"
 
@@ -7,8 +7,8 @@
 #include "kernels/avx512_vec.h"
 #include "kernels/winograd_loops.h"
 
-/* `rows` is a constant at each call: 28 accumulators, two vectors of b and one broadcast
- * value of a. One pointer serves three rows, as in avx512.c. */
+/* Computes `rows` rows of a product, a constant at each call, with 28 accumulators, two
+ * vectors of b and one broadcast value of a. One pointer serves three rows, as in avx512.c. */
 INLINE void product_tile(const struct adl_winograd_product *p, size_t row, const char *ahead,
                          size_t step, const int rows)
 {
@@ -49,7 +49,7 @@ INLINE void product_tile(const struct adl_winograd_product *p, size_t row, const
             _mm512_store_ps(c + (size_t)i * p->ldc + 16 * v, acc[i][v]);
 }
 
-/* The rows are divided into as few tiles as possible, all of about the same height. */
+/* Divides the rows into as few tiles as possible, all of about equal height. */
 static void avx512_winograd_product(const struct adl_winograd_product *p)
 {
     size_t tiles = (p->rows + MR - 1) / MR;

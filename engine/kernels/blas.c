@@ -1,15 +1,15 @@
-/* The only caller of OpenBLAS: matrix products of training, and convolutions on machines
- * for which there are no kernels of our own.
+/* Loads and calls OpenBLAS, which no other file does: for matrix products of training, and for
+ * convolutions on machines for which there are no kernels of our own.
  *
  * OpenBLAS is opened when it is first needed, not linked, for two reasons
  * (docs/decisions/012-openblas-opened-late.md):
  *
  * - The builds with threads start them in the library's constructor, before main() and
  *   before a constructor of ours, unless the environment holds OPENBLAS_NUM_THREADS=1.
- * - Where a buffer cannot be mapped, its allocator tries again for ever, in those threads
- *   as in a product. So the address space is tried first, with a mapping that may fail,
- *   and then OpenBLAS is made to map its buffers. It never unmaps them, and takes the
- *   first that is free. */
+ * - If a buffer cannot be mapped, OpenBLAS's allocator tries again for ever, in those threads
+ *   and in a product. So the address space is tried first, with a mapping that may fail,
+ *   and then OpenBLAS is made to map its buffers. It never unmaps them, and each product takes
+ *   the first that is free. */
 
 #include "kernels/blas.h"
 
@@ -25,7 +25,7 @@
 #include "base/limits.h"
 #include "base/size.h"
 
-/* What a buffer takes on x86-64 and ARM64, where it is largest ("BUFFER_SIZE"). */
+/* Size of a buffer on x86-64 and ARM64, where it is largest ("BUFFER_SIZE" of OpenBLAS). */
 #define BUFFER_BYTES (128 * ADL_MIB)
 /* The library itself, with code for some twenty processors, and one buffer that the build
  * with OpenMP allocates in its constructor. */
@@ -38,18 +38,19 @@ static struct {
     __typeof__(openblas_get_config) *get_config;
     __typeof__(openblas_get_corename) *get_corename;
     __typeof__(openblas_get_parallel) *get_parallel;
-    /* NULL where the library does not show them. */
+    /* NULL if the library does not export them. */
     void *(*memory_alloc)(int position);
     void (*memory_free)(void *buffer);
-    int buffers; /* that are mapped */
+    int buffers; /* number of buffers mapped */
     char version[160];
 } blas;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* OpenBLAS reads the environment when it is loaded. It is set here because no other
- * thread runs yet. The build with OpenMP asks that library how many threads to use, which
- * has a number for each calling thread, and OMP_NUM_THREADS is where all of them begin. */
+/* Keeps OpenBLAS to one thread through the environment, which it reads when it is loaded. A
+ * constructor sets the variables because no other thread runs yet. The build with OpenMP takes
+ * the number of threads from the OpenMP runtime, which has one for each calling thread and
+ * initialises all of them from OMP_NUM_THREADS. */
 __attribute__((constructor)) static void hold_to_one_thread(void)
 {
     setenv("OPENBLAS_NUM_THREADS", "1", 1);
@@ -94,7 +95,8 @@ static int find_functions(void *handle, struct adl_error *err)
     return 0;
 }
 
-/* The lock is held. Fails again each time, so that a later call may find more memory. */
+/* Loads OpenBLAS if it is not loaded; the caller holds the lock. A call after a failure tries
+ * again, since there may be more memory then. */
 static int load(struct adl_error *err)
 {
     if (blas.handle)

@@ -2,10 +2,10 @@
 #define ADL_KERNELS_CONV_H
 
 /* Convolutions of one image, built from the kernels of kernel.h. There are several
- * algorithms, each in a file of its own (conv_*.c), which knows how its weights are
- * packed and how the work is divided into tasks. The division depends on the shape
- * alone, never on the number of threads, and each output is computed by one task, so
- * that results are bit-identical for any number of threads.
+ * algorithms in the files conv_*.c, which define how the weights of an algorithm are
+ * packed and how its work is divided into tasks. The division depends only on the shape,
+ * never on the number of threads, and each output is computed by one task, so that
+ * results are bit-identical for any number of threads.
  *
  * Shape letters: the input map is H x W x C, the output map P x Q x K, the kernel
  * R x S. All maps are NHWC; a pointer and a leading dimension ("ld", the floats from
@@ -16,9 +16,9 @@
 
 #include "kernels/kernel.h"
 
-/* Arithmetic of the products; maps are always float32. Each lower precision is an
- * algorithm of its own with its own packed weights, listed below, and a plan chooses
- * it only where its options allow that precision. */
+/* Arithmetic of the products; maps are always float32. An algorithm with a lower precision
+ * would be a separate one with its own packed weights, and a plan would choose it only if the
+ * options of the plan allow that precision. */
 enum adl_precision { ADL_PRECISION_F32 };
 
 /* One convolution: out = clamp(conv(x) + bias + residual, lo, hi). */
@@ -36,7 +36,7 @@ struct adl_conv {
 
 /* Data of an algorithm of conv_winograd.c. */
 struct adl_winograd_variant {
-    int points;   /* interpolation points of a tile's side, n = m + r - 1: 6 or 8 */
+    int points;   /* interpolation points per side of a tile, n = m + r - 1: 6 or 8 */
     bool compact; /* weights are transformed whenever they are used, else once in `pack` */
 };
 
@@ -55,10 +55,10 @@ struct adl_conv_algorithm {
 
     bool (*supports)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
                      const struct adl_kernels *kernels);
-    /* Estimated time of one image, in the unit of conv_cost.h. */
+    /* Returns the estimated time of one image, in the unit of conv_cost.h. */
     double (*cost)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
                    const struct adl_kernels *kernels);
-    /* Size of the packed weights and biases. */
+    /* Returns the size of the packed weights and biases. */
     size_t (*packed_floats)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
                             const struct adl_kernels *kernels);
     /* Packs `weights` (K x C/groups x R x S, as in PyTorch) and `bias` (K) into
@@ -67,15 +67,16 @@ struct adl_conv_algorithm {
     void (*pack)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
                  const struct adl_kernels *kernels, const float *weights, const float *scale,
                  const float *bias, float *packed);
+    /* Return the number of tasks of `run`, and the size of the scratch memory of one task of
+     * `prepare` or `run`. */
     size_t (*tasks)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
                     const struct adl_kernels *kernels);
     size_t (*scratch_floats)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
                              const struct adl_kernels *kernels);
-    /* Some algorithms first compute something that all tasks of `run` read, such as
-     * a transform of the whole input. The tasks 0 .. prepare_tasks-1 of `prepare`
-     * write it to `shared` (shared_floats, 64-byte aligned), and `run` is then given
-     * `shared` instead of the input as its x. The three functions are NULL, or
-     * prepare_tasks returns 0, where there is no such step. */
+    /* Some algorithms first compute data that all tasks of `run` read, such as a transform of
+     * the whole input. The tasks 0 .. prepare_tasks-1 of `prepare` write it to `shared`
+     * (shared_floats, 64-byte aligned), and `run` is then given `shared` instead of the input
+     * as its x. In other algorithms the three functions are NULL or prepare_tasks returns 0. */
     size_t (*shared_floats)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
                             const struct adl_kernels *kernels);
     size_t (*prepare_tasks)(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
@@ -96,10 +97,10 @@ struct adl_conv_algorithm {
  *
  *     depthwise                groups = C = K
  *     gemm                     packed matrix product with our own kernels; any shape
- *     winograd6, winograd8     stride 1, tiles of 6 or 8 points a side: F(4x4, 3x3) or
+ *     winograd6, winograd8     stride 1, tiles of 6 or 8 points per side: F(4x4, 3x3) or
  *                              F(6x6, 3x3) for a 3x3 kernel
- *     winograd6c, winograd8c   the same ("compact"): packed weights have their
- *                              original size and are transformed when they are used
+ *     winograd6c, winograd8c   as winograd6 and winograd8, but "compact": packed weights have
+ *                              their original size and are transformed when they are used
  *     strassen, strassen2      dense 1x1 in one or two levels: 7/8 or 49/64 of the
  *                              multiplications
  *     lines                    few input channels, as in the first layer
@@ -157,15 +158,15 @@ void adl_separable_run(const struct adl_conv *depthwise, const struct adl_conv *
 void adl_conv_copy_rows(const struct adl_conv *conv, const float *x, int group, size_t row0,
                         size_t rows, size_t column0, size_t count, float *dst, size_t ldd);
 
-/* Depth of that matrix product, R S C/groups. */
+/* Returns the depth of that matrix product, R S C/groups. */
 size_t adl_conv_depth(const struct adl_conv *conv);
-/* Whether the input map itself is the left factor, one row for each pixel: a 1x1
- * kernel at stride 1 without padding. */
+/* Returns whether the input map is the left factor, one row for each pixel: a 1x1 kernel
+ * at stride 1 without padding. */
 bool adl_conv_is_product(const struct adl_conv *conv);
 
-/* Leading dimension for rows of `floats` values in scratch memory: whole cache lines
- * plus one, so that the same column of successive rows falls into different cache sets
- * even where the length is a power of two. */
+/* Returns a leading dimension for rows of `floats` values in scratch memory: whole cache
+ * lines plus one, so that the values of a column in successive rows fall into different cache
+ * sets even if the length is a power of two. */
 size_t adl_conv_padded_row(size_t floats);
 
 #endif

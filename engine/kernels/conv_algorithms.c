@@ -1,6 +1,6 @@
-/* The rows of ADL_CONV_ALGORITHMS as an array, for code that goes through all of them.
- * The array has a file of its own because it depends on every algorithm, and every
- * algorithm depends on conv.h. */
+/* Lists the rows of ADL_CONV_ALGORITHMS in an array, for code that goes through all of them.
+ * The array is in a separate file because it depends on every algorithm, and every algorithm
+ * depends on conv.h. */
 
 #include "kernels/conv.h"
 

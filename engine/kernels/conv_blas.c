@@ -1,14 +1,14 @@
-/* Convolution through OpenBLAS: the fallback for machines without kernels of our own,
- * which takes every shape.
+/* Computes convolutions through OpenBLAS: the fallback for machines without kernels of our
+ * own, which takes every shape.
  *
- * It is the same matrix product as conv_gemm.c: rows are output pixels, the depth is
- * (r, s, c), columns are the output channels of a group. A task is a fixed number of
+ * A convolution is the matrix product that conv_gemm.c computes: rows are output pixels, the
+ * depth is (r, s, c), columns are the output channels of a group. A task is a fixed number of
  * output pixels of one group. Their rows of the left factor are copied into scratch
- * memory (a dense 1x1 convolution uses them where they are), multiplied by cblas_sgemm,
- * and bias, residual and clamp are applied by the pointwise kernel in a second pass
- * over the output, since a BLAS product has no epilogue.
+ * memory (a dense 1x1 convolution uses them in place) and multiplied by cblas_sgemm. The
+ * pointwise kernel then applies bias, residual and clamp in a second pass over the output,
+ * since a BLAS product has no epilogue.
  *
- * Packed weights: for each group a depth x K/groups matrix; behind them the biases. */
+ * Packed weights: for each group a depth x K/groups matrix, followed by the biases. */
 
 #include <math.h>
 #include <string.h>
@@ -21,7 +21,7 @@
 /* Output pixels of a task. */
 #define TASK_ROWS 64
 /* Fraction of the full speed that remains with the copies and the second pass. */
-#define PRODUCT_SHARE 0.85
+#define PRODUCT_FRACTION 0.85
 
 static size_t blas_rows(const struct adl_conv *conv)
 {
@@ -43,7 +43,7 @@ static double blas_cost(const struct adl_conv_algorithm *self, const struct adl_
     (void)self;
     (void)kernels;
     double rows = (double)conv->p * conv->q, depth = (double)adl_conv_depth(conv);
-    return fmax(rows, ADL_COST_WEIGHT_LOAD) * depth * conv->k / PRODUCT_SHARE;
+    return fmax(rows, ADL_COST_WEIGHT_LOAD) * depth * conv->k / PRODUCT_FRACTION;
 }
 
 static size_t blas_packed_floats(const struct adl_conv_algorithm *self, const struct adl_conv *conv,

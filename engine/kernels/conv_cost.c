@@ -1,10 +1,10 @@
-/* The parts of the cost model that several algorithms share (conv_cost.h). What is
- * particular to one algorithm is in its own file. */
+/* Computes the parts of the cost model that several algorithms share (conv_cost.h). The rest is
+ * in the files of the algorithms. */
 
 #include "kernels/conv_cost.h"
 
-/* Transforming one element of one tile and channel, including the memory traffic;
- * about the same for the input and for the output. */
+/* Cost of transforming one element of one tile and channel, including the memory traffic;
+ * about equal for the input and for the output. */
 #define TRANSFORM 20
 
 double adl_winograd_cost(const struct adl_winograd_pass *pass)

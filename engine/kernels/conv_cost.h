@@ -2,9 +2,9 @@
 #define ADL_KERNELS_CONV_COST_H
 
 /* The cost model of convolutions. The time that each algorithm will take is estimated
- * from the shape alone rather than measured when a plan is made: a measurement would
- * make the choice, and with it the last bits of every result, depend on how busy the
- * machine happened to be.
+ * from the shape alone rather than measured when a plan is made: with a measurement, the
+ * choice and with it the last bits of every result would depend on how busy the machine
+ * happened to be.
  *
  * The unit is the time of one multiply-add of a matrix product at full speed.
  * Measured in that unit, a transform or the load of a weight costs about the same
@@ -16,13 +16,14 @@
  * fewer rows than this is limited by loading its weights. */
 #define ADL_COST_WEIGHT_LOAD 11
 /* Fraction of the full speed that the matrix products of our own kernels reach. */
-#define ADL_COST_PRODUCT_SHARE 0.95
+#define ADL_COST_PRODUCT_FRACTION 0.95
 
-/* `count` rounded up to a multiple: channels are multiplied in whole panels. */
+/* Returns `count` rounded up to a multiple of `multiple`: channels are multiplied in whole
+ * panels. */
 double adl_cost_padded(int count, int multiple);
 
-/* What one pass of Winograd's algorithm (winograd.h) multiplies and transforms: a pass
- * over one image in an inference plan, over a whole batch in a training step. */
+/* The work of one pass of Winograd's algorithm (winograd.h), which is a pass over one image
+ * in an inference plan and over a whole batch in a training step. */
 struct adl_winograd_pass {
     double c; /* input channels */
     double k; /* output channels, including any padding to whole panels */
@@ -33,7 +34,7 @@ struct adl_winograd_pass {
     double products, weights;
 };
 
-/* (products + weights) c k + T tiles positions (c + k), where T is the cost of
+/* Returns (products + weights) c k + T tiles positions (c + k), where T is the cost of
  * transforming one value, of the input or of the output. */
 double adl_winograd_cost(const struct adl_winograd_pass *pass);
 

@@ -1,4 +1,4 @@
-/* Depthwise convolution (groups = C = K): every channel has a kernel of its own,
+/* Computes depthwise convolutions (groups = C = K), in which every channel has its own kernel:
  *
  *     out[p][q][c] = sum over r, s of x[p stride + r - pad_top][q stride + s - pad_left][c]
  *                                     w[r][s][c] + bias[c].
@@ -31,7 +31,7 @@ static bool depthwise_supports(const struct adl_conv_algorithm *self, const stru
            conv->r + (TASK_LINES - 1) * conv->stride <= MAX_ROWS;
 }
 
-/* Always the least: no other algorithm is designed for depthwise convolutions. */
+/* Returns the least possible cost: no other algorithm is designed for depthwise convolutions. */
 static double depthwise_cost(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
                              const struct adl_kernels *kernels)
 {
@@ -71,8 +71,8 @@ static size_t depthwise_tasks(const struct adl_conv_algorithm *self, const struc
     return (size_t)((conv->p + TASK_LINES - 1) / TASK_LINES);
 }
 
-/* To accumulate, the task's rows are computed in scratch memory and then added to the
- * output. */
+/* Returns the floats of the task's rows if the convolution accumulates: they are then computed
+ * in scratch memory and added to the output. */
 static size_t depthwise_scratch_floats(const struct adl_conv_algorithm *self,
                                        const struct adl_conv *conv,
                                        const struct adl_kernels *kernels)

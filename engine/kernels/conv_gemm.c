@@ -1,20 +1,20 @@
-/* Convolution as a matrix product on the tile kernel `gemm` of kernel.h:
+/* Computes convolutions as matrix products with the tile kernel `gemm` of kernel.h:
  *
  *     out[m][k] = sum over l of a[m][l] b[l][k]
  *
  * with a row m for each of the P Q output pixels, a column k for each output channel,
  * and the depth l = (r, s, c) of R S C/groups. This is the algorithm for every shape
- * for which nothing special is faster; the others are measured against it.
+ * for which no special algorithm is faster; the others are measured against it.
  *
  * The obvious implementation ("im2col") writes the matrix a, which is R S times as
  * large as the map, to memory and multiplies it. Here the product is implicit: at any
  * time only a small block of a exists, a few tiles of mr rows times one chunk of the
  * depth, copied into scratch memory that stays in the L1 cache. A dense 1x1
- * convolution copies nothing: there the map is the matrix.
+ * convolution mostly copies nothing, since its map is the matrix.
  *
  * Packed weights: for each group and each panel of nr output channels, all rows of b,
- * nr floats each, zero beyond the last channel; behind them the biases, padded in the
- * same way. The kernel reads a panel from front to back.
+ * nr floats each, zero beyond the last channel; then the biases, also padded to whole
+ * panels. The kernel reads a panel from front to back.
  *
  * The loops follow Goto and van de Geijn, "Anatomy of high-performance matrix
  * multiplication" (2008): a task is a block of rows times a block of panels. For each
@@ -32,16 +32,16 @@
 
 /* Row tiles of a block: how often the chunk of a panel is used from the L1 cache. */
 #define BLOCK_TILES 4
-/* Tasks that keep a few threads evenly busy; where the rows give fewer, the panels are
+/* Tasks that keep a few threads evenly busy; if dividing the rows gives fewer, the panels are
  * divided as well. */
 #define WANTED_TASKS 8
 /* Rows whose distance is a multiple of this fall into a few sets of the L1 cache and
- * would evict each other, so they are copied even where the map is the matrix. */
+ * would evict each other, so they are copied even if the map is the matrix. */
 #define SET_FLOATS 512
-/* Packed weights of at most so many floats stay in a core's own caches anyway. What is
- * worth prefetching then is the output, because a cache line that is going to be
- * written has to be fetched from memory first. A task then has several blocks of rows,
- * and each prefetches the output of the next. */
+/* Packed weights of at most so many floats stay in a core's private caches anyway. Then the
+ * output is prefetched instead, because a cache line that is going to be written has to be
+ * fetched from memory first. A task then has several blocks of rows, and each block prefetches
+ * the output of the next. */
 #define FEW_WEIGHTS ((size_t)64 * 1024)
 #define FEW_WEIGHTS_BLOCKS 4
 
@@ -53,7 +53,7 @@ struct gemm_blocking {
     size_t n_blocks, panels_per_block; /* tasks along the panels; panels of a task */
 };
 
-/* Rows of a block, which are multiplied by a panel's chunk while that is in the L1
+/* Returns the rows of a block, which are multiplied by a panel's chunk while that is in the L1
  * cache. */
 static size_t gemm_block_rows(const struct adl_kernels *kernels)
 {
@@ -95,9 +95,9 @@ static double gemm_cost(const struct adl_conv_algorithm *self, const struct adl_
 {
     (void)self;
     double rows = (double)conv->p * conv->q, depth = (double)adl_conv_depth(conv);
-    /* Of the two vectors of a panel the last panel may need only one. */
+    /* The last panel may need only one of the two vectors of a panel. */
     double columns = adl_cost_padded(conv->k / conv->groups, kernels->nr / 2) * conv->groups;
-    return fmax(rows, ADL_COST_WEIGHT_LOAD) * depth * columns / ADL_COST_PRODUCT_SHARE;
+    return fmax(rows, ADL_COST_WEIGHT_LOAD) * depth * columns / ADL_COST_PRODUCT_FRACTION;
 }
 
 static size_t gemm_packed_floats(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
@@ -146,7 +146,7 @@ static size_t gemm_scratch_floats(const struct adl_conv_algorithm *self,
     return gemm_block_rows(kernels) * ADL_GEMM_LDA;
 }
 
-/* Whether the rows of the left factor are read from the map itself. */
+/* Returns whether the rows of the left factor are read from the map without a copy. */
 static bool gemm_in_place(const struct adl_conv *conv)
 {
     return adl_conv_is_product(conv) && conv->ldx % SET_FLOATS != 0;
@@ -191,12 +191,12 @@ static void gemm_multiply(const struct adl_conv *conv, const struct adl_kernels 
             size_t row = part->row0 + i;
             tile.a = part->a + i * part->lda;
             tile.m = (int)ADL_MIN(mr, part->rows - i);
-            /* Prefetch while this tile is computed: its share of the next block's output,
-             * or of the next panel's weights. */
+            /* While this tile is computed, a part of the next block's output or of the next
+             * panel's weights is prefetched. */
             if (fetch_output) {
-                size_t share = mr * conv->ldo / panels;
-                tile.next = out + (row + part->rows) * conv->ldo + panel * share;
-                tile.next_step = adl_ceil_div(share, part->depth);
+                size_t floats = mr * conv->ldo / panels;
+                tile.next = out + (row + part->rows) * conv->ldo + panel * floats;
+                tile.next_step = adl_ceil_div(floats, part->depth);
             } else if (panel + 1 < part->panel1) {
                 tile.next_step = nr * mr / part->rows;
                 tile.next = tile.b + all * nr + i / mr * part->depth * tile.next_step;

@@ -1,9 +1,8 @@
-/* Convolution of a map with few channels, such as a network's first layer on an RGB
- * image. It is the product of conv_gemm.c, with the same packed weights, but copying
- * every window of R S C values, as conv_gemm.c does, would take as long as multiplying
- * it when K is small.
+/* Convolves maps with few channels, as in a network's first layer on an RGB image. It is the
+ * matrix product of conv_gemm.c with the packed weights of that file, but copying every window
+ * of R S C values, as conv_gemm.c does, would take as long as multiplying it when K is small.
  *
- * A task is a few rows of the output. It copies each row of the input that they need
+ * A task is a few rows of the output. It copies each row of the input that these need
  * only once, with the zero padding at both ends. In a dense map one row of a window is
  * S C contiguous floats, and windows of neighbouring output pixels overlap, stride C
  * floats apart; so the tile kernel can read row m of the left factor in place, as R
@@ -19,7 +18,7 @@
 #define TASK_PIXELS 224
 /* Input channels for which the algorithm is offered. */
 #define MAX_CHANNELS 8
-/* Time relative to conv_gemm.c, which here copies for as long as it multiplies. */
+/* Time relative to conv_gemm.c, which for these shapes copies for as long as it multiplies. */
 #define RELATIVE_COST 0.6
 
 static bool lines_supports(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
@@ -51,8 +50,8 @@ static size_t lines_tasks(const struct adl_conv_algorithm *self, const struct ad
     return (size_t)((conv->p + lines - 1) / lines);
 }
 
-/* Floats of a copied input row, from the first window's left end to the last one's
- * right end. */
+/* Returns the floats of a copied input row, from the left end of the first window to the right
+ * end of the last one. */
 static size_t lines_row_floats(const struct adl_conv *conv)
 {
     return (size_t)(((conv->q - 1) * conv->stride + conv->s) * conv->c);

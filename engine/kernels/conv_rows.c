@@ -1,6 +1,6 @@
-/* A convolution as a matrix product: its depth, and its left factor, which is copied
- * piece by piece. The algorithms never ask for the whole im2col matrix at a time, since
- * it is R S times as large as the map. */
+/* Copies parts of the left factor of a convolution written as a matrix product, and computes
+ * its sizes. The algorithms never ask for the whole left factor (the im2col matrix) at once,
+ * since it is R S times as large as the map. */
 
 #include <string.h>
 
@@ -29,7 +29,7 @@ void adl_conv_copy_rows(const struct adl_conv *conv, const float *x, int group, 
 {
     ptrdiff_t channels = conv->c / conv->groups;
     /* In a dense map the S pixels of a kernel row are contiguous and form one run;
-     * otherwise each pixel is a run of its own. */
+     * otherwise each pixel is a separate run. */
     bool dense = conv->groups == 1 && conv->ldx == (size_t)conv->c;
     ptrdiff_t run = dense ? channels * conv->s : channels;
     ptrdiff_t first = (ptrdiff_t)column0, last = (ptrdiff_t)(column0 + count);
@@ -39,8 +39,8 @@ void adl_conv_copy_rows(const struct adl_conv *conv, const float *x, int group, 
         int row = (int)(m / (size_t)conv->q) * conv->stride - conv->pad_top;
         int column = (int)(m % (size_t)conv->q) * conv->stride - conv->pad_left;
         float *to = dst;
-        for (ptrdiff_t at = first; at < last;) {
-            ptrdiff_t index = at / run, begin = index * run;
+        for (ptrdiff_t next = first; next < last;) {
+            ptrdiff_t index = next / run, begin = index * run;
             ptrdiff_t end = ADL_MIN(begin + run, last);
             ptrdiff_t y = row + (dense ? index : index / conv->s);
             ptrdiff_t z = column + (dense ? 0 : index % conv->s);
@@ -51,9 +51,9 @@ void adl_conv_copy_rows(const struct adl_conv *conv, const float *x, int group, 
             if (y < 0 || y >= conv->h)
                 valid_from = valid_to = 0;
             const float *pixel = x + (y * conv->w + z) * (ptrdiff_t)conv->ldx;
-            rows_copy_run(to, pixel, at - begin, end - begin, valid_from, valid_to);
-            to += end - at;
-            at = end;
+            rows_copy_run(to, pixel, next - begin, end - begin, valid_from, valid_to);
+            to += end - next;
+            next = end;
         }
     }
 }

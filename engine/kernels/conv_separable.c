@@ -1,4 +1,4 @@
-/* A depthwise convolution and the 1x1 convolution of its output in one step: the
+/* Computes a depthwise convolution and the 1x1 convolution of its output in one step: the
  * "depthwise separable" block of MobileNet (Howard et al., 2017).
  *
  * The depthwise convolution does so little arithmetic per value (R S multiply-adds)
@@ -8,17 +8,18 @@
  * the map between the two never exists as a whole. engine/plan/pair.c decides where
  * this is used.
  *
- * The two convolutions keep the packed weights of their own algorithms and do the same
- * operations in the same order, so the result has the same bits as two steps. */
+ * The two convolutions use the packed weights of conv_depthwise.c and conv_gemm.c and do the
+ * operations of these in the same order, so the result has the same bits as in two steps. */
 
 #include "base/size.h"
 #include "kernels/conv.h"
 
-/* Minimum of output pixels of a task: how often a panel of the 1x1 weights is used from
+/* Minimum number of output pixels of a task: how often a panel of the 1x1 weights is used from
  * the L1 cache. */
 #define TASK_PIXELS 56
 
-/* Rows of a task, an even number, because the depthwise kernel computes two at a time. */
+/* Returns the rows of a task, an even number, because the depthwise kernel computes two at a
+ * time. */
 static int separable_task_lines(const struct adl_conv *depthwise)
 {
     int pairs = (TASK_PIXELS + 2 * depthwise->q - 1) / (2 * depthwise->q);

@@ -1,4 +1,4 @@
-/* A dense 1x1 convolution between many channels by Strassen's algorithm (formulas:
+/* Computes dense 1x1 convolutions between many channels by Strassen's algorithm (formulas:
  * strassen.h).
  *
  * The convolution is the product of a map of P Q rows x C (the left factor) and the weights,
@@ -119,7 +119,7 @@ static double strassen_cost(const struct adl_conv_algorithm *self, const struct 
     double rows = (double)conv->p * conv->q,
            columns = adl_cost_padded(conv->k, parts * kernels->nr);
     double products =
-        fmax(rows, parts * ADL_COST_WEIGHT_LOAD) * conv->c * columns / ADL_COST_PRODUCT_SHARE;
+        fmax(rows, parts * ADL_COST_WEIGHT_LOAD) * conv->c * columns / ADL_COST_PRODUCT_FRACTION;
     return strassen_costs[levels - 1].handicap *
            (products * strassen_costs[levels - 1].products +
             rows * columns * strassen_costs[levels - 1].output +
@@ -201,8 +201,8 @@ static size_t strassen_factor_floats(const struct strassen_blocking *b)
     return b->part_rows * adl_conv_padded_row(b->part_depth);
 }
 
-/* Floats of all left factors; behind them lies for each row of the block a byte that says
- * whether its input is all zero. */
+/* Returns the floats of all left factors. A byte for each row of the block follows them, which
+ * says whether the input of the row is all zero. */
 static size_t strassen_factors_floats(const struct strassen_blocking *b)
 {
     return b->products * strassen_factor_floats(b);
@@ -214,15 +214,15 @@ static size_t strassen_split_floats(const struct strassen_blocking *b)
     return strassen_factors_floats(b) + lines * ADL_LINE_FLOATS;
 }
 
-/* With two levels: floats of a row of each of the first level's seven left factors,
- * from the upper and from the lower half of the factor. */
+/* With two levels, returns the floats of two rows of each of the first level's seven left
+ * factors, one from the upper and one from the lower half of the factor. */
 static size_t strassen_strip_floats(const struct strassen_blocking *b)
 {
     return b->levels == 1 ? 0 : SEVEN * 2 * adl_conv_padded_row(b->half_depth);
 }
 
-/* Computes row `row` of the first level's seven left factors, and notes in `zero` whether
- * the two rows of the block that it is made of are zero. */
+/* Computes row `row` of the first level's seven left factors, and sets in `zero` whether the two
+ * rows of the block that it is made of are zero. */
 static void strassen_split_outer(const struct adl_conv *conv, const struct adl_kernels *kernels,
                                  const struct strassen_blocking *b, const float *x, size_t rows,
                                  size_t row, float *out, size_t step, unsigned char *zero)

@@ -1,5 +1,5 @@
-/* Winograd convolution at stride 1 (formulas: winograd.h), for kernels with odd sides:
- * 3x3, 5x5, 1x7 and so on.
+/* Computes convolutions at stride 1 by Winograd's algorithm (formulas: winograd.h), for
+ * kernels with odd sides: 3x3, 5x5, 1x7 and so on.
  *
  * 1. The output is divided into T tiles of m x m' pixels (winograd_tiles.c), and the
  *    input of each tile is transformed: n x n' values ("positions") per channel.
@@ -9,17 +9,16 @@
  * 3. The products of each tile are transformed back into m x m' pixels, and bias,
  *    residual and clamp are applied.
  *
- * A tile of 6 points a side (m = 4 for a 3x3 kernel) needs a quarter of the
+ * A tile of 6 points per side (m = 4 for a 3x3 kernel) needs a quarter of the
  * multiplications, one of 8 points (m = 6) about a fifth. Larger tiles would save
  * little more and round much worse; on the tests' golden inputs the logits of every
  * network stay within 1e-6 of the largest.
  *
  * A large map is divided into blocks of tiles, and each task takes one block through
- * all three steps while its transforms are in the L2 cache. For a small map, reading
- * the weights is what takes time. There the tasks of `prepare` transform all tiles
- * first, and each task of `run` takes a slice of the output channels (of one block,
- * where the slices are too few to be tasks for several threads), so that each weight is
- * read once.
+ * all three steps while its transforms are in the L2 cache. For a small map, most of the
+ * time goes into reading the weights. The tasks of `prepare` then transform all tiles
+ * first, and each task of `run` takes a slice of the output channels (of one block, if there
+ * are too few slices to be tasks for several threads), so that each weight is read once.
  *
  * Weights are transformed once, when they are packed, or ("compact") each time they
  * are used (winograd_weights.c). Transformed weights are several times larger; with few
@@ -45,8 +44,8 @@
 /* Compact weights are used panel by panel, so the transformed input is read again for
  * each panel of output channels; this is for each of its values. */
 #define PANEL_INPUT 1.65
-/* Tiles of 8 points a side have larger rounding errors and are chosen only where they
- * are estimated to be faster by this factor. */
+/* Tiles of 8 points per side have larger rounding errors and are chosen only if they are
+ * estimated to be faster by this factor. */
 #define HANDICAP8 1.1
 
 static bool winograd_supports(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
@@ -69,7 +68,7 @@ static double winograd_cost(const struct adl_conv_algorithm *self, const struct 
         .positions = positions,
         /* The weights are loaded while the products are computed. */
         .products =
-            fmax((double)work.products / ADL_COST_PRODUCT_SHARE, ADL_COST_WEIGHT_LOAD * loads),
+            fmax((double)work.products / ADL_COST_PRODUCT_FRACTION, ADL_COST_WEIGHT_LOAD * loads),
     };
     if (self->winograd.compact)
         pass.weights = (double)work.blocks * positions * TRANSFORM_WEIGHT +
@@ -104,7 +103,8 @@ static size_t winograd_transform_floats(const struct adl_winograd_blocking *b)
     return b->positions * b->transformed_tiles * b->ldv;
 }
 
-/* The transformed input, and behind it for each tile the outputs that see zeros only. */
+/* Returns the floats of the transformed input and of the data that follow it: for each tile, the
+ * outputs that see only zeros. */
 static size_t winograd_transformed_floats(const struct adl_winograd_blocking *b)
 {
     size_t floats = b->transformed_tiles * (sizeof(uint64_t) / sizeof(float));
@@ -116,9 +116,9 @@ static size_t winograd_product_floats(const struct adl_winograd_blocking *b)
     return b->positions * b->block_tiles * b->ldm;
 }
 
-/* A task's memory, in this order: a row of zeros, to which the pixels in the padding
- * point; the transformed input of the block, unless all tasks share it; the products of
- * the block; a chunk of transformed weights if these are compact. */
+/* Returns the floats of a task's memory, which holds, in this order: a row of zeros, to which
+ * the pixels in the padding point; the transformed input of the block, unless all tasks share
+ * it; the products of the block; a chunk of transformed weights if the weights are compact. */
 static size_t winograd_scratch_floats(const struct adl_conv_algorithm *self,
                                       const struct adl_conv *conv,
                                       const struct adl_kernels *kernels)
@@ -142,8 +142,8 @@ static size_t winograd_prepare_tasks(const struct adl_conv_algorithm *self,
     return b.shared ? adl_ceil_div(b.tiles, PREPARE_TILES) : 0;
 }
 
-/* Transforms `tiles` tiles from tile0 on; `to` is the place of tile0, and each position
- * has a matrix of its own, transformed_tiles x ldv. */
+/* Transforms `tiles` tiles from tile0 on. Each position has a matrix, transformed_tiles x ldv;
+ * `to` is the row of tile0 in the first of these matrices. */
 static void winograd_transform_input(const struct adl_conv *conv, const struct adl_kernels *kernels,
                                      const struct adl_winograd_blocking *b, const float *x,
                                      size_t tile0, size_t tiles, float *zeros, float *to,
@@ -178,13 +178,13 @@ static void winograd_transform_input(const struct adl_conv *conv, const struct a
     }
 }
 
-/* What one task multiplies: a block of tiles by a slice of the panels. */
+/* The work of one task: a block of tiles is multiplied by a slice of the panels. */
 struct winograd_block {
     const struct adl_winograd_blocking *b;
     size_t tile0, tiles;
     size_t panel0, panels;
-    const float *transformed; /* of its first tile, at position 0 */
-    const uint64_t *zeros;    /* for each tile, the outputs that see zeros only */
+    const float *transformed; /* of the first tile, at position 0 */
+    const uint64_t *zeros;    /* for each tile, the outputs that see only zeros */
     float *products;          /* for each position block_tiles x ldm */
 };
 
@@ -217,9 +217,9 @@ static void winograd_multiply_chunk(const struct winograd_block *block,
     kernels->winograd->product(&product);
 }
 
-/* With transformed weights: position by position, in the order in which the weights are
- * packed, so that each weight is read once for a block, and the operands of one
- * position stay in the nearer caches even where those of all positions do not. */
+/* Multiplies by transformed weights, position by position, in the order in which the weights
+ * are packed, so that each weight is read once for a block, and the operands of one position
+ * stay in the nearer caches even if those of all positions do not fit there. */
 static void winograd_multiply(const struct winograd_block *block, const struct adl_kernels *kernels,
                               const float *packed)
 {
@@ -234,9 +234,9 @@ static void winograd_multiply(const struct winograd_block *block, const struct a
             }
 }
 
-/* With compact weights: each chunk of a panel is transformed into `chunk` and then used
- * at all positions. Meanwhile the next chunk's weights are prefetched, a part of them at
- * each position. */
+/* Multiplies by compact weights: each chunk of a panel is transformed into `chunk` and then
+ * used at all positions. Meanwhile the weights of the next chunk are prefetched, a part of them
+ * at each position. */
 static void winograd_multiply_compact(const struct winograd_block *block,
                                       const struct adl_kernels *kernels, const float *packed,
                                       float *chunk)

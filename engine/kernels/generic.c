@@ -1,4 +1,4 @@
-/* Kernels in plain C, for any machine. There is no `gemm` here: convolutions other than
+/* Defines the kernels in plain C, for any machine. There is no `gemm` here: convolutions other than
  * depthwise ones go through OpenBLAS, which has tuned code for many processors. */
 
 #include "kernels/kernel.h"
@@ -9,14 +9,14 @@
 #include <math.h>
 #include <stdbool.h>
 
-/* A NaN compares false with both bounds and stays one. */
+/* Clamps v to lo..hi. A NaN compares false with both bounds and stays NaN. */
 static float generic_clamp(float v, float lo, float hi)
 {
     v = v < lo ? lo : v;
     return v > hi ? hi : v;
 }
 
-/* NaN if either is. */
+/* Returns the larger value, NaN if either is NaN. */
 static float generic_max(float a, float b)
 {
     return b > a || b != b ? b : a;
@@ -52,7 +52,7 @@ static void generic_depthwise(const struct adl_depthwise_rows *j)
 
 static void generic_pool(const struct adl_pool_row *j, bool average)
 {
-    float share = 1.0f / (float)(j->size * j->size);
+    float weight = 1.0f / (float)(j->size * j->size);
     for (int q = 0; q < j->q; q++) {
         float *out = j->out + (size_t)q * j->ldo;
         int column = q * j->stride - j->pad_left;
@@ -67,7 +67,7 @@ static void generic_pool(const struct adl_pool_row *j, bool average)
                     out[c] = average ? out[c] + x[c] : generic_max(out[c], x[c]);
             }
         for (size_t c = 0; average && c < j->channels; c++)
-            out[c] *= share;
+            out[c] *= weight;
     }
 }
 

@@ -1,20 +1,20 @@
 #ifndef ADL_KERNELS_KERNEL_H
 #define ADL_KERNELS_KERNEL_H
 
-/* The inner loops ("kernels"), one table of them for each instruction set. A kernel
- * works on plain pointers and strides; it allocates nothing and knows no tensor. This
- * header defines what each one computes; tests compare all of them with the plain-C
+/* Declares the inner loops ("kernels"), one table of them for each instruction set. A kernel
+ * works on plain pointers and strides; it allocates no memory and does not use tensors. This
+ * header defines what each kernel computes; tests compare all of them with the plain-C
  * forward of the op in engine/ops.
  *
  * Every map is NHWC with `ld` floats from one pixel to the next; ld is larger than the
- * number of channels where the map is a slice of a concatenated one. Each output value
+ * number of channels if the map is a slice of a concatenated one. Each output value
  * is computed by one fixed sequence of operations, whatever tile or thread it falls
  * into, so results do not depend on how the work is divided.
  *
- * NaN goes through everything as in PyTorch: a clamp leaves it, a maximum of values of
- * which one is NaN is NaN, and in a backward pass it counts as not clamped. Algorithms
- * that share products between outputs (Strassen, Winograd) may spread what is not finite
- * to more outputs, but never lose it.
+ * NaN is propagated as in PyTorch: a clamp keeps it, a maximum of values of which one is NaN
+ * is NaN, and in a backward pass it counts as not clamped. Algorithms that share products
+ * between outputs (Strassen, Winograd) may spread values that are not finite to more outputs,
+ * but never lose them.
  *
  * Files that are compiled for wider instruction sets include this header. It must not
  * define any function: the linker could keep the wide copy for the whole program,
@@ -24,7 +24,7 @@
 
 /* --- matrix product on packed panels ----------------------------------------- */
 
-/* The depth that conv_gemm.c does at a time, and the leading dimension of its copied
+/* The depth that conv_gemm.c processes at a time, and the leading dimension of its copied
  * rows: somewhat more, so that rows fall into different cache sets. */
 #define ADL_GEMM_KC 256
 #define ADL_GEMM_LDA 272
@@ -33,8 +33,8 @@
  *
  *     c[i][j] = clamp(init + sum over l of a[i][l] b[l][j] + residual[i][j], lo, hi)
  *
- * where init is c[i][j] (accumulate) or bias[j]. A product whose depth is done in
- * chunks passes residual and clamp with the last chunk only. */
+ * where init is c[i][j] (accumulate) or bias[j]. If the depth of a product is divided into
+ * chunks, residual and clamp are passed with the last chunk only. */
 struct adl_gemm_tile {
     const float *a; /* m rows of the left factor */
     size_t lda;
@@ -44,10 +44,10 @@ struct adl_gemm_tile {
     const float *next;
     size_t next_step;
     size_t depth;
-    /* Where a row of the left factor is not contiguous but consists of several segments
-     * of `depth` floats each: their number, and the floats from the end of one to the
-     * start of the next. 0 segments mean one. The whole depth, and the rows of b, are
-     * then segments * depth. */
+    /* If a row of the left factor is not contiguous but consists of several segments of
+     * `depth` floats each: their number, and the floats from the end of one to the start of
+     * the next. 0 segments mean one. The whole depth is then segments * depth, and b has as
+     * many rows. */
     size_t segments, segment_skip;
     float *c;
     size_t ldc;
@@ -180,14 +180,14 @@ struct adl_kernels {
     /* --- training (train_loops.h): maps are dense, pixels x channels. dx (+)= means that
      * the value is added to dx if `add` is not 0, else stored. --- */
 
-    /* Gradient of a ReLU: dx (+)= 0 where y <= 0 or y >= hi (finite), else dy. dx may be
-     * dy. */
+    /* Computes the gradient of a ReLU: dx (+)= 0 where y <= 0 or y >= hi (finite), else dy.
+     * dx may be dy. */
     void (*relu_back)(const float *y, float hi, size_t count, const float *dy, float *dx, int add);
     /* sums[c] = sum over the pixels of x; mean[c] = sums[c] / pixels, rounded to float;
      * squares[c] = sum over the pixels of (x - mean[c])^2. */
     void (*moments)(const float *x, size_t pixels, size_t channels, double *sums, double *squares,
                     float *mean);
-    /* Sums over the pixels of g and of g (x - mean[c]), where g = dy if y was not
+    /* Computes the sums over the pixels of g and of g (x - mean[c]), where g = dy if y was not
      * clamped, else 0. */
     void (*products)(const float *x, const float *dy, const struct adl_norm *norm, size_t pixels,
                      size_t channels, double *dy_sums, double *product_sums);
@@ -198,18 +198,18 @@ struct adl_kernels {
     /* sums[c] += sum over the pixels of a b. */
     void (*dot_rows)(const float *a, size_t lda, const float *b, size_t ldb, size_t pixels,
                      size_t channels, float *sums);
-    int lanes; /* floats of a vector: the fewest channels of the kernels below that say so */
+    int lanes; /* floats of a vector; some kernels below need at least so many channels */
     /* sums[tap][c] = sum over the output pixels of dy times x at that tap. */
     void (*depthwise_grad)(const struct adl_depthwise_grad *job);
-    /* dx += dy at the window's first maximum in row order, the first pixel with x = y; at
-     * its last NaN where y is NaN. */
+    /* dx += dy at the window's first maximum in row order, the first pixel with x = y; if y is
+     * NaN, at the window's last NaN. */
     void (*maxpool_back)(const struct adl_maxpool_back *job);
     /* out += x w[c]. */
     void (*spread)(const float *x, const float *w, size_t ldx, size_t pixels, size_t channels,
                    float *out, size_t ldo);
     /* The gradient of a 3x3 kernel by F(4x4, 3x3), along at least `lanes` channels; A and
-     * G are those of winograd.h. spread: z[i * step + c] = element i of A dy A' for a
-     * tile of 4x4 output pixels. fold: grad[tap * channels + c] = element `tap` of
+     * G are those of winograd.h. winograd_spread: z[i * step + c] = element i of A dy A' for
+     * a tile of 4x4 output pixels. winograd_fold: grad[tap * channels + c] = element `tap` of
      * G' m G, where m[i * step + c] is element i of the 6x6 matrix m and g points to the
      * elements of G, 6 x 3. */
     void (*winograd_spread)(const float *const *pixels, size_t channels, float *z, size_t step);

@@ -1,7 +1,7 @@
 #ifndef ADL_KERNELS_STRASSEN_H
 #define ADL_KERNELS_STRASSEN_H
 
-/* The additions of Strassen's algorithm (V. Strassen, "Gaussian elimination is not
+/* Declares the additions of Strassen's algorithm (V. Strassen, "Gaussian elimination is not
  * optimal", 1969), which multiplies two matrices that are cut into quarters with seven
  * products of quarters instead of eight. With the quarters aij and bij of the factors
  * and cij of the result,
@@ -25,11 +25,11 @@
 
 #define ADL_STRASSEN_PRODUCTS 7
 
-/* One row of each left factor, from one row of the upper half of a and the row at the
- * same place in the lower half. */
+/* One row of each left factor, from one row of the upper half of a and the corresponding row
+ * of the lower half. */
 struct adl_strassen_split {
     const float *x[2];  /* upper and lower row; NULL: a row of zeros */
-    size_t half, count; /* columns of the left half; of both, half <= count <= 2 * half */
+    size_t half, count; /* columns of the left half, and of a; half <= count <= 2 * half */
     float *out;         /* 7 rows of `half` floats, `step` apart; writable up to a multiple
                          * of 16 */
     size_t step;
@@ -49,7 +49,7 @@ struct adl_strassen_join {
     size_t ldr;
     float lo, hi;
     /* With a bias: for each row of a half, whether that row of the left factor is all zero;
-     * its sums are then cleared, what is not finite in them becoming NaN. */
+     * its sums are then cleared, and those that are not finite become NaN. */
     const unsigned char *zero[2];
 };
 

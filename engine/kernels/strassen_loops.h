@@ -1,19 +1,20 @@
 #ifndef ADL_KERNELS_STRASSEN_LOOPS_H
 #define ADL_KERNELS_STRASSEN_LOOPS_H
 
-/* The additions of Strassen's algorithm, written for a vector type: each instruction
+/* Computes the additions of Strassen's algorithm, written for a vector type: each instruction
  * set's file includes this header after its avx*_vec.h. The formulas are in strassen.h.
  * `split` loads four vectors and stores seven, `join` loads seven and stores four, with
- * less than one addition for each of them: loads and stores are what takes time. */
+ * less than one addition for each load or store, so the time goes into loads and stores. */
 
 #include "kernels/strassen.h"
 
-/* The first n floats at row + at, the others zero; all zero where there is no row. */
-INLINE vec strassen_load(const float *row, size_t at, size_t n)
+/* Loads the first n floats at row + offset and sets the others to zero; all are zero if row is
+ * NULL. */
+INLINE vec strassen_load(const float *row, size_t offset, size_t n)
 {
     if (!row || n == 0)
         return (vec){0};
-    return n < VEC ? vec_load_part(row + at, n) : vec_load(row + at);
+    return n < VEC ? vec_load_part(row + offset, n) : vec_load(row + offset);
 }
 
 INLINE void strassen_factors(vec a00, vec a01, vec a10, vec a11, float *out, size_t step)
@@ -44,10 +45,10 @@ static void ISA(strassen_split)(const struct adl_strassen_split *j)
     }
 }
 
-/* Stores a vector of the result in one of its quarters, as far as that exists. `ends`, a
- * constant at each call: whether bias, residual and clamp are applied. */
+/* Stores a vector of the result in one of its quarters, as far as that exists. `finish`, a
+ * constant at each call, says whether bias, residual and clamp are applied. */
 INLINE void strassen_put(const struct adl_strassen_join *j, size_t row, size_t l, int lower,
-                         int right, vec sum, const int ends)
+                         int right, vec sum, const int finish)
 {
     float *out = j->out[lower][right] + row * j->ldo + l;
     const float *residual = j->residual[lower][right];
@@ -55,7 +56,7 @@ INLINE void strassen_put(const struct adl_strassen_join *j, size_t row, size_t l
 
     if (row >= j->rows[lower] || n == 0)
         return;
-    if (ends) {
+    if (finish) {
         if (j->zero[lower][row])
             sum -= sum;
         sum += strassen_load(j->bias[right], l, n);
@@ -69,7 +70,7 @@ INLINE void strassen_put(const struct adl_strassen_join *j, size_t row, size_t l
         vec_store(out, sum);
 }
 
-INLINE void strassen_join_rows(const struct adl_strassen_join *j, const int ends)
+INLINE void strassen_join_rows(const struct adl_strassen_join *j, const int finish)
 {
     for (size_t row = 0; row < j->rows[0]; row++)
         for (size_t l = 0; l < j->columns[0]; l += VEC) {
@@ -78,10 +79,10 @@ INLINE void strassen_join_rows(const struct adl_strassen_join *j, const int ends
 #pragma GCC unroll 7
             for (int i = 0; i < ADL_STRASSEN_PRODUCTS; i++)
                 p[i] = vec_load(in + (size_t)i * j->step);
-            strassen_put(j, row, l, 0, 0, p[0] + p[3] - p[4] + p[6], ends);
-            strassen_put(j, row, l, 0, 1, p[2] + p[4], ends);
-            strassen_put(j, row, l, 1, 0, p[1] + p[3], ends);
-            strassen_put(j, row, l, 1, 1, p[0] - p[1] + p[2] + p[5], ends);
+            strassen_put(j, row, l, 0, 0, p[0] + p[3] - p[4] + p[6], finish);
+            strassen_put(j, row, l, 0, 1, p[2] + p[4], finish);
+            strassen_put(j, row, l, 1, 0, p[1] + p[3], finish);
+            strassen_put(j, row, l, 1, 1, p[0] - p[1] + p[2] + p[5], finish);
         }
 }
 

@@ -1,9 +1,9 @@
 #ifndef ADL_KERNELS_TRAIN_LOOPS_H
 #define ADL_KERNELS_TRAIN_LOOPS_H
 
-/* The kernels of a training step that are not matrix products, in plain C for the
- * compiler to vectorise. Each instruction set's file includes this header and compiles
- * it with its own flags, after it has defined TRAIN_LANES, the floats of a vector, and
+/* Implements the kernels of a training step that are not matrix products, in plain C for the
+ * compiler to vectorise. Each instruction set's file includes this header and is compiled
+ * with the flags for it, after it has defined TRAIN_LANES, the floats of a vector, and
  * ISA(name). Everything here is static, so that no wide instruction can leak into
  * another file through the linker. Maps are dense: channels are contiguous, and pixels
  * `channels` floats apart.
@@ -15,9 +15,9 @@
 #include "kernels/kernel.h"
 #include "kernels/winograd.h"
 
-/* Channels done at a time; their sums are kept on the stack. */
+/* Channels processed at a time; their sums are kept on the stack. */
 #define TRAIN_BLOCK 256
-/* Rows of a map done at a time, which stay in a near cache while one vector of channels
+/* Rows of a map processed at a time, which stay in a near cache while one vector of channels
  * after the other is computed. */
 #define TRAIN_ROWS 4
 /* Pixels of a run, summed in float32 before the sum is added to one in double. */
@@ -30,7 +30,7 @@ static size_t train_min(size_t a, size_t b)
     return a < b ? a : b;
 }
 
-/* The gradient of a clamp's input: dy where y was not clamped, else 0. A NaN was not
+/* Returns the gradient of a clamp's input: dy if y was not clamped, else 0. A NaN was not
  * clamped; it compares false with either bound. Both comparisons are always evaluated
  * (| instead of ||), so that there is no branch to prevent vectorisation. */
 static float train_unclamped(float y, float lo, float hi, float dy)
@@ -38,8 +38,8 @@ static float train_unclamped(float y, float lo, float hi, float dy)
     return ((y <= lo) | (y >= hi)) ? 0 : dy;
 }
 
-/* An infinite bound clamps nothing, not even an infinite value: it is replaced by NaN,
- * which nothing reaches. */
+/* Replaces an infinite bound by NaN, which no value reaches: it clamps nothing, not even an
+ * infinite value. */
 static float train_bound(float bound)
 {
     return __builtin_isinf(bound) ? __builtin_nanf("") : bound;
@@ -160,20 +160,20 @@ static void ISA(train_dot_rows)(const float *restrict a, size_t lda, const float
 
 typedef float train_vector __attribute__((vector_size(4 * TRAIN_LANES), aligned(4), may_alias));
 
-static train_vector train_load(const float *at)
+static train_vector train_load(const float *floats)
 {
-    return *(const train_vector *)(const void *)at;
+    return *(const train_vector *)(const void *)floats;
 }
 
-/* A vector of channels of column q of a row of dy; zero outside the row. */
+/* Returns a vector of channels of column q of a row of dy; zero outside the row. */
 static train_vector train_column(const struct adl_depthwise_grad *g, const float *dy, int q)
 {
     return q >= 0 && q < g->q ? train_load(dy + (size_t)q * g->channels) : (train_vector){0};
 }
 
 /* Adds the products of one row of dy to the nine sums of a vector of channels. `rows` has
- * a bit for each of the three rows of x that lies inside the map. It is a constant where
- * all three do, so that the sums stay in registers. */
+ * a bit for each of the three rows of x that lies inside the map. It is a constant if all
+ * three do, so that the sums stay in registers. */
 static TRAIN_INLINE void train_depthwise_row(const struct adl_depthwise_grad *g, const int rows,
                                              const float *x, const float *dy, train_vector *sums)
 {
@@ -237,8 +237,8 @@ static void ISA(train_depthwise_rows)(const struct adl_depthwise_grad *g, int p0
         *(train_vector *)(void *)(work + tap * TRAIN_LANES) = sums[tap];
 }
 
-/* The last vector ends with the last channel, so it may overlap the one before it; the
- * channels in common get the same sums from both. */
+/* The last vector ends with the last channel, so it may overlap the one before it; both compute
+ * equal sums for the channels in common. */
 static void ISA(train_depthwise_grad)(const struct adl_depthwise_grad *g)
 {
     size_t vectors = (g->channels + TRAIN_LANES - 1) / TRAIN_LANES, each = 9 * TRAIN_LANES;
@@ -260,7 +260,7 @@ static void ISA(train_depthwise_grad)(const struct adl_depthwise_grad *g)
 
 static const float train_pairs[2] = ADL_WINOGRAD_PAIRS6;
 
-/* y = A x, from 4 vectors to 6, which are sx and sy vectors apart. */
+/* Computes y = A x, from 4 vectors that are sx apart to 6 that are sy apart. */
 static TRAIN_INLINE void train_spread4(const train_vector *x, int sx, train_vector *y, int sy)
 {
     const float a = train_pairs[0], b = train_pairs[1];
@@ -323,7 +323,7 @@ static void ISA(train_winograd_fold)(const float *m, size_t step, const float *g
 
 /* --- pooling ------------------------------------------------------------------------------ */
 
-/* Where the maximum of a window is NaN, its last NaN takes the gradient. */
+/* Adds the gradient to the last NaN of the window in the channels whose maximum is NaN. */
 static void ISA(train_maxpool_back_nan)(const struct adl_maxpool_back *j)
 {
     for (size_t c = 0; c < j->channels; c++) {
@@ -332,14 +332,14 @@ static void ISA(train_maxpool_back_nan)(const struct adl_maxpool_back *j)
             continue;
         for (int r = 0; r < j->rows; r++)
             for (int s = 0; s < j->columns; s++) {
-                size_t at = (size_t)r * j->line + (size_t)s * j->channels + c;
-                last = j->x[at] != j->x[at] ? at : last;
+                size_t index = (size_t)r * j->line + (size_t)s * j->channels + c;
+                last = j->x[index] != j->x[index] ? index : last;
             }
         j->dx[last] += j->dy[c];
     }
 }
 
-/* `left` is dy for the channels whose maximum has not been found yet, else 0, so that
+/* `pending` is dy for the channels whose maximum has not been found yet, else 0, so that
  * only the first pixel that equals the maximum receives the gradient. */
 static void ISA(train_maxpool_back)(const struct adl_maxpool_back *j)
 {
@@ -347,20 +347,20 @@ static void ISA(train_maxpool_back)(const struct adl_maxpool_back *j)
     for (size_t c0 = 0; c0 < j->channels; c0 += TRAIN_BLOCK) {
         size_t block = train_min(TRAIN_BLOCK, j->channels - c0);
         const float *restrict y = j->y + c0;
-        float left[TRAIN_BLOCK];
+        float pending[TRAIN_BLOCK];
         for (size_t c = 0; c < block; c++) {
-            left[c] = j->dy[c0 + c];
+            pending[c] = j->dy[c0 + c];
             nan |= y[c] != y[c];
         }
         for (int r = 0; r < j->rows; r++)
             for (int s = 0; s < j->columns; s++) {
-                size_t at = (size_t)r * j->line + (size_t)s * j->channels + c0;
-                const float *restrict x = j->x + at;
-                float *restrict dx = j->dx + at;
+                size_t index = (size_t)r * j->line + (size_t)s * j->channels + c0;
+                const float *restrict x = j->x + index;
+                float *restrict dx = j->dx + index;
                 for (size_t c = 0; c < block; c++) {
-                    float found = x[c] == y[c] ? left[c] : 0;
+                    float found = x[c] == y[c] ? pending[c] : 0;
                     dx[c] += found;
-                    left[c] = x[c] == y[c] ? 0 : left[c];
+                    pending[c] = x[c] == y[c] ? 0 : pending[c];
                 }
             }
     }
@@ -376,7 +376,7 @@ static void ISA(train_spread)(const float *restrict x, const float *restrict w, 
             out[i * ldo + c] += x[i * ldx + c] * w[c];
 }
 
-/* The members of struct adl_kernels that this header defines. */
+/* Initializers for the members of struct adl_kernels that this header implements. */
 #define ADL_TRAIN_LOOPS                                                                            \
     .relu_back = ISA(train_relu_back), .moments = ISA(train_moments),                              \
     .products = ISA(train_products), .affine2 = ISA(train_affine2),                                \

@@ -1,8 +1,8 @@
 #ifndef ADL_KERNELS_WINOGRAD_H
 #define ADL_KERNELS_WINOGRAD_H
 
-/* The kernels of Winograd convolution F(m x m', r x r'): a tile of m x m' outputs of a
- * convolution with an r x r' kernel at stride 1, from its n x n' inputs, n = m + r - 1,
+/* Declares the kernels of Winograd convolution F(m x m', r x r'): a tile of m x m' outputs of a
+ * convolution with an r x r' kernel at stride 1, from the n x n' inputs of the tile, n = m + r - 1,
  * with one multiplication for each input instead of r r' for each output. F(4x4, 3x3)
  * thus needs 36 multiplications per channel for 16 outputs, where the definition needs
  * 144; F(6x6, 3x3) needs 64 instead of 324.
@@ -24,14 +24,14 @@
  *
  * The last point is infinity: its row of B' has the coefficients of M, its row of G is
  * (0 .. 0 1), and its column of A' is (0 .. 0 1)'. The other points are 0 and pairs +-p;
- * even and odd powers then give the same products for both of a pair up to the sign, so
- * that half of each transform is shared. The rounding error depends on the choice of
+ * even and odd powers then give equal products for the two points of a pair up to the sign,
+ * so that half of each transform is shared. The rounding error depends on the choice of
  * the points: those below gave the least in a search over dyadic numbers, whose squares
- * and products are exact. A kernel of a single row or column has a side of one point,
- * which is not transformed.
+ * and products are exact. If a kernel has a single row or column, that side of a tile has one
+ * point and is not transformed.
  *
  * A tile at the map's edge with few outputs needs only a subset of the points. It uses
- * the same transformed weights: B' is then that of the subset, times the factors that
+ * the transformed weights of whole tiles: B' is then that of the subset, times the factors that
  * the denominators of G contain for the omitted points.
  *
  * Like kernel.h, this header is included by files compiled for wider instruction sets
@@ -106,7 +106,7 @@ struct adl_winograd_product {
     size_t rows;
     const float *b; /* depth rows of nr floats, 64-byte aligned */
     size_t depth;
-    /* Memory to be prefetched meanwhile. NULL: what lies behind b, as much as b has. */
+    /* Memory to be prefetched meanwhile. NULL: the memory after b, as many bytes as b has. */
     const float *next;
     size_t next_floats;
     float *c; /* 64-byte aligned, as is ldc */
@@ -127,7 +127,7 @@ struct adl_winograd_weights {
 };
 
 struct adl_winograd_kernels {
-    int mr, nr; /* largest number of rows that `product` does at a time; columns of a panel */
+    int mr, nr; /* rows that `product` computes at a time, at most; columns of a panel */
     void (*product)(const struct adl_winograd_product *product);
     void (*input)(const struct adl_winograd_input *tile);
     void (*output)(const struct adl_winograd_output *tile);

@@ -1,11 +1,11 @@
 #ifndef ADL_KERNELS_WINOGRAD_LOOPS_H
 #define ADL_KERNELS_WINOGRAD_LOOPS_H
 
-/* The transforms of Winograd convolution, written for a vector type: each instruction
+/* Computes the transforms of Winograd convolution, written for a vector type: each instruction
  * set's file includes this header after it has defined
  *
- *     ISA(name)     the name with that of the instruction set
- *     vec, VEC      the type, to which GCC's operators apply, and its floats
+ *     ISA(name)     the name with the instruction set as prefix
+ *     vec, VEC      the type, to which GCC's operators apply, and the number of its floats
  *     INLINE        static, always inlined
  *     vec_load(p), vec_store(p, v)               whole vectors
  *     vec_load_part(p, n), vec_store_part(p, n, v)  the first n < VEC floats
@@ -21,9 +21,9 @@
 
 #include "kernels/winograd.h"
 
-/* The compiler is meant to evaluate most of what follows. The number of points, the
- * subset and the outputs are constants at each call, and loops over them are unrolled,
- * so that what remains of a transform are the multiplications by its coefficients.
+/* The compiler is meant to evaluate most of the following functions. The number of points,
+ * the subset and the outputs are constants at each call, and loops over them are unrolled, so
+ * that only the multiplications by the coefficients of a transform remain at run time.
  *
  * The n points of a side are 0, the pairs +-p, and infinity, in this order; pair i has
  * the positions 1 + 2i and 2 + 2i. A subset of `size` points leaves out some pairs. */
@@ -36,7 +36,7 @@ INLINE float pair_point(const int n, const int i)
     return n == 6 ? six[i] : eight[i];
 }
 
-/* The index of the subset's i-th pair. */
+/* Returns the index of the subset's i-th pair. */
 INLINE int subset_pair(const int n, const int size, const int i)
 {
     if (n == 8 && size == 6)
@@ -44,7 +44,7 @@ INLINE int subset_pair(const int n, const int size, const int i)
     return n == 8 && size == 4 ? 1 : i;
 }
 
-/* The subset's i-th position. */
+/* Returns the subset's i-th position. */
 INLINE int subset_position(const int n, const int size, const int i)
 {
     if (i == 0)
@@ -54,8 +54,8 @@ INLINE int subset_position(const int n, const int size, const int i)
     return 1 + 2 * subset_pair(n, size, (i - 1) / 2) + (i - 1) % 2;
 }
 
-/* The coefficients c of the product of (z - p^2) over the subset's pairs except `skip`
- * (-1: none). With z the square of a point this is the part of M that the pairs
+/* Computes the coefficients c of the product of (z - p^2) over the subset's pairs except
+ * `skip` (-1: none). With z the square of a point this is the part of M that the pairs
  * contribute. Returns the number of coefficients. */
 INLINE int even_polynomial(const int n, const int size, const int skip, float *c)
 {
@@ -74,9 +74,9 @@ INLINE int even_polynomial(const int n, const int size, const int skip, float *c
     return degree + 1;
 }
 
-/* The weights are transformed for all n points, so the denominators in G contain
- * factors for the points that a subset leaves out. Returns the product of these factors
- * for the point with this square, by which the input is multiplied instead. */
+/* Returns the product of the factors that the denominators of G contain, at the point with
+ * this square, for the points that a subset leaves out. The weights are transformed for all n
+ * points, so the input is multiplied by this product to make up for them. */
 INLINE float omitted_factor(const int n, const int size, const float square)
 {
     float product = 1;
@@ -91,7 +91,7 @@ INLINE float omitted_factor(const int n, const int size, const float square)
     return product;
 }
 
-/* y = B' x for the subset, from `size` vectors to as many. The coefficients of
+/* Computes y = B' x for the subset, from `size` vectors to as many. The coefficients of
  * M(z) / (z - p) and M(z) / (z + p) agree but for the signs of the odd ones: `even` and
  * `odd` are computed once for both. */
 INLINE void forward(const int n, const int size, const vec *x, vec *y)
@@ -126,7 +126,7 @@ INLINE void forward(const int n, const int size, const vec *x, vec *y)
     }
 }
 
-/* y = A' x for the subset, from `size` vectors to `m`. Even powers of the points of a pair
+/* Computes y = A' x for the subset, from `size` vectors to `m`. Even powers of the points of a pair
  * are equal and odd ones opposite, so sums and differences are taken first. */
 INLINE void inverse(const int n, const int size, const int m, const vec *x, vec *y)
 {
@@ -236,7 +236,7 @@ INLINE void output_columns(const struct adl_winograd_output *t, size_t c, const 
     }
 }
 
-/* Makes y[j] zero where bit j of `zeros` is set; what is not finite becomes NaN. */
+/* Sets y[j] to zero if bit j of `zeros` is set; values that are not finite become NaN. */
 INLINE void clear(vec *y, const int m, uint64_t zeros)
 {
     UNROLL for (int j = 0; j < m; j++) if (zeros >> j & 1) y[j] -= y[j];
@@ -289,7 +289,8 @@ INLINE void output_rows(const struct adl_winograd_output *t, size_t c, size_t pa
     SIDE(8, 8, 2)
 #define SIDE_KEY(n, size, m) ((n)*256 + (size)*16 + (m))
 
-/* `clears`, a constant at each call: whether t->zeros has any. */
+/* Transforms a vector of channels of a tile. `clears`, a constant at each call, says whether
+ * t->zeros has any bits. */
 INLINE void output_vector(const struct adl_winograd_output *t, size_t c, size_t part,
                           const int clears)
 {
@@ -309,7 +310,8 @@ INLINE void output_vector(const struct adl_winograd_output *t, size_t c, size_t 
 #undef SIDE
 }
 
-/* A function of its own, so that it takes no registers from the frequent case. */
+/* Handles tiles with outputs that see only zeros: a separate function, so that it takes no
+ * registers from the frequent case. */
 static __attribute__((noinline)) void ISA(winograd_output_zeros)(
     const struct adl_winograd_output *t)
 {
@@ -335,9 +337,9 @@ static void ISA(winograd_output)(const struct adl_winograd_output *t)
 /* In double, so that transformed weights are rounded only once. */
 typedef double wide __attribute__((vector_size(VEC * sizeof(double))));
 
-/* The inverse of a denominator of G, the product of the differences between a point and
- * all others: of the point 0 (pair -1), or of a point of a pair, which is the same for
- * both. */
+/* Returns the inverse of a denominator of G, the product of the differences between a point
+ * and all others: of the point 0 (pair -1), or of a point of a pair, for which both points give
+ * one value. */
 INLINE double denominator_inverse(const int n, const int pair)
 {
     const float p = pair < 0 ? 0 : pair_point(n, pair);
@@ -351,7 +353,7 @@ INLINE double denominator_inverse(const int n, const int pair)
     return 1 / (double)product;
 }
 
-/* y = G x, from r vectors to n. */
+/* Computes y = G x, from r vectors to n. */
 INLINE void kernel_side(const int n, const int r, const wide *x, wide *y)
 {
     if (n == 1) {
@@ -379,7 +381,7 @@ INLINE void kernel_side(const int n, const int r, const wide *x, wide *y)
     }
 }
 
-/* The columns of a kernel of r x s taps. */
+/* Transforms the columns of a kernel of r x s taps. */
 INLINE void kernel_columns(const float *w, const int n, const int r, const int s, wide *half)
 {
     UNROLL for (int j = 0; j < s; j++)
@@ -432,7 +434,7 @@ INLINE void weights_vector(const struct adl_winograd_weights *t, const float *w,
 #undef SIDE
 }
 
-/* The most frequent case, in which every size is a constant. */
+/* Transforms 3x3 kernels: the most frequent case, in which every size is a constant. */
 INLINE void weights_3x3(const struct adl_winograd_weights *t, const int n)
 {
     for (size_t l = 0; l < t->depth; l++)

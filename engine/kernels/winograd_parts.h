@@ -1,9 +1,9 @@
 #ifndef ADL_KERNELS_WINOGRAD_PARTS_H
 #define ADL_KERNELS_WINOGRAD_PARTS_H
 
-/* What the three files of Winograd convolution share: the division into tiles and
- * blocks (winograd_tiles.c) and the layout of the weights (winograd_weights.c), both used
- * by conv_winograd.c. The vocabulary (point, position, tile) is that of winograd.h. */
+/* Types and functions that the three files of Winograd convolution share: the division into
+ * tiles and blocks (winograd_tiles.c) and the layout of the weights (winograd_weights.c), both
+ * used by conv_winograd.c. winograd.h defines the terms point, position and tile. */
 
 #include "kernels/conv.h"
 #include "kernels/winograd.h"
@@ -27,7 +27,7 @@ struct adl_winograd_blocking {
     struct adl_winograd_side rows, columns;
     size_t channels;                   /* of the input */
     size_t positions;                  /* of a whole tile, n n' */
-    size_t tiles, blocks, block_tiles; /* block_tiles: the largest block's */
+    size_t tiles, blocks, block_tiles; /* block_tiles: tiles of the largest block */
     bool shared;                       /* `prepare` transforms the input for all tasks */
     size_t transformed_tiles;          /* tiles of one transformed matrix: all, or a block's */
     size_t nr, panels;                 /* output channels of a panel; panels */
@@ -45,8 +45,8 @@ struct adl_winograd_blocking adl_winograd_blocking(struct adl_winograd_variant v
                                                    const struct adl_conv *conv,
                                                    const struct adl_kernels *kernels);
 
-/* What a Winograd convolution with tiles of `points` points a side multiplies and
- * transforms, for the cost model; the blocks are those of transformed weights. */
+/* The work of a Winograd convolution with tiles of `points` points per side, for the cost
+ * model; the blocks are those that it has with transformed weights. */
 struct adl_winograd_work {
     size_t tiles;
     size_t positions; /* of a whole tile */
@@ -58,32 +58,32 @@ struct adl_winograd_work adl_winograd_work(const struct adl_conv *conv,
 
 struct adl_winograd_tile {
     const struct adl_winograd_part *rows, *columns;
-    int row, column; /* its first pixel in the output */
+    int row, column; /* of its first pixel in the output */
 };
 struct adl_winograd_tile adl_winograd_tile(const struct adl_winograd_blocking *b, size_t index);
 
 struct adl_winograd_run {
     size_t from, to;
 };
-/* The tiles [from, to) that need a position; none where from >= to. */
+/* Returns the tiles [from, to) that need a position; there are none if from >= to. */
 struct adl_winograd_run adl_winograd_tiles_of(const struct adl_winograd_blocking *b,
                                               size_t position);
 
 /* --- weights (winograd_weights.c) ----------------------------------------------- */
 
-/* Floats of the packed weights, in either layout; the biases, padded to whole panels,
- * follow. */
+/* Returns the floats of the packed weights, in either layout; the biases, padded to whole
+ * panels, follow them. */
 size_t adl_winograd_weight_floats(const struct adl_winograd_blocking *b);
 void adl_winograd_pack(const struct adl_winograd_blocking *b, const struct adl_conv *conv,
                        const struct adl_kernels *kernels, const float *weights, const float *scale,
                        const float *bias, float *packed);
 
-/* Transformed layout: the offset of the nr floats of one position, panel and input
+/* Transformed layout: returns the offset of the nr floats of one position, panel and input
  * channel. */
 size_t adl_winograd_weight_offset(const struct adl_winograd_blocking *b, size_t position,
                                   size_t panel, size_t channel);
 
-/* Compact layout: the offset of a panel's weights from an input channel on. */
+/* Compact layout: returns the offset of a panel's weights from an input channel on. */
 size_t adl_winograd_compact_offset(const struct adl_winograd_blocking *b, size_t panel,
                                    size_t channel);
 /* Compact layout: transforms the weights at `packed`, those of `depth` input channels

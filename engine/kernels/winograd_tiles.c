@@ -1,13 +1,13 @@
-/* How the output of a Winograd convolution is divided into tiles, and the tiles into
- * blocks and tasks.
+/* Divides the output of a Winograd convolution into tiles, and the tiles into blocks and
+ * tasks.
  *
  * P and Q are rarely multiples of a tile's m outputs. The last row and the last column
  * of tiles then have fewer outputs, and smaller tiles for them, with a subset of the
  * points (winograd.h), save multiplications: on a 14x14 map with m = 4, for instance,
  * 3 of 4 tiles of a side are whole and the last one has 2 outputs, for which 4 of the
- * 6 points are enough. Not every tile then needs every position. The order of the
- * tiles (last row, whole tiles, last column) is such that the tiles which need a given
- * position are always one contiguous run, hence rows of one matrix product. */
+ * 6 points are enough. Not every tile then needs every position. The tiles are in such an
+ * order (last row, whole tiles, last column) that those which need a given position are
+ * always one contiguous run, hence rows of one matrix product. */
 
 #include "base/mem.h"
 #include "base/size.h"
@@ -26,9 +26,9 @@
 #define BLOCK_TILES 28
 /* A map of at most so many tiles is transformed as a whole, by `prepare`. */
 #define WHOLE_TILES 64
-/* Tasks of such a map, where it has the channels or tiles for them. The blocks of a
- * larger map are a multiple of this number, so that a few threads get equal shares,
- * until there are MANY_TASKS times as many. */
+/* Tasks of such a small map, if it has enough channels or tiles for them. The number of
+ * blocks of a larger map is a multiple of this number, so that a few threads get equal
+ * amounts of work, unless there are MANY_TASKS times as many blocks. */
 #define WANTED_TASKS 8
 #define MANY_TASKS 4
 
@@ -52,7 +52,7 @@ static size_t winograd_round_up(size_t a, size_t b)
 
 static const unsigned char winograd_all_positions[] = {0, 1, 2, 3, 4, 5, 6, 7};
 
-/* The smallest subset of the points that gives `outputs` outputs with r taps. */
+/* Returns the smallest subset of the points that gives `outputs` outputs with r taps. */
 static struct adl_winograd_part winograd_smallest_part(int points, int r, int outputs)
 {
     static const unsigned char of6_4[] = ADL_WINOGRAD_POSITIONS6_4;
@@ -89,7 +89,7 @@ static int winograd_tile_count(const struct adl_winograd_side *side)
     return side->count + (side->last.outputs > 0);
 }
 
-/* Input channels of a chunk of compact weights, from COMPACT_BYTES. */
+/* Returns the number of input channels of a chunk of compact weights, from COMPACT_BYTES. */
 static size_t winograd_compact_chunk(const struct adl_winograd_blocking *b)
 {
     size_t most = COMPACT_BYTES / sizeof(float) / (b->positions * b->nr);
@@ -114,7 +114,7 @@ struct adl_winograd_blocking adl_winograd_blocking(struct adl_winograd_variant v
         b.blocks = 1;
         b.slice_panels = adl_ceil_div(b.panels, WANTED_TASKS);
         b.slices = adl_ceil_div(b.panels, b.slice_panels);
-        /* Each block transforms compact weights anew, so those keep a single block. */
+        /* Each block would transform compact weights again, so with them there is only one. */
         while (!b.compact && b.blocks * b.slices < WANTED_TASKS &&
                b.tiles > b.blocks * (size_t)kernels->winograd->mr)
             b.blocks *= 2;
@@ -137,19 +137,20 @@ struct adl_winograd_blocking adl_winograd_blocking(struct adl_winograd_variant v
 
 /* --- the order of the tiles -------------------------------------------------------- */
 
-/* Tiles of the last row, and of those the ones that are in the last column as well. */
+/* Returns the number of tiles of the last row if that is not whole, else 0. */
 static size_t winograd_last_row_tiles(const struct adl_winograd_blocking *b)
 {
     return b->rows.last.outputs ? (size_t)winograd_tile_count(&b->columns) : 0;
 }
 
+/* Returns 1 if there is a tile in a last row and a last column that are not whole, else 0. */
 static size_t winograd_corner_tiles(const struct adl_winograd_blocking *b)
 {
     return b->rows.last.outputs && b->columns.last.outputs ? 1 : 0;
 }
 
-/* In this order: the corner, the rest of the last row, the whole tiles row by row, the
- * rest of the last column. */
+/* The tiles are in this order: the corner, the rest of the last row, the whole tiles row by
+ * row, the rest of the last column. */
 struct adl_winograd_tile adl_winograd_tile(const struct adl_winograd_blocking *b, size_t index)
 {
     const struct adl_winograd_side *rows = &b->rows, *columns = &b->columns;

@@ -1,12 +1,12 @@
-/* The packed weights of a Winograd convolution, in one of two layouts.
+/* Packs and transforms the weights of a Winograd convolution, in one of two layouts.
  *
  * Transformed: G g G' of each kernel, n n' values instead of R S (for a 3x3 kernel 36
  * or 64 instead of 9), in the order in which conv_winograd.c reads them:
  *
  *     [slice of panels][position][chunk of the depth][panel][channel of the chunk][nr]
  *
- * Compact: the size of the file's weights, [panel][input channel][tap][nr]. They are
- * transformed chunk by chunk each time they are used.
+ * Compact: the weights of the model, [panel][input channel][tap][nr]. They are transformed
+ * chunk by chunk each time they are used.
  *
  * A panel is nr output channels, zero beyond the last one. In both layouts the biases,
  * padded to whole panels, follow. */

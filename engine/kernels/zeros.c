@@ -1,5 +1,8 @@
+/* Finds values and windows that are zero; see zeros.h. */
+
 #include "kernels/zeros.h"
 
+/* Values compared before the search may end, so that the comparison is vectorised. */
 #define RUN ((size_t)16)
 
 bool adl_zeros_only(const float *x, size_t count)
@@ -23,8 +26,8 @@ static bool zeros_pixel(const struct adl_winograd_input *tile, int row, int colu
     return adl_zeros_only(tile->pixels[row * tile->columns + column], tile->channels);
 }
 
-/* Every window of r x s pixels holds one of those in row r - 1, 2 r - 1, ... and column
- * s - 1, 2 s - 1, ...: where none of these few is zero, no window is. */
+/* Returns false if no window of r x s pixels can be zero: every window holds a pixel in row
+ * r - 1, 2 r - 1, ... and column s - 1, 2 s - 1, ..., and none of these few pixels is zero. */
 static bool zeros_possible(const struct adl_winograd_input *tile, int r, int s)
 {
     for (int i = r - 1; i < tile->rows; i += r)
