@@ -1,7 +1,7 @@
-/* PyTorch checkpoints.
+/* Reads PyTorch checkpoints.
  *
  * torch.save pickles an object, usually a dict that has the state_dict (parameter name to
- * tensor) and, besides it, the epoch, the optimizer and so on. In the pickle a tensor is a
+ * tensor) and also the epoch, the optimizer and so on. In the pickle a tensor is a
  * call of torch._utils._rebuild_tensor_v2(storage, offset, size, stride, ...), where the
  * storage is a persistent id ('storage', class, key, device, element count) and its elements
  * are outside the pickle: in a zip archive as the entry data/KEY, in the legacy stream after
@@ -10,8 +10,8 @@
  * storage.
  *
  *   torch_zip.c, torch_legacy.c   the two containers
- *   torch_dict.c                  which dict is the state_dict
- *   torch_storage.c               the storages a pickle mentions
+ *   torch_dict.c                  the search for the state_dict
+ *   torch_storage.c               the storages that a pickle mentions
  *   torch_tensor.c                a tensor as a strided view of a storage */
 
 #include "io/torch.h"
@@ -27,8 +27,8 @@
 #include "base/size.h"
 #include "io/torch_parts.h"
 
-/* What DataParallel, torch.compile, FSDP, DeepSpeed and activation checkpointing put into the names
- * of parameters. */
+/* The prefixes that DataParallel, torch.compile, FSDP, DeepSpeed and activation checkpointing add
+ * to the names of parameters. */
 static const char *const wrappers[] = {"module.", "_orig_mod.", "_fsdp_wrapped_module.",
                                        "_forward_module.", "_checkpoint_wrapped_module."};
 
@@ -77,7 +77,7 @@ static int open_zip(struct reader *r, const void *bytes, size_t length)
 }
 
 /* Finds the bytes of a storage when it is first used. In a legacy stream all storages were
- * found when it was opened. */
+ * found when the stream was opened. */
 static int locate(struct reader *r, struct adl_torch_storage *storage, const char *tensor)
 {
     char name[sizeof "data/" + ADL_TORCH_KEY_BYTES];
@@ -112,22 +112,22 @@ static int locate(struct reader *r, struct adl_torch_storage *storage, const cha
 void adl_torch_unwrap(const char *name, size_t length, char *bare)
 {
     size_t used = 0;
-    for (size_t at = 0; at < length;) {
+    for (size_t next = 0; next < length;) {
         bool begins = used == 0 || bare[used - 1] == '.';
         size_t skip = 0;
         for (size_t i = 0; begins && i < ADL_COUNT(wrappers); i++)
-            if (length - at > strlen(wrappers[i]) &&
-                !memcmp(name + at, wrappers[i], strlen(wrappers[i])))
+            if (length - next > strlen(wrappers[i]) &&
+                !memcmp(name + next, wrappers[i], strlen(wrappers[i])))
                 skip = strlen(wrappers[i]);
         if (skip)
-            at += skip;
+            next += skip;
         else
-            bare[used++] = name[at++];
+            bare[used++] = name[next++];
     }
     bare[used] = '\0';
 }
 
-/* Copies a parameter's name without what --key names and without what the wrappers put in. */
+/* Copies a parameter's name without the prefix that --key names and without those of wrappers. */
 static int take_name(struct reader *r, const struct adl_pickle_value *key, char *name, size_t size)
 {
     if (key->kind == ADL_PICKLE_BLOB)
@@ -143,7 +143,8 @@ static int take_name(struct reader *r, const struct adl_pickle_value *key, char 
     return 0;
 }
 
-static bool is_harmless(const struct adl_pickle_value *value)
+/* Returns whether a value that is not a tensor may be skipped. */
+static bool is_skipped(const struct adl_pickle_value *value)
 {
     switch (value->kind) {
     case ADL_PICKLE_NONE:
@@ -154,7 +155,7 @@ static bool is_harmless(const struct adl_pickle_value *value)
     case ADL_PICKLE_TEXT:
     case ADL_PICKLE_BYTES:
     case ADL_PICKLE_BLOB:
-    /* A dict is beside the weights where a script added its own entries to the state_dict. */
+    /* Some scripts add further dicts to the state_dict. */
     case ADL_PICKLE_DICT: return true;
     default: return false;
     }
@@ -173,7 +174,7 @@ static int take_entry(struct reader *r, struct adl_tensors *tensors,
     if (take_name(r, key, name, sizeof name) < 0)
         return -1;
     if (!adl_torch_is_tensor(value)) {
-        if (is_harmless(value))
+        if (is_skipped(value))
             return 0;
         return adl_fail(r->err, ADL_ERR_UNSUPPORTED,
                         "entry %s of the state_dict is not a tensor but %s, which is not executed",
@@ -232,8 +233,8 @@ static const char *scalar_text(const struct adl_pickle_value *value, char *text,
     return text;
 }
 
-/* Scalars and strings besides the state_dict become metadata. They are not needed, so what
- * cannot be metadata is left out without an error. */
+/* Adds the scalars and strings of the top object as metadata. They are not needed, so those that
+ * cannot be metadata are left out without an error. */
 static int take_metadata(struct reader *r, struct adl_tensors *tensors)
 {
     const struct adl_pickle_value *root = r->pickle.root;

@@ -1,12 +1,12 @@
-/* Which of the dicts in a checkpoint is the state_dict.
+/* Finds the state_dict among the dicts in a checkpoint.
  *
  * Training scripts save the state_dict alone, beside the epoch and the optimizer, or some
  * levels deeper: {"ckpt": {"model": {...}, "ema": {...}}, "optimizer": {...}}. So every dict
- * that has tensors is a candidate, but those of optimizers. One candidate is taken. Of
+ * that has tensors is a candidate, except those of optimizers. A single candidate is taken. Of
  * several, those with at most half as many tensors as the largest are dropped (a loss's
  * weights, the best accuracy), then averages of the weights, which are a second copy of a
- * network. What remains has to be one, or has to have one under a usual name: everything
- * else is a choice that only the user can make, by --key. */
+ * network. If several remain, exactly one of them has to have a usual name: any other choice
+ * is left to the user, by --key. */
 
 #include <stdio.h>
 #include <string.h>
@@ -19,13 +19,13 @@
 /* Entries under which training scripts keep the state_dict. */
 static const char *const usual[] = {"state_dict", "model_state_dict", "model_state", "model", "net",
                                     "network",    "weights",          "params",      "module"};
-/* Parts of names under which tensors are that are no weights. */
-static const char *const others[] = {"optim", "sched", "scaler"};
+/* Entries whose names contain one of these hold tensors that are not weights. */
+static const char *const not_weights[] = {"optim", "sched", "scaler"};
 
 /* Checkpoints nest three or four levels deep. */
 #define DEPTH 8
 #define CANDIDATES 16
-/* Dicts may contain each other, so the entries that are looked at are counted. */
+/* The entries that are visited are limited, since dicts may contain each other. */
 #define STEPS (1000 * 1000)
 
 struct candidate {
@@ -40,7 +40,6 @@ struct search {
     size_t steps;
 };
 
-/* The function or class behind a value, as "module.name". */
 struct adl_name_quoted adl_torch_callable(const struct adl_pickle_value *value)
 {
     char text[200] = "an object";
@@ -74,18 +73,18 @@ static struct adl_name_quoted quote(const char *text)
     return adl_name_quote(text, strlen(text));
 }
 
-/* The keys of a checkpoint, for the message that requires --key. */
+/* Lists the keys of a checkpoint, for the message that requires --key. */
 static void list_keys(const struct adl_pickle_value *dict, char *text, size_t size)
 {
-    size_t at = 0;
+    size_t used = 0;
     snprintf(text, size, "none");
-    for (uint32_t i = 0; dict->kind == ADL_PICKLE_DICT && i < dict->count && at + 1 < size;
+    for (uint32_t i = 0; dict->kind == ADL_PICKLE_DICT && i < dict->count && used + 1 < size;
          i += 2) {
         if (dict->items[i]->kind != ADL_PICKLE_TEXT)
             continue;
-        int put = snprintf(text + at, size - at, "%s%s", at ? ", " : "",
+        int put = snprintf(text + used, size - used, "%s%s", used ? ", " : "",
                            adl_name_quote(dict->items[i]->text, dict->items[i]->count).text);
-        at += put > 0 ? (size_t)put : 0;
+        used += put > 0 ? (size_t)put : 0;
     }
 }
 
@@ -100,12 +99,12 @@ static bool contains(const char *text, size_t length, const char *part)
     return false;
 }
 
-/* Whether a path has a part "ema", as in "model_ema" and "ema.shadow", but not "schema". */
+/* Returns whether a path has a part "ema", as in "model_ema" and "ema.shadow", but not "schema". */
 static bool is_average(const char *path)
 {
-    for (const char *at = path; (at = strcasestr(at, "ema")); at += 3) {
-        bool begins = at == path || strchr("._-", at[-1]);
-        if (begins && (!at[3] || strchr("._-", at[3])))
+    for (const char *match = path; (match = strcasestr(match, "ema")); match += 3) {
+        bool begins = match == path || strchr("._-", match[-1]);
+        if (begins && (!match[3] || strchr("._-", match[3])))
             return true;
     }
     return false;
@@ -120,9 +119,8 @@ static bool is_usual(const char *path)
     return false;
 }
 
-/* Whether both hold the same names and the same values, as when a script saves
- * `model.state_dict()` twice. Values are the same where the pickle says the same storage and
- * offset of them. */
+/* Returns whether both dicts hold equal names and values in equal order, as when a script saves
+ * `model.state_dict()` twice. Tensors count as equal if their storages and offsets are. */
 static bool same_content(const struct adl_pickle_value *a, const struct adl_pickle_value *b)
 {
     if (a == b)
@@ -152,8 +150,8 @@ static void add(struct search *search, const struct adl_pickle_value *dict, size
     snprintf(new->path, sizeof new->path, "%s", path);
 }
 
-/* Collects what is in `value`, which is at `path`. Entries whose path would be too long to be
- * given to --key are left out. */
+/* Collects the candidates in `value`, whose path is `path`. Entries whose path would be too long
+ * for --key are left out. */
 static void collect(struct search *search, const struct adl_pickle_value *value, const char *path,
                     int depth)
 {
@@ -172,8 +170,8 @@ static void collect(struct search *search, const struct adl_pickle_value *value,
         if (!is_container(inner) || (dict && key->kind != ADL_PICKLE_TEXT))
             continue;
         bool other = false;
-        for (size_t k = 0; dict && k < ADL_COUNT(others); k++)
-            other |= contains(key->text, key->count, others[k]);
+        for (size_t k = 0; dict && k < ADL_COUNT(not_weights); k++)
+            other |= contains(key->text, key->count, not_weights[k]);
         const char *dot = *path ? "." : "";
         if (dict)
             put = snprintf(below, sizeof below, "%s%s%.*s", path, dot,
@@ -199,7 +197,7 @@ static bool is_named(const struct candidate *candidate)
     return is_usual(candidate->path);
 }
 
-/* Keeps only candidates that pass, unless none does. */
+/* Keeps only the candidates that pass the test, or all of them if none passes. */
 static void keep(struct candidate *list[], size_t *count, test *passes)
 {
     size_t kept = 0;
@@ -214,8 +212,8 @@ static void keep(struct candidate *list[], size_t *count, test *passes)
     *count = kept;
 }
 
-/* The candidates of `search` that are large enough to be a network. */
-static size_t large_ones(struct search *search, struct candidate *list[])
+/* Lists the candidates that are large enough to be a network, and returns their number. */
+static size_t list_large(struct search *search, struct candidate *list[])
 {
     size_t most = 0, count = 0;
     for (size_t i = 0; i < search->count; i++)
@@ -226,25 +224,25 @@ static size_t large_ones(struct search *search, struct candidate *list[])
     return count;
 }
 
-/* `--key "a" (60 tensors), --key "b" (62 tensors)` of all but `chosen`. */
+/* Writes `--key "a" (60 tensors), --key "b" (62 tensors)` for all candidates but `chosen`. */
 static void list_candidates(struct candidate *const list[], size_t count,
                             const struct candidate *chosen, char *text, size_t size)
 {
-    size_t at = 0;
+    size_t used = 0;
     text[0] = '\0';
-    for (size_t i = 0; i < count && at + 1 < size; i++) {
+    for (size_t i = 0; i < count && used + 1 < size; i++) {
         if (list[i] == chosen || !list[i]->path[0])
             continue;
-        int put = snprintf(text + at, size - at, "%s--key %s (%zu tensors)", at ? ", " : "",
+        int put = snprintf(text + used, size - used, "%s--key %s (%zu tensors)", used ? ", " : "",
                            quote(list[i]->path).text, list[i]->tensors);
-        at += put > 0 ? (size_t)put : 0;
+        used += put > 0 ? (size_t)put : 0;
     }
 }
 
 static int choose(struct search *search, struct adl_torch_dict *found, struct adl_error *err)
 {
     struct candidate *large[CANDIDATES], *left[CANDIDATES];
-    size_t large_count = large_ones(search, large), count = large_count;
+    size_t large_count = list_large(search, large), count = large_count;
     char list[400];
 
     memcpy(left, large, sizeof left);
@@ -307,8 +305,8 @@ static bool has_names_below(const struct adl_pickle_value *dict, const char *pre
     return false;
 }
 
-/* Finds "a.b.c": as one name, else as a path, the longest first name first, else as what the
- * names of tensors begin with (*prefix, "a.b.c."). NULL where it is nothing of that. */
+/* Finds "a.b.c": as one name, else as a path, the longest first name first, else as the prefix of
+ * the names of tensors (sets `prefix` to "a.b.c."). Returns NULL if it is none of these. */
 static const struct adl_pickle_value *resolve(const struct adl_pickle_value *value, const char *key,
                                               char *prefix)
 {
@@ -316,12 +314,12 @@ static const struct adl_pickle_value *resolve(const struct adl_pickle_value *val
     const struct adl_pickle_value *found = entry_of(value, key);
     if (found)
         return found;
-    for (size_t at = strlen(key); at-- > 0;) {
-        if (key[at] != '.')
+    for (size_t dot = strlen(key); dot-- > 0;) {
+        if (key[dot] != '.')
             continue;
-        snprintf(first, sizeof first, "%.*s", (int)at, key);
+        snprintf(first, sizeof first, "%.*s", (int)dot, key);
         const struct adl_pickle_value *inner = entry_of(value, first);
-        found = inner && is_container(inner) ? resolve(inner, key + at + 1, prefix) : NULL;
+        found = inner && is_container(inner) ? resolve(inner, key + dot + 1, prefix) : NULL;
         if (found)
             return found;
     }

@@ -1,9 +1,9 @@
-/* PyTorch files from before version 1.6, a stream without any directory:
+/* Reads PyTorch files from before version 1.6, streams without a directory:
  *
  *   five pickles, one after the other:
  *     the magic number 0x1950a86a20f9469cfc6c
  *     the protocol number 1001
- *     facts about the machine, {"little_endian": True, ...}
+ *     a description of the machine, {"little_endian": True, ...}
  *     the object, in which storages are persistent ids
  *     the list of the storages' keys
  *   for each key, in the order of the list:
@@ -11,7 +11,7 @@
  *     the elements
  *
  * A storage's size in bytes is known only from its class in the object's pickle, so a class
- * of unknown element size makes everything after it unreadable. */
+ * of unknown element size makes all storages after it unreadable. */
 
 #include <string.h>
 
@@ -23,12 +23,12 @@
 static const unsigned char magic[] = {0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19};
 #define PROTOCOL 1001
 
-/* Reads the next pickle of the stream. */
+/* Reads the next pickle of the stream; `name` is for messages. */
 static int next_pickle(struct adl_pickle *pickle, const unsigned char *bytes, size_t length,
-                       size_t *offset, const char *what, struct adl_error *err)
+                       size_t *offset, const char *name, struct adl_error *err)
 {
     if (adl_pickle_load(pickle, bytes + *offset, length - *offset, err) < 0)
-        return adl_error_context(err, "%s", what);
+        return adl_error_context(err, "%s", name);
     *offset += pickle->length;
     return 0;
 }
@@ -66,7 +66,7 @@ out:
     return result;
 }
 
-/* Finds the data of the storage of that key at *offset, which is moved past it. */
+/* Finds the data of the storage with key `key` at *offset, and moves *offset past them. */
 static int find_storage(const struct adl_torch_storages *storages,
                         const struct adl_pickle_value *key, const unsigned char *bytes,
                         size_t length, size_t *offset, struct adl_error *err)

@@ -21,7 +21,7 @@
 struct adl_torch_storage {
     const struct adl_pickle_value *key;
     size_t element_size; /* bytes; 0 when the class is unknown */
-    bool typed;          /* `dtype` says what the elements are */
+    bool typed;          /* `dtype` is the type of the elements */
     bool readable;       /* false for complex, quantized and unknown classes */
     enum adl_dtype dtype;
     size_t count;              /* elements, as the pickle says */
@@ -62,6 +62,9 @@ struct adl_torch_zip {
     size_t count;
 };
 
+/* Reads the central directory of an archive, whose bytes are borrowed. Fails with ADL_ERR_FORMAT,
+ * ADL_ERR_UNSUPPORTED (not of PyTorch, or a TorchScript program), ADL_ERR_LIMIT or ADL_ERR_NOMEM;
+ * then nothing has to be closed. */
 int adl_torch_zip_open(struct adl_torch_zip *zip, const void *bytes, size_t length,
                        struct adl_error *err) ADL_MUST_CHECK;
 void adl_torch_zip_close(struct adl_torch_zip *zip);
@@ -80,20 +83,21 @@ int adl_torch_legacy_open(struct adl_pickle *pickle, struct adl_torch_storages *
 
 /* --- the state_dict in a checkpoint (torch_dict.c) ------------------------- */
 
-/* Bytes of a path of entries, "ckpt.model", with its end. */
+/* Bytes of a path of entries, "ckpt.model", with its NUL. */
 #define ADL_TORCH_PATH_BYTES 256
 
 struct adl_torch_dict {
     const struct adl_pickle_value *dict;
-    char prefix[ADL_TORCH_PATH_BYTES]; /* only tensors whose names begin so are meant */
-    char note[800]; /* one clause on what was chosen, and what else there was; empty: nothing */
+    char prefix[ADL_TORCH_PATH_BYTES]; /* only tensors whose names begin with it are read */
+    char note[800]; /* a clause on the entry that was chosen and the others; empty: no note */
 };
 
-/* Finds the dict that `key` names (NULL: that looks like one), see io/torch.h. Fails with
- * UNSUPPORTED or NOT_FOUND. */
+/* Finds the dict that `key` names, or if that is NULL the one that looks like a state_dict; see
+ * io/torch.h. Fails with ADL_ERR_UNSUPPORTED or ADL_ERR_NOT_FOUND. */
 int adl_torch_dict_find(struct adl_torch_dict *found, const struct adl_pickle_value *root,
                         const char *key, struct adl_error *err) ADL_MUST_CHECK;
-/* The function or class behind a value, as "module.name". */
+/* Returns the function that a value is a call of, or the class or function that it names, as
+ * "module.name"; "an object" for other values. */
 struct adl_name_quoted adl_torch_callable(const struct adl_pickle_value *value);
 
 /* --- tensors (torch_tensor.c) ---------------------------------------------- */
@@ -112,10 +116,11 @@ struct adl_torch_view {
 
 /* Returns whether the value is a call of one of the functions that rebuild tensors. */
 bool adl_torch_is_tensor(const struct adl_pickle_value *value);
-/* Whether both values are the same, or such calls for the same part of the same storage. */
+/* Returns whether the values are one, or both are rebuild calls with equal storage and offset. */
 bool adl_torch_same_view(const struct adl_pickle_value *a, const struct adl_pickle_value *b);
-/* What such a call describes, checked against the size the pickle gives for the storage.
- * `name` is for messages. Fails with FORMAT or UNSUPPORTED. */
+/* Reads the view that a rebuild call describes, and checks it against the size that the pickle
+ * gives for the storage. `name` is for messages. Fails with ADL_ERR_FORMAT or
+ * ADL_ERR_UNSUPPORTED. */
 int adl_torch_view_read(struct adl_torch_view *view, const struct adl_pickle_value *value,
                         const struct adl_torch_storages *storages, const char *name,
                         struct adl_error *err) ADL_MUST_CHECK;

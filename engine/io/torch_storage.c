@@ -1,4 +1,4 @@
-/* The storages that a PyTorch pickle mentions. Each mention is a persistent id, a tuple
+/* Collects the storages that a PyTorch pickle mentions. Each mention is a persistent id, a tuple
  * ('storage', class, key, device, element count[, part of another storage]); tensors that
  * share memory mention the same key. The class gives the element type, such as
  * torch.FloatStorage. */

@@ -4,8 +4,8 @@
  *   _rebuild_tensor_v2(storage, offset, (size, ...), (stride, ...), requires_grad, hooks)
  *
  * which describes a strided view of a storage, counted in elements. A transposed tensor has
- * its strides exchanged, an expanded one a stride of 0, and several tensors may view the same
- * storage. None of the numbers is trusted: before anything is read, the highest element that
+ * its strides exchanged, an expanded one a stride of 0, and several tensors may view one
+ * storage. None of the numbers is trusted: before any element is read, the highest element that
  * the view touches, offset + sum of (size - 1) * stride, is computed with overflow checks and
  * compared with the size of the storage. Strides are never negative in PyTorch. */
 
@@ -29,8 +29,8 @@ static const struct {
     {"bool", ADL_BOOL},
 };
 
-/* Returns the arguments if `value` is a call of that function with at least `min_count` of
- * them; else NULL. */
+/* Returns the arguments if `value` is a call of module.name with at least `min_count` of them;
+ * else NULL. */
 static const struct adl_pickle_value *arguments_of(const struct adl_pickle_value *value,
                                                    const char *module, const char *name,
                                                    uint32_t min_count)
@@ -76,7 +76,7 @@ bool adl_torch_is_tensor(const struct adl_pickle_value *value)
     return rebuild_arguments(value, &dtype_index) != NULL;
 }
 
-/* The key of the storage of a rebuild call; NULL: there is none. */
+/* Returns the key of the storage of a rebuild call; NULL if it has none. */
 static const struct adl_pickle_value *storage_key(const struct adl_pickle_value *args)
 {
     const struct adl_pickle_value *id =
@@ -89,10 +89,11 @@ static const struct adl_pickle_value *storage_key(const struct adl_pickle_value 
 
 bool adl_torch_same_view(const struct adl_pickle_value *a, const struct adl_pickle_value *b)
 {
-    size_t at;
+    size_t unused;
     if (a == b)
         return true;
-    const struct adl_pickle_value *x = rebuild_arguments(a, &at), *y = rebuild_arguments(b, &at);
+    const struct adl_pickle_value *x = rebuild_arguments(a, &unused);
+    const struct adl_pickle_value *y = rebuild_arguments(b, &unused);
     const struct adl_pickle_value *p = x ? storage_key(x) : NULL, *q = y ? storage_key(y) : NULL;
     return p && q && p->count == q->count && !memcmp(p->text, q->text, p->count) &&
            x->items[1]->kind == ADL_PICKLE_INT && y->items[1]->kind == ADL_PICKLE_INT &&

@@ -1,4 +1,4 @@
-/* The zip container of PyTorch files since version 1.6.
+/* Reads the zip container of PyTorch files since version 1.6.
  *
  * A zip archive is read from its end:
  *
@@ -11,13 +11,13 @@
  * Archives beyond 4 GiB have all ones in the 16- and 32-bit fields that are too small, and
  * the real values in a zip64 end record and in a zip64 extra field of the entry.
  *
- * torch.save stores everything uncompressed below one top directory: data.pkl, the object's
+ * torch.save stores all entries uncompressed below one top directory: data.pkl, the object's
  * pickle; data/KEY, a storage; byteorder; version. Sizes and offsets are taken from the
  * central directory alone; a local header only tells where the entry's data begin. Nothing is
  * inflated, so a small file cannot expand to a large one.
  *
- * No zip library is used, because all that is needed is to find stored bytes, and because the
- * libraries accept what has to be refused here: entries that overlap or occur twice.
+ * No zip library is used, because only stored bytes have to be found, and because the libraries
+ * accept archives that have to be refused here: those with entries that overlap or occur twice.
  *
  * Format: https://pkware.cachefly.net/webdocs/casestudies/APPNOTE.TXT, sections 4.3 to 4.5. */
 
@@ -142,7 +142,7 @@ static int apply_zip64(const unsigned char *extra, size_t length, uint64_t *fiel
     return 0;
 }
 
-/* Reads the directory's record at *offset, which is moved to the next one. */
+/* Reads the record of the central directory at *offset, and moves *offset to the next record. */
 static int read_entry(const struct adl_torch_zip *zip, struct adl_torch_zip_entry *entry,
                       size_t *offset, size_t end, struct adl_error *err)
 {
@@ -215,7 +215,7 @@ static int find_top(const struct adl_torch_zip *zip, const char **top, size_t *t
 /* Checks that the entries together are no larger than the file. Each entry is read once to
  * verify its checksum, so entries that share bytes could cost far more work than the size of
  * the file suggests. Entries that are compressed or larger than the archive do not count:
- * they are refused when they are looked for. */
+ * adl_torch_zip_find() refuses them. */
 static int check_total_size(const struct adl_torch_zip *zip, struct adl_error *err)
 {
     size_t room = zip->data_end;
