@@ -1,7 +1,7 @@
-/* The description in a model file: the JSON object `adl` of its metadata.
+/* Writes and reads the description in a model file: the JSON object `adl` of its metadata.
  *
- * Reading is strict about what is there (a wrong type or range is an error that names the
- * key) and lenient about what is not: absent keys have defaults, unknown ones are ignored.
+ * Reading is strict about known keys (a wrong type or range is an error that names the key) and
+ * lenient about the others: absent keys have defaults, unknown ones are ignored.
  * "resize" is written for human readers; all images are resized directly to the input size,
  * bilinear and antialiased, without regard to their aspect ratio. */
 
@@ -21,8 +21,8 @@
 
 /* --- writing ----------------------------------------------------------------- */
 
-/* The shortest decimal that reads back as the same float: 0.485 instead of
- * 0.48500001430511475. Nine digits always do. */
+/* Returns the shortest decimal of at least six digits that reads back as the same float: 0.485
+ * instead of 0.48500001430511475. Nine digits are always enough. */
 static json_t *short_real(float value)
 {
     char text[32];
@@ -56,8 +56,8 @@ static json_t *classes_json(const struct adl_model *model)
     return array;
 }
 
-/* The keys of the map rule. Those of the reference's rule are left out, so that a model that
- * follows it has the same file as before there were rules. */
+/* Adds the keys of the map rule. Those with the values of the reference's rule are left out, so
+ * that a model with that rule has the file that it had before there were rules. */
 static int add_rule(json_t *cam, const struct adl_map_rule *rule)
 {
     int failed = json_object_set_new(cam, "threshold", json_real(rule->threshold));
@@ -130,7 +130,8 @@ static int read_version(const json_t *json, struct adl_error *err)
     return 0;
 }
 
-/* Whether a field of `requested` is neither the backbone's default nor what the file has. */
+/* Returns whether the backbones differ, or a field of `requested` is neither the backbone's default
+ * nor the value in the file. */
 static bool contradicts(const struct adl_arch *requested, const struct adl_arch *stated)
 {
     struct adl_arch d;
@@ -216,8 +217,8 @@ static int read_side(const json_t *value, int *side, struct adl_error *err)
     return 0;
 }
 
-/* Three finite numbers, for R, G and B. Pixels are divided by std, so with `divisor` they have
- * to be normal numbers: neither 0 nor so small that the quotient overflows. */
+/* Reads three finite numbers, for R, G and B. Pixels are divided by std, so with `divisor` they
+ * have to be normal numbers: neither 0 nor so small that the quotient overflows. */
 static int read_channels(const json_t *input, const char *key, bool divisor, float *out,
                          struct adl_error *err)
 {
@@ -258,8 +259,8 @@ out:
     return -1;
 }
 
-/* A number from 0 to 1; absent: unchanged. */
-static int read_share(const json_t *cam, const char *key, double *out, struct adl_error *err)
+/* Reads a number from 0 to 1; leaves *out unchanged if the key is absent. */
+static int read_fraction(const json_t *cam, const char *key, double *out, struct adl_error *err)
 {
     const json_t *member = json_object_get(cam, key);
     double value = json_number_value(member);
@@ -271,7 +272,7 @@ static int read_share(const json_t *cam, const char *key, double *out, struct ad
     return 0;
 }
 
-/* The index of one of the names; absent: unchanged. */
+/* Reads a name and sets *out to its index in `names`; leaves it unchanged if the key is absent. */
 static int read_choice(const json_t *cam, const char *key, const char *const *names, int *out,
                        struct adl_error *err)
 {
@@ -303,8 +304,8 @@ static int read_cam(struct adl_model *model, const json_t *json, struct adl_erro
     rule->weights = (enum adl_map_weights)weights;
     rule->normalise = (enum adl_map_normalise)normalise;
     rule->percentile = adl_map_default_percentile(rule->normalise);
-    ADL_TRY(read_share(cam, "map_percentile", &rule->percentile, err));
-    ADL_TRY(read_share(cam, "threshold", &rule->threshold, err));
+    ADL_TRY(read_fraction(cam, "map_percentile", &rule->percentile, err));
+    ADL_TRY(read_fraction(cam, "threshold", &rule->threshold, err));
     const json_t *foreground = json_object_get(cam, "foreground");
     if (foreground && !json_is_boolean(foreground))
         return adl_fail(err, ADL_ERR_FORMAT, "cam.foreground is not true or false");
@@ -314,7 +315,7 @@ out:
     return -1;
 }
 
-/* An object that is kept as it is and written back. */
+/* Reads an object that is kept as it is and written back. */
 static int read_kept(json_t *json, const char *key, json_t **kept, struct adl_error *err)
 {
     json_t *member = json_object_get(json, key);

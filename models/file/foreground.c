@@ -1,4 +1,4 @@
-/* Reading and writing the few-box head; see foreground.h. */
+/* Reads and writes the few-box head; see foreground.h. */
 
 #include "models/file/foreground.h"
 
@@ -48,7 +48,7 @@ out:
     return result;
 }
 
-/* Writes `count` values to the tensor of that name, which may exist from an earlier save. */
+/* Writes `count` values to the tensor called `name`, which may exist from an earlier save. */
 static int put(struct adl_tensors *set, const char *name, const float *values, size_t count,
                struct adl_error *err)
 {

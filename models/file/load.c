@@ -1,7 +1,7 @@
-/* From a weight file to a model: read the tensors, read the description, build its graph,
- * match the tensors to the graph's parameters, and move the data over. The match comes
- * before any weights are allocated, so a file that only promises a large network is refused
- * cheaply. */
+/* Loads a model from a weight file: reads the tensors and the description, builds the graph,
+ * matches the tensors to the graph's parameters, and moves the data. Tensors are matched before
+ * any weights are allocated, so a file that describes a large network but does not hold it is
+ * refused cheaply. */
 
 #include "models/file/load.h"
 
@@ -19,8 +19,8 @@
 #include "models/file/prefix.h"
 #include "models/file/report.h"
 
-/* The PyTorch reader removes what wrappers put into names; safetensors files that were converted
- * from such checkpoints still have it. */
+/* Removes the prefixes of PyTorch's wrappers from names. The PyTorch reader has done so already,
+ * but safetensors files that were converted from checkpoints still have them. */
 static int unwrap_names(struct adl_tensors *tensors, struct adl_error *err)
 {
     char bare[ADL_LIMIT_TENSOR_NAME_BYTES + 1];
@@ -74,8 +74,8 @@ static void copy_fitting(const struct adl_match *match, struct adl_model *model,
     }
 }
 
-/* Fails where a weight is not finite, be it in the file or because a float64 there is too
- * large for float32, and says which. A network with such weights gives NaN at best. */
+/* Fails if a weight is not finite, either in the file or because its float64 is too large for
+ * float32, and names the tensor. A network with such weights computes NaN. */
 static int check_finite(const struct adl_model *model, struct adl_error *err)
 {
     for (int i = 0; i < adl_graph_param_count(model->graph); i++) {
@@ -105,7 +105,7 @@ static void add_hint(const struct adl_tensors *tensors, struct adl_error *err)
         adl_error_context(err, "a checkpoint of %s", adl_name_quote(name, strlen(name)).text);
 }
 
-/* Leaves found[id] NULL for each parameter without a tensor of its shape. */
+/* Sets found[id] to NULL for each parameter without a tensor of its shape. */
 static void forget_misshapen(struct adl_match *match)
 {
     for (int i = 0; i < adl_graph_param_count(match->graph); i++)
@@ -113,7 +113,7 @@ static void forget_misshapen(struct adl_match *match)
             match->found[i] = NULL;
 }
 
-/* A clause for the user, after those that are there. */
+/* Appends a clause to the model's note for the user. */
 static int add_note(struct adl_model *model, const char *note, struct adl_error *err)
 {
     struct adl_str text = {0};
@@ -127,7 +127,7 @@ static int add_note(struct adl_model *model, const char *note, struct adl_error 
     return 0;
 }
 
-/* Builds the graph, renames the tensors and matches both. */
+/* Builds the graph, removes the prefix of the tensors' names and matches the two. */
 static int match_graph(struct adl_model *model, struct adl_tensors *tensors,
                        struct adl_match *match, struct adl_error *err)
 {
@@ -139,8 +139,8 @@ static int match_graph(struct adl_model *model, struct adl_tensors *tensors,
     return adl_match_find(match, &model->arch, model->graph, tensors, err);
 }
 
-/* The number of classes that the file's classifier has; 0: there is none that would fit with
- * another number. */
+/* Returns the number of classes of the file's classifier; 0 if there is no classifier that fits but
+ * for that number. */
 static size_t classes_of(const struct adl_model *model, const struct adl_match *match)
 {
     size_t expected = (size_t)model->arch.num_classes;
@@ -157,7 +157,7 @@ static size_t classes_of(const struct adl_model *model, const struct adl_match *
     return 0;
 }
 
-/* Takes the number of classes from the file where nobody said it. */
+/* Takes the number of classes from the file's classifier, if it has one. */
 static int infer_classes(struct adl_model *model, struct adl_tensors *tensors,
                          struct adl_match *match, struct adl_error *err)
 {
@@ -175,8 +175,7 @@ static int infer_classes(struct adl_model *model, struct adl_tensors *tensors,
     return match_graph(model, tensors, match, err);
 }
 
-/* Whether the number of classes is that of the file's classifier: neither the file nor the
- * user says it. */
+/* Returns whether neither the file nor the user gives the number of classes. */
 static bool lacks_count(const struct adl_tensors *tensors, const struct adl_model_options *options)
 {
     struct adl_model *described = options->infer_classes ? adl_model_described(tensors) : NULL;

@@ -1,11 +1,11 @@
-/* Finding the tensor of a file for each parameter of a graph.
+/* Finds the tensor of a file for each parameter of a graph.
  *
  * Mostly that is a look-up by name. But in vgg16 and resnet50 the numbers in the names
  * depend on the variant (with or without ADL, with the large map or not), and a file may
- * have the numbering of another one: features.26.weight is the twelfth convolution of a
+ * have the numbering of another variant: features.26.weight is the twelfth convolution of a
  * VGG-16 without ADL and the eleventh of one with ADL, and both have the same shape. A file
- * of another program does not say its variant. So all four numberings are tried, and the
- * one that explains the file best is taken: one tensor of the right name and shape counts
+ * of another program does not tell its variant. So all four numberings are tried, and the
+ * one that fits the file best is taken: one tensor of the right name and shape counts
  * more than right names of wrong shapes for all parameters. Ties go to the graph's own
  * variant. */
 
@@ -17,7 +17,7 @@
 #include "base/mem.h"
 #include "base/name.h"
 
-/* The variants whose numbering a file may have; number 0 is the graph's own. */
+/* Returns variant `i` of those whose numbering a file may have; variant 0 is the graph's own. */
 static struct adl_arch variant(const struct adl_arch *arch, int i)
 {
     struct adl_arch v = *arch;
@@ -43,8 +43,8 @@ const char *adl_match_numbered(const struct adl_arch *arch, int i, const char *n
     return renumbered ? text : name;
 }
 
-/* The tensor of parameter `name` of the graph (which is of `arch`), if the file has the
- * numbering of `from`. */
+/* Returns the tensor for parameter `name` of the graph (which is of `arch`) if the file has the
+ * numbering of `from`; NULL if there is none. */
 static const struct adl_tensor *find(const struct adl_match *match, const struct adl_arch *arch,
                                      const struct adl_arch *from, const char *name)
 {
@@ -55,7 +55,7 @@ static const struct adl_tensor *find(const struct adl_match *match, const struct
     return adl_tensors_find(match->tensors, name);
 }
 
-/* How well a numbering explains the file. */
+/* Returns how well the numbering of `from` fits the file. */
 static size_t score(const struct adl_match *match, const struct adl_arch *arch,
                     const struct adl_arch *from)
 {
@@ -75,15 +75,16 @@ static bool ends_with(const char *name, const char *suffix)
     return length >= size && strcmp(name + length - size, suffix) == 0;
 }
 
-/* PyTorch's counters: in batch norms, which only training without a momentum would use, and
- * the one of torch.optim.swa_utils.AveragedModel; and the few-box head, which is not a parameter
- * of the network (file/foreground.h). */
+/* Returns whether a tensor is one of PyTorch's counters, in batch norms (only training without a
+ * momentum would use them) or of torch.optim.swa_utils.AveragedModel, or belongs to the few-box
+ * head, which is not a parameter of the network (file/foreground.h). */
 static bool is_ignored(const char *name)
 {
     return ends_with(name, "num_batches_tracked") || !strcmp(name, "n_averaged") ||
            ends_with(name, ".n_averaged") || !strncmp(name, "foreground.", 11);
 }
 
+/* Marks the tensors that are used, and counts how many fit and how many do not. */
 static void count(struct adl_match *match)
 {
     size_t tensors = adl_tensors_count(match->tensors);
@@ -99,10 +100,10 @@ static void count(struct adl_match *match)
         else
             match->misshapen++;
         for (size_t k = 0; k < tensors; k++) {
-            size_t at = (next + k) % tensors;
-            if (adl_tensors_at(match->tensors, at) == match->found[i]) {
-                match->used[at] = true;
-                next = at + 1;
+            size_t index = (next + k) % tensors;
+            if (adl_tensors_at(match->tensors, index) == match->found[i]) {
+                match->used[index] = true;
+                next = index + 1;
                 break;
             }
         }
@@ -191,14 +192,15 @@ void adl_match_summary(const struct adl_match *match, char *text, size_t size)
     } rows[] = {{match->missing, "missing", missing.text},
                 {match->unexpected, "unexpected", unexpected.text},
                 {match->misshapen, "misshapen", misshapen}};
-    size_t at = 0;
+    size_t used = 0;
     if (size)
         text[0] = '\0';
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        if (!rows[i].count || at >= size)
+        if (!rows[i].count || used >= size)
             continue;
-        int put = snprintf(text + at, size - at, "%s%zu %s (%s%s)", at ? ", " : "", rows[i].count,
-                           rows[i].kind, rows[i].first, rows[i].count > 1 ? " and others" : "");
-        at += put > 0 ? (size_t)put : 0;
+        int put =
+            snprintf(text + used, size - used, "%s%zu %s (%s%s)", used ? ", " : "", rows[i].count,
+                     rows[i].kind, rows[i].first, rows[i].count > 1 ? " and others" : "");
+        used += put > 0 ? (size_t)put : 0;
     }
 }

@@ -1,9 +1,9 @@
-/* Prefixes of parameter names.
+/* Removes prefixes of parameter names.
  *
- * A network that is a member of another module has that member's name in front of all its
- * parameters: "model." in a LightningModule, "encoder." in MoCo, "backbone." in a detector.
- * There is no list of such names. Candidates are whatever stands in front of a few of the
- * network's parameters, and the one that explains the most of them is taken. */
+ * If a network is a member of another module, the names of all its parameters have the member's
+ * name as a prefix: "model." in a LightningModule, "encoder." in MoCo, "backbone." in a detector.
+ * There is no list of these prefixes. Candidates are the texts before the names of a few of the
+ * network's parameters, and the one with which the most parameters are found is taken. */
 
 #include "models/file/prefix.h"
 
@@ -14,8 +14,8 @@
 #include "base/size.h"
 #include "models/file/match.h"
 
-/* Parameters whose names are looked for at the end of the file's, spread over the network,
- * because a file may lack any of them. */
+/* Number of parameters whose names are looked for at the end of the names in the file. They are
+ * spread over the network, because a file may lack any of them. */
 #define ANCHORS 5
 #define CANDIDATES 16
 
@@ -33,6 +33,7 @@ static void add(struct prefixes *list, const char *name, size_t length)
         snprintf(list->text[list->count++], sizeof list->text[0], "%.*s", (int)length, name);
 }
 
+/* Collects the candidates for the prefix. */
 static void collect(struct prefixes *list, const struct adl_tensors *tensors,
                     const struct adl_arch *arch, const struct adl_graph *graph)
 {
@@ -54,8 +55,8 @@ static void collect(struct prefixes *list, const struct adl_tensors *tensors,
     }
 }
 
-/* How many parameters have a tensor with `prefix` and their name, in the numbering that has
- * the most. */
+/* Returns for how many parameters there is a tensor called `prefix` and their name, in the
+ * numbering (models/file/match.h) with the most of them. */
 static size_t score(const struct adl_tensors *tensors, const struct adl_arch *arch,
                     const struct adl_graph *graph, const char *prefix)
 {
@@ -82,8 +83,8 @@ static bool is_param(const struct adl_graph *graph, const char *name)
     return false;
 }
 
-/* Takes the prefix away wherever that does not make two tensors of one name; with a graph only
- * where it leaves the name of a parameter. */
+/* Removes the prefix from names unless another tensor has the remaining name; if `graph` is given,
+ * only if the remaining name is that of a parameter. */
 static int strip(struct adl_tensors *tensors, const char *prefix, size_t length,
                  const struct adl_graph *graph, struct adl_error *err)
 {

@@ -1,17 +1,17 @@
 #ifndef ADL_MODELS_FILE_PREFIX_H
 #define ADL_MODELS_FILE_PREFIX_H
 
-/* What a file has in front of the names of all parameters. */
+/* Removes the prefix that a file adds to the names of all parameters. */
 
 #include "graph/graph.h"
 #include "io/tensor.h"
 #include "models/arch.h"
 
-/* Renames tensors such as "net.encoder.conv1.weight" to the names of the graph's parameters,
- * where taking away a common beginning makes more of them match, and at least half. Tensors
- * with only a part of it in front ("net.fc.weight") are renamed too where a parameter has
- * that name. `arch` is the graph's. Fails with FORMAT where two beginnings serve equally
- * well, as in a file of two networks, and with NOMEM. */
+/* Removes a common prefix from the names of tensors ("net.encoder." from
+ * "net.encoder.conv1.weight") if more of the graph's parameters are then found, and at least half
+ * of them. Tensors with only a part of the prefix ("net.fc.weight") are renamed as well if the
+ * rest is the name of a parameter. `arch` is the graph's. Fails with ADL_ERR_FORMAT if two prefixes
+ * give equally many parameters, as in a file of two networks, and with ADL_ERR_NOMEM. */
 int adl_prefix_strip(struct adl_tensors *tensors, const struct adl_arch *arch,
                      const struct adl_graph *graph, struct adl_error *err) ADL_MUST_CHECK;
 

@@ -1,13 +1,13 @@
-/* The table of weights that do not fit a network:
+/* Writes the table of weights that do not fit a network:
  *
  *   missing     "fc.weight"             [1000, 768]  in the file: "head.weight" [1000, 768]
  *   unexpected  "head.weight"           [1000, 768]  in the network: "fc.weight" [1000, 768]
  *   misshapen   "fc.bias"               [1001]  needs [1000]
  *
- * For each missing parameter the two nearest of the tensors without use are named, and the
- * other way round. Near is a small edit distance (base/edit.h), with a penalty for another
- * shape. Every pair is compared, which for two lists of thousands of long names would take
- * minutes; the search ends after ADL_LIMIT_REPORT_STEPS. */
+ * For each missing parameter the two nearest unused tensors are named, and for each unexpected
+ * tensor the two nearest missing parameters. The distance is the edit distance of the names
+ * (base/edit.h), with a penalty for a different shape. Every pair is compared, which for two lists
+ * of thousands of long names would take minutes; the search ends after ADL_LIMIT_REPORT_STEPS. */
 
 #include "models/file/report.h"
 
@@ -18,9 +18,9 @@
 #include "base/name.h"
 #include "base/size.h"
 
-/* A candidate of another shape counts as this many edits further away. With the same shape
- * up to 3/4 of the longer name may differ ("fc.weight", "classifier.weight"), with another
- * shape up to half of it. */
+/* A candidate of a different shape counts as this many edits further away. With equal shapes up to
+ * 3/4 of the longer name may differ ("fc.weight", "classifier.weight"), with different shapes up to
+ * half of it. */
 #define SHAPE_EDITS 8
 #define NEAREST 2
 
@@ -71,19 +71,19 @@ static void consider(struct search *search, struct entry candidate)
         return;
     if (!shaped)
         edits += SHAPE_EDITS;
-    int at = search->count;
-    while (at > 0 && search->edits[at - 1] > edits)
-        at--;
-    if (at == NEAREST)
+    int position = search->count;
+    while (position > 0 && search->edits[position - 1] > edits)
+        position--;
+    if (position == NEAREST)
         return;
     if (search->count < NEAREST)
         search->count++;
-    for (int i = search->count - 1; i > at; i--) {
+    for (int i = search->count - 1; i > position; i--) {
         search->nearest[i] = search->nearest[i - 1];
         search->edits[i] = search->edits[i - 1];
     }
-    search->nearest[at] = candidate;
-    search->edits[at] = edits;
+    search->nearest[position] = candidate;
+    search->edits[position] = edits;
 }
 
 static const char *shape_text(const struct entry *entry, char *text, size_t size)
@@ -93,20 +93,20 @@ static const char *shape_text(const struct entry *entry, char *text, size_t size
     return adl_tensor_shape_text(&tensor, text, size);
 }
 
-/* The first columns of a row; with `goes_on` more follow. */
-static void row(struct adl_str *report, const char *what, struct entry entry, bool goes_on)
+/* Appends the first columns of a row; if `goes_on`, more columns follow. */
+static void row(struct adl_str *report, const char *kind, struct entry entry, bool goes_on)
 {
     char shape[256];
-    adl_str_printf(report, "%-11s %-44s %-*s", what,
+    adl_str_printf(report, "%-11s %-44s %-*s", kind,
                    adl_name_quote(entry.name, strlen(entry.name)).text, goes_on ? 20 : 0,
                    shape_text(&entry, shape, sizeof shape));
 }
 
-static void searched_row(struct adl_str *report, const char *what, const struct search *search,
+static void searched_row(struct adl_str *report, const char *kind, const struct search *search,
                          const char *where)
 {
     char shape[256];
-    row(report, what, search->wanted, search->count > 0);
+    row(report, kind, search->wanted, search->count > 0);
     for (int i = 0; i < search->count; i++) {
         const struct entry *e = &search->nearest[i];
         adl_str_printf(report, "%s%s %s", i ? ", " : where,
@@ -116,10 +116,10 @@ static void searched_row(struct adl_str *report, const char *what, const struct 
     adl_str_puts(report, "\n");
 }
 
-static void more(struct adl_str *report, const char *what, size_t count)
+static void more(struct adl_str *report, const char *kind, size_t count)
 {
     if (count > ADL_LIMIT_REPORT_ROWS)
-        adl_str_printf(report, "%-11s and %zu more\n", what, count - ADL_LIMIT_REPORT_ROWS);
+        adl_str_printf(report, "%-11s and %zu more\n", kind, count - ADL_LIMIT_REPORT_ROWS);
 }
 
 void adl_match_report(const struct adl_match *match, struct adl_str *report)

@@ -1,4 +1,4 @@
-/* Writing a model file: the weights as they are, the description as metadata. */
+/* Writes model files: the weights as they are, the description as metadata. */
 
 #include "models/file/save.h"
 

@@ -1,13 +1,14 @@
 #ifndef ADL_MODELS_FILE_SAVE_H
 #define ADL_MODELS_FILE_SAVE_H
 
-/* From a model to a model file. */
+/* Writes model files. */
 
 #include "models/model.h"
 
-/* Writes weights and description as safetensors, in one step (io/file.h). Not while
- * other threads read model->weights: the description becomes their metadata first.
- * Fails with INTERNAL when the weights were dropped, else as adl_safetensors_write. */
+/* Writes weights and description as safetensors, in one step (io/file.h). No other thread may read
+ * model->weights meanwhile, since the description is first added to them as metadata. Fails with
+ * ADL_ERR_INTERNAL if the weights were dropped, with ADL_ERR_NOMEM, and as adl_safetensors_write()
+ * does. */
 int adl_model_save(const struct adl_model *model, const char *path,
                    struct adl_error *err) ADL_MUST_CHECK;
 

@@ -1,5 +1,5 @@
-/* Writing ONNX: the file, the inputs and outputs of its graph, and its initializers. The
- * nodes are in onnx_nodes.c.
+/* Writes ONNX files: the container, the inputs and outputs of the graph, and its initializers.
+ * onnx_nodes.c writes the nodes.
  *
  * An ONNX file is one protocol buffer, a ModelProto: versions, metadata and a GraphProto,
  * which has nodes (operator, names of inputs and outputs, attributes), initializers (the
@@ -7,8 +7,8 @@
  * are connected by name. The field numbers below are those of onnx.proto in the repository
  * onnx/onnx. io/protobuf.h borrows the weights, so they are not copied.
  *
- * The class activation maps are an output of their own: where the network has no class
- * maps, they are a 1x1 convolution of the features with the classifier's rows as kernels. */
+ * The class activation maps are a separate output: if the network has no class maps, they are
+ * a 1x1 convolution of the features with the classifier's rows as kernels. */
 
 #include "models/onnx/onnx.h"
 
@@ -20,8 +20,8 @@
 #include "models/file/description.h"
 #include "models/onnx/onnx_parts.h"
 
-/* Operator set 11 made the constants of Clip and Pad inputs, which fewer importers read; IR version
- * 5 is of the same time. Newer importers read older sets. */
+/* Operator set 11 made inputs of the constants of Clip and Pad, which fewer importers read; IR
+ * version 5 belongs to operator set 10. Newer importers read older sets. */
 #define IR_VERSION 5
 #define OPERATOR_SET 10
 
@@ -54,8 +54,8 @@ static struct adl_protobuf tensor_of(const char *name, enum element_type type, i
     return tensor;
 }
 
-/* Raw data are little-endian, as they are in memory. The weight of a linear layer, K x C, is the
- * kernel of a 1x1 convolution, K x C x 1 x 1. */
+/* Writes the weights as raw data, which are little-endian, as in memory. The weight of a linear
+ * layer, K x C, becomes the kernel of a 1x1 convolution, K x C x 1 x 1. */
 static void write_params(struct adl_onnx_writer *w, const float *const *params)
 {
     for (int i = 0; i < adl_graph_param_count(w->graph); i++) {
@@ -96,7 +96,7 @@ static void write_output(struct adl_onnx_writer *w, const char *name, int channe
     write_info(w, GRAPH_OUTPUT, name, (int[]){channels, map.h, map.w}, 3, doc);
 }
 
-/* Gives a value of the graph the name of an output, by an operator that only copies it. */
+/* Gives a value of the graph the name of an output, by an operator that copies its elements. */
 static void write_alias(struct adl_onnx_writer *w, int value, const char *op, const char *name)
 {
     struct adl_protobuf alias = adl_onnx_node(op, name);
@@ -104,8 +104,9 @@ static void write_alias(struct adl_onnx_writer *w, int value, const char *op, co
     adl_onnx_finish(w, &alias, name);
 }
 
-/* maps[k] = sum over c of classifier[k, c] * features[c]: the classifier, which is written as a
- * 1x1 convolution of the pooled features, at every point of the map and without its bias. */
+/* Writes maps[k] = sum over c of classifier[k, c] * features[c]: the classifier, which is written
+ * as a 1x1 convolution of the pooled features, at every position of the map and without its bias.
+ */
 static int write_maps(struct adl_onnx_writer *w, int features, struct adl_error *err)
 {
     int classifier = adl_graph_classifier(w->graph);

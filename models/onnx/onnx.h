@@ -1,7 +1,7 @@
 #ifndef ADL_MODELS_ONNX_ONNX_H
 #define ADL_MODELS_ONNX_ONNX_H
 
-/* Writing a model as an ONNX file (onnx.ai), for other runtimes. */
+/* Writes a model as an ONNX file (onnx.ai), for other runtimes. */
 
 #include "models/model.h"
 
@@ -13,10 +13,11 @@
  *   maps      float [N, C, h, w]  the class activation map of every class, as
  *                                 `forward` gives it: not averaged, not normalised
  *
- * Parameters keep their names and PyTorch layouts, values have the graph's names; the
- * metadata entry `adl` is that of the model file. ADL and dropout, which do nothing at test
- * time, are left out. Fails with UNSUPPORTED, and the op's name, at an op without an ONNX
- * operator here, with INTERNAL when the weights were dropped, with NOMEM, LIMIT or IO. */
+ * Parameters keep their names and PyTorch layouts, except that the weight of a linear layer is
+ * written as a 1x1 kernel; values have the graph's names; the metadata entry `adl` is that of
+ * the model file. ADL and dropout, which do nothing at test time, are left out. Fails with
+ * ADL_ERR_UNSUPPORTED for an op that cannot be written, with ADL_ERR_INTERNAL if the weights
+ * were dropped, with ADL_ERR_NOMEM, ADL_ERR_LIMIT or ADL_ERR_IO. */
 int adl_onnx_write(const struct adl_model *model, const char *path,
                    struct adl_error *err) ADL_MUST_CHECK;
 

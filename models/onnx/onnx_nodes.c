@@ -1,18 +1,18 @@
-/* ONNX nodes: each op of the graph as one operator of operator set 10, or two.
+/* Writes ONNX nodes: each op of the graph as one operator of operator set 10, or two.
  *
- * Importers differ in what they read, so the nodes are of the simplest kind that serves; what
- * follows is what OpenCV 4.6, the one in Debian 12, needs:
+ * Importers differ in the nodes that they read, so the nodes are as simple as possible. OpenCV
+ * 4.6, the version in Debian 12, needs the following:
  *
- *   - All values are maps, [N, C, h, w]; a vector of C channels is one of 1x1, as it is here. A
- *     linear layer is a 1x1 convolution, so that nothing has to change its form in between,
- *     for which an Unsqueeze with two axes would be refused.
+ *   - All values are maps, [N, C, h, w]; a vector of C channels is a map of 1x1, as in the graph.
+ *     A linear layer is a 1x1 convolution, so that no value has to be reshaped for it; an
+ *     Unsqueeze with two axes would be refused.
  *   - All inputs of nodes are values or weights. Constants, such as the bounds of a Clip, are
  *     attributes; they became inputs in operator set 11.
- *   - An average pool has no padding, since count_include_pad is ignored. Its zeros come from a
- *     Pad in front of it.
+ *   - An average pool has no padding, since OpenCV ignores count_include_pad. A Pad before it
+ *     adds the zeros.
  *
  * Padding is written as numbers, for the model's input size: runtimes differ in how they
- * interpret auto_pad, which TensorFlow's "SAME" needs, and ceil_mode of a pool. */
+ * interpret auto_pad, which TensorFlow's "SAME" would need, and ceil_mode of a pool. */
 
 #include <stdio.h>
 
@@ -79,7 +79,7 @@ void adl_onnx_finish(struct adl_onnx_writer *w, struct adl_protobuf *node, const
     adl_protobuf_message(&w->out, GRAPH_NODE, node);
 }
 
-/* The name of a node's value. */
+/* Returns the name of a node's value. */
 static const char *output_of(const struct adl_onnx_writer *w, const struct adl_node *node)
 {
     return w->names[node->output];
@@ -96,7 +96,7 @@ static const char *param_name(const struct adl_onnx_writer *w, int id)
     return adl_graph_param(w->graph, id)->name;
 }
 
-/* The name of input number `input` of a node. */
+/* Returns the name of input number `input` of a node. */
 static const char *input_of(const struct adl_onnx_writer *w, const struct adl_node *node, int input)
 {
     return w->names[node->inputs[input]];
@@ -160,13 +160,14 @@ static void write_sigmoid(struct adl_onnx_writer *w, const struct adl_node *node
     adl_onnx_finish(w, &sigmoid, output_of(w, node));
 }
 
-/* Padding behind the map: how far the last window reaches beyond its edge. */
+/* Returns the padding after the last row or column: how far the last window reaches beyond the
+ * map's edge. */
 static int overhang(const struct adl_pool_attr *a, int in, int out)
 {
     return a->ceil_mode ? ADL_MAX((out - 1) * a->stride + a->size - in - a->pad, 0) : a->pad;
 }
 
-/* The padding of a pool in front of the map and behind it, of rows and of columns. */
+/* Sets `pads` to the padding of a pool: rows and columns before the map, then those after it. */
 static void pool_padding(const struct adl_onnx_writer *w, const struct adl_node *node, int pads[4])
 {
     const struct adl_pool_attr *a = node->attr;
@@ -196,7 +197,8 @@ static void write_maxpool(struct adl_onnx_writer *w, const struct adl_node *node
     adl_onnx_finish(w, &pool, output_of(w, node));
 }
 
-/* ONNX Runtime joins the Pad and the pool again, for which count_include_pad has to be 1. */
+/* Writes a Pad, if there is padding, and an AveragePool. ONNX Runtime joins the two again, for
+ * which count_include_pad has to be 1. */
 static void write_avgpool(struct adl_onnx_writer *w, const struct adl_node *node)
 {
     char padded[512];
@@ -222,7 +224,7 @@ static void write_global_avgpool(struct adl_onnx_writer *w, const struct adl_nod
     adl_onnx_finish(w, &pool, output_of(w, node));
 }
 
-/* The initializer of the weight has the two dimensions of 1 that make it a kernel. */
+/* Writes a linear layer as a 1x1 convolution; write_params() makes its weight a kernel. */
 static void write_linear(struct adl_onnx_writer *w, const struct adl_node *node)
 {
     const struct adl_linear_attr *a = node->attr;
@@ -235,8 +237,8 @@ static void write_linear(struct adl_onnx_writer *w, const struct adl_node *node)
     adl_onnx_finish(w, &conv, output_of(w, node));
 }
 
-/* An operator with several maps as inputs. A vector becomes a 1x1 map, which ONNX's Mul
- * broadcasts over the other one. */
+/* Begins an operator with several maps as inputs. A vector is a 1x1 map, which ONNX's Mul
+ * broadcasts over the other map. */
 static struct adl_protobuf start_joining(struct adl_onnx_writer *w, const struct adl_node *node,
                                          const char *op)
 {

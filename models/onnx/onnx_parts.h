@@ -1,7 +1,8 @@
 #ifndef ADL_MODELS_ONNX_ONNX_PARTS_H
 #define ADL_MODELS_ONNX_ONNX_PARTS_H
 
-/* What onnx.c and onnx_nodes.c share: the GraphProto that is being written, and its nodes. */
+/* Types and functions that onnx.c and onnx_nodes.c share: the GraphProto that is being written,
+ * and its nodes. */
 
 #include "graph/graph.h"
 #include "io/protobuf.h"
@@ -22,17 +23,19 @@ struct adl_onnx_writer {
     struct adl_protobuf out;  /* the GraphProto */
 };
 
-/* Begins a node of an ONNX operator, with its name, mostly that of its output. Then come its
- * inputs in order and its attributes, and adl_onnx_finish with its output. */
+/* Begins a node of an ONNX operator. `name` is mostly that of its output. Add its inputs in order
+ * and its attributes, and then call adl_onnx_finish(). */
 struct adl_protobuf adl_onnx_node(const char *op, const char *name);
+/* Adds an input. */
 void adl_onnx_take(struct adl_protobuf *node, const char *input);
+/* Adds an attribute that is a list of integers. */
 void adl_onnx_set_ints(struct adl_protobuf *node, const char *name, const int *values,
                        size_t count);
-/* Puts the node into the graph. */
+/* Adds the node with its output to the graph. */
 void adl_onnx_finish(struct adl_onnx_writer *w, struct adl_protobuf *node, const char *output);
 
-/* Writes an op of the graph as nodes and sets the name of its value. Fails with
- * UNSUPPORTED when no ONNX operator is known for it here. */
+/* Writes an op of the graph as nodes; the value of an op that does nothing at test time gets the
+ * name of its input. Fails with ADL_ERR_UNSUPPORTED if the op cannot be written. */
 int adl_onnx_write_node(struct adl_onnx_writer *w, const struct adl_node *node,
                         struct adl_error *err) ADL_MUST_CHECK;
 
