@@ -46,7 +46,7 @@ struct adl_frame_cache_stats adl_frame_cache_stats(struct adl_frame_cache *cache
 struct adl_frame_source {
     struct adl_frame_cache *cache; /* NULL: nothing is kept */
     size_t first;                  /* image i of the data set is image first + i of the cache */
-    bool fast;                     /* decode JPEGs reduced where that is aligned; see image.h */
+    bool fast;                     /* decode JPEGs at reduced size, if aligned; see image.h */
 };
 
 /* Makes `frame`, image `index` resized to width x height, from the cache or the image file; the

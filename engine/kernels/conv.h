@@ -138,7 +138,7 @@ void adl_gemm_rows(const struct adl_conv *conv, const struct adl_kernels *kernel
                    const float *packed, const float *a, size_t lda, size_t row0, size_t rows,
                    const float *residual, float *out);
 
-/* A depthwise convolution and the 1x1 convolution ("pointwise") of its output in one
+/* Compute a depthwise convolution and the 1x1 convolution ("pointwise") of its output in one
  * step, without the map between them in memory (conv_separable.c). The two weights are
  * packed by adl_conv_depthwise and adl_conv_gemm; tasks and scratch are as for
  * adl_conv_algorithm. */

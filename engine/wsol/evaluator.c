@@ -123,8 +123,7 @@ static int evaluator_try_cut(struct adl_evaluator *evaluator, int byte,
     return 0;
 }
 
-/* The rank of the label: whether it is the most probable class, and among the five most probable.
- */
+/* Whether the label is the most probable class, and whether it is among the five most probable. */
 struct rank {
     bool top1, top5;
 };

@@ -21,8 +21,8 @@
 
 /* --- writing ----------------------------------------------------------------- */
 
-/* Returns the shortest decimal of at least six digits that reads back as the same float: 0.485
- * instead of 0.48500001430511475. Nine digits are always enough. */
+/* Returns the shortest decimal that reads back as the same float: 0.485 instead of
+ * 0.48500001430511475. Nine digits are always enough. */
 static json_t *short_real(float value)
 {
     char text[32];

@@ -21,8 +21,8 @@ char *adl_model_description(const struct adl_model *model, struct adl_error *err
  * NULL stands for a file without one. `requested` (may be NULL) is the architecture as far as the
  * caller knows it, see adl_model_options. Fails with ADL_ERR_FORMAT, ADL_ERR_UNSUPPORTED (a newer
  * version, an unknown network or map rule), ADL_ERR_LIMIT, ADL_ERR_NOMEM, or ADL_ERR_ARG if the
- * file and `requested` contradict each other. On failure the model may be filled partly: free it.
- */
+ * file and `requested` contradict each other. On failure the model may be filled partly;
+ * free it. */
 int adl_model_read_description(struct adl_model *model, const char *text,
                                const struct adl_arch *requested,
                                struct adl_error *err) ADL_MUST_CHECK;

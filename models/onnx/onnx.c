@@ -105,8 +105,7 @@ static void write_alias(struct adl_onnx_writer *w, int value, const char *op, co
 }
 
 /* Writes maps[k] = sum over c of classifier[k, c] * features[c]: the classifier, which is written
- * as a 1x1 convolution of the pooled features, at every position of the map and without its bias.
- */
+ * as a 1x1 convolution of the pooled features, at every position of the map without its bias. */
 static int write_maps(struct adl_onnx_writer *w, int features, struct adl_error *err)
 {
     int classifier = adl_graph_classifier(w->graph);
