@@ -5,11 +5,11 @@
  * Threads. The I/O threads and the batcher run already when adl_lifecycle_run() is
  * called, so that health checks are answered while the models load. The main thread then
  * does nothing but wait, in one poll() for three events: a signal, the end of the
- * loader, and a timeout. On each timeout it tends the connections (adl_http_tend()) and
- * tells the service manager's watchdog that the server is alive, unless a run of the
- * engine or a decoding has taken longer than HANG_MS. Models are loaded by a thread of
- * their own, one at a time. A SIGHUP during a load is remembered and starts another one
- * afterwards, so that a file that changed in between is not missed.
+ * loader, and a timeout. On each timeout it tends the connections (adl_http_enforce_deadlines())
+ * and tells the service manager's watchdog that the server is alive, unless a run of the engine or
+ * a decoding has taken longer than HANG_MS. Models are loaded by a thread of their own, one at a
+ * time. A SIGHUP during a load is remembered and starts another one afterwards, so that a file that
+ * changed in between is not missed.
  *
  * Locks. None: `struct lifecycle` belongs to the main thread, except that the loader
  * writes `load_error`, which is read only after the loader was joined. `ready` is written
@@ -331,7 +331,7 @@ static int serve(struct lifecycle *life, struct adl_error *err)
         pause_ms = (int)ADL_MIN(watchdog / 2000000, (uint64_t)pause_ms);
     for (;;) {
         struct event event = wait_for_signal(life, pause_ms);
-        adl_http_tend(life->server->http);
+        adl_http_enforce_deadlines(life->server->http);
         if (event.signal == SIGHUP)
             reload(life, event.caller);
         else if (event.signal)
@@ -352,7 +352,7 @@ static bool wait_for_requests(struct lifecycle *life, uint64_t settle_ns, uint64
     while (adl_http_in_flight(http) > 0 ||
            (adl_clock_ns() < settle_ns && adl_http_unsettled(http, RECENT_MS) > 0)) {
         wait_for_signal(life, DRAIN_POLL_MS); /* SIGHUP has no effect any more */
-        adl_http_tend(life->server->http);
+        adl_http_enforce_deadlines(life->server->http);
         if (adl_clock_ns() > until_ns)
             return false;
     }

@@ -1,9 +1,9 @@
-/* Accepting connections from a socket that may belong to others as well.
+/* Accepts connections from a socket that other processes may use as well.
  *
  * DESIGN
  *
- * libmicrohttpd could accept, but must not get the listening socket: to stop, it calls
- * shutdown(), which ends the socket itself, for every process that has it open. A socket
+ * libmicrohttpd could accept connections, but must not get the listening socket: to stop, it
+ * calls shutdown(), which ends the socket itself, for every process that has it open. A socket
  * that systemd passed would be dead, its unit would fail, and the clients would be refused.
  * close() only gives up the descriptor of this process; the connections that wait in the
  * kernel's queue stay there for the next one. (MHD_quiesce_daemon() of 0.9.75 does not
@@ -11,11 +11,11 @@
  * the socket from the same epoll set.)
  *
  * The flags of an open file are shared as well, so O_NONBLOCK is not set here. On a socket
- * that blocks, which is how systemd passes it, poll() tells that a connection waits and one
- * is accepted. If another process took it in between, accept4() waits for the next one;
- * adl_acceptor_stop() therefore interrupts it by a signal, again and again until the thread
- * has noticed, because the first one may arrive just before the call. The signal is SIGURG,
- * which is ignored by default and means nothing to this program. */
+ * that blocks, which is how systemd passes it, one connection is accepted each time that
+ * poll() reports a waiting one. If another process accepted it in between, accept4() waits for
+ * the next one; adl_acceptor_stop() therefore interrupts it by a signal, again and again until
+ * the thread has noticed, because the first signal may arrive just before the call of
+ * accept4(). The signal is SIGURG, which is ignored by default and not used otherwise. */
 
 #include "server/http/accept.h"
 
@@ -32,9 +32,9 @@
 
 #include "base/mem.h"
 
-#define FULL_PAUSE_MS 10      /* how often to look whether a connection was closed */
-#define SHORTAGE_PAUSE_MS 100 /* after accept4() failed for want of memory or descriptors */
-#define BURST 64              /* connections accepted before looking whether to stop */
+#define FULL_PAUSE_MS 10      /* how often to check whether a connection was closed */
+#define SHORTAGE_PAUSE_MS 100 /* after accept4() failed for lack of memory or descriptors */
+#define BURST 64              /* connections accepted before checking whether to stop */
 
 struct adl_acceptor {
     struct adl_acceptor_config config;
@@ -50,8 +50,8 @@ static void on_interruption(int number)
     (void)number;
 }
 
-/* Accepts one connection and hands it on. Returns how long to pause in milliseconds; -1:
- * none waits. */
+/* Accepts one connection and passes it to `take`. Returns for how many milliseconds to pause;
+ * -1: no connection waits. */
 static int accept_one(struct adl_acceptor *acceptor)
 {
     struct sockaddr_storage address = {0};
@@ -72,8 +72,8 @@ static int accept_one(struct adl_acceptor *acceptor)
                : 0;
 }
 
-/* Accepts what waits; one connection only if the call for another one would block. Returns
- * how long to pause. */
+/* Accepts the waiting connections, at most BURST; only one if the socket blocks, since a
+ * further call could wait. Returns for how many milliseconds to pause. */
 static int accept_some(struct adl_acceptor *acceptor)
 {
     int pause_ms = 0;
@@ -92,7 +92,7 @@ static void *run(void *argument)
     int pause_ms = 0;
 
     for (;;) {
-        /* During a pause, only the end is waited for. */
+        /* During a pause, only `wake` is polled. */
         int events = poll(polls, pause_ms > 0 ? 1 : 2, pause_ms > 0 ? pause_ms : -1);
         bool waiting = pause_ms == 0 && events > 0 && polls[1].revents;
         pause_ms = 0;

@@ -1,5 +1,5 @@
-/* The bodies of requests: collected in memory within a limit for each and a budget for all,
- * or discarded. */
+/* Collects the bodies of requests in memory, within a limit for each and a budget for all of
+ * them, or discards them. */
 
 #include "server/http/http_parts.h"
 
@@ -24,9 +24,9 @@ void adl_http_take_body(struct adl_http_request *request, size_t limit)
     request->discard = false;
 }
 
-/* Makes the buffer hold `needed` bytes. The capacity doubles, but does not exceed an
+/* Enlarges the buffer to hold `needed` bytes. The capacity doubles, but does not exceed an
  * announced Content-Length. The additional bytes are reserved in the budget of all
- * bodies first, so that many uploads at once cannot exhaust the memory. Returns -1 if
+ * bodies first, so that many simultaneous uploads cannot exhaust the memory. Returns -1 if
  * the budget or the memory does not suffice. */
 static int http_grow_body(struct adl_http_request *request, size_t needed)
 {
@@ -63,8 +63,8 @@ static void http_refuse(struct adl_http_request *request, enum adl_http_refusal 
     request->http->config.hooks.refuse(request, why);
 }
 
-/* Takes one piece of the body. At most 1 MiB beyond the limit is read in order to
- * discard it; after that the connection is cut. */
+/* Stores or discards one piece of the body. At most 1 MiB beyond the limit is read in order
+ * to discard it; after that the connection is closed. */
 enum MHD_Result adl_http_receive(struct adl_http_request *request, const char *bytes,
                                  size_t *length)
 {

@@ -1,5 +1,5 @@
-/* The connections of the daemon, and the requests that are still arriving on them: what the
- * I/O threads note about each. The design is in http.c. */
+/* Keeps the lists of open connections and of requests that are still arriving. The design is
+ * in http.c. */
 
 #include "server/http/http_parts.h"
 
@@ -22,8 +22,9 @@ int adl_http_socket(const struct adl_http_request *request)
     return info ? info->connect_fd : -1;
 }
 
-/* Whether no more bytes will arrive: the other side has closed its writing side, and all
- * its bytes have been read. Peeking never blocks and consumes nothing. */
+/* Returns whether no more bytes will arrive: the client has closed its writing side, and all
+ * its bytes have been read, or the connection is broken. Peeking never blocks and consumes
+ * nothing. */
 static bool http_is_at_end(int fd)
 {
     char byte;
@@ -31,8 +32,8 @@ static bool http_is_at_end(int fd)
     return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
 
-/* The library misses an end that arrived together with the last bytes; shutting down the
- * reading side as well is an event of its own. */
+/* The library misses an end of input that arrived together with the last bytes. Shutting down
+ * the reading side causes another event, which it notices. */
 void adl_http_wake_at_end(int fd)
 {
     if (http_is_at_end(fd))
@@ -41,7 +42,7 @@ void adl_http_wake_at_end(int fd)
 
 bool adl_http_client_gone(const struct adl_http_request *request)
 {
-    /* Without being asked for, poll() reports a reset and that both sides are closed. */
+    /* No event is requested: poll() always reports a reset and that both sides are closed. */
     struct pollfd state = {.fd = adl_http_socket(request)};
     return poll(&state, 1, 0) > 0;
 }
@@ -98,8 +99,8 @@ void adl_http_set_busy(struct adl_http_request *request, bool busy)
     pthread_mutex_unlock(&request->http->lock);
 }
 
-/* Called with the target of each request, as it arrived, before its headers are parsed.
- * The result is the initial context of the request. */
+/* Notes the target of a request as it arrived; the library calls this before it parses the
+ * headers. Returns the initial context of the request, NULL. */
 void *adl_http_on_target(void *cls, const char *target, struct MHD_Connection *connection)
 {
     struct adl_http *http = cls;
@@ -140,8 +141,9 @@ void adl_http_remove_arriving(struct adl_http_request *request)
     pthread_mutex_unlock(&request->http->lock);
 }
 
-/* The connection of this I/O thread whose headers the library is checking now: those of
- * others are not complete, or are refused already, or their handler was called. */
+/* Returns the connection of this I/O thread whose headers the library is checking now. On
+ * every other connection of the thread, the headers are incomplete or already refused, or the
+ * handler was called. */
 struct adl_http_peer *adl_http_peer_checked(struct adl_http *http)
 {
     struct adl_http_peer *peer;

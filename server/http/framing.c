@@ -1,13 +1,13 @@
-/* The checks of a request's head.
+/* Checks the head of a request: its request line and headers.
  *
- * libmicrohttpd 0.9.75 parses leniently and hands out what it understood: a name with a
- * blank at its end, a value that a NUL has cut, the first of two Content-Length headers.
- * What arrived can still be seen, because the library leaves the lines in one buffer and
- * replaces each line end by as many NULs. So the check walks from the request line to the
- * empty line and compares addresses: whatever does not lie one line end behind the previous
- * value was cut, continued or copied. Only addresses are compared, nothing outside the
- * library's texts is read. A library with another layout would have every request refused,
- * which the tests of the server show. */
+ * libmicrohttpd 0.9.75 parses leniently and reports only its interpretation: a name with a
+ * blank at its end, a value that a NUL has cut, the first of two Content-Length headers. The
+ * bytes that arrived can still be checked, because the library leaves the lines in one buffer
+ * and replaces each line end by as many NULs. So the check goes from the request line to the
+ * empty line and compares addresses: a line that does not begin one line end after the previous
+ * value was cut, continued or copied. Only addresses are compared; nothing outside the
+ * library's strings is read. With a version of the library that lays the lines out differently,
+ * every request would be refused, and the tests of the server would fail. */
 
 #include "server/http/framing.h"
 
@@ -22,14 +22,14 @@
 
 /* What framing_check_header() has seen of a request. */
 struct headers {
-    const char *end;   /* where the value of the previous line ends */
+    const char *end;   /* end of the previous line's value */
     size_t terminator; /* length of a line's end: 1 (LF) or 2 (CRLF); 0: not known yet */
     bool malformed;
     bool bad_host, bad_length, long_length, unknown_coding;
     size_t hosts, lengths, codings;
 };
 
-/* Whether `text` consists of the characters of a token (RFC 9110, 5.6.2). */
+/* Returns whether `text` is a token (RFC 9110, 5.6.2). */
 static bool framing_is_token(const char *text, size_t length)
 {
     static const char others[] = "!#$%&'*+-.^_`|~";
@@ -40,7 +40,7 @@ static bool framing_is_token(const char *text, size_t length)
     return length > 0;
 }
 
-/* Whether `text` contains no control character except a TAB (RFC 9110, 5.5). */
+/* Returns whether `text` contains no control character except a TAB (RFC 9110, 5.5). */
 static bool framing_is_plain(const char *text, size_t length)
 {
     for (size_t i = 0; i < length; i++)
@@ -49,12 +49,9 @@ static bool framing_is_plain(const char *text, size_t length)
     return true;
 }
 
-/* Called for each header, in their order.
- *
- * The library leaves the lines where they arrived, in one buffer, and replaces each CRLF
- * or LF by as many NULs. So the next name begins one line end behind the value. If it does
- * not, a NUL has cut the value or a line, or a line was continued on the next one and
- * copied elsewhere. */
+/* Checks one header; the library calls this for each, in their order. The name has to begin
+ * one line end after the previous value. If it does not, a NUL has cut the value or a line, or
+ * a line was continued on the next one and copied elsewhere. */
 static enum MHD_Result framing_check_header(void *cls, enum MHD_ValueKind kind, const char *name,
                                             size_t name_length, const char *value,
                                             size_t value_length)

@@ -1,9 +1,9 @@
 #ifndef ADL_SERVER_HTTP_FRAMING_H
 #define ADL_SERVER_HTTP_FRAMING_H
 
-/* Whether a request means the same to every reader: a proxy that finds another end of it
- * would take a part of its body for a second request, or the other way round (request
- * smuggling). */
+/* Checks whether every program that parses a request understands it in the same way. If a
+ * proxy and this server disagree about where a request ends, one of them takes a part of its
+ * body for a second request (request smuggling). */
 
 #include <microhttpd.h>
 #include <stdbool.h>
@@ -28,12 +28,12 @@ struct adl_http_target {
     bool malformed;         /* contains a blank or a control character, or is missing */
 };
 
-/* `text` may be NULL. */
+/* Returns the target whose NUL-terminated text is `text`, which may be NULL. */
 struct adl_http_target adl_http_target_read(const char *text);
 
-/* Checks the head of a request, of which the library has parsed all headers and none of
- * the body. `version` and `method` are the library's pointers into the request line; an
- * empty method is not known. */
+/* Checks the head of a request when the library has parsed all headers and none of the body.
+ * `version` and `method` are the library's pointers into the request line; an empty method
+ * means that it is not known. */
 enum adl_http_framing adl_http_framing_of(struct MHD_Connection *connection,
                                           const struct adl_http_target *target, const char *method,
                                           const char *version);

@@ -1,76 +1,81 @@
-/* The HTTP daemon and the life of a request, on top of libmicrohttpd 0.9.75.
+/* Runs the HTTP daemon and takes each request through its hooks, on top of libmicrohttpd
+ * 0.9.75.
  *
  * DESIGN
  *
- * Threads. accept.c has a thread that accepts connections. The library runs a few I/O
- * threads, each with its own epoll set and its own share of the connections. They read headers and
- * bodies, call the hooks, and write replies; they never do the work that a request asks for,
- * because a thread that computes for 20 ms delays every connection it serves. A hook with such work
- * suspends its request; the thread that finishes the work fills in the reply and resumes the
- * request, after which the I/O thread sends it. One more thread calls adl_http_tend()
- * from time to time (the main thread, which also waits for signals), and linger.c has
- * one that reads from connections that are closing.
+ * Threads. accept.c has a thread for each listening socket, which accepts its connections. The
+ * library runs a few I/O threads, each with an epoll set and a part of the connections. They
+ * read headers and bodies, call the hooks, and write replies; they never do the computation
+ * that a request needs, because a thread that computes for 20 ms delays every connection it
+ * serves. A hook that needs such computation suspends its request; the thread that finishes it
+ * fills in the reply and resumes the request, after which the I/O thread sends the reply. One
+ * more thread (the main thread, which also waits for signals) calls
+ * adl_http_enforce_deadlines() from time to time, and linger.c has one that reads from
+ * connections that are closing.
  *
  * Ownership and locks. A request has one owner at a time: its I/O thread, or, between
- * adl_http_suspend() and adl_http_resume(), whoever will resume it. Its fields
- * therefore need no lock. `http->lock` protects only what adl_http_tend() looks at: the
- * list of requests that are still arriving with their `late` flags, and the list of
- * open connections with `busy` and `since_ns`. I/O threads hold it for a few
- * instructions, adl_http_tend() while it walks the lists (one recv() that does not block
- * for each entry); nobody holds it during a hook. The two totals (requests in flight,
- * body bytes held) are atomics.
+ * adl_http_suspend() and adl_http_resume(), the thread that will resume it. Its fields
+ * therefore need no lock. `http->lock` protects only the list of requests that are still
+ * arriving, with their `late` flags, and the list of open connections with their fields. The
+ * I/O threads hold it for a few instructions, adl_http_enforce_deadlines() and
+ * adl_http_unsettled() while they go through the lists (one system call that does not block
+ * for each entry); no thread holds it during a hook. The totals (requests in flight, body
+ * bytes held, connections not yet in the list) are atomics.
  *
  * Order. For each request the hooks run in the order begin, complete (or refuse), done,
  * and `done` runs exactly once, even if the client disappears. A request leaves the
  * list of arriving requests before its socket is closed, so a descriptor that is found
  * in a list under the lock belongs to that connection.
  *
- * Why nothing cleverer. A server of our own over epoll would avoid every trap below,
- * but would have to parse HTTP from hostile clients; that parser is what the library is
- * used for. A body is collected in memory before anybody looks at it: bodies are bounded,
- * and those who read them need them complete.
+ * Why not a server without the library. One written directly over epoll would avoid every
+ * trap below, but would have to parse HTTP from hostile clients; the library is used for its
+ * parser. A body is collected in memory before any of it is parsed: bodies are bounded, and
+ * the decoders need them complete.
  *
  * The traps of the library, and how each is avoided:
  *
- * - Stopping the library shuts its listening socket down for every process that has it,
- *   so it gets none: accept.c accepts, and hands the connections over. Where the library
- *   has as many as it may, it would close a further one, so its own limit is not reached.
+ * - Stopping the library shuts its listening socket down for every process that has it open,
+ *   so it gets none: accept.c accepts the connections and passes them to the library. At its
+ *   connection limit the library would close a further connection at once, so its limit is
+ *   set higher than that of the acceptor.
  * - A response may be queued in the first call of the handler for a request or in the
- *   last, never while the body arrives. So whatever can be refused is refused in the
- *   first call, from the headers alone (`begin`); a refusal in the middle of a body is
+ *   last, never while the body arrives. So every refusal that is possible from the headers
+ *   alone happens in the first call (`begin`); a refusal in the middle of a body is
  *   kept until the end, and the rest of the body is read and discarded up to a limit.
- * - If a request is complete and is neither answered nor suspended, the handler is
- *   called again at once: a busy loop. http_handle() does so once (see the next trap), then
- *   one of the two, and suspends before the request is handed to another thread.
- * - A client may close its writing side after the request, as `nc -N` does, and is owed the
- *   answer all the same (RFC 9112, 9.6). The library reads from a resumed connection before
- *   it asks for the reply, if it was reading when the request was suspended, and then takes
- *   the end of the input for the end of the connection. A second call of the handler finds
- *   it no longer reading, so a request is suspended in that one.
+ * - If a request is complete and is neither answered nor suspended, the handler is called
+ *   again at once: a busy loop. http_handle() leaves a request in this state only once (see
+ *   the next trap); after that it answers or suspends it, and it suspends it before the
+ *   request is passed to another thread.
+ * - A client may close its writing side after the request, as `nc -N` does, and must still get
+ *   the answer (RFC 9112, 9.6). If the library was reading from a connection when the request
+ *   was suspended, it reads again after the resume, before it calls the handler for the reply,
+ *   and then takes the end of the input for the end of the connection. In the second call of
+ *   the handler the library is no longer reading, so a request is suspended in that call.
  * - A suspended connection does not time out, and a client that disconnects is not
- *   noticed. Whoever works for a suspended request has a deadline of its own and
- *   checks adl_http_client_gone(), which cannot tell a client that has closed its socket
- *   from one that still reads, until it answers something with a reset.
+ *   noticed. Every thread that works for a suspended request has a deadline and checks
+ *   adl_http_client_gone(). That function cannot distinguish a client that has closed its
+ *   socket from one that still reads, until the client's kernel answers something with a reset.
  * - A connection that times out is closed without a response. adl_http_write_reply() writes
  *   the 408 to the socket directly, in the last callback before the close.
  * - The library's timeout restarts with each received byte, including bytes of headers
  *   and the framing of chunks, about which no callback is made: a client that sends one
- *   byte a second is never timed out. adl_http_receive() and adl_http_tend() hold the
- *   request against a total deadline instead.
+ *   byte a second is never timed out. adl_http_receive() and adl_http_enforce_deadlines()
+ *   therefore apply a deadline to the whole request.
  * - Closing a socket with unread input makes the kernel reset the connection, and the
  *   client may lose a response that was sent before. Early replies go through linger.c.
  * - %00 in a target would truncate the path, so http_unescape() leaves it encoded.
  * - The library takes a blank before the colon for a part of the name, cuts a line at a
  *   NUL, reads only the first of several Content-Length or Host headers, and treats an
  *   unknown Transfer-Encoding as a body that ends with the connection. A proxy may read
- *   such a request differently, and take for a body what is a second request here
- *   (request smuggling). framing.c finds them, `begin` refuses them, and the connection is
- *   closed.
+ *   such a request differently, and take bytes for a part of the body that are a second
+ *   request here (request smuggling). framing.c detects such requests, `begin` refuses them,
+ *   and the connection is closed.
  * - A request without Host, or whose Content-Length is not a number, is refused by the
  *   library itself, which writes the head of its reply twice. The check of Host is turned
  *   off by MHD_OPTION_STRICT_FOR_CLIENT and made here. The check of Content-Length cannot
- *   be turned off, and its only trace is a message to the log. http_log() answers there
- *   and then, and closes the writing side, so that the library's reply goes nowhere. */
+ *   be turned off, and the only sign of a refusal is a message to the log. http_log() answers
+ *   when it gets this message, and closes the writing side, so that the library's reply is
+ *   not sent. */
 
 #include "server/http/http.h"
 
@@ -136,21 +141,20 @@ static void http_find_remote(struct adl_http_request *request)
                        request->remote);
 }
 
-/* Finds the host that the client asks for. A client that takes the server for a proxy
- * sends an absolute URL as the target; its host takes precedence over the Host header
- * (RFC 9112, 3.2.2). */
+/* Sets request->host. A client that takes the server for a proxy sends an absolute URL as the
+ * target; the host in that URL takes precedence over the Host header (RFC 9112, 3.2.2). */
 static void http_find_host(struct adl_http_request *request)
 {
-    const char *at = request->path;
-    size_t scheme = !strncasecmp(at, "http://", 7) ? 7 : !strncasecmp(at, "https://", 8) ? 8 : 0;
-    size_t length = strcspn(at + scheme, "/");
+    const char *url = request->path;
+    size_t scheme = !strncasecmp(url, "http://", 7) ? 7 : !strncasecmp(url, "https://", 8) ? 8 : 0;
+    size_t length = strcspn(url + scheme, "/");
 
     request->host = adl_http_header(request, "Host");
     if (scheme == 0 || length == 0 || length >= sizeof request->target_host)
         return;
-    snprintf(request->target_host, sizeof request->target_host, "%.*s", (int)length, at + scheme);
+    snprintf(request->target_host, sizeof request->target_host, "%.*s", (int)length, url + scheme);
     request->host = request->target_host;
-    request->path = at[scheme + length] ? at + scheme + length : "/";
+    request->path = url[scheme + length] ? url + scheme + length : "/";
 }
 
 static struct adl_http_request *http_begin(struct adl_http *http, struct MHD_Connection *connection,
@@ -186,8 +190,9 @@ static struct adl_http_request *http_begin(struct adl_http *http, struct MHD_Con
     return request;
 }
 
-/* The library's handler. It is called once with the headers, then for each piece of the
- * body, then with *upload_data_size == 0, and once more after a resume. */
+/* Handles a request. The library calls this once with the headers, then for each piece of the
+ * body, then with *upload_data_size == 0 until the request is answered or suspended, and once
+ * more after a resume. */
 static enum MHD_Result http_handle(void *cls, struct MHD_Connection *connection, const char *url,
                                    const char *method, const char *version, const char *upload_data,
                                    size_t *upload_data_size, void **con_cls)
@@ -199,7 +204,7 @@ static enum MHD_Result http_handle(void *cls, struct MHD_Connection *connection,
         *con_cls = request = http_begin(http, connection, url, method, version);
         if (!request)
             return MHD_NO;
-        /* After an ambiguous request, what follows may belong to its body. */
+        /* The bytes that follow an ambiguous request may belong to its body. */
         if (request->status && (request->has_body || request->framing != ADL_HTTP_FRAMING_CLEAR)) {
             request->early = true;
             return adl_http_queue_reply(request);
@@ -271,8 +276,8 @@ void adl_http_resume(struct adl_http_request *request)
     MHD_resume_connection(connection);
 }
 
-/* Percent-decoding in place, like the library's own, except that %00 stays encoded: a
- * NUL would truncate the path or the value. */
+/* Decodes percent-encoding in place as the library does by default, except that %00 stays
+ * encoded: a NUL would truncate the path or the value. */
 static size_t http_unescape(void *cls, struct MHD_Connection *connection, char *text)
 {
     char *out = text;
@@ -369,7 +374,7 @@ out:
     return NULL;
 }
 
-/* Hands an accepted connection to the library, which closes it if that fails. */
+/* Passes an accepted connection to the library, which closes it if it cannot add it. */
 static void http_take(void *context, int fd, const struct sockaddr *address, socklen_t length)
 {
     struct adl_http *http = context;
@@ -410,9 +415,9 @@ void adl_http_stop_accepting(struct adl_http *http, bool rest)
     }
 }
 
-/* Shutting down a socket's reading side wakes the library, which then sees the end of
- * the connection. */
-void adl_http_tend(struct adl_http *http)
+/* Shutting down a socket's reading side wakes the library, which then finds the end of the
+ * connection. */
+void adl_http_enforce_deadlines(struct adl_http *http)
 {
     unsigned request_s = http->config.request_s;
 

@@ -1,7 +1,7 @@
 #ifndef ADL_SERVER_HTTP_HTTP_PARTS_H
 #define ADL_SERVER_HTTP_HTTP_PARTS_H
 
-/* What http.c shares with the files below it: connection.c, reply.c and body.c. The
+/* The structs and functions that http.c shares with connection.c, reply.c and body.c. The
  * design, with threads and locks, is in http.c. */
 
 #include <pthread.h>
@@ -11,8 +11,8 @@
 #include "server/http/linger.h"
 #include "server/http/request.h"
 
-/* An open connection; the library keeps it as the connection's socket context. All
- * fields are under the lock. */
+/* An open connection; the library keeps it as the connection's socket context. All fields
+ * except `target` are under the lock. */
 struct adl_http_peer {
     int fd;
     struct MHD_Connection *connection;
@@ -32,18 +32,18 @@ struct adl_http {
     _Atomic size_t in_flight;
     _Atomic size_t unstarted;          /* connections handed to the library, not yet in `peers` */
     _Atomic size_t body_bytes;         /* capacity of the bodies of all requests together */
-    pthread_mutex_t lock;              /* protects the two lists and their members' links */
+    pthread_mutex_t lock;              /* protects the two lists, see the design in http.c */
     struct adl_http_request *arriving; /* requests whose body is not complete yet */
     struct adl_http_peer *peers;       /* open connections */
 };
 
 /* --- connection.c ------------------------------------------------------------- */
 
-/* Whether more than `limit_s` seconds have passed since then. */
+/* Returns whether more than `limit_s` seconds have passed since `since_ns` (base/clock.h). */
 bool adl_http_elapsed(uint64_t since_ns, unsigned limit_s);
-/* The descriptor of the request's connection; -1: none. */
+/* Returns the descriptor of the request's connection; -1: none. */
 int adl_http_socket(const struct adl_http_request *request);
-/* Makes the library see the end of the input if there is one. */
+/* Makes the library notice the end of the input if it was reached. */
 void adl_http_wake_at_end(int fd);
 
 /* MHD_OPTION_NOTIFY_CONNECTION: keeps the list of open connections. */
@@ -51,31 +51,36 @@ void adl_http_on_connection(void *cls, struct MHD_Connection *connection, void *
                             enum MHD_ConnectionNotificationCode what);
 /* MHD_OPTION_URI_LOG_CALLBACK: notes the target of a request whose headers follow. */
 void *adl_http_on_target(void *cls, const char *target, struct MHD_Connection *connection);
-/* What is noted about a connection; NULL if there was no memory for it. */
+/* Returns the entry of a connection in `peers`; NULL if there was no memory for it. */
 struct adl_http_peer *adl_http_peer_of(struct MHD_Connection *connection);
-/* The connection of this I/O thread whose headers the library is checking now, or NULL. */
+/* Returns the connection of this I/O thread whose headers the library is checking now, or
+ * NULL. */
 struct adl_http_peer *adl_http_peer_checked(struct adl_http *http);
 /* Begins (busy) or ends the handling of a request on its connection. */
 void adl_http_set_busy(struct adl_http_request *request, bool busy);
 
-/* The list of requests that are arriving; removing one that is not in it is fine. */
+/* Add a request to the list of those that are arriving, and remove it. Removing one that is
+ * not in the list does nothing. */
 void adl_http_add_arriving(struct adl_http_request *request);
 void adl_http_remove_arriving(struct adl_http_request *request);
 
 /* --- reply.c -------------------------------------------------------------------- */
 
 void adl_http_release_reply(struct adl_http_request *request);
-/* Hands the reply to the library; MHD_NO closes the connection. */
+/* Passes the reply to the library. Returns the result for the library; MHD_NO makes it close
+ * the connection. */
 enum MHD_Result adl_http_queue_reply(struct adl_http_request *request);
-/* Writes the reply to the socket, which the library is about to close. */
+/* Writes the reply directly to the socket, which the library is about to close. */
 void adl_http_write_reply(struct adl_http_request *request);
-/* Ends a request whose body is incomplete; the result is that of the handler. */
+/* Ends a request whose body is incomplete. Returns the result that the handler has to
+ * return. */
 enum MHD_Result adl_http_cut_off(struct adl_http_request *request, enum adl_http_refusal why);
 
 /* --- body.c --------------------------------------------------------------------- */
 
 void adl_http_release_body(struct adl_http_request *request);
-/* Takes one piece of the body, and sets *length to 0; the result is that of the handler. */
+/* Stores or discards one piece of the body and sets *length to 0. Returns the result that the
+ * handler has to return. */
 enum MHD_Result adl_http_receive(struct adl_http_request *request, const char *bytes,
                                  size_t *length);
 

@@ -1,27 +1,27 @@
-/* Lingering close: one thread that reads from connections which are being closed.
+/* Closes connections gradually: one thread reads from them until the client closes them.
  *
  * DESIGN
  *
- * If a socket is closed while received bytes are unread, the kernel answers with a
- * reset, and a reset makes the client's kernel discard the response it has received but
- * not yet delivered. A client that is refused early (401, 413) is still sending its
- * body, so it would see "connection reset" in place of the reason. The remedy is to close
- * only the writing side and to read until the client closes (RFC 9112, 9.6).
+ * If a socket is closed while received bytes are unread, the kernel answers with a reset, and
+ * a reset makes the client's kernel discard the response that it has received but not yet
+ * delivered to the client. A client that is refused early (401, 413) is still sending its
+ * body, so it would get "connection reset" instead of the reason. The remedy is to close only
+ * the writing side and to read until the client closes the connection (RFC 9112, 9.6).
  *
- * libmicrohttpd 0.9.75 closes at once. So a duplicate of the descriptor is kept here: the
- * library's close then only drops one reference, the connection stays open, and this
- * thread reads from the duplicate.
+ * libmicrohttpd 0.9.75 closes at once. So a duplicate of the descriptor is kept here: when the
+ * library closes the original, only one reference goes away, the connection stays open, and
+ * this thread reads from the duplicate.
  *
  * Threads and lock. I/O threads call adl_linger_add(); the linger thread polls. The lock
  * protects `slots`, `count` and `stop`, and is not held during poll(). Only the linger
- * thread removes slots, so the first `count` slots that it saw before poll() are
- * unchanged after it, whatever was appended meanwhile. An eventfd ends the poll when
- * something was added.
+ * thread removes slots, so the first `count` slots that it passed to poll() are unchanged
+ * after poll(), whatever was appended meanwhile. An eventfd ends the poll when a slot was
+ * added.
  *
  * Limits. At most SLOTS connections, LONGEST_NS each and ADL_LIMIT_SWALLOW_BYTES each:
  * reading from clients that were refused must not become a way to occupy the server. If
- * all slots are taken, the connection is closed at once, which costs no more than the
- * reset would have. That is also why a table that is searched from end to end suffices. */
+ * all slots are taken, the connection is closed at once, which is no worse than without this
+ * file. Because the slots are few, an array that is searched completely suffices. */
 
 #include "server/http/linger.h"
 
@@ -132,7 +132,7 @@ static void linger_wake(struct adl_linger *linger)
 {
     uint64_t one = 1;
     if (write(linger->wake, &one, sizeof one) < 0) {
-        /* The counter is full, so the thread is about to wake anyway. */
+        /* The counter is full, so the thread is about to wake in any case. */
     }
 }
 

@@ -1,4 +1,4 @@
-/* The listening socket: opening one from "HOST:PORT", and describing its address. */
+/* Opens a listening socket from "HOST:PORT", and describes its address. */
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -12,9 +12,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/name.h"
 #include "server/http/http.h"
 
-#define BACKLOG 1024 /* connections that the kernel accepts before the server does */
+#define BACKLOG 1024 /* connections that may wait in the kernel's queue to be accepted */
 
 /* Splits "[::1]:80" or "host:80" into host and port; an empty host means all addresses. */
 static int split(const char *where, char host[256], char port[8], struct adl_error *err)
@@ -27,19 +28,20 @@ static int split(const char *where, char host[256], char port[8], struct adl_err
         begin++;
         length -= 2;
     } else if (colon && memchr(where, ':', length)) {
-        colon = NULL; /* an IPv6 address without brackets: where its port begins is ambiguous */
+        colon = NULL; /* an IPv6 address without brackets: its port is ambiguous */
     }
     if (!colon || length > 255 || strlen(colon + 1) < 1 || strlen(colon + 1) > 5 ||
         strspn(colon + 1, "0123456789") != strlen(colon + 1) || atoi(colon + 1) > 65535)
         return adl_fail(
             err, ADL_ERR_ARG,
-            "--listen %.80s: has to be HOST:PORT or [ADDRESS]:PORT, such as 127.0.0.1:8080", where);
+            "--listen %s: has to be HOST:PORT or [ADDRESS]:PORT, such as 127.0.0.1:8080",
+            ADL_SHORT(where));
     snprintf(host, 256, "%.*s", (int)length, begin);
     snprintf(port, 8, "%.5s", colon + 1);
     return 0;
 }
 
-/* Resolves the address; *found is freed with freeaddrinfo(). */
+/* Resolves the address; the caller frees *found with freeaddrinfo(). */
 static int resolve(const char *where, struct addrinfo **found, struct adl_error *err)
 {
     struct addrinfo hints = {.ai_family = AF_UNSPEC,
@@ -56,7 +58,7 @@ static int resolve(const char *where, struct addrinfo **found, struct adl_error 
     if (why != 0 && (!strcasecmp(host, "localhost") || !strcasecmp(host, "localhost.")))
         why = getaddrinfo("127.0.0.1", port, &hints, found);
     if (why != 0)
-        return adl_fail(err, ADL_ERR_ARG, "--listen %.80s: %s", where, gai_strerror(why));
+        return adl_fail(err, ADL_ERR_ARG, "--listen %s: %s", ADL_SHORT(where), gai_strerror(why));
     return 0;
 }
 
@@ -83,8 +85,9 @@ int adl_http_listen(const char *where, int *fd, struct adl_error *err)
     why = errno;
     freeaddrinfo(found);
     if (*fd < 0)
-        return adl_fail(err, ADL_ERR_IO, "cannot listen on %.80s: %s%s", where, strerror(why),
-                        why == EADDRINUSE ? "; another program uses the port, choose another one "
+        return adl_fail(err, ADL_ERR_IO, "cannot listen on %s: %s%s", ADL_SHORT(where),
+                        strerror(why),
+                        why == EADDRINUSE ? "; another program uses the port; choose another one "
                                             "with --listen"
                                           : "");
     return 0;
@@ -106,7 +109,7 @@ static void describe(const struct sockaddr_storage *address, char *text, size_t 
         *loopback = IN6_IS_ADDR_LOOPBACK(&six->sin6_addr);
         snprintf(text, size, "[%s]:%u", host, (unsigned)ntohs(six->sin6_port));
     } else {
-        /* The name of an abstract address begins with a NUL and has an end of its own. */
+        /* The name of an abstract address begins with a NUL; the bytes after it are the text. */
         const struct sockaddr_un *un = (const void *)address;
         bool abstract = un->sun_path[0] == '\0';
         *loopback = address->ss_family == AF_UNIX;

@@ -1,10 +1,10 @@
-/* The table of problems, and the documents made from it.
+/* Holds the table of problems, and makes documents and pages from it.
  *
  * A problem's type is the relative URL of a page of this server that explains it
  * (RFC 9457, 3.1.1). A new problem is an enumerator, a row here and a name in openapi.json
  * (a test compares the two); its document, its page and its counter in the metrics follow
  * from the row. Names and statuses are part of the interface and do not change; titles and
- * remedies are for people and may. */
+ * remedies are for people and may change. */
 
 #include "server/http/problem.h"
 
@@ -28,9 +28,9 @@ static const struct adl_problem_row rows[ADL_PROBLEM_COUNT] = {
     [ADL_PROBLEM_UNKNOWN_HOST] = {"unknown-host", 403,
                                   "The server does not answer to this host name",
                                   "A server on a loopback address answers to localhost only, so "
-                                  "that a foreign web page cannot reach it through a host name of "
-                                  "its own (DNS rebinding). Start it with --allow-host NAME to "
-                                  "allow another name."},
+                                  "that a web page from elsewhere cannot reach it through a host "
+                                  "name that resolves to this machine (DNS rebinding). Start it "
+                                  "with --allow-host NAME to allow another name."},
     [ADL_PROBLEM_UNKNOWN_PATH] = {"unknown-path", 404, "This path does not exist",
                                   "GET /openapi.json lists the paths."},
     [ADL_PROBLEM_UNKNOWN_MODEL] = {"unknown-model", 404, "This model does not exist",
@@ -62,7 +62,7 @@ static const struct adl_problem_row rows[ADL_PROBLEM_COUNT] = {
     [ADL_PROBLEM_CORRUPT_IMAGE] =
         {"corrupt-image", 422, "The image is corrupt or truncated",
          "Open it in an image viewer, save it again, and send that file."},
-    /* No client receives this one. 499 is the status that proxies log in this case. */
+    /* No client receives this problem. 499 is the status that nginx logs in this case. */
     [ADL_PROBLEM_CLIENT_GONE] = {"client-gone", 499, "The client disconnected before the answer",
                                  "Keep the connection open until the answer has arrived."},
     [ADL_PROBLEM_INTERNAL] = {"internal", 500, "Internal error of the server",

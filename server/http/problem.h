@@ -45,21 +45,22 @@ struct adl_problem_row {
     const char *remedy; /* what the user can do, in a sentence or two */
 };
 
-/* The row of a problem other than NONE. */
+/* Returns the row of a problem other than ADL_PROBLEM_NONE. */
 const struct adl_problem_row *adl_problem_row(enum adl_problem problem);
 
-/* The problem with a name of `length` bytes; ADL_PROBLEM_NONE when there is none. */
+/* Returns the problem with a name of `length` bytes; ADL_PROBLEM_NONE if there is none. */
 enum adl_problem adl_problem_find(const char *name, size_t length);
 
-/* The only mapping from error kinds to problems. */
+/* Returns the problem for a kind of error, as far as the kind alone decides it. */
 enum adl_problem adl_problem_of(enum adl_error_kind kind);
 
-/* {"type", "title", "status", "detail", "request_id"}; NULL is out of memory.
- * `request_id` may be NULL. If `detail` is not UTF-8, its bytes beyond ASCII become "?". */
+/* Returns {"type", "title", "status", "detail", "request_id"}, or NULL if there is not enough
+ * memory. `request_id` may be NULL. If `detail` is not UTF-8, its bytes beyond ASCII become
+ * "?". */
 json_t *adl_problem_json(enum adl_problem problem, const char *detail,
                          const char *request_id) ADL_MUST_CHECK;
 
-/* Appends a short HTML page about one problem, or about all of them for NONE. */
+/* Appends a short HTML page about one problem, or about all of them for ADL_PROBLEM_NONE. */
 void adl_problem_page(enum adl_problem problem, struct adl_str *out);
 
 #endif

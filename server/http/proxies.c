@@ -1,4 +1,4 @@
-/* Addresses, networks, and the walk through X-Forwarded-For. */
+/* Parses the trusted networks, and finds the client's address in X-Forwarded-For. */
 
 #include "server/http/proxies.h"
 
@@ -14,8 +14,8 @@
 #include "base/name.h"
 #include "base/size.h"
 
-/* An IPv4 address that is written as an IPv6 one (::ffff:192.0.2.1), as sockets that
- * listen to both do, is kept as the IPv4 address. */
+/* An IPv4 address that is written as an IPv6 one (::ffff:192.0.2.1), as sockets that listen on
+ * both families report it, is kept as the IPv4 address. */
 struct address {
     int family; /* AF_INET, AF_INET6, AF_UNIX (without bytes), or AF_UNSPEC: none */
     uint8_t bytes[16];
@@ -23,7 +23,7 @@ struct address {
 
 struct network {
     struct address base;
-    unsigned prefix; /* leading bits that count */
+    unsigned prefix; /* number of leading bits that are compared */
 };
 
 struct adl_proxies {
@@ -140,7 +140,7 @@ void adl_proxies_free(struct adl_proxies *proxies)
 
 /* --- the header ----------------------------------------------------------------------- */
 
-/* Reads an element of the list: an address, which some proxies follow by a port. */
+/* Reads an element of the list: an address, to which some proxies append a port. */
 static bool read_element(const char *begin, size_t length, struct address *address)
 {
     char text[ADL_PROXIES_TEXT];
@@ -165,8 +165,9 @@ static bool read_element(const char *begin, size_t length, struct address *addre
     return true;
 }
 
-/* Takes the last element off the first `*length` bytes of a list; false: there is none.
- * Empty elements do not count (RFC 9110, 5.6.1). */
+/* Finds the last element in the first `*length` bytes of a list, and reduces *length to the
+ * bytes before it. Returns whether there is one. Empty elements are skipped (RFC 9110,
+ * 5.6.1). */
 static bool take_last(const char *list, size_t *length, const char **element, size_t *size)
 {
     size_t end = *length, begin;

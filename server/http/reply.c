@@ -1,5 +1,5 @@
-/* Replies: through the library, or written to the socket where it would only close the
- * connection. */
+/* Sends replies: through the library, or directly to the socket if the library would only
+ * close the connection. */
 
 #include "server/http/http_parts.h"
 
@@ -66,9 +66,9 @@ enum MHD_Result adl_http_queue_reply(struct adl_http_request *request)
     return result;
 }
 
-/* Writes the reply to the socket directly, where the library would only close the
- * connection. One non-blocking send: what does not fit into the socket's buffer is lost,
- * which is acceptable for a short problem document. */
+/* Writes the reply to the socket directly, because the library would only close the
+ * connection. It is one send that does not block: bytes that do not fit into the socket's
+ * buffer are lost, which is acceptable for a short problem document. */
 void adl_http_write_reply(struct adl_http_request *request)
 {
     struct adl_str text = {0};
@@ -94,7 +94,8 @@ void adl_http_write_reply(struct adl_http_request *request)
     adl_str_release(&text);
 }
 
-/* Ends a request whose body is incomplete: a reply, then the connection is closed. */
+/* Ends a request whose body is incomplete: writes a reply and makes the library close the
+ * connection. */
 enum MHD_Result adl_http_cut_off(struct adl_http_request *request, enum adl_http_refusal why)
 {
     if (!request->status)

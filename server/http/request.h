@@ -1,7 +1,7 @@
 #ifndef ADL_SERVER_HTTP_REQUEST_H
 #define ADL_SERVER_HTTP_REQUEST_H
 
-/* One request: its head, its body, its reply, and the hooks that are called for it.
+/* A request: its head, its body, its reply, and the hooks that are called for it.
  *
  * A request goes through the hooks in this order, all on an I/O thread:
  *
@@ -40,19 +40,20 @@ struct adl_http_header {
     char value[200];
 };
 
-/* One request. Its I/O thread owns it, except between adl_http_suspend() and
- * adl_http_resume(), when the thread that will resume it does. */
+/* A request. Its I/O thread owns it, except between adl_http_suspend() and
+ * adl_http_resume(), when the thread that will resume it owns it. */
 struct adl_http_request {
     struct adl_http *http;
     struct MHD_Connection *connection;
     const char *method;
     const char *path; /* decoded, without the query */
     const char *host; /* requested host: from a target "http://HOST/PATH", otherwise from the
-                         Host header; NULL: neither */
+                         Host header; NULL: the request has neither */
     uint64_t start_ns;
     char remote[ADL_PROXIES_TEXT]; /* the client's address, behind trusted proxies too */
 
-    enum adl_http_framing framing; /* begin has to refuse the request unless this is CLEAR */
+    enum adl_http_framing framing; /* begin has to refuse the request unless this is
+                                      ADL_HTTP_FRAMING_CLEAR */
 
     long long content_length; /* as announced; -1: chunked, or no body */
     bool has_body;            /* the headers announce a body */
@@ -69,7 +70,7 @@ struct adl_http_request {
     struct adl_http_header headers[ADL_HTTP_HEADERS];
     size_t header_count;
 
-    /* the files of server/http only */
+    /* for the files of server/http only */
     char target_host[256];
     size_t body_limit;
     size_t body_capacity;
@@ -89,7 +90,8 @@ struct adl_http_hooks {
     void (*begin)(struct adl_http_request *request);
     void (*complete)(struct adl_http_request *request);
     void (*refuse)(struct adl_http_request *request, enum adl_http_refusal why);
-    /* `sent` is false when the client disconnected or was cut off. */
+    /* `sent` is false if the reply could not be sent completely, because the client
+     * disconnected or its connection was closed. */
     void (*done)(struct adl_http_request *request, bool sent);
     void (*log)(const char *message); /* a message of libmicrohttpd, one line */
 };
@@ -102,12 +104,13 @@ struct adl_http_config {
     unsigned idle_s;                   /* seconds after which a silent connection is closed */
     unsigned request_s;                /* seconds within which a request has to arrive */
     size_t bodies_bytes;               /* maximum bytes of all bodies in memory together */
-    const struct adl_proxies *proxies; /* trusted ones; outlive the server; NULL: none */
+    const struct adl_proxies *proxies; /* trusted ones; must outlive the server; NULL: none */
     struct adl_http_hooks hooks;
     void *context; /* returned by adl_http_context() */
 };
 
-/* In begin: keeps the body, up to `limit` bytes; without this call it is discarded. */
+/* Keeps the body, up to `limit` bytes; to be called in `begin`. Without this call the body is
+ * discarded. */
 void adl_http_take_body(struct adl_http_request *request, size_t limit);
 
 /* Sets the reply of a request; a second call replaces the first. Takes ownership of the
@@ -120,8 +123,8 @@ void adl_http_reply(struct adl_http_request *request, int status, const char *co
 void adl_http_add_header(struct adl_http_request *request, const char *name, const char *fmt, ...)
     ADL_PRINTF(3, 4);
 
-/* Whether the client of a suspended request can no longer receive the answer: it has reset
- * the connection. One that has only closed its writing side still waits. */
+/* Returns whether the client of a suspended request can no longer receive the answer, because
+ * it has reset the connection. A client that has only closed its writing side still waits. */
 bool adl_http_client_gone(const struct adl_http_request *request);
 
 #endif
