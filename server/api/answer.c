@@ -1,4 +1,4 @@
-/* The functions that answer an exchange. */
+/* Answers exchanges: with problem documents, JSON, text or bytes. */
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,8 +14,8 @@ static void no_store(struct adl_exchange *exchange)
     adl_http_add_header(exchange->http, "Cache-Control", "no-store");
 }
 
-/* The JSON as text with a newline (and no NUL), to be freed with adl_free; NULL is out of
- * memory. Takes ownership of the JSON. */
+/* Returns the JSON as text with a newline (and no NUL), to be freed with adl_free; NULL if
+ * there is not enough memory. Takes ownership of the JSON. */
 static char *dump(json_t *json, size_t *length)
 {
     struct adl_error none = {0};

@@ -1,4 +1,4 @@
-/* POST /localize: images in, boxes out.
+/* Handles POST /localize: images in, boxes out.
  *
  * A request goes through four stages. (1) On an I/O thread, when the headers have arrived:
  * everything that can be refused without the body is refused (headers, parameters, model,
@@ -8,10 +8,10 @@
  * decode worker that finishes the last job of the request: the answer is written and the
  * request resumed.
  *
- * `pending` decides who writes the answer. Each job decrements it when it is finished;
- * the one that brings it to 0 knows that all results are complete and that no other thread
- * uses the request. After adl_http_suspend() the I/O thread touches the request only if
- * the batcher refused the jobs; otherwise it may already be answered and freed. */
+ * `pending` decides which thread writes the answer. It is decremented when a job is finished;
+ * when it reaches 0, all results are complete and no other thread uses the request. After
+ * adl_http_suspend() the I/O thread uses the request only if the batcher refused the jobs;
+ * otherwise it may already be answered and freed. */
 
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +19,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/name.h"
 #include "base/plural.h"
 #include "base/size.h"
 #include "image/image_decode.h"
@@ -39,7 +40,7 @@ struct localize {
     struct adl_job *jobs;
     size_t job_count;
     _Atomic size_t pending;
-    size_t heatmap_pixels; /* what is left of the budget for PNG heat maps */
+    size_t heatmap_pixels; /* pixels that PNG heat maps may still use of their budget */
 };
 
 static void release(void *work)
@@ -66,7 +67,7 @@ static enum MHD_Result collect_pair(void *cls, enum MHD_ValueKind kind, const ch
     struct query *query = cls;
 
     (void)kind;
-    /* "?&a=b&": the empty text between two ampersands is no parameter. */
+    /* In "?&a=b&", the empty text before and after an ampersand is not a parameter. */
     if (key_size == 0 && !value)
         return MHD_YES;
     if (query->count == ADL_COUNT(query->pairs))
@@ -106,9 +107,9 @@ static bool check_body(struct localize *l)
     if (coding && strcasecmp(coding, "identity") != 0) {
         adl_http_add_header(exchange->http, "Accept-Encoding", "identity");
         adl_answer_problem(exchange, ADL_PROBLEM_UNSUPPORTED_MEDIA_TYPE, 0,
-                           "Content-Encoding: %.40s: encoded bodies are not supported; send the "
+                           "Content-Encoding: %s: encoded bodies are not supported; send the "
                            "bytes of the image file",
-                           coding);
+                           ADL_SHORT(coding));
         return false;
     }
     l->body =
@@ -144,9 +145,9 @@ static bool choose_model(struct localize *l)
         if (l->class_id < 0) {
             adl_answer_problem(
                 exchange, ADL_PROBLEM_UNKNOWN_CLASS, 0,
-                "the model \"%s\" does not have the class \"%.80s\"; GET /models/%s lists its "
+                "the model \"%s\" does not have the class \"%s\"; GET /models/%s lists its "
                 "%zu class%s",
-                l->served->name, l->params.class_text, l->served->name,
+                l->served->name, ADL_SHORT(l->params.class_text), l->served->name,
                 l->served->model->class_count, ADL_ES(l->served->model->class_count));
             return false;
         }
@@ -194,7 +195,7 @@ void adl_api_localize_begin(struct adl_exchange *exchange)
 
 /* --- stage 4: the answer -------------------------------------------------------- */
 
-/* The problem to answer for a job that failed. */
+/* Returns the problem to answer for a job that failed. */
 static enum adl_problem problem_of(const struct localize *l, const struct adl_job *job)
 {
     if (job->err.kind == ADL_ERR_BUSY)
@@ -216,9 +217,9 @@ static int check_job(void *context, struct adl_error *err)
     return adl_batcher_check(l->exchange->server->batcher, job, err);
 }
 
-/* The reply to one job as JSON; on failure NULL, with the reason in job->err. The job's
- * result is freed, because the results of all images of a form together are in no
- * budget. */
+/* Returns the reply to one job as JSON; on failure NULL, with the reason in job->err. The
+ * job's result is freed, because no budget limits the results of all images of a form
+ * together. */
 static json_t *job_json(struct localize *l, struct adl_job *job, bool with_id)
 {
     struct adl_reply reply = {
@@ -281,7 +282,7 @@ static int append(const char *bytes, size_t length, void *text)
     return 0;
 }
 
-/* Appends one entry of "results". It is dumped as text at once, since the JSON values of
+/* Appends one entry of "results". It is converted to text at once, since the JSON values of
  * a heat map take several times the memory of their text. */
 static void append_result(struct localize *l, struct adl_job *job, struct adl_str *text)
 {
@@ -299,7 +300,7 @@ static void answer_form(struct localize *l)
 {
     struct adl_str text = {0};
 
-    /* Neither can contain a character that JSON would have to escape. */
+    /* Names and ids cannot contain a character that JSON would have to escape. */
     adl_str_printf(&text, "{\"model\":\"%s\",\"request_id\":\"%s\",\"results\":[", l->served->name,
                    l->exchange->request_id);
     for (size_t i = 0; i < l->job_count; i++) {
@@ -373,7 +374,7 @@ static bool allocate_jobs(struct localize *l, size_t count)
     return true;
 }
 
-/* Makes a job of each part; false when the request was answered with an error. */
+/* Makes a job of each part; returns false if the request was answered with an error. */
 static bool read_form(struct localize *l, struct adl_multipart *form)
 {
     const struct adl_http_request *http = l->exchange->http;
@@ -391,10 +392,12 @@ static bool read_form(struct localize *l, struct adl_multipart *form)
     for (size_t i = 0; i < form->count; i++) {
         struct adl_span name = form->parts[i].name;
         if (name.length != 5 || memcmp(name.data, "image", 5) != 0) {
+            char text[100];
+            snprintf(text, sizeof text, "%.*s", (int)ADL_MIN(name.length, sizeof text), name.data);
             adl_answer_problem(l->exchange, ADL_PROBLEM_MALFORMED_REQUEST, 0,
-                               "part %zu is named \"%.*s\"; images have to be named \"image\", and "
+                               "part %zu is named \"%s\"; images have to be named \"image\", and "
                                "parameters belong in the query",
-                               i + 1, (int)ADL_MIN(name.length, 40), name.data);
+                               i + 1, ADL_SHORT(text));
             return false;
         }
     }
@@ -445,7 +448,7 @@ void adl_api_localize(struct adl_exchange *exchange)
     }
     atomic_init(&l->pending, l->job_count);
     l->heatmap_pixels = ADL_LIMIT_HEATMAP_PIXELS;
-    /* From here on the request belongs to the job that finishes last. */
+    /* From here on the request belongs to the thread that finishes its last job. */
     adl_http_suspend(http);
     if (adl_batcher_submit(exchange->server->batcher, l->jobs, l->job_count, &err) < 0) {
         if (exchange->server->draining)

@@ -1,9 +1,11 @@
-/* Health, metrics, the pages about problems, and the built-in files. The I/O threads answer
- * these at once, however busy the engine is: nothing here computes or waits. */
+/* Handles requests for health, metrics, the pages about problems, and the built-in files. The
+ * I/O threads answer them at once, however busy the engine is: nothing here runs the network or
+ * waits for it. */
 
 #include <string.h>
 
 #include "base/cpu.h"
+#include "base/name.h"
 #include "kernels/blas.h"
 #include "server/api/assets.h"
 #include "server/api/server.h"
@@ -20,7 +22,7 @@ static void answer_word(struct adl_exchange *exchange, const char *word)
                    (struct adl_http_body){word, strlen(word), NULL});
 }
 
-/* Whether the server accepts requests; if not, the problem is answered. */
+/* Returns whether the server accepts requests; if not, answers the request with the reason. */
 static bool is_ready(struct adl_exchange *exchange)
 {
     if (exchange->server->draining)
@@ -55,9 +57,9 @@ void adl_api_health(struct adl_exchange *exchange, const char *rest)
 void adl_api_metrics(struct adl_exchange *exchange, const char *rest)
 {
     struct adl_server *server = exchange->server;
-    struct adl_metrics_model_now models[ADL_LIMIT_MODELS];
+    struct adl_metrics_model_state models[ADL_LIMIT_MODELS];
     const char *routes[ADL_METRICS_ROUTES];
-    struct adl_metrics_now now = {
+    struct adl_metrics_state state = {
         .routes = routes,
         .models = models,
         .model_count = adl_registry_count(server->registry),
@@ -71,11 +73,11 @@ void adl_api_metrics(struct adl_exchange *exchange, const char *rest)
 
     (void)rest;
     for (const struct adl_route *route = exchange->routes; route->path; route++)
-        routes[now.route_count++] = route->path;
-    routes[now.route_count++] = "unknown";
-    for (size_t i = 0; i < now.model_count; i++) {
+        routes[state.route_count++] = route->path;
+    routes[state.route_count++] = "unknown";
+    for (size_t i = 0; i < state.model_count; i++) {
         struct adl_served *served = adl_registry_acquire_index(server->registry, i);
-        models[i] = (struct adl_metrics_model_now){
+        models[i] = (struct adl_metrics_model_state){
             .name = adl_registry_name(server->registry, i),
             .queue_depth = adl_batcher_depth(server->batcher, (int)i),
         };
@@ -86,7 +88,7 @@ void adl_api_metrics(struct adl_exchange *exchange, const char *rest)
         }
         adl_served_release(served);
     }
-    adl_metrics_render(&server->metrics, &now, &text);
+    adl_metrics_render(&server->metrics, &state, &text);
     adl_answer_text(exchange, 200, "text/plain; version=0.0.4; charset=utf-8", &text);
     adl_str_release(&text);
 }
@@ -98,7 +100,8 @@ void adl_api_problems(struct adl_exchange *exchange, const char *name)
 
     if (*name && problem == ADL_PROBLEM_NONE) {
         adl_answer_problem(exchange, ADL_PROBLEM_UNKNOWN_PATH, 0,
-                           "the problem \"%.60s\" does not exist; GET /problems lists them", name);
+                           "the problem \"%s\" does not exist; GET /problems lists them",
+                           ADL_SHORT(name));
         return;
     }
     adl_problem_page(problem, &text);

@@ -1,4 +1,4 @@
-/* GET /models and /models/NAME: the models and their descriptions. */
+/* Handles GET /models and GET /models/NAME: the models and their descriptions. */
 
 #include "base/mem.h"
 #include "server/api/server.h"

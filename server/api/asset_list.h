@@ -1,6 +1,6 @@
 /* The files built into the program, one row each. This file is included several times,
  * with different definitions of ASSET(symbol, path, type, file): assets.S includes the
- * bytes of each file, assets.c makes the table. */
+ * bytes of each file, assets.c makes the table of the files. */
 
 ASSET(index_html, "/", "text/html; charset=utf-8", "web/index.html")
 ASSET(style_css, "/style.css", "text/css; charset=utf-8", "web/style.css")

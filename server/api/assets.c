@@ -1,4 +1,4 @@
-/* The table of the built-in files (see assets.S), and their ETags. */
+/* Finds the built-in files, whose bytes are in assets.S, and computes their ETags. */
 
 #include "server/api/assets.h"
 

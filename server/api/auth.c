@@ -1,16 +1,16 @@
-/* Bearer tokens and host names.
+/* Checks bearer tokens and host names.
  *
- * Tokens. A comparison that stops at the first different byte takes longer the more of
- * the beginning is right, and so lets an attacker guess a token byte by byte. Therefore
- * only the SHA-256 of each token is kept; the digest of the given token is compared with
- * every one of them in constant time. Digests also have one length, so the time does not
- * tell the length of a token either, and the tokens themselves are not in memory.
+ * Tokens. A comparison that stops at the first different byte takes longer the more of the
+ * leading bytes are right, and so lets an attacker guess a token byte by byte. Therefore only
+ * the SHA-256 of each token is kept, and the digest of the given token is compared with all of
+ * them in constant time. Digests all have the same length, so the time does not reveal the
+ * length of a token either, and the tokens themselves are not kept in memory.
  *
- * Host names. A server on a loopback address trusts its machine, but any web page that
- * the user visits can send requests to it, and DNS rebinding (a foreign host name that
- * resolves to 127.0.0.1) makes the browser take them for requests of the same origin and
- * show the answers to the page. Such requests carry the foreign name in their Host
- * header, so only names that cannot be foreign are accepted. */
+ * Host names. A server on a loopback address trusts its machine, but any web page that the
+ * user visits can send requests to it. With DNS rebinding, the page's host name is made to
+ * resolve to 127.0.0.1; the browser then takes these requests for requests to the page's own
+ * origin and lets the page read the answers. Such requests carry the page's host name in their
+ * Host header, so only names that always mean this machine are accepted. */
 
 #include "server/api/auth.h"
 
@@ -98,11 +98,11 @@ int adl_auth_read_tokens(struct adl_auth *auth, const char *path, struct adl_err
         adl_fail_nomem(err, "tokens");
         goto out;
     }
-    for (size_t at = 0; at < length; number++) {
-        const char *end = memchr(text + at, '\n', length - at);
-        size_t line = end ? (size_t)(end - text) - at : length - at;
-        ADL_TRY(add_line(path, number, text + at, line, tokens, &count, err));
-        at += line + 1;
+    for (size_t offset = 0; offset < length; number++) {
+        const char *end = memchr(text + offset, '\n', length - offset);
+        size_t line = end ? (size_t)(end - text) - offset : length - offset;
+        ADL_TRY(add_line(path, number, text + offset, line, tokens, &count, err));
+        offset += line + 1;
     }
     if (count == 0) {
         adl_fail(err, ADL_ERR_FORMAT, "%s: contains no token; write one per line", path);
@@ -143,7 +143,7 @@ enum adl_auth_verdict adl_auth_check(struct adl_auth *auth, const char *header)
             token++;
     digest_of(token, strlen(token), given);
     pthread_mutex_lock(&auth->lock);
-    /* Every token is compared, so that the time does not depend on which one fits. */
+    /* Every token is compared, so that the time does not depend on which one matches. */
     for (size_t i = 0; i < auth->count; i++)
         found |= memeql_sec(given, auth->tokens[i], sizeof(digest)) != 0;
     verdict = found || auth->count == 0 ? ADL_AUTH_GRANTED

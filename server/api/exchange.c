@@ -1,12 +1,13 @@
-/* The hooks of the HTTP daemon: everything that is the same for all routes. Before a
- * handler runs, the request gets its id, and is refused if its framing is ambiguous, its
- * host name is foreign, the server drains, its token is missing, or its path or method
- * does not exist; after the reply it is counted and logged.
+/* Implements the hooks of the HTTP daemon: the processing that is the same for all routes.
+ * Before a handler runs, the request gets its id, and is refused if its framing is ambiguous,
+ * its host name does not belong to this machine, the server is draining, its token is missing,
+ * or its path or method does not exist; after the reply it is counted and logged.
  *
  * The order of the checks matters. Framing comes first, because nothing after an
  * ambiguous request can be trusted. OPTIONS is answered without a token, since browsers
- * send CORS preflights without one. Unknown paths need a token like the
- * others: apart from open routes and preflights, a stranger gets nothing but 401. */
+ * send CORS preflights without one. Unknown paths need a token like the others, so that a
+ * client without a token cannot find out which paths exist, apart from open routes and
+ * preflights. */
 
 #include <stdio.h>
 #include <string.h>
@@ -15,6 +16,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/name.h"
 #include "base/plural.h"
 #include "base/size.h"
 #include "io/json_text.h"
@@ -36,7 +38,8 @@ static bool consists_of(const char *text, size_t length, const char *allowed)
     return strspn(text, allowed) >= length;
 }
 
-/* The client's own id if it is short and plain (it is logged), otherwise 128 random bits. */
+/* Sets the request's id: the one that the client sent if it is short and plain, since it is
+ * logged, otherwise 128 random bits. */
 static void choose_request_id(struct adl_exchange *exchange)
 {
     static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -55,7 +58,8 @@ static void choose_request_id(struct adl_exchange *exchange)
         snprintf(exchange->request_id + 2 * i, 3, "%02x", bits[i]);
 }
 
-/* traceparent: 00-<32 hex>-<16 hex>-<2 hex> (W3C Trace Context). */
+/* Reads the trace id from a header traceparent: 00-<32 hex>-<16 hex>-<2 hex> (W3C Trace
+ * Context). */
 static void read_trace(struct adl_exchange *exchange)
 {
     static const char hex[] = "0123456789abcdef";
@@ -67,7 +71,7 @@ static void read_trace(struct adl_exchange *exchange)
         snprintf(exchange->trace_id, sizeof exchange->trace_id, "%.32s", given + 3);
 }
 
-/* CORS: lets pages of the origin set by --cors-origin read the answers. */
+/* Lets pages of the origin set by --cors-origin read the answers (CORS). */
 static void allow_origin(struct adl_exchange *exchange)
 {
     const char *allowed = exchange->server->cors_origin;
@@ -108,8 +112,9 @@ static bool is_authorized(struct adl_exchange *exchange)
     return false;
 }
 
-/* Whether the request means the same to every reader. If it does not, the connection is
- * closed after the refusal, because the start of the next request is unknown as well. */
+/* Returns whether every program would parse the request in the same way (framing.h). If not,
+ * refuses it and has the connection closed, because the start of the next request is unknown
+ * as well. */
 static bool is_framed(struct adl_exchange *exchange)
 {
     static const struct {
@@ -125,7 +130,7 @@ static bool is_framed(struct adl_exchange *exchange)
         [ADL_HTTP_FRAMING_LENGTH] = {ADL_PROBLEM_MALFORMED_REQUEST,
                                      "Content-Length is not a decimal number"},
         [ADL_HTTP_FRAMING_TOO_LONG] = {ADL_PROBLEM_BODY_TOO_LARGE,
-                                       "Content-Length is too large a number"},
+                                       "the number in Content-Length is too large"},
         [ADL_HTTP_FRAMING_AMBIGUOUS] = {ADL_PROBLEM_MALFORMED_REQUEST,
                                         "Transfer-Encoding excludes Content-Length, a second "
                                         "Transfer-Encoding and HTTP/1.0"},
@@ -154,8 +159,8 @@ static void dispatch(struct adl_exchange *exchange)
     if (server->loopback &&
         !adl_auth_host_allowed(http->host, server->allowed_hosts, server->allowed_host_count)) {
         adl_answer_problem(exchange, ADL_PROBLEM_UNKNOWN_HOST, 0,
-                           "\"%.100s\" is not a name of this machine; --allow-host allows it",
-                           http->host);
+                           "\"%s\" is not a name of this machine; --allow-host allows it",
+                           ADL_SHORT(http->host));
         return;
     }
     exchange->route = adl_route_find(http->path, &rest);
@@ -169,8 +174,9 @@ static void dispatch(struct adl_exchange *exchange)
         answer_options(exchange, methods);
         return;
     }
-    /* With an inherited socket the connections are few and get fewer: each is closed after
-     * this answer, and no other is accepted. Clients shall not notice the restart. */
+    /* With an inherited socket, requests are still answered while draining, so that clients do
+     * not notice the restart. The connections are few and get fewer: each is closed after its
+     * answer, and no other is accepted. */
     if (server->draining && !server->inherited &&
         !(exchange->route && exchange->route->unattended)) {
         adl_answer_problem(exchange, ADL_PROBLEM_DRAINING, 1, "the server is shutting down");
@@ -180,8 +186,8 @@ static void dispatch(struct adl_exchange *exchange)
         return;
     if (!exchange->route) {
         adl_answer_problem(exchange, ADL_PROBLEM_UNKNOWN_PATH, 0,
-                           "the path %.200s does not exist; GET /openapi.json lists the paths",
-                           http->path);
+                           "the path %s does not exist; GET /openapi.json lists the paths",
+                           ADL_SHORT(http->path));
         return;
     }
     if (exchange->method == ADL_METHOD_POST && exchange->route->post) {
@@ -192,8 +198,8 @@ static void dispatch(struct adl_exchange *exchange)
     } else {
         adl_route_methods(exchange->route, methods);
         adl_http_add_header(http, "Allow", "%s", methods);
-        adl_answer_problem(exchange, ADL_PROBLEM_METHOD_NOT_ALLOWED, 0, "%s supports %s, not %.20s",
-                           exchange->route->path, methods, http->method);
+        adl_answer_problem(exchange, ADL_PROBLEM_METHOD_NOT_ALLOWED, 0, "%s supports %s, not %s",
+                           exchange->route->path, methods, ADL_SHORT(http->method));
     }
 }
 
@@ -262,19 +268,19 @@ static void log_exchange(const struct adl_exchange *exchange, bool sent, double 
                                : quiet             ? ADL_LOG_DEBUG
                                                    : ADL_LOG_INFO;
     char path[300], message[400];
-    json_t *fields, *where;
+    json_t *fields, *path_value;
 
     if (!adl_log_enabled(level))
         return;
     snprintf(path, sizeof path, "%s", http->path);
-    where = adl_json_from_text(path);
+    path_value = adl_json_from_text(path);
     for (char *c = path; *c; c++)
         if (*c < ' ' || *c > '~')
             *c = '?';
     fields = json_pack(
         "{s:s, s:s*, s:s, s:s, s:o, s:i, s:I, s:I, s:f, s:s*, s:s*}", "request_id",
         exchange->request_id, "trace_id", *exchange->trace_id ? exchange->trace_id : NULL, "remote",
-        http->remote, "method", adl_method_names[exchange->method], "path", where, "status",
+        http->remote, "method", adl_method_names[exchange->method], "path", path_value, "status",
         http->status, "bytes_in", (json_int_t)http->body_bytes, "bytes_out",
         (json_int_t)http->reply.length, "duration_ms", ms, "model", exchange->model, "problem",
         exchange->problem ? adl_problem_row(exchange->problem)->name : NULL);

@@ -1,37 +1,38 @@
-/* The main thread of a server: from the first load of the models to the last reply.
+/* Runs the main thread of a server, from the first load of the models to the last reply.
  *
  * DESIGN
  *
  * Threads. The I/O threads and the batcher run already when adl_lifecycle_run() is
  * called, so that health checks are answered while the models load. The main thread then
  * does nothing but wait, in one poll() for three events: a signal, the end of the
- * loader, and a timeout. On each timeout it tends the connections (adl_http_enforce_deadlines())
- * and tells the service manager's watchdog that the server is alive, unless a run of the engine or
- * a decoding has taken longer than HANG_MS. Models are loaded by a thread of their own, one at a
- * time. A SIGHUP during a load is remembered and starts another one afterwards, so that a file that
- * changed in between is not missed.
+ * loader, and a timeout. After each it enforces the deadlines of the connections
+ * (adl_http_enforce_deadlines()) and notifies the service manager's watchdog that the server
+ * is alive, unless a task of the batcher has taken longer than HANG_MS. A separate thread, the
+ * loader, loads the models one after another. A SIGHUP during a load is remembered and starts
+ * another load afterwards, so that a file that changed in between is not missed.
  *
  * Locks. None: `struct lifecycle` belongs to the main thread, except that the loader
  * writes `load_error`, which is read only after the loader was joined. `ready` is written
  * while no loader runs.
  *
- * Order of the shutdown, which libmicrohttpd prescribes in part. (1) `draining` is set:
- * new requests get 503 and `Connection: close`. (2) The requests in flight may finish,
- * for at most drain_s seconds; a second signal ends the process. (3) The batcher finishes the
- * remaining jobs with an error and becomes idle. Now no request is suspended; stopping
+ * Order of the shutdown, which libmicrohttpd prescribes in part. (1) `draining` is set: new
+ * requests get 503 and `Connection: close` (see below for an inherited socket). (2) The
+ * requests in flight may finish, for at most drain_s seconds; a second signal ends the
+ * process. (3) The batcher finishes the remaining jobs with an error and becomes idle. Now no
+ * request is suspended; stopping
  * the daemon while one is would be an error in the use of the library. (4) The replies
  * are written, for at most a second. (5) The daemon stops.
  *
- * The listening socket. One that the server opened itself is closed only after (3), and
- * those who wait in its queue are accepted first: they are refused by a reply instead of by
- * the kernel, which clients can tell apart from a crash. One that the service manager passed
- * lives longer than the process. Nothing is accepted from it after (1), nor at the start
- * before the models are loaded: the connections wait in its queue for a process that can
- * answer, and requests on connections that were accepted are answered after (1) as before.
- * So a restart costs no client its request.
+ * The listening socket. One that the server opened itself is closed only after (3), and the
+ * connections that wait in its queue are accepted first: they are refused by a reply instead
+ * of by the kernel, so that clients can distinguish a shutdown from a crash. A socket that the
+ * service manager passed (`inherited`) outlives the process. Nothing is accepted from it after
+ * (1), nor at the start before the models are loaded: the connections wait in its queue for a
+ * process that can answer, and requests on connections that were accepted are answered after
+ * (1) as before. So no request is lost in a restart.
  *
- * A client that has just connected, or just received an answer, is likely to send a request
- * that closing its connection would lose, so the server waits for it, for SETTLE_MS. */
+ * A client that has just connected, or just received an answer, is likely to send a request.
+ * Closing its connection would lose that request, so the server waits for it, for SETTLE_MS. */
 
 #include "server/api/lifecycle.h"
 
@@ -55,18 +56,19 @@
 #include "server/serving/notify.h"
 #include "server/serving/reload_link.h"
 
-#define CALLERS 16       /* who may wait for the end of one reload */
+#define MAX_CALLERS 16   /* processes that may wait for the end of one reload */
 #define HANG_MS 60000.0  /* a task that takes longer is taken for a hang */
 #define SETTLE_MS 1000   /* how long to wait for connections that may carry a request soon */
 #define RECENT_MS 500    /* connections that are idle for longer are closed */
 #define DRAIN_POLL_MS 10 /* how often the requests in flight are counted while draining */
 
+/* The processes that wait for the end of one reload. */
 struct callers {
-    struct adl_reload_caller items[CALLERS];
+    struct adl_reload_caller items[MAX_CALLERS];
     size_t count;
 };
 
-/* A signal that has arrived, and for a SIGHUP of adl-server reload who sent it. */
+/* A signal that has arrived and, if it is a SIGHUP of `adl-server reload`, its sender. */
 struct event {
     int signal; /* 0: none */
     struct adl_reload_caller caller;
@@ -78,14 +80,15 @@ struct lifecycle {
     int loaded; /* eventfd: the loader has finished */
     pthread_t loader;
     bool loading, reload_wanted, ready;
-    struct adl_error load_error;   /* belongs to the loader until it is joined */
-    struct adl_error reload_error; /* of the tokens, then of the whole reload */
-    struct callers now, next;      /* who waits for the present load, and for the one after it */
+    struct adl_error load_error;    /* belongs to the loader until it is joined */
+    struct adl_error reload_error;  /* of the tokens, then of the whole reload */
+    struct callers current_callers; /* of the reload that is in progress */
+    struct callers next_callers;    /* of the reload after that */
 };
 
 /* Signals arrive through a pipe. Blocking them and reading them from signalfd(2) would
- * depend on every thread of every library: the kernel would deliver a signal to one that
- * does not block it, and its default action would end the process.
+ * depend on every thread of every library: the kernel would deliver a signal to a thread that
+ * does not block it, and the signal's default action would end the process.
  *
  * After the first SIGTERM or SIGINT both have their default action again, so that a second
  * one ends the process at once, even if the main thread hangs. */
@@ -105,7 +108,7 @@ static void on_signal(int number, siginfo_t *info, void *context)
         sigaction(SIGINT, &end, NULL);
     }
     if (write(signal_pipe[1], &event, sizeof event) < 0) {
-        /* The pipe is full, so there are enough signals in it to act upon. */
+        /* The pipe is full of signals that have not been handled yet. */
     }
     errno = saved;
 }
@@ -154,7 +157,7 @@ static void log_load(struct lifecycle *life, size_t index, double ms, const stru
     adl_served_release(served);
 }
 
-/* The loader thread: loads every model, and continues after a failure. */
+/* Loads every model, and continues after a failure; runs in the loader thread. */
 static void *load_models(void *argument)
 {
     struct lifecycle *life = argument;
@@ -194,8 +197,9 @@ static int start_loading(struct lifecycle *life, struct adl_error *err)
     return 0;
 }
 
-/* Until the next reload, the status tells that the last one failed. A line break in a file
- * name would begin another assignment. */
+/* Notifies the service manager that the server is ready. Until the next reload, the status
+ * says whether the last one failed. Control characters are replaced, because a line break in a
+ * file name would begin another assignment of the protocol. */
 static void notify_ready(struct lifecycle *life)
 {
     size_t count = adl_registry_count(life->server->registry);
@@ -208,22 +212,23 @@ static void notify_ready(struct lifecycle *life)
                *why ? "; the last reload failed: " : "", why);
 }
 
-static void answer(struct callers *callers, const char *error)
+static void answer_callers(struct callers *callers, const char *error)
 {
     for (size_t i = 0; i < callers->count; i++)
         adl_reload_answer(callers->items[i], error);
     callers->count = 0;
 }
 
-/* Takes note of the end of a reload: the status, and those who wait for it. */
+/* Reports the end of a reload to the service manager and to the processes that wait for it. */
 static void end_reload(struct lifecycle *life)
 {
     notify_ready(life);
-    answer(&life->now, life->reload_error.kind ? life->reload_error.message : NULL);
+    answer_callers(&life->current_callers,
+                   life->reload_error.kind ? life->reload_error.message : NULL);
 }
 
-/* Takes note that the loader has finished. After the first load the server becomes
- * ready, or fails. */
+/* Joins the loader if it has finished. After the first load the server becomes ready, or
+ * fails. */
 static int end_loading(struct lifecycle *life, struct adl_error *err)
 {
     uint64_t value;
@@ -250,14 +255,14 @@ static int end_loading(struct lifecycle *life, struct adl_error *err)
     return 0;
 }
 
-/* Begins to read everything anew; no loader is running. */
+/* Rereads the tokens and starts the loader, which must not be running. */
 static void start_reload(struct lifecycle *life)
 {
     struct adl_error *err = &life->reload_error;
 
     life->reload_wanted = false;
-    life->now = life->next;
-    life->next.count = 0;
+    life->current_callers = life->next_callers;
+    life->next_callers.count = 0;
     adl_error_clear(err);
     adl_log(ADL_LOG_INFO, "reload", "reloading the models", NULL);
     adl_notify_reloading();
@@ -267,10 +272,10 @@ static void start_reload(struct lifecycle *life)
                 "the tokens could not be reloaded; the old ones stay valid",
                 json_pack("{s:o}", "error", adl_json_from_text(err->message)));
     }
-    struct adl_error thread = {0};
-    if (start_loading(life, &thread) < 0) {
-        adl_log(ADL_LOG_ERROR, "reload", thread.message, NULL);
-        life->reload_error = thread;
+    struct adl_error thread_error = {0};
+    if (start_loading(life, &thread_error) < 0) {
+        adl_log(ADL_LOG_ERROR, "reload", thread_error.message, NULL);
+        life->reload_error = thread_error;
         end_reload(life);
     }
 }
@@ -283,12 +288,13 @@ static bool is_among(const struct callers *callers, struct adl_reload_caller cal
     return false;
 }
 
-/* A caller that was not answered soon enough repeats its signal. */
+/* Reloads now, or after the load that is in progress. A caller that was not answered soon
+ * enough repeats its signal, which starts no further reload. */
 static void reload(struct lifecycle *life, struct adl_reload_caller caller)
 {
-    bool known = is_among(&life->now, caller) || is_among(&life->next, caller);
+    bool known = is_among(&life->current_callers, caller) || is_among(&life->next_callers, caller);
 
-    if (caller.pid > 0 && !known && life->next.count == CALLERS) {
+    if (caller.pid > 0 && !known && life->next_callers.count == MAX_CALLERS) {
         adl_reload_answer(caller, "too many callers wait for a reload");
         return;
     }
@@ -296,7 +302,7 @@ static void reload(struct lifecycle *life, struct adl_reload_caller caller)
     if (known)
         return;
     if (caller.pid > 0)
-        life->next.items[life->next.count++] = caller;
+        life->next_callers.items[life->next_callers.count++] = caller;
     if (life->loading)
         life->reload_wanted = true;
     else
@@ -306,8 +312,8 @@ static void reload(struct lifecycle *life, struct adl_reload_caller caller)
 /* --- waiting ---------------------------------------------------------------------- */
 
 /* Returns the next signal, or none after `timeout_ms` or when the loader has finished. While
- * draining the loader is not waited for: nobody reads its event then, so poll() would
- * return at once, again and again. */
+ * draining, the end of the loader is not waited for: its event is not read any more, so poll()
+ * would always return at once. */
 static struct event wait_for_signal(struct lifecycle *life, int timeout_ms)
 {
     struct pollfd polls[2] = {{.fd = signal_pipe[0], .events = POLLIN},
@@ -343,8 +349,8 @@ static int serve(struct lifecycle *life, struct adl_error *err)
     }
 }
 
-/* Waits until no request is in flight, nor, before `settle_ns`, to be expected (true), or
- * until the time `until_ns` (false). */
+/* Waits until no request is in flight and, before the time `settle_ns`, none is to be expected.
+ * Returns false if this has not happened by the time `until_ns`. */
 static bool wait_for_requests(struct lifecycle *life, uint64_t settle_ns, uint64_t until_ns)
 {
     struct adl_http *http = life->server->http;
@@ -366,8 +372,8 @@ static void drain(struct lifecycle *life, int drain_s)
     uint64_t settle = ADL_MIN(begin + (uint64_t)SETTLE_MS * 1000000, until);
 
     server->draining = true;
-    answer(&life->now, "the server is shutting down");
-    answer(&life->next, "the server is shutting down");
+    answer_callers(&life->current_callers, "the server is shutting down");
+    answer_callers(&life->next_callers, "the server is shutting down");
     if (server->inherited)
         adl_http_stop_accepting(server->http, false);
     size_t requests = adl_http_in_flight(server->http);
@@ -377,7 +383,7 @@ static void drain(struct lifecycle *life, int drain_s)
     if (!wait_for_requests(life, settle, until))
         adl_log(ADL_LOG_WARN, "drain", "the remaining requests are cut off",
                 json_pack("{s:I}", "in_flight", (json_int_t)adl_http_in_flight(server->http)));
-    /* Queued images are answered with an error at once; those being computed end within
+    /* Queued images are answered with an error at once; those being computed are finished within
      * one run of the engine. After this no request is suspended. */
     adl_batcher_abort(server->batcher);
     adl_batcher_wait_idle(server->batcher);

@@ -1,4 +1,4 @@
-/* Strict parsing of the query and of the headers Content-Type and Accept. */
+/* Parses the query and the headers Content-Type and Accept strictly. */
 
 #include "server/api/params.h"
 
@@ -20,14 +20,14 @@ static int parse_top_k(struct adl_params *params, const char *text, struct adl_e
     long value = digits > 0 && digits < 6 && !text[digits] ? strtol(text, NULL, 10) : 0;
 
     if (value < 1 || value > ADL_LIMIT_TOP_K)
-        return adl_fail(err, ADL_ERR_ARG, "top_k=%.40s: has to be an integer from 1 to %d", text,
-                        ADL_LIMIT_TOP_K);
+        return adl_fail(err, ADL_ERR_ARG, "top_k=%s: has to be an integer from 1 to %d",
+                        ADL_SHORT(text), ADL_LIMIT_TOP_K);
     params->top_k = (int)value;
     return 0;
 }
 
-/* A number from 0 to 1, the value of the parameter `name`. */
-static int parse_share(double *out, const char *name, const char *text, struct adl_error *err)
+/* Parses the value of the parameter `name`, a number from 0 to 1. */
+static int parse_fraction(double *out, const char *name, const char *text, struct adl_error *err)
 {
     char *end;
     double value = -1;
@@ -39,22 +39,23 @@ static int parse_share(double *out, const char *name, const char *text, struct a
             value = -1;
     }
     if (!(value >= 0 && value <= 1))
-        return adl_fail(err, ADL_ERR_ARG, "%s=%.40s: has to be a number from 0 to 1", name, text);
+        return adl_fail(err, ADL_ERR_ARG, "%s=%s: has to be a number from 0 to 1", name,
+                        ADL_SHORT(text));
     *out = fabs(value); /* turns -0 into 0 */
     return 0;
 }
 
 static int parse_threshold(struct adl_params *params, const char *text, struct adl_error *err)
 {
-    return parse_share(&params->map.threshold, "threshold", text, err);
+    return parse_fraction(&params->map.threshold, "threshold", text, err);
 }
 
 static int parse_percentile(struct adl_params *params, const char *text, struct adl_error *err)
 {
-    return parse_share(&params->map.percentile, "map_percentile", text, err);
+    return parse_fraction(&params->map.percentile, "map_percentile", text, err);
 }
 
-/* One of the names; *out is its index. */
+/* Parses a value that has to be one of the names; sets *out to its index. */
 static int parse_choice(int *out, const char *name, const char *const *names, const char *text,
                         struct adl_error *err)
 {
@@ -70,7 +71,7 @@ static int parse_choice(int *out, const char *name, const char *const *names, co
                                              : " or ",
                            names[*out]);
     }
-    return adl_fail(err, ADL_ERR_ARG, "%s=%.40s: has to be %s", name, text, list);
+    return adl_fail(err, ADL_ERR_ARG, "%s=%s: has to be %s", name, ADL_SHORT(text), list);
 }
 
 static int parse_map(struct adl_params *params, const char *text, struct adl_error *err)
@@ -126,7 +127,7 @@ static int parse_text(char *out, size_t size, const char *name, const char *text
                       struct adl_error *err)
 {
     if (!*text || strlen(text) >= size)
-        return adl_fail(err, ADL_ERR_ARG, "%s=%.40s: has to be 1 to %zu bytes", name, text,
+        return adl_fail(err, ADL_ERR_ARG, "%s=%s: has to be 1 to %zu bytes", name, ADL_SHORT(text),
                         size - 1);
     snprintf(out, size, "%s", text);
     return 0;
@@ -159,13 +160,13 @@ static const struct {
     {"foreground", parse_foreground},
 };
 
-static int unknown(const char *name, struct adl_error *err)
+static int fail_unknown(const char *name, struct adl_error *err)
 {
     struct adl_nearest nearest = {.word = name};
 
     for (size_t i = 0; i < ADL_COUNT(table); i++)
         adl_nearest_offer(&nearest, table[i].name);
-    return adl_fail(err, ADL_ERR_ARG, "unknown parameter \"%.40s\"%s%s%s", name,
+    return adl_fail(err, ADL_ERR_ARG, "unknown parameter \"%s\"%s%s%s", ADL_SHORT(name),
                     nearest.best ? "; did you mean "
                                  : "; the parameters are model, top_k, class, "
                                    "threshold, boxes, heatmap, map, map_weights, map_normalise, "
@@ -185,7 +186,7 @@ int adl_params_parse(struct adl_params *params, const struct adl_query_pair *pai
         while (row < ADL_COUNT(table) && strcmp(table[row].name, pairs[i].name) != 0)
             row++;
         if (row == ADL_COUNT(table))
-            return unknown(pairs[i].name, err);
+            return fail_unknown(pairs[i].name, err);
         if (seen[row])
             return adl_fail(err, ADL_ERR_ARG, "%s is given more than once", pairs[i].name);
         seen[row] = true;
@@ -204,7 +205,7 @@ int adl_params_parse(struct adl_params *params, const struct adl_query_pair *pai
 
 /* --- Content-Type ------------------------------------------------------------ */
 
-/* Length of "type/subtype" at the beginning of a header value. */
+/* Returns the length of "type/subtype" at the beginning of a header value. */
 static size_t media_type_length(const char *text)
 {
     size_t length = strcspn(text, ";,");
@@ -243,16 +244,16 @@ enum adl_body_type adl_params_body_type(const char *content_type, char *text, si
         return ADL_BODY_UNSUPPORTED;
     }
     snprintf(text, size,
-             "\"%.80s\" is not a supported image type; send image/jpeg, image/png, "
+             "\"%s\" is not a supported image type; send image/jpeg, image/png, "
              "image/webp or multipart/form-data",
-             content_type);
+             ADL_SHORT(content_type));
     *detail = text;
     return ADL_BODY_UNSUPPORTED;
 }
 
 /* --- Accept ------------------------------------------------------------------ */
 
-/* The quality value of one element of an Accept header, such as 0.5 of
+/* Returns the quality value of one element of an Accept header, such as 0.5 of
  * "type/subtype;a=b;q=0.5": 1 if there is none, 0 if it is malformed. `text` has `length`
  * bytes. */
 static double quality(const char *text, size_t length)
@@ -277,8 +278,8 @@ static double quality(const char *text, size_t length)
     return 1;
 }
 
-/* How specifically one element of an Accept header matches a media type: 3 exactly, 2 by
- * the major type ("image/" and a star), 1 by two stars, 0 not at all. */
+/* Returns how specifically one element of an Accept header matches a media type: 3 exactly, 2
+ * by the major type ("image/" and a star), 1 by two stars, 0 not at all. */
 static int specificity(const char *text, size_t length, const char *type)
 {
     size_t major = strcspn(type, "/") + 1;
@@ -292,7 +293,7 @@ static int specificity(const char *text, size_t length, const char *type)
 
 int adl_params_accept(const char *accept, enum adl_image_type *type)
 {
-    /* In the order of preference: the first of equally acceptable formats is taken. */
+    /* In the order of preference: the first of equally acceptable formats is chosen. */
     static const struct {
         const char *name;
         enum adl_image_type type;
@@ -309,19 +310,19 @@ int adl_params_accept(const char *accept, enum adl_image_type *type)
         double q = 0;
         int fit = 0;
         /* The most specific element that matches an offer determines its quality. */
-        for (const char *at = accept; *at;) {
-            size_t length = strcspn(at, ",");
-            size_t skipped = strspn(at, " \t");
+        for (const char *next = accept; *next;) {
+            size_t length = strcspn(next, ",");
+            size_t skipped = strspn(next, " \t");
             if (skipped < length) {
-                const char *element = at + skipped;
+                const char *element = next + skipped;
                 size_t name = ADL_MIN(media_type_length(element), length - skipped);
-                int here = specificity(element, name, offers[o].name);
-                if (here > fit) {
-                    fit = here;
+                int element_fit = specificity(element, name, offers[o].name);
+                if (element_fit > fit) {
+                    fit = element_fit;
                     q = quality(element, length - skipped);
                 }
             }
-            at += length + (at[length] == ',');
+            next += length + (next[length] == ',');
         }
         if (fit > 0 && q > 0 && (q > best_quality || (q == best_quality && fit > best_fit))) {
             best_quality = q;

@@ -1,9 +1,9 @@
 #ifndef ADL_SERVER_API_PARAMS_H
 #define ADL_SERVER_API_PARAMS_H
 
-/* The parameters of a request as typed values: the query, the type of the body, and the
- * format of the answer. The parsing is strict: what is not understood is an error, since a
- * parameter that is ignored silently would give an answer to another question. */
+/* Parses the parameters of a request into typed values: the query, the type of the body, and
+ * the format of the answer. The parsing is strict: a parameter that is not understood is an
+ * error, since ignoring it would give a result that the client did not ask for. */
 
 #include <stdbool.h>
 
@@ -23,13 +23,13 @@ struct adl_params {
     char model[ADL_LIMIT_MODEL_NAME_BYTES + 1]; /* "": the first model */
     char class_text[ADL_LIMIT_PARAM_BYTES + 1]; /* "": the predicted classes */
     int top_k;                                  /* 1..100 */
-    struct adl_map_changes map;                 /* what differs from the model's rule */
+    struct adl_map_changes map;                 /* differences from the model's map rule */
     enum adl_box_mode boxes;
     enum adl_reply_heatmap heatmap;
 };
 
-/* Fills `params` from the defaults and a query of `count` pairs. Fails with ARG and a
- * sentence that names the parameter. */
+/* Fills `params` from the defaults and a query of `count` pairs. Fails with ADL_ERR_ARG and a
+ * message that names the parameter. */
 int adl_params_parse(struct adl_params *params, const struct adl_query_pair *pairs, size_t count,
                      struct adl_error *err) ADL_MUST_CHECK;
 
@@ -41,14 +41,15 @@ enum adl_body_type {
     ADL_BODY_FORM   /* multipart/form-data */
 };
 
-/* The type by the Content-Type header (NULL: none). If it is UNSUPPORTED, *detail says what
- * to send instead; it is static or in `text` of `size` bytes. */
+/* Returns the type that the Content-Type header (NULL: none) declares. If it is
+ * ADL_BODY_UNSUPPORTED, *detail says what to send instead; it is static or in `text` of `size`
+ * bytes. */
 enum adl_body_type adl_params_body_type(const char *content_type, char *text, size_t size,
                                         const char **detail);
 
-/* The format of the answer by the Accept header (NULL: any): UNKNOWN for JSON, otherwise an
- * image type. Returns -1 when none of the available formats is accepted. Source: RFC 9110,
- * 12.5.1. */
+/* Sets *type to the format of the answer that the Accept header (NULL: any) prefers:
+ * ADL_IMAGE_UNKNOWN for JSON, otherwise an image type. Returns -1 if none of the available
+ * formats is accepted. Source: RFC 9110, 12.5.1. */
 int adl_params_accept(const char *accept, enum adl_image_type *type) ADL_MUST_CHECK;
 
 #endif

@@ -1,5 +1,5 @@
 /* The routes, one row each. A new route is its handler and a row here, which also
- * declares the handler (see server.h). The first row that matches a path is taken. This
+ * declares the handler (see server.h). The first row that matches a path is used. This
  * file is included several times, with different definitions of the two macros:
  *
  *     GET_ROUTE(path, handler, properties ...)

@@ -1,5 +1,5 @@
-/* The table of routes, made from route_list.h, and the search in it. Adding a route means
- * adding a row there and its handler in an api_*.c file; nothing here changes. */
+/* Makes the table of routes from route_list.h and searches it. To add a route, add a row to
+ * that file and its handler to an api_*.c file; this file does not change. */
 
 #include <stdio.h>
 #include <string.h>

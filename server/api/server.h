@@ -1,8 +1,8 @@
 #ifndef ADL_SERVER_API_SERVER_H
 #define ADL_SERVER_API_SERVER_H
 
-/* What the HTTP handlers share: the server, one exchange (a request and its answer), the
- * functions that answer, the routes, and the handlers. */
+/* The types and functions that the HTTP handlers share: the server, an exchange (a request and
+ * its answer), the functions that answer, the routes, and the handlers. */
 
 #include <jansson.h>
 #include <stdatomic.h>
@@ -40,38 +40,38 @@ struct adl_server {
 
 struct adl_route;
 
-/* A request and its answer. It has the owner of its HTTP request (http.h). */
+/* A request and its answer. The owner of its HTTP request (request.h) owns it. */
 struct adl_exchange {
     struct adl_server *server;
     struct adl_http_request *http;
     const struct adl_route *routes; /* adl_routes, for handlers that list them */
-    const struct adl_route *route;  /* of this request; NULL: its path has none */
+    const struct adl_route *route;  /* of this request; NULL: its path does not exist */
     enum adl_method_index method;
     char request_id[ADL_LIMIT_REQUEST_ID_BYTES + 1];
     char trace_id[33];        /* from the header traceparent; "": none */
-    enum adl_problem problem; /* the answer; NONE if it is no error */
+    enum adl_problem problem; /* the answer; ADL_PROBLEM_NONE if it is not an error */
     const char *model;        /* for the log; NULL: none */
     size_t images;            /* for the log */
-    void *work;               /* the handler's own data, freed by `release` */
+    void *work;               /* data of the handler, freed by `release` */
     void (*release)(void *work);
 };
 
 /* --- answers; all set Cache-Control: no-store -------------------------------- */
 
-/* Answers a problem document with this detail (printf). `retry_after_s` 0: no
- * Retry-After. */
+/* Answers with a problem document whose detail is formatted as by printf(). If `retry_after_s`
+ * is 0, there is no Retry-After header. */
 void adl_answer_problem(struct adl_exchange *exchange, enum adl_problem problem,
                         unsigned retry_after_s, const char *fmt, ...) ADL_PRINTF(4, 5);
-/* Answers out-of-memory without allocating anything. */
+/* Answers with the problem out-of-memory without allocating anything. */
 void adl_answer_no_memory(struct adl_http_request *http);
-/* Answers 200 with the JSON and a newline. Takes ownership of it; NULL is answered as out
- * of memory. */
+/* Answers 200 with the JSON and a newline. Takes ownership of the JSON; NULL is answered with
+ * the problem out-of-memory. */
 void adl_answer_json(struct adl_exchange *exchange, json_t *json);
-/* Answers the buffer's text and empties the buffer; a failed one is answered as out of
- * memory. */
+/* Answers with the buffer's text and empties the buffer; if an allocation of the buffer has
+ * failed, answers with the problem out-of-memory. */
 void adl_answer_text(struct adl_exchange *exchange, int status, const char *type,
                      struct adl_str *text);
-/* Answers 200 with these bytes. Takes ownership of them; they come from adl_malloc. */
+/* Answers 200 with these bytes. Takes ownership of them; they were allocated by adl_malloc. */
 void adl_answer_bytes(struct adl_exchange *exchange, const char *type, void *bytes, size_t length);
 
 /* --- routes.c and exchange.c ----------------------------------------------------------------- */
@@ -81,19 +81,21 @@ struct adl_route {
     bool open;        /* needs no token */
     bool unattended;  /* polled by machines: answered while draining, logged as debug */
     bool web;         /* a file of the web page; absent with --no-web */
-    /* Handlers; NULL: no such method. `rest` is the segment in place of {name}. post_begin
-     * sees the headers and may refuse; `post` has the body as well. */
+    /* Handlers; NULL: the method is not supported. `rest` is the segment in place of {name}.
+     * post_begin is called with the headers and may refuse the request; `post` is called when
+     * the body has arrived. */
     void (*get)(struct adl_exchange *exchange, const char *rest);
     void (*post_begin)(struct adl_exchange *exchange);
     void (*post)(struct adl_exchange *exchange);
 };
 
-/* Ends with a row without a path, whose index stands for unknown paths in the metrics. */
+/* The routes. The last row has no path; its index stands for unknown paths in the metrics. */
 extern const struct adl_route adl_routes[];
+/* Returns the number of routes, without that last row. */
 size_t adl_route_count(void);
 
-/* The route of a path, and in *rest the segment in place of {name} ("" if there is none);
- * NULL: no route. */
+/* Returns the route of a path and sets *rest to the segment in place of {name} ("" if there is
+ * none); NULL: no route. */
 const struct adl_route *adl_route_find(const char *path, const char **rest);
 /* Writes the methods of a route, such as "GET, HEAD, OPTIONS", into `text`. */
 void adl_route_methods(const struct adl_route *route, char text[64]);

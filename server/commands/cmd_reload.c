@@ -22,7 +22,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     if (errno || *end || end == text || pid < 1 || pid > INT_MAX)
         return adl_fail(err, ADL_ERR_ARG, "%s is no process id",
                         adl_name_quote(text, strlen(text)).text);
-    return adl_reload_ask((pid_t)pid, err);
+    return adl_reload_request((pid_t)pid, err);
 }
 
 static const struct adl_option table[] = {{0}};

@@ -1,4 +1,5 @@
-/* The queues between the threads that decode images and the one that runs the network.
+/* Implements the queues between the threads that decode images and the one that runs the
+ * network.
  *
  * DESIGN
  *
@@ -10,35 +11,36 @@
  *
  * Queues. `to_decode` -> worker -> `to_run` -> engine -> `to_finish` -> worker. The lists
  * are linked through the jobs, so that nothing is allocated. Finishing takes precedence
- * over decoding: it releases memory and lets a client go, whereas decoding ahead only
+ * over decoding: it releases memory and answers a client, whereas decoding ahead only
  * lengthens the queue before the engine. Decoding pauses while the decoded images hold
  * ADL_LIMIT_DECODED_BYTES; each worker may exceed that by one image.
  *
- * Batches. The engine takes whatever is waiting for the model of the oldest job and never
- * waits for a batch to fill. When it is idle, a single image is computed at once, without
- * any delay for batching; under load, the next batch collects while the present one is
- * computed, so batches grow with the load by themselves. A timer that holds images back
+ * Batches. The engine takes the jobs that wait for the model of the oldest job and never waits
+ * for a batch to fill. When the engine is idle, a single image is computed at once, without
+ * any delay for batching; under load, the jobs of the next batch arrive while the present one
+ * is computed, so batches grow with the load by themselves. A timer that held images back
  * would only add its delay to requests that arrive while the engine is idle.
  *
  * Around a run, the jobs of a batch are loaded into the session and their results are
  * collected from it. These steps are shared with workers that are idle at that moment.
  *
- * Lock. `lock` protects everything below it in the struct and the jobs' links. It is held
- * for list operations only, never while an image is decoded, a network is run or a
- * callback is called. A job that is in no list belongs to the thread that took it out.
+ * Lock. `lock` protects everything below it in the struct, the jobs' links and the workers'
+ * `since_ns`. It is held for list operations only, never while an image is decoded, a network
+ * is run or a callback is called. A job that is in no list belongs to the thread that took it
+ * out of the last one.
  * The compute lock of the registry is held during a run, because loading a model uses the
  * same threads; it is never taken with `lock` held.
  *
- * Order. Jobs of one model are decoded in the order of their submission, but may overtake
- * each other where several workers decode. Each submitted job is finished exactly once,
+ * Order. Decoding begins in the order of submission, but jobs may overtake each other if
+ * several workers decode. Each submitted job is finished exactly once,
  * by a worker, also after an error or an abort; after the callback finished() the job and
  * its model belong to the submitter again and are not touched.
  *
- * Work that nobody needs. libmicrohttpd does not notice the disconnect of a suspended
- * request and does not time it out (see http.c). So before each expensive stage the job's
- * deadline and its connection are checked, and the job is dropped if it is late or
- * abandoned. While overloaded, this keeps the engine from computing answers that arrive
- * after their clients have given up. */
+ * Abandoned work. libmicrohttpd does not notice that the client of a suspended request
+ * disconnects, and does not time the request out (see http.c). So before each expensive stage
+ * the job's deadline and its connection are checked, and the job is dropped if it is late or
+ * abandoned. This keeps an overloaded engine from computing answers that are finished after
+ * their clients have given up. */
 
 #include "server/serving/batcher.h"
 
@@ -59,7 +61,7 @@ struct queue {
 struct worker {
     struct adl_batcher *batcher;
     pthread_t thread;
-    uint64_t since_ns; /* when its present task began, under the lock; 0: idle */
+    uint64_t since_ns; /* start of its present task, under the lock; 0: idle */
 };
 
 struct adl_batcher {
@@ -79,7 +81,7 @@ struct adl_batcher {
     size_t depth[ADL_LIMIT_MODELS]; /* unfinished jobs of each model */
     size_t decoded_bytes;           /* of jobs that are decoded and not finished */
     double job_ms;                  /* engine time for one job, a moving average */
-    uint64_t engine_since_ns;       /* when the present run began; 0: idle */
+    uint64_t engine_since_ns;       /* start of the present run; 0: idle */
     bool stop, aborted;
 };
 
@@ -112,7 +114,7 @@ static double batcher_stage_done(struct adl_batcher *b, enum adl_stage stage, ui
     return ms;
 }
 
-/* Fails, and counts why, when the job's result is not needed any more. */
+/* Fails if the job's result is not needed any more, and counts the reason in the metrics. */
 static int batcher_check(struct adl_batcher *b, const struct adl_job *job, bool aborted,
                          struct adl_error *err)
 {
@@ -188,8 +190,8 @@ static void batcher_count_outcome(struct adl_batcher *b, const struct adl_job *j
     }
 }
 
-/* The last stage. After finished() the submitter owns the job and its model again, so
- * what is needed afterwards is copied first. */
+/* Does the last stage of a job. After finished() the submitter owns the job and its model
+ * again, so the values that are needed afterwards are copied first. */
 static void batcher_finish(struct adl_batcher *b, struct adl_job *job, struct worker *worker)
 {
     size_t bytes = job->decoded_bytes;
@@ -207,7 +209,8 @@ static void batcher_finish(struct adl_batcher *b, struct adl_job *job, struct wo
     pthread_mutex_unlock(&b->lock);
 }
 
-/* Under the lock, which is released meanwhile: does one step of the engine's batch. */
+/* Does one step of the engine's batch. Called under the lock, which is released during the
+ * step. */
 static void batcher_do_step(struct adl_batcher *b)
 {
     struct adl_job *job = queue_pop(&b->shared);
@@ -220,8 +223,9 @@ static void batcher_do_step(struct adl_batcher *b)
         pthread_cond_signal(&b->engine_wake);
 }
 
-/* Under the lock: the job that a worker should take next, NULL if it has to wait. Steps of
- * the engine's batch come first, because the engine waits for them. */
+/* Returns the job that a worker should take next, NULL if it has to wait. Called under the
+ * lock. Before that, does the steps of the engine's batch that are left, because the engine
+ * waits for them. */
 static struct adl_job *batcher_next_task(struct adl_batcher *b, struct worker *worker,
                                          bool *is_finish)
 {
@@ -281,20 +285,20 @@ static void *batcher_worker(void *argument)
 
 /* --- the engine ------------------------------------------------------------------ */
 
-/* Under the lock: moves up to ADL_LIMIT_SERVE_BATCH jobs of the oldest job's model from
- * the queue to `batch`, in their order; jobs of other models stay. */
+/* Moves up to ADL_LIMIT_SERVE_BATCH jobs of the oldest job's model from the queue to `batch`,
+ * in their order; jobs of other models stay. Called under the lock. */
 static size_t batcher_take_batch(struct adl_batcher *b, struct adl_job **batch)
 {
     struct adl_served *served = b->to_run.head->served;
     size_t taken = 0;
 
-    for (struct adl_job **at = &b->to_run.head; *at && taken < ADL_LIMIT_SERVE_BATCH;) {
-        struct adl_job *job = *at;
+    for (struct adl_job **link = &b->to_run.head; *link && taken < ADL_LIMIT_SERVE_BATCH;) {
+        struct adl_job *job = *link;
         if (job->served != served) {
-            at = &job->next;
+            link = &job->next;
             continue;
         }
-        *at = job->next;
+        *link = job->next;
         batch[taken++] = job;
     }
     b->to_run.tail = &b->to_run.head;
@@ -315,10 +319,10 @@ static void batcher_collect(struct adl_job *job)
                                &job->err);
 }
 
-/* Does a step for each job of the batch, on this thread and on idle workers. The engine
- * does not wait for a worker that is decoding: steps that nobody takes it does itself. */
-static void batcher_share(struct adl_batcher *b, struct adl_job **batch, size_t n,
-                          void (*step)(struct adl_job *job))
+/* Does a step for each job of the batch, on this thread and on idle workers. The engine does
+ * not wait for a worker that is decoding: it does the steps that no worker takes itself. */
+static void batcher_distribute(struct adl_batcher *b, struct adl_job **batch, size_t n,
+                               void (*step)(struct adl_job *job))
 {
     pthread_mutex_lock(&b->lock);
     b->step = step;
@@ -352,9 +356,9 @@ static void batcher_run_batch(struct adl_batcher *b, struct adl_job **batch, siz
         running[n++] = batch[i];
     }
     if (n > 0) {
-        batcher_share(b, running, n, batcher_load);
+        batcher_distribute(b, running, n, batcher_load);
         adl_session_run(served->session, (int)n);
-        batcher_share(b, running, n, batcher_collect);
+        batcher_distribute(b, running, n, batcher_collect);
         end = adl_clock_ns();
         for (size_t i = 0; i < n; i++)
             running[i]->timing.inference = batcher_stage_done(b, ADL_STAGE_INFERENCE, begin, end);
@@ -392,7 +396,7 @@ static void *batcher_engine(void *argument)
     return NULL;
 }
 
-/* --- from outside ------------------------------------------------------------------ */
+/* --- the interface ----------------------------------------------------------------- */
 
 struct adl_batcher *adl_batcher_create(const struct adl_batcher_config *config,
                                        struct adl_error *err)

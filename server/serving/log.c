@@ -1,23 +1,23 @@
-/* Log lines. Values pass through jansson's writer in both formats, so that whatever a
- * client sent is escaped, and a line is written with one write(2), so that the lines of
+/* Writes log lines. The fields pass through jansson's writer in both formats, so that values
+ * from clients are escaped, and a line is written with one write(2), so that the lines of
  * several threads do not mix.
  *
  * DESIGN
  *
- * Whoever logs never waits. Standard error may be a pipe whose reader sleeps or a terminal
- * that was stopped, and then write(2) blocks; if I/O threads made that call, the server
- * would stop answering. So adl_log() appends the line to a ring in memory, and one thread,
- * which does nothing else, writes the ring to standard error. Making the descriptor
- * non-blocking instead would change it for every process that shares it, and asking with
- * poll(2) first is a race against these.
+ * A thread that logs never waits. Standard error may be a pipe whose reader sleeps or a
+ * terminal that was stopped, and then write(2) blocks; if I/O threads made that call, the
+ * server would stop answering. So adl_log() appends the line to a ring buffer in memory, and a
+ * thread that does nothing else writes the buffer's lines to standard error. Making the
+ * descriptor non-blocking instead would change it for every process that shares it, and if
+ * poll(2) reports that it is writable, another process may fill the pipe before the write(2).
  *
- * The ring is bounded. A line that does not fit is dropped and counted, and when there is
- * space again, a line says in the place of the dropped ones how many they were.
+ * The ring is bounded. A line that does not fit is dropped and counted. When there is space
+ * again, a line in the place of the dropped ones says how many were dropped.
  *
  * Lock. `ring.lock` protects the ring and is never held during write(2).
  *
- * At the end of the process a destructor gives the thread time to write what is left, as
- * long as it makes progress; a reader that sleeps does not delay the end by more than
+ * At the end of the process a destructor gives the thread time to write the remaining lines,
+ * as long as it makes progress; a reader that sleeps does not delay the end by more than
  * FLUSH_PATIENCE_MS. The thread is detached: it may be in a write(2) that never returns.
  * Before adl_log_setup(), and if the thread cannot be started, lines are written directly. */
 
@@ -79,8 +79,9 @@ void adl_log_setup(enum adl_log_level least, enum adl_log_format format)
 
 static const char *const priorities[] = {"<7>", "<6>", "<4>", "<3>"};
 
-/* systemd puts the device and the inode of the journal's stream into JOURNAL_STREAM. The
- * variable alone does not say that standard error is still that stream. */
+/* Returns whether standard error is the journal of systemd, which puts the device and the inode
+ * of the journal's stream into JOURNAL_STREAM. That the variable is set does not suffice, since
+ * standard error may have been redirected. */
 static bool is_journal(void)
 {
     const char *stream = getenv("JOURNAL_STREAM");
@@ -127,7 +128,8 @@ static void append_text(struct line *line, const char *text)
     append(text, strlen(text), line);
 }
 
-/* `local`: hours, minutes and seconds for a person; otherwise RFC 3339 in UTC. */
+/* Writes the present time: with `local`, hours, minutes and seconds in local time; otherwise
+ * in UTC as RFC 3339 has it. */
 static void timestamp(char *text, size_t size, int local)
 {
     struct timespec now;
@@ -145,8 +147,8 @@ static void timestamp(char *text, size_t size, int local)
     snprintf(text, size, "%s.%03uZ", seconds, (unsigned)(now.tv_nsec / 1000000) % 1000u);
 }
 
-/* Whether a field of a request's line is left out of the text format, because the
- * message contains it already or it does not interest a person at a terminal. */
+/* Returns whether a field of a request's line is left out of the text format, because the
+ * message contains it already or it is of little use at a terminal. */
 static int is_left_out(const char *event, const char *key)
 {
     static const char *const names[] = {"remote",   "method",    "path",       "status",
@@ -187,7 +189,8 @@ static void write_text(struct line *line, enum adl_log_level level, const char *
     }
 }
 
-/* If the line does not fit into the buffer, the fields are left out. */
+/* Writes a line of the JSON format. If it does not fit into the buffer, the fields are left
+ * out. */
 static void write_json(struct line *line, enum adl_log_level level, const char *event,
                        const char *message, json_t *fields)
 {
@@ -270,7 +273,7 @@ static void take_from_ring(struct line *line)
     } while (line->text[line->length - 1] != '\n' && line->length < LINE_BYTES && ring.length > 0);
 }
 
-/* Appends the line that tells how many were dropped, if any were; under the lock. */
+/* Appends a line that says how many lines were dropped, if any were; under the lock. */
 static void report_dropped(void)
 {
     struct line report;
@@ -279,7 +282,8 @@ static void report_dropped(void)
 
     if (ring.dropped == 0)
         return;
-    snprintf(message, sizeof message, "%llu log line%s dropped, because nobody read them",
+    snprintf(message, sizeof message,
+             "%llu log line%s dropped, because standard error was not read",
              (unsigned long long)ring.dropped, ring.dropped == 1 ? " was" : "s were");
     fields = json_pack("{s:I}", "dropped", (json_int_t)ring.dropped);
     write_line(&report, ADL_LOG_WARN, "log", message, fields);
@@ -320,7 +324,7 @@ static void start_writer(void)
     }
 }
 
-/* At the end of the process: waits for the last lines, see above. */
+/* Waits for the last lines at the end of the process; see the design above. */
 __attribute__((destructor)) static void flush_ring(void)
 {
     uint64_t written = 0;
@@ -341,7 +345,7 @@ __attribute__((destructor)) static void flush_ring(void)
 static void put(const struct line *line)
 {
     pthread_mutex_lock(&ring.lock);
-    /* The report and the line that follows the dropped ones go in together. */
+    /* There has to be space for the report and for the line that follows it. */
     if (ring.dropped > 0 && RING_BYTES - ring.length >= 2 * LINE_BYTES)
         report_dropped();
     if (ring.dropped > 0 || !append_to_ring(line))

@@ -1,15 +1,15 @@
-/* Counters, and their rendering in the text format of Prometheus.
+/* Counts, and renders the counters in the text format of Prometheus.
  *
  * Every label value comes from a small fixed set (routes, methods, status codes, stages,
  * models), so each counter is an element of an array in struct adl_metrics, and counting
  * is one relaxed atomic addition: no lock, no allocation, no table of label strings that
- * a client could fill. What is in no set (an unusual method, an unexpected status) is
- * counted in a column of its own. The price is memory for combinations that never occur;
+ * a client could fill. A value outside its set (an unusual method, an unexpected status) is
+ * counted in a separate column. The price is memory for combinations that never occur;
  * rendering leaves out those whose count is 0.
  *
  * A histogram finds its bucket by a linear search over at most ADL_METRICS_BUCKETS bounds.
- * Values that are known elsewhere (queue depth, connections, memory) are not stored twice
- * but passed in at the time of rendering. */
+ * Values that other parts of the server keep (queue depth, connections, memory) are not stored
+ * twice but passed in when rendering. */
 
 #include "server/serving/metrics.h"
 
@@ -82,13 +82,13 @@ void adl_metrics_escape(struct adl_str *out, const char *text)
 
 /* --- rendering ------------------------------------------------------------- */
 
-/* The HELP and TYPE lines that precede the samples of a metric family. */
+/* Appends the HELP and TYPE lines that precede the samples of a metric family. */
 static void family(struct adl_str *out, const char *name, const char *type, const char *help)
 {
     adl_str_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-/* A family of one sample without labels. */
+/* Appends a family of one sample without labels. */
 static void simple(struct adl_str *out, const char *name, const char *type, const char *help,
                    double value)
 {
@@ -96,7 +96,7 @@ static void simple(struct adl_str *out, const char *name, const char *type, cons
     adl_str_printf(out, "%s %.15g\n", name, value);
 }
 
-/* name{key="value"} number */
+/* Appends a sample with one label: name{key="value"} number */
 static void labelled(struct adl_str *out, const char *name, const char *key, const char *value,
                      double number)
 {
@@ -105,7 +105,7 @@ static void labelled(struct adl_str *out, const char *name, const char *key, con
     adl_str_printf(out, "\"} %.15g\n", number);
 }
 
-/* The cumulative buckets, sum and count of one histogram, with one label. */
+/* Appends the cumulative buckets, sum and count of one histogram, with one label. */
 static void histogram(struct adl_str *out, const char *name, const char *key, const char *value,
                       struct adl_histogram *h, const struct adl_buckets *buckets)
 {
@@ -130,19 +130,19 @@ static void histogram(struct adl_str *out, const char *name, const char *key, co
     adl_str_release(&label);
 }
 
-static void render_http(struct adl_metrics *m, const struct adl_metrics_now *now,
+static void render_http(struct adl_metrics *m, const struct adl_metrics_state *state,
                         struct adl_str *out)
 {
     family(out, "adl_http_requests_total", "counter",
            "Requests answered, by path, method and status code.");
-    for (int r = 0; r < now->route_count; r++)
+    for (int r = 0; r < state->route_count; r++)
         for (int method = 0; method < ADL_METHOD_COUNT; method++)
             for (size_t s = 0; s < ADL_METRICS_STATUSES; s++) {
                 uint64_t count = get(&m->requests[r][method][s]);
                 if (count == 0)
                     continue;
                 adl_str_printf(out, "adl_http_requests_total{path=\"%s\",method=\"%s\",",
-                               now->routes[r], adl_method_names[method]);
+                               state->routes[r], adl_method_names[method]);
                 if (s < ADL_COUNT(statuses))
                     adl_str_printf(out, "code=\"%d\"} %llu\n", statuses[s],
                                    (unsigned long long)count);
@@ -151,12 +151,12 @@ static void render_http(struct adl_metrics *m, const struct adl_metrics_now *now
             }
     family(out, "adl_http_request_duration_seconds", "histogram",
            "Time from the arrival of the headers to the end of the response.");
-    for (int r = 0; r < now->route_count; r++) {
+    for (int r = 0; r < state->route_count; r++) {
         uint64_t any = 0;
         for (size_t i = 0; i <= ADL_METRICS_BUCKETS; i++)
             any |= get(&m->request_seconds[r].buckets[i]);
         if (any)
-            histogram(out, "adl_http_request_duration_seconds", "path", now->routes[r],
+            histogram(out, "adl_http_request_duration_seconds", "path", state->routes[r],
                       &m->request_seconds[r], &adl_buckets_seconds);
     }
     simple(out, "adl_http_request_body_bytes_total", "counter", "Bytes of request bodies received.",
@@ -164,7 +164,7 @@ static void render_http(struct adl_metrics *m, const struct adl_metrics_now *now
     simple(out, "adl_http_response_body_bytes_total", "counter", "Bytes of response bodies sent.",
            (double)get(&m->body_bytes_out));
     simple(out, "adl_http_connections", "gauge", "Open client connections.",
-           (double)now->connections);
+           (double)state->connections);
     simple(out, "adl_http_requests_in_flight", "gauge",
            "Requests that have begun and are not yet answered.",
            (double)atomic_load_explicit(&m->in_flight, memory_order_relaxed));
@@ -174,7 +174,7 @@ static void render_http(struct adl_metrics *m, const struct adl_metrics_now *now
                  (double)get(&m->problems[p]));
 }
 
-static void render_work(struct adl_metrics *m, const struct adl_metrics_now *now,
+static void render_work(struct adl_metrics *m, const struct adl_metrics_state *state,
                         struct adl_str *out)
 {
     family(out, "adl_stage_duration_seconds", "histogram",
@@ -183,20 +183,20 @@ static void render_work(struct adl_metrics *m, const struct adl_metrics_now *now
         histogram(out, "adl_stage_duration_seconds", "stage", stage_names[s], &m->stage_seconds[s],
                   &adl_buckets_seconds);
     simple(out, "adl_queue_capacity", "gauge", "Maximum number of images queued or in progress.",
-           (double)now->queue_capacity);
+           (double)state->queue_capacity);
     family(out, "adl_jobs_abandoned_total", "counter",
-           "Images dropped before inference, by reason.");
+           "Images dropped because their result was not needed any more, by reason.");
     labelled(out, "adl_jobs_abandoned_total", "reason", "disconnected",
              (double)get(&m->abandoned_disconnected));
     labelled(out, "adl_jobs_abandoned_total", "reason", "deadline",
              (double)get(&m->abandoned_deadline));
 }
 
-static void render_models(struct adl_metrics *m, const struct adl_metrics_now *now,
+static void render_models(struct adl_metrics *m, const struct adl_metrics_state *state,
                           struct adl_str *out)
 {
-    const struct adl_metrics_model_now *models = now->models;
-    size_t count = now->model_count;
+    const struct adl_metrics_model_state *models = state->models;
+    size_t count = state->model_count;
 
     family(out, "adl_queue_depth", "gauge", "Images queued or in progress.");
     for (size_t i = 0; i < count; i++)
@@ -247,9 +247,10 @@ static void render_models(struct adl_metrics *m, const struct adl_metrics_now *n
                   &adl_buckets_unit);
 }
 
-/* Unix time at which this process started. /proc gives the start in clock ticks since
- * boot; the time of the boot is the present time minus CLOCK_BOOTTIME. The result is
- * computed once, so that it does not change when the clock is set. */
+/* Returns the Unix time at which this process started; 0 if it cannot be determined. /proc
+ * gives the start in clock ticks since boot; the time of the boot is the present time minus
+ * CLOCK_BOOTTIME. The result is computed once, so that it does not change when the clock is
+ * set. */
 static double process_start(void)
 {
     static _Atomic double start;
@@ -259,7 +260,7 @@ static double process_start(void)
     char text[1024];
     FILE *stat;
     size_t length;
-    const char *at;
+    const char *next;
 
     if (known > 0)
         return known;
@@ -269,11 +270,12 @@ static double process_start(void)
     length = fread(text, 1, sizeof text - 1, stat);
     fclose(stat);
     text[length] = '\0';
-    /* Field 22, counted after the name in parentheses, which may contain blanks. */
-    at = strrchr(text, ')');
-    for (int field = 2; at && field < 22; field++)
-        at = strchr(at + 1, ' ');
-    if (!at || sscanf(at, " %llu", &ticks) != 1)
+    /* The start is field 22. Field 2, the name in parentheses, may contain blanks, so the
+     * fields are counted from its end. */
+    next = strrchr(text, ')');
+    for (int field = 2; next && field < 22; field++)
+        next = strchr(next + 1, ' ');
+    if (!next || sscanf(next, " %llu", &ticks) != 1)
         return 0;
     clock_gettime(CLOCK_REALTIME, &wall);
     clock_gettime(CLOCK_BOOTTIME, &boot);
@@ -296,7 +298,7 @@ static size_t open_files(void)
     return count > 3 ? count - 3 : 0; /* ".", ".." and the directory itself */
 }
 
-static void render_process(const struct adl_metrics_now *now, struct adl_str *out)
+static void render_process(const struct adl_metrics_state *state, struct adl_str *out)
 {
     struct rusage usage;
     struct rlimit files = {0};
@@ -305,11 +307,11 @@ static void render_process(const struct adl_metrics_now *now, struct adl_str *ou
 
     family(out, "adl_build_info", "gauge", "Version of the server, CPU and BLAS library.");
     adl_str_puts(out, "adl_build_info{version=\"");
-    adl_metrics_escape(out, now->version);
+    adl_metrics_escape(out, state->version);
     adl_str_puts(out, "\",cpu=\"");
-    adl_metrics_escape(out, now->cpu);
+    adl_metrics_escape(out, state->cpu);
     adl_str_puts(out, "\",blas=\"");
-    adl_metrics_escape(out, now->blas);
+    adl_metrics_escape(out, state->blas);
     adl_str_puts(out, "\"} 1\n");
 
     if (statm) {
@@ -333,11 +335,11 @@ static void render_process(const struct adl_metrics_now *now, struct adl_str *ou
            process_start());
 }
 
-void adl_metrics_render(struct adl_metrics *metrics, const struct adl_metrics_now *now,
+void adl_metrics_render(struct adl_metrics *metrics, const struct adl_metrics_state *state,
                         struct adl_str *out)
 {
-    render_http(metrics, now, out);
-    render_work(metrics, now, out);
-    render_models(metrics, now, out);
-    render_process(now, out);
+    render_http(metrics, state, out);
+    render_work(metrics, state, out);
+    render_models(metrics, state, out);
+    render_process(state, out);
 }

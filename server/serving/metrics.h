@@ -1,9 +1,9 @@
 #ifndef ADL_SERVER_SERVING_METRICS_H
 #define ADL_SERVER_SERVING_METRICS_H
 
-/* The server's metrics, in Prometheus's text format (version 0.0.4). All counters are
- * relaxed atomics: neither counting nor rendering takes a lock. Rendering may therefore
- * show a request in one metric family and not yet in another. */
+/* Counts the server's metrics and renders them in Prometheus's text format (version 0.0.4).
+ * All counters are relaxed atomics: neither counting nor rendering takes a lock. The rendered
+ * text may therefore include a request in one metric family and not yet in another. */
 
 #include <stdatomic.h>
 #include <stdint.h>
@@ -12,8 +12,8 @@
 #include "base/str.h"
 #include "server/http/problem.h"
 
-/* Requests are counted by route; this is the maximum number of routes, including the
- * one that stands for unknown paths. */
+/* Maximum number of routes by which requests are counted, including the one that stands for
+ * unknown paths. */
 #define ADL_METRICS_ROUTES 32
 
 enum adl_method_index {
@@ -45,9 +45,9 @@ enum adl_outcome {
 
 #define ADL_METRICS_BUCKETS 16
 
-/* Each bucket counts the values that fall into it; the cumulative counts of Prometheus
- * are computed when rendering. The sum is kept in millionths of the unit, because there is
- * no atomic addition of doubles. */
+/* A histogram. Each bucket counts the values that fall into it; the cumulative counts of
+ * Prometheus are computed when rendering. The sum is kept in millionths of the unit, because
+ * there is no atomic addition of doubles. */
 struct adl_histogram {
     _Atomic uint64_t buckets[ADL_METRICS_BUCKETS + 1]; /* the last is for values above all bounds */
     _Atomic uint64_t micro_sum;
@@ -60,7 +60,7 @@ struct adl_buckets {
 };
 extern const struct adl_buckets adl_buckets_seconds, adl_buckets_batch, adl_buckets_unit;
 
-/* Counts one value, in seconds, images or a fraction, as the bounds have it; negative
+/* Counts one value, in the unit of the bounds (seconds, images, or a fraction); negative
  * values add nothing to the sum. */
 void adl_histogram_add(struct adl_histogram *histogram, const struct adl_buckets *buckets,
                        double value);
@@ -73,7 +73,7 @@ struct adl_model_metrics {
     struct adl_histogram box_area; /* of its first box, as a fraction of the image */
 };
 
-/* Status codes that are counted apart; the last column is for all others. */
+/* Number of columns for status codes; the last one is for codes without their own column. */
 #define ADL_METRICS_STATUSES 19
 
 struct adl_metrics {
@@ -88,21 +88,21 @@ struct adl_metrics {
 };
 
 /* Counts an answered request. `route` is below ADL_METRICS_ROUTES; `seconds` is the time
- * from its headers to the end of the response. */
+ * from the arrival of the headers to the end of the response. */
 void adl_metrics_request(struct adl_metrics *metrics, int route, enum adl_method_index method,
                          int status, double seconds);
 
-/* Values that other parts of the server know at the time of rendering. */
-struct adl_metrics_model_now {
+/* Values that other parts of the server keep, at the time of rendering. */
+struct adl_metrics_model_state {
     const char *name;
     size_t queue_depth;
     size_t memory_bytes; /* 0: not loaded */
     double loaded_at;    /* Unix time; 0: not loaded */
 };
-struct adl_metrics_now {
+struct adl_metrics_state {
     const char *const *routes; /* patterns, by the index given to adl_metrics_request() */
     int route_count;
-    const struct adl_metrics_model_now *models;
+    const struct adl_metrics_model_state *models;
     size_t model_count;
     size_t queue_capacity;
     size_t connections;
@@ -110,10 +110,10 @@ struct adl_metrics_now {
 };
 
 /* Appends all metric families to `out`. */
-void adl_metrics_render(struct adl_metrics *metrics, const struct adl_metrics_now *now,
+void adl_metrics_render(struct adl_metrics *metrics, const struct adl_metrics_state *state,
                         struct adl_str *out);
 
-/* Appends a label's value with \, " and newline escaped. */
+/* Appends a label's value with \, " and line feed escaped. */
 void adl_metrics_escape(struct adl_str *out, const char *text);
 
 #endif

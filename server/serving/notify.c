@@ -1,5 +1,5 @@
-/* The service manager's protocol, as described in sd_notify(3) and sd_listen_fds(3). It
- * is written out here because it is shorter than what linking libsystemd would need. */
+/* Implements the service manager's protocol, as described in sd_notify(3) and
+ * sd_listen_fds(3), because this is short and avoids a dependency on libsystemd. */
 
 #include "server/serving/notify.h"
 
@@ -51,7 +51,8 @@ void adl_notify_reloading(void)
                (long long)now.tv_sec * 1000000 + now.tv_nsec / 1000);
 }
 
-/* The value of a variable that holds a whole number; 0 if it is not set or malformed. */
+/* Returns the value of an environment variable that holds a whole number; 0 if it is not set or
+ * malformed. */
 static unsigned long long number(const char *name)
 {
     const char *text = getenv(name);
@@ -64,8 +65,9 @@ static unsigned long long number(const char *name)
     return *end ? 0 : value;
 }
 
-/* The variables are meant for the process whose id is in `name`; a child may have
- * inherited them by mistake. */
+/* Returns whether the variables of the service manager are meant for this process: the variable
+ * `name`, if it is set, has the id of the process that they are meant for, and a child of that
+ * process may have inherited them. */
 static int is_for_us(const char *name)
 {
     return !getenv(name) || number(name) == (unsigned long long)getpid();
@@ -83,7 +85,7 @@ static int check_listening(int fd, struct adl_error *err)
 
     if (getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) < 0 || type != SOCK_STREAM)
         return adl_fail(err, ADL_ERR_ARG,
-                        "what was passed to the server as its socket is none that accepts "
+                        "the socket that was passed to the server is not one that accepts "
                         "connections; use ListenStream= in its socket unit");
     size = sizeof listening;
     if (getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening)

@@ -1,4 +1,4 @@
-/* Named models and their versions.
+/* Loads the models, and keeps the current version of each.
  *
  * DESIGN
  *
@@ -6,14 +6,14 @@
  * So a version (struct adl_served) is immutable and reference-counted: the registry holds
  * one reference to the current version of each name, each request holds one to the
  * version that it began with. A reload builds the new version beside the old one, checks
- * it, and swaps one pointer; the old version is freed with its last request. For that
- * time both are in memory.
+ * it, and swaps one pointer; the old version is freed with its last request. Until then both
+ * are in memory.
  *
  * Threads and locks. One loader thread calls adl_registry_load(); I/O threads acquire;
  * I/O threads and decode workers release. `lock` protects the pointers `current` and is
  * held for the few instructions in which a reference is taken or a pointer is swapped. It
- * closes the gap between reading the pointer and incrementing the count, in which
- * another thread could free the version. Releasing needs no lock, since the count is
+ * makes reading the pointer and incrementing the count one step; in between, another thread
+ * could free the version. Releasing needs no lock, since the count is
  * atomic and cannot rise from zero. An atomic pointer with deferred reclamation would
  * save this lock, which is taken once for each request and is never contended for long.
  *
@@ -30,6 +30,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/name.h"
 #include "io/json_text.h"
 #include "models/file/description.h"
 #include "models/file/load.h"
@@ -46,7 +47,7 @@ struct adl_registry {
     pthread_mutex_t lock;    /* protects each `current` */
     pthread_mutex_t compute; /* protects the pool and all sessions */
     struct adl_pool *pool;
-    struct adl_map_changes map_changes; /* of every model's rule */
+    struct adl_map_changes map_changes; /* applied to the map rule of every model */
 };
 
 struct adl_registry *adl_registry_create(int threads, struct adl_error *err)
@@ -109,9 +110,9 @@ int adl_registry_add(struct adl_registry *registry, const char *text, struct adl
     if (equals && !memchr(text, '/', (size_t)(equals - text))) {
         if (!is_name(text, (size_t)(equals - text)))
             return adl_fail(err, ADL_ERR_ARG,
-                            "--model %.100s: a name consists of 1 to %d of the characters A-Z a-z "
+                            "--model %s: a name consists of 1 to %d of the characters A-Z a-z "
                             "0-9 . _ and -",
-                            text, ADL_LIMIT_MODEL_NAME_BYTES);
+                            ADL_SHORT(text), ADL_LIMIT_MODEL_NAME_BYTES);
         snprintf(entry->name, sizeof entry->name, "%.*s", (int)(equals - text), text);
         path = equals + 1;
     } else {
@@ -121,11 +122,11 @@ int adl_registry_add(struct adl_registry *registry, const char *text, struct adl
         if (!strcmp(registry->entries[i].name, entry->name))
             return adl_fail(
                 err, ADL_ERR_ARG,
-                "--model %.100s: there is already a model \"%s\"; give each one its own "
+                "--model %s: there is already a model \"%s\"; give each one a different "
                 "name: --model NAME=FILE",
-                text, entry->name);
+                ADL_SHORT(text), entry->name);
     if (!*path)
-        return adl_fail(err, ADL_ERR_ARG, "--model %.100s: the file name is missing", text);
+        return adl_fail(err, ADL_ERR_ARG, "--model %s: the file name is missing", ADL_SHORT(text));
     entry->path = adl_strdup(path);
     if (!entry->path)
         return adl_fail_nomem(err, "models");
@@ -196,7 +197,7 @@ static int check_scores(struct adl_registry *registry, struct adl_served *served
     return 0;
 }
 
-/* The model as the JSON of GET /models/NAME; the caller frees it with adl_free. */
+/* Returns the JSON of GET /models/NAME; the caller frees it with adl_free. */
 static char *describe(const struct adl_served *served, struct adl_error *err)
 {
     const struct adl_model *model = served->model;
@@ -319,7 +320,7 @@ struct adl_served *adl_registry_acquire(struct adl_registry *registry, const cha
         return served;
     }
     adl_fail(err, ADL_ERR_NOT_FOUND,
-             "the model \"%.64s\" does not exist; GET /models lists the models", name);
+             "the model \"%s\" does not exist; GET /models lists the models", ADL_SHORT(name));
     return NULL;
 }
 

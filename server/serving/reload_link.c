@@ -1,17 +1,18 @@
-/* The line between `adl-server reload` and a running server.
+/* Connects `adl-server reload` with a running server.
  *
  * DESIGN
  *
- * The caller opens a datagram socket in the abstract namespace, whose name has its process
+ * The caller opens a datagram socket in the abstract namespace, whose name contains its process
  * id and a random number, and sends SIGHUP with that number by sigqueue(3). The server
- * learns both from the signal and answers to that name: first that it has taken note, later
- * how the reload ended. So the server needs neither a file nor a socket of its own, and a
- * plain `kill -HUP` works as before. Of two equal signals that are pending at once the
- * kernel drops one, therefore the caller repeats its own until it is taken note of.
+ * learns the process id and the number from the signal and answers to that name: first an
+ * acknowledgement, later how the reload ended. So the server needs neither a file nor a socket
+ * that exists all the time, and a plain `kill -HUP` works as well. If two equal signals are
+ * pending at once, the kernel drops one; therefore the caller repeats its signal until it is
+ * acknowledged.
  *
- * Trust. Everybody can send to an abstract name. The kernel attaches the sender's process
- * id, and only the messages of the server count. The server sends, without waiting, nothing
- * but one sentence. */
+ * Trust. Every process can send to an abstract name. The kernel attaches the sender's process
+ * id, and the caller ignores messages that do not come from the server. The server only sends
+ * one short message, without waiting. */
 
 #include "server/serving/reload_link.h"
 
@@ -27,11 +28,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define NOTED 'n'
+#define ACKNOWLEDGED 'n'
 #define DONE 'd'
 #define FAILED 'f'
 
-#define REPEAT_MS 1000 /* how long the server may take to take note */
+#define REPEAT_MS 1000 /* time without an acknowledgement after which the signal is repeated */
 #define REPEATS 10
 
 static socklen_t name_of(struct adl_reload_caller caller, struct sockaddr_un *address)
@@ -46,7 +47,7 @@ static socklen_t name_of(struct adl_reload_caller caller, struct sockaddr_un *ad
 
 /* --- the server ------------------------------------------------------------------ */
 
-static void tell(struct adl_reload_caller caller, char what, const char *text)
+static void send_message(struct adl_reload_caller caller, char kind, const char *text)
 {
     struct sockaddr_un address;
     char message[sizeof((struct adl_error *)0)->message + 1];
@@ -58,7 +59,7 @@ static void tell(struct adl_reload_caller caller, char what, const char *text)
     fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return;
-    snprintf(message, sizeof message, "%c%s", what, text);
+    snprintf(message, sizeof message, "%c%s", kind, text);
     sendto(fd, message, strlen(message), MSG_NOSIGNAL | MSG_DONTWAIT, (struct sockaddr *)&address,
            length);
     close(fd);
@@ -66,17 +67,17 @@ static void tell(struct adl_reload_caller caller, char what, const char *text)
 
 void adl_reload_acknowledge(struct adl_reload_caller caller)
 {
-    tell(caller, NOTED, "");
+    send_message(caller, ACKNOWLEDGED, "");
 }
 
 void adl_reload_answer(struct adl_reload_caller caller, const char *error)
 {
-    tell(caller, error ? FAILED : DONE, error ? error : "");
+    send_message(caller, error ? FAILED : DONE, error ? error : "");
 }
 
 /* --- the caller ------------------------------------------------------------------ */
 
-static int open_line(struct adl_reload_caller *caller, struct adl_error *err)
+static int open_socket(struct adl_reload_caller *caller, struct adl_error *err)
 {
     struct sockaddr_un address;
     int one = 1, fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -92,7 +93,7 @@ static int open_line(struct adl_reload_caller *caller, struct adl_error *err)
     return -1;
 }
 
-/* Receives one message; false if it is not the server's. */
+/* Receives one message; returns whether it comes from the server. */
 static bool receive(int fd, pid_t server, char *text, size_t size)
 {
     union {
@@ -121,21 +122,22 @@ static int wait_for_answer(int fd, struct adl_reload_caller caller, pid_t server
 {
     char text[sizeof err->message + 1];
     struct pollfd wait = {.fd = fd, .events = POLLIN};
-    bool noted = false;
+    bool acknowledged = false;
 
     for (int sent = 0;;) {
-        if (noted ? kill(server, 0) < 0
-                  : sigqueue(server, SIGHUP, (union sigval){.sival_int = caller.cookie}) < 0)
-            return adl_fail(err, ADL_ERR_IO, "process %d cannot be told to reload: %s", (int)server,
+        if (acknowledged ? kill(server, 0) < 0
+                         : sigqueue(server, SIGHUP, (union sigval){.sival_int = caller.cookie}) < 0)
+            return adl_fail(err, ADL_ERR_IO, "cannot make process %d reload: %s", (int)server,
                             strerror(errno));
-        if (!noted && sent++ == REPEATS)
+        if (!acknowledged && sent++ == REPEATS)
             return adl_fail(err, ADL_ERR_IO,
-                            "process %d does not answer; is it a server, and not about to stop?",
+                            "process %d does not answer; it may be another program, or a server "
+                            "that is about to stop",
                             (int)server);
         while (poll(&wait, 1, REPEAT_MS) > 0) {
             if (!receive(fd, server, text, sizeof text))
                 continue;
-            noted = true;
+            acknowledged = true;
             if (text[0] == DONE)
                 return 0;
             if (text[0] == FAILED)
@@ -144,10 +146,10 @@ static int wait_for_answer(int fd, struct adl_reload_caller caller, pid_t server
     }
 }
 
-int adl_reload_ask(pid_t server, struct adl_error *err)
+int adl_reload_request(pid_t server, struct adl_error *err)
 {
     struct adl_reload_caller caller = {0};
-    int fd = open_line(&caller, err), result = -1;
+    int fd = open_socket(&caller, err), result = -1;
 
     if (fd < 0)
         return -1;

@@ -167,8 +167,24 @@ static void negotiates(void)
     }
 }
 
+/* The message of an error ends a long value in an ellipsis, and not within a character. */
+static void shortens_long_values_in_messages(void)
+{
+    struct adl_params params;
+    struct adl_error err;
+    char text[81] = "x";
+
+    for (int i = 1; i < 79; i += 2)
+        memcpy(text + i, "\xc3\xa4", 3);
+    CU_ASSERT(parse(&params, "top_k", text, &err) < 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "\xc3\xa4...: has to be"));
+    CU_ASSERT(parse(&params, text, "1", &err) < 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "\xc3\xa4...\""));
+}
+
 TEST_SUITE(params, {"has the defaults of the interface", has_the_defaults_of_the_interface},
            {"takes what is in range", takes_what_is_in_range},
            {"refuses anything else by name", refuses_anything_else_by_name},
            {"refuses doubles, NULs and contradictions", refuses_doubles_nuls_and_contradictions},
+           {"shortens long values in messages", shortens_long_values_in_messages},
            {"knows kinds of bodies", knows_kinds_of_bodies}, {"negotiates", negotiates});

@@ -14,20 +14,20 @@ static struct adl_metrics metrics;
 static char *render(void)
 {
     static const char *const routes[] = {"/localize", "unknown"};
-    static const struct adl_metrics_model_now models[] = {{"a\"b\\c\nd", 2, 1000, 1.5e9},
-                                                          {"second", 0, 0, 0}};
-    struct adl_metrics_now now = {.routes = routes,
-                                  .route_count = 2,
-                                  .models = models,
-                                  .model_count = 2,
-                                  .queue_capacity = 64,
-                                  .connections = 3,
-                                  .version = "1",
-                                  .cpu = "a cpu",
-                                  .blas = "a blas"};
+    static const struct adl_metrics_model_state models[] = {{"a\"b\\c\nd", 2, 1000, 1.5e9},
+                                                            {"second", 0, 0, 0}};
+    struct adl_metrics_state state = {.routes = routes,
+                                      .route_count = 2,
+                                      .models = models,
+                                      .model_count = 2,
+                                      .queue_capacity = 64,
+                                      .connections = 3,
+                                      .version = "1",
+                                      .cpu = "a cpu",
+                                      .blas = "a blas"};
     struct adl_str text = {0};
     struct adl_error err = {0};
-    adl_metrics_render(&metrics, &now, &text);
+    adl_metrics_render(&metrics, &state, &text);
     char *taken = adl_str_take(&text, NULL, &err);
     if (!taken)
         TEST_FAIL("%s", err.message);
