@@ -232,7 +232,7 @@ static json_t *job_json(struct localize *l, struct adl_job *job, bool with_id)
         .heatmap = l->params.heatmap,
         .timing = &job->timing,
         .heatmap_pixels = &l->heatmap_pixels,
-        .go_on = check_job,
+        .check = check_job,
         .context = job,
     };
     json_t *json;

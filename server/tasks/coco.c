@@ -1,7 +1,8 @@
-/* The COCO exports: a flat list of boxes, which is the results format of the COCO evaluation,
- * with the images and categories that its ids refer to in a second file; and one file that
- * has all of it as annotations. The formats are those of cocodataset.org/#format-data and
- * #format-results. pycocotools from 2.0.9 on requires "info", older ones ignore it. */
+/* Writes the COCO exports: a flat list of boxes, which is the results format of the COCO
+ * evaluation, with a second file for the images and categories that its ids refer to; and one
+ * file with images, categories, and the boxes as annotations. The formats are those of
+ * cocodataset.org/#format-data and #format-results. pycocotools from 2.0.9 on requires "info",
+ * older ones ignore it. */
 
 #include "server/tasks/coco.h"
 
@@ -22,10 +23,10 @@ int adl_coco_init(struct adl_coco *coco, struct adl_error *err)
 {
     *coco = (struct adl_coco){.results = json_array(),
                               .images = json_array(),
-                              .places = json_array(),
+                              .relative = json_array(),
                               .annotations = json_array(),
-                              .known = json_object()};
-    if (coco->results && coco->images && coco->places && coco->annotations && coco->known)
+                              .names = json_object()};
+    if (coco->results && coco->images && coco->relative && coco->annotations && coco->names)
         return 0;
     return fail_nomem(err);
 }
@@ -34,9 +35,9 @@ void adl_coco_release(struct adl_coco *coco)
 {
     json_decref(coco->results);
     json_decref(coco->images);
-    json_decref(coco->places);
+    json_decref(coco->relative);
     json_decref(coco->annotations);
-    json_decref(coco->known);
+    json_decref(coco->names);
     *coco = (struct adl_coco){0};
 }
 
@@ -47,9 +48,9 @@ static int add_image(json_t *list, int id, json_t *file, const struct adl_coco_i
                                            "width", image->width, "height", image->height));
 }
 
-/* COCO's boxes are half-open: from the left edge of the first pixel to the right edge of the
- * last one. The segmentation is the box as a polygon; there are tools that refuse to draw
- * an annotation without one. */
+/* Adds a box to the results and to the annotations. COCO's boxes are half-open: from the left
+ * edge of the first pixel to the right edge of the last one. The segmentation is the box as a
+ * polygon; some tools do not draw an annotation without a segmentation. */
 static int add_box(struct adl_coco *coco, int image, const struct adl_prediction *p,
                    struct adl_box box)
 {
@@ -73,12 +74,12 @@ int adl_coco_add(struct adl_coco *coco, const struct adl_coco_image *image,
 {
     int id = (int)json_array_size(coco->images) + 1;
     size_t length = strlen(image->name);
-    if (json_object_getn(coco->known, image->name, length))
+    if (json_object_getn(coco->names, image->name, length))
         return 0;
     json_t *name = adl_json_from_text(image->name);
-    int failed = json_object_setn_new_nocheck(coco->known, image->name, length, json_true());
+    int failed = json_object_setn_new_nocheck(coco->names, image->name, length, json_true());
     failed |= add_image(coco->images, id, image->file, image);
-    failed |= add_image(coco->places, id, name, image);
+    failed |= add_image(coco->relative, id, name, image);
     json_decref(name);
     for (size_t i = 0; i < predictions->count; i++) {
         const struct adl_prediction *p = &predictions->items[i];
@@ -145,9 +146,9 @@ out:
 int adl_coco_write_annotations(const struct adl_coco *coco, const struct adl_model *model,
                                const char *path, struct adl_error *err)
 {
-    json_t *all =
-        json_pack("{s:o, s:[], s:O, s:O, s:o}", "info", info(), "licenses", "images", coco->places,
-                  "annotations", coco->annotations, "categories", categories(model));
+    json_t *all = json_pack("{s:o, s:[], s:O, s:O, s:o}", "info", info(), "licenses", "images",
+                            coco->relative, "annotations", coco->annotations, "categories",
+                            categories(model));
     int result = all ? adl_write_json(path, all, COCO_FLAGS, err) : fail_nomem(err);
     json_decref(all);
     return result;

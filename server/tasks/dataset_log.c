@@ -1,4 +1,4 @@
-/* Remarks on a data set; see dataset_log.h. */
+/* Prints remarks on a data set; see dataset_log.h. */
 
 #include "server/tasks/dataset_log.h"
 
@@ -10,10 +10,10 @@
 static const struct {
     const char *one, *many;
 } kinds[ADL_LEFT_OUT_KINDS] = {
-    [ADL_LEFT_OUT_CLASS] = {"directory without a JPEG, PNG or WebP image, which is no class",
-                            "directories without a JPEG, PNG or WebP image, which are no classes"},
-    [ADL_LEFT_OUT_RUN] = {"directory of a training run, which is no class",
-                          "directories of training runs, which are no classes"},
+    [ADL_LEFT_OUT_CLASS] = {"directory without a JPEG, PNG or WebP image, which is not a class",
+                            "directories without a JPEG, PNG or WebP image, which are not classes"},
+    [ADL_LEFT_OUT_RUN] = {"directory of a training run, which is not a class",
+                          "directories of training runs, which are not classes"},
     [ADL_LEFT_OUT_FORMAT] = {"file whose name is not that of a JPEG, PNG or WebP image",
                              "files whose names are not those of JPEG, PNG or WebP images"},
     [ADL_LEFT_OUT_OUTSIDE] = {"image outside the directories of the classes",
@@ -29,7 +29,8 @@ static const struct {
                               "images of classes that the network does not have"},
 };
 
-/* A name from the file system, in one line whatever it holds. */
+/* Prints a name from the file system, with '?' for control characters, so that it stays in one
+ * line. */
 static void print_name(const char *name, bool first)
 {
     fputs(first ? " " : ", ", stderr);
@@ -87,7 +88,7 @@ static void log_classes(const struct adl_dataset *d, const char *command)
     if (d->class_count - empty == 1) {
         fprintf(stderr, "adl-server: %s: warning: all images are of a single class:", command);
         print_class(d, last, true);
-        fputs("; there is nothing to tell it from\n", stderr);
+        fputs("; a classifier needs at least two\n", stderr);
     }
     adl_free(used);
 }

@@ -1,4 +1,4 @@
-/* Looks for default.safetensors relative to the running program, so that a checkout and an
+/* Searches for default.safetensors relative to the running program, so that a checkout and an
  * installation under any prefix work without configuration, from any directory. */
 
 #include "server/tasks/default_model.h"
@@ -12,7 +12,8 @@
 
 #define FILE_NAME "default.safetensors"
 
-/* The directory of the running program with a slash, or "" where /proc is not mounted. */
+/* Writes the directory of the running program with a final slash, or "" if /proc is not
+ * mounted. */
 static void program_directory(char directory[PATH_MAX])
 {
     ssize_t length = readlink("/proc/self/exe", directory, PATH_MAX - 1);
@@ -23,8 +24,9 @@ static void program_directory(char directory[PATH_MAX])
     *slash = '\0';
 }
 
-/* A file that exists but cannot be read is found as well: whoever opens it says why. */
-static bool found(char path[ADL_DEFAULT_MODEL_PATH])
+/* Returns whether the file exists, and resolves its path. It need not be readable: opening it
+ * later gives the reason. */
+static bool find(char path[ADL_DEFAULT_MODEL_PATH])
 {
     char plain[PATH_MAX];
 
@@ -37,24 +39,24 @@ static bool found(char path[ADL_DEFAULT_MODEL_PATH])
 
 int adl_default_model(char path[ADL_DEFAULT_MODEL_PATH], struct adl_error *err)
 {
-    /* BUILD/, BUILD/FLAVOUR/ and BIN/ with their neighbours; then where the build was told. */
+    /* Relative to build/, to build/FLAVOUR/, and to the bin/ of an installation. */
     static const char *const places[] = {"../models", "../../models", "../share/adl-server"};
     char program[PATH_MAX];
 
     program_directory(program);
     for (size_t i = 0; *program && i < ADL_COUNT(places); i++) {
         snprintf(path, ADL_DEFAULT_MODEL_PATH, "%s%s/" FILE_NAME, program, places[i]);
-        if (found(path))
+        if (find(path))
             return 0;
     }
     snprintf(path, ADL_DEFAULT_MODEL_PATH, "%s/" FILE_NAME, ADL_DATADIR);
-    if (found(path))
+    if (find(path))
         return 0;
-    return adl_fail(
-        err, ADL_ERR_NOT_FOUND,
-        "the model that ships, " FILE_NAME
-        ", is not in %s, %s or %s as seen from %s, nor in %s; name a model file instead",
-        places[0], places[1], places[2], *program ? program : "the program", ADL_DATADIR);
+    return adl_fail(err, ADL_ERR_NOT_FOUND,
+                    "the model that ships, " FILE_NAME
+                    ", is not in %s, %s or %s relative to %s, nor in %s; name a model file instead",
+                    places[0], places[1], places[2], *program ? program : "the program",
+                    ADL_DATADIR);
 }
 
 const char *adl_model_or_default(const char *given, char path[ADL_DEFAULT_MODEL_PATH],

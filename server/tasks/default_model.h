@@ -1,7 +1,7 @@
 #ifndef ADL_SERVER_TASKS_DEFAULT_MODEL_H
 #define ADL_SERVER_TASKS_DEFAULT_MODEL_H
 
-/* Where the model that ships with the program is. */
+/* Finds the model that ships with the program. */
 
 #include <limits.h>
 
@@ -11,11 +11,12 @@
 
 /* Finds the model that ships: in the source tree that the program was built in, next to the
  * directory that it is installed in, or in the data directory given to the build. Fails with
- * NOT_FOUND, and says where it looked. */
+ * ADL_ERR_NOT_FOUND and a message that names these directories. */
 int adl_default_model(char path[ADL_DEFAULT_MODEL_PATH], struct adl_error *err) ADL_MUST_CHECK;
 
-/* The model to use where a command's --model is `given`, or NULL: then the model that ships,
- * whose path is written to `path`. NULL where there is none. */
+/* Returns the model file that a command uses: `given`, the value of --model, or, if that is
+ * NULL, the model that ships, whose path is written to `path`. Fails as adl_default_model()
+ * does, and then returns NULL. */
 const char *adl_model_or_default(const char *given, char path[ADL_DEFAULT_MODEL_PATH],
                                  struct adl_error *err) ADL_MUST_CHECK;
 

@@ -1,4 +1,4 @@
-/* Directories that results are written to. */
+/* Creates the directories that results are written to. */
 
 #include "server/tasks/directory.h"
 

@@ -3,8 +3,8 @@
 
 #include "base/error.h"
 
-/* Creates the directory `path` unless it exists; its parent has to exist. Fails
- * with IO. */
+/* Creates the directory `path` unless it exists; its parent has to exist. Fails with
+ * ADL_ERR_IO. */
 int adl_make_directory(const char *path, struct adl_error *err) ADL_MUST_CHECK;
 
 #endif

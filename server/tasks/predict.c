@@ -1,8 +1,8 @@
-/* The steps from an image file to boxes; see predict.h.
+/* Implements the steps from an image file to boxes; see predict.h.
  *
- * Between collect and locate a prediction keeps its class map at the size of the feature map (a
- * few hundred floats) instead of the enlarged one (50,176 at 224 x 224). Whoever needs the
- * large one again, for an overlay or a PNG, makes it from the small one. */
+ * A prediction keeps its class map at the size of the feature map (a few hundred floats) instead
+ * of the enlarged map (50,176 floats at 224 x 224). For an overlay or a PNG, adl_predict_map()
+ * makes the enlarged map again from the small one. */
 
 #include "server/tasks/predict.h"
 
@@ -92,7 +92,8 @@ void adl_predictions_release(struct adl_predictions *predictions)
     memset(predictions, 0, sizeof *predictions);
 }
 
-/* The probabilities of all classes, and the indices of the `count` classes to localize. */
+/* Computes the probabilities of all classes, and chooses the indices of the `count` classes to
+ * localize. The caller frees both arrays, also after a failure. */
 static int choose_classes(const struct adl_session *session, int index,
                           const struct adl_predict_query *query, float **probabilities,
                           size_t **chosen, size_t *count, struct adl_error *err)
@@ -110,7 +111,7 @@ static int choose_classes(const struct adl_session *session, int index,
         if (!isfinite(logits[i]))
             return adl_fail(err, ADL_ERR_INTERNAL,
                             "the network's scores for this image are not finite: its weights are "
-                            "damaged or far too large; take another model file");
+                            "damaged or far too large; use another model file");
     adl_softmax(logits, classes, *probabilities);
     if (query->class_id >= 0)
         **chosen = (size_t)query->class_id;

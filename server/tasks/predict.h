@@ -5,12 +5,12 @@
  *
  *     decode   bytes -> image of the network's input size      no session needed
  *     load     that image -> the session's input               before the session runs
- *     collect  the session's outputs -> scores and class maps  before it runs again
+ *     collect  the session's outputs -> scores and class maps  before the session runs again
  *     locate   class maps -> boxes                             no session needed
  *
- * The steps in the middle touch only their own image's part of the session, so different
- * images of a batch may be loaded, and collected, at the same time. Shared by `serve` and
- * `localize`, so that both give the same answer for the same image. */
+ * `load` and `collect` use only one image's part of the session, so different images of a batch
+ * may be loaded, and collected, at the same time. `serve` and `localize` both use this file, so
+ * that they give the same answer for the same image. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,18 +33,19 @@ void adl_predict_input_drop(struct adl_predict_input *input);
 
 struct adl_predict_decode {
     size_t max_pixels;       /* as in struct adl_decode_options */
-    size_t max_memory_bytes; /* the same */
+    size_t max_memory_bytes; /* as in struct adl_decode_options */
     bool reduced;            /* a large JPEG may be decoded at a smaller scale */
     bool keep_image;         /* the whole image is needed later, for an overlay */
 };
 
-/* Decodes and resizes. `input` is written as a whole; on failure it holds no pixels. Fails as
- * adl_image_decode(). */
+/* Decodes and resizes the bytes of an image file. All of `input` is written; on failure it has
+ * no pixels. Fails as adl_image_decode() and adl_image_resize() do. */
 int adl_predict_decode(const void *bytes, size_t length, const struct adl_predict_decode *how,
                        int input_w, int input_h, struct adl_predict_input *input,
                        struct adl_error *err) ADL_MUST_CHECK;
 
-/* The same for the image file at `path`. Fails as adl_image_read(). */
+/* Reads and resizes the image file at `path`; otherwise as adl_predict_decode(). Fails as
+ * adl_image_read() and adl_image_resize() do. */
 int adl_predict_read(const char *path, const struct adl_predict_decode *how, int input_w,
                      int input_h, struct adl_predict_input *input,
                      struct adl_error *err) ADL_MUST_CHECK;
@@ -53,10 +54,10 @@ int adl_predict_read(const char *path, const struct adl_predict_decode *how, int
 void adl_predict_load(const struct adl_model *model, const struct adl_predict_input *input,
                       struct adl_session *session, int index);
 
-/* What to localize in one image. */
+/* Which classes to localize in one image, and how. */
 struct adl_predict_query {
-    int class_id; /* this class; -1: the most probable ones */
-    size_t top_k; /* number of those; capped at the number of classes */
+    int class_id; /* the only class to localize; -1: the most probable ones */
+    size_t top_k; /* number of the most probable ones; capped at the number of classes */
     struct adl_map_rule map;
     enum adl_box_mode boxes;
 };
@@ -65,7 +66,7 @@ struct adl_prediction {
     int class_id;
     float score;                   /* softmax probability */
     float *cam;                    /* the class map, cam_h x cam_w, not normalised; owned */
-    struct adl_localization place; /* boxes, after locate; its map is NULL, see below */
+    struct adl_localization place; /* boxes, after locate; place.map is NULL, see below */
 };
 
 struct adl_predictions {
@@ -73,26 +74,26 @@ struct adl_predictions {
     size_t count;
     int cam_w, cam_h;        /* of the class maps */
     int input_w, input_h;    /* of the network's input */
-    struct adl_map_rule map; /* by which the maps were made; from the query */
+    struct adl_map_rule map; /* the rule by which the maps were made; from the query */
 };
 
 void adl_predictions_release(struct adl_predictions *predictions);
 
-/* The scores and raw class maps of image `index` of the session's last run. The class in the
- * query has to be one of the network's. `predictions` is written as a whole; on failure it is
- * zeroed. Fails with NOMEM, or with INTERNAL if a score is not finite. */
+/* Collects the scores and raw class maps of image `index` of the session's last run. The class in
+ * the query has to be one of the network's. All of `predictions` is written; on failure it is
+ * zeroed. Fails with ADL_ERR_NOMEM, or with ADL_ERR_INTERNAL if a score is not finite. */
 int adl_predict_collect(const struct adl_session *session, int index,
                         const struct adl_predict_query *query, struct adl_predictions *predictions,
                         struct adl_error *err) ADL_MUST_CHECK;
 
-/* Finds boxes in pixels of an image of image_w x image_h. The maps at the input size that the
- * boxes are cut from are not kept: those of a hundred predictions of one image would be tens of
- * megabytes. */
+/* Finds boxes in pixels of an image of image_w x image_h. The boxes are cut from maps at the
+ * input size, which are not kept: those of a hundred predictions of one image would be tens of
+ * megabytes. Fails as adl_localize_map() does. */
 int adl_predict_locate(struct adl_predictions *predictions, const struct adl_predict_query *query,
                        int image_w, int image_h, struct adl_error *err) ADL_MUST_CHECK;
 
-/* Makes the map that the boxes of a prediction were cut from again: input_h x input_w floats in
- * 0..1, to be freed with adl_free(). NULL when out of memory. */
+/* Recomputes the map that the boxes of a prediction were cut from: input_h x input_w floats in
+ * 0..1, to be freed with adl_free(). Returns NULL if there is not enough memory. */
 float *adl_predict_map(const struct adl_predictions *predictions, size_t index,
                        struct adl_error *err) ADL_MUST_CHECK;
 

@@ -1,8 +1,8 @@
-/* The progress bar.
+/* Shows progress.
  *
  * The bar is redrawn in place with a carriage return, at most ten times a second however often
- * it is updated. Where stderr is a file or a log, a line a minute is enough to see that a run
- * is alive, and a run of less than a minute writes nothing. */
+ * it is updated. If stderr is a file or a log, one line a minute shows that a run is alive, and
+ * a run of less than a minute writes nothing. */
 
 #include "server/tasks/progress.h"
 
@@ -32,12 +32,12 @@ static void duration_text(char *text, size_t size, double seconds)
         snprintf(text, size, "%ld:%02ld", s / 60, s % 60);
 }
 
-void adl_progress_start(struct adl_progress *progress, const char *what, size_t total)
+void adl_progress_start(struct adl_progress *progress, const char *unit, size_t total)
 {
     const char *term = getenv("TERM");
     uint64_t now = adl_clock_ns();
 
-    *progress = (struct adl_progress){.what = what, .total = total, .start_ns = now};
+    *progress = (struct adl_progress){.unit = unit, .total = total, .start_ns = now};
     progress->shown_ns = now;
     progress->terminal = isatty(STDERR_FILENO) && term && strcmp(term, "dumb") != 0;
 }
@@ -55,8 +55,8 @@ static int terminal_columns(void)
     return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : COLUMNS;
 }
 
-/* Draws the bar and the text on one line, since a line that wraps cannot be overwritten: if
- * the terminal is too narrow, the bar is shortened and dropped first, then the text is cut. */
+/* Draws the bar and the text on one line, since a line that wraps cannot be overwritten. If the
+ * terminal is too narrow, the bar is shortened, then omitted, then the text is cut. */
 static void draw(struct adl_progress *progress, const char *text)
 {
     int columns = terminal_columns() - 1, cells = columns - (int)strlen(text) - 3;
@@ -74,33 +74,33 @@ static void draw(struct adl_progress *progress, const char *text)
     progress->drawn = true;
 }
 
-/* Shows rate and remaining time, assuming that the average rate so far stays. */
+/* Shows the rate and the remaining time, assuming that the average rate does not change. */
 static void show(struct adl_progress *progress, uint64_t now)
 {
     double seconds = adl_clock_ms(progress->start_ns, now) / 1000;
     double rate = seconds > 0 ? (double)progress->done / seconds : 0;
     size_t left = progress->total > progress->done ? progress->total - progress->done : 0;
     char eta[40], text[256];
-    /* `what` is a plural; of one, its last letter goes. */
-    size_t named = progress->total ? progress->total : progress->done;
-    int length = (int)(strlen(progress->what) - (named == 1));
+    /* `unit` is a plural; for one item, its last letter is left out. */
+    size_t items = progress->total ? progress->total : progress->done;
+    int length = (int)(strlen(progress->unit) - (items == 1));
 
     duration_text(eta, sizeof eta, rate > 0 ? (double)left / rate : 0);
     progress->shown_ns = now;
     if (!progress->terminal) {
         if (progress->total)
             fprintf(stderr, "%zu of %zu %.*s, %.1f/s, %s left%s%s\n", progress->done,
-                    progress->total, length, progress->what, rate, eta, *progress->note ? "; " : "",
+                    progress->total, length, progress->unit, rate, eta, *progress->note ? "; " : "",
                     progress->note);
         else
-            fprintf(stderr, "%zu %.*s, %.1f/s\n", progress->done, length, progress->what, rate);
+            fprintf(stderr, "%zu %.*s, %.1f/s\n", progress->done, length, progress->unit, rate);
         return;
     }
     if (progress->total)
         snprintf(text, sizeof text, "%zu/%zu %.*s  %.1f/s  %s left  %s", progress->done,
-                 progress->total, length, progress->what, rate, eta, progress->note);
+                 progress->total, length, progress->unit, rate, eta, progress->note);
     else
-        snprintf(text, sizeof text, "%zu %.*s  %.1f/s", progress->done, length, progress->what,
+        snprintf(text, sizeof text, "%zu %.*s  %.1f/s", progress->done, length, progress->unit,
                  rate);
     draw(progress, text);
 }

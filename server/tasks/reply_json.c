@@ -1,8 +1,8 @@
-/* Predictions as JSON, and drawn on the image.
+/* Converts predictions to JSON, and draws them on the image.
  *
  * The expensive part of a reply is a PNG heat map, which has the size of the image and not of
- * the network's input, and an answer may contain a hundred. Hence the limit on their pixels, and
- * the check before each whether the client still waits for the answer. */
+ * the network's input, and an answer may contain a hundred of them. Therefore their pixels are
+ * limited, and before each it is checked whether the client still waits for the answer. */
 
 #include "server/tasks/reply_json.h"
 
@@ -23,7 +23,7 @@ const char *const adl_reply_heatmap_names[] = {"none", "array", "png", NULL};
 
 /* --- heat maps ------------------------------------------------------------- */
 
-/* The map enlarged to the size of the image, as bytes. */
+/* Writes the map, enlarged to the size of the image, to `grey` as bytes. */
 static int enlarge(const struct adl_reply *reply, const float *map, uint8_t *grey,
                    struct adl_error *err)
 {
@@ -86,11 +86,12 @@ static json_t *numbers(const float *values, size_t count)
     return list;
 }
 
-/* The class map in 0..1, at its own size. By the reference's rule it is normalised by its own
- * least and greatest value; enlarging and normalising it again gives the map of the boxes. Other
- * rules clip the enlarged map, which cannot be made up for: "data" has the values on the scale of
- * the map of the boxes, clipped to 0..1, and "raw" the same without the clip, so that "raw"
- * enlarged and clipped is that map. */
+/* Returns the class map in 0..1, at the size of the feature map. By the reference's rule it is
+ * normalised by its minimum and maximum; enlarging it and normalising it again gives the map
+ * that the boxes are cut from. Other rules clip the enlarged map, and the clipped values cannot
+ * be recovered from clipped small ones. Therefore "data" has the values on the scale of the map
+ * of the boxes, clipped to 0..1, and "raw" has them without clipping, so that "raw" enlarged and
+ * then clipped is that map. */
 static json_t *heatmap_array(const struct adl_predictions *predictions,
                              const struct adl_prediction *prediction, struct adl_error *err)
 {
@@ -175,7 +176,8 @@ static json_t *timing_json(const struct adl_reply_timing *timing)
                      round(timing->total * 1e3) / 1e3);
 }
 
-/* Subtracts the pixels of this reply's PNG heat maps from those that are left. */
+/* Subtracts the pixels of this reply's PNG heat maps from the budget of the answer. Fails if it
+ * does not suffice. */
 static int reserve_pixels(const struct adl_reply *reply, struct adl_error *err)
 {
     size_t pixels = (size_t)reply->image_width * (size_t)reply->image_height;
@@ -203,8 +205,8 @@ json_t *adl_reply_to_json(const struct adl_reply *reply, struct adl_error *err)
         ADL_TRY(reserve_pixels(reply, err));
     for (size_t i = 0; i < reply->predictions->count; i++) {
         json_t *one;
-        if (reply->go_on)
-            ADL_TRY(reply->go_on(reply->context, err));
+        if (reply->check)
+            ADL_TRY(reply->check(reply->context, err));
         one = prediction_json(reply, i, err);
         if (!one)
             goto out;

@@ -1,8 +1,8 @@
 #ifndef ADL_SERVER_TASKS_REPLY_JSON_H
 #define ADL_SERVER_TASKS_REPLY_JSON_H
 
-/* Predictions as the JSON object of the HTTP interface, and as an overlay on the image. Shared by
- * `serve` and `localize`. */
+/* Converts predictions to the JSON object of the HTTP interface, and to an overlay on the image.
+ * Used by `serve` and `localize`. */
 
 #include <jansson.h>
 
@@ -25,7 +25,7 @@ struct adl_reply_timing {
     double total;
 };
 
-/* What a reply is made of; everything is borrowed. */
+/* The parts of a reply; everything is borrowed. */
 struct adl_reply {
     const struct adl_model *model;
     const char *model_name;
@@ -35,28 +35,30 @@ struct adl_reply {
     const struct adl_predictions *predictions; /* located */
     enum adl_reply_heatmap heatmap;
     const struct adl_reply_timing *timing; /* NULL: omitted */
-    /* The pixels of PNG heat maps that the answer this reply is a part of may still have; those
-     * of this reply are subtracted. NULL: ADL_LIMIT_HEATMAP_PIXELS for this reply alone. */
+    /* An answer consists of one or several replies. The number of pixels that the PNG heat maps
+     * of the answer may still have; those of this reply are subtracted. NULL:
+     * ADL_LIMIT_HEATMAP_PIXELS for this reply alone. */
     size_t *heatmap_pixels;
-    /* Called before each prediction, since PNG heat maps take time; returns -1 and an error to
-     * give up, because the client has left or the deadline has passed. NULL: never. */
-    int (*go_on)(void *context, struct adl_error *err);
+    /* Called before each prediction, since PNG heat maps take time; returns -1 and an error if
+     * the reply is not needed any more, because the client has disconnected or the deadline has
+     * passed. NULL: the reply is always completed. */
+    int (*check)(void *context, struct adl_error *err);
     void *context;
 };
 
-/* {"model", "request_id", "image", "threshold", "predictions", "timing_ms"}, owned by the
- * caller. Fails with NOMEM, as go_on(), or with LIMIT if the PNG heat maps have too many pixels
- * in total. */
+/* Returns {"model", "request_id", "image", "threshold", "predictions", "timing_ms"}, owned by the
+ * caller. Fails with ADL_ERR_NOMEM, as check() does, or with ADL_ERR_LIMIT if the PNG heat maps
+ * have too many pixels in total. */
 json_t *adl_reply_to_json(const struct adl_reply *reply, struct adl_error *err) ADL_MUST_CHECK;
 
-/* Draws a prediction's heat map, boxes and label onto the image. `opacity` is that of the heat
- * map, 0..1. */
+/* Draws a prediction's heat map, boxes and label onto the image. `opacity` is the opacity of the
+ * heat map, 0..1. */
 int adl_reply_draw(struct adl_image *image, const struct adl_model *model,
                    const struct adl_predictions *predictions, size_t index, float opacity,
                    struct adl_error *err) ADL_MUST_CHECK;
 
-/* The same, encoded as a JPEG or PNG file, to be freed with adl_free(). The image is drawn onto.
- * Opacity and JPEG quality are fixed. */
+/* Draws as adl_reply_draw() does, with a fixed opacity, and encodes the image as a JPEG or PNG
+ * file, to be freed with adl_free(). */
 int adl_reply_overlay(struct adl_image *image, const struct adl_model *model,
                       const struct adl_predictions *predictions, size_t index,
                       enum adl_image_type type, void **bytes, size_t *length,

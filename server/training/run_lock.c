@@ -1,10 +1,11 @@
-/* The lock of a run's directory, by flock() on a file in it.
+/* Locks a run's directory by flock() on a file in it.
  *
  * The kernel drops the lock when the process ends, however it ends, so there are no stale
- * locks: what counts is the lock and not that the file exists. The file holds the number of
- * the process because flock() does not tell who has a lock. It is removed at the end, while
- * the lock is still held. Whoever opened it just before then gets the lock of a file without
- * a name, so after taking a lock it is checked that the name still leads to that file. */
+ * locks: the directory is in use if the lock is held, not if the file exists. The file contains
+ * the id of the process because flock() does not say which process holds a lock. It is removed
+ * at the end, while the lock is still held. A process that opened the file just before that
+ * then gets the lock of a file without a name, so after taking a lock it checks that the name
+ * still refers to that file. */
 
 #include "server/training/run_lock.h"
 
@@ -21,7 +22,7 @@
 #include "base/mem.h"
 #include "server/training/run_record.h"
 
-/* Whether `path` is the file that `fd` has open. */
+/* Returns whether `path` names the file that is open as `fd`. */
 static bool names_file(const char *path, int fd)
 {
     struct stat named, opened;
@@ -39,8 +40,8 @@ static int fail_busy(const char *dir, int fd, struct adl_error *err)
                     dir, holder);
 }
 
-/* Opens and locks the file. Returns 0 where that has to be repeated, since it was removed in
- * between. */
+/* Opens and locks the file. Returns 1 and sets *lock, which is -2 if the file system has no
+ * locks; 0 if this has to be repeated, since the file was removed in between; -1 on failure. */
 static int try_lock(const char *dir, const char *path, int *lock, struct adl_error *err)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666), result = -1;
@@ -74,7 +75,7 @@ int adl_run_lock(const char *dir, struct adl_error *err)
         return -1;
     while (result == 0)
         result = try_lock(dir, path, &lock, err);
-    /* The number only makes the message of another run better. */
+    /* The process id only makes the message of another run clearer, so a failure is not fatal. */
     if (lock >= 0 && (ftruncate(lock, 0) < 0 || dprintf(lock, "%ld\n", (long)getpid()) < 0))
         fprintf(stderr, "adl-server: train: cannot write %s: %s\n", path, strerror(errno));
     adl_free(path);

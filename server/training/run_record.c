@@ -1,4 +1,4 @@
-/* run.json, and the paths of a run's files. */
+/* Writes and reads run.json, and makes the paths of a run's files. */
 
 #include "server/training/run_record.h"
 
@@ -15,7 +15,7 @@ char *adl_run_path(const char *dir, const char *name, struct adl_error *err)
     return adl_str_take(&path, NULL, err);
 }
 
-/* NULL, which json_pack leaves out, for a path that was not given. */
+/* Returns a path as JSON; NULL, which json_pack() leaves out, if it was not given. */
 static json_t *optional(const char *text)
 {
     return text ? adl_json_from_text(text) : NULL;
@@ -90,8 +90,8 @@ int adl_run_record_read(const char *dir, struct adl_run_record *record, struct a
     record->json = text ? json_loads(text, JSON_REJECT_DUPLICATES, NULL) : NULL;
     if (unread.kind == ADL_ERR_NOT_FOUND)
         adl_fail(err, ADL_ERR_NOT_FOUND,
-                 "%s: not found; the directory is not the output of a training run, or of one by "
-                 "an older version, whose command with --resume writes it",
+                 "%s: not found; the directory is not the output of a training run, or the run was "
+                 "made by an older version; then the run's command with --resume writes the file",
                  path);
     else if (unread.kind)
         adl_fail(err, unread.kind, "%s", unread.message);

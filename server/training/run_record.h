@@ -1,9 +1,9 @@
 #ifndef ADL_SERVER_TRAINING_RUN_RECORD_H
 #define ADL_SERVER_TRAINING_RUN_RECORD_H
 
-/* What the directory of a training run holds, and run.json, in which the run
- * records what it was asked to do, on which data, and on which machine. With
- * metrics.jsonl and the models it is all that a report about the run needs. */
+/* The files in the directory of a training run, and the content of run.json, in which the run
+ * records its settings, its data, and the machine. Apart from run.json, a report about the run
+ * needs only metrics.jsonl and the models. */
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -12,22 +12,23 @@
 #include "base/error.h"
 
 #define ADL_RUN_RECORD "run.json"         /* written when the run starts or resumes */
-#define ADL_RUN_METRICS "metrics.jsonl"   /* a line per epoch */
+#define ADL_RUN_METRICS "metrics.jsonl"   /* one line for each epoch */
 #define ADL_RUN_LAST "last.safetensors"   /* the model after the last step that was saved */
 #define ADL_RUN_BEST "best.safetensors"   /* the model after the best epoch */
-#define ADL_RUN_STATE "state.safetensors" /* what --resume continues from */
+#define ADL_RUN_STATE "state.safetensors" /* the state that --resume continues from */
 #define ADL_RUN_REPORT "report.html"
 
-/* A plain value; the texts belong to `json`, or to the caller who fills it in. */
+/* The content of run.json. The texts belong to `json`, or to the caller who fills in the
+ * struct. */
 struct adl_run_record {
     const char *program; /* name and version */
     const char *command; /* the command line */
     const char *network; /* the architecture in words */
     const char *data;    /* the data set as the command line names it */
-    /* How to open the data set again, as absolute paths where they could be
-     * resolved; NULL as in struct adl_dataset_options. */
+    /* Paths to open the data set again, absolute if they could be resolved; NULL as in struct
+     * adl_dataset_options. */
     const char *data_dir, *image_dir, *metadata_dir;
-    int epochs; /* that the run is to have */
+    int epochs; /* number of epochs that the run is to train */
     size_t train_images, val_images, classes;
     bool val_boxes; /* val has true boxes, so localization is measured */
     double curve_interval;
@@ -35,19 +36,19 @@ struct adl_run_record {
     const char *cpu_path, *processor, *blas_version, *blas_threading;
     json_t *config; /* an object: every setting that affects the resulting bits */
     json_t *labels; /* an array with the name of each class; or NULL */
-    json_t *json;   /* owns all of the above after a read; else NULL */
+    json_t *json;   /* owns everything above if the record was read; otherwise NULL */
 };
 
-/* PATH/NAME, which the caller frees with adl_free. */
+/* Returns DIR/NAME, which the caller frees with adl_free(). */
 char *adl_run_path(const char *dir, const char *name, struct adl_error *err) ADL_MUST_CHECK;
 
 /* Replaces DIR/run.json. */
 int adl_run_record_write(const char *dir, const struct adl_run_record *record,
                          struct adl_error *err) ADL_MUST_CHECK;
 
-/* Reads DIR/run.json. Fails with NOT_FOUND where DIR is not a directory or has no
- * such file, with FORMAT where it is not as it should be. The record is to be
- * released in any case. */
+/* Reads DIR/run.json. Fails with ADL_ERR_NOT_FOUND if DIR is not a directory or does not contain
+ * the file, with ADL_ERR_FORMAT if the file is malformed, and as adl_file_read() does. The record
+ * has to be released in any case. */
 int adl_run_record_read(const char *dir, struct adl_run_record *record,
                         struct adl_error *err) ADL_MUST_CHECK;
 void adl_run_record_release(struct adl_run_record *record);

@@ -1,4 +1,4 @@
-/* Settings in words; see train_config.h. */
+/* Formats and compares settings; see train_config.h. */
 
 #include "server/training/train_config.h"
 
@@ -8,16 +8,16 @@
 
 #include "train/schedule.h"
 
-/* A text of the size of struct adl_train_config_text that grows at its end. */
+/* The text of a struct adl_train_config_text, to which words are appended. */
 struct words {
     char *text;
     size_t length;
 };
 
-static void append(struct words *words, const char *more)
+static void append(struct words *words, const char *word)
 {
     size_t room = sizeof((struct adl_train_config_text *)0)->text - words->length;
-    int written = snprintf(words->text + words->length, room, "%s", more);
+    int written = snprintf(words->text + words->length, room, "%s", word);
     words->length += written < 0 ? 0 : (size_t)written < room ? (size_t)written : room - 1;
 }
 
@@ -61,7 +61,8 @@ struct adl_train_config_text adl_train_config_text(const char *key, const json_t
             append(&words, ",");
         append_value(&words, key, item);
     }
-    /* Cut after an item of a list, or else between two characters. */
+    /* A text that fills the buffer is cut after an item of a list, or else between two
+     * characters of UTF-8. */
     if (words.length + 1 == sizeof result.text) {
         size_t end = words.length - 3;
         char *comma = json_is_array(value) ? memrchr(result.text, ',', end) : NULL;

@@ -1,12 +1,12 @@
-/* The identity of a data set, and what changed between two of them.
+/* Makes the identity of a data set, and describes the differences between two of them.
  *
- * The digest is SHA-256 over the number of class names, each name, and then the id and
- * the label of each image, in the order of the data set: the order decides which images
- * form a batch. Texts go in with their final NUL, which no name contains, and numbers as
- * decimal text, so that different data sets give different bytes, on every machine the
- * same. The names and the number of images of each class are kept beside the digest
- * because a digest alone cannot say what changed. Pixels are not part of it: hashing them
- * would read the whole data set before the first step. */
+ * The digest is SHA-256 over the number of class names, each name, and then the id and the label
+ * of each image, in the order of the data set: the order decides which images form a batch. Texts
+ * are hashed with their final NUL, which no name contains, and numbers as decimal text, so that
+ * different data sets give different bytes, which do not depend on the machine. The names and the
+ * number of images of each class are kept beside the digest because a digest alone cannot say
+ * what changed. Pixels are not hashed, since that would read the whole data set before the first
+ * step. */
 
 #include "server/training/train_data.h"
 
@@ -82,9 +82,9 @@ static struct adl_name_quoted quote(const json_t *name)
     return adl_name_quote(text ? text : "", text ? strlen(text) : 0);
 }
 
-/* Names of the classes in `names` that `others` lacks: `"a", "b" and 3 more WHAT; `. */
+/* Appends the classes in `names` that `others` lacks: `"a", "b", "c" and 3 more are STATE; `. */
 static void list_absent(struct adl_str *text, const json_t *names, const json_t *others,
-                        const char *what)
+                        const char *state)
 {
     size_t i, count = 0;
     json_t *name, *set = json_object();
@@ -104,10 +104,10 @@ static void list_absent(struct adl_str *text, const json_t *names, const json_t 
     if (count > SHOWN)
         adl_str_printf(text, " and %zu more", count - SHOWN);
     if (count)
-        adl_str_printf(text, " %s %s; ", count > 1 ? "are" : "is", what);
+        adl_str_printf(text, " %s %s; ", count > 1 ? "are" : "is", state);
 }
 
-/* The numbers whose class has another name now. */
+/* Appends the class indices whose name has changed. */
 static void list_moved(struct adl_str *text, const json_t *was, const json_t *is)
 {
     size_t count = 0;
@@ -123,7 +123,7 @@ static void list_moved(struct adl_str *text, const json_t *was, const json_t *is
                        count - SHOWN, ADL_ES(count - SHOWN));
 }
 
-/* The classes that have another number of images now. */
+/* Appends the classes whose number of images has changed. */
 static void list_counts(struct adl_str *text, const json_t *was, const json_t *is,
                         const json_t *names)
 {
@@ -147,11 +147,12 @@ static void list_counts(struct adl_str *text, const json_t *was, const json_t *i
                        count - SHOWN == 1 ? " has" : "es have");
 }
 
-/* The room for differences in a message. */
+/* The most bytes of a message that differences may take. */
 #define SHOWN_BYTES 330
 
-/* Cuts the list of differences, each of which ends in "; ", to what a message has room for, after
- * a whole difference or name. Returns what has to follow it. */
+/* Removes the final "; " from the list of differences, and shortens it to SHOWN_BYTES after a
+ * whole difference or name. Returns the text that has to follow it: ", ..." if it was
+ * shortened. */
 static const char *shorten(struct adl_str *text)
 {
     size_t end = text->length;
@@ -186,8 +187,8 @@ int adl_train_data_compare(const json_t *saved, const json_t *current, const cha
                     is);
     }
     if (!text.length)
-        adl_str_puts(&text, "the classes have as many images as before, but these have other "
-                            "names, labels or another order; ");
+        adl_str_puts(&text, "the classes have as many images as before, but the names, the labels "
+                            "or the order of the images differ; ");
     const char *more = shorten(&text);
     if (text.failed)
         adl_fail_nomem(err, "the comparison of the data");

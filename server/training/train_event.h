@@ -1,8 +1,8 @@
 #ifndef ADL_SERVER_TRAINING_TRAIN_EVENT_H
 #define ADL_SERVER_TRAINING_TRAIN_EVENT_H
 
-/* How a training run tells its caller that there is something new in its
- * directory. The run knows nothing of reports: the caller hands in a function. */
+/* The function that a training run calls when the files in its directory are up to date, so that
+ * the caller can make a report. The code of the run does not depend on that of reports. */
 
 #include <signal.h>
 
@@ -15,19 +15,20 @@ enum adl_train_event_kind {
     ADL_TRAIN_DONE        /* the last epoch was saved */
 };
 
-/* All of it belongs to the run and is valid during the call only. */
+/* The event and everything that it points to belong to the run and are valid during the call
+ * only. */
 struct adl_train_event {
     enum adl_train_event_kind kind;
     const char *dir; /* the run's directory; its files are up to date */
-    /* The best epoch's evaluation on val; NULL when there is no val split or
-     * that epoch was trained before a resume. */
+    /* The best epoch's evaluation on val; NULL if there is no val split, no best epoch yet, or if
+     * that epoch was evaluated before a resume. */
     const struct adl_evaluate_report *evaluation;
-    struct adl_pool *pool;             /* idle meanwhile */
-    const volatile sig_atomic_t *stop; /* nonzero once the user wants the run to end */
+    struct adl_pool *pool;             /* not used by the run during the call */
+    const volatile sig_atomic_t *stop; /* nonzero once the run has to end */
 };
 
-/* Called on the run's own thread. A failure is not the run's: the function
- * reports it by itself. */
+/* Called on the thread of the run. A failure does not end the run: the function has to report it
+ * itself. */
 typedef void adl_train_event_fn(const struct adl_train_event *event);
 
 #endif

@@ -1,8 +1,8 @@
-/* The files of a training run. Each is replaced in one step (write to a temporary
- * name, then rename), in this order: metrics.jsonl, best.safetensors,
- * last.safetensors, state.safetensors. A run that is killed at any point therefore
- * resumes from a state whose companions are at least as new as it is; it repeats
- * the work since then, with the same bits, and writes them again. */
+/* Writes and reads the files of a training run. Each is replaced in one step (written under a
+ * temporary name, then renamed), in this order: metrics.jsonl, best.safetensors,
+ * last.safetensors, state.safetensors. A run that is killed at any point therefore resumes from
+ * a state that is not newer than the other files; it repeats the work since that state, with
+ * bit-identical results, and writes the files again. */
 
 #include "server/training/train_files.h"
 
@@ -29,7 +29,7 @@
 
 #define DAMAGED "%s: is damaged: its description cannot be read"
 
-/* What a run that was killed in the middle of a save left behind. */
+/* Removes the temporary files that a run left behind because it was killed during a save. */
 static void remove_leftovers(const char *out)
 {
     static const char *const names[] = {ADL_RUN_RECORD, ADL_RUN_METRICS, ADL_RUN_LAST, ADL_RUN_BEST,
@@ -43,7 +43,7 @@ static void remove_leftovers(const char *out)
     }
 }
 
-/* Fails where there is a state and the run does not resume, or the other way round. */
+/* Fails if there is a state and the run does not resume, or the other way round. */
 static int check_state(const struct adl_train_run *run, bool exists, struct adl_error *err)
 {
     const char *out = run->settings->out;
@@ -86,14 +86,15 @@ int adl_train_check_dir(struct adl_train_run *run, struct adl_error *err)
         return -1;
     bool exists = access(state, F_OK) == 0;
     adl_free(state);
-    /* That another run is in progress there is the better message, and comes with the lock. */
+    /* If another run is in progress there, taking the lock fails with a message that says so,
+     * which is more useful. */
     if (exists && !run->settings->resume)
         return adl_train_open_dir(run, err);
     return check_state(run, exists, err);
 }
 
-/* The absolute path into `text`, so that the record can be used from anywhere;
- * as it is where it cannot be resolved. */
+/* Returns the absolute path, written to `text`, so that the record does not depend on the working
+ * directory; `path` itself if it cannot be resolved. */
 static const char *absolute(const char *path, char text[PATH_MAX])
 {
     return path && realpath(path, text) ? text : path;
@@ -149,7 +150,7 @@ static json_t *training_json(const struct adl_train_run *run)
                      "config", run->config, "begun_from", run->origin);
 }
 
-int adl_train_fail_diverged(const struct adl_train_run *run, const char *what,
+int adl_train_fail_diverged(const struct adl_train_run *run, const char *symptom,
                             struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
@@ -160,18 +161,19 @@ int adl_train_fail_diverged(const struct adl_train_run *run, const char *what,
     return adl_fail(err, ADL_ERR_LIMIT,
                     "%s: training diverges; start again%s with a lower --lr than %g, or with "
                     "--warmup-epochs 1 or --clip-norm 1%s%s%s",
-                    what, saved ? " in another --out" : "", s->method.lr, saved ? "; " : "",
+                    symptom, saved ? " in another --out" : "", s->method.lr, saved ? "; " : "",
                     saved ? s->out : "", saved ? " keeps the last good weights" : "");
 }
 
 int adl_train_check_finite(const struct adl_train_run *run, struct adl_error *err)
 {
-    char what[200];
+    char symptom[200];
     const char *name;
     if (adl_checkpoint_is_finite(run->model->graph, run->optimizer, &name))
         return 0;
-    snprintf(what, sizeof what, "the weights %s are not finite in epoch %d", name, run->epoch + 1);
-    return adl_train_fail_diverged(run, what, err);
+    snprintf(symptom, sizeof symptom, "the weights %s are not finite in epoch %d", name,
+             run->epoch + 1);
+    return adl_train_fail_diverged(run, symptom, err);
 }
 
 int adl_train_save_model(struct adl_train_run *run, const char *name, struct adl_error *err)
@@ -197,7 +199,7 @@ int adl_train_save_model(struct adl_train_run *run, const char *name, struct adl
     return result;
 }
 
-/* NULL, which json_pack leaves out, for a value that is not known. */
+/* Returns a value as JSON; NULL, which json_pack() leaves out, if it is NAN (not known). */
 static json_t *number(double value)
 {
     return isnan(value) ? NULL : json_real(value);
@@ -259,8 +261,8 @@ out:
     return result;
 }
 
-/* Epochs that were measured on another val split cannot be compared with later ones, so
- * the best one is chosen anew. */
+/* Discards the best epoch if the val split has changed: epochs that were measured on another
+ * split cannot be compared with later ones. */
 static int compare_val(struct adl_train_run *run, struct adl_error *err)
 {
     const json_t *saved = json_object_get(run->state, "val");
@@ -279,7 +281,7 @@ static int compare_val(struct adl_train_run *run, struct adl_error *err)
     return 0;
 }
 
-/* Without its weights, the best epoch is none. */
+/* Discards the best epoch if the file with its weights is missing. */
 static int check_best(struct adl_train_run *run, struct adl_error *err)
 {
     char *path = adl_run_path(run->settings->out, ADL_RUN_BEST, err);
@@ -316,10 +318,10 @@ int adl_train_load_state(struct adl_train_run *run, struct adl_error *err)
         adl_fail(err, ADL_ERR_FORMAT, DAMAGED, path);
         goto out;
     }
-    /* Before the weights, which another network would not fit. */
+    /* Compared before the weights are loaded, which would not fit another network. */
     ADL_TRY(adl_train_config_compare(config, run->config, path, err));
     ADL_TRY(adl_checkpoint_load(path, run->model->graph, run->optimizer, &text, err));
-    /* The measure that `best` was chosen by is gone. */
+    /* `best` was measured on a val split that cannot be used any more. */
     if (run->best >= 0 && !run->val) {
         adl_fail(err, ADL_ERR_ARG, "%s: the run was started with a val split, which is missing now",
                  path);
@@ -359,8 +361,8 @@ json_t *adl_train_figures(const struct adl_evaluate_report *report)
     return figures;
 }
 
-/* Copies the lines of the epochs before `epoch` to `kept`. Later lines come from a
- * run that was killed before it saved its state, and are dropped. */
+/* Copies the lines of the epochs before `epoch` to `kept`, and drops later lines, which a run has
+ * written that was killed before it saved its state. */
 static int keep_lines(const char *text, int epoch, struct adl_str *kept)
 {
     while (*text) {

@@ -1,56 +1,59 @@
 #ifndef ADL_SERVER_TRAINING_TRAIN_FILES_H
 #define ADL_SERVER_TRAINING_TRAIN_FILES_H
 
-/* The run's directory as the run itself writes and reads it. run_record.h has
- * the part that others read. */
+/* Writes and reads the files in the directory of a run, for the run itself. The files that other
+ * code reads, and run.json, are described in run_record.h. */
 
 #include "server/training/train_state.h"
 
-/* Creates the directory and sets run->lock. Fails with BUSY where another run uses it, with ARG
- * where it holds another run's state and this one does not resume, with NOT_FOUND where there is
- * nothing to resume. */
+/* Creates the directory and sets run->lock. Fails with ADL_ERR_BUSY if another run uses it, with
+ * ADL_ERR_ARG if it contains another run's state and this run does not resume, with
+ * ADL_ERR_NOT_FOUND if there is no state to resume, with ADL_ERR_IO if it cannot be written. */
 int adl_train_open_dir(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
-/* Fails as adl_train_open_dir() would where the directory exists already and shows that the run
- * cannot begin; otherwise leaves it as it is. */
+/* Fails as adl_train_open_dir() would if the run does not resume although the directory contains
+ * a state, or resumes although it does not. Otherwise changes nothing in the directory. */
 int adl_train_check_dir(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
 
-/* run.json; run->model, pool and config have to be there. */
+/* Writes run.json. run->model, pool and config have to exist. */
 int adl_train_save_record(const struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
 
-/* Fails with LIMIT where a weight or a velocity is not finite. */
+/* Fails with ADL_ERR_LIMIT if a weight or a velocity is not finite. */
 int adl_train_check_finite(const struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
 
-/* The failure of a run that diverges, LIMIT: `what` was seen, what to do about it, and
- * whether the directory still has good weights. Returns -1. */
-int adl_train_fail_diverged(const struct adl_train_run *run, const char *what,
+/* Fails with ADL_ERR_LIMIT because the run diverges, and returns -1. The message says how this was
+ * noticed (`symptom`), what to do about it, and whether the directory still has good weights. */
+int adl_train_fail_diverged(const struct adl_train_run *run, const char *symptom,
                             struct adl_error *err);
 
-/* Copies the optimizer's weights into the model and saves it as NAME. Fails with LIMIT
- * where they are not finite; a file of that name is then still there. */
+/* Copies the optimizer's weights into the model and saves it as the file `name`. Fails with
+ * ADL_ERR_LIMIT if the weights are not finite, and leaves an existing file unchanged then. */
 int adl_train_save_model(struct adl_train_run *run, const char *name,
                          struct adl_error *err) ADL_MUST_CHECK;
 
-/* state.safetensors: the optimizer, and the position of the run. Reading sets run->state,
- * and fails with ARG when run->data is not what the run was started with; it comes before
- * the network is made, because the state says which network that is. Loading fails with
- * ARG when a setting that affects the bits has changed since. */
+/* Saves the weights, the state of the optimizer and the position of the run to
+ * state.safetensors. */
 int adl_train_save_state(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
+/* Reads the description in state.safetensors and sets run->state. Fails with ADL_ERR_ARG if the
+ * data of the saved run differs from run->data. To be called before the network is made, because
+ * the state describes the network. */
 int adl_train_read_state(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
+/* Loads the weights, the optimizer's state and the position from state.safetensors. Fails with
+ * ADL_ERR_ARG if a setting that affects the result has changed since it was saved. */
 int adl_train_load_state(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
 
 struct adl_train_pace {
     double lr;                         /* of the epoch's last step */
     double seconds, images_per_second; /* of the part that this process trained */
 };
-/* Appends the line of epoch run->epoch + 1 to metrics.jsonl, replacing lines of
- * this and later epochs that an interrupted run may have left. `report` is NULL and
- * `val_loss` NAN where there is no val split. */
+/* Appends the line of epoch run->epoch + 1 to metrics.jsonl, replacing lines of this and later
+ * epochs that an interrupted run may have left. Without a val split, `report` is NULL and
+ * `val_loss` NAN. */
 int adl_train_log_epoch(const struct adl_train_run *run, const struct adl_train_pace *pace,
                         const struct adl_evaluate_report *report, double val_loss, bool best,
                         struct adl_error *err) ADL_MUST_CHECK;
 
-/* The figures of an evaluation under the names that `eval --json` uses; NULL is
- * out of memory. */
+/* Returns the figures of an evaluation under the names that `eval --json` uses; NULL if there is
+ * not enough memory. */
 json_t *adl_train_figures(const struct adl_evaluate_report *report) ADL_MUST_CHECK;
 
 #endif

@@ -1,4 +1,4 @@
-/* What a training run says on standard error. */
+/* Prints the messages of a training run to standard error. */
 
 #include "server/training/train_log.h"
 
@@ -8,7 +8,7 @@
 #include "server/tasks/dataset_log.h"
 #include "server/tasks/progress.h"
 
-/* What is said while a bar is drawn. */
+/* Erases the progress bar, if one is drawn, before a message. */
 static void clear_progress(const struct adl_train_run *run)
 {
     if (run->progress)
@@ -41,7 +41,7 @@ void adl_train_log_unreadable_val(void *progress, const char *reason)
 
 void adl_train_log_broken_val(struct adl_train_run *run, const struct adl_evaluate_report *report)
 {
-    for (size_t i = 0; !run->val_told && i < report->class_count; i++) {
+    for (size_t i = 0; !run->val_reported && i < report->class_count; i++) {
         const struct adl_evaluate_class *c = &report->classes[i];
         if (c->images == 0 || c->errors < c->images)
             continue;
@@ -52,7 +52,7 @@ void adl_train_log_broken_val(struct adl_train_run *run, const struct adl_evalua
             fprintf(stderr,
                     "adl-server: train: warning: no image of class %zu in val can be read\n", i);
     }
-    run->val_told = true;
+    run->val_reported = true;
 }
 
 void adl_train_print_epoch(const struct adl_train_run *run, const struct adl_train_pace *pace,

@@ -1,8 +1,7 @@
-/* The network that a training run starts from: architecture, weights and input
- * normalisation. Options take precedence. What they leave open comes from the model
- * file of --init, if it describes itself, because weights fit only the activation,
- * padding and input that they were trained with. A resumed run takes the same from its
- * state. */
+/* Makes the network that a training run starts from: architecture, weights and input
+ * normalisation. Options take precedence. Properties that no option sets come from the model
+ * file of --init, if it contains a description, because weights fit only the activation, padding
+ * and input that they were trained with. A resumed run takes these properties from its state. */
 
 #include "server/training/train_model.h"
 
@@ -36,9 +35,8 @@ static int find_init(const struct adl_train_settings *s, char path[ADL_DEFAULT_M
     return adl_default_model(path, err);
 }
 
-/* Takes over from the file's architecture what the options leave open. The size of
- * the maps is excepted: weights do not depend on it, and localization profits from
- * large maps. */
+/* Takes the properties that no option sets from the file's architecture. The size of the feature
+ * maps is excepted: weights do not depend on it, and localization profits from large maps. */
 static void complete_arch(struct adl_arch *arch, const struct adl_arch_settings *s,
                           const struct adl_arch *from)
 {
@@ -56,8 +54,9 @@ static void complete_arch(struct adl_arch *arch, const struct adl_arch_settings 
     }
 }
 
-/* Without names and without --num-classes, the largest label says how many classes there are. A
- * slip there would make a network of hundreds of classes that no image has. */
+/* Fails if a label is probably wrong. Without class names and without --num-classes, the largest
+ * label determines the number of classes, so a wrong label could make a network with hundreds of
+ * classes that no image has. */
 static int check_labels(const struct adl_train_run *run, struct adl_error *err)
 {
     const struct adl_dataset *d = run->train;
@@ -75,7 +74,7 @@ static int check_labels(const struct adl_train_run *run, struct adl_error *err)
         snprintf(gap, sizeof gap, "the classes %zu to %zu", stray.classes, stray.next - 1);
     return adl_fail(err, ADL_ERR_FORMAT,
                     "%s: the image %.200s has class %d, which no other image has%s, while no image "
-                    "has %s; correct its label, or give --num-classes %zu if there are so many",
+                    "has %s; correct its label, or give --num-classes %zu if the label is right",
                     adl_train_data(run->settings), d->images[stray.image].id,
                     d->images[stray.image].class_id, others, gap, d->class_count);
 }
@@ -103,25 +102,25 @@ static int choose_arch(const struct adl_train_run *run, const struct adl_model *
     return 0;
 }
 
-/* The memory of a parameter that the model file is written from. */
+/* Returns the values of a parameter in model->weights, from which the model file is written. */
 static float *weights_of(const struct adl_model *model, int param)
 {
     return adl_tensors_find(model->weights, adl_graph_param(model->graph, param)->name)->data;
 }
 
-/* The head may have more layers than the classifier, but only that has an output for each
- * class. */
+/* Returns whether a parameter belongs to the classifier. The head may have more layers, but only
+ * the classifier has an output for each class. */
 static bool is_classifier(const struct adl_arch *arch, const struct adl_param *param)
 {
     return arch->backbone->is_head(param->name) && param->rank > 0 &&
            param->shape[0] == (size_t)arch->num_classes;
 }
 
-/* Fails where the file has less than half of the network's parameters, because training
- * would then begin from little but random weights while the user counts on the file's;
- * warns where it has more but not all. Parameters are counted as tensors, and those of the
- * classifier are left out, since a new one is what --init is for. `report` is the table of
- * what does not fit. */
+/* Fails if the file has less than half of the network's parameters, because training would then
+ * begin from mostly random weights, which is not what --init is meant for; warns if it has more
+ * but not all. Parameters are counted as tensors, and those of the classifier are left out, since
+ * a new classifier is common with --init. `report` is the table of the parameters that do not
+ * fit. */
 static int check_taken(struct adl_train_run *run, const char *init, const bool *taken,
                        const char *report, struct adl_error *err)
 {
@@ -140,7 +139,7 @@ static int check_taken(struct adl_train_run *run, const char *init, const bool *
         return adl_fail(err, ADL_ERR_FORMAT,
                         "hardly matches %s: it has %zu of the %zu parameters below the "
                         "classifier; the table above shows the nearest names; choose the --arch "
-                        "or --key that fits the file, or leave out --init",
+                        "or --key that fits the file, or omit --init",
                         network, found, expected);
     }
     if (found < expected)
@@ -154,8 +153,7 @@ static int check_taken(struct adl_train_run *run, const char *init, const bool *
     return 0;
 }
 
-/* Initialises all weights from the seed, then overwrites those that the file `init`
- * has. */
+/* Initialises all weights from the seed, then overwrites those that are in the file `init`. */
 static int fill_weights(struct adl_train_run *run, const char *init, struct adl_tensors *weights,
                         struct adl_error *err)
 {
@@ -169,7 +167,7 @@ static int fill_weights(struct adl_train_run *run, const char *init, struct adl_
     for (int i = 0; i < count; i++)
         adl_init_param(adl_graph_param(model->graph, i), (uint64_t)s->seed, weights_of(model, i));
     if (weights) {
-        /* Where nothing fits at all, the table is the more needed. */
+        /* If nothing fits at all, the table shows why, so it is printed at once. */
         if (adl_model_take(model, weights, taken, &report, err) < 0) {
             fputs(report.data && !report.failed ? report.data : "", stderr);
             goto out;
@@ -185,8 +183,8 @@ out:
     return result;
 }
 
-/* Names the classes as the data set does; outputs beyond those (--num-classes) are
- * named by their number. */
+/* Names the classes as the data set does; further outputs (--num-classes) are named by their
+ * index. */
 static int name_classes(struct adl_model *model, const struct adl_dataset *data,
                         struct adl_error *err)
 {
@@ -236,8 +234,8 @@ static int make_model(struct adl_train_run *run, const char *init, struct adl_te
                : 0;
 }
 
-/* The network of a state that is resumed, as a model without graph and weights. The file
- * of --init, which it may have come from, is not needed again. */
+/* Returns the network of a state that is resumed, as a model without graph and weights. The file
+ * of --init, if the run was started with one, is not needed again. */
 static struct adl_model *model_of_state(const json_t *state, struct adl_error *err)
 {
     double mean[3], std[3];
@@ -260,7 +258,8 @@ static struct adl_model *model_of_state(const json_t *state, struct adl_error *e
     return model;
 }
 
-/* The weights of a resumed run are those of its state, which the caller loads later. */
+/* Makes the network of a resumed run. Its weights are those of the state, which the caller loads
+ * later. */
 static int resume_model(struct adl_train_run *run, struct adl_error *err)
 {
     struct adl_model *from = model_of_state(run->state, err);
@@ -295,8 +294,8 @@ int adl_train_make_model(struct adl_train_run *run, struct adl_error *err)
     adl_tensors_free(weights);
     if (result == 0 && !init && run->train->count < FEW_IMAGES)
         adl_str_printf(&run->remarks,
-                       "%zu %s few for random initial weights; pretrained ones, such as with "
-                       "--init default --lr 0.003, will learn more from them\n",
+                       "%zu %s few for random initial weights; training from pretrained ones, "
+                       "such as with --init default --lr 0.003, will give better results\n",
                        run->train->count, run->train->count == 1 ? "image is" : "images are");
     return result;
 }

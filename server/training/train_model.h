@@ -3,8 +3,8 @@
 
 #include "server/training/train_state.h"
 
-/* Makes run->model, and run->origin where --init's file describes itself, from
- * run->settings for the classes of run->train. */
+/* Makes run->model from run->settings for the classes of run->train. Sets run->origin if the file
+ * of --init says how its weights were trained. */
 int adl_train_make_model(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
 
 #endif

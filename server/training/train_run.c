@@ -1,16 +1,15 @@
-/* The epochs of a training run.
+/* Trains the epochs of a run.
  *
- * An epoch goes as in the reference implementation: the learning rate for the
- * epoch, one pass over the training images in random order, an evaluation on val,
- * and saving. The model's threshold becomes the one that is best on val.
+ * An epoch consists of the same steps as in the reference implementation: the learning rate is
+ * set, the training images are used once in random order, the network is evaluated on val, and
+ * the files are saved. The model's threshold becomes the one that is best on val.
  *
- * A run gives the same bits for any number of threads, and however often it is
- * interrupted and resumed. This rests on three things. Every random number is
- * derived from the seed and from what it is for (epoch, batch, image, layer), never
- * drawn from a shared sequence. Sums over a batch are split by the shapes, not by
- * the number of threads. The state is saved only between optimizer steps, where the
- * weights, the momentum and the position are all there is; a run that is stopped
- * in the middle of an epoch keeps the order of its images and continues after the
+ * A run gives the same bits for any number of threads, and however often it is interrupted and
+ * resumed. There are three reasons for this. Every random number is derived from the seed and
+ * from its purpose (epoch, batch, image, layer), never drawn from a shared sequence. Sums over a
+ * batch are split by the shapes, not by the number of threads. The state is saved only between
+ * optimizer steps, where it consists of the weights, the momentum and the position alone; a run
+ * that is stopped in the middle of an epoch keeps the order of its images and continues after the
  * last batch. The evaluation changes no weight, so it can be aborted and repeated.
  *
  * Within long epochs the state is saved every --save-minutes, so that a crash costs
@@ -43,7 +42,7 @@
 
 /* --- preparation --------------------------------------------------------------------- */
 
-/* The train split is required; val may be missing or empty. */
+/* Opens the data. The train split is required; val may be missing or empty. */
 static int open_data(struct adl_train_run *run, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
@@ -69,7 +68,8 @@ static int open_data(struct adl_train_run *run, struct adl_error *err)
     run->val = adl_dataset_open(&options, &none);
     if (!run->val && none.kind != ADL_ERR_NOT_FOUND)
         return adl_fail(err, none.kind, "%s", none.message);
-    /* Without directories for the splits, the same is left out of both, and is said once. */
+    /* If train and val have no separate directories, the same files are left out of both, and
+     * are reported only once. */
     if (run->val && run->val->image_dir && !strcmp(run->val->image_dir, run->train->image_dir))
         memset(run->val->left_out, 0, sizeof run->val->left_out);
     if (run->val && run->val->count == 0) {
@@ -85,15 +85,16 @@ static bool is_stopped(void *context)
     return *run->stop;
 }
 
-/* Training images may be decoded reduced; val never is, so that its figures are those of eval. */
+/* Returns whether training images may be decoded at a reduced scale. Images of val never are, so
+ * that the figures are those of `eval`. */
 static bool decodes_fast(const struct adl_train_settings *s)
 {
     return !s->exact_decode && !s->random_resized_crop;
 }
 
-/* Collects every setting that affects the resulting bits. A resumed run has to have
- * the same; the number of epochs is not among them, unless the schedule depends on
- * it, so that a finished run can be extended. */
+/* Collects every setting that affects the resulting bits. A resumed run has to have the same
+ * settings. The number of epochs is not one of them, unless the schedule depends on it, so that a
+ * finished run can be extended. */
 static int make_config(struct adl_train_run *run, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
@@ -121,10 +122,10 @@ static int make_config(struct adl_train_run *run, struct adl_error *err)
                                                     : (json_decref(adl), 0));
     if (!failed && decodes_fast(s))
         failed = json_object_set_new(run->config, "fast_decode", json_true());
-    /* The learning rate of a cosine depends on the last epoch. */
+    /* The learning rates of a cosine schedule depend on the number of epochs. */
     if (!failed && s->schedule == ADL_SCHEDULE_COSINE)
         failed = json_object_set_new(run->config, "epochs", json_integer(s->epochs));
-    /* The default is not recorded, so that runs from before the option can be resumed. */
+    /* The default is not recorded, so that runs of versions without the option can be resumed. */
     if (!failed && s->exif != ADL_EXIF_AUTO)
         failed =
             json_object_set_new(run->config, "exif", json_string(adl_dataset_exif_names[s->exif]));
@@ -177,7 +178,7 @@ static int make_loader(struct adl_train_run *run, struct adl_error *err)
     return run->loader ? 0 : -1;
 }
 
-/* The network has no output for a class that train lacks, so val is measured without it. */
+/* Removes the images of val whose class train lacks, because the network has no output for it. */
 static int limit_val(struct adl_train_run *run, struct adl_error *err)
 {
     if (!run->val)
@@ -194,10 +195,11 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
 
-    /* Before the data is read and looked at, unless another run creates it meanwhile. */
+    /* Checked before the data is read, which takes time, and again when the directory is opened,
+     * because another run may have created it in between. */
     if (adl_train_check_dir(run, err) < 0 || open_data(run, err) < 0)
         return -1;
-    /* A new run creates its directory only when its settings make sense. */
+    /* A new run creates its directory later, when its settings are known to be valid. */
     if (s->resume && (adl_train_open_dir(run, err) < 0 || adl_train_read_state(run, err) < 0))
         return -1;
     if (adl_train_make_model(run, err) < 0 || limit_val(run, err) < 0 || make_config(run, err) < 0)
@@ -255,10 +257,10 @@ static void release(struct adl_train_run *run)
 
 /* --- training ---------------------------------------------------------------------- */
 
-/* Adds the gradients of one batch, and takes a step after the last batch of each
- * group of --accumulate batches. Each batch of a group is weighted by 1 / (number of
- * batches), so that a group counts as one larger batch; the last group of an epoch
- * may be smaller. Returns the mean loss of the batch. */
+/* Accumulates the gradients of one batch, and takes an optimizer step after the last batch of each
+ * group of --accumulate batches. Each batch is weighted by 1 / (number of batches in its group),
+ * so that a group has the effect of one larger batch; the last group of an epoch may be smaller.
+ * Returns the mean loss of the batch. */
 static double train_batch(struct adl_train_run *run, const struct adl_batch *batch)
 {
     const struct adl_train_settings *s = run->settings;
@@ -271,7 +273,8 @@ static double train_batch(struct adl_train_run *run, const struct adl_batch *bat
     size_t members = ADL_MIN(size, batches - first);
     double lr = adl_schedule_lr(&run->schedule, run->epoch, batch->number, batches);
 
-    /* A group whose last batch had no readable image has left its gradients. */
+    /* If the last batch of a group had no readable image, no step was taken, and the gradients of
+     * that group are still there. */
     if (group != run->group)
         adl_optimizer_zero_grads(run->optimizer);
     run->group = group;
@@ -298,8 +301,8 @@ static double train_batch(struct adl_train_run *run, const struct adl_batch *bat
     return loss;
 }
 
-/* The state can be saved only where no gradients are accumulated: those are not part
- * of it. */
+/* Returns whether the state can be saved now: no gradients are accumulated, which are not part of
+ * it. */
 static bool between_steps(const struct adl_train_run *run)
 {
     return run->batch % (size_t)run->settings->accumulate == 0;
@@ -313,15 +316,16 @@ static int save_position(struct adl_train_run *run, struct adl_error *err)
     return 0;
 }
 
-/* The loss of a network that gives every class the same probability, as a new one does. A
- * network of a single class is compared with one of two. */
+/* Returns the cross-entropy of a network that gives every class the same probability, as a network
+ * with random weights does approximately. For a single class it would be 0, so that of two classes
+ * is used. */
 static double guessing_loss(const struct adl_train_run *run)
 {
     return log(ADL_MAX(run->model->arch.num_classes, 2));
 }
 
-/* A run is given up when the loss of a batch, or after the first epoch the mean loss of an
- * epoch, is this many times that of guessing.
+/* A run ends as diverged when the loss of a batch, or after the first epoch the mean loss of an
+ * epoch, is this many times guessing_loss().
  *
  * A loss above that of guessing is common: the first steps of a high rate push the logits
  * of a new classifier far apart, and normalisation brings many such runs back. Runs of
@@ -329,21 +333,20 @@ static double guessing_loss(const struct adl_train_run *run)
  * up to 0.2 the worst batch had 149 times the loss of guessing, the worst epoch after the
  * first 21 times, and the loss came down to that of guessing or below; at rates from 1 it
  * had 1314 times or more, the worst epoch after the first 384 times or more, and it never
- * came down. The limits lie in the gaps.
- * They are multiples of the loss of guessing because that is the scale of a loss at any
- * number of classes. */
+ * came down. The limits lie between these values. They are multiples of the loss of guessing
+ * because losses grow in proportion to it with the number of classes. */
 #define BATCH_LOSS_LIMIT 200
 #define EPOCH_LOSS_LIMIT 50
 
 static int fail_loss(const struct adl_train_run *run, double loss, const char *where,
                      struct adl_error *err)
 {
-    char what[200];
-    snprintf(what, sizeof what,
+    char symptom[200];
+    snprintf(symptom, sizeof symptom,
              "the loss of %s in epoch %d is %.3g, where guessing among %d class%s has %.2g", where,
              run->epoch + 1, loss, run->model->arch.num_classes,
              ADL_ES(run->model->arch.num_classes), guessing_loss(run));
-    return adl_train_fail_diverged(run, what, err);
+    return adl_train_fail_diverged(run, symptom, err);
 }
 
 /* Trains the rest of the epoch. Returns 1 if it was stopped before the end, after
@@ -389,25 +392,25 @@ static int train_epoch(struct adl_train_run *run, struct adl_error *err)
     return more < 0 ? -1 : stopped;
 }
 
-/* The measure that the best epoch is chosen by: localization, or accuracy without
- * boxes. */
+/* Returns the measure by which the best epoch is chosen: of localization, or of classification if
+ * val has no boxes. */
 static double measure_of(const struct adl_evaluate_report *report)
 {
     return report->localized ? report->figures.max_box_acc_v2 : report->figures.top1_cls;
 }
 
-/* Whether an epoch replaces the best one. Many epochs get the same number of a small val
- * split right; between those the loss decides, which also measures how confident the
- * network is. If it is equal too, or not known, the later epoch is taken. A measure that
- * is not a number never replaces one. */
+/* Returns whether an epoch replaces the best one. With a small val split, many epochs have the
+ * same measure; between those the loss decides, which also measures how confident the network
+ * is. If the loss is equal too, or not known, the later epoch is better. An epoch whose measure is
+ * NAN never replaces the best one. */
 static bool is_best(const struct adl_train_run *run, double measure, double loss)
 {
     return measure > run->best || (measure == run->best && !(loss > run->best_loss));
 }
 
-/* The mean cross-entropy of the images that could be read, from the probabilities of their
- * classes; NAN if none could be read. A probability that is too small for a float counts as
- * the smallest normal one, so that the loss is finite: at most 87.3. */
+/* Returns the mean cross-entropy of the images that could be read, from the probabilities of their
+ * classes; NAN if none could be read. A probability below the smallest normal float is replaced by
+ * that, so that the loss is finite: at most 87.3. */
 static double mean_loss(const struct adl_evaluate_place *places, size_t count)
 {
     double sum = 0;
@@ -421,9 +424,9 @@ static double mean_loss(const struct adl_evaluate_place *places, size_t count)
     return measured ? sum / (double)measured : (double)NAN;
 }
 
-/* Evaluates the current weights on val; *loss becomes their mean loss. The evaluation can be
- * aborted only if this process has trained a batch before. Otherwise a run that is resumed at this
- * point and stopped again and again would never get past it. */
+/* Evaluates the current weights on val; *loss becomes the mean loss. The evaluation can be aborted
+ * only if this process has trained a batch before. Otherwise a run that is resumed before the
+ * evaluation and always stopped during it would never continue. */
 static int evaluate(struct adl_train_run *run, struct adl_evaluate_report *report, double *loss,
                     struct adl_error *err)
 {
@@ -438,7 +441,7 @@ static int evaluate(struct adl_train_run *run, struct adl_evaluate_report *repor
         .map = run->model->map,
         .progress = adl_progress_callback,
         .report_context = &progress,
-        .broken = run->val_told ? NULL : adl_train_log_unreadable_val,
+        .broken = run->val_reported ? NULL : adl_train_log_unreadable_val,
         .stopped = run->trained ? is_stopped : NULL,
         .stop_context = run,
         .frames = {.cache = run->cache, .first = run->train->count},
@@ -465,8 +468,8 @@ static int evaluate(struct adl_train_run *run, struct adl_evaluate_report *repor
     return result;
 }
 
-/* The evaluation used the threshold of the previous epoch. This replaces the figures
- * at the model's threshold by those at the best one, which the model gets now. */
+/* Replaces the figures at the threshold that the evaluation used, which is that of the previous
+ * epoch, by those at the best threshold, which the model gets now. */
 static void use_best_threshold(struct adl_evaluation *figures)
 {
     figures->gt_known_loc = figures->max_box_acc;
@@ -474,8 +477,8 @@ static void use_best_threshold(struct adl_evaluation *figures)
     figures->top5_loc = figures->best_top5_loc;
 }
 
-/* Evaluates; returns 1 if that was stopped. If it ends early, stopped or failed, the
- * trained epoch is saved first; a resumed run then continues with the evaluation. */
+/* Evaluates; returns 1 if the evaluation was stopped. If it was stopped or failed, saves the
+ * trained epoch, so that a resumed run continues with the evaluation. */
 static int evaluate_or_save(struct adl_train_run *run, struct adl_evaluate_report *report,
                             double *loss, struct adl_error *err)
 {
@@ -491,7 +494,7 @@ static int evaluate_or_save(struct adl_train_run *run, struct adl_evaluate_repor
     return stopped && saved == 0 ? 1 : -1;
 }
 
-static void announce(const struct adl_train_run *run, enum adl_train_event_kind kind)
+static void call_on_event(const struct adl_train_run *run, enum adl_train_event_kind kind)
 {
     const struct adl_train_event event = {.kind = kind,
                                           .dir = run->settings->out,
@@ -549,7 +552,7 @@ static int finish_epoch(struct adl_train_run *run, const struct adl_train_pace *
         ADL_TRY(adl_train_save_model(run, ADL_RUN_BEST, err));
     ADL_TRY(save_position(run, err));
     if (run->epoch < run->settings->epochs)
-        announce(run, ADL_TRAIN_EPOCH_DONE);
+        call_on_event(run, ADL_TRAIN_EPOCH_DONE);
     result = 0;
 out:
     adl_evaluate_report_release(&report);
@@ -567,7 +570,7 @@ static int run_epoch(struct adl_train_run *run, struct adl_error *err)
     struct adl_train_pace pace = {
         .lr = adl_schedule_lr(&run->schedule, run->epoch, batches - 1, batches),
         .seconds = adl_clock_ms(start, adl_clock_ns()) / 1000};
-    /* Images from before a resume took their time in another process. */
+    /* `seconds` does not include the images that another process trained before a resume. */
     if (pace.seconds > 0)
         pace.images_per_second = (double)(run->sums.images - before) / pace.seconds;
     return finish_epoch(run, &pace, err);
@@ -591,7 +594,7 @@ int adl_train_run(const struct adl_train_settings *settings, const char *command
             result = 0;
     }
     if (result == 0) {
-        announce(&run, *stop ? ADL_TRAIN_STOPPED : ADL_TRAIN_DONE);
+        call_on_event(&run, *stop ? ADL_TRAIN_STOPPED : ADL_TRAIN_DONE);
         adl_train_log_end(&run);
     }
     release(&run);

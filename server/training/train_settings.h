@@ -1,7 +1,7 @@
 #ifndef ADL_SERVER_TRAINING_TRAIN_SETTINGS_H
 #define ADL_SERVER_TRAINING_TRAIN_SETTINGS_H
 
-/* The options of `train`. cmd_train.c has the table that fills them in. */
+/* The options of `train`. The table of options in cmd_train.c fills them in. */
 
 #include <stdbool.h>
 
@@ -45,7 +45,7 @@ struct adl_train_settings {
     struct adl_method_settings method;
 };
 
-/* The path that stands for the data set in messages and records. */
+/* Returns the path that names the data set in messages and records. */
 static inline const char *adl_train_data(const struct adl_train_settings *settings)
 {
     return settings->data ? settings->data : settings->metadata;

@@ -1,9 +1,9 @@
 #ifndef ADL_SERVER_TRAINING_TRAIN_STATE_H
 #define ADL_SERVER_TRAINING_TRAIN_STATE_H
 
-/* The live state of a training run, shared by the files of this directory:
- * train_run.c advances it, train_model.c makes its network, train_files.c saves
- * and restores it. Nothing outside of server/training/ includes this. */
+/* The state of a training run in memory, shared by the files of this directory: train_run.c
+ * advances it, train_model.c makes its network, train_files.c saves and restores it. No file
+ * outside of server/training/ includes this one. */
 
 #include <jansson.h>
 
@@ -19,12 +19,12 @@
 
 /* Sums over the images of the current epoch so far. */
 struct adl_train_sums {
-    double loss; /* of each image's cross-entropy */
+    double loss; /* cross-entropy */
     size_t images;
     size_t right; /* images whose top-1 class is the label */
 };
 
-/* One thread: the run's. */
+/* A training run. Used by one thread. */
 struct adl_train_run {
     const struct adl_train_settings *settings;
     adl_train_event_fn *on_event; /* may be NULL */
@@ -32,7 +32,7 @@ struct adl_train_run {
     const volatile sig_atomic_t *stop;
     struct adl_dataset *train;
     struct adl_dataset *val; /* NULL: there is none, or it is empty */
-    struct adl_model *model; /* what is saved; each save copies the optimizer's weights into it */
+    struct adl_model *model; /* is saved; each save copies the optimizer's weights into it */
     struct adl_pool *pool;
     struct adl_frame_cache *cache; /* of the images of train, then those of val */
     struct adl_loader *loader;
@@ -46,7 +46,7 @@ struct adl_train_run {
     int lock;       /* of the run's directory, see run_lock.h */
     json_t *data;   /* the identity of `train`, see train_data.h */
     json_t *state;  /* the description of the state that is resumed; NULL: a new run */
-    struct adl_str remarks;        /* lines that are printed once the run is known to begin */
+    struct adl_str remarks;        /* lines that are printed when the run begins */
     struct adl_progress *progress; /* of the running epoch; NULL between epochs */
 
     /* The position: completed epochs, and completed batches of the current one. */
@@ -59,9 +59,9 @@ struct adl_train_run {
     double best_loss;                      /* its loss on val; NAN: none, or unknown */
     int best_epoch;                        /* from 1; 0: none yet */
     struct adl_evaluate_report evaluation; /* of the best epoch; zeroed after a resume */
-    bool val_told;                         /* its unreadable images and classes were named */
+    bool val_reported;                     /* unreadable images and classes of val were named */
     size_t val_errors;                     /* unreadable images of val in the last epoch */
-    uint64_t saved_ns;                     /* when the state was last saved */
+    uint64_t saved_ns;                     /* time at which the state was last saved */
 };
 
 #endif

@@ -37,15 +37,15 @@ static void each_thing_is_said_once(void)
     expect_log(&d, false, "");
     expect_log(&d, true,
                "adl-server: train: warning: 2 of 3 classes have no image: ant, cat\n"
-               "adl-server: train: warning: all images are of a single class: bee; there is "
-               "nothing to tell it from\n");
+               "adl-server: train: warning: all images are of a single class: bee; a "
+               "classifier needs at least two\n");
 
     d.left_out[ADL_LEFT_OUT_CLASS] = (struct adl_left_out_count){.count = 1, .names = {"a\nb"}};
     d.left_out[ADL_LEFT_OUT_SPECIAL] =
         (struct adl_left_out_count){.count = 9, .names = {"p", "q", "r", "s"}};
     expect_log(&d, false,
                "adl-server: train: photos: left out 1 directory without a JPEG, PNG or WebP "
-               "image, which is no class: a?b\n"
+               "image, which is not a class: a?b\n"
                "adl-server: train: photos: left out 9 FIFOs, sockets or devices: p, q, r, s, "
                "...\n");
     memset(d.left_out, 0, sizeof d.left_out);

@@ -27,8 +27,13 @@ static void make(struct adl_predictions *predictions, struct adl_prediction *pre
     *box = (struct adl_localized_box){{1, 2, 3, 4}, 0.75};
     *prediction = (struct adl_prediction){
         .class_id = 2, .score = 0.5F, .cam = heatmap, .place = {.boxes = box, .box_count = 1}};
-    *predictions = (struct adl_predictions){
-        .items = prediction, .count = 1, .cam_w = 2, .cam_h = 2, .input_w = 2, .input_h = 2, .map = {.threshold = 0.25}};
+    *predictions = (struct adl_predictions){.items = prediction,
+                                            .count = 1,
+                                            .cam_w = 2,
+                                            .cam_h = 2,
+                                            .input_w = 2,
+                                            .input_h = 2,
+                                            .map = {.threshold = 0.25}};
 }
 
 static int stop(void *context, struct adl_error *err)
@@ -95,10 +100,10 @@ static void heatmaps_stretch_over_the_image(void)
     adl_error_clear(&err);
 
     /* The client has left. */
-    reply.go_on = stop;
+    reply.check = stop;
     CU_ASSERT_PTR_NULL(adl_reply_to_json(&reply, &err));
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_CANCELLED);
-    reply.go_on = NULL;
+    reply.check = NULL;
     adl_error_clear(&err);
 
     /* Far too many pixels for one answer. */
