@@ -1,4 +1,4 @@
-/* The time of each step of a plan. */
+/* Measures the time of each step of a plan. */
 
 #include "server/commands/bench_layers.h"
 
@@ -10,7 +10,8 @@
 
 #define PROFILES 7
 
-/* From `all`, PROFILES x steps seconds per batch, to `out`, milliseconds per image. */
+/* Writes the median of each step to `out`, in milliseconds per image. `all` has PROFILES x steps
+ * times, in seconds per batch. */
 static void take_medians(const double *all, size_t steps, int batch, double *out)
 {
     for (size_t step = 0; step < steps; step++) {
@@ -60,7 +61,8 @@ void adl_bench_layers_release(struct adl_bench_layers *layers)
 
 struct row {
     struct adl_step_info info;
-    double ms, gflops, share;
+    double ms, gflops;
+    double fraction;   /* of the time of all steps */
     const char *other; /* NULL: no other algorithm applies */
     double other_ms;
 };
@@ -76,7 +78,7 @@ static struct row row_of(const struct adl_bench_layers *layers, int step)
     adl_plan_step_info(layers->plan, step, &row.info);
     adl_plan_step_info(layers->other, step, &other);
     row.gflops = row.ms > 0 ? 2e-6 * (double)row.info.macs / row.ms : 0;
-    row.share = total > 0 ? row.ms / total : 0;
+    row.fraction = total > 0 ? row.ms / total : 0;
     if (strcmp(row.info.kernel, other.kernel) != 0)
         row.other = other.kernel;
     return row;
@@ -88,10 +90,11 @@ json_t *adl_bench_layers_json(const struct adl_bench_layers *layers)
 
     for (int i = 0; i < adl_plan_step_count(layers->plan); i++) {
         struct row row = row_of(layers, i);
-        json_t *item = json_pack(
-            "{s:s, s:s, s:[i, i, i], s:f, s:f, s:f, s:f}", "name", row.info.name, "kernel",
-            row.info.kernel, "shape", row.info.out.h, row.info.out.w, row.info.out.c, "mmac",
-            (double)row.info.macs * 1e-6, "ms", row.ms, "gflops", row.gflops, "share", row.share);
+        json_t *item =
+            json_pack("{s:s, s:s, s:[i, i, i], s:f, s:f, s:f, s:f}", "name", row.info.name,
+                      "kernel", row.info.kernel, "shape", row.info.out.h, row.info.out.w,
+                      row.info.out.c, "mmac", (double)row.info.macs * 1e-6, "ms", row.ms, "gflops",
+                      row.gflops, "share", row.fraction);
         if (row.other)
             json_object_set_new(item, "alternative",
                                 json_pack("{s:s, s:f}", "kernel", row.other, "ms", row.other_ms));
@@ -109,7 +112,7 @@ void adl_bench_layers_print(const struct adl_bench_layers *layers)
         char shape[40];
         snprintf(shape, sizeof shape, "%dx%dx%d", row.info.out.h, row.info.out.w, row.info.out.c);
         printf("%-32s %-10s %14s %9.2f %9.3f %9.1f %5.1f%%", row.info.name, row.info.kernel, shape,
-               (double)row.info.macs * 1e-6, row.ms, row.gflops, 100 * row.share);
+               (double)row.info.macs * 1e-6, row.ms, row.gflops, 100 * row.fraction);
         if (row.other)
             printf("   %-10s %9.3f%s", row.other, row.other_ms,
                    row.other_ms < row.ms ? " faster" : "");

@@ -1,6 +1,6 @@
-/* The time of a training step. A network with ADL layers is measured with the
- * layers active and inactive in alternate steps, so that both see the same state of
- * the machine; the difference of the medians is what ADL costs. */
+/* Measures the time of a training step. A network with ADL layers is measured with the layers
+ * active and inactive in alternate steps, so that a change of the machine's speed affects both;
+ * the difference of the medians is the cost of ADL. */
 
 #include "server/commands/bench_train.h"
 
@@ -23,7 +23,7 @@
 
 #define MAX_STEPS 10000
 
-/* The parts of a step, and the whole. */
+/* The parts of a step, and the whole step. */
 enum part { FORWARD, BACKWARD, UPDATE, STEP, PARTS };
 
 /* Milliseconds of each measured step. */
@@ -48,7 +48,7 @@ static int by_value(const void *a, const void *b)
     return (x > y) - (x < y);
 }
 
-/* Sorts the values. */
+/* Returns the median; sorts the values. */
 static double median(double *values, size_t count)
 {
     qsort(values, count, sizeof *values, by_value);
@@ -109,24 +109,24 @@ static double step(struct measurement *m, bool adl, struct series *series)
                                   .adl_threshold = 0.9};
     struct adl_sgd sgd = {0.9, 1e-4, true};
     float *const *params = adl_optimizer_params(m->optimizer);
-    uint64_t at[STEP + 1];
+    uint64_t ns[STEP + 1]; /* the time before each part, and after the last one */
 
     mode.key = m->with.count + m->without.count;
-    at[0] = adl_clock_ns();
+    ns[0] = adl_clock_ns();
     adl_tape_forward(m->tape, b->batch, params, &mode);
     adl_cross_entropy(adl_tape_logits(m->tape), m->labels, (size_t)b->batch,
                       (size_t)b->model->arch.num_classes, 0, adl_tape_logits_grad(m->tape), NULL);
-    at[1] = adl_clock_ns();
+    ns[1] = adl_clock_ns();
     adl_optimizer_zero_grads(m->optimizer);
     adl_tape_backward(m->tape, params, &mode, adl_optimizer_grads(m->optimizer));
-    at[2] = adl_clock_ns();
+    ns[2] = adl_clock_ns();
     adl_optimizer_step(m->optimizer, &sgd, 1e-4, 10, m->pool);
-    at[3] = adl_clock_ns();
-    double step_ms = adl_clock_ms(at[0], at[STEP]);
+    ns[3] = adl_clock_ns();
+    double step_ms = adl_clock_ms(ns[0], ns[STEP]);
     if (!series)
         return step_ms;
     for (int part = 0; part < STEP; part++)
-        series->ms[part][series->count] = adl_clock_ms(at[part], at[part + 1]);
+        series->ms[part][series->count] = adl_clock_ms(ns[part], ns[part + 1]);
     series->ms[STEP][series->count++] = step_ms;
     return step_ms;
 }
@@ -146,7 +146,7 @@ static void measure(struct measurement *m)
     }
 }
 
-/* FLOPs per image: the forward pass, and two products of the same size in the
+/* Sets *flops to the FLOPs per image: those of the forward pass, and twice as many in the
  * backward pass (gradients of the input and of the weights). */
 static int training_flops(const struct adl_bench_train *b, double *flops, struct adl_error *err)
 {

@@ -1,8 +1,8 @@
 #ifndef ADL_SERVER_COMMANDS_BENCH_TRAIN_H
 #define ADL_SERVER_COMMANDS_BENCH_TRAIN_H
 
-/* `bench --train`: the time of a training step and its parts, and what ADL layers
- * add to it. */
+/* Implements `bench --train`: measures the time of a training step and its parts, and the time
+ * that ADL layers add. */
 
 #include "models/model.h"
 

@@ -1,4 +1,4 @@
-/* The peak speeds that `bench` compares a network with. */
+/* Measures the peak speeds with which `bench` compares a network. */
 
 #include "server/commands/bench_yardstick.h"
 
@@ -9,7 +9,7 @@
 #include "base/mem.h"
 #include "kernels/blas.h"
 
-/* The product takes about 20 ms, FMA_FLOPS operations in registers a tenth of it. */
+/* The product takes about 20 ms, FMA_FLOPS operations in registers a tenth of that. */
 #define SGEMM_SIDE 1024
 #define FMA_FLOPS 2e8
 
@@ -64,7 +64,7 @@ static size_t fma_rounds(const struct adl_kernels *kernels)
     return (size_t)(FMA_FLOPS / kernels->fma_flops);
 }
 
-/* `matrices` holds three squares; the third receives the product of the others. */
+/* `matrices` contains three square matrices; the third becomes the product of the others. */
 double adl_bench_yardstick_measure(struct adl_bench_yardstick *y)
 {
     size_t n = SGEMM_SIDE;

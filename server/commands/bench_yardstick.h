@@ -1,9 +1,9 @@
 #ifndef ADL_SERVER_COMMANDS_BENCH_YARDSTICK_H
 #define ADL_SERVER_COMMANDS_BENCH_YARDSTICK_H
 
-/* The peak speed of one thread of this processor: multiply-adds in registers, and
- * OpenBLAS's product of two matrices. They are measured between the runs of `bench`,
- * so that a slowdown of the machine affects both and the ratios stay meaningful. */
+/* Measures the peak speed of one thread of this processor: of multiply-adds in registers, and of
+ * OpenBLAS's product of two matrices. This is done between the runs of `bench`, so that a
+ * slowdown of the machine affects all of them and the ratios stay meaningful. */
 
 #include <stddef.h>
 
@@ -15,7 +15,7 @@ struct adl_bench_times {
     size_t count;
 };
 
-/* The median of at least one time; sorts `times`. */
+/* Returns the median of at least one time; sorts `times`. */
 double adl_bench_median(struct adl_bench_times times);
 
 struct adl_bench_yardstick {
@@ -26,16 +26,16 @@ struct adl_bench_yardstick {
     float *matrices;
 };
 
-/* Makes room for `most` measurements of each kind, and warms up. */
+/* Allocates space for `most` measurements of each kind, and measures once without recording. */
 int adl_bench_yardstick_create(struct adl_bench_yardstick *yardstick,
                                const struct adl_kernels *kernels, size_t most,
                                struct adl_error *err) ADL_MUST_CHECK;
 void adl_bench_yardstick_free(struct adl_bench_yardstick *yardstick);
 
-/* Measures both once, unless there is no more room; returns the milliseconds spent. */
+/* Measures both once, unless the space is used up; returns the milliseconds that this took. */
 double adl_bench_yardstick_measure(struct adl_bench_yardstick *yardstick);
 
-/* GFLOP/s at the median. */
+/* Return GFLOP/s at the median. */
 double adl_bench_fma_gflops(const struct adl_bench_yardstick *yardstick);
 double adl_bench_sgemm_gflops(const struct adl_bench_yardstick *yardstick);
 

@@ -1,10 +1,10 @@
-/* `bench`: the speed of a network on this machine, class maps included.
+/* Implements `bench`, which measures the speed of a network on this machine, class maps included.
  *
- * A run is one batch through the plan and the class map of each image's best
- * class. The figure is the median over all runs; the minimum is given as well. A
- * laptop or a shared machine changes its speed within seconds, so the peak speeds
- * that the result is compared with (bench_yardstick.h) are measured in between,
- * and the ratios stay meaningful when the absolute figures do not. */
+ * A run computes the logits of one batch and the class map of each image's most probable class.
+ * The result is the median over all runs; the minimum is given as well. A laptop or a shared
+ * machine changes its speed within seconds, so the peak speeds with which the result is compared
+ * (bench_yardstick.h) are measured between the runs, and the ratios stay meaningful when the
+ * absolute figures do not. */
 
 #include <math.h>
 #include <stdio.h>
@@ -29,8 +29,8 @@
 #include "wsol/session_cam.h"
 
 #define MAX_RUNS 100000
-/* The yardstick gets at most 1/8 of the time that the runs take. */
-#define YARDSTICK_SHARE 8
+/* Measuring the peak speeds takes about 1/8 of the time of the runs. */
+#define RUNS_PER_YARDSTICK 8
 
 struct settings {
     const char *model;
@@ -63,9 +63,10 @@ struct bench {
     double peak_rss_mib; /* after loading and a first run, before the yardstick's matrices */
 };
 
-/* --- what is measured ---------------------------------------------------------- */
+/* --- the network ----------------------------------------------------------------- */
 
-/* -1..1 from xorshift64*. Any numbers do, as long as every run has the same. */
+/* Returns a number in -1..1 from xorshift64*. Any generator suffices that gives every run the
+ * same numbers. */
 static float random_unit(uint64_t *state)
 {
     *state ^= *state >> 12;
@@ -74,9 +75,9 @@ static float random_unit(uint64_t *state)
     return (float)(int32_t)((*state * 0x2545F4914F6CDD1DULL) >> 32) * 0x1p-31F;
 }
 
-/* Random weights with He's scaling keep activations in the range of a trained
- * network's. Without it they would vanish, and denormal arithmetic, which is slow,
- * would be measured. */
+/* Fills the weights with random numbers. He's scaling keeps the activations in the range of those
+ * of a trained network. Without it they would vanish, and slow denormal arithmetic would be
+ * measured. */
 static void fill_weights(const struct adl_model *model)
 {
     uint64_t state = 0x9E3779B97F4A7C15ULL;
@@ -165,8 +166,8 @@ static double run_batch(struct bench *bench, struct adl_pool *pool, struct adl_s
     return adl_clock_ms(start, adl_clock_ns());
 }
 
-/* Runs once, so that every page has been touched: what is resident then is the
- * memory that running takes. */
+/* Runs once, so that every page has been touched; the resident size is then the memory that
+ * running takes. */
 static int warm_up(struct bench *bench, struct adl_pool *pool, struct adl_session *session,
                    struct adl_error *err)
 {
@@ -206,7 +207,7 @@ static int measure(struct bench *bench, struct adl_pool *pool, struct adl_sessio
         double ms = run_batch(bench, pool, session);
         bench->runs.ms[bench->runs.count++] = ms;
         spent_ms += ms;
-        if (bench->runs.count <= 3 || yardstick_ms * YARDSTICK_SHARE < spent_ms)
+        if (bench->runs.count <= 3 || yardstick_ms * RUNS_PER_YARDSTICK < spent_ms)
             yardstick_ms += adl_bench_yardstick_measure(&bench->yardstick);
     }
     return 0;
@@ -246,7 +247,7 @@ struct summary {
     double min_ms, median_ms; /* per image */
     double gflops;            /* at the median, all threads */
     double fma_gflops;        /* the peak of one thread */
-    double peak_share;        /* gflops per thread / fma_gflops */
+    double peak_fraction;     /* gflops per thread / fma_gflops */
     double sgemm_gflops;      /* of OpenBLAS's product on one thread */
     double ratio;             /* gflops per thread / sgemm_gflops */
 };
@@ -261,7 +262,7 @@ static struct summary summarise(struct bench *bench)
     out.median_ms = adl_bench_median(bench->runs) / batch;
     out.gflops = flops * 1e-6 / out.median_ms;
     out.fma_gflops = adl_bench_fma_gflops(&bench->yardstick);
-    out.peak_share = out.gflops / bench->threads / out.fma_gflops;
+    out.peak_fraction = out.gflops / bench->threads / out.fma_gflops;
     out.sgemm_gflops = adl_bench_sgemm_gflops(&bench->yardstick);
     out.ratio = out.gflops / bench->threads / out.sgemm_gflops;
     return out;
@@ -269,18 +270,18 @@ static struct summary summarise(struct bench *bench)
 
 static int print_json(const struct bench *bench, const struct summary *sum, struct adl_error *err)
 {
-    json_t *root =
-        json_pack("{s:s, s:i, s:i, s:s, s:s, s:s, s:[i, i], s:i, s:{s:f, s:f}, s:f, s:f, s:f, s:f, "
-                  "s:f, s:f, s:I, s:I}",
-                  "arch", bench->arch_name, "batch", bench->settings->batch, "threads",
-                  bench->threads, "cpu", adl_cpu_name(), "isa", adl_plan_isa_name(bench->plan),
-                  "precision", adl_precision_names[bench->settings->precision], "size",
-                  bench->input.h, bench->input.w, "runs", (int)bench->runs.count, "ms_per_image",
-                  "min", sum->min_ms, "median", sum->median_ms, "gflops", sum->gflops, "fma_gflops",
-                  sum->fma_gflops, "peak_share", sum->peak_share, "sgemm_gflops", sum->sgemm_gflops,
-                  "ratio_to_sgemm", sum->ratio, "peak_rss_mib", bench->peak_rss_mib,
-                  "weights_bytes", (json_int_t)adl_plan_weight_bytes(bench->plan), "arena_bytes",
-                  (json_int_t)adl_plan_arena_bytes(bench->plan));
+    json_t *root = json_pack(
+        "{s:s, s:i, s:i, s:s, s:s, s:s, s:[i, i], s:i, s:{s:f, s:f}, s:f, s:f, s:f, s:f, "
+        "s:f, s:f, s:I, s:I}",
+        "arch", bench->arch_name, "batch", bench->settings->batch, "threads", bench->threads, "cpu",
+        adl_cpu_name(), "isa", adl_plan_isa_name(bench->plan), "precision",
+        adl_precision_names[bench->settings->precision], "size", bench->input.h, bench->input.w,
+        "runs", (int)bench->runs.count, "ms_per_image", "min", sum->min_ms, "median",
+        sum->median_ms, "gflops", sum->gflops, "fma_gflops", sum->fma_gflops, "peak_share",
+        sum->peak_fraction, "sgemm_gflops", sum->sgemm_gflops, "ratio_to_sgemm", sum->ratio,
+        "peak_rss_mib", bench->peak_rss_mib, "weights_bytes",
+        (json_int_t)adl_plan_weight_bytes(bench->plan), "arena_bytes",
+        (json_int_t)adl_plan_arena_bytes(bench->plan));
     int result = -1;
 
     if (root && bench->layers.ms &&
@@ -304,7 +305,7 @@ static void print_table(const struct bench *bench, const struct summary *sum)
            bench->runs.count, sum->min_ms);
     printf("%.1f GFLOP/s; each thread reaches %.2f of its peak, %.1f, and %.2f of the speed of\n"
            "OpenBLAS's matrix product, %.1f\n",
-           sum->gflops, sum->peak_share, sum->fma_gflops, sum->ratio, sum->sgemm_gflops);
+           sum->gflops, sum->peak_fraction, sum->fma_gflops, sum->ratio, sum->sgemm_gflops);
     printf("%.1f MiB of weights, %.1f MiB per image being processed, %.0f MiB peak resident size\n",
            (double)adl_plan_weight_bytes(bench->plan) / (double)ADL_MIB,
            (double)adl_plan_arena_bytes(bench->plan) / (double)ADL_MIB, bench->peak_rss_mib);

@@ -1,6 +1,6 @@
-/* `calibrate`: chooses the map rule of a model on images with boxes, and writes the model anew with
- * the rule and with what it is worth. eval/calibrate.h chooses; this file finds the images and
- * reports. */
+/* Implements `calibrate`, which chooses the map rule of a model on images with boxes, and writes
+ * a model file with the rule and its accuracy on other images. eval/calibrate.h chooses the rule;
+ * this file opens the images and reports the result. */
 
 #include <math.h>
 #include <stdio.h>
@@ -48,7 +48,7 @@ struct calibrate {
     float *head; /* the few-box head; NULL unless it was fitted */
 };
 
-/* --- what it works on -------------------------------------------------------------- */
+/* --- the images and the model ------------------------------------------------------ */
 
 static int open_data(struct calibrate *c, struct adl_error *err)
 {
@@ -74,7 +74,8 @@ static int open_data(struct calibrate *c, struct adl_error *err)
     return 0;
 }
 
-/* Classes are matched by name where both have names, else by number. */
+/* Matches the classes of the data set and of the model, by name if both have names, otherwise by
+ * index. */
 static int match_classes(struct calibrate *c, struct adl_error *err)
 {
     struct adl_dataset *d = c->dataset;
@@ -103,7 +104,7 @@ static int open_model(struct calibrate *c, struct adl_error *err)
         return -1;
     const struct adl_plan_options how = {
         .input_h = c->model->input_h, .input_w = c->model->input_w, .pool = c->pool};
-    /* The weights stay, because the model is written again. */
+    /* Not adl_model_into_plan(): the model keeps its weights, because it is written again. */
     c->plan = adl_plan_create(c->model->graph, c->model->params, &how, err);
     if (!c->plan)
         return -1;
@@ -157,7 +158,8 @@ static double tenth(double value)
     return round(10 * value) / 10;
 }
 
-/* What the model file keeps: enough that nobody takes the fit for a result. */
+/* Returns the record for the model file. It includes the accuracy by cross-validation, because
+ * the accuracy on the images of the calibration is too good. */
 static json_t *record(const struct calibrate *c)
 {
     const struct settings *s = c->settings;

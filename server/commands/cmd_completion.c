@@ -1,5 +1,5 @@
-/* `completion`: a script that makes a shell complete this program's command lines,
- * written from the option tables. */
+/* Implements `completion`, which writes a script that makes a shell complete this program's
+ * command lines, from the option tables. */
 
 #include <stdio.h>
 #include <string.h>
@@ -32,7 +32,7 @@ static void put_each(struct adl_str *out, const struct adl_command *const *comma
         put(out, *commands);
 }
 
-/* What may follow an option. */
+/* Kinds of values that may follow an option. */
 enum value_kind { NO_VALUE, CHOICES, DIRECTORIES, FILES, ANYTHING };
 
 static enum value_kind value_of(const struct adl_option *option)
@@ -55,7 +55,7 @@ static void put_choices(struct adl_str *out, const struct adl_option *option)
 
 /* --- bash -------------------------------------------------------------------------- */
 
-/* Cases of "SUBCOMMAND:PREVIOUS WORD" for options that take a value. */
+/* Appends the cases "SUBCOMMAND:PREVIOUS WORD" for options that take a value. */
 static void put_bash_values(struct adl_str *out, const struct adl_command *command)
 {
     for (const struct adl_option *option = command->options; option->name; option++) {
@@ -83,7 +83,7 @@ static void put_name(struct adl_str *out, const struct adl_command *command)
     adl_str_printf(out, " %s", command->name);
 }
 
-/* The case of a subcommand that lists its options. */
+/* Appends the case of a subcommand, which lists its options. */
 static void put_bash_options(struct adl_str *out, const struct adl_command *command)
 {
     adl_str_printf(out, "    %s) words='--help", command->name);
@@ -125,7 +125,7 @@ static void write_bash(struct adl_str *out, const struct adl_command *const *com
 
 /* --- zsh ---------------------------------------------------------------------------- */
 
-/* An option as _arguments takes it: '--name=[help]:METAVAR:action'. */
+/* Appends an option in the form of zsh's _arguments: '--name=[help]:METAVAR:action'. */
 static void put_zsh_option(struct adl_str *out, const struct adl_option *option)
 {
     static const char *const actions[] = {

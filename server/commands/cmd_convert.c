@@ -1,4 +1,5 @@
-/* `convert`: PyTorch or safetensors weights in, a model file or ONNX out. */
+/* Implements `convert`, which reads PyTorch or safetensors weights and writes a model file or
+ * ONNX. */
 
 #include <errno.h>
 #include <stdio.h>
@@ -40,7 +41,7 @@ static bool ends_with(const char *text, const char *end)
     return length >= tail && !strcmp(text + length - tail, end);
 }
 
-/* "HEIGHTxWIDTH" in pixels, or one number for both. */
+/* Parses "HEIGHTxWIDTH" in pixels, or one number for both. */
 static int parse_input_size(const char *text, int *height, int *width, struct adl_error *err)
 {
     char *end;
@@ -62,7 +63,8 @@ static int parse_input_size(const char *text, int *height, int *width, struct ad
     return 0;
 }
 
-/* One name per line, with LF or CRLF; empty lines at the end and a byte order mark are ignored. */
+/* Reads class names, one per line, with LF or CRLF; empty lines at the end and a byte order mark
+ * are ignored. */
 static int read_classes(struct adl_model *model, const char *path, struct adl_error *err)
 {
     const char **names = NULL;
@@ -133,7 +135,7 @@ static int hash_file(const char *path, char hex[65], struct adl_error *err)
 }
 
 /* Records the name and SHA-256 of the source in `training` of the model file. A
- * pipe is skipped: its name means nothing later, and it cannot be read twice. */
+ * pipe is skipped: its name is meaningless later, and it cannot be read twice. */
 static int record_source(struct adl_model *model, const char *path, struct adl_error *err)
 {
     const char *slash = strrchr(path, '/');
@@ -174,8 +176,8 @@ static int apply(struct adl_model *model, const struct settings *s,
     return 0;
 }
 
-/* Metrics depend on the weights, the preprocessing, and the rule and threshold of maps.
- * Names the first of these except for the weights in which the models differ; NULL if none. */
+/* Returns the name of the first difference between the models on which metrics depend, apart from
+ * the weights: the preprocessing, and the rule and threshold of maps. NULL if there is none. */
 static const char *find_change(const struct adl_model *before, const struct adl_model *after)
 {
     if (before->input_h != after->input_h || before->input_w != after->input_w)
@@ -186,8 +188,8 @@ static const char *find_change(const struct adl_model *before, const struct adl_
     return adl_map_rule_equal(&before->map, &after->map) ? NULL : "map rule or threshold";
 }
 
-/* Drops metrics that the changed model would no longer reach. Returns what changed,
- * or NULL if the metrics still hold. */
+/* Removes metrics that are not valid for the changed model. Returns the name of the change, or
+ * NULL if the metrics are still valid. */
 static const char *drop_stale_metrics(struct adl_model *model, const struct adl_model *before)
 {
     const char *change = model->metrics ? find_change(before, model) : NULL;
@@ -217,7 +219,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
         fputs(misfits, table);
         goto out;
     }
-    /* A shallow copy, to compare numbers: its pointers belong to the model. */
+    /* A shallow copy, to compare numbers; the model owns its pointers. */
     const struct adl_model before = *model;
     ADL_TRY(apply(model, s, options, err));
     fputs(misfits, table);

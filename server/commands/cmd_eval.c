@@ -1,5 +1,5 @@
-/* `eval`: the metrics of the literature for a model, or for a directory of score
- * maps, on one split of a data set. evaluate.h computes them; this file checks the
+/* Implements `eval`, which computes the metrics of the literature for a model, or for a directory
+ * of score maps, on one split of a data set. evaluate.h computes them; this file checks the
  * arguments and prints the table or the JSON. */
 
 #include <stdio.h>
@@ -50,7 +50,7 @@ struct settings {
 struct eval {
     const struct settings *settings;
     const char *model_path;               /* NULL: score maps are evaluated */
-    char shipped[ADL_DEFAULT_MODEL_PATH]; /* of the model that ships, where it is used */
+    char shipped[ADL_DEFAULT_MODEL_PATH]; /* path of the model that ships, if it is used */
     struct adl_dataset *dataset;
     struct adl_model *model;
     struct adl_plan *plan;
@@ -63,7 +63,7 @@ struct eval {
 
 /* --- results ---------------------------------------------------------------------- */
 
-/* null where the figure was not measured. */
+/* Returns a figure as JSON; null if it was not measured. */
 static json_t *number(double value, bool measured)
 {
     return measured ? json_real(value) : json_null();
@@ -84,7 +84,7 @@ static const char *class_name(const struct eval *e, size_t class_id, char *text,
     return text;
 }
 
-/* The classes that have images. */
+/* Returns the classes that have images as JSON. */
 static json_t *classes_to_json(const struct eval *e)
 {
     const struct adl_evaluate_report *r = &e->report;
@@ -231,7 +231,7 @@ static void print_table(const struct eval *e)
         print_classes(e);
 }
 
-/* --- what is evaluated --------------------------------------------------------------- */
+/* --- the data and the model ---------------------------------------------------------- */
 
 static int check_settings(const struct settings *s, struct adl_error *err)
 {
@@ -264,10 +264,10 @@ static int open_data(struct eval *e, struct adl_error *err)
     return 0;
 }
 
-/* Takes the data set's labels as the model's class numbers. Labels without names may go beyond
- * the model's classes in less than half of the images, which are left out: with more, the model is
- * another data set's. Differing names are a warning only, because lists may spell them
- * differently. */
+/* Takes the data set's labels as the model's class indices. If the data set has no class names,
+ * less than half of its images may have labels beyond the model's classes, and are left out; with
+ * more such images, the model was trained on another data set, which is an error. Differing names
+ * are only a warning, because lists may spell them differently. */
 static int match_by_number(struct eval *e, struct adl_error *err)
 {
     struct adl_dataset *d = e->dataset;
@@ -297,7 +297,7 @@ static int match_by_number(struct eval *e, struct adl_error *err)
     return adl_dataset_limit_classes(d, m->class_count, err);
 }
 
-/* Classes are matched by name where the names say which is which, and by number otherwise. */
+/* Matches classes by name if the names allow it, otherwise by index. */
 static int match_classes(struct eval *e, struct adl_error *err)
 {
     const struct adl_model *m = e->model;

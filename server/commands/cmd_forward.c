@@ -1,6 +1,6 @@
-/* `forward`: tensors in, tensors out, without image code, to compare the engine
- * with another framework. Files hold NCHW tensors as PyTorch does, the engine works
- * on NHWC; this file transposes. */
+/* Implements `forward`, which runs tensors through a network, without image code, to compare the
+ * engine with another framework. Files contain NCHW tensors, the layout of PyTorch, and the engine
+ * uses NHWC; this file transposes. */
 
 #include <string.h>
 
@@ -15,8 +15,7 @@
 #include "wsol/cam.h"
 #include "wsol/session_cam.h"
 
-/* Images per batch, at most, and the activations of a batch; larger batches take
- * more memory and are not faster. */
+/* Images per batch at most; larger batches take more memory and are not faster. */
 #define CHUNK_IMAGES 16
 #define CHUNK_BYTES (256 * ADL_MIB)
 

@@ -1,4 +1,5 @@
-/* `info`: the description of a model file and the cost of running it here. */
+/* Implements `info`, which shows the description of a model file and the cost of running it on
+ * this machine. */
 
 #include <stdio.h>
 
@@ -22,21 +23,21 @@ struct settings {
     struct adl_arch_settings arch;
 };
 
-/* What is shown besides the model's own description. */
+/* The values that are shown besides the model's description. */
 struct facts {
     const char *path;
     uint64_t parameters;
     double gflops;
-    double adl_share; /* ADL's share of the forward arithmetic in training; 0 without ADL */
+    double adl_fraction; /* of the forward arithmetic in training; 0 without ADL */
     size_t weight_bytes;
     size_t arena_bytes;
     const char *isa;
 };
 
-/* An ADL layer averages its H x W x C map over the channels and multiplies it by
- * an H x W mask: an addition and a multiplication per value, which count as one
- * multiply-add. */
-static double adl_share(const struct adl_graph *graph, uint64_t macs)
+/* Returns the fraction of ADL layers in the forward arithmetic of training. An ADL layer averages
+ * its H x W x C map over the channels and multiplies it by an H x W mask: an addition and a
+ * multiplication per value, which count as one multiply-add. */
+static double adl_fraction(const struct adl_graph *graph, uint64_t macs)
 {
     double values = 0;
     for (int i = 0; i < adl_graph_node_count(graph); i++) {
@@ -52,12 +53,13 @@ static int print_json(const struct adl_model *model, const struct facts *facts,
 {
     int result = -1;
     json_t *root = adl_model_to_json(model);
-    json_t *more = json_pack(
-        "{s:s+, s:I, s:I, s:f, s:f, s:s, s:s, s:s, s:{s:I, s:I}}", "file", facts->path, "",
-        "class_count", (json_int_t)model->class_count, "parameters", (json_int_t)facts->parameters,
-        "gflops", facts->gflops, "adl_arithmetic_share", facts->adl_share, "digest", model->digest,
-        "cpu_path", facts->isa, "blas", adl_blas_version(), "memory", "weights_bytes",
-        (json_int_t)facts->weight_bytes, "arena_bytes", (json_int_t)facts->arena_bytes);
+    json_t *more =
+        json_pack("{s:s+, s:I, s:I, s:f, s:f, s:s, s:s, s:s, s:{s:I, s:I}}", "file", facts->path,
+                  "", "class_count", (json_int_t)model->class_count, "parameters",
+                  (json_int_t)facts->parameters, "gflops", facts->gflops, "adl_arithmetic_share",
+                  facts->adl_fraction, "digest", model->digest, "cpu_path", facts->isa, "blas",
+                  adl_blas_version(), "memory", "weights_bytes", (json_int_t)facts->weight_bytes,
+                  "arena_bytes", (json_int_t)facts->arena_bytes);
     if (!root || !more || json_object_update(root, more) < 0)
         adl_fail_nomem(err, "JSON");
     else
@@ -111,7 +113,7 @@ static void print_table(const struct adl_model *model, const struct facts *facts
     printf("%-14s%.3f at %dx%d\n", "GFLOPs", facts->gflops, model->input_h, model->input_w);
     if (adl_arch_has_layers(&model->arch))
         printf("%-14s0 parameters, %.4f %% of arithmetic in training, nothing at inference\n",
-               "ADL adds", 100 * facts->adl_share);
+               "ADL adds", 100 * facts->adl_fraction);
     printf("%-14s%dx%d, mean %.6g %.6g %.6g, std %.6g %.6g %.6g\n", "input", model->input_h,
            model->input_w, (double)model->mean[0], (double)model->mean[1], (double)model->mean[2],
            (double)model->std[0], (double)model->std[1], (double)model->std[2]);
@@ -159,7 +161,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     struct facts facts = {.path = path,
                           .parameters = adl_graph_trainable(model->graph),
                           .gflops = 2e-9 * (double)adl_plan_macs(plan),
-                          .adl_share = adl_share(model->graph, adl_plan_macs(plan)),
+                          .adl_fraction = adl_fraction(model->graph, adl_plan_macs(plan)),
                           .weight_bytes = adl_plan_weight_bytes(plan),
                           .arena_bytes = adl_plan_arena_bytes(plan),
                           .isa = adl_plan_isa_name(plan)};

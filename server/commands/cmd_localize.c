@@ -1,10 +1,9 @@
-/* `localize`: images in, classes and boxes out.
+/* Implements `localize`, which finds classes and boxes in image files.
  *
- * Images are processed in groups. The images of a group are read and decoded in
- * parallel, run through the network as one batch, and turned into boxes in
- * parallel; then they are reported in the order of the command line. Groups do
- * not overlap: within a group every thread is busy, and one group bounds the
- * memory. */
+ * Images are processed in groups. The images of a group are read and decoded in parallel, run
+ * through the network as one batch, and localized in parallel; then the results are reported in
+ * the order of the command line. Groups do not overlap: every thread is busy within a group, and
+ * with one group at a time the memory is limited. */
 
 #include <stdio.h>
 #include <string.h>
@@ -68,7 +67,7 @@ struct item {
 struct run {
     const struct settings *settings;
     const char *model_path;
-    char shipped[ADL_DEFAULT_MODEL_PATH]; /* of the model that ships, where it is used */
+    char shipped[ADL_DEFAULT_MODEL_PATH]; /* path of the model that ships, if it is used */
     struct adl_model *model;
     char model_name[64];
     struct adl_predict_query query;
@@ -199,8 +198,8 @@ static void print_rows(const struct run *run, const struct item *item)
     }
 }
 
-/* DIR/NAME.jpg for the image NAME.EXT; later images of the same name get NAME-2,
- * NAME-3, and so on. NULL is out of memory. */
+/* Returns DIR/NAME.jpg for the image NAME.EXT; later images of the same name get NAME-2, NAME-3,
+ * and so on. Returns NULL if there is not enough memory. */
 static const char *overlay_path(struct run *run, const char *path, struct adl_str *out,
                                 struct adl_error *err)
 {
@@ -261,8 +260,8 @@ static int add_to_coco(struct run *run, const struct item *item, struct adl_erro
     return result;
 }
 
-/* Prints and writes the results of one image. Fails only where continuing is
- * pointless: when standard output or the overlay directory cannot be written. */
+/* Prints and writes the results of one image. Fails only if standard output or the overlay
+ * directory cannot be written, since continuing would be pointless. */
 static int report(struct run *run, const struct item *item, struct adl_error *err)
 {
     const struct settings *s = run->settings;
@@ -349,7 +348,7 @@ static int open_model(struct run *run, struct adl_error *err)
     return err->kind ? -1 : 0;
 }
 
-/* Constraints between options that the table cannot express. */
+/* Checks the constraints between options that the table cannot express. */
 static int check_usage(const struct settings *s, const struct adl_options *options,
                        struct adl_error *err)
 {
@@ -365,7 +364,7 @@ static int check_usage(const struct settings *s, const struct adl_options *optio
     return 0;
 }
 
-/* Fails where a file of COCO's cannot be written, before hours were spent on its content. */
+/* Fails if a COCO file cannot be written, before its content is computed, which may take hours. */
 static int check_coco(struct run *run, struct adl_error *err)
 {
     const struct settings *s = run->settings;
@@ -448,9 +447,9 @@ static void print_problem(struct run *run, const char *message)
     run->bad_operands++;
 }
 
-/* An operand that matches nothing is reported and counted like an unreadable image, unless no
- * image is left, and so is each directory among the matches of a pattern or below an operand
- * that cannot be read. */
+/* Makes the list of images. An operand that matches nothing, and each directory among the matches
+ * of a pattern or below an operand that cannot be read, is reported and counted like an unreadable
+ * image. If no image is left, this fails instead. */
 static int list_images(struct run *run, const struct adl_options *options, struct adl_error *err)
 {
     for (int i = 0; i < options->operand_count; i++) {

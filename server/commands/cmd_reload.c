@@ -1,4 +1,4 @@
-/* `reload`: makes a running server reload, and tells how that ended. */
+/* Implements `reload`, which makes a running server reload and reports how that ended. */
 
 #include <errno.h>
 #include <limits.h>

@@ -1,4 +1,4 @@
-/* `report`: the page about a training run, made again from its directory. */
+/* Implements `report`, which writes the page about a training run again from its directory. */
 
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"

@@ -1,5 +1,5 @@
-/* `serve`: the options of the HTTP server, and the assembly of its parts: socket,
- * tokens, models, batcher, HTTP daemon. lifecycle.h runs it until a signal. */
+/* Implements `serve`: the options of the HTTP server, and the assembly of its parts: sockets,
+ * tokens, models, batcher, HTTP daemon. lifecycle.h runs the server until a signal. */
 
 #include <errno.h>
 #include <jansson.h>
@@ -55,7 +55,7 @@ struct settings {
 
 /* --- models -------------------------------------------------------------------- */
 
-/* A model has to be readable now, and again on SIGHUP. */
+/* Fails unless a model is a readable regular file, which can be read again on SIGHUP. */
 static int check_file(const char *path, struct adl_error *err)
 {
     if (!strcmp(path, "-"))
@@ -122,8 +122,8 @@ static int name_socket(const struct settings *s, const struct sockets *sockets, 
     return result;
 }
 
-/* The sockets from the service manager, else a new one. With --check-config the address
- * is only checked, not bound, because a running server may be using it. */
+/* Gets the sockets from the service manager, or opens a new one if it passed none. With
+ * --check-config the address is only checked, not bound, because a running server may use it. */
 static int open_sockets(struct adl_server *server, const struct settings *s,
                         struct sockets *sockets, struct adl_error *err)
 {
@@ -149,8 +149,8 @@ static int open_sockets(struct adl_server *server, const struct settings *s,
     return 0;
 }
 
-/* An address at which a client on this machine reaches the server: every address includes
- * the loopback one. */
+/* Returns an address at which a client on this machine reaches the server: the loopback address if
+ * the server listens on all addresses. */
 static const char *local_name(const char *name, char *text, size_t size)
 {
     static const char every4[] = "0.0.0.0:", every6[] = "[::]:";
@@ -189,14 +189,14 @@ static void announce(const struct adl_server *server, const char *name)
 
 /* --- the parts ---------------------------------------------------------------------- */
 
-/* --no-auth overrides the token file. */
+/* Returns the token file, which --no-auth overrides; NULL: none. */
 static const char *token_file(const struct settings *s)
 {
     return s->no_auth ? NULL : s->token_file;
 }
 
-/* Each connection takes a file descriptor, and the usual soft limit is lower than
- * the number of connections that the server accepts. */
+/* Raises the soft limit of file descriptors to the hard limit. Each connection takes a descriptor,
+ * and the usual soft limit is lower than the number of connections that the server accepts. */
 static void raise_file_limit(void)
 {
     struct rlimit files;
@@ -262,7 +262,8 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
     if (!server->http)
         goto out;
     sockets.count = 0; /* the daemon owns them now */
-    /* From an inherited socket only once the models are loaded, see lifecycle.c. */
+    /* Connections of an inherited socket are accepted later, when the models are loaded; see
+     * lifecycle.c. */
     if (!server->inherited && adl_http_accept(server->http, err) < 0) {
         adl_http_stop(server->http);
         goto out;
@@ -306,7 +307,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
         adl_option_strangers(options->command->options, print_stranger, NULL);
         return 0;
     }
-    /* These have to precede the first thread. Decoded images are large and
+    /* To be called before the first thread starts. Decoded images are large and
      * short-lived: above the mmap threshold they are returned to the system at
      * once, and two arenas keep the rest from fragmenting. */
     mallopt(M_ARENA_MAX, 2);

@@ -1,5 +1,5 @@
-/* `step`: training steps on a given batch of tensors, to compare loss, gradients
- * and updated parameters with another framework. */
+/* Implements `step`, which takes training steps on a given batch of tensors, to compare loss,
+ * gradients and updated parameters with another framework. */
 
 #include <stdio.h>
 #include <string.h>
@@ -28,7 +28,7 @@ struct settings {
     struct adl_method_settings method;
 };
 
-/* "labels" I64 [N], each a class of the model. */
+/* Reads the tensor "labels": I64 [N], each a class of the model. */
 static int read_labels(const char *path, const struct adl_tensors *set, size_t images, int classes,
                        int *labels, struct adl_error *err)
 {
@@ -85,7 +85,7 @@ static int prepare(struct run *r, struct adl_error *err)
     struct adl_model_options load = {.key = s->key};
     struct adl_arch_settings arch = s->arch;
 
-    /* Without a draw no ADL layer needs to be inserted, so names stay the file's. */
+    /* Without a draw no ADL layers are needed, so the names of the file are kept. */
     if (s->method.adl_draw == ADL_METHOD_DRAW_NONE)
         arch.method = -1;
     r->model = adl_arch_load_model(s->model, &arch, &load, err);

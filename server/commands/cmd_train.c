@@ -1,5 +1,5 @@
-/* `train`: the options of a training run, and its signals. training/train_run.c
- * does the work. */
+/* Implements `train`: the options of a training run, and its signals. training/train_run.c
+ * trains. */
 
 #include <signal.h>
 #include <stdio.h>
@@ -16,8 +16,8 @@
 
 static volatile sig_atomic_t stop;
 
-/* The first signal completes the step and saves; a second one kills the process. Not so
- * SIGHUP: when a terminal closes, the shell and the kernel may both send it. */
+/* Makes the run complete the step and save. A second signal kills the process, except for
+ * SIGHUP, which the shell and the kernel may both send when a terminal closes. */
 static void on_signal(int number)
 {
     stop = 1;
@@ -25,22 +25,22 @@ static void on_signal(int number)
         signal(number, SIG_DFL);
 }
 
-/* What ends the process without a save by default ends it with one. */
+/* Installs on_signal() for the signals that would end the process without saving. */
 static void handle_signals(void)
 {
     struct sigaction action = {.sa_handler = on_signal}, before;
     sigaction(SIGINT, &action, NULL);
     sigaction(SIGTERM, &action, NULL);
-    /* nohup and the like have it ignored. */
+    /* Programs such as nohup start this one with SIGHUP ignored; it stays ignored then. */
     if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN)
         sigaction(SIGHUP, &action, NULL);
-    /* The program that reads our messages may end before us, for instance by the same
-     * SIGHUP; a message that nobody reads must not prevent the save. */
+    /* The program that reads the messages may end first, for instance by the same SIGHUP; a
+     * message that cannot be written must not prevent the save. */
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* ADL's options without ADL would be ignored silently, and a comparison of drop
- * rates would compare identical runs. */
+/* Prints a remark if ADL's options are given without ADL. Otherwise they would be ignored
+ * silently, and a comparison of drop rates would compare identical runs. */
 static void note_unused(const struct adl_train_settings *s, const struct adl_options *options,
                         struct adl_str *remarks)
 {

@@ -1,4 +1,4 @@
-/* How a subcommand is run: parse, work, report. */
+/* Runs a subcommand: parses its command line, calls it, reports a failure. */
 
 #include "server/commands/command.h"
 

@@ -1,20 +1,20 @@
 #ifndef ADL_SERVER_COMMANDS_COMMAND_H
 #define ADL_SERVER_COMMANDS_COMMAND_H
 
-/* How a subcommand is run. Each one is a file cmd_NAME.c that defines
- * `const struct adl_command adl_command_NAME` (options.h) and includes this;
+/* Runs a subcommand. Each subcommand is a file cmd_NAME.c that defines
+ * `const struct adl_command adl_command_NAME` (options.h) and includes this file;
  * subcommands.h lists them. */
 
 #include "server/options/options.h"
 
-/* Parses the command line, runs the subcommand, and reports: argv[0] is its name.
- * Returns the exit status; a failure is one line on standard error, as JSON where
- * the log is. `all`, which the subcommand finds as options->commands, is the
- * NULL-terminated list it belongs to. */
+/* Parses the command line, of which argv[0] is the subcommand's name, and runs the subcommand.
+ * Returns the exit status. A failure is reported in one line on standard error, which is JSON if
+ * the log is JSON. `all` is the NULL-terminated list of all subcommands; options->commands
+ * refers to it. */
 int adl_command_main(const struct adl_command *command, const struct adl_command *const *all,
                      int argc, char **argv);
 
-/* 0 success, 1 failure, 2 wrong usage. */
+/* Returns the exit status for a kind of error: 0 success, 1 failure, 2 wrong usage. */
 int adl_exit_status(enum adl_error_kind kind);
 
 #endif

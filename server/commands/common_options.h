@@ -1,9 +1,9 @@
 #ifndef ADL_SERVER_COMMANDS_COMMON_OPTIONS_H
 #define ADL_SERVER_COMMANDS_COMMON_OPTIONS_H
 
-/* Rows of option tables that several subcommands have. `s` is the type of the
- * settings; each option is a field of its own name. What follows is added to the
- * row: `.help` where the row has none, or `.required`. */
+/* Rows of option tables that several subcommands have. `s` is the type of the settings; the value
+ * of each option is a field of the same name. Further arguments are added to the row: `.help` if
+ * the row has none, or `.required`. */
 
 #include "base/limits.h"
 #include "data/dataset.h"
@@ -36,7 +36,7 @@
     {"output", ADL_STRING(s, output), .letter = 'o', .metavar = "FILE", .required = true,      \
      __VA_ARGS__}
 
-/* Where a data set is, as struct adl_dataset_options has it. */
+/* The paths of a data set, as in struct adl_dataset_options. */
 #define ADL_OPTIONS_DATA(s, ...)                                                               \
     {"data", ADL_STRING(s, data), .letter = 'd', .metavar = "DIR", __VA_ARGS__},               \
     {"images", ADL_STRING(s, images), .metavar = "DIR", .default_note = "within --data",       \

@@ -39,8 +39,8 @@ static int append(struct adl_image_list *list, const char *path, struct adl_erro
     return 0;
 }
 
-/* Moves an error into the list, so that the next file can be tried. Fails with NOMEM, which
- * may be the error itself. */
+/* Moves an error into the list, so that the next file can be tried. Fails with ADL_ERR_NOMEM,
+ * also if that is the error. */
 static int note_problem(struct adl_image_list *list, struct adl_error *problem,
                         struct adl_error *err)
 {
@@ -56,8 +56,8 @@ static int note_problem(struct adl_image_list *list, struct adl_error *problem,
     return 0;
 }
 
-/* Where nothing was found since the list had `images` images and `problems` problems, the last
- * problem is what the caller fails with. */
+/* Fails with the last problem if no image was found since the list had `images` images and
+ * `problems` problems. */
 static int settle(struct adl_image_list *list, size_t images, size_t problems,
                   struct adl_error *err)
 {
@@ -74,15 +74,16 @@ static void leave_out(struct adl_image_list *list, const char *path)
         list->left_first = path;
 }
 
-/* Whether the entry of a directory is an image to be opened. A link to nothing is one too: the
- * error that follows names it. A FIFO would wait for a writer. */
+/* Returns whether the entry of a directory is an image to be opened. A symbolic link to nothing is
+ * one too, so that opening it reports an error. A FIFO is not, because opening it would wait for a
+ * writer. */
 static bool is_image(const char *path, const char *name)
 {
     struct stat info;
     return adl_image_named(name) && (stat(path, &info) < 0 || S_ISREG(info.st_mode));
 }
 
-/* Continues after a subdirectory that cannot be read, which becomes a problem. */
+/* Adds the images of a directory. A subdirectory that cannot be read becomes a problem. */
 static int add_directory(struct adl_image_list *list, const char *path, int depth,
                          struct adl_error *err)
 {
@@ -128,7 +129,8 @@ static int by_path(const void *a, const void *b)
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* The directory of a file without "..", "//" and links. False where there is none. */
+/* Writes the directory of a file without "..", "//" and links; returns false if it does not
+ * exist. */
 static bool directory_of(const char *path, char directory[PATH_MAX])
 {
     char text[PATH_MAX];
@@ -141,7 +143,7 @@ static bool directory_of(const char *path, char directory[PATH_MAX])
     return realpath(text, directory) != NULL;
 }
 
-/* Whether `path` is `directory` or below it. */
+/* Returns whether `path` is `directory` or below it. */
 static bool is_below(const char *path, const char *directory)
 {
     size_t length = strlen(directory);
@@ -150,7 +152,7 @@ static bool is_below(const char *path, const char *directory)
     return strncmp(path, directory, length) == 0 && (!path[length] || path[length] == '/');
 }
 
-/* Makes `root` a directory that holds this one too. */
+/* Shortens `root` to a directory that contains this one too. */
 static void widen_root(struct adl_image_list *list, const char *directory)
 {
     if (!list->root[0])
@@ -200,8 +202,8 @@ static int add_path(struct adl_image_list *list, const char *path, struct adl_er
     return result;
 }
 
-/* A match of a pattern. Nobody asked for a FIFO or a device among them, which might be read
- * forever. */
+/* Adds a match of a pattern. FIFOs and devices are left out, because the user has not named them
+ * and reading them might never end. */
 static int add_match(struct adl_image_list *list, const char *path, struct adl_error *err)
 {
     struct stat info;

@@ -1,4 +1,4 @@
-/* The peak resident set size, from VmHWM of /proc/self/status. getrusage is only
+/* Reads the peak resident set size from VmHWM of /proc/self/status. getrusage() is only
  * the fallback: its ru_maxrss survives exec, so it includes the process that
  * started this one, and a test harness may be larger than a benchmark. */
 

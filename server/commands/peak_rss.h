@@ -1,7 +1,7 @@
 #ifndef ADL_SERVER_COMMANDS_PEAK_RSS_H
 #define ADL_SERVER_COMMANDS_PEAK_RSS_H
 
-/* The peak resident set size of this process so far, in MiB. */
+/* Returns the peak resident set size of this process so far, in MiB. */
 double adl_peak_rss_mib(void);
 
 #endif

@@ -1,4 +1,4 @@
-/* Standard streams that are closed, or whose reader or disk gives out. */
+/* Handles standard streams that are closed, or that cannot be written. */
 
 #include "server/commands/streams.h"
 
@@ -12,8 +12,9 @@
 int adl_streams_begin(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-        /* open() returns the lowest free number, which is this one. The access mode is
-         * opposite to the stream's, so that results that would be lost are an error. */
+        /* open() returns the lowest free number, which is this one. The access mode is the
+         * opposite of the stream's, so that using the stream fails and output is not lost
+         * silently. */
         if (fcntl(fd, F_GETFD) < 0 &&
             open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY) < 0)
             return -1;
@@ -26,8 +27,8 @@ int adl_streams_end(int status)
     /* The reason of an earlier failed write is no longer known. */
     int known = !ferror(stdout);
 
-    /* A full disk may show only here. A reader that has closed the pipe, such as
-     * `head`, deserves no message. */
+    /* A full disk may cause an error only here. If the reader has closed the pipe, as `head`
+     * does, no message is printed. */
     errno = 0;
     if ((fflush(stdout) == 0 && known) || status)
         return status;

@@ -1,4 +1,4 @@
-/* The list of subcommands. */
+/* Makes the list of subcommands, and searches it. */
 
 #include "server/commands/subcommands.h"
 

@@ -1,8 +1,8 @@
 #ifndef ADL_SERVER_COMMANDS_SUBCOMMANDS_H
 #define ADL_SERVER_COMMANDS_SUBCOMMANDS_H
 
-/* The subcommands, in the order of --help. A new one is a file cmd_NAME.c and a
- * row here. */
+/* Lists the subcommands, in the order of --help. To add one, add a file cmd_NAME.c and a row
+ * here. */
 
 #include "server/options/options.h"
 
@@ -28,7 +28,7 @@ ADL_SUBCOMMANDS(ADL_SUBCOMMAND_DECLARE)
 /* NULL-terminated. */
 extern const struct adl_command *const adl_commands[];
 
-/* NULL when there is no subcommand of that name. */
+/* Returns the subcommand of this name; NULL if there is none. */
 const struct adl_command *adl_command_find(const char *name);
 
 #endif

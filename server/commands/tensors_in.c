@@ -1,4 +1,4 @@
-/* The "input" tensor of a safetensors file. */
+/* Reads the "input" tensor of a safetensors file. */
 
 #include "server/commands/tensors_in.h"
 

@@ -1,7 +1,7 @@
 #ifndef ADL_SERVER_COMMANDS_TENSORS_IN_H
 #define ADL_SERVER_COMMANDS_TENSORS_IN_H
 
-/* The "input" tensor of `forward` and `step`: normalised images in PyTorch's NCHW
+/* Reads the "input" tensor of `forward` and `step`: normalised images in PyTorch's NCHW
  * layout. */
 
 #include "graph/graph.h"
@@ -12,12 +12,12 @@ struct adl_input_tensor {
     size_t images;
     struct adl_shape shape; /* of one image */
     const float *nchw;      /* images x 3 x H x W; in `set` or `converted` */
-    float *converted;       /* a float32 copy if the file has another type; else NULL; owned */
+    float *converted;       /* a float32 copy if the file has another type, or NULL; owned */
 };
 
 /* Reads the file and checks that "input" is [N,3,H,W], not empty and within the
- * limits; fails with FORMAT or LIMIT if not. `input` has to be zeroed, and is to be
- * released in any case. */
+ * limits; fails with ADL_ERR_FORMAT or ADL_ERR_LIMIT if not, and as adl_safetensors_read() does.
+ * `input` has to be zeroed before, and released in any case. */
 int adl_input_tensor_read(struct adl_input_tensor *input, const char *path,
                           struct adl_error *err) ADL_MUST_CHECK;
 void adl_input_tensor_release(struct adl_input_tensor *input);
