@@ -73,7 +73,8 @@ bool conv_run_by(struct conv_run *run, const struct adl_conv_algorithm *algorith
     return true;
 }
 
-/* Tap (r, s) of channel c (of its group) of output i; 0 in the padding. */
+/* Returns the input that kernel element (r, s) of channel c (of the group) multiplies for output
+ * i; 0 in the padding. */
 static double input_of(const struct conv_run *run, size_t i, int r, int s, int c)
 {
     const struct adl_conv *conv = &run->conv;

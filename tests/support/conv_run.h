@@ -1,7 +1,8 @@
 #ifndef ADL_TESTS_SUPPORT_CONV_RUN_H
 #define ADL_TESTS_SUPPORT_CONV_RUN_H
 
-/* One convolution by one algorithm on dense maps, and its definition in double. */
+/* Runs one convolution by one algorithm on dense maps, and computes it by its definition in
+ * double. */
 
 #include "kernels/conv.h"
 
@@ -15,19 +16,19 @@ struct conv_run {
     size_t x_count, weight_count, out_count;
 };
 
-/* A convolution with `pad` on all sides and random operands; no residual is added unless
- * with_residual, no clamp is applied. */
+/* Returns a convolution with `pad` on all sides and random operands. A residual is added only if
+ * with_residual is set; no clamp is applied. */
 struct conv_run conv_run_open(int h, int w, int c, int k, int r, int s, int stride, int pad,
                               int groups);
 void conv_run_close(struct conv_run *run);
 
-/* Fills run->out; false where the algorithm does not support the convolution. */
+/* Fills run->out; returns false if the algorithm does not support the convolution. */
 bool conv_run_by(struct conv_run *run, const struct adl_conv_algorithm *algorithm,
                  const struct adl_kernels *kernels, bool with_residual);
-/* The definition of output i, without the clamp. Padding counts as zeros, which NaN times 0
- * makes NaN, as in PyTorch. */
+/* Computes output i by the definition, without the clamp. Padding counts as zeros, so a NaN weight
+ * makes the output NaN there too, as in PyTorch. */
 double conv_run_definition(const struct conv_run *run, size_t i, bool with_residual);
-/* Whether every input of output i is zero. */
+/* Returns whether every input of output i is zero. */
 bool conv_run_sees_zeros(const struct conv_run *run, size_t i);
 
 #endif

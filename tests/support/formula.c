@@ -1,4 +1,4 @@
-/* The random numbers of the golden data, and the parameters, inputs and images made of them. */
+/* Computes the random numbers of the golden data, and parameters, inputs and images from them. */
 
 #include "support/formula.h"
 
@@ -45,7 +45,7 @@ void formula_param(const char *name, double a, double b, size_t count, float *ou
         out[i] = (float)(a + b * to_unit(finalise(hash + i)));
 }
 
-/* The hash of "name.suffix". */
+/* Returns the hash of "name.suffix". */
 static uint64_t hash_of(const char *name, const char *suffix)
 {
     char full[256];
@@ -53,7 +53,7 @@ static uint64_t hash_of(const char *name, const char *suffix)
     return formula_fnv1a64(full, (size_t)length);
 }
 
-/* A parabola in place of a sine across the image, -2^28 to 2^28. */
+/* Returns a wave across the image, -2^28 to 2^28, made of parabolas instead of a sine. */
 static int64_t wave(uint64_t z, int x, int y, int w, int h)
 {
     int64_t px = 65536 * (int64_t)(1 + (z & 3)) * x / w;
@@ -90,10 +90,10 @@ void formula_picture(const char *name, int h, int w, uint8_t *rgb)
         uint64_t z0 = finalise(waves + c * 3), z1 = finalise(waves + c * 3 + 1);
         for (int y = 0; y < h; y++) {
             for (int x = 0; x < w; x++) {
-                uint64_t at = (uint64_t)y * (uint64_t)w + (uint64_t)x;
+                uint64_t pixel = (uint64_t)y * (uint64_t)w + (uint64_t)x;
                 int64_t q = wave(z0, x, y, w, h) + wave(z1, x, y, w, h) + (1 << 29);
-                uint64_t grain = finalise(noise + c * (uint64_t)h * (uint64_t)w + at) >> 60;
-                rgb[at * 3 + c] = (uint8_t)(20 + ((q * 200) >> 30) + (int64_t)grain);
+                uint64_t grain = finalise(noise + c * (uint64_t)h * (uint64_t)w + pixel) >> 60;
+                rgb[pixel * 3 + c] = (uint8_t)(20 + ((q * 200) >> 30) + (int64_t)grain);
             }
         }
     }

@@ -1,4 +1,4 @@
-/* Reading the golden JSON files under tests/golden. */
+/* Reads the golden JSON files under tests/golden. */
 
 #include "support/golden.h"
 
@@ -62,8 +62,8 @@ static size_t leaves(const json_t *value)
     return sum;
 }
 
-/* Writes all numbers in `value` to `out`; returns the place behind the last one, or NULL
- * when something in it is not a number. */
+/* Writes all numbers in `value` to `out`. Returns a pointer to the element after the last one, or
+ * NULL if something in `value` is not a number. */
 static double *flatten(const json_t *value, double *out)
 {
     if (json_is_array(value)) {

@@ -1,4 +1,4 @@
-/* The definitions of the ops in double, one function each. */
+/* Implements the definitions of the ops in double, one function for each. */
 
 #include "support/gradient_reference.h"
 
@@ -9,7 +9,7 @@
 #include "ops/ops.h"
 #include "support/test.h"
 
-/* A call of one node: its maps and parameters. */
+/* The evaluation of one node: its maps and parameters. */
 struct call {
     const struct adl_node *node;
     const struct adl_train_mode *mode;
@@ -31,7 +31,7 @@ static size_t count_of(const struct call *call)
     return (size_t)call->batch * adl_shape_count(call->shape);
 }
 
-/* The padding before the first row or column: half of what "SAME" adds. */
+/* Returns the padding before the first row or column: half of the padding that "SAME" adds. */
 static int same_padding(int in, int out, int size, int stride)
 {
     int total = (out - 1) * stride + size - in;

@@ -1,9 +1,8 @@
 #ifndef ADL_TESTS_SUPPORT_GRADIENT_REFERENCE_H
 #define ADL_TESTS_SUPPORT_GRADIENT_REFERENCE_H
 
-/* The ops by their definitions, in double and as simply as possible, so that gradients
- * can be computed as finite differences. Independent of ops/: only the graph says what
- * is to be computed. */
+/* Computes the ops by their definitions, in double and as simply as possible, so that gradients
+ * can be computed as finite differences. Uses the graph, but no code of ops/. */
 
 #include "graph/graph.h"
 #include "ops/train.h"
@@ -25,7 +24,7 @@ void reference_close(struct reference *ref);
 /* Computes all values from the input and the parameters. */
 void reference_run(struct reference *ref);
 
-/* The derivative of sum(output * cotangent) with respect to *element, a value of the input
+/* Returns the derivative of sum(output * cotangent) with respect to *element, a value of the input
  * or of a parameter, by a central difference. */
 double reference_gradient(struct reference *ref, int output, const float *cotangent,
                           double *element);

@@ -1,4 +1,4 @@
-/* Truncated, damaged and starved inputs for any reader. */
+/* Tests any reader with truncated and damaged input, and with failing allocations. */
 
 #include "support/hostile.h"
 
@@ -8,8 +8,8 @@
 #include "base/mem.h"
 #include "support/test.h"
 
-/* Whether the reader accepts the bytes; checks that it leaks nothing and that a refusal has a
- * reason. */
+/* Returns whether the reader accepts the bytes; checks that it leaks nothing and that a refusal
+ * has a reason. */
 static bool accepts(hostile_reader *read, const void *bytes, size_t length, struct adl_error *err)
 {
     size_t before = adl_mem_stats().live_blocks;

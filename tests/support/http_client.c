@@ -1,4 +1,4 @@
-/* A server in a separate process, and an HTTP client for it. */
+/* Starts a server in a separate process, and implements an HTTP client for it. */
 
 #include "support/http_client.h"
 
@@ -40,7 +40,8 @@ __attribute__((constructor)) static void be_the_program(int argc, char **argv)
 
 /* --- processes ------------------------------------------------------------- */
 
-/* `error` NULL: the process has no standard streams. `listeners` are passed to it. */
+/* Starts the program. If `error` is NULL, the process has no standard streams. `listeners` are
+ * passed to it as listening sockets. */
 static pid_t start_with(const char *const *arguments, int out, const char *error,
                         const int *listeners, int count_of_listeners)
 {
@@ -163,7 +164,8 @@ int test_listen(int *port)
     return fd;
 }
 
-/* A port on which nobody listens; 0, after failing the running test, if there is none. */
+/* Returns a port on which no process listens; 0, after failing the running test, if there is
+ * none. */
 static int free_port(void)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -303,12 +305,12 @@ int test_connect(const struct test_server *server)
 
 int test_send(int fd, const void *bytes, size_t length)
 {
-    const char *at = bytes;
+    const char *next = bytes;
     while (length > 0) {
-        ssize_t sent = send(fd, at, length, MSG_NOSIGNAL);
+        ssize_t sent = send(fd, next, length, MSG_NOSIGNAL);
         if (sent <= 0)
             return -1;
-        at += sent;
+        next += sent;
         length -= (size_t)sent;
     }
     return 0;
@@ -340,7 +342,7 @@ void test_receive(int fd, bool head, struct test_reply *reply)
     const char *announced;
 
     memset(reply, 0, sizeof *reply);
-    /* Byte by byte, so that no byte of the next reply is consumed. */
+    /* The head is read byte by byte, so that no byte of the next reply is consumed. */
     while (length < sizeof reply->head - 1 && receive_some(fd, reply->head + length, 1) == 1) {
         length++;
         if (length >= 4 && !memcmp(reply->head + length - 4, "\r\n\r\n", 4))

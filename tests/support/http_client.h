@@ -1,9 +1,9 @@
 #ifndef ADL_TESTS_SUPPORT_HTTP_CLIENT_H
 #define ADL_TESTS_SUPPORT_HTTP_CLIENT_H
 
-/* A server in a separate process, and a client that sends exactly the bytes it is given.
- * The server is the test program itself, started again, so that it runs under the same
- * sanitizers as the tests. */
+/* Starts a server in a separate process, and implements a client that sends exactly the bytes that
+ * it is given. The server is the test program itself, started again, so that it runs under the
+ * same sanitizers as the tests. */
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -17,30 +17,30 @@ struct test_server {
     char log[300];    /* path of the file that receives its stderr */
 };
 
-/* Starts `adl-server serve --listen 127.0.0.1:0` with additional arguments (ended by
- * NULL), and returns when it listens. -1, after failing the running test, if it does not. */
+/* Starts `adl-server serve --listen 127.0.0.1:0` with additional arguments (ended by NULL), and
+ * waits until it listens. Returns 0, or -1, after failing the running test, if it does not. */
 int test_server_start(struct test_server *server, const char *const *arguments);
-/* Starts `adl-server serve` on the listening sockets, in ascending order, passed as a service
- * manager does. server->address is that of the first, as the server prints it; server->port is
- * 0 for a Unix socket. */
+/* Starts `adl-server serve` on listening sockets, which are in ascending order and passed as a
+ * service manager passes them. server->address is the address of the first socket, as the server
+ * prints it; server->port is 0 for a Unix socket. */
 int test_server_start_on(struct test_server *server, const int *listeners, int count,
                          const char *const *arguments);
-/* The same with standard output to the file `out`, to which writing may fail; NULL: without
- * standard streams. Returns when the server is ready. */
+/* Starts `adl-server serve` with standard output to the file `out`, to which writing may fail;
+ * NULL: without standard streams. Returns when the server is ready. */
 int test_server_start_mute(struct test_server *server, const char *const *arguments,
                            const char *out);
-/* Waits until /readyz answers 200; -1, after failing the running test, if it does not. */
+/* Waits until /readyz answers 200; returns -1, after failing the running test, if it does not. */
 int test_server_ready(const struct test_server *server);
-/* Sends SIGTERM; the exit status, or -1 if the server had to be killed. */
+/* Sends SIGTERM; returns the exit status, or -1 if the server had to be killed. */
 int test_server_stop(struct test_server *server);
 void test_server_signal(const struct test_server *server, int number);
-/* The contents of its stderr, to be freed with free(). */
+/* Returns the server's output on stderr, to be freed with free(). */
 char *test_server_log(const struct test_server *server);
 
 /* Runs `adl-server ARGUMENTS` to its end. Returns the exit status; the beginning of its
  * stderr is in `error` of `size` bytes. */
 int test_program_run(const char *const *arguments, char *error, size_t size);
-/* The same with descriptors passed as listening sockets. */
+/* As test_program_run(), with descriptors that are passed as listening sockets. */
 int test_program_run_on(const char *const *arguments, const int *fds, int count, char *error,
                         size_t size);
 
@@ -52,20 +52,21 @@ struct test_reply {
 };
 
 void test_reply_release(struct test_reply *reply);
-/* The value of a header, or NULL; valid until the next call. */
+/* Returns the value of a header, or NULL; valid until the next call. */
 const char *test_reply_header(const struct test_reply *reply, const char *name);
-/* The body as JSON, owned by the caller; NULL if it is not JSON. */
+/* Returns the body as JSON, owned by the caller; NULL if it is not JSON. */
 json_t *test_reply_json(const struct test_reply *reply);
 
 int test_connect(const struct test_server *server);
-/* A socket that listens at a free port of 127.0.0.1 and blocks; *port is its port. */
+/* Returns a blocking socket that listens on a free port of 127.0.0.1, and sets *port to the
+ * port. */
 int test_listen(int *port);
-/* 0, or -1 if the other side does not accept the bytes. */
+/* Sends bytes or a formatted text. Return 0, or -1 if the other side does not accept them. */
 int test_send(int fd, const void *bytes, size_t length);
 int test_send_text(int fd, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* Receives the next reply on the connection, waiting at most 30 s. */
 void test_receive(int fd, bool head, struct test_reply *reply);
-/* Whether the other side closes within 30 s without sending anything more. */
+/* Returns whether the other side closes within 30 s without sending anything more. */
 bool test_closed(int fd);
 
 /* Sends a request on a new connection and receives the reply. `headers` (may be NULL) are

@@ -1,7 +1,7 @@
 #ifndef ADL_TESTS_SUPPORT_IMAGE_BYTES_H
 #define ADL_TESTS_SUPPORT_IMAGE_BYTES_H
 
-/* The golden image files as bytes. All show one image of this size, some of them turned. */
+/* Loads the golden image files. All show one image of this size, some of them rotated. */
 
 #include <stddef.h>
 #include <stdint.h>
@@ -15,10 +15,10 @@ struct image_bytes {
     size_t length;
 };
 
-/* Reads tests/golden/images/NAME. If that fails, the running test does, and it is empty. */
+/* Reads tests/golden/images/NAME. If that fails, fails the running test and returns no bytes. */
 struct image_bytes image_bytes_load(const char *name);
 
-/* adl_image_decode() with an error that is cleared first. */
+/* Calls adl_image_decode() with an error that is cleared first. */
 int image_bytes_decode(struct image_bytes file, const struct adl_decode_options *options,
                        struct adl_image *image, struct adl_error *err);
 

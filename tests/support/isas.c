@@ -13,9 +13,9 @@ void for_each_isa(void (*check)(const struct adl_kernels *kernels))
             test_skip("this processor has no %s", adl_isa_name(isa));
 }
 
-float *random_floats(const char *what, size_t count)
+float *random_floats(const char *name, size_t count)
 {
     float *values = adl_malloc(count, sizeof *values);
-    formula_param(what, 0, 1, count, values);
+    formula_param(name, 0, 1, count, values);
     return values;
 }

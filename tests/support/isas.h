@@ -1,7 +1,7 @@
 #ifndef ADL_TESTS_SUPPORT_ISAS_H
 #define ADL_TESTS_SUPPORT_ISAS_H
 
-/* What tests of kernels share. */
+/* Functions that several tests of kernels use. */
 
 #include "kernels/dispatch.h"
 
@@ -9,7 +9,8 @@
  * lacks. */
 void for_each_isa(void (*check)(const struct adl_kernels *kernels));
 
-/* `count` numbers about 0, from the name; adl_free(). */
-float *random_floats(const char *what, size_t count);
+/* Returns `count` random numbers around 0 that depend on the name only, to be freed with
+ * adl_free(). */
+float *random_floats(const char *name, size_t count);
 
 #endif

@@ -124,7 +124,7 @@ static int separable_relu6(struct adl_graph *g)
     return adl_relu6(g, adl_batchnorm(g, x, "pw_bn", 1e-5), "pw_relu");
 }
 
-/* Convolution, batch norm and ReLU, as everywhere in Inception. */
+/* Adds a convolution, batch norm and ReLU, the basic block of Inception. */
 static int basic(struct adl_graph *g, int input, const char *name, int k, int size, int pad)
 {
     int x = adl_conv(g, input, adl_graph_name(g, "%s.conv", name),
@@ -285,10 +285,10 @@ void layer_case_check(const char *what, const json_t *record, const float *nhwc,
     CU_ASSERT(idx ? indices == count : count == (size_t)all);
     float *got = adl_calloc(count, sizeof *got);
     for (size_t i = 0; i < count; i++) {
-        int at = idx ? idx[i] : (int)i; /* N, C, H, W */
-        if (at < all)
-            got[i] = nhwc[(at / (shape.c * plane) * plane + at % plane) * shape.c +
-                          at / plane % shape.c];
+        int index = idx ? idx[i] : (int)i; /* in N x C x H x W */
+        if (index < all)
+            got[i] = nhwc[(index / (shape.c * plane) * plane + index % plane) * shape.c +
+                          index / plane % shape.c];
     }
     test_close(what, got, want, count, golden_double(record, "tol"));
     adl_free(got);

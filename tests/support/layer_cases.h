@@ -1,9 +1,8 @@
 #ifndef ADL_TESTS_SUPPORT_LAYER_CASES_H
 #define ADL_TESTS_SUPPORT_LAYER_CASES_H
 
-/* The single layers and blocks of tests/golden/methods/layers.json: their inputs and
- * parameters as PyTorch had them, and the results that are expected, forward and
- * backward. */
+/* Reads the single layers and blocks of tests/golden/methods/layers.json: the inputs and
+ * parameters that were given to PyTorch, and its results, forward and backward. */
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -33,7 +32,7 @@ void layer_case_for_each(void (*check)(struct layer_case *layer));
 int layer_case_open(struct layer_case *layer, const json_t *item);
 void layer_case_close(struct layer_case *layer);
 
-/* The name of a parameter in the file. */
+/* Returns the name of a parameter in the file. */
 const char *layer_case_key(const struct adl_param *param);
 
 /* Compares a batch of maps, N x H x W x C, with a tensor of the file, N x C x H x W. */

@@ -8,12 +8,11 @@
  * with the line "N passed, N failed, N skipped"; exits 1 if a test failed or none
  * was selected.
  *
- * With --jobs, N processes share the tests: each takes the next one that nobody
- * has taken. Tests are independent of each other, and processes rather than
- * threads keep them so: injected allocation failures, signals and the environment
- * are those of one process. Those marked TEST_ALONE follow one after another in a
- * process of their own; with --quick they run among the others, because waiting for
- * them would take longer than all of those. */
+ * With --jobs, the tests are distributed over N processes: each process takes the next test that
+ * no process has taken. They are processes and not threads so that tests stay independent of each
+ * other: injected allocation failures, signals and the environment affect a whole process. The
+ * tests marked TEST_ALONE follow one after another in a separate process; with --quick they run
+ * among the others, because running them afterwards would take longer than all other tests. */
 
 #include <CUnit/Basic.h>
 #include <dirent.h>
@@ -39,11 +38,11 @@ static char tmp_dir[] = "/tmp/adl-unit-XXXXXX"; /* one for each process */
 
 void test_register(struct test_suite *suite)
 {
-    struct test_suite **at = &suites;
-    while (*at && strcmp((*at)->name, suite->name) < 0)
-        at = &(*at)->next;
-    suite->next = *at;
-    *at = suite;
+    struct test_suite **link = &suites;
+    while (*link && strcmp((*link)->name, suite->name) < 0)
+        link = &(*link)->next;
+    suite->next = *link;
+    *link = suite;
 }
 
 void test_mark_slow(struct test_mark *mark)
@@ -136,7 +135,7 @@ void test_close(const char *what, const float *got, const double *want, size_t c
         CU_PASS("");
 }
 
-/* Whether a test is selected by `names`, which ends with NULL; no name selects all. */
+/* Returns whether a test is selected by `names`, which ends with NULL; no name selects all. */
 static bool is_selected(const char *suite, const char *test, char **names)
 {
     for (char **name = names; *name; name++)
@@ -163,9 +162,9 @@ static double now_seconds(void)
 enum verdict { PASSED, FAILED, SKIPPED, VERDICTS };
 enum { MAX_JOBS = 64, BLOCK_BYTES = 1 << 16 };
 
-/* Which of the selected tests processes share: all, those not marked TEST_ALONE, or only
- * those. */
-enum share { SHARE_ALL, SHARE_OTHERS, SHARE_ALONE };
+/* A part of the tests that were selected by name: all, those not marked TEST_ALONE, or those
+ * marked so. */
+enum selection { SELECT_ALL, SELECT_OTHERS, SELECT_ALONE };
 
 static struct {
     bool quick;
@@ -173,15 +172,15 @@ static struct {
     char **names;
 } options = {.jobs = 1};
 
-/* What the processes of a run share. */
+/* The memory that is shared by the processes of a run. */
 static struct progress {
-    atomic_uint next; /* number of the first selected test that nobody has taken */
+    atomic_uint next; /* index of the first selected test that no process has taken */
     atomic_uint counts[VERDICTS], left_out;
     const char *running[MAX_JOBS]; /* the test of each process, NULL after the last */
 } * progress;
 
-/* Runs one test and prints its verdict and its failures. Several processes print
- * the suite as well, because they take turns. */
+/* Runs one test and prints its verdict and its failures. If there are several processes, prints
+ * the suite as well, because the lines of different suites are mixed. */
 static enum verdict run_test(CU_pSuite suite, const CU_TestInfo *test)
 {
     double start = now_seconds();
@@ -199,9 +198,9 @@ static enum verdict run_test(CU_pSuite suite, const CU_TestInfo *test)
     return !ok ? FAILED : test_skipped ? SKIPPED : PASSED;
 }
 
-/* Runs the tests of `share` that process number `job` takes, which are all if it is
- * the only one. */
-static void run_tests(int job, enum share share)
+/* Runs those tests of `selection` that process number `job` takes; if it is the only process, it
+ * takes all. */
+static void run_tests(int job, enum selection selection)
 {
     unsigned number = 0, left_out = 0, mine = atomic_fetch_add(&progress->next, 1);
 
@@ -214,7 +213,8 @@ static void run_tests(int job, enum share share)
         for (const CU_TestInfo *test = s->tests; test->pName; test++) {
             if (!is_selected(s->name, test->pName, options.names))
                 continue;
-            if (share != SHARE_ALL && has_mark(test, alone_tests) != (share == SHARE_ALONE))
+            if (selection != SELECT_ALL &&
+                has_mark(test, alone_tests) != (selection == SELECT_ALONE))
                 continue;
             if (options.quick && has_mark(test, slow_tests)) {
                 left_out++;
@@ -237,9 +237,9 @@ static void run_tests(int job, enum share share)
     remove_tree(tmp_dir);
 }
 
-/* Runs the tests of `share` in `jobs` processes. One that ends before its last test, or
- * with a status (which a sanitizer sets), counts as a failure. */
-static void run_in_processes(int jobs, enum share share)
+/* Runs the tests of `selection` in `jobs` processes. A process that ends before its last test, or
+ * with a status other than 0 (which a sanitizer sets), counts as a failure. */
+static void run_in_processes(int jobs, enum selection selection)
 {
     pid_t pids[MAX_JOBS];
     fflush(stdout);
@@ -249,7 +249,7 @@ static void run_in_processes(int jobs, enum share share)
         if (pids[job] == 0) {
             static char block[BLOCK_BYTES]; /* a test's lines are written at once */
             setvbuf(stdout, block, _IOFBF, sizeof block);
-            run_tests(job, share);
+            run_tests(job, selection);
             exit(0);
         }
     }
@@ -297,18 +297,18 @@ int main(int argc, char **argv)
         mmap(NULL, sizeof *progress, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (progress == MAP_FAILED)
         return 1;
-    /* For the tests that call kernels and ops directly. */
+    /* Needed by the tests that call kernels and ops directly. */
     if (adl_blas_reserve(1, &err) < 0) {
         fprintf(stderr, "unit-tests: %s\n", err.message);
         return 1;
     }
     if (options.jobs == 1) {
-        run_tests(0, SHARE_ALL);
+        run_tests(0, SELECT_ALL);
     } else if (options.quick) {
-        run_in_processes(options.jobs, SHARE_ALL);
+        run_in_processes(options.jobs, SELECT_ALL);
     } else {
-        run_in_processes(options.jobs, SHARE_OTHERS);
-        run_in_processes(1, SHARE_ALONE);
+        run_in_processes(options.jobs, SELECT_OTHERS);
+        run_in_processes(1, SELECT_ALONE);
     }
 
     unsigned passed = progress->counts[PASSED], failed = progress->counts[FAILED];

@@ -1,4 +1,4 @@
-/* The networks of tests/golden/backbones as graphs with formula weights. */
+/* Builds the networks of tests/golden/backbones as graphs with formula weights. */
 
 #include "support/nets.h"
 
@@ -28,7 +28,7 @@ const char *const test_net_cases[] = {
 int test_net_arch(struct adl_arch *arch, const char *case_name, int num_classes)
 {
     const struct adl_backbone *backbone = NULL;
-    /* The longest name that fits: resnet50_se before resnet50. */
+    /* The longest name that matches is chosen: resnet50_se rather than resnet50. */
     for (const struct adl_backbone *const *b = adl_backbones; *b; b++)
         if (strncmp(case_name, (*b)->name, strlen((*b)->name)) == 0 &&
             (!backbone || strlen((*b)->name) > strlen(backbone->name)))

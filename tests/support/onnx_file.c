@@ -1,6 +1,5 @@
-/* Reading ONNX files for tests. Each message is read by a walk over its fields, which are
- * stored one by one. An unexpected field fails the test, so that the writer cannot add one
- * that no test checks. */
+/* Reads ONNX files for tests, message by message and field by field. An unexpected field fails the
+ * test, so that the writer cannot add one that no test checks. */
 
 #include "support/onnx_file.h"
 
@@ -192,14 +191,14 @@ static bool take_info(void *out, const struct field *f)
     }
 }
 
-/* Appends a zeroed object to an array. */
+/* Appends a zeroed object to the array whose address is `array`, and returns the object. */
 static void *append(void *array, size_t *count, size_t size)
 {
-    void **at = array;
-    void *grown = realloc(*at, (*count + 1) * size);
+    void **items = array;
+    void *grown = realloc(*items, (*count + 1) * size);
     if (!grown)
         abort();
-    *at = grown;
+    *items = grown;
     return memset((char *)grown + (*count)++ * size, 0, size);
 }
 

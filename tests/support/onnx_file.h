@@ -1,7 +1,7 @@
 #ifndef ADL_TESTS_SUPPORT_ONNX_FILE_H
 #define ADL_TESTS_SUPPORT_ONNX_FILE_H
 
-/* An ONNX file as tests see it, read by code that shares nothing with the program's writer. */
+/* Reads an ONNX file for tests, by code that has nothing in common with the program's writer. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -56,12 +56,12 @@ struct onnx_file {
     size_t node_count, tensor_count, input_count, output_count;
 };
 
-/* Fails the running test and returns false when the file breaks a rule of ONNX or has
- * something that these structs cannot hold. The bytes have to outlive the result. */
+/* Reads a file. Fails the running test and returns false if the file breaks a rule of ONNX or
+ * contains a field that these structs do not have. The bytes have to outlive the result. */
 bool onnx_file_read(struct onnx_file *file, const void *bytes, size_t length);
 void onnx_file_release(struct onnx_file *file);
 
-/* NULL when the node has no attribute of that name. */
+/* Returns the attribute of this name; NULL if the node has none. */
 const struct onnx_attribute *onnx_attribute(const struct onnx_node *node, const char *name);
 
 #endif

@@ -1,4 +1,4 @@
-/* The shapes that operators give, from their definitions in ONNX's documentation.
+/* Infers the shapes of operators' outputs, from their definitions in ONNX's documentation.
  * Attributes that the writer always sets have no default here. */
 
 #include "support/onnx_shapes.h"
@@ -20,7 +20,7 @@ bool onnx_same_dims(const struct onnx_known *a, const int64_t *dims, size_t rank
     return a->rank == rank && memcmp(a->dims, dims, rank * sizeof *dims) == 0;
 }
 
-/* The integers of an attribute that must have `count` of them; zeros where it is absent. */
+/* Returns the integers of an attribute, which must have `count` of them; zeros if it is absent. */
 static const int64_t *ints(const struct onnx_node *node, const char *name, size_t count)
 {
     static const int64_t zeros[ONNX_MAX_LIST];
@@ -41,7 +41,7 @@ static int64_t integer(const struct onnx_node *node, const char *name, int64_t a
     return attribute->i;
 }
 
-/* The output of a sliding window: floor((in + pads - kernel) / stride) + 1. */
+/* Infers the output of a sliding window: floor((in + pads - kernel) / stride) + 1. */
 static bool slide(const struct onnx_node *node, const struct onnx_known *in, struct onnx_known *out)
 {
     const int64_t *kernel = ints(node, "kernel_shape", 2), *pads = ints(node, "pads", 4);
@@ -89,7 +89,7 @@ static bool infer_concat(const struct onnx_node *node, const struct onnx_known *
     return integer(node, "axis", 99) == 1;
 }
 
-/* Rows and columns of zeros around a map. */
+/* Infers the output of Pad: rows and columns of zeros around a map. */
 static bool infer_pad(const struct onnx_node *node, const struct onnx_known *in,
                       struct onnx_known *out)
 {
@@ -113,7 +113,7 @@ static bool ends_with(struct onnx_slice text, const char *end)
     return text.length > length && memcmp(text.data + text.length - length, end, length) == 0;
 }
 
-/* The inputs of BatchNormalization in ONNX's order, by PyTorch's names. */
+/* Checks the inputs of BatchNormalization, which are in ONNX's order, by PyTorch's names. */
 static bool infer_batchnorm(const struct onnx_node *node, const struct onnx_known *const *in,
                             float want)
 {

@@ -1,7 +1,7 @@
 #ifndef ADL_TESTS_SUPPORT_ONNX_SHAPES_H
 #define ADL_TESTS_SUPPORT_ONNX_SHAPES_H
 
-/* ONNX's own rules for the shapes of values, as far as these networks need them. */
+/* Applies ONNX's rules for the shapes of values, as far as these networks need them. */
 
 #include "support/onnx_file.h"
 
@@ -18,16 +18,16 @@ struct onnx_table {
     size_t count;
 };
 
-/* NULL when no value has that name. */
+/* Returns the value of this name; NULL if there is none. */
 const struct onnx_known *onnx_find(const struct onnx_table *table, struct onnx_slice name);
 
 bool onnx_same_dims(const struct onnx_known *a, const int64_t *dims, size_t rank);
 
-/* Whether this is an initializer with these bytes. */
+/* Returns whether a value is an initializer with these bytes. */
 bool onnx_is_constant(const struct onnx_known *in, const void *raw, size_t length);
 
-/* The shape of a node's output, from its inputs; false when its operator, an attribute or an
- * input is wrong. The epsilon of a batch norm has to be the given one. */
+/* Infers the shape of a node's output from its inputs; returns false if its operator, an attribute
+ * or an input is wrong. The epsilon of a batch norm has to be the given one. */
 bool onnx_infer(const struct onnx_node *node, const struct onnx_known *const *in, float epsilon,
                 struct onnx_known *out);
 

@@ -1,4 +1,4 @@
-/* A small model and images for the tests of the server. */
+/* Makes a small model and images for the tests of the server. */
 
 #include "support/server_fixture.h"
 

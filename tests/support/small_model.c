@@ -1,4 +1,4 @@
-/* A small model for tests, and a file that does not fit it. */
+/* Makes a small model for tests, and a file that does not fit it. */
 
 #include "support/small_model.h"
 

@@ -1,29 +1,31 @@
 #ifndef ADL_TESTS_SUPPORT_STEP_GRAPHS_H
 #define ADL_TESTS_SUPPORT_STEP_GRAPHS_H
 
-/* Graphs whose values are read more than once or share memory, for tests of training steps.
+/* Makes graphs whose values are read more than once or share memory, for tests of training steps.
  * Each function adds its ops to a graph of train_step_begin() and returns the output. */
 
 #include "graph/graph.h"
 #include "ops/ops.h"
 
-/* A 3x3 convolution with padding 1 and k output channels; a 1x1. Both have stride 1. */
+/* Return a 3x3 convolution with padding 1, and a 1x1 convolution, with k output channels and
+ * stride 1. */
 struct adl_conv_attr step_conv3(int k);
 struct adl_conv_attr step_conv1(int k);
 
 int step_added_to_itself(struct adl_graph *g);
 int step_joined_with_itself(struct adl_graph *g);
 
-/* Every kind of op reads one value, and has to add to a gradient that is already there. */
+/* Adds an op of every kind that reads the same value, so that each has to add to a gradient that
+ * is already there. */
 int step_read_by_all(struct adl_graph *g);
 
-/* Consecutive activations, each of which takes its input's memory. */
+/* Adds consecutive activations, each of which reuses its input's memory. */
 int step_in_place_chain(struct adl_graph *g);
 
-/* A residual block with a gate, ADL and batch norms. */
+/* Adds a residual block with a gate, ADL and batch norms. */
 int step_residual(struct adl_graph *g);
 
-/* A branch that the output does not depend on. */
+/* Adds a branch on which the output does not depend. */
 int step_dead_branch(struct adl_graph *g);
 
 #endif

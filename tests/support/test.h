@@ -1,7 +1,7 @@
 #ifndef ADL_TESTS_SUPPORT_TEST_H
 #define ADL_TESTS_SUPPORT_TEST_H
 
-/* What every unit-test file includes: CUnit and the macro that registers a suite.
+/* Every unit-test file includes this file: CUnit and the macro that registers a suite.
  *
  *     static void rejects_empty(void) { CU_ASSERT(...); }
  *     static void every_shape(void) { ... }
@@ -55,8 +55,8 @@ void test_mark_alone(struct test_mark *mark);
  * `make check` does not. */
 #define TEST_SLOW(function) TEST_MARK(slow, function)
 
-/* Marks a test that fails if something takes long: where several processes share the
- * tests, it runs after the others. */
+/* Marks a test that fails if something takes long: if several processes run the tests, it runs
+ * after the others. */
 #define TEST_ALONE(function) TEST_MARK(alone, function)
 
 /* How much longer a test may take under ThreadSanitizer, which slows code down five to
@@ -67,7 +67,7 @@ void test_mark_alone(struct test_mark *mark);
 #define TEST_SLOWDOWN 1
 #endif
 
-/* Fails the running test with a formatted message; the test goes on. */
+/* Fails the running test with a formatted message; the test continues. */
 void test_fail(const char *file, int line, const char *fmt, ...) ADL_PRINTF(3, 4);
 #define TEST_FAIL(...) test_fail(__FILE__, __LINE__, __VA_ARGS__)
 
@@ -81,17 +81,17 @@ void test_fail(const char *file, int line, const char *fmt, ...) ADL_PRINTF(3, 4
     } while (0)
 
 /* Reports that the running test cannot run on this machine, and why. It counts as
- * skipped unless it also fails. The caller returns by itself. */
+ * skipped unless it also fails. The caller still has to return. */
 void test_skip(const char *fmt, ...) ADL_PRINTF(1, 2);
 
-/* The directory of the golden data: $ADL_GOLDEN, else "tests/golden". */
+/* Returns the directory of the golden data: $ADL_GOLDEN, or "tests/golden" if that is not set. */
 const char *test_golden_dir(void);
 
-/* The directory of the large weights and photographs that are not in the tree:
- * $ADL_SHARED_DATA, else "../shared/data"; NULL when it cannot be read. */
+/* Returns the directory of the large weights and photographs that are not in the tree:
+ * $ADL_SHARED_DATA, or "../shared/data" if that is not set; NULL if it cannot be read. */
 const char *test_shared_dir(void);
 
-/* A scratch directory of this run, removed when the run ends. */
+/* Returns a scratch directory of this run, which is removed when the run ends. */
 const char *test_tmp_dir(void);
 
 /* Checks |got[i] - want[i]| <= tol for `count` values (a NaN fails). A failure

@@ -1,4 +1,4 @@
-/* The formula of the golden weights and inputs, against test vectors that came with them. */
+/* Tests the formula of the golden weights and inputs with the test vectors that belong to it. */
 
 #include "support/test.h"
 

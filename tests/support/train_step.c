@@ -119,7 +119,7 @@ uint64_t train_step_bits(const struct train_step *step)
     return hash;
 }
 
-/* The index in N x H x W x C of element i of N x C x H x W. */
+/* Returns the index in N x H x W x C of element i of N x C x H x W. */
 static size_t nhwc_place(size_t i, struct adl_shape shape)
 {
     size_t plane = (size_t)shape.h * (size_t)shape.w, c = (size_t)shape.c;

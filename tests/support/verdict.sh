@@ -1,9 +1,9 @@
 # shellcheck shell=bash
-# Counts what a test script finds. Sourced by the scripts in tests/, never run.
+# Counts the checks of a test script. Sourced by the scripts in tests/, never run.
 
 passed=0 failed=0
 
-# verdict STATUS TEXT: one check; STATUS 0 means that it passed.
+# verdict STATUS TEXT: reports one check; STATUS 0 means that it passed.
 verdict() {
     if [ "$1" = 0 ]; then
         passed=$((passed + 1))
@@ -14,7 +14,7 @@ verdict() {
     fi
 }
 
-# The script's last line and its exit status.
+# Prints the script's last line and returns its exit status.
 summary() {
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ]

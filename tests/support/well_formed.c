@@ -1,4 +1,4 @@
-/* Tags that match, attributes in quotes, nothing unescaped. */
+/* Checks that tags match, attributes are in quotes, and special characters are escaped. */
 
 #include "support/well_formed.h"
 
@@ -6,13 +6,14 @@
 
 #include "base/size.h"
 
-/* The name at `text`; its length. */
+/* Returns the length of the name at the beginning of `text`. */
 static size_t name_length(const char *text)
 {
     return strspn(text, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-:");
 }
 
-/* Text up to one of `ends` with entities only; NULL when it is not so. */
+/* Returns the first of `ends` in `text`, or its end; NULL if a special character before it is not
+ * written as an entity. */
 static const char *skip_text(const char *text, const char *ends)
 {
     static const char *const entities[] = {"&amp;", "&lt;", "&gt;", "&quot;", "&#39;"};

@@ -1,12 +1,12 @@
 #ifndef ADL_TESTS_SUPPORT_WELL_FORMED_H
 #define ADL_TESTS_SUPPORT_WELL_FORMED_H
 
-/* Whether a page is well-formed XML. Good enough for pages without comments,
- * CDATA and single quotes, which ours are; entities are the five we write. */
+/* Checks whether a page is well-formed XML, as far as the pages of the program need it: without
+ * comments, CDATA and single quotes, and with the five entities that the program writes. */
 
 #include <stddef.h>
 
-/* Where it stops being so; NULL: nowhere. */
+/* Returns the first place at which the page is not well-formed; NULL if it is well-formed. */
 const char *well_formed_fault(const char *text);
 
 #endif
