@@ -273,7 +273,7 @@ const struct adl_command adl_command_calibrate = {
     .description =
         "Tries ways to form, normalise and cut the class map on the boxes of a split, and writes "
         "the model to OUT with the best one and its threshold. OUT may be IN. The file records "
-        "how many images the choice was made on, and what it is worth on others by "
+        "how many images the choice was made on, and its accuracy on other images by "
         "cross-validation. Metrics in the file are dropped; measure them again with eval, on "
         "another split.",
     .examples = "  adl-server calibrate --model m.safetensors --data data calibrated.safetensors\n"

@@ -480,9 +480,9 @@ static int run(const void *settings, const struct adl_options *options, struct a
     ADL_TRY(prepare_outputs(&run, err));
     if (run.images.left_out > 0)
         fprintf(stderr, "adl-server: localize: left out %zu %s %s\n", run.images.left_out,
-                run.images.left_out == 1 ? "file that is no JPEG, PNG or WebP image by its name:"
-                                         : "files that are no JPEG, PNG or WebP images by their "
-                                           "names, such as",
+                run.images.left_out == 1 ? "path that is not a JPEG, PNG or WebP file:"
+                                         : "paths that are not JPEG, PNG or WebP "
+                                           "files, such as",
                 run.images.left_first);
     ADL_TRY(localize_all(&run, err));
     if (run.settings->coco)

@@ -20,7 +20,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     pid = strtol(text, &end, 10);
     /* Zero and negative numbers would signal whole groups of processes. */
     if (errno || *end || end == text || pid < 1 || pid > INT_MAX)
-        return adl_fail(err, ADL_ERR_ARG, "%s is no process id",
+        return adl_fail(err, ADL_ERR_ARG, "%s is not a process id",
                         adl_name_quote(text, strlen(text)).text);
     return adl_reload_request((pid_t)pid, err);
 }

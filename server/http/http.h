@@ -57,8 +57,8 @@ void adl_http_resume(struct adl_http_request *request);
  * addresses); the caller closes *fd. Fails with ADL_ERR_ARG on a malformed or unknown address,
  * with ADL_ERR_IO if the address cannot be bound. */
 int adl_http_listen(const char *where, int *fd, struct adl_error *err) ADL_MUST_CHECK;
-/* Writes the address that adl_http_listen_name() would give for such a socket, without opening
- * one. Fails with ADL_ERR_ARG as adl_http_listen() does. */
+/* Writes the address that adl_http_listen_name() would write for a socket opened at `where`,
+ * without opening it. Fails with ADL_ERR_ARG as adl_http_listen() does. */
 int adl_http_listen_check(const char *where, char *text, size_t size, bool *loopback,
                           struct adl_error *err) ADL_MUST_CHECK;
 /* Writes the address of a listening socket, such as "127.0.0.1:8080", "unix:/run/adl.sock"

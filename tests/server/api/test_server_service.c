@@ -144,7 +144,7 @@ static void reloads_no_other_process(void)
     for (size_t i = 0; i < ADL_COUNT(words); i++) {
         int status =
             test_program_run((const char *const[]){"reload", "--", words[i], NULL}, error, 1000);
-        if (status != 2 || !strstr(error, "no process id"))
+        if (status != 2 || !strstr(error, "is not a process id"))
             TEST_FAIL("\"%s\": %d, %s", words[i], status, error);
     }
     /* Beyond the largest process id of Linux. */
