@@ -273,8 +273,7 @@ static double train_batch(struct adl_train_run *run, const struct adl_batch *bat
     size_t members = ADL_MIN(size, batches - first);
     double lr = adl_schedule_lr(&run->schedule, run->epoch, batch->number, batches);
 
-    /* If the last batch of a group had no readable image, no step was taken, and the gradients of
-     * that group are still there. */
+    /* A group whose last batch had no readable image took no step and has left its gradients. */
     if (group != run->group)
         adl_optimizer_zero_grads(run->optimizer);
     run->group = group;
@@ -301,8 +300,7 @@ static double train_batch(struct adl_train_run *run, const struct adl_batch *bat
     return loss;
 }
 
-/* Returns whether the state can be saved now: no gradients are accumulated, which are not part of
- * it. */
+/* Returns whether the state can be saved now: accumulated gradients are not part of it. */
 static bool between_steps(const struct adl_train_run *run)
 {
     return run->batch % (size_t)run->settings->accumulate == 0;
@@ -316,9 +314,8 @@ static int save_position(struct adl_train_run *run, struct adl_error *err)
     return 0;
 }
 
-/* Returns the cross-entropy of a network that gives every class the same probability, as a network
- * with random weights does approximately. For a single class it would be 0, so that of two classes
- * is used. */
+/* Returns the cross-entropy of equal probabilities for all classes, about that of random weights.
+ * For a single class it would be 0, so that of two classes is used. */
 static double guessing_loss(const struct adl_train_run *run)
 {
     return log(ADL_MAX(run->model->arch.num_classes, 2));
