@@ -154,6 +154,18 @@ struct adl_plan *adl_model_into_plan(struct adl_model *model,
     return plan;
 }
 
+struct adl_session *adl_model_into_session(struct adl_model *model, struct adl_pool *pool,
+                                           int batch, struct adl_error *err)
+{
+    const struct adl_plan_options options = {
+        .input_h = model->input_h, .input_w = model->input_w, .pool = pool};
+    struct adl_plan *plan = adl_model_into_plan(model, &options, err);
+    struct adl_session *session = plan ? adl_session_create(plan, pool, batch, err) : NULL;
+
+    adl_plan_unref(plan); /* the session keeps its own reference */
+    return session;
+}
+
 void adl_model_drop_weights(struct adl_model *model)
 {
     adl_tensors_free(model->weights);

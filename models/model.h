@@ -11,6 +11,7 @@
 #include "io/tensor.h"
 #include "models/arch.h"
 #include "plan/plan.h"
+#include "plan/session.h"
 #include "wsol/map_rule.h"
 
 struct adl_model {
@@ -90,6 +91,11 @@ int adl_model_set_method(struct adl_model *model, const struct adl_method *metho
 struct adl_plan *adl_model_into_plan(struct adl_model *model,
                                      const struct adl_plan_options *options,
                                      struct adl_error *err) ADL_MUST_CHECK;
+
+/* Returns a session for up to `batch` images of the model's input size, whose plan is made as by
+ * adl_model_into_plan(): the model loses its weights. Fails as that and adl_session_create(). */
+struct adl_session *adl_model_into_session(struct adl_model *model, struct adl_pool *pool,
+                                           int batch, struct adl_error *err) ADL_MUST_CHECK;
 
 /* Frees the weights; a plan that was made from them has its own copy. */
 void adl_model_drop_weights(struct adl_model *model);

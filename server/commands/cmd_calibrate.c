@@ -19,16 +19,14 @@
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
 #include "server/tasks/dataset_log.h"
+#include "server/tasks/default_model.h"
 #include "server/tasks/json_out.h"
+#include "server/tasks/labelled.h"
 #include "server/tasks/progress.h"
 
 struct settings {
     const char *model;
-    const char *data;
-    const char *split;
-    const char *images;
-    const char *metadata;
-    int exif;
+    struct adl_dataset_options where;
     int goal;
     int boxes_per_class;
     bool foreground;
@@ -38,6 +36,8 @@ struct settings {
 
 struct calibrate {
     const struct settings *settings;
+    const char *model_path;
+    char shipped[ADL_DEFAULT_MODEL_PATH]; /* of the model that ships, where it is used */
     struct adl_dataset *dataset;
     struct adl_model *model;
     struct adl_plan *plan;
@@ -53,45 +53,16 @@ struct calibrate {
 static int open_data(struct calibrate *c, struct adl_error *err)
 {
     const struct settings *s = c->settings;
-    const struct adl_dataset_options how = {.dir = s->data,
-                                            .split = s->split,
-                                            .images = s->images,
-                                            .metadata = s->metadata,
-                                            .exif = s->exif};
-    const char *place = s->data ? s->data : s->metadata;
 
-    if (!s->data && !s->metadata)
-        return adl_fail(err, ADL_ERR_ARG, "--data DIR or --metadata DIR is required");
-    c->dataset = adl_dataset_open(&how, err);
+    c->dataset = adl_labelled_open(&s->where, err);
     if (!c->dataset)
         return -1;
     adl_log_dataset(c->dataset, "calibrate", false);
     if (c->dataset->box_count == 0)
         return adl_fail(err, ADL_ERR_FORMAT, "%s: the split \"%s\" has no boxes to calibrate with",
-                        place, s->split);
+                        adl_labelled_place(&s->where), s->where.split);
     if (s->boxes_per_class)
         return adl_dataset_keep_first(c->dataset, (size_t)s->boxes_per_class, err);
-    return 0;
-}
-
-/* Matches the classes of the data set and of the model, by name if both have names, otherwise by
- * index. */
-static int match_classes(struct calibrate *c, struct adl_error *err)
-{
-    struct adl_dataset *d = c->dataset;
-    const struct adl_model *m = c->model;
-
-    if (m->classes) {
-        int matched =
-            adl_dataset_match_classes(d, (const char *const *)m->classes, m->class_count, err);
-        if (matched != 0)
-            return matched < 0 ? -1 : 0;
-    }
-    if (d->class_count > m->class_count)
-        return adl_fail(err, ADL_ERR_FORMAT,
-                        "%s: has %zu classes, but the data set has %zu; use a model trained on "
-                        "these classes",
-                        c->settings->model, m->class_count, d->class_count);
     return 0;
 }
 
@@ -99,8 +70,10 @@ static int open_model(struct calibrate *c, struct adl_error *err)
 {
     const struct settings *s = c->settings;
 
-    c->model = adl_model_load(s->model, NULL, err);
-    if (!c->model || match_classes(c, err) < 0)
+    c->model_path = adl_model_or_default(s->model, c->shipped, err);
+    c->model = c->model_path ? adl_model_load(c->model_path, NULL, err) : NULL;
+    if (!c->model || adl_labelled_match(c->dataset, c->model, c->model_path,
+                                        adl_labelled_place(&s->where), "calibrate", err) < 0)
         return -1;
     const struct adl_plan_options how = {
         .input_h = c->model->input_h, .input_w = c->model->input_w, .pool = c->pool};
@@ -166,8 +139,8 @@ static json_t *record(const struct calibrate *c)
     const struct adl_calibration *f = &c->found;
 
     return json_pack("{s:s, s:s, s:i, s:i, s:o, s:b, s:{s:f, s:f, s:f, s:f}}", "for",
-                     adl_calibrate_goal_names[s->goal], "split", s->split, "images", (int)f->images,
-                     "boxes", (int)f->boxes, "boxes_per_class",
+                     adl_calibrate_goal_names[s->goal], "split", s->where.split, "images",
+                     (int)f->images, "boxes", (int)f->boxes, "boxes_per_class",
                      s->boxes_per_class ? json_integer(s->boxes_per_class) : json_null(),
                      "foreground", (int)f->foreground, "percent", "before", tenth(f->before),
                      "fitted", tenth(f->fitted), "cross_validated", tenth(f->cross_validated),
@@ -246,11 +219,11 @@ out:
 }
 
 static const struct adl_option table[] = {
-    ADL_OPTION_MODEL(struct settings, .required = true, .help = "model file to calibrate"),
-    ADL_OPTIONS_DATA(struct settings, .help = "data set"),
-    {"split", ADL_STRING(struct settings, split), .value = "val", .metavar = "NAME",
+    ADL_OPTION_MODEL(struct settings, .default_note = "the model that ships",
+                     .help = "model file to calibrate"),
+    ADL_OPTIONS_DATASET(struct settings, where),
+    {"split", ADL_STRING(struct settings, where.split), .value = "val", .metavar = "NAME",
      .help = "split whose boxes are used"},
-    ADL_OPTION_EXIF(struct settings),
     {"for", ADL_CHOICE(struct settings, goal), .choices = adl_calibrate_goal_names,
      .value = "max_box_acc", .metavar = "GOAL",
      .help = "what to be best at: one box at IoU 0.5, or the mean over IoU 0.3, 0.5 and 0.7 of "
@@ -269,7 +242,7 @@ static const struct adl_option table[] = {
 const struct adl_command adl_command_calibrate = {
     .name = "calibrate",
     .summary = "Choose how a model's maps are formed and cut, on images with boxes",
-    .usage = "--model IN --data DIR [options] OUT",
+    .usage = "[--model IN] --data DIR [options] OUT",
     .description =
         "Tries ways to form, normalise and cut the class map on the boxes of a split, and writes "
         "the model to OUT with the best one and its threshold. OUT may be IN. The file records "
@@ -277,8 +250,7 @@ const struct adl_command adl_command_calibrate = {
         "cross-validation. Metrics in the file are dropped; measure them again with eval, on "
         "another split.",
     .examples = "  adl-server calibrate --model m.safetensors --data data calibrated.safetensors\n"
-                "  adl-server calibrate -m m.safetensors -d data --boxes-per-class 5 "
-                "few.safetensors\n",
+                "  adl-server calibrate -d data --boxes-per-class 5 few.safetensors\n",
     .options = table,
     .min_operands = 1,
     .max_operands = 1,

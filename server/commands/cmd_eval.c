@@ -22,6 +22,7 @@
 #include "server/tasks/default_model.h"
 #include "server/tasks/directory.h"
 #include "server/tasks/json_out.h"
+#include "server/tasks/labelled.h"
 #include "server/tasks/progress.h"
 
 /* Width of the class name column. */
@@ -31,11 +32,7 @@
 
 struct settings {
     const char *model;
-    const char *data;
-    const char *split;
-    const char *images;
-    const char *metadata;
-    int exif;
+    struct adl_dataset_options where;
     struct adl_map_settings map;
     bool json;
     bool per_class;
@@ -53,7 +50,6 @@ struct eval {
     char shipped[ADL_DEFAULT_MODEL_PATH]; /* path of the model that ships, if it is used */
     struct adl_dataset *dataset;
     struct adl_model *model;
-    struct adl_plan *plan;
     struct adl_pool *pool;
     struct adl_session *session;
     struct adl_evaluate_report report;
@@ -130,7 +126,7 @@ static int print_json(const struct eval *e, struct adl_error *err)
         const char *key;
         json_t *value;
     } members[] = {
-        {"split", adl_json_from_text(e->settings->split)},
+        {"split", adl_json_from_text(e->settings->where.split)},
         {"images", json_integer((json_int_t)r->images)},
         {"errors", json_integer((json_int_t)r->errors)},
         {"top1_cls", number(f->top1_cls, r->classified)},
@@ -235,76 +231,13 @@ static void print_table(const struct eval *e)
 
 static int check_settings(const struct settings *s, struct adl_error *err)
 {
-    if (!s->data && !s->metadata)
-        return adl_fail(err, ADL_ERR_ARG, "--data DIR or --metadata DIR is required");
     if (s->model && s->from_scoremaps)
         return adl_fail(err, ADL_ERR_ARG, "--model and --from-scoremaps exclude each other");
     if (s->scoremaps && s->from_scoremaps)
         return adl_fail(err, ADL_ERR_ARG, "--scoremaps and --from-scoremaps exclude each other");
-    if (!s->data && !s->images && !s->from_scoremaps)
+    if (!s->where.dir && s->where.metadata && !s->where.images && !s->from_scoremaps)
         return adl_fail(err, ADL_ERR_ARG, "--images DIR is required without --data");
     return 0;
-}
-
-static int open_data(struct eval *e, struct adl_error *err)
-{
-    const struct settings *s = e->settings;
-    const struct adl_dataset_options how = {.dir = s->data,
-                                            .split = s->split,
-                                            .images = s->images,
-                                            .metadata = s->metadata,
-                                            .exif = s->exif};
-
-    e->dataset = adl_dataset_open(&how, err);
-    if (!e->dataset)
-        return -1;
-    if (e->dataset->count == 0)
-        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: the split \"%s\" has no images",
-                        s->data ? s->data : s->metadata, s->split);
-    return 0;
-}
-
-/* Takes the data set's labels as the model's class indices. If the data set has no class names,
- * less than half of its images may have labels beyond the model's classes, and are left out; with
- * more such images, the model was trained on another data set, which is an error. Differing names
- * are only a warning, because lists may spell them differently. */
-static int match_by_number(struct eval *e, struct adl_error *err)
-{
-    struct adl_dataset *d = e->dataset;
-    const struct adl_model *m = e->model;
-    const char *place = e->settings->data ? e->settings->data : e->settings->metadata;
-    size_t named = d->classes && m->classes ? d->class_count : 0, i = 0, beyond = 0;
-
-    while (i < named && i < m->class_count && !strcmp(d->classes[i], m->classes[i]))
-        i++;
-    for (size_t k = 0; k < d->count; k++)
-        beyond += (size_t)d->images[k].class_id >= m->class_count;
-    /* A data set with fewer classes than the network is accepted if they are the
-     * network's first ones. */
-    bool more = d->class_count > m->class_count && (d->classes || beyond >= d->count - beyond);
-    if (more || (d->class_count < m->class_count && i < named))
-        return adl_fail(err, ADL_ERR_FORMAT,
-                        "%s: has %zu class%s, but %s has %s%zu; use a model trained on these "
-                        "classes",
-                        e->model_path, m->class_count, ADL_ES(m->class_count), place,
-                        d->classes ? "" : "labels up to ",
-                        d->classes ? d->class_count : d->class_count - 1);
-    if (i < named)
-        fprintf(stderr,
-                "adl-server: eval: warning: class %zu is \"%s\" in %s, but \"%s\" in %s; "
-                "evaluating by number\n",
-                i, ADL_SHORT(d->classes[i]), place, ADL_SHORT(m->classes[i]), e->model_path);
-    return adl_dataset_limit_classes(d, m->class_count, err);
-}
-
-/* Matches classes by name if the names allow it, otherwise by index. */
-static int match_classes(struct eval *e, struct adl_error *err)
-{
-    const struct adl_model *m = e->model;
-    int matched = m->classes ? adl_dataset_match_classes(
-                                   e->dataset, (const char *const *)m->classes, m->class_count, err)
-                             : 0;
-    return matched < 0 ? -1 : matched > 0 ? 0 : match_by_number(e, err);
 }
 
 static int open_model(struct eval *e, struct adl_error *err)
@@ -314,15 +247,11 @@ static int open_model(struct eval *e, struct adl_error *err)
     e->model = adl_model_load(e->model_path, NULL, err);
     if (!e->model)
         return -1;
-    if (match_classes(e, err) < 0)
-        return -1;
-    const struct adl_plan_options how = {
-        .input_h = e->model->input_h, .input_w = e->model->input_w, .pool = e->pool};
-    e->plan = adl_model_into_plan(e->model, &how, err);
-    if (!e->plan)
+    if (adl_labelled_match(e->dataset, e->model, e->model_path, adl_labelled_place(&s->where),
+                           "eval", err) < 0)
         return -1;
     e->batch = (int)ADL_MIN((size_t)s->batch, e->dataset->count);
-    e->session = adl_session_create(e->plan, e->pool, e->batch, err);
+    e->session = adl_model_into_session(e->model, e->pool, e->batch, err);
     return e->session ? 0 : -1;
 }
 
@@ -403,7 +332,9 @@ static int run(const void *settings, const struct adl_options *options, struct a
         if (!e.model_path)
             goto out;
     }
-    ADL_TRY(open_data(&e, err));
+    e.dataset = adl_labelled_open(&s->where, err);
+    if (!e.dataset)
+        goto out;
     e.pool = adl_pool_create(s->threads ? s->threads : adl_pool_default_threads(), err);
     if (!e.pool)
         goto out;
@@ -421,7 +352,6 @@ static int run(const void *settings, const struct adl_options *options, struct a
 out:
     adl_evaluate_report_release(&e.report);
     adl_session_free(e.session);
-    adl_plan_unref(e.plan);
     adl_model_free(e.model);
     adl_pool_free(e.pool);
     adl_dataset_free(e.dataset);
@@ -430,10 +360,9 @@ out:
 
 static const struct adl_option table[] = {
     ADL_OPTION_MODEL(struct settings, .default_note = "the model that ships", .help = "model file"),
-    ADL_OPTIONS_DATA(struct settings, .help = "data set"),
-    {"split", ADL_STRING(struct settings, split), .value = "test", .metavar = "NAME",
+    ADL_OPTIONS_DATASET(struct settings, where),
+    {"split", ADL_STRING(struct settings, where.split), .value = "test", .metavar = "NAME",
      .help = "split to evaluate; in a directory per class, test means val: every tenth image"},
-    ADL_OPTION_EXIF(struct settings),
     ADL_OPTION_JSON(struct settings),
     {"per-class", ADL_FLAG(struct settings, per_class),
      .help = "print the figures of each class as well"},

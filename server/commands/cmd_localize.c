@@ -71,7 +71,6 @@ struct run {
     struct adl_model *model;
     char model_name[64];
     struct adl_predict_query query;
-    struct adl_plan *plan;
     struct adl_pool *pool;
     struct adl_session *session;
     struct adl_image_list images;
@@ -336,12 +335,7 @@ static int open_model(struct run *run, struct adl_error *err)
     run->pool = adl_pool_create(threads, err);
     if (!run->pool)
         return -1;
-    const struct adl_plan_options how = {
-        .input_h = run->model->input_h, .input_w = run->model->input_w, .pool = run->pool};
-    run->plan = adl_model_into_plan(run->model, &how, err);
-    if (!run->plan)
-        return -1;
-    run->session = adl_session_create(run->plan, run->pool, (int)run->group_size, err);
+    run->session = adl_model_into_session(run->model, run->pool, (int)run->group_size, err);
     run->items = adl_calloc(run->group_size, sizeof *run->items);
     if (run->session && !run->items)
         adl_fail_nomem(err, "a group of images");
@@ -502,7 +496,6 @@ out:
     adl_free(run.items);
     adl_session_free(run.session);
     adl_pool_free(run.pool);
-    adl_plan_unref(run.plan);
     adl_model_free(run.model);
     adl_image_list_release(&run.images);
     return result;

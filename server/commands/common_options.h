@@ -44,11 +44,25 @@
     {"metadata", ADL_STRING(s, metadata), .metavar = "DIR", .default_note = "within --data",   \
      .help = "directory of the lists, one subdirectory per split"}
 
+#define ADL_EXIF_HELP                                                                          \
+    "apply the EXIF orientation of the images, or ignore it; auto ignores it for lists and "   \
+    "CUB, whose boxes are in pixels of the stored image"
+
+/* The same in a struct adl_dataset_options of the settings, without the split. */
+#define ADL_OPTIONS_DATASET(s, field)                                                          \
+    {"data", ADL_STRING(s, field.dir), .letter = 'd', .metavar = "DIR", .help = "data set"},   \
+    {"images", ADL_STRING(s, field.images), .metavar = "DIR", .default_note = "within --data", \
+     .help = "directory of the images that the lists name"},                                   \
+    {"metadata", ADL_STRING(s, field.metadata), .metavar = "DIR",                              \
+     .default_note = "within --data",                                                          \
+     .help = "directory of the lists, one subdirectory per split"},                            \
+    {"exif", ADL_CHOICE(s, field.exif), .choices = adl_dataset_exif_names, .value = "auto",    \
+     .metavar = "WAY", .help = ADL_EXIF_HELP}
+
 #define ADL_OPTION_EXIF(s)                                                                     \
     {"exif", ADL_CHOICE(s, exif), .choices = adl_dataset_exif_names, .value = "auto",          \
      .metavar = "WAY",                                                                         \
-     .help = "apply the EXIF orientation of the images, or ignore it; auto ignores it for "    \
-             "lists and CUB, whose boxes are in pixels of the stored image"}
+     .help = ADL_EXIF_HELP}
 
 #define ADL_OPTION_CURVE_INTERVAL(s, least, most)                                              \
     {"cam-curve-interval", ADL_DOUBLE(s, curve_interval), .value = "0.001", .min = least,      \

@@ -10,6 +10,12 @@
 #include <stddef.h>
 #include <sys/types.h>
 
+/* The beginning of a request with a JPEG, or with a form whose boundary is "b". */
+#define POST_HEAD "POST /localize HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
+#define FORM_HEAD                                                                                  \
+    "POST /localize HTTP/1.1\r\nHost: localhost\r\n"                                               \
+    "Content-Type: multipart/form-data; boundary=b\r\n"
+
 struct test_server {
     pid_t pid; /* 0: not running */
     int port;

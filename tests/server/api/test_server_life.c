@@ -23,11 +23,6 @@
 #include "support/http_client.h"
 #include "support/server_fixture.h"
 
-#define POST_HEAD "POST /localize HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
-#define FORM_HEAD                                                                                  \
-    "POST /localize HTTP/1.1\r\nHost: localhost\r\n"                                               \
-    "Content-Type: multipart/form-data; boundary=b\r\n"
-
 static struct test_server server;
 static char *jpeg;
 static size_t jpeg_length;

@@ -25,7 +25,6 @@
 #include "support/http_client.h"
 #include "support/server_fixture.h"
 
-#define POST_HEAD "POST /localize HTTP/1.1\r\nHost: localhost\r\nContent-Type: image/jpeg\r\n"
 #define HEALTH "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 static struct test_server server;

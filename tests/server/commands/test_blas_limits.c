@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "io/file.h"
+#include "support/program.h"
 #include "support/test.h"
 
 /* Enough for any of the commands below on a busy machine. */
@@ -25,20 +26,6 @@
 #define WATCH_MS 700.0
 
 extern char **environ;
-
-static const char *program(void)
-{
-    const char *path = getenv("ADL_SERVER");
-    return path ? path : "build/adl-server";
-}
-
-static bool have_program(void)
-{
-    if (access(program(), X_OK) == 0)
-        return true;
-    test_skip("%s is not built", program());
-    return false;
-}
 
 /* Starts a command line of the shell, in which $P is the program; stdout is dropped, stderr
  * goes to a file. The variables that would hold OpenBLAS to one thread are not set. */
@@ -50,8 +37,8 @@ static pid_t start(const char *before, const char *command)
     pid_t pid = -1;
 
     snprintf(line, sizeof line,
-             "unset OPENBLAS_NUM_THREADS OMP_NUM_THREADS; P='%s'; %s exec \"$P\" %s", program(),
-             before, command);
+             "unset OPENBLAS_NUM_THREADS OMP_NUM_THREADS; P='%s'; %s exec \"$P\" %s",
+             program_path(), before, command);
     snprintf(path, sizeof path, "%s/stderr", test_tmp_dir());
     posix_spawn_file_actions_init(&files);
     posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
@@ -109,7 +96,7 @@ static void ends_where_memory_is_short(void)
     static const char *const paths[] = {"", "ADL_CPU=generic; export ADL_CPU;"};
     static const int kib[] = {30000, 60000, 100000, 150000, 200000, 250000, 300000, 400000};
 
-    if (!have_program())
+    if (!program_exists())
         return;
     for (size_t c = 0; c < ADL_COUNT(commands) * ADL_COUNT(paths); c++)
         for (size_t i = 0; i < ADL_COUNT(kib); i++) {
@@ -186,7 +173,7 @@ static void no_build_starts_threads(void)
     glob_t found;
     char before[400];
 
-    if (!have_program())
+    if (!program_exists())
         return;
     if (sysconf(_SC_NPROCESSORS_ONLN) < 2) {
         test_skip("there is one processor, for which OpenBLAS starts no threads anyway");

@@ -22,6 +22,7 @@
 #include "models/file/save.h"
 #include "models/model.h"
 #include "server/commands/subcommands.h"
+#include "support/program.h"
 #include "support/test.h"
 
 #define TINY "mobilenet_v1", "--width", "0.25", "--num-classes", "3"
@@ -30,20 +31,6 @@ struct result {
     int status;
     char *out, *err; /* what was written; owned */
 };
-
-static const char *program(void)
-{
-    const char *path = getenv("ADL_SERVER");
-    return path ? path : "build/adl-server";
-}
-
-static bool have_program(void)
-{
-    if (access(program(), X_OK) == 0)
-        return true;
-    test_skip("%s is not built", program());
-    return false;
-}
 
 /* A path in the scratch directory, valid until the eighth call after this one. */
 static const char *tmp(const char *name)
@@ -65,7 +52,7 @@ static char *slurp(const char *path)
     return text ? text : adl_strdup("");
 }
 
-#define RUN(...) run_program((const char *[]){program(), __VA_ARGS__, NULL})
+#define RUN(...) run_program((const char *[]){program_path(), __VA_ARGS__, NULL})
 
 static struct result run_program(const char *const *argv)
 {
@@ -120,7 +107,7 @@ static void expect(struct result result, int status, const char *what)
 
 static void explains_itself(void)
 {
-    if (!have_program())
+    if (!program_exists())
         return;
     struct result all = RUN("--help"), version = RUN("--version");
     CU_ASSERT_PTR_NOT_NULL(strstr(version.out, "adl-server " ADL_VERSION));
@@ -141,7 +128,7 @@ static void explains_itself(void)
     struct result typo = RUN("convrt");
     CU_ASSERT_PTR_NOT_NULL(strstr(typo.err, "did you mean convert?"));
     expect(typo, 2, "convrt");
-    struct result bare = run_program((const char *[]){program(), NULL});
+    struct result bare = run_program((const char *[]){program_path(), NULL});
     expect(bare, 2, "no subcommand");
 }
 
@@ -151,11 +138,11 @@ static void says_why_results_are_lost(void)
     static const char *const cases[] = {"exec \"$0\" --help >/dev/full",
                                         "exec \"$0\" completion bash >/dev/full",
                                         "exec \"$0\" completion bash >&-"};
-    if (!have_program())
+    if (!program_exists())
         return;
     for (size_t i = 0; i < ADL_COUNT(cases); i++) {
         struct result lost =
-            run_program((const char *[]){"/bin/sh", "-c", cases[i], program(), NULL});
+            run_program((const char *[]){"/bin/sh", "-c", cases[i], program_path(), NULL});
         CU_ASSERT_PTR_NOT_NULL(strstr(lost.err, "cannot write to standard output"));
         CU_ASSERT_PTR_NULL(strstr(lost.err, "Input/output error"));
         expect(lost, 1, cases[i]);
@@ -164,7 +151,7 @@ static void says_why_results_are_lost(void)
 
 static void completes_shells(void)
 {
-    if (!have_program())
+    if (!program_exists())
         return;
     static const char *const shells[] = {"bash", "zsh", "fish"};
     for (size_t i = 0; i < ADL_COUNT(shells); i++) {
@@ -180,7 +167,7 @@ static void completes_shells(void)
 
 static void says_which_file_is_missing(void)
 {
-    if (!have_program())
+    if (!program_exists())
         return;
     struct result cases[] = {
         RUN("info", "no-such.pth"),
@@ -244,7 +231,7 @@ static bool save_tiny(const char *path)
 static void counts_as_published(void)
 {
     struct adl_error err = {0};
-    if (!have_program())
+    if (!program_exists())
         return;
     struct adl_model *model = make_model(1000, 1, 224);
     if (!model)
@@ -305,7 +292,7 @@ static void expect_onnx(const char *path)
 static void converts(void)
 {
     struct adl_error err = {0};
-    if (!have_program())
+    if (!program_exists())
         return;
     struct adl_model *model = make_model(3, 0.25, 64);
     if (!model)
@@ -383,7 +370,7 @@ static pid_t feed(const char *file, const char *pipe)
 static void reads_a_pipe_once(void)
 {
     struct adl_error err = {0};
-    struct adl_model *model = have_program() ? make_model(3, 0.25, 64) : NULL;
+    struct adl_model *model = program_exists() ? make_model(3, 0.25, 64) : NULL;
     if (!model)
         return;
     save_plain(model, NULL, tmp("plain.safetensors"));
@@ -421,7 +408,7 @@ static void expect_metrics(const char *option, const char *value, bool kept)
 static void metrics_are_those_of_the_file(void)
 {
     struct adl_error err = {0};
-    struct adl_model *model = have_program() ? make_model(3, 0.25, 64) : NULL;
+    struct adl_model *model = program_exists() ? make_model(3, 0.25, 64) : NULL;
     if (!model)
         return;
     model->metrics = json_pack("{s:f}", "top1_loc", 71.5);
@@ -437,7 +424,7 @@ static void metrics_are_those_of_the_file(void)
 
 static void shows_what_is_missing(void)
 {
-    if (!have_program())
+    if (!program_exists())
         return;
     struct adl_model *model = make_model(3, 0.25, 64);
     if (!model)
@@ -516,7 +503,7 @@ static void check_forward(const struct adl_tensors *out, const struct adl_model 
 static void runs_tensors(void)
 {
     struct adl_error err = {0};
-    if (!have_program() || !save_tiny(tmp("m.safetensors")))
+    if (!program_exists() || !save_tiny(tmp("m.safetensors")))
         return;
     struct adl_model *model = adl_model_load(tmp("m.safetensors"), NULL, &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(model);
@@ -600,7 +587,7 @@ static void check_line(const char *line, int width, int height)
 
 static void localizes(void)
 {
-    if (!have_program() || !save_tiny(tmp("m.safetensors")))
+    if (!program_exists() || !save_tiny(tmp("m.safetensors")))
         return;
     mkdir(tmp("images"), 0700);
     mkdir(tmp("images/sub"), 0700);
@@ -670,7 +657,7 @@ static void localizes(void)
 /* Results must not overwrite input images. */
 static void keeps_input_images(void)
 {
-    if (!have_program() || !save_tiny(tmp("m.safetensors")))
+    if (!program_exists() || !save_tiny(tmp("m.safetensors")))
         return;
     mkdir(tmp("album"), 0700);
     save_image(tmp("album/a.jpg"), 40, 30);
@@ -700,7 +687,7 @@ static void keeps_input_images(void)
 
 static void measures(void)
 {
-    if (!have_program())
+    if (!program_exists())
         return;
     struct result result = RUN("bench", "--arch", TINY, "--size", "64", "--seconds", "0.05",
                                "--batch", "2", "--threads", "1", "--layers", "--json");
