@@ -81,9 +81,9 @@ for side in ${SIDES:-161 177 193}; do
     echo "at ${side}x$side: MaxBoxAcc on val $found" >&2
     if awk "BEGIN {exit !($found > $best)}"; then
         best=$found
-        cp "$sized" "$OUT/chosen.safetensors" || exit
+        cp "$sized" "$OUT/best-size.safetensors" || exit
     fi
 done
-"$PROGRAM" calibrate --model "$OUT/chosen.safetensors" --data "$DATA" --split val --foreground \
-    "$OUT/calibrated.safetensors" || exit
-cp "$OUT/calibrated.safetensors" "$MODEL.tmp" && mv "$MODEL.tmp" "$MODEL" && echo "$MODEL"
+"$PROGRAM" calibrate --model "$OUT/best-size.safetensors" --data "$DATA" --split val --foreground \
+    "$OUT/chosen.safetensors" || exit
+cp "$OUT/chosen.safetensors" "$MODEL.tmp" && mv "$MODEL.tmp" "$MODEL" && echo "$MODEL"

@@ -7,19 +7,7 @@
 #include <string.h>
 
 #include "io/torch.h"
-
-struct stream {
-    unsigned char bytes[16 * 1024];
-    size_t length;
-};
-
-static void put(struct stream *s, const void *bytes, size_t length)
-{
-    memcpy(s->bytes + s->length, bytes, length);
-    s->length += length;
-}
-
-#define PUT(s, literal) put(s, literal, sizeof(literal) - 1)
+#include "support/byte_stream.h"
 
 static void put_text(struct stream *s, const char *text, size_t length)
 {

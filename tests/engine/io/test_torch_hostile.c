@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "io/file.h"
 #include "io/torch.h"
+#include "support/byte_stream.h"
 #include "support/hostile.h"
 
 static int read_torch(const void *bytes, size_t length, struct adl_error *err)
@@ -22,19 +23,6 @@ static int read_torch(const void *bytes, size_t length, struct adl_error *err)
 }
 
 /* --- a legacy stream ------------------------------------------------------- */
-
-struct stream {
-    unsigned char bytes[128 * 1024];
-    size_t length;
-};
-
-static void put(struct stream *s, const void *bytes, size_t length)
-{
-    memcpy(s->bytes + s->length, bytes, length);
-    s->length += length;
-}
-
-#define PUT(s, literal) put(s, literal, sizeof(literal) - 1)
 
 static void put_text(struct stream *s, const char *text)
 {
