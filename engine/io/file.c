@@ -8,7 +8,8 @@
  * The other name is one that no other file has: ".NAME.RANDOM.tmp", created by O_EXCL. A
  * fixed name could be that of a file of the user, and two processes that write the same path
  * would write into each other's content. mkstemp() is not used because its files have mode
- * 0600, and the mode that the umask leaves can be had only by passing 0666 to open(). */
+ * 0600, while open() with 0666 leaves what the umask allows; the umask itself can be read only by
+ * changing it, which would race with other threads. */
 
 #include "io/file.h"
 
@@ -230,8 +231,8 @@ static int create_temporary(const char *path, char temporary[PATH_MAX])
     return -1;
 }
 
-/* Replaces `path`, or creates it. `old` describes the file to be replaced, whose mode is
- * kept; NULL: there is none. */
+/* Replaces `path`, or creates it. `old` describes the file to be replaced, whose permission
+ * bits are kept; NULL: there is none. */
 static int replace_file(const char *path, const struct stat *old,
                         const struct adl_file_piece *pieces, size_t count, struct adl_error *err)
 {

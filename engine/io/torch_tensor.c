@@ -16,7 +16,8 @@
 #include "io/torch_parts.h"
 
 #define MODULE "torch._utils"
-/* torch.nn.Parameter wraps a tensor. torch.save writes no deeper nesting; this bounds it. */
+/* A torch.nn.Parameter is pickled as a call around the call of its tensor. At most this many such
+ * calls are unwrapped, so that a hostile file cannot nest them without end. */
 #define WRAPPERS 4
 
 static const struct {
@@ -209,8 +210,8 @@ int adl_torch_view_read(struct adl_torch_view *view, const struct adl_pickle_val
 
 /* --- copying --------------------------------------------------------------- */
 
-/* Copies `count` blocks of `block` bytes that lie `step` bytes apart. The element sizes are
- * constants, for which the compiler makes memcpy a single move. */
+/* Copies `count` blocks of `block` bytes that lie `step` bytes apart. Blocks of 2, 4 and 8 bytes
+ * have loops of their own, in which the size is a constant and memcpy becomes a single move. */
 static void copy_blocks(unsigned char *to, const unsigned char *from, size_t count, size_t block,
                         size_t step)
 {

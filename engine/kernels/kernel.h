@@ -3,11 +3,12 @@
 
 /* Declares the inner loops ("kernels"), one table of them for each instruction set. A kernel
  * works on plain pointers and strides; it allocates no memory and does not use tensors. This
- * header defines what each kernel computes; tests compare all of them with the plain-C
- * forward of the op in engine/ops.
+ * header defines what each kernel computes; tests compare them with plain-C computations of the
+ * same values.
  *
- * Every map is NHWC with `ld` floats from one pixel to the next; ld is larger than the
- * number of channels if the map is a slice of a concatenated one. Each output value
+ * Every map is NHWC. In kernels for inference there are `ld` floats from one pixel to the next; ld
+ * is larger than the number of channels if the map is a slice of a concatenated one. Maps of
+ * training are dense unless a kernel takes an ld. Each output value
  * is computed by one fixed sequence of operations, whatever tile or thread it falls
  * into, so results do not depend on how the work is divided.
  *
@@ -24,8 +25,9 @@
 
 /* --- matrix product on packed panels ----------------------------------------- */
 
-/* The depth that conv_gemm.c processes at a time, and the leading dimension of its copied
- * rows: somewhat more, so that rows fall into different cache sets. */
+/* The greatest depth that a matrix product processes at a time, since a larger depth is divided
+ * into about equal chunks, and the leading dimension of the rows that conv_gemm.c copies: somewhat
+ * more, so that rows fall into different cache sets. */
 #define ADL_GEMM_KC 256
 #define ADL_GEMM_LDA 272
 
@@ -62,8 +64,9 @@ struct adl_gemm_tile {
 
 /* --- depthwise convolution: one or two rows of the output ------------------------ */
 
-/* out[i][q][c] = clamp(bias[c] + sum over r, s of rows[i stride + r][q stride + s -
- * pad_left][c] weight[r S + s][c], lo, hi), for the output rows i < lines. */
+/* With a filter of R x S (the fields r and s) and the output column y < q:
+ * out[i][y][c] = clamp(bias[c] + sum over a < R, b < S of rows[i stride + a][y stride + b -
+ * pad_left][c] weight[a S + b][c], lo, hi), for the output rows i < lines. */
 struct adl_depthwise_rows {
     const float *const *rows; /* r + (lines - 1) * stride input rows; NULL: padding */
     int lines;                /* 1 or 2; two successive rows share most of their input */
@@ -155,7 +158,8 @@ struct adl_maxpool_back {
 struct adl_kernels {
     const char *name;
     /* Rows and columns of the largest tile of `gemm`, as many as fit the registers. 0 and
-     * NULL: there is no such kernel, and convolutions go through OpenBLAS. */
+     * NULL: there is no such kernel, and all convolutions but depthwise ones go through
+     * OpenBLAS. */
     int mr;
     int nr;
     void (*gemm)(const struct adl_gemm_tile *tile);
@@ -180,8 +184,8 @@ struct adl_kernels {
     /* --- training (train_loops.h): maps are dense, pixels x channels. dx (+)= means that
      * the value is added to dx if `add` is not 0, else stored. --- */
 
-    /* Computes the gradient of a ReLU: dx (+)= 0 where y <= 0 or y >= hi (finite), else dy.
-     * dx may be dy. */
+    /* Computes the gradient of a ReLU: dx (+)= 0 where y <= 0, or where y >= hi if hi is finite;
+     * else dy. An infinite hi clamps nothing, not even y = INFINITY. dx may be dy. */
     void (*relu_back)(const float *y, float hi, size_t count, const float *dy, float *dx, int add);
     /* sums[c] = sum over the pixels of x; mean[c] = sums[c] / pixels, rounded to float;
      * squares[c] = sum over the pixels of (x - mean[c])^2. */

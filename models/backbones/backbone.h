@@ -1,11 +1,12 @@
 #ifndef ADL_MODELS_BACKBONES_BACKBONE_H
 #define ADL_MODELS_BACKBONES_BACKBONE_H
 
-/* The interface of the backbones: the parameters that decide a network's shape (struct
- * adl_arch), and what each backbone provides (struct adl_backbone).
+/* The interface of the backbones: what defines a network apart from its input
+ * size and its weights (struct adl_arch), and what each backbone provides (struct adl_backbone).
  *
  * This header is the bottom layer of models/: a backbone includes no other header of models/.
- * The backbones themselves are listed and looked up in arch.h. */
+ * ADL_BACKBONES below lists the backbones; arch.h has the array made from it and the lookup by
+ * name. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -20,12 +21,13 @@ enum adl_padding { ADL_PAD_SYMMETRIC, ADL_PAD_TF_SAME };
 
 struct adl_backbone;
 
-/* Everything that decides a network's shape; `arch` in a model file. A plain value,
- * to be copied freely. */
+/* Everything that defines a network apart from its input size and its weights; `arch` in a model
+ * file. A plain value, to be copied freely. */
 struct adl_arch {
     const struct adl_backbone *backbone;
     int num_classes;                 /* 1 to ADL_LIMIT_CLASSES */
-    bool large_feature_map;          /* last map twice as large: 28x28 instead of 14x14 at 224 */
+    bool large_feature_map;          /* sides of the last map doubled: for a 224x224 input 28x28
+                                      * instead of 14x14 (14x14 instead of 7x7 with last_stride 2) */
     const struct adl_method *method; /* whose layers the network has, if any; not NULL */
     uint32_t adl_places; /* bit i: a layer of the method follows adl_places[i] of the backbone */
     double bn_eps;       /* added to the variance in every batch norm; above 0, at most 1 */
@@ -43,9 +45,10 @@ struct adl_backbone {
     bool has_large_map; /* large_feature_map applies */
     /* Names of the layers that a layer of the method, for example ADL's, may follow, at most
      * 32, NULL-terminated; bit i of adl_default says that it follows adl_places[i] unless
-     * --adl-positions says otherwise. adl_places is NULL if these layers are counted in the
-     * reference implementation's parameter names: then their positions are fixed to those of
-     * the reference implementation. */
+     * --adl-positions says otherwise. adl_places is NULL where the reference implementation
+     * (wsolevaluation) keeps the method's layers in one Sequential with the others: each of them
+     * then shifts the numbers in the parameter names after it, so their positions are fixed to
+     * those of the reference implementation. */
     const char *const *adl_places;
     uint32_t adl_default;
     /* Appends the network to `graph`, whose input is value 0. Running out of memory is
@@ -58,8 +61,8 @@ struct adl_backbone {
     bool (*renumber)(const struct adl_arch *from, const struct adl_arch *to, const char *name,
                      char *out, size_t size);
     /* Returns whether a parameter belongs to the head, the layers that train at the
-     * classifier's learning rate (--lr-classifier-ratio times the base rate). The reference
-     * implementation decides by substrings of the name, and so do the backbones. */
+     * classifier's learning rate (--lr-classifier-ratio times the base rate). Backbones
+     * that the reference implementation has decide as it does, by substrings of the name. */
     bool (*is_head)(const char *name);
 };
 

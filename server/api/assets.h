@@ -1,8 +1,8 @@
 #ifndef ADL_SERVER_API_ASSETS_H
 #define ADL_SERVER_API_ASSETS_H
 
-/* The files built into the program: the web page and the OpenAPI document.
- * assets.S includes their bytes. */
+/* The files built into the program: the web page with its style, scripts, icon and example
+ * photographs, and the OpenAPI document (asset_list.h). assets.S includes their bytes. */
 
 #include <stddef.h>
 

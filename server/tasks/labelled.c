@@ -5,8 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/plural.h"
 #include "base/name.h"
+#include "base/plural.h"
 
 const char *adl_labelled_place(const struct adl_dataset_options *where)
 {

@@ -9,7 +9,8 @@
  *                {"every shape", every_shape});
  *     TEST_SLOW(every_shape);
  *
- * A new file tests/FOLDER/test_THING.c is a new suite; nothing else has to be edited. */
+ * A new file test_THING.c in tests/models/, or in a directory of tests/engine/ or tests/server/, is
+ * built and run without any other edit. */
 
 #include <CUnit/CUnit.h>
 #include <stdbool.h>
@@ -34,7 +35,8 @@ void test_register(struct test_suite *suite);
     }                                                                                              \
     _Static_assert(true, "")
 
-/* A mark of tests, made by the macros below. */
+/* One entry in the list of slow tests or of tests that run alone; TEST_SLOW and TEST_ALONE define
+ * them. */
 struct test_mark {
     void (*run)(void);
     struct test_mark *next;
@@ -56,11 +58,11 @@ void test_mark_alone(struct test_mark *mark);
 #define TEST_SLOW(function) TEST_MARK(slow, function)
 
 /* Marks a test that fails if something takes long: if several processes run the tests, it runs
- * after the others. */
+ * after the others, except with --quick. */
 #define TEST_ALONE(function) TEST_MARK(alone, function)
 
-/* How much longer a test may take under ThreadSanitizer, which slows code down five to
- * fifteen times. */
+/* Factor on time limits under ThreadSanitizer, which slows code down five to fifteen times; tests
+ * with much work also do less of it where this is above 1. */
 #ifdef __SANITIZE_THREAD__
 #define TEST_SLOWDOWN 4
 #else
@@ -91,7 +93,7 @@ const char *test_golden_dir(void);
  * $ADL_SHARED_DATA, or "../shared/data" if that is not set; NULL if it cannot be read. */
 const char *test_shared_dir(void);
 
-/* Returns a scratch directory of this run, which is removed when the run ends. */
+/* Returns a scratch directory of this process, which is removed after its last test. */
 const char *test_tmp_dir(void);
 
 /* Checks |got[i] - want[i]| <= tol for `count` values (a NaN fails). A failure
