@@ -249,7 +249,7 @@ async function checkLocalize(server) {
         JPEG, jpeg, 200);
     await post('the reference rule', '?map=reference&foreground=false', JPEG, jpeg, 200);
     await post('a percentile of minmax', '?map=reference&map_percentile=0.5', JPEG, jpeg, 400);
-    await post('a head that is not there', '?foreground=true', JPEG, jpeg, 400);
+    await post('the few-box head', '?foreground=true&heatmap=array', JPEG, jpeg, 200);
     await post('all parameters', '?model=default&top_k=3&threshold=0.2&boxes=all&heatmap=array', JPEG,
         jpeg, 200);
     await post('a class', '?class=ant&heatmap=png', JPEG, jpeg, 200);
