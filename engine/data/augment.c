@@ -86,23 +86,6 @@ static int cut_out(const struct adl_image *image, struct part part, struct adl_i
     return 0;
 }
 
-/* Exchanges left and right, in place. */
-static void mirror(struct adl_image *image)
-{
-    size_t width = (size_t)image->width;
-
-    for (size_t y = 0; y < (size_t)image->height; y++) {
-        uint8_t *row = image->rgb + y * width * 3;
-        for (size_t left = 0, right = width - 1; left < right; left++, right--) {
-            for (size_t c = 0; c < 3; c++) {
-                uint8_t value = row[left * 3 + c];
-                row[left * 3 + c] = row[right * 3 + c];
-                row[right * 3 + c] = value;
-            }
-        }
-    }
-}
-
 /* --- colours ------------------------------------------------------------------------ */
 
 /* Returns the ITU-R 601 luma, 0..255. */
@@ -178,7 +161,7 @@ static int crop_frame(const struct adl_image *frame, const struct adl_augment_op
 static void vary(struct adl_image *out, const struct adl_augment_options *o, struct adl_rng *rng)
 {
     if (o->flip > 0 && adl_rng_uniform(rng) < o->flip)
-        mirror(out);
+        adl_image_mirror(out);
     change_colour(out, BRIGHTNESS, o->brightness, rng);
     change_colour(out, CONTRAST, o->contrast, rng);
     change_colour(out, SATURATION, o->saturation, rng);

@@ -109,15 +109,6 @@ static struct gain *curve(const struct search *search, size_t candidate, size_t 
     return search->curves + (candidate * search->samples->count + sample) * STEPS;
 }
 
-static double best_iou(const struct adl_boxes *boxes, const struct adl_calibrate_sample *sample)
-{
-    double best = 0;
-    for (size_t i = 0; i < boxes->count; i++)
-        for (size_t k = 0; k < sample->truth_count; k++)
-            best = fmax(best, adl_box_iou(boxes->items[i], sample->truth[k]));
-    return best;
-}
-
 static struct gain gain_of(enum adl_calibrate_goal goal, double iou)
 {
     size_t first = goal == ADL_CALIBRATE_V2 ? 0 : 1;
@@ -154,7 +145,8 @@ static int make_curve(const struct search *search, struct scratch *scratch,
         }
         if (adl_box_finder_cut(&scratch->finder, byte, mode, &scratch->boxes, err) < 0)
             return -1;
-        out[t] = gain_of(goal, best_iou(&scratch->boxes, sample));
+        out[t] = gain_of(goal, adl_box_best_iou(scratch->boxes.items, scratch->boxes.count,
+                                                sample->truth, sample->truth_count));
         last = byte;
     }
     return 0;

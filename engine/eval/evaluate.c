@@ -92,20 +92,6 @@ static int read_image(const struct run *run, struct worker *worker, struct item 
     return adl_dataset_image_read(run->dataset, item->index, &worker->path, image, err);
 }
 
-static void mirror(struct adl_image *image)
-{
-    for (int y = 0; y < image->height; y++)
-        for (int x = 0; x < image->width / 2; x++) {
-            uint8_t *row = image->rgb + 3 * (size_t)y * (size_t)image->width;
-            uint8_t *left = row + 3 * x, *right = row + 3 * (image->width - 1 - x);
-            for (int c = 0; c < 3; c++) {
-                uint8_t swap = left[c];
-                left[c] = right[c];
-                right[c] = swap;
-            }
-        }
-}
-
 static int decode_and_resize(const struct run *run, struct worker *worker, struct item *item,
                              struct adl_error *err)
 {
@@ -119,7 +105,7 @@ static int decode_and_resize(const struct run *run, struct worker *worker, struc
     item->width = entry->width ? entry->width : original.width;
     item->height = entry->height ? entry->height : original.height;
     if (run->options->mirrored)
-        mirror(&item->input);
+        adl_image_mirror(&item->input);
     return 0;
 }
 
@@ -184,8 +170,7 @@ static int record_place(const struct run *run, struct worker *worker,
         int byte = adl_box_finder_byte(finder, run->options->map.threshold);
         if (adl_box_finder_cut(finder, byte, ADL_BOXES_LARGEST, boxes, err) < 0)
             return -1;
-        for (size_t i = 0; i < image->truth_count; i++)
-            iou = fmax(iou, adl_box_iou(boxes->items[0], image->truth[i]));
+        iou = adl_box_best_iou(boxes->items, 1, image->truth, image->truth_count);
     }
     *place = (struct adl_evaluate_place){.measured = true, .iou = (float)iou};
     if (image->logits) {

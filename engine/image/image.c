@@ -44,3 +44,19 @@ void adl_image_to_input(const struct adl_image *image, const float mean[3], cons
         out[2] = table[2][rgb[2]];
     }
 }
+
+void adl_image_mirror(struct adl_image *image)
+{
+    size_t width = (size_t)image->width;
+
+    for (size_t y = 0; y < (size_t)image->height; y++) {
+        uint8_t *row = image->rgb + y * width * 3;
+        for (size_t left = 0, right = width - 1; left < right; left++, right--) {
+            for (size_t c = 0; c < 3; c++) {
+                uint8_t value = row[left * 3 + c];
+                row[left * 3 + c] = row[right * 3 + c];
+                row[right * 3 + c] = value;
+            }
+        }
+    }
+}

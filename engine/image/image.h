@@ -75,4 +75,7 @@ int adl_image_encode_png(const struct adl_image *image, void **bytes, size_t *le
 int adl_image_encode_grey_png(const uint8_t *grey, int width, int height, void **bytes,
                               size_t *length, struct adl_error *err) ADL_MUST_CHECK;
 
+/* Mirrors the image left to right, in place. */
+void adl_image_mirror(struct adl_image *image);
+
 #endif

@@ -165,3 +165,16 @@ double adl_box_iou(struct adl_box a, struct adl_box b)
                         (double)span(b.x0, b.x1) * (double)span(b.y0, b.y1) - intersection;
     return area_union > 0 ? intersection / area_union : 0;
 }
+
+double adl_box_best_iou(const struct adl_box *boxes, size_t box_count, const struct adl_box *truth,
+                        size_t truth_count)
+{
+    double best = 0;
+    for (size_t i = 0; i < box_count; i++) {
+        for (size_t j = 0; j < truth_count; j++) {
+            double iou = adl_box_iou(boxes[i], truth[j]);
+            best = ADL_MAX(best, iou);
+        }
+    }
+    return best;
+}

@@ -93,4 +93,9 @@ struct adl_box adl_box_scale(struct adl_box box, int from_width, int from_height
 /* Returns the intersection over union of inclusive boxes, 0..1; 0 if the union is empty. */
 double adl_box_iou(struct adl_box a, struct adl_box b);
 
+/* Returns the largest IoU of any predicted box with any true box, 0 without boxes: with several
+ * objects, finding one of them is enough. */
+double adl_box_best_iou(const struct adl_box *boxes, size_t box_count, const struct adl_box *truth,
+                        size_t truth_count);
+
 #endif

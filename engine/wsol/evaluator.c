@@ -72,21 +72,6 @@ void adl_evaluator_release(struct adl_evaluator *evaluator)
     memset(evaluator, 0, sizeof *evaluator);
 }
 
-/* Returns the largest IoU of any predicted box with any true box: with several objects, finding one
- * of them is enough. */
-static double best_iou(const struct adl_box *boxes, size_t box_count, const struct adl_box *truth,
-                       size_t truth_count)
-{
-    double best = 0;
-    for (size_t i = 0; i < box_count; i++) {
-        for (size_t j = 0; j < truth_count; j++) {
-            double iou = adl_box_iou(boxes[i], truth[j]);
-            best = ADL_MAX(best, iou);
-        }
-    }
-    return best;
-}
-
 /* One binary image of the map. */
 struct cut {
     size_t first, end; /* the thresholds that give this image are first..end - 1 */
@@ -116,10 +101,10 @@ static int evaluator_try_cut(struct adl_evaluator *evaluator, int byte,
     if (adl_box_finder_cut(&evaluator->finder, byte, ADL_BOXES_ALL, boxes, err) < 0)
         return -1;
     size_t largest = adl_contour_largest(&evaluator->finder.contours);
-    cut->largest = best_iou(&boxes->items[largest], 1, image->truth, image->truth_count);
+    cut->largest = adl_box_best_iou(&boxes->items[largest], 1, image->truth, image->truth_count);
     struct adl_box centred = centre_box(boxes->items[largest], image->width, image->height);
-    cut->centred = best_iou(&centred, 1, image->truth, image->truth_count);
-    cut->all = best_iou(boxes->items, boxes->count, image->truth, image->truth_count);
+    cut->centred = adl_box_best_iou(&centred, 1, image->truth, image->truth_count);
+    cut->all = adl_box_best_iou(boxes->items, boxes->count, image->truth, image->truth_count);
     return 0;
 }
 
@@ -155,7 +140,7 @@ static void count_squares(struct adl_evaluator *evaluator, const struct adl_eval
     for (int i = 0; i < ADL_EVAL_SQUARES; i++) {
         int x = i * image->width / 56, y = i * image->height / 56;
         const struct adl_box square = {x, y, image->width - 1 - x, image->height - 1 - y};
-        double iou = best_iou(&square, 1, image->truth, image->truth_count);
+        double iou = adl_box_best_iou(&square, 1, image->truth, image->truth_count);
         for (enum adl_eval_iou limit = 0; limit < ADL_EVAL_IOUS; limit++)
             evaluator->squares[limit][i] += is_hit(iou, limit);
     }
