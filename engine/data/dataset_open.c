@@ -1,5 +1,6 @@
 /* Opens data sets: finds the layout of a directory and lets that layout's reader fill in a
- * draft. A new layout is a file that defines a struct adl_layout, and a row here. */
+ * draft. A new layout needs a file that defines a struct adl_layout, its declaration in
+ * draft.h, a value of enum adl_dataset_layout, and a row here. */
 
 #include "data/dataset_open.h"
 
@@ -11,8 +12,8 @@
 #include "data/draft.h"
 #include "io/file.h"
 
-/* By precedence. Lists come before CUB so that lists can be added to a directory of CUB; any
- * directory could be a folder data set, so that layout comes last. */
+/* In order of precedence. Lists come before CUB so that lists can be added to a directory
+ * of CUB; any directory could be a folder data set, so that layout comes last. */
 static const struct adl_layout *const layouts[] = {
     &adl_layout_lists,
     &adl_layout_cub,
@@ -45,9 +46,10 @@ static const struct adl_layout *find_layout(struct adl_draft *draft, struct adl_
     return possible;
 }
 
-/* Sets nested->dir to the directory of CUB's lists, which may be up to two directories
- * CUB_200_2011 below DIR: the archive holds the lists one directory down, and some tools unpack it
- * into another directory of that name. Leaves it unchanged if there are no lists. */
+/* Sets nested->dir to the directory of CUB's lists, which may be DIR/CUB_200_2011 or
+ * DIR/CUB_200_2011/CUB_200_2011: the archive holds the lists in a directory of that name,
+ * and some tools unpack it into another one. Leaves it unchanged if there are no
+ * lists. */
 static int find_nested(struct adl_draft *draft, struct adl_dataset_options *nested,
                        struct adl_error *err)
 {
@@ -79,7 +81,9 @@ static int read_layout(struct adl_draft *draft, struct adl_dataset_options *nest
     const struct adl_dataset_options *o = draft->options;
 
     if (!o->dir && !o->metadata)
-        return adl_fail(err, ADL_ERR_ARG, "the directory of the data set is missing");
+        return adl_fail(err, ADL_ERR_ARG,
+                        "neither the directory of the data set nor that of its metadata "
+                        "is given");
     if (o->dir && !adl_file_is_folder(o->dir))
         return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: is not a directory", o->dir);
     *nested = *o;

@@ -1,16 +1,16 @@
 #ifndef ADL_DATA_FRAME_CACHE_H
 #define ADL_DATA_FRAME_CACHE_H
 
-/* Keeps frames from one epoch to the next. A frame is an image resized to the size that the rest of
- * the preprocessing takes; making it again costs time: decoding a photograph of 12 megapixels takes
- * longer than a training step on it.
+/* Keeps frames from one epoch to the next. A frame is an image resized to the size that
+ * the rest of the preprocessing takes. Making it again costs time: decoding a photograph
+ * of 12 megapixels takes longer than training a small network on it for one step.
  *
- * A kept frame is exactly the result of decoding and resizing, so the bits of the input are the
- * same with a cache, without one, and whatever it holds. A frame is kept if its image has at least
- * ADL_FRAME_SHRINK pixels for each pixel of the frame; smaller images decode quickly. Frames are
- * added until the memory allowed is full, and are never replaced: an epoch uses each image once, so
- * a frame that was dropped would be needed as soon as the one that replaced it. With a directory,
- * frames are also kept in files, which later runs read. */
+ * A kept frame is exactly the result of decoding and resizing, so the bits of the input
+ * are the same with a cache, without one, and whatever it holds. A frame is kept if its
+ * image has at least ADL_FRAME_SHRINK pixels for each pixel of the frame; smaller images
+ * decode quickly. Frames are added until the allowed memory is full, and are never
+ * replaced: an epoch uses each image once, so no frame is worth more than another. With a
+ * directory, frames are also kept in files, which later epochs and later runs read. */
 
 #include "data/dataset.h"
 #include "image/image.h"
@@ -46,14 +46,15 @@ struct adl_frame_cache_stats adl_frame_cache_stats(struct adl_frame_cache *cache
 struct adl_frame_source {
     struct adl_frame_cache *cache; /* NULL: nothing is kept */
     size_t first;                  /* image i of the data set is image first + i of the cache */
-    bool fast;                     /* decode JPEGs at reduced size, if aligned; see image.h */
+    /* Decode JPEGs at reduced size where `aligned` (struct adl_decode_options) allows. */
+    bool fast;
 };
 
-/* Makes `frame`, image `index` resized to width x height, from the cache or the image file; the
- * caller releases it. Sets the size of `original` (may be NULL) to that of the image; it gets no
- * pixels. `path` is scratch. Any number of threads may call this, but not for the same image at the
- * same time. Fails as adl_dataset_image_read() does; a frame that cannot be kept is not a
- * failure. */
+/* Sets `frame`, which the caller releases, to image `index` resized to width x height,
+ * taken from the cache or made from the image file. Sets the width and height of
+ * `original` (may be NULL) to those of the image; it gets no pixels. `path` is scratch.
+ * Any number of threads may call this, but not for the same image at the same time. Fails
+ * as adl_dataset_image_read() does; a frame that cannot be kept is not a failure. */
 int adl_frame_read(const struct adl_frame_source *source, const struct adl_dataset *dataset,
                    size_t index, int width, int height, struct adl_str *path,
                    struct adl_image *frame, struct adl_image *original,

@@ -14,15 +14,17 @@ struct adl_overlay {
     const float *heatmap; /* 0..1, heatmap_height x heatmap_width, any size; NULL: none */
     int heatmap_width;
     int heatmap_height;
-    float opacity; /* of the heatmap, 0..1 */
+    float opacity; /* of the heat map where its value is 1; 0..1 */
     const struct adl_overlay_box *boxes;
     size_t box_count;
-    const char *label; /* UTF-8, drawn at the first box; NULL: none */
+    /* UTF-8, drawn at the first box, or at the top left without boxes; NULL: none. */
+    const char *label;
 };
 
-/* Draws onto the image in place. The heat map is enlarged to it bilinearly and coloured with
- * a perceptually uniform map. Line width and text size grow with the image, so that they are
- * readable at any size. Fails with ADL_ERR_ARG for an empty heat map, and with ADL_ERR_NOMEM. */
+/* Draws onto the image in place. The heat map is enlarged bilinearly to the size of the
+ * image and coloured with a perceptually uniform colour map. Line width and text size
+ * grow with the image, so that boxes and label are legible on an image of any size. Fails
+ * with ADL_ERR_ARG for an empty heat map, and with ADL_ERR_NOMEM. */
 int adl_overlay_draw(struct adl_image *image, const struct adl_overlay *overlay,
                      struct adl_error *err) ADL_MUST_CHECK;
 

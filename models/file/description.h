@@ -1,12 +1,14 @@
 #ifndef ADL_MODELS_FILE_DESCRIPTION_H
 #define ADL_MODELS_FILE_DESCRIPTION_H
 
-/* Writes and reads the description of a model: the JSON object that a model file has as the text
- * of its metadata entry "adl".
+/* Writes and reads the description of a model: the JSON object in the metadata entry
+ * "adl" of a model file.
  *
  *   {"version": 1, "arch": {...}, "classes": [...],
- *    "input": {"size": [h, w], "resize": "bilinear", "mean": [3], "std": [3]},
- *    "cam": {"threshold": 0.35}, "training": {...}, "metrics": {...}} */
+ *    "input": {"size": [h, w], "resize": "bilinear", "mean": [r, g, b],
+ *              "std": [r, g, b]},
+ *    "cam": {"threshold": 0.35, ...}, "training": {...}, "metrics": {...},
+ *    "calibration": {...}} */
 
 #include "models/model.h"
 
@@ -17,12 +19,13 @@ json_t *adl_model_to_json(const struct adl_model *model) ADL_MUST_CHECK;
  * ADL_ERR_NOMEM. */
 char *adl_model_description(const struct adl_model *model, struct adl_error *err) ADL_MUST_CHECK;
 
-/* Fills all of a model of adl_model_new() except graph and weights from the text of a description;
- * NULL stands for a file without one. `requested` (may be NULL) is the architecture as far as the
- * caller knows it, see adl_model_options. Fails with ADL_ERR_FORMAT, ADL_ERR_UNSUPPORTED (a newer
- * version, an unknown network or map rule), ADL_ERR_LIMIT, ADL_ERR_NOMEM, or ADL_ERR_ARG if the
- * file and `requested` contradict each other. On failure the model may be filled partly;
- * free it. */
+/* Sets the fields of a model of adl_model_new() that a description gives; graph and
+ * weights are not among them. `text` is the description's text, or NULL for a file
+ * without one. `requested` (may be NULL) is the architecture as far as the caller knows
+ * it; see struct adl_model_options in load.h. Fails with ADL_ERR_FORMAT,
+ * ADL_ERR_UNSUPPORTED (a newer version, an unknown network, training method or map rule),
+ * ADL_ERR_LIMIT, ADL_ERR_NOMEM, or ADL_ERR_ARG if `requested` contradicts the file or has
+ * a value out of range. On failure the model may be partly filled; free it. */
 int adl_model_read_description(struct adl_model *model, const char *text,
                                const struct adl_arch *requested,
                                struct adl_error *err) ADL_MUST_CHECK;

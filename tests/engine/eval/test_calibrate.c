@@ -15,8 +15,9 @@
 
 enum { SMALL = 14, INPUT = 28, SCALE = INPUT / SMALL, IMAGES = 25 };
 
-/* Objects of 4 x 4 to 7 x 7 cells. Inside the map is 1 to 1.5 with a peak of 4, outside it is
- * noise; `background` is how bright. The maps with all weights are noise alone. */
+/* Makes images with one object each, of 4 x 4 to 7 x 7 cells. Inside the object, the map
+ * of the positive weights is 1 to 1.5 with a peak of 4; outside, it is noise from 0 to
+ * `background`. The map of all weights is nothing but that noise. */
 static void make_samples(struct adl_calibrate_samples *s, double background)
 {
     struct adl_rng rng;
@@ -48,7 +49,8 @@ static void make_samples(struct adl_calibrate_samples *s, double background)
     }
 }
 
-/* The share of right boxes at the rule's threshold, by the evaluator. */
+/* Returns the percentage of images whose box the evaluator counts as correct at the
+ * rule's threshold. */
 static double measured(const struct adl_calibrate_samples *s, const struct adl_map_rule *rule)
 {
     struct adl_evaluator evaluator;
@@ -101,7 +103,8 @@ static void the_choice_is_as_good_as_it_says(void)
     adl_calibrate_samples_release(&samples);
 }
 
-/* Maps of noise alone: some threshold fits best, which says nothing about other images. */
+/* The noise is brighter than the objects: some rule and threshold fit best, which says
+ * nothing about other images. */
 static void a_fit_to_noise_is_found_out(void)
 {
     struct adl_calibrate_samples samples;
@@ -155,7 +158,8 @@ static void survives_no_memory(void)
         adl_mem_fail_nth(0);
         failed = result < 0;
         CU_ASSERT_EQUAL(err.kind, result < 0 ? ADL_ERR_NOMEM : ADL_ERR_NONE);
-        nth += nth > 20 ? 97 : 0; /* every map allocates; a few of them are enough */
+        /* Every map that is made allocates; to let a few of them fail is enough. */
+        nth += nth > 20 ? 97 : 0;
     }
     samples.count = count;
     adl_calibrate_samples_release(&samples);

@@ -46,7 +46,9 @@ static void put_integers(struct stream *s, int count, const int64_t *values)
     PUT(s, "t");
 }
 
-/* The persistent id of a storage of that class ("torch\nFloatStorage\n"). */
+/* Puts the persistent id of a storage. `class` names its class ("torch\nFloatStorage\n");
+ * `view` holds the opcodes of the id's last item, which is None, a part of the storage,
+ * or left out. */
 static void put_keyed_storage(struct stream *s, const char *key, const char *class, int64_t count,
                               const char *view)
 {
@@ -94,7 +96,8 @@ static void begin(struct stream *s)
     PUT(s, "\x80\2}(");
 }
 
-/* Ends the object; the storage "k" has `count` floats 0, 1, 2, ... */
+/* Ends the object and adds the storage "k" of `count` floats 0, 1, 2, ..., of which at
+ * most 64 are written. */
 static void end(struct stream *s, int64_t count)
 {
     PUT(s, "u.\x80\2]X\1\0\0\0ka.");
@@ -164,7 +167,7 @@ static void legacy_parts_and_old_calls(void)
     struct adl_error err = {0};
     struct stream s;
     begin(&s);
-    /* A storage that is elements 4 to 9 of "k", seen through the oldest call. */
+    /* A storage that is elements 4 to 9 of "k", read by the oldest rebuild function. */
     put_text(&s, "module.features._orig_mod.0.weight");
     PUT(&s, "ctorch._utils\n_rebuild_tensor\n(");
     put_storage(&s, FLOATS, 12, "(U\1vK\4K\6t");
@@ -190,7 +193,8 @@ static void legacy_parts_and_old_calls(void)
     }
 }
 
-/* An untyped storage of 8 bytes, the dtype beside it. */
+/* Makes a file with a tensor in an untyped storage of 8 bytes. `dtype` holds the opcodes
+ * of its element type, which is an argument of the rebuild call. */
 static void put_untyped(struct stream *s, const char *dtype)
 {
     begin(s);
@@ -243,7 +247,7 @@ static void state_dict_rules(void)
     put_tensor(&s, "module.w", FLOATS, 12, &two);
     end(&s, 12);
     expect(&s, ADL_ERR_FORMAT, "two tensors named \"w\"");
-    begin(&s); /* a storage that is mentioned with two sizes */
+    begin(&s); /* a storage that is mentioned with two classes */
     put_tensor(&s, "a", FLOATS, 12, &two);
     put_tensor(&s, "b", "torch\nLongStorage\n", 12, &two);
     end(&s, 12);
@@ -287,8 +291,9 @@ static void state_dict_rules(void)
 
 #define LONG_BYTES (ADL_LIMIT_PICKLE_STRING_BYTES + 1)
 
-/* A checkpoint {"state_dict": {"w": ..., NAME: 1}, "matrix": an array of the bytes TEXT},
- * of which NAME or TEXT may be longer than what the pickle reader keeps. Use free(). */
+/* Returns a checkpoint {"state_dict": {"w": ..., NAME: 1}, "matrix": a NumPy array of
+ * TEXT}, where NAME or TEXT may be too long for the pickle reader to keep. Free it with
+ * free(). */
 static struct stream *put_checkpoint(const char *name, const char *text)
 {
     static const struct view two = {0, 1, {2}, {1}};
@@ -341,7 +346,7 @@ static void prologue_rules(void)
 
 /* --- zip archives ---------------------------------------------------------- */
 
-/* A copy of golden/torch/zip.pth, to be changed. Use free(). */
+/* Returns a copy of golden/torch/zip.pth, to be changed and freed with free(). */
 static unsigned char *golden_zip(size_t *length)
 {
     struct adl_error err = {0};
@@ -358,7 +363,7 @@ static unsigned char *golden_zip(size_t *length)
     return copy;
 }
 
-/* The n-th occurrence of the four bytes, or NULL. */
+/* Returns the n-th occurrence, counted from 0, of the four bytes, or NULL. */
 static unsigned char *find(unsigned char *bytes, size_t length, const char *magic, int n)
 {
     for (size_t i = 0; i + 4 <= length; i++)
@@ -367,7 +372,8 @@ static unsigned char *find(unsigned char *bytes, size_t length, const char *magi
     return NULL;
 }
 
-/* Sets the byte at `offset` in the n-th record with that magic number. */
+/* Checks that the archive is refused if `value` replaces the `size` bytes at `offset` of
+ * the n-th record with that magic number. Records are counted from 0. */
 static void changed(const char *magic, int n, size_t offset, const char *value, size_t size,
                     enum adl_error_kind kind, const char *part)
 {
@@ -411,7 +417,7 @@ static void zip_rules(void)
     CHANGED(END, 0, 20, "\1", ADL_ERR_FORMAT, "directory");
 }
 
-/* Renames entry `n` in the directory to the name of entry 1, of the same length. */
+/* Gives entry 2 in the directory the name of entry 1, which has the same length. */
 static void an_entry_twice_is_refused(void)
 {
     size_t length;
@@ -427,8 +433,8 @@ static void an_entry_twice_is_refused(void)
     free(bytes);
 }
 
-/* Every entry behind the first storage gets its checksum, size and place, so that together
- * they are larger than the archive. */
+/* Gives every entry after the first storage the checksum, size and offset of that
+ * storage, so that together the entries are larger than the archive. */
 static void entries_that_share_bytes_are_refused(void)
 {
     size_t length;
@@ -445,7 +451,8 @@ static void entries_that_share_bytes_are_refused(void)
     free(bytes);
 }
 
-/* Moves the numbers of the directory into zip64 records, as large files have them. */
+/* Moves the directory's count, length and offset into zip64 records, which archives
+ * beyond 4 GiB have. */
 static void zip64_is_followed(void)
 {
     size_t length;
@@ -491,6 +498,6 @@ TEST_SUITE(torch_hostile, {"views stay within their storage", views_stay_within_
            {"state_dict rules", state_dict_rules},
            {"long texts beside the tensors", long_texts_beside_the_tensors},
            {"prologue rules", prologue_rules}, {"zip rules", zip_rules},
-           {"an entry twice is refused", an_entry_twice_is_refused},
+           {"an entry that occurs twice is refused", an_entry_twice_is_refused},
            {"entries that share bytes are refused", entries_that_share_bytes_are_refused},
            {"zip64 is followed", zip64_is_followed});
