@@ -1,0 +1,117 @@
+/* `train` on data with faults: images that cannot be read, labels without images, lists that
+ * cannot be trained on. */
+
+#include "support/test.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "support/scratch.h"
+#include "support/train_fixture.h"
+
+/* Unreadable images are skipped, reported and counted. The run stays reproducible,
+ * also when a whole batch or the last batch of a step is missing. */
+static void broken_images_are_skipped(void)
+{
+    struct adl_error err;
+    int box[4];
+    train_directories("broken");
+    for (int i = 20; i < 23; i++) {
+        const char *path = scratch_path("data/red/%d.png", i);
+        if (i == 21)
+            train_write_image(path, 1, true, false, box);
+        FILE *file = fopen(path, i == 21 ? "r+" : "w");
+        CU_ASSERT_FATAL(file != NULL);
+        if (i == 21)
+            CU_ASSERT(ftruncate(fileno(file), 200) == 0);
+        if (i == 22)
+            fprintf(file, "this is no image");
+        fclose(file);
+    }
+    static const char *const words[] = {TRAIN_COMMON, "--epochs",     "2", "--batch-size",
+                                        "1",          "--accumulate", "3", NULL};
+    TEST_OK(train_words("one", false, words, &err), &err);
+    CU_ASSERT(train_logged("images could not be read and were skipped"));
+    CU_ASSERT(train_logged("skipped red/2"));
+    CU_ASSERT(train_in_parts("parts", words) > 4);
+    CU_ASSERT(
+        strcmp(train_digest("one/last.safetensors"), train_digest("parts/last.safetensors")) == 0);
+    train_check_epochs("one", 2);
+}
+
+static void hopeless_runs_are_refused(void)
+{
+    struct adl_error err;
+    train_directories("hopeless");
+    CU_ASSERT(TRAIN("a", false, &err, "--epochs", "9", "--lr", "100", "--weight-decay", "10") < 0);
+    CU_ASSERT(strstr(err.message, "diverges") != NULL);
+    CU_ASSERT(TRAIN("b", false, &err, "--num-classes", "1") < 0);
+    CU_ASSERT(strstr(err.message, "2 classes") != NULL);
+    CU_ASSERT(TRAIN("c", false, &err, "--data", "/nonexistent") < 0);
+    CU_ASSERT(err.kind == ADL_ERR_NOT_FOUND || err.kind == ADL_ERR_IO);
+    CU_ASSERT(TRAIN("d", false, &err, "--mean", "1", "--mean", "2") < 0);
+    CU_ASSERT(strstr(err.message, "one number or three") != NULL);
+    fclose(fopen(scratch_path("file"), "w"));
+    CU_ASSERT(TRAIN("file", false, &err, "--epochs", "1") < 0);
+    CU_ASSERT(strstr(err.message, "is not a directory") != NULL);
+}
+
+static void label_images(const char *split, int count, int classes, int first)
+{
+    FILE *labels = train_open_list(split, "class_labels");
+    for (int i = 0; i < count; i++)
+        fprintf(labels, "%s%d.png,%d\n", split, i, i ? i % classes : first);
+    fclose(labels);
+}
+
+static void broken_val_is_told_once(void)
+{
+    struct adl_error err;
+    train_lists("broken-val");
+    for (int i = 1; i < 8; i += 2)
+        fclose(fopen(scratch_path("data/images/val%d.png", i), "w"));
+    TEST_OK(TRAIN("run", false, &err, "--epochs", "3"), &err);
+    CU_ASSERT_EQUAL(train_log_count("val3.png"), 1);
+    CU_ASSERT_EQUAL(train_log_count("warning: no image of class 1 in val can be read\n"), 1);
+    CU_ASSERT_EQUAL(train_log_count("class 0 in val"), 0);
+    CU_ASSERT_EQUAL(train_log_count("4 images of val could not be read and count as wrong\n"), 1);
+}
+
+static void labels_without_images_are_noticed(void)
+{
+    struct adl_error err;
+    train_lists("more-classes");
+    label_images("val", 8, 4, 0);
+    TEST_OK(TRAIN("run", false, &err, "--epochs", "1"), &err);
+    CU_ASSERT(train_logged("left out 4 images of classes that the network does not have: class 2, "
+                           "class 3\n"));
+    json_t *lines = train_metrics("run");
+    const json_t *val = json_object_get(json_array_get(lines, 0), "val");
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(val, "images")), 4);
+    json_decref(lines);
+    label_images("val", 8, 1, 0);
+    label_images("train", 2 * TRAIN_PER_CLASS, 2, 200);
+    CU_ASSERT(TRAIN("slip", false, &err, "--epochs", "1") < 0);
+    CU_ASSERT(strstr(err.message, "the image train0.png has class 200, which no other image has, "
+                                  "while no image has the classes 2 to 199") != NULL);
+    CU_ASSERT(!train_logged("train"));
+    TEST_OK(TRAIN("many", false, &err, "--epochs", "1", "--num-classes", "201"), &err);
+    CU_ASSERT(train_logged(
+        "198 of 201 classes have no image: class 2, class 3, class 4, class 5, ...\n"));
+    label_images("val", 8, 1, 0);
+    label_images("train", 2 * TRAIN_PER_CLASS, 2, 0);
+    FILE *labels = train_open_list("val", "class_labels");
+    for (int i = 0; i < 8; i++)
+        fprintf(labels, "val%d.png,2\n", i);
+    fclose(labels);
+    CU_ASSERT(TRAIN("none", false, &err, "--epochs", "1") < 0);
+    CU_ASSERT(strstr(err.message, "no image of val is of a class that train has") != NULL);
+}
+
+TEST_SUITE(train_data, {"broken images are skipped", broken_images_are_skipped},
+           {"hopeless runs are refused", hopeless_runs_are_refused},
+           {"broken images of val are told once", broken_val_is_told_once},
+           {"labels without images are noticed", labels_without_images_are_noticed});
