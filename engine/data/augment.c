@@ -11,9 +11,8 @@
 #include "base/limits.h"
 #include "base/size.h"
 
-/* The constants of torchvision's RandomResizedCrop: the smallest fraction of the area, the largest
- * aspect ratio, and the number of attempts to find a part that fits into the image. */
-#define MIN_AREA 0.08
+/* The constants of torchvision's RandomResizedCrop: the largest aspect ratio, and the number of
+ * attempts to find a part that fits into the image. */
 #define MAX_RATIO (4.0 / 3.0)
 #define ATTEMPTS 10
 
@@ -31,6 +30,8 @@ int adl_augment_check(const struct adl_augment_options *o, struct adl_error *err
         return adl_fail(err, ADL_ERR_ARG,
                         "a resize size of %d is not in %d..%d, from the crop size up",
                         o->resize_size, o->crop_size, ADL_LIMIT_INPUT_SIDE);
+    if (o->random_resized_crop && !(o->min_area > 0 && o->min_area <= 1))
+        return adl_fail(err, ADL_ERR_ARG, "a smallest area of %g is not in 0..1", o->min_area);
     if (!(o->flip >= 0 && o->flip <= 1))
         return adl_fail(err, ADL_ERR_ARG, "a probability of mirroring of %g is not in 0..1",
                         o->flip);
@@ -52,15 +53,15 @@ static int draw_offset(struct adl_rng *rng, int max)
     return (int)adl_rng_below(rng, (uint64_t)max + 1);
 }
 
-/* Draws a part of the image: the fraction of the area is uniform in 0.08..1 and the aspect ratio
- * log-uniform in 3/4..4/3. If no attempt fits, returns the largest centred part within these
+/* Draws a part of the image: the fraction of the area is uniform in min_area..1 and the aspect
+ * ratio log-uniform in 3/4..4/3. If no attempt fits, returns the largest centred part within these
  * ratios. */
-static struct part draw_part(int width, int height, struct adl_rng *rng)
+static struct part draw_part(int width, int height, double min_area, struct adl_rng *rng)
 {
     double area = (double)width * height, log_ratio = log(MAX_RATIO);
 
     for (int i = 0; i < ATTEMPTS; i++) {
-        double part_area = area * adl_rng_between(rng, MIN_AREA, 1);
+        double part_area = area * adl_rng_between(rng, min_area, 1);
         double ratio = exp(adl_rng_between(rng, -log_ratio, log_ratio));
         int w = (int)rint(sqrt(part_area * ratio)), h = (int)rint(sqrt(part_area / ratio));
         if (w < 1 || w > width || h < 1 || h > height)
@@ -141,7 +142,7 @@ static int crop_part(const struct adl_image *image, const struct adl_augment_opt
     struct adl_image between = {0};
     int result = -1;
 
-    struct part part = draw_part(image->width, image->height, rng);
+    struct part part = draw_part(image->width, image->height, o->min_area, rng);
     ADL_TRY(cut_out(image, part, &between, err));
     result = adl_image_resize(&between, o->crop_size, o->crop_size, out, err);
 out:

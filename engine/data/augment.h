@@ -14,6 +14,7 @@ struct adl_augment_options {
     int resize_size;          /* side of the square before cropping, pixels; at least crop_size */
     int crop_size;            /* side of the result, pixels */
     bool random_resized_crop; /* crop a part of random size instead; resize_size is unused */
+    double min_area;          /* its smallest fraction of the area, above 0 and up to 1 */
     double flip;              /* probability of mirroring, 0..1; the reference: 0.5 */
     /* Strengths, 0..1: a factor is drawn from 1 - x..1 + x. 0: unchanged. */
     double brightness, contrast, saturation;
@@ -35,7 +36,7 @@ int adl_augment_frame(struct adl_image *frame, const struct adl_augment_options 
 
 /* Makes `out`, crop_size x crop_size, which the caller releases. For training: the image is
  * squashed to resize_size x resize_size and cropped at random, as in the reference, or
- * cropped as by torchvision's RandomResizedCrop (0.08..1 of the area, aspect ratio 3/4..4/3);
+ * cropped as by torchvision's RandomResizedCrop (min_area..1 of the area, aspect ratio 3/4..4/3);
  * then mirrored with the given probability; then brightness, contrast and saturation are
  * changed, in this order. `rng` is used for training only. */
 int adl_augment(const struct adl_image *image, const struct adl_augment_options *options,

@@ -3,18 +3,29 @@
 
 #include <stddef.h>
 
+/* What the probabilities of a batch should be. */
+struct adl_targets {
+    const int *labels; /* n, each in 0..classes-1 */
+    double smoothing;  /* of the labels, 0 <= e < 1 */
+    /* The label of image partners[i] has this share of the loss of image i, 0..1, and its own
+     * label the rest. With a share of 0 `partners` is not read. */
+    const size_t *partners;
+    double share;
+};
+
 /* Returns the softmax cross-entropy, as PyTorch's CrossEntropyLoss with reduction "mean".
  * With the probabilities p[i][k] = exp(z[i][k]) / sum over j of exp(z[i][j]), label smoothing
- * e and C classes,
+ * e, C classes and the partner's share s,
  *
- *     t[i][k] = e / C + (1 - e if k is the label of image i, else 0)
+ *     t[i][k] = e / C + (1 - e) ((1 - s if k is the label of image i, else 0)
+ *                                + (s if k is the label of its partner, else 0))
  *     loss = -1/n sum over i,k of t[i][k] log p[i][k]
  *     grad[i][k] = (p[i][k] - t[i][k]) / n
  *
- * logits and grad: n x classes; grad may be NULL. labels: n, each in 0 .. classes-1;
- * smoothing: 0 <= e < 1. *correct (may be NULL) receives the number of images whose largest
- * logit is that of the label; of equal logits the first counts as the largest. */
-double adl_cross_entropy(const float *logits, const int *labels, size_t n, size_t classes,
-                         double smoothing, float *grad, size_t *correct);
+ * which is s times the loss of the partner's label plus 1 - s times that of its own. logits and
+ * grad: n x classes; grad may be NULL. *correct (may be NULL) receives the number of images whose
+ * largest logit is that of the label; of equal logits the first counts as the largest. */
+double adl_cross_entropy(const float *logits, const struct adl_targets *targets, size_t n,
+                         size_t classes, float *grad, size_t *correct);
 
 #endif

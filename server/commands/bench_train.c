@@ -108,14 +108,15 @@ static double step(struct measurement *m, bool adl, struct series *series)
                                   .adl_drop_rate = 0.75,
                                   .adl_threshold = 0.9};
     struct adl_sgd sgd = {0.9, 1e-4, true};
+    const struct adl_targets targets = {.labels = m->labels};
     float *const *params = adl_optimizer_params(m->optimizer);
     uint64_t ns[STEP + 1]; /* the time before each part, and after the last one */
 
     mode.key = m->with.count + m->without.count;
     ns[0] = adl_clock_ns();
     adl_tape_forward(m->tape, b->batch, params, &mode);
-    adl_cross_entropy(adl_tape_logits(m->tape), m->labels, (size_t)b->batch,
-                      (size_t)b->model->arch.num_classes, 0, adl_tape_logits_grad(m->tape), NULL);
+    adl_cross_entropy(adl_tape_logits(m->tape), &targets, (size_t)b->batch,
+                      (size_t)b->model->arch.num_classes, adl_tape_logits_grad(m->tape), NULL);
     ns[1] = adl_clock_ns();
     adl_optimizer_zero_grads(m->optimizer);
     adl_tape_backward(m->tape, params, &mode, adl_optimizer_grads(m->optimizer));

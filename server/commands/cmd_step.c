@@ -117,6 +117,8 @@ static int train(struct run *r, struct adl_error *err)
     struct adl_sgd sgd = adl_method_sgd(&s->method);
     float *const *params = adl_optimizer_params(r->optimizer);
     size_t images = r->input.images, classes = (size_t)r->model->arch.num_classes;
+    const struct adl_targets targets = {.labels = r->labels,
+                                        .smoothing = s->method.label_smoothing};
 
     for (int i = 0; i < adl_graph_param_count(graph); i++)
         if (r->model->arch.backbone->is_head(adl_graph_param(graph, i)->name))
@@ -130,8 +132,7 @@ static int train(struct run *r, struct adl_error *err)
         mode.key = (uint64_t)s->seed * 0x100000000u + (uint64_t)step;
         adl_input_tensor_to_nhwc(&r->input, 0, images, adl_tape_input(r->tape));
         adl_tape_forward(r->tape, (int)images, params, &mode);
-        losses[step] = (float)adl_cross_entropy(adl_tape_logits(r->tape), r->labels, images,
-                                                classes, s->method.label_smoothing,
+        losses[step] = (float)adl_cross_entropy(adl_tape_logits(r->tape), &targets, images, classes,
                                                 adl_tape_logits_grad(r->tape), NULL);
         adl_optimizer_zero_grads(r->optimizer);
         adl_tape_backward(r->tape, params, &mode, adl_optimizer_grads(r->optimizer));

@@ -101,6 +101,11 @@ static const struct adl_option table[] = {
     {"warmup-epochs", ADL_DOUBLE(struct adl_train_settings, warmup_epochs), .min = 0, .max = 1000,
      .value = "0", .metavar = "N",
      .help = "number of epochs over which the learning rate grows from 0"},
+    {"batchnorm-batches", ADL_INT(struct adl_train_settings, batchnorm_batches), .min = 0,
+     .max = 100000, .value = "20", .metavar = "N",
+     .help = "number of batches of plain images from which the statistics of batch norm are "
+             "estimated after each epoch, with a method that masks maps or mixes images; 0: the "
+             "running averages of training are kept"},
     {"clip-norm", ADL_DOUBLE(struct adl_train_settings, clip_norm), .min = 0, .max = 1e6,
      .value = "0", .metavar = "NORM", .help = "maximum norm of the gradient; 0 for no limit"},
     {"resize-size", ADL_INT(struct adl_train_settings, resize_size), .min = 8,
@@ -113,6 +118,9 @@ static const struct adl_option table[] = {
      .metavar = "P", .help = "probability of mirroring an image"},
     {"random-resized-crop", ADL_FLAG(struct adl_train_settings, random_resized_crop),
      .help = "crop a random area and aspect ratio, as torchvision does"},
+    {"min-crop-area", ADL_DOUBLE(struct adl_train_settings, min_crop_area), .min = 0.001, .max = 1,
+     .value = "0.08", .metavar = "SHARE",
+     .help = "smallest area of --random-resized-crop, as a fraction of the image's"},
     {"color-jitter", ADL_DOUBLE(struct adl_train_settings, color_jitter), .min = 0, .max = 1,
      .value = "0", .metavar = "X",
      .help = "change brightness, contrast and saturation by a factor within 1 +- X"},

@@ -17,6 +17,7 @@ struct adl_method_settings {
     double adl_threshold;
     bool adl_per_image;
     bool adl_no_importance;
+    double cutmix_prob;
     double lr;
     double lr_classifier_ratio;
     double momentum;
@@ -42,6 +43,8 @@ extern const char *const adl_method_draws[]; /* by enum adl_draw, then none */
      .help = "draw for each image instead of once per batch"},                            \
     {"adl-no-importance", ADL_FLAG(s, field.adl_no_importance),                                \
      .help = "ablation: identity in place of the importance map"},                              \
+    {"cutmix-prob", ADL_DOUBLE(s, field.cutmix_prob), .min = 0, .max = 1, .value = "1",        \
+     .metavar = "P", .help = "probability that the images of a batch are mixed by CutMix"},     \
     {"lr", ADL_DOUBLE(s, field.lr), .min = 0, .max = 100, .value = "0.01", .metavar = "RATE",  \
      .help = "learning rate"},                                                                 \
     {"lr-classifier-ratio", ADL_DOUBLE(s, field.lr_classifier_ratio), .min = 0, .max = 10000,  \

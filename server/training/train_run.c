@@ -38,7 +38,8 @@
 #include "server/training/train_files.h"
 #include "server/training/train_log.h"
 #include "server/training/train_model.h"
-#include "train/loss.h"
+#include "server/training/train_statistics.h"
+#include "server/training/train_step.h"
 
 /* --- preparation --------------------------------------------------------------------- */
 
@@ -92,6 +93,9 @@ static bool decodes_fast(const struct adl_train_settings *s)
     return !s->exact_decode && !s->random_resized_crop;
 }
 
+#define DEFAULT_BATCHNORM_BATCHES 20
+#define DEFAULT_MIN_CROP_AREA 0.08
+
 /* Collects every setting that affects the resulting bits. A resumed run has to have the same
  * settings. The number of epochs is not one of them, unless the schedule depends on it, so that a
  * finished run can be extended. */
@@ -122,10 +126,18 @@ static int make_config(struct adl_train_run *run, struct adl_error *err)
                                                     : (json_decref(adl), 0));
     if (!failed && decodes_fast(s))
         failed = json_object_set_new(run->config, "fast_decode", json_true());
+    if (!failed && model->arch.method->mix)
+        failed = json_object_set_new(run->config, "cutmix_prob", json_real(m->cutmix_prob));
     /* The learning rates of a cosine schedule depend on the number of epochs. */
     if (!failed && s->schedule == ADL_SCHEDULE_COSINE)
         failed = json_object_set_new(run->config, "epochs", json_integer(s->epochs));
-    /* The default is not recorded, so that runs of versions without the option can be resumed. */
+    /* These defaults are not recorded, so that runs of versions without the options can be
+     * resumed. */
+    if (!failed && s->random_resized_crop && fabs(s->min_crop_area - DEFAULT_MIN_CROP_AREA) > 0)
+        failed = json_object_set_new(run->config, "min_crop_area", json_real(s->min_crop_area));
+    if (!failed && s->batchnorm_batches != DEFAULT_BATCHNORM_BATCHES)
+        failed = json_object_set_new(run->config, "batchnorm_batches",
+                                     json_integer(s->batchnorm_batches));
     if (!failed && s->exif != ADL_EXIF_AUTO)
         failed =
             json_object_set_new(run->config, "exif", json_string(adl_dataset_exif_names[s->exif]));
@@ -160,6 +172,7 @@ static int make_loader(struct adl_train_run *run, struct adl_error *err)
                     .resize_size = s->resize_size,
                     .crop_size = s->crop_size,
                     .random_resized_crop = s->random_resized_crop,
+                    .min_area = s->min_crop_area,
                     .flip = s->flip,
                     .brightness = s->color_jitter,
                     .contrast = s->color_jitter,
@@ -220,6 +233,9 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
     for (int i = 0; i < adl_graph_param_count(run->model->graph); i++)
         if (run->model->arch.backbone->is_head(adl_graph_param(run->model->graph, i)->name))
             adl_optimizer_set_head(run->optimizer, i);
+    run->partners = adl_calloc((size_t)s->batch_size, sizeof *run->partners);
+    if (!run->partners)
+        return adl_fail_nomem(err, "a batch");
     run->mode = adl_method_mode(&s->method, adl_arch_has_layers(&run->model->arch));
     run->sgd = adl_method_sgd(&s->method);
     run->schedule = (struct adl_schedule){(enum adl_schedule_kind)s->schedule,
@@ -245,6 +261,7 @@ static void release(struct adl_train_run *run)
     json_decref(run->state);
     adl_str_release(&run->remarks);
     adl_evaluate_report_release(&run->evaluation);
+    adl_free(run->partners);
     adl_optimizer_free(run->optimizer);
     adl_tape_free(run->tape);
     adl_loader_free(run->loader);
@@ -256,49 +273,6 @@ static void release(struct adl_train_run *run)
 }
 
 /* --- training ---------------------------------------------------------------------- */
-
-/* Accumulates the gradients of one batch, and takes an optimizer step after the last batch of each
- * group of --accumulate batches. Each batch is weighted by 1 / (number of batches in its group),
- * so that a group has the effect of one larger batch; the last group of an epoch may be smaller.
- * Returns the mean loss of the batch. */
-static double train_batch(struct adl_train_run *run, const struct adl_batch *batch)
-{
-    const struct adl_train_settings *s = run->settings;
-    size_t classes = (size_t)run->model->arch.num_classes,
-           batches = adl_loader_batches(run->loader);
-    size_t input = adl_shape_count(adl_tape_shape(run->tape, 0)), right;
-    float *const *params = adl_optimizer_params(run->optimizer);
-    float *grad = adl_tape_logits_grad(run->tape);
-    size_t size = (size_t)s->accumulate, group = batch->number / size, first = group * size;
-    size_t members = ADL_MIN(size, batches - first);
-    double lr = adl_schedule_lr(&run->schedule, run->epoch, batch->number, batches);
-
-    /* A group whose last batch had no readable image took no step and has left its gradients. */
-    if (group != run->group)
-        adl_optimizer_zero_grads(run->optimizer);
-    run->group = group;
-    run->trained = true;
-    uint64_t key = (uint64_t)s->seed;
-    key = adl_rng_splitmix(&key) + ((uint64_t)run->epoch << 32) + batch->number;
-    run->mode.key = adl_rng_splitmix(&key);
-    memcpy(adl_tape_input(run->tape), batch->input, batch->count * input * sizeof(float));
-    adl_tape_forward(run->tape, (int)batch->count, params, &run->mode);
-    double loss = adl_cross_entropy(adl_tape_logits(run->tape), batch->labels, batch->count,
-                                    classes, s->method.label_smoothing, grad, &right);
-    for (size_t i = 0; members > 1 && i < batch->count * classes; i++)
-        grad[i] /= (float)members;
-    adl_tape_backward(run->tape, params, &run->mode, adl_optimizer_grads(run->optimizer));
-    if (batch->number == first + members - 1) {
-        if (s->clip_norm > 0)
-            adl_optimizer_clip(run->optimizer, s->clip_norm);
-        adl_optimizer_step(run->optimizer, &run->sgd, lr, s->method.lr_classifier_ratio, run->pool);
-        adl_optimizer_zero_grads(run->optimizer);
-    }
-    run->sums.loss += loss * (double)batch->count;
-    run->sums.images += batch->count;
-    run->sums.right += right;
-    return loss;
-}
 
 /* Returns whether the state can be saved now: accumulated gradients are not part of it. */
 static bool between_steps(const struct adl_train_run *run)
@@ -361,7 +335,7 @@ static int train_epoch(struct adl_train_run *run, struct adl_error *err)
     run->group = SIZE_MAX;
     adl_loader_start_epoch(run->loader, (uint64_t)run->epoch, run->batch);
     while ((more = adl_loader_next(run->loader, &batch, err)) > 0) {
-        double loss = train_batch(run, &batch);
+        double loss = adl_train_batch(run, &batch);
         if (!(loss < BATCH_LOSS_LIMIT * guessing_loss(run))) {
             more = fail_loss(run, loss, "a batch", err);
             break;
@@ -503,8 +477,8 @@ static void call_on_event(const struct adl_train_run *run, enum adl_train_event_
         run->on_event(&event);
 }
 
-/* Evaluates a trained epoch, updates the best one, and writes the run's files.
- * Returns 1 if the evaluation was stopped. */
+/* Estimates the statistics of batch norm and evaluates a trained epoch, updates the best one, and
+ * writes the run's files. Returns 1 if this was stopped. */
 static int finish_epoch(struct adl_train_run *run, const struct adl_train_pace *pace,
                         struct adl_error *err)
 {
@@ -512,6 +486,11 @@ static int finish_epoch(struct adl_train_run *run, const struct adl_train_pace *
     double loss = NAN;
     if (adl_train_check_finite(run, err) < 0)
         return -1;
+    int refreshed = adl_train_refresh_statistics(run, err);
+    if (refreshed < 0)
+        return -1;
+    if (refreshed > 0)
+        return save_position(run, err) < 0 ? -1 : 1;
     int result = run->val ? evaluate_or_save(run, &report, &loss, err) : 0;
     if (result != 0)
         return result;

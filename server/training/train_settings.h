@@ -26,12 +26,14 @@ struct adl_train_settings {
     int threads; /* 0: one per processor */
     double flip; /* probability */
     bool random_resized_crop;
+    double min_crop_area;
     double color_jitter;
     int schedule; /* enum adl_schedule_kind */
     double lr_decay;
     int lr_decay_frequency; /* epochs */
     double warmup_epochs;
-    double clip_norm; /* 0: gradients are not clipped */
+    int batchnorm_batches; /* for new statistics after each epoch; 0: none */
+    double clip_norm;      /* 0: gradients are not clipped */
     double curve_interval;
     int save_minutes;
     int cache_memory;  /* MiB; 0: no frames are kept in memory */

@@ -38,6 +38,7 @@ struct adl_train_run {
     struct adl_loader *loader;
     struct adl_tape *tape;
     struct adl_optimizer *optimizer;
+    size_t *partners; /* of the images of a batch, for a method that mixes them */
     struct adl_train_mode mode;
     struct adl_sgd sgd;
     struct adl_schedule schedule;

@@ -280,7 +280,8 @@ static double forward(struct trained *t)
     size_t floats = (size_t)t->batch * adl_shape_count(adl_tape_shape(t->tape, 0));
     memcpy(adl_tape_input(t->tape), t->input, floats * sizeof *t->input);
     adl_tape_forward(t->tape, t->batch, adl_optimizer_params(t->optimizer), &t->mode);
-    return adl_cross_entropy(adl_tape_logits(t->tape), t->labels, (size_t)t->batch, 10, 0,
+    const struct adl_targets targets = {.labels = t->labels};
+    return adl_cross_entropy(adl_tape_logits(t->tape), &targets, (size_t)t->batch, 10,
                              adl_tape_logits_grad(t->tape), NULL);
 }
 

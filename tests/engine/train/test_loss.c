@@ -34,16 +34,23 @@ static const struct {
       0.00833333333333, -0.025}},
 };
 
+static double cross_entropy(const float *z, const int *y, size_t n, size_t classes,
+                            double smoothing, float *grad, size_t *right)
+{
+    const struct adl_targets targets = {.labels = y, .smoothing = smoothing};
+    return adl_cross_entropy(z, &targets, n, classes, grad, right);
+}
+
 static void equals_pytorch(void)
 {
     for (size_t i = 0; i < ADL_COUNT(pytorch); i++) {
         float grad[12];
         size_t right;
-        double loss = adl_cross_entropy(logits, labels, 3, 4, pytorch[i].smoothing, grad, &right);
+        double loss = cross_entropy(logits, labels, 3, 4, pytorch[i].smoothing, grad, &right);
         CU_ASSERT_DOUBLE_EQUAL(loss, pytorch[i].loss, 1e-13);
         test_close("gradient", grad, pytorch[i].grad, 12, 1e-7);
         CU_ASSERT_EQUAL(right, 1);
-        CU_ASSERT_EQUAL(adl_cross_entropy(logits, labels, 3, 4, pytorch[i].smoothing, NULL, NULL),
+        CU_ASSERT_EQUAL(cross_entropy(logits, labels, 3, 4, pytorch[i].smoothing, NULL, NULL),
                         loss);
     }
 }
@@ -58,19 +65,45 @@ static void gradient_equals_differences(void)
     formula_param("loss.logits", 0, 4, N * CLASSES, z);
     for (double smoothing = 0; smoothing < 0.5; smoothing += 0.2) {
         double want[N * CLASSES];
-        adl_cross_entropy(z, y, N, CLASSES, smoothing, grad, NULL);
+        cross_entropy(z, y, N, CLASSES, smoothing, grad, NULL);
         for (size_t i = 0; i < N * CLASSES; i++) {
             float kept = z[i], h = 1.0f / 1024;
             z[i] = kept + h;
-            double up = adl_cross_entropy(z, y, N, CLASSES, smoothing, NULL, NULL);
+            double up = cross_entropy(z, y, N, CLASSES, smoothing, NULL, NULL);
             double step = (double)z[i];
             z[i] = kept - h;
-            want[i] = (up - adl_cross_entropy(z, y, N, CLASSES, smoothing, NULL, NULL)) /
+            want[i] = (up - cross_entropy(z, y, N, CLASSES, smoothing, NULL, NULL)) /
                       (step - (double)z[i]);
             z[i] = kept;
         }
         test_close("gradient", grad, want, N * CLASSES, 2e-7);
     }
+}
+
+/* The loss of two labels is the mean of the losses with each alone, weighted by their shares, and
+ * so is its gradient. */
+static void shares_the_loss_between_partners(void)
+{
+    static const size_t partners[] = {2, 1, 0};
+    const double share = 0.3, smoothing = 0.1;
+    int others[3];
+    float grad[12], own[12], other[12];
+    double want[12];
+    size_t right;
+    const struct adl_targets targets = {
+        .labels = labels, .smoothing = smoothing, .partners = partners, .share = share};
+
+    for (int i = 0; i < 3; i++)
+        others[i] = labels[partners[i]];
+    CU_ASSERT_NOT_EQUAL(others[0], labels[0]);
+    double loss = adl_cross_entropy(logits, &targets, 3, 4, grad, &right);
+    double both = (1 - share) * cross_entropy(logits, labels, 3, 4, smoothing, own, NULL) +
+                  share * cross_entropy(logits, others, 3, 4, smoothing, other, NULL);
+    CU_ASSERT_DOUBLE_EQUAL(loss, both, 1e-13);
+    for (int i = 0; i < 12; i++)
+        want[i] = (1 - share) * (double)own[i] + share * (double)other[i];
+    test_close("gradient", grad, want, 12, 1e-7);
+    CU_ASSERT_EQUAL(right, 1);
 }
 
 static void extreme_logits_stay_finite(void)
@@ -86,7 +119,7 @@ static void extreme_logits_stay_finite(void)
                 {{1, 0}, 0.1, 2.8333333390890587e+38}};
     for (size_t i = 0; i < ADL_COUNT(rows); i++) {
         float grad[6];
-        double loss = adl_cross_entropy(z, rows[i].labels, 2, 3, rows[i].smoothing, grad, NULL);
+        double loss = cross_entropy(z, rows[i].labels, 2, 3, rows[i].smoothing, grad, NULL);
         CU_ASSERT_DOUBLE_EQUAL(loss, rows[i].loss, 1e-12 * rows[i].loss);
         for (int k = 0; k < 6; k++)
             CU_ASSERT(isfinite(grad[k]) && fabsf(grad[k]) <= 0.5f);
@@ -94,7 +127,7 @@ static void extreme_logits_stay_finite(void)
     /* A logit that is not finite must give a loss that is not finite. */
     for (int i = 0; i < 3; i++) {
         float bad[2] = {0, i == 0 ? NAN : i == 1 ? INFINITY : -INFINITY};
-        double loss = adl_cross_entropy(bad, (int[]){1}, 1, 2, 0, NULL, NULL);
+        double loss = cross_entropy(bad, (int[]){1}, 1, 2, 0, NULL, NULL);
         CU_ASSERT(!isfinite(loss));
     }
 }
@@ -104,13 +137,13 @@ static void counts_correct_predictions(void)
     static const float z[] = {1, 1, 0, /* a tie: the first counts */
                               0, 2, 2, -1, -2, -3, 5, 6, 7};
     size_t right;
-    adl_cross_entropy(z, (int[]){0, 1, 0, 2}, 4, 3, 0, NULL, &right);
+    cross_entropy(z, (int[]){0, 1, 0, 2}, 4, 3, 0, NULL, &right);
     CU_ASSERT_EQUAL(right, 4);
-    adl_cross_entropy(z, (int[]){1, 2, 1, 0}, 4, 3, 0, NULL, &right);
+    cross_entropy(z, (int[]){1, 2, 1, 0}, 4, 3, 0, NULL, &right);
     CU_ASSERT_EQUAL(right, 0);
     /* With one class the probability is 1: no loss, no gradient. */
     float grad = 1;
-    CU_ASSERT_EQUAL(adl_cross_entropy((float[]){3}, (int[]){0}, 1, 1, 0, &grad, &right), 0);
+    CU_ASSERT_EQUAL(cross_entropy((float[]){3}, (int[]){0}, 1, 1, 0, &grad, &right), 0);
     CU_ASSERT_EQUAL(grad, 0);
     CU_ASSERT_EQUAL(right, 1);
 }
@@ -124,7 +157,7 @@ static void nan_is_the_largest(void)
             float z[3] = {1, 5, 3};
             size_t right = 9;
             z[at] = NAN;
-            CU_ASSERT(isnan(adl_cross_entropy(z, &label, 1, 3, 0, grad, &right)));
+            CU_ASSERT(isnan(cross_entropy(z, &label, 1, 3, 0, grad, &right)));
             CU_ASSERT(isnan(grad[0]) && isnan(grad[1]) && isnan(grad[2]));
             CU_ASSERT_EQUAL(right, at == label);
         }
@@ -132,6 +165,7 @@ static void nan_is_the_largest(void)
 
 TEST_SUITE(loss, {"equals PyTorch's cross-entropy", equals_pytorch},
            {"gradient equals differences", gradient_equals_differences},
+           {"shares the loss between partners", shares_the_loss_between_partners},
            {"extreme logits stay finite", extreme_logits_stay_finite},
            {"counts correct predictions", counts_correct_predictions},
            {"NaN is the largest logit", nan_is_the_largest});

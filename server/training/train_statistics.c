@@ -1,0 +1,60 @@
+/* Estimates the running statistics of batch norm anew.
+ *
+ * While a network is trained, batch norm keeps running averages of the means and variances of its
+ * inputs, and uses them at inference. A method that masks maps or mixes images trains on other
+ * maps than those the network meets later, so these averages describe the wrong maps. Before each
+ * evaluation, and so at the end of a run, some batches of plain images are therefore run through
+ * the network with the method's layers switched off, and the averages become the plain means of
+ * what these batches give, as torch.optim.swa_utils.update_bn() does it: batch i of 0, 1, ... is
+ * averaged in with weight 1 / (i + 1).
+ *
+ * The batches are those that open an epoch of their own, so they are the same after each epoch and
+ * whether or not the run was interrupted. Training does not read the running statistics, so it
+ * gives the same weights with and without this. */
+
+#include "server/training/train_statistics.h"
+
+#include <string.h>
+
+#include "base/size.h"
+
+/* The epoch of the loader whose batches are used. Epochs of training are smaller numbers. */
+#define STATISTICS_EPOCH (UINT64_C(1) << 32)
+
+/* Returns whether the network is trained on other maps than it meets at inference. */
+static bool trains_on_other_maps(const struct adl_train_run *run)
+{
+    return run->mode.method_layers || run->model->arch.method->mix;
+}
+
+/* Returns how many batches are used. The last one of an epoch is left out unless it is the only
+ * one, since it may be a single image, whose statistics say little. */
+static size_t batch_count(const struct adl_train_run *run)
+{
+    size_t wanted = (size_t)run->settings->batchnorm_batches;
+    size_t batches = adl_loader_batches(run->loader);
+    return ADL_MIN(wanted, ADL_MAX(batches, 2) - 1);
+}
+
+int adl_train_refresh_statistics(struct adl_train_run *run, struct adl_error *err)
+{
+    struct adl_train_mode mode = run->mode;
+    size_t image = adl_shape_count(adl_tape_shape(run->tape, 0)), count = batch_count(run);
+    struct adl_batch batch;
+
+    if (mode.frozen_batchnorm || !trains_on_other_maps(run))
+        return 0;
+    mode.method_layers = false;
+    adl_loader_start_epoch(run->loader, STATISTICS_EPOCH, 0);
+    for (size_t i = 0; i < count; i++) {
+        int more = adl_loader_next(run->loader, &batch, err);
+        if (more <= 0)
+            return more;
+        mode.bn_momentum = 1 / (double)(i + 1);
+        memcpy(adl_tape_input(run->tape), batch.input, batch.count * image * sizeof(float));
+        adl_tape_forward(run->tape, (int)batch.count, adl_optimizer_params(run->optimizer), &mode);
+        if (*run->stop && run->trained)
+            return 1;
+    }
+    return 0;
+}

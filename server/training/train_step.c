@@ -1,0 +1,78 @@
+/* One step of a run: forward pass, loss, backward pass and the optimizer's step.
+ *
+ * With --accumulate, a group of batches shares one step of the optimizer. Each batch is weighted by
+ * 1 / (number of batches in its group), so that a group has the effect of one larger batch; the
+ * last group of an epoch may be smaller. */
+
+#include "server/training/train_step.h"
+
+#include <string.h>
+
+#include "base/rng.h"
+#include "base/size.h"
+#include "train/loss.h"
+
+/* Writes the images of a batch to the network's input, as the method changes them, and the other
+ * labels that the changed images have to `targets`. */
+static void write_input(struct adl_train_run *run, const struct adl_batch *batch,
+                        struct adl_targets *targets)
+{
+    const struct adl_method *method = run->model->arch.method;
+    struct adl_shape shape = adl_tape_shape(run->tape, 0);
+    struct adl_method_batch mixed = {.images = batch->input,
+                                     .input = adl_tape_input(run->tape),
+                                     .count = batch->count,
+                                     .height = shape.h,
+                                     .width = shape.w,
+                                     .probability = run->settings->method.cutmix_prob,
+                                     .key = run->mode.key,
+                                     .partners = run->partners};
+
+    if (!method->mix) {
+        memcpy(mixed.input, batch->input, batch->count * adl_shape_count(shape) * sizeof(float));
+        return;
+    }
+    method->mix(&mixed);
+    targets->partners = mixed.partners;
+    targets->share = mixed.share;
+}
+
+double adl_train_batch(struct adl_train_run *run, const struct adl_batch *batch)
+{
+    const struct adl_train_settings *s = run->settings;
+    size_t classes = (size_t)run->model->arch.num_classes,
+           batches = adl_loader_batches(run->loader);
+    size_t right;
+    float *const *params = adl_optimizer_params(run->optimizer);
+    float *grad = adl_tape_logits_grad(run->tape);
+    size_t size = (size_t)s->accumulate, group = batch->number / size, first = group * size;
+    size_t members = ADL_MIN(size, batches - first);
+    double lr = adl_schedule_lr(&run->schedule, run->epoch, batch->number, batches);
+
+    /* A group whose last batch had no readable image took no step and has left its gradients. */
+    if (group != run->group)
+        adl_optimizer_zero_grads(run->optimizer);
+    run->group = group;
+    run->trained = true;
+    uint64_t key = (uint64_t)s->seed;
+    key = adl_rng_splitmix(&key) + ((uint64_t)run->epoch << 32) + batch->number;
+    run->mode.key = adl_rng_splitmix(&key);
+    struct adl_targets targets = {.labels = batch->labels, .smoothing = s->method.label_smoothing};
+    write_input(run, batch, &targets);
+    adl_tape_forward(run->tape, (int)batch->count, params, &run->mode);
+    double loss = adl_cross_entropy(adl_tape_logits(run->tape), &targets, batch->count, classes,
+                                    grad, &right);
+    for (size_t i = 0; members > 1 && i < batch->count * classes; i++)
+        grad[i] /= (float)members;
+    adl_tape_backward(run->tape, params, &run->mode, adl_optimizer_grads(run->optimizer));
+    if (batch->number == first + members - 1) {
+        if (s->clip_norm > 0)
+            adl_optimizer_clip(run->optimizer, s->clip_norm);
+        adl_optimizer_step(run->optimizer, &run->sgd, lr, s->method.lr_classifier_ratio, run->pool);
+        adl_optimizer_zero_grads(run->optimizer);
+    }
+    run->sums.loss += loss * (double)batch->count;
+    run->sums.images += batch->count;
+    run->sums.right += right;
+    return loss;
+}

@@ -1,0 +1,119 @@
+/* methods/cutmix: what the mixed images consist of, and how often and how much is mixed. */
+
+#include "support/test.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "methods/method.h"
+
+enum { COUNT = 5, HEIGHT = 12, WIDTH = 17, IMAGE = HEIGHT * WIDTH * 3 };
+
+/* Each value tells where it comes from: image, row, column and channel. */
+static float images[COUNT * IMAGE], mixed[COUNT * IMAGE];
+static size_t partners[COUNT];
+
+static struct adl_method_batch mix(double probability, uint64_t key)
+{
+    struct adl_method_batch batch = {.images = images,
+                                     .input = mixed,
+                                     .count = COUNT,
+                                     .height = HEIGHT,
+                                     .width = WIDTH,
+                                     .probability = probability,
+                                     .key = key,
+                                     .partners = partners};
+    for (size_t i = 0; i < COUNT * IMAGE; i++)
+        images[i] = (float)i;
+    memset(mixed, 0, sizeof mixed);
+    adl_method_cutmix.mix(&batch);
+    return batch;
+}
+
+/* Returns the image whose pixel stands at `pixel` of mixed image `i`, at the same place. */
+static size_t source(size_t i, size_t pixel)
+{
+    size_t at = (size_t)mixed[i * IMAGE + pixel * 3];
+    for (size_t c = 0; c < 3; c++)
+        CU_ASSERT_EQUAL(mixed[i * IMAGE + pixel * 3 + c], (float)(at + c));
+    CU_ASSERT_EQUAL(at % IMAGE, pixel * 3);
+    return at / IMAGE;
+}
+
+/* Every pixel is the image's own or its partner's; the partner's form one rectangle, the same in
+ * all images, whose share of the area is the share of the loss. The partners are a permutation. */
+static void pastes_one_rectangle(void)
+{
+    for (uint64_t key = 0; key < 200; key++) {
+        struct adl_method_batch batch = mix(1, key);
+        bool used[COUNT] = {false};
+        for (size_t i = 0; i < COUNT; i++) {
+            size_t partner = partners[i], pasted = 0;
+            size_t left = WIDTH, right = 0, top = HEIGHT, bottom = 0;
+            CU_ASSERT_FATAL(partner < COUNT && !used[partner]);
+            used[partner] = true;
+            for (size_t p = 0; p < HEIGHT * WIDTH; p++) {
+                size_t from = source(i, p);
+                CU_ASSERT(from == i || from == partner);
+                if (from == i)
+                    continue;
+                pasted++;
+                left = ADL_MIN(left, p % WIDTH);
+                right = ADL_MAX(right, p % WIDTH + 1);
+                top = ADL_MIN(top, p / WIDTH);
+                bottom = ADL_MAX(bottom, p / WIDTH + 1);
+            }
+            if (partner == i)
+                continue;
+            CU_ASSERT_EQUAL(pasted, pasted ? (right - left) * (bottom - top) : 0);
+            CU_ASSERT_DOUBLE_EQUAL(batch.share, (double)pasted / (HEIGHT * WIDTH), 1e-12);
+        }
+    }
+}
+
+/* The mean 0.2715, the deviation 0.1746 and the frequency 0.0277 of an empty rectangle are those of
+ * two million draws with NumPy: f = sqrt(1 - lambda); sides int(12 f) and int(17 f); halves rounded
+ * down; a centre uniform over the pixels. */
+static void draws_the_shares_of_the_definition(void)
+{
+    enum { DRAWS = 20000 };
+    double sum = 0, squares = 0;
+    size_t empty = 0;
+    for (uint64_t key = 0; key < DRAWS; key++) {
+        double share = mix(1, key * 977).share;
+        sum += share;
+        squares += share * share;
+        empty += share <= 0;
+    }
+    double mean = sum / DRAWS;
+    CU_ASSERT_DOUBLE_EQUAL(mean, 0.27147, 5 * 0.1746 / sqrt(DRAWS));
+    CU_ASSERT_DOUBLE_EQUAL(sqrt(squares / DRAWS - mean * mean), 0.17459, 0.005);
+    CU_ASSERT_DOUBLE_EQUAL((double)empty / DRAWS, 0.02773, 5 * sqrt(0.0277 / DRAWS));
+}
+
+/* An unchanged batch has no partners' share; the key alone decides. */
+static void changes_as_many_batches_as_asked(void)
+{
+    enum { DRAWS = 4000 };
+    size_t changed = 0;
+    for (uint64_t key = 0; key < DRAWS; key++) {
+        struct adl_method_batch batch = mix(0.25, key);
+        changed += batch.share > 0;
+        if (batch.share <= 0)
+            CU_ASSERT(memcmp(images, mixed, sizeof mixed) == 0);
+        if (key == 7) {
+            static float first[COUNT * IMAGE];
+            memcpy(first, mixed, sizeof mixed);
+            mix(0.25, key);
+            CU_ASSERT(memcmp(first, mixed, sizeof mixed) == 0);
+        }
+    }
+    CU_ASSERT_DOUBLE_EQUAL((double)changed / DRAWS, 0.25 * (1 - 0.02773), 5 * sqrt(0.1875 / DRAWS));
+    CU_ASSERT_EQUAL(mix(0, 1).share, 0);
+    CU_ASSERT(memcmp(images, mixed, sizeof mixed) == 0);
+}
+
+TEST_SUITE(cutmix, {"pastes one rectangle", pastes_one_rectangle},
+           {"draws the shares of the definition", draws_the_shares_of_the_definition},
+           {"changes as many batches as asked", changes_as_many_batches_as_asked});
