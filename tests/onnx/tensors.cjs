@@ -45,8 +45,9 @@ function readTensors(file) {
     const start = 8 + Number(bytes.readBigUInt64LE(0));
     const header = JSON.parse(bytes.subarray(8, start).toString());
     const tensors = {};
-    for (const [name, { shape, data_offsets: [from, to] }] of Object.entries(header)) {
+    for (const [name, entry] of Object.entries(header)) {
         if (name === "__metadata__") continue;
+        const { shape, data_offsets: [from, to] } = entry;
         const data = bytes.buffer.slice(bytes.byteOffset + start + from, bytes.byteOffset + start + to);
         tensors[name] = { shape, data: new Float32Array(data) };
     }
