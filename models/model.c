@@ -134,6 +134,25 @@ int adl_model_set_foreground(struct adl_model *model, const float *head, size_t 
     return 0;
 }
 
+int adl_model_change_map(struct adl_model *model, const struct adl_map_changes *changes,
+                         struct adl_error *err)
+{
+    const struct adl_map_rule before = model->map;
+
+    if (adl_map_rule_change(&model->map, changes, model->foreground, err) < 0)
+        return -1;
+    if (!adl_map_rule_equal(&before, &model->map))
+        model->certainty.has_confidence = false;
+    return 0;
+}
+
+const struct adl_confidence *adl_model_confidence(const struct adl_model *model,
+                                                  const struct adl_map_rule *rule)
+{
+    bool known = model->certainty.has_confidence && adl_map_rule_equal(rule, &model->map);
+    return known ? &model->certainty.confidence : NULL;
+}
+
 /* The plan's callback `release`, which is called once a parameter is packed. */
 static void drop_weight(void *context, int param)
 {
@@ -188,6 +207,7 @@ struct adl_model *adl_model_new(struct adl_error *err)
     memcpy(model->mean, default_mean, sizeof model->mean);
     memcpy(model->std, default_std, sizeof model->std);
     model->map.threshold = DEFAULT_THRESHOLD;
+    model->certainty = (struct adl_certainty)ADL_CERTAINTY_NONE;
     return model;
 }
 

@@ -12,6 +12,7 @@
 #include "models/arch.h"
 #include "plan/plan.h"
 #include "plan/session.h"
+#include "wsol/certainty.h"
 #include "wsol/map_rule.h"
 
 struct adl_model {
@@ -33,6 +34,8 @@ struct adl_model {
     float *foreground;
     size_t foreground_channels;
     bool foreground_off; /* the file says that its map rule does without the head */
+
+    struct adl_certainty certainty; /* its confidence is for boxes cut by `map` as in the file */
 
     json_t *training; /* provenance and metrics as in the file; NULL: none */
     json_t *metrics;
@@ -75,6 +78,16 @@ float *adl_model_param(struct adl_model *model, int id);
  * and with ADL_ERR_NOMEM. */
 int adl_model_set_foreground(struct adl_model *model, const float *head, size_t channels,
                              struct adl_error *err) ADL_MUST_CHECK;
+
+/* Changes the map rule as a user asks for it. Another rule gives other boxes, for which the model's
+ * confidence does not hold: the model then has none. Fails as adl_map_rule_change(). */
+int adl_model_change_map(struct adl_model *model, const struct adl_map_changes *changes,
+                         struct adl_error *err) ADL_MUST_CHECK;
+
+/* Returns the confidence of boxes that are cut by a rule; NULL if it is not known, because the
+ * model has none or has another rule. It belongs to the model. */
+const struct adl_confidence *adl_model_confidence(const struct adl_model *model,
+                                                  const struct adl_map_rule *rule);
 
 /* Computes model->digest from the weights and the few-box head. */
 void adl_model_update_digest(struct adl_model *model);

@@ -152,6 +152,7 @@ static int blend_heatmap(struct adl_image *image, const struct adl_overlay *over
                          struct adl_error *err)
 {
     const float opacity = fminf(fmaxf(overlay->opacity, 0), 1);
+    const float glow = 1 - fminf(fmaxf(overlay->dimmed, 0), 1);
     struct adl_bilinear heat;
     int result = -1;
 
@@ -161,8 +162,9 @@ static int blend_heatmap(struct adl_image *image, const struct adl_overlay *over
         const float *row = adl_bilinear_row(&heat, y);
         uint8_t *rgb = pixel_at(image, 0, y);
         for (int x = 0; x < image->width; x++, rgb += 3) {
-            const uint8_t *color = adl_colormap_inferno[(int)(row[x] * 255 + 0.5f)];
-            float shade = opacity * (MIN_OPACITY + (1 - MIN_OPACITY) * row[x]);
+            float value = glow * row[x];
+            const uint8_t *color = adl_colormap_inferno[(int)(value * 255 + 0.5f)];
+            float shade = opacity * (MIN_OPACITY + (1 - MIN_OPACITY) * value);
             for (int c = 0; c < 3; c++)
                 rgb[c] = mix(rgb[c], color[c], shade);
         }

@@ -15,6 +15,7 @@ struct adl_overlay {
     int heatmap_width;
     int heatmap_height;
     float opacity; /* of the heat map where its value is 1; 0..1 */
+    float dimmed;  /* by how much of its values the heatmap is weaker, 0..1; 0: as it is */
     const struct adl_overlay_box *boxes;
     size_t box_count;
     /* UTF-8, drawn at the first box, or at the top left without boxes; NULL: none. */

@@ -115,8 +115,33 @@ static int keep_largest(struct adl_boxes *boxes, const struct adl_contour_finder
     return 0;
 }
 
-/* Fills in out->boxes: converts each box to inclusive pixels of the map, computes its score there
- * and scales it to the image. */
+static double box_area(struct adl_box box)
+{
+    return (double)(box.x1 - box.x0 + 1) * (double)(box.y1 - box.y0 + 1);
+}
+
+/* Sets the confidence of each box; the map is loaded in the finder and is cut at `byte`. */
+static void localize_judge(const struct adl_class_map *cam, const struct adl_box_finder *finder,
+                           int byte, const struct adl_boxes *boxes, struct adl_localization *out)
+{
+    double largest = 0;
+
+    for (size_t i = 0; i < boxes->count; i++) {
+        struct adl_box box = adl_box_to_inclusive(boxes->items[i], finder->width, finder->height);
+        largest = fmax(largest, box_area(box));
+    }
+    for (size_t i = 0; i < boxes->count; i++) {
+        struct adl_box box = adl_box_to_inclusive(boxes->items[i], finder->width, finder->height);
+        double evidence[ADL_EVIDENCES];
+        adl_evidence_of_box(finder, byte, box, cam->probability, evidence);
+        out->boxes[i].confidence =
+            adl_confidence_of(cam->confidence, evidence, box_area(box) / largest);
+    }
+    out->judged = true;
+}
+
+/* Fills in out->boxes but for the confidence: converts each box to inclusive pixels of the map,
+ * computes its score there and scales it to the image. */
 static int localize_describe_boxes(const double *map, const struct adl_boxes *boxes, int image_w,
                                    int image_h, struct adl_localization *out, struct adl_error *err)
 {
@@ -132,6 +157,7 @@ static int localize_describe_boxes(const double *map, const struct adl_boxes *bo
     for (size_t i = 0; i < boxes->count; i++) {
         struct adl_box box = adl_box_to_inclusive(boxes->items[i], width, height);
         out->boxes[i].score = mean_inside(sums, width, box);
+        out->boxes[i].confidence = 0;
         out->boxes[i].box = adl_box_scale(box, width, height, image_w, image_h);
     }
     out->box_count = boxes->count;
@@ -207,11 +233,13 @@ int adl_localize_map(const struct adl_map_rule *rule, const struct adl_class_map
     out->map_height = cam->input_h;
 
     ADL_TRY(adl_box_finder_load(&finder, map, cam->input_h, cam->input_w, err));
-    ADL_TRY(adl_box_finder_cut(&finder, adl_box_finder_byte(&finder, rule->threshold), mode, &boxes,
-                               err));
+    int byte = adl_box_finder_byte(&finder, rule->threshold);
+    ADL_TRY(adl_box_finder_cut(&finder, byte, mode, &boxes, err));
     if (finder.contours.count > 0) {
         ADL_TRY(keep_largest(&boxes, &finder.contours, err));
         ADL_TRY(localize_describe_boxes(map, &boxes, image_w, image_h, out, err));
+        if (cam->confidence)
+            localize_judge(cam, &finder, byte, &boxes, out);
     }
     result = 0;
 out:

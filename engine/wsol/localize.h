@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "wsol/boxes.h"
+#include "wsol/certainty.h"
 #include "wsol/map_rule.h"
 
 /* A class map and the size of the input that the network made it from. */
@@ -15,11 +16,16 @@ struct adl_class_map {
     const float *values; /* h x w, not normalised; borrowed */
     int h, w;
     int input_h, input_w;
+    /* Judges the boxes, borrowed; NULL: they have no confidence. Then `probability` is that of the
+     * map's class. */
+    const struct adl_confidence *confidence;
+    double probability;
 };
 
 struct adl_localized_box {
     struct adl_box box; /* inclusive pixels of the image as displayed */
     double score;       /* mean of the normalised map inside the box, 0..1 */
+    double confidence;  /* if the boxes are judged: the chance that it is right, 0..1 */
 };
 
 struct adl_localization {
@@ -27,6 +33,7 @@ struct adl_localization {
     int map_width, map_height;
     struct adl_localized_box *boxes; /* owned */
     size_t box_count;                /* 0 for a constant map */
+    bool judged;                     /* the boxes have confidences */
     struct adl_map_range range;      /* the values of the class map that are 0 and 1 in `map` */
 };
 

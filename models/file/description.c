@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "base/plural.h"
 #include "io/json_text.h"
+#include "models/file/certainty.h"
 
 #define VERSION 1
 
@@ -91,6 +92,8 @@ json_t *adl_model_to_json(const struct adl_model *model)
         failed |= json_object_set_new(json, "classes", classes_json(model));
     failed |= json_object_set(json, "input", input);
     failed |= json_object_set(json, "cam", cam);
+    if (adl_certainty_is_known(&model->certainty))
+        failed |= json_object_set_new(json, "certainty", adl_certainty_to_json(&model->certainty));
     if (model->training)
         failed |= json_object_set(json, "training", model->training);
     if (model->metrics)
@@ -348,6 +351,7 @@ int adl_model_read_description(struct adl_model *model, const char *text,
     ADL_TRY(read_classes(model, json, err));
     ADL_TRY(read_input(model, json, err));
     ADL_TRY(read_cam(model, json, err));
+    ADL_TRY(adl_certainty_from_json(&model->certainty, json_object_get(json, "certainty"), err));
     ADL_TRY(read_kept(json, "training", &model->training, err));
     ADL_TRY(read_kept(json, "metrics", &model->metrics, err));
     ADL_TRY(read_kept(json, "calibration", &model->calibration, err));

@@ -7,8 +7,10 @@
  *   {"version": 1, "arch": {...}, "classes": [...],
  *    "input": {"size": [h, w], "resize": "bilinear", "mean": [r, g, b],
  *              "std": [r, g, b]},
- *    "cam": {"threshold": 0.35, ...}, "training": {...}, "metrics": {...},
- *    "calibration": {...}} */
+ *    "cam": {"threshold": 0.35, ...}, "certainty": {...}, "training": {...},
+ *    "metrics": {...}, "calibration": {...}}
+ *
+ * "certainty" is described in certainty.h. */
 
 #include "models/model.h"
 

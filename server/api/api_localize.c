@@ -360,6 +360,7 @@ static void fill_job(struct localize *l, struct adl_job *job, const void *bytes,
         .finished = on_finished,
         .context = l,
     };
+    adl_predict_query_certainty(&job->query, l->served->model);
 }
 
 static bool allocate_jobs(struct localize *l, size_t count)

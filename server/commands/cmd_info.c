@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "kernels/blas.h"
 #include "methods/adl.h"
+#include "models/file/certainty.h"
 #include "models/file/description.h"
 #include "models/file/load.h"
 #include "ops/ops.h"
@@ -118,6 +119,10 @@ static void print_table(const struct adl_model *model, const struct facts *facts
            model->input_w, (double)model->mean[0], (double)model->mean[1], (double)model->mean[2],
            (double)model->std[0], (double)model->std[1], (double)model->std[2]);
     print_map_rule(&model->map);
+    if (adl_certainty_is_known(&model->certainty))
+        printf("%-14stemperature %.3g%s%s\n", "certainty", model->certainty.temperature,
+               model->certainty.has_presence ? ", presence of classes" : "",
+               model->certainty.has_confidence ? ", confidence of boxes" : "");
     printf("%-14s%s\n", "digest", model->digest);
     printf("%-14s%.1f MiB of weights, %.1f MiB per image being processed\n", "memory",
            (double)facts->weight_bytes / (double)ADL_MIB,

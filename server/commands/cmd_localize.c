@@ -304,6 +304,7 @@ static int make_query(struct run *run, const struct adl_options *options, struct
                                             .boxes = (enum adl_box_mode)s->boxes};
     if (adl_map_options_apply(&s->map, options, run->model->foreground, &run->query.map, err) < 0)
         return -1;
+    adl_predict_query_certainty(&run->query, run->model);
     if (!s->class_text)
         return 0;
     run->query.class_id = adl_model_find_class(run->model, s->class_text);

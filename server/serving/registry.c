@@ -238,8 +238,7 @@ static struct adl_served *load(struct adl_registry *registry, size_t index, stru
     served->model = adl_model_load(path, NULL, err);
     if (!served->model)
         goto out;
-    if (adl_map_rule_change(&served->model->map, &registry->map_changes, served->model->foreground,
-                            err) < 0) {
+    if (adl_model_change_map(served->model, &registry->map_changes, err) < 0) {
         adl_error_context(err, "%s", path);
         goto out;
     }

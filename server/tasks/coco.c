@@ -52,20 +52,21 @@ static int add_image(json_t *list, int id, json_t *file, const struct adl_coco_i
  * edge of the first pixel to the right edge of the last one. The segmentation is the box as a
  * polygon; some tools do not draw an annotation without a segmentation. */
 static int add_box(struct adl_coco *coco, int image, const struct adl_prediction *p,
-                   struct adl_box box)
+                   const struct adl_localized_box *found)
 {
+    struct adl_box box = found->box;
+    double score = (double)p->score * (p->place.judged ? found->confidence : 1);
     int id = (int)json_array_size(coco->annotations) + 1, category = p->class_id + 1;
     int x = box.x0, y = box.y0, w = box.x1 - box.x0 + 1, h = box.y1 - box.y0 + 1;
-    int failed = json_array_append_new(coco->results,
-                                       json_pack("{s:i, s:i, s:[i, i, i, i], s:f}", "image_id",
-                                                 image, "category_id", category, "bbox", x, y, w, h,
-                                                 "score", (double)p->score));
+    int failed = json_array_append_new(
+        coco->results, json_pack("{s:i, s:i, s:[i, i, i, i], s:f}", "image_id", image,
+                                 "category_id", category, "bbox", x, y, w, h, "score", score));
     failed |= json_array_append_new(
         coco->annotations,
         json_pack("{s:i, s:i, s:i, s:[i, i, i, i], s:I, s:i, s:[[i, i, i, i, i, i, i, i]], s:f}",
                   "id", id, "image_id", image, "category_id", category, "bbox", x, y, w, h, "area",
                   (json_int_t)w * h, "iscrowd", 0, "segmentation", x, y, x + w, y, x + w, y + h, x,
-                  y + h, "score", (double)p->score));
+                  y + h, "score", score));
     return failed;
 }
 
@@ -84,7 +85,7 @@ int adl_coco_add(struct adl_coco *coco, const struct adl_coco_image *image,
     for (size_t i = 0; i < predictions->count; i++) {
         const struct adl_prediction *p = &predictions->items[i];
         for (size_t b = 0; b < p->place.box_count; b++)
-            failed |= add_box(coco, id, p, p->place.boxes[b].box);
+            failed |= add_box(coco, id, p, &p->place.boxes[b]);
     }
     return failed ? fail_nomem(err) : 0;
 }

@@ -31,8 +31,9 @@ void adl_coco_release(struct adl_coco *coco);
 
 /* Adds an image, whose id is its number in order, from 1, and the boxes of its located
  * predictions; an image whose name was added before is left out. Boxes are inclusive, so
- * w = x1 - x0 + 1. category_id is the class's id + 1, score its probability. Fails with
- * ADL_ERR_NOMEM. */
+ * w = x1 - x0 + 1. category_id is the class's id + 1; score is the class's probability, times the
+ * box's confidence if that is known: the chance that both are right, by which COCO's evaluation
+ * ranks boxes. Fails with ADL_ERR_NOMEM. */
 int adl_coco_add(struct adl_coco *coco, const struct adl_coco_image *image,
                  const struct adl_predictions *predictions, struct adl_error *err) ADL_MUST_CHECK;
 

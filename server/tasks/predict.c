@@ -92,8 +92,15 @@ void adl_predictions_release(struct adl_predictions *predictions)
     memset(predictions, 0, sizeof *predictions);
 }
 
+void adl_predict_query_certainty(struct adl_predict_query *query, const struct adl_model *model)
+{
+    query->certainty = &model->certainty;
+    query->confidence = adl_model_confidence(model, &query->map);
+}
+
 /* Computes the probabilities of all classes, and chooses the indices of the `count` classes to
- * localize. The caller frees both arrays, also after a failure. */
+ * localize. They are chosen before the temperature is applied: it does not change the order, but
+ * may round two probabilities to one. The caller frees both arrays, also after a failure. */
 static int choose_classes(const struct adl_session *session, int index,
                           const struct adl_predict_query *query, float **probabilities,
                           size_t **chosen, size_t *count, struct adl_error *err)
@@ -117,6 +124,8 @@ static int choose_classes(const struct adl_session *session, int index,
         **chosen = (size_t)query->class_id;
     else
         adl_top_k(*probabilities, classes, *count, *chosen);
+    if (query->certainty && query->certainty->temperature != 1)
+        adl_softmax_at(query->certainty->temperature, logits, classes, *probabilities);
     return 0;
 }
 
@@ -132,11 +141,14 @@ int adl_predict_collect(const struct adl_session *session, int index,
     size_t *chosen = NULL, count;
     int result = -1;
 
-    *predictions = (struct adl_predictions){.cam_w = features.w,
-                                            .cam_h = features.h,
-                                            .input_w = in.w,
-                                            .input_h = in.h,
-                                            .map = query->map};
+    *predictions =
+        (struct adl_predictions){.cam_w = features.w,
+                                 .cam_h = features.h,
+                                 .input_w = in.w,
+                                 .input_h = in.h,
+                                 .map = query->map,
+                                 .has_present = query->certainty && query->certainty->has_presence,
+                                 .confidence = query->confidence};
     ADL_TRY(choose_classes(session, index, query, &probabilities, &chosen, &count, err));
     predictions->items = adl_calloc(count, sizeof *predictions->items);
     if (!predictions->items) {
@@ -148,6 +160,8 @@ int adl_predict_collect(const struct adl_session *session, int index,
         struct adl_prediction *p = &predictions->items[i];
         p->class_id = (int)chosen[i];
         p->score = probabilities[chosen[i]];
+        if (predictions->has_present)
+            p->present = (float)adl_presence(&query->certainty->presence, (double)p->score);
         p->cam = adl_malloc(pixels, sizeof *p->cam);
         if (!p->cam) {
             adl_fail_nomem(err, "a class map");
@@ -170,7 +184,9 @@ static struct adl_class_map class_map(const struct adl_predictions *predictions,
                                   .h = predictions->cam_h,
                                   .w = predictions->cam_w,
                                   .input_h = predictions->input_h,
-                                  .input_w = predictions->input_w};
+                                  .input_w = predictions->input_w,
+                                  .confidence = predictions->confidence,
+                                  .probability = (double)predictions->items[index].score};
 }
 
 int adl_predict_locate(struct adl_predictions *predictions, const struct adl_predict_query *query,
@@ -186,6 +202,11 @@ int adl_predict_locate(struct adl_predictions *predictions, const struct adl_pre
         p->place.map = NULL;
     }
     return 0;
+}
+
+float adl_predict_glow(const struct adl_predictions *predictions, size_t index)
+{
+    return predictions->has_present ? predictions->items[index].present : 1;
 }
 
 float *adl_predict_map(const struct adl_predictions *predictions, size_t index,

@@ -60,11 +60,19 @@ struct adl_predict_query {
     size_t top_k; /* number of the most probable ones; capped at the number of classes */
     struct adl_map_rule map;
     enum adl_box_mode boxes;
+    /* The model's; both borrowed. NULL: probabilities as trained, and boxes without confidence. */
+    const struct adl_certainty *certainty;
+    const struct adl_confidence *confidence;
 };
+
+/* Completes a query whose `map` is final with what the model says about its certainty. Boxes have a
+ * confidence only if `map` is the model's own rule, threshold included. */
+void adl_predict_query_certainty(struct adl_predict_query *query, const struct adl_model *model);
 
 struct adl_prediction {
     int class_id;
-    float score;                   /* softmax probability */
+    float score;                   /* softmax probability at the model's temperature */
+    float present;                 /* how strongly the class is seen, 0..1, if that is known */
     float *cam;                    /* the class map, cam_h x cam_w, not normalised; owned */
     struct adl_localization place; /* boxes, after locate; place.map is NULL, see below */
 };
@@ -75,6 +83,8 @@ struct adl_predictions {
     int cam_w, cam_h;        /* of the class maps */
     int input_w, input_h;    /* of the network's input */
     struct adl_map_rule map; /* the rule by which the maps were made; from the query */
+    bool has_present;        /* it is known how strongly classes are seen */
+    const struct adl_confidence *confidence; /* of their boxes, borrowed from the model; or NULL */
 };
 
 void adl_predictions_release(struct adl_predictions *predictions);
@@ -91,6 +101,10 @@ int adl_predict_collect(const struct adl_session *session, int index,
  * megabytes. Fails as adl_localize_map() does. */
 int adl_predict_locate(struct adl_predictions *predictions, const struct adl_predict_query *query,
                        int image_w, int image_h, struct adl_error *err) ADL_MUST_CHECK;
+
+/* Returns the factor by which a prediction's heat is dimmed where it is shown as colours, 0..1:
+ * `present`, or 1 if that is not known. */
+float adl_predict_glow(const struct adl_predictions *predictions, size_t index);
 
 /* Recomputes the map that the boxes of a prediction were cut from: input_h x input_w floats in
  * 0..1, to be freed with adl_free(). Returns NULL if there is not enough memory. */

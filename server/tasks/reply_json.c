@@ -134,9 +134,11 @@ static json_t *boxes_json(const struct adl_localization *place)
 
     for (size_t i = 0; boxes && i < place->box_count; i++) {
         struct adl_box box = place->boxes[i].box;
-        if (json_array_append_new(boxes, json_pack("{s:i, s:i, s:i, s:i, s:f}", "x0", box.x0, "y0",
-                                                   box.y0, "x1", box.x1, "y1", box.y1, "score",
-                                                   place->boxes[i].score)) < 0) {
+        json_t *confidence = place->judged ? json_real(place->boxes[i].confidence) : NULL;
+        if (json_array_append_new(boxes,
+                                  json_pack("{s:i, s:i, s:i, s:i, s:f, s:o*}", "x0", box.x0, "y0",
+                                            box.y0, "x1", box.x1, "y1", box.y1, "score",
+                                            place->boxes[i].score, "confidence", confidence)) < 0) {
             json_decref(boxes);
             return NULL;
         }
@@ -157,10 +159,13 @@ static json_t *prediction_json(const struct adl_reply *reply, size_t index, stru
         if (!heatmap)
             return NULL;
     }
-    result = json_pack("{s:i, s:s, s:f, s:o, s:o*}", "class_id", prediction->class_id, "label",
-                       adl_model_label(reply->model, prediction->class_id, label, sizeof label),
-                       "score", (double)prediction->score, "boxes", boxes_json(&prediction->place),
-                       "heatmap", heatmap);
+    json_t *present =
+        reply->predictions->has_present ? json_real((double)prediction->present) : NULL;
+    result =
+        json_pack("{s:i, s:s, s:f, s:o*, s:o, s:o*}", "class_id", prediction->class_id, "label",
+                  adl_model_label(reply->model, prediction->class_id, label, sizeof label), "score",
+                  (double)prediction->score, "present", present, "boxes",
+                  boxes_json(&prediction->place), "heatmap", heatmap);
     if (!result)
         adl_fail_nomem(err, "a prediction");
     return result;
@@ -256,6 +261,7 @@ int adl_reply_draw(struct adl_image *image, const struct adl_model *model,
         .heatmap_width = predictions->input_w,
         .heatmap_height = predictions->input_h,
         .opacity = opacity,
+        .dimmed = 1 - adl_predict_glow(predictions, index),
         .boxes = boxes,
         .box_count = p->place.box_count,
         .label = label,

@@ -33,7 +33,8 @@ static int localize(const float *cam, int cam_h, int cam_w, int input_h, int inp
                     struct adl_localization *out, struct adl_error *err)
 {
     const struct adl_map_rule rule = {.threshold = threshold};
-    const struct adl_class_map map = {cam, cam_h, cam_w, input_h, input_w};
+    const struct adl_class_map map = {
+        .values = cam, .h = cam_h, .w = cam_w, .input_h = input_h, .input_w = input_w};
     return adl_localize_map(&rule, &map, mode, image_w, image_h, out, err);
 }
 

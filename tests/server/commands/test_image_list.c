@@ -143,11 +143,13 @@ static void refuses_deep_directories(void)
 /* Two images, three boxes: x, y, width and height from inclusive corners. */
 static int export(struct adl_error *err)
 {
-    struct adl_localized_box boxes[] = {{{2, 3, 2, 3}, 0.5}, {{0, 0, 9, 4}, 0.25}};
+    struct adl_localized_box boxes[] = {{.box = {2, 3, 2, 3}, .score = 0.5},
+                                        {.box = {0, 0, 9, 4}, .score = 0.25, .confidence = 0.5}};
     struct adl_prediction first = {
         .class_id = 1, .score = 0.75F, .place = {.boxes = boxes, .box_count = 2}};
-    struct adl_prediction second = {
-        .class_id = 0, .score = 0.5F, .place = {.boxes = boxes + 1, .box_count = 1}};
+    struct adl_prediction second = {.class_id = 0,
+                                    .score = 0.5F,
+                                    .place = {.boxes = boxes + 1, .box_count = 1, .judged = true}};
     char *names[] = {"cat", "dog"};
     struct adl_model model = {.arch = {.num_classes = 2}, .classes = names, .class_count = 2};
     struct adl_coco coco;
@@ -183,7 +185,7 @@ static void exports_coco(void)
                   " {s:i, s:i, s:[i, i, i, i], s:f}]",
                   "image_id", 1, "category_id", 2, "bbox", 2, 3, 1, 1, "score", 0.75, "image_id", 1,
                   "category_id", 2, "bbox", 0, 0, 10, 5, "score", 0.75, "image_id", 2,
-                  "category_id", 1, "bbox", 0, 0, 10, 5, "score", 0.5);
+                  "category_id", 1, "bbox", 0, 0, 10, 5, "score", 0.25);
     CU_ASSERT_TRUE(json_is_object(json_object_get(about, "info")));
     json_object_del(about, "info");
     json_t *want_about = json_loads(
@@ -213,7 +215,7 @@ static void exports_coco_annotations(void)
         " {\"id\": 2, \"image_id\": 1, \"category_id\": 2, \"bbox\": [0, 0, 10, 5], \"area\": 50,"
         " \"iscrowd\": 0, \"segmentation\": [[0, 0, 10, 0, 10, 5, 0, 5]], \"score\": 0.75},"
         " {\"id\": 3, \"image_id\": 2, \"category_id\": 1, \"bbox\": [0, 0, 10, 5], \"area\": 50,"
-        " \"iscrowd\": 0, \"segmentation\": [[0, 0, 10, 0, 10, 5, 0, 5]], \"score\": 0.5}]",
+        " \"iscrowd\": 0, \"segmentation\": [[0, 0, 10, 0, 10, 5, 0, 5]], \"score\": 0.25}]",
         0, NULL);
     CU_ASSERT_TRUE(json_equal(json_object_get(all, "annotations"), want));
     const json_t *images = json_object_get(all, "images");

@@ -134,7 +134,11 @@ static size_t localize(const struct adl_model *model, bool red, int *class_id)
     struct adl_shape map = adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES);
     float *cam = adl_malloc((size_t)map.h * (size_t)map.w, sizeof *cam);
     adl_session_cam(session, 0, *class_id, &model->map, cam);
-    const struct adl_class_map class_map = {cam, map.h, map.w, model->input_h, model->input_w};
+    const struct adl_class_map class_map = {.values = cam,
+                                            .h = map.h,
+                                            .w = map.w,
+                                            .input_h = model->input_h,
+                                            .input_w = model->input_w};
     TEST_OK(adl_localize_map(&model->map, &class_map, ADL_BOXES_LARGEST, TRAIN_SIDE, TRAIN_SIDE,
                              &found, &err),
             &err);

@@ -24,7 +24,7 @@ static void make(struct adl_predictions *predictions, struct adl_prediction *pre
 {
     for (int i = 0; i < 4; i++)
         heatmap[i] = (float)i / 3;
-    *box = (struct adl_localized_box){{1, 2, 3, 4}, 0.75};
+    *box = (struct adl_localized_box){.box = {1, 2, 3, 4}, .score = 0.75};
     *prediction = (struct adl_prediction){
         .class_id = 2, .score = 0.5F, .cam = heatmap, .place = {.boxes = box, .box_count = 1}};
     *predictions = (struct adl_predictions){.items = prediction,
@@ -113,6 +113,74 @@ static void heatmaps_stretch_over_the_image(void)
     adl_model_free(model);
 }
 
+/* What is not known is left out, and what is known is there as it is; the heat map is not scaled
+ * by it. */
+static void certainty_is_shown_where_it_is_known(void)
+{
+    struct adl_error err = {0};
+    struct adl_model *model = adl_model_load(test_small_model(), NULL, &err);
+    struct adl_predictions predictions;
+    struct adl_prediction prediction;
+    struct adl_localized_box box;
+    float heatmap[4];
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(model);
+    make(&predictions, &prediction, heatmap, &box);
+    const struct adl_reply reply = {.model = model,
+                                    .model_name = "m",
+                                    .image_width = 9,
+                                    .image_height = 7,
+                                    .predictions = &predictions,
+                                    .heatmap = ADL_HEATMAP_ARRAY};
+    for (int known = 0; known < 2; known++) {
+        prediction.present = 0.25F;
+        predictions.has_present = known;
+        box.confidence = 0.75;
+        prediction.place.judged = known;
+        json_t *json = adl_reply_to_json(&reply, &err);
+        json_t *one = json_array_get(json_object_get(json, "predictions"), 0);
+        json_t *first = json_array_get(json_object_get(one, "boxes"), 0);
+        json_t *data = json_object_get(json_object_get(one, "heatmap"), "data");
+        CU_ASSERT_EQUAL(json_object_get(one, "present") != NULL, known);
+        CU_ASSERT_EQUAL(json_real_value(json_object_get(one, "present")), known ? 0.25 : 0);
+        CU_ASSERT_EQUAL(json_object_get(first, "confidence") != NULL, known);
+        CU_ASSERT_EQUAL(json_real_value(json_object_get(first, "confidence")), known ? 0.75 : 0);
+        CU_ASSERT_EQUAL(json_real_value(json_array_get(data, 3)), 1);
+        json_decref(json);
+    }
+    adl_model_free(model);
+}
+
+/* Where a class is hardly seen its heat is dark: the brightest pixel of the overlay fades. */
+static void heat_fades_with_the_presence(void)
+{
+    struct adl_error err = {0};
+    struct adl_model *model = adl_model_load(test_small_model(), NULL, &err);
+    struct adl_predictions predictions;
+    struct adl_prediction prediction;
+    struct adl_localized_box box;
+    struct adl_image image;
+    float heatmap[4];
+    int last = 256;
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(model);
+    make(&predictions, &prediction, heatmap, &box);
+    prediction.place.box_count = 0;
+    for (int step = 4; step >= 0; step--) {
+        prediction.present = (float)step / 4;
+        predictions.has_present = true;
+        TEST_OK(adl_image_init(&image, 60, 60, &err), &err);
+        memset(image.rgb, 0, 60 * 60 * 3);
+        TEST_OK(adl_reply_draw(&image, model, &predictions, 0, 1, &err), &err);
+        int red = image.rgb[3 * (60 * 60 - 1)];
+        CU_ASSERT(red < last);
+        last = red;
+        adl_image_release(&image);
+    }
+    CU_ASSERT(last < 5);
+    adl_model_free(model);
+}
+
 static void overlays_show_what_was_found(void)
 {
     struct adl_error err = {0};
@@ -149,4 +217,6 @@ static void overlays_show_what_was_found(void)
 }
 
 TEST_SUITE(reply_json, {"heatmaps stretch over the image", heatmaps_stretch_over_the_image},
+           {"certainty is shown where it is known", certainty_is_shown_where_it_is_known},
+           {"heat fades with the presence", heat_fades_with_the_presence},
            {"overlays show what was found", overlays_show_what_was_found});
