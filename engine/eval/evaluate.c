@@ -37,7 +37,7 @@ struct worker {
     struct adl_evaluator evaluator;
     float *cam;            /* class map, features.h x features.w */
     double *map;           /* enlarged to in.h x in.w */
-    float *scores;         /* probability of each class; NULL without options->places */
+    float *scores;         /* probability of each class */
     struct adl_box *truth; /* true boxes of one image, in pixels of the map */
     size_t truth_capacity;
     struct adl_str path;
@@ -51,6 +51,9 @@ struct item {
     int slot;               /* in the session's batch */
     struct adl_error err;
     bool broken;                      /* err concerns this image alone; the run continues */
+    float top_probability;            /* of the most probable class */
+    double confidence;                /* of the box at the model's threshold; NaN: not known */
+    bool box_right;                   /* that box reaches IoU 0.5 */
     struct adl_evaluate_class counts; /* by how much the image increased the counts */
 };
 
@@ -155,29 +158,54 @@ static int scale_truth(const struct run *run, struct worker *worker, const struc
     return 0;
 }
 
-/* Fills in the result for the image that the evaluator has just measured. The evaluator still has
- * the map loaded, but its last cut was at another threshold. */
-static int record_place(const struct run *run, struct worker *worker,
-                        const struct adl_eval_image *image, const struct item *item,
-                        struct adl_error *err)
+/* Judges the box at the model's threshold, and sets *iou. The evaluator still has the map loaded,
+ * but its last cut was at another threshold. */
+static int judge_box(const struct run *run, struct worker *worker,
+                     const struct adl_eval_image *image, struct item *item, double *iou,
+                     struct adl_error *err)
 {
-    struct adl_evaluate_place *place = &run->options->places[item->index];
     struct adl_box_finder *finder = &worker->evaluator.finder;
     struct adl_boxes *boxes = &worker->evaluator.boxes;
+    int byte = adl_box_finder_byte(finder, run->options->map.threshold);
+    double evidence[ADL_EVIDENCES];
+
+    if (adl_box_finder_cut(finder, byte, ADL_BOXES_LARGEST, boxes, err) < 0)
+        return -1;
+    *iou = adl_box_best_iou(boxes->items, 1, image->truth, image->truth_count);
+    item->box_right = *iou >= 0.5;
+    if (run->options->confidence && image->logits && finder->contours.count > 0) {
+        struct adl_box box = adl_box_to_inclusive(*boxes->items, image->width, image->height);
+        adl_evidence_of_box(finder, byte, box, (double)worker->scores[image->label], evidence);
+        item->confidence = adl_confidence_of(run->options->confidence, evidence, 1);
+    }
+    return 0;
+}
+
+/* Fills in what is known of the image beside the counts of the evaluator. */
+static int record_item(const struct run *run, struct worker *worker,
+                       const struct adl_eval_image *image, struct item *item, struct adl_error *err)
+{
+    const struct adl_evaluate_options *o = run->options;
     double iou = 0;
 
-    if (image->map) {
-        int byte = adl_box_finder_byte(finder, run->options->map.threshold);
-        if (adl_box_finder_cut(finder, byte, ADL_BOXES_LARGEST, boxes, err) < 0)
-            return -1;
-        iou = adl_box_best_iou(boxes->items, 1, image->truth, image->truth_count);
-    }
-    *place = (struct adl_evaluate_place){.measured = true, .iou = (float)iou};
+    item->confidence = NAN;
     if (image->logits) {
-        adl_softmax(image->logits, image->classes, worker->scores);
-        if (isfinite(worker->scores[image->label]))
-            place->probability = worker->scores[image->label];
+        size_t top;
+        adl_softmax_at(o->temperature > 0 ? o->temperature : 1, image->logits, image->classes,
+                       worker->scores);
+        adl_top_k(worker->scores, image->classes, 1, &top);
+        item->top_probability = worker->scores[top];
     }
+    if (image->map && (o->places || o->confidence) &&
+        judge_box(run, worker, image, item, &iou, err) < 0)
+        return -1;
+    if (o->places)
+        o->places[item->index] = (struct adl_evaluate_place){
+            .measured = true,
+            .iou = (float)iou,
+            .probability = image->logits && isfinite(worker->scores[image->label])
+                               ? worker->scores[image->label]
+                               : 0};
     return 0;
 }
 
@@ -202,7 +230,7 @@ static int measure(const struct run *run, struct worker *worker, const struct ad
                                                .gt_known = e->gt_known - gt_known,
                                                .top1_loc = e->top1_loc - top1_loc,
                                                .top5_loc = e->top5_loc - top5_loc};
-    return run->options->places ? record_place(run, worker, image, item, err) : 0;
+    return record_item(run, worker, image, item, err);
 }
 
 /* --- score maps ------------------------------------------------------------------- */
@@ -376,8 +404,14 @@ static void count_item(struct run *run, const struct item *item)
     sums->gt_known += c->gt_known;
     sums->top1_loc += c->top1_loc;
     sums->top5_loc += c->top5_loc;
-    if (!item->broken)
+    if (!item->broken) {
+        if (run->session && !o->visit)
+            adl_reliability_add(&run->report->class_scores, (double)item->top_probability,
+                                c->top1 > 0);
+        if (isfinite(item->confidence) && !o->visit)
+            adl_reliability_add(&run->report->box_confidences, item->confidence, item->box_right);
         return;
+    }
     /* Only the totals grow, so the image is wrong in every figure. */
     struct adl_evaluator *evaluator = &run->workers[0].evaluator;
     evaluator->classified++;
@@ -444,9 +478,8 @@ static int prepare(struct run *run, struct adl_error *err)
             return -1;
         worker->cam = adl_malloc(features, sizeof *worker->cam);
         worker->map = adl_malloc(pixels, sizeof *worker->map);
-        if (o->places)
-            worker->scores = adl_malloc(run->class_count, sizeof *worker->scores);
-        if (!worker->cam || !worker->map || (o->places && !worker->scores))
+        worker->scores = adl_malloc(run->class_count, sizeof *worker->scores);
+        if (!worker->cam || !worker->map || !worker->scores)
             return adl_fail_nomem(err, "the evaluation");
     }
     return 0;

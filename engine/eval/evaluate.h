@@ -17,7 +17,9 @@
 #include "base/pool.h"
 #include "data/dataset.h"
 #include "data/frame_cache.h"
+#include "eval/reliability.h"
 #include "plan/session.h"
+#include "wsol/certainty.h"
 #include "wsol/evaluator.h"
 #include "wsol/map_rule.h"
 
@@ -36,13 +38,16 @@ struct adl_evaluate_visit {
 struct adl_evaluate_place {
     bool measured;     /* it was among the measured images and could be read */
     float iou;         /* of the largest contour's box at the model's threshold; 0 without boxes */
-    float probability; /* of the true class; 0 if score maps were measured */
+    float probability; /* of the true class, at the temperature of the options; 0 if score maps
+                        * were measured */
 };
 
 struct adl_evaluate_options {
-    double curve_interval;             /* step between the thresholds of MaxBoxAcc(V2) */
-    struct adl_map_rule map;           /* how maps are formed, and the threshold of GT-known, Top-1
-                                        * and Top-5 localization */
+    double curve_interval;   /* step between the thresholds of MaxBoxAcc(V2) */
+    struct adl_map_rule map; /* how maps are formed, and the threshold of GT-known, Top-1
+                              * and Top-5 localization */
+    double temperature;      /* of the class probabilities; 0: 1 */
+    const struct adl_confidence *confidence; /* of boxes cut by `map`; NULL: none */
     size_t limit;                      /* images to measure, spread evenly over the split; 0: all */
     const char *scoremaps;             /* directory to write each map to, as ID.npy; NULL: none */
     struct adl_evaluate_place *places; /* by index in the data set, zeroed by the caller; or NULL */
@@ -79,6 +84,10 @@ struct adl_evaluate_report {
     struct adl_evaluation figures;
     struct adl_evaluator counts;        /* what the figures were computed from; owned */
     struct adl_evaluate_class *classes; /* by class id; owned */
+    /* Of the readable images: the probability of the most probable class, and whether it is the
+     * true one; the confidence of the box of the largest contour at the model's threshold, and
+     * whether it reaches IoU 0.5. The latter is empty without a confidence. */
+    struct adl_reliability class_scores, box_confidences;
     size_t class_count;
     double seconds;
 };

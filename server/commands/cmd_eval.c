@@ -117,6 +117,18 @@ static json_t *per_iou(const double values[ADL_EVAL_IOUS], bool measured)
     return object;
 }
 
+/* Return the expected calibration error, and what chance alone would give, as JSON; null without
+ * answers. */
+static json_t *calibration_error(const struct adl_reliability *r)
+{
+    return number(adl_reliability_error(r), r->count > 0);
+}
+
+static json_t *chance(const struct adl_reliability *r)
+{
+    return number(adl_reliability_chance(r), r->count > 0);
+}
+
 static int print_json(const struct eval *e, struct adl_error *err)
 {
     const struct adl_evaluate_report *r = &e->report;
@@ -144,6 +156,11 @@ static int print_json(const struct eval *e, struct adl_error *err)
         {"best_threshold_v2_iou", per_iou(f->best_threshold_v2, r->localized)},
         {"model_threshold", json_real(e->map.threshold)},
         {"cam_curve_interval", json_real(e->settings->curve_interval)},
+        {"temperature", e->model ? json_real(e->model->certainty.temperature) : json_null()},
+        {"ece_cls", calibration_error(&r->class_scores)},
+        {"ece_cls_chance", chance(&r->class_scores)},
+        {"ece_box", calibration_error(&r->box_confidences)},
+        {"ece_box_chance", chance(&r->box_confidences)},
         {"seconds", json_real(r->seconds)},
         {"per_class", e->settings->per_class ? classes_to_json(e) : NULL},
     };
@@ -165,6 +182,14 @@ static void print_figure(const char *name, double value, bool measured, const ch
 {
     if (measured)
         printf("%-14s %6.2f %%%s%s\n", name, value, *note ? "  " : "", note);
+}
+
+/* Prints an expected calibration error, which is a distance between probabilities. */
+static void print_error(const char *name, const struct adl_reliability *r)
+{
+    if (r->count > 0)
+        printf("%-14s %8.3f  expected calibration error, %d bins; by chance alone about %.3f\n",
+               name, adl_reliability_error(r), ADL_RELIABILITY_BINS, adl_reliability_chance(r));
 }
 
 static void print_classes(const struct eval *e)
@@ -220,6 +245,8 @@ static void print_table(const struct eval *e)
     snprintf(note, sizeof note, "one for all images, of the best of %d sizes; as V2 %.2f %%",
              ADL_EVAL_SQUARES, f->centred_square_acc_v2);
     print_figure("centred square", f->centred_square_acc, r->localized, note);
+    print_error("class scores", &r->class_scores);
+    print_error("confidences", &r->box_confidences);
     if (!r->localized)
         puts("this split has no boxes: classification only");
     printf("%-14s %6.1f s\n", "time", r->seconds);
@@ -303,6 +330,8 @@ static int evaluate(struct eval *e, const struct adl_options *options, struct ad
                                        .broken = log_unreadable,
                                        .report_context = &progress};
     if (e->model) {
+        how.temperature = e->model->certainty.temperature;
+        how.confidence = adl_model_confidence(e->model, &e->map);
         memcpy(how.mean, e->model->mean, sizeof how.mean);
         memcpy(how.std, e->model->std, sizeof how.std);
     }
