@@ -51,8 +51,16 @@ struct gain {
 
 struct candidate {
     struct adl_map_rule rule;
-    int map; /* index into the cams of a sample */
+    int map; /* index into the cams of a sample, or MAP_BEFORE */
 };
+
+/* Stands for the map of a sample with the head that the model has already. */
+#define MAP_BEFORE (-1)
+
+static const float *map_of(const struct adl_calibrate_sample *sample, int map)
+{
+    return map == MAP_BEFORE ? sample->cam_before : sample->cams[map];
+}
 
 /* Adds the candidates of one normalisation: both choices of weights, and the head if there is one.
  * Returns the new count. */
@@ -80,7 +88,8 @@ static size_t list_candidates(const struct adl_map_rule *current, int maps, stru
         count = add_candidates(list, count, maps, ADL_MAP_IVR, p * 0.05);
     for (size_t i = 0; i < ADL_COUNT(pas); i++)
         count = add_candidates(list, count, maps, ADL_MAP_PAS, pas[i]);
-    list[count++] = (struct candidate){*current, (int)current->weights};
+    list[count++] =
+        (struct candidate){*current, current->foreground ? MAP_BEFORE : (int)current->weights};
     return count;
 }
 
@@ -133,7 +142,7 @@ static int make_curve(const struct search *search, struct scratch *scratch,
     enum adl_box_mode mode = goal == ADL_CALIBRATE_V2 ? ADL_BOXES_ALL : ADL_BOXES_LARGEST;
     int last = -1;
 
-    if (adl_map_make(&candidate->rule, sample->cams[candidate->map], s->cam_h, s->cam_w,
+    if (adl_map_make(&candidate->rule, map_of(sample, candidate->map), s->cam_h, s->cam_w,
                      scratch->map, s->input_h, s->input_w, NULL, err) < 0 ||
         adl_box_finder_load(&scratch->finder, scratch->map, s->input_h, s->input_w, err) < 0)
         return -1;
@@ -232,6 +241,8 @@ static struct choice choose(const struct search *search, int without)
     double greatest = -1, sums[STEPS];
 
     for (size_t c = 0; c < search->candidate_count; c++) {
+        if (search->candidates[c].map == MAP_BEFORE)
+            continue;
         double samples = (double)sum_curves(search, c, without, sums);
         int reach = ADL_MAX(4, (int)ceil(25 / sqrt(samples)));
         for (int t = 0; t < STEPS; t++) {
@@ -353,6 +364,7 @@ out:
 
 struct collection {
     const struct adl_dataset *dataset;
+    const struct adl_map_rule *current;
     struct adl_calibrate_samples *samples;
     bool mirrored; /* this pass shows the mirror images */
 };
@@ -404,12 +416,28 @@ static int collect_one(void *context, const struct adl_evaluate_visit *visit, st
     sample->truth = adl_malloc(entry->box_count, sizeof *sample->truth);
     for (int w = 0; w < 2; w++)
         sample->cams[w] = adl_malloc(pixels, sizeof *sample->cams[w]);
-    if (!sample->truth || !sample->cams[0] || !sample->cams[1])
+    if (c->current->foreground)
+        sample->cam_before = adl_malloc(pixels, sizeof *sample->cam_before);
+    sample->logits = adl_malloc(s->class_count, sizeof *sample->logits);
+    if (!sample->truth || !sample->cams[0] || !sample->cams[1] || !sample->logits ||
+        (c->current->foreground && !sample->cam_before))
         return adl_fail_nomem(err, "the calibration");
     for (int w = 0; w < 2; w++)
         adl_session_cam(visit->session, visit->slot, entry->class_id,
                         &(struct adl_map_rule){.weights = (enum adl_map_weights)w},
                         sample->cams[w]);
+    if (c->current->foreground)
+        adl_session_cam(visit->session, visit->slot, entry->class_id, c->current,
+                        sample->cam_before);
+    memcpy(sample->logits, adl_session_output(visit->session, ADL_OUTPUT_LOGITS, visit->slot),
+           s->class_count * sizeof *sample->logits);
+    for (size_t k = 0; k < s->class_count; k++)
+        if (!isfinite(sample->logits[k]))
+            return adl_fail(err, ADL_ERR_FORMAT,
+                            "%s: the network's scores are not finite: its weights are damaged or "
+                            "far too large",
+                            entry->id);
+    sample->class_id = entry->class_id;
     memcpy(sample->truth, visit->truth, entry->box_count * sizeof *sample->truth);
     sample->truth_count = entry->box_count;
     return 0;
@@ -455,7 +483,7 @@ int adl_calibrate_collect(const struct adl_dataset *dataset, struct adl_session 
     const struct adl_plan *plan = adl_session_plan(session);
     struct adl_shape in = adl_plan_input_shape(plan);
     struct adl_shape features = adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES);
-    struct collection collection = {dataset, samples, false};
+    struct collection collection = {dataset, &options->current, samples, false};
     struct adl_evaluate_options how = {.curve_interval = ADL_EVALUATE_INTERVAL,
                                        .visit = collect_one,
                                        .visit_context = &collection,
@@ -463,11 +491,13 @@ int adl_calibrate_collect(const struct adl_dataset *dataset, struct adl_session 
                                        .report_context = options->progress_context};
     struct adl_evaluate_report report = {0};
 
-    *samples = (struct adl_calibrate_samples){.cam_h = features.h,
-                                              .cam_w = features.w,
-                                              .input_h = in.h,
-                                              .input_w = in.w,
-                                              .channels = (size_t)features.c};
+    *samples = (struct adl_calibrate_samples){
+        .cam_h = features.h,
+        .cam_w = features.w,
+        .input_h = in.h,
+        .input_w = in.w,
+        .channels = (size_t)features.c,
+        .class_count = adl_shape_count(adl_plan_output_shape(plan, ADL_OUTPUT_LOGITS))};
     if (dataset->box_count == 0)
         return adl_fail(err, ADL_ERR_FORMAT, "the images have no boxes to calibrate with");
     if (allocate(samples, dataset->count, options->foreground, err) < 0)
@@ -524,6 +554,8 @@ void adl_calibrate_samples_release(struct adl_calibrate_samples *samples)
         struct adl_calibrate_sample *sample = &samples->items[i];
         for (size_t m = 0; m < ADL_COUNT(sample->cams); m++)
             adl_free(sample->cams[m]);
+        adl_free(sample->cam_before);
+        adl_free(sample->logits);
         adl_free(sample->truth);
     }
     adl_free(samples->items);

@@ -30,6 +30,10 @@ struct adl_calibrate_sample {
     /* Class maps by enum adl_map_weights, and the map of the few-box head (wsol/foreground.h);
      * cam_h x cam_w each. The last one is NULL until adl_calibrate_fit_foreground(). */
     float *cams[3];
+    /* The map of the model's rule with the head that the model has already; NULL: it has none. */
+    float *cam_before;
+    float *logits;         /* class_count, owned */
+    int class_id;          /* the true class */
     struct adl_box *truth; /* in pixels of the input */
     size_t truth_count;
 };
@@ -43,14 +47,17 @@ struct adl_calibrate_samples {
      * fraction of each position that is inside a box; NULL unless the options ask for a head. */
     float *features, *labels;
     size_t channels;
+    size_t class_count; /* of the network */
 };
 
 struct adl_calibrate_options {
     enum adl_calibrate_goal goal;
-    struct adl_map_rule current; /* the model's rule, to compare with; without a head */
-    bool foreground;             /* collect the features that a few-box head is fitted to */
-    struct adl_pool *pool;       /* NULL: the calling thread alone */
-    float mean[3], std[3];       /* of the network's input */
+    /* The model's rule, to compare with. If it has a head, it is not among the rules to choose
+     * from: the head may have been fitted to these images. */
+    struct adl_map_rule current;
+    bool foreground;       /* collect the features that a few-box head is fitted to */
+    struct adl_pool *pool; /* NULL: the calling thread alone */
+    float mean[3], std[3]; /* of the network's input */
     /* Called on the calling thread after each part of the work; may be NULL. */
     void (*progress)(void *context, size_t done);
     void *progress_context;

@@ -11,6 +11,7 @@
 #include "base/size.h"
 #include "data/dataset_open.h"
 #include "eval/calibrate.h"
+#include "eval/calibrate_certainty.h"
 #include "io/file.h"
 #include "io/json_text.h"
 #include "models/file/load.h"
@@ -45,6 +46,7 @@ struct calibrate {
     struct adl_session *session;
     struct adl_calibrate_samples samples;
     struct adl_calibration found;
+    struct adl_calibrated_certainty sure;
     float *head; /* the few-box head; NULL unless it was fitted */
 };
 
@@ -106,7 +108,6 @@ static int choose(struct calibrate *c, struct adl_error *err)
                                         .progress_context = &progress};
     int batch = (int)ADL_MIN((size_t)s->batch, c->dataset->count);
 
-    how.current.foreground = NULL;
     memcpy(how.mean, c->model->mean, sizeof how.mean);
     memcpy(how.std, c->model->std, sizeof how.std);
     adl_progress_start(&progress, "images", c->dataset->count);
@@ -117,6 +118,8 @@ static int choose(struct calibrate *c, struct adl_error *err)
         adl_progress_start(&progress, "images compared", c->samples.count);
         result = adl_calibrate_choose(&c->samples, &how, &c->found, err);
     }
+    if (result == 0)
+        result = adl_calibrate_certainty(&c->samples, &c->found, &c->sure, err);
     adl_progress_finish(&progress);
     if (result == 0 && c->samples.unreadable > 0)
         fprintf(stderr, "adl-server: calibrate: warning: left out %zu unreadable image%s\n",
@@ -131,6 +134,44 @@ static double tenth(double value)
     return round(10 * value) / 10;
 }
 
+static double thousandth(double value)
+{
+    return round(1000 * value) / 1000;
+}
+
+/* Returns what the certainty was fitted to, and how good it is on held-out boxes; NULL when out of
+ * memory. */
+static json_t *record_certainty(const struct calibrate *c)
+{
+    const struct adl_calibrated_certainty *s = &c->sure;
+    const struct adl_confidence_fit *b = &s->boxes;
+    json_t *json = json_object();
+    int failed = 0;
+
+    if (s->certainty.has_presence)
+        failed |=
+            json_object_set_new(json, "temperature",
+                                json_pack("{s:f, s:o, s:f, s:f}", "estimate",
+                                          thousandth(s->temperature.estimate), "standard_error",
+                                          isfinite(s->temperature.standard_error)
+                                              ? json_real(thousandth(s->temperature.standard_error))
+                                              : json_null(),
+                                          "loss_before", thousandth(s->temperature.loss_before),
+                                          "loss", thousandth(s->temperature.loss)));
+    if (s->certainty.has_confidence)
+        failed |= json_object_set_new(
+            json, "boxes",
+            json_pack("{s:i, s:i, s:f, s:f, s:f, s:f}", "count", (int)b->boxes, "right",
+                      (int)b->right, "loss_alone", thousandth(b->loss_alone), "loss",
+                      thousandth(b->loss), "error", thousandth(adl_reliability_error(&b->held_out)),
+                      "error_by_chance", thousandth(adl_reliability_chance(&b->held_out))));
+    if (failed) {
+        json_decref(json);
+        return NULL;
+    }
+    return json;
+}
+
 /* Returns the record for the model file. It includes the accuracy by cross-validation, because
  * the accuracy on the images of the calibration is too good. */
 static json_t *record(const struct calibrate *c)
@@ -138,13 +179,13 @@ static json_t *record(const struct calibrate *c)
     const struct settings *s = c->settings;
     const struct adl_calibration *f = &c->found;
 
-    return json_pack("{s:s, s:s, s:i, s:i, s:o, s:b, s:{s:f, s:f, s:f, s:f}}", "for",
+    return json_pack("{s:s, s:s, s:i, s:i, s:o, s:b, s:{s:f, s:f, s:f, s:f}, s:o}", "for",
                      adl_calibrate_goal_names[s->goal], "split", s->where.split, "images",
                      (int)f->images, "boxes", (int)f->boxes, "boxes_per_class",
                      s->boxes_per_class ? json_integer(s->boxes_per_class) : json_null(),
                      "foreground", (int)f->foreground, "percent", "before", tenth(f->before),
                      "fitted", tenth(f->fitted), "cross_validated", tenth(f->cross_validated),
-                     "standard_error", tenth(f->standard_error));
+                     "standard_error", tenth(f->standard_error), "certainty", record_certainty(c));
 }
 
 static int save(struct calibrate *c, const char *out, struct adl_error *err)
@@ -152,6 +193,7 @@ static int save(struct calibrate *c, const char *out, struct adl_error *err)
     struct adl_model *m = c->model;
 
     m->map = c->found.rule;
+    m->certainty = c->sure.certainty;
     if (adl_model_set_foreground(m, c->found.foreground ? c->head : NULL, c->samples.channels,
                                  err) < 0)
         return -1;
@@ -173,6 +215,27 @@ static void print_rule(FILE *out, const char *title, const struct adl_map_rule *
     fprintf(out, ", threshold %g\n", rule->threshold);
 }
 
+static void print_certainty(const struct adl_calibrated_certainty *s, FILE *out)
+{
+    const struct adl_temperature_fit *t = &s->temperature;
+    const struct adl_confidence_fit *b = &s->boxes;
+
+    if (s->certainty.has_presence && t->temperature != 1)
+        fprintf(out, "%-16s%.2f (standard error %.0f %%)\n", "temperature", t->temperature,
+                100 * t->standard_error);
+    else if (s->certainty.has_presence && isfinite(t->standard_error))
+        fprintf(out, "%-16s1: %.2f would fit best, but is within 2 standard errors of %.0f %%\n",
+                "temperature", t->estimate, 100 * t->standard_error);
+    else if (s->certainty.has_presence)
+        fprintf(out, "%-16s1: images of a single class do not tell\n", "temperature");
+    if (s->certainty.has_confidence)
+        fprintf(out,
+                "%-16slog loss %.3f, cross-validated; %.3f if all boxes had the same confidence\n",
+                "box confidence", b->loss, b->loss_alone);
+    else
+        fprintf(out, "%-16snone: it takes %d images\n", "box confidence", ADL_CONFIDENCE_BOXES);
+}
+
 static void print_table(const struct calibrate *c, const struct adl_map_rule *before, FILE *out)
 {
     const struct adl_calibration *f = &c->found;
@@ -180,10 +243,12 @@ static void print_table(const struct calibrate *c, const struct adl_map_rule *be
     fprintf(out, "%-16s%zu with %zu boxes\n", "images", f->images, f->boxes);
     print_rule(out, "before", before, before->foreground != NULL);
     print_rule(out, "now", &f->rule, f->foreground);
-    fprintf(out, "%-16s%.1f %%\n", "before", f->before);
+    fprintf(out, "%-16s%.1f %%%s\n", "before", f->before,
+            before->foreground ? "; its head may have been fitted to these images" : "");
     fprintf(out, "%-16s%.1f %% on the images that it was chosen on\n", "now", f->fitted);
     fprintf(out, "%-16s%.1f %% (standard error %.1f), cross-validated: what to expect\n",
             "on others", f->cross_validated, f->standard_error);
+    print_certainty(&c->sure, out);
 }
 
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)

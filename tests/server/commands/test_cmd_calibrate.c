@@ -10,6 +10,8 @@
 #include "eval/evaluate.h"
 #include "io/file.h"
 #include "models/file/load.h"
+#include "models/file/save.h"
+#include "support/formula.h"
 #include "support/http_client.h"
 #include "support/image_bytes.h"
 #include "support/scratch.h"
@@ -103,6 +105,40 @@ static void the_written_model_is_as_good_as_it_says(void)
     }
 }
 
+/* What "before" says of a model with a head is measured with the head. */
+static void before_is_the_model_as_it_is(void)
+{
+    struct adl_error err = {0};
+    char first[300], second[300], text[900];
+    write_data("calibrate-twice");
+    snprintf(first, sizeof first, "%s", scratch_path("first.safetensors"));
+    snprintf(second, sizeof second, "%s", scratch_path("second.safetensors"));
+    struct adl_model *model = adl_model_load(test_small_model(), NULL, &err);
+    CU_ASSERT_FATAL(model != NULL);
+    int features = adl_graph_output(model->graph, ADL_OUTPUT_FEATURES);
+    size_t channels = (size_t)adl_graph_value(model->graph, features)->shape.c;
+    for (int seed = 0; seed < 4; seed++) {
+        float *head = adl_malloc(channels + 1, sizeof *head);
+        char name[40];
+        snprintf(name, sizeof name, "calibrate.head.%d", seed);
+        formula_param(name, 0, 0.3, channels + 1, head);
+        TEST_OK(adl_model_set_foreground(model, head, channels, &err), &err);
+        adl_free(head);
+        model->map.threshold = 0.3;
+        TEST_OK(adl_model_save(model, first, &err), &err);
+        const char *again[] = {"calibrate",    "--model", first, "--data",
+                               scratch_root(), second,    NULL};
+        CU_ASSERT_EQUAL(test_program_run(again, text, sizeof text), 0);
+        struct adl_model *out = adl_model_load(second, NULL, &err);
+        CU_ASSERT_FATAL(out != NULL);
+        CU_ASSERT_DOUBLE_EQUAL(number(out, "before"), measured(model), 0.051);
+        CU_ASSERT_PTR_NULL(out->foreground);
+        CU_ASSERT(out->certainty.has_presence && !out->certainty.has_confidence);
+        adl_model_free(out);
+    }
+    adl_model_free(model);
+}
+
 static void mistakes_are_named(void)
 {
     char text[500];
@@ -119,4 +155,5 @@ static void mistakes_are_named(void)
 
 TEST_SUITE(cmd_calibrate,
            {"the written model is as good as it says", the_written_model_is_as_good_as_it_says},
+           {"before is the model as it is", before_is_the_model_as_it_is},
            {"mistakes are named", mistakes_are_named});
