@@ -148,6 +148,8 @@ static int measure_val(struct report *report, int batch, struct adl_error *err)
     struct adl_evaluate_options options = {
         .curve_interval = report->record.curve_interval,
         .map = model->map,
+        .temperature = model->certainty.temperature,
+        .confidence = adl_model_confidence(model, &model->map),
         .limit = report->depth == ADL_REPORT_SAMPLE ? SAMPLE_IMAGES : 0,
         .progress = adl_progress_callback,
         .report_context = &progress,
@@ -296,6 +298,7 @@ static int put_page(struct adl_str *page, const struct report *report, struct ad
     adl_report_head(page, &report->record, &report->epochs);
     adl_report_curves(page, &report->epochs);
     adl_report_thresholds(page, evaluation);
+    adl_report_reliability(page, evaluation);
     put_image_sections(page, report);
     if (adl_report_classes(page, evaluation, report->record.labels, err) < 0)
         return -1;

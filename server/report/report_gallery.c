@@ -90,7 +90,8 @@ static int predict(const struct adl_report_images *p, int class_id, const struct
         return adl_fail_nomem(err, "a class map");
     adl_image_to_input(input, p->model->mean, p->model->std, adl_session_input(p->session, 0));
     adl_session_run(p->session, 1);
-    adl_softmax(adl_session_output(p->session, ADL_OUTPUT_LOGITS, 0), classes, values);
+    const float *logits = adl_session_output(p->session, ADL_OUTPUT_LOGITS, 0);
+    adl_softmax_at(p->model->certainty.temperature, logits, classes, values);
     adl_top_k(values, classes, 1, &prediction->top);
     prediction->top_probability = values[prediction->top];
     prediction->probability = values[class_id];
@@ -104,6 +105,15 @@ static int predict(const struct adl_report_images *p, int class_id, const struct
                               &prediction->place, err);
     adl_free(values);
     return result;
+}
+
+/* Returns by how much the heat of a class of this probability is dimmed, as `serve` does it. */
+static float dimmed(const struct adl_model *model, float probability)
+{
+    const struct adl_certainty *certainty = &model->certainty;
+    return certainty->has_presence
+               ? 1 - (float)adl_presence(&certainty->presence, (double)probability)
+               : 0;
 }
 
 static void put_rect(struct adl_str *page, const char *kind, double x0, double y0, double x1,
@@ -171,7 +181,8 @@ static int put_image(struct adl_str *page, const struct adl_report_images *p, si
     const struct adl_overlay overlay = {.heatmap = prediction.place.map,
                                         .heatmap_width = prediction.place.map_width,
                                         .heatmap_height = prediction.place.map_height,
-                                        .opacity = HEAT_OPACITY};
+                                        .opacity = HEAT_OPACITY,
+                                        .dimmed = dimmed(p->model, prediction.probability)};
     ADL_TRY(adl_overlay_draw(&small, &overlay, err));
     adl_str_puts(page, "<figure title=\"");
     adl_html_text(page, entry->id);

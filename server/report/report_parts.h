@@ -79,6 +79,11 @@ void adl_report_thresholds(struct adl_str *page, const struct adl_evaluate_repor
 int adl_report_classes(struct adl_str *page, const struct adl_evaluate_report *evaluation,
                        const json_t *labels, struct adl_error *err) ADL_MUST_CHECK;
 
+/* --- report_reliability.c ------------------------------------------------------------ */
+
+/* Appends the reliability diagrams of class scores and boxes; `evaluation` may be NULL. */
+void adl_report_reliability(struct adl_str *page, const struct adl_evaluate_report *evaluation);
+
 /* --- report_head.c ----------------------------------------------------------------- */
 
 void adl_report_head(struct adl_str *page, const struct adl_run_record *record,

@@ -298,6 +298,35 @@ static void threshold_curves_show_the_counts(void)
     adl_str_release(&page);
 }
 
+/* Two answers at 0.9, one of them right, and one at 0.35: the points of the diagram. */
+static void reliability_diagrams_show_the_bins(void)
+{
+    struct adl_evaluate_report r = {.images = 3, .localized = true};
+    struct adl_str page = {0};
+    adl_reliability_add(&r.class_scores, 0.9, true);
+    adl_reliability_add(&r.class_scores, 0.94, false);
+    adl_reliability_add(&r.class_scores, 0.35, false);
+    adl_report_reliability(&page, &r);
+    check_xml("reliability", page.data);
+    CU_ASSERT_EQUAL(count_of(page.data, "<svg"), 1);
+    CU_ASSERT_EQUAL(count_of(page.data, "right, class score, % 92: 50</title>"), 1);
+    CU_ASSERT_EQUAL(count_of(page.data, "right, class score, % 35: 0</title>"), 1);
+    CU_ASSERT_EQUAL(count_of(page.data, " 90–100 %: 2</p>"), 1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(page.data, "Expected calibration error 0.397"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(page.data, "calibrate gives them one"));
+    adl_str_release(&page);
+    r.box_confidences = r.class_scores;
+    adl_report_reliability(&page, &r);
+    check_xml("reliability of boxes", page.data);
+    CU_ASSERT_EQUAL(count_of(page.data, "<svg"), 2);
+    adl_str_release(&page);
+    adl_report_reliability(&page, NULL);
+    adl_report_reliability(&page, &(struct adl_evaluate_report){.images = 3});
+    check_xml("no reliability", page.data);
+    CU_ASSERT_EQUAL(count_of(page.data, "<svg"), 0);
+    adl_str_release(&page);
+}
+
 static void classes_come_hardest_first(void)
 {
     json_t *labels = json_pack("[s, s, s, s]", "easy", "<b>bad</b>", "none", "\"middle\" & more");
@@ -334,4 +363,5 @@ TEST_SUITE(report, {"the checker finds faults", the_checker_finds_faults},
            {"charts cope with odd values", charts_cope_with_odd_values},
            {"metrics are read line by line", metrics_are_read_line_by_line},
            {"threshold curves show the counts", threshold_curves_show_the_counts},
+           {"reliability diagrams show the bins", reliability_diagrams_show_the_bins},
            {"classes come hardest first", classes_come_hardest_first});
