@@ -314,16 +314,27 @@ function buildTable() {
 
 const COLOURS = buildTable();
 
+/* The boxes with the confidence that the server's answer gives to the same box, if it gives one to
+ * each of them; otherwise the boxes as they are. The server's confidence belongs to its own
+ * threshold, so boxes of another one are not among its boxes. */
+export function withConfidence(boxes, answered) {
+    const same = (a, b) => ['x0', 'y0', 'x1', 'y1'].every((key) => a[key] === b[key]);
+    const known = boxes.map((box) => answered.find((other) => same(box, other))?.confidence);
+    return known.includes(undefined) ? boxes
+        : boxes.map((box, index) => ({ ...box, confidence: known[index] }));
+}
+
 /* A canvas of the map's size in the colours of the heatmap. Weak pixels are transparent so
- * that the photograph remains visible there. */
-export function colourMap(map, width, height) {
+ * that the photograph remains visible there. `glow`, 0 to 1, weakens them all: the heat of a
+ * class that is hardly seen stays dark. */
+export function colourMap(map, width, height, glow = 1) {
     const canvas = document.createElement('canvas');
     canvas.width = width;
     canvas.height = height;
     const context = canvas.getContext('2d');
     const pixels = context.createImageData(width, height);
     for (let i = 0; i < map.length; i++) {
-        const v = Math.min(Math.max(map[i], 0), 1);
+        const v = Math.min(Math.max(map[i], 0), 1) * glow;
         const colour = Math.round(v * 255) * 3;
         pixels.data[i * 4] = COLOURS[colour];
         pixels.data[i * 4 + 1] = COLOURS[colour + 1];

@@ -8,6 +8,8 @@ import * as draw from './draw.js';
 export const $ = (id) => document.getElementById(id);
 
 const SHOWN_BOXES = 6;
+/* Below this `present`, the page says that a class is hardly seen. */
+const HARDLY_SEEN = 0.5;
 
 export const state = {
     items: [],      /* images, in order of arrival; see addFiles() */
@@ -75,14 +77,15 @@ export function predictionsOf(item) {
 /* The map of the chosen prediction at the model's input size: {map, width, height, heat},
  * or null if the answer contains none. */
 function mapOf(item) {
-    const heatmap = predictionsOf(item)[item.chosen]?.heatmap;
+    const { heatmap, present } = predictionsOf(item)[item.chosen] || {};
     if (!heatmap) {
         return null;
     }
     if (!item.maps[item.chosen]) {
         const { width, height } = modelOf(item);
         const map = draw.scoreMap(heatmap, width, height);
-        item.maps[item.chosen] = { map, width, height, heat: draw.colourMap(map, width, height) };
+        const heat = draw.colourMap(map, width, height, present);
+        item.maps[item.chosen] = { map, width, height, heat };
     }
     return item.maps[item.chosen];
 }
@@ -114,6 +117,7 @@ export function sceneOf(item) {
     scene.heat = found.heat;
     scene.boxes = draw.boxesFromMap(map, width, height, threshold, state.all)
         .map((box) => draw.scaleBox(box, width, height, imageWidth, imageHeight));
+    scene.boxes = draw.withConfidence(scene.boxes, prediction.boxes);
     scene.boxes.forEach((box) => {
         box.label = scene.boxes.length > 1 ? box.score.toFixed(2)
             : `${readable(prediction.label)}  ${percent(prediction.score)}`;
@@ -248,18 +252,26 @@ function showTiming({ timing_ms: timing = {}, image, model }) {
     $('timing').replaceChildren(...parts);
 }
 
-function showBoxes(boxes) {
-    const rows = boxes.slice(0, SHOWN_BOXES).map(({ x0, y0, x1, y1, score }) => element('li', {},
-        element('span', { className: 'box-place', text: `${x0}, ${y0} – ${x1}, ${y1}` }),
-        element('span', { className: 'box-size', text: `${x1 - x0 + 1} × ${y1 - y0 + 1}` }),
-        element('span', { className: 'box-score', text: score.toFixed(2) })));
+function showBoxes(boxes, prediction) {
+    const rows = boxes.slice(0, SHOWN_BOXES).map(({ x0, y0, x1, y1, score, confidence }) =>
+        element('li', {},
+            element('span', { className: 'box-place', text: `${x0}, ${y0} – ${x1}, ${y1}` }),
+            element('span', { className: 'box-size', text: `${x1 - x0 + 1} × ${y1 - y0 + 1}` }),
+            element('span', { className: 'box-score',
+                text: confidence === undefined ? score.toFixed(2) : percent(confidence) })));
     if (boxes.length > SHOWN_BOXES) {
         rows.push(element('li', { className: 'more',
             text: `and ${boxes.length - SHOWN_BOXES} weaker` }));
     } else if (boxes.length === 0) {
         rows.push(element('li', { className: 'more', text: 'Nothing stands out.' }));
     }
+    if (prediction?.present < HARDLY_SEEN) {
+        rows.push(element('li', { className: 'more hardly',
+            text: `${readable(prediction.label)} is hardly seen here, so its heat is dimmed.` }));
+    }
     $('boxes').replaceChildren(...rows);
+    $('boxes-hint').textContent = boxes[0]?.confidence === undefined
+        ? 'pixels · mean strength inside' : 'pixels · chance that it is right';
     $('boxes-title').textContent = boxes.length > 1 ? `${boxes.length} boxes` : 'Box';
 }
 
@@ -343,7 +355,7 @@ function paintStage() {
     const picture = reducedImage(item, canvas.width, canvas.height);
     draw.paint(canvas, { ...scene, picture, unit });
     describe(item, scene.boxes);
-    showBoxes(scene.boxes);
+    showBoxes(scene.boxes, predictionsOf(item)[item.chosen]);
 }
 
 function describe(item, boxes) {
@@ -351,6 +363,7 @@ function describe(item, boxes) {
     let text = item.name;
     if (prediction) {
         text += `: ${readable(prediction.label)}, ${percent(prediction.score)}`;
+        text += prediction.present < HARDLY_SEEN ? '; hardly seen here' : '';
         text += boxes.map((b) => `; box from ${b.x0}, ${b.y0} to ${b.x1}, ${b.y1}`)
             .slice(0, SHOWN_BOXES).join('');
     }

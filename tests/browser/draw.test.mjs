@@ -27,7 +27,7 @@ async function importPage(name) {
 
 const {
     boxesFromMap, connectedComponents, foreground, largestComponent, levelLines, normalise,
-    outlineArea, resizeBicubic, scaleBox, scoreMap,
+    outlineArea, resizeBicubic, scaleBox, scoreMap, withConfidence,
 } = await importPage('draw.js');
 
 function golden(name) {
@@ -156,4 +156,15 @@ test('level lines close around every region and stay in the map', () => {
     }
     assert.ok([...ends.values()].every((count) => count % 2 === 0));
     assert.ok(lines.length >= 8);
+});
+
+test('a box has a confidence only if the server gave one to the same box', () => {
+    const box = { x0: 1, y0: 2, x1: 3, y1: 4, score: 0.5 };
+    const other = { ...box, x1: 5 };
+    assert.deepEqual(withConfidence([box], [{ ...box, confidence: 0.8 }]),
+        [{ ...box, confidence: 0.8 }]);
+    assert.deepEqual(withConfidence([other], [{ ...box, confidence: 0.8 }]), [other]);
+    assert.deepEqual(withConfidence([box, other], [{ ...box, confidence: 0.8 }]), [box, other]);
+    assert.deepEqual(withConfidence([box], [box]), [box]);
+    assert.deepEqual(withConfidence([], []), []);
 });
