@@ -125,23 +125,24 @@ static void make_boxes(struct adl_judged_box *boxes)
     }
 }
 
-/* The best candidate of all 16 has the first three kinds of evidence and lambda = 10. */
+/* The best lambda is 30. */
 static void confidence_is_that_of_other_solvers(void)
 {
-    static const double weights[ADL_EVIDENCES] = {-0.0764886, 0.4042269, 0.3529550, 0, 0};
-    static const double low[] = {-2.99983106, -1.07894314, -1.19144412};
-    static const double high[] = {2.92154289, 1.29714288, 1.58510155};
+    static const double weights[ADL_EVIDENCES] = {-0.0494770, 0.1652284, 0.1836081, -0.0388939,
+                                                  -0.1615217};
+    static const double low[] = {-2.99983106, -1.07894314, -1.19144412, -1.29386337, -1.36022543};
+    static const double high[] = {2.92154289, 1.29714288, 1.58510155, 1.88150258, 2.19809442};
     struct adl_judged_box boxes[BOXES];
     struct adl_confidence_fit fit;
     struct adl_error err = {0};
     make_boxes(boxes);
     TEST_OK(adl_confidence_fit(boxes, BOXES, 5, &fit, &err), &err);
     CU_ASSERT(fit.boxes == BOXES && fit.right == 59);
-    CU_ASSERT_DOUBLE_EQUAL(fit.loss, 0.6135032232841517, 1e-7);
-    CU_ASSERT_DOUBLE_EQUAL(fit.confidence.bias, 0.5189075339570686, 1e-6);
+    CU_ASSERT_DOUBLE_EQUAL(fit.loss, 0.6139354596794324, 1e-7);
+    CU_ASSERT_DOUBLE_EQUAL(fit.confidence.bias, 0.6351910166643787, 1e-6);
     for (int k = 0; k < ADL_EVIDENCES; k++)
         CU_ASSERT_DOUBLE_EQUAL(fit.confidence.weights[k], weights[k], 1e-6);
-    for (int k = 0; k < 3; k++) {
+    for (int k = 0; k < ADL_EVIDENCES; k++) {
         CU_ASSERT_DOUBLE_EQUAL(fit.confidence.low[k], low[k], 1e-7);
         CU_ASSERT_DOUBLE_EQUAL(fit.confidence.high[k], high[k], 1e-7);
     }
