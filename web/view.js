@@ -117,7 +117,10 @@ export function sceneOf(item) {
     scene.heat = found.heat;
     scene.boxes = draw.boxesFromMap(map, width, height, threshold, state.all)
         .map((box) => draw.scaleBox(box, width, height, imageWidth, imageHeight));
-    scene.boxes = draw.withConfidence(scene.boxes, prediction.boxes);
+    if (!(prediction.present < HARDLY_SEEN)) {
+        /* The confidence is that of a class that is there. */
+        scene.boxes = draw.withConfidence(scene.boxes, prediction.boxes);
+    }
     scene.boxes.forEach((box) => {
         box.label = scene.boxes.length > 1 ? box.score.toFixed(2)
             : `${readable(prediction.label)}  ${percent(prediction.score)}`;

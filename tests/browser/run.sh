@@ -189,6 +189,29 @@ if [ "$(js 'return document.getElementById("examples").hidden')" = false ]; then
     expect 'return /umbrella/i.test(document.querySelector("#classes .class").textContent)' \
         "the drawing of an umbrella is recognised"
     shot example
+
+    # At the model's own threshold the box has a confidence, and a class that is not there is dark.
+    js 'document.getElementById("threshold-reset").click()' >/dev/null
+    wait_js 'return /chance/.test(document.getElementById("boxes-hint").textContent)' \
+        "the box's confidence at the model's threshold"
+    js "window.glow = () => {
+            const shown = document.getElementById('canvas');
+            const copy = new OffscreenCanvas(shown.width, shown.height).getContext('2d');
+            copy.drawImage(shown, 0, 0);
+            const d = copy.getImageData(0, 0, shown.width, shown.height).data;
+            const seen = new Set();
+            for (let i = 0; i < d.length; i += 4) seen.add(d[i] << 16 | d[i + 1] << 8 | d[i + 2]);
+            return seen.size;
+        };
+        document.getElementById('outline').click();
+        window.colours = window.glow();
+        document.getElementById('other-class').value = 'banana';
+        document.getElementById('other').requestSubmit()" >/dev/null
+    wait_js 'const row = document.querySelector("#boxes .hardly");
+        return row !== null && /banana is hardly seen/.test(row.textContent)' \
+        "that a banana is hardly seen"
+    expect 'return window.glow() < 0.7 * window.colours' "a class that is not there stays dark"
+    shot absent
 fi
 
 log=$(wd POST "/session/$session/se/log" '{"type": "browser"}')
