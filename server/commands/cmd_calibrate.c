@@ -312,7 +312,9 @@ const struct adl_command adl_command_calibrate = {
         "Tries ways to form, normalise and cut the class map on the boxes of a split, and writes "
         "the model to OUT with the best one and its threshold. OUT may be IN. The file records "
         "how many images the choice was made on, and its accuracy on other images by "
-        "cross-validation. Metrics in the file are dropped; measure them again with eval, on "
+        "cross-validation. It also says how sure the model is: a temperature of the class scores, "
+        "how strongly a class is seen, and the chance that a box is right. Metrics in the file are "
+        "dropped; measure them again with eval, on "
         "another split.",
     .examples = "  adl-server calibrate --model m.safetensors --data data calibrated.safetensors\n"
                 "  adl-server calibrate -d data --boxes-per-class 5 few.safetensors\n",

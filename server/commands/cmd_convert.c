@@ -14,6 +14,7 @@
 #include "data/lines.h"
 #include "io/file.h"
 #include "io/json_text.h"
+#include "models/file/certainty.h"
 #include "models/file/load.h"
 #include "models/file/save.h"
 #include "models/onnx/onnx.h"
@@ -176,15 +177,26 @@ static int apply(struct adl_model *model, const struct settings *s,
     return 0;
 }
 
-/* Returns the name of the first difference between the models on which metrics depend, apart from
- * the weights: the preprocessing, and the rule and threshold of maps. NULL if there is none. */
-static const char *find_change(const struct adl_model *before, const struct adl_model *after)
+/* Returns the name of the first difference between what the networks of two models see; NULL if
+ * there is none. */
+static const char *find_change_of_input(const struct adl_model *before,
+                                        const struct adl_model *after)
 {
     if (before->input_h != after->input_h || before->input_w != after->input_w)
         return "input size";
     if (memcmp(before->mean, after->mean, sizeof before->mean) != 0 ||
         memcmp(before->std, after->std, sizeof before->std) != 0)
         return "mean or std";
+    return NULL;
+}
+
+/* Returns the name of the first difference between the models on which metrics depend, apart from
+ * the weights: the preprocessing, and the rule and threshold of maps. NULL if there is none. */
+static const char *find_change(const struct adl_model *before, const struct adl_model *after)
+{
+    const char *change = find_change_of_input(before, after);
+    if (change)
+        return change;
     return adl_map_rule_equal(&before->map, &after->map) ? NULL : "map rule or threshold";
 }
 
@@ -197,6 +209,23 @@ static const char *drop_stale_metrics(struct adl_model *model, const struct adl_
         json_decref(model->metrics);
         model->metrics = NULL;
     }
+    return change;
+}
+
+/* Removes what the changed model does not know any more about its certainty: of boxes, if they are
+ * cut in another way; of everything, if the network sees other pixels. Returns the name of the
+ * change, or NULL if nothing was removed. */
+static const char *drop_stale_certainty(struct adl_model *model, const struct adl_model *before)
+{
+    const char *change = find_change(before, model);
+
+    if (!change || !adl_certainty_is_known(&model->certainty))
+        return NULL;
+    if (find_change_of_input(before, model))
+        model->certainty = (struct adl_certainty)ADL_CERTAINTY_NONE;
+    else if (!model->certainty.has_confidence)
+        return NULL;
+    model->certainty.has_confidence = false;
     return change;
 }
 
@@ -224,6 +253,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     ADL_TRY(apply(model, s, options, err));
     fputs(misfits, table);
     const char *change = drop_stale_metrics(model, &before);
+    const char *unsure = drop_stale_certainty(model, &before);
     ADL_TRY(record_source(model, in, err));
     if (ends_with(out, ".onnx"))
         ADL_TRY(adl_onnx_write(model, out, err));
@@ -237,6 +267,11 @@ static int run(const void *settings, const struct adl_options *options, struct a
                 "adl-server: convert: %s: dropped the metrics of %s, which had another %s; measure "
                 "them again with adl-server eval\n",
                 out, in, change);
+    if (unsure)
+        fprintf(stderr,
+                "adl-server: convert: %s: dropped how sure the model is, because %s had another "
+                "%s; calibrate it again with adl-server calibrate\n",
+                out, in, unsure);
     result = 0;
 out:
     adl_str_release(&report);
