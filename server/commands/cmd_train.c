@@ -63,12 +63,16 @@ static int run(const void *settings, const struct adl_options *options, struct a
         return adl_fail(err, ADL_ERR_ARG,
                         "--data DIR, or --images DIR and --metadata DIR, is required");
     note_unused(&s, options, &remarks);
+    s.rate_given =
+        adl_options_given(options, "lr") || adl_options_given(options, "lr-classifier-ratio");
     s.remarks = remarks.failed ? NULL : remarks.data;
     handle_signals();
     int result = adl_train_run(&s, options->command_line, &stop, adl_report_on_event, err);
     adl_str_release(&remarks);
     return result;
 }
+
+static const char *const recipes[] = {"auto", "plain", NULL}; /* enum adl_train_recipe_choice */
 
 static const struct adl_option table[] = {
     ADL_OPTIONS_DATA(struct adl_train_settings,
@@ -82,6 +86,11 @@ static const struct adl_option table[] = {
          "a classifier of another size, are initialised anew. A model file also sets the network "
          "and its input where no option does"},
     ADL_OPTION_KEY(struct adl_train_settings),
+    {"recipe", ADL_CHOICE(struct adl_train_settings, recipe), .choices = recipes, .value = "auto",
+     .metavar = "NAME",
+     .help = "auto: with --init and fewer than 500 images, fine-tune: batch norm is frozen and, "
+             "unless given, the method is cam, the learning rate 0.0003 and the classifier's ratio "
+             "30; plain: the defaults"},
     {"resume", ADL_FLAG(struct adl_train_settings, resume), .help = "resume the run in --out"},
     {"epochs", ADL_INT(struct adl_train_settings, epochs), .letter = 'e', .min = 1, .max = 100000,
      .value = "40", .metavar = "N", .help = "number of passes over the training images"},
@@ -169,8 +178,7 @@ const struct adl_command adl_command_train = {
         "bit-identical to an uninterrupted run.",
     .examples =
         "  adl-server train --data photos --out run\n"
-        "  adl-server train --init default --lr 0.003 --epochs 15 --data photos "
-        "--out run\n"
+        "  adl-server train --init default --epochs 15 --data photos --out run\n"
         "  adl-server train --arch resnet50 --method adl --init resnet50.pth --lr 0.001 \\\n"
         "      --data CUB_200_2011 --out cub\n",
     .options = table,

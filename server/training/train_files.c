@@ -19,6 +19,7 @@
 #include "io/file.h"
 #include "io/json_text.h"
 #include "kernels/blas.h"
+#include "models/file/description.h"
 #include "models/file/save.h"
 #include "server/tasks/directory.h"
 #include "server/training/run_lock.h"
@@ -205,6 +206,23 @@ static json_t *number(double value)
     return isnan(value) ? NULL : json_real(value);
 }
 
+/* Adds what a resumed run cannot take from its options: the rule by which maps are formed and cut,
+ * and the few-box head, if --init had them. Returns -1 if there is not enough memory. */
+static int add_rule(const struct adl_train_run *run, json_t *state)
+{
+    const struct adl_model *model = run->model;
+    json_t *described = adl_model_to_json(model), *head = json_array();
+    int failed = json_object_set(state, "cam", json_object_get(described, "cam"));
+
+    for (size_t i = 0; model->foreground && i <= model->foreground_channels; i++)
+        failed |= json_array_append_new(head, json_real((double)model->foreground[i]));
+    if (model->foreground)
+        failed |= json_object_set(state, "foreground", head);
+    json_decref(head);
+    json_decref(described);
+    return failed ? -1 : 0;
+}
+
 int adl_train_save_state(struct adl_train_run *run, struct adl_error *err)
 {
     int result = -1;
@@ -222,6 +240,10 @@ int adl_train_save_state(struct adl_train_run *run, struct adl_error *err)
         state = NULL;
     }
     json_decref(val);
+    if (state && add_rule(run, state) < 0) {
+        json_decref(state);
+        state = NULL;
+    }
     text = adl_json_to_text(state, JSON_COMPACT | JSON_REAL_PRECISION(17), NULL, err);
     if (path && text)
         result = adl_checkpoint_save(path, run->model->graph, run->optimizer, text, err);

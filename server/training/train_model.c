@@ -10,6 +10,9 @@
 
 #include "base/mem.h"
 #include "base/plural.h"
+#include "io/json_text.h"
+#include "models/file/description.h"
+#include "models/file/foreground.h"
 #include "models/file/load.h"
 #include "server/options/channels.h"
 #include "server/tasks/default_model.h"
@@ -209,6 +212,43 @@ out:
     return result;
 }
 
+/* Gives the model the few-box head that the state of a resumed run has as a list of numbers. */
+static int head_of_state(struct adl_train_run *run, struct adl_error *err)
+{
+    const json_t *list = json_object_get(run->state, "foreground"), *value;
+    size_t i, count = json_array_size(list);
+    if (count == 0)
+        return 0;
+    float *head = adl_malloc(count, sizeof *head);
+    if (!head)
+        return adl_fail_nomem(err, "the foreground head");
+    json_array_foreach(list, i, value) head[i] = (float)json_number_value(value);
+    int result = adl_model_set_foreground(run->model, head, count - 1, err);
+    adl_free(head);
+    return result;
+}
+
+/* Keeps the rule by which maps are formed and cut. The few-box head is kept as well where the
+ * features hardly change; elsewhere it would look for features that are no longer there. */
+static int keep_rule(struct adl_train_run *run, const struct adl_tensors *weights,
+                     const struct adl_model *from, struct adl_error *err)
+{
+    struct adl_model *model = run->model;
+
+    model->map = from->map;
+    if (!run->fine_tunes)
+        return 0;
+    if (run->state) {
+        if (head_of_state(run, err) < 0)
+            return -1;
+        if (from->foreground_off)
+            model->map.foreground = NULL;
+        return 0;
+    }
+    model->foreground_off = from->foreground_off;
+    return adl_model_read_foreground(model, weights, err);
+}
+
 static int make_model(struct adl_train_run *run, const char *init, struct adl_tensors *weights,
                       const struct adl_model *from, struct adl_error *err)
 {
@@ -225,6 +265,8 @@ static int make_model(struct adl_train_run *run, const char *init, struct adl_te
     if (from && from->arch.backbone == arch.backbone) {
         memcpy(model->mean, from->mean, sizeof model->mean);
         memcpy(model->std, from->std, sizeof model->std);
+        if (keep_rule(run, weights, from, err) < 0)
+            return -1;
     }
     if (s->mean.count &&
         adl_channels_parse("mean", s->mean.items, s->mean.count, false, model->mean, err) < 0)
@@ -239,23 +281,32 @@ static int make_model(struct adl_train_run *run, const char *init, struct adl_te
 static struct adl_model *model_of_state(const json_t *state, struct adl_error *err)
 {
     double mean[3], std[3];
-    json_t *arch;
+    json_t *arch, *cam = json_object_get(state, "cam");
     struct adl_model *model = adl_model_new(err);
+    char *text = NULL;
     if (!model)
         return NULL;
     if (json_unpack((json_t *)state, "{s:{s:o, s:[F, F, F], s:[F, F, F]}}", "config", "arch", &arch,
-                    "mean", &mean[0], &mean[1], &mean[2], "std", &std[0], &std[1], &std[2]) < 0)
+                    "mean", &mean[0], &mean[1], &mean[2], "std", &std[0], &std[1], &std[2]) < 0) {
         adl_fail(err, ADL_ERR_FORMAT, "%s: is damaged: it does not describe its network",
                  ADL_RUN_STATE);
-    if (err->kind || adl_arch_from_json(&model->arch, arch, err) < 0) {
-        adl_model_free(model);
-        return NULL;
+        goto fail;
     }
+    json_t *described = json_pack("{s:i, s:O, s:O*}", "version", 1, "arch", arch, "cam", cam);
+    text = adl_json_to_text(described, JSON_COMPACT | JSON_REAL_PRECISION(17), NULL, err);
+    json_decref(described);
+    if (!text || adl_model_read_description(model, text, NULL, err) < 0)
+        goto fail;
+    adl_free(text);
     for (int i = 0; i < 3; i++) {
         model->mean[i] = (float)mean[i];
         model->std[i] = (float)std[i];
     }
     return model;
+fail:
+    adl_free(text);
+    adl_model_free(model);
+    return NULL;
 }
 
 /* Makes the network of a resumed run. Its weights are those of the state, which the caller loads
@@ -295,7 +346,7 @@ int adl_train_make_model(struct adl_train_run *run, struct adl_error *err)
     if (result == 0 && !init && run->train->count < FEW_IMAGES)
         adl_str_printf(&run->remarks,
                        "%zu %s few for random initial weights; training from pretrained ones, "
-                       "such as with --init default --lr 0.003, will give better results\n",
+                       "such as with --init default, will give better results\n",
                        run->train->count, run->train->count == 1 ? "image is" : "images are");
     return result;
 }

@@ -38,6 +38,7 @@
 #include "server/training/train_files.h"
 #include "server/training/train_log.h"
 #include "server/training/train_model.h"
+#include "server/training/train_recipe.h"
 #include "server/training/train_statistics.h"
 #include "server/training/train_step.h"
 
@@ -126,6 +127,8 @@ static int make_config(struct adl_train_run *run, struct adl_error *err)
                                                     : (json_decref(adl), 0));
     if (!failed && decodes_fast(s))
         failed = json_object_set_new(run->config, "fast_decode", json_true());
+    if (!failed && run->fine_tunes)
+        failed = json_object_set_new(run->config, "fine_tune", json_true());
     if (!failed && model->arch.method->mix)
         failed = json_object_set_new(run->config, "cutmix_prob", json_real(m->cutmix_prob));
     /* The learning rates of a cosine schedule depend on the number of epochs. */
@@ -215,6 +218,8 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
     /* A new run creates its directory later, when its settings are known to be valid. */
     if (s->resume && (adl_train_open_dir(run, err) < 0 || adl_train_read_state(run, err) < 0))
         return -1;
+    adl_train_choose_recipe(run);
+    s = run->settings;
     if (adl_train_make_model(run, err) < 0 || limit_val(run, err) < 0 || make_config(run, err) < 0)
         return -1;
     if (!s->resume && adl_train_open_dir(run, err) < 0)
@@ -563,7 +568,7 @@ int adl_train_run(const struct adl_train_settings *settings, const char *command
     if (result == 0)
         adl_train_log_start(&run);
     bool stopped = false;
-    while (result == 0 && !stopped && run.epoch < settings->epochs) {
+    while (result == 0 && !stopped && run.epoch < run.settings->epochs) {
         result = run_epoch(&run, err);
         stopped = result > 0 || *stop;
         if (result > 0)

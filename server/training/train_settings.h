@@ -9,6 +9,9 @@
 #include "server/options/method_options.h"
 #include "server/options/options.h"
 
+/* Whether what the user leaves open is chosen for the data (train_recipe.h) or is the defaults. */
+enum adl_train_recipe_choice { ADL_TRAIN_RECIPE_AUTO, ADL_TRAIN_RECIPE_PLAIN };
+
 struct adl_train_settings {
     const char *data;     /* NULL when `images` and `metadata` name the two parts */
     const char *images;   /* NULL: where `data` has them */
@@ -18,6 +21,8 @@ struct adl_train_settings {
     const char *init;     /* a weight file, "default", or NULL: random weights */
     const char *key;      /* the entry of a PyTorch checkpoint `init`; NULL: the usual names */
     bool resume;
+    int recipe;      /* enum adl_train_recipe_choice */
+    bool rate_given; /* lr or lr_classifier_ratio, by the user; else a recipe may choose both */
     int epochs;
     int batch_size;
     int accumulate;             /* batches per optimizer step */

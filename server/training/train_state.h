@@ -26,9 +26,11 @@ struct adl_train_sums {
 
 /* A training run. Used by one thread. */
 struct adl_train_run {
-    const struct adl_train_settings *settings;
-    adl_train_event_fn *on_event; /* may be NULL */
-    const char *command;          /* the command line, for the records */
+    const struct adl_train_settings *settings; /* from `chosen` on, that */
+    struct adl_train_settings chosen;          /* with what a recipe chose */
+    bool fine_tunes;                           /* by the recipe for few images */
+    adl_train_event_fn *on_event;              /* may be NULL */
+    const char *command;                       /* the command line, for the records */
     const volatile sig_atomic_t *stop;
     struct adl_dataset *train;
     struct adl_dataset *val; /* NULL: there is none, or it is empty */

@@ -10,9 +10,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/mem.h"
 #include "base/size.h"
 #include "io/safetensors.h"
 #include "models/file/load.h"
+#include "models/file/save.h"
 #include "models/model.h"
 #include "server/tasks/default_model.h"
 #include "support/scratch.h"
@@ -56,6 +58,8 @@ static void init_sets_the_network(void)
                                  "--crop-size",   "32",
                                  "--activation",  "relu",
                                  "--std",         "0.5",
+                                 "--recipe",      "plain",
+                                 "--recipe",      "plain",
                                  "--no-report",   NULL};
     TEST_OK(train_words("second", false, plain, &err), &err);
     struct adl_model *model = adl_model_load(scratch_path("second/last.safetensors"), NULL, &err);
@@ -156,7 +160,7 @@ static void resuming_needs_no_init(void)
             &err);
     char init[4096];
     snprintf(init, sizeof init, "%s", scratch_path("first/last.safetensors"));
-    const char *const words[] = {"--init",        init, "--epochs",    "2",  "--lr",        "0.02",
+    const char *const words[] = {"--init",        init, "--epochs",    "2",  "--lr",        "0.002",
                                  "--resize-size", "40", "--crop-size", "32", "--no-report", NULL};
     TEST_OK(train_words("whole", false, words, &err), &err);
     TEST_OK(train_words("same", true, words, &err), &err);
@@ -181,7 +185,97 @@ static void resuming_needs_no_init(void)
     }
 }
 
-TEST_SUITE(train_init, {"the origin of the weights is recorded", the_origin_is_recorded},
+#define FEW "--resize-size", "40", "--crop-size", "32", "--batch-size", "8", "--no-report"
+
+/* Gives a model file another map rule and a few-box head. */
+static void give_rule(const char *file)
+{
+    struct adl_error err = {0};
+    struct adl_model *model = adl_model_load(scratch_path("%s", file), NULL, &err);
+    TEST_OK(model ? 0 : -1, &err);
+    CU_ASSERT_FATAL(model != NULL);
+    int features = adl_graph_output(model->graph, ADL_OUTPUT_FEATURES);
+    struct adl_shape shapes[400];
+    CU_ASSERT_FATAL((size_t)adl_graph_value_count(model->graph) < ADL_COUNT(shapes));
+    TEST_OK(adl_graph_infer(model->graph, 32, 32, shapes, &err), &err);
+    size_t channels = (size_t)shapes[features].c;
+    float *head = adl_calloc(channels + 1, sizeof *head);
+    for (size_t i = 0; i <= channels; i++)
+        head[i] = (float)i / 7;
+    model->map = (struct adl_map_rule){.weights = ADL_MAP_WEIGHTS_POSITIVE,
+                                       .normalise = ADL_MAP_IVR,
+                                       .percentile = 0.3,
+                                       .threshold = 0.21};
+    TEST_OK(adl_model_set_foreground(model, head, channels, &err), &err);
+    TEST_OK(adl_model_save(model, scratch_path("%s", file), &err), &err);
+    adl_free(head);
+    adl_model_free(model);
+}
+
+/* Checks the rule of give_rule() in a model file, and whether it has the head. */
+static void check_rule(const char *file, bool head)
+{
+    struct adl_error err = {0};
+    struct adl_model *model = adl_model_load(scratch_path("%s", file), NULL, &err);
+    TEST_OK(model ? 0 : -1, &err);
+    CU_ASSERT_FATAL(model != NULL);
+    CU_ASSERT_EQUAL(model->map.weights, ADL_MAP_WEIGHTS_POSITIVE);
+    CU_ASSERT_EQUAL(model->map.normalise, ADL_MAP_IVR);
+    CU_ASSERT_DOUBLE_EQUAL(model->map.percentile, 0.3, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(model->map.threshold, 0.21, 1e-12);
+    CU_ASSERT_EQUAL(model->map.foreground != NULL, head);
+    for (size_t i = 0; head && i <= model->foreground_channels; i++)
+        CU_ASSERT_EQUAL(model->foreground[i], (float)i / 7);
+    adl_model_free(model);
+}
+
+/* On few images, what the user leaves open keeps the features and the rule of the file, also when
+ * the run is interrupted and resumed without --init; what the user gives is used. */
+static void few_images_are_fine_tuned(void)
+{
+    struct adl_error err;
+    train_directories("few");
+    TEST_OK(TRAIN("first", false, &err, "--epochs", "1", "--method", "adl"), &err);
+    give_rule("first/last.safetensors");
+    char init[300];
+    snprintf(init, sizeof init, "%s", scratch_path("first/last.safetensors"));
+    const char *const words[] = {"--init", init, FEW, "--epochs", "2", NULL};
+    TEST_OK(train_words("few", false, words, &err), &err);
+    CU_ASSERT(train_logged("fine-tuning with frozen batch norm, method cam, learning rate 0.0003"));
+    check_rule("few/last.safetensors", true);
+    struct adl_model *model = adl_model_load(scratch_path("few/last.safetensors"), NULL, &err);
+    TEST_OK(model ? 0 : -1, &err);
+    CU_ASSERT_FATAL(model != NULL);
+    double lr = 0, ratio = 0;
+    int frozen = 0;
+    CU_ASSERT_EQUAL(json_unpack(model->training, "{s:{s:f, s:f, s:b}}", "config", "lr", &lr,
+                                "lr_classifier_ratio", &ratio, "frozen_batchnorm", &frozen),
+                    0);
+    CU_ASSERT_DOUBLE_EQUAL(lr, 0.0003, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(ratio, 30, 1e-12);
+    CU_ASSERT(frozen && !adl_arch_has_layers(&model->arch));
+    adl_model_free(model);
+
+    const char *const again[] = {FEW, "--epochs", "2", "--resume", NULL};
+    TEST_OK(train_words("parts", true, words, &err), &err);
+    for (int part = 0; part < 20 && train_logged("--resume continues"); part++)
+        TEST_OK(train_words("parts", true, again, &err), &err);
+    check_rule("parts/last.safetensors", true);
+    CU_ASSERT_STRING_EQUAL(train_digest("few/last.safetensors"),
+                           train_digest("parts/last.safetensors"));
+
+    const char *const plain[] = {"--init", init, FEW, "--epochs", "1", "--recipe", "plain", NULL};
+    TEST_OK(train_words("plain", false, plain, &err), &err);
+    CU_ASSERT(!train_logged("fine-tuning") && train_logged(" adl, adl:"));
+    check_rule("plain/last.safetensors", false);
+    const char *const own[] = {"--init", init,    FEW,        "--epochs", "1",
+                               "--lr",   "0.002", "--method", "adl",      NULL};
+    TEST_OK(train_words("own", false, own, &err), &err);
+    CU_ASSERT(train_logged("method adl, learning rate 0.002 and 10 times"));
+}
+
+TEST_SUITE(train_init, {"few images are fine-tuned", few_images_are_fine_tuned},
+           {"the origin of the weights is recorded", the_origin_is_recorded},
            {"--init sets the network", init_sets_the_network},
            {"--init has to match", init_has_to_match},
            {"--init default takes the model that ships", init_takes_the_model_that_ships},

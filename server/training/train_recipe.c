@@ -1,0 +1,65 @@
+/* The recipe for few images.
+ *
+ * Weights that have seen many photographs know more about where objects end than a few dozen
+ * photographs can teach. What training on those does to the features is mostly harm: batch norm
+ * takes statistics from batches of a few similar images, ADL hides what little there is to see, and
+ * a high learning rate overwrites the features before the new classifier has found its place. So
+ * batch norm keeps the statistics of the weights, no ADL layers are added, the features move slowly
+ * and the classifier quickly. The rule by which the file of --init makes its maps, its threshold
+ * and its few-box head are kept, because there are no boxes to choose others.
+ *
+ * The figures are in docs/results.md, "From few photographs". */
+
+#include "server/training/train_recipe.h"
+
+#include <string.h>
+
+#include "base/plural.h"
+#include "methods/methods.h"
+
+/* Images from which on a run trains as on many. */
+#define FEW_IMAGES 500
+#define LEARNING_RATE 0.0003
+#define CLASSIFIER_RATIO 30
+
+static int plain_method(void)
+{
+    int i = 0;
+    while (adl_methods[i] != &adl_method_cam)
+        i++;
+    return i;
+}
+
+/* Returns whether the recipe applies. The number of images and --init are the same when a run is
+ * resumed, but --init may be left out then, so the state decides. */
+static bool applies(const struct adl_train_run *run)
+{
+    const struct adl_train_settings *s = run->settings;
+
+    if (run->state)
+        return json_is_true(json_object_get(json_object_get(run->state, "config"), "fine_tune"));
+    return s->init && s->recipe == ADL_TRAIN_RECIPE_AUTO && run->train->count < FEW_IMAGES;
+}
+
+void adl_train_choose_recipe(struct adl_train_run *run)
+{
+    struct adl_train_settings *s = &run->chosen;
+
+    run->chosen = *run->settings;
+    run->settings = &run->chosen;
+    run->fine_tunes = applies(run);
+    if (!run->fine_tunes)
+        return;
+    s->method.frozen_batchnorm = true;
+    if (s->arch.method < 0)
+        s->arch.method = plain_method();
+    if (!s->rate_given) {
+        s->method.lr = LEARNING_RATE;
+        s->method.lr_classifier_ratio = CLASSIFIER_RATIO;
+    }
+    adl_str_printf(&run->remarks,
+                   "%zu image%s few: fine-tuning with frozen batch norm, method %s, learning rate "
+                   "%g and %g times that for the classifier; --recipe plain trains as on many\n",
+                   run->train->count, run->train->count == 1 ? " is" : "s are",
+                   adl_methods[s->arch.method]->name, s->method.lr, s->method.lr_classifier_ratio);
+}

@@ -1,0 +1,14 @@
+#ifndef ADL_SERVER_TRAINING_TRAIN_RECIPE_H
+#define ADL_SERVER_TRAINING_TRAIN_RECIPE_H
+
+/* What a run does by itself where the user leaves it open. */
+
+#include "server/training/train_state.h"
+
+/* If the run begins from other weights (--init) and has few images, chooses the settings that the
+ * user did not give so that the boxes do not get worse, says so in run->remarks, and sets
+ * run->fine_tunes. A resumed run does what its state says. To be called once the data is open and
+ * the state is read, before the network is made. */
+void adl_train_choose_recipe(struct adl_train_run *run);
+
+#endif
