@@ -39,8 +39,6 @@
 #define IMAGE_PX 340
 #define HEAT_OPACITY 0.55f
 
-#define NBSP "\xc2\xa0"
-
 /* --- one image ---------------------------------------------------------------------- */
 
 /* Decodes image `index` as training does. *width and *height become its size, `small` a

@@ -13,6 +13,9 @@
 #include "plan/session.h"
 #include "server/training/run_record.h"
 
+/* A space that no line is broken at. */
+#define NBSP "\xc2\xa0"
+
 /* --- report_html.c ---------------------------------------------------------------- */
 
 /* Appends untrusted text, for use between tags or in a quoted attribute. Characters with a

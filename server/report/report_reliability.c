@@ -22,12 +22,17 @@ static void put_note(struct adl_str *page, const struct adl_reliability *r)
 
 static void put_counts(struct adl_str *page, const struct adl_reliability *r)
 {
+    const char *separator = "";
+
     adl_str_puts(page, "<p class=\"note\">Answers by confidence:");
-    for (int b = 0; b < ADL_RELIABILITY_BINS; b++)
-        if (r->bins[b].count)
-            adl_str_printf(page, " %d–%d %%: %llu", b * 100 / ADL_RELIABILITY_BINS,
-                           (b + 1) * 100 / ADL_RELIABILITY_BINS,
+    for (int b = 0; b < ADL_RELIABILITY_BINS; b++) {
+        if (r->bins[b].count) {
+            adl_str_printf(page, "%s %d–%d" NBSP "%%: %llu", separator,
+                           b * 100 / ADL_RELIABILITY_BINS, (b + 1) * 100 / ADL_RELIABILITY_BINS,
                            (unsigned long long)r->bins[b].count);
+            separator = ";";
+        }
+    }
     adl_str_puts(page, "</p>\n");
 }
 

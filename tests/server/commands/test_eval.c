@@ -527,6 +527,9 @@ static void the_command_prints_the_figures(void)
                                        "centred_square_acc",
                                        "centred_square_acc_v2",
                                        "model_threshold",
+                                       "ece_cls",
+                                       "ece_cls_chance",
+                                       "temperature",
                                        "errors",
                                        "seconds"};
     struct adl_error err = {0};
@@ -543,6 +546,7 @@ static void the_command_prints_the_figures(void)
     CU_ASSERT_FATAL(json != NULL);
     for (size_t i = 0; i < ADL_COUNT(keys); i++)
         CU_ASSERT(json_is_number(json_object_get(json, keys[i])));
+    CU_ASSERT(json_is_null(json_object_get(json, "ece_box"))); /* the model is not calibrated */
     CU_ASSERT_EQUAL(json_integer_value(json_object_get(json, "images")), 4);
     CU_ASSERT_EQUAL(json_number_value(json_object_get(json, "top1_cls")), 25);
     CU_ASSERT_EQUAL(json_number_value(json_object_get(json, "model_threshold")),
