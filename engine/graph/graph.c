@@ -22,7 +22,10 @@ struct adl_graph {
     size_t value_capacity, node_capacity, param_capacity;
     int outputs[ADL_OUTPUT_COUNT]; /* value ids; -1 where the network has no such output */
     int classifier;                /* parameter id; -1: none */
-    struct adl_error error;        /* the first error while building */
+    int taps[ADL_MAX_TAPS];        /* value ids */
+    int tap_count;
+    const char *copy_prefix; /* of the copies that are being added; NULL: none are */
+    struct adl_error error;  /* the first error while building */
 };
 
 static int add_value(struct adl_graph *graph, const char *name, struct adl_shape shape, int node)
@@ -32,7 +35,9 @@ static int add_value(struct adl_graph *graph, const char *name, struct adl_shape
     if (!values)
         return adl_fail_nomem(&graph->error, "the graph");
     graph->values = values;
-    char *copy = adl_arena_printf(&graph->arena, "%s", name);
+    const char *prefix = graph->copy_prefix;
+    char *copy =
+        adl_arena_printf(&graph->arena, "%s%s%s", prefix ? prefix : "", prefix ? "." : "", name);
     if (!copy)
         return adl_fail_nomem(&graph->error, "the graph");
     graph->values[graph->value_count] = (struct adl_value){copy, shape, node};
@@ -96,11 +101,24 @@ const char *adl_graph_name(struct adl_graph *graph, const char *fmt, ...)
     return copy ? copy : "";
 }
 
+/* Returns the parameter of that name, which a copy of a node shares. */
+static int copied_param(struct adl_graph *graph, const char *name, int rank, const size_t *shape)
+{
+    int id = adl_graph_find_param(graph, name);
+    const struct adl_param *param = id < 0 ? NULL : &graph->params[id];
+    if (!param || param->rank != rank ||
+        memcmp(param->shape, shape, (size_t)rank * sizeof *shape) != 0)
+        return adl_graph_fail(graph, "there is no parameter %s of that shape to copy", name);
+    return id;
+}
+
 int adl_graph_add_param(struct adl_graph *graph, const char *name, enum adl_param_role role,
                         int rank, const size_t *shape)
 {
     if (graph->error.kind)
         return -1;
+    if (graph->copy_prefix)
+        return copied_param(graph, name, rank, shape);
     struct adl_param *params = adl_array_grow(graph->params, &graph->param_capacity,
                                               (size_t)graph->param_count + 1, sizeof *params);
     if (!params)
@@ -159,6 +177,7 @@ int adl_graph_add(struct adl_graph *graph, const char *name, const struct adl_op
         .input_count = input_count,
         .output = graph->value_count,
         .param_count = param_count,
+        .copy = graph->copy_prefix != NULL,
     };
     struct adl_shape in[ADL_MAX_OP_INPUTS], out = {0, 0, 0};
     for (int i = 0; i < input_count; i++) {
@@ -186,10 +205,56 @@ void adl_graph_set_classifier(struct adl_graph *graph, int param)
     graph->classifier = param;
 }
 
+int adl_graph_add_tap(struct adl_graph *graph, int value)
+{
+    if (graph->error.kind)
+        return -1;
+    if (graph->tap_count == ADL_MAX_TAPS)
+        return adl_graph_fail(graph, "the loss depends on more than %d values", ADL_MAX_TAPS);
+    graph->taps[graph->tap_count] = value;
+    return graph->tap_count++;
+}
+
+void adl_graph_set_xavier(struct adl_graph *graph, int param)
+{
+    if (!graph->error.kind)
+        graph->params[param].xavier = true;
+}
+
+void adl_graph_begin_copy(struct adl_graph *graph, const char *prefix)
+{
+    graph->copy_prefix = adl_graph_name(graph, "%s", prefix);
+}
+
+void adl_graph_end_copy(struct adl_graph *graph)
+{
+    graph->copy_prefix = NULL;
+}
+
+/* Marks the nodes that no output depends on, from the last node, since a node comes after those
+ * that it reads. A graph without outputs is one that is being built or tested; nothing is marked
+ * then. */
+static void mark_training_only(struct adl_graph *graph)
+{
+    bool outputs = false;
+    for (int i = 0; i < ADL_OUTPUT_COUNT; i++)
+        outputs |= graph->outputs[i] >= 0;
+    for (int i = 0; outputs && i < graph->node_count; i++)
+        graph->nodes[i].training_only = true;
+    for (int i = 0; i < ADL_OUTPUT_COUNT; i++)
+        if (graph->outputs[i] > 0)
+            graph->nodes[graph->values[graph->outputs[i]].node].training_only = false;
+    for (int i = graph->node_count - 1; i >= 0; i--)
+        for (int j = 0; !graph->nodes[i].training_only && j < graph->nodes[i].input_count; j++)
+            if (graph->nodes[i].inputs[j] > 0)
+                graph->nodes[graph->values[graph->nodes[i].inputs[j]].node].training_only = false;
+}
+
 int adl_graph_finish(struct adl_graph *graph, struct adl_error *err)
 {
     if (graph->error.kind)
         return adl_fail(err, graph->error.kind, "%s", graph->error.message);
+    mark_training_only(graph);
     return 0;
 }
 
@@ -231,6 +296,16 @@ int adl_graph_output(const struct adl_graph *graph, enum adl_output which)
 int adl_graph_classifier(const struct adl_graph *graph)
 {
     return graph->classifier;
+}
+
+int adl_graph_tap_count(const struct adl_graph *graph)
+{
+    return graph->tap_count;
+}
+
+int adl_graph_tap(const struct adl_graph *graph, int tap)
+{
+    return graph->taps[tap];
 }
 
 int adl_graph_find_value(const struct adl_graph *graph, const char *name)
@@ -290,6 +365,7 @@ uint64_t adl_graph_macs(const struct adl_graph *graph, const struct adl_shape *s
 {
     uint64_t macs = 0;
     for (int i = 0; i < graph->node_count; i++)
-        macs += adl_node_macs(&graph->nodes[i], shapes);
+        if (!graph->nodes[i].training_only)
+            macs += adl_node_macs(&graph->nodes[i], shapes);
     return macs;
 }

@@ -50,10 +50,12 @@ struct adl_param {
     int rank; /* dimensions, 1 to 4 */
     size_t shape[4];
     size_t count; /* elements */
+    bool xavier;  /* starts as Xavier's uniform distribution instead of its role's (train/init.h) */
 };
 
 #define ADL_MAX_OP_PARAMS 4
 #define ADL_MAX_OP_INPUTS 8
+#define ADL_MAX_TAPS 8
 
 struct adl_op_def;
 struct adl_op_train;
@@ -66,6 +68,10 @@ struct adl_node {
     int output;                    /* value id; every node computes one value */
     int params[ADL_MAX_OP_PARAMS]; /* parameter ids; -1 where an optional one is absent */
     int param_count;
+    /* A copy of another node, with the same parameters, which it reads only: they get no gradient
+     * from it, and batch norm does not update its running statistics. */
+    bool copy;
+    bool training_only; /* no output depends on it: inference leaves it out */
 };
 
 /* A call of an op's plain-C `forward` for a batch, whose maps lie one after the other. */
@@ -150,6 +156,18 @@ void adl_graph_set_output(struct adl_graph *graph, enum adl_output which, int va
  * features are summed to the class map of class k. */
 void adl_graph_set_classifier(struct adl_graph *graph, int param);
 
+/* Makes a value a tap: the loss of training depends on it directly, beside the logits
+ * (train/tape.h). Returns the tap's number, from 0; fails beyond ADL_MAX_TAPS. */
+int adl_graph_add_tap(struct adl_graph *graph, int value);
+/* Makes a parameter start as Xavier's uniform distribution. */
+void adl_graph_set_xavier(struct adl_graph *graph, int param);
+
+/* Between these two calls, builder calls append copies of nodes that the graph already has
+ * (adl_node.copy): parameters of a name that exists are those parameters, which have to have the
+ * same shape, and another name is an error. The values are called PREFIX.NAME. */
+void adl_graph_begin_copy(struct adl_graph *graph, const char *prefix);
+void adl_graph_end_copy(struct adl_graph *graph);
+
 /* Ends the building: 0, or -1 with the first error. */
 int adl_graph_finish(struct adl_graph *graph, struct adl_error *err) ADL_MUST_CHECK;
 
@@ -158,12 +176,14 @@ int adl_graph_finish(struct adl_graph *graph, struct adl_error *err) ADL_MUST_CH
 int adl_graph_value_count(const struct adl_graph *graph);
 int adl_graph_node_count(const struct adl_graph *graph);
 int adl_graph_param_count(const struct adl_graph *graph);
+int adl_graph_tap_count(const struct adl_graph *graph);
 const struct adl_value *adl_graph_value(const struct adl_graph *graph, int id);
 const struct adl_node *adl_graph_node(const struct adl_graph *graph, int index);
 const struct adl_param *adl_graph_param(const struct adl_graph *graph, int id);
 /* The following return an id, or -1 where there is none. The input is value 0. */
 int adl_graph_output(const struct adl_graph *graph, enum adl_output which);
 int adl_graph_classifier(const struct adl_graph *graph);
+int adl_graph_tap(const struct adl_graph *graph, int tap);
 int adl_graph_find_value(const struct adl_graph *graph, const char *name);
 int adl_graph_find_param(const struct adl_graph *graph, const char *name);
 
@@ -176,7 +196,7 @@ int adl_graph_infer(const struct adl_graph *graph, int input_h, int input_w,
 /* Returns the elements of all trainable parameters; running statistics are not trainable. */
 uint64_t adl_graph_trainable(const struct adl_graph *graph);
 /* Return the multiply-adds for one image at the shapes of adl_graph_infer: those of a node,
- * and those of the whole graph. */
+ * and those of the whole graph at inference. */
 uint64_t adl_node_macs(const struct adl_node *node, const struct adl_shape *shapes);
 uint64_t adl_graph_macs(const struct adl_graph *graph, const struct adl_shape *shapes);
 

@@ -148,7 +148,7 @@ static double batchnorm_squares_about(const struct adl_train_call *call, size_t 
     return total;
 }
 
-/* Saves m and s of the batch and updates the running statistics. */
+/* Saves m and s of the batch and updates the running statistics, unless the node is a copy. */
 static void batchnorm_batch_statistics(const struct adl_train_call *call)
 {
     const struct adl_batchnorm_attr *a = call->node->attr;
@@ -164,6 +164,8 @@ static void batchnorm_batch_statistics(const struct adl_train_call *call)
         double var = squares / (double)n, unbiased = n > 1 ? squares / (double)(n - 1) : var;
         mean[c] = (float)m;
         inverse[c] = (float)(1 / sqrt(var + a->eps));
+        if (call->node->copy)
+            continue;
         running_mean[c] = (float)((1 - momentum) * (double)running_mean[c] + momentum * m);
         running_var[c] = (float)((1 - momentum) * (double)running_var[c] + momentum * unbiased);
     }
@@ -281,8 +283,10 @@ static void batchnorm_gradients(const struct adl_train_call *call)
         double db = batchnorm_piece_total(call, c);
         double dw = batchnorm_piece_total(call, channels + c) * (double)inverse[c];
         double scale = (double)call->params[0][c] * (double)inverse[c];
-        call->grad_params[0][c] += (float)dw;
-        call->grad_params[1][c] += (float)db;
+        if (call->grad_params[0])
+            call->grad_params[0][c] += (float)dw;
+        if (call->grad_params[1])
+            call->grad_params[1][c] += (float)db;
         if (call->mode->frozen_batchnorm)
             db = dw = 0;
         kdy[c] = (float)scale;

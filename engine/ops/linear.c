@@ -57,8 +57,10 @@ static void linear_backward(const struct adl_train_call *call)
 {
     const struct adl_linear_attr *a = call->node->attr;
     size_t n = (size_t)call->batch, k = (size_t)a->k, c = (size_t)call->in_shape->c;
-    adl_sgemm(true, false, k, c, n, call->grad_out, k, call->in[0], c, 1, call->grad_params[0], c);
-    for (size_t i = 0; a->bias && i < n; i++)
+    if (call->grad_params[0])
+        adl_sgemm(true, false, k, c, n, call->grad_out, k, call->in[0], c, 1, call->grad_params[0],
+                  c);
+    for (size_t i = 0; a->bias && call->grad_params[1] && i < n; i++)
         for (size_t j = 0; j < k; j++)
             call->grad_params[1][j] += call->grad_out[i * k + j];
     if (call->grad_in[0])

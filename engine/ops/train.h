@@ -34,12 +34,20 @@ struct adl_train_mode {
     double bn_momentum;    /* weight of this batch in the running statistics; PyTorch's 0.1 */
     bool dropout;          /* false: dropout is the identity */
 
-    bool method_layers; /* false: the layers of the method are the identity */
+    /* False: the layers of the method are the identity, and the branches that it adds for training
+     * alone do not run, so that the logits are the only value whose gradient counts. */
+    bool method_layers;
     enum adl_draw adl_draw;
     double adl_drop_rate;         /* 0..1 */
     double adl_threshold;         /* fraction of the per-image maximum, 0..1 */
     bool adl_per_image;           /* one draw for each image instead of one for the batch */
     bool adl_identity_importance; /* ablation: 1 everywhere in place of the importance map */
+
+    double bas_alpha; /* weights of the terms of the loss of methods/bas.c, >= 0 */
+    double bas_beta;
+    /* The batch's labels, for ops that treat the label's class differently; NULL: class 0 is the
+     * label of every image. Borrowed for the step. */
+    const int *labels;
 
     uint64_t key; /* from seed and step; all random numbers of the step follow from it */
 };
@@ -62,7 +70,8 @@ struct adl_train_call {
 
     /* For the backward pass only. grad_in[i] is NULL if no gradient of input i is needed;
      * else the gradient is added to it if add_in[i], and otherwise written over it. Gradients
-     * of parameters are always added to grad_params[i]. */
+     * of parameters are always added to grad_params[i], unless that is NULL: running statistics
+     * and the parameters of a node that is a copy have none. */
     const float *grad_out;
     float *const *grad_in;
     const bool *add_in;
@@ -78,6 +87,8 @@ struct adl_op_train {
     bool reads_out;
     /* The backward pass reads no input, so the inputs need not be kept for it. */
     bool drops_in;
+    /* Bit i: the op passes no gradient to input i, as behind PyTorch's detach(). */
+    unsigned detached;
     /* The op is a clamp, y = max(lo, min(x, hi)), whose gradient passes where lo < x < hi.
      * Both 0: it is not a clamp. */
     float clamp_lo, clamp_hi;

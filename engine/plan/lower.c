@@ -1,4 +1,5 @@
-/* Lower: makes one step for each node of the graph, in the graph's order. This is the only
+/* Lower: makes one step for each node of the graph, in the graph's order, a dead one for nodes that
+ * no output depends on. This is the only
  * place in engine/plan that distinguishes the kinds of op: batch norm, activation,
  * addition and scaling all become PLAN_POINTWISE, clamp(x scale + shift + residual). */
 
@@ -112,7 +113,9 @@ int plan_lower(struct adl_plan *plan, struct adl_error *err)
             .lo = -INFINITY,
             .hi = INFINITY,
         };
-        if (lower_node(plan, &plan->steps[i], err) < 0)
+        if (node->training_only)
+            plan->steps[i].kind = PLAN_DEAD;
+        else if (lower_node(plan, &plan->steps[i], err) < 0)
             return -1;
     }
     return 0;

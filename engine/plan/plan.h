@@ -5,7 +5,7 @@
  * The graph is lowered to a list of steps, one for each node, and a series of passes rewrites
  * the list, each in a file of its own, in this order:
  *
- *   lower   makes one step for each node (always runs)
+ *   lower   makes one step for each node that an output depends on (always runs)
  *   strip   removes ops that only training needs
  *   fold    folds a batch norm into the convolution before it
  *   fuse    makes residual additions and activations the epilogue of a step

@@ -16,9 +16,26 @@ static void init_normal(const struct adl_param *param, uint64_t seed, double dev
         values[i] = (float)(deviation * adl_rng_normal(&rng));
 }
 
+/* Fan-in is C/G R S, fan-out K R S, as PyTorch counts them. */
+static void init_xavier(const struct adl_param *param, uint64_t seed, float *values)
+{
+    double taps = 1;
+    for (int i = 2; i < param->rank; i++)
+        taps *= (double)param->shape[i];
+    double bound = sqrt(6 / (taps * (double)(param->shape[0] + param->shape[1])));
+    struct adl_rng rng;
+    adl_rng_seed(&rng, seed, 0, adl_hash_text(ADL_FNV_BASIS, param->name));
+    for (size_t i = 0; i < param->count; i++)
+        values[i] = (float)(bound * (2 * adl_rng_uniform(&rng) - 1));
+}
+
 void adl_init_param(const struct adl_param *param, uint64_t seed, float *values)
 {
     double fan_out;
+    if (param->xavier && param->rank > 1) {
+        init_xavier(param, seed, values);
+        return;
+    }
     switch (param->role) {
     case ADL_PARAM_CONV_WEIGHT:
         fan_out = (double)(param->shape[0] * param->shape[2] * param->shape[3]);

@@ -10,6 +10,8 @@
  *     convolution  normal, mean 0, variance 2 / fan-out, fan-out = K/G R S
  *                  (He et al. 2015: keeps the variance of gradients under ReLU)
  *     linear       normal, mean 0, standard deviation 0.01
+ *     xavier       of param->xavier, instead of its role's: uniform in +- sqrt(6 / (fan-in +
+ *                  fan-out)), fan-in = C/G R S, fan-out = K R S (Glorot & Bengio 2010)
  *     biases       0
  *     batch norm   weight and variance 1, bias and mean 0
  *

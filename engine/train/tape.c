@@ -5,7 +5,8 @@
  * writes its gradient instead (has_grad), so gradients are never cleared. Before a node runs
  * backward, the values that it reads and that were discarded after the forward pass are
  * recomputed. A node whose output received no gradient does not run: the loss does not depend
- * on it. Nodes that are folded into the one before them run in neither direction. */
+ * on it, or only through inputs that are detached. Nodes that are folded into the one before them
+ * run in neither direction. A node that is a copy passes gradients to its inputs only. */
 
 #include "train/tape.h"
 #include "base/limits.h"
@@ -34,6 +35,14 @@ struct step {
     float *const *params;
     const struct adl_train_mode *mode;
 };
+
+/* Returns whether a node takes part in the step: folded nodes do not, and without the method
+ * neither do the branches that only training has. */
+static bool takes_part(const struct step *step, int index)
+{
+    const struct adl_node *node = adl_graph_node(step->tape->graph, index);
+    return !step->tape->nodes[index].folded && (step->mode->method_layers || !node->training_only);
+}
 
 /* Returns the call of a node with its inputs, output, parameters, saved floats and scratch. */
 static struct adl_train_call make_call(const struct step *step, int index, enum tape_phase phase,
@@ -103,7 +112,7 @@ void adl_tape_forward(struct adl_tape *tape, int batch, float *const *params,
     tape->batch = batch;
     for (int i = 0; i < adl_graph_node_count(tape->graph); i++) {
         struct tape_call_arrays arrays;
-        if (tape->nodes[i].folded)
+        if (!takes_part(&step, i))
             continue;
         struct adl_train_call call = make_call(&step, i, TAPE_FORWARD, &arrays);
         call.node->def->train->forward(&call);
@@ -118,6 +127,16 @@ const float *adl_tape_logits(const struct adl_tape *tape)
 float *adl_tape_logits_grad(struct adl_tape *tape)
 {
     return grad_at(tape, logits_of(tape));
+}
+
+const float *adl_tape_tap(const struct adl_tape *tape, int tap)
+{
+    return value_at(tape, adl_graph_tap(tape->graph, tap), TAPE_FORWARD);
+}
+
+float *adl_tape_tap_grad(struct adl_tape *tape, int tap)
+{
+    return grad_at(tape, adl_graph_tap(tape->graph, tap));
 }
 
 /* Recomputes a value that was discarded after the forward pass, and before it the values that
@@ -146,6 +165,8 @@ void adl_tape_backward(struct adl_tape *tape, float *const *params,
         tape->values[i].has_grad = i == logits_of(tape);
         tape->values[i].recomputed = false;
     }
+    for (int i = 0; mode->method_layers && i < adl_graph_tap_count(tape->graph); i++)
+        tape->values[adl_graph_tap(tape->graph, i)].has_grad = true;
     for (int i = adl_graph_node_count(tape->graph) - 1; i >= 0; i--) {
         struct tape_call_arrays arrays;
         struct adl_train_call call = make_call(&step, i, TAPE_BACKWARD, &arrays);
@@ -153,15 +174,17 @@ void adl_tape_backward(struct adl_tape *tape, float *const *params,
             continue;
         for (int j = 0; j < call.node->input_count; j++) {
             int input = call.node->inputs[j];
-            arrays.grad_in[j] = input == 0 ? NULL : grad_at(tape, input);
+            bool passes = input != 0 && !(call.node->def->train->detached >> j & 1);
+            arrays.grad_in[j] = passes ? grad_at(tape, input) : NULL;
             arrays.add_in[j] = tape->values[input].has_grad;
-            tape->values[input].has_grad = true;
+            tape->values[input].has_grad |= passes;
         }
         if (tape->nodes[i].folded)
             continue; /* its input and output share one gradient */
         tape_for_read(tape, i, recompute, &step);
         for (int j = 0; j < call.node->param_count; j++)
-            arrays.grad_params[j] = call.node->params[j] < 0 ? NULL : grads[call.node->params[j]];
+            arrays.grad_params[j] =
+                call.node->params[j] < 0 || call.node->copy ? NULL : grads[call.node->params[j]];
         call.grad_out = grad_at(tape, call.node->output);
         call.node->def->train->backward(&call);
     }
@@ -180,6 +203,16 @@ const float *adl_tape_grad(const struct adl_tape *tape, int value)
 const float *adl_tape_saved(const struct adl_tape *tape, int node)
 {
     return tape->block + tape->nodes[node].saved;
+}
+
+const struct adl_graph *adl_tape_graph(const struct adl_tape *tape)
+{
+    return tape->graph;
+}
+
+int adl_tape_batch(const struct adl_tape *tape)
+{
+    return tape->batch;
 }
 
 struct adl_shape adl_tape_shape(const struct adl_tape *tape, int value)

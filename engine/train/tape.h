@@ -5,7 +5,7 @@
  * the backward pass needs, their gradients, and what the ops save. A step is
  *
  *     write the batch to adl_tape_input, adl_tape_forward, compute the loss and write its
- *     gradient to adl_tape_logits_grad, adl_tape_backward
+ *     gradient to adl_tape_logits_grad and adl_tape_tap_grad, adl_tape_backward
  *
  * and the optimizer then takes the parameters' gradients. Nothing is allocated during a step.
  * A tape is used by one thread at a time, which divides the work of each op among the threads
@@ -47,9 +47,15 @@ void adl_tape_forward(struct adl_tape *tape, int batch, float *const *params,
 const float *adl_tape_logits(const struct adl_tape *tape);
 float *adl_tape_logits_grad(struct adl_tape *tape);
 
-/* Propagates the logits' gradient back to the parameters and adds their gradients to
- * grads[id] (NULL for running statistics). To be called once after a forward pass, with the
- * same params and mode. */
+/* Return a tap of the graph (adl_graph_add_tap), N x H x W x C: its value in the last forward pass,
+ * and where the caller writes the part of the loss's gradient that does not go through other nodes.
+ * All of it has to be written, with zeros where the loss does not depend on it. */
+const float *adl_tape_tap(const struct adl_tape *tape, int tap);
+float *adl_tape_tap_grad(struct adl_tape *tape, int tap);
+
+/* Propagates the gradients of the logits and the taps back to the parameters and adds their
+ * gradients to grads[id] (NULL for running statistics). To be called once after a forward pass,
+ * with the same params and mode. */
 void adl_tape_backward(struct adl_tape *tape, float *const *params,
                        const struct adl_train_mode *mode, float *const *grads);
 
@@ -63,6 +69,9 @@ const float *adl_tape_grad(const struct adl_tape *tape, int value);
 /* Returns what node `node` saved in the last forward pass (of an ADL layer: the attention, N
  * x H x W). */
 const float *adl_tape_saved(const struct adl_tape *tape, int node);
+/* Return the graph, and the images of the last forward pass. */
+const struct adl_graph *adl_tape_graph(const struct adl_tape *tape);
+int adl_tape_batch(const struct adl_tape *tape);
 /* Returns the shape of a value at the tape's input size. */
 struct adl_shape adl_tape_shape(const struct adl_tape *tape, int value);
 

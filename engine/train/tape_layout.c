@@ -65,6 +65,14 @@ static bool is_output(const struct adl_tape *tape, int value)
     return false;
 }
 
+static bool is_tap(const struct adl_tape *tape, int value)
+{
+    for (int i = 0; i < adl_graph_tap_count(tape->graph); i++)
+        if (adl_graph_tap(tape->graph, i) == value)
+            return true;
+    return false;
+}
+
 /* --- roots: which values share memory ---------------------------------------------------- */
 
 static void count_uses(struct adl_tape *tape)
@@ -77,11 +85,11 @@ static void count_uses(struct adl_tape *tape)
 }
 
 /* Returns the node that computes the first input of node `index`, if that input has no other
- * reader and is not an output of the graph; else -1. */
+ * reader and is neither an output nor a tap of the graph; else -1. */
 static int sole_producer(const struct adl_tape *tape, int index)
 {
     int input = adl_graph_node(tape->graph, index)->inputs[0];
-    if (is_output(tape, input) || tape->values[input].uses != 1)
+    if (is_output(tape, input) || is_tap(tape, input) || tape->values[input].uses != 1)
         return -1;
     return producer_of(tape, input);
 }
@@ -201,7 +209,8 @@ static void touch(struct lives *lives, int node, enum life which)
     const struct adl_tape *tape = lives->tape;
     const struct adl_node *n = adl_graph_node(tape->graph, node);
     for (int j = 0; j < n->input_count; j++)
-        extend(lives, tape->values[n->inputs[j]].root, which);
+        if (which != LIFE_GRADIENT || !(n->def->train->detached >> j & 1))
+            extend(lives, tape->values[n->inputs[j]].root, which);
     extend(lives, tape->values[n->output].root, which);
 }
 
@@ -216,9 +225,14 @@ static void find_lives(struct lives *lives)
     extend(lives, 0, LIFE_VALUE);
     for (; lives->now < nodes; lives->now++)
         touch(lives, lives->now, LIFE_VALUE);
-    /* Between forward and backward the caller reads the logits and writes their gradient. */
+    /* Between forward and backward the caller reads the logits and the taps and writes their
+     * gradients. */
     extend(lives, tape->values[adl_graph_output(tape->graph, ADL_OUTPUT_LOGITS)].root,
            LIFE_GRADIENT);
+    for (int i = 0; i < adl_graph_tap_count(tape->graph); i++) {
+        extend(lives, tape->values[adl_graph_tap(tape->graph, i)].root, LIFE_VALUE);
+        extend(lives, tape->values[adl_graph_tap(tape->graph, i)].root, LIFE_GRADIENT);
+    }
     for (int i = nodes - 1; i >= 0; i--) {
         lives->now = end - i;
         tape_for_read(tape, i, read_back, lives);

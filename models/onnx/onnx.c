@@ -212,7 +212,8 @@ static int write_graph(struct adl_onnx_writer *w, const struct adl_model *model,
     adl_protobuf_text(&w->out, GRAPH_NAME, model->arch.backbone->name);
     write_input(w, model);
     for (int i = 0; i < adl_graph_node_count(w->graph); i++)
-        if (adl_onnx_write_node(w, adl_graph_node(w->graph, i), err) < 0)
+        if (!adl_graph_node(w->graph, i)->training_only &&
+            adl_onnx_write_node(w, adl_graph_node(w->graph, i), err) < 0)
             return -1;
     if (write_outputs(w, model, err) < 0)
         return -1;

@@ -318,8 +318,9 @@ static void conv_train_backward(const struct adl_train_call *call)
     const struct adl_conv_attr *attr = call->node->attr;
     struct adl_conv conv = conv_train_forward_conv(call);
 
-    conv_train_weights_grad(call, &conv);
-    if (attr->bias)
+    if (call->grad_params[0])
+        conv_train_weights_grad(call, &conv);
+    if (attr->bias && call->grad_params[1])
         conv_train_bias_grad(call);
     if (!call->grad_in[0])
         return;
