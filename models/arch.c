@@ -91,6 +91,13 @@ int adl_arch_check(const struct adl_arch *arch, struct adl_error *err)
         return adl_fail(err, ADL_ERR_ARG, "bn_eps is %g, not above 0 and at most 1", arch->bn_eps);
     if (arch->large_feature_map && !arch->backbone->has_large_map)
         return adl_fail(err, ADL_ERR_ARG, "%s has no large feature map", arch->backbone->name);
+    if (arch->method->branches && !arch->backbone->has_base)
+        return adl_fail(err, ADL_ERR_ARG, "the method %s is not available for %s",
+                        arch->method->name, arch->backbone->name);
+    if (arch->method->branches && arch->large_feature_map)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "the method %s has maps of its own size; leave out the large feature map",
+                        arch->method->name);
     if (!arch->backbone->has_options)
         return 0;
     if (!isfinite(arch->width) || arch->width < 0.25 || arch->width > 1)
@@ -131,7 +138,7 @@ json_t *adl_arch_to_json(const struct adl_arch *arch)
      * the numbers in parameter names. */
     if (adl_arch_has_layers(arch))
         failed |= json_object_set_new(json, "adl", json_true());
-    if (adl_arch_has_layers(arch) && arch->method != &adl_method_adl)
+    if (adl_arch_has_method(arch) && arch->method != &adl_method_adl)
         failed |= json_object_set_new(json, "method", json_string(arch->method->name));
     if (adl_arch_has_layers(arch) && arch->adl_places != arch->backbone->adl_default)
         failed |= json_object_set_new(json, "adl_positions", places_to_json(arch));
@@ -298,8 +305,8 @@ void adl_arch_describe(const struct adl_arch *arch, char *text, size_t size)
                  arch->last_stride == 2 ? " stride 2" : "");
     snprintf(text, size, "%s%s%s%s%s", arch->backbone->name, options,
              arch->large_feature_map ? " large feature map" : "",
-             adl_arch_has_layers(arch) ? " " : "",
-             adl_arch_has_layers(arch) ? arch->method->name : "");
+             adl_arch_has_method(arch) ? " " : "",
+             adl_arch_has_method(arch) ? arch->method->name : "");
 }
 
 struct adl_graph *adl_arch_build(const struct adl_arch *arch, int input_h, int input_w,

@@ -259,6 +259,11 @@ int adl_model_set_method(struct adl_model *model, const struct adl_method *metho
     struct adl_arch arch = model->arch;
     struct adl_tensors *weights = NULL;
     const float **params = NULL;
+    if (method != arch.method && (method->branches || arch.method->branches))
+        return adl_fail(err, ADL_ERR_ARG,
+                        "the network is that of the method %s, and that of %s has other layers; "
+                        "`train --init` takes over those that both have",
+                        arch.method->name, method->name);
     arch.method = method;
     struct adl_graph *graph = adl_arch_build(&arch, model->input_h, model->input_w, err);
     if (!graph)

@@ -94,7 +94,7 @@ void adl_model_update_digest(struct adl_model *model);
 
 /* Turns the model into its variant for a training method, with or without the method's
  * layers: a new graph is built, and the weights get that variant's names. On failure nothing
- * has changed. */
+ * has changed; ADL_ERR_ARG if one of the two has branches, and so other parameters. */
 int adl_model_set_method(struct adl_model *model, const struct adl_method *method,
                          struct adl_error *err) ADL_MUST_CHECK;
 

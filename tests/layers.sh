@@ -111,8 +111,8 @@ against_the_layers() {
             level["kernels"] = level["io"] = level["image"] = 1
             level["graph"] = 2
             level["ops"] = 3
-            level["plan"] = level["train"] = level["methods"] = 4
-            level["wsol"] = level["data"] = 5
+            level["plan"] = level["train"] = 4
+            level["methods"] = level["wsol"] = level["data"] = 5
             level["eval"] = 6
             level["models/backbones"] = 7
             level["models"] = 8 # arch.c, model.c

@@ -158,7 +158,10 @@ const struct adl_op_def adl_op_adl = {.name = "adl",
                                       .forward = adl_forward_copy,
                                       .train = &training};
 
-const struct adl_method adl_method_adl = {.name = "adl", .layer = adl_adl};
+static const char *const options[] = {"adl-draw",      "adl-drop-rate",     "adl-threshold",
+                                      "adl-per-image", "adl-no-importance", NULL};
+
+const struct adl_method adl_method_adl = {.name = "adl", .layer = adl_adl, .options = options};
 
 int adl_adl(struct adl_graph *graph, int input, const char *name)
 {

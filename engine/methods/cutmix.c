@@ -69,4 +69,6 @@ static void mix(struct adl_method_batch *batch)
         (double)(x.to - x.from) * (y.to - y.from) / ((double)batch->width * batch->height);
 }
 
-const struct adl_method adl_method_cutmix = {.name = "cutmix", .mix = mix};
+static const char *const options[] = {"cutmix-prob", NULL};
+
+const struct adl_method adl_method_cutmix = {.name = "cutmix", .mix = mix, .options = options};

@@ -6,12 +6,30 @@
  * adl_method, and one row of ADL_METHODS below; --method, --help, completion, model files and
  * the tests read the list.
  *
- * The backbones decide where a method's layers go (adl_places); the method decides what they
- * do. At inference they are the identity and are stripped from the plan. */
+ * A method may add layers inside the network, branches above it, and terms to the loss. The
+ * backbones decide where its layers go (adl_places) and where its branches begin; the method
+ * decides what they do. At inference layers are the identity and are stripped from the plan, and
+ * of the branches only what an output depends on is run. */
 
 #include <stdint.h>
 
 #include "graph/graph.h"
+#include "ops/train.h"
+#include "train/loss.h"
+#include "train/tape.h"
+
+/* What a backbone hands to a method that builds the upper end of the network. */
+struct adl_method_base {
+    int features;      /* the value that is its map with 1/8 of the input's sides */
+    int head_channels; /* of convolutions before a classifier; 1024 at the network's full width */
+    int num_classes;
+    /* Appends the backbone's layers above that map to the value `input`, and returns their last
+     * map, which has half the sides. May be called more than once, for copies
+     * (adl_graph_begin_copy).
+     */
+    int (*upper)(struct adl_graph *graph, const void *context, int input);
+    const void *context;
+};
 
 /* A batch of training images before the forward pass, for a method that changes them. */
 struct adl_method_batch {
@@ -35,6 +53,17 @@ struct adl_method {
     int (*layer)(struct adl_graph *graph, int input, const char *name);
     /* Writes the changed images of a batch to its `input`. NULL: images are used as they are. */
     void (*mix)(struct adl_method_batch *batch);
+    /* Appends everything above base->features and sets the outputs, and the values that the loss
+     * depends on (adl_graph_add_tap). Its parameters are called "classifier_..." and belong to the
+     * head. NULL: the network ends as the backbone has it. */
+    void (*branches)(struct adl_graph *graph, const struct adl_method_base *base);
+    /* Returns the loss of a forward pass in this mode and writes its gradient with respect to the
+     * logits and to every tap; *right becomes the number of images whose top-1 class is the label.
+     * NULL: the cross-entropy of the logits. */
+    double (*loss)(struct adl_tape *tape, const struct adl_targets *targets,
+                   const struct adl_train_mode *mode, size_t *right);
+    /* The names of the options that have an effect with this method only; NULL: none. */
+    const char *const *options;
 };
 
 /* The one row of each method, in the order --help lists them: ROW(NAME) stands for
@@ -42,7 +71,8 @@ struct adl_method {
 #define ADL_METHODS(ROW)                                                                           \
     ROW(cam)                                                                                       \
     ROW(adl)                                                                                       \
-    ROW(cutmix)
+    ROW(cutmix)                                                                                    \
+    ROW(bas)
 
 #define ADL_METHOD_DECLARE(name) extern const struct adl_method adl_method_##name;
 ADL_METHODS(ADL_METHOD_DECLARE)

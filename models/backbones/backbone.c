@@ -17,6 +17,17 @@ bool adl_arch_has_layers(const struct adl_arch *arch)
     return arch->method->layer != NULL;
 }
 
+bool adl_arch_has_method(const struct adl_arch *arch)
+{
+    return arch->method->layer || arch->method->branches;
+}
+
+bool adl_arch_is_branch(const char *name)
+{
+    static const char prefix[] = "classifier_";
+    return strncmp(name, prefix, sizeof prefix - 1) == 0;
+}
+
 bool adl_arch_has_place(const struct adl_arch *arch, const char *name)
 {
     return adl_arch_has_layers(arch) &&

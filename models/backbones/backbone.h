@@ -43,6 +43,7 @@ struct adl_backbone {
     double bn_eps;      /* default of arch.bn_eps */
     bool has_options;   /* width, activation, padding and last_stride apply */
     bool has_large_map; /* large_feature_map applies */
+    bool has_base;      /* `build` calls method->branches, for methods that build the upper end */
     /* Names of the layers that a layer of the method, for example ADL's, may follow, at most
      * 32, NULL-terminated; bit i of adl_default says that it follows adl_places[i] unless
      * --adl-positions says otherwise. adl_places is NULL where the reference implementation
@@ -85,6 +86,10 @@ uint32_t adl_backbone_place(const struct adl_backbone *backbone, const char *nam
 
 /* Returns whether the network has layers of its method. */
 bool adl_arch_has_layers(const struct adl_arch *arch);
+/* Returns whether the method changes the network at all, by layers or by building its upper end. */
+bool adl_arch_has_method(const struct adl_arch *arch);
+/* Returns whether a parameter of this name belongs to layers that a method builds. */
+bool adl_arch_is_branch(const char *name);
 /* Returns whether a layer of the method follows the layer `name`, one of the backbone's
  * adl_places. */
 bool adl_arch_has_place(const struct adl_arch *arch, const char *name);

@@ -28,6 +28,8 @@ static const struct {
  * they compute with stride 2 at 224x224. */
 enum { TO_14 = 5, TO_7 = 11 };
 
+#define STEM_CHANNELS 32
+
 /* The layers that ADL may follow. By default it is placed as in ResNet-50: after the first
  * block with 14x14 maps, the first block with the largest number of channels, and the last
  * block. */
@@ -45,6 +47,9 @@ static int scaled(const struct adl_arch *arch, int channels)
 
 static int stride_of(const struct adl_arch *arch, int block)
 {
+    /* A method that builds the upper end has maps of sides 28 and 14, as in its published code. */
+    if (arch->method->branches)
+        return block == TO_14 ? 1 : blocks[block].stride;
     if (block == TO_7)
         return arch->last_stride;
     if (block == TO_14 && arch->large_feature_map)
@@ -67,27 +72,48 @@ static int activate(struct adl_graph *graph, const struct adl_arch *arch, int x,
     return arch->activation == ADL_ACT_RELU6 ? adl_relu6(graph, x, name) : adl_relu(graph, x, name);
 }
 
+/* Appends a block to the map x. */
+static int block(struct adl_graph *graph, const struct adl_arch *arch, int x, int i)
+{
+    int channels = scaled(arch, i ? blocks[i - 1].channels : STEM_CHANNELS);
+    x = conv3x3(graph, arch, x, adl_graph_name(graph, "blocks.%d.dw", i), channels,
+                stride_of(arch, i), channels);
+    x = adl_batchnorm(graph, x, adl_graph_name(graph, "blocks.%d.dw_bn", i), arch->bn_eps);
+    x = activate(graph, arch, x, adl_graph_name(graph, "blocks.%d.dw_relu", i));
+    x = adl_conv(graph, x, adl_graph_name(graph, "blocks.%d.pw", i),
+                 adl_backbone_conv(scaled(arch, blocks[i].channels), 1, 1, 1));
+    x = adl_batchnorm(graph, x, adl_graph_name(graph, "blocks.%d.pw_bn", i), arch->bn_eps);
+    return activate(graph, arch, x, adl_graph_name(graph, "blocks.%d", i));
+}
+
+/* Appends the blocks above the map that a method's branches begin at. */
+static int upper(struct adl_graph *graph, const void *context, int x)
+{
+    for (int i = TO_7; i < (int)ADL_COUNT(blocks); i++)
+        x = block(graph, context, x, i);
+    return x;
+}
+
 static void build(struct adl_graph *graph, const struct adl_arch *arch)
 {
-    int channels = scaled(arch, 32);
-    int x = conv3x3(graph, arch, 0, "conv1", channels, 2, 1);
+    int x = conv3x3(graph, arch, 0, "conv1", scaled(arch, STEM_CHANNELS), 2, 1);
     x = adl_batchnorm(graph, x, "bn1", arch->bn_eps);
     x = activate(graph, arch, x, "relu");
 
     int features = x;
-    for (int i = 0; i < (int)ADL_COUNT(blocks); i++) {
-        int k = scaled(arch, blocks[i].channels);
-        x = conv3x3(graph, arch, x, adl_graph_name(graph, "blocks.%d.dw", i), channels,
-                    stride_of(arch, i), channels);
-        x = adl_batchnorm(graph, x, adl_graph_name(graph, "blocks.%d.dw_bn", i), arch->bn_eps);
-        x = activate(graph, arch, x, adl_graph_name(graph, "blocks.%d.dw_relu", i));
-        x = adl_conv(graph, x, adl_graph_name(graph, "blocks.%d.pw", i),
-                     adl_backbone_conv(k, 1, 1, 1));
-        x = adl_batchnorm(graph, x, adl_graph_name(graph, "blocks.%d.pw_bn", i), arch->bn_eps);
-        x = features = activate(graph, arch, x, adl_graph_name(graph, "blocks.%d", i));
+    for (int i = 0; i < (arch->method->branches ? (int)TO_7 : (int)ADL_COUNT(blocks)); i++) {
+        x = features = block(graph, arch, x, i);
         if (adl_arch_has_place(arch, adl_places[i]))
             x = arch->method->layer(graph, x, adl_graph_name(graph, "adl.after_block%d", i));
-        channels = k;
+    }
+    if (arch->method->branches) {
+        const struct adl_method_base base = {.features = features,
+                                             .head_channels = scaled(arch, 1024),
+                                             .num_classes = arch->num_classes,
+                                             .upper = upper,
+                                             .context = arch};
+        arch->method->branches(graph, &base);
+        return;
     }
     adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, features);
 
@@ -97,10 +123,10 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
     adl_graph_set_classifier(graph, adl_graph_find_param(graph, "fc.weight"));
 }
 
-/* The head is the classifier alone. */
+/* The head is the classifier alone, or the layers that a method puts in its place. */
 static bool is_head(const char *name)
 {
-    return strncmp(name, "fc.", 3) == 0;
+    return strncmp(name, "fc.", 3) == 0 || adl_arch_is_branch(name);
 }
 
 const struct adl_backbone adl_backbone_mobilenet_v1 = {
@@ -108,6 +134,7 @@ const struct adl_backbone adl_backbone_mobilenet_v1 = {
     .bn_eps = 1e-5,
     .has_options = true,
     .has_large_map = true,
+    .has_base = true,
     .adl_places = adl_places,
     .adl_default = ADL_DEFAULT,
     .build = build,

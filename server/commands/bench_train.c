@@ -1,6 +1,6 @@
-/* Measures the time of a training step. A network with ADL layers is measured with the layers
- * active and inactive in alternate steps, so that a change of the machine's speed affects both;
- * the difference of the medians is the cost of ADL. */
+/* Measures the time of a training step. A network with layers or branches of a method is measured
+ * with the method on and off in alternate steps, so that a change of the machine's speed affects
+ * both; the difference of the medians is the cost of the method. */
 
 #include "server/commands/bench_train.h"
 
@@ -15,9 +15,9 @@
 #include "base/pool.h"
 #include "base/rng.h"
 #include "base/size.h"
+#include "methods/methods.h"
 #include "server/commands/peak_rss.h"
 #include "server/tasks/json_out.h"
-#include "train/loss.h"
 #include "train/optimizer.h"
 #include "train/tape.h"
 
@@ -38,8 +38,8 @@ struct measurement {
     struct adl_optimizer *optimizer;
     struct adl_pool *pool;
     int *labels;
-    struct series with;    /* steps with ADL layers active; all steps of other networks */
-    struct series without; /* steps with ADL layers inactive; empty for other networks */
+    struct series with;    /* steps with the method on; all steps of networks without one */
+    struct series without; /* steps with the method off; empty for networks without one */
 };
 
 static int by_value(const void *a, const void *b)
@@ -99,14 +99,17 @@ static void release(struct measurement *m)
 
 /* Takes one step and returns its milliseconds; those of its parts are appended to
  * `series` unless that is NULL. */
-static double step(struct measurement *m, bool adl, struct series *series)
+static double step(struct measurement *m, bool method, struct series *series)
 {
     const struct adl_bench_train *b = m->bench;
     struct adl_train_mode mode = {.bn_momentum = 0.1,
                                   .dropout = true,
-                                  .method_layers = adl,
+                                  .method_layers = method,
                                   .adl_drop_rate = 0.75,
-                                  .adl_threshold = 0.9};
+                                  .adl_threshold = 0.9,
+                                  .bas_alpha = 0.5,
+                                  .bas_beta = 1.5,
+                                  .labels = m->labels};
     struct adl_sgd sgd = {0.9, 1e-4, true};
     const struct adl_targets targets = {.labels = m->labels};
     float *const *params = adl_optimizer_params(m->optimizer);
@@ -115,8 +118,7 @@ static double step(struct measurement *m, bool adl, struct series *series)
     mode.key = m->with.count + m->without.count;
     ns[0] = adl_clock_ns();
     adl_tape_forward(m->tape, b->batch, params, &mode);
-    adl_cross_entropy(adl_tape_logits(m->tape), &targets, (size_t)b->batch,
-                      (size_t)b->model->arch.num_classes, adl_tape_logits_grad(m->tape), NULL);
+    (void)adl_method_loss(b->model->arch.method, m->tape, &targets, &mode, 1, NULL);
     ns[1] = adl_clock_ns();
     adl_optimizer_zero_grads(m->optimizer);
     adl_tape_backward(m->tape, params, &mode, adl_optimizer_grads(m->optimizer));
@@ -135,20 +137,21 @@ static double step(struct measurement *m, bool adl, struct series *series)
 static void measure(struct measurement *m)
 {
     const struct adl_bench_train *b = m->bench;
-    bool adl = adl_arch_has_layers(&b->model->arch);
+    bool method = adl_arch_has_method(&b->model->arch);
     size_t most = b->runs ? (size_t)b->runs : MAX_STEPS;
     double spent_ms = 0;
 
-    step(m, adl, NULL); /* warm-up: touches every page */
+    step(m, method, NULL); /* warm-up: touches every page */
     while (m->with.count < most && (m->with.count < 3 || b->runs || spent_ms < b->seconds * 1000)) {
-        spent_ms += step(m, adl, &m->with);
-        if (adl)
+        spent_ms += step(m, method, &m->with);
+        if (method)
             spent_ms += step(m, false, &m->without);
     }
 }
 
 /* Sets *flops to the FLOPs per image: those of the forward pass, and twice as many in the
- * backward pass (gradients of the input and of the weights). */
+ * backward pass (gradients of the input and of the weights), once as many for copies of nodes,
+ * whose weights have no gradient. */
 static int training_flops(const struct adl_bench_train *b, double *flops, struct adl_error *err)
 {
     const struct adl_graph *graph = b->model->graph;
@@ -156,8 +159,10 @@ static int training_flops(const struct adl_bench_train *b, double *flops, struct
     if (!shapes)
         return adl_fail_nomem(err, "measurements");
     int result = adl_graph_infer(graph, b->size, b->size, shapes, err);
-    if (result == 0)
-        *flops = 3 * 2 * (double)adl_graph_macs(graph, shapes);
+    for (int i = 0; result == 0 && i < adl_graph_node_count(graph); i++) {
+        const struct adl_node *node = adl_graph_node(graph, i);
+        *flops += 2 * (node->copy ? 2 : 3) * (double)adl_node_macs(node, shapes);
+    }
     adl_free(shapes);
     return result;
 }
@@ -215,7 +220,10 @@ static int print(struct measurement *m, struct adl_error *err)
     printf("%.0f MiB for activations, gradients and weights; %.0f MiB peak resident size\n", held,
            rss);
     if (m->without.count)
-        printf("ADL layers add no parameters and %+.2f %% time, measured in alternate steps\n",
+        printf("%s%+.2f %% time, measured in alternate steps\n",
+               adl_arch_has_layers(&b->model->arch)
+                   ? "ADL layers add no parameters and "
+                   : "what the method runs in training alone adds ",
                100 * added);
     return 0;
 }

@@ -7,12 +7,12 @@
 #include "base/mem.h"
 #include "base/plural.h"
 #include "base/pool.h"
+#include "methods/methods.h"
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
 #include "server/commands/tensors_in.h"
 #include "server/options/arch_options.h"
 #include "server/options/method_options.h"
-#include "train/loss.h"
 #include "train/optimizer.h"
 #include "train/tape.h"
 
@@ -113,13 +113,14 @@ static int train(struct run *r, struct adl_error *err)
 {
     const struct settings *s = r->settings;
     const struct adl_graph *graph = r->model->graph;
-    struct adl_train_mode mode = adl_method_mode(&s->method, adl_arch_has_layers(&r->model->arch));
+    struct adl_train_mode mode = adl_method_mode(&s->method, r->model->arch.method);
     struct adl_sgd sgd = adl_method_sgd(&s->method);
     float *const *params = adl_optimizer_params(r->optimizer);
-    size_t images = r->input.images, classes = (size_t)r->model->arch.num_classes;
+    size_t images = r->input.images;
     const struct adl_targets targets = {.labels = r->labels,
                                         .smoothing = s->method.label_smoothing};
 
+    mode.labels = r->labels;
     for (int i = 0; i < adl_graph_param_count(graph); i++)
         if (r->model->arch.backbone->is_head(adl_graph_param(graph, i)->name))
             adl_optimizer_set_head(r->optimizer, i);
@@ -132,8 +133,8 @@ static int train(struct run *r, struct adl_error *err)
         mode.key = (uint64_t)s->seed * 0x100000000u + (uint64_t)step;
         adl_input_tensor_to_nhwc(&r->input, 0, images, adl_tape_input(r->tape));
         adl_tape_forward(r->tape, (int)images, params, &mode);
-        losses[step] = (float)adl_cross_entropy(adl_tape_logits(r->tape), &targets, images, classes,
-                                                adl_tape_logits_grad(r->tape), NULL);
+        losses[step] =
+            (float)adl_method_loss(r->model->arch.method, r->tape, &targets, &mode, 1, NULL);
         adl_optimizer_zero_grads(r->optimizer);
         adl_tape_backward(r->tape, params, &mode, adl_optimizer_grads(r->optimizer));
         if (step == 0 && add_all(r->out, "grad", graph, adl_optimizer_grads(r->optimizer), err) < 0)

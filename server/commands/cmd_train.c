@@ -39,20 +39,23 @@ static void handle_signals(void)
     signal(SIGPIPE, SIG_IGN);
 }
 
-/* Prints a remark if ADL's options are given without ADL. Otherwise they would be ignored
- * silently, and a comparison of drop rates would compare identical runs. */
+/* Prints a remark if options of a method are given without the method. Otherwise they would be
+ * ignored silently, and a comparison of drop rates would compare identical runs. */
 static void note_unused(const struct adl_train_settings *s, const struct adl_options *options,
                         struct adl_str *remarks)
 {
-    static const char *const names[] = {"adl-draw", "adl-drop-rate", "adl-threshold",
-                                        "adl-per-image", "adl-no-importance"};
-    /* The model of --init may have ADL layers. */
-    if (s->arch.method < 0 ? s->init != NULL : adl_methods[s->arch.method] == &adl_method_adl)
+    /* The model of --init may have been trained with a method. */
+    if (s->arch.method < 0 && s->init)
         return;
-    for (size_t i = 0; i < ADL_COUNT(names); i++)
-        if (adl_options_given(options, names[i]))
-            adl_str_printf(remarks, "adl-server: train: --%s has no effect without --method adl\n",
-                           names[i]);
+    for (const struct adl_method *const *method = adl_methods; *method; method++) {
+        if (*method == adl_methods[s->arch.method < 0 ? 0 : s->arch.method])
+            continue;
+        for (const char *const *name = (*method)->options; name && *name; name++)
+            if (adl_options_given(options, *name))
+                adl_str_printf(remarks,
+                               "adl-server: train: --%s has no effect without --method %s\n", *name,
+                               (*method)->name);
+    }
 }
 
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)

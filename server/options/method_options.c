@@ -4,18 +4,21 @@
 
 const char *const adl_method_draws[] = {"random", "drop", "importance", "none", NULL};
 
-struct adl_train_mode adl_method_mode(const struct adl_method_settings *s, bool layers)
+struct adl_train_mode adl_method_mode(const struct adl_method_settings *s,
+                                      const struct adl_method *method)
 {
     return (struct adl_train_mode){
         .frozen_batchnorm = s->frozen_batchnorm,
         .bn_momentum = 0.1,
         .dropout = !s->no_dropout,
-        .method_layers = layers && s->adl_draw != ADL_METHOD_DRAW_NONE,
+        .method_layers = method->branches || (method->layer && s->adl_draw != ADL_METHOD_DRAW_NONE),
         .adl_draw = (enum adl_draw)s->adl_draw,
         .adl_drop_rate = s->adl_drop_rate,
         .adl_threshold = s->adl_threshold,
         .adl_per_image = s->adl_per_image,
         .adl_identity_importance = s->adl_no_importance,
+        .bas_alpha = s->bas_alpha,
+        .bas_beta = s->bas_beta,
     };
 }
 

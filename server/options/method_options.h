@@ -1,9 +1,10 @@
 #ifndef ADL_SERVER_OPTIONS_METHOD_OPTIONS_H
 #define ADL_SERVER_OPTIONS_METHOD_OPTIONS_H
 
-/* The options of a training step, shared by `step` and `train`: the behaviour of the ADL
- * layers and the hyperparameters of the optimizer. */
+/* The options of a training step, shared by `step` and `train`: those of the methods and the
+ * hyperparameters of the optimizer. */
 
+#include "methods/method.h"
 #include "ops/train.h"
 #include "server/options/options.h"
 #include "train/sgd.h"
@@ -18,6 +19,8 @@ struct adl_method_settings {
     bool adl_per_image;
     bool adl_no_importance;
     double cutmix_prob;
+    double bas_alpha;
+    double bas_beta;
     double lr;
     double lr_classifier_ratio;
     double momentum;
@@ -45,6 +48,10 @@ extern const char *const adl_method_draws[]; /* by enum adl_draw, then none */
      .help = "ablation: identity in place of the importance map"},                              \
     {"cutmix-prob", ADL_DOUBLE(s, field.cutmix_prob), .min = 0, .max = 1, .value = "1",        \
      .metavar = "P", .help = "probability that the images of a batch are mixed by CutMix"},     \
+    {"bas-alpha", ADL_DOUBLE(s, field.bas_alpha), .min = 0, .max = 100, .value = "0.5",        \
+     .metavar = "A", .help = "weight of the cross-entropy of the foreground's logits"},        \
+    {"bas-beta", ADL_DOUBLE(s, field.bas_beta), .min = 0, .max = 100, .value = "1.5",          \
+     .metavar = "B", .help = "weight of the area of the label's map; more makes smaller boxes"}, \
     {"lr", ADL_DOUBLE(s, field.lr), .min = 0, .max = 100, .value = "0.01", .metavar = "RATE",  \
      .help = "learning rate"},                                                                 \
     {"lr-classifier-ratio", ADL_DOUBLE(s, field.lr_classifier_ratio), .min = 0, .max = 10000,  \
@@ -62,9 +69,10 @@ extern const char *const adl_method_draws[]; /* by enum adl_draw, then none */
      .value = "0", .metavar = "E", .help = "label smoothing of the cross-entropy"}
 /* clang-format on */
 
-/* Returns the mode of a training step. `layers` says whether the network has layers of its
- * method. `key` is 0; the caller sets it. */
-struct adl_train_mode adl_method_mode(const struct adl_method_settings *settings, bool layers);
+/* Returns the mode of a training step of a network of this method. `key` is 0 and `labels` NULL;
+ * the caller sets them. */
+struct adl_train_mode adl_method_mode(const struct adl_method_settings *settings,
+                                      const struct adl_method *method);
 /* Returns the optimizer's constants. */
 struct adl_sgd adl_method_sgd(const struct adl_method_settings *settings);
 

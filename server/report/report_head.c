@@ -107,12 +107,13 @@ static void put_method(struct adl_str *page, const json_t *config)
 void adl_report_head(struct adl_str *page, const struct adl_run_record *record,
                      const struct adl_report_epochs *epochs)
 {
-    bool adl = json_object_get(record->config, "adl");
+    const char *method = json_string_value(json_object_get(record->config, "method"));
     int done = epochs->count ? (int)epochs->epoch[epochs->count - 1] : 0;
 
     adl_str_puts(page, "<header id=\"run\"><h1>Training report</h1>\n<p class=\"sub\">");
     adl_html_text(page, record->network);
-    adl_str_printf(page, "%s: %d of %d epoch%s</p>\n", adl ? "" : ", cam", done, record->epochs,
+    adl_str_printf(page, "%s: %d of %d epoch%s</p>\n",
+                   !method || !strcmp(method, "cam") ? ", cam" : "", done, record->epochs,
                    ADL_S(record->epochs));
     put_tiles(page, epochs);
     adl_str_puts(page, "<code class=\"command\">");

@@ -111,12 +111,14 @@ static float *weights_of(const struct adl_model *model, int param)
     return adl_tensors_find(model->weights, adl_graph_param(model->graph, param)->name)->data;
 }
 
-/* Returns whether a parameter belongs to the classifier. The head may have more layers, but only
- * the classifier has an output for each class. */
+/* Returns whether a parameter belongs to the classifier, or to what a method builds in its place.
+ * The head of a backbone may have more layers, but only the classifier has an output for each
+ * class. */
 static bool is_classifier(const struct adl_arch *arch, const struct adl_param *param)
 {
-    return arch->backbone->is_head(param->name) && param->rank > 0 &&
-           param->shape[0] == (size_t)arch->num_classes;
+    return (arch->backbone->is_head(param->name) && param->rank > 0 &&
+            param->shape[0] == (size_t)arch->num_classes) ||
+           adl_arch_is_branch(param->name);
 }
 
 /* Fails if the file has less than half of the network's parameters, because training would then

@@ -30,6 +30,7 @@
 #include "base/rng.h"
 #include "base/size.h"
 #include "data/dataset_open.h"
+#include "methods/methods.h"
 #include "server/tasks/directory.h"
 #include "server/tasks/progress.h"
 #include "server/training/run_lock.h"
@@ -125,6 +126,9 @@ static int make_config(struct adl_train_run *run, struct adl_error *err)
     int failed = !run->config || !adl ||
                  (adl_arch_has_layers(&model->arch) ? json_object_set_new(run->config, "adl", adl)
                                                     : (json_decref(adl), 0));
+    if (!failed && model->arch.method->branches)
+        failed = json_object_set_new(run->config, "bas_alpha", json_real(m->bas_alpha)) |
+                 json_object_set_new(run->config, "bas_beta", json_real(m->bas_beta));
     if (!failed && decodes_fast(s))
         failed = json_object_set_new(run->config, "fast_decode", json_true());
     if (!failed && run->fine_tunes)
@@ -241,7 +245,7 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
     run->partners = adl_calloc((size_t)s->batch_size, sizeof *run->partners);
     if (!run->partners)
         return adl_fail_nomem(err, "a batch");
-    run->mode = adl_method_mode(&s->method, adl_arch_has_layers(&run->model->arch));
+    run->mode = adl_method_mode(&s->method, run->model->arch.method);
     run->sgd = adl_method_sgd(&s->method);
     run->schedule = (struct adl_schedule){(enum adl_schedule_kind)s->schedule,
                                           s->method.lr,

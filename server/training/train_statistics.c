@@ -24,7 +24,8 @@
 /* Returns whether the network is trained on other maps than it meets at inference. */
 static bool trains_on_other_maps(const struct adl_train_run *run)
 {
-    return run->mode.method_layers || run->model->arch.method->mix;
+    const struct adl_method *method = run->model->arch.method;
+    return (run->mode.method_layers && method->layer) || method->mix;
 }
 
 /* Returns how many batches are used. The last one of an epoch is left out unless it is the only

@@ -10,7 +10,7 @@
 
 #include "base/rng.h"
 #include "base/size.h"
-#include "train/loss.h"
+#include "methods/methods.h"
 
 /* Writes the images of a batch to the network's input, as the method changes them, and the other
  * labels that the changed images have to `targets`. */
@@ -40,11 +40,8 @@ static void write_input(struct adl_train_run *run, const struct adl_batch *batch
 double adl_train_batch(struct adl_train_run *run, const struct adl_batch *batch)
 {
     const struct adl_train_settings *s = run->settings;
-    size_t classes = (size_t)run->model->arch.num_classes,
-           batches = adl_loader_batches(run->loader);
-    size_t right;
+    size_t batches = adl_loader_batches(run->loader), right;
     float *const *params = adl_optimizer_params(run->optimizer);
-    float *grad = adl_tape_logits_grad(run->tape);
     size_t size = (size_t)s->accumulate, group = batch->number / size, first = group * size;
     size_t members = ADL_MIN(size, batches - first);
     double lr = adl_schedule_lr(&run->schedule, run->epoch, batch->number, batches);
@@ -57,13 +54,12 @@ double adl_train_batch(struct adl_train_run *run, const struct adl_batch *batch)
     uint64_t key = (uint64_t)s->seed;
     key = adl_rng_splitmix(&key) + ((uint64_t)run->epoch << 32) + batch->number;
     run->mode.key = adl_rng_splitmix(&key);
+    run->mode.labels = batch->labels;
     struct adl_targets targets = {.labels = batch->labels, .smoothing = s->method.label_smoothing};
     write_input(run, batch, &targets);
     adl_tape_forward(run->tape, (int)batch->count, params, &run->mode);
-    double loss = adl_cross_entropy(adl_tape_logits(run->tape), &targets, batch->count, classes,
-                                    grad, &right);
-    for (size_t i = 0; members > 1 && i < batch->count * classes; i++)
-        grad[i] /= (float)members;
+    double loss = adl_method_loss(run->model->arch.method, run->tape, &targets, &run->mode,
+                                  (float)members, &right);
     adl_tape_backward(run->tape, params, &run->mode, adl_optimizer_grads(run->optimizer));
     if (batch->number == first + members - 1) {
         if (s->clip_norm > 0)

@@ -1,0 +1,226 @@
+/* methods/bas: loss and gradients against PyTorch, which paths pass no gradient, and the same bits
+ * for any threads and memory. */
+
+#include "support/test.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+#include "models/arch.h"
+#include "support/bas_net.h"
+#include "support/formula.h"
+#include "train/init.h"
+
+/* Loss, sums and norms of the gradients of the same network in PyTorch, in double: the formulas at
+ * the head of methods/bas.c with detach() for what is detached and for the copy's parameters,
+ * F.batch_norm in training mode and F.adaptive_avg_pool2d. */
+static void agrees_with_pytorch(void)
+{
+    static const struct {
+        const char *name;
+        double sum, norm;
+    } want[] = {{"stem.weight", -0.147625409, 0.111347743},
+                {"stem_bn.weight", 0.030964776, 0.033285165},
+                {"stem_bn.bias", 0.001594759, 0.090045037},
+                {"up.weight", 0.270722680, 0.190210102},
+                {"up_bn.weight", 0.021027731, 0.067328737},
+                {"up_bn.bias", 0.143045921, 0.258280355},
+                {"classifier_cls.0.weight", -2.376002972, 1.602613734},
+                {"classifier_cls.0.bias", -0.163570661, 0.749940480},
+                {"classifier_cls.2.weight", 8.990200839, 1.875898638},
+                {"classifier_cls.2.bias", 0.497592968, 0.421432199},
+                {"classifier_cls.4.weight", 0, 2.054046457},
+                {"classifier_cls.4.bias", 0, 0.803802458},
+                {"classifier_loc.0.weight", 3.533609926, 0.425183715},
+                {"classifier_loc.0.bias", 0.374959173, 0.229192179}};
+    struct bas_net net;
+    bas_net_open(&net, ADL_TAPE_SHARED);
+    bas_net_forward(&net);
+    bas_net_backward(&net);
+    CU_ASSERT_DOUBLE_EQUAL(net.loss, 4.459025125402, 2e-6);
+    for (size_t i = 0; i < ADL_COUNT(want); i++) {
+        int id = adl_graph_find_param(net.graph, want[i].name);
+        double sum = 0, squares = 0;
+        for (size_t j = 0; j < adl_graph_param(net.graph, id)->count; j++) {
+            sum += (double)net.grads[id][j];
+            squares += pow((double)net.grads[id][j], 2);
+        }
+        if (fabs(sum - want[i].sum) > 1e-5 || fabs(sqrt(squares) - want[i].norm) > 1e-5)
+            TEST_FAIL("%s: sum %.9f, norm %.9f, not %.9f and %.9f", want[i].name, sum,
+                      sqrt(squares), want[i].sum, want[i].norm);
+    }
+    bas_net_close(&net);
+}
+
+/* --- which paths pass a gradient --------------------------------------------------------- */
+
+static bool is_zero(const struct bas_net *net, const char *name)
+{
+    int id = adl_graph_find_param(net->graph, name);
+    for (size_t j = 0; j < adl_graph_param(net->graph, id)->count; j++)
+        if (net->grads[id][j] != 0)
+            return false;
+    return true;
+}
+
+/* The gradient of the background's logits alone reaches the map and what is below it, but not the
+ * layers that the background passes through. */
+static void the_background_trains_no_upper_layer(void)
+{
+    static const char *const none[] = {"up.weight",
+                                       "up_bn.weight",
+                                       "up_bn.bias",
+                                       "classifier_cls.0.weight",
+                                       "classifier_cls.0.bias",
+                                       "classifier_cls.4.weight",
+                                       "classifier_cls.4.bias"};
+    static const char *const some[] = {"classifier_loc.0.weight", "classifier_loc.0.bias",
+                                       "stem.weight", "stem_bn.bias"};
+    struct bas_net net;
+    bas_net_open(&net, ADL_TAPE_SHARED);
+    bas_net_forward(&net);
+    for (int tap = 0; tap < adl_graph_tap_count(net.graph); tap++) {
+        struct adl_shape shape = adl_tape_shape(net.tape, adl_graph_tap(net.graph, tap));
+        for (size_t i = 0; i < BAS_N * adl_shape_count(shape); i++)
+            adl_tape_tap_grad(net.tape, tap)[i] = tap == BAS_BACKGROUND ? 1 : 0;
+    }
+    memset(adl_tape_logits_grad(net.tape), 0, sizeof(float) * BAS_N * BAS_CLASSES);
+    bas_net_backward(&net);
+    for (size_t i = 0; i < ADL_COUNT(none); i++)
+        if (!is_zero(&net, none[i]))
+            TEST_FAIL("the background has a gradient for %s", none[i]);
+    for (size_t i = 0; i < ADL_COUNT(some); i++)
+        if (is_zero(&net, some[i]))
+            TEST_FAIL("the background has no gradient for %s", some[i]);
+    bas_net_close(&net);
+}
+
+/* The running statistics are those of a step without the method: the copy leaves no trace. Without
+ * the method the loss is the plain cross-entropy, and the map is not trained. */
+static void the_copy_keeps_running_statistics(void)
+{
+    static const char *const names[] = {"stem_bn.running_mean", "stem_bn.running_var",
+                                        "up_bn.running_mean", "up_bn.running_var"};
+    struct bas_net with, without;
+    bas_net_open(&with, ADL_TAPE_SHARED);
+    bas_net_open(&without, ADL_TAPE_SHARED);
+    without.mode.method_layers = false;
+    bas_net_forward(&with);
+    bas_net_forward(&without);
+    bas_net_backward(&without);
+    for (size_t i = 0; i < ADL_COUNT(names); i++) {
+        int id = adl_graph_find_param(with.graph, names[i]);
+        size_t bytes = adl_graph_param(with.graph, id)->count * sizeof(float);
+        if (memcmp(with.params[id], without.params[id], bytes) != 0)
+            TEST_FAIL("%s differs", names[i]);
+    }
+    CU_ASSERT(without.loss < with.loss);
+    CU_ASSERT(is_zero(&without, "classifier_loc.0.weight") && !is_zero(&without, "up.weight"));
+    bas_net_close(&with);
+    bas_net_close(&without);
+}
+
+/* Gradients that are divided, as for accumulated batches. */
+static void gradients_are_divided(void)
+{
+    struct bas_net net;
+    bas_net_open(&net, ADL_TAPE_SHARED);
+    bas_net_forward(&net);
+    float background = 0, map = adl_tape_tap_grad(net.tape, BAS_MAP)[0];
+    for (int i = 0; i < BAS_N * BAS_CLASSES; i++)
+        background += adl_tape_tap_grad(net.tape, BAS_BACKGROUND)[i];
+    const struct adl_targets targets = {.labels = bas_labels};
+    adl_method_loss(&adl_method_bas, net.tape, &targets, &net.mode, 4, NULL);
+    CU_ASSERT_EQUAL(adl_tape_tap_grad(net.tape, BAS_MAP)[0], map / 4);
+    for (int i = 0; i < BAS_N * BAS_CLASSES; i++)
+        background -= 4 * adl_tape_tap_grad(net.tape, BAS_BACKGROUND)[i];
+    CU_ASSERT_EQUAL(background, 0);
+    bas_net_close(&net);
+}
+
+/* --- in a backbone ----------------------------------------------------------------------- */
+
+enum { IMAGE = 64, BATCH = 2 };
+
+/* Takes a step of mobilenet_v1 and returns a hash of its gradients and running statistics. */
+static uint64_t step_bits(const struct adl_graph *graph, enum adl_tape_memory memory, int threads)
+{
+    struct adl_error err = {0};
+    struct adl_train_mode mode = {.bn_momentum = 0.1,
+                                  .method_layers = true,
+                                  .bas_alpha = 0.5,
+                                  .bas_beta = 1.5,
+                                  .labels = (const int[]){3, 1}};
+    const struct adl_targets targets = {.labels = mode.labels, .smoothing = 0.1};
+    size_t count = (size_t)adl_graph_param_count(graph);
+    float **params = adl_calloc(count, sizeof *params), **grads = adl_calloc(count, sizeof *grads);
+    uint64_t bits = 0;
+    for (size_t i = 0; i < count; i++) {
+        const struct adl_param *param = adl_graph_param(graph, (int)i);
+        params[i] = adl_malloc(param->count, sizeof(float));
+        grads[i] = param->role == ADL_PARAM_BN_MEAN || param->role == ADL_PARAM_BN_VAR
+                       ? NULL
+                       : adl_calloc(param->count, sizeof(float));
+        adl_init_param(param, 1, params[i]);
+    }
+    struct adl_pool *pool = adl_pool_create(threads, &err);
+    struct adl_tape *tape = adl_tape_create(graph, IMAGE, IMAGE, BATCH, memory, pool, &err);
+    CU_ASSERT_FATAL(tape != NULL);
+    formula_param("bas image", 0, 1.5, (size_t)BATCH * IMAGE * IMAGE * 3, adl_tape_input(tape));
+    adl_tape_forward(tape, BATCH, params, &mode);
+    double loss = adl_method_loss(&adl_method_bas, tape, &targets, &mode, 1, NULL);
+    adl_tape_backward(tape, params, &mode, grads);
+    bits = formula_fnv1a64(&loss, sizeof loss);
+    for (size_t i = 0; i < count; i++) {
+        const float *values = grads[i] ? grads[i] : params[i];
+        size_t bytes = adl_graph_param(graph, (int)i)->count * sizeof(float);
+        bits = bits * 31 + formula_fnv1a64(values, bytes);
+        adl_free(params[i]);
+        adl_free(grads[i]);
+    }
+    adl_free(params);
+    adl_free(grads);
+    adl_tape_free(tape);
+    adl_pool_free(pool);
+    return bits;
+}
+
+static void the_same_bits_for_any_threads_and_memory(void)
+{
+    struct adl_error err = {0};
+    struct adl_arch arch;
+    adl_arch_init(&arch, &adl_backbone_mobilenet_v1);
+    arch.method = &adl_method_bas;
+    arch.num_classes = 5;
+    arch.width = 0.25;
+    struct adl_graph *graph = adl_arch_build(&arch, IMAGE, IMAGE, &err);
+    CU_ASSERT_FATAL(graph != NULL);
+    uint64_t bits = step_bits(graph, ADL_TAPE_SHARED, 1);
+    CU_ASSERT_EQUAL(step_bits(graph, ADL_TAPE_SHARED, 2), bits);
+    CU_ASSERT_EQUAL(step_bits(graph, ADL_TAPE_SHARED, 3), bits);
+    CU_ASSERT_EQUAL(step_bits(graph, ADL_TAPE_KEPT, 1), bits);
+    adl_graph_free(graph);
+}
+
+/* Other backbones, and the large map, are refused in words. */
+static void what_it_cannot_do_is_refused(void)
+{
+    for (const struct adl_backbone *const *backbone = adl_backbones; *backbone; backbone++) {
+        struct adl_error err = {0};
+        struct adl_arch arch;
+        adl_arch_init(&arch, *backbone);
+        arch.method = &adl_method_bas;
+        arch.large_feature_map = (*backbone)->has_base;
+        CU_ASSERT(adl_arch_check(&arch, &err) < 0 && err.kind == ADL_ERR_ARG);
+        CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "bas"));
+    }
+}
+
+TEST_SUITE(bas, {"agrees with PyTorch", agrees_with_pytorch},
+           {"the background trains no upper layer", the_background_trains_no_upper_layer},
+           {"the copy keeps running statistics", the_copy_keeps_running_statistics},
+           {"gradients are divided", gradients_are_divided},
+           {"the same bits for any threads and memory", the_same_bits_for_any_threads_and_memory},
+           {"what it cannot do is refused", what_it_cannot_do_is_refused});
