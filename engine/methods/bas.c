@@ -23,8 +23,10 @@
  * running ones. F is detached where it is erased, and z1[y] where it divides, so b has a gradient
  * through M alone. Where b is 1 it has none.
  *
- * At inference the class map is M, whose channels the map rule averages over the best classes
- * (wsol/map_rule.h). New convolutions start as Xavier's uniform distribution. */
+ * While z1[y] is small, the area term shrinks M unopposed, and a sigmoid near 0 hardly comes back.
+ * So training may begin with the classifier alone (--bas-warmup; the published training does not).
+ *
+ * At inference the class map is M. New convolutions start as Xavier's uniform distribution. */
 
 #include <string.h>
 
@@ -375,7 +377,7 @@ static double bas_loss(struct adl_tape *tape, const struct adl_targets *targets,
     return loss + beta * area / (double)values;
 }
 
-static const char *const options[] = {"bas-alpha", "bas-beta", NULL};
+static const char *const options[] = {"bas-alpha", "bas-beta", "bas-warmup", NULL};
 
 const struct adl_method adl_method_bas = {
     .name = "bas", .branches = bas_branches, .loss = bas_loss, .options = options};

@@ -2,7 +2,17 @@
 
 #include "server/options/method_options.h"
 
+#include <math.h>
+
 const char *const adl_method_draws[] = {"random", "drop", "importance", "none", NULL};
+
+bool adl_method_on(const struct adl_method_settings *s, const struct adl_method *method,
+                   double epochs)
+{
+    if (method->branches)
+        return epochs >= s->bas_warmup;
+    return method->layer && s->adl_draw != ADL_METHOD_DRAW_NONE;
+}
 
 struct adl_train_mode adl_method_mode(const struct adl_method_settings *s,
                                       const struct adl_method *method)

@@ -21,6 +21,7 @@ struct adl_method_settings {
     double cutmix_prob;
     double bas_alpha;
     double bas_beta;
+    double bas_warmup; /* epochs */
     double lr;
     double lr_classifier_ratio;
     double momentum;
@@ -52,6 +53,9 @@ extern const char *const adl_method_draws[]; /* by enum adl_draw, then none */
      .metavar = "A", .help = "weight of the cross-entropy of the foreground's logits"},        \
     {"bas-beta", ADL_DOUBLE(s, field.bas_beta), .min = 0, .max = 100, .value = "1.5",          \
      .metavar = "B", .help = "weight of the area of the label's map; more makes smaller boxes"}, \
+    {"bas-warmup", ADL_DOUBLE(s, field.bas_warmup), .min = 0, .max = 100000, .value = "1",         \
+     .metavar = "EPOCHS",                                                                          \
+     .help = "epochs in which the classifier alone learns, before its scores train the map"},      \
     {"lr", ADL_DOUBLE(s, field.lr), .min = 0, .max = 100, .value = "0.01", .metavar = "RATE",  \
      .help = "learning rate"},                                                                 \
     {"lr-classifier-ratio", ADL_DOUBLE(s, field.lr_classifier_ratio), .min = 0, .max = 10000,  \
@@ -69,10 +73,14 @@ extern const char *const adl_method_draws[]; /* by enum adl_draw, then none */
      .value = "0", .metavar = "E", .help = "label smoothing of the cross-entropy"}
 /* clang-format on */
 
-/* Returns the mode of a training step of a network of this method. `key` is 0 and `labels` NULL;
- * the caller sets them. */
+/* Returns the mode of a training step of a network of this method, which is on. `key` is 0 and
+ * `labels` NULL; the caller sets them. */
 struct adl_train_mode adl_method_mode(const struct adl_method_settings *settings,
                                       const struct adl_method *method);
+/* Returns whether the method takes part in a step: not while its classifier is warming up. `epochs`
+ * are those trained so far. */
+bool adl_method_on(const struct adl_method_settings *settings, const struct adl_method *method,
+                   double epochs);
 /* Returns the optimizer's constants. */
 struct adl_sgd adl_method_sgd(const struct adl_method_settings *settings);
 

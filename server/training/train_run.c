@@ -128,7 +128,8 @@ static int make_config(struct adl_train_run *run, struct adl_error *err)
                                                     : (json_decref(adl), 0));
     if (!failed && model->arch.method->branches)
         failed = json_object_set_new(run->config, "bas_alpha", json_real(m->bas_alpha)) |
-                 json_object_set_new(run->config, "bas_beta", json_real(m->bas_beta));
+                 json_object_set_new(run->config, "bas_beta", json_real(m->bas_beta)) |
+                 json_object_set_new(run->config, "bas_warmup", json_real(m->bas_warmup));
     if (!failed && decodes_fast(s))
         failed = json_object_set_new(run->config, "fast_decode", json_true());
     if (!failed && run->fine_tunes)

@@ -55,6 +55,8 @@ double adl_train_batch(struct adl_train_run *run, const struct adl_batch *batch)
     key = adl_rng_splitmix(&key) + ((uint64_t)run->epoch << 32) + batch->number;
     run->mode.key = adl_rng_splitmix(&key);
     run->mode.labels = batch->labels;
+    run->mode.method_layers = adl_method_on(&s->method, run->model->arch.method,
+                                            run->epoch + (double)batch->number / (double)batches);
     struct adl_targets targets = {.labels = batch->labels, .smoothing = s->method.label_smoothing};
     write_input(run, batch, &targets);
     adl_tape_forward(run->tape, (int)batch->count, params, &run->mode);

@@ -1,0 +1,111 @@
+/* `train --method bas` on generated images: the same bits however it runs, what it learns, and how
+ * its models are taken by others. */
+
+#include "support/test.h"
+
+#include <jansson.h>
+#include <string.h>
+
+#include "base/size.h"
+#include "methods/methods.h"
+#include "models/file/load.h"
+#include "models/model.h"
+#include "server/options/arch_options.h"
+#include "support/scratch.h"
+#include "support/train_fixture.h"
+
+#define METHOD                                                                                     \
+    "--method", "bas", "--bas-warmup", "1", "--seed", "5", "--lr", "0.005",                        \
+        "--lr-classifier-ratio", "2"
+
+static void same_bits_however_it_runs(void)
+{
+    struct adl_error err;
+    train_directories("bas-bits");
+    TEST_OK(TRAIN("one", false, &err, METHOD, "--epochs", "2", "--threads", "1"), &err);
+    TEST_OK(TRAIN("two", false, &err, METHOD, "--epochs", "2", "--threads", "2"), &err);
+    CU_ASSERT(strcmp(train_digest("one/last.safetensors"), train_digest("two/last.safetensors")) ==
+              0);
+    CU_ASSERT(train_in_parts(
+                  "parts", (const char *const[]){TRAIN_COMMON, METHOD, "--epochs", "2", NULL}) > 2);
+    CU_ASSERT(
+        strcmp(train_digest("one/last.safetensors"), train_digest("parts/last.safetensors")) == 0);
+    TEST_OK(TRAIN("other", false, &err, METHOD, "--epochs", "2", "--bas-beta", "1"), &err);
+    CU_ASSERT(
+        strcmp(train_digest("one/last.safetensors"), train_digest("other/last.safetensors")) != 0);
+    CU_ASSERT(TRAIN("one", false, &err, METHOD, "--epochs", "3", "--resume", "--bas-alpha", "1") <
+              0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "bas_alpha 0.5, not 1"));
+}
+
+static double figure(const json_t *line, const char *key)
+{
+    return json_number_value(json_object_get(line, key));
+}
+
+/* The classifier warms up alone: the map's head keeps its first values, and the loss is the
+ * cross-entropy. Then the terms of the method come on top, and fall. */
+static void learns_two_colours(void)
+{
+    struct adl_error err;
+    train_lists("bas-learns");
+    TEST_OK(TRAIN("run", false, &err, METHOD, "--epochs", "24", "--schedule", "cosine",
+                  "--crop-size", "64", "--resize-size", "72", "--lr", "0.01", "--bas-warmup", "15"),
+            &err);
+    json_t *lines = train_metrics("run");
+    CU_ASSERT_EQUAL_FATAL(json_array_size(lines), 24);
+    const json_t *last = json_array_get(lines, 23);
+    double alone = figure(json_array_get(lines, 14), "train_loss");
+    double first = figure(json_array_get(lines, 15), "train_loss");
+    CU_ASSERT(figure(last, "train_top1") >= 95);
+    CU_ASSERT(alone < 0.69);
+    CU_ASSERT(first > alone + 0.5);
+    CU_ASSERT(figure(last, "train_loss") < first - 0.3);
+    json_decref(lines);
+}
+
+/* Loads the model of a run as `--method NAME` asks for it; returns whether that succeeded. */
+static bool loads_as(const char *file, const struct adl_method *method, struct adl_error *err)
+{
+    struct adl_arch_settings settings = {.arch = -1, .activation = -1, .padding = -1, .method = 0};
+    while (method && adl_methods[settings.method] != method)
+        settings.method++;
+    if (!method)
+        settings.method = -1;
+    struct adl_model *model = adl_arch_load_model(scratch_path("%s", file), &settings, NULL, err);
+    bool loaded = model != NULL;
+    CU_ASSERT(!loaded ||
+              (strcmp(model->arch.method->name, "bas") == 0) == (strncmp(file, "bas", 3) == 0));
+    adl_model_free(model);
+    return loaded;
+}
+
+/* A model file says that it is of the method; another method's network is not made from it, but a
+ * run may start from its weights, or from those of another method. */
+static void models_keep_their_method(void)
+{
+    struct adl_error err;
+    train_directories("bas-models");
+    TEST_OK(TRAIN("bas", false, &err, METHOD, "--epochs", "1"), &err);
+    CU_ASSERT(loads_as("bas/last.safetensors", NULL, &err));
+    CU_ASSERT(loads_as("bas/last.safetensors", &adl_method_bas, &err));
+    CU_ASSERT(!loads_as("bas/last.safetensors", &adl_method_cam, &err));
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_ARG);
+
+    TEST_OK(TRAIN("cam", false, &err, "--epochs", "1", "--method", "cam", "--init",
+                  scratch_path("bas/last.safetensors")),
+            &err);
+    CU_ASSERT(loads_as("cam/last.safetensors", NULL, &err));
+    err = (struct adl_error){0};
+    CU_ASSERT(!loads_as("cam/last.safetensors", &adl_method_bas, &err));
+    TEST_OK(TRAIN("bas2", false, &err, METHOD, "--epochs", "1", "--init",
+                  scratch_path("cam/last.safetensors")),
+            &err);
+    CU_ASSERT(!train_logged("below the classifier"));
+    CU_ASSERT(loads_as("bas2/last.safetensors", NULL, &err));
+}
+
+TEST_SUITE(train_bas, {"the same bits however it runs", same_bits_however_it_runs},
+           {"learns two colours", learns_two_colours},
+           {"models keep their method", models_keep_their_method});
+TEST_SLOW(learns_two_colours);
