@@ -120,6 +120,9 @@
  * thresholds. */
 #define ADL_LIMIT_CURVE_STEPS 100000
 
+/* Classes whose maps are averaged: the published training of CUB takes 200. */
+#define ADL_LIMIT_MAP_CLASSES 1000
+
 /* --- HTTP ---------------------------------------------------------------- */
 
 /* --max-body: a large photograph from a camera. */

@@ -77,7 +77,7 @@ static size_t add_candidates(struct candidate *list, size_t count, int maps,
 }
 
 /* Lists the candidates, simple rules first, and returns their number. The current rule is the last
- * one, in case it is not among the others. */
+ * one, in case it is not among the others; the others take over its number of classes. */
 static size_t list_candidates(const struct adl_map_rule *current, int maps, struct candidate *list)
 {
     static const double pas[] = {0.98, 0.95, 0.9, 0.85, 0.8, 0.7};
@@ -88,6 +88,8 @@ static size_t list_candidates(const struct adl_map_rule *current, int maps, stru
         count = add_candidates(list, count, maps, ADL_MAP_IVR, p * 0.05);
     for (size_t i = 0; i < ADL_COUNT(pas); i++)
         count = add_candidates(list, count, maps, ADL_MAP_PAS, pas[i]);
+    for (size_t i = 0; i < count; i++)
+        list[i].rule.classes = current->classes;
     list[count++] =
         (struct candidate){*current, current->foreground ? MAP_BEFORE : (int)current->weights};
     return count;
@@ -424,7 +426,8 @@ static int collect_one(void *context, const struct adl_evaluate_visit *visit, st
         return adl_fail_nomem(err, "the calibration");
     for (int w = 0; w < 2; w++)
         adl_session_cam(visit->session, visit->slot, entry->class_id,
-                        &(struct adl_map_rule){.weights = (enum adl_map_weights)w},
+                        &(struct adl_map_rule){.weights = (enum adl_map_weights)w,
+                                               .classes = c->current->classes},
                         sample->cams[w]);
     if (c->current->foreground)
         adl_session_cam(visit->session, visit->slot, entry->class_id, c->current,

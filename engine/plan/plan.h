@@ -69,7 +69,8 @@ struct adl_shape adl_plan_input_shape(const struct adl_plan *plan);
 /* Returns the shape of an output at the plan's input size; all zero if the network has none. */
 struct adl_shape adl_plan_output_shape(const struct adl_plan *plan, enum adl_output which);
 /* Returns the classifier's weights, classes x feature channels, which are those of the
- * 1x1 convolution in a network that ends in a class map. Owned by the plan. */
+ * 1x1 convolution in a network that ends in a class map. Owned by the plan; NULL where the class
+ * map is not a weighted sum of the features. */
 const float *adl_plan_classifier(const struct adl_plan *plan);
 /* Returns "generic", "avx2" or "avx512". */
 const char *adl_plan_isa_name(const struct adl_plan *plan);

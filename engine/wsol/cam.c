@@ -47,6 +47,17 @@ void adl_cam_channel(const float *class_map, size_t pixels, size_t classes, size
         cam[pixel] = class_map[pixel * classes + class_id];
 }
 
+void adl_cam_mean(const float *class_map, size_t pixels, size_t classes, const size_t *channels,
+                  size_t count, float *cam)
+{
+    for (size_t pixel = 0; pixel < pixels; pixel++) {
+        double sum = 0;
+        for (size_t i = 0; i < count; i++)
+            sum += (double)class_map[pixel * classes + channels[i]];
+        cam[pixel] = (float)(sum / (double)count);
+    }
+}
+
 void adl_softmax(const float *logits, size_t count, float *probabilities)
 {
     float greatest = -INFINITY;

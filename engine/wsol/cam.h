@@ -20,6 +20,11 @@ void adl_cam_weighted(const float *features, size_t pixels, size_t channels, con
 void adl_cam_channel(const float *class_map, size_t pixels, size_t classes, size_t class_id,
                      float *cam);
 
+/* Computes the mean over `count` channels of a class map, pixels x classes (NHWC), summed in the
+ * given order in double. */
+void adl_cam_mean(const float *class_map, size_t pixels, size_t classes, const size_t *channels,
+                  size_t count, float *cam);
+
 /* Computes probabilities = softmax(logits). The largest logit is subtracted first, so that exp
  * cannot overflow. The two arrays may be one. */
 void adl_softmax(const float *logits, size_t count, float *probabilities);

@@ -36,14 +36,14 @@ bool adl_map_has_percentile(enum adl_map_normalise normalise)
 bool adl_map_rule_is_reference(const struct adl_map_rule *rule)
 {
     return rule->weights == ADL_MAP_WEIGHTS_ALL && rule->normalise == ADL_MAP_MINMAX &&
-           !rule->foreground;
+           rule->classes <= 1 && !rule->foreground;
 }
 
 bool adl_map_rule_equal(const struct adl_map_rule *a, const struct adl_map_rule *b)
 {
     return a->weights == b->weights && a->normalise == b->normalise &&
            a->percentile == b->percentile && a->threshold == b->threshold &&
-           a->foreground == b->foreground;
+           ADL_MAX(a->classes, 1) == ADL_MAX(b->classes, 1) && a->foreground == b->foreground;
 }
 
 int adl_map_rule_change(struct adl_map_rule *rule, const struct adl_map_changes *changes,
@@ -68,6 +68,8 @@ int adl_map_rule_change(struct adl_map_rule *rule, const struct adl_map_changes 
     }
     if (changes->threshold >= 0)
         changed.threshold = changes->threshold;
+    if (changes->classes >= 0)
+        changed.classes = changes->classes;
     if (changes->foreground > 0 && !head)
         return adl_fail(err, ADL_ERR_ARG,
                         "the model has no foreground head; make one with adl-server calibrate "

@@ -14,6 +14,8 @@
 enum adl_map_weights {
     ADL_MAP_WEIGHTS_ALL,     /* all: the reference */
     ADL_MAP_WEIGHTS_POSITIVE /* those above 0 (NWC: Bae et al., ECCV 2020); the logits keep all */
+    /* A class map that is not a weighted sum of the features has no such weights, and is taken as
+     * it is with both. */
 };
 extern const char *const adl_map_weights_names[]; /* "all", "positive", NULL */
 
@@ -37,6 +39,10 @@ struct adl_map_rule {
     /* The few-box head (wsol/foreground.h) that the class map is combined with; borrowed from the
      * model. NULL: the class map alone. */
     const float *foreground;
+    /* Of a network that outputs a class map: the mean over the maps of this many classes, the class
+     * asked for and the others with the highest logits, up to ADL_LIMIT_MAP_CLASSES (Wu et al.,
+     * CVPR 2022). 0 and 1: the class alone. Other networks ignore it. */
+    int classes;
 };
 
 /* Returns whether a normalisation depends on a percentile. */
@@ -53,13 +59,15 @@ struct adl_map_changes {
     int normalise;     /* enum adl_map_normalise; -1: unchanged */
     double percentile; /* 0..1; negative: unchanged, or the default of another `normalise` */
     double threshold;  /* 0..1; negative: unchanged */
+    int classes;       /* 1 to ADL_LIMIT_MAP_CLASSES; -1: unchanged */
     int foreground;    /* 1: with the model's few-box head, 0: without it; -1: unchanged */
 };
 
 /* No change. */
 #define ADL_MAP_NO_CHANGES                                                                         \
     {                                                                                              \
-        .weights = -1, .normalise = -1, .percentile = -1, .threshold = -1, .foreground = -1        \
+        .weights = -1, .normalise = -1, .percentile = -1, .threshold = -1, .classes = -1,          \
+        .foreground = -1                                                                           \
     }
 
 /* Applies the changes to the rule; `head` is the few-box head of the model, or NULL. Fails with

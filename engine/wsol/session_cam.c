@@ -3,8 +3,26 @@
 
 #include "wsol/session_cam.h"
 
+#include "base/limits.h"
+#include "base/size.h"
 #include "wsol/cam.h"
 #include "wsol/foreground.h"
+
+/* Makes the mean of the maps of a class and of the others with the highest logits. */
+static void best_classes(const struct adl_session *session, int index, int class_id,
+                         const struct adl_map_rule *rule, size_t pixels, size_t classes, float *cam)
+{
+    size_t best[ADL_LIMIT_MAP_CLASSES], wanted = ADL_MIN((size_t)rule->classes, ADL_COUNT(best));
+    const float *logits = adl_session_output(session, ADL_OUTPUT_LOGITS, index);
+    size_t count = adl_top_k(logits, classes, wanted, best), place = 0;
+
+    while (place < count && best[place] != (size_t)class_id)
+        place++;
+    if (place == count)
+        best[count - 1] = (size_t)class_id;
+    adl_cam_mean(adl_session_output(session, ADL_OUTPUT_CLASS_MAP, index), pixels, classes, best,
+                 count, cam);
+}
 
 void adl_session_cam(const struct adl_session *session, int index, int class_id,
                      const struct adl_map_rule *rule, float *cam)
@@ -14,14 +32,18 @@ void adl_session_cam(const struct adl_session *session, int index, int class_id,
     struct adl_shape shape = adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES);
     size_t pixels = (size_t)shape.h * (size_t)shape.w, channels = (size_t)shape.c;
     const float *features = adl_session_output(session, ADL_OUTPUT_FEATURES, index);
+    const float *weights = adl_plan_classifier(plan);
 
-    if (map.c > 0 && rule->weights == ADL_MAP_WEIGHTS_ALL)
-        adl_cam_channel(adl_session_output(session, ADL_OUTPUT_CLASS_MAP, index), pixels,
-                        (size_t)map.c, (size_t)class_id, cam);
-    else
-        adl_cam_weighted(features, pixels, channels,
-                         adl_plan_classifier(plan) + (size_t)class_id * channels, rule->weights,
-                         cam);
+    if (map.c > 0 && (rule->weights == ADL_MAP_WEIGHTS_ALL || !weights)) {
+        if (rule->classes > 1)
+            best_classes(session, index, class_id, rule, pixels, (size_t)map.c, cam);
+        else
+            adl_cam_channel(adl_session_output(session, ADL_OUTPUT_CLASS_MAP, index), pixels,
+                            (size_t)map.c, (size_t)class_id, cam);
+    } else {
+        adl_cam_weighted(features, pixels, channels, weights + (size_t)class_id * channels,
+                         rule->weights, cam);
+    }
     if (rule->foreground)
         adl_foreground_map(features, pixels, channels, rule->foreground, cam);
 }

@@ -7,8 +7,9 @@
 /* Computes the class activation map of image `index` of the session's last run by the rule, not
  * normalised: h x w floats, the sides of ADL_OUTPUT_FEATURES. The map is the sum of the features
  * weighted by the class's classifier weights. If the network outputs a class map and all weights
- * are wanted, it is the class's channel of that output, which includes the bias. A few-box head of
- * the rule is then combined with the map (wsol/foreground.h). */
+ * are wanted, it is the class's channel of that output, which includes the bias, or the mean over
+ * the channels of several classes (rule->classes). A few-box head of the rule is then combined with
+ * the map (wsol/foreground.h). */
 void adl_session_cam(const struct adl_session *session, int index, int class_id,
                      const struct adl_map_rule *rule, float *cam);
 

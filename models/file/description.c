@@ -71,6 +71,8 @@ static int add_rule(json_t *cam, const struct adl_map_rule *rule)
                                       json_string(adl_map_normalise_names[rule->normalise]));
     if (adl_map_has_percentile(rule->normalise))
         failed |= json_object_set_new(cam, "map_percentile", json_real(rule->percentile));
+    if (rule->classes > 1)
+        failed |= json_object_set_new(cam, "map_classes", json_integer(rule->classes));
     return failed;
 }
 
@@ -309,6 +311,12 @@ static int read_cam(struct adl_model *model, const json_t *json, struct adl_erro
     rule->percentile = adl_map_default_percentile(rule->normalise);
     ADL_TRY(read_fraction(cam, "map_percentile", &rule->percentile, err));
     ADL_TRY(read_fraction(cam, "threshold", &rule->threshold, err));
+    const json_t *classes = json_object_get(cam, "map_classes");
+    if (classes && (!json_is_integer(classes) || json_integer_value(classes) < 1 ||
+                    json_integer_value(classes) > ADL_LIMIT_MAP_CLASSES))
+        return adl_fail(err, ADL_ERR_FORMAT, "cam.map_classes is not an integer from 1 to %d",
+                        ADL_LIMIT_MAP_CLASSES);
+    rule->classes = (int)json_integer_value(classes);
     const json_t *foreground = json_object_get(cam, "foreground");
     if (foreground && !json_is_boolean(foreground))
         return adl_fail(err, ADL_ERR_FORMAT, "cam.foreground is not true or false");

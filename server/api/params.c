@@ -14,16 +14,28 @@
 
 /* --- the query --------------------------------------------------------------- */
 
-static int parse_top_k(struct adl_params *params, const char *text, struct adl_error *err)
+/* Parses the value of the parameter `name`, an integer from 1 to `most`. */
+static int parse_count(int *out, const char *name, int most, const char *text,
+                       struct adl_error *err)
 {
     size_t digits = strspn(text, "0123456789");
     long value = digits > 0 && digits < 6 && !text[digits] ? strtol(text, NULL, 10) : 0;
 
-    if (value < 1 || value > ADL_LIMIT_TOP_K)
-        return adl_fail(err, ADL_ERR_ARG, "top_k=%s: has to be an integer from 1 to %d",
-                        ADL_SHORT(text), ADL_LIMIT_TOP_K);
-    params->top_k = (int)value;
+    if (value < 1 || value > most)
+        return adl_fail(err, ADL_ERR_ARG, "%s=%s: has to be an integer from 1 to %d", name,
+                        ADL_SHORT(text), most);
+    *out = (int)value;
     return 0;
+}
+
+static int parse_top_k(struct adl_params *params, const char *text, struct adl_error *err)
+{
+    return parse_count(&params->top_k, "top_k", ADL_LIMIT_TOP_K, text, err);
+}
+
+static int parse_map_classes(struct adl_params *params, const char *text, struct adl_error *err)
+{
+    return parse_count(&params->map.classes, "map_classes", ADL_LIMIT_MAP_CLASSES, text, err);
 }
 
 /* Parses the value of the parameter `name`, a number from 0 to 1. */
@@ -157,6 +169,7 @@ static const struct {
     {"map_weights", parse_weights},
     {"map_normalise", parse_normalise},
     {"map_percentile", parse_percentile},
+    {"map_classes", parse_map_classes},
     {"foreground", parse_foreground},
 };
 
@@ -170,7 +183,7 @@ static int fail_unknown(const char *name, struct adl_error *err)
                     nearest.best ? "; did you mean "
                                  : "; the parameters are model, top_k, class, "
                                    "threshold, boxes, heatmap, map, map_weights, map_normalise, "
-                                   "map_percentile and foreground",
+                                   "map_percentile, map_classes and foreground",
                     nearest.best ? nearest.best : "", nearest.best ? "?" : "");
 }
 

@@ -212,6 +212,8 @@ static void print_rule(FILE *out, const char *title, const struct adl_map_rule *
             adl_map_weights_names[rule->weights], adl_map_normalise_names[rule->normalise]);
     if (adl_map_has_percentile(rule->normalise))
         fprintf(out, " %g", rule->percentile);
+    if (rule->classes > 1)
+        fprintf(out, ", mean of %d classes", rule->classes);
     fprintf(out, ", threshold %g\n", rule->threshold);
 }
 

@@ -93,6 +93,8 @@ static void print_map_rule(const struct adl_map_rule *rule)
            adl_map_normalise_names[rule->normalise]);
     if (adl_map_has_percentile(rule->normalise))
         printf(" %.6g", rule->percentile);
+    if (rule->classes > 1)
+        printf(", mean of %d classes", rule->classes);
     printf(", threshold %.6g\n", rule->threshold);
 }
 

@@ -16,6 +16,8 @@ struct adl_map_changes adl_map_options_changes(const struct adl_map_settings *se
         changes.percentile = settings->percentile;
     if (adl_options_given(options, "threshold"))
         changes.threshold = settings->threshold;
+    if (adl_options_given(options, "map-classes"))
+        changes.classes = settings->classes;
     if (adl_options_given(options, "foreground"))
         changes.foreground = settings->foreground;
     return changes;

@@ -3,6 +3,7 @@
 
 /* Options that change how class maps are formed and cut; several subcommands have them. */
 
+#include "base/limits.h"
 #include "server/options/options.h"
 #include "wsol/map_rule.h"
 
@@ -12,6 +13,7 @@ struct adl_map_settings {
     int normalise;
     double percentile;
     double threshold;
+    int classes;
     bool foreground;
 };
 
@@ -37,6 +39,9 @@ extern const char *const adl_map_bases[]; /* "model", "reference", NULL */
     {"map-percentile", ADL_DOUBLE(s, field.percentile), .min = 0, .max = 1, .metavar = "P",    \
      .default_note = "the model's, or 0.9 of pas and 0.45 of ivr",                             \
      .help = "percentile of pas and ivr"},                                                     \
+    {"map-classes", ADL_INT(s, field.classes), .min = 1, .max = ADL_LIMIT_MAP_CLASSES,         \
+     .metavar = "K", .default_note = "the model's",                                            \
+     .help = "networks with a class map, such as those of bas: the mean over the K best classes"}, \
     {"foreground", ADL_FLAG(s, field.foreground), .default_note = "where the model has one",   \
      .help = "make the map with the model's few-box head; --foreground=false: without it"}
 /* clang-format on */

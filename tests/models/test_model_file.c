@@ -20,7 +20,11 @@ static void what_is_saved_is_loaded(void)
     model->arch.bn_eps = 0.001;
     model->mean[1] = 0.1f;
     model->std[2] = 1.0f / 3;
-    model->map = (struct adl_map_rule){ADL_MAP_WEIGHTS_POSITIVE, ADL_MAP_IVR, 0.55, 0.123, NULL};
+    model->map = (struct adl_map_rule){.weights = ADL_MAP_WEIGHTS_POSITIVE,
+                                       .normalise = ADL_MAP_IVR,
+                                       .percentile = 0.55,
+                                       .threshold = 0.123,
+                                       .classes = 3};
     model->calibration = json_pack("{s:i}", "images", 57);
     model->training = json_pack("{s:i}", "epochs", 40);
     model->metrics = json_pack("{s:f}", "top1_loc", 62.29);

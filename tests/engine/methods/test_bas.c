@@ -9,9 +9,12 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "models/arch.h"
+#include "plan/session.h"
 #include "support/bas_net.h"
 #include "support/formula.h"
 #include "train/init.h"
+#include "wsol/cam.h"
+#include "wsol/session_cam.h"
 
 /* Loss, sums and norms of the gradients of the same network in PyTorch, in double: the formulas at
  * the head of methods/bas.c with detach() for what is detached and for the copy's parameters,
@@ -142,7 +145,7 @@ static void gradients_are_divided(void)
 
 /* --- in a backbone ----------------------------------------------------------------------- */
 
-enum { IMAGE = 64, BATCH = 2 };
+enum { IMAGE = 64, IMAGE_CLASSES = 5, BATCH = 2 };
 
 /* Takes a step of mobilenet_v1 and returns a hash of its gradients and running statistics. */
 static uint64_t step_bits(const struct adl_graph *graph, enum adl_tape_memory memory, int threads)
@@ -187,20 +190,114 @@ static uint64_t step_bits(const struct adl_graph *graph, enum adl_tape_memory me
     return bits;
 }
 
-static void the_same_bits_for_any_threads_and_memory(void)
+static struct adl_graph *backbone_graph(void)
 {
     struct adl_error err = {0};
     struct adl_arch arch;
     adl_arch_init(&arch, &adl_backbone_mobilenet_v1);
     arch.method = &adl_method_bas;
-    arch.num_classes = 5;
+    arch.num_classes = IMAGE_CLASSES;
     arch.width = 0.25;
     struct adl_graph *graph = adl_arch_build(&arch, IMAGE, IMAGE, &err);
     CU_ASSERT_FATAL(graph != NULL);
+    return graph;
+}
+
+static void the_same_bits_for_any_threads_and_memory(void)
+{
+    struct adl_graph *graph = backbone_graph();
     uint64_t bits = step_bits(graph, ADL_TAPE_SHARED, 1);
     CU_ASSERT_EQUAL(step_bits(graph, ADL_TAPE_SHARED, 2), bits);
     CU_ASSERT_EQUAL(step_bits(graph, ADL_TAPE_SHARED, 3), bits);
     CU_ASSERT_EQUAL(step_bits(graph, ADL_TAPE_KEPT, 1), bits);
+    adl_graph_free(graph);
+}
+
+/* Whether two arrays agree up to rounding. */
+static bool is_close(const float *a, const float *b, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!(fabsf(a[i] - b[i]) <= 1e-4f * (1 + fabsf(b[i]))))
+            return false;
+    return true;
+}
+
+/* Checks the maps that rules make from a session's outputs. */
+static void check_rules(const struct adl_session *session, size_t pixels)
+{
+    const float *maps = adl_session_output(session, ADL_OUTPUT_CLASS_MAP, 0);
+    const float *logits = adl_session_output(session, ADL_OUTPUT_LOGITS, 0);
+    float cam[IMAGE], alone[IMAGE];
+    size_t worst = 0, best[2];
+    CU_ASSERT_FATAL(pixels <= IMAGE);
+    for (size_t i = 1; i < IMAGE_CLASSES; i++)
+        worst = logits[i] < logits[worst] ? i : worst;
+    adl_top_k(logits, IMAGE_CLASSES, 2, best);
+    adl_session_cam(session, 0, (int)worst, &(struct adl_map_rule){0}, alone);
+    for (size_t i = 0; i < pixels; i++)
+        CU_ASSERT_EQUAL(alone[i], maps[i * IMAGE_CLASSES + worst]);
+    /* There are no weights that could be left out. */
+    adl_session_cam(session, 0, (int)worst,
+                    &(struct adl_map_rule){.weights = ADL_MAP_WEIGHTS_POSITIVE, .classes = 1}, cam);
+    CU_ASSERT_EQUAL(memcmp(cam, alone, pixels * sizeof *cam), 0);
+    /* The class asked for is among the classes, even the worst one. */
+    adl_session_cam(session, 0, (int)worst, &(struct adl_map_rule){.classes = 2}, cam);
+    for (size_t i = 0; i < pixels; i++) {
+        const float *at = maps + i * IMAGE_CLASSES;
+        CU_ASSERT_DOUBLE_EQUAL(cam[i], ((double)at[best[0]] + (double)at[worst]) / 2, 1e-7);
+    }
+    adl_session_cam(session, 0, (int)best[1], &(struct adl_map_rule){.classes = 2}, cam);
+    for (size_t i = 0; i < pixels; i++) {
+        const float *at = maps + i * IMAGE_CLASSES;
+        CU_ASSERT_DOUBLE_EQUAL(cam[i], ((double)at[best[0]] + (double)at[best[1]]) / 2, 1e-7);
+    }
+    /* More classes than there are. */
+    adl_session_cam(session, 0, 0, &(struct adl_map_rule){.classes = 999}, cam);
+    CU_ASSERT_DOUBLE_EQUAL(cam[0], (maps[0] + maps[1] + maps[2] + maps[3] + maps[4]) / 5, 1e-6);
+}
+
+/* At inference the network is that of training with running statistics, without the branches of
+ * training; its class map is M. */
+static void inference_gives_the_map(void)
+{
+    struct adl_error err = {0};
+    const struct adl_train_mode mode = {.frozen_batchnorm = true};
+    struct adl_graph *graph = backbone_graph();
+    size_t count = (size_t)adl_graph_param_count(graph);
+    float **params = adl_calloc(count, sizeof *params);
+    for (size_t i = 0; i < count; i++) {
+        params[i] = adl_malloc(adl_graph_param(graph, (int)i)->count, sizeof(float));
+        adl_init_param(adl_graph_param(graph, (int)i), 1, params[i]);
+    }
+    struct adl_plan *plan =
+        adl_plan_create(graph, (const float *const *)params,
+                        &(struct adl_plan_options){.input_h = IMAGE, .input_w = IMAGE}, &err);
+    struct adl_session *session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
+    struct adl_tape *tape = adl_tape_create(graph, IMAGE, IMAGE, 1, ADL_TAPE_KEPT, NULL, &err);
+    CU_ASSERT_FATAL(session != NULL && tape != NULL);
+    formula_param("bas image", 0, 1.5, (size_t)IMAGE * IMAGE * 3, adl_tape_input(tape));
+    memcpy(adl_session_input(session, 0), adl_tape_input(tape), sizeof(float) * IMAGE * IMAGE * 3);
+    adl_tape_forward(tape, 1, params, &mode);
+    adl_session_run(session, 1);
+    struct adl_shape shape = adl_plan_output_shape(plan, ADL_OUTPUT_CLASS_MAP);
+    CU_ASSERT(shape.h == IMAGE / 8 && shape.w == IMAGE / 8 && shape.c == IMAGE_CLASSES);
+    CU_ASSERT(is_close(adl_session_output(session, ADL_OUTPUT_LOGITS, 0), adl_tape_logits(tape),
+                       IMAGE_CLASSES));
+    CU_ASSERT(is_close(adl_session_output(session, ADL_OUTPUT_CLASS_MAP, 0),
+                       adl_tape_value(tape, adl_graph_output(graph, ADL_OUTPUT_CLASS_MAP)),
+                       adl_shape_count(shape)));
+    check_rules(session, (size_t)shape.h * (size_t)shape.w);
+    for (int i = 0; i < adl_plan_step_count(plan); i++) {
+        struct adl_step_info info;
+        adl_plan_step_info(plan, i, &info);
+        CU_ASSERT_PTR_NULL(strstr(info.name, "background"));
+    }
+    for (size_t i = 0; i < count; i++)
+        adl_free(params[i]);
+    adl_free(params);
+    adl_tape_free(tape);
+    adl_session_free(session);
+    adl_plan_unref(plan);
     adl_graph_free(graph);
 }
 
@@ -223,4 +320,5 @@ TEST_SUITE(bas, {"agrees with PyTorch", agrees_with_pytorch},
            {"the copy keeps running statistics", the_copy_keeps_running_statistics},
            {"gradients are divided", gradients_are_divided},
            {"the same bits for any threads and memory", the_same_bits_for_any_threads_and_memory},
+           {"inference gives the map", inference_gives_the_map},
            {"what it cannot do is refused", what_it_cannot_do_is_refused});

@@ -44,6 +44,16 @@ static void channel_is_picked(void)
         CU_ASSERT_EQUAL(cam[i], (float)(3 * i + 2));
 }
 
+static void mean_of_channels(void)
+{
+    float map[5 * 3], cam[5];
+    for (size_t i = 0; i < ADL_COUNT(map); i++)
+        map[i] = (float)(i * i);
+    adl_cam_mean(map, 5, 3, (const size_t[]){2, 0}, 2, cam);
+    for (size_t i = 0; i < 5; i++)
+        CU_ASSERT_EQUAL(cam[i], (map[3 * i] + map[3 * i + 2]) / 2);
+}
+
 static void softmax_is_a_distribution(void)
 {
     float logits[1000], out[1000];
@@ -98,5 +108,6 @@ static void best_classes_are_in_order(void)
 
 TEST_SUITE(cam, {"a weighted map is the plain sum", weighted_map_is_the_plain_sum},
            {"a class's channel is picked", channel_is_picked},
+           {"the mean of channels", mean_of_channels},
            {"softmax is a distribution", softmax_is_a_distribution},
            {"the best classes come in order", best_classes_are_in_order});

@@ -159,7 +159,10 @@ static void positive_weights_leave_the_others_out(void)
 
 static void changes_keep_what_they_do_not_name(void)
 {
-    const struct adl_map_rule model = {ADL_MAP_WEIGHTS_POSITIVE, ADL_MAP_IVR, 0.6, 0.3, NULL};
+    const struct adl_map_rule model = {.weights = ADL_MAP_WEIGHTS_POSITIVE,
+                                       .normalise = ADL_MAP_IVR,
+                                       .percentile = 0.6,
+                                       .threshold = 0.3};
     struct adl_map_rule rule = model;
     struct adl_map_changes changes = ADL_MAP_NO_CHANGES;
     struct adl_error err = {0};
@@ -171,8 +174,10 @@ static void changes_keep_what_they_do_not_name(void)
     changes.normalise = ADL_MAP_PAS;
     changes.threshold = 0.5;
     TEST_OK(adl_map_rule_change(&rule, &changes, NULL, &err), &err);
-    CU_ASSERT(adl_map_rule_equal(
-        &rule, &(struct adl_map_rule){ADL_MAP_WEIGHTS_POSITIVE, ADL_MAP_PAS, 0.9, 0.5, NULL}));
+    CU_ASSERT(adl_map_rule_equal(&rule, &(struct adl_map_rule){.weights = ADL_MAP_WEIGHTS_POSITIVE,
+                                                               .normalise = ADL_MAP_PAS,
+                                                               .percentile = 0.9,
+                                                               .threshold = 0.5}));
     rule = model;
     changes = (struct adl_map_changes)ADL_MAP_NO_CHANGES;
     changes.reference = true;

@@ -31,6 +31,8 @@ static void takes_what_is_in_range(void)
 {
     struct adl_params params;
     struct adl_error err;
+    TEST_OK(parse(&params, "map_classes", "1000", &err), &err);
+    CU_ASSERT_EQUAL(params.map.classes, 1000);
     TEST_OK(parse(&params, "top_k", "1", &err), &err);
     TEST_OK(parse(&params, "top_k", "100", &err), &err);
     CU_ASSERT_EQUAL(params.top_k, 100);
@@ -51,20 +53,16 @@ static void takes_what_is_in_range(void)
 static void refuses_anything_else_by_name(void)
 {
     static const char *const bad[][2] = {
-        {"top_k", "0"},        {"top_k", "101"},
-        {"top_k", "-1"},       {"top_k", "1.0"},
-        {"top_k", "+1"},       {"top_k", " 1"},
-        {"top_k", "1 "},       {"top_k", "banana"},
-        {"top_k", ""},         {"top_k", "99999999999"},
-        {"top_k", NULL},       {"threshold", "7"},
-        {"threshold", "-0.1"}, {"threshold", "nan"},
-        {"threshold", "inf"},  {"threshold", "0x1p-1"},
-        {"threshold", " 0"},   {"threshold", "0.5x"},
-        {"threshold", ""},     {"threshold", "1e"},
-        {"threshold", "."},    {"boxes", "ALL"},
-        {"boxes", ""},         {"heatmap", "jpeg"},
-        {"model", ""},         {"class", ""},
-        {"topk", "3"},         {"", "x"},
+        {"map_classes", "0"}, {"map_classes", "1001"}, {"top_k", "0"},
+        {"top_k", "101"},     {"top_k", "-1"},         {"top_k", "1.0"},
+        {"top_k", "+1"},      {"top_k", " 1"},         {"top_k", "1 "},
+        {"top_k", "banana"},  {"top_k", ""},           {"top_k", "99999999999"},
+        {"top_k", NULL},      {"threshold", "7"},      {"threshold", "-0.1"},
+        {"threshold", "nan"}, {"threshold", "inf"},    {"threshold", "0x1p-1"},
+        {"threshold", " 0"},  {"threshold", "0.5x"},   {"threshold", ""},
+        {"threshold", "1e"},  {"threshold", "."},      {"boxes", "ALL"},
+        {"boxes", ""},        {"heatmap", "jpeg"},     {"model", ""},
+        {"class", ""},        {"topk", "3"},           {"", "x"},
         {"zebra", "1"},
     };
     for (size_t i = 0; i < ADL_COUNT(bad); i++) {
