@@ -9,22 +9,22 @@
 #include "server/tasks/progress.h"
 
 /* Erases the progress bar, if one is drawn, before a message. */
-static void clear_progress(const struct adl_train_run *run)
+static void clear_progress(struct adl_train_run *run)
 {
-    if (run->progress)
-        adl_progress_clear(run->progress);
+    if (run->progressing)
+        adl_progress_clear(&run->progress);
 }
 
 void adl_train_log_skipped(void *context, size_t index, const char *reason)
 {
-    const struct adl_train_run *run = context;
+    struct adl_train_run *run = context;
     clear_progress(run);
     fprintf(stderr, "adl-server: train: skipped %s: %s\n", run->train->images[index].id, reason);
 }
 
 void adl_train_log_broken_class(void *context, int class_id)
 {
-    const struct adl_train_run *run = context;
+    struct adl_train_run *run = context;
     clear_progress(run);
     if (run->train->classes)
         fprintf(stderr, "adl-server: train: warning: no image of %s can be read\n",

@@ -334,14 +334,14 @@ static int fail_loss(const struct adl_train_run *run, double loss, const char *w
  * saving; 0 at the end. */
 static int train_epoch(struct adl_train_run *run, struct adl_error *err)
 {
-    struct adl_progress progress;
+    struct adl_progress *progress = &run->progress;
     struct adl_batch batch;
     size_t batches = adl_loader_batches(run->loader);
     bool stopped = false;
     int more;
 
-    adl_progress_start(&progress, "images", run->train->count);
-    run->progress = &progress;
+    adl_progress_start(progress, "images", run->train->count);
+    run->progressing = true;
     run->group = SIZE_MAX;
     adl_loader_start_epoch(run->loader, (uint64_t)run->epoch, run->batch);
     while ((more = adl_loader_next(run->loader, &batch, err)) > 0) {
@@ -351,10 +351,10 @@ static int train_epoch(struct adl_train_run *run, struct adl_error *err)
             break;
         }
         run->batch = batch.number + 1;
-        snprintf(progress.note, sizeof progress.note, "epoch %d/%d, loss %.3f, top-1 %.1f %%",
+        snprintf(progress->note, sizeof progress->note, "epoch %d/%d, loss %.3f, top-1 %.1f %%",
                  run->epoch + 1, run->settings->epochs, run->sums.loss / (double)run->sums.images,
                  100 * (double)run->sums.right / (double)run->sums.images);
-        adl_progress_update(&progress, run->sums.images);
+        adl_progress_update(progress, run->sums.images);
         bool due = adl_clock_ms(run->saved_ns, adl_clock_ns()) >
                    60e3 * (double)run->settings->save_minutes;
         if ((*run->stop || due) && between_steps(run) && run->batch < batches) {
@@ -365,8 +365,8 @@ static int train_epoch(struct adl_train_run *run, struct adl_error *err)
                 break;
         }
     }
-    adl_progress_finish(&progress);
-    run->progress = NULL;
+    adl_progress_finish(progress);
+    run->progressing = false;
     double mean = run->sums.images ? run->sums.loss / (double)run->sums.images : 0;
     if (more == 0 && run->epoch > 0 && mean > EPOCH_LOSS_LIMIT * guessing_loss(run))
         return fail_loss(run, mean, "all batches", err);

@@ -49,8 +49,9 @@ struct adl_train_run {
     int lock;       /* of the run's directory, see run_lock.h */
     json_t *data;   /* the identity of `train`, see train_data.h */
     json_t *state;  /* the description of the state that is resumed; NULL: a new run */
-    struct adl_str remarks;        /* lines that are printed when the run begins */
-    struct adl_progress *progress; /* of the running epoch; NULL between epochs */
+    struct adl_str remarks;       /* lines that are printed when the run begins */
+    struct adl_progress progress; /* of the running epoch, if `progressing` */
+    bool progressing;
 
     /* The position: completed epochs, and completed batches of the current one. */
     int epoch;
