@@ -232,16 +232,24 @@ export function meanInside(map, width, box) {
     return sum / ((box.x1 - box.x0 + 1) * (box.y1 - box.y0 + 1));
 }
 
-/* The boxes of a normalised map: {x0, y0, x1, y1, score} in pixels of the map, highest
- * score first; of all regions or only of the largest. */
+/* All components, that of the greatest outline area first; of equal ones the last in raster
+ * order. */
+export function componentsBySize({ components, labels }, width) {
+    return components
+        .map((component) => ({ component, area: outlineArea(labels, width, component) }))
+        .sort((a, b) => b.area - a.area || b.component.label - a.component.label)
+        .map(({ component }) => component);
+}
+
+/* The boxes of a normalised map: {x0, y0, x1, y1, score} in pixels of the map; of all
+ * regions, the largest first, or only of the largest. */
 export function boxesFromMap(map, width, height, threshold, all) {
     const found = connectedComponents(foreground(map, threshold), width, height);
-    const largest = largestComponent(found, width);
-    const chosen = all ? found.components : largest ? [largest] : [];
+    const largest = all ? null : largestComponent(found, width);
+    const chosen = all ? componentsBySize(found, width) : largest ? [largest] : [];
     return chosen
         .map(({ x0, y0, x1, y1 }) => ({ x0, y0, x1, y1 }))
-        .map((box) => ({ ...box, score: meanInside(map, width, box) }))
-        .sort((a, b) => b.score - a.score);
+        .map((box) => ({ ...box, score: meanInside(map, width, box) }));
 }
 
 /* Scales a box of a width x height map to an image of another size: the smallest box that

@@ -264,7 +264,7 @@ function showBoxes(boxes, prediction) {
                 text: confidence === undefined ? score.toFixed(2) : percent(confidence) })));
     if (boxes.length > SHOWN_BOXES) {
         rows.push(element('li', { className: 'more',
-            text: `and ${boxes.length - SHOWN_BOXES} weaker` }));
+            text: `and ${boxes.length - SHOWN_BOXES} smaller` }));
     } else if (boxes.length === 0) {
         rows.push(element('li', { className: 'more', text: 'Nothing stands out.' }));
     }

@@ -1,9 +1,9 @@
 /* Makes a heat map and boxes of an image from a class activation map.
  *
  * The map is enlarged, normalised and cut exactly as in the evaluation (wsol/boxes.h), so that
- * a user sees the boxes that were measured. Two points differ from the evaluation, as a user
- * expects: boxes are in inclusive pixels of the image and not of the map, and a map that is
- * constant has no box instead of the reference's [0, 0, 0, 0].
+ * a user sees the boxes that were measured. Three points differ from the evaluation, as a user
+ * expects: boxes are in inclusive pixels of the image and not of the map, holes have no boxes, and
+ * a map that is constant has no box instead of the reference's [0, 0, 0, 0].
  *
  * A box's score is the mean of the normalised map inside it. A map may have a hundred boxes,
  * so the means come from a summed-area table (F. Crow, 1984): S[y][x] is the sum of all pixels
@@ -79,6 +79,7 @@ static double mean_inside(const double *sums, int width, struct adl_box box)
 struct candidate {
     double area;
     size_t index;
+    struct adl_box box;
 };
 
 static int larger_first(const void *a, const void *b)
@@ -89,28 +90,24 @@ static int larger_first(const void *a, const void *b)
     return x->index < y->index ? -1 : 1;
 }
 
-static int earlier_first(const void *a, const void *b)
+/* Keeps the boxes of outer borders, that of the greatest contour first, and at most
+ * ADL_LIMIT_BOXES. The reference has a box for the rim of each hole as well, which shows nothing
+ * to a user. */
+static int keep_outer(struct adl_boxes *boxes, const struct adl_contour_finder *contours,
+                      struct adl_error *err)
 {
-    const struct candidate *x = a, *y = b;
-    return x->index < y->index ? -1 : 1;
-}
-
-/* Keeps at most the ADL_LIMIT_BOXES boxes of the largest contours, in their former order. */
-static int keep_largest(struct adl_boxes *boxes, const struct adl_contour_finder *contours,
-                        struct adl_error *err)
-{
-    if (boxes->count <= ADL_LIMIT_BOXES)
-        return 0;
     struct candidate *candidates = adl_malloc(boxes->count, sizeof *candidates);
+    size_t count = 0;
+
     if (!candidates)
         return adl_fail_nomem(err, "boxes");
     for (size_t i = 0; i < boxes->count; i++)
-        candidates[i] = (struct candidate){contours->items[i].area, i};
-    qsort(candidates, boxes->count, sizeof *candidates, larger_first);
-    qsort(candidates, ADL_LIMIT_BOXES, sizeof *candidates, earlier_first);
-    for (size_t i = 0; i < ADL_LIMIT_BOXES; i++)
-        boxes->items[i] = boxes->items[candidates[i].index];
-    boxes->count = ADL_LIMIT_BOXES;
+        if (!contours->items[i].hole)
+            candidates[count++] = (struct candidate){contours->items[i].area, i, boxes->items[i]};
+    qsort(candidates, count, sizeof *candidates, larger_first);
+    boxes->count = ADL_MIN(count, (size_t)ADL_LIMIT_BOXES);
+    for (size_t i = 0; i < boxes->count; i++)
+        boxes->items[i] = candidates[i].box;
     adl_free(candidates);
     return 0;
 }
@@ -236,7 +233,8 @@ int adl_localize_map(const struct adl_map_rule *rule, const struct adl_class_map
     int byte = adl_box_finder_byte(&finder, rule->threshold);
     ADL_TRY(adl_box_finder_cut(&finder, byte, mode, &boxes, err));
     if (finder.contours.count > 0) {
-        ADL_TRY(keep_largest(&boxes, &finder.contours, err));
+        if (mode == ADL_BOXES_ALL)
+            ADL_TRY(keep_outer(&boxes, &finder.contours, err));
         ADL_TRY(localize_describe_boxes(map, &boxes, image_w, image_h, out, err));
         if (cam->confidence)
             localize_judge(cam, &finder, byte, &boxes, out);

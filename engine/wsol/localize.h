@@ -38,11 +38,12 @@ struct adl_localization {
 };
 
 /* Enlarges the class map to the input size, normalises it and cuts it at the threshold of the
- * rule, and scales the boxes to an image of image_w x image_h. If there are more than
- * ADL_LIMIT_BOXES boxes, those of the largest contours remain. A constant map and one with a NaN
- * become zeros and have no box. `out` is overwritten and need not be initialised; on failure it is
- * zeroed. Fails with ADL_ERR_ARG for a size or threshold out of range, with ADL_ERR_LIMIT for a map
- * of more than ADL_LIMIT_INPUT_SIDE pixels on a side, and with ADL_ERR_NOMEM. */
+ * rule, and scales the boxes to an image of image_w x image_h. With ADL_BOXES_ALL there is a box
+ * for each outer border, that of the greatest contour first, and at most ADL_LIMIT_BOXES. A
+ * constant map and one with a NaN become zeros and have no box. `out` is overwritten and need not
+ * be initialised; on failure it is zeroed. Fails with ADL_ERR_ARG for a size or threshold out of
+ * range, with ADL_ERR_LIMIT for a map of more than ADL_LIMIT_INPUT_SIDE pixels on a side, and with
+ * ADL_ERR_NOMEM. */
 int adl_localize_map(const struct adl_map_rule *rule, const struct adl_class_map *cam,
                      enum adl_box_mode mode, int image_w, int image_h, struct adl_localization *out,
                      struct adl_error *err) ADL_MUST_CHECK;

@@ -124,7 +124,7 @@ test('a flat map, or one with a NaN, has no boxes', () => {
     assert.deepEqual(boxesFromMap([0, 0, 0, 0], 2, 2, 0.3, true), []);
 });
 
-test('the score is the mean inside, the best comes first', () => {
+test('the score is the mean inside, the largest box comes first', () => {
     const map = [
         0.5, 0.6, 0, 0,
         0.5, 0.6, 0, 0,
@@ -132,8 +132,8 @@ test('the score is the mean inside, the best comes first', () => {
     ];
     const boxes = boxesFromMap(map, 4, 3, 0.2, true);
     assert.equal(boxes.length, 2);
-    assert.deepEqual(boxes[0], { x0: 3, y0: 2, x1: 3, y1: 2, score: 1 });
-    assert.ok(Math.abs(boxes[1].score - 0.55) < 1e-12);
+    assert.deepEqual(boxes[1], { x0: 3, y0: 2, x1: 3, y1: 2, score: 1 });
+    assert.ok(Math.abs(boxes[0].score - 0.55) < 1e-12);
     assert.deepEqual(boxesFromMap(map, 4, 3, 0.2, false).map((b) => b.x1), [1]);
 });
 

@@ -130,7 +130,6 @@ static void keeps_the_largest_boxes(void)
     static float cam[WIDE * WIDE];
     struct adl_localization found;
     struct adl_error err = {0};
-    bool square = false;
     for (int y = 0; y < WIDE; y++)
         for (int x = 0; x < WIDE; x++)
             cam[y * WIDE + x] =
@@ -138,9 +137,32 @@ static void keeps_the_largest_boxes(void)
     TEST_OK(localize(cam, WIDE, WIDE, WIDE, WIDE, 0.5, ADL_BOXES_ALL, WIDE, WIDE, &found, &err),
             &err);
     CU_ASSERT_EQUAL(found.box_count, ADL_LIMIT_BOXES);
-    for (size_t i = 0; i < found.box_count; i++)
-        square |= found.boxes[i].box.x0 == 62 && found.boxes[i].box.x1 == 68;
-    CU_ASSERT(square);
+    CU_ASSERT(found.boxes[0].box.x0 == 62 && found.boxes[0].box.x1 == 68);
+    adl_localization_release(&found);
+}
+
+/* A frame with an island in its hole, and a smaller square: the hole's rim is no box, and the order
+ * is that of the areas. The reference would list the rim as a fourth box. */
+static void holes_have_no_box(void)
+{
+    enum { WIDE = 24 };
+    static const struct adl_box expected[] = {{1, 1, 11, 11}, {14, 1, 18, 5}, {5, 5, 7, 7}};
+    float cam[WIDE * WIDE] = {0};
+    struct adl_localization found;
+    struct adl_error err = {0};
+    for (int y = 0; y < WIDE; y++)
+        for (int x = 0; x < WIDE; x++) {
+            bool outside = x < 1 || x > 11 || y < 1 || y > 11;
+            bool hole = x > 2 && x < 10 && y > 2 && y < 10;
+            bool island = x > 4 && x < 8 && y > 4 && y < 8;
+            bool square = x > 13 && x < 19 && y > 0 && y < 6;
+            cam[y * WIDE + x] = (!outside && (!hole || island)) || square;
+        }
+    TEST_OK(localize(cam, WIDE, WIDE, WIDE, WIDE, 0.5, ADL_BOXES_ALL, WIDE, WIDE, &found, &err),
+            &err);
+    CU_ASSERT_EQUAL(found.box_count, ADL_COUNT(expected));
+    for (size_t i = 0; i < ADL_MIN(found.box_count, ADL_COUNT(expected)); i++)
+        CU_ASSERT_EQUAL(memcmp(&found.boxes[i].box, &expected[i], sizeof expected[i]), 0);
     adl_localization_release(&found);
 }
 
@@ -205,6 +227,7 @@ TEST_SUITE(localize, {"a blob is found in the photograph", finds_a_blob_in_the_p
            {"scores are means of the map", scores_are_means_of_the_map},
            {"a map that points nowhere has no box", a_map_that_points_nowhere_has_no_box},
            {"of too many boxes the largest remain", keeps_the_largest_boxes},
+           {"holes have no box, and the largest box comes first", holes_have_no_box},
            {"heat maps lie between 0 and 1", heat_maps_lie_between_0_and_1},
            {"impossible sizes are refused", refuses_impossible_sizes},
            {"localization survives running out of memory", survives_no_memory});
