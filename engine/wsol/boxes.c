@@ -13,6 +13,8 @@
 #include "base/mem.h"
 #include "base/size.h"
 
+const char *const adl_box_mode_names[] = {"largest", "all", "objects", NULL};
+
 void adl_boxes_release(struct adl_boxes *boxes)
 {
     adl_free(boxes->items);

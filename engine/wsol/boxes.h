@@ -39,8 +39,11 @@ int adl_scoremap_resize(const double *map, int h, int w, double *out, int out_h,
 
 enum adl_box_mode {
     ADL_BOXES_LARGEST, /* one box, that of the contour of greatest area */
-    ADL_BOXES_ALL      /* one box for each contour, holes included, in OpenCV's order */
+    ADL_BOXES_ALL,     /* one box for each contour, holes included, in OpenCV's order; for users see
+                        * wsol/localize.h */
+    ADL_BOXES_OBJECTS  /* one box for each object; only wsol/localize.h has this mode */
 };
+extern const char *const adl_box_mode_names[]; /* "largest", "all", "objects", NULL */
 
 /* Finds the boxes of a normalised map of height H x width W at threshold t in 0..1. With
  * byte = trunc(map * 255), the foreground is byte > trunc(t * largest byte). A contour with the

@@ -19,6 +19,13 @@
 #include "base/mem.h"
 #include "base/size.h"
 
+void adl_localizer_release(struct adl_localizer *localizer)
+{
+    adl_box_finder_release(&localizer->finder);
+    adl_object_finder_release(&localizer->objects);
+    adl_boxes_release(&localizer->boxes);
+}
+
 void adl_localization_release(struct adl_localization *localization)
 {
     adl_free(localization->map);
@@ -139,10 +146,10 @@ static void localize_judge(const struct adl_class_map *cam, const struct adl_box
 
 /* Fills in out->boxes but for the confidence: converts each box to inclusive pixels of the map,
  * computes its score there and scales it to the image. */
-static int localize_describe_boxes(const double *map, const struct adl_boxes *boxes, int image_w,
-                                   int image_h, struct adl_localization *out, struct adl_error *err)
+static int localize_describe_boxes(const double *map, int width, int height,
+                                   const struct adl_boxes *boxes, int image_w, int image_h,
+                                   struct adl_localization *out, struct adl_error *err)
 {
-    int width = out->map_width, height = out->map_height;
     double *sums = localize_create_sums(map, (size_t)height, (size_t)width, err);
     if (!sums)
         return -1;
@@ -162,20 +169,65 @@ static int localize_describe_boxes(const double *map, const struct adl_boxes *bo
     return 0;
 }
 
+int adl_localizer_load(struct adl_localizer *l, double *map, int height, int width, bool objects,
+                       struct adl_error *err)
+{
+    if (objects && adl_object_finder_load(&l->objects, map, height, width, err) < 0)
+        return -1;
+    if (objects)
+        adl_map_clip(map, (size_t)height * (size_t)width);
+    return adl_box_finder_load(&l->finder, map, height, width, err);
+}
+
+/* Finds the boxes of a mode, none without foreground. */
+static int find_boxes(struct adl_localizer *l, const struct adl_map_rule *rule,
+                      enum adl_box_mode mode, struct adl_error *err)
+{
+    int byte = adl_box_finder_byte(&l->finder, rule->threshold);
+
+    if (mode == ADL_BOXES_OBJECTS)
+        return adl_object_finder_part(&l->objects, &l->finder, byte, &rule->objects, &l->boxes,
+                                      err);
+    if (adl_box_finder_cut(&l->finder, byte, mode, &l->boxes, err) < 0)
+        return -1;
+    if (l->finder.contours.count == 0)
+        l->boxes.count = 0;
+    return mode == ADL_BOXES_ALL ? keep_outer(&l->boxes, &l->finder.contours, err) : 0;
+}
+
+int adl_localizer_cut(struct adl_localizer *l, const struct adl_map_rule *rule,
+                      const struct adl_class_map *cam, const double *map, enum adl_box_mode mode,
+                      int image_w, int image_h, struct adl_localization *out, struct adl_error *err)
+{
+    if (find_boxes(l, rule, mode, err) < 0)
+        return -1;
+    if (l->boxes.count == 0)
+        return 0;
+    if (localize_describe_boxes(map, cam->input_w, cam->input_h, &l->boxes, image_w, image_h, out,
+                                err) < 0)
+        return -1;
+    if (cam->confidence)
+        localize_judge(cam, &l->finder, adl_box_finder_byte(&l->finder, rule->threshold), &l->boxes,
+                       out);
+    return 0;
+}
+
 /* Makes the normalised map at the input size, in doubles for the boxes and in floats for the heat
- * map. The caller frees both arrays, also after a failure. */
+ * map, and loads it unless `l` is NULL. The caller frees both arrays, also after a failure. */
 static int localize_enlarge(const struct adl_map_rule *rule, const struct adl_class_map *cam,
-                            double **map, float **heat, struct adl_map_range *range,
-                            struct adl_error *err)
+                            struct adl_localizer *l, enum adl_box_mode mode, double **map,
+                            float **heat, struct adl_map_range *range, struct adl_error *err)
 {
     size_t pixels = (size_t)cam->input_h * (size_t)cam->input_w;
+    bool objects = l && mode == ADL_BOXES_OBJECTS;
 
     *map = adl_malloc(pixels, sizeof **map);
     *heat = adl_malloc(pixels, sizeof **heat);
     if (!*map || !*heat)
         return adl_fail_nomem(err, "a score map");
-    if (adl_map_make(rule, cam->values, cam->h, cam->w, *map, cam->input_h, cam->input_w, range,
-                     err) < 0)
+    if ((objects ? adl_map_make_unclipped : adl_map_make)(
+            rule, cam->values, cam->h, cam->w, *map, cam->input_h, cam->input_w, range, err) < 0 ||
+        (l && adl_localizer_load(l, *map, cam->input_h, cam->input_w, objects, err) < 0))
         return -1;
     for (size_t i = 0; i < pixels; i++)
         (*heat)[i] = (float)(*map)[i];
@@ -188,7 +240,7 @@ float *adl_localize_enlarge(const struct adl_map_rule *rule, const struct adl_cl
     double *map;
     float *heat;
 
-    if (localize_enlarge(rule, cam, &map, &heat, NULL, err) < 0) {
+    if (localize_enlarge(rule, cam, NULL, ADL_BOXES_LARGEST, &map, &heat, NULL, err) < 0) {
         adl_free(heat);
         heat = NULL;
     }
@@ -218,33 +270,21 @@ int adl_localize_map(const struct adl_map_rule *rule, const struct adl_class_map
                      enum adl_box_mode mode, int image_w, int image_h, struct adl_localization *out,
                      struct adl_error *err)
 {
-    struct adl_box_finder finder = {0};
-    struct adl_boxes boxes = {0};
+    struct adl_localizer localizer = {0};
     double *map = NULL;
     int result = -1;
 
     memset(out, 0, sizeof *out);
     ADL_TRY(localize_check(rule, cam, image_w, image_h, err));
-    ADL_TRY(localize_enlarge(rule, cam, &map, &out->map, &out->range, err));
+    ADL_TRY(localize_enlarge(rule, cam, &localizer, mode, &map, &out->map, &out->range, err));
     out->map_width = cam->input_w;
     out->map_height = cam->input_h;
-
-    ADL_TRY(adl_box_finder_load(&finder, map, cam->input_h, cam->input_w, err));
-    int byte = adl_box_finder_byte(&finder, rule->threshold);
-    ADL_TRY(adl_box_finder_cut(&finder, byte, mode, &boxes, err));
-    if (finder.contours.count > 0) {
-        if (mode == ADL_BOXES_ALL)
-            ADL_TRY(keep_outer(&boxes, &finder.contours, err));
-        ADL_TRY(localize_describe_boxes(map, &boxes, image_w, image_h, out, err));
-        if (cam->confidence)
-            localize_judge(cam, &finder, byte, &boxes, out);
-    }
+    ADL_TRY(adl_localizer_cut(&localizer, rule, cam, map, mode, image_w, image_h, out, err));
     result = 0;
 out:
     if (result < 0)
         adl_localization_release(out);
-    adl_boxes_release(&boxes);
-    adl_box_finder_release(&finder);
+    adl_localizer_release(&localizer);
     adl_free(map);
     return result;
 }

@@ -4,6 +4,7 @@
 /* Makes from a class activation map what a user sees: a heat map, and boxes in pixels of the image,
  * each with a score. */
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "base/error.h"
@@ -28,6 +29,16 @@ struct adl_localized_box {
     double confidence;  /* if the boxes are judged: the chance that it is right, 0..1 */
 };
 
+/* Cuts maps into boxes. A zeroed struct is ready for use; its memory is reused from map to map. For
+ * one thread at a time. */
+struct adl_localizer {
+    struct adl_box_finder finder;
+    struct adl_object_finder objects;
+    struct adl_boxes boxes;
+};
+
+void adl_localizer_release(struct adl_localizer *localizer);
+
 struct adl_localization {
     float *map; /* 0..1, map_height x map_width: the network's input size; owned */
     int map_width, map_height;
@@ -37,10 +48,27 @@ struct adl_localization {
     struct adl_map_range range;      /* the values of the class map that are 0 and 1 in `map` */
 };
 
-/* Enlarges the class map to the input size, normalises it and cuts it at the threshold of the
- * rule, and scales the boxes to an image of image_w x image_h. With ADL_BOXES_ALL there is a box
- * for each outer border, that of the greatest contour first, and at most ADL_LIMIT_BOXES. A
- * constant map and one with a NaN become zeros and have no box. `out` is overwritten and need not
+/* Takes a map of adl_map_make_unclipped(), height x width, and clips it. With `objects`, boxes of
+ * ADL_BOXES_OBJECTS can be cut; without, the map may be clipped already. Fails as
+ * adl_box_finder_load() and adl_object_finder_load() do. */
+int adl_localizer_load(struct adl_localizer *localizer, double *map, int height, int width,
+                       bool objects, struct adl_error *err) ADL_MUST_CHECK;
+
+/* Cuts `map`, which has been loaded and has input_h x input_w pixels of `cam`, at the threshold of
+ * the rule, and sets the boxes of `out` in pixels of an image of image_w x image_h:
+ *
+ *   ADL_BOXES_LARGEST  that of the greatest contour
+ *   ADL_BOXES_ALL      one for each outer border, the greatest contour first
+ *   ADL_BOXES_OBJECTS  one for each object (wsol/objects.h), the largest first
+ *
+ * at most ADL_LIMIT_BOXES. Fails with ADL_ERR_NOMEM. */
+int adl_localizer_cut(struct adl_localizer *localizer, const struct adl_map_rule *rule,
+                      const struct adl_class_map *cam, const double *map, enum adl_box_mode mode,
+                      int image_w, int image_h, struct adl_localization *out,
+                      struct adl_error *err) ADL_MUST_CHECK;
+
+/* Enlarges the class map to the input size, normalises it and cuts it as adl_localizer_cut() does.
+ * A constant map and one with a NaN become zeros and have no box. `out` is overwritten and need not
  * be initialised; on failure it is zeroed. Fails with ADL_ERR_ARG for a size or threshold out of
  * range, with ADL_ERR_LIMIT for a map of more than ADL_LIMIT_INPUT_SIDE pixels on a side, and with
  * ADL_ERR_NOMEM. */

@@ -43,6 +43,7 @@ bool adl_map_rule_equal(const struct adl_map_rule *a, const struct adl_map_rule 
 {
     return a->weights == b->weights && a->normalise == b->normalise &&
            a->percentile == b->percentile && a->threshold == b->threshold &&
+           a->objects.prominence == b->objects.prominence && a->objects.area == b->objects.area &&
            ADL_MAX(a->classes, 1) == ADL_MAX(b->classes, 1) && a->foreground == b->foreground;
 }
 
@@ -52,7 +53,7 @@ int adl_map_rule_change(struct adl_map_rule *rule, const struct adl_map_changes 
     struct adl_map_rule changed = *rule;
 
     if (changes->reference)
-        changed = (struct adl_map_rule){.threshold = rule->threshold};
+        changed = (struct adl_map_rule){.threshold = rule->threshold, .objects = rule->objects};
     if (changes->weights >= 0)
         changed.weights = (enum adl_map_weights)changes->weights;
     if (changes->normalise >= 0 && changes->normalise != (int)changed.normalise) {
@@ -142,7 +143,19 @@ static double map_percentile(const struct adl_map_rule *rule, const double *map,
     return adl_map_rank(map, count, ADL_MIN(rank, count - 1));
 }
 
-struct adl_map_range adl_map_normalise(const struct adl_map_rule *rule, double *map, size_t count)
+static double clipped(double value)
+{
+    return value <= 0 ? 0 : value >= 1 ? 1 : value;
+}
+
+void adl_map_clip(double *map, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        map[i] = clipped(map[i]);
+}
+
+static struct adl_map_range normalise(const struct adl_map_rule *rule, double *map, size_t count,
+                                      bool clip)
 {
     struct adl_map_range range = {INFINITY, -INFINITY};
     bool usable = count > 0;
@@ -164,10 +177,15 @@ struct adl_map_range adl_map_normalise(const struct adl_map_rule *rule, double *
         range.low = 0;
     double width = range.high - range.low;
     for (size_t i = 0; i < count; i++) {
-        double above = map[i] - range.low;
-        map[i] = above <= 0 ? 0 : above >= width ? 1 : above / width;
+        double above = map[i] - range.low, value = width > 0 ? above / width : above > 0;
+        map[i] = clip ? clipped(value) : value;
     }
     return range;
+}
+
+struct adl_map_range adl_map_normalise(const struct adl_map_rule *rule, double *map, size_t count)
+{
+    return normalise(rule, map, count, true);
 }
 
 /* Returns whether all values are equal. Enlarging a constant map may leave rounding errors, which
@@ -180,8 +198,9 @@ static bool is_constant(const float *cam, size_t count)
     return true;
 }
 
-int adl_map_make(const struct adl_map_rule *rule, const float *cam, int cam_h, int cam_w,
-                 double *map, int h, int w, struct adl_map_range *range, struct adl_error *err)
+static int make(const struct adl_map_rule *rule, const float *cam, int cam_h, int cam_w,
+                double *map, int h, int w, bool clip, struct adl_map_range *range,
+                struct adl_error *err)
 {
     size_t small_pixels = (size_t)cam_h * (size_t)cam_w, pixels = (size_t)h * (size_t)w;
     double *small = adl_malloc(small_pixels, sizeof *small);
@@ -196,8 +215,21 @@ int adl_map_make(const struct adl_map_rule *rule, const float *cam, int cam_h, i
         return -1;
     if (is_constant(cam, small_pixels))
         memset(map, 0, pixels * sizeof *map);
-    const struct adl_map_range found = adl_map_normalise(rule, map, pixels);
+    const struct adl_map_range found = normalise(rule, map, pixels, clip);
     if (range)
         *range = found;
     return 0;
+}
+
+int adl_map_make(const struct adl_map_rule *rule, const float *cam, int cam_h, int cam_w,
+                 double *map, int h, int w, struct adl_map_range *range, struct adl_error *err)
+{
+    return make(rule, cam, cam_h, cam_w, map, h, w, true, range, err);
+}
+
+int adl_map_make_unclipped(const struct adl_map_rule *rule, const float *cam, int cam_h, int cam_w,
+                           double *map, int h, int w, struct adl_map_range *range,
+                           struct adl_error *err)
+{
+    return make(rule, cam, cam_h, cam_w, map, h, w, false, range, err);
 }

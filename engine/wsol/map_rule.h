@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "wsol/objects.h"
 
 /* The classifier weights that the map sums over. */
 enum adl_map_weights {
@@ -34,8 +35,9 @@ extern const char *const adl_map_normalise_names[]; /* "minmax", "max", "pas", "
 struct adl_map_rule {
     enum adl_map_weights weights;
     enum adl_map_normalise normalise;
-    double percentile; /* p of PAS and IVR, 0..1 */
-    double threshold;  /* at which the normalised map is cut into boxes, 0..1 */
+    double percentile;              /* p of PAS and IVR, 0..1 */
+    double threshold;               /* at which the normalised map is cut into boxes, 0..1 */
+    struct adl_object_rule objects; /* how the cut map is parted into objects */
     /* The few-box head (wsol/foreground.h) that the class map is combined with; borrowed from the
      * model. NULL: the class map alone. */
     const float *foreground;
@@ -98,6 +100,14 @@ struct adl_map_range adl_map_normalise(const struct adl_map_rule *rule, double *
 int adl_map_make(const struct adl_map_rule *rule, const float *cam, int cam_h, int cam_w,
                  double *map, int h, int w, struct adl_map_range *range,
                  struct adl_error *err) ADL_MUST_CHECK;
+
+/* Makes the same map, but leaves values below 0 and above 1 as they are; adl_map_clip() then gives
+ * the map of adl_map_make(), to the bit. */
+int adl_map_make_unclipped(const struct adl_map_rule *rule, const float *cam, int cam_h, int cam_w,
+                           double *map, int h, int w, struct adl_map_range *range,
+                           struct adl_error *err) ADL_MUST_CHECK;
+
+void adl_map_clip(double *map, size_t count);
 
 /* Returns the value at index `rank` of the values if they were sorted; they have to be finite, and
  * rank < count. Does not move the values or allocate memory. */

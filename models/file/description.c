@@ -73,6 +73,11 @@ static int add_rule(json_t *cam, const struct adl_map_rule *rule)
         failed |= json_object_set_new(cam, "map_percentile", json_real(rule->percentile));
     if (rule->classes > 1)
         failed |= json_object_set_new(cam, "map_classes", json_integer(rule->classes));
+    if (rule->objects.prominence != 0 || rule->objects.area != 0) {
+        failed |=
+            json_object_set_new(cam, "object_prominence", json_real(rule->objects.prominence));
+        failed |= json_object_set_new(cam, "object_area", json_real(rule->objects.area));
+    }
     return failed;
 }
 
@@ -317,6 +322,10 @@ static int read_cam(struct adl_model *model, const json_t *json, struct adl_erro
         return adl_fail(err, ADL_ERR_FORMAT, "cam.map_classes is not an integer from 1 to %d",
                         ADL_LIMIT_MAP_CLASSES);
     rule->classes = (int)json_integer_value(classes);
+    if (json_object_get(cam, "object_prominence") || json_object_get(cam, "object_area"))
+        rule->objects = adl_object_rule_used(&(struct adl_object_rule){0});
+    ADL_TRY(read_fraction(cam, "object_prominence", &rule->objects.prominence, err));
+    ADL_TRY(read_fraction(cam, "object_area", &rule->objects.area, err));
     const json_t *foreground = json_object_get(cam, "foreground");
     if (foreground && !json_is_boolean(foreground))
         return adl_fail(err, ADL_ERR_FORMAT, "cam.foreground is not true or false");

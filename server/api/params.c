@@ -116,10 +116,9 @@ static int parse_normalise(struct adl_params *params, const char *text, struct a
 
 static int parse_boxes(struct adl_params *params, const char *text, struct adl_error *err)
 {
-    static const char *const names[] = {"largest", "all", NULL};
     int mode;
 
-    if (parse_choice(&mode, "boxes", names, text, err) < 0)
+    if (parse_choice(&mode, "boxes", adl_box_mode_names, text, err) < 0)
         return -1;
     params->boxes = (enum adl_box_mode)mode;
     return 0;

@@ -96,6 +96,9 @@ static void print_map_rule(const struct adl_map_rule *rule)
     if (rule->classes > 1)
         printf(", mean of %d classes", rule->classes);
     printf(", threshold %.6g\n", rule->threshold);
+    const struct adl_object_rule objects = adl_object_rule_used(&rule->objects);
+    printf("%-14sparted at saddles %.6g below the peak, between parts of %.6g of the map\n",
+           "objects", objects.prominence, objects.area);
 }
 
 static void print_table(const struct adl_model *model, const struct facts *facts)

@@ -50,8 +50,6 @@ struct settings {
     int threads;
 };
 
-static const char *const box_modes[] = {"largest", "all", NULL}; /* by enum adl_box_mode */
-
 /* One image of a group. */
 struct item {
     const char *path;
@@ -519,8 +517,10 @@ static const struct adl_option table[] = {
     {"class", ADL_STRING(struct settings, class_text), .metavar = "CLASS",
      .default_note = "the predicted ones", .help = "localize this class, given by id or label"},
     ADL_MAP_OPTIONS(struct settings, map, "threshold at which the normalised map is cut"),
-    {"boxes", ADL_CHOICE(struct settings, boxes), .choices = box_modes, .value = "largest",
-     .metavar = "MODE", .help = "one box around the largest region, or a box around each region"},
+    {"boxes", ADL_CHOICE(struct settings, boxes), .choices = adl_box_mode_names, .value = "largest",
+     .metavar = "MODE",
+     .help = "one box around the largest region, a box around each region, or a box around each "
+             "object, where regions are parted between their peaks"},
     {"heatmap", ADL_CHOICE(struct settings, heatmap), .choices = adl_reply_heatmap_names,
      .value = "none", .metavar = "FORM", .help = "form of the class maps in the JSON output"},
     ADL_OPTION_THREADS(struct settings, .help = "number of threads; results do not depend on it"),

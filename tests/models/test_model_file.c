@@ -24,7 +24,8 @@ static void what_is_saved_is_loaded(void)
                                        .normalise = ADL_MAP_IVR,
                                        .percentile = 0.55,
                                        .threshold = 0.123,
-                                       .classes = 3};
+                                       .classes = 3,
+                                       .objects = {.prominence = 0.15, .area = 0.03}};
     model->calibration = json_pack("{s:i}", "images", 57);
     model->training = json_pack("{s:i}", "epochs", 40);
     model->metrics = json_pack("{s:f}", "top1_loc", 62.29);

@@ -157,6 +157,32 @@ static void positive_weights_leave_the_others_out(void)
     CU_ASSERT(!memcmp(cam, expected, sizeof cam));
 }
 
+/* Clipping the map that was left unclipped gives the same bits, whatever the rule and the map. */
+static void the_clip_can_come_later(void)
+{
+    enum { CAM = 7 };
+    static double map[PIXELS], later[PIXELS];
+    static float cam[CAM * CAM];
+    bool beyond = false;
+    for (int kind = 0; kind < KINDS; kind++)
+        for (int n = ADL_MAP_MINMAX; n <= ADL_MAP_IVR; n++) {
+            const struct adl_map_rule rule = {.normalise = (enum adl_map_normalise)n,
+                                              .percentile = 0.7};
+            struct adl_error err = {0};
+            fill(kind, map, ADL_COUNT(cam));
+            for (size_t i = 0; i < ADL_COUNT(cam); i++)
+                cam[i] = (float)map[i];
+            TEST_OK(adl_map_make(&rule, cam, CAM, CAM, map, SIDE, SIDE, NULL, &err), &err);
+            TEST_OK(adl_map_make_unclipped(&rule, cam, CAM, CAM, later, SIDE, SIDE, NULL, &err),
+                    &err);
+            for (size_t i = 0; i < PIXELS; i++)
+                beyond |= later[i] > 1;
+            adl_map_clip(later, PIXELS);
+            CU_ASSERT_EQUAL(memcmp(map, later, sizeof map), 0);
+        }
+    CU_ASSERT(beyond);
+}
+
 static void changes_keep_what_they_do_not_name(void)
 {
     const struct adl_map_rule model = {.weights = ADL_MAP_WEIGHTS_POSITIVE,
@@ -202,4 +228,5 @@ TEST_SUITE(map_rule, {"a rank is that of the sorted values", the_rank_is_that_of
            {"unusable maps become zeros", unusable_maps_become_zeros},
            {"a map is enlarged, then normalised", a_map_is_enlarged_and_then_normalised},
            {"positive weights leave the others out", positive_weights_leave_the_others_out},
+           {"the clip can come later", the_clip_can_come_later},
            {"changes keep what they do not name", changes_keep_what_they_do_not_name});
