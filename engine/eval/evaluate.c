@@ -40,6 +40,7 @@ struct worker {
     float *scores;         /* probability of each class */
     struct adl_box *truth; /* true boxes of one image, in pixels of the map */
     size_t truth_capacity;
+    struct adl_detector detector; /* in use with options->detections */
     struct adl_str path;
 };
 
@@ -233,6 +234,17 @@ static int measure(const struct run *run, struct worker *worker, const struct ad
     return record_item(run, worker, image, item, err);
 }
 
+/* Compares all boxes of the image with all true ones if the options ask for it. The map is not
+ * clipped yet, or is one that was read; afterwards it is clipped. */
+static int detect(const struct run *run, struct worker *worker, const struct item *item,
+                  double *map, int height, int width, struct adl_error *err)
+{
+    if (!run->options->detections || !run->localized)
+        return 0;
+    return adl_detector_add(&worker->detector, &run->options->map, map, height, width, run->dataset,
+                            item->index, item->width, item->height, err);
+}
+
 /* --- score maps ------------------------------------------------------------------- */
 
 /* Measures the score map of one image, which is read from disk. The true boxes are scaled to the
@@ -261,6 +273,8 @@ static int measure_map(const struct run *run, struct worker *worker, struct item
                                               .truth = worker->truth,
                                               .truth_count = entry->box_count},
                      item, err);
+    if (result == 0)
+        result = detect(run, worker, item, npy.data, (int)npy.rows, (int)npy.columns, err);
     if (result < 0)
         adl_error_context(err, "%s", worker->path.data);
 out:
@@ -279,7 +293,8 @@ static void measure_map_item(void *context, size_t i, int worker)
 
 /* --- outputs of the network --------------------------------------------------------- */
 
-/* Makes the normalised map of the image's true class, in.h x in.w, in worker->map. */
+/* Makes the normalised map of the image's true class, in.h x in.w, in worker->map, and has its
+ * peaks seen before it is clipped. */
 static int make_map(const struct run *run, struct worker *worker, const struct item *item,
                     struct adl_error *err)
 {
@@ -287,8 +302,13 @@ static int make_map(const struct run *run, struct worker *worker, const struct i
 
     adl_session_cam(run->session, item->slot, run->dataset->images[item->index].class_id, rule,
                     worker->cam);
-    return adl_map_make(rule, worker->cam, run->features.h, run->features.w, worker->map, run->in.h,
-                        run->in.w, NULL, err);
+    if (!run->options->detections || !run->localized)
+        return adl_map_make(rule, worker->cam, run->features.h, run->features.w, worker->map,
+                            run->in.h, run->in.w, NULL, err);
+    if (adl_map_make_unclipped(rule, worker->cam, run->features.h, run->features.w, worker->map,
+                               run->in.h, run->in.w, NULL, err) < 0)
+        return -1;
+    return detect(run, worker, item, worker->map, run->in.h, run->in.w, err);
 }
 
 /* Measures the outputs of the network for one image: its logits and, with boxes, its map. */
@@ -496,6 +516,11 @@ static int finish(struct run *run, struct adl_error *err)
     run->report->classified = run->session != NULL;
     run->report->localized = run->localized;
     run->report->both = run->session && run->localized;
+    for (int i = 0; i < run->worker_count; i++)
+        if (adl_detections_merge(&run->report->detections, &run->workers[i].detector.found, err) <
+            0)
+            return -1;
+    run->report->total = run->total;
     run->report->figures = adl_evaluator_result(all);
     run->report->counts = *all;
     *all = (struct adl_evaluator){0};
@@ -513,6 +538,7 @@ static void release(struct run *run)
         adl_free(worker->scores);
         adl_free(worker->map);
         adl_free(worker->truth);
+        adl_detector_release(&worker->detector);
         adl_str_release(&worker->path);
     }
     adl_free(run->workers);
@@ -584,5 +610,6 @@ void adl_evaluate_report_release(struct adl_evaluate_report *report)
 {
     adl_free(report->classes);
     adl_evaluator_release(&report->counts);
+    adl_detections_release(&report->detections);
     *report = (struct adl_evaluate_report){0};
 }

@@ -17,6 +17,7 @@
 #include "base/pool.h"
 #include "data/dataset.h"
 #include "data/frame_cache.h"
+#include "eval/detections.h"
 #include "eval/reliability.h"
 #include "plan/session.h"
 #include "wsol/certainty.h"
@@ -48,6 +49,7 @@ struct adl_evaluate_options {
                               * and Top-5 localization */
     double temperature;      /* of the class probabilities; 0: 1 */
     const struct adl_confidence *confidence; /* of boxes cut by `map`; NULL: none */
+    bool detections;         /* also compare all boxes of an image with all true ones */
     size_t limit;                      /* images to measure, spread evenly over the split; 0: all */
     const char *scoremaps;             /* directory to write each map to, as ID.npy; NULL: none */
     struct adl_evaluate_place *places; /* by index in the data set, zeroed by the caller; or NULL */
@@ -89,6 +91,8 @@ struct adl_evaluate_report {
      * whether it reaches IoU 0.5. The latter is empty without a confidence. */
     struct adl_reliability class_scores, box_confidences;
     size_t class_count;
+    struct adl_detections detections; /* if the options ask for them; owned */
+    size_t total;                     /* images, for struct adl_detection_choice */
     double seconds;
 };
 

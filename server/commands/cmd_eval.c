@@ -17,6 +17,7 @@
 #include "models/model.h"
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
+#include "server/commands/eval_boxes.h"
 #include "server/options/map_options.h"
 #include "server/tasks/dataset_log.h"
 #include "server/tasks/default_model.h"
@@ -99,7 +100,10 @@ static json_t *classes_to_json(const struct eval *e)
                                 number(percent(c->gt_known, c->images), r->localized), "top1_loc",
                                 number(percent(c->top1_loc, c->images), r->both), "top5_loc",
                                 number(percent(c->top5_loc, c->images), r->both));
-        if (json_array_append_new(list, row) < 0) {
+        json_t *boxes = adl_eval_boxes_json(r, e->dataset, (int)i, false);
+        int failed = json_is_object(boxes) ? json_object_update(row, boxes) : boxes ? 0 : -1;
+        json_decref(boxes);
+        if (json_array_append_new(list, row) < 0 || failed) {
             json_decref(list);
             return NULL;
         }
@@ -129,11 +133,17 @@ static json_t *chance(const struct adl_reliability *r)
     return number(adl_reliability_chance(r), r->count > 0);
 }
 
+/* Returns a member of adl_eval_boxes_json(), or null if nothing was measured. */
+static json_t *boxes_member(json_t *boxes, const char *key)
+{
+    return json_is_null(boxes) ? json_null() : json_incref(json_object_get(boxes, key));
+}
+
 static int print_json(const struct eval *e, struct adl_error *err)
 {
     const struct adl_evaluate_report *r = &e->report;
     const struct adl_evaluation *f = &r->figures;
-    json_t *root = json_object();
+    json_t *root = json_object(), *boxes = adl_eval_boxes_json(r, e->dataset, -1, false);
     const struct {
         const char *key;
         json_t *value;
@@ -155,6 +165,9 @@ static int print_json(const struct eval *e, struct adl_error *err)
         {"best_threshold", number(f->best_threshold, r->localized)},
         {"best_threshold_v2_iou", per_iou(f->best_threshold_v2, r->localized)},
         {"model_threshold", json_real(e->map.threshold)},
+        {"ap50", boxes_member(boxes, "ap50")},
+        {"f1_50", boxes_member(boxes, "f1_50")},
+        {"several", adl_eval_boxes_json(r, e->dataset, -1, true)},
         {"cam_curve_interval", json_real(e->settings->curve_interval)},
         {"temperature", e->model ? json_real(e->model->certainty.temperature) : json_null()},
         {"ece_cls", calibration_error(&r->class_scores)},
@@ -175,6 +188,7 @@ static int print_json(const struct eval *e, struct adl_error *err)
     result = failed ? adl_fail_nomem(err, "JSON")
                     : adl_print_json(root, JSON_INDENT(2) | JSON_REAL_PRECISION(12), err);
     json_decref(root);
+    json_decref(boxes);
     return result;
 }
 
@@ -218,7 +232,7 @@ static void print_classes(const struct eval *e)
     }
 }
 
-static void print_table(const struct eval *e)
+static int print_table(const struct eval *e, struct adl_error *err)
 {
     const struct adl_evaluate_report *r = &e->report;
     const struct adl_evaluation *f = &r->figures;
@@ -245,6 +259,8 @@ static void print_table(const struct eval *e)
     snprintf(note, sizeof note, "one for all images, of the best of %d sizes; as V2 %.2f %%",
              ADL_EVAL_SQUARES, f->centred_square_acc_v2);
     print_figure("centred square", f->centred_square_acc, r->localized, note);
+    if (adl_eval_boxes_print(r, e->dataset, err) < 0)
+        return -1;
     print_error("class scores", &r->class_scores);
     print_error("confidences", &r->box_confidences);
     if (!r->localized)
@@ -252,6 +268,7 @@ static void print_table(const struct eval *e)
     printf("%-14s %6.1f s\n", "time", r->seconds);
     if (e->settings->per_class)
         print_classes(e);
+    return 0;
 }
 
 /* --- the data and the model ---------------------------------------------------------- */
@@ -324,6 +341,7 @@ static int evaluate(struct eval *e, const struct adl_options *options, struct ad
             "and --map-normalise apply where maps are made: eval --scoremaps DIR");
     struct adl_evaluate_options how = {.curve_interval = s->curve_interval,
                                        .map = e->map,
+                                       .detections = true,
                                        .limit = (size_t)s->limit,
                                        .scoremaps = s->scoremaps,
                                        .progress = adl_progress_callback,
@@ -376,7 +394,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     if (s->json)
         ADL_TRY(print_json(&e, err));
     else
-        print_table(&e);
+        ADL_TRY(print_table(&e, err));
     result = 0;
 out:
     adl_evaluate_report_release(&e.report);

@@ -547,6 +547,13 @@ static void the_command_prints_the_figures(void)
     for (size_t i = 0; i < ADL_COUNT(keys); i++)
         CU_ASSERT(json_is_number(json_object_get(json, keys[i])));
     CU_ASSERT(json_is_null(json_object_get(json, "ece_box"))); /* the model is not calibrated */
+    for (int mode = 0; mode < 3; mode++)
+        for (int several = 0; several < 2; several++) {
+            const json_t *of = several ? json_object_get(json, "several") : json;
+            const char *name = adl_box_mode_names[mode];
+            CU_ASSERT(json_is_number(json_object_get(json_object_get(of, "ap50"), name)));
+            CU_ASSERT(json_is_number(json_object_get(json_object_get(of, "f1_50"), name)));
+        }
     CU_ASSERT_EQUAL(json_integer_value(json_object_get(json, "images")), 4);
     CU_ASSERT_EQUAL(json_number_value(json_object_get(json, "top1_cls")), 25);
     CU_ASSERT_EQUAL(json_number_value(json_object_get(json, "model_threshold")),
