@@ -56,8 +56,8 @@ int adl_detections_merge(struct adl_detections *into, const struct adl_detection
 /* --- one image ----------------------------------------------------------------------- */
 
 void adl_detections_match(const struct adl_localized_box *boxes, size_t box_count,
-                          const struct adl_box *truth, size_t truth_count, size_t *order,
-                          bool *taken, bool *right)
+                          const struct adl_box *truth, size_t truth_count, double iou,
+                          size_t *order, bool *taken, bool *right)
 {
     for (size_t i = 0; i < box_count; i++) {
         size_t k = i;
@@ -67,13 +67,13 @@ void adl_detections_match(const struct adl_localized_box *boxes, size_t box_coun
     }
     memset(taken, 0, truth_count * sizeof *taken);
     for (size_t i = 0; i < box_count; i++) {
-        double best = ADL_DETECTION_IOU;
+        double best = iou;
         size_t match = truth_count;
         for (size_t t = 0; t < truth_count; t++) {
-            double iou = taken[t] ? 0 : adl_box_iou(boxes[order[i]].box, truth[t]);
-            if (iou < best)
+            double overlap = taken[t] ? 0 : adl_box_iou(boxes[order[i]].box, truth[t]);
+            if (overlap < best)
                 continue;
-            best = iou;
+            best = overlap;
             match = t;
         }
         right[order[i]] = match < truth_count;
@@ -136,8 +136,8 @@ static int add_boxes(struct adl_detector *d, int mode, struct adl_localization *
     }
     if (reserve(&d->found, mode, place->box_count, err) < 0)
         return -1;
-    adl_detections_match(place->boxes, place->box_count, s->truth, entry->box_count, s->order,
-                         s->taken, s->right);
+    adl_detections_match(place->boxes, place->box_count, s->truth, entry->box_count,
+                         ADL_DETECTION_IOU, s->order, s->taken, s->right);
     for (size_t i = 0; i < place->box_count; i++)
         d->found.items[mode][d->found.counts[mode]++] =
             (struct adl_detection){.image = index,

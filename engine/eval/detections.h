@@ -37,11 +37,11 @@ int adl_detections_merge(struct adl_detections *into, const struct adl_detection
                          struct adl_error *err) ADL_MUST_CHECK;
 
 /* Sets right[i] for each box: in the order of their scores, of equal ones in their own, each takes
- * the true box of greatest IoU, at least ADL_DETECTION_IOU, that none has taken before. `order` and
+ * the true box of greatest IoU, at least `iou`, that none has taken before. `order` and
  * `taken` are scratch of box_count and truth_count elements. */
 void adl_detections_match(const struct adl_localized_box *boxes, size_t box_count,
-                          const struct adl_box *truth, size_t truth_count, size_t *order,
-                          bool *taken, bool *right);
+                          const struct adl_box *truth, size_t truth_count, double iou,
+                          size_t *order, bool *taken, bool *right);
 
 /* Makes the boxes of one image in all modes, and compares them. Zeroed, it is ready for use; for
  * one thread at a time. */

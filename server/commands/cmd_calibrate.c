@@ -12,6 +12,7 @@
 #include "data/dataset_open.h"
 #include "eval/calibrate.h"
 #include "eval/calibrate_certainty.h"
+#include "eval/calibrate_objects.h"
 #include "io/file.h"
 #include "io/json_text.h"
 #include "models/file/load.h"
@@ -47,6 +48,7 @@ struct calibrate {
     struct adl_calibrate_samples samples;
     struct adl_calibration found;
     struct adl_calibrated_certainty sure;
+    struct adl_calibrated_objects objects;
     float *head; /* the few-box head; NULL unless it was fitted */
 };
 
@@ -120,6 +122,9 @@ static int choose(struct calibrate *c, struct adl_error *err)
     }
     if (result == 0)
         result = adl_calibrate_certainty(&c->samples, &c->found, &c->sure, err);
+    if (result == 0)
+        result = adl_calibrate_objects(&c->samples, &c->found.rule, c->found.foreground, c->pool,
+                                       &c->objects, err);
     adl_progress_finish(&progress);
     if (result == 0 && c->samples.unreadable > 0)
         fprintf(stderr, "adl-server: calibrate: warning: left out %zu unreadable image%s\n",
@@ -178,22 +183,32 @@ static json_t *record(const struct calibrate *c)
 {
     const struct settings *s = c->settings;
     const struct adl_calibration *f = &c->found;
+    const struct adl_calibrated_objects *o = &c->objects;
+    json_t *objects = NULL;
 
-    return json_pack("{s:s, s:s, s:i, s:i, s:o, s:b, s:{s:f, s:f, s:f, s:f}, s:o}", "for",
+    if (o->chosen)
+        objects = json_pack("{s:i, s:{s:f, s:f, s:f}}", "images", (int)o->several, "ap50",
+                            "regions", tenth(o->regions), "fitted", tenth(o->fitted),
+                            "cross_validated", tenth(o->cross_validated));
+    return json_pack("{s:s, s:s, s:i, s:i, s:o, s:b, s:{s:f, s:f, s:f, s:f}, s:o, s:o*}", "for",
                      adl_calibrate_goal_names[s->goal], "split", s->where.split, "images",
                      (int)f->images, "boxes", (int)f->boxes, "boxes_per_class",
                      s->boxes_per_class ? json_integer(s->boxes_per_class) : json_null(),
                      "foreground", (int)f->foreground, "percent", "before", tenth(f->before),
                      "fitted", tenth(f->fitted), "cross_validated", tenth(f->cross_validated),
-                     "standard_error", tenth(f->standard_error), "certainty", record_certainty(c));
+                     "standard_error", tenth(f->standard_error), "certainty", record_certainty(c), "objects",
+                     objects);
 }
 
 static int save(struct calibrate *c, const char *out, struct adl_error *err)
 {
     struct adl_model *m = c->model;
 
+    const struct adl_object_rule before = m->map.objects;
+
     m->map = c->found.rule;
     m->certainty = c->sure.certainty;
+    m->map.objects = c->objects.chosen ? c->objects.rule : before;
     if (adl_model_set_foreground(m, c->found.foreground ? c->head : NULL, c->samples.channels,
                                  err) < 0)
         return -1;
@@ -253,6 +268,22 @@ static void print_table(const struct calibrate *c, const struct adl_map_rule *be
     print_certainty(&c->sure, out);
 }
 
+static void print_objects(const struct calibrate *c, FILE *out)
+{
+    const struct adl_calibrated_objects *o = &c->objects;
+
+    if (o->chosen)
+        fprintf(out,
+                "%-16sparted at saddles %g below the peak, between parts of %g of the map\n"
+                "%-16sAP50 on the %zu images with several: %.1f %%, cross-validated (regions: "
+                "%.1f)\n",
+                "objects", o->rule.prominence, o->rule.area, "", o->several, o->cross_validated,
+                o->regions);
+    else
+        fprintf(out, "%-16snot chosen: %zu of the images have several true boxes, %d are needed\n",
+                "objects", o->several, ADL_CALIBRATE_SEVERAL);
+}
+
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
 {
     struct calibrate c = {.settings = settings};
@@ -273,6 +304,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     const struct adl_map_rule before = c.model->map;
     ADL_TRY(save(&c, out, err));
     print_table(&c, &before, table);
+    print_objects(&c, table);
     result = 0;
 out:
     adl_free(c.head);
@@ -312,7 +344,10 @@ const struct adl_command adl_command_calibrate = {
     .usage = "[--model IN] --data DIR [options] OUT",
     .description =
         "Tries ways to form, normalise and cut the class map on the boxes of a split, and writes "
-        "the model to OUT with the best one and its threshold. OUT may be IN. The file records "
+        "the model to OUT with the best one and its threshold. Then it chooses how maps are parted "
+        "into "
+        "objects, for --boxes objects, if enough images have several boxes. OUT may be IN. The "
+        "file records "
         "how many images the choice was made on, and its accuracy on other images by "
         "cross-validation. It also says how sure the model is: a temperature of the class scores, "
         "how strongly a class is seen, and the chance that a box is right. Metrics in the file are "

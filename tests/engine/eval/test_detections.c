@@ -27,14 +27,15 @@ static void each_true_box_is_taken_once(void)
     size_t order[ADL_COUNT(found)];
     bool taken[ADL_COUNT(truth)], right[ADL_COUNT(found)];
 
-    adl_detections_match(found, ADL_COUNT(found), truth, ADL_COUNT(truth), order, taken, right);
+    adl_detections_match(found, ADL_COUNT(found), truth, ADL_COUNT(truth), 0.5, order, taken,
+                         right);
     for (size_t i = 0; i < ADL_COUNT(found); i++)
         CU_ASSERT_EQUAL(right[i], expected[i]);
     /* Exactly half: 10 x 5 of 10 x 10. */
     const struct adl_localized_box half = {.box = {0, 0, 9, 4}, .score = 1};
-    adl_detections_match(&half, 1, truth, 1, order, taken, right);
+    adl_detections_match(&half, 1, truth, 1, 0.5, order, taken, right);
     CU_ASSERT(right[0]);
-    adl_detections_match(&half, 1, truth, 0, order, taken, right);
+    adl_detections_match(&half, 1, truth, 0, 0.5, order, taken, right);
     CU_ASSERT(!right[0]);
 }
 

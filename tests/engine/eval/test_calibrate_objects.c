@@ -1,0 +1,112 @@
+/* eval/calibrate_objects: the choice on maps whose right prominence is known. */
+
+#include "support/test.h"
+
+#include "base/mem.h"
+#include "base/pool.h"
+#include "base/rng.h"
+#include "base/size.h"
+#include "eval/calibrate_objects.h"
+
+enum { SMALL = 14, INPUT = 28, SCALE = INPUT / SMALL, IMAGES = 24 };
+
+/* Every other image has two objects of 5 x 7 cells beside each other, with a gap of one column that
+ * is less than half as bright; the others have one of 11 x 7, whose middle column is a quarter
+ * darker. Only a prominence between the two tells them apart. */
+static void make_samples(struct adl_calibrate_samples *s, size_t pairs)
+{
+    struct adl_rng rng;
+    adl_rng_seed(&rng, 5, 0, 0);
+    *s = (struct adl_calibrate_samples){.items = adl_calloc(IMAGES, sizeof *s->items),
+                                        .count = IMAGES,
+                                        .cam_h = SMALL,
+                                        .cam_w = SMALL,
+                                        .input_h = INPUT,
+                                        .input_w = INPUT};
+    CU_ASSERT_FATAL(s->items != NULL);
+    for (size_t i = 0; i < IMAGES; i++) {
+        struct adl_calibrate_sample *one = &s->items[i];
+        bool two = i % 2 == 0 && i / 2 < pairs;
+        int x0 = 1 + (int)adl_rng_below(&rng, 2), y0 = 1 + (int)adl_rng_below(&rng, 5);
+        float *cam = one->cams[0] = adl_calloc(SMALL * SMALL, sizeof *cam);
+        one->truth = adl_malloc(2, sizeof *one->truth);
+        CU_ASSERT_FATAL(cam && one->truth);
+        for (int y = y0; y < y0 + 7; y++)
+            for (int x = x0; x < x0 + 11; x++)
+                cam[y * SMALL + x] = (float)((x - x0 != 5 ? 1
+                                              : two       ? 0.4
+                                                          : 0.72) +
+                                             0.02 * adl_rng_uniform(&rng));
+        one->truth_count = two ? 2 : 1;
+        for (int k = 0; k < 2; k++) {
+            int left = two ? x0 + 6 * k : x0, right = two ? left + 5 : x0 + 11;
+            one->truth[k] =
+                (struct adl_box){left * SCALE, y0 * SCALE, right * SCALE - 1, (y0 + 7) * SCALE - 1};
+        }
+    }
+}
+
+static struct adl_calibrated_objects choose(size_t pairs, int threads)
+{
+    const struct adl_map_rule rule = {.threshold = 0.3};
+    struct adl_calibrated_objects found;
+    struct adl_calibrate_samples samples;
+    struct adl_error err = {0};
+    struct adl_pool *pool = threads ? adl_pool_create(threads, &err) : NULL;
+    make_samples(&samples, pairs);
+    TEST_OK(adl_calibrate_objects(&samples, &rule, false, pool, &found, &err), &err);
+    adl_calibrate_samples_release(&samples);
+    adl_pool_free(pool);
+    return found;
+}
+
+static void the_prominence_between_dents_and_gaps_is_found(void)
+{
+    const struct adl_calibrated_objects one = choose(IMAGES / 2, 0), three = choose(IMAGES / 2, 3);
+    CU_ASSERT(one.chosen);
+    CU_ASSERT_EQUAL(one.several, IMAGES / 2);
+    CU_ASSERT(one.rule.prominence >= 0.2 && one.rule.area > 0);
+    CU_ASSERT_DOUBLE_EQUAL(one.fitted, 100, 1e-9);
+    CU_ASSERT_DOUBLE_EQUAL(one.cross_validated, 100, 1e-9);
+    CU_ASSERT(one.regions < 50);
+    CU_ASSERT(one.rule.prominence == three.rule.prominence && one.rule.area == three.rule.area);
+    CU_ASSERT(one.fitted == three.fitted && one.regions == three.regions);
+}
+
+static void too_few_images_are_no_ground_for_a_choice(void)
+{
+    const struct adl_calibrated_objects few = choose(ADL_CALIBRATE_SEVERAL - 1, 0);
+    CU_ASSERT(!few.chosen);
+    CU_ASSERT_EQUAL(few.several, ADL_CALIBRATE_SEVERAL - 1);
+    CU_ASSERT(choose(ADL_CALIBRATE_SEVERAL, 0).chosen);
+}
+
+static void survives_no_memory(void)
+{
+    const struct adl_map_rule rule = {.threshold = 0.3};
+    struct adl_calibrate_samples samples;
+    make_samples(&samples, IMAGES / 2);
+    samples.count = 10;
+    struct adl_mem_stats before = adl_mem_stats();
+    uint64_t nth = 0;
+    int result;
+    do {
+        struct adl_calibrated_objects found;
+        struct adl_error err = {0};
+        nth += 1 + nth / 8; /* thousands of allocations: all of the first, then fewer */
+        adl_mem_fail_nth(nth);
+        result = adl_calibrate_objects(&samples, &rule, false, NULL, &found, &err);
+        adl_mem_fail_nth(0);
+        CU_ASSERT_EQUAL(err.kind, result < 0 ? ADL_ERR_NOMEM : ADL_ERR_NONE);
+        CU_ASSERT_EQUAL(adl_mem_stats().live_blocks, before.live_blocks);
+    } while (result < 0 && nth < 100000);
+    CU_ASSERT_EQUAL(result, 0);
+    samples.count = IMAGES;
+    adl_calibrate_samples_release(&samples);
+}
+
+TEST_SUITE(calibrate_objects,
+           {"the prominence between dents and gaps is found",
+            the_prominence_between_dents_and_gaps_is_found},
+           {"too few images are no ground for a choice", too_few_images_are_no_ground_for_a_choice},
+           {"choosing survives running out of memory", survives_no_memory});
