@@ -1,5 +1,7 @@
 /* The requests of the page to the server, and the parsing of the answers. */
 
+import { objectRule } from './objects.js';
+
 /* An error: a problem document (RFC 9457), or what is known in place of one. */
 export class Problem extends Error {
     constructor({ title, detail = '', status = 0, requestId = '', retryAfter = 0 }) {
@@ -74,10 +76,10 @@ export async function imageType(file) {
 }
 
 /* Path and query of a request for the best five classes, or for the one class `classId`.
- * `classId`, `threshold` and `model` are optional. */
-export function localizePath({ model, threshold, classId }) {
+ * All arguments are optional; `boxes` is all, largest or objects. */
+export function localizePath({ model, threshold, classId, boxes = 'all' }) {
     const which = classId === undefined ? { top_k: 5 } : { class: classId };
-    const query = new URLSearchParams({ ...which, heatmap: 'array', boxes: 'all' });
+    const query = new URLSearchParams({ ...which, heatmap: 'array', boxes });
     if (model) query.set('model', model);
     if (threshold !== undefined) query.set('threshold', threshold);
     return `localize?${query}`;
@@ -96,7 +98,7 @@ export function localize(file, type, { model, classId, token, signal }) {
     });
 }
 
-/* The loaded models as {name, width, height, threshold, classes}. */
+/* The loaded models as {name, width, height, threshold, objects, classes}. */
 export async function models(token) {
     const answer = await request('models', { headers: authorization(token) });
     const list = Array.isArray(answer) ? answer : answer.models || [];
@@ -107,6 +109,7 @@ export async function models(token) {
             width,
             height,
             threshold: model.threshold ?? model.cam?.threshold ?? 0.35,
+            objects: objectRule(model.cam),
             classes: Array.isArray(model.classes) ? model.classes.map((c) => c.label ?? c) : [],
         };
     });
@@ -128,13 +131,13 @@ function shellQuoted(text) {
 
 /* The same request as a curl command: its words, quoted for a shell, each option together
  * with its value. The token is not included. */
-export function curlWords({ name, type, model, threshold, classId, token, base }) {
+export function curlWords({ name, type, model, threshold, classId, boxes, token, base }) {
     const file = name.startsWith('-') ? `./${name}` : name;
     return [
         'curl',
         `-H ${shellQuoted(`Content-Type: ${type}`)}`,
         ...(token ? ['-H "Authorization: Bearer $TOKEN"'] : []),
         `--data-binary ${shellQuoted(`@${file}`)}`,
-        shellQuoted(new URL(localizePath({ model, threshold, classId }), base).href),
+        shellQuoted(new URL(localizePath({ model, threshold, classId, boxes }), base).href),
     ];
 }

@@ -489,7 +489,9 @@ function listen() {
     });
     for (const radio of document.querySelectorAll('[name=regions]')) {
         radio.addEventListener('change', () => {
-            state.all = radio.value === 'all' && radio.checked;
+            if (radio.checked) {
+                state.regions = radio.value;
+            }
             redraw();
         });
     }

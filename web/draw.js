@@ -16,6 +16,8 @@
  * 4. Bounding boxes are scaled to the image, so that they cover the pixels that the map's
  *    pixels cover (scaleBox).
  *
+ * The objects of a region are found in objects.js.
+ *
  * These functions are pure; tests/browser/draw.test.mjs compares them with OpenCV and the
  * reference evaluation code. */
 
@@ -96,13 +98,22 @@ export function normalise(map) {
  * and data; with a map rule other than the reference's also raw, the values before they were
  * clipped to 0..1, which need no more than the clip after enlarging. A constant map stays
  * constant: otherwise normalising would stretch its rounding errors to the full range. */
-export function scoreMap({ width, height, data, raw }, outWidth, outHeight) {
+export function scoreMap(heatmap, outWidth, outHeight) {
+    return clip(unclippedMap(heatmap, outWidth, outHeight));
+}
+
+/* The same before it is clipped to 0..1, which tells peaks apart that the clip makes equal. */
+export function unclippedMap({ width, height, data, raw }, outWidth, outHeight) {
     const map = (raw ?? data).flat();
     if (map.every((v) => v === map[0])) {
         return new Float64Array(outWidth * outHeight);
     }
     const large = resizeBicubic(map, width, height, outWidth, outHeight);
-    return raw ? large.map((v) => Math.min(Math.max(v, 0), 1)) : normalise(large);
+    return raw ? large : normalise(large);
+}
+
+export function clip(map) {
+    return map.map((v) => Math.min(Math.max(v, 0), 1));
 }
 
 /* The mask of the pixels that are above the threshold, a fraction of the map's maximum;

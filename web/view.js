@@ -4,6 +4,7 @@
 
 import * as api from './api.js';
 import * as draw from './draw.js';
+import { objectBoxes, objectRule } from './objects.js';
 
 export const $ = (id) => document.getElementById(id);
 
@@ -19,7 +20,7 @@ export const state = {
     token: '',
     opacity: 0.65,
     threshold: null, /* null: the model's default */
-    all: false,
+    regions: 'largest', /* or 'all' or 'objects': the boxes to show */
     outline: true,
 };
 
@@ -62,7 +63,8 @@ export function announce(text) {
 
 export function modelOf(item) {
     return state.models.find((model) => model.name === item.result?.model) ||
-        state.models[0] || { width: 224, height: 224, threshold: 0.35 };
+        state.models[0] ||
+        { width: 224, height: 224, threshold: 0.35, objects: objectRule() };
 }
 
 function thresholdOf(item) {
@@ -74,8 +76,8 @@ export function predictionsOf(item) {
     return item.result ? [...item.result.predictions, ...item.extra] : [];
 }
 
-/* The map of the chosen prediction at the model's input size: {map, width, height, heat},
- * or null if the answer contains none. */
+/* The map of the chosen prediction at the model's input size, {unclipped, map, width, height,
+ * heat}, or null if the answer contains none. */
 function mapOf(item) {
     const { heatmap, present } = predictionsOf(item)[item.chosen] || {};
     if (!heatmap) {
@@ -83,9 +85,10 @@ function mapOf(item) {
     }
     if (!item.maps[item.chosen]) {
         const { width, height } = modelOf(item);
-        const map = draw.scoreMap(heatmap, width, height);
+        const unclipped = draw.unclippedMap(heatmap, width, height);
+        const map = draw.clip(unclipped);
         const heat = draw.colourMap(map, width, height, present);
-        item.maps[item.chosen] = { map, width, height, heat };
+        item.maps[item.chosen] = { unclipped, map, width, height, heat };
     }
     return item.maps[item.chosen];
 }
@@ -98,6 +101,17 @@ function showSuggestions(classes = []) {
         $('class-names').replaceChildren(...classes.map((label) =>
             element('option', { value: readable(label) })));
     }
+}
+
+/* The boxes to show, in pixels of the map. */
+function boxesOf(item, { unclipped, map, width, height }) {
+    const threshold = thresholdOf(item);
+    if (state.regions !== 'objects') {
+        return draw.boxesFromMap(map, width, height, threshold, state.regions === 'all');
+    }
+    const mask = draw.foreground(map, threshold);
+    return objectBoxes(unclipped, mask, width, height, modelOf(item).objects)
+        .map((box) => ({ ...box, score: draw.meanInside(map, width, box) }));
 }
 
 /* The arguments of draw.paint() except for the canvas. */
@@ -115,7 +129,7 @@ export function sceneOf(item) {
     const threshold = thresholdOf(item);
     const prediction = predictionsOf(item)[item.chosen];
     scene.heat = found.heat;
-    scene.boxes = draw.boxesFromMap(map, width, height, threshold, state.all)
+    scene.boxes = boxesOf(item, found)
         .map((box) => draw.scaleBox(box, width, height, imageWidth, imageHeight));
     if (!(prediction.present < HARDLY_SEEN)) {
         /* The confidence is that of a class that is there. */
@@ -235,6 +249,7 @@ export function curlWordsOf(item) {
         name, type,
         model: state.model,
         threshold: state.threshold ?? undefined,
+        boxes: state.regions,
         classId: item.extra[item.chosen - item.result.predictions.length]?.class_id,
         token: state.token,
         base: document.baseURI,

@@ -40,6 +40,14 @@ if command -v node >/dev/null; then
         fail "draw.test.mjs"
     }
     echo "browser: ok: boxes and maps agree with the reference"
+    ADL_SERVER=${ADL_SERVER:-$here/../../build/adl-server} \
+        ADL_TEST_MODEL=${ADL_TEST_MODEL:-$here/../../models/default.safetensors} \
+        node --test "$here/objects.test.mjs" >"$work/draw.log" || {
+        cat "$work/draw.log" >&2
+        rm -rf "$work"
+        fail "objects.test.mjs"
+    }
+    echo "browser: ok: objects agree with the server"
 fi
 
 wd() { # wd METHOD PATH [JSON]: prints the "value" of the driver's answer
@@ -180,6 +188,16 @@ wait_js 'return document.getElementById("canvas").toDataURL() !== window.firstPa
     "the threshold changes the display"
 [ "$(js "$requests")" = "$before" ] || fail "moving the threshold sent a request"
 echo "browser: ok: the threshold redraws in the browser"
+
+js 'window.firstPaint = document.getElementById("canvas").toDataURL();
+    const t = document.getElementById("threshold");
+    t.value = 0.1;
+    t.dispatchEvent(new Event("input", {bubbles: true}));
+    document.querySelector("[name=regions][value=objects]").click()' >/dev/null
+wait_js 'return document.getElementById("canvas").toDataURL() !== window.firstPaint &&
+    document.querySelectorAll("#boxes li .box-place").length >= 1' "objects are shown"
+expect 'return document.getElementById("curl").textContent.includes("boxes=objects")' \
+    "the curl command asks for what is shown"
 
 if [ "$(js 'return document.getElementById("examples").hidden')" = false ]; then
     js 'document.querySelector("[data-example=umbrella]").click()' >/dev/null
