@@ -1,5 +1,6 @@
 /* Compares the objects that the page finds in a map with those of the program, whose maps it takes
- * from `localize --json`. Needs ADL_SERVER and ADL_TEST_MODEL. Run by `node --test`. */
+ * from `localize --json` (ADL_SERVER, by default build/adl-server; ADL_TEST_MODEL, by default the
+ * model that ships). Run by `node --test`. */
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
@@ -22,8 +23,8 @@ const draw = await import(pathToFileURL(join(dir, 'draw.js')));
 const { objectBoxes, objectRule } = await import(pathToFileURL(join(dir, 'objects.js')));
 rmSync(dir, { recursive: true });
 
-const program = process.env.ADL_SERVER;
-const model = process.env.ADL_TEST_MODEL;
+const program = process.env.ADL_SERVER ?? join(here, '../../build/adl-server');
+const model = process.env.ADL_TEST_MODEL ?? join(here, '../../models/default.safetensors');
 
 test('a peak is an object if its saddle is low', () => {
     const map = [0, 0.1, 0.6, 1, 0.6, 0.4, 0.5, 0.8, 0.5, 0.1, 0];
@@ -39,7 +40,7 @@ test('a peak is an object if its saddle is low', () => {
 
 /* The maps of many classes of a picture, most of which are not in it, have many peaks. */
 test('the page finds the objects that the program finds', (t) => {
-    if (!program || !existsSync(program) || !existsSync(model ?? '')) {
+    if (!existsSync(program) || !existsSync(model)) {
         return t.skip('no program or no model');
     }
     const run = (...args) => JSON.parse(execFileSync(program, args, { maxBuffer: 1 << 28 }));

@@ -40,9 +40,7 @@ if command -v node >/dev/null; then
         fail "draw.test.mjs"
     }
     echo "browser: ok: boxes and maps agree with the reference"
-    ADL_SERVER=${ADL_SERVER:-$here/../../build/adl-server} \
-        ADL_TEST_MODEL=${ADL_TEST_MODEL:-$here/../../models/default.safetensors} \
-        node --test "$here/objects.test.mjs" >"$work/draw.log" || {
+    node --test "$here/objects.test.mjs" >"$work/draw.log" || {
         cat "$work/draw.log" >&2
         rm -rf "$work"
         fail "objects.test.mjs"
