@@ -6,8 +6,8 @@
 
 /* The rule in a model's `cam`; the defaults are those of adl_object_rule_used(). */
 export function objectRule({ object_prominence: prominence, object_area: area } = {}) {
-    const defaults = { prominence: 0.1, area: 0.05 };
-    const rule = { prominence: prominence ?? 0.1, area: area ?? 0.05 };
+    const defaults = { prominence: 0.1, area: 0.1 };
+    const rule = { prominence: prominence ?? 0.1, area: area ?? 0.1 };
     return rule.prominence === 0 && rule.area === 0 ? defaults : rule;
 }
 

@@ -45,7 +45,7 @@ struct adl_object_basin {
 struct adl_object_rule adl_object_rule_used(const struct adl_object_rule *rule)
 {
     if (rule->prominence == 0 && rule->area == 0)
-        return (struct adl_object_rule){.prominence = 0.1, .area = 0.05};
+        return (struct adl_object_rule){.prominence = 0.1, .area = 0.1};
     return *rule;
 }
 

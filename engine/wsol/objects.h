@@ -18,7 +18,7 @@ struct adl_object_rule {
     double area; /* and above the saddle each covers at least this fraction of the map, 0..1 */
 };
 
-/* Returns the rule, or prominence 0.1 and area 0.05 if it is all zero. */
+/* Returns the rule, or prominence 0.1 and area 0.1 if it is all zero. */
 struct adl_object_rule adl_object_rule_used(const struct adl_object_rule *rule);
 
 struct adl_object_basin;

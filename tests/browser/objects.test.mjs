@@ -34,7 +34,7 @@ test('a peak is an object if its saddle is low', () => {
     assert.deepEqual(boxes(0.49, 0.27), [[2, 5], [6, 8]]);
     assert.deepEqual(boxes(0.51, 0.27), [[2, 8]]);
     assert.deepEqual(boxes(0.49, 0.28), [[2, 8]]);
-    assert.deepEqual(objectRule(), { prominence: 0.1, area: 0.05 });
+    assert.deepEqual(objectRule(), { prominence: 0.1, area: 0.1 });
     assert.deepEqual(objectRule({ object_area: 0.02 }), { prominence: 0.1, area: 0.02 });
 });
 

@@ -12,7 +12,8 @@ enum { SMALL = 14, INPUT = 28, SCALE = INPUT / SMALL, IMAGES = 24 };
 
 /* Every other image has two objects of 5 x 7 cells beside each other, with a gap of one column that
  * is less than half as bright; the others have one of 11 x 7, whose middle column is a quarter
- * darker. Only a prominence between the two tells them apart. */
+ * darker. Only a prominence between the two tells them apart, or an area between those that the
+ * halves have above the two saddles. */
 static void make_samples(struct adl_calibrate_samples *s, size_t pairs)
 {
     struct adl_rng rng;
@@ -65,7 +66,7 @@ static void the_prominence_between_dents_and_gaps_is_found(void)
     const struct adl_calibrated_objects one = choose(IMAGES / 2, 0), three = choose(IMAGES / 2, 3);
     CU_ASSERT(one.chosen);
     CU_ASSERT_EQUAL(one.several, IMAGES / 2);
-    CU_ASSERT(one.rule.prominence >= 0.2 && one.rule.area > 0);
+    CU_ASSERT(one.rule.prominence >= 0.2 || one.rule.area >= 0.1);
     CU_ASSERT_DOUBLE_EQUAL(one.fitted, 100, 1e-9);
     CU_ASSERT_DOUBLE_EQUAL(one.cross_validated, 100, 1e-9);
     CU_ASSERT(one.regions < 50);

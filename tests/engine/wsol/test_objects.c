@@ -75,7 +75,7 @@ static void fragments_are_no_objects(void)
     CU_ASSERT(is_box(0, 1, 0, 3, 0));
     CU_ASSERT_EQUAL(part(row, 1, 20, 50, 0.1, 1), 1); /* the largest one stays */
     CU_ASSERT_EQUAL(part(row, 1, 20, 255, 0.1, 0.1), 0);
-    CU_ASSERT_EQUAL(part(row, 1, 20, 50, 0, 0), 3); /* as with 0.1 and 0.05 */
+    CU_ASSERT_EQUAL(part(row, 1, 20, 50, 0, 0), 3); /* as with 0.1 and 0.1 */
     release_all();
 }
 
