@@ -190,7 +190,8 @@ static int localize_two(enum adl_map_normalise normalise, enum adl_box_mode mode
         for (int x = 0; x < SIDE; x++)
             cam[y * SIDE + x] = (float)ADL_MAX(exp(-(hypot(x - 4, y - 8) / 5)),
                                                0.9 * exp(-(hypot(x - 12, y - 8) / 5)));
-    const struct adl_class_map map = {cam, SIDE, SIDE, SIDE, SIDE};
+    const struct adl_class_map map = {
+        .values = cam, .h = SIDE, .w = SIDE, .input_h = SIDE, .input_w = SIDE};
     return adl_localize_map(&rule, &map, mode, SIDE, SIDE, out, err);
 }
 
