@@ -88,33 +88,62 @@ static int bottleneck(struct adl_graph *graph, const struct adl_arch *arch, int 
     return adl_relu(graph, x, b->name);
 }
 
+/* Appends block i of a stage, from 0, which is called layerS.NUMBER. */
+static int stage_block(struct adl_graph *graph, const struct adl_arch *arch, int x, int stage,
+                       int i, int number)
+{
+    /* A method that builds the upper end itself begins with a map of layer3 at 28x28. */
+    const bool large = arch->large_feature_map || arch->method->branches;
+    const int strides[STAGES] = {1, 2, large ? 1 : 2, 1};
+    struct block block = {
+        .name = adl_graph_name(graph, "layer%d.%d", stage + 1, number),
+        .planes = 64 << stage,
+        .stride = i == 0 ? strides[stage] : 1,
+        .project = i == 0,
+        .se = arch->backbone == &adl_backbone_resnet50_se,
+    };
+    return bottleneck(graph, arch, x, &block);
+}
+
+/* Appends what is above layer3 for a method's branches: as in the published code of Background
+ * Activation Suppression, a maximum over 2x2 pixels takes the place of the stride of layer3. */
+static int upper(struct adl_graph *graph, const void *context, int x)
+{
+    x = adl_maxpool(graph, x, "maxpool2", (struct adl_pool_attr){.size = 2, .stride = 2});
+    for (int i = 0; i < block_counts[STAGES - 1]; i++)
+        x = stage_block(graph, context, x, STAGES - 1, i, i);
+    return x;
+}
+
 static void build_either(struct adl_graph *graph, const struct adl_arch *arch, bool se)
 {
-    const int strides[STAGES] = {1, 2, arch->large_feature_map ? 1 : 2, 1};
     int x = conv(graph, 0, "conv1", 64, 7, 2);
     x = adl_batchnorm(graph, x, "bn1", arch->bn_eps);
     x = adl_relu(graph, x, "relu");
     x = adl_maxpool(graph, x, "maxpool", (struct adl_pool_attr){.size = 3, .stride = 2, .pad = 1});
 
     int features = x;
-    for (int stage = 0; stage < STAGES; stage++) {
+    for (int stage = 0; stage < (arch->method->branches ? STAGES - 1 : STAGES); stage++) {
         int number = 0;
         for (int i = 0; i < block_counts[stage]; i++) {
-            struct block block = {
-                .name = adl_graph_name(graph, "layer%d.%d", stage + 1, number++),
-                .planes = 64 << stage,
-                .stride = i == 0 ? strides[stage] : 1,
-                .project = i == 0,
-                .se = se,
-            };
-            x = features = bottleneck(graph, arch, x, &block);
-            if (se ? adl_arch_has_place(arch, block.name)
+            const char *name = adl_graph_name(graph, "layer%d.%d", stage + 1, number);
+            x = features = stage_block(graph, arch, x, stage, i, number++);
+            if (se ? adl_arch_has_place(arch, name)
                    : adl_arch_has_layers(arch) && adl_after(stage, i))
                 x = arch->method->layer(
                     graph, x,
                     se ? adl_graph_name(graph, "adl.after_layer%d_%d", stage + 1, i)
                        : adl_graph_name(graph, "layer%d.%d", stage + 1, number++));
         }
+    }
+    if (arch->method->branches) {
+        const struct adl_method_base base = {.features = features,
+                                             .head_channels = 1024,
+                                             .num_classes = arch->num_classes,
+                                             .upper = upper,
+                                             .context = arch};
+        arch->method->branches(graph, &base);
+        return;
     }
     adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, features);
 
@@ -154,13 +183,14 @@ static bool renumber(const struct adl_arch *from, const struct adl_arch *to, con
 
 static bool is_head(const char *name)
 {
-    return strstr(name, "layer4.") || strstr(name, "fc.");
+    return strstr(name, "layer4.") || strstr(name, "fc.") || adl_arch_is_branch(name);
 }
 
 const struct adl_backbone adl_backbone_resnet50 = {
     .name = "resnet50",
     .bn_eps = 1e-5,
     .has_large_map = true,
+    .has_base = true,
     .build = build,
     .renumber = renumber,
     .is_head = is_head,
@@ -170,6 +200,7 @@ const struct adl_backbone adl_backbone_resnet50_se = {
     .name = "resnet50_se",
     .bn_eps = 1e-5,
     .has_large_map = true,
+    .has_base = true,
     .adl_places = se_places,
     .adl_default = SE_DEFAULT,
     .build = build_se,

@@ -29,22 +29,27 @@ enum { POOL = -1, POOL_14 = -2, ADL = -3 };
 static const int layers[] = {64,  64,  POOL, 128, 128, POOL,    256, 256, 256, POOL,
                              ADL, 512, 512,  512, ADL, POOL_14, 512, 512, 512, ADL};
 
+/* The entry of the fourth pooling, and its number in the Sequential without ADL. */
+enum { UPPER = 15, UPPER_NUMBER = 23 };
+
 static bool present(const struct adl_arch *arch, int layer)
 {
     return !(layer == ADL && !adl_arch_has_layers(arch)) &&
            !(layer == POOL_14 && arch->large_feature_map);
 }
 
-static void build(struct adl_graph *graph, const struct adl_arch *arch)
+/* Appends the layers from entry `first` of the list up to the one before `last`. *number is that of
+ * the next entry of the Sequential. */
+static int append(struct adl_graph *graph, const struct adl_arch *arch, int x, size_t first,
+                  size_t last, int *number)
 {
     struct adl_conv_attr attr = adl_backbone_conv(0, 3, 3, 1);
-    int x = 0, number = 0;
 
     attr.bias = true;
-    for (size_t i = 0; i < ADL_COUNT(layers); i++) {
+    for (size_t i = first; i < last; i++) {
         if (!present(arch, layers[i]))
             continue;
-        const char *name = adl_graph_name(graph, "features.%d", number++);
+        const char *name = adl_graph_name(graph, "features.%d", (*number)++);
         if (layers[i] == ADL) {
             x = arch->method->layer(graph, x, name);
         } else if (layers[i] < 0) {
@@ -52,10 +57,36 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
         } else {
             attr.k = layers[i];
             x = adl_conv(graph, x, name, attr);
-            x = adl_relu(graph, x, adl_graph_name(graph, "features.%d", number++));
+            x = adl_relu(graph, x, adl_graph_name(graph, "features.%d", (*number)++));
         }
     }
-    attr.k = 1024;
+    return x;
+}
+
+/* Appends the fourth pooling and the last three convolutions, above the map that a method's
+ * branches begin at. */
+static int upper(struct adl_graph *graph, const void *context, int x)
+{
+    int number = UPPER_NUMBER;
+    return append(graph, context, x, UPPER, ADL_COUNT(layers), &number);
+}
+
+static void build(struct adl_graph *graph, const struct adl_arch *arch)
+{
+    struct adl_conv_attr attr = adl_backbone_conv(1024, 3, 3, 1);
+    int number = 0;
+    int x = append(graph, arch, 0, 0, arch->method->branches ? UPPER : ADL_COUNT(layers), &number);
+
+    if (arch->method->branches) {
+        const struct adl_method_base base = {.features = x,
+                                             .head_channels = 1024,
+                                             .num_classes = arch->num_classes,
+                                             .upper = upper,
+                                             .context = arch};
+        arch->method->branches(graph, &base);
+        return;
+    }
+    attr.bias = true;
     x = adl_conv(graph, x, "conv6", attr);
     x = adl_relu(graph, x, "relu");
     adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, x);
@@ -118,6 +149,7 @@ const struct adl_backbone adl_backbone_vgg16 = {
     .name = "vgg16",
     .bn_eps = 1e-5,
     .has_large_map = true,
+    .has_base = true,
     .build = build,
     .renumber = renumber,
     .is_head = is_head,

@@ -39,7 +39,7 @@ const char *adl_arch_method_choice(int index);
      .metavar = "N", .default_note = "the file's, else 1000", .help = "number of classes"},                \
     {"method", ADL_CHOICE(s, field.method), .choice_at = adl_arch_method_choice, .metavar = "METHOD",  \
      .default_note = "cam, or as in the file",                                               \
-     .help = "training method; adl shifts the indices in parameter names, bas is for mobilenet_v1"},                    \
+     .help = "training method; adl shifts the indices in parameter names, bas is not for inception_v3"},                    \
     {"adl-positions", ADL_STRING(s, field.adl_positions), .metavar = "LAYER,...",              \
      .default_note = "the reference's",                                                        \
      .help = "layers after which ADL is inserted, such as blocks.5 of mobilenet_v1, layer3.0 of " \

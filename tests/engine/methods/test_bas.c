@@ -178,6 +178,11 @@ static uint64_t step_bits(const struct adl_graph *graph, enum adl_tape_memory me
     bits = formula_fnv1a64(&loss, sizeof loss);
     for (size_t i = 0; i < count; i++) {
         const float *values = grads[i] ? grads[i] : params[i];
+        float some = 0;
+        for (size_t j = 0; grads[i] && j < adl_graph_param(graph, (int)i)->count; j++)
+            some += fabsf(grads[i][j]);
+        if (grads[i] && !(some > 0))
+            TEST_FAIL("no gradient reaches %s", adl_graph_param(graph, (int)i)->name);
         size_t bytes = adl_graph_param(graph, (int)i)->count * sizeof(float);
         bits = bits * 31 + formula_fnv1a64(values, bytes);
         adl_free(params[i]);
@@ -190,11 +195,11 @@ static uint64_t step_bits(const struct adl_graph *graph, enum adl_tape_memory me
     return bits;
 }
 
-static struct adl_graph *backbone_graph(void)
+static struct adl_graph *backbone_graph(const struct adl_backbone *backbone)
 {
     struct adl_error err = {0};
     struct adl_arch arch;
-    adl_arch_init(&arch, &adl_backbone_mobilenet_v1);
+    adl_arch_init(&arch, backbone);
     arch.method = &adl_method_bas;
     arch.num_classes = IMAGE_CLASSES;
     arch.width = 0.25;
@@ -205,7 +210,7 @@ static struct adl_graph *backbone_graph(void)
 
 static void the_same_bits_for_any_threads_and_memory(void)
 {
-    struct adl_graph *graph = backbone_graph();
+    struct adl_graph *graph = backbone_graph(&adl_backbone_mobilenet_v1);
     uint64_t bits = step_bits(graph, ADL_TAPE_SHARED, 1);
     CU_ASSERT_EQUAL(step_bits(graph, ADL_TAPE_SHARED, 2), bits);
     CU_ASSERT_EQUAL(step_bits(graph, ADL_TAPE_SHARED, 3), bits);
@@ -258,11 +263,11 @@ static void check_rules(const struct adl_session *session, size_t pixels)
 
 /* At inference the network is that of training with running statistics, without the branches of
  * training; its class map is M. */
-static void inference_gives_the_map(void)
+static void check_inference(const struct adl_backbone *backbone)
 {
     struct adl_error err = {0};
     const struct adl_train_mode mode = {.frozen_batchnorm = true};
-    struct adl_graph *graph = backbone_graph();
+    struct adl_graph *graph = backbone_graph(backbone);
     size_t count = (size_t)adl_graph_param_count(graph);
     float **params = adl_calloc(count, sizeof *params);
     for (size_t i = 0; i < count; i++) {
@@ -301,6 +306,27 @@ static void inference_gives_the_map(void)
     adl_graph_free(graph);
 }
 
+static void inference_gives_the_map(void)
+{
+    for (const struct adl_backbone *const *backbone = adl_backbones; *backbone; backbone++)
+        if ((*backbone)->has_base)
+            check_inference(*backbone);
+}
+
+/* A step of each backbone: threads change no bit, and a gradient reaches every layer. */
+static void every_backbone_trains(void)
+{
+    for (const struct adl_backbone *const *backbone = adl_backbones; *backbone; backbone++) {
+        if (!(*backbone)->has_base)
+            continue;
+        struct adl_graph *graph = backbone_graph(*backbone);
+        uint64_t bits = step_bits(graph, ADL_TAPE_SHARED, 2);
+        if (bits != step_bits(graph, ADL_TAPE_SHARED, 1))
+            TEST_FAIL("%s: other bits with two threads", (*backbone)->name);
+        adl_graph_free(graph);
+    }
+}
+
 /* Other backbones, and the large map, are refused in words. */
 static void what_it_cannot_do_is_refused(void)
 {
@@ -321,4 +347,7 @@ TEST_SUITE(bas, {"agrees with PyTorch", agrees_with_pytorch},
            {"gradients are divided", gradients_are_divided},
            {"the same bits for any threads and memory", the_same_bits_for_any_threads_and_memory},
            {"inference gives the map", inference_gives_the_map},
+           {"every backbone trains", every_backbone_trains},
            {"what it cannot do is refused", what_it_cannot_do_is_refused});
+TEST_SLOW(inference_gives_the_map);
+TEST_SLOW(every_backbone_trains);
