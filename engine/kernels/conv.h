@@ -28,6 +28,8 @@ struct adl_conv {
     int r, s, stride;
     int pad_top, pad_left; /* padding at the bottom and right follows from p, q */
     int groups;
+    /* The output map that the weights were packed for, whose layout may depend on it; 0: P x Q. */
+    int packed_p, packed_q;
     size_t ldx, ldo, ldr;         /* leading dimensions: input, output, residual */
     float lo, hi;                 /* -INFINITY, INFINITY: no clamp */
     enum adl_precision precision; /* the lowest that is allowed */

@@ -97,6 +97,16 @@ static size_t winograd_compact_chunk(const struct adl_winograd_blocking *b)
     return winograd_round_up(adl_ceil_div(b->channels, chunks), ADL_LINE_FLOATS);
 }
 
+/* Returns the number of tiles of the map that the weights were packed for. */
+static size_t winograd_packed_tiles(const struct adl_winograd_blocking *b,
+                                    const struct adl_conv *conv)
+{
+    if (!conv->packed_p)
+        return b->tiles;
+    return adl_ceil_div((size_t)conv->packed_p, (size_t)b->rows.whole.outputs) *
+           adl_ceil_div((size_t)conv->packed_q, (size_t)b->columns.whole.outputs);
+}
+
 struct adl_winograd_blocking adl_winograd_blocking(struct adl_winograd_variant variant,
                                                    const struct adl_conv *conv,
                                                    const struct adl_kernels *kernels)
@@ -109,7 +119,7 @@ struct adl_winograd_blocking adl_winograd_blocking(struct adl_winograd_variant v
     b.positions = (size_t)(b.rows.whole.points * b.columns.whole.points);
     b.tiles = (size_t)winograd_tile_count(&b.rows) * (size_t)winograd_tile_count(&b.columns);
     b.panels = adl_ceil_div(k, nr);
-    b.shared = b.tiles <= WHOLE_TILES;
+    b.shared = winograd_packed_tiles(&b, conv) <= WHOLE_TILES;
     if (b.shared) {
         b.blocks = 1;
         b.slice_panels = adl_ceil_div(b.panels, WANTED_TASKS);

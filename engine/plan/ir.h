@@ -75,6 +75,7 @@ struct plan_step {
 /* Immutable once adl_plan_create has returned, except for the reference count. */
 struct adl_plan {
     _Atomic int references;
+    struct adl_plan *base; /* the plan whose weights this one uses (resize.c); NULL: its own */
     const struct adl_graph *graph;
     const struct adl_kernels *kernels;
     enum adl_isa isa;
@@ -115,6 +116,10 @@ int plan_pair(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_concat(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_place(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_select(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
+/* For a plan whose steps were copied from those of `base`: everything that select does, except
+ * that each convolution keeps its algorithm and its packed weights. */
+int plan_select_again(struct adl_plan *plan, const struct adl_plan *base,
+                      struct adl_error *err) ADL_MUST_CHECK;
 /* A part of select: replaces algorithms by others with smaller packed weights until all
  * packed weights together are within a multiple of the size of the weights they are made of. */
 int plan_shrink(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;

@@ -99,6 +99,7 @@ void adl_plan_unref(struct adl_plan *plan)
     adl_free(plan->packed);
     adl_free(plan->classifier_copy);
     adl_arena_release(&plan->arena);
+    adl_plan_unref(plan->base);
     adl_free(plan);
 }
 

@@ -60,6 +60,15 @@ struct adl_plan *adl_plan_create(const struct adl_graph *graph, const float *con
                                  const struct adl_plan_options *options,
                                  struct adl_error *err) ADL_MUST_CHECK;
 
+/* Returns a plan that runs the network of `base` for images of input_h x input_w with the packed
+ * weights of `base`, of which it keeps a reference: it takes little memory and needs no weights.
+ * `graph` is that of `base` or one that differs from it only in attributes that no weight depends
+ * on, such as strides; it has to outlive the plan. Returns NULL and sets `err` if the input size
+ * does not suit the graph, with ADL_ERR_INTERNAL if the structure of the graphs differs, and when
+ * out of memory. */
+struct adl_plan *adl_plan_resize(struct adl_plan *base, const struct adl_graph *graph, int input_h,
+                                 int input_w, struct adl_error *err) ADL_MUST_CHECK;
+
 /* Plans are reference-counted, with one reference when created. Both functions are
  * thread-safe; adl_plan_unref(NULL) is fine. */
 struct adl_plan *adl_plan_ref(struct adl_plan *plan);
@@ -75,9 +84,9 @@ const float *adl_plan_classifier(const struct adl_plan *plan);
 /* Returns "generic", "avx2" or "avx512". */
 const char *adl_plan_isa_name(const struct adl_plan *plan);
 
-/* Returns the bytes of the packed weights. Those of a single Winograd convolution may be four
- * to seven times as large as in the file; shrink.c limits all packed weights together to 3.3
- * times. */
+/* Returns the bytes of the packed weights, 0 if they are those of another plan. Those of a single
+ * Winograd convolution may be four to seven times as large as in the file; shrink.c limits all
+ * packed weights together to 3.3 times. */
 size_t adl_plan_weight_bytes(const struct adl_plan *plan);
 /* Returns the bytes that one image needs while it is processed: activations and scratch
  * memory. */

@@ -181,6 +181,48 @@ out:
     return result;
 }
 
+/* Sets the tasks of each step and the memory that they need. */
+static void select_finish(struct adl_plan *plan)
+{
+    for (int i = 0; i < plan->step_count; i++) {
+        struct plan_step *step = &plan->steps[i];
+        if (step->kind == PLAN_CONV && !step->first)
+            select_add_memory(plan, step);
+        step->tasks = step->kind == PLAN_DEAD ? 0 : plan_step_tasks(plan, step);
+    }
+}
+
+static bool select_fits(const struct adl_plan *plan, const struct plan_step *step,
+                        const struct plan_step *before)
+{
+    const struct adl_conv_algorithm *a = step->algorithm;
+    return a->supports(a, &step->conv, plan->kernels) &&
+           a->packed_floats(a, &step->conv, plan->kernels) ==
+               a->packed_floats(a, &before->conv, plan->kernels);
+}
+
+int plan_select_again(struct adl_plan *plan, const struct adl_plan *base, struct adl_error *err)
+{
+    for (int i = 0; i < plan->step_count; i++) {
+        struct plan_step *step = &plan->steps[i];
+        if (step->kind != PLAN_CONV)
+            continue;
+        select_describe(plan, step);
+        step->conv.packed_p =
+            base->steps[i].conv.packed_p ? base->steps[i].conv.packed_p : base->steps[i].conv.p;
+        step->conv.packed_q =
+            base->steps[i].conv.packed_q ? base->steps[i].conv.packed_q : base->steps[i].conv.q;
+        if (step->first)
+            select_pair(plan, step);
+        if (!select_fits(plan, step, &base->steps[i]))
+            return adl_fail(err, ADL_ERR_INTERNAL,
+                            "%s: its algorithm does not run at this input size",
+                            adl_graph_value(plan->graph, step->output)->name);
+    }
+    select_finish(plan);
+    return 0;
+}
+
 int plan_select(struct adl_plan *plan, struct adl_error *err)
 {
     size_t total = 0;
@@ -191,12 +233,7 @@ int plan_select(struct adl_plan *plan, struct adl_error *err)
     }
     if (plan->conv_rank == 0 && plan_shrink(plan, err) < 0)
         return -1;
-    for (int i = 0; i < plan->step_count; i++) {
-        struct plan_step *step = &plan->steps[i];
-        if (step->kind == PLAN_CONV && !step->first)
-            select_add_memory(plan, step);
-        step->tasks = step->kind == PLAN_DEAD ? 0 : plan_step_tasks(plan, step);
-    }
+    select_finish(plan);
     for (int i = 0; i < plan->step_count; i++)
         if (select_add_weights(plan, &plan->steps[i], &total, err) < 0)
             return -1;

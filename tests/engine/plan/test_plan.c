@@ -157,6 +157,81 @@ static void passes_keep_the_result(void)
     }
 }
 
+/* A plan for one size, used for others, whatever its passes were. */
+static void resizing_keeps_the_result(void)
+{
+    struct adl_error err = {0};
+    static const int sizes[][2] = {{32, 32}, {17, 23}, {9, 5}, {70, 41}};
+    static const unsigned disabled[] = {0, 63, ADL_PASS_CONCAT, ADL_PASS_FUSE | ADL_PASS_PLACE};
+    struct adl_graph *from = every_op(16, 16, &err);
+    float **params = fill_params(from);
+
+    for (size_t d = 0; d < ADL_COUNT(disabled); d++) {
+        struct adl_plan_options options = {.input_h = 16, .input_w = 16, .disabled = disabled[d]};
+        struct adl_plan *base = adl_plan_create(from, (const float *const *)params, &options, &err);
+        TEST_OK(base ? 0 : -1, &err);
+        for (size_t s = 0; base && s < ADL_COUNT(sizes); s++) {
+            int h = sizes[s][0], w = sizes[s][1];
+            struct adl_graph *g = every_op(h, w, &err);
+            size_t count = (size_t)(h * w * 3);
+            float *input = adl_malloc(count, sizeof *input);
+            formula_param("input", 0, 1, count, input);
+            float **oracle = oracle_run(g, params, input, 1);
+            struct adl_plan *plan = adl_plan_resize(base, s % 2 ? from : g, h, w, &err);
+            struct adl_session *session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
+            TEST_OK(session ? 0 : -1, &err);
+            if (session) {
+                memcpy(adl_session_input(session, 0), input, count * sizeof *input);
+                adl_session_run(session, 1);
+                compare_output("resized", g, session, ADL_OUTPUT_FEATURES, oracle);
+                compare_output("resized", g, session, ADL_OUTPUT_LOGITS, oracle);
+            }
+            adl_session_free(session);
+            adl_plan_unref(plan);
+            oracle_free(g, oracle);
+            adl_free(input);
+            adl_graph_free(g);
+        }
+        adl_plan_unref(base);
+    }
+    free_params(from, params);
+    adl_graph_free(from);
+}
+
+static void resizing_fails_cleanly(void)
+{
+    struct adl_error err = {0};
+    struct adl_graph *g = every_op(16, 16, &err);
+    struct adl_graph *other = adl_graph_create((struct adl_shape){16, 16, 3}, &err);
+    float **params = fill_params(g);
+    struct adl_plan_options options = {.input_h = 16, .input_w = 16};
+    struct adl_plan *base = adl_plan_create(g, (const float *const *)params, &options, &err);
+    TEST_OK(base && other ? 0 : -1, &err);
+
+    CU_ASSERT_PTR_NULL(adl_plan_resize(base, other, 16, 16, &err));
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_INTERNAL);
+    adl_error_clear(&err);
+    CU_ASSERT_PTR_NULL(adl_plan_resize(base, g, 0, 16, &err));
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_ARG);
+
+    size_t before = adl_mem_stats().live_blocks;
+    struct adl_session *session = NULL;
+    for (uint64_t n = 1; !session; n++) {
+        adl_error_clear(&err);
+        adl_mem_fail_nth(n);
+        struct adl_plan *plan = adl_plan_resize(base, g, 24, 20, &err);
+        session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
+        adl_mem_fail_nth(0);
+        adl_plan_unref(plan);
+        CU_ASSERT(session || (err.kind == ADL_ERR_NOMEM && adl_mem_stats().live_blocks == before));
+    }
+    adl_plan_unref(base);
+    adl_session_free(session);
+    adl_graph_free(other);
+    free_params(g, params);
+    adl_graph_free(g);
+}
+
 /* Convolutions that Winograd's algorithm is fastest for, with weights of several
  * times their size: some get smaller ones, and the result is the same. */
 static void packed_weights_are_limited(void)
@@ -403,6 +478,8 @@ static void pool_runs_each_index_once(void)
 }
 
 TEST_SUITE(plan, {"every subset of the passes keeps the result", passes_keep_the_result},
+           {"a plan keeps the result at other sizes", resizing_keeps_the_result},
+           {"a plan that cannot be resized is an error", resizing_fails_cleanly},
            {"packed weights are limited", packed_weights_are_limited},
            {"released parameters are not read again", released_parameters_are_not_read_again},
            {"passes shorten the plan and its memory", plans_shrink},

@@ -240,6 +240,55 @@ static void check_plan(const char *test_case)
     test_net_close(&net);
 }
 
+/* A plan that was made for from_h x from_w, and for MobileNet with a last stride of 2, is used for
+ * the size and the strides of the golden values. The weights are gone by then. */
+static void check_resized(const char *test_case, int from_h, int from_w)
+{
+    struct adl_error err = {0};
+    struct test_net net;
+    int batch, h, w;
+
+    if (test_net_open(&net, test_case) < 0 || test_net_fill(&net) < 0)
+        return;
+    float *input = golden_input(&net, &batch, &h, &w);
+    size_t image = (size_t)h * (size_t)w * 3;
+    struct adl_arch arch = net.arch;
+    if (arch.backbone->has_options)
+        arch.last_stride = 2;
+    struct adl_graph *graph = adl_arch_build(&arch, from_h, from_w, &err);
+    struct adl_plan_options options = {.input_h = from_h, .input_w = from_w};
+    struct adl_plan *base =
+        graph ? adl_plan_create(graph, (const float *const *)net.params, &options, &err) : NULL;
+    for (int i = 0; i < adl_graph_param_count(net.graph); i++)
+        memset(net.params[i], 0xff, adl_graph_param(net.graph, i)->count * sizeof(float));
+    struct adl_plan *plan = base ? adl_plan_resize(base, net.graph, h, w, &err) : NULL;
+    size_t own = base ? adl_plan_weight_bytes(base) : 0;
+    adl_plan_unref(base);
+    struct adl_session *session = plan ? adl_session_create(plan, NULL, batch, &err) : NULL;
+    TEST_OK(session ? 0 : -1, &err);
+    if (session) {
+        CU_ASSERT(own > 0 && adl_plan_weight_bytes(plan) == 0);
+        for (int n = 0; n < batch; n++)
+            memcpy(adl_session_input(session, n), input + (size_t)n * image, image * sizeof *input);
+        adl_session_run(session, batch);
+        check_outputs(test_case, &net, session, batch);
+    }
+    adl_session_free(session);
+    adl_plan_unref(plan);
+    adl_graph_free(graph);
+    adl_free(input);
+    test_net_close(&net);
+}
+
+static void resized_plans_equal_pytorch(void)
+{
+    static const char *const cases[] = {"vgg16_cam", "resnet50_se_cam", "inception_v3_cam",
+                                        "mobilenet_v1_100_relu6_cam"};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        for (int larger = 0; larger < 2; larger++)
+            check_resized(cases[i], larger ? 400 : 160, larger ? 352 : 96);
+}
+
 static void stages_equal_pytorch(void)
 {
     for (int i = 0; test_net_cases[i]; i++)
@@ -254,6 +303,9 @@ static void outputs_equal_pytorch(void)
 
 TEST_SUITE(plan_goldens, {"every stage of every backbone equals PyTorch's", stages_equal_pytorch},
            {"outputs equal PyTorch's, for any batch and thread count the same bits",
-            outputs_equal_pytorch});
+            outputs_equal_pytorch},
+           {"a plan for another size and other strides equals PyTorch's with the same weights",
+            resized_plans_equal_pytorch});
 TEST_SLOW(stages_equal_pytorch);
 TEST_SLOW(outputs_equal_pytorch);
+TEST_SLOW(resized_plans_equal_pytorch);
