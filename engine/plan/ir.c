@@ -74,6 +74,11 @@ void plan_replace_value(struct adl_plan *plan, int from, int to)
         plan->outputs[i] = plan->outputs[i] == from ? to : plan->outputs[i];
 }
 
+const char *plan_value_name(const struct adl_plan *plan, int value)
+{
+    return adl_graph_value(plan->graph, value % adl_graph_value_count(plan->graph))->name;
+}
+
 bool plan_is_open(const struct plan_step *step)
 {
     return step->residual < 0 && isinf(step->lo) && isinf(step->hi);

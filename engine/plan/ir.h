@@ -84,7 +84,7 @@ struct adl_plan {
     int conv_rank;
 
     struct adl_arena arena;    /* holds the lists below and the arrays per channel */
-    struct plan_value *values; /* by the graph's value ids */
+    struct plan_value *values; /* by the graph's value ids, then those of a second end (tail.c) */
     int value_count;
     struct plan_step *steps;
     int step_count;
@@ -116,10 +116,14 @@ int plan_pair(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_concat(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_place(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_select(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
-/* For a plan whose steps were copied from those of `base`: everything that select does, except
+/* For a plan whose steps were copied from those of another: everything that select does, except
  * that each convolution keeps its algorithm and its packed weights. */
-int plan_select_again(struct adl_plan *plan, const struct adl_plan *base,
-                      struct adl_error *err) ADL_MUST_CHECK;
+int plan_select_again(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
+/* Adds a second end (tail.c): the features and the class map become those of `graph`, which has the
+ * nodes of the plan's graph with other strides; `shapes` are those of its values. Step i of the
+ * plan is made from node i, and there is room for twice the steps and values. */
+int plan_add_tail(struct adl_plan *plan, const struct adl_graph *graph,
+                  const struct adl_shape *shapes, struct adl_error *err) ADL_MUST_CHECK;
 /* A part of select: replaces algorithms by others with smaller packed weights until all
  * packed weights together are within a multiple of the size of the weights they are made of. */
 int plan_shrink(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
@@ -137,6 +141,8 @@ void plan_for_inputs(const struct plan_step *step, void (*visit)(void *context, 
                      void *context);
 /* Makes every reader of `from`, and the plan's outputs, use `to` instead. */
 void plan_replace_value(struct adl_plan *plan, int from, int to);
+/* Returns the name of a value, of the second end as well. */
+const char *plan_value_name(const struct adl_plan *plan, int value);
 /* Returns whether the step has neither a clamp nor a residual yet. */
 bool plan_is_open(const struct plan_step *step);
 

@@ -103,6 +103,11 @@ void adl_plan_unref(struct adl_plan *plan)
     adl_free(plan);
 }
 
+const struct adl_graph *adl_plan_graph(const struct adl_plan *plan)
+{
+    return plan->graph;
+}
+
 struct adl_shape adl_plan_input_shape(const struct adl_plan *plan)
 {
     return plan->values[0].shape;
@@ -175,25 +180,30 @@ static const char *plan_kernel_name(const struct plan_step *step)
     return "dead";
 }
 
-static uint64_t plan_node_macs(const struct adl_plan *plan, const struct adl_node *node)
+/* The shapes of a second end are in its half of the values, where these agree with the first as
+ * well. */
+static uint64_t plan_step_macs(const struct adl_plan *plan, const struct plan_step *step)
 {
+    const struct adl_node *node = step->node;
+    int values = adl_graph_value_count(plan->graph);
+    const struct plan_value *half = plan->values + (step->output >= values ? values : 0);
     struct adl_shape in[ADL_MAX_OP_INPUTS];
     for (int i = 0; i < node->input_count; i++)
-        in[i] = plan->values[node->inputs[i]].shape;
-    return node->def->macs ? node->def->macs(node, in, plan->values[node->output].shape) : 0;
+        in[i] = half[node->inputs[i]].shape;
+    return node->def->macs ? node->def->macs(node, in, half[node->output].shape) : 0;
 }
 
 void adl_plan_step_info(const struct adl_plan *plan, int step, struct adl_step_info *info)
 {
     const struct plan_step *s = &plan->steps[plan_live_step(plan, step)];
     *info = (struct adl_step_info){
-        .name = adl_graph_value(plan->graph, s->output)->name,
+        .name = plan_value_name(plan, s->output),
         .kernel = plan_kernel_name(s),
         .out = plan->values[s->output].shape,
     };
-    info->macs = plan_node_macs(plan, s->node);
+    info->macs = plan_step_macs(plan, s);
     if (s->first)
-        info->macs += plan_node_macs(plan, s->first->node);
+        info->macs += plan_step_macs(plan, s->first);
 }
 
 void adl_plan_dump(const struct adl_plan *plan, struct adl_str *out)
@@ -214,11 +224,11 @@ void adl_plan_dump(const struct adl_plan *plan, struct adl_str *out)
                        shape, (double)info.macs * 1e-6, spaces[y->space],
                        y->offset * sizeof(float));
         if (y->slice_of >= 0)
-            adl_str_printf(out, " (in %s)", adl_graph_value(plan->graph, y->slice_of)->name);
+            adl_str_printf(out, " (in %s)", plan_value_name(plan, y->slice_of));
         if (step->residual >= 0)
-            adl_str_printf(out, " + %s", adl_graph_value(plan->graph, step->residual)->name);
+            adl_str_printf(out, " + %s", plan_value_name(plan, step->residual));
         if (step->vector >= 0)
-            adl_str_printf(out, " * %s", adl_graph_value(plan->graph, step->vector)->name);
+            adl_str_printf(out, " * %s", plan_value_name(plan, step->vector));
         if (!isinf(step->lo) || !isinf(step->hi))
             adl_str_printf(out, " clamp[%g, %g]", (double)step->lo, (double)step->hi);
         adl_str_puts(out, "\n");

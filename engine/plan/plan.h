@@ -69,11 +69,18 @@ struct adl_plan *adl_plan_create(const struct adl_graph *graph, const float *con
 struct adl_plan *adl_plan_resize(struct adl_plan *base, const struct adl_graph *graph, int input_h,
                                  int input_w, struct adl_error *err) ADL_MUST_CHECK;
 
+/* The same with two ends: the logits are those of the network of `base`, the features and the class
+ * map those of `map_graph`, which differs from its graph in strides near the end. The steps before
+ * the first difference run once. */
+struct adl_plan *adl_plan_with_map(struct adl_plan *base, const struct adl_graph *map_graph,
+                                   int input_h, int input_w, struct adl_error *err) ADL_MUST_CHECK;
+
 /* Plans are reference-counted, with one reference when created. Both functions are
  * thread-safe; adl_plan_unref(NULL) is fine. */
 struct adl_plan *adl_plan_ref(struct adl_plan *plan);
 void adl_plan_unref(struct adl_plan *plan);
 
+const struct adl_graph *adl_plan_graph(const struct adl_plan *plan);
 struct adl_shape adl_plan_input_shape(const struct adl_plan *plan);
 /* Returns the shape of an output at the plan's input size; all zero if the network has none. */
 struct adl_shape adl_plan_output_shape(const struct adl_plan *plan, enum adl_output which);

@@ -38,25 +38,19 @@ static bool resize_same_nodes(const struct adl_graph *a, const struct adl_graph 
     return true;
 }
 
-static int resize_values(struct adl_plan *plan, const struct adl_plan *base, int input_h,
-                         int input_w, struct adl_error *err)
+/* Returns the shapes of all values at this input size; the caller frees them. */
+static struct adl_shape *resize_shapes(const struct adl_graph *graph, int input_h, int input_w,
+                                       struct adl_error *err)
 {
-    size_t count = (size_t)base->value_count;
-    struct adl_shape *shapes = adl_malloc(count, sizeof *shapes);
-    int result = -1;
+    struct adl_shape *shapes = adl_malloc((size_t)adl_graph_value_count(graph), sizeof *shapes);
 
     if (!shapes)
-        return adl_fail_nomem(err, "the plan");
-    ADL_TRY(adl_graph_infer(plan->graph, input_h, input_w, shapes, err));
-    for (size_t i = 0; i < count; i++)
-        plan->values[i] = (struct plan_value){.shape = shapes[i],
-                                              .slice_of = base->values[i].slice_of,
-                                              .channel = base->values[i].channel};
-    plan->macs = adl_graph_macs(plan->graph, shapes);
-    result = 0;
-out:
-    adl_free(shapes);
-    return result;
+        adl_fail_nomem(err, "the plan");
+    else if (adl_graph_infer(graph, input_h, input_w, shapes, err) < 0) {
+        adl_free(shapes);
+        shapes = NULL;
+    }
+    return shapes;
 }
 
 /* Copies the steps. Step i was made from node i; the arrays per channel stay in the arena of
@@ -74,27 +68,58 @@ static void resize_steps(struct adl_plan *plan, const struct adl_plan *base)
     }
 }
 
-static int resize_make(struct adl_plan *plan, const struct adl_plan *base, int input_h, int input_w,
-                       struct adl_error *err)
+static void resize_values(struct adl_plan *plan, const struct adl_plan *base,
+                          const struct adl_shape *shapes)
 {
-    plan->values = adl_arena_alloc(&plan->arena, (size_t)base->value_count, sizeof *plan->values);
-    plan->steps = adl_arena_alloc(&plan->arena, (size_t)base->step_count, sizeof *plan->steps);
-    if (!plan->values || !plan->steps)
-        return adl_fail_nomem(err, "the plan");
-    plan->value_count = base->value_count;
-    plan->step_count = base->step_count;
-    if (resize_values(plan, base, input_h, input_w, err) < 0)
-        return -1;
-    resize_steps(plan, base);
-    if (plan_place(plan, err) < 0)
-        return -1;
-    return plan_select_again(plan, base, err);
+    for (int i = 0; i < base->value_count; i++)
+        plan->values[i] = (struct plan_value){.shape = shapes[i],
+                                              .slice_of = base->values[i].slice_of,
+                                              .channel = base->values[i].channel};
+    plan->macs = adl_graph_macs(plan->graph, shapes);
 }
 
-struct adl_plan *adl_plan_resize(struct adl_plan *base, const struct adl_graph *graph, int input_h,
-                                 int input_w, struct adl_error *err)
+/* `map_graph`: the network of the second end, or NULL. */
+static int resize_make(struct adl_plan *plan, const struct adl_plan *base,
+                       const struct adl_graph *map_graph, int input_h, int input_w,
+                       struct adl_error *err)
 {
-    if (!resize_same_nodes(graph, base->graph)) {
+    size_t ends = map_graph ? 2 : 1;
+    struct adl_shape *shapes = resize_shapes(plan->graph, input_h, input_w, err);
+    struct adl_shape *of_map = map_graph ? resize_shapes(map_graph, input_h, input_w, err) : NULL;
+    int result = -1;
+
+    if (!shapes || (map_graph && !of_map))
+        goto out;
+    plan->values =
+        adl_arena_alloc(&plan->arena, ends * (size_t)base->value_count, sizeof *plan->values);
+    plan->steps =
+        adl_arena_alloc(&plan->arena, ends * (size_t)base->step_count, sizeof *plan->steps);
+    if (!plan->values || !plan->steps) {
+        adl_fail_nomem(err, "the plan");
+        goto out;
+    }
+    plan->value_count = base->value_count;
+    plan->step_count = base->step_count;
+    resize_values(plan, base, shapes);
+    resize_steps(plan, base);
+    if (map_graph)
+        ADL_TRY(plan_add_tail(plan, map_graph, of_map, err));
+    ADL_TRY(plan_place(plan, err));
+    result = plan_select_again(plan, err);
+out:
+    adl_free(shapes);
+    adl_free(of_map);
+    return result;
+}
+
+/* Makes a plan for `graph`, with a second end for `map_graph` if that is not NULL. */
+static struct adl_plan *resize(struct adl_plan *base, const struct adl_graph *graph,
+                               const struct adl_graph *map_graph, int input_h, int input_w,
+                               struct adl_error *err)
+{
+    if (base->value_count != adl_graph_value_count(graph) ||
+        !resize_same_nodes(graph, base->graph) ||
+        (map_graph && !resize_same_nodes(map_graph, base->graph))) {
         adl_fail(err, ADL_ERR_INTERNAL, "a plan cannot be used for a network of another structure");
         return NULL;
     }
@@ -113,9 +138,21 @@ struct adl_plan *adl_plan_resize(struct adl_plan *base, const struct adl_graph *
     plan->conv_rank = base->conv_rank;
     plan->classifier = base->classifier;
     memcpy(plan->outputs, base->outputs, sizeof plan->outputs);
-    if (resize_make(plan, base, input_h, input_w, err) < 0) {
+    if (resize_make(plan, base, map_graph, input_h, input_w, err) < 0) {
         adl_plan_unref(plan);
         return NULL;
     }
     return plan;
+}
+
+struct adl_plan *adl_plan_resize(struct adl_plan *base, const struct adl_graph *graph, int input_h,
+                                 int input_w, struct adl_error *err)
+{
+    return resize(base, graph, NULL, input_h, input_w, err);
+}
+
+struct adl_plan *adl_plan_with_map(struct adl_plan *base, const struct adl_graph *map_graph,
+                                   int input_h, int input_w, struct adl_error *err)
+{
+    return resize(base, base->graph, map_graph, input_h, input_w, err);
 }

@@ -193,31 +193,33 @@ static void select_finish(struct adl_plan *plan)
 }
 
 static bool select_fits(const struct adl_plan *plan, const struct plan_step *step,
-                        const struct plan_step *before)
+                        const struct adl_conv *before)
 {
     const struct adl_conv_algorithm *a = step->algorithm;
     return a->supports(a, &step->conv, plan->kernels) &&
            a->packed_floats(a, &step->conv, plan->kernels) ==
-               a->packed_floats(a, &before->conv, plan->kernels);
+               a->packed_floats(a, before, plan->kernels);
 }
 
-int plan_select_again(struct adl_plan *plan, const struct adl_plan *base, struct adl_error *err)
+/* The steps that select_pair() describes as a part of another are described again, which changes
+ * nothing. */
+int plan_select_again(struct adl_plan *plan, struct adl_error *err)
 {
     for (int i = 0; i < plan->step_count; i++) {
         struct plan_step *step = &plan->steps[i];
-        if (step->kind != PLAN_CONV)
+        const struct adl_conv before = step->conv;
+        if (!step->algorithm)
             continue;
         select_describe(plan, step);
-        step->conv.packed_p =
-            base->steps[i].conv.packed_p ? base->steps[i].conv.packed_p : base->steps[i].conv.p;
-        step->conv.packed_q =
-            base->steps[i].conv.packed_q ? base->steps[i].conv.packed_q : base->steps[i].conv.q;
-        if (step->first)
-            select_pair(plan, step);
-        if (!select_fits(plan, step, &base->steps[i]))
+        step->conv.packed_p = before.packed_p ? before.packed_p : before.p;
+        step->conv.packed_q = before.packed_q ? before.packed_q : before.q;
+        if (!select_fits(plan, step, &before))
             return adl_fail(err, ADL_ERR_INTERNAL,
                             "%s: its algorithm does not run at this input size",
-                            adl_graph_value(plan->graph, step->output)->name);
+                            plan_value_name(plan, step->output));
+        if (step->first)
+            plan->scratch_floats =
+                ADL_MAX(plan->scratch_floats, adl_separable_scratch_floats(&step->first->conv));
     }
     select_finish(plan);
     return 0;

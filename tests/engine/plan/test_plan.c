@@ -34,14 +34,15 @@ static struct adl_conv_attr conv3(int k)
  * side, squeeze and excitation, branches joined twice over, a value used both
  * in a branch and beside it, ADL and dropout in the middle, grouped and
  * depthwise convolutions. */
-static struct adl_graph *every_op(int h, int w, struct adl_error *err)
+static struct adl_graph *every_op_strided(int h, int w, int stem_stride, int pool_stride,
+                                          struct adl_error *err)
 {
     struct adl_graph *g = adl_graph_create((struct adl_shape){h, w, 3}, err);
     if (!g)
         return NULL;
     struct adl_conv_attr c3 = conv3(12);
     struct adl_conv_attr c1 = {.k = 12, .r = 1, .s = 1, .stride = 1};
-    struct adl_conv_attr same = {.k = 12, .r = 3, .s = 3, .stride = 2, .tf_same = true};
+    struct adl_conv_attr same = {.k = 12, .r = 3, .s = 3, .stride = stem_stride, .tf_same = true};
 
     int x = adl_relu(g, adl_batchnorm(g, adl_conv(g, 0, "stem", same), "stem_bn", 1e-3), "stem_x");
     int a = adl_batchnorm(g, adl_conv(g, x, "a", c3), "a_bn", 1e-5);
@@ -67,7 +68,7 @@ static struct adl_graph *every_op(int h, int w, struct adl_error *err)
     int joined = adl_concat(g, branches, 4, "joined");
     int twice[2] = {adl_dropout(g, joined, "dropout", 0.5), branches[0]};
     x = adl_concat(g, twice, 2, "twice");
-    x = adl_maxpool(g, x, "pool", (struct adl_pool_attr){3, 2, 1, true});
+    x = adl_maxpool(g, x, "pool", (struct adl_pool_attr){3, pool_stride, 1, true});
     x = adl_relu(g, adl_conv(g, x, "last", c3), "last_relu");
     adl_graph_set_output(g, ADL_OUTPUT_FEATURES, x);
     int logits = adl_linear(g, adl_global_avgpool(g, x, "gap"), "fc", 5, true);
@@ -78,6 +79,11 @@ static struct adl_graph *every_op(int h, int w, struct adl_error *err)
         return NULL;
     }
     return g;
+}
+
+static struct adl_graph *every_op(int h, int w, struct adl_error *err)
+{
+    return every_op_strided(h, w, 2, 2, err);
 }
 
 static float **fill_params(const struct adl_graph *g)
@@ -198,10 +204,63 @@ static void resizing_keeps_the_result(void)
     adl_graph_free(from);
 }
 
+/* The map is that of the network with other strides, the logits are those of the first, whether
+ * the two part near the end or at the beginning, and whatever the passes were. */
+static void two_ends_are_two_networks(void)
+{
+    struct adl_error err = {0};
+    static const int strides[][2] = {{2, 1}, {1, 2}};
+    static const int sizes[][2] = {{32, 32}, {17, 23}, {70, 41}};
+    static const unsigned disabled[] = {0, 63, ADL_PASS_CONCAT, ADL_PASS_FUSE | ADL_PASS_PLACE};
+    struct adl_graph *from = every_op(16, 16, &err);
+    float **params = fill_params(from);
+
+    for (size_t d = 0; d < ADL_COUNT(disabled); d++) {
+        struct adl_plan_options options = {.input_h = 16, .input_w = 16, .disabled = disabled[d]};
+        struct adl_plan *base = adl_plan_create(from, (const float *const *)params, &options, &err);
+        TEST_OK(base ? 0 : -1, &err);
+        for (size_t s = 0; base && s < ADL_COUNT(sizes) * ADL_COUNT(strides); s++) {
+            int h = sizes[s / 2][0], w = sizes[s / 2][1];
+            struct adl_graph *of_logits = every_op(h, w, &err);
+            struct adl_graph *of_map =
+                every_op_strided(h, w, strides[s % 2][0], strides[s % 2][1], &err);
+            size_t count = (size_t)(h * w * 3);
+            float *input = adl_malloc(count, sizeof *input);
+            formula_param("input", 0, 1, count, input);
+            float **logits = oracle_run(of_logits, params, input, 1);
+            float **map = oracle_run(of_map, params, input, 1);
+            struct adl_plan *plan = adl_plan_with_map(base, of_map, h, w, &err);
+            struct adl_session *session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
+            TEST_OK(session ? 0 : -1, &err);
+            if (session) {
+                struct adl_str text = {0};
+                memcpy(adl_session_input(session, 0), input, count * sizeof *input);
+                adl_session_run(session, 1);
+                compare_output("two ends", of_map, session, ADL_OUTPUT_FEATURES, map);
+                compare_output("two ends", of_logits, session, ADL_OUTPUT_LOGITS, logits);
+                adl_plan_dump(plan, &text);
+                CU_ASSERT(text.data && !text.failed);
+                adl_str_release(&text);
+            }
+            adl_session_free(session);
+            adl_plan_unref(plan);
+            oracle_free(of_logits, logits);
+            oracle_free(of_map, map);
+            adl_free(input);
+            adl_graph_free(of_logits);
+            adl_graph_free(of_map);
+        }
+        adl_plan_unref(base);
+    }
+    free_params(from, params);
+    adl_graph_free(from);
+}
+
 static void resizing_fails_cleanly(void)
 {
     struct adl_error err = {0};
     struct adl_graph *g = every_op(16, 16, &err);
+    struct adl_graph *halved = every_op_strided(16, 16, 2, 1, &err);
     struct adl_graph *other = adl_graph_create((struct adl_shape){16, 16, 3}, &err);
     float **params = fill_params(g);
     struct adl_plan_options options = {.input_h = 16, .input_w = 16};
@@ -219,7 +278,7 @@ static void resizing_fails_cleanly(void)
     for (uint64_t n = 1; !session; n++) {
         adl_error_clear(&err);
         adl_mem_fail_nth(n);
-        struct adl_plan *plan = adl_plan_resize(base, g, 24, 20, &err);
+        struct adl_plan *plan = adl_plan_with_map(base, halved, 24, 20, &err);
         session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
         adl_mem_fail_nth(0);
         adl_plan_unref(plan);
@@ -228,6 +287,7 @@ static void resizing_fails_cleanly(void)
     adl_plan_unref(base);
     adl_session_free(session);
     adl_graph_free(other);
+    adl_graph_free(halved);
     free_params(g, params);
     adl_graph_free(g);
 }
@@ -479,6 +539,7 @@ static void pool_runs_each_index_once(void)
 
 TEST_SUITE(plan, {"every subset of the passes keeps the result", passes_keep_the_result},
            {"a plan keeps the result at other sizes", resizing_keeps_the_result},
+           {"a plan with two ends gives the results of two networks", two_ends_are_two_networks},
            {"a plan that cannot be resized is an error", resizing_fails_cleanly},
            {"packed weights are limited", packed_weights_are_limited},
            {"released parameters are not read again", released_parameters_are_not_read_again},

@@ -289,6 +289,61 @@ static void resized_plans_equal_pytorch(void)
             check_resized(cases[i], larger ? 400 : 160, larger ? 352 : 96);
 }
 
+/* MobileNet trained with a last stride of 2, and its map with one of 1: at a size at which the last
+ * depthwise convolution and the 1x1 convolution after it are one step, and at the golden one. */
+static void two_ends_equal_pytorch(void)
+{
+    struct adl_error err = {0};
+    struct test_net net;
+    int batch, h, w;
+
+    if (test_net_open(&net, "mobilenet_v1_100_relu_cam") < 0 || test_net_fill(&net) < 0)
+        return;
+    float *input = golden_input(&net, &batch, &h, &w);
+    size_t image = (size_t)h * (size_t)w * 3;
+    for (int from = 224; from <= 640; from += 416) {
+        struct adl_arch arch = net.arch;
+        arch.last_stride = 2;
+        struct adl_graph *graph = adl_arch_build(&arch, from, from, &err);
+        struct adl_plan_options options = {.input_h = from, .input_w = from};
+        struct adl_plan *base =
+            graph ? adl_plan_create(graph, (const float *const *)net.params, &options, &err) : NULL;
+        struct adl_plan *halved = base ? adl_plan_resize(base, graph, h, w, &err) : NULL;
+        struct adl_plan *plain = base ? adl_plan_resize(base, net.graph, h, w, &err) : NULL;
+        struct adl_plan *both = base ? adl_plan_with_map(base, net.graph, h, w, &err) : NULL;
+        CU_ASSERT_FATAL(halved && plain && both);
+        struct adl_session *sessions[] = {adl_session_create(halved, NULL, 1, &err),
+                                          adl_session_create(plain, NULL, 1, &err),
+                                          adl_session_create(both, NULL, 1, &err)};
+        for (int n = 0; n < batch; n++) {
+            for (int i = 0; i < 3; i++) {
+                memcpy(adl_session_input(sessions[i], 0), input + (size_t)n * image,
+                       image * sizeof *input);
+                adl_session_run(sessions[i], 1);
+            }
+            size_t classes = (size_t)adl_plan_output_shape(both, ADL_OUTPUT_LOGITS).c;
+            size_t map = adl_shape_count(adl_plan_output_shape(both, ADL_OUTPUT_FEATURES));
+            CU_ASSERT(!memcmp(adl_session_output(sessions[2], ADL_OUTPUT_LOGITS, 0),
+                              adl_session_output(sessions[0], ADL_OUTPUT_LOGITS, 0),
+                              classes * sizeof(float)));
+            CU_ASSERT(!memcmp(adl_session_output(sessions[2], ADL_OUTPUT_FEATURES, 0),
+                              adl_session_output(sessions[1], ADL_OUTPUT_FEATURES, 0),
+                              map * sizeof(float)));
+        }
+        /* The part that both have in common runs once. */
+        CU_ASSERT(adl_plan_macs(both) < adl_plan_macs(halved) + adl_plan_macs(plain) / 2);
+        for (int i = 0; i < 3; i++)
+            adl_session_free(sessions[i]);
+        adl_plan_unref(halved);
+        adl_plan_unref(plain);
+        adl_plan_unref(both);
+        adl_plan_unref(base);
+        adl_graph_free(graph);
+    }
+    adl_free(input);
+    test_net_close(&net);
+}
+
 static void stages_equal_pytorch(void)
 {
     for (int i = 0; test_net_cases[i]; i++)
@@ -305,7 +360,9 @@ TEST_SUITE(plan_goldens, {"every stage of every backbone equals PyTorch's", stag
            {"outputs equal PyTorch's, for any batch and thread count the same bits",
             outputs_equal_pytorch},
            {"a plan for another size and other strides equals PyTorch's with the same weights",
-            resized_plans_equal_pytorch});
+            resized_plans_equal_pytorch},
+           {"a plan with two ends equals the networks of both", two_ends_equal_pytorch});
 TEST_SLOW(stages_equal_pytorch);
 TEST_SLOW(outputs_equal_pytorch);
 TEST_SLOW(resized_plans_equal_pytorch);
+TEST_SLOW(two_ends_equal_pytorch);
