@@ -173,16 +173,29 @@ struct adl_plan *adl_model_into_plan(struct adl_model *model,
     return plan;
 }
 
-struct adl_session *adl_model_into_session(struct adl_model *model, struct adl_pool *pool,
-                                           int batch, struct adl_error *err)
+struct adl_views *adl_model_open_views(struct adl_model *model, struct adl_plan *plan,
+                                       struct adl_pool *pool, int batch, struct adl_error *err)
+{
+    if (!model->stride1 && model->arch.last_stride == 2) {
+        struct adl_arch arch = model->arch;
+        arch.last_stride = 1;
+        model->stride1 = adl_arch_build(&arch, model->input_h, model->input_w, err);
+        if (!model->stride1)
+            return NULL;
+    }
+    return adl_views_create(plan, model->stride1, pool, batch, err);
+}
+
+struct adl_views *adl_model_into_views(struct adl_model *model, struct adl_pool *pool, int batch,
+                                       struct adl_error *err)
 {
     const struct adl_plan_options options = {
         .input_h = model->input_h, .input_w = model->input_w, .pool = pool};
     struct adl_plan *plan = adl_model_into_plan(model, &options, err);
-    struct adl_session *session = plan ? adl_session_create(plan, pool, batch, err) : NULL;
+    struct adl_views *views = plan ? adl_model_open_views(model, plan, pool, batch, err) : NULL;
 
-    adl_plan_unref(plan); /* the session keeps its own reference */
-    return session;
+    adl_plan_unref(plan); /* the views keep their own reference */
+    return views;
 }
 
 void adl_model_drop_weights(struct adl_model *model)
@@ -244,6 +257,7 @@ void adl_model_free(struct adl_model *model)
         return;
     adl_model_drop_weights(model);
     adl_graph_free(model->graph);
+    adl_graph_free(model->stride1);
     free_classes(model->classes, model->class_count);
     json_decref(model->training);
     json_decref(model->metrics);
@@ -281,8 +295,10 @@ int adl_model_set_method(struct adl_model *model, const struct adl_method *metho
     }
     adl_model_drop_weights(model);
     adl_graph_free(model->graph);
+    adl_graph_free(model->stride1);
     model->arch = arch;
     model->graph = graph;
+    model->stride1 = NULL;
     model->weights = weights;
     model->params = params;
     if (weights && model->digest[0])

@@ -11,13 +11,15 @@
 #include "io/tensor.h"
 #include "models/arch.h"
 #include "plan/plan.h"
-#include "plan/session.h"
 #include "wsol/certainty.h"
 #include "wsol/map_rule.h"
+#include "wsol/views.h"
 
 struct adl_model {
     struct adl_arch arch;
     struct adl_graph *graph;     /* owned; built at the model's input size */
+    struct adl_graph *stride1;   /* owned; the graph with a last stride of 1, for maps of more
+                                    positions; NULL: not needed yet, or that of `graph` is 1 */
     struct adl_tensors *weights; /* owned; float32, tensor i holds parameter i of the graph and
                                     has its name; NULL once they were dropped */
     const float **params;        /* params[id]: the data of that tensor */
@@ -105,10 +107,16 @@ struct adl_plan *adl_model_into_plan(struct adl_model *model,
                                      const struct adl_plan_options *options,
                                      struct adl_error *err) ADL_MUST_CHECK;
 
-/* Returns a session for up to `batch` images of the model's input size, whose plan is made as by
- * adl_model_into_plan(): the model loses its weights. Fails as that and adl_session_create(). */
-struct adl_session *adl_model_into_session(struct adl_model *model, struct adl_pool *pool,
-                                           int batch, struct adl_error *err) ADL_MUST_CHECK;
+/* Returns the views (wsol/views.h) of a plan of the model for up to `batch` images. The model has
+ * to outlive them. Fails as adl_views_create() does. */
+struct adl_views *adl_model_open_views(struct adl_model *model, struct adl_plan *plan,
+                                       struct adl_pool *pool, int batch,
+                                       struct adl_error *err) ADL_MUST_CHECK;
+
+/* Returns the views of a plan that is made as by adl_model_into_plan() for the model's input size:
+ * the model loses its weights. Fails as that and adl_model_open_views() do. */
+struct adl_views *adl_model_into_views(struct adl_model *model, struct adl_pool *pool, int batch,
+                                       struct adl_error *err) ADL_MUST_CHECK;
 
 /* Frees the weights; a plan that was made from them has its own copy. */
 void adl_model_drop_weights(struct adl_model *model);

@@ -123,6 +123,21 @@
 /* Classes whose maps are averaged: the published training of CUB takes 200. */
 #define ADL_LIMIT_MAP_CLASSES 1000
 
+/* --- class maps ---------------------------------------------------------- */
+
+/* Input scales that a class map is averaged over, and their range: below one half the last map
+ * has a few positions only, and twice the sides take four times the computing time. */
+#define ADL_LIMIT_MAP_SCALES 4
+#define ADL_MAP_SCALE_MIN 0.5
+#define ADL_MAP_SCALE_MAX 2.0
+/* Input sizes, and bytes, for which a network that is served keeps memory after requests that asked
+ * for other scales than its own rule; one request needs up to ADL_LIMIT_MAP_SCALES + 1 sizes. */
+#define ADL_LIMIT_VIEW_SIZES (ADL_LIMIT_MAP_SCALES + 2)
+#define ADL_LIMIT_VIEW_BYTES (256 * ADL_MIB)
+/* --max-map-cost: pixels of all views of a request, as a multiple of the network's input. The
+ * image and its mirror image at scales 1 and 1.43 have 6.1. */
+#define ADL_LIMIT_MAP_COST 8
+
 /* --- HTTP ---------------------------------------------------------------- */
 
 /* --max-body: a large photograph from a camera. */

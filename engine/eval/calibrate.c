@@ -1,10 +1,11 @@
 /* Chooses a map rule on images with true boxes.
  *
  * Candidates are all combinations of the maps (all weights, positive ones, the few-box head) with
- * the normalisations and a grid of percentiles, 23 for each map, and the current rule; each has 100
- * thresholds. For every candidate and image, a curve rates the boxes at each threshold: 0 or 1
- * for MaxBoxAcc, 0 to 3 (the number of IoU levels reached) for MaxBoxAccV2. Neighbouring thresholds
- * often cut a map at the same byte, so a curve costs fewer than 100 searches for contours.
+ * the normalisations and a grid of percentiles, 23 for each map, for each set of views, and the
+ * current rule; each has 100 thresholds. For every candidate and image, a curve rates the boxes at
+ * each threshold: 0 or 1 for MaxBoxAcc, 0 to 3 (the number of IoU levels reached) for MaxBoxAccV2.
+ * Neighbouring thresholds often cut a map at the same byte, so a curve costs fewer than 100
+ * searches for contours.
  *
  * The best threshold of a few dozen images is noisy: whether a box just reaches an IoU or just
  * misses it is chance, and the mean curve has spikes of single images. The choice is therefore made
@@ -25,10 +26,6 @@
 
 #include "base/mem.h"
 #include "base/size.h"
-#include "eval/evaluate.h"
-#include "eval/foreground_fit.h"
-#include "wsol/foreground.h"
-#include "wsol/session_cam.h"
 
 const char *const adl_calibrate_goal_names[] = {"max_box_acc", "v2", NULL};
 
@@ -47,12 +44,13 @@ struct gain {
 
 /* --- candidates ---------------------------------------------------------------------- */
 
-#define CANDIDATES_MAX 96
-
 struct candidate {
     struct adl_map_rule rule;
-    int map; /* index into the cams of a sample, or MAP_BEFORE */
+    size_t set; /* of samples */
+    int map;    /* index into the cams of a sample, or MAP_BEFORE */
 };
+
+#define RULES_PER_MAP 23
 
 /* Stands for the map of a sample with the head that the model has already. */
 #define MAP_BEFORE (-1)
@@ -64,34 +62,55 @@ static const float *map_of(const struct adl_calibrate_sample *sample, int map)
 
 /* Adds the candidates of one normalisation: both choices of weights, and the head if there is one.
  * Returns the new count. */
-static size_t add_candidates(struct candidate *list, size_t count, int maps,
+static size_t add_candidates(struct candidate *list, size_t count,
+                             const struct adl_calibrate_samples *sets, size_t set,
                              enum adl_map_normalise normalise, double percentile)
 {
+    int maps = sets[set].items[0].cams[2] ? 3 : 2;
     for (int map = 0; map < maps; map++)
         list[count++] = (struct candidate){
             .rule = {.weights = map == 0 ? ADL_MAP_WEIGHTS_ALL : ADL_MAP_WEIGHTS_POSITIVE,
                      .normalise = normalise,
-                     .percentile = percentile},
+                     .percentile = percentile,
+                     .views = sets[set].views},
+            .set = set,
             .map = map};
     return count;
 }
 
+/* Returns the index of the samples with these views. */
+static size_t find_set(const struct adl_calibrate_samples *sets, size_t count,
+                       const struct adl_map_views *views)
+{
+    size_t set = 0;
+    while (set + 1 < count && !adl_map_views_equal(&sets[set].views, views))
+        set++;
+    return set;
+}
+
 /* Lists the candidates, simple rules first, and returns their number. The current rule is the last
  * one, in case it is not among the others; the others take over its number of classes. */
-static size_t list_candidates(const struct adl_map_rule *current, int maps, struct candidate *list)
+static size_t list_candidates(const struct adl_map_rule *current,
+                              const struct adl_calibrate_samples *sets, size_t set_count,
+                              struct candidate *list)
 {
     static const double pas[] = {0.98, 0.95, 0.9, 0.85, 0.8, 0.7};
-    size_t count = add_candidates(list, 0, maps, ADL_MAP_MINMAX, 0);
+    size_t count = 0;
 
-    count = add_candidates(list, count, maps, ADL_MAP_MAX, 0);
-    for (int p = 2; p <= 16; p++)
-        count = add_candidates(list, count, maps, ADL_MAP_IVR, p * 0.05);
-    for (size_t i = 0; i < ADL_COUNT(pas); i++)
-        count = add_candidates(list, count, maps, ADL_MAP_PAS, pas[i]);
+    for (size_t set = 0; set < set_count; set++) {
+        if (sets[set].compared)
+            continue;
+        count = add_candidates(list, count, sets, set, ADL_MAP_MINMAX, 0);
+        count = add_candidates(list, count, sets, set, ADL_MAP_MAX, 0);
+        for (int p = 2; p <= 16; p++)
+            count = add_candidates(list, count, sets, set, ADL_MAP_IVR, p * 0.05);
+        for (size_t i = 0; i < ADL_COUNT(pas); i++)
+            count = add_candidates(list, count, sets, set, ADL_MAP_PAS, pas[i]);
+    }
     for (size_t i = 0; i < count; i++)
         list[i].rule.classes = current->classes;
-    list[count++] =
-        (struct candidate){*current, current->foreground ? MAP_BEFORE : (int)current->weights};
+    list[count++] = (struct candidate){*current, find_set(sets, set_count, &current->views),
+                                       current->foreground ? MAP_BEFORE : (int)current->weights};
     return count;
 }
 
@@ -104,9 +123,10 @@ struct scratch {
 };
 
 struct search {
-    const struct adl_calibrate_samples *samples;
+    const struct adl_calibrate_samples *sets;
+    const struct adl_calibrate_samples *samples; /* the first set: all have the same images */
     const struct adl_calibrate_options *options;
-    struct candidate candidates[CANDIDATES_MAX];
+    struct candidate *candidates;
     size_t candidate_count;
     struct gain *curves; /* [candidate][sample][STEPS] */
     struct scratch *scratch;
@@ -136,10 +156,11 @@ static struct gain gain_of(enum adl_calibrate_goal goal, double iou)
 }
 
 static int make_curve(const struct search *search, struct scratch *scratch,
-                      const struct candidate *candidate, const struct adl_calibrate_sample *sample,
-                      struct gain *out, struct adl_error *err)
+                      const struct candidate *candidate, size_t index, struct gain *out,
+                      struct adl_error *err)
 {
-    const struct adl_calibrate_samples *s = search->samples;
+    const struct adl_calibrate_samples *s = &search->sets[candidate->set];
+    const struct adl_calibrate_sample *sample = &s->items[index];
     enum adl_calibrate_goal goal = search->options->goal;
     enum adl_box_mode mode = goal == ADL_CALIBRATE_V2 ? ADL_BOXES_ALL : ADL_BOXES_LARGEST;
     int last = -1;
@@ -167,11 +188,11 @@ static int make_curve(const struct search *search, struct scratch *scratch,
 static void curves_task(void *context, size_t i, int worker)
 {
     struct search *search = context;
-    const struct adl_calibrate_sample *sample = &search->samples->items[search->batch_first + i];
+    size_t sample = search->batch_first + i;
 
     for (size_t c = 0; c < search->candidate_count; c++)
         if (make_curve(search, &search->scratch[worker], &search->candidates[c], sample,
-                       curve(search, c, search->batch_first + i), &search->errors[worker]) < 0)
+                       curve(search, c, sample), &search->errors[worker]) < 0)
             return;
 }
 
@@ -243,7 +264,8 @@ static struct choice choose(const struct search *search, int without)
     double greatest = -1, sums[STEPS];
 
     for (size_t c = 0; c < search->candidate_count; c++) {
-        if (search->candidates[c].map == MAP_BEFORE)
+        if (search->candidates[c].map == MAP_BEFORE ||
+            search->sets[search->candidates[c].set].compared)
             continue;
         double samples = (double)sum_curves(search, c, without, sums);
         int reach = ADL_MAX(4, (int)ceil(25 / sqrt(samples)));
@@ -294,6 +316,7 @@ static void conclude(const struct search *search, struct adl_calibration *out)
                                    ADL_MIN((int)lrint(threshold * STEPS), STEPS - 1)};
 
     out->rule = search->candidates[choice.candidate].rule;
+    out->set = search->candidates[choice.candidate].set;
     out->foreground = search->candidates[choice.candidate].map == 2;
     out->rule.threshold = (double)choice.step / STEPS;
     out->fitted = percent(search, fitted_sum(search, choice));
@@ -334,25 +357,44 @@ static void release(struct search *search)
         adl_box_finder_release(&search->scratch[i].finder);
         adl_boxes_release(&search->scratch[i].boxes);
     }
+    adl_free(search->candidates);
     adl_free(search->scratch);
     adl_free(search->errors);
     adl_free(search->curves);
 }
 
-int adl_calibrate_choose(const struct adl_calibrate_samples *samples,
+static int check_sets(const struct adl_calibrate_samples *sets, size_t set_count,
+                      struct adl_error *err)
+{
+    for (size_t i = 1; i < set_count; i++)
+        if (sets[i].count != sets[0].count)
+            return adl_fail(err, ADL_ERR_IO,
+                            "%zu images could be read at first and %zu later; calibrate again",
+                            sets[0].count, sets[i].count);
+    return 0;
+}
+
+int adl_calibrate_choose(const struct adl_calibrate_samples *sets, size_t set_count,
                          const struct adl_calibrate_options *options,
                          struct adl_calibration *calibration, struct adl_error *err)
 {
-    struct search search = {.samples = samples, .options = options};
+    const struct adl_calibrate_samples *samples = &sets[0];
+    struct search search = {.sets = sets, .samples = samples, .options = options};
     int result = -1;
 
     *calibration = (struct adl_calibration){0};
+    if (check_sets(sets, set_count, err) < 0)
+        return -1;
     if (samples->count < 2)
         return adl_fail(err, ADL_ERR_ARG,
                         "a calibration needs at least 2 images with boxes; there are %zu",
                         samples->count);
-    search.candidate_count =
-        list_candidates(&options->current, samples->items[0].cams[2] ? 3 : 2, search.candidates);
+    search.candidates = adl_malloc(3 * RULES_PER_MAP * set_count + 1, sizeof *search.candidates);
+    if (!search.candidates) {
+        adl_fail_nomem(err, "the calibration");
+        goto out;
+    }
+    search.candidate_count = list_candidates(&options->current, sets, set_count, search.candidates);
     ADL_TRY(prepare(&search, err));
     ADL_TRY(make_curves(&search, err));
     conclude(&search, calibration);
@@ -360,209 +402,4 @@ int adl_calibrate_choose(const struct adl_calibrate_samples *samples,
 out:
     release(&search);
     return result;
-}
-
-/* --- samples ------------------------------------------------------------------------------- */
-
-struct collection {
-    const struct adl_dataset *dataset;
-    const struct adl_map_rule *current;
-    struct adl_calibrate_samples *samples;
-    bool mirrored; /* this pass shows the mirror images */
-};
-
-/* Divides a side of `size` pixels into `cells` cells and returns the fraction of the length of cell
- * number `cell` that the pixels first..last cover. */
-static double covered(int first, int last, int size, int cell, int cells)
-{
-    double from = (double)first * cells / size, to = (double)(last + 1) * cells / size;
-    return fmax(0, fmin(cell + 1, to) - fmax(cell, from));
-}
-
-/* Keeps the features of the image, and as labels the fraction of each position inside a box. */
-static void collect_features(const struct collection *c, const struct adl_evaluate_visit *visit)
-{
-    const struct adl_calibrate_samples *s = c->samples;
-    size_t cells = (size_t)s->cam_h * (size_t)s->cam_w;
-    size_t first = (2 * visit->index + (c->mirrored ? 1 : 0)) * cells;
-    float *label = s->labels + first;
-
-    memcpy(s->features + first * s->channels,
-           adl_session_output(visit->session, ADL_OUTPUT_FEATURES, visit->slot),
-           cells * s->channels * sizeof *s->features);
-    for (int y = 0; y < s->cam_h; y++)
-        for (int x = 0; x < s->cam_w; x++, label++) {
-            double most = 0;
-            for (size_t i = 0; i < c->dataset->images[visit->index].box_count; i++) {
-                const struct adl_box *box = &visit->truth[i];
-                most = fmax(most, covered(box->x0, box->x1, s->input_w, x, s->cam_w) *
-                                      covered(box->y0, box->y1, s->input_h, y, s->cam_h));
-            }
-            *label = (float)most;
-        }
-}
-
-/* Keeps the maps and boxes of an image that has just been run. Called by any worker of the pool. */
-static int collect_one(void *context, const struct adl_evaluate_visit *visit, struct adl_error *err)
-{
-    const struct collection *c = context;
-    struct adl_calibrate_samples *s = c->samples;
-    const struct adl_dataset_image *entry = &c->dataset->images[visit->index];
-    struct adl_calibrate_sample *sample = &s->items[visit->index];
-    size_t pixels = (size_t)s->cam_h * (size_t)s->cam_w;
-
-    if (s->features)
-        collect_features(c, visit);
-    if (c->mirrored)
-        return 0;
-    sample->truth = adl_malloc(entry->box_count, sizeof *sample->truth);
-    for (int w = 0; w < 2; w++)
-        sample->cams[w] = adl_malloc(pixels, sizeof *sample->cams[w]);
-    if (c->current->foreground)
-        sample->cam_before = adl_malloc(pixels, sizeof *sample->cam_before);
-    sample->logits = adl_malloc(s->class_count, sizeof *sample->logits);
-    if (!sample->truth || !sample->cams[0] || !sample->cams[1] || !sample->logits ||
-        (c->current->foreground && !sample->cam_before))
-        return adl_fail_nomem(err, "the calibration");
-    for (int w = 0; w < 2; w++)
-        adl_session_cam(visit->session, visit->slot, entry->class_id,
-                        &(struct adl_map_rule){.weights = (enum adl_map_weights)w,
-                                               .classes = c->current->classes},
-                        sample->cams[w]);
-    if (c->current->foreground)
-        adl_session_cam(visit->session, visit->slot, entry->class_id, c->current,
-                        sample->cam_before);
-    memcpy(sample->logits, adl_session_output(visit->session, ADL_OUTPUT_LOGITS, visit->slot),
-           s->class_count * sizeof *sample->logits);
-    for (size_t k = 0; k < s->class_count; k++)
-        if (!isfinite(sample->logits[k]))
-            return adl_fail(err, ADL_ERR_FORMAT,
-                            "%s: the network's scores are not finite: its weights are damaged or "
-                            "far too large",
-                            entry->id);
-    sample->class_id = entry->class_id;
-    memcpy(sample->truth, visit->truth, entry->box_count * sizeof *sample->truth);
-    sample->truth_count = entry->box_count;
-    return 0;
-}
-
-static void leave_out_unreadable(struct adl_calibrate_samples *s)
-{
-    size_t kept = 0, rows = 2 * (size_t)s->cam_h * (size_t)s->cam_w, floats = rows * s->channels;
-    for (size_t i = 0; i < s->count; i++) {
-        if (!s->items[i].cams[1])
-            continue;
-        if (s->features && kept < i) {
-            memmove(s->features + kept * floats, s->features + i * floats,
-                    floats * sizeof *s->features);
-            memmove(s->labels + kept * rows, s->labels + i * rows, rows * sizeof *s->labels);
-        }
-        s->items[kept++] = s->items[i];
-    }
-    s->count = kept;
-}
-
-static int allocate(struct adl_calibrate_samples *s, size_t count, bool features,
-                    struct adl_error *err)
-{
-    size_t rows = 2 * (size_t)s->cam_h * (size_t)s->cam_w, floats;
-
-    s->items = adl_calloc(count, sizeof *s->items);
-    if (s->items)
-        s->count = count;
-    if (features && adl_size_mul(rows * s->channels, count, &floats) == 0) {
-        s->features = adl_malloc(floats, sizeof *s->features);
-        s->labels = adl_malloc(rows * count, sizeof *s->labels);
-    }
-    if (!s->items || (features && (!s->features || !s->labels)))
-        return adl_fail_nomem(err, "the features of the images; use --boxes-per-class");
-    return 0;
-}
-
-int adl_calibrate_collect(const struct adl_dataset *dataset, struct adl_session *session, int batch,
-                          const struct adl_calibrate_options *options,
-                          struct adl_calibrate_samples *samples, struct adl_error *err)
-{
-    const struct adl_plan *plan = adl_session_plan(session);
-    struct adl_shape in = adl_plan_input_shape(plan);
-    struct adl_shape features = adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES);
-    struct collection collection = {dataset, &options->current, samples, false};
-    struct adl_evaluate_options how = {.curve_interval = ADL_EVALUATE_INTERVAL,
-                                       .visit = collect_one,
-                                       .visit_context = &collection,
-                                       .progress = options->progress,
-                                       .report_context = options->progress_context};
-    struct adl_evaluate_report report = {0};
-
-    *samples = (struct adl_calibrate_samples){
-        .cam_h = features.h,
-        .cam_w = features.w,
-        .input_h = in.h,
-        .input_w = in.w,
-        .channels = (size_t)features.c,
-        .class_count = adl_shape_count(adl_plan_output_shape(plan, ADL_OUTPUT_LOGITS))};
-    if (dataset->box_count == 0)
-        return adl_fail(err, ADL_ERR_FORMAT, "the images have no boxes to calibrate with");
-    if (allocate(samples, dataset->count, options->foreground, err) < 0)
-        return -1;
-    memcpy(how.mean, options->mean, sizeof how.mean);
-    memcpy(how.std, options->std, sizeof how.std);
-    int result = adl_evaluate_session(dataset, session, batch, options->pool, &how, &report, err);
-    samples->unreadable = report.errors;
-    if (result == 0 && options->foreground) {
-        collection.mirrored = how.mirrored = true;
-        adl_evaluate_report_release(&report);
-        result = adl_evaluate_session(dataset, session, batch, options->pool, &how, &report, err);
-    }
-    leave_out_unreadable(samples);
-    adl_evaluate_report_release(&report);
-    return result;
-}
-
-int adl_calibrate_fit_foreground(struct adl_calibrate_samples *s, struct adl_pool *pool,
-                                 float *head, struct adl_error *err)
-{
-    size_t cells = (size_t)s->cam_h * (size_t)s->cam_w, size = s->channels + 1;
-    float *heads = adl_malloc((ADL_CALIBRATE_FOLDS + 1) * size, sizeof *heads);
-    const struct adl_foreground_data data = {.features = s->features,
-                                             .labels = s->labels,
-                                             .samples = s->count,
-                                             .rows = 2 * cells,
-                                             .channels = s->channels};
-    int result = -1;
-
-    if (!heads)
-        return adl_fail_nomem(err, "the foreground head");
-    ADL_TRY(adl_foreground_fit(&data, ADL_CALIBRATE_FOLDS, pool, heads, err));
-    for (size_t i = 0; i < s->count; i++) {
-        float *cam = s->items[i].cams[2] = adl_malloc(cells, sizeof *cam);
-        if (!cam) {
-            adl_fail_nomem(err, "the foreground head");
-            goto out;
-        }
-        memcpy(cam, s->items[i].cams[ADL_MAP_WEIGHTS_POSITIVE], cells * sizeof *cam);
-        adl_foreground_map(s->features + 2 * i * cells * s->channels, cells, s->channels,
-                           heads + i % ADL_CALIBRATE_FOLDS * size, cam);
-    }
-    memcpy(head, heads + ADL_CALIBRATE_FOLDS * size, size * sizeof *head);
-    result = 0;
-out:
-    adl_free(heads);
-    return result;
-}
-
-void adl_calibrate_samples_release(struct adl_calibrate_samples *samples)
-{
-    for (size_t i = 0; samples->items && i < samples->count; i++) {
-        struct adl_calibrate_sample *sample = &samples->items[i];
-        for (size_t m = 0; m < ADL_COUNT(sample->cams); m++)
-            adl_free(sample->cams[m]);
-        adl_free(sample->cam_before);
-        adl_free(sample->logits);
-        adl_free(sample->truth);
-    }
-    adl_free(samples->items);
-    adl_free(samples->features);
-    adl_free(samples->labels);
-    *samples = (struct adl_calibrate_samples){0};
 }

@@ -10,9 +10,9 @@
 
 #include "base/pool.h"
 #include "data/dataset.h"
-#include "plan/session.h"
 #include "wsol/boxes.h"
 #include "wsol/map_rule.h"
+#include "wsol/views.h"
 
 /* The figure that the choice maximises. */
 enum adl_calibrate_goal {
@@ -25,10 +25,14 @@ extern const char *const adl_calibrate_goal_names[]; /* "max_box_acc", "v2", NUL
 /* Folds of the cross-validation. */
 #define ADL_CALIBRATE_FOLDS 5
 
+/* Sets of views (wsol/map_views.h) that one calibration compares, at most. */
+#define ADL_CALIBRATE_SETS 10
+
 /* An image with true boxes. */
 struct adl_calibrate_sample {
+    size_t index; /* in the data set */
     /* Class maps by enum adl_map_weights, and the map of the few-box head (wsol/foreground.h);
-     * cam_h x cam_w each. The last one is NULL until adl_calibrate_fit_foreground(). */
+     * cam_h x cam_w each. The last one is NULL unless there is a head. */
     float *cams[3];
     /* The map of the model's rule with the head that the model has already; NULL: it has none. */
     float *cam_before;
@@ -38,8 +42,13 @@ struct adl_calibrate_sample {
     size_t truth_count;
 };
 
+/* Images whose maps were averaged over one set of views. */
 struct adl_calibrate_samples {
-    struct adl_calibrate_sample *items; /* owned, as are the arrays in them */
+    struct adl_map_views views;
+    bool compared;                      /* the current rule has these views, but they are not among
+                                         * those to choose from */
+    struct adl_calibrate_sample *items; /* in the order of the data set; owned, as are the arrays in
+                                         * them */
     size_t count;
     size_t unreadable; /* images that are left out because they cannot be read */
     int cam_h, cam_w, input_h, input_w;
@@ -55,7 +64,12 @@ struct adl_calibrate_options {
     /* The model's rule, to compare with. If it has a head, it is not among the rules to choose
      * from: the head may have been fitted to these images. */
     struct adl_map_rule current;
-    bool foreground;       /* collect the features that a few-box head is fitted to */
+    bool foreground; /* collect the features that a few-box head is fitted to, with the samples of
+                      * plain views */
+    /* Heads from adl_calibrate_fit_foreground(), and the samples that they were fitted to: also
+     * make the maps of the head. NULL: do not. */
+    const float *heads;
+    const struct adl_calibrate_samples *fitted;
     struct adl_pool *pool; /* NULL: the calling thread alone */
     float mean[3], std[3]; /* of the network's input */
     /* Called on the calling thread after each part of the work; may be NULL. */
@@ -66,6 +80,7 @@ struct adl_calibrate_options {
 /* The outcome; figures in percent of the images. */
 struct adl_calibration {
     struct adl_map_rule rule; /* the choice, threshold included; without a head */
+    size_t set;               /* index of the samples with the views of the choice */
     bool foreground;          /* the map of the head was chosen */
     double fitted;            /* the choice, measured on the images that it was made on */
     double cross_validated;   /* choices made on four fifths, measured on the other fifth */
@@ -74,26 +89,31 @@ struct adl_calibration {
     size_t images, boxes;
 };
 
-/* Runs the images of the data set through the session and keeps the class maps of their true
- * classes. Images that cannot be read are left out. Fails as adl_evaluate_session() does, and with
- * ADL_ERR_FORMAT if the data set has no boxes. Release `samples` in any case. */
-int adl_calibrate_collect(const struct adl_dataset *dataset, struct adl_session *session, int batch,
+/* Runs the images of the data set through the network and keeps the class maps of their true
+ * classes, averaged over samples->views, which the caller sets with samples->compared; everything
+ * else of `samples` is overwritten. Images that cannot be read are left out. Fails as
+ * adl_evaluate_views() does, and with ADL_ERR_FORMAT if the data set has no boxes. Release
+ * `samples` in any case. */
+int adl_calibrate_collect(const struct adl_dataset *dataset, struct adl_views *views, int batch,
                           const struct adl_calibrate_options *options,
                           struct adl_calibrate_samples *samples,
                           struct adl_error *err) ADL_MUST_CHECK;
 
-/* Fits the few-box head to all samples: writes its weights and bias to `head`, [channels + 1].
- * Makes each sample's map with a head that was fitted without the sample's fold, so that neither
+/* Fits the few-box head to the samples, which are of plain views: heads[f] without the samples of
+ * fold f, and heads[ADL_CALIBRATE_FOLDS] to all; each has channels + 1 floats, weights and bias.
+ * Makes each sample's map with the head that was fitted without the sample's fold, so that neither
  * the choice of a rule nor its cross-validation uses a head on images that the head was fitted to.
  * Fails with ADL_ERR_ARG if there are no samples, and with ADL_ERR_NOMEM. */
 int adl_calibrate_fit_foreground(struct adl_calibrate_samples *samples, struct adl_pool *pool,
-                                 float *head, struct adl_error *err) ADL_MUST_CHECK;
+                                 float *heads, struct adl_error *err) ADL_MUST_CHECK;
 
 void adl_calibrate_samples_release(struct adl_calibrate_samples *samples);
 
-/* Chooses the rule. The result does not depend on the number of threads. Fails with ADL_ERR_ARG
- * for fewer than two samples, and with ADL_ERR_NOMEM. */
-int adl_calibrate_choose(const struct adl_calibrate_samples *samples,
+/* Chooses the rule among those with the views of the `set_count` sets of samples, 1 to
+ * ADL_CALIBRATE_SETS, all of the same images; the current rule has the views of one of them. The
+ * result does not depend on the number of threads. Fails with ADL_ERR_ARG for fewer than two
+ * samples, and with ADL_ERR_NOMEM. */
+int adl_calibrate_choose(const struct adl_calibrate_samples *sets, size_t set_count,
                          const struct adl_calibrate_options *options,
                          struct adl_calibration *calibration, struct adl_error *err) ADL_MUST_CHECK;
 

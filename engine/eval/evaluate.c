@@ -2,8 +2,9 @@
  *
  * Images go through in groups of the batch size. For each group,
  *
- *   1. all images are read, decoded and resized to the input size, in parallel;
- *   2. the network runs once, over the whole group;
+ *   1. all images are read, decoded and resized to the input sizes, in parallel;
+ *   2. for each view of the map rule, usually one, the network runs over the whole group, and the
+ *      view's class maps are added to those of the images, in parallel;
  *   3. each image's class map (h x w of the last feature map) is enlarged to the input
  *      size, normalised to 0..1 and compared with the true boxes, in parallel, by the
  *      evaluator of the thread that takes the image.
@@ -18,6 +19,7 @@
 #include "eval/evaluate.h"
 
 #include <math.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -27,7 +29,6 @@
 #include "eval/map_files.h"
 #include "image/image.h"
 #include "wsol/cam.h"
-#include "wsol/session_cam.h"
 
 /* Images of a group if score maps are read instead of a network being run. */
 #define MAPS_PER_GROUP 64
@@ -35,7 +36,6 @@
 /* Counts and scratch of one thread. */
 struct worker {
     struct adl_evaluator evaluator;
-    float *cam;            /* class map, features.h x features.w */
     double *map;           /* enlarged to in.h x in.w */
     float *scores;         /* probability of each class */
     struct adl_box *truth; /* true boxes of one image, in pixels of the map */
@@ -46,10 +46,12 @@ struct worker {
 
 /* One image of a group. */
 struct item {
-    size_t index;           /* in the data set */
-    struct adl_image input; /* resized to the input size */
-    int width, height;      /* of the original image, which its boxes refer to */
-    int slot;               /* in the session's batch */
+    size_t index; /* in the data set */
+    struct adl_view_images images;
+    int width, height;   /* of the original image, which its boxes refer to */
+    int slot;            /* in the batch */
+    const float *logits; /* of the plain view */
+    float *cam;          /* class map, map_h x map_w of the run of views */
     struct adl_error err;
     bool broken;                      /* err concerns this image alone; the run continues */
     float top_probability;            /* of the most probable class */
@@ -62,11 +64,14 @@ struct run {
     const struct adl_dataset *dataset;
     const struct adl_evaluate_options *options;
     struct adl_pool *pool;
-    struct adl_session *session; /* NULL: score maps are read instead */
-    const char *map_dir;         /* directory of score maps to read */
-    struct adl_shape in;         /* the network's input */
-    struct adl_shape features;   /* the last feature map; the class map has its sides */
-    size_t class_count;          /* of the network */
+    struct adl_views *views;   /* NULL: score maps are read instead */
+    struct adl_view_run batch; /* how a group is run */
+    int view;                  /* that runs now */
+    const char *map_dir;       /* directory of score maps to read */
+    struct adl_shape in;       /* the network's input */
+    size_t class_count;        /* of the network */
+    float *cams;               /* of a group */
+    float *logits;             /* of a group, [group][class_count]; NULL if there is one view */
     struct worker *workers;
     int worker_count;
     struct item *items; /* [group] */
@@ -96,21 +101,38 @@ static int read_image(const struct run *run, struct worker *worker, struct item 
     return adl_dataset_image_read(run->dataset, item->index, &worker->path, image, err);
 }
 
+/* Reads the image and resizes it to all sizes of the views. */
+static int read_sizes(const struct run *run, struct worker *worker, struct item *item,
+                      struct adl_image *original, struct adl_error *err)
+{
+    struct adl_image image = {0};
+    int result = -1;
+
+    if (adl_dataset_image_read(run->dataset, item->index, &worker->path, &image, err) == 0)
+        result = adl_view_images_make(&image, &run->batch.sizes, &item->images, err);
+    original->width = image.width;
+    original->height = image.height;
+    adl_image_release(&image);
+    return result;
+}
+
 static int decode_and_resize(const struct run *run, struct worker *worker, struct item *item,
                              struct adl_error *err)
 {
     const struct adl_dataset_image *entry = &run->dataset->images[item->index];
-    struct adl_image original;
+    struct adl_image original = {0};
+    int result;
 
-    if (check_directory(run, item, "has to be read", err) < 0 ||
-        adl_frame_read(&run->options->frames, run->dataset, item->index, run->in.w, run->in.h,
-                       &worker->path, &item->input, &original, err) < 0)
+    if (check_directory(run, item, "has to be read", err) < 0)
         return -1;
+    if (run->batch.sizes.count > 1)
+        result = read_sizes(run, worker, item, &original, err);
+    else
+        result = adl_frame_read(&run->options->frames, run->dataset, item->index, run->in.w,
+                                run->in.h, &worker->path, &item->images.items[0], &original, err);
     item->width = entry->width ? entry->width : original.width;
     item->height = entry->height ? entry->height : original.height;
-    if (run->options->mirrored)
-        adl_image_mirror(&item->input);
-    return 0;
+    return result;
 }
 
 /* An error of the file makes the image broken; running out of memory or an internal error ends the
@@ -131,8 +153,8 @@ static void load_item(void *context, size_t i, int worker)
 
     (void)worker;
     if (!item->broken)
-        adl_image_to_input(&item->input, run->options->mean, run->options->std,
-                           adl_session_input(run->session, item->slot));
+        adl_view_load(&run->batch, run->view, item->slot, &item->images, run->options->mean,
+                      run->options->std);
 }
 
 /* Writes the true boxes of an image to worker->truth, in pixels of a map of map_width x
@@ -149,12 +171,8 @@ static int scale_truth(const struct run *run, struct worker *worker, const struc
     worker->truth = truth;
     for (size_t i = 0; i < entry->box_count; i++) {
         struct adl_dataset_box box = run->dataset->boxes[entry->first_box + i];
-        struct adl_box *scaled = &worker->truth[i];
-        *scaled = adl_box_resize_truth((struct adl_box){box.x0, box.y0, box.x1, box.y1},
-                                       item->width, item->height, map_width, map_height);
-        if (run->options->mirrored)
-            *scaled = (struct adl_box){map_width - 1 - scaled->x1, scaled->y0,
-                                       map_width - 1 - scaled->x0, scaled->y1};
+        worker->truth[i] = adl_box_resize_truth((struct adl_box){box.x0, box.y0, box.x1, box.y1},
+                                                item->width, item->height, map_width, map_height);
     }
     return 0;
 }
@@ -299,16 +317,35 @@ static int make_map(const struct run *run, struct worker *worker, const struct i
                     struct adl_error *err)
 {
     const struct adl_map_rule *rule = &run->options->map;
+    int h = run->batch.map_h, w = run->batch.map_w;
 
-    adl_session_cam(run->session, item->slot, run->dataset->images[item->index].class_id, rule,
-                    worker->cam);
     if (!run->options->detections || !run->localized)
-        return adl_map_make(rule, worker->cam, run->features.h, run->features.w, worker->map,
-                            run->in.h, run->in.w, NULL, err);
-    if (adl_map_make_unclipped(rule, worker->cam, run->features.h, run->features.w, worker->map,
-                               run->in.h, run->in.w, NULL, err) < 0)
+        return adl_map_make(rule, item->cam, h, w, worker->map, run->in.h, run->in.w, NULL, err);
+    if (adl_map_make_unclipped(rule, item->cam, h, w, worker->map, run->in.h, run->in.w, NULL,
+                               err) < 0)
         return -1;
     return detect(run, worker, item, worker->map, run->in.h, run->in.w, err);
+}
+
+/* Takes the results of a view of an image out of its session, which may run another view next. */
+static void collect_view(const struct run *run, struct item *item)
+{
+    const struct adl_dataset_image *entry = &run->dataset->images[item->index];
+    struct adl_session *session = run->batch.items[run->view].session;
+
+    if (run->view == 0) {
+        item->logits = adl_session_output(session, ADL_OUTPUT_LOGITS, item->slot);
+        if (run->logits) {
+            float *copy = run->logits + (size_t)item->slot * run->class_count;
+            memcpy(copy, item->logits, run->class_count * sizeof *copy);
+            item->logits = copy;
+        }
+        item->cam =
+            run->cams + (size_t)item->slot * (size_t)run->batch.map_h * (size_t)run->batch.map_w;
+    }
+    if (run->localized || run->options->scoremaps)
+        adl_view_add(&run->batch, run->view, item->slot, entry->class_id, &run->options->map,
+                     item->cam);
 }
 
 /* Measures the outputs of the network for one image: its logits and, with boxes, its map. */
@@ -317,9 +354,7 @@ static int measure_output(const struct run *run, struct worker *worker, struct i
 {
     const struct adl_dataset_image *entry = &run->dataset->images[item->index];
     struct adl_eval_image image = {
-        .logits = adl_session_output(run->session, ADL_OUTPUT_LOGITS, item->slot),
-        .classes = run->class_count,
-        .label = (size_t)entry->class_id};
+        .logits = item->logits, .classes = run->class_count, .label = (size_t)entry->class_id};
 
     for (size_t i = 0; i < image.classes; i++)
         if (!isfinite(image.logits[i]))
@@ -354,22 +389,26 @@ static int visit_output(const struct run *run, struct worker *worker, const stru
     if (run->localized && scale_truth(run, worker, item, run->in.w, run->in.h, err) < 0)
         return -1;
     const struct adl_evaluate_visit visit = {.index = item->index,
-                                             .session = run->session,
+                                             .run = &run->batch,
+                                             .view = run->view,
                                              .slot = item->slot,
                                              .truth = run->localized ? worker->truth : NULL};
     return run->options->visit(run->options->visit_context, &visit, err);
 }
 
-static void measure_output_item(void *context, size_t i, int worker)
+static void collect_item(void *context, size_t i, int worker)
 {
     struct run *run = context;
     struct item *item = &run->items[i];
 
     if (item->broken)
         return;
-    if (run->options->visit)
+    if (run->options->visit) {
         (void)!visit_output(run, &run->workers[worker], item, &item->err);
-    else
+        return;
+    }
+    collect_view(run, item);
+    if (run->view == run->batch.count - 1)
         (void)!measure_output(run, &run->workers[worker], item, &item->err);
 }
 
@@ -384,13 +423,13 @@ static int find_failure(const struct run *run, size_t count, struct adl_error *e
     return 0;
 }
 
-/* Runs the three stages of a group, each after the one before. Broken images get no slot in the
- * batch, so the network runs on the others only. */
+/* Runs the stages of a group, each after the one before. Broken images get no slot in the batch, so
+ * the network runs on the others only. */
 static int run_group(struct run *run, size_t count, struct adl_error *err)
 {
     int batch = 0;
 
-    if (!run->session) {
+    if (!run->views) {
         adl_pool_for(run->pool, count, measure_map_item, run);
         return find_failure(run, count, err);
     }
@@ -402,10 +441,14 @@ static int run_group(struct run *run, size_t count, struct adl_error *err)
             run->items[i].slot = batch++;
     if (batch == 0)
         return 0;
-    adl_pool_for(run->pool, count, load_item, run);
-    adl_session_run(run->session, batch);
-    adl_pool_for(run->pool, count, measure_output_item, run);
-    return find_failure(run, count, err);
+    for (run->view = 0; run->view < run->batch.count; run->view++) {
+        adl_pool_for(run->pool, count, load_item, run);
+        adl_session_run(run->batch.items[run->view].session, batch);
+        adl_pool_for(run->pool, count, collect_item, run);
+        if (find_failure(run, count, err) < 0)
+            return -1;
+    }
+    return 0;
 }
 
 /* Adds the image to the report. Runs on the calling thread, in the order of the images, so that
@@ -425,7 +468,7 @@ static void count_item(struct run *run, const struct item *item)
     sums->top1_loc += c->top1_loc;
     sums->top5_loc += c->top5_loc;
     if (!item->broken) {
-        if (run->session && !o->visit)
+        if (run->views && !o->visit)
             adl_reliability_add(&run->report->class_scores, (double)item->top_probability,
                                 c->top1 > 0);
         if (isfinite(item->confidence) && !o->visit)
@@ -447,7 +490,7 @@ static void count_item(struct run *run, const struct item *item)
 static void release_items(struct run *run)
 {
     for (size_t i = 0; run->items && i < run->group; i++) {
-        adl_image_release(&run->items[i].input);
+        adl_view_images_release(&run->items[i].images);
         run->items[i] = (struct item){0};
     }
 }
@@ -484,8 +527,13 @@ static int prepare(struct run *run, struct adl_error *err)
 {
     const struct adl_evaluate_options *o = run->options;
     size_t pixels = (size_t)run->in.h * (size_t)run->in.w;
-    size_t features = (size_t)run->features.h * (size_t)run->features.w;
+    size_t cells = (size_t)run->batch.map_h * (size_t)run->batch.map_w;
 
+    run->cams = adl_malloc(run->group * cells, sizeof *run->cams);
+    if (run->batch.count > 1)
+        run->logits = adl_malloc(run->group * run->class_count, sizeof *run->logits);
+    if (!run->cams || (run->batch.count > 1 && !run->logits))
+        return adl_fail_nomem(err, "the evaluation");
     run->items = adl_calloc(run->group, sizeof *run->items);
     run->workers = adl_calloc((size_t)run->worker_count, sizeof *run->workers);
     run->report->class_count = run->dataset->class_count;
@@ -496,10 +544,9 @@ static int prepare(struct run *run, struct adl_error *err)
         struct worker *worker = &run->workers[i];
         if (adl_evaluator_init(&worker->evaluator, o->curve_interval, o->map.threshold, err) < 0)
             return -1;
-        worker->cam = adl_malloc(features, sizeof *worker->cam);
         worker->map = adl_malloc(pixels, sizeof *worker->map);
         worker->scores = adl_malloc(run->class_count, sizeof *worker->scores);
-        if (!worker->cam || !worker->map || !worker->scores)
+        if (!worker->map || !worker->scores)
             return adl_fail_nomem(err, "the evaluation");
     }
     return 0;
@@ -513,9 +560,9 @@ static int finish(struct run *run, struct adl_error *err)
     for (int i = 1; i < run->worker_count; i++)
         if (adl_evaluator_merge(all, &run->workers[i].evaluator, err) < 0)
             return -1;
-    run->report->classified = run->session != NULL;
+    run->report->classified = run->views != NULL;
     run->report->localized = run->localized;
-    run->report->both = run->session && run->localized;
+    run->report->both = run->views && run->localized;
     for (int i = 0; i < run->worker_count; i++)
         if (adl_detections_merge(&run->report->detections, &run->workers[i].detector.found, err) <
             0)
@@ -534,7 +581,6 @@ static void release(struct run *run)
     for (int i = 0; run->workers && i < run->worker_count; i++) {
         struct worker *worker = &run->workers[i];
         adl_evaluator_release(&worker->evaluator);
-        adl_free(worker->cam);
         adl_free(worker->scores);
         adl_free(worker->map);
         adl_free(worker->truth);
@@ -542,6 +588,8 @@ static void release(struct run *run)
         adl_str_release(&worker->path);
     }
     adl_free(run->workers);
+    adl_free(run->cams);
+    adl_free(run->logits);
 }
 
 static int evaluate(struct run *run, struct adl_error *err)
@@ -557,10 +605,10 @@ static int evaluate(struct run *run, struct adl_error *err)
     run->group = ADL_MIN(run->group, run->total);
     if (d->count == 0)
         return adl_fail(err, ADL_ERR_ARG, "the split has no images");
-    if (run->session && d->class_count > run->class_count)
+    if (run->views && d->class_count > run->class_count)
         return adl_fail(err, ADL_ERR_ARG, "the data set has %zu class%s, the network has %zu",
                         d->class_count, ADL_ES(d->class_count), run->class_count);
-    if (!run->session && !run->localized)
+    if (!run->views && !run->localized)
         return adl_fail(err, ADL_ERR_FORMAT, "the split has no boxes to compare score maps with");
     ADL_TRY(prepare(run, err));
     ADL_TRY(run_all(run, err));
@@ -574,20 +622,22 @@ out:
     return result;
 }
 
-int adl_evaluate_session(const struct adl_dataset *dataset, struct adl_session *session, int batch,
-                         struct adl_pool *pool, const struct adl_evaluate_options *options,
-                         struct adl_evaluate_report *report, struct adl_error *err)
+int adl_evaluate_views(const struct adl_dataset *dataset, struct adl_views *views, int batch,
+                       struct adl_pool *pool, const struct adl_evaluate_options *options,
+                       struct adl_evaluate_report *report, struct adl_error *err)
 {
-    const struct adl_plan *plan = adl_session_plan(session);
+    const struct adl_plan *plan = adl_views_plan(views);
     struct run run = {.dataset = dataset,
                       .options = options,
                       .pool = pool,
-                      .session = session,
+                      .views = views,
                       .in = adl_plan_input_shape(plan),
-                      .features = adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES),
                       .group = (size_t)batch,
                       .report = report};
 
+    *report = (struct adl_evaluate_report){0};
+    if (adl_views_prepare(views, &options->map.views, false, &run.batch, err) < 0)
+        return -1;
     run.class_count = adl_shape_count(adl_plan_output_shape(plan, ADL_OUTPUT_LOGITS));
     return evaluate(&run, err);
 }

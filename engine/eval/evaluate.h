@@ -19,20 +19,22 @@
 #include "data/frame_cache.h"
 #include "eval/detections.h"
 #include "eval/reliability.h"
-#include "plan/session.h"
 #include "wsol/certainty.h"
 #include "wsol/evaluator.h"
 #include "wsol/map_rule.h"
+#include "wsol/views.h"
 
 /* The reference's step between thresholds (cam_curve_interval). */
 #define ADL_EVALUATE_INTERVAL 0.001
 
-/* An image that the network has just been run on. */
+/* A view of an image that the network has just been run on. */
 struct adl_evaluate_visit {
-    size_t index; /* in the data set */
-    const struct adl_session *session;
-    int slot;                    /* of the image in the session's batch */
-    const struct adl_box *truth; /* its true boxes in pixels of the input; NULL: none */
+    size_t index; /* of the image in the data set */
+    const struct adl_view_run *run;
+    int view;                    /* of the run */
+    int slot;                    /* of the image in the batch */
+    const struct adl_box *truth; /* its true boxes in pixels of the input, not mirrored; NULL:
+                                  * none */
 };
 
 /* The result for one image. */
@@ -55,10 +57,10 @@ struct adl_evaluate_options {
     struct adl_evaluate_place *places; /* by index in the data set, zeroed by the caller; or NULL */
     float mean[3], std[3];             /* of the network's input */
     struct adl_frame_source frames;    /* the cache of resized images; `fast` has to be false */
-    bool mirrored; /* run the network on the mirror images; true boxes are mirrored with them */
 
-    /* If set, called for each image instead of measuring it, on any thread of the pool; if it
-     * returns -1 with an error, the run ends. The figures of the report are then not valid. */
+    /* If set, called for each image and each view of the map rule, in the order of the views,
+     * instead of measuring the image, on any thread of the pool; if it returns -1 with an error,
+     * the run ends. The figures of the report are then not valid. */
     int (*visit)(void *visit_context, const struct adl_evaluate_visit *visit,
                  struct adl_error *err);
     void *visit_context;
@@ -98,20 +100,20 @@ struct adl_evaluate_report {
 
 void adl_evaluate_report_release(struct adl_evaluate_report *report);
 
-/* Runs the images of the data set through `session`, up to `batch` at a time, which is at most the
- * session's batch size; `pool` is the session's and may be NULL. Fails with ADL_ERR_ARG if the data
- * set has no images or more classes than the network, with ADL_ERR_CANCELLED if `stopped` returned
- * true, with ADL_ERR_FORMAT if no image could be read or a score of the network is not finite, and
- * with ADL_ERR_NOMEM. `report` is overwritten and need not be initialised; on failure it is
- * zeroed. */
-int adl_evaluate_session(const struct adl_dataset *dataset, struct adl_session *session, int batch,
-                         struct adl_pool *pool, const struct adl_evaluate_options *options,
-                         struct adl_evaluate_report *report, struct adl_error *err) ADL_MUST_CHECK;
+/* Runs the images of the data set through the network of `views`, up to `batch` at a time, which is
+ * at most the batch size of the views; `pool` is that of the views and may be NULL. Fails with
+ * ADL_ERR_ARG if the data set has no images or more classes than the network, with
+ * ADL_ERR_CANCELLED if `stopped` returned true, with ADL_ERR_FORMAT if no image could be read or a
+ * score of the network is not finite, and with ADL_ERR_NOMEM. `report` is overwritten and need not
+ * be initialised; on failure it is zeroed. */
+int adl_evaluate_views(const struct adl_dataset *dataset, struct adl_views *views, int batch,
+                       struct adl_pool *pool, const struct adl_evaluate_options *options,
+                       struct adl_evaluate_report *report, struct adl_error *err) ADL_MUST_CHECK;
 
 /* Measures the maps DIR/ID.npy instead of those of a network; if one does not exist, it is looked
  * for without the id's extension. Only localization is measured. A missing or malformed map is an
  * error. The data set needs boxes, and the sizes of the images in its lists or the images. Fails as
- * adl_evaluate_session() does, and with ADL_ERR_NOT_FOUND. */
+ * adl_evaluate_views() does, and with ADL_ERR_NOT_FOUND. */
 int adl_evaluate_scoremaps(const struct adl_dataset *dataset, const char *dir,
                            struct adl_pool *pool, const struct adl_evaluate_options *options,
                            struct adl_evaluate_report *report,

@@ -37,6 +37,24 @@ void adl_boxes_release(struct adl_boxes *boxes);
 int adl_scoremap_resize(const double *map, int h, int w, double *out, int out_h, int out_w,
                         struct adl_error *err) ADL_MUST_CHECK;
 
+/* The same for many maps of one size. */
+struct adl_scoremap_resizer {
+    int h, w, out_h, out_w;
+    /* For each output pixel along one axis its four source pixels, clamped to the edge, and their
+     * weights; owned. */
+    struct adl_scoremap_taps {
+        int *sources;
+        float *weights;
+    } across, down;
+};
+/* Overwrites `resizer`; on failure it is released. Fails as adl_scoremap_resize(). */
+int adl_scoremap_resizer_init(struct adl_scoremap_resizer *resizer, int h, int w, int out_h,
+                              int out_w, struct adl_error *err) ADL_MUST_CHECK;
+void adl_scoremap_resizer_release(struct adl_scoremap_resizer *resizer); /* zeroed is fine */
+/* Enlarges a map; `wide` is scratch of h x out_w doubles. Any number of threads may run it. */
+void adl_scoremap_resizer_run(const struct adl_scoremap_resizer *resizer, const double *map,
+                              double *wide, double *out);
+
 enum adl_box_mode {
     ADL_BOXES_LARGEST, /* one box, that of the contour of greatest area */
     ADL_BOXES_ALL,     /* one box for each contour, holes included, in OpenCV's order; for users see

@@ -36,7 +36,7 @@ bool adl_map_has_percentile(enum adl_map_normalise normalise)
 bool adl_map_rule_is_reference(const struct adl_map_rule *rule)
 {
     return rule->weights == ADL_MAP_WEIGHTS_ALL && rule->normalise == ADL_MAP_MINMAX &&
-           rule->classes <= 1 && !rule->foreground;
+           rule->classes <= 1 && !rule->foreground && adl_map_views_plain(&rule->views);
 }
 
 bool adl_map_rule_equal(const struct adl_map_rule *a, const struct adl_map_rule *b)
@@ -44,7 +44,8 @@ bool adl_map_rule_equal(const struct adl_map_rule *a, const struct adl_map_rule 
     return a->weights == b->weights && a->normalise == b->normalise &&
            a->percentile == b->percentile && a->threshold == b->threshold &&
            a->objects.prominence == b->objects.prominence && a->objects.area == b->objects.area &&
-           ADL_MAX(a->classes, 1) == ADL_MAX(b->classes, 1) && a->foreground == b->foreground;
+           ADL_MAX(a->classes, 1) == ADL_MAX(b->classes, 1) && a->foreground == b->foreground &&
+           adl_map_views_equal(&a->views, &b->views);
 }
 
 int adl_map_rule_change(struct adl_map_rule *rule, const struct adl_map_changes *changes,
@@ -77,6 +78,7 @@ int adl_map_rule_change(struct adl_map_rule *rule, const struct adl_map_changes 
                         "--foreground");
     if (changes->foreground >= 0)
         changed.foreground = changes->foreground ? head : NULL;
+    adl_map_views_change(&changed.views, &changes->views);
     *rule = changed;
     return 0;
 }

@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "wsol/map_views.h"
 #include "wsol/objects.h"
 
 /* The classifier weights that the map sums over. */
@@ -45,6 +46,7 @@ struct adl_map_rule {
      * asked for and the others with the highest logits, up to ADL_LIMIT_MAP_CLASSES (Wu et al.,
      * CVPR 2022). 0 and 1: the class alone. Other networks ignore it. */
     int classes;
+    struct adl_map_views views; /* of the image, that the map is averaged over */
 };
 
 /* Returns whether a normalisation depends on a percentile. */
@@ -63,13 +65,14 @@ struct adl_map_changes {
     double threshold;  /* 0..1; negative: unchanged */
     int classes;       /* 1 to ADL_LIMIT_MAP_CLASSES; -1: unchanged */
     int foreground;    /* 1: with the model's few-box head, 0: without it; -1: unchanged */
+    struct adl_map_view_changes views;
 };
 
 /* No change. */
 #define ADL_MAP_NO_CHANGES                                                                         \
     {                                                                                              \
         .weights = -1, .normalise = -1, .percentile = -1, .threshold = -1, .classes = -1,          \
-        .foreground = -1                                                                           \
+        .foreground = -1, .views = ADL_MAP_VIEWS_UNCHANGED                                         \
     }
 
 /* Applies the changes to the rule; `head` is the few-box head of the model, or NULL. Fails with

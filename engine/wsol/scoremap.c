@@ -27,18 +27,6 @@
 
 #define TAPS 4
 
-/* The four source pixels of each output pixel along one axis, and their weights. */
-struct taps {
-    int *sources;   /* [out][TAPS], clamped to the edge */
-    float *weights; /* [out][TAPS] */
-};
-
-static void scoremap_taps_release(struct taps *taps)
-{
-    adl_free(taps->sources);
-    adl_free(taps->weights);
-}
-
 /* Computes Keys' kernel at the distances 1 + f, f, 1 - f and 2 - f, in Horner's form. */
 static void scoremap_cubic_weights(float fraction, float *weights)
 {
@@ -50,7 +38,8 @@ static void scoremap_cubic_weights(float fraction, float *weights)
     weights[3] = 1 - weights[0] - weights[1] - weights[2];
 }
 
-static int scoremap_taps_init(struct taps *taps, int in, int out, struct adl_error *err)
+static int scoremap_taps_init(struct adl_scoremap_taps *taps, int in, int out,
+                              struct adl_error *err)
 {
     size_t count = (size_t)out;
     taps->sources = adl_malloc(count, TAPS * sizeof *taps->sources);
@@ -71,33 +60,41 @@ static int scoremap_taps_init(struct taps *taps, int in, int out, struct adl_err
     return 0;
 }
 
-int adl_scoremap_resize(const double *map, int h, int w, double *out, int out_h, int out_w,
-                        struct adl_error *err)
+int adl_scoremap_resizer_init(struct adl_scoremap_resizer *resizer, int h, int w, int out_h,
+                              int out_w, struct adl_error *err)
 {
-    struct taps across = {0}, down = {0};
-    double *wide = NULL; /* h x out_w */
-    size_t values;
-    int result = -1;
+    *resizer = (struct adl_scoremap_resizer){.h = h, .w = w, .out_h = out_h, .out_w = out_w};
+    if (h < 1 || w < 1 || out_h < 1 || out_w < 1)
+        return adl_fail(err, ADL_ERR_ARG, "a score map of %d x %d cannot become one of %d x %d", w,
+                        h, out_w, out_h);
+    if (scoremap_taps_init(&resizer->across, w, out_w, err) < 0 ||
+        scoremap_taps_init(&resizer->down, h, out_h, err) < 0) {
+        adl_scoremap_resizer_release(resizer);
+        return -1;
+    }
+    return 0;
+}
 
-    if (h < 1 || w < 1 || out_h < 1 || out_w < 1) {
-        adl_fail(err, ADL_ERR_ARG, "a score map of %d x %d cannot become one of %d x %d", w, h,
-                 out_w, out_h);
-        goto out;
-    }
-    ADL_TRY(scoremap_taps_init(&across, w, out_w, err));
-    ADL_TRY(scoremap_taps_init(&down, h, out_h, err));
-    if (adl_size_mul((size_t)h, (size_t)out_w, &values) < 0 ||
-        !(wide = adl_malloc(values, sizeof *wide))) {
-        adl_fail_nomem(err, "a score map's enlargement");
-        goto out;
-    }
+void adl_scoremap_resizer_release(struct adl_scoremap_resizer *resizer)
+{
+    adl_free(resizer->across.sources);
+    adl_free(resizer->across.weights);
+    adl_free(resizer->down.sources);
+    adl_free(resizer->down.weights);
+    *resizer = (struct adl_scoremap_resizer){0};
+}
+
+void adl_scoremap_resizer_run(const struct adl_scoremap_resizer *resizer, const double *map,
+                              double *wide, double *out)
+{
+    int h = resizer->h, w = resizer->w, out_h = resizer->out_h, out_w = resizer->out_w;
 
     for (int y = 0; y < h; y++) {
         const double *from = map + (size_t)y * (size_t)w;
         double *to = wide + (size_t)y * (size_t)out_w;
         for (int x = 0; x < out_w; x++) {
-            const int *s = across.sources + x * TAPS;
-            const float *a = across.weights + x * TAPS;
+            const int *s = resizer->across.sources + x * TAPS;
+            const float *a = resizer->across.weights + x * TAPS;
             to[x] = from[s[0]] * (double)a[0] + from[s[1]] * (double)a[1] +
                     from[s[2]] * (double)a[2] + from[s[3]] * (double)a[3];
         }
@@ -107,16 +104,30 @@ int adl_scoremap_resize(const double *map, int h, int w, double *out, int out_h,
         double b[TAPS];
         double *to = out + (size_t)y * (size_t)out_w;
         for (int tap = 0; tap < TAPS; tap++) {
-            rows[tap] = wide + (size_t)down.sources[y * TAPS + tap] * (size_t)out_w;
-            b[tap] = (double)down.weights[y * TAPS + tap];
+            rows[tap] = wide + (size_t)resizer->down.sources[y * TAPS + tap] * (size_t)out_w;
+            b[tap] = (double)resizer->down.weights[y * TAPS + tap];
         }
         for (int x = 0; x < out_w; x++)
             to[x] = rows[0][x] * b[0] + rows[1][x] * b[1] + rows[2][x] * b[2] + rows[3][x] * b[3];
     }
-    result = 0;
-out:
-    scoremap_taps_release(&across);
-    scoremap_taps_release(&down);
+}
+
+int adl_scoremap_resize(const double *map, int h, int w, double *out, int out_h, int out_w,
+                        struct adl_error *err)
+{
+    struct adl_scoremap_resizer resizer;
+    double *wide = NULL;
+    size_t values;
+
+    if (adl_scoremap_resizer_init(&resizer, h, w, out_h, out_w, err) < 0)
+        return -1;
+    if (adl_size_mul((size_t)h, (size_t)out_w, &values) == 0)
+        wide = adl_malloc(values, sizeof *wide);
+    if (wide)
+        adl_scoremap_resizer_run(&resizer, map, wide, out);
+    else
+        adl_fail_nomem(err, "a score map's enlargement");
+    adl_scoremap_resizer_release(&resizer);
     adl_free(wide);
-    return result;
+    return wide ? 0 : -1;
 }

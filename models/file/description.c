@@ -78,6 +78,16 @@ static int add_rule(json_t *cam, const struct adl_map_rule *rule)
             json_object_set_new(cam, "object_prominence", json_real(rule->objects.prominence));
         failed |= json_object_set_new(cam, "object_area", json_real(rule->objects.area));
     }
+    if (rule->views.flip)
+        failed |= json_object_set_new(cam, "map_flip", json_true());
+    if (rule->views.scale_count > 0) {
+        json_t *scales = json_array();
+        for (int i = 0; i < rule->views.scale_count; i++)
+            failed |= json_array_append_new(scales, json_real(rule->views.scales[i]));
+        failed |= json_object_set_new(cam, "map_scales", scales);
+    }
+    if (rule->views.stride1)
+        failed |= json_object_set_new(cam, "map_stride", json_integer(1));
     return failed;
 }
 
@@ -300,6 +310,36 @@ static int read_choice(const json_t *cam, const char *key, const char *const *na
                     names[0]);
 }
 
+/* Reads the views that maps are averaged over. */
+static int read_views(const json_t *cam, struct adl_map_views *views, struct adl_error *err)
+{
+    const json_t *flip = json_object_get(cam, "map_flip");
+    const json_t *stride = json_object_get(cam, "map_stride");
+    const json_t *list = json_object_get(cam, "map_scales"), *number;
+    double scales[ADL_LIMIT_MAP_SCALES];
+    size_t i;
+
+    if (flip && !json_is_boolean(flip))
+        return adl_fail(err, ADL_ERR_FORMAT, "cam.map_flip is not true or false");
+    views->flip = json_is_true(flip);
+    json_int_t value = json_integer_value(stride);
+    if (stride && (!json_is_integer(stride) || value < 1 || value > 2))
+        return adl_fail(err, ADL_ERR_FORMAT, "cam.map_stride is not 1 or 2");
+    views->stride1 = value == 1;
+    bool fine = !list || (json_is_array(list) && json_array_size(list) <= ADL_LIMIT_MAP_SCALES);
+    if (fine && list) {
+        /* What is not a number reads as 0, which is no scale. */
+        json_array_foreach(list, i, number) scales[i] = json_number_value(number);
+        views->scale_count = adl_map_scales_sort(scales, json_array_size(list), views->scales);
+        fine = views->scale_count >= 0;
+    }
+    if (!fine)
+        return adl_fail(err, ADL_ERR_FORMAT,
+                        "cam.map_scales is not a list of 1 to %d different numbers from %g to %g",
+                        ADL_LIMIT_MAP_SCALES, ADL_MAP_SCALE_MIN, ADL_MAP_SCALE_MAX);
+    return 0;
+}
+
 static int read_cam(struct adl_model *model, const json_t *json, struct adl_error *err)
 {
     const json_t *cam = json_object_get(json, "cam");
@@ -326,6 +366,7 @@ static int read_cam(struct adl_model *model, const json_t *json, struct adl_erro
         rule->objects = adl_object_rule_used(&(struct adl_object_rule){0});
     ADL_TRY(read_fraction(cam, "object_prominence", &rule->objects.prominence, err));
     ADL_TRY(read_fraction(cam, "object_area", &rule->objects.area, err));
+    ADL_TRY(read_views(cam, &rule->views, err));
     const json_t *foreground = json_object_get(cam, "foreground");
     if (foreground && !json_is_boolean(foreground))
         return adl_fail(err, ADL_ERR_FORMAT, "cam.foreground is not true or false");

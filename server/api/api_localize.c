@@ -121,6 +121,24 @@ static bool check_body(struct localize *l)
     return true;
 }
 
+/* Checks that the views of the map neither take too long nor too much memory. What the model's own
+ * rule needs is always allowed. */
+static int check_views(const struct localize *l, struct adl_error *err)
+{
+    const struct adl_model *model = l->served->model;
+    bool halved = model->stride1 != NULL;
+    double limit = l->exchange->server->max_map_cost;
+    double cost = adl_map_views_cost(&l->map.views, model->input_h, model->input_w, halved);
+    double own = adl_map_views_cost(&model->map.views, model->input_h, model->input_w, halved);
+
+    if (cost > limit && cost > own)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "the scales and mirror images of the map cost %.1f times the image alone; "
+                        "the limit set by --max-map-cost is %g",
+                        cost, limit);
+    return adl_map_views_check(&l->map.views, model->input_h, model->input_w, err);
+}
+
 static bool choose_model(struct localize *l)
 {
     struct adl_exchange *exchange = l->exchange;
@@ -135,7 +153,8 @@ static bool choose_model(struct localize *l)
     }
     exchange->model = l->served->name;
     l->map = l->served->model->map;
-    if (adl_map_rule_change(&l->map, &l->params.map, l->served->model->foreground, &err) < 0) {
+    if (adl_map_rule_change(&l->map, &l->params.map, l->served->model->foreground, &err) < 0 ||
+        check_views(l, &err) < 0) {
         adl_answer_problem(exchange, ADL_PROBLEM_BAD_PARAMETER, 0, "%s", err.message);
         return false;
     }

@@ -103,6 +103,31 @@ static int parse_foreground(struct adl_params *params, const char *text, struct 
     return parse_choice(&params->map.foreground, "foreground", names, text, err);
 }
 
+static int parse_flip(struct adl_params *params, const char *text, struct adl_error *err)
+{
+    static const char *const names[] = {"false", "true", NULL};
+    return parse_choice(&params->map.views.flip, "map_flip", names, text, err);
+}
+
+static int parse_scales(struct adl_params *params, const char *text, struct adl_error *err)
+{
+    struct adl_map_view_changes *views = &params->map.views;
+
+    if (adl_map_scales_parse(text, views->scales, &views->scale_count, err) < 0)
+        return adl_error_context(err, "map_scales");
+    return 0;
+}
+
+static int parse_stride(struct adl_params *params, const char *text, struct adl_error *err)
+{
+    static const char *const names[] = {"1", "2", NULL};
+
+    if (parse_choice(&params->map.views.stride, "map_stride", names, text, err) < 0)
+        return -1;
+    params->map.views.stride++;
+    return 0;
+}
+
 static int parse_weights(struct adl_params *params, const char *text, struct adl_error *err)
 {
     return parse_choice(&params->map.weights, "map_weights", adl_map_weights_names, text, err);
@@ -170,6 +195,9 @@ static const struct {
     {"map_percentile", parse_percentile},
     {"map_classes", parse_map_classes},
     {"foreground", parse_foreground},
+    {"map_flip", parse_flip},
+    {"map_scales", parse_scales},
+    {"map_stride", parse_stride},
 };
 
 static int fail_unknown(const char *name, struct adl_error *err)
@@ -182,7 +210,8 @@ static int fail_unknown(const char *name, struct adl_error *err)
                     nearest.best ? "; did you mean "
                                  : "; the parameters are model, top_k, class, "
                                    "threshold, boxes, heatmap, map, map_weights, map_normalise, "
-                                   "map_percentile, map_classes and foreground",
+                                   "map_percentile, map_classes, map_flip, map_scales, "
+                                   "map_stride and foreground",
                     nearest.best ? nearest.best : "", nearest.best ? "?" : "");
 }
 

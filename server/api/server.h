@@ -18,6 +18,7 @@
 struct adl_server {
     size_t max_body;
     size_t max_pixels;
+    double max_map_cost; /* of the views that a request asks for; see adl_map_views_cost() */
     int timeout_s;
     bool reduced_decode;
     bool web;

@@ -26,7 +26,7 @@
 #include "server/options/arch_options.h"
 #include "server/tasks/json_out.h"
 #include "wsol/cam.h"
-#include "wsol/session_cam.h"
+#include "wsol/views.h"
 
 #define MAX_RUNS 100000
 /* Measuring the peak speeds takes about 1/8 of the time of the runs. */
@@ -53,7 +53,10 @@ struct bench {
     int threads;
     struct adl_bench_times runs; /* of one batch */
     struct adl_bench_yardstick yardstick;
+    struct adl_view_run run;        /* the views of the model's map rule */
+    int view;                       /* of the run, whose maps are made now */
     float *cams;                    /* one class map per image */
+    size_t *classes;                /* of these maps */
     struct adl_bench_layers layers; /* empty without --layers */
     struct adl_model *other_model;
     struct adl_plan *other_plan;
@@ -136,60 +139,59 @@ static double smallest(struct adl_bench_times times)
     return least;
 }
 
-struct batch_run {
-    struct bench *bench;
-    struct adl_session *session;
-};
-
-/* Computes the class map of the best class of one image. */
+/* Adds the class map of a view of one image, for the best class of the plain view. */
 static void localize(void *context, size_t index, int worker)
 {
-    const struct batch_run *run = context;
-    struct adl_shape logits = adl_plan_output_shape(run->bench->plan, ADL_OUTPUT_LOGITS);
-    struct adl_shape map = adl_plan_output_shape(run->bench->plan, ADL_OUTPUT_FEATURES);
-    size_t best = 0;
+    struct bench *bench = context;
+    const struct adl_view_run *run = &bench->run;
+    struct adl_shape logits = adl_plan_output_shape(bench->plan, ADL_OUTPUT_LOGITS);
+    size_t cells = (size_t)run->map_h * (size_t)run->map_w;
 
     (void)worker;
-    adl_top_k(adl_session_output(run->session, ADL_OUTPUT_LOGITS, (int)index), (size_t)logits.c, 1,
-              &best);
-    adl_session_cam(run->session, (int)index, (int)best, &run->bench->map,
-                    run->bench->cams + index * (size_t)map.h * (size_t)map.w);
+    if (bench->view == 0)
+        adl_top_k(adl_session_output(run->items[0].session, ADL_OUTPUT_LOGITS, (int)index),
+                  (size_t)logits.c, 1, &bench->classes[index]);
+    adl_view_add(run, bench->view, (int)index, (int)bench->classes[index], &bench->map,
+                 bench->cams + index * cells);
 }
 
 /* Computes the logits and class maps of a batch; returns milliseconds. */
-static double run_batch(struct bench *bench, struct adl_pool *pool, struct adl_session *session)
+static double run_batch(struct bench *bench, struct adl_pool *pool)
 {
-    struct batch_run run = {bench, session};
     uint64_t start = adl_clock_ns();
-    adl_session_run(session, bench->settings->batch);
-    adl_pool_for(pool, (size_t)bench->settings->batch, localize, &run);
+    for (bench->view = 0; bench->view < bench->run.count; bench->view++) {
+        adl_session_run(bench->run.items[bench->view].session, bench->settings->batch);
+        adl_pool_for(pool, (size_t)bench->settings->batch, localize, bench);
+    }
     return adl_clock_ms(start, adl_clock_ns());
 }
 
 /* Runs once, so that every page has been touched; the resident size is then the memory that
  * running takes. */
-static int warm_up(struct bench *bench, struct adl_pool *pool, struct adl_session *session,
-                   struct adl_error *err)
+static int warm_up(struct bench *bench, struct adl_pool *pool, struct adl_error *err)
 {
     uint64_t state = 0x2545F4914F6CDD1DULL;
-    struct adl_shape map = adl_plan_output_shape(bench->plan, ADL_OUTPUT_FEATURES);
+    size_t batch = (size_t)bench->settings->batch;
 
-    bench->cams = adl_malloc((size_t)(bench->settings->batch * map.h * map.w), sizeof *bench->cams);
-    if (!bench->cams)
+    bench->cams =
+        adl_malloc(batch * (size_t)(bench->run.map_h * bench->run.map_w), sizeof *bench->cams);
+    bench->classes = adl_malloc(batch, sizeof *bench->classes);
+    if (!bench->cams || !bench->classes)
         return adl_fail_nomem(err, "measurements");
-    for (int i = 0; i < bench->settings->batch; i++) {
-        float *input = adl_session_input(session, i);
-        for (size_t j = 0; j < adl_shape_count(bench->input); j++)
-            input[j] = 2 * random_unit(&state);
+    for (int view = 0; view < bench->run.count; view++) {
+        struct adl_session *session = bench->run.items[view].session;
+        size_t count = adl_shape_count(adl_plan_input_shape(adl_session_plan(session)));
+        for (size_t i = 0; i < batch; i++)
+            for (size_t j = 0; j < count; j++)
+                adl_session_input(session, (int)i)[j] = 2 * random_unit(&state);
     }
-    run_batch(bench, pool, session);
+    run_batch(bench, pool);
     bench->peak_rss_mib = adl_peak_rss_mib();
     return 0;
 }
 
 /* Runs until --runs or --seconds is reached, but at least three times. */
-static int measure(struct bench *bench, struct adl_pool *pool, struct adl_session *session,
-                   struct adl_error *err)
+static int measure(struct bench *bench, struct adl_pool *pool, struct adl_error *err)
 {
     const struct settings *s = bench->settings;
     size_t most = s->runs ? (size_t)s->runs : MAX_RUNS;
@@ -204,7 +206,7 @@ static int measure(struct bench *bench, struct adl_pool *pool, struct adl_sessio
         return -1;
     while (bench->runs.count < most &&
            (bench->runs.count < 3 || s->runs || spent_ms < s->seconds * 1000)) {
-        double ms = run_batch(bench, pool, session);
+        double ms = run_batch(bench, pool);
         bench->runs.ms[bench->runs.count++] = ms;
         spent_ms += ms;
         if (bench->runs.count <= 3 || yardstick_ms * RUNS_PER_YARDSTICK < spent_ms)
@@ -255,8 +257,11 @@ struct summary {
 static struct summary summarise(struct bench *bench)
 {
     double batch = bench->settings->batch;
-    double flops = 2 * (double)adl_plan_macs(bench->plan);
+    double flops = 0;
     struct summary out;
+
+    for (int i = 0; i < bench->run.count; i++)
+        flops += 2 * (double)adl_plan_macs(adl_session_plan(bench->run.items[i].session));
 
     out.min_ms = smallest(bench->runs) / batch;
     out.median_ms = adl_bench_median(bench->runs) / batch;
@@ -318,7 +323,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     const struct settings *s = settings;
     struct bench bench = {.settings = s};
     struct adl_pool *pool = NULL;
-    struct adl_session *session = NULL;
+    struct adl_views *views = NULL;
     int result = -1;
 
     (void)options;
@@ -349,13 +354,14 @@ static int run(const void *settings, const struct adl_options *options, struct a
     pool = adl_pool_create(bench.threads, err);
     if (!pool)
         goto out;
-    session = adl_session_create(bench.plan, pool, s->batch, err);
-    if (!session)
+    views = adl_model_open_views(model, bench.plan, pool, s->batch, err);
+    if (!views)
         goto out;
-    ADL_TRY(warm_up(&bench, pool, session, err));
-    ADL_TRY(measure(&bench, pool, session, err));
+    ADL_TRY(adl_views_prepare(views, &bench.map.views, false, &bench.run, err));
+    ADL_TRY(warm_up(&bench, pool, err));
+    ADL_TRY(measure(&bench, pool, err));
     if (s->layers)
-        ADL_TRY(measure_layers(&bench, pool, session, err));
+        ADL_TRY(measure_layers(&bench, pool, adl_views_session(views), err));
 
     struct summary sum = summarise(&bench);
     if (s->json) {
@@ -367,9 +373,10 @@ static int run(const void *settings, const struct adl_options *options, struct a
 out:
     adl_free(bench.runs.ms);
     adl_free(bench.cams);
+    adl_free(bench.classes);
     adl_bench_yardstick_free(&bench.yardstick);
     adl_bench_layers_release(&bench.layers);
-    adl_session_free(session);
+    adl_views_free(views);
     adl_pool_free(pool);
     adl_plan_unref(bench.plan);
     adl_plan_unref(bench.other_plan);

@@ -52,7 +52,7 @@ struct eval {
     struct adl_dataset *dataset;
     struct adl_model *model;
     struct adl_pool *pool;
-    struct adl_session *session;
+    struct adl_views *views;
     struct adl_evaluate_report report;
     struct adl_map_rule map; /* its threshold is that of GT-known, Top-1 and Top-5 localization */
     int batch;
@@ -295,8 +295,8 @@ static int open_model(struct eval *e, struct adl_error *err)
                            "eval", err) < 0)
         return -1;
     e->batch = (int)ADL_MIN((size_t)s->batch, e->dataset->count);
-    e->session = adl_model_into_session(e->model, e->pool, e->batch, err);
-    return e->session ? 0 : -1;
+    e->views = adl_model_into_views(e->model, e->pool, e->batch, err);
+    return e->views ? 0 : -1;
 }
 
 static void log_data(const struct eval *e)
@@ -355,9 +355,8 @@ static int evaluate(struct eval *e, const struct adl_options *options, struct ad
     }
     total = how.limit ? ADL_MIN(how.limit, total) : total;
     adl_progress_start(&progress, "images", total);
-    if (e->session)
-        result =
-            adl_evaluate_session(e->dataset, e->session, e->batch, e->pool, &how, &e->report, err);
+    if (e->views)
+        result = adl_evaluate_views(e->dataset, e->views, e->batch, e->pool, &how, &e->report, err);
     else
         result =
             adl_evaluate_scoremaps(e->dataset, s->from_scoremaps, e->pool, &how, &e->report, err);
@@ -398,7 +397,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     result = 0;
 out:
     adl_evaluate_report_release(&e.report);
-    adl_session_free(e.session);
+    adl_views_free(e.views);
     adl_model_free(e.model);
     adl_pool_free(e.pool);
     adl_dataset_free(e.dataset);

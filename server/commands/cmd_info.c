@@ -89,13 +89,16 @@ static void print_object(const char *title, const json_t *object)
 
 static void print_map_rule(const struct adl_map_rule *rule)
 {
+    char views[100];
+
     printf("%-14s%s weights, %s", "map", adl_map_weights_names[rule->weights],
            adl_map_normalise_names[rule->normalise]);
     if (adl_map_has_percentile(rule->normalise))
         printf(" %.6g", rule->percentile);
     if (rule->classes > 1)
         printf(", mean of %d classes", rule->classes);
-    printf(", threshold %.6g\n", rule->threshold);
+    printf("%s, threshold %.6g\n", adl_map_views_describe(&rule->views, views, sizeof views),
+           rule->threshold);
     const struct adl_object_rule objects = adl_object_rule_used(&rule->objects);
     printf("%-14sparted at saddles %.6g below the peak, between parts of %.6g of the map\n",
            "objects", objects.prominence, objects.area);

@@ -70,7 +70,9 @@ struct run {
     char model_name[64];
     struct adl_predict_query query;
     struct adl_pool *pool;
-    struct adl_session *session;
+    struct adl_views *views;
+    struct adl_view_run batch; /* how a group is run */
+    int view;                  /* that runs now */
     struct adl_image_list images;
     struct adl_coco coco;
     json_t *overlay_names; /* an object used as a set */
@@ -92,8 +94,7 @@ static void decode_item(void *context, size_t i, int worker)
     uint64_t start = adl_clock_ns();
 
     (void)worker;
-    (void)!adl_predict_read(item->path, &how, run->model->input_w, run->model->input_h,
-                            &item->input, &item->err);
+    (void)!adl_predict_read(item->path, &how, &run->batch.sizes, &item->input, &item->err);
     item->timing.decode = adl_clock_ms(start, adl_clock_ns());
 }
 
@@ -104,16 +105,19 @@ static void load_item(void *context, size_t i, int worker)
 
     (void)worker;
     if (!item->err.kind)
-        adl_predict_load(run->model, &item->input, run->session, item->slot);
+        adl_predict_load(run->model, &item->input, &run->batch, run->view, item->slot);
 }
 
 static int locate(const struct run *run, struct item *item)
 {
     int width = item->input.info.width, height = item->input.info.height;
 
-    if (adl_predict_collect(run->session, item->slot, &run->query, &item->predictions, &item->err) <
-            0 ||
-        adl_predict_locate(&item->predictions, &run->query, width, height, &item->err) < 0)
+    if (adl_predict_collect(&run->batch, run->view, item->slot, &run->query, &item->predictions,
+                            &item->err) < 0)
+        return -1;
+    if (run->view < run->batch.count - 1)
+        return 0;
+    if (adl_predict_locate(&item->predictions, &run->query, width, height, &item->err) < 0)
         return -1;
     if (!run->settings->overlay)
         return 0;
@@ -130,11 +134,12 @@ static void locate_item(void *context, size_t i, int worker)
     (void)worker;
     if (!item->err.kind && locate(run, item) < 0)
         adl_error_context(&item->err, "%s", item->path);
-    item->timing.postprocess = adl_clock_ms(start, adl_clock_ns());
+    item->timing.postprocess += adl_clock_ms(start, adl_clock_ns());
 }
 
 static void run_group(struct run *run, size_t count)
 {
+    double inference = 0;
     int batch = 0;
 
     adl_pool_for(run->pool, count, decode_item, run);
@@ -143,11 +148,13 @@ static void run_group(struct run *run, size_t count)
             run->items[i].slot = batch++;
     if (!batch)
         return;
-    adl_pool_for(run->pool, count, load_item, run);
-    uint64_t start = adl_clock_ns();
-    adl_session_run(run->session, batch);
-    double inference = adl_clock_ms(start, adl_clock_ns()) / batch;
-    adl_pool_for(run->pool, count, locate_item, run);
+    for (run->view = 0; run->view < run->batch.count; run->view++) {
+        adl_pool_for(run->pool, count, load_item, run);
+        uint64_t start = adl_clock_ns();
+        adl_session_run(run->batch.items[run->view].session, batch);
+        inference += adl_clock_ms(start, adl_clock_ns()) / batch;
+        adl_pool_for(run->pool, count, locate_item, run);
+    }
     for (size_t i = 0; i < count; i++) {
         struct adl_reply_timing *t = &run->items[i].timing;
         t->inference = inference;
@@ -300,7 +307,8 @@ static int make_query(struct run *run, const struct adl_options *options, struct
                                             .top_k = (size_t)s->top_k,
                                             .map = run->model->map,
                                             .boxes = (enum adl_box_mode)s->boxes};
-    if (adl_map_options_apply(&s->map, options, run->model->foreground, &run->query.map, err) < 0)
+    if (adl_map_options_apply(&s->map, options, run->model->foreground, &run->query.map, err) < 0 ||
+        adl_views_prepare(run->views, &run->query.map.views, false, &run->batch, err) < 0)
         return -1;
     adl_predict_query_certainty(&run->query, run->model);
     if (!s->class_text)
@@ -334,9 +342,9 @@ static int open_model(struct run *run, struct adl_error *err)
     run->pool = adl_pool_create(threads, err);
     if (!run->pool)
         return -1;
-    run->session = adl_model_into_session(run->model, run->pool, (int)run->group_size, err);
+    run->views = adl_model_into_views(run->model, run->pool, (int)run->group_size, err);
     run->items = adl_calloc(run->group_size, sizeof *run->items);
-    if (run->session && !run->items)
+    if (run->views && !run->items)
         adl_fail_nomem(err, "a group of images");
     return err->kind ? -1 : 0;
 }
@@ -493,7 +501,7 @@ out:
     adl_coco_release(&run.coco);
     json_decref(run.overlay_names);
     adl_free(run.items);
-    adl_session_free(run.session);
+    adl_views_free(run.views);
     adl_pool_free(run.pool);
     adl_model_free(run.model);
     adl_image_list_release(&run.images);

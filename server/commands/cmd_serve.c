@@ -35,6 +35,7 @@ struct settings {
     bool no_auth;
     size_t max_body;
     int max_pixels;
+    double max_map_cost;
     int queue;
     int decode_threads;
     bool fast_decode, exact_decode;
@@ -212,6 +213,7 @@ static void fill_server(struct adl_server *server, const struct settings *s)
 {
     server->max_body = s->max_body;
     server->max_pixels = (size_t)s->max_pixels;
+    server->max_map_cost = s->max_map_cost;
     server->timeout_s = s->timeout;
     server->reduced_decode = s->fast_decode && !s->exact_decode;
     server->web = !s->no_web;
@@ -334,7 +336,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
         adl_registry_create(s->threads ? s->threads : adl_pool_default_threads(), err);
     if (!server->registry)
         goto out;
-    const struct adl_map_changes map = adl_map_options_changes(&s->map, options);
+    struct adl_map_changes map;
+    ADL_TRY(adl_map_options_changes(&s->map, options, &map, err));
     adl_registry_change_maps(server->registry, &map);
     ADL_TRY(add_models(server->registry, s, err));
     result = serve(server, s, err);
@@ -364,6 +367,10 @@ static const struct adl_option table[] = {
      .max = 1024.0 * 1024 * 1024, .metavar = "BYTES", .help = "maximum size of a request body"},
     {"max-pixels", ADL_INT(struct settings, max_pixels), .value = "100000000", .min = 1,
      .max = 2000000000, .metavar = "N", .help = "maximum number of pixels of an image"},
+    {"max-map-cost", ADL_DOUBLE(struct settings, max_map_cost), .value = "8", .min = 1, .max = 40,
+     .metavar = "N",
+     .help = "maximum cost of the scales and mirror images that a request asks for, in times that "
+             "of the image alone"},
     {"queue", ADL_INT(struct settings, queue), .value = "64", .min = 1, .max = ADL_LIMIT_QUEUE,
      .metavar = "N", .help = "maximum images queued or in progress; further requests get 503"},
     {"decode-threads", ADL_INT(struct settings, decode_threads), .value = "2", .min = 1, .max = 16,

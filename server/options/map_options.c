@@ -4,29 +4,47 @@
 
 const char *const adl_map_bases[] = {"model", "reference", NULL};
 
-struct adl_map_changes adl_map_options_changes(const struct adl_map_settings *settings,
-                                               const struct adl_options *options)
+int adl_map_view_options_changes(const struct adl_map_settings *settings,
+                                 const struct adl_options *options,
+                                 struct adl_map_view_changes *changes, struct adl_error *err)
 {
-    struct adl_map_changes changes = ADL_MAP_NO_CHANGES;
+    *changes = (struct adl_map_view_changes)ADL_MAP_VIEWS_UNCHANGED;
+    if (adl_options_given(options, "map-flip"))
+        changes->flip = settings->flip;
+    if (adl_options_given(options, "map-stride"))
+        changes->stride = settings->stride;
+    if (settings->scales &&
+        adl_map_scales_parse(settings->scales, changes->scales, &changes->scale_count, err) < 0)
+        return adl_error_context(err, "--map-scales");
+    return 0;
+}
 
-    changes.reference = settings->map == 1;
-    changes.weights = settings->weights;
-    changes.normalise = settings->normalise;
+int adl_map_options_changes(const struct adl_map_settings *settings,
+                            const struct adl_options *options, struct adl_map_changes *changes,
+                            struct adl_error *err)
+{
+    *changes = (struct adl_map_changes)ADL_MAP_NO_CHANGES;
+    changes->reference = settings->map == 1;
+    changes->weights = settings->weights;
+    changes->normalise = settings->normalise;
     if (adl_options_given(options, "map-percentile"))
-        changes.percentile = settings->percentile;
+        changes->percentile = settings->percentile;
     if (adl_options_given(options, "threshold"))
-        changes.threshold = settings->threshold;
+        changes->threshold = settings->threshold;
     if (adl_options_given(options, "map-classes"))
-        changes.classes = settings->classes;
+        changes->classes = settings->classes;
     if (adl_options_given(options, "foreground"))
-        changes.foreground = settings->foreground;
-    return changes;
+        changes->foreground = settings->foreground;
+    return adl_map_view_options_changes(settings, options, &changes->views, err);
 }
 
 int adl_map_options_apply(const struct adl_map_settings *settings,
                           const struct adl_options *options, const float *head,
                           struct adl_map_rule *rule, struct adl_error *err)
 {
-    const struct adl_map_changes changes = adl_map_options_changes(settings, options);
+    struct adl_map_changes changes;
+
+    if (adl_map_options_changes(settings, options, &changes, err) < 0)
+        return -1;
     return adl_map_rule_change(rule, &changes, head, err);
 }

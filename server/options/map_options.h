@@ -15,9 +15,26 @@ struct adl_map_settings {
     double threshold;
     int classes;
     bool foreground;
+    bool flip;
+    const char *scales;
+    int stride;
 };
 
 extern const char *const adl_map_bases[]; /* "model", "reference", NULL */
+
+/* Rows for the views that maps are averaged over. */
+/* clang-format off */
+#define ADL_MAP_VIEW_OPTIONS(s, field)                                                         \
+    {"map-flip", ADL_FLAG(s, field.flip), .default_note = "the model's",                       \
+     .help = "average the maps of the image and of its mirror image; takes twice the time"},   \
+    {"map-scales", ADL_STRING(s, field.scales), .metavar = "LIST",                             \
+     .default_note = "the model's, or 1",                                                      \
+     .help = "average the maps of these input scales, such as 1,1.43; the time grows with the " \
+             "square of each"},                                                                \
+    {"map-stride", ADL_INT(s, field.stride), .min = 1, .max = 2, .metavar = "N",               \
+     .default_note = "the model's",                                                            \
+     .help = "1: for the map, leave out the last halving of a network whose last stride is 2"}
+/* clang-format on */
 
 /* Rows of an option table; `field` is a struct adl_map_settings of the settings `s`, and `what`
  * is the help text of --threshold. */
@@ -43,12 +60,20 @@ extern const char *const adl_map_bases[]; /* "model", "reference", NULL */
      .metavar = "K", .default_note = "the model's",                                            \
      .help = "networks with a class map, such as those of bas: the mean over the K best classes"}, \
     {"foreground", ADL_FLAG(s, field.foreground), .default_note = "where the model has one",   \
-     .help = "make the map with the model's few-box head; --foreground=false: without it"}
+     .help = "make the map with the model's few-box head; --foreground=false: without it"},    \
+    ADL_MAP_VIEW_OPTIONS(s, field)
 /* clang-format on */
 
-/* Returns what the options that were given change in a rule. */
-struct adl_map_changes adl_map_options_changes(const struct adl_map_settings *settings,
-                                               const struct adl_options *options);
+/* Sets `changes` to what the options that were given change in a rule. Fails with ADL_ERR_ARG if
+ * --map-scales is not a list of scales. */
+int adl_map_options_changes(const struct adl_map_settings *settings,
+                            const struct adl_options *options, struct adl_map_changes *changes,
+                            struct adl_error *err) ADL_MUST_CHECK;
+/* The same for the rows of ADL_MAP_VIEW_OPTIONS alone. */
+int adl_map_view_options_changes(const struct adl_map_settings *settings,
+                                 const struct adl_options *options,
+                                 struct adl_map_view_changes *changes,
+                                 struct adl_error *err) ADL_MUST_CHECK;
 
 /* Applies the options that were given to the rule. `head` is the model's few-box head or NULL.
  * Fails with ADL_ERR_ARG. */

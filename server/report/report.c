@@ -34,7 +34,7 @@ struct report {
     struct adl_dataset *data; /* val, or train if there is no val split */
     struct adl_model *model;  /* of the best epoch, or of the last one if none is marked as best */
     struct adl_plan *plan;
-    struct adl_session *session;
+    struct adl_views *views;
     struct adl_evaluate_place *places; /* by image of val */
     struct adl_evaluate_report evaluation;
     struct adl_error missing; /* why there are no images although they were asked for */
@@ -42,7 +42,7 @@ struct report {
 
 static void release(struct report *report)
 {
-    adl_session_free(report->session);
+    adl_views_free(report->views);
     adl_plan_unref(report->plan);
     adl_model_free(report->model);
     adl_dataset_free(report->data);
@@ -136,9 +136,10 @@ static int open_model(struct report *report, int batch, struct adl_error *err)
     const struct adl_plan_options options = {.input_h = report->model->input_h,
                                              .input_w = report->model->input_w};
     report->plan = adl_plan_create(report->model->graph, report->model->params, &options, err);
-    report->session =
-        report->plan ? adl_session_create(report->plan, report->options->pool, batch, err) : NULL;
-    return report->session ? 0 : -1;
+    report->views = report->plan ? adl_model_open_views(report->model, report->plan,
+                                                        report->options->pool, batch, err)
+                                 : NULL;
+    return report->views ? 0 : -1;
 }
 
 static int measure_val(struct report *report, int batch, struct adl_error *err)
@@ -166,8 +167,8 @@ static int measure_val(struct report *report, int batch, struct adl_error *err)
     memcpy(options.std, model->std, sizeof options.std);
     adl_progress_start(&progress, "report: images",
                        options.limit ? ADL_MIN(options.limit, count) : count);
-    int result = adl_evaluate_session(report->data, report->session, batch, report->options->pool,
-                                      &options, &report->evaluation, err);
+    int result = adl_evaluate_views(report->data, report->views, batch, report->options->pool,
+                                    &options, &report->evaluation, err);
     adl_progress_finish(&progress);
     return result;
 }
@@ -233,7 +234,7 @@ static void put_image_sections(struct adl_str *page, const struct report *report
     const struct adl_report_images images = {
         .data = report->data,
         .model = report->model,
-        .session = report->session,
+        .views = report->views,
         .pool = report->options->pool,
         .adl_threshold = json_number_value(json_object_get(adl, "threshold")),
         .adl_importance = json_is_true(json_object_get(adl, "importance")),

@@ -30,7 +30,6 @@
 #include "train/tape.h"
 #include "wsol/cam.h"
 #include "wsol/localize.h"
-#include "wsol/session_cam.h"
 
 #define PER_GROUP 6
 #define ADL_IMAGES 3
@@ -42,10 +41,11 @@
 /* --- one image ---------------------------------------------------------------------- */
 
 /* Decodes image `index` as training does. *width and *height become its size, `small` a
- * reduced copy for the page with the same aspect ratio, and `input` a copy resized to the
- * network's input. */
+ * reduced copy for the page with the same aspect ratio, and `inputs` copies resized to the
+ * network's input sizes. */
 static int open_image(const struct adl_report_images *p, size_t index, int *width, int *height,
-                      struct adl_image *small, struct adl_image *input, struct adl_error *err)
+                      const struct adl_view_sizes *sizes, struct adl_image *small,
+                      struct adl_view_images *inputs, struct adl_error *err)
 {
     struct adl_str path = {0};
     struct adl_image image = {0};
@@ -57,7 +57,7 @@ static int open_image(const struct adl_report_images *p, size_t index, int *widt
     double scale = fmin(1, IMAGE_PX / (double)ADL_MAX(image.width, image.height));
     ADL_TRY(adl_image_resize(&image, ADL_MAX((int)(image.width * scale), 1),
                              ADL_MAX((int)(image.height * scale), 1), small, err));
-    ADL_TRY(adl_image_resize(&image, p->model->input_w, p->model->input_h, input, err));
+    ADL_TRY(adl_view_images_make(&image, sizes, inputs, err));
     result = 0;
 out:
     adl_image_release(&image);
@@ -73,34 +73,44 @@ struct prediction {
     float top_probability;         /* and its probability */
 };
 
-static int predict(const struct adl_report_images *p, int class_id, const struct adl_image *small,
-                   const struct adl_image *input, struct prediction *prediction,
-                   struct adl_error *err)
+/* Runs the views of the image. Sets the probabilities, and makes the map of the class. */
+static void run_views(const struct adl_report_images *p, const struct adl_view_run *run,
+                      int class_id, const struct adl_view_images *inputs, float *probabilities,
+                      float *cam)
 {
-    const struct adl_plan *plan = adl_session_plan(p->session);
-    struct adl_shape features = adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES);
-    size_t classes = adl_shape_count(adl_plan_output_shape(plan, ADL_OUTPUT_LOGITS));
-    size_t pixels = (size_t)features.h * (size_t)features.w;
-    float *values = adl_malloc(ADL_MAX(classes, pixels), sizeof *values);
-    int result = -1;
+    size_t classes = p->model->class_count;
+
+    for (int view = 0; view < run->count; view++) {
+        adl_view_load(run, view, 0, inputs, p->model->mean, p->model->std);
+        adl_session_run(run->items[view].session, 1);
+        if (view == 0)
+            adl_softmax_at(p->model->certainty.temperature,
+                           adl_session_output(run->items[0].session, ADL_OUTPUT_LOGITS, 0), classes,
+                           probabilities);
+        adl_view_add(run, view, 0, class_id, &p->model->map, cam);
+    }
+}
+
+static int predict(const struct adl_report_images *p, const struct adl_view_run *run, int class_id,
+                   const struct adl_image *small, const struct adl_view_images *inputs,
+                   struct prediction *prediction, struct adl_error *err)
+{
+    size_t classes = p->model->class_count;
+    float *values = adl_malloc(classes + (size_t)run->map_h * (size_t)run->map_w, sizeof *values);
 
     if (!values)
         return adl_fail_nomem(err, "a class map");
-    adl_image_to_input(input, p->model->mean, p->model->std, adl_session_input(p->session, 0));
-    adl_session_run(p->session, 1);
-    const float *logits = adl_session_output(p->session, ADL_OUTPUT_LOGITS, 0);
-    adl_softmax_at(p->model->certainty.temperature, logits, classes, values);
+    const struct adl_class_map cam = {.values = values + classes,
+                                      .h = run->map_h,
+                                      .w = run->map_w,
+                                      .input_h = p->model->input_h,
+                                      .input_w = p->model->input_w};
+    run_views(p, run, class_id, inputs, values, values + classes);
     adl_top_k(values, classes, 1, &prediction->top);
     prediction->top_probability = values[prediction->top];
     prediction->probability = values[class_id];
-    adl_session_cam(p->session, 0, class_id, &p->model->map, values);
-    const struct adl_class_map cam = {.values = values,
-                                      .h = features.h,
-                                      .w = features.w,
-                                      .input_h = input->height,
-                                      .input_w = input->width};
-    result = adl_localize_map(&p->model->map, &cam, ADL_BOXES_LARGEST, small->width, small->height,
-                              &prediction->place, err);
+    int result = adl_localize_map(&p->model->map, &cam, ADL_BOXES_LARGEST, small->width,
+                                  small->height, &prediction->place, err);
     adl_free(values);
     return result;
 }
@@ -170,12 +180,15 @@ static int put_image(struct adl_str *page, const struct adl_report_images *p, si
                      struct adl_error *err)
 {
     const struct adl_dataset_image *entry = &p->data->images[index];
-    struct adl_image small = {0}, input = {0};
+    struct adl_image small = {0};
+    struct adl_view_images inputs = {0};
+    struct adl_view_run run;
     struct prediction prediction = {0};
     int width, height, result = -1;
 
-    ADL_TRY(open_image(p, index, &width, &height, &small, &input, err));
-    ADL_TRY(predict(p, entry->class_id, &small, &input, &prediction, err));
+    ADL_TRY(adl_views_prepare(p->views, &p->model->map.views, false, &run, err));
+    ADL_TRY(open_image(p, index, &width, &height, &run.sizes, &small, &inputs, err));
+    ADL_TRY(predict(p, &run, entry->class_id, &small, &inputs, &prediction, err));
     const struct adl_overlay overlay = {.heatmap = prediction.place.map,
                                         .heatmap_width = prediction.place.map_width,
                                         .heatmap_height = prediction.place.map_height,
@@ -194,7 +207,7 @@ static int put_image(struct adl_str *page, const struct adl_report_images *p, si
     result = 0;
 out:
     adl_localization_release(&prediction.place);
-    adl_image_release(&input);
+    adl_view_images_release(&inputs);
     adl_image_release(&small);
     return result;
 }
@@ -388,12 +401,15 @@ static int put_maps(struct adl_str *page, const struct adl_report_images *p, str
 {
     const struct adl_dataset_image *entry = &p->data->images[index];
     const struct adl_graph *graph = p->model->graph;
-    struct adl_image small = {0}, input = {0};
+    const struct adl_view_sizes sizes = {.count = 1,
+                                         .items = {{p->model->input_h, p->model->input_w}}};
+    struct adl_image small = {0};
+    struct adl_view_images inputs = {0};
     char text[32];
     int width, height, result = -1;
 
-    ADL_TRY(open_image(p, index, &width, &height, &small, &input, err));
-    adl_image_to_input(&input, p->model->mean, p->model->std, adl_tape_input(tape));
+    ADL_TRY(open_image(p, index, &width, &height, &sizes, &small, &inputs, err));
+    adl_image_to_input(&inputs.items[0], p->model->mean, p->model->std, adl_tape_input(tape));
     adl_tape_forward(tape, 1, params, mode);
     adl_str_puts(page, "<div class=\"maps\"><figure class=\"photo\">");
     ADL_TRY(adl_html_jpeg(page, &small, entry->id, err));
@@ -411,7 +427,7 @@ static int put_maps(struct adl_str *page, const struct adl_report_images *p, str
     adl_str_puts(page, "</tbody></table></div>\n");
     result = 0;
 out:
-    adl_image_release(&input);
+    adl_view_images_release(&inputs);
     adl_image_release(&small);
     return result;
 }

@@ -10,7 +10,6 @@
 #include "eval/evaluate.h"
 #include "image/image.h"
 #include "models/model.h"
-#include "plan/session.h"
 #include "server/training/run_record.h"
 
 /* A space that no line is broken at. */
@@ -94,11 +93,11 @@ void adl_report_head(struct adl_str *page, const struct adl_run_record *record,
 
 /* --- report_gallery.c --------------------------------------------------------------- */
 
-/* What the sections with images are made from. Immutable, except for the session. */
+/* What the sections with images are made from. Immutable, except for the views. */
 struct adl_report_images {
     const struct adl_dataset *data; /* val, or train if there is no val split */
     const struct adl_model *model;
-    struct adl_session *session;
+    struct adl_views *views;
     struct adl_pool *pool;
     double adl_threshold; /* of the drop mask, a fraction of the greatest attention */
     bool adl_importance;  /* false: the run put 1 in place of the importance map */

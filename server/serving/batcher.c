@@ -70,12 +70,15 @@ struct adl_batcher {
     struct worker workers[MAX_WORKERS];
     int worker_count;
     bool engine_started;
+    /* The engine's batch; written by the engine while no step of it is being done. */
+    struct adl_view_run run;
+    int view; /* that runs now */
 
     pthread_mutex_t lock; /* protects everything below */
     pthread_cond_t worker_wake, engine_wake;
     struct queue to_decode, to_run, to_finish;
     struct queue shared; /* jobs of the engine's batch on which `step` has yet to be done */
-    void (*step)(struct adl_job *job);
+    void (*step)(const struct adl_batcher *b, struct adl_job *job);
     size_t unfinished_steps; /* of the batch, waiting or being done */
     size_t unfinished;
     size_t depth[ADL_LIMIT_MODELS]; /* unfinished jobs of each model */
@@ -142,16 +145,20 @@ static bool batcher_wants(struct adl_batcher *b, struct adl_job *job, bool abort
 static void batcher_decode(struct adl_batcher *b, struct adl_job *job)
 {
     const struct adl_model *model = job->served->model;
+    struct adl_view_sizes sizes;
     uint64_t begin = adl_clock_ns(), end;
     int result;
 
-    result = adl_predict_decode(job->bytes, job->length, &job->decode, model->input_w,
-                                model->input_h, &job->input, &job->err);
+    adl_map_views_sizes(&job->query.map.views, model->input_h, model->input_w, &sizes);
+    result =
+        adl_predict_decode(job->bytes, job->length, &job->decode, &sizes, &job->input, &job->err);
     end = adl_clock_ns();
     job->timing.decode = batcher_stage_done(b, ADL_STAGE_DECODE, begin, end);
-    if (result == 0)
-        job->decoded_bytes = 3 * ((size_t)job->input.image.width * (size_t)job->input.image.height +
-                                  (size_t)model->input_w * (size_t)model->input_h);
+    if (result < 0)
+        return;
+    job->decoded_bytes = 3 * (size_t)job->input.image.width * (size_t)job->input.image.height;
+    for (int i = 0; i < sizes.count; i++)
+        job->decoded_bytes += 3 * (size_t)sizes.items[i].w * (size_t)sizes.items[i].h;
 }
 
 static void batcher_locate(struct adl_batcher *b, struct adl_job *job)
@@ -214,10 +221,10 @@ static void batcher_finish(struct adl_batcher *b, struct adl_job *job, struct wo
 static void batcher_do_step(struct adl_batcher *b)
 {
     struct adl_job *job = queue_pop(&b->shared);
-    void (*step)(struct adl_job * job) = b->step;
+    void (*step)(const struct adl_batcher *, struct adl_job *) = b->step;
 
     pthread_mutex_unlock(&b->lock);
-    step(job);
+    step(b, job);
     pthread_mutex_lock(&b->lock);
     if (--b->unfinished_steps == 0)
         pthread_cond_signal(&b->engine_wake);
@@ -285,16 +292,22 @@ static void *batcher_worker(void *argument)
 
 /* --- the engine ------------------------------------------------------------------ */
 
-/* Moves up to ADL_LIMIT_SERVE_BATCH jobs of the oldest job's model from the queue to `batch`,
- * in their order; jobs of other models stay. Called under the lock. */
+/* Returns whether two jobs can be run together: with the same network, on the same views. */
+static bool batcher_alike(const struct adl_job *a, const struct adl_job *b)
+{
+    return a->served == b->served && adl_map_views_equal(&a->query.map.views, &b->query.map.views);
+}
+
+/* Moves up to ADL_LIMIT_SERVE_BATCH jobs that are like the oldest one from the queue to `batch`,
+ * in their order; others stay. Called under the lock. */
 static size_t batcher_take_batch(struct adl_batcher *b, struct adl_job **batch)
 {
-    struct adl_served *served = b->to_run.head->served;
+    const struct adl_job *oldest = b->to_run.head;
     size_t taken = 0;
 
     for (struct adl_job **link = &b->to_run.head; *link && taken < ADL_LIMIT_SERVE_BATCH;) {
         struct adl_job *job = *link;
-        if (job->served != served) {
+        if (!batcher_alike(job, oldest)) {
             link = &job->next;
             continue;
         }
@@ -307,22 +320,26 @@ static size_t batcher_take_batch(struct adl_batcher *b, struct adl_job **batch)
     return taken;
 }
 
-static void batcher_load(struct adl_job *job)
+static void batcher_load(const struct adl_batcher *b, struct adl_job *job)
 {
-    adl_predict_load(job->served->model, &job->input, job->served->session, job->slot);
-    adl_image_release(&job->input.resized);
+    if (job->err.kind)
+        return;
+    adl_predict_load(job->served->model, &job->input, &b->run, b->view, job->slot);
+    if (b->view == b->run.count - 1)
+        adl_view_images_release(&job->input.resized);
 }
 
-static void batcher_collect(struct adl_job *job)
+static void batcher_collect(const struct adl_batcher *b, struct adl_job *job)
 {
-    (void)!adl_predict_collect(job->served->session, job->slot, &job->query, &job->predictions,
-                               &job->err);
+    if (!job->err.kind)
+        (void)!adl_predict_collect(&b->run, b->view, job->slot, &job->query, &job->predictions,
+                                   &job->err);
 }
 
 /* Does a step for each job of the batch, on this thread and on idle workers. The engine does
  * not wait for a worker that is decoding: it does the steps that no worker takes itself. */
 static void batcher_distribute(struct adl_batcher *b, struct adl_job **batch, size_t n,
-                               void (*step)(struct adl_job *job))
+                               void (*step)(const struct adl_batcher *b, struct adl_job *job))
 {
     pthread_mutex_lock(&b->lock);
     b->step = step;
@@ -336,6 +353,34 @@ static void batcher_distribute(struct adl_batcher *b, struct adl_job **batch, si
     while (b->unfinished_steps > 0)
         pthread_cond_wait(&b->engine_wake, &b->lock);
     pthread_mutex_unlock(&b->lock);
+}
+
+/* Returns whether the result of at least one job is still needed. Asked between views only, since
+ * these are as long as a whole run. */
+static bool batcher_any_wanted(struct adl_batcher *b, struct adl_job **jobs, size_t n)
+{
+    bool any = b->view == 0;
+    for (size_t i = 0; b->view > 0 && i < n; i++)
+        any |= batcher_wants(b, jobs[i], false);
+    return any;
+}
+
+/* Runs the network on all views of the jobs. */
+static void batcher_run_views(struct adl_batcher *b, struct adl_job **jobs, size_t n)
+{
+    struct adl_error err = {0};
+
+    if (adl_views_prepare(jobs[0]->served->views, &jobs[0]->query.map.views, false, &b->run, &err) <
+        0) {
+        for (size_t i = 0; i < n; i++)
+            jobs[i]->err = err;
+        return;
+    }
+    for (b->view = 0; b->view < b->run.count && batcher_any_wanted(b, jobs, n); b->view++) {
+        batcher_distribute(b, jobs, n, batcher_load);
+        adl_session_run(b->run.items[b->view].session, (int)n);
+        batcher_distribute(b, jobs, n, batcher_collect);
+    }
 }
 
 static void batcher_run_batch(struct adl_batcher *b, struct adl_job **batch, size_t taken,
@@ -356,9 +401,7 @@ static void batcher_run_batch(struct adl_batcher *b, struct adl_job **batch, siz
         running[n++] = batch[i];
     }
     if (n > 0) {
-        batcher_distribute(b, running, n, batcher_load);
-        adl_session_run(served->session, (int)n);
-        batcher_distribute(b, running, n, batcher_collect);
+        batcher_run_views(b, running, n);
         end = adl_clock_ns();
         for (size_t i = 0; i < n; i++)
             running[i]->timing.inference = batcher_stage_done(b, ADL_STAGE_INFERENCE, begin, end);

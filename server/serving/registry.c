@@ -165,7 +165,7 @@ void adl_served_release(struct adl_served *served)
 {
     if (!served || atomic_fetch_sub(&served->references, 1) > 1)
         return;
-    adl_session_free(served->session);
+    adl_views_free(served->views);
     adl_plan_unref(served->plan);
     adl_model_free(served->model);
     adl_free(served->description);
@@ -180,13 +180,14 @@ static int check_scores(struct adl_registry *registry, struct adl_served *served
 {
     size_t pixels = adl_shape_count(adl_plan_input_shape(served->plan));
     size_t classes = adl_shape_count(adl_plan_output_shape(served->plan, ADL_OUTPUT_LOGITS));
+    struct adl_session *session = adl_views_session(served->views);
     const float *logits;
     bool finite = true;
 
     adl_registry_compute_lock(registry);
-    memset(adl_session_input(served->session, 0), 0, pixels * sizeof(float));
-    adl_session_run(served->session, 1);
-    logits = adl_session_output(served->session, ADL_OUTPUT_LOGITS, 0);
+    memset(adl_session_input(session, 0), 0, pixels * sizeof(float));
+    adl_session_run(session, 1);
+    logits = adl_session_output(session, ADL_OUTPUT_LOGITS, 0);
     for (size_t i = 0; i < classes; i++)
         finite &= isfinite(logits[i]) != 0;
     adl_registry_compute_unlock(registry);
@@ -257,10 +258,16 @@ static struct adl_served *load(struct adl_registry *registry, size_t index, stru
         adl_error_context(err, "%s", path);
         goto out;
     }
-    served->session = adl_session_create(served->plan, registry->pool, ADL_LIMIT_SERVE_BATCH, err);
-    if (!served->session)
+    served->views = adl_model_open_views(served->model, served->plan, registry->pool,
+                                         ADL_LIMIT_SERVE_BATCH, err);
+    if (!served->views)
         goto out;
-    served->memory_bytes = adl_plan_weight_bytes(served->plan) + adl_session_bytes(served->session);
+    struct adl_view_run run; /* of the model's rule, whose sessions are made now and kept */
+    if (adl_views_prepare(served->views, &served->model->map.views, true, &run, err) < 0) {
+        adl_error_context(err, "%s", path);
+        goto out;
+    }
+    served->memory_bytes = adl_plan_weight_bytes(served->plan) + adl_views_bytes(served->views);
     clock_gettime(CLOCK_REALTIME, &served->loaded_at);
     served->description = describe(served, err);
     if (!served->description)

@@ -12,9 +12,8 @@
 
 #include "base/limits.h"
 #include "models/model.h"
-#include "plan/session.h"
 
-/* One loaded version. Immutable, except for the session, which may be used only under the
+/* One loaded version. Immutable, except for the views, which may be used only under the
  * registry's compute lock. */
 struct adl_served {
     _Atomic int references;
@@ -22,7 +21,8 @@ struct adl_served {
     const char *name;
     struct adl_model *model; /* without its weights */
     struct adl_plan *plan;
-    struct adl_session *session; /* for ADL_LIMIT_SERVE_BATCH images */
+    struct adl_views *views; /* for ADL_LIMIT_SERVE_BATCH images; those of the model's own map rule
+                              * exist from the start */
     size_t memory_bytes;
     struct timespec loaded_at;
     char *description; /* the model as JSON, for /models */

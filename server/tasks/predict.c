@@ -13,12 +13,11 @@
 #include "base/size.h"
 #include "data/image_file.h"
 #include "wsol/cam.h"
-#include "wsol/session_cam.h"
 
 void adl_predict_input_drop(struct adl_predict_input *input)
 {
     adl_image_release(&input->image);
-    adl_image_release(&input->resized);
+    adl_view_images_release(&input->resized);
 }
 
 void adl_predict_input_release(struct adl_predict_input *input)
@@ -27,22 +26,24 @@ void adl_predict_input_release(struct adl_predict_input *input)
     memset(input, 0, sizeof *input);
 }
 
-static struct adl_decode_options decode_options(const struct adl_predict_decode *how, int input_w,
-                                                int input_h)
+/* A reduced image has to suffice for the largest size. */
+static struct adl_decode_options decode_options(const struct adl_predict_decode *how,
+                                                const struct adl_view_sizes *sizes)
 {
-    bool reduced = how->reduced && !how->keep_image;
-    return (struct adl_decode_options){
-        .max_pixels = how->max_pixels,
-        .max_memory_bytes = how->max_memory_bytes,
-        .target_width = reduced ? input_w : 0,
-        .target_height = reduced ? input_h : 0,
-    };
+    struct adl_decode_options options = {.max_pixels = how->max_pixels,
+                                         .max_memory_bytes = how->max_memory_bytes};
+
+    for (int i = 0; how->reduced && !how->keep_image && i < sizes->count; i++) {
+        options.target_width = ADL_MAX(options.target_width, sizes->items[i].w);
+        options.target_height = ADL_MAX(options.target_height, sizes->items[i].h);
+    }
+    return options;
 }
 
-static int resize_input(const struct adl_predict_decode *how, int input_w, int input_h,
+static int resize_input(const struct adl_predict_decode *how, const struct adl_view_sizes *sizes,
                         struct adl_predict_input *input, struct adl_error *err)
 {
-    int result = adl_image_resize(&input->image, input_w, input_h, &input->resized, err);
+    int result = adl_view_images_make(&input->image, sizes, &input->resized, err);
 
     if (result < 0)
         adl_predict_input_drop(input);
@@ -52,34 +53,35 @@ static int resize_input(const struct adl_predict_decode *how, int input_w, int i
 }
 
 int adl_predict_decode(const void *bytes, size_t length, const struct adl_predict_decode *how,
-                       int input_w, int input_h, struct adl_predict_input *input,
+                       const struct adl_view_sizes *sizes, struct adl_predict_input *input,
                        struct adl_error *err)
 {
-    const struct adl_decode_options options = decode_options(how, input_w, input_h);
+    const struct adl_decode_options options = decode_options(how, sizes);
 
     memset(input, 0, sizeof *input);
     if (adl_image_decode(bytes, length, &options, &input->image, &input->info, err) < 0)
         return -1;
-    return resize_input(how, input_w, input_h, input, err);
+    return resize_input(how, sizes, input, err);
 }
 
-int adl_predict_read(const char *path, const struct adl_predict_decode *how, int input_w,
-                     int input_h, struct adl_predict_input *input, struct adl_error *err)
+int adl_predict_read(const char *path, const struct adl_predict_decode *how,
+                     const struct adl_view_sizes *sizes, struct adl_predict_input *input,
+                     struct adl_error *err)
 {
-    const struct adl_decode_options options = decode_options(how, input_w, input_h);
+    const struct adl_decode_options options = decode_options(how, sizes);
 
     memset(input, 0, sizeof *input);
     if (adl_image_read(path, &options, &input->image, &input->info, err) < 0)
         return -1;
-    if (resize_input(how, input_w, input_h, input, err) < 0)
+    if (resize_input(how, sizes, input, err) < 0)
         return adl_error_context(err, "%s", path);
     return 0;
 }
 
 void adl_predict_load(const struct adl_model *model, const struct adl_predict_input *input,
-                      struct adl_session *session, int index)
+                      const struct adl_view_run *run, int view, int slot)
 {
-    adl_image_to_input(&input->resized, model->mean, model->std, adl_session_input(session, index));
+    adl_view_load(run, view, slot, &input->resized, model->mean, model->std);
 }
 
 void adl_predictions_release(struct adl_predictions *predictions)
@@ -129,27 +131,26 @@ static int choose_classes(const struct adl_session *session, int index,
     return 0;
 }
 
-int adl_predict_collect(const struct adl_session *session, int index,
-                        const struct adl_predict_query *query, struct adl_predictions *predictions,
-                        struct adl_error *err)
+/* Chooses the classes by the scores of the plain view and makes room for their maps. */
+static int begin_predictions(const struct adl_view_run *run, int slot,
+                             const struct adl_predict_query *query,
+                             struct adl_predictions *predictions, struct adl_error *err)
 {
-    const struct adl_plan *plan = adl_session_plan(session);
-    struct adl_shape features = adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES);
-    struct adl_shape in = adl_plan_input_shape(plan);
-    size_t pixels = (size_t)features.h * (size_t)features.w;
+    size_t cells = (size_t)run->map_h * (size_t)run->map_w;
     float *probabilities = NULL;
     size_t *chosen = NULL, count;
     int result = -1;
 
     *predictions =
-        (struct adl_predictions){.cam_w = features.w,
-                                 .cam_h = features.h,
-                                 .input_w = in.w,
-                                 .input_h = in.h,
+        (struct adl_predictions){.cam_w = run->map_w,
+                                 .cam_h = run->map_h,
+                                 .input_w = run->sizes.items[0].w,
+                                 .input_h = run->sizes.items[0].h,
                                  .map = query->map,
                                  .has_present = query->certainty && query->certainty->has_presence,
                                  .confidence = query->confidence};
-    ADL_TRY(choose_classes(session, index, query, &probabilities, &chosen, &count, err));
+    ADL_TRY(
+        choose_classes(run->items[0].session, slot, query, &probabilities, &chosen, &count, err));
     predictions->items = adl_calloc(count, sizeof *predictions->items);
     if (!predictions->items) {
         adl_fail_nomem(err, "predictions");
@@ -162,20 +163,33 @@ int adl_predict_collect(const struct adl_session *session, int index,
         p->score = probabilities[chosen[i]];
         if (predictions->has_present)
             p->present = (float)adl_presence(&query->certainty->presence, (double)p->score);
-        p->cam = adl_malloc(pixels, sizeof *p->cam);
+        p->cam = adl_malloc(cells, sizeof *p->cam);
         if (!p->cam) {
             adl_fail_nomem(err, "a class map");
             goto out;
         }
-        adl_session_cam(session, index, p->class_id, &query->map, p->cam);
     }
     result = 0;
 out:
     adl_free(probabilities);
     adl_free(chosen);
-    if (result < 0)
-        adl_predictions_release(predictions);
     return result;
+}
+
+int adl_predict_collect(const struct adl_view_run *run, int view, int slot,
+                        const struct adl_predict_query *query, struct adl_predictions *predictions,
+                        struct adl_error *err)
+{
+    int result = view == 0 ? begin_predictions(run, slot, query, predictions, err) : 0;
+
+    if (result < 0) {
+        adl_predictions_release(predictions);
+        return -1;
+    }
+    for (size_t i = 0; i < predictions->count; i++)
+        adl_view_add(run, view, slot, predictions->items[i].class_id, &query->map,
+                     predictions->items[i].cam);
+    return 0;
 }
 
 static struct adl_class_map class_map(const struct adl_predictions *predictions, size_t index)

@@ -3,12 +3,13 @@
 
 /* Localizes the objects of one image, in steps that may run on different threads:
  *
- *     decode   bytes -> image of the network's input size      no session needed
+ *     decode   bytes -> the image at the input sizes           no session needed
  *     load     that image -> the session's input               before the session runs
  *     collect  the session's outputs -> scores and class maps  before the session runs again
  *     locate   class maps -> boxes                             no session needed
  *
- * `load` and `collect` use only one image's part of the session, so different images of a batch
+ * `load` and `collect` are done for each view of the map rule (wsol/views.h), usually one. They use
+ * only one image's part of the session, so different images of a batch
  * may be loaded, and collected, at the same time. `serve` and `localize` both use this file, so
  * that they give the same answer for the same image. */
 
@@ -17,14 +18,14 @@
 
 #include "image/image.h"
 #include "models/model.h"
-#include "plan/session.h"
 #include "wsol/localize.h"
+#include "wsol/views.h"
 
 /* A decoded image. A zeroed struct is empty. */
 struct adl_predict_input {
     struct adl_image_info info; /* of the image as displayed */
     struct adl_image image;     /* the whole image, if it was to be kept */
-    struct adl_image resized;   /* input_w x input_h */
+    struct adl_view_images resized;
 };
 
 void adl_predict_input_release(struct adl_predict_input *input);
@@ -38,21 +39,21 @@ struct adl_predict_decode {
     bool keep_image;         /* the whole image is needed later, for an overlay */
 };
 
-/* Decodes and resizes the bytes of an image file. All of `input` is written; on failure it has
- * no pixels. Fails as adl_image_decode() and adl_image_resize() do. */
+/* Decodes the bytes of an image file and resizes it to `sizes`. All of `input` is written; on
+ * failure it has no pixels. Fails as adl_image_decode() and adl_image_resize() do. */
 int adl_predict_decode(const void *bytes, size_t length, const struct adl_predict_decode *how,
-                       int input_w, int input_h, struct adl_predict_input *input,
+                       const struct adl_view_sizes *sizes, struct adl_predict_input *input,
                        struct adl_error *err) ADL_MUST_CHECK;
 
 /* Reads and resizes the image file at `path`; otherwise as adl_predict_decode(). Fails as
  * adl_image_read() and adl_image_resize() do. */
-int adl_predict_read(const char *path, const struct adl_predict_decode *how, int input_w,
-                     int input_h, struct adl_predict_input *input,
+int adl_predict_read(const char *path, const struct adl_predict_decode *how,
+                     const struct adl_view_sizes *sizes, struct adl_predict_input *input,
                      struct adl_error *err) ADL_MUST_CHECK;
 
-/* Writes the input of image `index` of the batch: (rgb / 255 - mean) / std of the model. */
+/* Writes the input of image `slot` of the batch for a view. */
 void adl_predict_load(const struct adl_model *model, const struct adl_predict_input *input,
-                      struct adl_session *session, int index);
+                      const struct adl_view_run *run, int view, int slot);
 
 /* Which classes to localize in one image, and how. */
 struct adl_predict_query {
@@ -89,10 +90,12 @@ struct adl_predictions {
 
 void adl_predictions_release(struct adl_predictions *predictions);
 
-/* Collects the scores and raw class maps of image `index` of the session's last run. The class in
- * the query has to be one of the network's. All of `predictions` is written; on failure it is
- * zeroed. Fails with ADL_ERR_NOMEM, or with ADL_ERR_INTERNAL if a score is not finite. */
-int adl_predict_collect(const struct adl_session *session, int index,
+/* Collects the scores and raw class maps of image `slot` after the run of a view. The classes are
+ * chosen after the first view, which writes all of `predictions`; the others, in their order, add
+ * their maps. The class in the query has to be one of the network's, and `run` is that of the
+ * query's rule. On failure `predictions` is zeroed. Fails with ADL_ERR_NOMEM, or with
+ * ADL_ERR_INTERNAL if a score is not finite. */
+int adl_predict_collect(const struct adl_view_run *run, int view, int slot,
                         const struct adl_predict_query *query, struct adl_predictions *predictions,
                         struct adl_error *err) ADL_MUST_CHECK;
 

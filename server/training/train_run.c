@@ -433,18 +433,18 @@ static int evaluate(struct adl_train_run *run, struct adl_evaluate_report *repor
     struct adl_plan *plan =
         adl_plan_create(run->model->graph,
                         (const float *const *)adl_optimizer_params(run->optimizer), &options, err);
-    struct adl_session *session = plan ? adl_session_create(plan, run->pool, batch, err) : NULL;
+    struct adl_views *views =
+        plan ? adl_model_open_views(run->model, plan, run->pool, batch, err) : NULL;
     adl_progress_start(&progress, "val: images", run->val->count);
-    if (session)
-        result =
-            adl_evaluate_session(run->val, session, batch, run->pool, &evaluation, report, err);
+    if (views)
+        result = adl_evaluate_views(run->val, views, batch, run->pool, &evaluation, report, err);
     adl_progress_finish(&progress);
     if (result == 0) {
         *loss = mean_loss(places, run->val->count);
         adl_train_log_broken_val(run, report);
     }
     adl_free(places);
-    adl_session_free(session);
+    adl_views_free(views);
     adl_plan_unref(plan);
     return result;
 }

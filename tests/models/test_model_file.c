@@ -20,12 +20,14 @@ static void what_is_saved_is_loaded(void)
     model->arch.bn_eps = 0.001;
     model->mean[1] = 0.1f;
     model->std[2] = 1.0f / 3;
-    model->map = (struct adl_map_rule){.weights = ADL_MAP_WEIGHTS_POSITIVE,
-                                       .normalise = ADL_MAP_IVR,
-                                       .percentile = 0.55,
-                                       .threshold = 0.123,
-                                       .classes = 3,
-                                       .objects = {.prominence = 0.15, .area = 0.03}};
+    model->map = (struct adl_map_rule){
+        .weights = ADL_MAP_WEIGHTS_POSITIVE,
+        .normalise = ADL_MAP_IVR,
+        .percentile = 0.55,
+        .threshold = 0.123,
+        .classes = 3,
+        .objects = {.prominence = 0.15, .area = 0.03},
+        .views = {.flip = true, .stride1 = true, .scale_count = 2, .scales = {1, 1.43}}};
     model->calibration = json_pack("{s:i}", "images", 57);
     model->training = json_pack("{s:i}", "epochs", 40);
     model->metrics = json_pack("{s:f}", "top1_loc", 62.29);

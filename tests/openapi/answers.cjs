@@ -247,6 +247,9 @@ async function checkLocalize(server) {
     await post('an image of unknown type', '', bytes, jpeg, 200);
     await post('a map rule', '?map_weights=positive&map_normalise=ivr&map_percentile=0.5&heatmap=array',
         JPEG, jpeg, 200);
+    await post('views of the map', '?map_flip=true&map_scales=1,1.43&map_stride=1&heatmap=array', JPEG, jpeg,
+        200);
+    await post('too many views', '?map_flip=true&map_scales=1,1.8,1.9,2', JPEG, jpeg, 400);
     await post('the reference rule', '?map=reference&foreground=false', JPEG, jpeg, 200);
     await post('a percentile of minmax', '?map=reference&map_percentile=0.5', JPEG, jpeg, 400);
     await post('the few-box head', '?foreground=true&heatmap=array', JPEG, jpeg, 200);

@@ -82,7 +82,7 @@ static struct adl_calibration calibrate(const struct adl_calibrate_samples *s, i
     struct adl_pool *pool = threads ? adl_pool_create(threads, &err) : NULL;
     const struct adl_calibrate_options options = {
         .goal = goal, .current = {.threshold = 0.3}, .pool = pool};
-    TEST_OK(adl_calibrate_choose(s, &options, &found, &err), &err);
+    TEST_OK(adl_calibrate_choose(s, 1, &options, &found, &err), &err);
     adl_pool_free(pool);
     return found;
 }
@@ -128,6 +128,39 @@ static void threads_change_nothing(void)
     adl_calibrate_samples_release(&samples);
 }
 
+/* The same images with maps that noise hides, and with better ones for other views. */
+static void the_best_views_are_chosen(void)
+{
+    struct adl_calibrate_samples sets[2];
+    struct adl_calibrate_options options = {.current = {.threshold = 0.3}};
+    struct adl_calibration found, alone;
+    struct adl_error err = {0};
+    make_samples(&sets[0], 50);
+    make_samples(&sets[1], 0.9);
+    sets[1].views = (struct adl_map_views){.flip = true, .scale_count = 2, .scales = {1, 1.43}};
+    TEST_OK(adl_calibrate_choose(sets, 2, &options, &found, &err), &err);
+    TEST_OK(adl_calibrate_choose(&sets[1], 1, &options, &alone, &err), &err);
+    CU_ASSERT(found.set == 1 && adl_map_views_equal(&found.rule.views, &sets[1].views));
+    CU_ASSERT(adl_map_rule_equal(&found.rule, &alone.rule));
+    CU_ASSERT_EQUAL(found.fitted, alone.fitted);
+    /* The current rule is that of the first set. */
+    CU_ASSERT_DOUBLE_EQUAL(found.before, measured(&sets[0], &options.current), 1e-9);
+
+    /* A set that is there only to compare with is not chosen, however good. */
+    sets[1].compared = true;
+    options.current.views = sets[1].views;
+    TEST_OK(adl_calibrate_choose(sets, 2, &options, &found, &err), &err);
+    CU_ASSERT(found.set == 0 && adl_map_views_plain(&found.rule.views));
+    CU_ASSERT_DOUBLE_EQUAL(found.before, measured(&sets[1], &options.current), 1e-9);
+
+    sets[1].count--;
+    CU_ASSERT_EQUAL(adl_calibrate_choose(sets, 2, &options, &found, &err), -1);
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_IO);
+    sets[1].count++;
+    adl_calibrate_samples_release(&sets[0]);
+    adl_calibrate_samples_release(&sets[1]);
+}
+
 static void too_few_images_are_refused(void)
 {
     struct adl_calibrate_samples samples;
@@ -137,7 +170,7 @@ static void too_few_images_are_refused(void)
     make_samples(&samples, 0.9);
     size_t count = samples.count;
     samples.count = 1;
-    CU_ASSERT_EQUAL(adl_calibrate_choose(&samples, &options, &found, &err), -1);
+    CU_ASSERT_EQUAL(adl_calibrate_choose(&samples, 1, &options, &found, &err), -1);
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_ARG);
     samples.count = count;
     adl_calibrate_samples_release(&samples);
@@ -154,7 +187,7 @@ static void survives_no_memory(void)
         struct adl_calibration found;
         struct adl_error err = {0};
         adl_mem_fail_nth(nth);
-        int result = adl_calibrate_choose(&samples, &options, &found, &err);
+        int result = adl_calibrate_choose(&samples, 1, &options, &found, &err);
         adl_mem_fail_nth(0);
         failed = result < 0;
         CU_ASSERT_EQUAL(err.kind, result < 0 ? ADL_ERR_NOMEM : ADL_ERR_NONE);
@@ -168,5 +201,6 @@ static void survives_no_memory(void)
 TEST_SUITE(calibrate, {"the choice is as good as it says", the_choice_is_as_good_as_it_says},
            {"a fit to noise is found out", a_fit_to_noise_is_found_out},
            {"threads change nothing", threads_change_nothing},
+           {"the best views are chosen", the_best_views_are_chosen},
            {"too few images are refused", too_few_images_are_refused},
            {"survives running out of memory", survives_no_memory});

@@ -44,6 +44,14 @@ static void takes_what_is_in_range(void)
     CU_ASSERT_EQUAL(params.boxes, ADL_BOXES_ALL);
     TEST_OK(parse(&params, "heatmap", "png", &err), &err);
     CU_ASSERT_EQUAL(params.heatmap, ADL_HEATMAP_PNG);
+    TEST_OK(parse(&params, "map_flip", "true", &err), &err);
+    CU_ASSERT(params.map.views.flip == 1 && params.map.views.scale_count == -1);
+    TEST_OK(parse(&params, "map_scales", "1.43,1", &err), &err);
+    CU_ASSERT(params.map.views.scale_count == 2 && params.map.views.scales[1] == 1.43);
+    TEST_OK(parse(&params, "map_scales", "1", &err), &err);
+    CU_ASSERT_EQUAL(params.map.views.scale_count, 0);
+    TEST_OK(parse(&params, "map_stride", "2", &err), &err);
+    CU_ASSERT(params.map.views.stride == 2 && params.map.views.flip == -1);
     TEST_OK(parse(&params, "model", "birds", &err), &err);
     CU_ASSERT_STRING_EQUAL(params.model, "birds");
     TEST_OK(parse(&params, "class", "grey wolf", &err), &err);
@@ -53,16 +61,25 @@ static void takes_what_is_in_range(void)
 static void refuses_anything_else_by_name(void)
 {
     static const char *const bad[][2] = {
-        {"map_classes", "0"}, {"map_classes", "1001"}, {"top_k", "0"},
-        {"top_k", "101"},     {"top_k", "-1"},         {"top_k", "1.0"},
-        {"top_k", "+1"},      {"top_k", " 1"},         {"top_k", "1 "},
-        {"top_k", "banana"},  {"top_k", ""},           {"top_k", "99999999999"},
-        {"top_k", NULL},      {"threshold", "7"},      {"threshold", "-0.1"},
-        {"threshold", "nan"}, {"threshold", "inf"},    {"threshold", "0x1p-1"},
-        {"threshold", " 0"},  {"threshold", "0.5x"},   {"threshold", ""},
-        {"threshold", "1e"},  {"threshold", "."},      {"boxes", "ALL"},
-        {"boxes", ""},        {"heatmap", "jpeg"},     {"model", ""},
-        {"class", ""},        {"topk", "3"},           {"", "x"},
+        {"map_classes", "0"},  {"map_classes", "1001"},
+        {"top_k", "0"},        {"top_k", "101"},
+        {"map_flip", "1"},     {"map_flip", ""},
+        {"map_scales", ""},    {"map_scales", "3"},
+        {"map_scales", "1,1"}, {"map_scales", NULL},
+        {"map_stride", "0"},   {"map_stride", "3"},
+        {"top_k", "-1"},       {"top_k", "1.0"},
+        {"top_k", "+1"},       {"top_k", " 1"},
+        {"top_k", "1 "},       {"top_k", "banana"},
+        {"top_k", ""},         {"top_k", "99999999999"},
+        {"top_k", NULL},       {"threshold", "7"},
+        {"threshold", "-0.1"}, {"threshold", "nan"},
+        {"threshold", "inf"},  {"threshold", "0x1p-1"},
+        {"threshold", " 0"},   {"threshold", "0.5x"},
+        {"threshold", ""},     {"threshold", "1e"},
+        {"threshold", "."},    {"boxes", "ALL"},
+        {"boxes", ""},         {"heatmap", "jpeg"},
+        {"model", ""},         {"class", ""},
+        {"topk", "3"},         {"", "x"},
         {"zebra", "1"},
     };
     for (size_t i = 0; i < ADL_COUNT(bad); i++) {

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/size.h"
 #include "data/dataset_open.h"
 #include "eval/evaluate.h"
 #include "io/file.h"
@@ -52,16 +53,16 @@ static double measured(const struct adl_model *model)
     struct adl_dataset *d = adl_dataset_open(&where, &err);
     const struct adl_plan_options plain = {.input_h = model->input_h, .input_w = model->input_w};
     struct adl_plan *plan = adl_plan_create(model->graph, model->params, &plain, &err);
-    struct adl_session *session = plan ? adl_session_create(plan, NULL, 4, &err) : NULL;
+    struct adl_views *views = plan ? adl_views_create(plan, NULL, NULL, 4, &err) : NULL;
     struct adl_evaluate_options how = {.curve_interval = 0.1, .map = model->map};
     struct adl_evaluate_report report;
-    CU_ASSERT_FATAL(d && session);
+    CU_ASSERT_FATAL(d && views);
     memcpy(how.mean, model->mean, sizeof how.mean);
     memcpy(how.std, model->std, sizeof how.std);
-    TEST_OK(adl_evaluate_session(d, session, 4, NULL, &how, &report, &err), &err);
+    TEST_OK(adl_evaluate_views(d, views, 4, NULL, &how, &report, &err), &err);
     double result = report.figures.gt_known_loc;
     adl_evaluate_report_release(&report);
-    adl_session_free(session);
+    adl_views_free(views);
     adl_plan_unref(plan);
     adl_dataset_free(d);
     return result;
@@ -77,11 +78,15 @@ static double number(const struct adl_model *model, const char *key)
 static void the_written_model_is_as_good_as_it_says(void)
 {
     static const char *const more[][2] = {
-        {NULL, NULL}, {"--foreground", NULL}, {"--boxes-per-class", "1"}};
+        {NULL, NULL},
+        {"--foreground", "--try-views"},
+        {"--boxes-per-class", "1"},
+        {"--map-flip", "--map-scales=1,1.43"},
+    };
     char out[300], text[500];
     write_data("calibrate");
     snprintf(out, sizeof out, "%s", scratch_path("out.safetensors"));
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < ADL_COUNT(more); i++) {
         struct adl_error err = {0};
         const char *arguments[12] = {"calibrate", "--model",      test_small_model(),
                                      "--data",    scratch_root(), out,
@@ -96,11 +101,13 @@ static void the_written_model_is_as_good_as_it_says(void)
         CU_ASSERT_PTR_NULL(model->metrics);
         /* All images are measured here, so only a choice made on all of them is comparable; a
          * head is judged on images that it was not fitted to. */
-        if (i == 0)
+        if (i == 0 || i == 3)
             CU_ASSERT_DOUBLE_EQUAL(number(model, "fitted"), measured(model), 0.051);
         bool head = json_is_true(json_object_get(model->calibration, "foreground"));
         CU_ASSERT_EQUAL(model->foreground != NULL, head);
         CU_ASSERT(i == 1 || !head);
+        CU_ASSERT(i == 1 || model->map.views.flip == (i == 3));
+        CU_ASSERT(i == 1 || model->map.views.scale_count == (i == 3 ? 2 : 0));
         adl_model_free(model);
     }
 }

@@ -11,14 +11,13 @@
 #include "io/file.h"
 #include "models/file/load.h"
 #include "models/model.h"
-#include "plan/session.h"
 #include "server/tasks/predict.h"
 
 #define MODEL "models/default.safetensors"
 #define LARGEST_BYTES (8 * 1000 * 1000)
 
-static void check_drawing(const struct adl_model *model, struct adl_session *session,
-                          const char *name, struct adl_box truth)
+static void check_drawing(const struct adl_model *model, struct adl_views *views, const char *name,
+                          struct adl_box truth)
 {
     struct adl_error err = {0};
     struct adl_predict_input input = {0};
@@ -27,19 +26,23 @@ static void check_drawing(const struct adl_model *model, struct adl_session *ses
         .class_id = -1, .top_k = 1, .map = model->map, .boxes = ADL_BOXES_LARGEST};
     static const struct adl_predict_decode how = {.max_pixels = 1000000,
                                                   .max_memory_bytes = 64 * 1024 * 1024};
+    struct adl_view_run run;
     char path[100];
     size_t length;
 
+    TEST_OK(adl_views_prepare(views, &query.map.views, false, &run, &err), &err);
+
     snprintf(path, sizeof path, "web/examples/%s.jpg", name);
     char *bytes = adl_file_read(path, LARGEST_BYTES, &length, &err);
-    if (!bytes ||
-        adl_predict_decode(bytes, length, &how, model->input_w, model->input_h, &input, &err) < 0) {
+    if (!bytes || adl_predict_decode(bytes, length, &how, &run.sizes, &input, &err) < 0) {
         TEST_FAIL("%s: %s", path, err.message);
         goto out;
     }
-    adl_predict_load(model, &input, session, 0);
-    adl_session_run(session, 1);
-    TEST_OK(adl_predict_collect(session, 0, &query, &found, &err), &err);
+    for (int view = 0; view < run.count; view++) {
+        adl_predict_load(model, &input, &run, view, 0);
+        adl_session_run(run.items[view].session, 1);
+        TEST_OK(adl_predict_collect(&run, view, 0, &query, &found, &err), &err);
+    }
     TEST_OK(adl_predict_locate(&found, &query, input.info.width, input.info.height, &err), &err);
     if (found.count != 1 || found.items[0].place.box_count != 1) {
         TEST_FAIL("%s: %zu predictions", path, found.count);
@@ -69,18 +72,18 @@ static void the_drawings_are_found(void)
     struct adl_error err = {0};
     struct adl_model *model = adl_model_load(MODEL, NULL, &err);
     struct adl_plan *plan = NULL;
-    struct adl_session *session = NULL;
+    struct adl_views *views = NULL;
 
     if (model)
         plan = adl_plan_create(
             model->graph, model->params,
             &(struct adl_plan_options){.input_h = model->input_h, .input_w = model->input_w}, &err);
     if (plan)
-        session = adl_session_create(plan, NULL, 1, &err);
-    TEST_OK(session ? 0 : -1, &err);
-    for (size_t i = 0; session && i < ADL_COUNT(drawings); i++)
-        check_drawing(model, session, drawings[i].name, drawings[i].truth);
-    adl_session_free(session);
+        views = adl_model_open_views(model, plan, NULL, 1, &err);
+    TEST_OK(views ? 0 : -1, &err);
+    for (size_t i = 0; views && i < ADL_COUNT(drawings); i++)
+        check_drawing(model, views, drawings[i].name, drawings[i].truth);
+    adl_views_free(views);
     adl_plan_unref(plan);
     adl_model_free(model);
 }

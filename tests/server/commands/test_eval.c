@@ -319,9 +319,9 @@ static int evaluate(struct adl_dataset *d, int batch, int threads,
                     struct adl_error *err)
 {
     struct adl_pool *pool = adl_pool_create(threads, err);
-    struct adl_session *session = pool ? adl_session_create(net.plan, pool, batch, err) : NULL;
-    int result = session ? adl_evaluate_session(d, session, batch, pool, options, report, err) : -1;
-    adl_session_free(session);
+    struct adl_views *views = pool ? adl_views_create(net.plan, NULL, pool, batch, err) : NULL;
+    int result = views ? adl_evaluate_views(d, views, batch, pool, options, report, err) : -1;
+    adl_views_free(views);
     adl_pool_free(pool);
     return result;
 }
@@ -429,13 +429,13 @@ static void survives_no_memory(void)
     make_network_and_data("starved", true);
     struct adl_dataset *d = open_root();
     struct adl_pool *pool = adl_pool_create(2, &err);
-    struct adl_session *session = adl_session_create(net.plan, pool, 2, &err);
+    struct adl_views *views = adl_views_create(net.plan, NULL, pool, 2, &err);
     struct adl_evaluate_options options = settings(&told);
     options.limit = 2; /* 0 5 */
     options.curve_interval = 0.25;
-    CU_ASSERT_FATAL(session != NULL);
+    CU_ASSERT_FATAL(views != NULL);
     /* A first run without failures, so that the pool's threads have started. */
-    TEST_OK(adl_evaluate_session(d, session, 2, pool, &options, &r, &err), &err);
+    TEST_OK(adl_evaluate_views(d, views, 2, pool, &options, &r, &err), &err);
     adl_evaluate_report_release(&r);
     for (int pass = 0; pass < 2; pass++) {
         struct adl_mem_stats before = adl_mem_stats();
@@ -447,7 +447,7 @@ static void survives_no_memory(void)
             adl_mem_fail_nth(n);
             result = pass
                          ? adl_evaluate_scoremaps(d, scratch_path("maps"), pool, &options, &r, &err)
-                         : adl_evaluate_session(d, session, 2, pool, &options, &r, &err);
+                         : adl_evaluate_views(d, views, 2, pool, &options, &r, &err);
             adl_mem_fail_nth(0);
             if (result < 0 && err.kind != ADL_ERR_NOMEM) {
                 TEST_FAIL("allocation %d: %s", (int)n, err.message);
@@ -460,7 +460,7 @@ static void survives_no_memory(void)
             adl_evaluate_report_release(&r);
         CU_ASSERT_EQUAL(adl_mem_stats().live_blocks, before.live_blocks);
     }
-    adl_session_free(session);
+    adl_views_free(views);
     adl_pool_free(pool);
     adl_dataset_free(d);
     drop_network();

@@ -454,13 +454,13 @@ static void memory_runs_out(void)
     CU_ASSERT_FATAL(model != NULL && data != NULL);
     const struct adl_plan_options how = {.input_h = SIDE, .input_w = SIDE};
     struct adl_plan *plan = adl_plan_create(model->graph, model->params, &how, &err);
-    struct adl_session *session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
-    CU_ASSERT_FATAL(session != NULL);
+    struct adl_views *views = plan ? adl_views_create(plan, NULL, NULL, 1, &err) : NULL;
+    CU_ASSERT_FATAL(views != NULL);
     struct adl_evaluate_place places[IMAGES] = {{.measured = true, .iou = 0.5f},
                                                 {.measured = true, .iou = 0.25f}};
     const struct adl_report_images images = {.data = data,
                                              .model = model,
-                                             .session = session,
+                                             .views = views,
                                              .adl_threshold = 0.9,
                                              .adl_importance = true,
                                              .places = places,
@@ -487,7 +487,7 @@ static void memory_runs_out(void)
         }
         CU_ASSERT_EQUAL(adl_mem_stats().live_blocks, blocks);
     }
-    adl_session_free(session);
+    adl_views_free(views);
     adl_plan_unref(plan);
     adl_dataset_free(data);
     adl_model_free(model);

@@ -110,10 +110,11 @@ static void training_sees_what_localize_sees(void)
         struct adl_error err = {0};
         struct adl_predict_input input;
         const struct adl_predict_decode how = {0};
-        TEST_OK(adl_predict_read(scratch_path("folder/cat/%s", names[i]), &how, SIDE, SIDE, &input,
-                                 &err),
-                &err);
-        adl_image_to_input(&input.resized, mean, std, want);
+        const struct adl_view_sizes sizes = {.count = 1, .items = {{SIDE, SIDE}}};
+        TEST_OK(
+            adl_predict_read(scratch_path("folder/cat/%s", names[i]), &how, &sizes, &input, &err),
+            &err);
+        adl_image_to_input(&input.resized.items[0], mean, std, want);
         if (memcmp(turned + i * FLOATS, want, FLOATS * sizeof *want) != 0)
             TEST_FAIL("%s: training sees other pixels", names[i]);
         if (i > 2)
@@ -150,8 +151,8 @@ static void evaluation_sees_upright_images(void)
     CU_ASSERT_FATAL(model != NULL);
     const struct adl_plan_options plain = {.input_h = SIDE, .input_w = SIDE};
     struct adl_plan *plan = adl_plan_create(model->graph, model->params, &plain, &err);
-    struct adl_session *session = plan ? adl_session_create(plan, NULL, 4, &err) : NULL;
-    CU_ASSERT_FATAL(session != NULL);
+    struct adl_views *views = plan ? adl_views_create(plan, NULL, NULL, 4, &err) : NULL;
+    CU_ASSERT_FATAL(views != NULL);
     for (int pass = 0; pass < 2; pass++) {
         struct adl_dataset *d = open_data("folder", ADL_EXIF_AUTO);
         struct adl_evaluate_options how = {
@@ -160,7 +161,7 @@ static void evaluation_sees_upright_images(void)
         CU_ASSERT_FATAL(d && d->count == FILES);
         memcpy(how.mean, mean, sizeof mean);
         memcpy(how.std, std, sizeof std);
-        TEST_OK(adl_evaluate_session(d, session, 4, NULL, &how, &report, &err), &err);
+        TEST_OK(adl_evaluate_views(d, views, 4, NULL, &how, &report, &err), &err);
         adl_evaluate_report_release(&report);
         adl_dataset_free(d);
         /* The second pass finds PNG under the same names, since only the bytes tell. */
@@ -182,7 +183,7 @@ static void evaluation_sees_upright_images(void)
         CU_ASSERT_EQUAL(places[0][i].probability, places[1][i].probability);
     }
     CU_ASSERT_NOT_EQUAL(places[0][2].probability, places[0][7].probability);
-    adl_session_free(session);
+    adl_views_free(views);
     adl_plan_unref(plan);
     adl_model_free(model);
 }
@@ -245,13 +246,30 @@ static const struct {
       .percentile = 0.6,
       .threshold = 0.1},
      false},
+    {"threshold=0.4&map_flip=true", {.threshold = 0.4, .views = {.flip = true}}, false},
+    {"threshold=0.4&map_scales=1.43,1",
+     {.threshold = 0.4, .views = {.scale_count = 2, .scales = {1, 1.43}}},
+     false},
+    {"threshold=0.5&map_scales=0.7&map_flip=true",
+     {.threshold = 0.5, .views = {.flip = true, .scale_count = 1, .scales = {0.7}}},
+     false},
+    {"threshold=0.4&map_stride=1", {.threshold = 0.4, .views = {.stride1 = true}}, false},
+    {"threshold=0.4&map_stride=1&map_flip=true&map_scales=1,1.5&map_normalise=ivr"
+     "&map_weights=positive&foreground=true",
+     {.weights = ADL_MAP_WEIGHTS_POSITIVE,
+      .normalise = ADL_MAP_IVR,
+      .percentile = 0.45,
+      .threshold = 0.4,
+      .views = {.flip = true, .stride1 = true, .scale_count = 2, .scales = {1, 1.5}}},
+     true},
     {"threshold=0.4&map_weights=positive&foreground=true",
      {.weights = ADL_MAP_WEIGHTS_POSITIVE, .threshold = 0.4},
      true},
 };
 
-/* The small model with a few-box head that the model's own rule does without, in a file. */
-static struct adl_model *model_with_head(const char *path)
+/* The small model with this last stride and with a few-box head that the model's own rule does
+ * without, in a file. */
+static struct adl_model *model_with_head(const char *path, int last_stride)
 {
     struct adl_error err = {0};
     struct adl_model *model = adl_model_load(test_small_model(), NULL, &err);
@@ -262,6 +280,7 @@ static struct adl_model *model_with_head(const char *path)
     formula_param("one_answer.head", 0, 0.3, channels + 1, head);
     TEST_OK(adl_model_set_foreground(model, head, channels, &err), &err);
     model->map.foreground = NULL;
+    model->arch.last_stride = last_stride;
     TEST_OK(adl_model_save(model, path, &err), &err);
     adl_model_free(model);
     model = adl_model_load(path, NULL, &err);
@@ -324,7 +343,7 @@ static void client_map(const json_t *answer, double *map)
 }
 
 /* The map that `eval` cuts for an image of class 0, through its score maps on disk. */
-static void eval_map(const struct adl_model *model, struct adl_session *session,
+static void eval_map(const struct adl_model *model, struct adl_views *views,
                      const struct adl_map_rule *rule, double *map)
 {
     struct adl_error err = {0};
@@ -336,7 +355,7 @@ static void eval_map(const struct adl_model *model, struct adl_session *session,
     how.scoremaps = scratch_path("maps");
     memcpy(how.mean, model->mean, sizeof how.mean);
     memcpy(how.std, model->std, sizeof how.std);
-    TEST_OK(adl_evaluate_session(d, session, 1, NULL, &how, &report, &err), &err);
+    TEST_OK(adl_evaluate_views(d, views, 1, NULL, &how, &report, &err), &err);
     TEST_OK(adl_npy_read(scratch_path("maps/picture.png.npy"), &npy, &err), &err);
     CU_ASSERT_FATAL(npy.rows == SIDE && npy.columns == SIDE);
     memcpy(map, npy.data, (size_t)SIDE * SIDE * sizeof *map);
@@ -345,9 +364,37 @@ static void eval_map(const struct adl_model *model, struct adl_session *session,
     adl_dataset_free(d);
 }
 
-/* Whatever the rule, the server's box is that of the map that `eval` cuts, and that of the heat
- * map which it sends along. */
-static void every_rule_has_one_box(void)
+/* The box that `localize` writes as a COCO result with the options that a query stands for. */
+static struct adl_box localize(const char *model, const char *query)
+{
+    char text[500], image[300], coco[300], options[300], with_dashes[8][60];
+    const char *arguments[18] = {"localize", "--model", model, "--class",
+                                 "0",        "--coco",  coco,  image};
+    size_t count = 8;
+    snprintf(image, sizeof image, "%s", scratch_path("lists/images/picture.png"));
+    snprintf(coco, sizeof coco, "%s", scratch_path("coco.json"));
+    snprintf(options, sizeof options, "%s", query);
+    for (char *option = strtok(options, "&"); option && count < 16; option = strtok(NULL, "&")) {
+        char *to = with_dashes[count - 8];
+        snprintf(to, sizeof with_dashes[0], "--%s", option);
+        for (char *c = to; *c != '='; c++)
+            *c = (char)(*c == '_' ? '-' : *c);
+        arguments[count++] = to;
+    }
+    if (test_program_run(arguments, text, sizeof text) != 0)
+        TEST_FAIL("%s: %s", query, text);
+    json_t *results = json_load_file(coco, 0, NULL);
+    const json_t *box = json_object_get(json_array_get(results, 0), "bbox");
+    int side[4] = {0};
+    for (size_t i = 0; i < 4; i++)
+        side[i] = (int)json_number_value(json_array_get(box, i));
+    json_decref(results);
+    return (struct adl_box){side[0], side[1], side[0] + side[2] - 1, side[1] + side[3] - 1};
+}
+
+/* Whatever the rule, the box of the server and of `localize` is that of the map that `eval` cuts,
+ * and that of the heat map which the server sends along. */
+static void check_rules(int last_stride)
 {
     struct test_server server = {0};
     struct adl_error err = {0};
@@ -355,14 +402,15 @@ static void every_rule_has_one_box(void)
     char path[500];
     size_t length;
     struct adl_box last = {0}; /* of the last rule */
-    scratch_open("one-rule", (const char *const[]){"lists", "lists/images", "lists/metadata",
-                                                   "lists/metadata/all", "maps", NULL});
+    scratch_open(last_stride == 1 ? "one-rule" : "one-rule-halved",
+                 (const char *const[]){"lists", "lists/images", "lists/metadata",
+                                       "lists/metadata/all", "maps", NULL});
     snprintf(path, sizeof path, "%s", scratch_path("head.safetensors"));
-    struct adl_model *model = model_with_head(path);
+    struct adl_model *model = model_with_head(path, last_stride);
     const struct adl_plan_options plain = {.input_h = SIDE, .input_w = SIDE};
     struct adl_plan *plan = adl_plan_create(model->graph, model->params, &plain, &err);
-    struct adl_session *session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
-    CU_ASSERT_FATAL(session != NULL);
+    struct adl_views *views = plan ? adl_model_open_views(model, plan, NULL, 1, &err) : NULL;
+    CU_ASSERT_FATAL(views != NULL);
     void *png = test_picture(TEST_PNG, 120, 90, &length);
     write_file(scratch_path("lists/images/picture.png"), png, length);
     scratch_append("lists/metadata/all/image_ids.txt", "picture.png\n");
@@ -379,9 +427,11 @@ static void every_rule_has_one_box(void)
         json_t *answer = test_reply_json(&reply);
         struct adl_map_rule rule = rules[r].rule;
         rule.foreground = rules[r].foreground ? model->foreground : NULL;
-        eval_map(model, session, &rule, map);
+        eval_map(model, views, &rule, map);
         last = box_of(map, rules[r].rule.threshold, 120, 90);
         check_box(answer, box_of(map, rules[r].rule.threshold, 120, 90), target);
+        struct adl_box of_localize = localize(path, rules[r].query);
+        CU_ASSERT(!memcmp(&of_localize, &last, sizeof last));
         client_map(answer, map);
         check_box(answer, box_of(map, rules[r].rule.threshold, 120, 90), target);
         json_decref(answer);
@@ -401,11 +451,23 @@ static void every_rule_has_one_box(void)
     check_box(answer, last, "options of serve");
     json_decref(answer);
     test_reply_release(&reply);
+    /* 2 (0.5^2 + 1 + 1.5^2 + 2^2) = 15 times the image alone is more than a request may ask. */
+    test_request(&server, "POST", "/localize?map_scales=0.5,1,1.5,2&map_flip=true",
+                 "Content-Type: image/png\r\n", png, length, &reply);
+    CU_ASSERT_EQUAL(reply.status, 400);
+    CU_ASSERT(strstr((char *)reply.body, "--max-map-cost") != NULL);
+    test_reply_release(&reply);
     adl_free(png);
-    adl_session_free(session);
+    adl_views_free(views);
     adl_plan_unref(plan);
     adl_model_free(model);
     CU_ASSERT_EQUAL(test_server_stop(&server), 0);
+}
+
+static void every_rule_has_one_box(void)
+{
+    check_rules(1);
+    check_rules(2);
 }
 
 TEST_SUITE(one_answer, {"training sees what localize sees", training_sees_what_localize_sees},

@@ -109,12 +109,12 @@ static struct answer evaluate(const char *path)
                                        .temperature = model->certainty.temperature,
                                        .confidence = adl_model_confidence(model, &model->map),
                                        .places = &place};
-    struct adl_session *session = adl_model_into_session(model, NULL, 1, &err);
+    struct adl_views *views = adl_model_into_views(model, NULL, 1, &err);
     struct adl_evaluate_report report;
-    CU_ASSERT_FATAL(session != NULL);
+    CU_ASSERT_FATAL(views != NULL);
     memcpy(how.mean, model->mean, sizeof how.mean);
     memcpy(how.std, model->std, sizeof how.std);
-    TEST_OK(adl_evaluate_session(d, session, 1, NULL, &how, &report, &err), &err);
+    TEST_OK(adl_evaluate_views(d, views, 1, NULL, &how, &report, &err), &err);
     CU_ASSERT(report.class_scores.count == 1 && report.box_confidences.count == 1);
     struct answer answer = {(double)place.probability, -1, 0};
     for (int b = 0; b < ADL_RELIABILITY_BINS; b++) {
@@ -123,7 +123,7 @@ static struct answer evaluate(const char *path)
                         report.box_confidences.bins[b].count && place.iou >= 0.5F);
     }
     adl_evaluate_report_release(&report);
-    adl_session_free(session);
+    adl_views_free(views);
     adl_model_free(model);
     adl_dataset_free(d);
     return answer;

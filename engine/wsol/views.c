@@ -1,0 +1,354 @@
+/* Runs a network on the views of a map rule and averages their maps; see views.h.
+ *
+ * Sessions. The plain view has the session that the network would have without views. Every other
+ * combination of input size and stride has a session of its own, whose plan uses the packed weights
+ * of the first one (plan/resize.c); mirrored views share the session of the same size and run after
+ * it. With a last stride of 1 at the size of the input, the session has both ends of the network:
+ * that of the scores, as it was trained, and that of the map (plan/tail.c). A session costs the
+ * memory of its activations, so a server that is asked for many sizes keeps only the latest.
+ *
+ * Sums. The maps of one image are added in the order of the views, by one thread at a time, and are
+ * divided by their number at the end. So the result has the same bits in any batch and for any
+ * number of threads. */
+
+#include "wsol/views.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+#include "wsol/session_cam.h"
+
+/* The plain view, all sizes of a rule that is kept, and those of other rules. */
+#define MAX_ENTRIES (1 + (ADL_LIMIT_MAP_SCALES + 1) + ADL_LIMIT_VIEW_SIZES)
+
+struct entry {
+    struct adl_session *session;
+    int h, w;
+    bool stride1;
+    bool kept;
+    /* From the grid of this session to that of the latest run that needed it; zeroed: none did. */
+    struct adl_scoremap_resizer resizer;
+    uint64_t used; /* number of the call of adl_views_prepare() that used it last */
+};
+
+struct adl_views {
+    struct adl_plan *plan;
+    const struct adl_graph *stride1; /* NULL: the plan's last stride is 1 */
+    struct adl_pool *pool;
+    int batch;
+    struct entry entries[MAX_ENTRIES]; /* the first is the plain view */
+    int entry_count;
+    uint64_t calls;
+    double *scratch;
+    size_t scratch_doubles; /* of all images of a batch */
+};
+
+struct adl_views *adl_views_create(struct adl_plan *plan, const struct adl_graph *stride1,
+                                   struct adl_pool *pool, int batch, struct adl_error *err)
+{
+    struct adl_views *views = adl_calloc(1, sizeof *views);
+    if (!views) {
+        adl_fail_nomem(err, "a session");
+        return NULL;
+    }
+    *views = (struct adl_views){
+        .plan = adl_plan_ref(plan), .stride1 = stride1, .pool = pool, .batch = batch};
+    struct adl_shape in = adl_plan_input_shape(plan);
+    views->entries[0] = (struct entry){
+        .session = adl_session_create(plan, pool, batch, err), .h = in.h, .w = in.w, .kept = true};
+    views->entry_count = 1;
+    if (!views->entries[0].session) {
+        adl_views_free(views);
+        return NULL;
+    }
+    return views;
+}
+
+static void release_entry(struct entry *entry)
+{
+    adl_session_free(entry->session);
+    adl_scoremap_resizer_release(&entry->resizer);
+}
+
+void adl_views_free(struct adl_views *views)
+{
+    if (!views)
+        return;
+    for (int i = 0; i < views->entry_count; i++)
+        release_entry(&views->entries[i]);
+    adl_plan_unref(views->plan);
+    adl_free(views->scratch);
+    adl_free(views);
+}
+
+struct adl_session *adl_views_session(struct adl_views *views)
+{
+    return views->entries[0].session;
+}
+
+const struct adl_plan *adl_views_plan(const struct adl_views *views)
+{
+    return views->plan;
+}
+
+bool adl_views_can_stride1(const struct adl_views *views)
+{
+    return views->stride1 != NULL;
+}
+
+size_t adl_views_bytes(const struct adl_views *views)
+{
+    size_t bytes = 0;
+    for (int i = 0; i < views->entry_count; i++)
+        bytes += adl_session_bytes(views->entries[i].session);
+    return bytes;
+}
+
+/* --- sessions ------------------------------------------------------------------------ */
+
+/* Returns the session that was used the longest time ago, of those that need not be kept and that
+ * the present run does not use, if there are too many or they take too much memory; else NULL. */
+static struct entry *find_superfluous(struct adl_views *views)
+{
+    struct entry *oldest = NULL;
+    size_t bytes = 0;
+    int others = 0;
+
+    for (int i = 0; i < views->entry_count; i++) {
+        struct entry *entry = &views->entries[i];
+        if (entry->kept)
+            continue;
+        others++;
+        bytes += adl_session_bytes(entry->session);
+        if (entry->used != views->calls && (!oldest || entry->used < oldest->used))
+            oldest = entry;
+    }
+    return others >= ADL_LIMIT_VIEW_SIZES || bytes > ADL_LIMIT_VIEW_BYTES ? oldest : NULL;
+}
+
+static void add_session(struct adl_views *views, struct entry added)
+{
+    struct entry *old;
+
+    while ((old = find_superfluous(views))) {
+        release_entry(old);
+        *old = views->entries[--views->entry_count];
+    }
+    views->entries[views->entry_count++] = added;
+}
+
+static struct adl_session *create_session(struct adl_views *views, int h, int w, bool stride1,
+                                          struct adl_error *err)
+{
+    struct adl_shape in = adl_plan_input_shape(views->plan);
+    const struct adl_graph *graph = stride1 ? views->stride1 : adl_plan_graph(views->plan);
+    /* The scores are read from this session too. */
+    bool scores = stride1 && h == in.h && w == in.w;
+    struct adl_plan *plan = scores ? adl_plan_with_map(views->plan, views->stride1, h, w, err)
+                                   : adl_plan_resize(views->plan, graph, h, w, err);
+    struct adl_session *session =
+        plan ? adl_session_create(plan, views->pool, views->batch, err) : NULL;
+    adl_plan_unref(plan); /* the session keeps its own reference */
+    return session;
+}
+
+/* Returns the session for a size and stride, which is made if it does not exist. */
+static struct adl_session *find_session(struct adl_views *views, int h, int w, bool stride1,
+                                        bool keep, struct adl_error *err)
+{
+    for (int i = 0; i < views->entry_count; i++) {
+        struct entry *entry = &views->entries[i];
+        if (entry->h == h && entry->w == w && entry->stride1 == stride1) {
+            entry->used = views->calls;
+            entry->kept |= keep;
+            return entry->session;
+        }
+    }
+    struct adl_session *session = create_session(views, h, w, stride1, err);
+    if (!session)
+        return NULL;
+    add_session(views, (struct entry){.session = session,
+                                      .h = h,
+                                      .w = w,
+                                      .stride1 = stride1,
+                                      .kept = keep,
+                                      .used = views->calls});
+    return session;
+}
+
+/* --- the run ------------------------------------------------------------------------------ */
+
+/* Completes the description: the grid of the averaged map and which views count. */
+static void describe(struct adl_view_run *run)
+{
+    run->first = -1;
+    for (int i = 0; i < run->count; i++) {
+        const struct adl_view_item *item = &run->items[i];
+        if (!item->view.in_map)
+            continue;
+        run->in_map++;
+        run->first = run->first < 0 ? i : run->first;
+        run->last = i;
+        /* All grids have the proportions of the input, up to rounding. */
+        if (item->grid_h * item->grid_w > run->map_h * run->map_w) {
+            run->map_h = item->grid_h;
+            run->map_w = item->grid_w;
+        }
+    }
+}
+
+/* Sets item->resizer to one from the view's grid to that of the averaged map, which its session
+ * keeps: rules change rarely from one batch to the next. */
+static int find_resizer(struct adl_views *views, const struct adl_view_run *run,
+                        struct adl_view_item *item, struct adl_error *err)
+{
+    struct entry *entry = views->entries;
+
+    if (run->in_map == 1 || (item->grid_h == run->map_h && item->grid_w == run->map_w))
+        return 0;
+    while (entry->session != item->session)
+        entry++;
+    if (entry->resizer.out_h != run->map_h || entry->resizer.out_w != run->map_w) {
+        adl_scoremap_resizer_release(&entry->resizer);
+        if (adl_scoremap_resizer_init(&entry->resizer, item->grid_h, item->grid_w, run->map_h,
+                                      run->map_w, err) < 0)
+            return -1;
+    }
+    item->resizer = &entry->resizer;
+    return 0;
+}
+
+/* Makes room for the maps of each image: a view's map in its own grid, as floats and then as
+ * doubles, enlarged along rows, and in the grid of the averaged map. */
+static int reserve_scratch(struct adl_views *views, struct adl_view_run *run, struct adl_error *err)
+{
+    size_t doubles = 0;
+
+    if (run->in_map == 1)
+        return 0;
+    for (int i = 0; i < run->count; i++)
+        doubles = ADL_MAX(doubles, (size_t)run->items[i].grid_h *
+                                       (2 * (size_t)run->items[i].grid_w + (size_t)run->map_w));
+    run->scratch_doubles = doubles + (size_t)run->map_h * (size_t)run->map_w;
+    size_t all = run->scratch_doubles * (size_t)views->batch;
+    if (all > views->scratch_doubles) {
+        adl_free(views->scratch);
+        views->scratch = adl_malloc(all, sizeof *views->scratch);
+        views->scratch_doubles = views->scratch ? all : 0;
+        if (!views->scratch)
+            return adl_fail_nomem(err, "class maps");
+    }
+    run->scratch = views->scratch;
+    return 0;
+}
+
+int adl_views_prepare(struct adl_views *views, const struct adl_map_views *which, bool keep,
+                      struct adl_view_run *run, struct adl_error *err)
+{
+    struct adl_view list[ADL_MAX_VIEWS];
+    struct adl_shape in = adl_plan_input_shape(views->plan);
+
+    *run = (struct adl_view_run){0};
+    if (adl_map_views_check(which, in.h, in.w, err) < 0)
+        return -1;
+    run->count = adl_map_views_list(which, in.h, in.w, views->stride1 != NULL, list);
+    adl_map_views_sizes(which, in.h, in.w, &run->sizes);
+    views->calls++;
+    for (int i = 0; i < run->count; i++) {
+        struct adl_view_item *item = &run->items[i];
+        item->view = list[i];
+        item->session = find_session(views, run->sizes.items[list[i].size].h,
+                                     run->sizes.items[list[i].size].w, list[i].stride1, keep, err);
+        if (!item->session)
+            return -1;
+        struct adl_shape grid =
+            adl_plan_output_shape(adl_session_plan(item->session), ADL_OUTPUT_FEATURES);
+        item->grid_h = grid.h;
+        item->grid_w = grid.w;
+    }
+    describe(run);
+    for (int i = 0; i < run->count; i++)
+        if (run->items[i].view.in_map && find_resizer(views, run, &run->items[i], err) < 0)
+            return -1;
+    return reserve_scratch(views, run, err);
+}
+
+int adl_view_images_make(const struct adl_image *image, const struct adl_view_sizes *sizes,
+                         struct adl_view_images *images, struct adl_error *err)
+{
+    *images = (struct adl_view_images){0};
+    for (int i = 0; i < sizes->count; i++)
+        if (adl_image_resize(image, sizes->items[i].w, sizes->items[i].h, &images->items[i], err) <
+            0) {
+            adl_view_images_release(images);
+            return -1;
+        }
+    return 0;
+}
+
+void adl_view_images_release(struct adl_view_images *images)
+{
+    for (size_t i = 0; i < ADL_COUNT(images->items); i++)
+        adl_image_release(&images->items[i]);
+}
+
+/* Mirrors an input, h x w x 3, in place. */
+static void mirror_input(float *input, size_t h, size_t w)
+{
+    for (size_t y = 0; y < h; y++) {
+        float *left = input + 3 * y * w, *right = left + 3 * (w - 1);
+        for (; left < right; left += 3, right -= 3)
+            for (size_t c = 0; c < 3; c++) {
+                float value = left[c];
+                left[c] = right[c];
+                right[c] = value;
+            }
+    }
+}
+
+void adl_view_load(const struct adl_view_run *run, int view, int slot,
+                   const struct adl_view_images *images, const float mean[3], const float std[3])
+{
+    const struct adl_view_item *item = &run->items[view];
+    const struct adl_image *image = &images->items[item->view.size];
+    float *input = adl_session_input(item->session, slot);
+
+    adl_image_to_input(image, mean, std, input);
+    if (item->view.mirrored)
+        mirror_input(input, (size_t)image->height, (size_t)image->width);
+}
+
+void adl_view_add(const struct adl_view_run *run, int view, int slot, int class_id,
+                  const struct adl_map_rule *rule, float *map)
+{
+    const struct adl_view_item *item = &run->items[view];
+    size_t h = (size_t)run->map_h, w = (size_t)run->map_w;
+
+    if (!item->view.in_map)
+        return;
+    if (run->in_map == 1) {
+        adl_session_cam(item->session, slot, class_id, rule, map);
+        return;
+    }
+    size_t own = (size_t)item->grid_h * (size_t)item->grid_w;
+    double *enlarged = run->scratch + (size_t)slot * run->scratch_doubles,
+           *small = enlarged + h * w;
+    float *cam = (float *)(small + own);
+    adl_session_cam(item->session, slot, class_id, rule, cam);
+    for (size_t i = 0; i < own; i++)
+        small[i] = (double)cam[i];
+    if (item->resizer)
+        adl_scoremap_resizer_run(item->resizer, small, small + 2 * own, enlarged);
+    else
+        memcpy(enlarged, small, own * sizeof *small);
+    for (size_t y = 0; y < h; y++)
+        for (size_t x = 0; x < w; x++) {
+            double value = enlarged[y * w + (item->view.mirrored ? w - 1 - x : x)];
+            float *sum = &map[y * w + x];
+            *sum = view == run->first ? (float)value : *sum + (float)value;
+        }
+    if (view == run->last)
+        for (size_t i = 0; i < h * w; i++)
+            map[i] /= (float)run->in_map;
+}
