@@ -26,8 +26,8 @@
 #include "base/plural.h"
 #include "base/size.h"
 #include "data/image_file.h"
+#include "eval/evaluate_input.h"
 #include "eval/map_files.h"
-#include "image/image.h"
 #include "wsol/cam.h"
 
 /* Images of a group if score maps are read instead of a network being run. */
@@ -101,38 +101,20 @@ static int read_image(const struct run *run, struct worker *worker, struct item 
     return adl_dataset_image_read(run->dataset, item->index, &worker->path, image, err);
 }
 
-/* Reads the image and resizes it to all sizes of the views. */
-static int read_sizes(const struct run *run, struct worker *worker, struct item *item,
-                      struct adl_image *original, struct adl_error *err)
-{
-    struct adl_image image = {0};
-    int result = -1;
-
-    if (adl_dataset_image_read(run->dataset, item->index, &worker->path, &image, err) == 0)
-        result = adl_view_images_make(&image, &run->batch.sizes, &item->images, err);
-    original->width = image.width;
-    original->height = image.height;
-    adl_image_release(&image);
-    return result;
-}
-
 static int decode_and_resize(const struct run *run, struct worker *worker, struct item *item,
                              struct adl_error *err)
 {
     const struct adl_dataset_image *entry = &run->dataset->images[item->index];
     struct adl_image original = {0};
-    int result;
 
-    if (check_directory(run, item, "has to be read", err) < 0)
+    if (check_directory(run, item, "has to be read", err) < 0 ||
+        adl_evaluate_read_images(&run->options->frames, run->dataset, item->index,
+                                 &run->batch.sizes, &worker->path, &item->images, &original,
+                                 err) < 0)
         return -1;
-    if (run->batch.sizes.count > 1)
-        result = read_sizes(run, worker, item, &original, err);
-    else
-        result = adl_frame_read(&run->options->frames, run->dataset, item->index, run->in.w,
-                                run->in.h, &worker->path, &item->images.items[0], &original, err);
     item->width = entry->width ? entry->width : original.width;
     item->height = entry->height ? entry->height : original.height;
-    return result;
+    return 0;
 }
 
 /* An error of the file makes the image broken; running out of memory or an internal error ends the
@@ -162,19 +144,8 @@ static void load_item(void *context, size_t i, int worker)
 static int scale_truth(const struct run *run, struct worker *worker, const struct item *item,
                        int map_width, int map_height, struct adl_error *err)
 {
-    const struct adl_dataset_image *entry = &run->dataset->images[item->index];
-
-    struct adl_box *truth =
-        adl_array_grow(worker->truth, &worker->truth_capacity, entry->box_count, sizeof *truth);
-    if (!truth && entry->box_count)
-        return adl_fail_nomem(err, "boxes");
-    worker->truth = truth;
-    for (size_t i = 0; i < entry->box_count; i++) {
-        struct adl_dataset_box box = run->dataset->boxes[entry->first_box + i];
-        worker->truth[i] = adl_box_resize_truth((struct adl_box){box.x0, box.y0, box.x1, box.y1},
-                                                item->width, item->height, map_width, map_height);
-    }
-    return 0;
+    return adl_evaluate_scale_truth(run->dataset, item->index, item->width, item->height, map_width,
+                                    map_height, &worker->truth, &worker->truth_capacity, err);
 }
 
 /* Judges the box at the model's threshold, and sets *iou. The evaluator still has the map loaded,
