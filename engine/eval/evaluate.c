@@ -363,6 +363,8 @@ static int visit_output(const struct run *run, struct worker *worker, const stru
                                              .run = &run->batch,
                                              .view = run->view,
                                              .slot = item->slot,
+                                             .width = item->width,
+                                             .height = item->height,
                                              .truth = run->localized ? worker->truth : NULL};
     return run->options->visit(run->options->visit_context, &visit, err);
 }

@@ -33,6 +33,7 @@ struct adl_evaluate_visit {
     const struct adl_view_run *run;
     int view;                    /* of the run */
     int slot;                    /* of the image in the batch */
+    int width, height;           /* of the image as it was read, pixels */
     const struct adl_box *truth; /* its true boxes in pixels of the input, not mirrored; NULL:
                                   * none */
 };
@@ -51,7 +52,7 @@ struct adl_evaluate_options {
                               * and Top-5 localization */
     double temperature;      /* of the class probabilities; 0: 1 */
     const struct adl_confidence *confidence; /* of boxes cut by `map`; NULL: none */
-    bool detections;         /* also compare all boxes of an image with all true ones */
+    bool detections;                   /* also compare all boxes of an image with all true ones */
     size_t limit;                      /* images to measure, spread evenly over the split; 0: all */
     const char *scoremaps;             /* directory to write each map to, as ID.npy; NULL: none */
     struct adl_evaluate_place *places; /* by index in the data set, zeroed by the caller; or NULL */

@@ -13,6 +13,7 @@
 #include "eval/calibrate.h"
 #include "eval/calibrate_certainty.h"
 #include "eval/calibrate_objects.h"
+#include "eval/pseudo_boxes.h"
 #include "io/file.h"
 #include "io/json_text.h"
 #include "models/file/load.h"
@@ -36,6 +37,7 @@ struct settings {
     int goal;
     int boxes_per_class;
     bool foreground;
+    bool without_boxes;
     bool try_views;
     struct adl_map_settings map; /* the views alone */
     int threads;
@@ -71,9 +73,12 @@ static int open_data(struct calibrate *c, struct adl_error *err)
     if (!c->dataset)
         return -1;
     adl_log_dataset(c->dataset, "calibrate", false);
-    if (c->dataset->box_count == 0)
-        return adl_fail(err, ADL_ERR_FORMAT, "%s: the split \"%s\" has no boxes to calibrate with",
-                        adl_labelled_place(&s->where), s->where.split);
+    if (c->dataset->box_count == 0 && !s->without_boxes)
+        return adl_fail(
+            err, ADL_ERR_FORMAT,
+            "%s: the split \"%s\" has no boxes to calibrate with; --without-boxes draws "
+            "some itself",
+            adl_labelled_place(&s->where), s->where.split);
     if (s->boxes_per_class)
         return adl_dataset_keep_first(c->dataset, (size_t)s->boxes_per_class, err);
     return 0;
@@ -176,6 +181,23 @@ static int collect(struct calibrate *c, struct adl_calibrate_options *how, struc
     return 0;
 }
 
+/* Draws boxes in place of those that people drew. */
+static int draw_boxes(struct calibrate *c, struct adl_error *err)
+{
+    struct adl_pseudo_boxes_options how = {
+        .batch = (int)ADL_MIN((size_t)c->settings->batch, c->dataset->count),
+        .pool = c->pool,
+        .progress = progress,
+        .progress_context = c};
+
+    memcpy(how.mean, c->model->mean, sizeof how.mean);
+    memcpy(how.std, c->model->std, sizeof how.std);
+    adl_progress_start(&c->progress, "images without boxes", c->dataset->count);
+    int result = adl_pseudo_boxes_draw(c->dataset, c->views, &how, err);
+    adl_progress_finish(&c->progress);
+    return result;
+}
+
 static int choose(struct calibrate *c, struct adl_error *err)
 {
     const struct settings *s = c->settings;
@@ -237,7 +259,7 @@ static json_t *record_certainty(const struct calibrate *c)
                                               : json_null(),
                                           "loss_before", thousandth(s->temperature.loss_before),
                                           "loss", thousandth(s->temperature.loss)));
-    if (s->certainty.has_confidence)
+    if (s->certainty.has_confidence && !c->settings->without_boxes)
         failed |= json_object_set_new(
             json, "boxes",
             json_pack("{s:i, s:i, s:f, s:f, s:f, s:f}", "count", (int)b->boxes, "right",
@@ -264,14 +286,14 @@ static json_t *record(const struct calibrate *c)
         objects = json_pack("{s:i, s:{s:f, s:f, s:f}}", "images", (int)o->several, "ap50",
                             "regions", tenth(o->regions), "fitted", tenth(o->fitted),
                             "cross_validated", tenth(o->cross_validated));
-    return json_pack("{s:s, s:s, s:i, s:i, s:o, s:b, s:{s:f, s:f, s:f, s:f}, s:o, s:o*}", "for",
-                     adl_calibrate_goal_names[s->goal], "split", s->where.split, "images",
-                     (int)f->images, "boxes", (int)f->boxes, "boxes_per_class",
-                     s->boxes_per_class ? json_integer(s->boxes_per_class) : json_null(),
-                     "foreground", (int)f->foreground, "percent", "before", tenth(f->before),
-                     "fitted", tenth(f->fitted), "cross_validated", tenth(f->cross_validated),
-                     "standard_error", tenth(f->standard_error), "certainty", record_certainty(c),
-                     "objects", objects);
+    return json_pack(
+        "{s:s, s:s, s:i, s:i, s:b, s:o, s:b, s:{s:f, s:f, s:f, s:f}, s:o, s:o*}", "for",
+        adl_calibrate_goal_names[s->goal], "split", s->where.split, "images", (int)f->images,
+        "boxes", (int)f->boxes, "pseudo_boxes", (int)s->without_boxes, "boxes_per_class",
+        s->boxes_per_class ? json_integer(s->boxes_per_class) : json_null(), "foreground",
+        (int)f->foreground, "percent", "before", tenth(f->before), "fitted", tenth(f->fitted),
+        "cross_validated", tenth(f->cross_validated), "standard_error", tenth(f->standard_error),
+        "certainty", record_certainty(c), "objects", objects);
 }
 
 static int save(struct calibrate *c, const char *out, struct adl_error *err)
@@ -285,6 +307,9 @@ static int save(struct calibrate *c, const char *out, struct adl_error *err)
 
     m->map = c->found.rule;
     m->certainty = c->sure.certainty;
+    /* Agreement with pseudo boxes is not the chance that a box is right. */
+    if (c->settings->without_boxes)
+        m->certainty.has_confidence = false;
     m->map.objects = c->objects.chosen ? c->objects.rule : before;
     if (adl_model_set_foreground(m, head, channels, err) < 0)
         return -1;
@@ -336,7 +361,8 @@ static void print_table(const struct calibrate *c, const struct adl_map_rule *be
 {
     const struct adl_calibration *f = &c->found;
 
-    fprintf(out, "%-16s%zu with %zu boxes\n", "images", f->images, f->boxes);
+    fprintf(out, "%-16s%zu with %zu %sboxes\n", "images", f->images, f->boxes,
+            c->settings->without_boxes ? "pseudo " : "");
     print_rule(out, "before", before, before->foreground != NULL);
     print_rule(out, "now", &f->rule, f->foreground);
     fprintf(out, "%-16s%.1f %%%s\n", "before", f->before,
@@ -344,6 +370,11 @@ static void print_table(const struct calibrate *c, const struct adl_map_rule *be
     fprintf(out, "%-16s%.1f %% on the images that it was chosen on\n", "now", f->fitted);
     fprintf(out, "%-16s%.1f %% (standard error %.1f), cross-validated: what to expect\n",
             "on others", f->cross_validated, f->standard_error);
+    if (c->settings->without_boxes)
+        fprintf(out,
+                "%-16sthe figures say how often boxes agree with those that were drawn from "
+                "the images, not how often they are right\n",
+                "without boxes");
     print_certainty(&c->sure, out);
 }
 
@@ -380,6 +411,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
         goto out;
     ADL_TRY(open_model(&c, err));
     ADL_TRY(list_sets(&c, options, err));
+    if (s->without_boxes)
+        ADL_TRY(draw_boxes(&c, err));
     ADL_TRY(choose(&c, err));
     const struct adl_map_rule before = c.model->map;
     ADL_TRY(save(&c, out, err));
@@ -411,6 +444,9 @@ static const struct adl_option table[] = {
     {"boxes-per-class", ADL_INT(struct settings, boxes_per_class), .min = 1,
      .max = ADL_LIMIT_DATASET_IMAGES, .metavar = "N", .default_note = "all",
      .help = "use only the first N images of each class"},
+    {"without-boxes", ADL_FLAG(struct settings, without_boxes),
+     .help = "do not use boxes, but draw one on each image from what the images of its class have "
+             "in common, and calibrate with these"},
     {"foreground", ADL_FLAG(struct settings, foreground),
      .help = "also fit the few-box head, which tells object from background at each position, and "
              "use its map if that is best"},

@@ -146,6 +146,38 @@ static void before_is_the_model_as_it_is(void)
     adl_model_free(model);
 }
 
+/* Without boxes the true ones are not looked at: a split that has none gives the same rule and
+ * threshold. The file says that the boxes were not true ones, and has no confidence. */
+static void boxes_are_not_needed(void)
+{
+    char out[300], text[1200];
+    struct adl_model *models[2] = {NULL, NULL};
+    struct adl_error err = {0};
+    write_data("calibrate-without");
+    snprintf(out, sizeof out, "%s", scratch_path("out.safetensors"));
+    for (int bare = 0; bare < 2; bare++) {
+        const char *arguments[] = {"calibrate",
+                                   "--model",
+                                   test_small_model(),
+                                   "--data",
+                                   scratch_root(),
+                                   "--split",
+                                   bare ? "bare" : "val",
+                                   "--without-boxes",
+                                   out,
+                                   NULL};
+        CU_ASSERT_EQUAL(test_program_run(arguments, text, sizeof text), 0);
+        models[bare] = adl_model_load(out, NULL, &err);
+        CU_ASSERT_FATAL(models[bare] != NULL);
+        CU_ASSERT(json_is_true(json_object_get(models[bare]->calibration, "pseudo_boxes")));
+        CU_ASSERT_EQUAL(number(models[bare], "boxes"), number(models[bare], "images"));
+        CU_ASSERT(!models[bare]->certainty.has_confidence);
+    }
+    CU_ASSERT(adl_map_rule_equal(&models[0]->map, &models[1]->map));
+    adl_model_free(models[0]);
+    adl_model_free(models[1]);
+}
+
 static void mistakes_are_named(void)
 {
     char text[500];
@@ -160,7 +192,7 @@ static void mistakes_are_named(void)
     CU_ASSERT(strstr(text, "--data DIR") != NULL);
 }
 
-TEST_SUITE(cmd_calibrate,
+TEST_SUITE(cmd_calibrate, {"boxes are not needed", boxes_are_not_needed},
            {"the written model is as good as it says", the_written_model_is_as_good_as_it_says},
            {"before is the model as it is", before_is_the_model_as_it_is},
            {"mistakes are named", mistakes_are_named});
