@@ -186,7 +186,7 @@ static void select_finish(struct adl_plan *plan)
 {
     for (int i = 0; i < plan->step_count; i++) {
         struct plan_step *step = &plan->steps[i];
-        if (step->kind == PLAN_CONV && !step->first)
+        if (step->kind == PLAN_CONV && step->algorithm && !step->first)
             select_add_memory(plan, step);
         step->tasks = step->kind == PLAN_DEAD ? 0 : plan_step_tasks(plan, step);
     }

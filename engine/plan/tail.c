@@ -135,6 +135,10 @@ int plan_add_tail(struct adl_plan *plan, const struct adl_graph *graph,
 {
     size_t values = (size_t)plan->value_count, steps = (size_t)plan->step_count;
     bool *marks = adl_calloc(2 * values + steps, sizeof *marks);
+    int result = -1;
+
+    if (!marks)
+        return adl_fail_nomem(err, "the plan");
     struct tail t = {.plan = plan,
                      .graph = graph,
                      .shapes = shapes,
@@ -143,10 +147,6 @@ int plan_add_tail(struct adl_plan *plan, const struct adl_graph *graph,
                      .differs = marks,
                      .needed = marks + values,
                      .copied = marks + 2 * values};
-    int result = -1;
-
-    if (!marks)
-        return adl_fail_nomem(err, "the plan");
     tail_compare(&t);
     ADL_TRY(tail_choose(&t, err));
     ADL_TRY(tail_append(&t, err));

@@ -386,7 +386,6 @@ static void batcher_run_views(struct adl_batcher *b, struct adl_job **jobs, size
 static void batcher_run_batch(struct adl_batcher *b, struct adl_job **batch, size_t taken,
                               bool aborted)
 {
-    struct adl_served *served = batch[0]->served;
     struct adl_job *running[ADL_LIMIT_SERVE_BATCH];
     uint64_t begin, end;
     size_t n = 0;
@@ -401,6 +400,7 @@ static void batcher_run_batch(struct adl_batcher *b, struct adl_job **batch, siz
         running[n++] = batch[i];
     }
     if (n > 0) {
+        const struct adl_served *served = running[0]->served;
         batcher_run_views(b, running, n);
         end = adl_clock_ns();
         for (size_t i = 0; i < n; i++)
