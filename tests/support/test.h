@@ -69,6 +69,14 @@ void test_mark_alone(struct test_mark *mark);
 #define TEST_SLOWDOWN 1
 #endif
 
+/* Whether memory or threads are watched by a sanitizer, which makes the networks ten times slower:
+ * tests that run several of them then run one, which has the same code. */
+#if defined __SANITIZE_THREAD__ || defined __SANITIZE_ADDRESS__
+#define TEST_WATCHED true
+#else
+#define TEST_WATCHED false
+#endif
+
 /* Fails the running test with a formatted message; the test continues. */
 void test_fail(const char *file, int line, const char *fmt, ...) ADL_PRINTF(3, 4);
 #define TEST_FAIL(...) test_fail(__FILE__, __LINE__, __VA_ARGS__)

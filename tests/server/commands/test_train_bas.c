@@ -48,6 +48,10 @@ static double figure(const json_t *line, const char *key)
 static void learns_two_colours(void)
 {
     struct adl_error err;
+    if (TEST_WATCHED) {
+        test_skip("it takes a minute under a sanitizer, and has the steps of the tests of bits");
+        return;
+    }
     train_lists("bas-learns");
     TEST_OK(TRAIN("run", false, &err, METHOD, "--epochs", "24", "--schedule", "cosine",
                   "--crop-size", "64", "--resize-size", "72", "--lr", "0.01", "--bas-warmup", "15"),
