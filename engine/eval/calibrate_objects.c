@@ -12,8 +12,6 @@
 
 #include "eval/calibrate_objects.h"
 
-#include <stdlib.h>
-
 #include "base/mem.h"
 #include "base/size.h"
 #include "eval/detections.h"
@@ -133,16 +131,6 @@ static void part_task(void *context, size_t i, int worker)
 
 /* --- figures -------------------------------------------------------------------------- */
 
-static int ranked_first(const void *a, const void *b)
-{
-    const struct adl_detection *x = a, *y = b;
-    if (x->score != y->score)
-        return x->score > y->score ? -1 : 1;
-    if (x->image != y->image)
-        return x->image < y->image ? -1 : 1;
-    return x->rank < y->rank ? -1 : 1;
-}
-
 /* Which samples, and the candidate of each: that of its fold. */
 struct subset {
     int without;                         /* a fold that is left out; -1: none */
@@ -168,7 +156,7 @@ static double precision_of(const struct search *search, const struct subset *sub
                                                              .right = p->boxes[k].right[iou],
                                                              .score = p->boxes[k].score};
     }
-    qsort(search->ranked, count, sizeof *search->ranked, ranked_first);
+    adl_detections_rank(search->ranked, count);
     return truths > 0 ? adl_average_precision(search->ranked, count, truths) : 0;
 }
 

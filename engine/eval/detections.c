@@ -207,6 +207,12 @@ static int ranked_first(const void *a, const void *b)
     return x->rank < y->rank ? -1 : 1;
 }
 
+void adl_detections_rank(struct adl_detection *boxes, size_t count)
+{
+    if (count > 0)
+        qsort(boxes, count, sizeof *boxes, ranked_first);
+}
+
 static bool chosen(const struct adl_detection_choice *choice, size_t index, int class_id)
 {
     const struct adl_dataset_image *entry = &choice->dataset->images[index];
@@ -234,7 +240,7 @@ static void class_figures(const struct adl_detections *d, enum adl_box_mode mode
             f->right += d->items[mode][i].right;
         }
     f->boxes = count;
-    qsort(scratch, count, sizeof *scratch, ranked_first);
+    adl_detections_rank(scratch, count);
     if (f->truths > 0)
         f->ap50 = 100 * adl_average_precision(scratch, count, f->truths);
 }

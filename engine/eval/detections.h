@@ -83,6 +83,9 @@ int adl_detections_figures(const struct adl_detections *detections, enum adl_box
                            struct adl_detection_figures *figures,
                            struct adl_error *err) ADL_MUST_CHECK;
 
+/* Sorts boxes by score, the highest first; those of equal score by image, and by rank in it. */
+void adl_detections_rank(struct adl_detection *boxes, size_t count);
+
 /* Returns the average precision, 0..1, of `count` boxes in the order of their scores. */
 double adl_average_precision(const struct adl_detection *ranked, size_t count, size_t truths);
 
