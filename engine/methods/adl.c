@@ -80,11 +80,8 @@ static float adl_layer_factor(struct drawn drawn, float attention)
     return drawn.identity ? 1 : (float)(1 / (1 + exp(-(double)attention)));
 }
 
-static void adl_layer_image(const struct adl_train_call *call, size_t piece, size_t image,
-                            size_t last)
+static void adl_layer_image(const struct adl_train_call *call, size_t image)
 {
-    (void)piece;
-    (void)last;
     size_t channels = (size_t)call->out_shape.c;
     size_t pixels = adl_shape_count(call->out_shape) / channels;
     const float *x = call->in[0] + image * pixels * channels;
@@ -109,11 +106,8 @@ static void adl_layer_image(const struct adl_train_call *call, size_t piece, siz
     }
 }
 
-static void adl_layer_image_back(const struct adl_train_call *call, size_t piece, size_t image,
-                                 size_t last)
+static void adl_layer_image_back(const struct adl_train_call *call, size_t image)
 {
-    (void)piece;
-    (void)last;
     size_t channels = (size_t)call->out_shape.c;
     size_t pixels = adl_shape_count(call->out_shape) / channels;
     const float *x = call->in[0] + image * pixels * channels;
@@ -140,13 +134,13 @@ static void adl_layer_image_back(const struct adl_train_call *call, size_t piece
 
 static void adl_layer_train(const struct adl_train_call *call)
 {
-    adl_train_pieces(call, (size_t)call->batch, 1, adl_layer_image);
+    adl_train_images(call, adl_layer_image);
 }
 
 static void adl_layer_backward(const struct adl_train_call *call)
 {
     if (call->grad_in[0])
-        adl_train_pieces(call, (size_t)call->batch, 1, adl_layer_image_back);
+        adl_train_images(call, adl_layer_image_back);
 }
 
 static const struct adl_op_train training = {

@@ -60,22 +60,16 @@ static size_t bas_label_of(const struct adl_train_call *call, size_t image)
     return call->mode->labels ? (size_t)call->mode->labels[image] : 0;
 }
 
-static void bas_label_image(const struct adl_train_call *call, size_t piece, size_t image,
-                            size_t last)
+static void bas_label_image(const struct adl_train_call *call, size_t image)
 {
-    (void)piece;
-    (void)last;
     size_t classes = (size_t)call->in_shape->c, pixels = adl_shape_count(call->out_shape);
     const float *x = call->in[0] + image * pixels * classes + bas_label_of(call, image);
     for (size_t i = 0; i < pixels; i++)
         call->out[image * pixels + i] = x[i * classes];
 }
 
-static void bas_label_image_back(const struct adl_train_call *call, size_t piece, size_t image,
-                                 size_t last)
+static void bas_label_image_back(const struct adl_train_call *call, size_t image)
 {
-    (void)piece;
-    (void)last;
     size_t classes = (size_t)call->in_shape->c, pixels = adl_shape_count(call->out_shape);
     float *dx = call->grad_in[0] + image * pixels * classes;
     if (!call->add_in[0])
@@ -86,13 +80,13 @@ static void bas_label_image_back(const struct adl_train_call *call, size_t piece
 
 static void bas_label_train(const struct adl_train_call *call)
 {
-    adl_train_pieces(call, (size_t)call->batch, 1, bas_label_image);
+    adl_train_images(call, bas_label_image);
 }
 
 static void bas_label_backward(const struct adl_train_call *call)
 {
     if (call->grad_in[0])
-        adl_train_pieces(call, (size_t)call->batch, 1, bas_label_image_back);
+        adl_train_images(call, bas_label_image_back);
 }
 
 static const struct adl_op_train label_training = {
@@ -103,11 +97,8 @@ static const struct adl_op_def op_label = {
 /* --- erasing: y[i,c] = x[i,c] (1 - m[i]), dm[i] (+)= - sum over c of dy[i,c] x[i,c]; x is detached
  * - */
 
-static void bas_erase_image(const struct adl_train_call *call, size_t piece, size_t image,
-                            size_t last)
+static void bas_erase_image(const struct adl_train_call *call, size_t image)
 {
-    (void)piece;
-    (void)last;
     size_t channels = (size_t)call->out_shape.c;
     size_t pixels = adl_shape_count(call->out_shape) / channels;
     const float *x = call->in[0] + image * pixels * channels, *m = call->in[1] + image * pixels;
@@ -117,11 +108,8 @@ static void bas_erase_image(const struct adl_train_call *call, size_t piece, siz
             y[i * channels + c] = x[i * channels + c] * (1 - m[i]);
 }
 
-static void bas_erase_image_back(const struct adl_train_call *call, size_t piece, size_t image,
-                                 size_t last)
+static void bas_erase_image_back(const struct adl_train_call *call, size_t image)
 {
-    (void)piece;
-    (void)last;
     size_t channels = (size_t)call->out_shape.c;
     size_t pixels = adl_shape_count(call->out_shape) / channels;
     const float *x = call->in[0] + image * pixels * channels;
@@ -137,13 +125,13 @@ static void bas_erase_image_back(const struct adl_train_call *call, size_t piece
 
 static void bas_erase_train(const struct adl_train_call *call)
 {
-    adl_train_pieces(call, (size_t)call->batch, 1, bas_erase_image);
+    adl_train_images(call, bas_erase_image);
 }
 
 static void bas_erase_backward(const struct adl_train_call *call)
 {
     if (call->grad_in[1])
-        adl_train_pieces(call, (size_t)call->batch, 1, bas_erase_image_back);
+        adl_train_images(call, bas_erase_image_back);
 }
 
 static const struct adl_op_train erase_training = {
@@ -188,11 +176,8 @@ static float bas_window_mean(const float *m, int width, struct span rows, struct
     return (float)(sum / ((rows.last - rows.first) * (columns.last - columns.first)));
 }
 
-static void bas_foreground_image(const struct adl_train_call *call, size_t piece, size_t image,
-                                 size_t last)
+static void bas_foreground_image(const struct adl_train_call *call, size_t image)
 {
-    (void)piece;
-    (void)last;
     struct adl_shape map = call->in_shape[0], fine = call->in_shape[1];
     size_t channels = (size_t)map.c;
     const float *x = call->in[0] + image * adl_shape_count(map);
@@ -219,11 +204,8 @@ static void bas_window_add(float *dm, int width, struct span rows, struct span c
             dm[y * width + x] += (float)share;
 }
 
-static void bas_foreground_image_back(const struct adl_train_call *call, size_t piece, size_t image,
-                                      size_t last)
+static void bas_foreground_image_back(const struct adl_train_call *call, size_t image)
 {
-    (void)piece;
-    (void)last;
     struct adl_shape map = call->in_shape[0], fine = call->in_shape[1];
     size_t channels = (size_t)map.c;
     double count = (double)map.h * (double)map.w;
@@ -252,12 +234,12 @@ static void bas_foreground_image_back(const struct adl_train_call *call, size_t 
 
 static void bas_foreground_train(const struct adl_train_call *call)
 {
-    adl_train_pieces(call, (size_t)call->batch, 1, bas_foreground_image);
+    adl_train_images(call, bas_foreground_image);
 }
 
 static void bas_foreground_backward(const struct adl_train_call *call)
 {
-    adl_train_pieces(call, (size_t)call->batch, 1, bas_foreground_image_back);
+    adl_train_images(call, bas_foreground_image_back);
 }
 
 static const struct adl_op_train foreground_training = {.forward = bas_foreground_train,

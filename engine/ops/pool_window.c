@@ -170,19 +170,13 @@ static void pool_window_image(const struct adl_train_call *call, size_t image, r
     }
 }
 
-static void pool_window_max_image(const struct adl_train_call *call, size_t piece, size_t first,
-                                  size_t last)
+static void pool_window_max_image(const struct adl_train_call *call, size_t first)
 {
-    (void)piece;
-    (void)last;
     pool_window_image(call, first, call->kernels->maxpool);
 }
 
-static void pool_window_avg_image(const struct adl_train_call *call, size_t piece, size_t first,
-                                  size_t last)
+static void pool_window_avg_image(const struct adl_train_call *call, size_t first)
 {
-    (void)piece;
-    (void)last;
     pool_window_image(call, first, call->kernels->avgpool);
 }
 
@@ -244,7 +238,7 @@ static void pool_window_avg_image_back(const struct adl_train_call *call, size_t
 
 static void pool_window_max_train(const struct adl_train_call *call)
 {
-    adl_train_pieces(call, (size_t)call->batch, 1, pool_window_max_image);
+    adl_train_images(call, pool_window_max_image);
 }
 
 static void pool_window_max_backward(const struct adl_train_call *call)
@@ -255,7 +249,7 @@ static void pool_window_max_backward(const struct adl_train_call *call)
 
 static void pool_window_avg_train(const struct adl_train_call *call)
 {
-    adl_train_pieces(call, (size_t)call->batch, 1, pool_window_avg_image);
+    adl_train_images(call, pool_window_avg_image);
 }
 
 static void pool_window_avg_backward(const struct adl_train_call *call)

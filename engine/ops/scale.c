@@ -33,10 +33,8 @@ static void scale_forward(const struct adl_op_call *call)
             }
 }
 
-static void scale_image(const struct adl_train_call *call, size_t piece, size_t first, size_t last)
+static void scale_image(const struct adl_train_call *call, size_t first)
 {
-    (void)piece;
-    (void)last;
     size_t channels = (size_t)call->out_shape.c;
     size_t count = adl_shape_count(call->out_shape);
     const float *x = call->in[0] + first * count, *v = call->in[1] + first * channels;
@@ -47,11 +45,8 @@ static void scale_image(const struct adl_train_call *call, size_t piece, size_t 
 }
 
 /* Computes both gradients of one image; dv is summed in float, pixel after pixel. */
-static void scale_image_back(const struct adl_train_call *call, size_t piece, size_t first,
-                             size_t last)
+static void scale_image_back(const struct adl_train_call *call, size_t first)
 {
-    (void)piece;
-    (void)last;
     size_t channels = (size_t)call->out_shape.c;
     size_t count = adl_shape_count(call->out_shape);
     const float *x = call->in[0] + first * count, *v = call->in[1] + first * channels;
@@ -71,12 +66,12 @@ static void scale_image_back(const struct adl_train_call *call, size_t piece, si
 
 static void scale_train(const struct adl_train_call *call)
 {
-    adl_train_pieces(call, (size_t)call->batch, 1, scale_image);
+    adl_train_images(call, scale_image);
 }
 
 static void scale_backward(const struct adl_train_call *call)
 {
-    adl_train_pieces(call, (size_t)call->batch, 1, scale_image_back);
+    adl_train_images(call, scale_image_back);
 }
 
 static const struct adl_op_train training = {.forward = scale_train, .backward = scale_backward};

@@ -41,6 +41,24 @@ void adl_train_pieces(const struct adl_train_call *call, size_t count, size_t pi
     adl_pool_for(call->pool, adl_ceil_div(count, piece_size), train_run_piece, &pieces);
 }
 
+struct images {
+    const struct adl_train_call *call;
+    adl_train_image_body *body;
+};
+
+static void train_run_image(void *context, size_t i, int worker)
+{
+    const struct images *images = context;
+    (void)worker;
+    images->body(images->call, i);
+}
+
+void adl_train_images(const struct adl_train_call *call, adl_train_image_body *body)
+{
+    struct images images = {call, body};
+    adl_pool_for(call->pool, (size_t)call->batch, train_run_image, &images);
+}
+
 struct pass_on {
     float *to;
     const float *from;

@@ -124,6 +124,10 @@ typedef void adl_train_body(const struct adl_train_call *call, size_t piece, siz
 void adl_train_pieces(const struct adl_train_call *call, size_t count, size_t piece_size,
                       adl_train_body *body);
 
+/* Calls body(call, image) for each image of the batch, on the call's threads. */
+typedef void adl_train_image_body(const struct adl_train_call *call, size_t image);
+void adl_train_images(const struct adl_train_call *call, adl_train_image_body *body);
+
 /* Gives input `input` the whole gradient `from` unchanged: adds or copies it, as add_in says.
  * Does nothing if no gradient is needed or if `from` already is the gradient's memory. */
 void adl_train_pass_on(const struct adl_train_call *call, int input, const float *from);

@@ -244,11 +244,8 @@ static void conv_train_forward(const struct adl_train_call *call)
 
 /* Sums dy by channel over one image: in float along a row, then in double. A block of
  * channels is summed at a time, so that the sums stay in registers. */
-static void conv_train_bias_image(const struct adl_train_call *call, size_t piece, size_t image,
-                                  size_t last)
+static void conv_train_bias_image(const struct adl_train_call *call, size_t image)
 {
-    (void)piece;
-    (void)last;
     size_t channels = (size_t)call->out_shape.c;
     size_t row = (size_t)call->out_shape.w * channels;
     const float *dy = call->grad_out + image * adl_shape_count(call->out_shape);
@@ -271,7 +268,7 @@ static void conv_train_bias_grad(const struct adl_train_call *call)
 {
     size_t channels = (size_t)call->out_shape.c;
     const double *sums = (const double *)(const void *)call->scratch;
-    adl_train_pieces(call, (size_t)call->batch, 1, conv_train_bias_image);
+    adl_train_images(call, conv_train_bias_image);
     for (size_t c = 0; c < channels; c++) {
         double sum = 0;
         for (size_t n = 0; n < (size_t)call->batch; n++)
