@@ -37,7 +37,6 @@ void adl_arch_init(struct adl_arch *arch, const struct adl_backbone *backbone)
     *arch = (struct adl_arch){
         .backbone = backbone,
         .num_classes = 1000,
-        .method = adl_methods[0],
         .adl_places = backbone->adl_default,
         .bn_eps = backbone->bn_eps,
         .width = 1,
@@ -84,6 +83,8 @@ int adl_arch_set_places(struct adl_arch *arch, const char *names, struct adl_err
 
 int adl_arch_check(const struct adl_arch *arch, struct adl_error *err)
 {
+    const struct adl_method *branches = adl_arch_branches(arch);
+
     if (arch->num_classes < 1 || arch->num_classes > ADL_LIMIT_CLASSES)
         return adl_fail(err, ADL_ERR_ARG, "num_classes is %d, not 1 to %d", arch->num_classes,
                         ADL_LIMIT_CLASSES);
@@ -91,13 +92,15 @@ int adl_arch_check(const struct adl_arch *arch, struct adl_error *err)
         return adl_fail(err, ADL_ERR_ARG, "bn_eps is %g, not above 0 and at most 1", arch->bn_eps);
     if (arch->large_feature_map && !arch->backbone->has_large_map)
         return adl_fail(err, ADL_ERR_ARG, "%s has no large feature map", arch->backbone->name);
-    if (arch->method->branches && !arch->backbone->has_base)
-        return adl_fail(err, ADL_ERR_ARG, "the method %s is not available for %s",
-                        arch->method->name, arch->backbone->name);
-    if (arch->method->branches && arch->large_feature_map)
+    if (adl_method_set_check(arch->methods, err) < 0)
+        return -1;
+    if (branches && !arch->backbone->has_base)
+        return adl_fail(err, ADL_ERR_ARG, "the method %s is not available for %s", branches->name,
+                        arch->backbone->name);
+    if (branches && arch->large_feature_map)
         return adl_fail(err, ADL_ERR_ARG,
                         "the method %s has maps of its own size; leave out the large feature map",
-                        arch->method->name);
+                        branches->name);
     if (!arch->backbone->has_options)
         return 0;
     if (!isfinite(arch->width) || arch->width < 0.25 || arch->width > 1)
@@ -134,12 +137,14 @@ json_t *adl_arch_to_json(const struct adl_arch *arch)
     int failed = json == NULL;
     if (arch->large_feature_map)
         failed |= json_object_set_new(json, "large_feature_map", json_true());
-    /* In files, "adl": true says that the network has the layers of a method, which may shift
-     * the numbers in parameter names. */
-    if (adl_arch_has_layers(arch))
+    /* In files, "adl": true says that the network has the layers that may shift the numbers in
+     * parameter names; "method" is there if the network has anything else of a method. */
+    struct adl_method_set network = adl_method_set_network(arch->methods);
+    if (adl_arch_in_sequence(arch))
         failed |= json_object_set_new(json, "adl", json_true());
-    if (adl_arch_has_method(arch) && arch->method != &adl_method_adl)
-        failed |= json_object_set_new(json, "method", json_string(arch->method->name));
+    if (network.bits != adl_method_set_sequence(network).bits)
+        failed |=
+            json_object_set_new(json, "method", json_string(adl_method_set_text(network).text));
     if (adl_arch_has_layers(arch) && arch->adl_places != arch->backbone->adl_default)
         failed |= json_object_set_new(json, "adl_positions", places_to_json(arch));
     if (arch->backbone->has_options) {
@@ -212,18 +217,19 @@ static int read_choice(const json_t *json, const char *key, const char *const *n
 static int read_method(const json_t *json, struct adl_arch *arch, struct adl_error *err)
 {
     const json_t *named = json_object_get(json, "method");
+    struct adl_error unknown = {0};
     bool adl = false;
 
     if (read_bool(json, "adl", &adl, err) < 0)
         return -1;
-    arch->method = adl ? &adl_method_adl : adl_methods[0];
+    arch->methods = (struct adl_method_set){0};
+    if (adl)
+        arch->methods = adl_method_set_toggle_sequence(arch->methods);
     if (!named)
         return 0;
-    const char *name = json_string_value(named);
-    const struct adl_method *method = name ? adl_method_find(name) : NULL;
-    if (!method)
+    const char *names = json_string_value(named);
+    if (!names || adl_method_set_parse(names, &arch->methods, &unknown) < 0)
         return adl_fail(err, ADL_ERR_UNSUPPORTED, "arch: the training method is not known");
-    arch->method = method;
     return 0;
 }
 
@@ -303,10 +309,11 @@ void adl_arch_describe(const struct adl_arch *arch, char *text, size_t size)
         snprintf(options, sizeof options, " %g %s %s%s", arch->width,
                  activation_names[arch->activation], padding_names[arch->padding],
                  arch->last_stride == 2 ? " stride 2" : "");
-    snprintf(text, size, "%s%s%s%s%s", arch->backbone->name, options,
-             arch->large_feature_map ? " large feature map" : "",
-             adl_arch_has_method(arch) ? " " : "",
-             adl_arch_has_method(arch) ? arch->method->name : "");
+    snprintf(
+        text, size, "%s%s%s%s%s", arch->backbone->name, options,
+        arch->large_feature_map ? " large feature map" : "", adl_arch_has_method(arch) ? " " : "",
+        adl_arch_has_method(arch) ? adl_method_set_text(adl_method_set_network(arch->methods)).text
+                                  : "");
 }
 
 struct adl_graph *adl_arch_build(const struct adl_arch *arch, int input_h, int input_w,

@@ -267,18 +267,18 @@ void adl_model_free(struct adl_model *model)
     adl_free(model);
 }
 
-int adl_model_set_method(struct adl_model *model, const struct adl_method *method,
-                         struct adl_error *err)
+int adl_model_set_methods(struct adl_model *model, struct adl_method_set methods,
+                          struct adl_error *err)
 {
     struct adl_arch arch = model->arch;
     struct adl_tensors *weights = NULL;
     const float **params = NULL;
-    if (method != arch.method && (method->branches || arch.method->branches))
+    if (adl_method_set_branches(methods) != adl_arch_branches(&arch))
         return adl_fail(err, ADL_ERR_ARG,
                         "the network is that of the method %s, and that of %s has other layers; "
                         "`train --init` takes over those that both have",
-                        arch.method->name, method->name);
-    arch.method = method;
+                        adl_method_set_text(arch.methods).text, adl_method_set_text(methods).text);
+    arch.methods = methods;
     struct adl_graph *graph = adl_arch_build(&arch, model->input_h, model->input_w, err);
     if (!graph)
         return -1;

@@ -94,11 +94,11 @@ const struct adl_confidence *adl_model_confidence(const struct adl_model *model,
 /* Computes model->digest from the weights and the few-box head. */
 void adl_model_update_digest(struct adl_model *model);
 
-/* Turns the model into its variant for a training method, with or without the method's
- * layers: a new graph is built, and the weights get that variant's names. On failure nothing
- * has changed; ADL_ERR_ARG if one of the two has branches, and so other parameters. */
-int adl_model_set_method(struct adl_model *model, const struct adl_method *method,
-                         struct adl_error *err) ADL_MUST_CHECK;
+/* Turns the model into its variant for these training methods, with or without their layers: a
+ * new graph is built, and the weights get that variant's names. On failure nothing has changed;
+ * ADL_ERR_ARG if only one of the two has the branches of a method, and so other parameters. */
+int adl_model_set_methods(struct adl_model *model, struct adl_method_set methods,
+                          struct adl_error *err) ADL_MUST_CHECK;
 
 /* Returns a plan of the model. The model loses each weight as soon as it is packed, so that
  * no weight is in memory twice; on failure the weights are lost as well. The model has to

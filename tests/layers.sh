@@ -245,6 +245,17 @@ one_blas_caller() {
         grep -v '^engine/kernels/blas\.c:'
 }
 
+# A training method is named in its own file and in its row alone: neither its struct nor one of
+# its options anywhere else. ("adl-" and "cam-" begin other names too.)
+methods_by_their_row() {
+    local name
+    grep -oE '^engine/methods/method\.h:[0-9]+:[ \t]*ROW\([a-z_]+\)' "$text" |
+        sed -E 's/.*\((.*)\)/\1/' | while read -r name; do
+        grep -E "\\badl_method_${name}\\b$([[ $name =~ ^(adl|cam)$ ]] || echo "|\"${name//_/-}-")" "$text" |
+            grep -vE "^engine/methods/($name\\.c|method\\.h):"
+    done
+}
+
 only_main_exits() {
     calls 'exit|_exit|_Exit|quick_exit|abort|err|errx' | grep -v '^server/main\.c:'
 }
@@ -262,7 +273,7 @@ kernels_stand_alone() {
 }
 
 rules=(layering calls_follow_layering no_circles only_main_in_server includes_no_source one_allocator
-    one_blas_caller only_main_exits kernels_stand_alone)
+    one_blas_caller methods_by_their_row only_main_exits kernels_stand_alone)
 
 indent() {
     printf '    %s\n' "${1//$'\n'/$'\n    '}"
@@ -336,6 +347,7 @@ plant_tree() {
         echo '/* malloc(1); exit(1); "engine/../plan.c" */' >"$planted/$folder/sample.h"
     done
     echo '#include "sample.h"' >"$planted/engine/io/other.h"
+    printf '    ROW(%s) \\\n' cam cutmix >"$planted/engine/methods/method.h"
     cat >"$planted/engine/plan/sample.c" <<'END'
 #include "base/sample.h"
 struct list { void (*free)(int); };
@@ -444,6 +456,8 @@ plant includes_no_source models/sample.h '#include <sample.c>'
 plant one_allocator engine/plan/sample.c 'void *g(void) { return malloc(1); }'
 plant one_allocator server/api/sample.h 'x = y ? strdup (z) : 0;'
 plant one_blas_caller engine/plan/sample.c '#include <cblas.h>'
+plant methods_by_their_row models/sample.c 'x = &adl_method_cam;'
+plant methods_by_their_row server/tasks/sample.c 'x = "cutmix-prob";'
 plant only_main_exits server/api/sample.h 'static void g(void) { exit(1); }'
 plant kernels_stand_alone engine/kernels/avx2.c '#include <string.h>'
 plant kernels_stand_alone engine/kernels/kernel.h 'static inline int g(void) { return 1; }'

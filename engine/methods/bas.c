@@ -37,6 +37,9 @@
 #include "ops/train.h"
 #include "train/loss.h"
 
+/* The options, in the order of the list below. */
+enum { ALPHA, BETA, WARMUP };
+
 /* The taps of the graph, in the order in which they are added. */
 enum { TAP_FOREGROUND, TAP_BACKGROUND, TAP_MAP };
 
@@ -332,12 +335,12 @@ static double bas_background_loss(const float *logits, const float *background, 
 }
 
 static double bas_loss(struct adl_tape *tape, const struct adl_targets *targets,
-                       const struct adl_train_mode *mode, size_t *right)
+                       const union adl_method_value *values, size_t *right)
 {
     const struct adl_graph *graph = adl_tape_graph(tape);
-    double alpha = mode->bas_alpha, beta = mode->bas_beta, area = 0;
+    double alpha = values[ALPHA].number, beta = values[BETA].number, area = 0;
     struct adl_shape map = adl_tape_shape(tape, adl_graph_tap(graph, TAP_MAP));
-    size_t images = (size_t)adl_tape_batch(tape), values = images * adl_shape_count(map);
+    size_t images = (size_t)adl_tape_batch(tape), positions = images * adl_shape_count(map);
     size_t classes = (size_t)adl_tape_shape(tape, adl_graph_tap(graph, TAP_FOREGROUND)).c;
     const float *logits = adl_tape_logits(tape), *m = adl_tape_tap(tape, TAP_MAP);
     float *foreground_grad = adl_tape_tap_grad(tape, TAP_FOREGROUND);
@@ -352,14 +355,32 @@ static double bas_loss(struct adl_tape *tape, const struct adl_targets *targets,
     loss += bas_background_loss(logits, adl_tape_tap(tape, TAP_BACKGROUND), targets->labels, images,
                                 classes, adl_tape_tap_grad(tape, TAP_BACKGROUND)) /
             (double)images;
-    for (size_t i = 0; i < values; i++) {
+    for (size_t i = 0; i < positions; i++) {
         area += (double)m[i];
-        map_grad[i] = (float)(beta / (double)values);
+        map_grad[i] = (float)(beta / (double)positions);
     }
-    return loss + beta * area / (double)values;
+    return loss + beta * area / (double)positions;
 }
 
-static const char *const options[] = {"bas-alpha", "bas-beta", "bas-warmup", NULL};
+/* --- options ----------------------------------------------------------------------------- */
 
-const struct adl_method adl_method_bas = {
-    .name = "bas", .branches = bas_branches, .loss = bas_loss, .options = options};
+static bool bas_takes_part(const union adl_method_value *values, double epochs)
+{
+    return epochs >= values[WARMUP].number;
+}
+
+static const struct adl_method_option options[] = {
+    {"bas-alpha", ADL_METHOD_NUMBER, 0.5, 0, 100, .metavar = "A",
+     .help = "weight of the cross-entropy of the foreground's logits"},
+    {"bas-beta", ADL_METHOD_NUMBER, 1.5, 0, 100, .metavar = "B",
+     .help = "weight of the area of the label's map; more makes smaller boxes"},
+    {"bas-warmup", ADL_METHOD_NUMBER, 1, 0, 100000, .metavar = "EPOCHS",
+     .help = "epochs in which the classifier alone learns, before its scores train the map"},
+    {0},
+};
+
+const struct adl_method adl_method_bas = {.name = "bas",
+                                          .branches = bas_branches,
+                                          .loss = bas_loss,
+                                          .takes_part = bas_takes_part,
+                                          .options = options};

@@ -19,6 +19,9 @@
 /* Tells the generator of this purpose from those of other purposes with the same key. */
 #define CUTMIX_STREAM 0x6375746d6978U
 
+/* The options, in the order of the list below. */
+enum { PROBABILITY };
+
 struct span {
     int from, to; /* `to` is excluded */
 };
@@ -54,7 +57,7 @@ static void mix(struct adl_method_batch *batch)
 
     memcpy(batch->input, batch->images, batch->count * image * sizeof(float));
     adl_rng_seed(&rng, batch->key, 0, CUTMIX_STREAM);
-    if (!(adl_rng_uniform(&rng) < batch->probability))
+    if (!(adl_rng_uniform(&rng) < batch->values[PROBABILITY].number))
         return;
     double fraction = sqrt(1 - adl_rng_uniform(&rng));
     struct span x = draw_span(&rng, batch->width, fraction);
@@ -69,6 +72,10 @@ static void mix(struct adl_method_batch *batch)
         (double)(x.to - x.from) * (y.to - y.from) / ((double)batch->width * batch->height);
 }
 
-static const char *const options[] = {"cutmix-prob", NULL};
+static const struct adl_method_option options[] = {
+    {"cutmix-prob", ADL_METHOD_NUMBER, 1, 0, 1, .metavar = "P",
+     .help = "probability that the images of a batch are mixed by CutMix"},
+    {0},
+};
 
 const struct adl_method adl_method_cutmix = {.name = "cutmix", .mix = mix, .options = options};

@@ -3,13 +3,14 @@
 
 /* Training methods: changes to the training of a classifier that make its class map cover
  * more of the object. A method is one file of this directory, which defines a struct
- * adl_method, and one row of ADL_METHODS below; --method, --help, completion, model files and
- * the tests read the list.
+ * adl_method with its options, and one row of ADL_METHODS below; --method, --help, completion,
+ * model files, the record of a run and the tests read the list. Nothing else names a method.
  *
- * A method may add layers inside the network, branches above it, and terms to the loss. The
- * backbones decide where its layers go (adl_places) and where its branches begin; the method
- * decides what they do. At inference layers are the identity and are stripped from the plan, and
- * of the branches only what an output depends on is run. */
+ * A method may change the images of a batch and their labels, add layers inside the network, and
+ * build branches above it with a loss of its own. The backbones decide where its layers go
+ * (adl_places) and where its branches begin; the method decides what they do. At inference layers
+ * are the identity and are stripped from the plan, and of the branches only what an output depends
+ * on is run. Several methods may be combined (methods.h). */
 
 #include <stdint.h>
 
@@ -17,6 +18,26 @@
 #include "ops/train.h"
 #include "train/loss.h"
 #include "train/tape.h"
+
+enum adl_method_option_kind {
+    ADL_METHOD_NUMBER,
+    ADL_METHOD_INTEGER,
+    ADL_METHOD_FLAG,
+    ADL_METHOD_CHOICE
+};
+
+/* One option of a method. */
+struct adl_method_option {
+    /* On the command line: the method's name, with hyphens, a hyphen and a name within the method,
+     * "adl-threshold". NULL ends a list. */
+    const char *name;
+    enum adl_method_option_kind kind;
+    double value; /* the default; of a choice its index; of a flag 0 */
+    double min, max;
+    const char *const *choices; /* NULL-terminated */
+    const char *metavar;
+    const char *help; /* no capital, no full stop */
+};
 
 /* What a backbone hands to a method that builds the upper end of the network. */
 struct adl_method_base {
@@ -31,28 +52,50 @@ struct adl_method_base {
     const void *context;
 };
 
-/* A batch of training images before the forward pass, for a method that changes them. */
+/* A batch of training images before the forward pass, for methods that change them. */
 struct adl_method_batch {
     const float *images; /* count x height x width x 3, normalised, as the loader made them */
     float *input;        /* of the same shape: receives what the network is trained on */
     size_t count;        /* at least 1 */
     int height, width;
-    double probability; /* that the batch is changed, 0..1 */
-    uint64_t key;       /* all random numbers are derived from it */
+    const union adl_method_value *values; /* of the method's options */
+    uint64_t key;                         /* all random numbers are derived from it */
     /* Receives, for each image, the number in the batch of the image whose label takes a part of
      * the loss, and how large that part is; a share of 0 (the value before): no other label. */
     size_t *partners;
     double share;
 };
 
+/* For a method whose layers hide or weight positions by an attention map: how the report of a run
+ * shows the maps of a layer. */
+struct adl_method_attention {
+    /* `values` are those of the method's options. Changes them so that the layers neither draw nor
+     * hide anything. */
+    void (*preview)(union adl_method_value *values);
+    /* Computes from the attention that a layer has saved for an image (`pixels` floats): the
+     * attention from which on a position is hidden, and the factor of each position that is not;
+     * returns false if this method multiplies by 1 instead of a factor. */
+    bool (*maps)(const union adl_method_value *values, const float *attention, size_t pixels,
+                 double *hidden_from, float *factors);
+    const char *note; /* explains the three maps to a reader, as HTML-free text */
+};
+
 struct adl_method {
     const char *name; /* value of --method, and of arch.method in a model file */
-    /* Appends the method's layer after the value `input` of `graph` and returns the value
-     * that replaces it, of the same shape: a node of an op without parameters that is
-     * training_only (ops/train.h has its training side). NULL: the method has no layers. */
-    int (*layer)(struct adl_graph *graph, int input, const char *name);
-    /* Writes the changed images of a batch to its `input`. NULL: images are used as they are. */
+    /* The reference implementation (wsolevaluation) builds this method's layers into its networks:
+     * where they stand in a Sequential with other layers, they take numbers in parameter names,
+     * and inception_v3 has them in place of dropout. */
+    bool in_sequence;
+    /* The op of its layers: one input and an output of the same shape, no parameters,
+     * training_only (ops/train.h has its training side). Its attribute says where the options of
+     * the method are (adl_method_call_values). NULL: it has no layers. */
+    const struct adl_op_def *layer;
+    const struct adl_method_attention *attention; /* NULL: its layers save no attention */
+    /* Writes a batch, from its images to its input, so that an image may take parts of others.
+     * NULL: the method does not mix images. */
     void (*mix)(struct adl_method_batch *batch);
+    /* Changes the input of a batch in place, after any mixing. NULL: it hides no pixels. */
+    void (*hide)(struct adl_method_batch *batch);
     /* Appends everything above base->features and sets the outputs, and the values that the loss
      * depends on (adl_graph_add_tap). Its parameters are called "classifier_..." and belong to the
      * head. NULL: the network ends as the backbone has it. */
@@ -61,13 +104,23 @@ struct adl_method {
      * logits and to every tap; *right becomes the number of images whose top-1 class is the label.
      * NULL: the cross-entropy of the logits. */
     double (*loss)(struct adl_tape *tape, const struct adl_targets *targets,
-                   const struct adl_train_mode *mode, size_t *right);
-    /* The names of the options that have an effect with this method only; NULL: none. */
-    const char *const *options;
+                   const union adl_method_value *values, size_t *right);
+    /* Returns whether its layers or branches take part in training after so many epochs. NULL:
+     * always. */
+    bool (*takes_part)(const union adl_method_value *values, double epochs);
+    const struct adl_method_option *options; /* NULL: none */
 };
 
-/* The one row of each method, in the order --help lists them: ROW(NAME) stands for
- * `const struct adl_method adl_method_NAME`. The first is the default. */
+/* Returns the values of a method's options, in the order of its list, in a call of one of its
+ * layers. */
+static inline const union adl_method_value *adl_method_call_values(
+    const struct adl_train_call *call)
+{
+    return call->mode->method_values + *(const size_t *)call->node->attr;
+}
+
+/* The one row of each method, in the order --help lists them and in which combined methods act:
+ * ROW(NAME) stands for `const struct adl_method adl_method_NAME`. The first changes nothing. */
 #define ADL_METHODS(ROW)                                                                           \
     ROW(cam)                                                                                       \
     ROW(adl)                                                                                       \

@@ -21,11 +21,11 @@
 #include "graph/graph.h"
 #include "kernels/kernel.h"
 
-/* Which of its two maps every ADL layer applies (methods/adl.c). */
-enum adl_draw {
-    ADL_DRAW_RANDOM,    /* the drop mask with probability adl_drop_rate */
-    ADL_DRAW_DROP,      /* always the drop mask */
-    ADL_DRAW_IMPORTANCE /* always the importance map */
+/* The value of an option of a training method, by the option's kind (methods/method.h). */
+union adl_method_value {
+    double number;
+    int integer; /* also the index of a choice */
+    bool flag;
 };
 
 /* How all ops of a step behave. */
@@ -34,17 +34,12 @@ struct adl_train_mode {
     double bn_momentum;    /* weight of this batch in the running statistics; PyTorch's 0.1 */
     bool dropout;          /* false: dropout is the identity */
 
-    /* False: the layers of the method are the identity, and the branches that it adds for training
+    /* False: the layers of the methods are the identity, and the branches that one adds for training
      * alone do not run, so that the logits are the only value whose gradient counts. */
     bool method_layers;
-    enum adl_draw adl_draw;
-    double adl_drop_rate;         /* 0..1 */
-    double adl_threshold;         /* fraction of the per-image maximum, 0..1 */
-    bool adl_per_image;           /* one draw for each image instead of one for the batch */
-    bool adl_identity_importance; /* ablation: 1 everywhere in place of the importance map */
-
-    double bas_alpha; /* weights of the terms of the loss of methods/bas.c, >= 0 */
-    double bas_beta;
+    /* The options of all methods (adl_method_values in methods/methods.h). Borrowed; may be NULL
+     * where the graph has nothing of a method. */
+    const union adl_method_value *method_values;
     /* The batch's labels, for ops that treat the label's class differently; NULL: class 0 is the
      * label of every image. Borrowed for the step. */
     const int *labels;

@@ -1,4 +1,4 @@
-/* Functions that several backbones use: for ADL's positions, and for padded convolutions. */
+/* Functions that several backbones use: for the layers of methods, and for padded convolutions. */
 
 #include "models/backbones/backbone.h"
 
@@ -14,12 +14,22 @@ uint32_t adl_backbone_place(const struct adl_backbone *backbone, const char *nam
 
 bool adl_arch_has_layers(const struct adl_arch *arch)
 {
-    return arch->method->layer != NULL;
+    return adl_method_set_has_layers(arch->methods);
+}
+
+bool adl_arch_in_sequence(const struct adl_arch *arch)
+{
+    return adl_method_set_in_sequence(arch->methods);
 }
 
 bool adl_arch_has_method(const struct adl_arch *arch)
 {
-    return arch->method->layer || arch->method->branches;
+    return adl_method_set_network(arch->methods).bits != 0;
+}
+
+const struct adl_method *adl_arch_branches(const struct adl_arch *arch)
+{
+    return adl_method_set_branches(arch->methods);
 }
 
 bool adl_arch_is_branch(const char *name)
@@ -32,6 +42,21 @@ bool adl_arch_has_place(const struct adl_arch *arch, const char *name)
 {
     return adl_arch_has_layers(arch) &&
            (arch->adl_places & adl_backbone_place(arch->backbone, name, strlen(name)));
+}
+
+int adl_arch_add_layers(struct adl_graph *graph, const struct adl_arch *arch, int x,
+                        const char *place, const char *sequence_name)
+{
+    for (const struct adl_method *m = adl_method_next(arch->methods, NULL); m;
+         m = adl_method_next(arch->methods, m)) {
+        if (!m->layer)
+            continue;
+        const char *name = m->in_sequence && sequence_name
+                               ? sequence_name
+                               : adl_graph_name(graph, "%s.%s", m->name, place);
+        x = adl_method_add_layer(graph, m, x, name);
+    }
+    return x;
 }
 
 struct adl_conv_attr adl_backbone_conv(int k, int r, int s, int stride)

@@ -13,7 +13,7 @@
 #include <stdint.h>
 
 #include "graph/graph.h"
-#include "methods/method.h"
+#include "methods/methods.h"
 #include "ops/ops.h"
 
 enum adl_activation { ADL_ACT_RELU, ADL_ACT_RELU6 };
@@ -25,11 +25,11 @@ struct adl_backbone;
  * file. A plain value, to be copied freely. */
 struct adl_arch {
     const struct adl_backbone *backbone;
-    int num_classes;                 /* 1 to ADL_LIMIT_CLASSES */
-    bool large_feature_map;          /* sides of the last map doubled: for a 224x224 input 28x28
-                                      * instead of 14x14 (14x14 instead of 7x7 with last_stride 2) */
-    const struct adl_method *method; /* whose layers the network has, if any; not NULL */
-    uint32_t adl_places; /* bit i: a layer of the method follows adl_places[i] of the backbone */
+    int num_classes;               /* 1 to ADL_LIMIT_CLASSES */
+    bool large_feature_map;        /* sides of the last map doubled: for a 224x224 input 28x28
+                                    * instead of 14x14 (14x14 instead of 7x7 with last_stride 2) */
+    struct adl_method_set methods; /* whose layers and branches the network has, if any */
+    uint32_t adl_places; /* bit i: layers of the methods follow adl_places[i] of the backbone */
     double bn_eps;       /* added to the variance in every batch norm; above 0, at most 1 */
     /* mobilenet_v1 only */
     double width; /* factor on the channels of every layer, 0.25 to 1 */
@@ -43,13 +43,13 @@ struct adl_backbone {
     double bn_eps;      /* default of arch.bn_eps */
     bool has_options;   /* width, activation, padding and last_stride apply */
     bool has_large_map; /* large_feature_map applies */
-    bool has_base;      /* `build` calls method->branches, for methods that build the upper end */
-    /* Names of the layers that a layer of the method, for example ADL's, may follow, at most
-     * 32, NULL-terminated; bit i of adl_default says that it follows adl_places[i] unless
+    bool has_base;      /* `build` calls the branches of a method that builds the upper end */
+    /* Names of the layers that the layers of methods, for example ADL's, may follow, at most
+     * 32, NULL-terminated; bit i of adl_default says that they follow adl_places[i] unless
      * --adl-positions says otherwise. adl_places is NULL where the reference implementation
-     * (wsolevaluation) keeps the method's layers in one Sequential with the others: each of them
-     * then shifts the numbers in the parameter names after it, so their positions are fixed to
-     * those of the reference implementation. */
+     * (wsolevaluation) keeps the layers of a method in one Sequential with the others: each of
+     * them then shifts the numbers in the parameter names after it, so their positions are fixed
+     * to those of the reference implementation, for all methods. */
     const char *const *adl_places;
     uint32_t adl_default;
     /* Appends the network to `graph`, whose input is value 0. Running out of memory is
@@ -84,15 +84,23 @@ ADL_BACKBONES(ADL_BACKBONE_DECLARE)
  * `name`; 0 if ADL cannot follow a layer of that name. */
 uint32_t adl_backbone_place(const struct adl_backbone *backbone, const char *name, size_t length);
 
-/* Returns whether the network has layers of its method. */
+/* Returns whether the network has layers of methods. */
 bool adl_arch_has_layers(const struct adl_arch *arch);
-/* Returns whether the method changes the network at all, by layers or by building its upper end. */
+/* Returns whether the network has layers of methods that take numbers in parameter names. */
+bool adl_arch_in_sequence(const struct adl_arch *arch);
+/* Returns whether the methods change the network at all, by layers or by building its upper end. */
 bool adl_arch_has_method(const struct adl_arch *arch);
+/* Returns the method that builds the upper end of the network; NULL if there is none. */
+const struct adl_method *adl_arch_branches(const struct adl_arch *arch);
 /* Returns whether a parameter of this name belongs to layers that a method builds. */
 bool adl_arch_is_branch(const char *name);
-/* Returns whether a layer of the method follows the layer `name`, one of the backbone's
- * adl_places. */
+/* Returns whether layers of methods follow the layer `name`, one of the backbone's adl_places. */
 bool adl_arch_has_place(const struct adl_arch *arch, const char *name);
+/* Appends a layer of each method that has layers to the value x, and returns the last. They are
+ * called METHOD.PLACE; `sequence_name`, unless NULL, is the name of the layer of a method that the
+ * reference implementation builds into its networks. */
+int adl_arch_add_layers(struct adl_graph *graph, const struct adl_arch *arch, int x,
+                        const char *place, const char *sequence_name);
 
 /* Returns a convolution to k channels with an r x s kernel, one group and no bias, padded by
  * half the kernel on each side: with odd r and s and stride 1 the map keeps its size. */

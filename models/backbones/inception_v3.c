@@ -61,14 +61,14 @@ static int mean_branch(const struct builder *b, int x, int k)
     return branch(b, x, "branch_pool", k, 1, 1);
 }
 
-/* Adds the method's layer after the layer `after`, if the architecture has one there: ADL_5d
+/* Adds the layers of methods after the layer `after`, if the architecture has them there: ADL_5d
  * after Mixed_5d. */
 static int method_layer(const struct builder *b, int x, const char *after)
 {
     if (!adl_arch_has_place(b->arch, after))
         return x;
-    return b->arch->method->layer(b->graph, x,
-                                  adl_graph_name(b->graph, "ADL%s", strchr(after, '_')));
+    return adl_arch_add_layers(b->graph, b->arch, x, adl_graph_name(b->graph, "after_%s", after),
+                               adl_graph_name(b->graph, "ADL%s", strchr(after, '_')));
 }
 
 /* Ends a module: concatenates its branches along the channels. */
@@ -148,7 +148,7 @@ static int head(const struct builder *b, int x, const char *name, int k)
 /* Adds dropout, which the reference implementation has only in the variant without ADL. */
 static int drop(const struct builder *b, int x, const char *name)
 {
-    return adl_arch_has_layers(b->arch) ? x : adl_dropout(b->graph, x, name, 0.5);
+    return adl_arch_in_sequence(b->arch) ? x : adl_dropout(b->graph, x, name, 0.5);
 }
 
 static void build(struct adl_graph *graph, const struct adl_arch *arch)

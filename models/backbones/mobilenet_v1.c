@@ -48,7 +48,7 @@ static int scaled(const struct adl_arch *arch, int channels)
 static int stride_of(const struct adl_arch *arch, int block)
 {
     /* A method that builds the upper end has maps of sides 28 and 14, as in its published code. */
-    if (arch->method->branches)
+    if (adl_arch_branches(arch))
         return block == TO_14 ? 1 : blocks[block].stride;
     if (block == TO_7)
         return arch->last_stride;
@@ -101,18 +101,19 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
     x = activate(graph, arch, x, "relu");
 
     int features = x;
-    for (int i = 0; i < (arch->method->branches ? (int)TO_7 : (int)ADL_COUNT(blocks)); i++) {
+    for (int i = 0; i < (adl_arch_branches(arch) ? (int)TO_7 : (int)ADL_COUNT(blocks)); i++) {
         x = features = block(graph, arch, x, i);
         if (adl_arch_has_place(arch, adl_places[i]))
-            x = arch->method->layer(graph, x, adl_graph_name(graph, "adl.after_block%d", i));
+            x = adl_arch_add_layers(graph, arch, x, adl_graph_name(graph, "after_block%d", i),
+                                    NULL);
     }
-    if (arch->method->branches) {
+    if (adl_arch_branches(arch)) {
         const struct adl_method_base base = {.features = features,
                                              .head_channels = scaled(arch, 1024),
                                              .num_classes = arch->num_classes,
                                              .upper = upper,
                                              .context = arch};
-        arch->method->branches(graph, &base);
+        adl_arch_branches(arch)->branches(graph, &base);
         return;
     }
     adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, features);

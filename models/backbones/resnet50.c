@@ -93,7 +93,7 @@ static int stage_block(struct adl_graph *graph, const struct adl_arch *arch, int
                        int i, int number)
 {
     /* A method that builds the upper end itself begins with a map of layer3 at 28x28. */
-    const bool large = arch->large_feature_map || arch->method->branches;
+    const bool large = arch->large_feature_map || adl_arch_branches(arch);
     const int strides[STAGES] = {1, 2, large ? 1 : 2, 1};
     struct block block = {
         .name = adl_graph_name(graph, "layer%d.%d", stage + 1, number),
@@ -123,26 +123,27 @@ static void build_either(struct adl_graph *graph, const struct adl_arch *arch, b
     x = adl_maxpool(graph, x, "maxpool", (struct adl_pool_attr){.size = 3, .stride = 2, .pad = 1});
 
     int features = x;
-    for (int stage = 0; stage < (arch->method->branches ? STAGES - 1 : STAGES); stage++) {
+    for (int stage = 0; stage < (adl_arch_branches(arch) ? STAGES - 1 : STAGES); stage++) {
         int number = 0;
         for (int i = 0; i < block_counts[stage]; i++) {
             const char *name = adl_graph_name(graph, "layer%d.%d", stage + 1, number);
             x = features = stage_block(graph, arch, x, stage, i, number++);
             if (se ? adl_arch_has_place(arch, name)
-                   : adl_arch_has_layers(arch) && adl_after(stage, i))
-                x = arch->method->layer(
-                    graph, x,
-                    se ? adl_graph_name(graph, "adl.after_layer%d_%d", stage + 1, i)
-                       : adl_graph_name(graph, "layer%d.%d", stage + 1, number++));
+                   : adl_arch_has_layers(arch) && adl_after(stage, i)) {
+                const char *place = adl_graph_name(graph, "after_layer%d_%d", stage + 1, i);
+                const char *entry = adl_graph_name(graph, "layer%d.%d", stage + 1, number);
+                x = adl_arch_add_layers(graph, arch, x, place, se ? NULL : entry);
+                number += !se && adl_arch_in_sequence(arch);
+            }
         }
     }
-    if (arch->method->branches) {
+    if (adl_arch_branches(arch)) {
         const struct adl_method_base base = {.features = features,
                                              .head_channels = 1024,
                                              .num_classes = arch->num_classes,
                                              .upper = upper,
                                              .context = arch};
-        arch->method->branches(graph, &base);
+        adl_arch_branches(arch)->branches(graph, &base);
         return;
     }
     adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, features);
@@ -168,15 +169,15 @@ static void build_se(struct adl_graph *graph, const struct adl_arch *arch)
 static bool renumber(const struct adl_arch *from, const struct adl_arch *to, const char *name,
                      char *out, size_t size)
 {
-    if (adl_arch_has_layers(from) == adl_arch_has_layers(to) || strncmp(name, "layer", 5) != 0 ||
+    if (adl_arch_in_sequence(from) == adl_arch_in_sequence(to) || strncmp(name, "layer", 5) != 0 ||
         (name[5] != '3' && name[5] != '4') || name[6] != '.' || name[7] < '0' || name[7] > '9' ||
         name[8] != '.')
         return false;
     int stage = name[5] - '0', block = name[7] - '0';
     int last = block_counts[stage - 1] - 1;
-    if (adl_arch_has_layers(to) ? block < 1 || block > last : block < 2 || block > last + 1)
+    if (adl_arch_in_sequence(to) ? block < 1 || block > last : block < 2 || block > last + 1)
         return false;
-    snprintf(out, size, "layer%d.%d%s", stage, adl_arch_has_layers(to) ? block + 1 : block - 1,
+    snprintf(out, size, "layer%d.%d%s", stage, adl_arch_in_sequence(to) ? block + 1 : block - 1,
              name + 8);
     return true;
 }

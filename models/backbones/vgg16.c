@@ -21,20 +21,21 @@
 #include "base/size.h"
 #include "models/backbones/backbone.h"
 
-enum { POOL = -1, POOL_14 = -2, ADL = -3 };
+enum { POOL = -1, POOL_14 = -2, METHOD = -3 };
 
 /* The Sequential: a number is the output channels of a 3x3 convolution with its ReLU; the
- * others are layers of another kind. The variant with 28x28 maps has no POOL_14, the variant
- * without ADL has no ADL. */
-static const int layers[] = {64,  64,  POOL, 128, 128, POOL,    256, 256, 256, POOL,
-                             ADL, 512, 512,  512, ADL, POOL_14, 512, 512, 512, ADL};
+ * others are layers of another kind; METHOD is where the layers of a method stand. The variant with
+ * 28x28 maps has no POOL_14, and only a method like ADL takes a number at METHOD. */
+static const int layers[] = {64,     64,  POOL, 128, 128,    POOL,    256, 256, 256, POOL,
+                             METHOD, 512, 512,  512, METHOD, POOL_14, 512, 512, 512, METHOD};
 
 /* The entry of the fourth pooling, and its number in the Sequential without ADL. */
 enum { UPPER = 15, UPPER_NUMBER = 23 };
 
+/* Returns whether an entry takes a number in the Sequential. */
 static bool present(const struct adl_arch *arch, int layer)
 {
-    return !(layer == ADL && !adl_arch_has_layers(arch)) &&
+    return !(layer == METHOD && !adl_arch_in_sequence(arch)) &&
            !(layer == POOL_14 && arch->large_feature_map);
 }
 
@@ -47,14 +48,16 @@ static int append(struct adl_graph *graph, const struct adl_arch *arch, int x, s
 
     attr.bias = true;
     for (size_t i = first; i < last; i++) {
+        const char *name = adl_graph_name(graph, "features.%d", *number);
+        if (layers[i] == METHOD)
+            x = adl_arch_add_layers(graph, arch, x,
+                                    adl_graph_name(graph, "after_features.%d", *number - 1), name);
         if (!present(arch, layers[i]))
             continue;
-        const char *name = adl_graph_name(graph, "features.%d", (*number)++);
-        if (layers[i] == ADL) {
-            x = arch->method->layer(graph, x, name);
-        } else if (layers[i] < 0) {
+        (*number)++;
+        if (layers[i] == POOL || layers[i] == POOL_14) {
             x = adl_maxpool(graph, x, name, (struct adl_pool_attr){.size = 2, .stride = 2});
-        } else {
+        } else if (layers[i] > 0) {
             attr.k = layers[i];
             x = adl_conv(graph, x, name, attr);
             x = adl_relu(graph, x, adl_graph_name(graph, "features.%d", (*number)++));
@@ -75,15 +78,15 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
 {
     struct adl_conv_attr attr = adl_backbone_conv(1024, 3, 3, 1);
     int number = 0;
-    int x = append(graph, arch, 0, 0, arch->method->branches ? UPPER : ADL_COUNT(layers), &number);
+    int x = append(graph, arch, 0, 0, adl_arch_branches(arch) ? UPPER : ADL_COUNT(layers), &number);
 
-    if (arch->method->branches) {
+    if (adl_arch_branches(arch)) {
         const struct adl_method_base base = {.features = x,
                                              .head_channels = 1024,
                                              .num_classes = arch->num_classes,
                                              .upper = upper,
                                              .context = arch};
-        arch->method->branches(graph, &base);
+        adl_arch_branches(arch)->branches(graph, &base);
         return;
     }
     attr.bias = true;

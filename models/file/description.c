@@ -192,7 +192,7 @@ static int read_arch(struct adl_model *model, const json_t *json, const struct a
                         ADL_ES(requested->num_classes), requested->bn_eps);
     }
     if (!adl_arch_has_method(&model->arch))
-        model->arch.method = requested->method;
+        model->arch.methods = requested->methods;
     return 0;
 }
 

@@ -22,7 +22,7 @@ static struct adl_arch variant(const struct adl_arch *arch, int i)
 {
     struct adl_arch v = *arch;
     if (i & 1)
-        v.method = adl_arch_has_layers(arch) ? &adl_method_cam : &adl_method_adl;
+        v.methods = adl_method_set_toggle_sequence(v.methods);
     if (i & 2)
         v.large_feature_map = !v.large_feature_map;
     return v;

@@ -38,6 +38,7 @@ struct measurement {
     struct adl_optimizer *optimizer;
     struct adl_pool *pool;
     int *labels;
+    union adl_method_value values[ADL_METHOD_VALUES]; /* the defaults */
     struct series with;    /* steps with the method on; all steps of networks without one */
     struct series without; /* steps with the method off; empty for networks without one */
 };
@@ -76,6 +77,7 @@ static int prepare(struct measurement *m, struct adl_error *err)
         if (!m->labels || !m->with.ms[part] || !m->without.ms[part])
             return adl_fail_nomem(err, "measurements");
     }
+    adl_method_defaults(m->values);
     adl_rng_seed(&rng, 1, 0, 0);
     size_t count = (size_t)b->batch * adl_shape_count(adl_tape_shape(m->tape, 0));
     for (size_t i = 0; i < count; i++)
@@ -105,10 +107,7 @@ static double step(struct measurement *m, bool method, struct series *series)
     struct adl_train_mode mode = {.bn_momentum = 0.1,
                                   .dropout = true,
                                   .method_layers = method,
-                                  .adl_drop_rate = 0.75,
-                                  .adl_threshold = 0.9,
-                                  .bas_alpha = 0.5,
-                                  .bas_beta = 1.5,
+                                  .method_values = m->values,
                                   .labels = m->labels};
     struct adl_sgd sgd = {0.9, 1e-4, true};
     const struct adl_targets targets = {.labels = m->labels};
@@ -118,7 +117,7 @@ static double step(struct measurement *m, bool method, struct series *series)
     mode.key = m->with.count + m->without.count;
     ns[0] = adl_clock_ns();
     adl_tape_forward(m->tape, b->batch, params, &mode);
-    (void)adl_method_loss(b->model->arch.method, m->tape, &targets, &mode, 1, NULL);
+    (void)adl_method_loss(b->model->arch.methods, m->tape, &targets, &mode, 1, NULL);
     ns[1] = adl_clock_ns();
     adl_optimizer_zero_grads(m->optimizer);
     adl_tape_backward(m->tape, params, &mode, adl_optimizer_grads(m->optimizer));
@@ -220,10 +219,10 @@ static int print(struct measurement *m, struct adl_error *err)
     printf("%.0f MiB for activations, gradients and weights; %.0f MiB peak resident size\n", held,
            rss);
     if (m->without.count)
-        printf("%s%+.2f %% time, measured in alternate steps\n",
-               adl_arch_has_layers(&b->model->arch)
-                   ? "ADL layers add no parameters and "
-                   : "what the method runs in training alone adds ",
+        printf("%s adds %+.2f %% time, measured in alternate steps\n",
+               adl_arch_branches(&b->model->arch)
+                   ? "what the method runs in training alone"
+                   : adl_method_set_text(adl_method_set_network(b->model->arch.methods)).text,
                100 * added);
     return 0;
 }

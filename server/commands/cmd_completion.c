@@ -39,7 +39,7 @@ static enum value_kind value_of(const struct adl_option *option)
 {
     if (option->type == ADL_OPTION_FLAG)
         return NO_VALUE;
-    if (option->type == ADL_OPTION_CHOICE)
+    if (adl_option_has_choices(option))
         return CHOICES;
     if (option->metavar && strstr(option->metavar, "DIR"))
         return DIRECTORIES;
@@ -58,7 +58,7 @@ static void put_choices(struct adl_str *out, const struct adl_option *option)
 /* Appends the cases "SUBCOMMAND:PREVIOUS WORD" for options that take a value. */
 static void put_bash_values(struct adl_str *out, const struct adl_command *command)
 {
-    for (const struct adl_option *option = command->options; option->name; option++) {
+    for (const struct adl_option *option = adl_command_options(command); option->name; option++) {
         enum value_kind kind = value_of(option);
         if (kind == NO_VALUE)
             continue;
@@ -87,7 +87,7 @@ static void put_name(struct adl_str *out, const struct adl_command *command)
 static void put_bash_options(struct adl_str *out, const struct adl_command *command)
 {
     adl_str_printf(out, "    %s) words='--help", command->name);
-    for (const struct adl_option *option = command->options; option->name; option++)
+    for (const struct adl_option *option = adl_command_options(command); option->name; option++)
         adl_str_printf(out, " --%s", option->name);
     adl_str_puts(out, "' ;;\n");
 }
@@ -163,7 +163,7 @@ static void put_zsh_options(struct adl_str *out, const struct adl_command *comma
     bool completion = !strcmp(command->name, "completion");
 
     adl_str_printf(out, "    %s)\n        _arguments \\\n", command->name);
-    for (const struct adl_option *option = command->options; option->name; option++)
+    for (const struct adl_option *option = adl_command_options(command); option->name; option++)
         put_zsh_option(out, option);
     adl_str_printf(out, "            '--help[show the options]' '*:%s' ;;\n",
                    completion ? "shell:(bash zsh fish)" : "file:_files");
@@ -207,7 +207,7 @@ static void put_fish_summary(struct adl_str *out, const struct adl_command *comm
 
 static void put_fish_options(struct adl_str *out, const struct adl_command *command)
 {
-    for (const struct adl_option *option = command->options; option->name; option++) {
+    for (const struct adl_option *option = adl_command_options(command); option->name; option++) {
         enum value_kind kind = value_of(option);
         adl_str_printf(out, "complete -c adl-server -n '__fish_seen_subcommand_from %s' -l %s",
                        command->name, option->name);

@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "kernels/blas.h"
-#include "methods/adl.h"
+#include "methods/methods.h"
 #include "models/file/certainty.h"
 #include "models/file/description.h"
 #include "models/file/load.h"
@@ -29,22 +29,25 @@ struct facts {
     const char *path;
     uint64_t parameters;
     double gflops;
-    double adl_fraction; /* of the forward arithmetic in training; 0 without ADL */
+    double adl_fraction; /* of the methods' layers in the forward arithmetic of training */
     size_t weight_bytes;
     size_t arena_bytes;
     const char *isa;
 };
 
-/* Returns the fraction of ADL layers in the forward arithmetic of training. An ADL layer averages
- * its H x W x C map over the channels and multiplies it by an H x W mask: an addition and a
- * multiplication per value, which count as one multiply-add. */
-static double adl_fraction(const struct adl_graph *graph, uint64_t macs)
+/* Returns the fraction of the layers of methods in the forward arithmetic of training. Such a layer
+ * averages its H x W x C map over the channels and multiplies it by an H x W mask: an addition and
+ * a multiplication per value, which count as one multiply-add. */
+static double layers_fraction(const struct adl_graph *graph, struct adl_method_set methods,
+                              uint64_t macs)
 {
     double values = 0;
     for (int i = 0; i < adl_graph_node_count(graph); i++) {
         const struct adl_node *node = adl_graph_node(graph, i);
-        if (node->def == &adl_op_adl)
-            values += (double)adl_shape_count(adl_graph_value(graph, node->output)->shape);
+        for (const struct adl_method *m = adl_method_next(methods, NULL); m;
+             m = adl_method_next(methods, m))
+            if (node->def == m->layer)
+                values += (double)adl_shape_count(adl_graph_value(graph, node->output)->shape);
     }
     return values / (double)macs;
 }
@@ -122,7 +125,7 @@ static void print_table(const struct adl_model *model, const struct facts *facts
     printf("%-14s%.3f at %dx%d\n", "GFLOPs", facts->gflops, model->input_h, model->input_w);
     if (adl_arch_has_layers(&model->arch))
         printf("%-14s0 parameters, %.4f %% of arithmetic in training, nothing at inference\n",
-               "ADL adds", 100 * facts->adl_fraction);
+               "layers add", 100 * facts->adl_fraction);
     printf("%-14s%dx%d, mean %.6g %.6g %.6g, std %.6g %.6g %.6g\n", "input", model->input_h,
            model->input_w, (double)model->mean[0], (double)model->mean[1], (double)model->mean[2],
            (double)model->std[0], (double)model->std[1], (double)model->std[2]);
@@ -171,13 +174,14 @@ static int run(const void *settings, const struct adl_options *options, struct a
         result = 0;
         goto out;
     }
-    struct facts facts = {.path = path,
-                          .parameters = adl_graph_trainable(model->graph),
-                          .gflops = 2e-9 * (double)adl_plan_macs(plan),
-                          .adl_fraction = adl_fraction(model->graph, adl_plan_macs(plan)),
-                          .weight_bytes = adl_plan_weight_bytes(plan),
-                          .arena_bytes = adl_plan_arena_bytes(plan),
-                          .isa = adl_plan_isa_name(plan)};
+    struct facts facts = {
+        .path = path,
+        .parameters = adl_graph_trainable(model->graph),
+        .gflops = 2e-9 * (double)adl_plan_macs(plan),
+        .adl_fraction = layers_fraction(model->graph, model->arch.methods, adl_plan_macs(plan)),
+        .weight_bytes = adl_plan_weight_bytes(plan),
+        .arena_bytes = adl_plan_arena_bytes(plan),
+        .isa = adl_plan_isa_name(plan)};
     if (s->json) {
         ADL_TRY(print_json(model, &facts, err));
     } else {

@@ -306,7 +306,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
             return adl_fail_nomem(err, "the configuration");
         fputs(text.data, stdout);
         adl_str_release(&text);
-        adl_option_strangers(options->command->options, print_stranger, NULL);
+        adl_option_strangers(adl_command_options(options->command), print_stranger, NULL);
         return 0;
     }
     /* To be called before the first thread starts. Decoded images are large and
@@ -317,7 +317,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
     json_object_seed(0);
     adl_log_setup((enum adl_log_level)s->log_level, (enum adl_log_format)s->log_format);
-    adl_option_strangers(options->command->options, log_stranger, NULL);
+    adl_option_strangers(adl_command_options(options->command), log_stranger, NULL);
 
     raise_file_limit();
     server = adl_calloc(1, sizeof *server);

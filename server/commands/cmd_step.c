@@ -1,6 +1,7 @@
 /* Implements `step`, which takes training steps on a given batch of tensors, to compare loss,
  * gradients and updated parameters with another framework. */
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -77,6 +78,8 @@ struct run {
     struct adl_tensors *out;
     struct adl_input_tensor input;
     int *labels;
+    float *images;    /* N x H x W x 3 */
+    size_t *partners; /* of the images, for a method that mixes them */
 };
 
 static int prepare(struct run *r, struct adl_error *err)
@@ -85,15 +88,20 @@ static int prepare(struct run *r, struct adl_error *err)
     struct adl_model_options load = {.key = s->key};
     struct adl_arch_settings arch = s->arch;
 
-    /* Without a draw no ADL layers are needed, so the names of the file are kept. */
-    if (s->method.adl_draw == ADL_METHOD_DRAW_NONE)
-        arch.method = -1;
+    /* Methods that take no part need no layers, so the names of the file are kept. */
+    struct adl_method_set methods = adl_arch_settings_methods(&arch);
+    if (adl_method_set_network(methods).bits &&
+        !adl_method_takes_part(methods, s->method.values, INFINITY))
+        arch.methods = -1;
     r->model = adl_arch_load_model(s->model, &arch, &load, err);
     if (!r->model || adl_input_tensor_read(&r->input, s->input, err) < 0)
         return -1;
     r->labels = adl_calloc(r->input.images, sizeof *r->labels);
-    if (!r->labels)
-        return adl_fail_nomem(err, "labels");
+    r->partners = adl_calloc(r->input.images, sizeof *r->partners);
+    r->images = adl_malloc(r->input.images * adl_shape_count(r->input.shape), sizeof *r->images);
+    if (!r->labels || !r->partners || !r->images)
+        return adl_fail_nomem(err, "the batch");
+    adl_input_tensor_to_nhwc(&r->input, 0, r->input.images, r->images);
     if (read_labels(s->input, r->input.set, r->input.images, r->model->arch.num_classes, r->labels,
                     err) < 0)
         return -1;
@@ -109,16 +117,31 @@ static int prepare(struct run *r, struct adl_error *err)
     return r->out ? 0 : -1;
 }
 
+/* Writes the batch to the network's input, as the methods change it. */
+static void write_input(struct run *r, uint64_t key, struct adl_targets *targets)
+{
+    struct adl_method_batch batch = {.images = r->images,
+                                     .input = adl_tape_input(r->tape),
+                                     .count = r->input.images,
+                                     .height = r->input.shape.h,
+                                     .width = r->input.shape.w,
+                                     .values = r->settings->method.values,
+                                     .key = key,
+                                     .partners = r->partners};
+    adl_method_input(r->model->arch.methods, &batch);
+    targets->partners = r->partners;
+    targets->share = batch.share;
+}
+
 static int train(struct run *r, struct adl_error *err)
 {
     const struct settings *s = r->settings;
     const struct adl_graph *graph = r->model->graph;
-    struct adl_train_mode mode = adl_method_mode(&s->method, r->model->arch.method);
+    struct adl_train_mode mode = adl_method_mode(&s->method, r->model->arch.methods);
     struct adl_sgd sgd = adl_method_sgd(&s->method);
     float *const *params = adl_optimizer_params(r->optimizer);
     size_t images = r->input.images;
-    const struct adl_targets targets = {.labels = r->labels,
-                                        .smoothing = s->method.label_smoothing};
+    struct adl_targets targets = {.labels = r->labels, .smoothing = s->method.label_smoothing};
 
     mode.labels = r->labels;
     for (int i = 0; i < adl_graph_param_count(graph); i++)
@@ -131,10 +154,10 @@ static int train(struct run *r, struct adl_error *err)
     float *losses = loss->data;
     for (int step = 0; step < s->steps; step++) {
         mode.key = (uint64_t)s->seed * 0x100000000u + (uint64_t)step;
-        adl_input_tensor_to_nhwc(&r->input, 0, images, adl_tape_input(r->tape));
+        write_input(r, mode.key, &targets);
         adl_tape_forward(r->tape, (int)images, params, &mode);
         losses[step] =
-            (float)adl_method_loss(r->model->arch.method, r->tape, &targets, &mode, 1, NULL);
+            (float)adl_method_loss(r->model->arch.methods, r->tape, &targets, &mode, 1, NULL);
         adl_optimizer_zero_grads(r->optimizer);
         adl_tape_backward(r->tape, params, &mode, adl_optimizer_grads(r->optimizer));
         if (step == 0 && add_all(r->out, "grad", graph, adl_optimizer_grads(r->optimizer), err) < 0)
@@ -158,6 +181,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
     adl_optimizer_free(r.optimizer);
     adl_tape_free(r.tape);
     adl_pool_free(r.pool);
+    adl_free(r.images);
+    adl_free(r.partners);
     adl_free(r.labels);
     adl_input_tensor_release(&r.input);
     adl_model_free(r.model);
@@ -176,10 +201,16 @@ static const struct adl_option table[] = {
      .metavar = "N", .help = "seed of ADL and dropout"},
     ADL_OPTION_KEY(struct settings),
     ADL_OPTION_THREADS(struct settings, .help = "number of threads; results do not depend on it"),
-    ADL_METHOD_OPTIONS(struct settings, method),
+    ADL_STEP_OPTIONS(struct settings, method),
     ADL_ARCH_OPTIONS(struct settings, arch),
     {0},
 };
+
+static const struct adl_option *options_table(void)
+{
+    static struct adl_method_table all;
+    return adl_method_table_fill(&all, table, offsetof(struct settings, method));
+}
 
 const struct adl_command adl_command_step = {
     .name = "step",
@@ -191,7 +222,7 @@ const struct adl_command adl_command_step = {
         "\"param.NAME\" after the last step, including the running statistics of batch norm.",
     .examples = "  adl-server step --model m.safetensors --input batch.safetensors \\\n"
                 "      --output out.safetensors --method adl --adl-draw drop --steps 3\n",
-    .options = table,
+    .make_options = options_table,
     .settings_bytes = sizeof(struct settings),
     .run = run,
 };

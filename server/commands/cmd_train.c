@@ -44,17 +44,17 @@ static void handle_signals(void)
 static void note_unused(const struct adl_train_settings *s, const struct adl_options *options,
                         struct adl_str *remarks)
 {
+    const struct adl_method_option *option;
+    const struct adl_method *method;
+
     /* The model of --init may have been trained with a method. */
-    if (s->arch.method < 0 && s->init)
+    if (s->arch.methods < 0 && s->init)
         return;
-    for (const struct adl_method *const *method = adl_methods; *method; method++) {
-        if (*method == adl_methods[s->arch.method < 0 ? 0 : s->arch.method])
-            continue;
-        for (const char *const *name = (*method)->options; name && *name; name++)
-            if (adl_options_given(options, *name))
-                adl_str_printf(remarks,
-                               "adl-server: train: --%s has no effect without --method %s\n", *name,
-                               (*method)->name);
+    for (size_t i = 0; (option = adl_method_option_at(i, &method)); i++) {
+        bool used = adl_method_set_has(adl_arch_settings_methods(&s->arch), method);
+        if (!used && adl_options_given(options, option->name))
+            adl_str_printf(remarks, "adl-server: train: --%s has no effect without --method %s\n",
+                           option->name, method->name);
     }
 }
 
@@ -102,7 +102,7 @@ static const struct adl_option table[] = {
     {"accumulate", ADL_INT(struct adl_train_settings, accumulate), .min = 1, .max = 1000,
      .value = "1", .metavar = "N",
      .help = "number of batches whose gradients are accumulated for one step"},
-    ADL_METHOD_OPTIONS(struct adl_train_settings, method),
+    ADL_STEP_OPTIONS(struct adl_train_settings, method),
     {"schedule", ADL_CHOICE(struct adl_train_settings, schedule), .choices = adl_schedule_names,
      .value = "step", .metavar = "NAME", .help = "learning rate schedule"},
     {"lr-decay", ADL_DOUBLE(struct adl_train_settings, lr_decay), .min = 0, .max = 1,
@@ -165,6 +165,12 @@ static const struct adl_option table[] = {
     {0},
 };
 
+static const struct adl_option *options_table(void)
+{
+    static struct adl_method_table all;
+    return adl_method_table_fill(&all, table, offsetof(struct adl_train_settings, method));
+}
+
 const struct adl_command adl_command_train = {
     .name = "train",
     .summary = "Train a network on image labels, with or without ADL",
@@ -184,7 +190,7 @@ const struct adl_command adl_command_train = {
         "  adl-server train --init default --epochs 15 --data photos --out run\n"
         "  adl-server train --arch resnet50 --method adl --init resnet50.pth --lr 0.001 \\\n"
         "      --data CUB_200_2011 --out cub\n",
-    .options = table,
+    .make_options = options_table,
     .settings_bytes = sizeof(struct adl_train_settings),
     .run = run,
 };

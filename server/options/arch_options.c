@@ -18,10 +18,13 @@ const char *adl_arch_method_choice(int index)
     return adl_methods[index] ? adl_methods[index]->name : NULL;
 }
 
-/* Returns the method that --method names; NULL if it was not given. */
-static const struct adl_method *method_of(const struct adl_arch_settings *s)
+struct adl_method_set adl_arch_settings_methods(const struct adl_arch_settings *s)
 {
-    return s->method >= 0 ? adl_methods[s->method] : NULL;
+    struct adl_method_set set = {0};
+    for (int i = 0; s->methods > 0 && adl_methods[i]; i++)
+        if (s->methods >> i & 1)
+            set = adl_method_with(set, adl_methods[i]);
+    return set;
 }
 
 /* Returns the first given option that only some backbones have (has_options); NULL if none
@@ -43,8 +46,11 @@ int adl_arch_settings_get(const struct adl_arch_settings *settings, struct adl_a
     const struct adl_arch_settings *s = settings;
     const char *option = backbone_option(s);
 
-    if (s->adl_positions && !(method_of(s) && method_of(s)->layer))
-        return adl_fail(err, ADL_ERR_ARG, "--adl-positions needs --method adl");
+    if (s->adl_positions && !adl_method_set_has_layers(adl_arch_settings_methods(s)))
+        return adl_fail(err, ADL_ERR_ARG,
+                        "--adl-positions needs --method adl, or another with layers");
+    if (adl_method_set_check(adl_arch_settings_methods(s), err) < 0)
+        return -1;
     *given = s->arch >= 0;
     if (!*given) {
         if (!option)
@@ -65,8 +71,7 @@ int adl_arch_settings_get(const struct adl_arch_settings *settings, struct adl_a
                         backbone->name);
     adl_arch_init(arch, backbone);
     arch->large_feature_map = s->large_feature_map;
-    if (method_of(s))
-        arch->method = method_of(s);
+    arch->methods = adl_arch_settings_methods(s);
     if (s->num_classes)
         arch->num_classes = s->num_classes;
     if (s->bn_eps > 0)
@@ -99,10 +104,10 @@ struct adl_model *adl_arch_load_model(const char *path, const struct adl_arch_se
     struct adl_model *model = adl_model_load(path, &given, err);
     if (model && model->note)
         fprintf(stderr, "%s: %s\n", path, model->note);
-    if (model &&
-        ((settings->adl_positions &&
-          adl_arch_set_places(&model->arch, settings->adl_positions, err) < 0) ||
-         (method_of(settings) && adl_model_set_method(model, method_of(settings), err) < 0))) {
+    if (model && ((settings->adl_positions &&
+                   adl_arch_set_places(&model->arch, settings->adl_positions, err) < 0) ||
+                  (settings->methods >= 0 &&
+                   adl_model_set_methods(model, adl_arch_settings_methods(settings), err) < 0))) {
         adl_model_free(model);
         return NULL;
     }

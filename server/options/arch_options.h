@@ -18,7 +18,7 @@ struct adl_arch_settings {
     int last_stride;           /* 0: not given */
     double bn_eps;             /* 0: the default of the backbone */
     int num_classes;           /* 0: not given */
-    int method;                /* index into adl_methods */
+    int methods;               /* bit i: adl_methods[i]; -1: not given */
     const char *adl_positions; /* NULL: not given */
 };
 
@@ -37,12 +37,12 @@ const char *adl_arch_method_choice(int index);
      .help = "network architecture, if the file does not name it"},                                      \
     {"num-classes", ADL_INT(s, field.num_classes), .min = 1, .max = ADL_LIMIT_CLASSES,         \
      .metavar = "N", .default_note = "the file's, else 1000", .help = "number of classes"},                \
-    {"method", ADL_CHOICE(s, field.method), .choice_at = adl_arch_method_choice, .metavar = "METHOD",  \
+    {"method", ADL_CHOICES(s, field.methods), .choice_at = adl_arch_method_choice, .metavar = "METHOD,...",  \
      .default_note = "cam, or as in the file",                                               \
-     .help = "training method; adl shifts the indices in parameter names, bas is not for inception_v3"},                    \
+     .help = "training method, or several that combine; adl shifts the indices in parameter names, bas is not for inception_v3"},                    \
     {"adl-positions", ADL_STRING(s, field.adl_positions), .metavar = "LAYER,...",              \
      .default_note = "the reference's",                                                        \
-     .help = "layers after which ADL is inserted, such as blocks.5 of mobilenet_v1, layer3.0 of " \
+     .help = "layers after which ADL, or another method with layers, is inserted, such as blocks.5 of mobilenet_v1, layer3.0 of " \
              "resnet50_se, Mixed_6e of inception_v3"},                                                      \
     {"large-feature-map", ADL_FLAG(s, field.large_feature_map),                                \
      .help = "28x28 feature maps at a 224x224 input instead of 14x14"},                                        \
@@ -57,6 +57,9 @@ const char *adl_arch_method_choice(int index);
     {"last-stride", ADL_INT(s, field.last_stride), .min = 1, .max = 2, .metavar = "N",         \
      .default_note = "1", .help = "mobilenet_v1: stride of the last downsampling block"}
 /* clang-format on */
+
+/* Returns the methods that --method names; none if it was not given (settings->methods is -1). */
+struct adl_method_set adl_arch_settings_methods(const struct adl_arch_settings *settings);
 
 /* Fills `arch` as the options describe it. Without --arch, *given is false and `arch` is left
  * unchanged. Fails with ADL_ERR_ARG on an option that the architecture does not have or that

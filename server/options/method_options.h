@@ -1,27 +1,18 @@
 #ifndef ADL_SERVER_OPTIONS_METHOD_OPTIONS_H
 #define ADL_SERVER_OPTIONS_METHOD_OPTIONS_H
 
-/* The options of a training step, shared by `step` and `train`: those of the methods and the
- * hyperparameters of the optimizer. */
+/* The options of a training step, shared by `step` and `train`: the hyperparameters of the
+ * optimizer, and the options that the methods bring along. */
 
-#include "methods/method.h"
+#include <jansson.h>
+
+#include "methods/methods.h"
 #include "ops/train.h"
 #include "server/options/options.h"
 #include "train/sgd.h"
 
-/* One more than the values of enum adl_draw: the ADL layers do nothing. */
-#define ADL_METHOD_DRAW_NONE (ADL_DRAW_IMPORTANCE + 1)
-
 struct adl_method_settings {
-    int adl_draw; /* enum adl_draw or ADL_METHOD_DRAW_NONE */
-    double adl_drop_rate;
-    double adl_threshold;
-    bool adl_per_image;
-    bool adl_no_importance;
-    double cutmix_prob;
-    double bas_alpha;
-    double bas_beta;
-    double bas_warmup; /* epochs */
+    union adl_method_value values[ADL_METHOD_VALUES]; /* of the options of all methods */
     double lr;
     double lr_classifier_ratio;
     double momentum;
@@ -32,30 +23,8 @@ struct adl_method_settings {
     double label_smoothing;
 };
 
-extern const char *const adl_method_draws[]; /* by enum adl_draw, then none */
-
 /* clang-format off */
-#define ADL_METHOD_OPTIONS(s, field)                                                           \
-    {"adl-draw", ADL_CHOICE(s, field.adl_draw), .choices = adl_method_draws, .value = "random", \
-     .metavar = "WHICH", .help = "which mask every ADL layer applies; none: no layer does anything"},                                \
-    {"adl-drop-rate", ADL_DOUBLE(s, field.adl_drop_rate), .min = 0, .max = 1,                  \
-     .value = "0.75", .metavar = "RATE",                                                       \
-     .help = "probability that the drop mask is drawn rather than the importance map"},                           \
-    {"adl-threshold", ADL_DOUBLE(s, field.adl_threshold), .min = 0, .max = 1, .value = "0.9",  \
-     .metavar = "SHARE", .help = "fraction of each image's maximum attention above which pixels are dropped"},    \
-    {"adl-per-image", ADL_FLAG(s, field.adl_per_image),                                        \
-     .help = "draw for each image instead of once per batch"},                            \
-    {"adl-no-importance", ADL_FLAG(s, field.adl_no_importance),                                \
-     .help = "ablation: identity in place of the importance map"},                              \
-    {"cutmix-prob", ADL_DOUBLE(s, field.cutmix_prob), .min = 0, .max = 1, .value = "1",        \
-     .metavar = "P", .help = "probability that the images of a batch are mixed by CutMix"},     \
-    {"bas-alpha", ADL_DOUBLE(s, field.bas_alpha), .min = 0, .max = 100, .value = "0.5",        \
-     .metavar = "A", .help = "weight of the cross-entropy of the foreground's logits"},        \
-    {"bas-beta", ADL_DOUBLE(s, field.bas_beta), .min = 0, .max = 100, .value = "1.5",          \
-     .metavar = "B", .help = "weight of the area of the label's map; more makes smaller boxes"}, \
-    {"bas-warmup", ADL_DOUBLE(s, field.bas_warmup), .min = 0, .max = 100000, .value = "1",         \
-     .metavar = "EPOCHS",                                                                          \
-     .help = "epochs in which the classifier alone learns, before its scores train the map"},      \
+#define ADL_STEP_OPTIONS(s, field)                                                             \
     {"lr", ADL_DOUBLE(s, field.lr), .min = 0, .max = 100, .value = "0.01", .metavar = "RATE",  \
      .help = "learning rate"},                                                                 \
     {"lr-classifier-ratio", ADL_DOUBLE(s, field.lr_classifier_ratio), .min = 0, .max = 10000,  \
@@ -73,15 +42,31 @@ extern const char *const adl_method_draws[]; /* by enum adl_draw, then none */
      .value = "0", .metavar = "E", .help = "label smoothing of the cross-entropy"}
 /* clang-format on */
 
-/* Returns the mode of a training step of a network of this method, which is on. `key` is 0 and
- * `labels` NULL; the caller sets them. */
+/* Room for a command's table followed by a row for each option of each method. */
+struct adl_method_table {
+    struct adl_option rows[ADL_METHOD_VALUES + 80];
+    char defaults[ADL_METHOD_VALUES][24];
+};
+
+/* Returns the rows of `own` and those of the methods, whose values are at `offset` in the settings
+ * struct (the offset of a struct adl_method_settings). `table` is filled at the first call. */
+const struct adl_option *adl_method_table_fill(struct adl_method_table *table,
+                                               const struct adl_option *own, size_t offset);
+
+/* Returns the mode of a training step of a network with these methods, with those on that take
+ * part from the start. `key` is 0 and `labels` NULL; the caller sets them. */
 struct adl_train_mode adl_method_mode(const struct adl_method_settings *settings,
-                                      const struct adl_method *method);
-/* Returns whether the method takes part in a step: not while its classifier is warming up. `epochs`
- * are those trained so far. */
-bool adl_method_on(const struct adl_method_settings *settings, const struct adl_method *method,
-                   double epochs);
+                                      struct adl_method_set methods);
 /* Returns the optimizer's constants. */
 struct adl_sgd adl_method_sgd(const struct adl_method_settings *settings);
+
+/* The options of methods in the record of a run: one object for each method of the set that has
+ * options, called like the method, whose members are called like the options without the method's
+ * name, with underscores; a flag "no-..." is recorded as its opposite. adl_method_record adds them
+ * to the object `config` (-1 when out of memory). adl_method_recall sets `values` from them, and to
+ * the default where one is missing. */
+int adl_method_record(json_t *config, struct adl_method_set methods,
+                      const union adl_method_value *values) ADL_MUST_CHECK;
+void adl_method_recall(const json_t *config, union adl_method_value *values);
 
 #endif

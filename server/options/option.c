@@ -21,6 +21,11 @@ size_t adl_option_find(const struct adl_option *table, const char *name)
     return row;
 }
 
+bool adl_option_has_choices(const struct adl_option *option)
+{
+    return option->type == ADL_OPTION_CHOICE || option->type == ADL_OPTION_CHOICES;
+}
+
 const char *adl_option_choice(const struct adl_option *option, int index)
 {
     if (option->choice_at)

@@ -9,13 +9,15 @@
 #include <stddef.h>
 
 enum adl_option_type {
-    ADL_OPTION_FLAG,   /* bool: --name, or --name=true|false */
-    ADL_OPTION_INT,    /* int */
-    ADL_OPTION_DOUBLE, /* double; "none" stands for the default if the row has one */
-    ADL_OPTION_SIZE,   /* size_t: bytes, with an optional K, M or G (powers of 1024) */
-    ADL_OPTION_STRING, /* const char *: file names, addresses */
-    ADL_OPTION_CHOICE, /* int: index into the choices; -1 if not given and without default */
-    ADL_OPTION_LIST    /* struct adl_option_list: the option may be repeated */
+    ADL_OPTION_FLAG,    /* bool: --name, or --name=true|false */
+    ADL_OPTION_INT,     /* int */
+    ADL_OPTION_DOUBLE,  /* double; "none" stands for the default if the row has one */
+    ADL_OPTION_SIZE,    /* size_t: bytes, with an optional K, M or G (powers of 1024) */
+    ADL_OPTION_STRING,  /* const char *: file names, addresses */
+    ADL_OPTION_CHOICE,  /* int: index into the choices; -1 if not given and without default */
+    ADL_OPTION_CHOICES, /* int: names separated by commas; bit i stands for choice i, at most 30;
+                           -1 if not given and without default */
+    ADL_OPTION_LIST     /* struct adl_option_list: the option may be repeated */
 };
 
 /* Texts in the order given. A list from a stronger source replaces that of a weaker one as a
@@ -39,7 +41,7 @@ struct adl_option {
                                    type (0, false, NULL, an empty list) */
     const char *default_note;   /* shown as the default in --help instead of `value` */
     double min, max;            /* of numbers, inclusive; both 0: unbounded */
-    const char *const *choices; /* names of a CHOICE, NULL-terminated ... */
+    const char *const *choices; /* names of a CHOICE or CHOICES, NULL-terminated ... */
     const char *(*choice_at)(int index); /* ... or a function that returns them and NULL after
                                             the last */
     const char *metavar; /* "N", "FILE"; shells complete FILE and DIR with file names */
@@ -57,6 +59,7 @@ struct adl_option {
 #define ADL_SIZE(s, field) ADL_OPTION_FIELD(ADL_OPTION_SIZE, size_t, s, field)
 #define ADL_STRING(s, field) ADL_OPTION_FIELD(ADL_OPTION_STRING, const char *, s, field)
 #define ADL_CHOICE(s, field) ADL_OPTION_FIELD(ADL_OPTION_CHOICE, int, s, field)
+#define ADL_CHOICES(s, field) ADL_OPTION_FIELD(ADL_OPTION_CHOICES, int, s, field)
 #define ADL_LIST(s, field) ADL_OPTION_FIELD(ADL_OPTION_LIST, struct adl_option_list, s, field)
 
 /* The sources of a value, from the weakest to the strongest. */
@@ -73,7 +76,11 @@ size_t adl_option_count(const struct adl_option *table);
 /* Returns the index of the row called `name`; adl_option_count(table) if there is none. */
 size_t adl_option_find(const struct adl_option *table, const char *name);
 
-/* Returns the name of choice `index` (0 and up) of an ADL_OPTION_CHOICE; NULL past the last. */
+/* Returns whether values of the option are names of choices. */
+bool adl_option_has_choices(const struct adl_option *option);
+
+/* Returns the name of choice `index` (0 and up) of an option that has choices; NULL past the last.
+ */
 const char *adl_option_choice(const struct adl_option *option, int index);
 
 /* Writes the name of the environment variable, such as "ADL_SERVER_MAX_BODY", into

@@ -24,7 +24,7 @@ int option_apply_defaults(struct option_values *v)
 {
     for (size_t i = 0; i < v->rows; i++) {
         const struct adl_option *option = &v->table[i];
-        if (option->type == ADL_OPTION_CHOICE)
+        if (adl_option_has_choices(option))
             *(int *)(void *)(v->settings + option->offset) = -1;
         if (option->value && option_set(v, i, ADL_SOURCE_DEFAULT, option->name, option->value) < 0)
             return -1;

@@ -7,7 +7,7 @@
 
 #include "server/options/option_value.h"
 
-/* Sets the defaults of the rows; an ADL_OPTION_CHOICE without a default becomes -1. */
+/* Sets the defaults of the rows; choices without a default become -1. */
 int option_apply_defaults(struct option_values *values);
 
 /* Reads a configuration file: one JSON object whose members are named like the options. */

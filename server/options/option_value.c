@@ -108,6 +108,28 @@ static int parse_choice(struct option_values *v, const struct adl_option *option
     return -1;
 }
 
+/* Sets *value to the bits of the names between the commas of `text`. */
+static int parse_choices(struct option_values *v, const struct adl_option *option,
+                         const char *where, const char *text, int *value)
+{
+    int bits = 0;
+
+    for (const char *name = text;; name++) {
+        size_t length = strcspn(name, ",");
+        char word[80];
+        int index;
+        snprintf(word, sizeof word, "%.*s", (int)ADL_MIN(length, sizeof word - 1), name);
+        if (parse_choice(v, option, where, word, &index) < 0)
+            return -1;
+        bits |= 1 << index;
+        name += length;
+        if (!*name)
+            break;
+    }
+    *value = bits;
+    return 0;
+}
+
 /* Appends to a list in the arena. The array doubles whenever the count is a power of two,
  * so no capacity has to be stored; the old array stays in the arena until its release. */
 static int append_to_list(struct option_values *v, struct adl_option_list *list, const char *text)
@@ -178,6 +200,7 @@ int option_set(struct option_values *v, size_t row, enum adl_option_source sourc
         *(const char **)field = text;
         break;
     case ADL_OPTION_CHOICE: ADL_TRY(parse_choice(v, option, where, text, field)); break;
+    case ADL_OPTION_CHOICES: ADL_TRY(parse_choices(v, option, where, text, field)); break;
     case ADL_OPTION_LIST: {
         struct adl_option_list *list = field;
         if (v->sources[row] != source)

@@ -194,12 +194,17 @@ static int record_command(struct parser *p, int argc, char **argv)
     return p->options->command_line ? 0 : adl_fail_nomem(p->values.err, "options");
 }
 
+const struct adl_option *adl_command_options(const struct adl_command *command)
+{
+    return command->make_options ? command->make_options() : command->options;
+}
+
 int adl_options_parse(struct adl_options *options, const struct adl_command *command, int argc,
                       char **argv, void *settings, struct adl_error *err)
 {
     struct parser p = {.options = options,
-                       .values = {.table = command->options,
-                                  .rows = adl_option_count(command->options),
+                       .values = {.table = adl_command_options(command),
+                                  .rows = adl_option_count(adl_command_options(command)),
                                   .settings = settings,
                                   .arena = &options->arena,
                                   .err = err}};
@@ -252,7 +257,7 @@ void adl_options_release(struct adl_options *options)
 
 enum adl_option_source adl_options_source(const struct adl_options *options, const char *name)
 {
-    const struct adl_option *table = options->command->options;
+    const struct adl_option *table = adl_command_options(options->command);
     size_t row = adl_option_find(table, name);
     assert(table[row].name);
     return options->sources[row];

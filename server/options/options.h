@@ -38,7 +38,9 @@ struct adl_command {
     const char *usage;                /* what follows the name: "[options] IN OUT" */
     const char *description;          /* a paragraph for --help; may be NULL */
     const char *examples;             /* complete lines, each "adl-server ..."; may be NULL */
-    const struct adl_option *options; /* ends with a row without a name */
+    const struct adl_option *options; /* ends with a row without a name ... */
+    const struct adl_option *(*make_options)(void); /* ... or a function that returns the table,
+                                                       the same at each call */
     int min_operands;
     int max_operands;      /* -1: any number */
     bool layered;          /* also reads --config FILE (a row of that name) and ADL_SERVER_NAME */
@@ -47,6 +49,9 @@ struct adl_command {
      * `err` (ADL_ERR_ARG: wrong usage, 2; all others 1). */
     int (*run)(const void *settings, const struct adl_options *options, struct adl_error *err);
 };
+
+/* Returns the command's table. */
+const struct adl_option *adl_command_options(const struct adl_command *command);
 
 /* The result of a parse. The texts in the settings are in `arena` or in argv. Immutable
  * after the parse. */

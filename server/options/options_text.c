@@ -59,7 +59,7 @@ static void append_notes(struct adl_str *line, const struct adl_option *option)
     const char *fallback = option->default_note ? option->default_note : option->value;
     const char *separator = " (";
 
-    if (option->type == ADL_OPTION_CHOICE) {
+    if (adl_option_has_choices(option)) {
         const char *name;
         for (int i = 0; (name = adl_option_choice(option, i)); i++)
             adl_str_printf(line, "%s%s", i ? ", " : separator, name);
@@ -123,7 +123,7 @@ void adl_options_help(const struct adl_command *command, struct adl_str *out)
         wrap(out, 0, 0, command->description);
     }
     adl_str_puts(out, "\nOptions:\n");
-    for (const struct adl_option *option = command->options; option->name; option++)
+    for (const struct adl_option *option = adl_command_options(command); option->name; option++)
         append_row(out, option);
     append_row(out, &help);
     if (command->layered) {
@@ -161,6 +161,16 @@ static void append_value(struct adl_str *out, const struct adl_option *option, c
         adl_str_puts(out, index < 0 ? "" : adl_option_choice(option, index));
         return;
     }
+    case ADL_OPTION_CHOICES: {
+        int bits = *(const int *)field;
+        const char *separator = "";
+        for (int i = 0; bits > 0 && adl_option_choice(option, i); i++)
+            if (bits >> i & 1) {
+                adl_str_printf(out, "%s%s", separator, adl_option_choice(option, i));
+                separator = ",";
+            }
+        return;
+    }
     case ADL_OPTION_LIST: {
         const struct adl_option_list *list = field;
         for (size_t i = 0; i < list->count; i++)
@@ -172,7 +182,7 @@ static void append_value(struct adl_str *out, const struct adl_option *option, c
 
 void adl_options_print(const struct adl_options *options, struct adl_str *out)
 {
-    const struct adl_option *table = options->command->options;
+    const struct adl_option *table = adl_command_options(options->command);
 
     for (size_t i = 0; table[i].name; i++) {
         const struct adl_option *option = &table[i];

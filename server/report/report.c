@@ -15,6 +15,7 @@
 #include "data/dataset_open.h"
 #include "io/file.h"
 #include "models/file/load.h"
+#include "server/options/method_options.h"
 #include "server/report/report_parts.h"
 #include "server/tasks/progress.h"
 
@@ -78,9 +79,20 @@ static bool has_val(const struct report *report)
     return report->record.val_images > 0;
 }
 
-static bool has_adl(const struct report *report)
+/* Returns whether a method of the run saves an attention in its layers. */
+static bool has_attention(const struct report *report)
 {
-    return json_object_get(report->record.config, "adl");
+    const char *names = json_string_value(json_object_get(report->record.config, "method"));
+    struct adl_method_set set = {0};
+    struct adl_error unknown;
+    const struct adl_method *method = NULL;
+
+    if (!names || adl_method_set_parse(names, &set, &unknown) < 0)
+        return false;
+    while ((method = adl_method_next(set, method)))
+        if (method->attention)
+            return true;
+    return false;
 }
 
 static bool is_stopped(void *context)
@@ -190,7 +202,7 @@ static int prepare_images(struct report *report, struct adl_error *err)
 {
     struct adl_error failed = {0};
 
-    if (report->depth == ADL_REPORT_FIGURES || (!has_val(report) && !has_adl(report)))
+    if (report->depth == ADL_REPORT_FIGURES || (!has_val(report) && !has_attention(report)))
         return 0;
     if (try_images(report, &failed) == 0)
         return 0;
@@ -230,18 +242,20 @@ static void put_images(struct adl_str *page, const struct report *report,
 
 static void put_image_sections(struct adl_str *page, const struct report *report)
 {
-    const json_t *config = report->record.config, *adl = json_object_get(config, "adl");
+    const json_t *config = report->record.config;
+    const struct adl_method *attention = adl_report_attention_method(report->model);
+    union adl_method_value values[ADL_METHOD_VALUES];
     const struct adl_report_images images = {
         .data = report->data,
         .model = report->model,
         .views = report->views,
         .pool = report->options->pool,
-        .adl_threshold = json_number_value(json_object_get(adl, "threshold")),
-        .adl_importance = json_is_true(json_object_get(adl, "importance")),
+        .values = values,
         .places = report->places,
         .localized = has_val(report) && report->data && report->data->box_count > 0,
         .seed = (uint64_t)json_integer_value(json_object_get(config, "seed"))};
 
+    adl_method_recall(config, values);
     adl_str_puts(page, "<section id=\"gallery\"><h2>Images of val</h2>\n");
     if (!has_val(report))
         adl_html_note(page, "The data has no val split to choose images from.");
@@ -250,11 +264,12 @@ static void put_image_sections(struct adl_str *page, const struct report *report
     if (report->depth == ADL_REPORT_SAMPLE && report->evaluation.images)
         adl_html_note(page, "The run was stopped: these were chosen from %zu of %zu image%s.",
                       report->evaluation.images, report->data->count, ADL_S(report->data->count));
-    adl_str_puts(page, "</section>\n<section id=\"adl\"><h2>What the ADL layers see</h2>\n");
-    if (!adl)
-        adl_html_note(page, "The run trains without ADL: the network has no such layers.");
+    adl_str_puts(page,
+                 "</section>\n<section id=\"attention\"><h2>What layers that hide see</h2>\n");
+    if (report->model && !attention)
+        adl_html_note(page, "The network has no layers that hide parts of a map by its attention.");
     else
-        put_images(page, report, &images, adl_report_adl_maps);
+        put_images(page, report, &images, adl_report_attention);
     adl_str_puts(page, "</section>\n");
 }
 

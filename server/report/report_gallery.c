@@ -24,15 +24,14 @@
 #include "data/image_file.h"
 #include "image/colormap.h"
 #include "image/overlay.h"
-#include "methods/adl.h"
-#include "ops/ops.h"
+#include "methods/methods.h"
 #include "server/report/report_parts.h"
 #include "train/tape.h"
 #include "wsol/cam.h"
 #include "wsol/localize.h"
 
 #define PER_GROUP 6
-#define ADL_IMAGES 3
+#define ATTENTION_IMAGES 3
 /* The longer side of an image on the page, which shows it at half that size, so
  * that it stays sharp on displays with two pixels per CSS pixel. */
 #define IMAGE_PX 340
@@ -310,7 +309,8 @@ out:
     return result;
 }
 
-/* --- what the ADL layers see -------------------------------------------------------------- */
+/* --- what the layers of a method see
+ * -------------------------------------------------------------- */
 
 static void paint(uint8_t *rgb, const uint8_t color[3])
 {
@@ -356,43 +356,55 @@ static int put_mask(struct adl_str *page, const float *attention, double cut,
     return result;
 }
 
-/* Appends a table row with the three maps of one layer, computed from its attention as
- * methods/adl.c does. */
-static int put_position(struct adl_str *page, const float *attention, struct adl_shape shape,
-                        const char *name, double threshold, struct adl_error *err)
+/* Appends a table row with the maps of one layer: its attention, what it hides, and the factors of
+ * the rest. The attention and the factors are drawn over the range that they span. */
+static int put_position(struct adl_str *page, const struct adl_report_images *p,
+                        const float *attention, struct adl_shape shape, const char *name,
+                        const struct adl_method *method, struct adl_error *err)
 {
     size_t pixels = (size_t)shape.h * (size_t)shape.w, dropped;
-    float *map = adl_malloc(pixels, sizeof *map);
-    double least = INFINITY, most = -INFINITY;
+    float *factors = adl_malloc(pixels, sizeof *factors), *map = adl_malloc(pixels, sizeof *map);
+    double least = INFINITY, most = -INFINITY, cut;
     int result = -1;
 
-    if (!map)
-        return adl_fail_nomem(err, "a map");
+    if (!map || !factors) {
+        adl_fail_nomem(err, "a map");
+        goto out;
+    }
+    bool scaled = method->attention->maps(adl_method_values(p->values, method), attention, pixels,
+                                          &cut, factors);
     for (size_t i = 0; i < pixels; i++) {
-        least = fmin(least, (double)attention[i]);
-        most = fmax(most, (double)attention[i]);
+        least = fmin(least, (double)factors[i]);
+        most = fmax(most, (double)factors[i]);
     }
     adl_str_puts(page, "<tr>");
     adl_heatmap_normalise(attention, pixels, map);
     ADL_TRY(put_map(page, map, shape, "attention", err));
-    ADL_TRY(put_mask(page, attention, (double)(float)(most * threshold), shape, &dropped, err));
-    for (size_t i = 0; i < pixels; i++) {
-        double importance = 1 / (1 + exp(-(double)attention[i]));
-        map[i] = importance >= 0 ? (float)importance : 0; /* NaN becomes 0 */
-    }
+    ADL_TRY(put_mask(page, attention, cut, shape, &dropped, err));
+    adl_heatmap_normalise(factors, pixels, map);
     ADL_TRY(put_map(page, map, shape, "importance", err));
     adl_str_puts(page, "<td class=\"sub\">");
     adl_html_text(page, name);
-    adl_str_printf(
-        page,
-        "<br/>%d × %d positions<br/>%zu dropped (%.1f %%)<br/>importance %.2f to %.2f</td>"
-        "</tr>\n",
-        shape.h, shape.w, dropped, 100 * (double)dropped / (double)pixels, 1 / (1 + exp(-least)),
-        1 / (1 + exp(-most)));
+    adl_str_printf(page,
+                   "<br/>%d × %d positions<br/>%zu dropped (%.1f %%)<br/>importance %.2f to %.2f%s"
+                   "</td></tr>\n",
+                   shape.h, shape.w, dropped, 100 * (double)dropped / (double)pixels, least, most,
+                   scaled ? "" : ", not used");
     result = 0;
 out:
+    adl_free(factors);
     adl_free(map);
     return result;
+}
+
+/* Returns the method whose attention the report shows; NULL if there is none. */
+const struct adl_method *adl_report_attention_method(const struct adl_model *model)
+{
+    const struct adl_method *method = NULL;
+    while (model && (method = adl_method_next(model->arch.methods, method)))
+        if (method->attention)
+            return method;
+    return NULL;
 }
 
 static int put_maps(struct adl_str *page, const struct adl_report_images *p, struct adl_tape *tape,
@@ -401,6 +413,7 @@ static int put_maps(struct adl_str *page, const struct adl_report_images *p, str
 {
     const struct adl_dataset_image *entry = &p->data->images[index];
     const struct adl_graph *graph = p->model->graph;
+    const struct adl_method *method = adl_report_attention_method(p->model);
     const struct adl_view_sizes sizes = {.count = 1,
                                          .items = {{p->model->input_h, p->model->input_w}}};
     struct adl_image small = {0};
@@ -419,10 +432,10 @@ static int put_maps(struct adl_str *page, const struct adl_report_images *p, str
                        "<th>drop mask</th><th>importance</th><th></th></tr></thead><tbody>\n");
     for (int i = 0; i < adl_graph_node_count(graph); i++) {
         const struct adl_node *node = adl_graph_node(graph, i);
-        if (node->def == &adl_op_adl)
-            ADL_TRY(put_position(page, adl_tape_saved(tape, i), adl_tape_shape(tape, node->output),
-                                 adl_graph_value(graph, node->output)->name, p->adl_threshold,
-                                 err));
+        if (node->def == method->layer)
+            ADL_TRY(put_position(page, p, adl_tape_saved(tape, i),
+                                 adl_tape_shape(tape, node->output),
+                                 adl_graph_value(graph, node->output)->name, method, err));
     }
     adl_str_puts(page, "</tbody></table></div>\n");
     result = 0;
@@ -446,18 +459,19 @@ static float **tape_params(const struct adl_model *model, struct adl_error *err)
     return params;
 }
 
-int adl_report_adl_maps(struct adl_str *page, const struct adl_report_images *images,
-                        struct adl_error *err)
+int adl_report_attention(struct adl_str *page, const struct adl_report_images *images,
+                         struct adl_error *err)
 {
-    const struct adl_train_mode mode = {.frozen_batchnorm = true,
-                                        .method_layers = true,
-                                        .adl_draw = ADL_DRAW_IMPORTANCE,
-                                        .adl_threshold = images->adl_threshold,
-                                        .adl_identity_importance = !images->adl_importance};
+    const struct adl_method *method = adl_report_attention_method(images->model);
+    union adl_method_value values[ADL_METHOD_VALUES];
+    const struct adl_train_mode mode = {
+        .frozen_batchnorm = true, .method_layers = true, .method_values = values};
     struct adl_rng rng;
     size_t count;
     int result = -1;
 
+    memcpy(values, images->values, sizeof values);
+    method->attention->preview(values + (adl_method_values(values, method) - values));
     struct ranked *items = rank(images, &count, err);
     float **params = items ? tape_params(images->model, err) : NULL;
     struct adl_tape *tape =
@@ -466,20 +480,13 @@ int adl_report_adl_maps(struct adl_str *page, const struct adl_report_images *im
                : NULL;
     if (!tape)
         goto out;
-    adl_html_note(
-        page,
-        "From left to right: the attention at each position (the mean over the channels, from "
-        "black for the lowest to bright for the highest), the drop mask (orange: hidden, where the "
-        "attention reaches %g of its maximum) and the importance map (the sigmoid of the "
-        "attention, from black for 0 to bright for 1). Where the attention is on the object, the "
-        "mask hides its most discriminative part, so that the network has to learn the rest of "
-        "it.",
-        images->adl_threshold);
-    if (!images->adl_importance)
-        adl_html_note(page, "This run uses 1 instead of the importance map.");
+    adl_html_note(page,
+                  "From left to right: %s The left and the right map are drawn from black for "
+                  "their lowest to bright for their highest value; orange is hidden.",
+                  method->attention->note);
     adl_rng_seed(&rng, images->seed, 1, 0);
     choose_random(&rng, items, count, count);
-    for (size_t i = 0, shown = 0; i < count && shown < ADL_IMAGES; i++) {
+    for (size_t i = 0, shown = 0; i < count && shown < ATTENTION_IMAGES; i++) {
         size_t before = page->length;
         struct adl_error broken = {0};
         if (put_maps(page, images, tape, params, &mode, items[i].index, &broken) == 0) {

@@ -7,6 +7,7 @@
 
 #include "base/plural.h"
 
+#include "server/options/method_options.h"
 #include "server/report/report_parts.h"
 #include "server/training/train_config.h"
 
@@ -89,19 +90,30 @@ static void put_settings(struct adl_str *page, const char *prefix, const json_t 
     }
 }
 
+/* Appends the methods and what differs in their options from the defaults. */
 static void put_method(struct adl_str *page, const json_t *config)
 {
     const char *name = json_string_value(json_object_get(config, "method"));
-    const json_t *adl = json_object_get(config, "adl");
+    union adl_method_value values[ADL_METHOD_VALUES], defaults[ADL_METHOD_VALUES];
+    const struct adl_method_option *option;
+    struct adl_str text = {0};
 
-    if (!adl)
-        put_fact(page, "Method", name ? name : "unknown");
-    else
-        put_fact_of(page, "Method", "%.60s, drop rate %g, threshold %g%s", name ? name : "adl",
-                    json_number_value(json_object_get(adl, "drop_rate")),
-                    json_number_value(json_object_get(adl, "threshold")),
-                    json_is_false(json_object_get(adl, "importance")) ? ", without importance map"
-                                                                      : "");
+    adl_method_recall(config, values);
+    adl_method_defaults(defaults);
+    adl_str_puts(&text, name ? name : "unknown");
+    for (size_t i = 0; (option = adl_method_option_at(i, NULL)); i++) {
+        if (option->kind == ADL_METHOD_NUMBER && fabs(values[i].number - defaults[i].number) > 0)
+            adl_str_printf(&text, ", %s %g", option->name, values[i].number);
+        else if (option->kind == ADL_METHOD_INTEGER && values[i].integer != defaults[i].integer)
+            adl_str_printf(&text, ", %s %d", option->name, values[i].integer);
+        else if (option->kind == ADL_METHOD_CHOICE && values[i].integer != defaults[i].integer)
+            adl_str_printf(&text, ", %s %s", option->name, option->choices[values[i].integer]);
+        else if (option->kind == ADL_METHOD_FLAG && values[i].flag)
+            adl_str_printf(&text, ", %s", option->name);
+    }
+    put_fact(page, "Method", text.data ? text.data : "");
+    page->failed |= text.failed;
+    adl_str_release(&text);
 }
 
 void adl_report_head(struct adl_str *page, const struct adl_run_record *record,
@@ -113,8 +125,8 @@ void adl_report_head(struct adl_str *page, const struct adl_run_record *record,
     adl_str_puts(page, "<header id=\"run\"><h1>Training report</h1>\n<p class=\"sub\">");
     adl_html_text(page, record->network);
     adl_str_printf(page, "%s: %d of %d epoch%s</p>\n",
-                   !method || !strcmp(method, "cam") ? ", cam" : "", done, record->epochs,
-                   ADL_S(record->epochs));
+                   !method || !strcmp(method, adl_methods[0]->name) ? ", without a method" : "",
+                   done, record->epochs, ADL_S(record->epochs));
     put_tiles(page, epochs);
     adl_str_puts(page, "<code class=\"command\">");
     adl_html_text(page, record->command);

@@ -99,8 +99,7 @@ struct adl_report_images {
     const struct adl_model *model;
     struct adl_views *views;
     struct adl_pool *pool;
-    double adl_threshold; /* of the drop mask, a fraction of the greatest attention */
-    bool adl_importance;  /* false: the run put 1 in place of the importance map */
+    const union adl_method_value *values;    /* the options of all methods in the run */
     const struct adl_evaluate_place *places; /* by index in `data`; NULL: not measured */
     bool localized;                          /* `data` has true boxes */
     uint64_t seed;                           /* of the random choice of images */
@@ -109,8 +108,12 @@ struct adl_report_images {
 /* Appends the best, the worst and some random images with map and boxes. */
 int adl_report_gallery(struct adl_str *page, const struct adl_report_images *images,
                        struct adl_error *err) ADL_MUST_CHECK;
-/* Appends attention, drop mask and importance map of each ADL layer for a few images. */
-int adl_report_adl_maps(struct adl_str *page, const struct adl_report_images *images,
-                        struct adl_error *err) ADL_MUST_CHECK;
+/* Returns the method of the model whose layers save an attention; NULL if there is none, or no
+ * model. */
+const struct adl_method *adl_report_attention_method(const struct adl_model *model);
+/* Appends what such layers see in a few images: the attention of each, what it hides and the
+ * factors of the rest. */
+int adl_report_attention(struct adl_str *page, const struct adl_report_images *images,
+                         struct adl_error *err) ADL_MUST_CHECK;
 
 #endif

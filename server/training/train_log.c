@@ -81,11 +81,14 @@ void adl_train_log_start(const struct adl_train_run *run)
     fputs(run->settings->remarks ? run->settings->remarks : "", stderr);
     if (run->remarks.data && !run->remarks.failed)
         fputs(run->remarks.data, stderr);
+    /* The description names the methods that change the network. */
+    struct adl_method_set methods = run->model->arch.methods;
+    bool named = methods.bits && methods.bits == adl_method_set_network(methods).bits;
     adl_arch_describe(&run->model->arch, text, sizeof text);
-    fprintf(stderr, "%s, %s: %zu training image%s of %zu class%s, %zu for validation; %.1f GiB\n",
-            text, run->model->arch.method->name, run->train->count, ADL_S(run->train->count),
-            run->train->class_count, ADL_ES(run->train->class_count),
-            run->val ? run->val->count : 0,
+    fprintf(stderr, "%s%s%s: %zu training image%s of %zu class%s, %zu for validation; %.1f GiB\n",
+            text, named ? "" : ", ", named ? "" : adl_method_set_text(methods).text,
+            run->train->count, ADL_S(run->train->count), run->train->class_count,
+            ADL_ES(run->train->class_count), run->val ? run->val->count : 0,
             (double)(adl_tape_bytes(run->tape) + adl_optimizer_bytes(run->optimizer)) / 1073741824);
 }
 

@@ -51,8 +51,8 @@ static void complete_arch(struct adl_arch *arch, const struct adl_arch_settings 
         arch->padding = from->padding;
     if (!(s->bn_eps > 0))
         arch->bn_eps = from->bn_eps;
-    if (s->method < 0) {
-        arch->method = from->method;
+    if (s->methods < 0) {
+        arch->methods = from->methods;
         arch->adl_places = from->adl_places;
     }
 }

@@ -22,14 +22,6 @@
 #define LEARNING_RATE 0.0003
 #define CLASSIFIER_RATIO 30
 
-static int plain_method(void)
-{
-    int i = 0;
-    while (adl_methods[i] != &adl_method_cam)
-        i++;
-    return i;
-}
-
 /* Returns whether the recipe applies. The number of images and --init are the same when a run is
  * resumed, but --init may be left out then, so the state decides. */
 static bool applies(const struct adl_train_run *run)
@@ -51,8 +43,8 @@ void adl_train_choose_recipe(struct adl_train_run *run)
     if (!run->fine_tunes)
         return;
     s->method.frozen_batchnorm = true;
-    if (s->arch.method < 0)
-        s->arch.method = plain_method();
+    if (s->arch.methods < 0)
+        s->arch.methods = 0;
     if (!s->rate_given) {
         s->method.lr = LEARNING_RATE;
         s->method.lr_classifier_ratio = CLASSIFIER_RATIO;
@@ -61,5 +53,6 @@ void adl_train_choose_recipe(struct adl_train_run *run)
                    "%zu image%s few: fine-tuning with frozen batch norm, method %s, learning rate "
                    "%g and %g times that for the classifier; --recipe plain trains as on many\n",
                    run->train->count, run->train->count == 1 ? " is" : "s are",
-                   adl_methods[s->arch.method]->name, s->method.lr, s->method.lr_classifier_ratio);
+                   adl_method_set_text(adl_arch_settings_methods(&s->arch)).text, s->method.lr,
+                   s->method.lr_classifier_ratio);
 }

@@ -109,33 +109,23 @@ static int make_config(struct adl_train_run *run, struct adl_error *err)
     run->config = json_pack(
         "{s:o, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:f, s:b, s:f, s:i, s:f, s:i, s:f, s:f, "
         "s:f, s:f, s:f, s:f, s:b, s:b, s:b, s:f, s:[f, f, f], s:[f, f, f]}",
-        "arch", adl_arch_to_json(&model->arch), "method", model->arch.method->name, "images",
-        (json_int_t)run->train->count, "batch_size", s->batch_size, "accumulate", s->accumulate,
-        "resize_size", s->resize_size, "crop_size", s->crop_size, "seed", s->seed, "flip", s->flip,
-        "random_resized_crop", s->random_resized_crop, "color_jitter", s->color_jitter, "schedule",
-        s->schedule, "lr_decay", s->lr_decay, "lr_decay_frequency", s->lr_decay_frequency,
-        "warmup_epochs", s->warmup_epochs, "clip_norm", s->clip_norm, "lr", m->lr,
-        "lr_classifier_ratio", m->lr_classifier_ratio, "momentum", m->momentum, "weight_decay",
-        m->weight_decay, "nesterov", !m->no_nesterov, "dropout", !m->no_dropout, "frozen_batchnorm",
+        "arch", adl_arch_to_json(&model->arch), "method",
+        adl_method_set_text(model->arch.methods).text, "images", (json_int_t)run->train->count,
+        "batch_size", s->batch_size, "accumulate", s->accumulate, "resize_size", s->resize_size,
+        "crop_size", s->crop_size, "seed", s->seed, "flip", s->flip, "random_resized_crop",
+        s->random_resized_crop, "color_jitter", s->color_jitter, "schedule", s->schedule,
+        "lr_decay", s->lr_decay, "lr_decay_frequency", s->lr_decay_frequency, "warmup_epochs",
+        s->warmup_epochs, "clip_norm", s->clip_norm, "lr", m->lr, "lr_classifier_ratio",
+        m->lr_classifier_ratio, "momentum", m->momentum, "weight_decay", m->weight_decay,
+        "nesterov", !m->no_nesterov, "dropout", !m->no_dropout, "frozen_batchnorm",
         m->frozen_batchnorm, "label_smoothing", m->label_smoothing, "mean", (double)model->mean[0],
         (double)model->mean[1], (double)model->mean[2], "std", (double)model->std[0],
         (double)model->std[1], (double)model->std[2]);
-    json_t *adl = json_pack("{s:s, s:f, s:f, s:b, s:b}", "draw", adl_method_draws[m->adl_draw],
-                            "drop_rate", m->adl_drop_rate, "threshold", m->adl_threshold,
-                            "per_image", m->adl_per_image, "importance", !m->adl_no_importance);
-    int failed = !run->config || !adl ||
-                 (adl_arch_has_layers(&model->arch) ? json_object_set_new(run->config, "adl", adl)
-                                                    : (json_decref(adl), 0));
-    if (!failed && model->arch.method->branches)
-        failed = json_object_set_new(run->config, "bas_alpha", json_real(m->bas_alpha)) |
-                 json_object_set_new(run->config, "bas_beta", json_real(m->bas_beta)) |
-                 json_object_set_new(run->config, "bas_warmup", json_real(m->bas_warmup));
+    int failed = !run->config || adl_method_record(run->config, model->arch.methods, m->values) < 0;
     if (!failed && decodes_fast(s))
         failed = json_object_set_new(run->config, "fast_decode", json_true());
     if (!failed && run->fine_tunes)
         failed = json_object_set_new(run->config, "fine_tune", json_true());
-    if (!failed && model->arch.method->mix)
-        failed = json_object_set_new(run->config, "cutmix_prob", json_real(m->cutmix_prob));
     /* The learning rates of a cosine schedule depend on the number of epochs. */
     if (!failed && s->schedule == ADL_SCHEDULE_COSINE)
         failed = json_object_set_new(run->config, "epochs", json_integer(s->epochs));
@@ -246,7 +236,7 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
     run->partners = adl_calloc((size_t)s->batch_size, sizeof *run->partners);
     if (!run->partners)
         return adl_fail_nomem(err, "a batch");
-    run->mode = adl_method_mode(&s->method, run->model->arch.method);
+    run->mode = adl_method_mode(&s->method, run->model->arch.methods);
     run->sgd = adl_method_sgd(&s->method);
     run->schedule = (struct adl_schedule){(enum adl_schedule_kind)s->schedule,
                                           s->method.lr,

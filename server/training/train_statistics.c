@@ -4,7 +4,7 @@
  * inputs, and uses them at inference. A method that masks maps or mixes images trains on other
  * maps than those the network meets later, so these averages describe the wrong maps. Before each
  * evaluation, and so at the end of a run, some batches of plain images are therefore run through
- * the network with the method's layers switched off, and the averages become the plain means of
+ * the network with the methods' layers switched off, and the averages become the plain means of
  * what these batches give, as torch.optim.swa_utils.update_bn() does it: batch i of 0, 1, ... is
  * averaged in with weight 1 / (i + 1).
  *
@@ -24,8 +24,9 @@
 /* Returns whether the network is trained on other maps than it meets at inference. */
 static bool trains_on_other_maps(const struct adl_train_run *run)
 {
-    const struct adl_method *method = run->model->arch.method;
-    return (run->mode.method_layers && method->layer) || method->mix;
+    struct adl_method_set methods = run->model->arch.methods;
+    return (run->mode.method_layers && adl_method_set_has_layers(methods)) ||
+           adl_method_set_changes_images(methods);
 }
 
 /* Returns how many batches are used. The last one of an epoch is left out unless it is the only

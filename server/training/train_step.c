@@ -6,35 +6,28 @@
 
 #include "server/training/train_step.h"
 
-#include <string.h>
-
 #include "base/rng.h"
 #include "base/size.h"
 #include "methods/methods.h"
 
-/* Writes the images of a batch to the network's input, as the method changes them, and the other
+/* Writes the images of a batch to the network's input, as the methods change them, and the other
  * labels that the changed images have to `targets`. */
 static void write_input(struct adl_train_run *run, const struct adl_batch *batch,
                         struct adl_targets *targets)
 {
-    const struct adl_method *method = run->model->arch.method;
     struct adl_shape shape = adl_tape_shape(run->tape, 0);
-    struct adl_method_batch mixed = {.images = batch->input,
-                                     .input = adl_tape_input(run->tape),
-                                     .count = batch->count,
-                                     .height = shape.h,
-                                     .width = shape.w,
-                                     .probability = run->settings->method.cutmix_prob,
-                                     .key = run->mode.key,
-                                     .partners = run->partners};
+    struct adl_method_batch changed = {.images = batch->input,
+                                       .input = adl_tape_input(run->tape),
+                                       .count = batch->count,
+                                       .height = shape.h,
+                                       .width = shape.w,
+                                       .values = run->settings->method.values,
+                                       .key = run->mode.key,
+                                       .partners = run->partners};
 
-    if (!method->mix) {
-        memcpy(mixed.input, batch->input, batch->count * adl_shape_count(shape) * sizeof(float));
-        return;
-    }
-    method->mix(&mixed);
-    targets->partners = mixed.partners;
-    targets->share = mixed.share;
+    adl_method_input(run->model->arch.methods, &changed);
+    targets->partners = changed.partners;
+    targets->share = changed.share;
 }
 
 double adl_train_batch(struct adl_train_run *run, const struct adl_batch *batch)
@@ -55,12 +48,13 @@ double adl_train_batch(struct adl_train_run *run, const struct adl_batch *batch)
     key = adl_rng_splitmix(&key) + ((uint64_t)run->epoch << 32) + batch->number;
     run->mode.key = adl_rng_splitmix(&key);
     run->mode.labels = batch->labels;
-    run->mode.method_layers = adl_method_on(&s->method, run->model->arch.method,
-                                            run->epoch + (double)batch->number / (double)batches);
+    run->mode.method_layers =
+        adl_method_takes_part(run->model->arch.methods, s->method.values,
+                              run->epoch + (double)batch->number / (double)batches);
     struct adl_targets targets = {.labels = batch->labels, .smoothing = s->method.label_smoothing};
     write_input(run, batch, &targets);
     adl_tape_forward(run->tape, (int)batch->count, params, &run->mode);
-    double loss = adl_method_loss(run->model->arch.method, run->tape, &targets, &run->mode,
+    double loss = adl_method_loss(run->model->arch.methods, run->tape, &targets, &run->mode,
                                   (float)members, &right);
     adl_tape_backward(run->tape, params, &run->mode, adl_optimizer_grads(run->optimizer));
     if (batch->number == first + members - 1) {

@@ -5,9 +5,9 @@
 #include <string.h>
 
 #include "base/size.h"
-#include "methods/adl.h"
 #include "models/arch.h"
 #include "ops/ops.h"
+#include "support/methods.h"
 #include "support/nets.h"
 
 /* The graph of a backbone with ADL behind `places`; NULL: behind the default ones. */
@@ -16,7 +16,7 @@ static struct adl_graph *build(const char *backbone, const char *places, bool ad
     struct adl_error err = {0};
     struct adl_arch arch;
     adl_arch_init(&arch, adl_backbone_find(backbone));
-    arch.method = (adl) ? &adl_method_adl : &adl_method_cam;
+    arch.methods = test_adl_if(adl);
     if (places)
         TEST_OK(adl_arch_set_places(&arch, places, &err), &err);
     struct adl_graph *graph = adl_arch_build(&arch, 64, 64, &err);
@@ -31,7 +31,7 @@ static const char *layers_before(const struct adl_graph *graph, char *text, size
     text[0] = 0;
     for (int i = 0; i < adl_graph_node_count(graph); i++) {
         const struct adl_node *node = adl_graph_node(graph, i);
-        if (node->def == &adl_op_adl && length < size)
+        if (node->def == adl_method_adl.layer && length < size)
             length += (size_t)snprintf(text + length, size - length, "%s,",
                                        adl_graph_value(graph, node->inputs[0])->name);
     }
@@ -118,7 +118,7 @@ static void places_survive_json(void)
     adl_arch_init(&arch, &adl_backbone_mobilenet_v1);
     TEST_OK(adl_arch_set_places(&arch, "blocks.12,blocks.0,blocks.0", &err), &err);
     for (int adl = 0; adl < 2; adl++) {
-        arch.method = (adl) ? &adl_method_adl : &adl_method_cam;
+        arch.methods = test_adl_if(adl);
         json_t *json = adl_arch_to_json(&arch);
         CU_ASSERT_EQUAL(json_array_size(json_object_get(json, "adl_positions")), adl ? 2u : 0u);
         TEST_OK(adl_arch_from_json(&back, json, &err), &err);
@@ -128,7 +128,7 @@ static void places_survive_json(void)
     }
     /* The default is not written. */
     adl_arch_init(&arch, &adl_backbone_mobilenet_v1);
-    arch.method = &adl_method_adl;
+    arch.methods = adl_method_alone(&adl_method_adl);
     json_t *json = adl_arch_to_json(&arch);
     CU_ASSERT_PTR_NULL(json_object_get(json, "adl_positions"));
     json_decref(json);
@@ -161,7 +161,7 @@ static void every_allocation_may_fail(void)
     struct adl_error err = {0};
     struct adl_arch arch;
     adl_arch_init(&arch, &adl_backbone_inception_v3);
-    arch.method = &adl_method_adl;
+    arch.methods = adl_method_alone(&adl_method_adl);
     TEST_OK(adl_arch_set_places(&arch, "Mixed_5b,Mixed_6a,SPG_A3_1b", &err), &err);
     test_net_starve(&arch, 7);
 }

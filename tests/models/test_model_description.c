@@ -104,7 +104,7 @@ static void requests_are_reconciled(void)
 
     /* Only the name is requested: width and classes come from the file. */
     adl_arch_init(&other, &adl_backbone_mobilenet_v1);
-    other.method = &adl_method_adl;
+    other.methods = adl_method_alone(&adl_method_adl);
     options.arch = &other;
     struct adl_model *back = adl_model_load(model_tmp_path("said.safetensors"), &options, &err);
     model_must(back != NULL, &err);
@@ -115,24 +115,14 @@ static void requests_are_reconciled(void)
     adl_model_free(back);
 
     const struct adl_arch wrong[] = {
-        {.backbone = &adl_backbone_vgg16,
-         .method = &adl_method_cam,
-         .num_classes = 5,
-         .bn_eps = 1e-5},
+        {.backbone = &adl_backbone_vgg16, .num_classes = 5, .bn_eps = 1e-5},
+        {.backbone = arch.backbone, .num_classes = 6, .bn_eps = 1e-5, .width = 1, .last_stride = 1},
         {.backbone = arch.backbone,
-         .method = &adl_method_cam,
-         .num_classes = 6,
-         .bn_eps = 1e-5,
-         .width = 1,
-         .last_stride = 1},
-        {.backbone = arch.backbone,
-         .method = &adl_method_cam,
          .num_classes = 5,
          .bn_eps = 1e-5,
          .width = 0.5,
          .last_stride = 1},
         {.backbone = arch.backbone,
-         .method = &adl_method_cam,
          .num_classes = 5,
          .bn_eps = 1e-5,
          .width = 0.25,

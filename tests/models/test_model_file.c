@@ -9,6 +9,7 @@
 #include "models/file/load.h"
 #include "models/file/save.h"
 #include "models/model.h"
+#include "support/methods.h"
 #include "support/small_model.h"
 #include "support/test.h"
 
@@ -144,10 +145,8 @@ static void numbers_of_other_variants_are_mapped(void)
         adl_arch_init(&from, adl_backbone_find(cases[i].name));
         from.num_classes = 5;
         to = from;
-        from.method = (cases[i].from_adl) ? &adl_method_adl : &adl_method_cam,
-        from.large_feature_map = cases[i].from_large;
-        to.method = (cases[i].to_adl) ? &adl_method_adl : &adl_method_cam,
-        to.large_feature_map = cases[i].to_large;
+        from.methods = test_adl_if(cases[i].from_adl), from.large_feature_map = cases[i].from_large;
+        to.methods = test_adl_if(cases[i].to_adl), to.large_feature_map = cases[i].to_large;
         write_numbered(&from, model_tmp_path("numbered.safetensors"));
         struct adl_model_options options = {.arch = &to};
         struct adl_model *model =
@@ -174,13 +173,13 @@ static void adl_is_added_and_removed(void)
     char digest[65];
     snprintf(digest, sizeof digest, "%s", model->digest);
 
-    TEST_OK(adl_model_set_method(model, &adl_method_adl, &err), &err);
+    TEST_OK(adl_model_set_methods(model, adl_method_alone(&adl_method_adl), &err), &err);
     CU_ASSERT_TRUE(adl_arch_has_layers(&model->arch));
     CU_ASSERT_TRUE(is_numbered(model));
     CU_ASSERT_PTR_NULL(adl_tensors_find(model->weights, "layer3.1.conv1.weight"));
     CU_ASSERT_PTR_NOT_NULL(adl_tensors_find(model->weights, "layer3.6.conv1.weight"));
     CU_ASSERT_STRING_NOT_EQUAL(model->digest, digest);
-    TEST_OK(adl_model_set_method(model, &adl_method_cam, &err), &err);
+    TEST_OK(adl_model_set_methods(model, adl_method_alone(&adl_method_cam), &err), &err);
     CU_ASSERT_TRUE(is_numbered(model));
     CU_ASSERT_STRING_EQUAL(model->digest, digest);
     adl_model_free(model);
@@ -376,7 +375,8 @@ static void classes_are_found(void)
     CU_ASSERT_PTR_NULL(model->params);
     err = (struct adl_error){0};
     CU_ASSERT_EQUAL(adl_model_save(model, model_tmp_path("dropped.safetensors"), &err), -1);
-    TEST_OK(adl_model_set_method(model, &adl_method_adl, &(struct adl_error){0}), &err);
+    TEST_OK(adl_model_set_methods(model, adl_method_alone(&adl_method_adl), &(struct adl_error){0}),
+            &err);
     adl_model_free(model);
 }
 

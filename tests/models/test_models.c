@@ -10,6 +10,7 @@
 #include "base/size.h"
 #include "ops/ops.h"
 #include "support/golden.h"
+#include "support/methods.h"
 #include "support/nets.h"
 #include "support/test.h"
 
@@ -116,7 +117,7 @@ static void names_are_unique(void)
             struct adl_error err = {0};
             struct adl_arch arch;
             adl_arch_init(&arch, *b);
-            arch.method = (adl) ? &adl_method_adl : &adl_method_cam;
+            arch.methods = test_adl_if(adl);
             struct adl_graph *graph = adl_arch_build(&arch, 224, 224, &err);
             CU_ASSERT_PTR_NOT_NULL_FATAL(graph);
             for (int i = 0; i < adl_graph_value_count(graph); i++)
@@ -162,7 +163,7 @@ static void counts_are_the_published_ones(void)
             struct adl_arch arch;
             adl_arch_init(&arch, adl_backbone_find(published[i].name));
             arch.num_classes = variant & 1 ? 200 : 1000;
-            arch.method = (variant & 2) ? &adl_method_adl : &adl_method_cam;
+            arch.methods = test_adl_if(variant & 2);
             arch.large_feature_map = variant & 4;
             struct adl_graph *graph = adl_arch_build(&arch, 224, 224, &err);
             CU_ASSERT_PTR_NOT_NULL_FATAL(graph);
@@ -222,7 +223,7 @@ static void odd_sizes_work_or_fail_cleanly(void)
                 struct adl_arch arch;
                 int h = sizes[i][0], w = sizes[i][1];
                 adl_arch_init(&arch, *b);
-                arch.method = (variant & 1) ? &adl_method_adl : &adl_method_cam;
+                arch.methods = test_adl_if(variant & 1);
                 arch.large_feature_map = variant & 2;
                 arch.padding = variant & 4 ? ADL_PAD_TF_SAME : ADL_PAD_SYMMETRIC;
                 struct adl_graph *graph = adl_arch_build(&arch, h, w, &err);
@@ -249,7 +250,7 @@ static void arch_survives_json(void)
     arch.padding = ADL_PAD_TF_SAME;
     arch.last_stride = 2;
     arch.bn_eps = 0.001;
-    arch.method = &adl_method_adl;
+    arch.methods = adl_method_alone(&adl_method_adl);
     arch.large_feature_map = true;
     json_t *json = adl_arch_to_json(&arch);
     TEST_OK(adl_arch_from_json(&back, json, &err), &err);
@@ -322,10 +323,8 @@ static void renumbering_goes_both_ways(void)
                 char moved[256], back[256];
                 adl_arch_init(&from, adl_backbone_find(names[n]));
                 to = from;
-                from.method = (a & 1) ? &adl_method_adl : &adl_method_cam,
-                from.large_feature_map = a & 2;
-                to.method = (b & 1) ? &adl_method_adl : &adl_method_cam,
-                to.large_feature_map = b & 2;
+                from.methods = test_adl_if(a & 1), from.large_feature_map = a & 2;
+                to.methods = test_adl_if(b & 1), to.large_feature_map = b & 2;
                 struct adl_graph *graph_from = adl_arch_build(&from, 64, 64, &err);
                 struct adl_graph *graph_to = adl_arch_build(&to, 64, 64, &err);
                 CU_ASSERT_FATAL(graph_from && graph_to);
@@ -348,7 +347,7 @@ static void renumbering_goes_both_ways(void)
     char out[64];
     adl_arch_init(&plain, &adl_backbone_resnet50);
     adl = plain;
-    adl.method = &adl_method_adl;
+    adl.methods = adl_method_alone(&adl_method_adl);
     static const char *const strange[] = {
         "layer3",     "layer3.1",   "layer3.",    "layer31.1.x",        "layer3. 1.x",
         "layer2.1.x", "layer3.0.x", "layer3.9.x", "features.17.weight", ""};
@@ -360,7 +359,7 @@ static void every_allocation_may_fail(void)
 {
     struct adl_arch arch;
     adl_arch_init(&arch, &adl_backbone_resnet50_se);
-    arch.method = &adl_method_adl;
+    arch.methods = adl_method_alone(&adl_method_adl);
     test_net_starve(&arch, 1);
 }
 

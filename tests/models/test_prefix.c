@@ -104,7 +104,7 @@ static void prefixed_names_of_other_variants_are_mapped(void)
     adl_arch_init(&cam, &adl_backbone_vgg16);
     cam.num_classes = 3;
     adl = cam;
-    adl.method = &adl_method_adl;
+    adl.methods = adl_method_alone(&adl_method_adl);
     struct adl_model *model = adl_model_create(&adl, 64, 64, &err);
     model_must(model != NULL, &err);
     for (int i = 0; i < adl_graph_param_count(model->graph); i++)

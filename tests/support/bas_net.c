@@ -8,6 +8,7 @@
 #include "base/size.h"
 #include "ops/ops.h"
 #include "support/formula.h"
+#include "support/methods.h"
 #include "support/test.h"
 
 const int bas_labels[BAS_N] = {1, 0, 2};
@@ -55,8 +56,8 @@ void bas_net_open(struct bas_net *net, enum adl_tape_memory memory)
     *net = (struct bas_net){.graph = graph,
                             .mode = {.bn_momentum = 0.25,
                                      .method_layers = true,
-                                     .bas_alpha = BAS_ALPHA,
-                                     .bas_beta = BAS_BETA,
+                                     .method_values = test_method_values(
+                                         "bas-alpha", BAS_ALPHA, "bas-beta", BAS_BETA, NULL),
                                      .labels = bas_labels}};
     net->params = adl_calloc((size_t)count, sizeof *net->params);
     net->grads = adl_calloc((size_t)count, sizeof *net->grads);
@@ -91,7 +92,8 @@ void bas_net_forward(struct bas_net *net)
     const struct adl_targets targets = {.labels = bas_labels};
     memcpy(adl_tape_input(net->tape), net->input, sizeof net->input);
     adl_tape_forward(net->tape, BAS_N, net->params, &net->mode);
-    net->loss = adl_method_loss(&adl_method_bas, net->tape, &targets, &net->mode, 1, NULL);
+    net->loss = adl_method_loss(adl_method_alone(&adl_method_bas), net->tape, &targets, &net->mode,
+                                1, NULL);
 }
 
 void bas_net_backward(struct bas_net *net)

@@ -5,8 +5,8 @@
 #include <math.h>
 
 #include "base/mem.h"
-#include "methods/adl.h"
 #include "ops/ops.h"
+#include "support/methods.h"
 #include "support/test.h"
 
 /* The evaluation of one node: its maps and parameters. */
@@ -146,6 +146,9 @@ static void run_adl(const struct call *call)
 {
     struct adl_shape s = call->shape;
     const struct adl_train_mode *mode = call->mode;
+    /* The draw, the drop rate and the threshold are the first options. */
+    const union adl_method_value *values =
+        mode->method_layers ? adl_method_values(mode->method_values, &adl_method_adl) : NULL;
     for (int n = 0; n < call->batch; n++) {
         double most = -INFINITY;
         for (int pass = 0; pass < 2; pass++)
@@ -156,8 +159,9 @@ static void run_adl(const struct call *call)
                         mean += call->in[0][at(s, n, h, w, c)] / s.c;
                     if (pass == 0)
                         most = fmax(most, mean);
-                    factor = mode->adl_draw == ADL_DRAW_DROP ? mean < mode->adl_threshold * most
-                                                             : 1 / (1 + exp(-mean));
+                    factor = values && values[0].integer == ADL_DRAW_DROP
+                                 ? mean < values[2].number * most
+                                 : 1 / (1 + exp(-mean));
                     for (int c = 0; c < s.c; c++)
                         call->out[at(s, n, h, w, c)] =
                             call->in[0][at(s, n, h, w, c)] * (mode->method_layers ? factor : 1);
@@ -202,7 +206,7 @@ static void run_node(const struct call *call)
         run_linear(call);
     else if (def == &adl_op_concat)
         run_concat(call);
-    else if (def == &adl_op_adl)
+    else if (def == adl_method_adl.layer)
         run_adl(call);
     else
         run_pointwise(call);

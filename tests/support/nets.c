@@ -8,6 +8,7 @@
 #include "base/mem.h"
 #include "support/formula.h"
 #include "support/golden.h"
+#include "support/methods.h"
 #include "support/test.h"
 
 const char *const test_net_cases[] = {
@@ -39,7 +40,7 @@ int test_net_arch(struct adl_arch *arch, const char *case_name, int num_classes)
     }
     adl_arch_init(arch, backbone);
     arch->num_classes = num_classes;
-    arch->method = strstr(case_name, "_adl") ? &adl_method_adl : &adl_method_cam;
+    arch->methods = test_adl_if(strstr(case_name, "_adl") != NULL);
     arch->large_feature_map = strstr(case_name, "_lfm") != NULL;
     if (backbone->has_options) {
         int percent = 100;

@@ -1,6 +1,6 @@
 #include "support/step_graphs.h"
 
-#include "methods/adl.h"
+#include "support/methods.h"
 #include "support/train_step.h"
 
 #define X TRAIN_STEP_INPUT
@@ -40,7 +40,7 @@ int step_read_by_all(struct adl_graph *g)
         adl_relu(g, x, "relu"),
         adl_relu6(g, x, "relu6"),
         adl_sigmoid(g, x, "sigmoid"),
-        adl_adl(g, x, "adl"),
+        test_adl_layer(g, x, "adl"),
         adl_dropout(g, x, "dropout", 0.5),
     };
     int other[] = {
@@ -80,7 +80,7 @@ int step_residual(struct adl_graph *g)
     int y =
         adl_relu(g, adl_batchnorm(g, adl_conv(g, x, "conv1", step_conv3(4)), "bn1", 1e-3), "relu1");
     y = adl_batchnorm(g, adl_conv(g, y, "conv2", step_conv3(4)), "bn2", 1e-3);
-    x = adl_adl(g, adl_relu(g, adl_add(g, y, x, "sum"), "relu2"), "adl");
+    x = test_adl_layer(g, adl_relu(g, adl_add(g, y, x, "sum"), "relu2"), "adl");
     int gate = adl_relu(g, adl_linear(g, adl_global_avgpool(g, x, "gap"), "fc1", 3, true), "fc1r");
     gate = adl_sigmoid(g, adl_linear(g, gate, "fc2", 4, true), "gate");
     return adl_relu(g, adl_add(g, adl_scale(g, x, gate, "se"), x, "sum2"), "relu3");

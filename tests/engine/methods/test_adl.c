@@ -8,10 +8,10 @@
 
 #include "base/mem.h"
 #include "base/size.h"
-#include "methods/adl.h"
 #include "ops/ops.h"
 #include "support/formula.h"
 #include "support/golden.h"
+#include "support/methods.h"
 #include "support/train_step.h"
 
 /* The node of the one ADL layer, after the copy of the input. */
@@ -20,7 +20,8 @@
 static int open_layer(struct train_step *step, int batch, struct adl_shape shape, int threads)
 {
     struct adl_graph *g = train_step_begin(shape.h, shape.w, shape.c);
-    return g ? train_step_open(step, g, adl_adl(g, TRAIN_STEP_INPUT, "adl"), batch, threads) : -1;
+    return g ? train_step_open(step, g, test_adl_layer(g, TRAIN_STEP_INPUT, "adl"), batch, threads)
+             : -1;
 }
 
 static float *noise(const char *name, size_t count)
@@ -58,8 +59,8 @@ static void outcome_release(struct outcome *out)
 static int run_forced(const struct forced *f, struct outcome *out)
 {
     struct train_step step;
-    struct adl_train_mode mode = {
-        .method_layers = true, .adl_draw = f->draw, .adl_threshold = f->threshold};
+    struct adl_train_mode mode = {.method_layers = true,
+                                  .method_values = test_adl_values(f->draw, 0.75, f->threshold)};
     size_t count = (size_t)f->batch * adl_shape_count(f->shape),
            pixels = count / (size_t)f->shape.c;
     if (open_layer(&step, f->batch, f->shape, 2) < 0)
@@ -230,8 +231,8 @@ static uint64_t find_key(const struct train_step *step, double draw, double widt
 
 static void check_choice(struct train_step *step, double rate, double draw, bool want)
 {
-    struct adl_train_mode mode = {
-        .method_layers = true, .adl_drop_rate = rate, .adl_threshold = 0.5};
+    struct adl_train_mode mode = {.method_layers = true,
+                                  .method_values = test_adl_values(ADL_DRAW_RANDOM, rate, 0.5)};
     bool dropped;
     mode.key = find_key(step, draw, 5e-4);
     draw_once(step, &mode, &dropped);
@@ -276,8 +277,9 @@ static void drops_at_the_given_rate(void)
     if (open_layer(&step, 1, two_pixels, 1) < 0)
         return;
     for (size_t r = 0; r < ADL_COUNT(rates); r++) {
-        struct adl_train_mode mode = {
-            .method_layers = true, .adl_drop_rate = rates[r], .adl_threshold = 0.5};
+        struct adl_train_mode mode = {.method_layers = true,
+                                      .method_values =
+                                          test_adl_values(ADL_DRAW_RANDOM, rates[r], 0.5)};
         double drops = 0;
         for (mode.key = 0; mode.key < KEYS; mode.key++) {
             bool dropped;
@@ -294,8 +296,8 @@ static void drops_at_the_given_rate(void)
 static void draws_once_for_the_batch(void)
 {
     struct train_step step;
-    struct adl_train_mode mode = {
-        .method_layers = true, .adl_drop_rate = 0.5, .adl_threshold = 0.5};
+    struct adl_train_mode mode = {.method_layers = true,
+                                  .method_values = test_adl_values(ADL_DRAW_RANDOM, 0.5, 0.5)};
     int mixed = 0, drops = 0;
     if (open_layer(&step, 8, two_pixels, 1) < 0)
         return;
@@ -318,10 +320,10 @@ static void draws_of_images_stand_alone(void)
     for (int threads = 1; threads <= 3; threads++)
         for (int batch = 8; batch >= 1; batch -= 3) {
             struct train_step step;
-            struct adl_train_mode mode = {.method_layers = true,
-                                          .adl_drop_rate = 0.5,
-                                          .adl_threshold = 0.5,
-                                          .adl_per_image = true};
+            struct adl_train_mode mode = {
+                .method_layers = true,
+                .method_values = test_method_values("adl-drop-rate", 0.5, "adl-threshold", 0.5,
+                                                    "adl-per-image", 1.0, NULL)};
             int drops = 0, equal_neighbours = 0;
             if (open_layer(&step, batch, two_pixels, threads) < 0)
                 return;
@@ -347,9 +349,9 @@ static void layers_draw_independently(void)
 {
     struct train_step step;
     struct adl_graph *g = train_step_begin(1, 2, 1);
-    struct adl_train_mode mode = {
-        .method_layers = true, .adl_drop_rate = 0.5, .adl_threshold = 0.5};
-    int a = adl_adl(g, TRAIN_STEP_INPUT, "a"), b = adl_adl(g, TRAIN_STEP_INPUT, "b");
+    struct adl_train_mode mode = {.method_layers = true,
+                                  .method_values = test_adl_values(ADL_DRAW_RANDOM, 0.5, 0.5)};
+    int a = test_adl_layer(g, TRAIN_STEP_INPUT, "a"), b = test_adl_layer(g, TRAIN_STEP_INPUT, "b");
     float input[2] = {1, 4}, cotangent[4] = {0};
     int differ = 0;
     if (train_step_open(&step, g, adl_concat(g, (int[]){a, b}, 2, "both"), 1, 1) < 0)
@@ -381,24 +383,27 @@ static void is_the_identity(const struct adl_train_mode *mode, int threads)
 
 static void switched_off_is_the_identity(void)
 {
-    is_the_identity(&(struct adl_train_mode){.method_layers = false, .adl_draw = ADL_DRAW_DROP}, 1);
     is_the_identity(
-        &(struct adl_train_mode){.method_layers = false, .adl_draw = ADL_DRAW_IMPORTANCE}, 2);
+        &(struct adl_train_mode){.method_values = test_adl_values(ADL_DRAW_DROP, 0.75, 0.9)}, 1);
+    is_the_identity(
+        &(struct adl_train_mode){.method_values = test_adl_values(ADL_DRAW_IMPORTANCE, 0.75, 0.9)},
+        2);
 }
 
 static void ablation_replaces_the_importance_map(void)
 {
-    is_the_identity(&(struct adl_train_mode){.method_layers = true,
-                                             .adl_draw = ADL_DRAW_IMPORTANCE,
-                                             .adl_threshold = 0.8,
-                                             .adl_identity_importance = true},
-                    1);
+    is_the_identity(
+        &(struct adl_train_mode){.method_layers = true,
+                                 .method_values = test_method_values(
+                                     "adl-draw", (double)ADL_DRAW_IMPORTANCE, "adl-threshold", 0.8,
+                                     "adl-no-importance", 1.0, NULL)},
+        1);
     /* The drop mask is not affected. */
     struct train_step step;
-    struct adl_train_mode mode = {.method_layers = true,
-                                  .adl_draw = ADL_DRAW_DROP,
-                                  .adl_threshold = 0.5,
-                                  .adl_identity_importance = true};
+    struct adl_train_mode mode = {
+        .method_layers = true,
+        .method_values = test_method_values("adl-draw", (double)ADL_DRAW_DROP, "adl-threshold", 0.5,
+                                            "adl-no-importance", 1.0, NULL)};
     bool dropped;
     if (open_layer(&step, 1, two_pixels, 1) < 0)
         return;

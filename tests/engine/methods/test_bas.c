@@ -12,6 +12,7 @@
 #include "plan/session.h"
 #include "support/bas_net.h"
 #include "support/formula.h"
+#include "support/methods.h"
 #include "train/init.h"
 #include "wsol/cam.h"
 #include "wsol/session_cam.h"
@@ -135,7 +136,7 @@ static void gradients_are_divided(void)
     for (int i = 0; i < BAS_N * BAS_CLASSES; i++)
         background += adl_tape_tap_grad(net.tape, BAS_BACKGROUND)[i];
     const struct adl_targets targets = {.labels = bas_labels};
-    adl_method_loss(&adl_method_bas, net.tape, &targets, &net.mode, 4, NULL);
+    adl_method_loss(adl_method_alone(&adl_method_bas), net.tape, &targets, &net.mode, 4, NULL);
     CU_ASSERT_EQUAL(adl_tape_tap_grad(net.tape, BAS_MAP)[0], map / 4);
     for (int i = 0; i < BAS_N * BAS_CLASSES; i++)
         background -= 4 * adl_tape_tap_grad(net.tape, BAS_BACKGROUND)[i];
@@ -153,8 +154,7 @@ static uint64_t step_bits(const struct adl_graph *graph, enum adl_tape_memory me
     struct adl_error err = {0};
     struct adl_train_mode mode = {.bn_momentum = 0.1,
                                   .method_layers = true,
-                                  .bas_alpha = 0.5,
-                                  .bas_beta = 1.5,
+                                  .method_values = test_method_values(NULL),
                                   .labels = (const int[]){3, 1}};
     const struct adl_targets targets = {.labels = mode.labels, .smoothing = 0.1};
     size_t count = (size_t)adl_graph_param_count(graph);
@@ -173,7 +173,8 @@ static uint64_t step_bits(const struct adl_graph *graph, enum adl_tape_memory me
     CU_ASSERT_FATAL(tape != NULL);
     formula_param("bas image", 0, 1.5, (size_t)BATCH * IMAGE * IMAGE * 3, adl_tape_input(tape));
     adl_tape_forward(tape, BATCH, params, &mode);
-    double loss = adl_method_loss(&adl_method_bas, tape, &targets, &mode, 1, NULL);
+    double loss =
+        adl_method_loss(adl_method_alone(&adl_method_bas), tape, &targets, &mode, 1, NULL);
     adl_tape_backward(tape, params, &mode, grads);
     bits = formula_fnv1a64(&loss, sizeof loss);
     for (size_t i = 0; i < count; i++) {
@@ -200,7 +201,7 @@ static struct adl_graph *backbone_graph(const struct adl_backbone *backbone)
     struct adl_error err = {0};
     struct adl_arch arch;
     adl_arch_init(&arch, backbone);
-    arch.method = &adl_method_bas;
+    arch.methods = adl_method_alone(&adl_method_bas);
     arch.num_classes = IMAGE_CLASSES;
     arch.width = 0.25;
     struct adl_graph *graph = adl_arch_build(&arch, IMAGE, IMAGE, &err);
@@ -334,7 +335,7 @@ static void what_it_cannot_do_is_refused(void)
         struct adl_error err = {0};
         struct adl_arch arch;
         adl_arch_init(&arch, *backbone);
-        arch.method = &adl_method_bas;
+        arch.methods = adl_method_alone(&adl_method_bas);
         arch.large_feature_map = (*backbone)->has_base;
         CU_ASSERT(adl_arch_check(&arch, &err) < 0 && err.kind == ADL_ERR_ARG);
         CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "bas"));

@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/size.h"
-#include "methods/method.h"
+#include "support/methods.h"
 
 enum { COUNT = 5, HEIGHT = 12, WIDTH = 17, IMAGE = HEIGHT * WIDTH * 3 };
 
@@ -21,13 +21,13 @@ static struct adl_method_batch mix(double probability, uint64_t key)
                                      .count = COUNT,
                                      .height = HEIGHT,
                                      .width = WIDTH,
-                                     .probability = probability,
+                                     .values = test_method_values("cutmix-prob", probability, NULL),
                                      .key = key,
                                      .partners = partners};
     for (size_t i = 0; i < COUNT * IMAGE; i++)
         images[i] = (float)i;
     memset(mixed, 0, sizeof mixed);
-    adl_method_cutmix.mix(&batch);
+    adl_method_input(adl_method_alone(&adl_method_cutmix), &batch);
     return batch;
 }
 

@@ -12,10 +12,10 @@
 #include "base/cpu.h"
 #include "base/mem.h"
 #include "base/size.h"
-#include "methods/adl.h"
 #include "ops/ops.h"
 #include "support/formula.h"
 #include "support/gradient_reference.h"
+#include "support/methods.h"
 #include "support/step_graphs.h"
 #include "support/train_step.h"
 
@@ -151,7 +151,7 @@ static int classifier_without_bias(struct adl_graph *g)
 
 static int adl(struct adl_graph *g)
 {
-    return adl_adl(g, X, "adl");
+    return test_adl_layer(g, X, "adl");
 }
 
 static const struct {
@@ -367,15 +367,15 @@ static void convolutions(void)
 static void other_layers(void)
 {
     for (size_t i = 0; i < ADL_COUNT(layers); i++) {
-        struct gradient_case c = {.name = layers[i].name,
-                                  .build = layers[i].build,
-                                  .batch = layers[i].batch,
-                                  .in = layers[i].in,
-                                  .mode = {.bn_momentum = 0.1,
-                                           .frozen_batchnorm = layers[i].frozen,
-                                           .method_layers = true,
-                                           .adl_draw = layers[i].draw,
-                                           .adl_threshold = 0.6}};
+        struct gradient_case c = {
+            .name = layers[i].name,
+            .build = layers[i].build,
+            .batch = layers[i].batch,
+            .in = layers[i].in,
+            .mode = {.bn_momentum = 0.1,
+                     .frozen_batchnorm = layers[i].frozen,
+                     .method_layers = true,
+                     .method_values = test_adl_values(layers[i].draw, 0.75, 0.6)}};
         check_case(&c);
     }
 }

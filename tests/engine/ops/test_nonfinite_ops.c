@@ -11,10 +11,10 @@
 #include "base/cpu.h"
 #include "base/mem.h"
 #include "base/str.h"
-#include "methods/adl.h"
 #include "ops/ops.h"
 #include "plan/session.h"
 #include "support/golden.h"
+#include "support/methods.h"
 #include "support/oracle.h"
 #include "support/train_step.h"
 
@@ -78,7 +78,7 @@ static int build_batchnorm(struct adl_graph *g)
 
 static int build_adl(struct adl_graph *g)
 {
-    return adl_adl(g, X, "adl");
+    return test_adl_layer(g, X, "adl");
 }
 
 static const struct op_case {
@@ -199,9 +199,7 @@ static void check_op(const struct op_case *c, enum adl_isa isa, const json_t *re
 {
     struct adl_train_mode mode = {.bn_momentum = 0.1,
                                   .method_layers = true,
-                                  .adl_draw = c->draw,
-                                  .adl_threshold = 0.75,
-                                  .adl_drop_rate = 0.5};
+                                  .method_values = test_adl_values(c->draw, 0.5, 0.75)};
     struct train_step step;
     char what[96];
     struct adl_graph *g = train_step_begin(SIDE, SIDE, CHANNELS);

@@ -18,7 +18,7 @@
 /* More than any output here has. */
 #define MAX_OUTPUT ((size_t)150000)
 
-static const struct adl_train_mode plain_mode = {.bn_momentum = 0.1, .adl_threshold = 0.6};
+static const struct adl_train_mode plain_mode = {.bn_momentum = 0.1};
 
 static float *noise(const char *name, size_t count)
 {

@@ -10,11 +10,11 @@
 
 #include "base/mem.h"
 #include "base/size.h"
-#include "methods/adl.h"
 #include "models/arch.h"
 #include "ops/ops.h"
 #include "support/formula.h"
 #include "support/golden.h"
+#include "support/methods.h"
 #include "support/nets.h"
 #include "support/train_step.h"
 #include "train/loss.h"
@@ -124,8 +124,8 @@ static int open_case(struct trained *t, const char *name)
         (struct adl_train_mode){.bn_momentum = 0.1, .method_layers = adl_arch_has_layers(&t->arch)};
     if (adl_arch_has_layers(&t->arch)) {
         bool drop = strcmp(golden_string(t->golden, "adl_outcome"), "drop") == 0;
-        t->mode.adl_draw = drop ? ADL_DRAW_DROP : ADL_DRAW_IMPORTANCE;
-        t->mode.adl_threshold = golden_double(t->golden, "adl_gamma");
+        t->mode.method_values = test_adl_values(drop ? ADL_DRAW_DROP : ADL_DRAW_IMPORTANCE, 0.75,
+                                                golden_double(t->golden, "adl_gamma"));
     }
     t->graph = adl_arch_build(&t->arch, in.h, in.w, &err);
     t->pool = adl_pool_create(2, &err);
@@ -171,7 +171,7 @@ static void check_masks(const struct trained *t)
     size_t layer = 0, wrong = 0;
     for (int n = 0; layers && n < adl_graph_node_count(t->graph); n++) {
         const struct adl_node *node = adl_graph_node(t->graph, n);
-        if (node->def != &adl_op_adl)
+        if (node->def != adl_method_adl.layer)
             continue;
         struct adl_shape s = adl_tape_shape(t->tape, node->output);
         size_t pixels = (size_t)s.h * (size_t)s.w;

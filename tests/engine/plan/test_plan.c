@@ -10,10 +10,10 @@
 
 #include "base/mem.h"
 #include "base/size.h"
-#include "methods/adl.h"
 #include "ops/ops.h"
 #include "plan/session.h"
 #include "support/formula.h"
+#include "support/methods.h"
 #include "support/oracle.h"
 
 /* 3x3 with bias, to k channels of the same size. */
@@ -47,7 +47,7 @@ static struct adl_graph *every_op_strided(int h, int w, int stem_stride, int poo
     int x = adl_relu(g, adl_batchnorm(g, adl_conv(g, 0, "stem", same), "stem_bn", 1e-3), "stem_x");
     int a = adl_batchnorm(g, adl_conv(g, x, "a", c3), "a_bn", 1e-5);
     int b = adl_batchnorm(g, adl_conv(g, x, "b", c1), "b_bn", 1e-5);
-    x = adl_adl(g, adl_relu(g, adl_add(g, a, b, "ab"), "ab_relu"), "adl");
+    x = test_adl_layer(g, adl_relu(g, adl_add(g, a, b, "ab"), "ab_relu"), "adl");
 
     int squeeze = adl_global_avgpool(g, x, "squeeze");
     int gate = adl_relu(g, adl_linear(g, squeeze, "fc1", 4, true), "fc1_relu");

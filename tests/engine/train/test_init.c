@@ -108,7 +108,7 @@ static void variants_start_alike(void)
     arch.width = 0.25;
     arch.num_classes = 3;
     struct adl_graph *plain = adl_arch_build(&arch, 32, 32, &err);
-    arch.method = &adl_method_adl;
+    arch.methods = adl_method_alone(&adl_method_adl);
     arch.num_classes = 5;
     struct adl_graph *with_adl = adl_arch_build(&arch, 32, 32, &err);
     CU_ASSERT_FATAL(plain && with_adl);

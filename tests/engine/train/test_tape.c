@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/rng.h"
 #include "models/arch.h"
+#include "support/methods.h"
 #include "support/nets.h"
 #include "train/init.h"
 #include "train/optimizer.h"
@@ -92,12 +93,12 @@ static void check_network(const char *name, bool per_image)
         start[i] = adl_malloc(param->count, sizeof **start);
         adl_init_param(param, 1, start[i]);
     }
-    struct adl_train_mode mode = {.bn_momentum = 0.1,
-                                  .dropout = true,
-                                  .method_layers = true,
-                                  .adl_drop_rate = 0.5,
-                                  .adl_threshold = 0.9,
-                                  .adl_per_image = per_image};
+    struct adl_train_mode mode = {
+        .bn_momentum = 0.1,
+        .dropout = true,
+        .method_layers = true,
+        .method_values =
+            test_method_values("adl-drop-rate", 0.5, "adl-per-image", (double)per_image, NULL)};
     if (open_run(&shared, graph, (const float *const *)start, ADL_TAPE_SHARED, pool) == 0 &&
         open_run(&kept, graph, (const float *const *)start, ADL_TAPE_KEPT, NULL) == 0) {
         take_steps(&shared, &mode);

@@ -157,7 +157,7 @@ static void completes_shells(void)
     for (size_t i = 0; i < ADL_COUNT(shells); i++) {
         struct result result = RUN("completion", shells[i]);
         for (size_t c = 0; adl_commands[c]; c++)
-            for (const struct adl_option *o = adl_commands[c]->options; o->name; o++)
+            for (const struct adl_option *o = adl_command_options(adl_commands[c]); o->name; o++)
                 if (!strstr(result.out, o->name))
                     TEST_FAIL("the %s completion lacks --%s", shells[i], o->name);
         expect(result, 0, shells[i]);

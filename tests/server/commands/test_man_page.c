@@ -54,7 +54,7 @@ static void names_every_option(void)
         char *text = section(page, adl_commands[i]->name);
         if (!*text)
             TEST_FAIL("the man page has no section on %s", adl_commands[i]->name);
-        for (const struct adl_option *o = adl_commands[i]->options; o->name; o++)
+        for (const struct adl_option *o = adl_command_options(adl_commands[i]); o->name; o++)
             if (!names_option(text, o->name) && !names_option(networks, o->name) &&
                 !names_option(methods, o->name))
                 TEST_FAIL("the section on %s does not name --%s", adl_commands[i]->name, o->name);
@@ -73,7 +73,7 @@ static bool is_option(const char *name, size_t length)
         if (strlen(everywhere[i]) == length && !strncmp(everywhere[i], name, length))
             return true;
     for (size_t i = 0; adl_commands[i]; i++)
-        for (const struct adl_option *o = adl_commands[i]->options; o->name; o++)
+        for (const struct adl_option *o = adl_command_options(adl_commands[i]); o->name; o++)
             if (strlen(o->name) == length && !strncmp(o->name, name, length))
                 return true;
     return false;

@@ -266,7 +266,7 @@ static void few_images_are_fine_tuned(void)
 
     const char *const plain[] = {"--init", init, FEW, "--epochs", "1", "--recipe", "plain", NULL};
     TEST_OK(train_words("plain", false, plain, &err), &err);
-    CU_ASSERT(!train_logged("fine-tuning") && train_logged(" adl, adl:"));
+    CU_ASSERT(!train_logged("fine-tuning") && train_logged(" adl: "));
     check_rule("plain/last.safetensors", false);
     const char *const own[] = {"--init", init,    FEW,        "--epochs", "1",
                                "--lr",   "0.002", "--method", "adl",      NULL};

@@ -22,6 +22,7 @@
 #include "server/report/report.h"
 #include "server/report/report_parts.h"
 #include "server/training/train_run.h"
+#include "support/methods.h"
 #include "support/scratch.h"
 #include "support/test.h"
 #include "support/well_formed.h"
@@ -221,10 +222,10 @@ static void a_run_leaves_a_report(void)
                     3 * 6);
     adl_free(gallery);
     check_section(page, "gallery", "title=\"it&#39;s &lt;", 3 * 6);
-    check_section(page, "adl", "data:image/jpeg", 3);
+    check_section(page, "attention", "data:image/jpeg", 3);
     /* Three images, three layers, three maps of each. */
-    check_section(page, "adl", "data:image/png", 3 * 3 * 3);
-    check_section(page, "adl", " dropped (", 3 * 3);
+    check_section(page, "attention", "data:image/png", 3 * 3 * 3);
+    check_section(page, "attention", " dropped (", 3 * 3);
     check_section(page, "classes", "<tr><td>", 2);
     adl_free(page);
 }
@@ -281,7 +282,7 @@ static void missing_data_are_mentioned(void)
     check_section(page, "thresholds", "has no boxes", 1);
     check_section(page, "gallery", "<figure", 3 * 6);
     check_section(page, "gallery", "IoU", 0);
-    check_section(page, "adl", "trains without ADL", 1);
+    check_section(page, "attention", "no layers that hide", 1);
     check_section(page, "classes", "localized %", 0);
     adl_free(page);
 
@@ -290,7 +291,7 @@ static void missing_data_are_mentioned(void)
     page = read_report("run");
     check_section(page, "curves", "has no val split", 1);
     check_section(page, "gallery", "has no val split", 1);
-    check_section(page, "adl", "data:image/png", 3 * 3 * 3);
+    check_section(page, "attention", "data:image/png", 3 * 3 * 3);
     adl_free(page);
 }
 
@@ -402,7 +403,7 @@ static void moved_data_can_be_given(void)
     check_section(page, "gallery", "<figure", 0);
     check_section(page, "gallery", "There are no images", 1);
     check_section(page, "gallery", "--data", 1);
-    check_section(page, "adl", "There are no images", 1);
+    check_section(page, "attention", "There are no images", 1);
     check_section(page, "thresholds", "no evaluation", 1);
     adl_free(page);
     CU_ASSERT_EQUAL(REPORT(&said, "--data", moved, scratch_path("run")), 0);
@@ -461,13 +462,12 @@ static void memory_runs_out(void)
     const struct adl_report_images images = {.data = data,
                                              .model = model,
                                              .views = views,
-                                             .adl_threshold = 0.9,
-                                             .adl_importance = true,
+                                             .values = test_method_values(NULL),
                                              .places = places,
                                              .localized = true,
                                              .seed = 1};
     static int (*const put[])(struct adl_str *, const struct adl_report_images *,
-                              struct adl_error *) = {adl_report_gallery, adl_report_adl_maps};
+                              struct adl_error *) = {adl_report_gallery, adl_report_attention};
     for (size_t i = 0; i < ADL_COUNT(put); i++) {
         struct adl_str page = {0};
         size_t blocks = adl_mem_stats().live_blocks;
