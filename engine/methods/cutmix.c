@@ -3,11 +3,12 @@
  * of another image of the batch, and the loss is shared between the labels of both in proportion
  * to their areas. The network has to recognise a class by whatever part of it is left.
  *
- * The rectangle is drawn once for a batch, as in the authors' code: with lambda uniform in 0..1
- * (Beta(1, 1)), its sides are sqrt(1 - lambda) of the image's, its centre is uniform over the
- * pixels, and what is outside the image is cut off. Its half sides are rounded down, so an odd
- * side loses a pixel; the share of the loss is computed from the pixels that were really
- * replaced. Partners are a random order of the batch, in which an image may be its own partner. */
+ * The rectangle is drawn once for a batch, as in the authors' code: with lambda drawn from
+ * Beta(--cutmix-beta, --cutmix-beta), which is uniform in 0..1 for the default of 1, its sides are
+ * sqrt(1 - lambda) of the image's, its centre is uniform over the pixels, and what is outside the
+ * image is cut off. Its half sides are rounded down, so an odd side loses a pixel; the share of the
+ * loss is computed from the pixels that were really replaced. Partners are a random order of the
+ * batch, in which an image may be its own partner. */
 
 #include <math.h>
 #include <string.h>
@@ -20,7 +21,7 @@
 #define CUTMIX_STREAM 0x6375746d6978U
 
 /* The options, in the order of the list below. */
-enum { PROBABILITY };
+enum { PROBABILITY, BETA };
 
 struct span {
     int from, to; /* `to` is excluded */
@@ -50,6 +51,34 @@ static void paste(const float *from, float *to, int width, struct span x, struct
     }
 }
 
+/* Returns the logarithm of a number from the gamma distribution of this shape and scale 1, by the
+ * method of Marsaglia & Tsang ("A Simple Method for Generating Gamma Variables", ACM TOMS 2000).
+ * Shapes below 1 use G(shape) = G(shape + 1) U^(1 / shape); with small shapes that would underflow
+ * without the logarithm. */
+static double draw_log_gamma(struct adl_rng *rng, double shape)
+{
+    double below = shape < 1 ? log(1 - adl_rng_uniform(rng)) / shape : 0;
+    double d = (shape < 1 ? shape + 1 : shape) - 1.0 / 3, c = 1 / sqrt(9 * d);
+
+    for (;;) {
+        double normal = adl_rng_normal(rng), v = 1 + c * normal;
+        if (v <= 0)
+            continue;
+        v = v * v * v;
+        if (log(1 - adl_rng_uniform(rng)) < normal * normal / 2 + d - d * v + d * log(v))
+            return log(d * v) + below;
+    }
+}
+
+/* Returns a number from Beta(beta, beta). */
+static double draw_lambda(struct adl_rng *rng, double beta)
+{
+    if (!(fabs(beta - 1) > 0))
+        return adl_rng_uniform(rng);
+    double a = draw_log_gamma(rng, beta), b = draw_log_gamma(rng, beta);
+    return 1 / (1 + exp(b - a));
+}
+
 static void mix(struct adl_method_batch *batch)
 {
     size_t image = (size_t)batch->height * (size_t)batch->width * 3;
@@ -59,7 +88,7 @@ static void mix(struct adl_method_batch *batch)
     adl_rng_seed(&rng, batch->key, 0, CUTMIX_STREAM);
     if (!(adl_rng_uniform(&rng) < batch->values[PROBABILITY].number))
         return;
-    double fraction = sqrt(1 - adl_rng_uniform(&rng));
+    double fraction = sqrt(1 - draw_lambda(&rng, batch->values[BETA].number));
     struct span x = draw_span(&rng, batch->width, fraction);
     struct span y = draw_span(&rng, batch->height, fraction);
     for (size_t i = 0; i < batch->count; i++)
@@ -75,6 +104,8 @@ static void mix(struct adl_method_batch *batch)
 static const struct adl_method_option options[] = {
     {"cutmix-prob", ADL_METHOD_NUMBER, 1, 0, 1, .metavar = "P",
      .help = "probability that the images of a batch are mixed by CutMix"},
+    {"cutmix-beta", ADL_METHOD_NUMBER, 1, 0.001, 1000, .metavar = "B",
+     .help = "the area that stays is drawn from Beta(B, B); 1: uniformly"},
     {0},
 };
 

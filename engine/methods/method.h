@@ -86,6 +86,7 @@ struct adl_method {
      * where they stand in a Sequential with other layers, they take numbers in parameter names,
      * and inception_v3 has them in place of dropout. */
     bool in_sequence;
+    bool follows_progress; /* what it does depends on mode->progress */
     /* The op of its layers: one input and an output of the same shape, no parameters,
      * training_only (ops/train.h has its training side). Its attribute says where the options of
      * the method are (adl_method_call_values). NULL: it has no layers. */
@@ -124,7 +125,13 @@ static inline const union adl_method_value *adl_method_call_values(
 #define ADL_METHODS(ROW)                                                                           \
     ROW(cam)                                                                                       \
     ROW(adl)                                                                                       \
+    ROW(has)                                                                                       \
     ROW(cutmix)                                                                                    \
+    ROW(cutout)                                                                                    \
+    ROW(maxdrop)                                                                                   \
+    ROW(spatial_dropout)                                                                           \
+    ROW(dropblock)                                                                                 \
+    ROW(dropout)                                                                                   \
     ROW(bas)
 
 #define ADL_METHOD_DECLARE(name) extern const struct adl_method adl_method_##name;

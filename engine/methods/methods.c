@@ -147,6 +147,14 @@ bool adl_method_set_changes_images(struct adl_method_set set)
     return false;
 }
 
+bool adl_method_set_follows_progress(struct adl_method_set set)
+{
+    EACH(method, set)
+    if (method->follows_progress)
+        return true;
+    return false;
+}
+
 const struct adl_method *adl_method_set_branches(struct adl_method_set set)
 {
     EACH(method, set)

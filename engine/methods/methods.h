@@ -49,6 +49,8 @@ bool adl_method_set_has_layers(struct adl_method_set set);
 bool adl_method_set_in_sequence(struct adl_method_set set);
 /* Returns whether a method of the set changes the images of a batch. */
 bool adl_method_set_changes_images(struct adl_method_set set);
+/* Returns whether what a method of the set does depends on how far the run has come. */
+bool adl_method_set_follows_progress(struct adl_method_set set);
 /* Returns the method of the set that builds branches; NULL if there is none. */
 const struct adl_method *adl_method_set_branches(struct adl_method_set set);
 /* Returns the methods of the set that change the network, by layers or branches; those that take

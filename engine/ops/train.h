@@ -44,7 +44,8 @@ struct adl_train_mode {
      * label of every image. Borrowed for the step. */
     const int *labels;
 
-    uint64_t key; /* from seed and step; all random numbers of the step follow from it */
+    double progress; /* how far the run has come, 0..1 */
+    uint64_t key;    /* from seed and step; all random numbers of the step follow from it */
 };
 
 /* One call of an op. */

@@ -108,6 +108,7 @@ static double step(struct measurement *m, bool method, struct series *series)
                                   .dropout = true,
                                   .method_layers = method,
                                   .method_values = m->values,
+                                  .progress = 1,
                                   .labels = m->labels};
     struct adl_sgd sgd = {0.9, 1e-4, true};
     const struct adl_targets targets = {.labels = m->labels};

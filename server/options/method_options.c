@@ -61,6 +61,7 @@ struct adl_train_mode adl_method_mode(const struct adl_method_settings *s,
         .dropout = !s->no_dropout,
         .method_layers = adl_method_takes_part(methods, s->values, INFINITY),
         .method_values = s->values,
+        .progress = 1,
     };
 }
 

@@ -126,8 +126,10 @@ static int make_config(struct adl_train_run *run, struct adl_error *err)
         failed = json_object_set_new(run->config, "fast_decode", json_true());
     if (!failed && run->fine_tunes)
         failed = json_object_set_new(run->config, "fine_tune", json_true());
-    /* The learning rates of a cosine schedule depend on the number of epochs. */
-    if (!failed && s->schedule == ADL_SCHEDULE_COSINE)
+    /* The learning rates of a cosine schedule, and what some methods do, depend on the number of
+     * epochs. */
+    if (!failed && (s->schedule == ADL_SCHEDULE_COSINE ||
+                    adl_method_set_follows_progress(model->arch.methods)))
         failed = json_object_set_new(run->config, "epochs", json_integer(s->epochs));
     /* These defaults are not recorded, so that runs of versions without the options can be
      * resumed. */

@@ -48,6 +48,8 @@ double adl_train_batch(struct adl_train_run *run, const struct adl_batch *batch)
     key = adl_rng_splitmix(&key) + ((uint64_t)run->epoch << 32) + batch->number;
     run->mode.key = adl_rng_splitmix(&key);
     run->mode.labels = batch->labels;
+    run->mode.progress =
+        ADL_MIN((run->epoch + (double)batch->number / (double)batches) / (double)s->epochs, 1);
     run->mode.method_layers =
         adl_method_takes_part(run->model->arch.methods, s->method.values,
                               run->epoch + (double)batch->number / (double)batches);

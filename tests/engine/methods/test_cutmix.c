@@ -14,21 +14,27 @@ enum { COUNT = 5, HEIGHT = 12, WIDTH = 17, IMAGE = HEIGHT * WIDTH * 3 };
 static float images[COUNT * IMAGE], mixed[COUNT * IMAGE];
 static size_t partners[COUNT];
 
-static struct adl_method_batch mix(double probability, uint64_t key)
+static struct adl_method_batch mix_by(double probability, double beta, uint64_t key)
 {
-    struct adl_method_batch batch = {.images = images,
-                                     .input = mixed,
-                                     .count = COUNT,
-                                     .height = HEIGHT,
-                                     .width = WIDTH,
-                                     .values = test_method_values("cutmix-prob", probability, NULL),
-                                     .key = key,
-                                     .partners = partners};
+    struct adl_method_batch batch = {
+        .images = images,
+        .input = mixed,
+        .count = COUNT,
+        .height = HEIGHT,
+        .width = WIDTH,
+        .values = test_method_values("cutmix-prob", probability, "cutmix-beta", beta, NULL),
+        .key = key,
+        .partners = partners};
     for (size_t i = 0; i < COUNT * IMAGE; i++)
         images[i] = (float)i;
     memset(mixed, 0, sizeof mixed);
     adl_method_input(adl_method_alone(&adl_method_cutmix), &batch);
     return batch;
+}
+
+static struct adl_method_batch mix(double probability, uint64_t key)
+{
+    return mix_by(probability, 1, key);
 }
 
 /* Returns the image whose pixel stands at `pixel` of mixed image `i`, at the same place. */
@@ -72,24 +78,34 @@ static void pastes_one_rectangle(void)
     }
 }
 
-/* The mean 0.2715, the deviation 0.1746 and the frequency 0.0277 of an empty rectangle are those of
- * two million draws with NumPy: f = sqrt(1 - lambda); sides int(12 f) and int(17 f); halves rounded
+/* Mean, deviation and frequency of an empty rectangle are those of two million draws with NumPy:
+ * lambda from Beta(beta, beta); f = sqrt(1 - lambda); sides int(12 f) and int(17 f); halves rounded
  * down; a centre uniform over the pixels. */
 static void draws_the_shares_of_the_definition(void)
 {
-    enum { DRAWS = 20000 };
-    double sum = 0, squares = 0;
-    size_t empty = 0;
-    for (uint64_t key = 0; key < DRAWS; key++) {
-        double share = mix(1, key * 977).share;
-        sum += share;
-        squares += share * share;
-        empty += share <= 0;
+    enum { DRAWS = 10000 };
+    static const struct {
+        double beta, mean, deviation, empty;
+    } cases[] = {
+        {1, 0.27141, 0.17443, 0.02791},
+        {0.04, 0.24847, 0.25861, 0.43442},
+        {0.3, 0.25643, 0.21784, 0.19016},
+        {5, 0.28196, 0.11813, 0.00000},
+    };
+    for (size_t i = 0; i < ADL_COUNT(cases); i++) {
+        double sum = 0, squares = 0;
+        size_t empty = 0;
+        for (uint64_t key = 0; key < DRAWS; key++) {
+            double share = mix_by(1, cases[i].beta, key * 977).share;
+            sum += share;
+            squares += share * share;
+            empty += share <= 0;
+        }
+        double mean = sum / DRAWS, p = cases[i].empty;
+        CU_ASSERT_DOUBLE_EQUAL(mean, cases[i].mean, 5 * cases[i].deviation / sqrt(DRAWS));
+        CU_ASSERT_DOUBLE_EQUAL(sqrt(squares / DRAWS - mean * mean), cases[i].deviation, 0.008);
+        CU_ASSERT_DOUBLE_EQUAL((double)empty / DRAWS, p, 5 * sqrt(p * (1 - p) / DRAWS) + 1e-9);
     }
-    double mean = sum / DRAWS;
-    CU_ASSERT_DOUBLE_EQUAL(mean, 0.27147, 5 * 0.1746 / sqrt(DRAWS));
-    CU_ASSERT_DOUBLE_EQUAL(sqrt(squares / DRAWS - mean * mean), 0.17459, 0.005);
-    CU_ASSERT_DOUBLE_EQUAL((double)empty / DRAWS, 0.02773, 5 * sqrt(0.0277 / DRAWS));
 }
 
 /* An unchanged batch has no partners' share; the key alone decides. */
