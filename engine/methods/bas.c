@@ -380,6 +380,10 @@ static const struct adl_method_option options[] = {
 };
 
 const struct adl_method adl_method_bas = {.name = "bas",
+                                          /* Three new convolutions without batch norm stand
+                                           * before the logits: at the learning rate of a new
+                                           * classifier their gradients can grow without end. */
+                                          .clip_norm = 10,
                                           .branches = bas_branches,
                                           .loss = bas_loss,
                                           .takes_part = bas_takes_part,

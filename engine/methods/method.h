@@ -86,6 +86,9 @@ struct adl_method {
      * where they stand in a Sequential with other layers, they take numbers in parameter names,
      * and inception_v3 has them in place of dropout. */
     bool in_sequence;
+    /* The limit on the norm of the gradient that training has unless told otherwise; 0: none. For
+     * methods whose loss can explode. */
+    double clip_norm;
     bool follows_progress; /* what it does depends on mode->progress */
     /* The op of its layers: one input and an output of the same shape, no parameters,
      * training_only (ops/train.h has its training side). Its attribute says where the options of

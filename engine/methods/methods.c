@@ -147,6 +147,15 @@ bool adl_method_set_changes_images(struct adl_method_set set)
     return false;
 }
 
+double adl_method_set_clip_norm(struct adl_method_set set)
+{
+    double least = 0;
+    EACH(method, set)
+    if (method->clip_norm > 0 && (least <= 0 || method->clip_norm < least))
+        least = method->clip_norm;
+    return least;
+}
+
 bool adl_method_set_follows_progress(struct adl_method_set set)
 {
     EACH(method, set)

@@ -49,6 +49,9 @@ bool adl_method_set_has_layers(struct adl_method_set set);
 bool adl_method_set_in_sequence(struct adl_method_set set);
 /* Returns whether a method of the set changes the images of a batch. */
 bool adl_method_set_changes_images(struct adl_method_set set);
+/* Returns the least limit on the norm of the gradient that a method of the set asks for; 0: none.
+ */
+double adl_method_set_clip_norm(struct adl_method_set set);
 /* Returns whether what a method of the set does depends on how far the run has come. */
 bool adl_method_set_follows_progress(struct adl_method_set set);
 /* Returns the method of the set that builds branches; NULL if there is none. */

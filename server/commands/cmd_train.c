@@ -66,6 +66,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
         return adl_fail(err, ADL_ERR_ARG,
                         "--data DIR, or --images DIR and --metadata DIR, is required");
     note_unused(&s, options, &remarks);
+    s.clip_given = adl_options_given(options, "clip-norm");
     s.rate_given =
         adl_options_given(options, "lr") || adl_options_given(options, "lr-classifier-ratio");
     s.remarks = remarks.failed ? NULL : remarks.data;
@@ -119,7 +120,8 @@ static const struct adl_option table[] = {
              "estimated after each epoch, with a method that masks maps or mixes images; 0: the "
              "running averages of training are kept"},
     {"clip-norm", ADL_DOUBLE(struct adl_train_settings, clip_norm), .min = 0, .max = 1e6,
-     .value = "0", .metavar = "NORM", .help = "maximum norm of the gradient; 0 for no limit"},
+     .default_note = "0, with bas 10", .metavar = "NORM",
+     .help = "maximum norm of the gradient; 0 for no limit"},
     {"resize-size", ADL_INT(struct adl_train_settings, resize_size), .min = 8,
      .max = ADL_LIMIT_INPUT_SIDE, .value = "256", .metavar = "PX",
      .help = "side of the square that images are resized to"},

@@ -72,6 +72,15 @@ struct adl_sgd adl_method_sgd(const struct adl_method_settings *s)
 
 /* --- the record of a run ------------------------------------------------------------------- */
 
+/* Writes the name of a method's object in the record: NAME, or NAME_method where a setting of the
+ * run is called NAME. */
+static void object_name(const json_t *config, const struct adl_method *method, char *name,
+                        size_t size)
+{
+    const json_t *member = json_object_get(config, method->name);
+    snprintf(name, size, "%s%s", method->name, member && !json_is_object(member) ? "_method" : "");
+}
+
 /* Writes the name of an option in the record; returns whether it is that of the opposite flag. */
 static bool record_name(const struct adl_method *method, const struct adl_method_option *option,
                         char *name, size_t size)
@@ -102,15 +111,16 @@ int adl_method_record(json_t *config, struct adl_method_set methods,
 {
     const struct adl_method_option *option;
     const struct adl_method *method;
-    char name[80];
+    char name[80], key[80];
 
     for (size_t i = 0; (option = adl_method_option_at(i, &method)); i++) {
         if (!adl_method_set_has(methods, method))
             continue;
-        json_t *object = json_object_get(config, method->name);
+        object_name(config, method, key, sizeof key);
+        json_t *object = json_object_get(config, key);
         if (!object) {
             object = json_object();
-            if (json_object_set_new(config, method->name, object) < 0)
+            if (json_object_set_new(config, key, object) < 0)
                 return -1;
         }
         bool opposite = record_name(method, option, name, sizeof name);
@@ -139,12 +149,13 @@ void adl_method_recall(const json_t *config, union adl_method_value *values)
 {
     const struct adl_method_option *option;
     const struct adl_method *method;
-    char name[80];
+    char name[80], key[80];
 
     adl_method_defaults(values);
     for (size_t i = 0; (option = adl_method_option_at(i, &method)); i++) {
         bool opposite = record_name(method, option, name, sizeof name);
-        const json_t *object = json_object_get(config, method->name);
+        object_name(config, method, key, sizeof key);
+        const json_t *object = json_object_get(config, key);
         value_from_json(option, json_object_get(object, name), opposite, &values[i]);
     }
 }

@@ -61,10 +61,10 @@ struct adl_train_mode adl_method_mode(const struct adl_method_settings *settings
 struct adl_sgd adl_method_sgd(const struct adl_method_settings *settings);
 
 /* The options of methods in the record of a run: one object for each method of the set that has
- * options, called like the method, whose members are called like the options without the method's
- * name, with underscores; a flag "no-..." is recorded as its opposite. adl_method_record adds them
- * to the object `config` (-1 when out of memory). adl_method_recall sets `values` from them, and to
- * the default where one is missing. */
+ * options, called like the method (NAME_method where `config` has another setting NAME), whose
+ * members are called like the options without the method's name, with underscores; a flag "no-..."
+ * is recorded as its opposite. adl_method_record adds them to the object `config` (-1 when out of
+ * memory). adl_method_recall sets `values` from them, and to the default where one is missing. */
 int adl_method_record(json_t *config, struct adl_method_set methods,
                       const union adl_method_value *values) ADL_MUST_CHECK;
 void adl_method_recall(const json_t *config, union adl_method_value *values);

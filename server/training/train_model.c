@@ -231,14 +231,15 @@ static int head_of_state(struct adl_train_run *run, struct adl_error *err)
 }
 
 /* Keeps the rule by which maps are formed and cut. The few-box head is kept as well where the
- * features hardly change; elsewhere it would look for features that are no longer there. */
+ * features hardly change; elsewhere it would look for features that are no longer there. A method
+ * that builds the upper end of the network has a last map of its own. */
 static int keep_rule(struct adl_train_run *run, const struct adl_tensors *weights,
                      const struct adl_model *from, struct adl_error *err)
 {
     struct adl_model *model = run->model;
 
     model->map = from->map;
-    if (!run->fine_tunes)
+    if (!run->fine_tunes || adl_arch_branches(&model->arch) != adl_arch_branches(&from->arch))
         return 0;
     if (run->state) {
         if (head_of_state(run, err) < 0)

@@ -217,7 +217,11 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
         return -1;
     adl_train_choose_recipe(run);
     s = run->settings;
-    if (adl_train_make_model(run, err) < 0 || limit_val(run, err) < 0 || make_config(run, err) < 0)
+    if (adl_train_make_model(run, err) < 0 || limit_val(run, err) < 0)
+        return -1;
+    if (!run->chosen.clip_given)
+        run->chosen.clip_norm = adl_method_set_clip_norm(run->model->arch.methods);
+    if (make_config(run, err) < 0)
         return -1;
     if (!s->resume && adl_train_open_dir(run, err) < 0)
         return -1;

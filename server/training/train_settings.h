@@ -38,6 +38,7 @@ struct adl_train_settings {
     int lr_decay_frequency; /* epochs */
     double warmup_epochs;
     int batchnorm_batches; /* for new statistics after each epoch; 0: none */
+    bool clip_given;       /* clip_norm, by the user; else the method may choose it */
     double clip_norm;      /* 0: gradients are not clipped */
     double curve_interval;
     int save_minutes;
