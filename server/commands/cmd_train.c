@@ -66,9 +66,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
         return adl_fail(err, ADL_ERR_ARG,
                         "--data DIR, or --images DIR and --metadata DIR, is required");
     note_unused(&s, options, &remarks);
-    s.clip_given = adl_options_given(options, "clip-norm");
-    s.rate_given =
-        adl_options_given(options, "lr") || adl_options_given(options, "lr-classifier-ratio");
+    adl_train_note_given(&s, options);
     s.remarks = remarks.failed ? NULL : remarks.data;
     handle_signals();
     int result = adl_train_run(&s, options->command_line, &stop, adl_report_on_event, err);

@@ -59,4 +59,13 @@ static inline const char *adl_train_data(const struct adl_train_settings *settin
     return settings->data ? settings->data : settings->metadata;
 }
 
+/* Sets the fields that say which options the user gave. */
+static inline void adl_train_note_given(struct adl_train_settings *settings,
+                                        const struct adl_options *options)
+{
+    settings->rate_given =
+        adl_options_given(options, "lr") || adl_options_given(options, "lr-classifier-ratio");
+    settings->clip_given = adl_options_given(options, "clip-norm");
+}
+
 #endif

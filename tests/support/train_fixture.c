@@ -132,8 +132,7 @@ int train_words(const char *out, bool stop_at_once, const char *const *words, st
         argv[argc++] = (char *)*words;
     scratch_stderr_begin();
     if (adl_options_parse(&options, &adl_command_train, argc, argv, &settings, err) == 0) {
-        settings.rate_given =
-            adl_options_given(&options, "lr") || adl_options_given(&options, "lr-classifier-ratio");
+        adl_train_note_given(&settings, &options);
         result = adl_train_run(&settings, "adl-server train", &stop, NULL, err);
     }
     adl_free(logged_text);
