@@ -11,42 +11,37 @@
 #include "base/rng.h"
 #include "base/size.h"
 #include "eval/calibrate.h"
+#include "support/map_samples.h"
 #include "wsol/evaluator.h"
 
-enum { SMALL = 14, INPUT = 28, SCALE = INPUT / SMALL, IMAGES = 25 };
+enum { IMAGES = 25 };
 
-/* Makes images with one object each, of 4 x 4 to 7 x 7 cells. Inside the object, the map
- * of the positive weights is 1 to 1.5 with a peak of 4; outside, it is noise from 0 to
- * `background`. The map of all weights is nothing but that noise. */
+/* Draws one object of 4 x 4 to 7 x 7 cells. Inside the object, the map of the positive weights is 1
+ * to 1.5 with a peak of 4; outside, it is noise from 0 to `background`. The map of all weights is
+ * nothing but that noise. */
+static void draw_one(struct adl_calibrate_sample *one, size_t i, struct adl_rng *rng,
+                     double background)
+{
+    int side = 4 + (int)adl_rng_below(rng, 4);
+    int x = (int)adl_rng_below(rng, (size_t)(MAP_SIDE - side));
+    int y = (int)adl_rng_below(rng, (size_t)(MAP_SIDE - side));
+
+    (void)i;
+    for (int w = 0; w < 2; w++) {
+        one->cams[w] = adl_malloc(MAP_SIDE * MAP_SIDE, sizeof(float));
+        for (size_t k = 0; k < MAP_SIDE * MAP_SIDE; k++)
+            one->cams[w][k] = (float)(background * adl_rng_uniform(rng));
+    }
+    for (int row = y; row < y + side; row++)
+        for (int column = x; column < x + side; column++)
+            one->cams[1][row * MAP_SIDE + column] = (float)(1 + 0.5 * adl_rng_uniform(rng));
+    one->cams[1][y * MAP_SIDE + x] = 4;
+    one->truth[0] = map_samples_box(x, y, side, side);
+}
+
 static void make_samples(struct adl_calibrate_samples *s, double background)
 {
-    struct adl_rng rng;
-    adl_rng_seed(&rng, 3, 0, 0);
-    *s = (struct adl_calibrate_samples){.items = adl_calloc(IMAGES, sizeof *s->items),
-                                        .count = IMAGES,
-                                        .cam_h = SMALL,
-                                        .cam_w = SMALL,
-                                        .input_h = INPUT,
-                                        .input_w = INPUT};
-    for (size_t i = 0; i < IMAGES; i++) {
-        struct adl_calibrate_sample *one = &s->items[i];
-        int side = 4 + (int)adl_rng_below(&rng, 4);
-        int x = (int)adl_rng_below(&rng, (size_t)(SMALL - side));
-        int y = (int)adl_rng_below(&rng, (size_t)(SMALL - side));
-        for (int w = 0; w < 2; w++) {
-            one->cams[w] = adl_malloc(SMALL * SMALL, sizeof(float));
-            for (size_t k = 0; k < SMALL * SMALL; k++)
-                one->cams[w][k] = (float)(background * adl_rng_uniform(&rng));
-        }
-        for (int row = y; row < y + side; row++)
-            for (int column = x; column < x + side; column++)
-                one->cams[1][row * SMALL + column] = (float)(1 + 0.5 * adl_rng_uniform(&rng));
-        one->cams[1][y * SMALL + x] = 4;
-        one->truth = adl_malloc(1, sizeof *one->truth);
-        one->truth[0] =
-            (struct adl_box){x * SCALE, y * SCALE, (x + side) * SCALE - 1, (y + side) * SCALE - 1};
-        one->truth_count = 1;
-    }
+    map_samples_make(s, IMAGES, 1, draw_one, background);
 }
 
 /* Returns the percentage of images whose box the evaluator counts as correct at the
@@ -54,17 +49,17 @@ static void make_samples(struct adl_calibrate_samples *s, double background)
 static double measured(const struct adl_calibrate_samples *s, const struct adl_map_rule *rule)
 {
     struct adl_evaluator evaluator;
-    static double map[INPUT * INPUT];
+    static double map[MAP_INPUT * MAP_INPUT];
     struct adl_error err = {0};
     TEST_OK(adl_evaluator_init(&evaluator, 0.01, rule->threshold, &err), &err);
     for (size_t i = 0; i < s->count; i++) {
         const struct adl_calibrate_sample *one = &s->items[i];
-        TEST_OK(adl_map_make(rule, one->cams[rule->weights], SMALL, SMALL, map, INPUT, INPUT, NULL,
-                             &err),
+        TEST_OK(adl_map_make(rule, one->cams[rule->weights], MAP_SIDE, MAP_SIDE, map, MAP_INPUT,
+                             MAP_INPUT, NULL, &err),
                 &err);
         const struct adl_eval_image image = {.map = map,
-                                             .height = INPUT,
-                                             .width = INPUT,
+                                             .height = MAP_INPUT,
+                                             .width = MAP_INPUT,
                                              .truth = one->truth,
                                              .truth_count = one->truth_count};
         TEST_OK(adl_evaluator_add(&evaluator, &image, &err), &err);

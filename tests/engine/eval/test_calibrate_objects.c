@@ -7,44 +7,37 @@
 #include "base/rng.h"
 #include "base/size.h"
 #include "eval/calibrate_objects.h"
+#include "support/map_samples.h"
 
-enum { SMALL = 14, INPUT = 28, SCALE = INPUT / SMALL, IMAGES = 24 };
+enum { IMAGES = 24 };
 
-/* Every other image has two objects of 5 x 7 cells beside each other, with a gap of one column that
- * is less than half as bright; the others have one of 11 x 7, whose middle column is a quarter
- * darker. Only a prominence between the two tells them apart, or an area between those that the
- * halves have above the two saddles. */
+/* The first `pairs` of every other image have two objects of 5 x 7 cells beside each other, with a
+ * gap of one column that is less than half as bright; the others have one of 11 x 7, whose middle
+ * column is a quarter darker. Only a prominence between the two tells them apart, or an area
+ * between those that the halves have above the two saddles. */
+static void draw_one_or_two(struct adl_calibrate_sample *one, size_t i, struct adl_rng *rng,
+                            double pairs)
+{
+    bool two = i % 2 == 0 && (double)(i / 2) < pairs;
+    int x0 = 1 + (int)adl_rng_below(rng, 2), y0 = 1 + (int)adl_rng_below(rng, 5);
+    float *cam = one->cams[0] = adl_calloc(MAP_SIDE * MAP_SIDE, sizeof *cam);
+
+    CU_ASSERT_PTR_NOT_NULL_FATAL(cam);
+    for (int y = y0; y < y0 + 7; y++)
+        for (int x = x0; x < x0 + 11; x++) {
+            double level = x - x0 != 5 ? 1 : two ? 0.4 : 0.72;
+            cam[y * MAP_SIDE + x] = (float)(level + 0.02 * adl_rng_uniform(rng));
+        }
+    one->truth_count = two ? 2 : 1;
+    for (int k = 0; k < 2; k++) {
+        int left = two ? x0 + 6 * k : x0, right = two ? left + 5 : x0 + 11;
+        one->truth[k] = map_samples_box(left, y0, right - left, 7);
+    }
+}
+
 static void make_samples(struct adl_calibrate_samples *s, size_t pairs)
 {
-    struct adl_rng rng;
-    adl_rng_seed(&rng, 5, 0, 0);
-    *s = (struct adl_calibrate_samples){.items = adl_calloc(IMAGES, sizeof *s->items),
-                                        .count = IMAGES,
-                                        .cam_h = SMALL,
-                                        .cam_w = SMALL,
-                                        .input_h = INPUT,
-                                        .input_w = INPUT};
-    CU_ASSERT_FATAL(s->items != NULL);
-    for (size_t i = 0; i < IMAGES; i++) {
-        struct adl_calibrate_sample *one = &s->items[i];
-        bool two = i % 2 == 0 && i / 2 < pairs;
-        int x0 = 1 + (int)adl_rng_below(&rng, 2), y0 = 1 + (int)adl_rng_below(&rng, 5);
-        float *cam = one->cams[0] = adl_calloc(SMALL * SMALL, sizeof *cam);
-        one->truth = adl_malloc(2, sizeof *one->truth);
-        CU_ASSERT_FATAL(cam && one->truth);
-        for (int y = y0; y < y0 + 7; y++)
-            for (int x = x0; x < x0 + 11; x++)
-                cam[y * SMALL + x] = (float)((x - x0 != 5 ? 1
-                                              : two       ? 0.4
-                                                          : 0.72) +
-                                             0.02 * adl_rng_uniform(&rng));
-        one->truth_count = two ? 2 : 1;
-        for (int k = 0; k < 2; k++) {
-            int left = two ? x0 + 6 * k : x0, right = two ? left + 5 : x0 + 11;
-            one->truth[k] =
-                (struct adl_box){left * SCALE, y0 * SCALE, right * SCALE - 1, (y0 + 7) * SCALE - 1};
-        }
-    }
+    map_samples_make(s, IMAGES, 2, draw_one_or_two, (double)pairs);
 }
 
 static struct adl_calibrated_objects choose(size_t pairs, int threads)
