@@ -18,22 +18,46 @@ static int base64_value(char c)
     return at && c ? (int)(at - digits) : 0;
 }
 
-/* A located prediction of a 2x2 map with its maximum at the lower right. */
-static void make(struct adl_predictions *predictions, struct adl_prediction *prediction,
-                 float *heatmap, struct adl_localized_box *box)
+/* A model, and predictions of one class with one box and a 2x2 map with its maximum at the lower
+ * right. */
+struct found {
+    struct adl_model *model;
+    struct adl_predictions predictions;
+    struct adl_prediction prediction;
+    struct adl_localized_box box;
+    float heatmap[4];
+};
+
+static void open_found(struct found *found)
 {
+    struct adl_error err = {0};
+
+    found->model = adl_model_load(test_small_model(), NULL, &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(found->model);
     for (int i = 0; i < 4; i++)
-        heatmap[i] = (float)i / 3;
-    *box = (struct adl_localized_box){.box = {1, 2, 3, 4}, .score = 0.75};
-    *prediction = (struct adl_prediction){
-        .class_id = 2, .score = 0.5F, .cam = heatmap, .place = {.boxes = box, .box_count = 1}};
-    *predictions = (struct adl_predictions){.items = prediction,
-                                            .count = 1,
-                                            .cam_w = 2,
-                                            .cam_h = 2,
-                                            .input_w = 2,
-                                            .input_h = 2,
-                                            .map = {.threshold = 0.25}};
+        found->heatmap[i] = (float)i / 3;
+    found->box = (struct adl_localized_box){.box = {1, 2, 3, 4}, .score = 0.75};
+    found->prediction = (struct adl_prediction){.class_id = 2,
+                                                .score = 0.5F,
+                                                .cam = found->heatmap,
+                                                .place = {.boxes = &found->box, .box_count = 1}};
+    found->predictions = (struct adl_predictions){.items = &found->prediction,
+                                                  .count = 1,
+                                                  .cam_w = 2,
+                                                  .cam_h = 2,
+                                                  .input_w = 2,
+                                                  .input_h = 2,
+                                                  .map = {.threshold = 0.25}};
+}
+
+static struct adl_reply make_reply(const struct found *found, enum adl_reply_heatmap heatmap)
+{
+    return (struct adl_reply){.model = found->model,
+                              .model_name = "m",
+                              .image_width = 9,
+                              .image_height = 7,
+                              .predictions = &found->predictions,
+                              .heatmap = heatmap};
 }
 
 static int stop(void *context, struct adl_error *err)
@@ -45,23 +69,13 @@ static int stop(void *context, struct adl_error *err)
 static void heatmaps_stretch_over_the_image(void)
 {
     struct adl_error err = {0};
-    struct adl_model *model = adl_model_load(test_small_model(), NULL, &err);
-    struct adl_predictions predictions;
-    struct adl_prediction prediction;
-    struct adl_localized_box box;
-    float heatmap[4];
+    struct found found;
     unsigned char png[4096];
     size_t length = 0;
     struct adl_image image;
 
-    CU_ASSERT_PTR_NOT_NULL_FATAL(model);
-    make(&predictions, &prediction, heatmap, &box);
-    struct adl_reply reply = {.model = model,
-                              .model_name = "m",
-                              .image_width = 9,
-                              .image_height = 7,
-                              .predictions = &predictions,
-                              .heatmap = ADL_HEATMAP_PNG};
+    open_found(&found);
+    struct adl_reply reply = make_reply(&found, ADL_HEATMAP_PNG);
     json_t *json = adl_reply_to_json(&reply, &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(json);
     CU_ASSERT_PTR_NULL(json_object_get(json, "request_id"));
@@ -110,7 +124,7 @@ static void heatmaps_stretch_over_the_image(void)
     reply.image_width = reply.image_height = 60000;
     CU_ASSERT_PTR_NULL(adl_reply_to_json(&reply, &err));
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_LIMIT);
-    adl_model_free(model);
+    adl_model_free(found.model);
 }
 
 /* What is not known is left out, and what is known is there as it is; the heat map is not scaled
@@ -118,25 +132,15 @@ static void heatmaps_stretch_over_the_image(void)
 static void certainty_is_shown_where_it_is_known(void)
 {
     struct adl_error err = {0};
-    struct adl_model *model = adl_model_load(test_small_model(), NULL, &err);
-    struct adl_predictions predictions;
-    struct adl_prediction prediction;
-    struct adl_localized_box box;
-    float heatmap[4];
+    struct found found;
 
-    CU_ASSERT_PTR_NOT_NULL_FATAL(model);
-    make(&predictions, &prediction, heatmap, &box);
-    const struct adl_reply reply = {.model = model,
-                                    .model_name = "m",
-                                    .image_width = 9,
-                                    .image_height = 7,
-                                    .predictions = &predictions,
-                                    .heatmap = ADL_HEATMAP_ARRAY};
+    open_found(&found);
+    const struct adl_reply reply = make_reply(&found, ADL_HEATMAP_ARRAY);
     for (int known = 0; known < 2; known++) {
-        prediction.present = 0.25F;
-        predictions.has_present = known;
-        box.confidence = 0.75;
-        prediction.place.judged = known;
+        found.prediction.present = 0.25F;
+        found.predictions.has_present = known;
+        found.box.confidence = 0.75;
+        found.prediction.place.judged = known;
         json_t *json = adl_reply_to_json(&reply, &err);
         json_t *one = json_array_get(json_object_get(json, "predictions"), 0);
         json_t *first = json_array_get(json_object_get(one, "boxes"), 0);
@@ -148,51 +152,41 @@ static void certainty_is_shown_where_it_is_known(void)
         CU_ASSERT_EQUAL(json_real_value(json_array_get(data, 3)), 1);
         json_decref(json);
     }
-    adl_model_free(model);
+    adl_model_free(found.model);
 }
 
 /* Where a class is hardly seen its heat is dark: the brightest pixel of the overlay fades. */
 static void heat_fades_with_the_presence(void)
 {
     struct adl_error err = {0};
-    struct adl_model *model = adl_model_load(test_small_model(), NULL, &err);
-    struct adl_predictions predictions;
-    struct adl_prediction prediction;
-    struct adl_localized_box box;
+    struct found found;
     struct adl_image image;
-    float heatmap[4];
     int last = 256;
 
-    CU_ASSERT_PTR_NOT_NULL_FATAL(model);
-    make(&predictions, &prediction, heatmap, &box);
-    prediction.place.box_count = 0;
+    open_found(&found);
+    found.prediction.place.box_count = 0;
     for (int step = 4; step >= 0; step--) {
-        prediction.present = (float)step / 4;
-        predictions.has_present = true;
+        found.prediction.present = (float)step / 4;
+        found.predictions.has_present = true;
         TEST_OK(adl_image_init(&image, 60, 60, &err), &err);
         memset(image.rgb, 0, 60 * 60 * 3);
-        TEST_OK(adl_reply_draw(&image, model, &predictions, 0, 1, &err), &err);
+        TEST_OK(adl_reply_draw(&image, found.model, &found.predictions, 0, 1, &err), &err);
         int red = image.rgb[3 * (60 * 60 - 1)];
         CU_ASSERT(red < last);
         last = red;
         adl_image_release(&image);
     }
     CU_ASSERT(last < 5);
-    adl_model_free(model);
+    adl_model_free(found.model);
 }
 
 static void overlays_show_what_was_found(void)
 {
     struct adl_error err = {0};
-    struct adl_model *model = adl_model_load(test_small_model(), NULL, &err);
-    struct adl_predictions predictions;
-    struct adl_prediction prediction;
-    struct adl_localized_box box;
+    struct found found;
     struct adl_image image;
-    float heatmap[4];
 
-    CU_ASSERT_PTR_NOT_NULL_FATAL(model);
-    make(&predictions, &prediction, heatmap, &box);
+    open_found(&found);
     for (uint64_t n = 1;; n++) {
         size_t blocks = adl_mem_stats().live_blocks, length;
         void *bytes = NULL;
@@ -200,8 +194,8 @@ static void overlays_show_what_was_found(void)
         TEST_OK(adl_image_init(&image, 40, 30, &err), &err);
         memset(image.rgb, 128, 40 * 30 * 3);
         adl_mem_fail_nth(n);
-        int result =
-            adl_reply_overlay(&image, model, &predictions, 0, ADL_IMAGE_PNG, &bytes, &length, &err);
+        int result = adl_reply_overlay(&image, found.model, &found.predictions, 0, ADL_IMAGE_PNG,
+                                       &bytes, &length, &err);
         adl_mem_fail_nth(0);
         if (result == 0) {
             CU_ASSERT_EQUAL(adl_image_sniff(bytes, length), ADL_IMAGE_PNG);
@@ -213,7 +207,7 @@ static void overlays_show_what_was_found(void)
             break;
         CU_ASSERT_EQUAL(err.kind, ADL_ERR_NOMEM);
     }
-    adl_model_free(model);
+    adl_model_free(found.model);
 }
 
 TEST_SUITE(reply_json, {"heatmaps stretch over the image", heatmaps_stretch_over_the_image},
