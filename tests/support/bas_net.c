@@ -9,21 +9,15 @@
 #include "ops/ops.h"
 #include "support/formula.h"
 #include "support/methods.h"
+#include "support/step_graphs.h"
 #include "support/test.h"
 
 const int bas_labels[BAS_N] = {1, 0, 2};
 
 static int append_layer(struct adl_graph *graph, const char *name, int input, int k, int stride)
 {
-    struct adl_conv_attr conv = {.k = k,
-                                 .r = 3,
-                                 .s = 3,
-                                 .stride = stride,
-                                 .pad_top = 1,
-                                 .pad_left = 1,
-                                 .pad_bottom = 1,
-                                 .pad_right = 1,
-                                 .groups = 1};
+    struct adl_conv_attr conv = step_conv3(k);
+    conv.stride = stride;
     int x = adl_conv(graph, input, name, conv);
     x = adl_batchnorm(graph, x, adl_graph_name(graph, "%s_bn", name), BAS_EPS);
     return adl_sigmoid(graph, x, adl_graph_name(graph, "%s_sigmoid", name));

@@ -15,19 +15,14 @@
 #include "support/formula.h"
 #include "support/methods.h"
 #include "support/oracle.h"
+#include "support/step_graphs.h"
 
 /* 3x3 with bias, to k channels of the same size. */
 static struct adl_conv_attr conv3(int k)
 {
-    return (struct adl_conv_attr){.k = k,
-                                  .r = 3,
-                                  .s = 3,
-                                  .stride = 1,
-                                  .pad_top = 1,
-                                  .pad_left = 1,
-                                  .pad_bottom = 1,
-                                  .pad_right = 1,
-                                  .bias = true};
+    struct adl_conv_attr conv = step_conv3(k);
+    conv.bias = true;
+    return conv;
 }
 
 /* A small network with every kind of op: a residual with a convolution on each
@@ -101,11 +96,23 @@ static float **fill_params(const struct adl_graph *g)
     return params;
 }
 
-static void free_params(const struct adl_graph *g, float **params)
+static void close_graph(struct adl_graph *g, float **params)
 {
     for (int i = 0; i < adl_graph_param_count(g); i++)
         adl_free(params[i]);
     adl_free(params);
+    adl_graph_free(g);
+}
+
+/* Returns the graph of every op for side x side pixels and sets its parameters; close_graph() frees
+ * both. */
+static struct adl_graph *open_graph(int side, float ***params)
+{
+    struct adl_error err = {0};
+    struct adl_graph *g = every_op(side, side, &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(g);
+    *params = fill_params(g);
+    return g;
 }
 
 static void compare_output(const char *what, const struct adl_graph *g,
@@ -138,15 +145,15 @@ static void passes_keep_the_result(void)
         float **oracle = oracle_run(g, params, input, 1);
 
         /* Every subset of the passes. */
-        for (unsigned disabled = 0; disabled < 64; disabled++) {
-            struct adl_plan_options options = {.input_h = h, .input_w = w, .disabled = disabled};
+        for (unsigned without = 0; without < 64; without++) {
+            struct adl_plan_options options = {.input_h = h, .input_w = w, .disabled = without};
             struct adl_plan *plan =
                 adl_plan_create(g, (const float *const *)params, &options, &err);
             struct adl_session *session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
             TEST_OK(session ? 0 : -1, &err);
             if (session) {
                 char what[64];
-                snprintf(what, sizeof what, "%dx%d without passes %#x", h, w, disabled);
+                snprintf(what, sizeof what, "%dx%d without passes %#x", h, w, without);
                 memcpy(adl_session_input(session, 0), input, count * sizeof *input);
                 adl_session_run(session, 1);
                 adl_session_run(session, 1); /* nothing may be left over from a run */
@@ -158,9 +165,22 @@ static void passes_keep_the_result(void)
         }
         oracle_free(g, oracle);
         adl_free(input);
-        free_params(g, params);
-        adl_graph_free(g);
+        close_graph(g, params);
     }
+}
+
+/* Sets of passes that are left out. */
+static const unsigned disabled[] = {0, 63, ADL_PASS_CONCAT, ADL_PASS_FUSE | ADL_PASS_PLACE};
+
+/* Plans the graph of every op for 16x16 pixels. */
+static struct adl_plan *plan_16x16(const struct adl_graph *g, float *const *params,
+                                   unsigned without)
+{
+    struct adl_error err = {0};
+    const struct adl_plan_options options = {.input_h = 16, .input_w = 16, .disabled = without};
+    struct adl_plan *plan = adl_plan_create(g, (const float *const *)params, &options, &err);
+    TEST_OK(plan ? 0 : -1, &err);
+    return plan;
 }
 
 /* A plan for one size, used for others, whatever its passes were. */
@@ -168,14 +188,11 @@ static void resizing_keeps_the_result(void)
 {
     struct adl_error err = {0};
     static const int sizes[][2] = {{32, 32}, {17, 23}, {9, 5}, {70, 41}};
-    static const unsigned disabled[] = {0, 63, ADL_PASS_CONCAT, ADL_PASS_FUSE | ADL_PASS_PLACE};
-    struct adl_graph *from = every_op(16, 16, &err);
-    float **params = fill_params(from);
+    float **params;
+    struct adl_graph *from = open_graph(16, &params);
 
     for (size_t d = 0; d < ADL_COUNT(disabled); d++) {
-        struct adl_plan_options options = {.input_h = 16, .input_w = 16, .disabled = disabled[d]};
-        struct adl_plan *base = adl_plan_create(from, (const float *const *)params, &options, &err);
-        TEST_OK(base ? 0 : -1, &err);
+        struct adl_plan *base = plan_16x16(from, params, disabled[d]);
         for (size_t s = 0; base && s < ADL_COUNT(sizes); s++) {
             int h = sizes[s][0], w = sizes[s][1];
             struct adl_graph *g = every_op(h, w, &err);
@@ -200,8 +217,7 @@ static void resizing_keeps_the_result(void)
         }
         adl_plan_unref(base);
     }
-    free_params(from, params);
-    adl_graph_free(from);
+    close_graph(from, params);
 }
 
 /* The map is that of the network with other strides, the logits are those of the first, whether
@@ -211,14 +227,11 @@ static void two_ends_are_two_networks(void)
     struct adl_error err = {0};
     static const int strides[][2] = {{2, 1}, {1, 2}};
     static const int sizes[][2] = {{32, 32}, {17, 23}, {70, 41}};
-    static const unsigned disabled[] = {0, 63, ADL_PASS_CONCAT, ADL_PASS_FUSE | ADL_PASS_PLACE};
-    struct adl_graph *from = every_op(16, 16, &err);
-    float **params = fill_params(from);
+    float **params;
+    struct adl_graph *from = open_graph(16, &params);
 
     for (size_t d = 0; d < ADL_COUNT(disabled); d++) {
-        struct adl_plan_options options = {.input_h = 16, .input_w = 16, .disabled = disabled[d]};
-        struct adl_plan *base = adl_plan_create(from, (const float *const *)params, &options, &err);
-        TEST_OK(base ? 0 : -1, &err);
+        struct adl_plan *base = plan_16x16(from, params, disabled[d]);
         for (size_t s = 0; base && s < ADL_COUNT(sizes) * ADL_COUNT(strides); s++) {
             int h = sizes[s / 2][0], w = sizes[s / 2][1];
             struct adl_graph *of_logits = every_op(h, w, &err);
@@ -252,8 +265,7 @@ static void two_ends_are_two_networks(void)
         }
         adl_plan_unref(base);
     }
-    free_params(from, params);
-    adl_graph_free(from);
+    close_graph(from, params);
 }
 
 static void resizing_fails_cleanly(void)
@@ -288,8 +300,7 @@ static void resizing_fails_cleanly(void)
     adl_session_free(session);
     adl_graph_free(other);
     adl_graph_free(halved);
-    free_params(g, params);
-    adl_graph_free(g);
+    close_graph(g, params);
 }
 
 /* Convolutions that Winograd's algorithm is fastest for, with weights of several
@@ -334,8 +345,7 @@ static void packed_weights_are_limited(void)
     adl_session_free(session);
     adl_plan_unref(plan);
     oracle_free(g, oracle);
-    free_params(g, params);
-    adl_graph_free(g);
+    close_graph(g, params);
 }
 
 /* Each once, and overwritten then. */
@@ -391,15 +401,14 @@ static void released_parameters_are_not_read_again(void)
     oracle_free(g, oracle);
     adl_free(input);
     adl_free(released.times);
-    free_params(g, params);
-    adl_graph_free(g);
+    close_graph(g, params);
 }
 
 static void plans_shrink(void)
 {
     struct adl_error err = {0};
-    struct adl_graph *g = every_op(32, 32, &err);
-    float **params = fill_params(g);
+    float **params;
+    struct adl_graph *g = open_graph(32, &params);
     struct adl_plan_options all = {.input_h = 32, .input_w = 32};
     struct adl_plan_options none = all;
     none.disabled =
@@ -418,8 +427,7 @@ static void plans_shrink(void)
     adl_str_release(&text);
     adl_plan_unref(a);
     adl_plan_unref(b);
-    free_params(g, params);
-    adl_graph_free(g);
+    close_graph(g, params);
 }
 
 /* Each allocation of building a graph, then of planning it, fails in turn. */
@@ -451,21 +459,19 @@ static void memory_runs_out(void)
     }
     adl_session_free(session);
     CU_ASSERT_EQUAL(adl_mem_stats().live_blocks, before);
-    free_params(g, params);
-    adl_graph_free(g);
+    close_graph(g, params);
 }
 
 static void impossible_inputs_are_refused(void)
 {
     struct adl_error err = {0};
-    struct adl_graph *g = every_op(32, 32, &err);
-    float **params = fill_params(g);
+    float **params;
+    struct adl_graph *g = open_graph(32, &params);
     CU_ASSERT_PTR_NULL(adl_plan_create(g, (const float *const *)params,
                                        &(struct adl_plan_options){.input_h = 0, .input_w = 5},
                                        &err));
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_ARG);
-    free_params(g, params);
-    adl_graph_free(g);
+    close_graph(g, params);
 
     adl_error_clear(&err);
     g = adl_graph_create((struct adl_shape){2, 2, 3}, &err);

@@ -36,6 +36,38 @@ static float *golden_input(const struct test_net *net, int *batch, int *h, int *
     return nhwc;
 }
 
+/* A golden case with its weights and its input, `batch` images of h x w pixels and `image` floats
+ * each. */
+struct golden {
+    struct test_net net;
+    float *input;
+    int batch, h, w;
+    size_t image;
+};
+
+/* On failure the running test fails, and there is nothing to close. */
+static bool open_golden(struct golden *c, const char *test_case)
+{
+    if (test_net_open(&c->net, test_case) < 0 || test_net_fill(&c->net) < 0)
+        return false;
+    c->input = golden_input(&c->net, &c->batch, &c->h, &c->w);
+    c->image = (size_t)c->h * (size_t)c->w * 3;
+    return true;
+}
+
+static void close_golden(struct golden *c)
+{
+    adl_free(c->input);
+    test_net_close(&c->net);
+}
+
+/* Copies image n of the case to the session's image `slot`. */
+static void load(const struct golden *c, int n, struct adl_session *session, int slot)
+{
+    memcpy(adl_session_input(session, slot), c->input + (size_t)n * c->image,
+           c->image * sizeof *c->input);
+}
+
 /* Compares a tensor record with maps of all images, NHWC one after another. */
 static void check_record(const char *test_case, const char *name, const json_t *record,
                          const float *maps, int batch, struct adl_shape shape)
@@ -69,57 +101,54 @@ static void check_record(const char *test_case, const char *name, const json_t *
 static void check_stages(const char *test_case)
 {
     struct adl_error err = {0};
-    struct test_net net;
+    struct golden c;
     struct adl_plan *plan = NULL;
     struct adl_session *session = NULL;
-    int batch, h, w;
 
-    if (test_net_open(&net, test_case) < 0 || test_net_fill(&net) < 0)
+    if (!open_golden(&c, test_case))
         return;
-    float *input = golden_input(&net, &batch, &h, &w);
     struct adl_plan_options options = {
-        .input_h = h,
-        .input_w = w,
+        .input_h = c.h,
+        .input_w = c.w,
         .disabled = ADL_PASS_FOLD | ADL_PASS_FUSE | ADL_PASS_CONCAT | ADL_PASS_PLACE |
                     ADL_PASS_STRIP | ADL_PASS_PAIR,
     };
-    plan = adl_plan_create(net.graph, (const float *const *)net.params, &options, &err);
+    plan = adl_plan_create(c.net.graph, (const float *const *)c.net.params, &options, &err);
     session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
     TEST_OK(session ? 0 : -1, &err);
-    json_t *stages = golden_get(net.golden, "stages");
-    size_t count = json_array_size(stages), image = (size_t)h * (size_t)w * 3;
+    json_t *stages = golden_get(c.net.golden, "stages");
+    size_t count = json_array_size(stages);
     float **maps = adl_calloc(count, sizeof *maps);
 
-    for (int n = 0; session && n < batch; n++) {
-        memcpy(adl_session_input(session, 0), input + (size_t)n * image, image * sizeof *input);
+    for (int n = 0; session && n < c.batch; n++) {
+        load(&c, n, session, 0);
         adl_session_run(session, 1);
         for (size_t i = 0; i < count; i++) {
             const char *name = golden_string(json_array_get(stages, i), "name");
-            int value = adl_graph_find_value(net.graph, name);
+            int value = adl_graph_find_value(c.net.graph, name);
             if (value < 0) {
                 TEST_FAIL("%s: the graph has no value %s", test_case, name);
                 continue;
             }
-            size_t size = adl_shape_count(adl_graph_value(net.graph, value)->shape);
+            size_t size = adl_shape_count(adl_graph_value(c.net.graph, value)->shape);
             if (!maps[i])
-                maps[i] = adl_malloc((size_t)batch * size, sizeof **maps);
+                maps[i] = adl_malloc((size_t)c.batch * size, sizeof **maps);
             CU_ASSERT_EQUAL(adl_session_value(session, value, 0, maps[i] + (size_t)n * size), 0);
         }
     }
     for (size_t i = 0; i < count; i++) {
         const json_t *stage = json_array_get(stages, i);
         const char *name = golden_string(stage, "name");
-        int value = adl_graph_find_value(net.graph, name);
+        int value = adl_graph_find_value(c.net.graph, name);
         if (maps[i])
-            check_record(test_case, name, stage, maps[i], batch,
-                         adl_graph_value(net.graph, value)->shape);
+            check_record(test_case, name, stage, maps[i], c.batch,
+                         adl_graph_value(c.net.graph, value)->shape);
         adl_free(maps[i]);
     }
     adl_free(maps);
-    adl_free(input);
     adl_session_free(session);
     adl_plan_unref(plan);
-    test_net_close(&net);
+    close_golden(&c);
 }
 
 /* Winograd convolution must not cost accuracy: differences relative to the
@@ -197,35 +226,31 @@ static bool same_bits(const struct adl_session *x, int a, const struct adl_sessi
 static void check_plan(const char *test_case)
 {
     struct adl_error err = {0};
-    struct test_net net;
-    int batch, h, w;
+    struct golden c;
 
-    if (test_net_open(&net, test_case) < 0 || test_net_fill(&net) < 0)
+    if (!open_golden(&c, test_case))
         return;
-    float *input = golden_input(&net, &batch, &h, &w);
-    size_t image = (size_t)h * (size_t)w * 3;
-    struct adl_plan_options options = {.input_h = h, .input_w = w};
+    struct adl_plan_options options = {.input_h = c.h, .input_w = c.w};
     struct adl_pool *pool = adl_pool_create(2, &err);
     struct adl_plan *plan =
-        adl_plan_create(net.graph, (const float *const *)net.params, &options, &err);
+        adl_plan_create(c.net.graph, (const float *const *)c.net.params, &options, &err);
     /* Packed by both threads. */
     options.pool = pool;
     struct adl_plan *other =
-        adl_plan_create(net.graph, (const float *const *)net.params, &options, &err);
-    struct adl_session *one = plan ? adl_session_create(plan, NULL, batch, &err) : NULL;
+        adl_plan_create(c.net.graph, (const float *const *)c.net.params, &options, &err);
+    struct adl_session *one = plan ? adl_session_create(plan, NULL, c.batch, &err) : NULL;
     struct adl_session *two = other ? adl_session_create(other, pool, 3, &err) : NULL;
     TEST_OK(one && two ? 0 : -1, &err);
     if (one && two) {
-        for (int n = 0; n < batch; n++)
-            memcpy(adl_session_input(one, n), input + (size_t)n * image, image * sizeof *input);
-        adl_session_run(one, batch);
-        check_outputs(test_case, &net, one, batch);
+        for (int n = 0; n < c.batch; n++)
+            load(&c, n, one, n);
+        adl_session_run(one, c.batch);
+        check_outputs(test_case, &c.net, one, c.batch);
 
         /* Images 1 0 1 on two threads: two run side by side, the third is
          * spread over both. */
         for (int n = 0; n < 3; n++)
-            memcpy(adl_session_input(two, n), input + (size_t)((n + 1) % 2) * image,
-                   image * sizeof *input);
+            load(&c, (n + 1) % 2, two, n);
         adl_session_run(two, 3);
         CU_ASSERT(same_bits(two, 0, one, 1));
         CU_ASSERT(same_bits(two, 1, one, 0));
@@ -236,8 +261,7 @@ static void check_plan(const char *test_case)
     adl_plan_unref(plan);
     adl_plan_unref(other);
     adl_pool_free(pool);
-    adl_free(input);
-    test_net_close(&net);
+    close_golden(&c);
 }
 
 /* A plan that was made for from_h x from_w, and for MobileNet with a last stride of 2, is used for
@@ -245,39 +269,35 @@ static void check_plan(const char *test_case)
 static void check_resized(const char *test_case, int from_h, int from_w)
 {
     struct adl_error err = {0};
-    struct test_net net;
-    int batch, h, w;
+    struct golden c;
 
-    if (test_net_open(&net, test_case) < 0 || test_net_fill(&net) < 0)
+    if (!open_golden(&c, test_case))
         return;
-    float *input = golden_input(&net, &batch, &h, &w);
-    size_t image = (size_t)h * (size_t)w * 3;
-    struct adl_arch arch = net.arch;
+    struct adl_arch arch = c.net.arch;
     if (arch.backbone->has_options)
         arch.last_stride = 2;
     struct adl_graph *graph = adl_arch_build(&arch, from_h, from_w, &err);
     struct adl_plan_options options = {.input_h = from_h, .input_w = from_w};
     struct adl_plan *base =
-        graph ? adl_plan_create(graph, (const float *const *)net.params, &options, &err) : NULL;
-    for (int i = 0; i < adl_graph_param_count(net.graph); i++)
-        memset(net.params[i], 0xff, adl_graph_param(net.graph, i)->count * sizeof(float));
-    struct adl_plan *plan = base ? adl_plan_resize(base, net.graph, h, w, &err) : NULL;
+        graph ? adl_plan_create(graph, (const float *const *)c.net.params, &options, &err) : NULL;
+    for (int i = 0; i < adl_graph_param_count(c.net.graph); i++)
+        memset(c.net.params[i], 0xff, adl_graph_param(c.net.graph, i)->count * sizeof(float));
+    struct adl_plan *plan = base ? adl_plan_resize(base, c.net.graph, c.h, c.w, &err) : NULL;
     size_t own = base ? adl_plan_weight_bytes(base) : 0;
     adl_plan_unref(base);
-    struct adl_session *session = plan ? adl_session_create(plan, NULL, batch, &err) : NULL;
+    struct adl_session *session = plan ? adl_session_create(plan, NULL, c.batch, &err) : NULL;
     TEST_OK(session ? 0 : -1, &err);
     if (session) {
         CU_ASSERT(own > 0 && adl_plan_weight_bytes(plan) == 0);
-        for (int n = 0; n < batch; n++)
-            memcpy(adl_session_input(session, n), input + (size_t)n * image, image * sizeof *input);
-        adl_session_run(session, batch);
-        check_outputs(test_case, &net, session, batch);
+        for (int n = 0; n < c.batch; n++)
+            load(&c, n, session, n);
+        adl_session_run(session, c.batch);
+        check_outputs(test_case, &c.net, session, c.batch);
     }
     adl_session_free(session);
     adl_plan_unref(plan);
     adl_graph_free(graph);
-    adl_free(input);
-    test_net_close(&net);
+    close_golden(&c);
 }
 
 static void resized_plans_equal_pytorch(void)
@@ -294,31 +314,28 @@ static void resized_plans_equal_pytorch(void)
 static void two_ends_equal_pytorch(void)
 {
     struct adl_error err = {0};
-    struct test_net net;
-    int batch, h, w;
+    struct golden c;
 
-    if (test_net_open(&net, "mobilenet_v1_100_relu_cam") < 0 || test_net_fill(&net) < 0)
+    if (!open_golden(&c, "mobilenet_v1_100_relu_cam"))
         return;
-    float *input = golden_input(&net, &batch, &h, &w);
-    size_t image = (size_t)h * (size_t)w * 3;
     for (int from = 224; from <= 640; from += 416) {
-        struct adl_arch arch = net.arch;
+        struct adl_arch arch = c.net.arch;
         arch.last_stride = 2;
         struct adl_graph *graph = adl_arch_build(&arch, from, from, &err);
         struct adl_plan_options options = {.input_h = from, .input_w = from};
         struct adl_plan *base =
-            graph ? adl_plan_create(graph, (const float *const *)net.params, &options, &err) : NULL;
-        struct adl_plan *halved = base ? adl_plan_resize(base, graph, h, w, &err) : NULL;
-        struct adl_plan *plain = base ? adl_plan_resize(base, net.graph, h, w, &err) : NULL;
-        struct adl_plan *both = base ? adl_plan_with_map(base, net.graph, h, w, &err) : NULL;
+            graph ? adl_plan_create(graph, (const float *const *)c.net.params, &options, &err)
+                  : NULL;
+        struct adl_plan *halved = base ? adl_plan_resize(base, graph, c.h, c.w, &err) : NULL;
+        struct adl_plan *plain = base ? adl_plan_resize(base, c.net.graph, c.h, c.w, &err) : NULL;
+        struct adl_plan *both = base ? adl_plan_with_map(base, c.net.graph, c.h, c.w, &err) : NULL;
         CU_ASSERT_FATAL(halved && plain && both);
         struct adl_session *sessions[] = {adl_session_create(halved, NULL, 1, &err),
                                           adl_session_create(plain, NULL, 1, &err),
                                           adl_session_create(both, NULL, 1, &err)};
-        for (int n = 0; n < batch; n++) {
+        for (int n = 0; n < c.batch; n++) {
             for (int i = 0; i < 3; i++) {
-                memcpy(adl_session_input(sessions[i], 0), input + (size_t)n * image,
-                       image * sizeof *input);
+                load(&c, n, sessions[i], 0);
                 adl_session_run(sessions[i], 1);
             }
             size_t classes = (size_t)adl_plan_output_shape(both, ADL_OUTPUT_LOGITS).c;
@@ -340,8 +357,7 @@ static void two_ends_equal_pytorch(void)
         adl_plan_unref(base);
         adl_graph_free(graph);
     }
-    adl_free(input);
-    test_net_close(&net);
+    close_golden(&c);
 }
 
 static void stages_equal_pytorch(void)

@@ -164,15 +164,13 @@ static void check_tree(const struct adl_contour_finder *finder)
     }
 }
 
-/* Draws the next random image and finds all of its contours. */
-static void find_in_next(struct adl_contour_finder *finder, struct picture *picture,
-                         uint32_t *state)
+static void find(struct adl_contour_finder *finder, const struct picture *picture,
+                 enum adl_contour_choice which)
 {
     struct adl_error err = {0};
-    draw(picture, state);
-    TEST_OK(adl_contour_find(finder, picture->bytes, picture->height, picture->width, 0,
-                             ADL_CONTOURS_ALL, &err),
-            &err);
+    TEST_OK(
+        adl_contour_find(finder, picture->bytes, picture->height, picture->width, 0, which, &err),
+        &err);
 }
 
 /* Regions found by flood filling correspond one to one to the contours. */
@@ -184,7 +182,8 @@ static void fits_flooded_regions(void)
 
     for (int round = 0; round < 400; round++) {
         size_t regions = 0;
-        find_in_next(&finder, &picture, &state);
+        draw(&picture, &state);
+        find(&finder, &picture, ADL_CONTOURS_ALL);
         check_tree(&finder);
         for (int i = 0; i < picture.height * picture.width; i++) {
             if (picture.bytes[i] > 1)
@@ -205,16 +204,14 @@ static void fits_flooded_regions(void)
 static void outermost_are_the_roots(void)
 {
     struct adl_contour_finder all = {0}, outermost = {0};
-    struct adl_error err = {0};
     struct picture picture;
     uint32_t state = 21;
 
     for (int round = 0; round < 400; round++) {
         size_t roots = 0;
-        find_in_next(&all, &picture, &state);
-        TEST_OK(adl_contour_find(&outermost, picture.bytes, picture.height, picture.width, 0,
-                                 ADL_CONTOURS_OUTERMOST, &err),
-                &err);
+        draw(&picture, &state);
+        find(&all, &picture, ADL_CONTOURS_ALL);
+        find(&outermost, &picture, ADL_CONTOURS_OUTERMOST);
         for (size_t i = 0; i < all.count; i++) {
             if (all.items[i].parent >= 0)
                 continue;

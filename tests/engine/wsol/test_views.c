@@ -10,6 +10,7 @@
 #include "base/size.h"
 #include "ops/ops.h"
 #include "support/formula.h"
+#include "support/step_graphs.h"
 #include "wsol/boxes.h"
 #include "wsol/session_cam.h"
 #include "wsol/views.h"
@@ -23,15 +24,9 @@ static struct adl_graph *make_graph(int last_stride)
 {
     struct adl_error err = {0};
     struct adl_graph *g = adl_graph_create((struct adl_shape){H, W, 3}, &err);
-    struct adl_conv_attr conv = {.k = 8,
-                                 .r = 3,
-                                 .s = 3,
-                                 .stride = 4,
-                                 .pad_top = 1,
-                                 .pad_left = 1,
-                                 .pad_bottom = 1,
-                                 .pad_right = 1,
-                                 .bias = true};
+    struct adl_conv_attr conv = step_conv3(8);
+    conv.stride = 4;
+    conv.bias = true;
     int x = adl_relu(g, adl_conv(g, 0, "first", conv), "first_relu");
     conv.stride = last_stride;
     x = adl_relu(g, adl_conv(g, x, "second", conv), "second_relu");
