@@ -25,10 +25,10 @@ void conv_run_close(struct conv_run *run);
 /* Fills run->out; returns false if the algorithm does not support the convolution. */
 bool conv_run_by(struct conv_run *run, const struct adl_conv_algorithm *algorithm,
                  const struct adl_kernels *kernels, bool with_residual);
-/* Computes output i by the definition, without the clamp. Padding counts as zeros, so a NaN weight
- * makes the output NaN there too, as in PyTorch. */
-double conv_run_definition(const struct conv_run *run, size_t i, bool with_residual);
-/* Returns whether every input of output i is zero. */
-bool conv_run_sees_zeros(const struct conv_run *run, size_t i);
+/* Computes the outputs by the definition, without the clamp, to want[out_count]. Padding counts as
+ * zeros, so a NaN weight makes the output NaN there too, as in PyTorch. */
+void conv_run_define(const struct conv_run *run, bool with_residual, double *want);
+/* Returns whether every input of an output pixel is zero; of a convolution with one group. */
+bool conv_run_sees_zeros(const struct conv_run *run, size_t pixel);
 
 #endif

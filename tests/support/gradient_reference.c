@@ -38,6 +38,8 @@ static int same_padding(int in, int out, int size, int stride)
     return total > 0 ? total / 2 : 0;
 }
 
+/* The innermost loop runs over the outputs of a group, with the weights transposed to [r, s, c][k]
+ * for it: finite differences run each convolution a hundred times. */
 static void run_conv(const struct call *call)
 {
     const struct adl_conv_attr *a = call->node->attr;
@@ -45,22 +47,34 @@ static void run_conv(const struct call *call)
     int groups = a->groups ? a->groups : 1, group_c = in.c / groups, group_k = out.c / groups;
     int top = a->tf_same ? same_padding(in.h, out.h, a->r, a->stride) : a->pad_top;
     int left = a->tf_same ? same_padding(in.w, out.w, a->s, a->stride) : a->pad_left;
+    int taps = a->r * a->s;
+    double *weights = adl_malloc((size_t)(taps * group_c * out.c), sizeof *weights);
+
+    for (int k = 0; k < out.c; k++)
+        for (int c = 0; c < group_c; c++)
+            for (int tap = 0; tap < taps; tap++)
+                weights[(tap * group_c + c) * out.c + k] =
+                    call->params[0][(k * group_c + c) * taps + tap];
     for (int n = 0; n < call->batch; n++)
         for (int p = 0; p < out.h; p++)
-            for (int q = 0; q < out.w; q++)
-                for (int k = 0; k < out.c; k++) {
-                    double sum = a->bias ? call->params[1][k] : 0;
-                    for (int r = 0; r < a->r; r++)
-                        for (int s = 0; s < a->s; s++) {
-                            int h = p * a->stride + r - top, w = q * a->stride + s - left;
-                            if (h < 0 || h >= in.h || w < 0 || w >= in.w)
-                                continue;
-                            for (int c = 0; c < group_c; c++)
-                                sum += call->in[0][at(in, n, h, w, k / group_k * group_c + c)] *
-                                       call->params[0][((k * group_c + c) * a->r + r) * a->s + s];
+            for (int q = 0; q < out.w; q++) {
+                double *sums = call->out + at(out, n, p, q, 0);
+                for (int k = 0; k < out.c; k++)
+                    sums[k] = a->bias ? call->params[1][k] : 0;
+                for (int tap = 0; tap < taps; tap++) {
+                    int h = p * a->stride + tap / a->s - top, w = q * a->stride + tap % a->s - left;
+                    if (h < 0 || h >= in.h || w < 0 || w >= in.w)
+                        continue;
+                    for (int c = 0; c < group_c; c++)
+                        for (int g = 0; g < groups; g++) {
+                            double x = call->in[0][at(in, n, h, w, g * group_c + c)];
+                            const double *from = weights + (tap * group_c + c) * out.c;
+                            for (int k = g * group_k; k < (g + 1) * group_k; k++)
+                                sums[k] += x * from[k];
                         }
-                    call->out[at(out, n, p, q, k)] = sum;
                 }
+            }
+    adl_free(weights);
 }
 
 static void run_batchnorm(const struct call *call)

@@ -12,6 +12,7 @@
 #include "kernels/blas.h"
 #include "kernels/conv.h"
 #include "ops/ops.h"
+#include "support/conv_run.h"
 #include "support/formula.h"
 #include "support/isas.h"
 
@@ -60,29 +61,12 @@ static const struct conv_case {
 };
 
 /* What one case has to give: clamp(scale * conv + bias + residual), in double. */
-static double *expected(const struct conv_case *t, struct adl_shape in, struct adl_shape out,
-                        const float *x, const float *weights, const float *scale, const float *bias,
-                        const float *residual, double lo, double hi)
+static double *expected(const struct conv_run *run, bool with_residual)
 {
-    int group_c = t->c / t->groups, group_k = t->k / t->groups;
-    double *want = adl_malloc(adl_shape_count(out), sizeof *want);
-    for (int i = 0; i < out.h * out.w * out.c; i++) {
-        int k = i % out.c, q = i / out.c % out.w, p = i / out.c / out.w;
-        double sum = 0;
-        for (int r = 0; r < t->r; r++)
-            for (int s = 0; s < t->s; s++)
-                for (int c = 0; c < group_c; c++) {
-                    int row = p * t->stride + r - t->top, column = q * t->stride + s - t->left;
-                    if (row < 0 || row >= in.h || column < 0 || column >= in.w)
-                        continue;
-                    sum += (double)x[(row * in.w + column) * in.c + k / group_k * group_c + c] *
-                           (double)weights[((k * group_c + c) * t->r + r) * t->s + s];
-                }
-        sum = sum * (double)scale[k] + (double)bias[k];
-        if (residual)
-            sum += (double)residual[i];
-        want[i] = fmin(fmax(sum, lo), hi);
-    }
+    double *want = adl_malloc(run->out_count, sizeof *want);
+    conv_run_define(run, with_residual, want);
+    for (size_t i = 0; i < run->out_count; i++)
+        want[i] = fmin(fmax(want[i], (double)run->conv.lo), (double)run->conv.hi);
     return want;
 }
 
@@ -126,11 +110,19 @@ static void check_conv(const struct adl_conv_algorithm *algorithm,
         return;
 
     float *x = random_floats("x", adl_shape_count(in));
-    float *weights = random_floats("w", k * (c / (size_t)t->groups) * (size_t)(t->r * t->s));
+    size_t weight_count = k * (c / (size_t)t->groups) * (size_t)(t->r * t->s);
+    float *weights = random_floats("w", weight_count);
     float *scale = random_floats("scale", k), *bias = random_floats("bias", k);
     float *residual = random_floats("residual", adl_shape_count(out));
-    double *want = expected(t, in, out, x, weights, scale, bias, epilogue ? residual : NULL,
-                            (double)conv.lo, (double)conv.hi);
+    const struct conv_run run = {.conv = conv,
+                                 .x = x,
+                                 .weights = weights,
+                                 .scale = scale,
+                                 .bias = bias,
+                                 .residual = residual,
+                                 .weight_count = weight_count,
+                                 .out_count = out_pixels * k};
+    double *want = expected(&run, epilogue);
 
     float *packed = adl_malloc(algorithm->packed_floats(algorithm, &conv, kernels), sizeof *packed);
     float *scratch =

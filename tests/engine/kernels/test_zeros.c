@@ -41,17 +41,20 @@ static void clear(struct conv_run *run, struct adl_rng *rng, int round)
 static void compare(const struct conv_run *run, const struct adl_conv_algorithm *algorithm,
                     const struct adl_kernels *kernels, bool with_residual, size_t *zeros)
 {
-    for (size_t i = 0; i < run->out_count; i++) {
-        size_t k = i % (size_t)run->conv.k;
-        float want = with_residual ? run->bias[k] + run->residual[i] : run->bias[k];
-        if (!conv_run_sees_zeros(run, i))
+    size_t channels = (size_t)run->conv.k;
+    for (size_t pixel = 0; pixel < run->out_count / channels; pixel++) {
+        if (!conv_run_sees_zeros(run, pixel))
             continue;
-        *zeros += 1;
-        if (run->out[i] != want) {
-            TEST_FAIL("%s %s %dx%d: output %zu of zeros is %.9g, not the bias %.9g", kernels->name,
-                      algorithm->name, run->conv.r, run->conv.s, i, (double)run->out[i],
-                      (double)want);
-            return;
+        *zeros += channels;
+        for (size_t k = 0; k < channels; k++) {
+            size_t i = pixel * channels + k;
+            float want = with_residual ? run->bias[k] + run->residual[i] : run->bias[k];
+            if (run->out[i] != want) {
+                TEST_FAIL("%s %s %dx%d: output %zu of zeros is %.9g, not the bias %.9g",
+                          kernels->name, algorithm->name, run->conv.r, run->conv.s, i,
+                          (double)run->out[i], (double)want);
+                return;
+            }
         }
     }
 }
