@@ -203,11 +203,13 @@ coverage:
 coverage-run: $(UNIT)
 	@OBJ='$(OBJ)' UNIT='$(UNIT)' .ci/coverage $(TEST)
 
-#: make soak            the slow tests: ONNX Runtime and OpenCV on ONNX files of all sizes and batches,
-#:                      and the installed service under systemd, in a Debian 12 in a container (needs
-#:                      root; the Debian is made once, in the build directory)
+#: make soak            the slow tests: all unit tests under ASan and UBSan, whole networks among them;
+#:                      ONNX Runtime and OpenCV on ONNX files of all sizes and batches; and the
+#:                      installed service under systemd, in a Debian 12 in a container (needs root; the
+#:                      Debian is made once, in the build directory)
 soak: $(PROGRAM)
 	@.ci/deps --optional soak
+	@SLOW=1 $(MAKE) --no-print-directory SAN=address,undefined check
 	@SLOW=1 tests/onnx/run.sh; status=$$?; [ $$status = 77 ] || exit $$status
 	@SLOW=1 tests/opencv/run.sh; status=$$?; [ $$status = 77 ] || exit $$status
 	@BUILD='$(BUILD)' tests/soak/systemd.sh; status=$$?; [ $$status = 77 ] || exit $$status

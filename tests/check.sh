@@ -4,7 +4,8 @@
 # BUILD/check/ and shown where something failed. The end repeats which stages
 # failed, then what was skipped and why, then the sum.
 #
-# From the environment: MAKE BUILD OBJ PROGRAM UNIT, and SAN for a flavour.
+# From the environment: MAKE BUILD OBJ PROGRAM UNIT, SAN for a flavour, and SLOW=1 for the
+# tests of whole networks under a sanitizer as well.
 # Arguments select suites or tests: then only the unit tests run.
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -101,15 +102,12 @@ finish() {
 }
 
 # Newer kernels randomise the address space more than the ThreadSanitizer of GCC 12
-# can handle. The native tests run in one process, because those that measure time
-# would disturb each other; under AddressSanitizer the networks take minutes, so
-# there one process for each processor, and then one for those that measure time
-# (TEST_ALONE).
-unit=("$UNIT")
-[[ $SAN == *address* ]] && unit=("$UNIT" --jobs "$(nproc)")
+# can handle. One process for each processor, and then one for the tests that fail if
+# something takes long (TEST_ALONE).
+unit=("$UNIT" --jobs "$(nproc)")
 # A container may not be allowed to change it; what it has may do.
 [[ $SAN == *thread* ]] && setarch "$(uname -m)" -R true 2>/dev/null &&
-    unit=(setarch "$(uname -m)" -R "$UNIT")
+    unit=(setarch "$(uname -m)" -R "${unit[@]}")
 
 # on_cpu PATH FLAG...: the suites of the kernels on another path than the one this
 # processor gets by itself, if it has the flags.

@@ -3,7 +3,8 @@
  *     unit-tests [--quick] [--jobs N] [NAME...]
  *
  * Runs all tests, or those whose suite or own name contains a NAME. With --quick
- * the tests marked TEST_SLOW are left out; how many is printed. A test that took
+ * the tests marked TEST_SLOW are left out, and under a sanitizer, without SLOW=1 in
+ * the environment, those marked TEST_UNWATCHED; how many is printed. A test that took
  * a second or more shows its wall time, so that a new slow one is noticed. Ends
  * with the line "N passed, N failed, N skipped"; exits 1 if a test failed or none
  * was selected.
@@ -28,11 +29,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/size.h"
 #include "kernels/blas.h"
 #include "support/test.h"
 
 static struct test_suite *suites; /* sorted by name */
-static struct test_mark *slow_tests, *alone_tests;
+static struct test_mark *slow_tests, *alone_tests, *unwatched_tests;
 static bool test_failed, test_skipped;
 static char tmp_dir[] = "/tmp/adl-unit-XXXXXX"; /* one for each process */
 
@@ -55,6 +57,22 @@ void test_mark_alone(struct test_mark *mark)
 {
     mark->next = alone_tests;
     alone_tests = mark;
+}
+
+void test_mark_unwatched(struct test_mark *mark)
+{
+    mark->next = unwatched_tests;
+    unwatched_tests = mark;
+}
+
+bool test_watched(void)
+{
+#if defined __SANITIZE_THREAD__ || defined __SANITIZE_ADDRESS__
+    const char *slow = getenv("SLOW");
+    return !slow || !*slow;
+#else
+    return false;
+#endif
 }
 
 void test_fail(const char *file, int line, const char *fmt, ...)
@@ -175,7 +193,7 @@ static struct {
 /* The memory that is shared by the processes of a run. */
 static struct progress {
     atomic_uint next; /* index of the first selected test that no process has taken */
-    atomic_uint counts[VERDICTS], left_out;
+    atomic_uint counts[VERDICTS], left_out, unwatched;
     const char *running[MAX_JOBS]; /* the test of each process, NULL after the last */
 } * progress;
 
@@ -202,7 +220,7 @@ static enum verdict run_test(CU_pSuite suite, const CU_TestInfo *test)
  * takes all. */
 static void run_tests(int job, enum selection selection)
 {
-    unsigned number = 0, left_out = 0, mine = atomic_fetch_add(&progress->next, 1);
+    unsigned number = 0, left_out = 0, unwatched = 0, mine = atomic_fetch_add(&progress->next, 1);
 
     CU_basic_set_mode(CU_BRM_SILENT);
     if (CU_initialize_registry() != CUE_SUCCESS || !mkdtemp(tmp_dir))
@@ -220,6 +238,10 @@ static void run_tests(int job, enum selection selection)
                 left_out++;
                 continue;
             }
+            if (test_watched() && has_mark(test, unwatched_tests)) {
+                unwatched++;
+                continue;
+            }
             if (number++ != mine)
                 continue;
             if (!titled)
@@ -232,7 +254,8 @@ static void run_tests(int job, enum selection selection)
         }
     }
     progress->running[job] = NULL;
-    progress->left_out = left_out; /* the same in every process */
+    progress->left_out = left_out; /* the same in every process of a selection */
+    progress->unwatched = ADL_MAX(unwatched, progress->unwatched);
     CU_cleanup_registry();
     remove_tree(tmp_dir);
 }
@@ -313,10 +336,14 @@ int main(int argc, char **argv)
 
     unsigned passed = progress->counts[PASSED], failed = progress->counts[FAILED];
     unsigned skipped = progress->counts[SKIPPED], left_out = progress->left_out;
-    if (passed + failed + skipped + left_out == 0)
+    unsigned unwatched = progress->unwatched;
+    if (passed + failed + skipped + left_out + unwatched == 0)
         printf("no suite or test has such a name\n");
     if (left_out > 0)
         printf("%u slow tests were left out; run without --quick for all\n", left_out);
+    if (unwatched > 0)
+        printf("%u tests of whole networks were left out; `make soak` runs them under sanitizers\n",
+               unwatched);
     printf("%u passed, %u failed, %u skipped\n", passed, failed, skipped);
-    return failed > 0 || passed + skipped + left_out == 0 ? 1 : 0;
+    return failed > 0 || passed + skipped + left_out + unwatched == 0 ? 1 : 0;
 }

@@ -35,8 +35,8 @@ void test_register(struct test_suite *suite);
     }                                                                                              \
     _Static_assert(true, "")
 
-/* One entry in the list of slow tests or of tests that run alone; TEST_SLOW and TEST_ALONE define
- * them. */
+/* One entry in the list of slow tests, of tests that run alone, or of those that no sanitizer
+ * watches; TEST_SLOW, TEST_ALONE and TEST_UNWATCHED define them. */
 struct test_mark {
     void (*run)(void);
     struct test_mark *next;
@@ -44,6 +44,7 @@ struct test_mark {
 
 void test_mark_slow(struct test_mark *mark);
 void test_mark_alone(struct test_mark *mark);
+void test_mark_unwatched(struct test_mark *mark);
 
 #define TEST_MARK(kind, function)                                                                  \
     static struct test_mark function##_##kind = {function, 0};                                     \
@@ -61,6 +62,10 @@ void test_mark_alone(struct test_mark *mark);
  * after the others, except with --quick. */
 #define TEST_ALONE(function) TEST_MARK(alone, function)
 
+/* Marks a test that is left out where TEST_WATCHED holds, because others run the same code: one
+ * that compares the numbers of a whole network, for example. */
+#define TEST_UNWATCHED(function) TEST_MARK(unwatched, function)
+
 /* Factor on time limits under ThreadSanitizer, which slows code down five to fifteen times; tests
  * with much work also do less of it where this is above 1. */
 #ifdef __SANITIZE_THREAD__
@@ -69,13 +74,11 @@ void test_mark_alone(struct test_mark *mark);
 #define TEST_SLOWDOWN 1
 #endif
 
-/* Whether memory or threads are watched by a sanitizer, which makes the networks ten times slower:
- * tests that run several of them then run one, which has the same code. */
-#if defined __SANITIZE_THREAD__ || defined __SANITIZE_ADDRESS__
-#define TEST_WATCHED true
-#else
-#define TEST_WATCHED false
-#endif
+/* Whether a sanitizer watches memory or threads, which makes whole networks ten times slower, and
+ * the environment does not ask for everything (SLOW=1, as `make soak` does). Tests that run several
+ * networks then run one: each op and kernel has tests of its own, at small sizes. */
+bool test_watched(void);
+#define TEST_WATCHED test_watched()
 
 /* Fails the running test with a formatted message; the test continues. */
 void test_fail(const char *file, int line, const char *fmt, ...) ADL_PRINTF(3, 4);

@@ -345,6 +345,10 @@ static void mobilenet_v1(void)
 TEST_SUITE(train_goldens, {"vgg16 with drop masks", vgg16},
            {"resnet50 with importance maps", resnet50}, {"resnet50_se", resnet50_se},
            {"inception_v3", inception_v3}, {"mobilenet_v1, all three", mobilenet_v1});
+TEST_UNWATCHED(vgg16);
+TEST_UNWATCHED(resnet50);
+TEST_UNWATCHED(resnet50_se);
+TEST_UNWATCHED(inception_v3);
 TEST_SLOW(vgg16);
 TEST_SLOW(resnet50);
 TEST_SLOW(resnet50_se);
