@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -107,4 +108,75 @@ void *test_form(const void *bytes, size_t length, int count, size_t *form_length
     void *result = adl_str_take(&form, form_length, &err);
     adl_str_release(&form);
     return result;
+}
+
+bool test_service_open(struct test_service *service, int width, int height, const char *const *more)
+{
+    const char *arguments[20] = {"--model", test_small_model()};
+
+    if (!arguments[1])
+        return false;
+    for (size_t i = 0; more && more[i] && i < 17; i++)
+        arguments[i + 2] = more[i];
+    if (!service->jpeg)
+        service->jpeg = test_picture(TEST_JPEG, width, height, &service->jpeg_length);
+    if (!service->png)
+        service->png = test_picture(TEST_PNG, 61, 83, &service->png_length);
+    return service->jpeg && service->png && test_server_start(&service->server, arguments) == 0 &&
+           test_server_ready(&service->server) == 0;
+}
+
+void test_service_close(struct test_service *service)
+{
+    CU_ASSERT_EQUAL(test_server_stop(&service->server), 0);
+    test_service_release(service);
+}
+
+void test_service_release(struct test_service *service)
+{
+    adl_free(service->jpeg);
+    adl_free(service->png);
+    service->jpeg = service->png = NULL;
+}
+
+struct test_reply test_post(const struct test_server *server, const char *target,
+                            const char *headers, const void *body, size_t length)
+{
+    struct test_reply reply;
+    test_request(server, "POST", target, headers, body, length, &reply);
+    return reply;
+}
+
+struct test_reply test_get(const struct test_server *server, const char *method, const char *target,
+                           const char *headers)
+{
+    struct test_reply reply;
+    test_request(server, method, target, headers, NULL, 0, &reply);
+    return reply;
+}
+
+bool test_header_is(const struct test_reply *reply, const char *name, const char *want)
+{
+    const char *value = test_reply_header(reply, name);
+    return value && !strcmp(value, want);
+}
+
+int test_next_status(int fd)
+{
+    struct test_reply reply;
+    test_receive(fd, false, &reply);
+    test_reply_release(&reply);
+    return reply.status;
+}
+
+double test_metric(const struct test_server *server, const char *name)
+{
+    struct test_reply reply;
+    double value = -1;
+    test_request(server, "GET", "/metrics", NULL, NULL, 0, &reply);
+    const char *at = reply.body ? strstr(reply.body, name) : NULL;
+    if (at)
+        value = strtod(at + strlen(name), NULL);
+    test_reply_release(&reply);
+    return value;
 }

@@ -51,16 +51,6 @@ static bool is_logged(const char *text)
     return found;
 }
 
-static double metric(const char *name)
-{
-    struct test_reply reply;
-    test_request(&server, "GET", "/metrics", NULL, NULL, 0, &reply);
-    const char *at = reply.body ? strstr(reply.body, name) : NULL;
-    double value = at ? strtod(at + strlen(name), NULL) : -1;
-    test_reply_release(&reply);
-    return value;
-}
-
 static void send_picture(int fd, const char *more, const void *bytes, size_t length)
 {
     test_send_text(fd, POST_HEAD "%sContent-Length: %zu\r\n\r\n", more, length);
@@ -154,7 +144,7 @@ static void answers_pictures(void)
     CU_ASSERT(test_closed(fd));
     close(fd);
     CU_ASSERT(is_logged("POST /localize 200"));
-    CU_ASSERT_EQUAL(metric("adl_jobs_abandoned_total{reason=\"disconnected\"} "), 0);
+    CU_ASSERT_EQUAL(test_metric(&server, "adl_jobs_abandoned_total{reason=\"disconnected\"} "), 0);
     close_server();
 }
 
@@ -256,9 +246,9 @@ static void answers_under_load(void)
     /* Only the connection that asks is left. */
     double open = 0;
     for (int i = 0; i < 300 && open != 1; i++, poll(NULL, 0, 10))
-        open = metric("\nadl_http_connections ");
+        open = test_metric(&server, "\nadl_http_connections ");
     CU_ASSERT_EQUAL(open, 1);
-    CU_ASSERT_EQUAL(metric("\nadl_http_requests_in_flight "), 1);
+    CU_ASSERT_EQUAL(test_metric(&server, "\nadl_http_requests_in_flight "), 1);
     close_server();
 }
 
@@ -271,19 +261,21 @@ static void drops_work_for_clients_that_reset(void)
     void *form = test_form(slow, length, 20, &form_length);
     for (int half = 0; half < 2; half++) {
         struct linger now = {1, 0};
-        double before = metric("adl_jobs_abandoned_total{reason=\"disconnected\"} "), dropped = 0;
+        double before = test_metric(&server, "adl_jobs_abandoned_total{reason=\"disconnected\"} "),
+               dropped = 0;
         int fd = test_connect(&server);
         test_send_text(fd, FORM_HEAD "Content-Length: %zu\r\n\r\n", form_length);
         test_send(fd, form, form_length);
         if (half)
             shutdown(fd, SHUT_WR);
-        for (int i = 0; i < 400 && metric("adl_queue_depth{model=\"default\"} ") < 1; i++)
+        for (int i = 0; i < 400 && test_metric(&server, "adl_queue_depth{model=\"default\"} ") < 1;
+             i++)
             poll(NULL, 0, 5);
         /* After a shutdown the kernel sends a reset for this as well. */
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
         close(fd);
         for (int i = 0; i < 200 && dropped <= before; i++, poll(NULL, 0, 20))
-            dropped = metric("adl_jobs_abandoned_total{reason=\"disconnected\"} ");
+            dropped = test_metric(&server, "adl_jobs_abandoned_total{reason=\"disconnected\"} ");
         if (dropped <= before)
             TEST_FAIL("%s: nothing was dropped", half ? "half-closed" : "open");
     }
