@@ -1,16 +1,10 @@
 /* The program as a user runs it: exit status, stdout and stderr, files read and
  * written. The environment variable ADL_SERVER names the program. */
 
-#include <fcntl.h>
 #include <jansson.h>
-#include <math.h>
-#include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -22,86 +16,8 @@
 #include "models/file/save.h"
 #include "models/model.h"
 #include "server/commands/subcommands.h"
-#include "support/program.h"
+#include "support/command_run.h"
 #include "support/test.h"
-
-#define TINY "mobilenet_v1", "--width", "0.25", "--num-classes", "3"
-
-struct result {
-    int status;
-    char *out, *err; /* what was written; owned */
-};
-
-/* A path in the scratch directory, valid until the eighth call after this one. */
-static const char *tmp(const char *name)
-{
-    static char paths[8][300];
-    static int next;
-    char *path = paths[next++ % 8];
-    snprintf(path, sizeof paths[0], "%s/%s", test_tmp_dir(), name);
-    return path;
-}
-
-static char *slurp(const char *path)
-{
-    struct adl_error err = {0};
-    size_t length;
-    char *text = adl_file_read(path, 64 << 20, &length, &err);
-    if (!text)
-        TEST_FAIL("%s", err.message);
-    return text ? text : adl_strdup("");
-}
-
-#define RUN(...) run_program((const char *[]){program_path(), __VA_ARGS__, NULL})
-
-static struct result run_program(const char *const *argv)
-{
-    posix_spawn_file_actions_t files;
-    struct result result = {.status = -1};
-    char out[300], err[300];
-    int status;
-    pid_t pid;
-
-    snprintf(out, sizeof out, "%s/stdout", test_tmp_dir());
-    snprintf(err, sizeof err, "%s/stderr", test_tmp_dir());
-    posix_spawn_file_actions_init(&files);
-    posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
-    posix_spawn_file_actions_addopen(&files, 1, out, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    posix_spawn_file_actions_addopen(&files, 2, err, O_WRONLY | O_CREAT | O_TRUNC, 0600);
-    if (posix_spawn(&pid, argv[0], &files, NULL, (char *const *)(uintptr_t)argv, environ) == 0 &&
-        waitpid(pid, &status, 0) == pid && WIFEXITED(status))
-        result.status = WEXITSTATUS(status);
-    posix_spawn_file_actions_destroy(&files);
-    result.out = slurp(out);
-    result.err = slurp(err);
-    return result;
-}
-
-static void release(struct result *result)
-{
-    adl_free(result->out);
-    adl_free(result->err);
-}
-
-static size_t lines(const char *text)
-{
-    size_t count = 0;
-    for (; *text; text++)
-        count += *text == '\n';
-    return count;
-}
-
-/* Checks the exit status, and that stderr has one line on failure, none on success. */
-static void expect(struct result result, int status, const char *what)
-{
-    if (result.status != status)
-        TEST_FAIL("%s: exit %d instead of %d: %s", what, result.status, status, result.err);
-    if (lines(result.err) != (status ? 1 : 0))
-        TEST_FAIL("%s: stderr has %zu lines: %s", what, lines(result.err), result.err);
-    if (status && strncmp(result.err, "adl-server: ", 12) != 0)
-        TEST_FAIL("%s: stderr is \"%s\"", what, result.err);
-    release(&result);
-}
 
 /* --- usage -------------------------------------------------------------------------- */
 
@@ -109,27 +25,27 @@ static void explains_itself(void)
 {
     if (!program_exists())
         return;
-    struct result all = RUN("--help"), version = RUN("--version");
+    struct command_result all = RUN("--help"), version = RUN("--version");
     CU_ASSERT_PTR_NOT_NULL(strstr(version.out, "adl-server " ADL_VERSION));
     CU_ASSERT_PTR_NOT_NULL(strstr(version.out, "OpenBLAS"));
-    expect(version, 0, "--version");
+    command_expect(version, 0, "--version");
     for (size_t i = 0; adl_commands[i]; i++) {
         const char *name = adl_commands[i]->name;
         CU_ASSERT_PTR_NOT_NULL(strstr(all.out, adl_commands[i]->summary));
-        struct result help = RUN(name, "--help");
+        struct command_result help = RUN(name, "--help");
         CU_ASSERT_PTR_NOT_NULL(strstr(help.out, "Usage: adl-server "));
-        expect(help, 0, name);
-        struct result wrong = RUN(name, "--no-such-thing");
+        command_expect(help, 0, name);
+        struct command_result wrong = RUN(name, "--no-such-thing");
         CU_ASSERT_STRING_EQUAL(wrong.out, "");
         CU_ASSERT_PTR_NOT_NULL(strstr(wrong.err, "unknown option --no-such-thing"));
-        expect(wrong, 2, name);
+        command_expect(wrong, 2, name);
     }
-    expect(all, 0, "--help");
-    struct result typo = RUN("convrt");
+    command_expect(all, 0, "--help");
+    struct command_result typo = RUN("convrt");
     CU_ASSERT_PTR_NOT_NULL(strstr(typo.err, "did you mean convert?"));
-    expect(typo, 2, "convrt");
-    struct result bare = run_program((const char *[]){program_path(), NULL});
-    expect(bare, 2, "no subcommand");
+    command_expect(typo, 2, "convrt");
+    struct command_result bare = command_run((const char *[]){program_path(), NULL});
+    command_expect(bare, 2, "no subcommand");
 }
 
 /* Output of less than a stdio buffer, and of more: then an earlier write has failed. */
@@ -141,11 +57,11 @@ static void says_why_results_are_lost(void)
     if (!program_exists())
         return;
     for (size_t i = 0; i < ADL_COUNT(cases); i++) {
-        struct result lost =
-            run_program((const char *[]){"/bin/sh", "-c", cases[i], program_path(), NULL});
+        struct command_result lost =
+            command_run((const char *[]){"/bin/sh", "-c", cases[i], program_path(), NULL});
         CU_ASSERT_PTR_NOT_NULL(strstr(lost.err, "cannot write to standard output"));
         CU_ASSERT_PTR_NULL(strstr(lost.err, "Input/output error"));
-        expect(lost, 1, cases[i]);
+        command_expect(lost, 1, cases[i]);
     }
 }
 
@@ -155,73 +71,32 @@ static void completes_shells(void)
         return;
     static const char *const shells[] = {"bash", "zsh", "fish"};
     for (size_t i = 0; i < ADL_COUNT(shells); i++) {
-        struct result result = RUN("completion", shells[i]);
+        struct command_result result = RUN("completion", shells[i]);
         for (size_t c = 0; adl_commands[c]; c++)
             for (const struct adl_option *o = adl_command_options(adl_commands[c]); o->name; o++)
                 if (!strstr(result.out, o->name))
                     TEST_FAIL("the %s completion lacks --%s", shells[i], o->name);
-        expect(result, 0, shells[i]);
+        command_expect(result, 0, shells[i]);
     }
-    expect(RUN("completion", "csh"), 2, "csh");
+    command_expect(RUN("completion", "csh"), 2, "csh");
 }
 
 static void says_which_file_is_missing(void)
 {
     if (!program_exists())
         return;
-    struct result cases[] = {
+    struct command_result cases[] = {
         RUN("info", "no-such.pth"),
-        RUN("convert", "no-such.pth", tmp("out.safetensors")),
+        RUN("convert", "no-such.pth", command_path("out.safetensors")),
         RUN("forward", "--model", "no-such.pth", "--input", "a", "--output", "b"),
         RUN("bench", "--model", "no-such.pth"),
         RUN("localize", "--model", "no-such.pth", "x.jpg"),
     };
     for (size_t i = 0; i < ADL_COUNT(cases); i++) {
         CU_ASSERT_PTR_NOT_NULL(strstr(cases[i].err, "no-such.pth"));
-        expect(cases[i], 1, "a missing file");
+        command_expect(cases[i], 1, "a missing file");
     }
-    CU_ASSERT_NOT_EQUAL(access(tmp("out.safetensors"), F_OK), 0);
-}
-
-/* --- a tiny model ------------------------------------------------------------------- */
-
-static struct adl_model *make_model(int num_classes, double width, int side)
-{
-    struct adl_error err = {0};
-    struct adl_arch arch;
-    uint32_t state = 12345;
-
-    adl_arch_init(&arch, adl_backbone_find("mobilenet_v1"));
-    arch.num_classes = num_classes;
-    arch.width = width;
-    struct adl_model *model = adl_model_create(&arch, side, side, &err);
-    if (!model) {
-        TEST_FAIL("%s", err.message);
-        return NULL;
-    }
-    for (int id = 0; id < adl_graph_param_count(model->graph); id++) {
-        const struct adl_param *param = adl_graph_param(model->graph, id);
-        float *data = adl_tensors_find(model->weights, param->name)->data;
-        if (param->role != ADL_PARAM_CONV_WEIGHT && param->role != ADL_PARAM_LINEAR_WEIGHT)
-            continue;
-        double spread = sqrt(6.0 * (double)param->shape[0] / (double)param->count);
-        for (size_t i = 0; i < param->count; i++) {
-            state = state * 1664525 + 1013904223;
-            data[i] = (float)(spread * (state / 2147483648.0 - 1));
-        }
-    }
-    return model;
-}
-
-static bool save_tiny(const char *path)
-{
-    struct adl_error err = {0};
-    struct adl_model *model = make_model(3, 0.25, 64);
-    int saved = model ? adl_model_save(model, path, &err) : -1;
-    if (saved < 0)
-        TEST_FAIL("%s", err.message);
-    adl_model_free(model);
-    return saved == 0;
+    CU_ASSERT_NOT_EQUAL(access(command_path("out.safetensors"), F_OK), 0);
 }
 
 /* --- info --------------------------------------------------------------------------- */
@@ -233,13 +108,13 @@ static void counts_as_published(void)
     struct adl_error err = {0};
     if (!program_exists())
         return;
-    struct adl_model *model = make_model(1000, 1, 224);
+    struct adl_model *model = command_model(1000, 1, 224);
     if (!model)
         return;
-    TEST_OK(adl_model_save(model, tmp("full.safetensors"), &err), &err);
+    TEST_OK(adl_model_save(model, command_path("full.safetensors"), &err), &err);
     adl_model_free(model);
 
-    struct result result = RUN("info", "--json", tmp("full.safetensors"));
+    struct command_result result = RUN("info", "--json", command_path("full.safetensors"));
     json_t *info = json_loads(result.out, 0, NULL);
     CU_ASSERT_EQUAL(json_integer_value(json_object_get(info, "parameters")), 4231976);
     CU_ASSERT_DOUBLE_EQUAL(json_real_value(json_object_get(info, "gflops")), 1.6, 0.02);
@@ -247,200 +122,15 @@ static void counts_as_published(void)
     CU_ASSERT_STRING_EQUAL(
         json_string_value(json_object_get(json_object_get(info, "arch"), "name")), "mobilenet_v1");
     json_decref(info);
-    expect(result, 0, "info --json");
+    command_expect(result, 0, "info --json");
 
-    struct result table = RUN("info", tmp("full.safetensors"));
+    struct command_result table = RUN("info", command_path("full.safetensors"));
     CU_ASSERT_PTR_NOT_NULL(strstr(table.out, "4231976"));
-    expect(table, 0, "info");
-    struct result plan = RUN("info", "--plan", tmp("full.safetensors"));
+    command_expect(table, 0, "info");
+    struct command_result plan = RUN("info", "--plan", command_path("full.safetensors"));
     CU_ASSERT_PTR_NOT_NULL(strstr(plan.out, "depthwise"));
-    expect(plan, 0, "info --plan");
-    unlink(tmp("full.safetensors"));
-}
-
-/* --- convert ------------------------------------------------------------------------ */
-
-/* Saves the weights as PyTorch's DataParallel does, with a prefix and without a
- * description, and without the tensor `skip`. */
-static void save_plain(const struct adl_model *model, const char *skip, const char *path)
-{
-    struct adl_error err = {0};
-    struct adl_tensors *plain = adl_tensors_create(&err);
-    for (size_t i = 0; plain && i < adl_tensors_count(model->weights); i++) {
-        const struct adl_tensor *from = adl_tensors_at(model->weights, i);
-        char name[200];
-        if (skip && !strcmp(from->name, skip))
-            continue;
-        snprintf(name, sizeof name, "module.%s", from->name);
-        struct adl_tensor *to =
-            adl_tensors_add(plain, name, from->dtype, from->rank, from->shape, &err);
-        if (to)
-            memcpy(to->data, from->data, adl_tensor_bytes(from));
-    }
-    TEST_OK(plain ? adl_safetensors_write(path, plain, &err) : -1, &err);
-    adl_tensors_free(plain);
-}
-
-/* An ONNX ModelProto starts with field 1, ir_version, here 5. */
-static void expect_onnx(const char *path)
-{
-    char *bytes = slurp(path);
-    CU_ASSERT_EQUAL(strncmp(bytes, "\x08\x05", 2), 0);
-    adl_free(bytes);
-}
-
-static void converts(void)
-{
-    struct adl_error err = {0};
-    if (!program_exists())
-        return;
-    struct adl_model *model = make_model(3, 0.25, 64);
-    if (!model)
-        return;
-    save_plain(model, NULL, tmp("plain.safetensors"));
-    FILE *names = fopen(tmp("names.txt"), "w");
-    fputs("\xef\xbb\xbf"
-          "cat\r\ndog\nM\xc3\xb6we\n\n",
-          names);
-    fclose(names);
-
-    expect(RUN("convert", "--arch", TINY, "--classes", tmp("names.txt"), "--input-size", "64x96",
-               "--mean", "0.5", "--std", "0.1,0.2,0.3", "--threshold", "0.25",
-               tmp("plain.safetensors"), tmp("c.safetensors")),
-           0, "convert");
-    struct adl_model *back = adl_model_load(tmp("c.safetensors"), NULL, &err);
-    TEST_OK(back ? 0 : -1, &err);
-    if (back) {
-        for (size_t i = 0; i < adl_tensors_count(model->weights); i++) {
-            const struct adl_tensor *a = adl_tensors_at(model->weights, i);
-            const struct adl_tensor *b = adl_tensors_find(back->weights, a->name);
-            if (!b || memcmp(a->data, b->data, adl_tensor_bytes(a)) != 0)
-                TEST_FAIL("%s has changed", a->name);
-        }
-        CU_ASSERT_STRING_EQUAL(back->classes[0], "cat");
-        CU_ASSERT_STRING_EQUAL(back->classes[2], "M\xc3\xb6we");
-        CU_ASSERT_EQUAL(back->input_h, 64);
-        CU_ASSERT_EQUAL(back->input_w, 96);
-        CU_ASSERT_EQUAL(back->mean[2], 0.5f);
-        CU_ASSERT_EQUAL(back->std[1], 0.2f);
-        CU_ASSERT_EQUAL(back->map.threshold, 0.25);
-        CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(back->training, "converted_from")),
-                               "plain.safetensors");
-        CU_ASSERT_EQUAL(json_string_length(json_object_get(back->training, "sha256")), 64);
-    }
-    adl_model_free(back);
-
-    expect(RUN("convert", "--arch", "mobilenet_v1", "--width", "0.25", "--num-classes", "4",
-               "--classes", tmp("names.txt"), tmp("plain.safetensors"), tmp("d.safetensors")),
-           1, "another number of classes");
-    /* Every subcommand says what to do, whether it has --arch or not. */
-    struct result result = RUN("localize", "--model", tmp("plain.safetensors"), "x.jpg");
-    CU_ASSERT_PTR_NOT_NULL(strstr(result.err, "convert --arch ARCH IN OUT"));
-    expect(result, 1, "localize without an architecture");
-    expect(RUN("convert", tmp("plain.safetensors"), tmp("d.safetensors")), 1, "no --arch");
-    expect(RUN("convert", "--arch", TINY, tmp("plain.safetensors"), tmp("d.onnx")), 0, "ONNX");
-    expect(RUN("convert", tmp("c.safetensors"), tmp("e.onnx")), 0, "ONNX of a model file");
-    expect_onnx(tmp("d.onnx"));
-    expect_onnx(tmp("e.onnx"));
-    expect(RUN("convert", "--arch", TINY, "--std", "0", tmp("plain.safetensors"),
-               tmp("d.safetensors")),
-           2, "a std of zero");
-    expect(RUN("convert", "--arch", TINY, "--mean", "1,2", tmp("plain.safetensors"),
-               tmp("d.safetensors")),
-           2, "two numbers");
-    CU_ASSERT_NOT_EQUAL(access(tmp("d.safetensors"), F_OK), 0);
-    adl_model_free(model);
-}
-
-/* Creates a named pipe and writes the file into it once; later readers get an empty
- * file. */
-static pid_t feed(const char *file, const char *pipe)
-{
-    char script[700];
-    const char *argv[] = {"/bin/sh", "-c", script, NULL};
-    pid_t pid;
-    CU_ASSERT_EQUAL_FATAL(mkfifo(pipe, 0600), 0);
-    snprintf(script, sizeof script, "cat '%s' > '%s'; while :; do : > '%s'; done", file, pipe,
-             pipe);
-    CU_ASSERT_EQUAL_FATAL(
-        posix_spawn(&pid, argv[0], NULL, NULL, (char *const *)(uintptr_t)argv, environ), 0);
-    return pid;
-}
-
-static void reads_a_pipe_once(void)
-{
-    struct adl_error err = {0};
-    struct adl_model *model = program_exists() ? make_model(3, 0.25, 64) : NULL;
-    if (!model)
-        return;
-    save_plain(model, NULL, tmp("plain.safetensors"));
-    adl_model_free(model);
-    pid_t feeder = feed(tmp("plain.safetensors"), tmp("pipe"));
-    expect(RUN("convert", "--arch", TINY, tmp("pipe"), tmp("piped.safetensors")), 0, "a pipe");
-    kill(feeder, SIGKILL);
-    waitpid(feeder, NULL, 0);
-    struct adl_model *back = adl_model_load(tmp("piped.safetensors"), NULL, &err);
-    TEST_OK(back ? 0 : -1, &err);
-    if (back)
-        CU_ASSERT_PTR_NULL(json_object_get(back->training, "sha256"));
-    adl_model_free(back);
-    unlink(tmp("pipe"));
-}
-
-/* Converts measured.safetensors with an option; checks whether the metrics are kept. */
-static void expect_metrics(const char *option, const char *value, bool kept)
-{
-    struct adl_error err = {0};
-    const char *in = tmp("measured.safetensors"), *out = tmp("changed.safetensors");
-    struct result result = RUN("convert", option, value, in, out);
-    struct adl_model *model = adl_model_load(out, NULL, &err);
-    if (result.status != 0 || lines(result.err) != !kept)
-        TEST_FAIL("%s %s: exit %d, \"%s\"", option, value, result.status, result.err);
-    CU_ASSERT(kept || strstr(result.err, "dropped the metrics"));
-    if (!model)
-        TEST_FAIL("%s", err.message);
-    else if ((model->metrics != NULL) != kept)
-        TEST_FAIL("%s %s: the metrics are %s", option, value, kept ? "gone" : "still there");
-    adl_model_free(model);
-    release(&result);
-}
-
-static void metrics_are_those_of_the_file(void)
-{
-    struct adl_error err = {0};
-    struct adl_model *model = program_exists() ? make_model(3, 0.25, 64) : NULL;
-    if (!model)
-        return;
-    model->metrics = json_pack("{s:f}", "top1_loc", 71.5);
-    TEST_OK(adl_model_save(model, tmp("measured.safetensors"), &err), &err);
-    adl_model_free(model);
-    expect_metrics("--input-size", "64x64", true);
-    expect_metrics("--threshold", "0.35", true);
-    expect_metrics("--input-size", "64x96", false);
-    expect_metrics("--threshold", "0.3", false);
-    expect_metrics("--mean", "0.5", false);
-    expect_metrics("--std", "0.5", false);
-}
-
-static void shows_what_is_missing(void)
-{
-    if (!program_exists())
-        return;
-    struct adl_model *model = make_model(3, 0.25, 64);
-    if (!model)
-        return;
-    save_plain(model, "blocks.3.pw.weight", tmp("part.safetensors"));
-    adl_model_free(model);
-
-    struct result result =
-        RUN("convert", "--arch", TINY, tmp("part.safetensors"), tmp("e.safetensors"));
-    CU_ASSERT_PTR_NOT_NULL(strstr(result.out, "blocks.3.pw.weight"));
-    expect(result, 1, "a missing tensor");
-    CU_ASSERT_NOT_EQUAL(access(tmp("e.safetensors"), F_OK), 0);
-    expect(RUN("convert", "--allow-missing", "--arch", TINY, tmp("part.safetensors"),
-               tmp("e.safetensors")),
-           0, "--allow-missing");
-    CU_ASSERT_EQUAL(access(tmp("e.safetensors"), F_OK), 0);
+    command_expect(plan, 0, "info --plan");
+    unlink(command_path("full.safetensors"));
 }
 
 /* --- forward ------------------------------------------------------------------------ */
@@ -503,27 +193,28 @@ static void check_forward(const struct adl_tensors *out, const struct adl_model 
 static void runs_tensors(void)
 {
     struct adl_error err = {0};
-    if (!program_exists() || !save_tiny(tmp("m.safetensors")))
+    if (!program_exists() || !command_save_tiny(command_path("m.safetensors")))
         return;
-    struct adl_model *model = adl_model_load(tmp("m.safetensors"), NULL, &err);
+    struct adl_model *model = adl_model_load(command_path("m.safetensors"), NULL, &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(model);
     /* More images than one batch takes, and a shape that is not square. */
-    save_input(tmp("in.safetensors"), 19, 64, 96, 0);
-    expect(RUN("forward", "--model", tmp("m.safetensors"), "--input", tmp("in.safetensors"),
-               "--output", tmp("out.safetensors")),
-           0, "forward");
-    struct adl_tensors *all = adl_safetensors_read(tmp("out.safetensors"), &err);
+    save_input(command_path("in.safetensors"), 19, 64, 96, 0);
+    command_expect(RUN("forward", "--model", command_path("m.safetensors"), "--input",
+                       command_path("in.safetensors"), "--output", command_path("out.safetensors")),
+                   0, "forward");
+    struct adl_tensors *all = adl_safetensors_read(command_path("out.safetensors"), &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(all);
     CU_ASSERT_EQUAL(adl_tensors_find(all, "features")->shape[2], 4);
     CU_ASSERT_EQUAL(adl_tensors_find(all, "features")->shape[3], 6);
     check_forward(all, model, -1);
 
     /* A single image, on one thread, with a given class. */
-    save_input(tmp("in.safetensors"), 1, 64, 96, 17);
-    expect(RUN("forward", "--model", tmp("m.safetensors"), "--input", tmp("in.safetensors"),
-               "--output", tmp("out.safetensors"), "--threads", "1", "--class", "1"),
-           0, "forward --class");
-    struct adl_tensors *one = adl_safetensors_read(tmp("out.safetensors"), &err);
+    save_input(command_path("in.safetensors"), 1, 64, 96, 17);
+    command_expect(RUN("forward", "--model", command_path("m.safetensors"), "--input",
+                       command_path("in.safetensors"), "--output", command_path("out.safetensors"),
+                       "--threads", "1", "--class", "1"),
+                   0, "forward --class");
+    struct adl_tensors *one = adl_safetensors_read(command_path("out.safetensors"), &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(one);
     check_forward(one, model, 1);
     CU_ASSERT_EQUAL(memcmp((float *)adl_tensors_find(all, "logits")->data + 17 * 3,
@@ -533,12 +224,13 @@ static void runs_tensors(void)
     adl_tensors_free(one);
     adl_model_free(model);
 
-    expect(RUN("forward", "--model", tmp("m.safetensors"), "--input", tmp("in.safetensors"),
-               "--output", tmp("out.safetensors"), "--class", "3"),
-           1, "no such class");
-    expect(RUN("forward", "--model", tmp("m.safetensors"), "--input", tmp("m.safetensors"),
-               "--output", tmp("out.safetensors")),
-           1, "no tensor called input");
+    command_expect(RUN("forward", "--model", command_path("m.safetensors"), "--input",
+                       command_path("in.safetensors"), "--output", command_path("out.safetensors"),
+                       "--class", "3"),
+                   1, "no such class");
+    command_expect(RUN("forward", "--model", command_path("m.safetensors"), "--input",
+                       command_path("m.safetensors"), "--output", command_path("out.safetensors")),
+                   1, "no tensor called input");
 }
 
 /* --- localize ----------------------------------------------------------------------- */
@@ -587,42 +279,42 @@ static void check_line(const char *line, int width, int height)
 
 static void localizes(void)
 {
-    if (!program_exists() || !save_tiny(tmp("m.safetensors")))
+    if (!program_exists() || !command_save_tiny(command_path("m.safetensors")))
         return;
-    mkdir(tmp("images"), 0700);
-    mkdir(tmp("images/sub"), 0700);
-    save_image(tmp("images/b.png"), 120, 80);
-    save_image(tmp("images/sub/b.png"), 33, 77);
-    FILE *bad = fopen(tmp("images/a.jpg"), "w");
+    mkdir(command_path("images"), 0700);
+    mkdir(command_path("images/sub"), 0700);
+    save_image(command_path("images/b.png"), 120, 80);
+    save_image(command_path("images/sub/b.png"), 33, 77);
+    FILE *bad = fopen(command_path("images/a.jpg"), "w");
     fputs("no image", bad);
     fclose(bad);
-    fclose(fopen(tmp("images/notes.txt"), "w"));
+    fclose(fopen(command_path("images/notes.txt"), "w"));
 
-    struct result result =
-        RUN("localize", "--model", tmp("m.safetensors"), "--json", "--top-k", "2", "--boxes", "all",
-            "--heatmap", "array", "--coco", tmp("coco.json"), "--coco-annotations", tmp("all.json"),
-            "--overlay", tmp("drawn"), tmp("images"));
+    struct command_result result = RUN(
+        "localize", "--model", command_path("m.safetensors"), "--json", "--top-k", "2", "--boxes",
+        "all", "--heatmap", "array", "--coco", command_path("coco.json"), "--coco-annotations",
+        command_path("all.json"), "--overlay", command_path("drawn"), command_path("images"));
     CU_ASSERT_EQUAL(result.status, 1);
-    CU_ASSERT_EQUAL(lines(result.out), 2);
-    CU_ASSERT_EQUAL(lines(result.err), 3);
+    CU_ASSERT_EQUAL(command_lines(result.out), 2);
+    CU_ASSERT_EQUAL(command_lines(result.err), 3);
     CU_ASSERT_PTR_NOT_NULL(strstr(result.err, "notes.txt"));
     CU_ASSERT_PTR_NOT_NULL(strstr(result.err, "a.jpg"));
     CU_ASSERT_PTR_NOT_NULL(strstr(result.err, "1 of 3 images"));
-    if (lines(result.out) == 2) {
+    if (command_lines(result.out) == 2) {
         check_line(result.out, 120, 80);
         check_line(strchr(result.out, '\n') + 1, 33, 77);
     }
-    release(&result);
-    CU_ASSERT_EQUAL(access(tmp("drawn/b.jpg"), R_OK), 0);
-    CU_ASSERT_EQUAL(access(tmp("drawn/b-2.jpg"), R_OK), 0);
+    command_release(&result);
+    CU_ASSERT_EQUAL(access(command_path("drawn/b.jpg"), R_OK), 0);
+    CU_ASSERT_EQUAL(access(command_path("drawn/b-2.jpg"), R_OK), 0);
 
-    json_t *boxes = json_load_file(tmp("coco.json"), 0, NULL);
-    json_t *about = json_load_file(tmp("coco_images.json"), 0, NULL);
+    json_t *boxes = json_load_file(command_path("coco.json"), 0, NULL);
+    json_t *about = json_load_file(command_path("coco_images.json"), 0, NULL);
     CU_ASSERT_TRUE(json_is_array(boxes));
     CU_ASSERT_EQUAL(json_array_size(json_object_get(about, "images")), 2);
     CU_ASSERT_EQUAL(json_array_size(json_object_get(about, "categories")), 3);
     /* The same boxes, and files as someone names them who has the directory. */
-    json_t *all = json_load_file(tmp("all.json"), 0, NULL);
+    json_t *all = json_load_file(command_path("all.json"), 0, NULL);
     const json_t *annotations = json_object_get(all, "annotations");
     CU_ASSERT_EQUAL(json_array_size(annotations), json_array_size(boxes));
     for (size_t i = 0; i < json_array_size(annotations); i++)
@@ -637,50 +329,58 @@ static void localizes(void)
     json_decref(all);
     json_decref(boxes);
     json_decref(about);
-    expect(RUN("localize", "-m", tmp("m.safetensors"), "--coco", tmp("x.json"),
-               "--coco-annotations", tmp("x_images.json"), tmp("images/b.png")),
-           2, "two outputs in one file");
+    command_expect(RUN("localize", "-m", command_path("m.safetensors"), "--coco",
+                       command_path("x.json"), "--coco-annotations", command_path("x_images.json"),
+                       command_path("images/b.png")),
+                   2, "two outputs in one file");
 
     char pattern[300];
     snprintf(pattern, sizeof pattern, "%s/images/*.png", test_tmp_dir());
-    struct result table = RUN("localize", "-m", tmp("m.safetensors"), pattern, "--class", "2");
-    CU_ASSERT_EQUAL(lines(table.out), 1);
+    struct command_result table =
+        RUN("localize", "-m", command_path("m.safetensors"), pattern, "--class", "2");
+    CU_ASSERT_EQUAL(command_lines(table.out), 1);
     CU_ASSERT_PTR_NOT_NULL(strstr(table.out, "class 2"));
-    expect(table, 0, "localize");
-    expect(RUN("localize", "-m", tmp("m.safetensors"), tmp("nothing*.png")), 1, "no match");
-    expect(RUN("localize", "-m", tmp("m.safetensors"), "--class", "9", pattern), 1, "no class");
-    expect(RUN("localize", "-m", tmp("m.safetensors")), 2, "no images");
-    expect(RUN("localize", "-m", tmp("m.safetensors"), "--heatmap", "png", pattern), 2,
-           "a heat map in a table");
+    command_expect(table, 0, "localize");
+    command_expect(
+        RUN("localize", "-m", command_path("m.safetensors"), command_path("nothing*.png")), 1,
+        "no match");
+    command_expect(RUN("localize", "-m", command_path("m.safetensors"), "--class", "9", pattern), 1,
+                   "no class");
+    command_expect(RUN("localize", "-m", command_path("m.safetensors")), 2, "no images");
+    command_expect(
+        RUN("localize", "-m", command_path("m.safetensors"), "--heatmap", "png", pattern), 2,
+        "a heat map in a table");
 }
 
 /* Results must not overwrite input images. */
 static void keeps_input_images(void)
 {
-    if (!program_exists() || !save_tiny(tmp("m.safetensors")))
+    if (!program_exists() || !command_save_tiny(command_path("m.safetensors")))
         return;
-    mkdir(tmp("album"), 0700);
-    save_image(tmp("album/a.jpg"), 40, 30);
-    char *before = slurp(tmp("album/a.jpg"));
-    expect(RUN("localize", "-m", tmp("m.safetensors"), "--overlay", tmp("album"), tmp("album")), 2,
-           "an overlay over its photograph");
-    expect(RUN("localize", "-m", tmp("m.safetensors"), "--coco", tmp("album/a.jpg"),
-               tmp("album/a.jpg")),
-           2, "COCO over a photograph");
-    char *after = slurp(tmp("album/a.jpg"));
+    mkdir(command_path("album"), 0700);
+    save_image(command_path("album/a.jpg"), 40, 30);
+    char *before = command_text(command_path("album/a.jpg"));
+    command_expect(RUN("localize", "-m", command_path("m.safetensors"), "--overlay",
+                       command_path("album"), command_path("album")),
+                   2, "an overlay over its photograph");
+    command_expect(RUN("localize", "-m", command_path("m.safetensors"), "--coco",
+                       command_path("album/a.jpg"), command_path("album/a.jpg")),
+                   2, "COCO over a photograph");
+    char *after = command_text(command_path("album/a.jpg"));
     CU_ASSERT(strcmp(before, after) == 0);
     adl_free(before);
     adl_free(after);
-    expect(RUN("localize", "-m", tmp("m.safetensors"), "--coco", tmp("nowhere/x.json"),
-               tmp("album/a.jpg")),
-           1, "COCO nowhere");
+    command_expect(RUN("localize", "-m", command_path("m.safetensors"), "--coco",
+                       command_path("nowhere/x.json"), command_path("album/a.jpg")),
+                   1, "COCO nowhere");
 
     /* An operand that matches nothing does not affect the others. */
-    struct result result =
-        RUN("localize", "-m", tmp("m.safetensors"), tmp("no*.jpg"), tmp("album/a.jpg"));
-    CU_ASSERT(result.status == 1 && lines(result.out) == 1 && lines(result.err) == 2);
+    struct command_result result = RUN("localize", "-m", command_path("m.safetensors"),
+                                       command_path("no*.jpg"), command_path("album/a.jpg"));
+    CU_ASSERT(result.status == 1 && command_lines(result.out) == 1 &&
+              command_lines(result.err) == 2);
     CU_ASSERT_PTR_NOT_NULL(strstr(result.err, "1 of 2 images"));
-    release(&result);
+    command_release(&result);
 }
 
 /* --- bench -------------------------------------------------------------------------- */
@@ -689,8 +389,8 @@ static void measures(void)
 {
     if (!program_exists())
         return;
-    struct result result = RUN("bench", "--arch", TINY, "--size", "64", "--seconds", "0.05",
-                               "--batch", "2", "--threads", "1", "--layers", "--json");
+    struct command_result result = RUN("bench", "--arch", TINY, "--size", "64", "--seconds", "0.05",
+                                       "--batch", "2", "--threads", "1", "--layers", "--json");
     json_t *json = json_loads(result.out, 0, NULL);
     static const char *const keys[] = {"arch",           "batch",  "threads",      "cpu",
                                        "ms_per_image",   "gflops", "peak_rss_mib", "sgemm_gflops",
@@ -703,8 +403,8 @@ static void measures(void)
     CU_ASSERT(least > 0 && least <= json_real_value(json_object_get(ms, "median")));
     CU_ASSERT(json_array_size(json_object_get(json, "layers")) > 20);
     json_decref(json);
-    expect(result, 0, "bench --json");
-    expect(RUN("bench"), 2, "bench of nothing");
+    command_expect(result, 0, "bench --json");
+    command_expect(RUN("bench"), 2, "bench of nothing");
 
     result = RUN("bench", "--arch", TINY, "--size", "32", "--runs", "2", "--batch", "2",
                  "--threads", "1", "--train", "--json");
@@ -716,17 +416,15 @@ static void measures(void)
     double median = json_real_value(json_object_get(ms, "median"));
     CU_ASSERT(median > 0 && json_real_value(json_object_get(ms, "min")) <= median);
     json_decref(json);
-    expect(result, 0, "bench --train --json");
-    expect(RUN("bench", "--arch", TINY, "--train", "--layers"), 2, "layers of a training step");
+    command_expect(result, 0, "bench --train --json");
+    command_expect(RUN("bench", "--arch", TINY, "--train", "--layers"), 2,
+                   "layers of a training step");
 }
 
 TEST_SUITE(commands, {"explains itself", explains_itself}, {"completes shells", completes_shells},
            {"says why results are lost", says_why_results_are_lost},
            {"says which file is missing", says_which_file_is_missing},
-           {"info counts as published", counts_as_published}, {"convert round trip", converts},
-           {"convert reads a pipe once", reads_a_pipe_once},
-           {"metrics are those of the file", metrics_are_those_of_the_file},
-           {"convert shows what is missing", shows_what_is_missing},
+           {"info counts as published", counts_as_published},
            {"forward agrees with the classifier", runs_tensors},
            {"localize files, directories, patterns", localizes},
            {"keeps input images", keeps_input_images}, {"bench measures", measures});
