@@ -142,6 +142,17 @@ static void headers_are_read_strictly(void)
         "{, 'descr': '<f8', 'fortran_order': False, 'shape': (1, 1)}",
         "{'descr': '\\x3cf8', 'fortran_order': False, 'shape': (1, 1)}",
     };
+    /* One byte of the prologue is another one. */
+    static const struct {
+        size_t at;
+        char value;
+        enum adl_error_kind kind;
+        const char *part;
+    } bytes[] = {
+        {6, 3, ADL_ERR_UNSUPPORTED, "version 3.0"},
+        {9, 0x7f, ADL_ERR_LIMIT, "header of 32"},
+        {9, 0x10, ADL_ERR_FORMAT, "truncated"},
+    };
     char file[512];
     for (size_t i = 0; i < ADL_COUNT(good); i++) {
         struct adl_error err = {0};
@@ -154,14 +165,11 @@ static void headers_are_read_strictly(void)
     length = with_header(
         file, "{'descr': '<f8', 'fortran_order': False, 'shape': (4294967296, 4294967296)}");
     hostile_refused(parse, file, length, ADL_ERR_LIMIT, "side");
-    length = with_header(file, good[0]);
-    file[6] = 3;
-    hostile_refused(parse, file, length, ADL_ERR_UNSUPPORTED, "version 3.0");
-    file[6] = 1;
-    file[9] = 0x7f;
-    hostile_refused(parse, file, length, ADL_ERR_LIMIT, "header of 32");
-    file[9] = 0x10;
-    hostile_refused(parse, file, length, ADL_ERR_FORMAT, "truncated");
+    for (size_t i = 0; i < ADL_COUNT(bytes); i++) {
+        length = with_header(file, good[0]);
+        file[bytes[i].at] = bytes[i].value;
+        hostile_refused(parse, file, length, bytes[i].kind, bytes[i].part);
+    }
     hostile_refused(parse, "PK\3\4........", 12, ADL_ERR_FORMAT, "not a .npy file");
 }
 

@@ -11,6 +11,7 @@
 #include "base/rng.h"
 #include "kernels/blas.h"
 #include "kernels/conv.h"
+#include "ops/conv/conv_geometry.h"
 #include "ops/ops.h"
 #include "support/conv_run.h"
 #include "support/formula.h"
@@ -87,25 +88,20 @@ static void check_conv(const struct adl_conv_algorithm *algorithm,
                             (t->w + t->left + t->right - t->s) / t->stride + 1, t->k};
     size_t out_pixels = (size_t)out.h * (size_t)out.w, k = (size_t)t->k, c = (size_t)t->c;
     size_t gap = epilogue ? 5 : 0; /* slices of wider maps */
-    struct adl_conv conv = {
-        .h = in.h,
-        .w = in.w,
-        .c = in.c,
-        .p = out.h,
-        .q = out.w,
-        .k = out.c,
-        .r = t->r,
-        .s = t->s,
-        .stride = t->stride,
-        .pad_top = t->top,
-        .pad_left = t->left,
-        .groups = t->groups,
-        .ldx = algorithm == &adl_conv_lines ? c : c + gap, /* it takes dense maps */
-        .ldo = k + gap,
-        .ldr = k + gap,
-        .lo = epilogue ? 0 : -INFINITY,
-        .hi = epilogue ? 6 : INFINITY,
-    };
+    const struct adl_conv_attr attr = {.k = t->k,
+                                       .r = t->r,
+                                       .s = t->s,
+                                       .stride = t->stride,
+                                       .pad_top = t->top,
+                                       .pad_left = t->left,
+                                       .groups = t->groups};
+    struct adl_conv conv = adl_conv_describe(&attr, in, out);
+    /* One algorithm takes dense maps. */
+    conv.ldx += algorithm == &adl_conv_lines ? 0 : gap;
+    conv.ldo += gap;
+    conv.ldr = k + gap;
+    conv.lo = epilogue ? 0 : -INFINITY;
+    conv.hi = epilogue ? 6 : INFINITY;
     if (!algorithm->supports(algorithm, &conv, kernels))
         return;
 

@@ -173,59 +173,70 @@ static void find(struct adl_contour_finder *finder, const struct picture *pictur
         &err);
 }
 
+/* Calls `check` for random images. */
+static void for_pictures(uint32_t seed, void (*check)(struct picture *picture, int round))
+{
+    struct picture picture;
+    for (int round = 0; round < 400; round++) {
+        draw(&picture, &seed);
+        check(&picture, round);
+    }
+}
+
+static void check_regions(struct picture *picture, int round)
+{
+    struct adl_contour_finder finder = {0};
+    size_t regions = 0;
+
+    find(&finder, picture, ADL_CONTOURS_ALL);
+    check_tree(&finder);
+    for (int i = 0; i < picture->height * picture->width; i++) {
+        if (picture->bytes[i] > 1)
+            continue;
+        bool hole = picture->bytes[i] == 0;
+        struct region region = flood(picture, i, hole ? 4 : 8, hole ? 3 : 2);
+        if (hole && region.at_edge)
+            continue;
+        regions++;
+        if (!has_rect(&finder, hole, region))
+            TEST_FAIL("round %d: no contour for the region at %d", round, i);
+    }
+    CU_ASSERT_EQUAL(finder.count, regions);
+    adl_contour_finder_release(&finder);
+}
+
 /* Regions found by flood filling correspond one to one to the contours. */
 static void fits_flooded_regions(void)
 {
-    struct adl_contour_finder finder = {0};
-    struct picture picture;
-    uint32_t state = 20;
+    for_pictures(20, check_regions);
+}
 
-    for (int round = 0; round < 400; round++) {
-        size_t regions = 0;
-        draw(&picture, &state);
-        find(&finder, &picture, ADL_CONTOURS_ALL);
-        check_tree(&finder);
-        for (int i = 0; i < picture.height * picture.width; i++) {
-            if (picture.bytes[i] > 1)
-                continue;
-            bool hole = picture.bytes[i] == 0;
-            struct region region = flood(&picture, i, hole ? 4 : 8, hole ? 3 : 2);
-            if (hole && region.at_edge)
-                continue;
-            regions++;
-            if (!has_rect(&finder, hole, region))
-                TEST_FAIL("round %d: no contour for the region at %d", round, i);
-        }
-        CU_ASSERT_EQUAL(finder.count, regions);
+static void check_roots(struct picture *picture, int round)
+{
+    struct adl_contour_finder all = {0}, outermost = {0};
+    size_t roots = 0;
+
+    (void)round;
+    find(&all, picture, ADL_CONTOURS_ALL);
+    find(&outermost, picture, ADL_CONTOURS_OUTERMOST);
+    for (size_t i = 0; i < all.count; i++) {
+        if (all.items[i].parent >= 0)
+            continue;
+        CU_ASSERT(roots < outermost.count);
+        const struct adl_contour *a = &all.items[i], *b = &outermost.items[roots++];
+        CU_ASSERT(a->x == b->x && a->y == b->y && a->width == b->width && a->height == b->height &&
+                  a->area == b->area);
+        if (i == adl_contour_largest(&all))
+            CU_ASSERT_EQUAL(roots - 1, adl_contour_largest(&outermost));
     }
-    adl_contour_finder_release(&finder);
+    CU_ASSERT_EQUAL(roots, outermost.count);
+    adl_contour_finder_release(&all);
+    adl_contour_finder_release(&outermost);
 }
 
 static void outermost_are_the_roots(void)
 {
-    struct adl_contour_finder all = {0}, outermost = {0};
-    struct picture picture;
-    uint32_t state = 21;
-
-    for (int round = 0; round < 400; round++) {
-        size_t roots = 0;
-        draw(&picture, &state);
-        find(&all, &picture, ADL_CONTOURS_ALL);
-        find(&outermost, &picture, ADL_CONTOURS_OUTERMOST);
-        for (size_t i = 0; i < all.count; i++) {
-            if (all.items[i].parent >= 0)
-                continue;
-            CU_ASSERT(roots < outermost.count);
-            const struct adl_contour *a = &all.items[i], *b = &outermost.items[roots++];
-            CU_ASSERT(a->x == b->x && a->y == b->y && a->width == b->width &&
-                      a->height == b->height && a->area == b->area);
-            if (i == adl_contour_largest(&all))
-                CU_ASSERT_EQUAL(roots - 1, adl_contour_largest(&outermost));
-        }
-        CU_ASSERT_EQUAL(roots, outermost.count);
-    }
-    adl_contour_finder_release(&all);
-    adl_contour_finder_release(&outermost);
+    for_pictures(21, check_roots);
 }
 
 static void refuses_impossible_sizes(void)

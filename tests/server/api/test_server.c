@@ -24,6 +24,11 @@ static bool open_server(const char *const *more)
     return test_service_open(&service, 200, 120, more);
 }
 
+static struct test_reply post_jpeg(const char *target)
+{
+    return test_post(&service.server, target, JPEG, service.jpeg, service.jpeg_length);
+}
+
 /* --- answers ------------------------------------------------------------------ */
 
 static void check_prediction(json_t *prediction, int width, int height)
@@ -127,20 +132,17 @@ static void localizes_a_class_and_obeys_the_threshold(void)
         test_reply_release(&reply);
     }
     /* `class` may be combined with top_k=1, which says the same. */
-    struct test_reply one = test_post(&service.server, "/localize?class=cat&top_k=1", JPEG,
-                                      service.jpeg, service.jpeg_length);
+    struct test_reply one = post_jpeg("/localize?class=cat&top_k=1");
     CU_ASSERT_EQUAL(one.status, 200);
     test_reply_release(&one);
     /* The empty text between two ampersands is not a parameter. */
-    one = test_post(&service.server, "/localize?&&&&&&&&&&&&&&&&&&&top_k=2&", JPEG, service.jpeg,
-                    service.jpeg_length);
+    one = post_jpeg("/localize?&&&&&&&&&&&&&&&&&&&top_k=2&");
     json_t *two = test_reply_json(&one);
     CU_ASSERT_EQUAL(json_array_size(json_object_get(two, "predictions")), 2);
     json_decref(two);
     test_reply_release(&one);
     /* At threshold 1 no pixel is above the threshold; an answer without boxes is valid. */
-    struct test_reply reply = test_post(&service.server, "/localize?threshold=1", JPEG,
-                                        service.jpeg, service.jpeg_length);
+    struct test_reply reply = post_jpeg("/localize?threshold=1");
     CU_ASSERT_EQUAL(reply.status, 200);
     test_reply_release(&reply);
     test_service_close(&service);
@@ -194,6 +196,7 @@ static void takes_several_pictures(void)
     second[4] = 'x';
     last[6] = 'x';
     struct test_reply reply = test_post(&service.server, "/localize?top_k=2", FORM, form, length);
+    adl_free(form);
     json_t *json = test_reply_json(&reply), *results = json_object_get(json, "results");
     CU_ASSERT_EQUAL(reply.status, 200);
     CU_ASSERT_EQUAL(json_array_size(results), 4);
@@ -213,7 +216,6 @@ static void takes_several_pictures(void)
                          json_object_get(json_array_get(results, 2), "predictions")));
     json_decref(json);
     test_reply_release(&reply);
-    adl_free(form);
     test_service_close(&service);
 }
 
@@ -221,8 +223,7 @@ static void sends_heatmaps_as_pictures(void)
 {
     if (!open_server(NULL))
         return;
-    struct test_reply reply = test_post(&service.server, "/localize?heatmap=png", JPEG,
-                                        service.jpeg, service.jpeg_length);
+    struct test_reply reply = post_jpeg("/localize?heatmap=png");
     json_t *json = test_reply_json(&reply);
     json_t *map =
         json_object_get(json_array_get(json_object_get(json, "predictions"), 0), "heatmap");
@@ -366,8 +367,7 @@ static void describes_its_models(void)
     CU_ASSERT_EQUAL(strlen(json_string_value(json_object_get(model, "digest"))), 64);
     json_decref(json);
     test_reply_release(&reply);
-    reply = test_post(&service.server, "/localize?model=second", JPEG, service.jpeg,
-                      service.jpeg_length);
+    reply = post_jpeg("/localize?model=second");
     json = test_reply_json(&reply);
     CU_ASSERT_STRING_EQUAL(json_string_value(json_object_get(json, "model")), "second");
     json_decref(json);
