@@ -322,6 +322,15 @@ static int save(struct calibrate *c, const char *out, struct adl_error *err)
     return adl_model_save(m, out, err);
 }
 
+/* A head was fitted for maps of the former rule, so it is not kept for another one. */
+static void print_head_left_out(const struct calibrate *c, const struct adl_map_rule *before)
+{
+    if (before->foreground && !c->found.foreground)
+        fprintf(stderr, "adl-server: calibrate: the new model leaves out the foreground head: %s\n",
+                c->settings->foreground ? "a rule without one is better"
+                                        : "--foreground fits one anew");
+}
+
 static void print_rule(FILE *out, const char *title, const struct adl_map_rule *rule, bool head)
 {
     char views[100];
@@ -416,6 +425,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     ADL_TRY(choose(&c, err));
     const struct adl_map_rule before = c.model->map;
     ADL_TRY(save(&c, out, err));
+    print_head_left_out(&c, &before);
     print_table(&c, &before, table);
     print_objects(&c, table);
     result = 0;

@@ -136,6 +136,7 @@ static void before_is_the_model_as_it_is(void)
         const char *again[] = {"calibrate",    "--model", first, "--data",
                                scratch_root(), second,    NULL};
         CU_ASSERT_EQUAL(test_program_run(again, text, sizeof text), 0);
+        CU_ASSERT_PTR_NOT_NULL(strstr(text, "leaves out the foreground head: --foreground"));
         struct adl_model *out = adl_model_load(second, NULL, &err);
         CU_ASSERT_FATAL(out != NULL);
         CU_ASSERT_DOUBLE_EQUAL(number(out, "before"), measured(model), 0.051);
