@@ -198,9 +198,11 @@ void adl_match_summary(const struct adl_match *match, char *text, size_t size)
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         if (!rows[i].count || used >= size)
             continue;
-        int put =
-            snprintf(text + used, size - used, "%s%zu %s (%s%s)", used ? ", " : "", rows[i].count,
-                     rows[i].kind, rows[i].first, rows[i].count > 1 ? " and others" : "");
+        int put = snprintf(text + used, size - used, "%s%zu %s (%s%s)", used ? ", " : "",
+                           rows[i].count, rows[i].kind, rows[i].first,
+                           rows[i].count > 2   ? " and others"
+                           : rows[i].count > 1 ? " and another"
+                                               : "");
         used += put > 0 ? (size_t)put : 0;
     }
 }

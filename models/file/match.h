@@ -41,7 +41,7 @@ bool adl_match_fits(const struct adl_match *match, int param);
 const char *adl_match_shape(const struct adl_param *param, char *text, size_t size);
 
 /* Writes a summary of what does not fit, which names the first tensor of each kind:
- * `2 missing ("fc.bias" and others), 1 unexpected ("head.bias")`. */
+ * `3 missing ("fc.bias" and others), 1 unexpected ("head.bias")`. */
 void adl_match_summary(const struct adl_match *match, char *text, size_t size);
 
 #endif
