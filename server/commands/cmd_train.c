@@ -76,6 +76,10 @@ static int run(const void *settings, const struct adl_options *options, struct a
 
 static const char *const recipes[] = {"auto", "plain", NULL}; /* enum adl_train_recipe_choice */
 
+/* The value of a macro as a text. */
+#define TEXT_OF(macro) TEXT_OF_VALUE(macro)
+#define TEXT_OF_VALUE(value) #value
+
 static const struct adl_option table[] = {
     ADL_OPTIONS_DATA(struct adl_train_settings,
                      .help = "data set: reference lists, CUB-200-2011, or a directory per class"),
@@ -113,7 +117,7 @@ static const struct adl_option table[] = {
      .value = "0", .metavar = "N",
      .help = "number of epochs over which the learning rate grows from 0"},
     {"batchnorm-batches", ADL_INT(struct adl_train_settings, batchnorm_batches), .min = 0,
-     .max = 100000, .value = "20", .metavar = "N",
+     .max = 100000, .value = TEXT_OF(ADL_TRAIN_BATCHNORM_BATCHES), .metavar = "N",
      .help = "number of batches of plain images from which the statistics of batch norm are "
              "estimated after each epoch, with a method that masks maps or mixes images; 0: the "
              "running averages of training are kept"},
@@ -131,7 +135,7 @@ static const struct adl_option table[] = {
     {"random-resized-crop", ADL_FLAG(struct adl_train_settings, random_resized_crop),
      .help = "crop a random area and aspect ratio, as torchvision does"},
     {"min-crop-area", ADL_DOUBLE(struct adl_train_settings, min_crop_area), .min = 0.001, .max = 1,
-     .value = "0.08", .metavar = "SHARE",
+     .value = TEXT_OF(ADL_TRAIN_MIN_CROP_AREA), .metavar = "SHARE",
      .help = "smallest area of --random-resized-crop, as a fraction of the image's"},
     {"color-jitter", ADL_DOUBLE(struct adl_train_settings, color_jitter), .min = 0, .max = 1,
      .value = "0", .metavar = "X",

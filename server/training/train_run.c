@@ -95,9 +95,6 @@ static bool decodes_fast(const struct adl_train_settings *s)
     return !s->exact_decode && !s->random_resized_crop;
 }
 
-#define DEFAULT_BATCHNORM_BATCHES 20
-#define DEFAULT_MIN_CROP_AREA 0.08
-
 /* Collects every setting that affects the resulting bits. A resumed run has to have the same
  * settings. The number of epochs is not one of them, unless the schedule depends on it, so that a
  * finished run can be extended. */
@@ -133,9 +130,9 @@ static int make_config(struct adl_train_run *run, struct adl_error *err)
         failed = json_object_set_new(run->config, "epochs", json_integer(s->epochs));
     /* These defaults are not recorded, so that runs of versions without the options can be
      * resumed. */
-    if (!failed && s->random_resized_crop && fabs(s->min_crop_area - DEFAULT_MIN_CROP_AREA) > 0)
+    if (!failed && s->random_resized_crop && fabs(s->min_crop_area - ADL_TRAIN_MIN_CROP_AREA) > 0)
         failed = json_object_set_new(run->config, "min_crop_area", json_real(s->min_crop_area));
-    if (!failed && s->batchnorm_batches != DEFAULT_BATCHNORM_BATCHES)
+    if (!failed && s->batchnorm_batches != ADL_TRAIN_BATCHNORM_BATCHES)
         failed = json_object_set_new(run->config, "batchnorm_batches",
                                      json_integer(s->batchnorm_batches));
     if (!failed && s->exif != ADL_EXIF_AUTO)

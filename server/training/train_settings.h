@@ -12,6 +12,12 @@
 /* Whether what the user leaves open is chosen for the data (train_recipe.h) or is the defaults. */
 enum adl_train_recipe_choice { ADL_TRAIN_RECIPE_AUTO, ADL_TRAIN_RECIPE_PLAIN };
 
+/* Defaults of --min-crop-area and --batchnorm-batches. A run that keeps them does not record them:
+ * it might be of a version without the options. If a default is changed, its former value still has
+ * to be the one that is not recorded. */
+#define ADL_TRAIN_MIN_CROP_AREA 0.08
+#define ADL_TRAIN_BATCHNORM_BATCHES 20
+
 struct adl_train_settings {
     const char *data;     /* NULL when `images` and `metadata` name the two parts */
     const char *images;   /* NULL: where `data` has them */
