@@ -53,21 +53,3 @@ void adl_error_clear(struct adl_error *err)
     err->kind = ADL_ERR_NONE;
     err->message[0] = '\0';
 }
-
-const char *adl_error_kind_name(enum adl_error_kind kind)
-{
-    switch (kind) {
-    case ADL_ERR_NONE: return "none";
-    case ADL_ERR_ARG: return "argument";
-    case ADL_ERR_NOT_FOUND: return "not-found";
-    case ADL_ERR_FORMAT: return "format";
-    case ADL_ERR_UNSUPPORTED: return "unsupported";
-    case ADL_ERR_LIMIT: return "limit";
-    case ADL_ERR_IO: return "io";
-    case ADL_ERR_NOMEM: return "out-of-memory";
-    case ADL_ERR_BUSY: return "busy";
-    case ADL_ERR_CANCELLED: return "cancelled";
-    case ADL_ERR_INTERNAL: return "internal";
-    }
-    return "unknown";
-}

@@ -48,9 +48,6 @@ int adl_error_context(struct adl_error *err, const char *fmt, ...) ADL_PRINTF(2,
 /* Resets to no error. */
 void adl_error_clear(struct adl_error *err);
 
-/* Returns a name for the failure messages of tests: "format", "limit", ... */
-const char *adl_error_kind_name(enum adl_error_kind kind);
-
 /* On failure, jumps to the function's `out:` label, where its resources are freed. */
 #define ADL_TRY(expr)                                                                              \
     do {                                                                                           \

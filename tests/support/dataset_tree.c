@@ -63,8 +63,8 @@ void tree_refused(const char *split, enum adl_error_kind kind, const char *part)
     if (d)
         TEST_FAIL("accepted, expected \"%s\"", part);
     else if (err.kind != kind || !strstr(err.message, part))
-        TEST_FAIL("refused as %s \"%s\", expected %s with \"%s\"", adl_error_kind_name(err.kind),
-                  err.message, adl_error_kind_name(kind), part);
+        TEST_FAIL("refused as %s \"%s\", expected %s with \"%s\"", test_error_kind(err.kind),
+                  err.message, test_error_kind(kind), part);
     else
         CU_PASS("");
     adl_dataset_free(d);

@@ -79,8 +79,8 @@ void hostile_refused(hostile_reader *read, const void *bytes, size_t length,
     if (accepts(read, bytes, length, &err))
         TEST_FAIL("accepted, expected a refusal that says \"%s\"", part);
     else if (err.kind != kind || !strstr(err.message, part))
-        TEST_FAIL("refused as %s \"%s\", expected %s with \"%s\"", adl_error_kind_name(err.kind),
-                  err.message, adl_error_kind_name(kind), part);
+        TEST_FAIL("refused as %s \"%s\", expected %s with \"%s\"", test_error_kind(err.kind),
+                  err.message, test_error_kind(kind), part);
     else
         CU_PASS("");
 }

@@ -86,6 +86,24 @@ void test_fail(const char *file, int line, const char *fmt, ...)
     CU_assertImplementation(CU_FALSE, (unsigned)line, text, file, "", CU_FALSE);
 }
 
+const char *test_error_kind(enum adl_error_kind kind)
+{
+    switch (kind) {
+    case ADL_ERR_NONE: return "none";
+    case ADL_ERR_ARG: return "argument";
+    case ADL_ERR_NOT_FOUND: return "not-found";
+    case ADL_ERR_FORMAT: return "format";
+    case ADL_ERR_UNSUPPORTED: return "unsupported";
+    case ADL_ERR_LIMIT: return "limit";
+    case ADL_ERR_IO: return "io";
+    case ADL_ERR_NOMEM: return "out-of-memory";
+    case ADL_ERR_BUSY: return "busy";
+    case ADL_ERR_CANCELLED: return "cancelled";
+    case ADL_ERR_INTERNAL: return "internal";
+    }
+    return "unknown";
+}
+
 void test_skip(const char *fmt, ...)
 {
     va_list args;

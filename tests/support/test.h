@@ -93,6 +93,9 @@ void test_fail(const char *file, int line, const char *fmt, ...) ADL_PRINTF(3, 4
             CU_PASS("");                                                                           \
     } while (0)
 
+/* Returns a name for failure messages: "format", "limit", ... */
+const char *test_error_kind(enum adl_error_kind kind);
+
 /* Reports that the running test cannot run on this machine, and why. It counts as
  * skipped unless it also fails. The caller still has to return. */
 void test_skip(const char *fmt, ...) ADL_PRINTF(1, 2);

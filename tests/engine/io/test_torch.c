@@ -180,8 +180,8 @@ static void expect_refused(const char *path, const char *key, enum adl_error_kin
     if (set)
         TEST_FAIL("%s was accepted", path);
     else if (err.kind != kind || !strstr(err.message, part) || !strstr(err.message, path))
-        TEST_FAIL("refused as %s \"%s\", expected \"%s\"", adl_error_kind_name(err.kind),
-                  err.message, part);
+        TEST_FAIL("refused as %s \"%s\", expected \"%s\"", test_error_kind(err.kind), err.message,
+                  part);
     else
         CU_PASS("");
     adl_tensors_free(set);

@@ -130,8 +130,8 @@ static void refused_maps(struct adl_dataset *d, enum adl_error_kind kind, const 
     CU_ASSERT_EQUAL(adl_evaluate_scoremaps(d, scratch_path("maps"), NULL, &options, &r, &err), -1);
     CU_ASSERT_PTR_NULL(r.classes);
     if (err.kind != kind || !strstr(err.message, part))
-        TEST_FAIL("%s \"%s\", expected %s with \"%s\"", adl_error_kind_name(err.kind), err.message,
-                  adl_error_kind_name(kind), part);
+        TEST_FAIL("%s \"%s\", expected %s with \"%s\"", test_error_kind(err.kind), err.message,
+                  test_error_kind(kind), part);
 }
 
 static void unfit_maps_are_refused(void)
