@@ -160,10 +160,11 @@ else
         case $name in
         onnx)
             begin opencv tests/opencv/run.sh
-            stage "$name" "$script"
+            finish "$name"
             ;;
         opencv) finish "$name" ;;
         fuzz)
+            begin onnx tests/onnx/run.sh # while the fuzz targets are built
             stage_start=$SECONDS
             if "$MAKE" --no-print-directory BUILD="$BUILD" SAN=address,undefined fuzz-targets \
                 >"$logs/fuzz-build.log" 2>&1; then
