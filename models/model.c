@@ -134,6 +134,23 @@ int adl_model_set_foreground(struct adl_model *model, const float *head, size_t 
     return 0;
 }
 
+int adl_model_set_class_thresholds(struct adl_model *model, const float *thresholds,
+                                   struct adl_error *err)
+{
+    float *copy = NULL;
+
+    if (thresholds) {
+        copy = adl_malloc(model->class_count, sizeof *copy);
+        if (!copy)
+            return adl_fail_nomem(err, "the thresholds of classes");
+        memcpy(copy, thresholds, model->class_count * sizeof *copy);
+    }
+    adl_free(model->class_thresholds);
+    model->class_thresholds = copy;
+    model->map.class_thresholds = copy;
+    return 0;
+}
+
 int adl_model_change_map(struct adl_model *model, const struct adl_map_changes *changes,
                          struct adl_error *err)
 {
@@ -264,6 +281,7 @@ void adl_model_free(struct adl_model *model)
     adl_free(model->note);
     json_decref(model->calibration);
     adl_free(model->foreground);
+    adl_free(model->class_thresholds);
     adl_free(model);
 }
 

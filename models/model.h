@@ -30,6 +30,7 @@ struct adl_model {
     int input_h, input_w;    /* pixels that images are resized to */
     float mean[3], std[3];   /* of R, G, B in 0..1: the network sees (x - mean) / std */
     struct adl_map_rule map; /* how class maps are formed and cut into boxes */
+    float *class_thresholds; /* class_count, owned, as in the map rule; NULL: none */
 
     /* The few-box head (wsol/foreground.h): the weights of the last map's channels and the bias;
      * owned. NULL: none. */
@@ -80,6 +81,11 @@ float *adl_model_param(struct adl_model *model, int id);
  * and with ADL_ERR_NOMEM. */
 int adl_model_set_foreground(struct adl_model *model, const float *head, size_t channels,
                              struct adl_error *err) ADL_MUST_CHECK;
+
+/* Gives the model thresholds of single classes, class_count of which it takes a copy, or takes them
+ * away (NULL); the map rule uses them then. Fails with ADL_ERR_NOMEM. */
+int adl_model_set_class_thresholds(struct adl_model *model, const float *thresholds,
+                                   struct adl_error *err) ADL_MUST_CHECK;
 
 /* Changes the map rule as a user asks for it. Another rule gives other boxes, for which the model's
  * confidence does not hold: the model then has none. Fails as adl_map_rule_change(). */

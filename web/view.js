@@ -68,7 +68,9 @@ export function modelOf(item) {
 }
 
 function thresholdOf(item) {
-    return state.threshold ?? modelOf(item).threshold;
+    /* A class may have a threshold of its own. */
+    return state.threshold ?? predictionsOf(item)[item.chosen]?.threshold ??
+        modelOf(item).threshold;
 }
 
 /* The best classes of the answer, then those that the user looked for. */

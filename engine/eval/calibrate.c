@@ -14,6 +14,11 @@
  * sqrt(n) hundredths to either side, but at least 4). The candidate and threshold with the highest
  * value are chosen; ties go to the earlier, simpler candidate. What is reported are the steps.
  *
+ * A class with some boxes of its own gets its own threshold, on the same soft curve: the mean over
+ * its images and PRIOR images more that have the mean curve of all. So a class with few boxes stays
+ * near the common threshold, and one with many follows its own. That is kept only if it does better
+ * on other images than one threshold for all, by the cross-validation below.
+ *
  * A choice among thousands always looks better on the images that it was made on. Its accuracy on
  * other images is estimated by cross-validation: a choice is made in the same way on four fifths of
  * the images and measured on the other fifth, five times. Curves are computed only once and summed
@@ -41,6 +46,10 @@ struct gain {
 #define SOFT_UNIT 80
 /* The width of the ramp, in IoU. */
 #define RAMP 0.3
+
+/* Images that a class needs for a threshold of its own, and the weight of the common curve. */
+#define CLASS_IMAGES 8
+#define PRIOR 20
 
 /* --- candidates ---------------------------------------------------------------------- */
 
@@ -258,6 +267,12 @@ static double smoothed(const double sums[STEPS], int step, int reach)
     return sum / weights;
 }
 
+/* Returns over how many steps to either side the mean of so many curves is averaged. */
+static int reach_of(double samples)
+{
+    return ADL_MAX(4, (int)ceil(25 / sqrt(samples)));
+}
+
 static struct choice choose(const struct search *search, int without)
 {
     struct choice best = {0, 0};
@@ -268,7 +283,7 @@ static struct choice choose(const struct search *search, int without)
             search->sets[search->candidates[c].set].compared)
             continue;
         double samples = (double)sum_curves(search, c, without, sums);
-        int reach = ADL_MAX(4, (int)ceil(25 / sqrt(samples)));
+        int reach = reach_of(samples);
         for (int t = 0; t < STEPS; t++) {
             double value = smoothed(sums, t, reach);
             if (value <= greatest)
@@ -280,53 +295,154 @@ static struct choice choose(const struct search *search, int without)
     return best;
 }
 
+/* --- thresholds of classes ----------------------------------------------------------------- */
+
+/* Returns the step for a class: that of the choice if it has too few images. */
+static int class_step(const struct search *search, struct choice choice, int class_id, int without)
+{
+    double all[STEPS], sums[STEPS] = {0}, greatest = -1;
+    double total = (double)sum_curves(search, choice.candidate, without, all);
+    size_t images = 0;
+    int best = choice.step;
+
+    for (size_t i = 0; i < search->samples->count; i++) {
+        const struct gain *gains = curve(search, choice.candidate, i);
+        if (search->samples->items[i].class_id != class_id || !counts(i, without))
+            continue;
+        images++;
+        for (int t = 0; t < STEPS; t++)
+            sums[t] += gains[t].soft;
+    }
+    if (images < CLASS_IMAGES)
+        return best;
+    for (int t = 0; t < STEPS; t++)
+        sums[t] += PRIOR * all[t] / total;
+    for (int t = 0; t < STEPS; t++) {
+        double value = smoothed(sums, t, reach_of((double)images + PRIOR));
+        if (value <= greatest)
+            continue;
+        greatest = value;
+        best = t;
+    }
+    return best;
+}
+
+/* Sets steps[class] for the classes of the samples. */
+static void class_steps(const struct search *search, struct choice choice, int without, int *steps)
+{
+    const struct adl_calibrate_samples *s = search->samples;
+    for (size_t c = 0; c < s->class_count; c++)
+        steps[c] = -1;
+    for (size_t i = 0; i < s->count; i++) {
+        int *step = &steps[s->items[i].class_id];
+        if (*step < 0)
+            *step = class_step(search, choice, s->items[i].class_id, without);
+    }
+}
+
+/* --- figures ------------------------------------------------------------------------------- */
+
 static double percent(const struct search *search, double sum)
 {
     double most = search->options->goal == ADL_CALIBRATE_V2 ? (double)ADL_COUNT(ious) : 1;
     return 100 * sum / (most * (double)search->samples->count);
 }
 
-static double fitted_sum(const struct search *search, struct choice choice)
+/* Returns the sum of the gains of the samples that are in fold `fold`, or in any if that is
+ * negative, at the step of the choice or, unless NULL, at that of their class. */
+static double sum_at(const struct search *search, struct choice choice, const int *steps, int fold)
 {
     double sum = 0;
-    for (size_t i = 0; i < search->samples->count; i++)
-        sum += curve(search, choice.candidate, i)[choice.step].hard;
-    return sum;
-}
-
-/* Returns the sum, over all samples, of the gain of the choice made without the sample's fold. */
-static double cross_validated_sum(const struct search *search)
-{
-    double sum = 0;
-    for (int fold = 0; fold < ADL_CALIBRATE_FOLDS; fold++) {
-        const struct choice choice = choose(search, fold);
-        for (size_t i = 0; i < search->samples->count; i++)
-            if (!counts(i, fold))
-                sum += curve(search, choice.candidate, i)[choice.step].hard;
+    for (size_t i = 0; i < search->samples->count; i++) {
+        int step = steps ? steps[search->samples->items[i].class_id] : choice.step;
+        if (fold < 0 || !counts(i, fold))
+            sum += curve(search, choice.candidate, i)[step].hard;
     }
     return sum;
 }
 
-static void conclude(const struct search *search, struct adl_calibration *out)
+/* Returns the sum, over all samples, of the gain of the choice made without the sample's fold;
+ * `steps`, unless NULL, is room for the thresholds of classes, which are chosen too then. */
+static double cross_validated_sum(const struct search *search, int *steps)
+{
+    double sum = 0;
+    for (int fold = 0; fold < ADL_CALIBRATE_FOLDS; fold++) {
+        const struct choice choice = choose(search, fold);
+        if (steps)
+            class_steps(search, choice, fold, steps);
+        sum += sum_at(search, choice, steps, fold);
+    }
+    return sum;
+}
+
+/* Measures the current rule, with the thresholds of its classes. */
+static double current_sum(const struct search *search, int *steps)
+{
+    const struct adl_map_rule *current = &search->options->current;
+    for (size_t c = 0; c < search->samples->class_count; c++) {
+        double threshold = adl_map_rule_of_class(current, c).threshold;
+        steps[c] = ADL_MIN((int)lrint(threshold * STEPS), STEPS - 1);
+    }
+    return sum_at(search, (struct choice){search->candidate_count - 1, 0}, steps, -1);
+}
+
+/* Chooses thresholds of single classes and keeps them if they do better on other images. */
+static int conclude_classes(const struct search *search, struct choice choice, int *steps,
+                            struct adl_calibration *out, struct adl_error *err)
+{
+    size_t classes = search->samples->class_count;
+    double own = percent(search, cross_validated_sum(search, steps));
+
+    if (own <= out->common)
+        return 0;
+    out->class_thresholds = adl_malloc(classes, sizeof *out->class_thresholds);
+    if (!out->class_thresholds)
+        return adl_fail_nomem(err, "the thresholds of classes");
+    class_steps(search, choice, -1, steps);
+    for (size_t c = 0; c < classes; c++) {
+        bool differs = steps[c] >= 0 && steps[c] != choice.step;
+        out->class_thresholds[c] = differs ? (float)steps[c] / STEPS : -1;
+        out->own_thresholds += differs;
+        if (steps[c] < 0)
+            steps[c] = choice.step;
+    }
+    out->rule.class_thresholds = out->class_thresholds;
+    out->cross_validated = own;
+    out->fitted = percent(search, sum_at(search, choice, steps, -1));
+    return 0;
+}
+
+static int conclude(const struct search *search, struct adl_calibration *out, struct adl_error *err)
 {
     const struct adl_calibrate_samples *s = search->samples;
     const struct choice choice = choose(search, -1);
-    double threshold = search->options->current.threshold;
-    const struct choice current = {search->candidate_count - 1,
-                                   ADL_MIN((int)lrint(threshold * STEPS), STEPS - 1)};
+    int *steps = adl_malloc(s->class_count, sizeof *steps), result = 0;
 
+    if (!steps)
+        return adl_fail_nomem(err, "the calibration");
     out->rule = search->candidates[choice.candidate].rule;
+    out->rule.class_thresholds = NULL;
     out->set = search->candidates[choice.candidate].set;
     out->foreground = search->candidates[choice.candidate].map == 2;
     out->rule.threshold = (double)choice.step / STEPS;
-    out->fitted = percent(search, fitted_sum(search, choice));
-    out->before = percent(search, fitted_sum(search, current));
-    out->cross_validated = percent(search, cross_validated_sum(search));
+    out->fitted = percent(search, sum_at(search, choice, NULL, -1));
+    out->before = percent(search, current_sum(search, steps));
+    out->common = out->cross_validated = percent(search, cross_validated_sum(search, NULL));
+    if (search->options->per_class)
+        result = conclude_classes(search, choice, steps, out, err);
+    adl_free(steps);
     double fraction = out->cross_validated / 100;
     out->standard_error = 100 * sqrt(fraction * (1 - fraction) / (double)s->count);
     out->images = s->count;
     for (size_t i = 0; i < s->count; i++)
         out->boxes += s->items[i].truth_count;
+    return result;
+}
+
+void adl_calibration_release(struct adl_calibration *calibration)
+{
+    adl_free(calibration->class_thresholds);
+    calibration->class_thresholds = NULL;
 }
 
 static int prepare(struct search *search, struct adl_error *err)
@@ -397,8 +513,7 @@ int adl_calibrate_choose(const struct adl_calibrate_samples *sets, size_t set_co
     search.candidate_count = list_candidates(&options->current, sets, set_count, search.candidates);
     ADL_TRY(prepare(&search, err));
     ADL_TRY(make_curves(&search, err));
-    conclude(&search, calibration);
-    result = 0;
+    result = conclude(&search, calibration, err);
 out:
     release(&search);
     return result;

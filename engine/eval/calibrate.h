@@ -64,6 +64,7 @@ struct adl_calibrate_options {
     /* The model's rule, to compare with. If it has a head, it is not among the rules to choose
      * from: the head may have been fitted to these images. */
     struct adl_map_rule current;
+    bool per_class;  /* also choose thresholds of single classes */
     bool foreground; /* collect the features that a few-box head is fitted to, with the samples of
                       * plain views */
     /* Heads from adl_calibrate_fit_foreground(), and the samples that they were fitted to: also
@@ -82,10 +83,15 @@ struct adl_calibration {
     struct adl_map_rule rule; /* the choice, threshold included; without a head */
     size_t set;               /* index of the samples with the views of the choice */
     bool foreground;          /* the map of the head was chosen */
-    double fitted;            /* the choice, measured on the images that it was made on */
-    double cross_validated;   /* choices made on four fifths, measured on the other fifth */
-    double standard_error;    /* of cross_validated */
-    double before;            /* the current rule and threshold */
+    /* Thresholds of single classes, class_count of the samples, as in the map rule; owned. NULL:
+     * one threshold for all does as well on other images, or the options do not ask for more. */
+    float *class_thresholds;
+    size_t own_thresholds;  /* how many classes have one */
+    double common;          /* as cross_validated, with one threshold for all */
+    double fitted;          /* the choice, measured on the images that it was made on */
+    double cross_validated; /* choices made on four fifths, measured on the other fifth */
+    double standard_error;  /* of cross_validated */
+    double before;          /* the current rule and threshold */
     size_t images, boxes;
 };
 
@@ -111,10 +117,13 @@ void adl_calibrate_samples_release(struct adl_calibrate_samples *samples);
 
 /* Chooses the rule among those with the views of the `set_count` sets of samples, 1 to
  * ADL_CALIBRATE_SETS, all of the same images; the current rule has the views of one of them. The
- * result does not depend on the number of threads. Fails with ADL_ERR_ARG for fewer than two
+ * result does not depend on the number of threads; adl_calibration_release() frees what it has, in
+ * any case. Fails with ADL_ERR_ARG for fewer than two
  * samples, and with ADL_ERR_NOMEM. */
 int adl_calibrate_choose(const struct adl_calibrate_samples *sets, size_t set_count,
                          const struct adl_calibrate_options *options,
                          struct adl_calibration *calibration, struct adl_error *err) ADL_MUST_CHECK;
+
+void adl_calibration_release(struct adl_calibration *calibration);
 
 #endif

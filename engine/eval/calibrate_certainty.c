@@ -48,7 +48,8 @@ static int judge_all(const struct adl_calibrate_samples *s, const struct adl_cal
         const float *cam = one->cams[c->foreground ? 2 : (int)c->rule.weights];
         bool usable;
         adl_softmax_at(temperature, one->logits, s->class_count, probabilities);
-        ADL_TRY(judge(s, one, &c->rule, cam, (double)probabilities[one->class_id], map, &finder,
+        const struct adl_map_rule rule = adl_map_rule_of_class(&c->rule, (size_t)one->class_id);
+        ADL_TRY(judge(s, one, &rule, cam, (double)probabilities[one->class_id], map, &finder,
                       &boxes, &judged[*count], &usable, err));
         *count += usable;
     }

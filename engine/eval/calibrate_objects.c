@@ -104,7 +104,7 @@ static int part_sample(struct search *search, struct worker *worker, size_t inde
                            &worker->err) < 0)
         return -1;
     for (size_t c = 0; c <= REGIONS; c++) {
-        struct adl_map_rule rule = search->rule;
+        struct adl_map_rule rule = adl_map_rule_of_class(&search->rule, (size_t)sample->class_id);
         struct adl_localization place = {0};
         if (c < CANDIDATES)
             rule.objects = candidate_rule(c);

@@ -148,12 +148,13 @@ static int add_boxes(struct adl_detector *d, int mode, struct adl_localization *
     return 0;
 }
 
-int adl_detector_add(struct adl_detector *d, const struct adl_map_rule *rule, double *map,
+int adl_detector_add(struct adl_detector *d, const struct adl_map_rule *common, double *map,
                      int height, int width, const struct adl_dataset *dataset, size_t index,
                      int image_w, int image_h, struct adl_error *err)
 {
     const struct adl_dataset_image *entry = &dataset->images[index];
     const struct adl_class_map size = {.input_h = height, .input_w = width};
+    const struct adl_map_rule rule = adl_map_rule_of_class(common, (size_t)entry->class_id);
     struct scratch s;
 
     if (take_scratch(d, entry->box_count, &s, err) < 0 ||
@@ -165,7 +166,7 @@ int adl_detector_add(struct adl_detector *d, const struct adl_map_rule *rule, do
     }
     for (int mode = 0; mode < ADL_BOX_MODES; mode++) {
         struct adl_localization place = {0};
-        int result = adl_localizer_cut(&d->localizer, rule, &size, map, (enum adl_box_mode)mode,
+        int result = adl_localizer_cut(&d->localizer, &rule, &size, map, (enum adl_box_mode)mode,
                                        image_w, image_h, &place, err);
         if (result == 0)
             result = add_boxes(d, mode, &place, &s, entry, index, err);

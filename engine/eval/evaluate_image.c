@@ -85,7 +85,8 @@ static int judge_box(const struct adl_evaluate_run *run, struct adl_evaluate_wor
 {
     struct adl_box_finder *finder = &worker->evaluator.finder;
     struct adl_boxes *boxes = &worker->evaluator.boxes;
-    int byte = adl_box_finder_byte(finder, run->options->map.threshold);
+    int byte = adl_box_finder_byte(
+        finder, adl_map_rule_of_class(&run->options->map, image->label).threshold);
     double evidence[ADL_EVIDENCES];
 
     if (adl_box_finder_cut(finder, byte, ADL_BOXES_LARGEST, boxes, err) < 0)
@@ -256,8 +257,12 @@ static int measure_output(const struct adl_evaluate_run *run, struct adl_evaluat
                           struct adl_evaluate_item *item, struct adl_error *err)
 {
     const struct adl_dataset_image *entry = &run->dataset->images[item->index];
-    struct adl_eval_image image = {
-        .logits = item->logits, .classes = run->class_count, .label = (size_t)entry->class_id};
+    const double threshold =
+        adl_map_rule_of_class(&run->options->map, (size_t)entry->class_id).threshold;
+    struct adl_eval_image image = {.logits = item->logits,
+                                   .classes = run->class_count,
+                                   .label = (size_t)entry->class_id,
+                                   .threshold = &threshold};
 
     for (size_t i = 0; i < image.classes; i++)
         if (!isfinite(image.logits[i]))

@@ -167,11 +167,12 @@ static int evaluator_add_map(struct adl_evaluator *evaluator, const struct adl_e
     struct adl_box_finder *finder = &evaluator->finder;
     struct cut cuts[MAX_CUTS], model;
     size_t count = 0;
+    double threshold = image->threshold ? *image->threshold : evaluator->model_threshold;
 
     if (check_truth(image, err) < 0 ||
         adl_box_finder_load(finder, image->map, image->height, image->width, err) < 0 ||
-        evaluator_try_cut(evaluator, adl_box_finder_byte(finder, evaluator->model_threshold), image,
-                          &model, err) < 0)
+        evaluator_try_cut(evaluator, adl_box_finder_byte(finder, threshold), image, &model, err) <
+            0)
         return -1;
     for (size_t step = 0; step < evaluator->steps; count++) {
         int byte = adl_box_finder_byte(finder, (double)step * evaluator->interval);

@@ -71,6 +71,7 @@ struct adl_eval_image {
     const float *logits;
     size_t classes;
     size_t label;
+    const double *threshold; /* of the label's class, in place of the model's; NULL: the model's */
 };
 
 /* Counts the image. Fails with ADL_ERR_ARG for a label, a map value or a true box out of range or a

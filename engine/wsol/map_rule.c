@@ -44,8 +44,18 @@ bool adl_map_rule_equal(const struct adl_map_rule *a, const struct adl_map_rule 
     return a->weights == b->weights && a->normalise == b->normalise &&
            a->percentile == b->percentile && a->threshold == b->threshold &&
            a->objects.prominence == b->objects.prominence && a->objects.area == b->objects.area &&
+           a->class_thresholds == b->class_thresholds &&
            ADL_MAX(a->classes, 1) == ADL_MAX(b->classes, 1) && a->foreground == b->foreground &&
            adl_map_views_equal(&a->views, &b->views);
+}
+
+struct adl_map_rule adl_map_rule_of_class(const struct adl_map_rule *rule, size_t class_id)
+{
+    struct adl_map_rule own = *rule;
+    own.class_thresholds = NULL;
+    if (rule->class_thresholds && rule->class_thresholds[class_id] >= 0)
+        own.threshold = (double)rule->class_thresholds[class_id];
+    return own;
 }
 
 int adl_map_rule_change(struct adl_map_rule *rule, const struct adl_map_changes *changes,
@@ -79,6 +89,8 @@ int adl_map_rule_change(struct adl_map_rule *rule, const struct adl_map_changes 
     if (changes->foreground >= 0)
         changed.foreground = changes->foreground ? head : NULL;
     adl_map_views_change(&changed.views, &changes->views);
+    if (changes->threshold >= 0 || !adl_map_rule_equal(&changed, rule))
+        changed.class_thresholds = NULL;
     *rule = changed;
     return 0;
 }

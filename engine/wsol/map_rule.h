@@ -36,8 +36,11 @@ extern const char *const adl_map_normalise_names[]; /* "minmax", "max", "pas", "
 struct adl_map_rule {
     enum adl_map_weights weights;
     enum adl_map_normalise normalise;
-    double percentile;              /* p of PAS and IVR, 0..1 */
-    double threshold;               /* at which the normalised map is cut into boxes, 0..1 */
+    double percentile; /* p of PAS and IVR, 0..1 */
+    double threshold;  /* at which the normalised map is cut into boxes, 0..1 */
+    /* Thresholds of single classes by class id, negative where a class has none of its own;
+     * borrowed from the model. NULL: `threshold` for all. */
+    const float *class_thresholds;
     struct adl_object_rule objects; /* how the cut map is parted into objects */
     /* The few-box head (wsol/foreground.h) that the class map is combined with; borrowed from the
      * model. NULL: the class map alone. */
@@ -75,11 +78,15 @@ struct adl_map_changes {
         .foreground = -1, .views = ADL_MAP_VIEWS_UNCHANGED                                         \
     }
 
-/* Applies the changes to the rule; `head` is the few-box head of the model, or NULL. Fails with
- * ADL_ERR_ARG, and leaves the rule unchanged, if a percentile is given for a normalisation that has
- * none, or if the head is wanted and `head` is NULL. */
+/* Applies the changes to the rule. Thresholds of single classes were chosen for the map as the
+ * rule forms it, so a change of the map or of the threshold drops them. `head` is the few-box head
+ * of the model, or NULL. Fails with ADL_ERR_ARG, and leaves the rule unchanged, if a percentile is
+ * given for a normalisation that has none, or if the head is wanted and `head` is NULL. */
 int adl_map_rule_change(struct adl_map_rule *rule, const struct adl_map_changes *changes,
                         const float *head, struct adl_error *err) ADL_MUST_CHECK;
+
+/* Returns the rule for the map of a class: the same with the class's threshold for all. */
+struct adl_map_rule adl_map_rule_of_class(const struct adl_map_rule *rule, size_t class_id);
 
 /* Returns whether two rules agree in every field, so that they give the same boxes. */
 bool adl_map_rule_equal(const struct adl_map_rule *a, const struct adl_map_rule *b);

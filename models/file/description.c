@@ -91,6 +91,22 @@ static int add_rule(json_t *cam, const struct adl_map_rule *rule)
     return failed;
 }
 
+/* Adds the thresholds of single classes: a list with null for a class without one. */
+static int add_class_thresholds(json_t *cam, const struct adl_model *model)
+{
+    json_t *list;
+
+    if (!model->map.class_thresholds)
+        return 0;
+    list = json_array();
+    int failed = list == NULL;
+    for (size_t i = 0; i < model->class_count; i++) {
+        float threshold = model->map.class_thresholds[i];
+        failed |= json_array_append_new(list, threshold >= 0 ? short_real(threshold) : json_null());
+    }
+    return failed | json_object_set_new(cam, "class_thresholds", list);
+}
+
 json_t *adl_model_to_json(const struct adl_model *model)
 {
     json_t *json = json_object(), *input = json_object(), *cam = json_object();
@@ -100,6 +116,7 @@ json_t *adl_model_to_json(const struct adl_model *model)
     failed |= json_object_set_new(input, "mean", reals(model->mean, 3));
     failed |= json_object_set_new(input, "std", reals(model->std, 3));
     failed |= add_rule(cam, &model->map);
+    failed |= add_class_thresholds(cam, model);
     if (model->foreground)
         failed |= json_object_set_new(cam, "foreground", json_boolean(model->map.foreground));
 
@@ -340,6 +357,36 @@ static int read_views(const json_t *cam, struct adl_map_views *views, struct adl
     return 0;
 }
 
+/* Reads "class_thresholds": a number from 0 to 1, or null, for each class. */
+static int read_class_thresholds(struct adl_model *model, const json_t *cam, struct adl_error *err)
+{
+    const json_t *list = json_object_get(cam, "class_thresholds"), *item;
+    size_t i, count = json_array_size(list);
+
+    if (!list || json_is_null(list))
+        return 0;
+    if (!json_is_array(list) || count != model->class_count)
+        return adl_fail(err, ADL_ERR_FORMAT, "cam.class_thresholds is not a list of %zu value%s",
+                        model->class_count, ADL_S(model->class_count));
+    float *thresholds = adl_malloc(count, sizeof *thresholds);
+    if (!thresholds)
+        return adl_fail_nomem(err, "the thresholds of classes");
+    int result = 0;
+    json_array_foreach(list, i, item)
+    {
+        double value = json_is_null(item) ? -1 : json_number_value(item);
+        if (!json_is_null(item) && (!json_is_number(item) || !(value >= 0 && value <= 1)))
+            result =
+                adl_fail(err, ADL_ERR_FORMAT,
+                         "cam.class_thresholds[%zu] is neither a number from 0 to 1 nor null", i);
+        thresholds[i] = (float)value;
+    }
+    if (result == 0)
+        result = adl_model_set_class_thresholds(model, thresholds, err);
+    adl_free(thresholds);
+    return result;
+}
+
 static int read_cam(struct adl_model *model, const json_t *json, struct adl_error *err)
 {
     const json_t *cam = json_object_get(json, "cam");
@@ -367,6 +414,7 @@ static int read_cam(struct adl_model *model, const json_t *json, struct adl_erro
     ADL_TRY(read_fraction(cam, "object_prominence", &rule->objects.prominence, err));
     ADL_TRY(read_fraction(cam, "object_area", &rule->objects.area, err));
     ADL_TRY(read_views(cam, &rule->views, err));
+    ADL_TRY(read_class_thresholds(model, cam, err));
     const json_t *foreground = json_object_get(cam, "foreground");
     if (foreground && !json_is_boolean(foreground))
         return adl_fail(err, ADL_ERR_FORMAT, "cam.foreground is not true or false");

@@ -36,6 +36,7 @@ struct settings {
     struct adl_dataset_options where;
     int goal;
     int boxes_per_class;
+    bool no_class_thresholds;
     bool foreground;
     bool without_boxes;
     bool try_views;
@@ -204,6 +205,7 @@ static int choose(struct calibrate *c, struct adl_error *err)
     struct adl_calibrate_options how = {.goal = (enum adl_calibrate_goal)s->goal,
                                         .current = c->model->map,
                                         .foreground = s->foreground,
+                                        .per_class = !s->no_class_thresholds && !s->without_boxes,
                                         .pool = c->pool,
                                         .progress = progress,
                                         .progress_context = c};
@@ -287,13 +289,15 @@ static json_t *record(const struct calibrate *c)
                             "regions", tenth(o->regions), "fitted", tenth(o->fitted),
                             "cross_validated", tenth(o->cross_validated));
     return json_pack(
-        "{s:s, s:s, s:i, s:i, s:b, s:o, s:b, s:{s:f, s:f, s:f, s:f}, s:o, s:o*}", "for",
-        adl_calibrate_goal_names[s->goal], "split", s->where.split, "images", (int)f->images,
+        "{s:s, s:s, s:i, s:i, s:b, s:o, s:b, s:{s:f, s:f, s:f, s:f}, s:o, s:o*, "
+        "s:o*}",
+        "for", adl_calibrate_goal_names[s->goal], "split", s->where.split, "images", (int)f->images,
         "boxes", (int)f->boxes, "pseudo_boxes", (int)s->without_boxes, "boxes_per_class",
         s->boxes_per_class ? json_integer(s->boxes_per_class) : json_null(), "foreground",
         (int)f->foreground, "percent", "before", tenth(f->before), "fitted", tenth(f->fitted),
         "cross_validated", tenth(f->cross_validated), "standard_error", tenth(f->standard_error),
-        "certainty", record_certainty(c), "objects", objects);
+        "certainty", record_certainty(c), "objects", objects, "one_threshold",
+        f->class_thresholds ? json_real(tenth(f->common)) : NULL);
 }
 
 static int save(struct calibrate *c, const char *out, struct adl_error *err)
@@ -311,7 +315,8 @@ static int save(struct calibrate *c, const char *out, struct adl_error *err)
     if (c->settings->without_boxes)
         m->certainty.has_confidence = false;
     m->map.objects = c->objects.chosen ? c->objects.rule : before;
-    if (adl_model_set_foreground(m, head, channels, err) < 0)
+    if (adl_model_set_foreground(m, head, channels, err) < 0 ||
+        adl_model_set_class_thresholds(m, c->found.class_thresholds, err) < 0)
         return -1;
     json_decref(m->calibration);
     m->calibration = record(c);
@@ -379,6 +384,9 @@ static void print_table(const struct calibrate *c, const struct adl_map_rule *be
     fprintf(out, "%-16s%.1f %% on the images that it was chosen on\n", "now", f->fitted);
     fprintf(out, "%-16s%.1f %% (standard error %.1f), cross-validated: what to expect\n",
             "on others", f->cross_validated, f->standard_error);
+    if (f->class_thresholds)
+        fprintf(out, "%-16s%zu of their own; with one for all classes %.1f %% on others\n",
+                "thresholds", f->own_thresholds, f->common);
     if (c->settings->without_boxes)
         fprintf(out,
                 "%-16sthe figures say how often boxes agree with those that were drawn from "
@@ -433,6 +441,7 @@ out:
     adl_free(c.heads);
     for (size_t i = 0; i < c.set_count; i++)
         adl_calibrate_samples_release(&c.sets[i]);
+    adl_calibration_release(&c.found);
     adl_views_free(c.views);
     adl_plan_unref(c.plan);
     adl_model_free(c.model);
@@ -451,6 +460,9 @@ static const struct adl_option table[] = {
      .value = "max_box_acc", .metavar = "GOAL",
      .help = "what to be best at: one box at IoU 0.5, or the mean over IoU 0.3, 0.5 and 0.7 of "
              "all boxes"},
+    {"no-class-thresholds", ADL_FLAG(struct settings, no_class_thresholds),
+     .help = "choose one threshold for all classes, even if thresholds of single classes do better "
+             "on other images"},
     {"boxes-per-class", ADL_INT(struct settings, boxes_per_class), .min = 1,
      .max = ADL_LIMIT_DATASET_IMAGES, .metavar = "N", .default_note = "all",
      .help = "use only the first N images of each class"},

@@ -108,8 +108,9 @@ static int predict(const struct adl_report_images *p, const struct adl_view_run 
     adl_top_k(values, classes, 1, &prediction->top);
     prediction->top_probability = values[prediction->top];
     prediction->probability = values[class_id];
-    int result = adl_localize_map(&p->model->map, &cam, ADL_BOXES_LARGEST, small->width,
-                                  small->height, &prediction->place, err);
+    const struct adl_map_rule rule = adl_map_rule_of_class(&p->model->map, (size_t)class_id);
+    int result = adl_localize_map(&rule, &cam, ADL_BOXES_LARGEST, small->width, small->height,
+                                  &prediction->place, err);
     adl_free(values);
     return result;
 }

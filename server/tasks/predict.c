@@ -209,8 +209,9 @@ int adl_predict_locate(struct adl_predictions *predictions, const struct adl_pre
     for (size_t i = 0; i < predictions->count; i++) {
         struct adl_prediction *p = &predictions->items[i];
         const struct adl_class_map cam = class_map(predictions, i);
-        if (adl_localize_map(&predictions->map, &cam, query->boxes, image_w, image_h, &p->place,
-                             err) < 0)
+        const struct adl_map_rule rule =
+            adl_map_rule_of_class(&predictions->map, (size_t)p->class_id);
+        if (adl_localize_map(&rule, &cam, query->boxes, image_w, image_h, &p->place, err) < 0)
             return -1;
         adl_free(p->place.map);
         p->place.map = NULL;

@@ -161,11 +161,15 @@ static json_t *prediction_json(const struct adl_reply *reply, size_t index, stru
     }
     json_t *present =
         reply->predictions->has_present ? json_real((double)prediction->present) : NULL;
+    /* A class may have a threshold of its own. */
+    const struct adl_map_rule *rule = &reply->predictions->map;
+    double own = adl_map_rule_of_class(rule, (size_t)prediction->class_id).threshold;
+    json_t *threshold = fabs(own - rule->threshold) > 0 ? json_real(own) : NULL;
     result =
-        json_pack("{s:i, s:s, s:f, s:o*, s:o, s:o*}", "class_id", prediction->class_id, "label",
-                  adl_model_label(reply->model, prediction->class_id, label, sizeof label), "score",
-                  (double)prediction->score, "present", present, "boxes",
-                  boxes_json(&prediction->place), "heatmap", heatmap);
+        json_pack("{s:i, s:s, s:f, s:o*, s:o*, s:o, s:o*}", "class_id", prediction->class_id,
+                  "label", adl_model_label(reply->model, prediction->class_id, label, sizeof label),
+                  "score", (double)prediction->score, "present", present, "threshold", threshold,
+                  "boxes", boxes_json(&prediction->place), "heatmap", heatmap);
     if (!result)
         adl_fail_nomem(err, "a prediction");
     return result;

@@ -239,6 +239,7 @@ static int keep_rule(struct adl_train_run *run, const struct adl_tensors *weight
     struct adl_model *model = run->model;
 
     model->map = from->map;
+    model->map.class_thresholds = NULL; /* of other classes, or of other weights */
     if (!run->fine_tunes || adl_arch_branches(&model->arch) != adl_arch_branches(&from->arch))
         return 0;
     if (run->state) {

@@ -14,6 +14,36 @@
 
 #define ARCH "\"arch\": {\"name\": \"mobilenet_v1\", \"width\": 0.25, \"num_classes\": 5}"
 
+/* Thresholds of classes come back from a file, hold for their classes alone, and are dropped with
+ * any change of the rule. */
+static void class_thresholds_are_kept(void)
+{
+    static const float own[] = {0.25F, -1, 1, -1, 0};
+    struct adl_error err = {0};
+    struct adl_model *model = model_small();
+    model_must(model != NULL, &err);
+    model->map.threshold = 0.5;
+    TEST_OK(adl_model_set_class_thresholds(model, own, &err), &err);
+    TEST_OK(adl_model_save(model, model_tmp_path("own.safetensors"), &err), &err);
+    struct adl_model *back = adl_model_load(model_tmp_path("own.safetensors"), NULL, &err);
+    model_must(back != NULL, &err);
+    for (size_t c = 0; c < ADL_COUNT(own); c++)
+        CU_ASSERT_EQUAL(adl_map_rule_of_class(&back->map, c).threshold,
+                        own[c] >= 0 ? (double)own[c] : 0.5);
+    struct adl_map_changes changes = ADL_MAP_NO_CHANGES;
+    TEST_OK(adl_model_change_map(back, &changes, &err), &err);
+    CU_ASSERT_PTR_NOT_NULL(back->map.class_thresholds);
+    changes.normalise = ADL_MAP_IVR;
+    TEST_OK(adl_model_change_map(back, &changes, &err), &err);
+    CU_ASSERT_PTR_NULL(back->map.class_thresholds);
+    changes = (struct adl_map_changes)ADL_MAP_NO_CHANGES;
+    changes.threshold = 0.5;
+    TEST_OK(adl_model_change_map(model, &changes, &err), &err);
+    CU_ASSERT_PTR_NULL(model->map.class_thresholds);
+    adl_model_free(back);
+    adl_model_free(model);
+}
+
 static void descriptions_are_checked(void)
 {
     static const struct {
@@ -27,6 +57,13 @@ static void descriptions_are_checked(void)
         {"{" ARCH ", \"input\": {\"size\": [224, 224], \"std\": [-1, 2, 3.5]}}", ADL_ERR_NONE},
         {"{" ARCH ", \"cam\": {\"threshold\": 0}}", ADL_ERR_NONE},
         {"{" ARCH ", \"cam\": {\"threshold\": 1}}", ADL_ERR_NONE},
+        {"{" ARCH ", \"cam\": {\"class_thresholds\": [0, null, 1, 0.25, null]}}", ADL_ERR_NONE},
+        {"{" ARCH ", \"cam\": {\"class_thresholds\": null}}", ADL_ERR_NONE},
+        {"{" ARCH ", \"cam\": {\"class_thresholds\": [0.5]}}", ADL_ERR_FORMAT},
+        {"{" ARCH ", \"cam\": {\"class_thresholds\": 0.5}}", ADL_ERR_FORMAT},
+        {"{" ARCH ", \"cam\": {\"class_thresholds\": [0, 0, 0, 0, 1.5]}}", ADL_ERR_FORMAT},
+        {"{" ARCH ", \"cam\": {\"class_thresholds\": [0, 0, 0, 0, -1]}}", ADL_ERR_FORMAT},
+        {"{" ARCH ", \"cam\": {\"class_thresholds\": [0, 0, 0, 0, \"1\"]}}", ADL_ERR_FORMAT},
         {"", ADL_ERR_FORMAT},
         {"{", ADL_ERR_FORMAT},
         {"[]", ADL_ERR_FORMAT},
@@ -177,5 +214,6 @@ static void requests_are_reconciled(void)
     adl_model_free(model);
 }
 
-TEST_SUITE(model_description, {"descriptions are checked", descriptions_are_checked},
+TEST_SUITE(model_description, {"class thresholds are kept", class_thresholds_are_kept},
+           {"descriptions are checked", descriptions_are_checked},
            {"requests are reconciled with the file", requests_are_reconciled});

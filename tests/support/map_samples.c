@@ -11,6 +11,7 @@ void map_samples_make(struct adl_calibrate_samples *samples, size_t count, size_
     adl_rng_seed(&rng, 3, 0, 0);
     *samples = (struct adl_calibrate_samples){.items = adl_calloc(count, sizeof *samples->items),
                                               .count = count,
+                                              .class_count = 2,
                                               .cam_h = MAP_SIDE,
                                               .cam_w = MAP_SIDE,
                                               .input_h = MAP_INPUT,

@@ -82,6 +82,60 @@ static struct adl_calibration calibrate(const struct adl_calibrate_samples *s, i
     return found;
 }
 
+/* Objects whose maps have to be cut high in class 0, where a bright surround is not part of the
+ * object, and low in class 1, where most of the object is dim. */
+static void draw_two_kinds(struct adl_calibrate_sample *one, size_t i, struct adl_rng *rng,
+                           double surround)
+{
+    int x = 2 + (int)adl_rng_below(rng, 6), y = 2 + (int)adl_rng_below(rng, 6);
+
+    one->class_id = (int)(i % 2);
+    for (int w = 0; w < 2; w++) {
+        one->cams[w] = adl_calloc(MAP_SIDE * MAP_SIDE, sizeof(float));
+        for (int row = y - 2; row < y + 6; row++)
+            for (int column = x - 2; column < x + 6; column++) {
+                bool inside = row >= y && row < y + 4 && column >= x && column < x + 4;
+                float value = inside ? 1 : (float)surround;
+                one->cams[w][row * MAP_SIDE + column] = value;
+            }
+    }
+    one->truth[0] = i % 2 ? map_samples_box(x - 2, y - 2, 8, 8) : map_samples_box(x, y, 4, 4);
+}
+
+/* With one threshold half of the boxes are right, with one for each class all. Where a common
+ * threshold is as good, there is no other. */
+static void classes_have_thresholds(void)
+{
+    struct adl_calibrate_samples samples;
+    struct adl_error err = {0};
+    struct adl_calibration found;
+    struct adl_calibrate_options options = {.current = {.threshold = 0.3}, .per_class = true};
+
+    map_samples_make(&samples, 60, 1, draw_two_kinds, 0.5);
+    TEST_OK(adl_calibrate_choose(&samples, 1, &options, &found, &err), &err);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(found.class_thresholds);
+    struct adl_map_rule high = adl_map_rule_of_class(&found.rule, 0);
+    struct adl_map_rule low = adl_map_rule_of_class(&found.rule, 1);
+    CU_ASSERT(high.threshold > low.threshold);
+    CU_ASSERT_EQUAL(found.cross_validated, 100);
+    CU_ASSERT_EQUAL(found.fitted, 100);
+    CU_ASSERT(found.common < 60 && found.own_thresholds >= 1);
+    /* Of the current rule, the thresholds of classes count too. */
+    options.current = found.rule;
+    struct adl_calibration again;
+    TEST_OK(adl_calibrate_choose(&samples, 1, &options, &again, &err), &err);
+    CU_ASSERT_EQUAL(again.before, 100);
+    adl_calibration_release(&again);
+    adl_calibration_release(&found);
+    for (size_t i = 0; i < samples.count; i++)
+        samples.items[i].class_id = 0;
+    options.current = (struct adl_map_rule){.threshold = 0.3};
+    TEST_OK(adl_calibrate_choose(&samples, 1, &options, &found, &err), &err);
+    CU_ASSERT_PTR_NULL(found.class_thresholds);
+    adl_calibration_release(&found);
+    adl_calibrate_samples_release(&samples);
+}
+
 static void the_choice_is_as_good_as_it_says(void)
 {
     struct adl_calibrate_samples samples;
@@ -193,7 +247,8 @@ static void survives_no_memory(void)
     adl_calibrate_samples_release(&samples);
 }
 
-TEST_SUITE(calibrate, {"the choice is as good as it says", the_choice_is_as_good_as_it_says},
+TEST_SUITE(calibrate, {"classes have thresholds", classes_have_thresholds},
+           {"the choice is as good as it says", the_choice_is_as_good_as_it_says},
            {"a fit to noise is found out", a_fit_to_noise_is_found_out},
            {"threads change nothing", threads_change_nothing},
            {"the best views are chosen", the_best_views_are_chosen},
