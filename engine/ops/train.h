@@ -34,8 +34,8 @@ struct adl_train_mode {
     double bn_momentum;    /* weight of this batch in the running statistics; PyTorch's 0.1 */
     bool dropout;          /* false: dropout is the identity */
 
-    /* False: the layers of the methods are the identity, and the branches that one adds for training
-     * alone do not run, so that the logits are the only value whose gradient counts. */
+    /* False: the layers of the methods are the identity, and the branches that one adds for
+     * training alone do not run, so that the logits are the only value whose gradient counts. */
     bool method_layers;
     /* The options of all methods (adl_method_values in methods/methods.h). Borrowed; may be NULL
      * where the graph has nothing of a method. */
