@@ -215,6 +215,12 @@ int adl_graph_add_tap(struct adl_graph *graph, int value)
     return graph->tap_count++;
 }
 
+void adl_graph_set_zero(struct adl_graph *graph, int param)
+{
+    if (param >= 0)
+        graph->params[param].zero = true;
+}
+
 void adl_graph_set_xavier(struct adl_graph *graph, int param)
 {
     if (!graph->error.kind)

@@ -50,6 +50,7 @@ struct adl_param {
     int rank; /* dimensions, 1 to 4 */
     size_t shape[4];
     size_t count; /* elements */
+    bool zero;    /* starts at 0 instead of its role's values */
     bool xavier;  /* starts as Xavier's uniform distribution instead of its role's (train/init.h) */
 };
 
@@ -161,6 +162,9 @@ void adl_graph_set_classifier(struct adl_graph *graph, int param);
 int adl_graph_add_tap(struct adl_graph *graph, int value);
 /* Makes a parameter start as Xavier's uniform distribution. */
 void adl_graph_set_xavier(struct adl_graph *graph, int param);
+
+/* Makes a parameter start at 0. */
+void adl_graph_set_zero(struct adl_graph *graph, int param);
 
 /* Between these two calls, builder calls append copies of nodes that the graph already has
  * (adl_node.copy): parameters of a name that exists are those parameters, which have to have the

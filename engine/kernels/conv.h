@@ -28,6 +28,7 @@ struct adl_conv {
     int r, s, stride;
     int pad_top, pad_left; /* padding at the bottom and right follows from p, q */
     int groups;
+    int gap; /* pixels left out between the taps of a kernel: the dilation less 1; with one group */
     /* The output map that the weights were packed for, whose layout may depend on it; 0: P x Q. */
     int packed_p, packed_q;
     size_t ldx, ldo, ldr;         /* leading dimensions: input, output, residual */
@@ -155,8 +156,9 @@ void adl_separable_run(const struct adl_conv *depthwise, const struct adl_conv *
 
 /* The left factor of a convolution written as a matrix product ("im2col"): row m is
  * output pixel m = pQ + q, column l = (rS + s) C/groups + c is an input value, zero in
- * the padding. Copies the rows row0 .. row0+rows-1 and of these the columns column0 ..
- * column0+count-1 of one group to dst, with ldd floats from row to row. */
+ * the padding; a gap between the taps of the kernel counts. Copies the rows row0 .. row0+rows-1 and
+ * of these the columns column0 .. column0+count-1 of one group to dst, with ldd floats from row to
+ * row. */
 void adl_conv_copy_rows(const struct adl_conv *conv, const float *x, int group, size_t row0,
                         size_t rows, size_t column0, size_t count, float *dst, size_t ldd);
 

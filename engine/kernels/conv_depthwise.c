@@ -27,7 +27,7 @@ static bool depthwise_supports(const struct adl_conv_algorithm *self, const stru
 {
     (void)self;
     (void)kernels;
-    return conv->groups == conv->c && conv->groups == conv->k &&
+    return conv->groups == conv->c && conv->groups == conv->k && conv->gap == 0 &&
            conv->r + (TASK_LINES - 1) * conv->stride <= MAX_ROWS;
 }
 

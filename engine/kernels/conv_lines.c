@@ -25,7 +25,7 @@ static bool lines_supports(const struct adl_conv_algorithm *self, const struct a
                            const struct adl_kernels *kernels)
 {
     (void)self;
-    return kernels->gemm && conv->groups == 1 && conv->c <= MAX_CHANNELS &&
+    return kernels->gemm && conv->groups == 1 && conv->gap == 0 && conv->c <= MAX_CHANNELS &&
            conv->ldx == (size_t)conv->c;
 }
 

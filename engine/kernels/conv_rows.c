@@ -30,7 +30,8 @@ void adl_conv_copy_rows(const struct adl_conv *conv, const float *x, int group, 
     ptrdiff_t channels = conv->c / conv->groups;
     /* In a dense map the S pixels of a kernel row are contiguous and form one run;
      * otherwise each pixel is a separate run. */
-    bool dense = conv->groups == 1 && conv->ldx == (size_t)conv->c;
+    bool dense = conv->groups == 1 && conv->ldx == (size_t)conv->c && conv->gap == 0;
+    ptrdiff_t dilation = 1 + conv->gap;
     ptrdiff_t run = dense ? channels * conv->s : channels;
     ptrdiff_t first = (ptrdiff_t)column0, last = (ptrdiff_t)(column0 + count);
 
@@ -42,8 +43,8 @@ void adl_conv_copy_rows(const struct adl_conv *conv, const float *x, int group, 
         for (ptrdiff_t next = first; next < last;) {
             ptrdiff_t index = next / run, begin = index * run;
             ptrdiff_t end = ADL_MIN(begin + run, last);
-            ptrdiff_t y = row + (dense ? index : index / conv->s);
-            ptrdiff_t z = column + (dense ? 0 : index % conv->s);
+            ptrdiff_t y = row + (dense ? index : index / conv->s * dilation);
+            ptrdiff_t z = column + (dense ? 0 : index % conv->s * dilation);
             ptrdiff_t width = dense ? conv->s : 1;
             /* The part of the run's pixels z .. z+width-1 that lies inside the map. */
             ptrdiff_t valid_from = ADL_MAX(-z, 0) * channels;

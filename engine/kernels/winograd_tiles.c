@@ -40,8 +40,8 @@ static bool winograd_supports_side(int points, int r)
 bool adl_winograd_supports(int points, const struct adl_conv *conv,
                            const struct adl_kernels *kernels)
 {
-    return kernels->winograd && conv->stride == 1 && conv->groups == 1 && !conv->accumulate &&
-           conv->r * conv->s > 1 && winograd_supports_side(points, conv->r) &&
+    return kernels->winograd && conv->stride == 1 && conv->groups == 1 && conv->gap == 0 &&
+           !conv->accumulate && conv->r * conv->s > 1 && winograd_supports_side(points, conv->r) &&
            winograd_supports_side(points, conv->s);
 }
 

@@ -155,7 +155,8 @@ static void batchnorm_batch_statistics(const struct adl_train_call *call)
     size_t channels = (size_t)call->out_shape.c, n = batchnorm_pixels(call);
     float *mean = call->saved, *inverse = call->saved + channels;
     float *running_mean = call->params[2], *running_var = call->params[3];
-    double momentum = call->mode->bn_momentum;
+    double momentum =
+        a->momentum > 0 && !call->mode->bn_momentum_for_all ? a->momentum : call->mode->bn_momentum;
 
     batchnorm_for_pieces(call, batchnorm_moments_piece);
     for (size_t c = 0; c < channels; c++) {
@@ -316,6 +317,12 @@ const struct adl_op_def adl_op_batchnorm = {
 
 int adl_batchnorm(struct adl_graph *graph, int input, const char *name, double eps)
 {
+    return adl_batchnorm_with(graph, input, name, (struct adl_batchnorm_attr){.eps = eps});
+}
+
+int adl_batchnorm_with(struct adl_graph *graph, int input, const char *name,
+                       struct adl_batchnorm_attr attr)
+{
     static const struct {
         const char *suffix;
         enum adl_param_role role;
@@ -323,7 +330,6 @@ int adl_batchnorm(struct adl_graph *graph, int input, const char *name, double e
                 {"bias", ADL_PARAM_BN_BIAS},
                 {"running_mean", ADL_PARAM_BN_MEAN},
                 {"running_var", ADL_PARAM_BN_VAR}};
-    struct adl_batchnorm_attr attr = {eps};
     int params[4];
 
     if (input < 0)

@@ -4,10 +4,10 @@
  * channels of its group:
  *
  *     y[p,q,k] = bias[k] + sum over r,s,c of
- *                          x[p stride + r - top, q stride + s - left, c] w[k,c,r,s]
+ *                          x[p stride + r d - top, q stride + s d - left, c] w[k,c,r,s]
  *
- * where x is 0 outside the map. Nothing here is fast: inference uses the algorithms of
- * kernels/conv_*.c through the plan, a training step those of ops/conv/. */
+ * where d is the dilation, mostly 1, and x is 0 outside the map. Nothing here is fast: inference
+ * uses the algorithms of kernels/conv_*.c through the plan, a training step those of ops/conv/. */
 
 #include <stdio.h>
 
@@ -20,11 +20,11 @@ static int conv_infer(const struct adl_node *node, const struct adl_shape *in,
     const struct adl_conv_attr *a = node->attr;
     int pads[4];
     adl_conv_padding(a, *in, pads);
-    int h = in->h + pads[0] + pads[2] - a->r;
-    int w = in->w + pads[1] + pads[3] - a->s;
+    int h = in->h + pads[0] + pads[2] - (a->r - 1) * a->dilation - 1;
+    int w = in->w + pads[1] + pads[3] - (a->s - 1) * a->dilation - 1;
     if (h < 0 || w < 0)
-        return adl_fail(err, ADL_ERR_ARG, "a %dx%d kernel does not fit a %dx%d map", a->r, a->s,
-                        in->h, in->w);
+        return adl_fail(err, ADL_ERR_ARG, "a %dx%d kernel does not fit a %dx%d map",
+                        (a->r - 1) * a->dilation + 1, (a->s - 1) * a->dilation + 1, in->h, in->w);
     *out = (struct adl_shape){h / a->stride + 1, w / a->stride + 1, a->k};
     return 0;
 }
@@ -56,8 +56,8 @@ static void conv_forward(const struct adl_op_call *call)
                     float sum = bias ? bias[k] : 0;
                     for (int r = 0; r < a->r; r++)
                         for (int s = 0; s < a->s; s++) {
-                            int row = p * a->stride + r - pads[0];
-                            int column = q * a->stride + s - pads[1];
+                            int row = p * a->stride + r * a->dilation - pads[0];
+                            int column = q * a->stride + s * a->dilation - pads[1];
                             if (row < 0 || row >= in.h || column < 0 || column >= in.w)
                                 continue;
                             const float *pixel =
@@ -78,7 +78,9 @@ static void conv_describe(const struct adl_node *node, char *text, size_t size)
     if (a->stride > 1)
         used += snprintf(text + used, size - (size_t)used, " s%d", a->stride);
     if (a->groups > 1)
-        snprintf(text + used, size - (size_t)used, " g%d", a->groups);
+        used += snprintf(text + used, size - (size_t)used, " g%d", a->groups);
+    if (a->dilation > 1)
+        snprintf(text + used, size - (size_t)used, " d%d", a->dilation);
 }
 
 const struct adl_op_def adl_op_conv = {
@@ -97,6 +99,11 @@ int adl_conv(struct adl_graph *graph, int input, const char *name, struct adl_co
     int c = adl_graph_value(graph, input)->shape.c;
     if (attr.groups == 0)
         attr.groups = 1;
+    if (attr.dilation == 0)
+        attr.dilation = 1;
+    if (attr.dilation < 1 || (attr.dilation > 1 && (attr.groups > 1 || attr.tf_same)))
+        return adl_graph_fail(graph, "%s: a convolution of %d groups cannot have a dilation of %d",
+                              name, attr.groups, attr.dilation);
     if (attr.k < 1 || attr.r < 1 || attr.s < 1 || attr.stride < 1 || attr.groups < 1 ||
         c % attr.groups || attr.k % attr.groups)
         return adl_graph_fail(

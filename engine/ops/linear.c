@@ -1,5 +1,6 @@
-/* A fully connected layer of C inputs and K outputs, as PyTorch's Linear. For a batch of N
- * vectors, X (N x C), with W (K x C) and b (K):
+/* A fully connected layer of C inputs and K outputs, as PyTorch's Linear: on a vector, or on each
+ * pixel of a map by itself. For the N vectors or pixels of a batch, X (N x C), with W (K x C) and
+ * b (K):
  *
  *     Y = X W' + b
  *     dW += dY' X,   db += the column sums of dY,   dX (+)= dY W
@@ -15,10 +16,8 @@ static int linear_infer(const struct adl_node *node, const struct adl_shape *in,
                         struct adl_shape *out, struct adl_error *err)
 {
     const struct adl_linear_attr *a = node->attr;
-    if (in->h != 1 || in->w != 1)
-        return adl_fail(err, ADL_ERR_ARG, "a linear layer takes a vector, not a %dx%d map", in->h,
-                        in->w);
-    *out = (struct adl_shape){1, 1, a->k};
+    (void)err;
+    *out = (struct adl_shape){in->h, in->w, a->k};
     return 0;
 }
 
@@ -26,27 +25,34 @@ static uint64_t linear_macs(const struct adl_node *node, const struct adl_shape 
                             struct adl_shape out)
 {
     (void)node;
-    return (uint64_t)in->c * (uint64_t)out.c;
+    return (uint64_t)in->c * (uint64_t)adl_shape_count(out);
+}
+
+/* Returns the vectors of a batch. */
+static size_t linear_rows(int batch, struct adl_shape shape)
+{
+    return (size_t)batch * (size_t)shape.h * (size_t)shape.w;
 }
 
 static void linear_forward(const struct adl_op_call *call)
 {
     const struct adl_linear_attr *a = call->node->attr;
     const float *weight = call->params[0], *bias = a->bias ? call->params[1] : NULL;
-    int channels = call->in_shape->c;
-    for (int n = 0; n < call->batch; n++)
-        for (int k = 0; k < a->k; k++) {
+    size_t channels = (size_t)call->in_shape->c, outputs = (size_t)a->k;
+    for (size_t n = 0; n < linear_rows(call->batch, call->out_shape); n++)
+        for (size_t k = 0; k < outputs; k++) {
             double sum = bias ? (double)bias[k] : 0;
-            for (int c = 0; c < channels; c++)
+            for (size_t c = 0; c < channels; c++)
                 sum += (double)weight[k * channels + c] * (double)call->in[0][n * channels + c];
-            call->out[n * a->k + k] = (float)sum;
+            call->out[n * outputs + k] = (float)sum;
         }
 }
 
 static void linear_train(const struct adl_train_call *call)
 {
     const struct adl_linear_attr *a = call->node->attr;
-    size_t n = (size_t)call->batch, k = (size_t)a->k, c = (size_t)call->in_shape->c;
+    size_t n = linear_rows(call->batch, call->out_shape), k = (size_t)a->k;
+    size_t c = (size_t)call->in_shape->c;
     for (size_t i = 0; i < n; i++)
         for (size_t j = 0; j < k; j++)
             call->out[i * k + j] = a->bias ? call->params[1][j] : 0;
@@ -56,7 +62,8 @@ static void linear_train(const struct adl_train_call *call)
 static void linear_backward(const struct adl_train_call *call)
 {
     const struct adl_linear_attr *a = call->node->attr;
-    size_t n = (size_t)call->batch, k = (size_t)a->k, c = (size_t)call->in_shape->c;
+    size_t n = linear_rows(call->batch, call->out_shape), k = (size_t)a->k;
+    size_t c = (size_t)call->in_shape->c;
     if (call->grad_params[0])
         adl_sgemm(true, false, k, c, n, call->grad_out, k, call->in[0], c, 1, call->grad_params[0],
                   c);

@@ -21,6 +21,7 @@ struct adl_conv_attr {
     /* TensorFlow's padding "SAME": the total padding that makes P = ceil(H / stride),
      * with an odd row at the bottom and an odd column on the right. pad_* are ignored. */
     bool tf_same;
+    int dilation; /* pixels from tap to tap, with one group only; 0 means 1 */
 };
 
 extern const struct adl_op_def adl_op_conv;
@@ -34,10 +35,13 @@ void adl_conv_padding(const struct adl_conv_attr *attr, struct adl_shape in, int
 
 struct adl_batchnorm_attr {
     double eps;
+    double momentum; /* weight of a batch in the running statistics; 0: that of the step */
 };
 
 extern const struct adl_op_def adl_op_batchnorm;
 int adl_batchnorm(struct adl_graph *graph, int input, const char *name, double eps);
+int adl_batchnorm_with(struct adl_graph *graph, int input, const char *name,
+                       struct adl_batchnorm_attr attr);
 
 /* --- activations (activation.c) ---------------------------------------------- */
 
@@ -48,7 +52,7 @@ int adl_relu(struct adl_graph *graph, int input, const char *name);
 int adl_relu6(struct adl_graph *graph, int input, const char *name);
 int adl_sigmoid(struct adl_graph *graph, int input, const char *name);
 
-/* --- pooling (pool_window.c, pool_global.c) ------------------------------------ */
+/* --- pooling (pool_*.c) --------------------------------------------------------- */
 
 struct adl_pool_attr {
     int size; /* of the square window, 1 to ADL_LIMIT_WINDOW */
@@ -60,12 +64,20 @@ struct adl_pool_attr {
 extern const struct adl_op_def adl_op_maxpool;
 extern const struct adl_op_def adl_op_avgpool;        /* padding counts: always divides by size^2 */
 extern const struct adl_op_def adl_op_global_avgpool; /* H x W x C to 1 x 1 x C */
+extern const struct adl_op_def adl_op_global_sumpool; /* H x W x C to 1 x 1 x C */
+/* H x W x C to 2 x 1 x C: the mean of each channel, and below it the maximum. */
+extern const struct adl_op_def adl_op_global_avgmaxpool;
+/* H x W x C to H x W x 2: the maximum over the channels, and beside it the mean. */
+extern const struct adl_op_def adl_op_channelpool;
 int adl_maxpool(struct adl_graph *graph, int input, const char *name, struct adl_pool_attr attr);
 /* Fails for ceil_mode. */
 int adl_avgpool(struct adl_graph *graph, int input, const char *name, struct adl_pool_attr attr);
 int adl_global_avgpool(struct adl_graph *graph, int input, const char *name);
+int adl_global_sumpool(struct adl_graph *graph, int input, const char *name);
+int adl_global_avgmaxpool(struct adl_graph *graph, int input, const char *name);
+int adl_channelpool(struct adl_graph *graph, int input, const char *name);
 
-/* --- linear (linear.c): y = W x + b on a vector, 1 x 1 x C to 1 x 1 x K -------------- */
+/* --- linear (linear.c): y = W x + b on each pixel, H x W x C to H x W x K ------------- */
 
 struct adl_linear_attr {
     int k; /* outputs */
@@ -75,15 +87,25 @@ struct adl_linear_attr {
 extern const struct adl_op_def adl_op_linear;
 int adl_linear(struct adl_graph *graph, int input, const char *name, int k, bool bias);
 
-/* --- several inputs (add.c, concat.c, scale.c) ---------------------------------------- */
+/* --- several inputs (add.c, concat.c, scale.c, gate.c, upsample.c) -------------------- */
 
-extern const struct adl_op_def adl_op_add;    /* a + b, equal shapes */
-extern const struct adl_op_def adl_op_concat; /* channels one after the other, equal H and W */
-extern const struct adl_op_def adl_op_scale;  /* H x W x C times 1 x 1 x C, per channel */
+struct adl_gate_attr {
+    bool plus_one; /* multiply by 1 + gate */
+};
+
+extern const struct adl_op_def adl_op_add;      /* a + b, equal shapes */
+extern const struct adl_op_def adl_op_concat;   /* channels one after the other, equal H and W */
+extern const struct adl_op_def adl_op_scale;    /* H x W x C times 1 x 1 x C, per channel */
+extern const struct adl_op_def adl_op_gate;     /* times a gate for each pixel or element */
+extern const struct adl_op_def adl_op_upsample; /* bilinear, with align_corners */
 int adl_add(struct adl_graph *graph, int a, int b, const char *name);
 /* Takes 1 to ADL_MAX_OP_INPUTS inputs. */
 int adl_concat(struct adl_graph *graph, const int *inputs, int count, const char *name);
 int adl_scale(struct adl_graph *graph, int map, int vector, const char *name);
+/* x: H x W x C, or 1 x 1 x C at every pixel; gate: H x W x C, or H x W x 1 for all channels. */
+int adl_gate(struct adl_graph *graph, int x, int gate, const char *name, bool plus_one);
+/* Enlarges `input` to the height and width of `like`. */
+int adl_upsample(struct adl_graph *graph, int input, int like, const char *name);
 
 /* --- only in training (dropout.c): the identity at inference ----------------- */
 

@@ -30,9 +30,10 @@ union adl_method_value {
 
 /* How all ops of a step behave. */
 struct adl_train_mode {
-    bool frozen_batchnorm; /* batch norm uses the running statistics and does not update them */
-    double bn_momentum;    /* weight of this batch in the running statistics; PyTorch's 0.1 */
-    bool dropout;          /* false: dropout is the identity */
+    bool frozen_batchnorm;    /* batch norm uses the running statistics and does not update them */
+    double bn_momentum;       /* weight of this batch in the running statistics; PyTorch's 0.1 */
+    bool bn_momentum_for_all; /* bn_momentum also for layers that have a momentum of their own */
+    bool dropout;             /* false: dropout is the identity */
 
     /* False: the layers of the methods are the identity, and the branches that one adds for
      * training alone do not run, so that the logits are the only value whose gradient counts. */

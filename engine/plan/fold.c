@@ -1,5 +1,5 @@
-/* Fold: makes a batch norm part of the convolution before it, if nothing else reads that
- * convolution's output. With running statistics a batch norm is y = x scale + shift per
+/* Fold: makes a batch norm part of the convolution or linear layer before it, if nothing else reads
+ * that layer's output. With running statistics a batch norm is y = x scale + shift per
  * channel (lower.c). If x is a convolution with weights w and bias b, then y is a convolution
  * with weights w scale and bias b scale + shift. The bias is computed here, in double; the
  * weights are scaled while they are packed. */
@@ -17,7 +17,8 @@ int plan_fold(struct adl_plan *plan, struct adl_error *err)
         if (producer < 0 || plan_uses(plan, norm->input) != 1)
             continue;
         struct plan_step *conv = &plan->steps[producer];
-        if (conv->kind != PLAN_CONV || conv->scale || !plan_is_open(conv))
+        if ((conv->kind != PLAN_CONV && conv->kind != PLAN_LINEAR) || conv->scale ||
+            !plan_is_open(conv))
             continue;
         int channels = plan->values[norm->output].shape.c;
         for (int c = 0; c < channels; c++)

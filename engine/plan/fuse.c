@@ -9,7 +9,8 @@
 
 static bool has_epilogue(const struct plan_step *step)
 {
-    return step->kind == PLAN_CONV || step->kind == PLAN_POINTWISE || step->kind == PLAN_LINEAR;
+    return step->kind == PLAN_CONV || step->kind == PLAN_POINTWISE || step->kind == PLAN_LINEAR ||
+           step->kind == PLAN_GATE;
 }
 
 static bool is_clamp_only(const struct plan_step *step)
@@ -48,7 +49,7 @@ static bool is_addition(const struct plan_step *step)
 }
 
 /* Fuses conv(x) + y: the addition becomes part of the convolution, provided that y is
- * computed before the convolution runs. */
+ * computed before the convolution runs. Likewise x * gate + y. */
 static bool fuse_residual(struct adl_plan *plan, struct plan_step *add)
 {
     if (!is_addition(add))
@@ -57,7 +58,8 @@ static bool fuse_residual(struct adl_plan *plan, struct plan_step *add)
         int value = side ? add->residual : add->input;
         int other = side ? add->input : add->residual;
         struct plan_step *conv = sole_producer(plan, value);
-        if (!conv || conv->kind != PLAN_CONV || !plan_is_open(conv) || value == other)
+        if (!conv || (conv->kind != PLAN_CONV && conv->kind != PLAN_GATE) || !plan_is_open(conv) ||
+            value == other)
             continue;
         if (plan_producer(plan, other) > conv - plan->steps)
             continue;

@@ -83,3 +83,9 @@ bool plan_is_open(const struct plan_step *step)
 {
     return step->residual < 0 && isinf(step->lo) && isinf(step->hi);
 }
+
+float *plan_step_data(const struct adl_plan *plan, const struct plan_bindings *bindings, int value)
+{
+    const struct plan_value *v = &plan->values[value];
+    return bindings->base[v->space] + v->offset;
+}

@@ -42,7 +42,13 @@ enum plan_kind {
     PLAN_AVGPOOL,
     PLAN_MEAN,
     PLAN_LINEAR,
-    PLAN_CONCAT
+    PLAN_CONCAT,
+    /* The ops of attention networks (step_attention.c). */
+    PLAN_SUM,
+    PLAN_AVGMAX,
+    PLAN_CHANNELPOOL,
+    PLAN_GATE, /* clamp(x * gate + residual), the gate being `vector` */
+    PLAN_UPSAMPLE
 };
 
 struct plan_step {
@@ -51,7 +57,7 @@ struct plan_step {
     struct plan_step *first;     /* a depthwise convolution done in the same step; NULL: none */
     int input;                   /* value; -1: a concat, see `pieces` */
     int residual;                /* value that is added before the clamp; -1: none */
-    int vector;                  /* value whose elements scale the channels; -1: none */
+    int vector;                  /* value whose elements scale the channels; a gate; -1: none */
     int output;
     float lo, hi; /* clamp; -INFINITY, INFINITY: none */
 
@@ -168,6 +174,9 @@ struct plan_bindings {
     float *base[PLAN_SPACE_COUNT];
 };
 
+/* Returns the address of a value's map (ir.c). */
+float *plan_step_data(const struct adl_plan *plan, const struct plan_bindings *bindings, int value);
+
 /* Runs one task of a step. `scratch` is memory of the worker, plan->scratch_floats floats. */
 void plan_step_run(const struct adl_plan *plan, const struct plan_step *step,
                    const struct plan_bindings *bindings, size_t task, float *scratch);
@@ -176,5 +185,9 @@ void plan_step_prepare(const struct adl_plan *plan, const struct plan_step *step
                        const struct plan_bindings *bindings, size_t task, float *scratch);
 /* Returns the number of tasks of a step, which depends on its shape alone. */
 size_t plan_step_tasks(const struct adl_plan *plan, const struct plan_step *step);
+/* The same for the ops of attention networks (step_attention.c). */
+size_t plan_attention_tasks(const struct adl_plan *plan, const struct plan_step *step);
+void plan_attention_run(const struct adl_plan *plan, const struct plan_step *step,
+                        const struct plan_bindings *bindings, size_t task);
 
 #endif

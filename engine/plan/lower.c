@@ -84,6 +84,17 @@ static int lower_node(struct adl_plan *plan, struct plan_step *step, struct adl_
         step->kind = PLAN_AVGPOOL;
     } else if (def == &adl_op_global_avgpool) {
         step->kind = PLAN_MEAN;
+    } else if (def == &adl_op_global_sumpool) {
+        step->kind = PLAN_SUM;
+    } else if (def == &adl_op_global_avgmaxpool) {
+        step->kind = PLAN_AVGMAX;
+    } else if (def == &adl_op_channelpool) {
+        step->kind = PLAN_CHANNELPOOL;
+    } else if (def == &adl_op_gate) {
+        step->kind = PLAN_GATE;
+        step->vector = step->node->inputs[1];
+    } else if (def == &adl_op_upsample) {
+        step->kind = PLAN_UPSAMPLE;
     } else if (def == &adl_op_concat) {
         size_t count = (size_t)step->node->input_count;
         step->kind = PLAN_CONCAT;

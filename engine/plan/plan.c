@@ -174,6 +174,11 @@ static const char *plan_kernel_name(const struct plan_step *step)
     case PLAN_MEAN: return "mean";
     case PLAN_LINEAR: return "linear";
     case PLAN_CONCAT: return "concat";
+    case PLAN_SUM: return "sum";
+    case PLAN_AVGMAX: return "avgmax";
+    case PLAN_CHANNELPOOL: return "channels";
+    case PLAN_GATE: return "gate";
+    case PLAN_UPSAMPLE: return "upsample";
     case PLAN_IDENTITY: return "identity";
     case PLAN_DEAD: break;
     }

@@ -54,13 +54,23 @@ static int select_make_scale(struct adl_plan *plan, struct plan_step *step, stru
     return 0;
 }
 
+/* Copies the weights of a linear layer, K x C, times the factors of a folded batch norm. */
+static void select_pack_linear(const struct adl_plan *plan, const struct plan_step *step,
+                               const float *weights, float *packed)
+{
+    const struct adl_param *param = adl_graph_param(plan->graph, step->node->params[0]);
+    memcpy(packed, weights, param->count * sizeof *packed);
+    for (size_t k = 0; step->scale && k < param->shape[0]; k++)
+        for (size_t c = 0; c < param->shape[1]; c++)
+            packed[k * param->shape[1] + c] *= step->scale[k];
+}
+
 static void select_pack_step(const struct adl_plan *plan, const struct plan_step *step,
                              float *packed)
 {
     const float *weights = plan->params[step->node->params[0]];
     if (step->kind == PLAN_LINEAR)
-        memcpy(packed, weights,
-               adl_graph_param(plan->graph, step->node->params[0])->count * sizeof *packed);
+        select_pack_linear(plan, step, weights, packed);
     else
         step->algorithm->pack(step->algorithm, &step->conv, plan->kernels, weights, step->scale,
                               step->bias, packed);

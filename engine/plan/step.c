@@ -16,13 +16,6 @@
 /* Channels of a mean, or rows of a linear layer, of one task. */
 #define TASK_CHANNELS 128
 
-static float *step_data(const struct adl_plan *plan, const struct plan_bindings *bindings,
-                        int value)
-{
-    const struct plan_value *v = &plan->values[value];
-    return bindings->base[v->space] + v->offset;
-}
-
 /* Returns the pixels of a task of an element-by-element step. */
 static size_t step_task_pixels(struct adl_shape shape)
 {
@@ -49,6 +42,11 @@ size_t plan_step_tasks(const struct adl_plan *plan, const struct plan_step *step
     case PLAN_POINTWISE:
     case PLAN_SIGMOID: return adl_ceil_div(step_pixels(out), step_task_pixels(out));
     case PLAN_CONCAT: return 1;
+    case PLAN_SUM:
+    case PLAN_AVGMAX:
+    case PLAN_CHANNELPOOL:
+    case PLAN_GATE:
+    case PLAN_UPSAMPLE: return plan_attention_tasks(plan, step);
     case PLAN_DEAD: break;
     }
     return 0;
@@ -60,11 +58,11 @@ static void step_run_pointwise(const struct adl_plan *plan, const struct plan_st
     const struct plan_value *x = &plan->values[step->input], *y = &plan->values[step->output];
     size_t first = task * step_task_pixels(y->shape);
     struct adl_pointwise job = {
-        .x = step_data(plan, bindings, step->input) + first * x->ld,
+        .x = plan_step_data(plan, bindings, step->input) + first * x->ld,
         .ldx = x->ld,
-        .scale = step->vector >= 0 ? step_data(plan, bindings, step->vector) : step->scale,
+        .scale = step->vector >= 0 ? plan_step_data(plan, bindings, step->vector) : step->scale,
         .shift = step->bias,
-        .out = step_data(plan, bindings, step->output) + first * y->ld,
+        .out = plan_step_data(plan, bindings, step->output) + first * y->ld,
         .ldo = y->ld,
         .pixels = ADL_MIN(step_task_pixels(y->shape), step_pixels(y->shape) - first),
         .channels = (size_t)y->shape.c,
@@ -73,7 +71,7 @@ static void step_run_pointwise(const struct adl_plan *plan, const struct plan_st
     };
     if (step->residual >= 0) {
         job.ldr = plan->values[step->residual].ld;
-        job.residual = step_data(plan, bindings, step->residual) + first * job.ldr;
+        job.residual = plan_step_data(plan, bindings, step->residual) + first * job.ldr;
     }
     plan->kernels->pointwise(&job);
 }
@@ -85,8 +83,8 @@ static void step_run_sigmoid(const struct adl_plan *plan, const struct plan_step
     size_t pixels = step_task_pixels(y->shape), first = task * pixels;
     size_t last = ADL_MIN(first + pixels, step_pixels(y->shape));
     for (size_t i = first; i < last; i++) {
-        const float *from = step_data(plan, bindings, step->input) + i * x->ld;
-        float *to = step_data(plan, bindings, step->output) + i * y->ld;
+        const float *from = plan_step_data(plan, bindings, step->input) + i * x->ld;
+        float *to = plan_step_data(plan, bindings, step->output) + i * y->ld;
         for (int c = 0; c < y->shape.c; c++)
             to[c] = 1 / (1 + expf(-from[c]));
     }
@@ -98,10 +96,10 @@ static void step_run_window(const struct adl_plan *plan, const struct plan_step 
     const struct plan_value *x = &plan->values[step->input], *y = &plan->values[step->output];
     const float *rows[ADL_LIMIT_WINDOW];
     struct adl_pool_row row =
-        adl_pool_row_at(step->node->attr, step_data(plan, bindings, step->input), x->shape, x->ld,
-                        (int)task, y->shape.w, rows);
+        adl_pool_row_at(step->node->attr, plan_step_data(plan, bindings, step->input), x->shape,
+                        x->ld, (int)task, y->shape.w, rows);
 
-    row.out = step_data(plan, bindings, step->output) + task * (size_t)y->shape.w * y->ld;
+    row.out = plan_step_data(plan, bindings, step->output) + task * (size_t)y->shape.w * y->ld;
     row.ldo = y->ld;
     if (step->kind == PLAN_MAXPOOL)
         plan->kernels->maxpool(&row);
@@ -116,17 +114,22 @@ static float step_clamp(float v, float lo, float hi)
     return v > hi ? hi : v;
 }
 
+/* A linear layer on each pixel of a map. */
 static void step_run_linear(const struct adl_plan *plan, const struct plan_step *step,
                             const struct plan_bindings *bindings, size_t task)
 {
-    size_t c = (size_t)plan->values[step->input].shape.c;
-    size_t k = (size_t)plan->values[step->output].shape.c;
+    const struct plan_value *input = &plan->values[step->input];
+    const struct plan_value *output = &plan->values[step->output];
+    size_t c = (size_t)input->shape.c, k = (size_t)output->shape.c;
     size_t first = task * TASK_CHANNELS, rows = ADL_MIN((size_t)TASK_CHANNELS, k - first);
-    float *y = step_data(plan, bindings, step->output) + first;
-    plan->kernels->linear(step->packed + first * c, step_data(plan, bindings, step->input),
-                          step->bias + first, rows, c, y);
-    for (size_t i = 0; i < rows; i++)
-        y[i] = step_clamp(y[i], step->lo, step->hi);
+    for (size_t pixel = 0; pixel < step_pixels(output->shape); pixel++) {
+        float *y = plan_step_data(plan, bindings, step->output) + pixel * output->ld + first;
+        plan->kernels->linear(step->packed + first * c,
+                              plan_step_data(plan, bindings, step->input) + pixel * input->ld,
+                              step->bias + first, rows, c, y);
+        for (size_t i = 0; i < rows; i++)
+            y[i] = step_clamp(y[i], step->lo, step->hi);
+    }
 }
 
 static void step_run_mean(const struct adl_plan *plan, const struct plan_step *step,
@@ -134,10 +137,10 @@ static void step_run_mean(const struct adl_plan *plan, const struct plan_step *s
 {
     const struct plan_value *x = &plan->values[step->input];
     size_t first = task * TASK_CHANNELS;
-    plan->kernels->mean(step_data(plan, bindings, step->input) + first, x->ld,
+    plan->kernels->mean(plan_step_data(plan, bindings, step->input) + first, x->ld,
                         step_pixels(x->shape),
                         ADL_MIN((size_t)TASK_CHANNELS, (size_t)x->shape.c - first),
-                        step_data(plan, bindings, step->output) + first);
+                        plan_step_data(plan, bindings, step->output) + first);
 }
 
 /* Copies the inputs that could not become slices of the output (concat.c). */
@@ -145,14 +148,14 @@ static void step_run_concat(const struct adl_plan *plan, const struct plan_step 
                             const struct plan_bindings *bindings)
 {
     const struct plan_value *y = &plan->values[step->output];
-    float *to = step_data(plan, bindings, step->output);
+    float *to = plan_step_data(plan, bindings, step->output);
     for (int j = 0; j < step->node->input_count; j++) {
         const struct plan_value *x =
             &plan->values[step->pieces[j] >= 0 ? step->pieces[j] : step->node->inputs[j]];
         size_t channels = (size_t)x->shape.c;
         if (step->pieces[j] >= 0)
             for (size_t i = 0; i < step_pixels(y->shape); i++)
-                memcpy(to + i * y->ld, step_data(plan, bindings, step->pieces[j]) + i * x->ld,
+                memcpy(to + i * y->ld, plan_step_data(plan, bindings, step->pieces[j]) + i * x->ld,
                        channels * sizeof *to);
         to += channels;
     }
@@ -161,9 +164,10 @@ static void step_run_concat(const struct adl_plan *plan, const struct plan_step 
 static void step_run_conv(const struct adl_plan *plan, const struct plan_step *step,
                           const struct plan_bindings *bindings, size_t task, float *scratch)
 {
-    const float *x = step_data(plan, bindings, step->input);
-    const float *residual = step->residual >= 0 ? step_data(plan, bindings, step->residual) : NULL;
-    float *out = step_data(plan, bindings, step->output);
+    const float *x = plan_step_data(plan, bindings, step->input);
+    const float *residual =
+        step->residual >= 0 ? plan_step_data(plan, bindings, step->residual) : NULL;
+    float *out = plan_step_data(plan, bindings, step->output);
     if (step->first)
         adl_separable_run(&step->first->conv, &step->conv, plan->kernels, step->first->packed,
                           step->packed, x, residual, out, task, scratch);
@@ -177,7 +181,7 @@ void plan_step_prepare(const struct adl_plan *plan, const struct plan_step *step
                        const struct plan_bindings *bindings, size_t task, float *scratch)
 {
     step->algorithm->prepare(step->algorithm, &step->conv, plan->kernels,
-                             step_data(plan, bindings, step->input),
+                             plan_step_data(plan, bindings, step->input),
                              bindings->base[PLAN_SPACE_SHARED], task, scratch);
 }
 
@@ -194,6 +198,11 @@ void plan_step_run(const struct adl_plan *plan, const struct plan_step *step,
     case PLAN_MEAN: step_run_mean(plan, step, bindings, task); break;
     case PLAN_LINEAR: step_run_linear(plan, step, bindings, task); break;
     case PLAN_CONCAT: step_run_concat(plan, step, bindings); break;
+    case PLAN_SUM:
+    case PLAN_AVGMAX:
+    case PLAN_CHANNELPOOL:
+    case PLAN_GATE:
+    case PLAN_UPSAMPLE: plan_attention_run(plan, step, bindings, task); break;
     case PLAN_DEAD: break;
     }
 }

@@ -32,6 +32,11 @@ static void init_xavier(const struct adl_param *param, uint64_t seed, float *val
 void adl_init_param(const struct adl_param *param, uint64_t seed, float *values)
 {
     double fan_out;
+    if (param->zero) {
+        for (size_t i = 0; i < param->count; i++)
+            values[i] = 0;
+        return;
+    }
     if (param->xavier && param->rank > 1) {
         init_xavier(param, seed, values);
         return;

@@ -14,6 +14,7 @@
  *                  fan-out)), fan-in = C/G R S, fan-out = K R S (Glorot & Bengio 2010)
  *     biases       0
  *     batch norm   weight and variance 1, bias and mean 0
+ *     zero         of param->zero, instead of its role's: 0
  *
  * The random numbers depend on the seed and the parameter's name alone, so that one
  * layer's values do not depend on which other layers there are. */

@@ -16,68 +16,10 @@
 
 #include <stdio.h>
 
+#include "base/mem.h"
 #include "base/size.h"
 #include "models/onnx/onnx_parts.h"
 #include "ops/ops.h"
-
-enum node_field { NODE_INPUT = 1, NODE_OUTPUT = 2, NODE_NAME = 3, NODE_OP = 4, NODE_ATTRIBUTE = 5 };
-enum attribute_field {
-    ATTRIBUTE_NAME = 1,
-    ATTRIBUTE_F = 2,
-    ATTRIBUTE_I = 3,
-    ATTRIBUTE_INTS = 8,
-    ATTRIBUTE_TYPE = 20
-};
-enum attribute_type { TYPE_FLOAT = 1, TYPE_INT = 2, TYPE_INTS = 7 };
-
-/* --- nodes ------------------------------------------------------------------- */
-
-struct adl_protobuf adl_onnx_node(const char *op, const char *name)
-{
-    struct adl_protobuf node = {0};
-    adl_protobuf_text(&node, NODE_OP, op);
-    adl_protobuf_text(&node, NODE_NAME, name);
-    return node;
-}
-
-void adl_onnx_take(struct adl_protobuf *node, const char *input)
-{
-    adl_protobuf_text(node, NODE_INPUT, input);
-}
-
-static void set_int(struct adl_protobuf *node, const char *name, int value)
-{
-    struct adl_protobuf attribute = {0};
-    adl_protobuf_text(&attribute, ATTRIBUTE_NAME, name);
-    adl_protobuf_int(&attribute, ATTRIBUTE_I, value);
-    adl_protobuf_int(&attribute, ATTRIBUTE_TYPE, TYPE_INT);
-    adl_protobuf_message(node, NODE_ATTRIBUTE, &attribute);
-}
-
-void adl_onnx_set_ints(struct adl_protobuf *node, const char *name, const int *values, size_t count)
-{
-    struct adl_protobuf attribute = {0};
-    adl_protobuf_text(&attribute, ATTRIBUTE_NAME, name);
-    for (size_t i = 0; i < count; i++)
-        adl_protobuf_int(&attribute, ATTRIBUTE_INTS, values[i]);
-    adl_protobuf_int(&attribute, ATTRIBUTE_TYPE, TYPE_INTS);
-    adl_protobuf_message(node, NODE_ATTRIBUTE, &attribute);
-}
-
-static void set_float(struct adl_protobuf *node, const char *name, double value)
-{
-    struct adl_protobuf attribute = {0};
-    adl_protobuf_text(&attribute, ATTRIBUTE_NAME, name);
-    adl_protobuf_float(&attribute, ATTRIBUTE_F, (float)value);
-    adl_protobuf_int(&attribute, ATTRIBUTE_TYPE, TYPE_FLOAT);
-    adl_protobuf_message(node, NODE_ATTRIBUTE, &attribute);
-}
-
-void adl_onnx_finish(struct adl_onnx_writer *w, struct adl_protobuf *node, const char *output)
-{
-    adl_protobuf_text(node, NODE_OUTPUT, output);
-    adl_protobuf_message(&w->out, GRAPH_NODE, node);
-}
 
 /* Returns the name of a node's value. */
 static const char *output_of(const struct adl_onnx_writer *w, const struct adl_node *node)
@@ -117,7 +59,9 @@ static void write_conv(struct adl_onnx_writer *w, const struct adl_node *node)
     adl_onnx_set_ints(&conv, "kernel_shape", (int[]){a->r, a->s}, 2);
     adl_onnx_set_ints(&conv, "strides", (int[]){a->stride, a->stride}, 2);
     adl_onnx_set_ints(&conv, "pads", pads, 4);
-    set_int(&conv, "group", a->groups);
+    if (a->dilation > 1)
+        adl_onnx_set_ints(&conv, "dilations", (int[]){a->dilation, a->dilation}, 2);
+    adl_onnx_set_int(&conv, "group", a->groups);
     adl_onnx_finish(w, &conv, output_of(w, node));
 }
 
@@ -128,7 +72,7 @@ static void write_batchnorm(struct adl_onnx_writer *w, const struct adl_node *no
     adl_onnx_take(&norm, input_of(w, node, 0));
     for (int i = 0; i < node->param_count; i++)
         adl_onnx_take(&norm, param_name(w, node->params[i]));
-    set_float(&norm, "epsilon", a->eps);
+    adl_onnx_set_float(&norm, "epsilon", a->eps);
     adl_onnx_finish(w, &norm, output_of(w, node));
 }
 
@@ -149,8 +93,8 @@ static void write_relu(struct adl_onnx_writer *w, const struct adl_node *node)
 static void write_relu6(struct adl_onnx_writer *w, const struct adl_node *node)
 {
     struct adl_protobuf clip = start_elementwise(w, node, "Clip");
-    set_float(&clip, "min", 0);
-    set_float(&clip, "max", 6);
+    adl_onnx_set_float(&clip, "min", 0);
+    adl_onnx_set_float(&clip, "max", 6);
     adl_onnx_finish(w, &clip, output_of(w, node));
 }
 
@@ -214,7 +158,7 @@ static void write_avgpool(struct adl_onnx_writer *w, const struct adl_node *node
         input = padded;
     }
     struct adl_protobuf pool = start_pool(w, node, "AveragePool", input, (int[]){0, 0, 0, 0});
-    set_int(&pool, "count_include_pad", 1);
+    adl_onnx_set_int(&pool, "count_include_pad", 1);
     adl_onnx_finish(w, &pool, output_of(w, node));
 }
 
@@ -257,7 +201,7 @@ static void write_add(struct adl_onnx_writer *w, const struct adl_node *node)
 static void write_concat(struct adl_onnx_writer *w, const struct adl_node *node)
 {
     struct adl_protobuf concat = start_joining(w, node, "Concat");
-    set_int(&concat, "axis", 1);
+    adl_onnx_set_int(&concat, "axis", 1);
     adl_onnx_finish(w, &concat, output_of(w, node));
 }
 
@@ -271,12 +215,22 @@ static const struct {
     const struct adl_op_def *def;
     void (*write)(struct adl_onnx_writer *w, const struct adl_node *node);
 } ops[] = {
-    {&adl_op_conv, write_conv},       {&adl_op_batchnorm, write_batchnorm},
-    {&adl_op_relu, write_relu},       {&adl_op_relu6, write_relu6},
-    {&adl_op_sigmoid, write_sigmoid}, {&adl_op_maxpool, write_maxpool},
-    {&adl_op_avgpool, write_avgpool}, {&adl_op_global_avgpool, write_global_avgpool},
-    {&adl_op_linear, write_linear},   {&adl_op_add, write_add},
-    {&adl_op_concat, write_concat},   {&adl_op_scale, write_scale},
+    {&adl_op_conv, write_conv},
+    {&adl_op_batchnorm, write_batchnorm},
+    {&adl_op_relu, write_relu},
+    {&adl_op_relu6, write_relu6},
+    {&adl_op_sigmoid, write_sigmoid},
+    {&adl_op_maxpool, write_maxpool},
+    {&adl_op_avgpool, write_avgpool},
+    {&adl_op_global_avgpool, write_global_avgpool},
+    {&adl_op_linear, write_linear},
+    {&adl_op_add, write_add},
+    {&adl_op_concat, write_concat},
+    {&adl_op_scale, write_scale},
+    {&adl_op_global_sumpool, adl_onnx_write_sumpool},
+    {&adl_op_global_avgmaxpool, adl_onnx_write_avgmaxpool},
+    {&adl_op_channelpool, adl_onnx_write_channelpool},
+    {&adl_op_gate, adl_onnx_write_gate},
 };
 
 int adl_onnx_write_node(struct adl_onnx_writer *w, const struct adl_node *node,
@@ -286,6 +240,8 @@ int adl_onnx_write_node(struct adl_onnx_writer *w, const struct adl_node *node,
         w->names[node->output] = w->names[node->inputs[0]];
         return 0;
     }
+    if (node->def == &adl_op_upsample)
+        return adl_onnx_write_upsample(w, node) ? 0 : adl_fail_nomem(err, "the ONNX graph");
     for (size_t i = 0; i < ADL_COUNT(ops); i++)
         if (ops[i].def == node->def) {
             ops[i].write(w, node);

@@ -1,8 +1,9 @@
 #ifndef ADL_MODELS_ONNX_ONNX_PARTS_H
 #define ADL_MODELS_ONNX_ONNX_PARTS_H
 
-/* Types and functions that onnx.c and onnx_nodes.c share: the GraphProto that is being written,
- * and its nodes. */
+/* Types and functions that the files of this directory share: the GraphProto that is being written,
+ * and its nodes. From the lowest to the highest: onnx_parts.c, onnx_attention.c, onnx_nodes.c,
+ * onnx.c. */
 
 #include "graph/graph.h"
 #include "io/protobuf.h"
@@ -28,11 +29,26 @@ struct adl_onnx_writer {
 struct adl_protobuf adl_onnx_node(const char *op, const char *name);
 /* Adds an input. */
 void adl_onnx_take(struct adl_protobuf *node, const char *input);
+/* Add an attribute that is a number. */
+void adl_onnx_set_int(struct adl_protobuf *node, const char *name, int value);
+void adl_onnx_set_float(struct adl_protobuf *node, const char *name, double value);
 /* Adds an attribute that is a list of integers. */
 void adl_onnx_set_ints(struct adl_protobuf *node, const char *name, const int *values,
                        size_t count);
 /* Adds the node with its output to the graph. */
 void adl_onnx_finish(struct adl_onnx_writer *w, struct adl_protobuf *node, const char *output);
+
+/* onnx_attention.c: write the ops of attention networks; the last returns false when out of memory.
+ */
+void adl_onnx_write_sumpool(struct adl_onnx_writer *w, const struct adl_node *node);
+void adl_onnx_write_avgmaxpool(struct adl_onnx_writer *w, const struct adl_node *node);
+void adl_onnx_write_channelpool(struct adl_onnx_writer *w, const struct adl_node *node);
+void adl_onnx_write_gate(struct adl_onnx_writer *w, const struct adl_node *node);
+bool adl_onnx_write_upsample(struct adl_onnx_writer *w, const struct adl_node *node);
+
+/* Adds a tensor of rank 2 to the initializers. */
+void adl_onnx_add_matrix(struct adl_onnx_writer *w, const char *name, int rows, int columns,
+                         const float *values);
 
 /* Writes an op of the graph as nodes; the value of an op that does nothing at test time gets the
  * name of its input. Fails with ADL_ERR_UNSUPPORTED if the op cannot be written. */

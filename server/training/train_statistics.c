@@ -53,6 +53,7 @@ int adl_train_refresh_statistics(struct adl_train_run *run, struct adl_error *er
         if (more <= 0)
             return more;
         mode.bn_momentum = 1 / (double)(i + 1);
+        mode.bn_momentum_for_all = true;
         memcpy(adl_tape_input(run->tape), batch.input, batch.count * image * sizeof(float));
         adl_tape_forward(run->tape, (int)batch.count, adl_optimizer_params(run->optimizer), &mode);
         if (*run->stop && run->trained)

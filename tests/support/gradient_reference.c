@@ -47,7 +47,7 @@ static void run_conv(const struct call *call)
     int groups = a->groups ? a->groups : 1, group_c = in.c / groups, group_k = out.c / groups;
     int top = a->tf_same ? same_padding(in.h, out.h, a->r, a->stride) : a->pad_top;
     int left = a->tf_same ? same_padding(in.w, out.w, a->s, a->stride) : a->pad_left;
-    int taps = a->r * a->s;
+    int taps = a->r * a->s, dilation = a->dilation ? a->dilation : 1;
     double *weights = adl_malloc((size_t)(taps * group_c * out.c), sizeof *weights);
 
     for (int k = 0; k < out.c; k++)
@@ -62,7 +62,8 @@ static void run_conv(const struct call *call)
                 for (int k = 0; k < out.c; k++)
                     sums[k] = a->bias ? call->params[1][k] : 0;
                 for (int tap = 0; tap < taps; tap++) {
-                    int h = p * a->stride + tap / a->s - top, w = q * a->stride + tap % a->s - left;
+                    int h = p * a->stride + tap / a->s * dilation - top;
+                    int w = q * a->stride + tap % a->s * dilation - left;
                     if (h < 0 || h >= in.h || w < 0 || w >= in.w)
                         continue;
                     for (int c = 0; c < group_c; c++)
@@ -135,13 +136,79 @@ static void run_linear(const struct call *call)
 {
     const struct adl_linear_attr *a = call->node->attr;
     int channels = call->in_shape[0].c;
-    for (int n = 0; n < call->batch; n++)
+    for (int n = 0; n < call->batch * call->shape.h * call->shape.w; n++)
         for (int k = 0; k < a->k; k++) {
             double sum = a->bias ? call->params[1][k] : 0;
             for (int c = 0; c < channels; c++)
                 sum += call->params[0][k * channels + c] * call->in[0][n * channels + c];
             call->out[n * a->k + k] = sum;
         }
+}
+
+/* The mean and the maximum, or the sum, of each channel. */
+static void run_pools(const struct call *call)
+{
+    struct adl_shape in = call->in_shape[0];
+    bool add = call->node->def == &adl_op_global_sumpool;
+    for (int n = 0; n < call->batch; n++)
+        for (int c = 0; c < in.c; c++) {
+            double sum = 0, most = -INFINITY;
+            for (int h = 0; h < in.h; h++)
+                for (int w = 0; w < in.w; w++) {
+                    sum += call->in[0][at(in, n, h, w, c)];
+                    most = fmax(most, call->in[0][at(in, n, h, w, c)]);
+                }
+            call->out[at(call->shape, n, 0, 0, c)] = add ? sum : sum / (in.h * in.w);
+            if (!add)
+                call->out[at(call->shape, n, 1, 0, c)] = most;
+        }
+}
+
+static void run_channelpool(const struct call *call)
+{
+    size_t channels = (size_t)call->in_shape[0].c;
+    for (size_t i = 0; i < count_of(call) / 2; i++) {
+        double sum = 0, most = -INFINITY;
+        for (size_t c = 0; c < channels; c++) {
+            sum += call->in[0][i * channels + c];
+            most = fmax(most, call->in[0][i * channels + c]);
+        }
+        call->out[2 * i] = most;
+        call->out[2 * i + 1] = sum / (double)channels;
+    }
+}
+
+static void run_gate(const struct call *call)
+{
+    const struct adl_gate_attr *a = call->node->attr;
+    struct adl_shape s = call->shape, x = call->in_shape[0], g = call->in_shape[1];
+    for (int n = 0; n < call->batch; n++)
+        for (int h = 0; h < s.h; h++)
+            for (int w = 0; w < s.w; w++)
+                for (int c = 0; c < s.c; c++) {
+                    bool vector = x.h == 1 && x.w == 1;
+                    double v = call->in[0][at(x, n, vector ? 0 : h, vector ? 0 : w, c)];
+                    double gate = call->in[1][at(g, n, h, w, g.c == 1 ? 0 : c)];
+                    call->out[at(s, n, h, w, c)] = v * (a->plus_one ? 1 + gate : gate);
+                }
+}
+
+static void run_upsample(const struct call *call)
+{
+    struct adl_shape s = call->shape, x = call->in_shape[0];
+    for (int n = 0; n < call->batch; n++)
+        for (int h = 0; h < s.h; h++)
+            for (int w = 0; w < s.w; w++)
+                for (int c = 0; c < s.c; c++) {
+                    double y = s.h > 1 ? h * (x.h - 1.0) / (s.h - 1) : 0;
+                    double z = s.w > 1 ? w * (x.w - 1.0) / (s.w - 1) : 0;
+                    double sum = 0; /* of all pixels, with the weights of two triangles */
+                    for (int i = 0; i < x.h; i++)
+                        for (int j = 0; j < x.w; j++)
+                            sum += fmax(0, 1 - fabs(y - i)) * fmax(0, 1 - fabs(z - j)) *
+                                   call->in[0][at(x, n, i, j, c)];
+                    call->out[at(s, n, h, w, c)] = sum;
+                }
 }
 
 static void run_concat(const struct call *call)
@@ -216,6 +283,14 @@ static void run_node(const struct call *call)
         run_pool(call);
     else if (def == &adl_op_global_avgpool)
         run_global_avgpool(call);
+    else if (def == &adl_op_global_sumpool || def == &adl_op_global_avgmaxpool)
+        run_pools(call);
+    else if (def == &adl_op_channelpool)
+        run_channelpool(call);
+    else if (def == &adl_op_gate)
+        run_gate(call);
+    else if (def == &adl_op_upsample)
+        run_upsample(call);
     else if (def == &adl_op_linear)
         run_linear(call);
     else if (def == &adl_op_concat)

@@ -7,7 +7,7 @@
 
 struct adl_conv_attr step_conv3(int k)
 {
-    return (struct adl_conv_attr){k, 3, 3, 1, 1, 1, 1, 1, 1, false, false};
+    return (struct adl_conv_attr){k, 3, 3, 1, 1, 1, 1, 1, 1, false, false, 1};
 }
 
 struct adl_conv_attr step_conv1(int k)
@@ -84,6 +84,57 @@ int step_residual(struct adl_graph *g)
     int gate = adl_relu(g, adl_linear(g, adl_global_avgpool(g, x, "gap"), "fc1", 3, true), "fc1r");
     gate = adl_sigmoid(g, adl_linear(g, gate, "fc2", 4, true), "gate");
     return adl_relu(g, adl_add(g, adl_scale(g, x, gate, "se"), x, "sum2"), "relu3");
+}
+
+int step_cbam(struct adl_graph *g)
+{
+    int s = adl_linear(g, adl_global_avgmaxpool(g, X, "pools"), "fc1", 3, true);
+    s = adl_linear(g, adl_relu(g, s, "relu"), "fc2", adl_graph_value(g, X)->shape.c, true);
+    int x = adl_scale(g, X, adl_sigmoid(g, adl_global_sumpool(g, s, "sum"), "s"), "channels");
+    s = adl_conv(g, adl_channelpool(g, x, "compress"), "conv", step_conv3(1));
+    s = adl_sigmoid(g, adl_batchnorm(g, s, "bn", 1e-3), "sigmoid");
+    return adl_relu(g, adl_add(g, adl_gate(g, x, s, "pixels", false), X, "add"), "relu2");
+}
+
+int step_bam(struct adl_graph *g)
+{
+    int c = adl_linear(g, adl_global_avgpool(g, X, "gap"), "fc1", 3, true);
+    c = adl_relu(g, adl_batchnorm(g, c, "bn1", 0.1), "relu1");
+    c = adl_linear(g, c, "fc2", adl_graph_value(g, X)->shape.c, true);
+    struct adl_conv_attr dilated = step_conv3(2);
+    dilated.dilation = 2;
+    dilated.pad_top = dilated.pad_left = dilated.pad_bottom = dilated.pad_right = 2;
+    int p = adl_batchnorm(g, adl_conv(g, X, "di", dilated), "bn2", 1e-3);
+    p = adl_conv(g, adl_relu(g, p, "relu2"), "final", step_conv1(1));
+    int s = adl_sigmoid(g, adl_gate(g, c, p, "product", false), "sigmoid");
+    return adl_gate(g, X, s, "bam", true);
+}
+
+int step_enlarged(struct adl_graph *g)
+{
+    int half = adl_maxpool(g, X, "half", (struct adl_pool_attr){3, 2, 1, false});
+    int quarter = adl_maxpool(g, half, "quarter", (struct adl_pool_attr){3, 2, 1, false});
+    int point = adl_global_avgpool(g, X, "point");
+    int x = adl_add(g, adl_upsample(g, quarter, half, "up1"), half, "sum1");
+    x = adl_add(g, adl_upsample(g, x, X, "up2"), adl_upsample(g, point, X, "up3"), "sum2");
+    x = adl_gate(g, X, adl_sigmoid(g, x, "sigmoid"), "gate", true);
+    return adl_upsample(g, x, quarter, "down");
+}
+
+int step_attention_of_all(struct adl_graph *g)
+{
+    int channels = adl_graph_value(g, X)->shape.c;
+    int pools = adl_global_sumpool(g, adl_global_avgmaxpool(g, X, "pools"), "sum");
+    int vector = adl_linear(g, pools, "fc", channels, true);
+    int pixels = adl_conv(g, adl_channelpool(g, X, "channels"), "conv", step_conv1(1));
+    int all[] = {adl_gate(g, X, pixels, "a", false),
+                 adl_gate(g, X, X, "b", true),
+                 adl_gate(g, vector, pixels, "c", true),
+                 adl_gate(g, vector, X, "d", false),
+                 adl_upsample(g, X, X, "e"),
+                 adl_linear(g, X, "f", 2, true),
+                 adl_scale(g, X, adl_global_sumpool(g, X, "g"), "h")};
+    return adl_concat(g, all, 7, "joined");
 }
 
 int step_dead_branch(struct adl_graph *g)

@@ -25,6 +25,19 @@ int step_in_place_chain(struct adl_graph *g);
 /* Adds a residual block with a gate, ADL and batch norms. */
 int step_residual(struct adl_graph *g);
 
+/* Adds the gates of CBAM, for channels and for pixels, and a residual addition. */
+int step_cbam(struct adl_graph *g);
+
+/* Adds BAM: a vector times a map of one channel, dilated convolutions, and 1 plus a sigmoid. */
+int step_bam(struct adl_graph *g);
+
+/* Adds maps of several sizes that are enlarged to that of the input, and a residual gate. */
+int step_enlarged(struct adl_graph *g);
+
+/* Lets every op of the attention networks read the input, so that each has to add to its gradient.
+ */
+int step_attention_of_all(struct adl_graph *g);
+
 /* Adds a branch on which the output does not depend. */
 int step_dead_branch(struct adl_graph *g);
 

@@ -45,6 +45,7 @@ struct adl_conv adl_conv_describe(const struct adl_conv_attr *attr, struct adl_s
         .pad_top = pads[0],
         .pad_left = pads[1],
         .groups = attr->groups,
+        .gap = attr->dilation > 1 ? attr->dilation - 1 : 0,
         .ldx = (size_t)in.c,
         .ldo = (size_t)out.c,
         .lo = -INFINITY,
@@ -59,7 +60,7 @@ size_t adl_conv_weight_count(const struct adl_conv *conv)
 
 bool adl_conv_is_depthwise(const struct adl_conv *conv)
 {
-    return conv->groups == conv->c && conv->groups == conv->k;
+    return conv->groups == conv->c && conv->groups == conv->k && conv->gap == 0;
 }
 
 struct adl_conv_span adl_conv_span(const struct adl_conv *conv, int s)

@@ -23,7 +23,7 @@ struct adl_conv adl_conv_describe(const struct adl_conv_attr *attr, struct adl_s
 
 /* Returns the number of weights, K R S C/G. */
 size_t adl_conv_weight_count(const struct adl_conv *conv);
-/* Returns whether G = C = K, so that each channel is convolved by itself. */
+/* Returns whether G = C = K, so that each channel is convolved by itself, without gaps. */
 bool adl_conv_is_depthwise(const struct adl_conv *conv);
 
 /* The outputs q .. q+count-1 of a row for which tap s of the kernel lies inside the

@@ -43,10 +43,10 @@ static void conv_grad_input_scatter(const struct adl_conv *conv, size_t m, size_
     int left = (int)(m % (size_t)conv->q) * conv->stride - conv->pad_left;
     for (int r = 0; r < conv->r; r++)
         for (int s = 0; s < conv->s; s++, taps += channels) {
-            if (top + r < 0 || top + r >= conv->h || left + s < 0 || left + s >= conv->w)
+            int row = top + r * (1 + conv->gap), column = left + s * (1 + conv->gap);
+            if (row < 0 || row >= conv->h || column < 0 || column >= conv->w)
                 continue;
-            float *to = grad_in +
-                        ((size_t)(top + r) * (size_t)conv->w + (size_t)(left + s)) * conv->ldx +
+            float *to = grad_in + ((size_t)row * (size_t)conv->w + (size_t)column) * conv->ldx +
                         group * channels;
             for (size_t c = 0; c < channels; c++)
                 to[c] += taps[c];

@@ -9,6 +9,8 @@
  *
  * where x is N x H x W x C, y and dy N x P x Q x K, and w K x C/G x R x S.
  *
+ * (With a dilation d, r and s are r d and s d wherever they stand beside p t and q t.)
+ *
  * At stride 1 the last line is itself a convolution, of dy with padding R - 1 - top and with
  * kernels whose channels are exchanged and whose two axes are reversed. It and the forward
  * pass therefore run on the same kernels as inference ("convolve" below); only the packing of
@@ -38,11 +40,18 @@ static struct adl_conv conv_train_forward_conv(const struct adl_train_call *call
     return adl_conv_describe(call->node->attr, *call->in_shape, call->out_shape);
 }
 
+/* Returns the pixels from the first tap of a side to the last, for `taps` taps. */
+static int conv_train_reach(const struct adl_conv *conv, int taps)
+{
+    return (taps - 1) * (1 + conv->gap);
+}
+
 /* Returns whether the input's gradient is a convolution. If the padding is as large as the
  * kernel or larger, that convolution would need a negative padding. */
 static bool conv_train_is_plain(const struct adl_conv *conv)
 {
-    return conv->stride == 1 && conv->pad_top < conv->r && conv->pad_left < conv->s;
+    return conv->stride == 1 && conv->pad_top <= conv_train_reach(conv, conv->r) &&
+           conv->pad_left <= conv_train_reach(conv, conv->s);
 }
 
 /* Returns the convolution that computes the input's gradient, if conv_train_is_plain. */
@@ -55,8 +64,8 @@ static struct adl_conv conv_train_backward_conv(const struct adl_conv *conv, boo
     back.p = conv->h;
     back.q = conv->w;
     back.k = conv->c;
-    back.pad_top = conv->r - 1 - conv->pad_top;
-    back.pad_left = conv->s - 1 - conv->pad_left;
+    back.pad_top = conv_train_reach(conv, conv->r) - conv->pad_top;
+    back.pad_left = conv_train_reach(conv, conv->s) - conv->pad_left;
     back.ldx = conv->ldo;
     back.ldo = conv->ldx;
     back.accumulate = add;

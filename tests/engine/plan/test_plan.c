@@ -25,6 +25,30 @@ static struct adl_conv_attr conv3(int k)
     return conv;
 }
 
+/* The ops of the attention networks on a map of 12 channels: a batch norm after a linear layer,
+ * gates with a residual and without, a dilated convolution, and a map enlarged to the size of x. */
+static int attention(struct adl_graph *g, int x)
+{
+    struct adl_conv_attr c1 = {.k = 12, .r = 1, .s = 1, .stride = 1};
+    struct adl_conv_attr one = {.k = 1, .r = 1, .s = 1, .stride = 1};
+    struct adl_conv_attr dilated = conv3(12);
+    dilated.dilation = 2;
+    dilated.pad_top = dilated.pad_left = dilated.pad_bottom = dilated.pad_right = 2;
+    int v = adl_linear(g, adl_global_avgmaxpool(g, x, "pools"), "mlp", 12, true);
+    v = adl_relu(g, adl_batchnorm(g, v, "mlp_bn", 1e-3), "mlp_relu");
+    v = adl_global_sumpool(g, v, "mlp_sum");
+    int p = adl_conv(g, adl_channelpool(g, x, "channels"), "channels_conv", one);
+    p = adl_sigmoid(g, p, "pixel_gate");
+    int weighted =
+        adl_relu(g, adl_add(g, adl_gate(g, x, p, "pixels", false), x, "pixels_add"), "pixels_relu");
+    int outer = adl_sigmoid(g, adl_gate(g, v, p, "outer", false), "outer_sigmoid");
+    x = adl_gate(g, weighted, outer, "elements", true);
+    int small = adl_maxpool(g, x, "small", (struct adl_pool_attr){3, 2, 1, false});
+    small = adl_conv(g, adl_conv(g, small, "small_dilated", dilated), "small_conv", c1);
+    return adl_relu6(g, adl_add(g, adl_upsample(g, small, x, "large"), x, "large_add"),
+                     "large_relu");
+}
+
 /* A small network with every kind of op: a residual with a convolution on each
  * side, squeeze and excitation, branches joined twice over, a value used both
  * in a branch and beside it, ADL and dropout in the middle, grouped and
@@ -48,6 +72,8 @@ static struct adl_graph *every_op_strided(int h, int w, int stem_stride, int poo
     int gate = adl_relu(g, adl_linear(g, squeeze, "fc1", 4, true), "fc1_relu");
     gate = adl_sigmoid(g, adl_linear(g, gate, "fc2", 12, true), "gate");
     x = adl_relu6(g, adl_add(g, adl_scale(g, x, gate, "scaled"), x, "se"), "se_relu");
+
+    x = attention(g, x);
 
     struct adl_conv_attr depthwise = c3;
     depthwise.groups = 12;
