@@ -65,6 +65,13 @@ struct adl_backbone {
      * classifier's learning rate (--lr-classifier-ratio times the base rate). Backbones
      * that the reference implementation has decide as it does, by substrings of the name. */
     bool (*is_head)(const char *name);
+    /* Returns whether a parameter or a value of this name belongs to what the network has beyond
+     * its plain one: to its attention. NULL for a plain network. */
+    bool (*is_attention)(const char *name);
+    /* Returns whether a tensor of this name, which the network has no parameter for, is left out
+     * when weights are read: public code has it and computes nothing with it. NULL: there is none.
+     */
+    bool (*is_unused)(const char *name);
 };
 
 /* The one row of each backbone, in the order --help lists them: ROW(NAME) stands for
@@ -73,6 +80,9 @@ struct adl_backbone {
     ROW(vgg16)                                                                                     \
     ROW(resnet50)                                                                                  \
     ROW(resnet50_se)                                                                               \
+    ROW(resnet50_cbam)                                                                             \
+    ROW(resnet50_bam)                                                                              \
+    ROW(ran56)                                                                                     \
     ROW(inception_v3)                                                                              \
     ROW(mobilenet_v1)
 

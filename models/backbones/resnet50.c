@@ -1,4 +1,4 @@
-/* ResNet-50 for localization, with and without squeeze and excitation.
+/* ResNet-50 for localization, plain and with attention: SE, CBAM or BAM.
  *
  * He et al., "Deep Residual Learning for Image Recognition" (CVPR 2016), table 1, with
  * torchvision's bottleneck blocks (the stride is in the 3x3 convolution, not in the first
@@ -7,17 +7,20 @@
  *
  * resnet50_se has a squeeze-and-excitation branch at the end of every block (Hu et al.,
  * "Squeeze-and-Excitation Networks", CVPR 2018; reduction 16, with biases). It is not part of
- * wsolevaluation.
+ * wsolevaluation. resnet50_cbam has CBAM in the same place, resnet50_bam has BAM after layer1,
+ * layer2 and layer3, as in the public code of both papers (attention.c); the strides, the map and
+ * the classifier are those of resnet50 here, where that code has 7x7 maps.
  *
  * Parameter names: torchvision's, layer3.1.conv2.weight for stage 3, block 1. In the
  * reference implementation's resnet50 an ADL layer is one more entry of the Sequential that
  * holds the blocks of a stage, and shifts the numbers of the blocks after it, which
- * renumber() undoes. In resnet50_se the ADL layers have names of their own and shift no
- * numbers, so they may follow any block. */
+ * renumber() undoes. In the networks with attention the ADL layers have names of their own and
+ * shift no numbers, so they may follow any block. */
 
 #include <stdio.h>
 #include <string.h>
 
+#include "models/backbones/attention.h"
 #include "models/backbones/backbone.h"
 
 #define STAGES 4
@@ -31,37 +34,25 @@ static bool adl_after(int stage, int block)
     return (stage == 2 && block == 0) || (stage == 3 && (block == 0 || block == 2));
 }
 
-/* The layers that ADL may follow in resnet50_se, and those that it follows by default: the
- * three blocks of adl_after. */
-static const char *const se_places[] = {"layer1.0", "layer1.1", "layer1.2", "layer2.0", "layer2.1",
-                                        "layer2.2", "layer2.3", "layer3.0", "layer3.1", "layer3.2",
-                                        "layer3.3", "layer3.4", "layer3.5", "layer4.0", "layer4.1",
-                                        "layer4.2", NULL};
-#define SE_DEFAULT (1u << 7 | 1u << 13 | 1u << 15)
+/* The layers that ADL may follow in the networks with attention, and those that it follows by
+ * default: the three blocks of adl_after. */
+static const char *const attention_places[] = {
+    "layer1.0", "layer1.1", "layer1.2", "layer2.0", "layer2.1", "layer2.2",
+    "layer2.3", "layer3.0", "layer3.1", "layer3.2", "layer3.3", "layer3.4",
+    "layer3.5", "layer4.0", "layer4.1", "layer4.2", NULL};
+#define ATTENTION_DEFAULT (1u << 7 | 1u << 13 | 1u << 15)
 
 static int conv(struct adl_graph *graph, int x, const char *name, int k, int size, int stride)
 {
     return adl_conv(graph, x, name, adl_backbone_conv(k, size, size, stride));
 }
 
-/* Scales each channel of x by a weight from 0 to 1, computed from the means of all channels:
- * x * sigmoid(fc2(relu(fc1(mean of x)))). */
-static int excite(struct adl_graph *graph, int x, const char *name, int channels)
-{
-    int s = adl_global_avgpool(graph, x, adl_graph_name(graph, "%s.gap", name));
-    s = adl_linear(graph, s, adl_graph_name(graph, "%s.fc1", name), channels / 16, true);
-    s = adl_relu(graph, s, adl_graph_name(graph, "%s.relu", name));
-    s = adl_linear(graph, s, adl_graph_name(graph, "%s.fc2", name), channels, true);
-    s = adl_sigmoid(graph, s, adl_graph_name(graph, "%s.sigmoid", name));
-    return adl_scale(graph, x, s, name);
-}
-
 struct block {
     const char *name;
     int planes; /* channels of the 3x3 convolution; the output has four times as many */
     int stride;
-    bool project; /* the shortcut is a 1x1 convolution instead of the identity */
-    bool se;      /* squeeze and excitation */
+    bool project;          /* the shortcut is a 1x1 convolution instead of the identity */
+    const char *attention; /* "se" or "cbam", at the end of the block; NULL: none */
 };
 
 static int bottleneck(struct adl_graph *graph, const struct adl_arch *arch, int input,
@@ -77,8 +68,8 @@ static int bottleneck(struct adl_graph *graph, const struct adl_arch *arch, int 
     x = adl_relu(graph, x, NAME("relu2"));
     x = conv(graph, x, NAME("conv3"), 4 * b->planes, 1, 1);
     x = adl_batchnorm(graph, x, NAME("bn3"), arch->bn_eps);
-    if (b->se)
-        x = excite(graph, x, NAME("se"), 4 * b->planes);
+    if (b->attention)
+        x = adl_attention(graph, x, b->attention, b->name, arch->bn_eps);
     if (b->project) {
         shortcut = conv(graph, input, NAME("downsample.0"), 4 * b->planes, 1, b->stride);
         shortcut = adl_batchnorm(graph, shortcut, NAME("downsample.1"), arch->bn_eps);
@@ -100,7 +91,9 @@ static int stage_block(struct adl_graph *graph, const struct adl_arch *arch, int
         .planes = 64 << stage,
         .stride = i == 0 ? strides[stage] : 1,
         .project = i == 0,
-        .se = arch->backbone == &adl_backbone_resnet50_se,
+        .attention = arch->backbone == &adl_backbone_resnet50_se     ? "se"
+                     : arch->backbone == &adl_backbone_resnet50_cbam ? "cbam"
+                                                                     : NULL,
     };
     return bottleneck(graph, arch, x, &block);
 }
@@ -115,7 +108,7 @@ static int upper(struct adl_graph *graph, const void *context, int x)
     return x;
 }
 
-static void build_either(struct adl_graph *graph, const struct adl_arch *arch, bool se)
+static void build_either(struct adl_graph *graph, const struct adl_arch *arch, bool attention)
 {
     int x = conv(graph, 0, "conv1", 64, 7, 2);
     x = adl_batchnorm(graph, x, "bn1", arch->bn_eps);
@@ -128,14 +121,17 @@ static void build_either(struct adl_graph *graph, const struct adl_arch *arch, b
         for (int i = 0; i < block_counts[stage]; i++) {
             const char *name = adl_graph_name(graph, "layer%d.%d", stage + 1, number);
             x = features = stage_block(graph, arch, x, stage, i, number++);
-            if (se ? adl_arch_has_place(arch, name)
-                   : adl_arch_has_layers(arch) && adl_after(stage, i)) {
+            if (attention ? adl_arch_has_place(arch, name)
+                          : adl_arch_has_layers(arch) && adl_after(stage, i)) {
                 const char *place = adl_graph_name(graph, "after_layer%d_%d", stage + 1, i);
                 const char *entry = adl_graph_name(graph, "layer%d.%d", stage + 1, number);
-                x = adl_arch_add_layers(graph, arch, x, place, se ? NULL : entry);
-                number += !se && adl_arch_in_sequence(arch);
+                x = adl_arch_add_layers(graph, arch, x, place, attention ? NULL : entry);
+                number += !attention && adl_arch_in_sequence(arch);
             }
         }
+        if (arch->backbone == &adl_backbone_resnet50_bam && stage < STAGES - 1)
+            x = features = adl_attention_bam(graph, x, adl_graph_name(graph, "bam%d", stage + 1),
+                                             arch->bn_eps);
     }
     if (adl_arch_branches(arch)) {
         const struct adl_method_base base = {.features = features,
@@ -159,7 +155,7 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
     build_either(graph, arch, false);
 }
 
-static void build_se(struct adl_graph *graph, const struct adl_arch *arch)
+static void build_attention(struct adl_graph *graph, const struct adl_arch *arch)
 {
     build_either(graph, arch, true);
 }
@@ -202,8 +198,33 @@ const struct adl_backbone adl_backbone_resnet50_se = {
     .bn_eps = 1e-5,
     .has_large_map = true,
     .has_base = true,
-    .adl_places = se_places,
-    .adl_default = SE_DEFAULT,
-    .build = build_se,
+    .adl_places = attention_places,
+    .adl_default = ATTENTION_DEFAULT,
+    .build = build_attention,
     .is_head = is_head,
+    .is_attention = adl_attention_is_se,
+};
+
+const struct adl_backbone adl_backbone_resnet50_cbam = {
+    .name = "resnet50_cbam",
+    .bn_eps = 1e-5,
+    .has_large_map = true,
+    .has_base = true,
+    .adl_places = attention_places,
+    .adl_default = ATTENTION_DEFAULT,
+    .build = build_attention,
+    .is_head = is_head,
+    .is_attention = adl_attention_is_cbam,
+};
+
+const struct adl_backbone adl_backbone_resnet50_bam = {
+    .name = "resnet50_bam",
+    .bn_eps = 1e-5,
+    .has_large_map = true,
+    .has_base = true,
+    .adl_places = attention_places,
+    .adl_default = ATTENTION_DEFAULT,
+    .build = build_attention,
+    .is_head = is_head,
+    .is_attention = adl_attention_is_bam,
 };

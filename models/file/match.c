@@ -85,7 +85,7 @@ static bool is_ignored(const char *name)
 }
 
 /* Marks the tensors that are used, and counts how many fit and how many do not. */
-static void count(struct adl_match *match)
+static void count(struct adl_match *match, const struct adl_backbone *backbone)
 {
     size_t tensors = adl_tensors_count(match->tensors);
     size_t next = 0; /* files nearly always have the order of the network */
@@ -109,7 +109,8 @@ static void count(struct adl_match *match)
         }
     }
     for (size_t i = 0; i < tensors; i++) {
-        if (is_ignored(adl_tensors_at(match->tensors, i)->name))
+        const char *name = adl_tensors_at(match->tensors, i)->name;
+        if (is_ignored(name) || (backbone->is_unused && backbone->is_unused(name)))
             match->used[i] = true;
         if (!match->used[i])
             match->unexpected++;
@@ -141,7 +142,7 @@ int adl_match_find(struct adl_match *match, const struct adl_arch *arch,
     }
     for (int i = 0; i < params; i++)
         match->found[i] = find(match, arch, &best, adl_graph_param(graph, i)->name);
-    count(match);
+    count(match, arch->backbone);
     return 0;
 }
 

@@ -29,6 +29,8 @@ struct facts {
     const char *path;
     uint64_t parameters;
     double gflops;
+    bool has_attention;
+    uint64_t attention_parameters, attention_macs; /* what attention adds to the plain network */
     double adl_fraction; /* of the methods' layers in the forward arithmetic of training */
     size_t weight_bytes;
     size_t arena_bytes;
@@ -52,6 +54,39 @@ static double layers_fraction(const struct adl_graph *graph, struct adl_method_s
     return values / (double)macs;
 }
 
+/* Sets what the network's attention adds to its plain network. Multiply-adds are those of its
+ * convolutions and linear layers, at the model's input size. */
+static void count_attention(const struct adl_model *model, struct facts *facts)
+{
+    const struct adl_graph *graph = model->graph;
+    bool (*is_attention)(const char *name) = model->arch.backbone->is_attention;
+
+    facts->has_attention = is_attention != NULL;
+    for (int i = 0; is_attention && i < adl_graph_param_count(graph); i++) {
+        const struct adl_param *param = adl_graph_param(graph, i);
+        if (is_attention(param->name) && param->role != ADL_PARAM_BN_MEAN &&
+            param->role != ADL_PARAM_BN_VAR)
+            facts->attention_parameters += param->count;
+    }
+    for (int i = 0; is_attention && i < adl_graph_node_count(graph); i++) {
+        const struct adl_node *node = adl_graph_node(graph, i);
+        struct adl_shape in[ADL_MAX_OP_INPUTS];
+        for (int k = 0; k < node->input_count; k++)
+            in[k] = adl_graph_value(graph, node->inputs[k])->shape;
+        const struct adl_value *output = adl_graph_value(graph, node->output);
+        if (node->def->macs && is_attention(output->name))
+            facts->attention_macs += node->def->macs(node, in, output->shape);
+    }
+}
+
+static json_t *attention_json(const struct facts *facts)
+{
+    return json_pack("{s:{s:I, s:I}, s:{s:I, s:I}}", "attention", "parameters",
+                     (json_int_t)facts->attention_parameters, "multiply_adds",
+                     (json_int_t)facts->attention_macs, "adl", "parameters", (json_int_t)0,
+                     "multiply_adds", (json_int_t)0);
+}
+
 static int print_json(const struct adl_model *model, const struct facts *facts,
                       struct adl_error *err)
 {
@@ -64,6 +99,11 @@ static int print_json(const struct adl_model *model, const struct facts *facts,
                   facts->adl_fraction, "digest", model->digest, "cpu_path", facts->isa, "blas",
                   adl_blas_version(), "memory", "weights_bytes", (json_int_t)facts->weight_bytes,
                   "arena_bytes", (json_int_t)facts->arena_bytes);
+    if (more && facts->has_attention &&
+        json_object_set_new(more, "adds_at_inference", attention_json(facts)) < 0) {
+        json_decref(more);
+        more = NULL;
+    }
     if (!root || !more || json_object_update(root, more) < 0)
         adl_fail_nomem(err, "JSON");
     else
@@ -123,6 +163,10 @@ static void print_table(const struct adl_model *model, const struct facts *facts
     }
     printf("\n%-14s%llu\n", "parameters", (unsigned long long)facts->parameters);
     printf("%-14s%.3f at %dx%d\n", "GFLOPs", facts->gflops, model->input_h, model->input_w);
+    if (facts->has_attention)
+        printf("%-14sadds %llu parameters, %.2f million multiply-adds at inference; ADL 0 and 0\n",
+               "attention", (unsigned long long)facts->attention_parameters,
+               1e-6 * (double)facts->attention_macs);
     if (adl_arch_has_layers(&model->arch))
         printf("%-14s0 parameters, %.4f %% of arithmetic in training, nothing at inference\n",
                "layers add", 100 * facts->adl_fraction);
@@ -182,6 +226,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
         .weight_bytes = adl_plan_weight_bytes(plan),
         .arena_bytes = adl_plan_arena_bytes(plan),
         .isa = adl_plan_isa_name(plan)};
+    count_attention(model, &facts);
     if (s->json) {
         ADL_TRY(print_json(model, &facts, err));
     } else {

@@ -43,7 +43,7 @@ const char *adl_arch_method_choice(int index);
     {"adl-positions", ADL_STRING(s, field.adl_positions), .metavar = "LAYER,...",              \
      .default_note = "the reference's",                                                        \
      .help = "layers after which ADL, or another method with layers, is inserted, such as blocks.5 of mobilenet_v1, layer3.0 of " \
-             "resnet50_se, Mixed_6e of inception_v3"},                                                      \
+             "resnet50_se, residual_block4 of ran56, Mixed_6e of inception_v3"},                                                      \
     {"large-feature-map", ADL_FLAG(s, field.large_feature_map),                                \
      .help = "28x28 feature maps at a 224x224 input instead of 14x14"},                                        \
     {"bn-eps", ADL_DOUBLE(s, field.bn_eps), .min = 1e-8, .max = 1, .metavar = "EPS",           \

@@ -38,13 +38,15 @@ static const char *layers_before(const struct adl_graph *graph, char *text, size
     return text;
 }
 
-static const char *const free_backbones[] = {"mobilenet_v1", "resnet50_se", "inception_v3"};
+static const char *const free_backbones[] = {"mobilenet_v1",  "resnet50_se",  "inception_v3",
+                                             "resnet50_cbam", "resnet50_bam", "ran56"};
 
 static void defaults_are_these(void)
 {
-    static const char *const names[] = {"blocks.5,blocks.11,blocks.12",
-                                        "layer3.0,layer4.0,layer4.2",
-                                        "Mixed_5d,Mixed_6e,SPG_A3_2b"};
+    static const char *const names[] = {
+        "blocks.5,blocks.11,blocks.12", "layer3.0,layer4.0,layer4.2",
+        "Mixed_5d,Mixed_6e,SPG_A3_2b",  "layer3.0,layer4.0,layer4.2",
+        "layer3.0,layer4.0,layer4.2",   "residual_block3,residual_block4,mpool2"};
     for (size_t i = 0; i < ADL_COUNT(names); i++) {
         char by_default[256], by_name[256];
         struct adl_graph *a = build(free_backbones[i], NULL, true);

@@ -18,6 +18,8 @@ const char *const test_net_cases[] = {
     "resnet50_cam",
     "resnet50_adl",
     "resnet50_se_cam",
+    "resnet50_cbam_cam",
+    "resnet50_bam_cam",
     "inception_v3_cam",
     "inception_v3_cam_lfm",
     "inception_v3_adl",

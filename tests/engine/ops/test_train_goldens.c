@@ -330,6 +330,16 @@ static void resnet50_se(void)
     check_case("resnet50_se_cam_64x64");
 }
 
+static void resnet50_cbam(void)
+{
+    check_case("resnet50_cbam_cam_64x64");
+}
+
+static void resnet50_bam(void)
+{
+    check_case("resnet50_bam_cam_64x64");
+}
+
 static void inception_v3(void)
 {
     check_case("inception_v3_cam_64x64");
@@ -344,6 +354,7 @@ static void mobilenet_v1(void)
 
 TEST_SUITE(train_goldens, {"vgg16 with drop masks", vgg16},
            {"resnet50 with importance maps", resnet50}, {"resnet50_se", resnet50_se},
+           {"resnet50_cbam", resnet50_cbam}, {"resnet50_bam", resnet50_bam},
            {"inception_v3", inception_v3}, {"mobilenet_v1, all three", mobilenet_v1});
 TEST_UNWATCHED(vgg16);
 TEST_UNWATCHED(resnet50);
@@ -352,4 +363,6 @@ TEST_UNWATCHED(inception_v3);
 TEST_SLOW(vgg16);
 TEST_SLOW(resnet50);
 TEST_SLOW(resnet50_se);
+TEST_SLOW(resnet50_cbam);
+TEST_SLOW(resnet50_bam);
 TEST_SLOW(inception_v3);
