@@ -24,6 +24,9 @@ struct adl_dataset_image {
     int width, height; /* pixels; 0 if the layout does not record the size */
     size_t first_box;  /* index into the data set's boxes */
     size_t box_count;
+    size_t first_mask; /* index into the data set's masks */
+    size_t mask_count;
+    const char *ignore; /* path of the mask of the pixels that do not count; NULL: all count */
 };
 
 /* The three layouts of a data set on disk; see data/dataset_open.h. */
@@ -66,9 +69,16 @@ struct adl_dataset {
     size_t count;
     struct adl_dataset_box *boxes; /* grouped by image, in the order of the images */
     size_t box_count;              /* 0: for classification only; otherwise every image has a box */
-    const char **classes;          /* names by class id; NULL if the layout names none */
-    size_t class_count;            /* number of names, or the largest class id plus one */
-    const char *note;              /* a remark on the split for the user; NULL: none */
+    /* True masks instead of the boxes, or beside them; data/mask.h reads them. Their paths are
+     * relative to mask_dir. Without paths (mask_count 0), the mask of an image is found by the
+     * image's id. */
+    bool masked;          /* every image has a mask */
+    const char *mask_dir; /* NULL if there are no masks, or their paths are relative to nothing */
+    const char **masks;   /* paths, grouped by image, in the order of the images; owned */
+    size_t mask_count;
+    const char **classes; /* names by class id; NULL if the layout names none */
+    size_t class_count;   /* number of names, or the largest class id plus one */
+    const char *note;     /* a remark on the split for the user; NULL: none */
     /* The items that were left out, by enum adl_left_out. Hidden files are not counted. */
     struct adl_left_out_count left_out[ADL_LEFT_OUT_KINDS];
     struct adl_arena arena; /* owns every text above */
@@ -88,7 +98,10 @@ struct adl_dataset_options {
     const char *split;    /* train, val, test, or the name of another list directory */
     const char *images;   /* the image directory of lists; NULL: DIR/images, or DIR */
     const char *metadata; /* the directory of SPLIT/image_ids.txt; NULL: DIR/metadata */
-    int exif;             /* enum adl_dataset_exif */
+    /* The directory of the masks that the lists name; NULL: that of the images. Where no list
+     * names masks, every image has one here, called as the image, but .png. */
+    const char *masks;
+    int exif; /* enum adl_dataset_exif */
 };
 
 /* `dataset` may be NULL. */

@@ -109,6 +109,23 @@ static void count_classes(struct adl_dataset *d)
         d->class_count = ADL_MAX(d->class_count, (size_t)d->images[i].class_id + 1);
 }
 
+/* Sets the directory of the masks: the one that is given, or else that of the images if lists name
+ * masks. */
+static int find_masks(struct adl_draft *draft, struct adl_error *err)
+{
+    struct adl_dataset *d = draft->dataset;
+
+    d->masked = d->mask_count > 0 || draft->options->masks;
+    if (!draft->options->masks) {
+        d->mask_dir = d->mask_count > 0 ? d->image_dir : NULL;
+        return 0;
+    }
+    if (!adl_file_is_folder(draft->options->masks))
+        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: is not a directory", draft->options->masks);
+    d->mask_dir = adl_draft_text(draft, err, "%s", draft->options->masks);
+    return d->mask_dir ? 0 : -1;
+}
+
 struct adl_dataset *adl_dataset_open(const struct adl_dataset_options *options,
                                      struct adl_error *err)
 {
@@ -124,12 +141,15 @@ struct adl_dataset *adl_dataset_open(const struct adl_dataset_options *options,
     ADL_TRY(check_split(options->split, err));
     ADL_TRY(read_layout(&draft, &nested, err));
     ADL_TRY(adl_draft_place_boxes(&draft, err));
+    ADL_TRY(adl_draft_place_masks(&draft, err));
+    ADL_TRY(find_masks(&draft, err));
     count_classes(dataset);
     if (options->exif != ADL_EXIF_AUTO)
         dataset->upright = options->exif == ADL_EXIF_APPLY;
     result = 0;
 out:
     adl_free(draft.boxes);
+    adl_free(draft.masks);
     if (result < 0) {
         adl_dataset_free(dataset);
         return NULL;

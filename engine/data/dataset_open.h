@@ -5,7 +5,7 @@
  *
  *   lists    metadata/SPLIT/{image_ids,class_labels,localization,image_sizes}.txt as in
  *            the reference evaluation code, class names in classes.txt. There is a split
- *            for every directory below metadata/.
+ *            for every directory below metadata/. localization.txt names boxes, or masks.
  *   CUB      images.txt, train_test_split.txt, image_class_labels.txt,
  *            bounding_boxes.txt, classes.txt: CUB-200-2011 as distributed, also in a directory
  *            CUB_200_2011 below DIR. The splits are train and test; val is empty unless
@@ -21,6 +21,9 @@
  *            directories: val is every tenth image of a class in the order of a hash of the
  *            image's path, train is the rest, all is everything, and test is the same as val,
  *            with a note.
+ *
+ * In each of them, the images may have masks: PNG files called as the images are, in a directory of
+ * their own (struct adl_dataset_options, `masks`).
  *
  * The directory of a split may also be called training, valid, validation or testing, in any
  * case. Texts may begin with a UTF-8 byte order mark. */

@@ -92,6 +92,46 @@ int adl_draft_place_boxes(struct adl_draft *draft, struct adl_error *err)
     return 0;
 }
 
+int adl_draft_add_mask(struct adl_draft *draft, size_t image, const char *path,
+                       struct adl_error *err)
+{
+    struct adl_draft_mask *masks =
+        adl_array_grow(draft->masks, &draft->mask_capacity, draft->mask_count + 1, sizeof *masks);
+    if (!masks)
+        return adl_fail_nomem(err, "the data set's masks");
+    draft->masks = masks;
+    const char *copy = adl_draft_text(draft, err, "%s", path);
+    if (!copy)
+        return -1;
+    draft->masks[draft->mask_count++] = (struct adl_draft_mask){image, copy};
+    return 0;
+}
+
+int adl_draft_place_masks(struct adl_draft *draft, struct adl_error *err)
+{
+    struct adl_dataset *d = draft->dataset;
+    size_t first = 0;
+
+    if (draft->mask_count == 0)
+        return 0;
+    d->masks = adl_malloc(draft->mask_count, sizeof *d->masks);
+    if (!d->masks)
+        return adl_fail_nomem(err, "the data set's masks");
+    d->mask_count = draft->mask_count;
+    for (size_t i = 0; i < draft->mask_count; i++)
+        d->images[draft->masks[i].image].mask_count++;
+    for (size_t i = 0; i < d->count; i++) {
+        d->images[i].first_mask = first;
+        first += d->images[i].mask_count;
+        d->images[i].mask_count = 0;
+    }
+    for (size_t i = 0; i < draft->mask_count; i++) {
+        struct adl_dataset_image *image = &d->images[draft->masks[i].image];
+        d->masks[image->first_mask + image->mask_count++] = draft->masks[i].path;
+    }
+    return 0;
+}
+
 void adl_draft_leave_out(struct adl_draft *draft, enum adl_left_out why, const char *fmt, ...)
 {
     struct adl_left_out_count *left_out = &draft->dataset->left_out[why];

@@ -6,13 +6,18 @@
  *
  * Boxes are collected in the order in which a layout lists them, which need not be the
  * order of the images; once all are known, adl_draft_place_boxes() groups them by image,
- * so that a data set holds two plain arrays. */
+ * so that a data set holds plain arrays. Masks are treated in the same way. */
 
 #include "data/dataset.h"
 
 struct adl_draft_box {
     size_t image; /* index among the images */
     struct adl_dataset_box box;
+};
+
+struct adl_draft_mask {
+    size_t image; /* index among the images */
+    const char *path;
 };
 
 struct adl_draft {
@@ -22,6 +27,9 @@ struct adl_draft {
     struct adl_draft_box *boxes; /* in the order of the lists; owned */
     size_t box_count;
     size_t box_capacity;
+    struct adl_draft_mask *masks; /* in the order of the lists; owned */
+    size_t mask_count;
+    size_t mask_capacity;
 };
 
 /* Formats a text into the data set's arena and returns it. NULL when out of memory (ADL_ERR_NOMEM)
@@ -39,6 +47,13 @@ int adl_draft_add_box(struct adl_draft *draft, size_t image, struct adl_dataset_
 /* Moves the boxes into the data set, grouped by image and within an image in the order
  * in which they were added. Called once, after the last box. Fails with ADL_ERR_NOMEM. */
 int adl_draft_place_boxes(struct adl_draft *draft, struct adl_error *err) ADL_MUST_CHECK;
+
+/* Adds a mask to image `image`, which has been added already, and places the masks as boxes are
+ * added and placed. The path is copied; it is checked by the caller. Fail with ADL_ERR_NOMEM and
+ * ADL_ERR_LIMIT. */
+int adl_draft_add_mask(struct adl_draft *draft, size_t image, const char *path,
+                       struct adl_error *err) ADL_MUST_CHECK;
+int adl_draft_place_masks(struct adl_draft *draft, struct adl_error *err) ADL_MUST_CHECK;
 
 /* Counts an item that is left out, and keeps its name if it is among the first. */
 void adl_draft_leave_out(struct adl_draft *draft, enum adl_left_out why, const char *fmt, ...)

@@ -5,6 +5,9 @@
  *   image_ids.txt      PATH                  which images belong to the split, in order
  *   class_labels.txt   PATH,CLASS            class ids start at 0
  *   localization.txt   PATH,X0,Y0,X1,Y1      a line for each box; optional
+ *                 or   PATH,MASK,IGNORE      a line for each mask, as for OpenImages: paths of PNG
+ *                                            files, the second one only in the image's first line,
+ *                                            or empty
  *   image_sizes.txt    PATH,WIDTH,HEIGHT     optional
  *
  * Lines about images that are not in image_ids.txt are skipped, since shortening that file is
@@ -14,6 +17,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
@@ -159,6 +163,20 @@ out:
     return result;
 }
 
+/* Finds the last two fields of "PATH,MASK,IGNORE", where MASK ends with .png; returns false if the
+ * line has another form. */
+static bool split_masks(char *line, char **mask, char **ignore)
+{
+    char *last = strrchr(line, ',');
+    char *before = last ? memrchr(line, ',', (size_t)(last - line)) : NULL;
+
+    if (!before || before == line || last - before < 6 || strncasecmp(last - 4, ".png", 4) != 0)
+        return false;
+    *mask = before + 1;
+    *ignore = last + 1;
+    return true;
+}
+
 static int take_label(struct lists *l, size_t index, const int *numbers,
                       const struct adl_lines *lines, struct adl_error *err)
 {
@@ -191,6 +209,81 @@ static int take_box(struct lists *l, size_t index, const int *numbers,
     return adl_draft_add_box(l->draft, index, box, err);
 }
 
+/* Takes a line "PATH,MASK,IGNORE". Fields are split off from the end, since a path of an image may
+ * contain commas. A path that leads out of the directory of masks is refused. */
+static int take_mask(struct lists *l, struct adl_lines *lines, struct adl_error *err)
+{
+    char *mask, *ignore;
+    size_t index;
+
+    if (!split_masks(lines->line, &mask, &ignore))
+        return adl_lines_fail(lines, "is not PATH,MASK.png,IGNORE.png or PATH,MASK.png,", err);
+    mask[-1] = ignore[-1] = '\0';
+    if (!adl_dataset_id_valid(mask) || (*ignore && !adl_dataset_id_valid(ignore)))
+        return adl_fail(err, ADL_ERR_FORMAT,
+                        "%s line %zu: %s has a mask that is not a path below the directory of "
+                        "masks",
+                        lines->path, lines->number, lines->line);
+    if (!find_image(l, lines->line, &index))
+        return 0;
+    struct adl_dataset_image *image = &l->dataset->images[index];
+    if (*ignore) {
+        if (image->ignore)
+            return adl_fail(err, ADL_ERR_FORMAT,
+                            "%s line %zu: %s has a mask of ignored pixels already", lines->path,
+                            lines->number, image->id);
+        image->ignore = adl_draft_text(l->draft, err, "%s", ignore);
+        if (!image->ignore)
+            return -1;
+    }
+    return adl_draft_add_mask(l->draft, index, mask, err);
+}
+
+static int read_masks(struct lists *l, const char *path, struct adl_error *err)
+{
+    struct adl_lines lines;
+    int result = -1, more;
+
+    l->cursor = 0;
+    ADL_TRY(adl_lines_open(&lines, path, err));
+    while ((more = adl_lines_next(&lines, err)) > 0)
+        ADL_TRY(take_mask(l, &lines, err));
+    result = more;
+out:
+    adl_lines_close(&lines);
+    return result;
+}
+
+/* Sets *masks to whether the first line of localization.txt names a mask. */
+static int names_masks(const char *path, bool *masks, struct adl_error *err)
+{
+    struct adl_lines lines;
+    char *mask, *ignore;
+    int result = -1;
+
+    ADL_TRY(adl_lines_open(&lines, path, err));
+    result = adl_lines_next(&lines, err);
+    *masks = result > 0 && split_masks(lines.line, &mask, &ignore);
+    result = ADL_MIN(result, 0);
+out:
+    adl_lines_close(&lines);
+    return result;
+}
+
+/* Reads boxes, or masks if the first line names one. */
+static int read_localization(struct lists *l, const char *path, struct adl_error *err)
+{
+    bool masks;
+
+    if (!adl_file_is_regular(path))
+        return 0;
+    if (names_masks(path, &masks, err) < 0)
+        return -1;
+    if (masks)
+        return read_masks(l, path, err);
+    return read_numbers(l, path, 4, "is not PATH,X0,Y0,X1,Y1", take_box, err);
+}
+
 static int take_size(struct lists *l, size_t index, const int *numbers,
                      const struct adl_lines *lines, struct adl_error *err)
 {
@@ -205,7 +298,7 @@ static int take_size(struct lists *l, size_t index, const int *numbers,
     return 0;
 }
 
-/* Refuses an image without a class, or without a box if others have boxes. */
+/* Refuses an image without a class, or without a box or mask if others have one. */
 static int check_complete(const struct lists *l, struct adl_error *err)
 {
     const struct adl_dataset *d = l->dataset;
@@ -216,15 +309,17 @@ static int check_complete(const struct lists *l, struct adl_error *err)
         return adl_fail_nomem(err, "the data set");
     for (size_t i = 0; i < l->draft->box_count; i++)
         boxed[l->draft->boxes[i].image] = true;
+    for (size_t i = 0; i < l->draft->mask_count; i++)
+        boxed[l->draft->masks[i].image] = true;
     for (size_t i = 0; i < d->count; i++) {
         if (d->images[i].class_id < 0) {
             adl_fail(err, ADL_ERR_FORMAT, "%s/class_labels.txt: has no class for %s", l->dir,
                      d->images[i].id);
             goto out;
         }
-        if (l->draft->box_count > 0 && !boxed[i]) {
-            adl_fail(err, ADL_ERR_FORMAT, "%s/localization.txt: has boxes, but none for %s", l->dir,
-                     d->images[i].id);
+        if (l->draft->box_count + l->draft->mask_count > 0 && !boxed[i]) {
+            adl_fail(err, ADL_ERR_FORMAT, "%s/localization.txt: has %s, but none for %s", l->dir,
+                     l->draft->box_count > 0 ? "boxes" : "masks", d->images[i].id);
             goto out;
         }
     }
@@ -314,8 +409,7 @@ static int lists_read(struct adl_draft *draft, struct adl_error *err)
     ADL_TRY(read_classes(draft, err));
     ADL_TRY(read_ids(&l, ids, err));
     ADL_TRY(read_numbers(&l, labels, 1, "is not PATH,CLASS", take_label, err));
-    if (adl_file_is_regular(boxes))
-        ADL_TRY(read_numbers(&l, boxes, 4, "is not PATH,X0,Y0,X1,Y1", take_box, err));
+    ADL_TRY(read_localization(&l, boxes, err));
     if (adl_file_is_regular(sizes))
         ADL_TRY(read_numbers(&l, sizes, 2, "is not PATH,WIDTH,HEIGHT", take_size, err));
     result = check_complete(&l, err);

@@ -33,6 +33,8 @@ struct adl_decode_options {
     size_t max_memory_bytes; /* besides the output; 0: ADL_LIMIT_DECODE_BYTES */
     bool ignore_orientation; /* leave the image as stored, as the reference implementation's
                                 training code does */
+    bool ignore_alpha;       /* take the colours of a PNG as stored instead of over white, as
+                              * cv2.imread() does; other formats do not look at it */
     /* If both are set, a much larger JPEG may be decoded at a reduced scale whose sides are
      * still at least twice these. The result is then smaller than info->width x height. */
     int target_width;

@@ -242,8 +242,9 @@ static int decode_png(const void *bytes, size_t length, const struct adl_decode_
         fail_code(code, err);
         goto out;
     }
-    const bool alpha = code == 0 || ihdr.color_type == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA ||
-                       ihdr.color_type == SPNG_COLOR_TYPE_TRUECOLOR_ALPHA;
+    const bool alpha = !options->ignore_alpha &&
+                       (code == 0 || ihdr.color_type == SPNG_COLOR_TYPE_GRAYSCALE_ALPHA ||
+                        ihdr.color_type == SPNG_COLOR_TYPE_TRUECOLOR_ALPHA);
 
     ADL_TRY(adl_image_init(image, (int)ihdr.width, (int)ihdr.height, err));
     line = adl_malloc(ihdr.width, alpha ? 4 : 3);
