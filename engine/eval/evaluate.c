@@ -7,7 +7,7 @@
  *      view's class maps are added to those of the images, in parallel;
  *   3. each image's class map (h x w of the last feature map) is enlarged to the input
  *      size, normalised to 0..1 and compared with the true boxes, in parallel, by the
- *      evaluator of the thread that takes the image.
+ *      evaluator of the thread that takes the image, and with the true masks.
  *
  * Memory is needed for one group only, however large the data set is. An evaluator keeps only
  * counts of images, and sums of integers do not depend on their order, so merging the
@@ -84,6 +84,10 @@ static void count_item(struct adl_evaluate_run *run, const struct adl_evaluate_i
     sums->gt_known += c->gt_known;
     sums->top1_loc += c->top1_loc;
     sums->top5_loc += c->top5_loc;
+    if (run->masks && isfinite(item->mask_iou)) {
+        run->mask_sum += item->mask_iou;
+        run->mask_images++;
+    }
     if (!item->broken) {
         if (run->views && !o->visit)
             adl_reliability_add(&run->report->class_scores, (double)item->top_probability,
@@ -125,8 +129,12 @@ static int run_all(struct adl_evaluate_run *run, struct adl_error *err)
             run->items[i].index = (first + i) * run->dataset->count / run->total;
         if (run_group(run, count, err) < 0)
             return -1;
-        for (size_t i = 0; i < count; i++)
+        for (size_t i = 0; i < count; i++) {
+            if (run->items[i].broken && adl_evaluate_mask(run, run->workers, &run->items[i], NULL,
+                                                          run->in.h, run->in.w, err) < 0)
+                return -1;
             count_item(run, &run->items[i]);
+        }
         release_items(run);
         if (o->progress)
             o->progress(o->report_context, first + count);
@@ -157,6 +165,12 @@ static int prepare(struct adl_evaluate_run *run, struct adl_error *err)
     run->report->classes = adl_calloc(run->report->class_count, sizeof *run->report->classes);
     if (!run->items || !run->workers || !run->report->classes)
         return adl_fail_nomem(err, "the evaluation");
+    if (run->dataset->masked && !o->visit) {
+        run->masks = adl_mask_meter_create(run->dataset, o->curve_interval, o->map.threshold,
+                                           run->worker_count, err);
+        if (!run->masks)
+            return -1;
+    }
     for (int i = 0; i < run->worker_count; i++) {
         struct adl_evaluate_worker *worker = &run->workers[i];
         if (adl_evaluator_init(&worker->evaluator, o->curve_interval, o->map.threshold, err) < 0)
@@ -184,6 +198,11 @@ static int finish(struct adl_evaluate_run *run, struct adl_error *err)
         if (adl_detections_merge(&run->report->detections, &run->workers[i].detector.found, err) <
             0)
             return -1;
+    run->report->masked = run->masks;
+    if (run->masks && adl_mask_meter_figures(run->masks, &run->report->masks, err) < 0)
+        return -1;
+    if (run->mask_images > 0)
+        run->report->masks.image_iou = 100 * run->mask_sum / (double)run->mask_images;
     run->report->total = run->total;
     run->report->figures = adl_evaluator_result(all);
     run->report->counts = *all;
@@ -194,6 +213,7 @@ static int finish(struct adl_evaluate_run *run, struct adl_error *err)
 static void release(struct adl_evaluate_run *run)
 {
     release_items(run);
+    adl_mask_meter_free(run->masks);
     adl_free(run->items);
     for (int i = 0; run->workers && i < run->worker_count; i++) {
         struct adl_evaluate_worker *worker = &run->workers[i];
@@ -225,8 +245,9 @@ static int evaluate(struct adl_evaluate_run *run, struct adl_error *err)
     if (run->views && d->class_count > run->class_count)
         return adl_fail(err, ADL_ERR_ARG, "the data set has %zu class%s, the network has %zu",
                         d->class_count, ADL_ES(d->class_count), run->class_count);
-    if (!run->views && !run->localized)
-        return adl_fail(err, ADL_ERR_FORMAT, "the split has no boxes to compare score maps with");
+    if (!run->views && !run->localized && !d->masked)
+        return adl_fail(err, ADL_ERR_FORMAT,
+                        "the split has no boxes or masks to compare score maps with");
     ADL_TRY(prepare(run, err));
     ADL_TRY(run_all(run, err));
     ADL_TRY(finish(run, err));
@@ -278,5 +299,6 @@ void adl_evaluate_report_release(struct adl_evaluate_report *report)
     adl_free(report->classes);
     adl_evaluator_release(&report->counts);
     adl_detections_release(&report->detections);
+    adl_mask_figures_release(&report->masks);
     *report = (struct adl_evaluate_report){0};
 }

@@ -6,7 +6,7 @@
  * as they are stored, without regard to EXIF orientation; see adl_dataset.upright) are resized to
  * the input size without regard to their aspect ratio; the class map of the true class is enlarged
  * to the input size in double, normalised by the rule of the options, and compared with the true
- * boxes in pixels of the input.
+ * boxes in pixels of the input, and with the true masks brought to its size.
  *
  * This directory builds on wsol/, which does not read files, and on data/, which does not use
  * maps. */
@@ -18,6 +18,7 @@
 #include "data/dataset.h"
 #include "eval/detections.h"
 #include "eval/evaluate_options.h"
+#include "eval/mask_meter.h"
 #include "eval/reliability.h"
 #include "wsol/evaluator.h"
 #include "wsol/views.h"
@@ -27,7 +28,8 @@ struct adl_evaluate_report {
     size_t errors;   /* broken images: those that cannot be read */
     bool classified; /* the classification figures are valid: a network was run */
     bool localized;  /* the localization figures are valid: the split has boxes */
-    bool both;       /* Top-1 and Top-5 localization are valid: both of the above */
+    bool masked;     /* the figures of masks are valid: the split has masks */
+    bool both;       /* Top-1 and Top-5 localization are valid: classified and localized */
     struct adl_evaluation figures;
     struct adl_evaluator counts;        /* what the figures were computed from; owned */
     struct adl_evaluate_class *classes; /* by class id; owned */
@@ -36,6 +38,7 @@ struct adl_evaluate_report {
      * whether it reaches IoU 0.5. The latter is empty without a confidence. */
     struct adl_reliability class_scores, box_confidences;
     size_t class_count;
+    struct adl_mask_figures masks;    /* owned */
     struct adl_detections detections; /* if the options ask for them; owned */
     size_t total;                     /* images, for struct adl_detection_choice */
     double seconds;
@@ -55,8 +58,8 @@ int adl_evaluate_views(const struct adl_dataset *dataset, struct adl_views *view
 
 /* Measures the maps DIR/ID.npy instead of those of a network; if one does not exist, it is looked
  * for without the id's extension. Only localization is measured. A missing or malformed map is an
- * error. The data set needs boxes, and the sizes of the images in its lists or the images. Fails as
- * adl_evaluate_views() does, and with ADL_ERR_NOT_FOUND. */
+ * error. The data set needs boxes or masks, and with boxes the sizes of the images in its lists or
+ * the images. Fails as adl_evaluate_views() does, and with ADL_ERR_NOT_FOUND. */
 int adl_evaluate_scoremaps(const struct adl_dataset *dataset, const char *dir,
                            struct adl_pool *pool, const struct adl_evaluate_options *options,
                            struct adl_evaluate_report *report,

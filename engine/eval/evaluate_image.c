@@ -101,6 +101,13 @@ static int judge_box(const struct adl_evaluate_run *run, struct adl_evaluate_wor
     return 0;
 }
 
+static int first_class(const float *logits, size_t classes)
+{
+    size_t first = 0;
+    adl_top_k(logits, classes, 1, &first);
+    return (int)first;
+}
+
 /* Fills in what is known of the image beside the counts of the evaluator. */
 static int record_item(const struct adl_evaluate_run *run, struct adl_evaluate_worker *worker,
                        const struct adl_eval_image *image, struct adl_evaluate_item *item,
@@ -123,6 +130,7 @@ static int record_item(const struct adl_evaluate_run *run, struct adl_evaluate_w
     if (o->places)
         o->places[item->index] = (struct adl_evaluate_place){
             .measured = true,
+            .predicted = image->logits ? first_class(image->logits, image->classes) : -1,
             .iou = (float)iou,
             .probability = image->logits && isfinite(worker->scores[image->label])
                                ? worker->scores[image->label]
@@ -167,6 +175,26 @@ static int detect(const struct adl_evaluate_run *run, struct adl_evaluate_worker
                             item->index, item->width, item->height, err);
 }
 
+int adl_evaluate_mask(const struct adl_evaluate_run *run, const struct adl_evaluate_worker *worker,
+                      struct adl_evaluate_item *item, const double *map, int height, int width,
+                      struct adl_error *err)
+{
+    item->mask_iou = NAN;
+    if (!run->masks)
+        return 0;
+    if (adl_mask_meter_add(run->masks, (int)(worker - run->workers), item->index, item->width,
+                           item->height, map, height, width, &item->mask_iou, err) == 0)
+        return 0;
+    if (err->kind == ADL_ERR_ARG)
+        err->kind = ADL_ERR_FORMAT; /* as in measure() */
+    return -1;
+}
+
+static bool needs_maps(const struct adl_evaluate_run *run)
+{
+    return run->localized || run->masks || run->options->scoremaps;
+}
+
 /* --- score maps ------------------------------------------------------------------- */
 
 /* Measures the score map of one image, which is read from disk. The true boxes are scaled to the
@@ -181,15 +209,16 @@ static int measure_map(const struct adl_evaluate_run *run, struct adl_evaluate_w
 
     item->width = entry->width;
     item->height = entry->height;
-    if (!entry->width) {
+    if (run->localized && !entry->width) {
         ADL_TRY(read_image(run, worker, item, &image, err));
         item->width = image.width;
         item->height = image.height;
     }
     ADL_TRY(adl_map_read(run->map_dir, entry->id, &npy, &worker->path, err));
-    ADL_TRY(scale_truth(run, worker, item, (int)npy.columns, (int)npy.rows, err));
+    if (run->localized)
+        ADL_TRY(scale_truth(run, worker, item, (int)npy.columns, (int)npy.rows, err));
     result = measure(run, worker,
-                     &(struct adl_eval_image){.map = npy.data,
+                     &(struct adl_eval_image){.map = run->localized ? npy.data : NULL,
                                               .height = (int)npy.rows,
                                               .width = (int)npy.columns,
                                               .truth = worker->truth,
@@ -197,6 +226,9 @@ static int measure_map(const struct adl_evaluate_run *run, struct adl_evaluate_w
                      item, err);
     if (result == 0)
         result = detect(run, worker, item, npy.data, (int)npy.rows, (int)npy.columns, err);
+    if (result == 0)
+        result =
+            adl_evaluate_mask(run, worker, item, npy.data, (int)npy.rows, (int)npy.columns, err);
     if (result < 0)
         adl_error_context(err, "%s", worker->path.data);
 out:
@@ -247,7 +279,7 @@ static void collect_view(const struct adl_evaluate_run *run, struct adl_evaluate
         item->cam =
             run->cams + (size_t)item->slot * (size_t)run->batch.map_h * (size_t)run->batch.map_w;
     }
-    if (run->localized || run->options->scoremaps)
+    if (needs_maps(run))
         adl_view_add(&run->batch, run->view, item->slot, entry->class_id, &run->options->map,
                      item->cam);
 }
@@ -270,11 +302,12 @@ static int measure_output(const struct adl_evaluate_run *run, struct adl_evaluat
                             "%s: the network's scores are not finite: its weights are damaged or "
                             "far too large",
                             entry->id);
-    if (run->localized || run->options->scoremaps) {
+    if (needs_maps(run)) {
         const char *dir = run->options->scoremaps;
         if (make_map(run, worker, item, err) < 0 ||
             (dir && adl_map_write(dir, entry->id, worker->map, (size_t)run->in.h, (size_t)run->in.w,
-                                  &worker->path, err) < 0))
+                                  &worker->path, err) < 0) ||
+            adl_evaluate_mask(run, worker, item, worker->map, run->in.h, run->in.w, err) < 0)
             return -1;
     }
     if (run->localized) {

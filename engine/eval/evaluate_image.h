@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "eval/detections.h"
 #include "eval/evaluate_options.h"
+#include "eval/mask_meter.h"
 #include "wsol/evaluator.h"
 
 /* Counts and scratch of one thread. */
@@ -30,6 +31,7 @@ struct adl_evaluate_item {
     int width, height;   /* of the original image, which its boxes refer to */
     int slot;            /* in the batch */
     const float *logits; /* of the plain view */
+    double mask_iou;     /* of the map cut at the model's threshold; NaN: not known */
     float *cam;          /* class map, map_h x map_w of the run of views */
     struct adl_error err;
     bool broken;                      /* err concerns this image alone; the run continues */
@@ -57,9 +59,18 @@ struct adl_evaluate_run {
     size_t group;                    /* images at a time */
     size_t total;                    /* images to be measured */
     bool localized;                  /* the split has boxes */
+    struct adl_mask_meter *masks;    /* NULL: masks are not measured */
+    double mask_sum;                 /* of mask_iou, in the order of the images */
+    size_t mask_images;              /* that have one */
     struct adl_error first_broken;
     struct adl_evaluate_report *report;
 };
+
+/* Compares the map of an image, height x width, with its mask if there are masks. Without a map,
+ * the image could not be read. Fails as adl_mask_meter_add() does. */
+int adl_evaluate_mask(const struct adl_evaluate_run *run, const struct adl_evaluate_worker *worker,
+                      struct adl_evaluate_item *item, const double *map, int height, int width,
+                      struct adl_error *err) ADL_MUST_CHECK;
 
 /* Tasks of adl_pool_for: `context` is the run, i the image of the group. Each sets the error of its
  * item on failure. */

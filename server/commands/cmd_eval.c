@@ -12,12 +12,15 @@
 #include "base/size.h"
 #include "data/dataset_open.h"
 #include "eval/evaluate.h"
+#include "io/file.h"
 #include "io/json_text.h"
 #include "models/file/load.h"
 #include "models/model.h"
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
 #include "server/commands/eval_boxes.h"
+#include "server/commands/eval_classes.h"
+#include "server/commands/eval_masks.h"
 #include "server/options/map_options.h"
 #include "server/tasks/dataset_log.h"
 #include "server/tasks/default_model.h"
@@ -26,8 +29,6 @@
 #include "server/tasks/labelled.h"
 #include "server/tasks/progress.h"
 
-/* Width of the class name column. */
-#define NAME_COLUMNS 32
 /* The map threshold without a model: the default of a model file. */
 #define MAPS_THRESHOLD 0.35
 
@@ -39,6 +40,7 @@ struct settings {
     bool per_class;
     const char *scoremaps;
     const char *from_scoremaps;
+    const char *csv, *confusion;
     double curve_interval;
     int threads;
     int batch;
@@ -54,61 +56,17 @@ struct eval {
     struct adl_pool *pool;
     struct adl_views *views;
     struct adl_evaluate_report report;
+    struct adl_evaluate_place *places; /* by image, for --confusion; or NULL */
     struct adl_map_rule map; /* its threshold is that of GT-known, Top-1 and Top-5 localization */
     int batch;
 };
 
 /* --- results ---------------------------------------------------------------------- */
 
-/* Returns a figure as JSON; null if it was not measured. */
-static json_t *number(double value, bool measured)
+static struct adl_eval_classes classes_of(const struct eval *e)
 {
-    return measured ? json_real(value) : json_null();
-}
-
-static double percent(size_t part, size_t whole)
-{
-    return (double)part / (double)whole * 100;
-}
-
-static const char *class_name(const struct eval *e, size_t class_id, char *text, size_t size)
-{
-    if (e->dataset->classes)
-        return e->dataset->classes[class_id];
-    if (e->model)
-        return adl_model_label(e->model, (int)class_id, text, size);
-    snprintf(text, size, "class %zu", class_id);
-    return text;
-}
-
-/* Returns the classes that have images as JSON. */
-static json_t *classes_to_json(const struct eval *e)
-{
-    const struct adl_evaluate_report *r = &e->report;
-    json_t *list = json_array();
-
-    for (size_t i = 0; i < r->class_count; i++) {
-        const struct adl_evaluate_class *c = &r->classes[i];
-        char text[40];
-        if (c->images == 0)
-            continue;
-        json_t *row = json_pack("{s:i, s:o, s:i, s:i, s:o, s:o, s:o, s:o, s:o}", "class_id", (int)i,
-                                "label", adl_json_from_text(class_name(e, i, text, sizeof text)),
-                                "images", (int)c->images, "errors", (int)c->errors, "top1_cls",
-                                number(percent(c->top1, c->images), r->classified), "top5_cls",
-                                number(percent(c->top5, c->images), r->classified), "gt_known_loc",
-                                number(percent(c->gt_known, c->images), r->localized), "top1_loc",
-                                number(percent(c->top1_loc, c->images), r->both), "top5_loc",
-                                number(percent(c->top5_loc, c->images), r->both));
-        json_t *boxes = adl_eval_boxes_json(r, e->dataset, (int)i, false);
-        int failed = json_is_object(boxes) ? json_object_update(row, boxes) : boxes ? 0 : -1;
-        json_decref(boxes);
-        if (json_array_append_new(list, row) < 0 || failed) {
-            json_decref(list);
-            return NULL;
-        }
-    }
-    return list;
+    return (struct adl_eval_classes){
+        .report = &e->report, .dataset = e->dataset, .model = e->model, .places = e->places};
 }
 
 static json_t *per_iou(const double values[ADL_EVAL_IOUS], bool measured)
@@ -125,12 +83,12 @@ static json_t *per_iou(const double values[ADL_EVAL_IOUS], bool measured)
  * answers. */
 static json_t *calibration_error(const struct adl_reliability *r)
 {
-    return number(adl_reliability_error(r), r->count > 0);
+    return adl_eval_number(adl_reliability_error(r), r->count > 0);
 }
 
 static json_t *chance(const struct adl_reliability *r)
 {
-    return number(adl_reliability_chance(r), r->count > 0);
+    return adl_eval_number(adl_reliability_chance(r), r->count > 0);
 }
 
 /* Returns a member of adl_eval_boxes_json(), or null if nothing was measured. */
@@ -143,6 +101,7 @@ static int print_json(const struct eval *e, struct adl_error *err)
 {
     const struct adl_evaluate_report *r = &e->report;
     const struct adl_evaluation *f = &r->figures;
+    const struct adl_eval_classes classes = classes_of(e);
     json_t *root = json_object(), *boxes = adl_eval_boxes_json(r, e->dataset, -1, false);
     const struct {
         const char *key;
@@ -151,18 +110,18 @@ static int print_json(const struct eval *e, struct adl_error *err)
         {"split", adl_json_from_text(e->settings->where.split)},
         {"images", json_integer((json_int_t)r->images)},
         {"errors", json_integer((json_int_t)r->errors)},
-        {"top1_cls", number(f->top1_cls, r->classified)},
-        {"top5_cls", number(f->top5_cls, r->classified)},
-        {"gt_known_loc", number(f->gt_known_loc, r->localized)},
-        {"top1_loc", number(f->top1_loc, r->both)},
-        {"top5_loc", number(f->top5_loc, r->both)},
-        {"max_box_acc", number(f->max_box_acc, r->localized)},
-        {"centred_box_acc", number(f->centred_box_acc, r->localized)},
-        {"centred_square_acc", number(f->centred_square_acc, r->localized)},
-        {"centred_square_acc_v2", number(f->centred_square_acc_v2, r->localized)},
-        {"max_box_acc_v2", number(f->max_box_acc_v2, r->localized)},
+        {"top1_cls", adl_eval_number(f->top1_cls, r->classified)},
+        {"top5_cls", adl_eval_number(f->top5_cls, r->classified)},
+        {"gt_known_loc", adl_eval_number(f->gt_known_loc, r->localized)},
+        {"top1_loc", adl_eval_number(f->top1_loc, r->both)},
+        {"top5_loc", adl_eval_number(f->top5_loc, r->both)},
+        {"max_box_acc", adl_eval_number(f->max_box_acc, r->localized)},
+        {"centred_box_acc", adl_eval_number(f->centred_box_acc, r->localized)},
+        {"centred_square_acc", adl_eval_number(f->centred_square_acc, r->localized)},
+        {"centred_square_acc_v2", adl_eval_number(f->centred_square_acc_v2, r->localized)},
+        {"max_box_acc_v2", adl_eval_number(f->max_box_acc_v2, r->localized)},
         {"max_box_acc_v2_iou", per_iou(f->max_box_acc_v2_iou, r->localized)},
-        {"best_threshold", number(f->best_threshold, r->localized)},
+        {"best_threshold", adl_eval_number(f->best_threshold, r->localized)},
         {"best_threshold_v2_iou", per_iou(f->best_threshold_v2, r->localized)},
         {"model_threshold", json_real(e->map.threshold)},
         {"ap50", boxes_member(boxes, "ap50")},
@@ -175,7 +134,7 @@ static int print_json(const struct eval *e, struct adl_error *err)
         {"ece_box", calibration_error(&r->box_confidences)},
         {"ece_box_chance", chance(&r->box_confidences)},
         {"seconds", json_real(r->seconds)},
-        {"per_class", e->settings->per_class ? classes_to_json(e) : NULL},
+        {"per_class", e->settings->per_class ? adl_eval_classes_json(&classes) : NULL},
     };
     bool failed = false;
     int result;
@@ -183,6 +142,9 @@ static int print_json(const struct eval *e, struct adl_error *err)
     for (size_t i = 0; i < ADL_COUNT(members); i++) {
         bool wanted = e->settings->per_class || strcmp(members[i].key, "per_class") != 0;
         if (wanted && json_object_set_new(root, members[i].key, members[i].value) < 0)
+            failed = true;
+        /* The figures of the masks follow those of the boxes. */
+        if (!strcmp(members[i].key, "several") && adl_eval_masks_json(r, root) < 0)
             failed = true;
     }
     result = failed ? adl_fail_nomem(err, "JSON")
@@ -206,36 +168,11 @@ static void print_error(const char *name, const struct adl_reliability *r)
                name, adl_reliability_error(r), ADL_RELIABILITY_BINS, adl_reliability_chance(r));
 }
 
-static void print_classes(const struct eval *e)
-{
-    const struct adl_evaluate_report *r = &e->report;
-    const char *const heads[] = {"Top-1 Cls", "Top-5 Cls", "GT-known", "Top-1 Loc", "Top-5 Loc"};
-    const bool measured[] = {r->classified, r->classified, r->localized, r->both, r->both};
-
-    printf("\n%-*s %7s", NAME_COLUMNS, "class", "images");
-    for (size_t k = 0; k < ADL_COUNT(heads); k++)
-        if (measured[k])
-            printf(" %9s", heads[k]);
-    putchar('\n');
-    for (size_t i = 0; i < r->class_count; i++) {
-        const struct adl_evaluate_class *c = &r->classes[i];
-        const size_t right[] = {c->top1, c->top5, c->gt_known, c->top1_loc, c->top5_loc};
-        char text[40];
-        if (c->images == 0)
-            continue;
-        printf("%-*.*s %7zu", NAME_COLUMNS, NAME_COLUMNS, class_name(e, i, text, sizeof text),
-               c->images);
-        for (size_t k = 0; k < ADL_COUNT(right); k++)
-            if (measured[k])
-                printf(" %9.1f", percent(right[k], c->images));
-        putchar('\n');
-    }
-}
-
 static int print_table(const struct eval *e, struct adl_error *err)
 {
     const struct adl_evaluate_report *r = &e->report;
     const struct adl_evaluation *f = &r->figures;
+    const struct adl_eval_classes classes = classes_of(e);
     char note[200], fixed[60];
 
     snprintf(fixed, sizeof fixed, "at the threshold %g", e->map.threshold);
@@ -261,17 +198,23 @@ static int print_table(const struct eval *e, struct adl_error *err)
     print_figure("centred square", f->centred_square_acc, r->localized, note);
     if (adl_eval_boxes_print(r, e->dataset, err) < 0)
         return -1;
+    adl_eval_masks_print(r, e->map.threshold);
     print_error("class scores", &r->class_scores);
     print_error("confidences", &r->box_confidences);
-    if (!r->localized)
+    if (!r->localized && !r->masked)
         puts("this split has no boxes: classification only");
     printf("%-14s %6.1f s\n", "time", r->seconds);
     if (e->settings->per_class)
-        print_classes(e);
+        adl_eval_classes_print(&classes);
     return 0;
 }
 
 /* --- the data and the model ---------------------------------------------------------- */
+
+static bool is_stdout(const char *path)
+{
+    return path && !strcmp(path, "-");
+}
 
 static int check_settings(const struct settings *s, struct adl_error *err)
 {
@@ -279,6 +222,13 @@ static int check_settings(const struct settings *s, struct adl_error *err)
         return adl_fail(err, ADL_ERR_ARG, "--model and --from-scoremaps exclude each other");
     if (s->scoremaps && s->from_scoremaps)
         return adl_fail(err, ADL_ERR_ARG, "--scoremaps and --from-scoremaps exclude each other");
+    if (s->confusion && s->from_scoremaps)
+        return adl_fail(
+            err, ADL_ERR_ARG,
+            "--confusion needs a model: score maps do not say which class is predicted");
+    if (is_stdout(s->csv) + is_stdout(s->confusion) + s->json > 1)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "standard output can have only one of --json, --csv - and --confusion -");
     if (!s->where.dir && s->where.metadata && !s->where.images && !s->from_scoremaps)
         return adl_fail(err, ADL_ERR_ARG, "--images DIR is required without --data");
     return 0;
@@ -315,12 +265,13 @@ static void log_unreadable(void *progress, const char *reason)
 static void log_broken_classes(const struct eval *e)
 {
     const struct adl_evaluate_report *r = &e->report;
+    const struct adl_eval_classes classes = classes_of(e);
     char text[40];
 
     for (size_t i = 0; i < r->class_count; i++)
         if (r->classes[i].images > 0 && r->classes[i].errors == r->classes[i].images)
             fprintf(stderr, "adl-server: eval: warning: no image of %s can be read\n",
-                    class_name(e, i, text, sizeof text));
+                    adl_eval_class_name(&classes, i, text, sizeof text));
 }
 
 static int evaluate(struct eval *e, const struct adl_options *options, struct adl_error *err)
@@ -343,6 +294,7 @@ static int evaluate(struct eval *e, const struct adl_options *options, struct ad
                                        .map = e->map,
                                        .detections = true,
                                        .limit = (size_t)s->limit,
+                                       .places = e->places,
                                        .scoremaps = s->scoremaps,
                                        .progress = adl_progress_callback,
                                        .broken = log_unreadable,
@@ -364,6 +316,32 @@ static int evaluate(struct eval *e, const struct adl_options *options, struct ad
     if (result == 0)
         log_broken_classes(e);
     return result;
+}
+
+/* Fails if a file cannot be written, before its content is computed, and makes room for what the
+ * confusion matrix needs. */
+static int check_files(struct eval *e, struct adl_error *err)
+{
+    const char *const paths[] = {e->settings->csv, e->settings->confusion};
+
+    for (size_t i = 0; i < ADL_COUNT(paths); i++)
+        if (paths[i] && !is_stdout(paths[i]) && adl_file_check_place(paths[i], err) < 0)
+            return -1;
+    if (!e->settings->confusion)
+        return 0;
+    e->places = adl_calloc(e->dataset->count, sizeof *e->places);
+    return e->places ? 0 : adl_fail_nomem(err, "the confusion matrix");
+}
+
+static int write_files(const struct eval *e, struct adl_error *err)
+{
+    const struct adl_eval_classes classes = classes_of(e);
+
+    if (e->settings->csv && adl_eval_classes_csv(&classes, e->settings->csv, err) < 0)
+        return -1;
+    if (e->settings->confusion && adl_eval_confusion_csv(&classes, e->settings->confusion, err) < 0)
+        return -1;
+    return 0;
 }
 
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
@@ -388,15 +366,18 @@ static int run(const void *settings, const struct adl_options *options, struct a
         ADL_TRY(open_model(&e, err));
     if (s->scoremaps)
         ADL_TRY(adl_make_directory(s->scoremaps, err));
+    ADL_TRY(check_files(&e, err));
     log_data(&e);
     ADL_TRY(evaluate(&e, options, err));
+    ADL_TRY(write_files(&e, err));
     if (s->json)
         ADL_TRY(print_json(&e, err));
-    else
+    else if (!is_stdout(s->csv) && !is_stdout(s->confusion))
         ADL_TRY(print_table(&e, err));
     result = 0;
 out:
     adl_evaluate_report_release(&e.report);
+    adl_free(e.places);
     adl_views_free(e.views);
     adl_model_free(e.model);
     adl_pool_free(e.pool);
@@ -412,6 +393,12 @@ static const struct adl_option table[] = {
     ADL_OPTION_JSON(struct settings),
     {"per-class", ADL_FLAG(struct settings, per_class),
      .help = "print the figures of each class as well"},
+    {"csv", ADL_STRING(struct settings, csv), .metavar = "FILE",
+     .help = "write the figures of each class to FILE, as comma-separated values"},
+    {"confusion", ADL_STRING(struct settings, confusion), .metavar = "FILE",
+     .help = "write the confusion matrix to FILE, as comma-separated values: a row for each true "
+             "class, a column for each predicted one"},
+    ADL_OPTION_TRUE_MASKS(struct settings, where.masks),
     {"scoremaps", ADL_STRING(struct settings, scoremaps), .metavar = "DIR",
      .help = "write the map of each image's true class, as the metrics use it, to DIR/ID.npy"},
     {"from-scoremaps", ADL_STRING(struct settings, from_scoremaps), .metavar = "DIR",

@@ -59,6 +59,12 @@
     {"exif", ADL_CHOICE(s, field.exif), .choices = adl_dataset_exif_names, .value = "auto",    \
      .metavar = "WAY", .help = ADL_EXIF_HELP}
 
+#define ADL_OPTION_TRUE_MASKS(s, field)                                                        \
+    {"masks", ADL_STRING(s, field), .metavar = "DIR",                                          \
+     .default_note = "the directory of the images",                                            \
+     .help = "directory of the true masks: those that the lists name, or else NAME.png for "   \
+             "each image NAME.jpg"}
+
 #define ADL_OPTION_EXIF(s)                                                                     \
     {"exif", ADL_CHOICE(s, exif), .choices = adl_dataset_exif_names, .value = "auto",          \
      .metavar = "WAY",                                                                         \

@@ -1,0 +1,269 @@
+/* Prints and writes the figures of each class, and the confusion matrix.
+ *
+ * One table names the columns; the table on the terminal, the JSON and the CSV are made from it. */
+
+#include "server/commands/eval_classes.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+#include "io/file.h"
+#include "io/json_text.h"
+#include "server/commands/eval_boxes.h"
+
+/* Width of the class name column. */
+#define NAME_COLUMNS 32
+
+json_t *adl_eval_number(double value, bool measured)
+{
+    return measured ? json_real(value) : json_null();
+}
+
+static double percent(size_t part, size_t whole)
+{
+    return (double)part / (double)whole * 100;
+}
+
+const char *adl_eval_class_name(const struct adl_eval_classes *classes, size_t class_id, char *text,
+                                size_t size)
+{
+    if (classes->dataset->classes && class_id < classes->dataset->class_count)
+        return classes->dataset->classes[class_id];
+    if (classes->model)
+        return adl_model_label(classes->model, (int)class_id, text, size);
+    snprintf(text, size, "class %zu", class_id);
+    return text;
+}
+
+/* --- columns ------------------------------------------------------------------------- */
+
+enum { COLUMNS = 9 };
+
+static const struct {
+    const char *key, *head;
+} columns[COLUMNS] = {
+    {"top1_cls", "Top-1 Cls"}, {"top5_cls", "Top-5 Cls"},    {"gt_known_loc", "GT-known"},
+    {"top1_loc", "Top-1 Loc"}, {"top5_loc", "Top-5 Loc"},    {"pxap", "PxAP"},
+    {"iou_foreground", "IoU"}, {"iou_background", "IoU bg"}, {"miou", "mIoU"},
+};
+
+/* Fills in the figures of a class; NaN where nothing was measured. Returns whether it has images.
+ */
+static bool fill_row(const struct adl_evaluate_report *r, size_t class_id, double row[COLUMNS])
+{
+    const struct adl_evaluate_class *c = &r->classes[class_id];
+    const struct {
+        size_t part;
+        bool measured;
+    } counts[] = {{c->top1, r->classified},
+                  {c->top5, r->classified},
+                  {c->gt_known, r->localized},
+                  {c->top1_loc, r->both},
+                  {c->top5_loc, r->both}};
+
+    for (size_t k = 0; k < COLUMNS; k++)
+        row[k] = NAN;
+    if (c->images == 0)
+        return false;
+    for (size_t k = 0; k < ADL_COUNT(counts); k++)
+        if (counts[k].measured)
+            row[k] = percent(counts[k].part, c->images);
+    if (r->masked) {
+        const struct adl_mask_class *m = &r->masks.classes[class_id];
+        row[5] = m->pxap;
+        row[6] = m->foreground;
+        row[7] = m->background;
+        row[8] = (m->foreground + m->background) / 2;
+    }
+    return true;
+}
+
+/* Returns whether a column has figures at all. */
+static bool is_measured(const struct adl_evaluate_report *r, size_t column)
+{
+    return column < 2    ? r->classified
+           : column == 2 ? r->localized
+           : column < 5  ? r->both
+                         : r->masked;
+}
+
+/* --- output -------------------------------------------------------------------------- */
+
+json_t *adl_eval_classes_json(const struct adl_eval_classes *classes)
+{
+    const struct adl_evaluate_report *r = classes->report;
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < r->class_count; i++) {
+        const struct adl_evaluate_class *c = &r->classes[i];
+        double figures[COLUMNS];
+        char text[40];
+        if (!fill_row(r, i, figures))
+            continue;
+        json_t *row =
+            json_pack("{s:i, s:o, s:i, s:i}", "class_id", (int)i, "label",
+                      adl_json_from_text(adl_eval_class_name(classes, i, text, sizeof text)),
+                      "images", (int)c->images, "errors", (int)c->errors);
+        int failed = row ? 0 : -1;
+        for (size_t k = 0; k < COLUMNS; k++)
+            failed |= json_object_set_new(row, columns[k].key,
+                                          adl_eval_number(figures[k], isfinite(figures[k])));
+        json_t *boxes = adl_eval_boxes_json(r, classes->dataset, (int)i, false);
+        failed |= json_is_object(boxes) ? json_object_update(row, boxes) : boxes ? 0 : -1;
+        json_decref(boxes);
+        if (json_array_append_new(list, row) < 0 || failed) {
+            json_decref(list);
+            return NULL;
+        }
+    }
+    return list;
+}
+
+void adl_eval_classes_print(const struct adl_eval_classes *classes)
+{
+    const struct adl_evaluate_report *r = classes->report;
+
+    printf("\n%-*s %7s", NAME_COLUMNS, "class", "images");
+    for (size_t k = 0; k < COLUMNS; k++)
+        if (is_measured(r, k))
+            printf(" %9s", columns[k].head);
+    putchar('\n');
+    for (size_t i = 0; i < r->class_count; i++) {
+        double figures[COLUMNS];
+        char text[40];
+        if (!fill_row(r, i, figures))
+            continue;
+        printf("%-*.*s %7zu", NAME_COLUMNS, NAME_COLUMNS,
+               adl_eval_class_name(classes, i, text, sizeof text), r->classes[i].images);
+        for (size_t k = 0; k < COLUMNS; k++) {
+            if (!is_measured(r, k))
+                continue;
+            if (isfinite(figures[k]))
+                printf(" %9.1f", figures[k]);
+            else
+                printf(" %9s", "-");
+        }
+        putchar('\n');
+    }
+}
+
+/* Appends a text, in quotes if it contains a comma, a quote or a line break. */
+static void put_text(struct adl_str *csv, const char *text)
+{
+    if (!text[strcspn(text, ",\"\r\n")]) {
+        adl_str_puts(csv, text);
+        return;
+    }
+    adl_str_puts(csv, "\"");
+    for (; *text; text++)
+        adl_str_printf(csv, *text == '"' ? "\"\"" : "%c", *text);
+    adl_str_puts(csv, "\"");
+}
+
+static int write_csv(struct adl_str *csv, const char *path, struct adl_error *err)
+{
+    const struct adl_file_piece piece = {csv->data, csv->length};
+    int result = -1;
+
+    if (csv->failed)
+        adl_fail_nomem(err, "a CSV file");
+    else if (strcmp(path, "-") != 0)
+        result = adl_file_write(path, &piece, 1, err);
+    else if (fwrite(csv->data, 1, csv->length, stdout) == csv->length)
+        result = 0;
+    else
+        adl_fail(err, ADL_ERR_IO, "cannot write to standard output");
+    adl_str_release(csv);
+    return result;
+}
+
+int adl_eval_classes_csv(const struct adl_eval_classes *classes, const char *path,
+                         struct adl_error *err)
+{
+    const struct adl_evaluate_report *r = classes->report;
+    struct adl_str csv = {0};
+
+    adl_str_puts(&csv, "class_id,label,images,errors");
+    for (size_t k = 0; k < COLUMNS; k++)
+        adl_str_printf(&csv, ",%s", columns[k].key);
+    adl_str_puts(&csv, "\n");
+    for (size_t i = 0; i < r->class_count; i++) {
+        double figures[COLUMNS];
+        char text[40];
+        if (!fill_row(r, i, figures))
+            continue;
+        adl_str_printf(&csv, "%zu,", i);
+        put_text(&csv, adl_eval_class_name(classes, i, text, sizeof text));
+        adl_str_printf(&csv, ",%zu,%zu", r->classes[i].images, r->classes[i].errors);
+        for (size_t k = 0; k < COLUMNS; k++) {
+            adl_str_puts(&csv, ",");
+            if (isfinite(figures[k]))
+                adl_str_printf(&csv, "%.12g", figures[k]);
+        }
+        adl_str_puts(&csv, "\n");
+    }
+    return write_csv(&csv, path, err);
+}
+
+/* --- confusion ----------------------------------------------------------------------- */
+
+/* An image of a class that was predicted to be another, or the same. */
+struct pair {
+    int truth, predicted;
+};
+
+static int compare_pairs(const void *a, const void *b)
+{
+    const struct pair *x = a, *y = b;
+    return x->truth != y->truth ? (x->truth > y->truth) - (x->truth < y->truth)
+                                : (x->predicted > y->predicted) - (x->predicted < y->predicted);
+}
+
+/* Appends the row of a class; its pairs begin at *next, which moves behind them. */
+static void put_counts(struct adl_str *csv, const struct pair *pairs, size_t count, size_t *next,
+                       int truth, size_t class_count)
+{
+    for (size_t k = 0; k < class_count; k++) {
+        size_t images = 0;
+        for (; *next < count && pairs[*next].truth == truth && (size_t)pairs[*next].predicted == k;
+             (*next)++)
+            images++;
+        adl_str_printf(csv, ",%zu", images);
+    }
+    adl_str_puts(csv, "\n");
+}
+
+/* The matrix is never in memory as one: that of ten thousand classes would be mostly zeros. The
+ * pairs are sorted, and each row is counted as it is written. */
+int adl_eval_confusion_csv(const struct adl_eval_classes *classes, const char *path,
+                           struct adl_error *err)
+{
+    const struct adl_dataset *d = classes->dataset;
+    size_t class_count = classes->model->class_count, count = 0, next = 0;
+    struct pair *pairs = adl_malloc(d->count, sizeof *pairs);
+    struct adl_str csv = {0};
+    char text[40];
+
+    if (!pairs)
+        return adl_fail_nomem(err, "the confusion matrix");
+    for (size_t i = 0; i < d->count; i++)
+        if (classes->places[i].measured)
+            pairs[count++] = (struct pair){d->images[i].class_id, classes->places[i].predicted};
+    qsort(pairs, count, sizeof *pairs, compare_pairs);
+    adl_str_puts(&csv, "true\\predicted");
+    for (size_t k = 0; k < class_count; k++) {
+        adl_str_puts(&csv, ",");
+        put_text(&csv, adl_eval_class_name(classes, k, text, sizeof text));
+    }
+    adl_str_puts(&csv, "\n");
+    for (size_t i = 0; i < class_count; i++) {
+        put_text(&csv, adl_eval_class_name(classes, i, text, sizeof text));
+        put_counts(&csv, pairs, count, &next, (int)i, class_count);
+    }
+    adl_free(pairs);
+    return write_csv(&csv, path, err);
+}
