@@ -8,6 +8,7 @@ struct settings {
     const char *data;
     const char *images;
     const char *metadata;
+    const char *masks;
     int threads;
 };
 
@@ -24,7 +25,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
                                               .pool = pool,
                                               .data = s->data,
                                               .images = s->images,
-                                              .metadata = s->metadata};
+                                              .metadata = s->metadata,
+                                              .masks = s->masks};
     int result = adl_report_write(&report, err);
     adl_pool_free(pool);
     return result;
@@ -32,6 +34,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
 
 static const struct adl_option table[] = {
     ADL_OPTIONS_DATA(struct settings, .default_note = "where the run found it", .help = "data set"),
+    ADL_OPTION_TRUE_MASKS(struct settings, masks),
     ADL_OPTION_THREADS(struct settings, .help = "number of threads; results do not depend on it"),
     {0},
 };

@@ -84,6 +84,7 @@ static const struct adl_option table[] = {
     ADL_OPTIONS_DATA(struct adl_train_settings,
                      .help = "data set: reference lists, CUB-200-2011, or a directory per class"),
     ADL_OPTION_EXIF(struct adl_train_settings),
+    ADL_OPTION_TRUE_MASKS(struct adl_train_settings, masks),
     {"out", ADL_STRING(struct adl_train_settings, out), .letter = 'o', .metavar = "DIR",
      .required = true, .help = "output directory for checkpoints, metrics and report"},
     {"init", ADL_STRING(struct adl_train_settings, init), .metavar = "FILE",

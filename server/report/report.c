@@ -123,6 +123,9 @@ static int open_data(struct report *report, struct adl_error *err)
                                              .metadata = o->metadata ? o->metadata
                                                          : o->data   ? NULL
                                                                      : r->metadata_dir,
+                                             .masks = o->masks  ? o->masks
+                                                      : o->data ? NULL
+                                                                : r->mask_dir,
                                              .exif = exif_of(r)};
 
     report->data = adl_dataset_open(&from, err);

@@ -30,8 +30,8 @@ struct adl_report_options {
     /* May be NULL. Once it is nonzero, ADL_REPORT_FULL continues as ADL_REPORT_SAMPLE. */
     const volatile sig_atomic_t *stop;
     /* Where the data set is now. If all are NULL, it is where run.json says. `data` replaces
-     * all three paths of run.json, `images` and `metadata` one each. */
-    const char *data, *images, *metadata;
+     * all paths of run.json, the others one each. */
+    const char *data, *images, *metadata, *masks;
 };
 
 /* Replaces DIR/report.html. A data set that cannot be read is not a failure: the page then

@@ -55,9 +55,13 @@ static void put_tiles(struct adl_str *page, const struct adl_report_epochs *epoc
                    epochs->best_epoch);
     put_tile(page, "MaxBoxAccV2", " %", epochs->max_box_acc_v2[best]);
     put_tile(page, "MaxBoxAcc", " %", epochs->max_box_acc[best]);
+    put_tile(page, "PxAP", " %", epochs->pxap[best]);
+    put_tile(page, "mean IoU", " %", epochs->miou[best]);
     put_tile(page, "top-1, val", " %", epochs->val_top1[best]);
     put_tile(page, "top-1, train", " %", epochs->train_top1[best]);
-    put_tile(page, "threshold", "", epochs->threshold[best]);
+    put_tile(page, "threshold", "",
+             isfinite(epochs->threshold[best]) ? epochs->threshold[best]
+                                               : epochs->miou_threshold[best]);
     adl_str_puts(page, "</div>\n");
 }
 

@@ -66,6 +66,7 @@ struct adl_report_epochs {
     int best_epoch; /* the last that was marked as best; 0: none */
     double *epoch, *lr, *loss, *train_top1, *seconds;
     double *val_top1, *gt_known, *max_box_acc, *max_box_acc_v2, *threshold;
+    double *pxap, *miou, *miou_threshold; /* with masks; the mean IoU at its best threshold */
 };
 
 /* Reads the text of metrics.jsonl. Lines that are not JSON objects, or whose epoch does not

@@ -14,7 +14,7 @@
 
 /* --- metrics.jsonl ------------------------------------------------------------------ */
 
-#define COLUMNS 10
+#define COLUMNS 13
 
 static double number_of(const json_t *object, const char *key)
 {
@@ -36,6 +36,9 @@ static void read_line(const json_t *line, size_t i, struct adl_report_epochs *ep
     epochs->max_box_acc[i] = number_of(val, "max_box_acc");
     epochs->max_box_acc_v2[i] = number_of(val, "max_box_acc_v2");
     epochs->threshold[i] = number_of(val, "best_threshold");
+    epochs->pxap[i] = number_of(val, "pxap");
+    epochs->miou[i] = number_of(val, "best_miou");
+    epochs->miou_threshold[i] = number_of(val, "best_miou_threshold");
 }
 
 int adl_report_epochs_parse(const char *text, struct adl_report_epochs *epochs,
@@ -51,7 +54,8 @@ int adl_report_epochs_parse(const char *text, struct adl_report_epochs *epochs,
         return adl_fail_nomem(err, "the curves");
     double **columns[] = {&epochs->lr,          &epochs->loss,           &epochs->train_top1,
                           &epochs->seconds,     &epochs->val_top1,       &epochs->gt_known,
-                          &epochs->max_box_acc, &epochs->max_box_acc_v2, &epochs->threshold};
+                          &epochs->max_box_acc, &epochs->max_box_acc_v2, &epochs->threshold,
+                          &epochs->pxap,        &epochs->miou,           &epochs->miou_threshold};
     _Static_assert(ADL_COUNT(columns) + 1 == COLUMNS, "a column each");
     for (size_t i = 0; i < ADL_COUNT(columns); i++)
         *columns[i] = block + (i + 1) * lines;
@@ -119,6 +123,13 @@ void adl_report_curves(struct adl_str *page, const struct adl_report_epochs *epo
         chart.line_count = 2;
         adl_chart_write(page, &chart);
     }
+    if (has_number(epochs->pxap, epochs->count)) {
+        chart.title = "Maps against the masks of val, %";
+        chart.lines[0] = (struct adl_chart_line){"PxAP", epochs->pxap};
+        chart.lines[1] = (struct adl_chart_line){"mean IoU", epochs->miou};
+        chart.line_count = 2;
+        adl_chart_write(page, &chart);
+    }
     chart.title = "Learning rate";
     chart.percent = false;
     chart.log_y = true;
@@ -130,7 +141,8 @@ void adl_report_curves(struct adl_str *page, const struct adl_report_epochs *epo
         adl_html_note(
             page,
             "The data has no val split, so nothing was measured on images outside of training.");
-    else if (!has_number(epochs->max_box_acc, epochs->count))
+    else if (!has_number(epochs->max_box_acc, epochs->count) &&
+             !has_number(epochs->pxap, epochs->count))
         adl_html_note(page, "The val split has no boxes, so localization could not be measured.");
     adl_str_puts(page, "</section>\n");
 }
@@ -153,6 +165,14 @@ void adl_report_thresholds(struct adl_str *page, const struct adl_evaluate_repor
 {
     adl_str_puts(page, "<section id=\"thresholds\"><h2>Threshold of the map</h2>\n");
     const struct adl_evaluator *counts = evaluation ? &evaluation->counts : NULL;
+    if (evaluation && !evaluation->localized && evaluation->masked) {
+        adl_html_note(page,
+                      "The map is cut where it exceeds a threshold. On val, the cut has the "
+                      "highest mean IoU with the masks, %.1f %%, at the threshold %.3f.",
+                      evaluation->masks.best_miou, evaluation->masks.best_threshold);
+        adl_str_puts(page, "</section>\n");
+        return;
+    }
     if (!counts || !evaluation->localized || counts->localized == 0) {
         adl_html_note(page, evaluation
                                 ? "The val split has no boxes, so there is no threshold to choose."
@@ -225,7 +245,9 @@ static void put_table(struct adl_str *page, const struct row *rows, size_t count
     adl_str_printf(page,
                    "<div class=\"scroll\"><table><thead><tr><th>class</th>"
                    "<th class=\"num\">images</th>%s<th>top-1 %%</th></tr></thead><tbody>\n",
-                   evaluation->localized ? "<th>localized %</th>" : "");
+                   evaluation->localized ? "<th>localized %</th>"
+                   : evaluation->masked  ? "<th>IoU %</th>"
+                                         : "");
     for (size_t i = 0; i < count; i++) {
         const char *label = json_string_value(json_array_get(labels, rows[i].class_id));
         adl_str_puts(page, "<tr><td>");
@@ -234,12 +256,22 @@ static void put_table(struct adl_str *page, const struct row *rows, size_t count
         else
             adl_str_printf(page, "class %zu", rows[i].class_id);
         adl_str_printf(page, "</td><td class=\"num\">%zu</td>", rows[i].images);
-        if (evaluation->localized)
+        if (evaluation->localized || evaluation->masked)
             put_bar(page, 0, rows[i].localization);
         put_bar(page, 1, rows[i].accuracy);
         adl_str_puts(page, "</tr>\n");
     }
     adl_str_puts(page, "</tbody></table></div>\n");
+}
+
+/* Returns how well a class is localized, in percent: by boxes, or else by masks. */
+static double localization_of(const struct adl_evaluate_report *evaluation, size_t class_id)
+{
+    const struct adl_evaluate_class *class = &evaluation->classes[class_id];
+
+    if (!evaluation->localized && evaluation->masked)
+        return fmax(evaluation->masks.classes[class_id].foreground, 0); /* NaN: 0 */
+    return 100 * (double)class->gt_known / (double)class->images;
 }
 
 int adl_report_classes(struct adl_str *page, const struct adl_evaluate_report *evaluation,
@@ -263,7 +295,7 @@ int adl_report_classes(struct adl_str *page, const struct adl_evaluate_report *e
         rows[count++] = (struct row){.class_id = i,
                                      .images = class->images,
                                      .accuracy = 100 * (double)class->top1 / images,
-                                     .localization = 100 * (double)class->gt_known / images};
+                                     .localization = localization_of(evaluation, i)};
     }
     if (count)
         qsort(rows, count, sizeof *rows, compare_rows);
@@ -276,6 +308,11 @@ int adl_report_classes(struct adl_str *page, const struct adl_evaluate_report *e
             "is recognised but not localized is recognised by its surroundings, or by a "
             "part of the object.",
             evaluation->counts.model_threshold);
+    else if (evaluation->masked)
+        adl_html_note(page,
+                      "Classes whose maps fit their masks least come first. \"IoU\" is the "
+                      "intersection over union of the cut map and the mask over all pixels of a "
+                      "class's images; \"top-1\" is the percentage that is recognised.");
     else
         adl_html_note(page, "Classes that are hardest to recognise come first. There are no boxes "
                             "to measure localization.");

@@ -27,16 +27,17 @@ int adl_run_record_write(const char *dir, const struct adl_run_record *r, struct
     int result = -1;
     char *path = adl_run_path(dir, ADL_RUN_RECORD, err);
     json_t *json = json_pack(
-        "{s:i, s:s, s:o, s:o, s:s, s:{s:o*, s:o*, s:o*}, s:i, s:{s:I, s:I, s:I, s:b}, "
+        "{s:i, s:s, s:o, s:o, s:s, s:{s:o*, s:o*, s:o*, s:o*}, s:i, s:{s:I, s:I, s:I, s:b}, "
         "s:f, s:{s:i, s:s, s:o, s:s, s:s}, s:O, s:O*}",
         "version", 1, "program", r->program, "command", adl_json_from_text(r->command), "data",
         adl_json_from_text(r->data), "network", r->network, "paths", "data", optional(r->data_dir),
-        "images", optional(r->image_dir), "metadata", optional(r->metadata_dir), "epochs",
-        r->epochs, "counts", "train", (json_int_t)r->train_images, "val", (json_int_t)r->val_images,
-        "classes", (json_int_t)r->classes, "val_boxes", r->val_boxes, "curve_interval",
-        r->curve_interval, "machine", "threads", r->threads, "cpu_path", r->cpu_path, "processor",
-        adl_json_from_text(r->processor), "blas", r->blas_version, "blas_threading",
-        r->blas_threading, "config", r->config, "labels", r->labels);
+        "images", optional(r->image_dir), "metadata", optional(r->metadata_dir), "masks",
+        optional(r->mask_dir), "epochs", r->epochs, "counts", "train", (json_int_t)r->train_images,
+        "val", (json_int_t)r->val_images, "classes", (json_int_t)r->classes, "val_boxes",
+        r->val_boxes, "curve_interval", r->curve_interval, "machine", "threads", r->threads,
+        "cpu_path", r->cpu_path, "processor", adl_json_from_text(r->processor), "blas",
+        r->blas_version, "blas_threading", r->blas_threading, "config", r->config, "labels",
+        r->labels);
     char *text = adl_json_to_text(json, JSON_INDENT(2) | JSON_REAL_PRECISION(15), &length, err);
 
     if (path && text) {
@@ -54,17 +55,17 @@ static int unpack(struct adl_run_record *r)
     json_int_t train, val, classes;
     int version, boxes;
 
-    if (json_unpack(r->json,
-                    "{s:i, s:s, s:s, s:s, s:s, s:{s?s, s?s, s?s}, s:i, s:{s:I, s:I, s:I, s:b}, "
-                    "s:F, s:{s:i, s:s, s:s, s:s, s:s}, s:o, s?o}",
-                    "version", &version, "program", &r->program, "command", &r->command, "data",
-                    &r->data, "network", &r->network, "paths", "data", &r->data_dir, "images",
-                    &r->image_dir, "metadata", &r->metadata_dir, "epochs", &r->epochs, "counts",
-                    "train", &train, "val", &val, "classes", &classes, "val_boxes", &boxes,
-                    "curve_interval", &r->curve_interval, "machine", "threads", &r->threads,
-                    "cpu_path", &r->cpu_path, "processor", &r->processor, "blas", &r->blas_version,
-                    "blas_threading", &r->blas_threading, "config", &r->config, "labels",
-                    &r->labels) < 0)
+    if (json_unpack(
+            r->json,
+            "{s:i, s:s, s:s, s:s, s:s, s:{s?s, s?s, s?s, s?s}, s:i, s:{s:I, s:I, s:I, s:b}, "
+            "s:F, s:{s:i, s:s, s:s, s:s, s:s}, s:o, s?o}",
+            "version", &version, "program", &r->program, "command", &r->command, "data", &r->data,
+            "network", &r->network, "paths", "data", &r->data_dir, "images", &r->image_dir,
+            "metadata", &r->metadata_dir, "masks", &r->mask_dir, "epochs", &r->epochs, "counts",
+            "train", &train, "val", &val, "classes", &classes, "val_boxes", &boxes,
+            "curve_interval", &r->curve_interval, "machine", "threads", &r->threads, "cpu_path",
+            &r->cpu_path, "processor", &r->processor, "blas", &r->blas_version, "blas_threading",
+            &r->blas_threading, "config", &r->config, "labels", &r->labels) < 0)
         return -1;
     r->train_images = (size_t)train;
     r->val_images = (size_t)val;

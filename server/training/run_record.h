@@ -27,7 +27,7 @@ struct adl_run_record {
     const char *data;    /* the data set as the command line names it */
     /* Paths to open the data set again, absolute if they could be resolved; NULL as in struct
      * adl_dataset_options. */
-    const char *data_dir, *image_dir, *metadata_dir;
+    const char *data_dir, *image_dir, *metadata_dir, *mask_dir;
     int epochs; /* number of epochs that the run is to train */
     size_t train_images, val_images, classes;
     bool val_boxes; /* val has true boxes, so localization is measured */

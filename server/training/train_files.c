@@ -105,7 +105,7 @@ int adl_train_save_record(const struct adl_train_run *run, struct adl_error *err
 {
     const struct adl_train_settings *s = run->settings;
     const struct adl_model *model = run->model;
-    char network[128], data[PATH_MAX], images[PATH_MAX], metadata[PATH_MAX];
+    char network[128], data[PATH_MAX], images[PATH_MAX], metadata[PATH_MAX], masks[PATH_MAX];
     struct adl_error unknown = {0};
     json_t *labels = model->classes ? json_array() : NULL;
     enum adl_isa isa;
@@ -124,6 +124,7 @@ int adl_train_save_record(const struct adl_train_run *run, struct adl_error *err
         .data_dir = absolute(s->data, data),
         .image_dir = absolute(s->images, images),
         .metadata_dir = absolute(s->metadata, metadata),
+        .mask_dir = absolute(s->masks, masks),
         .epochs = s->epochs,
         .train_images = run->train->count,
         .val_images = run->val ? run->val->count : 0,
@@ -366,6 +367,24 @@ out:
     return result;
 }
 
+/* Adds the figures of masks that are numbers. */
+static int add_masks(json_t *figures, const struct adl_mask_figures *masks)
+{
+    const struct {
+        const char *key;
+        double value;
+    } members[] = {{"pxap", masks->pxap},
+                   {"best_miou", masks->best_miou},
+                   {"best_miou_threshold", masks->best_threshold},
+                   {"peak_iou", masks->peak_iou}};
+
+    for (size_t i = 0; i < ADL_COUNT(members); i++)
+        if (isfinite(members[i].value) &&
+            json_object_set_new(figures, members[i].key, json_real(members[i].value)) < 0)
+            return -1;
+    return 0;
+}
+
 json_t *adl_train_figures(const struct adl_evaluate_report *report)
 {
     const struct adl_evaluation *f = &report->figures;
@@ -377,6 +396,10 @@ json_t *adl_train_figures(const struct adl_evaluate_report *report)
                                "top1_loc", f->top1_loc, "top5_loc", f->top5_loc, "max_box_acc",
                                f->max_box_acc, "max_box_acc_v2", f->max_box_acc_v2,
                                "best_threshold", f->best_threshold)) < 0) {
+        json_decref(figures);
+        figures = NULL;
+    }
+    if (figures && report->masked && add_masks(figures, &report->masks) < 0) {
         json_decref(figures);
         figures = NULL;
     }

@@ -69,6 +69,9 @@ void adl_train_print_epoch(const struct adl_train_run *run, const struct adl_tra
     if (report->localized)
         fprintf(stderr, ", MaxBoxAcc %.2f, V2 %.2f at threshold %.3f", report->figures.max_box_acc,
                 report->figures.max_box_acc_v2, report->figures.best_threshold);
+    if (report->masked)
+        fprintf(stderr, ", PxAP %.2f, mIoU %.2f at threshold %.3f", report->masks.pxap,
+                report->masks.best_miou, report->masks.best_threshold);
     fprintf(stderr, "%s\n", best && run->val ? " (best)" : "");
 }
 

@@ -53,6 +53,7 @@ static int open_data(struct adl_train_run *run, struct adl_error *err)
                                           .split = "train",
                                           .images = s->images,
                                           .metadata = s->metadata,
+                                          .masks = s->masks,
                                           .exif = s->exif};
     struct adl_error none = {0};
 
@@ -366,10 +367,12 @@ static int train_epoch(struct adl_train_run *run, struct adl_error *err)
     return more < 0 ? -1 : stopped;
 }
 
-/* Returns the measure by which the best epoch is chosen: of localization, or of classification if
- * val has no boxes. */
+/* Returns the measure by which the best epoch is chosen: of localization by boxes or else by masks,
+ * or of classification if val has neither. */
 static double measure_of(const struct adl_evaluate_report *report)
 {
+    if (!report->localized && report->masked && isfinite(report->masks.pxap))
+        return report->masks.pxap;
     return report->localized ? report->figures.max_box_acc_v2 : report->figures.top1_cls;
 }
 
@@ -506,6 +509,8 @@ static int finish_epoch(struct adl_train_run *run, const struct adl_train_pace *
     if (report.localized) {
         run->model->map.threshold = report.figures.best_threshold;
         use_best_threshold(&report.figures);
+    } else if (report.masked && isfinite(report.masks.best_miou)) {
+        run->model->map.threshold = report.masks.best_threshold;
     }
     adl_train_print_epoch(run, pace, &report, best);
     json_decref(run->model->metrics);

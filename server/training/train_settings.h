@@ -22,6 +22,7 @@ struct adl_train_settings {
     const char *data;     /* NULL when `images` and `metadata` name the two parts */
     const char *images;   /* NULL: where `data` has them */
     const char *metadata; /* NULL: where `data` has it */
+    const char *masks;    /* NULL: with the images, if the lists name masks */
     int exif;             /* enum adl_dataset_exif */
     const char *out;      /* the run's directory */
     const char *init;     /* a weight file, "default", or NULL: random weights */
