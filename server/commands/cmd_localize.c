@@ -21,6 +21,7 @@
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
 #include "server/commands/image_list.h"
+#include "server/commands/localize_masks.h"
 #include "server/options/map_options.h"
 #include "server/tasks/coco.h"
 #include "server/tasks/default_model.h"
@@ -40,6 +41,7 @@ struct settings {
     const char *model;
     bool json;
     const char *overlay;
+    const char *masks;
     const char *coco;
     const char *annotations;
     int top_k;
@@ -59,6 +61,7 @@ struct item {
     int slot; /* in the batch */
     void *overlay;
     size_t overlay_bytes;
+    struct adl_grey_masks masks;
     struct adl_error err; /* why it could not be localized */
 };
 
@@ -76,7 +79,8 @@ struct run {
     struct adl_image_list images;
     struct adl_coco coco;
     json_t *overlay_names; /* an object used as a set */
-    struct item *items;    /* group_size of them */
+    struct adl_localize_masks masks;
+    struct item *items; /* group_size of them */
     size_t group_size;
     size_t failed;
     size_t bad_operands; /* operands that match nothing or cannot be read */
@@ -118,6 +122,9 @@ static int locate(const struct run *run, struct item *item)
     if (run->view < run->batch.count - 1)
         return 0;
     if (adl_predict_locate(&item->predictions, &run->query, width, height, &item->err) < 0)
+        return -1;
+    if (run->settings->masks &&
+        adl_grey_masks_make(&item->predictions, 0, width, height, &item->masks, &item->err) < 0)
         return -1;
     if (!run->settings->overlay)
         return 0;
@@ -278,6 +285,9 @@ static int report(struct run *run, const struct item *item, struct adl_error *er
     }
     if (s->overlay && write_overlay(run, item, err) < 0)
         return -1;
+    if (s->masks &&
+        adl_localize_masks_write(&run->masks, &run->images, item->path, &item->masks, err) < 0)
+        return -1;
     if ((s->coco || s->annotations) && add_to_coco(run, item, err) < 0)
         return -1;
     /* Results and progress bar may share a terminal. */
@@ -294,6 +304,7 @@ static void release_item(struct item *item)
     adl_predict_input_release(&item->input);
     adl_predictions_release(&item->predictions);
     adl_free(item->overlay);
+    adl_grey_masks_release(&item->masks);
     *item = (struct item){0};
 }
 
@@ -405,13 +416,15 @@ static int prepare_outputs(struct run *run, struct adl_error *err)
     const struct settings *s = run->settings;
 
     bool coco = s->coco || s->annotations;
-    if ((s->overlay || coco) && adl_image_list_identify(&run->images, err) < 0)
+    if ((s->overlay || s->masks || coco) && adl_image_list_identify(&run->images, err) < 0)
         return -1;
     if (s->overlay) {
         if (adl_make_directory(s->overlay, err) < 0)
             return -1;
         run->overlay_names = json_object();
     }
+    if (s->masks && adl_localize_masks_open(&run->masks, s->masks, err) < 0)
+        return -1;
     if (coco && check_coco(run, err) < 0)
         return -1;
     for (size_t i = 0; i < run->images.count; i++)
@@ -500,6 +513,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
 out:
     adl_coco_release(&run.coco);
     json_decref(run.overlay_names);
+    adl_localize_masks_close(&run.masks);
     adl_free(run.items);
     adl_views_free(run.views);
     adl_pool_free(run.pool);
@@ -515,6 +529,9 @@ static const struct adl_option table[] = {
              "\"request_id\""},
     {"overlay", ADL_STRING(struct settings, overlay), .metavar = "DIR",
      .help = "write each image with heat map, boxes and label to this directory, as JPEG"},
+    {"masks", ADL_STRING(struct settings, masks), .metavar = "DIR",
+     .help = "write the map of each image's first class, as grey PNG of the image's size, to "
+             "DIR/NAME_map.png, and its cut at the threshold, 0 and 255, to DIR/NAME.png"},
     {"coco", ADL_STRING(struct settings, coco), .metavar = "FILE",
      .help = "write COCO results to FILE, and its images and categories to STEM_images.json"},
     {"coco-annotations", ADL_STRING(struct settings, annotations), .metavar = "FILE",

@@ -13,8 +13,8 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "base/str.h"
-#include "image/bilinear.h"
 #include "image/overlay.h"
+#include "server/tasks/grey_map.h"
 
 #define OVERLAY_OPACITY 0.5F
 #define OVERLAY_JPEG_QUALITY 90
@@ -23,41 +23,20 @@ const char *const adl_reply_heatmap_names[] = {"none", "array", "png", NULL};
 
 /* --- heat maps ------------------------------------------------------------- */
 
-/* Writes the map, enlarged to the size of the image, to `grey` as bytes. */
-static int enlarge(const struct adl_reply *reply, const float *map, uint8_t *grey,
-                   struct adl_error *err)
-{
-    const struct adl_predictions *predictions = reply->predictions;
-    struct adl_bilinear heat;
-    int result = -1;
-
-    ADL_TRY(adl_bilinear_init(&heat, map, predictions->input_w, predictions->input_h,
-                              reply->image_width, reply->image_height, err));
-    for (int y = 0; y < reply->image_height; y++) {
-        const float *row = adl_bilinear_row(&heat, y);
-        for (int x = 0; x < reply->image_width; x++)
-            *grey++ = (uint8_t)lrintf(255 * row[x]);
-    }
-    result = 0;
-out:
-    adl_bilinear_release(&heat);
-    return result;
-}
-
 static json_t *heatmap_png(const struct adl_reply *reply, size_t index, struct adl_error *err)
 {
-    float *map = adl_predict_map(reply->predictions, index, err);
     uint8_t *grey = adl_malloc((size_t)reply->image_width, (size_t)reply->image_height);
     void *png = NULL;
     size_t length;
     struct adl_str text = {0};
     json_t *result = NULL;
 
-    if (!map || !grey) {
+    if (!grey) {
         adl_fail_nomem(err, "a heat map");
         goto out;
     }
-    ADL_TRY(enlarge(reply, map, grey, err));
+    ADL_TRY(adl_grey_map(reply->predictions, index, reply->image_width, reply->image_height, grey,
+                         err));
     ADL_TRY(adl_image_encode_grey_png(grey, reply->image_width, reply->image_height, &png, &length,
                                       err));
     adl_str_base64(&text, png, length);
@@ -67,7 +46,6 @@ static json_t *heatmap_png(const struct adl_reply *reply, size_t index, struct a
     if (!result)
         adl_fail_nomem(err, "a heat map");
 out:
-    adl_free(map);
     adl_free(grey);
     adl_free(png);
     adl_str_release(&text);
