@@ -6,11 +6,11 @@
 
 #include <math.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/size.h"
+#include "eval/confusion.h"
 #include "io/file.h"
 #include "io/json_text.h"
 #include "server/commands/eval_boxes.h"
@@ -211,49 +211,30 @@ int adl_eval_classes_csv(const struct adl_eval_classes *classes, const char *pat
 
 /* --- confusion ----------------------------------------------------------------------- */
 
-/* An image of a class that was predicted to be another, or the same. */
-struct pair {
-    int truth, predicted;
-};
-
-static int compare_pairs(const void *a, const void *b)
-{
-    const struct pair *x = a, *y = b;
-    return x->truth != y->truth ? (x->truth > y->truth) - (x->truth < y->truth)
-                                : (x->predicted > y->predicted) - (x->predicted < y->predicted);
-}
-
-/* Appends the row of a class; its pairs begin at *next, which moves behind them. */
-static void put_counts(struct adl_str *csv, const struct pair *pairs, size_t count, size_t *next,
+/* Appends the row of a true class; its cells begin at *next, which moves behind them. */
+static void put_counts(struct adl_str *csv, const struct adl_confusion *confusion, size_t *next,
                        int truth, size_t class_count)
 {
     for (size_t k = 0; k < class_count; k++) {
-        size_t images = 0;
-        for (; *next < count && pairs[*next].truth == truth && (size_t)pairs[*next].predicted == k;
-             (*next)++)
-            images++;
-        adl_str_printf(csv, ",%zu", images);
+        const struct adl_confusion_cell *cell = confusion->cells + *next;
+        bool found =
+            *next < confusion->count && cell->truth == truth && (size_t)cell->predicted == k;
+        adl_str_printf(csv, ",%zu", found ? cell->images : 0);
+        *next += found;
     }
     adl_str_puts(csv, "\n");
 }
 
-/* The matrix is never in memory as one: that of ten thousand classes would be mostly zeros. The
- * pairs are sorted, and each row is counted as it is written. */
 int adl_eval_confusion_csv(const struct adl_eval_classes *classes, const char *path,
                            struct adl_error *err)
 {
-    const struct adl_dataset *d = classes->dataset;
-    size_t class_count = classes->model->class_count, count = 0, next = 0;
-    struct pair *pairs = adl_malloc(d->count, sizeof *pairs);
+    size_t class_count = classes->model->class_count, next = 0;
+    struct adl_confusion confusion;
     struct adl_str csv = {0};
     char text[40];
 
-    if (!pairs)
-        return adl_fail_nomem(err, "the confusion matrix");
-    for (size_t i = 0; i < d->count; i++)
-        if (classes->places[i].measured)
-            pairs[count++] = (struct pair){d->images[i].class_id, classes->places[i].predicted};
-    qsort(pairs, count, sizeof *pairs, compare_pairs);
+    if (adl_confusion_count(&confusion, classes->dataset, classes->places, err) < 0)
+        return -1;
     adl_str_puts(&csv, "true\\predicted");
     for (size_t k = 0; k < class_count; k++) {
         adl_str_puts(&csv, ",");
@@ -262,8 +243,8 @@ int adl_eval_confusion_csv(const struct adl_eval_classes *classes, const char *p
     adl_str_puts(&csv, "\n");
     for (size_t i = 0; i < class_count; i++) {
         put_text(&csv, adl_eval_class_name(classes, i, text, sizeof text));
-        put_counts(&csv, pairs, count, &next, (int)i, class_count);
+        put_counts(&csv, &confusion, &next, (int)i, class_count);
     }
-    adl_free(pairs);
+    adl_confusion_release(&confusion);
     return write_csv(&csv, path, err);
 }

@@ -276,6 +276,36 @@ static void put_image_sections(struct adl_str *page, const struct report *report
     adl_str_puts(page, "</section>\n");
 }
 
+static int put_matrix(struct adl_str *page, const struct report *report, struct adl_error *err)
+{
+    struct adl_confusion confusion;
+
+    if (adl_confusion_count(&confusion, report->data, report->places, err) < 0)
+        return -1;
+    int result = adl_report_confusion(page, &confusion, report->model->class_count,
+                                      report->record.labels, err);
+    adl_confusion_release(&confusion);
+    return result;
+}
+
+static int put_confusion(struct adl_str *page, const struct report *report, struct adl_error *err)
+{
+    int result = 0;
+
+    adl_str_puts(page, "<section id=\"confusion\"><h2>Confusion matrix</h2>\n");
+    if (!has_val(report))
+        adl_html_note(page, "There is no evaluation of val to show here.");
+    else if (report->depth == ADL_REPORT_FIGURES)
+        adl_html_note(page, "The confusion matrix is added when the run ends or is stopped.");
+    else if (report->missing.kind || !report->places)
+        adl_html_note(page, "There is no confusion matrix, because the data set or the model could "
+                            "not be read.");
+    else
+        result = put_matrix(page, report, err);
+    adl_str_puts(page, "</section>\n");
+    return result;
+}
+
 /* --- the page ------------------------------------------------------------------------- */
 
 static void put_start(struct adl_str *page)
@@ -319,7 +349,8 @@ static int put_page(struct adl_str *page, const struct report *report, struct ad
     adl_report_thresholds(page, evaluation);
     adl_report_reliability(page, evaluation);
     put_image_sections(page, report);
-    if (adl_report_classes(page, evaluation, report->record.labels, err) < 0)
+    if (adl_report_classes(page, evaluation, report->record.labels, err) < 0 ||
+        put_confusion(page, report, err) < 0)
         return -1;
     put_end(page);
     return page->failed ? adl_fail_nomem(err, "the page") : 0;

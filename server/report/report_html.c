@@ -172,6 +172,7 @@ static const char style[] =
     ".maps .sub{font-size:12.5px;max-width:36ch}\n"
     "@media(max-width:640px){.maps{grid-template-columns:1fr}.maps .photo{max-width:170px}"
     ".maps td img{width:64px;height:64px}}\n"
+    ".cells{fill:var(--track)}.matrix svg{margin:10px 0 18px}\n"
     ".scroll{max-height:520px;overflow:auto;border:1px solid var(--line);border-radius:8px}\n"
     "table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;"
     "font-size:13.5px}th{text-align:left;font-weight:500;color:var(--soft)}\n"

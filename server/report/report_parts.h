@@ -7,6 +7,7 @@
  * written. */
 
 #include "base/str.h"
+#include "eval/confusion.h"
 #include "eval/evaluate.h"
 #include "image/image.h"
 #include "models/model.h"
@@ -81,6 +82,15 @@ void adl_report_curves(struct adl_str *page, const struct adl_report_epochs *epo
 void adl_report_thresholds(struct adl_str *page, const struct adl_evaluate_report *evaluation);
 int adl_report_classes(struct adl_str *page, const struct adl_evaluate_report *evaluation,
                        const json_t *labels, struct adl_error *err) ADL_MUST_CHECK;
+
+/* --- report_confusion.c --------------------------------------------------------------- */
+
+/* Appends the confusion matrix of a network of `class_count` classes, as a picture if up to 200 of
+ * them occur, and the pairs of classes that are confused most. `labels` is an array with the name
+ * of each class, or NULL. Fails with ADL_ERR_NOMEM. */
+int adl_report_confusion(struct adl_str *page, const struct adl_confusion *confusion,
+                         size_t class_count, const json_t *labels,
+                         struct adl_error *err) ADL_MUST_CHECK;
 
 /* --- report_reliability.c ------------------------------------------------------------ */
 
