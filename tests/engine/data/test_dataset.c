@@ -3,6 +3,7 @@
 #include "support/test.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -147,26 +148,34 @@ static void broken_lists_are_refused(void)
 }
 
 /* A list that is cut off or has a byte replaced leads to a data set or an error. */
-static void damaged_lists_end_in_an_answer(void)
+static void damage_localization(const char *text)
 {
-    static const char text[] = "b/2.jpg,1,2,3,4\na/1.jpg,0,0,0,0\nc, d/3 4.png,1,2,30,40";
-    static const char bytes[] = {'\0', '\n', ',', '9', '-', '\r', '/', '\xff'};
-    char copy[sizeof text];
-    write_lists("damaged");
-    struct adl_mem_stats before = adl_mem_stats();
-    for (size_t i = 0; i < sizeof text - 1; i++) {
+    static const char bytes[] = {'\0', '\n', ',', '9', '-', '\r', '/', '.', '\xff'};
+    size_t length = strlen(text);
+    char *copy = strdup(text);
+    CU_ASSERT_FATAL(copy != NULL);
+    for (size_t i = 0; copy && i < length; i++) {
         for (size_t j = 0; j <= sizeof bytes; j++) {
             struct adl_error err = {0};
-            memcpy(copy, text, sizeof text);
+            memcpy(copy, text, length);
             if (j < sizeof bytes)
                 copy[i] = bytes[j];
-            tree_put_bytes("metadata/val/localization.txt", copy,
-                           j < sizeof bytes ? sizeof text - 1 : i);
+            tree_put_bytes("metadata/val/localization.txt", copy, j < sizeof bytes ? length : i);
             struct adl_dataset *d = tree_open("val", &err);
             CU_ASSERT((d != NULL) == (err.kind == ADL_ERR_NONE));
             adl_dataset_free(d);
         }
     }
+    free(copy);
+}
+
+static void damaged_lists_end_in_an_answer(void)
+{
+    write_lists("damaged");
+    struct adl_mem_stats before = adl_mem_stats();
+    damage_localization("b/2.jpg,1,2,3,4\na/1.jpg,0,0,0,0\nc, d/3 4.png,1,2,30,40");
+    damage_localization("b/2.jpg,m/1.png,i.png\na/1.jpg,2.png,\nc, d/3 4.png,3.png,\n"
+                        "b/2.jpg,4.png,");
     CU_ASSERT_EQUAL(adl_mem_stats().live_blocks, before.live_blocks);
 }
 
