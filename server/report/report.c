@@ -255,7 +255,8 @@ static void put_image_sections(struct adl_str *page, const struct report *report
         .pool = report->options->pool,
         .values = values,
         .places = report->places,
-        .localized = has_val(report) && report->data && report->data->box_count > 0,
+        .localized = has_val(report) && report->data &&
+                     (report->data->box_count > 0 || report->data->masked),
         .seed = (uint64_t)json_integer_value(json_object_get(config, "seed"))};
 
     adl_method_recall(config, values);

@@ -296,9 +296,10 @@ int adl_report_gallery(struct adl_str *page, const struct adl_report_images *ima
                    "<p class=\"note\">Each image is overlaid with the map of its true class; "
                    "<i class=\"sample\"></i>predicted box%s. The percentage is the probability of "
                    "the true class%s.</p>\n",
-                   images->localized ? " <i class=\"sample dashed\"></i>true box" : "",
-                   images->localized
-                       ? "; the IoU is that of the two boxes"
+                   images->data->box_count > 0 ? " <i class=\"sample dashed\"></i>true box" : "",
+                   images->data->box_count > 0 ? "; the IoU is that of the two boxes"
+                   : images->localized
+                       ? "; the IoU is that of the map, cut at the model's threshold, and the mask"
                        : ", by which the images are ordered, because there are no true "
                          "boxes");
     ADL_TRY(put_group(page, images, "Best", best, shown, err));

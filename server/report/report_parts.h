@@ -112,7 +112,7 @@ struct adl_report_images {
     struct adl_pool *pool;
     const union adl_method_value *values;    /* the options of all methods in the run */
     const struct adl_evaluate_place *places; /* by index in `data`; NULL: not measured */
-    bool localized;                          /* `data` has true boxes */
+    bool localized;                          /* `data` has true boxes, or else masks */
     uint64_t seed;                           /* of the random choice of images */
 };
 
