@@ -166,8 +166,8 @@ static int prepare(struct adl_evaluate_run *run, struct adl_error *err)
     if (!run->items || !run->workers || !run->report->classes)
         return adl_fail_nomem(err, "the evaluation");
     if (run->dataset->masked && !o->visit) {
-        run->masks = adl_mask_meter_create(run->dataset, o->curve_interval, o->map.threshold,
-                                           run->worker_count, err);
+        run->masks =
+            adl_mask_meter_create(run->dataset, o->curve_interval, &o->map, run->worker_count, err);
         if (!run->masks)
             return -1;
     }

@@ -38,7 +38,8 @@ struct worker {
 
 struct adl_mask_meter {
     const struct adl_dataset *dataset;
-    double interval, threshold;
+    double interval;
+    const struct adl_map_rule *rule; /* borrowed */
     struct worker *workers;
     int worker_count;
     pthread_mutex_t lock;   /* protects what follows */
@@ -85,7 +86,8 @@ static int counts_merge(struct counts *into, const struct counts *from, struct a
 }
 
 struct adl_mask_meter *adl_mask_meter_create(const struct adl_dataset *dataset, double interval,
-                                             double threshold, int workers, struct adl_error *err)
+                                             const struct adl_map_rule *rule, int workers,
+                                             struct adl_error *err)
 {
     struct adl_mask_meter *meter = adl_calloc(1, sizeof *meter);
 
@@ -96,7 +98,7 @@ struct adl_mask_meter *adl_mask_meter_create(const struct adl_dataset *dataset, 
     pthread_mutex_init(&meter->lock, NULL);
     meter->dataset = dataset;
     meter->interval = interval;
-    meter->threshold = threshold;
+    meter->rule = rule;
     meter->class_count = dataset->class_count;
     meter->workers = adl_calloc((size_t)workers, sizeof *meter->workers);
     meter->classes = adl_calloc(meter->class_count, sizeof *meter->classes);
@@ -181,11 +183,12 @@ int adl_mask_meter_add(struct adl_mask_meter *meter, int worker, size_t index, i
         return -1;
     if (!map)
         map = w->zeros;
+    size_t class_id = (size_t)meter->dataset->images[index].class_id;
+    double threshold = adl_map_rule_of_class(meter->rule, class_id).threshold;
     counts_clear(&w->counts);
     w->counts.images = 1;
     if (adl_pxap_add(&w->counts.pxap, map, w->mask, pixels, err) < 0 ||
-        adl_mask_iou_add(&w->counts.iou, map, w->mask, pixels, meter->threshold, &w->counts.cut,
-                         err) < 0)
+        adl_mask_iou_add(&w->counts.iou, map, w->mask, pixels, threshold, &w->counts.cut, err) < 0)
         return -1;
     *iou = adl_mask_cut_foreground(&w->counts.cut);
     return add_to_class(meter, meter->dataset->images[index].class_id, &w->counts, err);

@@ -5,6 +5,7 @@
  * (wsol/pxap.h), and the intersection over union of the cut map (wsol/mask_iou.h). */
 
 #include "data/dataset.h"
+#include "wsol/map_rule.h"
 #include "wsol/mask_iou.h"
 
 /* The figures of the images of one class, percentages. NaN where nothing was counted: without a
@@ -37,10 +38,11 @@ void adl_mask_figures_release(struct adl_mask_figures *figures);
 /* Counts pixels by class. Several threads may add images at once. */
 struct adl_mask_meter;
 
-/* Creates a meter for maps of up to `workers` threads. `interval` is the step between thresholds,
- * `threshold` is that of the model. Fails with ADL_ERR_ARG, ADL_ERR_LIMIT and ADL_ERR_NOMEM. */
+/* Creates a meter for maps of up to `workers` threads. `interval` is the step between thresholds;
+ * the maps are cut at those of `rule`, which has to outlive the meter. Fails with ADL_ERR_ARG,
+ * ADL_ERR_LIMIT and ADL_ERR_NOMEM. */
 struct adl_mask_meter *adl_mask_meter_create(const struct adl_dataset *dataset, double interval,
-                                             double threshold, int workers,
+                                             const struct adl_map_rule *rule, int workers,
                                              struct adl_error *err) ADL_MUST_CHECK;
 void adl_mask_meter_free(struct adl_mask_meter *meter); /* NULL is ignored */
 

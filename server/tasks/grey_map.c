@@ -62,7 +62,9 @@ int adl_grey_masks_make(const struct adl_predictions *predictions, size_t index,
         return adl_fail_nomem(err, "a map");
     ADL_TRY(adl_grey_map(predictions, index, width, height, grey, err));
     ADL_TRY(adl_image_encode_grey_png(grey, width, height, &masks->map, &masks->map_bytes, err));
-    cut(grey, (size_t)width * (size_t)height, predictions->map.threshold);
+    size_t class_id = (size_t)predictions->items[index].class_id;
+    cut(grey, (size_t)width * (size_t)height,
+        adl_map_rule_of_class(&predictions->map, class_id).threshold);
     ADL_TRY(adl_image_encode_grey_png(grey, width, height, &masks->cut, &masks->cut_bytes, err));
     result = 0;
 out:

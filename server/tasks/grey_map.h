@@ -23,8 +23,8 @@ struct adl_grey_masks {
 void adl_grey_masks_release(struct adl_grey_masks *masks); /* zeroed is fine */
 
 /* Encodes this map and its cut: 255 where the map's byte exceeds trunc(threshold * largest byte),
- * as boxes are cut (wsol/boxes.h), and 0 elsewhere. The threshold is that of predictions->map. On
- * failure `masks` is zeroed. Fails with ADL_ERR_NOMEM. */
+ * as boxes are cut (wsol/boxes.h), and 0 elsewhere. The threshold is that of predictions->map for
+ * the class. On failure `masks` is zeroed. Fails with ADL_ERR_NOMEM. */
 int adl_grey_masks_make(const struct adl_predictions *predictions, size_t index, int width,
                         int height, struct adl_grey_masks *masks,
                         struct adl_error *err) ADL_MUST_CHECK;

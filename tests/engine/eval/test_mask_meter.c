@@ -145,7 +145,8 @@ static void an_unreadable_image_counts_as_empty(void)
     static const double zeros[H * W];
     struct adl_mask_figures figures[2];
     for (int way = 0; way < 2; way++) {
-        struct adl_mask_meter *meter = adl_mask_meter_create(d, 0.1, 0.3, 1, &err);
+        struct adl_mask_meter *meter =
+            adl_mask_meter_create(d, 0.1, &(struct adl_map_rule){.threshold = 0.3}, 1, &err);
         double iou = 0, map[H * W];
         CU_ASSERT_FATAL(meter != NULL);
         for (int i = 0; i < H * W; i++)
