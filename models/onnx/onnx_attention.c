@@ -85,7 +85,7 @@ void adl_onnx_write_gate(struct adl_onnx_writer *w, const struct adl_node *node)
         write_op(w, "Mul", x, g, w->names[node->output]);
         return;
     }
-    write_op(w, "Mul", x, g, inner(w, node, "product", product));
+    write_op(w, "Mul", x, g, inner(w, node, "times", product));
     write_op(w, "Add", product, x, w->names[node->output]);
 }
 
