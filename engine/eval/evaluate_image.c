@@ -62,9 +62,12 @@ void adl_evaluate_load_item(void *context, size_t i, int worker)
     struct adl_evaluate_item *item = &run->items[i];
 
     (void)worker;
-    if (!item->broken)
-        adl_view_load(&run->batch, run->view, item->slot, &item->images, run->options->mean,
-                      run->options->std);
+    if (item->broken)
+        return;
+    adl_view_load(&run->batch, run->view, item->slot, &item->images, run->options->mean,
+                  run->options->std);
+    adl_session_ask(run->batch.items[run->view].session, item->slot,
+                    run->dataset->images[item->index].class_id);
 }
 
 /* Writes the true boxes of an image to worker->truth, in pixels of a map of map_width x

@@ -24,7 +24,8 @@ struct adl_graph {
     int classifier;                /* parameter id; -1: none */
     int taps[ADL_MAX_TAPS];        /* value ids */
     int tap_count;
-    const char *copy_prefix; /* of the copies that are being added; NULL: none are */
+    const char *copy_prefix; /* of the layers that are being added again; NULL: none are */
+    bool copies;             /* these are copies */
     struct adl_error error;  /* the first error while building */
 };
 
@@ -177,7 +178,7 @@ int adl_graph_add(struct adl_graph *graph, const char *name, const struct adl_op
         .input_count = input_count,
         .output = graph->value_count,
         .param_count = param_count,
-        .copy = graph->copy_prefix != NULL,
+        .copy = graph->copies,
     };
     struct adl_shape in[ADL_MAX_OP_INPUTS], out = {0, 0, 0};
     for (int i = 0; i < input_count; i++) {
@@ -229,10 +230,22 @@ void adl_graph_set_xavier(struct adl_graph *graph, int param)
 
 void adl_graph_begin_copy(struct adl_graph *graph, const char *prefix)
 {
-    graph->copy_prefix = adl_graph_name(graph, "%s", prefix);
+    adl_graph_begin_shared(graph, prefix);
+    graph->copies = true;
 }
 
 void adl_graph_end_copy(struct adl_graph *graph)
+{
+    adl_graph_end_shared(graph);
+    graph->copies = false;
+}
+
+void adl_graph_begin_shared(struct adl_graph *graph, const char *prefix)
+{
+    graph->copy_prefix = adl_graph_name(graph, "%s", prefix);
+}
+
+void adl_graph_end_shared(struct adl_graph *graph)
 {
     graph->copy_prefix = NULL;
 }

@@ -84,6 +84,9 @@ struct adl_op_call {
     const float *const *params;       /* node->param_count arrays, NULL where absent */
     float *out;
     struct adl_shape out_shape;
+    /* The class that is asked for in each image, -1 where the network's own answer counts; NULL:
+     * none is asked for. Only ops that treat one class apart read it. */
+    const int *asked;
 };
 
 /* A kind of op; each is a constant in a file of ops/. Nodes point to it, so that the graph
@@ -171,6 +174,11 @@ void adl_graph_set_zero(struct adl_graph *graph, int param);
  * same shape, and another name is an error. The values are called PREFIX.NAME. */
 void adl_graph_begin_copy(struct adl_graph *graph, const char *prefix);
 void adl_graph_end_copy(struct adl_graph *graph);
+
+/* Between these two calls, parameters and values are named likewise, but the nodes are no copies:
+ * layers that are used again, and get the gradients of all their uses. */
+void adl_graph_begin_shared(struct adl_graph *graph, const char *prefix);
+void adl_graph_end_shared(struct adl_graph *graph);
 
 /* Ends the building: 0, or -1 with the first error. */
 int adl_graph_finish(struct adl_graph *graph, struct adl_error *err) ADL_MUST_CHECK;

@@ -107,6 +107,31 @@ int adl_gate(struct adl_graph *graph, int x, int gate, const char *name, bool pl
 /* Enlarges `input` to the height and width of `like`. */
 int adl_upsample(struct adl_graph *graph, int input, int like, const char *name);
 
+/* --- class maps (erase.c, map_union.c) --------------------------------------------------- */
+
+struct adl_erase_attr {
+    double threshold; /* of the normalised map, at inference */
+    /* In training, the threshold is this number among the options of all methods, where there are
+     * options (adl_train_mode.method_values). */
+    size_t option;
+};
+
+extern const struct adl_op_def adl_op_erase;     /* x where a class is not active, 0 elsewhere */
+extern const struct adl_op_def adl_op_map_union; /* the larger of two normalised maps */
+/* x: H x W x C, maps: H x W x classes, logits: 1 x 1 x classes. */
+int adl_erase(struct adl_graph *graph, int x, int maps, int logits, const char *name,
+              struct adl_erase_attr attr);
+/* a, b: H x W x classes. */
+int adl_map_union(struct adl_graph *graph, int a, int b, const char *name);
+
+/* --- only in training, and left out at inference (guidance.c) -------------------------------- */
+
+extern const struct adl_op_def adl_op_guidance;
+/* inputs: class maps, H x W x classes, and three maps of one channel; first_option: where six
+ * thresholds stand among the options of all methods. */
+int adl_guidance(struct adl_graph *graph, const int inputs[4], const char *name,
+                 size_t first_option);
+
 /* --- only in training (dropout.c): the identity at inference ----------------- */
 
 struct adl_dropout_attr {

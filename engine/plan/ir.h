@@ -48,7 +48,8 @@ enum plan_kind {
     PLAN_AVGMAX,
     PLAN_CHANNELPOOL,
     PLAN_GATE, /* clamp(x * gate + residual), the gate being `vector` */
-    PLAN_UPSAMPLE
+    PLAN_UPSAMPLE,
+    PLAN_PLAIN /* the op's own `forward`, in one task; see lower.c */
 };
 
 struct plan_step {
@@ -172,6 +173,7 @@ const struct adl_conv_algorithm *plan_conv_smaller(const struct adl_conv *conv,
 /* The start of each space for one image and one worker. */
 struct plan_bindings {
     float *base[PLAN_SPACE_COUNT];
+    int asked; /* the class that is asked for; -1: none */
 };
 
 /* Returns the address of a value's map (ir.c). */

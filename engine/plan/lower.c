@@ -1,7 +1,9 @@
 /* Lower: makes one step for each node of the graph, in the graph's order, a dead one for nodes that
  * no output depends on. This is the only
  * place in engine/plan that distinguishes the kinds of op: batch norm, activation,
- * addition and scaling all become PLAN_POINTWISE, clamp(x scale + shift + residual). */
+ * addition and scaling all become PLAN_POINTWISE, clamp(x scale + shift + residual). An op that has
+ * no step of its own, and is too rare and too cheap to deserve one, runs as its definition in plain
+ * C: its inputs are `input`, `residual` and `vector`. */
 
 #include <math.h>
 #include <string.h>
@@ -105,6 +107,12 @@ static int lower_node(struct adl_plan *plan, struct plan_step *step, struct adl_
         step->input = -1;
     } else if (def->training_only) {
         step->kind = PLAN_IDENTITY;
+    } else if (def->forward && step->node->input_count <= 3) {
+        step->kind = PLAN_PLAIN;
+        if (step->node->input_count > 1)
+            step->residual = step->node->inputs[1];
+        if (step->node->input_count > 2)
+            step->vector = step->node->inputs[2];
     } else {
         return adl_fail(err, ADL_ERR_INTERNAL, "the plan has no step for op %s", def->name);
     }

@@ -88,6 +88,29 @@ static void place_slices(struct adl_plan *plan)
     }
 }
 
+struct whole {
+    const struct adl_plan *plan;
+    bool whole;
+};
+
+static void place_check_value(void *context, int value)
+{
+    struct whole *w = context;
+    w->whole &= w->plan->values[value].ld == (size_t)w->plan->values[value].shape.c;
+}
+
+/* Fails if a step that runs the plain definition of its op would read or write a slice. */
+static int place_check(const struct adl_plan *plan, struct adl_error *err)
+{
+    struct whole w = {plan, true};
+    for (int i = 0; i < plan->step_count; i++)
+        if (plan->steps[i].kind == PLAN_PLAIN) {
+            plan_for_inputs(&plan->steps[i], place_check_value, &w);
+            place_check_value(&w, plan->steps[i].output);
+        }
+    return w.whole ? 0 : adl_fail(err, ADL_ERR_INTERNAL, "a plain step works on a joined map");
+}
+
 int plan_place(struct adl_plan *plan, struct adl_error *err)
 {
     int result = -1, share = !(plan->disabled & ADL_PASS_PLACE);
@@ -102,7 +125,7 @@ int plan_place(struct adl_plan *plan, struct adl_error *err)
     for (int i = 0; i < kept; i++)
         plan->values[lives[i].id].offset = lives[i].offset;
     place_slices(plan);
-    result = 0;
+    result = place_check(plan, err);
 out:
     adl_free(lives);
     return result;

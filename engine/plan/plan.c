@@ -180,6 +180,7 @@ static const char *plan_kernel_name(const struct plan_step *step)
     case PLAN_GATE: return "gate";
     case PLAN_UPSAMPLE: return "upsample";
     case PLAN_IDENTITY: return "identity";
+    case PLAN_PLAIN: return step->node->def->name;
     case PLAN_DEAD: break;
     }
     return "dead";

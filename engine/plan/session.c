@@ -31,6 +31,7 @@ struct adl_session {
     size_t block_floats;
     size_t worker_floats; /* arena, shared and scratch */
     double *seconds;      /* per executed step while profiling, else NULL */
+    int *asked;           /* of each image, the class that is asked for; -1: none */
 };
 
 static size_t session_space(const struct adl_session *session, enum plan_space which)
@@ -115,10 +116,13 @@ struct adl_session *adl_session_create(struct adl_plan *plan, struct adl_pool *p
     if (plan_calls_blas(plan) && adl_blas_reserve(session->workers, err) < 0)
         goto failed;
     session->block = adl_malloc(session->block_floats, sizeof *session->block);
-    if (!session->block) {
+    session->asked = adl_malloc((size_t)max_batch, sizeof *session->asked);
+    if (!session->block || !session->asked) {
         adl_fail_nomem(err, "a session");
         goto failed;
     }
+    for (int i = 0; i < max_batch; i++)
+        session->asked[i] = -1;
     adl_mem_large_pages(session->block, session->block_floats * sizeof *session->block);
     return session;
 failed:
@@ -131,6 +135,7 @@ void adl_session_free(struct adl_session *session)
     if (!session)
         return;
     adl_free(session->block);
+    adl_free(session->asked);
     adl_plan_unref(session->plan);
     adl_free(session);
 }
@@ -148,12 +153,14 @@ float *adl_session_input(struct adl_session *session, int index)
 /* Returns the memory of image `index`, run in the arena of `worker`. */
 static struct plan_bindings session_bind(const struct adl_session *session, int index, int worker)
 {
-    return (struct plan_bindings){.base = {
-                                      [PLAN_SPACE_INPUT] = session_input(session, index),
-                                      [PLAN_SPACE_OUTPUT] = session_outputs(session, index),
-                                      [PLAN_SPACE_ARENA] = session_arena(session, worker),
-                                      [PLAN_SPACE_SHARED] = session_shared(session, worker),
-                                  }};
+    return (struct plan_bindings){.base =
+                                      {
+                                          [PLAN_SPACE_INPUT] = session_input(session, index),
+                                          [PLAN_SPACE_OUTPUT] = session_outputs(session, index),
+                                          [PLAN_SPACE_ARENA] = session_arena(session, worker),
+                                          [PLAN_SPACE_SHARED] = session_shared(session, worker),
+                                      },
+                                  .asked = session->asked[index]};
 }
 
 /* --- one image per thread -------------------------------------------------------- */
@@ -222,6 +229,13 @@ void adl_session_run(struct adl_session *session, int batch)
     adl_pool_for(session->pool, (size_t)whole, session_run_image, session);
     for (int i = whole; i < batch; i++)
         session_spread_image(session, i);
+    for (int i = 0; i < batch; i++)
+        session->asked[i] = -1;
+}
+
+void adl_session_ask(struct adl_session *session, int index, int class_id)
+{
+    session->asked[index] = class_id;
 }
 
 const float *adl_session_output(const struct adl_session *session, enum adl_output which, int index)

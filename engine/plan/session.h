@@ -26,6 +26,11 @@ float *adl_session_input(struct adl_session *session, int index);
  * threads. */
 void adl_session_run(struct adl_session *session, int batch);
 
+/* Asks for a class in image `index` at the next run, for networks whose class map depends on it
+ * (ops/erase.c): they then treat this class as the best. Without it, and in all other networks, an
+ * image's outputs depend on the image alone. */
+void adl_session_ask(struct adl_session *session, int index, int class_id);
+
 /* Returns an output of image `index` from the last run, contiguous NHWC with the shape
  * adl_plan_output_shape; NULL if the network has no such output. Valid until the next run. */
 const float *adl_session_output(const struct adl_session *session, enum adl_output which,

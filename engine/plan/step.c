@@ -41,7 +41,8 @@ size_t plan_step_tasks(const struct adl_plan *plan, const struct plan_step *step
     case PLAN_IDENTITY:
     case PLAN_POINTWISE:
     case PLAN_SIGMOID: return adl_ceil_div(step_pixels(out), step_task_pixels(out));
-    case PLAN_CONCAT: return 1;
+    case PLAN_CONCAT:
+    case PLAN_PLAIN: return 1;
     case PLAN_SUM:
     case PLAN_AVGMAX:
     case PLAN_CHANNELPOOL:
@@ -161,6 +162,27 @@ static void step_run_concat(const struct adl_plan *plan, const struct plan_step 
     }
 }
 
+/* place.c makes sure that the maps are contiguous. */
+static void step_run_plain(const struct adl_plan *plan, const struct plan_step *step,
+                           const struct plan_bindings *bindings)
+{
+    const int ids[] = {step->input, step->residual, step->vector};
+    const float *in[ADL_COUNT(ids)];
+    struct adl_shape shapes[ADL_COUNT(ids)];
+    for (size_t i = 0; i < ADL_COUNT(ids) && ids[i] >= 0; i++) {
+        in[i] = plan_step_data(plan, bindings, ids[i]);
+        shapes[i] = plan->values[ids[i]].shape;
+    }
+    struct adl_op_call call = {.node = step->node,
+                               .batch = 1,
+                               .in = in,
+                               .in_shape = shapes,
+                               .out = plan_step_data(plan, bindings, step->output),
+                               .out_shape = plan->values[step->output].shape,
+                               .asked = &bindings->asked};
+    step->node->def->forward(&call);
+}
+
 static void step_run_conv(const struct adl_plan *plan, const struct plan_step *step,
                           const struct plan_bindings *bindings, size_t task, float *scratch)
 {
@@ -203,6 +225,7 @@ void plan_step_run(const struct adl_plan *plan, const struct plan_step *step,
     case PLAN_CHANNELPOOL:
     case PLAN_GATE:
     case PLAN_UPSAMPLE: plan_attention_run(plan, step, bindings, task); break;
+    case PLAN_PLAIN: step_run_plain(plan, step, bindings); break;
     case PLAN_DEAD: break;
     }
 }

@@ -52,8 +52,10 @@ static void run_chunk(const struct forward *f, struct adl_session *session, size
 {
     size_t map_pixels = (size_t)f->map.h * (size_t)f->map.w;
 
-    for (int i = 0; i < count; i++)
+    for (int i = 0; i < count; i++) {
         adl_input_tensor_to_nhwc(&f->in, first + (size_t)i, 1, adl_session_input(session, i));
+        adl_session_ask(session, i, f->class_id);
+    }
     adl_session_run(session, count);
     for (int i = 0; i < count; i++) {
         size_t image = first + (size_t)i, top = 0;

@@ -108,8 +108,10 @@ static void load_item(void *context, size_t i, int worker)
     struct item *item = &run->items[i];
 
     (void)worker;
-    if (!item->err.kind)
-        adl_predict_load(run->model, &item->input, &run->batch, run->view, item->slot);
+    if (item->err.kind)
+        return;
+    adl_predict_load(run->model, &item->input, &run->batch, run->view, item->slot);
+    adl_session_ask(run->batch.items[run->view].session, item->slot, run->query.class_id);
 }
 
 static int locate(const struct run *run, struct item *item)
