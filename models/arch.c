@@ -44,6 +44,7 @@ void adl_arch_init(struct adl_arch *arch, const struct adl_backbone *backbone)
         .padding = ADL_PAD_SYMMETRIC,
         .last_stride = 1,
     };
+    adl_method_defaults(arch->method_values);
 }
 
 /* --- places of ADL --------------------------------------------------------------- */
@@ -94,10 +95,11 @@ int adl_arch_check(const struct adl_arch *arch, struct adl_error *err)
         return adl_fail(err, ADL_ERR_ARG, "%s has no large feature map", arch->backbone->name);
     if (adl_method_set_check(arch->methods, err) < 0)
         return -1;
-    if (branches && !arch->backbone->has_base)
+    if (branches &&
+        !(adl_arch_has_fine_base(arch) ? arch->backbone->has_fine_base : arch->backbone->has_base))
         return adl_fail(err, ADL_ERR_ARG, "the method %s is not available for %s", branches->name,
                         arch->backbone->name);
-    if (branches && arch->large_feature_map)
+    if (adl_arch_has_fine_base(arch) && arch->large_feature_map)
         return adl_fail(err, ADL_ERR_ARG,
                         "the method %s has maps of its own size; leave out the large feature map",
                         branches->name);
@@ -130,6 +132,33 @@ static json_t *places_to_json(const struct adl_arch *arch)
     return list;
 }
 
+/* Writes the name of an option in files: acol_threshold. */
+static void value_name(const struct adl_method_option *option, char *name, size_t size)
+{
+    snprintf(name, size, "%s", option->name);
+    for (char *c = name; *c; c++)
+        *c = *c == '-' ? '_' : *c;
+}
+
+/* Adds the options of the methods that the network depends on and that are not at their default. */
+static int values_to_json(const struct adl_arch *arch, json_t *json)
+{
+    const struct adl_method_option *option;
+    const struct adl_method *method;
+    char name[80];
+
+    for (size_t i = 0; (option = adl_method_option_at(i, &method)); i++) {
+        double value = arch->method_values[i].number;
+        if (!option->in_network || !adl_method_set_has(arch->methods, method) ||
+            value == option->value)
+            continue;
+        value_name(option, name, sizeof name);
+        if (json_object_set_new(json, name, json_real(value)) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 json_t *adl_arch_to_json(const struct adl_arch *arch)
 {
     json_t *json = json_pack("{s:s, s:i, s:f}", "name", arch->backbone->name, "num_classes",
@@ -145,6 +174,7 @@ json_t *adl_arch_to_json(const struct adl_arch *arch)
     if (network.bits != adl_method_set_sequence(network).bits)
         failed |=
             json_object_set_new(json, "method", json_string(adl_method_set_text(network).text));
+    failed |= values_to_json(arch, json) < 0;
     if (adl_arch_has_layers(arch) && arch->adl_places != arch->backbone->adl_default)
         failed |= json_object_set_new(json, "adl_positions", places_to_json(arch));
     if (arch->backbone->has_options) {
@@ -233,6 +263,25 @@ static int read_method(const json_t *json, struct adl_arch *arch, struct adl_err
     return 0;
 }
 
+static int read_values(const json_t *json, struct adl_arch *arch, struct adl_error *err)
+{
+    const struct adl_method_option *option;
+    char name[80];
+
+    for (size_t i = 0; (option = adl_method_option_at(i, NULL)); i++) {
+        if (!option->in_network)
+            continue;
+        double *value = &arch->method_values[i].number;
+        value_name(option, name, sizeof name);
+        if (read_double(json, name, value, err) < 0)
+            return -1;
+        if (!(*value >= option->min && *value <= option->max))
+            return adl_fail(err, ADL_ERR_FORMAT, "arch: %s is %g, not %g to %g", name, *value,
+                            option->min, option->max);
+    }
+    return 0;
+}
+
 static int read_places(const json_t *json, struct adl_arch *arch, struct adl_error *err)
 {
     const json_t *list = json_object_get(json, "adl_positions");
@@ -283,6 +332,7 @@ int adl_arch_from_json(struct adl_arch *arch, const json_t *json, struct adl_err
     ADL_TRY(read_double(json, "bn_eps", &a.bn_eps, err));
     ADL_TRY(read_bool(json, "large_feature_map", &a.large_feature_map, err));
     ADL_TRY(read_method(json, &a, err));
+    ADL_TRY(read_values(json, &a, err));
     ADL_TRY(read_places(json, &a, err));
     if (backbone->has_options) {
         ADL_TRY(read_double(json, "width", &a.width, err));

@@ -37,15 +37,33 @@ struct adl_method_option {
     const char *const *choices; /* NULL-terminated */
     const char *metavar;
     const char *help; /* no capital, no full stop */
+    /* The network depends on it at inference too, so model files record it
+     * (adl_arch.method_values). Numbers only. */
+    bool in_network;
+};
+
+/* Where the branches of a method begin. */
+enum adl_method_base_kind {
+    ADL_BASE_FINE, /* at the map with 1/8 of the input's sides */
+    ADL_BASE_LAST  /* at the last map */
 };
 
 /* What a backbone hands to a method that builds the upper end of the network. */
 struct adl_method_base {
-    int features;      /* the value that is its map with 1/8 of the input's sides */
+    int features;      /* the value that is its map, as adl_method.base says */
     int head_channels; /* of convolutions before a classifier; 1024 at the network's full width */
     int num_classes;
-    /* Appends the backbone's layers above that map to the value `input`, and returns their last
-     * map, which has half the sides. May be called more than once, for copies
+    bool xavier; /* the reference implementation starts new layers of this network so */
+    const union adl_method_value *values; /* of the method's options; only those in_network count */
+    size_t first_value;                   /* where they are among those of all methods */
+    /* With ADL_BASE_LAST: two maps below it, of the same sides, from which side branches may start;
+     * the channels that such branches have; and the name of the 1x1 convolution that ends in a map
+     * for each class. */
+    int early, late;
+    int side_channels;
+    const char *classifier;
+    /* With ADL_BASE_FINE: appends the backbone's layers above that map to the value `input`, and
+     * returns their last map, which has half the sides. May be called more than once, for copies
      * (adl_graph_begin_copy).
      */
     int (*upper)(struct adl_graph *graph, const void *context, int input);
@@ -101,9 +119,15 @@ struct adl_method {
     /* Changes the input of a batch in place, after any mixing. NULL: it hides no pixels. */
     void (*hide)(struct adl_method_batch *batch);
     /* Appends everything above base->features and sets the outputs, and the values that the loss
-     * depends on (adl_graph_add_tap). Its parameters are called "classifier_..." and belong to the
-     * head. NULL: the network ends as the backbone has it. */
+     * depends on (adl_graph_add_tap). adl_arch_is_branch knows the names of its parameters. NULL:
+     * the network ends as the backbone has it. */
     void (*branches)(struct adl_graph *graph, const struct adl_method_base *base);
+    /* For a method with branches: where they begin, and how the reference implementation builds the
+     * networks below them. */
+    enum adl_method_base_kind base;
+    bool wide_pools;   /* vgg16's pools have windows of 3x3, and one more mean over 3x3 follows */
+    bool bare_map;     /* inception_v3 ends at Mixed_6e, without the convolutions of its head */
+    bool named_stages; /* the stages between the side branches have names of their own, SPG_A... */
     /* Returns the loss of a forward pass in this mode and writes its gradient with respect to the
      * logits and to every tap; *right becomes the number of images whose top-1 class is the label.
      * NULL: the cross-entropy of the logits. */
@@ -135,6 +159,8 @@ static inline const union adl_method_value *adl_method_call_values(
     ROW(spatial_dropout)                                                                           \
     ROW(dropblock)                                                                                 \
     ROW(dropout)                                                                                   \
+    ROW(acol)                                                                                      \
+    ROW(spg)                                                                                       \
     ROW(bas)
 
 #define ADL_METHOD_DECLARE(name) extern const struct adl_method adl_method_##name;

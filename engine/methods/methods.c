@@ -172,6 +172,12 @@ const struct adl_method *adl_method_set_branches(struct adl_method_set set)
     return NULL;
 }
 
+struct adl_method_set adl_method_set_without_branches(struct adl_method_set set)
+{
+    const struct adl_method *branches = adl_method_set_branches(set);
+    return (struct adl_method_set){branches ? set.bits & ~bit_of(branches) : set.bits};
+}
+
 struct adl_method_set adl_method_set_network(struct adl_method_set set)
 {
     struct adl_method_set network = {0};
@@ -232,6 +238,22 @@ static size_t first_option(const struct adl_method *method)
         for (const struct adl_method_option *o = (*m)->options; o && o->name; o++)
             index++;
     return index;
+}
+
+void adl_method_network_values(const union adl_method_value *from, union adl_method_value *to)
+{
+    const struct adl_method_option *option;
+    for (size_t i = 0; (option = adl_method_option_at(i, NULL)); i++)
+        if (option->in_network)
+            to[i] = from[i];
+}
+
+void adl_method_add_branches(struct adl_graph *graph, const struct adl_method *method,
+                             struct adl_method_base base, const union adl_method_value *values)
+{
+    base.first_value = first_option(method);
+    base.values = values + base.first_value;
+    method->branches(graph, &base);
 }
 
 const union adl_method_value *adl_method_values(const union adl_method_value *values,

@@ -56,6 +56,8 @@ double adl_method_set_clip_norm(struct adl_method_set set);
 bool adl_method_set_follows_progress(struct adl_method_set set);
 /* Returns the method of the set that builds branches; NULL if there is none. */
 const struct adl_method *adl_method_set_branches(struct adl_method_set set);
+/* Returns the set without that method. */
+struct adl_method_set adl_method_set_without_branches(struct adl_method_set set);
 /* Returns the methods of the set that change the network, by layers or branches; those that take
  * numbers in names; and `set` with those replaced by none, or, if it has none, with all methods
  * that take numbers added. */
@@ -74,6 +76,12 @@ const struct adl_method_option *adl_method_option_at(size_t index,
                                                      const struct adl_method **method);
 /* Sets ADL_METHOD_VALUES values to the defaults. */
 void adl_method_defaults(union adl_method_value *values);
+/* Copies the values of the options that networks depend on at inference (in_network). */
+void adl_method_network_values(const union adl_method_value *from, union adl_method_value *to);
+/* Appends the branches of the method that has some above `base`, whose values and first_value are
+ * set from `values`, those of all methods. */
+void adl_method_add_branches(struct adl_graph *graph, const struct adl_method *method,
+                             struct adl_method_base base, const union adl_method_value *values);
 /* Returns the values of a method's options, in the order of its list. `values` holds those of all
  * methods. */
 const union adl_method_value *adl_method_values(const union adl_method_value *values,

@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "base/size.h"
+
 uint32_t adl_backbone_place(const struct adl_backbone *backbone, const char *name, size_t length)
 {
     for (uint32_t i = 0; backbone->adl_places && backbone->adl_places[i]; i++)
@@ -32,10 +34,33 @@ const struct adl_method *adl_arch_branches(const struct adl_arch *arch)
     return adl_method_set_branches(arch->methods);
 }
 
+bool adl_arch_has_fine_base(const struct adl_arch *arch)
+{
+    const struct adl_method *method = adl_arch_branches(arch);
+    return method && method->base == ADL_BASE_FINE;
+}
+
+bool adl_arch_has_named_stages(const struct adl_arch *arch)
+{
+    const struct adl_method *method = adl_arch_branches(arch);
+    return method && method->named_stages;
+}
+
+void adl_arch_add_branches(struct adl_graph *graph, const struct adl_arch *arch,
+                           struct adl_method_base base)
+{
+    base.num_classes = arch->num_classes;
+    adl_method_add_branches(graph, adl_arch_branches(arch), base, arch->method_values);
+}
+
 bool adl_arch_is_branch(const char *name)
 {
-    static const char prefix[] = "classifier_";
-    return strncmp(name, prefix, sizeof prefix - 1) == 0;
+    static const char *const prefixes[] = {"classifier_", "SPG_A4.", "SPG_A_3.",
+                                           "SPG_A_4.",    "SPG_B_",  "SPG_C."};
+    for (size_t i = 0; i < ADL_COUNT(prefixes); i++)
+        if (strncmp(name, prefixes[i], strlen(prefixes[i])) == 0)
+            return true;
+    return false;
 }
 
 bool adl_arch_has_place(const struct adl_arch *arch, const char *name)

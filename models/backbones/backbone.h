@@ -36,6 +36,8 @@ struct adl_arch {
     enum adl_activation activation;
     enum adl_padding padding;
     int last_stride; /* stride of the next to last block, 1 or 2 */
+    /* The options of all methods, of which those in_network count. */
+    union adl_method_value method_values[ADL_METHOD_VALUES];
 };
 
 struct adl_backbone {
@@ -43,7 +45,8 @@ struct adl_backbone {
     double bn_eps;      /* default of arch.bn_eps */
     bool has_options;   /* width, activation, padding and last_stride apply */
     bool has_large_map; /* large_feature_map applies */
-    bool has_base;      /* `build` calls the branches of a method that builds the upper end */
+    bool has_base;      /* `build` calls the branches of a method, which begin at the last map */
+    bool has_fine_base; /* the branches of a method may begin at a map with 1/8 of the sides */
     /* Names of the layers that the layers of methods, for example ADL's, may follow, at most
      * 32, NULL-terminated; bit i of adl_default says that they follow adl_places[i] unless
      * --adl-positions says otherwise. adl_places is NULL where the reference implementation
@@ -102,6 +105,14 @@ bool adl_arch_in_sequence(const struct adl_arch *arch);
 bool adl_arch_has_method(const struct adl_arch *arch);
 /* Returns the method that builds the upper end of the network; NULL if there is none. */
 const struct adl_method *adl_arch_branches(const struct adl_arch *arch);
+/* Returns whether that method begins at a map with 1/8 of the input's sides. */
+bool adl_arch_has_fine_base(const struct adl_arch *arch);
+/* Returns whether that method wants the stages below it named as in the reference implementation.
+ */
+bool adl_arch_has_named_stages(const struct adl_arch *arch);
+/* Ends the network with the branches of that method. */
+void adl_arch_add_branches(struct adl_graph *graph, const struct adl_arch *arch,
+                           struct adl_method_base base);
 /* Returns whether a parameter of this name belongs to layers that a method builds. */
 bool adl_arch_is_branch(const char *name);
 /* Returns whether layers of methods follow the layer `name`, one of the backbone's adl_places. */

@@ -154,6 +154,9 @@ static int drop(const struct builder *b, int x, const char *name)
 static void build(struct adl_graph *graph, const struct adl_arch *arch)
 {
     struct builder b = {.graph = graph, .arch = arch};
+    struct adl_method_base base = {
+        .head_channels = 1024, .side_channels = 512, .classifier = "SPG_A4", .xavier = true};
+    const struct adl_method *branches = adl_arch_branches(arch);
     int x = unit(&b, 0, "Conv2d_1a_3x3", adl_backbone_conv(32, 3, 3, 2));
     x = unit(&b, x, "Conv2d_2a_3x3", unpadded(32, 3));
     x = unit(&b, x, "Conv2d_2b_3x3", adl_backbone_conv(64, 3, 3, 1));
@@ -166,20 +169,32 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
     x = mixed_a(&b, x, "Mixed_5d", 64);
     if (!arch->large_feature_map)
         x = shrink(&b, x, "maxpool3", 0);
+    base.early = x;
     x = mixed_b(&b, x, "Mixed_6a");
     x = mixed_c(&b, x, "Mixed_6b", 128);
     x = mixed_c(&b, x, "Mixed_6c", 160);
-    x = mixed_c(&b, x, "Mixed_6d", 160);
+    x = base.late = mixed_c(&b, x, "Mixed_6d", 160);
     x = mixed_c(&b, x, "Mixed_6e", 192);
 
+    if (branches && branches->bare_map) {
+        base.features = x;
+        adl_arch_add_branches(graph, arch, base);
+        return;
+    }
     x = drop(&b, x, "dropout1");
     x = head(&b, x, "SPG_A3_1b", 1024);
     x = method_layer(&b, x, "SPG_A3_1b");
     x = drop(&b, x, "dropout2");
     x = head(&b, x, "SPG_A3_2b", 1024);
-    adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, x);
+    if (!branches)
+        adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, x);
     x = method_layer(&b, x, "SPG_A3_2b");
     x = drop(&b, x, "dropout3");
+    if (branches) {
+        base.features = x;
+        adl_arch_add_branches(graph, arch, base);
+        return;
+    }
 
     struct adl_conv_attr last = unpadded(arch->num_classes, 1);
     last.bias = true;
@@ -205,6 +220,7 @@ const struct adl_backbone adl_backbone_inception_v3 = {
     .name = "inception_v3",
     .bn_eps = 1e-3,
     .has_large_map = true,
+    .has_base = true,
     .adl_places = adl_places,
     .adl_default = ADL_DEFAULT,
     .build = build,

@@ -47,8 +47,9 @@ static int scaled(const struct adl_arch *arch, int channels)
 
 static int stride_of(const struct adl_arch *arch, int block)
 {
-    /* A method that builds the upper end has maps of sides 28 and 14, as in its published code. */
-    if (adl_arch_branches(arch))
+    /* A method whose branches begin at a finer map has maps of sides 28 and 14, as in the published
+     * code of Background Activation Suppression. */
+    if (adl_arch_has_fine_base(arch))
         return block == TO_14 ? 1 : blocks[block].stride;
     if (block == TO_7)
         return arch->last_stride;
@@ -100,20 +101,26 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
     x = adl_batchnorm(graph, x, "bn1", arch->bn_eps);
     x = activate(graph, arch, x, "relu");
 
+    struct adl_method_base base = {.head_channels = scaled(arch, 1024),
+                                   .side_channels = scaled(arch, 512),
+                                   .classifier = "SPG_A4",
+                                   .xavier = true,
+                                   .upper = upper,
+                                   .context = arch};
     int features = x;
-    for (int i = 0; i < (adl_arch_branches(arch) ? (int)TO_7 : (int)ADL_COUNT(blocks)); i++) {
+    for (int i = 0; i < (adl_arch_has_fine_base(arch) ? (int)TO_7 : (int)ADL_COUNT(blocks)); i++) {
         x = features = block(graph, arch, x, i);
+        if (i == TO_14)
+            base.early = x;
+        if (i == TO_7 - 1)
+            base.late = x;
         if (adl_arch_has_place(arch, adl_places[i]))
             x = adl_arch_add_layers(graph, arch, x, adl_graph_name(graph, "after_block%d", i),
                                     NULL);
     }
     if (adl_arch_branches(arch)) {
-        const struct adl_method_base base = {.features = features,
-                                             .head_channels = scaled(arch, 1024),
-                                             .num_classes = arch->num_classes,
-                                             .upper = upper,
-                                             .context = arch};
-        adl_arch_branches(arch)->branches(graph, &base);
+        base.features = features;
+        adl_arch_add_branches(graph, arch, base);
         return;
     }
     adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, features);
@@ -136,6 +143,7 @@ const struct adl_backbone adl_backbone_mobilenet_v1 = {
     .has_options = true,
     .has_large_map = true,
     .has_base = true,
+    .has_fine_base = true,
     .adl_places = adl_places,
     .adl_default = ADL_DEFAULT,
     .build = build,

@@ -79,15 +79,29 @@ static int bottleneck(struct adl_graph *graph, const struct adl_arch *arch, int 
     return adl_relu(graph, x, b->name);
 }
 
-/* Appends block i of a stage, from 0, which is called layerS.NUMBER. */
+/* Writes the name of block i of a stage, both from 0: layerS.NUMBER, or with named stages SPG_A1.0
+ * for the first of layer3 and SPG_A2.0, SPG_A2.1 ... for the others. */
+static void block_name(const struct adl_arch *arch, int stage, int i, int number, char *out,
+                       size_t size)
+{
+    if (stage == 2 && adl_arch_has_named_stages(arch))
+        snprintf(out, size, i == 0 ? "SPG_A1.%d" : "SPG_A2.%d", i == 0 ? 0 : i - 1);
+    else
+        snprintf(out, size, "layer%d.%d", stage + 1, number);
+}
+
+/* Appends block i of a stage, from 0, which is called layerS.NUMBER unless stages are named. */
 static int stage_block(struct adl_graph *graph, const struct adl_arch *arch, int x, int stage,
                        int i, int number)
 {
-    /* A method that builds the upper end itself begins with a map of layer3 at 28x28. */
-    const bool large = arch->large_feature_map || adl_arch_branches(arch);
+    /* A method whose branches begin at a finer map begins with layer3 at 28x28. */
+    const bool large = arch->large_feature_map || adl_arch_has_fine_base(arch);
+    char name[32];
+
+    block_name(arch, stage, i, number, name, sizeof name);
     const int strides[STAGES] = {1, 2, large ? 1 : 2, 1};
     struct block block = {
-        .name = adl_graph_name(graph, "layer%d.%d", stage + 1, number),
+        .name = name,
         .planes = 64 << stage,
         .stride = i == 0 ? strides[stage] : 1,
         .project = i == 0,
@@ -115,12 +129,21 @@ static void build_either(struct adl_graph *graph, const struct adl_arch *arch, b
     x = adl_relu(graph, x, "relu");
     x = adl_maxpool(graph, x, "maxpool", (struct adl_pool_attr){.size = 3, .stride = 2, .pad = 1});
 
+    struct adl_method_base base = {.head_channels = 1024,
+                                   .side_channels = 1024,
+                                   .classifier = "SPG_A4",
+                                   /* Other branches start by the rule of He et al. */
+                                   .xavier = adl_arch_has_named_stages(arch),
+                                   .upper = upper,
+                                   .context = arch};
     int features = x;
-    for (int stage = 0; stage < (adl_arch_branches(arch) ? STAGES - 1 : STAGES); stage++) {
+    for (int stage = 0; stage < (adl_arch_has_fine_base(arch) ? STAGES - 1 : STAGES); stage++) {
         int number = 0;
         for (int i = 0; i < block_counts[stage]; i++) {
             const char *name = adl_graph_name(graph, "layer%d.%d", stage + 1, number);
             x = features = stage_block(graph, arch, x, stage, i, number++);
+            if (stage == 2)
+                *(i == 0 ? &base.early : &base.late) = x;
             if (attention ? adl_arch_has_place(arch, name)
                           : adl_arch_has_layers(arch) && adl_after(stage, i)) {
                 const char *place = adl_graph_name(graph, "after_layer%d_%d", stage + 1, i);
@@ -134,12 +157,8 @@ static void build_either(struct adl_graph *graph, const struct adl_arch *arch, b
                                              arch->bn_eps);
     }
     if (adl_arch_branches(arch)) {
-        const struct adl_method_base base = {.features = features,
-                                             .head_channels = 1024,
-                                             .num_classes = arch->num_classes,
-                                             .upper = upper,
-                                             .context = arch};
-        adl_arch_branches(arch)->branches(graph, &base);
+        base.features = features;
+        adl_arch_add_branches(graph, arch, base);
         return;
     }
     adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, features);
@@ -160,27 +179,48 @@ static void build_attention(struct adl_graph *graph, const struct adl_arch *arch
     build_either(graph, arch, true);
 }
 
-/* With ADL, entry 1 of layer3 and entries 1 and 4 of layer4 are ADL layers. Entry 4 is the
+/* Returns whether a layer of a method is an entry of the Sequential that holds the blocks. */
+static bool shifts(const struct adl_arch *arch)
+{
+    return arch->backbone == &adl_backbone_resnet50 && adl_arch_in_sequence(arch);
+}
+
+/* Finds the block of layer3 or layer4 that a parameter belongs to; returns what follows its name,
+ * or NULL. With ADL, entry 1 of layer3 and entries 1 and 4 of layer4 are ADL layers. Entry 4 is the
  * last of its stage, so in both stages exactly the blocks from 1 on move, by one. */
+static const char *find_block(const struct adl_arch *arch, const char *name, int *stage, int *block)
+{
+    for (*stage = 2; *stage < STAGES; ++*stage)
+        for (*block = 0; *block < block_counts[*stage]; ++*block) {
+            char text[32];
+            block_name(arch, *stage, *block, *block + (shifts(arch) && *block > 0), text,
+                       sizeof text);
+            size_t length = strlen(text);
+            if (strncmp(name, text, length) == 0 && name[length] == '.')
+                return name + length;
+        }
+    return NULL;
+}
+
 static bool renumber(const struct adl_arch *from, const struct adl_arch *to, const char *name,
                      char *out, size_t size)
 {
-    if (adl_arch_in_sequence(from) == adl_arch_in_sequence(to) || strncmp(name, "layer", 5) != 0 ||
-        (name[5] != '3' && name[5] != '4') || name[6] != '.' || name[7] < '0' || name[7] > '9' ||
-        name[8] != '.')
+    int stage, block;
+    char moved[32];
+    const char *rest = find_block(from, name, &stage, &block);
+    if (!rest)
         return false;
-    int stage = name[5] - '0', block = name[7] - '0';
-    int last = block_counts[stage - 1] - 1;
-    if (adl_arch_in_sequence(to) ? block < 1 || block > last : block < 2 || block > last + 1)
-        return false;
-    snprintf(out, size, "layer%d.%d%s", stage, adl_arch_in_sequence(to) ? block + 1 : block - 1,
-             name + 8);
-    return true;
+    block_name(to, stage, block, block + (shifts(to) && block > 0), moved, sizeof moved);
+    snprintf(out, size, "%s%s", moved, rest);
+    return strcmp(out, name) != 0;
 }
 
+/* The reference implementation leaves the branches that it knows at the base rate: classifier_A and
+ * classifier_B, and all that is called SPG_. */
 static bool is_head(const char *name)
 {
-    return strstr(name, "layer4.") || strstr(name, "fc.") || adl_arch_is_branch(name);
+    return strstr(name, "layer4.") || strstr(name, "fc.") ||
+           (strncmp(name, "classifier_", 11) == 0 && name[11] != 'A' && name[11] != 'B');
 }
 
 const struct adl_backbone adl_backbone_resnet50 = {
@@ -188,6 +228,7 @@ const struct adl_backbone adl_backbone_resnet50 = {
     .bn_eps = 1e-5,
     .has_large_map = true,
     .has_base = true,
+    .has_fine_base = true,
     .build = build,
     .renumber = renumber,
     .is_head = is_head,
@@ -198,9 +239,11 @@ const struct adl_backbone adl_backbone_resnet50_se = {
     .bn_eps = 1e-5,
     .has_large_map = true,
     .has_base = true,
+    .has_fine_base = true,
     .adl_places = attention_places,
     .adl_default = ATTENTION_DEFAULT,
     .build = build_attention,
+    .renumber = renumber,
     .is_head = is_head,
     .is_attention = adl_attention_is_se,
 };
@@ -210,9 +253,11 @@ const struct adl_backbone adl_backbone_resnet50_cbam = {
     .bn_eps = 1e-5,
     .has_large_map = true,
     .has_base = true,
+    .has_fine_base = true,
     .adl_places = attention_places,
     .adl_default = ATTENTION_DEFAULT,
     .build = build_attention,
+    .renumber = renumber,
     .is_head = is_head,
     .is_attention = adl_attention_is_cbam,
 };
@@ -222,9 +267,11 @@ const struct adl_backbone adl_backbone_resnet50_bam = {
     .bn_eps = 1e-5,
     .has_large_map = true,
     .has_base = true,
+    .has_fine_base = true,
     .adl_places = attention_places,
     .adl_default = ATTENTION_DEFAULT,
     .build = build_attention,
+    .renumber = renumber,
     .is_head = is_head,
     .is_attention = adl_attention_is_bam,
 };

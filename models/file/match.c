@@ -4,7 +4,8 @@
  * depend on the variant (with or without ADL, with the large map or not), and a file may
  * have the numbering of another variant: features.26.weight is the twelfth convolution of a
  * VGG-16 without ADL and the eleventh of one with ADL, and both have the same shape. A file
- * of another program does not tell its variant. So all four numberings are tried, and the
+ * of another program does not tell its variant. And a method may give stages of the network other
+ * names, while pretrained weights have those of the plain one. So all numberings are tried, and the
  * one that fits the file best is taken: one tensor of the right name and shape counts
  * more than right names of wrong shapes for all parameters. Ties go to the graph's own
  * variant. */
@@ -25,6 +26,8 @@ static struct adl_arch variant(const struct adl_arch *arch, int i)
         v.methods = adl_method_set_toggle_sequence(v.methods);
     if (i & 2)
         v.large_feature_map = !v.large_feature_map;
+    if (i & 4)
+        v.methods = adl_method_set_without_branches(v.methods);
     return v;
 }
 
@@ -133,6 +136,8 @@ int adl_match_find(struct adl_match *match, const struct adl_arch *arch,
     struct adl_arch best = *arch;
     size_t best_score = score(match, arch, arch);
     for (int i = 1; i < ADL_MATCH_VARIANTS && arch->backbone->renumber; i++) {
+        if (i & 4 && !adl_arch_branches(arch))
+            break;
         struct adl_arch from = variant(arch, i);
         size_t points = score(match, arch, &from);
         if (points > best_score) {

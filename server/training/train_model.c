@@ -100,6 +100,7 @@ static int choose_arch(const struct adl_train_run *run, const struct adl_model *
         s.arch = index_of(from ? from->arch.backbone : &adl_backbone_mobilenet_v1);
     if (adl_arch_settings_get(&s, arch, &given, err) < 0)
         return -1;
+    adl_method_network_values(run->settings->method.values, arch->method_values);
     if (from && from->arch.backbone == arch->backbone)
         complete_arch(arch, &s, &from->arch);
     return 0;

@@ -15,14 +15,18 @@ const char *const test_net_cases[] = {
     "vgg16_cam",
     "vgg16_cam_lfm",
     "vgg16_adl",
+    "vgg16_acol",
+    "vgg16_spg",
     "resnet50_cam",
     "resnet50_adl",
+    "resnet50_spg",
     "resnet50_se_cam",
     "resnet50_cbam_cam",
     "resnet50_bam_cam",
     "inception_v3_cam",
     "inception_v3_cam_lfm",
     "inception_v3_adl",
+    "inception_v3_spg",
     "mobilenet_v1_100_relu_cam",
     "mobilenet_v1_100_relu6_cam",
     NULL,
@@ -43,6 +47,10 @@ int test_net_arch(struct adl_arch *arch, const char *case_name, int num_classes)
     adl_arch_init(arch, backbone);
     arch->num_classes = num_classes;
     arch->methods = test_adl_if(strstr(case_name, "_adl") != NULL);
+    if (strstr(case_name, "_acol"))
+        arch->methods = adl_method_alone(&adl_method_acol);
+    if (strstr(case_name, "_spg"))
+        arch->methods = adl_method_alone(&adl_method_spg);
     arch->large_feature_map = strstr(case_name, "_lfm") != NULL;
     if (backbone->has_options) {
         int percent = 100;
@@ -63,10 +71,8 @@ int test_net_open(struct test_net *net, const char *case_name)
     if (!net->golden)
         return -1;
 
-    /* The last parameter of every network is a bias for each class. */
-    json_t *params = golden_get(net->golden, "params");
-    json_t *last = json_array_get(params, json_array_size(params) - 1);
-    int classes = (int)json_integer_value(json_array_get(golden_get(last, "shape"), 0));
+    json_t *logits = golden_get(golden_get(net->golden, "logits"), "shape");
+    int classes = (int)json_integer_value(json_array_get(logits, 1));
     json_t *shape = golden_get(golden_get(net->golden, "input"), "shape");
     int h = (int)json_integer_value(json_array_get(shape, 2));
     int w = (int)json_integer_value(json_array_get(shape, 3));

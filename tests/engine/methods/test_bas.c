@@ -267,7 +267,7 @@ static void check_rules(const struct adl_session *session, size_t pixels)
  * nearly double each stage's map, which with random weights makes rounding visible. */
 static bool is_tested(const struct adl_backbone *backbone)
 {
-    return backbone->has_base && !strstr(backbone->name, "_cbam") &&
+    return backbone->has_fine_base && !strstr(backbone->name, "_cbam") &&
            !strstr(backbone->name, "_bam");
 }
 
@@ -345,7 +345,7 @@ static void what_it_cannot_do_is_refused(void)
         struct adl_arch arch;
         adl_arch_init(&arch, *backbone);
         arch.methods = adl_method_alone(&adl_method_bas);
-        arch.large_feature_map = (*backbone)->has_base;
+        arch.large_feature_map = (*backbone)->has_fine_base;
         CU_ASSERT(adl_arch_check(&arch, &err) < 0 && err.kind == ADL_ERR_ARG);
         CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "bas"));
     }

@@ -120,8 +120,10 @@ static int open_case(struct trained *t, const char *name)
     train_step_to_nhwc(nchw, t->batch, in, t->input);
     adl_free(nchw);
 
-    t->mode =
-        (struct adl_train_mode){.bn_momentum = 0.1, .method_layers = adl_arch_has_layers(&t->arch)};
+    t->mode = (struct adl_train_mode){.bn_momentum = 0.1,
+                                      .method_layers = adl_arch_has_method(&t->arch),
+                                      .method_values = test_method_values(NULL),
+                                      .labels = t->labels};
     if (adl_arch_has_layers(&t->arch)) {
         bool drop = strcmp(golden_string(t->golden, "adl_outcome"), "drop") == 0;
         t->mode.method_values = test_adl_values(drop ? ADL_DRAW_DROP : ADL_DRAW_IMPORTANCE, 0.75,
@@ -281,8 +283,7 @@ static double forward(struct trained *t)
     memcpy(adl_tape_input(t->tape), t->input, floats * sizeof *t->input);
     adl_tape_forward(t->tape, t->batch, adl_optimizer_params(t->optimizer), &t->mode);
     const struct adl_targets targets = {.labels = t->labels};
-    return adl_cross_entropy(adl_tape_logits(t->tape), &targets, (size_t)t->batch, 10,
-                             adl_tape_logits_grad(t->tape), NULL);
+    return adl_method_loss(t->arch.methods, t->tape, &targets, &t->mode, 1, NULL);
 }
 
 static void check_case(const char *name)
@@ -320,6 +321,16 @@ static void vgg16(void)
     check_case("vgg16_adl_drop_64x64");
 }
 
+static void two_classifiers(void)
+{
+    check_case("vgg16_acol_64x64");
+}
+
+static void guided_branches(void)
+{
+    check_case("resnet50_spg_64x64");
+}
+
 static void resnet50(void)
 {
     check_case("resnet50_adl_importance_64x64");
@@ -353,6 +364,8 @@ static void mobilenet_v1(void)
 }
 
 TEST_SUITE(train_goldens, {"vgg16 with drop masks", vgg16},
+           {"vgg16 with two classifiers", two_classifiers},
+           {"resnet50 with guided branches", guided_branches},
            {"resnet50 with importance maps", resnet50}, {"resnet50_se", resnet50_se},
            {"resnet50_cbam", resnet50_cbam}, {"resnet50_bam", resnet50_bam},
            {"inception_v3", inception_v3}, {"mobilenet_v1, all three", mobilenet_v1});
@@ -361,6 +374,8 @@ TEST_UNWATCHED(resnet50);
 TEST_UNWATCHED(resnet50_se);
 TEST_UNWATCHED(inception_v3);
 TEST_SLOW(vgg16);
+TEST_SLOW(two_classifiers);
+TEST_SLOW(guided_branches);
 TEST_SLOW(resnet50);
 TEST_SLOW(resnet50_se);
 TEST_SLOW(resnet50_cbam);

@@ -200,13 +200,25 @@ static void check_outputs(const char *test_case, const struct test_net *net,
     }
     check_record(test_case, cam_key, golden_get(net->golden, cam_key), cams, batch,
                  (struct adl_shape){features.h, features.w, 1});
-    check_record(test_case, "final_feature_map", golden_get(net->golden, "final_feature_map"), maps,
-                 batch, last_shape);
+    json_t *last_map = json_object_get(net->golden, "final_feature_map");
+    if (last_map)
+        check_record(test_case, "final_feature_map", last_map, maps, batch, last_shape);
     adl_free(maps);
     adl_free(cams);
     adl_free(labels);
     adl_free(top1);
     adl_free(logits);
+}
+
+/* Asks for the golden classes, which changes the maps of a network that erases alone. Image i of
+ * the session is image (first + i) % batch of the file. */
+static void ask(const struct test_net *net, struct adl_session *session, int first, int count)
+{
+    size_t batch = 0;
+    int *labels = golden_ints(golden_get(net->golden, "cam_labels"), &batch);
+    for (int n = 0; n < count; n++)
+        adl_session_ask(session, n, labels[(size_t)(first + n) % batch]);
+    adl_free(labels);
 }
 
 /* Whether image `a` of one run has the same bits as image `b` of another. */
@@ -244,6 +256,7 @@ static void check_plan(const char *test_case)
     if (one && two) {
         for (int n = 0; n < c.batch; n++)
             load(&c, n, one, n);
+        ask(&c.net, one, 0, c.batch);
         adl_session_run(one, c.batch);
         check_outputs(test_case, &c.net, one, c.batch);
 
@@ -251,6 +264,7 @@ static void check_plan(const char *test_case)
          * spread over both. */
         for (int n = 0; n < 3; n++)
             load(&c, (n + 1) % 2, two, n);
+        ask(&c.net, two, 1, 3);
         adl_session_run(two, 3);
         CU_ASSERT(same_bits(two, 0, one, 1));
         CU_ASSERT(same_bits(two, 1, one, 0));
