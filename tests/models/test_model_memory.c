@@ -9,8 +9,8 @@
 #include "models/file/load.h"
 #include "models/file/save.h"
 #include "models/model.h"
-#include "support/small_model.h"
 #include "support/methods.h"
+#include "support/small_model.h"
 #include "support/test.h"
 
 /* Weights move into the plan one by one, so that they never exist twice as a whole. */
@@ -107,9 +107,8 @@ static int save_scene(struct scene *scene, struct adl_error *err)
 
 static int variant_scene(struct scene *scene, struct adl_error *err)
 {
-    return adl_model_set_methods(
-        scene->model, test_adl_if(!adl_arch_has_layers(&scene->model->arch)),
-        err);
+    return adl_model_set_methods(scene->model,
+                                 test_adl_if(!adl_arch_has_layers(&scene->model->arch)), err);
 }
 
 static int classes_scene(struct scene *scene, struct adl_error *err)
