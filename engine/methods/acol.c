@@ -71,7 +71,7 @@ static void acol_branches(struct adl_graph *graph, const struct adl_method_base 
     adl_graph_set_output(graph, ADL_OUTPUT_LOGITS, logits);
     adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, base->features);
     adl_graph_set_output(graph, ADL_OUTPUT_CLASS_MAP,
-                         adl_map_union(graph, first, second, "map_union"));
+                         adl_map_union(graph, (const int[]){first, second}, 2, "map_union"));
     adl_graph_add_tap(graph, logits_of_second);
 }
 

@@ -117,12 +117,12 @@ struct adl_erase_attr {
 };
 
 extern const struct adl_op_def adl_op_erase;     /* x where a class is not active, 0 elsewhere */
-extern const struct adl_op_def adl_op_map_union; /* the larger of two normalised maps */
+extern const struct adl_op_def adl_op_map_union; /* the largest of several normalised maps */
 /* x: H x W x C, maps: H x W x classes, logits: 1 x 1 x classes. */
 int adl_erase(struct adl_graph *graph, int x, int maps, int logits, const char *name,
               struct adl_erase_attr attr);
-/* a, b: H x W x classes. */
-int adl_map_union(struct adl_graph *graph, int a, int b, const char *name);
+/* Takes 1 to ADL_MAX_OP_INPUTS maps of one shape, H x W x classes. */
+int adl_map_union(struct adl_graph *graph, const int *maps, int count, const char *name);
 
 /* --- only in training, and left out at inference (guidance.c) -------------------------------- */
 

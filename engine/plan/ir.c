@@ -11,7 +11,7 @@ void plan_for_inputs(const struct plan_step *step, void (*visit)(void *context, 
 {
     if (step->kind == PLAN_DEAD)
         return;
-    if (step->kind == PLAN_CONCAT) {
+    if (step->pieces) {
         for (int i = 0; i < step->node->input_count; i++)
             if (step->pieces[i] >= 0)
                 visit(context, step->pieces[i]);
@@ -63,7 +63,7 @@ void plan_replace_value(struct adl_plan *plan, int from, int to)
 {
     for (int i = 0; i < plan->step_count; i++) {
         struct plan_step *step = &plan->steps[i];
-        if (step->kind == PLAN_CONCAT)
+        if (step->pieces)
             for (int j = 0; j < step->node->input_count; j++)
                 step->pieces[j] = step->pieces[j] == from ? to : step->pieces[j];
         step->input = step->input == from ? to : step->input;

@@ -56,7 +56,7 @@ struct plan_step {
     enum plan_kind kind;
     const struct adl_node *node; /* the node that it was made from */
     struct plan_step *first;     /* a depthwise convolution done in the same step; NULL: none */
-    int input;                   /* value; -1: a concat, see `pieces` */
+    int input;                   /* value; -1: see `pieces` */
     int residual;                /* value that is added before the clamp; -1: none */
     int vector;                  /* value whose elements scale the channels; a gate; -1: none */
     int output;
@@ -68,7 +68,8 @@ struct plan_step {
     float *scale;
     float *bias;
 
-    /* PLAN_CONCAT: for each input the value to be copied; -1 where it became a slice. */
+    /* PLAN_CONCAT: for each input the value to be copied; -1 where it became a slice. PLAN_PLAIN:
+     * the inputs. Else NULL. */
     int *pieces;
 
     /* Set by select. */

@@ -1,9 +1,9 @@
 /* Lower: makes one step for each node of the graph, in the graph's order, a dead one for nodes that
  * no output depends on. This is the only
  * place in engine/plan that distinguishes the kinds of op: batch norm, activation,
- * addition and scaling all become PLAN_POINTWISE, clamp(x scale + shift + residual). An op that has
- * no step of its own, and is too rare and too cheap to deserve one, runs as its definition in plain
- * C: its inputs are `input`, `residual` and `vector`. */
+ * addition and scaling all become PLAN_POINTWISE, clamp(x scale + shift + residual). An op without
+ * parameters that has no step of its own, and is too rare and too cheap to deserve one, runs as its
+ * definition in plain C. */
 
 #include <math.h>
 #include <string.h>
@@ -54,6 +54,18 @@ static int lower_bias(struct adl_plan *plan, struct plan_step *step, struct adl_
     return 0;
 }
 
+/* Lists all inputs in `pieces`. */
+static int lower_pieces(struct adl_plan *plan, struct plan_step *step, struct adl_error *err)
+{
+    size_t count = (size_t)step->node->input_count;
+    step->pieces = adl_arena_alloc(&plan->arena, count, sizeof *step->pieces);
+    if (!step->pieces)
+        return adl_fail(err, ADL_ERR_NOMEM, "out of memory for the plan");
+    memcpy(step->pieces, step->node->inputs, count * sizeof *step->pieces);
+    step->input = -1;
+    return 0;
+}
+
 static int lower_node(struct adl_plan *plan, struct plan_step *step, struct adl_error *err)
 {
     const struct adl_op_def *def = step->node->def;
@@ -98,21 +110,13 @@ static int lower_node(struct adl_plan *plan, struct plan_step *step, struct adl_
     } else if (def == &adl_op_upsample) {
         step->kind = PLAN_UPSAMPLE;
     } else if (def == &adl_op_concat) {
-        size_t count = (size_t)step->node->input_count;
         step->kind = PLAN_CONCAT;
-        step->pieces = adl_arena_alloc(&plan->arena, count, sizeof *step->pieces);
-        if (!step->pieces)
-            return adl_fail(err, ADL_ERR_NOMEM, "out of memory for the plan");
-        memcpy(step->pieces, step->node->inputs, count * sizeof *step->pieces);
-        step->input = -1;
+        return lower_pieces(plan, step, err);
     } else if (def->training_only) {
         step->kind = PLAN_IDENTITY;
-    } else if (def->forward && step->node->input_count <= 3) {
+    } else if (def->forward && step->node->param_count == 0) {
         step->kind = PLAN_PLAIN;
-        if (step->node->input_count > 1)
-            step->residual = step->node->inputs[1];
-        if (step->node->input_count > 2)
-            step->vector = step->node->inputs[2];
+        return lower_pieces(plan, step, err);
     } else {
         return adl_fail(err, ADL_ERR_INTERNAL, "the plan has no step for op %s", def->name);
     }

@@ -114,6 +114,7 @@ struct packing {
     struct plan_step *step;
     float *to;
     size_t count; /* floats of the parameter */
+    bool shared;  /* with another step */
 };
 
 static int select_larger_first(const void *a, const void *b)
@@ -134,7 +135,8 @@ static void select_pack_task(void *context, size_t i, int worker)
     const struct packing *item = &job->list[i];
     (void)worker;
     select_pack_step(plan, item->step, item->to);
-    if (plan->release)
+    /* A parameter that several steps use stays until the caller releases all. */
+    if (plan->release && !item->shared)
         plan->release(plan->release_context, item->step->node->params[0]);
 }
 
@@ -180,9 +182,15 @@ static int select_pack_all(struct adl_plan *plan, struct adl_error *err)
         step->packed = plan->packed + begin;
         if (step->node->params[0] == adl_graph_classifier(plan->graph))
             ADL_TRY(select_keep_classifier(plan, step, err));
-        list[count++] = (struct packing){
-            step, plan->packed + begin, adl_graph_param(plan->graph, step->node->params[0])->count};
+        list[count++] =
+            (struct packing){.step = step,
+                             .to = plan->packed + begin,
+                             .count = adl_graph_param(plan->graph, step->node->params[0])->count};
     }
+    for (size_t i = 0; i < count; i++)
+        for (size_t j = 0; j < i; j++)
+            if (list[i].step->node->params[0] == list[j].step->node->params[0])
+                list[i].shared = list[j].shared = true;
     qsort(list, count, sizeof *list, select_larger_first);
     adl_pool_for(plan->pool, count, select_pack_task, &(struct packing_job){plan, list});
     result = 0;

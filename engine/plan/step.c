@@ -166,12 +166,11 @@ static void step_run_concat(const struct adl_plan *plan, const struct plan_step 
 static void step_run_plain(const struct adl_plan *plan, const struct plan_step *step,
                            const struct plan_bindings *bindings)
 {
-    const int ids[] = {step->input, step->residual, step->vector};
-    const float *in[ADL_COUNT(ids)];
-    struct adl_shape shapes[ADL_COUNT(ids)];
-    for (size_t i = 0; i < ADL_COUNT(ids) && ids[i] >= 0; i++) {
-        in[i] = plan_step_data(plan, bindings, ids[i]);
-        shapes[i] = plan->values[ids[i]].shape;
+    const float *in[ADL_MAX_OP_INPUTS];
+    struct adl_shape shapes[ADL_MAX_OP_INPUTS];
+    for (int i = 0; i < step->node->input_count; i++) {
+        in[i] = plan_step_data(plan, bindings, step->pieces[i]);
+        shapes[i] = plan->values[step->pieces[i]].shape;
     }
     struct adl_op_call call = {.node = step->node,
                                .batch = 1,

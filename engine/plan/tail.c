@@ -98,7 +98,7 @@ static int tail_append(struct tail *t, struct adl_error *err)
         to->output = tail_value(t, from->output);
         if (from->first)
             to->first = &plan->steps[place[from->first - plan->steps]];
-        if (from->kind == PLAN_CONCAT) {
+        if (from->pieces) {
             size_t count = (size_t)from->node->input_count;
             to->pieces = adl_arena_alloc(&plan->arena, count, sizeof *to->pieces);
             if (!to->pieces) {

@@ -161,7 +161,7 @@ static void check_erasing(const json_t *test_case)
     int erased = adl_erase(g, feature, first, logits, "erase",
                            (struct adl_erase_attr){0.01, option_called("acol-threshold")});
     int second = small_classifier(g, erased, "classifier_B");
-    int both = adl_map_union(g, first, second, "union");
+    int both = adl_map_union(g, (const int[]){first, second}, 2, "union");
     adl_graph_set_output(g, ADL_OUTPUT_LOGITS, logits);
     adl_graph_set_output(g, ADL_OUTPUT_CLASS_MAP, both);
     adl_graph_add_tap(g, adl_global_avgpool(g, second, "logit_b"));
@@ -428,7 +428,7 @@ static void shapes_have_to_fit(void)
     adl_graph_free(g);
     g = adl_graph_create((struct adl_shape){4, 4, 3}, &err);
     half = adl_maxpool(g, 0, "half", (struct adl_pool_attr){.size = 2, .stride = 2});
-    CU_ASSERT_EQUAL(adl_map_union(g, 0, half, "union"), -1);
+    CU_ASSERT_EQUAL(adl_map_union(g, (const int[]){0, half}, 2, "union"), -1);
     adl_graph_free(g);
     g = adl_graph_create((struct adl_shape){4, 4, 3}, &err);
     CU_ASSERT_EQUAL(adl_guidance(g, (const int[]){0, 0, 0, 0}, "guidance", 0), -1);
