@@ -26,8 +26,19 @@ struct adl_graph {
     int tap_count;
     const char *copy_prefix; /* of the layers that are being added again; NULL: none are */
     bool copies;             /* these are copies */
-    struct adl_error error;  /* the first error while building */
+    int part_count;
+    int part_logits[ADL_MAX_PARTS]; /* value ids, of part i + 1 */
+    int part;                       /* the part that is being added; 0: none is */
+    const char *part_prefix;        /* of its names, with the point; NULL: none */
+    int part_input;                 /* value id that stands in the place of value 0 */
+    struct adl_graph_part own;      /* outputs and classifier of that part */
+    struct adl_error error;         /* the first error while building */
 };
+
+static const char *part_prefix(const struct adl_graph *graph)
+{
+    return graph->part_prefix ? graph->part_prefix : "";
+}
 
 static int add_value(struct adl_graph *graph, const char *name, struct adl_shape shape, int node)
 {
@@ -37,8 +48,8 @@ static int add_value(struct adl_graph *graph, const char *name, struct adl_shape
         return adl_fail_nomem(&graph->error, "the graph");
     graph->values = values;
     const char *prefix = graph->copy_prefix;
-    char *copy =
-        adl_arena_printf(&graph->arena, "%s%s%s", prefix ? prefix : "", prefix ? "." : "", name);
+    char *copy = adl_arena_printf(&graph->arena, "%s%s%s%s", part_prefix(graph),
+                                  prefix ? prefix : "", prefix ? "." : "", name);
     if (!copy)
         return adl_fail_nomem(&graph->error, "the graph");
     graph->values[graph->value_count] = (struct adl_value){copy, shape, node};
@@ -125,8 +136,12 @@ int adl_graph_add_param(struct adl_graph *graph, const char *name, enum adl_para
     if (!params)
         return adl_fail_nomem(&graph->error, "the graph");
     graph->params = params;
-    struct adl_param param = {.role = role, .rank = rank, .count = 1};
-    param.name = adl_arena_printf(&graph->arena, "%s", name);
+    struct adl_param param = {.role = role,
+                              .rank = rank,
+                              .count = 1,
+                              .part = graph->part,
+                              .prefix = strlen(part_prefix(graph))};
+    param.name = adl_arena_printf(&graph->arena, "%s%s", part_prefix(graph), name);
     if (!param.name)
         return adl_fail_nomem(&graph->error, "the graph");
     for (int i = 0; i < rank; i++) {
@@ -179,12 +194,15 @@ int adl_graph_add(struct adl_graph *graph, const char *name, const struct adl_op
         .output = graph->value_count,
         .param_count = param_count,
         .copy = graph->copies,
+        .part = graph->part,
     };
     struct adl_shape in[ADL_MAX_OP_INPUTS], out = {0, 0, 0};
     for (int i = 0; i < input_count; i++) {
         if (inputs[i] < 0 || inputs[i] >= graph->value_count)
             return adl_graph_fail(graph, "%s reads a value that does not exist", name);
-        in[i] = graph->values[inputs[i]].shape;
+        if (inputs[i] == 0)
+            input_copy[i] = graph->part_input;
+        in[i] = graph->values[input_copy[i]].shape;
     }
     for (int i = 0; i < ADL_MAX_OP_PARAMS; i++)
         node.params[i] = i < param_count ? params[i] : -1;
@@ -198,12 +216,43 @@ int adl_graph_add(struct adl_graph *graph, const char *name, const struct adl_op
 
 void adl_graph_set_output(struct adl_graph *graph, enum adl_output which, int value)
 {
-    graph->outputs[which] = value;
+    int *outputs = graph->part ? graph->own.outputs : graph->outputs;
+    outputs[which] = value;
 }
 
 void adl_graph_set_classifier(struct adl_graph *graph, int param)
 {
-    graph->classifier = param;
+    int *classifier = graph->part ? &graph->own.classifier : &graph->classifier;
+    *classifier = param;
+}
+
+void adl_graph_begin_part(struct adl_graph *graph, int number, const char *prefix)
+{
+    if (number != graph->part_count + 1 || number > ADL_MAX_PARTS) {
+        adl_graph_fail(graph, "network %d of at most %d follows %d", number, ADL_MAX_PARTS,
+                       graph->part_count);
+        return;
+    }
+    graph->part = number;
+    graph->part_prefix = *prefix ? adl_graph_name(graph, "%s.", prefix) : NULL;
+    graph->own = (struct adl_graph_part){.classifier = -1};
+    for (int i = 0; i < ADL_OUTPUT_COUNT; i++)
+        graph->own.outputs[i] = -1;
+}
+
+void adl_graph_set_part_input(struct adl_graph *graph, int value)
+{
+    if (!graph->error.kind)
+        graph->part_input = value;
+}
+
+void adl_graph_end_part(struct adl_graph *graph, struct adl_graph_part *part)
+{
+    *part = graph->own;
+    if (graph->part)
+        graph->part_logits[graph->part_count++] = part->outputs[ADL_OUTPUT_LOGITS];
+    graph->part = graph->part_input = 0;
+    graph->part_prefix = NULL;
 }
 
 int adl_graph_add_tap(struct adl_graph *graph, int value)
@@ -317,6 +366,16 @@ int adl_graph_classifier(const struct adl_graph *graph)
     return graph->classifier;
 }
 
+int adl_graph_part_count(const struct adl_graph *graph)
+{
+    return graph->part_count;
+}
+
+int adl_graph_part_logits(const struct adl_graph *graph, int part)
+{
+    return part < 1 || part > graph->part_count ? -1 : graph->part_logits[part - 1];
+}
+
 int adl_graph_tap_count(const struct adl_graph *graph)
 {
     return graph->tap_count;
@@ -337,8 +396,10 @@ int adl_graph_find_value(const struct adl_graph *graph, const char *name)
 
 int adl_graph_find_param(const struct adl_graph *graph, const char *name)
 {
+    size_t length = strlen(part_prefix(graph)); /* 0 once the graph is built */
     for (int i = 0; i < graph->param_count; i++)
-        if (strcmp(graph->params[i].name, name) == 0)
+        if (strncmp(graph->params[i].name, part_prefix(graph), length) == 0 &&
+            strcmp(graph->params[i].name + length, name) == 0)
             return i;
     return -1;
 }

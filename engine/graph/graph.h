@@ -52,11 +52,15 @@ struct adl_param {
     size_t count; /* elements */
     bool zero;    /* starts at 0 instead of its role's values */
     bool xavier;  /* starts as Xavier's uniform distribution instead of its role's (train/init.h) */
+    int part;     /* the whole network that it belongs to, from 1 (adl_graph_begin_part); 0: none */
+    size_t
+        prefix; /* leading bytes of the name that say so; what follows is as in a network alone */
 };
 
 #define ADL_MAX_OP_PARAMS 4
 #define ADL_MAX_OP_INPUTS 8
 #define ADL_MAX_TAPS 8
+#define ADL_MAX_PARTS 4
 
 struct adl_op_def;
 struct adl_op_train;
@@ -73,6 +77,7 @@ struct adl_node {
      * from it, and batch norm does not update its running statistics. */
     bool copy;
     bool training_only; /* no output depends on it: inference leaves it out */
+    int part; /* the whole network that it belongs to, from 1 (adl_graph_begin_part); 0: none */
 };
 
 /* A call of an op's plain-C `forward` for a batch, whose maps lie one after the other. */
@@ -122,6 +127,13 @@ enum adl_output {
     ADL_OUTPUT_FEATURES,  /* the last map before pooling (or before the class map) */
     ADL_OUTPUT_CLASS_MAP, /* h x w x classes; absent in networks that do not end in one */
     ADL_OUTPUT_COUNT
+};
+
+/* A whole network within a graph, as adl_graph_end_part returns it; ids are -1 where the network
+ * has no such thing. */
+struct adl_graph_part {
+    int outputs[ADL_OUTPUT_COUNT]; /* values */
+    int classifier;                /* parameter */
 };
 
 struct adl_graph;
@@ -180,6 +192,15 @@ void adl_graph_end_copy(struct adl_graph *graph);
 void adl_graph_begin_shared(struct adl_graph *graph, const char *prefix);
 void adl_graph_end_shared(struct adl_graph *graph);
 
+/* Between these two calls, builder calls append a whole network as part of a larger graph: part 1,
+ * then 2 up to ADL_MAX_PARTS. Names of values and parameters get "PREFIX." before them, unless
+ * `prefix` is "", and parameters are looked up so. From adl_graph_set_part_input on, the network
+ * reads `value` where it says value 0. What it makes its outputs and its classifier goes to *part
+ * and not to the graph, except that the logits are kept (adl_graph_part_logits). */
+void adl_graph_begin_part(struct adl_graph *graph, int number, const char *prefix);
+void adl_graph_set_part_input(struct adl_graph *graph, int value);
+void adl_graph_end_part(struct adl_graph *graph, struct adl_graph_part *part);
+
 /* Ends the building: 0, or -1 with the first error. */
 int adl_graph_finish(struct adl_graph *graph, struct adl_error *err) ADL_MUST_CHECK;
 
@@ -189,6 +210,7 @@ int adl_graph_value_count(const struct adl_graph *graph);
 int adl_graph_node_count(const struct adl_graph *graph);
 int adl_graph_param_count(const struct adl_graph *graph);
 int adl_graph_tap_count(const struct adl_graph *graph);
+int adl_graph_part_count(const struct adl_graph *graph);
 const struct adl_value *adl_graph_value(const struct adl_graph *graph, int id);
 const struct adl_node *adl_graph_node(const struct adl_graph *graph, int index);
 const struct adl_param *adl_graph_param(const struct adl_graph *graph, int id);
@@ -196,6 +218,7 @@ const struct adl_param *adl_graph_param(const struct adl_graph *graph, int id);
 int adl_graph_output(const struct adl_graph *graph, enum adl_output which);
 int adl_graph_classifier(const struct adl_graph *graph);
 int adl_graph_tap(const struct adl_graph *graph, int tap);
+int adl_graph_part_logits(const struct adl_graph *graph, int part);
 int adl_graph_find_value(const struct adl_graph *graph, const char *name);
 int adl_graph_find_param(const struct adl_graph *graph, const char *name);
 

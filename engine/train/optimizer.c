@@ -20,6 +20,8 @@ struct adl_optimizer {
     float **velocities; /* its velocity, in `block`; NULL for running statistics */
     size_t *sizes;      /* its floats */
     bool *in_head;      /* whether it learns at the head's rate */
+    int *parts;         /* the whole network that it belongs to; 0: there is one */
+    int part;           /* the one that adl_optimizer_step changes; 0: all */
     float *block;
     size_t floats;    /* in `block` */
     size_t trainable; /* floats of the gradients, and of the velocities */
@@ -45,6 +47,7 @@ struct adl_optimizer *adl_optimizer_create(const struct adl_graph *graph, const 
     optimizer->velocities = adl_calloc(count, sizeof *optimizer->velocities);
     optimizer->sizes = adl_calloc(count, sizeof *optimizer->sizes);
     optimizer->in_head = adl_calloc(count, sizeof *optimizer->in_head);
+    optimizer->parts = adl_calloc(count, sizeof *optimizer->parts);
     for (int i = 0; i < optimizer->count; i++) {
         const struct adl_param *param = adl_graph_param(graph, i);
         all += param->count;
@@ -54,7 +57,7 @@ struct adl_optimizer *adl_optimizer_create(const struct adl_graph *graph, const 
     optimizer->trainable = trainable;
     optimizer->block = adl_calloc(optimizer->floats, sizeof *optimizer->block);
     if (!optimizer->params || !optimizer->grads || !optimizer->velocities || !optimizer->sizes ||
-        !optimizer->in_head || !optimizer->block) {
+        !optimizer->in_head || !optimizer->parts || !optimizer->block) {
         adl_optimizer_free(optimizer);
         adl_fail_nomem(err, "the optimizer");
         return NULL;
@@ -63,6 +66,7 @@ struct adl_optimizer *adl_optimizer_create(const struct adl_graph *graph, const 
     for (int i = 0; i < optimizer->count; i++) {
         const struct adl_param *param = adl_graph_param(graph, i);
         optimizer->sizes[i] = param->count;
+        optimizer->parts[i] = param->part;
         optimizer->params[i] = value;
         memcpy(value, start[i], param->count * sizeof *value);
         value += param->count;
@@ -81,6 +85,7 @@ void adl_optimizer_free(struct adl_optimizer *optimizer)
     if (!optimizer)
         return;
     adl_free(optimizer->block);
+    adl_free(optimizer->parts);
     adl_free(optimizer->in_head);
     adl_free(optimizer->sizes);
     adl_free(optimizer->velocities);
@@ -107,6 +112,26 @@ float *const *adl_optimizer_velocities(const struct adl_optimizer *optimizer)
 void adl_optimizer_set_head(struct adl_optimizer *optimizer, int param)
 {
     optimizer->in_head[param] = true;
+}
+
+void adl_optimizer_set_part(struct adl_optimizer *optimizer, int part)
+{
+    optimizer->part = part;
+}
+
+/* The networks are equal, and each lists its parameters in the same order. */
+void adl_optimizer_copy_part(struct adl_optimizer *optimizer, int part)
+{
+    int first = 0, from = 0;
+    while (first < optimizer->count && optimizer->parts[first] != part)
+        first++;
+    for (int i = first; i < optimizer->count; i++) {
+        if (optimizer->parts[i] <= part)
+            continue;
+        from = optimizer->parts[i] != optimizer->parts[i - 1] ? first : from + 1;
+        memcpy(optimizer->params[i], optimizer->params[from],
+               optimizer->sizes[i] * sizeof *optimizer->block);
+    }
 }
 
 /* Returns the gradients of all parameters as one array of `trainable` floats. */
@@ -146,7 +171,7 @@ static void optimizer_step_param(void *context, size_t i, int worker)
     (void)worker;
     const struct step *step = context;
     struct adl_optimizer *optimizer = step->optimizer;
-    if (optimizer->grads[i])
+    if (optimizer->grads[i] && (!optimizer->part || optimizer->parts[i] == optimizer->part))
         adl_sgd_step(step->sgd, step->lr * (optimizer->in_head[i] ? step->head_ratio : 1),
                      optimizer->sizes[i], optimizer->grads[i], optimizer->params[i],
                      optimizer->velocities[i]);

@@ -27,6 +27,14 @@ float *const *adl_optimizer_velocities(const struct adl_optimizer *optimizer);
  * `head_ratio`: new layers learn faster than pretrained ones. */
 void adl_optimizer_set_head(struct adl_optimizer *optimizer, int param);
 
+/* From now on, adl_optimizer_step changes the parameters of one whole network alone
+ * (adl_graph_begin_part), number `part`. */
+void adl_optimizer_set_part(struct adl_optimizer *optimizer, int part);
+
+/* Makes the parameters and running statistics of all networks after number `part` equal to those of
+ * number `part`. */
+void adl_optimizer_copy_part(struct adl_optimizer *optimizer, int part);
+
 /* Sets all gradients to 0, since a backward pass adds to them. */
 void adl_optimizer_zero_grads(struct adl_optimizer *optimizer);
 

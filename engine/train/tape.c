@@ -6,18 +6,16 @@
  * backward, the values that it reads and that were discarded after the forward pass are
  * recomputed. A node whose output received no gradient does not run: the loss does not depend
  * on it, or only through inputs that are detached. Nodes that are folded into the one before them
- * run in neither direction. A node that is a copy passes gradients to its inputs only. */
+ * run in neither direction. A node that is a copy passes gradients to its inputs only.
+ *
+ * Of a graph of several whole networks, one is trained. Those before it serve it, with the batch
+ * norm and without the dropout of inference. */
 
 #include "train/tape.h"
 #include "base/limits.h"
 #include "base/mem.h"
 #include "kernels/blas.h"
 #include "train/tape_layout.h"
-
-static int logits_of(const struct adl_tape *tape)
-{
-    return adl_graph_output(tape->graph, ADL_OUTPUT_LOGITS);
-}
 
 static float *value_at(const struct adl_tape *tape, int value, enum tape_phase phase)
 {
@@ -34,14 +32,29 @@ struct step {
     struct adl_tape *tape;
     float *const *params;
     const struct adl_train_mode *mode;
+    struct adl_train_mode serving; /* the mode of networks that are not trained */
 };
 
+static struct step make_step(struct adl_tape *tape, float *const *params,
+                             const struct adl_train_mode *mode)
+{
+    struct step step = {tape, params, mode, *mode};
+    step.serving.frozen_batchnorm = true;
+    step.serving.dropout = false;
+    return step;
+}
+
 /* Returns whether a node takes part in the step: folded nodes do not, and without the method
- * neither do the branches that only training has. */
+ * neither do the branches that only training has, nor networks that are not trained. */
 static bool takes_part(const struct step *step, int index)
 {
-    const struct adl_node *node = adl_graph_node(step->tape->graph, index);
-    return !step->tape->nodes[index].folded && (step->mode->method_layers || !node->training_only);
+    const struct adl_tape *tape = step->tape;
+    if (tape->nodes[index].folded || !tape_runs(tape, index))
+        return false;
+    if (step->mode->method_layers)
+        return true;
+    return tape->part ? tape_trains(tape, index)
+                      : !adl_graph_node(tape->graph, index)->training_only;
 }
 
 /* Returns the call of a node with its inputs, output, parameters, saved floats and scratch. */
@@ -54,7 +67,7 @@ static struct adl_train_call make_call(const struct step *step, int index, enum 
         arrays->in[i] = value_at(tape, call.node->inputs[i], phase);
     for (int i = 0; i < call.node->param_count; i++)
         arrays->params[i] = call.node->params[i] < 0 ? NULL : step->params[call.node->params[i]];
-    call.mode = step->mode;
+    call.mode = tape_trains(tape, index) ? step->mode : &step->serving;
     call.out = value_at(tape, call.node->output, phase);
     call.saved = tape->block + tape->nodes[index].saved;
     call.scratch = tape->block + tape->scratch;
@@ -67,6 +80,13 @@ struct adl_tape *adl_tape_create(const struct adl_graph *graph, int input_h, int
                                  int max_batch, enum adl_tape_memory memory, struct adl_pool *pool,
                                  struct adl_error *err)
 {
+    return adl_tape_create_part(graph, 1, input_h, input_w, max_batch, memory, pool, err);
+}
+
+struct adl_tape *adl_tape_create_part(const struct adl_graph *graph, int part, int input_h,
+                                      int input_w, int max_batch, enum adl_tape_memory memory,
+                                      struct adl_pool *pool, struct adl_error *err)
+{
     if (max_batch < 1 || max_batch > ADL_LIMIT_BATCH) {
         adl_fail(err, ADL_ERR_ARG, "a batch is 1 to %d images, not %d", ADL_LIMIT_BATCH, max_batch);
         return NULL;
@@ -77,6 +97,7 @@ struct adl_tape *adl_tape_create(const struct adl_graph *graph, int input_h, int
         return NULL;
     }
     tape->graph = graph;
+    tape->part = adl_graph_part_count(graph) ? part : 0;
     tape->pool = pool;
     tape->keep_all = memory == ADL_TAPE_KEPT;
     tape->max_batch = max_batch;
@@ -108,7 +129,7 @@ float *adl_tape_input(struct adl_tape *tape)
 void adl_tape_forward(struct adl_tape *tape, int batch, float *const *params,
                       const struct adl_train_mode *mode)
 {
-    struct step step = {tape, params, mode};
+    struct step step = make_step(tape, params, mode);
     tape->batch = batch;
     for (int i = 0; i < adl_graph_node_count(tape->graph); i++) {
         struct tape_call_arrays arrays;
@@ -121,12 +142,12 @@ void adl_tape_forward(struct adl_tape *tape, int batch, float *const *params,
 
 const float *adl_tape_logits(const struct adl_tape *tape)
 {
-    return value_at(tape, logits_of(tape), TAPE_FORWARD);
+    return value_at(tape, tape_logits(tape), TAPE_FORWARD);
 }
 
 float *adl_tape_logits_grad(struct adl_tape *tape)
 {
-    return grad_at(tape, logits_of(tape));
+    return grad_at(tape, tape_logits(tape));
 }
 
 const float *adl_tape_tap(const struct adl_tape *tape, int tap)
@@ -160,9 +181,9 @@ static void recompute(void *context, int root)
 void adl_tape_backward(struct adl_tape *tape, float *const *params,
                        const struct adl_train_mode *mode, float *const *grads)
 {
-    struct step step = {tape, params, mode};
+    struct step step = make_step(tape, params, mode);
     for (int i = 0; i < adl_graph_value_count(tape->graph); i++) {
-        tape->values[i].has_grad = i == logits_of(tape);
+        tape->values[i].has_grad = i == tape_logits(tape);
         tape->values[i].recomputed = false;
     }
     for (int i = 0; mode->method_layers && i < adl_graph_tap_count(tape->graph); i++)
@@ -174,7 +195,8 @@ void adl_tape_backward(struct adl_tape *tape, float *const *params,
             continue;
         for (int j = 0; j < call.node->input_count; j++) {
             int input = call.node->inputs[j];
-            bool passes = input != 0 && !(call.node->def->train->detached >> j & 1);
+            bool passes =
+                tape->values[input].needs_grad && !(call.node->def->train->detached >> j & 1);
             arrays.grad_in[j] = passes ? grad_at(tape, input) : NULL;
             arrays.add_in[j] = tape->values[input].has_grad;
             tape->values[input].has_grad |= passes;

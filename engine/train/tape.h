@@ -32,6 +32,13 @@ enum adl_tape_memory {
 struct adl_tape *adl_tape_create(const struct adl_graph *graph, int input_h, int input_w,
                                  int max_batch, enum adl_tape_memory memory, struct adl_pool *pool,
                                  struct adl_error *err) ADL_MUST_CHECK;
+/* The same for a graph of several whole networks (adl_graph_begin_part): a step trains number
+ * `part`, from 1, alone. Those before it run forward as at inference and get no gradients; unless
+ * mode->method_layers, they do not run at all. Those after it, and nodes of no part, do not run.
+ * adl_tape_create() makes a tape for part 1, and in a graph of one network for all. */
+struct adl_tape *adl_tape_create_part(const struct adl_graph *graph, int part, int input_h,
+                                      int input_w, int max_batch, enum adl_tape_memory memory,
+                                      struct adl_pool *pool, struct adl_error *err) ADL_MUST_CHECK;
 void adl_tape_free(struct adl_tape *tape);
 
 /* Returns where the caller writes the batch, N x H x W x C, before each forward pass. */
@@ -42,8 +49,8 @@ float *adl_tape_input(struct adl_tape *tape);
 void adl_tape_forward(struct adl_tape *tape, int batch, float *const *params,
                       const struct adl_train_mode *mode);
 
-/* Return arrays of N x classes: the logits of the last forward pass, and where the caller
- * writes the gradient of the loss with respect to them. */
+/* Return arrays of N x classes: the logits of the last forward pass, those of the network that is
+ * trained, and where the caller writes the gradient of the loss with respect to them. */
 const float *adl_tape_logits(const struct adl_tape *tape);
 float *adl_tape_logits_grad(struct adl_tape *tape);
 

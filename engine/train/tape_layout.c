@@ -59,6 +59,8 @@ static int producer_of(const struct adl_tape *tape, int value)
 
 static bool is_output(const struct adl_tape *tape, int value)
 {
+    if (value == tape_logits(tape))
+        return true;
     for (int i = 0; i < ADL_OUTPUT_COUNT; i++)
         if (adl_graph_output(tape->graph, (enum adl_output)i) == value)
             return true;
@@ -79,8 +81,20 @@ static void count_uses(struct adl_tape *tape)
 {
     for (int i = 0; i < adl_graph_node_count(tape->graph); i++) {
         const struct adl_node *node = adl_graph_node(tape->graph, i);
-        for (int j = 0; j < node->input_count; j++)
+        for (int j = 0; tape_runs(tape, i) && j < node->input_count; j++)
             tape->values[node->inputs[j]].uses++;
+    }
+}
+
+/* A gradient is of no use for the input, and where the op has no parameters and passes none on. */
+static void find_needed_gradients(struct adl_tape *tape)
+{
+    for (int i = 0; i < adl_graph_node_count(tape->graph); i++) {
+        const struct adl_node *node = adl_graph_node(tape->graph, i);
+        bool needed = node->param_count > 0;
+        for (int j = 0; j < node->input_count; j++)
+            needed |= !(train_of(tape, i)->detached >> j & 1);
+        tape->values[node->output].needs_grad = needed;
     }
 }
 
@@ -209,9 +223,11 @@ static void touch(struct lives *lives, int node, enum life which)
     const struct adl_tape *tape = lives->tape;
     const struct adl_node *n = adl_graph_node(tape->graph, node);
     for (int j = 0; j < n->input_count; j++)
-        if (which != LIFE_GRADIENT || !(n->def->train->detached >> j & 1))
+        if (which != LIFE_GRADIENT ||
+            (tape->values[n->inputs[j]].needs_grad && !(n->def->train->detached >> j & 1)))
             extend(lives, tape->values[n->inputs[j]].root, which);
-    extend(lives, tape->values[n->output].root, which);
+    if (which != LIFE_GRADIENT || tape->values[n->output].needs_grad)
+        extend(lives, tape->values[n->output].root, which);
 }
 
 static void find_lives(struct lives *lives)
@@ -224,25 +240,26 @@ static void find_lives(struct lives *lives)
     lives->now = 0;
     extend(lives, 0, LIFE_VALUE);
     for (; lives->now < nodes; lives->now++)
-        touch(lives, lives->now, LIFE_VALUE);
+        if (tape_runs(tape, lives->now))
+            touch(lives, lives->now, LIFE_VALUE);
     /* Between forward and backward the caller reads the logits and the taps and writes their
      * gradients. */
-    extend(lives, tape->values[adl_graph_output(tape->graph, ADL_OUTPUT_LOGITS)].root,
-           LIFE_GRADIENT);
+    extend(lives, tape->values[tape_logits(tape)].root, LIFE_GRADIENT);
     for (int i = 0; i < adl_graph_tap_count(tape->graph); i++) {
         extend(lives, tape->values[adl_graph_tap(tape->graph, i)].root, LIFE_VALUE);
         extend(lives, tape->values[adl_graph_tap(tape->graph, i)].root, LIFE_GRADIENT);
     }
     for (int i = nodes - 1; i >= 0; i--) {
         lives->now = end - i;
+        if (!tape_trains(tape, i))
+            continue;
         tape_for_read(tape, i, read_back, lives);
         touch(lives, i, LIFE_GRADIENT);
     }
     lives->now = end;
     for (int i = 0; i < adl_graph_value_count(tape->graph); i++)
-        if (is_output(tape, i))
+        if (is_output(tape, i) && tape_runs(tape, producer_of(tape, i)))
             extend(lives, tape->values[i].root, LIFE_VALUE);
-    lives->of[LIFE_GRADIENT].last = -1; /* the input's gradient is not needed */
     for (int i = 0; i < adl_graph_value_count(tape->graph) * LIVES; i++)
         if (tape->keep_all && lives->of[i].last >= 0)
             lives->of[i].last = end;
@@ -326,29 +343,42 @@ static size_t scratch_of(struct adl_tape *tape, int node)
 }
 
 /* Places what each op saves, and the scratch, which has the size of the largest and is used
- * by all in turn. */
+ * by all in turn. So is what is saved by nodes that do not run backward. */
 static int place_ops(struct adl_tape *tape, size_t *total, struct adl_error *err)
 {
-    size_t scratch = 0;
+    size_t scratch = 0, unread = 0;
     for (int i = 0; i < adl_graph_node_count(tape->graph); i++) {
         struct tape_call_arrays arrays;
         struct adl_train_call call = tape_shapes(tape, i, tape->max_batch, &arrays);
         const struct adl_op_train *train = call.node->def->train;
         size_t saved = 0;
+        if (!tape_runs(tape, i))
+            continue;
         if (train->saved_floats)
             saved = train->saved_floats(call.node, call.batch, call.in_shape, call.out_shape);
-        if (add_floats(total, saved, &tape->nodes[i].saved, err) < 0)
+        if (!tape_trains(tape, i))
+            unread = ADL_MAX(unread, saved);
+        else if (add_floats(total, saved, &tape->nodes[i].saved, err) < 0)
             return -1;
         size_t floats = scratch_of(tape, i);
         scratch = ADL_MAX(scratch, floats);
     }
+    size_t first = *total;
+    if (add_floats(total, unread, &first, err) < 0)
+        return -1;
+    for (int i = 0; i < adl_graph_node_count(tape->graph); i++)
+        if (tape_runs(tape, i) && !tape_trains(tape, i))
+            tape->nodes[i].saved = first;
     return add_floats(total, scratch, &tape->scratch, err);
 }
 
-static int check_ops(const struct adl_graph *graph, struct adl_error *err)
+static int check_ops(const struct adl_tape *tape, struct adl_error *err)
 {
+    const struct adl_graph *graph = tape->graph;
+    if (tape_logits(tape) < 0)
+        return adl_fail(err, ADL_ERR_INTERNAL, "there is no network %d to train", tape->part);
     for (int i = 0; i < adl_graph_node_count(graph); i++)
-        if (!adl_graph_node(graph, i)->def->train)
+        if (tape_runs(tape, i) && !adl_graph_node(graph, i)->def->train)
             return adl_fail(err, ADL_ERR_UNSUPPORTED, "op %s cannot be trained",
                             adl_graph_node(graph, i)->def->name);
     return 0;
@@ -369,13 +399,14 @@ int tape_lay_out(struct adl_tape *tape, int input_h, int input_w, struct adl_err
         adl_fail_nomem(err, "the training step");
         goto out;
     }
-    ADL_TRY(check_ops(graph, err));
+    ADL_TRY(check_ops(tape, err));
     ADL_TRY(adl_isa_choose(ADL_ISA_AUTO, &isa, err));
     tape->kernels = adl_kernels_for(isa);
     ADL_TRY(adl_graph_infer(graph, input_h, input_w, shapes, err));
     for (int i = 0; i < values; i++)
         tape->values[i].shape = shapes[i];
     count_uses(tape);
+    find_needed_gradients(tape);
     fold_clamps(tape);
     find_roots(tape);
     ADL_TRY(place_maps(tape, &total, err));

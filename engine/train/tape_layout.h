@@ -17,9 +17,10 @@ struct tape_value {
     int uses; /* number of nodes that read the value */
     size_t offset[TAPE_PHASES]; /* of the value; roots only */
     size_t grad;                /* offset of its gradient; roots only */
-    bool recompute;             /* recomputed before the backward pass reads it; roots only */
-    bool recomputed;            /* state of a backward pass: that has been done; roots only */
-    bool has_grad;              /* state of a backward pass: the gradient has been written */
+    bool needs_grad; /* some parameter that is trained may lie before it; not for the input */
+    bool recompute;  /* recomputed before the backward pass reads it; roots only */
+    bool recomputed; /* state of a backward pass: that has been done; roots only */
+    bool has_grad;   /* state of a backward pass: the gradient has been written */
 };
 
 struct tape_node {
@@ -30,6 +31,7 @@ struct tape_node {
 
 struct adl_tape {
     const struct adl_graph *graph;
+    int part; /* the whole network that is trained; 0: the graph has one only */
     struct adl_pool *pool;
     const struct adl_kernels *kernels;
     bool keep_all; /* no memory is shared and nothing is recomputed (ADL_TAPE_KEPT) */
@@ -51,6 +53,27 @@ struct tape_call_arrays {
     bool add_in[ADL_MAX_OP_INPUTS];
     float *grad_params[ADL_MAX_OP_PARAMS];
 };
+
+/* Return whether a node runs forward in a step, and whether it is trained as well. */
+static inline bool tape_runs(const struct adl_tape *tape, int node)
+{
+    if (tape->part == 0)
+        return true;
+    int part = adl_graph_node(tape->graph, node)->part;
+    return part >= 1 && part <= tape->part;
+}
+
+static inline bool tape_trains(const struct adl_tape *tape, int node)
+{
+    return tape->part == 0 || adl_graph_node(tape->graph, node)->part == tape->part;
+}
+
+/* Returns the logits that the loss is computed from. */
+static inline int tape_logits(const struct adl_tape *tape)
+{
+    return tape->part == 0 ? adl_graph_output(tape->graph, ADL_OUTPUT_LOGITS)
+                           : adl_graph_part_logits(tape->graph, tape->part);
+}
 
 /* The call of node `index` with its shapes, pool and kernels set and no memory yet. It
  * points into `arrays`. */
