@@ -21,6 +21,8 @@
 #include "io/tensor.h"
 #include "methods/methods.h"
 
+#define DEFAULT_ROUNDS 3 /* Wei et al. 2017 stop after three */
+
 #define ADDRESS(name) &adl_backbone_##name,
 const struct adl_backbone *const adl_backbones[] = {ADL_BACKBONES(ADDRESS) NULL};
 
@@ -37,6 +39,7 @@ void adl_arch_init(struct adl_arch *arch, const struct adl_backbone *backbone)
     *arch = (struct adl_arch){
         .backbone = backbone,
         .num_classes = 1000,
+        .rounds = DEFAULT_ROUNDS,
         .adl_places = backbone->adl_default,
         .bn_eps = backbone->bn_eps,
         .width = 1,
@@ -103,6 +106,8 @@ int adl_arch_check(const struct adl_arch *arch, struct adl_error *err)
         return adl_fail(err, ADL_ERR_ARG,
                         "the method %s has maps of its own size; leave out the large feature map",
                         branches->name);
+    if (adl_arch_rounds(arch) && (arch->rounds < 2 || arch->rounds > ADL_MAX_PARTS))
+        return adl_fail(err, ADL_ERR_ARG, "rounds is %d, not 2 to %d", arch->rounds, ADL_MAX_PARTS);
     if (!arch->backbone->has_options)
         return 0;
     if (!isfinite(arch->width) || arch->width < 0.25 || arch->width > 1)
@@ -175,6 +180,8 @@ json_t *adl_arch_to_json(const struct adl_arch *arch)
         failed |=
             json_object_set_new(json, "method", json_string(adl_method_set_text(network).text));
     failed |= values_to_json(arch, json) < 0;
+    if (adl_arch_rounds(arch))
+        failed |= json_object_set_new(json, "rounds", json_integer(arch->rounds));
     if (adl_arch_has_layers(arch) && arch->adl_places != arch->backbone->adl_default)
         failed |= json_object_set_new(json, "adl_positions", places_to_json(arch));
     if (arch->backbone->has_options) {
@@ -333,6 +340,7 @@ int adl_arch_from_json(struct adl_arch *arch, const json_t *json, struct adl_err
     ADL_TRY(read_bool(json, "large_feature_map", &a.large_feature_map, err));
     ADL_TRY(read_method(json, &a, err));
     ADL_TRY(read_values(json, &a, err));
+    ADL_TRY(read_int(json, "rounds", ADL_MAX_PARTS, &a.rounds, err));
     ADL_TRY(read_places(json, &a, err));
     if (backbone->has_options) {
         ADL_TRY(read_double(json, "width", &a.width, err));
@@ -354,16 +362,25 @@ out:
 
 void adl_arch_describe(const struct adl_arch *arch, char *text, size_t size)
 {
-    char options[64] = "";
+    char options[64] = "", rounds[32] = "";
+    if (adl_arch_rounds(arch))
+        snprintf(rounds, sizeof rounds, " in %d rounds", arch->rounds);
     if (arch->backbone->has_options)
         snprintf(options, sizeof options, " %g %s %s%s", arch->width,
                  activation_names[arch->activation], padding_names[arch->padding],
                  arch->last_stride == 2 ? " stride 2" : "");
     snprintf(
-        text, size, "%s%s%s%s%s", arch->backbone->name, options,
+        text, size, "%s%s%s%s%s%s", arch->backbone->name, options,
         arch->large_feature_map ? " large feature map" : "", adl_arch_has_method(arch) ? " " : "",
         adl_arch_has_method(arch) ? adl_method_set_text(adl_method_set_network(arch->methods)).text
-                                  : "");
+                                  : "",
+        rounds);
+}
+
+static void build_one(struct adl_graph *graph, const void *context)
+{
+    const struct adl_arch *arch = context;
+    arch->backbone->build(graph, arch);
 }
 
 struct adl_graph *adl_arch_build(const struct adl_arch *arch, int input_h, int input_w,
@@ -381,7 +398,12 @@ struct adl_graph *adl_arch_build(const struct adl_arch *arch, int input_h, int i
     if (!graph)
         goto out;
     ADL_TRY(adl_graph_finish(graph, err)); /* fails if there was no memory for the input */
-    arch->backbone->build(graph, arch);
+    if (adl_arch_rounds(arch))
+        adl_method_add_rounds(
+            graph, adl_arch_rounds(arch),
+            (struct adl_method_rounds){.count = arch->rounds, .build = build_one, .context = arch});
+    else
+        build_one(graph, arch);
     if (adl_graph_finish(graph, err) < 0) {
         adl_error_context(err, "%s at %d x %d", arch->backbone->name, input_h, input_w);
         goto out;

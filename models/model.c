@@ -291,7 +291,7 @@ int adl_model_set_methods(struct adl_model *model, struct adl_method_set methods
     struct adl_arch arch = model->arch;
     struct adl_tensors *weights = NULL;
     const float **params = NULL;
-    if (adl_method_set_branches(methods) != adl_arch_branches(&arch))
+    if (!adl_method_set_alike(methods, arch.methods))
         return adl_fail(err, ADL_ERR_ARG,
                         "the network is that of the method %s, and that of %s has other layers; "
                         "`train --init` takes over those that both have",

@@ -102,7 +102,8 @@ void adl_model_update_digest(struct adl_model *model);
 
 /* Turns the model into its variant for these training methods, with or without their layers: a
  * new graph is built, and the weights get that variant's names. On failure nothing has changed;
- * ADL_ERR_ARG if only one of the two has the branches of a method, and so other parameters. */
+ * ADL_ERR_ARG if only one of the two has the branches or rounds of a method, and so other
+ * parameters. */
 int adl_model_set_methods(struct adl_model *model, struct adl_method_set methods,
                           struct adl_error *err) ADL_MUST_CHECK;
 

@@ -6,11 +6,12 @@
  * adl_method with its options, and one row of ADL_METHODS below; --method, --help, completion,
  * model files, the record of a run and the tests read the list. Nothing else names a method.
  *
- * A method may change the images of a batch and their labels, add layers inside the network, and
- * build branches above it with a loss of its own. The backbones decide where its layers go
- * (adl_places) and where its branches begin; the method decides what they do. At inference layers
- * are the identity and are stripped from the plan, and of the branches only what an output depends
- * on is run. Several methods may be combined (methods.h). */
+ * A method may change the images of a batch and their labels, add layers inside the network, build
+ * branches above it with a loss of its own, and train several networks one after the other. The
+ * backbones decide where its layers go (adl_places) and where its branches begin; the method
+ * decides what they do. At inference layers are the identity and are stripped from the plan, and of
+ * the branches only what an output depends on is run. Several methods may be combined (methods.h).
+ */
 
 #include <stdint.h>
 
@@ -68,6 +69,16 @@ struct adl_method_base {
      */
     int (*upper)(struct adl_graph *graph, const void *context, int input);
     const void *context;
+};
+
+/* What a method gets that trains several whole networks one after the other, in rounds. */
+struct adl_method_rounds {
+    int count; /* networks, 2 to ADL_MAX_PARTS */
+    /* Appends the backbone's network; to be called between adl_graph_begin_part and
+     * adl_graph_end_part. */
+    void (*build)(struct adl_graph *graph, const void *context);
+    const void *context;
+    size_t first_value; /* of the method's options among those of all methods */
 };
 
 /* A batch of training images before the forward pass, for methods that change them. */
@@ -128,6 +139,10 @@ struct adl_method {
     bool wide_pools;   /* vgg16's pools have windows of 3x3, and one more mean over 3x3 follows */
     bool bare_map;     /* inception_v3 ends at Mixed_6e, without the convolutions of its head */
     bool named_stages; /* the stages between the side branches have names of their own, SPG_A... */
+    /* Appends a part (adl_graph_begin_part) for each of several networks, and sets the outputs of
+     * all together. A run then trains part 1 in its first epochs, part 2 in the next, and so on,
+     * each from the weights of the one before. NULL: it trains one network. */
+    void (*rounds)(struct adl_graph *graph, const struct adl_method_rounds *rounds);
     /* Returns the loss of a forward pass in this mode and writes its gradient with respect to the
      * logits and to every tap; *right becomes the number of images whose top-1 class is the label.
      * NULL: the cross-entropy of the logits. */
@@ -161,7 +176,8 @@ static inline const union adl_method_value *adl_method_call_values(
     ROW(dropout)                                                                                   \
     ROW(acol)                                                                                      \
     ROW(spg)                                                                                       \
-    ROW(bas)
+    ROW(bas)                                                                                       \
+    ROW(ae)
 
 #define ADL_METHOD_DECLARE(name) extern const struct adl_method adl_method_##name;
 ADL_METHODS(ADL_METHOD_DECLARE)

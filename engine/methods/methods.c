@@ -106,6 +106,17 @@ int adl_method_set_check(struct adl_method_set set, struct adl_error *err)
                     err);
             if (a->mix && b->mix)
                 return refuse(a, b, "each mixes the images of a batch", err);
+            if (a->rounds && b->rounds)
+                return refuse(a, b, "each trains networks of its own", err);
+            if ((a->rounds && (b->layer || b->branches)) ||
+                (b->rounds && (a->layer || a->branches)))
+                return refuse(a, b,
+                              "the one trains several networks as the backbone has them, and "
+                              "the other changes them",
+                              err);
+            if ((a->rounds && b->mix) || (a->mix && b->rounds))
+                return refuse(a, b, "the one gives images two labels, and the other goes by one",
+                              err);
         }
     }
     return 0;
@@ -178,11 +189,25 @@ struct adl_method_set adl_method_set_without_branches(struct adl_method_set set)
     return (struct adl_method_set){branches ? set.bits & ~bit_of(branches) : set.bits};
 }
 
+const struct adl_method *adl_method_set_rounds(struct adl_method_set set)
+{
+    EACH(method, set)
+    if (method->rounds)
+        return method;
+    return NULL;
+}
+
+bool adl_method_set_alike(struct adl_method_set a, struct adl_method_set b)
+{
+    return adl_method_set_branches(a) == adl_method_set_branches(b) &&
+           adl_method_set_rounds(a) == adl_method_set_rounds(b);
+}
+
 struct adl_method_set adl_method_set_network(struct adl_method_set set)
 {
     struct adl_method_set network = {0};
     EACH(method, set)
-    if (method->layer || method->branches)
+    if (method->layer || method->branches || method->rounds)
         network = adl_method_with(network, method);
     return network;
 }
@@ -278,6 +303,13 @@ int adl_method_add_layer(struct adl_graph *graph, const struct adl_method *metho
 {
     size_t first = first_option(method);
     return adl_graph_add(graph, name, method->layer, &first, sizeof first, &input, 1, NULL, 0);
+}
+
+void adl_method_add_rounds(struct adl_graph *graph, const struct adl_method *method,
+                           struct adl_method_rounds rounds)
+{
+    rounds.first_value = first_option(method);
+    method->rounds(graph, &rounds);
 }
 
 void adl_method_input(struct adl_method_set set, struct adl_method_batch *batch)

@@ -30,7 +30,8 @@ int adl_method_set_parse(const char *names, struct adl_method_set *set,
                          struct adl_error *err) ADL_MUST_CHECK;
 /* Fails with ADL_ERR_ARG, in words, if these methods cannot be combined: at most one may build
  * branches, whose network has no place for the layers of others, and at most one may mix images;
- * a method with a loss of its own knows one label for each image. */
+ * a method with a loss of its own knows one label for each image. One that trains several networks
+ * has the backbone's as they are, and one label for each image. */
 int adl_method_set_check(struct adl_method_set set, struct adl_error *err) ADL_MUST_CHECK;
 
 /* The names, separated by commas; that of the first method for the empty set. */
@@ -58,9 +59,17 @@ bool adl_method_set_follows_progress(struct adl_method_set set);
 const struct adl_method *adl_method_set_branches(struct adl_method_set set);
 /* Returns the set without that method. */
 struct adl_method_set adl_method_set_without_branches(struct adl_method_set set);
-/* Returns the methods of the set that change the network, by layers or branches; those that take
- * numbers in names; and `set` with those replaced by none, or, if it has none, with all methods
- * that take numbers added. */
+/* Returns the method of the set that trains several networks in rounds; NULL if there is none. */
+const struct adl_method *adl_method_set_rounds(struct adl_method_set set);
+/* Returns whether networks of both sets have the same parameters. */
+bool adl_method_set_alike(struct adl_method_set a, struct adl_method_set b);
+/* Appends the networks of the method of the set that trains several, as rounds->build builds one.
+ */
+void adl_method_add_rounds(struct adl_graph *graph, const struct adl_method *method,
+                           struct adl_method_rounds rounds);
+/* Returns the methods of the set that change the network, by layers, branches or rounds; those that
+ * take numbers in names; and `set` with those replaced by none, or, if it has none, with all
+ * methods that take numbers added. */
 struct adl_method_set adl_method_set_network(struct adl_method_set set);
 struct adl_method_set adl_method_set_sequence(struct adl_method_set set);
 struct adl_method_set adl_method_set_toggle_sequence(struct adl_method_set set);
@@ -89,7 +98,7 @@ const union adl_method_value *adl_method_values(const union adl_method_value *va
 
 /* --- a step -------------------------------------------------------------------------------- */
 
-/* Returns whether a method with layers or branches takes part in training after so many epochs. */
+/* Returns whether a method that changes the network takes part in training after so many epochs. */
 bool adl_method_takes_part(struct adl_method_set set, const union adl_method_value *values,
                            double epochs);
 

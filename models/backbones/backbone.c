@@ -53,6 +53,16 @@ void adl_arch_add_branches(struct adl_graph *graph, const struct adl_arch *arch,
     adl_method_add_branches(graph, adl_arch_branches(arch), base, arch->method_values);
 }
 
+const struct adl_method *adl_arch_rounds(const struct adl_arch *arch)
+{
+    return adl_method_set_rounds(arch->methods);
+}
+
+bool adl_arch_is_head(const struct adl_arch *arch, const struct adl_param *param)
+{
+    return arch->backbone->is_head(param->name + param->prefix);
+}
+
 bool adl_arch_is_branch(const char *name)
 {
     static const char *const prefixes[] = {"classifier_", "SPG_A4.", "SPG_A_3.",

@@ -29,6 +29,7 @@ struct adl_arch {
     bool large_feature_map;        /* sides of the last map doubled: for a 224x224 input 28x28
                                     * instead of 14x14 (14x14 instead of 7x7 with last_stride 2) */
     struct adl_method_set methods; /* whose layers and branches the network has, if any */
+    int rounds; /* networks, for a method that trains several in rounds; else of no meaning */
     uint32_t adl_places; /* bit i: layers of the methods follow adl_places[i] of the backbone */
     double bn_eps;       /* added to the variance in every batch norm; above 0, at most 1 */
     /* mobilenet_v1 only */
@@ -101,7 +102,8 @@ uint32_t adl_backbone_place(const struct adl_backbone *backbone, const char *nam
 bool adl_arch_has_layers(const struct adl_arch *arch);
 /* Returns whether the network has layers of methods that take numbers in parameter names. */
 bool adl_arch_in_sequence(const struct adl_arch *arch);
-/* Returns whether the methods change the network at all, by layers or by building its upper end. */
+/* Returns whether the methods change the network at all, by layers, by building its upper end or by
+ * having several. */
 bool adl_arch_has_method(const struct adl_arch *arch);
 /* Returns the method that builds the upper end of the network; NULL if there is none. */
 const struct adl_method *adl_arch_branches(const struct adl_arch *arch);
@@ -113,6 +115,11 @@ bool adl_arch_has_named_stages(const struct adl_arch *arch);
 /* Ends the network with the branches of that method. */
 void adl_arch_add_branches(struct adl_graph *graph, const struct adl_arch *arch,
                            struct adl_method_base base);
+/* Returns the method that trains several networks in rounds; NULL if there is none. */
+const struct adl_method *adl_arch_rounds(const struct adl_arch *arch);
+/* Returns whether a parameter of this network belongs to the head (is_head), whichever of several
+ * networks it is in. */
+bool adl_arch_is_head(const struct adl_arch *arch, const struct adl_param *param);
 /* Returns whether a parameter of this name belongs to layers that a method builds. */
 bool adl_arch_is_branch(const char *name);
 /* Returns whether layers of methods follow the layer `name`, one of the backbone's adl_places. */

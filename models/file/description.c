@@ -208,8 +208,10 @@ static int read_arch(struct adl_model *model, const json_t *json, const struct a
                         model->arch.bn_eps, requested_text, requested->num_classes,
                         ADL_ES(requested->num_classes), requested->bn_eps);
     }
-    if (!adl_arch_has_method(&model->arch))
+    if (!adl_arch_has_method(&model->arch)) {
         model->arch.methods = requested->methods;
+        model->arch.rounds = requested->rounds;
+    }
     return 0;
 }
 

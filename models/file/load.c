@@ -148,7 +148,7 @@ static size_t classes_of(const struct adl_model *model, const struct adl_match *
         const struct adl_param *param = adl_graph_param(model->graph, i);
         const struct adl_tensor *found = match->found[i];
         if (!found || param->rank < 2 || found->rank != param->rank ||
-            param->shape[0] != expected || !model->arch.backbone->is_head(param->name))
+            param->shape[0] != expected || !adl_arch_is_head(&model->arch, param))
             continue;
         if (memcmp(found->shape + 1, param->shape + 1,
                    (size_t)(param->rank - 1) * sizeof *param->shape) == 0)
@@ -259,6 +259,7 @@ int adl_model_take(struct adl_model *model, struct adl_tensors *tensors, bool *t
     int result = -1;
     ADL_TRY(adl_prefix_strip(tensors, &model->arch, model->graph, err));
     ADL_TRY(adl_match_find(&match, &model->arch, model->graph, tensors, err));
+    adl_match_share(&match, &model->arch);
     ADL_TRY(write_report(&match, report, err));
     if (match.fitting == 0) {
         fail_misfit(&match, &model->arch, err);

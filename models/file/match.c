@@ -46,16 +46,18 @@ const char *adl_match_numbered(const struct adl_arch *arch, int i, const char *n
     return renumbered ? text : name;
 }
 
-/* Returns the tensor for parameter `name` of the graph (which is of `arch`) if the file has the
+/* Returns the tensor for a parameter of the graph (which is of `arch`) if the file has the
  * numbering of `from`; NULL if there is none. */
 static const struct adl_tensor *find(const struct adl_match *match, const struct adl_arch *arch,
-                                     const struct adl_arch *from, const char *name)
+                                     const struct adl_arch *from, const struct adl_param *param)
 {
     char numbered[ADL_LIMIT_TENSOR_NAME_BYTES];
-    if (arch->backbone->renumber &&
-        arch->backbone->renumber(arch, from, name, numbered, sizeof numbered))
-        name = numbered;
-    return adl_tensors_find(match->tensors, name);
+    size_t prefix = param->prefix; /* a few bytes, which the numbers do not depend on */
+    memcpy(numbered, param->name, prefix);
+    bool renumbered = arch->backbone->renumber &&
+                      arch->backbone->renumber(arch, from, param->name + prefix, numbered + prefix,
+                                               sizeof numbered - prefix);
+    return adl_tensors_find(match->tensors, renumbered ? numbered : param->name);
 }
 
 /* Returns how well the numbering of `from` fits the file. */
@@ -65,7 +67,7 @@ static size_t score(const struct adl_match *match, const struct adl_arch *arch,
     size_t points = 0, params = (size_t)adl_graph_param_count(match->graph);
     for (size_t i = 0; i < params; i++) {
         const struct adl_param *param = adl_graph_param(match->graph, (int)i);
-        const struct adl_tensor *tensor = find(match, arch, from, param->name);
+        const struct adl_tensor *tensor = find(match, arch, from, param);
         if (tensor)
             points += same_shape(param, tensor) ? params + 1 : 1;
     }
@@ -146,9 +148,26 @@ int adl_match_find(struct adl_match *match, const struct adl_arch *arch,
         }
     }
     for (int i = 0; i < params; i++)
-        match->found[i] = find(match, arch, &best, adl_graph_param(graph, i)->name);
+        match->found[i] = find(match, arch, &best, adl_graph_param(graph, i));
     count(match, arch->backbone);
     return 0;
+}
+
+void adl_match_share(struct adl_match *match, const struct adl_arch *arch)
+{
+    int params = adl_graph_param_count(match->graph);
+    for (int i = 0; i < params; i++)
+        if (adl_graph_param(match->graph, i)->part > 1 && match->found[i])
+            return;
+    for (int i = 0; i < params; i++) {
+        const struct adl_param *param = adl_graph_param(match->graph, i);
+        int first =
+            param->part > 1 ? adl_graph_find_param(match->graph, param->name + param->prefix) : -1;
+        if (first >= 0)
+            match->found[i] = match->found[first];
+    }
+    match->missing = match->misshapen = match->fitting = match->unexpected = 0;
+    count(match, arch->backbone);
 }
 
 void adl_match_release(struct adl_match *match)

@@ -24,6 +24,9 @@ struct adl_match {
 int adl_match_find(struct adl_match *match, const struct adl_arch *arch,
                    const struct adl_graph *graph, const struct adl_tensors *tensors,
                    struct adl_error *err) ADL_MUST_CHECK;
+/* For a graph of several whole networks and a file of one: gives the parameters of all networks the
+ * tensors of the first. Changes nothing if the file has a tensor of another network. */
+void adl_match_share(struct adl_match *match, const struct adl_arch *arch);
 void adl_match_release(struct adl_match *match);
 
 /* Number of variants of a network, which may differ in the numbers in parameter names.

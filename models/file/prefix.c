@@ -55,6 +55,12 @@ static void collect(struct prefixes *list, const struct adl_tensors *tensors,
     }
 }
 
+/* A file may have one of several whole networks, so only the first one's parameters count. */
+static bool counts(const struct adl_graph *graph, int param)
+{
+    return adl_graph_param(graph, param)->part <= 1;
+}
+
 /* Returns for how many parameters there is a tensor called `prefix` and their name, in the
  * numbering (models/file/match.h) with the most of them. */
 static size_t score(const struct adl_tensors *tensors, const struct adl_arch *arch,
@@ -65,6 +71,8 @@ static size_t score(const struct adl_tensors *tensors, const struct adl_arch *ar
     for (int variant = 0; variant < ADL_MATCH_VARIANTS; variant++) {
         size_t found = 0;
         for (int i = 0; i < adl_graph_param_count(graph); i++) {
+            if (!counts(graph, i))
+                continue;
             snprintf(name, sizeof name, "%s%s", prefix,
                      adl_match_numbered(arch, variant, adl_graph_param(graph, i)->name, numbered,
                                         sizeof numbered));
@@ -103,8 +111,11 @@ int adl_prefix_strip(struct adl_tensors *tensors, const struct adl_arch *arch,
                      const struct adl_graph *graph, struct adl_error *err)
 {
     struct prefixes list = {.count = 0};
-    size_t params = (size_t)adl_graph_param_count(graph), most = score(tensors, arch, graph, "");
+    size_t params = 0, most = score(tensors, arch, graph, "");
     const char *best = NULL, *second = NULL;
+
+    for (int i = 0; i < adl_graph_param_count(graph); i++)
+        params += counts(graph, i);
 
     if (most == params)
         return 0;

@@ -14,6 +14,7 @@
  * Padding is written as numbers, for the model's input size: runtimes differ in how they
  * interpret auto_pad, which TensorFlow's "SAME" would need, and ceil_mode of a pool. */
 
+#include <float.h>
 #include <stdio.h>
 
 #include "base/mem.h"
@@ -211,6 +212,65 @@ static void write_scale(struct adl_onnx_writer *w, const struct adl_node *node)
     adl_onnx_finish(w, &mul, output_of(w, node));
 }
 
+/* The name of a value that has no counterpart in the graph: part of what is written for input
+ * number `input` of a node. */
+struct part_name {
+    char text[400];
+};
+
+static struct part_name part_of(const struct adl_onnx_writer *w, const struct adl_node *node,
+                                int input, const char *part)
+{
+    struct part_name name;
+    snprintf(name.text, sizeof name.text, "%.300s.%s%d", output_of(w, node), part, input + 1);
+    return name;
+}
+
+static struct part_name write_reduction(struct adl_onnx_writer *w, const struct adl_node *node,
+                                        int input, const char *op)
+{
+    struct part_name name = part_of(w, node, input, op);
+    struct adl_protobuf reduce = adl_onnx_node(op, name.text);
+    adl_onnx_take(&reduce, input_of(w, node, input));
+    adl_onnx_set_ints(&reduce, "axes", (int[]){2, 3}, 2);
+    adl_onnx_set_int(&reduce, "keepdims", 1);
+    adl_onnx_finish(w, &reduce, name.text);
+    return name;
+}
+
+static void write_two(struct adl_onnx_writer *w, const char *op, const char *a, const char *b,
+                      const char *name)
+{
+    struct adl_protobuf message = adl_onnx_node(op, name);
+    adl_onnx_take(&message, a);
+    adl_onnx_take(&message, b);
+    adl_onnx_finish(w, &message, name);
+}
+
+/* Writes the union of class maps: the maximum of (x - min) / max(max - min, tiny), where the
+ * minimum and the maximum are over the positions of a channel; a map that is constant becomes 0. */
+static void write_map_union(struct adl_onnx_writer *w, const struct adl_node *node)
+{
+    struct adl_protobuf all = start(w, node, "Max");
+    for (int i = 0; i < node->input_count; i++) {
+        struct part_name least = write_reduction(w, node, i, "ReduceMin");
+        struct part_name most = write_reduction(w, node, i, "ReduceMax");
+        struct part_name range = part_of(w, node, i, "range");
+        struct part_name divisor = part_of(w, node, i, "divisor");
+        struct part_name shifted = part_of(w, node, i, "shifted");
+        struct part_name normalised = part_of(w, node, i, "normalised");
+        write_two(w, "Sub", most.text, least.text, range.text);
+        struct adl_protobuf clip = adl_onnx_node("Clip", divisor.text);
+        adl_onnx_take(&clip, range.text);
+        adl_onnx_set_float(&clip, "min", FLT_MIN);
+        adl_onnx_finish(w, &clip, divisor.text);
+        write_two(w, "Sub", input_of(w, node, i), least.text, shifted.text);
+        write_two(w, "Div", shifted.text, divisor.text, normalised.text);
+        adl_onnx_take(&all, normalised.text);
+    }
+    adl_onnx_finish(w, &all, output_of(w, node));
+}
+
 static const struct {
     const struct adl_op_def *def;
     void (*write)(struct adl_onnx_writer *w, const struct adl_node *node);
@@ -231,6 +291,7 @@ static const struct {
     {&adl_op_global_avgmaxpool, adl_onnx_write_avgmaxpool},
     {&adl_op_channelpool, adl_onnx_write_channelpool},
     {&adl_op_gate, adl_onnx_write_gate},
+    {&adl_op_map_union, write_map_union},
 };
 
 int adl_onnx_write_node(struct adl_onnx_writer *w, const struct adl_node *node,

@@ -1,6 +1,7 @@
-/* Measures the time of a training step. A network with layers or branches of a method is measured
- * with the method on and off in alternate steps, so that a change of the machine's speed affects
- * both; the difference of the medians is the cost of the method. */
+/* Measures the time of a training step. A network with layers, branches or rounds of a method is
+ * measured with the method on and off in alternate steps, so that a change of the machine's speed
+ * affects both; the difference of the medians is the cost of the method. Of several rounds the last
+ * is measured, which costs most. */
 
 #include "server/commands/bench_train.h"
 
@@ -56,6 +57,12 @@ static double median(double *values, size_t count)
     return count % 2 ? values[count / 2] : (values[count / 2 - 1] + values[count / 2]) / 2;
 }
 
+/* Returns the network that is trained: of several whose rounds cost more and more, the last. */
+static int last_part(const struct adl_graph *graph)
+{
+    return ADL_MAX(adl_graph_part_count(graph), 1);
+}
+
 static int prepare(struct measurement *m, struct adl_error *err)
 {
     const struct adl_bench_train *b = m->bench;
@@ -64,12 +71,13 @@ static int prepare(struct measurement *m, struct adl_error *err)
     struct adl_rng rng;
 
     m->pool = adl_pool_create(b->threads, err);
-    m->tape = m->pool ? adl_tape_create(model->graph, b->size, b->size, b->batch, ADL_TAPE_SHARED,
-                                        m->pool, err)
+    m->tape = m->pool ? adl_tape_create_part(model->graph, last_part(model->graph), b->size,
+                                             b->size, b->batch, ADL_TAPE_SHARED, m->pool, err)
                       : NULL;
     m->optimizer = m->tape ? adl_optimizer_create(model->graph, model->params, err) : NULL;
     if (!m->optimizer)
         return -1;
+    adl_optimizer_set_part(m->optimizer, adl_graph_part_count(model->graph));
     m->labels = adl_calloc((size_t)b->batch, sizeof *m->labels);
     for (int part = 0; part < PARTS; part++) {
         m->with.ms[part] = adl_malloc(steps, sizeof(double));
@@ -151,7 +159,7 @@ static void measure(struct measurement *m)
 
 /* Sets *flops to the FLOPs per image: those of the forward pass, and twice as many in the
  * backward pass (gradients of the input and of the weights), once as many for copies of nodes,
- * whose weights have no gradient. */
+ * whose weights have no gradient, and none for networks that are not trained. */
 static int training_flops(const struct adl_bench_train *b, double *flops, struct adl_error *err)
 {
     const struct adl_graph *graph = b->model->graph;
@@ -161,7 +169,10 @@ static int training_flops(const struct adl_bench_train *b, double *flops, struct
     int result = adl_graph_infer(graph, b->size, b->size, shapes, err);
     for (int i = 0; result == 0 && i < adl_graph_node_count(graph); i++) {
         const struct adl_node *node = adl_graph_node(graph, i);
-        *flops += 2 * (node->copy ? 2 : 3) * (double)adl_node_macs(node, shapes);
+        int passes = node->copy ? 2 : 3;
+        if (adl_graph_part_count(graph))
+            passes = node->part == last_part(graph) ? 3 : node->part > 0;
+        *flops += 2 * passes * (double)adl_node_macs(node, shapes);
     }
     adl_free(shapes);
     return result;
@@ -221,8 +232,9 @@ static int print(struct measurement *m, struct adl_error *err)
            rss);
     if (m->without.count)
         printf("%s adds %+.2f %% time, measured in alternate steps\n",
-               adl_arch_branches(&b->model->arch)
-                   ? "what the method runs in training alone"
+               adl_arch_branches(&b->model->arch) ? "what the method runs in training alone"
+               : adl_arch_rounds(&b->model->arch)
+                   ? "the last round of the method"
                    : adl_method_set_text(adl_method_set_network(b->model->arch.methods)).text,
                100 * added);
     return 0;

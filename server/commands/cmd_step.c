@@ -145,7 +145,7 @@ static int train(struct run *r, struct adl_error *err)
 
     mode.labels = r->labels;
     for (int i = 0; i < adl_graph_param_count(graph); i++)
-        if (r->model->arch.backbone->is_head(adl_graph_param(graph, i)->name))
+        if (adl_arch_is_head(&r->model->arch, adl_graph_param(graph, i)))
             adl_optimizer_set_head(r->optimizer, i);
     struct adl_tensor *loss =
         adl_tensors_add(r->out, "loss", ADL_F32, 1, (size_t[]){(size_t)s->steps}, err);

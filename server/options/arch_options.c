@@ -51,6 +51,10 @@ int adl_arch_settings_get(const struct adl_arch_settings *settings, struct adl_a
                         "--adl-positions needs --method adl, or another with layers");
     if (adl_method_set_check(adl_arch_settings_methods(s), err) < 0)
         return -1;
+    if (s->rounds && s->methods >= 0 && !adl_method_set_rounds(adl_arch_settings_methods(s)))
+        return adl_fail(err, ADL_ERR_ARG,
+                        "--rounds needs a method that trains several networks, such as "
+                        "--method ae");
     *given = s->arch >= 0;
     if (!*given) {
         if (!option)
@@ -72,6 +76,8 @@ int adl_arch_settings_get(const struct adl_arch_settings *settings, struct adl_a
     adl_arch_init(arch, backbone);
     arch->large_feature_map = s->large_feature_map;
     arch->methods = adl_arch_settings_methods(s);
+    if (s->rounds)
+        arch->rounds = s->rounds;
     if (s->num_classes)
         arch->num_classes = s->num_classes;
     if (s->bn_eps > 0)

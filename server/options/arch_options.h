@@ -19,6 +19,7 @@ struct adl_arch_settings {
     double bn_eps;             /* 0: the default of the backbone */
     int num_classes;           /* 0: not given */
     int methods;               /* bit i: adl_methods[i]; -1: not given */
+    int rounds;                /* 0: not given */
     const char *adl_positions; /* NULL: not given */
 };
 
@@ -40,6 +41,9 @@ const char *adl_arch_method_choice(int index);
     {"method", ADL_CHOICES(s, field.methods), .choice_at = adl_arch_method_choice, .metavar = "METHOD,...",  \
      .default_note = "cam, or as in the file",                                               \
      .help = "training method, or several that combine; adl shifts the indices in parameter names, bas is not for inception_v3"},                    \
+    {"rounds", ADL_INT(s, field.rounds), .min = 2, .max = ADL_MAX_PARTS, .metavar = "N",         \
+     .default_note = "3, or as in the file",                                                    \
+     .help = "networks of a method that trains several one after the other, such as ae"},       \
     {"adl-positions", ADL_STRING(s, field.adl_positions), .metavar = "LAYER,...",              \
      .default_note = "the reference's",                                                        \
      .help = "layers after which ADL, or another method with layers, is inserted, such as blocks.5 of mobilenet_v1, layer3.0 of " \

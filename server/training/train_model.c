@@ -55,6 +55,8 @@ static void complete_arch(struct adl_arch *arch, const struct adl_arch_settings 
         arch->methods = from->methods;
         arch->adl_places = from->adl_places;
     }
+    if (!s->rounds)
+        arch->rounds = from->rounds;
 }
 
 /* Fails if a label is probably wrong. Without class names and without --num-classes, the largest
@@ -117,9 +119,9 @@ static float *weights_of(const struct adl_model *model, int param)
  * class. */
 static bool is_classifier(const struct adl_arch *arch, const struct adl_param *param)
 {
-    return (arch->backbone->is_head(param->name) && param->rank > 0 &&
+    return (adl_arch_is_head(arch, param) && param->rank > 0 &&
             param->shape[0] == (size_t)arch->num_classes) ||
-           adl_arch_is_branch(param->name);
+           adl_arch_is_branch(param->name + param->prefix);
 }
 
 /* Fails if the file has less than half of the network's parameters, because training would then
@@ -241,7 +243,7 @@ static int keep_rule(struct adl_train_run *run, const struct adl_tensors *weight
 
     model->map = from->map;
     model->map.class_thresholds = NULL; /* of other classes, or of other weights */
-    if (!run->fine_tunes || adl_arch_branches(&model->arch) != adl_arch_branches(&from->arch))
+    if (!run->fine_tunes || !adl_method_set_alike(model->arch.methods, from->arch.methods))
         return 0;
     if (run->state) {
         if (head_of_state(run, err) < 0)

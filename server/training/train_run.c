@@ -226,16 +226,12 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
     run->pool = adl_pool_create(s->threads ? s->threads : adl_pool_default_threads(), err);
     if (!run->pool || make_cache(run, err) < 0 || make_loader(run, err) < 0)
         return -1;
-    run->tape = adl_tape_create(run->model->graph, s->crop_size, s->crop_size, s->batch_size,
-                                ADL_TAPE_SHARED, run->pool, err);
-    if (!run->tape)
-        return -1;
     run->optimizer =
         adl_optimizer_create(run->model->graph, (const float *const *)run->model->params, err);
     if (!run->optimizer)
         return -1;
     for (int i = 0; i < adl_graph_param_count(run->model->graph); i++)
-        if (run->model->arch.backbone->is_head(adl_graph_param(run->model->graph, i)->name))
+        if (adl_arch_is_head(&run->model->arch, adl_graph_param(run->model->graph, i)))
             adl_optimizer_set_head(run->optimizer, i);
     run->partners = adl_calloc((size_t)s->batch_size, sizeof *run->partners);
     if (!run->partners)
@@ -252,6 +248,8 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
     run->best_loss = NAN;
     run->saved_ns = adl_clock_ns();
     if (s->resume && adl_train_load_state(run, err) < 0)
+        return -1;
+    if (adl_train_enter_round(run, err) < 0)
         return -1;
     return adl_train_save_record(run, err);
 }
@@ -286,6 +284,7 @@ static bool between_steps(const struct adl_train_run *run)
 
 static int save_position(struct adl_train_run *run, struct adl_error *err)
 {
+    adl_train_follow(run);
     if (adl_train_save_model(run, ADL_RUN_LAST, err) < 0 || adl_train_save_state(run, err) < 0)
         return -1;
     run->saved_ns = adl_clock_ns();
@@ -497,6 +496,7 @@ static int finish_epoch(struct adl_train_run *run, const struct adl_train_pace *
         return -1;
     if (refreshed > 0)
         return save_position(run, err) < 0 ? -1 : 1;
+    adl_train_follow(run);
     int result = run->val ? evaluate_or_save(run, &report, &loss, err) : 0;
     if (result != 0)
         return result;
@@ -547,13 +547,14 @@ out:
 static int run_epoch(struct adl_train_run *run, struct adl_error *err)
 {
     size_t batches = adl_loader_batches(run->loader), before = run->sums.images;
+    if (adl_train_enter_round(run, err) < 0)
+        return -1;
     uint64_t start = adl_clock_ns();
     int result = train_epoch(run, err);
     if (result != 0)
         return result;
-    struct adl_train_pace pace = {
-        .lr = adl_schedule_lr(&run->schedule, run->epoch, batches - 1, batches),
-        .seconds = adl_clock_ms(start, adl_clock_ns()) / 1000};
+    struct adl_train_pace pace = {.lr = adl_train_rate(run, batches - 1),
+                                  .seconds = adl_clock_ms(start, adl_clock_ns()) / 1000};
     /* `seconds` does not include the images that another process trained before a resume. */
     if (pace.seconds > 0)
         pace.images_per_second = (double)(run->sums.images - before) / pace.seconds;

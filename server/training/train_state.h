@@ -44,6 +44,7 @@ struct adl_train_run {
     struct adl_train_mode mode;
     struct adl_sgd sgd;
     struct adl_schedule schedule;
+    int round;      /* from 1: the network that `tape` trains, of a method that trains several */
     json_t *config; /* every setting that affects the resulting bits */
     json_t *origin; /* how the weights of --init were trained, if their file says so; or NULL */
     int lock;       /* of the run's directory, see run_lock.h */

@@ -26,7 +26,7 @@ static bool trains_on_other_maps(const struct adl_train_run *run)
 {
     struct adl_method_set methods = run->model->arch.methods;
     return (run->mode.method_layers && adl_method_set_has_layers(methods)) ||
-           adl_method_set_changes_images(methods);
+           adl_method_set_changes_images(methods) || run->round > 1;
 }
 
 /* Returns how many batches are used. The last one of an epoch is left out unless it is the only

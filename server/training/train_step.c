@@ -10,6 +10,49 @@
 #include "base/size.h"
 #include "methods/methods.h"
 
+struct adl_train_round adl_train_round_of(const struct adl_train_run *run, int epoch)
+{
+    int64_t epochs = ADL_MAX(run->settings->epochs, 1);
+    int64_t rounds = adl_arch_rounds(&run->model->arch) ? run->model->arch.rounds : 1;
+    int64_t round = ADL_MIN(rounds * epoch / epochs, rounds - 1);
+    int64_t first = (round * epochs + rounds - 1) / rounds;
+    int64_t next = ((round + 1) * epochs + rounds - 1) / rounds;
+    return (struct adl_train_round){(int)round + 1, (int)first, (int)(next - first)};
+}
+
+int adl_train_enter_round(struct adl_train_run *run, struct adl_error *err)
+{
+    const struct adl_train_settings *s = run->settings;
+    int round = adl_train_round_of(run, run->epoch).number;
+
+    if (run->tape && run->round == round)
+        return 0;
+    adl_tape_free(run->tape);
+    run->tape = adl_tape_create_part(run->model->graph, round, s->crop_size, s->crop_size,
+                                     s->batch_size, ADL_TAPE_SHARED, run->pool, err);
+    if (!run->tape)
+        return -1;
+    run->round = round;
+    if (adl_arch_rounds(&run->model->arch))
+        adl_optimizer_set_part(run->optimizer, round);
+    return 0;
+}
+
+void adl_train_follow(struct adl_train_run *run)
+{
+    if (adl_arch_rounds(&run->model->arch))
+        adl_optimizer_copy_part(run->optimizer, run->round);
+}
+
+double adl_train_rate(const struct adl_train_run *run, size_t batch)
+{
+    struct adl_train_round round = adl_train_round_of(run, run->epoch);
+    struct adl_schedule schedule = run->schedule;
+    schedule.epochs = round.epochs;
+    return adl_schedule_lr(&schedule, run->epoch - round.first, batch,
+                           adl_loader_batches(run->loader));
+}
+
 /* Writes the images of a batch to the network's input, as the methods change them, and the other
  * labels that the changed images have to `targets`. */
 static void write_input(struct adl_train_run *run, const struct adl_batch *batch,
@@ -37,7 +80,7 @@ double adl_train_batch(struct adl_train_run *run, const struct adl_batch *batch)
     float *const *params = adl_optimizer_params(run->optimizer);
     size_t size = (size_t)s->accumulate, group = batch->number / size, first = group * size;
     size_t members = ADL_MIN(size, batches - first);
-    double lr = adl_schedule_lr(&run->schedule, run->epoch, batch->number, batches);
+    double lr = adl_train_rate(run, batch->number);
 
     /* A group whose last batch had no readable image took no step and has left its gradients. */
     if (group != run->group)

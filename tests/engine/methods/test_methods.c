@@ -38,7 +38,8 @@ static void options_are_well_formed(void)
 static void the_first_is_plain(void)
 {
     const struct adl_method *plain = adl_methods[0];
-    CU_ASSERT(!plain->layer && !plain->mix && !plain->hide && !plain->branches && !plain->loss);
+    CU_ASSERT(!plain->layer && !plain->mix && !plain->hide && !plain->branches && !plain->loss &&
+              !plain->rounds);
     CU_ASSERT_EQUAL(adl_method_alone(plain).bits, 0);
 }
 
