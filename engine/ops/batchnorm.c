@@ -172,6 +172,14 @@ static void batchnorm_batch_statistics(const struct adl_train_call *call)
     }
 }
 
+/* Returns whether the node normalises by the running statistics and leaves them as they are. */
+static bool batchnorm_is_frozen(const struct adl_train_call *call)
+{
+    const struct adl_train_mode *mode = call->mode;
+    return mode->frozen_batchnorm ||
+           (mode->frozen_params && mode->frozen_params[call->node->params[2]]);
+}
+
 /* With frozen statistics: saves m and s of the running statistics, which stay unchanged. */
 static void batchnorm_running_statistics(const struct adl_train_call *call)
 {
@@ -238,7 +246,7 @@ static void batchnorm_recompute(const struct adl_train_call *call)
 
 static void batchnorm_train(const struct adl_train_call *call)
 {
-    if (call->mode->frozen_batchnorm)
+    if (batchnorm_is_frozen(call))
         batchnorm_running_statistics(call);
     else
         batchnorm_batch_statistics(call);
@@ -288,7 +296,7 @@ static void batchnorm_gradients(const struct adl_train_call *call)
             call->grad_params[0][c] += (float)dw;
         if (call->grad_params[1])
             call->grad_params[1][c] += (float)db;
-        if (call->mode->frozen_batchnorm)
+        if (batchnorm_is_frozen(call))
             db = dw = 0;
         kdy[c] = (float)scale;
         kx[c] = (float)(-scale * (double)inverse[c] * dw / n);

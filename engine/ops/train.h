@@ -30,7 +30,10 @@ union adl_method_value {
 
 /* How all ops of a step behave. */
 struct adl_train_mode {
-    bool frozen_batchnorm;    /* batch norm uses the running statistics and does not update them */
+    bool frozen_batchnorm; /* batch norm uses the running statistics and does not update them */
+    /* By parameter id: a batch norm whose running mean is true here is frozen in the same way, as
+     * are a layer's parameters that are not trained. Borrowed; NULL: none. */
+    const bool *frozen_params;
     double bn_momentum;       /* weight of this batch in the running statistics; PyTorch's 0.1 */
     bool bn_momentum_for_all; /* bn_momentum also for layers that have a momentum of their own */
     bool dropout;             /* false: dropout is the identity */

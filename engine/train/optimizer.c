@@ -16,7 +16,7 @@
 struct adl_optimizer {
     int count;          /* parameters, running statistics included */
     float **params;     /* the values of each parameter, by id, in `block` */
-    float **grads;      /* its gradient, in `block`; NULL for running statistics */
+    float **grads;      /* its gradient, in `block`; NULL for running statistics, and frozen */
     float **velocities; /* its velocity, in `block`; NULL for running statistics */
     size_t *sizes;      /* its floats */
     bool *in_head;      /* whether it learns at the head's rate */
@@ -132,6 +132,11 @@ void adl_optimizer_copy_part(struct adl_optimizer *optimizer, int part)
         memcpy(optimizer->params[i], optimizer->params[from],
                optimizer->sizes[i] * sizeof *optimizer->block);
     }
+}
+
+void adl_optimizer_freeze(struct adl_optimizer *optimizer, int param)
+{
+    optimizer->grads[param] = NULL;
 }
 
 /* Returns the gradients of all parameters as one array of `trainable` floats. */

@@ -35,6 +35,11 @@ void adl_optimizer_set_part(struct adl_optimizer *optimizer, int part);
  * number `part`. */
 void adl_optimizer_copy_part(struct adl_optimizer *optimizer, int part);
 
+/* Makes adl_optimizer_step leave a parameter as it is: without weight decay or momentum. Its
+ * gradient becomes NULL, so that a backward pass does not compute it and clipping does not count
+ * it, as in PyTorch with requires_grad False. */
+void adl_optimizer_freeze(struct adl_optimizer *optimizer, int param);
+
 /* Sets all gradients to 0, since a backward pass adds to them. */
 void adl_optimizer_zero_grads(struct adl_optimizer *optimizer);
 

@@ -125,6 +125,10 @@ static const struct adl_option table[] = {
     {"clip-norm", ADL_DOUBLE(struct adl_train_settings, clip_norm), .min = 0, .max = 1e6,
      .default_note = "0, with bas 10", .metavar = "NORM",
      .help = "maximum norm of the gradient; 0 for no limit"},
+    {"freeze", ADL_STRING(struct adl_train_settings, freeze), .metavar = "LAYER,...",
+     .help =
+         "layers that are not trained, by the beginning of their names up to a dot, as conv1 or "
+         "blocks.0; batch norms among them normalise by the statistics that they began with"},
     {"resize-size", ADL_INT(struct adl_train_settings, resize_size), .min = 8,
      .max = ADL_LIMIT_INPUT_SIDE, .value = "256", .metavar = "PX",
      .help = "side of the square that images are resized to"},

@@ -30,6 +30,7 @@
 #include "base/rng.h"
 #include "base/size.h"
 #include "data/dataset_open.h"
+#include "io/json_text.h"
 #include "methods/methods.h"
 #include "server/tasks/directory.h"
 #include "server/tasks/progress.h"
@@ -37,6 +38,7 @@
 #include "server/training/run_record.h"
 #include "server/training/train_data.h"
 #include "server/training/train_files.h"
+#include "server/training/train_freeze.h"
 #include "server/training/train_log.h"
 #include "server/training/train_model.h"
 #include "server/training/train_recipe.h"
@@ -136,6 +138,8 @@ static int make_config(struct adl_train_run *run, struct adl_error *err)
     if (!failed && s->batchnorm_batches != ADL_TRAIN_BATCHNORM_BATCHES)
         failed = json_object_set_new(run->config, "batchnorm_batches",
                                      json_integer(s->batchnorm_batches));
+    if (!failed && s->freeze)
+        failed = json_object_set_new(run->config, "freeze", adl_json_from_text(s->freeze));
     if (!failed && s->exif != ADL_EXIF_AUTO)
         failed =
             json_object_set_new(run->config, "exif", json_string(adl_dataset_exif_names[s->exif]));
@@ -219,7 +223,7 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
         return -1;
     if (!run->chosen.clip_given)
         run->chosen.clip_norm = adl_method_set_clip_norm(run->model->arch.methods);
-    if (make_config(run, err) < 0)
+    if (adl_train_find_frozen(run, err) < 0 || make_config(run, err) < 0)
         return -1;
     if (!s->resume && adl_train_open_dir(run, err) < 0)
         return -1;
@@ -233,10 +237,12 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
     for (int i = 0; i < adl_graph_param_count(run->model->graph); i++)
         if (adl_arch_is_head(&run->model->arch, adl_graph_param(run->model->graph, i)))
             adl_optimizer_set_head(run->optimizer, i);
+    adl_train_freeze(run);
     run->partners = adl_calloc((size_t)s->batch_size, sizeof *run->partners);
     if (!run->partners)
         return adl_fail_nomem(err, "a batch");
     run->mode = adl_method_mode(&s->method, run->model->arch.methods);
+    run->mode.frozen_params = run->frozen;
     run->sgd = adl_method_sgd(&s->method);
     run->schedule = (struct adl_schedule){(enum adl_schedule_kind)s->schedule,
                                           s->method.lr,
@@ -263,6 +269,7 @@ static void release(struct adl_train_run *run)
     json_decref(run->state);
     adl_str_release(&run->remarks);
     adl_evaluate_report_release(&run->evaluation);
+    adl_free(run->frozen);
     adl_free(run->partners);
     adl_optimizer_free(run->optimizer);
     adl_tape_free(run->tape);

@@ -40,6 +40,7 @@ struct adl_train_run {
     struct adl_loader *loader;
     struct adl_tape *tape;
     struct adl_optimizer *optimizer;
+    bool *frozen;     /* by parameter id: is not trained; NULL: all are */
     size_t *partners; /* of the images of a batch, for a method that mixes them */
     struct adl_train_mode mode;
     struct adl_sgd sgd;
