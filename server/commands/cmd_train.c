@@ -125,6 +125,9 @@ static const struct adl_option table[] = {
     {"clip-norm", ADL_DOUBLE(struct adl_train_settings, clip_norm), .min = 0, .max = 1e6,
      .default_note = "0, with bas 10", .metavar = "NORM",
      .help = "maximum norm of the gradient; 0 for no limit"},
+    {"early-stop", ADL_INT(struct adl_train_settings, early_stop), .min = 0, .max = 100000,
+     .value = "0", .metavar = "N",
+     .help = "end the run when N epochs in succession have not been the best one; 0: never"},
     {"freeze", ADL_STRING(struct adl_train_settings, freeze), .metavar = "LAYER,...",
      .help =
          "layers that are not trained, by the beginning of their names up to a dot, as conv1 or "

@@ -7,6 +7,7 @@
 #include "base/plural.h"
 #include "server/tasks/dataset_log.h"
 #include "server/tasks/progress.h"
+#include "server/training/train_early_stop.h"
 
 /* Erases the progress bar, if one is drawn, before a message. */
 static void clear_progress(struct adl_train_run *run)
@@ -99,7 +100,13 @@ void adl_train_log_end(const struct adl_train_run *run)
 {
     struct adl_frame_cache_stats cache = adl_frame_cache_stats(run->cache);
     size_t broken = adl_loader_broken_count(run->loader);
-    if (run->epoch < run->settings->epochs)
+    if (adl_train_stops_early(run))
+        fprintf(stderr,
+                "ended early, %d epoch%s after the best one; %s/best.safetensors is from "
+                "epoch %d\n",
+                run->epoch - run->best_epoch, ADL_S(run->epoch - run->best_epoch),
+                run->settings->out, run->best_epoch);
+    else if (run->epoch < run->settings->epochs)
         fprintf(stderr, "stopped in epoch %d; the same command with --resume continues\n",
                 run->epoch + 1);
     else if (!run->best_epoch)

@@ -37,6 +37,7 @@
 #include "server/training/run_lock.h"
 #include "server/training/run_record.h"
 #include "server/training/train_data.h"
+#include "server/training/train_early_stop.h"
 #include "server/training/train_files.h"
 #include "server/training/train_freeze.h"
 #include "server/training/train_log.h"
@@ -579,7 +580,8 @@ int adl_train_run(const struct adl_train_settings *settings, const char *command
     if (result == 0)
         adl_train_log_start(&run);
     bool stopped = false;
-    while (result == 0 && !stopped && run.epoch < run.settings->epochs) {
+    while (result == 0 && !stopped && run.epoch < run.settings->epochs &&
+           !adl_train_stops_early(&run)) {
         result = run_epoch(&run, err);
         stopped = result > 0 || *stop;
         if (result > 0)
