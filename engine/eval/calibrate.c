@@ -17,7 +17,8 @@
  * A class with some boxes of its own gets its own threshold, on the same soft curve: the mean over
  * its images and PRIOR images more that have the mean curve of all. So a class with few boxes stays
  * near the common threshold, and one with many follows its own. That is kept only if it does better
- * on other images than one threshold for all, by the cross-validation below.
+ * on other images than one threshold for all, by the cross-validation below and by more than the
+ * standard error of the difference, sqrt of the sum of squared differences over the images.
  *
  * A choice among thousands always looks better on the images that it was made on. Its accuracy on
  * other images is estimated by cross-validation: a choice is made in the same way on four fifths of
@@ -375,6 +376,27 @@ static double cross_validated_sum(const struct search *search, int *steps)
     return sum;
 }
 
+/* Returns by how many standard errors thresholds of classes do better than one for all on images
+ * that neither was chosen on. */
+static double classes_gain(const struct search *search, int *steps)
+{
+    double sum = 0, squares = 0;
+    for (int fold = 0; fold < ADL_CALIBRATE_FOLDS; fold++) {
+        const struct choice choice = choose(search, fold);
+        class_steps(search, choice, fold, steps);
+        for (size_t i = 0; i < search->samples->count; i++) {
+            const struct gain *gains = curve(search, choice.candidate, i);
+            int step = steps[search->samples->items[i].class_id];
+            if (counts(i, fold))
+                continue;
+            double difference = (double)gains[step].hard - (double)gains[choice.step].hard;
+            sum += difference;
+            squares += difference * difference;
+        }
+    }
+    return squares > 0 ? sum / sqrt(squares) : 0;
+}
+
 /* Measures the current rule, with the thresholds of its classes. */
 static double current_sum(const struct search *search, int *steps)
 {
@@ -393,7 +415,7 @@ static int conclude_classes(const struct search *search, struct choice choice, i
     size_t classes = search->samples->class_count;
     double own = percent(search, cross_validated_sum(search, steps));
 
-    if (own <= out->common)
+    if (classes_gain(search, steps) <= 1)
         return 0;
     out->class_thresholds = adl_malloc(classes, sizeof *out->class_thresholds);
     if (!out->class_thresholds)

@@ -270,7 +270,7 @@ static void put_image_sections(struct adl_str *page, const struct report *report
                       report->evaluation.images, report->data->count, ADL_S(report->data->count));
     adl_str_puts(page,
                  "</section>\n<section id=\"attention\"><h2>What layers that hide see</h2>\n");
-    if (report->model && !attention)
+    if (!has_attention(report) || (report->model && !attention))
         adl_html_note(page, "The network has no layers that hide parts of a map by its attention.");
     else
         put_images(page, report, &images, adl_report_attention);

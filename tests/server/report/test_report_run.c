@@ -286,6 +286,13 @@ static void missing_data_are_mentioned(void)
     check_section(page, "classes", "localized %", 0);
     adl_free(page);
 
+    /* Neither val nor such layers: no image is needed, and the model is not read. */
+    make_data("no-val-cam", false, false);
+    train_well("run", cam, false);
+    page = read_report("run");
+    check_section(page, "attention", "no layers that hide", 1);
+    adl_free(page);
+
     make_data("no-val", false, false);
     train_well("run", adl_method, false);
     page = read_report("run");
