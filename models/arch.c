@@ -102,7 +102,7 @@ int adl_arch_check(const struct adl_arch *arch, struct adl_error *err)
         !(adl_arch_has_fine_base(arch) ? arch->backbone->has_fine_base : arch->backbone->has_base))
         return adl_fail(err, ADL_ERR_ARG, "the method %s is not available for %s", branches->name,
                         arch->backbone->name);
-    if (adl_arch_has_fine_base(arch) && arch->large_feature_map)
+    if (branches && adl_arch_has_fine_base(arch) && arch->large_feature_map)
         return adl_fail(err, ADL_ERR_ARG,
                         "the method %s has maps of its own size; leave out the large feature map",
                         branches->name);

@@ -51,9 +51,9 @@ bool adl_dataset_id_valid(const char *path)
 
 int adl_dataset_keep_first(struct adl_dataset *dataset, size_t most, struct adl_error *err)
 {
-    size_t *counts = adl_calloc(dataset->class_count, sizeof *counts), kept = 0;
+    size_t *counts = adl_calloc(dataset->class_count + 1, sizeof *counts), kept = 0;
 
-    if (!counts && dataset->class_count)
+    if (!counts)
         return adl_fail_nomem(err, "the counts of the classes");
     for (size_t i = 0; i < dataset->count; i++)
         if (counts[dataset->images[i].class_id]++ < most)

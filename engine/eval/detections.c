@@ -148,7 +148,7 @@ static int add_boxes(struct adl_detector *d, int mode, struct adl_localization *
     return 0;
 }
 
-int adl_detector_add(struct adl_detector *d, const struct adl_map_rule *common, double *map,
+int adl_detector_add(struct adl_detector *detector, const struct adl_map_rule *common, double *map,
                      int height, int width, const struct adl_dataset *dataset, size_t index,
                      int image_w, int image_h, struct adl_error *err)
 {
@@ -157,8 +157,8 @@ int adl_detector_add(struct adl_detector *d, const struct adl_map_rule *common, 
     const struct adl_map_rule rule = adl_map_rule_of_class(common, (size_t)entry->class_id);
     struct scratch s;
 
-    if (take_scratch(d, entry->box_count, &s, err) < 0 ||
-        adl_localizer_load(&d->localizer, map, height, width, true, err) < 0)
+    if (take_scratch(detector, entry->box_count, &s, err) < 0 ||
+        adl_localizer_load(&detector->localizer, map, height, width, true, err) < 0)
         return -1;
     for (size_t i = 0; i < entry->box_count; i++) {
         struct adl_dataset_box box = dataset->boxes[entry->first_box + i];
@@ -166,10 +166,10 @@ int adl_detector_add(struct adl_detector *d, const struct adl_map_rule *common, 
     }
     for (int mode = 0; mode < ADL_BOX_MODES; mode++) {
         struct adl_localization place = {0};
-        int result = adl_localizer_cut(&d->localizer, &rule, &size, map, (enum adl_box_mode)mode,
-                                       image_w, image_h, &place, err);
+        int result = adl_localizer_cut(&detector->localizer, &rule, &size, map,
+                                       (enum adl_box_mode)mode, image_w, image_h, &place, err);
         if (result == 0)
-            result = add_boxes(d, mode, &place, &s, entry, index, err);
+            result = add_boxes(detector, mode, &place, &s, entry, index, err);
         adl_localization_release(&place);
         if (result < 0)
             return -1;

@@ -57,7 +57,7 @@ void adl_detector_release(struct adl_detector *detector);
 /* Cuts a map of image `index` of the data set, made by adl_map_make_unclipped() or clipped already;
  * afterwards it is clipped. The image has image_w x image_h pixels; boxes are compared in these,
  * as a user gets them. Fails with ADL_ERR_ARG for a NaN in the map, and with ADL_ERR_NOMEM. */
-int adl_detector_add(struct adl_detector *detector, const struct adl_map_rule *rule, double *map,
+int adl_detector_add(struct adl_detector *detector, const struct adl_map_rule *common, double *map,
                      int height, int width, const struct adl_dataset *dataset, size_t index,
                      int image_w, int image_h, struct adl_error *err) ADL_MUST_CHECK;
 

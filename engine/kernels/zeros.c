@@ -39,13 +39,12 @@ static bool zeros_possible(const struct adl_winograd_input *tile, int r, int s)
 
 uint64_t adl_zeros_outputs(const struct adl_winograd_input *tile, int r, int s)
 {
-    unsigned zero[ADL_WINOGRAD_MAX_SIDE]; /* bit j of row i: pixel (i, j) is zero */
+    unsigned zero[ADL_WINOGRAD_MAX_SIDE] = {0}; /* bit j of row i: pixel (i, j) is zero */
     uint64_t outputs = 0;
 
     if (!zeros_possible(tile, r, s))
         return 0;
     for (int i = 0; i < tile->rows; i++) {
-        zero[i] = 0;
         for (int j = 0; j < tile->columns; j++)
             zero[i] |= (unsigned)zeros_pixel(tile, i, j) << j;
     }

@@ -171,8 +171,8 @@ static int ae_erased(struct adl_graph *graph, const struct adl_graph_part *befor
 
 static void ae_rounds(struct adl_graph *graph, const struct adl_method_rounds *rounds)
 {
-    struct adl_graph_part parts[ADL_MAX_PARTS];
-    int maps[ADL_MAX_PARTS];
+    struct adl_graph_part parts[ADL_MAX_PARTS] = {0};
+    int maps[ADL_MAX_PARTS] = {0};
 
     for (int i = 0; i < rounds->count; i++) {
         adl_graph_begin_part(graph, i + 1, i ? adl_graph_name(graph, "round%d", i + 1) : "");

@@ -166,7 +166,7 @@ static int select_keep_classifier(struct adl_plan *plan, const struct plan_step 
  * first use. */
 static int select_pack_all(struct adl_plan *plan, struct adl_error *err)
 {
-    struct packing *list = adl_malloc((size_t)plan->step_count, sizeof *list);
+    struct packing *list = adl_calloc((size_t)plan->step_count, sizeof *list);
     size_t count = 0, offset = 0;
     int result = -1;
 
@@ -182,10 +182,10 @@ static int select_pack_all(struct adl_plan *plan, struct adl_error *err)
         step->packed = plan->packed + begin;
         if (step->node->params[0] == adl_graph_classifier(plan->graph))
             ADL_TRY(select_keep_classifier(plan, step, err));
-        list[count++] =
-            (struct packing){.step = step,
-                             .to = plan->packed + begin,
-                             .count = adl_graph_param(plan->graph, step->node->params[0])->count};
+        list[count].step = step;
+        list[count].to = plan->packed + begin;
+        list[count].count = adl_graph_param(plan->graph, step->node->params[0])->count;
+        count++;
     }
     for (size_t i = 0; i < count; i++)
         for (size_t j = 0; j < i; j++)

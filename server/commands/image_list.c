@@ -156,7 +156,7 @@ static bool is_below(const char *path, const char *directory)
 static void widen_root(struct adl_image_list *list, const char *directory)
 {
     if (!list->root[0])
-        strcpy(list->root, directory);
+        memcpy(list->root, directory, strlen(directory) + 1);
     while (!is_below(directory, list->root)) {
         char *slash = strrchr(list->root, '/');
         slash[slash == list->root] = '\0';

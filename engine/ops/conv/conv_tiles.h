@@ -40,11 +40,11 @@ struct adl_tile {
 struct adl_tile adl_tile_at(const struct adl_tiles *tiles, size_t index);
 
 /* The transform of a tile of the input x (N x H x W x C): the C values at position i
- * go to v + i * step, which is 64-byte aligned. `zeros`: ldx zeros, for the padding.
+ * go to `to` + i * step, which is 64-byte aligned. `zeros`: ldx zeros, for the padding.
  * *zero_outputs (may be NULL): the outputs that see zeros only (kernels/zeros.h). */
 void adl_tile_input(const struct adl_tiles *tiles, const struct adl_conv *conv,
                     const struct adl_kernels *kernels, struct adl_tile tile, const float *x,
-                    const float *zeros, float *v, size_t step, uint64_t *zero_outputs);
+                    const float *zeros, float *to, size_t step, uint64_t *zero_outputs);
 
 /* Sets `pixels` to the addresses of the output pixels of a tile in y (N x P x Q x K), row by
  * row; `zeros` for those beyond the map. */

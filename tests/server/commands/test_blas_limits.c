@@ -25,8 +25,6 @@
 /* How long the threads of a running command are watched once OpenBLAS is loaded. */
 #define WATCH_MS 700.0
 
-extern char **environ;
-
 /* Starts a command line of the shell, in which $P is the program; stdout is dropped, stderr
  * goes to a file. The variables that would hold OpenBLAS to one thread are not set. */
 static pid_t start(const char *before, const char *command)
@@ -90,8 +88,7 @@ static void ends_where_memory_is_short(void)
         "localize --threads 2 --model models/default.safetensors web/examples/umbrella.jpg",
         "train --arch mobilenet_v1 --data /nonexistent --out /nonexistent/run",
         "bench --arch mobilenet_v1 --width 0.25 --threads 2 --size 64 --seconds 0.05",
-        "bench --arch mobilenet_v1 --width 0.25 --threads 2 --size 64 --seconds 0.05 --train "
-        "--batch 2",
+        "bench --arch mobilenet_v1 --width 0.25 --threads 2 --size 64 --seconds 0.05 --train",
     };
     static const char *const paths[] = {"", "ADL_CPU=generic; export ADL_CPU;"};
     static const int kib[] = {30000, 60000, 100000, 150000, 200000, 250000, 300000, 400000};
