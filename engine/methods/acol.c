@@ -16,6 +16,7 @@
  * maps of all other classes come from the same pass, so of these b is not what it would be if they
  * were asked for. */
 
+#include "methods/branches.h"
 #include "methods/method.h"
 #include "ops/ops.h"
 #include "train/loss.h"
@@ -26,36 +27,12 @@ enum { THRESHOLD };
 /* The taps of the graph. */
 enum { TAP_SECOND };
 
-static int acol_conv(struct adl_graph *graph, const struct adl_method_base *base, int x,
-                     const char *name, int k, int side)
-{
-    struct adl_conv_attr attr = {.k = k,
-                                 .r = side,
-                                 .s = side,
-                                 .stride = 1,
-                                 .pad_top = side / 2,
-                                 .pad_left = side / 2,
-                                 .pad_bottom = side / 2,
-                                 .pad_right = side / 2,
-                                 .groups = 1,
-                                 .bias = true};
-    int output = adl_conv(graph, x, name, attr);
-    if (output >= 0 && base->xavier)
-        adl_graph_set_xavier(graph,
-                             adl_graph_find_param(graph, adl_graph_name(graph, "%s.weight", name)));
-    return output;
-}
-
 /* Appends one of the two classifiers. Names are those of the reference implementation. */
 static int acol_classifier(struct adl_graph *graph, const struct adl_method_base *base, int x,
                            const char *name)
 {
-    for (int i = 0; i < 4; i += 2) {
-        const char *conv = adl_graph_name(graph, "%s.%d", name, i);
-        x = acol_conv(graph, base, x, conv, base->head_channels, 3);
-        x = adl_relu(graph, x, adl_graph_name(graph, "%s.%d", name, i + 1));
-    }
-    return acol_conv(graph, base, x, adl_graph_name(graph, "%s.4", name), base->num_classes, 1);
+    return adl_branch_classifier(graph, x, name, base->head_channels, base->num_classes,
+                                 base->xavier);
 }
 
 static void acol_branches(struct adl_graph *graph, const struct adl_method_base *base)

@@ -31,6 +31,7 @@
 #include <string.h>
 
 #include "base/size.h"
+#include "methods/branches.h"
 #include "methods/method.h"
 #include "ops/identity.h"
 #include "ops/ops.h"
@@ -258,35 +259,12 @@ static int bas_add(struct adl_graph *graph, const char *name, const struct adl_o
     return adl_graph_add(graph, name, def, NULL, 0, inputs, count, NULL, 0);
 }
 
-/* Appends a convolution with a bias that keeps the sides of the map. */
-static int bas_conv(struct adl_graph *graph, int input, const char *name, int k, int side)
-{
-    struct adl_conv_attr attr = {.k = k,
-                                 .r = side,
-                                 .s = side,
-                                 .stride = 1,
-                                 .pad_top = side / 2,
-                                 .pad_left = side / 2,
-                                 .pad_bottom = side / 2,
-                                 .pad_right = side / 2,
-                                 .groups = 1,
-                                 .bias = true};
-    int output = adl_conv(graph, input, name, attr);
-    if (output >= 0)
-        adl_graph_set_xavier(graph,
-                             adl_graph_find_param(graph, adl_graph_name(graph, "%s.weight", name)));
-    return output;
-}
-
 /* Appends everything from F to the class map A. Names are those of the authors' code. */
 static int bas_class_map(struct adl_graph *graph, const struct adl_method_base *base, int input)
 {
     int x = base->upper(graph, base->context, input);
-    x = bas_conv(graph, x, "classifier_cls.0", base->head_channels, 3);
-    x = adl_relu(graph, x, "classifier_cls.1");
-    x = bas_conv(graph, x, "classifier_cls.2", base->head_channels, 3);
-    x = adl_relu(graph, x, "classifier_cls.3");
-    return bas_conv(graph, x, "classifier_cls.4", base->num_classes, 1);
+    return adl_branch_classifier(graph, x, "classifier_cls", base->head_channels, base->num_classes,
+                                 true);
 }
 
 static void bas_branches(struct adl_graph *graph, const struct adl_method_base *base)
@@ -294,7 +272,7 @@ static void bas_branches(struct adl_graph *graph, const struct adl_method_base *
     int features = base->features;
     int class_map = bas_class_map(graph, base, features);
     int logits = adl_global_avgpool(graph, class_map, "avgpool");
-    int maps = bas_conv(graph, features, "classifier_loc.0", base->num_classes, 3);
+    int maps = adl_branch_conv(graph, features, "classifier_loc.0", base->num_classes, 3, true);
     maps = adl_sigmoid(graph, maps, "classifier_loc.1");
     adl_graph_set_output(graph, ADL_OUTPUT_LOGITS, logits);
     adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, features);

@@ -5,10 +5,11 @@
  *
  * With F the network's last map and E1, E2 two maps below it ("early" and "late"),
  *
- *     A = conv1x1(F)                                     class maps; logits = mean over positions
- *     B1 = T(relu(conv3x3(E1))), B2 = T(relu(conv3x3(E2)))   T: conv3x3, ReLU, conv1x1; one for
- * both C = conv1x1(relu(conv3x3(F))) loss = CE(logits, y) + L(B2, A[y]) + L(B1, S(B2)) + L(C,
- * (S(B1) + S(B2)) / 2)
+ *     A = conv1x1(F)                     class maps; logits = their means over the positions
+ *     B1 = T(relu(conv3x3(E1)))          T = conv1x1(relu(conv3x3)), the same for both
+ *     B2 = T(relu(conv3x3(E2)))
+ *     C = conv1x1(relu(conv3x3(F)))
+ *     loss = CE(logits, y) + L(B2, A[y]) + L(B1, S(B2)) + L(C, (S(B1) + S(B2)) / 2)
  *
  * where L(map, attention) is the mean binary cross-entropy of the map and a mask cut from the
  * attention, over the pixels of the batch that the mask does not ignore (ops/guidance.c). If it
@@ -16,6 +17,7 @@
  *
  * Only A is run at inference, and its channels are the class maps. */
 
+#include "methods/branches.h"
 #include "methods/method.h"
 #include "ops/ops.h"
 #include "train/loss.h"
@@ -26,31 +28,11 @@ enum { TAP_GUIDANCE };
 /* The terms of the guidance, each a sum and a count. */
 enum { TERMS = 3 };
 
-static int spg_conv(struct adl_graph *graph, const struct adl_method_base *base, int x,
-                    const char *name, int k, int side)
-{
-    struct adl_conv_attr attr = {.k = k,
-                                 .r = side,
-                                 .s = side,
-                                 .stride = 1,
-                                 .pad_top = side / 2,
-                                 .pad_left = side / 2,
-                                 .pad_bottom = side / 2,
-                                 .pad_right = side / 2,
-                                 .groups = 1,
-                                 .bias = true};
-    int output = adl_conv(graph, x, name, attr);
-    if (output >= 0 && base->xavier)
-        adl_graph_set_xavier(graph,
-                             adl_graph_find_param(graph, adl_graph_name(graph, "%s.weight", name)));
-    return output;
-}
-
 /* Appends NAME.0, a 3x3 convolution, and its ReLU. */
 static int spg_layer(struct adl_graph *graph, const struct adl_method_base *base, int x,
                      const char *name, int k)
 {
-    x = spg_conv(graph, base, x, adl_graph_name(graph, "%s.0", name), k, 3);
+    x = adl_branch_conv(graph, x, adl_graph_name(graph, "%s.0", name), k, 3, base->xavier);
     return adl_relu(graph, x, adl_graph_name(graph, "%s.1", name));
 }
 
@@ -59,12 +41,13 @@ static int spg_map(struct adl_graph *graph, const struct adl_method_base *base, 
                    const char *name, int k)
 {
     x = spg_layer(graph, base, x, name, k);
-    return spg_conv(graph, base, x, adl_graph_name(graph, "%s.2", name), 1, 1);
+    return adl_branch_conv(graph, x, adl_graph_name(graph, "%s.2", name), 1, 1, base->xavier);
 }
 
 static void spg_branches(struct adl_graph *graph, const struct adl_method_base *base)
 {
-    int maps = spg_conv(graph, base, base->features, base->classifier, base->num_classes, 1);
+    int maps = adl_branch_conv(graph, base->features, base->classifier, base->num_classes, 1,
+                               base->xavier);
     int logits = adl_global_avgpool(graph, maps, "avgpool");
     adl_graph_set_output(graph, ADL_OUTPUT_LOGITS, logits);
     adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, base->features);
