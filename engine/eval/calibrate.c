@@ -362,39 +362,32 @@ static double sum_at(const struct search *search, struct choice choice, const in
     return sum;
 }
 
-/* Returns the sum, over all samples, of the gain of the choice made without the sample's fold;
- * `steps`, unless NULL, is room for the thresholds of classes, which are chosen too then. */
-static double cross_validated_sum(const struct search *search, int *steps)
+/* What choices made without a fold gain on it, summed over all folds. */
+struct held_out {
+    double common, own; /* with one threshold for all, and with those of classes */
+    double squares;     /* of the differences of the two */
+};
+
+/* `steps` is room for the thresholds of classes; NULL: these are not chosen. */
+static struct held_out cross_validate(const struct search *search, int *steps)
 {
-    double sum = 0;
+    struct held_out sums = {0};
     for (int fold = 0; fold < ADL_CALIBRATE_FOLDS; fold++) {
         const struct choice choice = choose(search, fold);
         if (steps)
             class_steps(search, choice, fold, steps);
-        sum += sum_at(search, choice, steps, fold);
-    }
-    return sum;
-}
-
-/* Returns by how many standard errors thresholds of classes do better than one for all on images
- * that neither was chosen on. */
-static double classes_gain(const struct search *search, int *steps)
-{
-    double sum = 0, squares = 0;
-    for (int fold = 0; fold < ADL_CALIBRATE_FOLDS; fold++) {
-        const struct choice choice = choose(search, fold);
-        class_steps(search, choice, fold, steps);
         for (size_t i = 0; i < search->samples->count; i++) {
             const struct gain *gains = curve(search, choice.candidate, i);
-            int step = steps[search->samples->items[i].class_id];
             if (counts(i, fold))
                 continue;
-            double difference = (double)gains[step].hard - (double)gains[choice.step].hard;
-            sum += difference;
-            squares += difference * difference;
+            double common = gains[choice.step].hard;
+            double own = steps ? gains[steps[search->samples->items[i].class_id]].hard : common;
+            sums.common += common;
+            sums.own += own;
+            sums.squares += (own - common) * (own - common);
         }
     }
-    return squares > 0 ? sum / sqrt(squares) : 0;
+    return sums;
 }
 
 /* Measures the current rule, with the thresholds of its classes. */
@@ -408,14 +401,15 @@ static double current_sum(const struct search *search, int *steps)
     return sum_at(search, (struct choice){search->candidate_count - 1, 0}, steps, -1);
 }
 
-/* Chooses thresholds of single classes and keeps them if they do better on other images. */
-static int conclude_classes(const struct search *search, struct choice choice, int *steps,
-                            struct adl_calibration *out, struct adl_error *err)
+/* Chooses thresholds of single classes and keeps them if they do better on other images, by more
+ * than a standard error. */
+static int conclude_classes(const struct search *search, struct choice choice,
+                            const struct held_out *sums, int *steps, struct adl_calibration *out,
+                            struct adl_error *err)
 {
     size_t classes = search->samples->class_count;
-    double own = percent(search, cross_validated_sum(search, steps));
 
-    if (classes_gain(search, steps) <= 1)
+    if (sums->own - sums->common <= sqrt(sums->squares))
         return 0;
     out->class_thresholds = adl_malloc(classes, sizeof *out->class_thresholds);
     if (!out->class_thresholds)
@@ -429,7 +423,7 @@ static int conclude_classes(const struct search *search, struct choice choice, i
             steps[c] = choice.step;
     }
     out->rule.class_thresholds = out->class_thresholds;
-    out->cross_validated = own;
+    out->cross_validated = percent(search, sums->own);
     out->fitted = percent(search, sum_at(search, choice, steps, -1));
     return 0;
 }
@@ -449,9 +443,10 @@ static int conclude(const struct search *search, struct adl_calibration *out, st
     out->rule.threshold = (double)choice.step / STEPS;
     out->fitted = percent(search, sum_at(search, choice, NULL, -1));
     out->before = percent(search, current_sum(search, steps));
-    out->common = out->cross_validated = percent(search, cross_validated_sum(search, NULL));
+    const struct held_out sums = cross_validate(search, search->options->per_class ? steps : NULL);
+    out->common = out->cross_validated = percent(search, sums.common);
     if (search->options->per_class)
-        result = conclude_classes(search, choice, steps, out, err);
+        result = conclude_classes(search, choice, &sums, steps, out, err);
     adl_free(steps);
     double fraction = out->cross_validated / 100;
     out->standard_error = 100 * sqrt(fraction * (1 - fraction) / (double)s->count);

@@ -175,6 +175,14 @@ bool adl_method_set_follows_progress(struct adl_method_set set)
     return false;
 }
 
+const struct adl_method *adl_method_set_attention(struct adl_method_set set)
+{
+    EACH(method, set)
+    if (method->attention)
+        return method;
+    return NULL;
+}
+
 const struct adl_method *adl_method_set_branches(struct adl_method_set set)
 {
     EACH(method, set)

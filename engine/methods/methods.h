@@ -55,6 +55,8 @@ bool adl_method_set_changes_images(struct adl_method_set set);
 double adl_method_set_clip_norm(struct adl_method_set set);
 /* Returns whether what a method of the set does depends on how far the run has come. */
 bool adl_method_set_follows_progress(struct adl_method_set set);
+/* Returns the first method of the set whose layers save an attention; NULL if there is none. */
+const struct adl_method *adl_method_set_attention(struct adl_method_set set);
 /* Returns the method of the set that builds branches; NULL if there is none. */
 const struct adl_method *adl_method_set_branches(struct adl_method_set set);
 /* Returns the set without that method. */

@@ -85,14 +85,10 @@ static bool has_attention(const struct report *report)
     const char *names = json_string_value(json_object_get(report->record.config, "method"));
     struct adl_method_set set = {0};
     struct adl_error unknown;
-    const struct adl_method *method = NULL;
 
     if (!names || adl_method_set_parse(names, &set, &unknown) < 0)
         return false;
-    while ((method = adl_method_next(set, method)))
-        if (method->attention)
-            return true;
-    return false;
+    return adl_method_set_attention(set) != NULL;
 }
 
 static bool is_stopped(void *context)

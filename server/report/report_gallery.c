@@ -402,11 +402,7 @@ out:
 /* Returns the method whose attention the report shows; NULL if there is none. */
 const struct adl_method *adl_report_attention_method(const struct adl_model *model)
 {
-    const struct adl_method *method = NULL;
-    while (model && (method = adl_method_next(model->arch.methods, method)))
-        if (method->attention)
-            return method;
-    return NULL;
+    return model ? adl_method_set_attention(model->arch.methods) : NULL;
 }
 
 static int put_maps(struct adl_str *page, const struct adl_report_images *p, struct adl_tape *tape,
