@@ -349,15 +349,14 @@ static double percent(const struct search *search, double sum)
     return 100 * sum / (most * (double)search->samples->count);
 }
 
-/* Returns the sum of the gains of the samples that are in fold `fold`, or in any if that is
- * negative, at the step of the choice or, unless NULL, at that of their class. */
-static double sum_at(const struct search *search, struct choice choice, const int *steps, int fold)
+/* Returns the sum of the gains of all samples, at the step of the choice or, unless NULL, at that
+ * of their class. */
+static double sum_at(const struct search *search, struct choice choice, const int *steps)
 {
     double sum = 0;
     for (size_t i = 0; i < search->samples->count; i++) {
         int step = steps ? steps[search->samples->items[i].class_id] : choice.step;
-        if (fold < 0 || !counts(i, fold))
-            sum += curve(search, choice.candidate, i)[step].hard;
+        sum += curve(search, choice.candidate, i)[step].hard;
     }
     return sum;
 }
@@ -398,7 +397,7 @@ static double current_sum(const struct search *search, int *steps)
         double threshold = adl_map_rule_of_class(current, c).threshold;
         steps[c] = ADL_MIN((int)lrint(threshold * STEPS), STEPS - 1);
     }
-    return sum_at(search, (struct choice){search->candidate_count - 1, 0}, steps, -1);
+    return sum_at(search, (struct choice){search->candidate_count - 1, 0}, steps);
 }
 
 /* Chooses thresholds of single classes and keeps them if they do better on other images, by more
@@ -424,7 +423,7 @@ static int conclude_classes(const struct search *search, struct choice choice,
     }
     out->rule.class_thresholds = out->class_thresholds;
     out->cross_validated = percent(search, sums->own);
-    out->fitted = percent(search, sum_at(search, choice, steps, -1));
+    out->fitted = percent(search, sum_at(search, choice, steps));
     return 0;
 }
 
@@ -441,7 +440,7 @@ static int conclude(const struct search *search, struct adl_calibration *out, st
     out->set = search->candidates[choice.candidate].set;
     out->foreground = search->candidates[choice.candidate].map == 2;
     out->rule.threshold = (double)choice.step / STEPS;
-    out->fitted = percent(search, sum_at(search, choice, NULL, -1));
+    out->fitted = percent(search, sum_at(search, choice, NULL));
     out->before = percent(search, current_sum(search, steps));
     const struct held_out sums = cross_validate(search, search->options->per_class ? steps : NULL);
     out->common = out->cross_validated = percent(search, sums.common);
