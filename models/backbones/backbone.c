@@ -94,6 +94,14 @@ int adl_arch_add_layers(struct adl_graph *graph, const struct adl_arch *arch, in
     return x;
 }
 
+void adl_arch_add_classifier(struct adl_graph *graph, const struct adl_arch *arch, int x)
+{
+    x = adl_global_avgpool(graph, x, "avgpool");
+    x = adl_linear(graph, x, "fc", arch->num_classes, true);
+    adl_graph_set_output(graph, ADL_OUTPUT_LOGITS, x);
+    adl_graph_set_classifier(graph, adl_graph_find_param(graph, "fc.weight"));
+}
+
 struct adl_conv_attr adl_backbone_conv(int k, int r, int s, int stride)
 {
     return (struct adl_conv_attr){.k = k,

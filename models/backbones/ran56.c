@@ -163,11 +163,7 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
     x = norm_relu(graph, x, "mpool2.0", "mpool2", arch->bn_eps);
     adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, x);
     x = layers_after(graph, arch, x, "mpool2");
-
-    x = adl_global_avgpool(graph, x, "avgpool");
-    x = adl_linear(graph, x, "fc", arch->num_classes, true);
-    adl_graph_set_output(graph, ADL_OUTPUT_LOGITS, x);
-    adl_graph_set_classifier(graph, adl_graph_find_param(graph, "fc.weight"));
+    adl_arch_add_classifier(graph, arch, x);
 }
 
 /* By analogy with layer4 and fc of resnet50. */

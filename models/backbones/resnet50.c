@@ -162,11 +162,7 @@ static void build_either(struct adl_graph *graph, const struct adl_arch *arch, b
         return;
     }
     adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, features);
-
-    x = adl_global_avgpool(graph, x, "avgpool");
-    x = adl_linear(graph, x, "fc", arch->num_classes, true);
-    adl_graph_set_output(graph, ADL_OUTPUT_LOGITS, x);
-    adl_graph_set_classifier(graph, adl_graph_find_param(graph, "fc.weight"));
+    adl_arch_add_classifier(graph, arch, x);
 }
 
 static void build(struct adl_graph *graph, const struct adl_arch *arch)

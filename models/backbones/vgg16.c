@@ -165,11 +165,7 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
     x = adl_conv(graph, x, "conv6", attr);
     x = adl_relu(graph, x, "relu");
     adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, x);
-
-    x = adl_global_avgpool(graph, x, "avgpool");
-    x = adl_linear(graph, x, "fc", arch->num_classes, true);
-    adl_graph_set_output(graph, ADL_OUTPUT_LOGITS, x);
-    adl_graph_set_classifier(graph, adl_graph_find_param(graph, "fc.weight"));
+    adl_arch_add_classifier(graph, arch, x);
 }
 
 /* Converts between n, the index of a convolution among the convolutions, and its number in
