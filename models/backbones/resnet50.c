@@ -230,44 +230,21 @@ const struct adl_backbone adl_backbone_resnet50 = {
     .is_head = is_head,
 };
 
-const struct adl_backbone adl_backbone_resnet50_se = {
-    .name = "resnet50_se",
-    .bn_eps = 1e-5,
-    .has_large_map = true,
-    .has_base = true,
-    .has_fine_base = true,
-    .adl_places = attention_places,
-    .adl_default = ATTENTION_DEFAULT,
-    .build = build_attention,
-    .renumber = renumber,
-    .is_head = is_head,
-    .is_attention = adl_attention_is_se,
-};
-
-const struct adl_backbone adl_backbone_resnet50_cbam = {
-    .name = "resnet50_cbam",
-    .bn_eps = 1e-5,
-    .has_large_map = true,
-    .has_base = true,
-    .has_fine_base = true,
-    .adl_places = attention_places,
-    .adl_default = ATTENTION_DEFAULT,
-    .build = build_attention,
-    .renumber = renumber,
-    .is_head = is_head,
-    .is_attention = adl_attention_is_cbam,
-};
-
-const struct adl_backbone adl_backbone_resnet50_bam = {
-    .name = "resnet50_bam",
-    .bn_eps = 1e-5,
-    .has_large_map = true,
-    .has_base = true,
-    .has_fine_base = true,
-    .adl_places = attention_places,
-    .adl_default = ATTENTION_DEFAULT,
-    .build = build_attention,
-    .renumber = renumber,
-    .is_head = is_head,
-    .is_attention = adl_attention_is_bam,
-};
+/* The networks with attention differ in name and in what belongs to it. */
+#define WITH_ATTENTION(kind)                                                                       \
+    const struct adl_backbone adl_backbone_resnet50_##kind = {                                     \
+        .name = "resnet50_" #kind,                                                                 \
+        .bn_eps = 1e-5,                                                                            \
+        .has_large_map = true,                                                                     \
+        .has_base = true,                                                                          \
+        .has_fine_base = true,                                                                     \
+        .adl_places = attention_places,                                                            \
+        .adl_default = ATTENTION_DEFAULT,                                                          \
+        .build = build_attention,                                                                  \
+        .renumber = renumber,                                                                      \
+        .is_head = is_head,                                                                        \
+        .is_attention = adl_attention_is_##kind,                                                   \
+    }
+WITH_ATTENTION(se);
+WITH_ATTENTION(cbam);
+WITH_ATTENTION(bam);
