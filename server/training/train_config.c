@@ -1,12 +1,93 @@
-/* Formats and compares settings; see train_config.h. */
+/* Collects, formats and compares settings; see train_config.h. */
 
 #include "server/training/train_config.h"
 
+#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
+#include "io/json_text.h"
+#include "methods/methods.h"
+#include "server/training/train_state.h"
 #include "train/schedule.h"
+
+/* Sets an entry of the configuration, whose reference it takes. */
+static int set(struct adl_train_run *run, const char *key, json_t *value)
+{
+    return json_object_set_new(run->config, key, value);
+}
+
+/* Records what every run has. */
+static int record_settings(struct adl_train_run *run)
+{
+    const struct adl_train_settings *s = run->settings;
+    const struct adl_method_settings *m = &s->method;
+    const struct adl_model *model = run->model;
+    run->config = json_pack(
+        "{s:o, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:f, s:b, s:f, s:i, s:f, s:i, s:f, s:f, "
+        "s:f, s:f, s:f, s:f, s:b, s:b, s:b, s:f, s:[f, f, f], s:[f, f, f]}",
+        "arch", adl_arch_to_json(&model->arch), "method",
+        adl_method_set_text(model->arch.methods).text, "images", (json_int_t)run->train->count,
+        "batch_size", s->batch_size, "accumulate", s->accumulate, "resize_size", s->resize_size,
+        "crop_size", s->crop_size, "seed", s->seed, "flip", s->flip, "random_resized_crop",
+        s->random_resized_crop, "color_jitter", s->color_jitter, "schedule", s->schedule,
+        "lr_decay", s->lr_decay, "lr_decay_frequency", s->lr_decay_frequency, "warmup_epochs",
+        s->warmup_epochs, "clip_norm", s->clip_norm, "lr", m->lr, "lr_classifier_ratio",
+        m->lr_classifier_ratio, "momentum", m->momentum, "weight_decay", m->weight_decay,
+        "nesterov", !m->no_nesterov, "dropout", !m->no_dropout, "frozen_batchnorm",
+        m->frozen_batchnorm, "label_smoothing", m->label_smoothing, "mean", (double)model->mean[0],
+        (double)model->mean[1], (double)model->mean[2], "std", (double)model->std[0],
+        (double)model->std[1], (double)model->std[2]);
+    return run->config ? adl_method_record(run->config, model->arch.methods, m->values) : -1;
+}
+
+/* Records what applies to some runs only. Defaults are not recorded, so that runs of versions
+ * without the option can be resumed. */
+static int record_choices(struct adl_train_run *run)
+{
+    const struct adl_train_settings *s = run->settings;
+    if (adl_train_decodes_fast(s) && set(run, "fast_decode", json_true()) < 0)
+        return -1;
+    if (run->fine_tunes && set(run, "fine_tune", json_true()) < 0)
+        return -1;
+    /* The learning rates of a cosine schedule, and what some methods do, depend on the number of
+     * epochs. */
+    if ((s->schedule == ADL_SCHEDULE_COSINE ||
+         adl_method_set_follows_progress(run->model->arch.methods)) &&
+        set(run, "epochs", json_integer(s->epochs)) < 0)
+        return -1;
+    if (s->random_resized_crop && fabs(s->min_crop_area - ADL_TRAIN_MIN_CROP_AREA) > 0 &&
+        set(run, "min_crop_area", json_real(s->min_crop_area)) < 0)
+        return -1;
+    if (s->batchnorm_batches != ADL_TRAIN_BATCHNORM_BATCHES &&
+        set(run, "batchnorm_batches", json_integer(s->batchnorm_batches)) < 0)
+        return -1;
+    if (s->freeze && set(run, "freeze", adl_json_from_text(s->freeze)) < 0)
+        return -1;
+    if (s->exif != ADL_EXIF_AUTO &&
+        set(run, "exif", json_string(adl_dataset_exif_names[s->exif])) < 0)
+        return -1;
+    return 0;
+}
+
+/* Records the weights that the run began with; a resumed run takes them from its state. */
+static int record_init(struct adl_train_run *run)
+{
+    if (run->settings->init)
+        return set(run, "init", json_string(run->settings->init));
+    json_t *saved =
+        run->state ? json_object_get(json_object_get(run->state, "config"), "init") : NULL;
+    return saved ? json_object_set(run->config, "init", saved) : 0;
+}
+
+int adl_train_make_config(struct adl_train_run *run, struct adl_error *err)
+{
+    if (record_settings(run) < 0 || record_choices(run) < 0 || record_init(run) < 0)
+        return adl_fail_nomem(err, "the configuration");
+    return 0;
+}
 
 /* The text of a struct adl_train_config_text, to which words are appended. */
 struct words {

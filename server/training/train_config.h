@@ -1,11 +1,19 @@
 #ifndef ADL_SERVER_TRAINING_TRAIN_CONFIG_H
 #define ADL_SERVER_TRAINING_TRAIN_CONFIG_H
 
-/* Formats the settings that a run records, and compares those of two runs. */
+/* Collects the settings that a run records, formats them, and compares those of two runs. */
 
 #include <jansson.h>
 
 #include "base/error.h"
+
+struct adl_train_run;
+
+/* Sets run->config to every setting that affects the resulting bits; a resumed run has to have the
+ * same ones. The number of epochs is not one of them, unless the schedule or the method depends on
+ * it, so that a finished run can be extended. run->model and run->train have to be open, and
+ * run->state too if the run is resumed. */
+int adl_train_make_config(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
 
 /* Formats a setting that is not an object as on the command line; a long value is shortened. To be
  * used as adl_train_config_text(...).text within one expression. */

@@ -30,12 +30,12 @@
 #include "base/rng.h"
 #include "base/size.h"
 #include "data/dataset_open.h"
-#include "io/json_text.h"
 #include "methods/methods.h"
 #include "server/tasks/directory.h"
 #include "server/tasks/progress.h"
 #include "server/training/run_lock.h"
 #include "server/training/run_record.h"
+#include "server/training/train_config.h"
 #include "server/training/train_data.h"
 #include "server/training/train_early_stop.h"
 #include "server/training/train_files.h"
@@ -92,67 +92,6 @@ static bool is_stopped(void *context)
     return *run->stop;
 }
 
-/* Returns whether training images may be decoded at a reduced scale. Images of val never are, so
- * that the figures are those of `eval`. */
-static bool decodes_fast(const struct adl_train_settings *s)
-{
-    return !s->exact_decode && !s->random_resized_crop;
-}
-
-/* Collects every setting that affects the resulting bits. A resumed run has to have the same
- * settings. The number of epochs is not one of them, unless the schedule depends on it, so that a
- * finished run can be extended. */
-static int make_config(struct adl_train_run *run, struct adl_error *err)
-{
-    const struct adl_train_settings *s = run->settings;
-    const struct adl_method_settings *m = &s->method;
-    const struct adl_model *model = run->model;
-    run->config = json_pack(
-        "{s:o, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:f, s:b, s:f, s:i, s:f, s:i, s:f, s:f, "
-        "s:f, s:f, s:f, s:f, s:b, s:b, s:b, s:f, s:[f, f, f], s:[f, f, f]}",
-        "arch", adl_arch_to_json(&model->arch), "method",
-        adl_method_set_text(model->arch.methods).text, "images", (json_int_t)run->train->count,
-        "batch_size", s->batch_size, "accumulate", s->accumulate, "resize_size", s->resize_size,
-        "crop_size", s->crop_size, "seed", s->seed, "flip", s->flip, "random_resized_crop",
-        s->random_resized_crop, "color_jitter", s->color_jitter, "schedule", s->schedule,
-        "lr_decay", s->lr_decay, "lr_decay_frequency", s->lr_decay_frequency, "warmup_epochs",
-        s->warmup_epochs, "clip_norm", s->clip_norm, "lr", m->lr, "lr_classifier_ratio",
-        m->lr_classifier_ratio, "momentum", m->momentum, "weight_decay", m->weight_decay,
-        "nesterov", !m->no_nesterov, "dropout", !m->no_dropout, "frozen_batchnorm",
-        m->frozen_batchnorm, "label_smoothing", m->label_smoothing, "mean", (double)model->mean[0],
-        (double)model->mean[1], (double)model->mean[2], "std", (double)model->std[0],
-        (double)model->std[1], (double)model->std[2]);
-    int failed = !run->config || adl_method_record(run->config, model->arch.methods, m->values) < 0;
-    if (!failed && decodes_fast(s))
-        failed = json_object_set_new(run->config, "fast_decode", json_true());
-    if (!failed && run->fine_tunes)
-        failed = json_object_set_new(run->config, "fine_tune", json_true());
-    /* The learning rates of a cosine schedule, and what some methods do, depend on the number of
-     * epochs. */
-    if (!failed && (s->schedule == ADL_SCHEDULE_COSINE ||
-                    adl_method_set_follows_progress(model->arch.methods)))
-        failed = json_object_set_new(run->config, "epochs", json_integer(s->epochs));
-    /* These defaults are not recorded, so that runs of versions without the options can be
-     * resumed. */
-    if (!failed && s->random_resized_crop && fabs(s->min_crop_area - ADL_TRAIN_MIN_CROP_AREA) > 0)
-        failed = json_object_set_new(run->config, "min_crop_area", json_real(s->min_crop_area));
-    if (!failed && s->batchnorm_batches != ADL_TRAIN_BATCHNORM_BATCHES)
-        failed = json_object_set_new(run->config, "batchnorm_batches",
-                                     json_integer(s->batchnorm_batches));
-    if (!failed && s->freeze)
-        failed = json_object_set_new(run->config, "freeze", adl_json_from_text(s->freeze));
-    if (!failed && s->exif != ADL_EXIF_AUTO)
-        failed =
-            json_object_set_new(run->config, "exif", json_string(adl_dataset_exif_names[s->exif]));
-    if (!failed && s->init)
-        failed = json_object_set_new(run->config, "init", json_string(s->init));
-    else if (!failed && run->state) {
-        json_t *init = json_object_get(json_object_get(run->state, "config"), "init");
-        failed = init && json_object_set(run->config, "init", init);
-    }
-    return failed ? adl_fail_nomem(err, "the configuration") : 0;
-}
-
 static int make_cache(struct adl_train_run *run, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
@@ -183,7 +122,7 @@ static int make_loader(struct adl_train_run *run, struct adl_error *err)
         .batch = (size_t)s->batch_size,
         .seed = (uint64_t)s->seed,
         .threads = adl_pool_threads(run->pool),
-        .frames = {.cache = run->cache, .fast = decodes_fast(s)},
+        .frames = {.cache = run->cache, .fast = adl_train_decodes_fast(s)},
         .broken = adl_train_log_skipped,
         .broken_class = adl_train_log_broken_class,
         .context = run,
@@ -224,7 +163,7 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
         return -1;
     if (!run->chosen.clip_given)
         run->chosen.clip_norm = adl_method_set_clip_norm(run->model->arch.methods);
-    if (adl_train_find_frozen(run, err) < 0 || make_config(run, err) < 0)
+    if (adl_train_find_frozen(run, err) < 0 || adl_train_make_config(run, err) < 0)
         return -1;
     if (!s->resume && adl_train_open_dir(run, err) < 0)
         return -1;

@@ -68,6 +68,13 @@ static inline const char *adl_train_data(const struct adl_train_settings *settin
     return settings->data ? settings->data : settings->metadata;
 }
 
+/* Returns whether training images may be decoded at a reduced scale. Images of val never are, so
+ * that the figures are those of `eval`. */
+static inline bool adl_train_decodes_fast(const struct adl_train_settings *settings)
+{
+    return !settings->exact_decode && !settings->random_resized_crop;
+}
+
 /* Sets the fields that say which options the user gave. */
 static inline void adl_train_note_given(struct adl_train_settings *settings,
                                         const struct adl_options *options)
