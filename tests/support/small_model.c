@@ -8,6 +8,7 @@
 
 #include "base/size.h"
 #include "io/safetensors.h"
+#include "models/file/save.h"
 #include "support/formula.h"
 #include "support/test.h"
 
@@ -55,6 +56,14 @@ struct adl_model *model_small(void)
         formula_param(tensor->name, 0.5, 0.25, tensor->count, tensor->data);
     }
     return model;
+}
+
+void model_small_save(const char *path)
+{
+    struct adl_error err = {0};
+    struct adl_model *model = model_small();
+    TEST_OK(adl_model_save(model, path, &err), &err);
+    adl_model_free(model);
 }
 
 bool model_same_weights(const struct adl_model *a, const struct adl_model *b)

@@ -16,6 +16,8 @@ const char *model_tmp_path(const char *name);
 struct adl_arch model_small_arch(void);
 /* Returns a model of that architecture for 64x48 images, which the caller frees. */
 struct adl_model *model_small(void);
+/* Writes such a model to a file. */
+void model_small_save(const char *path);
 
 bool model_same_floats(const float *a, const float *b, size_t count);
 /* Returns whether the weights of both models have the same names and values, and their params

@@ -3,14 +3,12 @@
 
 #include "support/test.h"
 
-#include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "base/rng.h"
@@ -23,6 +21,7 @@
 #include "models/file/save.h"
 #include "models/model.h"
 #include "server/commands/subcommands.h"
+#include "support/command_call.h"
 #include "support/golden.h"
 #include "support/scratch.h"
 #include "wsol/cam.h"
@@ -471,25 +470,7 @@ static void survives_no_memory(void)
 /* Runs `eval` with these arguments; its output goes to eval.out. */
 static int run_eval(struct adl_error *err, const char *const *arguments)
 {
-    char *argv[20] = {(char *)"eval"};
-    int argc = 1, result = -1;
-    struct adl_options options = {0};
-    void *values = adl_calloc(1, adl_command_eval.settings_bytes);
-    for (; arguments[argc - 1]; argc++)
-        argv[argc] = (char *)arguments[argc - 1];
-    fflush(stdout);
-    int kept = dup(STDOUT_FILENO),
-        fd = open(scratch_path("eval.out"), O_RDWR | O_CREAT | O_TRUNC, 0600);
-    dup2(fd, STDOUT_FILENO);
-    if (adl_options_parse(&options, &adl_command_eval, argc, argv, values, err) == 0)
-        result = adl_command_eval.run(values, &options, err);
-    fflush(stdout);
-    dup2(kept, STDOUT_FILENO);
-    close(kept);
-    close(fd);
-    adl_options_release(&options);
-    adl_free(values);
-    return result;
+    return command_call(&adl_command_eval, arguments, "eval.out", err);
 }
 
 static void wrong_usage_is_refused(void)

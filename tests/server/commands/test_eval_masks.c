@@ -3,21 +3,18 @@
 
 #include "support/test.h"
 
-#include <fcntl.h>
 #include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/mem.h"
-#include "base/rng.h"
 #include "base/size.h"
-#include "image/image.h"
 #include "io/file.h"
-#include "models/file/save.h"
 #include "server/commands/subcommands.h"
+#include "support/command_call.h"
+#include "support/noise_image.h"
 #include "support/scratch.h"
 #include "support/small_model.h"
 
@@ -26,15 +23,11 @@ enum { IMAGES = 9, BROKEN = 4, CLASSES = 5 };
 static void write_png(const char *folder, int i, bool grey, size_t cut)
 {
     struct adl_error err = {0};
-    struct adl_image image;
-    struct adl_rng rng;
+    struct adl_image image = noise_image(40 + i, 30, 2, 0, (uint64_t)i);
     size_t length;
     void *png;
-    adl_rng_seed(&rng, grey ? 1 : 2, 0, (uint64_t)i);
-    TEST_OK(adl_image_init(&image, 40 + i, 30, &err), &err);
-    size_t pixels = (size_t)image.width * (size_t)image.height;
-    for (size_t k = 0; k < 3 * pixels; k++)
-        image.rgb[k] = grey ? (uint8_t)(k / 50 % 3 == 0) : (uint8_t)adl_rng_below(&rng, 256);
+    for (size_t k = 0; grey && k < (size_t)image.width * (size_t)image.height; k++)
+        image.rgb[k] = k / 50 % 3 == 0;
     if (grey)
         TEST_OK(
             adl_image_encode_grey_png(image.rgb, image.width, image.height, &png, &length, &err),
@@ -53,7 +46,6 @@ static void make_data(const char *name)
 {
     static const char *const folders[] = {"images",   "masks",         "maps",
                                           "metadata", "metadata/test", NULL};
-    struct adl_error err = {0};
     scratch_open(name, folders);
     scratch_append("classes.txt", "ant\nbee, the\na \"big\" cat\ndog\neel\n");
     for (int i = 0; i < IMAGES; i++) {
@@ -62,32 +54,14 @@ static void make_data(const char *name)
         scratch_append("metadata/test/image_ids.txt", "%d.png\n", i);
         scratch_append("metadata/test/class_labels.txt", "%d.png,%d\n", i, i % 3);
     }
-    struct adl_model *model = model_small();
-    TEST_OK(adl_model_save(model, scratch_path("model.safetensors"), &err), &err);
-    adl_model_free(model);
+    model_small_save(scratch_path("model.safetensors"));
 }
 
+/* Runs `eval` with these arguments; its output goes to eval.out. */
+/* Runs `eval` with these arguments; its output goes to eval.out. */
 static int run_eval(struct adl_error *err, const char *const *arguments)
 {
-    char *argv[20] = {(char *)"eval"};
-    int argc = 1, result = -1;
-    struct adl_options options = {0};
-    void *values = adl_calloc(1, adl_command_eval.settings_bytes);
-    for (; arguments[argc - 1]; argc++)
-        argv[argc] = (char *)arguments[argc - 1];
-    fflush(stdout);
-    int kept = dup(STDOUT_FILENO),
-        fd = open(scratch_path("eval.out"), O_RDWR | O_CREAT | O_TRUNC, 0600);
-    dup2(fd, STDOUT_FILENO);
-    if (adl_options_parse(&options, &adl_command_eval, argc, argv, values, err) == 0)
-        result = adl_command_eval.run(values, &options, err);
-    fflush(stdout);
-    dup2(kept, STDOUT_FILENO);
-    close(kept);
-    close(fd);
-    adl_options_release(&options);
-    adl_free(values);
-    return result;
+    return command_call(&adl_command_eval, arguments, "eval.out", err);
 }
 
 static json_t *printed(void)

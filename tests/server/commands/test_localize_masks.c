@@ -3,35 +3,27 @@
 
 #include "support/test.h"
 
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/mem.h"
-#include "base/rng.h"
 #include "base/size.h"
 #include "base/str.h"
 #include "data/image_file.h"
 #include "io/file.h"
-#include "models/file/save.h"
 #include "server/commands/subcommands.h"
+#include "support/command_call.h"
+#include "support/noise_image.h"
 #include "support/scratch.h"
 #include "support/small_model.h"
 
 static void write_image(const char *name, int width, int height, bool jpeg)
 {
     struct adl_error err = {0};
-    struct adl_image image;
-    struct adl_rng rng;
+    struct adl_image image = noise_image(width, height, 3, (uint64_t)width, (uint64_t)height);
     size_t length;
     void *bytes;
-    adl_rng_seed(&rng, 3, (uint64_t)width, (uint64_t)height);
-    TEST_OK(adl_image_init(&image, width, height, &err), &err);
-    for (size_t i = 0; i < (size_t)width * (size_t)height * 3; i++)
-        image.rgb[i] = (uint8_t)adl_rng_below(&rng, 256);
     if (jpeg)
         TEST_OK(adl_image_encode_jpeg(&image, 90, &bytes, &length, &err), &err);
     else
@@ -46,52 +38,29 @@ static void write_image(const char *name, int width, int height, bool jpeg)
 static void make_images(const char *name)
 {
     static const char *const folders[] = {"in", "in/sub", NULL};
-    struct adl_error err = {0};
     scratch_open(name, folders);
     write_image("in/a.jpg", 50, 31, true);
     write_image("in/a.png", 9, 70, false);
     write_image("in/a_map.png", 64, 48, false);
     write_image("in/sub/a.jpg", 33, 200, true);
-    struct adl_model *model = model_small();
-    TEST_OK(adl_model_save(model, scratch_path("model.safetensors"), &err), &err);
-    adl_model_free(model);
+    model_small_save(scratch_path("model.safetensors"));
 }
 
+/* Runs `localize --masks`; its output goes to localize.out. */
 static int run_localize(const char *masks, const char *threshold, struct adl_error *err)
 {
-    char model[600], in[600], out[600];
-    snprintf(model, sizeof model, "%s", scratch_path("model.safetensors"));
-    snprintf(in, sizeof in, "%s", scratch_path("in"));
-    snprintf(out, sizeof out, "%s", scratch_path("%s", masks));
-    char *argv[] = {(char *)"localize",
-                    (char *)"-m",
-                    model,
-                    (char *)"--json",
-                    (char *)"--threshold",
-                    (char *)threshold,
-                    (char *)"--heatmap",
-                    (char *)"png",
-                    (char *)"--masks",
-                    out,
-                    in,
-                    NULL};
-    struct adl_options options = {0};
-    void *values = adl_calloc(1, adl_command_localize.settings_bytes);
-    int result = -1;
-    fflush(stdout);
-    int kept = dup(STDOUT_FILENO),
-        fd = open(scratch_path("localize.out"), O_RDWR | O_CREAT | O_TRUNC, 0600);
-    dup2(fd, STDOUT_FILENO);
-    if (adl_options_parse(&options, &adl_command_localize, ADL_COUNT(argv) - 1, argv, values,
-                          err) == 0)
-        result = adl_command_localize.run(values, &options, err);
-    fflush(stdout);
-    dup2(kept, STDOUT_FILENO);
-    close(kept);
-    close(fd);
-    adl_options_release(&options);
-    adl_free(values);
-    return result;
+    const char *const words[] = {"-m",
+                                 scratch_path("model.safetensors"),
+                                 "--json",
+                                 "--threshold",
+                                 threshold,
+                                 "--heatmap",
+                                 "png",
+                                 "--masks",
+                                 scratch_path("%s", masks),
+                                 scratch_path("in"),
+                                 NULL};
+    return command_call(&adl_command_localize, words, "localize.out", err);
 }
 
 /* Checks the two files of an image against a line of the JSON. */
