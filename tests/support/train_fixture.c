@@ -11,7 +11,6 @@
 #include "base/size.h"
 #include "io/file.h"
 #include "models/file/load.h"
-#include "models/model.h"
 #include "server/commands/subcommands.h"
 #include "server/training/train_run.h"
 #include "support/scratch.h"
@@ -146,6 +145,15 @@ bool train_logged(const char *part)
     return logged_text && strstr(logged_text, part);
 }
 
+struct adl_model *train_load(const char *file)
+{
+    struct adl_error err = {0};
+    struct adl_model *model = adl_model_load(scratch_path("%s", file), NULL, &err);
+    TEST_OK(model ? 0 : -1, &err);
+    CU_ASSERT_FATAL(model != NULL);
+    return model;
+}
+
 const char *train_digest(const char *file)
 {
     static char digests[2][65];
@@ -208,7 +216,28 @@ int train_in_parts(const char *out, const char *const *words)
     return parts;
 }
 
-/* How often the last run wrote this. */
+/* Trains all at once, with these words after the number of threads. */
+static void train_with_threads(const char *out, const char *threads, const char *const *words)
+{
+    struct adl_error err;
+    const char *all[TRAIN_MAX_ARGUMENTS] = {"--threads", threads};
+    for (size_t i = 0; words[i]; i++)
+        all[i + 2] = words[i];
+    TEST_OK(train_words(out, false, all, &err), &err);
+}
+
+int train_check_bits(const char *const *words)
+{
+    train_with_threads("one", "1", words);
+    train_with_threads("two", "2", words);
+    int parts = train_in_parts("parts", words);
+    CU_ASSERT_STRING_EQUAL(train_digest("one/last.safetensors"),
+                           train_digest("two/last.safetensors"));
+    CU_ASSERT_STRING_EQUAL(train_digest("one/last.safetensors"),
+                           train_digest("parts/last.safetensors"));
+    return parts;
+}
+
 const char *train_log(void)
 {
     return logged_text ? logged_text : "";

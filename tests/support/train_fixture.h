@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "image/image.h"
+#include "models/model.h"
 
 /* The side of an image in pixels, and the number of training images of each class. */
 enum { TRAIN_SIDE = 48, TRAIN_PER_CLASS = 12 };
@@ -45,6 +46,12 @@ int train_words(const char *out, bool stop_at_once, const char *const *words,
 /* Trains in parts that stop after one batch and are resumed, with a changing number of threads.
  * Returns the number of parts, or -1 after failing the test. */
 int train_in_parts(const char *out, const char *const *words);
+/* Trains into one, two and parts: with one thread, with two, and in parts. Checks that the last
+ * models have the same bits; returns the number of parts. */
+int train_check_bits(const char *const *words);
+/* The same with the common options and the given words. */
+#define TRAIN_CHECK_BITS(...)                                                                      \
+    train_check_bits((const char *const[]){TRAIN_COMMON, __VA_ARGS__, NULL})
 
 /* Returns what the last run wrote on standard error. */
 const char *train_log(void);
@@ -53,6 +60,9 @@ bool train_logged(const char *part);
 /* Returns how often the last run wrote `part`. */
 int train_log_count(const char *part);
 
+/* Loads a model file of the scratch directory, which the caller frees; ends the running test if
+ * that fails. */
+struct adl_model *train_load(const char *file);
 /* Returns the digest of the weights of a model file of the scratch directory; "" after failing the
  * running test. The text is valid until the call after the next one. */
 const char *train_digest(const char *file);

@@ -5,19 +5,8 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "models/file/load.h"
-#include "models/model.h"
 #include "support/scratch.h"
 #include "support/train_fixture.h"
-
-static struct adl_model *load(const char *file)
-{
-    struct adl_error err = {0};
-    struct adl_model *model = adl_model_load(scratch_path("%s", file), NULL, &err);
-    TEST_OK(model ? 0 : -1, &err);
-    CU_ASSERT_FATAL(model != NULL);
-    return model;
-}
 
 static bool starts(const char *name, const char *with)
 {
@@ -33,7 +22,8 @@ static void frozen_layers_keep_their_values(void)
     train_directories("freeze");
     TEST_OK(TRAIN("run", false, &err, "--epochs", "1", "--freeze", "bn1,blocks.1"), &err);
     TEST_OK(TRAIN("still", false, &err, "--epochs", "1", "--lr", "0"), &err);
-    struct adl_model *run = load("run/last.safetensors"), *still = load("still/last.safetensors");
+    struct adl_model *run = train_load("run/last.safetensors"),
+                     *still = train_load("still/last.safetensors");
     size_t frozen = 0;
     for (int i = 0; i < adl_graph_param_count(run->graph); i++) {
         const struct adl_param *param = adl_graph_param(run->graph, i);

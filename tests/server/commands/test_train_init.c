@@ -29,10 +29,7 @@ static void the_origin_is_recorded(void)
     TEST_OK(TRAIN("second", false, &err, "--epochs", "2", "--init",
                   scratch_path("first/last.safetensors")),
             &err);
-    struct adl_model *model = adl_model_load(scratch_path("second/last.safetensors"), NULL, &err);
-    TEST_OK(model ? 0 : -1, &err);
-    if (!model)
-        return;
+    struct adl_model *model = train_load("second/last.safetensors");
     json_int_t epochs = 0, origin_epochs = 0, seed = 0;
     CU_ASSERT_EQUAL(json_unpack(model->training, "{s:I, s:{s:I, s:{s:I}, s?:n}}", "epochs", &epochs,
                                 "begun_from", "epochs", &origin_epochs, "config", "seed", &seed,
@@ -62,10 +59,7 @@ static void init_sets_the_network(void)
                                  "--recipe",      "plain",
                                  "--no-report",   NULL};
     TEST_OK(train_words("second", false, plain, &err), &err);
-    struct adl_model *model = adl_model_load(scratch_path("second/last.safetensors"), NULL, &err);
-    TEST_OK(model ? 0 : -1, &err);
-    if (!model)
-        return;
+    struct adl_model *model = train_load("second/last.safetensors");
     CU_ASSERT_EQUAL(model->arch.backbone, &adl_backbone_mobilenet_v1);
     CU_ASSERT_DOUBLE_EQUAL(model->arch.width, 0.25, 0);
     CU_ASSERT_DOUBLE_EQUAL(model->arch.bn_eps, 0.01, 0);
@@ -191,9 +185,7 @@ static void resuming_needs_no_init(void)
 static void give_rule(const char *file)
 {
     struct adl_error err = {0};
-    struct adl_model *model = adl_model_load(scratch_path("%s", file), NULL, &err);
-    TEST_OK(model ? 0 : -1, &err);
-    CU_ASSERT_FATAL(model != NULL);
+    struct adl_model *model = train_load(file);
     int features = adl_graph_output(model->graph, ADL_OUTPUT_FEATURES);
     struct adl_shape shapes[400];
     CU_ASSERT_FATAL((size_t)adl_graph_value_count(model->graph) < ADL_COUNT(shapes));
@@ -215,10 +207,7 @@ static void give_rule(const char *file)
 /* Checks the rule of give_rule() in a model file, and whether it has the head. */
 static void check_rule(const char *file, bool head)
 {
-    struct adl_error err = {0};
-    struct adl_model *model = adl_model_load(scratch_path("%s", file), NULL, &err);
-    TEST_OK(model ? 0 : -1, &err);
-    CU_ASSERT_FATAL(model != NULL);
+    struct adl_model *model = train_load(file);
     CU_ASSERT_EQUAL(model->map.weights, ADL_MAP_WEIGHTS_POSITIVE);
     CU_ASSERT_EQUAL(model->map.normalise, ADL_MAP_IVR);
     CU_ASSERT_DOUBLE_EQUAL(model->map.percentile, 0.3, 1e-12);
@@ -243,9 +232,7 @@ static void few_images_are_fine_tuned(void)
     TEST_OK(train_words("few", false, words, &err), &err);
     CU_ASSERT(train_logged("fine-tuning with frozen batch norm, method cam, learning rate 0.0003"));
     check_rule("few/last.safetensors", true);
-    struct adl_model *model = adl_model_load(scratch_path("few/last.safetensors"), NULL, &err);
-    TEST_OK(model ? 0 : -1, &err);
-    CU_ASSERT_FATAL(model != NULL);
+    struct adl_model *model = train_load("few/last.safetensors");
     double lr = 0, ratio = 0;
     int frozen = 0;
     CU_ASSERT_EQUAL(json_unpack(model->training, "{s:{s:f, s:f, s:b}}", "config", "lr", &lr,

@@ -11,21 +11,10 @@
 #include "base/size.h"
 #include "image/image.h"
 #include "io/file.h"
-#include "models/file/load.h"
-#include "models/model.h"
 #include "support/scratch.h"
 #include "support/train_fixture.h"
 
 #define ADL "--method", "adl", "--epochs", "2", "--seed", "3"
-
-static struct adl_model *load(const char *file)
-{
-    struct adl_error err = {0};
-    struct adl_model *model = adl_model_load(scratch_path("%s", file), NULL, &err);
-    TEST_OK(model ? 0 : -1, &err);
-    CU_ASSERT_FATAL(model != NULL);
-    return model;
-}
 
 /* Compares two models; *statistics and *others become the number of differing running statistics
  * and of differing other parameters. */
@@ -48,8 +37,8 @@ static void only_the_statistics_change(void)
     train_directories("statistics");
     TEST_OK(TRAIN("with", false, &err, ADL), &err);
     TEST_OK(TRAIN("without", false, &err, ADL, "--batchnorm-batches", "0"), &err);
-    struct adl_model *with = load("with/last.safetensors"),
-                     *without = load("without/last.safetensors");
+    struct adl_model *with = train_load("with/last.safetensors"),
+                     *without = train_load("without/last.safetensors");
     count_differences(with, without, &statistics, &others);
     CU_ASSERT(statistics > 0);
     CU_ASSERT_EQUAL(others, 0);
@@ -91,7 +80,7 @@ static void they_are_those_of_plain_images(void)
         }
     adl_image_release(&grey);
     TEST_OK(TRAIN("run", false, &err, "--method", "cutmix", "--epochs", "1", "--lr", "0"), &err);
-    struct adl_model *model = load("run/last.safetensors");
+    struct adl_model *model = train_load("run/last.safetensors");
     const float *kernel = NULL, *mean = NULL;
     size_t channels = 0;
     for (int i = 0; i < adl_graph_param_count(model->graph); i++) {
