@@ -1,4 +1,5 @@
-/* Functions that several backbones use: for the layers of methods, and for padded convolutions. */
+/* Functions that several backbones use: for the layers of methods, and for the upper end, and for
+ * padded convolutions. */
 
 #include "models/backbones/backbone.h"
 
@@ -94,12 +95,23 @@ int adl_arch_add_layers(struct adl_graph *graph, const struct adl_arch *arch, in
     return x;
 }
 
-void adl_arch_add_classifier(struct adl_graph *graph, const struct adl_arch *arch, int x)
+void adl_arch_add_classifier(struct adl_graph *graph, const struct adl_arch *arch, int features,
+                             int x)
 {
+    adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, features);
     x = adl_global_avgpool(graph, x, "avgpool");
     x = adl_linear(graph, x, "fc", arch->num_classes, true);
     adl_graph_set_output(graph, ADL_OUTPUT_LOGITS, x);
     adl_graph_set_classifier(graph, adl_graph_find_param(graph, "fc.weight"));
+}
+
+void adl_arch_add_head(struct adl_graph *graph, const struct adl_arch *arch,
+                       struct adl_method_base base, int x)
+{
+    if (adl_arch_branches(arch))
+        adl_arch_add_branches(graph, arch, base);
+    else
+        adl_arch_add_classifier(graph, arch, base.features, x);
 }
 
 struct adl_conv_attr adl_backbone_conv(int k, int r, int s, int stride)

@@ -130,9 +130,14 @@ bool adl_arch_has_place(const struct adl_arch *arch, const char *name);
 int adl_arch_add_layers(struct adl_graph *graph, const struct adl_arch *arch, int x,
                         const char *place, const char *sequence_name);
 
-/* Ends a network whose last map, after the layers of methods, is x: global average pooling and the
- * linear layer "fc", whose weights make the class maps. */
-void adl_arch_add_classifier(struct adl_graph *graph, const struct adl_arch *arch, int x);
+/* Ends a network whose last map is `features`, and x after the layers of methods: global average
+ * pooling and the linear layer "fc", whose weights make the class maps. */
+void adl_arch_add_classifier(struct adl_graph *graph, const struct adl_arch *arch, int features,
+                             int x);
+/* Ends a network whose last map is base.features: with the branches of a method, if it has them, or
+ * else with adl_arch_add_classifier. */
+void adl_arch_add_head(struct adl_graph *graph, const struct adl_arch *arch,
+                       struct adl_method_base base, int x);
 
 /* Returns a convolution to k channels with an r x s kernel, one group and no bias, padded by
  * half the kernel on each side: with odd r and s and stride 1 the map keeps its size. */

@@ -107,9 +107,8 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
                                    .xavier = true,
                                    .upper = upper,
                                    .context = arch};
-    int features = x;
     for (int i = 0; i < (adl_arch_has_fine_base(arch) ? (int)TO_7 : (int)ADL_COUNT(blocks)); i++) {
-        x = features = block(graph, arch, x, i);
+        x = base.features = block(graph, arch, x, i);
         if (i == TO_14)
             base.early = x;
         if (i == TO_7 - 1)
@@ -118,13 +117,7 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
             x = adl_arch_add_layers(graph, arch, x, adl_graph_name(graph, "after_block%d", i),
                                     NULL);
     }
-    if (adl_arch_branches(arch)) {
-        base.features = features;
-        adl_arch_add_branches(graph, arch, base);
-        return;
-    }
-    adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, features);
-    adl_arch_add_classifier(graph, arch, x);
+    adl_arch_add_head(graph, arch, base, x);
 }
 
 /* The head is the classifier alone, or the layers that a method puts in its place. */

@@ -161,9 +161,7 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
         x = layers_after(graph, arch, x, block);
     }
     x = norm_relu(graph, x, "mpool2.0", "mpool2", arch->bn_eps);
-    adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, x);
-    x = layers_after(graph, arch, x, "mpool2");
-    adl_arch_add_classifier(graph, arch, x);
+    adl_arch_add_classifier(graph, arch, x, layers_after(graph, arch, x, "mpool2"));
 }
 
 /* By analogy with layer4 and fc of resnet50. */

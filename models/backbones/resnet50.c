@@ -136,12 +136,11 @@ static void build_either(struct adl_graph *graph, const struct adl_arch *arch, b
                                    .xavier = adl_arch_has_named_stages(arch),
                                    .upper = upper,
                                    .context = arch};
-    int features = x;
     for (int stage = 0; stage < (adl_arch_has_fine_base(arch) ? STAGES - 1 : STAGES); stage++) {
         int number = 0;
         for (int i = 0; i < block_counts[stage]; i++) {
             const char *name = adl_graph_name(graph, "layer%d.%d", stage + 1, number);
-            x = features = stage_block(graph, arch, x, stage, i, number++);
+            x = base.features = stage_block(graph, arch, x, stage, i, number++);
             if (stage == 2)
                 *(i == 0 ? &base.early : &base.late) = x;
             if (attention ? adl_arch_has_place(arch, name)
@@ -153,16 +152,10 @@ static void build_either(struct adl_graph *graph, const struct adl_arch *arch, b
             }
         }
         if (arch->backbone == &adl_backbone_resnet50_bam && stage < STAGES - 1)
-            x = features = adl_attention_bam(graph, x, adl_graph_name(graph, "bam%d", stage + 1),
-                                             arch->bn_eps);
+            x = base.features = adl_attention_bam(
+                graph, x, adl_graph_name(graph, "bam%d", stage + 1), arch->bn_eps);
     }
-    if (adl_arch_branches(arch)) {
-        base.features = features;
-        adl_arch_add_branches(graph, arch, base);
-        return;
-    }
-    adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, features);
-    adl_arch_add_classifier(graph, arch, x);
+    adl_arch_add_head(graph, arch, base, x);
 }
 
 static void build(struct adl_graph *graph, const struct adl_arch *arch)

@@ -164,8 +164,7 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
     attr.bias = true;
     x = adl_conv(graph, x, "conv6", attr);
     x = adl_relu(graph, x, "relu");
-    adl_graph_set_output(graph, ADL_OUTPUT_FEATURES, x);
-    adl_arch_add_classifier(graph, arch, x);
+    adl_arch_add_classifier(graph, arch, x, x);
 }
 
 /* Converts between n, the index of a convolution among the convolutions, and its number in
