@@ -1,15 +1,13 @@
-/* ResNet-50 for localization, plain and with attention: SE, CBAM or BAM.
+/* ResNet-50 for localization, plain and as the base of the networks with attention (resnet50_se.c,
+ * resnet50_cbam.c, resnet50_bam.c).
  *
  * He et al., "Deep Residual Learning for Image Recognition" (CVPR 2016), table 1, with
  * torchvision's bottleneck blocks (the stride is in the 3x3 convolution, not in the first
  * 1x1). Reference: resnet.py of wsolevaluation, where the last stage has stride 1, so that
  * the last map is 14x14 at 224x224, or 28x28 with stride 1 in layer3 as well.
  *
- * resnet50_se has a squeeze-and-excitation branch at the end of every block (Hu et al.,
- * "Squeeze-and-Excitation Networks", CVPR 2018; reduction 16, with biases). It is not part of
- * wsolevaluation. resnet50_cbam has CBAM in the same place, resnet50_bam has BAM after layer1,
- * layer2 and layer3, as in the public code of both papers (attention.c); the strides, the map and
- * the classifier are those of resnet50 here, where that code has 7x7 maps.
+ * The networks with attention are not part of wsolevaluation. Their strides, map and classifier are
+ * those of resnet50 here, where the public code of their papers has 7x7 maps.
  *
  * Parameter names: torchvision's, layer3.1.conv2.weight for stage 3, block 1. In the
  * reference implementation's resnet50 an ADL layer is one more entry of the Sequential that
@@ -20,8 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "models/backbones/attention.h"
-#include "models/backbones/backbone.h"
+#include "models/backbones/resnet50.h"
 
 #define STAGES 4
 
@@ -34,13 +31,16 @@ static bool adl_after(int stage, int block)
     return (stage == 2 && block == 0) || (stage == 3 && (block == 0 || block == 2));
 }
 
-/* The layers that ADL may follow in the networks with attention, and those that it follows by
- * default: the three blocks of adl_after. */
-static const char *const attention_places[] = {
+const char *const adl_resnet50_places[] = {
     "layer1.0", "layer1.1", "layer1.2", "layer2.0", "layer2.1", "layer2.2",
     "layer2.3", "layer3.0", "layer3.1", "layer3.2", "layer3.3", "layer3.4",
     "layer3.5", "layer4.0", "layer4.1", "layer4.2", NULL};
-#define ATTENTION_DEFAULT (1u << 7 | 1u << 13 | 1u << 15)
+
+/* A network that is being built; `upper` gets it as its context. */
+struct resnet {
+    const struct adl_arch *arch;
+    const struct adl_resnet50_attention *attention; /* NULL: the plain network */
+};
 
 static int conv(struct adl_graph *graph, int x, const char *name, int k, int size, int stride)
 {
@@ -51,28 +51,28 @@ struct block {
     const char *name;
     int planes; /* channels of the 3x3 convolution; the output has four times as many */
     int stride;
-    bool project;          /* the shortcut is a 1x1 convolution instead of the identity */
-    const char *attention; /* "se" or "cbam", at the end of the block; NULL: none */
+    bool project; /* the shortcut is a 1x1 convolution instead of the identity */
 };
 
-static int bottleneck(struct adl_graph *graph, const struct adl_arch *arch, int input,
+static int bottleneck(struct adl_graph *graph, const struct resnet *net, int input,
                       const struct block *b)
 {
+    const double bn_eps = net->arch->bn_eps;
     int x = input, shortcut = input;
 #define NAME(part) adl_graph_name(graph, "%s." part, b->name)
     x = conv(graph, x, NAME("conv1"), b->planes, 1, 1);
-    x = adl_batchnorm(graph, x, NAME("bn1"), arch->bn_eps);
+    x = adl_batchnorm(graph, x, NAME("bn1"), bn_eps);
     x = adl_relu(graph, x, NAME("relu1"));
     x = conv(graph, x, NAME("conv2"), b->planes, 3, b->stride);
-    x = adl_batchnorm(graph, x, NAME("bn2"), arch->bn_eps);
+    x = adl_batchnorm(graph, x, NAME("bn2"), bn_eps);
     x = adl_relu(graph, x, NAME("relu2"));
     x = conv(graph, x, NAME("conv3"), 4 * b->planes, 1, 1);
-    x = adl_batchnorm(graph, x, NAME("bn3"), arch->bn_eps);
-    if (b->attention)
-        x = adl_attention(graph, x, b->attention, b->name, arch->bn_eps);
+    x = adl_batchnorm(graph, x, NAME("bn3"), bn_eps);
+    if (net->attention && net->attention->in_block)
+        x = net->attention->in_block(graph, x, b->name, bn_eps);
     if (b->project) {
         shortcut = conv(graph, input, NAME("downsample.0"), 4 * b->planes, 1, b->stride);
-        shortcut = adl_batchnorm(graph, shortcut, NAME("downsample.1"), arch->bn_eps);
+        shortcut = adl_batchnorm(graph, shortcut, NAME("downsample.1"), bn_eps);
     }
     x = adl_add(graph, x, shortcut, NAME("add"));
 #undef NAME
@@ -91,9 +91,10 @@ static void block_name(const struct adl_arch *arch, int stage, int i, int number
 }
 
 /* Appends block i of a stage, from 0, which is called layerS.NUMBER unless stages are named. */
-static int stage_block(struct adl_graph *graph, const struct adl_arch *arch, int x, int stage,
-                       int i, int number)
+static int stage_block(struct adl_graph *graph, const struct resnet *net, int x, int stage, int i,
+                       int number)
 {
+    const struct adl_arch *arch = net->arch;
     /* A method whose branches begin at a finer map begins with layer3 at 28x28. */
     const bool large = arch->large_feature_map || adl_arch_has_fine_base(arch);
     char name[32];
@@ -105,11 +106,8 @@ static int stage_block(struct adl_graph *graph, const struct adl_arch *arch, int
         .planes = 64 << stage,
         .stride = i == 0 ? strides[stage] : 1,
         .project = i == 0,
-        .attention = arch->backbone == &adl_backbone_resnet50_se     ? "se"
-                     : arch->backbone == &adl_backbone_resnet50_cbam ? "cbam"
-                                                                     : NULL,
     };
-    return bottleneck(graph, arch, x, &block);
+    return bottleneck(graph, net, x, &block);
 }
 
 /* Appends what is above layer3 for a method's branches: as in the published code of Background
@@ -122,8 +120,10 @@ static int upper(struct adl_graph *graph, const void *context, int x)
     return x;
 }
 
-static void build_either(struct adl_graph *graph, const struct adl_arch *arch, bool attention)
+void adl_resnet50_build(struct adl_graph *graph, const struct adl_arch *arch,
+                        const struct adl_resnet50_attention *attention)
 {
+    const struct resnet net = {arch, attention};
     int x = conv(graph, 0, "conv1", 64, 7, 2);
     x = adl_batchnorm(graph, x, "bn1", arch->bn_eps);
     x = adl_relu(graph, x, "relu");
@@ -135,12 +135,12 @@ static void build_either(struct adl_graph *graph, const struct adl_arch *arch, b
                                    /* Other branches start by the rule of He et al. */
                                    .xavier = adl_arch_has_named_stages(arch),
                                    .upper = upper,
-                                   .context = arch};
+                                   .context = &net};
     for (int stage = 0; stage < (adl_arch_has_fine_base(arch) ? STAGES - 1 : STAGES); stage++) {
         int number = 0;
         for (int i = 0; i < block_counts[stage]; i++) {
             const char *name = adl_graph_name(graph, "layer%d.%d", stage + 1, number);
-            x = base.features = stage_block(graph, arch, x, stage, i, number++);
+            x = base.features = stage_block(graph, &net, x, stage, i, number++);
             if (stage == 2)
                 *(i == 0 ? &base.early : &base.late) = x;
             if (attention ? adl_arch_has_place(arch, name)
@@ -151,27 +151,21 @@ static void build_either(struct adl_graph *graph, const struct adl_arch *arch, b
                 number += !attention && adl_arch_in_sequence(arch);
             }
         }
-        if (arch->backbone == &adl_backbone_resnet50_bam && stage < STAGES - 1)
-            x = base.features = adl_attention_bam(
-                graph, x, adl_graph_name(graph, "bam%d", stage + 1), arch->bn_eps);
+        if (attention && attention->after_stage && stage < STAGES - 1)
+            x = base.features = attention->after_stage(graph, x, stage + 1, arch->bn_eps);
     }
     adl_arch_add_head(graph, arch, base, x);
 }
 
 static void build(struct adl_graph *graph, const struct adl_arch *arch)
 {
-    build_either(graph, arch, false);
-}
-
-static void build_attention(struct adl_graph *graph, const struct adl_arch *arch)
-{
-    build_either(graph, arch, true);
+    adl_resnet50_build(graph, arch, NULL);
 }
 
 /* Returns whether a layer of a method is an entry of the Sequential that holds the blocks. */
 static bool shifts(const struct adl_arch *arch)
 {
-    return arch->backbone == &adl_backbone_resnet50 && adl_arch_in_sequence(arch);
+    return !arch->backbone->adl_places && adl_arch_in_sequence(arch);
 }
 
 /* Finds the block of layer3 or layer4 that a parameter belongs to; returns what follows its name,
@@ -191,8 +185,8 @@ static const char *find_block(const struct adl_arch *arch, const char *name, int
     return NULL;
 }
 
-static bool renumber(const struct adl_arch *from, const struct adl_arch *to, const char *name,
-                     char *out, size_t size)
+bool adl_resnet50_renumber(const struct adl_arch *from, const struct adl_arch *to, const char *name,
+                           char *out, size_t size)
 {
     int stage, block;
     char moved[32];
@@ -204,9 +198,22 @@ static bool renumber(const struct adl_arch *from, const struct adl_arch *to, con
     return strcmp(out, name) != 0;
 }
 
+int adl_resnet50_channels(const struct adl_graph *graph, int x)
+{
+    return x < 0 ? ADL_RESNET50_REDUCTION : adl_graph_value(graph, x)->shape.c;
+}
+
+int adl_resnet50_mlp(struct adl_graph *graph, int v, int channels, const char *first,
+                     const char *relu, const char *second)
+{
+    v = adl_linear(graph, v, first, channels / ADL_RESNET50_REDUCTION, true);
+    v = adl_relu(graph, v, relu);
+    return adl_linear(graph, v, second, channels, true);
+}
+
 /* The reference implementation leaves the branches that it knows at the base rate: classifier_A and
  * classifier_B, and all that is called SPG_. */
-static bool is_head(const char *name)
+bool adl_resnet50_is_head(const char *name)
 {
     return strstr(name, "layer4.") || strstr(name, "fc.") ||
            (strncmp(name, "classifier_", 11) == 0 && name[11] != 'A' && name[11] != 'B');
@@ -214,30 +221,6 @@ static bool is_head(const char *name)
 
 const struct adl_backbone adl_backbone_resnet50 = {
     .name = "resnet50",
-    .bn_eps = 1e-5,
-    .has_large_map = true,
-    .has_base = true,
-    .has_fine_base = true,
     .build = build,
-    .renumber = renumber,
-    .is_head = is_head,
+    ADL_RESNET50_ROW,
 };
-
-/* The networks with attention differ in name and in what belongs to it. */
-#define WITH_ATTENTION(kind)                                                                       \
-    const struct adl_backbone adl_backbone_resnet50_##kind = {                                     \
-        .name = "resnet50_" #kind,                                                                 \
-        .bn_eps = 1e-5,                                                                            \
-        .has_large_map = true,                                                                     \
-        .has_base = true,                                                                          \
-        .has_fine_base = true,                                                                     \
-        .adl_places = attention_places,                                                            \
-        .adl_default = ATTENTION_DEFAULT,                                                          \
-        .build = build_attention,                                                                  \
-        .renumber = renumber,                                                                      \
-        .is_head = is_head,                                                                        \
-        .is_attention = adl_attention_is_##kind,                                                   \
-    }
-WITH_ATTENTION(se);
-WITH_ATTENTION(cbam);
-WITH_ATTENTION(bam);
