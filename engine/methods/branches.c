@@ -7,16 +7,8 @@
 int adl_branch_conv(struct adl_graph *graph, int input, const char *name, int k, int side,
                     bool xavier)
 {
-    struct adl_conv_attr attr = {.k = k,
-                                 .r = side,
-                                 .s = side,
-                                 .stride = 1,
-                                 .pad_top = side / 2,
-                                 .pad_left = side / 2,
-                                 .pad_bottom = side / 2,
-                                 .pad_right = side / 2,
-                                 .groups = 1,
-                                 .bias = true};
+    struct adl_conv_attr attr = adl_conv_centred(k, side, side, 1);
+    attr.bias = true;
     int output = adl_conv(graph, input, name, attr);
     if (output >= 0 && xavier)
         adl_graph_set_xavier(graph,

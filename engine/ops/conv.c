@@ -92,6 +92,19 @@ const struct adl_op_def adl_op_conv = {
     .describe = conv_describe,
 };
 
+struct adl_conv_attr adl_conv_centred(int k, int r, int s, int stride)
+{
+    return (struct adl_conv_attr){.k = k,
+                                  .r = r,
+                                  .s = s,
+                                  .stride = stride,
+                                  .pad_top = r / 2,
+                                  .pad_left = s / 2,
+                                  .pad_bottom = r / 2,
+                                  .pad_right = s / 2,
+                                  .groups = 1};
+}
+
 int adl_conv(struct adl_graph *graph, int input, const char *name, struct adl_conv_attr attr)
 {
     if (input < 0)

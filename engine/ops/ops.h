@@ -26,6 +26,9 @@ struct adl_conv_attr {
 
 extern const struct adl_op_def adl_op_conv;
 int adl_conv(struct adl_graph *graph, int input, const char *name, struct adl_conv_attr attr);
+/* Returns a convolution to k channels with an r x s kernel, one group and no bias, padded by
+ * half the kernel on each side: with odd r and s and stride 1 the map keeps its size. */
+struct adl_conv_attr adl_conv_centred(int k, int r, int s, int stride);
 
 /* Sets `pads` to the padding in rows and columns for an input of this shape: top, left,
  * bottom, right (conv/conv_geometry.c). */

@@ -1,5 +1,4 @@
-/* Functions that several backbones use: for the layers of methods, and for the upper end, and for
- * padded convolutions. */
+/* Functions that several backbones use: for the layers of methods, and for the upper end. */
 
 #include "models/backbones/backbone.h"
 
@@ -112,17 +111,4 @@ void adl_arch_add_head(struct adl_graph *graph, const struct adl_arch *arch,
         adl_arch_add_branches(graph, arch, base);
     else
         adl_arch_add_classifier(graph, arch, base.features, x);
-}
-
-struct adl_conv_attr adl_backbone_conv(int k, int r, int s, int stride)
-{
-    return (struct adl_conv_attr){.k = k,
-                                  .r = r,
-                                  .s = s,
-                                  .stride = stride,
-                                  .pad_top = r / 2,
-                                  .pad_left = s / 2,
-                                  .pad_bottom = r / 2,
-                                  .pad_right = s / 2,
-                                  .groups = 1};
 }

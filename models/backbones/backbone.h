@@ -139,8 +139,4 @@ void adl_arch_add_classifier(struct adl_graph *graph, const struct adl_arch *arc
 void adl_arch_add_head(struct adl_graph *graph, const struct adl_arch *arch,
                        struct adl_method_base base, int x);
 
-/* Returns a convolution to k channels with an r x s kernel, one group and no bias, padded by
- * half the kernel on each side: with odd r and s and stride 1 the map keeps its size. */
-struct adl_conv_attr adl_backbone_conv(int k, int r, int s, int stride);
-
 #endif

@@ -51,7 +51,7 @@ static struct adl_conv_attr unpadded(int k, int size)
 static int branch(const struct builder *b, int x, const char *name, int k, int r, int s)
 {
     return unit(b, x, adl_graph_name(b->graph, "%s.%s", b->module, name),
-                adl_backbone_conv(k, r, s, 1));
+                adl_conv_centred(k, r, s, 1));
 }
 
 static int mean_branch(const struct builder *b, int x, int k)
@@ -139,7 +139,7 @@ static int shrink(const struct builder *b, int x, const char *name, int pad)
 /* Adds a 3x3 convolution of the head, with bias, called NAME.0, and its ReLU. */
 static int head(const struct builder *b, int x, const char *name, int k)
 {
-    struct adl_conv_attr attr = adl_backbone_conv(k, 3, 3, 1);
+    struct adl_conv_attr attr = adl_conv_centred(k, 3, 3, 1);
     attr.bias = true;
     x = adl_conv(b->graph, x, adl_graph_name(b->graph, "%s.0", name), attr);
     return adl_relu(b->graph, x, name);
@@ -157,9 +157,9 @@ static void build(struct adl_graph *graph, const struct adl_arch *arch)
     struct adl_method_base base = {
         .head_channels = 1024, .side_channels = 512, .classifier = "SPG_A4", .xavier = true};
     const struct adl_method *branches = adl_arch_branches(arch);
-    int x = unit(&b, 0, "Conv2d_1a_3x3", adl_backbone_conv(32, 3, 3, 2));
+    int x = unit(&b, 0, "Conv2d_1a_3x3", adl_conv_centred(32, 3, 3, 2));
     x = unit(&b, x, "Conv2d_2a_3x3", unpadded(32, 3));
-    x = unit(&b, x, "Conv2d_2b_3x3", adl_backbone_conv(64, 3, 3, 1));
+    x = unit(&b, x, "Conv2d_2b_3x3", adl_conv_centred(64, 3, 3, 1));
     x = shrink(&b, x, "maxpool1", 1);
     x = unit(&b, x, "Conv2d_3b_1x1", unpadded(80, 1));
     x = unit(&b, x, "Conv2d_4a_3x3", unpadded(192, 3));

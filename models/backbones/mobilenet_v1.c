@@ -62,7 +62,7 @@ static int stride_of(const struct adl_arch *arch, int block)
 static int conv3x3(struct adl_graph *graph, const struct adl_arch *arch, int x, const char *name,
                    int k, int stride, int groups)
 {
-    struct adl_conv_attr attr = adl_backbone_conv(k, 3, 3, stride);
+    struct adl_conv_attr attr = adl_conv_centred(k, 3, 3, stride);
     attr.groups = groups;
     attr.tf_same = arch->padding == ADL_PAD_TF_SAME;
     return adl_conv(graph, x, name, attr);
@@ -82,7 +82,7 @@ static int block(struct adl_graph *graph, const struct adl_arch *arch, int x, in
     x = adl_batchnorm(graph, x, adl_graph_name(graph, "blocks.%d.dw_bn", i), arch->bn_eps);
     x = activate(graph, arch, x, adl_graph_name(graph, "blocks.%d.dw_relu", i));
     x = adl_conv(graph, x, adl_graph_name(graph, "blocks.%d.pw", i),
-                 adl_backbone_conv(scaled(arch, blocks[i].channels), 1, 1, 1));
+                 adl_conv_centred(scaled(arch, blocks[i].channels), 1, 1, 1));
     x = adl_batchnorm(graph, x, adl_graph_name(graph, "blocks.%d.pw_bn", i), arch->bn_eps);
     return activate(graph, arch, x, adl_graph_name(graph, "blocks.%d", i));
 }

@@ -41,7 +41,7 @@ static const char *const places[] = {"residual_block1",
 
 static int conv(struct adl_graph *graph, int x, const char *name, int k, int size, int stride)
 {
-    return adl_conv(graph, x, name, adl_backbone_conv(k, size, size, stride));
+    return adl_conv(graph, x, name, adl_conv_centred(k, size, size, stride));
 }
 
 /* Appends batch norm and ReLU, numbered or named as the caller says. */

@@ -44,7 +44,7 @@ struct resnet {
 
 static int conv(struct adl_graph *graph, int x, const char *name, int k, int size, int stride)
 {
-    return adl_conv(graph, x, name, adl_backbone_conv(k, size, size, stride));
+    return adl_conv(graph, x, name, adl_conv_centred(k, size, size, stride));
 }
 
 struct block {

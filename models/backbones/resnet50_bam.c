@@ -29,7 +29,7 @@ static int bam_channels(struct adl_graph *graph, int x, const char *name, double
 
 static int bam_conv(struct adl_graph *graph, int x, const char *name, int k, int dilation)
 {
-    struct adl_conv_attr attr = adl_backbone_conv(k, dilation ? 3 : 1, dilation ? 3 : 1, 1);
+    struct adl_conv_attr attr = adl_conv_centred(k, dilation ? 3 : 1, dilation ? 3 : 1, 1);
     attr.bias = true;
     if (dilation) {
         attr.dilation = dilation;

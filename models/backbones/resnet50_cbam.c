@@ -25,7 +25,7 @@ static int cbam(struct adl_graph *graph, int x, const char *block, double bn_eps
     x = adl_scale(graph, x, s, NAME(".ChannelGate"));
 
     s = adl_channelpool(graph, x, NAME(".SpatialGate.compress"));
-    s = adl_conv(graph, s, NAME(".SpatialGate.spatial.conv"), adl_backbone_conv(1, 7, 7, 1));
+    s = adl_conv(graph, s, NAME(".SpatialGate.spatial.conv"), adl_conv_centred(1, 7, 7, 1));
     s = adl_batchnorm_with(graph, s, NAME(".SpatialGate.spatial.bn"),
                            (struct adl_batchnorm_attr){.eps = bn_eps, .momentum = 0.01});
     adl_graph_set_zero(graph, adl_graph_find_param(graph, NAME(".SpatialGate.spatial.bn.weight")));

@@ -78,7 +78,7 @@ static const char *module_name(struct adl_graph *graph, const struct adl_arch *a
 static int append(struct adl_graph *graph, const struct adl_arch *arch, int x, size_t first,
                   size_t last, int *number)
 {
-    struct adl_conv_attr attr = adl_backbone_conv(0, 3, 3, 1);
+    struct adl_conv_attr attr = adl_conv_centred(0, 3, 3, 1);
 
     int n = 0;
     attr.bias = true;
@@ -118,7 +118,7 @@ static int upper(struct adl_graph *graph, const void *context, int x)
  */
 static int named_head(struct adl_graph *graph, int x)
 {
-    struct adl_conv_attr attr = adl_backbone_conv(512, 3, 3, 1);
+    struct adl_conv_attr attr = adl_conv_centred(512, 3, 3, 1);
     attr.bias = true;
     for (int i = 0; i < 2; i++) {
         x = adl_conv(graph, x, adl_graph_name(graph, "SPG_A_3.%d", 2 * i), attr);
@@ -153,7 +153,7 @@ static void build_branches(struct adl_graph *graph, const struct adl_arch *arch)
 
 static void build(struct adl_graph *graph, const struct adl_arch *arch)
 {
-    struct adl_conv_attr attr = adl_backbone_conv(1024, 3, 3, 1);
+    struct adl_conv_attr attr = adl_conv_centred(1024, 3, 3, 1);
     int number = 0;
 
     if (adl_arch_branches(arch)) {
