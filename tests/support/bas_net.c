@@ -47,50 +47,43 @@ void bas_net_open(struct bas_net *net, enum adl_tape_memory memory)
     struct adl_error err = {0};
     struct adl_graph *graph = small_graph();
     int count = adl_graph_param_count(graph);
-    *net = (struct bas_net){.graph = graph,
+    *net = (struct bas_net){.step = {.graph = graph, .batch = BAS_N},
                             .mode = {.bn_momentum = 0.25,
                                      .method_layers = true,
                                      .method_values = test_method_values(
                                          "bas-alpha", BAS_ALPHA, "bas-beta", BAS_BETA, NULL),
                                      .labels = bas_labels}};
-    net->params = adl_calloc((size_t)count, sizeof *net->params);
-    net->grads = adl_calloc((size_t)count, sizeof *net->grads);
+    net->step.params = adl_calloc((size_t)count, sizeof *net->step.params);
+    net->step.grads = adl_calloc((size_t)count, sizeof *net->step.grads);
     for (int i = 0; i < count; i++) {
         const struct adl_param *param = adl_graph_param(graph, i);
         bool positive = param->role == ADL_PARAM_BN_VAR || param->role == ADL_PARAM_BN_WEIGHT;
         bool logits = strcmp(param->name, "classifier_cls.4.bias") == 0;
-        net->params[i] = adl_malloc(param->count, sizeof(float));
-        net->grads[i] = adl_calloc(param->count, sizeof(float));
+        net->step.params[i] = adl_malloc(param->count, sizeof(float));
+        net->step.grads[i] = adl_calloc(param->count, sizeof(float));
         formula_param(param->name, positive || logits ? 1 : 0, positive ? 0.5 : 0.75, param->count,
-                      net->params[i]);
+                      net->step.params[i]);
     }
     formula_param("bas input", 0, 1, ADL_COUNT(net->input), net->input);
-    net->tape = adl_tape_create(graph, BAS_SIDE, BAS_SIDE, BAS_N, memory, NULL, &err);
-    CU_ASSERT_FATAL(net->tape != NULL);
+    net->step.tape = adl_tape_create(graph, BAS_SIDE, BAS_SIDE, BAS_N, memory, NULL, &err);
+    CU_ASSERT_FATAL(net->step.tape != NULL);
 }
 
 void bas_net_close(struct bas_net *net)
 {
-    for (int i = 0; i < adl_graph_param_count(net->graph); i++) {
-        adl_free(net->params[i]);
-        adl_free(net->grads[i]);
-    }
-    adl_free(net->params);
-    adl_free(net->grads);
-    adl_tape_free(net->tape);
-    adl_graph_free(net->graph);
+    train_step_close(&net->step);
 }
 
 void bas_net_forward(struct bas_net *net)
 {
     const struct adl_targets targets = {.labels = bas_labels};
-    memcpy(adl_tape_input(net->tape), net->input, sizeof net->input);
-    adl_tape_forward(net->tape, BAS_N, net->params, &net->mode);
-    net->loss = adl_method_loss(adl_method_alone(&adl_method_bas), net->tape, &targets, &net->mode,
-                                1, NULL);
+    memcpy(adl_tape_input(net->step.tape), net->input, sizeof net->input);
+    adl_tape_forward(net->step.tape, BAS_N, net->step.params, &net->mode);
+    net->loss = adl_method_loss(adl_method_alone(&adl_method_bas), net->step.tape, &targets,
+                                &net->mode, 1, NULL);
 }
 
 void bas_net_backward(struct bas_net *net)
 {
-    adl_tape_backward(net->tape, net->params, &net->mode, net->grads);
+    adl_tape_backward(net->step.tape, net->step.params, &net->mode, net->step.grads);
 }

@@ -8,6 +8,7 @@
  * and a sigmoid, which keeps the loss smooth but for the ReLUs of the method's own head. */
 
 #include "methods/methods.h"
+#include "support/train_step.h"
 
 #define BAS_ALPHA 0.7
 #define BAS_BETA 1.3
@@ -22,10 +23,8 @@ extern const int bas_labels[BAS_N];
 
 /* A step of the network; input and parameters follow from their names. */
 struct bas_net {
-    struct adl_graph *graph;
-    struct adl_tape *tape;
+    struct train_step step;
     struct adl_train_mode mode;
-    float **params, **grads;
     float input[BAS_N * BAS_SIDE * BAS_SIDE * 2];
     double loss;
 };

@@ -12,7 +12,7 @@
 #include "plan/session.h"
 #include "support/bas_net.h"
 #include "support/formula.h"
-#include "support/methods.h"
+#include "support/method_step.h"
 #include "train/init.h"
 #include "wsol/cam.h"
 #include "wsol/session_cam.h"
@@ -45,11 +45,11 @@ static void agrees_with_pytorch(void)
     bas_net_backward(&net);
     CU_ASSERT_DOUBLE_EQUAL(net.loss, 4.459025125402, 2e-6);
     for (size_t i = 0; i < ADL_COUNT(want); i++) {
-        int id = adl_graph_find_param(net.graph, want[i].name);
+        int id = adl_graph_find_param(net.step.graph, want[i].name);
         double sum = 0, squares = 0;
-        for (size_t j = 0; j < adl_graph_param(net.graph, id)->count; j++) {
-            sum += (double)net.grads[id][j];
-            squares += pow((double)net.grads[id][j], 2);
+        for (size_t j = 0; j < adl_graph_param(net.step.graph, id)->count; j++) {
+            sum += (double)net.step.grads[id][j];
+            squares += pow((double)net.step.grads[id][j], 2);
         }
         if (fabs(sum - want[i].sum) > 1e-5 || fabs(sqrt(squares) - want[i].norm) > 1e-5)
             TEST_FAIL("%s: sum %.9f, norm %.9f, not %.9f and %.9f", want[i].name, sum,
@@ -62,9 +62,9 @@ static void agrees_with_pytorch(void)
 
 static bool is_zero(const struct bas_net *net, const char *name)
 {
-    int id = adl_graph_find_param(net->graph, name);
-    for (size_t j = 0; j < adl_graph_param(net->graph, id)->count; j++)
-        if (net->grads[id][j] != 0)
+    int id = adl_graph_find_param(net->step.graph, name);
+    for (size_t j = 0; j < adl_graph_param(net->step.graph, id)->count; j++)
+        if (net->step.grads[id][j] != 0)
             return false;
     return true;
 }
@@ -85,12 +85,12 @@ static void the_background_trains_no_upper_layer(void)
     struct bas_net net;
     bas_net_open(&net, ADL_TAPE_SHARED);
     bas_net_forward(&net);
-    for (int tap = 0; tap < adl_graph_tap_count(net.graph); tap++) {
-        struct adl_shape shape = adl_tape_shape(net.tape, adl_graph_tap(net.graph, tap));
+    for (int tap = 0; tap < adl_graph_tap_count(net.step.graph); tap++) {
+        struct adl_shape shape = adl_tape_shape(net.step.tape, adl_graph_tap(net.step.graph, tap));
         for (size_t i = 0; i < BAS_N * adl_shape_count(shape); i++)
-            adl_tape_tap_grad(net.tape, tap)[i] = tap == BAS_BACKGROUND ? 1 : 0;
+            adl_tape_tap_grad(net.step.tape, tap)[i] = tap == BAS_BACKGROUND ? 1 : 0;
     }
-    memset(adl_tape_logits_grad(net.tape), 0, sizeof(float) * BAS_N * BAS_CLASSES);
+    memset(adl_tape_logits_grad(net.step.tape), 0, sizeof(float) * BAS_N * BAS_CLASSES);
     bas_net_backward(&net);
     for (size_t i = 0; i < ADL_COUNT(none); i++)
         if (!is_zero(&net, none[i]))
@@ -115,9 +115,9 @@ static void the_copy_keeps_running_statistics(void)
     bas_net_forward(&without);
     bas_net_backward(&without);
     for (size_t i = 0; i < ADL_COUNT(names); i++) {
-        int id = adl_graph_find_param(with.graph, names[i]);
-        size_t bytes = adl_graph_param(with.graph, id)->count * sizeof(float);
-        if (memcmp(with.params[id], without.params[id], bytes) != 0)
+        int id = adl_graph_find_param(with.step.graph, names[i]);
+        size_t bytes = adl_graph_param(with.step.graph, id)->count * sizeof(float);
+        if (memcmp(with.step.params[id], without.step.params[id], bytes) != 0)
             TEST_FAIL("%s differs", names[i]);
     }
     CU_ASSERT(without.loss < with.loss);
@@ -132,14 +132,14 @@ static void gradients_are_divided(void)
     struct bas_net net;
     bas_net_open(&net, ADL_TAPE_SHARED);
     bas_net_forward(&net);
-    float background = 0, map = adl_tape_tap_grad(net.tape, BAS_MAP)[0];
+    float background = 0, map = adl_tape_tap_grad(net.step.tape, BAS_MAP)[0];
     for (int i = 0; i < BAS_N * BAS_CLASSES; i++)
-        background += adl_tape_tap_grad(net.tape, BAS_BACKGROUND)[i];
+        background += adl_tape_tap_grad(net.step.tape, BAS_BACKGROUND)[i];
     const struct adl_targets targets = {.labels = bas_labels};
-    adl_method_loss(adl_method_alone(&adl_method_bas), net.tape, &targets, &net.mode, 4, NULL);
-    CU_ASSERT_EQUAL(adl_tape_tap_grad(net.tape, BAS_MAP)[0], map / 4);
+    adl_method_loss(adl_method_alone(&adl_method_bas), net.step.tape, &targets, &net.mode, 4, NULL);
+    CU_ASSERT_EQUAL(adl_tape_tap_grad(net.step.tape, BAS_MAP)[0], map / 4);
     for (int i = 0; i < BAS_N * BAS_CLASSES; i++)
-        background -= 4 * adl_tape_tap_grad(net.tape, BAS_BACKGROUND)[i];
+        background -= 4 * adl_tape_tap_grad(net.step.tape, BAS_BACKGROUND)[i];
     CU_ASSERT_EQUAL(background, 0);
     bas_net_close(&net);
 }
@@ -147,54 +147,6 @@ static void gradients_are_divided(void)
 /* --- in a backbone ----------------------------------------------------------------------- */
 
 enum { IMAGE = 64, IMAGE_CLASSES = 5, BATCH = 2 };
-
-/* Takes a step of mobilenet_v1 and returns a hash of its gradients and running statistics. */
-static uint64_t step_bits(const struct adl_graph *graph, enum adl_tape_memory memory, int threads)
-{
-    struct adl_error err = {0};
-    struct adl_train_mode mode = {.bn_momentum = 0.1,
-                                  .method_layers = true,
-                                  .method_values = test_method_values(NULL),
-                                  .labels = (const int[]){3, 1}};
-    const struct adl_targets targets = {.labels = mode.labels, .smoothing = 0.1};
-    size_t count = (size_t)adl_graph_param_count(graph);
-    float **params = adl_calloc(count, sizeof *params), **grads = adl_calloc(count, sizeof *grads);
-    uint64_t bits = 0;
-    for (size_t i = 0; i < count; i++) {
-        const struct adl_param *param = adl_graph_param(graph, (int)i);
-        params[i] = adl_malloc(param->count, sizeof(float));
-        grads[i] = param->role == ADL_PARAM_BN_MEAN || param->role == ADL_PARAM_BN_VAR
-                       ? NULL
-                       : adl_calloc(param->count, sizeof(float));
-        adl_init_param(param, 1, params[i]);
-    }
-    struct adl_pool *pool = adl_pool_create(threads, &err);
-    struct adl_tape *tape = adl_tape_create(graph, IMAGE, IMAGE, BATCH, memory, pool, &err);
-    CU_ASSERT_FATAL(tape != NULL);
-    formula_param("bas image", 0, 1.5, (size_t)BATCH * IMAGE * IMAGE * 3, adl_tape_input(tape));
-    adl_tape_forward(tape, BATCH, params, &mode);
-    double loss =
-        adl_method_loss(adl_method_alone(&adl_method_bas), tape, &targets, &mode, 1, NULL);
-    adl_tape_backward(tape, params, &mode, grads);
-    bits = formula_fnv1a64(&loss, sizeof loss);
-    for (size_t i = 0; i < count; i++) {
-        const float *values = grads[i] ? grads[i] : params[i];
-        float some = 0;
-        for (size_t j = 0; grads[i] && j < adl_graph_param(graph, (int)i)->count; j++)
-            some += fabsf(grads[i][j]);
-        if (grads[i] && !(some > 0))
-            TEST_FAIL("no gradient reaches %s", adl_graph_param(graph, (int)i)->name);
-        size_t bytes = adl_graph_param(graph, (int)i)->count * sizeof(float);
-        bits = bits * 31 + formula_fnv1a64(values, bytes);
-        adl_free(params[i]);
-        adl_free(grads[i]);
-    }
-    adl_free(params);
-    adl_free(grads);
-    adl_tape_free(tape);
-    adl_pool_free(pool);
-    return bits;
-}
 
 static struct adl_graph *backbone_graph(const struct adl_backbone *backbone)
 {
@@ -212,10 +164,10 @@ static struct adl_graph *backbone_graph(const struct adl_backbone *backbone)
 static void the_same_bits_for_any_threads_and_memory(void)
 {
     struct adl_graph *graph = backbone_graph(&adl_backbone_mobilenet_v1);
-    uint64_t bits = step_bits(graph, ADL_TAPE_SHARED, 1);
-    CU_ASSERT_EQUAL(step_bits(graph, ADL_TAPE_SHARED, 2), bits);
-    CU_ASSERT_EQUAL(step_bits(graph, ADL_TAPE_SHARED, 3), bits);
-    CU_ASSERT_EQUAL(step_bits(graph, ADL_TAPE_KEPT, 1), bits);
+    uint64_t bits = method_step_bits(graph, &adl_method_bas, ADL_TAPE_SHARED, 1);
+    CU_ASSERT_EQUAL(method_step_bits(graph, &adl_method_bas, ADL_TAPE_SHARED, 2), bits);
+    CU_ASSERT_EQUAL(method_step_bits(graph, &adl_method_bas, ADL_TAPE_SHARED, 3), bits);
+    CU_ASSERT_EQUAL(method_step_bits(graph, &adl_method_bas, ADL_TAPE_KEPT, 1), bits);
     adl_graph_free(graph);
 }
 
@@ -330,8 +282,8 @@ static void every_backbone_trains(void)
         if (!is_tested(*backbone) || (TEST_WATCHED && *backbone != &adl_backbone_mobilenet_v1))
             continue;
         struct adl_graph *graph = backbone_graph(*backbone);
-        uint64_t bits = step_bits(graph, ADL_TAPE_SHARED, 2);
-        if (bits != step_bits(graph, ADL_TAPE_SHARED, 1))
+        uint64_t bits = method_step_bits(graph, &adl_method_bas, ADL_TAPE_SHARED, 2);
+        if (bits != method_step_bits(graph, &adl_method_bas, ADL_TAPE_SHARED, 1))
             TEST_FAIL("%s: other bits with two threads", (*backbone)->name);
         adl_graph_free(graph);
     }

@@ -222,10 +222,10 @@ static void free_params(const struct adl_graph *graph, double **params)
 
 static void reference_open(struct reference *ref, const struct bas_net *net)
 {
-    *ref = (struct reference){.graph = net->graph,
+    *ref = (struct reference){.graph = net->step.graph,
                               .input = {.side = BAS_SIDE, .c = 2},
-                              .params = copy_params(net->graph, net->params),
-                              .held = {.params = copy_params(net->graph, net->params)}};
+                              .params = copy_params(net->step.graph, net->step.params),
+                              .held = {.params = copy_params(net->step.graph, net->step.params)}};
     for (size_t i = 0; i < ADL_COUNT(net->input); i++)
         ref->input.at[i] = (double)net->input[i];
 }
@@ -261,8 +261,8 @@ static void gradients_are_finite_differences(void)
     for (int n = 0; n < BAS_N; n++)
         below += ref.ratio[n] > 0 && ref.ratio[n] < 1;
     CU_ASSERT(below >= 1 && below < BAS_N); /* both branches of b */
-    for (int i = 0; i < adl_graph_param_count(net.graph); i++) {
-        const struct adl_param *param = adl_graph_param(net.graph, i);
+    for (int i = 0; i < adl_graph_param_count(net.step.graph); i++) {
+        const struct adl_param *param = adl_graph_param(net.step.graph, i);
         for (size_t j = 0; j < param->count && !is_statistic(param); j++) {
             double *value = &ref.params[i][j], before = *value;
             *value = before + step;
@@ -270,9 +270,9 @@ static void gradients_are_finite_differences(void)
             *value = before - step;
             double want = (up - reference_loss(&ref)) / (2 * step);
             *value = before;
-            if (fabs((double)net.grads[i][j] - want) > 2e-6)
+            if (fabs((double)net.step.grads[i][j] - want) > 2e-6)
                 TEST_FAIL("%s[%zu]: gradient %.9g, by differences %.9g", param->name, j,
-                          (double)net.grads[i][j], want);
+                          (double)net.step.grads[i][j], want);
         }
     }
     reference_close(&ref);

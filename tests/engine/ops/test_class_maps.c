@@ -16,14 +16,6 @@
 #include "support/methods.h"
 #include "support/train_step.h"
 #include "train/loss.h"
-#include "train/tape.h"
-
-/* A graph with parameters and a tape that keeps all values. */
-struct net {
-    struct adl_graph *graph;
-    struct adl_tape *tape;
-    float **params, **grads;
-};
 
 static size_t option_called(const char *name)
 {
@@ -35,12 +27,14 @@ static size_t option_called(const char *name)
     return 0;
 }
 
-static void net_open(struct net *net, int batch)
+/* Finishes the graph and adds parameters and a tape that keeps all values. */
+static void net_open(struct train_step *net, int batch)
 {
     struct adl_error err = {0};
     TEST_OK(adl_graph_finish(net->graph, &err), &err);
     size_t count = (size_t)adl_graph_param_count(net->graph);
     struct adl_shape in = adl_graph_value(net->graph, 0)->shape;
+    net->batch = batch;
     net->params = adl_calloc(count, sizeof *net->params);
     net->grads = adl_calloc(count, sizeof *net->grads);
     for (size_t i = 0; i < count; i++) {
@@ -49,18 +43,6 @@ static void net_open(struct net *net, int batch)
     }
     net->tape = adl_tape_create(net->graph, in.h, in.w, batch, ADL_TAPE_KEPT, NULL, &err);
     CU_ASSERT_FATAL(net->tape != NULL);
-}
-
-static void net_close(struct net *net)
-{
-    for (int i = 0; i < adl_graph_param_count(net->graph); i++) {
-        adl_free(net->params[i]);
-        adl_free(net->grads[i]);
-    }
-    adl_free(net->params);
-    adl_free(net->grads);
-    adl_tape_free(net->tape);
-    adl_graph_free(net->graph);
 }
 
 /* Compares values, N x H x W x C, with a golden record, of all or of sampled values in the order
@@ -98,6 +80,16 @@ static void image_input(const json_t *inputs, const char *name, int batch, struc
     adl_free(nchw);
 }
 
+/* Checks the two cases of a golden file. */
+static void check_cases(const char *file, void (*check)(const json_t *test_case))
+{
+    json_t *golden = golden_load(file), *test_case;
+    size_t i;
+    json_array_foreach(golden_get(golden, "cases"), i, test_case) check(test_case);
+    CU_ASSERT_EQUAL(i, 2);
+    json_decref(golden);
+}
+
 /* --- erasing and the union ----------------------------------------------------------------- */
 
 enum { ERASE_N = 3, ERASE_CLASSES = 5 };
@@ -105,16 +97,9 @@ enum { ERASE_N = 3, ERASE_CLASSES = 5 };
 
 static struct adl_conv_attr conv_attr(int k, int side)
 {
-    return (struct adl_conv_attr){.k = k,
-                                  .r = side,
-                                  .s = side,
-                                  .stride = 1,
-                                  .pad_top = side / 2,
-                                  .pad_left = side / 2,
-                                  .pad_bottom = side / 2,
-                                  .pad_right = side / 2,
-                                  .groups = 1,
-                                  .bias = true};
+    struct adl_conv_attr attr = adl_conv_centred(k, side, side, 1);
+    attr.bias = true;
+    return attr;
 }
 
 static int small_classifier(struct adl_graph *g, int x, const char *name)
@@ -125,7 +110,7 @@ static int small_classifier(struct adl_graph *g, int x, const char *name)
 }
 
 /* Sets the parameters of the case; that of "feature" is the identity. */
-static void set_params(struct net *net, const json_t *inputs)
+static void set_params(struct train_step *net, const json_t *inputs)
 {
     for (int i = 0; i < adl_graph_param_count(net->graph); i++) {
         const struct adl_param *p = adl_graph_param(net->graph, i);
@@ -144,7 +129,7 @@ static void check_erasing(const json_t *test_case)
     const json_t *inputs = golden_get(test_case, "inputs");
     const json_t *results = golden_get(test_case, "results");
     struct adl_error err = {0};
-    struct net net = {.graph = adl_graph_create(ERASE_SHAPE, &err)};
+    struct train_step net = {.graph = adl_graph_create(ERASE_SHAPE, &err)};
     struct adl_graph *g = net.graph;
     size_t count;
     int *labels = golden_ints(golden_get(test_case, "labels"), &count);
@@ -196,16 +181,12 @@ static void check_erasing(const json_t *test_case)
             compare(results, name, net.grads[i], 1, (struct adl_shape){1, 1, (int)p->count});
     }
     adl_free(labels);
-    net_close(&net);
+    train_step_close(&net);
 }
 
 static void erasing_is_that_of_the_reference(void)
 {
-    json_t *golden = golden_load("methods/acol.json"), *test_case;
-    size_t i;
-    json_array_foreach(golden_get(golden, "cases"), i, test_case) check_erasing(test_case);
-    CU_ASSERT_EQUAL(i, 2);
-    json_decref(golden);
+    check_cases("methods/acol.json", check_erasing);
 }
 
 /* Runs the plain definition on one image of 1 x 4 positions with 2 channels and 2 classes. */
@@ -264,11 +245,12 @@ enum { GUIDE_N = 2, GUIDE_SIDE = 14, GUIDE_CLASSES = 5 };
 static const char *const guide_maps[] = {"feat_map", "logits_b1", "logits_b2", "logits_c"};
 
 /* A network whose four maps are channels of its input, so that their gradients can be read. */
-static void guide_open(struct net *net, int values[4])
+static void guide_open(struct train_step *net, int values[4])
 {
     struct adl_error err = {0};
-    struct adl_graph *g = net->graph =
+    struct adl_graph *g =
         adl_graph_create((struct adl_shape){GUIDE_SIDE, GUIDE_SIDE, GUIDE_CLASSES + 3}, &err);
+    *net = (struct train_step){.graph = g};
     for (int i = 0; i < 4; i++)
         values[i] =
             adl_conv(g, 0, guide_maps[i],
@@ -307,7 +289,7 @@ static void guide_input(const json_t *inputs, float *input)
 static void check_guidance(const json_t *test_case)
 {
     const json_t *results = golden_get(test_case, "results");
-    struct net net;
+    struct train_step net;
     int values[4];
     size_t count;
     int *labels = golden_ints(golden_get(test_case, "labels"), &count);
@@ -341,19 +323,15 @@ static void check_guidance(const json_t *test_case)
     }
     adl_free(t);
     adl_free(labels);
-    net_close(&net);
+    train_step_close(&net);
 }
 
 static void guidance_is_that_of_the_reference(void)
 {
-    json_t *golden = golden_load("methods/spg.json"), *test_case;
-    size_t i;
-    json_array_foreach(golden_get(golden, "cases"), i, test_case) check_guidance(test_case);
-    CU_ASSERT_EQUAL(i, 2);
-    json_decref(golden);
+    check_cases("methods/spg.json", check_guidance);
 }
 
-static double guide_loss(struct net *net, const struct adl_train_mode *mode)
+static double guide_loss(struct train_step *net, const struct adl_train_mode *mode)
 {
     const struct adl_targets targets = {.labels = mode->labels};
     adl_tape_forward(net->tape, GUIDE_N, net->params, mode);
@@ -369,7 +347,7 @@ static void gradients_are_differences(void)
     struct adl_train_mode mode = {
         .method_layers = true, .labels = labels, .method_values = thresholds(t)};
     const size_t all = GUIDE_CLASSES + 3;
-    struct net net;
+    struct train_step net;
     int values[4];
     json_t *golden = golden_load("methods/spg.json");
     guide_open(&net, values);
@@ -388,7 +366,7 @@ static void gradients_are_differences(void)
         CU_ASSERT_DOUBLE_EQUAL((above - below) / 0.1, grad, 2e-5);
     }
     json_decref(golden);
-    net_close(&net);
+    train_step_close(&net);
 }
 
 /* Where a mask ignores every pixel, its term is 0 and has no gradient; a constant class map has no
@@ -399,7 +377,7 @@ static void ignored_pixels_cost_nothing(void)
     const int labels[] = {0, 0};
     struct adl_train_mode mode = {
         .method_layers = true, .labels = labels, .method_values = thresholds(none)};
-    struct net net;
+    struct train_step net;
     int values[4];
     guide_open(&net, values);
     memset(adl_tape_input(net.tape), 0,
@@ -413,7 +391,7 @@ static void ignored_pixels_cost_nothing(void)
     adl_tape_backward(net.tape, net.params, &mode, net.grads);
     for (size_t p = 0; p < (size_t)GUIDE_N * GUIDE_SIDE * GUIDE_SIDE; p++)
         CU_ASSERT_EQUAL(adl_tape_grad(net.tape, values[2])[p], 0);
-    net_close(&net);
+    train_step_close(&net);
 }
 
 static void shapes_have_to_fit(void)
