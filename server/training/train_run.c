@@ -17,7 +17,6 @@
 
 #include "server/training/train_run.h"
 
-#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,6 +37,7 @@
 #include "server/training/train_config.h"
 #include "server/training/train_data.h"
 #include "server/training/train_early_stop.h"
+#include "server/training/train_evaluate.h"
 #include "server/training/train_files.h"
 #include "server/training/train_freeze.h"
 #include "server/training/train_log.h"
@@ -84,12 +84,6 @@ static int open_data(struct adl_train_run *run, struct adl_error *err)
         run->val = NULL;
     }
     return 0;
-}
-
-static bool is_stopped(void *context)
-{
-    const struct adl_train_run *run = context;
-    return *run->stop;
 }
 
 static int make_cache(struct adl_train_run *run, struct adl_error *err)
@@ -313,15 +307,6 @@ static int train_epoch(struct adl_train_run *run, struct adl_error *err)
     return more < 0 ? -1 : stopped;
 }
 
-/* Returns the measure by which the best epoch is chosen: of localization by boxes or else by masks,
- * or of classification if val has neither. */
-static double measure_of(const struct adl_evaluate_report *report)
-{
-    if (!report->localized && report->masked && isfinite(report->masks.pxap))
-        return report->masks.pxap;
-    return report->localized ? report->figures.max_box_acc_v2 : report->figures.top1_cls;
-}
-
 /* Returns whether an epoch replaces the best one. With a small val split, many epochs have the
  * same measure; between those the loss decides, which also measures how confident the network
  * is. If the loss is equal too, or not known, the later epoch is better. An epoch whose measure is
@@ -331,82 +316,13 @@ static bool is_best(const struct adl_train_run *run, double measure, double loss
     return measure > run->best || (measure == run->best && !(loss > run->best_loss));
 }
 
-/* Returns the mean cross-entropy of the images that could be read, from the probabilities of their
- * classes; NAN if none could be read. A probability below the smallest normal float is replaced by
- * that, so that the loss is finite: at most 87.3. */
-static double mean_loss(const struct adl_evaluate_place *places, size_t count)
-{
-    double sum = 0;
-    size_t measured = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (!places[i].measured)
-            continue;
-        sum -= log(fmax((double)places[i].probability, (double)FLT_MIN));
-        measured++;
-    }
-    return measured ? sum / (double)measured : (double)NAN;
-}
-
-/* Evaluates the current weights on val; *loss becomes the mean loss. The evaluation can be aborted
- * only if this process has trained a batch before. Otherwise a run that is resumed before the
- * evaluation and always stopped during it would never continue. */
-static int evaluate(struct adl_train_run *run, struct adl_evaluate_report *report, double *loss,
-                    struct adl_error *err)
-{
-    const struct adl_train_settings *s = run->settings;
-    struct adl_plan_options options = {.input_h = s->crop_size, .input_w = s->crop_size};
-    struct adl_progress progress;
-    struct adl_evaluate_place *places = adl_calloc(run->val->count, sizeof *places);
-    if (!places)
-        return adl_fail_nomem(err, "the evaluation");
-    struct adl_evaluate_options evaluation = {
-        .curve_interval = s->curve_interval,
-        .map = run->model->map,
-        .progress = adl_progress_callback,
-        .report_context = &progress,
-        .broken = run->val_reported ? NULL : adl_train_log_unreadable_val,
-        .stopped = run->trained ? is_stopped : NULL,
-        .stop_context = run,
-        .frames = {.cache = run->cache, .first = run->train->count},
-        .places = places};
-    int result = -1, batch = ADL_MIN(s->batch_size, 16);
-    memcpy(evaluation.mean, run->model->mean, sizeof evaluation.mean);
-    memcpy(evaluation.std, run->model->std, sizeof evaluation.std);
-    struct adl_plan *plan =
-        adl_plan_create(run->model->graph,
-                        (const float *const *)adl_optimizer_params(run->optimizer), &options, err);
-    struct adl_views *views =
-        plan ? adl_model_open_views(run->model, plan, run->pool, batch, err) : NULL;
-    adl_progress_start(&progress, "val: images", run->val->count);
-    if (views)
-        result = adl_evaluate_views(run->val, views, batch, run->pool, &evaluation, report, err);
-    adl_progress_finish(&progress);
-    if (result == 0) {
-        *loss = mean_loss(places, run->val->count);
-        adl_train_log_broken_val(run, report);
-    }
-    adl_free(places);
-    adl_views_free(views);
-    adl_plan_unref(plan);
-    return result;
-}
-
-/* Replaces the figures at the threshold that the evaluation used, which is that of the previous
- * epoch, by those at the best threshold, which the model gets now. */
-static void use_best_threshold(struct adl_evaluation *figures)
-{
-    figures->gt_known_loc = figures->max_box_acc;
-    figures->top1_loc = figures->best_top1_loc;
-    figures->top5_loc = figures->best_top5_loc;
-}
-
 /* Evaluates; returns 1 if the evaluation was stopped. If it was stopped or failed, saves the
  * trained epoch, so that a resumed run continues with the evaluation. */
 static int evaluate_or_save(struct adl_train_run *run, struct adl_evaluate_report *report,
                             double *loss, struct adl_error *err)
 {
     struct adl_error why = {0}, *saving = &why;
-    if (evaluate(run, report, loss, err) == 0)
+    if (adl_train_evaluate(run, report, loss, err) == 0)
         return 0;
     bool stopped = err->kind == ADL_ERR_CANCELLED;
     if (stopped) {
@@ -448,14 +364,14 @@ static int finish_epoch(struct adl_train_run *run, const struct adl_train_pace *
     if (result != 0)
         return result;
     result = -1;
-    if (run->val && !isfinite(measure_of(&report))) {
+    if (run->val && !isfinite(adl_train_measure(&report))) {
         adl_train_fail_diverged(run, "the accuracy on val is not a number", err);
         goto out;
     }
-    bool best = !run->val || is_best(run, measure_of(&report), loss);
+    bool best = !run->val || is_best(run, adl_train_measure(&report), loss);
     if (report.localized) {
         run->model->map.threshold = report.figures.best_threshold;
-        use_best_threshold(&report.figures);
+        adl_train_use_best_threshold(&report.figures);
     } else if (report.masked && isfinite(report.masks.best_miou)) {
         run->model->map.threshold = report.masks.best_threshold;
     }
@@ -469,7 +385,7 @@ static int finish_epoch(struct adl_train_run *run, const struct adl_train_pace *
     ADL_TRY(adl_train_log_epoch(run, pace, run->val ? &report : NULL, loss, best, err));
     run->val_errors = report.errors;
     if (best) {
-        run->best = run->val ? measure_of(&report) : -1;
+        run->best = run->val ? adl_train_measure(&report) : -1;
         run->best_loss = loss;
         run->best_epoch = run->epoch + 1;
         adl_evaluate_report_release(&run->evaluation);
