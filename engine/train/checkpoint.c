@@ -1,6 +1,7 @@
 /* Training state in a file. The file holds two tensors for each trainable parameter, its
- * value and its velocity, and one for each running statistic; everything else that a run has
- * to remember is text that is not interpreted here. */
+ * value and its velocity, and one for each running statistic; an optimizer that keeps averages has
+ * one more for each. Everything else that a run has to remember is text that is not interpreted
+ * here. */
 
 #include "train/checkpoint.h"
 
@@ -9,6 +10,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/size.h"
 #include "io/safetensors.h"
 
 #define META_KEY "adl_state"
@@ -25,17 +27,21 @@ struct entry {
 static bool checkpoint_next(const struct adl_graph *graph, const struct adl_optimizer *optimizer,
                             int *next, struct entry *entry)
 {
+    const struct {
+        const char *prefix;
+        float *const *arrays; /* by parameter id, or NULL */
+    } groups[] = {{"param", adl_optimizer_params(optimizer)},
+                  {"velocity", adl_optimizer_velocities(optimizer)},
+                  {"average", adl_optimizer_averages(optimizer)}};
     int params = adl_graph_param_count(graph);
-    while (*next < 2 * params) {
-        bool velocity = *next >= params;
-        int id = velocity ? *next - params : *next;
-        entry->values = velocity ? adl_optimizer_velocities(optimizer)[id]
-                                 : adl_optimizer_params(optimizer)[id];
+    while (*next < (int)ADL_COUNT(groups) * params) {
+        int group = *next / params, id = *next % params;
         ++*next;
+        entry->values = groups[group].arrays ? groups[group].arrays[id] : NULL;
         if (!entry->values)
             continue; /* running statistics have no velocity */
         entry->param = adl_graph_param(graph, id);
-        snprintf(entry->name, sizeof entry->name, "%s.%s", velocity ? "velocity" : "param",
+        snprintf(entry->name, sizeof entry->name, "%s.%s", groups[group].prefix,
                  entry->param->name);
         return true;
     }

@@ -3,7 +3,8 @@
  *     parameters and running statistics | gradients | velocities
  *
  * each in the order of the graph and without gaps, so that clearing and clipping the
- * gradients is one loop over the middle part. */
+ * gradients is one loop over the middle part. The averages, which few runs keep, have a block of
+ * their own. */
 
 #include "train/optimizer.h"
 
@@ -12,6 +13,13 @@
 
 #include "base/mem.h"
 #include "base/size.h"
+
+/* A further array for each parameter, in one block. */
+struct optimizer_group {
+    float **arrays; /* by id, in `block`; NULL: there is no such group */
+    float *block;
+    size_t floats; /* in `block` */
+};
 
 struct adl_optimizer {
     int count;          /* parameters, running statistics included */
@@ -23,8 +31,10 @@ struct adl_optimizer {
     int *parts;         /* the whole network that it belongs to; 0: there is one */
     int part;           /* the one that adl_optimizer_step changes; 0: all */
     float *block;
-    size_t floats;    /* in `block` */
-    size_t trainable; /* floats of the gradients, and of the velocities */
+    size_t floats;                   /* in `block` */
+    size_t trainable;                /* floats of the gradients, and of the velocities */
+    struct optimizer_group averages; /* of all parameters and running statistics */
+    uint64_t steps;                  /* that were taken */
 };
 
 static bool optimizer_is_trainable(const struct adl_param *param)
@@ -80,10 +90,17 @@ struct adl_optimizer *adl_optimizer_create(const struct adl_graph *graph, const 
     return optimizer;
 }
 
+static void optimizer_group_release(struct optimizer_group *group)
+{
+    adl_free(group->block);
+    adl_free(group->arrays);
+}
+
 void adl_optimizer_free(struct adl_optimizer *optimizer)
 {
     if (!optimizer)
         return;
+    optimizer_group_release(&optimizer->averages);
     adl_free(optimizer->block);
     adl_free(optimizer->parts);
     adl_free(optimizer->in_head);
@@ -109,6 +126,40 @@ float *const *adl_optimizer_velocities(const struct adl_optimizer *optimizer)
     return optimizer->velocities;
 }
 
+int adl_optimizer_keep_averages(struct adl_optimizer *optimizer, struct adl_error *err)
+{
+    struct optimizer_group *averages = &optimizer->averages;
+    averages->floats = optimizer->floats - 2 * optimizer->trainable;
+    averages->arrays = adl_calloc((size_t)optimizer->count, sizeof *averages->arrays);
+    averages->block = adl_malloc(averages->floats, sizeof *averages->block);
+    if (!averages->arrays || !averages->block)
+        return adl_fail_nomem(err, "the averages of the weights");
+    memcpy(averages->block, optimizer->block, averages->floats * sizeof *averages->block);
+    for (int i = 0; i < optimizer->count; i++)
+        averages->arrays[i] = averages->block + (optimizer->params[i] - optimizer->block);
+    return 0;
+}
+
+float *const *adl_optimizer_averages(const struct adl_optimizer *optimizer)
+{
+    return optimizer->averages.arrays;
+}
+
+float *const *adl_optimizer_evaluated(const struct adl_optimizer *optimizer)
+{
+    return optimizer->averages.arrays ? optimizer->averages.arrays : optimizer->params;
+}
+
+uint64_t adl_optimizer_steps(const struct adl_optimizer *optimizer)
+{
+    return optimizer->steps;
+}
+
+void adl_optimizer_set_steps(struct adl_optimizer *optimizer, uint64_t steps)
+{
+    optimizer->steps = steps;
+}
+
 void adl_optimizer_set_head(struct adl_optimizer *optimizer, int param)
 {
     optimizer->in_head[param] = true;
@@ -131,6 +182,9 @@ void adl_optimizer_copy_part(struct adl_optimizer *optimizer, int part)
         from = optimizer->parts[i] != optimizer->parts[i - 1] ? first : from + 1;
         memcpy(optimizer->params[i], optimizer->params[from],
                optimizer->sizes[i] * sizeof *optimizer->block);
+        if (optimizer->averages.arrays)
+            memcpy(optimizer->averages.arrays[i], optimizer->averages.arrays[from],
+                   optimizer->sizes[i] * sizeof *optimizer->block);
     }
 }
 
@@ -171,12 +225,18 @@ struct step {
     double lr, head_ratio;
 };
 
+/* Returns whether a parameter belongs to the network that is trained. */
+static bool optimizer_trains(const struct adl_optimizer *optimizer, size_t i)
+{
+    return !optimizer->part || optimizer->parts[i] == optimizer->part;
+}
+
 static void optimizer_step_param(void *context, size_t i, int worker)
 {
     (void)worker;
     const struct step *step = context;
     struct adl_optimizer *optimizer = step->optimizer;
-    if (optimizer->grads[i] && (!optimizer->part || optimizer->parts[i] == optimizer->part))
+    if (optimizer->grads[i] && optimizer_trains(optimizer, i))
         adl_sgd_step(step->sgd, step->lr * (optimizer->in_head[i] ? step->head_ratio : 1),
                      optimizer->sizes[i], optimizer->grads[i], optimizer->params[i],
                      optimizer->velocities[i]);
@@ -187,9 +247,37 @@ void adl_optimizer_step(struct adl_optimizer *optimizer, const struct adl_sgd *s
 {
     struct step step = {optimizer, sgd, lr, head_ratio};
     adl_pool_for(pool, (size_t)optimizer->count, optimizer_step_param, &step);
+    optimizer->steps++;
+}
+
+struct average {
+    struct adl_optimizer *optimizer;
+    float weight; /* of the new value */
+};
+
+/* a + w (p - a) leaves the average of a value that does not change as it is, to the bit. */
+static void optimizer_average_param(void *context, size_t i, int worker)
+{
+    (void)worker;
+    const struct average *average = context;
+    const struct adl_optimizer *optimizer = average->optimizer;
+    const float *param = optimizer->params[i];
+    float *mean = optimizer->averages.arrays[i];
+    if (!optimizer_trains(optimizer, i))
+        return;
+    for (size_t j = 0; j < optimizer->sizes[i]; j++)
+        mean[j] += average->weight * (param[j] - mean[j]);
+}
+
+void adl_optimizer_average(struct adl_optimizer *optimizer, double decay, struct adl_pool *pool)
+{
+    double steps = (double)optimizer->steps;
+    double warm = ADL_MIN(decay, (1 + steps) / (10 + steps));
+    struct average average = {optimizer, (float)(1 - warm)};
+    adl_pool_for(pool, (size_t)optimizer->count, optimizer_average_param, &average);
 }
 
 size_t adl_optimizer_bytes(const struct adl_optimizer *optimizer)
 {
-    return optimizer->floats * sizeof *optimizer->block;
+    return (optimizer->floats + optimizer->averages.floats) * sizeof *optimizer->block;
 }

@@ -1,8 +1,10 @@
 #ifndef ADL_TRAIN_OPTIMIZER_H
 #define ADL_TRAIN_OPTIMIZER_H
 
-/* The parameters of a graph in training with their gradients and velocities, and the step
- * that updates them. To be used by one thread at a time. */
+/* The parameters of a graph in training with their gradients, velocities and, if wanted, running
+ * averages, and the step that updates them. To be used by one thread at a time. */
+
+#include <stdint.h>
 
 #include "base/pool.h"
 #include "graph/graph.h"
@@ -23,6 +25,21 @@ float *const *adl_optimizer_params(const struct adl_optimizer *optimizer);
 float *const *adl_optimizer_grads(const struct adl_optimizer *optimizer);
 float *const *adl_optimizer_velocities(const struct adl_optimizer *optimizer);
 
+/* Keeps running averages of all parameters and running statistics from now on, which begin as
+ * copies of them. To be called once. Fails with ADL_ERR_NOMEM. */
+int adl_optimizer_keep_averages(struct adl_optimizer *optimizer,
+                                struct adl_error *err) ADL_MUST_CHECK;
+/* Returns the averages by parameter id; NULL if none are kept. */
+float *const *adl_optimizer_averages(const struct adl_optimizer *optimizer);
+
+/* Returns the weights that a model is evaluated with and saved with, by parameter id: the averages
+ * if they are kept, or else the parameters. */
+float *const *adl_optimizer_evaluated(const struct adl_optimizer *optimizer);
+
+/* The number of steps that were taken, which begins at 0. A resumed run sets it. */
+uint64_t adl_optimizer_steps(const struct adl_optimizer *optimizer);
+void adl_optimizer_set_steps(struct adl_optimizer *optimizer, uint64_t steps);
+
 /* Makes a parameter part of the head, whose learning rate adl_optimizer_step multiplies by
  * `head_ratio`: new layers learn faster than pretrained ones. */
 void adl_optimizer_set_head(struct adl_optimizer *optimizer, int param);
@@ -32,7 +49,7 @@ void adl_optimizer_set_head(struct adl_optimizer *optimizer, int param);
 void adl_optimizer_set_part(struct adl_optimizer *optimizer, int part);
 
 /* Makes the parameters and running statistics of all networks after number `part` equal to those of
- * number `part`. */
+ * number `part`, and so their averages. */
 void adl_optimizer_copy_part(struct adl_optimizer *optimizer, int part);
 
 /* Makes adl_optimizer_step leave a parameter as it is: without weight decay or momentum. Its
@@ -53,7 +70,16 @@ double adl_optimizer_clip(struct adl_optimizer *optimizer, double limit);
 void adl_optimizer_step(struct adl_optimizer *optimizer, const struct adl_sgd *sgd, double lr,
                         double head_ratio, struct adl_pool *pool);
 
-/* Returns the bytes of parameters, running statistics, gradients and velocities. */
+/* Moves the averages towards the parameters and running statistics after step t (from 1):
+ *
+ *     a <- a + (1 - d) (p - a),  d = min(decay, (1 + t) / (10 + t))
+ *
+ * The smaller d of the first steps lets the averages forget what they began with (as
+ * tf.train.ExponentialMovingAverage does with num_updates, and torch_ema). Only those of the
+ * network that is trained change (adl_optimizer_set_part). */
+void adl_optimizer_average(struct adl_optimizer *optimizer, double decay, struct adl_pool *pool);
+
+/* Returns the bytes of parameters, running statistics, gradients, velocities and averages. */
 size_t adl_optimizer_bytes(const struct adl_optimizer *optimizer);
 
 #endif

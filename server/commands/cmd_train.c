@@ -125,6 +125,10 @@ static const struct adl_option table[] = {
     {"clip-norm", ADL_DOUBLE(struct adl_train_settings, clip_norm), .min = 0, .max = 1e6,
      .default_note = "0, with bas 10", .metavar = "NORM",
      .help = "maximum norm of the gradient; 0 for no limit"},
+    {"ema", ADL_DOUBLE(struct adl_train_settings, ema), .min = 0, .max = 0.999999, .value = "0",
+     .metavar = "DECAY",
+     .help = "keep a running average of the weights, as with 0.999, and evaluate and save it "
+             "instead of the weights; 0: none"},
     {"early-stop", ADL_INT(struct adl_train_settings, early_stop), .min = 0, .max = 100000,
      .value = "0", .metavar = "N",
      .help = "end the run when N epochs in succession have not been the best one; 0: never"},

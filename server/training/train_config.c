@@ -64,6 +64,8 @@ static int record_choices(struct adl_train_run *run)
     if (s->batchnorm_batches != ADL_TRAIN_BATCHNORM_BATCHES &&
         set(run, "batchnorm_batches", json_integer(s->batchnorm_batches)) < 0)
         return -1;
+    if (s->ema > 0 && set(run, "ema", json_real(s->ema)) < 0)
+        return -1;
     if (s->freeze && set(run, "freeze", adl_json_from_text(s->freeze)) < 0)
         return -1;
     if (s->exif != ADL_EXIF_AUTO &&

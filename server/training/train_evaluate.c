@@ -62,9 +62,9 @@ int adl_train_evaluate(struct adl_train_run *run, struct adl_evaluate_report *re
     int result = -1, batch = ADL_MIN(s->batch_size, 16);
     memcpy(evaluation.mean, run->model->mean, sizeof evaluation.mean);
     memcpy(evaluation.std, run->model->std, sizeof evaluation.std);
-    struct adl_plan *plan =
-        adl_plan_create(run->model->graph,
-                        (const float *const *)adl_optimizer_params(run->optimizer), &options, err);
+    struct adl_plan *plan = adl_plan_create(
+        run->model->graph, (const float *const *)adl_optimizer_evaluated(run->optimizer), &options,
+        err);
     struct adl_views *views =
         plan ? adl_model_open_views(run->model, plan, run->pool, batch, err) : NULL;
     adl_progress_start(&progress, "val: images", run->val->count);

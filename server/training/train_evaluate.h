@@ -5,10 +5,11 @@
 
 #include "server/training/train_state.h"
 
-/* Evaluates the current weights on val; *loss becomes the mean cross-entropy of the images that
- * could be read, or NAN. The caller releases the report. The evaluation can be aborted
- * (ADL_ERR_CANCELLED) only if this process has trained a batch before. Otherwise a run that is
- * resumed before the evaluation and always stopped during it would never continue. */
+/* Evaluates the current weights (adl_optimizer_evaluated) on val; *loss becomes the mean
+ * cross-entropy of the images that could be read, or NAN. The caller releases the report. The
+ * evaluation can be aborted (ADL_ERR_CANCELLED) only if this process has trained a batch before.
+ * Otherwise a run that is resumed before the evaluation and always stopped during it would never
+ * continue. */
 int adl_train_evaluate(struct adl_train_run *run, struct adl_evaluate_report *report, double *loss,
                        struct adl_error *err) ADL_MUST_CHECK;
 

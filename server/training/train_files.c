@@ -181,7 +181,7 @@ int adl_train_check_finite(const struct adl_train_run *run, struct adl_error *er
 int adl_train_save_model(struct adl_train_run *run, const char *name, struct adl_error *err)
 {
     struct adl_model *model = run->model;
-    float *const *params = adl_optimizer_params(run->optimizer);
+    float *const *params = adl_optimizer_evaluated(run->optimizer);
 
     if (adl_train_check_finite(run, err) < 0)
         return -1;
@@ -230,12 +230,13 @@ int adl_train_save_state(struct adl_train_run *run, struct adl_error *err)
     char *path = adl_run_path(run->settings->out, ADL_RUN_STATE, err), *text = NULL;
     json_t *val = run->val ? adl_train_data_identity(run->val) : NULL;
     json_t *state = json_pack(
-        "{s:i, s:O, s:O, s:O*, s:O*, s:i, s:I, s:f, s:I, s:I, s:f, s:o*, s:i, s:f}", "version", 1,
-        "config", run->config, "data", run->data, "val", json_object_get(val, "digest"), "origin",
-        run->origin, "epoch", run->epoch, "batch", (json_int_t)run->batch, "loss_sum",
-        run->sums.loss, "images", (json_int_t)run->sums.images, "right",
-        (json_int_t)run->sums.right, "best", run->best, "best_loss", number(run->best_loss),
-        "best_epoch", run->best_epoch, "threshold", run->model->map.threshold);
+        "{s:i, s:O, s:O, s:O*, s:O*, s:i, s:I, s:I, s:f, s:I, s:I, s:f, s:o*, s:i, s:f}", "version",
+        1, "config", run->config, "data", run->data, "val", json_object_get(val, "digest"),
+        "origin", run->origin, "epoch", run->epoch, "batch", (json_int_t)run->batch, "steps",
+        (json_int_t)adl_optimizer_steps(run->optimizer), "loss_sum", run->sums.loss, "images",
+        (json_int_t)run->sums.images, "right", (json_int_t)run->sums.right, "best", run->best,
+        "best_loss", number(run->best_loss), "best_epoch", run->best_epoch, "threshold",
+        run->model->map.threshold);
     if (run->val && !val) {
         json_decref(state);
         state = NULL;
@@ -327,16 +328,16 @@ int adl_train_load_state(struct adl_train_run *run, struct adl_error *err)
     int result = -1;
     char *path = adl_run_path(run->settings->out, ADL_RUN_STATE, err), *text = NULL;
     json_t *config;
-    json_int_t batch, images, right;
+    json_int_t batch, images, right, steps = 0; /* an older version did not count steps */
     double threshold;
 
     if (!path)
         goto out;
-    if (json_unpack(run->state, "{s:o, s:i, s:I, s:F, s:I, s:I, s:F, s:i, s:F}", "config", &config,
-                    "epoch", &run->epoch, "batch", &batch, "loss_sum", &run->sums.loss, "images",
-                    &images, "right", &right, "best", &run->best, "best_epoch", &run->best_epoch,
-                    "threshold", &threshold) < 0 ||
-        run->epoch < 0 || batch < 0 || images < 0 || right < 0 ||
+    if (json_unpack(run->state, "{s:o, s:i, s:I, s?I, s:F, s:I, s:I, s:F, s:i, s:F}", "config",
+                    &config, "epoch", &run->epoch, "batch", &batch, "steps", &steps, "loss_sum",
+                    &run->sums.loss, "images", &images, "right", &right, "best", &run->best,
+                    "best_epoch", &run->best_epoch, "threshold", &threshold) < 0 ||
+        run->epoch < 0 || batch < 0 || steps < 0 || images < 0 || right < 0 ||
         !(threshold >= 0 && threshold <= 1)) {
         adl_fail(err, ADL_ERR_FORMAT, DAMAGED, path);
         goto out;
@@ -357,6 +358,7 @@ int adl_train_load_state(struct adl_train_run *run, struct adl_error *err)
     run->best_loss =
         json_is_number(loss) && run->best_epoch > 0 ? json_number_value(loss) : (double)NAN;
     run->batch = (size_t)batch;
+    adl_optimizer_set_steps(run->optimizer, (uint64_t)steps);
     run->sums.images = (size_t)images;
     run->sums.right = (size_t)right;
     run->model->map.threshold = threshold;

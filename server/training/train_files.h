@@ -25,8 +25,9 @@ int adl_train_check_finite(const struct adl_train_run *run, struct adl_error *er
 int adl_train_fail_diverged(const struct adl_train_run *run, const char *symptom,
                             struct adl_error *err);
 
-/* Copies the optimizer's weights into the model and saves it as the file `name`. Fails with
- * ADL_ERR_LIMIT if the weights are not finite, and leaves an existing file unchanged then. */
+/* Copies the weights (adl_optimizer_evaluated) into the model and saves it as the file `name`.
+ * Fails with ADL_ERR_LIMIT if the weights are not finite, and leaves an existing file unchanged
+ * then. */
 int adl_train_save_model(struct adl_train_run *run, const char *name,
                          struct adl_error *err) ADL_MUST_CHECK;
 

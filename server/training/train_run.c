@@ -8,9 +8,10 @@
  * resumed. There are three reasons for this. Every random number is derived from the seed and
  * from its purpose (epoch, batch, image, layer), never drawn from a shared sequence. Sums over a
  * batch are split by the shapes, not by the number of threads. The state is saved only between
- * optimizer steps, where it consists of the weights, the momentum and the position alone; a run
- * that is stopped in the middle of an epoch keeps the order of its images and continues after the
- * last batch. The evaluation changes no weight, so it can be aborted and repeated.
+ * optimizer steps, where it consists of the weights, their averages, the momentum and the position
+ * alone; a run that is stopped in the middle of an epoch keeps the order of its images and
+ * continues after the last batch. The evaluation changes no weight, so it can be aborted and
+ * repeated.
  *
  * Within long epochs the state is saved every --save-minutes, so that a crash costs
  * no more than that. */
@@ -167,6 +168,8 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
     run->optimizer =
         adl_optimizer_create(run->model->graph, (const float *const *)run->model->params, err);
     if (!run->optimizer)
+        return -1;
+    if (s->ema > 0 && adl_optimizer_keep_averages(run->optimizer, err) < 0)
         return -1;
     for (int i = 0; i < adl_graph_param_count(run->model->graph); i++)
         if (adl_arch_is_head(&run->model->arch, adl_graph_param(run->model->graph, i)))

@@ -10,7 +10,8 @@
  *
  * The batches are those that open an epoch of their own, so they are the same after each epoch and
  * whether or not the run was interrupted. Training does not read the running statistics, so it
- * gives the same weights with and without this. */
+ * gives the same weights with and without this. With --ema it is the averaged weights that are run,
+ * and their averages of the running statistics that are replaced. */
 
 #include "server/training/train_statistics.h"
 
@@ -55,7 +56,8 @@ int adl_train_refresh_statistics(struct adl_train_run *run, struct adl_error *er
         mode.bn_momentum = 1 / (double)(i + 1);
         mode.bn_momentum_for_all = true;
         memcpy(adl_tape_input(run->tape), batch.input, batch.count * image * sizeof(float));
-        adl_tape_forward(run->tape, (int)batch.count, adl_optimizer_params(run->optimizer), &mode);
+        adl_tape_forward(run->tape, (int)batch.count, adl_optimizer_evaluated(run->optimizer),
+                         &mode);
         if (*run->stop && run->trained)
             return 1;
     }

@@ -33,6 +33,8 @@ int adl_train_enter_round(struct adl_train_run *run, struct adl_error *err)
     if (!run->tape)
         return -1;
     run->round = round;
+    if (run->epoch == adl_train_round_of(run, run->epoch).first && run->batch == 0)
+        adl_optimizer_set_steps(run->optimizer, 0);
     if (adl_arch_rounds(&run->model->arch))
         adl_optimizer_set_part(run->optimizer, round);
     return 0;
@@ -107,6 +109,8 @@ double adl_train_batch(struct adl_train_run *run, const struct adl_batch *batch)
             adl_optimizer_clip(run->optimizer, s->clip_norm);
         adl_optimizer_step(run->optimizer, &run->sgd, lr, s->method.lr_classifier_ratio, run->pool);
         adl_optimizer_zero_grads(run->optimizer);
+        if (s->ema > 0)
+            adl_optimizer_average(run->optimizer, s->ema, run->pool);
     }
     run->sums.loss += loss * (double)batch->count;
     run->sums.images += batch->count;

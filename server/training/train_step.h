@@ -5,7 +5,7 @@
  *
  * A method may train several networks one after the other. The epochs of a run are then divided
  * among them: epoch e of E, counted from 0, belongs to round 1 + floor(R e / E) of R. The schedule
- * of the learning rate begins anew in each round, and so does the momentum. */
+ * of the learning rate begins anew in each round, and so do the momentum and the count of steps. */
 
 #include "server/training/train_state.h"
 

@@ -94,6 +94,40 @@ static void round_trip_keeps_every_bit(void)
     adl_graph_free(g);
 }
 
+/* Averages are part of the state, and have to be wanted by both sides. */
+static void averages_are_kept_too(void)
+{
+    struct adl_error err = {0};
+    char *text = NULL;
+    struct adl_graph *g = make_graph(3);
+    struct adl_optimizer *a = make_optimizer(g, "a"), *b = make_optimizer(g, "b");
+    struct adl_optimizer *without = make_optimizer(g, "b");
+    TEST_OK(adl_optimizer_keep_averages(a, &err), &err);
+    TEST_OK(adl_optimizer_keep_averages(b, &err), &err);
+    for (int i = 0; i < adl_graph_param_count(g); i++)
+        formula_param("average", 0, 2, adl_graph_param(g, i)->count, adl_optimizer_averages(a)[i]);
+    TEST_OK(adl_checkpoint_save(path_of("averages"), g, a, TEXT, &err), &err);
+    CU_ASSERT(adl_checkpoint_load(path_of("averages"), g, without, &text, &err) < 0);
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_FORMAT);
+    err = (struct adl_error){0};
+    TEST_OK(adl_checkpoint_load(path_of("averages"), g, b, &text, &err), &err);
+    CU_ASSERT(same(g, a, b));
+    for (int i = 0; i < adl_graph_param_count(g); i++)
+        CU_ASSERT(!memcmp(adl_optimizer_averages(a)[i], adl_optimizer_averages(b)[i],
+                          adl_graph_param(g, i)->count * sizeof(float)));
+    TEST_OK(adl_checkpoint_save(path_of("averages"), g, without, TEXT, &err), &err);
+    adl_free(text);
+    text = NULL;
+    CU_ASSERT(adl_checkpoint_load(path_of("averages"), g, b, &text, &err) < 0);
+    CU_ASSERT(strstr(err.message, "average.") != NULL);
+    adl_optimizer_averages(b)[0][0] = NAN;
+    CU_ASSERT(!adl_checkpoint_is_finite(g, b, NULL));
+    adl_optimizer_free(without);
+    adl_optimizer_free(a);
+    adl_optimizer_free(b);
+    adl_graph_free(g);
+}
+
 /* Nothing can be resumed from a value that is not finite, so the old file stays. */
 static void values_that_are_not_finite_are_not_saved(void)
 {
@@ -314,6 +348,7 @@ static void failed_saves_keep_the_old_state(void)
 }
 
 TEST_SUITE(checkpoint, {"a round trip keeps every bit", round_trip_keeps_every_bit},
+           {"averages are kept too", averages_are_kept_too},
            {"values that are not finite are not saved", values_that_are_not_finite_are_not_saved},
            {"damage changes nothing", damage_changes_nothing},
            {"the state of another network is refused", other_networks_are_refused},

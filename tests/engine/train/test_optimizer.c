@@ -154,6 +154,70 @@ static void clips_as_pytorch(void)
     close_setup(&s);
 }
 
+/* Takes a step and lets every value, running statistics too, become `value`; then averages. */
+static void step_and_average(struct setup *s, float value, struct adl_pool *pool)
+{
+    static const struct adl_sgd sgd = {0};
+    adl_optimizer_step(s->optimizer, &sgd, 0, 1, NULL);
+    for (int i = 0; i < adl_graph_param_count(s->graph); i++)
+        for (size_t j = 0; j < adl_graph_param(s->graph, i)->count; j++)
+            adl_optimizer_params(s->optimizer)[i][j] = value;
+    adl_optimizer_average(s->optimizer, 0.25, pool);
+}
+
+/* In Python: a = 1; for t, p in enumerate([0.5, -0.25, 2, 3], 1): d = min(0.25, (1 + t) / (10 +
+ * t)); a = d * a + (1 - d) * p */
+static void averages_by_the_formula(void)
+{
+    static const float values[] = {0.5f, -0.25f, 2, 3};
+    static const double averages[] = {0.5909090909090909, -0.03977272727272727, 1.4900568181818183,
+                                      2.6225142045454546};
+    for (int threads = 0; threads <= 3; threads++) {
+        struct adl_error err = {0};
+        struct adl_pool *pool = threads ? adl_pool_create(threads, &err) : NULL;
+        struct setup s;
+        open_setup(&s);
+        size_t bytes = adl_optimizer_bytes(s.optimizer), all = 0;
+        CU_ASSERT_PTR_NULL(adl_optimizer_averages(s.optimizer));
+        CU_ASSERT_PTR_EQUAL(adl_optimizer_evaluated(s.optimizer),
+                            adl_optimizer_params(s.optimizer));
+        for (int i = 0; i < adl_graph_param_count(s.graph); i++)
+            for (size_t j = 0; j < adl_graph_param(s.graph, i)->count; j++, all++)
+                adl_optimizer_params(s.optimizer)[i][j] = 1;
+        TEST_OK(adl_optimizer_keep_averages(s.optimizer, &err), &err);
+        CU_ASSERT_EQUAL(adl_optimizer_bytes(s.optimizer), bytes + all * sizeof(float));
+        float *const *kept = adl_optimizer_averages(s.optimizer);
+        CU_ASSERT_PTR_EQUAL(adl_optimizer_evaluated(s.optimizer), kept);
+        for (size_t t = 0; t < 4; t++) {
+            step_and_average(&s, values[t], pool);
+            CU_ASSERT_EQUAL(adl_optimizer_steps(s.optimizer), t + 1);
+            for (int i = 0; i < adl_graph_param_count(s.graph); i++)
+                for (size_t j = 0; j < adl_graph_param(s.graph, i)->count; j++)
+                    CU_ASSERT_DOUBLE_EQUAL((double)kept[i][j], averages[t], 3e-7);
+        }
+        close_setup(&s);
+        adl_pool_free(pool);
+    }
+}
+
+/* The average of what does not change stays as it is, to the bit. */
+static void averages_of_constants_are_exact(void)
+{
+    static const struct adl_sgd sgd = {0};
+    struct adl_error err = {0};
+    struct setup s;
+    open_setup(&s);
+    TEST_OK(adl_optimizer_keep_averages(s.optimizer, &err), &err);
+    for (int t = 0; t < 50; t++) {
+        adl_optimizer_step(s.optimizer, &sgd, 0, 1, NULL);
+        adl_optimizer_average(s.optimizer, 0.999, NULL);
+    }
+    for (int i = 0; i < adl_graph_param_count(s.graph); i++)
+        CU_ASSERT(!memcmp(adl_optimizer_averages(s.optimizer)[i], s.start[i],
+                          adl_graph_param(s.graph, i)->count * sizeof(float)));
+    close_setup(&s);
+}
+
 static void out_of_memory_is_an_error(void)
 {
     struct setup s;
@@ -163,8 +227,11 @@ static void out_of_memory_is_an_error(void)
         struct adl_error err = {0};
         adl_mem_fail_nth(n);
         struct adl_optimizer *o = create(&s, &err);
+        bool made = o && adl_optimizer_keep_averages(o, &err) == 0;
         adl_mem_fail_nth(0);
-        if (o) {
+        if (!made)
+            adl_optimizer_free(o);
+        if (made) {
             CU_ASSERT(n > 3);
             adl_optimizer_free(o);
             break;
@@ -179,4 +246,6 @@ static void out_of_memory_is_an_error(void)
 TEST_SUITE(optimizer, {"starts from a copy", starts_from_a_copy},
            {"steps each group at its rate", steps_each_group},
            {"clips as clip_grad_norm_", clips_as_pytorch},
+           {"averages by the formula", averages_by_the_formula},
+           {"averages of constants are exact", averages_of_constants_are_exact},
            {"out of memory is an error", out_of_memory_is_an_error});
