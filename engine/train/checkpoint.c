@@ -1,7 +1,7 @@
 /* Training state in a file. The file holds two tensors for each trainable parameter, its
- * value and its velocity, and one for each running statistic; an optimizer that keeps averages has
- * one more for each. Everything else that a run has to remember is text that is not interpreted
- * here. */
+ * value and its velocity, and one for each running statistic; an optimizer that keeps averages or
+ * squares has one more for each. Everything else that a run has to remember is text that is not
+ * interpreted here. */
 
 #include "train/checkpoint.h"
 
@@ -32,7 +32,8 @@ static bool checkpoint_next(const struct adl_graph *graph, const struct adl_opti
         float *const *arrays; /* by parameter id, or NULL */
     } groups[] = {{"param", adl_optimizer_params(optimizer)},
                   {"velocity", adl_optimizer_velocities(optimizer)},
-                  {"average", adl_optimizer_averages(optimizer)}};
+                  {"average", adl_optimizer_averages(optimizer)},
+                  {"square", adl_optimizer_squares(optimizer)}};
     int params = adl_graph_param_count(graph);
     while (*next < (int)ADL_COUNT(groups) * params) {
         int group = *next / params, id = *next % params;

@@ -3,8 +3,8 @@
  *     parameters and running statistics | gradients | velocities
  *
  * each in the order of the graph and without gaps, so that clearing and clipping the
- * gradients is one loop over the middle part. The averages, which few runs keep, have a block of
- * their own. */
+ * gradients is one loop over the middle part. Averages and AdamW's second moments, which few runs
+ * keep, have blocks of their own. Its first moments are the velocities. */
 
 #include "train/optimizer.h"
 
@@ -33,7 +33,9 @@ struct adl_optimizer {
     float *block;
     size_t floats;                   /* in `block` */
     size_t trainable;                /* floats of the gradients, and of the velocities */
+    bool *undecayed;                 /* whether it has no weight decay */
     struct optimizer_group averages; /* of all parameters and running statistics */
+    struct optimizer_group squares;  /* AdamW's second moments, of trainable ones */
     uint64_t steps;                  /* that were taken */
 };
 
@@ -58,6 +60,7 @@ struct adl_optimizer *adl_optimizer_create(const struct adl_graph *graph, const 
     optimizer->sizes = adl_calloc(count, sizeof *optimizer->sizes);
     optimizer->in_head = adl_calloc(count, sizeof *optimizer->in_head);
     optimizer->parts = adl_calloc(count, sizeof *optimizer->parts);
+    optimizer->undecayed = adl_calloc(count, sizeof *optimizer->undecayed);
     for (int i = 0; i < optimizer->count; i++) {
         const struct adl_param *param = adl_graph_param(graph, i);
         all += param->count;
@@ -67,7 +70,7 @@ struct adl_optimizer *adl_optimizer_create(const struct adl_graph *graph, const 
     optimizer->trainable = trainable;
     optimizer->block = adl_calloc(optimizer->floats, sizeof *optimizer->block);
     if (!optimizer->params || !optimizer->grads || !optimizer->velocities || !optimizer->sizes ||
-        !optimizer->in_head || !optimizer->parts || !optimizer->block) {
+        !optimizer->in_head || !optimizer->parts || !optimizer->undecayed || !optimizer->block) {
         adl_optimizer_free(optimizer);
         adl_fail_nomem(err, "the optimizer");
         return NULL;
@@ -101,6 +104,8 @@ void adl_optimizer_free(struct adl_optimizer *optimizer)
     if (!optimizer)
         return;
     optimizer_group_release(&optimizer->averages);
+    optimizer_group_release(&optimizer->squares);
+    adl_free(optimizer->undecayed);
     adl_free(optimizer->block);
     adl_free(optimizer->parts);
     adl_free(optimizer->in_head);
@@ -140,6 +145,26 @@ int adl_optimizer_keep_averages(struct adl_optimizer *optimizer, struct adl_erro
     return 0;
 }
 
+int adl_optimizer_keep_squares(struct adl_optimizer *optimizer, struct adl_error *err)
+{
+    struct optimizer_group *squares = &optimizer->squares;
+    const float *velocities = optimizer->block + (optimizer->floats - optimizer->trainable);
+    squares->floats = optimizer->trainable;
+    squares->arrays = adl_calloc((size_t)optimizer->count, sizeof *squares->arrays);
+    squares->block = adl_calloc(squares->floats, sizeof *squares->block);
+    if (!squares->arrays || !squares->block)
+        return adl_fail_nomem(err, "the optimizer");
+    for (int i = 0; i < optimizer->count; i++)
+        if (optimizer->velocities[i])
+            squares->arrays[i] = squares->block + (optimizer->velocities[i] - velocities);
+    return 0;
+}
+
+float *const *adl_optimizer_squares(const struct adl_optimizer *optimizer)
+{
+    return optimizer->squares.arrays;
+}
+
 float *const *adl_optimizer_averages(const struct adl_optimizer *optimizer)
 {
     return optimizer->averages.arrays;
@@ -163,6 +188,11 @@ void adl_optimizer_set_steps(struct adl_optimizer *optimizer, uint64_t steps)
 void adl_optimizer_set_head(struct adl_optimizer *optimizer, int param)
 {
     optimizer->in_head[param] = true;
+}
+
+void adl_optimizer_set_undecayed(struct adl_optimizer *optimizer, int param)
+{
+    optimizer->undecayed[param] = true;
 }
 
 void adl_optimizer_set_part(struct adl_optimizer *optimizer, int part)
@@ -221,7 +251,8 @@ double adl_optimizer_clip(struct adl_optimizer *optimizer, double limit)
 
 struct step {
     struct adl_optimizer *optimizer;
-    const struct adl_sgd *sgd;
+    const struct adl_sgd *sgd;     /* or NULL */
+    const struct adl_adamw *adamw; /* or NULL */
     double lr, head_ratio;
 };
 
@@ -236,18 +267,39 @@ static void optimizer_step_param(void *context, size_t i, int worker)
     (void)worker;
     const struct step *step = context;
     struct adl_optimizer *optimizer = step->optimizer;
-    if (optimizer->grads[i] && optimizer_trains(optimizer, i))
-        adl_sgd_step(step->sgd, step->lr * (optimizer->in_head[i] ? step->head_ratio : 1),
-                     optimizer->sizes[i], optimizer->grads[i], optimizer->params[i],
+    double lr = step->lr * (optimizer->in_head[i] ? step->head_ratio : 1);
+    if (!optimizer->grads[i] || !optimizer_trains(optimizer, i))
+        return;
+    if (step->adamw) {
+        struct adl_adamw adamw = *step->adamw;
+        adamw.weight_decay = optimizer->undecayed[i] ? 0 : adamw.weight_decay;
+        adl_adamw_step(&adamw, lr, optimizer->steps, optimizer->sizes[i], optimizer->grads[i],
+                       optimizer->params[i], optimizer->velocities[i],
+                       optimizer->squares.arrays[i]);
+    } else {
+        struct adl_sgd sgd = *step->sgd;
+        sgd.weight_decay = optimizer->undecayed[i] ? 0 : sgd.weight_decay;
+        adl_sgd_step(&sgd, lr, optimizer->sizes[i], optimizer->grads[i], optimizer->params[i],
                      optimizer->velocities[i]);
+    }
+}
+
+static void optimizer_step_all(struct step step, struct adl_pool *pool)
+{
+    step.optimizer->steps++;
+    adl_pool_for(pool, (size_t)step.optimizer->count, optimizer_step_param, &step);
 }
 
 void adl_optimizer_step(struct adl_optimizer *optimizer, const struct adl_sgd *sgd, double lr,
                         double head_ratio, struct adl_pool *pool)
 {
-    struct step step = {optimizer, sgd, lr, head_ratio};
-    adl_pool_for(pool, (size_t)optimizer->count, optimizer_step_param, &step);
-    optimizer->steps++;
+    optimizer_step_all((struct step){optimizer, sgd, NULL, lr, head_ratio}, pool);
+}
+
+void adl_optimizer_step_adamw(struct adl_optimizer *optimizer, const struct adl_adamw *adamw,
+                              double lr, double head_ratio, struct adl_pool *pool)
+{
+    optimizer_step_all((struct step){optimizer, NULL, adamw, lr, head_ratio}, pool);
 }
 
 struct average {
@@ -279,5 +331,6 @@ void adl_optimizer_average(struct adl_optimizer *optimizer, double decay, struct
 
 size_t adl_optimizer_bytes(const struct adl_optimizer *optimizer)
 {
-    return (optimizer->floats + optimizer->averages.floats) * sizeof *optimizer->block;
+    return (optimizer->floats + optimizer->averages.floats + optimizer->squares.floats) *
+           sizeof *optimizer->block;
 }

@@ -8,6 +8,7 @@
 
 #include "base/pool.h"
 #include "graph/graph.h"
+#include "train/adamw.h"
 #include "train/sgd.h"
 
 struct adl_optimizer;
@@ -32,6 +33,13 @@ int adl_optimizer_keep_averages(struct adl_optimizer *optimizer,
 /* Returns the averages by parameter id; NULL if none are kept. */
 float *const *adl_optimizer_averages(const struct adl_optimizer *optimizer);
 
+/* Keeps averages of squared gradients from now on, which begin as 0, as adl_optimizer_step_adamw
+ * needs them. To be called once. Fails with ADL_ERR_NOMEM. */
+int adl_optimizer_keep_squares(struct adl_optimizer *optimizer,
+                               struct adl_error *err) ADL_MUST_CHECK;
+/* Returns them by parameter id, NULL for running statistics; NULL if none are kept. */
+float *const *adl_optimizer_squares(const struct adl_optimizer *optimizer);
+
 /* Returns the weights that a model is evaluated with and saved with, by parameter id: the averages
  * if they are kept, or else the parameters. */
 float *const *adl_optimizer_evaluated(const struct adl_optimizer *optimizer);
@@ -43,6 +51,9 @@ void adl_optimizer_set_steps(struct adl_optimizer *optimizer, uint64_t steps);
 /* Makes a parameter part of the head, whose learning rate adl_optimizer_step multiplies by
  * `head_ratio`: new layers learn faster than pretrained ones. */
 void adl_optimizer_set_head(struct adl_optimizer *optimizer, int param);
+
+/* Leaves a parameter without weight decay. */
+void adl_optimizer_set_undecayed(struct adl_optimizer *optimizer, int param);
 
 /* From now on, adl_optimizer_step changes the parameters of one whole network alone
  * (adl_graph_begin_part), number `part`. */
@@ -70,6 +81,11 @@ double adl_optimizer_clip(struct adl_optimizer *optimizer, double limit);
 void adl_optimizer_step(struct adl_optimizer *optimizer, const struct adl_sgd *sgd, double lr,
                         double head_ratio, struct adl_pool *pool);
 
+/* The same with adl_adamw_step. The velocities are the averages of gradients, and step t is
+ * adl_optimizer_steps() + 1. Squares have to be kept. */
+void adl_optimizer_step_adamw(struct adl_optimizer *optimizer, const struct adl_adamw *adamw,
+                              double lr, double head_ratio, struct adl_pool *pool);
+
 /* Moves the averages towards the parameters and running statistics after step t (from 1):
  *
  *     a <- a + (1 - d) (p - a),  d = min(decay, (1 + t) / (10 + t))
@@ -79,7 +95,8 @@ void adl_optimizer_step(struct adl_optimizer *optimizer, const struct adl_sgd *s
  * network that is trained change (adl_optimizer_set_part). */
 void adl_optimizer_average(struct adl_optimizer *optimizer, double decay, struct adl_pool *pool);
 
-/* Returns the bytes of parameters, running statistics, gradients, velocities and averages. */
+/* Returns the bytes of parameters, running statistics, gradients, velocities, averages and squares.
+ */
 size_t adl_optimizer_bytes(const struct adl_optimizer *optimizer);
 
 #endif

@@ -110,9 +110,7 @@ static int prepare(struct run *r, struct adl_error *err)
         return -1;
     r->tape = adl_tape_create(r->model->graph, r->input.shape.h, r->input.shape.w,
                               (int)r->input.images, ADL_TAPE_SHARED, r->pool, err);
-    r->optimizer =
-        r->tape ? adl_optimizer_create(r->model->graph, (const float *const *)r->model->params, err)
-                : NULL;
+    r->optimizer = r->tape ? adl_optimizer_of(&s->method.optimizer, r->model, err) : NULL;
     r->out = r->optimizer ? adl_tensors_create(err) : NULL;
     return r->out ? 0 : -1;
 }
@@ -138,15 +136,11 @@ static int train(struct run *r, struct adl_error *err)
     const struct settings *s = r->settings;
     const struct adl_graph *graph = r->model->graph;
     struct adl_train_mode mode = adl_method_mode(&s->method, r->model->arch.methods);
-    struct adl_sgd sgd = adl_method_sgd(&s->method);
     float *const *params = adl_optimizer_params(r->optimizer);
     size_t images = r->input.images;
     struct adl_targets targets = {.labels = r->labels, .smoothing = s->method.label_smoothing};
 
     mode.labels = r->labels;
-    for (int i = 0; i < adl_graph_param_count(graph); i++)
-        if (adl_arch_is_head(&r->model->arch, adl_graph_param(graph, i)))
-            adl_optimizer_set_head(r->optimizer, i);
     struct adl_tensor *loss =
         adl_tensors_add(r->out, "loss", ADL_F32, 1, (size_t[]){(size_t)s->steps}, err);
     if (!loss)
@@ -162,8 +156,8 @@ static int train(struct run *r, struct adl_error *err)
         adl_tape_backward(r->tape, params, &mode, adl_optimizer_grads(r->optimizer));
         if (step == 0 && add_all(r->out, "grad", graph, adl_optimizer_grads(r->optimizer), err) < 0)
             return -1;
-        adl_optimizer_step(r->optimizer, &sgd, s->method.lr, s->method.lr_classifier_ratio,
-                           r->pool);
+        adl_optimizer_take_step(&s->method.optimizer, r->optimizer, s->method.optimizer.lr,
+                                r->pool);
     }
     if (add_all(r->out, "param", graph, params, err) < 0)
         return -1;
@@ -172,8 +166,13 @@ static int train(struct run *r, struct adl_error *err)
 
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
 {
-    struct run r = {.settings = settings};
-    (void)options;
+    struct settings s = *(const struct settings *)settings;
+    struct run r = {.settings = &s};
+    struct adl_str remarks = {0};
+    adl_optimizer_note_given(&s.method.optimizer, options);
+    adl_optimizer_note_unused(&s.method.optimizer, options, "step", &remarks);
+    fputs(remarks.data && !remarks.failed ? remarks.data : "", stderr);
+    adl_str_release(&remarks);
     int result = prepare(&r, err);
     if (result == 0)
         result = train(&r, err);
@@ -217,7 +216,7 @@ const struct adl_command adl_command_step = {
     .summary = "Take training steps on given tensors, to compare with another framework",
     .usage = "--model FILE --input IN.safetensors --output OUT.safetensors [options]",
     .description =
-        "Trains on one batch with SGD and cross-entropy. Writes \"loss\", F32 [steps], each value "
+        "Trains on one batch with cross-entropy. Writes \"loss\", F32 [steps], each value "
         "from before the step's update; \"grad.NAME\" of the first step, without weight decay; and "
         "\"param.NAME\" after the last step, including the running statistics of batch norm.",
     .examples = "  adl-server step --model m.safetensors --input batch.safetensors \\\n"

@@ -66,6 +66,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
         return adl_fail(err, ADL_ERR_ARG,
                         "--data DIR, or --images DIR and --metadata DIR, is required");
     note_unused(&s, options, &remarks);
+    adl_optimizer_note_unused(&s.method.optimizer, options, "train", &remarks);
     adl_train_note_given(&s, options);
     s.remarks = remarks.failed ? NULL : remarks.data;
     handle_signals();

@@ -65,11 +65,6 @@ struct adl_train_mode adl_method_mode(const struct adl_method_settings *s,
     };
 }
 
-struct adl_sgd adl_method_sgd(const struct adl_method_settings *s)
-{
-    return (struct adl_sgd){s->momentum, s->weight_decay, !s->no_nesterov};
-}
-
 /* --- the record of a run ------------------------------------------------------------------- */
 
 /* Writes the name of a method's object in the record: NAME, or NAME_method where a setting of the

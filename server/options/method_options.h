@@ -1,23 +1,19 @@
 #ifndef ADL_SERVER_OPTIONS_METHOD_OPTIONS_H
 #define ADL_SERVER_OPTIONS_METHOD_OPTIONS_H
 
-/* The options of a training step, shared by `step` and `train`: the hyperparameters of the
- * optimizer, and the options that the methods bring along. */
+/* The options of a training step, shared by `step` and `train`: those of the optimizer
+ * (optimizer_options.h), and those that the methods bring along. */
 
 #include <jansson.h>
 
 #include "methods/methods.h"
 #include "ops/train.h"
+#include "server/options/optimizer_options.h"
 #include "server/options/options.h"
-#include "train/sgd.h"
 
 struct adl_method_settings {
     union adl_method_value values[ADL_METHOD_VALUES]; /* of the options of all methods */
-    double lr;
-    double lr_classifier_ratio;
-    double momentum;
-    double weight_decay;
-    bool no_nesterov;
+    struct adl_optimizer_settings optimizer;
     bool no_dropout;
     bool frozen_batchnorm;
     double label_smoothing;
@@ -25,16 +21,7 @@ struct adl_method_settings {
 
 /* clang-format off */
 #define ADL_STEP_OPTIONS(s, field)                                                             \
-    {"lr", ADL_DOUBLE(s, field.lr), .min = 0, .max = 100, .value = "0.01", .metavar = "RATE",  \
-     .help = "learning rate"},                                                                 \
-    {"lr-classifier-ratio", ADL_DOUBLE(s, field.lr_classifier_ratio), .min = 0, .max = 10000,  \
-     .value = "10", .metavar = "RATIO",                                                        \
-     .help = "learning rate of the new layers, as a multiple of --lr"},                         \
-    {"momentum", ADL_DOUBLE(s, field.momentum), .min = 0, .max = 1, .value = "0.9",            \
-     .metavar = "M", .help = "momentum of SGD (Nesterov)"},                                            \
-    {"weight-decay", ADL_DOUBLE(s, field.weight_decay), .min = 0, .max = 10, .value = "0.0001", \
-     .metavar = "D", .help = "weight decay, added to the gradient as D times the weight"},                       \
-    {"no-nesterov", ADL_FLAG(s, field.no_nesterov), .help = "plain instead of Nesterov momentum"},                 \
+    ADL_OPTIMIZER_OPTIONS(s, field.optimizer),                                                \
     {"no-dropout", ADL_FLAG(s, field.no_dropout), .help = "dropout layers do nothing"},        \
     {"frozen-batchnorm", ADL_FLAG(s, field.frozen_batchnorm),                                  \
      .help = "batch norm uses its running statistics and does not update them"},                         \
@@ -44,7 +31,7 @@ struct adl_method_settings {
 
 /* Room for a command's table followed by a row for each option of each method. */
 struct adl_method_table {
-    struct adl_option rows[ADL_METHOD_VALUES + 80];
+    struct adl_option rows[ADL_METHOD_VALUES + 90];
     char defaults[ADL_METHOD_VALUES][24];
 };
 
@@ -57,8 +44,6 @@ const struct adl_option *adl_method_table_fill(struct adl_method_table *table,
  * part from the start. `key` is 0 and `labels` NULL; the caller sets them. */
 struct adl_train_mode adl_method_mode(const struct adl_method_settings *settings,
                                       struct adl_method_set methods);
-/* Returns the optimizer's constants. */
-struct adl_sgd adl_method_sgd(const struct adl_method_settings *settings);
 
 /* The options of methods in the record of a run: one object for each method of the set that has
  * options, called like the method (NAME_method where `config` has another setting NAME), whose

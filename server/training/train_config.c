@@ -24,6 +24,7 @@ static int record_settings(struct adl_train_run *run)
 {
     const struct adl_train_settings *s = run->settings;
     const struct adl_method_settings *m = &s->method;
+    const struct adl_optimizer_settings *o = &m->optimizer;
     const struct adl_model *model = run->model;
     run->config = json_pack(
         "{s:o, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:f, s:b, s:f, s:i, s:f, s:i, s:f, s:f, "
@@ -34,13 +35,15 @@ static int record_settings(struct adl_train_run *run)
         "crop_size", s->crop_size, "seed", s->seed, "flip", s->flip, "random_resized_crop",
         s->random_resized_crop, "color_jitter", s->color_jitter, "schedule", s->schedule,
         "lr_decay", s->lr_decay, "lr_decay_frequency", s->lr_decay_frequency, "warmup_epochs",
-        s->warmup_epochs, "clip_norm", s->clip_norm, "lr", m->lr, "lr_classifier_ratio",
-        m->lr_classifier_ratio, "momentum", m->momentum, "weight_decay", m->weight_decay,
-        "nesterov", !m->no_nesterov, "dropout", !m->no_dropout, "frozen_batchnorm",
+        s->warmup_epochs, "clip_norm", s->clip_norm, "lr", o->lr, "lr_classifier_ratio",
+        o->lr_classifier_ratio, "momentum", o->momentum, "weight_decay", o->weight_decay,
+        "nesterov", !o->no_nesterov, "dropout", !m->no_dropout, "frozen_batchnorm",
         m->frozen_batchnorm, "label_smoothing", m->label_smoothing, "mean", (double)model->mean[0],
         (double)model->mean[1], (double)model->mean[2], "std", (double)model->std[0],
         (double)model->std[1], (double)model->std[2]);
-    return run->config ? adl_method_record(run->config, model->arch.methods, m->values) : -1;
+    if (!run->config || adl_method_record(run->config, model->arch.methods, m->values) < 0)
+        return -1;
+    return adl_optimizer_record(run->config, o);
 }
 
 /* Records what applies to some runs only. Defaults are not recorded, so that runs of versions

@@ -163,8 +163,9 @@ int adl_train_fail_diverged(const struct adl_train_run *run, const char *symptom
     return adl_fail(err, ADL_ERR_LIMIT,
                     "%s: training diverges; start again%s with a lower --lr than %g, or with "
                     "--warmup-epochs 1 or --clip-norm 1%s%s%s",
-                    symptom, saved ? " in another --out" : "", s->method.lr, saved ? "; " : "",
-                    saved ? s->out : "", saved ? " keeps the last good weights" : "");
+                    symptom, saved ? " in another --out" : "", s->method.optimizer.lr,
+                    saved ? "; " : "", saved ? s->out : "",
+                    saved ? " keeps the last good weights" : "");
 }
 
 int adl_train_check_finite(const struct adl_train_run *run, struct adl_error *err)

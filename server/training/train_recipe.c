@@ -46,13 +46,15 @@ void adl_train_choose_recipe(struct adl_train_run *run)
     if (s->arch.methods < 0)
         s->arch.methods = 0;
     if (!s->rate_given) {
-        s->method.lr = LEARNING_RATE;
-        s->method.lr_classifier_ratio = CLASSIFIER_RATIO;
+        /* The rates of AdamW are about a tenth of those of SGD. */
+        s->method.optimizer.lr =
+            s->method.optimizer.kind == ADL_OPTIMIZER_ADAMW ? LEARNING_RATE / 10 : LEARNING_RATE;
+        s->method.optimizer.lr_classifier_ratio = CLASSIFIER_RATIO;
     }
     adl_str_printf(&run->remarks,
                    "%zu image%s few: fine-tuning with frozen batch norm, method %s, learning rate "
                    "%g and %g times that for the classifier; --recipe plain trains as on many\n",
                    run->train->count, run->train->count == 1 ? " is" : "s are",
-                   adl_method_set_text(adl_arch_settings_methods(&s->arch)).text, s->method.lr,
-                   s->method.lr_classifier_ratio);
+                   adl_method_set_text(adl_arch_settings_methods(&s->arch)).text,
+                   s->method.optimizer.lr, s->method.optimizer.lr_classifier_ratio);
 }

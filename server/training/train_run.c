@@ -165,24 +165,19 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
     run->pool = adl_pool_create(s->threads ? s->threads : adl_pool_default_threads(), err);
     if (!run->pool || make_cache(run, err) < 0 || make_loader(run, err) < 0)
         return -1;
-    run->optimizer =
-        adl_optimizer_create(run->model->graph, (const float *const *)run->model->params, err);
+    run->optimizer = adl_optimizer_of(&s->method.optimizer, run->model, err);
     if (!run->optimizer)
         return -1;
     if (s->ema > 0 && adl_optimizer_keep_averages(run->optimizer, err) < 0)
         return -1;
-    for (int i = 0; i < adl_graph_param_count(run->model->graph); i++)
-        if (adl_arch_is_head(&run->model->arch, adl_graph_param(run->model->graph, i)))
-            adl_optimizer_set_head(run->optimizer, i);
     adl_train_freeze(run);
     run->partners = adl_calloc((size_t)s->batch_size, sizeof *run->partners);
     if (!run->partners)
         return adl_fail_nomem(err, "a batch");
     run->mode = adl_method_mode(&s->method, run->model->arch.methods);
     run->mode.frozen_params = run->frozen;
-    run->sgd = adl_method_sgd(&s->method);
     run->schedule = (struct adl_schedule){(enum adl_schedule_kind)s->schedule,
-                                          s->method.lr,
+                                          s->method.optimizer.lr,
                                           s->lr_decay,
                                           s->lr_decay_frequency,
                                           s->epochs,

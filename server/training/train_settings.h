@@ -76,12 +76,13 @@ static inline bool adl_train_decodes_fast(const struct adl_train_settings *setti
     return !settings->exact_decode && !settings->random_resized_crop;
 }
 
-/* Sets the fields that say which options the user gave. */
+/* Sets the fields that say which options the user gave, and defaults that depend on others. */
 static inline void adl_train_note_given(struct adl_train_settings *settings,
                                         const struct adl_options *options)
 {
     settings->rate_given =
         adl_options_given(options, "lr") || adl_options_given(options, "lr-classifier-ratio");
+    adl_optimizer_note_given(&settings->method.optimizer, options);
     settings->clip_given = adl_options_given(options, "clip-norm");
 }
 

@@ -43,7 +43,6 @@ struct adl_train_run {
     bool *frozen;     /* by parameter id: is not trained; NULL: all are */
     size_t *partners; /* of the images of a batch, for a method that mixes them */
     struct adl_train_mode mode;
-    struct adl_sgd sgd;
     struct adl_schedule schedule;
     int round;      /* from 1: the network that `tape` trains, of a method that trains several */
     json_t *config; /* every setting that affects the resulting bits */

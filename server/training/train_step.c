@@ -107,7 +107,7 @@ double adl_train_batch(struct adl_train_run *run, const struct adl_batch *batch)
     if (batch->number == first + members - 1) {
         if (s->clip_norm > 0)
             adl_optimizer_clip(run->optimizer, s->clip_norm);
-        adl_optimizer_step(run->optimizer, &run->sgd, lr, s->method.lr_classifier_ratio, run->pool);
+        adl_optimizer_take_step(&s->method.optimizer, run->optimizer, lr, run->pool);
         adl_optimizer_zero_grads(run->optimizer);
         if (s->ema > 0)
             adl_optimizer_average(run->optimizer, s->ema, run->pool);

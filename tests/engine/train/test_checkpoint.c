@@ -94,7 +94,7 @@ static void round_trip_keeps_every_bit(void)
     adl_graph_free(g);
 }
 
-/* Averages are part of the state, and have to be wanted by both sides. */
+/* Averages and squares are part of the state, and have to be wanted by both sides. */
 static void averages_are_kept_too(void)
 {
     struct adl_error err = {0};
@@ -104,17 +104,26 @@ static void averages_are_kept_too(void)
     struct adl_optimizer *without = make_optimizer(g, "b");
     TEST_OK(adl_optimizer_keep_averages(a, &err), &err);
     TEST_OK(adl_optimizer_keep_averages(b, &err), &err);
-    for (int i = 0; i < adl_graph_param_count(g); i++)
-        formula_param("average", 0, 2, adl_graph_param(g, i)->count, adl_optimizer_averages(a)[i]);
+    TEST_OK(adl_optimizer_keep_squares(a, &err), &err);
+    TEST_OK(adl_optimizer_keep_squares(b, &err), &err);
+    for (int i = 0; i < adl_graph_param_count(g); i++) {
+        size_t count = adl_graph_param(g, i)->count;
+        formula_param("average", 0, 2, count, adl_optimizer_averages(a)[i]);
+        if (adl_optimizer_squares(a)[i])
+            formula_param("square", 3, 2, count, adl_optimizer_squares(a)[i]);
+    }
     TEST_OK(adl_checkpoint_save(path_of("averages"), g, a, TEXT, &err), &err);
     CU_ASSERT(adl_checkpoint_load(path_of("averages"), g, without, &text, &err) < 0);
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_FORMAT);
     err = (struct adl_error){0};
     TEST_OK(adl_checkpoint_load(path_of("averages"), g, b, &text, &err), &err);
     CU_ASSERT(same(g, a, b));
-    for (int i = 0; i < adl_graph_param_count(g); i++)
-        CU_ASSERT(!memcmp(adl_optimizer_averages(a)[i], adl_optimizer_averages(b)[i],
-                          adl_graph_param(g, i)->count * sizeof(float)));
+    for (int i = 0; i < adl_graph_param_count(g); i++) {
+        size_t bytes = adl_graph_param(g, i)->count * sizeof(float);
+        const float *square = adl_optimizer_squares(a)[i];
+        CU_ASSERT(!memcmp(adl_optimizer_averages(a)[i], adl_optimizer_averages(b)[i], bytes));
+        CU_ASSERT(!square || !memcmp(square, adl_optimizer_squares(b)[i], bytes));
+    }
     TEST_OK(adl_checkpoint_save(path_of("averages"), g, without, TEXT, &err), &err);
     adl_free(text);
     text = NULL;

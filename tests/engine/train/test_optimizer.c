@@ -227,7 +227,8 @@ static void out_of_memory_is_an_error(void)
         struct adl_error err = {0};
         adl_mem_fail_nth(n);
         struct adl_optimizer *o = create(&s, &err);
-        bool made = o && adl_optimizer_keep_averages(o, &err) == 0;
+        bool made = o && adl_optimizer_keep_averages(o, &err) == 0 &&
+                    adl_optimizer_keep_squares(o, &err) == 0;
         adl_mem_fail_nth(0);
         if (!made)
             adl_optimizer_free(o);
