@@ -130,6 +130,8 @@ static const struct adl_option table[] = {
      .metavar = "DECAY",
      .help = "keep a running average of the weights, as with 0.999, and evaluate and save it "
              "instead of the weights; 0: none"},
+    {"eval-first", ADL_FLAG(struct adl_train_settings, eval_first),
+     .help = "evaluate val before the first step too, as epoch 0 of metrics.jsonl"},
     {"early-stop", ADL_INT(struct adl_train_settings, early_stop), .min = 0, .max = 100000,
      .value = "0", .metavar = "N",
      .help = "end the run when N epochs in succession have not been the best one; 0: never"},

@@ -64,7 +64,7 @@ int adl_report_epochs_parse(const char *text, struct adl_report_epochs *epochs,
         json_t *line = json_loadb(text, length, 0, NULL);
         double number = number_of(line, "epoch");
         /* A damaged line has no epoch; a line out of order would break the curves. */
-        if (number >= 1 && number < 1e9 &&
+        if (number >= 0 && number < 1e9 &&
             (epochs->count == 0 || number > epochs->epoch[epochs->count - 1])) {
             read_line(line, epochs->count++, epochs);
             if (json_is_true(json_object_get(line, "best")))

@@ -42,19 +42,4 @@ int adl_train_read_state(struct adl_train_run *run, struct adl_error *err) ADL_M
  * ADL_ERR_ARG if a setting that affects the result has changed since it was saved. */
 int adl_train_load_state(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;
 
-struct adl_train_pace {
-    double lr;                         /* of the epoch's last step */
-    double seconds, images_per_second; /* of the part that this process trained */
-};
-/* Appends the line of epoch run->epoch + 1 to metrics.jsonl, replacing lines of this and later
- * epochs that an interrupted run may have left. Without a val split, `report` is NULL and
- * `val_loss` NAN. */
-int adl_train_log_epoch(const struct adl_train_run *run, const struct adl_train_pace *pace,
-                        const struct adl_evaluate_report *report, double val_loss, bool best,
-                        struct adl_error *err) ADL_MUST_CHECK;
-
-/* Returns the figures of an evaluation under the names that `eval --json` uses; NULL if there is
- * not enough memory. */
-json_t *adl_train_figures(const struct adl_evaluate_report *report) ADL_MUST_CHECK;
-
 #endif

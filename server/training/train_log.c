@@ -59,14 +59,16 @@ void adl_train_log_broken_val(struct adl_train_run *run, const struct adl_evalua
 void adl_train_print_epoch(const struct adl_train_run *run, const struct adl_train_pace *pace,
                            const struct adl_evaluate_report *report, bool best)
 {
-    fprintf(stderr, "epoch %d/%d: loss %.4f, top-1 %.2f %%", run->epoch + 1, run->settings->epochs,
-            run->sums.loss / (double)run->sums.images,
-            100 * (double)run->sums.right / (double)run->sums.images);
+    if (pace)
+        fprintf(stderr, "epoch %d/%d: loss %.4f, top-1 %.2f %%", run->epoch + 1,
+                run->settings->epochs, run->sums.loss / (double)run->sums.images,
+                100 * (double)run->sums.right / (double)run->sums.images);
     /* 0: this process has only evaluated the epoch. */
-    if (pace->images_per_second > 0)
+    if (pace && pace->images_per_second > 0)
         fprintf(stderr, ", %.1f images/s", pace->images_per_second);
     if (run->val)
-        fprintf(stderr, "; val: top-1 %.2f %%", report->figures.top1_cls);
+        fprintf(stderr, "%s val: top-1 %.2f %%",
+                pace ? ";" : "before training:", report->figures.top1_cls);
     if (report->localized)
         fprintf(stderr, ", MaxBoxAcc %.2f, V2 %.2f at threshold %.3f", report->figures.max_box_acc,
                 report->figures.max_box_acc_v2, report->figures.best_threshold);

@@ -5,7 +5,7 @@
  * and printed when it is certain that the run begins, so that an error message is not lost among
  * them. */
 
-#include "server/training/train_files.h"
+#include "server/training/train_metrics.h"
 
 /* Report an image that cannot be read, and a class of which no image can be read. Callbacks of the
  * loader; `context` is the run. */
@@ -21,7 +21,7 @@ void adl_train_log_broken_val(struct adl_train_run *run, const struct adl_evalua
 
 /* Prints the remarks on the data and the weights, and a line about the network and the data. */
 void adl_train_log_start(const struct adl_train_run *run);
-/* Prints the line of an epoch. */
+/* Prints the line of an epoch; without `pace`, of the evaluation before the first. */
 void adl_train_print_epoch(const struct adl_train_run *run, const struct adl_train_pace *pace,
                            const struct adl_evaluate_report *report, bool best);
 /* Prints how the run ended. */

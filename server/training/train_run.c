@@ -42,6 +42,7 @@
 #include "server/training/train_files.h"
 #include "server/training/train_freeze.h"
 #include "server/training/train_log.h"
+#include "server/training/train_metrics.h"
 #include "server/training/train_model.h"
 #include "server/training/train_recipe.h"
 #include "server/training/train_statistics.h"
@@ -404,6 +405,25 @@ out:
     return result;
 }
 
+/* Evaluates the weights that a run begins with, as epoch 0 (--eval-first). This changes nothing in
+ * the run: its threshold and its best epoch are those of the epochs that it trains. */
+static int evaluate_first(struct adl_train_run *run, struct adl_error *err)
+{
+    struct adl_evaluate_report report = {0};
+    double loss = NAN;
+    if (!run->settings->eval_first || !run->val || run->epoch > 0 || run->batch > 0)
+        return 0;
+    int result = adl_train_evaluate(run, &report, &loss, err);
+    if (result == 0) {
+        if (report.localized)
+            adl_train_use_best_threshold(&report.figures);
+        adl_train_print_epoch(run, NULL, &report, false);
+        result = adl_train_log_first(run, &report, loss, err);
+    }
+    adl_evaluate_report_release(&report);
+    return result;
+}
+
 /* Trains and finishes one epoch. Returns 1 if it was stopped, after saving. */
 static int run_epoch(struct adl_train_run *run, struct adl_error *err)
 {
@@ -432,6 +452,8 @@ int adl_train_run(const struct adl_train_settings *settings, const char *command
 
     if (result == 0)
         adl_train_log_start(&run);
+    if (result == 0)
+        result = evaluate_first(&run, err);
     bool stopped = false;
     while (result == 0 && !stopped && run.epoch < run.settings->epochs &&
            !adl_train_stops_early(&run)) {
