@@ -15,7 +15,7 @@
 
 #include "base/rng.h"
 #include "base/size.h"
-#include "methods/method.h"
+#include "methods/mixing.h"
 
 /* Tells the generator of this purpose from those of other purposes with the same key. */
 #define CUTMIX_STREAM 0x6375746d6978U
@@ -51,34 +51,6 @@ static void paste(const float *from, float *to, int width, struct span x, struct
     }
 }
 
-/* Returns the logarithm of a number from the gamma distribution of this shape and scale 1, by the
- * method of Marsaglia & Tsang ("A Simple Method for Generating Gamma Variables", ACM TOMS 2000).
- * Shapes below 1 use G(shape) = G(shape + 1) U^(1 / shape); with small shapes that would underflow
- * without the logarithm. */
-static double draw_log_gamma(struct adl_rng *rng, double shape)
-{
-    double below = shape < 1 ? log(1 - adl_rng_uniform(rng)) / shape : 0;
-    double d = (shape < 1 ? shape + 1 : shape) - 1.0 / 3, c = 1 / sqrt(9 * d);
-
-    for (;;) {
-        double normal = adl_rng_normal(rng), v = 1 + c * normal;
-        if (v <= 0)
-            continue;
-        v = v * v * v;
-        if (log(1 - adl_rng_uniform(rng)) < normal * normal / 2 + d - d * v + d * log(v))
-            return log(d * v) + below;
-    }
-}
-
-/* Returns a number from Beta(beta, beta). */
-static double draw_lambda(struct adl_rng *rng, double beta)
-{
-    if (!(fabs(beta - 1) > 0))
-        return adl_rng_uniform(rng);
-    double a = draw_log_gamma(rng, beta), b = draw_log_gamma(rng, beta);
-    return 1 / (1 + exp(b - a));
-}
-
 static void mix(struct adl_method_batch *batch)
 {
     size_t image = (size_t)batch->height * (size_t)batch->width * 3;
@@ -88,12 +60,10 @@ static void mix(struct adl_method_batch *batch)
     adl_rng_seed(&rng, batch->key, 0, CUTMIX_STREAM);
     if (!(adl_rng_uniform(&rng) < batch->values[PROBABILITY].number))
         return;
-    double fraction = sqrt(1 - draw_lambda(&rng, batch->values[BETA].number));
+    double fraction = sqrt(1 - adl_mixing_draw(&rng, batch->values[BETA].number));
     struct span x = draw_span(&rng, batch->width, fraction);
     struct span y = draw_span(&rng, batch->height, fraction);
-    for (size_t i = 0; i < batch->count; i++)
-        batch->partners[i] = i;
-    adl_rng_shuffle(&rng, batch->partners, batch->count);
+    adl_mixing_pair(&rng, batch);
     for (size_t i = 0; i < batch->count; i++)
         paste(batch->images + batch->partners[i] * image, batch->input + i * image, batch->width, x,
               y);

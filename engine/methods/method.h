@@ -169,6 +169,7 @@ static inline const union adl_method_value *adl_method_call_values(
     ROW(adl)                                                                                       \
     ROW(has)                                                                                       \
     ROW(cutmix)                                                                                    \
+    ROW(mixup)                                                                                     \
     ROW(cutout)                                                                                    \
     ROW(maxdrop)                                                                                   \
     ROW(spatial_dropout)                                                                           \
