@@ -10,7 +10,9 @@
  * or when it finishes. The random numbers of an image come from a generator that is seeded with
  * the run's seed, the epoch and the image's index, so no sequence is shared between threads. The
  * fixed positions and these generators make batches reproducible for any number of threads, and
- * allow resuming in the middle of an epoch without replaying it.
+ * allow resuming in the middle of an epoch without replaying it. With balanced classes, an epoch
+ * has as many images, drawn with replacement; then an image may come several times, and its
+ * generator is seeded with the position.
  *
  * The caller takes batches in order, closes the gaps that broken images left, and returns a
  * slot by asking for the next batch. Nothing is allocated per batch; for each image, its path, its
@@ -25,6 +27,7 @@
 #include "base/mem.h"
 #include "base/plural.h"
 #include "base/size.h"
+#include "data/balanced_order.h"
 #include "data/image_file.h"
 
 #define DEFAULT_PREFETCH 2
@@ -55,6 +58,7 @@ struct adl_loader {
     /* Written only while no worker is busy. */
     uint64_t epoch;
     size_t *order; /* [count] the permutation: index in the data set by position */
+    struct adl_balanced_order *balanced; /* NULL: the order is a permutation */
 
     pthread_mutex_t lock; /* protects the following, and `done` of the slots */
     pthread_cond_t work;  /* signalled when there may be an image to take */
@@ -62,6 +66,7 @@ struct adl_loader {
     size_t next;          /* position of the next image to be taken */
     size_t held;          /* the oldest batch that is still needed */
     size_t busy;          /* number of workers that are reading an image */
+    bool *reading;        /* [count] if `balanced`: a worker is reading the image */
     bool paused;          /* no image may be taken */
     bool stop;            /* the workers have to end */
 
@@ -77,8 +82,9 @@ struct adl_loader {
 
 /* --- workers ------------------------------------------------------------------- */
 
-/* Reads image `index`, augments and normalises it into `input`. */
-static int make_image(const struct adl_loader *loader, size_t index, float *input,
+/* Reads image `index`, augments it by the random numbers of `item` and normalises it into `input`.
+ */
+static int make_image(const struct adl_loader *loader, size_t index, size_t item, float *input,
                       struct adl_error *err)
 {
     const struct adl_loader_options *o = &loader->options;
@@ -87,7 +93,7 @@ static int make_image(const struct adl_loader *loader, size_t index, float *inpu
     struct adl_rng rng;
     int result = -1, side = adl_augment_frame_side(&o->augment);
 
-    adl_rng_seed(&rng, o->seed, loader->epoch, index);
+    adl_rng_seed(&rng, o->seed, loader->epoch, item);
     if (side > 0) {
         ADL_TRY(adl_frame_read(&o->frames, loader->dataset, index, side, side, &path, &image, NULL,
                                err));
@@ -112,6 +118,17 @@ static bool has_work(const struct adl_loader *loader)
            loader->next / loader->options.batch < loader->held + loader->slot_count;
 }
 
+/* Waits, under the lock, until no other worker is reading the image: the cache takes one at a time.
+ */
+static void begin_reading(struct adl_loader *loader, size_t index)
+{
+    if (!loader->balanced)
+        return;
+    while (loader->reading[index])
+        pthread_cond_wait(&loader->done, &loader->lock);
+    loader->reading[index] = true;
+}
+
 /* Takes positions under the lock and reads their images without it. */
 static void *worker_main(void *argument)
 {
@@ -134,16 +151,20 @@ static void *worker_main(void *argument)
             slot->done = 0;
         }
         loader->busy++;
+        size_t index = loader->order[position];
+        begin_reading(loader, index);
         pthread_mutex_unlock(&loader->lock);
 
-        size_t index = loader->order[position];
         slot->indices[i] = index;
         slot->labels[i] = loader->dataset->images[index].class_id;
         adl_error_clear(&slot->errors[i]);
         /* adl_loader_next() finds a failure in the image's error. */
-        (void)!make_image(loader, index, slot->input + i * loader->image_floats, &slot->errors[i]);
+        (void)!make_image(loader, index, loader->balanced ? position : index,
+                          slot->input + i * loader->image_floats, &slot->errors[i]);
 
         pthread_mutex_lock(&loader->lock);
+        if (loader->balanced)
+            loader->reading[index] = false;
         slot->done++;
         loader->busy--;
         pthread_cond_broadcast(&loader->done);
@@ -198,6 +219,12 @@ static int create_slots(struct adl_loader *loader, struct adl_error *err)
     loader->intact = adl_calloc(loader->dataset->class_count, sizeof *loader->intact);
     if (!loader->slots || !loader->order || !loader->reported || !loader->intact)
         return adl_fail_nomem(err, "batches");
+    if (loader->options.balanced) {
+        loader->balanced = adl_balanced_order_create(loader->dataset, err);
+        loader->reading = adl_calloc(loader->dataset->count, sizeof *loader->reading);
+        if (!loader->balanced || !loader->reading)
+            return adl_fail_nomem(err, "batches");
+    }
     for (size_t i = 0; i < loader->dataset->count; i++)
         loader->intact[loader->dataset->images[i].class_id]++;
     return 0;
@@ -259,6 +286,8 @@ void adl_loader_free(struct adl_loader *loader)
         adl_free(loader->slots[i].errors);
     }
     adl_free(loader->slots);
+    adl_balanced_order_free(loader->balanced);
+    adl_free(loader->reading);
     adl_free(loader->order);
     adl_free(loader->reported);
     adl_free(loader->intact);
@@ -294,7 +323,10 @@ void adl_loader_start_epoch(struct adl_loader *loader, uint64_t epoch, size_t fi
         loader->order[i] = i;
     if (loader->options.augment.train) {
         adl_rng_seed(&rng, loader->options.seed, epoch, ORDER_ITEM);
-        adl_rng_shuffle(&rng, loader->order, count);
+        if (loader->balanced)
+            adl_balanced_order_draw(loader->balanced, &rng, loader->order, count);
+        else
+            adl_rng_shuffle(&rng, loader->order, count);
     }
     for (size_t i = 0; i < loader->slot_count; i++)
         loader->slots[i].number = NO_BATCH;

@@ -3,8 +3,8 @@
 
 /* Prepares the batches of a data set: the loader's threads decode and augment images ahead of
  * time. The order of the images depends only on the seed and the epoch, and the random numbers of
- * an image only on these two and its index, so the batches are the same for any number of threads,
- * and also when an epoch is resumed in the middle. */
+ * an image only on these two and its index (or its place, if images are drawn), so the batches are
+ * the same for any number of threads, and also when an epoch is resumed in the middle. */
 
 #include "data/augment.h"
 #include "data/dataset.h"
@@ -23,6 +23,7 @@ typedef void adl_loader_broken_class(void *context, int class_id);
 struct adl_loader_options {
     struct adl_augment_options augment; /* with .train, the order is shuffled, too */
     size_t batch;                       /* images per batch */
+    bool balanced;                      /* draw the images of an epoch (balanced_order.h) */
     uint64_t seed;
     int threads;                           /* decoding threads to start */
     size_t prefetch;                       /* batches to prepare ahead; 0: two */

@@ -90,7 +90,8 @@ struct adl_method_batch {
     const union adl_method_value *values; /* of the method's options */
     uint64_t key;                         /* all random numbers are derived from it */
     /* Receives, for each image, the number in the batch of the image whose label takes a part of
-     * the loss, and how large that part is; a share of 0 (the value before): no other label. */
+     * the loss (a permutation of the batch), and how large that part is; a share of 0 (the value
+     * before): no other label. */
     size_t *partners;
     double share;
 };

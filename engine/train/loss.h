@@ -9,8 +9,9 @@ struct adl_targets {
     double smoothing;  /* of the labels, 0 <= e < 1 */
     /* The label of image partners[i] has this share of the loss of image i, 0..1, and its own
      * label the rest. With a share of 0 `partners` is not read. */
-    const size_t *partners;
+    const size_t *partners; /* a permutation of the images, or each its own */
     double share;
+    const float *weights; /* of the classes, at least 0, of the labels above 0; NULL: all 1 */
 };
 
 /* Returns the softmax cross-entropy, as PyTorch's CrossEntropyLoss with reduction "mean".
@@ -22,7 +23,13 @@ struct adl_targets {
  *     loss = -1/n sum over i,k of t[i][k] log p[i][k]
  *     grad[i][k] = (p[i][k] - t[i][k]) / n
  *
- * which is s times the loss of the partner's label plus 1 - s times that of its own. logits and
+ * which is s times the loss of the partner's label plus 1 - s times that of its own. With weights w
+ * of the classes, as CrossEntropyLoss(weight=w) has them, the targets become
+ *
+ *     t'[i][k] = w[k] t[i][k] n / (sum over i of w of the label of image i)
+ *     grad[i][k] = (p[i][k] sum over j of t'[i][j] - t'[i][k]) / n
+ *
+ * logits and
  * grad: n x classes; grad may be NULL. *correct (may be NULL) receives the number of images whose
  * largest logit is that of the label; of equal logits the first counts as the largest. */
 double adl_cross_entropy(const float *logits, const struct adl_targets *targets, size_t n,

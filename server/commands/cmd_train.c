@@ -11,6 +11,7 @@
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
 #include "server/report/report.h"
+#include "server/training/train_balance.h"
 #include "server/training/train_run.h"
 #include "train/schedule.h"
 
@@ -118,6 +119,11 @@ static const struct adl_option table[] = {
     {"warmup-epochs", ADL_DOUBLE(struct adl_train_settings, warmup_epochs), .min = 0, .max = 1000,
      .value = "0", .metavar = "N",
      .help = "number of epochs over which the learning rate grows from 0"},
+    {"balance", ADL_CHOICE(struct adl_train_settings, balance), .choices = adl_train_balance_names,
+     .value = "none", .metavar = "HOW",
+     .help = "make up for classes of different sizes: sample draws the images of an epoch so that "
+             "all classes come equally often, weight weights the loss of an image by 1 / (images "
+             "of its class)"},
     {"batchnorm-batches", ADL_INT(struct adl_train_settings, batchnorm_batches), .min = 0,
      .max = 100000, .value = TEXT_OF(ADL_TRAIN_BATCHNORM_BATCHES), .metavar = "N",
      .help = "number of batches of plain images from which the statistics of batch norm are "

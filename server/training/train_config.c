@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "io/json_text.h"
 #include "methods/methods.h"
+#include "server/training/train_balance.h"
 #include "server/training/train_state.h"
 #include "train/schedule.h"
 
@@ -66,6 +67,9 @@ static int record_choices(struct adl_train_run *run)
         return -1;
     if (s->batchnorm_batches != ADL_TRAIN_BATCHNORM_BATCHES &&
         set(run, "batchnorm_batches", json_integer(s->batchnorm_batches)) < 0)
+        return -1;
+    if (s->balance != ADL_BALANCE_NONE &&
+        set(run, "balance", json_string(adl_train_balance_names[s->balance])) < 0)
         return -1;
     if (s->ema > 0 && set(run, "ema", json_real(s->ema)) < 0)
         return -1;

@@ -35,6 +35,7 @@
 #include "server/tasks/progress.h"
 #include "server/training/run_lock.h"
 #include "server/training/run_record.h"
+#include "server/training/train_balance.h"
 #include "server/training/train_config.h"
 #include "server/training/train_data.h"
 #include "server/training/train_early_stop.h"
@@ -116,6 +117,7 @@ static int make_loader(struct adl_train_run *run, struct adl_error *err)
                     .contrast = s->color_jitter,
                     .saturation = s->color_jitter},
         .batch = (size_t)s->batch_size,
+        .balanced = s->balance == ADL_BALANCE_SAMPLE,
         .seed = (uint64_t)s->seed,
         .threads = adl_pool_threads(run->pool),
         .frames = {.cache = run->cache, .fast = adl_train_decodes_fast(s)},
@@ -172,6 +174,8 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
     if (s->ema > 0 && adl_optimizer_keep_averages(run->optimizer, err) < 0)
         return -1;
     adl_train_freeze(run);
+    if (adl_train_weigh_classes(run, err) < 0)
+        return -1;
     run->partners = adl_calloc((size_t)s->batch_size, sizeof *run->partners);
     if (!run->partners)
         return adl_fail_nomem(err, "a batch");
@@ -203,6 +207,7 @@ static void release(struct adl_train_run *run)
     adl_str_release(&run->remarks);
     adl_evaluate_report_release(&run->evaluation);
     adl_free(run->frozen);
+    adl_free(run->class_weights);
     adl_free(run->partners);
     adl_optimizer_free(run->optimizer);
     adl_tape_free(run->tape);

@@ -40,6 +40,7 @@ struct adl_train_settings {
     bool random_resized_crop;
     double min_crop_area;
     double color_jitter;
+    int balance;  /* enum adl_train_balance */
     int schedule; /* enum adl_schedule_kind */
     double lr_decay;
     int lr_decay_frequency; /* epochs */

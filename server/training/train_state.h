@@ -40,8 +40,9 @@ struct adl_train_run {
     struct adl_loader *loader;
     struct adl_tape *tape;
     struct adl_optimizer *optimizer;
-    bool *frozen;     /* by parameter id: is not trained; NULL: all are */
-    size_t *partners; /* of the images of a batch, for a method that mixes them */
+    bool *frozen;         /* by parameter id: is not trained; NULL: all are */
+    float *class_weights; /* in the loss, by class; NULL: all 1 */
+    size_t *partners;     /* of the images of a batch, for a method that mixes them */
     struct adl_train_mode mode;
     struct adl_schedule schedule;
     int round;      /* from 1: the network that `tape` trains, of a method that trains several */

@@ -98,7 +98,9 @@ double adl_train_batch(struct adl_train_run *run, const struct adl_batch *batch)
     run->mode.method_layers =
         adl_method_takes_part(run->model->arch.methods, s->method.values,
                               run->epoch + (double)batch->number / (double)batches);
-    struct adl_targets targets = {.labels = batch->labels, .smoothing = s->method.label_smoothing};
+    struct adl_targets targets = {.labels = batch->labels,
+                                  .smoothing = s->method.label_smoothing,
+                                  .weights = run->class_weights};
     write_input(run, batch, &targets);
     adl_tape_forward(run->tape, (int)batch->count, params, &run->mode);
     double loss = adl_method_loss(run->model->arch.methods, run->tape, &targets, &run->mode,

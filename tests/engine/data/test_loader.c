@@ -211,6 +211,36 @@ static void batches_depend_on_the_seed_alone(void)
     }
 }
 
+/* Drawn images come several times, each time augmented anew; the batches are the same for any
+ * number of threads, from any batch on, and with a cache, which takes an image once at a time. */
+static void draws_balanced_batches(void)
+{
+    struct adl_error err = {0};
+    write_pictures(false);
+    struct adl_loader_options options = training(5, 1);
+    options.balanced = true;
+    struct record one = play_new(&options, 3, 0), half = play_new(&options, 3, 3);
+    CU_ASSERT(one.images == IMAGES && one.batches == 6);
+    size_t seen[IMAGES] = {0}, repeated = 0;
+    for (size_t i = 0; i < IMAGES; i++)
+        repeated += seen[one.indices[i]]++ > 0;
+    CU_ASSERT(repeated > 0);
+    CU_ASSERT(memcmp(one.indices + 3 * BATCH, half.indices,
+                     (IMAGES - 3 * BATCH) * sizeof *half.indices) == 0);
+    for (int threads = 2; threads < 5; threads++) {
+        const struct adl_frame_cache_options cache = {.memory_bytes = 1 << 20, .images = IMAGES};
+        options.threads = threads;
+        options.prefetch = (size_t)threads;
+        options.frames.cache = adl_frame_cache_create(&cache, &err);
+        CU_ASSERT_FATAL(options.frames.cache != NULL);
+        struct record other = play_new(&options, 3, 0), from = play_new(&options, 3, 3);
+        CU_ASSERT_STRING_EQUAL(one.digest, other.digest);
+        CU_ASSERT_STRING_EQUAL(half.digest, from.digest);
+        adl_frame_cache_free(options.frames.cache);
+    }
+    done_with_pictures();
+}
+
 static void goes_on_in_the_middle(void)
 {
     write_pictures(true);
@@ -532,6 +562,7 @@ static void survives_no_memory(void)
 
 TEST_SUITE(loader, {"every image comes once", every_image_comes_once},
            {"batches depend on the seed alone", batches_depend_on_the_seed_alone},
+           {"draws balanced batches", draws_balanced_batches},
            {"goes on in the middle of an epoch", goes_on_in_the_middle},
            {"a cache changes no bit", a_cache_changes_no_bit},
            {"a cache on disk is checked", a_cache_on_disk_is_checked},

@@ -55,6 +55,53 @@ static void equals_pytorch(void)
     }
 }
 
+/* The same with weight=[0.5, 2, 1.25, 3]; the last row is (1 - s) times the loss of the labels plus
+ * s times that of their partners', with s = 0.3 and smoothing 0.1. */
+static const float weights[] = {0.5f, 2, 1.25f, 3};
+static const struct {
+    double smoothing, share, loss, grad[12];
+} weighted[] = {
+    {0,
+     0,
+     1.8154833247439539,
+     {0.0420246184295, 0.00730278366649, -0.0748166216362, 0.0254892195402, -0.1052309845,
+      0.0581708629941, 0.0453035136517, 0.00175660785384, 0.157894736842, 0.157894736842,
+      0.157894736842, -0.473684210526}},
+    {0.1,
+     0,
+     1.8625199136316515,
+     {0.0408639011272, -0.00296793469465, -0.0484878349724, 0.0105918685399, -0.0973286064762,
+      0.0614601271657, 0.0494841507756, -0.0136156714651, 0.148355263158, 0.140460526316,
+      0.144407894737, -0.433223684211}},
+    {0.9,
+     0,
+     2.2388126247332316,
+     {0.0315781627085, -0.0851336815838, 0.162142458338, -0.108586939463, -0.0341095822886,
+      0.0877742405386, 0.0829292477665, -0.136593906016, 0.0720394736842, 0.000986842105263,
+      0.0365131578947, -0.109539473684}},
+    {0.1,
+     0.3,
+     2.2209553228811201,
+     {0.00563486031001, -0.00415098564862, -0.00794648963578, 0.0064626149744, -0.0688641197612,
+      0.139990792208, 0.110643894205, -0.181770566652, 0.123486842105, 0.115592105263,
+      0.0484868421053, -0.287565789474}},
+};
+
+static void weights_classes_as_pytorch(void)
+{
+    for (size_t i = 0; i < ADL_COUNT(weighted); i++) {
+        float grad[12];
+        const struct adl_targets targets = {.labels = labels,
+                                            .smoothing = weighted[i].smoothing,
+                                            .partners = (const size_t[]){1, 2, 0},
+                                            .share = weighted[i].share,
+                                            .weights = weights};
+        double loss = adl_cross_entropy(logits, &targets, 3, 4, grad, NULL);
+        CU_ASSERT_DOUBLE_EQUAL(loss, weighted[i].loss, 1e-13);
+        test_close("gradient", grad, weighted[i].grad, 12, 1e-7);
+    }
+}
+
 static void gradient_equals_differences(void)
 {
     enum { N = 5, CLASSES = 7 };
@@ -163,7 +210,8 @@ static void nan_is_the_largest(void)
         }
 }
 
-TEST_SUITE(loss, {"equals PyTorch's cross-entropy", equals_pytorch},
+TEST_SUITE(loss, {"weights classes as PyTorch", weights_classes_as_pytorch},
+           {"equals PyTorch's cross-entropy", equals_pytorch},
            {"gradient equals differences", gradient_equals_differences},
            {"shares the loss between partners", shares_the_loss_between_partners},
            {"extreme logits stay finite", extreme_logits_stay_finite},
