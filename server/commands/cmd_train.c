@@ -59,6 +59,17 @@ static void note_unused(const struct adl_train_settings *s, const struct adl_opt
     }
 }
 
+/* Prints the rate that was found, and keeps the report up to date. */
+static void on_event(const struct adl_train_event *event)
+{
+    if (event->kind == ADL_TRAIN_RATE_FOUND) {
+        fprintf(stderr, "the smoothed loss is lowest at the learning rate %.2g; suggested is\n",
+                event->rates->lowest);
+        printf("%.2g\n", event->rates->suggested);
+    }
+    adl_report_on_event(event);
+}
+
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
 {
     struct adl_train_settings s = *(const struct adl_train_settings *)settings;
@@ -66,12 +77,16 @@ static int run(const void *settings, const struct adl_options *options, struct a
     if (!s.data && !(s.images && s.metadata))
         return adl_fail(err, ADL_ERR_ARG,
                         "--data DIR, or --images DIR and --metadata DIR, is required");
+    if (s.find_lr && s.resume)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "--find-lr tries rates on the weights that a run begins with; omit "
+                        "--resume");
     note_unused(&s, options, &remarks);
     adl_optimizer_note_unused(&s.method.optimizer, options, "train", &remarks);
     adl_train_note_given(&s, options);
     s.remarks = remarks.failed ? NULL : remarks.data;
     handle_signals();
-    int result = adl_train_run(&s, options->command_line, &stop, adl_report_on_event, err);
+    int result = adl_train_run(&s, options->command_line, &stop, on_event, err);
     adl_str_release(&remarks);
     return result;
 }
@@ -136,6 +151,11 @@ static const struct adl_option table[] = {
      .metavar = "DECAY",
      .help = "keep a running average of the weights, as with 0.999, and evaluate and save it "
              "instead of the weights; 0: none"},
+    {"find-lr", ADL_FLAG(struct adl_train_settings, find_lr),
+     .help = "train nothing, but take steps at a learning rate that grows from 1e-6 to 10, print "
+             "the rate to train with and draw the losses in OUT/find-lr.html"},
+    {"find-lr-steps", ADL_INT(struct adl_train_settings, find_lr_steps), .min = 20, .max = 10000,
+     .value = "100", .metavar = "N", .help = "number of steps of --find-lr"},
     {"eval-first", ADL_FLAG(struct adl_train_settings, eval_first),
      .help = "evaluate val before the first step too, as epoch 0 of metrics.jsonl"},
     {"early-stop", ADL_INT(struct adl_train_settings, early_stop), .min = 0, .max = 100000,

@@ -6,7 +6,6 @@
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/limits.h"
 #include "base/mem.h"
@@ -305,32 +304,6 @@ static int put_confusion(struct adl_str *page, const struct report *report, stru
 
 /* --- the page ------------------------------------------------------------------------- */
 
-static void put_start(struct adl_str *page)
-{
-    adl_str_puts(page, "<!DOCTYPE html>\n"
-                       "<html xmlns=\"http://www.w3.org/1999/xhtml\" lang=\"en\"><head>\n"
-                       "<meta charset=\"utf-8\"/>\n"
-                       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
-                       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
-                       "img-src data:; style-src 'unsafe-inline'\"/>\n"
-                       "<title>Training report</title>\n");
-    adl_html_style(page);
-    adl_str_puts(page, "</head><body><main>\n");
-}
-
-static void put_end(struct adl_str *page)
-{
-    time_t now = time(NULL);
-    struct tm utc;
-    char text[64] = "";
-
-    if (gmtime_r(&now, &utc))
-        strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &utc);
-    adl_str_printf(page,
-                   "<footer>Written by adl-server %s on %s.</footer>\n</main></body></html>\n",
-                   ADL_VERSION, text);
-}
-
 static int put_page(struct adl_str *page, const struct report *report, struct adl_error *err)
 {
     /* The best source is an evaluation of the whole val split with the best weights.
@@ -340,7 +313,7 @@ static int put_page(struct adl_str *page, const struct report *report, struct ad
     if (report->evaluation.images && (report->depth == ADL_REPORT_FULL || !evaluation))
         evaluation = &report->evaluation;
 
-    put_start(page);
+    adl_html_start(page, "Training report");
     adl_report_head(page, &report->record, &report->epochs);
     adl_report_curves(page, &report->epochs);
     adl_report_thresholds(page, evaluation);
@@ -349,7 +322,7 @@ static int put_page(struct adl_str *page, const struct report *report, struct ad
     if (adl_report_classes(page, evaluation, report->record.labels, err) < 0 ||
         put_confusion(page, report, err) < 0)
         return -1;
-    put_end(page);
+    adl_html_end(page);
     return page->failed ? adl_fail_nomem(err, "the page") : 0;
 }
 
@@ -390,7 +363,8 @@ void adl_report_on_event(const struct adl_train_event *event)
 {
     static const enum adl_report_depth depths[] = {[ADL_TRAIN_EPOCH_DONE] = ADL_REPORT_FIGURES,
                                                    [ADL_TRAIN_STOPPED] = ADL_REPORT_SAMPLE,
-                                                   [ADL_TRAIN_DONE] = ADL_REPORT_FULL};
+                                                   [ADL_TRAIN_DONE] = ADL_REPORT_FULL,
+                                                   [ADL_TRAIN_RATE_FOUND] = ADL_REPORT_FIGURES};
     const struct adl_report_options options = {.dir = event->dir,
                                                .depth = depths[event->kind],
                                                .subcommand = "train",
@@ -399,6 +373,11 @@ void adl_report_on_event(const struct adl_train_event *event)
                                                .stop = event->stop};
     struct adl_error err = {0};
 
+    if (event->kind == ADL_TRAIN_RATE_FOUND) {
+        if (adl_report_rates(event->dir, event->rates, &err) < 0)
+            fprintf(stderr, "adl-server: train: %s\n", err.message);
+        return;
+    }
     if (adl_report_write(&options, &err) < 0)
         fprintf(stderr, "adl-server: train: %s could not be written: %s\n", ADL_RUN_REPORT,
                 err.message);

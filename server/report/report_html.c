@@ -1,8 +1,10 @@
-/* Writes text and images as HTML, and the report's style sheet. */
+/* Writes text and images as HTML, and the report's style sheet,
+ * beginning and end. */
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "server/report/report_parts.h"
@@ -186,9 +188,38 @@ static const char style[] =
     "footer{color:var(--soft);font-size:13px;padding:0 4px}\n"
     "@media print{section,header{break-inside:avoid}.scroll{max-height:none}}\n";
 
-void adl_html_style(struct adl_str *page)
+static void put_style(struct adl_str *page)
 {
     adl_str_puts(page, "<style>\n");
     adl_str_puts(page, style);
     adl_str_puts(page, "</style>\n");
+}
+
+/* --- the page ---------------------------------------------------------------------------- */
+
+void adl_html_start(struct adl_str *page, const char *title)
+{
+    adl_str_puts(page, "<!DOCTYPE html>\n"
+                       "<html xmlns=\"http://www.w3.org/1999/xhtml\" lang=\"en\"><head>\n"
+                       "<meta charset=\"utf-8\"/>\n"
+                       "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
+                       "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+                       "img-src data:; style-src 'unsafe-inline'\"/>\n"
+                       "<title>");
+    adl_str_printf(page, "%s</title>\n", title);
+    put_style(page);
+    adl_str_puts(page, "</head><body><main>\n");
+}
+
+void adl_html_end(struct adl_str *page)
+{
+    time_t now = time(NULL);
+    struct tm utc;
+    char text[64] = "";
+
+    if (gmtime_r(&now, &utc))
+        strftime(text, sizeof text, "%Y-%m-%d %H:%M UTC", &utc);
+    adl_str_printf(page,
+                   "<footer>Written by adl-server %s on %s.</footer>\n</main></body></html>\n",
+                   ADL_VERSION, text);
 }

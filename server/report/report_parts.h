@@ -12,6 +12,7 @@
 #include "image/image.h"
 #include "models/model.h"
 #include "server/training/run_record.h"
+#include "server/training/train_event.h"
 
 /* A space that no line is broken at. */
 #define NBSP "\xc2\xa0"
@@ -29,7 +30,9 @@ int adl_html_png(struct adl_str *page, const struct adl_image *image, const char
                  struct adl_error *err) ADL_MUST_CHECK;
 /* Appends a paragraph, which is cut after 1023 bytes. The text is escaped. */
 void adl_html_note(struct adl_str *page, const char *fmt, ...) ADL_PRINTF(2, 3);
-void adl_html_style(struct adl_str *page);
+/* Append the beginning of a page, up to its content, and the end. `title` is not escaped. */
+void adl_html_start(struct adl_str *page, const char *title);
+void adl_html_end(struct adl_str *page);
 
 /* --- report_svg.c ----------------------------------------------------------------- */
 
@@ -50,6 +53,7 @@ struct adl_chart {
     bool percent;  /* y starts at 0 and ends at 100 at most */
     bool log_y;    /* a logarithmic y axis, if all values are positive and span more than 20:1 */
     bool whole_x;  /* ticks at whole numbers only */
+    bool log_x;    /* a logarithmic x axis; all x are positive */
     double mark_x; /* where to draw a vertical line; NaN: nowhere */
     const char *mark_name;
 };
@@ -96,6 +100,13 @@ int adl_report_confusion(struct adl_str *page, const struct adl_confusion *confu
 
 /* Appends the reliability diagrams of class scores and boxes; `evaluation` may be NULL. */
 void adl_report_reliability(struct adl_str *page, const struct adl_evaluate_report *evaluation);
+
+/* --- report_rates.c --------------------------------------------------------------------- */
+
+/* Replaces DIR/find-lr.html, the losses of --find-lr. Fails with ADL_ERR_NOMEM, and as
+ * adl_file_write does. */
+int adl_report_rates(const char *dir, const struct adl_train_rates *rates,
+                     struct adl_error *err) ADL_MUST_CHECK;
 
 /* --- report_head.c ----------------------------------------------------------------- */
 

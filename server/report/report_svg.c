@@ -101,6 +101,8 @@ static struct axis make_x(const struct adl_chart *chart)
                         .pixel_from = LEFT,
                         .pixel_to = WIDTH - RIGHT};
 
+    if (chart->log_x && axis.from > 0 && axis.to > axis.from)
+        return axis;
     if (!(axis.to > axis.from)) {
         axis.from -= 1;
         axis.to += 1;
@@ -133,10 +135,11 @@ static void put_axes(struct adl_str *page, const struct adl_chart *chart, const 
         for (int i = 0; i <= all; i += every)
             put_y_tick(page, y, y->from * pow(10, i));
     }
-    double first = ceil(x->from / x->step - 1e-9);
+    bool log_x = !(x->step > 0);
+    double first = ceil(log_x ? log10(x->from) - 1e-9 : x->from / x->step - 1e-9);
     for (int i = 0; i <= 20; i++) {
-        double value = (first + i) * x->step;
-        if (value > x->to + x->step * 1e-6)
+        double value = log_x ? pow(10, first + i) : (first + i) * x->step;
+        if (value > (log_x ? x->to * (1 + 1e-6) : x->to + x->step * 1e-6))
             break;
         adl_str_printf(page, "<text x=\"%.1f\" y=\"%.0f\" text-anchor=\"middle\">%.6g</text>\n",
                        place(x, value), HEIGHT - BOTTOM + 17, value);

@@ -12,7 +12,18 @@
 enum adl_train_event_kind {
     ADL_TRAIN_EPOCH_DONE, /* an epoch was saved and more follow */
     ADL_TRAIN_STOPPED,    /* the run was interrupted and saved */
-    ADL_TRAIN_DONE        /* the last epoch was saved */
+    ADL_TRAIN_DONE,       /* the last epoch was saved */
+    ADL_TRAIN_RATE_FOUND  /* --find-lr has come to an end; the directory has no files of a run */
+};
+
+/* The steps of --find-lr. */
+struct adl_train_rates {
+    size_t count;     /* steps that were taken */
+    double *rates;    /* [count] learning rates, rising */
+    double *losses;   /* [count] of each step */
+    double *smoothed; /* [count] a running average of them */
+    double suggested; /* the rate to train with */
+    double lowest;    /* the rate at which the smoothed loss is lowest */
 };
 
 /* The event and everything that it points to belong to the run and are valid during the call
@@ -23,8 +34,9 @@ struct adl_train_event {
     /* The best epoch's evaluation on val; NULL if there is no val split, no best epoch yet, or if
      * that epoch was evaluated before a resume. */
     const struct adl_evaluate_report *evaluation;
-    struct adl_pool *pool;             /* not used by the run during the call */
-    const volatile sig_atomic_t *stop; /* nonzero once the run has to end */
+    const struct adl_train_rates *rates; /* of ADL_TRAIN_RATE_FOUND, otherwise NULL */
+    struct adl_pool *pool;               /* not used by the run during the call */
+    const volatile sig_atomic_t *stop;   /* nonzero once the run has to end */
 };
 
 /* Called on the thread of the run. A failure does not end the run: the function has to report it

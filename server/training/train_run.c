@@ -41,6 +41,7 @@
 #include "server/training/train_early_stop.h"
 #include "server/training/train_evaluate.h"
 #include "server/training/train_files.h"
+#include "server/training/train_find_lr.h"
 #include "server/training/train_freeze.h"
 #include "server/training/train_log.h"
 #include "server/training/train_metrics.h"
@@ -150,7 +151,7 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
 
     /* Checked before the data is read, which takes time, and again when the directory is opened,
      * because another run may have created it in between. */
-    if (adl_train_check_dir(run, err) < 0 || open_data(run, err) < 0)
+    if ((!s->find_lr && adl_train_check_dir(run, err) < 0) || open_data(run, err) < 0)
         return -1;
     /* A new run creates its directory later, when its settings are known to be valid. */
     if (s->resume && (adl_train_open_dir(run, err) < 0 || adl_train_read_state(run, err) < 0))
@@ -163,7 +164,7 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
         run->chosen.clip_norm = adl_method_set_clip_norm(run->model->arch.methods);
     if (adl_train_find_frozen(run, err) < 0 || adl_train_make_config(run, err) < 0)
         return -1;
-    if (!s->resume && adl_train_open_dir(run, err) < 0)
+    if (!s->resume && !s->find_lr && adl_train_open_dir(run, err) < 0)
         return -1;
     run->pool = adl_pool_create(s->threads ? s->threads : adl_pool_default_threads(), err);
     if (!run->pool || make_cache(run, err) < 0 || make_loader(run, err) < 0)
@@ -194,7 +195,7 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
         return -1;
     if (adl_train_enter_round(run, err) < 0)
         return -1;
-    return adl_train_save_record(run, err);
+    return s->find_lr ? 0 : adl_train_save_record(run, err);
 }
 
 static void release(struct adl_train_run *run)
@@ -447,6 +448,42 @@ static int run_epoch(struct adl_train_run *run, struct adl_error *err)
     return finish_epoch(run, &pace, err);
 }
 
+/* Finds a learning rate instead of training; all that is left of it is what the event is for. */
+static int find_rate(struct adl_train_run *run, struct adl_error *err)
+{
+    struct adl_train_rates rates = {0};
+    int result = adl_make_directory(run->settings->out, err);
+    if (result == 0)
+        result = adl_train_find_rate(run, &rates, err);
+    if (result == 0 && run->on_event)
+        run->on_event(&(struct adl_train_event){.kind = ADL_TRAIN_RATE_FOUND,
+                                                .dir = run->settings->out,
+                                                .rates = &rates,
+                                                .pool = run->pool,
+                                                .stop = run->stop});
+    adl_train_rates_release(&rates);
+    return result;
+}
+
+/* Trains the epochs that are left. */
+static int run_epochs(struct adl_train_run *run, struct adl_error *err)
+{
+    bool stopped = false;
+    int result = evaluate_first(run, err);
+    while (result == 0 && !stopped && run->epoch < run->settings->epochs &&
+           !adl_train_stops_early(run)) {
+        result = run_epoch(run, err);
+        stopped = result > 0 || *run->stop;
+        if (result > 0)
+            result = 0;
+    }
+    if (result == 0) {
+        call_on_event(run, *run->stop ? ADL_TRAIN_STOPPED : ADL_TRAIN_DONE);
+        adl_train_log_end(run);
+    }
+    return result;
+}
+
 int adl_train_run(const struct adl_train_settings *settings, const char *command,
                   const volatile sig_atomic_t *stop, adl_train_event_fn *on_event,
                   struct adl_error *err)
@@ -455,21 +492,9 @@ int adl_train_run(const struct adl_train_settings *settings, const char *command
         .settings = settings, .command = command, .stop = stop, .on_event = on_event, .lock = -1};
     int result = prepare(&run, err);
 
-    if (result == 0)
-        adl_train_log_start(&run);
-    if (result == 0)
-        result = evaluate_first(&run, err);
-    bool stopped = false;
-    while (result == 0 && !stopped && run.epoch < run.settings->epochs &&
-           !adl_train_stops_early(&run)) {
-        result = run_epoch(&run, err);
-        stopped = result > 0 || *stop;
-        if (result > 0)
-            result = 0;
-    }
     if (result == 0) {
-        call_on_event(&run, *stop ? ADL_TRAIN_STOPPED : ADL_TRAIN_DONE);
-        adl_train_log_end(&run);
+        adl_train_log_start(&run);
+        result = settings->find_lr ? find_rate(&run, err) : run_epochs(&run, err);
     }
     release(&run);
     return result;

@@ -49,9 +49,11 @@ struct adl_train_settings {
     bool clip_given;       /* clip_norm, by the user; else the method may choose it */
     double clip_norm;      /* 0: gradients are not clipped */
     double ema;            /* decay of the averages of the weights; 0: none are kept */
-    bool eval_first;       /* evaluate before the first step */
-    int early_stop;        /* epochs without a new best after which a run ends; 0: never */
-    const char *freeze;    /* layers that are not trained, parted by commas; or NULL */
+    bool find_lr;          /* find a learning rate instead of training */
+    int find_lr_steps;
+    bool eval_first;    /* evaluate before the first step */
+    int early_stop;     /* epochs without a new best after which a run ends; 0: never */
+    const char *freeze; /* layers that are not trained, parted by commas; or NULL */
     double curve_interval;
     int save_minutes;
     int cache_memory;  /* MiB; 0: no frames are kept in memory */

@@ -1,0 +1,94 @@
+/* `train --find-lr`: the rate that it chooses, what it prints and draws, and what it leaves alone.
+ */
+
+#include "support/test.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "server/training/train_find_lr.h"
+#include "support/command_run.h"
+#include "support/scratch.h"
+#include "support/train_fixture.h"
+#include "support/well_formed.h"
+
+enum { STEPS = 100 };
+
+/* A loss that is flat, falls along a logistic curve of log10 of the rate with its steepest point at
+ * `centre`, and explodes two decades later. */
+static bool choose(double centre, double noise, struct adl_train_rates *rates)
+{
+    static double all[3][STEPS];
+    *rates = (struct adl_train_rates){
+        .count = STEPS, .rates = all[0], .losses = all[1], .smoothed = all[2]};
+    for (int i = 0; i < STEPS; i++) {
+        double x = -6 + 7.0 * i / (STEPS - 1);
+        rates->rates[i] = pow(10, x);
+        rates->smoothed[i] =
+            3 - 2 / (1 + exp(-4 * (x - centre))) + exp(5 * (x - centre - 2)) + noise * sin(i * 2.1);
+    }
+    return adl_train_choose_rate(rates);
+}
+
+static void it_chooses_the_steepest_descent(void)
+{
+    struct adl_train_rates rates;
+    for (double centre = -4.5; centre < -1; centre += 0.7) {
+        CU_ASSERT(choose(centre, 0, &rates));
+        CU_ASSERT_DOUBLE_EQUAL(log10(rates.suggested), centre, 0.1);
+        CU_ASSERT(rates.lowest > 5 * rates.suggested);
+        CU_ASSERT(choose(centre, 0.05, &rates));
+        CU_ASSERT_DOUBLE_EQUAL(log10(rates.suggested), centre, 0.35);
+    }
+    /* A loss that only grows. */
+    choose(-8, 0, &rates);
+    for (int i = 0; i < STEPS; i++)
+        rates.smoothed[i] = i;
+    CU_ASSERT(!adl_train_choose_rate(&rates));
+    rates.count = 2;
+    CU_ASSERT(!adl_train_choose_rate(&rates));
+}
+
+#define FIND                                                                                       \
+    "train", "--data", scratch_path("data"), "--out", scratch_path("run"), TRAIN_COMMON,           \
+        "--epochs", "1"
+
+static void it_prints_a_rate_and_keeps_no_weights(void)
+{
+    struct adl_error err;
+    double found[2];
+    train_directories("find-lr");
+    TEST_OK(TRAIN("plain", false, &err, "--epochs", "1"), &err);
+    for (int threads = 0; threads < 2; threads++) {
+        char *end;
+        struct command_result result =
+            RUN(FIND, "--find-lr", "--find-lr-steps", "40", "--threads", threads ? "2" : "1");
+        CU_ASSERT_EQUAL(result.status, 0);
+        found[threads] = strtod(result.out, &end);
+        CU_ASSERT(found[threads] > 1e-6 && found[threads] < 10 && strcmp(end, "\n") == 0);
+        command_release(&result);
+    }
+    CU_ASSERT_EQUAL(found[0], found[1]);
+    char *page = command_text(scratch_path("run/find-lr.html"));
+    CU_ASSERT_FATAL(page != NULL);
+    CU_ASSERT_PTR_NULL(well_formed_fault(strchr(page, '\n')));
+    CU_ASSERT(strstr(page, ">suggested<") && strstr(page, ">0.001<") && strstr(page, ">1e-06<"));
+    adl_free(page);
+    CU_ASSERT(access(scratch_path("run/state.safetensors"), F_OK) != 0);
+    CU_ASSERT(access(scratch_path("run/last.safetensors"), F_OK) != 0);
+    CU_ASSERT(access(scratch_path("run/run.json"), F_OK) != 0);
+    /* The directory can be that of the run, before and after. */
+    TEST_OK(TRAIN("run", false, &err, "--epochs", "1"), &err);
+    command_expect(RUN(FIND, "--find-lr", "--resume"), 2, "resumed");
+    struct command_result again = RUN(FIND, "--find-lr", "--find-lr-steps", "40");
+    CU_ASSERT_EQUAL(again.status, 0);
+    command_release(&again);
+    CU_ASSERT_STRING_EQUAL(train_digest("run/last.safetensors"),
+                           train_digest("plain/last.safetensors"));
+}
+
+TEST_SUITE(train_find_lr, {"it chooses the steepest descent", it_chooses_the_steepest_descent},
+           {"it prints a rate and keeps no weights", it_prints_a_rate_and_keeps_no_weights});
