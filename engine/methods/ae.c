@@ -27,8 +27,8 @@
 
 #include <string.h>
 
-#include "base/size.h"
 #include "methods/method.h"
+#include "ops/between.h"
 #include "ops/class_range.h"
 #include "ops/identity.h"
 #include "ops/ops.h"
@@ -68,20 +68,6 @@ static void ae_label_map(const struct adl_train_call *call, size_t image, float 
         map[i] = class_range_normalise(range, map[i]);
 }
 
-/* Where a pixel lies between the centres of two rows or columns of a map. */
-struct between {
-    size_t first, second;
-    float share; /* of the second */
-};
-
-static struct between ae_between(size_t i, size_t count, size_t from)
-{
-    double at = ((double)i + 0.5) * (double)from / (double)count - 0.5;
-    at = ADL_MIN(ADL_MAX(at, 0), (double)(from - 1));
-    size_t first = (size_t)at;
-    return (struct between){first, ADL_MIN(first + 1, from - 1), (float)(at - (double)first)};
-}
-
 static void ae_erase_image(const struct adl_train_call *call, size_t image)
 {
     struct adl_shape shape = call->out_shape, small = call->in_shape[1];
@@ -94,15 +80,14 @@ static void ae_erase_image(const struct adl_train_call *call, size_t image)
 
     ae_label_map(call, image, map);
     memcpy(y, x, height * width * channels * sizeof *y);
-    for (size_t row = 0; row < height; row++) {
-        struct between v = ae_between(row, height, (size_t)small.h);
-        for (size_t column = 0; column < width; column++, y += channels) {
-            struct between u = ae_between(column, width, w);
-            float above =
-                map[v.first * w + u.first] * (1 - u.share) + map[v.first * w + u.second] * u.share;
-            float below = map[v.second * w + u.first] * (1 - u.share) +
-                          map[v.second * w + u.second] * u.share;
-            if ((double)(above * (1 - v.share) + below * v.share) >= threshold)
+    for (int row = 0; row < shape.h; row++) {
+        struct adl_between v = adl_between_centres(row, small.h, shape.h);
+        const float *above = map + (size_t)v.first * w, *below = map + (size_t)v.second * w;
+        for (int column = 0; column < shape.w; column++, y += channels) {
+            struct adl_between h = adl_between_centres(column, small.w, shape.w);
+            float value =
+                adl_between_four(above, below, (size_t)h.first, (size_t)h.second, v.t, h.t);
+            if ((double)value >= threshold)
                 memset(y, 0, channels * sizeof *y);
         }
     }

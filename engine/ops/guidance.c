@@ -28,6 +28,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "base/size.h"
+#include "ops/between.h"
 #include "ops/ops.h"
 #include "ops/train.h"
 
@@ -58,20 +60,15 @@ static int guidance_infer(const struct adl_node *node, const struct adl_shape *i
 
 /* --- enlarging ------------------------------------------------------------------------------ */
 
-/* Two neighbours of an enlarged row or column, and the weight of the second. */
-struct guidance_tap {
-    size_t first, second;
-    float weight;
-};
-
-static struct guidance_tap guidance_tap_of(int i, int from)
+/* Returns where row or column i of an enlarged map lies. Other than adl_between_centres() this
+ * computes in float, as PyTorch does, and limits no weight behind the last pixel, where both
+ * neighbours are the same. */
+static struct adl_between guidance_between(int i, int from)
 {
     float at = ((float)i + 0.5f) * ((float)from / SIDE) - 0.5f;
     at = at < 0 ? 0 : at;
-    size_t first = (size_t)at;
-    size_t last = (size_t)from - 1;
-    first = first > last ? last : first;
-    return (struct guidance_tap){first, first < last ? first + 1 : first, at - (float)first};
+    int first = ADL_MIN((int)at, from - 1);
+    return (struct adl_between){first, ADL_MIN(first + 1, from - 1), at - (float)first};
 }
 
 /* Writes row y of the enlarged channel `channel` of an image of input `input`. */
@@ -80,28 +77,28 @@ static void guidance_row(const struct adl_train_call *call, size_t image, int in
 {
     struct adl_shape shape = call->in_shape[input];
     size_t channels = (size_t)shape.c, line = (size_t)shape.w * channels;
-    struct guidance_tap v = guidance_tap_of(y, shape.h);
+    struct adl_between v = guidance_between(y, shape.h);
     const float *x = call->in[input] + image * adl_shape_count(shape) + channel;
-    const float *top = x + v.first * line, *bottom = x + v.second * line;
+    const float *top = x + (size_t)v.first * line, *bottom = x + (size_t)v.second * line;
     for (int i = 0; i < SIDE; i++) {
-        struct guidance_tap h = guidance_tap_of(i, shape.w);
-        size_t a = h.first * channels, b = h.second * channels;
-        row[i] = (1 - v.weight) * ((1 - h.weight) * top[a] + h.weight * top[b]) +
-                 v.weight * ((1 - h.weight) * bottom[a] + h.weight * bottom[b]);
+        struct adl_between h = guidance_between(i, shape.w);
+        size_t a = (size_t)h.first * channels, b = (size_t)h.second * channels;
+        row[i] = adl_between_four(top, bottom, a, b, v.t, h.t);
     }
 }
 
 /* Adds the gradient of an enlarged row to that of the map. */
 static void guidance_row_back(struct adl_shape shape, int y, const float *row, float *grad)
 {
-    struct guidance_tap v = guidance_tap_of(y, shape.h);
-    float *top = grad + v.first * (size_t)shape.w, *bottom = grad + v.second * (size_t)shape.w;
+    struct adl_between v = guidance_between(y, shape.h);
+    float *top = grad + (size_t)v.first * (size_t)shape.w,
+          *bottom = grad + (size_t)v.second * (size_t)shape.w;
     for (int i = 0; i < SIDE; i++) {
-        struct guidance_tap h = guidance_tap_of(i, shape.w);
-        top[h.first] += row[i] * (1 - v.weight) * (1 - h.weight);
-        top[h.second] += row[i] * (1 - v.weight) * h.weight;
-        bottom[h.first] += row[i] * v.weight * (1 - h.weight);
-        bottom[h.second] += row[i] * v.weight * h.weight;
+        struct adl_between h = guidance_between(i, shape.w);
+        top[h.first] += row[i] * (1 - v.t) * (1 - h.t);
+        top[h.second] += row[i] * (1 - v.t) * h.t;
+        bottom[h.first] += row[i] * v.t * (1 - h.t);
+        bottom[h.second] += row[i] * v.t * h.t;
     }
 }
 

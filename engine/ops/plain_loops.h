@@ -38,14 +38,6 @@ struct adl_gate_loop {
 };
 void adl_gate_pixels(const struct adl_gate_loop *loop);
 
-/* upsample.c: where output row or column `position` lies in the input: between `first` and `second`
- * with the weights 1 - t and t. */
-struct adl_between {
-    int first, second;
-    float t; /* 0 to 1 */
-};
-struct adl_between adl_upsample_at(int position, int from, int to);
-
 /* upsample.c: computes row p of the output of a bilinear enlargement. x: one image of shape `in`;
  * row: the first pixel of the row. */
 void adl_upsample_row(const float *x, size_t ldx, struct adl_shape in, struct adl_shape out, int p,

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-#include "base/size.h"
+#include "ops/between.h"
 #include "ops/ops.h"
 #include "ops/plain_loops.h"
 #include "ops/train.h"
@@ -25,16 +25,6 @@ static int upsample_infer(const struct adl_node *node, const struct adl_shape *i
     return 0;
 }
 
-struct adl_between adl_upsample_at(int position, int from, int to)
-{
-    if (to < 2)
-        return (struct adl_between){0, 0, 0};
-    int64_t numerator = (int64_t)position * (from - 1);
-    int first = (int)(numerator / (to - 1));
-    return (struct adl_between){first, ADL_MIN(first + 1, from - 1),
-                                (float)(numerator % (to - 1)) / (float)(to - 1)};
-}
-
 static void upsample_forward(const struct adl_op_call *call)
 {
     struct adl_shape in = call->in_shape[0], out = call->out_shape;
@@ -44,8 +34,8 @@ static void upsample_forward(const struct adl_op_call *call)
         const float *x = call->in[0] + n * adl_shape_count(in);
         for (int p = 0; p < out.h; p++)
             for (int q = 0; q < out.w; q++) {
-                struct adl_between v = adl_upsample_at(p, in.h, out.h),
-                                   h = adl_upsample_at(q, in.w, out.w);
+                struct adl_between v = adl_between_corners(p, in.h, out.h),
+                                   h = adl_between_corners(q, in.w, out.w);
                 const int rows[2] = {v.first, v.second}, columns[2] = {h.first, h.second};
                 const double a[2] = {1 - (double)v.t, (double)v.t},
                              b[2] = {1 - (double)h.t, (double)h.t};
@@ -66,15 +56,14 @@ static void upsample_forward(const struct adl_op_call *call)
 void adl_upsample_row(const float *x, size_t ldx, struct adl_shape in, struct adl_shape out, int p,
                       float *row, size_t ldo)
 {
-    struct adl_between v = adl_upsample_at(p, in.h, out.h);
+    struct adl_between v = adl_between_corners(p, in.h, out.h);
     const float *above = x + (size_t)v.first * (size_t)in.w * ldx;
     const float *below = x + (size_t)v.second * (size_t)in.w * ldx;
     for (int q = 0; q < out.w; q++, row += ldo) {
-        struct adl_between h = adl_upsample_at(q, in.w, out.w);
+        struct adl_between h = adl_between_corners(q, in.w, out.w);
         size_t left = (size_t)h.first * ldx, right = (size_t)h.second * ldx;
         for (size_t c = 0; c < (size_t)in.c; c++)
-            row[c] = (1 - v.t) * ((1 - h.t) * above[left + c] + h.t * above[right + c]) +
-                     v.t * ((1 - h.t) * below[left + c] + h.t * below[right + c]);
+            row[c] = adl_between_four(above, below, left + c, right + c, v.t, h.t);
     }
 }
 
@@ -98,9 +87,9 @@ static void upsample_image_back(const struct adl_train_call *call, size_t n)
     if (!call->add_in[0])
         memset(dx, 0, adl_shape_count(in) * sizeof *dx);
     for (int p = 0; p < out.h; p++) {
-        struct adl_between v = adl_upsample_at(p, in.h, out.h);
+        struct adl_between v = adl_between_corners(p, in.h, out.h);
         for (int q = 0; q < out.w; q++, dy += channels) {
-            struct adl_between h = adl_upsample_at(q, in.w, out.w);
+            struct adl_between h = adl_between_corners(q, in.w, out.w);
             const size_t to[4] = {(size_t)v.first * row + (size_t)h.first * channels,
                                   (size_t)v.first * row + (size_t)h.second * channels,
                                   (size_t)v.second * row + (size_t)h.first * channels,

@@ -7,8 +7,8 @@
 
 #include "base/mem.h"
 #include "models/onnx/onnx_parts.h"
+#include "ops/between.h"
 #include "ops/ops.h"
-#include "ops/plain_loops.h"
 
 /* Room for the name of a value inside of an op. */
 enum { NAME_BYTES = 512 };
@@ -97,7 +97,7 @@ static bool add_enlarging(struct adl_onnx_writer *w, const char *name, int from,
     if (!matrix)
         return false;
     for (int i = 0; i < to; i++) {
-        struct adl_between at = adl_upsample_at(i, from, to);
+        struct adl_between at = adl_between_corners(i, from, to);
         matrix[transposed ? at.first * to + i : i * from + at.first] += 1 - at.t;
         matrix[transposed ? at.second * to + i : i * from + at.second] += at.t;
     }
