@@ -266,8 +266,8 @@ only_main_exits() {
 # of which each compiles its own.
 kernels_stand_alone() {
     grep -E '^engine/kernels/avx[^:]*:[0-9]+:[ \t]*#[ \t]*include' "$text" |
-        grep -vE 'include[ \t]*(<(immintrin|stddef|stdint)\.h>|"(kernels/)?(kernel|strassen|winograd|avx[0-9]+_vec|[a-z]+_loops)\.h")'
-    grep -E '^engine/kernels/([a-z]+_loops|avx[0-9]+_vec)\.h:[0-9]+:[A-Za-z].*\(' "$text" |
+        grep -vE 'include[ \t]*(<(immintrin|stddef|stdint)\.h>|"(kernels/)?(kernel|strassen|winograd|avx[0-9]+_vec|[a-z_]+_loops)\.h")'
+    grep -E '^engine/kernels/([a-z_]+_loops|avx[0-9]+_vec)\.h:[0-9]+:[A-Za-z].*\(' "$text" |
         grep -vE ':[0-9]+:(static|INLINE|typedef) '
     grep -E '^engine/kernels/(kernel|strassen|winograd)\.h:[0-9]+:.*(\<inline\>|include[ \t]*")' "$text"
 }

@@ -1,7 +1,7 @@
 #ifndef ADL_KERNELS_AVX2_VEC_H
 #define ADL_KERNELS_AVX2_VEC_H
 
-/* Defines, for AVX2, the names that map_loops.h, strassen_loops.h and winograd_loops.h use:
+/* Defines, for AVX2, the names that map_loops.h, strassen_loops.h and winograd*_loops.h use:
  * the vector type, its loads and stores, whole or only the first n floats, and the few
  * operations that GCC's vector operators do not have. Only for files compiled for AVX2. */
 
@@ -45,6 +45,12 @@ INLINE vec vec_load_part(const float *p, size_t n)
 INLINE void vec_store_part(float *p, size_t n, vec v)
 {
     _mm256_maskstore_ps(p, first_lanes(n), v);
+}
+
+/* Returns a * b + c, rounded once. */
+INLINE vec vec_fmadd(vec a, vec b, vec c)
+{
+    return _mm256_fmadd_ps(a, b, c);
 }
 
 /* Returns the larger value of each pair, NaN if either is NaN. max_ps returns its second operand

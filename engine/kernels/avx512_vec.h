@@ -1,7 +1,7 @@
 #ifndef ADL_KERNELS_AVX512_VEC_H
 #define ADL_KERNELS_AVX512_VEC_H
 
-/* Defines, for AVX-512, the names that map_loops.h, strassen_loops.h and winograd_loops.h
+/* Defines, for AVX-512, the names that map_loops.h, strassen_loops.h and winograd*_loops.h
  * use; see avx2_vec.h. Only for files compiled for AVX-512. */
 
 #include <immintrin.h>
@@ -44,6 +44,12 @@ INLINE vec vec_load_part(const float *p, size_t n)
 INLINE void vec_store_part(float *p, size_t n, vec v)
 {
     _mm512_mask_storeu_ps(p, first_lanes(n), v);
+}
+
+/* Returns a * b + c, rounded once. */
+INLINE vec vec_fmadd(vec a, vec b, vec c)
+{
+    return _mm512_fmadd_ps(a, b, c);
 }
 
 /* Returns the larger value of each pair, NaN if either is NaN. max_ps returns its second operand
