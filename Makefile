@@ -232,10 +232,10 @@ DATA ?= ../shared/data/objects104
 
 #: make experiments     train and measure ADL against CAM on DATA=../shared/data/objects104:
 #:                      docs/results.md, in several hours; resumes if it was interrupted.
-#:                      Other data and settings: docs/experiments/run.sh --help
+#:                      Other tables: docs/experiments/README.md
 experiments: $(PROGRAM)
-	@PROGRAM='$(PROGRAM)' DATA='$(DATA)' OUT='$(BUILD)/experiments' \
-		docs/experiments/run.sh objects104 RESULTS=docs/results.md
+	@$(PROGRAM) experiment docs/experiments/objects104.json --data '$(DATA)' \
+		--out '$(BUILD)/experiments/objects104' --results docs/results.md
 
 #: make model           train models/default.safetensors anew on DATA, in an hour or two;
 #:                      resumes if it was interrupted

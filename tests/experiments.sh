@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs docs/experiments on small generated data sets: each layout of a data set, the
-# resulting tables, no repeated work, and resuming after SIGKILL and after SIGTERM.
+# resulting tables, no repeated work, work that two processes share, and resuming after
+# SIGKILL and after SIGTERM.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 # shellcheck source=tests/support/verdict.sh
@@ -16,8 +17,13 @@ check() {
     "$@"
     verdict $? "$what"
 }
+small=(--set resize-size=36 --set crop-size=32 --set batch-size=4 --set width=0.25 --threads 1)
+# run NAME OPTION...: the experiment docs/experiments/NAME.json, with a small network.
 run() {
-    docs/experiments/run.sh "$@" CROP=32 BATCH=4 THREADS=1 >"$scratch/table" 2>"$scratch/log"
+    local name=$1
+    shift
+    "$PROGRAM" experiment "docs/experiments/$name.json" --out "$scratch/out/$name" "${small[@]}" "$@" \
+        >"$scratch/table" 2>"$scratch/log"
 }
 
 # 16 images of about 24x18 or 18x24 pixels, in two classes.
@@ -74,25 +80,39 @@ done
 
 # --- CUB's and ImageNet's rows -------------------------------------------------
 
-tiny="--width 0.25"
 cub_run() {
-    run cub DATA="$cub" INIT=none OUT="$scratch/out" EPOCHS=1 FLAGS="$tiny" SEEDS="1 2" \
-        ROWS="mobilenet_v1-cam mobilenet_v1-adl" "$@"
+    run cub --data "$cub" --init none --set epochs=1 --seeds 1,2 \
+        --rows mobilenet_v1-cam,mobilenet_v1-adl "$@"
 }
 cub_run
 check "cub: runs" test $? = 0
 check "cub: CAM, two seeds, with deviations" \
     grep -qE '^\| MobileNetV1, CAM \| 2 \|( [0-9.]+ ± [0-9.]+ \|){6}$' "$scratch/table"
 check "cub: ADL as well" grep -q '^| MobileNetV1, ADL | 2 | ' "$scratch/table"
-check "cub: the threshold of the row" grep -q -- '--adl-threshold 0.95 ' "$scratch/table"
-# The same figures, computed from the result files.
-for seed in 1 2; do
-    sed -n 's/^  "max_box_acc": \([0-9.]*\).*/\1/p' "$scratch/out/cub/mobilenet_v1-cam/seed$seed/test.json"
+check "cub: the threshold of the row" grep -q -- '--adl-threshold 0.95' "$scratch/table"
+# The same figures, computed from the result files: n, mean ± deviation of each row, and the
+# mean of the differences ± its standard error, which for two seeds is half of how far they
+# are apart.
+for row in cam adl; do
+    for seed in 1 2; do
+        sed -n 's/^  "max_box_acc": \([0-9.]*\).*/\1/p' "$scratch/out/cub/mobilenet_v1-$row/seed$seed/test.json"
+    done
 done >"$scratch/values"
 expected=$(awk '{v[NR] = $1} END {printf "%.1f ± %.1f", (v[1] + v[2]) / 2, sqrt((v[1] - v[2]) ^ 2 / 2)}' \
     "$scratch/values")
 check "cub: mean and deviation ($expected)" \
-    test "$(awk -F ' [|] ' '/CAM/ && !x++ {print $6}' "$scratch/table")" = "$expected"
+    test "$(awk -F ' [|] ' '/, CAM/ && !x++ {print $6}' "$scratch/table")" = "$expected"
+expected=$(awk '{v[NR] = $1} END {
+    a = v[3] - v[1]; b = v[4] - v[2]
+    printf "%+.1f ± %.1f", (a + b) / 2, sqrt((a - b) ^ 2) / 2}' "$scratch/values")
+check "cub: difference and standard error ($expected)" \
+    test "$(awk -F ' [|] ' '/, ADL/ && x++ {print $6; exit}' "$scratch/table")" = "$expected"
+check "cub: the cost" grep -qE '^\| MobileNetV1, ADL \| [0-9.]+ k \| [0-9.]+ M \| [0-9.]+ s \|$' \
+    "$scratch/table"
+check "cub: a line for each row and for each run" \
+    test "$(wc -l <"$scratch/out/cub/table.csv") $(wc -l <"$scratch/out/cub/runs.csv")" = '3 5'
+check "cub: the page has the photographs of both rows" \
+    test "$(grep -c '<figure title=' "$scratch/out/cub/table.html")" = 12
 mapfile -t before < <(find "$scratch/out" -name '*.safetensors' -printf '%p %T@\n' | sort)
 cp "$scratch/table" "$scratch/table.first"
 cub_run
@@ -100,29 +120,58 @@ check "cub: a second call logs nothing" test $? = 0 -a ! -s "$scratch/log"
 mapfile -t after < <(find "$scratch/out" -name '*.safetensors' -printf '%p %T@\n' | sort)
 check "cub: and writes no model" test "${before[*]}" = "${after[*]}" -a ${#before[@]} = 8
 check "cub: the same table" cmp "$scratch/table" "$scratch/table.first"
-cub_run SEEDS=1 EPOCHS=2
+cub_run --seeds 1 --set epochs=2
 check "cub: other settings are refused" test $? = 1
-check "cub: with a message" grep -q 'begun with other settings' "$scratch/log"
+check "cub: in words" grep -q 'was begun with --epochs 1, not --epochs 2' "$scratch/log"
+cub_run --rows mobilenet_v1-cma
+check "cub: an unknown row is wrong usage" test $? = 2
+check "cub: and the nearest is named" grep -q 'did you mean mobilenet_v1-cam' "$scratch/log"
 
-run imagenet METADATA="$lists/metadata" IMAGES="$lists/images" INIT=none OUT="$scratch/out" EPOCHS=1 \
-    FLAGS="$tiny" ROWS="mobilenet_v1-adl"
+run imagenet --metadata "$lists/metadata" --images "$lists/images" --init none --set epochs=1 \
+    --rows mobilenet_v1-adl
 check "imagenet: lists and images in two places" test $? = 0
 check "imagenet: one seed, no deviation" \
     grep -qE '^\| MobileNetV1, ADL \| 1 \|( [0-9.]+ \|){6}$' "$scratch/table"
-docs/experiments/run.sh list imagenet INIT=none DATA=x >"$scratch/list"
-check "imagenet: a command for each row" test "$(grep -c 'train --data x .*--seed 1 *$' "$scratch/list")" = 8
-check "missing weights are named" grep -q 'resnet50_se.pth: not found' <(
-    docs/experiments/run.sh cub DATA="$cub" INIT="$scratch" OUT="$scratch/out" \
-        ROWS=resnet50_se-cam 2>&1)
-check "missing data are named" grep -q 'nowhere: not found' <(
-    docs/experiments/run.sh objects104 DATA=nowhere OUT="$scratch/out" 2>&1)
+run imagenet --list --init none --data x
+check "imagenet: a command for each row" test "$(grep -c 'train --data=x .*--seed=1 ' "$scratch/table")" = 8
+run cub --data "$cub" --init "$scratch" --rows resnet50_se-cam
+check "missing weights are named" grep -q 'resnet50_se: not found' "$scratch/log"
+run objects104 --data nowhere
+check "missing data are named" grep -q 'nowhere: not found' "$scratch/log"
+
+# --- the other files ---------------------------------------------------------------
+
+for name in objects104 methods cub imagenet ablation cost; do
+    "$PROGRAM" experiment --list "docs/experiments/$name.json" >"$scratch/list" 2>"$scratch/log"
+    check "$name: its options are those of the subcommands" test $? = 0 -a ! -s "$scratch/log"
+done
+check "an unknown key is refused, with the nearest" grep -q 'unknown key "seed"; did you mean "seeds"' <(
+    "$PROGRAM" experiment --list - <<<'{"rows": [{"name": "a"}], "seed": 1}' 2>&1)
+check "an unknown option of train as well" grep -q 'row "a": train: unknown option --epoch.*--epochs' <(
+    "$PROGRAM" experiment --list - <<<'{"rows": [{"name": "a", "options": {"epoch": 1}}]}' 2>&1)
+
+# Every row is measured twice: as it was trained, and calibrated on val. Two processes share
+# the runs.
+methods_run() {
+    "$PROGRAM" experiment docs/experiments/methods.json --out "$scratch/out/methods" "${small[@]}" \
+        --data "$lists" --init none --set epochs=1 --seeds 1,2 --rows cam,has >"$1" 2>"$1.log"
+}
+methods_run "$scratch/other" &
+job=$!
+methods_run "$scratch/table" && wait $job
+check "methods: two processes share the runs" test $? = 0
+check "no run is trained twice" \
+    test "$(cat "$scratch"/out/methods/*/seed*/train.log | grep -c '^epoch 1/1')" = 4
+check "both end with the same table" cmp "$scratch/table" "$scratch/other"
+check "each row has both maps" grep -qE '^\| HaS \| 2 \|( [0-9.]+ ± [0-9.]+ \|){9}$' "$scratch/table"
+check "the calibrated model is the run's" test -f "$scratch/out/methods/has/seed2/chosen.safetensors"
 
 # --- objects104, interrupted ---------------------------------------------------------
 
 # Long enough to be interrupted; every epoch is saved.
 objects_run() {
-    run objects104 DATA="$lists" INIT=none OUT="$scratch/out" EPOCHS=60 FLAGS="$tiny" SEEDS=1 \
-        RESULTS="$scratch/results.md" "$@"
+    run objects104 --data "$lists" --init none --set epochs=60 --seeds 1 \
+        --results "$scratch/results.md" "$@"
 }
 dir=$scratch/out/objects104/adl-mask/seed1
 # Waits for the first state in $dir, then sends SIGNAL to the process that `target` prints.
@@ -135,10 +184,14 @@ interrupt() {
     pid=$(target)
     [ -n "$pid" ] && kill "-$signal" "$pid"
 }
-# The process that has the run's directory as an argument.
-target() { grep -lsxazF -- "$dir" /proc/[0-9]*/cmdline | head -n 1 | cut -d / -f 3; }
+# The training that has the run's directory as an argument. (So has the grep.)
+target() {
+    grep -lsxazF -- "$dir" /proc/[0-9]*/cmdline | while read -r file; do
+        [ "$(readlink "${file%cmdline}exe")" != "$PROGRAM" ] || echo "$file" | cut -d / -f 3
+    done
+}
 
-objects_run ROWS=adl-mask &
+objects_run --rows adl-mask &
 job=$!
 interrupt KILL
 wait $job
@@ -147,21 +200,24 @@ check "with its row and seed" grep -q 'adl-mask, seed 1: FAILED' "$scratch/log"
 check "it had not finished" test ! -e "$dir/trained" -a "$(wc -l <"$dir/metrics.jsonl")" -lt 60
 
 target() { echo $job; }
-docs/experiments/run.sh objects104 DATA="$lists" INIT=none OUT="$scratch/out" EPOCHS=60 \
-    FLAGS="$tiny" SEEDS=1 ROWS=adl-mask CROP=32 BATCH=4 THREADS=1 >"$scratch/table" 2>"$scratch/stopped" &
+"$PROGRAM" experiment docs/experiments/objects104.json --data "$lists" --init none \
+    --out "$scratch/out/objects104" "${small[@]}" --set epochs=60 --seeds 1 --rows adl-mask \
+    >"$scratch/table" 2>"$scratch/stopped" &
 job=$!
-until grep -qs training "$scratch/stopped"; do
+until grep -qs resuming "$scratch/stopped" || ! kill -0 $job; do
     sleep 0.01
 done
 interrupt TERM
 wait $job
-check "objects104: SIGTERM stops it with 130" test $? = 130
+check "objects104: SIGTERM stops it with 1" test $? = 1
 check "with a message on how to resume" grep -q 'the same command resumes' "$scratch/stopped"
+check "the training had saved" test -e "$dir/state.safetensors" -a ! -e "$dir/trained"
 
-objects_run ROWS="adl-mask adl-low"
+objects_run --rows adl-mask,adl-low
 check "objects104: resumes and finishes" test $? = 0
 check "every epoch is logged once" test "$(wc -l <"$dir/metrics.jsonl")" = 60
-check "the table has both rows" test "$(grep -cE '^\| ADL, (drop mask|.*low layers).*\| 1 \|' "$scratch/table")" = 2
+check "the table has both rows and their difference" \
+    test "$(grep -cE '^\| ADL, (drop mask|.*low layers).*\| 1 \|' "$scratch/table")" = 3
 check "ADL is at low layers" grep -q '"blocks.2",' <(
     "$PROGRAM" info --json "$scratch/out/objects104/adl-low/seed1/last.safetensors")
 # Pixels 5..15 of 20 are 56..168 of 224; the centred square at 56 has an IoU of .98 with
@@ -170,8 +226,7 @@ check "the centred square localizes three of four" \
     grep -q '^| best centred square | | | | | 75.0 | | 75.0 |$' "$scratch/table"
 cp "$scratch/results.md" "$scratch/results.first"
 printf 'By hand.\n' >>"$scratch/results.md"
-docs/experiments/run.sh table objects104 DATA="$lists" OUT="$scratch/out" RESULTS="$scratch/results.md" \
-    >/dev/null
+objects_run --rows adl-mask,adl-low --table-only
 check "text outside of the tables is kept" \
     cmp "$scratch/results.md" <(cat "$scratch/results.first" && echo 'By hand.')
 

@@ -121,8 +121,9 @@ against_the_layers() {
             level["server/http"] = level["server/options"] = level["server/tasks"] = 11
             level["server/serving"] = level["server/training"] = 12
             level["server/api"] = level["server/report"] = 13
-            level["server/commands"] = 14
-            level["server"] = 15 # main.c alone
+            level["server/experiment"] = 14
+            level["server/commands"] = 15
+            level["server"] = 16 # main.c alone
         }
         function folder(path, part, parts) {
             parts = split(path, part, "/")
@@ -335,7 +336,7 @@ failed=$broken
 planted=$scratch/tree
 folders=(engine/{base,kernels,io,image,graph,ops,methods,plan,train,wsol,data,eval}
     models models/{backbones,file,onnx}
-    server/{api,commands,http,options,report,serving,tasks,training})
+    server/{api,commands,experiment,http,options,report,serving,tasks,training})
 
 # Makes a small tree in which no rule finds anything. Its comments and strings
 # hold what the rules look for.

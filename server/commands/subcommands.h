@@ -14,6 +14,7 @@
     ROW(train)                                                                                     \
     ROW(calibrate)                                                                                 \
     ROW(report)                                                                                    \
+    ROW(experiment)                                                                                \
     ROW(convert)                                                                                   \
     ROW(info)                                                                                      \
     ROW(forward)                                                                                   \

@@ -165,7 +165,7 @@ static void put_caption(struct adl_str *page, const struct adl_report_images *p,
     adl_str_puts(page, "<figcaption><b>");
     adl_html_text(page, adl_model_label(p->model, entry->class_id, text, sizeof text));
     adl_str_puts(page, "</b><br/>");
-    if (p->localized)
+    if (p->localized && p->places)
         adl_str_printf(page, "IoU %.2f, ", (double)p->places[index].iou);
     adl_str_printf(page, "%.1f" NBSP "%%", 100 * (double)prediction->probability);
     if (prediction->top != (size_t)entry->class_id) {
@@ -176,8 +176,8 @@ static void put_caption(struct adl_str *page, const struct adl_report_images *p,
     adl_str_puts(page, "</figcaption>");
 }
 
-static int put_image(struct adl_str *page, const struct adl_report_images *p, size_t index,
-                     struct adl_error *err)
+int adl_report_shot(struct adl_str *page, const struct adl_report_images *p, size_t index,
+                    struct adl_error *err)
 {
     const struct adl_dataset_image *entry = &p->data->images[index];
     struct adl_image small = {0};
@@ -232,7 +232,7 @@ static int put_group(struct adl_str *page, const struct adl_report_images *p, co
 {
     adl_str_printf(page, "<h3>%s</h3><div class=\"shots\">\n", title);
     for (size_t i = 0; i < count; i++)
-        if (put_image(page, p, indices[i], err) < 0)
+        if (adl_report_shot(page, p, indices[i], err) < 0)
             return -1;
     adl_str_puts(page, "</div>\n");
     return 0;

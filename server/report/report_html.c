@@ -113,10 +113,11 @@ int adl_html_png(struct adl_str *page, const struct adl_image *image, const char
 /* The style sheet must not contain characters that XML requires to be escaped. */
 static const char style[] =
     ":root{color-scheme:light dark;--page:#f6f7f9;--card:#fff;--ink:#1c2330;--soft:#5d6778;"
-    "--line:#e1e5eb;--c0:#2563c9;--c1:#d9622b;--c2:#16876b;--c3:#8b4fc0;--track:#e9edf3}\n"
+    "--line:#e1e5eb;--c0:#2563c9;--c1:#d9622b;--c2:#16876b;--c3:#8b4fc0;--c4:#b3372f;"
+    "--c5:#8a6d00;--c6:#0d7fa5;--c7:#c23d86;--track:#e9edf3}\n"
     "@media(prefers-color-scheme:dark){:root{--page:#12151b;--card:#1a1f28;--ink:#e4e8ef;"
     "--soft:#98a3b5;--line:#2c3442;--c0:#6ea8ff;--c1:#ff9d66;--c2:#4fd0a8;--c3:#c79bf2;"
-    "--track:#2a313e}}\n"
+    "--c4:#ff8a80;--c5:#e0c050;--c6:#5fd0f5;--c7:#f58ac4;--track:#2a313e}}\n"
     "*{box-sizing:border-box}\n"
     "body{margin:0;background:var(--page);color:var(--ink);"
     "font:15px/1.5 system-ui,-apple-system,'Segoe UI',Roboto,'DejaVu Sans',sans-serif}\n"
@@ -148,7 +149,10 @@ static const char style[] =
     ".chart text{fill:var(--soft)}.grid{stroke:var(--line)}"
     ".mark{stroke:var(--soft);stroke-dasharray:3 4}\n"
     ".curve{fill:none;stroke-width:2;stroke-linejoin:round;stroke-linecap:round}\n"
-    ".l0{--k:var(--c0)}.l1{--k:var(--c1)}.l2{--k:var(--c2)}.l3{--k:var(--c3)}"
+    ".l0,.l8{--k:var(--c0)}.l1,.l9{--k:var(--c1)}.l2,.l10{--k:var(--c2)}.l3,.l11{--k:var(--c3)}"
+    ".l4,.l12{--k:var(--c4)}.l5,.l13{--k:var(--c5)}.l6,.l14{--k:var(--c6)}.l7,.l15{--k:var(--c7)}"
+    ".curve.l8,.curve.l9,.curve.l10,.curve.l11,.curve.l12,.curve.l13,.curve.l14,.curve.l15"
+    "{stroke-dasharray:6 5}"
     ".curve{stroke:var(--k)}.dot{fill:var(--k)}\n"
     ".shots{display:grid;grid-template-columns:repeat(auto-fill,minmax(150px,1fr));gap:14px}\n"
     ".shot{position:relative;border-radius:8px;overflow:hidden;background:#000;"
@@ -185,6 +189,12 @@ static const char style[] =
     ".bar i{flex:1;min-width:70px;height:7px;border-radius:4px;"
     "background:linear-gradient(90deg,var(--k) var(--v),var(--track) var(--v))}"
     ".bar span{width:3.6em;text-align:right}\n"
+    "td.best{font-weight:600}.sure{color:var(--ink)}.unsure{color:var(--soft)}\n"
+    ".side{display:grid;grid-auto-flow:column;grid-auto-columns:150px;gap:14px;overflow-x:auto;"
+    "padding:4px 0 14px}.side h4{font-size:12.5px;line-height:1.35;font-weight:600;margin:0 0 6px;"
+    "height:2.7em;overflow:hidden}\n"
+    ".wide-table{overflow-x:auto}.wide-table th,.wide-table td{overflow-wrap:normal}"
+    ".wide-table td:first-child{min-width:12em}.wide-table .num{white-space:nowrap}\n"
     "footer{color:var(--soft);font-size:13px;padding:0 4px}\n"
     "@media print{section,header{break-inside:avoid}.scroll{max-height:none}}\n";
 
@@ -206,7 +216,8 @@ void adl_html_start(struct adl_str *page, const char *title)
                        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
                        "img-src data:; style-src 'unsafe-inline'\"/>\n"
                        "<title>");
-    adl_str_printf(page, "%s</title>\n", title);
+    adl_html_text(page, title);
+    adl_str_puts(page, "</title>\n");
     put_style(page);
     adl_str_puts(page, "</head><body><main>\n");
 }

@@ -1,10 +1,10 @@
 #ifndef ADL_SERVER_REPORT_REPORT_PARTS_H
 #define ADL_SERVER_REPORT_REPORT_PARTS_H
 
-/* Types and functions that the files of this directory share; no other file includes this
- * header. Every function appends to a page in memory, which is well-formed XML as well as
- * HTML. Running out of memory sets page->failed, which is checked once, before the page is
- * written. */
+/* Types and functions that the files of this directory and the page about an experiment
+ * (server/experiment/) share; no other file includes this header. Every function appends to a page
+ * in memory, which is well-formed XML as well as HTML. Running out of memory sets page->failed,
+ * which is checked once, before the page is written. */
 
 #include "base/str.h"
 #include "eval/confusion.h"
@@ -30,17 +30,18 @@ int adl_html_png(struct adl_str *page, const struct adl_image *image, const char
                  struct adl_error *err) ADL_MUST_CHECK;
 /* Appends a paragraph, which is cut after 1023 bytes. The text is escaped. */
 void adl_html_note(struct adl_str *page, const char *fmt, ...) ADL_PRINTF(2, 3);
-/* Append the beginning of a page, up to its content, and the end. `title` is not escaped. */
+/* Append the beginning of a page, up to its content, and the end. `title` is untrusted text. */
 void adl_html_start(struct adl_str *page, const char *title);
 void adl_html_end(struct adl_str *page);
 
 /* --- report_svg.c ----------------------------------------------------------------- */
 
-#define ADL_CHART_LINES 4
+/* Beyond eight lines, those with the same colour are told apart by dashes. */
+#define ADL_CHART_LINES 16
 
 struct adl_chart_line {
-    const char *name;
-    const double *y; /* `count` values; NaN: no point */
+    const char *name; /* untrusted text */
+    const double *y;  /* `count` values; NaN: no point */
 };
 
 struct adl_chart {
@@ -59,7 +60,7 @@ struct adl_chart {
 };
 
 /* Appends a figure with title, legend, axes and lines; if there is no point, only the title
- * and a note. Titles and names are not escaped: they must not come from files. */
+ * and a note. Titles are not escaped: they must not come from files. */
 void adl_chart_write(struct adl_str *page, const struct adl_chart *chart);
 
 /* --- report_sections.c ------------------------------------------------------------- */
@@ -130,6 +131,10 @@ struct adl_report_images {
 /* Appends the best, the worst and some random images with map and boxes. */
 int adl_report_gallery(struct adl_str *page, const struct adl_report_images *images,
                        struct adl_error *err) ADL_MUST_CHECK;
+/* Appends one image as a figure, with the map and the box of its true class. With `places` its
+ * caption has the IoU. */
+int adl_report_shot(struct adl_str *page, const struct adl_report_images *images, size_t index,
+                    struct adl_error *err) ADL_MUST_CHECK;
 /* Returns the method of the model whose layers save an attention; NULL if there is none, or no
  * model. */
 const struct adl_method *adl_report_attention_method(const struct adl_model *model);

@@ -180,13 +180,15 @@ static void put_line(struct adl_str *page, const struct adl_chart *chart, size_t
         pen_down = shown;
     }
     adl_str_puts(page, "\"/>\n");
-    for (size_t i = 0; chart->count <= MAX_DOTS && i < chart->count; i++)
-        if (is_shown(line->y[i]))
-            adl_str_printf(page,
-                           "<circle class=\"dot l%zu\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\">"
-                           "<title>%s, %s %.6g: %.5g</title></circle>\n",
-                           number, place(x, chart->x[i]), place(y, line->y[i]), line->name,
-                           chart->x_name, chart->x[i], line->y[i]);
+    for (size_t i = 0; chart->count <= MAX_DOTS && i < chart->count; i++) {
+        if (!is_shown(line->y[i]))
+            continue;
+        adl_str_printf(page, "<circle class=\"dot l%zu\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\"><title>",
+                       number, place(x, chart->x[i]), place(y, line->y[i]));
+        adl_html_text(page, line->name);
+        adl_str_printf(page, ", %s %.6g: %.5g</title></circle>\n", chart->x_name, chart->x[i],
+                       line->y[i]);
+    }
 }
 
 void adl_chart_write(struct adl_str *page, const struct adl_chart *chart)
@@ -195,8 +197,11 @@ void adl_chart_write(struct adl_str *page, const struct adl_chart *chart)
     bool any = chart->count > 0 && y_range(chart, &min, &max);
 
     adl_str_printf(page, "<figure class=\"chart\"><figcaption><b>%s</b>", chart->title);
-    for (size_t l = 0; any && l < chart->line_count; l++)
-        adl_str_printf(page, "<span class=\"key l%zu\">%s</span>", l, chart->lines[l].name);
+    for (size_t l = 0; any && l < chart->line_count; l++) {
+        adl_str_printf(page, "<span class=\"key l%zu\">", l);
+        adl_html_text(page, chart->lines[l].name);
+        adl_str_puts(page, "</span>");
+    }
     adl_str_puts(page, "</figcaption>\n");
     if (any) {
         struct axis x = make_x(chart), y = make_y(chart, min, max);

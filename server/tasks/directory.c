@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "base/mem.h"
 #include "io/file.h"
 
 int adl_make_directory(const char *path, struct adl_error *err)
@@ -15,4 +16,18 @@ int adl_make_directory(const char *path, struct adl_error *err)
     if (errno == EEXIST)
         return adl_fail(err, ADL_ERR_IO, "%s: is not a directory", path);
     return adl_fail(err, ADL_ERR_IO, "%s: cannot create the directory: %s", path, strerror(errno));
+}
+
+int adl_make_directories(const char *path, struct adl_error *err)
+{
+    char *part = adl_strdup(path);
+    int result = part ? 0 : adl_fail_nomem(err, "a path");
+
+    for (char *slash = part; result == 0 && (slash = strchr(slash + 1, '/'));) {
+        *slash = '\0';
+        result = *part ? adl_make_directory(part, err) : 0;
+        *slash = '/';
+    }
+    adl_free(part);
+    return result < 0 ? -1 : adl_make_directory(path, err);
 }

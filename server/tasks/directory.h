@@ -7,4 +7,8 @@
  * ADL_ERR_IO. */
 int adl_make_directory(const char *path, struct adl_error *err) ADL_MUST_CHECK;
 
+/* Creates the directory `path` and those that it is in, unless they exist. Fails with ADL_ERR_IO
+ * and ADL_ERR_NOMEM. */
+int adl_make_directories(const char *path, struct adl_error *err) ADL_MUST_CHECK;
+
 #endif

@@ -1,0 +1,123 @@
+/* Runs this program as a child process.
+ *
+ * The signals are blocked and taken with sigtimedwait(), together with the child's end (SIGCHLD),
+ * so that there is no handler and no moment between a check and a wait at which one is lost. */
+
+#include "server/experiment/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+extern char **environ;
+
+/* A blocked signal whose action is to be ignored may be dropped; one that is handled is not. */
+static void ignore(int number)
+{
+    (void)number;
+}
+
+void adl_child_guard_begin(struct adl_child_guard *guard)
+{
+    struct sigaction handled = {.sa_handler = ignore, .sa_flags = SA_NOCLDSTOP}, hangup;
+
+    guard->stopped = false;
+    sigaction(SIGCHLD, &handled, NULL);
+    sigemptyset(&guard->watched);
+    sigaddset(&guard->watched, SIGCHLD);
+    sigaddset(&guard->watched, SIGINT);
+    sigaddset(&guard->watched, SIGTERM);
+    /* Programs such as nohup start this one with SIGHUP ignored; it stays ignored then. */
+    if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+        sigaddset(&guard->watched, SIGHUP);
+    sigprocmask(SIG_BLOCK, &guard->watched, &guard->before);
+}
+
+void adl_child_guard_end(struct adl_child_guard *guard)
+{
+    sigprocmask(SIG_SETMASK, &guard->before, NULL);
+}
+
+bool adl_child_guard_wait(struct adl_child_guard *guard, int seconds)
+{
+    const struct timespec limit = {.tv_sec = seconds};
+    int number;
+
+    do
+        number = sigtimedwait(&guard->watched, NULL, &limit);
+    while (number == SIGCHLD);
+    guard->stopped |= number > 0;
+    return guard->stopped;
+}
+
+/* Waits until the child ends; returns its status as waitpid() does. */
+static int wait_for(struct adl_child_guard *guard, pid_t child)
+{
+    int status = 0;
+
+    for (;;) {
+        pid_t ended = waitpid(child, &status, WNOHANG);
+        if (ended == child || (ended < 0 && errno != EINTR))
+            return status;
+        int number = sigwaitinfo(&guard->watched, NULL);
+        if (number > 0 && number != SIGCHLD) {
+            guard->stopped = true;
+            kill(child, SIGTERM);
+        }
+    }
+}
+
+static int start(const struct adl_child_guard *guard, char *const *words, const char *out,
+                 const char *log, pid_t *child)
+{
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attributes;
+    int failed = posix_spawn_file_actions_init(&files);
+
+    if (failed)
+        return failed;
+    failed = posix_spawnattr_init(&attributes);
+    if (failed) {
+        posix_spawn_file_actions_destroy(&files);
+        return failed;
+    }
+    failed = posix_spawn_file_actions_addopen(&files, 0, "/dev/null", O_RDONLY, 0);
+    if (!failed)
+        failed =
+            posix_spawn_file_actions_addopen(&files, 1, out, O_WRONLY | O_CREAT | O_TRUNC, 0666);
+    if (!failed)
+        failed =
+            posix_spawn_file_actions_addopen(&files, 2, log, O_WRONLY | O_CREAT | O_APPEND, 0666);
+    if (!failed)
+        failed =
+            posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+    if (!failed)
+        failed = posix_spawnattr_setsigmask(&attributes, &guard->before);
+    if (!failed)
+        failed = posix_spawnattr_setpgroup(&attributes, 0);
+    /* Not by its name: the file may have been replaced since this process began. */
+    if (!failed)
+        failed = posix_spawn(child, "/proc/self/exe", &files, &attributes, words, environ);
+    posix_spawnattr_destroy(&attributes);
+    posix_spawn_file_actions_destroy(&files);
+    return failed;
+}
+
+int adl_child_run(struct adl_child_guard *guard, char *const *words, const char *out,
+                  const char *log, struct adl_error *err)
+{
+    pid_t child;
+
+    if (adl_child_guard_wait(guard, 0))
+        return 128 + SIGTERM;
+    int failed = start(guard, words, out, log, &child);
+    if (failed)
+        return adl_fail(err, ADL_ERR_IO, "cannot run adl-server %s: %s", words[1],
+                        strerror(failed));
+    int status = wait_for(guard, child);
+    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}

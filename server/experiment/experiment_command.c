@@ -1,0 +1,304 @@
+/* Makes the command lines of an experiment, and has the subcommands check them. An experiment does
+ * not know what an option means: it hands the options of its file on as they are. */
+
+#include "server/experiment/experiment_command.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/name.h"
+
+/* The words of a command line as it grows. */
+struct words {
+    struct adl_arena *arena;
+    struct adl_error *err;
+    char **items;
+    size_t count, capacity;
+};
+
+#define add(w, ...) add_word(w, ADL_ARENA_TEXT((w)->arena, (w)->err, __VA_ARGS__))
+
+static void add_word(struct words *w, const char *word)
+{
+    char **items =
+        word ? adl_array_grow(w->items, &w->capacity, w->count + 1, sizeof *items) : NULL;
+
+    if (!items) {
+        adl_fail_nomem(w->err, "a command line");
+        return;
+    }
+    w->items = items;
+    w->items[w->count++] = (char *)(uintptr_t)word;
+}
+
+static struct words begin(const char *subcommand, struct adl_arena *arena, struct adl_error *err)
+{
+    struct words w = {.arena = arena, .err = err};
+    add(&w, "adl-server");
+    add(&w, "%s", subcommand);
+    return w;
+}
+
+/* Returns the words in memory of the arena. */
+static char **end(struct words *w)
+{
+    char **items = w->err->kind ? NULL : adl_arena_alloc(w->arena, w->count + 1, sizeof *items);
+    if (items && w->count)
+        memcpy(items, w->items, w->count * sizeof *items);
+    else
+        adl_fail_nomem(w->err, "a command line");
+    adl_free(w->items);
+    return items;
+}
+
+static void add_options(struct words *w, const json_t *options)
+{
+    const char *key;
+    json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)options, key, value)
+    {
+        if (json_is_true(value))
+            add(w, "--%s", key);
+        else
+            add(w, "--%s=%s", key, json_string_value(value));
+    }
+}
+
+static void add_data(struct words *w, const struct adl_experiment *e)
+{
+    if (e->data)
+        add(w, "--data=%s", e->data);
+    if (e->images)
+        add(w, "--images=%s", e->images);
+    if (e->metadata)
+        add(w, "--metadata=%s", e->metadata);
+    if (e->masks)
+        add(w, "--masks=%s", e->masks);
+}
+
+static void add_threads(struct words *w, const struct adl_experiment *e)
+{
+    if (e->settings->threads)
+        add(w, "--threads=%d", e->settings->threads);
+}
+
+char **adl_experiment_train(const struct adl_experiment *e, size_t row, size_t seed, bool resume,
+                            struct adl_arena *arena, struct adl_error *err)
+{
+    struct words w = begin("train", arena, err);
+
+    add_data(&w, e);
+    add_word(&w, "--out");
+    add_word(&w, adl_experiment_path(e, row, seed, NULL, arena, err));
+    if (e->rows[row].init)
+        add(&w, "--init=%s", e->rows[row].init);
+    add_options(&w, e->rows[row].options);
+    add(&w, "--seed=%d", e->seeds[seed]);
+    add_threads(&w, e);
+    if (resume)
+        add(&w, "--resume");
+    return end(&w);
+}
+
+/* Returns the model that the run itself left for a measure. */
+static const char *trained_model(const struct adl_experiment *e, size_t row, size_t seed,
+                                 size_t measure, struct adl_arena *arena, struct adl_error *err)
+{
+    bool best = !strcmp(e->measures[measure].model, "best");
+    return adl_experiment_path(e, row, seed, best ? "best.safetensors" : "last.safetensors", arena,
+                               err);
+}
+
+const char *adl_experiment_model(const struct adl_experiment *e, size_t row, size_t seed,
+                                 size_t measure, struct adl_arena *arena, struct adl_error *err)
+{
+    const struct adl_experiment_measure *m = &e->measures[measure];
+
+    if (!m->calibrate)
+        return trained_model(e, row, seed, measure, arena, err);
+    const char *name = ADL_ARENA_TEXT(arena, err, "%s.safetensors", m->name);
+    return name ? adl_experiment_path(e, row, seed, name, arena, err) : NULL;
+}
+
+char **adl_experiment_calibrate(const struct adl_experiment *e, size_t row, size_t seed,
+                                size_t measure, struct adl_arena *arena, struct adl_error *err)
+{
+    struct words w = begin("calibrate", arena, err);
+
+    add_word(&w, "--model");
+    add_word(&w, trained_model(e, row, seed, measure, arena, err));
+    add_data(&w, e);
+    add_options(&w, e->measures[measure].calibrate);
+    add_threads(&w, e);
+    add_word(&w, "--");
+    add_word(&w, adl_experiment_model(e, row, seed, measure, arena, err));
+    return end(&w);
+}
+
+char **adl_experiment_eval(const struct adl_experiment *e, size_t row, size_t seed, size_t measure,
+                           struct adl_arena *arena, struct adl_error *err)
+{
+    struct words w = begin("eval", arena, err);
+
+    add_word(&w, "--model");
+    add_word(&w, adl_experiment_model(e, row, seed, measure, arena, err));
+    add_data(&w, e);
+    add(&w, "--split=%s", e->measures[measure].split);
+    add_options(&w, e->measures[measure].options);
+    add_threads(&w, e);
+    add_word(&w, "--json");
+    return end(&w);
+}
+
+char **adl_experiment_info(const struct adl_experiment *e, size_t row, size_t seed,
+                           struct adl_arena *arena, struct adl_error *err)
+{
+    struct words w = begin("info", arena, err);
+
+    add_word(&w, "--json");
+    add_word(&w, "--");
+    add_word(&w, adl_experiment_path(e, row, seed, "last.safetensors", arena, err));
+    return end(&w);
+}
+
+/* --- checks ------------------------------------------------------------------------------ */
+
+/* Parses a command line as its subcommand would, and appends it to `text` unless that is NULL. */
+static int parse(const struct adl_command *command, char **words, struct adl_str *text,
+                 struct adl_error *err)
+{
+    struct adl_options options = {0};
+    void *settings = adl_calloc(1, command->settings_bytes);
+    int count = 0, result = -1;
+
+    if (!words || !settings) {
+        adl_fail_nomem(err, "a command line");
+        goto out;
+    }
+    while (words[count])
+        count++;
+    ADL_TRY(adl_options_parse(&options, command, count - 1, words + 1, settings, err));
+    if (text)
+        adl_str_printf(text, "%s\n", options.command_line);
+    result = 0;
+out:
+    adl_options_release(&options);
+    adl_free(settings);
+    return result;
+}
+
+/* Fails if an option is one that the experiment sets itself. */
+static int check_reserved(const json_t *options, const char *where, const char *const *reserved,
+                          struct adl_error *err)
+{
+    for (; *reserved; reserved++)
+        if (json_object_get(options, *reserved))
+            return adl_fail(err, ADL_ERR_FORMAT,
+                            "%s: the option \"%s\" is set by the experiment itself", where,
+                            *reserved);
+    return 0;
+}
+
+/* An error in the options is one of the file's. */
+static int blame(const char *where, const char *name, const char *subcommand, struct adl_error *err)
+{
+    if (err->kind == ADL_ERR_ARG)
+        err->kind = ADL_ERR_FORMAT;
+    return adl_error_context(err, "%s \"%s\": %s", where, name, subcommand);
+}
+
+static int check_measure(const struct adl_experiment *e, size_t measure, struct adl_arena *arena,
+                         struct adl_error *err)
+{
+    static const char *const reserved[] = {"model",   "data", "images", "metadata", "masks",
+                                           "threads", "json", "help",   NULL};
+    const struct adl_experiment_measure *m = &e->measures[measure];
+
+    if (check_reserved(m->options, m->name, reserved, err) < 0 ||
+        check_reserved(m->calibrate, m->name, reserved, err) < 0)
+        return -1;
+    if (json_object_get(m->options, "split"))
+        return adl_fail(err, ADL_ERR_FORMAT,
+                        "%s: the split is a key of the measure, beside its options", m->name);
+    if (parse(e->commands->eval, adl_experiment_eval(e, 0, 0, measure, arena, err), NULL, err) < 0)
+        return blame("measure", m->name, "eval", err);
+    if (m->calibrate &&
+        parse(e->commands->calibrate, adl_experiment_calibrate(e, 0, 0, measure, arena, err), NULL,
+              err) < 0)
+        return blame("measure", m->name, "calibrate", err);
+    return 0;
+}
+
+int adl_experiment_check(const struct adl_experiment *e, struct adl_error *err)
+{
+    static const char *const reserved[] = {"data",   "images", "metadata", "masks", "out", "init",
+                                           "resume", "seed",   "threads",  "help",  NULL};
+    struct adl_arena arena = {0};
+    int result = -1;
+
+    for (size_t i = 0; i < e->row_count; i++) {
+        const struct adl_experiment_row *row = &e->rows[i];
+        ADL_TRY(check_reserved(row->options, row->name, reserved, err));
+        if (parse(e->commands->train, adl_experiment_train(e, i, 0, false, &arena, err), NULL,
+                  err) < 0) {
+            blame("row", row->name, "train", err);
+            goto out;
+        }
+    }
+    for (size_t i = 0; i < e->measure_count; i++)
+        ADL_TRY(check_measure(e, i, &arena, err));
+    result = 0;
+out:
+    adl_arena_release(&arena);
+    return result;
+}
+
+/* --- for people ---------------------------------------------------------------------------- */
+
+static int list_run(const struct adl_experiment *e, size_t row, size_t seed, struct adl_str *text,
+                    struct adl_arena *arena, struct adl_error *err)
+{
+    if (parse(e->commands->train, adl_experiment_train(e, row, seed, false, arena, err), text,
+              err) < 0)
+        return -1;
+    for (size_t i = 0; i < e->measure_count; i++)
+        if ((e->measures[i].calibrate &&
+             parse(e->commands->calibrate, adl_experiment_calibrate(e, row, seed, i, arena, err),
+                   text, err) < 0) ||
+            parse(e->commands->eval, adl_experiment_eval(e, row, seed, i, arena, err), text, err) <
+                0)
+            return -1;
+    return parse(e->commands->info, adl_experiment_info(e, row, seed, arena, err), text, err);
+}
+
+int adl_experiment_list(const struct adl_experiment *e, struct adl_str *text, struct adl_error *err)
+{
+    struct adl_arena arena = {0};
+    int result = -1;
+
+    for (size_t row = 0; row < e->row_count; row++) {
+        adl_str_printf(text, "# %s: %s\n", e->rows[row].name, e->rows[row].title);
+        for (size_t seed = 0; seed < e->seed_count; seed++)
+            ADL_TRY(list_run(e, row, seed, text, &arena, err));
+    }
+    result = text->failed ? adl_fail_nomem(err, "the list") : 0;
+out:
+    adl_arena_release(&arena);
+    return result;
+}
+
+void adl_experiment_options(const json_t *options, struct adl_str *text)
+{
+    const char *key, *gap = "";
+    json_t *value;
+
+    json_object_foreach((json_t *)(uintptr_t)options, key, value)
+    {
+        adl_str_printf(text, "%s--%s", gap, key);
+        if (json_is_string(value))
+            adl_str_printf(text, " %s", json_string_value(value));
+        gap = " ";
+    }
+}

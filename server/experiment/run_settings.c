@@ -1,0 +1,104 @@
+/* Writes what a run was begun with, and compares it with what is asked for. */
+
+#include "server/experiment/run_settings.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/limits.h"
+#include "base/mem.h"
+#include "io/file.h"
+#include "io/json_text.h"
+
+json_t *adl_run_settings_of_row(const struct adl_experiment_row *row, struct adl_error *err)
+{
+    const char *slash = row->init ? strrchr(row->init, '/') : NULL;
+    json_t *init = !row->init ? json_null() : adl_json_from_text(slash ? slash + 1 : row->init);
+    json_t *settings = json_pack("{s:O, s:o}", "options", row->options, "init", init);
+
+    if (!settings)
+        adl_fail_nomem(err, "settings");
+    return settings;
+}
+
+json_t *adl_run_settings_of_measure(const struct adl_experiment_measure *m, struct adl_error *err)
+{
+    json_t *settings = json_pack("{s:O, s:O?, s:s, s:s}", "options", m->options, "calibrate",
+                                 m->calibrate, "split", m->split, "model", m->model);
+
+    if (!settings)
+        adl_fail_nomem(err, "settings");
+    return settings;
+}
+
+/* Writes "--lr 0.01", or "no --lr". */
+static const char *describe(const char *key, const json_t *value, char *text, size_t size)
+{
+    if (!value || json_is_null(value))
+        snprintf(text, size, "no --%s", key);
+    else if (json_is_string(value))
+        snprintf(text, size, "--%s %.60s", key, json_string_value(value));
+    else
+        snprintf(text, size, "--%s", key);
+    return text;
+}
+
+/* Says in words in which option two settings differ. */
+static void say_difference(const json_t *begun, const json_t *asked, char *text, size_t size)
+{
+    const json_t *sides[2] = {json_object_get(begun, "options"), json_object_get(asked, "options")};
+    char was[160], is[160];
+    const char *key;
+    json_t *value;
+
+    for (int side = 0; side < 2; side++)
+        json_object_foreach((json_t *)(uintptr_t)sides[side], key, value)
+        {
+            const json_t *other = json_object_get(sides[!side], key);
+            if (other && json_equal(value, other))
+                continue;
+            snprintf(text, size, "with %s, not %s",
+                     describe(key, json_object_get(sides[0], key), was, sizeof was),
+                     describe(key, json_object_get(sides[1], key), is, sizeof is));
+            return;
+        }
+    const json_t *before = json_object_get(begun, "init"), *now = json_object_get(asked, "init");
+    if (before && now && !json_equal(before, now))
+        snprintf(text, size, "with %s, not %s", describe("init", before, was, sizeof was),
+                 describe("init", now, is, sizeof is));
+    else
+        snprintf(text, size, "with other settings");
+}
+
+int adl_run_settings_match(const char *path, const json_t *settings, char *difference, size_t size,
+                           struct adl_error *err)
+{
+    struct adl_error unread = {0};
+    char *text = adl_file_read(path, ADL_LIMIT_CONFIG_BYTES, NULL, &unread);
+
+    *difference = '\0';
+    if (!text && unread.kind == ADL_ERR_NOT_FOUND)
+        return 0;
+    if (!text)
+        return adl_fail(err, unread.kind, "%s", unread.message);
+    json_t *begun = json_loads(text, 0, NULL);
+    int equal = begun && json_equal(begun, settings);
+    if (!equal)
+        say_difference(begun, settings, difference, size);
+    json_decref(begun);
+    adl_free(text);
+    return equal;
+}
+
+int adl_run_settings_write(const char *path, const json_t *settings, struct adl_error *err)
+{
+    size_t length;
+    char *text = adl_json_to_text(settings, JSON_INDENT(2), &length, err);
+
+    if (!text)
+        return -1;
+    const struct adl_file_piece pieces[] = {{text, length}, {"\n", 1}};
+    int result = adl_file_write(path, pieces, 2, err);
+    adl_free(text);
+    return result;
+}

@@ -1,0 +1,27 @@
+#ifndef ADL_SERVER_EXPERIMENT_RUN_SETTINGS_H
+#define ADL_SERVER_EXPERIMENT_RUN_SETTINGS_H
+
+/* What a run, or one of its measures, was begun with: a JSON object in a file of the run. */
+
+#include <jansson.h>
+
+#include "server/experiment/experiment.h"
+
+/* Return new objects: of a row, everything that its result depends on, apart from where the data
+ * is, which may differ between machines; of a measure, the same. NULL with ADL_ERR_NOMEM. */
+json_t *adl_run_settings_of_row(const struct adl_experiment_row *row,
+                                struct adl_error *err) ADL_MUST_CHECK;
+json_t *adl_run_settings_of_measure(const struct adl_experiment_measure *measure,
+                                    struct adl_error *err) ADL_MUST_CHECK;
+
+/* Returns 1 if the file contains `settings`; 0 if it does not exist or contains something else,
+ * which `difference` of `size` bytes then says in words ("" if the file does not exist). Fails with
+ * ADL_ERR_IO and ADL_ERR_NOMEM. */
+int adl_run_settings_match(const char *path, const json_t *settings, char *difference, size_t size,
+                           struct adl_error *err) ADL_MUST_CHECK;
+
+/* Replaces the file. */
+int adl_run_settings_write(const char *path, const json_t *settings,
+                           struct adl_error *err) ADL_MUST_CHECK;
+
+#endif

@@ -1,0 +1,327 @@
+/* The file of an experiment is read strictly, rows and products become the options of `train`, and
+ * the table has the right figures and keeps the text around it. */
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+#include "io/file.h"
+#include "server/commands/subcommands.h"
+#include "server/experiment/experiment_command.h"
+#include "server/experiment/experiment_read.h"
+#include "server/experiment/table.h"
+#include "server/tasks/directory.h"
+#include "support/test.h"
+
+static const struct adl_experiment_settings no_settings;
+static char dir[] = "/tmp/adl-experiment-XXXXXX";
+
+static struct adl_experiment_commands commands(void)
+{
+    return (struct adl_experiment_commands){.train = adl_command_find("train"),
+                                            .calibrate = adl_command_find("calibrate"),
+                                            .eval = adl_command_find("eval"),
+                                            .info = adl_command_find("info")};
+}
+
+static void write_text(const char *name, const char *text)
+{
+    struct adl_error err = {0};
+    char path[300];
+    snprintf(path, sizeof path, "%s/%s", dir, name);
+    if (adl_file_write(path, &(struct adl_file_piece){text, strlen(text)}, 1, &err) < 0)
+        TEST_FAIL("%s", err.message);
+}
+
+/* Reads the text as a file; returns 0 or -1 with *err. */
+static int read_file(struct adl_experiment *e, const char *text,
+                     const struct adl_experiment_settings *settings, struct adl_error *err)
+{
+    static struct adl_experiment_commands all;
+    static char path[300];
+    all = commands();
+    write_text("mine.json", text);
+    snprintf(path, sizeof path, "%s/mine.json", dir);
+    *err = (struct adl_error){0};
+    return adl_experiment_read(e, path, settings, &all, err);
+}
+
+static void begin(void)
+{
+    strcpy(dir, "/tmp/adl-experiment-XXXXXX");
+    CU_ASSERT_PTR_NOT_NULL_FATAL(mkdtemp(dir));
+}
+
+static void end(void)
+{
+    char command[100];
+    snprintf(command, sizeof command, "rm -rf %s", dir);
+    CU_ASSERT_EQUAL(system(command), 0);
+}
+
+/* --- reading ------------------------------------------------------------------------------ */
+
+static void mistakes_are_named(void)
+{
+#define ROWS "\"rows\": [{\"name\": \"a\"}]"
+    static const struct {
+        const char *text, *message;
+    } cases[] = {
+        {"[]", "the file has to be an object"},
+        {"{", "mine.json:1: "},
+        {"{}", "there are no \"rows\""},
+        {"{\"rows\": []}", "\"rows\" has to be a list with an item"},
+        {"{\"rows\": [{}]}", "rows has no \"name\""},
+        {"{\"rows\": [{\"name\": \"../a\"}]}", "cannot name a directory"},
+        {"{\"rows\": [{\"name\": \"a\"}, {\"name\": \"a\"}]}", "there are two rows \"a\""},
+        {"{" ROWS ", \"sedes\": [1]}", "unknown key \"sedes\"; did you mean \"seeds\"?"},
+        {"{" ROWS ", \"seeds\": [1, 1]}", "the seed 1 is listed twice"},
+        {"{" ROWS ", \"seeds\": [-1]}", "\"seeds\" has to be a list"},
+        {"{\"rows\": [{\"name\": \"a\", \"option\": {}}]}", "did you mean \"options\"?"},
+        {"{" ROWS ", \"common\": {\"epcohs\": 1}}",
+         "row \"a\": train: unknown option --epcohs; did you mean --epochs?"},
+        {"{" ROWS ", \"common\": {\"epochs\": 0}}", "row \"a\": train: --epochs"},
+        {"{" ROWS ", \"common\": {\"epochs\": {}}}", "has to be a text, a number"},
+        {"{" ROWS ", \"common\": {\"seed\": 1}}", "\"seed\" is set by the experiment itself"},
+        {"{" ROWS ", \"common\": {\"help\": true}}", "\"help\" is set by the experiment itself"},
+        {"{" ROWS ", \"measure\": [{\"name\": \"m\", \"calibrate\": {\"fro\": \"v2\"}}]}",
+         "measure \"m\": calibrate: unknown option --fro; see adl-server calibrate"},
+        {"{" ROWS ", \"measure\": [{\"name\": \"m\", \"options\": {\"split\": \"a\"}}]}",
+         "the split is a key of the measure"},
+        {"{" ROWS ", \"measure\": [{\"name\": \"run\"}]}", "cannot be called \"run\""},
+        {"{" ROWS ", \"measure\": [{\"name\": \"test\"}], \"columns\": [{\"figure\": \"top1_cls\", "
+         "\"measure\": \"tets\"}]}",
+         "there is no measure \"tets\"; did you mean \"test\"?"},
+        {"{" ROWS ", \"reference\": \"b\"}", "there is no row \"b\""},
+        {"{\"rows\": [{\"product\": [[{\"name\": \"a\", \"with\": {\"bb\": {}}}], [{\"name\": "
+         "\"bbb\"}]]}]}",
+         "\"with\" names \"bb\", which is no item of the product; did you mean \"bbb\"?"},
+        {"{\"rows\": [{\"product\": [[]]}]}", "each part of \"product\""},
+    };
+#undef ROWS
+    begin();
+    for (size_t i = 0; i < ADL_COUNT(cases); i++) {
+        struct adl_experiment e;
+        struct adl_error err;
+        if (read_file(&e, cases[i].text, &no_settings, &err) == 0)
+            TEST_FAIL("%s is accepted", cases[i].text);
+        else if (!strstr(err.message, cases[i].message) || err.kind != ADL_ERR_FORMAT)
+            TEST_FAIL("%s: %s", cases[i].text, err.message);
+        else
+            CU_PASS("");
+        adl_experiment_release(&e);
+    }
+    end();
+}
+
+/* The command line of a row without the paths. */
+static void check_options(const struct adl_experiment *e, size_t row, const char *name,
+                          const char *options)
+{
+    struct adl_str text = {0};
+    adl_experiment_options(e->rows[row].options, &text);
+    CU_ASSERT_STRING_EQUAL(e->rows[row].name, name);
+    CU_ASSERT_STRING_EQUAL(text.data, options);
+    adl_str_release(&text);
+}
+
+static const char product[] =
+    "{\"common\": {\"lr\": 0.1, \"epochs\": 3, \"mean\": [0.5, 0.25, 1e-7]},"
+    " \"data\": {\"data\": \"d\", \"metadata\": \"/m\"}, \"init\": \"w.pth\","
+    " \"rows\": [{\"name\": \"first\", \"init\": null, \"options\": {\"lr\": null, "
+    "\"resume-not\": false}},"
+    " {\"product\": [[{\"name\": \"a\", \"title\": \"A\", \"options\": {\"lr\": 0.01}},"
+    " {\"name\": \"b\", \"title\": \"B\", \"with\": {\"y\": {\"epochs\": 7}}}],"
+    " [{\"name\": \"x\", \"title\": \"X\"}, {\"name\": \"y\", \"options\": {\"lr\": 1, "
+    "\"no-report\": true}}]]}]}";
+
+static void products_have_all_combinations(void)
+{
+    struct adl_experiment e;
+    struct adl_error err;
+    char path[320];
+
+    begin();
+    if (read_file(&e, product, &no_settings, &err) < 0)
+        TEST_FAIL("%s", err.message);
+    CU_ASSERT_EQUAL_FATAL(e.row_count, 5);
+    check_options(&e, 0, "first", "--epochs 3 --mean 0.5,0.25,1e-07");
+    check_options(&e, 1, "a-x", "--lr 0.01 --epochs 3 --mean 0.5,0.25,1e-07");
+    check_options(&e, 2, "a-y", "--lr 1 --epochs 3 --mean 0.5,0.25,1e-07 --no-report");
+    check_options(&e, 3, "b-x", "--lr 0.1 --epochs 3 --mean 0.5,0.25,1e-07");
+    check_options(&e, 4, "b-y", "--lr 1 --epochs 7 --mean 0.5,0.25,1e-07 --no-report");
+    CU_ASSERT_STRING_EQUAL(e.rows[1].title, "A, X");
+    CU_ASSERT_STRING_EQUAL(e.rows[2].title, "A, y");
+    CU_ASSERT_PTR_NULL(e.rows[0].init);
+    snprintf(path, sizeof path, "%s/w.pth", dir);
+    CU_ASSERT_STRING_EQUAL(e.rows[1].init, path);
+    snprintf(path, sizeof path, "%s/d", dir);
+    CU_ASSERT_STRING_EQUAL(e.data, path);
+    CU_ASSERT_STRING_EQUAL(e.metadata, "/m");
+    snprintf(path, sizeof path, "%s/mine", dir);
+    CU_ASSERT_STRING_EQUAL(e.out, path);
+    CU_ASSERT_EQUAL(e.column_count, 5);
+    CU_ASSERT_EQUAL(e.reference, 0);
+    adl_experiment_release(&e);
+    end();
+}
+
+static void the_command_line_wins(void)
+{
+    static const char *const set[] = {"lr=5", "flip=", "exact-decode"};
+    const struct adl_experiment_settings settings = {.data = "here",
+                                                     .out = "there",
+                                                     .init = "none",
+                                                     .rows = "b-y,a-x",
+                                                     .seeds = "4,2",
+                                                     .set = {set, ADL_COUNT(set)}};
+    struct adl_experiment e;
+    struct adl_error err;
+
+    begin();
+    if (read_file(&e, product, &settings, &err) < 0)
+        TEST_FAIL("%s", err.message);
+    CU_ASSERT_EQUAL_FATAL(e.row_count, 2);
+    check_options(&e, 0, "a-x", "--lr 5 --epochs 3 --mean 0.5,0.25,1e-07 --exact-decode");
+    check_options(&e, 1, "b-y",
+                  "--lr 5 --epochs 7 --mean 0.5,0.25,1e-07 --exact-decode --no-report");
+    CU_ASSERT_PTR_NULL(e.rows[0].init);
+    CU_ASSERT_STRING_EQUAL(e.data, "here");
+    CU_ASSERT_PTR_NULL(e.metadata);
+    CU_ASSERT_STRING_EQUAL(e.out, "there");
+    CU_ASSERT_EQUAL(e.seed_count, 2);
+    CU_ASSERT_EQUAL(e.seeds[0], 4);
+    /* The first row is not among them. */
+    CU_ASSERT_EQUAL(e.reference, 0);
+    adl_experiment_release(&e);
+    end();
+}
+
+/* --- figures ------------------------------------------------------------------------------ */
+
+static void put_result(const char *row, int seed, const char *name, const char *text)
+{
+    struct adl_error err = {0};
+    char path[400];
+    snprintf(path, sizeof path, "%s/mine/%s/seed%d", dir, row, seed);
+    if (adl_make_directories(path, &err) < 0)
+        TEST_FAIL("%s", err.message);
+    snprintf(path, sizeof path, "mine/%s/seed%d/%s", row, seed, name);
+    write_text(path, text);
+}
+
+static const char two_rows[] =
+    "{\"rows\": [{\"name\": \"a\", \"title\": \"A|\"}, {\"name\": \"b\", \"title\": \"\\\"B\\\"\"},"
+    " {\"name\": \"c\"}],"
+    " \"seeds\": [1, 2, 3], \"columns\": [{\"title\": \"Acc\", \"figure\": \"acc\", \"baseline\": "
+    "\"centre\"}]}";
+
+static void figures_are_means_of_seeds(void)
+{
+    struct adl_experiment e;
+    struct adl_figures f;
+    struct adl_error err;
+    struct adl_str text = {0}, csv = {0};
+
+    begin();
+    put_result("a", 1, "test.json", "{\"acc\": 50.25, \"centre\": 40}");
+    put_result("a", 2, "test.json", "{\"acc\": 52.5, \"centre\": 40}");
+    put_result("a", 3, "test.json", "{\"acc\": 49, \"centre\": 40}");
+    put_result("b", 1, "test.json", "{\"acc\": 55, \"centre\": 40}");
+    put_result("b", 3, "test.json", "{\"acc\": 51, \"centre\": 40}");
+    put_result("a", 1, "info.json", "{\"parameters\": 1234567, \"gflops\": 0.5}");
+    put_result("a", 1, "metrics.jsonl",
+               "{\"epoch\": 1, \"seconds\": 10}\n"
+               "{\"epoch\": 2, \"seconds\": 12.5}\n");
+    if (read_file(&e, two_rows, &no_settings, &err) < 0)
+        TEST_FAIL("%s", err.message);
+    if (adl_figures_read(&f, &e, &err) < 0)
+        TEST_FAIL("%s", err.message);
+    /* numpy: np.mean and np.std(ddof=1) of 50.25, 52.5, 49 and of 55, 51; of the differences
+     * 4.75 and 2: mean 3.375, standard error np.std([4.75, 2], ddof=1) / sqrt(2) = 1.375 */
+    const struct adl_mean a = adl_figures_mean(&f, 0, 0), b = adl_figures_mean(&f, 1, 0);
+    const struct adl_mean difference = adl_figures_difference(&f, 1, 0);
+    CU_ASSERT_DOUBLE_EQUAL(a.mean, 50.583333333333336, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(a.deviation, 1.773649721149397, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(b.mean, 53, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(b.deviation, 2.8284271247461903, 1e-12);
+    CU_ASSERT_EQUAL(difference.count, 2);
+    CU_ASSERT_DOUBLE_EQUAL(difference.mean, 3.375, 1e-12);
+    CU_ASSERT_DOUBLE_EQUAL(difference.deviation / sqrt(2), 1.375, 1e-12);
+    CU_ASSERT_EQUAL(adl_figures_count(&f, 2), 0);
+    adl_table_markdown(&text, &f);
+    CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "| A\\| | 3 | 50.6 ± 1.8 |\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "| \"B\" | 2 | 53.0 ± 2.8 |\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "| \"B\" | 2 | +3.4 ± 1.4 |\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "| baseline | | 40.0 |\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "| A\\| | 1.23 M | 250.00 M | 22.5 s |\n"));
+    CU_ASSERT_PTR_NULL(strstr(text.data, "| c |"));
+    adl_table_csv(&csv, &f);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(csv.data, "row,title,n,\"Acc\",\"Acc deviation\",\"Acc difference\","));
+    CU_ASSERT_PTR_NOT_NULL(strstr(csv.data, "\nb,\"\"\"B\"\"\",2,53,2.828427125,3.375,1.375,,,\n"));
+    adl_str_release(&text);
+    adl_str_release(&csv);
+    adl_figures_release(&f);
+
+    put_result("b", 2, "test.json", "{\"ac\": 50, \"centre\": 40}");
+    CU_ASSERT_EQUAL(adl_figures_read(&f, &e, &err), -1);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "has no figure \"acc\"; did you mean \"ac\"?"));
+    adl_figures_release(&f);
+    adl_experiment_release(&e);
+    end();
+}
+
+/* --- the place in another document -------------------------------------------------------- */
+
+static void check_document(const char *before, const char *after)
+{
+    struct adl_error err = {0};
+    char path[300];
+
+    if (before)
+        write_text("doc.md", before);
+    snprintf(path, sizeof path, "%s/doc.md", dir);
+    if (adl_table_put(path, "mine", "| t |\n", &err) < 0)
+        TEST_FAIL("%s", err.message);
+    char *text = adl_file_read(path, 10000, NULL, &err);
+    if (!text || strcmp(text, after) != 0)
+        TEST_FAIL("%s", text ? text : err.message);
+    else
+        CU_PASS("");
+    adl_free(text);
+}
+
+static void other_text_is_kept(void)
+{
+#define BEGIN "<!-- mine: begin (written by adl-server experiment) -->\n"
+#define END "<!-- mine: end -->"
+    struct adl_error err = {0};
+    char path[300];
+
+    begin();
+    check_document(NULL, "# Results\n\n" BEGIN "| t |\n" END "\n");
+    check_document("a\n\n" BEGIN "old\n" END "\nz", "a\n\n" BEGIN "| t |\n" END "\nz");
+    check_document("<!-- mine: begin by hand -->\n" END, BEGIN "| t |\n" END);
+    check_document("text", "text\n\n" BEGIN "| t |\n" END "\n");
+    check_document("<!-- mine2: begin -->\n<!-- mine2: end -->\n",
+                   "<!-- mine2: begin -->\n<!-- mine2: end -->\n\n" BEGIN "| t |\n" END "\n");
+    write_text("doc.md", BEGIN "the end is missing\n");
+    snprintf(path, sizeof path, "%s/doc.md", dir);
+    CU_ASSERT_EQUAL(adl_table_put(path, "mine", "t", &err), -1);
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_FORMAT);
+    end();
+#undef BEGIN
+#undef END
+}
+
+TEST_SUITE(experiment, {"mistakes in the file are named", mistakes_are_named},
+           {"products have all combinations", products_have_all_combinations},
+           {"the command line wins", the_command_line_wins},
+           {"figures are means of seeds", figures_are_means_of_seeds},
+           {"text around the table is kept", other_text_is_kept});
