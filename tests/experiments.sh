@@ -141,7 +141,7 @@ check "missing data are named" grep -q 'nowhere: not found' "$scratch/log"
 
 # --- the other files ---------------------------------------------------------------
 
-for name in objects104 methods cub imagenet ablation cost; do
+for name in objects104 methods cub imagenet ablation cost search; do
     "$PROGRAM" experiment --list "docs/experiments/$name.json" >"$scratch/list" 2>"$scratch/log"
     check "$name: its options are those of the subcommands" test $? = 0 -a ! -s "$scratch/log"
 done
@@ -165,6 +165,30 @@ check "no run is trained twice" \
 check "both end with the same table" cmp "$scratch/table" "$scratch/other"
 check "each row has both maps" grep -qE '^\| HaS \| 2 \|( [0-9.]+ ± [0-9.]+ \|){9}$' "$scratch/table"
 check "the calibrated model is the run's" test -f "$scratch/out/methods/has/seed2/chosen.safetensors"
+
+# --- a random search ---------------------------------------------------------------
+
+cat >"$scratch/search.json" <<END
+{"data": {"data": "$lists"}, "common": {"arch": "mobilenet_v1", "epochs": 1, "no-report": true},
+ "rows": [{"name": "cam"},
+          {"name": "adl", "options": {"method": "adl"}, "draw": {"adl-threshold": {"uniform": [0.5, 1]}}}],
+ "measure": [{"name": "val", "split": "val"}], "columns": [{"title": "Top-1", "figure": "top1_cls"}],
+ "search": {"n": 3, "by": "Top-1", "draw": {"lr": {"log_uniform": [1e-5, 0.1]}}}}
+END
+"$PROGRAM" experiment "$scratch/search.json" "${small[@]}" >"$scratch/table" 2>"$scratch/log"
+check "search: three draws of each row" test $? = 0 -a \
+    "$(grep -cE '^\| (adl|cam), draw [123] \| 1 \|' "$scratch/table")" = 6
+for row in cam adl; do
+    grep "^| $row, draw . | 1" "$scratch/table" | cut -d '|' -f 4
+done >"$scratch/values"
+check "search: ranked within each row" \
+    cmp "$scratch/values" <(head -n 3 "$scratch/values" | sort -rn && tail -n 3 "$scratch/values" | sort -rn)
+"$PROGRAM" experiment --list "$scratch/search/best.json" >"$scratch/list" 2>"$scratch/log"
+check "search: the best settings are an experiment" test $? = 0 -a \
+    "$(grep -c ' train .*--lr=' "$scratch/list")" = 2
+lr() { sed -n "s/^| $1, draw . |.*--lr \([^ \`]*\).*/\1/p" "$scratch/table" | head -n 1; }
+check "search: of the first rows" test "$(sed -n 's/.* train .*--lr=\([^ ]*\).*/\1/p' "$scratch/list" | xargs)" = \
+    "$(lr cam) $(lr adl)"
 
 # --- objects104, interrupted ---------------------------------------------------------
 

@@ -12,6 +12,7 @@
 #include "server/experiment/experiment_read.h"
 #include "server/experiment/page.h"
 #include "server/experiment/runs.h"
+#include "server/experiment/search.h"
 #include "server/experiment/table.h"
 #include "server/tasks/directory.h"
 
@@ -31,18 +32,36 @@ static int write_file(const struct adl_experiment *e, const char *name, const st
     return result;
 }
 
+/* Ranks the rows of a search, reads their figures again, and writes the best settings. */
+static int rank(struct adl_experiment *e, struct adl_figures *figures, struct adl_error *err)
+{
+    struct adl_str best = {0};
+
+    if (adl_search_rank(e, figures, err) < 0)
+        return -1;
+    adl_figures_release(figures);
+    if (adl_figures_read(figures, e, err) < 0)
+        return -1;
+    best.data = adl_search_best(e, figures, &best.length, err);
+    int result = best.data ? write_file(e, "best.json", &best, err) : -1;
+    adl_str_release(&best);
+    return result;
+}
+
 /* Writes the table in all its forms, and Markdown to standard output. */
-static int write_tables(const struct adl_experiment *e, struct adl_error *err)
+static int write_tables(struct adl_experiment *e, struct adl_error *err)
 {
     struct adl_figures figures;
     struct adl_str markdown = {0}, rows = {0}, runs = {0}, page = {0};
     int result = -1;
 
     ADL_TRY(adl_figures_read(&figures, e, err));
+    ADL_TRY(adl_make_directories(e->out, err));
+    if (e->search_draws)
+        ADL_TRY(rank(e, &figures, err));
     adl_table_markdown(&markdown, &figures);
     adl_table_csv(&rows, &figures);
     adl_table_runs_csv(&runs, &figures);
-    ADL_TRY(adl_make_directories(e->out, err));
     ADL_TRY(write_file(e, "table.md", &markdown, err));
     ADL_TRY(write_file(e, "table.csv", &rows, err));
     ADL_TRY(write_file(e, "runs.csv", &runs, err));

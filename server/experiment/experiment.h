@@ -18,10 +18,14 @@
  *                   "baseline": "centred_square_acc", "decimals": 1}],
  *      "baseline": "best centred square",     title of the row of the columns' baselines
  *      "reference": "cam",                    the row that others are compared with; the first
+ *      "search": {"n": 30, "seed": 1, "by": "MaxBoxAcc", "draw": {"lr": {"uniform": [0, 1]}}},
  *      "gallery": {"measure": "test", "images": 6}}
  *
  * A product has a row for each way to take an item of each list. An item is written like a row;
  * {"with": {"NAME": {...}}} are further options of rows that also have the item NAME.
+ *
+ * With "search" there are n rows in place of each, with drawn options (search_draw.h); a row or an
+ * item may have a "draw" of its own.
  *
  * Options are those of the subcommands, which check them; an option that is null is left out. Later
  * ones replace earlier ones: common, the row's, those of the command line. `init` without an ending
@@ -68,6 +72,8 @@ struct adl_experiment_row {
     const char *init; /* a path; NULL: random weights */
     json_t *own;      /* its options beside the common ones: name to text, or to true */
     json_t *options;  /* all of them */
+    size_t search;    /* in a search: the number of the row that was drawn from, */
+    const char *search_name, *search_title; /* its name and title */
 };
 
 struct adl_experiment_measure {
@@ -96,7 +102,7 @@ struct adl_experiment {
     const char *out;                              /* the directory of the results */
     const char *data, *images, *metadata, *masks; /* as in struct adl_dataset_options */
     json_t *common;
-    const struct adl_experiment_row *rows;
+    struct adl_experiment_row *rows;
     size_t row_count;
     const int *seeds;
     size_t seed_count;
@@ -108,6 +114,9 @@ struct adl_experiment {
         reference;  /* index of a row; the first one where it is not among those that are chosen */
     size_t gallery; /* index of a measure */
     size_t gallery_images; /* 0: no gallery */
+    int search_draws;      /* of each row; 0: no search */
+    int search_seed;       /* of the draws */
+    size_t search_column;  /* index of the column that ranks the rows */
     const struct adl_experiment_settings *settings;
     const struct adl_experiment_commands *commands;
     struct adl_arena arena;

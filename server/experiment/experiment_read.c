@@ -21,14 +21,18 @@
 #define MAX_GALLERY 24
 #define GALLERY_IMAGES 6
 #define MAX_SEEDS 1000
+/* Draws of a search where the file does not say: as many as in the reference protocol. */
+#define DRAWS 30
+#define MAX_DRAWS 999
 
-static const char *const file_keys[] = {"name",     "title", "notes",     "data",    "init",
-                                        "common",   "rows",  "seeds",     "measure", "columns",
-                                        "baseline", "out",   "reference", "gallery", NULL};
+static const char *const file_keys[] = {
+    "name",    "title",   "notes",    "data", "init",      "common", "rows",    "seeds",
+    "measure", "columns", "baseline", "out",  "reference", "search", "gallery", NULL};
 static const char *const data_keys[] = {"data", "images", "metadata", "masks", NULL};
 static const char *const measure_keys[] = {"name", "split", "model", "calibrate", "options", NULL};
 static const char *const column_keys[] = {"title",    "measure",  "figure",
                                           "baseline", "decimals", NULL};
+static const char *const search_keys[] = {"n", "seed", "by", "draw", NULL};
 static const char *const gallery_keys[] = {"measure", "images", NULL};
 
 /* Returns the directory of the file, "" for the present one, and sets its name without .json. */
@@ -307,6 +311,33 @@ static int read_gallery(struct adl_experiment *e, struct adl_error *err)
     return 0;
 }
 
+static int read_search(struct adl_experiment *e, struct adl_error *err)
+{
+    static const char where[] = "\"search\"";
+    const json_t *search = json_object_get(e->json, "search");
+    const char *by = e->columns[0].title;
+
+    if (!search)
+        return 0;
+    e->search_draws = DRAWS;
+    e->search_seed = 1;
+    if (adl_strict_object(search, where, search_keys, err) < 0 ||
+        adl_strict_whole(search, where, "n", 1, MAX_DRAWS, &e->search_draws, err) < 0 ||
+        adl_strict_whole(search, where, "seed", 0, INT_MAX, &e->search_seed, err) < 0 ||
+        adl_strict_text(search, where, "by", &by, err) < 0)
+        return -1;
+    struct adl_nearest nearest = {.word = by ? by : "null"};
+    for (e->search_column = 0; e->search_column < e->column_count; e->search_column++) {
+        if (!strcmp(e->columns[e->search_column].title, nearest.word))
+            return 0;
+        adl_nearest_offer(&nearest, e->columns[e->search_column].title);
+    }
+    return adl_fail(err, ADL_ERR_FORMAT, "%s: there is no column %s%s%s%s", where,
+                    adl_name_quote(nearest.word, strlen(nearest.word)).text,
+                    nearest.best ? "; did you mean \"" : "", nearest.best ? nearest.best : "",
+                    nearest.best ? "\"?" : "");
+}
+
 /* --- the file -------------------------------------------------------------------------------- */
 
 static int parse(struct adl_experiment *e, struct adl_error *err)
@@ -348,7 +379,7 @@ static int interpret(struct adl_experiment *e, struct adl_error *err)
     e->out = s->out ? s->out : adl_experiment_place(e, dir, out ? out : e->name, err);
     if (!e->out || read_data(e, dir, err) < 0 || read_notes(e, err) < 0 || read_seeds(e, err) < 0 ||
         read_measures(e, err) < 0 || read_columns(e, err) < 0 || read_gallery(e, err) < 0 ||
-        adl_experiment_read_rows(e, dir, err) < 0)
+        read_search(e, err) < 0 || adl_experiment_read_rows(e, dir, err) < 0)
         return -1;
     return adl_experiment_check(e, err);
 }

@@ -9,14 +9,15 @@
 #include "base/name.h"
 #include "io/file.h"
 #include "server/experiment/experiment_json.h"
+#include "server/experiment/search_draw.h"
 
 /* A table of more rows is a mistake. */
 #define MAX_ROWS 1000
 /* Lists of a product. */
 #define MAX_FACTORS 8
 
-static const char *const row_keys[] = {"name", "title", "options", "init", NULL};
-static const char *const item_keys[] = {"name", "title", "options", "init", "with", NULL};
+static const char *const row_keys[] = {"name", "title", "options", "init", "draw", NULL};
+static const char *const item_keys[] = {"name", "title", "options", "init", "draw", "with", NULL};
 static const char *const product_keys[] = {"product", NULL};
 
 struct reader {
@@ -24,7 +25,8 @@ struct reader {
     const char *dir;
     struct adl_experiment_row *rows;
     size_t count, capacity;
-    json_t *set; /* options of the command line */
+    json_t *set;     /* options of the command line */
+    size_t searched; /* rows that were drawn from */
     struct adl_error *err;
 };
 
@@ -104,19 +106,90 @@ static int set_given(struct reader *r, struct adl_experiment_row *row)
     return 0;
 }
 
+/* Whether the first `length` bytes of a word name the row, or the one that it was drawn from. */
+static bool is_named(const struct adl_experiment_row *row, const char *word, size_t length)
+{
+    const char *search = row->search_name;
+    return (strlen(row->name) == length && !strncmp(row->name, word, length)) ||
+           (search && strlen(search) == length && !strncmp(search, word, length));
+}
+
 /* Whether the row is among those that the command line asks for. */
-static bool is_chosen(const struct reader *r, const char *name)
+static bool is_chosen(const struct reader *r, const struct adl_experiment_row *row)
 {
     const char *rows = r->experiment->settings->rows;
-    size_t length = strlen(name);
 
     while (rows && *rows) {
         size_t word = strcspn(rows, ",");
-        if (word == length && !strncmp(rows, name, length))
+        if (is_named(row, rows, word))
             return true;
         rows += word + (rows[word] == ',');
     }
     return !r->experiment->settings->rows;
+}
+
+/* Appends a row whose options are complete but for those of the command line. `init` is as for
+ * set_init(). */
+static int push_row(struct reader *r, struct adl_experiment_row *row, const json_t *init)
+{
+    for (size_t i = 0; i < r->count; i++)
+        if (!strcmp(r->rows[i].name, row->name))
+            return adl_fail(r->err, ADL_ERR_FORMAT, "there are two rows \"%s\"", row->name);
+    if (set_init(r, row, init) < 0 || set_given(r, row) < 0)
+        return -1;
+    if (r->count == MAX_ROWS)
+        return adl_fail(r->err, ADL_ERR_LIMIT, "there are more than %d rows", MAX_ROWS);
+    struct adl_experiment_row *rows =
+        adl_array_grow(r->rows, &r->capacity, r->count + 1, sizeof *rows);
+    if (!rows)
+        return adl_fail_nomem(r->err, "rows");
+    r->rows = rows;
+    r->rows[r->count++] = *row;
+    return 0;
+}
+
+/* Draws the options of one draw of a row: those of all rows, and those of its items. */
+static json_t *draw_options(struct reader *r, const struct adl_experiment_row *from, int k,
+                            const json_t *const *items, size_t count)
+{
+    struct adl_experiment *e = r->experiment;
+    const json_t *all = json_object_get(json_object_get(e->json, "search"), "draw");
+    json_t *drawn = adl_experiment_object(e, r->err);
+
+    if (!drawn || adl_search_draw(drawn, all, e->search_seed, (size_t)k, "\"search\"", r->err) < 0)
+        return NULL;
+    for (size_t i = 0; i < count; i++)
+        if (adl_search_draw(drawn, json_object_get(items[i], "draw"), e->search_seed, (size_t)k,
+                            from->name, r->err) < 0)
+            return NULL;
+    return drawn;
+}
+
+/* Appends the rows that are drawn from one. */
+static int push_draws(struct reader *r, const struct adl_experiment_row *from,
+                      const json_t *const *items, size_t count, const json_t *init)
+{
+    struct adl_experiment *e = r->experiment;
+
+    for (int k = 1; k <= e->search_draws; k++) {
+        struct adl_experiment_row row = {
+            .own = adl_experiment_object(e, r->err),
+            .options = adl_experiment_object(e, r->err),
+            .search = r->searched,
+            .search_name = from->name,
+            .search_title = from->title,
+            .name = ADL_ARENA_TEXT(&e->arena, r->err, "%s-%02d", from->name, k),
+            .title = ADL_ARENA_TEXT(&e->arena, r->err, "%s, draw %d", from->title, k)};
+        const json_t *drawn = draw_options(r, from, k, items, count);
+        if (!drawn || !row.own || !row.options || !row.name || !row.title ||
+            json_object_update(row.own, from->own) < 0 ||
+            json_object_update(row.options, from->options) < 0)
+            return adl_fail_nomem(r->err, "a row");
+        if (add_options(r, &row, drawn, row.name) < 0 || push_row(r, &row, init) < 0)
+            return -1;
+    }
+    r->searched++;
+    return 0;
 }
 
 /* Adds a row that is made of `count` items. */
@@ -145,6 +218,9 @@ static int add_row(struct reader *r, const json_t *const *items, size_t count)
             return -1;
         if (json_object_get(items[i], "init"))
             init = items[i];
+        if (json_object_get(items[i], "draw") && !e->search_draws)
+            return adl_fail(r->err, ADL_ERR_FORMAT,
+                            "%s: has a \"draw\", but there is no \"search\"", name);
     }
     for (size_t i = 0; i < count; i++)
         for (size_t k = 0; k < count; k++) {
@@ -153,21 +229,8 @@ static int add_row(struct reader *r, const json_t *const *items, size_t count)
             if (add_options(r, &row, json_object_get(with, other), row.name) < 0)
                 return -1;
         }
-    for (size_t i = 0; i < r->count; i++)
-        if (!strcmp(r->rows[i].name, row.name))
-            return adl_fail(r->err, ADL_ERR_FORMAT, "there are two rows \"%s\"", row.name);
-    if (set_init(r, &row, init) < 0 || set_given(r, &row) < 0)
-        return -1;
-    struct adl_experiment_row *rows =
-        r->count < MAX_ROWS ? adl_array_grow(r->rows, &r->capacity, r->count + 1, sizeof *rows)
-                            : NULL;
-    if (!rows)
-        return r->count < MAX_ROWS
-                   ? adl_fail_nomem(r->err, "rows")
-                   : adl_fail(r->err, ADL_ERR_LIMIT, "there are more than %d rows", MAX_ROWS);
-    r->rows = rows;
-    r->rows[r->count++] = row;
-    return 0;
+    return r->experiment->search_draws ? push_draws(r, &row, items, count, init)
+                                       : push_row(r, &row, init);
 }
 
 /* --- products ---------------------------------------------------------------------------- */
@@ -302,8 +365,7 @@ static int check_choice(struct reader *r)
 
     while (rows && *rows) {
         size_t length = strcspn(rows, ","), i = 0;
-        while (i < r->count &&
-               (strlen(r->rows[i].name) != length || strncmp(r->rows[i].name, rows, length) != 0))
+        while (i < r->count && !is_named(&r->rows[i], rows, length))
             i++;
         if (i == r->count) {
             const char *word = ADL_ARENA_TEXT(&r->experiment->arena, r->err, "%.*s",
@@ -346,7 +408,7 @@ static int keep_chosen(struct reader *r)
         return adl_fail_nomem(r->err, "rows");
     e->rows = kept;
     for (size_t i = 0; i < r->count; i++) {
-        if (!is_chosen(r, r->rows[i].name))
+        if (!is_chosen(r, &r->rows[i]))
             continue;
         if (!strcmp(r->rows[i].name, reference))
             e->reference = e->row_count;

@@ -146,7 +146,7 @@ static void put_differences(struct adl_str *page, const struct adl_figures *f)
 {
     const struct adl_experiment *e = f->experiment;
 
-    if (adl_figures_count(f, e->reference) == 0 || e->row_count < 2)
+    if (e->search_draws || adl_figures_count(f, e->reference) == 0 || e->row_count < 2)
         return;
     adl_str_puts(page, "<section id=\"differences\"><h2>Differences to ");
     adl_html_text(page, e->rows[e->reference].title);

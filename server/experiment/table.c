@@ -246,7 +246,8 @@ void adl_table_markdown(struct adl_str *text, const struct adl_figures *f)
         any |= adl_figures_count(f, row) > 0;
     if (!any)
         return;
-    put_differences(text, f);
+    if (!f->experiment->search_draws)
+        put_differences(text, f);
     put_costs(text, f);
     put_options(text, f);
     put_machines(text, f);

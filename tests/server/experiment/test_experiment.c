@@ -101,6 +101,13 @@ static void mistakes_are_named(void)
         {"{\"rows\": [{\"product\": [[{\"name\": \"a\", \"with\": {\"bb\": {}}}], [{\"name\": "
          "\"bbb\"}]]}]}",
          "\"with\" names \"bb\", which is no item of the product; did you mean \"bbb\"?"},
+        {"{" ROWS ", \"search\": {\"draw\": {\"lr\": {\"log_uniform\": [0, 1]}}}}",
+         "the draw of \"lr\" has to be one of"},
+        {"{" ROWS ", \"search\": {\"draw\": {\"lr\": {\"loguniform\": [0, 1]}}}}",
+         "did you mean \"log_uniform\"?"},
+        {"{" ROWS ", \"search\": {\"by\": \"MaxBoxAc\"}}",
+         "there is no column \"MaxBoxAc\"; did you mean \"MaxBoxAcc\"?"},
+        {"{\"rows\": [{\"name\": \"a\", \"draw\": {}}]}", "there is no \"search\""},
         {"{\"rows\": [{\"product\": [[]]}]}", "each part of \"product\""},
     };
 #undef ROWS
@@ -198,6 +205,70 @@ static void the_command_line_wins(void)
     CU_ASSERT_EQUAL(e.seeds[0], 4);
     /* The first row is not among them. */
     CU_ASSERT_EQUAL(e.reference, 0);
+    adl_experiment_release(&e);
+    end();
+}
+
+/* --- drawing ------------------------------------------------------------------------------ */
+
+static const char search[] =
+    "{\"rows\": [{\"name\": \"a\", \"options\": {\"lr\": 5}}, {\"name\": \"b\", \"draw\": "
+    "{\"flip\": {\"uniform\": [0.25, 0.5]}, \"epochs\": {\"whole\": [3, 5]},"
+    " \"schedule\": {\"choice\": [\"step\", \"cosine\"]}}}],"
+    " \"search\": {\"n\": %d, \"seed\": 7, \"draw\": {\"lr\": {\"log_uniform\": [1e-5, 1]}%s}}}";
+
+static double option_of(const struct adl_experiment_row *row, const char *name)
+{
+    const char *text = json_string_value(json_object_get(row->options, name));
+    return text ? atof(text) : (double)NAN;
+}
+
+static void draws_lie_in_their_ranges(void)
+{
+    enum { DRAWS = 300 };
+    struct adl_experiment e, longer;
+    struct adl_error err;
+    char text[1000];
+    double below = 0, flips = 0, epochs[3] = {0}, cosine = 0;
+
+    begin();
+    snprintf(text, sizeof text, search, DRAWS, "");
+    if (read_file(&e, text, &no_settings, &err) < 0)
+        TEST_FAIL("%s", err.message);
+    CU_ASSERT_EQUAL_FATAL(e.row_count, 2 * DRAWS);
+    for (size_t i = 0; i < e.row_count; i++) {
+        const struct adl_experiment_row *row = &e.rows[i];
+        double lr = option_of(row, "lr"), flip = option_of(row, "flip");
+        CU_ASSERT(lr >= 1e-5 && lr <= 1);
+        if (i < DRAWS) {
+            below += lr < 3.1622776601683795e-3; /* the middle of the logarithms */
+            CU_ASSERT(isnan(flip));
+            /* Both rows draw the same rates. */
+            CU_ASSERT(!(fabs(lr - option_of(row + DRAWS, "lr")) > 0));
+            continue;
+        }
+        CU_ASSERT(flip >= 0.25 && flip <= 0.5);
+        flips += flip / DRAWS;
+        int epoch = (int)option_of(row, "epochs");
+        CU_ASSERT_FATAL(epoch >= 3 && epoch <= 5);
+        epochs[epoch - 3]++;
+        cosine += !strcmp(json_string_value(json_object_get(row->options, "schedule")), "cosine");
+    }
+    /* Four standard deviations: of a binomial count sqrt(n p q), of a uniform mean
+     * width / sqrt(12 n). */
+    CU_ASSERT(fabs(below - DRAWS / 2.0) < 4 * sqrt(DRAWS / 4.0));
+    CU_ASSERT(fabs(cosine - DRAWS / 2.0) < 4 * sqrt(DRAWS / 4.0));
+    CU_ASSERT(fabs(flips - 0.375) < 4 * 0.25 / sqrt(12.0 * DRAWS));
+    for (int i = 0; i < 3; i++)
+        CU_ASSERT(fabs(epochs[i] - DRAWS / 3.0) < 4 * sqrt(DRAWS * 2 / 9.0));
+
+    /* More draws and another option leave a draw as it was. */
+    snprintf(text, sizeof text, search, DRAWS + 1, ", \"momentum\": {\"uniform\": [0, 0.5]}");
+    if (read_file(&longer, text, &no_settings, &err) < 0)
+        TEST_FAIL("%s", err.message);
+    CU_ASSERT(!(fabs(option_of(&e.rows[DRAWS + 9], "flip") -
+                     option_of(&longer.rows[DRAWS + 10], "flip")) > 0));
+    adl_experiment_release(&longer);
     adl_experiment_release(&e);
     end();
 }
@@ -323,5 +394,6 @@ static void other_text_is_kept(void)
 TEST_SUITE(experiment, {"mistakes in the file are named", mistakes_are_named},
            {"products have all combinations", products_have_all_combinations},
            {"the command line wins", the_command_line_wins},
+           {"draws lie in their ranges", draws_lie_in_their_ranges},
            {"figures are means of seeds", figures_are_means_of_seeds},
            {"text around the table is kept", other_text_is_kept});
