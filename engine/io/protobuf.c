@@ -3,7 +3,7 @@
  * A message is a sequence of fields, each a key and a value. The key is the varint field << 3
  * | wire type. A varint is an unsigned number in groups of 7 bits, the lowest first, one
  * group in each byte, whose top bit says whether more groups follow: 300 = ac 02. Integers
- * are varints (negative ones as 64-bit two's complement, 10 bytes), floats 4 bytes
+ * are varints (negative ones as 64-bit two's complement, 10 bytes), floats and doubles 4 and 8 bytes
  * little-endian; texts, bytes and inner messages have their length in front, as a varint.
  *
  * The length of a message must be known before it is put into another one. So inner messages
@@ -20,7 +20,7 @@
 #include "base/size.h"
 #include "io/file.h"
 
-enum wire_type { WIRE_VARINT = 0, WIRE_LENGTH = 2, WIRE_FIXED32 = 5 };
+enum wire_type { WIRE_VARINT = 0, WIRE_FIXED64 = 1, WIRE_LENGTH = 2, WIRE_FIXED32 = 5 };
 
 #define MAX_VARINT_BYTES 10
 
@@ -70,6 +70,17 @@ void adl_protobuf_int(struct adl_protobuf *message, unsigned field, int64_t valu
 {
     put_key(message, field, WIRE_VARINT);
     put_varint(message, (uint64_t)value);
+}
+
+void adl_protobuf_double(struct adl_protobuf *message, unsigned field, double value)
+{
+    uint64_t bits;
+    char bytes[8];
+    memcpy(&bits, &value, sizeof bits);
+    for (int i = 0; i < 8; i++)
+        bytes[i] = (char)(bits >> (8 * i) & 0xff);
+    put_key(message, field, WIRE_FIXED64);
+    adl_str_append(&message->bytes, bytes, sizeof bytes);
 }
 
 void adl_protobuf_float(struct adl_protobuf *message, unsigned field, float value)

@@ -34,6 +34,7 @@ void adl_protobuf_release(struct adl_protobuf *message);
 /* Each of these functions appends one field. adl_protobuf_int serves the types int64, int32,
  * enum and bool. */
 void adl_protobuf_int(struct adl_protobuf *message, unsigned field, int64_t value);
+void adl_protobuf_double(struct adl_protobuf *message, unsigned field, double value);
 void adl_protobuf_float(struct adl_protobuf *message, unsigned field, float value);
 void adl_protobuf_bytes(struct adl_protobuf *message, unsigned field, const void *data,
                         size_t length);

@@ -200,6 +200,9 @@ static const struct adl_option table[] = {
     {"exact-decode", ADL_FLAG(struct adl_train_settings, exact_decode),
      .help = "decode large JPEGs to train on at full size, as those of val always are, instead of "
              "reduced by 2, 4 or 8 where that leaves at least twice --resize-size"},
+    {"tensorboard", ADL_STRING(struct adl_train_settings, tensorboard), .metavar = "[DIR]",
+     .bare = "", .default_note = "OUT/tensorboard if given without DIR",
+     .help = "write the figures of each epoch as event files for TensorBoard"},
     {"no-report", ADL_FLAG(struct adl_train_settings, no_report),
      .help = "do not write report.html, which takes a final evaluation of val"},
     {"seed", ADL_INT(struct adl_train_settings, seed), .min = 0, .max = 2147483647, .value = "0",

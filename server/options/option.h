@@ -45,6 +45,10 @@ struct adl_option {
     const char *(*choice_at)(int index); /* ... or a function that returns them and NULL after
                                             the last */
     const char *metavar; /* "N", "FILE"; shells complete FILE and DIR with file names */
+    /* Of a STRING: its value if the option is given without one; NULL: it needs a value. For
+     * commands without operands, so that the word after the option is its value unless it begins
+     * with a hyphen. */
+    const char *bare;
     const char *help;    /* no capital, no full stop */
     bool required;
     bool command_line_only; /* not read from the configuration file or the environment */

@@ -195,7 +195,7 @@ int option_set(struct option_values *v, size_t row, enum adl_option_source sourc
         break;
     }
     case ADL_OPTION_STRING:
-        if (!*text)
+        if (!*text && !option->bare)
             return option_fail(v, where, "is empty; it takes a %s", option->metavar);
         *(const char **)field = text;
         break;

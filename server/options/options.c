@@ -96,7 +96,7 @@ static int scan(struct parser *p, int argc, char **argv, struct given *given, si
     letters[used++] = 'h';
     for (size_t i = 0; i < p->values.rows; i++) {
         const struct adl_option *option = &p->values.table[i];
-        bool flag = option->type == ADL_OPTION_FLAG;
+        bool flag = option->type == ADL_OPTION_FLAG || option->bare;
         longs[i] = (struct option){option->name, flag ? optional_argument : required_argument, NULL,
                                    FIRST_ROW + (int)i};
         if (option->letter) {
@@ -141,7 +141,11 @@ static int scan(struct parser *p, int argc, char **argv, struct given *given, si
             unknown_option(p, text == optarg ? argv[optind - 2] : text);
             goto out;
         }
-        given[(*count)++] = (struct given){row, optarg};
+        const char *value = optarg;
+        if (p->values.table[row].bare && !value)
+            value = optind < argc && argv[optind][0] != '-' ? argv[optind++]
+                                                            : p->values.table[row].bare;
+        given[(*count)++] = (struct given){row, value};
     }
     p->options->operands = argv + optind;
     p->options->operand_count = argc - optind;

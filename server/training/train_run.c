@@ -49,6 +49,7 @@
 #include "server/training/train_recipe.h"
 #include "server/training/train_statistics.h"
 #include "server/training/train_step.h"
+#include "server/training/train_tensorboard.h"
 
 /* --- preparation --------------------------------------------------------------------- */
 
@@ -193,7 +194,7 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
     run->saved_ns = adl_clock_ns();
     if (s->resume && adl_train_load_state(run, err) < 0)
         return -1;
-    if (adl_train_enter_round(run, err) < 0)
+    if (adl_train_enter_round(run, err) < 0 || adl_train_tensorboard_open(run, err) < 0)
         return -1;
     return s->find_lr ? 0 : adl_train_save_record(run, err);
 }
@@ -205,6 +206,7 @@ static void release(struct adl_train_run *run)
     json_decref(run->origin);
     json_decref(run->data);
     json_decref(run->state);
+    adl_train_tensorboard_close(run);
     adl_str_release(&run->remarks);
     adl_evaluate_report_release(&run->evaluation);
     adl_free(run->frozen);
@@ -403,6 +405,7 @@ static int finish_epoch(struct adl_train_run *run, const struct adl_train_pace *
     if (best)
         ADL_TRY(adl_train_save_model(run, ADL_RUN_BEST, err));
     ADL_TRY(save_position(run, err));
+    ADL_TRY(adl_train_tensorboard_follow(run, err));
     if (run->epoch < run->settings->epochs)
         call_on_event(run, ADL_TRAIN_EPOCH_DONE);
     result = 0;

@@ -60,6 +60,7 @@ struct adl_train_settings {
     const char *cache; /* the directory of a cache on disk, or NULL */
     bool exact_decode; /* never decode training images at a reduced scale */
     bool no_report;
+    const char *tensorboard; /* the directory of event files, "" is OUT/tensorboard; NULL: none */
     const char *remarks; /* lines about the settings, printed when the run begins; or NULL */
     struct adl_option_list mean;
     struct adl_option_list std;

@@ -24,6 +24,13 @@ struct adl_train_sums {
     size_t right; /* images whose top-1 class is the label */
 };
 
+/* The event file of this process, see train_tensorboard.h. */
+struct adl_train_events {
+    char *path; /* NULL: none is asked for; owned */
+    int epoch;  /* the last one that an event file of the run has; 0: none */
+    bool begun; /* this process has written to its file */
+};
+
 /* A training run. Used by one thread. */
 struct adl_train_run {
     const struct adl_train_settings *settings; /* from `chosen` on, that */
@@ -51,6 +58,7 @@ struct adl_train_run {
     int lock;       /* of the run's directory, see run_lock.h */
     json_t *data;   /* the identity of `train`, see train_data.h */
     json_t *state;  /* the description of the state that is resumed; NULL: a new run */
+    struct adl_train_events events;
     struct adl_str remarks;       /* lines that are printed when the run begins */
     struct adl_progress progress; /* of the running epoch, if `progressing` */
     bool progressing;

@@ -52,6 +52,8 @@ static void numbers(void)
 
     adl_protobuf_float(&message, 2, 1.0f);
     EXPECT_BYTES(&message, 0x15, 0x00, 0x00, 0x80, 0x3f);
+    adl_protobuf_double(&message, 1, -2.5);
+    EXPECT_BYTES(&message, 0x09, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x04, 0xc0);
 }
 
 static void texts_and_messages(void)

@@ -20,6 +20,7 @@ struct settings {
     int padding;
     struct adl_option_list names;
     int unused_choice;
+    const char *logs;
 };
 
 static const char *const paddings[] = {"symmetric", "tf_same", NULL};
@@ -40,6 +41,7 @@ static const struct adl_option table[] = {
     {"name", ADL_LIST(struct settings, names), .metavar = "NAME", .help = "names"},
     {"other", ADL_CHOICE(struct settings, unused_choice), .choices = paddings, .metavar = "NAME",
      .help = "no default"},
+    {"logs", ADL_STRING(struct settings, logs), .metavar = "[DIR]", .bare = "", .help = "logs"},
     {0},
 };
 
@@ -102,6 +104,26 @@ static void takes_every_type(void)
     CU_ASSERT_STRING_EQUAL(p->options.operands[0], "in");
     CU_ASSERT_TRUE(adl_options_given(&p->options, "rate"));
     CU_ASSERT_FALSE(adl_options_given(&p->options, "other"));
+}
+
+/* A value that may be missing is the next word, or follows an equals sign. */
+static void takes_values_that_may_be_missing(void)
+{
+    struct parsed *p = PARSE("--logs");
+    TEST_OK(p->result, &p->err);
+    CU_ASSERT_STRING_EQUAL(p->settings.logs, "");
+    p = PARSE("--logs", "--loud");
+    TEST_OK(p->result, &p->err);
+    CU_ASSERT(p->settings.loud && !strcmp(p->settings.logs, ""));
+    p = PARSE("--logs", "a", "--threads", "3", "in");
+    TEST_OK(p->result, &p->err);
+    CU_ASSERT(p->settings.threads == 3 && !strcmp(p->settings.logs, "a"));
+    CU_ASSERT_EQUAL_FATAL(p->options.operand_count, 1);
+    CU_ASSERT_STRING_EQUAL(p->options.operands[0], "in");
+    p = PARSE("--logs=-b", "--loud");
+    TEST_OK(p->result, &p->err);
+    CU_ASSERT(p->settings.loud && !strcmp(p->settings.logs, "-b"));
+    refuses(PARSE("--log", "a"), "unknown option --log; did you mean --logs?");
 }
 
 static void has_defaults(void)
@@ -326,8 +348,9 @@ static void survives_out_of_memory(void)
     }
 }
 
-TEST_SUITE(options, {"takes every type", takes_every_type}, {"has defaults", has_defaults},
-           {"ends options at --", ends_options_at_dashes},
+TEST_SUITE(options, {"takes every type", takes_every_type},
+           {"takes values that may be missing", takes_values_that_may_be_missing},
+           {"has defaults", has_defaults}, {"ends options at --", ends_options_at_dashes},
            {"suggests the nearest name", suggests_the_nearest},
            {"refuses bad values", refuses_bad_values},
            {"lets the stronger source win", layers_override},
