@@ -29,8 +29,8 @@ struct adl_dataset_image {
     const char *ignore; /* path of the mask of the pixels that do not count; NULL: all count */
 };
 
-/* The three layouts of a data set on disk; see data/dataset_open.h. */
-enum adl_dataset_layout { ADL_DATASET_LISTS, ADL_DATASET_CUB, ADL_DATASET_FOLDER };
+/* The layouts of a data set on disk; see data/dataset_open.h. */
+enum adl_dataset_layout { ADL_DATASET_LISTS, ADL_DATASET_CUB, ADL_DATASET_FOLDER, ADL_DATASET_CSV };
 
 /* Why an item in the directory of a data set is left out. */
 enum adl_left_out {
@@ -94,9 +94,9 @@ extern const char *const adl_dataset_exif_names[];
 
 /* Which data set to open, and which part of it. */
 struct adl_dataset_options {
-    const char *dir;      /* may be NULL if `metadata` is given */
-    const char *split;    /* train, val, test, or the name of another list directory */
-    const char *images;   /* the image directory of lists; NULL: DIR/images, or DIR */
+    const char *dir;    /* a directory, or a CSV file; may be NULL if `metadata` is given */
+    const char *split;  /* train, val, test, or the name of another list directory */
+    const char *images; /* the image directory of lists; NULL: DIR/images, or DIR, or the file's */
     const char *metadata; /* the directory of SPLIT/image_ids.txt; NULL: DIR/metadata */
     /* The directory of the masks that the lists name; NULL: that of the images. Where no list
      * names masks, every image has one here, called as the image, but .png. */
@@ -116,9 +116,9 @@ const char *adl_dataset_path(const struct adl_dataset *dataset, size_t index, st
  * the class names of the data set. Images of other classes are left out, as ADL_LEFT_OUT_UNKNOWN.
  * Returns 1. Returns 0 and changes nothing if the names do not identify the classes: the data set
  * has no names; or no image belongs to a class whose name was found; or some names were not found,
- * but the layout is not a folder, there are `count` classes, and each name found has the same index
- * in both, so that the others are probably spelled differently. Returns -1 with ADL_ERR_NOMEM when
- * out of memory. For the owner of a data set, before others read it. */
+ * but the layout is neither a folder nor a CSV file, there are `count` classes, and each name found
+ * has the same index in both, so that the others are probably spelled differently. Returns -1 with
+ * ADL_ERR_NOMEM when out of memory. For the owner of a data set, before others read it. */
 int adl_dataset_match_classes(struct adl_dataset *dataset, const char *const *names, size_t count,
                               struct adl_error *err) ADL_MUST_CHECK;
 

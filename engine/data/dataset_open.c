@@ -15,6 +15,7 @@
 /* In order of precedence. Lists come before CUB so that lists can be added to a directory
  * of CUB; any directory could be a folder data set, so that layout comes last. */
 static const struct adl_layout *const layouts[] = {
+    &adl_layout_csv,
     &adl_layout_lists,
     &adl_layout_cub,
     &adl_layout_folder,
@@ -84,8 +85,9 @@ static int read_layout(struct adl_draft *draft, struct adl_dataset_options *nest
         return adl_fail(err, ADL_ERR_ARG,
                         "neither the directory of the data set nor that of its metadata "
                         "is given");
-    if (o->dir && !adl_file_is_folder(o->dir))
-        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: is not a directory", o->dir);
+    if (o->dir && !adl_file_is_folder(o->dir) && !adl_file_is_regular(o->dir))
+        return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: is neither a directory nor a CSV file",
+                        o->dir);
     *nested = *o;
     const struct adl_layout *layout = find_layout(draft, err);
     if (layout == &adl_layout_folder) {

@@ -1,7 +1,7 @@
 #ifndef ADL_DATA_DATASET_OPEN_H
 #define ADL_DATA_DATASET_OPEN_H
 
-/* Opens a data set in whichever of three layouts its directory has:
+/* Opens a data set in whichever layout its directory has, or from a CSV file:
  *
  *   lists    metadata/SPLIT/{image_ids,class_labels,localization,image_sizes}.txt as in
  *            the reference evaluation code, class names in classes.txt. There is a split
@@ -21,6 +21,10 @@
  *            directories: val is every tenth image of a class in the order of a hash of the
  *            image's path, train is the rest, all is everything, and test is the same as val,
  *            with a note.
+ *   CSV      A file instead of a directory: PATH,LABEL in each line, quoted as RFC 4180 has it,
+ * after a heading "path,label" or without. Paths are relative to the file's directory. A third
+ *            column may name the split of each image; without one, the splits are those of a
+ * folder. The classes are the labels of train in byte order.
  *
  * In each of them, the images may have masks: PNG files called as the images are, in a directory of
  * their own (struct adl_dataset_options, `masks`).
@@ -32,9 +36,9 @@
 
 /* Reads a data set, which the caller frees with adl_dataset_free(). Fails with ADL_ERR_ARG if
  * neither `dir` nor `metadata` is given or the split's name is not a directory name, with
- * ADL_ERR_NOT_FOUND if `dir` is not a directory, no layout matches or the split does not exist,
- * with ADL_ERR_FORMAT for a malformed line, an image without a class or with two, and a class
- * without a name (the message names the file), and with ADL_ERR_LIMIT, ADL_ERR_IO and
+ * ADL_ERR_NOT_FOUND if `dir` is neither a directory nor a file, no layout matches or the split does
+ * not exist, with ADL_ERR_FORMAT for a malformed line, an image without a class or with two, and a
+ * class without a name (the message names the file), and with ADL_ERR_LIMIT, ADL_ERR_IO and
  * ADL_ERR_NOMEM. */
 struct adl_dataset *adl_dataset_open(const struct adl_dataset_options *options,
                                      struct adl_error *err) ADL_MUST_CHECK;

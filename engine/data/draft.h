@@ -1,7 +1,7 @@
 #ifndef ADL_DATA_DRAFT_H
 #define ADL_DATA_DRAFT_H
 
-/* A draft is a data set that is still being read: the readers of the three layouts fill it in.
+/* A draft is a data set that is still being read: the readers of the layouts fill it in.
  * struct adl_layout is the interface of a reader. Private to engine/data/.
  *
  * Boxes are collected in the order in which a layout lists them, which need not be the
@@ -94,5 +94,6 @@ struct adl_layout {
 extern const struct adl_layout adl_layout_lists;  /* wsol_lists.c */
 extern const struct adl_layout adl_layout_cub;    /* cub.c */
 extern const struct adl_layout adl_layout_folder; /* folder.c */
+extern const struct adl_layout adl_layout_csv;    /* csv_list.c */
 
 #endif

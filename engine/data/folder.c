@@ -1,79 +1,37 @@
 /* Reads a directory of images for each class, the layout of torchvision's ImageFolder. Classes are
  * the directories with at least one image in them or below, numbered in the order of their names.
  * Only files with the extension of an image count, and hidden ones do not; folder_list.c finds them
- * and counts the items that are left out.
- *
- * Without train, val and test directories, a validation part is split off: within each class,
- * images are ordered by a hash of their path in the class directory, and every tenth one is taken.
- * The split needs no random numbers and no list on disk, and it depends only on the names. */
+ * and counts the items that are left out. Without train, val and test directories, split.c splits a
+ * validation part off by the paths of the images in their class directory. */
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/hash.h"
 #include "base/limits.h"
 #include "base/mem.h"
-#include "base/name.h"
 #include "base/size.h"
 #include "data/draft.h"
 #include "data/folder_list.h"
+#include "data/split.h"
 #include "io/file.h"
-
-/* One image in ten is for validation: the fifth of each run of ten in the order of the hash, so
- * that a class of five images already has one. */
-#define VAL_EVERY 10
-#define VAL_OFFSET 4
-
-enum part { PART_ALL, PART_TRAIN, PART_VAL };
 
 static int by_name(const void *a, const void *b)
 {
     return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
-/* --- the split -------------------------------------------------------------------- */
-
-struct hashed {
-    uint64_t hash;
-    size_t index; /* of the name */
-};
-
-static int by_hash(const void *a, const void *b)
-{
-    const struct hashed *x = a, *y = b;
-    if (x->hash != y->hash)
-        return x->hash < y->hash ? -1 : 1;
-    return (x->index > y->index) - (x->index < y->index);
-}
-
-/* Sets chosen[i] to whether image i belongs to the part. */
-static int choose(const struct adl_names *names, enum part part, bool *chosen,
-                  struct adl_error *err)
-{
-    struct hashed *order = adl_malloc(names->count, sizeof *order);
-
-    if (!order)
-        return adl_fail_nomem(err, "the split");
-    for (size_t i = 0; i < names->count; i++)
-        order[i] = (struct hashed){adl_hash_text(ADL_FNV_BASIS, names->items[i]), i};
-    qsort(order, names->count, sizeof *order, by_hash);
-    for (size_t i = 0; i < names->count; i++)
-        chosen[order[i].index] =
-            part == PART_ALL || (i % VAL_EVERY == VAL_OFFSET) == (part == PART_VAL);
-    adl_free(order);
-    return 0;
-}
+/* --- images --------------------------------------------------------------------- */
 
 /* Adds those of a class's images that belong to the part. */
 static int add_images(struct adl_draft *draft, const char *name, const struct adl_names *images,
-                      int class_id, enum part part, struct adl_error *err)
+                      int class_id, enum adl_part part, struct adl_error *err)
 {
     bool *chosen = adl_malloc(images->count, sizeof *chosen);
     int result = -1;
 
     if (!chosen)
         return adl_fail_nomem(err, "the split");
-    ADL_TRY(choose(images, part, chosen, err));
+    ADL_TRY(adl_split_choose(images->items, images->count, part, chosen, err));
     for (size_t i = 0; i < images->count; i++) {
         if (!chosen[i])
             continue;
@@ -135,15 +93,15 @@ static int find_parts(struct adl_draft *draft, bool *parted, struct adl_error *e
 /* Sets the image directory to the one that holds the split's class directories, *part to the part
  * of their images that belongs to the split, and *parted to whether there are directories for the
  * splits. */
-static int find_split(struct adl_draft *draft, bool *parted, enum part *part, struct adl_error *err)
+static int find_split(struct adl_draft *draft, bool *parted, enum adl_part *part,
+                      struct adl_error *err)
 {
     const struct adl_dataset_options *o = draft->options;
-    const char *split = adl_draft_split_name(o->split);
     struct adl_dataset *d = draft->dataset;
 
     if (find_parts(draft, parted, err) < 0)
         return -1;
-    *part = PART_ALL;
+    *part = ADL_PART_ALL;
     if (*parted) {
         if (adl_draft_find_split(draft, o->dir, o->split, &d->image_dir, err) < 0)
             return -1;
@@ -155,22 +113,8 @@ static int find_split(struct adl_draft *draft, bool *parted, enum part *part, st
     d->image_dir = adl_draft_text(draft, err, "%s", o->dir);
     if (!d->image_dir)
         return -1;
-    if (!strcmp(split, "all"))
-        return 0;
-    *part = !strcmp(split, "train") ? PART_TRAIN : PART_VAL;
-    if (!strcmp(split, "test")) {
-        d->note = adl_draft_text(draft, err,
-                                 "%s has no test split: val is taken, every tenth image of a "
-                                 "class; --split all takes every image",
-                                 o->dir);
-        return d->note ? 0 : -1;
-    }
-    if (*part == PART_VAL && strcmp(split, "val") != 0)
-        return adl_fail(err, ADL_ERR_NOT_FOUND,
-                        "%s: a directory for each class has the splits train, val (every tenth "
-                        "image) and all, not \"%s\"; create train, val and test in it",
-                        o->dir, ADL_SHORT(o->split));
-    return 0;
+    return adl_split_find(draft, "a directory for each class", "create train, val and test in it",
+                          part, err);
 }
 
 /* Reads the classes of train if there are directories for the splits: another split may lack some
@@ -210,7 +154,7 @@ out:
 /* Adds the images of one directory. If its name is not among the first `fixed` classes, those of
  * train, which are sorted, it is appended to the classes. Without an image it is left out. */
 static int add_class(struct adl_draft *draft, const char *name, size_t fixed,
-                     struct adl_names *classes, enum part part, struct adl_error *err)
+                     struct adl_names *classes, enum adl_part part, struct adl_error *err)
 {
     const char *dir = draft->dataset->image_dir;
     struct adl_names images = {0};
@@ -255,7 +199,7 @@ static int folder_read(struct adl_draft *draft, struct adl_error *err)
     struct adl_dataset *d = draft->dataset;
     struct adl_names classes = {0}, present = {0};
     bool parted;
-    enum part part;
+    enum adl_part part;
     int result = -1;
 
     if (draft->options->images)
@@ -277,7 +221,7 @@ static int folder_read(struct adl_draft *draft, struct adl_error *err)
     const size_t fixed = classes.count;
     for (size_t i = 0; i < present.count; i++)
         ADL_TRY(add_class(draft, present.items[i], fixed, &classes, part, err));
-    if (d->count == 0 && (part != PART_VAL || classes.count == 0)) {
+    if (d->count == 0 && (part != ADL_PART_VAL || classes.count == 0)) {
         adl_fail(err, ADL_ERR_NOT_FOUND, "%s: the class directories hold no image", d->image_dir);
         goto out;
     }

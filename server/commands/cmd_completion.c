@@ -41,9 +41,9 @@ static enum value_kind value_of(const struct adl_option *option)
         return NO_VALUE;
     if (adl_option_has_choices(option))
         return CHOICES;
-    if (option->metavar && strstr(option->metavar, "DIR"))
-        return DIRECTORIES;
-    return option->metavar && strstr(option->metavar, "FILE") ? FILES : ANYTHING;
+    if (option->metavar && strstr(option->metavar, "FILE"))
+        return FILES; /* "DIR|FILE": files are completed through their directories */
+    return option->metavar && strstr(option->metavar, "DIR") ? DIRECTORIES : ANYTHING;
 }
 
 static void put_choices(struct adl_str *out, const struct adl_option *option)

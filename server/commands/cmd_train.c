@@ -76,7 +76,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     struct adl_str remarks = {0};
     if (!s.data && !(s.images && s.metadata))
         return adl_fail(err, ADL_ERR_ARG,
-                        "--data DIR, or --images DIR and --metadata DIR, is required");
+                        "--data DIR|FILE, or --images DIR and --metadata DIR, is required");
     if (s.find_lr && s.resume)
         return adl_fail(err, ADL_ERR_ARG,
                         "--find-lr tries rates on the weights that a run begins with; omit "
@@ -98,8 +98,10 @@ static const char *const recipes[] = {"auto", "plain", NULL}; /* enum adl_train_
 #define TEXT_OF_VALUE(value) #value
 
 static const struct adl_option table[] = {
-    ADL_OPTIONS_DATA(struct adl_train_settings,
-                     .help = "data set: reference lists, CUB-200-2011, or a directory per class"),
+    ADL_OPTIONS_DATA(
+        struct adl_train_settings,
+        .help = "data set: reference lists, CUB-200-2011, a directory per class, or a CSV file of "
+                "path, label and, optionally, split"),
     ADL_OPTION_EXIF(struct adl_train_settings),
     ADL_OPTION_TRUE_MASKS(struct adl_train_settings, masks),
     {"out", ADL_STRING(struct adl_train_settings, out), .letter = 'o', .metavar = "DIR",

@@ -38,7 +38,7 @@
 
 /* The paths of a data set, as in struct adl_dataset_options. */
 #define ADL_OPTIONS_DATA(s, ...)                                                               \
-    {"data", ADL_STRING(s, data), .letter = 'd', .metavar = "DIR", __VA_ARGS__},               \
+    {"data", ADL_STRING(s, data), .letter = 'd', .metavar = "DIR|FILE", __VA_ARGS__},              \
     {"images", ADL_STRING(s, images), .metavar = "DIR", .default_note = "within --data",       \
      .help = "directory of the images that the lists name"},                                   \
     {"metadata", ADL_STRING(s, metadata), .metavar = "DIR", .default_note = "within --data",   \
@@ -50,7 +50,8 @@
 
 /* The same in a struct adl_dataset_options of the settings, without the split. */
 #define ADL_OPTIONS_DATASET(s, field)                                                          \
-    {"data", ADL_STRING(s, field.dir), .letter = 'd', .metavar = "DIR", .help = "data set"},   \
+    {"data", ADL_STRING(s, field.dir), .letter = 'd', .metavar = "DIR|FILE",                   \
+     .help = "data set: a directory, or a CSV file of path and label"},                        \
     {"images", ADL_STRING(s, field.images), .metavar = "DIR", .default_note = "within --data", \
      .help = "directory of the images that the lists name"},                                   \
     {"metadata", ADL_STRING(s, field.metadata), .metavar = "DIR",                              \

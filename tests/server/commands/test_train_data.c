@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "data/dataset_open.h"
 #include "support/scratch.h"
 #include "support/train_fixture.h"
 
@@ -111,7 +112,50 @@ static void labels_without_images_are_noticed(void)
     CU_ASSERT(strstr(err.message, "no image of val is of a class that train has") != NULL);
 }
 
-TEST_SUITE(train_data, {"broken images are skipped", broken_images_are_skipped},
+/* Appends the images of a split of the directories, in their order. */
+static void list_split(FILE *list, const char *split)
+{
+    struct adl_error err = {0};
+    const struct adl_dataset_options options = {.dir = scratch_path("data"), .split = split};
+    struct adl_dataset *d = adl_dataset_open(&options, &err);
+    CU_ASSERT_FATAL(d != NULL);
+    for (size_t i = 0; i < d->count; i++)
+        fprintf(list, "data/%s,%s,%s\n", d->images[i].id, d->classes[d->images[i].class_id], split);
+    adl_dataset_free(d);
+}
+
+/* A CSV file of the same images in the same order gives the same bits. */
+static void a_list_is_as_good_as_directories(void)
+{
+    struct adl_error err;
+    char path[600];
+    train_directories("csv");
+    snprintf(path, sizeof path, "%s", scratch_path("list.csv"));
+    FILE *list = fopen(path, "w");
+    CU_ASSERT_FATAL(list != NULL);
+    fputs("path,label,split\n", list);
+    list_split(list, "train");
+    list_split(list, "val");
+    fclose(list);
+    TEST_OK(TRAIN("directories", false, &err, "--epochs", "2"), &err);
+    TEST_OK(TRAIN("list", true, &err, "--epochs", "2", "--data", path), &err);
+    TEST_OK(TRAIN("list", false, &err, "--epochs", "2", "--data", path, "--resume"), &err);
+    CU_ASSERT_STRING_EQUAL(train_digest("directories/last.safetensors"),
+                           train_digest("list/last.safetensors"));
+    json_t *want = train_metrics("directories"), *lines = train_metrics("list");
+    CU_ASSERT(json_equal(json_object_get(json_array_get(want, 1), "val"),
+                         json_object_get(json_array_get(lines, 1), "val")));
+    json_decref(want);
+    json_decref(lines);
+    list = fopen(path, "a");
+    fputs("data/none.png,blue\n", list);
+    fclose(list);
+    CU_ASSERT(TRAIN("bad", false, &err, "--epochs", "1", "--data", path) < 0);
+    CU_ASSERT(strstr(err.message, "list.csv line 26: has no third field") != NULL);
+}
+
+TEST_SUITE(train_data, {"a list is as good as directories", a_list_is_as_good_as_directories},
+           {"broken images are skipped", broken_images_are_skipped},
            {"hopeless runs are refused", hopeless_runs_are_refused},
            {"broken images of val are told once", broken_val_is_told_once},
            {"labels without images are noticed", labels_without_images_are_noticed});

@@ -1,0 +1,44 @@
+/* Fuzz target: any bytes as a list of paths and labels. */
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "data/dataset_open.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Opens a split; every image has to be below the directory, and of a class with a name. */
+static void try_split(const char *path, const char *split)
+{
+    const struct adl_dataset_options options = {.dir = path, .split = split};
+    struct adl_error err = {0};
+    struct adl_dataset *d = adl_dataset_open(&options, &err);
+
+    if (!d && (err.kind == ADL_ERR_NONE || err.kind == ADL_ERR_INTERNAL))
+        abort();
+    for (size_t i = 0; d && i < d->count; i++)
+        if (!adl_dataset_id_valid(d->images[i].id) || d->images[i].class_id < 0 ||
+            (size_t)d->images[i].class_id >= d->class_count || !*d->classes[d->images[i].class_id])
+            abort();
+    adl_dataset_free(d);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const char *const splits[] = {"train", "val", "all", "x"};
+    const size_t blocks = adl_mem_stats().live_blocks;
+    char path[] = "/tmp/fuzz-csv-XXXXXX";
+    int file = mkstemp(path);
+
+    if (file < 0 || write(file, data, size) != (ssize_t)size || close(file) < 0)
+        exit(1);
+    for (size_t i = 0; i < sizeof splits / sizeof *splits; i++)
+        try_split(path, splits[i]);
+    unlink(path);
+    if (adl_mem_stats().live_blocks != blocks)
+        abort();
+    return 0;
+}
