@@ -78,6 +78,7 @@ struct adl_dataset {
     size_t mask_count;
     const char **classes; /* names by class id; NULL if the layout names none */
     size_t class_count;   /* number of names, or the largest class id plus one */
+    bool drawn;           /* the data has no splits of its own; this one was made by a rule */
     const char *note;     /* a remark on the split for the user; NULL: none */
     /* The items that were left out, by enum adl_left_out. Hidden files are not counted. */
     struct adl_left_out_count left_out[ADL_LEFT_OUT_KINDS];
@@ -92,6 +93,15 @@ enum adl_dataset_exif { ADL_EXIF_AUTO, ADL_EXIF_APPLY, ADL_EXIF_IGNORE };
 /* The names by enum adl_dataset_exif, ended by NULL: auto, apply, ignore. */
 extern const char *const adl_dataset_exif_names[];
 
+/* How the images are divided into train and val, if not by the data set itself. Stratified: each
+ * class by itself. It depends on the seed, and on the names and classes of the images. */
+struct adl_dataset_division {
+    double val_share; /* of the images of each class, above 0 and below 1; 0: not by a share */
+    int folds;        /* number of parts, one of which is val; 0: not by folds */
+    int fold;         /* which one, from 1 */
+    int seed;
+};
+
 /* Which data set to open, and which part of it. */
 struct adl_dataset_options {
     const char *dir;    /* a directory, or a CSV file; may be NULL if `metadata` is given */
@@ -102,6 +112,9 @@ struct adl_dataset_options {
      * names masks, every image has one here, called as the image, but .png. */
     const char *masks;
     int exif; /* enum adl_dataset_exif */
+    /* Sets which images are train and val, in a data set that has no val of its own: the images of
+     * its train, or all of them if it has no splits at all. Zeroed: as in the data set. */
+    struct adl_dataset_division division;
 };
 
 /* `dataset` may be NULL. */

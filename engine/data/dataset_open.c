@@ -10,6 +10,7 @@
 #include "base/name.h"
 #include "base/size.h"
 #include "data/draft.h"
+#include "data/split.h"
 #include "io/file.h"
 
 /* In order of precedence. Lists come before CUB so that lists can be added to a directory
@@ -128,8 +129,8 @@ static int find_masks(struct adl_draft *draft, struct adl_error *err)
     return d->mask_dir ? 0 : -1;
 }
 
-struct adl_dataset *adl_dataset_open(const struct adl_dataset_options *options,
-                                     struct adl_error *err)
+static struct adl_dataset *open_split(const struct adl_dataset_options *options,
+                                      struct adl_error *err)
 {
     struct adl_dataset *dataset = adl_calloc(1, sizeof *dataset);
     struct adl_draft draft = {.dataset = dataset, .options = options};
@@ -157,4 +158,70 @@ out:
         return NULL;
     }
     return dataset;
+}
+
+/* --- own divisions ------------------------------------------------------------------- */
+
+/* Fails if the data set has a val split of its own. */
+static int refuse_own_val(const struct adl_dataset_options *plain, struct adl_error *err)
+{
+    struct adl_dataset_options options = *plain;
+    struct adl_error none = {0};
+
+    options.split = "val";
+    struct adl_dataset *own = open_split(&options, &none);
+    size_t count = own ? own->count : 0;
+    adl_dataset_free(own);
+    if (!own && none.kind != ADL_ERR_NOT_FOUND)
+        return adl_fail(err, none.kind, "%s", none.message);
+    if (count > 0)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "%s: has a val split of its own; --val-share and --folds are for data "
+                        "without one",
+                        options.dir ? options.dir : options.metadata);
+    return 0;
+}
+
+/* Opens train or val as options->division says. If the data set has no splits, test is val. */
+static struct adl_dataset *open_divided(const struct adl_dataset_options *options,
+                                        struct adl_error *err)
+{
+    struct adl_dataset_options plain = *options;
+    const char *split = adl_draft_split_name(options->split);
+    bool train = !strcmp(split, "train"), test = !strcmp(split, "test");
+
+    plain.division = (struct adl_dataset_division){0};
+    if (!train && !test && strcmp(split, "val") != 0)
+        return open_split(&plain, err);
+    if (adl_division_check(&options->division, err) < 0)
+        return NULL;
+    plain.split = "train";
+    struct adl_dataset *dataset = open_split(&plain, err);
+    if (!dataset)
+        return NULL;
+    if (dataset->drawn || test) {
+        plain.split = dataset->drawn ? "all" : "test";
+        test &= !dataset->drawn;
+        adl_dataset_free(dataset);
+        dataset = open_split(&plain, err);
+        if (!dataset || test)
+            return dataset;
+    } else if (refuse_own_val(&plain, err) < 0) {
+        adl_dataset_free(dataset);
+        return NULL;
+    }
+    if (adl_dataset_divide(dataset, &options->division, !train,
+                           options->dir ? options->dir : options->metadata, err) < 0) {
+        adl_dataset_free(dataset);
+        return NULL;
+    }
+    return dataset;
+}
+
+struct adl_dataset *adl_dataset_open(const struct adl_dataset_options *options,
+                                     struct adl_error *err)
+{
+    const struct adl_dataset_division *division = &options->division;
+    bool divided = division->val_share != 0 || division->folds || division->fold;
+    return divided ? open_divided(options, err) : open_split(options, err);
 }

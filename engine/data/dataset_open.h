@@ -29,17 +29,20 @@
  * In each of them, the images may have masks: PNG files called as the images are, in a directory of
  * their own (struct adl_dataset_options, `masks`).
  *
+ * struct adl_dataset_options, `division`, can divide the images of a data set without a val split
+ * otherwise than by every tenth one.
+ *
  * The directory of a split may also be called training, valid, validation or testing, in any
  * case. Texts may begin with a UTF-8 byte order mark. */
 
 #include "data/dataset.h"
 
 /* Reads a data set, which the caller frees with adl_dataset_free(). Fails with ADL_ERR_ARG if
- * neither `dir` nor `metadata` is given or the split's name is not a directory name, with
- * ADL_ERR_NOT_FOUND if `dir` is neither a directory nor a file, no layout matches or the split does
- * not exist, with ADL_ERR_FORMAT for a malformed line, an image without a class or with two, and a
- * class without a name (the message names the file), and with ADL_ERR_LIMIT, ADL_ERR_IO and
- * ADL_ERR_NOMEM. */
+ * neither `dir` nor `metadata` is given, the split's name is not a directory name or the division
+ * is not possible, with ADL_ERR_NOT_FOUND if `dir` is neither a directory nor a file, no layout
+ * matches or the split does not exist, with ADL_ERR_FORMAT for a malformed line, an image without a
+ * class or with two, and a class without a name (the message names the file), and with
+ * ADL_ERR_LIMIT, ADL_ERR_IO and ADL_ERR_NOMEM. */
 struct adl_dataset *adl_dataset_open(const struct adl_dataset_options *options,
                                      struct adl_error *err) ADL_MUST_CHECK;
 

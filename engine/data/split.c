@@ -53,6 +53,7 @@ int adl_split_find(struct adl_draft *draft, const char *what, const char *remedy
     const char *split = adl_draft_split_name(o->split);
     struct adl_dataset *d = draft->dataset;
 
+    d->drawn = true;
     *part = ADL_PART_ALL;
     if (!strcmp(split, "all"))
         return 0;

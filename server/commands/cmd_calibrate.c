@@ -454,6 +454,8 @@ static const struct adl_option table[] = {
     ADL_OPTION_MODEL(struct settings, .default_note = "the model that ships",
                      .help = "model file to calibrate"),
     ADL_OPTIONS_DATASET(struct settings, where),
+    ADL_OPTIONS_DIVISION(struct settings, where.division),
+    ADL_OPTION_DIVISION_SEED(struct settings, where.division),
     {"split", ADL_STRING(struct settings, where.split), .value = "val", .metavar = "NAME",
      .help = "split whose boxes are used"},
     {"for", ADL_CHOICE(struct settings, goal), .choices = adl_calibrate_goal_names,

@@ -388,6 +388,8 @@ out:
 static const struct adl_option table[] = {
     ADL_OPTION_MODEL(struct settings, .default_note = "the model that ships", .help = "model file"),
     ADL_OPTIONS_DATASET(struct settings, where),
+    ADL_OPTIONS_DIVISION(struct settings, where.division),
+    ADL_OPTION_DIVISION_SEED(struct settings, where.division),
     {"split", ADL_STRING(struct settings, where.split), .value = "test", .metavar = "NAME",
      .help = "split to evaluate; in a directory per class, test means val: every tenth image"},
     ADL_OPTION_JSON(struct settings),

@@ -102,6 +102,7 @@ static const struct adl_option table[] = {
         struct adl_train_settings,
         .help = "data set: reference lists, CUB-200-2011, a directory per class, or a CSV file of "
                 "path, label and, optionally, split"),
+    ADL_OPTIONS_DIVISION(struct adl_train_settings, division),
     ADL_OPTION_EXIF(struct adl_train_settings),
     ADL_OPTION_TRUE_MASKS(struct adl_train_settings, masks),
     {"out", ADL_STRING(struct adl_train_settings, out), .letter = 'o', .metavar = "DIR",
@@ -208,7 +209,8 @@ static const struct adl_option table[] = {
     {"no-report", ADL_FLAG(struct adl_train_settings, no_report),
      .help = "do not write report.html, which takes a final evaluation of val"},
     {"seed", ADL_INT(struct adl_train_settings, seed), .min = 0, .max = 2147483647, .value = "0",
-     .metavar = "N", .help = "seed of new weights, image order, augmentation and dropout"},
+     .metavar = "N",
+     .help = "seed of new weights, image order, augmentation, dropout, --val-share and --folds"},
     ADL_OPTION_THREADS(struct adl_train_settings,
                        .help = "number of threads; results do not depend on it"),
     ADL_ARCH_OPTIONS(struct adl_train_settings, arch),

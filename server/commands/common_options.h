@@ -66,6 +66,22 @@
      .help = "directory of the true masks: those that the lists name, or else NAME.png for "   \
              "each image NAME.jpg"}
 
+/* A struct adl_dataset_division without its seed. */
+#define ADL_OPTIONS_DIVISION(s, field)                                                         \
+    {"val-share", ADL_DOUBLE(s, field.val_share), .min = 0, .max = 0.9, .metavar = "SHARE",    \
+     .default_note = "every tenth image of a class",                                           \
+     .help = "in a data set without val, divide each class at random and take this share of "  \
+             "its images as val"},                                                             \
+    {"folds", ADL_INT(s, field.folds), .min = 2, .max = 1000, .metavar = "K",                  \
+     .help = "the same in K parts, over which each class is spread evenly; --fold is val, the "\
+             "others are train"},                                                              \
+    {"fold", ADL_INT(s, field.fold), .min = 1, .max = 1000, .metavar = "I",                    \
+     .help = "which of the K parts is val, from 1"}
+
+#define ADL_OPTION_DIVISION_SEED(s, field)                                                     \
+    {"seed", ADL_INT(s, field.seed), .min = 0, .max = 2147483647, .value = "0",                \
+     .metavar = "N", .help = "seed of --val-share and --folds: that of the training run"}
+
 #define ADL_OPTION_EXIF(s)                                                                     \
     {"exif", ADL_CHOICE(s, exif), .choices = adl_dataset_exif_names, .value = "auto",          \
      .metavar = "WAY",                                                                         \

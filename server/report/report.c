@@ -106,6 +106,17 @@ static int exif_of(const struct adl_run_record *record)
     return ADL_EXIF_AUTO;
 }
 
+/* Returns how the run divided the data. */
+static struct adl_dataset_division division_of(const struct adl_run_record *record)
+{
+    const json_t *config = record->config;
+    return (struct adl_dataset_division){
+        .val_share = json_real_value(json_object_get(config, "val_share")),
+        .folds = (int)json_integer_value(json_object_get(config, "folds")),
+        .fold = (int)json_integer_value(json_object_get(config, "fold")),
+        .seed = (int)json_integer_value(json_object_get(config, "seed"))};
+}
+
 static int open_data(struct report *report, struct adl_error *err)
 {
     const struct adl_report_options *o = report->options;
@@ -121,7 +132,8 @@ static int open_data(struct report *report, struct adl_error *err)
                                              .masks = o->masks  ? o->masks
                                                       : o->data ? NULL
                                                                 : r->mask_dir,
-                                             .exif = exif_of(r)};
+                                             .exif = exif_of(r),
+                                             .division = division_of(r)};
 
     report->data = adl_dataset_open(&from, err);
     if (!report->data)

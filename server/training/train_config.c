@@ -11,6 +11,7 @@
 #include "io/json_text.h"
 #include "methods/methods.h"
 #include "server/training/train_balance.h"
+#include "server/training/train_open.h"
 #include "server/training/train_state.h"
 #include "train/schedule.h"
 
@@ -75,10 +76,7 @@ static int record_choices(struct adl_train_run *run)
         return -1;
     if (s->freeze && set(run, "freeze", adl_json_from_text(s->freeze)) < 0)
         return -1;
-    if (s->exif != ADL_EXIF_AUTO &&
-        set(run, "exif", json_string(adl_dataset_exif_names[s->exif])) < 0)
-        return -1;
-    return 0;
+    return adl_train_record_data(run->config, s);
 }
 
 /* Records the weights that the run began with; a resumed run takes them from its state. */

@@ -29,7 +29,6 @@
 #include "base/plural.h"
 #include "base/rng.h"
 #include "base/size.h"
-#include "data/dataset_open.h"
 #include "methods/methods.h"
 #include "server/tasks/directory.h"
 #include "server/tasks/progress.h"
@@ -37,7 +36,6 @@
 #include "server/training/run_record.h"
 #include "server/training/train_balance.h"
 #include "server/training/train_config.h"
-#include "server/training/train_data.h"
 #include "server/training/train_early_stop.h"
 #include "server/training/train_evaluate.h"
 #include "server/training/train_files.h"
@@ -46,50 +44,13 @@
 #include "server/training/train_log.h"
 #include "server/training/train_metrics.h"
 #include "server/training/train_model.h"
+#include "server/training/train_open.h"
 #include "server/training/train_recipe.h"
 #include "server/training/train_statistics.h"
 #include "server/training/train_step.h"
 #include "server/training/train_tensorboard.h"
 
 /* --- preparation --------------------------------------------------------------------- */
-
-/* Opens the data. The train split is required; val may be missing or empty. */
-static int open_data(struct adl_train_run *run, struct adl_error *err)
-{
-    const struct adl_train_settings *s = run->settings;
-    struct adl_dataset_options options = {.dir = s->data,
-                                          .split = "train",
-                                          .images = s->images,
-                                          .metadata = s->metadata,
-                                          .masks = s->masks,
-                                          .exif = s->exif};
-    struct adl_error none = {0};
-
-    run->train = adl_dataset_open(&options, err);
-    if (!run->train)
-        return -1;
-    if (run->train->count == 0)
-        return adl_fail(err, ADL_ERR_ARG, "%s: has no images to train on", adl_train_data(s));
-    if (!run->train->image_dir)
-        return adl_fail(err, ADL_ERR_ARG, "%s: has no images; give their directory with --images",
-                        adl_train_data(s));
-    run->data = adl_train_data_identity(run->train);
-    if (!run->data)
-        return adl_fail_nomem(err, "the names of the images");
-    options.split = "val";
-    run->val = adl_dataset_open(&options, &none);
-    if (!run->val && none.kind != ADL_ERR_NOT_FOUND)
-        return adl_fail(err, none.kind, "%s", none.message);
-    /* If train and val have no separate directories, the same files are left out of both, and
-     * are reported only once. */
-    if (run->val && run->val->image_dir && !strcmp(run->val->image_dir, run->train->image_dir))
-        memset(run->val->left_out, 0, sizeof run->val->left_out);
-    if (run->val && run->val->count == 0) {
-        adl_dataset_free(run->val);
-        run->val = NULL;
-    }
-    return 0;
-}
 
 static int make_cache(struct adl_train_run *run, struct adl_error *err)
 {
@@ -133,33 +94,20 @@ static int make_loader(struct adl_train_run *run, struct adl_error *err)
     return run->loader ? 0 : -1;
 }
 
-/* Removes the images of val whose class train lacks, because the network has no output for it. */
-static int limit_val(struct adl_train_run *run, struct adl_error *err)
-{
-    if (!run->val)
-        return 0;
-    if (adl_dataset_limit_classes(run->val, (size_t)run->model->arch.num_classes, err) < 0)
-        return -1;
-    if (run->val->count > 0)
-        return 0;
-    return adl_fail(err, ADL_ERR_FORMAT, "%s: no image of val is of a class that train has",
-                    adl_train_data(run->settings));
-}
-
 static int prepare(struct adl_train_run *run, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
 
     /* Checked before the data is read, which takes time, and again when the directory is opened,
      * because another run may have created it in between. */
-    if ((!s->find_lr && adl_train_check_dir(run, err) < 0) || open_data(run, err) < 0)
+    if ((!s->find_lr && adl_train_check_dir(run, err) < 0) || adl_train_open_data(run, err) < 0)
         return -1;
     /* A new run creates its directory later, when its settings are known to be valid. */
     if (s->resume && (adl_train_open_dir(run, err) < 0 || adl_train_read_state(run, err) < 0))
         return -1;
     adl_train_choose_recipe(run);
     s = run->settings;
-    if (adl_train_make_model(run, err) < 0 || limit_val(run, err) < 0)
+    if (adl_train_make_model(run, err) < 0 || adl_train_limit_val(run, err) < 0)
         return -1;
     if (!run->chosen.clip_given)
         run->chosen.clip_norm = adl_method_set_clip_norm(run->model->arch.methods);
@@ -194,9 +142,11 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
     run->saved_ns = adl_clock_ns();
     if (s->resume && adl_train_load_state(run, err) < 0)
         return -1;
-    if (adl_train_enter_round(run, err) < 0 || adl_train_tensorboard_open(run, err) < 0)
+    if (adl_train_enter_round(run, err) < 0)
         return -1;
-    return s->find_lr ? 0 : adl_train_save_record(run, err);
+    if (s->find_lr)
+        return 0;
+    return adl_train_tensorboard_open(run, err) < 0 ? -1 : adl_train_save_record(run, err);
 }
 
 static void release(struct adl_train_run *run)

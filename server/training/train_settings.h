@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 
+#include "data/dataset.h"
 #include "server/options/arch_options.h"
 #include "server/options/method_options.h"
 #include "server/options/options.h"
@@ -23,6 +24,7 @@ struct adl_train_settings {
     const char *images;   /* NULL: where `data` has them */
     const char *metadata; /* NULL: where `data` has it */
     const char *masks;    /* NULL: with the images, if the lists name masks */
+    struct adl_dataset_division division; /* without its seed, which is `seed` */
     int exif;             /* enum adl_dataset_exif */
     const char *out;      /* the run's directory */
     const char *init;     /* a weight file, "default", or NULL: random weights */

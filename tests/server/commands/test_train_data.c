@@ -154,7 +154,29 @@ static void a_list_is_as_good_as_directories(void)
     CU_ASSERT(strstr(err.message, "list.csv line 26: has no third field") != NULL);
 }
 
-TEST_SUITE(train_data, {"a list is as good as directories", a_list_is_as_good_as_directories},
+/* The fold of a run is recorded, has to stay the same, and is val for its report. */
+static void folds_are_recorded(void)
+{
+    struct adl_error err;
+    train_directories("folds");
+    TEST_OK(TRAIN("run", true, &err, "--epochs", "1", "--folds", "4", "--fold", "2"), &err);
+    CU_ASSERT(train_logged(": 18 training images of 2 classes, 6 for validation"));
+    CU_ASSERT(TRAIN("run", false, &err, "--epochs", "1", "--resume") < 0);
+    CU_ASSERT(
+        TRAIN("run", false, &err, "--epochs", "1", "--folds", "4", "--fold", "3", "--resume") < 0);
+    TEST_OK(TRAIN("run", false, &err, "--epochs", "1", "--folds", "4", "--fold", "2", "--resume"),
+            &err);
+    json_t *record = json_load_file(scratch_path("run/run.json"), 0, NULL);
+    const json_t *config = json_object_get(record, "config");
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(config, "folds")), 4);
+    CU_ASSERT_EQUAL(json_integer_value(json_object_get(config, "fold")), 2);
+    json_decref(record);
+    TEST_OK(TRAIN("share", true, &err, "--epochs", "1", "--val-share", "0.25"), &err);
+    CU_ASSERT(train_logged(": 18 training images of 2 classes, 6 for validation"));
+}
+
+TEST_SUITE(train_data, {"folds are recorded", folds_are_recorded},
+           {"a list is as good as directories", a_list_is_as_good_as_directories},
            {"broken images are skipped", broken_images_are_skipped},
            {"hopeless runs are refused", hopeless_runs_are_refused},
            {"broken images of val are told once", broken_val_is_told_once},

@@ -1,0 +1,74 @@
+/* Opens the data of a run: train, val if there is one, and what identifies them. */
+
+#include "server/training/train_open.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "data/dataset_open.h"
+#include "server/training/train_data.h"
+
+int adl_train_open_data(struct adl_train_run *run, struct adl_error *err)
+{
+    const struct adl_train_settings *s = run->settings;
+    struct adl_dataset_options options = {.dir = s->data,
+                                          .split = "train",
+                                          .images = s->images,
+                                          .metadata = s->metadata,
+                                          .masks = s->masks,
+                                          .exif = s->exif,
+                                          .division = s->division};
+    struct adl_error none = {0};
+
+    options.division.seed = s->seed;
+    run->train = adl_dataset_open(&options, err);
+    if (!run->train)
+        return -1;
+    if (run->train->count == 0)
+        return adl_fail(err, ADL_ERR_ARG, "%s: has no images to train on", adl_train_data(s));
+    if (!run->train->image_dir)
+        return adl_fail(err, ADL_ERR_ARG, "%s: has no images; give their directory with --images",
+                        adl_train_data(s));
+    run->data = adl_train_data_identity(run->train);
+    if (!run->data)
+        return adl_fail_nomem(err, "the names of the images");
+    options.split = "val";
+    run->val = adl_dataset_open(&options, &none);
+    if (!run->val && none.kind != ADL_ERR_NOT_FOUND)
+        return adl_fail(err, none.kind, "%s", none.message);
+    /* If train and val have no separate directories, the same files are left out of both, and
+     * are reported only once. */
+    if (run->val && run->val->image_dir && !strcmp(run->val->image_dir, run->train->image_dir))
+        memset(run->val->left_out, 0, sizeof run->val->left_out);
+    if (run->val && run->val->count == 0) {
+        adl_dataset_free(run->val);
+        run->val = NULL;
+    }
+    return 0;
+}
+
+int adl_train_limit_val(struct adl_train_run *run, struct adl_error *err)
+{
+    if (!run->val)
+        return 0;
+    if (adl_dataset_limit_classes(run->val, (size_t)run->model->arch.num_classes, err) < 0)
+        return -1;
+    if (run->val->count > 0)
+        return 0;
+    return adl_fail(err, ADL_ERR_FORMAT, "%s: no image of val is of a class that train has",
+                    adl_train_data(run->settings));
+}
+
+int adl_train_record_data(json_t *config, const struct adl_train_settings *s)
+{
+    const struct adl_dataset_division *division = &s->division;
+    int failed = 0;
+    if (s->exif != ADL_EXIF_AUTO)
+        failed |= json_object_set_new(config, "exif", json_string(adl_dataset_exif_names[s->exif]));
+    if (division->val_share > 0)
+        failed |= json_object_set_new(config, "val_share", json_real(division->val_share));
+    if (division->folds)
+        failed |= json_object_update_new(
+            config, json_pack("{s:i, s:i}", "folds", division->folds, "fold", division->fold));
+    return failed ? -1 : 0;
+}
