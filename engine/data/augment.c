@@ -10,11 +10,29 @@
 
 #include "base/limits.h"
 #include "base/size.h"
+#include "data/colour.h"
 
-/* The constants of torchvision's RandomResizedCrop: the largest aspect ratio, and the number of
- * attempts to find a part that fits into the image. */
+/* The constants of torchvision's RandomResizedCrop: the largest aspect ratio, whose inverse is the
+ * least, and the number of attempts to find a part that fits into the image. */
 #define MAX_RATIO (4.0 / 3.0)
 #define ATTEMPTS 10
+
+static int check_parts(const struct adl_augment_options *o, struct adl_error *err)
+{
+    double max_area = o->max_area > 0 ? o->max_area : 1;
+    double min_ratio = o->min_ratio > 0 ? o->min_ratio : 1 / MAX_RATIO;
+    double max_ratio = o->max_ratio > 0 ? o->max_ratio : MAX_RATIO;
+
+    if (!(o->min_area > 0 && o->min_area <= 1))
+        return adl_fail(err, ADL_ERR_ARG, "a smallest area of %g is not in 0..1", o->min_area);
+    if (!(o->max_area >= 0 && max_area >= o->min_area && max_area <= 1))
+        return adl_fail(err, ADL_ERR_ARG, "a largest area of %g is not from the smallest, %g, to 1",
+                        o->max_area, o->min_area);
+    if (!(o->min_ratio >= 0 && o->max_ratio >= 0 && min_ratio <= max_ratio))
+        return adl_fail(err, ADL_ERR_ARG, "a smallest aspect ratio of %g is above the largest, %g",
+                        min_ratio, max_ratio);
+    return 0;
+}
 
 int adl_augment_check(const struct adl_augment_options *o, struct adl_error *err)
 {
@@ -30,14 +48,16 @@ int adl_augment_check(const struct adl_augment_options *o, struct adl_error *err
         return adl_fail(err, ADL_ERR_ARG,
                         "a resize size of %d is not in %d..%d, from the crop size up",
                         o->resize_size, o->crop_size, ADL_LIMIT_INPUT_SIDE);
-    if (o->random_resized_crop && !(o->min_area > 0 && o->min_area <= 1))
-        return adl_fail(err, ADL_ERR_ARG, "a smallest area of %g is not in 0..1", o->min_area);
+    if (o->random_resized_crop && check_parts(o, err) < 0)
+        return -1;
     if (!(o->flip >= 0 && o->flip <= 1))
         return adl_fail(err, ADL_ERR_ARG, "a probability of mirroring of %g is not in 0..1",
                         o->flip);
     for (size_t i = 0; i < ADL_COUNT(strengths); i++)
         if (!(strengths[i] >= 0 && strengths[i] <= 1))
             return adl_fail(err, ADL_ERR_ARG, "a colour change of %g is not in 0..1", strengths[i]);
+    if (!(o->hue >= 0 && o->hue <= 0.5))
+        return adl_fail(err, ADL_ERR_ARG, "a change of hue of %g is not in 0..0.5", o->hue);
     return 0;
 }
 
@@ -53,24 +73,29 @@ static int draw_offset(struct adl_rng *rng, int max)
     return (int)adl_rng_below(rng, (uint64_t)max + 1);
 }
 
-/* Draws a part of the image: the fraction of the area is uniform in min_area..1 and the aspect
- * ratio log-uniform in 3/4..4/3. If no attempt fits, returns the largest centred part within these
+/* Draws a part of the image: the fraction of the area is uniform and the aspect ratio log-uniform
+ * within the bounds of the options. If no attempt fits, returns the largest centred part within the
  * ratios. */
-static struct part draw_part(int width, int height, double min_area, struct adl_rng *rng)
+static struct part draw_part(int width, int height, const struct adl_augment_options *o,
+                             struct adl_rng *rng)
 {
-    double area = (double)width * height, log_ratio = log(MAX_RATIO);
+    double area = (double)width * height, max_area = o->max_area > 0 ? o->max_area : 1;
+    double max_ratio = o->max_ratio > 0 ? o->max_ratio : MAX_RATIO;
+    double min_ratio = o->min_ratio > 0 ? o->min_ratio : 1 / MAX_RATIO;
+    /* Not the logarithm of the rounded inverse: the bits are those of versions without options. */
+    double least = o->min_ratio > 0 ? log(min_ratio) : -log(MAX_RATIO), most = log(max_ratio);
 
     for (int i = 0; i < ATTEMPTS; i++) {
-        double part_area = area * adl_rng_between(rng, min_area, 1);
-        double ratio = exp(adl_rng_between(rng, -log_ratio, log_ratio));
+        double part_area = area * adl_rng_between(rng, o->min_area, max_area);
+        double ratio = exp(adl_rng_between(rng, least, most));
         int w = (int)rint(sqrt(part_area * ratio)), h = (int)rint(sqrt(part_area / ratio));
         if (w < 1 || w > width || h < 1 || h > height)
             continue;
         int y = draw_offset(rng, height - h);
         return (struct part){draw_offset(rng, width - w), y, w, h};
     }
-    int w = ADL_MIN(width, (int)rint(height * MAX_RATIO));
-    int h = ADL_MIN(height, (int)rint(width * MAX_RATIO));
+    int w = (int)ADL_MIN((double)width, ADL_MAX(rint(height * max_ratio), 1));
+    int h = (int)ADL_MIN((double)height, ADL_MAX(rint(width / min_ratio), 1));
     return (struct part){(width - w) / 2, (height - h) / 2, w, h};
 }
 
@@ -89,49 +114,37 @@ static int cut_out(const struct adl_image *image, struct part part, struct adl_i
 
 /* --- colours ------------------------------------------------------------------------ */
 
-/* Returns the ITU-R 601 luma, 0..255. */
-static double luma(const uint8_t *pixel)
+/* Changes the colours in a fixed order, without the hue. */
+static void change_colours(struct adl_image *image, const struct adl_augment_options *o,
+                           struct adl_rng *rng)
 {
-    return 0.299 * pixel[0] + 0.587 * pixel[1] + 0.114 * pixel[2];
+    const double strengths[] = {o->brightness, o->contrast, o->saturation};
+
+    for (size_t i = 0; i < ADL_COUNT(strengths); i++)
+        if (strengths[i] > 0)
+            adl_colour_change(image, (enum adl_colour)i,
+                              adl_rng_between(rng, 1 - strengths[i], 1 + strengths[i]));
 }
 
-static double mean_luma(const struct adl_image *image)
+/* Changes the colours in an order that is drawn. Like torchvision, draws the order first, then the
+ * amounts in the order of enum adl_colour. */
+static void change_colours_in_any_order(struct adl_image *image,
+                                        const struct adl_augment_options *o, struct adl_rng *rng)
 {
-    size_t pixels = (size_t)image->width * (size_t)image->height;
-    double sum = 0;
+    const double strengths[] = {o->brightness, o->contrast, o->saturation, o->hue};
+    size_t order[] = {ADL_COLOUR_BRIGHTNESS, ADL_COLOUR_CONTRAST, ADL_COLOUR_SATURATION,
+                      ADL_COLOUR_HUE};
+    double amounts[ADL_COLOURS] = {0};
 
-    for (size_t i = 0; i < pixels; i++)
-        sum += luma(image->rgb + i * 3);
-    return sum / (double)pixels;
-}
-
-/* Returns grey + factor * (value - grey), rounded and clamped to 0..255: a factor of 1 leaves the
- * value, 0 gives the grey, and more than 1 exaggerates the difference. */
-static uint8_t blend(uint8_t value, double grey, double factor)
-{
-    double mixed = grey + factor * (value - grey);
-    return (uint8_t)lrint(ADL_MIN(ADL_MAX(mixed, 0), 255));
-}
-
-/* The changes of colour. Each blends pixels with a grey: black, the mean luma of the image, or the
- * luma of the pixel, like torchvision's ColorJitter but in a fixed order. */
-enum colour_change { BRIGHTNESS, CONTRAST, SATURATION };
-
-static void change_colour(struct adl_image *image, enum colour_change change, double strength,
-                          struct adl_rng *rng)
-{
-    size_t pixels = (size_t)image->width * (size_t)image->height;
-
-    if (strength <= 0)
-        return;
-    double factor = adl_rng_between(rng, 1 - strength, 1 + strength);
-    double constant = change == CONTRAST ? mean_luma(image) : 0;
-    for (size_t i = 0; i < pixels; i++) {
-        uint8_t *pixel = image->rgb + i * 3;
-        double grey = change == SATURATION ? luma(pixel) : constant;
-        for (size_t c = 0; c < 3; c++)
-            pixel[c] = blend(pixel[c], grey, factor);
+    adl_rng_shuffle(rng, order, ADL_COLOURS);
+    for (size_t i = 0; i < ADL_COLOURS; i++) {
+        double middle = i == ADL_COLOUR_HUE ? 0 : 1;
+        if (strengths[i] > 0)
+            amounts[i] = adl_rng_between(rng, middle - strengths[i], middle + strengths[i]);
     }
+    for (size_t i = 0; i < ADL_COLOURS; i++)
+        if (strengths[order[i]] > 0)
+            adl_colour_change(image, (enum adl_colour)order[i], amounts[order[i]]);
 }
 
 /* --- augmentation ---------------------------------------------------------------------- */
@@ -142,7 +155,7 @@ static int crop_part(const struct adl_image *image, const struct adl_augment_opt
     struct adl_image between = {0};
     int result = -1;
 
-    struct part part = draw_part(image->width, image->height, o->min_area, rng);
+    struct part part = draw_part(image->width, image->height, o, rng);
     ADL_TRY(cut_out(image, part, &between, err));
     result = adl_image_resize(&between, o->crop_size, o->crop_size, out, err);
 out:
@@ -163,9 +176,10 @@ static void vary(struct adl_image *out, const struct adl_augment_options *o, str
 {
     if (o->flip > 0 && adl_rng_uniform(rng) < o->flip)
         adl_image_mirror(out);
-    change_colour(out, BRIGHTNESS, o->brightness, rng);
-    change_colour(out, CONTRAST, o->contrast, rng);
-    change_colour(out, SATURATION, o->saturation, rng);
+    if (o->any_order)
+        change_colours_in_any_order(out, o, rng);
+    else
+        change_colours(out, o, rng);
 }
 
 int adl_augment_frame_side(const struct adl_augment_options *o)

@@ -11,6 +11,7 @@
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
 #include "server/report/report.h"
+#include "server/training/train_augment.h"
 #include "server/training/train_balance.h"
 #include "server/training/train_run.h"
 #include "train/schedule.h"
@@ -84,6 +85,10 @@ static int run(const void *settings, const struct adl_options *options, struct a
     note_unused(&s, options, &remarks);
     adl_optimizer_note_unused(&s.method.optimizer, options, "train", &remarks);
     adl_train_note_given(&s, options);
+    if (adl_train_read_jitter(&s, err) < 0) {
+        adl_str_release(&remarks);
+        return -1;
+    }
     s.remarks = remarks.failed ? NULL : remarks.data;
     handle_signals();
     int result = adl_train_run(&s, options->command_line, &stop, on_event, err);
@@ -181,9 +186,18 @@ static const struct adl_option table[] = {
     {"min-crop-area", ADL_DOUBLE(struct adl_train_settings, min_crop_area), .min = 0.001, .max = 1,
      .value = TEXT_OF(ADL_TRAIN_MIN_CROP_AREA), .metavar = "SHARE",
      .help = "smallest area of --random-resized-crop, as a fraction of the image's"},
-    {"color-jitter", ADL_DOUBLE(struct adl_train_settings, color_jitter), .min = 0, .max = 1,
-     .value = "0", .metavar = "X",
-     .help = "change brightness, contrast and saturation by a factor within 1 +- X"},
+    {"max-crop-area", ADL_DOUBLE(struct adl_train_settings, max_crop_area), .min = 0.001, .max = 1,
+     .default_note = "1", .metavar = "SHARE", .help = "its largest area"},
+    {"min-crop-aspect", ADL_DOUBLE(struct adl_train_settings, min_crop_aspect), .min = 0.01,
+     .max = 100, .default_note = "3/4", .metavar = "RATIO",
+     .help = "its smallest aspect ratio, width / height"},
+    {"max-crop-aspect", ADL_DOUBLE(struct adl_train_settings, max_crop_aspect), .min = 0.01,
+     .max = 100, .default_note = "4/3", .metavar = "RATIO", .help = "its largest aspect ratio"},
+    {"color-jitter", ADL_STRING(struct adl_train_settings, color_jitter), .value = "0",
+     .metavar = "X|B,C,S,H",
+     .help = "change brightness, contrast and saturation by a factor within 1 +- X, in this order; "
+             "or each by its own, and the hue by up to H of a turn, in an order that is drawn, as "
+             "torchvision does"},
     {"mean", ADL_LIST(struct adl_train_settings, mean), .metavar = "M",
      .default_note = "--init's or ImageNet's",
      .help = "mean of the input channels: one number, or R,G,B"},

@@ -2,7 +2,6 @@
 
 #include "server/training/train_config.h"
 
-#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,6 +9,7 @@
 #include "base/mem.h"
 #include "io/json_text.h"
 #include "methods/methods.h"
+#include "server/training/train_augment.h"
 #include "server/training/train_balance.h"
 #include "server/training/train_open.h"
 #include "server/training/train_state.h"
@@ -29,20 +29,20 @@ static int record_settings(struct adl_train_run *run)
     const struct adl_optimizer_settings *o = &m->optimizer;
     const struct adl_model *model = run->model;
     run->config = json_pack(
-        "{s:o, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:f, s:b, s:f, s:i, s:f, s:i, s:f, s:f, "
+        "{s:o, s:s, s:I, s:i, s:i, s:i, s:i, s:i, s:f, s:b, s:i, s:f, s:i, s:f, s:f, "
         "s:f, s:f, s:f, s:f, s:b, s:b, s:b, s:f, s:[f, f, f], s:[f, f, f]}",
         "arch", adl_arch_to_json(&model->arch), "method",
         adl_method_set_text(model->arch.methods).text, "images", (json_int_t)run->train->count,
         "batch_size", s->batch_size, "accumulate", s->accumulate, "resize_size", s->resize_size,
         "crop_size", s->crop_size, "seed", s->seed, "flip", s->flip, "random_resized_crop",
-        s->random_resized_crop, "color_jitter", s->color_jitter, "schedule", s->schedule,
-        "lr_decay", s->lr_decay, "lr_decay_frequency", s->lr_decay_frequency, "warmup_epochs",
-        s->warmup_epochs, "clip_norm", s->clip_norm, "lr", o->lr, "lr_classifier_ratio",
-        o->lr_classifier_ratio, "momentum", o->momentum, "weight_decay", o->weight_decay,
-        "nesterov", !o->no_nesterov, "dropout", !m->no_dropout, "frozen_batchnorm",
-        m->frozen_batchnorm, "label_smoothing", m->label_smoothing, "mean", (double)model->mean[0],
-        (double)model->mean[1], (double)model->mean[2], "std", (double)model->std[0],
-        (double)model->std[1], (double)model->std[2]);
+        s->random_resized_crop, "schedule", s->schedule, "lr_decay", s->lr_decay,
+        "lr_decay_frequency", s->lr_decay_frequency, "warmup_epochs", s->warmup_epochs, "clip_norm",
+        s->clip_norm, "lr", o->lr, "lr_classifier_ratio", o->lr_classifier_ratio, "momentum",
+        o->momentum, "weight_decay", o->weight_decay, "nesterov", !o->no_nesterov, "dropout",
+        !m->no_dropout, "frozen_batchnorm", m->frozen_batchnorm, "label_smoothing",
+        m->label_smoothing, "mean", (double)model->mean[0], (double)model->mean[1],
+        (double)model->mean[2], "std", (double)model->std[0], (double)model->std[1],
+        (double)model->std[2]);
     if (!run->config || adl_method_record(run->config, model->arch.methods, m->values) < 0)
         return -1;
     return adl_optimizer_record(run->config, o);
@@ -63,8 +63,7 @@ static int record_choices(struct adl_train_run *run)
          adl_method_set_follows_progress(run->model->arch.methods)) &&
         set(run, "epochs", json_integer(s->epochs)) < 0)
         return -1;
-    if (s->random_resized_crop && fabs(s->min_crop_area - ADL_TRAIN_MIN_CROP_AREA) > 0 &&
-        set(run, "min_crop_area", json_real(s->min_crop_area)) < 0)
+    if (adl_train_record_augment(run->config, s) < 0)
         return -1;
     if (s->batchnorm_batches != ADL_TRAIN_BATCHNORM_BATCHES &&
         set(run, "batchnorm_batches", json_integer(s->batchnorm_batches)) < 0)

@@ -34,6 +34,7 @@
 #include "server/tasks/progress.h"
 #include "server/training/run_lock.h"
 #include "server/training/run_record.h"
+#include "server/training/train_augment.h"
 #include "server/training/train_balance.h"
 #include "server/training/train_config.h"
 #include "server/training/train_early_stop.h"
@@ -70,15 +71,7 @@ static int make_loader(struct adl_train_run *run, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
     struct adl_loader_options options = {
-        .augment = {.train = true,
-                    .resize_size = s->resize_size,
-                    .crop_size = s->crop_size,
-                    .random_resized_crop = s->random_resized_crop,
-                    .min_area = s->min_crop_area,
-                    .flip = s->flip,
-                    .brightness = s->color_jitter,
-                    .contrast = s->color_jitter,
-                    .saturation = s->color_jitter},
+        .augment = adl_train_augment(s),
         .batch = (size_t)s->batch_size,
         .balanced = s->balance == ADL_BALANCE_SAMPLE,
         .seed = (uint64_t)s->seed,

@@ -19,6 +19,12 @@ enum adl_train_recipe_choice { ADL_TRAIN_RECIPE_AUTO, ADL_TRAIN_RECIPE_PLAIN };
 #define ADL_TRAIN_MIN_CROP_AREA 0.08
 #define ADL_TRAIN_BATCHNORM_BATCHES 20
 
+/* --color-jitter, read. */
+struct adl_train_jitter {
+    double strengths[4]; /* of brightness, contrast, saturation and hue */
+    bool any_order;      /* four were given: in an order that is drawn */
+};
+
 struct adl_train_settings {
     const char *data;     /* NULL when `images` and `metadata` name the two parts */
     const char *images;   /* NULL: where `data` has them */
@@ -41,7 +47,9 @@ struct adl_train_settings {
     double flip; /* probability */
     bool random_resized_crop;
     double min_crop_area;
-    double color_jitter;
+    double max_crop_area, min_crop_aspect, max_crop_aspect; /* 0: torchvision's */
+    const char *color_jitter;
+    struct adl_train_jitter jitter;
     int balance;  /* enum adl_train_balance */
     int schedule; /* enum adl_schedule_kind */
     double lr_decay;

@@ -9,6 +9,7 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "data/augment.h"
+#include "data/colour.h"
 
 static struct adl_image picture(int width, int height)
 {
@@ -88,10 +89,15 @@ static void crops_and_mirrors_are_parts_of_the_picture(void)
 }
 
 /* The corners of the part, read from a smooth image to within the filter's blur. */
-static void check_parts(double min_area)
+static void check_parts(double min_area, double max_area, double min_ratio, double max_ratio)
 {
-    const struct adl_augment_options options = {
-        .train = true, .crop_size = 64, .random_resized_crop = true, .min_area = min_area};
+    const struct adl_augment_options options = {.train = true,
+                                                .crop_size = 64,
+                                                .random_resized_crop = true,
+                                                .min_area = min_area,
+                                                .max_area = max_area,
+                                                .min_ratio = min_ratio,
+                                                .max_ratio = max_ratio};
     struct adl_image image = picture(128, 100);
     double least = 1, most = 0, narrow = 9, wide = 0;
     for (uint64_t seed = 0; seed < 400; seed++) {
@@ -106,9 +112,12 @@ static void check_parts(double min_area)
         adl_image_release(&out);
     }
     CU_ASSERT(least > min_area - 0.02 && least < min_area + 0.04);
-    CU_ASSERT(most > 0.8 && most < 1.02);
-    CU_ASSERT(narrow > 0.70 && narrow < 0.8);
-    CU_ASSERT(wide > 1.25 && wide < 1.43);
+    max_area = max_area > 0 ? max_area : 1;
+    min_ratio = min_ratio > 0 ? min_ratio : 0.75;
+    max_ratio = max_ratio > 0 ? max_ratio : 4 / 3.0;
+    CU_ASSERT(most > 0.8 * max_area && most < max_area + 0.02);
+    CU_ASSERT(narrow > min_ratio - 0.05 && narrow < min_ratio + 0.05);
+    CU_ASSERT(wide > max_ratio - 0.1 && wide < max_ratio + 0.1);
     adl_image_release(&image);
     /* No part of so long an image has an allowed ratio, so the middle is taken. */
     image = picture(200, 2);
@@ -120,8 +129,11 @@ static void check_parts(double min_area)
 
 static void any_part_keeps_area_and_shape(void)
 {
-    check_parts(0.08);
-    check_parts(0.4);
+    check_parts(0.08, 0, 0, 0);
+    check_parts(0.4, 0, 0, 0);
+    check_parts(0.2, 0.5, 0, 0);
+    check_parts(0.1, 0.3, 0.5, 2);
+    check_parts(0.1, 0.5, 1.2, 1.5);
 }
 
 static double spread(const struct adl_image *image, size_t channel)
@@ -179,6 +191,204 @@ static void colours_change_as_they_should(void)
     adl_image_release(&image);
 }
 
+/* Eight pixels, and what they become. Brightness, contrast and saturation are those of Pillow
+ * 9.4's ImageEnhance, which rounds greys and cuts blends off; the hue is that of
+ *
+ *     h, s, v = colorsys.rgb_to_hsv(r / 255, g / 255, b / 255)
+ *     [round(x * 255) for x in colorsys.hsv_to_rgb((h + turn) % 1, s, v)] */
+static const uint8_t colours[8][3] = {{255, 0, 0},  {12, 200, 99},  {250, 240, 10}, {0, 0, 255},
+                                      {77, 77, 77}, {200, 30, 180}, {1, 2, 3},      {90, 180, 170}};
+static const struct {
+    enum adl_colour change;
+    double amount;
+    int slack;
+    uint8_t want[8][3];
+} changed[] = {
+    {ADL_COLOUR_HUE,
+     0.1,
+     0,
+     {{255, 153, 0},
+      {12, 188, 200},
+      {116, 250, 10},
+      {153, 0, 255},
+      {77, 77, 77},
+      {200, 30, 78},
+      {1, 1, 3},
+      {90, 136, 180}}},
+    {ADL_COLOUR_HUE,
+     -0.37,
+     0,
+     {{0, 56, 255},
+      {200, 58, 12},
+      {187, 10, 250},
+      {56, 255, 0},
+      {77, 77, 77},
+      {30, 200, 183},
+      {2, 3, 1},
+      {180, 150, 90}}},
+    {ADL_COLOUR_HUE,
+     0.5,
+     0,
+     {{0, 255, 255},
+      {200, 12, 113},
+      {10, 20, 250},
+      {255, 255, 0},
+      {77, 77, 77},
+      {30, 200, 50},
+      {3, 2, 1},
+      {180, 90, 100}}},
+    {ADL_COLOUR_HUE,
+     -0.5,
+     0,
+     {{0, 255, 255},
+      {200, 12, 113},
+      {10, 20, 250},
+      {255, 255, 0},
+      {77, 77, 77},
+      {30, 200, 50},
+      {3, 2, 1},
+      {180, 90, 100}}},
+    {ADL_COLOUR_BRIGHTNESS,
+     0.6,
+     1,
+     {{153, 0, 0},
+      {7, 120, 59},
+      {150, 144, 6},
+      {0, 0, 153},
+      {46, 46, 46},
+      {120, 18, 108},
+      {0, 1, 1},
+      {54, 108, 102}}},
+    {ADL_COLOUR_BRIGHTNESS,
+     1.4,
+     1,
+     {{255, 0, 0},
+      {16, 255, 138},
+      {255, 255, 14},
+      {0, 0, 255},
+      {107, 107, 107},
+      {255, 42, 252},
+      {1, 2, 4},
+      {126, 252, 238}}},
+    {ADL_COLOUR_CONTRAST,
+     0.6,
+     1,
+     {{192, 39, 39},
+      {46, 159, 98},
+      {189, 183, 45},
+      {39, 39, 192},
+      {85, 85, 85},
+      {159, 57, 147},
+      {39, 40, 40},
+      {93, 147, 141}}},
+    {ADL_COLOUR_CONTRAST,
+     1.4,
+     1,
+     {{255, 0, 0},
+      {0, 240, 99},
+      {255, 255, 0},
+      {0, 0, 255},
+      {68, 68, 68},
+      {240, 2, 212},
+      {0, 0, 0},
+      {86, 212, 198}}},
+    {ADL_COLOUR_SATURATION,
+     0.6,
+     1,
+     {{183, 30, 30},
+      {60, 172, 112},
+      {236, 230, 92},
+      {11, 11, 164},
+      {77, 77, 77},
+      {159, 57, 147},
+      {1, 2, 2},
+      {114, 168, 162}}},
+    {ADL_COLOUR_SATURATION,
+     1.4,
+     1,
+     {{255, 0, 0},
+      {0, 227, 85},
+      {255, 249, 0},
+      {0, 0, 255},
+      {77, 77, 77},
+      {240, 2, 212},
+      {0, 2, 3},
+      {65, 191, 177}}},
+};
+
+static void colours_are_those_of_others(void)
+{
+    for (size_t k = 0; k < ADL_COUNT(changed); k++) {
+        struct adl_image image = picture(8, 1);
+        memcpy(image.rgb, colours, sizeof colours);
+        adl_colour_change(&image, changed[k].change, changed[k].amount);
+        for (size_t i = 0; i < 24; i++)
+            if (abs(image.rgb[i] - changed[k].want[i / 3][i % 3]) > changed[k].slack)
+                TEST_FAIL("change %zu: byte %zu is %d", k, i, image.rgb[i]);
+        adl_image_release(&image);
+    }
+}
+
+/* Turning the hue there and back leaves every colour where it was, within the rounding. */
+static void hues_turn_back(void)
+{
+    struct adl_image image = picture(64, 64), before = picture(64, 64);
+    for (size_t i = 0; i < 64 * 64 * 3; i++)
+        before.rgb[i] = image.rgb[i] = (uint8_t)(i * 97 % 251);
+    adl_colour_change(&image, ADL_COLOUR_HUE, 0.31);
+    CU_ASSERT(!same(&image, &before));
+    adl_colour_change(&image, ADL_COLOUR_HUE, -0.31);
+    for (size_t i = 0; i < 64 * 64 * 3; i++)
+        if (abs(image.rgb[i] - before.rgb[i]) > 1)
+            TEST_FAIL("byte %zu is %d, was %d", i, image.rgb[i], before.rgb[i]);
+    adl_image_release(&image);
+    adl_image_release(&before);
+}
+
+/* The changes follow the order and the amounts that a copy of the generator draws: the offsets and
+ * the mirror, the order, then the amounts. Each of the 24 orders occurs. */
+static void changes_follow_each_other_in_any_order(void)
+{
+    const struct adl_augment_options options = {.train = true,
+                                                .resize_size = 16,
+                                                .crop_size = 16,
+                                                .brightness = 0.4,
+                                                .contrast = 0.5,
+                                                .saturation = 0.6,
+                                                .any_order = true,
+                                                .hue = 0.2};
+    static const double strengths[] = {0.4, 0.5, 0.6, 0.2};
+    struct adl_image image = picture(16, 16);
+    bool seen[256] = {false};
+    int orders = 0;
+
+    for (uint64_t seed = 0; seed < 400; seed++) {
+        struct adl_image want = picture(16, 16), got = augmented(&image, &options, seed);
+        struct adl_rng rng;
+        size_t order[] = {0, 1, 2, 3}, code = 0;
+        double amounts[4];
+        adl_rng_seed(&rng, seed, 0, 0);
+        (void)adl_rng_below(&rng, 1);
+        (void)adl_rng_below(&rng, 1);
+        adl_rng_shuffle(&rng, order, 4);
+        for (size_t i = 0; i < 4; i++) {
+            double middle = i == ADL_COLOUR_HUE ? 0 : 1;
+            amounts[i] = adl_rng_between(&rng, middle - strengths[i], middle + strengths[i]);
+        }
+        for (size_t i = 0; i < 4; i++) {
+            adl_colour_change(&want, (enum adl_colour)order[i], amounts[order[i]]);
+            code = 4 * code + order[i];
+        }
+        CU_ASSERT(same(&got, &want));
+        orders += !seen[code];
+        seen[code] = true;
+        adl_image_release(&want);
+        adl_image_release(&got);
+    }
+    CU_ASSERT_EQUAL(orders, 24);
+    adl_image_release(&image);
+}
+
 static void wrong_options_are_refused(void)
 {
     static const struct adl_augment_options bad[] = {
@@ -188,6 +398,17 @@ static void wrong_options_are_refused(void)
         {.train = true, .crop_size = 8, .resize_size = 8, .flip = 1.5},
         {.train = true, .crop_size = 8, .resize_size = 8, .flip = NAN},
         {.train = true, .crop_size = 8, .resize_size = 8, .contrast = -1},
+        {.train = true, .crop_size = 8, .resize_size = 8, .any_order = true, .hue = 0.6},
+        {.train = true,
+         .crop_size = 8,
+         .random_resized_crop = true,
+         .min_area = 0.5,
+         .max_area = 0.4},
+        {.train = true,
+         .crop_size = 8,
+         .random_resized_crop = true,
+         .min_area = 0.5,
+         .min_ratio = 2},
     };
     for (size_t i = 0; i < ADL_COUNT(bad); i++) {
         struct adl_error err = {0};
@@ -228,5 +449,8 @@ TEST_SUITE(augment, {"testing only resizes", testing_only_resizes},
             crops_and_mirrors_are_parts_of_the_picture},
            {"any part keeps area and shape", any_part_keeps_area_and_shape},
            {"colours change as they should", colours_change_as_they_should},
+           {"colours are those of others", colours_are_those_of_others},
+           {"hues turn back", hues_turn_back},
+           {"changes follow each other in any order", changes_follow_each_other_in_any_order},
            {"wrong options are refused", wrong_options_are_refused},
            {"pictures survive running out of memory", survives_no_memory});
