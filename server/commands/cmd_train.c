@@ -11,7 +11,6 @@
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
 #include "server/report/report.h"
-#include "server/training/train_augment.h"
 #include "server/training/train_balance.h"
 #include "server/training/train_run.h"
 #include "train/schedule.h"
@@ -78,6 +77,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
     if (!s.data && !(s.images && s.metadata))
         return adl_fail(err, ADL_ERR_ARG,
                         "--data DIR|FILE, or --images DIR and --metadata DIR, is required");
+    if (!s.out && !s.augment_preview)
+        return adl_fail(err, ADL_ERR_ARG, "--out DIR is required");
     if (s.find_lr && s.resume)
         return adl_fail(err, ADL_ERR_ARG,
                         "--find-lr tries rates on the weights that a run begins with; omit "
@@ -85,10 +86,6 @@ static int run(const void *settings, const struct adl_options *options, struct a
     note_unused(&s, options, &remarks);
     adl_optimizer_note_unused(&s.method.optimizer, options, "train", &remarks);
     adl_train_note_given(&s, options);
-    if (adl_train_read_jitter(&s, err) < 0) {
-        adl_str_release(&remarks);
-        return -1;
-    }
     s.remarks = remarks.failed ? NULL : remarks.data;
     handle_signals();
     int result = adl_train_run(&s, options->command_line, &stop, on_event, err);
@@ -111,7 +108,8 @@ static const struct adl_option table[] = {
     ADL_OPTION_EXIF(struct adl_train_settings),
     ADL_OPTION_TRUE_MASKS(struct adl_train_settings, masks),
     {"out", ADL_STRING(struct adl_train_settings, out), .letter = 'o', .metavar = "DIR",
-     .required = true, .help = "output directory for checkpoints, metrics and report"},
+     .help = "output directory for checkpoints, metrics and report; required, but with "
+             "--augment-preview"},
     {"init", ADL_STRING(struct adl_train_settings, init), .metavar = "FILE",
      .help =
          "pretrained weights; \"default\" is the model that ships. Layers that do not fit, such as "
@@ -198,6 +196,9 @@ static const struct adl_option table[] = {
      .help = "change brightness, contrast and saturation by a factor within 1 +- X, in this order; "
              "or each by its own, and the hue by up to H of a turn, in an order that is drawn, as "
              "torchvision does"},
+    {"augment-preview", ADL_STRING(struct adl_train_settings, augment_preview), .metavar = "FILE",
+     .help = "instead of training, write a PNG or JPEG of what the network would see: a row for "
+             "each of eight images, with the whole image and eight draws of it"},
     {"mean", ADL_LIST(struct adl_train_settings, mean), .metavar = "M",
      .default_note = "--init's or ImageNet's",
      .help = "mean of the input channels: one number, or R,G,B"},

@@ -9,42 +9,52 @@
 #include "base/name.h"
 #include "base/size.h"
 
-int adl_train_read_jitter(struct adl_train_settings *s, struct adl_error *err)
+/* Strengths of brightness, contrast, saturation and hue. */
+enum { STRENGTHS = 4 };
+
+/* Reads --color-jitter. Returns how many strengths it has, 1 or 4; 0 if it is neither. */
+static size_t read_jitter(const struct adl_train_settings *s, double strengths[STRENGTHS])
 {
-    static const double most[] = {1, 1, 1, 0.5};
-    struct adl_train_jitter jitter = {0};
+    static const double most[STRENGTHS] = {1, 1, 1, 0.5};
     /* "none" stands for the default, as with every number. */
     const char *text = strcasecmp(s->color_jitter, "none") ? s->color_jitter : "0";
     size_t count = 0;
 
-    for (; count < ADL_COUNT(most); count++) {
+    for (size_t i = 0; i < STRENGTHS; i++)
+        strengths[i] = 0;
+    while (count < STRENGTHS) {
         char *end;
         double strength = strtod(text, &end);
         if (end == text || !(strength >= 0 && strength <= most[count]))
-            break;
-        jitter.strengths[count] = strength;
+            return 0;
+        strengths[count++] = strength;
         text = end;
-        if (*text != ',') {
-            count++;
+        if (*text != ',' || count == STRENGTHS)
             break;
-        }
         text++;
     }
-    if (*text || (count != 1 && count != ADL_COUNT(most)))
-        return adl_fail(err, ADL_ERR_ARG,
-                        "--color-jitter: \"%s\" is neither one strength from 0 to 1 nor "
-                        "BRIGHTNESS,CONTRAST,SATURATION,HUE from 0 to 1, the hue to 0.5",
-                        ADL_SHORT(s->color_jitter));
-    jitter.any_order = count > 1;
-    for (size_t i = 1; count == 1 && i < 3; i++)
-        jitter.strengths[i] = jitter.strengths[0];
-    s->jitter = jitter;
-    return 0;
+    if (*text || (count != 1 && count != STRENGTHS))
+        return 0;
+    if (count == 1)
+        strengths[1] = strengths[2] = strengths[0];
+    return count;
+}
+
+int adl_train_check_jitter(const struct adl_train_settings *s, struct adl_error *err)
+{
+    double strengths[STRENGTHS];
+    if (read_jitter(s, strengths) > 0)
+        return 0;
+    return adl_fail(err, ADL_ERR_ARG,
+                    "--color-jitter: \"%s\" is neither one strength from 0 to 1 nor "
+                    "BRIGHTNESS,CONTRAST,SATURATION,HUE from 0 to 1, the hue to 0.5",
+                    ADL_SHORT(s->color_jitter));
 }
 
 struct adl_augment_options adl_train_augment(const struct adl_train_settings *s)
 {
-    const double *strengths = s->jitter.strengths;
+    double strengths[STRENGTHS];
+    size_t count = read_jitter(s, strengths);
     return (struct adl_augment_options){.train = true,
                                         .resize_size = s->resize_size,
                                         .crop_size = s->crop_size,
@@ -57,7 +67,7 @@ struct adl_augment_options adl_train_augment(const struct adl_train_settings *s)
                                         .brightness = strengths[0],
                                         .contrast = strengths[1],
                                         .saturation = strengths[2],
-                                        .any_order = s->jitter.any_order,
+                                        .any_order = count == STRENGTHS,
                                         .hue = strengths[3]};
 }
 
@@ -71,10 +81,11 @@ int adl_train_record_augment(json_t *config, const struct adl_train_settings *s)
         {"min_crop_aspect", s->min_crop_aspect},
         {"max_crop_aspect", s->max_crop_aspect},
     };
-    const double *strengths = s->jitter.strengths;
-    json_t *jitter = s->jitter.any_order ? json_pack("[f, f, f, f]", strengths[0], strengths[1],
-                                                     strengths[2], strengths[3])
-                                         : json_real(strengths[0]);
+    double strengths[STRENGTHS];
+    json_t *jitter =
+        read_jitter(s, strengths) == STRENGTHS
+            ? json_pack("[f, f, f, f]", strengths[0], strengths[1], strengths[2], strengths[3])
+            : json_real(strengths[0]);
     int failed = json_object_set_new(config, "color_jitter", jitter);
 
     if (s->random_resized_crop && fabs(s->min_crop_area - ADL_TRAIN_MIN_CROP_AREA) > 0)

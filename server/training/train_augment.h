@@ -8,13 +8,13 @@
 #include "data/augment.h"
 #include "server/training/train_settings.h"
 
-/* Reads --color-jitter into settings->jitter. Fails with ADL_ERR_ARG if it is neither one strength
- * nor four. */
-int adl_train_read_jitter(struct adl_train_settings *settings,
-                          struct adl_error *err) ADL_MUST_CHECK;
-
 /* Returns how images to train on are changed. */
 struct adl_augment_options adl_train_augment(const struct adl_train_settings *settings);
+
+/* Fails with ADL_ERR_ARG if --color-jitter is neither one strength nor four; adl_train_augment()
+ * changes no colours then. */
+int adl_train_check_jitter(const struct adl_train_settings *settings,
+                           struct adl_error *err) ADL_MUST_CHECK;
 
 /* Records the settings of augmentation that are not the defaults, so that runs of versions without
  * the options can be resumed, and --color-jitter. Returns -1 if there is not enough memory. */

@@ -46,6 +46,7 @@
 #include "server/training/train_metrics.h"
 #include "server/training/train_model.h"
 #include "server/training/train_open.h"
+#include "server/training/train_preview.h"
 #include "server/training/train_recipe.h"
 #include "server/training/train_statistics.h"
 #include "server/training/train_step.h"
@@ -93,7 +94,8 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
 
     /* Checked before the data is read, which takes time, and again when the directory is opened,
      * because another run may have created it in between. */
-    if ((!s->find_lr && adl_train_check_dir(run, err) < 0) || adl_train_open_data(run, err) < 0)
+    if (adl_train_check_jitter(s, err) < 0 || (!s->find_lr && adl_train_check_dir(run, err) < 0) ||
+        adl_train_open_data(run, err) < 0)
         return -1;
     /* A new run creates its directory later, when its settings are known to be valid. */
     if (s->resume && (adl_train_open_dir(run, err) < 0 || adl_train_read_state(run, err) < 0))
@@ -140,6 +142,20 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
     if (s->find_lr)
         return 0;
     return adl_train_tensorboard_open(run, err) < 0 ? -1 : adl_train_save_record(run, err);
+}
+
+/* Prepares what --augment-preview needs, and does it. */
+static int preview(struct adl_train_run *run, struct adl_error *err)
+{
+    if (run->settings->resume)
+        return adl_fail(err, ADL_ERR_ARG, "--augment-preview and --resume exclude each other");
+    if (adl_train_preview_check(run->settings->augment_preview, err) < 0 ||
+        adl_train_check_jitter(run->settings, err) < 0 || adl_train_open_data(run, err) < 0)
+        return -1;
+    adl_train_choose_recipe(run);
+    if (adl_train_make_model(run, err) < 0)
+        return -1;
+    return adl_train_preview(run, err);
 }
 
 static void release(struct adl_train_run *run)
@@ -436,6 +452,11 @@ int adl_train_run(const struct adl_train_settings *settings, const char *command
 {
     struct adl_train_run run = {
         .settings = settings, .command = command, .stop = stop, .on_event = on_event, .lock = -1};
+    if (settings->augment_preview) {
+        int shown = preview(&run, err);
+        release(&run);
+        return shown;
+    }
     int result = prepare(&run, err);
 
     if (result == 0) {

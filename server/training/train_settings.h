@@ -19,22 +19,16 @@ enum adl_train_recipe_choice { ADL_TRAIN_RECIPE_AUTO, ADL_TRAIN_RECIPE_PLAIN };
 #define ADL_TRAIN_MIN_CROP_AREA 0.08
 #define ADL_TRAIN_BATCHNORM_BATCHES 20
 
-/* --color-jitter, read. */
-struct adl_train_jitter {
-    double strengths[4]; /* of brightness, contrast, saturation and hue */
-    bool any_order;      /* four were given: in an order that is drawn */
-};
-
 struct adl_train_settings {
-    const char *data;     /* NULL when `images` and `metadata` name the two parts */
-    const char *images;   /* NULL: where `data` has them */
-    const char *metadata; /* NULL: where `data` has it */
-    const char *masks;    /* NULL: with the images, if the lists name masks */
+    const char *data;                     /* NULL when `images` and `metadata` name the two parts */
+    const char *images;                   /* NULL: where `data` has them */
+    const char *metadata;                 /* NULL: where `data` has it */
+    const char *masks;                    /* NULL: with the images, if the lists name masks */
     struct adl_dataset_division division; /* without its seed, which is `seed` */
-    int exif;             /* enum adl_dataset_exif */
-    const char *out;      /* the run's directory */
-    const char *init;     /* a weight file, "default", or NULL: random weights */
-    const char *key;      /* the entry of a PyTorch checkpoint `init`; NULL: the usual names */
+    int exif;                             /* enum adl_dataset_exif */
+    const char *out;                      /* the run's directory */
+    const char *init;                     /* a weight file, "default", or NULL: random weights */
+    const char *key; /* the entry of a PyTorch checkpoint `init`; NULL: the usual names */
     bool resume;
     int recipe;      /* enum adl_train_recipe_choice */
     bool rate_given; /* lr or lr_classifier_ratio, by the user; else a recipe may choose both */
@@ -48,10 +42,9 @@ struct adl_train_settings {
     bool random_resized_crop;
     double min_crop_area;
     double max_crop_area, min_crop_aspect, max_crop_aspect; /* 0: torchvision's */
-    const char *color_jitter;
-    struct adl_train_jitter jitter;
-    int balance;  /* enum adl_train_balance */
-    int schedule; /* enum adl_schedule_kind */
+    const char *color_jitter;                               /* see train_augment.h */
+    int balance;                                            /* enum adl_train_balance */
+    int schedule;                                           /* enum adl_schedule_kind */
     double lr_decay;
     int lr_decay_frequency; /* epochs */
     double warmup_epochs;
@@ -70,8 +63,9 @@ struct adl_train_settings {
     const char *cache; /* the directory of a cache on disk, or NULL */
     bool exact_decode; /* never decode training images at a reduced scale */
     bool no_report;
+    const char *augment_preview; /* a PNG or JPEG file to write instead of training; or NULL */
     const char *tensorboard; /* the directory of event files, "" is OUT/tensorboard; NULL: none */
-    const char *remarks; /* lines about the settings, printed when the run begins; or NULL */
+    const char *remarks;     /* lines about the settings, printed when the run begins; or NULL */
     struct adl_option_list mean;
     struct adl_option_list std;
     struct adl_arch_settings arch;

@@ -75,6 +75,13 @@ static void write_input(struct adl_train_run *run, const struct adl_batch *batch
     targets->share = changed.share;
 }
 
+uint64_t adl_train_batch_key(const struct adl_train_settings *settings, int epoch, size_t batch)
+{
+    uint64_t key = (uint64_t)settings->seed;
+    key = adl_rng_splitmix(&key) + ((uint64_t)epoch << 32) + batch;
+    return adl_rng_splitmix(&key);
+}
+
 double adl_train_batch(struct adl_train_run *run, const struct adl_batch *batch)
 {
     const struct adl_train_settings *s = run->settings;
@@ -89,9 +96,7 @@ double adl_train_batch(struct adl_train_run *run, const struct adl_batch *batch)
         adl_optimizer_zero_grads(run->optimizer);
     run->group = group;
     run->trained = true;
-    uint64_t key = (uint64_t)s->seed;
-    key = adl_rng_splitmix(&key) + ((uint64_t)run->epoch << 32) + batch->number;
-    run->mode.key = adl_rng_splitmix(&key);
+    run->mode.key = adl_train_batch_key(s, run->epoch, batch->number);
     run->mode.labels = batch->labels;
     run->mode.progress =
         ADL_MIN((run->epoch + (double)batch->number / (double)batches) / (double)s->epochs, 1);

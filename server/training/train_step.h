@@ -27,6 +27,9 @@ void adl_train_follow(struct adl_train_run *run);
 /* Returns the learning rate of a batch of the epoch run->epoch. */
 double adl_train_rate(const struct adl_train_run *run, size_t batch);
 
+/* Returns the number that all random numbers of a batch are derived from. */
+uint64_t adl_train_batch_key(const struct adl_train_settings *settings, int epoch, size_t batch);
+
 /* Adds the gradients of one batch, as the method changes its images, and updates the weights if
  * the batch is the last one of its group of --accumulate batches. Adds to run->sums and returns
  * the mean loss of the batch. */
