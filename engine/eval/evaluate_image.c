@@ -134,6 +134,7 @@ static int record_item(const struct adl_evaluate_run *run, struct adl_evaluate_w
         o->places[item->index] = (struct adl_evaluate_place){
             .measured = true,
             .predicted = image->logits ? first_class(image->logits, image->classes) : -1,
+            .score = image->logits ? (float)item->top_probability : 0,
             .iou = (float)(run->localized ? iou : fmax(item->mask_iou, 0)), /* NaN: 0 */
             .probability = image->logits && isfinite(worker->scores[image->label])
                                ? worker->scores[image->label]

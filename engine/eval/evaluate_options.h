@@ -28,10 +28,12 @@ struct adl_evaluate_visit {
 
 /* The result for one image. */
 struct adl_evaluate_place {
-    bool measured;     /* it was among the measured images and could be read */
-    float iou;         /* of the largest contour's box at the model's threshold; without boxes, of
-                        * the map cut there and the mask; 0 without masks either */
-    int predicted;     /* the class of the highest score; -1 if score maps were measured */
+    bool measured; /* it was among the measured images and could be read */
+    float iou;     /* of the largest contour's box at the model's threshold; without boxes, of
+                    * the map cut there and the mask; 0 without masks either */
+    int predicted; /* the class of the highest score; -1 if score maps were measured */
+    float score;   /* of the predicted class: its probability, at the temperature of the options; 0
+                    * if score maps were measured */
     float probability; /* of the true class, at the temperature of the options; 0 if score maps
                         * were measured */
 };

@@ -27,6 +27,7 @@
 #include "server/tasks/directory.h"
 #include "server/tasks/json_out.h"
 #include "server/tasks/labelled.h"
+#include "server/tasks/predictions.h"
 #include "server/tasks/progress.h"
 
 /* The map threshold without a model: the default of a model file. */
@@ -40,7 +41,7 @@ struct settings {
     bool per_class;
     const char *scoremaps;
     const char *from_scoremaps;
-    const char *csv, *confusion;
+    const char *csv, *confusion, *predictions;
     double curve_interval;
     int threads;
     int batch;
@@ -56,7 +57,7 @@ struct eval {
     struct adl_pool *pool;
     struct adl_views *views;
     struct adl_evaluate_report report;
-    struct adl_evaluate_place *places; /* by image, for --confusion; or NULL */
+    struct adl_evaluate_place *places; /* by image, for --confusion and --predictions; or NULL */
     struct adl_map_rule map; /* its threshold is that of GT-known, Top-1 and Top-5 localization */
     int batch;
 };
@@ -222,13 +223,14 @@ static int check_settings(const struct settings *s, struct adl_error *err)
         return adl_fail(err, ADL_ERR_ARG, "--model and --from-scoremaps exclude each other");
     if (s->scoremaps && s->from_scoremaps)
         return adl_fail(err, ADL_ERR_ARG, "--scoremaps and --from-scoremaps exclude each other");
-    if (s->confusion && s->from_scoremaps)
-        return adl_fail(
-            err, ADL_ERR_ARG,
-            "--confusion needs a model: score maps do not say which class is predicted");
-    if (is_stdout(s->csv) + is_stdout(s->confusion) + s->json > 1)
+    if ((s->confusion || s->predictions) && s->from_scoremaps)
         return adl_fail(err, ADL_ERR_ARG,
-                        "standard output can have only one of --json, --csv - and --confusion -");
+                        "--%s needs a model: score maps do not say which class is predicted",
+                        s->confusion ? "confusion" : "predictions");
+    if (is_stdout(s->csv) + is_stdout(s->confusion) + is_stdout(s->predictions) + s->json > 1)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "standard output can have only one of --json, --csv -, --confusion - and "
+                        "--predictions -");
     if (!s->where.dir && s->where.metadata && !s->where.images && !s->from_scoremaps)
         return adl_fail(err, ADL_ERR_ARG, "--images DIR is required without --data");
     return 0;
@@ -319,18 +321,19 @@ static int evaluate(struct eval *e, const struct adl_options *options, struct ad
 }
 
 /* Fails if a file cannot be written, before its content is computed, and makes room for what the
- * confusion matrix needs. */
+ * confusion matrix and the predictions need. */
 static int check_files(struct eval *e, struct adl_error *err)
 {
-    const char *const paths[] = {e->settings->csv, e->settings->confusion};
+    const char *const paths[] = {e->settings->csv, e->settings->confusion,
+                                 e->settings->predictions};
 
     for (size_t i = 0; i < ADL_COUNT(paths); i++)
         if (paths[i] && !is_stdout(paths[i]) && adl_file_check_place(paths[i], err) < 0)
             return -1;
-    if (!e->settings->confusion)
+    if (!e->settings->confusion && !e->settings->predictions)
         return 0;
     e->places = adl_calloc(e->dataset->count, sizeof *e->places);
-    return e->places ? 0 : adl_fail_nomem(err, "the confusion matrix");
+    return e->places ? 0 : adl_fail_nomem(err, "the predictions");
 }
 
 static int write_files(const struct eval *e, struct adl_error *err)
@@ -341,7 +344,15 @@ static int write_files(const struct eval *e, struct adl_error *err)
         return -1;
     if (e->settings->confusion && adl_eval_confusion_csv(&classes, e->settings->confusion, err) < 0)
         return -1;
-    return 0;
+    if (!e->settings->predictions)
+        return 0;
+    const struct adl_predictions predictions = {.dataset = e->dataset,
+                                                .model = e->model,
+                                                .places = e->places,
+                                                .localized =
+                                                    e->report.localized || e->report.masked,
+                                                .some = e->settings->limit > 0};
+    return adl_predictions_write(&predictions, e->settings->predictions, err);
 }
 
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
@@ -372,7 +383,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     ADL_TRY(write_files(&e, err));
     if (s->json)
         ADL_TRY(print_json(&e, err));
-    else if (!is_stdout(s->csv) && !is_stdout(s->confusion))
+    else if (!is_stdout(s->csv) && !is_stdout(s->confusion) && !is_stdout(s->predictions))
         ADL_TRY(print_table(&e, err));
     result = 0;
 out:
@@ -397,6 +408,8 @@ static const struct adl_option table[] = {
      .help = "print the figures of each class as well"},
     {"csv", ADL_STRING(struct settings, csv), .metavar = "FILE",
      .help = "write the figures of each class to FILE, as comma-separated values"},
+    {"predictions", ADL_STRING(struct settings, predictions), .metavar = "FILE",
+     .help = "write what the network says of each image to FILE, as comma-separated values"},
     {"confusion", ADL_STRING(struct settings, confusion), .metavar = "FILE",
      .help = "write the confusion matrix to FILE, as comma-separated values: a row for each true "
              "class, a column for each predicted one"},

@@ -11,9 +11,9 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "eval/confusion.h"
-#include "io/file.h"
 #include "io/json_text.h"
 #include "server/commands/eval_boxes.h"
+#include "server/tasks/csv_out.h"
 
 /* Width of the class name column. */
 #define NAME_COLUMNS 32
@@ -151,36 +151,6 @@ void adl_eval_classes_print(const struct adl_eval_classes *classes)
     }
 }
 
-/* Appends a text, in quotes if it contains a comma, a quote or a line break. */
-static void put_text(struct adl_str *csv, const char *text)
-{
-    if (!text[strcspn(text, ",\"\r\n")]) {
-        adl_str_puts(csv, text);
-        return;
-    }
-    adl_str_puts(csv, "\"");
-    for (; *text; text++)
-        adl_str_printf(csv, *text == '"' ? "\"\"" : "%c", *text);
-    adl_str_puts(csv, "\"");
-}
-
-static int write_csv(struct adl_str *csv, const char *path, struct adl_error *err)
-{
-    const struct adl_file_piece piece = {csv->data, csv->length};
-    int result = -1;
-
-    if (csv->failed)
-        adl_fail_nomem(err, "a CSV file");
-    else if (strcmp(path, "-") != 0)
-        result = adl_file_write(path, &piece, 1, err);
-    else if (fwrite(csv->data, 1, csv->length, stdout) == csv->length)
-        result = 0;
-    else
-        adl_fail(err, ADL_ERR_IO, "cannot write to standard output");
-    adl_str_release(csv);
-    return result;
-}
-
 int adl_eval_classes_csv(const struct adl_eval_classes *classes, const char *path,
                          struct adl_error *err)
 {
@@ -197,7 +167,7 @@ int adl_eval_classes_csv(const struct adl_eval_classes *classes, const char *pat
         if (!fill_row(r, i, figures))
             continue;
         adl_str_printf(&csv, "%zu,", i);
-        put_text(&csv, adl_eval_class_name(classes, i, text, sizeof text));
+        adl_csv_put_text(&csv, adl_eval_class_name(classes, i, text, sizeof text));
         adl_str_printf(&csv, ",%zu,%zu", r->classes[i].images, r->classes[i].errors);
         for (size_t k = 0; k < COLUMNS; k++) {
             adl_str_puts(&csv, ",");
@@ -206,7 +176,7 @@ int adl_eval_classes_csv(const struct adl_eval_classes *classes, const char *pat
         }
         adl_str_puts(&csv, "\n");
     }
-    return write_csv(&csv, path, err);
+    return adl_csv_write(&csv, path, err);
 }
 
 /* --- confusion ----------------------------------------------------------------------- */
@@ -238,13 +208,13 @@ int adl_eval_confusion_csv(const struct adl_eval_classes *classes, const char *p
     adl_str_puts(&csv, "true\\predicted");
     for (size_t k = 0; k < class_count; k++) {
         adl_str_puts(&csv, ",");
-        put_text(&csv, adl_eval_class_name(classes, k, text, sizeof text));
+        adl_csv_put_text(&csv, adl_eval_class_name(classes, k, text, sizeof text));
     }
     adl_str_puts(&csv, "\n");
     for (size_t i = 0; i < class_count; i++) {
-        put_text(&csv, adl_eval_class_name(classes, i, text, sizeof text));
+        adl_csv_put_text(&csv, adl_eval_class_name(classes, i, text, sizeof text));
         put_counts(&csv, &confusion, &next, (int)i, class_count);
     }
     adl_confusion_release(&confusion);
-    return write_csv(&csv, path, err);
+    return adl_csv_write(&csv, path, err);
 }

@@ -11,11 +11,12 @@
 
 #include "base/error.h"
 
-#define ADL_RUN_RECORD "run.json"         /* written when the run starts or resumes */
-#define ADL_RUN_METRICS "metrics.jsonl"   /* one line for each epoch */
-#define ADL_RUN_LAST "last.safetensors"   /* the model after the last step that was saved */
-#define ADL_RUN_BEST "best.safetensors"   /* the model after the best epoch */
-#define ADL_RUN_STATE "state.safetensors" /* the state that --resume continues from */
+#define ADL_RUN_RECORD "run.json"             /* written when the run starts or resumes */
+#define ADL_RUN_METRICS "metrics.jsonl"       /* one line for each epoch */
+#define ADL_RUN_LAST "last.safetensors"       /* the model after the last step that was saved */
+#define ADL_RUN_BEST "best.safetensors"       /* the model after the best epoch */
+#define ADL_RUN_PREDICTIONS "predictions.csv" /* of the images of val after the best epoch */
+#define ADL_RUN_STATE "state.safetensors"     /* the state that --resume continues from */
 #define ADL_RUN_REPORT "report.html"
 
 /* The content of run.json. The texts belong to `json`, or to the caller who fills in the

@@ -46,8 +46,9 @@ int adl_train_evaluate(struct adl_train_run *run, struct adl_evaluate_report *re
     const struct adl_train_settings *s = run->settings;
     struct adl_plan_options options = {.input_h = s->crop_size, .input_w = s->crop_size};
     struct adl_progress progress;
-    struct adl_evaluate_place *places = adl_calloc(run->val->count, sizeof *places);
-    if (!places)
+    adl_free(run->places);
+    run->places = adl_calloc(run->val->count, sizeof *run->places);
+    if (!run->places)
         return adl_fail_nomem(err, "the evaluation");
     struct adl_evaluate_options evaluation = {
         .curve_interval = s->curve_interval,
@@ -58,7 +59,7 @@ int adl_train_evaluate(struct adl_train_run *run, struct adl_evaluate_report *re
         .stopped = run->trained ? is_stopped : NULL,
         .stop_context = run,
         .frames = {.cache = run->cache, .first = run->train->count},
-        .places = places};
+        .places = run->places};
     int result = -1, batch = ADL_MIN(s->batch_size, 16);
     memcpy(evaluation.mean, run->model->mean, sizeof evaluation.mean);
     memcpy(evaluation.std, run->model->std, sizeof evaluation.std);
@@ -72,10 +73,9 @@ int adl_train_evaluate(struct adl_train_run *run, struct adl_evaluate_report *re
         result = adl_evaluate_views(run->val, views, batch, run->pool, &evaluation, report, err);
     adl_progress_finish(&progress);
     if (result == 0) {
-        *loss = mean_loss(places, run->val->count);
+        *loss = mean_loss(run->places, run->val->count);
         adl_train_log_broken_val(run, report);
     }
-    adl_free(places);
     adl_views_free(views);
     adl_plan_unref(plan);
     return result;

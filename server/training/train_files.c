@@ -1,8 +1,8 @@
 /* Writes and reads the files of a training run. Each is replaced in one step (written under a
- * temporary name, then renamed), in this order: metrics.jsonl, best.safetensors,
- * last.safetensors, state.safetensors. A run that is killed at any point therefore resumes from
- * a state that is not newer than the other files; it repeats the work since that state, with
- * bit-identical results, and writes the files again. */
+ * temporary name, then renamed), in this order: metrics.jsonl, predictions.csv,
+ * best.safetensors, last.safetensors, state.safetensors. A run that is killed at any point
+ * therefore resumes from a state that is not newer than the other files; it repeats the work since
+ * that state, with bit-identical results, and writes the files again. */
 
 #include "server/training/train_files.h"
 
@@ -22,6 +22,7 @@
 #include "models/file/description.h"
 #include "models/file/save.h"
 #include "server/tasks/directory.h"
+#include "server/tasks/predictions.h"
 #include "server/training/run_lock.h"
 #include "server/training/run_record.h"
 #include "server/training/train_config.h"
@@ -33,8 +34,8 @@
 /* Removes the temporary files that a run left behind because it was killed during a save. */
 static void remove_leftovers(const char *out)
 {
-    static const char *const names[] = {ADL_RUN_RECORD, ADL_RUN_METRICS, ADL_RUN_LAST, ADL_RUN_BEST,
-                                        ADL_RUN_STATE};
+    static const char *const names[] = {ADL_RUN_RECORD, ADL_RUN_METRICS, ADL_RUN_LAST,
+                                        ADL_RUN_BEST,   ADL_RUN_STATE,   ADL_RUN_PREDICTIONS};
     struct adl_error none = {0};
     for (size_t i = 0; i < ADL_COUNT(names); i++) {
         char *path = adl_run_path(out, names[i], &none);
@@ -198,6 +199,17 @@ int adl_train_save_model(struct adl_train_run *run, const char *name, struct adl
         return adl_fail_nomem(err, "the model's description");
     char *path = adl_run_path(run->settings->out, name, err);
     int result = path ? adl_model_save(model, path, err) : -1;
+    adl_free(path);
+    return result;
+}
+
+int adl_train_save_predictions(const struct adl_train_run *run, struct adl_error *err)
+{
+    /* Boxes were cut at the threshold before this epoch, not at the one that is saved with it. */
+    const struct adl_predictions predictions = {
+        .dataset = run->val, .model = run->model, .places = run->places, .localized = false};
+    char *path = adl_run_path(run->settings->out, ADL_RUN_PREDICTIONS, err);
+    int result = path ? adl_predictions_write(&predictions, path, err) : -1;
     adl_free(path);
     return result;
 }

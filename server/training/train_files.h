@@ -31,6 +31,11 @@ int adl_train_fail_diverged(const struct adl_train_run *run, const char *symptom
 int adl_train_save_model(struct adl_train_run *run, const char *name,
                          struct adl_error *err) ADL_MUST_CHECK;
 
+/* Writes what the evaluation that has just been made says of each image of val to predictions.csv,
+ * but for the boxes. */
+int adl_train_save_predictions(const struct adl_train_run *run,
+                               struct adl_error *err) ADL_MUST_CHECK;
+
 /* Saves the weights, the state of the optimizer and the position of the run to
  * state.safetensors. */
 int adl_train_save_state(struct adl_train_run *run, struct adl_error *err) ADL_MUST_CHECK;

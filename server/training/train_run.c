@@ -171,6 +171,7 @@ static void release(struct adl_train_run *run)
     adl_free(run->frozen);
     adl_free(run->class_weights);
     adl_free(run->partners);
+    adl_free(run->places);
     adl_optimizer_free(run->optimizer);
     adl_tape_free(run->tape);
     adl_loader_free(run->loader);
@@ -351,6 +352,8 @@ static int finish_epoch(struct adl_train_run *run, const struct adl_train_pace *
     ADL_TRY(adl_train_log_epoch(run, pace, run->val ? &report : NULL, loss, best, err));
     run->val_errors = report.errors;
     if (best) {
+        if (run->val)
+            ADL_TRY(adl_train_save_predictions(run, err));
         run->best = run->val ? adl_train_measure(&report) : -1;
         run->best_loss = loss;
         run->best_epoch = run->epoch + 1;

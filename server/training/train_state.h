@@ -73,6 +73,7 @@ struct adl_train_run {
     double best_loss;                      /* its loss on val; NAN: none, or unknown */
     int best_epoch;                        /* from 1; 0: none yet */
     struct adl_evaluate_report evaluation; /* of the best epoch; zeroed after a resume */
+    struct adl_evaluate_place *places;     /* of val, of the last evaluation; NULL: none yet */
     bool val_reported;                     /* unreadable images and classes of val were named */
     size_t val_errors;                     /* unreadable images of val in the last epoch */
     uint64_t saved_ns;                     /* time at which the state was last saved */
