@@ -179,12 +179,35 @@ static void drop_weight(void *context, int param)
     model->params[param] = NULL;
 }
 
+int adl_model_keep_layer(struct adl_model *model, const struct adl_map_views *views,
+                         struct adl_error *err)
+{
+    const struct adl_map_layer *layer = &views->layer;
+
+    if (layer->method == ADL_LAYER_NONE ||
+        (model->layer && !strcmp(adl_layer_net_name(model->layer), layer->name)))
+        return 0;
+    adl_layer_net_free(model->layer);
+    model->layer = adl_layer_net_create(model->graph, model->params, layer->name, err);
+    return model->layer ? 0 : -1;
+}
+
+int adl_model_layer(const struct adl_model *model)
+{
+    return model->layer ? adl_layer_net_value(model->layer) : 0;
+}
+
 struct adl_plan *adl_model_into_plan(struct adl_model *model,
                                      const struct adl_plan_options *options, struct adl_error *err)
 {
+    if (!model->layer && adl_model_keep_layer(model, &model->map.views, err) < 0) {
+        adl_model_drop_weights(model);
+        return NULL;
+    }
     struct adl_plan_options dropping = *options;
     dropping.release = drop_weight;
     dropping.release_context = model;
+    dropping.layer = adl_model_layer(model);
     struct adl_plan *plan = adl_plan_create(model->graph, model->params, &dropping, err);
     adl_model_drop_weights(model);
     return plan;
@@ -200,7 +223,10 @@ struct adl_views *adl_model_open_views(struct adl_model *model, struct adl_plan 
         if (!model->stride1)
             return NULL;
     }
-    return adl_views_create(plan, model->stride1, pool, batch, err);
+    struct adl_views *views = adl_views_create(plan, model->stride1, pool, batch, err);
+    if (views)
+        adl_views_set_layer(views, model->layer);
+    return views;
 }
 
 struct adl_views *adl_model_into_views(struct adl_model *model, struct adl_pool *pool, int batch,
@@ -275,6 +301,7 @@ void adl_model_free(struct adl_model *model)
     adl_model_drop_weights(model);
     adl_graph_free(model->graph);
     adl_graph_free(model->stride1);
+    adl_layer_net_free(model->layer);
     free_classes(model->classes, model->class_count);
     json_decref(model->training);
     json_decref(model->metrics);
@@ -317,6 +344,8 @@ int adl_model_set_methods(struct adl_model *model, struct adl_method_set methods
     model->arch = arch;
     model->graph = graph;
     model->stride1 = NULL;
+    adl_layer_net_free(model->layer);
+    model->layer = NULL;
     model->weights = weights;
     model->params = params;
     if (weights && model->digest[0])

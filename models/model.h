@@ -20,6 +20,8 @@ struct adl_model {
     struct adl_graph *graph;     /* owned; built at the model's input size */
     struct adl_graph *stride1;   /* owned; the graph with a last stride of 1, for maps of more
                                     positions; NULL: not needed yet, or that of `graph` is 1 */
+    struct adl_layer_net *layer; /* owned; what maps of another layer need (wsol/layer_net.h); NULL:
+                                    nothing needs them */
     struct adl_tensors *weights; /* owned; float32, tensor i holds parameter i of the graph and
                                     has its name; NULL once they were dropped */
     const float **params;        /* params[id]: the data of that tensor */
@@ -107,9 +109,17 @@ void adl_model_update_digest(struct adl_model *model);
 int adl_model_set_methods(struct adl_model *model, struct adl_method_set methods,
                           struct adl_error *err) ADL_MUST_CHECK;
 
-/* Returns a plan of the model. The model loses each weight as soon as it is packed, so that
- * no weight is in memory twice; on failure the weights are lost as well. The model has to
- * outlive the plan; `release` of the options is not used. */
+/* Keeps what the map of another layer needs, if these views have one, from the weights: a plan that
+ * is made afterwards can have such maps. Fails as adl_layer_net_create(). */
+int adl_model_keep_layer(struct adl_model *model, const struct adl_map_views *views,
+                         struct adl_error *err) ADL_MUST_CHECK;
+/* Returns the layer for adl_plan_options; 0: none. */
+int adl_model_layer(const struct adl_model *model);
+
+/* Returns a plan of the model, with the layer that was kept, or else that of its map rule. The
+ * model loses each weight as soon as it is packed, so that no weight is in memory twice; on failure
+ * the weights are lost as well. The model has to outlive the plan; `release` and `layer` of the
+ * options are not used. */
 struct adl_plan *adl_model_into_plan(struct adl_model *model,
                                      const struct adl_plan_options *options,
                                      struct adl_error *err) ADL_MUST_CHECK;

@@ -134,6 +134,9 @@
  * for other scales than its own rule; one request needs up to ADL_LIMIT_MAP_SCALES + 1 sizes. */
 #define ADL_LIMIT_VIEW_SIZES (ADL_LIMIT_MAP_SCALES + 2)
 #define ADL_LIMIT_VIEW_BYTES (256 * ADL_MIB)
+/* Bytes of the name of a layer whose map is joined with the class map; names of the networks here
+ * have up to 40. */
+#define ADL_LIMIT_LAYER_NAME_BYTES 96
 /* --max-map-cost: pixels of all views of a request, as a multiple of the network's input. The
  * image and its mirror image at scales 1 and 1.43 have 6.1. */
 #define ADL_LIMIT_MAP_COST 8

@@ -189,6 +189,7 @@ int adl_graph_add(struct adl_graph *graph, const char *name, const struct adl_op
     struct adl_node node = {
         .def = def,
         .attr = attr_copy,
+        .attr_bytes = attr_bytes,
         .inputs = input_copy,
         .input_count = input_count,
         .output = graph->value_count,

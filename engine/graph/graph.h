@@ -67,7 +67,8 @@ struct adl_op_train;
 
 struct adl_node {
     const struct adl_op_def *def;
-    const void *attr;  /* the op's own attributes; see ops/ops.h */
+    const void *attr; /* the op's own attributes; see ops/ops.h */
+    size_t attr_bytes;
     const int *inputs; /* value ids, all smaller than `output` */
     int input_count;
     int output;                    /* value id; every node computes one value */
@@ -126,6 +127,7 @@ enum adl_output {
     ADL_OUTPUT_LOGITS,    /* 1 x 1 x classes */
     ADL_OUTPUT_FEATURES,  /* the last map before pooling (or before the class map) */
     ADL_OUTPUT_CLASS_MAP, /* h x w x classes; absent in networks that do not end in one */
+    ADL_OUTPUT_LAYER,     /* any other value that a plan is asked to keep (plan/plan.h) */
     ADL_OUTPUT_COUNT
 };
 

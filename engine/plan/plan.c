@@ -54,6 +54,7 @@ static int plan_begin(struct adl_plan *plan, const struct adl_graph *graph,
         plan->values[i] = (struct plan_value){.shape = shapes[i], .slice_of = -1};
     for (int i = 0; i < ADL_OUTPUT_COUNT; i++)
         plan->outputs[i] = adl_graph_output(graph, (enum adl_output)i);
+    plan->outputs[ADL_OUTPUT_LAYER] = options->layer > 0 ? options->layer : -1;
     plan->macs = adl_graph_macs(graph, shapes);
     result = 0;
 out:

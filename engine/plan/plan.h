@@ -47,6 +47,9 @@ struct adl_plan_options {
      * call it. May be NULL. */
     void (*release)(void *context, int param);
     void *release_context;
+    /* A value of the graph that becomes ADL_OUTPUT_LAYER; 0: none. Steps around it are not merged
+     * across it, so the other outputs may differ in their last bits. */
+    int layer;
 };
 
 struct adl_plan;

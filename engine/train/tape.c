@@ -76,16 +76,9 @@ static struct adl_train_call make_call(const struct step *step, int index, enum 
 
 /* --- creating and freeing ---------------------------------------------------------------- */
 
-struct adl_tape *adl_tape_create(const struct adl_graph *graph, int input_h, int input_w,
-                                 int max_batch, enum adl_tape_memory memory, struct adl_pool *pool,
-                                 struct adl_error *err)
-{
-    return adl_tape_create_part(graph, 1, input_h, input_w, max_batch, memory, pool, err);
-}
-
-struct adl_tape *adl_tape_create_part(const struct adl_graph *graph, int part, int input_h,
-                                      int input_w, int max_batch, enum adl_tape_memory memory,
-                                      struct adl_pool *pool, struct adl_error *err)
+static struct adl_tape *create(const struct adl_graph *graph, int part, int input_h, int input_w,
+                               int max_batch, enum adl_tape_memory memory, bool input_grad,
+                               struct adl_pool *pool, struct adl_error *err)
 {
     if (max_batch < 1 || max_batch > ADL_LIMIT_BATCH) {
         adl_fail(err, ADL_ERR_ARG, "a batch is 1 to %d images, not %d", ADL_LIMIT_BATCH, max_batch);
@@ -99,6 +92,7 @@ struct adl_tape *adl_tape_create_part(const struct adl_graph *graph, int part, i
     tape->graph = graph;
     tape->part = adl_graph_part_count(graph) ? part : 0;
     tape->pool = pool;
+    tape->input_grad = input_grad;
     tape->keep_all = memory == ADL_TAPE_KEPT;
     tape->max_batch = max_batch;
     if (adl_blas_reserve(adl_pool_threads(pool), err) < 0 ||
@@ -107,6 +101,27 @@ struct adl_tape *adl_tape_create_part(const struct adl_graph *graph, int part, i
         return NULL;
     }
     return tape;
+}
+
+struct adl_tape *adl_tape_create(const struct adl_graph *graph, int input_h, int input_w,
+                                 int max_batch, enum adl_tape_memory memory, struct adl_pool *pool,
+                                 struct adl_error *err)
+{
+    return adl_tape_create_part(graph, 1, input_h, input_w, max_batch, memory, pool, err);
+}
+
+struct adl_tape *adl_tape_create_part(const struct adl_graph *graph, int part, int input_h,
+                                      int input_w, int max_batch, enum adl_tape_memory memory,
+                                      struct adl_pool *pool, struct adl_error *err)
+{
+    return create(graph, part, input_h, input_w, max_batch, memory, false, pool, err);
+}
+
+struct adl_tape *adl_tape_create_for_input(const struct adl_graph *graph, int input_h, int input_w,
+                                           int max_batch, struct adl_pool *pool,
+                                           struct adl_error *err)
+{
+    return create(graph, 1, input_h, input_w, max_batch, ADL_TAPE_SHARED, true, pool, err);
 }
 
 void adl_tape_free(struct adl_tape *tape)
@@ -158,6 +173,11 @@ const float *adl_tape_tap(const struct adl_tape *tape, int tap)
 float *adl_tape_tap_grad(struct adl_tape *tape, int tap)
 {
     return grad_at(tape, adl_graph_tap(tape->graph, tap));
+}
+
+const float *adl_tape_input_grad(const struct adl_tape *tape)
+{
+    return grad_at(tape, 0);
 }
 
 /* Recomputes a value that was discarded after the forward pass, and before it the values that

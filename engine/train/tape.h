@@ -39,6 +39,11 @@ struct adl_tape *adl_tape_create(const struct adl_graph *graph, int input_h, int
 struct adl_tape *adl_tape_create_part(const struct adl_graph *graph, int part, int input_h,
                                       int input_w, int max_batch, enum adl_tape_memory memory,
                                       struct adl_pool *pool, struct adl_error *err) ADL_MUST_CHECK;
+/* The same for gradients with respect to the input alone (adl_tape_input_grad), which other tapes
+ * do not compute. */
+struct adl_tape *adl_tape_create_for_input(const struct adl_graph *graph, int input_h, int input_w,
+                                           int max_batch, struct adl_pool *pool,
+                                           struct adl_error *err) ADL_MUST_CHECK;
 void adl_tape_free(struct adl_tape *tape);
 
 /* Returns where the caller writes the batch, N x H x W x C, before each forward pass. */
@@ -59,6 +64,10 @@ float *adl_tape_logits_grad(struct adl_tape *tape);
  * All of it has to be written, with zeros where the loss does not depend on it. */
 const float *adl_tape_tap(const struct adl_tape *tape, int tap);
 float *adl_tape_tap_grad(struct adl_tape *tape, int tap);
+
+/* Returns the gradient of the input after a backward pass, N x H x W x C, of a tape that computes
+ * it. It may take the place of the input. */
+const float *adl_tape_input_grad(const struct adl_tape *tape);
 
 /* Propagates the gradients of the logits and the taps back to the parameters and adds their
  * gradients to grads[id] (NULL for running statistics). To be called once after a forward pass,

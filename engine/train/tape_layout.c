@@ -86,9 +86,11 @@ static void count_uses(struct adl_tape *tape)
     }
 }
 
-/* A gradient is of no use for the input, and where the op has no parameters and passes none on. */
+/* A gradient is of no use for the input unless it is asked for, and where the op has no parameters
+ * and passes none on. */
 static void find_needed_gradients(struct adl_tape *tape)
 {
+    tape->values[0].needs_grad = tape->input_grad;
     for (int i = 0; i < adl_graph_node_count(tape->graph); i++) {
         const struct adl_node *node = adl_graph_node(tape->graph, i);
         bool needed = node->param_count > 0;
@@ -257,6 +259,8 @@ static void find_lives(struct lives *lives)
         touch(lives, i, LIFE_GRADIENT);
     }
     lives->now = end;
+    if (tape->input_grad)
+        extend(lives, 0, LIFE_GRADIENT);
     for (int i = 0; i < adl_graph_value_count(tape->graph); i++)
         if (is_output(tape, i) && tape_runs(tape, producer_of(tape, i)))
             extend(lives, tape->values[i].root, LIFE_VALUE);

@@ -17,7 +17,7 @@ struct tape_value {
     int uses; /* number of nodes that read the value */
     size_t offset[TAPE_PHASES]; /* of the value; roots only */
     size_t grad;                /* offset of its gradient; roots only */
-    bool needs_grad; /* some parameter that is trained may lie before it; not for the input */
+    bool needs_grad; /* some parameter that is trained may lie before it; the input: it is wanted */
     bool recompute;  /* recomputed before the backward pass reads it; roots only */
     bool recomputed; /* state of a backward pass: that has been done; roots only */
     bool has_grad;   /* state of a backward pass: the gradient has been written */
@@ -34,7 +34,8 @@ struct adl_tape {
     int part; /* the whole network that is trained; 0: the graph has one only */
     struct adl_pool *pool;
     const struct adl_kernels *kernels;
-    bool keep_all; /* no memory is shared and nothing is recomputed (ADL_TAPE_KEPT) */
+    bool input_grad; /* the gradient of the input is wanted */
+    bool keep_all;   /* no memory is shared and nothing is recomputed (ADL_TAPE_KEPT) */
     int max_batch;
     int batch; /* images of the last forward pass */
     struct tape_value *values;

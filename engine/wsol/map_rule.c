@@ -17,6 +17,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/name.h"
 #include "base/size.h"
 #include "wsol/boxes.h"
 
@@ -56,6 +57,23 @@ struct adl_map_rule adl_map_rule_of_class(const struct adl_map_rule *rule, size_
     if (rule->class_thresholds && rule->class_thresholds[class_id] >= 0)
         own.threshold = (double)rule->class_thresholds[class_id];
     return own;
+}
+
+int adl_map_base_parse(const char *text, struct adl_map_changes *changes, struct adl_error *err)
+{
+    changes->reference = !strcmp(text, "reference");
+    if (changes->reference || !strcmp(text, "model"))
+        return 0;
+    if (!strchr(text, ':'))
+        return adl_fail(err, ADL_ERR_ARG,
+                        "\"%s\" is not model, reference, or METHOD:LAYER such as "
+                        "layercam:LAYER",
+                        ADL_SHORT(text));
+    if (changes->views.has_layer)
+        return adl_fail(err, ADL_ERR_ARG, "two layers are given, \"%s\" and that of the map layer",
+                        ADL_SHORT(text));
+    changes->views.has_layer = true;
+    return adl_map_layer_parse(text, &changes->views.layer, err);
 }
 
 int adl_map_rule_change(struct adl_map_rule *rule, const struct adl_map_changes *changes,

@@ -78,6 +78,12 @@ struct adl_map_changes {
         .foreground = -1, .views = ADL_MAP_VIEWS_UNCHANGED                                         \
     }
 
+/* Reads what the rule is to begin with: "model"; "reference"; or "METHOD:LAYER" (layer_map.h),
+ * which is the model's with that layer. Fails with ADL_ERR_ARG, also if the changes have a layer.
+ */
+int adl_map_base_parse(const char *text, struct adl_map_changes *changes,
+                       struct adl_error *err) ADL_MUST_CHECK;
+
 /* Applies the changes to the rule. Thresholds of single classes were chosen for the map as the
  * rule forms it, so a change of the map or of the threshold drops them. `head` is the few-box head
  * of the model, or NULL. Fails with ADL_ERR_ARG, and leaves the rule unchanged, if a percentile is

@@ -26,11 +26,14 @@ void adl_map_views_change(struct adl_map_views *views, const struct adl_map_view
         views->scale_count = changes->scale_count;
         memcpy(views->scales, changes->scales, sizeof views->scales);
     }
+    if (changes->has_layer)
+        views->layer = changes->layer;
 }
 
 bool adl_map_views_equal(const struct adl_map_views *a, const struct adl_map_views *b)
 {
-    bool equal = a->flip == b->flip && a->stride1 == b->stride1 && a->scale_count == b->scale_count;
+    bool equal = a->flip == b->flip && a->stride1 == b->stride1 &&
+                 a->scale_count == b->scale_count && adl_map_layer_equal(&a->layer, &b->layer);
     for (int i = 0; equal && i < a->scale_count; i++)
         equal = a->scales[i] == b->scales[i];
     return equal;
@@ -38,7 +41,8 @@ bool adl_map_views_equal(const struct adl_map_views *a, const struct adl_map_vie
 
 bool adl_map_views_plain(const struct adl_map_views *views)
 {
-    return !views->flip && !views->stride1 && views->scale_count == 0;
+    return !views->flip && !views->stride1 && views->scale_count == 0 &&
+           views->layer.method == ADL_LAYER_NONE;
 }
 
 const char *adl_map_views_describe(const struct adl_map_views *views, char *text, size_t size)
@@ -48,7 +52,11 @@ const char *adl_map_views_describe(const struct adl_map_views *views, char *text
         length += (size_t)snprintf(text + length, size - length, "%s%.6g", i ? "," : ", scales ",
                                    views->scales[i]);
     if (length < size)
-        snprintf(text + length, size - length, "%s", views->stride1 ? ", stride 1" : "");
+        length += (size_t)snprintf(text + length, size - length, "%s",
+                                   views->stride1 ? ", stride 1" : "");
+    char layer[ADL_MAP_LAYER_TEXT_BYTES];
+    if (length < size && views->layer.method != ADL_LAYER_NONE)
+        snprintf(text + length, size - length, ", %s", adl_map_layer_text(&views->layer, layer));
     return text;
 }
 

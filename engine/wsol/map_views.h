@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "base/limits.h"
+#include "wsol/layer_map.h"
 
 /* A part of a map rule. All zero: the image as it is, at the size of the network's input. */
 struct adl_map_views {
@@ -18,6 +19,8 @@ struct adl_map_views {
     int scale_count; /* 0: scale 1 alone */
     /* Factors on the sides of the network's input, in ascending order, without repetition. */
     double scales[ADL_LIMIT_MAP_SCALES];
+    /* In every view, the map of this layer is joined with the class map. */
+    struct adl_map_layer layer;
 };
 
 /* Changes to it. */
@@ -26,6 +29,8 @@ struct adl_map_view_changes {
     int stride;      /* 1: without the last halving, 2: with it; -1: unchanged */
     int scale_count; /* 0: scale 1 alone; -1: unchanged */
     double scales[ADL_LIMIT_MAP_SCALES];
+    bool has_layer; /* `layer` is the new one */
+    struct adl_map_layer layer;
 };
 #define ADL_MAP_VIEWS_UNCHANGED                                                                    \
     {                                                                                              \
@@ -36,11 +41,12 @@ void adl_map_views_change(struct adl_map_views *views, const struct adl_map_view
 
 bool adl_map_views_equal(const struct adl_map_views *a, const struct adl_map_views *b);
 
-/* Returns whether the map is formed from the image as it is alone. */
+/* Returns whether the map is formed from the image as it is alone, and from the last layer. */
 bool adl_map_views_plain(const struct adl_map_views *views);
 
 /* Writes what distinguishes the views from the image as it is, for people: ", mirrored, scales
- * 1,1.43, stride 1"; nothing if they are plain. Cut at `size` bytes. Returns `text`. */
+ * 1,1.43, stride 1, layercam:blocks.4"; nothing if they are plain. Cut at `size` bytes. Returns
+ * `text`. */
 const char *adl_map_views_describe(const struct adl_map_views *views, char *text, size_t size);
 
 /* Puts `count` scales in ascending order into `scales`, and returns how many there are then: 0 if

@@ -7,6 +7,9 @@
  * that of the scores, as it was trained, and that of the map (plan/tail.c). A session costs the
  * memory of its activations, so a server that is asked for many sizes keeps only the latest.
  *
+ * Another layer. The plan keeps the layer's map as one of its outputs, and each session has what
+ * runs the network above it forward and back (wsol/layer_net.h), made when a rule first needs it.
+ *
  * Sums. The maps of one image are added in the order of the views, by one thread at a time, and are
  * divided by their number at the end. So the result has the same bits in any batch and for any
  * number of threads. */
@@ -16,6 +19,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/name.h"
 #include "base/size.h"
 #include "wsol/session_cam.h"
 
@@ -29,12 +33,17 @@ struct entry {
     bool kept;
     /* From the grid of this session to that of the latest run that needed it; zeroed: none did. */
     struct adl_scoremap_resizer resizer;
+    struct adl_layer_runs *layer; /* NULL: no rule needed it yet */
+    /* From the smaller grid of the last layer and the other to the larger one; zeroed: they are the
+     * same, or unknown yet. */
+    struct adl_scoremap_resizer layer_resizer;
     uint64_t used; /* number of the call of adl_views_prepare() that used it last */
 };
 
 struct adl_views {
     struct adl_plan *plan;
-    const struct adl_graph *stride1; /* NULL: the plan's last stride is 1 */
+    const struct adl_graph *stride1;   /* NULL: the plan's last stride is 1 */
+    const struct adl_layer_net *layer; /* NULL: the class map alone */
     struct adl_pool *pool;
     int batch;
     struct entry entries[MAX_ENTRIES]; /* the first is the plain view */
@@ -69,6 +78,8 @@ static void release_entry(struct entry *entry)
 {
     adl_session_free(entry->session);
     adl_scoremap_resizer_release(&entry->resizer);
+    adl_layer_runs_free(entry->layer);
+    adl_scoremap_resizer_release(&entry->layer_resizer);
 }
 
 void adl_views_free(struct adl_views *views)
@@ -80,6 +91,29 @@ void adl_views_free(struct adl_views *views)
     adl_plan_unref(views->plan);
     adl_free(views->scratch);
     adl_free(views);
+}
+
+void adl_views_set_layer(struct adl_views *views, const struct adl_layer_net *net)
+{
+    views->layer = net;
+}
+
+int adl_views_check_layer(const struct adl_views *views, const struct adl_map_views *which,
+                          struct adl_error *err)
+{
+    if (which->layer.method == ADL_LAYER_NONE)
+        return 0;
+    if (!views->layer || strcmp(adl_layer_net_name(views->layer), which->layer.name) != 0)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "maps of the layer %s need its weights, and the model was loaded with "
+                        "those of %s; choose the layer where the model is loaded (--map-layer)",
+                        ADL_SHORT(which->layer.name),
+                        views->layer ? adl_layer_net_name(views->layer) : "none");
+    if (which->stride1 && views->stride1)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "the map of another layer cannot be combined with a map stride of 1: its "
+                        "gradient is that of the network as it was trained");
+    return 0;
 }
 
 struct adl_session *adl_views_session(struct adl_views *views)
@@ -97,11 +131,17 @@ bool adl_views_can_stride1(const struct adl_views *views)
     return views->stride1 != NULL;
 }
 
+static size_t entry_bytes(const struct entry *entry)
+{
+    return adl_session_bytes(entry->session) +
+           (entry->layer ? adl_layer_runs_bytes(entry->layer) : 0);
+}
+
 size_t adl_views_bytes(const struct adl_views *views)
 {
     size_t bytes = 0;
     for (int i = 0; i < views->entry_count; i++)
-        bytes += adl_session_bytes(views->entries[i].session);
+        bytes += entry_bytes(&views->entries[i]);
     return bytes;
 }
 
@@ -120,7 +160,7 @@ static struct entry *find_superfluous(struct adl_views *views)
         if (entry->kept)
             continue;
         others++;
-        bytes += adl_session_bytes(entry->session);
+        bytes += entry_bytes(entry);
         if (entry->used != views->calls && (!oldest || entry->used < oldest->used))
             oldest = entry;
     }
@@ -177,6 +217,46 @@ static struct adl_session *find_session(struct adl_views *views, int h, int w, b
     return session;
 }
 
+static struct entry *entry_of(struct adl_views *views, const struct adl_session *session)
+{
+    struct entry *entry = views->entries;
+    while (entry->session != session)
+        entry++;
+    return entry;
+}
+
+/* Prepares a view for the map of another layer, and makes item->grid_h and grid_w the larger of the
+ * two grids. */
+static int add_layer(struct adl_views *views, struct adl_view_item *item, struct adl_error *err)
+{
+    struct entry *entry = entry_of(views, item->session);
+    struct adl_shape layer =
+        adl_plan_output_shape(adl_session_plan(item->session), ADL_OUTPUT_LAYER);
+    struct adl_scoremap_resizer *resizer = &entry->layer_resizer;
+    bool larger = layer.h * layer.w > item->grid_h * item->grid_w;
+    int threads = ADL_MIN(views->batch, adl_pool_threads(views->pool));
+
+    if (layer.c == 0)
+        return adl_fail(err, ADL_ERR_INTERNAL, "the plan does not keep the layer");
+    if (!entry->layer)
+        entry->layer = adl_layer_runs_create(views->layer, layer.h, layer.w, threads, err);
+    if (!entry->layer)
+        return -1;
+    item->layer = entry->layer;
+    if (layer.h == item->grid_h && layer.w == item->grid_w)
+        return 0;
+    if (resizer->out_h == 0 &&
+        (larger
+             ? adl_scoremap_resizer_init(resizer, item->grid_h, item->grid_w, layer.h, layer.w, err)
+             : adl_scoremap_resizer_init(resizer, layer.h, layer.w, item->grid_h, item->grid_w,
+                                         err)) < 0)
+        return -1;
+    item->layer_resizer = resizer;
+    item->grid_h = larger ? layer.h : item->grid_h;
+    item->grid_w = larger ? layer.w : item->grid_w;
+    return 0;
+}
+
 /* --- the run ------------------------------------------------------------------------------ */
 
 /* Completes the description: the grid of the averaged map and which views count. */
@@ -203,13 +283,12 @@ static void describe(struct adl_view_run *run)
 static int find_resizer(struct adl_views *views, const struct adl_view_run *run,
                         struct adl_view_item *item, struct adl_error *err)
 {
-    struct entry *entry = views->entries;
-
     if (run->in_map == 1 || (item->grid_h == run->map_h && item->grid_w == run->map_w))
         return 0;
-    while (entry->session != item->session)
-        entry++;
-    if (entry->resizer.out_h != run->map_h || entry->resizer.out_w != run->map_w) {
+    struct entry *entry = entry_of(views, item->session);
+    const struct adl_scoremap_resizer *old = &entry->resizer;
+    if (old->h != item->grid_h || old->w != item->grid_w || old->out_h != run->map_h ||
+        old->out_w != run->map_w) {
         adl_scoremap_resizer_release(&entry->resizer);
         if (adl_scoremap_resizer_init(&entry->resizer, item->grid_h, item->grid_w, run->map_h,
                                       run->map_w, err) < 0)
@@ -219,18 +298,29 @@ static int find_resizer(struct adl_views *views, const struct adl_view_run *run,
     return 0;
 }
 
+/* Returns the doubles that joining the map of another layer takes: both maps, the smaller of them
+ * enlarged along rows, and enlarged, each with at most as many positions as the grid. */
+static size_t layer_doubles(const struct adl_view_item *item)
+{
+    size_t grid = (size_t)item->grid_h * (size_t)item->grid_w;
+    return item->layer ? 4 * grid : 0;
+}
+
 /* Makes room for the maps of each image: a view's map in its own grid, as floats and then as
- * doubles, enlarged along rows, and in the grid of the averaged map. */
+ * doubles, enlarged along rows, and in the grid of the averaged map; then for another layer. */
 static int reserve_scratch(struct adl_views *views, struct adl_view_run *run, struct adl_error *err)
 {
-    size_t doubles = 0;
+    size_t doubles = 0, layer = 0;
 
-    if (run->in_map == 1)
-        return 0;
-    for (int i = 0; i < run->count; i++)
+    for (int i = 0; i < run->count; i++) {
         doubles = ADL_MAX(doubles, (size_t)run->items[i].grid_h *
                                        (2 * (size_t)run->items[i].grid_w + (size_t)run->map_w));
-    run->scratch_doubles = doubles + (size_t)run->map_h * (size_t)run->map_w;
+        layer = ADL_MAX(layer, layer_doubles(&run->items[i]));
+    }
+    if (run->in_map == 1 && layer == 0)
+        return 0;
+    run->layer_scratch = run->in_map == 1 ? 0 : doubles + (size_t)run->map_h * (size_t)run->map_w;
+    run->scratch_doubles = run->layer_scratch + layer;
     size_t all = run->scratch_doubles * (size_t)views->batch;
     if (all > views->scratch_doubles) {
         adl_free(views->scratch);
@@ -249,8 +339,9 @@ int adl_views_prepare(struct adl_views *views, const struct adl_map_views *which
     struct adl_view list[ADL_MAX_VIEWS];
     struct adl_shape in = adl_plan_input_shape(views->plan);
 
-    *run = (struct adl_view_run){0};
-    if (adl_map_views_check(which, in.h, in.w, err) < 0)
+    *run = (struct adl_view_run){.layer = which->layer.method};
+    if (adl_map_views_check(which, in.h, in.w, err) < 0 ||
+        adl_views_check_layer(views, which, err) < 0)
         return -1;
     run->count = adl_map_views_list(which, in.h, in.w, views->stride1 != NULL, list);
     adl_map_views_sizes(which, in.h, in.w, &run->sizes);
@@ -267,6 +358,10 @@ int adl_views_prepare(struct adl_views *views, const struct adl_map_views *which
         item->grid_h = grid.h;
         item->grid_w = grid.w;
     }
+    /* Now that no entry moves any more. */
+    for (int i = 0; which->layer.method != ADL_LAYER_NONE && i < run->count; i++)
+        if (run->items[i].view.in_map && add_layer(views, &run->items[i], err) < 0)
+            return -1;
     describe(run);
     for (int i = 0; i < run->count; i++)
         if (run->items[i].view.in_map && find_resizer(views, run, &run->items[i], err) < 0)
@@ -319,6 +414,37 @@ void adl_view_load(const struct adl_view_run *run, int view, int slot,
         mirror_input(input, (size_t)image->height, (size_t)image->width);
 }
 
+/* Makes the map of one view, in its grid. */
+static void make_cam(const struct adl_view_run *run, const struct adl_view_item *item, int slot,
+                     int class_id, const struct adl_map_rule *rule, float *cam)
+{
+    if (!item->layer) {
+        adl_session_cam(item->session, slot, class_id, rule, cam);
+        return;
+    }
+    struct adl_shape shape =
+        adl_plan_output_shape(adl_session_plan(item->session), ADL_OUTPUT_FEATURES);
+    size_t own = (size_t)shape.h * (size_t)shape.w;
+    size_t grid = (size_t)item->grid_h * (size_t)item->grid_w;
+    double *last = run->scratch + (size_t)slot * run->scratch_doubles + run->layer_scratch;
+    double *layer = last + grid, *enlarged = layer + grid, *rows = enlarged + grid;
+
+    /* `cam` has room for the grid, which has at least as many positions as the last layer. */
+    adl_session_cam(item->session, slot, class_id, rule, cam);
+    for (size_t i = 0; i < own; i++)
+        last[i] = (double)cam[i];
+    adl_layer_runs_map(item->layer, run->layer,
+                       adl_session_output(item->session, ADL_OUTPUT_LAYER, slot), class_id, layer);
+    if (item->layer_resizer) {
+        double **smaller = own < grid ? &last : &layer;
+        adl_scoremap_resizer_run(item->layer_resizer, *smaller, rows, enlarged);
+        *smaller = enlarged;
+    }
+    adl_layer_join(last, layer, grid, last);
+    for (size_t i = 0; i < grid; i++)
+        cam[i] = (float)last[i];
+}
+
 void adl_view_add(const struct adl_view_run *run, int view, int slot, int class_id,
                   const struct adl_map_rule *rule, float *map)
 {
@@ -328,14 +454,14 @@ void adl_view_add(const struct adl_view_run *run, int view, int slot, int class_
     if (!item->view.in_map)
         return;
     if (run->in_map == 1) {
-        adl_session_cam(item->session, slot, class_id, rule, map);
+        make_cam(run, item, slot, class_id, rule, map);
         return;
     }
     size_t own = (size_t)item->grid_h * (size_t)item->grid_w;
     double *enlarged = run->scratch + (size_t)slot * run->scratch_doubles,
            *small = enlarged + h * w;
     float *cam = (float *)(small + own);
-    adl_session_cam(item->session, slot, class_id, rule, cam);
+    make_cam(run, item, slot, class_id, rule, cam);
     for (size_t i = 0; i < own; i++)
         small[i] = (double)cam[i];
     if (item->resizer)

@@ -14,10 +14,12 @@
  * Different images of a batch may be loaded, or added, at the same time.
  *
  * For each view the rule forms the class map, not normalised: the sum of the features weighted by
- * the class's weights, with the few-box head if the rule has one. It is enlarged to the largest
- * grid of the views, bicubically as score maps are (adl_scoremap_resize), mirrored back if the view
- * is mirrored, and the mean over the views is taken, each with the same weight. Values of different
- * sizes agree because a position's features are computed from its surroundings in the same way. */
+ * the class's weights, with the few-box head if the rule has one, joined with the map of another
+ * layer if it names one (the one with fewer positions is enlarged before). It is enlarged to the
+ * largest grid of the views, bicubically as score maps are (adl_scoremap_resize), mirrored back if
+ * the view is mirrored, and the mean over the views is taken, each with the same weight. Values of
+ * different sizes agree because a position's features are computed from its surroundings in the
+ * same way. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,6 +27,7 @@
 #include "image/image.h"
 #include "plan/session.h"
 #include "wsol/boxes.h"
+#include "wsol/layer_net.h"
 #include "wsol/map_rule.h"
 #include "wsol/map_views.h"
 
@@ -40,12 +43,20 @@ struct adl_views *adl_views_create(struct adl_plan *plan, const struct adl_graph
                                    struct adl_error *err) ADL_MUST_CHECK;
 void adl_views_free(struct adl_views *views); /* NULL is ignored */
 
+/* Makes maps of a layer possible, if the plan keeps this layer (adl_plan_options.layer). The net
+ * has to outlive the views. */
+void adl_views_set_layer(struct adl_views *views, const struct adl_layer_net *net);
+/* Fails with ADL_ERR_ARG if views need the map of a layer that is not the one that was set, or of
+ * any with another last stride. Other threads may call it while the views run. */
+int adl_views_check_layer(const struct adl_views *views, const struct adl_map_views *which,
+                          struct adl_error *err) ADL_MUST_CHECK;
+
 /* Returns the session of the plain view, and its plan: the network as it was made. */
 struct adl_session *adl_views_session(struct adl_views *views);
 const struct adl_plan *adl_views_plan(const struct adl_views *views);
 /* Returns whether the network has a last halving that can be left out. */
 bool adl_views_can_stride1(const struct adl_views *views);
-/* Returns the memory of all sessions. */
+/* Returns the memory of all sessions, with that for maps of a layer. */
 size_t adl_views_bytes(const struct adl_views *views);
 
 /* How a batch is run by one rule. */
@@ -54,25 +65,32 @@ struct adl_view_run {
     struct adl_view_item {
         struct adl_session *session; /* borrowed */
         struct adl_view view;
-        int grid_h, grid_w; /* of the view's map */
+        int grid_h, grid_w; /* of the view's map: the larger of the last layer's and the other's */
+        /* For the map of another layer, borrowed; NULL: the class map alone. */
+        struct adl_layer_runs *layer;
+        /* From the smaller grid of the two to the other; NULL if they are the same. Borrowed. */
+        const struct adl_scoremap_resizer *layer_resizer;
         /* From the view's grid to that of the averaged map; NULL if they are the same, or there is
          * only one map. Borrowed. */
         const struct adl_scoremap_resizer *resizer;
     } items[ADL_MAX_VIEWS];
     struct adl_view_sizes sizes; /* of the images, by view.size */
+    enum adl_layer_method layer; /* of all views that count */
     int in_map;                  /* views whose maps count */
     int first, last;             /* the first and the last of them */
     int map_h, map_w;            /* of the averaged map */
     double *scratch;             /* borrowed; scratch_doubles for each image of the batch */
     size_t scratch_doubles;
+    size_t layer_scratch; /* where, in these, the scratch for another layer begins */
 };
 
 /* Makes the sessions that the views need and that do not exist yet, and describes the run. It is
  * valid until the next call. With `keep`, which is for one rule at most, the sessions are kept
  * until adl_views_free(); of the others, those that have not been used for the longest time are
- * freed when there are too many (ADL_LIMIT_VIEW_SIZES, ADL_LIMIT_VIEW_BYTES). Fails with
- * ADL_ERR_LIMIT if a side exceeds ADL_LIMIT_INPUT_SIDE, with ADL_ERR_ARG if an input is too small
- * for the network, and with ADL_ERR_NOMEM. */
+ * freed when there are too many (ADL_LIMIT_VIEW_SIZES, ADL_LIMIT_VIEW_BYTES). Fails as
+ * adl_views_check_layer() and adl_layer_runs_create() do, with ADL_ERR_LIMIT if a side exceeds
+ * ADL_LIMIT_INPUT_SIDE, with ADL_ERR_ARG if an input is too small for the network, and with
+ * ADL_ERR_NOMEM. */
 int adl_views_prepare(struct adl_views *views, const struct adl_map_views *which, bool keep,
                       struct adl_view_run *run, struct adl_error *err) ADL_MUST_CHECK;
 
@@ -92,7 +110,7 @@ void adl_view_load(const struct adl_view_run *run, int view, int slot,
 
 /* Adds the map of image `slot` and of a class to `map`, run->map_h x run->map_w; after the last
  * view this is the averaged map. Does nothing for a view that does not count. For a rule with one
- * view the map is that of adl_session_cam(). Allocates nothing. */
+ * view and without another layer the map is that of adl_session_cam(). Allocates nothing. */
 void adl_view_add(const struct adl_view_run *run, int view, int slot, int class_id,
                   const struct adl_map_rule *rule, float *map);
 

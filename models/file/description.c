@@ -88,6 +88,11 @@ static int add_rule(json_t *cam, const struct adl_map_rule *rule)
     }
     if (rule->views.stride1)
         failed |= json_object_set_new(cam, "map_stride", json_integer(1));
+    if (rule->views.layer.method != ADL_LAYER_NONE) {
+        char text[ADL_MAP_LAYER_TEXT_BYTES];
+        failed |= json_object_set_new(cam, "map_layer",
+                                      json_string(adl_map_layer_text(&rule->views.layer, text)));
+    }
     return failed;
 }
 
@@ -335,6 +340,7 @@ static int read_views(const json_t *cam, struct adl_map_views *views, struct adl
     const json_t *flip = json_object_get(cam, "map_flip");
     const json_t *stride = json_object_get(cam, "map_stride");
     const json_t *list = json_object_get(cam, "map_scales"), *number;
+    const json_t *layer = json_object_get(cam, "map_layer");
     double scales[ADL_LIMIT_MAP_SCALES];
     size_t i;
 
@@ -356,6 +362,13 @@ static int read_views(const json_t *cam, struct adl_map_views *views, struct adl
         return adl_fail(err, ADL_ERR_FORMAT,
                         "cam.map_scales is not a list of 1 to %d different numbers from %g to %g",
                         ADL_LIMIT_MAP_SCALES, ADL_MAP_SCALE_MIN, ADL_MAP_SCALE_MAX);
+    if (layer && !json_is_null(layer)) {
+        const char *text = json_is_string(layer) ? json_string_value(layer) : "";
+        if (adl_map_layer_parse(text, &views->layer, err) < 0) {
+            err->kind = ADL_ERR_FORMAT;
+            return adl_error_context(err, "cam.map_layer");
+        }
+    }
     return 0;
 }
 

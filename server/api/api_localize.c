@@ -121,22 +121,36 @@ static bool check_body(struct localize *l)
     return true;
 }
 
+/* Returns how long the views take for `classes` classes, as a multiple of the image alone. The map
+ * of another layer takes a forward and a backward pass of the network above it for each class,
+ * which is counted as twice the image. */
+static double cost_of(const struct localize *l, const struct adl_map_views *views, int classes)
+{
+    const struct adl_model *model = l->served->model;
+    double cost = adl_map_views_cost(views, model->input_h, model->input_w, model->stride1 != NULL);
+
+    return views->layer.method == ADL_LAYER_NONE ? cost : cost * (1 + 2 * classes);
+}
+
 /* Checks that the views of the map neither take too long nor too much memory. What the model's own
- * rule needs is always allowed. */
+ * rule needs for one class is always allowed. */
 static int check_views(const struct localize *l, struct adl_error *err)
 {
     const struct adl_model *model = l->served->model;
-    bool halved = model->stride1 != NULL;
     double limit = l->exchange->server->max_map_cost;
-    double cost = adl_map_views_cost(&l->map.views, model->input_h, model->input_w, halved);
-    double own = adl_map_views_cost(&model->map.views, model->input_h, model->input_w, halved);
+    double cost = cost_of(l, &l->map.views, l->params.top_k);
+    bool layer = l->map.views.layer.method != ADL_LAYER_NONE;
 
-    if (cost > limit && cost > own)
+    if (cost > limit && cost > cost_of(l, &model->map.views, 1))
         return adl_fail(err, ADL_ERR_ARG,
-                        "the scales and mirror images of the map cost %.1f times the image alone; "
-                        "the limit set by --max-map-cost is %g",
+                        "%s cost %.1f times the image alone; the limit set by --max-map-cost is %g",
+                        layer
+                            ? "the views of the map and the classes, each with the map of a layer,"
+                            : "the scales and mirror images of the map",
                         cost, limit);
-    return adl_map_views_check(&l->map.views, model->input_h, model->input_w, err);
+    if (adl_map_views_check(&l->map.views, model->input_h, model->input_w, err) < 0)
+        return -1;
+    return adl_views_check_layer(l->served->views, &l->map.views, err);
 }
 
 static bool choose_model(struct localize *l)

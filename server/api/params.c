@@ -88,13 +88,19 @@ static int parse_choice(int *out, const char *name, const char *const *names, co
 
 static int parse_map(struct adl_params *params, const char *text, struct adl_error *err)
 {
-    static const char *const names[] = {"model", "reference", NULL};
-    int base;
+    return adl_map_base_parse(text, &params->map, err) < 0 ? adl_error_context(err, "map") : 0;
+}
 
-    if (parse_choice(&base, "map", names, text, err) < 0)
-        return -1;
-    params->map.reference = base == 1;
-    return 0;
+static int parse_layer(struct adl_params *params, const char *text, struct adl_error *err)
+{
+    struct adl_map_view_changes *views = &params->map.views;
+
+    if (views->has_layer)
+        return adl_fail(err, ADL_ERR_ARG, "map_layer=%s: map gives a layer as well",
+                        ADL_SHORT(text));
+    views->has_layer = true;
+    return adl_map_layer_parse(text, &views->layer, err) < 0 ? adl_error_context(err, "map_layer")
+                                                             : 0;
 }
 
 static int parse_foreground(struct adl_params *params, const char *text, struct adl_error *err)
@@ -198,6 +204,7 @@ static const struct {
     {"map_flip", parse_flip},
     {"map_scales", parse_scales},
     {"map_stride", parse_stride},
+    {"map_layer", parse_layer},
 };
 
 static int fail_unknown(const char *name, struct adl_error *err)
@@ -211,7 +218,7 @@ static int fail_unknown(const char *name, struct adl_error *err)
                                  : "; the parameters are model, top_k, class, "
                                    "threshold, boxes, heatmap, map, map_weights, map_normalise, "
                                    "map_percentile, map_classes, map_flip, map_scales, "
-                                   "map_stride and foreground",
+                                   "map_stride, map_layer and foreground",
                     nearest.best ? nearest.best : "", nearest.best ? "?" : "");
 }
 

@@ -57,6 +57,7 @@ struct calibrate {
     struct adl_calibrate_samples sets[ADL_CALIBRATE_SETS]; /* the first has plain views */
     size_t set_count;
     struct adl_calibration found;
+    struct adl_map_view_changes changes; /* of the model's views, that options ask for */
     struct adl_calibrated_certainty sure;
     struct adl_calibrated_objects objects;
     float *heads; /* the few-box head of each fold, and that of all images; NULL unless fitted */
@@ -94,8 +95,15 @@ static int open_model(struct calibrate *c, struct adl_error *err)
     if (!c->model || adl_labelled_match(c->dataset, c->model, c->model_path,
                                         adl_labelled_place(&s->where), "calibrate", err) < 0)
         return -1;
-    const struct adl_plan_options how = {
-        .input_h = c->model->input_h, .input_w = c->model->input_w, .pool = c->pool};
+    struct adl_map_views views = c->model->map.views;
+
+    adl_map_views_change(&views, &c->changes);
+    if (adl_model_keep_layer(c->model, &views, err) < 0)
+        return -1;
+    const struct adl_plan_options how = {.input_h = c->model->input_h,
+                                         .input_w = c->model->input_w,
+                                         .pool = c->pool,
+                                         .layer = adl_model_layer(c->model)};
     /* Not adl_model_into_plan(): the model keeps its weights, because it is written again. */
     c->plan = adl_plan_create(c->model->graph, c->model->params, &how, err);
     if (!c->plan)
@@ -123,21 +131,20 @@ static void add_set(struct calibrate *c, const struct adl_map_views *views, bool
  * model's own, and, if the network has a last halving, the image without it; with --try-views also
  * the mirror image, larger scale, and both. The first set is the image alone in any case, because
  * the few-box head is fitted to it, and the model's own views are there to compare with. */
-static int list_sets(struct calibrate *c, const struct adl_options *options, struct adl_error *err)
+static int list_sets(struct calibrate *c, struct adl_error *err)
 {
     const struct settings *s = c->settings;
     struct adl_map_views views = c->model->map.views;
-    struct adl_map_view_changes changes;
+    const struct adl_map_view_changes *changes = &c->changes;
+    bool fixed = changes->flip >= 0 || changes->stride >= 0 || changes->scale_count >= 0 ||
+                 changes->has_layer;
 
-    if (adl_map_view_options_changes(&s->map, options, &changes, err) < 0)
-        return -1;
-    bool fixed = changes.flip >= 0 || changes.stride >= 0 || changes.scale_count >= 0;
     if (fixed && s->try_views)
         return adl_fail(err, ADL_ERR_ARG,
                         "--try-views and the options of views exclude each other");
     add_set(c, &(struct adl_map_views){0}, fixed);
     if (fixed) {
-        adl_map_views_change(&views, &changes);
+        adl_map_views_change(&views, changes);
         add_set(c, &views, false);
     }
     for (int stride1 = 0; !fixed && stride1 <= adl_views_can_stride1(c->views); stride1++)
@@ -148,7 +155,9 @@ static int list_sets(struct calibrate *c, const struct adl_options *options, str
                                             .scale_count = more / 2 * 2,
                                             .scales = {more / 2, more / 2 * LARGER_SCALE}},
                     false);
-    add_set(c, &c->model->map.views, fixed);
+    /* Only one layer can be kept, and the one asked for goes before that of the model. */
+    if (adl_views_check_layer(c->views, &c->model->map.views, &(struct adl_error){0}) == 0)
+        add_set(c, &c->model->map.views, fixed);
     return 0;
 }
 
@@ -426,8 +435,9 @@ static int run(const void *settings, const struct adl_options *options, struct a
     c.pool = adl_pool_create(s->threads ? s->threads : adl_pool_default_threads(), err);
     if (!c.pool)
         goto out;
+    ADL_TRY(adl_map_view_options_changes(&s->map, options, &c.changes, err));
     ADL_TRY(open_model(&c, err));
-    ADL_TRY(list_sets(&c, options, err));
+    ADL_TRY(list_sets(&c, err));
     if (s->without_boxes)
         ADL_TRY(draw_boxes(&c, err));
     ADL_TRY(choose(&c, err));

@@ -236,7 +236,7 @@ static int check_settings(const struct settings *s, struct adl_error *err)
     return 0;
 }
 
-static int open_model(struct eval *e, struct adl_error *err)
+static int open_model(struct eval *e, const struct adl_options *options, struct adl_error *err)
 {
     const struct settings *s = e->settings;
 
@@ -245,6 +245,10 @@ static int open_model(struct eval *e, struct adl_error *err)
         return -1;
     if (adl_labelled_match(e->dataset, e->model, e->model_path, adl_labelled_place(&s->where),
                            "eval", err) < 0)
+        return -1;
+    e->map = e->model->map;
+    if (adl_map_options_apply(&s->map, options, e->model->foreground, &e->map, err) < 0 ||
+        adl_model_keep_layer(e->model, &e->map.views, err) < 0)
         return -1;
     e->batch = (int)ADL_MIN((size_t)s->batch, e->dataset->count);
     e->views = adl_model_into_views(e->model, e->pool, e->batch, err);
@@ -276,22 +280,28 @@ static void log_broken_classes(const struct eval *e)
                     adl_eval_class_name(&classes, i, text, sizeof text));
 }
 
-static int evaluate(struct eval *e, const struct adl_options *options, struct adl_error *err)
+/* Makes the rule for score maps that were made before, of which only the threshold may differ. */
+static int make_rule_of_maps(struct eval *e, const struct adl_options *options,
+                             struct adl_error *err)
+{
+    e->map = (struct adl_map_rule){.threshold = MAPS_THRESHOLD};
+    if (adl_map_options_apply(&e->settings->map, options, NULL, &e->map, err) < 0)
+        return -1;
+    if (!adl_map_rule_is_reference(&e->map))
+        return adl_fail(
+            err, ADL_ERR_ARG,
+            "the score maps of --from-scoremaps are measured as they are; --map-weights "
+            "and --map-normalise apply where maps are made: eval --scoremaps DIR");
+    return 0;
+}
+
+static int evaluate(struct eval *e, struct adl_error *err)
 {
     const struct settings *s = e->settings;
     struct adl_progress progress;
     size_t total = e->dataset->count;
     int result;
 
-    e->map = e->model ? e->model->map : (struct adl_map_rule){.threshold = MAPS_THRESHOLD};
-    if (adl_map_options_apply(&s->map, options, e->model ? e->model->foreground : NULL, &e->map,
-                              err) < 0)
-        return -1;
-    if (!e->model && !adl_map_rule_is_reference(&e->map))
-        return adl_fail(
-            err, ADL_ERR_ARG,
-            "the score maps of --from-scoremaps are measured as they are; --map-weights "
-            "and --map-normalise apply where maps are made: eval --scoremaps DIR");
     struct adl_evaluate_options how = {.curve_interval = s->curve_interval,
                                        .map = e->map,
                                        .detections = true,
@@ -374,12 +384,14 @@ static int run(const void *settings, const struct adl_options *options, struct a
     if (!e.pool)
         goto out;
     if (e.model_path)
-        ADL_TRY(open_model(&e, err));
+        ADL_TRY(open_model(&e, options, err));
+    else
+        ADL_TRY(make_rule_of_maps(&e, options, err));
     if (s->scoremaps)
         ADL_TRY(adl_make_directory(s->scoremaps, err));
     ADL_TRY(check_files(&e, err));
     log_data(&e);
-    ADL_TRY(evaluate(&e, options, err));
+    ADL_TRY(evaluate(&e, err));
     ADL_TRY(write_files(&e, err));
     if (s->json)
         ADL_TRY(print_json(&e, err));

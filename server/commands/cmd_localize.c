@@ -312,16 +312,11 @@ static void release_item(struct item *item)
 
 /* --- the run ------------------------------------------------------------------------ */
 
-static int make_query(struct run *run, const struct adl_options *options, struct adl_error *err)
+static int make_query(struct run *run, struct adl_error *err)
 {
     const struct settings *s = run->settings;
 
-    run->query = (struct adl_predict_query){.class_id = -1,
-                                            .top_k = (size_t)s->top_k,
-                                            .map = run->model->map,
-                                            .boxes = (enum adl_box_mode)s->boxes};
-    if (adl_map_options_apply(&s->map, options, run->model->foreground, &run->query.map, err) < 0 ||
-        adl_views_prepare(run->views, &run->query.map.views, false, &run->batch, err) < 0)
+    if (adl_views_prepare(run->views, &run->query.map.views, false, &run->batch, err) < 0)
         return -1;
     adl_predict_query_certainty(&run->query, run->model);
     if (!s->class_text)
@@ -333,7 +328,7 @@ static int make_query(struct run *run, const struct adl_options *options, struct
     return 0;
 }
 
-static int open_model(struct run *run, struct adl_error *err)
+static int open_model(struct run *run, const struct adl_options *options, struct adl_error *err)
 {
     const struct settings *s = run->settings;
 
@@ -348,6 +343,13 @@ static int open_model(struct run *run, struct adl_error *err)
              (int)(dot && dot > name ? (size_t)(dot - name) : strlen(name)), name);
     run->model = adl_model_load(run->model_path, NULL, err);
     if (!run->model)
+        return -1;
+    run->query = (struct adl_predict_query){.class_id = -1,
+                                            .top_k = (size_t)s->top_k,
+                                            .map = run->model->map,
+                                            .boxes = (enum adl_box_mode)s->boxes};
+    if (adl_map_options_apply(&s->map, options, run->model->foreground, &run->query.map, err) < 0 ||
+        adl_model_keep_layer(run->model, &run->query.map.views, err) < 0)
         return -1;
     int threads = s->threads ? s->threads : adl_pool_default_threads();
     run->group_size = ADL_MIN((size_t)threads * GROUP_PER_THREAD, (size_t)GROUP_MAX);
@@ -491,8 +493,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
 
     ADL_TRY(check_usage(run.settings, options, err));
     ADL_TRY(list_images(&run, options, err));
-    ADL_TRY(open_model(&run, err));
-    ADL_TRY(make_query(&run, options, err));
+    ADL_TRY(open_model(&run, options, err));
+    ADL_TRY(make_query(&run, err));
     ADL_TRY(prepare_outputs(&run, err));
     if (run.images.left_out > 0)
         fprintf(stderr, "adl-server: localize: left out %zu %s %s\n", run.images.left_out,

@@ -2,7 +2,9 @@
 
 #include "server/options/map_options.h"
 
-const char *const adl_map_bases[] = {"model", "reference", NULL};
+#include <string.h>
+
+#include "base/name.h"
 
 int adl_map_view_options_changes(const struct adl_map_settings *settings,
                                  const struct adl_options *options,
@@ -16,6 +18,9 @@ int adl_map_view_options_changes(const struct adl_map_settings *settings,
     if (settings->scales &&
         adl_map_scales_parse(settings->scales, changes->scales, &changes->scale_count, err) < 0)
         return adl_error_context(err, "--map-scales");
+    changes->has_layer = settings->layer != NULL;
+    if (settings->layer && adl_map_layer_parse(settings->layer, &changes->layer, err) < 0)
+        return adl_error_context(err, "--map-layer");
     return 0;
 }
 
@@ -24,7 +29,6 @@ int adl_map_options_changes(const struct adl_map_settings *settings,
                             struct adl_error *err)
 {
     *changes = (struct adl_map_changes)ADL_MAP_NO_CHANGES;
-    changes->reference = settings->map == 1;
     changes->weights = settings->weights;
     changes->normalise = settings->normalise;
     if (adl_options_given(options, "map-percentile"))
@@ -35,7 +39,10 @@ int adl_map_options_changes(const struct adl_map_settings *settings,
         changes->classes = settings->classes;
     if (adl_options_given(options, "foreground"))
         changes->foreground = settings->foreground;
-    return adl_map_view_options_changes(settings, options, &changes->views, err);
+    if (adl_map_view_options_changes(settings, options, &changes->views, err) < 0)
+        return -1;
+    return adl_map_base_parse(settings->map, changes, err) < 0 ? adl_error_context(err, "--map")
+                                                               : 0;
 }
 
 int adl_map_options_apply(const struct adl_map_settings *settings,

@@ -8,7 +8,7 @@
 #include "wsol/map_rule.h"
 
 struct adl_map_settings {
-    int map; /* choice of --map */
+    const char *map; /* "model", "reference", or a layer */
     int weights;
     int normalise;
     double percentile;
@@ -18,9 +18,8 @@ struct adl_map_settings {
     bool flip;
     const char *scales;
     int stride;
+    const char *layer;
 };
-
-extern const char *const adl_map_bases[]; /* "model", "reference", NULL */
 
 /* Rows for the views that maps are averaged over. */
 /* clang-format off */
@@ -33,7 +32,11 @@ extern const char *const adl_map_bases[]; /* "model", "reference", NULL */
              "square of each"},                                                                \
     {"map-stride", ADL_INT(s, field.stride), .min = 1, .max = 2, .metavar = "N",               \
      .default_note = "the model's",                                                            \
-     .help = "1: for the map, leave out the last halving of a network whose last stride is 2"}
+     .help = "1: for the map, leave out the last halving of a network whose last stride is 2"}, \
+    {"map-layer", ADL_STRING(s, field.layer), .metavar = "[METHOD:]LAYER",                     \
+     .default_note = "the model's, or none",                                                   \
+     .help = "join the class map with that of another layer by layercam, gradcam or gradcam++; " \
+             "none: without it"}
 /* clang-format on */
 
 /* Rows of an option table; `field` is a struct adl_map_settings of the settings `s`, and `what`
@@ -42,10 +45,9 @@ extern const char *const adl_map_bases[]; /* "model", "reference", NULL */
 #define ADL_MAP_OPTIONS(s, field, what)                                                        \
     {"threshold", ADL_DOUBLE(s, field.threshold), .min = 0, .max = 1, .metavar = "T",          \
      .default_note = "the model's", .help = what},                                             \
-    {"map", ADL_CHOICE(s, field.map), .choices = adl_map_bases, .value = "model",              \
-     .metavar = "RULE",                                                                        \
-     .help = "begin with the rule of the model file, or with the reference's: all weights, "   \
-             "minmax"},                                                                        \
+    {"map", ADL_STRING(s, field.map), .value = "model", .metavar = "RULE",                     \
+     .help = "begin with the rule of the model file (model), or with the reference's: all "    \
+             "weights, minmax (reference); METHOD:LAYER is --map-layer METHOD:LAYER"},         \
     {"map-weights", ADL_CHOICE(s, field.weights), .choices = adl_map_weights_names,            \
      .metavar = "WEIGHTS", .default_note = "the model's",                                      \
      .help = "classifier weights that the map sums over"},                                     \

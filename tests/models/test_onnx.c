@@ -143,14 +143,14 @@ static void check_use(const struct onnx_file *file, const struct adl_graph *grap
 
 static void check_wiring(const struct onnx_file *file, const struct adl_graph *graph)
 {
-    static const char *const outputs[ADL_OUTPUT_COUNT] = {"logits", "features", "maps"};
+    static const char *const outputs[] = {"logits", "features", "maps"};
     for (int n = 0; n < adl_graph_node_count(graph); n++) {
         const struct adl_node *node = adl_graph_node(graph, n);
         for (int i = 0; !node->def->training_only && i < node->input_count; i++)
             check_use(file, graph, slice(adl_graph_value(graph, node->output)->name), (size_t)i,
                       node->inputs[i]);
     }
-    for (int i = 0; i < ADL_OUTPUT_COUNT; i++) {
+    for (int i = 0; i < (int)ADL_COUNT(outputs); i++) {
         int value = adl_graph_output(graph, (enum adl_output)i);
         /* Without class maps the maps are computed from the features. */
         check_use(file, graph, slice(outputs[i]), 0,

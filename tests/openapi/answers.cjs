@@ -249,6 +249,8 @@ async function checkLocalize(server) {
         JPEG, jpeg, 200);
     await post('views of the map', '?map_flip=true&map_scales=1,1.43&map_stride=1&heatmap=array', JPEG, jpeg,
         200);
+    await post('a layer that was not loaded', '?map_layer=layercam:blocks.4', JPEG, jpeg, 400);
+    await post('a map without layers', '?map_layer=none', JPEG, jpeg, 200);
     await post('too many views', '?map_flip=true&map_scales=1,1.8,1.9,2', JPEG, jpeg, 400);
     await post('the reference rule', '?map=reference&foreground=false', JPEG, jpeg, 200);
     await post('a percentile of minmax', '?map=reference&map_percentile=0.5', JPEG, jpeg, 400);

@@ -139,6 +139,13 @@ static void changes_keep_what_they_do_not_name(void)
     changes.scale_count = 0;
     adl_map_views_change(&views, &changes);
     CU_ASSERT(adl_map_views_plain(&views));
+    changes = (struct adl_map_view_changes)ADL_MAP_VIEWS_UNCHANGED;
+    changes.has_layer = true;
+    changes.layer = (struct adl_map_layer){ADL_LAYER_GRADCAM, "relu"};
+    adl_map_views_change(&views, &changes);
+    CU_ASSERT(!adl_map_views_plain(&views) && !adl_map_views_equal(&views, &was));
+    char text[100];
+    CU_ASSERT_STRING_EQUAL(adl_map_views_describe(&views, text, sizeof text), ", gradcam:relu");
     was.scales[0] = 1.4;
     CU_ASSERT(!adl_map_views_equal(&views, &was));
 }

@@ -52,6 +52,15 @@ static void takes_what_is_in_range(void)
     CU_ASSERT_EQUAL(params.map.views.scale_count, 0);
     TEST_OK(parse(&params, "map_stride", "2", &err), &err);
     CU_ASSERT(params.map.views.stride == 2 && params.map.views.flip == -1);
+    TEST_OK(parse(&params, "map_layer", "blocks.4", &err), &err);
+    CU_ASSERT(params.map.views.layer.method == ADL_LAYER_LAYERCAM);
+    CU_ASSERT_STRING_EQUAL(params.map.views.layer.name, "blocks.4");
+    TEST_OK(parse(&params, "map_layer", "none", &err), &err);
+    CU_ASSERT(params.map.views.has_layer && params.map.views.layer.method == ADL_LAYER_NONE);
+    TEST_OK(parse(&params, "map", "gradcam:relu", &err), &err);
+    CU_ASSERT(!params.map.reference && params.map.views.layer.method == ADL_LAYER_GRADCAM);
+    TEST_OK(parse(&params, "map", "reference", &err), &err);
+    CU_ASSERT(params.map.reference && !params.map.views.has_layer);
     TEST_OK(parse(&params, "model", "birds", &err), &err);
     CU_ASSERT_STRING_EQUAL(params.model, "birds");
     TEST_OK(parse(&params, "class", "grey wolf", &err), &err);
@@ -67,6 +76,8 @@ static void refuses_anything_else_by_name(void)
         {"map_scales", ""},    {"map_scales", "3"},
         {"map_scales", "1,1"}, {"map_scales", NULL},
         {"map_stride", "0"},   {"map_stride", "3"},
+        {"map_layer", ""},     {"map_layer", "cam:blocks.4"},
+        {"map", "layercam:"},  {"map", "layercam"},
         {"top_k", "-1"},       {"top_k", "1.0"},
         {"top_k", "+1"},       {"top_k", " 1"},
         {"top_k", "1 "},       {"top_k", "banana"},

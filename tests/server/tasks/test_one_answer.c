@@ -227,11 +227,13 @@ static void serving_decodes_at_full_size(void)
 
 /* --- map rules ------------------------------------------------------------------------- */
 
-static const struct {
+struct rule_case {
     const char *query;
     struct adl_map_rule rule; /* without the few-box head */
     bool foreground;
-} rules[] = {
+};
+
+static const struct rule_case rules[] = {
     {"threshold=0.4", {.threshold = 0.4}, false},
     {"threshold=0.3&map_weights=positive",
      {.weights = ADL_MAP_WEIGHTS_POSITIVE, .threshold = 0.3},
@@ -263,6 +265,26 @@ static const struct {
       .views = {.flip = true, .stride1 = true, .scale_count = 2, .scales = {1, 1.5}}},
      true},
     {"threshold=0.4&map_weights=positive&foreground=true",
+     {.weights = ADL_MAP_WEIGHTS_POSITIVE, .threshold = 0.4},
+     true},
+};
+
+/* For a server with the weights above a layer, the network's own rule having none. */
+#define LAYER "blocks.4"
+static const struct rule_case layer_rules[] = {
+    {"threshold=0.4&map_layer=" LAYER,
+     {.threshold = 0.4, .views.layer = {ADL_LAYER_LAYERCAM, LAYER}},
+     false},
+    {"threshold=0.3&map=gradcam:" LAYER "&map_normalise=ivr",
+     {.threshold = 0.3,
+      .normalise = ADL_MAP_IVR,
+      .percentile = 0.45,
+      .views.layer = {ADL_LAYER_GRADCAM, LAYER}},
+     false},
+    {"threshold=0.5&map_layer=layercam:" LAYER "&map_flip=true&foreground=true",
+     {.threshold = 0.5, .views = {.flip = true, .layer = {ADL_LAYER_LAYERCAM, LAYER}}},
+     true},
+    {"threshold=0.4&map_layer=none&map_weights=positive&foreground=true",
      {.weights = ADL_MAP_WEIGHTS_POSITIVE, .threshold = 0.4},
      true},
 };
@@ -394,7 +416,8 @@ static struct adl_box localize(const char *model, const char *query)
 
 /* Whatever the rule, the box of the server and of `localize` is that of the map that `eval` cuts,
  * and that of the heat map which the server sends along. */
-static void check_rules(int last_stride)
+static void check_rules(int last_stride, const char *layer, const struct rule_case *cases,
+                        size_t count)
 {
     struct test_server server = {0};
     struct adl_error err = {0};
@@ -402,38 +425,46 @@ static void check_rules(int last_stride)
     char path[500];
     size_t length;
     struct adl_box last = {0}; /* of the last rule */
-    scratch_open(last_stride == 1 ? "one-rule" : "one-rule-halved",
+    scratch_open(layer              ? "one-rule-layer"
+                 : last_stride == 1 ? "one-rule"
+                                    : "one-rule-halved",
                  (const char *const[]){"lists", "lists/images", "lists/metadata",
                                        "lists/metadata/all", "maps", NULL});
     snprintf(path, sizeof path, "%s", scratch_path("head.safetensors"));
     struct adl_model *model = model_with_head(path, last_stride);
-    const struct adl_plan_options plain = {.input_h = SIDE, .input_w = SIDE};
-    struct adl_plan *plan = adl_plan_create(model->graph, model->params, &plain, &err);
+    const struct adl_map_views needed = {
+        .layer = {layer ? ADL_LAYER_LAYERCAM : ADL_LAYER_NONE, LAYER}};
+    TEST_OK(adl_model_keep_layer(model, &needed, &err), &err);
+    const struct adl_plan_options how = {
+        .input_h = SIDE, .input_w = SIDE, .layer = adl_model_layer(model)};
+    struct adl_plan *plan = adl_plan_create(model->graph, model->params, &how, &err);
     struct adl_views *views = plan ? adl_model_open_views(model, plan, NULL, 1, &err) : NULL;
     CU_ASSERT_FATAL(views != NULL);
     void *png = test_picture(TEST_PNG, 120, 90, &length);
     write_file(scratch_path("lists/images/picture.png"), png, length);
     scratch_append("lists/metadata/all/image_ids.txt", "picture.png\n");
     scratch_append("lists/metadata/all/class_labels.txt", "picture.png,0\n");
-    CU_ASSERT_FATAL(test_server_start(&server, (const char *const[]){"--model", path, NULL}) == 0);
+    CU_ASSERT_FATAL(test_server_start(&server, (const char *const[]){"--model", path,
+                                                                     layer ? "--map-layer" : NULL,
+                                                                     layer, NULL}) == 0);
     CU_ASSERT_FATAL(test_server_ready(&server) == 0);
-    for (size_t r = 0; r < ADL_COUNT(rules); r++) {
+    for (size_t r = 0; r < count; r++) {
         char target[200];
         struct test_reply reply = {0};
-        snprintf(target, sizeof target, "/localize?class=0&heatmap=array&%s", rules[r].query);
+        snprintf(target, sizeof target, "/localize?class=0&heatmap=array&%s", cases[r].query);
         test_request(&server, "POST", target, "Content-Type: image/png\r\n", png, length, &reply);
         if (reply.status != 200)
             TEST_FAIL("%s: %d %.*s", target, reply.status, (int)reply.length, (char *)reply.body);
         json_t *answer = test_reply_json(&reply);
-        struct adl_map_rule rule = rules[r].rule;
-        rule.foreground = rules[r].foreground ? model->foreground : NULL;
+        struct adl_map_rule rule = cases[r].rule;
+        rule.foreground = cases[r].foreground ? model->foreground : NULL;
         eval_map(model, views, &rule, map);
-        last = box_of(map, rules[r].rule.threshold, 120, 90);
-        check_box(answer, box_of(map, rules[r].rule.threshold, 120, 90), target);
-        struct adl_box of_localize = localize(path, rules[r].query);
+        last = box_of(map, cases[r].rule.threshold, 120, 90);
+        check_box(answer, box_of(map, cases[r].rule.threshold, 120, 90), target);
+        struct adl_box of_localize = localize(path, cases[r].query);
         CU_ASSERT(!memcmp(&of_localize, &last, sizeof last));
         client_map(answer, map);
-        check_box(answer, box_of(map, rules[r].rule.threshold, 120, 90), target);
+        check_box(answer, box_of(map, cases[r].rule.threshold, 120, 90), target);
         json_decref(answer);
         test_reply_release(&reply);
     }
@@ -457,6 +488,12 @@ static void check_rules(int last_stride)
     CU_ASSERT_EQUAL(reply.status, 400);
     CU_ASSERT(strstr((char *)reply.body, "--max-map-cost") != NULL);
     test_reply_release(&reply);
+    /* Its weights are gone. */
+    test_request(&server, "POST", "/localize?map_layer=blocks.2", "Content-Type: image/png\r\n",
+                 png, length, &reply);
+    CU_ASSERT_EQUAL(reply.status, 400);
+    CU_ASSERT(strstr((char *)reply.body, "--map-layer") != NULL);
+    test_reply_release(&reply);
     adl_free(png);
     adl_views_free(views);
     adl_plan_unref(plan);
@@ -466,8 +503,9 @@ static void check_rules(int last_stride)
 
 static void every_rule_has_one_box(void)
 {
-    check_rules(1);
-    check_rules(2);
+    check_rules(1, NULL, rules, ADL_COUNT(rules));
+    check_rules(2, NULL, rules, ADL_COUNT(rules));
+    check_rules(1, LAYER, layer_rules, ADL_COUNT(layer_rules));
 }
 
 TEST_SUITE(one_answer, {"training sees what localize sees", training_sees_what_localize_sees},
