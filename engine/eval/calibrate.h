@@ -26,7 +26,7 @@ extern const char *const adl_calibrate_goal_names[]; /* "max_box_acc", "v2", NUL
 #define ADL_CALIBRATE_FOLDS 5
 
 /* Sets of views (wsol/map_views.h) that one calibration compares, at most. */
-#define ADL_CALIBRATE_SETS 10
+#define ADL_CALIBRATE_SETS 14
 
 /* An image with true boxes. */
 struct adl_calibrate_sample {

@@ -129,32 +129,37 @@ static void add_set(struct calibrate *c, const struct adl_map_views *views, bool
 
 /* Lists the views to choose from: those that options ask for; or, by default, the image alone, the
  * model's own, and, if the network has a last halving, the image without it; with --try-views also
- * the mirror image, larger scale, and both. The first set is the image alone in any case, because
+ * the mirror image, larger scale, and both, each with and without the layer that --map-layer names.
+ * The first set is the image alone in any case, because
  * the few-box head is fitted to it, and the model's own views are there to compare with. */
 static int list_sets(struct calibrate *c, struct adl_error *err)
 {
     const struct settings *s = c->settings;
     struct adl_map_views views = c->model->map.views;
     const struct adl_map_view_changes *changes = &c->changes;
-    bool fixed = changes->flip >= 0 || changes->stride >= 0 || changes->scale_count >= 0 ||
-                 changes->has_layer;
+    bool fixed = changes->flip >= 0 || changes->stride >= 0 || changes->scale_count >= 0;
+    bool layer = changes->has_layer && changes->layer.method != ADL_LAYER_NONE;
 
     if (fixed && s->try_views)
         return adl_fail(err, ADL_ERR_ARG,
                         "--try-views and the options of views exclude each other");
+    fixed |= changes->has_layer && !s->try_views;
     add_set(c, &(struct adl_map_views){0}, fixed);
     if (fixed) {
         adl_map_views_change(&views, changes);
         add_set(c, &views, false);
     }
     for (int stride1 = 0; !fixed && stride1 <= adl_views_can_stride1(c->views); stride1++)
-        for (int more = 0; more <= (s->try_views ? 3 : 0); more++)
-            add_set(c,
-                    &(struct adl_map_views){.flip = more % 2,
-                                            .stride1 = stride1,
-                                            .scale_count = more / 2 * 2,
-                                            .scales = {more / 2, more / 2 * LARGER_SCALE}},
-                    false);
+        for (int more = 0; more <= (s->try_views ? 3 : 0); more++) {
+            views = (struct adl_map_views){.flip = more % 2,
+                                           .stride1 = stride1,
+                                           .scale_count = more / 2 * 2,
+                                           .scales = {more / 2, more / 2 * LARGER_SCALE}};
+            add_set(c, &views, false);
+            views.layer = changes->layer;
+            if (layer && !stride1)
+                add_set(c, &views, false);
+        }
     /* Only one layer can be kept, and the one asked for goes before that of the model. */
     if (adl_views_check_layer(c->views, &c->model->map.views, &(struct adl_error){0}) == 0)
         add_set(c, &c->model->map.views, fixed);
@@ -420,6 +425,24 @@ static void print_objects(const struct calibrate *c, FILE *out)
                 "objects", o->several, ADL_CALIBRATE_SEVERAL);
 }
 
+static int read_changes(struct calibrate *c, const struct adl_options *options,
+                        struct adl_error *err)
+{
+    const struct adl_map_settings *map = &c->settings->map;
+    struct adl_map_changes changes = ADL_MAP_NO_CHANGES;
+
+    if (adl_map_view_options_changes(map, options, &changes.views, err) < 0)
+        return -1;
+    if (adl_map_base_parse(map->map, &changes, err) < 0)
+        return adl_error_context(err, "--map");
+    if (changes.reference)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "--map reference: calibrate chooses the rule itself; --map METHOD:LAYER "
+                        "chooses it for the map of a layer");
+    c->changes = changes.views;
+    return 0;
+}
+
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
 {
     struct calibrate c = {.settings = settings};
@@ -435,7 +458,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     c.pool = adl_pool_create(s->threads ? s->threads : adl_pool_default_threads(), err);
     if (!c.pool)
         goto out;
-    ADL_TRY(adl_map_view_options_changes(&s->map, options, &c.changes, err));
+    ADL_TRY(read_changes(&c, options, err));
     ADL_TRY(open_model(&c, err));
     ADL_TRY(list_sets(&c, err));
     if (s->without_boxes)
@@ -487,7 +510,10 @@ static const struct adl_option table[] = {
     {"try-views", ADL_FLAG(struct settings, try_views),
      .help =
          "also try the mirror image, a larger input scale, and both averaged in, for rules that "
-         "take 2 to 6 times the time; the calibration itself takes four times as long"},
+         "take 2 to 6 times the time, each also with the layer of --map-layer; the calibration "
+         "itself takes four times as long"},
+    {"map", ADL_STRING(struct settings, map.map), .value = "model", .metavar = "METHOD:LAYER",
+     .help = "the same as --map-layer METHOD:LAYER"},
     ADL_MAP_VIEW_OPTIONS(struct settings, map),
     ADL_OPTION_THREADS(struct settings, .help = "number of threads; results do not depend on it"),
     ADL_OPTION_BATCH(struct settings, "16"),

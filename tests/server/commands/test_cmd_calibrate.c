@@ -46,14 +46,16 @@ static void write_data(const char *name)
 }
 
 /* GT-known localization of a model file on val, in percent. */
-static double measured(const struct adl_model *model)
+static double measured(struct adl_model *model)
 {
     struct adl_error err = {0};
     const struct adl_dataset_options where = {.dir = scratch_root(), .split = "val"};
     struct adl_dataset *d = adl_dataset_open(&where, &err);
-    const struct adl_plan_options plain = {.input_h = model->input_h, .input_w = model->input_w};
-    struct adl_plan *plan = adl_plan_create(model->graph, model->params, &plain, &err);
-    struct adl_views *views = plan ? adl_views_create(plan, NULL, NULL, 4, &err) : NULL;
+    TEST_OK(adl_model_keep_layer(model, &model->map.views, &err), &err);
+    const struct adl_plan_options with_layer = {
+        .input_h = model->input_h, .input_w = model->input_w, .layer = adl_model_layer(model)};
+    struct adl_plan *plan = adl_plan_create(model->graph, model->params, &with_layer, &err);
+    struct adl_views *views = plan ? adl_model_open_views(model, plan, NULL, 4, &err) : NULL;
     struct adl_evaluate_options how = {.curve_interval = 0.1, .map = model->map};
     struct adl_evaluate_report report;
     CU_ASSERT_FATAL(d && views);
@@ -82,6 +84,8 @@ static void the_written_model_is_as_good_as_it_says(void)
         {"--foreground", "--try-views"},
         {"--boxes-per-class", "1"},
         {"--map-flip", "--map-scales=1,1.43"},
+        {"--map=gradcam:blocks.4", NULL},
+        {"--map-layer=blocks.4", "--try-views"},
     };
     char out[300], text[500];
     write_data("calibrate");
@@ -101,13 +105,15 @@ static void the_written_model_is_as_good_as_it_says(void)
         CU_ASSERT_PTR_NULL(model->metrics);
         /* All images are measured here, so only a choice made on all of them is comparable; a
          * head is judged on images that it was not fitted to. */
-        if (i == 0 || i == 3)
+        if (i == 0 || i >= 3)
             CU_ASSERT_DOUBLE_EQUAL(number(model, "fitted"), measured(model), 0.051);
         bool head = json_is_true(json_object_get(model->calibration, "foreground"));
         CU_ASSERT_EQUAL(model->foreground != NULL, head);
         CU_ASSERT(i == 1 || !head);
-        CU_ASSERT(i == 1 || model->map.views.flip == (i == 3));
-        CU_ASSERT(i == 1 || model->map.views.scale_count == (i == 3 ? 2 : 0));
+        bool tried = i == 1 || i == 5;
+        CU_ASSERT(tried || model->map.views.flip == (i == 3));
+        CU_ASSERT(tried || model->map.views.scale_count == (i == 3 ? 2 : 0));
+        CU_ASSERT(i == 5 || (model->map.views.layer.method == ADL_LAYER_GRADCAM) == (i == 4));
         adl_model_free(model);
     }
 }
