@@ -134,6 +134,9 @@
  * for other scales than its own rule; one request needs up to ADL_LIMIT_MAP_SCALES + 1 sizes. */
 #define ADL_LIMIT_VIEW_SIZES (ADL_LIMIT_MAP_SCALES + 2)
 #define ADL_LIMIT_VIEW_BYTES (256 * ADL_MIB)
+/* Channels of the last map whose principal component is searched, in a buffer on the stack; the
+ * networks here have up to 2048. */
+#define ADL_LIMIT_PRINCIPAL_CHANNELS 4096
 /* Bytes of the name of a layer whose map is joined with the class map; names of the networks here
  * have up to 40. */
 #define ADL_LIMIT_LAYER_NAME_BYTES 96

@@ -21,7 +21,7 @@
 #include "base/size.h"
 #include "wsol/boxes.h"
 
-const char *const adl_map_weights_names[] = {"all", "positive", NULL};
+const char *const adl_map_weights_names[] = {"all", "positive", "pc1", NULL};
 const char *const adl_map_normalise_names[] = {"minmax", "max", "pas", "ivr", NULL};
 
 double adl_map_default_percentile(enum adl_map_normalise normalise)

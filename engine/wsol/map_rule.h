@@ -14,12 +14,14 @@
 
 /* The classifier weights that the map sums over. */
 enum adl_map_weights {
-    ADL_MAP_WEIGHTS_ALL,     /* all: the reference */
-    ADL_MAP_WEIGHTS_POSITIVE /* those above 0 (NWC: Bae et al., ECCV 2020); the logits keep all */
+    ADL_MAP_WEIGHTS_ALL,      /* all: the reference */
+    ADL_MAP_WEIGHTS_POSITIVE, /* those above 0 (NWC: Bae et al., ECCV 2020); the logits keep all */
+    ADL_MAP_WEIGHTS_PC1 /* all, and the sum over channels is replaced by the first principal
+                           component within the image (wsol/principal.h) */
     /* A class map that is not a weighted sum of the features has no such weights, and is taken as
      * it is with both. */
 };
-extern const char *const adl_map_weights_names[]; /* "all", "positive", NULL */
+extern const char *const adl_map_weights_names[]; /* "all", "positive", "pc1", NULL */
 
 /* How the enlarged map m of n values is brought to 0..1. With low and high as below, the result
  * is (m - low) / (high - low), clipped to 0..1. "Rank r" is the value at index floor(n * r) of

@@ -7,6 +7,7 @@
 #include "base/size.h"
 #include "wsol/cam.h"
 #include "wsol/foreground.h"
+#include "wsol/principal.h"
 
 /* Makes the mean of the maps of a class and of the others with the highest logits. */
 static void best_classes(const struct adl_session *session, int index, int class_id,
@@ -34,7 +35,7 @@ void adl_session_cam(const struct adl_session *session, int index, int class_id,
     const float *features = adl_session_output(session, ADL_OUTPUT_FEATURES, index);
     const float *weights = adl_plan_classifier(plan);
 
-    if (map.c > 0 && (rule->weights == ADL_MAP_WEIGHTS_ALL || !weights)) {
+    if (map.c > 0 && (rule->weights != ADL_MAP_WEIGHTS_POSITIVE || !weights)) {
         if (rule->classes > 1)
             best_classes(session, index, class_id, rule, pixels, (size_t)map.c, cam);
         else
@@ -44,6 +45,9 @@ void adl_session_cam(const struct adl_session *session, int index, int class_id,
         adl_cam_weighted(features, pixels, channels, weights + (size_t)class_id * channels,
                          rule->weights, cam);
     }
+    if (rule->weights == ADL_MAP_WEIGHTS_PC1)
+        adl_principal_map(features, pixels, channels,
+                          weights ? weights + (size_t)class_id * channels : NULL, cam);
     if (rule->foreground)
         adl_foreground_map(features, pixels, channels, rule->foreground, cam);
 }

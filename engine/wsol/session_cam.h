@@ -8,8 +8,9 @@
  * normalised: h x w floats, the sides of ADL_OUTPUT_FEATURES. The map is the sum of the features
  * weighted by the class's classifier weights. If the network outputs a class map and all weights
  * are wanted, it is the class's channel of that output, which includes the bias, or the mean over
- * the channels of several classes (rule->classes). A few-box head of the rule is then combined with
- * the map (wsol/foreground.h). */
+ * the channels of several classes (rule->classes). With ADL_MAP_WEIGHTS_PC1, the map is replaced by
+ * the principal component of the features that correlates with it. A few-box head of the rule is
+ * then combined with the map (wsol/foreground.h). */
 void adl_session_cam(const struct adl_session *session, int index, int class_id,
                      const struct adl_map_rule *rule, float *cam);
 

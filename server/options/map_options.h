@@ -50,7 +50,8 @@ struct adl_map_settings {
              "weights, minmax (reference); METHOD:LAYER is --map-layer METHOD:LAYER"},         \
     {"map-weights", ADL_CHOICE(s, field.weights), .choices = adl_map_weights_names,            \
      .metavar = "WEIGHTS", .default_note = "the model's",                                      \
-     .help = "classifier weights that the map sums over"},                                     \
+     .help = "classifier weights that the map sums over, or pc1: the first principal "         \
+             "component of the weighted features instead of their sum"},                       \
     {"map-normalise", ADL_CHOICE(s, field.normalise), .choices = adl_map_normalise_names,      \
      .metavar = "WAY", .default_note = "the model's",                                          \
      .help = "how the map is brought to 0..1: minimum and maximum; 0 and maximum; minimum and " \
