@@ -23,6 +23,7 @@ const char *const test_net_cases[] = {
     "resnet50_se_cam",
     "resnet50_cbam_cam",
     "resnet50_bam_cam",
+    "ran56_cam",
     "inception_v3_cam",
     "inception_v3_cam_lfm",
     "inception_v3_adl",
