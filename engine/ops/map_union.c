@@ -3,9 +3,10 @@
  *
  *     y[i,k] = max over the inputs x of (x[i,k] - min x[.,k]) / (max x[.,k] - min x[.,k])
  *
- * A channel that is constant counts as 0 everywhere. It is an output that no loss reads, so it
- * passes no gradient. */
+ * A channel that is constant counts as 0 everywhere, and one with a NaN as NaN. It is an output
+ * that no loss reads, so it passes no gradient. */
 
+#include <math.h>
 #include <string.h>
 
 #include "ops/class_range.h"
@@ -32,7 +33,7 @@ static void map_union_take(const float *map, struct adl_shape shape, float *out)
         struct class_range range = class_range_of(map, pixels, classes, c);
         for (size_t i = c; i < pixels * classes; i += classes) {
             float v = class_range_normalise(range, map[i]);
-            out[i] = v > out[i] ? v : out[i];
+            out[i] = v > out[i] || isnan(v) ? v : out[i];
         }
     }
 }

@@ -81,6 +81,40 @@ static int build_adl(struct adl_graph *g)
     return test_adl_layer(g, X, "adl");
 }
 
+static int build_gate(struct adl_graph *g)
+{
+    return adl_gate(g, X, adl_sigmoid(g, X, "sigmoid"), "gate", false);
+}
+
+static int build_gate_plus_one(struct adl_graph *g)
+{
+    return adl_gate(g, X, adl_sigmoid(g, X, "sigmoid"), "gate", true);
+}
+
+static int build_upsample(struct adl_graph *g)
+{
+    return adl_upsample(g, build_avgpool(g), X, "up");
+}
+
+static int build_channelpool(struct adl_graph *g)
+{
+    return adl_channelpool(g, X, "channels");
+}
+
+/* The map of class 0, which is the label of every image. */
+static int build_erase(struct adl_graph *g)
+{
+    return adl_erase(g, X, X, adl_global_avgpool(g, X, "gap"), "erase",
+                     (struct adl_erase_attr){.threshold = 0.5});
+}
+
+/* The union passes no gradient, so the input is added to it. */
+static int build_union(struct adl_graph *g)
+{
+    int maps[] = {X, adl_relu(g, X, "relu")};
+    return adl_add(g, adl_map_union(g, maps, 2, "union"), X, "add");
+}
+
 static const struct op_case {
     const char *name;
     int (*build)(struct adl_graph *graph);
@@ -100,6 +134,12 @@ static const struct op_case {
     {"batch norm, relu", build_batchnorm, 0, true},
     {"drop mask", build_adl, ADL_DRAW_DROP, true},
     {"importance map", build_adl, ADL_DRAW_IMPORTANCE, true},
+    {"gate", build_gate, 0, false},
+    {"gate, plus one", build_gate_plus_one, 0, false},
+    {"upsample", build_upsample, 0, false},
+    {"channelpool", build_channelpool, 0, false},
+    {"erase", build_erase, 0, true},
+    {"map union", build_union, 0, false},
 };
 
 static float number_of(char code)
