@@ -28,11 +28,4 @@
 #include "kernels/winograd_loops.h"
 #include "kernels/winograd_product_loops.h"
 
-const struct adl_winograd_kernels adl_winograd_avx512 = {
-    .mr = MR,
-    .nr = NR,
-    .product = ISA(winograd_product),
-    .input = ISA(winograd_input),
-    .output = ISA(winograd_output),
-    .weights = ISA(winograd_weights),
-};
+const struct adl_winograd_kernels adl_winograd_avx512 = {ADL_WINOGRAD_LOOPS};

@@ -75,4 +75,9 @@ static void ISA(winograd_product)(const struct adl_winograd_product *p)
     }
 }
 
+/* The entries of struct adl_winograd_kernels. */
+#define ADL_WINOGRAD_LOOPS                                                                         \
+    .mr = MR, .nr = NR, .product = ISA(winograd_product), .input = ISA(winograd_input),            \
+    .output = ISA(winograd_output), .weights = ISA(winograd_weights)
+
 #endif
