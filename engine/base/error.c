@@ -2,7 +2,6 @@
 
 #include "base/error.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,17 +15,22 @@ static void mark_cut(char *message)
     memcpy(message + end, "...", sizeof "...");
 }
 
-int(adl_fail)(struct adl_error *err, enum adl_error_kind kind, const char *fmt, ...)
+int adl_fail_with(struct adl_error *err, enum adl_error_kind kind, const char *fmt, va_list args)
 {
     if (err->kind != ADL_ERR_NONE)
         return -1;
     err->kind = kind;
+    if (vsnprintf(err->message, sizeof err->message, fmt, args) >= (int)sizeof err->message)
+        mark_cut(err->message);
+    return -1;
+}
+
+int(adl_fail)(struct adl_error *err, enum adl_error_kind kind, const char *fmt, ...)
+{
     va_list args;
     va_start(args, fmt);
-    int length = vsnprintf(err->message, sizeof err->message, fmt, args);
+    adl_fail_with(err, kind, fmt, args);
     va_end(args);
-    if (length >= (int)sizeof err->message)
-        mark_cut(err->message);
     return -1;
 }
 

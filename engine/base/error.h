@@ -8,6 +8,8 @@
  * is set, later calls of adl_fail() leave the error unchanged, so cleanup code cannot
  * hide the cause. */
 
+#include <stdarg.h>
+
 #define ADL_MUST_CHECK __attribute__((warn_unused_result))
 #define ADL_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
 
@@ -41,6 +43,10 @@ int adl_fail(struct adl_error *err, enum adl_error_kind kind, const char *fmt, .
         (adl_fail)(__VA_ARGS__);                                                                   \
         -1;                                                                                        \
     })
+
+/* The same with the arguments of a function that has its own. */
+int adl_fail_with(struct adl_error *err, enum adl_error_kind kind, const char *fmt, va_list args)
+    ADL_PRINTF(3, 0);
 
 /* Puts "context: " before the message of an error that is set; returns -1. */
 int adl_error_context(struct adl_error *err, const char *fmt, ...) ADL_PRINTF(2, 3);

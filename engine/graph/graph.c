@@ -92,12 +92,11 @@ void adl_graph_free(struct adl_graph *graph)
 
 int adl_graph_fail(struct adl_graph *graph, const char *fmt, ...)
 {
-    char text[256];
     va_list args;
     va_start(args, fmt);
-    vsnprintf(text, sizeof text, fmt, args);
+    adl_fail_with(&graph->error, ADL_ERR_ARG, fmt, args);
     va_end(args);
-    return adl_fail(&graph->error, ADL_ERR_ARG, "%s", text);
+    return -1;
 }
 
 const char *adl_graph_name(struct adl_graph *graph, const char *fmt, ...)
