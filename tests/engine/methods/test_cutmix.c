@@ -7,29 +7,16 @@
 
 #include "base/size.h"
 #include "support/methods.h"
+#include "support/mix_batch.h"
 
-enum { COUNT = 5, HEIGHT = 12, WIDTH = 17, IMAGE = HEIGHT * WIDTH * 3 };
-
-/* Each value tells where it comes from: image, row, column and channel. */
-static float images[COUNT * IMAGE], mixed[COUNT * IMAGE];
-static size_t partners[COUNT];
-
+/* Mixes images in which each value tells where it comes from: image, row, column and channel. */
 static struct adl_method_batch mix_by(double probability, double beta, uint64_t key)
 {
-    struct adl_method_batch batch = {
-        .images = images,
-        .input = mixed,
-        .count = COUNT,
-        .height = HEIGHT,
-        .width = WIDTH,
-        .values = test_method_values("cutmix-prob", probability, "cutmix-beta", beta, NULL),
-        .key = key,
-        .partners = partners};
-    for (size_t i = 0; i < COUNT * IMAGE; i++)
-        images[i] = (float)i;
-    memset(mixed, 0, sizeof mixed);
-    adl_method_input(adl_method_alone(&adl_method_cutmix), &batch);
-    return batch;
+    for (size_t i = 0; i < MIX_COUNT * MIX_IMAGE; i++)
+        mix_images[i] = (float)i;
+    return mix_batch(&adl_method_cutmix,
+                     test_method_values("cutmix-prob", probability, "cutmix-beta", beta, NULL),
+                     key);
 }
 
 static struct adl_method_batch mix(double probability, uint64_t key)
@@ -40,11 +27,11 @@ static struct adl_method_batch mix(double probability, uint64_t key)
 /* Returns the image whose pixel stands at `pixel` of mixed image `i`, at the same place. */
 static size_t source(size_t i, size_t pixel)
 {
-    size_t at = (size_t)mixed[i * IMAGE + pixel * 3];
+    size_t at = (size_t)mix_mixed[i * MIX_IMAGE + pixel * 3];
     for (size_t c = 0; c < 3; c++)
-        CU_ASSERT_EQUAL(mixed[i * IMAGE + pixel * 3 + c], (float)(at + c));
-    CU_ASSERT_EQUAL(at % IMAGE, pixel * 3);
-    return at / IMAGE;
+        CU_ASSERT_EQUAL(mix_mixed[i * MIX_IMAGE + pixel * 3 + c], (float)(at + c));
+    CU_ASSERT_EQUAL(at % MIX_IMAGE, pixel * 3);
+    return at / MIX_IMAGE;
 }
 
 /* Every pixel is the image's own or its partner's; the partner's form one rectangle, the same in
@@ -53,27 +40,27 @@ static void pastes_one_rectangle(void)
 {
     for (uint64_t key = 0; key < 200; key++) {
         struct adl_method_batch batch = mix(1, key);
-        bool used[COUNT] = {false};
-        for (size_t i = 0; i < COUNT; i++) {
-            size_t partner = partners[i], pasted = 0;
-            size_t left = WIDTH, right = 0, top = HEIGHT, bottom = 0;
-            CU_ASSERT_FATAL(partner < COUNT && !used[partner]);
+        bool used[MIX_COUNT] = {false};
+        for (size_t i = 0; i < MIX_COUNT; i++) {
+            size_t partner = mix_partners[i], pasted = 0;
+            size_t left = MIX_WIDTH, right = 0, top = MIX_HEIGHT, bottom = 0;
+            CU_ASSERT_FATAL(partner < MIX_COUNT && !used[partner]);
             used[partner] = true;
-            for (size_t p = 0; p < HEIGHT * WIDTH; p++) {
+            for (size_t p = 0; p < MIX_HEIGHT * MIX_WIDTH; p++) {
                 size_t from = source(i, p);
                 CU_ASSERT(from == i || from == partner);
                 if (from == i)
                     continue;
                 pasted++;
-                left = ADL_MIN(left, p % WIDTH);
-                right = ADL_MAX(right, p % WIDTH + 1);
-                top = ADL_MIN(top, p / WIDTH);
-                bottom = ADL_MAX(bottom, p / WIDTH + 1);
+                left = ADL_MIN(left, p % MIX_WIDTH);
+                right = ADL_MAX(right, p % MIX_WIDTH + 1);
+                top = ADL_MIN(top, p / MIX_WIDTH);
+                bottom = ADL_MAX(bottom, p / MIX_WIDTH + 1);
             }
             if (partner == i)
                 continue;
             CU_ASSERT_EQUAL(pasted, pasted ? (right - left) * (bottom - top) : 0);
-            CU_ASSERT_DOUBLE_EQUAL(batch.share, (double)pasted / (HEIGHT * WIDTH), 1e-12);
+            CU_ASSERT_DOUBLE_EQUAL(batch.share, (double)pasted / (MIX_HEIGHT * MIX_WIDTH), 1e-12);
         }
     }
 }
@@ -117,17 +104,17 @@ static void changes_as_many_batches_as_asked(void)
         struct adl_method_batch batch = mix(0.25, key);
         changed += batch.share > 0;
         if (batch.share <= 0)
-            CU_ASSERT(memcmp(images, mixed, sizeof mixed) == 0);
+            CU_ASSERT(memcmp(mix_images, mix_mixed, sizeof mix_mixed) == 0);
         if (key == 7) {
-            static float first[COUNT * IMAGE];
-            memcpy(first, mixed, sizeof mixed);
+            static float first[MIX_COUNT * MIX_IMAGE];
+            memcpy(first, mix_mixed, sizeof mix_mixed);
             mix(0.25, key);
-            CU_ASSERT(memcmp(first, mixed, sizeof mixed) == 0);
+            CU_ASSERT(memcmp(first, mix_mixed, sizeof mix_mixed) == 0);
         }
     }
     CU_ASSERT_DOUBLE_EQUAL((double)changed / DRAWS, 0.25 * (1 - 0.02773), 5 * sqrt(0.1875 / DRAWS));
     CU_ASSERT_EQUAL(mix(0, 1).share, 0);
-    CU_ASSERT(memcmp(images, mixed, sizeof mixed) == 0);
+    CU_ASSERT(memcmp(mix_images, mix_mixed, sizeof mix_mixed) == 0);
 }
 
 TEST_SUITE(cutmix, {"pastes one rectangle", pastes_one_rectangle},

@@ -8,27 +8,14 @@
 #include "base/size.h"
 #include "support/formula.h"
 #include "support/methods.h"
-
-enum { COUNT = 5, HEIGHT = 7, WIDTH = 9, IMAGE = HEIGHT * WIDTH * 3 };
-
-static float images[COUNT * IMAGE], mixed[COUNT * IMAGE];
-static size_t partners[COUNT];
+#include "support/mix_batch.h"
 
 static struct adl_method_batch mix(double probability, double alpha, uint64_t key)
 {
-    struct adl_method_batch batch = {
-        .images = images,
-        .input = mixed,
-        .count = COUNT,
-        .height = HEIGHT,
-        .width = WIDTH,
-        .values = test_method_values("mixup-prob", probability, "mixup-alpha", alpha, NULL),
-        .key = key,
-        .partners = partners};
-    formula_param("images", 0, 2, COUNT * IMAGE, images);
-    memset(mixed, 0, sizeof mixed);
-    adl_method_input(adl_method_alone(&adl_method_mixup), &batch);
-    return batch;
+    formula_param("images", 0, 2, MIX_COUNT * MIX_IMAGE, mix_images);
+    return mix_batch(&adl_method_mixup,
+                     test_method_values("mixup-prob", probability, "mixup-alpha", alpha, NULL),
+                     key);
 }
 
 /* Each image is the sum of itself and its partner, weighted as the loss is; the partners are a
@@ -38,16 +25,17 @@ static void sums_images_as_labels(void)
     size_t others = 0;
     for (uint64_t key = 0; key < 100; key++) {
         struct adl_method_batch batch = mix(1, 1, key);
-        bool used[COUNT] = {false};
+        bool used[MIX_COUNT] = {false};
         CU_ASSERT(batch.share > 0 && batch.share < 1);
-        for (size_t i = 0; i < COUNT; i++) {
-            CU_ASSERT_FATAL(partners[i] < COUNT && !used[partners[i]]);
-            used[partners[i]] = true;
-            others += partners[i] != i;
-            for (size_t k = 0; k < IMAGE; k++)
-                CU_ASSERT_DOUBLE_EQUAL((double)mixed[i * IMAGE + k],
-                                       (1 - batch.share) * (double)images[i * IMAGE + k] +
-                                           batch.share * (double)images[partners[i] * IMAGE + k],
+        for (size_t i = 0; i < MIX_COUNT; i++) {
+            CU_ASSERT_FATAL(mix_partners[i] < MIX_COUNT && !used[mix_partners[i]]);
+            used[mix_partners[i]] = true;
+            others += mix_partners[i] != i;
+            for (size_t k = 0; k < MIX_IMAGE; k++)
+                CU_ASSERT_DOUBLE_EQUAL((double)mix_mixed[i * MIX_IMAGE + k],
+                                       (1 - batch.share) * (double)mix_images[i * MIX_IMAGE + k] +
+                                           batch.share *
+                                               (double)mix_images[mix_partners[i] * MIX_IMAGE + k],
                                        1e-6);
         }
     }
@@ -80,7 +68,7 @@ static void changes_as_many_batches_as_asked(void)
     for (uint64_t key = 0; key < 1000; key++) {
         double share = mix(0.3, 1, key).share;
         changed += share > 0;
-        CU_ASSERT(share > 0 || memcmp(mixed, images, sizeof images) == 0);
+        CU_ASSERT(share > 0 || memcmp(mix_mixed, mix_images, sizeof mix_images) == 0);
         CU_ASSERT_EQUAL(mix(0.3, 1, key).share, share);
     }
     CU_ASSERT(changed > 230 && changed < 370);
