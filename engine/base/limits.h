@@ -107,6 +107,8 @@
 #define ADL_LIMIT_NPY_HEADER_BYTES 10000
 /* metrics.jsonl of a training run: one line of some hundred bytes for each epoch. */
 #define ADL_LIMIT_METRICS_BYTES (64 * ADL_MIB)
+/* steps.jsonl: a hundred bytes for each of ten million steps. */
+#define ADL_LIMIT_STEPS_BYTES (1024 * ADL_MIB)
 /* Files of `train --cache`: the frames of 87,000 images at the usual size. */
 #define ADL_LIMIT_FRAME_FILES_BYTES (16384 * ADL_MIB)
 /* --cache-memory, in MiB. */

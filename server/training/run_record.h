@@ -13,6 +13,7 @@
 
 #define ADL_RUN_RECORD "run.json"             /* written when the run starts or resumes */
 #define ADL_RUN_METRICS "metrics.jsonl"       /* one line for each epoch */
+#define ADL_RUN_STEPS "steps.jsonl"           /* one line for each N steps, with --log-steps */
 #define ADL_RUN_LAST "last.safetensors"       /* the model after the last step that was saved */
 #define ADL_RUN_BEST "best.safetensors"       /* the model after the best epoch */
 #define ADL_RUN_PREDICTIONS "predictions.csv" /* of the images of val after the best epoch */

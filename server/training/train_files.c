@@ -34,8 +34,9 @@
 /* Removes the temporary files that a run left behind because it was killed during a save. */
 static void remove_leftovers(const char *out)
 {
-    static const char *const names[] = {ADL_RUN_RECORD, ADL_RUN_METRICS, ADL_RUN_LAST,
-                                        ADL_RUN_BEST,   ADL_RUN_STATE,   ADL_RUN_PREDICTIONS};
+    static const char *const names[] = {ADL_RUN_RECORD,     ADL_RUN_METRICS, ADL_RUN_STEPS,
+                                        ADL_RUN_LAST,       ADL_RUN_BEST,    ADL_RUN_STATE,
+                                        ADL_RUN_PREDICTIONS};
     struct adl_error none = {0};
     for (size_t i = 0; i < ADL_COUNT(names); i++) {
         char *path = adl_run_path(out, names[i], &none);

@@ -50,6 +50,7 @@
 #include "server/training/train_recipe.h"
 #include "server/training/train_statistics.h"
 #include "server/training/train_step.h"
+#include "server/training/train_step_log.h"
 #include "server/training/train_tensorboard.h"
 
 /* --- preparation --------------------------------------------------------------------- */
@@ -141,7 +142,9 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
         return -1;
     if (s->find_lr)
         return 0;
-    return adl_train_tensorboard_open(run, err) < 0 ? -1 : adl_train_save_record(run, err);
+    if (adl_train_tensorboard_open(run, err) < 0 || adl_train_step_log_open(run, err) < 0)
+        return -1;
+    return adl_train_save_record(run, err);
 }
 
 /* Prepares what --augment-preview needs, and does it. */
@@ -160,6 +163,7 @@ static int preview(struct adl_train_run *run, struct adl_error *err)
 
 static void release(struct adl_train_run *run)
 {
+    adl_train_step_log_close(run);
     adl_run_unlock(run->settings->out, run->lock);
     json_decref(run->config);
     json_decref(run->origin);
@@ -249,6 +253,10 @@ static int train_epoch(struct adl_train_run *run, struct adl_error *err)
         double loss = adl_train_batch(run, &batch);
         if (!(loss < BATCH_LOSS_LIMIT * guessing_loss(run))) {
             more = fail_loss(run, loss, "a batch", err);
+            break;
+        }
+        if (adl_train_step_log_add(run, batch.number, loss, err) < 0) {
+            more = -1;
             break;
         }
         run->batch = batch.number + 1;
@@ -453,8 +461,12 @@ int adl_train_run(const struct adl_train_settings *settings, const char *command
                   const volatile sig_atomic_t *stop, adl_train_event_fn *on_event,
                   struct adl_error *err)
 {
-    struct adl_train_run run = {
-        .settings = settings, .command = command, .stop = stop, .on_event = on_event, .lock = -1};
+    struct adl_train_run run = {.settings = settings,
+                                .command = command,
+                                .stop = stop,
+                                .on_event = on_event,
+                                .lock = -1,
+                                .step_log = {.file = -1}};
     if (settings->augment_preview) {
         int shown = preview(&run, err);
         release(&run);

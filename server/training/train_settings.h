@@ -58,6 +58,7 @@ struct adl_train_settings {
     int early_stop;     /* epochs without a new best after which a run ends; 0: never */
     const char *freeze; /* layers that are not trained, parted by commas; or NULL */
     double curve_interval;
+    int log_steps; /* every so many steps have a line in steps.jsonl; 0: none */
     int save_minutes;
     int cache_memory;  /* MiB; 0: no frames are kept in memory */
     const char *cache; /* the directory of a cache on disk, or NULL */

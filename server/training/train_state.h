@@ -31,6 +31,14 @@ struct adl_train_events {
     bool begun; /* this process has written to its file */
 };
 
+/* The step whose batches are trained, see train_step_log.h. */
+struct adl_train_step_log {
+    int file;        /* open for appending, or -1 */
+    json_int_t step; /* its number in the run, from 1; 0: none yet */
+    double loss;     /* sum over its batches so far */
+    size_t batches;
+};
+
 /* A training run. Used by one thread. */
 struct adl_train_run {
     const struct adl_train_settings *settings; /* from `chosen` on, that */
@@ -69,6 +77,7 @@ struct adl_train_run {
     bool trained; /* this process has trained at least one batch */
     size_t group; /* the group of accumulated batches that the gradients belong to; or SIZE_MAX */
     struct adl_train_sums sums;
+    struct adl_train_step_log step_log;
     double best;                           /* the best epoch's measure; negative: none yet */
     double best_loss;                      /* its loss on val; NAN: none, or unknown */
     int best_epoch;                        /* from 1; 0: none yet */
