@@ -104,6 +104,22 @@ static void an_interrupted_run_has_the_same(void)
                            train_digest("parts/best.safetensors"));
 }
 
+/* Where networks are trained one after the other, each begins with a new count of steps, for the
+ * averages and for AdamW. */
+static void rounds_resume_too(void)
+{
+    struct adl_error err;
+    const char *const words[] = {
+        TRAIN_COMMON, "--method", "ae",  "--rounds", "2", "--epochs",    "2",     "--lr",
+        "0.002",      "--ema",    "0.9", "--seed",   "5", "--optimizer", "adamw", NULL};
+    train_directories("ema-rounds");
+    TEST_OK(train_words("one", false, words, &err), &err);
+    CU_ASSERT(train_in_parts("parts", words) > 2);
+    CU_ASSERT_STRING_EQUAL(train_digest("one/last.safetensors"),
+                           train_digest("parts/last.safetensors"));
+}
+
 TEST_SUITE(train_ema, {"models are the averages", models_are_the_averages},
            {"statistics are those of the averages", statistics_are_those_of_the_averages},
-           {"an interrupted run has the same", an_interrupted_run_has_the_same});
+           {"an interrupted run has the same", an_interrupted_run_has_the_same},
+           {"rounds resume too", rounds_resume_too});
