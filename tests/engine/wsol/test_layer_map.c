@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "graph/upper.h"
+#include "models/arch.h"
 #include "ops/ops.h"
 #include "support/formula.h"
 #include "support/golden.h"
@@ -208,29 +209,44 @@ static void equals_autograd(void)
     json_decref(golden);
 }
 
-/* The maps of a batch, at any number of threads, are those of single images. */
+enum { IMAGES = 6 };
+
+struct batch {
+    const struct layer *layer;
+    float maps[IMAGES][CLASSES][H * W];
+};
+
+static void map_image(void *context, size_t image, int worker)
+{
+    struct batch *batch = context;
+    (void)worker;
+    for (int c = 0; c < CLASSES; c++)
+        adl_view_add(&batch->layer->run, 0, (int)image, c, &batch->layer->rule,
+                     batch->maps[image][c]);
+}
+
+/* The maps of a batch, made at the same time by more threads than one, are those of one image. */
 static void same_bits(void)
 {
-    enum { IMAGES = 4 };
+    static struct batch batches[2];
     struct adl_error err = {0};
     struct net net;
-    float want[CLASSES][H * W], got[H * W];
     open_net(&net, "chain");
-    for (int threads = 1; threads <= 3; threads += 2) {
-        struct adl_pool *pool = adl_pool_create(threads, &err);
+    for (int pass = 0; pass < 2; pass++) {
+        struct adl_pool *pool = adl_pool_create(pass == 0 ? 1 : 3, &err);
         struct layer l;
         TEST_OK(pool ? 0 : -1, &err);
         open_layer(&l, &net, "layercam", "relu1", pool, IMAGES);
         run_view(&l, IMAGES);
-        for (int i = 0; i < IMAGES; i++)
-            for (int c = 0; c < CLASSES; c++) {
-                float *map = threads == 1 && i == 0 ? want[c] : got;
-                adl_view_add(&l.run, 0, i, c, &l.rule, map);
-                CU_ASSERT(!memcmp(map, want[c], sizeof want[c]));
-            }
+        batches[pass].layer = &l;
+        adl_pool_for(pool, IMAGES, map_image, &batches[pass]);
         close_layer(&l);
         adl_pool_free(pool);
     }
+    for (int image = 0; image < IMAGES; image++)
+        for (int pass = 0; pass < 2; pass++)
+            CU_ASSERT(
+                !memcmp(batches[pass].maps[image], batches[0].maps[0], sizeof batches[0].maps[0]));
     close_net(&net);
 }
 
@@ -265,8 +281,7 @@ static void plain_maps_stay(void)
     close_net(&net);
 }
 
-/* A layer's map that is enlarged, averaged over mirrored and scaled views, is symmetric where the
- * image is: here only that all views are joined in the same grid. */
+/* The average over the image and its mirror image is the mean of two maps that are joined each. */
 static void works_with_views(void)
 {
     struct adl_error err = {0};
@@ -297,6 +312,80 @@ static void works_with_views(void)
     adl_view_images_release(&images);
     close_layer(&l);
     close_net(&net);
+}
+
+/* --- whole networks ------------------------------------------------------------------- */
+
+/* Sets the parameters so that values neither vanish nor grow, and biases to 0. */
+static void fill(const struct adl_graph *graph, float **params)
+{
+    for (int i = 0; i < adl_graph_param_count(graph); i++) {
+        const struct adl_param *p = adl_graph_param(graph, i);
+        bool one = p->role == ADL_PARAM_BN_VAR || p->role == ADL_PARAM_BN_WEIGHT;
+        bool weight = p->role == ADL_PARAM_CONV_WEIGHT || p->role == ADL_PARAM_LINEAR_WEIGHT;
+        double fan = (double)(p->count / p->shape[0]);
+        params[i] = adl_malloc(p->count, sizeof(float));
+        formula_param(p->name, one ? 1 : 0, weight ? sqrt(6 / fan) : 0, p->count, params[i]);
+    }
+}
+
+/* Where a mean over positions and a linear layer follow the last map, Grad-CAM of the last map is
+ * the class map through a ReLU, divided by the number of positions (Selvaraju et al., section 3).
+ */
+static void check_backbone(const struct adl_backbone *backbone)
+{
+    enum { SIDE = 96, CLASS = 3 };
+    struct adl_error err = {0};
+    struct adl_arch arch;
+    adl_arch_init(&arch, backbone);
+    arch.num_classes = 5;
+    struct adl_graph *graph = adl_arch_build(&arch, SIDE, SIDE, &err);
+    TEST_OK(graph ? 0 : -1, &err);
+    float **params = adl_calloc((size_t)adl_graph_param_count(graph), sizeof *params);
+    fill(graph, params);
+    int features = adl_graph_output(graph, ADL_OUTPUT_FEATURES);
+    const char *name = adl_graph_value(graph, features)->name;
+    struct adl_layer_net *net =
+        adl_layer_net_create(graph, (const float *const *)params, name, &err);
+    TEST_OK(net ? 0 : -1, &err);
+    const struct adl_plan_options how = {.input_h = SIDE, .input_w = SIDE, .layer = features};
+    struct adl_plan *plan = adl_plan_create(graph, (const float *const *)params, &how, &err);
+    struct adl_session *session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
+    CU_ASSERT_FATAL(session != NULL);
+    formula_image("layer_map", 1, 3, SIDE, SIDE, adl_session_input(session, 0));
+    adl_session_run(session, 1);
+    struct adl_shape shape = adl_plan_output_shape(plan, ADL_OUTPUT_LAYER);
+    size_t pixels = (size_t)shape.h * (size_t)shape.w;
+    float *cam = adl_malloc(pixels, sizeof *cam);
+    double *map = adl_malloc(pixels, sizeof *map), greatest = 0, worst = 0;
+    struct adl_layer_runs *runs = adl_layer_runs_create(net, shape.h, shape.w, 1, &err);
+    TEST_OK(runs ? 0 : -1, &err);
+    adl_layer_runs_map(runs, ADL_LAYER_GRADCAM, adl_session_output(session, ADL_OUTPUT_LAYER, 0),
+                       CLASS, map);
+    adl_session_cam(session, 0, CLASS, &(struct adl_map_rule){0}, cam);
+    for (size_t i = 0; i < pixels; i++) {
+        double want = fmax((double)cam[i], 0) / (double)pixels;
+        greatest = fmax(greatest, want);
+        worst = fmax(worst, fabs(map[i] - want));
+    }
+    if (!(greatest > 0 && worst <= 1e-4 * greatest))
+        TEST_FAIL("%s, %s: differs by %g of %g", backbone->name, name, worst, greatest);
+    adl_free(cam);
+    adl_free(map);
+    adl_layer_runs_free(runs);
+    adl_session_free(session);
+    adl_plan_unref(plan);
+    adl_layer_net_free(net);
+    for (int i = 0; i < adl_graph_param_count(graph); i++)
+        adl_free(params[i]);
+    adl_free(params);
+    adl_graph_free(graph);
+}
+
+static void gradcam_of_the_last_map_is_the_class_map(void)
+{
+    for (const struct adl_backbone *const *b = adl_backbones; *b; b++)
+        check_backbone(*b);
 }
 
 static void refuse(const struct net *net, const char *name, enum adl_error_kind kind,
@@ -395,7 +484,9 @@ TEST_SUITE(layer_map, {"maps of layers equal those of PyTorch's autograd", equal
            {"the same bits in any batch and for any number of threads", same_bits},
            {"maps without a layer stay the same", plain_maps_stay},
            {"each view has its joined map", works_with_views},
+           {"Grad-CAM of the last map is the class map", gradcam_of_the_last_map_is_the_class_map},
            {"layers without a map are refused in words", refuses_in_words},
            {"names of layers are read", reads_names},
            {"maps without positive or finite values are joined", joins_odd_maps},
            {"a failed allocation is an error", memory_runs_out});
+TEST_SLOW(gradcam_of_the_last_map_is_the_class_map);
