@@ -169,7 +169,7 @@ static bool next_record(struct cursor *file, struct cursor *event)
     return skip(file, CRC_BYTES);
 }
 
-/* Returns the step of an event that has figures; 0 for other events, and what is none. */
+/* Returns the step of an event that has figures; -1 for other events, and what is none. */
 static int64_t step_of(struct cursor event)
 {
     uint64_t key, value, step = 0;
@@ -177,33 +177,33 @@ static int64_t step_of(struct cursor event)
 
     while (event.left > 0) {
         if (!get_varint(&event, &key))
-            return 0;
+            return -1;
         uint64_t length = 0;
         switch (key & 7) {
         case 0:
             if (!get_varint(&event, &value))
-                return 0;
+                return -1;
             step = key >> 3 == EVENT_STEP ? value : step;
             break;
         case 1: length = 8; break;
         case 2:
             if (!get_varint(&event, &length))
-                return 0;
+                return -1;
             figures |= key >> 3 == EVENT_SUMMARY;
             break;
         case 5: length = 4; break;
-        default: return 0;
+        default: return -1;
         }
         if (!skip(&event, length))
-            return 0;
+            return -1;
     }
-    return figures && step <= INT64_MAX ? (int64_t)step : 0;
+    return figures && step <= INT64_MAX ? (int64_t)step : -1;
 }
 
 int64_t adl_event_last_step(const void *bytes, size_t length)
 {
     struct cursor file = {bytes, length}, event;
-    int64_t last = 0;
+    int64_t last = -1;
 
     while (next_record(&file, &event)) {
         int64_t step = step_of(event);

@@ -26,7 +26,7 @@ void adl_event_put_start(struct adl_str *records, double wall_time, int64_t step
 void adl_event_put_scalars(struct adl_str *records, double wall_time, int64_t step,
                            const struct adl_event_scalar *scalars, size_t count);
 
-/* Returns the largest step for which the bytes of an event file have figures, 0 if there is none.
+/* Returns the largest step for which the bytes of an event file have figures, -1 if there is none.
  * Reads up to the first record that is not whole: a process may have been killed while it wrote. */
 int64_t adl_event_last_step(const void *bytes, size_t length);
 

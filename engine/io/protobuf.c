@@ -3,8 +3,8 @@
  * A message is a sequence of fields, each a key and a value. The key is the varint field << 3
  * | wire type. A varint is an unsigned number in groups of 7 bits, the lowest first, one
  * group in each byte, whose top bit says whether more groups follow: 300 = ac 02. Integers
- * are varints (negative ones as 64-bit two's complement, 10 bytes), floats and doubles 4 and 8 bytes
- * little-endian; texts, bytes and inner messages have their length in front, as a varint.
+ * are varints (negative ones as 64-bit two's complement, 10 bytes), floats and doubles 4 and 8
+ * bytes little-endian; texts, bytes and inner messages have their length in front, as a varint.
  *
  * The length of a message must be known before it is put into another one. So inner messages
  * are built first, each in a buffer of its own, and copied; weights, which would be copied

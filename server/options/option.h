@@ -49,7 +49,7 @@ struct adl_option {
      * commands without operands, so that the word after the option is its value unless it begins
      * with a hyphen. */
     const char *bare;
-    const char *help;    /* no capital, no full stop */
+    const char *help; /* no capital, no full stop */
     bool required;
     bool command_line_only; /* not read from the configuration file or the environment */
 };

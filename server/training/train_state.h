@@ -27,7 +27,7 @@ struct adl_train_sums {
 /* The event file of this process, see train_tensorboard.h. */
 struct adl_train_events {
     char *path; /* NULL: none is asked for; owned */
-    int epoch;  /* the last one that an event file of the run has; 0: none */
+    int epoch;  /* the last one that an event file of the run has; -1: none */
     bool begun; /* this process has written to its file */
 };
 

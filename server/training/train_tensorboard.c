@@ -93,6 +93,7 @@ int adl_train_tensorboard_open(struct adl_train_run *run, struct adl_error *err)
     long long newest = 0, now = (long long)wall_time();
     int result = -1;
 
+    run->events.epoch = -1;
     if (!run->settings->tensorboard)
         return 0;
     char *dir = directory_of(run, err);
@@ -107,8 +108,9 @@ int adl_train_tensorboard_open(struct adl_train_run *run, struct adl_error *err)
         now = newest + 1;
     snprintf(name, sizeof name, PREFIX "%010lld.%s.%ld", now, host, (long)getpid());
     run->events.path = adl_run_path(dir, name, err);
+    /* A run that begins has no epochs yet, whatever metrics.jsonl is there. */
     if (run->events.path && adl_file_check_place(run->events.path, err) == 0)
-        result = adl_train_tensorboard_follow(run, err);
+        result = run->epoch > 0 ? adl_train_tensorboard_follow(run, err) : 0;
 out:
     adl_free(dir);
     return result;
@@ -154,9 +156,10 @@ static void put_line(struct adl_train_run *run, json_t *line, struct adl_str *re
     static const char no_group[] = "";
     char tags[MAX_FIGURES][TAG_BYTES];
     struct adl_event_scalar figures[MAX_FIGURES];
-    json_int_t epoch = json_integer_value(json_object_get(line, "epoch"));
+    const json_t *number = json_object_get(line, "epoch");
+    json_int_t epoch = json_integer_value(number);
 
-    if (epoch <= run->events.epoch || epoch > run->epoch)
+    if (!json_is_integer(number) || epoch <= run->events.epoch || epoch > run->epoch)
         return;
     if (!run->events.begun) {
         adl_event_put_version(records, wall_time());

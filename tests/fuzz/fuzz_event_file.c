@@ -8,7 +8,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (adl_event_last_step(data, size) < 0)
+    if (adl_event_last_step(data, size) < -1)
         abort();
     return 0;
 }

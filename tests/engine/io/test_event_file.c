@@ -85,6 +85,12 @@ static void appended_and_read_again(void)
     CU_ASSERT_EQUAL(length, sizeof version + sizeof scalars + sizeof start);
     CU_ASSERT_EQUAL(adl_event_last_step(bytes, length), 300);
     adl_free(bytes);
+    text.length = 0;
+    adl_event_put_start(&text, wall, 7);
+    CU_ASSERT_EQUAL(adl_event_last_step(text.data, text.length), -1);
+    adl_event_put_scalars(&text, wall, 0, figures, 1);
+    CU_ASSERT_EQUAL(adl_event_last_step(text.data, text.length), 0);
+    adl_str_release(&text);
     CU_ASSERT(adl_event_append(test_tmp_dir(), &text, &err) < 0);
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_IO);
     text.failed = true;
@@ -106,7 +112,7 @@ static void damaged_files(void)
     memcpy(bytes + sizeof scalars, text.data, sizeof scalars);
     adl_str_release(&text);
     for (size_t length = 0; length <= sizeof bytes; length++)
-        CU_ASSERT_EQUAL(adl_event_last_step(bytes, length), length < sizeof scalars ? 0
+        CU_ASSERT_EQUAL(adl_event_last_step(bytes, length), length < sizeof scalars ? -1
                                                             : length < sizeof bytes ? 300
                                                                                     : 301);
     for (size_t bit = 0; bit < 8 * sizeof scalars; bit++) {

@@ -185,5 +185,24 @@ static void interrupted_runs_and_other_places(void)
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_IO);
 }
 
+/* Step 0 is the evaluation before the first step. */
+static void the_first_evaluation_is_step_0(void)
+{
+    struct adl_error err;
+    struct events events;
+    train_lists("tensorboard-first");
+    TEST_OK(TRAIN("run", true, &err, "--epochs", "1", "--tensorboard", "--eval-first"), &err);
+    TEST_OK(TRAIN("run", false, &err, "--epochs", "2", "--tensorboard", "--eval-first", "--resume"),
+            &err);
+    json_t *lines = train_metrics("run");
+    read_events("run/tensorboard", &events);
+    for (int i = 0; i < MAX_EPOCHS; i++)
+        CU_ASSERT_EQUAL(events.times[i], i <= 2);
+    expect_figure(events.figures[0], "val/loss", json_array_get(lines, 0), "val_loss");
+    json_decref(lines);
+    release(&events);
+}
+
 TEST_SUITE(train_tensorboard, {"every epoch once", every_epoch_once},
+           {"the first evaluation is step 0", the_first_evaluation_is_step_0},
            {"interrupted runs and other places", interrupted_runs_and_other_places});
