@@ -182,13 +182,18 @@ static void drop_weight(void *context, int param)
 int adl_model_keep_layer(struct adl_model *model, const struct adl_map_views *views,
                          struct adl_error *err)
 {
-    const struct adl_map_layer *layer = &views->layer;
+    if (model->layer && !strcmp(adl_layer_net_name(model->layer), views->layer.name))
+        return 0;
+    return adl_model_keep_layer_of(model, model->params, views, err);
+}
 
-    if (layer->method == ADL_LAYER_NONE ||
-        (model->layer && !strcmp(adl_layer_net_name(model->layer), layer->name)))
+int adl_model_keep_layer_of(struct adl_model *model, const float *const *params,
+                            const struct adl_map_views *views, struct adl_error *err)
+{
+    if (views->layer.method == ADL_LAYER_NONE)
         return 0;
     adl_layer_net_free(model->layer);
-    model->layer = adl_layer_net_create(model->graph, model->params, layer->name, err);
+    model->layer = adl_layer_net_create(model->graph, params, views->layer.name, err);
     return model->layer ? 0 : -1;
 }
 

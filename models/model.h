@@ -113,6 +113,11 @@ int adl_model_set_methods(struct adl_model *model, struct adl_method_set methods
  * is made afterwards can have such maps. Fails as adl_layer_net_create(). */
 int adl_model_keep_layer(struct adl_model *model, const struct adl_map_views *views,
                          struct adl_error *err) ADL_MUST_CHECK;
+/* The same from other weights than the model's, by parameter id, which replace those that were kept
+ * before: of a network that is being trained. */
+int adl_model_keep_layer_of(struct adl_model *model, const float *const *params,
+                            const struct adl_map_views *views,
+                            struct adl_error *err) ADL_MUST_CHECK;
 /* Returns the layer for adl_plan_options; 0: none. */
 int adl_model_layer(const struct adl_model *model);
 

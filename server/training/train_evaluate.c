@@ -63,9 +63,12 @@ int adl_train_evaluate(struct adl_train_run *run, struct adl_evaluate_report *re
     int result = -1, batch = ADL_MIN(s->batch_size, 16);
     memcpy(evaluation.mean, run->model->mean, sizeof evaluation.mean);
     memcpy(evaluation.std, run->model->std, sizeof evaluation.std);
-    struct adl_plan *plan = adl_plan_create(
-        run->model->graph, (const float *const *)adl_optimizer_evaluated(run->optimizer), &options,
-        err);
+    const float *const *params = (const float *const *)adl_optimizer_evaluated(run->optimizer);
+    struct adl_plan *plan = NULL;
+    if (adl_model_keep_layer_of(run->model, params, &run->model->map.views, err) == 0) {
+        options.layer = adl_model_layer(run->model);
+        plan = adl_plan_create(run->model->graph, params, &options, err);
+    }
     struct adl_views *views =
         plan ? adl_model_open_views(run->model, plan, run->pool, batch, err) : NULL;
     adl_progress_start(&progress, "val: images", run->val->count);

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "base/plural.h"
+#include "graph/upper.h"
 #include "io/json_text.h"
 #include "models/file/description.h"
 #include "models/file/foreground.h"
@@ -243,6 +244,10 @@ static int keep_rule(struct adl_train_run *run, const struct adl_tensors *weight
 
     model->map = from->map;
     model->map.class_thresholds = NULL; /* of other classes, or of other weights */
+    struct adl_map_layer *layer = &model->map.views.layer;
+    if (layer->method != ADL_LAYER_NONE &&
+        adl_graph_find_layer(model->graph, layer->name, &(struct adl_error){0}) < 0)
+        layer->method = ADL_LAYER_NONE; /* of a network of another architecture */
     if (!run->fine_tunes || !adl_method_set_alike(model->arch.methods, from->arch.methods))
         return 0;
     if (run->state) {

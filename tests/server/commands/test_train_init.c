@@ -118,6 +118,34 @@ static void init_has_to_match(void)
               !train_logged("missing"));
 }
 
+/* A rule with the map of a layer is carried over and used for validation, unless the network has no
+ * such layer. */
+static void init_keeps_the_layer_of_maps(void)
+{
+    static const char *const names[] = {"blocks.4", "layer3.5"};
+    struct adl_error err = {0};
+    train_directories("layer");
+    TEST_OK(TRAIN("first", false, &err, "--epochs", "1"), &err);
+    struct adl_model *model = train_load("first/last.safetensors");
+    for (int i = 0; i < 2; i++) {
+        char run[20];
+        snprintf(run, sizeof run, "second%d", i);
+        model->map.views.layer = (struct adl_map_layer){.method = ADL_LAYER_GRADCAM};
+        snprintf(model->map.views.layer.name, sizeof model->map.views.layer.name, "%s", names[i]);
+        TEST_OK(adl_model_save(model, scratch_path("layer.safetensors"), &err), &err);
+        TEST_OK(
+            TRAIN(run, false, &err, "--epochs", "1", "--init", scratch_path("layer.safetensors")),
+            &err);
+        char file[40];
+        snprintf(file, sizeof file, "%s/last.safetensors", run);
+        struct adl_model *trained = train_load(file);
+        CU_ASSERT_EQUAL(trained->map.views.layer.method,
+                        i == 0 ? ADL_LAYER_GRADCAM : ADL_LAYER_NONE);
+        adl_model_free(trained);
+    }
+    adl_model_free(model);
+}
+
 static void init_takes_the_model_that_ships(void)
 {
     char path[ADL_DEFAULT_MODEL_PATH];
@@ -265,5 +293,6 @@ TEST_SUITE(train_init, {"few images are fine-tuned", few_images_are_fine_tuned},
            {"the origin of the weights is recorded", the_origin_is_recorded},
            {"--init sets the network", init_sets_the_network},
            {"--init has to match", init_has_to_match},
+           {"--init keeps the layer of maps", init_keeps_the_layer_of_maps},
            {"--init default takes the model that ships", init_takes_the_model_that_ships},
            {"resuming needs no --init", resuming_needs_no_init});
