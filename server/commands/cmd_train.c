@@ -6,11 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/size.h"
 #include "methods/methods.h"
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
 #include "server/report/report.h"
+#include "server/training/named_recipe.h"
 #include "server/training/train_balance.h"
 #include "server/training/train_run.h"
 #include "train/schedule.h"
@@ -70,10 +72,25 @@ static void on_event(const struct adl_train_event *event)
     adl_report_on_event(event);
 }
 
+static int list_recipes(struct adl_error *err)
+{
+    struct adl_str text = {0};
+    adl_recipe_list(&text);
+    int result = text.failed ? adl_fail_nomem(err, "the recipes") : 0;
+    if (result == 0)
+        fputs(text.data, stdout);
+    adl_str_release(&text);
+    return result;
+}
+
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
 {
     struct adl_train_settings s = *(const struct adl_train_settings *)settings;
     struct adl_str remarks = {0};
+    if (adl_recipe_is_list(s.recipe))
+        return list_recipes(err);
+    if (adl_recipe_apply(s.recipe, options, &s, err) < 0)
+        return -1;
     if (!s.data && !(s.images && s.metadata))
         return adl_fail(err, ADL_ERR_ARG,
                         "--data DIR|FILE, or --images DIR and --metadata DIR, is required");
@@ -93,8 +110,6 @@ static int run(const void *settings, const struct adl_options *options, struct a
     return result;
 }
 
-static const char *const recipes[] = {"auto", "plain", NULL}; /* enum adl_train_recipe_choice */
-
 /* The value of a macro as a text. */
 #define TEXT_OF(macro) TEXT_OF_VALUE(macro)
 #define TEXT_OF_VALUE(value) #value
@@ -109,18 +124,20 @@ static const struct adl_option table[] = {
     ADL_OPTION_TRUE_MASKS(struct adl_train_settings, masks),
     {"out", ADL_STRING(struct adl_train_settings, out), .letter = 'o', .metavar = "DIR",
      .help = "output directory for checkpoints, metrics and report; required, but with "
-             "--augment-preview"},
+             "--augment-preview and --recipe list"},
     {"init", ADL_STRING(struct adl_train_settings, init), .metavar = "FILE",
      .help =
          "pretrained weights; \"default\" is the model that ships. Layers that do not fit, such as "
          "a classifier of another size, are initialised anew. A model file also sets the network "
          "and its input where no option does"},
     ADL_OPTION_KEY(struct adl_train_settings),
-    {"recipe", ADL_CHOICE(struct adl_train_settings, recipe), .choices = recipes, .value = "auto",
-     .metavar = "NAME",
-     .help = "auto: with --init and fewer than 500 images, fine-tune: batch norm is frozen and, "
-             "unless given, the method is cam, the learning rate 0.0003 and the classifier's ratio "
-             "30; plain: the defaults"},
+    {"recipe", ADL_CHOICE(struct adl_train_settings, recipe), .choice_at = adl_recipe_name,
+     .value = "auto", .metavar = "NAME",
+     .help =
+         "auto: with --init and fewer than 500 images, fine-tune: batch norm is frozen and, "
+         "unless given, the method is cam, the learning rate 0.0003 and the classifier's ratio "
+         "30; plain: the defaults; list: print the others, which are published settings of a data "
+         "set, an architecture and a method; options that are given win over all of them"},
     {"resume", ADL_FLAG(struct adl_train_settings, resume), .help = "resume the run in --out"},
     {"epochs", ADL_INT(struct adl_train_settings, epochs), .letter = 'e', .min = 1, .max = 100000,
      .value = "40", .metavar = "N", .help = "number of passes over the training images"},

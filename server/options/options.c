@@ -267,6 +267,25 @@ enum adl_option_source adl_options_source(const struct adl_options *options, con
     return options->sources[row];
 }
 
+int adl_options_supply(const struct adl_options *options, const char *name, const char *text,
+                       void *settings, struct adl_error *err)
+{
+    const struct adl_option *table = adl_command_options(options->command);
+    size_t rows = adl_option_count(table), row = adl_option_find(table, name);
+    char where[80];
+
+    assert(row < rows && table[row].type != ADL_OPTION_LIST);
+    enum adl_option_source *sources = adl_calloc(rows, sizeof *sources);
+    if (!sources)
+        return adl_fail_nomem(err, "options");
+    struct option_values values = {
+        .table = table, .rows = rows, .settings = settings, .sources = sources, .err = err};
+    snprintf(where, sizeof where, "--%s", name);
+    int result = option_set(&values, row, ADL_SOURCE_CONFIG, where, text);
+    adl_free(sources);
+    return result;
+}
+
 bool adl_options_given(const struct adl_options *options, const char *name)
 {
     return adl_options_source(options, name) != ADL_SOURCE_DEFAULT;

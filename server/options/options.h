@@ -81,6 +81,12 @@ enum adl_option_source adl_options_source(const struct adl_options *options, con
 /* Returns whether the option was set by any source other than its default. */
 bool adl_options_given(const struct adl_options *options, const char *name);
 
+/* Sets an option in `settings`, a copy of options->settings, from a text as the command line takes
+ * it. `text` has to stay valid as long as the settings; options that may be repeated are not
+ * supported. Fails as adl_options_parse() does. */
+int adl_options_supply(const struct adl_options *options, const char *name, const char *text,
+                       void *settings, struct adl_error *err) ADL_MUST_CHECK;
+
 /* The table as text for people (options_text.c). Both append to `out`.
  *
  * Appends the text of --help: usage, summary, description, one entry for each option and the
