@@ -9,8 +9,8 @@
 #include "base/mem.h"
 #include "server/commands/subcommands.h"
 #include "server/training/named_recipe.h"
-#include "server/training/train_settings.h"
 #include "server/training/run_record.h"
+#include "server/training/train_settings.h"
 #include "support/scratch.h"
 #include "support/train_fixture.h"
 
@@ -47,8 +47,9 @@ static void every_recipe_is_accepted(void)
         /* The name of the method ends the recipe's. */
         const char *method = adl_method_set_text(adl_arch_settings_methods(&s.arch)).text;
         CU_ASSERT_STRING_EQUAL(strrchr(name, '-') + 1, method);
-        CU_ASSERT(s.method.lr > 1e-5 && s.method.lr < 0.02);
-        CU_ASSERT(!(fabs(s.method.weight_decay - (strstr(name, "resnet50") ? 1e-4 : 5e-4)) > 0));
+        CU_ASSERT(s.method.optimizer.lr > 1e-5 && s.method.optimizer.lr < 0.02);
+        CU_ASSERT(!(
+            fabs(s.method.optimizer.weight_decay - (strstr(name, "resnet50") ? 1e-4 : 5e-4)) > 0));
     }
     CU_ASSERT_EQUAL(count, 22);
     CU_ASSERT(apply("wsoleval-cub-vgg16-ald", &s, &err) < 0);
