@@ -12,6 +12,7 @@
 #include "io/file.h"
 #include "models/file/load.h"
 #include "server/commands/subcommands.h"
+#include "server/training/named_recipe.h"
 #include "server/training/train_run.h"
 #include "support/scratch.h"
 #include "support/test.h"
@@ -130,7 +131,8 @@ int train_words(const char *out, bool stop_at_once, const char *const *words, st
     for (; *words; words++)
         argv[argc++] = (char *)*words;
     scratch_stderr_begin();
-    if (adl_options_parse(&options, &adl_command_train, argc, argv, &settings, err) == 0) {
+    if (adl_options_parse(&options, &adl_command_train, argc, argv, &settings, err) == 0 &&
+        adl_recipe_apply(settings.recipe, &options, &settings, err) == 0) {
         adl_train_note_given(&settings, &options);
         result = adl_train_run(&settings, "adl-server train", &stop, NULL, err);
     }
