@@ -94,10 +94,10 @@ int adl_dataset_divide(struct adl_dataset *d, const struct adl_dataset_division 
     if (vals == 0 || vals == d->count) {
         adl_fail(err, ADL_ERR_ARG, "%s: has %zu images, too few for %s", place, d->count,
                  v->folds ? "so many folds" : "such a share of val");
-        goto out;
+    } else {
+        d->count = kept;
+        result = 0;
     }
-    d->count = kept;
-    result = 0;
 out:
     adl_free(cards);
     adl_free(val);
