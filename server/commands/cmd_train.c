@@ -125,6 +125,10 @@ static const struct adl_option table[] = {
     {"out", ADL_STRING(struct adl_train_settings, out), .letter = 'o', .metavar = "DIR",
      .help = "output directory for checkpoints, metrics and report; required, but with "
              "--augment-preview and --recipe list"},
+    {"train-split", ADL_STRING(struct adl_train_settings, train_split), .value = "train",
+     .metavar = "NAME",
+     .help = "split to train on; train-fullsup is the reference's name of val, whose few images "
+             "are then not used for validation"},
     {"init", ADL_STRING(struct adl_train_settings, init), .metavar = "FILE",
      .help =
          "pretrained weights; \"default\" is the model that ships. Layers that do not fit, such as "

@@ -8,11 +8,20 @@
 #include "data/dataset_open.h"
 #include "server/training/train_data.h"
 
+/* Returns the directory of the split to train on. The reference calls train-weaksup and
+ * train-fullsup in its paper what its lists call train and val. */
+static const char *train_split(const struct adl_train_settings *s)
+{
+    if (!strcmp(s->train_split, "train-fullsup"))
+        return "val";
+    return strcmp(s->train_split, "train-weaksup") ? s->train_split : "train";
+}
+
 int adl_train_open_data(struct adl_train_run *run, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
     struct adl_dataset_options options = {.dir = s->data,
-                                          .split = "train",
+                                          .split = train_split(s),
                                           .images = s->images,
                                           .metadata = s->metadata,
                                           .masks = s->masks,
@@ -32,6 +41,9 @@ int adl_train_open_data(struct adl_train_run *run, struct adl_error *err)
     run->data = adl_train_data_identity(run->train);
     if (!run->data)
         return adl_fail_nomem(err, "the names of the images");
+    /* A run that learns val itself has no other images to choose its best epoch on. */
+    if (!strcmp(options.split, "val"))
+        return 0;
     options.split = "val";
     run->val = adl_dataset_open(&options, &none);
     if (!run->val && none.kind != ADL_ERR_NOT_FOUND)
@@ -65,6 +77,8 @@ int adl_train_record_data(json_t *config, const struct adl_train_settings *s)
     int failed = 0;
     if (s->exif != ADL_EXIF_AUTO)
         failed |= json_object_set_new(config, "exif", json_string(adl_dataset_exif_names[s->exif]));
+    if (strcmp(train_split(s), "train") != 0)
+        failed |= json_object_set_new(config, "train_split", json_string(train_split(s)));
     if (division->val_share > 0)
         failed |= json_object_set_new(config, "val_share", json_real(division->val_share));
     if (division->folds)
