@@ -132,7 +132,7 @@ out:
 }
 
 static const struct adl_option table[] = {
-    {"data", ADL_STRING(struct adl_experiment_settings, data), .letter = 'd', .metavar = "DIR",
+    {"data", ADL_STRING(struct adl_experiment_settings, data), .letter = 'd', .metavar = "DIR|FILE",
      .default_note = "what FILE says", .help = "data set, in place of all paths of FILE's data"},
     {"images", ADL_STRING(struct adl_experiment_settings, images), .metavar = "DIR",
      .help = "its images, if they are not in --data"},

@@ -416,9 +416,11 @@ static int check_files(const struct adl_experiment *e, struct adl_error *err)
 
     if (!e->data && !(e->images && e->metadata))
         return adl_fail(err, ADL_ERR_ARG, "%s names no data set; give --data DIR", e->path);
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++)
-        if (places[i] && !adl_file_is_folder(places[i]))
+    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+        bool list = i == 0 && places[i] && adl_file_is_regular(places[i]); /* CSV */
+        if (places[i] && !list && !adl_file_is_folder(places[i]))
             return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: not found; give --data DIR", places[i]);
+    }
     for (size_t i = 0; i < e->row_count; i++) {
         const struct adl_experiment_row *row = &e->rows[i];
         if (row->init && strcmp(row->init, "default") != 0 && !adl_file_is_regular(row->init))
