@@ -33,9 +33,9 @@ static const struct {
     {"wsoleval-cub-vgg16-has", CUB VGG16 "method=has lr=1.42891848e-3 has-drop-rate=0.47"},
     {"wsoleval-cub-vgg16-acol", CUB VGG16 "method=acol lr=1.0569582e-4 acol-threshold=0.89"},
     {"wsoleval-cub-vgg16-spg",
-     CUB VGG16 "method=spg lr=1.2558923e-4 spg-threshold-1h=0.29 spg-threshold-1l=0.23 "
-               "spg-threshold-2h=0.03 spg-threshold-2l=0.02 spg-threshold-3h=0.82 "
-               "spg-threshold-3l=0.59"},
+     CUB VGG16 "method=spg lr=1.2558923e-4 spg-threshold-1h=0.29 spg-threshold-1l=0.23"
+               " spg-threshold-2h=0.03 spg-threshold-2l=0.02 spg-threshold-3h=0.82"
+               " spg-threshold-3l=0.59"},
     {"wsoleval-cub-vgg16-cutmix",
      CUB VGG16 "method=cutmix lr=3.220934e-5 cutmix-beta=0.85 cutmix-prob=0.79"},
     {"wsoleval-cub-resnet50-cam", CUB RESNET50 "method=cam lr=2.3222617e-4 large-feature-map=true"},
@@ -44,9 +44,9 @@ static const struct {
     {"wsoleval-cub-resnet50-has", CUB RESNET50 "method=has lr=3.61996526e-3 has-drop-rate=0.66"},
     {"wsoleval-cub-resnet50-acol", CUB RESNET50 "method=acol lr=1.700073e-5 acol-threshold=0.57"},
     {"wsoleval-cub-resnet50-spg",
-     CUB RESNET50 "method=spg lr=4.521947e-5 spg-threshold-1h=0.41 spg-threshold-1l=0.35 "
-                  "spg-threshold-2h=0.24 spg-threshold-2l=0.21 spg-threshold-3h=0.12 "
-                  "spg-threshold-3l=0.08"},
+     CUB RESNET50 "method=spg lr=4.521947e-5 spg-threshold-1h=0.41 spg-threshold-1l=0.35"
+                  " spg-threshold-2h=0.24 spg-threshold-2l=0.21 spg-threshold-3h=0.12"
+                  " spg-threshold-3l=0.08"},
     {"wsoleval-cub-resnet50-cutmix",
      CUB RESNET50 "method=cutmix lr=3.333722e-4 cutmix-beta=1.35 cutmix-prob=0.24"},
     {"wsoleval-cub-inception_v3-cam",
@@ -58,9 +58,9 @@ static const struct {
     {"wsoleval-cub-inception_v3-acol",
      CUB INCEPTION_V3 "method=acol lr=6.58832165e-3 acol-threshold=0.79"},
     {"wsoleval-cub-inception_v3-spg",
-     CUB INCEPTION_V3 "method=spg lr=3.360682e-4 spg-threshold-1h=0.28 spg-threshold-1l=0.02 "
-                      "spg-threshold-2h=0.17 spg-threshold-2l=0.03 spg-threshold-3h=0.47 "
-                      "spg-threshold-3l=0.31"},
+     CUB INCEPTION_V3 "method=spg lr=3.360682e-4 spg-threshold-1h=0.28 spg-threshold-1l=0.02"
+                      " spg-threshold-2h=0.17 spg-threshold-2l=0.03 spg-threshold-3h=0.47"
+                      " spg-threshold-3l=0.31"},
     {"wsoleval-cub-inception_v3-cutmix",
      CUB INCEPTION_V3 "method=cutmix lr=2.25171726e-3 cutmix-beta=0.04 cutmix-prob=0.30"},
     {"wsoleval-imagenet-vgg16-cam", LARGE VGG16 "method=cam lr=1.654502e-5"},
