@@ -34,6 +34,14 @@ bool adl_map_has_percentile(enum adl_map_normalise normalise)
     return normalise == ADL_MAP_PAS || normalise == ADL_MAP_IVR;
 }
 
+void adl_map_rule_without_boxes(struct adl_map_rule *rule)
+{
+    rule->weights = ADL_MAP_WEIGHTS_POSITIVE;
+    rule->normalise = ADL_MAP_IVR;
+    rule->percentile = adl_map_default_percentile(ADL_MAP_IVR);
+    rule->threshold = 0.25;
+}
+
 bool adl_map_rule_is_reference(const struct adl_map_rule *rule)
 {
     return rule->weights == ADL_MAP_WEIGHTS_ALL && rule->normalise == ADL_MAP_MINMAX &&

@@ -16,8 +16,8 @@
 enum adl_map_weights {
     ADL_MAP_WEIGHTS_ALL,      /* all: the reference */
     ADL_MAP_WEIGHTS_POSITIVE, /* those above 0 (NWC: Bae et al., ECCV 2020); the logits keep all */
-    ADL_MAP_WEIGHTS_PC1 /* all, and the sum over channels is replaced by the first principal
-                           component within the image (wsol/principal.h) */
+    ADL_MAP_WEIGHTS_PC1       /* all, and the sum over channels is replaced by the first principal
+                                 component within the image (wsol/principal.h) */
     /* A class map that is not a weighted sum of the features has no such weights, and is taken as
      * it is with both. */
 };
@@ -98,6 +98,12 @@ struct adl_map_rule adl_map_rule_of_class(const struct adl_map_rule *rule, size_
 
 /* Returns whether two rules agree in every field, so that they give the same boxes. */
 bool adl_map_rule_equal(const struct adl_map_rule *a, const struct adl_map_rule *b);
+
+/* Makes the rule that of a network of which nobody has boxes: positive weights, IVR 0.45, threshold
+ * 0.25. On four networks (`val` of objects104), its GT-known localization is 7.2, 3.6 and 2.1
+ * points above and 1.4 below that of the reference's rule at 0.35, the threshold of a model file
+ * that says nothing. The rest of the rule stays as it is. */
+void adl_map_rule_without_boxes(struct adl_map_rule *rule);
 
 /* Returns whether the rule forms the map as the reference does; the threshold does not matter. */
 bool adl_map_rule_is_reference(const struct adl_map_rule *rule);

@@ -261,6 +261,25 @@ static int keep_rule(struct adl_train_run *run, const struct adl_tensors *weight
     return adl_model_read_foreground(model, weights, err);
 }
 
+/* Returns whether somebody has chosen the rule of a model, by calibration or by its val split. */
+static bool rule_was_chosen(const struct adl_model *from)
+{
+    return from->calibration || json_object_get(from->metrics, "max_box_acc") ||
+           json_object_get(from->metrics, "pxap") || !adl_map_rule_is_reference(&from->map);
+}
+
+/* Without boxes or masks to choose a threshold with, a new run takes the rule that is rarely far
+ * off. A network with a class map of its own is left out, because the rule is that of weighted sums
+ * of features. */
+static void choose_rule(struct adl_train_run *run, const struct adl_model *from)
+{
+    bool truth = run->val && (run->val->box_count > 0 || run->val->masked);
+    bool own_map = adl_graph_output(run->model->graph, ADL_OUTPUT_CLASS_MAP) >= 0;
+
+    if (!run->state && !truth && !own_map && !(from && rule_was_chosen(from)))
+        adl_map_rule_without_boxes(&run->model->map);
+}
+
 static int make_model(struct adl_train_run *run, const char *init, struct adl_tensors *weights,
                       const struct adl_model *from, struct adl_error *err)
 {
@@ -280,6 +299,7 @@ static int make_model(struct adl_train_run *run, const char *init, struct adl_te
         if (keep_rule(run, weights, from, err) < 0)
             return -1;
     }
+    choose_rule(run, from);
     if (s->mean.count &&
         adl_channels_parse("mean", s->mean.items, s->mean.count, false, model->mean, err) < 0)
         return -1;

@@ -246,6 +246,38 @@ static void check_rule(const char *file, bool head)
     adl_model_free(model);
 }
 
+static void check_map(const char *file, enum adl_map_normalise normalise, double threshold)
+{
+    struct adl_model *model = train_load(file);
+    CU_ASSERT_EQUAL(model->map.normalise, normalise);
+    CU_ASSERT_EQUAL(model->map.weights,
+                    normalise == ADL_MAP_IVR ? ADL_MAP_WEIGHTS_POSITIVE : ADL_MAP_WEIGHTS_ALL);
+    if (threshold >= 0)
+        CU_ASSERT_DOUBLE_EQUAL(model->map.threshold, threshold, 1e-12);
+    adl_model_free(model);
+}
+
+/* Where nobody has boxes, the map is formed by a rule that is rarely far off; with boxes it is the
+ * reference's, whose threshold val tells, and a later run without boxes keeps that. */
+static void data_without_boxes_get_a_rule(void)
+{
+    struct adl_error err;
+    train_directories("unboxed");
+    TEST_OK(TRAIN("unboxed-run", false, &err, "--epochs", "1"), &err);
+    check_map("unboxed-run/last.safetensors", ADL_MAP_IVR, 0.25);
+    train_lists("boxed");
+    TEST_OK(TRAIN("boxed-run", false, &err, "--epochs", "1"), &err);
+    check_map("boxed-run/last.safetensors", ADL_MAP_MINMAX, -1);
+    struct adl_model *model = train_load("boxed-run/last.safetensors");
+    double threshold = model->map.threshold;
+    adl_model_free(model);
+    char init[300];
+    snprintf(init, sizeof init, "%s", scratch_path("boxed-run/last.safetensors"));
+    train_directories("unboxed-again");
+    TEST_OK(TRAIN("kept-run", false, &err, "--epochs", "1", "--init", init), &err);
+    check_map("kept-run/last.safetensors", ADL_MAP_MINMAX, threshold);
+}
+
 /* On few images, what the user leaves open keeps the features and the rule of the file, also when
  * the run is interrupted and resumed without --init; what the user gives is used. */
 static void few_images_are_fine_tuned(void)
@@ -295,4 +327,5 @@ TEST_SUITE(train_init, {"few images are fine-tuned", few_images_are_fine_tuned},
            {"--init has to match", init_has_to_match},
            {"--init keeps the layer of maps", init_keeps_the_layer_of_maps},
            {"--init default takes the model that ships", init_takes_the_model_that_ships},
-           {"resuming needs no --init", resuming_needs_no_init});
+           {"resuming needs no --init", resuming_needs_no_init},
+           {"data without boxes get a rule", data_without_boxes_get_a_rule});
