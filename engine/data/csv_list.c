@@ -1,6 +1,6 @@
 /* Reads a data set from one CSV file of paths and labels:
  *
- *     path,label            a heading, optional
+ *     path,label            a heading, optional; other usual words will do
  *     cats/1.jpg,cat        the path is relative to the directory of the file, or to --images
  *     "a, b.jpg",dog
  *
@@ -53,24 +53,46 @@ static int fail_line(const struct list *l, const char *problem, const char *text
                     adl_name_quote(text, strlen(text)).text);
 }
 
-static bool is_heading(const struct adl_csv *csv)
+/* The words of headings, ours first. */
+static const char *const path_words[] = {"path",  "file",     "filename",   "file_name",
+                                         "image", "image_id", "image_path", NULL};
+static const char *const label_words[] = {"label",    "class",  "class_name", "class_label",
+                                          "category", "target", NULL};
+static const char *const split_words[] = {"split", "set", "subset", NULL};
+
+static bool is_word(const char *field, const char *const *words)
 {
-    return csv->count >= 2 && !strcasecmp(csv->fields[0], "path") &&
-           !strcasecmp(csv->fields[1], "label") &&
-           (csv->count == 2 || (csv->count == 3 && !strcasecmp(csv->fields[2], "split")));
+    while (*words && strcasecmp(field, *words))
+        words++;
+    return *words;
 }
 
-/* Returns the path below the image directory; a path that begins with that directory is one, too.
- */
+static bool is_heading(const struct adl_csv *csv)
+{
+    return csv->count >= 2 && is_word(csv->fields[0], path_words) &&
+           is_word(csv->fields[1], label_words) &&
+           (csv->count == 2 || (csv->count == 3 && is_word(csv->fields[2], split_words)));
+}
+
+/* Returns the path below the image directory, without the "./" that find puts before paths; a path
+ * that begins with that directory is one, too. */
 static const char *below(const char *dir, const char *path)
 {
     size_t length = strlen(dir);
     while (length > 0 && dir[length - 1] == '/')
         length--;
-    if (*path != '/' || strncmp(path, dir, length) != 0 || path[length] != '/')
-        return path;
-    path += length;
-    return path + strspn(path, "/");
+    if (*path == '/' && strncmp(path, dir, length) == 0 && path[length] == '/')
+        path += length + strspn(path + length, "/");
+    while (path[0] == '.' && path[1] == '/')
+        path += 1 + strspn(path + 1, "/");
+    return path;
+}
+
+/* Returns whether a path could be written without some of its characters: then it could name an
+ * image that another line names, too. */
+static bool is_roundabout(const char *path)
+{
+    return strstr(path, "//") || strstr(path, "/./");
 }
 
 static int check_label(const struct list *l, const char *label, struct adl_error *err)
@@ -114,6 +136,11 @@ static int add_row(struct list *l, struct adl_error *err)
     if (!adl_dataset_id_valid(id))
         return fail_line(l, "is not a path below the image directory, which --images sets",
                          csv->fields[0], err);
+    if (csv->line == 1 && is_word(csv->fields[0], label_words) &&
+        is_word(csv->fields[1], path_words))
+        return fail_line(l, "is a heading in another order than PATH,LABEL", csv->fields[0], err);
+    if (is_roundabout(id))
+        return fail_line(l, "has a path with an empty part or with the part .", id, err);
     if (check_label(l, csv->fields[1], err) < 0 ||
         (l->parted && check_split(l, csv->fields[2], err) < 0))
         return -1;

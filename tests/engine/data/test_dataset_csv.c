@@ -66,6 +66,12 @@ static void paths_and_labels(void)
     CU_ASSERT(d->count == 2 && d->class_count == 2);
     tree_check_image(d, 1, "b.jpg", 1);
     adl_dataset_free(d);
+    /* Headings of other tools, and paths as find prints them. */
+    d = open_text("filename,class,subset\n./a.jpg,x,train\n.//b/c.jpg,y,train\n", "train");
+    CU_ASSERT(d->count == 2 && d->class_count == 2);
+    tree_check_image(d, 0, "a.jpg", 0);
+    tree_check_image(d, 1, "b/c.jpg", 1);
+    adl_dataset_free(d);
     /* Only the first line is a heading. */
     d = open_text("a.jpg,x\npath,label\n", "all");
     CU_ASSERT_EQUAL(d->count, 2);
@@ -174,6 +180,10 @@ static void malformed_lines_are_refused(void)
     refused("a.jpg,x,../b\n", ADL_ERR_FORMAT, "third field that cannot be the name of a split");
     refused("a.jpg,x\nb.jpg,x\n\na.jpg,y\n", ADL_ERR_FORMAT,
             "line 4: lists \"a.jpg\" again, after line 1");
+    refused("a.jpg,x\n./a.jpg,y\n", ADL_ERR_FORMAT, "line 2: lists \"a.jpg\" again, after line 1");
+    refused("b//a.jpg,x\n", ADL_ERR_FORMAT, "line 1: has a path with an empty part");
+    refused("b/./a.jpg,x\n", ADL_ERR_FORMAT, "line 1: has a path with an empty part");
+    refused("label,path\nx,a.jpg\n", ADL_ERR_FORMAT, "line 1: is a heading in another order");
     refused_bytes("a.jpg,x\nb\0c,x\n", 14, "all", ADL_ERR_FORMAT, "line 2: holds a zero byte");
     memset(many, 'a', sizeof many - 1);
     refused(many, ADL_ERR_LIMIT, "line 1: has a field of more than 4096 bytes");
