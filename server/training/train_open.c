@@ -2,6 +2,7 @@
 
 #include "server/training/train_open.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -15,6 +16,37 @@ static const char *train_split(const struct adl_train_settings *s)
     if (!strcmp(s->train_split, "train-fullsup"))
         return "val";
     return strcmp(s->train_split, "train-weaksup") ? s->train_split : "train";
+}
+
+static int by_id(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Drops val if the run learns some of its images, which then tell nothing: another split than train
+ * may hold them, such as all. */
+static int drop_learned_val(struct adl_train_run *run, struct adl_error *err)
+{
+    const struct adl_dataset *train = run->train;
+    bool learned = false;
+    const char **ids = adl_malloc(train->count, sizeof *ids);
+
+    if (!ids)
+        return adl_fail_nomem(err, "the names of the images");
+    for (size_t i = 0; i < train->count; i++)
+        ids[i] = train->images[i].id;
+    qsort(ids, train->count, sizeof *ids, by_id);
+    for (size_t i = 0; i < run->val->count && !learned; i++)
+        learned = bsearch(&run->val->images[i].id, ids, train->count, sizeof *ids, by_id);
+    adl_free(ids);
+    if (!learned)
+        return 0;
+    adl_str_printf(&run->remarks,
+                   "the images of val are learned with --train-split %s; there is no validation\n",
+                   run->settings->train_split);
+    adl_dataset_free(run->val);
+    run->val = NULL;
+    return 0;
 }
 
 int adl_train_open_data(struct adl_train_run *run, struct adl_error *err)
@@ -56,7 +88,7 @@ int adl_train_open_data(struct adl_train_run *run, struct adl_error *err)
         adl_dataset_free(run->val);
         run->val = NULL;
     }
-    return 0;
+    return run->val && strcmp(train_split(s), "train") != 0 ? drop_learned_val(run, err) : 0;
 }
 
 int adl_train_limit_val(struct adl_train_run *run, struct adl_error *err)

@@ -30,4 +30,18 @@ static void the_few_images_of_val_are_learned(void)
     CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "nowhere"));
 }
 
-TEST_SUITE(train_split, {"the few images of val are learned", the_few_images_of_val_are_learned});
+/* On directories, val is a tenth of all, so that a run on all has none. */
+static void learned_images_do_not_validate(void)
+{
+    struct adl_run_record all;
+    struct adl_error err;
+    train_directories("all");
+    TEST_OK(TRAIN("all", false, &err, "--epochs", "1", "--train-split", "all"), &err);
+    TEST_OK(adl_run_record_read(scratch_path("all"), &all, &err), &err);
+    CU_ASSERT_EQUAL(all.val_images, 0);
+    adl_run_record_release(&all);
+    CU_ASSERT(train_logged("the images of val are learned"));
+}
+
+TEST_SUITE(train_split, {"learned images do not validate", learned_images_do_not_validate},
+           {"the few images of val are learned", the_few_images_of_val_are_learned});
