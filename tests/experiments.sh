@@ -123,6 +123,10 @@ check "cub: the same table" cmp "$scratch/table" "$scratch/table.first"
 cub_run --seeds 1 --set epochs=2
 check "cub: other settings are refused" test $? = 1
 check "cub: in words" grep -q 'was begun with --epochs 1, not --epochs 2' "$scratch/log"
+cub_run --out "$scratch/out/early" --rows mobilenet_v1-cam --seeds 1 --set epochs=30 --set early-stop=1 --set lr=0
+check "cub: a training that --early-stop ends is finished" \
+    test $? = 0 -a -e "$scratch/out/early/mobilenet_v1-cam/seed1/trained"
+check "cub: it ended early" grep -q '^ended early' "$scratch/out/early/mobilenet_v1-cam/seed1/train.log"
 cub_run --rows mobilenet_v1-cma
 check "cub: an unknown row is wrong usage" test $? = 2
 check "cub: and the nearest is named" grep -q 'did you mean mobilenet_v1-cam' "$scratch/log"

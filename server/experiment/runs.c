@@ -163,8 +163,20 @@ static size_t size_of(const char *path)
     return stat(path, &about) == 0 && about.st_size > 0 ? (size_t)about.st_size : 0;
 }
 
-/* Returns whether the log says, behind its first `from` bytes, that the training is done: a
- * training that a signal stopped exits with 0 as well. */
+/* Returns whether a line of the text begins with `start`. */
+static bool has_line(const char *text, const char *start)
+{
+    size_t length = strlen(start);
+
+    while (text && strncmp(text, start, length) != 0) {
+        text = strchr(text, '\n');
+        text = text ? text + 1 : NULL;
+    }
+    return text != NULL;
+}
+
+/* Returns whether the log says, behind its first `from` bytes, that the training is done, or that
+ * --early-stop ended it: a training that a signal stopped exits with 0 as well. */
 static int says_done(const char *log, size_t from, struct adl_error *err)
 {
     size_t length;
@@ -173,7 +185,7 @@ static int says_done(const char *log, size_t from, struct adl_error *err)
     if (!text)
         return -1;
     const char *tail = text + (from < length ? from : length);
-    int done = !strncmp(tail, "done; ", 6) || strstr(tail, "\ndone; ") != NULL;
+    int done = has_line(tail, "done; ") || has_line(tail, "ended early, ");
     adl_free(text);
     return done;
 }
