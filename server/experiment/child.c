@@ -35,10 +35,13 @@ void adl_child_guard_begin(struct adl_child_guard *guard)
     if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
         sigaddset(&guard->watched, SIGHUP);
     sigprocmask(SIG_BLOCK, &guard->watched, &guard->before);
+    /* Runs of days do not end because nobody reads what is said of them any more. */
+    sigaction(SIGPIPE, &(struct sigaction){.sa_handler = SIG_IGN}, &guard->pipe);
 }
 
 void adl_child_guard_end(struct adl_child_guard *guard)
 {
+    sigaction(SIGPIPE, &guard->pipe, NULL);
     sigprocmask(SIG_SETMASK, &guard->before, NULL);
 }
 
@@ -66,7 +69,9 @@ static int wait_for(struct adl_child_guard *guard, pid_t child)
         int number = sigwaitinfo(&guard->watched, NULL);
         if (number > 0 && number != SIGCHLD) {
             guard->stopped = true;
-            kill(child, SIGTERM);
+            /* As it is: `train` ends at a second SIGTERM at once, but not at a second SIGHUP, which
+             * the shell and the kernel may both send when a terminal closes. */
+            kill(child, number == SIGHUP ? SIGHUP : SIGTERM);
         }
     }
 }
@@ -76,6 +81,7 @@ static int start(const struct adl_child_guard *guard, char *const *words, const 
 {
     posix_spawn_file_actions_t files;
     posix_spawnattr_t attributes;
+    sigset_t reset; /* to their default action */
     int failed = posix_spawn_file_actions_init(&files);
 
     if (failed)
@@ -93,10 +99,15 @@ static int start(const struct adl_child_guard *guard, char *const *words, const 
         failed =
             posix_spawn_file_actions_addopen(&files, 2, log, O_WRONLY | O_CREAT | O_APPEND, 0666);
     if (!failed)
-        failed =
-            posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+        failed = posix_spawnattr_setflags(
+            &attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
     if (!failed)
         failed = posix_spawnattr_setsigmask(&attributes, &guard->before);
+    sigemptyset(&reset);
+    if (guard->pipe.sa_handler != SIG_IGN)
+        sigaddset(&reset, SIGPIPE);
+    if (!failed)
+        failed = posix_spawnattr_setsigdefault(&attributes, &reset);
     if (!failed)
         failed = posix_spawnattr_setpgroup(&attributes, 0);
     /* Not by its name: the file may have been replaced since this process began. */
