@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "base/name.h"
+#include "base/size.h"
 
 /* The words of a command line as it grows. */
 struct words {
@@ -52,6 +53,14 @@ static char **end(struct words *w)
     return items;
 }
 
+static void add_option(struct words *w, const char *key, const json_t *value)
+{
+    if (json_is_true(value))
+        add(w, "--%s", key);
+    else
+        add(w, "--%s=%s", key, json_string_value(value));
+}
+
 static void add_options(struct words *w, const json_t *options)
 {
     const char *key;
@@ -59,11 +68,39 @@ static void add_options(struct words *w, const json_t *options)
 
     json_object_foreach((json_t *)(uintptr_t)options, key, value)
     {
-        if (json_is_true(value))
-            add(w, "--%s", key);
-        else
-            add(w, "--%s=%s", key, json_string_value(value));
+        add_option(w, key, value);
     }
+}
+
+const json_t *adl_experiment_data_option(const json_t *measure, const json_t *row, const char *key)
+{
+    bool share = !strcmp(key, "val-share"), folds = !strcmp(key, "folds") || !strcmp(key, "fold");
+    const json_t *own = json_object_get(measure, key);
+
+    /* The two ways to divide exclude each other. */
+    if (own || (share && json_object_get(measure, "folds")) ||
+        (folds && json_object_get(measure, "val-share")))
+        return own;
+    return json_object_get(row, key);
+}
+
+/* Adds the options of a measure, and those that say which images are val: those of the training,
+ * else the measure would be of images that it has seen. */
+static void add_measure_options(struct words *w, const struct adl_experiment *e, size_t row,
+                                size_t seed, const json_t *options)
+{
+    static const char *const keys[] = {"val-share", "folds", "fold", "exif"};
+    bool divided = false;
+
+    for (size_t i = 0; i < ADL_COUNT(keys); i++) {
+        const json_t *value = adl_experiment_data_option(options, e->rows[row].options, keys[i]);
+        divided |= value && strcmp(keys[i], "exif") != 0;
+        if (value && !json_object_get(options, keys[i]))
+            add_option(w, keys[i], value);
+    }
+    if (divided)
+        add(w, "--seed=%d", e->seeds[seed]);
+    add_options(w, options);
 }
 
 static void add_data(struct words *w, const struct adl_experiment *e)
@@ -130,7 +167,7 @@ char **adl_experiment_calibrate(const struct adl_experiment *e, size_t row, size
     add_word(&w, "--model");
     add_word(&w, trained_model(e, row, seed, measure, arena, err));
     add_data(&w, e);
-    add_options(&w, e->measures[measure].calibrate);
+    add_measure_options(&w, e, row, seed, e->measures[measure].calibrate);
     add_threads(&w, e);
     add_word(&w, "--");
     add_word(&w, adl_experiment_model(e, row, seed, measure, arena, err));
@@ -146,7 +183,7 @@ char **adl_experiment_eval(const struct adl_experiment *e, size_t row, size_t se
     add_word(&w, adl_experiment_model(e, row, seed, measure, arena, err));
     add_data(&w, e);
     add(&w, "--split=%s", e->measures[measure].split);
-    add_options(&w, e->measures[measure].options);
+    add_measure_options(&w, e, row, seed, e->measures[measure].options);
     add_threads(&w, e);
     add_word(&w, "--json");
     return end(&w);
@@ -213,7 +250,7 @@ static int check_measure(const struct adl_experiment *e, size_t measure, struct 
                          struct adl_error *err)
 {
     static const char *const reserved[] = {"model",   "data", "images", "metadata", "masks",
-                                           "threads", "json", "help",   NULL};
+                                           "threads", "json", "help",   "seed",     NULL};
     const struct adl_experiment_measure *m = &e->measures[measure];
 
     if (check_reserved(m->options, m->name, reserved, err) < 0 ||

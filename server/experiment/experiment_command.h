@@ -38,4 +38,9 @@ int adl_experiment_list(const struct adl_experiment *experiment, struct adl_str 
 /* Appends options as they stand on a command line, for people. */
 void adl_experiment_options(const json_t *options, struct adl_str *text);
 
+/* Returns the value that a measure takes for an option that says which images are val (val-share,
+ * folds, fold) or how they are turned (exif): that of the measure's own options, or else that of
+ * the row's. NULL if there is none. `measure` may be NULL. */
+const json_t *adl_experiment_data_option(const json_t *measure, const json_t *row, const char *key);
+
 #endif

@@ -4,6 +4,7 @@
 #include "server/experiment/gallery.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -40,16 +41,41 @@ static void release(struct drawn *d)
     adl_dataset_free(d->data);
 }
 
+/* Returns the value of an option that the evaluation was given; NULL: none. */
+static const char *option_of(const struct adl_experiment *e, size_t row, const char *key)
+{
+    return json_string_value(
+        adl_experiment_data_option(e->measures[e->gallery].options, e->rows[row].options, key));
+}
+
+/* The photographs of the evaluation. */
+static struct adl_dataset_options place_of(const struct adl_experiment *e, size_t row, size_t seed)
+{
+    const char *share = option_of(e, row, "val-share"), *folds = option_of(e, row, "folds");
+    const char *fold = option_of(e, row, "fold"), *exif = option_of(e, row, "exif");
+    struct adl_dataset_options where = {
+        .dir = e->data,
+        .images = e->images,
+        .metadata = e->metadata,
+        .masks = e->masks,
+        .split = e->measures[e->gallery].split,
+        .division = {.val_share = share ? strtod(share, NULL) : 0,
+                     .folds = folds ? (int)strtol(folds, NULL, 10) : 0,
+                     .fold = fold ? (int)strtol(fold, NULL, 10) : 0,
+                     .seed = e->seeds[seed]}};
+
+    for (int i = 0; exif && adl_dataset_exif_names[i]; i++)
+        if (!strcmp(adl_dataset_exif_names[i], exif))
+            where.exif = i;
+    return where;
+}
+
 /* Opens the model of a run and the photographs. */
-static int open_row(const struct gallery *g, const char *path, struct drawn *d,
-                    struct adl_error *err)
+static int open_row(const struct gallery *g, size_t row, size_t seed, const char *path,
+                    struct drawn *d, struct adl_error *err)
 {
     const struct adl_experiment *e = g->e;
-    const struct adl_dataset_options where = {.dir = e->data,
-                                              .images = e->images,
-                                              .metadata = e->metadata,
-                                              .masks = e->masks,
-                                              .split = e->measures[e->gallery].split};
+    const struct adl_dataset_options where = place_of(e, row, seed);
 
     d->data = adl_labelled_open(&where, err);
     d->model = d->data ? adl_model_load(path, NULL, err) : NULL;
@@ -124,7 +150,7 @@ static int make_row(struct gallery *g, const struct adl_figures *f, size_t row,
     if (seed == g->e->seed_count)
         return 0;
     const char *path = adl_experiment_model(g->e, row, seed, g->e->gallery, &arena, err);
-    if (path && open_row(g, path, &d, &unread) == 0 && measure(g, &d, &unread) == 0)
+    if (path && open_row(g, row, seed, path, &d, &unread) == 0 && measure(g, &d, &unread) == 0)
         (void)!draw_row(g, row, &d, &unread);
     release(&d);
     adl_arena_release(&arena);

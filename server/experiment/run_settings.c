@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "base/mem.h"
+#include "base/size.h"
 #include "io/file.h"
 #include "io/json_text.h"
 
@@ -21,11 +22,26 @@ json_t *adl_run_settings_of_row(const struct adl_experiment_row *row, struct adl
     return settings;
 }
 
-json_t *adl_run_settings_of_measure(const struct adl_experiment_measure *m, struct adl_error *err)
+json_t *adl_run_settings_of_measure(const struct adl_experiment_measure *m,
+                                    const struct adl_experiment_row *row, struct adl_error *err)
 {
+    static const char *const keys[] = {"val-share", "folds", "fold", "exif"};
     json_t *settings = json_pack("{s:O, s:O?, s:s, s:s}", "options", m->options, "calibrate",
                                  m->calibrate, "split", m->split, "model", m->model);
+    json_t *data = json_object();
+    int failed = !settings || !data;
 
+    for (size_t i = 0; i < ADL_COUNT(keys) && !failed; i++) {
+        json_t *value = json_object_get(row->options, keys[i]);
+        failed = value && json_object_set(data, keys[i], value) < 0;
+    }
+    if (!failed && json_object_size(data))
+        failed = json_object_set(settings, "data", data) < 0;
+    json_decref(data);
+    if (failed) {
+        json_decref(settings);
+        settings = NULL;
+    }
     if (!settings)
         adl_fail_nomem(err, "settings");
     return settings;

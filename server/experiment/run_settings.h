@@ -8,10 +8,12 @@
 #include "server/experiment/experiment.h"
 
 /* Return new objects: of a row, everything that its result depends on, apart from where the data
- * is, which may differ between machines; of a measure, the same. NULL with ADL_ERR_NOMEM. */
+ * is, which may differ between machines; of a measure, the same, with the options
+ * that it takes over from the row. NULL with ADL_ERR_NOMEM. */
 json_t *adl_run_settings_of_row(const struct adl_experiment_row *row,
                                 struct adl_error *err) ADL_MUST_CHECK;
 json_t *adl_run_settings_of_measure(const struct adl_experiment_measure *measure,
+                                    const struct adl_experiment_row *row,
                                     struct adl_error *err) ADL_MUST_CHECK;
 
 /* Returns 1 if the file contains `settings`; 0 if it does not exist or contains something else,

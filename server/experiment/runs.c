@@ -97,7 +97,7 @@ static int is_measured(struct runs *r, const struct run *run, size_t measure)
     const char *result =
         adl_experiment_result(r->e, run->row, run->seed, measure, &r->arena, r->err);
     const char *begun = path_of(r, run, m->name, ".settings.json");
-    json_t *settings = adl_run_settings_of_measure(m, r->err);
+    json_t *settings = adl_run_settings_of_measure(m, &r->e->rows[run->row], r->err);
     char difference[400];
     int matches = -1;
 
@@ -259,7 +259,7 @@ static int measure(struct runs *r, struct run *run, size_t index)
     if (!result || !begun)
         return -1;
     unlink(result); /* of other settings */
-    json_t *settings = adl_run_settings_of_measure(m, r->err);
+    json_t *settings = adl_run_settings_of_measure(m, &r->e->rows[run->row], r->err);
     int written = settings ? adl_run_settings_write(begun, settings, r->err) : -1;
     json_decref(settings);
     if (written < 0)
