@@ -144,6 +144,11 @@ static int set_option(json_t *options, const char *key, const json_t *value, con
     struct adl_str text = {0};
     int result;
 
+    /* Anything else would become another option than the checks look for, as "out=/tmp". */
+    if (!*key || key[strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789-")])
+        return adl_fail(err, ADL_ERR_FORMAT,
+                        "%s: %s cannot name an option; a name has small letters, digits and \"-\"",
+                        where, adl_name_quote(key, strlen(key)).text);
     if (json_is_null(value) || json_is_false(value)) {
         json_object_del(options, key);
         return 0;

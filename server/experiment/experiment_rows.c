@@ -48,7 +48,10 @@ static const char *with_ending(struct reader *r, const char *path)
     return path;
 }
 
-/* Sets the weights that a row begins from. `from` is the last of its objects that names some. */
+static bool is_chosen(const struct reader *r, const struct adl_experiment_row *row);
+
+/* Sets the weights that a row begins from. `from` is the last of its objects that names some. A
+ * null of the row itself wins over the command line, one of the whole file does not. */
 static int set_init(struct reader *r, struct adl_experiment_row *row, const json_t *from)
 {
     struct adl_experiment *e = r->experiment;
@@ -56,10 +59,15 @@ static int set_init(struct reader *r, struct adl_experiment_row *row, const json
 
     if (adl_strict_text(from, row->name, "init", &name, r->err) < 0)
         return -1;
-    bool random = json_is_null(json_object_get(from, "init"));
+    bool random = from != e->json && json_is_null(json_object_get(from, "init"));
     if (random || (given && !strcmp(given, "none")) || (!name && !given))
         return 0;
     if (given && adl_file_is_folder(given)) {
+        if (!name && is_chosen(r, row))
+            return adl_fail(r->err, ADL_ERR_ARG,
+                            "--init %s: is a directory, and the row \"%s\" names no \"init\" that "
+                            "would choose one of its files; give --init FILE or none",
+                            ADL_SHORT(given), row->name);
         if (!name)
             return 0;
         const char *slash = strrchr(name, '/');
@@ -212,6 +220,7 @@ static int add_row(struct reader *r, const json_t *const *items, size_t count)
             adl_strict_text(items[i], name, "title", &title, r->err) < 0 ||
             add_options(r, &row, json_object_get(items[i], "options"), name) < 0)
             return -1;
+        title = title ? title : name;
         row.name = i ? ADL_ARENA_TEXT(&e->arena, r->err, "%s-%s", row.name, name) : name;
         row.title = i ? ADL_ARENA_TEXT(&e->arena, r->err, "%s, %s", row.title, title) : title;
         if (!row.name || !row.title)

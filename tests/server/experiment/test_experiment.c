@@ -108,6 +108,10 @@ static void mistakes_are_named(void)
         {"{" ROWS ", \"search\": {\"by\": \"MaxBoxAc\"}}",
          "there is no column \"MaxBoxAc\"; did you mean \"MaxBoxAcc\"?"},
         {"{\"rows\": [{\"name\": \"a\", \"draw\": {}}]}", "there is no \"search\""},
+        {"{" ROWS ", \"common\": {\"out=/tmp/x\": true}}", "\"out=/tmp/x\" cannot name an option"},
+        {"{" ROWS ", \"common\": {\"\": 1}}", "cannot name an option"},
+        {"{" ROWS ", \"measure\": [{\"name\": \"m\", \"options\": {\"seed\": 1}}]}",
+         "\"seed\" is set by the experiment itself"},
         {"{\"rows\": [{\"product\": [[]]}]}", "each part of \"product\""},
     };
 #undef ROWS
@@ -205,6 +209,58 @@ static void the_command_line_wins(void)
     CU_ASSERT_EQUAL(e.seeds[0], 4);
     /* The first row is not among them. */
     CU_ASSERT_EQUAL(e.reference, 0);
+    adl_experiment_release(&e);
+    end();
+}
+
+/* A title that is null is the name, and a null of the whole file does not keep --init away. */
+static void nulls_are_as_if_absent(void)
+{
+    static const char text[] = "{\"init\": null, \"rows\": [{\"name\": \"a\", \"title\": null}, "
+                               "{\"name\": \"b\", \"init\": null}]}";
+    struct adl_experiment_settings settings = {.init = "mine.json"};
+    struct adl_experiment e;
+    struct adl_error err;
+
+    begin();
+    if (read_file(&e, text, &settings, &err) < 0)
+        TEST_FAIL("%s", err.message);
+    CU_ASSERT_EQUAL_FATAL(e.row_count, 2);
+    CU_ASSERT_STRING_EQUAL(e.rows[0].title, "a");
+    CU_ASSERT_STRING_EQUAL(e.rows[0].init, "mine.json");
+    CU_ASSERT_PTR_NULL(e.rows[1].init);
+    adl_experiment_release(&e);
+
+    /* A directory, of which no row names a file. */
+    settings.init = dir;
+    CU_ASSERT_EQUAL(read_file(&e, text, &settings, &err), -1);
+    CU_ASSERT_EQUAL(err.kind, ADL_ERR_ARG);
+    CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "the row \"a\" names no \"init\""));
+    adl_experiment_release(&e);
+    settings.rows = "b";
+    CU_ASSERT_EQUAL(read_file(&e, text, &settings, &err), 0);
+    adl_experiment_release(&e);
+    end();
+}
+
+/* What is measured is divided as what was trained, else val would have images of train. */
+static void measures_are_divided_as_the_training(void)
+{
+    static const char text[] =
+        "{\"common\": {\"folds\": 4, \"exif\": \"apply\"}, \"rows\": [{\"name\": \"a\", "
+        "\"options\": {\"fold\": 3}}], \"seeds\": [5, 7], \"measure\": [{\"name\": \"m\", "
+        "\"split\": \"val\", \"calibrate\": {\"val-share\": 0.5}, \"options\": {\"fold\": 2}}]}";
+    struct adl_experiment e;
+    struct adl_error err;
+    struct adl_str list = {0};
+
+    begin();
+    if (read_file(&e, text, &no_settings, &err) < 0 || adl_experiment_list(&e, &list, &err) < 0)
+        TEST_FAIL("%s", err.message);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(list.data, " --split=val --folds=4 --exif=apply --seed=7 --fold=2"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(list.data, " --exif=apply --seed=7 --val-share=0.5"));
+    adl_str_release(&list);
     adl_experiment_release(&e);
     end();
 }
@@ -394,6 +450,8 @@ static void other_text_is_kept(void)
 TEST_SUITE(experiment, {"mistakes in the file are named", mistakes_are_named},
            {"products have all combinations", products_have_all_combinations},
            {"the command line wins", the_command_line_wins},
+           {"null is as if absent", nulls_are_as_if_absent},
+           {"measures are divided as the training", measures_are_divided_as_the_training},
            {"draws lie in their ranges", draws_lie_in_their_ranges},
            {"figures are means of seeds", figures_are_means_of_seeds},
            {"text around the table is kept", other_text_is_kept});
