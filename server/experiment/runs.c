@@ -10,7 +10,6 @@
 
 #include "server/experiment/runs.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +20,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/plural.h"
+#include "base/size.h"
 #include "base/str.h"
 #include "io/file.h"
 #include "server/experiment/child.h"
@@ -90,6 +90,20 @@ static int is_trained(struct runs *r, const struct run *run)
     return path ? adl_file_is_regular(path) : -1;
 }
 
+/* Returns whether the file holds a JSON object: not if it is missing, or was cut short. */
+static bool holds_object(const char *path)
+{
+    struct adl_error unread = {0};
+    size_t length = 0;
+    char *text = adl_file_read(path, ADL_LIMIT_METRICS_BYTES, &length, &unread);
+    json_t *json = text ? json_loadb(text, length, 0, NULL) : NULL;
+    bool holds = json_is_object(json);
+
+    json_decref(json);
+    adl_free(text);
+    return holds;
+}
+
 /* Returns 1 if the measure has its result, 0 if not, -1 on failure. */
 static int is_measured(struct runs *r, const struct run *run, size_t measure)
 {
@@ -102,9 +116,9 @@ static int is_measured(struct runs *r, const struct run *run, size_t measure)
     int matches = -1;
 
     if (result && begun && settings)
-        matches = adl_file_is_regular(result) ? adl_run_settings_match(begun, settings, difference,
-                                                                       sizeof difference, r->err)
-                                              : 0;
+        matches = holds_object(result) ? adl_run_settings_match(begun, settings, difference,
+                                                                sizeof difference, r->err)
+                                       : 0;
     json_decref(settings);
     return matches;
 }
@@ -117,10 +131,24 @@ static int is_complete(struct runs *r, const struct run *run)
 
     if (!info)
         return -1;
-    complete = complete > 0 ? adl_file_is_regular(info) : complete;
+    complete = complete > 0 ? holds_object(info) : complete;
     for (size_t i = 0; complete > 0 && i < r->e->measure_count; i++)
         complete = is_measured(r, run, i);
     return complete;
+}
+
+/* Returns 1 if the training has left anything that depends on its settings, 0 if it failed before,
+ * -1 without memory. */
+static int has_begun(struct runs *r, const struct run *run)
+{
+    static const char *const files[] = {ADL_RUN_RECORD, ADL_RUN_STATE, ADL_RUN_LAST,
+                                        ADL_RUNS_TRAINED};
+    for (size_t i = 0; i < ADL_COUNT(files); i++) {
+        const char *path = path_of(r, run, files[i], "");
+        if (!path || adl_file_is_regular(path))
+            return path ? 1 : -1;
+    }
+    return 0;
 }
 
 /* Fails if the run was begun with other settings. */
@@ -134,14 +162,12 @@ static int check_begun(struct runs *r, const struct run *run)
                  : -1;
 
     json_decref(settings);
-    if (matches == 0 && !*difference) {
-        const char *record = path_of(r, run, ADL_RUN_RECORD, "");
-        if (!record || !adl_file_is_regular(record))
-            return record ? 0 : -1;
+    /* Settings that failed before the first step may be corrected. */
+    int begun = matches == 0 ? has_begun(r, run) : 0;
+    if (begun <= 0)
+        return matches < 0 || begun < 0 ? -1 : 0;
+    if (!*difference)
         snprintf(difference, sizeof difference, "by something else than this command");
-    }
-    if (matches != 0)
-        return matches < 0 ? -1 : 0;
     return adl_fail(r->err, ADL_ERR_FORMAT,
                     "%s/%s/seed%d: was begun %s; use those settings, choose another --out, or "
                     "remove it",
@@ -240,9 +266,19 @@ static int write_result(struct runs *r, struct run *run, char **words, const cha
 
     if (status != 0)
         return status < 0 ? -1 : 1;
-    if (!result || rename(out, result) < 0)
-        return adl_fail(r->err, ADL_ERR_IO, "%s: cannot be renamed: %s", out, strerror(errno));
-    return 0;
+    if (!result)
+        return -1;
+    if (!holds_object(out))
+        return 1;
+    size_t length;
+    char *text = adl_file_read(out, ADL_LIMIT_METRICS_BYTES, &length, r->err);
+    /* Not renamed: after a crash the file has to be whole or missing, so it is synced. */
+    int written =
+        text ? adl_file_write(result, &(struct adl_file_piece){text, length}, 1, r->err) : -1;
+    adl_free(text);
+    if (written == 0)
+        unlink(out);
+    return written;
 }
 
 /* Evaluates the model, calibrated first if the measure says so. Returns as train(). */
@@ -288,7 +324,7 @@ static int work(struct runs *r, struct run *run, const char **step)
         *step = path_of(r, run, r->e->measures[i].name, ".log");
         status = measure(r, run, i);
     }
-    if (status == 0 && info && !adl_file_is_regular(info)) {
+    if (status == 0 && info && !holds_object(info)) {
         *step = path_of(r, run, "info", ".log");
         status =
             write_result(r, run, adl_experiment_info(r->e, run->row, run->seed, &r->arena, r->err),
