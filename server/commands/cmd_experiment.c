@@ -32,7 +32,8 @@ static int write_file(const struct adl_experiment *e, const char *name, const st
     return result;
 }
 
-/* Ranks the rows of a search, reads their figures again, and writes the best settings. */
+/* Ranks the rows of a search, reads their figures again, and writes the best settings. Some of the
+ * rows alone leave the best settings of all as they are. */
 static int rank(struct adl_experiment *e, struct adl_figures *figures, struct adl_error *err)
 {
     struct adl_str best = {0};
@@ -42,6 +43,8 @@ static int rank(struct adl_experiment *e, struct adl_figures *figures, struct ad
     adl_figures_release(figures);
     if (adl_figures_read(figures, e, err) < 0)
         return -1;
+    if (e->partial)
+        return 0;
     best.data = adl_search_best(e, figures, &best.length, err);
     int result = best.data ? write_file(e, "best.json", &best, err) : -1;
     adl_str_release(&best);

@@ -104,6 +104,7 @@ struct adl_experiment {
     json_t *common;
     struct adl_experiment_row *rows;
     size_t row_count;
+    bool partial; /* the command line chose not all of the file's rows */
     const int *seeds;
     size_t seed_count;
     const struct adl_experiment_measure *measures;

@@ -238,6 +238,40 @@ static int check_reserved(const json_t *options, const char *where, const char *
     return 0;
 }
 
+/* Fails if an option would make all runs write the same file, or print something else than the
+ * experiment expects. */
+static int check_unsuited(const json_t *options, const char *where, const char *const *unsuited,
+                          struct adl_error *err)
+{
+    for (; *unsuited; unsuited++)
+        if (json_object_get(options, *unsuited))
+            return adl_fail(err, ADL_ERR_FORMAT,
+                            "%s: the option \"%s\" is not one for an experiment, whose runs would "
+                            "overwrite each other's file or train nothing; give it by hand",
+                            where, *unsuited);
+    return 0;
+}
+
+static int check_train_options(const struct adl_experiment_row *row, struct adl_error *err)
+{
+    static const char *const reserved[] = {"data",   "images", "metadata", "masks", "out", "init",
+                                           "resume", "seed",   "threads",  "help",  NULL};
+    static const char *const unsuited[] = {"find-lr", "augment-preview", NULL};
+    const char *recipe = json_string_value(json_object_get(row->options, "recipe"));
+
+    if (check_reserved(row->options, row->name, reserved, err) < 0 ||
+        check_unsuited(row->options, row->name, unsuited, err) < 0)
+        return -1;
+    if (json_is_string(json_object_get(row->options, "tensorboard")))
+        return adl_fail(err, ADL_ERR_FORMAT,
+                        "%s: the option \"tensorboard\" has to be true, so that each run writes "
+                        "into its own directory",
+                        row->name);
+    if (recipe && !strcmp(recipe, "list"))
+        return adl_fail(err, ADL_ERR_FORMAT, "%s: the recipe \"list\" trains nothing", row->name);
+    return 0;
+}
+
 /* An error in the options is one of the file's. */
 static int blame(const char *where, const char *name, const char *subcommand, struct adl_error *err)
 {
@@ -251,10 +285,13 @@ static int check_measure(const struct adl_experiment *e, size_t measure, struct 
 {
     static const char *const reserved[] = {"model",   "data", "images", "metadata", "masks",
                                            "threads", "json", "help",   "seed",     NULL};
+    static const char *const unsuited[] = {"predictions", "scoremaps",      "csv",
+                                           "confusion",   "from-scoremaps", NULL};
     const struct adl_experiment_measure *m = &e->measures[measure];
 
     if (check_reserved(m->options, m->name, reserved, err) < 0 ||
-        check_reserved(m->calibrate, m->name, reserved, err) < 0)
+        check_reserved(m->calibrate, m->name, reserved, err) < 0 ||
+        check_unsuited(m->options, m->name, unsuited, err) < 0)
         return -1;
     if (json_object_get(m->options, "split"))
         return adl_fail(err, ADL_ERR_FORMAT,
@@ -270,14 +307,12 @@ static int check_measure(const struct adl_experiment *e, size_t measure, struct 
 
 int adl_experiment_check(const struct adl_experiment *e, struct adl_error *err)
 {
-    static const char *const reserved[] = {"data",   "images", "metadata", "masks", "out", "init",
-                                           "resume", "seed",   "threads",  "help",  NULL};
     struct adl_arena arena = {0};
     int result = -1;
 
     for (size_t i = 0; i < e->row_count; i++) {
         const struct adl_experiment_row *row = &e->rows[i];
-        ADL_TRY(check_reserved(row->options, row->name, reserved, err));
+        ADL_TRY(check_train_options(row, err));
         if (parse(e->commands->train, adl_experiment_train(e, i, 0, false, &arena, err), NULL,
                   err) < 0) {
             blame("row", row->name, "train", err);

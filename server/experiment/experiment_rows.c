@@ -7,12 +7,15 @@
 
 #include "base/mem.h"
 #include "base/name.h"
+#include "base/size.h"
 #include "io/file.h"
 #include "server/experiment/experiment_json.h"
 #include "server/experiment/search_draw.h"
 
 /* A table of more rows is a mistake. */
 #define MAX_ROWS 1000
+/* Bytes of a row's name, which is that of a directory. */
+#define MAX_ROW_NAME 200
 /* Lists of a product. */
 #define MAX_FACTORS 8
 
@@ -140,6 +143,18 @@ static bool is_chosen(const struct reader *r, const struct adl_experiment_row *r
  * set_init(). */
 static int push_row(struct reader *r, struct adl_experiment_row *row, const json_t *init)
 {
+    static const char *const files[] = {"table.md", "table.csv", "table.html", "runs.csv",
+                                        "best.json"};
+    for (size_t i = 0; i < ADL_COUNT(files); i++)
+        if (!strcmp(files[i], row->name))
+            return adl_fail(r->err, ADL_ERR_FORMAT,
+                            "a row cannot be called \"%s\", which is a file of the results",
+                            row->name);
+    if (strlen(row->name) > MAX_ROW_NAME)
+        return adl_fail(r->err, ADL_ERR_FORMAT,
+                        "the name of the row %s is longer than %d letters, which file systems may "
+                        "refuse",
+                        adl_name_quote(row->name, strlen(row->name)).text, MAX_ROW_NAME);
     for (size_t i = 0; i < r->count; i++)
         if (!strcmp(r->rows[i].name, row->name))
             return adl_fail(r->err, ADL_ERR_FORMAT, "there are two rows \"%s\"", row->name);
@@ -423,6 +438,7 @@ static int keep_chosen(struct reader *r)
             e->reference = e->row_count;
         kept[e->row_count++] = r->rows[i];
     }
+    e->partial = e->row_count < r->count;
     if (e->row_count == 0)
         return adl_fail(r->err, ADL_ERR_ARG, "--rows chooses no row");
     return 0;

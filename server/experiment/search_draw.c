@@ -15,6 +15,9 @@
 #include "base/rng.h"
 #include "server/experiment/experiment_json.h"
 
+/* Up to here doubles hold every whole number. */
+#define MAX_WHOLE 9007199254740992.0
+
 /* Reads the bounds of a range. */
 static bool read_range(const json_t *range, double *from, double *to)
 {
@@ -40,7 +43,7 @@ static json_t *value_at(const char *kind, const json_t *range, double u)
     if (!read_range(range, &from, &to))
         return NULL;
     if (!strcmp(kind, "whole"))
-        return floor(from) < from || floor(to) < to
+        return from < -MAX_WHOLE || to > MAX_WHOLE || floor(from) < from || floor(to) < to
                    ? NULL
                    : json_integer((json_int_t)(from + floor(u * (to - from + 1))));
     if (!strcmp(kind, "log_uniform") && !(from > 0))
@@ -64,7 +67,8 @@ int adl_search_draw(json_t *options, const json_t *draw, int seed, size_t number
         struct adl_rng rng;
         if (adl_strict_object(how, option, kinds, err) < 0)
             return -1;
-        const char *kind = json_object_iter_key(json_object_iter(how));
+        const char *kind =
+            json_object_size(how) == 1 ? json_object_iter_key(json_object_iter(how)) : NULL;
         adl_rng_seed(&rng, (uint64_t)seed, number, adl_hash_text(ADL_FNV_BASIS, option));
         json_t *value =
             kind ? value_at(kind, json_object_get(how, kind), adl_rng_uniform(&rng)) : NULL;

@@ -69,6 +69,8 @@ static void end(void)
 static void mistakes_are_named(void)
 {
 #define ROWS "\"rows\": [{\"name\": \"a\"}]"
+#define NAME30 "abcdefghijabcdefghijabcdefghij"
+#define NAME90 NAME30 NAME30 NAME30
     static const struct {
         const char *text, *message;
     } cases[] = {
@@ -112,9 +114,25 @@ static void mistakes_are_named(void)
         {"{" ROWS ", \"common\": {\"\": 1}}", "cannot name an option"},
         {"{" ROWS ", \"measure\": [{\"name\": \"m\", \"options\": {\"seed\": 1}}]}",
          "\"seed\" is set by the experiment itself"},
+        {"{\"rows\": [{\"name\": \"table.csv\"}]}", "a row cannot be called \"table.csv\""},
+        {"{\"rows\": [{\"product\": [[{\"name\": \"" NAME90 "\"}], [{\"name\": \"" NAME90
+         "\"}], [{\"name\": \"" NAME90 "\"}]]}]}",
+         "is longer than 200 letters"},
+        {"{" ROWS ", \"measure\": [{\"name\": \"x.settings\"}]}", "cannot be called"},
+        {"{" ROWS ", \"measure\": [{\"name\": \"m\", \"options\": {\"csv\": \"f\"}}]}",
+         "\"csv\" is not one for an experiment"},
+        {"{" ROWS ", \"common\": {\"find-lr\": true}}", "\"find-lr\" is not one for an experiment"},
+        {"{" ROWS ", \"common\": {\"tensorboard\": \"d\"}}", "\"tensorboard\" has to be true"},
+        {"{" ROWS ", \"common\": {\"recipe\": \"list\"}}", "the recipe \"list\" trains nothing"},
+        {"{" ROWS ", \"search\": {\"draw\": {\"epochs\": {\"whole\": [0, 1e300]}}}}",
+         "the draw of \"epochs\" has to be one of"},
+        {"{" ROWS ", \"search\": {\"draw\": {\"lr\": {\"uniform\": [0, 1], \"whole\": [0, 1]}}}}",
+         "the draw of \"lr\" has to be one of"},
         {"{\"rows\": [{\"product\": [[]]}]}", "each part of \"product\""},
     };
 #undef ROWS
+#undef NAME30
+#undef NAME90
     begin();
     for (size_t i = 0; i < ADL_COUNT(cases); i++) {
         struct adl_experiment e;
@@ -207,6 +225,7 @@ static void the_command_line_wins(void)
     CU_ASSERT_STRING_EQUAL(e.out, "there");
     CU_ASSERT_EQUAL(e.seed_count, 2);
     CU_ASSERT_EQUAL(e.seeds[0], 4);
+    CU_ASSERT(e.partial);
     /* The first row is not among them. */
     CU_ASSERT_EQUAL(e.reference, 0);
     adl_experiment_release(&e);
