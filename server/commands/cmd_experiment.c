@@ -62,6 +62,7 @@ static int write_tables(struct adl_experiment *e, struct adl_error *err)
     ADL_TRY(adl_make_directories(e->out, err));
     if (e->search_draws)
         ADL_TRY(rank(e, &figures, err));
+    fputs(figures.left_out, stderr);
     adl_table_markdown(&markdown, &figures);
     adl_table_csv(&rows, &figures);
     adl_table_runs_csv(&runs, &figures);

@@ -13,6 +13,7 @@
 #include "base/plural.h"
 #include "base/str.h"
 #include "io/file.h"
+#include "server/experiment/run_settings.h"
 #include "server/experiment/runs.h"
 #include "server/training/run_record.h"
 
@@ -165,13 +166,44 @@ static int read_cost(struct adl_figures *f, size_t row, size_t seed, struct adl_
     return err->kind ? -1 : 0;
 }
 
+/* Whether all measures of a run have their files. Returns -1 without memory. */
+static int has_results(const struct adl_experiment *e, size_t row, size_t seed,
+                       struct adl_arena *arena, struct adl_error *err)
+{
+    for (size_t i = 0; i < e->measure_count; i++) {
+        const char *path = adl_experiment_result(e, row, seed, i, arena, err);
+        if (!path || !adl_file_is_regular(path))
+            return path ? 0 : -1;
+    }
+    return 1;
+}
+
+/* Returns 1 if the run has results of the settings that are asked for, 0 if not, -1 on failure.
+ * Figures of others under these settings would be wrong; they are noted in f->left_out. */
+static int is_asked_for(struct adl_figures *f, size_t row, size_t seed, struct adl_str *left_out,
+                        struct adl_arena *arena, struct adl_error *err)
+{
+    const struct adl_experiment *e = f->experiment;
+    char difference[480];
+    int found = has_results(e, row, seed, arena, err);
+
+    if (found <= 0)
+        return found;
+    int matches =
+        adl_run_settings_match_run(e, row, seed, difference, sizeof difference, arena, err);
+    if (matches == 0)
+        adl_str_printf(left_out, "adl-server: experiment: the table is without %s, seed %d: %s\n",
+                       e->rows[row].name, e->seeds[seed], difference);
+    return matches;
+}
+
 static int read_run(struct adl_figures *f, size_t row, size_t seed, struct adl_str *machines,
-                    struct adl_error *err)
+                    struct adl_str *left_out, struct adl_error *err)
 {
     const struct adl_experiment *e = f->experiment;
     struct adl_run_figures *run = &f->runs[row * e->seed_count + seed];
     struct adl_arena arena = {0};
-    int found = 1;
+    int found = is_asked_for(f, row, seed, left_out, &arena, err);
 
     for (size_t i = 0; found > 0 && i < e->measure_count; i++)
         found = read_measure(f, row, seed, i, run, &arena, err);
@@ -185,7 +217,7 @@ static int read_run(struct adl_figures *f, size_t row, size_t seed, struct adl_s
 int adl_figures_read(struct adl_figures *f, const struct adl_experiment *e, struct adl_error *err)
 {
     size_t runs = e->row_count * e->seed_count;
-    struct adl_str machines = {0};
+    struct adl_str machines = {0}, left_out = {0};
     int result = -1;
 
     *f = (struct adl_figures){.experiment = e};
@@ -199,13 +231,16 @@ int adl_figures_read(struct adl_figures *f, const struct adl_experiment *e, stru
     for (size_t i = 0; i < runs; i++) {
         f->runs[i].values = f->values + i * e->column_count;
         f->runs[i].parameters = f->runs[i].multiply_adds = f->runs[i].seconds = UNKNOWN;
-        if (read_run(f, i / e->seed_count, i % e->seed_count, &machines, err) < 0)
+        if (read_run(f, i / e->seed_count, i % e->seed_count, &machines, &left_out, err) < 0)
             goto out;
     }
     adl_str_puts(&machines, "");
     f->machines = adl_str_take(&machines, NULL, err);
-    result = f->machines ? 0 : -1;
+    adl_str_puts(&left_out, "");
+    f->left_out = f->machines ? adl_str_take(&left_out, NULL, err) : NULL;
+    result = f->left_out ? 0 : -1;
 out:
+    adl_str_release(&left_out);
     adl_str_release(&machines);
     return result;
 }
@@ -213,6 +248,7 @@ out:
 void adl_figures_release(struct adl_figures *f)
 {
     adl_free(f->machines);
+    adl_free(f->left_out);
     adl_free(f->values);
     adl_free(f->runs);
     *f = (struct adl_figures){0};

@@ -20,6 +20,7 @@ struct adl_figures {
     double *values;               /* the memory behind the pointers */
     double seconds;               /* spent on all runs, measuring included */
     char *machines;               /* lines of text, each once; owned */
+    char *left_out;               /* a line for each run of other settings; owned */
 };
 
 /* A mean over runs. With n values x: deviation = sqrt(sum (x - mean)^2 / (n - 1)), the standard
@@ -30,7 +31,8 @@ struct adl_mean {
     double deviation; /* NaN: fewer than two values */
 };
 
-/* Reads the results of all runs. A run that is not complete is left out. Fails with ADL_ERR_FORMAT
+/* Reads the results of all runs. A run that is not complete is left out, and
+ * so is one of other settings than those that are asked for. Fails with ADL_ERR_FORMAT
  * if a result is malformed or a column names a figure that its measure does not have, with
  * ADL_ERR_IO and ADL_ERR_NOMEM. The figures have to be released in any case. */
 int adl_figures_read(struct adl_figures *figures, const struct adl_experiment *experiment,

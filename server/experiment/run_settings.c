@@ -10,6 +10,7 @@
 #include "base/size.h"
 #include "io/file.h"
 #include "io/json_text.h"
+#include "server/experiment/runs.h"
 
 json_t *adl_run_settings_of_row(const struct adl_experiment_row *row, struct adl_error *err)
 {
@@ -104,6 +105,40 @@ int adl_run_settings_match(const char *path, const json_t *settings, char *diffe
     json_decref(begun);
     adl_free(text);
     return equal;
+}
+
+/* Compares a file of a run with settings, which it releases. `how` begins the difference. */
+static int match_file(const char *path, json_t *settings, const char *how, char *difference,
+                      size_t size, struct adl_error *err)
+{
+    char text[400];
+    int matches =
+        path && settings ? adl_run_settings_match(path, settings, text, sizeof text, err) : -1;
+
+    json_decref(settings);
+    if (matches == 0 && *text)
+        snprintf(difference, size, "it was %s %s", how, text);
+    else if (matches == 0)
+        snprintf(difference, size, "the settings that it was %s with are not known", how);
+    return matches;
+}
+
+int adl_run_settings_match_run(const struct adl_experiment *e, size_t row, size_t seed,
+                               char *difference, size_t size, struct adl_arena *arena,
+                               struct adl_error *err)
+{
+    int matches =
+        match_file(adl_experiment_path(e, row, seed, ADL_RUNS_SETTINGS, arena, err),
+                   adl_run_settings_of_row(&e->rows[row], err), "begun", difference, size, err);
+
+    for (size_t i = 0; matches > 0 && i < e->measure_count; i++) {
+        const struct adl_experiment_measure *m = &e->measures[i];
+        const char *name = ADL_ARENA_TEXT(arena, err, "%s.settings.json", m->name);
+        matches = match_file(name ? adl_experiment_path(e, row, seed, name, arena, err) : NULL,
+                             adl_run_settings_of_measure(m, &e->rows[row], err), "measured",
+                             difference, size, err);
+    }
+    return matches;
 }
 
 int adl_run_settings_write(const char *path, const json_t *settings, struct adl_error *err)

@@ -22,6 +22,12 @@ json_t *adl_run_settings_of_measure(const struct adl_experiment_measure *measure
 int adl_run_settings_match(const char *path, const json_t *settings, char *difference, size_t size,
                            struct adl_error *err) ADL_MUST_CHECK;
 
+/* The same for all settings of a run, of its training and of its measures; `difference` then says
+ * it as in "it was begun with --epochs 1, not --epochs 2". Paths are made in `arena`. */
+int adl_run_settings_match_run(const struct adl_experiment *experiment, size_t row, size_t seed,
+                               char *difference, size_t size, struct adl_arena *arena,
+                               struct adl_error *err) ADL_MUST_CHECK;
+
 /* Replaces the file. */
 int adl_run_settings_write(const char *path, const json_t *settings,
                            struct adl_error *err) ADL_MUST_CHECK;

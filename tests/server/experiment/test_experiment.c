@@ -361,6 +361,14 @@ static void put_result(const char *row, int seed, const char *name, const char *
     write_text(path, text);
 }
 
+/* The settings of a run of a file without options. */
+static void put_settings(const char *row, int seed, const char *options)
+{
+    put_result(row, seed, "settings.json", options);
+    put_result(row, seed, "test.settings.json",
+               "{\"options\": {}, \"calibrate\": null, \"split\": \"test\", \"model\": \"last\"}");
+}
+
 static const char two_rows[] =
     "{\"rows\": [{\"name\": \"a\", \"title\": \"A|\"}, {\"name\": \"b\", \"title\": \"\\\"B\\\"\"},"
     " {\"name\": \"c\"}],"
@@ -384,6 +392,14 @@ static void figures_are_means_of_seeds(void)
     put_result("a", 1, "metrics.jsonl",
                "{\"epoch\": 1, \"seconds\": 10}\n"
                "{\"epoch\": 2, \"seconds\": 12.5}\n");
+    for (int seed = 1; seed <= 3; seed++) {
+        put_settings("a", seed, "{\"options\": {}, \"init\": null}");
+        put_settings("b", seed, "{\"options\": {}, \"init\": null}");
+    }
+    /* Of another training. */
+    put_settings("c", 1, "{\"options\": {\"lr\": \"0.5\"}, \"init\": null}");
+    put_result("c", 1, "test.json", "{\"acc\": 99, \"centre\": 99}");
+    put_result("c", 2, "test.json", "{\"acc\": 99, \"centre\": 99}");
     if (read_file(&e, two_rows, &no_settings, &err) < 0)
         TEST_FAIL("%s", err.message);
     if (adl_figures_read(&f, &e, &err) < 0)
@@ -400,6 +416,10 @@ static void figures_are_means_of_seeds(void)
     CU_ASSERT_DOUBLE_EQUAL(difference.mean, 3.375, 1e-12);
     CU_ASSERT_DOUBLE_EQUAL(difference.deviation / sqrt(2), 1.375, 1e-12);
     CU_ASSERT_EQUAL(adl_figures_count(&f, 2), 0);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(f.left_out, "without c, seed 1: it was begun with --lr 0.5, not no --lr\n"));
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(f.left_out, "without c, seed 2: the settings that it was begun "));
     adl_table_markdown(&text, &f);
     CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "| A\\| | 3 | 50.6 ± 1.8 |\n"));
     CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "| \"B\" | 2 | 53.0 ± 2.8 |\n"));
