@@ -123,7 +123,14 @@ check "cub: the same table" cmp "$scratch/table" "$scratch/table.first"
 cub_run --seeds 1 --set epochs=2
 check "cub: other settings are refused" test $? = 1
 check "cub: in words" grep -q 'was begun with --epochs 1, not --epochs 2' "$scratch/log"
-cub_run --out "$scratch/out/early" --rows mobilenet_v1-cam --seeds 1 --set epochs=30 --set early-stop=1 --set lr=0
+cub_run --data "$lists"
+check "cub: other data are refused" test $? = 1
+check "cub: in words as well" grep -q 'was begun with other data' "$scratch/log"
+cub_run --data "$lists" --table-only
+check "cub: and their figures are not shown" test $? = 0 -a "$(grep -c '^| MobileNetV1' "$scratch/table")" = 0
+check "cub: which is said" grep -q 'the table is without mobilenet_v1-cam, seed 1: it was begun with' "$scratch/log"
+cub_run --data "$lists" --out "$scratch/out/early" --rows mobilenet_v1-cam --seeds 1 \
+    --set epochs=30 --set early-stop=1 --set lr=0.1
 check "cub: a training that --early-stop ends is finished" \
     test $? = 0 -a -e "$scratch/out/early/mobilenet_v1-cam/seed1/trained"
 check "cub: it ended early" grep -q '^ended early' "$scratch/out/early/mobilenet_v1-cam/seed1/train.log"

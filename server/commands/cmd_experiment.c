@@ -11,6 +11,7 @@
 #include "server/experiment/experiment_command.h"
 #include "server/experiment/experiment_read.h"
 #include "server/experiment/page.h"
+#include "server/experiment/run_settings.h"
 #include "server/experiment/runs.h"
 #include "server/experiment/search.h"
 #include "server/experiment/table.h"
@@ -121,6 +122,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     }
     if (s->results)
         ADL_TRY(adl_file_check_place(s->results, err));
+    ADL_TRY(adl_run_settings_identify(&e, err));
     if (!s->table_only)
         ADL_TRY(adl_experiment_run(&e, &failures, err));
     ADL_TRY(write_tables(&e, err));

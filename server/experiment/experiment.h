@@ -101,6 +101,8 @@ struct adl_experiment {
     const char *baseline;
     const char *out;                              /* the directory of the results */
     const char *data, *images, *metadata, *masks; /* as in struct adl_dataset_options */
+    const char
+        *digest; /* of the names, classes and order of the images of train; NULL: not known */
     json_t *common;
     struct adl_experiment_row *rows;
     size_t row_count;

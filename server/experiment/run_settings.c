@@ -8,15 +8,36 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
+#include "data/dataset_open.h"
 #include "io/file.h"
 #include "io/json_text.h"
-#include "server/experiment/runs.h"
+#include "server/training/train_data.h"
 
-json_t *adl_run_settings_of_row(const struct adl_experiment_row *row, struct adl_error *err)
+int adl_run_settings_identify(struct adl_experiment *e, struct adl_error *err)
 {
+    const struct adl_dataset_options where = {.dir = e->data,
+                                              .images = e->images,
+                                              .metadata = e->metadata,
+                                              .masks = e->masks,
+                                              .split = "train"};
+    struct adl_error unread = {0};
+    struct adl_dataset *data = e->data || e->metadata ? adl_dataset_open(&where, &unread) : NULL;
+    json_t *identity = data ? adl_train_data_identity(data) : NULL;
+    const char *digest = json_string_value(json_object_get(identity, "digest"));
+
+    e->digest = digest ? ADL_ARENA_TEXT(&e->arena, err, "%s", digest) : NULL;
+    json_decref(identity);
+    adl_dataset_free(data);
+    return err->kind ? -1 : 0;
+}
+
+json_t *adl_run_settings_of_row(const struct adl_experiment *e, size_t index, struct adl_error *err)
+{
+    const struct adl_experiment_row *row = &e->rows[index];
     const char *slash = row->init ? strrchr(row->init, '/') : NULL;
     json_t *init = !row->init ? json_null() : adl_json_from_text(slash ? slash + 1 : row->init);
-    json_t *settings = json_pack("{s:O, s:o}", "options", row->options, "init", init);
+    json_t *settings =
+        json_pack("{s:O, s:o, s:s*}", "options", row->options, "init", init, "digest", e->digest);
 
     if (!settings)
         adl_fail_nomem(err, "settings");
@@ -80,7 +101,10 @@ static void say_difference(const json_t *begun, const json_t *asked, char *text,
             return;
         }
     const json_t *before = json_object_get(begun, "init"), *now = json_object_get(asked, "init");
-    if (before && now && !json_equal(before, now))
+    const json_t *data = json_object_get(begun, "digest");
+    if (data && !json_equal(data, json_object_get(asked, "digest")))
+        snprintf(text, size, "with other data: the images of train or their classes differ");
+    else if (before && now && !json_equal(before, now))
         snprintf(text, size, "with %s, not %s", describe("init", before, was, sizeof was),
                  describe("init", now, is, sizeof is));
     else
@@ -99,6 +123,11 @@ int adl_run_settings_match(const char *path, const json_t *settings, char *diffe
     if (!text)
         return adl_fail(err, unread.kind, "%s", unread.message);
     json_t *begun = json_loads(text, 0, NULL);
+    /* Data that were not read, now or then, cannot be compared. */
+    if (begun && json_object_get(settings, "digest") && !json_object_get(begun, "digest"))
+        json_object_set(begun, "digest", json_object_get(settings, "digest"));
+    else if (!json_object_get(settings, "digest"))
+        json_object_del(begun, "digest");
     int equal = begun && json_equal(begun, settings);
     if (!equal)
         say_difference(begun, settings, difference, size);
@@ -127,9 +156,8 @@ int adl_run_settings_match_run(const struct adl_experiment *e, size_t row, size_
                                char *difference, size_t size, struct adl_arena *arena,
                                struct adl_error *err)
 {
-    int matches =
-        match_file(adl_experiment_path(e, row, seed, ADL_RUNS_SETTINGS, arena, err),
-                   adl_run_settings_of_row(&e->rows[row], err), "begun", difference, size, err);
+    int matches = match_file(adl_experiment_path(e, row, seed, ADL_RUNS_SETTINGS, arena, err),
+                             adl_run_settings_of_row(e, row, err), "begun", difference, size, err);
 
     for (size_t i = 0; matches > 0 && i < e->measure_count; i++) {
         const struct adl_experiment_measure *m = &e->measures[i];

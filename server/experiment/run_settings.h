@@ -7,10 +7,18 @@
 
 #include "server/experiment/experiment.h"
 
+/* The file of a run. */
+#define ADL_RUNS_SETTINGS "settings.json"
+
+/* Reads which images `train` has, whose digest then belongs to the settings of all rows. Data that
+ * cannot be read have none. Fails with ADL_ERR_NOMEM. */
+int adl_run_settings_identify(struct adl_experiment *experiment,
+                              struct adl_error *err) ADL_MUST_CHECK;
+
 /* Return new objects: of a row, everything that its result depends on, apart from where the data
  * is, which may differ between machines; of a measure, the same, with the options
  * that it takes over from the row. NULL with ADL_ERR_NOMEM. */
-json_t *adl_run_settings_of_row(const struct adl_experiment_row *row,
+json_t *adl_run_settings_of_row(const struct adl_experiment *experiment, size_t row,
                                 struct adl_error *err) ADL_MUST_CHECK;
 json_t *adl_run_settings_of_measure(const struct adl_experiment_measure *measure,
                                     const struct adl_experiment_row *row,

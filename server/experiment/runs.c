@@ -155,7 +155,7 @@ static int has_begun(struct runs *r, const struct run *run)
 static int check_begun(struct runs *r, const struct run *run)
 {
     const char *path = path_of(r, run, ADL_RUNS_SETTINGS, "");
-    json_t *settings = path ? adl_run_settings_of_row(&r->e->rows[run->row], r->err) : NULL;
+    json_t *settings = path ? adl_run_settings_of_row(r->e, run->row, r->err) : NULL;
     char difference[400];
     int matches =
         settings ? adl_run_settings_match(path, settings, difference, sizeof difference, r->err)
@@ -233,7 +233,7 @@ static int train(struct runs *r, struct run *run)
         return trained < 0 ? -1 : 0;
     if (!log || !out || !state || !settings_path)
         return -1;
-    json_t *settings = adl_run_settings_of_row(&r->e->rows[run->row], r->err);
+    json_t *settings = adl_run_settings_of_row(r->e, run->row, r->err);
     int written = settings ? adl_run_settings_write(settings_path, settings, r->err) : -1;
     json_decref(settings);
     if (written < 0)

@@ -6,10 +6,9 @@
 #include "server/experiment/experiment.h"
 
 /* The files of a run beside those of `train`. */
-#define ADL_RUNS_TRAINED "trained"        /* empty; the training has ended */
-#define ADL_RUNS_SETTINGS "settings.json" /* with which it was begun */
-#define ADL_RUNS_INFO "info.json"         /* what `info` says of the model */
-#define ADL_RUNS_SECONDS "seconds"        /* a line for each time that it was worked on */
+#define ADL_RUNS_TRAINED "trained" /* empty; the training has ended */
+#define ADL_RUNS_INFO "info.json"  /* what `info` says of the model */
+#define ADL_RUNS_SECONDS "seconds" /* a line for each time that it was worked on */
 
 /* Runs all rows with all seeds, one after the other. What is done is not repeated, what was begun
  * is resumed, and what another process works on is left to it and waited for. A run that fails is
