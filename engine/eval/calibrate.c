@@ -62,7 +62,7 @@ struct candidate {
 
 #define RULES_PER_MAP 23
 
-/* Stands for the map of a sample with the head that the model has already. */
+/* Stands for the map of a sample by the model's own rule, with its head or principal component. */
 #define MAP_BEFORE (-1)
 
 static const float *map_of(const struct adl_calibrate_sample *sample, int map)
@@ -88,18 +88,19 @@ static size_t add_candidates(struct candidate *list, size_t count,
     return count;
 }
 
-/* Returns the index of the samples with these views. */
+/* Returns the index of the samples with these views; count: there are none. */
 static size_t find_set(const struct adl_calibrate_samples *sets, size_t count,
                        const struct adl_map_views *views)
 {
     size_t set = 0;
-    while (set + 1 < count && !adl_map_views_equal(&sets[set].views, views))
+    while (set < count && !adl_map_views_equal(&sets[set].views, views))
         set++;
     return set;
 }
 
 /* Lists the candidates, simple rules first, and returns their number. The current rule is the last
- * one, in case it is not among the others; the others take over its number of classes. */
+ * one, in case it is not among the others, unless there are no samples with its views; the others
+ * take over its number of classes. */
 static size_t list_candidates(const struct adl_map_rule *current,
                               const struct adl_calibrate_samples *sets, size_t set_count,
                               struct candidate *list)
@@ -119,8 +120,11 @@ static size_t list_candidates(const struct adl_map_rule *current,
     }
     for (size_t i = 0; i < count; i++)
         list[i].rule.classes = current->classes;
-    list[count++] = (struct candidate){*current, find_set(sets, set_count, &current->views),
-                                       current->foreground ? MAP_BEFORE : (int)current->weights};
+    size_t own = find_set(sets, set_count, &current->views);
+    bool apart = current->foreground || current->weights == ADL_MAP_WEIGHTS_PC1;
+    if (own < set_count)
+        list[count++] =
+            (struct candidate){*current, own, apart ? MAP_BEFORE : (int)current->weights};
     return count;
 }
 
@@ -134,6 +138,7 @@ struct scratch {
 
 struct search {
     const struct adl_calibrate_samples *sets;
+    size_t set_count;
     const struct adl_calibrate_samples *samples; /* the first set: all have the same images */
     const struct adl_calibrate_options *options;
     struct candidate *candidates;
@@ -441,7 +446,10 @@ static int conclude(const struct search *search, struct adl_calibration *out, st
     out->foreground = search->candidates[choice.candidate].map == 2;
     out->rule.threshold = (double)choice.step / STEPS;
     out->fitted = percent(search, sum_at(search, choice, NULL));
-    out->before = percent(search, current_sum(search, steps));
+    out->before = find_set(search->sets, search->set_count, &search->options->current.views) <
+                          search->set_count
+                      ? percent(search, current_sum(search, steps))
+                      : NAN;
     const struct held_out sums = cross_validate(search, search->options->per_class ? steps : NULL);
     out->common = out->cross_validated = percent(search, sums.common);
     if (search->options->per_class)
@@ -511,7 +519,8 @@ int adl_calibrate_choose(const struct adl_calibrate_samples *sets, size_t set_co
                          struct adl_calibration *calibration, struct adl_error *err)
 {
     const struct adl_calibrate_samples *samples = &sets[0];
-    struct search search = {.sets = sets, .samples = samples, .options = options};
+    struct search search = {
+        .sets = sets, .set_count = set_count, .samples = samples, .options = options};
     int result = -1;
 
     *calibration = (struct adl_calibration){0};

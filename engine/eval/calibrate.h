@@ -91,7 +91,7 @@ struct adl_calibration {
     double fitted;          /* the choice, measured on the images that it was made on */
     double cross_validated; /* choices made on four fifths, measured on the other fifth */
     double standard_error;  /* of cross_validated */
-    double before;          /* the current rule and threshold */
+    double before;          /* the current rule and threshold; NAN: no samples have its views */
     size_t images, boxes;
 };
 
@@ -116,10 +116,9 @@ int adl_calibrate_fit_foreground(struct adl_calibrate_samples *samples, struct a
 void adl_calibrate_samples_release(struct adl_calibrate_samples *samples);
 
 /* Chooses the rule among those with the views of the `set_count` sets of samples, 1 to
- * ADL_CALIBRATE_SETS, all of the same images; the current rule has the views of one of them. The
- * result does not depend on the number of threads; adl_calibration_release() frees what it has, in
- * any case. Fails with ADL_ERR_ARG for fewer than two
- * samples, and with ADL_ERR_NOMEM. */
+ * ADL_CALIBRATE_SETS, all of the same images; the current rule may have the views of one of them.
+ * The result does not depend on the number of threads; adl_calibration_release() frees what it has,
+ * in any case. Fails with ADL_ERR_ARG for fewer than two samples, and with ADL_ERR_NOMEM. */
 int adl_calibrate_choose(const struct adl_calibrate_samples *sets, size_t set_count,
                          const struct adl_calibrate_options *options,
                          struct adl_calibration *calibration, struct adl_error *err) ADL_MUST_CHECK;

@@ -101,11 +101,13 @@ static int keep_logits(struct adl_calibrate_sample *sample, const struct collect
     return 0;
 }
 
-/* Returns whether the map of the model's rule is to be made with the head that it has already. */
+/* Returns whether the map of the model's rule is to be made beside those to choose from: with the
+ * head that the model has already, or by another sum over the channels. */
 static bool keeps_before(const struct collection *c)
 {
     const struct adl_map_rule *current = &c->options->current;
-    return current->foreground && adl_map_views_equal(&current->views, &c->samples->views);
+    return (current->foreground || current->weights == ADL_MAP_WEIGHTS_PC1) &&
+           adl_map_views_equal(&current->views, &c->samples->views);
 }
 
 static int begin_sample(struct adl_calibrate_sample *sample, const struct collection *c,

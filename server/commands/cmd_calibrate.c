@@ -303,12 +303,13 @@ static json_t *record(const struct calibrate *c)
                             "regions", tenth(o->regions), "fitted", tenth(o->fitted),
                             "cross_validated", tenth(o->cross_validated));
     return json_pack(
-        "{s:s, s:s, s:i, s:i, s:b, s:o, s:b, s:{s:f, s:f, s:f, s:f}, s:o, s:o*, "
+        "{s:s, s:s, s:i, s:i, s:b, s:o, s:b, s:{s:o, s:f, s:f, s:f}, s:o, s:o*, "
         "s:o*}",
         "for", adl_calibrate_goal_names[s->goal], "split", s->where.split, "images", (int)f->images,
         "boxes", (int)f->boxes, "pseudo_boxes", (int)s->without_boxes, "boxes_per_class",
         s->boxes_per_class ? json_integer(s->boxes_per_class) : json_null(), "foreground",
-        (int)f->foreground, "percent", "before", tenth(f->before), "fitted", tenth(f->fitted),
+        (int)f->foreground, "percent", "before",
+        isfinite(f->before) ? json_real(tenth(f->before)) : json_null(), "fitted", tenth(f->fitted),
         "cross_validated", tenth(f->cross_validated), "standard_error", tenth(f->standard_error),
         "certainty", record_certainty(c), "objects", objects, "one_threshold",
         f->class_thresholds ? json_real(tenth(f->common)) : NULL);
@@ -393,8 +394,11 @@ static void print_table(const struct calibrate *c, const struct adl_map_rule *be
             c->settings->without_boxes ? "pseudo " : "");
     print_rule(out, "before", before, before->foreground != NULL);
     print_rule(out, "now", &f->rule, f->foreground);
-    fprintf(out, "%-16s%.1f %%%s\n", "before", f->before,
-            before->foreground ? "; its head may have been fitted to these images" : "");
+    if (isfinite(f->before))
+        fprintf(out, "%-16s%.1f %%%s\n", "before", f->before,
+                before->foreground ? "; its head may have been fitted to these images" : "");
+    else
+        fprintf(out, "%-16snot measured: only one layer can be kept for maps\n", "before");
     fprintf(out, "%-16s%.1f %% on the images that it was chosen on\n", "now", f->fitted);
     fprintf(out, "%-16s%.1f %% (standard error %.1f), cross-validated: what to expect\n",
             "on others", f->cross_validated, f->standard_error);

@@ -153,6 +153,39 @@ static void before_is_the_model_as_it_is(void)
     adl_model_free(model);
 }
 
+/* The rule before need not be one to choose from: a principal component is measured, and a layer
+ * other than the one asked for is not. */
+static void rules_that_are_not_chosen_from(void)
+{
+    struct adl_error err = {0};
+    char first[300], second[300], text[900];
+    write_data("calibrate-others");
+    snprintf(first, sizeof first, "%s", scratch_path("first.safetensors"));
+    snprintf(second, sizeof second, "%s", scratch_path("second.safetensors"));
+    struct adl_model *model = adl_model_load(test_small_model(), NULL, &err);
+    CU_ASSERT_FATAL(model != NULL);
+    for (int layer = 0; layer < 2; layer++) {
+        model->map.weights = layer ? ADL_MAP_WEIGHTS_POSITIVE : ADL_MAP_WEIGHTS_PC1;
+        if (layer)
+            model->map.views.layer =
+                (struct adl_map_layer){.method = ADL_LAYER_LAYERCAM, .name = "blocks.4"};
+        TEST_OK(adl_model_save(model, first, &err), &err);
+        const char *again[] = {"calibrate",   "--model", first,          "--data", scratch_root(),
+                               "--map-layer", "none",    "--foreground", second,   NULL};
+        CU_ASSERT_EQUAL(test_program_run(again, text, sizeof text), 0);
+        struct adl_model *out = adl_model_load(second, NULL, &err);
+        CU_ASSERT_FATAL(out != NULL);
+        const json_t *before =
+            json_object_get(json_object_get(out->calibration, "percent"), "before");
+        CU_ASSERT_EQUAL(json_is_null(before), layer);
+        if (!layer) {
+            CU_ASSERT_DOUBLE_EQUAL(json_number_value(before), measured(model), 0.051);
+        }
+        adl_model_free(out);
+    }
+    adl_model_free(model);
+}
+
 /* Without boxes the true ones are not looked at: a split that has none gives the same rule and
  * threshold. The file says that the boxes were not true ones, and has no confidence. */
 static void boxes_are_not_needed(void)
@@ -202,4 +235,5 @@ static void mistakes_are_named(void)
 TEST_SUITE(cmd_calibrate, {"boxes are not needed", boxes_are_not_needed},
            {"the written model is as good as it says", the_written_model_is_as_good_as_it_says},
            {"before is the model as it is", before_is_the_model_as_it_is},
+           {"rules that are not chosen from", rules_that_are_not_chosen_from},
            {"mistakes are named", mistakes_are_named});
