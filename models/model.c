@@ -17,7 +17,6 @@
 #include "base/utf8.h"
 
 #define DEFAULT_SIDE 224
-#define DEFAULT_THRESHOLD 0.35
 
 /* Mean and standard deviation of ImageNet's images, for R, G and B from 0 to 1, as
  * torchvision's weights expect. */
@@ -267,7 +266,7 @@ struct adl_model *adl_model_new(struct adl_error *err)
     model->input_h = model->input_w = DEFAULT_SIDE;
     memcpy(model->mean, default_mean, sizeof model->mean);
     memcpy(model->std, default_std, sizeof model->std);
-    model->map.threshold = DEFAULT_THRESHOLD;
+    model->map.threshold = ADL_MODEL_THRESHOLD;
     model->certainty = (struct adl_certainty)ADL_CERTAINTY_NONE;
     return model;
 }

@@ -15,6 +15,9 @@
 #include "wsol/map_rule.h"
 #include "wsol/views.h"
 
+/* The threshold of a model whose file has none. */
+#define ADL_MODEL_THRESHOLD 0.35
+
 struct adl_model {
     struct adl_arch arch;
     struct adl_graph *graph;     /* owned; built at the model's input size */

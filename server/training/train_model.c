@@ -5,6 +5,7 @@
 
 #include "server/training/train_model.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -248,6 +249,8 @@ static int keep_rule(struct adl_train_run *run, const struct adl_tensors *weight
     if (layer->method != ADL_LAYER_NONE &&
         adl_graph_find_layer(model->graph, layer->name, &(struct adl_error){0}) < 0)
         layer->method = ADL_LAYER_NONE; /* of a network of another architecture */
+    if (model->map.views.stride1 && model->arch.last_stride == 2)
+        layer->method = ADL_LAYER_NONE; /* the two exclude each other in this network */
     if (!run->fine_tunes || !adl_method_set_alike(model->arch.methods, from->arch.methods))
         return 0;
     if (run->state) {
@@ -261,11 +264,17 @@ static int keep_rule(struct adl_train_run *run, const struct adl_tensors *weight
     return adl_model_read_foreground(model, weights, err);
 }
 
-/* Returns whether somebody has chosen the rule of a model, by calibration or by its val split. */
+/* Returns whether somebody has chosen the rule of a model: by calibration, by its val split, or by
+ * options of this program. A threshold of other origin, as in a file of ImageNet weights, was
+ * chosen for other classes. */
 static bool rule_was_chosen(const struct adl_model *from)
 {
+    const json_t *training = from->training;
+    bool ours = json_object_get(training, "command") || json_object_get(training, "converted_from");
+
     return from->calibration || json_object_get(from->metrics, "max_box_acc") ||
-           json_object_get(from->metrics, "pxap") || !adl_map_rule_is_reference(&from->map);
+           json_object_get(from->metrics, "pxap") || !adl_map_rule_is_reference(&from->map) ||
+           (ours && fabs(from->map.threshold - ADL_MODEL_THRESHOLD) > 0);
 }
 
 /* Without boxes or masks to choose a threshold with, a new run takes the rule that is rarely far

@@ -276,6 +276,25 @@ static void data_without_boxes_get_a_rule(void)
     train_directories("unboxed-again");
     TEST_OK(TRAIN("kept-run", false, &err, "--epochs", "1", "--init", init), &err);
     check_map("kept-run/last.safetensors", ADL_MAP_MINMAX, threshold);
+
+    /* A threshold that somebody gave is kept, one of weights from elsewhere is not. */
+    for (int ours = 1; ours >= 0; ours--) {
+        model = adl_model_load(init, NULL, &err);
+        CU_ASSERT_FATAL(model != NULL);
+        model->map.threshold = 0.6;
+        json_decref(model->metrics);
+        model->metrics = NULL;
+        if (!ours) {
+            json_decref(model->training);
+            model->training = json_pack("{s:s}", "source", "elsewhere");
+        }
+        TEST_OK(adl_model_save(model, init, &err), &err);
+        adl_model_free(model);
+        TEST_OK(TRAIN(ours ? "ours" : "theirs", false, &err, "--epochs", "1", "--init", init),
+                &err);
+        check_map(ours ? "ours/last.safetensors" : "theirs/last.safetensors",
+                  ours ? ADL_MAP_MINMAX : ADL_MAP_IVR, ours ? 0.6 : 0.25);
+    }
 }
 
 /* On few images, what the user leaves open keeps the features and the rule of the file, also when
