@@ -132,16 +132,20 @@ static double cost_of(const struct localize *l, const struct adl_map_views *view
     return views->layer.method == ADL_LAYER_NONE ? cost : cost * (1 + 2 * classes);
 }
 
+/* Classes whose maps the model's own rule may always have: the page asks for so many. */
+#define OWN_CLASSES 5
+
 /* Checks that the views of the map neither take too long nor too much memory. What the model's own
- * rule needs for one class is always allowed. */
+ * rule needs for OWN_CLASSES classes is always allowed. */
 static int check_views(const struct localize *l, struct adl_error *err)
 {
     const struct adl_model *model = l->served->model;
     double limit = l->exchange->server->max_map_cost;
-    double cost = cost_of(l, &l->map.views, l->params.top_k);
+    int classes = ADL_MIN(l->params.top_k, model->arch.num_classes);
+    double cost = cost_of(l, &l->map.views, classes);
     bool layer = l->map.views.layer.method != ADL_LAYER_NONE;
 
-    if (cost > limit && cost > cost_of(l, &model->map.views, 1))
+    if (cost > limit && cost > cost_of(l, &model->map.views, ADL_MIN(classes, OWN_CLASSES)))
         return adl_fail(err, ADL_ERR_ARG,
                         "%s cost %.1f times the image alone; the limit set by --max-map-cost is %g",
                         layer
