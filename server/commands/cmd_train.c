@@ -100,6 +100,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
         return adl_fail(err, ADL_ERR_ARG,
                         "--find-lr tries rates on the weights that a run begins with; omit "
                         "--resume");
+    if (s.find_lr && s.augment_preview)
+        return adl_fail(err, ADL_ERR_ARG, "--find-lr and --augment-preview exclude each other");
     note_unused(&s, options, &remarks);
     adl_optimizer_note_unused(&s.method.optimizer, options, "train", &remarks);
     adl_train_note_given(&s, options);
