@@ -41,7 +41,6 @@ void adl_child_guard_begin(struct adl_child_guard *guard)
 
 void adl_child_guard_end(struct adl_child_guard *guard)
 {
-    sigaction(SIGPIPE, &guard->pipe, NULL);
     sigprocmask(SIG_SETMASK, &guard->before, NULL);
 }
 

@@ -9,8 +9,8 @@
 #include "base/error.h"
 
 /* While a guard is held, the signals that end a program (INT, TERM, HUP) are not delivered but
- * waited for: none can arrive at the wrong moment. SIGPIPE is ignored, but not by the children. One
- * at a time, by the main thread. */
+ * waited for: none can arrive at the wrong moment. SIGPIPE is ignored, but not by the children,
+ * and stays ignored, so that the tables are written too. One at a time, by the main thread. */
 struct adl_child_guard {
     sigset_t watched, before;
     struct sigaction pipe; /* that of SIGPIPE before */
