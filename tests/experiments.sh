@@ -134,6 +134,16 @@ cub_run --data "$lists" --out "$scratch/out/early" --rows mobilenet_v1-cam --see
 check "cub: a training that --early-stop ends is finished" \
     test $? = 0 -a -e "$scratch/out/early/mobilenet_v1-cam/seed1/trained"
 check "cub: it ended early" grep -q '^ended early' "$scratch/out/early/mobilenet_v1-cam/seed1/train.log"
+early=$scratch/out/early/mobilenet_v1-cam/seed1
+: >"$early/test.json"
+cub_early() { cub_run --data "$lists" --out "$scratch/out/early" --rows mobilenet_v1-cam --seeds 1 "$@"; }
+cub_early --set epochs=30 --set early-stop=1 --set lr=0.1
+check "cub: an empty result is measured again" test $? = 0 -a -s "$early/test.json"
+rm -r "$early"
+cub_early --set folds=2 --set fold=1
+check "cub: a division of data with a val of their own fails" test $? = 1
+cub_early
+check "cub: and may be corrected" test $? = 0
 cub_run --rows mobilenet_v1-cma
 check "cub: an unknown row is wrong usage" test $? = 2
 check "cub: and the nearest is named" grep -q 'did you mean mobilenet_v1-cam' "$scratch/log"
@@ -200,6 +210,11 @@ check "search: the best settings are an experiment" test $? = 0 -a \
 lr() { sed -n "s/^| $1, draw . |.*--lr \([^ \`]*\).*/\1/p" "$scratch/table" | head -n 1; }
 check "search: of the first rows" test "$(sed -n 's/.* train .*--lr=\([^ ]*\).*/\1/p' "$scratch/list" | xargs)" = \
     "$(lr cam) $(lr adl)"
+
+cp "$scratch/search/best.json" "$scratch/best.first"
+"$PROGRAM" experiment "$scratch/search.json" "${small[@]}" --rows cam >"$scratch/table" 2>"$scratch/log"
+check "search: one row alone keeps the best settings of all" \
+    test $? = 0 -a "$(cat "$scratch/best.first")" = "$(cat "$scratch/search/best.json")"
 
 # --- objects104, interrupted ---------------------------------------------------------
 
