@@ -98,12 +98,12 @@ int adl_calibrate_certainty(const struct adl_calibrate_samples *samples,
     if (samples->class_count > 1)
         ADL_TRY(fit_scores(samples, logits, labels, out, err));
     ADL_TRY(judge_all(samples, calibration, out->certainty.temperature, judged, &count, err));
+    result = 0;
     if (count >= ADL_CONFIDENCE_BOXES) {
-        ADL_TRY(adl_confidence_fit(judged, count, ADL_CALIBRATE_FOLDS, &out->boxes, err));
-        out->certainty.has_confidence = true;
+        result = adl_confidence_fit(judged, count, ADL_CALIBRATE_FOLDS, &out->boxes, err);
+        out->certainty.has_confidence = result == 0;
         out->certainty.confidence = out->boxes.confidence;
     }
-    result = 0;
 out:
     adl_free(logits);
     adl_free(labels);

@@ -118,16 +118,24 @@ static void the_written_model_is_as_good_as_it_says(void)
     }
 }
 
+/* Returns the small model, and writes the paths of its first and second version. */
+static struct adl_model *begin_twice(const char *name, char first[300], char second[300])
+{
+    struct adl_error err = {0};
+    write_data(name);
+    snprintf(first, 300, "%s", scratch_path("first.safetensors"));
+    snprintf(second, 300, "%s", scratch_path("second.safetensors"));
+    struct adl_model *model = adl_model_load(test_small_model(), NULL, &err);
+    CU_ASSERT_FATAL(model != NULL);
+    return model;
+}
+
 /* What "before" says of a model with a head is measured with the head. */
 static void before_is_the_model_as_it_is(void)
 {
     struct adl_error err = {0};
     char first[300], second[300], text[900];
-    write_data("calibrate-twice");
-    snprintf(first, sizeof first, "%s", scratch_path("first.safetensors"));
-    snprintf(second, sizeof second, "%s", scratch_path("second.safetensors"));
-    struct adl_model *model = adl_model_load(test_small_model(), NULL, &err);
-    CU_ASSERT_FATAL(model != NULL);
+    struct adl_model *model = begin_twice("calibrate-twice", first, second);
     int features = adl_graph_output(model->graph, ADL_OUTPUT_FEATURES);
     size_t channels = (size_t)adl_graph_value(model->graph, features)->shape.c;
     for (int seed = 0; seed < 4; seed++) {
@@ -159,11 +167,7 @@ static void rules_that_are_not_chosen_from(void)
 {
     struct adl_error err = {0};
     char first[300], second[300], text[900];
-    write_data("calibrate-others");
-    snprintf(first, sizeof first, "%s", scratch_path("first.safetensors"));
-    snprintf(second, sizeof second, "%s", scratch_path("second.safetensors"));
-    struct adl_model *model = adl_model_load(test_small_model(), NULL, &err);
-    CU_ASSERT_FATAL(model != NULL);
+    struct adl_model *model = begin_twice("calibrate-others", first, second);
     for (int layer = 0; layer < 2; layer++) {
         model->map.weights = layer ? ADL_MAP_WEIGHTS_POSITIVE : ADL_MAP_WEIGHTS_PC1;
         if (layer)
