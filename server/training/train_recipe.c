@@ -21,6 +21,10 @@
 #define FEW_IMAGES 500
 #define LEARNING_RATE 0.0003
 #define CLASSIFIER_RATIO 30
+/* With frozen batch norm nothing brings activations back that have grown. At a rate of 0.005, 80
+ * images and Cutout, the loss of the model that ships went from 0.003 to 2440 within an epoch; with
+ * this limit it stays at 0.013. */
+#define CLIP_NORM 5
 
 /* Returns whether the recipe applies. The number of images and --init are the same when a run is
  * resumed, but --init may be left out then, so the state decides. */
@@ -57,4 +61,13 @@ void adl_train_choose_recipe(struct adl_train_run *run)
                    run->train->count, run->train->count == 1 ? " is" : "s are",
                    adl_method_set_text(adl_arch_settings_methods(&s->arch)).text,
                    s->method.optimizer.lr, s->method.optimizer.lr_classifier_ratio);
+}
+
+void adl_train_choose_clip(struct adl_train_run *run)
+{
+    double limit = adl_method_set_clip_norm(run->model->arch.methods);
+
+    if (run->chosen.clip_given)
+        return;
+    run->chosen.clip_norm = limit > 0 || !run->fine_tunes ? limit : CLIP_NORM;
 }

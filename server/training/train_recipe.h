@@ -11,4 +11,8 @@
  * the state is read, before the network is made. */
 void adl_train_choose_recipe(struct adl_train_run *run);
 
+/* Chooses the limit of the gradient's norm unless the user gives it: that of the method, and a
+ * limit of its own for few images. After the model is made. */
+void adl_train_choose_clip(struct adl_train_run *run);
+
 #endif

@@ -105,8 +105,7 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
     s = run->settings;
     if (adl_train_make_model(run, err) < 0 || adl_train_limit_val(run, err) < 0)
         return -1;
-    if (!run->chosen.clip_given)
-        run->chosen.clip_norm = adl_method_set_clip_norm(run->model->arch.methods);
+    adl_train_choose_clip(run);
     if (adl_train_find_frozen(run, err) < 0 || adl_train_make_config(run, err) < 0)
         return -1;
     if (!s->resume && !s->find_lr && adl_train_open_dir(run, err) < 0)
