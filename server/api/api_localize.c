@@ -123,12 +123,17 @@ static bool check_body(struct localize *l)
 
 /* Returns how long the views take for `classes` classes, as a multiple of the image alone. The map
  * of another layer takes a forward and a backward pass of the network above it for each class,
- * which is counted as twice the image. */
-static double cost_of(const struct localize *l, const struct adl_map_views *views, int classes)
+ * which is counted as twice the image; the principal component of a class takes iterations over the
+ * features, counted as a fifth (100 classes of MobileNetV1 at 224x224, with a map stride of 1, took
+ * 0.54 s of processor time, instead of 0.10 s with weighted sums). */
+static double cost_of(const struct localize *l, const struct adl_map_rule *map, int classes)
 {
+    const struct adl_map_views *views = &map->views;
     const struct adl_model *model = l->served->model;
     double cost = adl_map_views_cost(views, model->input_h, model->input_w, model->stride1 != NULL);
 
+    if (map->weights == ADL_MAP_WEIGHTS_PC1)
+        cost *= 1 + 0.2 * classes;
     return views->layer.method == ADL_LAYER_NONE ? cost : cost * (1 + 2 * classes);
 }
 
@@ -142,16 +147,17 @@ static int check_views(const struct localize *l, struct adl_error *err)
     const struct adl_model *model = l->served->model;
     double limit = l->exchange->server->max_map_cost;
     int classes = ADL_MIN(l->params.top_k, model->arch.num_classes);
-    double cost = cost_of(l, &l->map.views, classes);
-    bool layer = l->map.views.layer.method != ADL_LAYER_NONE;
+    double cost = cost_of(l, &l->map, classes);
+    bool by_class =
+        l->map.views.layer.method != ADL_LAYER_NONE || l->map.weights == ADL_MAP_WEIGHTS_PC1;
 
-    if (cost > limit && cost > cost_of(l, &model->map.views, ADL_MIN(classes, OWN_CLASSES)))
-        return adl_fail(err, ADL_ERR_ARG,
-                        "%s cost %.1f times the image alone; the limit set by --max-map-cost is %g",
-                        layer
-                            ? "the views of the map and the classes, each with the map of a layer,"
-                            : "the scales and mirror images of the map",
-                        cost, limit);
+    if (cost > limit && cost > cost_of(l, &model->map, ADL_MIN(classes, OWN_CLASSES)))
+        return adl_fail(
+            err, ADL_ERR_ARG,
+            "%s cost %.1f times the image alone; the limit set by --max-map-cost is %g",
+            by_class ? "the views of the map and the classes, each with a map that takes long,"
+                     : "the scales and mirror images of the map",
+            cost, limit);
     if (adl_map_views_check(&l->map.views, model->input_h, model->input_w, err) < 0)
         return -1;
     return adl_views_check_layer(l->served->views, &l->map.views, err);

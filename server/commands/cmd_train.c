@@ -174,7 +174,7 @@ static const struct adl_option table[] = {
              "estimated after each epoch, with a method that masks maps or mixes images; 0: the "
              "running averages of training are kept"},
     {"clip-norm", ADL_DOUBLE(struct adl_train_settings, clip_norm), .min = 0, .max = 1e6,
-     .default_note = "0, with bas 10", .metavar = "NORM",
+     .default_note = "0, with bas 10, on few images 5", .metavar = "NORM",
      .help = "maximum norm of the gradient; 0 for no limit"},
     {"ema", ADL_DOUBLE(struct adl_train_settings, ema), .min = 0, .max = 0.999999, .value = "0",
      .metavar = "DECAY",
