@@ -148,8 +148,9 @@ size_t adl_views_bytes(const struct adl_views *views)
 /* --- sessions ------------------------------------------------------------------------ */
 
 /* Returns the session that was used the longest time ago, of those that need not be kept and that
- * the present run does not use, if there are too many or they take too much memory; else NULL. */
-static struct entry *find_superfluous(struct adl_views *views)
+ * the present run does not use, if `added` more would be too many or they take too much memory;
+ * else NULL. */
+static struct entry *find_superfluous(struct adl_views *views, int added)
 {
     struct entry *oldest = NULL;
     size_t bytes = 0;
@@ -164,17 +165,22 @@ static struct entry *find_superfluous(struct adl_views *views)
         if (entry->used != views->calls && (!oldest || entry->used < oldest->used))
             oldest = entry;
     }
-    return others >= ADL_LIMIT_VIEW_SIZES || bytes > ADL_LIMIT_VIEW_BYTES ? oldest : NULL;
+    return others + added > ADL_LIMIT_VIEW_SIZES || bytes > ADL_LIMIT_VIEW_BYTES ? oldest : NULL;
+}
+
+static void release_superfluous(struct adl_views *views, int added)
+{
+    struct entry *old;
+
+    while ((old = find_superfluous(views, added))) {
+        release_entry(old);
+        *old = views->entries[--views->entry_count];
+    }
 }
 
 static void add_session(struct adl_views *views, struct entry added)
 {
-    struct entry *old;
-
-    while ((old = find_superfluous(views))) {
-        release_entry(old);
-        *old = views->entries[--views->entry_count];
-    }
+    release_superfluous(views, 1);
     views->entries[views->entry_count++] = added;
 }
 
@@ -358,6 +364,8 @@ int adl_views_prepare(struct adl_views *views, const struct adl_map_views *which
         item->grid_h = grid.h;
         item->grid_w = grid.w;
     }
+    /* Sessions grow when they get the tapes of a layer, after they were added. */
+    release_superfluous(views, 0);
     /* Now that no entry moves any more. */
     for (int i = 0; which->layer.method != ADL_LAYER_NONE && i < run->count; i++)
         if (run->items[i].view.in_map && add_layer(views, &run->items[i], err) < 0)
