@@ -35,39 +35,42 @@ static int by_class_and_key(const void *a, const void *b)
     return (x->index > y->index) - (x->index < y->index);
 }
 
-int adl_division_check(const struct adl_dataset_division *v, struct adl_error *err)
+int adl_division_check(const struct adl_dataset_division *division, struct adl_error *err)
 {
-    if (v->val_share > 0 && v->folds)
+    if (division->val_share > 0 && division->folds)
         return adl_fail(err, ADL_ERR_ARG, "--val-share and --folds exclude each other");
-    if (!(v->val_share >= 0 && v->val_share < 1))
+    if (!(division->val_share >= 0 && division->val_share < 1))
         return adl_fail(err, ADL_ERR_ARG, "a share of %g for val is not above 0 and below 1",
-                        v->val_share);
-    if (!v->folds && v->fold)
+                        division->val_share);
+    if (!division->folds && division->fold)
         return adl_fail(err, ADL_ERR_ARG, "--fold needs --folds K, the number of folds");
-    if (v->folds && (v->folds < 2 || v->fold < 1 || v->fold > v->folds))
+    if (division->folds &&
+        (division->folds < 2 || division->fold < 1 || division->fold > division->folds))
         return adl_fail(err, ADL_ERR_ARG, "of --folds %d, --fold I has to be one of 1 to %d",
-                        v->folds, v->folds);
+                        division->folds, division->folds);
     return 0;
 }
 
 /* Sets val[i] to whether image i is of val. */
-static void deal(const struct card *cards, size_t count, const struct adl_dataset_division *v,
-                 bool *val)
+static void deal(const struct card *cards, size_t count,
+                 const struct adl_dataset_division *division, bool *val)
 {
     for (size_t first = 0, next; first < count; first = next) {
         next = first;
         while (next < count && cards[next].class_id == cards[first].class_id)
             next++;
         size_t images = next - first;
-        size_t share = ADL_MIN((size_t)floor(v->val_share * (double)images + 0.5), images - 1);
+        size_t share =
+            ADL_MIN((size_t)floor(division->val_share * (double)images + 0.5), images - 1);
         for (size_t i = first; i < next; i++)
-            val[cards[i].index] =
-                v->folds ? i % (size_t)v->folds == (size_t)v->fold - 1 : i - first < share;
+            val[cards[i].index] = division->folds
+                                      ? i % (size_t)division->folds == (size_t)division->fold - 1
+                                      : i - first < share;
     }
 }
 
-int adl_dataset_divide(struct adl_dataset *d, const struct adl_dataset_division *v, bool val_part,
-                       const char *place, struct adl_error *err)
+int adl_dataset_divide(struct adl_dataset *d, const struct adl_dataset_division *division,
+                       bool val_part, const char *place, struct adl_error *err)
 {
     struct card *cards = adl_malloc(d->count, sizeof *cards);
     bool *val = adl_malloc(d->count, sizeof *val);
@@ -80,12 +83,12 @@ int adl_dataset_divide(struct adl_dataset *d, const struct adl_dataset_division 
         goto out;
     }
     for (size_t i = 0; i < d->count; i++) {
-        adl_rng_seed(&rng, (uint64_t)v->seed, DIVIDE_ROUND,
+        adl_rng_seed(&rng, (uint64_t)division->seed, DIVIDE_ROUND,
                      adl_hash_text(ADL_FNV_BASIS, d->images[i].id));
         cards[i] = (struct card){adl_rng_next(&rng), d->images[i].class_id, i};
     }
     qsort(cards, d->count, sizeof *cards, by_class_and_key);
-    deal(cards, d->count, v, val);
+    deal(cards, d->count, division, val);
     for (size_t i = 0; i < d->count; i++) {
         vals += val[i];
         if (val[i] == val_part)
@@ -93,7 +96,7 @@ int adl_dataset_divide(struct adl_dataset *d, const struct adl_dataset_division 
     }
     if (vals == 0 || vals == d->count) {
         adl_fail(err, ADL_ERR_ARG, "%s: has %zu images, too few for %s", place, d->count,
-                 v->folds ? "so many folds" : "such a share of val");
+                 division->folds ? "so many folds" : "such a share of val");
     } else {
         d->count = kept;
         result = 0;

@@ -142,7 +142,7 @@ void adl_layer_runs_free(struct adl_layer_runs *runs)
 {
     if (!runs)
         return;
-    for (int i = 0; i < runs->free_count; i++)
+    for (int i = 0; runs->free && i < runs->free_count; i++)
         adl_tape_free(runs->free[i]);
     adl_free(runs->free);
     adl_free(runs->no_gradients);

@@ -13,8 +13,6 @@
 #include <time.h>
 #include <unistd.h>
 
-extern char **environ;
-
 /* A blocked signal whose action is to be ignored may be dropped; one that is handled is not. */
 static void ignore(int number)
 {

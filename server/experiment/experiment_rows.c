@@ -146,7 +146,7 @@ static int push_row(struct reader *r, struct adl_experiment_row *row, const json
     static const char *const files[] = {"table.md", "table.csv", "table.html", "runs.csv",
                                         "best.json"};
     for (size_t i = 0; i < ADL_COUNT(files); i++)
-        if (!strcmp(files[i], row->name))
+        if (row->name && !strcmp(files[i], row->name))
             return adl_fail(r->err, ADL_ERR_FORMAT,
                             "a row cannot be called \"%s\", which is a file of the results",
                             row->name);
@@ -409,7 +409,7 @@ static int check_choice(struct reader *r)
 /* Finds the row that others are compared with, by its name or as the first one. */
 static int find_reference(struct reader *r, const char **name)
 {
-    *name = r->rows[0].name;
+    *name = r->rows ? r->rows[0].name : NULL; /* there is a row, or reading has failed */
     if (adl_strict_text(r->experiment->json, "the file", "reference", name, r->err) < 0)
         return -1;
     for (size_t i = 0; i < r->count && *name; i++)
