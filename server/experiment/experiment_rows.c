@@ -409,7 +409,9 @@ static int check_choice(struct reader *r)
 /* Finds the row that others are compared with, by its name or as the first one. */
 static int find_reference(struct reader *r, const char **name)
 {
-    *name = r->rows ? r->rows[0].name : NULL; /* there is a row, or reading has failed */
+    if (!r->rows)
+        return adl_fail(r->err, ADL_ERR_FORMAT, "\"rows\" has to be a list with an item");
+    *name = r->rows[0].name;
     if (adl_strict_text(r->experiment->json, "the file", "reference", name, r->err) < 0)
         return -1;
     for (size_t i = 0; i < r->count && *name; i++)
