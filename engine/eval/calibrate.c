@@ -65,6 +65,11 @@ struct candidate {
 /* Stands for the map of a sample by the model's own rule, with its head or principal component. */
 #define MAP_BEFORE (-1)
 
+bool adl_calibrate_apart(const struct adl_map_rule *rule)
+{
+    return rule->foreground || rule->weights == ADL_MAP_WEIGHTS_PC1;
+}
+
 static const float *map_of(const struct adl_calibrate_sample *sample, int map)
 {
     return map == MAP_BEFORE ? sample->cam_before : sample->cams[map];
@@ -99,11 +104,11 @@ static size_t find_set(const struct adl_calibrate_samples *sets, size_t count,
 }
 
 /* Lists the candidates, simple rules first, and returns their number. The current rule is the last
- * one, in case it is not among the others, unless there are no samples with its views; the others
- * take over its number of classes. */
+ * one, in case it is not among the others, with the samples `own`; set_count: there are none with
+ * its views. The others take over its number of classes. */
 static size_t list_candidates(const struct adl_map_rule *current,
                               const struct adl_calibrate_samples *sets, size_t set_count,
-                              struct candidate *list)
+                              size_t own, struct candidate *list)
 {
     static const double pas[] = {0.98, 0.95, 0.9, 0.85, 0.8, 0.7};
     size_t count = 0;
@@ -120,11 +125,9 @@ static size_t list_candidates(const struct adl_map_rule *current,
     }
     for (size_t i = 0; i < count; i++)
         list[i].rule.classes = current->classes;
-    size_t own = find_set(sets, set_count, &current->views);
-    bool apart = current->foreground || current->weights == ADL_MAP_WEIGHTS_PC1;
     if (own < set_count)
-        list[count++] =
-            (struct candidate){*current, own, apart ? MAP_BEFORE : (int)current->weights};
+        list[count++] = (struct candidate){
+            *current, own, adl_calibrate_apart(current) ? MAP_BEFORE : (int)current->weights};
     return count;
 }
 
@@ -138,12 +141,12 @@ struct scratch {
 
 struct search {
     const struct adl_calibrate_samples *sets;
-    size_t set_count;
     const struct adl_calibrate_samples *samples; /* the first set: all have the same images */
     const struct adl_calibrate_options *options;
     struct candidate *candidates;
     size_t candidate_count;
-    struct gain *curves; /* [candidate][sample][STEPS] */
+    bool measures_current; /* the current rule is the last candidate */
+    struct gain *curves;   /* [candidate][sample][STEPS] */
     struct scratch *scratch;
     int worker_count;
     size_t batch_first;       /* first sample of the current part of the work */
@@ -446,10 +449,7 @@ static int conclude(const struct search *search, struct adl_calibration *out, st
     out->foreground = search->candidates[choice.candidate].map == 2;
     out->rule.threshold = (double)choice.step / STEPS;
     out->fitted = percent(search, sum_at(search, choice, NULL));
-    out->before = find_set(search->sets, search->set_count, &search->options->current.views) <
-                          search->set_count
-                      ? percent(search, current_sum(search, steps))
-                      : NAN;
+    out->before = search->measures_current ? percent(search, current_sum(search, steps)) : NAN;
     const struct held_out sums = cross_validate(search, search->options->per_class ? steps : NULL);
     out->common = out->cross_validated = percent(search, sums.common);
     if (search->options->per_class)
@@ -519,8 +519,8 @@ int adl_calibrate_choose(const struct adl_calibrate_samples *sets, size_t set_co
                          struct adl_calibration *calibration, struct adl_error *err)
 {
     const struct adl_calibrate_samples *samples = &sets[0];
-    struct search search = {
-        .sets = sets, .set_count = set_count, .samples = samples, .options = options};
+    struct search search = {.sets = sets, .samples = samples, .options = options};
+    size_t own = find_set(sets, set_count, &options->current.views);
     int result = -1;
 
     *calibration = (struct adl_calibration){0};
@@ -535,7 +535,9 @@ int adl_calibrate_choose(const struct adl_calibrate_samples *sets, size_t set_co
         adl_fail_nomem(err, "the calibration");
         goto out;
     }
-    search.candidate_count = list_candidates(&options->current, sets, set_count, search.candidates);
+    search.measures_current = own < set_count;
+    search.candidate_count =
+        list_candidates(&options->current, sets, set_count, own, search.candidates);
     ADL_TRY(prepare(&search, err));
     ADL_TRY(make_curves(&search, err));
     result = conclude(&search, calibration, err);

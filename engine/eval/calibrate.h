@@ -34,13 +34,18 @@ struct adl_calibrate_sample {
     /* Class maps by enum adl_map_weights, and the map of the few-box head (wsol/foreground.h);
      * cam_h x cam_w each. The last one is NULL unless there is a head. */
     float *cams[3];
-    /* The map of the model's rule with the head that the model has already; NULL: it has none. */
+    /* The map of the model's rule where it is apart from those (adl_calibrate_apart()); else NULL.
+     */
     float *cam_before;
     float *logits;         /* class_count, owned */
     int class_id;          /* the true class */
     struct adl_box *truth; /* in pixels of the input */
     size_t truth_count;
 };
+
+/* Returns whether the map of a rule is not among `cams`: it is made with a head that the model has
+ * already, or by another sum over the channels. */
+bool adl_calibrate_apart(const struct adl_map_rule *rule);
 
 /* Images whose maps were averaged over one set of views. */
 struct adl_calibrate_samples {

@@ -101,13 +101,11 @@ static int keep_logits(struct adl_calibrate_sample *sample, const struct collect
     return 0;
 }
 
-/* Returns whether the map of the model's rule is to be made beside those to choose from: with the
- * head that the model has already, or by another sum over the channels. */
+/* Returns whether the map of the model's rule is to be made beside those to choose from. */
 static bool keeps_before(const struct collection *c)
 {
     const struct adl_map_rule *current = &c->options->current;
-    return (current->foreground || current->weights == ADL_MAP_WEIGHTS_PC1) &&
-           adl_map_views_equal(&current->views, &c->samples->views);
+    return adl_calibrate_apart(current) && adl_map_views_equal(&current->views, &c->samples->views);
 }
 
 static int begin_sample(struct adl_calibrate_sample *sample, const struct collection *c,

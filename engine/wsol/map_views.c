@@ -45,6 +45,16 @@ bool adl_map_views_plain(const struct adl_map_views *views)
            views->layer.method == ADL_LAYER_NONE;
 }
 
+int adl_map_views_check_stride(const struct adl_map_views *views, bool can_stride1,
+                               struct adl_error *err)
+{
+    if (!views->stride1 || !can_stride1 || views->layer.method == ADL_LAYER_NONE)
+        return 0;
+    return adl_fail(err, ADL_ERR_ARG,
+                    "the map of another layer cannot be combined with a map stride of 1: its "
+                    "gradient is that of the network as it was trained");
+}
+
 const char *adl_map_views_describe(const struct adl_map_views *views, char *text, size_t size)
 {
     size_t length = (size_t)snprintf(text, size, "%s", views->flip ? ", mirrored" : "");

@@ -95,6 +95,11 @@ struct adl_view {
 int adl_map_views_list(const struct adl_map_views *views, int input_h, int input_w,
                        bool can_stride1, struct adl_view list[ADL_MAX_VIEWS]);
 
+/* Fails with ADL_ERR_ARG if the map of another layer is to be joined with one of a stride that the
+ * network was not trained with: `can_stride1` as above. */
+int adl_map_views_check_stride(const struct adl_map_views *views, bool can_stride1,
+                               struct adl_error *err) ADL_MUST_CHECK;
+
 /* Returns the pixels of all views together, as a multiple of those of the input: roughly the factor
  * by which the views increase the computing time. */
 double adl_map_views_cost(const struct adl_map_views *views, int input_h, int input_w,

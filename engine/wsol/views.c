@@ -109,11 +109,7 @@ int adl_views_check_layer(const struct adl_views *views, const struct adl_map_vi
                         "those of %s; choose the layer where the model is loaded (--map-layer)",
                         ADL_SHORT(which->layer.name),
                         views->layer ? adl_layer_net_name(views->layer) : "none");
-    if (which->stride1 && views->stride1)
-        return adl_fail(err, ADL_ERR_ARG,
-                        "the map of another layer cannot be combined with a map stride of 1: its "
-                        "gradient is that of the network as it was trained");
-    return 0;
+    return adl_map_views_check_stride(which, views->stride1 != NULL, err);
 }
 
 struct adl_session *adl_views_session(struct adl_views *views)

@@ -166,11 +166,8 @@ static int apply(struct adl_model *model, const struct settings *s,
         return -1;
     if (adl_map_options_apply(&s->map, options, model->foreground, &model->map, err) < 0)
         return -1;
-    if (model->map.views.stride1 && model->arch.last_stride == 2 &&
-        model->map.views.layer.method != ADL_LAYER_NONE)
-        return adl_fail(err, ADL_ERR_ARG,
-                        "the map of another layer cannot be combined with a map stride of 1: "
-                        "leave out one of --map-layer and --map-stride, or give --map-layer none");
+    if (adl_map_views_check_stride(&model->map.views, model->arch.last_stride == 2, err) < 0)
+        return -1;
     if (adl_model_keep_layer(model, &model->map.views, err) < 0)
         return -1;
     if (s->input_size) {

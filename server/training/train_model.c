@@ -249,8 +249,9 @@ static int keep_rule(struct adl_train_run *run, const struct adl_tensors *weight
     if (layer->method != ADL_LAYER_NONE &&
         adl_graph_find_layer(model->graph, layer->name, &(struct adl_error){0}) < 0)
         layer->method = ADL_LAYER_NONE; /* of a network of another architecture */
-    if (model->map.views.stride1 && model->arch.last_stride == 2)
-        layer->method = ADL_LAYER_NONE; /* the two exclude each other in this network */
+    if (adl_map_views_check_stride(&model->map.views, model->arch.last_stride == 2,
+                                   &(struct adl_error){0}) < 0)
+        layer->method = ADL_LAYER_NONE; /* the map stride goes before it */
     if (!run->fine_tunes || !adl_method_set_alike(model->arch.methods, from->arch.methods))
         return 0;
     if (run->state) {
