@@ -25,7 +25,6 @@ struct gallery {
 struct drawn {
     struct adl_dataset *data;
     struct adl_model *model;
-    struct adl_plan *plan;
     struct adl_views *views;
     struct adl_evaluate_place *places;
     struct adl_evaluate_report report;
@@ -36,7 +35,6 @@ static void release(struct drawn *d)
     adl_evaluate_report_release(&d->report);
     adl_free(d->places);
     adl_views_free(d->views);
-    adl_plan_unref(d->plan);
     adl_model_free(d->model);
     adl_dataset_free(d->data);
 }
@@ -82,10 +80,7 @@ static int open_row(const struct gallery *g, size_t row, size_t seed, const char
     if (!d->model || adl_labelled_match(d->data, d->model, path, adl_labelled_place(&where),
                                         "experiment", err) < 0)
         return -1;
-    const struct adl_plan_options options = {.input_h = d->model->input_h,
-                                             .input_w = d->model->input_w};
-    d->plan = adl_plan_create(d->model->graph, d->model->params, &options, err);
-    d->views = d->plan ? adl_model_open_views(d->model, d->plan, g->pool, 1, err) : NULL;
+    d->views = adl_model_into_views(d->model, g->pool, 1, err);
     d->places = d->views ? adl_calloc(d->data->count, sizeof *d->places) : NULL;
     if (!d->places)
         return err->kind ? -1 : adl_fail_nomem(err, "the gallery");
