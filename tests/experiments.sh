@@ -187,6 +187,16 @@ check "both end with the same table" cmp "$scratch/table" "$scratch/other"
 check "each row has both maps" grep -qE '^\| HaS \| 2 \|( [0-9.]+ ± [0-9.]+ \|){9}$' "$scratch/table"
 check "the calibrated model is the run's" test -f "$scratch/out/methods/has/seed2/chosen.safetensors"
 
+# A model whose maps come from another layer is drawn as well.
+"$PROGRAM" convert --map-layer blocks.4 "$scratch/out/methods/cam/seed1/last.safetensors" \
+    "$scratch/layer.safetensors" >"$scratch/log" 2>&1
+"$PROGRAM" experiment docs/experiments/methods.json --out "$scratch/out/layer" "${small[@]}" \
+    --data "$lists" --init "$scratch/layer.safetensors" --set epochs=1 --seeds 1 --rows cam \
+    >"$scratch/table" 2>"$scratch/log"
+check "methods: the gallery has maps of another layer" \
+    test $? = 0 -a "$(grep -c 'gallery is without' "$scratch/log")" = 0 -a \
+    "$(grep -o '<img' "$scratch/out/layer/table.html" | wc -l)" -gt 0
+
 # --- a random search ---------------------------------------------------------------
 
 cat >"$scratch/search.json" <<END

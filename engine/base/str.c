@@ -98,3 +98,19 @@ char *adl_str_take(struct adl_str *str, size_t *length, struct adl_error *err)
     *str = (struct adl_str){0};
     return data;
 }
+
+bool adl_text_ends_with(const char *text, const char *end)
+{
+    size_t length = strlen(text), tail = strlen(end);
+    return length >= tail && !strcmp(text + length - tail, end);
+}
+
+const char *adl_text_line(const char *text, const char *start)
+{
+    size_t length = strlen(start);
+
+    for (; text; text = strchr(text, '\n'), text = text ? text + 1 : NULL)
+        if (!strncmp(text, start, length))
+            return text;
+    return NULL;
+}

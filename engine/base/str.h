@@ -30,4 +30,11 @@ void adl_str_printf(struct adl_str *str, const char *fmt, ...) ADL_PRINTF(2, 3);
  * afterwards. */
 char *adl_str_take(struct adl_str *str, size_t *length, struct adl_error *err) ADL_MUST_CHECK;
 
+/* Returns whether a text ends with `end`. */
+bool adl_text_ends_with(const char *text, const char *end);
+
+/* Returns the beginning of the first line of a text that begins with `start`; NULL if there is
+ * none. */
+const char *adl_text_line(const char *text, const char *start);
+
 #endif

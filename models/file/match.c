@@ -17,6 +17,7 @@
 
 #include "base/mem.h"
 #include "base/name.h"
+#include "base/str.h"
 
 /* Returns variant `i` of those whose numbering a file may have; variant 0 is the graph's own. */
 static struct adl_arch variant(const struct adl_arch *arch, int i)
@@ -74,19 +75,13 @@ static size_t score(const struct adl_match *match, const struct adl_arch *arch,
     return points;
 }
 
-static bool ends_with(const char *name, const char *suffix)
-{
-    size_t length = strlen(name), size = strlen(suffix);
-    return length >= size && strcmp(name + length - size, suffix) == 0;
-}
-
 /* Returns whether a tensor is one of PyTorch's counters, in batch norms (only training without a
  * momentum would use them) or of torch.optim.swa_utils.AveragedModel, or belongs to the few-box
  * head, which is not a parameter of the network (file/foreground.h). */
 static bool is_ignored(const char *name)
 {
-    return ends_with(name, "num_batches_tracked") || !strcmp(name, "n_averaged") ||
-           ends_with(name, ".n_averaged") || !strncmp(name, "foreground.", 11);
+    return adl_text_ends_with(name, "num_batches_tracked") || !strcmp(name, "n_averaged") ||
+           adl_text_ends_with(name, ".n_averaged") || !strncmp(name, "foreground.", 11);
 }
 
 /* Marks the tensors that are used, and counts how many fit and how many do not. */

@@ -11,6 +11,7 @@
 #include "base/plural.h"
 #include "base/sha256.h"
 #include "base/size.h"
+#include "base/str.h"
 #include "data/lines.h"
 #include "io/file.h"
 #include "io/json_text.h"
@@ -35,12 +36,6 @@ struct settings {
     struct adl_map_settings map;
     struct adl_arch_settings arch;
 };
-
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && !strcmp(text + length - tail, end);
-}
 
 /* Parses "HEIGHTxWIDTH" in pixels, or one number for both. */
 static int parse_input_size(const char *text, int *height, int *width, struct adl_error *err)
@@ -259,7 +254,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     const char *change = drop_stale_metrics(model, &before);
     const char *unsure = drop_stale_certainty(model, &before);
     ADL_TRY(record_source(model, in, err));
-    if (ends_with(out, ".onnx"))
+    if (adl_text_ends_with(out, ".onnx"))
         ADL_TRY(adl_onnx_write(model, out, err));
     else
         ADL_TRY(adl_model_save(model, out, err));

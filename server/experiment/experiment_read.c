@@ -10,6 +10,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/name.h"
+#include "base/str.h"
 #include "io/file.h"
 #include "server/experiment/experiment_command.h"
 #include "server/experiment/experiment_json.h"
@@ -145,12 +146,6 @@ static int read_seeds(struct adl_experiment *e, struct adl_error *err)
 
 /* --- measures and columns -------------------------------------------------------------------- */
 
-static bool ends_with(const char *text, const char *end)
-{
-    size_t length = strlen(text), tail = strlen(end);
-    return length >= tail && !strcmp(text + length - tail, end);
-}
-
 static int read_measure(struct adl_experiment *e, const json_t *json, const char *where,
                         struct adl_experiment_measure *m, struct adl_error *err)
 {
@@ -168,7 +163,7 @@ static int read_measure(struct adl_experiment *e, const json_t *json, const char
     /* These are files of the run itself. */
     if (!strcmp(m->name, "run") || !strcmp(m->name, "settings") || !strcmp(m->name, "info") ||
         !strcmp(m->name, "last") || !strcmp(m->name, "best") || !strcmp(m->name, "state") ||
-        !strcmp(m->name, "train") || ends_with(m->name, ".settings"))
+        !strcmp(m->name, "train") || adl_text_ends_with(m->name, ".settings"))
         return adl_fail(err, ADL_ERR_FORMAT, "%s: a measure cannot be called \"%s\"", where,
                         m->name);
     m->options = adl_experiment_object(e, err);

@@ -105,12 +105,11 @@ static int set_given(struct reader *r, struct adl_experiment_row *row)
 
     json_object_foreach(r->set, key, value)
     {
-        json_t *text = json_is_null(value) ? NULL : value;
-        if (!text) {
+        if (json_is_null(value)) {
             json_object_del(row->own, key);
             json_object_del(row->options, key);
-        } else if ((json_object_get(row->own, key) && json_object_set(row->own, key, text) < 0) ||
-                   json_object_set(row->options, key, text) < 0) {
+        } else if ((json_object_get(row->own, key) && json_object_set(row->own, key, value) < 0) ||
+                   json_object_set(row->options, key, value) < 0) {
             return adl_fail_nomem(r->err, "a row");
         }
     }

@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "base/name.h"
 #include "base/plural.h"
+#include "base/size.h"
 #include "base/str.h"
 #include "io/file.h"
 #include "server/experiment/run_settings.h"
@@ -339,6 +340,15 @@ struct adl_mean adl_figures_difference(const struct adl_figures *f, size_t row, 
 {
     const struct chosen c = {.f = f, .row = row, .column = column};
     return mean_of(f->experiment->seed_count, difference_of, &c);
+}
+
+size_t adl_figures_pairs(const struct adl_figures *f, size_t row)
+{
+    size_t pairs = 0;
+
+    for (size_t i = 0; row != f->experiment->reference && i < f->experiment->column_count; i++)
+        pairs = ADL_MAX(pairs, adl_figures_difference(f, row, i).count);
+    return pairs;
 }
 
 struct adl_mean adl_figures_cost(const struct adl_figures *f, size_t row, enum adl_cost cost)

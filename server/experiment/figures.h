@@ -55,6 +55,10 @@ struct adl_mean adl_figures_mean(const struct adl_figures *figures, size_t row, 
 struct adl_mean adl_figures_difference(const struct adl_figures *figures, size_t row,
                                        size_t column);
 
+/* Returns the most seeds of which a difference has a pair, over the columns; 0 for the reference
+ * itself. */
+size_t adl_figures_pairs(const struct adl_figures *figures, size_t row);
+
 /* Returns the mean over the complete runs of a row of parameters, multiply_adds or seconds. */
 enum adl_cost { ADL_COST_PARAMETERS, ADL_COST_MULTIPLY_ADDS, ADL_COST_SECONDS };
 struct adl_mean adl_figures_cost(const struct adl_figures *figures, size_t row, enum adl_cost cost);

@@ -157,10 +157,8 @@ static void put_differences(struct adl_str *page, const struct adl_figures *f)
                   SURE);
     put_columns(page, e, "pairs");
     for (size_t row = 0; row < e->row_count; row++) {
-        size_t pairs = 0;
-        for (size_t i = 0; i < e->column_count; i++)
-            pairs = ADL_MAX(pairs, adl_figures_difference(f, row, i).count);
-        if (row == e->reference || pairs == 0)
+        size_t pairs = adl_figures_pairs(f, row);
+        if (pairs == 0)
             continue;
         put_title(page, e->rows[row].title, pairs);
         for (size_t i = 0; i < e->column_count; i++) {

@@ -90,16 +90,28 @@ static int is_trained(struct runs *r, const struct run *run)
     return path ? adl_file_is_regular(path) : -1;
 }
 
-/* Returns whether the file holds a JSON object: not if it is missing, or was cut short. */
-static bool holds_object(const char *path)
+/* Returns the text of a file that holds a JSON object, which the caller frees; NULL if it is
+ * missing, or was cut short. */
+static char *read_object(const char *path, size_t *length)
 {
     struct adl_error unread = {0};
-    size_t length = 0;
-    char *text = adl_file_read(path, ADL_LIMIT_METRICS_BYTES, &length, &unread);
-    json_t *json = text ? json_loadb(text, length, 0, NULL) : NULL;
+    char *text = adl_file_read(path, ADL_LIMIT_METRICS_BYTES, length, &unread);
+    json_t *json = text ? json_loadb(text, *length, 0, NULL) : NULL;
     bool holds = json_is_object(json);
 
     json_decref(json);
+    if (holds)
+        return text;
+    adl_free(text);
+    return NULL;
+}
+
+static bool holds_object(const char *path)
+{
+    size_t length = 0;
+    char *text = read_object(path, &length);
+    bool holds = text != NULL;
+
     adl_free(text);
     return holds;
 }
@@ -189,18 +201,6 @@ static size_t size_of(const char *path)
     return stat(path, &about) == 0 && about.st_size > 0 ? (size_t)about.st_size : 0;
 }
 
-/* Returns whether a line of the text begins with `start`. */
-static bool has_line(const char *text, const char *start)
-{
-    size_t length = strlen(start);
-
-    while (text && strncmp(text, start, length) != 0) {
-        text = strchr(text, '\n');
-        text = text ? text + 1 : NULL;
-    }
-    return text != NULL;
-}
-
 /* Returns whether the log says, behind its first `from` bytes, that the training is done, or that
  * --early-stop ended it: a training that a signal stopped exits with 0 as well. */
 static int says_done(const char *log, size_t from, struct adl_error *err)
@@ -211,7 +211,7 @@ static int says_done(const char *log, size_t from, struct adl_error *err)
     if (!text)
         return -1;
     const char *tail = text + (from < length ? from : length);
-    int done = has_line(tail, "done; ") || has_line(tail, "ended early, ");
+    int done = adl_text_line(tail, "done; ") || adl_text_line(tail, "ended early, ");
     adl_free(text);
     return done;
 }
@@ -268,13 +268,12 @@ static int write_result(struct runs *r, struct run *run, char **words, const cha
         return status < 0 ? -1 : 1;
     if (!result)
         return -1;
-    if (!holds_object(out))
+    size_t length = 0;
+    char *text = read_object(out, &length);
+    if (!text)
         return 1;
-    size_t length;
-    char *text = adl_file_read(out, ADL_LIMIT_METRICS_BYTES, &length, r->err);
     /* Not renamed: after a crash the file has to be whole or missing, so it is synced. */
-    int written =
-        text ? adl_file_write(result, &(struct adl_file_piece){text, length}, 1, r->err) : -1;
+    int written = adl_file_write(result, &(struct adl_file_piece){text, length}, 1, r->err);
     adl_free(text);
     if (written == 0)
         unlink(out);
@@ -410,18 +409,26 @@ static int work_locked(struct runs *r, struct run *run, enum state *state)
     return 0;
 }
 
+/* Returns as is_complete(), and counts a run that is. */
+static int count_complete(struct runs *r, const struct run *run, enum state *state)
+{
+    int complete = is_complete(r, run);
+
+    if (complete > 0) {
+        *state = DONE;
+        r->left--;
+    }
+    return complete;
+}
+
 /* Works on a run, unless it is complete or another process has it. */
 static int visit(struct runs *r, struct run *run, enum state *state, bool first)
 {
     struct adl_error busy = {0};
     const char *dir = adl_experiment_path(r->e, run->row, run->seed, NULL, &r->arena, r->err);
     const char *path = dir ? path_of(r, run, "lock", "") : NULL;
-    int complete = path ? is_complete(r, run) : -1;
+    int complete = path ? count_complete(r, run, state) : -1;
 
-    if (complete > 0) {
-        *state = DONE;
-        r->left--;
-    }
     if (complete != 0)
         return complete < 0 ? -1 : 0;
     if (adl_make_directories(dir, r->err) < 0)
@@ -443,14 +450,10 @@ static int visit(struct runs *r, struct run *run, enum state *state, bool first)
         r->unlocked = true;
     }
     /* Another process may have completed it since. */
-    complete = is_complete(r, run);
+    complete = count_complete(r, run, state);
     int result = complete < 0 ? -1 : 0;
-    if (complete > 0) {
-        *state = DONE;
-        r->left--;
-    } else if (complete == 0) {
+    if (complete == 0)
         result = work_locked(r, run, state);
-    }
     adl_share_unlock(lock);
     return result;
 }
@@ -464,7 +467,7 @@ static int check_files(const struct adl_experiment *e, struct adl_error *err)
 
     if (!e->data && !(e->images && e->metadata))
         return adl_fail(err, ADL_ERR_ARG, "%s names no data set; give --data DIR", e->path);
-    for (size_t i = 0; i < sizeof places / sizeof *places; i++) {
+    for (size_t i = 0; i < ADL_COUNT(places); i++) {
         bool list = i == 0 && places[i] && adl_file_is_regular(places[i]); /* CSV */
         if (places[i] && !list && !adl_file_is_folder(places[i]))
             return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: not found; give --data DIR", places[i]);
@@ -502,14 +505,7 @@ static int for_each_run(struct runs *r, bool first,
 static int look_at(struct runs *r, struct run *run, enum state *state, bool first)
 {
     (void)first;
-    if (check_begun(r, run) < 0)
-        return -1;
-    int complete = is_complete(r, run);
-    if (complete > 0) {
-        *state = DONE;
-        r->left--;
-    }
-    return complete < 0 ? -1 : 0;
+    return check_begun(r, run) < 0 || count_complete(r, run, state) < 0 ? -1 : 0;
 }
 
 static int run_all(struct runs *r)
@@ -520,10 +516,8 @@ static int run_all(struct runs *r)
         size_t before = r->left;
         if (for_each_run(r, first, visit) < 0)
             return -1;
-        if (r->left == before || !r->left) {
-            if (r->left && adl_child_guard_wait(&r->guard, LOOK_SECONDS))
-                return adl_fail(r->err, ADL_ERR_CANCELLED, "stopped; the same command resumes");
-        }
+        if (r->left && r->left == before && adl_child_guard_wait(&r->guard, LOOK_SECONDS))
+            return adl_fail(r->err, ADL_ERR_CANCELLED, "stopped; the same command resumes");
     }
     return 0;
 }

@@ -9,6 +9,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/plural.h"
+#include "base/str.h"
 #include "io/file.h"
 #include "server/experiment/experiment_command.h"
 
@@ -129,29 +130,14 @@ static void put_figures(struct adl_str *text, const struct adl_figures *f)
     adl_str_puts(text, "\n");
 }
 
-/* Whether a row has a difference to the reference in any column. */
-static bool has_difference(const struct adl_figures *f, size_t row, size_t *count)
-{
-    const struct adl_experiment *e = f->experiment;
-
-    *count = 0;
-    if (row == e->reference)
-        return false;
-    for (size_t i = 0; i < e->column_count; i++) {
-        size_t pairs = adl_figures_difference(f, row, i).count;
-        *count = pairs > *count ? pairs : *count;
-    }
-    return *count > 0;
-}
-
 static void put_differences(struct adl_str *text, const struct adl_figures *f)
 {
     const struct adl_experiment *e = f->experiment;
-    size_t count;
     bool any = false;
 
     for (size_t row = 0; row < e->row_count; row++) {
-        if (!has_difference(f, row, &count))
+        size_t pairs = adl_figures_pairs(f, row);
+        if (pairs == 0)
             continue;
         if (!any) {
             adl_str_puts(text, "\nDifferences to ");
@@ -161,7 +147,7 @@ static void put_differences(struct adl_str *text, const struct adl_figures *f)
             any = true;
         }
         put_row_title(text, e, row);
-        adl_str_printf(text, " %zu |", count);
+        adl_str_printf(text, " %zu |", pairs);
         for (size_t i = 0; i < e->column_count; i++) {
             const struct adl_mean mean = adl_figures_difference(f, row, i);
             adl_str_puts(text, " ");
@@ -332,17 +318,6 @@ void adl_table_runs_csv(struct adl_str *text, const struct adl_figures *f)
 
 /* --- the place in another document ----------------------------------------------------------- */
 
-/* Returns the beginning of the first line that begins with `start`; NULL if there is none. */
-static const char *line_with(const char *text, const char *start)
-{
-    size_t length = strlen(start);
-
-    for (; text; text = strchr(text, '\n'), text = text ? text + 1 : NULL)
-        if (!strncmp(text, start, length))
-            return text;
-    return NULL;
-}
-
 /* Writes `text` with the table in its place into the file. */
 static int write_document(const char *path, const char *text, const char *name, const char *table,
                           struct adl_error *err)
@@ -353,7 +328,7 @@ static int write_document(const char *path, const char *text, const char *name, 
 
     snprintf(begin, sizeof begin, "<!-- %s: begin", name);
     snprintf(last, sizeof last, "<!-- %s: end -->", name);
-    const char *from = line_with(text, begin), *to = line_with(from ? from : text, last);
+    const char *from = adl_text_line(text, begin), *to = adl_text_line(from ? from : text, last);
     if (!from != !to)
         return adl_fail(err, ADL_ERR_FORMAT,
                         "%s: has only one of the lines \"%s ... -->\" and \"%s\"", path, begin,
