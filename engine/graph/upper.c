@@ -39,24 +39,28 @@ static bool has_positions(const struct adl_graph *graph, int value)
     return shape.h * shape.w > 1;
 }
 
+static void append_layer(const struct adl_value *layer, struct adl_str *list)
+{
+    adl_str_printf(list, "%s%s (%d x %d)", list->length ? ", " : "", layer->name, layer->shape.w,
+                   layer->shape.h);
+}
+
 /* Appends the names of usable layers: of each size of map the last. */
 static void list_layers(const struct adl_graph *graph, bool *needed, struct adl_str *list)
 {
-    int count = adl_graph_value_count(graph), last = -1;
+    const struct adl_value *last = NULL;
 
-    for (int value = 1; value <= count; value++) {
-        bool usable =
-            value < count && has_positions(graph, value) &&
-            !adl_graph_node(graph, adl_graph_value(graph, value)->node)->def->training_only &&
-            mark(graph, value, needed);
-        const struct adl_shape *shape =
-            value < count ? &adl_graph_value(graph, value)->shape : NULL;
-        const struct adl_value *of = last < 0 ? NULL : adl_graph_value(graph, last);
-        if (of && (value == count || (usable && shape->h != of->shape.h)))
-            adl_str_printf(list, "%s%s (%d x %d)", list->length ? ", " : "", of->name, of->shape.w,
-                           of->shape.h);
-        last = usable ? value : last;
+    for (int i = 1; i < adl_graph_value_count(graph); i++) {
+        const struct adl_value *value = adl_graph_value(graph, i);
+        if (!has_positions(graph, i) || adl_graph_node(graph, value->node)->def->training_only ||
+            !mark(graph, i, needed))
+            continue;
+        if (last && value->shape.h != last->shape.h)
+            append_layer(last, list);
+        last = value;
     }
+    if (last)
+        append_layer(last, list);
 }
 
 static int fail_unknown(const struct adl_graph *graph, const char *name, bool *needed,

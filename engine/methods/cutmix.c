@@ -56,7 +56,6 @@ static void mix(struct adl_method_batch *batch)
     size_t image = (size_t)batch->height * (size_t)batch->width * 3;
     struct adl_rng rng;
 
-    memcpy(batch->input, batch->images, batch->count * image * sizeof(float));
     adl_rng_seed(&rng, batch->key, 0, CUTMIX_STREAM);
     if (!(adl_rng_uniform(&rng) < batch->values[PROBABILITY].number))
         return;

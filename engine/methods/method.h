@@ -84,7 +84,7 @@ struct adl_method_rounds {
 /* A batch of training images before the forward pass, for methods that change them. */
 struct adl_method_batch {
     const float *images; /* count x height x width x 3, normalised, as the loader made them */
-    float *input;        /* of the same shape: receives what the network is trained on */
+    float *input;        /* of the same shape: what the network is trained on */
     size_t count;        /* at least 1 */
     int height, width;
     const union adl_method_value *values; /* of the method's options */
@@ -125,8 +125,8 @@ struct adl_method {
      * the method are (adl_method_call_values). NULL: it has no layers. */
     const struct adl_op_def *layer;
     const struct adl_method_attention *attention; /* NULL: its layers save no attention */
-    /* Writes a batch, from its images to its input, so that an image may take parts of others.
-     * NULL: the method does not mix images. */
+    /* Changes the input of a batch, which is a copy of its images, so that an image may take parts
+     * of others. NULL: the method does not mix images. */
     void (*mix)(struct adl_method_batch *batch);
     /* Changes the input of a batch in place, after any mixing. NULL: it hides no pixels. */
     void (*hide)(struct adl_method_batch *batch);

@@ -323,18 +323,15 @@ void adl_method_add_rounds(struct adl_graph *graph, const struct adl_method *met
 void adl_method_input(struct adl_method_set set, struct adl_method_batch *batch)
 {
     const union adl_method_value *values = batch->values;
-    bool mixed = false;
 
     batch->share = 0;
+    memcpy(batch->input, batch->images,
+           batch->count * (size_t)batch->height * (size_t)batch->width * 3 * sizeof(float));
     EACH(method, set)
     if (method->mix) {
         batch->values = adl_method_values(values, method);
         method->mix(batch);
-        mixed = true;
     }
-    if (!mixed)
-        memcpy(batch->input, batch->images,
-               batch->count * (size_t)batch->height * (size_t)batch->width * 3 * sizeof(float));
     EACH(method, set)
     if (method->hide) {
         batch->values = adl_method_values(values, method);

@@ -20,19 +20,18 @@ static void mix(struct adl_method_batch *batch)
 {
     size_t image = (size_t)batch->height * (size_t)batch->width * 3;
     struct adl_rng rng;
-    double lambda = 1;
 
     adl_rng_seed(&rng, batch->key, 0, MIXUP_STREAM);
-    if (adl_rng_uniform(&rng) < batch->values[PROBABILITY].number)
-        lambda = adl_mixing_draw(&rng, batch->values[ALPHA].number);
+    if (!(adl_rng_uniform(&rng) < batch->values[PROBABILITY].number))
+        return;
+    batch->share = 1 - adl_mixing_draw(&rng, batch->values[ALPHA].number);
     adl_mixing_pair(&rng, batch);
-    batch->share = 1 - lambda;
+    const float share = (float)batch->share;
     for (size_t i = 0; i < batch->count; i++) {
-        const float *own = batch->images + i * image;
         const float *other = batch->images + batch->partners[i] * image;
-        float *input = batch->input + i * image, share = (float)batch->share;
+        float *input = batch->input + i * image;
         for (size_t k = 0; k < image; k++)
-            input[k] = own[k] + share * (other[k] - own[k]);
+            input[k] += share * (other[k] - input[k]);
     }
 }
 

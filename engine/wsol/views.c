@@ -422,10 +422,10 @@ void adl_view_load(const struct adl_view_run *run, int view, int slot,
 static void make_cam(const struct adl_view_run *run, const struct adl_view_item *item, int slot,
                      int class_id, const struct adl_map_rule *rule, float *cam)
 {
-    if (!item->layer) {
-        adl_session_cam(item->session, slot, class_id, rule, cam);
+    /* `cam` has room for the grid, which has at least as many positions as the last layer. */
+    adl_session_cam(item->session, slot, class_id, rule, cam);
+    if (!item->layer)
         return;
-    }
     struct adl_shape shape =
         adl_plan_output_shape(adl_session_plan(item->session), ADL_OUTPUT_FEATURES);
     size_t own = (size_t)shape.h * (size_t)shape.w;
@@ -433,8 +433,6 @@ static void make_cam(const struct adl_view_run *run, const struct adl_view_item 
     double *last = run->scratch + (size_t)slot * run->scratch_doubles + run->layer_scratch;
     double *layer = last + grid, *enlarged = layer + grid, *rows = enlarged + grid;
 
-    /* `cam` has room for the grid, which has at least as many positions as the last layer. */
-    adl_session_cam(item->session, slot, class_id, rule, cam);
     for (size_t i = 0; i < own; i++)
         last[i] = (double)cam[i];
     adl_layer_runs_map(item->layer, run->layer,

@@ -148,8 +148,7 @@ static int check_views(const struct localize *l, struct adl_error *err)
     double limit = l->exchange->server->max_map_cost;
     int classes = ADL_MIN(l->params.top_k, model->arch.num_classes);
     double cost = cost_of(l, &l->map, classes);
-    bool by_class =
-        l->map.views.layer.method != ADL_LAYER_NONE || l->map.weights == ADL_MAP_WEIGHTS_PC1;
+    bool by_class = cost > cost_of(l, &l->map, 0);
 
     if (cost > limit && cost > cost_of(l, &model->map, ADL_MIN(classes, OWN_CLASSES)))
         return adl_fail(
