@@ -17,20 +17,30 @@
 #define MAX_RATIO (4.0 / 3.0)
 #define ATTEMPTS 10
 
+/* The bounds of a part, with the defaults in place of 0. */
+struct bounds {
+    double max_area, min_ratio, max_ratio;
+};
+
+static struct bounds bounds_of(const struct adl_augment_options *o)
+{
+    return (struct bounds){.max_area = o->max_area > 0 ? o->max_area : 1,
+                           .min_ratio = o->min_ratio > 0 ? o->min_ratio : 1 / MAX_RATIO,
+                           .max_ratio = o->max_ratio > 0 ? o->max_ratio : MAX_RATIO};
+}
+
 static int check_parts(const struct adl_augment_options *o, struct adl_error *err)
 {
-    double max_area = o->max_area > 0 ? o->max_area : 1;
-    double min_ratio = o->min_ratio > 0 ? o->min_ratio : 1 / MAX_RATIO;
-    double max_ratio = o->max_ratio > 0 ? o->max_ratio : MAX_RATIO;
+    const struct bounds b = bounds_of(o);
 
     if (!(o->min_area > 0 && o->min_area <= 1))
         return adl_fail(err, ADL_ERR_ARG, "a smallest area of %g is not in 0..1", o->min_area);
-    if (!(o->max_area >= 0 && max_area >= o->min_area && max_area <= 1))
+    if (!(o->max_area >= 0 && b.max_area >= o->min_area && b.max_area <= 1))
         return adl_fail(err, ADL_ERR_ARG, "a largest area of %g is not from the smallest, %g, to 1",
                         o->max_area, o->min_area);
-    if (!(o->min_ratio >= 0 && o->max_ratio >= 0 && min_ratio <= max_ratio))
+    if (!(o->min_ratio >= 0 && o->max_ratio >= 0 && b.min_ratio <= b.max_ratio))
         return adl_fail(err, ADL_ERR_ARG, "a smallest aspect ratio of %g is above the largest, %g",
-                        min_ratio, max_ratio);
+                        b.min_ratio, b.max_ratio);
     return 0;
 }
 
@@ -79,14 +89,13 @@ static int draw_offset(struct adl_rng *rng, int max)
 static struct part draw_part(int width, int height, const struct adl_augment_options *o,
                              struct adl_rng *rng)
 {
-    double area = (double)width * height, max_area = o->max_area > 0 ? o->max_area : 1;
-    double max_ratio = o->max_ratio > 0 ? o->max_ratio : MAX_RATIO;
-    double min_ratio = o->min_ratio > 0 ? o->min_ratio : 1 / MAX_RATIO;
+    const struct bounds b = bounds_of(o);
+    double area = (double)width * height;
     /* Not the logarithm of the rounded inverse: the bits are those of versions without options. */
-    double least = o->min_ratio > 0 ? log(min_ratio) : -log(MAX_RATIO), most = log(max_ratio);
+    double least = o->min_ratio > 0 ? log(b.min_ratio) : -log(MAX_RATIO), most = log(b.max_ratio);
 
     for (int i = 0; i < ATTEMPTS; i++) {
-        double part_area = area * adl_rng_between(rng, o->min_area, max_area);
+        double part_area = area * adl_rng_between(rng, o->min_area, b.max_area);
         double ratio = exp(adl_rng_between(rng, least, most));
         int w = (int)rint(sqrt(part_area * ratio)), h = (int)rint(sqrt(part_area / ratio));
         if (w < 1 || w > width || h < 1 || h > height)
@@ -94,8 +103,8 @@ static struct part draw_part(int width, int height, const struct adl_augment_opt
         int y = draw_offset(rng, height - h);
         return (struct part){draw_offset(rng, width - w), y, w, h};
     }
-    int w = (int)ADL_MIN((double)width, ADL_MAX(rint(height * max_ratio), 1));
-    int h = (int)ADL_MIN((double)height, ADL_MAX(rint(width / min_ratio), 1));
+    int w = (int)ADL_MIN((double)width, ADL_MAX(rint(height * b.max_ratio), 1));
+    int h = (int)ADL_MIN((double)height, ADL_MAX(rint(width / b.min_ratio), 1));
     return (struct part){(width - w) / 2, (height - h) / 2, w, h};
 }
 

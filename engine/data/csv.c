@@ -9,18 +9,17 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "data/lines.h"
-#include "io/file.h"
 
 int adl_csv_open(struct adl_csv *csv, const char *path, struct adl_error *err)
 {
-    size_t length;
+    struct adl_lines whole;
 
     *csv = (struct adl_csv){.path = path, .next_line = 1};
-    csv->text = adl_file_read(path, ADL_LIMIT_LIST_BYTES, &length, err);
-    if (!csv->text)
+    if (adl_lines_open(&whole, path, err) < 0)
         return -1;
-    csv->next = csv->text + adl_lines_bom_length(csv->text, length);
-    csv->end = csv->text + length;
+    csv->text = whole.text; /* which `csv` owns now */
+    csv->next = whole.next;
+    csv->end = whole.end;
     return 0;
 }
 

@@ -72,26 +72,29 @@ void adl_protobuf_int(struct adl_protobuf *message, unsigned field, int64_t valu
     put_varint(message, (uint64_t)value);
 }
 
+/* Appends a field of `count` bytes, little-endian. */
+static void put_fixed(struct adl_protobuf *message, unsigned field, enum wire_type type,
+                      uint64_t bits, size_t count)
+{
+    char bytes[8];
+    for (size_t i = 0; i < count; i++)
+        bytes[i] = (char)(bits >> (8 * i) & 0xff);
+    put_key(message, field, type);
+    adl_str_append(&message->bytes, bytes, count);
+}
+
 void adl_protobuf_double(struct adl_protobuf *message, unsigned field, double value)
 {
     uint64_t bits;
-    char bytes[8];
     memcpy(&bits, &value, sizeof bits);
-    for (int i = 0; i < 8; i++)
-        bytes[i] = (char)(bits >> (8 * i) & 0xff);
-    put_key(message, field, WIRE_FIXED64);
-    adl_str_append(&message->bytes, bytes, sizeof bytes);
+    put_fixed(message, field, WIRE_FIXED64, bits, sizeof bits);
 }
 
 void adl_protobuf_float(struct adl_protobuf *message, unsigned field, float value)
 {
     uint32_t bits;
-    char bytes[4];
     memcpy(&bits, &value, sizeof bits);
-    for (int i = 0; i < 4; i++)
-        bytes[i] = (char)(bits >> (8 * i) & 0xff);
-    put_key(message, field, WIRE_FIXED32);
-    adl_str_append(&message->bytes, bytes, sizeof bytes);
+    put_fixed(message, field, WIRE_FIXED32, bits, sizeof bits);
 }
 
 void adl_protobuf_bytes(struct adl_protobuf *message, unsigned field, const void *data,

@@ -131,33 +131,38 @@ float *const *adl_optimizer_velocities(const struct adl_optimizer *optimizer)
     return optimizer->velocities;
 }
 
+/* Makes a group whose arrays lie in its block as those of `like` lie from `first` on; all values
+ * are 0. */
+static int optimizer_group_init(struct optimizer_group *group, int count, float *const *like,
+                                const float *first, size_t floats, const char *what,
+                                struct adl_error *err)
+{
+    group->floats = floats;
+    group->arrays = adl_calloc((size_t)count, sizeof *group->arrays);
+    group->block = adl_calloc(floats, sizeof *group->block);
+    if (!group->arrays || !group->block)
+        return adl_fail_nomem(err, what);
+    for (int i = 0; i < count; i++)
+        if (like[i])
+            group->arrays[i] = group->block + (like[i] - first);
+    return 0;
+}
+
 int adl_optimizer_keep_averages(struct adl_optimizer *optimizer, struct adl_error *err)
 {
-    struct optimizer_group *averages = &optimizer->averages;
-    averages->floats = optimizer->floats - 2 * optimizer->trainable;
-    averages->arrays = adl_calloc((size_t)optimizer->count, sizeof *averages->arrays);
-    averages->block = adl_malloc(averages->floats, sizeof *averages->block);
-    if (!averages->arrays || !averages->block)
-        return adl_fail_nomem(err, "the averages of the weights");
-    memcpy(averages->block, optimizer->block, averages->floats * sizeof *averages->block);
-    for (int i = 0; i < optimizer->count; i++)
-        averages->arrays[i] = averages->block + (optimizer->params[i] - optimizer->block);
+    size_t floats = optimizer->floats - 2 * optimizer->trainable;
+    if (optimizer_group_init(&optimizer->averages, optimizer->count, optimizer->params,
+                             optimizer->block, floats, "the averages of the weights", err) < 0)
+        return -1;
+    memcpy(optimizer->averages.block, optimizer->block, floats * sizeof *optimizer->block);
     return 0;
 }
 
 int adl_optimizer_keep_squares(struct adl_optimizer *optimizer, struct adl_error *err)
 {
-    struct optimizer_group *squares = &optimizer->squares;
-    const float *velocities = optimizer->block + (optimizer->floats - optimizer->trainable);
-    squares->floats = optimizer->trainable;
-    squares->arrays = adl_calloc((size_t)optimizer->count, sizeof *squares->arrays);
-    squares->block = adl_calloc(squares->floats, sizeof *squares->block);
-    if (!squares->arrays || !squares->block)
-        return adl_fail_nomem(err, "the optimizer");
-    for (int i = 0; i < optimizer->count; i++)
-        if (optimizer->velocities[i])
-            squares->arrays[i] = squares->block + (optimizer->velocities[i] - velocities);
-    return 0;
+    const float *first = optimizer->block + (optimizer->floats - optimizer->trainable);
+    return optimizer_group_init(&optimizer->squares, optimizer->count, optimizer->velocities, first,
+                                optimizer->trainable, "the optimizer", err);
 }
 
 float *const *adl_optimizer_squares(const struct adl_optimizer *optimizer)

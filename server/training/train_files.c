@@ -215,12 +215,6 @@ int adl_train_save_predictions(const struct adl_train_run *run, struct adl_error
     return result;
 }
 
-/* Returns a value as JSON; NULL, which json_pack() leaves out, if it is NAN (not known). */
-static json_t *number(double value)
-{
-    return isnan(value) ? NULL : json_real(value);
-}
-
 /* Adds what a resumed run cannot take from its options: the rule by which maps are formed and cut,
  * and the few-box head, if --init had them. Returns -1 if there is not enough memory. */
 static int add_rule(const struct adl_train_run *run, json_t *state)
@@ -249,8 +243,8 @@ int adl_train_save_state(struct adl_train_run *run, struct adl_error *err)
         "origin", run->origin, "epoch", run->epoch, "batch", (json_int_t)run->batch, "steps",
         (json_int_t)adl_optimizer_steps(run->optimizer), "loss_sum", run->sums.loss, "images",
         (json_int_t)run->sums.images, "right", (json_int_t)run->sums.right, "best", run->best,
-        "best_loss", number(run->best_loss), "best_epoch", run->best_epoch, "threshold",
-        run->model->map.threshold);
+        "best_loss", isnan(run->best_loss) ? NULL : json_real(run->best_loss), "best_epoch",
+        run->best_epoch, "threshold", run->model->map.threshold);
     if (run->val && !val) {
         json_decref(state);
         state = NULL;

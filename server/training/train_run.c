@@ -466,14 +466,10 @@ int adl_train_run(const struct adl_train_settings *settings, const char *command
                                 .on_event = on_event,
                                 .lock = -1,
                                 .step_log = {.file = -1}};
-    if (settings->augment_preview) {
-        int shown = preview(&run, err);
-        release(&run);
-        return shown;
-    }
-    int result = prepare(&run, err);
+    bool previews = settings->augment_preview;
+    int result = previews ? preview(&run, err) : prepare(&run, err);
 
-    if (result == 0) {
+    if (result == 0 && !previews) {
         adl_train_log_start(&run);
         result = settings->find_lr ? find_rate(&run, err) : run_epochs(&run, err);
     }

@@ -73,7 +73,6 @@ int adl_train_step_log_open(struct adl_train_run *run, struct adl_error *err)
 {
     struct adl_train_step_log *log = &run->step_log;
 
-    log->file = -1;
     if (!run->settings->log_steps)
         return 0;
     char *path = adl_run_path(run->settings->out, ADL_RUN_STEPS, err);
@@ -91,7 +90,7 @@ int adl_train_step_log_open(struct adl_train_run *run, struct adl_error *err)
 
 void adl_train_step_log_close(struct adl_train_run *run)
 {
-    if (run->settings->log_steps && run->step_log.file >= 0)
+    if (run->step_log.file >= 0)
         close(run->step_log.file);
 }
 

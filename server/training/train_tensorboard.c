@@ -56,16 +56,15 @@ static char *directory_of(const struct adl_train_run *run, struct adl_error *err
 static int look_at(struct adl_train_run *run, const char *dir, const char *name, long long *newest,
                    struct adl_error *err)
 {
-    struct adl_error unread = {0};
     size_t length;
     long long seconds = strtoll(name + strlen(PREFIX), NULL, 10);
     char *path = adl_run_path(dir, name, err);
     if (!path)
         return -1;
-    void *bytes = adl_file_read(path, ADL_LIMIT_METRICS_BYTES, &length, &unread);
+    void *bytes = adl_file_read(path, ADL_LIMIT_METRICS_BYTES, &length, err);
     adl_free(path);
     if (!bytes)
-        return adl_fail(err, unread.kind, "%s", unread.message);
+        return -1;
     int64_t last = adl_event_last_step(bytes, length);
     adl_free(bytes);
     *newest = ADL_MAX(*newest, seconds);
