@@ -4,6 +4,8 @@
 
 #include "io/json_text.h"
 
+#include <string.h>
+
 #include "base/mem.h"
 #include "base/utf8.h"
 
@@ -35,4 +37,13 @@ json_t *adl_json_from_text(const char *text)
     json_t *json = json_string(ascii);
     adl_free(ascii);
     return json;
+}
+
+json_t *adl_json_next_line(const char **text)
+{
+    size_t length = strcspn(*text, "\n");
+    json_t *line = json_loadb(*text, length, 0, NULL);
+
+    *text += length + ((*text)[length] == '\n');
+    return line;
 }

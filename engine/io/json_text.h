@@ -18,4 +18,8 @@ char *adl_json_to_text(const json_t *json, size_t flags, size_t *length,
  * each of its bytes beyond ASCII becomes '?'. Returns NULL only when out of memory. */
 json_t *adl_json_from_text(const char *text) ADL_MUST_CHECK;
 
+/* Reads the next line of a text of JSON lines, and moves *text past it. Returns its value, which
+ * the caller releases; NULL for a damaged line. To be called while **text is not 0. */
+json_t *adl_json_next_line(const char **text);
+
 #endif

@@ -14,6 +14,7 @@
 #include "base/size.h"
 #include "base/str.h"
 #include "io/file.h"
+#include "io/json_text.h"
 #include "server/experiment/run_settings.h"
 #include "server/experiment/runs.h"
 #include "server/training/run_record.h"
@@ -101,15 +102,13 @@ static double epochs_seconds(const char *text)
     bool any = false;
 
     while (*text) {
-        size_t length = strcspn(text, "\n");
-        json_t *line = json_loadb(text, length, 0, NULL);
+        json_t *line = adl_json_next_line(&text);
         double seconds = number_of(line, "seconds");
         if (seconds > 0) {
             sum += seconds;
             any = true;
         }
         json_decref(line);
-        text += length + (text[length] == '\n');
     }
     return any ? sum : UNKNOWN;
 }

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/plural.h"
 #include "base/size.h"
+#include "io/json_text.h"
 #include "server/report/report_parts.h"
 
 /* --- metrics.jsonl ------------------------------------------------------------------ */
@@ -60,8 +61,7 @@ int adl_report_epochs_parse(const char *text, struct adl_report_epochs *epochs,
     for (size_t i = 0; i < ADL_COUNT(columns); i++)
         *columns[i] = block + (i + 1) * lines;
     while (*text) {
-        size_t length = strcspn(text, "\n");
-        json_t *line = json_loadb(text, length, 0, NULL);
+        json_t *line = adl_json_next_line(&text);
         double number = number_of(line, "epoch");
         /* A damaged line has no epoch; a line out of order would break the curves. */
         if (number >= 0 && number < 1e9 &&
@@ -71,7 +71,6 @@ int adl_report_epochs_parse(const char *text, struct adl_report_epochs *epochs,
                 epochs->best_epoch = (int)number;
         }
         json_decref(line);
-        text += length + (text[length] == '\n');
     }
     return 0;
 }

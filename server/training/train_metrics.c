@@ -62,16 +62,15 @@ json_t *adl_train_figures(const struct adl_evaluate_report *report)
 static int keep_lines(const char *text, int first, int epoch, struct adl_str *kept)
 {
     while (*text) {
-        size_t length = strcspn(text, "\n");
-        json_t *line = json_loadb(text, length, 0, NULL);
+        const char *start = text;
+        json_t *line = adl_json_next_line(&text);
         const json_t *number = json_object_get(line, "epoch");
         json_int_t value = json_integer_value(number);
         if (json_is_integer(number) && value >= first && value < epoch) {
-            adl_str_append(kept, text, length);
+            adl_str_append(kept, start, strcspn(start, "\n"));
             adl_str_puts(kept, "\n");
         }
         json_decref(line);
-        text += length + (text[length] == '\n');
     }
     return kept->failed ? -1 : 0;
 }

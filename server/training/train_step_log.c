@@ -37,13 +37,13 @@ static json_int_t step_number(const struct adl_train_run *run, size_t batches)
 /* Copies the lines of the first `steps` steps. A line without its end is damaged. */
 static void keep_lines(const char *text, json_int_t steps, struct adl_str *kept)
 {
-    size_t length;
-    for (; text[length = strcspn(text, "\n")]; text += length + 1) {
-        json_t *line = json_loadb(text, length, 0, NULL);
+    while (*text) {
+        const char *start = text;
+        json_t *line = adl_json_next_line(&text);
         const json_t *number = json_object_get(line, "step");
         json_int_t step = json_integer_value(number);
-        if (json_is_integer(number) && step >= 1 && step <= steps)
-            adl_str_append(kept, text, length + 1);
+        if (json_is_integer(number) && step >= 1 && step <= steps && text[-1] == '\n')
+            adl_str_append(kept, start, (size_t)(text - start));
         json_decref(line);
     }
 }

@@ -26,6 +26,7 @@
 #include "base/size.h"
 #include "io/event_file.h"
 #include "io/file.h"
+#include "io/json_text.h"
 #include "server/tasks/directory.h"
 #include "server/training/run_record.h"
 
@@ -182,11 +183,9 @@ int adl_train_tensorboard_follow(struct adl_train_run *run, struct adl_error *er
     char *path = adl_run_path(run->settings->out, ADL_RUN_METRICS, err);
     char *text = path ? adl_file_read(path, ADL_LIMIT_METRICS_BYTES, NULL, &unread) : NULL;
     for (const char *next = text; next && *next;) {
-        size_t length = strcspn(next, "\n");
-        json_t *line = json_loadb(next, length, 0, NULL);
+        json_t *line = adl_json_next_line(&next);
         put_line(run, line, &records);
         json_decref(line);
-        next += length + (next[length] == '\n');
     }
     /* Someone removed the file; the run does not need it either. */
     if (unread.kind == ADL_ERR_NOT_FOUND)
