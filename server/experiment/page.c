@@ -273,31 +273,15 @@ static void add_run(struct curves *c, size_t row, const struct adl_report_epochs
     }
 }
 
-/* Calls add_run() for all runs, or, if `c` has no memory yet, only finds how many epochs there
- * are. */
-static int visit_runs(struct curves *c, const struct adl_experiment *e, struct adl_error *err)
-{
-    for (size_t i = 0; i < c->rows * e->seed_count; i++) {
-        struct adl_report_epochs epochs = {0};
-        int result = read_epochs(e, i / e->seed_count, i % e->seed_count, &epochs, err);
-        if (result == 0 && c->sums)
-            add_run(c, i / e->seed_count, &epochs);
-        else if (result == 0 && epochs.count)
-            c->epochs = ADL_MAX(c->epochs, (size_t)epochs.epoch[epochs.count - 1]);
-        adl_report_epochs_release(&epochs);
-        if (result < 0)
-            return -1;
-    }
-    return 0;
-}
-
-/* Makes the means. */
-static int make_curves(struct curves *c, const struct adl_experiment *e, struct adl_error *err)
+/* Makes the means of runs that were read, one row after the other. */
+static int make_means(struct curves *c, const struct adl_report_epochs *runs, size_t seeds,
+                      struct adl_error *err)
 {
     size_t count;
 
-    if (visit_runs(c, e, err) < 0)
-        return -1;
+    for (size_t i = 0; i < c->rows * seeds; i++)
+        if (runs[i].count)
+            c->epochs = ADL_MAX(c->epochs, (size_t)runs[i].epoch[runs[i].count - 1]);
     if (c->epochs > ADL_LIMIT_METRICS_BYTES / 64 ||
         adl_size_mul(QUANTITIES * c->rows, c->epochs, &count) < 0)
         return adl_fail(err, ADL_ERR_LIMIT, "the runs have too many epochs to draw");
@@ -307,13 +291,30 @@ static int make_curves(struct curves *c, const struct adl_experiment *e, struct 
     c->sums = block;
     c->counts = block + count;
     c->x = block + 2 * count;
-    if (visit_runs(c, e, err) < 0)
-        return -1;
+    for (size_t i = 0; i < c->rows * seeds; i++)
+        add_run(c, i / seeds, &runs[i]);
     for (size_t i = 0; i < count; i++)
         c->sums[i] = c->counts[i] > 0 ? c->sums[i] / c->counts[i] : (double)NAN;
     for (size_t i = 0; i < c->epochs; i++)
         c->x[i] = (double)(i + 1);
     return 0;
+}
+
+static int make_curves(struct curves *c, const struct adl_experiment *e, struct adl_error *err)
+{
+    size_t count = c->rows * e->seed_count, read = 0;
+    struct adl_report_epochs *runs = adl_calloc(count, sizeof *runs);
+
+    if (!runs)
+        return adl_fail_nomem(err, "the curves");
+    while (read < count &&
+           read_epochs(e, read / e->seed_count, read % e->seed_count, &runs[read], err) == 0)
+        read++;
+    int result = read == count ? make_means(c, runs, e->seed_count, err) : -1;
+    for (size_t i = 0; i < count; i++)
+        adl_report_epochs_release(&runs[i]);
+    adl_free(runs);
+    return result;
 }
 
 static int put_curves(struct adl_str *page, const struct adl_figures *f, struct adl_error *err)
