@@ -9,6 +9,14 @@
 const char *const adl_dataset_exif_names[] = {
     [ADL_EXIF_AUTO] = "auto", [ADL_EXIF_APPLY] = "apply", [ADL_EXIF_IGNORE] = "ignore", NULL};
 
+int adl_dataset_exif_find(const char *name)
+{
+    for (int i = 0; name && adl_dataset_exif_names[i]; i++)
+        if (!strcmp(name, adl_dataset_exif_names[i]))
+            return i;
+    return ADL_EXIF_AUTO;
+}
+
 void adl_dataset_free(struct adl_dataset *dataset)
 {
     if (!dataset)

@@ -92,6 +92,8 @@ enum adl_dataset_exif { ADL_EXIF_AUTO, ADL_EXIF_APPLY, ADL_EXIF_IGNORE };
 
 /* The names by enum adl_dataset_exif, ended by NULL: auto, apply, ignore. */
 extern const char *const adl_dataset_exif_names[];
+/* Returns that of a name; ADL_EXIF_AUTO for NULL and for any other text. */
+int adl_dataset_exif_find(const char *name);
 
 /* How the images are divided into train and val, if not by the data set itself. Stratified: each
  * class by itself. It depends on the seed, and on the names and classes of the images. */

@@ -50,22 +50,18 @@ static const char *option_of(const struct adl_experiment *e, size_t row, const c
 static struct adl_dataset_options place_of(const struct adl_experiment *e, size_t row, size_t seed)
 {
     const char *share = option_of(e, row, "val-share"), *folds = option_of(e, row, "folds");
-    const char *fold = option_of(e, row, "fold"), *exif = option_of(e, row, "exif");
-    struct adl_dataset_options where = {
+    const char *fold = option_of(e, row, "fold");
+    return (struct adl_dataset_options){
         .dir = e->data,
         .images = e->images,
         .metadata = e->metadata,
         .masks = e->masks,
         .split = e->measures[e->gallery].split,
+        .exif = adl_dataset_exif_find(option_of(e, row, "exif")),
         .division = {.val_share = share ? strtod(share, NULL) : 0,
                      .folds = folds ? (int)strtol(folds, NULL, 10) : 0,
                      .fold = fold ? (int)strtol(fold, NULL, 10) : 0,
                      .seed = e->seeds[seed]}};
-
-    for (int i = 0; exif && adl_dataset_exif_names[i]; i++)
-        if (!strcmp(adl_dataset_exif_names[i], exif))
-            where.exif = i;
-    return where;
 }
 
 /* Opens the model of a run and the photographs. */

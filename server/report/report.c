@@ -96,16 +96,6 @@ static bool is_stopped(void *context)
     return options->stop && *options->stop;
 }
 
-/* Returns how the run treats EXIF orientation. */
-static int exif_of(const struct adl_run_record *record)
-{
-    const char *name = json_string_value(json_object_get(record->config, "exif"));
-    for (int i = 0; name && adl_dataset_exif_names[i]; i++)
-        if (!strcmp(name, adl_dataset_exif_names[i]))
-            return i;
-    return ADL_EXIF_AUTO;
-}
-
 /* Returns how the run divided the data. */
 static struct adl_dataset_division division_of(const struct adl_run_record *record)
 {
@@ -121,19 +111,20 @@ static int open_data(struct report *report, struct adl_error *err)
 {
     const struct adl_report_options *o = report->options;
     const struct adl_run_record *r = &report->record;
-    const struct adl_dataset_options from = {.dir = o->data ? o->data : r->data_dir,
-                                             .split = has_val(report) ? "val" : "train",
-                                             .images = o->images ? o->images
-                                                       : o->data ? NULL
-                                                                 : r->image_dir,
-                                             .metadata = o->metadata ? o->metadata
-                                                         : o->data   ? NULL
-                                                                     : r->metadata_dir,
-                                             .masks = o->masks  ? o->masks
-                                                      : o->data ? NULL
-                                                                : r->mask_dir,
-                                             .exif = exif_of(r),
-                                             .division = division_of(r)};
+    const struct adl_dataset_options from = {
+        .dir = o->data ? o->data : r->data_dir,
+        .split = has_val(report) ? "val" : "train",
+        .images = o->images ? o->images
+                  : o->data ? NULL
+                            : r->image_dir,
+        .metadata = o->metadata ? o->metadata
+                    : o->data   ? NULL
+                                : r->metadata_dir,
+        .masks = o->masks  ? o->masks
+                 : o->data ? NULL
+                           : r->mask_dir,
+        .exif = adl_dataset_exif_find(json_string_value(json_object_get(r->config, "exif"))),
+        .division = division_of(r)};
 
     report->data = adl_dataset_open(&from, err);
     if (!report->data)
