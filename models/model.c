@@ -196,9 +196,10 @@ int adl_model_keep_layer_of(struct adl_model *model, const float *const *params,
     return model->layer ? 0 : -1;
 }
 
-int adl_model_layer(const struct adl_model *model)
+void adl_model_keep_maps(const struct adl_model *model, struct adl_plan_options *options)
 {
-    return model->layer ? adl_layer_net_value(model->layer) : 0;
+    if (model->layer)
+        adl_plan_keep(options, adl_layer_net_value(model->layer));
 }
 
 struct adl_plan *adl_model_into_plan(struct adl_model *model,
@@ -211,7 +212,7 @@ struct adl_plan *adl_model_into_plan(struct adl_model *model,
     struct adl_plan_options dropping = *options;
     dropping.release = drop_weight;
     dropping.release_context = model;
-    dropping.layer = adl_model_layer(model);
+    adl_model_keep_maps(model, &dropping);
     struct adl_plan *plan = adl_plan_create(model->graph, model->params, &dropping, err);
     adl_model_drop_weights(model);
     return plan;

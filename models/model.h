@@ -121,13 +121,14 @@ int adl_model_keep_layer(struct adl_model *model, const struct adl_map_views *vi
 int adl_model_keep_layer_of(struct adl_model *model, const float *const *params,
                             const struct adl_map_views *views,
                             struct adl_error *err) ADL_MUST_CHECK;
-/* Returns the layer for adl_plan_options; 0: none. */
-int adl_model_layer(const struct adl_model *model);
+/* Makes a plan of the model keep the maps that its map rules read beside the last one: that of the
+ * layer that was kept above. */
+void adl_model_keep_maps(const struct adl_model *model, struct adl_plan_options *options);
 
 /* Returns a plan of the model, with the layer that was kept, or else that of its map rule. The
  * model loses each weight as soon as it is packed, so that no weight is in memory twice; on failure
- * the weights are lost as well. The model has to outlive the plan; `release` and `layer` of the
- * options are not used. */
+ * the weights are lost as well. The model has to outlive the plan; `release` of the options
+ * is not used. */
 struct adl_plan *adl_model_into_plan(struct adl_model *model,
                                      const struct adl_plan_options *options,
                                      struct adl_error *err) ADL_MUST_CHECK;

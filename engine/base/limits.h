@@ -142,6 +142,11 @@
 /* Bytes of the name of a layer whose map is joined with the class map; names of the networks here
  * have up to 40. */
 #define ADL_LIMIT_LAYER_NAME_BYTES 96
+/* Layers below the last map that the few-box head reads. */
+#define ADL_LIMIT_HEAD_LAYERS 2
+/* Values that a plan keeps beside the outputs of the network: the layers of two few-box heads,
+ * since calibration compares a new one with that of the model, and the layer of --map-layer. */
+#define ADL_LIMIT_KEPT (2 * ADL_LIMIT_HEAD_LAYERS + 1)
 /* --max-map-cost: pixels of all views of a request, as a multiple of the network's input. The
  * image and its mirror image at scales 1 and 1.43 have 6.1. */
 #define ADL_LIMIT_MAP_COST 8

@@ -17,6 +17,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "base/limits.h"
 
 /* The shape of one image's map; a vector is 1 x 1 x c. */
 struct adl_shape {
@@ -127,8 +128,9 @@ enum adl_output {
     ADL_OUTPUT_LOGITS,    /* 1 x 1 x classes */
     ADL_OUTPUT_FEATURES,  /* the last map before pooling (or before the class map) */
     ADL_OUTPUT_CLASS_MAP, /* h x w x classes; absent in networks that do not end in one */
-    ADL_OUTPUT_LAYER,     /* any other value that a plan is asked to keep (plan/plan.h) */
-    ADL_OUTPUT_COUNT
+    ADL_OUTPUT_KEPT,      /* the first of any other values that a plan is asked to keep
+                           * (plan/plan.h) */
+    ADL_OUTPUT_COUNT = ADL_OUTPUT_KEPT + ADL_LIMIT_KEPT
 };
 
 /* A whole network within a graph, as adl_graph_end_part returns it; ids are -1 where the network

@@ -97,6 +97,7 @@ struct adl_plan {
     struct plan_step *steps;
     int step_count;
     int outputs[ADL_OUTPUT_COUNT]; /* values; -1: none */
+    int kept[ADL_LIMIT_KEPT];      /* values of the graph that are outputs too; 0: none */
 
     /* Arguments of adl_plan_create, valid only while it runs. */
     const float *const *params;

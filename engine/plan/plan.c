@@ -54,12 +54,31 @@ static int plan_begin(struct adl_plan *plan, const struct adl_graph *graph,
         plan->values[i] = (struct plan_value){.shape = shapes[i], .slice_of = -1};
     for (int i = 0; i < ADL_OUTPUT_COUNT; i++)
         plan->outputs[i] = adl_graph_output(graph, (enum adl_output)i);
-    plan->outputs[ADL_OUTPUT_LAYER] = options->layer > 0 ? options->layer : -1;
+    memcpy(plan->kept, options->kept, sizeof plan->kept);
+    for (int i = 0; i < ADL_LIMIT_KEPT; i++)
+        plan->outputs[ADL_OUTPUT_KEPT + i] = plan->kept[i] > 0 ? plan->kept[i] : -1;
     plan->macs = adl_graph_macs(graph, shapes);
     result = 0;
 out:
     adl_free(shapes);
     return result;
+}
+
+void adl_plan_keep(struct adl_plan_options *options, int value)
+{
+    int *kept = options->kept;
+
+    while (*kept != 0 && *kept != value)
+        kept++;
+    *kept = value;
+}
+
+int adl_plan_kept(const struct adl_plan *plan, int value)
+{
+    for (int i = 0; i < ADL_LIMIT_KEPT; i++)
+        if (plan->kept[i] == value)
+            return ADL_OUTPUT_KEPT + i;
+    return -1;
 }
 
 struct adl_plan *adl_plan_create(const struct adl_graph *graph, const float *const *params,

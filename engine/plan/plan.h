@@ -47,10 +47,15 @@ struct adl_plan_options {
      * call it. May be NULL. */
     void (*release)(void *context, int param);
     void *release_context;
-    /* A value of the graph that becomes ADL_OUTPUT_LAYER; 0: none. Steps around it are not merged
-     * across it, so the other outputs may differ in their last bits. */
-    int layer;
+    /* Values of the graph that are outputs of the plan as well (adl_plan_keep); 0: none. Steps
+     * around them are not merged across them, so the other outputs may differ in their last bits.
+     */
+    int kept[ADL_LIMIT_KEPT];
 };
+
+/* Adds a value to those that are kept, unless it is there or is 0. At most ADL_LIMIT_KEPT different
+ * ones may be added. */
+void adl_plan_keep(struct adl_plan_options *options, int value);
 
 struct adl_plan;
 
@@ -85,6 +90,9 @@ void adl_plan_unref(struct adl_plan *plan);
 
 const struct adl_graph *adl_plan_graph(const struct adl_plan *plan);
 struct adl_shape adl_plan_input_shape(const struct adl_plan *plan);
+/* Returns the output that has a value of the graph, one that the plan was asked to keep; -1 if it
+ * was not. */
+int adl_plan_kept(const struct adl_plan *plan, int value);
 /* Returns the shape of an output at the plan's input size; all zero if the network has none. */
 struct adl_shape adl_plan_output_shape(const struct adl_plan *plan, enum adl_output which);
 /* Returns the classifier's weights, classes x feature channels, which are those of the

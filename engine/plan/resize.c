@@ -138,6 +138,7 @@ static struct adl_plan *resize(struct adl_plan *base, const struct adl_graph *gr
     plan->conv_rank = base->conv_rank;
     plan->classifier = base->classifier;
     memcpy(plan->outputs, base->outputs, sizeof plan->outputs);
+    memcpy(plan->kept, base->kept, sizeof plan->kept);
     if (resize_make(plan, base, map_graph, input_h, input_w, err) < 0) {
         adl_plan_unref(plan);
         return NULL;

@@ -48,11 +48,9 @@ static void tail_need(void *context, int value)
 /* Marks the steps that compute differing values which the map needs. */
 static int tail_choose(struct tail *t, struct adl_error *err)
 {
-    static const enum adl_output outputs[] = {ADL_OUTPUT_FEATURES, ADL_OUTPUT_CLASS_MAP};
-
-    for (size_t i = 0; i < sizeof outputs / sizeof *outputs; i++)
-        if (t->plan->outputs[outputs[i]] >= 0)
-            t->needed[t->plan->outputs[outputs[i]]] = true;
+    for (int i = 0; i < ADL_OUTPUT_COUNT; i++)
+        if (i != ADL_OUTPUT_LOGITS && t->plan->outputs[i] >= 0)
+            t->needed[t->plan->outputs[i]] = true;
     for (int i = t->steps - 1; i >= 0; i--) {
         const struct plan_step *step = &t->plan->steps[i];
         int output = step->output, root = t->plan->values[output].slice_of;
@@ -126,8 +124,9 @@ static void tail_finish(struct tail *t)
                                                           .channel = from->channel};
     }
     plan->value_count = 2 * t->values;
-    plan->outputs[ADL_OUTPUT_FEATURES] = tail_value(t, plan->outputs[ADL_OUTPUT_FEATURES]);
-    plan->outputs[ADL_OUTPUT_CLASS_MAP] = tail_value(t, plan->outputs[ADL_OUTPUT_CLASS_MAP]);
+    for (int i = 0; i < ADL_OUTPUT_COUNT; i++)
+        if (i != ADL_OUTPUT_LOGITS)
+            plan->outputs[i] = tail_value(t, plan->outputs[i]);
 }
 
 int plan_add_tail(struct adl_plan *plan, const struct adl_graph *graph,

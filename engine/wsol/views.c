@@ -232,14 +232,16 @@ static struct entry *entry_of(struct adl_views *views, const struct adl_session 
 static int add_layer(struct adl_views *views, struct adl_view_item *item, struct adl_error *err)
 {
     struct entry *entry = entry_of(views, item->session);
-    struct adl_shape layer =
-        adl_plan_output_shape(adl_session_plan(item->session), ADL_OUTPUT_LAYER);
+    const struct adl_plan *plan = adl_session_plan(item->session);
+    int kept = adl_plan_kept(plan, adl_layer_net_value(views->layer));
     struct adl_scoremap_resizer *resizer = &entry->layer_resizer;
-    bool larger = layer.h * layer.w > item->grid_h * item->grid_w;
     int threads = ADL_MIN(views->batch, adl_pool_threads(views->pool));
 
-    if (layer.c == 0)
+    if (kept < 0)
         return adl_fail(err, ADL_ERR_INTERNAL, "the plan does not keep the layer");
+    item->layer_output = (enum adl_output)kept;
+    struct adl_shape layer = adl_plan_output_shape(plan, item->layer_output);
+    bool larger = layer.h * layer.w > item->grid_h * item->grid_w;
     if (!entry->layer)
         entry->layer = adl_layer_runs_create(views->layer, layer.h, layer.w, threads, err);
     if (!entry->layer)
@@ -436,7 +438,8 @@ static void make_cam(const struct adl_view_run *run, const struct adl_view_item 
     for (size_t i = 0; i < own; i++)
         last[i] = (double)cam[i];
     adl_layer_runs_map(item->layer, run->layer,
-                       adl_session_output(item->session, ADL_OUTPUT_LAYER, slot), class_id, layer);
+                       adl_session_output(item->session, item->layer_output, slot), class_id,
+                       layer);
     if (item->layer_resizer) {
         double **smaller = own < grid ? &last : &layer;
         adl_scoremap_resizer_run(item->layer_resizer, *smaller, rows, enlarged);

@@ -43,7 +43,7 @@ struct adl_views *adl_views_create(struct adl_plan *plan, const struct adl_graph
                                    struct adl_error *err) ADL_MUST_CHECK;
 void adl_views_free(struct adl_views *views); /* NULL is ignored */
 
-/* Makes maps of a layer possible, if the plan keeps this layer (adl_plan_options.layer). The net
+/* Makes maps of a layer possible, if the plan keeps this layer (adl_plan_keep). The net
  * has to outlive the views. */
 void adl_views_set_layer(struct adl_views *views, const struct adl_layer_net *net);
 /* Fails with ADL_ERR_ARG if views need the map of a layer that is not the one that was set, or of
@@ -68,6 +68,7 @@ struct adl_view_run {
         int grid_h, grid_w; /* of the view's map: the larger of the last layer's and the other's */
         /* For the map of another layer, borrowed; NULL: the class map alone. */
         struct adl_layer_runs *layer;
+        enum adl_output layer_output; /* of the session: the layer's map */
         /* From the smaller grid of the two to the other; NULL if they are the same. Borrowed. */
         const struct adl_scoremap_resizer *layer_resizer;
         /* From the view's grid to that of the averaged map; NULL if they are the same, or there is

@@ -100,10 +100,9 @@ static int open_model(struct calibrate *c, struct adl_error *err)
     adl_map_views_change(&views, &c->changes);
     if (adl_model_keep_layer(c->model, &views, err) < 0)
         return -1;
-    const struct adl_plan_options how = {.input_h = c->model->input_h,
-                                         .input_w = c->model->input_w,
-                                         .pool = c->pool,
-                                         .layer = adl_model_layer(c->model)};
+    struct adl_plan_options how = {
+        .input_h = c->model->input_h, .input_w = c->model->input_w, .pool = c->pool};
+    adl_model_keep_maps(c->model, &how);
     /* Not adl_model_into_plan(): the model keeps its weights, because it is written again. */
     c->plan = adl_plan_create(c->model->graph, c->model->params, &how, err);
     if (!c->plan)

@@ -128,7 +128,7 @@ static void open_layer(struct layer *l, const struct net *net, const char *metho
     l->net = adl_layer_net_create(net->graph, (const float *const *)net->params, name, &err);
     TEST_OK(l->net ? 0 : -1, &err);
     const struct adl_plan_options how = {
-        .input_h = H, .input_w = W, .layer = adl_layer_net_value(l->net)};
+        .input_h = H, .input_w = W, .kept = {adl_layer_net_value(l->net)}};
     l->plan = adl_plan_create(net->graph, (const float *const *)net->params, &how, &err);
     TEST_OK(l->plan ? 0 : -1, &err);
     l->views = adl_views_create(l->plan, NULL, pool, batch, &err);
@@ -179,7 +179,7 @@ static void check_layer(const struct net *net, const json_t *record, const char 
     open_layer(&l, net, method, name, NULL, 1);
     run_view(&l, 1);
     adl_layer_runs_map(l.run.items[0].layer, l.rule.views.layer.method,
-                       adl_session_output(l.run.items[0].session, ADL_OUTPUT_LAYER, 0), class_id,
+                       adl_session_output(l.run.items[0].session, ADL_OUTPUT_KEPT, 0), class_id,
                        map);
     compare(name, map, count, golden_get(golden_get(record, "maps"), method));
     const json_t *want = json_object_get(json_object_get(record, "joined"), method);
@@ -348,19 +348,19 @@ static void check_backbone(const struct adl_backbone *backbone)
     struct adl_layer_net *net =
         adl_layer_net_create(graph, (const float *const *)params, name, &err);
     TEST_OK(net ? 0 : -1, &err);
-    const struct adl_plan_options how = {.input_h = SIDE, .input_w = SIDE, .layer = features};
+    const struct adl_plan_options how = {.input_h = SIDE, .input_w = SIDE, .kept = {features}};
     struct adl_plan *plan = adl_plan_create(graph, (const float *const *)params, &how, &err);
     struct adl_session *session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
     CU_ASSERT_FATAL(session != NULL);
     formula_image("layer_map", 1, 3, SIDE, SIDE, adl_session_input(session, 0));
     adl_session_run(session, 1);
-    struct adl_shape shape = adl_plan_output_shape(plan, ADL_OUTPUT_LAYER);
+    struct adl_shape shape = adl_plan_output_shape(plan, ADL_OUTPUT_KEPT);
     size_t pixels = (size_t)shape.h * (size_t)shape.w;
     float *cam = adl_malloc(pixels, sizeof *cam);
     double *map = adl_malloc(pixels, sizeof *map), greatest = 0, worst = 0;
     struct adl_layer_runs *runs = adl_layer_runs_create(net, shape.h, shape.w, 1, &err);
     TEST_OK(runs ? 0 : -1, &err);
-    adl_layer_runs_map(runs, ADL_LAYER_GRADCAM, adl_session_output(session, ADL_OUTPUT_LAYER, 0),
+    adl_layer_runs_map(runs, ADL_LAYER_GRADCAM, adl_session_output(session, ADL_OUTPUT_KEPT, 0),
                        CLASS, map);
     adl_session_cam(session, 0, CLASS, &(struct adl_map_rule){0}, cam);
     for (size_t i = 0; i < pixels; i++) {
