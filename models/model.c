@@ -15,6 +15,7 @@
 #include "base/plural.h"
 #include "base/sha256.h"
 #include "base/utf8.h"
+#include "models/head.h"
 
 #define DEFAULT_SIDE 224
 
@@ -104,31 +105,21 @@ void adl_model_update_digest(struct adl_model *model)
         adl_sha256_update(&hash, tensor->data, adl_tensor_bytes(tensor));
     }
     if (model->foreground)
-        adl_sha256_update(&hash, model->foreground,
-                          (model->foreground_channels + 1) * sizeof *model->foreground);
+        adl_head_digest(model->foreground, &hash);
     adl_sha256_hex(&hash, model->digest);
 }
 
-int adl_model_set_foreground(struct adl_model *model, const float *head, size_t channels,
+int adl_model_set_foreground(struct adl_model *model, const struct adl_foreground_head *head,
                              struct adl_error *err)
 {
-    int features = adl_graph_output(model->graph, ADL_OUTPUT_FEATURES);
-    size_t expected = (size_t)adl_graph_value(model->graph, features)->shape.c;
-    float *copy = NULL;
+    struct adl_foreground_head *copy = NULL;
 
-    if (head && channels != expected)
-        return adl_fail(err, ADL_ERR_ARG,
-                        "the foreground head has %zu weights, but the last map %zu channels",
-                        channels, expected);
-    if (head) {
-        copy = adl_malloc(channels + 1, sizeof *copy);
-        if (!copy)
-            return adl_fail_nomem(err, "the foreground head");
-        memcpy(copy, head, (channels + 1) * sizeof *copy);
-    }
-    adl_free(model->foreground);
+    if (head && adl_head_check(model->graph, head, err) < 0)
+        return -1;
+    if (head && !(copy = adl_head_copy(head)))
+        return adl_fail_nomem(err, "the foreground head");
+    adl_head_free(model->foreground);
     model->foreground = copy;
-    model->foreground_channels = head ? channels : 0;
     model->map.foreground = copy;
     return 0;
 }
@@ -200,6 +191,8 @@ void adl_model_keep_maps(const struct adl_model *model, struct adl_plan_options 
 {
     if (model->layer)
         adl_plan_keep(options, adl_layer_net_value(model->layer));
+    for (int i = 0; model->foreground && i < model->foreground->layer_count; i++)
+        adl_plan_keep(options, model->foreground->layers[i].value);
 }
 
 struct adl_plan *adl_model_into_plan(struct adl_model *model,
@@ -312,7 +305,7 @@ void adl_model_free(struct adl_model *model)
     json_decref(model->metrics);
     adl_free(model->note);
     json_decref(model->calibration);
-    adl_free(model->foreground);
+    adl_head_free(model->foreground);
     adl_free(model->class_thresholds);
     adl_free(model);
 }
@@ -328,6 +321,10 @@ int adl_model_set_methods(struct adl_model *model, struct adl_method_set methods
                         "the network is that of the method %s, and that of %s has other layers; "
                         "`train --init` takes over those that both have",
                         adl_method_set_text(arch.methods).text, adl_method_set_text(methods).text);
+    if (model->foreground && model->foreground->layer_count > 0 && arch.backbone->renumber)
+        return adl_fail(err, ADL_ERR_UNSUPPORTED,
+                        "the few-box head reads layers that have other names with other methods; "
+                        "convert a model without a head, and calibrate that");
     arch.methods = methods;
     struct adl_graph *graph = adl_arch_build(&arch, model->input_h, model->input_w, err);
     if (!graph)
@@ -349,6 +346,8 @@ int adl_model_set_methods(struct adl_model *model, struct adl_method_set methods
     model->arch = arch;
     model->graph = graph;
     model->stride1 = NULL;
+    if (model->foreground)
+        adl_head_renumber(model->foreground, graph);
     adl_layer_net_free(model->layer);
     model->layer = NULL;
     model->weights = weights;

@@ -37,10 +37,7 @@ struct adl_model {
     struct adl_map_rule map; /* how class maps are formed and cut into boxes */
     float *class_thresholds; /* class_count, owned, as in the map rule; NULL: none */
 
-    /* The few-box head (wsol/foreground.h): the weights of the last map's channels and the bias;
-     * owned. NULL: none. */
-    float *foreground;
-    size_t foreground_channels;
+    struct adl_foreground_head *foreground; /* the few-box head; owned; NULL: none */
     bool foreground_off; /* the file says that its map rule does without the head */
 
     struct adl_certainty certainty; /* its confidence is for boxes cut by `map` as in the file */
@@ -82,9 +79,9 @@ int adl_model_make_weights(const struct adl_graph *graph, const struct adl_tenso
 float *adl_model_param(struct adl_model *model, int id);
 
 /* Gives the model a few-box head, of which it takes a copy, or takes it away (NULL); the map rule
- * uses it then. `channels` are those of the last map. Fails with ADL_ERR_ARG for another number,
- * and with ADL_ERR_NOMEM. */
-int adl_model_set_foreground(struct adl_model *model, const float *head, size_t channels,
+ * uses it then. Fails with ADL_ERR_ARG if it does not fit the network (models/head.h), and with
+ * ADL_ERR_NOMEM. */
+int adl_model_set_foreground(struct adl_model *model, const struct adl_foreground_head *head,
                              struct adl_error *err) ADL_MUST_CHECK;
 
 /* Gives the model thresholds of single classes, class_count of which it takes a copy, or takes them
@@ -122,7 +119,7 @@ int adl_model_keep_layer_of(struct adl_model *model, const float *const *params,
                             const struct adl_map_views *views,
                             struct adl_error *err) ADL_MUST_CHECK;
 /* Makes a plan of the model keep the maps that its map rules read beside the last one: that of the
- * layer that was kept above. */
+ * layer that was kept above, and those of the few-box head. */
 void adl_model_keep_maps(const struct adl_model *model, struct adl_plan_options *options);
 
 /* Returns a plan of the model, with the layer that was kept, or else that of its map rule. The

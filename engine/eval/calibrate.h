@@ -57,7 +57,8 @@ struct adl_calibrate_samples {
     size_t count;
     size_t unreadable; /* images that are left out because they cannot be read */
     int cam_h, cam_w, input_h, input_w;
-    /* Features of each image and of its mirror image, [count][2][cam_h * cam_w][channels], and the
+    /* Features of each image and of its mirror image, [count][2][cam_h * cam_w][channels], those of
+     * all layers of the head one after the other at every position of the last map, and the
      * fraction of each position that is inside a box; NULL unless the options ask for a head. */
     float *features, *labels;
     size_t channels;
@@ -69,9 +70,10 @@ struct adl_calibrate_options {
     /* The model's rule, to compare with. If it has a head, it is not among the rules to choose
      * from: the head may have been fitted to these images. */
     struct adl_map_rule current;
-    bool per_class;  /* also choose thresholds of single classes */
-    bool foreground; /* collect the features that a few-box head is fitted to, with the samples of
-                      * plain views */
+    bool per_class; /* also choose thresholds of single classes */
+    /* Which layers a few-box head is to read, without weights: collect the features that it is
+     * fitted to, with the samples of plain views. The plan has to keep the layers. NULL: do not. */
+    const struct adl_foreground_head *foreground;
     /* Heads from adl_calibrate_fit_foreground(), and the samples that they were fitted to: also
      * make the maps of the head. NULL: do not. */
     const float *heads;

@@ -16,6 +16,7 @@
 #include "eval/evaluate.h"
 #include "eval/foreground_fit.h"
 #include "wsol/foreground.h"
+#include "wsol/session_cam.h"
 
 struct collection {
     const struct adl_dataset *dataset;
@@ -23,12 +24,29 @@ struct collection {
     struct adl_calibrate_samples *samples;
 };
 
-/* Divides a side of `size` pixels into `cells` cells and returns the fraction of the length of cell
- * number `cell` that the pixels first..last cover. */
+/* Returns the fraction of the length of cell number `cell` that the pixels first..last cover. */
 static double covered(int first, int last, int size, int cell, int cells)
 {
-    double from = (double)first * cells / size, to = (double)(last + 1) * cells / size;
-    return fmax(0, fmin(cell + 1, to) - fmax(cell, from));
+    return adl_foreground_covered((size_t)first, (size_t)last, (size_t)size, (size_t)cell,
+                                  (size_t)cells);
+}
+
+/* Copies the features of all layers of the head at every position of the last map to `features`. */
+static void gather(const struct collection *c, const struct adl_session *session, int slot,
+                   float *features)
+{
+    const struct adl_foreground_head *head = c->options->foreground;
+    struct adl_foreground_map maps[ADL_LIMIT_HEAD_LAYERS], last;
+    size_t stride = c->samples->channels;
+
+    adl_session_foreground(session, slot, head, &last, maps);
+    adl_foreground_resample(&last, head->channels, last.h, last.w, features, stride);
+    features += head->channels;
+    for (int i = 0; i < head->layer_count; i++) {
+        adl_foreground_resample(&maps[i], head->layers[i].channels, last.h, last.w, features,
+                                stride);
+        features += head->layers[i].channels;
+    }
 }
 
 /* Keeps the features of the image or its mirror image, and as labels the fraction of each position
@@ -42,9 +60,7 @@ static void collect_features(const struct collection *c, const struct adl_evalua
     size_t first = (2 * visit->index + (mirrored ? 1 : 0)) * cells;
     float *label = s->labels + first;
 
-    memcpy(s->features + first * s->channels,
-           adl_session_output(item->session, ADL_OUTPUT_FEATURES, visit->slot),
-           cells * s->channels * sizeof *s->features);
+    gather(c, item->session, visit->slot, s->features + first * s->channels);
     for (int y = 0; y < s->cam_h; y++)
         for (int x = 0; x < s->cam_w; x++, label++) {
             double most = 0;
@@ -140,16 +156,21 @@ static int collect_one(void *context, const struct adl_evaluate_visit *visit, st
     const struct collection *c = context;
     const struct adl_dataset_image *entry = &c->dataset->images[visit->index];
     struct adl_calibrate_sample *sample = &c->samples->items[visit->index];
-    const float *head = c->options->heads ? head_without(c, visit->index) : NULL;
-    int maps = head ? 3 : 2;
+    const float *weights = c->options->heads ? head_without(c, visit->index) : NULL;
+    struct adl_foreground_head head = {0};
+    int maps = weights ? 3 : 2;
 
     if (visit->view == 0 && begin_sample(sample, c, visit, maps, err) < 0)
         return -1;
+    if (weights) {
+        head = *c->options->foreground;
+        head.weights = weights;
+    }
     for (int m = 0; m < maps; m++) {
         const struct adl_map_rule rule = {.weights = m == 0 ? ADL_MAP_WEIGHTS_ALL
                                                             : ADL_MAP_WEIGHTS_POSITIVE,
                                           .classes = c->options->current.classes,
-                                          .foreground = m == 2 ? head : NULL};
+                                          .foreground = m == 2 ? &head : NULL};
         adl_view_add(visit->run, visit->view, visit->slot, entry->class_id, &rule, sample->cams[m]);
     }
     if (keeps_before(c))
@@ -213,7 +234,6 @@ int adl_calibrate_collect(const struct adl_dataset *dataset, struct adl_views *v
 {
     const struct adl_plan *plan = adl_views_plan(views);
     struct adl_shape in = adl_plan_input_shape(plan);
-    struct adl_shape features = adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES);
     bool plain = adl_map_views_plain(&samples->views);
     struct adl_view_run run;
     struct collection collection = {dataset, options, samples};
@@ -230,7 +250,7 @@ int adl_calibrate_collect(const struct adl_dataset *dataset, struct adl_views *v
         .compared = samples->compared,
         .input_h = in.h,
         .input_w = in.w,
-        .channels = (size_t)features.c,
+        .channels = options->foreground ? adl_foreground_channels(options->foreground) : 0,
         .class_count = adl_shape_count(adl_plan_output_shape(plan, ADL_OUTPUT_LOGITS))};
     if (dataset->box_count == 0)
         return adl_fail(err, ADL_ERR_FORMAT, "the images have no boxes to calibrate with");
@@ -256,7 +276,7 @@ int adl_calibrate_collect(const struct adl_dataset *dataset, struct adl_views *v
 int adl_calibrate_fit_foreground(struct adl_calibrate_samples *s, struct adl_pool *pool,
                                  float *heads, struct adl_error *err)
 {
-    size_t cells = (size_t)s->cam_h * (size_t)s->cam_w, size = s->channels + 1;
+    size_t h = (size_t)s->cam_h, w = (size_t)s->cam_w, cells = h * w, size = s->channels + 1;
     const struct adl_foreground_data data = {.features = s->features,
                                              .labels = s->labels,
                                              .samples = s->count,
@@ -270,8 +290,11 @@ int adl_calibrate_fit_foreground(struct adl_calibrate_samples *s, struct adl_poo
         if (!cam)
             return adl_fail_nomem(err, "the foreground head");
         memcpy(cam, s->items[i].cams[ADL_MAP_WEIGHTS_POSITIVE], cells * sizeof *cam);
-        adl_foreground_map(s->features + 2 * i * cells * s->channels, cells, s->channels,
-                           heads + i % ADL_CALIBRATE_FOLDS * size, cam);
+        /* The features are gathered already, as those of one map. */
+        const struct adl_foreground_map map = {s->features + 2 * i * cells * s->channels, h, w};
+        const struct adl_foreground_head head = {.channels = s->channels,
+                                                 .weights = heads + i % ADL_CALIBRATE_FOLDS * size};
+        adl_foreground_apply(&head, &map, NULL, cam);
     }
     return 0;
 }

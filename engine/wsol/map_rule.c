@@ -85,7 +85,7 @@ int adl_map_base_parse(const char *text, struct adl_map_changes *changes, struct
 }
 
 int adl_map_rule_change(struct adl_map_rule *rule, const struct adl_map_changes *changes,
-                        const float *head, struct adl_error *err)
+                        const struct adl_foreground_head *head, struct adl_error *err)
 {
     struct adl_map_rule changed = *rule;
 

@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "base/error.h"
+#include "wsol/foreground.h"
 #include "wsol/map_views.h"
 #include "wsol/objects.h"
 
@@ -46,7 +47,7 @@ struct adl_map_rule {
     struct adl_object_rule objects; /* how the cut map is parted into objects */
     /* The few-box head (wsol/foreground.h) that the class map is combined with; borrowed from the
      * model. NULL: the class map alone. */
-    const float *foreground;
+    const struct adl_foreground_head *foreground;
     /* Of a network that outputs a class map: the mean over the maps of this many classes, the class
      * asked for and the others with the highest logits, up to ADL_LIMIT_MAP_CLASSES (Wu et al.,
      * CVPR 2022). 0 and 1: the class alone. Other networks ignore it. */
@@ -91,7 +92,8 @@ int adl_map_base_parse(const char *text, struct adl_map_changes *changes,
  * of the model, or NULL. Fails with ADL_ERR_ARG, and leaves the rule unchanged, if a percentile is
  * given for a normalisation that has none, or if the head is wanted and `head` is NULL. */
 int adl_map_rule_change(struct adl_map_rule *rule, const struct adl_map_changes *changes,
-                        const float *head, struct adl_error *err) ADL_MUST_CHECK;
+                        const struct adl_foreground_head *head,
+                        struct adl_error *err) ADL_MUST_CHECK;
 
 /* Returns the rule for the map of a class: the same with the class's threshold for all. */
 struct adl_map_rule adl_map_rule_of_class(const struct adl_map_rule *rule, size_t class_id);

@@ -6,8 +6,17 @@
 #include "base/limits.h"
 #include "base/size.h"
 #include "wsol/cam.h"
-#include "wsol/foreground.h"
 #include "wsol/principal.h"
+
+static struct adl_foreground_map output_map(const struct adl_session *session, int index,
+                                            enum adl_output which)
+{
+    struct adl_shape shape = adl_plan_output_shape(adl_session_plan(session), which);
+
+    return (struct adl_foreground_map){.features = adl_session_output(session, which, index),
+                                       .h = (size_t)shape.h,
+                                       .w = (size_t)shape.w};
+}
 
 /* Makes the mean of the maps of a class and of the others with the highest logits. */
 static void best_classes(const struct adl_session *session, int index, int class_id,
@@ -23,6 +32,27 @@ static void best_classes(const struct adl_session *session, int index, int class
         best[count - 1] = (size_t)class_id;
     adl_cam_mean(adl_session_output(session, ADL_OUTPUT_CLASS_MAP, index), pixels, classes, best,
                  count, cam);
+}
+
+void adl_session_foreground(const struct adl_session *session, int index,
+                            const struct adl_foreground_head *head, struct adl_foreground_map *last,
+                            struct adl_foreground_map *maps)
+{
+    const struct adl_plan *plan = adl_session_plan(session);
+
+    *last = output_map(session, index, ADL_OUTPUT_FEATURES);
+    for (int i = 0; i < head->layer_count; i++)
+        maps[i] =
+            output_map(session, index, (enum adl_output)adl_plan_kept(plan, head->layers[i].value));
+}
+
+static void apply_head(const struct adl_session *session, int index,
+                       const struct adl_foreground_head *head, float *cam)
+{
+    struct adl_foreground_map last, maps[ADL_LIMIT_HEAD_LAYERS];
+
+    adl_session_foreground(session, index, head, &last, maps);
+    adl_foreground_apply(head, &last, maps, cam);
 }
 
 void adl_session_cam(const struct adl_session *session, int index, int class_id,
@@ -49,5 +79,5 @@ void adl_session_cam(const struct adl_session *session, int index, int class_id,
         adl_principal_map(features, pixels, channels,
                           weights ? weights + (size_t)class_id * channels : NULL, cam);
     if (rule->foreground)
-        adl_foreground_map(features, pixels, channels, rule->foreground, cam);
+        apply_head(session, index, rule->foreground, cam);
 }

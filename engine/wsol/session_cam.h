@@ -14,4 +14,10 @@
 void adl_session_cam(const struct adl_session *session, int index, int class_id,
                      const struct adl_map_rule *rule, float *cam);
 
+/* Sets *last and maps[] to what a head reads of image `index`: the last map and its layers, which
+ * the plan has to keep (adl_plan_keep). maps: head->layer_count of them. */
+void adl_session_foreground(const struct adl_session *session, int index,
+                            const struct adl_foreground_head *head, struct adl_foreground_map *last,
+                            struct adl_foreground_map *maps);
+
 #endif

@@ -56,6 +56,9 @@ struct adl_backbone {
      * to those of the reference implementation, for all methods. */
     const char *const *adl_places;
     uint32_t adl_default;
+    /* The layers that the few-box head reads beside the last map, unless calibrate
+     * --foreground-layers says otherwise; separated by commas. NULL: none. */
+    const char *head_layers;
     /* Appends the network to `graph`, whose input is value 0. Running out of memory is
      * remembered by the graph and reported by adl_graph_finish. */
     void (*build)(struct adl_graph *graph, const struct adl_arch *arch);

@@ -134,6 +134,7 @@ const struct adl_backbone adl_backbone_mobilenet_v1 = {
     .has_base = true,
     .has_fine_base = true,
     .adl_places = adl_places,
+    .head_layers = "blocks.10,blocks.4",
     .adl_default = ADL_DEFAULT,
     .build = build,
     .is_head = is_head,

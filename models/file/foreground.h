@@ -2,7 +2,8 @@
 #define ADL_MODELS_FILE_FOREGROUND_H
 
 /* Reads and writes the few-box head (wsol/foreground.h) in a model file: the tensors
- * foreground.weight [channels] and foreground.bias [1]. */
+ * foreground.weight [channels of the last map], foreground.LAYER.weight [channels of the layer] for
+ * each other layer that it reads, and foreground.bias [1]. */
 
 #include "models/model.h"
 
@@ -12,7 +13,7 @@
 int adl_model_read_foreground(struct adl_model *model, const struct adl_tensors *tensors,
                               struct adl_error *err) ADL_MUST_CHECK;
 
-/* Adds the head's two tensors, if the model has a head, to a set that is to be written. Fails with
+/* Adds the head's tensors, if the model has a head, to a set that is to be written. Fails with
  * ADL_ERR_NOMEM. */
 int adl_model_add_foreground(const struct adl_model *model, struct adl_tensors *set,
                              struct adl_error *err) ADL_MUST_CHECK;

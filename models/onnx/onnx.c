@@ -9,7 +9,7 @@
  *
  * The class activation maps are a separate output: if the network has no class maps, they are
  * a 1x1 convolution of the features with the classifier's rows as kernels. The few-box head, where
- * the model has one, is an output of its own: a 1x1 convolution and a sigmoid. */
+ * the model has one, is an output of its own (onnx_head.c). */
 
 #include "models/onnx/onnx.h"
 
@@ -70,21 +70,6 @@ static void write_params(struct adl_onnx_writer *w, const float *const *params)
     }
 }
 
-static const char head_weight[] = "foreground.weight", head_bias[] = "foreground.bias";
-
-static void write_head_params(struct adl_onnx_writer *w, const struct adl_model *model)
-{
-    size_t channels = model->foreground_channels;
-    struct adl_protobuf weight =
-        tensor_of(head_weight, ELEMENT_FLOAT, 4, (size_t[]){1, channels, 1, 1});
-    struct adl_protobuf bias = tensor_of(head_bias, ELEMENT_FLOAT, 1, (size_t[]){1});
-
-    adl_protobuf_borrow(&weight, TENSOR_RAW_DATA, model->foreground, channels * sizeof(float));
-    adl_protobuf_borrow(&bias, TENSOR_RAW_DATA, model->foreground + channels, sizeof(float));
-    adl_protobuf_message(&w->out, GRAPH_INITIALIZER, &weight);
-    adl_protobuf_message(&w->out, GRAPH_INITIALIZER, &bias);
-}
-
 /* --- inputs and outputs ------------------------------------------------------------ */
 
 static void write_info(struct adl_onnx_writer *w, enum adl_onnx_graph_field field, const char *name,
@@ -137,26 +122,6 @@ static int write_maps(struct adl_onnx_writer *w, int features, struct adl_error 
     return 0;
 }
 
-/* Writes the probability that each position of the features belongs to an object. */
-static void write_head(struct adl_onnx_writer *w, int features)
-{
-    struct adl_shape map = w->shapes[features];
-    struct adl_protobuf conv = adl_onnx_node("Conv", "foreground.logits");
-    struct adl_protobuf sigmoid = adl_onnx_node("Sigmoid", "foreground");
-
-    adl_onnx_take(&conv, w->names[features]);
-    adl_onnx_take(&conv, head_weight);
-    adl_onnx_take(&conv, head_bias);
-    adl_onnx_set_ints(&conv, "kernel_shape", (int[]){1, 1}, 2);
-    adl_onnx_finish(w, &conv, "foreground.logits");
-    adl_onnx_take(&sigmoid, "foreground.logits");
-    adl_onnx_finish(w, &sigmoid, "foreground");
-    write_output(w, "foreground", 1, map,
-                 "the few-box head: the probability of an object at each position; the map that "
-                 "boxes are cut from is this times the square root of the class's map between "
-                 "its minimum, 0, and its maximum, 1");
-}
-
 static int write_outputs(struct adl_onnx_writer *w, const struct adl_model *model,
                          struct adl_error *err)
 {
@@ -177,9 +142,13 @@ static int write_outputs(struct adl_onnx_writer *w, const struct adl_model *mode
                  "the last map before pooling");
     write_output(w, "maps", classes, map,
                  "the activation map of each class, neither averaged nor normalised");
-    if (model->foreground)
-        write_head(w, features);
-    return 0;
+    if (!model->foreground)
+        return 0;
+    write_output(w, "foreground", 1, w->shapes[features],
+                 "the few-box head: the probability of an object at each position; the map that "
+                 "boxes are cut from is this times the square root of the class's map between "
+                 "its minimum, 0, and its maximum, 1");
+    return adl_onnx_write_head(w, model->foreground, features, err);
 }
 
 static void write_input(struct adl_onnx_writer *w, const struct adl_model *model)
@@ -218,8 +187,6 @@ static int write_graph(struct adl_onnx_writer *w, const struct adl_model *model,
     if (write_outputs(w, model, err) < 0)
         return -1;
     write_params(w, model->params);
-    if (model->foreground)
-        write_head_params(w, model);
     return 0;
 }
 

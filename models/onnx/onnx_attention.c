@@ -101,7 +101,8 @@ static bool add_enlarging(struct adl_onnx_writer *w, const char *name, int from,
         matrix[transposed ? at.first * to + i : i * from + at.first] += 1 - at.t;
         matrix[transposed ? at.second * to + i : i * from + at.second] += at.t;
     }
-    adl_onnx_add_matrix(w, name, transposed ? from : to, transposed ? to : from, matrix);
+    const size_t dims[] = {(size_t)(transposed ? from : to), (size_t)(transposed ? to : from)};
+    adl_onnx_add_tensor(w, name, dims, 2, matrix);
     adl_free(matrix);
     return true;
 }

@@ -62,15 +62,17 @@ void adl_onnx_finish(struct adl_onnx_writer *w, struct adl_protobuf *node, const
     adl_protobuf_message(&w->out, GRAPH_NODE, node);
 }
 
-void adl_onnx_add_matrix(struct adl_onnx_writer *w, const char *name, int rows, int columns,
-                         const float *values)
+void adl_onnx_add_tensor(struct adl_onnx_writer *w, const char *name, const size_t *dims,
+                         size_t rank, const float *values)
 {
     struct adl_protobuf tensor = {0};
-    adl_protobuf_int(&tensor, TENSOR_DIMS, rows);
-    adl_protobuf_int(&tensor, TENSOR_DIMS, columns);
+    size_t count = 1;
+    for (size_t i = 0; i < rank; i++) {
+        adl_protobuf_int(&tensor, TENSOR_DIMS, (int64_t)dims[i]);
+        count *= dims[i];
+    }
     adl_protobuf_int(&tensor, TENSOR_DATA_TYPE, ELEMENT_FLOAT);
     adl_protobuf_text(&tensor, TENSOR_NAME, name);
-    adl_protobuf_bytes(&tensor, TENSOR_RAW_DATA, values,
-                       (size_t)rows * (size_t)columns * sizeof *values);
+    adl_protobuf_bytes(&tensor, TENSOR_RAW_DATA, values, count * sizeof *values);
     adl_protobuf_message(&w->out, GRAPH_INITIALIZER, &tensor);
 }

@@ -2,11 +2,12 @@
 #define ADL_MODELS_ONNX_ONNX_PARTS_H
 
 /* Types and functions that the files of this directory share: the GraphProto that is being written,
- * and its nodes. From the lowest to the highest: onnx_parts.c, onnx_attention.c, onnx_nodes.c,
- * onnx.c. */
+ * and its nodes. From the lowest to the highest: onnx_parts.c, onnx_attention.c and onnx_head.c,
+ * onnx_nodes.c, onnx.c. */
 
 #include "graph/graph.h"
 #include "io/protobuf.h"
+#include "wsol/foreground.h"
 
 /* Fields of GraphProto in onnx.proto. */
 enum adl_onnx_graph_field {
@@ -46,9 +47,14 @@ void adl_onnx_write_channelpool(struct adl_onnx_writer *w, const struct adl_node
 void adl_onnx_write_gate(struct adl_onnx_writer *w, const struct adl_node *node);
 bool adl_onnx_write_upsample(struct adl_onnx_writer *w, const struct adl_node *node);
 
-/* Adds a tensor of rank 2 to the initializers. */
-void adl_onnx_add_matrix(struct adl_onnx_writer *w, const char *name, int rows, int columns,
-                         const float *values);
+/* Adds a tensor of these dimensions to the initializers. */
+void adl_onnx_add_tensor(struct adl_onnx_writer *w, const char *name, const size_t *dims,
+                         size_t rank, const float *values);
+
+/* onnx_head.c: writes the few-box head as nodes and initializers, with the output "foreground".
+ * Fails with ADL_ERR_NOMEM. */
+int adl_onnx_write_head(struct adl_onnx_writer *w, const struct adl_foreground_head *head,
+                        int features, struct adl_error *err) ADL_MUST_CHECK;
 
 /* Writes an op of the graph as nodes; the value of an op that does nothing at test time gets the
  * name of its input. Fails with ADL_ERR_UNSUPPORTED if the op cannot be written. */

@@ -18,6 +18,7 @@
 #include "io/json_text.h"
 #include "models/file/load.h"
 #include "models/file/save.h"
+#include "models/head.h"
 #include "models/model.h"
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
@@ -38,6 +39,7 @@ struct settings {
     int boxes_per_class;
     bool no_class_thresholds;
     bool foreground;
+    const char *foreground_layers;
     bool without_boxes;
     bool try_views;
     struct adl_map_settings map; /* the views alone */
@@ -60,7 +62,8 @@ struct calibrate {
     struct adl_map_view_changes changes; /* of the model's views, that options ask for */
     struct adl_calibrated_certainty sure;
     struct adl_calibrated_objects objects;
-    float *heads; /* the few-box head of each fold, and that of all images; NULL unless fitted */
+    struct adl_foreground_head head; /* what the few-box head reads, without weights */
+    float *heads; /* its weights of each fold, and those of all images; NULL unless fitted */
     struct adl_progress progress;
     size_t images_before; /* of the sets that have been run */
 };
@@ -86,6 +89,40 @@ static int open_data(struct calibrate *c, struct adl_error *err)
     return 0;
 }
 
+/* Adds the layers of a list, separated by commas, to those that the few-box head reads. */
+static int add_head_layers(struct calibrate *c, const char *list, struct adl_error *err)
+{
+    char name[ADL_LIMIT_LAYER_NAME_BYTES];
+
+    for (size_t length; *list; list += length + (list[length] == ',')) {
+        length = strcspn(list, ",");
+        snprintf(name, sizeof name, "%.*s", (int)ADL_MIN(length, sizeof name - 1), list);
+        if (adl_head_add_layer(c->model->graph, &c->head, name, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* Chooses the layers of the few-box head: those of --foreground-layers, or else those that the
+ * backbone says, unless this network does not have them. */
+static int choose_head(struct calibrate *c, struct adl_error *err)
+{
+    const char *wanted = c->settings->foreground_layers,
+               *usual = c->model->arch.backbone->head_layers;
+
+    c->head = adl_head_begin(c->model->graph);
+    if (wanted && !strcmp(wanted, "none"))
+        return 0;
+    if (wanted) {
+        if (add_head_layers(c, wanted, err) == 0)
+            return 0;
+        return adl_error_context(err, "--foreground-layers");
+    }
+    if (usual && add_head_layers(c, usual, &(struct adl_error){0}) < 0)
+        c->head = adl_head_begin(c->model->graph);
+    return 0;
+}
+
 static int open_model(struct calibrate *c, struct adl_error *err)
 {
     const struct settings *s = c->settings;
@@ -103,6 +140,10 @@ static int open_model(struct calibrate *c, struct adl_error *err)
     struct adl_plan_options how = {
         .input_h = c->model->input_h, .input_w = c->model->input_w, .pool = c->pool};
     adl_model_keep_maps(c->model, &how);
+    if (s->foreground && choose_head(c, err) < 0)
+        return -1;
+    for (int i = 0; i < c->head.layer_count; i++)
+        adl_plan_keep(&how, c->head.layers[i].value);
     /* Not adl_model_into_plan(): the model keeps its weights, because it is written again. */
     c->plan = adl_plan_create(c->model->graph, c->model->params, &how, err);
     if (!c->plan)
@@ -217,7 +258,7 @@ static int choose(struct calibrate *c, struct adl_error *err)
     const struct settings *s = c->settings;
     struct adl_calibrate_options how = {.goal = (enum adl_calibrate_goal)s->goal,
                                         .current = c->model->map,
-                                        .foreground = s->foreground,
+                                        .foreground = s->foreground ? &c->head : NULL,
                                         .per_class = !s->no_class_thresholds && !s->without_boxes,
                                         .pool = c->pool,
                                         .progress = progress,
@@ -317,10 +358,6 @@ static json_t *record(const struct calibrate *c)
 static int save(struct calibrate *c, const char *out, struct adl_error *err)
 {
     struct adl_model *m = c->model;
-    size_t channels = c->sets[0].channels;
-    const float *head =
-        c->found.foreground ? c->heads + ADL_CALIBRATE_FOLDS * (channels + 1) : NULL;
-
     const struct adl_object_rule before = m->map.objects;
 
     m->map = c->found.rule;
@@ -329,7 +366,9 @@ static int save(struct calibrate *c, const char *out, struct adl_error *err)
     if (c->settings->without_boxes)
         m->certainty.has_confidence = false;
     m->map.objects = c->objects.chosen ? c->objects.rule : before;
-    if (adl_model_set_foreground(m, head, channels, err) < 0 ||
+    if (c->found.foreground)
+        c->head.weights = c->heads + ADL_CALIBRATE_FOLDS * (adl_foreground_channels(&c->head) + 1);
+    if (adl_model_set_foreground(m, c->found.foreground ? &c->head : NULL, err) < 0 ||
         adl_model_set_class_thresholds(m, c->found.class_thresholds, err) < 0)
         return -1;
     json_decref(m->calibration);
@@ -510,6 +549,10 @@ static const struct adl_option table[] = {
     {"foreground", ADL_FLAG(struct settings, foreground),
      .help = "also fit the few-box head, which tells object from background at each position, and "
              "use its map if that is best"},
+    {"foreground-layers", ADL_STRING(struct settings, foreground_layers), .metavar = "LAYER,...",
+     .default_note = "blocks.10,blocks.4 of mobilenet_v1, none of others",
+     .help = "layers whose features the few-box head sees beside those of the last map; none: the "
+             "last map alone"},
     {"try-views", ADL_FLAG(struct settings, try_views),
      .help =
          "also try the mirror image, a larger input scale, and both averaged in, for rules that "

@@ -37,7 +37,9 @@ struct forward {
     float *logits;        /* images x classes */
     float *features;      /* images x K x h x w */
     float *cam;           /* images x h x w */
-    int class_id;         /* -1: each image's top-1 */
+    float *foreground;    /* images x h x w; NULL: the model has no few-box head */
+    const struct adl_foreground_head *head; /* NULL: likewise */
+    int class_id;                           /* -1: each image's top-1 */
 };
 
 static void to_nchw(const float *nhwc, struct adl_shape shape, float *nchw)
@@ -46,6 +48,17 @@ static void to_nchw(const float *nhwc, struct adl_shape shape, float *nchw)
     for (size_t c = 0; c < channels; c++)
         for (size_t p = 0; p < pixels; p++)
             nchw[c * pixels + p] = nhwc[p * channels + c];
+}
+
+/* Computes the probability of an object at each position; a constant class map leaves it alone. */
+static void compute_foreground(const struct forward *f, const struct adl_session *session,
+                               int index, float *foreground)
+{
+    struct adl_foreground_map last, maps[ADL_LIMIT_HEAD_LAYERS];
+
+    memset(foreground, 0, (size_t)f->map.h * (size_t)f->map.w * sizeof *foreground);
+    adl_session_foreground(session, index, f->head, &last, maps);
+    adl_foreground_apply(f->head, &last, maps, foreground);
 }
 
 static void run_chunk(const struct forward *f, struct adl_session *session, size_t first, int count)
@@ -67,6 +80,8 @@ static void run_chunk(const struct forward *f, struct adl_session *session, size
             adl_top_k(logits, f->classes, 1, &top);
         adl_session_cam(session, i, f->class_id < 0 ? (int)top : f->class_id,
                         &(struct adl_map_rule){0}, f->cam + image * map_pixels);
+        if (f->head)
+            compute_foreground(f, session, i, f->foreground + image * map_pixels);
     }
 }
 
@@ -80,8 +95,13 @@ static int add_outputs(struct forward *f, struct adl_tensors *set, struct adl_er
     struct adl_tensor *cam =
         adl_tensors_add(set, "cam", ADL_F32, 3, (size_t[]){f->in.images, h, w}, err);
 
-    if (!logits || !features || !cam)
+    struct adl_tensor *foreground = f->head ? adl_tensors_add(set, "foreground", ADL_F32, 3,
+                                                              (size_t[]){f->in.images, h, w}, err)
+                                            : NULL;
+
+    if (!logits || !features || !cam || (f->head && !foreground))
         return -1;
+    f->foreground = foreground ? foreground->data : NULL;
     f->logits = logits->data;
     f->features = features->data;
     f->cam = cam->data;
@@ -118,6 +138,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     plan = adl_model_into_plan(model, &plan_options, err);
     if (!plan)
         goto out;
+    f.head = model->foreground;
     f.map = adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES);
     f.classes = adl_shape_count(adl_plan_output_shape(plan, ADL_OUTPUT_LOGITS));
     out = adl_tensors_create(err);
@@ -152,8 +173,7 @@ static const struct adl_option table[] = {
     ADL_OPTION_INPUT(struct settings,
                      .help =
                          "safetensors with \"input\" [N,3,H,W], already normalised; - is stdin"),
-    ADL_OPTION_OUTPUT(struct settings,
-                      .help = "where to write logits, features and cam; - is stdout"),
+    ADL_OPTION_OUTPUT(struct settings, .help = "where to write the outputs; - is stdout"),
     {"class", ADL_STRING(struct settings, class_text), .metavar = "K",
      .default_note = "each image's top-1",
      .help = "class of the activation map, given by id or label"},
@@ -170,7 +190,9 @@ const struct adl_command adl_command_forward = {
     .description =
         "Reads \"input\", F32 [N,3,H,W]. Writes \"logits\" [N,C]; \"features\" [N,K,h,w], the last "
         "map before pooling; and \"cam\" [N,h,w], the sum over k of w[class,k] * features[k], "
-        "neither averaged nor normalised. In networks that end in a class map, \"features\" is its "
+        "neither averaged nor normalised. If the model has a few-box head, also \"foreground\" "
+        "[N,h,w], its probability of an object at each position. In networks that end in a class "
+        "map, \"features\" is its "
         "input and \"cam\" is the channel of the class. H and W may be any size that the network "
         "accepts.",
     .examples = "  adl-server forward --model m.safetensors --input in.safetensors \\\n"

@@ -46,7 +46,7 @@ int adl_map_options_changes(const struct adl_map_settings *settings,
 }
 
 int adl_map_options_apply(const struct adl_map_settings *settings,
-                          const struct adl_options *options, const float *head,
+                          const struct adl_options *options, const struct adl_foreground_head *head,
                           struct adl_map_rule *rule, struct adl_error *err)
 {
     struct adl_map_changes changes;

@@ -81,7 +81,7 @@ int adl_map_view_options_changes(const struct adl_map_settings *settings,
 /* Applies the options that were given to the rule. `head` is the model's few-box head or NULL.
  * Fails with ADL_ERR_ARG. */
 int adl_map_options_apply(const struct adl_map_settings *settings,
-                          const struct adl_options *options, const float *head,
+                          const struct adl_options *options, const struct adl_foreground_head *head,
                           struct adl_map_rule *rule, struct adl_error *err) ADL_MUST_CHECK;
 
 #endif

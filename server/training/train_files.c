@@ -220,14 +220,19 @@ int adl_train_save_predictions(const struct adl_train_run *run, struct adl_error
 static int add_rule(const struct adl_train_run *run, json_t *state)
 {
     const struct adl_model *model = run->model;
-    json_t *described = adl_model_to_json(model), *head = json_array();
+    json_t *described = adl_model_to_json(model), *head = json_array(), *layers = json_array();
     int failed = json_object_set(state, "cam", json_object_get(described, "cam"));
 
-    for (size_t i = 0; model->foreground && i <= model->foreground_channels; i++)
-        failed |= json_array_append_new(head, json_real((double)model->foreground[i]));
-    if (model->foreground)
-        failed |= json_object_set(state, "foreground", head);
+    const struct adl_foreground_head *from = model->foreground;
+    for (size_t i = 0; from && i <= adl_foreground_channels(from); i++)
+        failed |= json_array_append_new(head, json_real((double)from->weights[i]));
+    for (int i = 0; from && i < from->layer_count; i++)
+        failed |= json_array_append_new(layers, json_string(from->layers[i].name));
+    if (from)
+        failed |= json_object_set(state, "foreground", head) |
+                  json_object_set(state, "foreground_layers", layers);
     json_decref(head);
+    json_decref(layers);
     json_decref(described);
     return failed ? -1 : 0;
 }

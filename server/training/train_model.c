@@ -16,6 +16,7 @@
 #include "models/file/description.h"
 #include "models/file/foreground.h"
 #include "models/file/load.h"
+#include "models/head.h"
 #include "server/options/channels.h"
 #include "server/tasks/default_model.h"
 #include "server/training/run_record.h"
@@ -219,19 +220,32 @@ out:
     return result;
 }
 
-/* Gives the model the few-box head that the state of a resumed run has as a list of numbers. */
+/* Gives the model the few-box head that the state of a resumed run has: a list of numbers, and the
+ * names of the layers that it reads. */
 static int head_of_state(struct adl_train_run *run, struct adl_error *err)
 {
     const json_t *list = json_object_get(run->state, "foreground"), *value;
+    const json_t *layers = json_object_get(run->state, "foreground_layers");
+    struct adl_foreground_head head = adl_head_begin(run->model->graph);
     size_t i, count = json_array_size(list);
+
     if (count == 0)
         return 0;
-    float *head = adl_malloc(count, sizeof *head);
-    if (!head)
+    json_array_foreach(layers, i, value)
+    {
+        const char *name = json_string_value(value);
+        if (adl_head_add_layer(run->model->graph, &head, name ? name : "", err) < 0)
+            return -1;
+    }
+    if (count != adl_foreground_channels(&head) + 1)
+        return adl_fail(err, ADL_ERR_FORMAT, "the state of the run has a damaged foreground head");
+    float *weights = adl_malloc(count, sizeof *weights);
+    if (!weights)
         return adl_fail_nomem(err, "the foreground head");
-    json_array_foreach(list, i, value) head[i] = (float)json_number_value(value);
-    int result = adl_model_set_foreground(run->model, head, count - 1, err);
-    adl_free(head);
+    json_array_foreach(list, i, value) weights[i] = (float)json_number_value(value);
+    head.weights = weights;
+    int result = adl_model_set_foreground(run->model, &head, err);
+    adl_free(weights);
     return result;
 }
 

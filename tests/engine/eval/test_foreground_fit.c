@@ -147,7 +147,9 @@ static void the_map_is_its_formula(void)
         head[i] = (float)adl_rng_normal(&rng);
     for (size_t i = 0; i < PIXELS; i++)
         cam[i] = made[i] = (float)(3 * i) - 4; /* least -4, greatest 14 */
-    adl_foreground_map(features, PIXELS, CHANNELS, head, made);
+    const struct adl_foreground_head linear = {.channels = CHANNELS, .weights = head};
+    const struct adl_foreground_map map = {features, 1, PIXELS};
+    adl_foreground_apply(&linear, &map, NULL, made);
     for (size_t i = 0; i < PIXELS; i++) {
         double z = (double)head[CHANNELS];
         for (size_t k = 0; k < CHANNELS; k++)
@@ -156,7 +158,7 @@ static void the_map_is_its_formula(void)
     }
     /* A constant class map leaves the head alone. */
     float flat[PIXELS] = {2, 2, 2, 2, 2, 2, 2};
-    adl_foreground_map(features, PIXELS, CHANNELS, head, flat);
+    adl_foreground_apply(&linear, &map, NULL, flat);
     CU_ASSERT_DOUBLE_EQUAL(flat[6], made[6], 1e-6); /* where the class map is greatest */
 }
 

@@ -212,14 +212,14 @@ static void changes_keep_what_they_do_not_name(void)
     changes.percentile = 0.2; /* the reference's rule has none */
     CU_ASSERT(adl_map_rule_change(&rule, &changes, NULL, &err) < 0 && err.kind == ADL_ERR_ARG);
     CU_ASSERT(adl_map_rule_is_reference(&rule));
-    const float head[2] = {1, 0};
+    const struct adl_foreground_head head = {.channels = 1, .weights = (const float[]){1, 0}};
     changes = (struct adl_map_changes)ADL_MAP_NO_CHANGES;
     changes.foreground = 1;
     CU_ASSERT(adl_map_rule_change(&rule, &changes, NULL, &err) < 0 && err.kind == ADL_ERR_ARG);
-    TEST_OK(adl_map_rule_change(&rule, &changes, head, &err), &err);
-    CU_ASSERT(rule.foreground == head && !adl_map_rule_is_reference(&rule));
+    TEST_OK(adl_map_rule_change(&rule, &changes, &head, &err), &err);
+    CU_ASSERT(rule.foreground == &head && !adl_map_rule_is_reference(&rule));
     changes.foreground = 0;
-    TEST_OK(adl_map_rule_change(&rule, &changes, head, &err), &err);
+    TEST_OK(adl_map_rule_change(&rule, &changes, &head, &err), &err);
     CU_ASSERT(adl_map_rule_is_reference(&rule));
 }
 

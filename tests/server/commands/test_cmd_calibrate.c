@@ -13,6 +13,7 @@
 #include "models/file/load.h"
 #include "models/file/save.h"
 #include "support/formula.h"
+#include "support/head.h"
 #include "support/http_client.h"
 #include "support/image_bytes.h"
 #include "support/scratch.h"
@@ -136,15 +137,10 @@ static void before_is_the_model_as_it_is(void)
     struct adl_error err = {0};
     char first[300], second[300], text[900];
     struct adl_model *model = begin_twice("calibrate-twice", first, second);
-    int features = adl_graph_output(model->graph, ADL_OUTPUT_FEATURES);
-    size_t channels = (size_t)adl_graph_value(model->graph, features)->shape.c;
     for (int seed = 0; seed < 4; seed++) {
-        float *head = adl_malloc(channels + 1, sizeof *head);
         char name[40];
         snprintf(name, sizeof name, "calibrate.head.%d", seed);
-        formula_param(name, 0, 0.3, channels + 1, head);
-        TEST_OK(adl_model_set_foreground(model, head, channels, &err), &err);
-        adl_free(head);
+        test_give_head(model, name);
         model->map.threshold = 0.3;
         TEST_OK(adl_model_save(model, first, &err), &err);
         const char *again[] = {"calibrate",    "--model", first, "--data",

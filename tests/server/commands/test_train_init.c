@@ -17,6 +17,7 @@
 #include "models/file/save.h"
 #include "models/model.h"
 #include "server/tasks/default_model.h"
+#include "support/head.h"
 #include "support/scratch.h"
 #include "support/train_fixture.h"
 
@@ -214,21 +215,12 @@ static void give_rule(const char *file)
 {
     struct adl_error err = {0};
     struct adl_model *model = train_load(file);
-    int features = adl_graph_output(model->graph, ADL_OUTPUT_FEATURES);
-    struct adl_shape shapes[400];
-    CU_ASSERT_FATAL((size_t)adl_graph_value_count(model->graph) < ADL_COUNT(shapes));
-    TEST_OK(adl_graph_infer(model->graph, 32, 32, shapes, &err), &err);
-    size_t channels = (size_t)shapes[features].c;
-    float *head = adl_calloc(channels + 1, sizeof *head);
-    for (size_t i = 0; i <= channels; i++)
-        head[i] = (float)i / 7;
     model->map = (struct adl_map_rule){.weights = ADL_MAP_WEIGHTS_POSITIVE,
                                        .normalise = ADL_MAP_IVR,
                                        .percentile = 0.3,
                                        .threshold = 0.21};
-    TEST_OK(adl_model_set_foreground(model, head, channels, &err), &err);
+    test_give_head(model, "train_init.head");
     TEST_OK(adl_model_save(model, scratch_path("%s", file), &err), &err);
-    adl_free(head);
     adl_model_free(model);
 }
 
@@ -241,8 +233,8 @@ static void check_rule(const char *file, bool head)
     CU_ASSERT_DOUBLE_EQUAL(model->map.percentile, 0.3, 1e-12);
     CU_ASSERT_DOUBLE_EQUAL(model->map.threshold, 0.21, 1e-12);
     CU_ASSERT_EQUAL(model->map.foreground != NULL, head);
-    for (size_t i = 0; head && i <= model->foreground_channels; i++)
-        CU_ASSERT_EQUAL(model->foreground[i], (float)i / 7);
+    if (head)
+        test_check_head(model, "train_init.head");
     adl_model_free(model);
 }
 

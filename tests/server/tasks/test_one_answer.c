@@ -20,6 +20,7 @@
 #include "models/model.h"
 #include "server/tasks/predict.h"
 #include "support/formula.h"
+#include "support/head.h"
 #include "support/http_client.h"
 #include "support/image_bytes.h"
 #include "support/scratch.h"
@@ -296,20 +297,14 @@ static struct adl_model *model_with_head(const char *path, int last_stride)
     struct adl_error err = {0};
     struct adl_model *model = adl_model_load(test_small_model(), NULL, &err);
     CU_ASSERT_FATAL(model != NULL);
-    int features = adl_graph_output(model->graph, ADL_OUTPUT_FEATURES);
-    size_t channels = (size_t)adl_graph_value(model->graph, features)->shape.c;
-    float *head = adl_malloc(channels + 1, sizeof *head);
-    formula_param("one_answer.head", 0, 0.3, channels + 1, head);
-    TEST_OK(adl_model_set_foreground(model, head, channels, &err), &err);
+    test_give_head(model, "one_answer.head");
     model->map.foreground = NULL;
     model->arch.last_stride = last_stride;
     TEST_OK(adl_model_save(model, path, &err), &err);
     adl_model_free(model);
     model = adl_model_load(path, NULL, &err);
     CU_ASSERT_FATAL(model != NULL && model->foreground && !model->map.foreground);
-    CU_ASSERT(model->foreground_channels == channels);
-    CU_ASSERT(!memcmp(model->foreground, head, (channels + 1) * sizeof *head));
-    adl_free(head);
+    test_check_head(model, "one_answer.head");
     return model;
 }
 
