@@ -1,8 +1,8 @@
 #ifndef ADL_SERVER_COMMANDS_BENCH_TRAIN_H
 #define ADL_SERVER_COMMANDS_BENCH_TRAIN_H
 
-/* Implements `bench --train`: measures the time of a training step and its parts, and the time
- * that ADL layers add. */
+/* Implements `bench --train`: measures the time of a training step and its parts, and what the
+ * model's training methods cost beside cam. */
 
 #include "models/model.h"
 

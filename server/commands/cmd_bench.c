@@ -18,6 +18,7 @@
 #include "kernels/dispatch.h"
 #include "plan/session.h"
 #include "server/commands/bench_layers.h"
+#include "server/commands/bench_model.h"
 #include "server/commands/bench_train.h"
 #include "server/commands/bench_yardstick.h"
 #include "server/commands/command.h"
@@ -68,45 +69,6 @@ struct bench {
 
 /* --- the network ----------------------------------------------------------------- */
 
-/* Returns a number in -1..1 from xorshift64*. Any generator suffices that gives every run the
- * same numbers. */
-static float random_unit(uint64_t *state)
-{
-    *state ^= *state >> 12;
-    *state ^= *state << 25;
-    *state ^= *state >> 27;
-    return (float)(int32_t)((*state * 0x2545F4914F6CDD1DULL) >> 32) * 0x1p-31F;
-}
-
-/* Fills the weights with random numbers. He's scaling keeps the activations in the range of those
- * of a trained network. Without it they would vanish, and slow denormal arithmetic would be
- * measured. */
-static void fill_weights(const struct adl_model *model)
-{
-    uint64_t state = 0x9E3779B97F4A7C15ULL;
-
-    for (int id = 0; id < adl_graph_param_count(model->graph); id++) {
-        const struct adl_param *param = adl_graph_param(model->graph, id);
-        const struct adl_tensor *tensor = adl_tensors_find(model->weights, param->name);
-        float *data = tensor->data;
-        double centre = 0, spread = 0.05;
-
-        switch (param->role) {
-        case ADL_PARAM_CONV_WEIGHT:
-        case ADL_PARAM_LINEAR_WEIGHT:
-            spread = sqrt(6.0 * (double)param->shape[0] / (double)param->count);
-            break;
-        case ADL_PARAM_BN_WEIGHT:
-        case ADL_PARAM_BN_VAR: centre = 1; break;
-        case ADL_PARAM_BIAS:
-        case ADL_PARAM_BN_BIAS:
-        case ADL_PARAM_BN_MEAN: break;
-        }
-        for (size_t i = 0; i < param->count; i++)
-            data[i] = (float)(centre + spread * (double)random_unit(&state));
-    }
-}
-
 static struct adl_model *open_model(const struct settings *s, struct adl_error *err)
 {
     struct adl_arch arch;
@@ -123,10 +85,7 @@ static struct adl_model *open_model(const struct settings *s, struct adl_error *
         return NULL;
     }
     int side = s->size ? s->size : 224;
-    struct adl_model *model = adl_model_create(&arch, side, side, err);
-    if (model)
-        fill_weights(model);
-    return model;
+    return adl_bench_model(&arch, side, err);
 }
 
 /* --- measuring ------------------------------------------------------------------- */
@@ -183,7 +142,7 @@ static int warm_up(struct bench *bench, struct adl_pool *pool, struct adl_error 
         size_t count = adl_shape_count(adl_plan_input_shape(adl_session_plan(session)));
         for (size_t i = 0; i < batch; i++)
             for (size_t j = 0; j < count; j++)
-                adl_session_input(session, (int)i)[j] = 2 * random_unit(&state);
+                adl_session_input(session, (int)i)[j] = 2 * adl_bench_random_unit(&state);
     }
     run_batch(bench, pool);
     bench->peak_rss_mib = adl_peak_rss_mib();
@@ -402,7 +361,8 @@ static const struct adl_option table[] = {
     {"layers", ADL_FLAG(struct settings, layers),
      .help = "print each step of the plan, and the next best algorithm for it"},
     {"train", ADL_FLAG(struct settings, train),
-     .help = "measure a training step: forward, backward, update, and the cost of ADL"},
+     .help = "measure a training step: forward, backward, update; with --method also its cost "
+             "beside cam"},
     ADL_OPTION_JSON(struct settings),
     ADL_OPTION_KEY(struct settings),
     ADL_ARCH_OPTIONS(struct settings, arch),

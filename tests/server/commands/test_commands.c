@@ -2,6 +2,7 @@
  * written. The environment variable ADL_SERVER names the program. */
 
 #include <jansson.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,6 +13,7 @@
 #include "image/image.h"
 #include "io/file.h"
 #include "io/safetensors.h"
+#include "methods/methods.h"
 #include "models/file/load.h"
 #include "models/file/save.h"
 #include "models/model.h"
@@ -421,10 +423,66 @@ static void measures(void)
                    "layers of a training step");
 }
 
+/* Runs `bench --train --json` with a method; the caller frees the JSON. */
+static json_t *train_cost(const char *method)
+{
+    struct command_result result =
+        RUN("bench", "--arch", TINY, "--size", "64", "--runs", "1", "--batch", "2", "--threads",
+            "1", "--train", "--json", "--method", method);
+    json_t *json = json_loads(result.out, 0, NULL);
+    command_expect(result, 0, method);
+    if (!json)
+        TEST_FAIL("bench --train --method %s prints no JSON", method);
+    return json;
+}
+
+static double median_of(const json_t *json)
+{
+    return json_real_value(json_object_get(json_object_get(json, "ms_per_image"), "median"));
+}
+
+/* Of every method; the ratio is that of the two medians, and only branches and rounds train more
+ * parameters than the classifier. */
+static void measures_methods_beside_cam(void)
+{
+    json_int_t plain = 0;
+
+    if (!program_exists())
+        return;
+    for (size_t i = 0; adl_methods[i]; i++) {
+        const struct adl_method *method = adl_methods[i];
+        json_t *json = train_cost(method->name);
+        const json_t *beside = json_object_get(json, "beside_cam");
+        const json_t *cam = json_object_get(beside, "cam");
+        json_int_t params = json_integer_value(json_object_get(json, "parameters"));
+        json_int_t extra = json_integer_value(json_object_get(beside, "extra_parameters"));
+        double ratio = json_real_value(json_object_get(beside, "time_ratio"));
+
+        if (i == 0)
+            plain = params;
+        if ((i == 0) != !beside)
+            TEST_FAIL("%s: beside_cam is %s", method->name, beside ? "there" : "missing");
+        if (beside && (fabs(ratio * median_of(cam) / median_of(json) - 1) > 1e-4 ||
+                       json_integer_value(json_object_get(cam, "parameters")) != plain ||
+                       params - extra != plain))
+            TEST_FAIL("%s: ratio %g, %lld parameters, %lld more than %lld", method->name, ratio,
+                      (long long)params, (long long)extra, (long long)plain);
+        if ((extra > 0) != (method->branches || method->rounds))
+            TEST_FAIL("%s trains %lld parameters more", method->name, (long long)extra);
+        json_decref(json);
+    }
+    struct command_result result = RUN("bench", "--arch", TINY, "--size", "32", "--runs", "1",
+                                       "--threads", "1", "--train", "--method", "adl,cutmix");
+    CU_ASSERT_PTR_NOT_NULL(strstr(result.out, "adl,cutmix takes "));
+    CU_ASSERT_PTR_NOT_NULL(strstr(result.out, "as long as cam and trains the same parameters\n"));
+    command_expect(result, 0, "bench --train of combined methods");
+}
+
 TEST_SUITE(commands, {"explains itself", explains_itself}, {"completes shells", completes_shells},
            {"says why results are lost", says_why_results_are_lost},
            {"says which file is missing", says_which_file_is_missing},
            {"info counts as published", counts_as_published},
            {"forward agrees with the classifier", runs_tensors},
            {"localize files, directories, patterns", localizes},
-           {"keeps input images", keeps_input_images}, {"bench measures", measures});
+           {"keeps input images", keeps_input_images}, {"bench measures", measures},
+           {"bench measures methods beside cam", measures_methods_beside_cam});
