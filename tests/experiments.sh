@@ -226,6 +226,31 @@ cp "$scratch/search/best.json" "$scratch/best.first"
 check "search: one row alone keeps the best settings of all" \
     test $? = 0 -a "$(cat "$scratch/best.first")" = "$(cat "$scratch/search/best.json")"
 
+# --- folds -------------------------------------------------------------------------
+
+# The images as a directory per class, without any val: each is in one fold of each seed.
+cat >"$scratch/folds.json" <<END
+{"data": {"data": "$lists/images"}, "common": {"arch": "mobilenet_v1", "epochs": 1, "no-report": true},
+ "rows": [{"name": "cam"}, {"name": "has", "options": {"method": "has"}}], "folds": 4,
+ "columns": [{"title": "Top-1", "figure": "top1_cls"}]}
+END
+folds() { "$PROGRAM" experiment "$scratch/folds.json" "${small[@]}" >"$scratch/table" 2>"$scratch/log"; }
+folds
+check "folds: a run of each fold" test $? = 0 -a \
+    "$(cut -d , -f 1-3 "$scratch/folds/runs.csv" | xargs)" = \
+    'row,seed,fold cam,1,1 cam,1,2 cam,1,3 cam,1,4 has,1,1 has,1,2 has,1,3 has,1,4'
+images_of() { sed -n 's/^  "images": \([0-9]*\).*/\1/p' "$scratch"/folds/"$1"/seed1-fold?/val.json | xargs; }
+check "folds: every image is measured once" test "$(images_of cam) $(images_of has)" = '4 4 4 4 4 4 4 4'
+expected=$(sed -n 's/^  "top1_cls": \([0-9.]*\).*/\1/p' "$scratch"/folds/cam/seed1-fold?/val.json |
+    awk '{sum += $1} END {printf "%.1f", sum / NR}')
+check "folds: the table has their mean ($expected)" grep -q "^| cam | 4 | $expected ± " "$scratch/table"
+check "folds: and the differences by fold" grep -q 'differences by fold' "$scratch/table"
+folds
+check "folds: a second call does nothing" test $? = 0 -a ! -s "$scratch/log"
+sed -i 's/"folds": 4/"folds": 2/' "$scratch/folds.json"
+folds
+check "folds: another number is refused" grep -q 'seed1-fold1: was begun with --folds 4, not --folds 2' "$scratch/log"
+
 # --- objects104, interrupted ---------------------------------------------------------
 
 # Long enough to be interrupted; every epoch is saved.

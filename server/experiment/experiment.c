@@ -2,6 +2,8 @@
 
 #include "server/experiment/experiment.h"
 
+#include <stdio.h>
+
 #include "base/mem.h"
 
 json_t *adl_experiment_object(struct adl_experiment *experiment, struct adl_error *err)
@@ -31,10 +33,27 @@ void adl_experiment_release(struct adl_experiment *experiment)
     *experiment = (struct adl_experiment){0};
 }
 
+struct adl_experiment_label adl_experiment_label(const struct adl_experiment *experiment,
+                                                 size_t seed)
+{
+    struct adl_experiment_label label;
+
+    if (experiment->fold_count)
+        snprintf(label.text, sizeof label.text, "seed %d, fold %d", experiment->seeds[seed],
+                 experiment->folds[seed]);
+    else
+        snprintf(label.text, sizeof label.text, "seed %d", experiment->seeds[seed]);
+    return label;
+}
+
 const char *adl_experiment_path(const struct adl_experiment *experiment, size_t row, size_t seed,
                                 const char *name, struct adl_arena *arena, struct adl_error *err)
 {
-    return ADL_ARENA_TEXT(arena, err, "%s/%s/seed%d%s%s", experiment->out,
-                          experiment->rows[row].name, experiment->seeds[seed], name ? "/" : "",
-                          name ? name : "");
+    char fold[24] = "";
+
+    if (experiment->fold_count)
+        snprintf(fold, sizeof fold, "-fold%d", experiment->folds[seed]);
+    return ADL_ARENA_TEXT(arena, err, "%s/%s/seed%d%s%s%s", experiment->out,
+                          experiment->rows[row].name, experiment->seeds[seed], fold,
+                          name ? "/" : "", name ? name : "");
 }

@@ -1,8 +1,8 @@
 #ifndef ADL_SERVER_EXPERIMENT_EXPERIMENT_H
 #define ADL_SERVER_EXPERIMENT_EXPERIMENT_H
 
-/* A table of trainings, as a JSON file describes it: its rows, their seeds, and how each trained
- * model is measured. Paths in the file are relative to its directory.
+/* A table of trainings, as a JSON file describes it: its rows, their seeds and folds, and how each
+ * trained model is measured. Paths in the file are relative to its directory.
  *
  *     {"name": "objects104",                  the results' directory, and their place in Markdown
  *      "title": "...", "notes": ["..."],      texts for people; a note is a paragraph of Markdown
@@ -12,6 +12,7 @@
  *      "rows": [{"name": "cam", "title": "CAM", "options": {"method": "cam"}, "init": null},
  *               {"product": [[ITEM, ...], [ITEM, ...]]}],
  *      "seeds": [1, 2, 3],
+ *      "folds": 5,                            data without val: each seed in so many folds
  *      "measure": [{"name": "test", "split": "test", "model": "last",
  *                   "calibrate": {"split": "val"}, "options": {...}}],
  *      "columns": [{"title": "MaxBoxAcc", "measure": "test", "figure": "max_box_acc",
@@ -107,8 +108,11 @@ struct adl_experiment {
     struct adl_experiment_row *rows;
     size_t row_count;
     bool partial; /* the command line chose not all of the file's rows */
-    const int *seeds;
+    /* The runs of each row: their seeds, each of which stands there once for each fold, and their
+     * folds, from 1. */
+    const int *seeds, *folds;
     size_t seed_count;
+    int fold_count; /* 0: the data are divided as the options say */
     const struct adl_experiment_measure *measures;
     size_t measure_count;
     const struct adl_experiment_column *columns;
@@ -138,8 +142,15 @@ json_t *adl_experiment_object(struct adl_experiment *experiment,
 const char *adl_experiment_place(struct adl_experiment *experiment, const char *dir,
                                  const char *path, struct adl_error *err);
 
-/* Returns the path of a file of a run, OUT/ROW/seedN/NAME, in memory of `arena`; that of the run's
- * directory if `name` is NULL. */
+/* Returns what tells a run from the others of its row, "seed 1" or "seed 1, fold 2". */
+struct adl_experiment_label {
+    char text[48];
+};
+struct adl_experiment_label adl_experiment_label(const struct adl_experiment *experiment,
+                                                 size_t seed);
+
+/* Returns the path of a file of a run, OUT/ROW/seedN/NAME or OUT/ROW/seedN-foldI/NAME, in memory of
+ * `arena`; that of the run's directory if `name` is NULL. `seed` is an index of a run. */
 const char *adl_experiment_path(const struct adl_experiment *experiment, size_t row, size_t seed,
                                 const char *name, struct adl_arena *arena,
                                 struct adl_error *err) ADL_MUST_CHECK;

@@ -84,13 +84,23 @@ const json_t *adl_experiment_data_option(const json_t *measure, const json_t *ro
     return json_object_get(row, key);
 }
 
+/* Adds the fold that is val, if the file has folds; returns whether it has. */
+static bool add_fold(struct words *w, const struct adl_experiment *e, size_t seed)
+{
+    if (!e->fold_count)
+        return false;
+    add(w, "--folds=%d", e->fold_count);
+    add(w, "--fold=%d", e->folds[seed]);
+    return true;
+}
+
 /* Adds the options of a measure, and those that say which images are val: those of the training,
  * else the measure would be of images that it has seen. */
 static void add_measure_options(struct words *w, const struct adl_experiment *e, size_t row,
                                 size_t seed, const json_t *options)
 {
     static const char *const keys[] = {"val-share", "folds", "fold", "exif"};
-    bool divided = false;
+    bool divided = add_fold(w, e, seed);
 
     for (size_t i = 0; i < ADL_COUNT(keys); i++) {
         const json_t *value = adl_experiment_data_option(options, e->rows[row].options, keys[i]);
@@ -132,6 +142,7 @@ char **adl_experiment_train(const struct adl_experiment *e, size_t row, size_t s
     if (e->rows[row].init)
         add(&w, "--init=%s", e->rows[row].init);
     add_options(&w, e->rows[row].options);
+    (void)add_fold(&w, e, seed);
     add(&w, "--seed=%d", e->seeds[seed]);
     add_threads(&w, e);
     if (resume)
@@ -252,7 +263,16 @@ static int check_unsuited(const json_t *options, const char *where, const char *
     return 0;
 }
 
-static int check_train_options(const struct adl_experiment_row *row, struct adl_error *err)
+/* Fails if an option divides the data although the experiment does. */
+static int check_folds(const struct adl_experiment *e, const json_t *options, const char *where,
+                       struct adl_error *err)
+{
+    static const char *const reserved[] = {"val-share", "folds", "fold", NULL};
+    return e->fold_count ? check_reserved(options, where, reserved, err) : 0;
+}
+
+static int check_train_options(const struct adl_experiment *e, const struct adl_experiment_row *row,
+                               struct adl_error *err)
 {
     static const char *const reserved[] = {"data",   "images", "metadata", "masks", "out", "init",
                                            "resume", "seed",   "threads",  "help",  NULL};
@@ -260,6 +280,7 @@ static int check_train_options(const struct adl_experiment_row *row, struct adl_
     const char *recipe = json_string_value(json_object_get(row->options, "recipe"));
 
     if (check_reserved(row->options, row->name, reserved, err) < 0 ||
+        check_folds(e, row->options, row->name, err) < 0 ||
         check_unsuited(row->options, row->name, unsuited, err) < 0)
         return -1;
     if (json_is_string(json_object_get(row->options, "tensorboard")))
@@ -291,6 +312,8 @@ static int check_measure(const struct adl_experiment *e, size_t measure, struct 
 
     if (check_reserved(m->options, m->name, reserved, err) < 0 ||
         check_reserved(m->calibrate, m->name, reserved, err) < 0 ||
+        check_folds(e, m->options, m->name, err) < 0 ||
+        check_folds(e, m->calibrate, m->name, err) < 0 ||
         check_unsuited(m->options, m->name, unsuited, err) < 0)
         return -1;
     if (json_object_get(m->options, "split"))
@@ -312,7 +335,7 @@ int adl_experiment_check(const struct adl_experiment *e, struct adl_error *err)
 
     for (size_t i = 0; i < e->row_count; i++) {
         const struct adl_experiment_row *row = &e->rows[i];
-        ADL_TRY(check_train_options(row, err));
+        ADL_TRY(check_train_options(e, row, err));
         if (parse(e->commands->train, adl_experiment_train(e, i, 0, false, &arena, err), NULL,
                   err) < 0) {
             blame("row", row->name, "train", err);

@@ -22,12 +22,15 @@
 #define MAX_GALLERY 24
 #define GALLERY_IMAGES 6
 #define MAX_SEEDS 1000
+/* Folds of each seed; and runs of a row. */
+#define MAX_FOLDS 1000
+#define MAX_RUNS 10000
 /* Draws of a search where the file does not say: as many as in the reference protocol. */
 #define DRAWS 30
 #define MAX_DRAWS 999
 
 static const char *const file_keys[] = {
-    "name",    "title",   "notes",    "data", "init",      "common", "rows",    "seeds",
+    "name",    "title",   "notes",    "data", "init",      "common", "rows",    "seeds", "folds",
     "measure", "columns", "baseline", "out",  "reference", "search", "gallery", NULL};
 static const char *const data_keys[] = {"data", "images", "metadata", "masks", NULL};
 static const char *const measure_keys[] = {"name", "split", "model", "calibrate", "options", NULL};
@@ -94,7 +97,8 @@ static int read_notes(struct adl_experiment *e, struct adl_error *err)
     return 0;
 }
 
-/* --- seeds ---------------------------------------------------------------------------------- */
+/* --- seeds and folds
+ * ---------------------------------------------------------------------------------- */
 
 /* Reads "1,2,3". */
 static int read_given_seeds(struct adl_experiment *e, const char *text, int *seeds,
@@ -141,6 +145,30 @@ static int read_seeds(struct adl_experiment *e, struct adl_error *err)
             if (seeds[i] == seeds[k])
                 return adl_fail(err, e->settings->seeds ? ADL_ERR_ARG : ADL_ERR_FORMAT,
                                 "the seed %d is listed twice", seeds[i]);
+    return 0;
+}
+
+/* Makes a run of each fold of each seed. */
+static int read_folds(struct adl_experiment *e, struct adl_error *err)
+{
+    if (adl_strict_whole(e->json, "the file", "folds", 2, MAX_FOLDS, &e->fold_count, err) < 0)
+        return -1;
+    if (!e->fold_count)
+        return 0;
+    size_t folds = (size_t)e->fold_count, count = e->seed_count * folds;
+    if (count > MAX_RUNS)
+        return adl_fail(err, ADL_ERR_LIMIT, "a row has more than %d runs: %zu seeds in %zu folds",
+                        MAX_RUNS, e->seed_count, folds);
+    int *both = adl_arena_alloc(&e->arena, 2 * count, sizeof *both);
+    if (!both)
+        return adl_fail_nomem(err, "folds");
+    for (size_t i = 0; i < count; i++) {
+        both[i] = e->seeds[i / folds];
+        both[count + i] = (int)(i % folds) + 1;
+    }
+    e->seeds = both;
+    e->folds = both + count;
+    e->seed_count = count;
     return 0;
 }
 
@@ -193,8 +221,10 @@ static int read_measures(struct adl_experiment *e, struct adl_error *err)
     e->measures = measures;
     e->measure_count = count;
     if (!list) {
-        measures[0] = (struct adl_experiment_measure){.name = "test",
-                                                      .split = "test",
+        /* The folds of val are all images; a test split would be the same in each. */
+        const char *split = e->fold_count ? "val" : "test";
+        measures[0] = (struct adl_experiment_measure){.name = split,
+                                                      .split = split,
                                                       .model = "last",
                                                       .options = adl_experiment_object(e, err)};
         return measures[0].options ? 0 : -1;
@@ -379,8 +409,9 @@ static int interpret(struct adl_experiment *e, struct adl_error *err)
         return adl_fail(err, ADL_ERR_FORMAT, "\"title\" and \"baseline\" have to be texts");
     e->out = s->out ? s->out : adl_experiment_place(e, dir, out ? out : e->name, err);
     if (!e->out || read_data(e, dir, err) < 0 || read_notes(e, err) < 0 || read_seeds(e, err) < 0 ||
-        read_measures(e, err) < 0 || read_columns(e, err) < 0 || read_gallery(e, err) < 0 ||
-        read_search(e, err) < 0 || adl_experiment_read_rows(e, dir, err) < 0)
+        read_folds(e, err) < 0 || read_measures(e, err) < 0 || read_columns(e, err) < 0 ||
+        read_gallery(e, err) < 0 || read_search(e, err) < 0 ||
+        adl_experiment_read_rows(e, dir, err) < 0)
         return -1;
     return adl_experiment_check(e, err);
 }

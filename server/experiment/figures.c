@@ -192,8 +192,8 @@ static int is_asked_for(struct adl_figures *f, size_t row, size_t seed, struct a
     int matches =
         adl_run_settings_match_run(e, row, seed, difference, sizeof difference, arena, err);
     if (matches == 0)
-        adl_str_printf(left_out, "adl-server: experiment: the table is without %s, seed %d: %s\n",
-                       e->rows[row].name, e->seeds[seed], difference);
+        adl_str_printf(left_out, "adl-server: experiment: the table is without %s, %s: %s\n",
+                       e->rows[row].name, adl_experiment_label(e, seed).text, difference);
     return matches;
 }
 

@@ -46,12 +46,13 @@ const struct adl_run_figures *adl_figures_at(const struct adl_figures *figures, 
 /* Returns how many runs of the row are complete. */
 size_t adl_figures_count(const struct adl_figures *figures, size_t row);
 
-/* Returns the mean of a column over the seeds of a row. */
+/* Returns the mean of a column over the runs of a row. */
 struct adl_mean adl_figures_mean(const struct adl_figures *figures, size_t row, size_t column);
 
-/* Returns the mean, over the seeds that both rows have, of the difference between the row and the
- * reference in a column: runs of one seed share the order of images and the draws of their
- * augmentation, so differences by seed scatter less than the runs do. */
+/* Returns the mean, over the seeds and folds that both rows have, of the difference between the row
+ * and the reference in a column: runs of one seed share the order of images and the draws of their
+ * augmentation, and those of one fold its images, so such differences scatter less than the runs
+ * do. */
 struct adl_mean adl_figures_difference(const struct adl_figures *figures, size_t row,
                                        size_t column);
 

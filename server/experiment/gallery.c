@@ -51,17 +51,23 @@ static struct adl_dataset_options place_of(const struct adl_experiment *e, size_
 {
     const char *share = option_of(e, row, "val-share"), *folds = option_of(e, row, "folds");
     const char *fold = option_of(e, row, "fold");
-    return (struct adl_dataset_options){
-        .dir = e->data,
-        .images = e->images,
-        .metadata = e->metadata,
-        .masks = e->masks,
-        .split = e->measures[e->gallery].split,
-        .exif = adl_dataset_exif_find(option_of(e, row, "exif")),
-        .division = {.val_share = share ? strtod(share, NULL) : 0,
-                     .folds = folds ? (int)strtol(folds, NULL, 10) : 0,
-                     .fold = fold ? (int)strtol(fold, NULL, 10) : 0,
-                     .seed = e->seeds[seed]}};
+    int fold_count = folds ? (int)strtol(folds, NULL, 10) : 0;
+    int own_fold = fold ? (int)strtol(fold, NULL, 10) : 0;
+
+    if (e->fold_count) {
+        fold_count = e->fold_count;
+        own_fold = e->folds[seed];
+    }
+    return (struct adl_dataset_options){.dir = e->data,
+                                        .images = e->images,
+                                        .metadata = e->metadata,
+                                        .masks = e->masks,
+                                        .split = e->measures[e->gallery].split,
+                                        .exif = adl_dataset_exif_find(option_of(e, row, "exif")),
+                                        .division = {.val_share = share ? strtod(share, NULL) : 0,
+                                                     .folds = fold_count,
+                                                     .fold = own_fold,
+                                                     .seed = e->seeds[seed]}};
 }
 
 /* Opens the model of a run and the photographs. */
@@ -187,9 +193,11 @@ int adl_experiment_gallery(struct adl_str *page, const struct adl_figures *f, st
     g.ids = adl_calloc(e->gallery_images + 1, sizeof *g.ids);
     g.pool = adl_pool_create(
         e->settings->threads ? e->settings->threads : adl_pool_default_threads(), err);
-    if (!g.cells || !g.ids)
+    if (!g.cells || !g.ids) {
         adl_fail_nomem(err, "the gallery");
-    if (err->kind)
+        goto out;
+    }
+    if (!g.pool)
         goto out;
     for (size_t row = 0; e->gallery_images && row < e->row_count; row++)
         ADL_TRY(make_row(&g, f, row, err));

@@ -46,15 +46,17 @@ static void put_head(struct adl_str *page, const struct adl_figures *f)
 {
     const struct adl_experiment *e = f->experiment;
     size_t done = 0, all = e->row_count * e->seed_count;
+    size_t folds = e->fold_count ? (size_t)e->fold_count : 1, seeds = e->seed_count / folds;
 
     for (size_t row = 0; row < e->row_count; row++)
         done += adl_figures_count(f, row);
     adl_str_puts(page, "<header id=\"experiment\"><h1>");
     adl_html_text(page, e->title);
-    adl_str_printf(page,
-                   "</h1>\n<p class=\"sub\">%zu row%s, %zu seed%s: %zu of %zu run%s finished</p>\n",
-                   e->row_count, ADL_S(e->row_count), e->seed_count, ADL_S(e->seed_count), done,
-                   all, ADL_S(all));
+    adl_str_printf(page, "</h1>\n<p class=\"sub\">%zu row%s, %zu seed%s", e->row_count,
+                   ADL_S(e->row_count), seeds, ADL_S(seeds));
+    if (folds > 1)
+        adl_str_printf(page, ", %zu folds", folds);
+    adl_str_printf(page, ": %zu of %zu run%s finished</p>\n", done, all, ADL_S(all));
     for (size_t i = 0; e->notes[i]; i++) {
         adl_str_puts(page, "<p class=\"note\">");
         put_markdown(page, e->notes[i]);
@@ -104,8 +106,11 @@ static void put_figures(struct adl_str *page, const struct adl_figures *f)
     bool baseline = false;
 
     adl_str_puts(page, "<section id=\"table\"><h2>Figures</h2>\n");
-    adl_html_note(page, "Mean ± standard deviation over n runs with different seeds; the highest "
-                        "mean of each column is bold.");
+    adl_html_note(
+        page,
+        "Mean ± standard deviation over n runs with different %s; the highest mean of each "
+        "column is bold.",
+        adl_table_runs_by(e, true));
     put_columns(page, e, "n");
     for (size_t row = 0; row < e->row_count; row++) {
         if (adl_figures_count(f, row) == 0)
@@ -152,9 +157,9 @@ static void put_differences(struct adl_str *page, const struct adl_figures *f)
     adl_html_text(page, e->rows[e->reference].title);
     adl_str_puts(page, "</h2>\n");
     adl_html_note(page,
-                  "Mean of the differences by seed ± its standard error; those within %d standard "
-                  "errors, or of a single seed, are grey.",
-                  SURE);
+                  "Mean of the differences by %s ± its standard error; those within %d standard "
+                  "errors, or of a single one, are grey.",
+                  adl_table_runs_by(e, false), SURE);
     put_columns(page, e, "pairs");
     for (size_t row = 0; row < e->row_count; row++) {
         size_t pairs = adl_figures_pairs(f, row);
@@ -326,7 +331,8 @@ static int put_curves(struct adl_str *page, const struct adl_figures *f, struct 
     int result = make_curves(&c, e, err);
 
     adl_str_puts(page, "<section id=\"curves\"><h2>Learning curves</h2>\n");
-    adl_html_note(page, "Mean over the seeds. Localization is MaxBoxAccV2, or PxAP with masks.%s",
+    adl_html_note(page,
+                  "Mean over the runs of a row. Localization is MaxBoxAccV2, or PxAP with masks.%s",
                   c.rows < e->row_count ? " Only the first rows are drawn." : "");
     adl_str_puts(page, "<div class=\"charts\">\n");
     for (int q = 0; result == 0 && q < QUANTITIES; q++) {
@@ -361,12 +367,11 @@ int adl_experiment_page(struct adl_str *page, const struct adl_figures *f, struc
     if (put_curves(page, f, err) < 0)
         return -1;
     if (e->gallery_images) {
-        adl_str_puts(page,
-                     "<section id=\"gallery\"><h2>The same photographs under every row</h2>\n"
-                     "<p class=\"note\">Each is overlaid with the map of its true class, as "
-                     "the model of the first seed makes it; <i class=\"sample\"></i>predicted "
-                     "box <i class=\"sample dashed\"></i>true box. The percentage is the "
-                     "probability of the true class.</p>\n");
+        adl_str_puts(page, "<section id=\"gallery\"><h2>The same photographs under every row</h2>\n"
+                           "<p class=\"note\">Each is overlaid with the map of its true class, as "
+                           "the model of the first run makes it; <i class=\"sample\"></i>predicted "
+                           "box <i class=\"sample dashed\"></i>true box. The percentage is the "
+                           "probability of the true class.</p>\n");
         if (adl_experiment_gallery(page, f, err) < 0)
             return -1;
         adl_str_puts(page, "</section>\n");

@@ -31,30 +31,42 @@ int adl_run_settings_identify(struct adl_experiment *e, struct adl_error *err)
     return err->kind ? -1 : 0;
 }
 
-json_t *adl_run_settings_of_row(const struct adl_experiment *e, size_t index, struct adl_error *err)
+/* Sets the number of folds of the experiment, if it has any, in options, as text like them. */
+static int set_folds(const struct adl_experiment *e, json_t *options)
 {
-    const struct adl_experiment_row *row = &e->rows[index];
-    const char *slash = row->init ? strrchr(row->init, '/') : NULL;
-    json_t *init = !row->init ? json_null() : adl_json_from_text(slash ? slash + 1 : row->init);
-    json_t *settings =
-        json_pack("{s:O, s:o, s:s*}", "options", row->options, "init", init, "digest", e->digest);
-
-    if (!settings)
-        adl_fail_nomem(err, "settings");
-    return settings;
+    return e->fold_count ? json_object_set_new(options, "folds", json_sprintf("%d", e->fold_count))
+                         : 0;
 }
 
-json_t *adl_run_settings_of_measure(const struct adl_experiment_measure *m,
-                                    const struct adl_experiment_row *row, struct adl_error *err)
+json_t *adl_run_settings_of_row(const struct adl_experiment *e, size_t row, struct adl_error *err)
 {
+    const struct adl_experiment_row *own = &e->rows[row];
+    const char *slash = own->init ? strrchr(own->init, '/') : NULL;
+    json_t *init = !own->init ? json_null() : adl_json_from_text(slash ? slash + 1 : own->init);
+    json_t *options = json_copy(own->options);
+    json_t *settings =
+        json_pack("{s:o, s:o, s:s*}", "options", options, "init", init, "digest", e->digest);
+
+    if (settings && set_folds(e, options) == 0)
+        return settings;
+    json_decref(settings);
+    adl_fail_nomem(err, "settings");
+    return NULL;
+}
+
+json_t *adl_run_settings_of_measure(const struct adl_experiment *e, size_t measure, size_t row,
+                                    struct adl_error *err)
+{
+    const struct adl_experiment_measure *m = &e->measures[measure];
+    const struct adl_experiment_row *own = &e->rows[row];
     static const char *const keys[] = {"val-share", "folds", "fold", "exif"};
     json_t *settings = json_pack("{s:O, s:O?, s:s, s:s}", "options", m->options, "calibrate",
                                  m->calibrate, "split", m->split, "model", m->model);
     json_t *data = json_object();
-    int failed = !settings || !data;
+    int failed = !settings || !data || set_folds(e, data) < 0;
 
     for (size_t i = 0; i < ADL_COUNT(keys) && !failed; i++) {
-        json_t *value = json_object_get(row->options, keys[i]);
+        json_t *value = json_object_get(own->options, keys[i]);
         failed = value && json_object_set(data, keys[i], value) < 0;
     }
     if (!failed && json_object_size(data))
@@ -163,8 +175,8 @@ int adl_run_settings_match_run(const struct adl_experiment *e, size_t row, size_
         const struct adl_experiment_measure *m = &e->measures[i];
         const char *name = ADL_ARENA_TEXT(arena, err, "%s.settings.json", m->name);
         matches = match_file(name ? adl_experiment_path(e, row, seed, name, arena, err) : NULL,
-                             adl_run_settings_of_measure(m, &e->rows[row], err), "measured",
-                             difference, size, err);
+                             adl_run_settings_of_measure(e, i, row, err), "measured", difference,
+                             size, err);
     }
     return matches;
 }

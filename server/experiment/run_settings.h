@@ -20,9 +20,8 @@ int adl_run_settings_identify(struct adl_experiment *experiment,
  * that it takes over from the row. NULL with ADL_ERR_NOMEM. */
 json_t *adl_run_settings_of_row(const struct adl_experiment *experiment, size_t row,
                                 struct adl_error *err) ADL_MUST_CHECK;
-json_t *adl_run_settings_of_measure(const struct adl_experiment_measure *measure,
-                                    const struct adl_experiment_row *row,
-                                    struct adl_error *err) ADL_MUST_CHECK;
+json_t *adl_run_settings_of_measure(const struct adl_experiment *experiment, size_t measure,
+                                    size_t row, struct adl_error *err) ADL_MUST_CHECK;
 
 /* Returns 1 if the file contains `settings`; 0 if it does not exist or contains something else,
  * which `difference` of `size` bytes then says in words ("" if the file does not exist). Fails with

@@ -1,12 +1,12 @@
 /* Runs what is missing of an experiment.
  *
- * A run is the training of a row with one seed, and what is measured of it. Everything that belongs
- * to it is in its directory OUT/ROW/seedN, under names that say how far it has come, each file
- * written under another name first: so the directory is the only state, and any process that sees
- * it can go on from there. Each step is a child process of the same program, as isolated as if it
- * were typed by hand. Runs are locked one by one (share_lock.h), so processes on several machines
- * divide them among themselves. Seeds are the outer loop, so that all rows have a first figure
- * early. */
+ * A run is the training of a row with one seed and one fold, and what is measured of it. Everything
+ * that belongs to it is in its directory OUT/ROW/seedN (seedN-foldI with folds), under names that
+ * say how far it has come, each file written under another name first: so the directory is the only
+ * state, and any process that sees it can go on from there. Each step is a child process of the
+ * same program, as isolated as if it were typed by hand. Runs are locked one by one (share_lock.h),
+ * so processes on several machines divide them among themselves. Seeds are the outer loop, so that
+ * all rows have a first figure early. */
 
 #include "server/experiment/runs.h"
 
@@ -77,8 +77,8 @@ static const char *path_of(struct runs *r, const struct run *run, const char *pr
 /* Begins a line about a run on standard error. */
 static void say_run(const struct runs *r, const struct run *run)
 {
-    fprintf(stderr, "[%zu/%zu] %s, seed %d: ", run->number, r->e->row_count * r->e->seed_count,
-            r->e->rows[run->row].name, r->e->seeds[run->seed]);
+    fprintf(stderr, "[%zu/%zu] %s, %s: ", run->number, r->e->row_count * r->e->seed_count,
+            r->e->rows[run->row].name, adl_experiment_label(r->e, run->seed).text);
 }
 
 /* --- what is missing ----------------------------------------------------------------------- */
@@ -123,7 +123,7 @@ static int is_measured(struct runs *r, const struct run *run, size_t measure)
     const char *result =
         adl_experiment_result(r->e, run->row, run->seed, measure, &r->arena, r->err);
     const char *begun = path_of(r, run, m->name, ".settings.json");
-    json_t *settings = adl_run_settings_of_measure(m, &r->e->rows[run->row], r->err);
+    json_t *settings = adl_run_settings_of_measure(r->e, measure, run->row, r->err);
     char difference[400];
     int matches = -1;
 
@@ -180,10 +180,12 @@ static int check_begun(struct runs *r, const struct run *run)
         return matches < 0 || begun < 0 ? -1 : 0;
     if (!*difference)
         snprintf(difference, sizeof difference, "by something else than this command");
-    return adl_fail(r->err, ADL_ERR_FORMAT,
-                    "%s/%s/seed%d: was begun %s; use those settings, choose another --out, or "
-                    "remove it",
-                    r->e->out, r->e->rows[run->row].name, r->e->seeds[run->seed], difference);
+    const char *dir = adl_experiment_path(r->e, run->row, run->seed, NULL, &r->arena, r->err);
+    return !dir ? -1
+                : adl_fail(r->err, ADL_ERR_FORMAT,
+                           "%s: was begun %s; use those settings, choose another --out, or "
+                           "remove it",
+                           dir, difference);
 }
 
 /* --- steps --------------------------------------------------------------------------------- */
@@ -294,7 +296,7 @@ static int measure(struct runs *r, struct run *run, size_t index)
     if (!result || !begun)
         return -1;
     unlink(result); /* of other settings */
-    json_t *settings = adl_run_settings_of_measure(m, &r->e->rows[run->row], r->err);
+    json_t *settings = adl_run_settings_of_measure(r->e, index, run->row, r->err);
     int written = settings ? adl_run_settings_write(begun, settings, r->err) : -1;
     json_decref(settings);
     if (written < 0)

@@ -76,11 +76,12 @@ char *adl_search_best(const struct adl_experiment *e, const struct adl_figures *
                                                   absolute(row->init), "options", row->options));
     }
     json_t *best = failed ? NULL
-                          : json_pack("{s:s+, s:{s:o, s:o, s:o, s:o}, s:O, s:O*, s:O*, s:O*}",
+                          : json_pack("{s:s+, s:{s:o, s:o, s:o, s:o}, s:O, s:O*, s:O*, s:O*, s:O*}",
                                       "name", e->name, "-best", "data", "data", absolute(e->data),
                                       "images", absolute(e->images), "metadata",
                                       absolute(e->metadata), "masks", absolute(e->masks), "rows",
-                                      rows, "seeds", json_object_get(e->json, "seeds"), "measure",
+                                      rows, "seeds", json_object_get(e->json, "seeds"), "folds",
+                                      json_object_get(e->json, "folds"), "measure",
                                       json_object_get(e->json, "measure"), "columns",
                                       json_object_get(e->json, "columns"));
     json_decref(rows);

@@ -97,6 +97,15 @@ static void put_row_title(struct adl_str *text, const struct adl_experiment *e, 
     adl_str_puts(text, " |");
 }
 
+const char *adl_table_runs_by(const struct adl_experiment *e, bool several)
+{
+    if (!e->fold_count)
+        return several ? "seeds" : "seed";
+    if (e->seed_count == (size_t)e->fold_count)
+        return several ? "folds" : "fold";
+    return several ? "seeds and folds" : "seed and fold";
+}
+
 static void put_figures(struct adl_str *text, const struct adl_figures *f)
 {
     const struct adl_experiment *e = f->experiment;
@@ -142,7 +151,8 @@ static void put_differences(struct adl_str *text, const struct adl_figures *f)
         if (!any) {
             adl_str_puts(text, "\nDifferences to ");
             put_text(text, e->rows[e->reference].title);
-            adl_str_puts(text, ", mean of the differences by seed ± its standard error:\n\n");
+            adl_str_printf(text, ", mean of the differences by %s ± its standard error:\n\n",
+                           adl_table_runs_by(e, false));
             put_head(text, e, "pairs");
             any = true;
         }
@@ -224,8 +234,16 @@ void adl_table_markdown(struct adl_str *text, const struct adl_figures *f)
     bool any = false;
 
     put_figures(text, f);
-    adl_str_puts(text, "\nEach cell is the mean ± standard deviation over n runs with different "
-                       "seeds.\n");
+    adl_str_printf(text,
+                   "\nEach cell is the mean ± standard deviation over n runs with different %s.\n",
+                   adl_table_runs_by(e, true));
+    if (e->fold_count)
+        adl_str_printf(
+            text,
+            "\nWhat is measured on `val` is measured on each of %d folds in turn, with "
+            "the others as `train`. Folds share most of their training images, so that a "
+            "standard error over folds is too small.\n",
+            e->fold_count);
     for (size_t i = 0; e->notes[i]; i++)
         adl_str_printf(text, "\n%s\n", e->notes[i]);
     for (size_t row = 0; row < e->row_count; row++)
@@ -297,7 +315,7 @@ void adl_table_runs_csv(struct adl_str *text, const struct adl_figures *f)
 {
     const struct adl_experiment *e = f->experiment;
 
-    adl_str_puts(text, "row,seed");
+    adl_str_printf(text, "row,seed%s", e->fold_count ? ",fold" : "");
     for (size_t i = 0; i < e->column_count; i++) {
         adl_str_puts(text, ",");
         put_quoted(text, e->columns[i].title, "");
@@ -309,6 +327,8 @@ void adl_table_runs_csv(struct adl_str *text, const struct adl_figures *f)
             if (!run->complete)
                 continue;
             adl_str_printf(text, "%s,%d", e->rows[row].name, e->seeds[seed]);
+            if (e->fold_count)
+                adl_str_printf(text, ",%d", e->folds[seed]);
             for (size_t i = 0; i < e->column_count; i++)
                 put_number(text, run->values[i]);
             put_number(text, run->seconds);

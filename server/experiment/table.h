@@ -10,6 +10,9 @@
 void adl_table_cell(struct adl_str *text, const struct adl_mean *mean, int decimals);
 /* Appends a difference as "+mean ± standard error". */
 void adl_table_difference(struct adl_str *text, const struct adl_mean *mean, int decimals);
+/* Returns what the runs of a row differ in: "seed", "fold" or "seed and fold", or, of several runs,
+ * "seeds" and so on. */
+const char *adl_table_runs_by(const struct adl_experiment *experiment, bool several);
 /* Append a count as 12.3 M, and a duration. */
 void adl_table_count(struct adl_str *text, double count);
 void adl_table_seconds(struct adl_str *text, double seconds);

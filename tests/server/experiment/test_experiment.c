@@ -129,6 +129,12 @@ static void mistakes_are_named(void)
         {"{" ROWS ", \"search\": {\"draw\": {\"lr\": {\"uniform\": [0, 1], \"whole\": [0, 1]}}}}",
          "the draw of \"lr\" has to be one of"},
         {"{\"rows\": [{\"product\": [[]]}]}", "each part of \"product\""},
+        {"{" ROWS ", \"folds\": 1}", "\"folds\" has to be a whole number from 2 to"},
+        {"{" ROWS ", \"folds\": 3, \"common\": {\"fold\": 1}}",
+         "a: the option \"fold\" is set by the experiment itself"},
+        {"{" ROWS ", \"folds\": 3, \"measure\": [{\"name\": \"m\", \"calibrate\": "
+         "{\"val-share\": 0.5}}]}",
+         "m: the option \"val-share\" is set by the experiment itself"},
     };
 #undef ROWS
 #undef NAME30
@@ -280,6 +286,42 @@ static void measures_are_divided_as_the_training(void)
         strstr(list.data, " --split=val --folds=4 --exif=apply --seed=7 --fold=2"));
     CU_ASSERT_PTR_NOT_NULL(strstr(list.data, " --exif=apply --seed=7 --val-share=0.5"));
     adl_str_release(&list);
+    adl_experiment_release(&e);
+    end();
+}
+
+/* Each seed has a run of each fold, which is divided in the same way for all commands. */
+static void folds_are_runs(void)
+{
+    static const char text[] = "{\"rows\": [{\"name\": \"a\"}], \"seeds\": [5, 7], \"folds\": 3, "
+                               "\"measure\": [{\"name\": \"m\", \"split\": \"val\", "
+                               "\"calibrate\": true}]}";
+    static const char *const commands[] = {
+        "train --out %s/mine/a/seed7-fold2 --folds=3 --fold=2 --seed=7\n",
+        "calibrate --model %s/mine/a/seed7-fold2/last.safetensors --folds=3 --fold=2 --seed=7 -- ",
+        "eval --model %s/mine/a/seed7-fold2/m.safetensors --split=val --folds=3 --fold=2 "
+        "--seed=7 "};
+    struct adl_experiment e;
+    struct adl_error err;
+    struct adl_str list = {0};
+    char line[400];
+
+    begin();
+    if (read_file(&e, text, &no_settings, &err) < 0 || adl_experiment_list(&e, &list, &err) < 0)
+        TEST_FAIL("%s", err.message);
+    CU_ASSERT_EQUAL(e.seed_count, 6);
+    for (size_t i = 0; i < ADL_COUNT(commands); i++) {
+        snprintf(line, sizeof line, commands[i], dir);
+        if (!strstr(list.data, line))
+            TEST_FAIL("the list has no %s in\n%s", line, list.data);
+    }
+    adl_str_release(&list);
+    adl_experiment_release(&e);
+
+    /* Without measures, val is what the folds are for. */
+    CU_ASSERT_EQUAL(
+        read_file(&e, "{\"rows\": [{\"name\": \"a\"}], \"folds\": 2}", &no_settings, &err), 0);
+    CU_ASSERT_STRING_EQUAL(e.measures[0].split, "val");
     adl_experiment_release(&e);
     end();
 }
@@ -443,6 +485,54 @@ static void figures_are_means_of_seeds(void)
     end();
 }
 
+/* A run of other folds is another run. */
+static void figures_are_means_of_folds(void)
+{
+    static const char *const files[][2] = {
+        {"val.json", "{\"acc\": %g}"},
+        {"settings.json", "{\"options\": {\"folds\": \"%g\"}, \"init\": null}"},
+        {"val.settings.json",
+         "{\"options\": {}, \"calibrate\": null, \"split\": \"val\", \"model\": "
+         "\"last\", \"data\": {\"folds\": \"3\"}}"}};
+    static const double values[] = {50, 53, 58}, folds[] = {3, 3, 2};
+    struct adl_experiment e;
+    struct adl_figures f;
+    struct adl_error err = {0};
+    struct adl_str text = {0};
+    char path[400], content[200];
+
+    begin();
+    for (int fold = 1; fold <= 3; fold++) {
+        snprintf(path, sizeof path, "%s/mine/a/seed1-fold%d", dir, fold);
+        CU_ASSERT_EQUAL(adl_make_directories(path, &err), 0);
+        for (int i = 0; i < 3; i++) {
+            snprintf(path, sizeof path, "mine/a/seed1-fold%d/%s", fold, files[i][0]);
+            snprintf(content, sizeof content, files[i][1], i ? folds[fold - 1] : values[fold - 1]);
+            write_text(path, content);
+        }
+    }
+    if (read_file(&e,
+                  "{\"rows\": [{\"name\": \"a\"}], \"folds\": 3, \"columns\": [{\"figure\": "
+                  "\"acc\"}]}",
+                  &no_settings, &err) < 0 ||
+        adl_figures_read(&f, &e, &err) < 0)
+        TEST_FAIL("%s", err.message);
+    CU_ASSERT_PTR_NOT_NULL(strstr(
+        f.left_out, "without a, seed 1, fold 3: it was begun with --folds 2, not --folds 3\n"));
+    adl_table_markdown(&text, &f);
+    /* numpy: np.std([50, 53], ddof=1) = 2.12 */
+    CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "| a | 2 | 51.5 ± 2.1 |\n"));
+    CU_ASSERT_PTR_NOT_NULL(strstr(text.data, "over n runs with different folds.\n"));
+    adl_str_release(&text);
+    adl_table_runs_csv(&text, &f);
+    CU_ASSERT_PTR_NOT_NULL(
+        strstr(text.data, "row,seed,fold,\"acc\",seconds\na,1,1,50,\na,1,2,53,\n"));
+    adl_str_release(&text);
+    adl_figures_release(&f);
+    adl_experiment_release(&e);
+    end();
+}
+
 /* --- the place in another document -------------------------------------------------------- */
 
 static void check_document(const char *before, const char *after)
@@ -491,6 +581,8 @@ TEST_SUITE(experiment, {"mistakes in the file are named", mistakes_are_named},
            {"the command line wins", the_command_line_wins},
            {"null is as if absent", nulls_are_as_if_absent},
            {"measures are divided as the training", measures_are_divided_as_the_training},
+           {"folds are runs", folds_are_runs},
            {"draws lie in their ranges", draws_lie_in_their_ranges},
            {"figures are means of seeds", figures_are_means_of_seeds},
+           {"figures are means of folds", figures_are_means_of_folds},
            {"text around the table is kept", other_text_is_kept});
