@@ -13,6 +13,7 @@
 #include "base/name.h"
 #include "base/plural.h"
 #include "io/torch.h"
+#include "methods/methods.h"
 #include "models/file/description.h"
 #include "models/file/foreground.h"
 #include "models/file/match.h"
@@ -53,14 +54,50 @@ static int write_report(const struct adl_match *match, struct adl_str *report,
     return report->failed ? adl_fail_nomem(err, "the report") : 0;
 }
 
-static int fail_misfit(const struct adl_match *match, const struct adl_arch *arch,
+/* Returns whether the names of the tensors are those of the network with this method alone. */
+static bool fits_method(const struct adl_model *model, const struct adl_method *method,
+                        const struct adl_tensors *tensors)
+{
+    struct adl_arch arch = model->arch;
+    struct adl_error ignored = {0};
+    struct adl_match match = {0};
+
+    arch.methods = adl_method_alone(method);
+    struct adl_graph *graph = adl_arch_build(&arch, model->input_h, model->input_w, &ignored);
+    bool fits = graph && adl_match_find(&match, &arch, graph, tensors, &ignored) == 0 &&
+                match.missing + match.unexpected == 0;
+    adl_match_release(&match);
+    adl_graph_free(graph);
+    return fits;
+}
+
+/* Returns the method whose branches or networks a file without a description has, if they are not
+ * those that were asked for; NULL if there is none. */
+static const struct adl_method *method_of(const struct adl_model *model,
+                                          const struct adl_match *match)
+{
+    if (match->unexpected == 0 || adl_tensors_meta(match->tensors, "adl"))
+        return NULL;
+    for (size_t i = 0; adl_methods[i]; i++)
+        if ((adl_methods[i]->branches || adl_methods[i]->rounds) &&
+            fits_method(model, adl_methods[i], match->tensors))
+            return adl_methods[i];
+    return NULL;
+}
+
+static int fail_misfit(const struct adl_match *match, const struct adl_model *model,
                        struct adl_error *err)
 {
+    const struct adl_method *method = method_of(model, match);
+    const struct adl_arch *arch = &model->arch;
     char network[100], summary[400];
+
     adl_arch_describe(arch, network, sizeof network);
     adl_match_summary(match, summary, sizeof summary);
-    return adl_fail(err, ADL_ERR_FORMAT, "the weights do not fit %s with %d class%s: %s", network,
-                    arch->num_classes, ADL_ES(arch->num_classes), summary);
+    return adl_fail(err, ADL_ERR_FORMAT, "the weights do not fit %s with %d class%s: %s%s%s",
+                    network, arch->num_classes, ADL_ES(arch->num_classes), summary,
+                    method ? "; their names are those of --method " : "",
+                    method ? method->name : "");
 }
 
 static void copy_fitting(const struct adl_match *match, struct adl_model *model, bool *taken)
@@ -140,7 +177,8 @@ static int match_graph(struct adl_model *model, struct adl_tensors *tensors,
 }
 
 /* Returns the number of classes of the file's classifier; 0 if there is no classifier that fits but
- * for that number. */
+ * for that number. The classifier of a method's branches is one, even where the reference
+ * implementation does not train it at the head's rate. */
 static size_t classes_of(const struct adl_model *model, const struct adl_match *match)
 {
     size_t expected = (size_t)model->arch.num_classes;
@@ -148,7 +186,9 @@ static size_t classes_of(const struct adl_model *model, const struct adl_match *
         const struct adl_param *param = adl_graph_param(model->graph, i);
         const struct adl_tensor *found = match->found[i];
         if (!found || param->rank < 2 || found->rank != param->rank ||
-            param->shape[0] != expected || !adl_arch_is_head(&model->arch, param))
+            param->shape[0] != expected ||
+            !(adl_arch_is_head(&model->arch, param) ||
+              adl_arch_is_branch(param->name + param->prefix)))
             continue;
         if (memcmp(found->shape + 1, param->shape + 1,
                    (size_t)(param->rank - 1) * sizeof *param->shape) == 0)
@@ -205,7 +245,7 @@ static int load_into(struct adl_model *model, struct adl_tensors *tensors,
     ADL_TRY(write_report(&match, options->report, err));
     bool perfect = match.missing + match.misshapen + match.unexpected == 0;
     if (match.fitting == 0 || (!perfect && !options->allow_missing)) {
-        fail_misfit(&match, &model->arch, err);
+        fail_misfit(&match, model, err);
         goto out;
     }
     forget_misshapen(&match);
@@ -262,7 +302,7 @@ int adl_model_take(struct adl_model *model, struct adl_tensors *tensors, bool *t
     adl_match_share(&match, &model->arch);
     ADL_TRY(write_report(&match, report, err));
     if (match.fitting == 0) {
-        fail_misfit(&match, &model->arch, err);
+        fail_misfit(&match, model, err);
         goto out;
     }
     copy_fitting(&match, model, taken);
