@@ -55,12 +55,32 @@ static struct adl_protobuf tensor_of(const char *name, enum element_type type, i
     return tensor;
 }
 
-/* Writes the weights as raw data, which are little-endian, as in memory. The weight of a linear
- * layer, K x C, becomes the kernel of a 1x1 convolution, K x C x 1 x 1. */
-static void write_params(struct adl_onnx_writer *w, const float *const *params)
+/* Sets used[id] for the parameters that an output depends on. */
+static void find_used(const struct adl_graph *graph, bool *used)
 {
+    for (int i = 0; i < adl_graph_node_count(graph); i++) {
+        const struct adl_node *node = adl_graph_node(graph, i);
+        for (int k = 0; k < node->param_count && !node->training_only; k++)
+            if (node->params[k] >= 0)
+                used[node->params[k]] = true;
+    }
+}
+
+/* Writes the weights as raw data, which are little-endian, as in memory. The weight of a linear
+ * layer, K x C, becomes the kernel of a 1x1 convolution, K x C x 1 x 1. Those of branches that only
+ * training has are left out. */
+static int write_params(struct adl_onnx_writer *w, const float *const *params,
+                        struct adl_error *err)
+{
+    bool *used = adl_calloc((size_t)adl_graph_param_count(w->graph), sizeof *used);
+
+    if (!used)
+        return adl_fail_nomem(err, "the ONNX graph");
+    find_used(w->graph, used);
     for (int i = 0; i < adl_graph_param_count(w->graph); i++) {
         const struct adl_param *param = adl_graph_param(w->graph, i);
+        if (!used[i])
+            continue;
         size_t shape[ADL_LIMIT_RANK] = {1, 1, 1, 1};
         memcpy(shape, param->shape, (size_t)param->rank * sizeof *shape);
         struct adl_protobuf tensor =
@@ -68,6 +88,8 @@ static void write_params(struct adl_onnx_writer *w, const float *const *params)
         adl_protobuf_borrow(&tensor, TENSOR_RAW_DATA, params[i], param->count * sizeof(float));
         adl_protobuf_message(&w->out, GRAPH_INITIALIZER, &tensor);
     }
+    adl_free(used);
+    return 0;
 }
 
 /* --- inputs and outputs ------------------------------------------------------------ */
@@ -186,7 +208,8 @@ static int write_graph(struct adl_onnx_writer *w, const struct adl_model *model,
             return -1;
     if (write_outputs(w, model, err) < 0)
         return -1;
-    write_params(w, model->params);
+    if (write_params(w, model->params, err) < 0)
+        return -1;
     return 0;
 }
 

@@ -292,6 +292,7 @@ static const struct {
     {&adl_op_channelpool, adl_onnx_write_channelpool},
     {&adl_op_gate, adl_onnx_write_gate},
     {&adl_op_map_union, write_map_union},
+    {&adl_op_erase, adl_onnx_write_erase},
 };
 
 int adl_onnx_write_node(struct adl_onnx_writer *w, const struct adl_node *node,

@@ -13,7 +13,6 @@ enum attribute_field {
 enum attribute_type { TYPE_FLOAT = 1, TYPE_INT = 2, TYPE_INTS = 7 };
 
 enum tensor_field { TENSOR_DIMS = 1, TENSOR_DATA_TYPE = 2, TENSOR_NAME = 8, TENSOR_RAW_DATA = 9 };
-enum { ELEMENT_FLOAT = 1 };
 
 struct adl_protobuf adl_onnx_node(const char *op, const char *name)
 {
@@ -62,17 +61,28 @@ void adl_onnx_finish(struct adl_onnx_writer *w, struct adl_protobuf *node, const
     adl_protobuf_message(&w->out, GRAPH_NODE, node);
 }
 
+static void add_tensor(struct adl_onnx_writer *w, const char *name, const size_t *dims, size_t rank,
+                       enum adl_onnx_element element, const void *data, size_t bytes)
+{
+    struct adl_protobuf tensor = {0};
+    for (size_t i = 0; i < rank; i++)
+        adl_protobuf_int(&tensor, TENSOR_DIMS, (int64_t)dims[i]);
+    adl_protobuf_int(&tensor, TENSOR_DATA_TYPE, element);
+    adl_protobuf_text(&tensor, TENSOR_NAME, name);
+    adl_protobuf_bytes(&tensor, TENSOR_RAW_DATA, data, bytes);
+    adl_protobuf_message(&w->out, GRAPH_INITIALIZER, &tensor);
+}
+
 void adl_onnx_add_tensor(struct adl_onnx_writer *w, const char *name, const size_t *dims,
                          size_t rank, const float *values)
 {
-    struct adl_protobuf tensor = {0};
     size_t count = 1;
-    for (size_t i = 0; i < rank; i++) {
-        adl_protobuf_int(&tensor, TENSOR_DIMS, (int64_t)dims[i]);
+    for (size_t i = 0; i < rank; i++)
         count *= dims[i];
-    }
-    adl_protobuf_int(&tensor, TENSOR_DATA_TYPE, ELEMENT_FLOAT);
-    adl_protobuf_text(&tensor, TENSOR_NAME, name);
-    adl_protobuf_bytes(&tensor, TENSOR_RAW_DATA, values, count * sizeof *values);
-    adl_protobuf_message(&w->out, GRAPH_INITIALIZER, &tensor);
+    add_tensor(w, name, dims, rank, ADL_ONNX_FLOAT, values, count * sizeof *values);
+}
+
+void adl_onnx_add_index(struct adl_onnx_writer *w, const char *name, int value)
+{
+    add_tensor(w, name, NULL, 0, ADL_ONNX_INT64, &(int64_t){value}, sizeof(int64_t));
 }

@@ -2,8 +2,8 @@
 #define ADL_MODELS_ONNX_ONNX_PARTS_H
 
 /* Types and functions that the files of this directory share: the GraphProto that is being written,
- * and its nodes. From the lowest to the highest: onnx_parts.c, onnx_attention.c and onnx_head.c,
- * onnx_nodes.c, onnx.c. */
+ * and its nodes. From the lowest to the highest: onnx_parts.c; onnx_attention.c, onnx_erase.c and
+ * onnx_head.c; onnx_nodes.c; onnx.c. */
 
 #include "graph/graph.h"
 #include "io/protobuf.h"
@@ -17,6 +17,9 @@ enum adl_onnx_graph_field {
     GRAPH_INPUT = 11,
     GRAPH_OUTPUT = 12
 };
+
+/* Types of elements in onnx.proto. */
+enum adl_onnx_element { ADL_ONNX_FLOAT = 1, ADL_ONNX_INT64 = 7 };
 
 struct adl_onnx_writer {
     const struct adl_graph *graph;
@@ -47,9 +50,13 @@ void adl_onnx_write_channelpool(struct adl_onnx_writer *w, const struct adl_node
 void adl_onnx_write_gate(struct adl_onnx_writer *w, const struct adl_node *node);
 bool adl_onnx_write_upsample(struct adl_onnx_writer *w, const struct adl_node *node);
 
-/* Adds a tensor of these dimensions to the initializers. */
+/* onnx_erase.c: writes the op that erases a map where the class of the highest logit is active. */
+void adl_onnx_write_erase(struct adl_onnx_writer *w, const struct adl_node *node);
+
+/* Add a tensor of these dimensions, and a whole number of rank 0, to the initializers. */
 void adl_onnx_add_tensor(struct adl_onnx_writer *w, const char *name, const size_t *dims,
                          size_t rank, const float *values);
+void adl_onnx_add_index(struct adl_onnx_writer *w, const char *name, int value);
 
 /* onnx_head.c: writes the few-box head as nodes and initializers, with the output "foreground".
  * Fails with ADL_ERR_NOMEM. */

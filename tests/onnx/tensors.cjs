@@ -54,12 +54,26 @@ function readTensors(file) {
     return tensors;
 }
 
+// The branches of ACoL above a map of so many channels, as parameters of a golden case.
+function acolBranches(channels, classes) {
+    const layer = (name, shape) => [
+        { name: `${name}.weight`, shape, a: 0, b: Math.sqrt(6 / product(shape.slice(1))) },
+        { name: `${name}.bias`, shape: [shape[0]], a: 0, b: 0.05 },
+    ];
+    return ["classifier_A", "classifier_B"].flatMap((branch) => [
+        ...layer(`${branch}.0`, [1024, channels, 3, 3]), ...layer(`${branch}.2`, [1024, 1024, 3, 3]),
+        ...layer(`${branch}.4`, [classes, 1024, 1, 1]),
+    ]);
+}
+
 // Writes random weights in the ranges of a golden case's parameters, for `wanted`
-// classes or as many as the case has; returns the number of classes.
-function writeWeights(goldenCase, file, wanted) {
+// classes or as many as the case has; returns the number of classes. With `acol`, a number of
+// channels, the head, whose names `head` matches, is replaced by the branches of ACoL.
+function writeWeights(goldenCase, file, wanted, { acol, head } = {}) {
     const { params } = JSON.parse(fs.readFileSync(path.join(golden, `${goldenCase}_224x224.json`)));
-    const drawnParams = params.filter((p) => p.a !== undefined);
-    const [classes] = drawnParams.at(-1).shape;
+    let drawnParams = params.filter((p) => p.a !== undefined);
+    const [classes] = drawnParams.find((p) => /^(fc|SPG_A_?4|classifier_A\.4)\.bias$/.test(p.name)).shape;
+    if (acol) drawnParams = [...drawnParams.filter((p) => !head.test(p.name)), ...acolBranches(acol, classes)];
     // The last two parameters are the weights and biases of the classifier.
     if (wanted)
         for (const p of drawnParams.slice(-2)) {
