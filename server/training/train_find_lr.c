@@ -67,6 +67,15 @@ void adl_train_rates_release(struct adl_train_rates *rates)
     *rates = (struct adl_train_rates){0};
 }
 
+double adl_train_step_loss(struct adl_train_step_mean *mean, size_t group, double loss)
+{
+    if (mean->batches == 0 || group != mean->group)
+        *mean = (struct adl_train_step_mean){.group = group};
+    mean->sum += loss;
+    mean->batches++;
+    return mean->sum / (double)mean->batches;
+}
+
 /* Makes the next steps take this rate. */
 static void set_rate(struct adl_train_run *run, double rate)
 {
@@ -91,8 +100,7 @@ static int find_in_epoch(struct adl_train_run *run, struct adl_train_rates *rate
                          double *lowest, struct adl_error *err)
 {
     size_t steps = (size_t)run->settings->find_lr_steps;
-    double sum = 0;
-    size_t batches = 0;
+    struct adl_train_step_mean mean = {0};
     struct adl_batch batch;
     int more;
 
@@ -103,22 +111,19 @@ static int find_in_epoch(struct adl_train_run *run, struct adl_train_rates *rate
         double part = (double)rates->count / (double)(steps - 1);
         double rate = LOWEST_RATE * pow(HIGHEST_RATE / LOWEST_RATE, part);
         set_rate(run, rate);
-        sum += adl_train_batch(run, &batch);
-        batches++;
+        double loss = adl_train_batch(run, &batch);
+        loss = adl_train_step_loss(&mean, run->group, loss);
         adl_progress_update(&run->progress, rates->count);
         if (*run->stop)
             return adl_fail(err, ADL_ERR_CANCELLED, "stopped before a learning rate was found");
         if (adl_optimizer_steps(run->optimizer) == before)
             continue;
         rates->rates[rates->count] = rate;
-        if (add_step(rates, sum / (double)batches, log(ADL_MAX(run->model->arch.num_classes, 2)),
-                     average, lowest) ||
+        if (add_step(rates, loss, log(ADL_MAX(run->model->arch.num_classes, 2)), average, lowest) ||
             rates->count == steps)
             return 0;
         snprintf(run->progress.note, sizeof run->progress.note, "rate %.2g, loss %.3f", rate,
                  rates->smoothed[rates->count - 1]);
-        sum = 0;
-        batches = 0;
     }
     return more < 0 ? -1 : 1;
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/mem.h"
+#include "base/size.h"
 #include "server/training/train_find_lr.h"
 #include "support/command_run.h"
 #include "support/program.h"
@@ -53,6 +54,22 @@ static void it_chooses_the_steepest_descent(void)
     CU_ASSERT(!adl_train_choose_rate(&rates));
 }
 
+/* Groups of three batches, of which the last batch of one, all of another and the first of a third
+ * could not be read. */
+static void a_step_has_the_loss_of_its_group(void)
+{
+    static const struct {
+        size_t group;
+        double loss, mean;
+    } batches[] = {{0, 4, 4}, {0, 2, 3}, {0, 6, 4}, {1, 100, 100}, {1, 50, 75},
+                   {3, 8, 8}, {3, 4, 6}, {4, 1, 1}, {4, 2, 1.5},   {4, 6, 3}};
+    struct adl_train_step_mean mean = {0};
+
+    for (size_t i = 0; i < ADL_COUNT(batches); i++)
+        CU_ASSERT_DOUBLE_EQUAL(adl_train_step_loss(&mean, batches[i].group, batches[i].loss),
+                               batches[i].mean, 1e-12);
+}
+
 #define FIND                                                                                       \
     "train", "--data", scratch_path("data"), "--out", scratch_path("run"), TRAIN_COMMON,           \
         "--epochs", "1"
@@ -94,4 +111,5 @@ static void it_prints_a_rate_and_keeps_no_weights(void)
 }
 
 TEST_SUITE(train_find_lr, {"it chooses the steepest descent", it_chooses_the_steepest_descent},
+           {"a step has the loss of its group", a_step_has_the_loss_of_its_group},
            {"it prints a rate and keeps no weights", it_prints_a_rate_and_keeps_no_weights});
