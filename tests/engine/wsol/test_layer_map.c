@@ -60,6 +60,17 @@ static void build_residual(struct adl_graph *g)
     adl_graph_set_output(g, ADL_OUTPUT_LOGITS, adl_global_avgpool(g, x, "gap"));
 }
 
+/* Two layers with many channels for their positions. */
+static void build_wide(struct adl_graph *g)
+{
+    int x = adl_relu(g, add_conv(g, 0, "conv1", 16, true, 1), "early");
+    x = adl_relu(g, add_conv(g, x, "conv2", 16, true, 1), "late");
+    adl_graph_set_output(g, ADL_OUTPUT_FEATURES, x);
+    x = adl_linear(g, adl_global_avgpool(g, x, "gap"), "fc", CLASSES, true);
+    adl_graph_set_output(g, ADL_OUTPUT_LOGITS, x);
+    adl_graph_set_classifier(g, adl_graph_find_param(g, "fc.weight"));
+}
+
 struct net {
     struct adl_graph *graph;
     float *params[PARAMS_MAX];
@@ -71,6 +82,8 @@ static void open_net(struct net *net, const char *name)
     net->graph = adl_graph_create((struct adl_shape){H, W, 3}, &err);
     if (!strcmp(name, "chain"))
         build_chain(net->graph);
+    else if (!strcmp(name, "wide"))
+        build_wide(net->graph);
     else
         build_residual(net->graph);
     TEST_OK(adl_graph_finish(net->graph, &err), &err);
@@ -480,7 +493,54 @@ static void memory_runs_out(void)
     close_net(&net);
 }
 
+/* Sessions get their tapes after they were added: four sizes whose sessions are within the limit
+ * may exceed it with their tapes. They stay as long as a run uses them, and the next rule, which
+ * adds none, releases them. */
+static void tapes_count_for_the_limit(void)
+{
+    enum { SIDE = 384 };
+    const struct adl_map_views scaled = {.scale_count = 4,
+                                         .scales = {0.5, 1.25, 1.75, 2},
+                                         .layer = {.method = ADL_LAYER_LAYERCAM, .name = "early"}};
+    struct adl_map_views bare = scaled;
+    const struct adl_map_views plain = {0};
+    struct adl_error err = {0};
+    struct adl_view_run run;
+    struct net net;
+
+    bare.layer = (struct adl_map_layer){0};
+    open_net(&net, "wide");
+    struct adl_layer_net *upper =
+        adl_layer_net_create(net.graph, (const float *const *)net.params, "early", &err);
+    TEST_OK(upper ? 0 : -1, &err);
+    const struct adl_plan_options how = {
+        .input_h = SIDE, .input_w = SIDE, .kept = {adl_layer_net_value(upper)}};
+    struct adl_plan *plan =
+        adl_plan_create(net.graph, (const float *const *)net.params, &how, &err);
+    TEST_OK(plan ? 0 : -1, &err);
+    struct adl_views *views = adl_views_create(plan, NULL, NULL, 1, &err);
+    TEST_OK(views ? 0 : -1, &err);
+    adl_views_set_layer(views, upper);
+    size_t least = adl_views_bytes(views);
+
+    TEST_OK(adl_views_prepare(views, &bare, false, &run, &err), &err);
+    size_t sessions = adl_views_bytes(views) - least;
+    TEST_OK(adl_views_prepare(views, &scaled, false, &run, &err), &err);
+    size_t both = adl_views_bytes(views) - least;
+    CU_ASSERT(sessions <= ADL_LIMIT_VIEW_BYTES && both > ADL_LIMIT_VIEW_BYTES);
+    TEST_OK(adl_views_prepare(views, &plain, false, &run, &err), &err);
+    size_t left = adl_views_bytes(views) - least;
+    CU_ASSERT(left <= ADL_LIMIT_VIEW_BYTES);
+    CU_ASSERT(left > 0); /* those that were used last stay */
+
+    adl_views_free(views);
+    adl_plan_unref(plan);
+    adl_layer_net_free(upper);
+    close_net(&net);
+}
+
 TEST_SUITE(layer_map, {"maps of layers equal those of PyTorch's autograd", equals_autograd},
+           {"tapes count for the limit on memory", tapes_count_for_the_limit},
            {"the same bits in any batch and for any number of threads", same_bits},
            {"maps without a layer stay the same", plain_maps_stay},
            {"each view has its joined map", works_with_views},
