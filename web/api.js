@@ -1,5 +1,6 @@
 /* The requests of the page to the server, and the parsing of the answers. */
 
+import { ownMap } from './maps.js';
 import { objectRule } from './objects.js';
 
 /* An error: a problem document (RFC 9457), or what is known in place of one. */
@@ -76,10 +77,11 @@ export async function imageType(file) {
 }
 
 /* Path and query of a request for the best five classes, or for the one class `classId`.
- * All arguments are optional; `boxes` is all, largest or objects. */
-export function localizePath({ model, threshold, classId, boxes = 'all' }) {
+ * All arguments are optional; `boxes` is all, largest or objects, `map` has the parameters of the
+ * map. */
+export function localizePath({ model, threshold, classId, boxes = 'all', map = {} }) {
     const which = classId === undefined ? { top_k: 5 } : { class: classId };
-    const query = new URLSearchParams({ ...which, heatmap: 'array', boxes });
+    const query = new URLSearchParams({ ...which, heatmap: 'array', boxes, ...map });
     if (model) query.set('model', model);
     if (threshold !== undefined) query.set('threshold', threshold);
     return `localize?${query}`;
@@ -89,8 +91,8 @@ function authorization(token) {
     return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
-export function localize(file, type, { model, classId, token, signal }) {
-    return request(localizePath({ model, classId }), {
+export function localize(file, type, { model, classId, map, token, signal }) {
+    return request(localizePath({ model, classId, map }), {
         method: 'POST',
         headers: { 'Content-Type': type, Accept: 'application/json', ...authorization(token) },
         body: file,
@@ -98,7 +100,7 @@ export function localize(file, type, { model, classId, token, signal }) {
     });
 }
 
-/* The loaded models as {name, width, height, threshold, objects, classes}. */
+/* The loaded models as {name, width, height, threshold, map, objects, classes}. */
 export async function models(token) {
     const answer = await request('models', { headers: authorization(token) });
     const list = Array.isArray(answer) ? answer : answer.models || [];
@@ -109,6 +111,7 @@ export async function models(token) {
             width,
             height,
             threshold: model.threshold ?? model.cam?.threshold ?? 0.35,
+            map: ownMap(model.cam),
             objects: objectRule(model.cam),
             classes: Array.isArray(model.classes) ? model.classes.map((c) => c.label ?? c) : [],
         };
@@ -131,13 +134,13 @@ function shellQuoted(text) {
 
 /* The same request as a curl command: its words, quoted for a shell, each option together
  * with its value. The token is not included. */
-export function curlWords({ name, type, model, threshold, classId, boxes, token, base }) {
+export function curlWords({ name, type, model, threshold, classId, boxes, map, token, base }) {
     const file = name.startsWith('-') ? `./${name}` : name;
     return [
         'curl',
         `-H ${shellQuoted(`Content-Type: ${type}`)}`,
         ...(token ? ['-H "Authorization: Bearer $TOKEN"'] : []),
         `--data-binary ${shellQuoted(`@${file}`)}`,
-        shellQuoted(new URL(localizePath({ model, threshold, classId, boxes }), base).href),
+        shellQuoted(new URL(localizePath({ model, threshold, classId, boxes, map }), base).href),
     ];
 }

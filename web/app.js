@@ -8,7 +8,7 @@
 import * as api from './api.js';
 import * as draw from './draw.js';
 import {
-    state, $, element, percent, readable, announce, modelOf, predictionsOf, sceneOf, show,
+    state, $, element, percent, readable, announce, modelOf, predictionsOf, requestedMap, sceneOf, show,
     showStrip, showControls, showCurl, schedulePaint, curlWordsOf,
 } from './view.js';
 
@@ -148,7 +148,7 @@ async function requestResult(item, signal) {
     for (;;) {
         try {
             return await api.localize(item.file, item.type,
-                { model: state.model, token: state.token, signal });
+                { model: state.model, map: requestedMap(), token: state.token, signal });
         } catch (problem) {
             const later = problem.status === 503 || problem.status === 429;
             const waited = (performance.now() - start) / 1000;
@@ -236,8 +236,8 @@ async function lookFor(event) {
     const { result } = item;
     try {
         const answer = await api.localize(item.file, item.type, {
-            model: state.model, classId: id >= 0 ? id : wanted, token: state.token,
-            signal: item.abort.signal,
+            model: state.model, classId: id >= 0 ? id : wanted, map: requestedMap(),
+            token: state.token, signal: item.abort.signal,
         });
         if (item.result === result) {
             item.extra.push(answer.predictions[0]);
@@ -251,6 +251,12 @@ async function lookFor(event) {
             $('other-note').textContent = problem.detail || problem.message;
         }
     }
+}
+
+/* Makes the maps of all images in another way; without changes as the model has it. */
+function changeMap(changes) {
+    state.map = changes ? { ...state.map, ...changes } : { flip: null, scales: null, layer: null };
+    renew(state.items);
 }
 
 /* --- saving and copying -------------------------------------------------- */
@@ -500,9 +506,17 @@ function listen() {
         redraw();
     });
 
+    $('map-flip').addEventListener('change', (event) => changeMap({ flip: event.target.checked }));
+    $('map-scales').addEventListener('change', (event) => changeMap({ scales: event.target.value }));
+    $('map-layer').addEventListener('change', (event) => changeMap({ layer: event.target.value }));
+    $('map-reset').addEventListener('click', () => {
+        changeMap(null);
+        $('map-flip').focus();
+    });
+
     $('model').addEventListener('change', (event) => {
         state.model = event.target.value;
-        renew(state.items);
+        changeMap(null); /* another model has another rule */
     });
     $('token-form').addEventListener('submit', useToken);
     $('other').addEventListener('submit', lookFor);

@@ -4,11 +4,14 @@
 
 import * as api from './api.js';
 import * as draw from './draw.js';
+import { changedMap, describeMap, layerChoices, mapCost, mapQuery, ownMap, scaleChoices } from './maps.js';
 import { objectBoxes, objectRule } from './objects.js';
 
 export const $ = (id) => document.getElementById(id);
 
 const SHOWN_BOXES = 6;
+/* Classes that a request asks for (api.js). */
+const CLASSES = 5;
 /* Below this `present`, the page says that a class is hardly seen. */
 const HARDLY_SEEN = 0.5;
 
@@ -21,6 +24,7 @@ export const state = {
     opacity: 0.65,
     threshold: null, /* null: the model's default */
     regions: 'largest', /* or 'all' or 'objects': the boxes to show */
+    map: { flip: null, scales: null, layer: null }, /* null: the model's own; see maps.js */
     outline: true,
 };
 
@@ -62,9 +66,18 @@ export function announce(text) {
 /* --- maps and boxes ------------------------------------------------------ */
 
 export function modelOf(item) {
-    return state.models.find((model) => model.name === item.result?.model) ||
-        state.models[0] ||
-        { width: 224, height: 224, threshold: 0.35, objects: objectRule() };
+    return state.models.find((model) => model.name === item.result?.model) || requestedModel();
+}
+
+/* The model that requests are for. */
+function requestedModel() {
+    return state.models.find((model) => model.name === state.model) || state.models[0] ||
+        { width: 224, height: 224, threshold: 0.35, map: ownMap(), objects: objectRule() };
+}
+
+/* The query parameters of the map that the user wants. */
+export function requestedMap() {
+    return mapQuery(requestedModel().map, state.map);
 }
 
 function thresholdOf(item) {
@@ -160,6 +173,7 @@ export function show() {
         showClasses(item);
         showProblem(item);
         showControls(item);
+        showMap();
         schedulePaint();
     }
 }
@@ -252,6 +266,7 @@ export function curlWordsOf(item) {
         model: state.model,
         threshold: state.threshold ?? undefined,
         boxes: state.regions,
+        map: requestedMap(),
         classId: item.extra[item.chosen - item.result.predictions.length]?.class_id,
         token: state.token,
         base: document.baseURI,
@@ -321,6 +336,33 @@ export function showControls(item) {
         const share = (range.value - range.min) / (range.max - range.min);
         range.style.setProperty('--share', share);
     }
+}
+
+/* Fills a list of choices, unless it has them, and selects one. */
+function showChoices(select, choices, chosen) {
+    const values = [...select.options].map((option) => option.value);
+    if (values.join() !== choices.map(([value]) => value).join()) {
+        select.replaceChildren(...choices.map(([value, text]) => element('option', { value, text })));
+    }
+    select.value = chosen;
+}
+
+function showMap() {
+    const model = requestedModel();
+    const map = changedMap(model.map, state.map);
+    const own = Object.keys(requestedMap()).length === 0;
+    const cost = mapCost(model, map, Math.min(CLASSES, model.classes?.length || CLASSES));
+    const layers = layerChoices(model.map);
+
+    $('map-flip').checked = map.flip;
+    showChoices($('map-scales'), scaleChoices(model.map), map.scales);
+    showChoices($('map-layer'), layers, map.layer);
+    $('map-layer-field').hidden = layers.length === 0;
+    $('map-reset').hidden = own;
+    $('map-summary').textContent = describeMap(map);
+    $('map-cost').textContent = cost > 1.05
+        ? `Takes about ${cost.toFixed(1)} times as long as the image alone.`
+        : 'Takes no longer than the image alone.';
 }
 
 let paintScheduled = false;

@@ -46,6 +46,12 @@ if command -v node >/dev/null; then
         fail "objects.test.mjs"
     }
     echo "browser: ok: objects agree with the server"
+    node --test "$here/maps.test.mjs" >"$work/draw.log" || {
+        cat "$work/draw.log" >&2
+        rm -rf "$work"
+        fail "maps.test.mjs"
+    }
+    echo "browser: ok: choices of the map cost what they say"
 fi
 
 wd() { # wd METHOD PATH [JSON]: prints the "value" of the driver's answer
@@ -122,8 +128,12 @@ else
     [ -x "$program" ] || skip "no program at $program"
     model=${ADL_TEST_MODEL:-$here/../../models/default.safetensors}
     [ -f "$model" ] || skip "no model at $model"
+    # A second one, whose maps are joined with those of another layer.
+    "$program" convert --map-layer blocks.10 "$model" "$work/layered.safetensors" \
+        >"$work/server.log" 2>&1 || fail "convert: $(cat "$work/server.log")"
     : >"$work/server.log"
-    "$program" serve --listen 127.0.0.1:0 --model "$model" >"$work/server.log" 2>&1 &
+    "$program" serve --listen 127.0.0.1:0 --model "$model" \
+        --model "layered=$work/layered.safetensors" >"$work/server.log" 2>&1 &
     server_pid=$!
     port=$(wait_for "$work/server.log" 's/.*127\.0\.0\.1:([1-9][0-9]*).*/\1/p' "$server_pid")
     url=http://127.0.0.1:$port/
@@ -196,6 +206,72 @@ wait_js 'return document.getElementById("canvas").toDataURL() !== window.firstPa
     document.querySelectorAll("#boxes li .box-place").length >= 1' "objects are shown"
 expect 'return document.getElementById("curl").textContent.includes("boxes=objects")' \
     "the curl command asks for what is shown"
+
+# How the map is made, by the keyboard alone: Enter opens the panel, the space bar ticks, arrow
+# keys choose, and each choice sends the image again.
+keys() { # keys CSS-SELECTOR KEYS: KEYS as the contents of a JSON string
+    element=$(wd POST "/session/$session/element" \
+        "$(jq -n --arg s "$1" '{using: "css selector", value: $s}')" | jq -r '.[]')
+    wd POST "/session/$session/element/$element/value" "{\"text\": \"$2\"}" >/dev/null
+}
+query() { # query PATTERN WHAT: waits for an answer to a request whose query matches, and no error
+    wait_js "const sent = performance.getEntriesByType('resource')
+            .filter((e) => e.name.includes('localize')).at(-1).name;
+        const row = document.querySelector('#strip > li');
+        return /$1/.test(sent) && row.dataset.status === 'done' &&
+            document.getElementById('problem').hidden" "$2"
+    echo "browser: ok: $2"
+}
+js 'document.getElementById("threshold-reset").click();
+    document.querySelector("[name=regions][value=largest]").click()' >/dev/null
+keys '#map-panel summary' '\uE007'
+expect 'return document.getElementById("map-panel").open' "the panel of the map opens"
+keys '#map-flip' ' '
+query 'map_flip=true' "the mirrored image is averaged in"
+expect 'return /about 2\.0 times/.test(document.getElementById("map-cost").textContent)' \
+    "it is said how long that takes"
+keys '#map-scales' '\uE015'
+query 'map_flip=true&map_scales=1%2C1\.43' "a second scale is averaged in"
+expect 'return document.getElementById("curl").textContent.includes("map_scales=1%2C1.43") &&
+    /about [56]\.[0-9] times/.test(document.getElementById("map-cost").textContent) &&
+    document.getElementById("map-summary").textContent === "mirrored, scales 1 and 1.43"' \
+    "the panel and the curl command say it"
+js 'document.getElementById("map-panel").scrollIntoView({block: "end"})' >/dev/null
+shot map
+expect 'return document.getElementById("map-layer-field").hidden' \
+    "a model without another layer has no choice of it"
+keys '#map-reset' '\uE007'
+query 'boxes=all(&model=[a-z]*)?$' "the model's own map again"
+expect 'return document.getElementById("map-reset").hidden' "which needs no way back"
+if [ "$(js 'return document.querySelector("#model option[value=layered]") !== null')" = true ]; then
+    keys '#model' '\uE015'
+    query 'model=layered' "the other model answers"
+    expect 'const layer = document.getElementById("map-layer");
+        return !document.getElementById("map-layer-field").hidden &&
+            layer.value === "layercam:blocks.10" && layer.options.length === 4 &&
+            /about 11\.0 times/.test(document.getElementById("map-cost").textContent)' \
+        "its layer is a choice"
+    js 'document.getElementById("map-panel").scrollIntoView({block: "end"})' >/dev/null
+    shot layer
+    # More than --max-map-cost allows is refused in words, and can be taken back.
+    keys '#map-flip' ' '
+    wait_js 'return document.querySelector("#strip > li").dataset.status === "error" &&
+        /max-map-cost/.test(document.getElementById("problem-detail").textContent)' \
+        "what takes too long is refused"
+    keys '#map-flip' ' '
+    query 'model=layered$' "and can be taken back"
+    # Reading the console empties it; so far it has the refusal alone.
+    log=$(wd POST "/session/$session/se/log" '{"type": "browser"}')
+    [ "$(echo "$log" | jq 'map(select(.message | contains("status of 400") | not)) | length')" = 0 ] ||
+        fail "the console contains: $log"
+    keys '#map-layer' '\uE013'
+    query 'map_layer=none' "the last layer alone"
+    js 'const m = document.getElementById("model");
+        m.value = m.options[0].value;
+        m.dispatchEvent(new Event("change", {bubbles: true}))' >/dev/null
+    wait_js 'return document.querySelector("#strip > li").dataset.status === "done" &&
+        document.getElementById("map-layer-field").hidden' "the first model again"
+fi
 
 if [ "$(js 'return document.getElementById("examples").hidden')" = false ]; then
     js 'document.querySelector("[data-example=umbrella]").click()' >/dev/null
