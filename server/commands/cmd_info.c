@@ -130,11 +130,22 @@ static void print_object(const char *title, const json_t *object)
     }
 }
 
+static void print_head(const struct adl_foreground_head *head)
+{
+    printf("few-box head on the last map");
+    for (int i = 0; i < head->layer_count; i++)
+        printf("%s%s", i + 1 < head->layer_count ? ", " : " and ", head->layers[i].name);
+    printf("; ");
+}
+
 static void print_map_rule(const struct adl_map_rule *rule)
 {
     char views[100];
 
-    printf("%-14s%s weights, %s", "map", adl_map_weights_names[rule->weights],
+    printf("%-14s", "map");
+    if (rule->foreground)
+        print_head(rule->foreground);
+    printf("%s weights, %s", adl_map_weights_names[rule->weights],
            adl_map_normalise_names[rule->normalise]);
     if (adl_map_has_percentile(rule->normalise))
         printf(" %.6g", rule->percentile);
