@@ -267,10 +267,10 @@ only_main_exits() {
 # of which each compiles its own.
 kernels_stand_alone() {
     grep -E '^engine/kernels/avx[^:]*:[0-9]+:[ \t]*#[ \t]*include' "$text" |
-        grep -vE 'include[ \t]*(<(immintrin|stddef|stdint)\.h>|"(kernels/)?(kernel|strassen|winograd|avx[0-9]+_vec|[a-z_]+_loops)\.h")'
-    grep -E '^engine/kernels/([a-z_]+_loops|avx[0-9]+_vec)\.h:[0-9]+:[A-Za-z].*\(' "$text" |
+        grep -vE 'include[ \t]*(<(immintrin|stddef|stdint)\.h>|"(kernels/)?(kernel|strassen|winograd|avx[0-9]+_vec|[a-z0-9_]+_loops)\.h")'
+    grep -E '^engine/kernels/([a-z0-9_]+_loops|avx[0-9]+_vec)\.h:[0-9]+:[A-Za-z].*\(' "$text" |
         grep -vE ':[0-9]+:(static|INLINE|typedef) '
-    grep -E '^engine/kernels/(kernel|strassen|winograd)\.h:[0-9]+:.*(\<inline\>|include[ \t]*")' "$text"
+    grep -E '^engine/kernels/(kernel|int8|strassen|winograd)\.h:[0-9]+:.*(\<inline\>|include[ \t]*")' "$text"
 }
 
 rules=(layering calls_follow_layering no_circles only_main_in_server includes_no_source one_allocator

@@ -161,6 +161,7 @@ const struct adl_kernels adl_kernels_avx2 = {
     .gemm = avx2_gemm,
     .strassen = &adl_strassen_avx2,
     .winograd = &adl_winograd_avx2,
+    .int8 = &adl_int8_avx2,
     .depthwise = avx2_depthwise,
     ADL_MAP_LOOPS,
     ADL_TRAIN_LOOPS,

@@ -193,6 +193,7 @@ const struct adl_kernels adl_kernels_avx512 = {
     .gemm = avx512_gemm,
     .strassen = &adl_strassen_avx512,
     .winograd = &adl_winograd_avx512,
+    .int8 = &adl_int8_avx2,
     .depthwise = avx512_depthwise,
     ADL_MAP_LOOPS,
     ADL_TRAIN_LOOPS,

@@ -16,10 +16,10 @@
 
 #include "kernels/kernel.h"
 
-/* Arithmetic of the products; maps are always float32. An algorithm with a lower precision
- * would be a separate one with its own packed weights, and a plan would choose it only if the
- * options of the plan allow that precision. */
-enum adl_precision { ADL_PRECISION_F32 };
+/* Arithmetic of the products. The maps of the algorithms below are always float32; one with a lower
+ * precision would be a separate one with its own packed weights, and a plan would choose it only if
+ * the options of the plan allow that precision. Maps of bytes are for conv_int8.h. */
+enum adl_precision { ADL_PRECISION_F32, ADL_PRECISION_INT8 };
 
 /* One convolution: out = clamp(conv(x) + bias + residual, lo, hi). */
 struct adl_conv {

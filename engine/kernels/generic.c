@@ -145,6 +145,7 @@ static float generic_fma_burst(size_t rounds, float x)
 
 const struct adl_kernels adl_kernels_generic = {
     .name = "generic",
+    .int8 = &adl_int8_generic,
     .depthwise = generic_depthwise,
     .maxpool = generic_maxpool,
     .avgpool = generic_avgpool,

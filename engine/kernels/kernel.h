@@ -116,6 +116,7 @@ struct adl_pointwise {
     float lo, hi;
 };
 
+struct adl_int8_kernels;     /* int8.h */
 struct adl_strassen_kernels; /* strassen.h */
 struct adl_winograd_kernels; /* winograd.h */
 
@@ -165,6 +166,7 @@ struct adl_kernels {
     void (*gemm)(const struct adl_gemm_tile *tile);
     const struct adl_strassen_kernels *strassen; /* NULL: none */
     const struct adl_winograd_kernels *winograd; /* NULL: none */
+    const struct adl_int8_kernels *int8;
     void (*depthwise)(const struct adl_depthwise_rows *rows);
     void (*maxpool)(const struct adl_pool_row *row);
     void (*avgpool)(const struct adl_pool_row *row);
@@ -222,7 +224,9 @@ struct adl_kernels {
 };
 
 extern const struct adl_kernels adl_kernels_generic;
+extern const struct adl_int8_kernels adl_int8_generic;
 #if defined(__x86_64__)
+extern const struct adl_int8_kernels adl_int8_avx2;
 extern const struct adl_kernels adl_kernels_avx2;
 extern const struct adl_kernels adl_kernels_avx512;
 extern const struct adl_strassen_kernels adl_strassen_avx2;
