@@ -195,6 +195,28 @@ void adl_model_keep_maps(const struct adl_model *model, struct adl_plan_options 
         adl_plan_keep(options, model->foreground->layers[i].value);
 }
 
+const char *const adl_model_precision_names[] = {"auto", "fp32", "int8", NULL};
+
+int adl_model_choose_precision(struct adl_model *model, int choice, const char *path,
+                               struct adl_error *err)
+{
+    if (choice == 0)
+        return 0;
+    if (choice - 1 == ADL_PRECISION_INT8 && !model->quantisation)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "%s is float32; make an int8 model of it with adl-server convert %s "
+                        "OUT.safetensors --precision int8 --calibrate DIRECTORY-OF-PHOTOGRAPHS",
+                        path, path);
+    model->precision = (enum adl_precision)(choice - 1);
+    return 0;
+}
+
+void adl_model_plan_precision(const struct adl_model *model, struct adl_plan_options *options)
+{
+    options->precision = model->precision;
+    options->quantisation = model->quantisation;
+}
+
 struct adl_plan *adl_model_into_plan(struct adl_model *model,
                                      const struct adl_plan_options *options, struct adl_error *err)
 {
@@ -206,6 +228,7 @@ struct adl_plan *adl_model_into_plan(struct adl_model *model,
     dropping.release = drop_weight;
     dropping.release_context = model;
     adl_model_keep_maps(model, &dropping);
+    adl_model_plan_precision(model, &dropping);
     struct adl_plan *plan = adl_plan_create(model->graph, model->params, &dropping, err);
     adl_model_drop_weights(model);
     return plan;
@@ -301,6 +324,8 @@ void adl_model_free(struct adl_model *model)
     adl_graph_free(model->stride1);
     adl_layer_net_free(model->layer);
     free_classes(model->classes, model->class_count);
+    adl_quantisation_free(model->quantisation);
+    json_decref(model->activations);
     json_decref(model->training);
     json_decref(model->metrics);
     adl_free(model->note);
@@ -316,6 +341,10 @@ int adl_model_set_methods(struct adl_model *model, struct adl_method_set methods
     struct adl_arch arch = model->arch;
     struct adl_tensors *weights = NULL;
     const float **params = NULL;
+    if (model->quantisation)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "the network is in int8 and cannot get layers of a training method; "
+                        "convert the float32 model that it was made from");
     if (!adl_method_set_alike(methods, arch.methods))
         return adl_fail(err, ADL_ERR_ARG,
                         "the network is that of the method %s, and that of %s has other layers; "

@@ -42,6 +42,13 @@ struct adl_model {
 
     struct adl_certainty certainty; /* its confidence is for boxes cut by `map` as in the file */
 
+    /* How plans of the model run. */
+    enum adl_precision precision;
+    /* The scales of a model in 8 bits, whose weights are whole multiples of them; owned. NULL: the
+     * model is float32. */
+    struct adl_quantisation *quantisation;
+    json_t *activations; /* its ranges as in the file, while it is loaded; owned */
+
     json_t *training; /* provenance and metrics as in the file; NULL: none */
     json_t *metrics;
     char *note; /* for the user: how what the file left open was decided; owned, may be NULL */
@@ -105,9 +112,20 @@ void adl_model_update_digest(struct adl_model *model);
 /* Turns the model into its variant for these training methods, with or without their layers: a
  * new graph is built, and the weights get that variant's names. On failure nothing has changed;
  * ADL_ERR_ARG if only one of the two has the branches or rounds of a method, and so other
- * parameters. */
+ * parameters, and for a model in 8 bits. */
 int adl_model_set_methods(struct adl_model *model, struct adl_method_set methods,
                           struct adl_error *err) ADL_MUST_CHECK;
+
+/* The names of adl_model_choose_precision(), terminated by NULL: "auto" (as the file says), "fp32"
+ * and "int8". */
+extern const char *const adl_model_precision_names[];
+/* Chooses how plans of the model that are made from now on run: one of these names by its index. A
+ * model in 8 bits runs in float32 as well, with the same rounded weights. Fails with ADL_ERR_ARG
+ * for "int8" and a model in float32; `path` is for the message. */
+int adl_model_choose_precision(struct adl_model *model, int choice, const char *path,
+                               struct adl_error *err) ADL_MUST_CHECK;
+/* Sets precision and quantisation of the options as the model has them. */
+void adl_model_plan_precision(const struct adl_model *model, struct adl_plan_options *options);
 
 /* Keeps what the map of another layer needs, if these views have one, from the weights: a plan that
  * is made afterwards can have such maps. Fails as adl_layer_net_create(). */
@@ -124,8 +142,8 @@ void adl_model_keep_maps(const struct adl_model *model, struct adl_plan_options 
 
 /* Returns a plan of the model, with the layer that was kept, or else that of its map rule. The
  * model loses each weight as soon as it is packed, so that no weight is in memory twice; on failure
- * the weights are lost as well. The model has to outlive the plan; `release` of the options
- * is not used. */
+ * the weights are lost as well. The model has to outlive the plan; `release`, `precision` and
+ * `quantisation` of the options are not used. */
 struct adl_plan *adl_model_into_plan(struct adl_model *model,
                                      const struct adl_plan_options *options,
                                      struct adl_error *err) ADL_MUST_CHECK;

@@ -76,7 +76,7 @@ void plan_replace_value(struct adl_plan *plan, int from, int to)
 
 const char *plan_value_name(const struct adl_plan *plan, int value)
 {
-    return adl_graph_value(plan->graph, value % adl_graph_value_count(plan->graph))->name;
+    return adl_graph_value(plan->graph, plan->values[value].of)->name;
 }
 
 bool plan_is_open(const struct plan_step *step)

@@ -9,8 +9,10 @@
 #include "base/cpu.h"
 #include "base/pool.h"
 #include "kernels/conv.h"
+#include "kernels/conv_int8.h"
 #include "ops/ops.h"
 #include "plan/pass.h"
+#include "plan/quantisation.h"
 
 /* The memory in which a value may live. */
 enum plan_space {
@@ -25,11 +27,17 @@ struct plan_value {
     struct adl_shape shape;
     int slice_of; /* the concatenated value of which this is a slice; -1: none */
     int channel;  /* its first channel within slice_of */
+    int of;       /* the value of the graph that it has the content of */
+
+    /* Set by quantise. A map is float32, or bytes with this range. */
+    bool bytes;
+    struct adl_int8_range range;
 
     /* Set by place. */
     enum plan_space space;
     size_t offset; /* floats from the start of the space */
-    size_t ld;     /* floats from pixel to pixel */
+    size_t first;  /* in a map of bytes: bytes from there to a slice */
+    size_t ld;     /* elements from pixel to pixel */
 };
 
 enum plan_kind {
@@ -49,16 +57,20 @@ enum plan_kind {
     PLAN_CHANNELPOOL,
     PLAN_GATE, /* clamp(x * gate + residual), the gate being `vector` */
     PLAN_UPSAMPLE,
+    PLAN_TO_BYTES, /* conversions, inserted by quantise (step_int8.c) */
+    PLAN_TO_FLOATS,
     PLAN_PLAIN /* the op's own `forward`, in one task; see lower.c */
 };
 
 struct plan_step {
     enum plan_kind kind;
     const struct adl_node *node; /* the node that it was made from */
-    struct plan_step *first;     /* a depthwise convolution done in the same step; NULL: none */
-    int input;                   /* value; -1: see `pieces` */
-    int residual;                /* value that is added before the clamp; -1: none */
-    int vector;                  /* value whose elements scale the channels; a gate; -1: none */
+    int node_index;
+    bool int8;               /* it reads bytes (step_int8.c); set by quantise */
+    struct plan_step *first; /* a depthwise convolution done in the same step; NULL: none */
+    int input;               /* value; -1: see `pieces` */
+    int residual;            /* value that is added before the clamp; -1: none */
+    int vector;              /* value whose elements scale the channels; a gate; -1: none */
     int output;
     float lo, hi; /* clamp; -INFINITY, INFINITY: none */
 
@@ -74,7 +86,7 @@ struct plan_step {
 
     /* Set by select. */
     struct adl_conv conv;
-    const struct adl_conv_algorithm *algorithm;
+    const struct adl_conv_algorithm *algorithm; /* NULL in 8 bits */
     const float *packed;  /* weights, in the algorithm's layout or a linear layer's */
     size_t prepare_tasks; /* done before the tasks below; usually 0 */
     size_t tasks;
@@ -94,6 +106,7 @@ struct adl_plan {
     struct adl_arena arena;    /* holds the lists below and the arrays per channel */
     struct plan_value *values; /* by the graph's value ids, then those of a second end (tail.c) */
     int value_count;
+    int end_values; /* of one end */
     struct plan_step *steps;
     int step_count;
     int outputs[ADL_OUTPUT_COUNT]; /* values; -1: none */
@@ -104,6 +117,7 @@ struct adl_plan {
     struct adl_pool *pool;
     void (*release)(void *context, int param);
     void *release_context;
+    const struct adl_quantisation *quantisation; /* NULL: none */
 
     float *packed; /* the packed weights of all steps, one block */
     size_t packed_floats;
@@ -121,6 +135,7 @@ int plan_lower(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_strip(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_fold(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_fuse(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
+int plan_quantise(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_pair(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_concat(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 int plan_place(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
@@ -129,8 +144,8 @@ int plan_select(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
  * that each convolution keeps its algorithm and its packed weights. */
 int plan_select_again(struct adl_plan *plan, struct adl_error *err) ADL_MUST_CHECK;
 /* Adds a second end (tail.c): the features and the class map become those of `graph`, which has the
- * nodes of the plan's graph with other strides; `shapes` are those of its values. Step i of the
- * plan is made from node i, and there is room for twice the steps and values. */
+ * nodes of the plan's graph with other strides; `shapes` are those of its values. There is room for
+ * twice the steps and values. */
 int plan_add_tail(struct adl_plan *plan, const struct adl_graph *graph,
                   const struct adl_shape *shapes, struct adl_error *err) ADL_MUST_CHECK;
 /* A part of select: replaces algorithms by others with smaller packed weights until all
@@ -193,5 +208,24 @@ size_t plan_step_tasks(const struct adl_plan *plan, const struct plan_step *step
 size_t plan_attention_tasks(const struct adl_plan *plan, const struct plan_step *step);
 void plan_attention_run(const struct adl_plan *plan, const struct plan_step *step,
                         const struct plan_bindings *bindings, size_t task);
+
+/* --- in 8 bits (step_int8.c) --------------------------------------------------------- */
+
+/* Returns whether a step is run by the functions below. */
+static inline bool plan_is_int8(const struct plan_step *step)
+{
+    return step->int8 || step->kind == PLAN_TO_BYTES || step->kind == PLAN_TO_FLOATS;
+}
+
+/* Returns the address of a value's map of bytes. */
+uint8_t *plan_step_bytes(const struct adl_plan *plan, const struct plan_bindings *bindings,
+                         int value);
+/* Describes a convolution in 8 bits, whose step->conv is set. */
+void plan_int8_describe(const struct adl_plan *plan, const struct plan_step *step,
+                        struct adl_conv_int8 *job);
+size_t plan_int8_tasks(const struct adl_plan *plan, const struct plan_step *step);
+size_t plan_int8_scratch_floats(const struct adl_plan *plan, const struct plan_step *step);
+void plan_int8_run(const struct adl_plan *plan, const struct plan_step *step,
+                   const struct plan_bindings *bindings, size_t task, float *scratch);
 
 #endif

@@ -129,6 +129,7 @@ int plan_lower(struct adl_plan *plan, struct adl_error *err)
         const struct adl_node *node = adl_graph_node(plan->graph, i);
         plan->steps[i] = (struct plan_step){
             .node = node,
+            .node_index = i,
             .input = node->inputs[0],
             .residual = -1,
             .vector = -1,

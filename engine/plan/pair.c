@@ -18,15 +18,16 @@ static const struct adl_conv_attr *attr_of(const struct plan_step *step)
 static bool is_depthwise(const struct adl_plan *plan, const struct plan_step *step)
 {
     int channels = plan->values[step->output].shape.c;
-    return step->kind == PLAN_CONV && !step->first && attr_of(step)->groups == channels &&
-           plan->values[step->input].shape.c == channels && step->residual < 0;
+    return step->kind == PLAN_CONV && !step->int8 && !step->first &&
+           attr_of(step)->groups == channels && plan->values[step->input].shape.c == channels &&
+           step->residual < 0;
 }
 
 static bool is_pointwise(const struct plan_step *step)
 {
     const struct adl_conv_attr *attr = attr_of(step);
-    return step->kind == PLAN_CONV && attr->r == 1 && attr->s == 1 && attr->stride == 1 &&
-           attr->groups == 1;
+    return step->kind == PLAN_CONV && !step->int8 && attr->r == 1 && attr->s == 1 &&
+           attr->stride == 1 && attr->groups == 1;
 }
 
 int plan_pair(struct adl_plan *plan, struct adl_error *err)

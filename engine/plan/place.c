@@ -51,8 +51,10 @@ static int place_choose_spaces(struct adl_plan *plan, struct adl_lifetime *lives
     int kept = 0;
     for (int i = 0; i < plan->value_count; i++) {
         struct plan_value *value = &plan->values[i];
-        size_t floats;
-        if (adl_size_round_up(adl_shape_count(value->shape), ADL_LINE_FLOATS, &floats) < 0)
+        size_t floats = adl_shape_count(value->shape);
+        if (value->bytes)
+            floats = adl_ceil_div(floats, sizeof(float));
+        if (adl_size_round_up(floats, ADL_LINE_FLOATS, &floats) < 0)
             return adl_fail(err, ADL_ERR_LIMIT, "a map of the network is too large");
         if (i == 0) {
             value->space = PLAN_SPACE_INPUT;
@@ -84,7 +86,8 @@ static void place_slices(struct adl_plan *plan)
         const struct plan_value *root = &plan->values[place_root(plan, i)];
         value->space = root->space;
         value->ld = (size_t)root->shape.c;
-        value->offset = root->offset + channel;
+        value->offset = root->offset + (value->bytes ? 0 : channel);
+        value->first = value->bytes ? channel : 0;
     }
 }
 

@@ -11,7 +11,7 @@
 #include "kernels/dispatch.h"
 #include "plan/ir.h"
 
-const char *const adl_precision_names[] = {"f32", NULL};
+const char *const adl_precision_names[] = {"fp32", "int8", NULL};
 
 static const struct {
     unsigned flag; /* of enum adl_pass; 0: cannot be left out */
@@ -21,6 +21,7 @@ static const struct {
     {ADL_PASS_STRIP, plan_strip},
     {ADL_PASS_FOLD, plan_fold},
     {ADL_PASS_FUSE, plan_fuse},
+    {0, plan_quantise},
     {ADL_PASS_PAIR, plan_pair},
     {ADL_PASS_CONCAT, plan_concat},
     {0, plan_place}, /* reads ADL_PASS_PLACE itself */
@@ -40,7 +41,7 @@ static int plan_begin(struct adl_plan *plan, const struct adl_graph *graph,
     plan->precision = options->precision;
     plan->disabled = options->disabled;
     plan->conv_rank = options->conv_rank;
-    plan->value_count = values;
+    plan->value_count = plan->end_values = values;
     plan->step_count = nodes;
     plan->values = adl_arena_alloc(&plan->arena, (size_t)values, sizeof *plan->values);
     plan->steps = adl_arena_alloc(&plan->arena, (size_t)nodes, sizeof *plan->steps);
@@ -51,7 +52,7 @@ static int plan_begin(struct adl_plan *plan, const struct adl_graph *graph,
     }
     ADL_TRY(adl_graph_infer(graph, options->input_h, options->input_w, shapes, err));
     for (int i = 0; i < values; i++)
-        plan->values[i] = (struct plan_value){.shape = shapes[i], .slice_of = -1};
+        plan->values[i] = (struct plan_value){.shape = shapes[i], .slice_of = -1, .of = i};
     for (int i = 0; i < ADL_OUTPUT_COUNT; i++)
         plan->outputs[i] = adl_graph_output(graph, (enum adl_output)i);
     memcpy(plan->kept, options->kept, sizeof plan->kept);
@@ -94,11 +95,13 @@ struct adl_plan *adl_plan_create(const struct adl_graph *graph, const float *con
     plan->pool = options->pool;
     plan->release = options->release;
     plan->release_context = options->release_context;
+    plan->quantisation = options->quantisation;
     int result = plan_begin(plan, graph, options, err);
     for (size_t i = 0; result == 0 && i < sizeof passes / sizeof *passes; i++)
         if (!(options->disabled & passes[i].flag))
             result = passes[i].run(plan, err);
     plan->params = NULL;
+    plan->quantisation = NULL;
     if (result < 0) {
         adl_plan_unref(plan);
         return NULL;
@@ -186,7 +189,7 @@ int adl_plan_step_count(const struct adl_plan *plan)
 static const char *plan_kernel_name(const struct plan_step *step)
 {
     switch (step->kind) {
-    case PLAN_CONV: return step->first ? "separable" : step->algorithm->name;
+    case PLAN_CONV: return step->int8 ? "int8" : step->first ? "separable" : step->algorithm->name;
     case PLAN_POINTWISE: return "pointwise";
     case PLAN_SIGMOID: return "sigmoid";
     case PLAN_MAXPOOL: return "maxpool";
@@ -199,6 +202,8 @@ static const char *plan_kernel_name(const struct plan_step *step)
     case PLAN_CHANNELPOOL: return "channels";
     case PLAN_GATE: return "gate";
     case PLAN_UPSAMPLE: return "upsample";
+    case PLAN_TO_BYTES: return "to bytes";
+    case PLAN_TO_FLOATS: return "to floats";
     case PLAN_IDENTITY: return "identity";
     case PLAN_PLAIN: return step->node->def->name;
     case PLAN_DEAD: break;
@@ -211,9 +216,11 @@ static const char *plan_kernel_name(const struct plan_step *step)
 static uint64_t plan_step_macs(const struct adl_plan *plan, const struct plan_step *step)
 {
     const struct adl_node *node = step->node;
-    int values = adl_graph_value_count(plan->graph);
+    int values = plan->end_values;
     const struct plan_value *half = plan->values + (step->output >= values ? values : 0);
     struct adl_shape in[ADL_MAX_OP_INPUTS];
+    if (step->kind == PLAN_TO_BYTES || step->kind == PLAN_TO_FLOATS)
+        return 0;
     for (int i = 0; i < node->input_count; i++)
         in[i] = half[node->inputs[i]].shape;
     return node->def->macs ? node->def->macs(node, in, half[node->output].shape) : 0;
@@ -248,7 +255,9 @@ void adl_plan_dump(const struct adl_plan *plan, struct adl_str *out)
         snprintf(shape, sizeof shape, "%dx%dx%d", y->shape.h, y->shape.w, y->shape.c);
         adl_str_printf(out, "%-28s %-10s %-10s %-15s %9.2f  %s+%zu", info.name, info.kernel, what,
                        shape, (double)info.macs * 1e-6, spaces[y->space],
-                       y->offset * sizeof(float));
+                       y->offset * sizeof(float) + y->first);
+        if (y->bytes)
+            adl_str_printf(out, " bytes %g (x - %d)", (double)y->range.scale, y->range.zero);
         if (y->slice_of >= 0)
             adl_str_printf(out, " (in %s)", plan_value_name(plan, y->slice_of));
         if (step->residual >= 0)

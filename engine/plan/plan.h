@@ -9,6 +9,7 @@
  *   strip   removes ops that only training needs
  *   fold    folds a batch norm into the convolution before it
  *   fuse    makes residual additions and activations the epilogue of a step
+ *   quantise  chooses the steps that run in 8 bits, if ranges and scales are given
  *   pair    merges a depthwise convolution with the 1x1 convolution after it
  *   concat  lets branches write into slices of the concatenated map
  *   place   assigns memory: one arena, shared by lifetime
@@ -29,6 +30,7 @@
 #include "graph/graph.h"
 #include "kernels/conv.h"
 #include "plan/pass.h"
+#include "plan/quantisation.h"
 
 /* The names of enum adl_precision, terminated by NULL. */
 extern const char *const adl_precision_names[];
@@ -38,10 +40,13 @@ struct adl_plan_options {
     int input_w;
     enum adl_isa isa;             /* ADL_ISA_AUTO: the best available, or what ADL_CPU says */
     enum adl_precision precision; /* the lowest that convolutions may use */
-    unsigned disabled;            /* passes to leave out: bits of enum adl_pass */
-    int conv_rank;                /* which algorithm each convolution gets, by estimated time: 0 the
-                                   * fastest, 1 the next best, and so on, for comparisons */
-    struct adl_pool *pool;        /* whose threads pack the weights; NULL: the calling thread */
+    /* The ranges and scales for ADL_PRECISION_INT8, without which all is float32; the weights are
+     * then whole multiples of the scales. Borrowed while the plan is created. NULL: none. */
+    const struct adl_quantisation *quantisation;
+    unsigned disabled;     /* passes to leave out: bits of enum adl_pass */
+    int conv_rank;         /* which algorithm each convolution gets, by estimated time: 0 the
+                            * fastest, 1 the next best, and so on, for comparisons */
+    struct adl_pool *pool; /* whose threads pack the weights; NULL: the calling thread */
     /* Is called with each parameter that has been packed and will not be read again, so that
      * its memory can be released before the others are packed. Any thread of the pool may
      * call it. May be NULL. */

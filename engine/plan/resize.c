@@ -53,15 +53,14 @@ static struct adl_shape *resize_shapes(const struct adl_graph *graph, int input_
     return shapes;
 }
 
-/* Copies the steps. Step i was made from node i; the arrays per channel stay in the arena of
- * `base`. */
+/* Copies the steps; the arrays per channel stay in the arena of `base`. */
 static void resize_steps(struct adl_plan *plan, const struct adl_plan *base)
 {
     for (int i = 0; i < base->step_count; i++) {
         const struct plan_step *from = &base->steps[i];
         struct plan_step *to = &plan->steps[i];
         *to = *from;
-        to->node = adl_graph_node(plan->graph, i);
+        to->node = adl_graph_node(plan->graph, from->node_index);
         to->prepare_tasks = to->tasks = 0;
         if (from->first)
             to->first = &plan->steps[from->first - base->steps];
@@ -72,9 +71,12 @@ static void resize_values(struct adl_plan *plan, const struct adl_plan *base,
                           const struct adl_shape *shapes)
 {
     for (int i = 0; i < base->value_count; i++)
-        plan->values[i] = (struct plan_value){.shape = shapes[i],
+        plan->values[i] = (struct plan_value){.shape = shapes[base->values[i].of],
                                               .slice_of = base->values[i].slice_of,
-                                              .channel = base->values[i].channel};
+                                              .channel = base->values[i].channel,
+                                              .of = base->values[i].of,
+                                              .bytes = base->values[i].bytes,
+                                              .range = base->values[i].range};
     plan->macs = adl_graph_macs(plan->graph, shapes);
 }
 
@@ -98,7 +100,7 @@ static int resize_make(struct adl_plan *plan, const struct adl_plan *base,
         adl_fail_nomem(err, "the plan");
         goto out;
     }
-    plan->value_count = base->value_count;
+    plan->value_count = plan->end_values = base->value_count;
     plan->step_count = base->step_count;
     resize_values(plan, base, shapes);
     resize_steps(plan, base);
@@ -117,8 +119,7 @@ static struct adl_plan *resize(struct adl_plan *base, const struct adl_graph *gr
                                const struct adl_graph *map_graph, int input_h, int input_w,
                                struct adl_error *err)
 {
-    if (base->value_count != adl_graph_value_count(graph) ||
-        !resize_same_nodes(graph, base->graph) ||
+    if (base->value_count != base->end_values || !resize_same_nodes(graph, base->graph) ||
         (map_graph && !resize_same_nodes(map_graph, base->graph))) {
         adl_fail(err, ADL_ERR_INTERNAL, "a plan cannot be used for a network of another structure");
         return NULL;

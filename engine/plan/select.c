@@ -33,6 +33,8 @@ static int select_add_weights(const struct adl_plan *plan, const struct plan_ste
     size_t floats = 0;
     if (step->kind == PLAN_LINEAR)
         floats = adl_graph_param(plan->graph, step->node->params[0])->count;
+    else if (step->kind == PLAN_CONV && step->int8)
+        floats = adl_conv_int8_packed_floats(&step->conv, plan->kernels->int8);
     else if (step->algorithm)
         floats = step->algorithm->packed_floats(step->algorithm, &step->conv, plan->kernels);
     if (adl_size_add(*total, floats, total) < 0 ||
@@ -65,12 +67,27 @@ static void select_pack_linear(const struct adl_plan *plan, const struct plan_st
             packed[k * param->shape[1] + c] *= step->scale[k];
 }
 
+static void select_pack_int8(const struct adl_plan *plan, const struct plan_step *step,
+                             const float *weights, float *packed)
+{
+    const struct adl_int8_weights w = {.values = weights,
+                                       .scale = plan->quantisation->scales[step->node->params[0]],
+                                       .factor = step->scale,
+                                       .bias = step->bias};
+    struct adl_conv_int8 job;
+
+    plan_int8_describe(plan, step, &job);
+    adl_conv_int8_pack(&job, plan->kernels->int8, &w, packed);
+}
+
 static void select_pack_step(const struct adl_plan *plan, const struct plan_step *step,
                              float *packed)
 {
     const float *weights = plan->params[step->node->params[0]];
     if (step->kind == PLAN_LINEAR)
         select_pack_linear(plan, step, weights, packed);
+    else if (step->int8)
+        select_pack_int8(plan, step, weights, packed);
     else
         step->algorithm->pack(step->algorithm, &step->conv, plan->kernels, weights, step->scale,
                               step->bias, packed);
@@ -92,7 +109,7 @@ static void select_conv(struct adl_plan *plan, struct plan_step *step)
     select_describe(plan, step);
     if (step->first)
         select_pair(plan, step);
-    else
+    else if (!step->int8)
         step->algorithm = plan_conv_choice(&step->conv, plan->kernels, plan->conv_rank);
 }
 
@@ -204,7 +221,10 @@ static void select_finish(struct adl_plan *plan)
 {
     for (int i = 0; i < plan->step_count; i++) {
         struct plan_step *step = &plan->steps[i];
-        if (step->kind == PLAN_CONV && step->algorithm && !step->first)
+        if (plan_is_int8(step))
+            plan->scratch_floats =
+                ADL_MAX(plan->scratch_floats, plan_int8_scratch_floats(plan, step));
+        else if (step->kind == PLAN_CONV && step->algorithm && !step->first)
             select_add_memory(plan, step);
         step->tasks = step->kind == PLAN_DEAD ? 0 : plan_step_tasks(plan, step);
     }
@@ -226,6 +246,8 @@ int plan_select_again(struct adl_plan *plan, struct adl_error *err)
     for (int i = 0; i < plan->step_count; i++) {
         struct plan_step *step = &plan->steps[i];
         const struct adl_conv before = step->conv;
+        if (step->kind == PLAN_CONV && step->int8)
+            select_describe(plan, step);
         if (!step->algorithm)
             continue;
         select_describe(plan, step);

@@ -260,8 +260,13 @@ int adl_session_value(const struct adl_session *session, int id, int index, floa
     struct plan_bindings bindings = session_bind(session, index, 0);
     const float *from = bindings.base[value->space] + value->offset;
     size_t channels = (size_t)value->shape.c;
+    const uint8_t *bytes = (const uint8_t *)from + value->first;
     for (size_t i = 0; i < adl_shape_count(value->shape) / channels; i++)
-        memcpy(out + i * channels, from + i * value->ld, channels * sizeof *out);
+        for (size_t c = 0; c < channels; c++)
+            out[i * channels + c] =
+                value->bytes
+                    ? value->range.scale * (float)(bytes[i * value->ld + c] - value->range.zero)
+                    : from[i * value->ld + c];
     return 0;
 }
 

@@ -42,9 +42,9 @@ const struct adl_plan *adl_session_plan(const struct adl_session *session);
 /* Returns the bytes of memory that the session holds. */
 size_t adl_session_bytes(const struct adl_session *session);
 
-/* For tests: copies value `id` of image `index`, the last image that ran, to `out` as
- * contiguous NHWC; returns -1 if no step computes it. Values still hold what their steps
- * wrote only in a plan without ADL_PASS_PLACE, after a run of one image on one thread. */
+/* For tests and to find the ranges of maps: copies value `id` of image `index`, the last image that
+ * ran, to `out` as contiguous NHWC; returns -1 if no step computes it. Values still hold what their
+ * steps wrote only in a plan without ADL_PASS_PLACE, after a run of one image on one thread. */
 int adl_session_value(const struct adl_session *session, int id, int index, float *out);
 
 /* Starts profiling: from now on images run one after the other, and the seconds of each

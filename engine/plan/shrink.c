@@ -81,7 +81,7 @@ int plan_shrink(struct adl_plan *plan, struct adl_error *err)
         return adl_fail_nomem(err, "the plan");
     for (int i = 0; i < plan->step_count; i++) {
         struct plan_step *step = &plan->steps[i];
-        if (step->kind != PLAN_CONV || step->first)
+        if (step->kind != PLAN_CONV || step->first || step->int8)
             continue;
         spare += MAX_GROWTH * (double)adl_graph_param(plan->graph, step->node->params[0])->count -
                  (double)shrink_packed_floats(plan, step, step->algorithm);

@@ -30,6 +30,8 @@ static size_t step_pixels(struct adl_shape shape)
 size_t plan_step_tasks(const struct adl_plan *plan, const struct plan_step *step)
 {
     struct adl_shape out = plan->values[step->output].shape;
+    if (plan_is_int8(step))
+        return plan_int8_tasks(plan, step);
     switch (step->kind) {
     case PLAN_CONV:
         return step->first ? adl_separable_tasks(&step->first->conv)
@@ -48,6 +50,8 @@ size_t plan_step_tasks(const struct adl_plan *plan, const struct plan_step *step
     case PLAN_CHANNELPOOL:
     case PLAN_GATE:
     case PLAN_UPSAMPLE: return plan_attention_tasks(plan, step);
+    case PLAN_TO_BYTES:
+    case PLAN_TO_FLOATS:
     case PLAN_DEAD: break;
     }
     return 0;
@@ -209,6 +213,10 @@ void plan_step_prepare(const struct adl_plan *plan, const struct plan_step *step
 void plan_step_run(const struct adl_plan *plan, const struct plan_step *step,
                    const struct plan_bindings *bindings, size_t task, float *scratch)
 {
+    if (plan_is_int8(step)) {
+        plan_int8_run(plan, step, bindings, task, scratch);
+        return;
+    }
     switch (step->kind) {
     case PLAN_CONV: step_run_conv(plan, step, bindings, task, scratch); break;
     case PLAN_IDENTITY:
@@ -225,6 +233,8 @@ void plan_step_run(const struct adl_plan *plan, const struct plan_step *step,
     case PLAN_GATE:
     case PLAN_UPSAMPLE: plan_attention_run(plan, step, bindings, task); break;
     case PLAN_PLAIN: step_run_plain(plan, step, bindings); break;
+    case PLAN_TO_BYTES:
+    case PLAN_TO_FLOATS:
     case PLAN_DEAD: break;
     }
 }

@@ -4,7 +4,7 @@
  * `graph` is the network with other strides near its end. Up to the first node whose map differs,
  * both networks compute the same; these steps run once. The steps that the features and the class
  * map of the second network need from there on are appended as copies: value v of the second
- * network has the id V + v if the plan's graph has V values, and v itself where both agree. The
+ * network has the id V + v if the plan has V values, and v itself where both agree. The
  * copies use the packed weights of the steps that they were copied from.
  *
  * The features, the class map and everything that is derived from them are then those of the second
@@ -29,14 +29,16 @@ struct tail {
 static void tail_compare(struct tail *t)
 {
     for (int v = 0; v < t->values; v++) {
-        struct adl_shape a = t->plan->values[v].shape, b = t->shapes[v];
+        struct adl_shape a = t->plan->values[v].shape, b = t->shapes[t->plan->values[v].of];
         t->differs[v] = a.h != b.h || a.w != b.w;
     }
-    for (int i = 0; i < t->steps; i++) {
+    for (int i = 0; i < adl_graph_node_count(t->graph); i++) {
         const struct adl_node *node = adl_graph_node(t->graph, i);
         for (int k = 0; k < node->input_count; k++)
             t->differs[node->output] |= t->differs[node->inputs[k]];
     }
+    for (int v = 0; v < t->values; v++)
+        t->differs[v] |= t->differs[t->plan->values[v].of];
 }
 
 static void tail_need(void *context, int value)
@@ -89,7 +91,7 @@ static int tail_append(struct tail *t, struct adl_error *err)
         place[i] = plan->step_count;
         struct plan_step *to = &plan->steps[plan->step_count++];
         *to = *from;
-        to->node = adl_graph_node(t->graph, i);
+        to->node = adl_graph_node(t->graph, from->node_index);
         to->input = tail_value(t, from->input);
         to->residual = tail_value(t, from->residual);
         to->vector = tail_value(t, from->vector);
@@ -106,7 +108,8 @@ static int tail_append(struct tail *t, struct adl_error *err)
             for (size_t k = 0; k < count; k++)
                 to->pieces[k] = tail_value(t, from->pieces[k]);
         }
-        plan->macs += adl_node_macs(to->node, t->shapes);
+        if (to->kind != PLAN_TO_BYTES && to->kind != PLAN_TO_FLOATS)
+            plan->macs += adl_node_macs(to->node, t->shapes);
     }
     result = 0;
 out:
@@ -119,9 +122,12 @@ static void tail_finish(struct tail *t)
     struct adl_plan *plan = t->plan;
     for (int v = 0; v < t->values; v++) {
         const struct plan_value *from = &plan->values[v];
-        plan->values[t->values + v] = (struct plan_value){.shape = t->shapes[v],
+        plan->values[t->values + v] = (struct plan_value){.shape = t->shapes[from->of],
                                                           .slice_of = tail_value(t, from->slice_of),
-                                                          .channel = from->channel};
+                                                          .channel = from->channel,
+                                                          .of = from->of,
+                                                          .bytes = from->bytes,
+                                                          .range = from->range};
     }
     plan->value_count = 2 * t->values;
     for (int i = 0; i < ADL_OUTPUT_COUNT; i++)

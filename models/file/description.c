@@ -17,6 +17,7 @@
 #include "base/plural.h"
 #include "io/json_text.h"
 #include "models/file/certainty.h"
+#include "models/file/quantised.h"
 
 #define VERSION 1
 
@@ -127,6 +128,8 @@ json_t *adl_model_to_json(const struct adl_model *model)
 
     failed |= json_object_set_new(json, "version", json_integer(VERSION));
     failed |= json_object_set_new(json, "arch", adl_arch_to_json(&model->arch));
+    if (model->quantisation)
+        failed |= json_object_set_new(json, "precision", json_string("int8"));
     if (model->classes)
         failed |= json_object_set_new(json, "classes", classes_json(model));
     failed |= json_object_set(json, "input", input);
@@ -151,6 +154,11 @@ json_t *adl_model_to_json(const struct adl_model *model)
 char *adl_model_description(const struct adl_model *model, struct adl_error *err)
 {
     json_t *json = adl_model_to_json(model);
+    if (json && model->quantisation &&
+        json_object_set_new(json, "activations", adl_quantised_ranges(model)) < 0) {
+        json_decref(json);
+        json = NULL;
+    }
     char *text = adl_json_to_text(json, JSON_COMPACT | JSON_REAL_PRECISION(15), NULL, err);
     json_decref(json);
     return text;
@@ -439,6 +447,21 @@ out:
     return -1;
 }
 
+static int read_precision(struct adl_model *model, const json_t *json, struct adl_error *err)
+{
+    const json_t *precision = json_object_get(json, "precision");
+    const char *name = json_string_value(precision);
+
+    if (!precision || json_is_null(precision) || (name && !strcmp(name, "fp32")))
+        return 0;
+    if (!name || strcmp(name, "int8") != 0)
+        return adl_fail(err, ADL_ERR_UNSUPPORTED,
+                        "precision is not one that this program knows: fp32 and int8");
+    model->precision = ADL_PRECISION_INT8;
+    model->activations = json_incref(json_object_get(json, "activations"));
+    return 0;
+}
+
 /* Reads an object that is kept as it is and written back. */
 static int read_kept(json_t *json, const char *key, json_t **kept, struct adl_error *err)
 {
@@ -470,6 +493,7 @@ int adl_model_read_description(struct adl_model *model, const char *text,
     ADL_TRY(read_version(json, err));
     ADL_TRY(read_arch(model, json, requested, err));
     ADL_TRY(read_classes(model, json, err));
+    ADL_TRY(read_precision(model, json, err));
     ADL_TRY(read_input(model, json, err));
     ADL_TRY(read_cam(model, json, err));
     ADL_TRY(adl_certainty_from_json(&model->certainty, json_object_get(json, "certainty"), err));

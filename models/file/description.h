@@ -7,14 +7,16 @@
  *   {"version": 1, "arch": {...}, "classes": [...],
  *    "input": {"size": [h, w], "resize": "bilinear", "mean": [r, g, b],
  *              "std": [r, g, b]},
+ *    "precision": "int8", "activations": {...},
  *    "cam": {"threshold": 0.35, ...}, "certainty": {...}, "training": {...},
  *    "metrics": {...}, "calibration": {...}}
  *
- * "certainty" is described in certainty.h. */
+ * "precision" and "activations" are described in quantised.h, "certainty" in certainty.h. */
 
 #include "models/model.h"
 
-/* Returns the description as a JSON object, which the caller owns; NULL when out of memory. */
+/* Returns the description as a JSON object, without the "activations", which are of no use to
+ * people; the caller owns it. NULL when out of memory. */
 json_t *adl_model_to_json(const struct adl_model *model) ADL_MUST_CHECK;
 
 /* Returns the description as compact text, which the caller frees with adl_free(). Fails with

@@ -18,6 +18,7 @@
 #include "models/file/foreground.h"
 #include "models/file/match.h"
 #include "models/file/prefix.h"
+#include "models/file/quantised.h"
 #include "models/file/report.h"
 
 /* Removes the prefixes of PyTorch's wrappers from names. The PyTorch reader has done so already,
@@ -100,15 +101,21 @@ static int fail_misfit(const struct adl_match *match, const struct adl_model *mo
                     method ? method->name : "");
 }
 
-static void copy_fitting(const struct adl_match *match, struct adl_model *model, bool *taken)
+static int copy_fitting(const struct adl_match *match, struct adl_model *model, bool *taken,
+                        struct adl_error *err)
 {
     for (int i = 0; i < adl_graph_param_count(model->graph); i++) {
         bool fits = adl_match_fits(match, i);
-        if (fits)
+        if (fits) {
             adl_tensor_to_f32(match->found[i], adl_model_param(model, i));
+            if (adl_quantised_scale(match->tensors, match->found[i], adl_model_param(model, i),
+                                    NULL, err) < 0)
+                return -1;
+        }
         if (taken)
             taken[i] = fits;
     }
+    return 0;
 }
 
 /* Fails if a weight is not finite, either in the file or because its float64 is too large for
@@ -251,6 +258,7 @@ static int load_into(struct adl_model *model, struct adl_tensors *tensors,
     forget_misshapen(&match);
     ADL_TRY(adl_model_make_weights(model->graph, match.found, tensors, &model->weights,
                                    &model->params, err));
+    ADL_TRY(adl_quantised_read(model, tensors, match.found, err));
     ADL_TRY(check_finite(model, err));
     ADL_TRY(adl_model_read_foreground(model, tensors, err));
     adl_model_update_digest(model);
@@ -305,7 +313,7 @@ int adl_model_take(struct adl_model *model, struct adl_tensors *tensors, bool *t
         fail_misfit(&match, model, err);
         goto out;
     }
-    copy_fitting(&match, model, taken);
+    ADL_TRY(copy_fitting(&match, model, taken, err));
     ADL_TRY(check_finite(model, err));
     if (model->digest[0])
         adl_model_update_digest(model);

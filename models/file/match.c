@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/name.h"
 #include "base/str.h"
+#include "models/file/quantised.h"
 
 /* Returns variant `i` of those whose numbering a file may have; variant 0 is the graph's own. */
 static struct adl_arch variant(const struct adl_arch *arch, int i)
@@ -77,11 +78,12 @@ static size_t score(const struct adl_match *match, const struct adl_arch *arch,
 
 /* Returns whether a tensor is one of PyTorch's counters, in batch norms (only training without a
  * momentum would use them) or of torch.optim.swa_utils.AveragedModel, or belongs to the few-box
- * head, which is not a parameter of the network (file/foreground.h). */
-static bool is_ignored(const char *name)
+ * head, which is not a parameter of the network (file/foreground.h), or to a model in 8 bits. */
+static bool is_ignored(const struct adl_match *match, const char *name)
 {
     return adl_text_ends_with(name, "num_batches_tracked") || !strcmp(name, "n_averaged") ||
-           adl_text_ends_with(name, ".n_averaged") || !strncmp(name, "foreground.", 11);
+           adl_text_ends_with(name, ".n_averaged") || !strncmp(name, "foreground.", 11) ||
+           adl_quantised_is_scale(match->tensors, name);
 }
 
 /* Marks the tensors that are used, and counts how many fit and how many do not. */
@@ -110,7 +112,7 @@ static void count(struct adl_match *match, const struct adl_backbone *backbone)
     }
     for (size_t i = 0; i < tensors; i++) {
         const char *name = adl_tensors_at(match->tensors, i)->name;
-        if (is_ignored(name) || (backbone->is_unused && backbone->is_unused(name)))
+        if (is_ignored(match, name) || (backbone->is_unused && backbone->is_unused(name)))
             match->used[i] = true;
         if (!match->used[i])
             match->unexpected++;

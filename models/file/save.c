@@ -6,6 +6,7 @@
 #include "io/safetensors.h"
 #include "models/file/description.h"
 #include "models/file/foreground.h"
+#include "models/file/quantised.h"
 
 int adl_model_save(const struct adl_model *model, const char *path, struct adl_error *err)
 {
@@ -15,12 +16,19 @@ int adl_model_save(const struct adl_model *model, const char *path, struct adl_e
     char *text = adl_model_description(model, err);
     if (!text)
         return -1;
-    ADL_TRY(adl_tensors_set_meta(model->weights, "format", "pt", err));
-    ADL_TRY(adl_tensors_set_meta(model->weights, "adl", text, err));
-    ADL_TRY(adl_model_add_foreground(model, model->weights, err));
-    ADL_TRY(adl_safetensors_write(path, model->weights, err));
+    struct adl_tensors *bytes = NULL, *set = model->weights;
+    if (model->quantisation) {
+        set = bytes = adl_quantised_tensors(model, err);
+        if (!bytes)
+            goto out;
+    }
+    ADL_TRY(adl_tensors_set_meta(set, "format", "pt", err));
+    ADL_TRY(adl_tensors_set_meta(set, "adl", text, err));
+    ADL_TRY(adl_model_add_foreground(model, set, err));
+    ADL_TRY(adl_safetensors_write(path, set, err));
     result = 0;
 out:
+    adl_tensors_free(bytes);
     adl_free(text);
     return result;
 }

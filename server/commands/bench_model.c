@@ -46,3 +46,29 @@ struct adl_model *adl_bench_model(const struct adl_arch *arch, int side, struct 
         fill_weights(model);
     return model;
 }
+
+/* The largest value of a map with a network of random weights, about: its range in 8 bits. */
+#define RANDOM_MAP_MAX 6
+
+int adl_bench_model_scales(struct adl_model *model, struct adl_error *err)
+{
+    struct adl_quantisation *q = adl_quantisation_create(model->graph, err);
+
+    model->quantisation = q;
+    if (!q)
+        return -1;
+    for (int v = 0; v < q->value_count; v++)
+        q->ranges[v] = adl_quantisation_range(0, RANDOM_MAP_MAX);
+    for (int id = 0; id < q->param_count; id++) {
+        const struct adl_param *param = adl_graph_param(model->graph, id);
+        if (!adl_quantisation_takes(param))
+            continue;
+        float *scales = adl_quantisation_scales(q, model->graph, id, err);
+        if (!scales)
+            return -1;
+        for (size_t k = 0; k < param->shape[0]; k++)
+            scales[k] = (float)sqrt(6.0 * (double)param->shape[0] / (double)param->count) / 127;
+    }
+    model->precision = ADL_PRECISION_INT8;
+    return 0;
+}

@@ -16,4 +16,8 @@ float adl_bench_random_unit(uint64_t *state);
 struct adl_model *adl_bench_model(const struct adl_arch *arch, int side,
                                   struct adl_error *err) ADL_MUST_CHECK;
 
+/* Makes such a network run in 8 bits: gives it ranges and scales, on which its speed does not
+ * depend. Fails with ADL_ERR_NOMEM. */
+int adl_bench_model_scales(struct adl_model *model, struct adl_error *err) ADL_MUST_CHECK;
+
 #endif

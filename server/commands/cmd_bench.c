@@ -63,21 +63,32 @@ struct bench {
     struct adl_plan *other_plan;
     struct adl_map_rule map;
     const char *arch_name;
+    enum adl_precision precision;
     struct adl_shape input;
     double peak_rss_mib; /* after loading and a first run, before the yardstick's matrices */
 };
 
 /* --- the network ----------------------------------------------------------------- */
 
+static struct adl_model *open_file(const struct settings *s, struct adl_error *err)
+{
+    struct adl_model_options load = {.key = s->key};
+    struct adl_model *model = adl_arch_load_model(s->model, &s->arch, &load, err);
+
+    if (model && adl_model_choose_precision(model, s->precision, s->model, err) < 0) {
+        adl_model_free(model);
+        return NULL;
+    }
+    return model;
+}
+
 static struct adl_model *open_model(const struct settings *s, struct adl_error *err)
 {
     struct adl_arch arch;
     bool given;
 
-    if (s->model) {
-        struct adl_model_options load = {.key = s->key};
-        return adl_arch_load_model(s->model, &s->arch, &load, err);
-    }
+    if (s->model)
+        return open_file(s, err);
     if (adl_arch_settings_get(&s->arch, &arch, &given, err) < 0)
         return NULL;
     if (!given) {
@@ -85,7 +96,12 @@ static struct adl_model *open_model(const struct settings *s, struct adl_error *
         return NULL;
     }
     int side = s->size ? s->size : 224;
-    return adl_bench_model(&arch, side, err);
+    struct adl_model *model = adl_bench_model(&arch, side, err);
+    if (model && s->precision == 1 + ADL_PRECISION_INT8 && adl_bench_model_scales(model, err) < 0) {
+        adl_model_free(model);
+        return NULL;
+    }
+    return model;
 }
 
 /* --- measuring ------------------------------------------------------------------- */
@@ -183,7 +199,6 @@ static int measure_layers(struct bench *bench, struct adl_pool *pool, struct adl
     struct adl_plan_options options = {
         .input_h = bench->input.h,
         .input_w = bench->input.w,
-        .precision = (enum adl_precision)bench->settings->precision,
         .conv_rank = 1,
     };
     struct adl_session *other = NULL;
@@ -239,13 +254,12 @@ static int print_json(const struct bench *bench, const struct summary *sum, stru
         "s:f, s:f, s:I, s:I}",
         "arch", bench->arch_name, "batch", bench->settings->batch, "threads", bench->threads, "cpu",
         adl_cpu_name(), "isa", adl_plan_isa_name(bench->plan), "precision",
-        adl_precision_names[bench->settings->precision], "size", bench->input.h, bench->input.w,
-        "runs", (int)bench->runs.count, "ms_per_image", "min", sum->min_ms, "median",
-        sum->median_ms, "gflops", sum->gflops, "fma_gflops", sum->fma_gflops, "peak_share",
-        sum->peak_fraction, "sgemm_gflops", sum->sgemm_gflops, "ratio_to_sgemm", sum->ratio,
-        "peak_rss_mib", bench->peak_rss_mib, "weights_bytes",
-        (json_int_t)adl_plan_weight_bytes(bench->plan), "arena_bytes",
-        (json_int_t)adl_plan_arena_bytes(bench->plan));
+        adl_precision_names[bench->precision], "size", bench->input.h, bench->input.w, "runs",
+        (int)bench->runs.count, "ms_per_image", "min", sum->min_ms, "median", sum->median_ms,
+        "gflops", sum->gflops, "fma_gflops", sum->fma_gflops, "peak_share", sum->peak_fraction,
+        "sgemm_gflops", sum->sgemm_gflops, "ratio_to_sgemm", sum->ratio, "peak_rss_mib",
+        bench->peak_rss_mib, "weights_bytes", (json_int_t)adl_plan_weight_bytes(bench->plan),
+        "arena_bytes", (json_int_t)adl_plan_arena_bytes(bench->plan));
     int result = -1;
 
     if (root && bench->layers.ms &&
@@ -290,6 +304,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     if (!model)
         goto out;
     bench.arch_name = model->arch.backbone->name;
+    bench.precision = model->precision;
     bench.map = model->map;
     bench.input = (struct adl_shape){s->size ? s->size : model->input_h,
                                      s->size ? s->size : model->input_w, 3};
@@ -304,9 +319,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
         result = adl_bench_train(&train, err);
         goto out;
     }
-    struct adl_plan_options plan_options = {.input_h = bench.input.h,
-                                            .input_w = bench.input.w,
-                                            .precision = (enum adl_precision)s->precision};
+    struct adl_plan_options plan_options = {.input_h = bench.input.h, .input_w = bench.input.w};
     bench.plan = adl_model_into_plan(model, &plan_options, err);
     if (!bench.plan)
         goto out;
@@ -356,8 +369,7 @@ static const struct adl_option table[] = {
      .default_note = "as many as fit in --seconds", .help = "number of runs"},
     {"seconds", ADL_DOUBLE(struct settings, seconds), .value = "3", .min = 0.01, .max = 3600,
      .metavar = "S", .help = "duration of the measurement"},
-    {"precision", ADL_CHOICE(struct settings, precision), .choices = adl_precision_names,
-     .value = "f32", .metavar = "NAME", .help = "arithmetic precision"},
+    ADL_OPTION_PRECISION(struct settings),
     {"layers", ADL_FLAG(struct settings, layers),
      .help = "print each step of the plan, and the next best algorithm for it"},
     {"train", ADL_FLAG(struct settings, train),

@@ -144,6 +144,7 @@ static int open_model(struct calibrate *c, struct adl_error *err)
         return -1;
     for (int i = 0; i < c->head.layer_count; i++)
         adl_plan_keep(&how, c->head.layers[i].value);
+    adl_model_plan_precision(c->model, &how);
     /* Not adl_model_into_plan(): the model keeps its weights, because it is written again. */
     c->plan = adl_plan_create(c->model->graph, c->model->params, &how, err);
     if (!c->plan)

@@ -44,6 +44,7 @@ struct settings {
     const char *csv, *confusion, *predictions;
     double curve_interval;
     int threads;
+    int precision;
     int batch;
     int limit;
 };
@@ -241,7 +242,7 @@ static int open_model(struct eval *e, const struct adl_options *options, struct 
     const struct settings *s = e->settings;
 
     e->model = adl_model_load(e->model_path, NULL, err);
-    if (!e->model)
+    if (!e->model || adl_model_choose_precision(e->model, s->precision, e->model_path, err) < 0)
         return -1;
     if (adl_labelled_match(e->dataset, e->model, e->model_path, adl_labelled_place(&s->where),
                            "eval", err) < 0)
@@ -433,6 +434,7 @@ static const struct adl_option table[] = {
     ADL_OPTION_CURVE_INTERVAL(struct settings, 1e-5, 1),
     ADL_MAP_OPTIONS(struct settings, map,
                     "map threshold of GT-known, Top-1 and Top-5 localization"),
+    ADL_OPTION_PRECISION(struct settings),
     ADL_OPTION_THREADS(struct settings, .help = "number of threads; results do not depend on it"),
     ADL_OPTION_BATCH(struct settings, "16"),
     {"limit", ADL_INT(struct settings, limit), .min = 1, .max = ADL_LIMIT_DATASET_IMAGES,

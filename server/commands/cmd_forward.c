@@ -26,6 +26,7 @@ struct settings {
     const char *class_text;
     const char *key;
     int threads;
+    int precision;
     struct adl_arch_settings arch;
 };
 
@@ -132,6 +133,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
             goto out;
         }
     }
+    ADL_TRY(adl_model_choose_precision(model, s->precision, s->model, err));
     ADL_TRY(adl_input_tensor_read(&f.in, s->input, err));
 
     struct adl_plan_options plan_options = {.input_h = f.in.shape.h, .input_w = f.in.shape.w};
@@ -178,6 +180,7 @@ static const struct adl_option table[] = {
      .default_note = "each image's top-1",
      .help = "class of the activation map, given by id or label"},
     ADL_OPTION_KEY(struct settings),
+    ADL_OPTION_PRECISION(struct settings),
     ADL_OPTION_THREADS(struct settings, .help = "number of threads; results do not depend on it"),
     ADL_ARCH_OPTIONS(struct settings, arch),
     {0},

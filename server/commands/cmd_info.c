@@ -172,6 +172,8 @@ static void print_table(const struct adl_model *model, const struct facts *facts
             printf("%s%s", i ? ", " : ": ", adl_model_label(model, (int)i, label, sizeof label));
         printf("%s", shown < model->class_count ? ", ..." : "");
     }
+    if (model->quantisation)
+        printf("\n%-14sint8", "precision");
     printf("\n%-14s%llu\n", "parameters", (unsigned long long)facts->parameters);
     printf("%-14s%.3f at %dx%d\n", "GFLOPs", facts->gflops, model->input_h, model->input_w);
     if (facts->has_attention)
@@ -216,6 +218,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     if (!model)
         goto out;
     struct adl_plan_options plan_options = {.input_h = model->input_h, .input_w = model->input_w};
+    adl_model_plan_precision(model, &plan_options);
     plan = adl_plan_create(model->graph, model->params, &plan_options, err);
     if (!plan)
         goto out;

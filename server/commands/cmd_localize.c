@@ -50,6 +50,7 @@ struct settings {
     int boxes;
     int heatmap;
     int threads;
+    int precision;
 };
 
 /* One image of a group. */
@@ -342,7 +343,8 @@ static int open_model(struct run *run, const struct adl_options *options, struct
     snprintf(run->model_name, sizeof run->model_name, "%.*s",
              (int)(dot && dot > name ? (size_t)(dot - name) : strlen(name)), name);
     run->model = adl_model_load(run->model_path, NULL, err);
-    if (!run->model)
+    if (!run->model ||
+        adl_model_choose_precision(run->model, s->precision, run->model_path, err) < 0)
         return -1;
     run->query = (struct adl_predict_query){.class_id = -1,
                                             .top_k = (size_t)s->top_k,
@@ -552,6 +554,7 @@ static const struct adl_option table[] = {
              "object, where regions are parted between their peaks"},
     {"heatmap", ADL_CHOICE(struct settings, heatmap), .choices = adl_reply_heatmap_names,
      .value = "none", .metavar = "FORM", .help = "form of the class maps in the JSON output"},
+    ADL_OPTION_PRECISION(struct settings),
     ADL_OPTION_THREADS(struct settings, .help = "number of threads; results do not depend on it"),
     {0},
 };

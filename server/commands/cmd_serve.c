@@ -30,6 +30,7 @@ struct settings {
     struct adl_option_list models;
     const char *listen;
     int threads;
+    int precision;
     const char *config;
     const char *token_file;
     bool no_auth;
@@ -339,6 +340,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     struct adl_map_changes map;
     ADL_TRY(adl_map_options_changes(&s->map, options, &map, err));
     adl_registry_change_maps(server->registry, &map);
+    adl_registry_choose_precision(server->registry, s->precision);
     ADL_TRY(add_models(server->registry, s, err));
     result = serve(server, s, err);
 out:
@@ -355,6 +357,7 @@ static const struct adl_option table[] = {
     {"listen", ADL_STRING(struct settings, listen), .letter = 'l', .value = "127.0.0.1:8080",
      .metavar = "HOST:PORT",
      .help = "address to listen on; port 0 picks a free port and prints it"},
+    ADL_OPTION_PRECISION(struct settings),
     ADL_OPTION_THREADS(struct settings,
                        .help = "number of compute threads; results do not depend on it"),
     {"config", ADL_STRING(struct settings, config), .letter = 'c', .metavar = "FILE",

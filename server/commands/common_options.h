@@ -7,6 +7,7 @@
 
 #include "base/limits.h"
 #include "data/dataset.h"
+#include "models/model.h"
 #include "server/options/options.h"
 
 /* clang-format off */
@@ -25,6 +26,13 @@
 #define ADL_OPTION_KEY(s, ...)                                                                 \
     {"key", ADL_STRING(s, key), .metavar = "NAME",                                             \
      .help = "entry of a PyTorch checkpoint that holds the weights", __VA_ARGS__}
+
+/* As adl_model_choose_precision() takes it. */
+#define ADL_OPTION_PRECISION(s)                                                                \
+    {"precision", ADL_CHOICE(s, precision), .choices = adl_model_precision_names,              \
+     .value = "auto", .metavar = "NAME",                                                       \
+     .help = "run in fp32, or in int8, which takes a model made for it by convert; auto: as "  \
+             "the model file says"}
 
 #define ADL_OPTION_JSON(s) {"json", ADL_FLAG(s, json), .help = "print JSON instead of a table"}
 

@@ -47,6 +47,7 @@ struct adl_registry {
     pthread_mutex_t lock;    /* protects each `current` */
     pthread_mutex_t compute; /* protects the pool and all sessions */
     struct adl_pool *pool;
+    int precision;                      /* of adl_model_choose_precision() */
     struct adl_map_changes map_changes; /* applied to the map rule of every model */
 };
 
@@ -71,6 +72,11 @@ struct adl_registry *adl_registry_create(int threads, struct adl_error *err)
 void adl_registry_change_maps(struct adl_registry *registry, const struct adl_map_changes *changes)
 {
     registry->map_changes = *changes;
+}
+
+void adl_registry_choose_precision(struct adl_registry *registry, int choice)
+{
+    registry->precision = choice;
 }
 
 void adl_registry_free(struct adl_registry *registry)
@@ -237,7 +243,8 @@ static struct adl_served *load(struct adl_registry *registry, size_t index, stru
     served->index = (int)index;
     served->name = registry->entries[index].name;
     served->model = adl_model_load(path, NULL, err);
-    if (!served->model)
+    if (!served->model ||
+        adl_model_choose_precision(served->model, registry->precision, path, err) < 0)
         goto out;
     if (adl_model_change_map(served->model, &registry->map_changes, err) < 0) {
         adl_error_context(err, "%s", path);

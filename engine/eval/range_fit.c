@@ -1,0 +1,304 @@
+/* Chooses ranges by least squares.
+ *
+ * A range is 255 steps wide. A wide one has large steps, a narrow one cuts off the largest values.
+ * Within the range, rounding adds the variance s^2 / 12 for steps of s; beyond it, a value x
+ * becomes the end e of the range and adds (x - e)^2. The sum of both over all values of a map in
+ * all images is computed from a histogram, for ends at fractions of the least and the largest
+ * value, and the smallest sum wins. Exact zeros, of which ReLU leaves many, have a byte of their
+ * own and add nothing. Needs the extremes before the histogram: hence two passes.
+ *
+ * A scale of the weights of an output channel is the largest of their magnitudes / 127: weights
+ * are not cut off.
+ *
+ * The network runs without fusing and with memory of its own for every map, so that all of them can
+ * be read afterwards, also those that a fused plan never writes. */
+
+#include "eval/range_fit.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+#include "ops/ops.h"
+#include "plan/session.h"
+
+#define BINS 1024
+/* Ends that are tried on each side: i / CANDIDATES of the extreme value, down to a quarter. */
+#define CANDIDATES 64
+
+/* What is known of one map. */
+struct range_map {
+    double least, most;
+    uint64_t *bins;  /* BINS, from `least` to `most`, without exact zeros */
+    double *sums;    /* by channel */
+    uint64_t pixels; /* in these sums */
+};
+
+struct adl_range_fit {
+    const struct adl_graph *graph;
+    const float *const *params;
+    struct adl_plan *plan;
+    struct adl_session *session;
+    struct range_map *maps; /* by value id */
+    struct adl_shape *shapes;
+    float *map; /* room for the largest one */
+    bool second, broken;
+};
+
+static int fit_make_maps(struct adl_range_fit *fit, int input_h, int input_w, struct adl_error *err)
+{
+    int count = adl_graph_value_count(fit->graph);
+    size_t largest = 0;
+
+    fit->maps = adl_calloc((size_t)count, sizeof *fit->maps);
+    fit->shapes = adl_malloc((size_t)count, sizeof *fit->shapes);
+    if (!fit->maps || !fit->shapes)
+        return adl_fail_nomem(err, "the ranges of maps");
+    if (adl_graph_infer(fit->graph, input_h, input_w, fit->shapes, err) < 0)
+        return -1;
+    for (int v = 0; v < count; v++)
+        largest = ADL_MAX(largest, adl_shape_count(fit->shapes[v]));
+    fit->map = adl_malloc(largest, sizeof *fit->map);
+    return fit->map ? 0 : adl_fail_nomem(err, "the ranges of maps");
+}
+
+struct adl_range_fit *adl_range_fit_create(const struct adl_graph *graph,
+                                           const float *const *params, int input_h, int input_w,
+                                           struct adl_error *err)
+{
+    const struct adl_plan_options options = {.input_h = input_h,
+                                             .input_w = input_w,
+                                             .disabled = ADL_PASS_STRIP | ADL_PASS_FOLD |
+                                                         ADL_PASS_FUSE | ADL_PASS_PAIR |
+                                                         ADL_PASS_CONCAT | ADL_PASS_PLACE};
+    struct adl_range_fit *fit = adl_calloc(1, sizeof *fit);
+
+    if (!fit) {
+        adl_fail_nomem(err, "the ranges of maps");
+        return NULL;
+    }
+    fit->graph = graph;
+    fit->params = params;
+    fit->plan = adl_plan_create(graph, params, &options, err);
+    if (fit->plan)
+        fit->session = adl_session_create(fit->plan, NULL, 1, err);
+    if (fit->session && fit_make_maps(fit, input_h, input_w, err) == 0)
+        return fit;
+    adl_range_fit_free(fit);
+    return NULL;
+}
+
+void adl_range_fit_free(struct adl_range_fit *fit)
+{
+    if (!fit)
+        return;
+    for (int v = 0; fit->maps && v < adl_graph_value_count(fit->graph); v++) {
+        adl_free(fit->maps[v].bins);
+        adl_free(fit->maps[v].sums);
+    }
+    adl_session_free(fit->session);
+    adl_plan_unref(fit->plan);
+    adl_free(fit->maps);
+    adl_free(fit->shapes);
+    adl_free(fit->map);
+    adl_free(fit);
+}
+
+float *adl_range_fit_input(struct adl_range_fit *fit)
+{
+    return adl_session_input(fit->session, 0);
+}
+
+static void fit_note_extremes(struct adl_range_fit *fit, struct range_map *map, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        double x = (double)fit->map[i];
+        fit->broken |= !isfinite(x);
+        map->least = fmin(map->least, x);
+        map->most = fmax(map->most, x);
+    }
+}
+
+static void fit_note_values(const struct adl_range_fit *fit, struct range_map *map,
+                            struct adl_shape shape)
+{
+    double width = map->most - map->least, factor = width > 0 ? BINS / width : 0;
+    size_t channels = (size_t)shape.c, pixels = (size_t)shape.h * (size_t)shape.w;
+
+    for (size_t i = 0; i < pixels; i++)
+        for (size_t c = 0; c < channels; c++) {
+            double x = (double)fit->map[i * channels + c];
+            map->sums[c] += x;
+            if (x != 0)
+                map->bins[(size_t)fmin((x - map->least) * factor, BINS - 1)]++;
+        }
+    map->pixels += pixels;
+}
+
+void adl_range_fit_observe(struct adl_range_fit *fit)
+{
+    adl_session_run(fit->session, 1);
+    for (int v = 1; v < adl_graph_value_count(fit->graph); v++) {
+        if (adl_session_value(fit->session, v, 0, fit->map) < 0)
+            continue;
+        if (fit->second)
+            fit_note_values(fit, &fit->maps[v], fit->shapes[v]);
+        else
+            fit_note_extremes(fit, &fit->maps[v], adl_shape_count(fit->shapes[v]));
+    }
+}
+
+int adl_range_fit_begin_second(struct adl_range_fit *fit, struct adl_error *err)
+{
+    if (fit->broken)
+        return adl_fail(err, ADL_ERR_FORMAT, "the network computes values that are not finite");
+    for (int v = 1; v < adl_graph_value_count(fit->graph); v++) {
+        struct range_map *map = &fit->maps[v];
+        map->bins = adl_calloc(BINS, sizeof *map->bins);
+        map->sums = adl_calloc((size_t)fit->shapes[v].c, sizeof *map->sums);
+        if (!map->bins || !map->sums)
+            return adl_fail_nomem(err, "the ranges of maps");
+    }
+    fit->second = true;
+    return 0;
+}
+
+/* Returns the sum of squared errors with a range from lo to hi. */
+static double fit_error(const struct range_map *map, double lo, double hi)
+{
+    double step = (hi - lo) / 255, variance = step * step / 12, error = 0;
+    double width = (map->most - map->least) / BINS;
+
+    for (int i = 0; i < BINS; i++) {
+        double x = map->least + (i + 0.5) * width, beyond = fmax(fmax(lo - x, x - hi), 0);
+        error += (double)map->bins[i] * (beyond > 0 ? beyond * beyond : variance);
+    }
+    return error;
+}
+
+static struct adl_int8_range fit_range(const struct range_map *map)
+{
+    double lo = map->least, hi = map->most, best = fit_error(map, lo, hi);
+    /* Both ends are searched in turn; each has one minimum for the other's value in practice. */
+    for (int round = 0; round < 2; round++)
+        for (int side = 0; side < 2; side++)
+            for (int i = CANDIDATES / 4; i <= CANDIDATES; i++) {
+                double low = side ? lo : map->least * i / CANDIDATES;
+                double high = side ? map->most * i / CANDIDATES : hi;
+                double error = fit_error(map, low, high);
+                if (error < best) {
+                    best = error;
+                    lo = low;
+                    hi = high;
+                }
+            }
+    return adl_quantisation_range(lo, hi);
+}
+
+static void fit_scales(const struct adl_param *param, const float *weights, float *scales)
+{
+    size_t channels = param->shape[0], count = param->count / channels;
+
+    for (size_t k = 0; k < channels; k++) {
+        float largest = 0;
+        for (size_t i = 0; i < count; i++)
+            largest = fmaxf(largest, fabsf(weights[k * count + i]));
+        scales[k] = fmaxf(largest / 127, 0x1p-100F);
+    }
+}
+
+struct adl_quantisation *adl_range_fit_finish(struct adl_range_fit *fit, struct adl_error *err)
+{
+    struct adl_quantisation *q = adl_quantisation_create(fit->graph, err);
+
+    if (!q)
+        return NULL;
+    for (int v = 1; v < q->value_count; v++)
+        if (fit->maps[v].pixels > 0)
+            q->ranges[v] = fit_range(&fit->maps[v]);
+    for (int id = 0; id < q->param_count; id++) {
+        const struct adl_param *param = adl_graph_param(fit->graph, id);
+        if (!adl_quantisation_takes(param))
+            continue;
+        float *scales = adl_quantisation_scales(q, fit->graph, id, err);
+        if (!scales) {
+            adl_quantisation_free(q);
+            return NULL;
+        }
+        fit_scales(param, fit->params[id], scales);
+    }
+    return q;
+}
+
+/* --- rounding, and its correction ------------------------------------------------------- */
+
+/* Returns the batch norm that alone reads a value; NULL: there is none. */
+static const struct adl_node *fit_norm(const struct adl_graph *graph, int value)
+{
+    const struct adl_node *found = NULL;
+
+    for (int i = 0; i < adl_graph_node_count(graph); i++) {
+        const struct adl_node *node = adl_graph_node(graph, i);
+        for (int k = 0; k < node->input_count; k++)
+            if (node->inputs[k] == value && !node->training_only) {
+                if (found || node->def != &adl_op_batchnorm)
+                    return NULL;
+                found = node;
+            }
+    }
+    return found;
+}
+
+/* Rounds the weights of one output channel; returns the mean shift of the output. */
+static double fit_round_channel(const struct range_map *input, float *weights, size_t channels,
+                                size_t taps, size_t first_channel, float scale)
+{
+    double shift = 0;
+
+    for (size_t c = 0; c < channels; c++) {
+        double mean =
+            input && input->pixels ? input->sums[first_channel + c] / (double)input->pixels : 0;
+        for (size_t tap = 0; tap < taps; tap++) {
+            float *w = &weights[c * taps + tap];
+            double q = fmin(fmax(nearbyint((double)*w / (double)scale), -127), 127);
+            float rounded = (float)q * scale;
+            shift += ((double)rounded - (double)*w) * mean;
+            *w = rounded;
+        }
+    }
+    return shift;
+}
+
+static void fit_round_conv(const struct adl_range_fit *fit, const struct adl_node *node,
+                           const float *scales, float *const *params)
+{
+    const struct adl_param *param = adl_graph_param(fit->graph, node->params[0]);
+    const struct adl_node *norm = fit_norm(fit->graph, node->output);
+    size_t channels = param->shape[1], taps = param->count / (param->shape[0] * channels);
+    size_t groups = (size_t)fit->shapes[node->inputs[0]].c / channels;
+    size_t per_group = param->shape[0] / groups;
+    const struct range_map *input = node->inputs[0] > 0 ? &fit->maps[node->inputs[0]] : NULL;
+
+    for (size_t k = 0; k < param->shape[0]; k++) {
+        double shift = fit_round_channel(input, params[node->params[0]] + k * channels * taps,
+                                         channels, taps, k / per_group * channels, scales[k]);
+        if (norm)
+            params[norm->params[2]][k] += (float)shift;
+        else if (node->param_count > 1 && node->params[1] >= 0)
+            params[node->params[1]][k] -= (float)shift;
+    }
+}
+
+void adl_range_fit_round(const struct adl_range_fit *fit,
+                         const struct adl_quantisation *quantisation, float *const *params)
+{
+    for (int i = 0; i < adl_graph_node_count(fit->graph); i++) {
+        const struct adl_node *node = adl_graph_node(fit->graph, i);
+        const float *scales = node->param_count > 0 ? quantisation->scales[node->params[0]] : NULL;
+        if (!scales || node->copy)
+            continue;
+        /* A linear layer is a 1x1 convolution of one pixel, whose parameter is K x C. */
+        fit_round_conv(fit, node, scales, params);
+    }
+}

@@ -1,0 +1,41 @@
+#ifndef ADL_EVAL_RANGE_FIT_H
+#define ADL_EVAL_RANGE_FIT_H
+
+/* Chooses the ranges and scales with which a network runs in 8 bits, from images without labels
+ * (plan/quantisation.h). */
+
+#include "graph/graph.h"
+#include "plan/quantisation.h"
+
+struct adl_range_fit;
+
+/* Starts for a network with these weights, which are borrowed. One thread at a time. Fails as
+ * adl_plan_create() and with ADL_ERR_NOMEM. */
+struct adl_range_fit *adl_range_fit_create(const struct adl_graph *graph,
+                                           const float *const *params, int input_h, int input_w,
+                                           struct adl_error *err) ADL_MUST_CHECK;
+void adl_range_fit_free(struct adl_range_fit *fit);
+
+/* Returns where the caller writes the input of the next image, as adl_session_input(). */
+float *adl_range_fit_input(struct adl_range_fit *fit);
+/* Runs the network on that input and takes note of all its maps. Every image is seen twice: all of
+ * them once, then adl_range_fit_begin_second() is called, then all again. */
+void adl_range_fit_observe(struct adl_range_fit *fit);
+/* Fails with ADL_ERR_NOMEM, and with ADL_ERR_FORMAT if a map was not finite. */
+int adl_range_fit_begin_second(struct adl_range_fit *fit, struct adl_error *err) ADL_MUST_CHECK;
+
+/* Returns ranges for all maps, and scales for all weights, which the caller frees. Fails with
+ * ADL_ERR_NOMEM. */
+struct adl_quantisation *adl_range_fit_finish(struct adl_range_fit *fit,
+                                              struct adl_error *err) ADL_MUST_CHECK;
+
+/* Rounds the weights to whole multiples of their scales, and corrects what that changes on average:
+ * rounding shifts an output channel of a convolution by the sum of its weights' errors times the
+ * mean of their inputs, and that shift is added to the mean of the batch norm that follows, or
+ * subtracted from the convolution's bias (Nagel et al., "Data-Free Quantization Through Weight
+ * Equalization and Bias Correction", ICCV 2019, section 4.2, with means of the images). `params`
+ * are the weights that adl_range_fit_create() was given, to be changed. */
+void adl_range_fit_round(const struct adl_range_fit *fit,
+                         const struct adl_quantisation *quantisation, float *const *params);
+
+#endif

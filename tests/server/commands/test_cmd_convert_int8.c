@@ -1,0 +1,204 @@
+/* `convert --precision int8`, and what the other commands do with the file, as a user runs them. */
+
+#include "support/test.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/mem.h"
+#include "io/file.h"
+#include "io/safetensors.h"
+#include "models/file/load.h"
+#include "models/model.h"
+#include "support/command_run.h"
+#include "support/formula.h"
+#include "support/http_client.h"
+#include "support/image_bytes.h"
+#include "support/program.h"
+#include "support/scratch.h"
+#include "support/server_fixture.h"
+
+enum { IMAGES = 6, CLASSES = 3 };
+
+static char int8_path[300];
+
+/* Writes pictures, with lists and boxes, and one file that is no picture. */
+static void write_pictures(const char *name)
+{
+    struct adl_error err = {0};
+    scratch_open(name, (const char *const[]){"images", "metadata", "metadata/val", NULL});
+    for (int i = 0; i < IMAGES; i++) {
+        size_t length;
+        int width = 90 + 7 * i;
+        void *png = test_picture(TEST_PNG, width, 80, &length);
+        struct adl_file_piece piece = {png, length};
+        TEST_OK(adl_file_write(scratch_path("images/%d.png", i), &piece, 1, &err), &err);
+        scratch_append("metadata/val/image_ids.txt", "%d.png\n", i);
+        scratch_append("metadata/val/class_labels.txt", "%d.png,%d\n", i, i % CLASSES);
+        scratch_append("metadata/val/image_sizes.txt", "%d.png,%d,80\n", i, width);
+        scratch_append("metadata/val/localization.txt", "%d.png,5,10,60,70\n", i);
+        adl_free(png);
+    }
+    scratch_append("images/broken.png", "no picture");
+    snprintf(int8_path, sizeof int8_path, "%s", scratch_path("int8.safetensors"));
+}
+
+/* Runs the program; the exit status and a part of what it prints have to be these. */
+static void expect(int status, const char *part, const char *const *arguments)
+{
+    struct command_result result = command_run(arguments);
+    if (result.status != status)
+        TEST_FAIL("%s: exit status %d, not %d: %s", arguments[1], result.status, status,
+                  result.err);
+    if (!strstr(status ? result.err : result.out, part))
+        TEST_FAIL("%s: \"%s%s\" does not say \"%s\"", arguments[1], result.out, result.err, part);
+    command_release(&result);
+}
+#define EXPECT(status, part, ...)                                                                  \
+    expect(status, part, (const char *const[]){program_path(), __VA_ARGS__, NULL})
+
+static void convert_small(const char *name)
+{
+    char images[300];
+    write_pictures(name);
+    snprintf(images, sizeof images, "%s", scratch_path("images"));
+    EXPECT(0, "int8: ranges chosen on 6 photographs of 7, 1 could not be read", "convert",
+           test_small_model(), int8_path, "--precision", "int8", "--calibrate", images);
+}
+
+static long size_of(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 ? (long)info.st_size : -1;
+}
+
+static void the_file_is_small_and_everything_reads_it(void)
+{
+    struct adl_error err = {0};
+    char image[300], again[300], calibrated[300];
+    if (!program_exists())
+        return;
+    convert_small("int8-commands");
+    CU_ASSERT(size_of(int8_path) < 0.45 * (double)size_of(test_small_model()));
+    struct adl_model *model = adl_model_load(int8_path, NULL, &err);
+    CU_ASSERT_FATAL(model != NULL);
+    CU_ASSERT(model->quantisation && model->precision == ADL_PRECISION_INT8);
+    adl_model_free(model);
+
+    snprintf(image, sizeof image, "%s", scratch_path("images/0.png"));
+    snprintf(again, sizeof again, "%s", scratch_path("again.safetensors"));
+    snprintf(calibrated, sizeof calibrated, "%s", scratch_path("calibrated.safetensors"));
+    EXPECT(0, "\"predictions\"", "localize", "--json", "--model", int8_path, image);
+    EXPECT(0, "\"predictions\"", "localize", "--json", "--map-flip", "--map-scales=1,1.43",
+           "--precision", "int8", "--model", int8_path, image);
+    EXPECT(0, "\"gt_known_loc\"", "eval", "--json", "--model", int8_path, "--data", scratch_root(),
+           "--split", "val");
+    EXPECT(0, "\"int8\"", "bench", "--json", "--runs", "3", "--model", int8_path);
+    EXPECT(0, "\"fp32\"", "bench", "--json", "--runs", "3", "--precision", "fp32", "--model",
+           int8_path);
+    EXPECT(0, "int8", "bench", "--layers", "--runs", "3", "--model", int8_path);
+    EXPECT(0, "to bytes", "info", "--plan", int8_path);
+    EXPECT(0, "\"precision\"", "info", "--json", int8_path);
+    EXPECT(0, "", "calibrate", "--model", int8_path, "--data", scratch_root(), calibrated);
+    CU_ASSERT_EQUAL(size_of(calibrated) > 0, 1);
+    CU_ASSERT(size_of(calibrated) < 0.5 * (double)size_of(test_small_model()));
+
+    /* Back to float32, with the rounded weights. */
+    EXPECT(0, "", "convert", int8_path, again, "--precision", "fp32");
+    model = adl_model_load(again, NULL, &err);
+    CU_ASSERT_FATAL(model != NULL);
+    CU_ASSERT(!model->quantisation && model->precision == ADL_PRECISION_F32);
+    adl_model_free(model);
+}
+
+/* Reads the logits that `forward` wrote. */
+static float *logits_of(const char *path, size_t *count)
+{
+    struct adl_error err = {0};
+    struct adl_tensors *set = adl_safetensors_read(path, &err);
+    const struct adl_tensor *logits = set ? adl_tensors_find(set, "logits") : NULL;
+    CU_ASSERT_FATAL(logits != NULL);
+    *count = logits->count;
+    float *copy = adl_malloc(*count, sizeof *copy);
+    memcpy(copy, logits->data, *count * sizeof *copy);
+    adl_tensors_free(set);
+    return copy;
+}
+
+/* The same bits with 1 and 2 threads, and alone or with others; other bits than in float32. */
+static void forward_has_the_same_bits(void)
+{
+    static const struct {
+        const char *images, *threads, *precision;
+    } runs[] = {{"3", "1", "int8"}, {"3", "2", "int8"}, {"1", "2", "auto"}, {"3", "1", "fp32"}};
+    struct adl_error err = {0};
+    float *logits[4];
+    size_t counts[4];
+    if (!program_exists())
+        return;
+    convert_small("int8-forward");
+    for (size_t i = 0; i < 4; i++) {
+        char input[300], output[300];
+        size_t images = runs[i].images[0] == '3' ? 3 : 1;
+        struct adl_tensors *set = adl_tensors_create(&err);
+        struct adl_tensor *x =
+            adl_tensors_add(set, "input", ADL_F32, 4, (size_t[]){images, 3, 64, 64}, &err);
+        CU_ASSERT_FATAL(x != NULL);
+        formula_param("int8.input", 0, 2, (size_t)3 * 64 * 64, x->data);
+        for (size_t n = 1; n < images; n++)
+            formula_param(n == 1 ? "int8.second" : "int8.third", 0, 2, (size_t)3 * 64 * 64,
+                          (float *)x->data + n * 3 * 64 * 64);
+        snprintf(input, sizeof input, "%s", scratch_path("input.safetensors"));
+        snprintf(output, sizeof output, "%s", scratch_path("output.safetensors"));
+        TEST_OK(adl_safetensors_write(input, set, &err), &err);
+        adl_tensors_free(set);
+        EXPECT(0, "", "forward", "--model", int8_path, "--input", input, "--output", output,
+               "--threads", runs[i].threads, "--precision", runs[i].precision);
+        logits[i] = logits_of(output, &counts[i]);
+    }
+    CU_ASSERT_EQUAL(memcmp(logits[0], logits[1], counts[0] * sizeof **logits), 0);
+    CU_ASSERT_EQUAL(memcmp(logits[0], logits[2], counts[2] * sizeof **logits), 0);
+    double error = 0, size = 0;
+    for (size_t i = 0; i < counts[0]; i++) {
+        error += pow((double)(logits[0][i] - logits[3][i]), 2);
+        size += pow((double)logits[3][i], 2);
+    }
+    CU_ASSERT(error > 0 && sqrt(error / size) < 0.2);
+    for (size_t i = 0; i < 4; i++)
+        adl_free(logits[i]);
+}
+
+static void what_cannot_be_is_said(void)
+{
+    char images[300], out[300], onnx[300], empty[300], image[300];
+    if (!program_exists())
+        return;
+    convert_small("int8-refused");
+    snprintf(images, sizeof images, "%s", scratch_path("images"));
+    snprintf(image, sizeof image, "%s", scratch_path("images/0.png"));
+    snprintf(empty, sizeof empty, "%s", scratch_path("metadata"));
+    snprintf(out, sizeof out, "%s", scratch_path("out.safetensors"));
+    snprintf(onnx, sizeof onnx, "%s", scratch_path("out.onnx"));
+    const char *model = test_small_model();
+    EXPECT(2, "--precision int8 --calibrate", "localize", "--precision", "int8", "--model", model,
+           image);
+    EXPECT(2, "--precision int8 --calibrate", "bench", "--precision", "int8", "--model", model);
+    EXPECT(2, "--precision int8 --calibrate", "eval", "--precision", "int8", "--model", model,
+           "--data", scratch_root(), "--split", "val");
+    EXPECT(2, "needs --calibrate DIR", "convert", model, out, "--precision", "int8");
+    EXPECT(2, "is for --precision int8", "convert", model, out, "--calibrate", images);
+    EXPECT(2, "in int8 already", "convert", int8_path, out, "--precision", "int8", "--calibrate",
+           images);
+    EXPECT(1, "as safetensors only", "convert", model, onnx, "--precision", "int8", "--calibrate",
+           images);
+    EXPECT(1, empty, "convert", model, out, "--precision", "int8", "--calibrate", empty);
+    CU_ASSERT_EQUAL(size_of(out), -1);
+}
+
+TEST_SUITE(cmd_convert_int8,
+           {"the file is small, and everything reads it",
+            the_file_is_small_and_everything_reads_it},
+           {"forward has the same bits", forward_has_the_same_bits},
+           {"what cannot be is said", what_cannot_be_is_said});
