@@ -98,6 +98,7 @@ FLAGS_engine/kernels/avx512_winograd.c := $(WINOGRAD_O) $(FLAGS_avx512)
 FLAGS_engine/kernels/generic.c := -O3
 # The last bits of 8-bit inference are defined without FMA (engine/kernels/int8.h).
 FLAGS_engine/kernels/avx2_int8.c := -O3 -mavx2
+FLAGS_engine/kernels/avx512_int8.c := -O3 -mavx2 -mavx512f -mavx512vl -mavx512vnni
 FLAGS_engine/kernels/generic_int8.c := -O3
 # Tests include their helpers as "support/NAME.h".
 $(foreach f,$(TEST_SRC) $(FUZZ_SRC),$(eval FLAGS_$f := -Itests))

@@ -43,6 +43,15 @@ bool adl_isa_available(enum adl_isa isa)
     return false;
 }
 
+bool adl_cpu_has_vnni(void)
+{
+#if defined(__x86_64__)
+    return adl_isa_available(ADL_ISA_AVX512) && __builtin_cpu_supports("avx512vnni");
+#else
+    return false;
+#endif
+}
+
 int adl_isa_choose(enum adl_isa wanted, enum adl_isa *isa, struct adl_error *err)
 {
     static const enum adl_isa best_first[] = {ADL_ISA_AVX512, ADL_ISA_AVX2, ADL_ISA_GENERIC};

@@ -186,15 +186,12 @@ static void avx512_depthwise(const struct adl_depthwise_rows *j)
     }
 }
 
-const struct adl_kernels adl_kernels_avx512 = {
-    .name = "avx512",
-    .mr = MR,
-    .nr = 32,
-    .gemm = avx512_gemm,
-    .strassen = &adl_strassen_avx512,
-    .winograd = &adl_winograd_avx512,
-    .int8 = &adl_int8_avx2,
-    .depthwise = avx512_depthwise,
-    ADL_MAP_LOOPS,
-    ADL_TRAIN_LOOPS,
-};
+#define TABLE(int8_kernels)                                                                        \
+    {                                                                                              \
+        .name = "avx512", .mr = MR, .nr = 32, .gemm = avx512_gemm,                                 \
+        .strassen = &adl_strassen_avx512, .winograd = &adl_winograd_avx512, .int8 = &int8_kernels, \
+        .depthwise = avx512_depthwise, ADL_MAP_LOOPS, ADL_TRAIN_LOOPS,                             \
+    }
+
+const struct adl_kernels adl_kernels_avx512 = TABLE(adl_int8_avx2);
+const struct adl_kernels adl_kernels_avx512_vnni = TABLE(adl_int8_avx512_vnni);
