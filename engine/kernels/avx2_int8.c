@@ -17,6 +17,8 @@
 const struct adl_int8_kernels adl_int8_avx2 = {
     .mr = MR,
     .group = 2,
-    .speed = 1.6,
+    /* 1x1 convolutions are 1.5 to 2 times as fast, but so are Winograd's of 7 taps, beyond their
+     * estimate: with 1.35 these stay in float32. */
+    .speed = 1.35,
     INT8_LOOPS,
 };

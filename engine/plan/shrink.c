@@ -71,6 +71,13 @@ static void shrink_restore(const struct adl_plan *plan, struct shrink_offer *off
     }
 }
 
+/* Returns the floats by which the packed weights of a convolution in 8 bits are below the limit. */
+static double shrink_int8_spare(const struct adl_plan *plan, const struct plan_step *step)
+{
+    return MAX_GROWTH * (double)adl_graph_param(plan->graph, step->node->params[0])->count -
+           (double)adl_conv_int8_packed_floats(&step->conv, plan->kernels->int8);
+}
+
 int plan_shrink(struct adl_plan *plan, struct adl_error *err)
 {
     struct shrink_offer *offers = adl_calloc((size_t)plan->step_count, sizeof *offers), *best;
@@ -81,8 +88,12 @@ int plan_shrink(struct adl_plan *plan, struct adl_error *err)
         return adl_fail_nomem(err, "the plan");
     for (int i = 0; i < plan->step_count; i++) {
         struct plan_step *step = &plan->steps[i];
-        if (step->kind != PLAN_CONV || step->first || step->int8)
+        if (step->kind != PLAN_CONV || step->first)
             continue;
+        if (step->int8) { /* leaves room for others */
+            spare += shrink_int8_spare(plan, step);
+            continue;
+        }
         spare += MAX_GROWTH * (double)adl_graph_param(plan->graph, step->node->params[0])->count -
                  (double)shrink_packed_floats(plan, step, step->algorithm);
         offers[count].step = step;
