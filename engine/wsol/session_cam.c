@@ -3,6 +3,8 @@
 
 #include "wsol/session_cam.h"
 
+#include <assert.h>
+
 #include "base/limits.h"
 #include "base/size.h"
 #include "wsol/cam.h"
@@ -41,9 +43,11 @@ void adl_session_foreground(const struct adl_session *session, int index,
     const struct adl_plan *plan = adl_session_plan(session);
 
     *last = output_map(session, index, ADL_OUTPUT_FEATURES);
-    for (int i = 0; i < head->layer_count; i++)
-        maps[i] =
-            output_map(session, index, (enum adl_output)adl_plan_kept(plan, head->layers[i].value));
+    for (int i = 0; i < head->layer_count; i++) {
+        int kept = adl_plan_kept(plan, head->layers[i].value);
+        assert(kept >= 0 && "the plan does not keep a layer of the few-box head (adl_plan_keep)");
+        maps[i] = output_map(session, index, (enum adl_output)kept);
+    }
 }
 
 static void apply_head(const struct adl_session *session, int index,

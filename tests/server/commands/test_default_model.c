@@ -71,20 +71,12 @@ static void the_drawings_are_found(void)
     };
     struct adl_error err = {0};
     struct adl_model *model = adl_model_load(MODEL, NULL, &err);
-    struct adl_plan *plan = NULL;
-    struct adl_views *views = NULL;
+    struct adl_views *views = model ? adl_model_into_views(model, NULL, 1, &err) : NULL;
 
-    if (model)
-        plan = adl_plan_create(
-            model->graph, model->params,
-            &(struct adl_plan_options){.input_h = model->input_h, .input_w = model->input_w}, &err);
-    if (plan)
-        views = adl_model_open_views(model, plan, NULL, 1, &err);
     TEST_OK(views ? 0 : -1, &err);
     for (size_t i = 0; views && i < ADL_COUNT(drawings); i++)
         check_drawing(model, views, drawings[i].name, drawings[i].truth);
     adl_views_free(views);
-    adl_plan_unref(plan);
     adl_model_free(model);
 }
 
