@@ -122,6 +122,17 @@ int adl_method_set_check(struct adl_method_set set, struct adl_error *err)
     return 0;
 }
 
+int adl_method_set_check_labels(struct adl_method_set set, struct adl_error *err)
+{
+    EACH(method, set)
+    if (method->loss || method->branches || method->rounds)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "the method %s goes by the one class of an image, and with --multi-label "
+                        "an image may have several; choose another --method",
+                        method->name);
+    return 0;
+}
+
 struct adl_method_text adl_method_set_text(struct adl_method_set set)
 {
     struct adl_method_text result;
@@ -356,10 +367,12 @@ double adl_method_loss(struct adl_method_set set, struct adl_tape *tape,
     size_t images = (size_t)adl_tape_batch(tape), unused;
     size_t classes = adl_shape_count(adl_tape_shape(tape, logits));
     bool own = method && method->loss && mode->method_layers;
+    double (*plain)(const float *, const struct adl_targets *, size_t, size_t, float *, size_t *) =
+        targets->present ? adl_binary_cross_entropy : adl_cross_entropy;
     double loss = own ? method->loss(tape, targets, adl_method_values(mode->method_values, method),
                                      right ? right : &unused)
-                      : adl_cross_entropy(adl_tape_logits(tape), targets, images, classes,
-                                          adl_tape_logits_grad(tape), right);
+                      : plain(adl_tape_logits(tape), targets, images, classes,
+                              adl_tape_logits_grad(tape), right);
 
     if (divisor == 1)
         return loss;

@@ -33,6 +33,9 @@ int adl_method_set_parse(const char *names, struct adl_method_set *set,
  * a method with a loss of its own knows one label for each image. One that trains several networks
  * has the backbone's as they are, and one label for each image. */
 int adl_method_set_check(struct adl_method_set set, struct adl_error *err) ADL_MUST_CHECK;
+/* Fails with ADL_ERR_ARG if one of these methods goes by the class of an image, so that images
+ * cannot have several: it has a loss of its own, builds branches or trains in rounds. */
+int adl_method_set_check_labels(struct adl_method_set set, struct adl_error *err) ADL_MUST_CHECK;
 
 /* The names, separated by commas; that of the first method for the empty set. */
 struct adl_method_text {
@@ -115,8 +118,10 @@ void adl_method_input(struct adl_method_set set, struct adl_method_batch *batch)
 
 /* Returns the loss of the tape's last forward pass, which was in this mode, and writes its
  * gradient, divided by `divisor`, to the tape: that of the method with branches, or the
- * cross-entropy of the logits if it has none of its own or is off (mode->method_layers). *right,
- * unless NULL, becomes the number of images whose top-1 class is the label. */
+ * cross-entropy of the logits if it has none of its own or is off (mode->method_layers); with
+ * targets->present, which adl_method_set_check_labels() has to allow, the binary cross-entropy.
+ * *right, unless NULL, becomes the number of images whose top-1 class is the label, or of classes
+ * of images that are judged right. */
 double adl_method_loss(struct adl_method_set set, struct adl_tape *tape,
                        const struct adl_targets *targets, const struct adl_train_mode *mode,
                        float divisor, size_t *right);

@@ -12,6 +12,9 @@ struct adl_targets {
     const size_t *partners; /* a permutation of the images, or each its own */
     double share;
     const float *weights; /* of the classes, at least 0, of the labels above 0; NULL: all 1 */
+    /* Of images that may have any number of classes: n x classes, 1 for those that an image has and
+     * 0 for the others. NULL: each image has one class, its label. */
+    const float *present;
 };
 
 /* Returns the softmax cross-entropy, as PyTorch's CrossEntropyLoss with reduction "mean".
@@ -34,5 +37,21 @@ struct adl_targets {
  * largest logit is that of the label; of equal logits the first counts as the largest. */
 double adl_cross_entropy(const float *logits, const struct adl_targets *targets, size_t n,
                          size_t classes, float *grad, size_t *correct);
+
+/* Returns the loss of images that may have any number of classes, targets->present, as PyTorch's
+ * BCEWithLogitsLoss with reduction "mean". With y[i][k] = (1 - s) present[i][k] + s times that of
+ * the partner, C classes and label smoothing e, which draws each target towards 1/2 (as in Keras's
+ * BinaryCrossentropy),
+ *
+ *     t[i][k] = (1 - e) y[i][k] + e / 2
+ *     loss = -1/(n C) sum over i,k of w[k] t[i][k] log sigmoid(z[i][k])
+ *                                     + (1 - t[i][k]) log(1 - sigmoid(z[i][k]))
+ *     grad[i][k] = ((1 - t[i][k]) sigmoid(z[i][k]) - w[k] t[i][k] sigmoid(-z[i][k])) / (n C)
+ *
+ * where the weights w of the classes are pos_weight there. `labels` are not read. *right (may be
+ * NULL) receives the number of classes of images, of n C, that are judged right: a logit of at
+ * least 0 where the image has the class, a smaller one where it has not. */
+double adl_binary_cross_entropy(const float *logits, const struct adl_targets *targets, size_t n,
+                                size_t classes, float *grad, size_t *right);
 
 #endif
