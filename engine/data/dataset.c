@@ -23,6 +23,8 @@ void adl_dataset_free(struct adl_dataset *dataset)
         return;
     adl_free(dataset->images);
     adl_free(dataset->boxes);
+    adl_free(dataset->labels);
+    adl_free(dataset->box_classes);
     adl_free(dataset->masks);
     adl_free(dataset->classes);
     adl_arena_release(&dataset->arena);

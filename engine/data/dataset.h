@@ -20,7 +20,12 @@ struct adl_dataset_box {
 
 struct adl_dataset_image {
     const char *id; /* path relative to the image directory, extension included */
+    /* With several labels: that of its labels which the fewest images have, of equally rare ones
+     * the first; 0 for an image without a label, which is `bare`. */
     int class_id;
+    bool bare;          /* it has no label: every class is absent */
+    size_t first_label; /* index into the data set's labels */
+    size_t label_count;
     int width, height; /* pixels; 0 if the layout does not record the size */
     size_t first_box;  /* index into the data set's boxes */
     size_t box_count;
@@ -64,6 +69,12 @@ struct adl_dataset {
      * `serve` do. By default false in lists and CUB, whose boxes and sizes are those of the stored
      * image. */
     bool upright;
+    /* Any number of classes may be present in an image. Then `labels` has those of each image, in
+     * ascending order; or, if it is `paired`, `images` has an entry for each label of an image,
+     * with the boxes of that label (data/labels.h). */
+    bool several, paired;
+    int *labels;      /* class ids, grouped by image; NULL: each image has its class_id; owned */
+    int *box_classes; /* the class of each box; NULL: that of its image; owned */
     const char *image_dir; /* NULL: there are only lists, no images */
     struct adl_dataset_image *images;
     size_t count;
@@ -114,6 +125,9 @@ struct adl_dataset_options {
      * names masks, every image has one here, called as the image, but .png. */
     const char *masks;
     int exif; /* enum adl_dataset_exif */
+    /* Images may have several labels or none, as lists and CSV files then say it; in the other
+     * layouts each has one. */
+    bool multi_label;
     /* Sets which images are train and val, in a data set that has no val of its own: the images of
      * its train, or all of them if it has no splits at all. Zeroed: as in the data set. */
     struct adl_dataset_division division;
@@ -128,17 +142,20 @@ const char *adl_dataset_path(const struct adl_dataset *dataset, size_t index, st
                              struct adl_error *err) ADL_MUST_CHECK;
 
 /* Renumbers each class to the index of its name in `names` (the first of equal ones), which become
- * the class names of the data set. Images of other classes are left out, as ADL_LEFT_OUT_UNKNOWN.
- * Returns 1. Returns 0 and changes nothing if the names do not identify the classes: the data set
- * has no names; or no image belongs to a class whose name was found; or some names were not found,
- * but the layout is neither a folder nor a CSV file, there are `count` classes, and each name found
- * has the same index in both, so that the others are probably spelled differently. Returns -1 with
- * ADL_ERR_NOMEM when out of memory. For the owner of a data set, before others read it. */
+ * the class names of the data set. If images may have several labels, these have to be paired, and
+ * the labels of a bare image are none of them. Images of other classes are left out, as
+ * ADL_LEFT_OUT_UNKNOWN. Returns 1. Returns 0 and changes nothing if the names do not identify the
+ * classes: the data set has no names; or no image belongs to a class whose name was found; or some
+ * names were not found, but the layout is neither a folder nor a CSV file, there are `count`
+ * classes, and each name found has the same index in both, so that the others are probably spelled
+ * differently. Returns -1 with ADL_ERR_NOMEM when out of memory. For the owner of a data set,
+ * before others read it. */
 int adl_dataset_match_classes(struct adl_dataset *dataset, const char *const *names, size_t count,
                               struct adl_error *err) ADL_MUST_CHECK;
 
-/* Leaves out the images whose class id is `count` or more, as ADL_LEFT_OUT_UNKNOWN, and reduces
- * the data set to at most `count` classes. Fails with ADL_ERR_NOMEM. */
+/* Leaves out the images, or those entries of paired labels, whose class id is `count` or more, as
+ * ADL_LEFT_OUT_UNKNOWN, and reduces the data set to at most `count` classes. Fails with
+ * ADL_ERR_NOMEM. */
 int adl_dataset_limit_classes(struct adl_dataset *dataset, size_t count,
                               struct adl_error *err) ADL_MUST_CHECK;
 

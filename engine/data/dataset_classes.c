@@ -5,7 +5,7 @@
 
 #include "base/mem.h"
 #include "base/size.h"
-#include "data/dataset.h"
+#include "data/labels.h"
 
 /* --- images of classes that a network lacks --------------------------------------------- */
 
@@ -28,7 +28,7 @@ static int drop_images(struct adl_dataset *d, const int *numbers, struct adl_err
         return adl_fail_nomem(err, "the classes");
     for (size_t i = 0; i < d->count; i++) {
         size_t class_id = (size_t)d->images[i].class_id;
-        if (numbers[class_id] >= 0) {
+        if (numbers[class_id] >= 0 || d->images[i].bare) {
             d->images[kept++] = d->images[i];
             continue;
         }
@@ -79,7 +79,7 @@ static bool find_classes(const struct adl_dataset *d, const char *const *names, 
         moved |= numbers[i] >= 0 && (size_t)numbers[i] != i;
     }
     for (size_t i = 0; i < d->count; i++)
-        found += numbers[d->images[i].class_id] >= 0;
+        found += numbers[d->images[i].class_id] >= 0 || d->images[i].bare;
     return found == d->count || (found > 0 && moved);
 }
 
@@ -111,7 +111,8 @@ int adl_dataset_match_classes(struct adl_dataset *dataset, const char *const *na
     }
     ADL_TRY(drop_images(dataset, numbers, err));
     for (size_t i = 0; i < dataset->count; i++)
-        dataset->images[i].class_id = numbers[dataset->images[i].class_id];
+        if (!dataset->images[i].bare)
+            dataset->images[i].class_id = numbers[dataset->images[i].class_id];
     adl_free(dataset->classes);
     dataset->classes = classes;
     dataset->class_count = count;
@@ -125,6 +126,13 @@ out:
 
 /* --- labels that are probably mistakes ---------------------------------------------------- */
 
+static int largest(const struct adl_dataset *d, size_t index)
+{
+    const struct adl_dataset_image *image = &d->images[index];
+    return d->several && image->label_count ? d->labels[image->first_label + image->label_count - 1]
+                                            : image->class_id;
+}
+
 int adl_dataset_find_stray(const struct adl_dataset *d, struct adl_dataset_stray *stray,
                            struct adl_error *err)
 {
@@ -134,8 +142,7 @@ int adl_dataset_find_stray(const struct adl_dataset *d, struct adl_dataset_stray
     *stray = (struct adl_dataset_stray){0};
     if (!images)
         return adl_fail_nomem(err, "the classes");
-    for (size_t i = 0; i < d->count; i++)
-        images[d->images[i].class_id]++;
+    adl_dataset_count_labels(d, images);
     while (gap < d->class_count && images[gap] > 0)
         gap++;
     stray->classes = stray->next = gap;
@@ -147,7 +154,7 @@ int adl_dataset_find_stray(const struct adl_dataset *d, struct adl_dataset_stray
     }
     adl_free(images);
     for (size_t i = 0; i < d->count; i++)
-        if (d->images[i].class_id > d->images[stray->image].class_id)
+        if (largest(d, i) > largest(d, stray->image))
             stray->image = i;
     return stray->count > 0 && shared == 0 && stray->count < d->count - stray->count;
 }

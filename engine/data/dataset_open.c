@@ -108,8 +108,13 @@ static int read_layout(struct adl_draft *draft, struct adl_dataset_options *nest
 /* Sets the number of classes from the labels if the classes have no names. */
 static void count_classes(struct adl_dataset *d)
 {
-    for (size_t i = 0; !d->classes && i < d->count; i++)
-        d->class_count = ADL_MAX(d->class_count, (size_t)d->images[i].class_id + 1);
+    for (size_t i = 0; !d->classes && i < d->count; i++) {
+        const struct adl_dataset_image *image = &d->images[i];
+        size_t last = image->label_count
+                          ? (size_t)d->labels[image->first_label + image->label_count - 1]
+                          : (size_t)image->class_id;
+        d->class_count = ADL_MAX(d->class_count, last + 1);
+    }
 }
 
 /* Sets the directory of the masks: the one that is given, or else that of the images if lists name
@@ -119,6 +124,10 @@ static int find_masks(struct adl_draft *draft, struct adl_error *err)
     struct adl_dataset *d = draft->dataset;
 
     d->masked = d->mask_count > 0 || draft->options->masks;
+    if (d->masked && d->several)
+        return adl_fail(err, ADL_ERR_ARG,
+                        "masks do not say which of several classes they show; images with "
+                        "several labels can have boxes");
     if (!draft->options->masks) {
         d->mask_dir = d->mask_count > 0 ? d->image_dir : NULL;
         return 0;
@@ -143,7 +152,12 @@ static struct adl_dataset *open_split(const struct adl_dataset_options *options,
     }
     ADL_TRY(check_split(options->split, err));
     ADL_TRY(read_layout(&draft, &nested, err));
-    ADL_TRY(adl_draft_place_boxes(&draft, err));
+    if (!options->multi_label) {
+        ADL_TRY(adl_draft_place_boxes(&draft, err));
+    } else if (adl_draft_place_labels(&draft, err) < 0) {
+        adl_error_context(err, "%s", options->dir ? options->dir : options->metadata);
+        goto out;
+    }
     ADL_TRY(adl_draft_place_masks(&draft, err));
     ADL_TRY(find_masks(&draft, err));
     count_classes(dataset);
@@ -153,6 +167,7 @@ static struct adl_dataset *open_split(const struct adl_dataset_options *options,
 out:
     adl_free(draft.boxes);
     adl_free(draft.masks);
+    adl_free(draft.labels);
     if (result < 0) {
         adl_dataset_free(dataset);
         return NULL;

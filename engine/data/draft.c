@@ -55,16 +55,22 @@ int adl_draft_add_image(struct adl_draft *draft, const char *id, int class_id,
     return 0;
 }
 
-int adl_draft_add_box(struct adl_draft *draft, size_t image, struct adl_dataset_box box,
-                      struct adl_error *err)
+int adl_draft_add_class_box(struct adl_draft *draft, size_t image, int class_id,
+                            struct adl_dataset_box box, struct adl_error *err)
 {
     struct adl_draft_box *boxes =
         adl_array_grow(draft->boxes, &draft->box_capacity, draft->box_count + 1, sizeof *boxes);
     if (!boxes)
         return adl_fail_nomem(err, "the data set's boxes");
     draft->boxes = boxes;
-    draft->boxes[draft->box_count++] = (struct adl_draft_box){image, box};
+    draft->boxes[draft->box_count++] = (struct adl_draft_box){image, class_id, box};
     return 0;
+}
+
+int adl_draft_add_box(struct adl_draft *draft, size_t image, struct adl_dataset_box box,
+                      struct adl_error *err)
+{
+    return adl_draft_add_class_box(draft, image, -1, box, err);
 }
 
 int adl_draft_place_boxes(struct adl_draft *draft, struct adl_error *err)

@@ -12,7 +12,13 @@
 
 struct adl_draft_box {
     size_t image; /* index among the images */
+    int class_id; /* with several labels; -1: not said */
     struct adl_dataset_box box;
+};
+
+struct adl_draft_label {
+    size_t image; /* index among the images */
+    int class_id;
 };
 
 struct adl_draft_mask {
@@ -30,6 +36,10 @@ struct adl_draft {
     struct adl_draft_mask *masks; /* in the order of the lists; owned */
     size_t mask_count;
     size_t mask_capacity;
+    struct adl_draft_label *labels; /* of images that may have several; owned */
+    size_t label_count;
+    size_t label_capacity;
+    bool labelled; /* the layout says itself which labels an image has */
 };
 
 /* Formats a text into the data set's arena and returns it. NULL when out of memory (ADL_ERR_NOMEM)
@@ -44,9 +54,24 @@ int adl_draft_add_image(struct adl_draft *draft, const char *id, int class_id,
 /* Adds a box to image `image`, which has been added already. Fails with ADL_ERR_NOMEM. */
 int adl_draft_add_box(struct adl_draft *draft, size_t image, struct adl_dataset_box box,
                       struct adl_error *err) ADL_MUST_CHECK;
+/* The same for a box around an object of a class, with options->multi_label; -1: of the one class
+ * of the image. */
+int adl_draft_add_class_box(struct adl_draft *draft, size_t image, int class_id,
+                            struct adl_dataset_box box, struct adl_error *err) ADL_MUST_CHECK;
 /* Moves the boxes into the data set, grouped by image and within an image in the order
  * in which they were added. Called once, after the last box. Fails with ADL_ERR_NOMEM. */
 int adl_draft_place_boxes(struct adl_draft *draft, struct adl_error *err) ADL_MUST_CHECK;
+
+/* Adds a label to image `image`, with options->multi_label, and sets draft->labelled. Fails with
+ * ADL_ERR_NOMEM. */
+int adl_draft_add_label(struct adl_draft *draft, size_t image, int class_id,
+                        struct adl_error *err) ADL_MUST_CHECK;
+/* Moves the labels into the data set, grouped by image and in ascending order, and after them the
+ * boxes, sorted in the same way. In a layout that said no labels, each image has its class. Called
+ * once, in place of adl_draft_place_boxes(). Fails with ADL_ERR_FORMAT if no image has a
+ * label, an image has one twice, a box of a class that it lacks or of none where it has several, or
+ * a class without a box where others have one; and with ADL_ERR_NOMEM. */
+int adl_draft_place_labels(struct adl_draft *draft, struct adl_error *err) ADL_MUST_CHECK;
 
 /* Adds a mask to image `image`, which has been added already, and places the masks as boxes are
  * added and placed. The path is copied; it is checked by the caller. Fail with ADL_ERR_NOMEM and

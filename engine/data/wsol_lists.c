@@ -4,7 +4,9 @@
  *
  *   image_ids.txt      PATH                  which images belong to the split, in order
  *   class_labels.txt   PATH,CLASS            class ids start at 0
+ *                 or   PATH,CLASS,CLASS,...  with several labels; "PATH," for an image without one
  *   localization.txt   PATH,X0,Y0,X1,Y1      a line for each box; optional
+ *                 or   PATH,X0,Y0,X1,Y1,CLASS   with several labels, as soon as an image has two
  *                 or   PATH,MASK,IGNORE      a line for each mask, as for OpenImages: paths of PNG
  *                                            files, the second one only in the image's first line,
  *                                            or empty
@@ -113,6 +115,22 @@ static int take_numbers(struct adl_lines *lines, int *numbers, size_t count, con
     return 0;
 }
 
+/* Returns whether the last `count` fields of a line are numbers. */
+static bool has_numbers(const struct adl_lines *lines, size_t count)
+{
+    const char *stop = lines->line + lines->length;
+    int number;
+
+    for (; count > 0; count--) {
+        const char *comma = memrchr(lines->line, ',', (size_t)(stop - lines->line));
+        if (!comma || comma == lines->line ||
+            !adl_parse_count(comma + 1, (size_t)(stop - comma - 1), MAX_NUMBER, &number))
+            return false;
+        stop = comma;
+    }
+    return true;
+}
+
 static int read_ids(struct lists *l, const char *path, struct adl_error *err)
 {
     struct adl_lines lines;
@@ -151,9 +169,10 @@ static int read_numbers(struct lists *l, const char *path, size_t count, const c
     l->cursor = 0;
     ADL_TRY(adl_lines_open(&lines, path, err));
     while ((more = adl_lines_next(&lines, err)) > 0) {
-        int numbers[4];
+        int numbers[5] = {-1, -1, -1, -1, -1};
         size_t index;
-        ADL_TRY(take_numbers(&lines, numbers, count, problem, err));
+        bool classed = l->draft->labelled && count == 4 && has_numbers(&lines, 5);
+        ADL_TRY(take_numbers(&lines, numbers, classed ? 5 : count, problem, err));
         if (find_image(l, lines.line, &index))
             ADL_TRY(take(l, index, numbers, &lines, err));
     }
@@ -177,6 +196,22 @@ static bool split_masks(char *line, char **mask, char **ignore)
     return true;
 }
 
+static int check_class(const struct lists *l, size_t index, int class_id,
+                       const struct adl_lines *lines, struct adl_error *err)
+{
+    const char *id = l->dataset->images[index].id;
+
+    if (l->dataset->classes && (size_t)class_id >= l->dataset->class_count)
+        return adl_fail(err, ADL_ERR_FORMAT,
+                        "%s line %zu: %s has class %d, but there are only %zu classes", lines->path,
+                        lines->number, id, class_id, l->dataset->class_count);
+    if (class_id >= ADL_LIMIT_CLASSES)
+        return adl_fail(err, ADL_ERR_LIMIT,
+                        "%s line %zu: %s has class %d, but class ids must be below %d", lines->path,
+                        lines->number, id, class_id, ADL_LIMIT_CLASSES);
+    return 0;
+}
+
 static int take_label(struct lists *l, size_t index, const int *numbers,
                       const struct adl_lines *lines, struct adl_error *err)
 {
@@ -184,16 +219,74 @@ static int take_label(struct lists *l, size_t index, const int *numbers,
 
     if (image->class_id >= 0)
         return adl_lines_fail(lines, "has a class already", err);
-    if (l->dataset->classes && (size_t)numbers[0] >= l->dataset->class_count)
-        return adl_fail(err, ADL_ERR_FORMAT,
-                        "%s line %zu: %s has class %d, but there are only %zu classes", lines->path,
-                        lines->number, image->id, numbers[0], l->dataset->class_count);
-    if (numbers[0] >= ADL_LIMIT_CLASSES)
-        return adl_fail(err, ADL_ERR_LIMIT,
-                        "%s line %zu: %s has class %d, but class ids must be below %d", lines->path,
-                        lines->number, image->id, numbers[0], ADL_LIMIT_CLASSES);
+    if (check_class(l, index, numbers[0], lines, err) < 0)
+        return -1;
     image->class_id = numbers[0];
     return 0;
+}
+
+/* Reads the classes of images that may have several. The fields after the path are split off from
+ * the end as long as they are numbers, since a path may contain commas. */
+static int take_labels(struct lists *l, struct adl_lines *lines, bool *seen, struct adl_error *err)
+{
+    char *end = lines->line + lines->length, *comma = memrchr(lines->line, ',', lines->length);
+    int class_id;
+    size_t index;
+
+    bool none = comma && comma + 1 == end;
+    if (none)
+        *comma = '\0';
+    size_t count = 0;
+    while (!none && comma && comma > lines->line &&
+           adl_parse_count(comma + 1, (size_t)(end - comma - 1), MAX_NUMBER, &class_id)) {
+        *comma = '\0';
+        end = comma;
+        comma = memrchr(lines->line, ',', (size_t)(end - lines->line));
+        count++;
+    }
+    if (!*lines->line || (!none && count == 0))
+        return adl_lines_fail(lines, "is not PATH,CLASS,CLASS,... or, without a class, PATH,", err);
+    if (!find_image(l, lines->line, &index))
+        return 0;
+    if (seen[index] && (none || l->dataset->images[index].bare))
+        return adl_lines_fail(lines, "has no class here and is listed twice", err);
+    seen[index] = true;
+    l->dataset->images[index].bare = none;
+    for (; count-- > 0; end += strlen(end + 1) + 1) {
+        if (!adl_parse_count(end + 1, strlen(end + 1), MAX_NUMBER, &class_id) ||
+            check_class(l, index, class_id, lines, err) < 0 ||
+            adl_draft_add_label(l->draft, index, class_id, err) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+static int read_labels(struct lists *l, const char *path, struct adl_error *err)
+{
+    struct adl_lines lines;
+    int result = -1, more;
+    bool *seen = adl_calloc(l->dataset->count, sizeof *seen);
+
+    l->cursor = 0;
+    ADL_TRY(adl_lines_open(&lines, path, err));
+    if (!seen) {
+        adl_fail_nomem(err, "the data set's labels");
+        goto out;
+    }
+    l->draft->labelled = true;
+    while ((more = adl_lines_next(&lines, err)) > 0)
+        ADL_TRY(take_labels(l, &lines, seen, err));
+    result = more;
+    for (size_t i = 0; result == 0 && i < l->dataset->count; i++)
+        if (!seen[i])
+            result = adl_fail(err, ADL_ERR_FORMAT, "%s: has no line for %s", path,
+                              l->dataset->images[i].id);
+        else
+            l->dataset->images[i].class_id = 0; /* adl_draft_place_labels() chooses it */
+out:
+    adl_free(seen);
+    adl_lines_close(&lines);
+    return result;
 }
 
 static int take_box(struct lists *l, size_t index, const int *numbers,
@@ -201,12 +294,14 @@ static int take_box(struct lists *l, size_t index, const int *numbers,
 {
     struct adl_dataset_box box = {numbers[0], numbers[1], numbers[2], numbers[3]};
 
+    if (l->draft->labelled && numbers[4] >= 0 && check_class(l, index, numbers[4], lines, err) < 0)
+        return -1;
     if (box.x1 < box.x0 || box.y1 < box.y0)
         return adl_fail(err, ADL_ERR_FORMAT,
                         "%s line %zu: %s has the box %d,%d,%d,%d, which ends "
                         "before it begins",
                         lines->path, lines->number, lines->line, box.x0, box.y0, box.x1, box.y1);
-    return adl_draft_add_box(l->draft, index, box, err);
+    return adl_draft_add_class_box(l->draft, index, numbers[4], box, err);
 }
 
 /* Takes a line "PATH,MASK,IGNORE". Fields are split off from the end, since a path of an image may
@@ -317,7 +412,8 @@ static int check_complete(const struct lists *l, struct adl_error *err)
                      d->images[i].id);
             goto out;
         }
-        if (l->draft->box_count + l->draft->mask_count > 0 && !boxed[i]) {
+        bool several = l->draft->options->multi_label; /* adl_draft_place_labels() checks */
+        if (!several && l->draft->box_count + l->draft->mask_count > 0 && !boxed[i]) {
             adl_fail(err, ADL_ERR_FORMAT, "%s/localization.txt: has %s, but none for %s", l->dir,
                      l->draft->box_count > 0 ? "boxes" : "masks", d->images[i].id);
             goto out;
@@ -408,7 +504,10 @@ static int lists_read(struct adl_draft *draft, struct adl_error *err)
     ADL_TRY(find_image_dir(draft, err));
     ADL_TRY(read_classes(draft, err));
     ADL_TRY(read_ids(&l, ids, err));
-    ADL_TRY(read_numbers(&l, labels, 1, "is not PATH,CLASS", take_label, err));
+    if (draft->options->multi_label)
+        ADL_TRY(read_labels(&l, labels, err));
+    else
+        ADL_TRY(read_numbers(&l, labels, 1, "is not PATH,CLASS", take_label, err));
     ADL_TRY(read_localization(&l, boxes, err));
     if (adl_file_is_regular(sizes))
         ADL_TRY(read_numbers(&l, sizes, 2, "is not PATH,WIDTH,HEIGHT", take_size, err));
