@@ -284,6 +284,7 @@ struct adl_model *adl_model_new(struct adl_error *err)
     memcpy(model->mean, default_mean, sizeof model->mean);
     memcpy(model->std, default_std, sizeof model->std);
     model->map.threshold = ADL_MODEL_THRESHOLD;
+    model->labels = (struct adl_label_rule){.threshold = ADL_LABEL_THRESHOLD};
     model->certainty = (struct adl_certainty)ADL_CERTAINTY_NONE;
     return model;
 }

@@ -40,6 +40,7 @@ struct adl_model {
     struct adl_foreground_head *foreground; /* the few-box head; owned; NULL: none */
     bool foreground_off; /* the file says that its map rule does without the head */
 
+    struct adl_label_rule labels;   /* whether an image may have several classes */
     struct adl_certainty certainty; /* its confidence is for boxes cut by `map` as in the file */
 
     /* How plans of the model run. */

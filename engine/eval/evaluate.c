@@ -24,6 +24,7 @@
 #include "base/mem.h"
 #include "base/plural.h"
 #include "base/size.h"
+#include "data/labels.h"
 #include "eval/evaluate_image.h"
 
 /* Images of a group if score maps are read instead of a network being run. */
@@ -40,12 +41,23 @@ static int find_failure(const struct adl_evaluate_run *run, size_t count, struct
     return 0;
 }
 
+/* Gives a label of an image the place of the label before it. */
+static void follow(struct adl_evaluate_item *item, const struct adl_evaluate_item *before)
+{
+    item->slot = before->slot;
+    item->width = before->width;
+    item->height = before->height;
+    item->broken = before->broken;
+    item->err = before->err;
+}
+
 /* Runs the stages of a group, each after the one before. Broken images get no slot in the batch, so
  * the network runs on the others only. */
 static int run_group(struct adl_evaluate_run *run, size_t count, struct adl_error *err)
 {
     int batch = 0;
 
+    run->current = count;
     if (!run->views) {
         adl_pool_for(run->pool, count, adl_evaluate_measure_map_item, run);
         return find_failure(run, count, err);
@@ -53,9 +65,13 @@ static int run_group(struct adl_evaluate_run *run, size_t count, struct adl_erro
     adl_pool_for(run->pool, count, adl_evaluate_decode_item, run);
     if (find_failure(run, count, err) < 0)
         return -1;
-    for (size_t i = 0; i < count; i++)
-        if (!run->items[i].broken)
-            run->items[i].slot = batch++;
+    for (size_t i = 0; i < count; i++) {
+        struct adl_evaluate_item *item = &run->items[i];
+        if (adl_evaluate_shares(run, i))
+            follow(item, item - 1);
+        else if (!item->broken)
+            item->slot = batch++;
+    }
     if (batch == 0)
         return 0;
     for (run->view = 0; run->view < run->batch.count; run->view++) {
@@ -76,9 +92,18 @@ static void count_item(struct adl_evaluate_run *run, const struct adl_evaluate_i
     struct adl_evaluate_class *sums =
         &run->report->classes[run->dataset->images[item->index].class_id];
     const struct adl_evaluate_class *c = &item->counts;
+    const struct adl_dataset_image *entry = &run->dataset->images[item->index];
+    /* Another label of an image that was counted already. */
+    bool again = run->previous != SIZE_MAX &&
+                 adl_dataset_same_image(run->dataset, run->previous, item->index);
 
-    run->report->images++;
-    sums->images++;
+    run->previous = item->index;
+    run->broken_items += item->broken;
+    run->report->images += !again;
+    run->report->labels += !entry->bare;
+    if (o->several && !again)
+        adl_label_scores_add(&run->scores, item->index, item->broken ? NULL : item->logits);
+    sums->images += !entry->bare;
     sums->top1 += c->top1;
     sums->top5 += c->top5;
     sums->gt_known += c->gt_known;
@@ -89,7 +114,7 @@ static void count_item(struct adl_evaluate_run *run, const struct adl_evaluate_i
         run->mask_images++;
     }
     if (!item->broken) {
-        if (run->views && !o->visit)
+        if (run->views && !o->visit && !o->several)
             adl_reliability_add(&run->report->class_scores, (double)item->top_probability,
                                 c->top1 > 0);
         if (isfinite(item->confidence) && !o->visit)
@@ -99,12 +124,13 @@ static void count_item(struct adl_evaluate_run *run, const struct adl_evaluate_i
     /* Only the totals grow, so the image is wrong in every figure. */
     struct adl_evaluator *evaluator = &run->workers[0].evaluator;
     evaluator->classified++;
-    evaluator->localized += run->localized;
+    evaluator->localized += run->localized && !entry->bare;
     evaluator->both += run->localized;
-    sums->errors++;
-    if (!run->report->errors++)
+    sums->errors += !entry->bare;
+    if (run->broken_items == 1)
         run->first_broken = item->err;
-    if (o->broken)
+    run->report->errors += !again;
+    if (o->broken && !again)
         o->broken(o->report_context, item->err.message);
 }
 
@@ -139,9 +165,9 @@ static int run_all(struct adl_evaluate_run *run, struct adl_error *err)
         if (o->progress)
             o->progress(o->report_context, first + count);
     }
-    if (run->report->errors == run->total)
-        return adl_fail(err, ADL_ERR_FORMAT, "not one of %zu image%s could be read: %s", run->total,
-                        ADL_S(run->total), run->first_broken.message);
+    if (run->broken_items == run->total)
+        return adl_fail(err, ADL_ERR_FORMAT, "not one of %zu image%s could be read: %s",
+                        run->report->images, ADL_S(run->report->images), run->first_broken.message);
     return 0;
 }
 
@@ -171,6 +197,8 @@ static int prepare(struct adl_evaluate_run *run, struct adl_error *err)
         if (!run->masks)
             return -1;
     }
+    if (o->several && adl_label_scores_init(&run->scores, run->dataset, run->class_count, err) < 0)
+        return -1;
     for (int i = 0; i < run->worker_count; i++) {
         struct adl_evaluate_worker *worker = &run->workers[i];
         if (adl_evaluator_init(&worker->evaluator, o->curve_interval, o->map.threshold, err) < 0)
@@ -191,9 +219,15 @@ static int finish(struct adl_evaluate_run *run, struct adl_error *err)
     for (int i = 1; i < run->worker_count; i++)
         if (adl_evaluator_merge(all, &run->workers[i].evaluator, err) < 0)
             return -1;
-    run->report->classified = run->views != NULL;
+    bool several = run->options->several;
+    run->report->several = several;
+    if (several && !run->options->visit &&
+        adl_label_scores_figures(&run->scores, run->dataset, run->report->classes,
+                                 run->report->class_count, &run->report->label_figures, err) < 0)
+        return -1;
+    run->report->classified = run->views != NULL && !several;
     run->report->localized = run->localized;
-    run->report->both = run->views && run->localized;
+    run->report->both = run->views && run->localized && !several;
     for (int i = 0; i < run->worker_count; i++)
         if (adl_detections_merge(&run->report->detections, &run->workers[i].detector.found, err) <
             0)
@@ -227,6 +261,7 @@ static void release(struct adl_evaluate_run *run)
     adl_free(run->workers);
     adl_free(run->cams);
     adl_free(run->logits);
+    adl_label_scores_release(&run->scores);
 }
 
 static int evaluate(struct adl_evaluate_run *run, struct adl_error *err)
@@ -236,6 +271,7 @@ static int evaluate(struct adl_evaluate_run *run, struct adl_error *err)
     int result = -1;
 
     *run->report = (struct adl_evaluate_report){0};
+    run->previous = SIZE_MAX;
     run->worker_count = adl_pool_threads(run->pool);
     run->localized = d->box_count > 0;
     run->total = run->options->limit ? ADL_MIN(run->options->limit, d->count) : d->count;

@@ -18,6 +18,7 @@
 #include "data/dataset.h"
 #include "eval/detections.h"
 #include "eval/evaluate_options.h"
+#include "eval/label_scores.h"
 #include "eval/mask_meter.h"
 #include "eval/reliability.h"
 #include "wsol/evaluator.h"
@@ -30,6 +31,11 @@ struct adl_evaluate_report {
     bool localized;  /* the localization figures are valid: the split has boxes */
     bool masked;     /* the figures of masks are valid: the split has masks */
     bool both;       /* Top-1 and Top-5 localization are valid: classified and localized */
+    /* With several labels an image, of the images: the classification figures below are not
+     * valid, and those of localization are of the labels. */
+    bool several;
+    struct adl_label_figures label_figures;
+    size_t labels; /* of all images */
     struct adl_evaluation figures;
     struct adl_evaluator counts;        /* what the figures were computed from; owned */
     struct adl_evaluate_class *classes; /* by class id; owned */

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "data/image_file.h"
+#include "data/labels.h"
 #include "eval/evaluate_input.h"
 #include "eval/map_files.h"
 #include "wsol/cam.h"
@@ -47,11 +48,19 @@ static int decode_and_resize(const struct adl_evaluate_run *run, struct adl_eval
     return 0;
 }
 
+bool adl_evaluate_shares(const struct adl_evaluate_run *run, size_t i)
+{
+    return i > 0 &&
+           adl_dataset_same_image(run->dataset, run->items[i - 1].index, run->items[i].index);
+}
+
 void adl_evaluate_decode_item(void *context, size_t i, int worker)
 {
     struct adl_evaluate_run *run = context;
     struct adl_evaluate_item *item = &run->items[i];
 
+    if (adl_evaluate_shares(run, i))
+        return;
     if (decode_and_resize(run, &run->workers[worker], item, &item->err) < 0)
         item->broken = item->err.kind != ADL_ERR_NOMEM && item->err.kind != ADL_ERR_INTERNAL;
 }
@@ -62,7 +71,7 @@ void adl_evaluate_load_item(void *context, size_t i, int worker)
     struct adl_evaluate_item *item = &run->items[i];
 
     (void)worker;
-    if (item->broken)
+    if (item->broken || adl_evaluate_shares(run, i))
         return;
     adl_view_load(&run->batch, run->view, item->slot, &item->images, run->options->mean,
                   run->options->std);
@@ -143,9 +152,8 @@ static int record_item(const struct adl_evaluate_run *run, struct adl_evaluate_w
 }
 
 /* Adds the image to the worker's counts and sets item->counts to the increase. */
-static int measure(const struct adl_evaluate_run *run, struct adl_evaluate_worker *worker,
-                   const struct adl_eval_image *image, struct adl_evaluate_item *item,
-                   struct adl_error *err)
+static int count(struct adl_evaluate_worker *worker, const struct adl_eval_image *image,
+                 struct adl_evaluate_item *item, struct adl_error *err)
 {
     const struct adl_evaluator *e = &worker->evaluator;
     uint64_t top1 = e->top1, top5 = e->top5, gt_known = e->gt_known;
@@ -164,7 +172,14 @@ static int measure(const struct adl_evaluate_run *run, struct adl_evaluate_worke
                                                .gt_known = e->gt_known - gt_known,
                                                .top1_loc = e->top1_loc - top1_loc,
                                                .top5_loc = e->top5_loc - top5_loc};
-    return record_item(run, worker, image, item, err);
+    return 0;
+}
+
+static int measure(const struct adl_evaluate_run *run, struct adl_evaluate_worker *worker,
+                   const struct adl_eval_image *image, struct adl_evaluate_item *item,
+                   struct adl_error *err)
+{
+    return count(worker, image, item, err) < 0 ? -1 : record_item(run, worker, image, item, err);
 }
 
 /* Compares all boxes of the image with all true ones if the options ask for it. The map is not
@@ -274,18 +289,57 @@ static void collect_view(const struct adl_evaluate_run *run, struct adl_evaluate
     struct adl_session *session = run->batch.items[run->view].session;
 
     if (run->view == 0) {
+        size_t place = (size_t)(item - run->items);
         item->logits = adl_session_output(session, ADL_OUTPUT_LOGITS, item->slot);
         if (run->logits) {
-            float *copy = run->logits + (size_t)item->slot * run->class_count;
+            float *copy = run->logits + place * run->class_count;
             memcpy(copy, item->logits, run->class_count * sizeof *copy);
             item->logits = copy;
         }
-        item->cam =
-            run->cams + (size_t)item->slot * (size_t)run->batch.map_h * (size_t)run->batch.map_w;
+        item->cam = run->cams + place * (size_t)run->batch.map_h * (size_t)run->batch.map_w;
     }
-    if (needs_maps(run))
+    if (needs_maps(run) && !entry->bare)
         adl_view_add(&run->batch, run->view, item->slot, entry->class_id, &run->options->map,
                      item->cam);
+}
+
+/* Records the scores of an image with several labels for one of these, and the box of the label if
+ * it was measured. */
+static void record_label(const struct adl_evaluate_run *run, struct adl_evaluate_worker *worker,
+                         struct adl_evaluate_item *item, double iou)
+{
+    static const struct adl_label_rule several = {.several = true};
+    const struct adl_evaluate_options *o = run->options;
+    const struct adl_dataset_image *entry = &run->dataset->images[item->index];
+    int first = first_class(item->logits, run->class_count);
+
+    if (!o->places)
+        return;
+    adl_class_probabilities(&several, o->temperature > 0 ? o->temperature : 1, item->logits,
+                            run->class_count, worker->scores);
+    o->places[item->index] = (struct adl_evaluate_place){
+        .measured = true,
+        .predicted = first,
+        .score = worker->scores[first],
+        .iou = (float)iou,
+        .probability = entry->bare ? 0 : worker->scores[entry->class_id]};
+}
+
+/* Measures one label of an image that may have several; without a map, the scores alone. */
+static int measure_label(const struct adl_evaluate_run *run, struct adl_evaluate_worker *worker,
+                         struct adl_eval_image *image, struct adl_evaluate_item *item,
+                         struct adl_error *err)
+{
+    double iou = 0;
+
+    image->logits = NULL;
+    item->confidence = NAN;
+    if (image->map && count(worker, image, item, err) < 0)
+        return -1;
+    if (image->map && run->options->places && judge_box(run, worker, image, item, &iou, err) < 0)
+        return -1;
+    record_label(run, worker, item, iou);
+    return 0;
 }
 
 /* Measures the outputs of the network for one image: its logits and, with boxes, its map. */
@@ -306,7 +360,7 @@ static int measure_output(const struct adl_evaluate_run *run, struct adl_evaluat
                             "%s: the network's scores are not finite: its weights are damaged or "
                             "far too large",
                             entry->id);
-    if (needs_maps(run)) {
+    if (needs_maps(run) && !entry->bare) {
         const char *dir = run->options->scoremaps;
         if (make_map(run, worker, item, err) < 0 ||
             (dir && adl_map_write(dir, entry->id, worker->map, (size_t)run->in.h, (size_t)run->in.w,
@@ -314,7 +368,7 @@ static int measure_output(const struct adl_evaluate_run *run, struct adl_evaluat
             adl_evaluate_mask(run, worker, item, worker->map, run->in.h, run->in.w, err) < 0)
             return -1;
     }
-    if (run->localized) {
+    if (run->localized && !entry->bare) {
         if (scale_truth(run, worker, item, run->in.w, run->in.h, err) < 0)
             return -1;
         image.map = worker->map;
@@ -323,7 +377,8 @@ static int measure_output(const struct adl_evaluate_run *run, struct adl_evaluat
         image.truth = worker->truth;
         image.truth_count = entry->box_count;
     }
-    if (measure(run, worker, &image, item, err) < 0)
+    if ((run->options->several ? measure_label(run, worker, &image, item, err)
+                               : measure(run, worker, &image, item, err)) < 0)
         return adl_error_context(err, "%s", entry->id);
     return 0;
 }
@@ -343,11 +398,8 @@ static int visit_output(const struct adl_evaluate_run *run, struct adl_evaluate_
     return run->options->visit(run->options->visit_context, &visit, err);
 }
 
-void adl_evaluate_collect_item(void *context, size_t i, int worker)
+static void collect(struct adl_evaluate_run *run, struct adl_evaluate_item *item, int worker)
 {
-    struct adl_evaluate_run *run = context;
-    struct adl_evaluate_item *item = &run->items[i];
-
     if (item->broken)
         return;
     if (run->options->visit) {
@@ -357,4 +409,17 @@ void adl_evaluate_collect_item(void *context, size_t i, int worker)
     collect_view(run, item);
     if (run->view == run->batch.count - 1)
         (void)!measure_output(run, &run->workers[worker], item, &item->err);
+}
+
+/* One task collects all labels of an image, because a place in the batch has scratch for one map.
+ */
+void adl_evaluate_collect_item(void *context, size_t i, int worker)
+{
+    struct adl_evaluate_run *run = context;
+
+    if (adl_evaluate_shares(run, i))
+        return;
+    do
+        collect(run, &run->items[i], worker);
+    while (++i < run->current && adl_evaluate_shares(run, i));
 }

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "eval/detections.h"
 #include "eval/evaluate_options.h"
+#include "eval/label_scores.h"
 #include "eval/mask_meter.h"
 #include "wsol/evaluator.h"
 
@@ -43,6 +44,9 @@ struct adl_evaluate_item {
 
 struct adl_evaluate_run {
     const struct adl_dataset *dataset;
+    struct adl_label_scores scores; /* with several labels */
+    size_t previous;                /* the entry counted last; SIZE_MAX: none */
+    size_t broken_items;
     const struct adl_evaluate_options *options;
     struct adl_pool *pool;
     struct adl_views *views;   /* NULL: score maps are read instead */
@@ -51,12 +55,13 @@ struct adl_evaluate_run {
     const char *map_dir;       /* directory of score maps to read */
     struct adl_shape in;       /* the network's input */
     size_t class_count;        /* of the network */
-    float *cams;               /* of a group */
+    float *cams;               /* of a group, [group][map_h x map_w] */
     float *logits;             /* of a group, [group][class_count]; NULL if there is one view */
     struct adl_evaluate_worker *workers;
     int worker_count;
     struct adl_evaluate_item *items; /* [group] */
     size_t group;                    /* images at a time */
+    size_t current;                  /* images of this group */
     size_t total;                    /* images to be measured */
     bool localized;                  /* the split has boxes */
     struct adl_mask_meter *masks;    /* NULL: masks are not measured */
@@ -78,6 +83,10 @@ int adl_evaluate_mask(const struct adl_evaluate_run *run, const struct adl_evalu
 /* Reads, decodes and resizes the image. An error of the file makes the image broken; running out of
  * memory or an internal error ends the run. */
 void adl_evaluate_decode_item(void *context, size_t i, int worker);
+
+/* Returns whether the i-th entry of the group is of the same image as the one before it, whose
+ * place in the batch it shares. */
+bool adl_evaluate_shares(const struct adl_evaluate_run *run, size_t i);
 
 /* Puts the input of the run's current view into the image's slot of the session. */
 void adl_evaluate_load_item(void *context, size_t i, int worker);

@@ -43,6 +43,10 @@ struct adl_evaluate_options {
     struct adl_map_rule map; /* how maps are formed, and the threshold of GT-known, Top-1
                               * and Top-5 localization */
     double temperature;      /* of the class probabilities; 0: 1 */
+    /* Images may have several labels: then the labels of the data set are paired (data/labels.h),
+     * and each label of an image is measured as an image of one class is, but for the class
+     * scores. */
+    bool several;
     const struct adl_confidence *confidence; /* of boxes cut by `map`; NULL: none */
     bool detections;                   /* also compare all boxes of an image with all true ones */
     size_t limit;                      /* images to measure, spread evenly over the split; 0: all */
@@ -69,6 +73,7 @@ struct adl_evaluate_options {
 /* Counts of the images of one class. */
 struct adl_evaluate_class {
     size_t images, errors;
+    double precision; /* with several labels: the average precision, percent; NaN: no image */
     size_t top1, top5, gt_known, top1_loc, top5_loc;
 };
 

@@ -45,6 +45,26 @@ void adl_softmax_at(double temperature, const float *logits, size_t count, float
         probabilities[i] = (float)(exp(((double)logits[i] - (double)greatest) / temperature) / sum);
 }
 
+void adl_class_probabilities(const struct adl_label_rule *labels, double temperature,
+                             const float *logits, size_t count, float *probabilities)
+{
+    if (!labels || !labels->several) {
+        adl_softmax_at(temperature, logits, count, probabilities);
+        return;
+    }
+    for (size_t i = 0; i < count; i++)
+        probabilities[i] = (float)sigmoid((double)logits[i] / temperature);
+}
+
+size_t adl_labels_present(const struct adl_label_rule *labels, const float *probabilities,
+                          size_t count)
+{
+    size_t present = 0;
+    for (size_t i = 0; i < count; i++)
+        present += (double)probabilities[i] >= labels->threshold;
+    return present;
+}
+
 double adl_presence(const struct adl_presence *presence, double p)
 {
     /* 1e-9: below it, classes are equally absent, and the logarithm stays finite. */

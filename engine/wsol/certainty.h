@@ -51,6 +51,24 @@ struct adl_certainty {
         .temperature = 1                                                                           \
     }
 
+/* From which probability on a class counts as present, unless a model says otherwise. */
+#define ADL_LABEL_THRESHOLD 0.5
+
+/* Which classes an image may have. */
+struct adl_label_rule {
+    bool several;     /* any number of them; false: one */
+    double threshold; /* with several: from this probability on a class is present, 0..1 */
+};
+
+/* Computes the probabilities of the classes: the softmax as below, or with labels->several the
+ * sigmoid of each logit / temperature. `labels` may be NULL: one; the two arrays may be one. */
+void adl_class_probabilities(const struct adl_label_rule *labels, double temperature,
+                             const float *logits, size_t count, float *probabilities);
+
+/* Returns how many of the classes are present: of a probability of at least the threshold. */
+size_t adl_labels_present(const struct adl_label_rule *labels, const float *probabilities,
+                          size_t count);
+
 /* Computes probabilities = softmax(logits / temperature); the two arrays may be one. With a
  * temperature of 1 it gives the bits of adl_softmax(). */
 void adl_softmax_at(double temperature, const float *logits, size_t count, float *probabilities);

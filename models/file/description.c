@@ -134,6 +134,9 @@ json_t *adl_model_to_json(const struct adl_model *model)
         failed |= json_object_set_new(json, "classes", classes_json(model));
     failed |= json_object_set(json, "input", input);
     failed |= json_object_set(json, "cam", cam);
+    if (model->labels.several)
+        failed |= json_object_set_new(json, "multi_label",
+                                      json_pack("{s:f}", "threshold", model->labels.threshold));
     if (adl_certainty_is_known(&model->certainty))
         failed |= json_object_set_new(json, "certainty", adl_certainty_to_json(&model->certainty));
     if (model->training)
@@ -462,6 +465,27 @@ static int read_precision(struct adl_model *model, const json_t *json, struct ad
     return 0;
 }
 
+/* Reads that images may have several classes: {"threshold": 0.5}, or null where they have one. A
+ * reader that does not know the key takes the largest score, which is that of the most probable
+ * class in any case. */
+static int read_labels(struct adl_model *model, const json_t *json, struct adl_error *err)
+{
+    const json_t *labels = json_object_get(json, "multi_label");
+    const json_t *threshold = json_object_get(labels, "threshold");
+    double value = json_number_value(threshold);
+
+    if (!labels || json_is_null(labels))
+        return 0;
+    if (!json_is_object(labels))
+        return adl_fail(err, ADL_ERR_FORMAT, "multi_label is not a JSON object");
+    if (threshold && (!json_is_number(threshold) || !(value >= 0 && value <= 1)))
+        return adl_fail(err, ADL_ERR_FORMAT, "multi_label.threshold is not a number from 0 to 1");
+    model->labels.several = true;
+    if (threshold)
+        model->labels.threshold = value;
+    return 0;
+}
+
 /* Reads an object that is kept as it is and written back. */
 static int read_kept(json_t *json, const char *key, json_t **kept, struct adl_error *err)
 {
@@ -496,6 +520,7 @@ int adl_model_read_description(struct adl_model *model, const char *text,
     ADL_TRY(read_precision(model, json, err));
     ADL_TRY(read_input(model, json, err));
     ADL_TRY(read_cam(model, json, err));
+    ADL_TRY(read_labels(model, json, err));
     ADL_TRY(adl_certainty_from_json(&model->certainty, json_object_get(json, "certainty"), err));
     ADL_TRY(read_kept(json, "training", &model->training, err));
     ADL_TRY(read_kept(json, "metrics", &model->metrics, err));

@@ -140,13 +140,21 @@ static double cost_of(const struct localize *l, const struct adl_map_rule *map, 
 /* Classes whose maps the model's own rule may always have: the page asks for so many. */
 #define OWN_CLASSES 5
 
+/* Returns whether the classes that are present are localized, however many these are. */
+static bool takes_present(const struct localize *l)
+{
+    return l->served->model->labels.several && !l->params.top_k_given;
+}
+
 /* Checks that the views of the map neither take too long nor too much memory. What the model's own
  * rule needs for OWN_CLASSES classes is always allowed. */
 static int check_views(const struct localize *l, struct adl_error *err)
 {
     const struct adl_model *model = l->served->model;
     double limit = l->exchange->server->max_map_cost;
-    int classes = ADL_MIN(l->params.top_k, model->arch.num_classes);
+    /* Without top_k at most so many are asked for; see fill_job(). */
+    int wanted = takes_present(l) ? OWN_CLASSES : l->params.top_k;
+    int classes = ADL_MIN(wanted, model->arch.num_classes);
     double cost = cost_of(l, &l->map, classes);
     bool by_class = cost > cost_of(l, &l->map, 0);
 
@@ -394,7 +402,9 @@ static void fill_job(struct localize *l, struct adl_job *job, const void *bytes,
                    .reduced = server->reduced_decode,
                    .keep_image = l->overlay != ADL_IMAGE_UNKNOWN},
         .query = {.class_id = l->class_id,
-                  .top_k = (size_t)l->params.top_k,
+                  .top_k = takes_present(l) ? 0 : (size_t)l->params.top_k,
+                  .most = cost_of(l, &l->map, 1) > cost_of(l, &l->map, 0) ? OWN_CLASSES : 0,
+                  .label_threshold = l->params.label_threshold,
                   .map = l->map,
                   .boxes = l->params.boxes},
         .deadline_ns = l->exchange->http->start_ns + (uint64_t)server->timeout_s * 1000000000,

@@ -30,6 +30,7 @@ static int parse_count(int *out, const char *name, int most, const char *text,
 
 static int parse_top_k(struct adl_params *params, const char *text, struct adl_error *err)
 {
+    params->top_k_given = true;
     return parse_count(&params->top_k, "top_k", ADL_LIMIT_TOP_K, text, err);
 }
 
@@ -60,6 +61,11 @@ static int parse_fraction(double *out, const char *name, const char *text, struc
 static int parse_threshold(struct adl_params *params, const char *text, struct adl_error *err)
 {
     return parse_fraction(&params->map.threshold, "threshold", text, err);
+}
+
+static int parse_label_threshold(struct adl_params *params, const char *text, struct adl_error *err)
+{
+    return parse_fraction(&params->label_threshold, "label_threshold", text, err);
 }
 
 static int parse_percentile(struct adl_params *params, const char *text, struct adl_error *err)
@@ -193,6 +199,7 @@ static const struct {
     {"top_k", parse_top_k},
     {"class", parse_class},
     {"threshold", parse_threshold},
+    {"label_threshold", parse_label_threshold},
     {"boxes", parse_boxes},
     {"heatmap", parse_heatmap},
     {"map", parse_map},
@@ -213,13 +220,15 @@ static int fail_unknown(const char *name, struct adl_error *err)
 
     for (size_t i = 0; i < ADL_COUNT(table); i++)
         adl_nearest_offer(&nearest, table[i].name);
-    return adl_fail(err, ADL_ERR_ARG, "unknown parameter \"%s\"%s%s%s", ADL_SHORT(name),
-                    nearest.best ? "; did you mean "
-                                 : "; the parameters are model, top_k, class, "
-                                   "threshold, boxes, heatmap, map, map_weights, map_normalise, "
-                                   "map_percentile, map_classes, map_flip, map_scales, "
-                                   "map_stride, map_layer and foreground",
-                    nearest.best ? nearest.best : "", nearest.best ? "?" : "");
+    return adl_fail(
+        err, ADL_ERR_ARG, "unknown parameter \"%s\"%s%s%s", ADL_SHORT(name),
+        nearest.best
+            ? "; did you mean "
+            : "; the parameters are model, top_k, class, "
+              "threshold, label_threshold, boxes, heatmap, map, map_weights, map_normalise, "
+              "map_percentile, map_classes, map_flip, map_scales, "
+              "map_stride, map_layer and foreground",
+        nearest.best ? nearest.best : "", nearest.best ? "?" : "");
 }
 
 int adl_params_parse(struct adl_params *params, const struct adl_query_pair *pairs, size_t count,
@@ -227,8 +236,8 @@ int adl_params_parse(struct adl_params *params, const struct adl_query_pair *pai
 {
     bool seen[ADL_COUNT(table)] = {false};
 
-    *params =
-        (struct adl_params){.top_k = 1, .boxes = ADL_BOXES_LARGEST, .map = ADL_MAP_NO_CHANGES};
+    *params = (struct adl_params){
+        .top_k = 1, .label_threshold = -1, .boxes = ADL_BOXES_LARGEST, .map = ADL_MAP_NO_CHANGES};
     for (size_t i = 0; i < count; i++) {
         size_t row = 0;
         while (row < ADL_COUNT(table) && strcmp(table[row].name, pairs[i].name) != 0)

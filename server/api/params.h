@@ -23,7 +23,9 @@ struct adl_params {
     char model[ADL_LIMIT_MODEL_NAME_BYTES + 1]; /* "": the first model */
     char class_text[ADL_LIMIT_PARAM_BYTES + 1]; /* "": the predicted classes */
     int top_k;                                  /* 1..100 */
-    struct adl_map_changes map;                 /* differences from the model's map rule */
+    bool top_k_given;
+    double label_threshold;     /* 0..1; negative: the model's */
+    struct adl_map_changes map; /* differences from the model's map rule */
     enum adl_box_mode boxes;
     enum adl_reply_heatmap heatmap;
 };

@@ -123,14 +123,19 @@ static int choose_head(struct calibrate *c, struct adl_error *err)
     return 0;
 }
 
+static int load_model(struct calibrate *c, struct adl_error *err)
+{
+    c->model_path = adl_model_or_default(c->settings->model, c->shipped, err);
+    c->model = c->model_path ? adl_model_load(c->model_path, NULL, err) : NULL;
+    return c->model ? adl_labelled_one_class(c->model, c->model_path, err) : -1;
+}
+
 static int open_model(struct calibrate *c, struct adl_error *err)
 {
     const struct settings *s = c->settings;
 
-    c->model_path = adl_model_or_default(s->model, c->shipped, err);
-    c->model = c->model_path ? adl_model_load(c->model_path, NULL, err) : NULL;
-    if (!c->model || adl_labelled_match(c->dataset, c->model, c->model_path,
-                                        adl_labelled_place(&s->where), "calibrate", err) < 0)
+    if (adl_labelled_match(c->dataset, c->model, c->model_path, adl_labelled_place(&s->where),
+                           "calibrate", err) < 0)
         return -1;
     struct adl_map_views views = c->model->map.views;
 
@@ -497,6 +502,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
 
     if (strcmp(out, "-"))
         ADL_TRY(adl_file_check_place(out, err));
+    ADL_TRY(load_model(&c, err));
     ADL_TRY(open_data(&c, err));
     c.pool = adl_pool_create(s->threads ? s->threads : adl_pool_default_threads(), err);
     if (!c.pool)

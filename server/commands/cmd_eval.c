@@ -2,6 +2,7 @@
  * of score maps, on one split of a data set. evaluate.h computes them; this file checks the
  * arguments and prints the table or the JSON. */
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -11,6 +12,7 @@
 #include "base/plural.h"
 #include "base/size.h"
 #include "data/dataset_open.h"
+#include "data/labels.h"
 #include "eval/evaluate.h"
 #include "io/file.h"
 #include "io/json_text.h"
@@ -149,6 +151,11 @@ static int print_json(const struct eval *e, struct adl_error *err)
         if (!strcmp(members[i].key, "several") && adl_eval_masks_json(r, root) < 0)
             failed = true;
     }
+    failed |= r->several &&
+              (json_object_set_new(root, "labels", json_integer((json_int_t)r->labels)) < 0 ||
+               json_object_set_new(root, "mean_average_precision",
+                                   adl_eval_number(r->label_figures.mean_precision,
+                                                   isfinite(r->label_figures.mean_precision))) < 0);
     result = failed ? adl_fail_nomem(err, "JSON")
                     : adl_print_json(root, JSON_INDENT(2) | JSON_REAL_PRECISION(12), err);
     json_decref(root);
@@ -182,6 +189,10 @@ static int print_table(const struct eval *e, struct adl_error *err)
     if (r->errors > 0)
         printf("    (%zu unreadable, counted as wrong)", r->errors);
     putchar('\n');
+    if (r->several)
+        printf("%-14s %6zu\n", "labels", r->labels);
+    print_figure("mAP", r->label_figures.mean_precision, r->several,
+                 "mean average precision of the classes");
     print_figure("Top-1 Cls", f->top1_cls, r->classified, "");
     print_figure("Top-5 Cls", f->top5_cls, r->classified, "");
     print_figure("GT-known Loc", f->gt_known_loc, r->localized, fixed);
@@ -234,16 +245,40 @@ static int check_settings(const struct settings *s, struct adl_error *err)
                         "--predictions -");
     if (!s->where.dir && s->where.metadata && !s->where.images && !s->from_scoremaps)
         return adl_fail(err, ADL_ERR_ARG, "--images DIR is required without --data");
+    if (!s->where.dir && !s->where.metadata)
+        return adl_fail(err, ADL_ERR_ARG, "--data DIR or --metadata DIR is required");
     return 0;
 }
 
-static int open_model(struct eval *e, const struct adl_options *options, struct adl_error *err)
+/* Loads the model and refuses what images of several classes do not have. */
+static int load_model(struct eval *e, struct adl_error *err)
 {
     const struct settings *s = e->settings;
 
     e->model = adl_model_load(e->model_path, NULL, err);
     if (!e->model || adl_model_choose_precision(e->model, s->precision, e->model_path, err) < 0)
         return -1;
+    if (e->model->labels.several && (s->confusion || s->scoremaps))
+        return adl_fail(err, ADL_ERR_ARG,
+                        "--%s needs one class an image; the model was trained with --multi-label",
+                        s->confusion ? "confusion" : "scoremaps");
+    return 0;
+}
+
+/* Opens the data; if images may have several classes, every label becomes an entry of its own. */
+static int open_data(struct eval *e, struct adl_error *err)
+{
+    struct adl_dataset_options where = e->settings->where;
+
+    where.multi_label = e->model && e->model->labels.several;
+    e->dataset = adl_labelled_open(&where, err);
+    return e->dataset ? adl_dataset_pair_labels(e->dataset, err) : -1;
+}
+
+static int open_model(struct eval *e, const struct adl_options *options, struct adl_error *err)
+{
+    const struct settings *s = e->settings;
+
     if (adl_labelled_match(e->dataset, e->model, e->model_path, adl_labelled_place(&s->where),
                            "eval", err) < 0)
         return -1;
@@ -313,6 +348,7 @@ static int evaluate(struct eval *e, struct adl_error *err)
                                        .broken = log_unreadable,
                                        .report_context = &progress};
     if (e->model) {
+        how.several = e->model->labels.several;
         how.temperature = e->model->certainty.temperature;
         how.confidence = adl_model_confidence(e->model, &e->map);
         memcpy(how.mean, e->model->mean, sizeof how.mean);
@@ -378,9 +414,9 @@ static int run(const void *settings, const struct adl_options *options, struct a
         if (!e.model_path)
             goto out;
     }
-    e.dataset = adl_labelled_open(&s->where, err);
-    if (!e.dataset)
-        goto out;
+    if (e.model_path)
+        ADL_TRY(load_model(&e, err));
+    ADL_TRY(open_data(&e, err));
     e.pool = adl_pool_create(s->threads ? s->threads : adl_pool_default_threads(), err);
     if (!e.pool)
         goto out;

@@ -187,6 +187,9 @@ static void print_table(const struct adl_model *model, const struct facts *facts
            model->input_w, (double)model->mean[0], (double)model->mean[1], (double)model->mean[2],
            (double)model->std[0], (double)model->std[1], (double)model->std[2]);
     print_map_rule(&model->map);
+    if (model->labels.several)
+        printf("%-14sany number of classes, present from a probability of %.6g on\n", "labels",
+               model->labels.threshold);
     if (adl_certainty_is_known(&model->certainty))
         printf("%-14stemperature %.3g%s%s\n", "certainty", model->certainty.temperature,
                model->certainty.has_presence ? ", presence of classes" : "",

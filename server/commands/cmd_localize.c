@@ -45,6 +45,7 @@ struct settings {
     const char *coco;
     const char *annotations;
     int top_k;
+    double label_threshold;
     const char *class_text;
     struct adl_map_settings map;
     int boxes;
@@ -346,10 +347,12 @@ static int open_model(struct run *run, const struct adl_options *options, struct
     if (!run->model ||
         adl_model_choose_precision(run->model, s->precision, run->model_path, err) < 0)
         return -1;
-    run->query = (struct adl_predict_query){.class_id = -1,
-                                            .top_k = (size_t)s->top_k,
-                                            .map = run->model->map,
-                                            .boxes = (enum adl_box_mode)s->boxes};
+    run->query = (struct adl_predict_query){
+        .class_id = -1,
+        .top_k = (size_t)s->top_k,
+        .label_threshold = adl_options_given(options, "label-threshold") ? s->label_threshold : -1,
+        .map = run->model->map,
+        .boxes = (enum adl_box_mode)s->boxes};
     if (adl_map_options_apply(&s->map, options, run->model->foreground, &run->query.map, err) < 0 ||
         adl_model_keep_layer(run->model, &run->query.map.views, err) < 0)
         return -1;
@@ -543,8 +546,12 @@ static const struct adl_option table[] = {
     {"coco-annotations", ADL_STRING(struct settings, annotations), .metavar = "FILE",
      .help = "write one COCO file with info, images, annotations and categories, which annotation "
              "tools open"},
-    {"top-k", ADL_INT(struct settings, top_k), .letter = 'k', .value = "1", .min = 1,
-     .max = ADL_LIMIT_TOP_K, .metavar = "N", .help = "number of classes to report per image"},
+    {"top-k", ADL_INT(struct settings, top_k), .letter = 'k', .min = 1, .max = ADL_LIMIT_TOP_K,
+     .metavar = "N", .default_note = "1, or the classes that are present",
+     .help = "number of classes to report per image"},
+    {"label-threshold", ADL_DOUBLE(struct settings, label_threshold), .min = 0, .max = 1,
+     .metavar = "P", .default_note = "the model's, 0.5",
+     .help = "probability from which on a class is present, of a model trained with --multi-label"},
     {"class", ADL_STRING(struct settings, class_text), .metavar = "CLASS",
      .default_note = "the predicted ones", .help = "localize this class, given by id or label"},
     ADL_MAP_OPTIONS(struct settings, map, "threshold at which the normalised map is cut"),

@@ -124,6 +124,10 @@ static const struct adl_option table[] = {
     ADL_OPTIONS_DIVISION(struct adl_train_settings, division),
     ADL_OPTION_EXIF(struct adl_train_settings),
     ADL_OPTION_TRUE_MASKS(struct adl_train_settings, masks),
+    {"multi-label", ADL_FLAG(struct adl_train_settings, multi_label),
+     .help = "images may have several classes or none: PATH,CLASS,CLASS in class_labels.txt, "
+             "labels parted by | or lines of the same path in a CSV file. Each class is learned by "
+             "a sigmoid and binary cross-entropy, and measured by average precision"},
     {"out", ADL_STRING(struct adl_train_settings, out), .letter = 'o', .metavar = "DIR",
      .help = "output directory for checkpoints, metrics and report; required, but with "
              "--augment-preview and --recipe list"},
@@ -167,7 +171,8 @@ static const struct adl_option table[] = {
      .value = "none", .metavar = "HOW",
      .help = "make up for classes of different sizes: sample draws the images of an epoch so that "
              "all classes come equally often, weight weights the loss of an image by 1 / (images "
-             "of its class)"},
+             "of its class), with --multi-label the presence of a class by (images without it) / "
+             "(images with it)"},
     {"batchnorm-batches", ADL_INT(struct adl_train_settings, batchnorm_batches), .min = 0,
      .max = 100000, .value = TEXT_OF(ADL_TRAIN_BATCHNORM_BATCHES), .metavar = "N",
      .help = "number of batches of plain images from which the statistics of batch norm are "

@@ -41,14 +41,15 @@ const char *adl_eval_class_name(const struct adl_eval_classes *classes, size_t c
 
 /* --- columns ------------------------------------------------------------------------- */
 
-enum { COLUMNS = 9 };
+enum { COLUMNS = 10 };
 
 static const struct {
     const char *key, *head;
 } columns[COLUMNS] = {
-    {"top1_cls", "Top-1 Cls"}, {"top5_cls", "Top-5 Cls"},    {"gt_known_loc", "GT-known"},
-    {"top1_loc", "Top-1 Loc"}, {"top5_loc", "Top-5 Loc"},    {"pxap", "PxAP"},
-    {"iou_foreground", "IoU"}, {"iou_background", "IoU bg"}, {"miou", "mIoU"},
+    {"top1_cls", "Top-1 Cls"},   {"top5_cls", "Top-5 Cls"},    {"gt_known_loc", "GT-known"},
+    {"top1_loc", "Top-1 Loc"},   {"top5_loc", "Top-5 Loc"},    {"pxap", "PxAP"},
+    {"iou_foreground", "IoU"},   {"iou_background", "IoU bg"}, {"miou", "mIoU"},
+    {"average_precision", "AP"}, /* with several labels an image alone */
 };
 
 /* Fills in the figures of a class; NaN where nothing was measured. Returns whether it has images.
@@ -72,6 +73,8 @@ static bool fill_row(const struct adl_evaluate_report *r, size_t class_id, doubl
     for (size_t k = 0; k < ADL_COUNT(counts); k++)
         if (counts[k].measured)
             row[k] = percent(counts[k].part, c->images);
+    if (r->several)
+        row[9] = c->precision;
     if (r->masked) {
         const struct adl_mask_class *m = &r->masks.classes[class_id];
         row[5] = m->pxap;
@@ -88,7 +91,14 @@ static bool is_measured(const struct adl_evaluate_report *r, size_t column)
     return column < 2    ? r->classified
            : column == 2 ? r->localized
            : column < 5  ? r->both
-                         : r->masked;
+           : column < 9  ? r->masked
+                         : r->several;
+}
+
+/* Returns the number of columns that the files have. */
+static size_t column_count(const struct adl_evaluate_report *r)
+{
+    return r->several ? COLUMNS : COLUMNS - 1;
 }
 
 /* --- output -------------------------------------------------------------------------- */
@@ -109,7 +119,7 @@ json_t *adl_eval_classes_json(const struct adl_eval_classes *classes)
                       adl_json_from_text(adl_eval_class_name(classes, i, text, sizeof text)),
                       "images", (int)c->images, "errors", (int)c->errors);
         int failed = row ? 0 : -1;
-        for (size_t k = 0; k < COLUMNS; k++)
+        for (size_t k = 0; k < column_count(r); k++)
             failed |= json_object_set_new(row, columns[k].key,
                                           adl_eval_number(figures[k], isfinite(figures[k])));
         json_t *boxes = adl_eval_boxes_json(r, classes->dataset, (int)i, false);
@@ -158,7 +168,7 @@ int adl_eval_classes_csv(const struct adl_eval_classes *classes, const char *pat
     struct adl_str csv = {0};
 
     adl_str_puts(&csv, "class_id,label,images,errors");
-    for (size_t k = 0; k < COLUMNS; k++)
+    for (size_t k = 0; k < column_count(r); k++)
         adl_str_printf(&csv, ",%s", columns[k].key);
     adl_str_puts(&csv, "\n");
     for (size_t i = 0; i < r->class_count; i++) {
@@ -169,7 +179,7 @@ int adl_eval_classes_csv(const struct adl_eval_classes *classes, const char *pat
         adl_str_printf(&csv, "%zu,", i);
         adl_csv_put_text(&csv, adl_eval_class_name(classes, i, text, sizeof text));
         adl_str_printf(&csv, ",%zu,%zu", r->classes[i].images, r->classes[i].errors);
-        for (size_t k = 0; k < COLUMNS; k++) {
+        for (size_t k = 0; k < column_count(r); k++) {
             adl_str_puts(&csv, ",");
             if (isfinite(figures[k]))
                 adl_str_printf(&csv, "%.12g", figures[k]);

@@ -12,6 +12,7 @@
 #include "base/plural.h"
 #include "base/size.h"
 #include "data/dataset_open.h"
+#include "data/labels.h"
 #include "io/file.h"
 #include "models/file/load.h"
 #include "server/options/method_options.h"
@@ -124,10 +125,11 @@ static int open_data(struct report *report, struct adl_error *err)
                  : o->data ? NULL
                            : r->mask_dir,
         .exif = adl_dataset_exif_find(json_string_value(json_object_get(r->config, "exif"))),
+        .multi_label = json_is_true(json_object_get(r->config, "multi_label")),
         .division = division_of(r)};
 
     report->data = adl_dataset_open(&from, err);
-    if (!report->data)
+    if (!report->data || adl_dataset_pair_labels(report->data, err) < 0)
         return -1;
     if (report->data->count == 0 || !report->data->image_dir)
         return adl_fail(err, ADL_ERR_NOT_FOUND, "%s: has no images", r->data);
@@ -165,6 +167,7 @@ static int measure_val(struct report *report, int batch, struct adl_error *err)
     struct adl_evaluate_options options = {
         .curve_interval = report->record.curve_interval,
         .map = model->map,
+        .several = model->labels.several,
         .temperature = model->certainty.temperature,
         .confidence = adl_model_confidence(model, &model->map),
         .limit = report->depth == ADL_REPORT_SAMPLE ? SAMPLE_IMAGES : 0,
@@ -297,6 +300,8 @@ static int put_confusion(struct adl_str *page, const struct report *report, stru
     adl_str_puts(page, "<section id=\"confusion\"><h2>Confusion matrix</h2>\n");
     if (!has_val(report))
         adl_html_note(page, "There is no evaluation of val to show here.");
+    else if (json_is_true(json_object_get(report->record.config, "multi_label")))
+        adl_html_note(page, "Images may have several classes, so none is taken for another.");
     else if (report->depth == ADL_REPORT_FIGURES)
         adl_html_note(page, "The confusion matrix is added when the run ends or is stopped.");
     else if (report->missing.kind || !report->places)

@@ -83,9 +83,9 @@ static void run_views(const struct adl_report_images *p, const struct adl_view_r
         adl_view_load(run, view, 0, inputs, p->model->mean, p->model->std);
         adl_session_run(run->items[view].session, 1);
         if (view == 0)
-            adl_softmax_at(p->model->certainty.temperature,
-                           adl_session_output(run->items[0].session, ADL_OUTPUT_LOGITS, 0), classes,
-                           probabilities);
+            adl_class_probabilities(&p->model->labels, p->model->certainty.temperature,
+                                    adl_session_output(run->items[0].session, ADL_OUTPUT_LOGITS, 0),
+                                    classes, probabilities);
         adl_view_add(run, view, 0, class_id, &p->model->map, cam);
     }
 }

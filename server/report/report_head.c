@@ -57,8 +57,9 @@ static void put_tiles(struct adl_str *page, const struct adl_report_epochs *epoc
     put_tile(page, "MaxBoxAcc", " %", epochs->max_box_acc[best]);
     put_tile(page, "PxAP", " %", epochs->pxap[best]);
     put_tile(page, "mean IoU", " %", epochs->miou[best]);
-    put_tile(page, "top-1, val", " %", epochs->val_top1[best]);
-    put_tile(page, "top-1, train", " %", epochs->train_top1[best]);
+    put_tile(page, epochs->several ? "mAP, val" : "top-1, val", " %", epochs->val_top1[best]);
+    put_tile(page, epochs->several ? "labels, train" : "top-1, train", " %",
+             epochs->train_top1[best]);
     put_tile(page, "threshold", "",
              isfinite(epochs->threshold[best]) ? epochs->threshold[best]
                                                : epochs->miou_threshold[best]);

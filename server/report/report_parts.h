@@ -70,6 +70,9 @@ void adl_chart_write(struct adl_str *page, const struct adl_chart *chart);
 struct adl_report_epochs {
     size_t count;
     int best_epoch; /* the last that was marked as best; 0: none */
+    /* Images may have several labels: train_top1 is the percentage of their classes that are judged
+     * right, and val_top1 the mean average precision. */
+    bool several;
     double *epoch, *lr, *loss, *train_top1, *seconds;
     double *val_top1, *gt_known, *max_box_acc, *max_box_acc_v2, *threshold;
     double *pxap, *miou, *miou_threshold; /* with masks; the mean IoU at its best threshold */

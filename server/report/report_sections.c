@@ -31,8 +31,12 @@ static void read_line(const json_t *line, size_t i, struct adl_report_epochs *ep
     epochs->lr[i] = number_of(line, "lr");
     epochs->loss[i] = number_of(line, "train_loss");
     epochs->train_top1[i] = number_of(line, "train_top1");
+    if (json_object_get(line, "train_labels")) {
+        epochs->several = true;
+        epochs->train_top1[i] = number_of(line, "train_labels");
+    }
     epochs->seconds[i] = number_of(line, "seconds");
-    epochs->val_top1[i] = number_of(val, "top1_cls");
+    epochs->val_top1[i] = number_of(val, epochs->several ? "mean_average_precision" : "top1_cls");
     epochs->gt_known[i] = number_of(val, "gt_known_loc");
     epochs->max_box_acc[i] = number_of(val, "max_box_acc");
     epochs->max_box_acc_v2[i] = number_of(val, "max_box_acc_v2");
@@ -107,11 +111,13 @@ void adl_report_curves(struct adl_str *page, const struct adl_report_epochs *epo
     adl_html_note(page, "One point per epoch, from metrics.jsonl.");
     adl_str_puts(page, "<div class=\"charts\">\n");
     adl_chart_write(page, &chart);
-    chart.title = "Classification, top-1 %";
+    chart.title = epochs->several ? "Classification, %" : "Classification, top-1 %";
     chart.percent = true;
-    chart.lines[0] = (struct adl_chart_line){"train", epochs->train_top1};
+    chart.lines[0] =
+        (struct adl_chart_line){epochs->several ? "labels, train" : "train", epochs->train_top1};
     if (has_number(epochs->val_top1, epochs->count)) {
-        chart.lines[1] = (struct adl_chart_line){"val", epochs->val_top1};
+        chart.lines[1] =
+            (struct adl_chart_line){epochs->several ? "mAP, val" : "val", epochs->val_top1};
         chart.line_count = 2;
     }
     adl_chart_write(page, &chart);
@@ -291,22 +297,23 @@ int adl_report_classes(struct adl_str *page, const struct adl_evaluate_report *e
         double images = (double)class->images;
         if (class->images == 0)
             continue;
-        rows[count++] = (struct row){.class_id = i,
-                                     .images = class->images,
-                                     .accuracy = 100 * (double)class->top1 / images,
-                                     .localization = localization_of(evaluation, i)};
+        rows[count++] = (struct row){
+            .class_id = i,
+            .images = class->images,
+            .accuracy = evaluation->several ? class->precision : 100 * (double)class->top1 / images,
+            .localization = localization_of(evaluation, i)};
     }
     if (count)
         qsort(rows, count, sizeof *rows, compare_rows);
     if (evaluation->localized)
-        adl_html_note(
-            page,
-            "Classes that are hardest to localize come first. \"Localized\" is the "
-            "percentage of a class's images whose box has an IoU of at least 0.5 at the "
-            "threshold %.3f; \"top-1\" is the percentage that is recognised. A class that "
-            "is recognised but not localized is recognised by its surroundings, or by a "
-            "part of the object.",
-            evaluation->counts.model_threshold);
+        adl_html_note(page,
+                      "Classes that are hardest to localize come first. \"Localized\" is the "
+                      "percentage of a class's images whose box has an IoU of at least 0.5 at the "
+                      "threshold %.3f; \"%s\" is the %s. A class that "
+                      "is recognised but not localized is recognised by its surroundings, or by a "
+                      "part of the object.",
+                      evaluation->counts.model_threshold, evaluation->several ? "AP" : "top-1",
+                      evaluation->several ? "average precision" : "percentage that is recognised");
     else if (evaluation->masked)
         adl_html_note(page,
                       "Classes whose maps fit their masks least come first. \"IoU\" is the "

@@ -6,6 +6,7 @@
 
 #include "base/mem.h"
 #include "base/size.h"
+#include "data/labels.h"
 
 static const struct {
     const char *one, *many;
@@ -65,15 +66,14 @@ static void print_class(const struct adl_dataset *d, size_t class_id, bool first
 
 static void log_classes(const struct adl_dataset *d, const char *command)
 {
-    bool *used = adl_calloc(d->class_count, sizeof *used);
+    size_t *used = adl_calloc(d->class_count, sizeof *used);
     size_t empty = 0, last = 0, named = 0;
 
     if (!used)
         return;
-    for (size_t i = 0; i < d->count; i++)
-        used[d->images[i].class_id] = true;
+    adl_dataset_count_labels(d, used);
     for (size_t i = 0; i < d->class_count; i++) {
-        empty += !used[i];
+        empty += used[i] == 0;
         if (used[i])
             last = i;
     }

@@ -63,6 +63,17 @@ static int match_by_number(struct adl_dataset *d, const struct adl_model *m, con
     return adl_dataset_limit_classes(d, m->class_count, err);
 }
 
+int adl_labelled_one_class(const struct adl_model *model, const char *model_path,
+                           struct adl_error *err)
+{
+    if (!model->labels.several)
+        return 0;
+    return adl_fail(err, ADL_ERR_UNSUPPORTED,
+                    "%s: was trained with --multi-label; calibrate fits probabilities and maps to "
+                    "images of one class, and train has chosen the threshold on val",
+                    model_path);
+}
+
 int adl_labelled_match(struct adl_dataset *dataset, const struct adl_model *model,
                        const char *model_path, const char *place, const char *command,
                        struct adl_error *err)

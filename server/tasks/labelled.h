@@ -23,4 +23,8 @@ int adl_labelled_match(struct adl_dataset *dataset, const struct adl_model *mode
                        const char *model_path, const char *place, const char *command,
                        struct adl_error *err) ADL_MUST_CHECK;
 
+/* Fails with ADL_ERR_UNSUPPORTED if images may have several classes for the model. */
+int adl_labelled_one_class(const struct adl_model *model, const char *model_path,
+                           struct adl_error *err) ADL_MUST_CHECK;
+
 #endif

@@ -96,13 +96,33 @@ void adl_predictions_release(struct adl_predictions *predictions)
 
 void adl_predict_query_certainty(struct adl_predict_query *query, const struct adl_model *model)
 {
+    query->labels = model->labels;
+    if (query->label_threshold >= 0)
+        query->labels.threshold = query->label_threshold;
     query->certainty = &model->certainty;
     query->confidence = adl_model_confidence(model, &query->map);
 }
 
+/* Returns the number of classes that are wanted of an image with these probabilities. */
+static size_t class_count(const struct adl_predict_query *query, const float *probabilities,
+                          size_t classes)
+{
+    const size_t most = query->most ? query->most : ADL_PREDICT_LABELS;
+    size_t wanted = query->top_k;
+
+    if (query->class_id >= 0)
+        return 1;
+    if (wanted == 0)
+        wanted = query->labels.several
+                     ? ADL_MIN(most, adl_labels_present(&query->labels, probabilities, classes))
+                     : 1;
+    return ADL_MIN(ADL_MAX(wanted, 1), classes);
+}
+
 /* Computes the probabilities of all classes, and chooses the indices of the `count` classes to
  * localize. They are chosen before the temperature is applied: it does not change the order, but
- * may round two probabilities to one. The caller frees both arrays, also after a failure. */
+ * may round two probabilities to one. Sigmoids are rounded to 1 early, so their logits are
+ * compared. The caller frees both arrays, also after a failure. */
 static int choose_classes(const struct adl_session *session, int index,
                           const struct adl_predict_query *query, float **probabilities,
                           size_t **chosen, size_t *count, struct adl_error *err)
@@ -111,23 +131,28 @@ static int choose_classes(const struct adl_session *session, int index,
     size_t classes =
         adl_shape_count(adl_plan_output_shape(adl_session_plan(session), ADL_OUTPUT_LOGITS));
 
-    *count = query->class_id >= 0 ? 1 : ADL_MIN(query->top_k, classes);
+    const double temperature = query->certainty ? query->certainty->temperature : 1;
+
     *probabilities = adl_malloc(classes, sizeof **probabilities);
-    *chosen = adl_malloc(*count, sizeof **chosen);
-    if (!*probabilities || !*chosen)
+    if (!*probabilities)
         return adl_fail_nomem(err, "the scores of an image");
     for (size_t i = 0; i < classes; i++)
         if (!isfinite(logits[i]))
             return adl_fail(err, ADL_ERR_INTERNAL,
                             "the network's scores for this image are not finite: its weights are "
                             "damaged or far too large; use another model file");
-    adl_softmax(logits, classes, *probabilities);
+    adl_class_probabilities(&query->labels, query->labels.several ? temperature : 1, logits,
+                            classes, *probabilities);
+    *count = class_count(query, *probabilities, classes);
+    *chosen = adl_malloc(*count, sizeof **chosen);
+    if (!*chosen)
+        return adl_fail_nomem(err, "the scores of an image");
     if (query->class_id >= 0)
         **chosen = (size_t)query->class_id;
     else
-        adl_top_k(*probabilities, classes, *count, *chosen);
-    if (query->certainty && query->certainty->temperature != 1)
-        adl_softmax_at(query->certainty->temperature, logits, classes, *probabilities);
+        adl_top_k(query->labels.several ? logits : *probabilities, classes, *count, *chosen);
+    if (!query->labels.several && temperature != 1)
+        adl_softmax_at(temperature, logits, classes, *probabilities);
     return 0;
 }
 

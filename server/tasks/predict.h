@@ -55,24 +55,35 @@ int adl_predict_read(const char *path, const struct adl_predict_decode *how,
 void adl_predict_load(const struct adl_model *model, const struct adl_predict_input *input,
                       const struct adl_view_run *run, int view, int slot);
 
+/* The most classes that are localized in an image because they are present. */
+#define ADL_PREDICT_LABELS 20
+
 /* Which classes to localize in one image, and how. */
 struct adl_predict_query {
     int class_id; /* the only class to localize; -1: the most probable ones */
-    size_t top_k; /* number of the most probable ones; capped at the number of classes */
+    /* Number of the most probable ones; capped at the number of classes. 0: one; or, if an image
+     * may have several classes, those that are present, at least the most probable one and at most
+     * `most`. */
+    size_t top_k;
+    size_t most; /* 0: ADL_PREDICT_LABELS */
+    /* From which probability on a class is present; negative: as the model says. */
+    double label_threshold;
     struct adl_map_rule map;
     enum adl_box_mode boxes;
+    struct adl_label_rule labels; /* by adl_predict_query_certainty() */
     /* The model's; both borrowed. NULL: probabilities as trained, and boxes without confidence. */
     const struct adl_certainty *certainty;
     const struct adl_confidence *confidence;
 };
 
-/* Completes a query whose `map` is final with what the model says about its certainty. Boxes have a
+/* Completes a query whose `map` is final with what the model says about its classes and its
+ * certainty. Boxes have a
  * confidence only if `map` is the model's own rule, threshold included. */
 void adl_predict_query_certainty(struct adl_predict_query *query, const struct adl_model *model);
 
 struct adl_prediction {
     int class_id;
-    float score;                   /* softmax probability at the model's temperature */
+    float score;                   /* probability at the model's temperature */
     float present;                 /* how strongly the class is seen, 0..1, if that is known */
     float *cam;                    /* the class map, cam_h x cam_w, not normalised; owned */
     struct adl_localization place; /* boxes, after locate; place.map is NULL, see below */

@@ -17,6 +17,17 @@ static void put_class(struct adl_str *csv, const struct adl_predictions *p, int 
         adl_str_printf(csv, "%d", class_id);
 }
 
+static bool is_correct(const struct adl_predictions *p, const struct adl_dataset_image *image,
+                       const struct adl_evaluate_place *place)
+{
+    const struct adl_label_rule *labels = &p->model->labels;
+
+    if (!labels->several)
+        return place->predicted == image->class_id;
+    return image->bare ? (double)place->score < labels->threshold
+                       : (double)place->probability >= labels->threshold;
+}
+
 static void put_image(struct adl_str *csv, const struct adl_predictions *p, size_t index)
 {
     const struct adl_evaluate_place *place = &p->places[index];
@@ -24,16 +35,19 @@ static void put_image(struct adl_str *csv, const struct adl_predictions *p, size
 
     adl_csv_put_text(csv, image->id);
     adl_str_puts(csv, ",");
-    put_class(csv, p, image->class_id);
+    if (!image->bare)
+        put_class(csv, p, image->class_id);
     adl_str_puts(csv, ",");
     if (!place->measured) {
         adl_str_puts(csv, ",0,,,\n");
         return;
     }
     put_class(csv, p, place->predicted);
-    adl_str_printf(csv, ",%d,%.9g,%.9g,", place->predicted == image->class_id, (double)place->score,
-                   (double)place->probability);
-    if (p->localized)
+    adl_str_printf(csv, ",%d,%.9g,", is_correct(p, image, place), (double)place->score);
+    if (!image->bare)
+        adl_str_printf(csv, "%.9g", (double)place->probability);
+    adl_str_puts(csv, ",");
+    if (p->localized && !image->bare)
         adl_str_printf(csv, "%.9g", (double)place->iou);
     adl_str_puts(csv, "\n");
 }

@@ -17,7 +17,9 @@ struct adl_predictions {
 /* Writes a line of names, "path,label,predicted,correct,score,label_score,iou", and a line for each
  * image: its true class, the class with the highest score, whether it is the true one (1 or 0), the
  * scores of both, 0..1, and the intersection over union of its box or mask, if it has one. An image
- * that could not be read has no class and no score, and is not correct. `path` may be "-", standard
+ * that could not be read has no class and no score, and is not correct. If images may have several
+ * labels, each of them has a line, and is correct if it is found; an image without one has a line
+ * without a label, which is correct if nothing is found. `path` may be "-", standard
  * output. Fails with ADL_ERR_IO and ADL_ERR_NOMEM. */
 int adl_predictions_write(const struct adl_predictions *predictions, const char *path,
                           struct adl_error *err) ADL_MUST_CHECK;

@@ -1,12 +1,12 @@
 /* Makes the identity of a data set, and describes the differences between two of them.
  *
  * The digest is SHA-256 over the number of class names, each name, and then the id and the label
- * of each image, in the order of the data set: the order decides which images form a batch. Texts
- * are hashed with their final NUL, which no name contains, and numbers as decimal text, so that
- * different data sets give different bytes, which do not depend on the machine. The names and the
- * number of images of each class are kept beside the digest because a digest alone cannot say
- * what changed. Pixels are not hashed, since that would read the whole data set before the first
- * step. */
+ * of each image, or all of its labels, in the order of the data set: the order decides which images
+ * form a batch. Texts are hashed with their final NUL, which no name contains, and numbers as
+ * decimal text, so that different data sets give different bytes, which do not depend on the
+ * machine. The names and the number of images of each class are kept beside the digest because a
+ * digest alone cannot say what changed. Pixels are not hashed, since that would read the whole data
+ * set before the first step. */
 
 #include "server/training/train_data.h"
 
@@ -18,6 +18,7 @@
 #include "base/plural.h"
 #include "base/sha256.h"
 #include "base/str.h"
+#include "data/labels.h"
 #include "io/json_text.h"
 
 /* A message lists this many differences of each kind and counts the others. */
@@ -35,6 +36,15 @@ static void hash_number(struct adl_sha256 *hash, size_t number)
     hash_text(hash, text);
 }
 
+/* Hashes how many labels an image has, and each. */
+static void hash_labels(struct adl_sha256 *hash, const struct adl_dataset *data,
+                        const struct adl_dataset_image *image)
+{
+    hash_number(hash, image->label_count);
+    for (size_t k = 0; k < image->label_count; k++)
+        hash_number(hash, (size_t)data->labels[image->first_label + k]);
+}
+
 static void digest_of(const struct adl_dataset *data, char hex[65])
 {
     struct adl_sha256 hash;
@@ -45,7 +55,10 @@ static void digest_of(const struct adl_dataset *data, char hex[65])
         hash_text(&hash, data->classes[i]);
     for (size_t i = 0; i < data->count; i++) {
         hash_text(&hash, data->images[i].id);
-        hash_number(&hash, (size_t)data->images[i].class_id);
+        if (data->several)
+            hash_labels(&hash, data, &data->images[i]);
+        else
+            hash_number(&hash, (size_t)data->images[i].class_id);
     }
     adl_sha256_hex(&hash, hex);
 }
@@ -57,8 +70,8 @@ json_t *adl_train_data_identity(const struct adl_dataset *data)
     json_t *images = json_array(), *classes = data->classes ? json_array() : NULL;
     int failed = !counts;
 
-    for (size_t i = 0; !failed && i < data->count; i++)
-        counts[data->images[i].class_id]++;
+    if (!failed)
+        adl_dataset_count_labels(data, counts);
     for (size_t i = 0; !failed && i < data->class_count; i++) {
         failed = json_array_append_new(images, json_integer((json_int_t)counts[i]));
         if (classes && !failed)

@@ -15,7 +15,9 @@ double adl_train_measure(const struct adl_evaluate_report *report)
 {
     if (!report->localized && report->masked && isfinite(report->masks.pxap))
         return report->masks.pxap;
-    return report->localized ? report->figures.max_box_acc_v2 : report->figures.top1_cls;
+    if (report->localized)
+        return report->figures.max_box_acc_v2;
+    return report->several ? report->label_figures.mean_precision : report->figures.top1_cls;
 }
 
 static bool is_stopped(void *context)
@@ -53,6 +55,7 @@ int adl_train_evaluate(struct adl_train_run *run, struct adl_evaluate_report *re
     struct adl_evaluate_options evaluation = {
         .curve_interval = s->curve_interval,
         .map = run->model->map,
+        .several = run->model->labels.several,
         .progress = adl_progress_callback,
         .report_context = &progress,
         .broken = run->val_reported ? NULL : adl_train_log_unreadable_val,
@@ -76,7 +79,8 @@ int adl_train_evaluate(struct adl_train_run *run, struct adl_evaluate_report *re
         result = adl_evaluate_views(run->val, views, batch, run->pool, &evaluation, report, err);
     adl_progress_finish(&progress);
     if (result == 0) {
-        *loss = mean_loss(run->places, run->val->count);
+        *loss =
+            report->several ? report->label_figures.loss : mean_loss(run->places, run->val->count);
         adl_train_log_broken_val(run, report);
     }
     adl_views_free(views);

@@ -16,6 +16,7 @@
 #include "base/cpu.h"
 #include "base/mem.h"
 #include "base/size.h"
+#include "data/labels.h"
 #include "io/file.h"
 #include "io/json_text.h"
 #include "kernels/blas.h"
@@ -129,7 +130,7 @@ int adl_train_save_record(const struct adl_train_run *run, struct adl_error *err
         .mask_dir = absolute(s->masks, masks),
         .epochs = s->epochs,
         .train_images = run->train->count,
-        .val_images = run->val ? run->val->count : 0,
+        .val_images = run->val ? adl_dataset_image_count(run->val) : 0,
         .classes = run->train->class_count,
         .val_boxes = run->val && run->val->box_count > 0,
         .curve_interval = s->curve_interval,

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "base/plural.h"
+#include "data/labels.h"
 #include "server/tasks/dataset_log.h"
 #include "server/tasks/progress.h"
 #include "server/training/train_early_stop.h"
@@ -60,15 +61,16 @@ void adl_train_print_epoch(const struct adl_train_run *run, const struct adl_tra
                            const struct adl_evaluate_report *report, bool best)
 {
     if (pace)
-        fprintf(stderr, "epoch %d/%d: loss %.4f, top-1 %.2f %%", run->epoch + 1,
-                run->settings->epochs, run->sums.loss / (double)run->sums.images,
-                100 * (double)run->sums.right / (double)run->sums.images);
+        fprintf(stderr, "epoch %d/%d: loss %.4f, %s %.2f %%", run->epoch + 1, run->settings->epochs,
+                run->sums.loss / (double)run->sums.images,
+                run->settings->multi_label ? "labels" : "top-1", adl_train_right(run));
     /* 0: this process has only evaluated the epoch. */
     if (pace && pace->images_per_second > 0)
         fprintf(stderr, ", %.1f images/s", pace->images_per_second);
     if (run->val)
-        fprintf(stderr, "%s val: top-1 %.2f %%",
-                pace ? ";" : "before training:", report->figures.top1_cls);
+        fprintf(stderr, "%s val: %s %.2f %%",
+                pace ? ";" : "before training:", report->several ? "mAP" : "top-1",
+                report->several ? report->label_figures.mean_precision : report->figures.top1_cls);
     if (report->localized)
         fprintf(stderr, ", MaxBoxAcc %.2f, V2 %.2f at threshold %.3f", report->figures.max_box_acc,
                 report->figures.max_box_acc_v2, report->figures.best_threshold);
@@ -94,7 +96,7 @@ void adl_train_log_start(const struct adl_train_run *run)
     fprintf(stderr, "%s%s%s: %zu training image%s of %zu class%s, %zu for validation; %.1f GiB\n",
             text, named ? "" : ", ", named ? "" : adl_method_set_text(methods).text,
             run->train->count, ADL_S(run->train->count), run->train->class_count,
-            ADL_ES(run->train->class_count), run->val ? run->val->count : 0,
+            ADL_ES(run->train->class_count), run->val ? adl_dataset_image_count(run->val) : 0,
             (double)(adl_tape_bytes(run->tape) + adl_optimizer_bytes(run->optimizer)) / 1073741824);
 }
 

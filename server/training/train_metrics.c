@@ -39,8 +39,22 @@ static int add_masks(json_t *figures, const struct adl_mask_figures *masks)
 json_t *adl_train_figures(const struct adl_evaluate_report *report)
 {
     const struct adl_evaluation *f = &report->figures;
-    json_t *figures = json_pack("{s:I, s:f, s:f}", "images", (json_int_t)report->images, "top1_cls",
-                                f->top1_cls, "top5_cls", f->top5_cls);
+    json_t *figures =
+        report->several ? json_pack("{s:I, s:I, s:f}", "images", (json_int_t)report->images,
+                                    "labels", (json_int_t)report->labels, "mean_average_precision",
+                                    report->label_figures.mean_precision)
+                        : json_pack("{s:I, s:f, s:f}", "images", (json_int_t)report->images,
+                                    "top1_cls", f->top1_cls, "top5_cls", f->top5_cls);
+    if (figures && report->localized && report->several) {
+        if (json_object_update_new(
+                figures, json_pack("{s:f, s:f, s:f, s:f}", "gt_known_loc", f->gt_known_loc,
+                                   "max_box_acc", f->max_box_acc, "max_box_acc_v2",
+                                   f->max_box_acc_v2, "best_threshold", f->best_threshold)) < 0) {
+            json_decref(figures);
+            figures = NULL;
+        }
+        return figures;
+    }
     if (figures && report->localized &&
         json_object_update_new(
             figures, json_pack("{s:f, s:f, s:f, s:f, s:f, s:f}", "gt_known_loc", f->gt_known_loc,
@@ -129,10 +143,10 @@ int adl_train_log_epoch(const struct adl_train_run *run, const struct adl_train_
     double images = (double)run->sums.images;
     struct adl_frame_cache_stats cache = adl_frame_cache_stats(run->cache);
     json_t *line = json_pack("{s:i, s:f, s:f, s:f, s:f, s:f, s:o*, s:b}", "epoch", epoch, "lr",
-                             pace->lr, "train_loss", run->sums.loss / images, "train_top1",
-                             100 * (double)run->sums.right / images, "seconds", pace->seconds,
-                             "images_per_second", pace->images_per_second, "val_loss",
-                             number(val_loss), "best", best);
+                             pace->lr, "train_loss", run->sums.loss / images,
+                             run->settings->multi_label ? "train_labels" : "train_top1",
+                             adl_train_right(run), "seconds", pace->seconds, "images_per_second",
+                             pace->images_per_second, "val_loss", number(val_loss), "best", best);
 
     if (!line ||
         (cache.images > 0 &&

@@ -312,7 +312,11 @@ static int make_model(struct adl_train_run *run, const char *init, struct adl_te
 
     if (choose_arch(run, from, &arch, err) < 0)
         return -1;
+    if (s->multi_label && adl_method_set_check_labels(arch.methods, err) < 0)
+        return -1;
     struct adl_model *model = run->model = adl_model_create(&arch, s->crop_size, s->crop_size, err);
+    if (model)
+        model->labels.several = s->multi_label;
     if (!model || fill_weights(run, init, weights, err) < 0)
         return -1;
     if (run->train->classes && name_classes(model, run->train, err) < 0)

@@ -7,6 +7,7 @@
 
 #include "base/mem.h"
 #include "data/dataset_open.h"
+#include "data/labels.h"
 #include "server/training/train_data.h"
 
 /* Returns the directory of the split to train on. The reference calls train-weaksup and
@@ -58,6 +59,7 @@ int adl_train_open_data(struct adl_train_run *run, struct adl_error *err)
                                           .metadata = s->metadata,
                                           .masks = s->masks,
                                           .exif = s->exif,
+                                          .multi_label = s->multi_label,
                                           .division = s->division};
     struct adl_error none = {0};
 
@@ -95,7 +97,8 @@ int adl_train_limit_val(struct adl_train_run *run, struct adl_error *err)
 {
     if (!run->val)
         return 0;
-    if (adl_dataset_limit_classes(run->val, (size_t)run->model->arch.num_classes, err) < 0)
+    if (adl_dataset_pair_labels(run->val, err) < 0 ||
+        adl_dataset_limit_classes(run->val, (size_t)run->model->arch.num_classes, err) < 0)
         return -1;
     if (run->val->count > 0)
         return 0;
@@ -107,6 +110,8 @@ int adl_train_record_data(json_t *config, const struct adl_train_settings *s)
 {
     const struct adl_dataset_division *division = &s->division;
     int failed = 0;
+    if (s->multi_label)
+        failed |= json_object_set_new(config, "multi_label", json_true());
     if (s->exif != ADL_EXIF_AUTO)
         failed |= json_object_set_new(config, "exif", json_string(adl_dataset_exif_names[s->exif]));
     if (strcmp(train_split(s), "train") != 0)

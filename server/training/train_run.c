@@ -95,8 +95,8 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
 
     /* Checked before the data is read, which takes time, and again when the directory is opened,
      * because another run may have created it in between. */
-    if (adl_train_check_jitter(s, err) < 0 || (!s->find_lr && adl_train_check_dir(run, err) < 0) ||
-        adl_train_open_data(run, err) < 0)
+    if (adl_train_check_jitter(s, err) < 0 || adl_train_check_balance(s, err) < 0 ||
+        (!s->find_lr && adl_train_check_dir(run, err) < 0) || adl_train_open_data(run, err) < 0)
         return -1;
     /* A new run creates its directory later, when its settings are known to be valid. */
     if (s->resume && (adl_train_open_dir(run, err) < 0 || adl_train_read_state(run, err) < 0))
@@ -121,6 +121,12 @@ static int prepare(struct adl_train_run *run, struct adl_error *err)
     adl_train_freeze(run);
     if (adl_train_weigh_classes(run, err) < 0)
         return -1;
+    if (s->multi_label) {
+        run->present = adl_malloc((size_t)s->batch_size * (size_t)run->model->arch.num_classes,
+                                  sizeof *run->present);
+        if (!run->present)
+            return adl_fail_nomem(err, "the labels of a batch");
+    }
     run->partners = adl_calloc((size_t)s->batch_size, sizeof *run->partners);
     if (!run->partners)
         return adl_fail_nomem(err, "a batch");
@@ -173,6 +179,7 @@ static void release(struct adl_train_run *run)
     adl_evaluate_report_release(&run->evaluation);
     adl_free(run->frozen);
     adl_free(run->class_weights);
+    adl_free(run->present);
     adl_free(run->partners);
     adl_free(run->places);
     adl_optimizer_free(run->optimizer);
@@ -203,9 +210,12 @@ static int save_position(struct adl_train_run *run, struct adl_error *err)
 }
 
 /* Returns the cross-entropy of equal probabilities for all classes, about that of random weights.
- * For a single class it would be 0, so that of two classes is used. */
+ * For a single class it would be 0, so that of two classes is used; so it is where each class is
+ * present or absent by itself. */
 static double guessing_loss(const struct adl_train_run *run)
 {
+    if (run->settings->multi_label)
+        return log(2);
     return log(ADL_MAX(run->model->arch.num_classes, 2));
 }
 
@@ -259,9 +269,9 @@ static int train_epoch(struct adl_train_run *run, struct adl_error *err)
             break;
         }
         run->batch = batch.number + 1;
-        snprintf(progress->note, sizeof progress->note, "epoch %d/%d, loss %.3f, top-1 %.1f %%",
+        snprintf(progress->note, sizeof progress->note, "epoch %d/%d, loss %.3f, %s %.1f %%",
                  run->epoch + 1, run->settings->epochs, run->sums.loss / (double)run->sums.images,
-                 100 * (double)run->sums.right / (double)run->sums.images);
+                 run->settings->multi_label ? "labels" : "top-1", adl_train_right(run));
         adl_progress_update(progress, run->sums.images);
         bool due = adl_clock_ms(run->saved_ns, adl_clock_ns()) >
                    60e3 * (double)run->settings->save_minutes;

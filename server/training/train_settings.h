@@ -26,6 +26,7 @@ struct adl_train_settings {
     const char *masks;                    /* NULL: with the images, if the lists name masks */
     struct adl_dataset_division division; /* without its seed, which is `seed` */
     int exif;                             /* enum adl_dataset_exif */
+    bool multi_label;                     /* images may have several classes */
     const char *train_split;              /* a split to train on; "train" as a rule */
     const char *out;                      /* the run's directory */
     const char *init;                     /* a weight file, "default", or NULL: random weights */

@@ -21,7 +21,8 @@
 struct adl_train_sums {
     double loss; /* cross-entropy */
     size_t images;
-    size_t right; /* images whose top-1 class is the label */
+    size_t right; /* images whose top-1 class is the label; with several labels an image, classes
+                   * of images that are judged right */
 };
 
 /* The event file of this process, see train_tensorboard.h. */
@@ -57,6 +58,7 @@ struct adl_train_run {
     struct adl_optimizer *optimizer;
     bool *frozen;         /* by parameter id: is not trained; NULL: all are */
     float *class_weights; /* in the loss, by class; NULL: all 1 */
+    float *present;       /* [batch_size][classes] with several labels: which classes images have */
     size_t *partners;     /* of the images of a batch, for a method that mixes them */
     struct adl_train_mode mode;
     struct adl_schedule schedule;
@@ -87,5 +89,13 @@ struct adl_train_run {
     size_t val_errors;                     /* unreadable images of val in the last epoch */
     uint64_t saved_ns;                     /* time at which the state was last saved */
 };
+
+/* Returns the percentage of the epoch's images so far, or of their classes, that were judged right.
+ */
+static inline double adl_train_right(const struct adl_train_run *run)
+{
+    double classes = run->model->labels.several ? run->model->arch.num_classes : 1;
+    return 100 * (double)run->sums.right / ((double)run->sums.images * classes);
+}
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "base/rng.h"
 #include "base/size.h"
+#include "data/labels.h"
 #include "methods/methods.h"
 
 struct adl_train_round adl_train_round_of(const struct adl_train_run *run, int epoch)
@@ -75,6 +76,16 @@ static void write_input(struct adl_train_run *run, const struct adl_batch *batch
     targets->share = changed.share;
 }
 
+/* Returns which classes the images of a batch have; NULL if each has one, its label. */
+static const float *write_labels(struct adl_train_run *run, const struct adl_batch *batch)
+{
+    size_t classes = (size_t)run->model->arch.num_classes;
+
+    for (size_t i = 0; run->present && i < batch->count; i++)
+        adl_dataset_present(run->train, batch->indices[i], classes, run->present + i * classes);
+    return run->present;
+}
+
 uint64_t adl_train_batch_key(const struct adl_train_settings *settings, int epoch, size_t batch)
 {
     uint64_t key = (uint64_t)settings->seed;
@@ -106,6 +117,7 @@ double adl_train_batch(struct adl_train_run *run, const struct adl_batch *batch)
     struct adl_targets targets = {.labels = batch->labels,
                                   .smoothing = s->method.label_smoothing,
                                   .weights = run->class_weights};
+    targets.present = write_labels(run, batch);
     write_input(run, batch, &targets);
     adl_tape_forward(run->tape, (int)batch->count, params, &run->mode);
     double loss = adl_method_loss(run->model->arch.methods, run->tape, &targets, &run->mode,

@@ -7,13 +7,28 @@
 
 #include "base/mem.h"
 #include "data/dataset_open.h"
+#include "data/labels.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-/* Opens a split; every image has to be below the directory, and of a class with a name. */
-static void try_split(const char *path, const char *split)
+/* The labels of an image that may have several ascend, and have names. */
+static void check_labels(const struct adl_dataset *d, const struct adl_dataset_image *image)
 {
-    const struct adl_dataset_options options = {.dir = path, .split = split};
+    const int *labels = d->labels ? d->labels + image->first_label : NULL;
+
+    if (image->bare != (image->label_count == 0))
+        abort();
+    for (size_t k = 0; k < image->label_count; k++)
+        if (labels[k] < 0 || (size_t)labels[k] >= d->class_count ||
+            (k > 0 && labels[k] <= labels[k - 1]))
+            abort();
+}
+
+/* Opens a split; every image has to be below the directory, and of a class with a name. */
+static void try_split(const char *path, const char *split, bool several)
+{
+    const struct adl_dataset_options options = {
+        .dir = path, .split = split, .multi_label = several};
     struct adl_error err = {0};
     struct adl_dataset *d = adl_dataset_open(&options, &err);
 
@@ -23,6 +38,10 @@ static void try_split(const char *path, const char *split)
         if (!adl_dataset_id_valid(d->images[i].id) || d->images[i].class_id < 0 ||
             (size_t)d->images[i].class_id >= d->class_count || !*d->classes[d->images[i].class_id])
             abort();
+    for (size_t i = 0; several && d && i < d->count; i++)
+        check_labels(d, &d->images[i]);
+    if (several && d && adl_dataset_pair_labels(d, &err) < 0)
+        abort();
     adl_dataset_free(d);
 }
 
@@ -35,8 +54,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     if (file < 0 || write(file, data, size) != (ssize_t)size || close(file) < 0)
         exit(1);
-    for (size_t i = 0; i < sizeof splits / sizeof *splits; i++)
-        try_split(path, splits[i]);
+    for (size_t i = 0; i < sizeof splits / sizeof *splits; i++) {
+        try_split(path, splits[i], false);
+        try_split(path, splits[i], true);
+    }
     unlink(path);
     if (adl_mem_stats().live_blocks != blocks)
         abort();

@@ -4,8 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/size.h"
 #include "io/safetensors.h"
+#include "models/file/description.h"
 #include "models/file/load.h"
 #include "models/file/save.h"
 #include "models/model.h"
@@ -44,6 +46,30 @@ static void class_thresholds_are_kept(void)
     adl_model_free(model);
 }
 
+/* That images may have several classes comes back from a file, and a file of one class does not
+ * mention it. */
+static void labels_are_kept(void)
+{
+    struct adl_error err = {0};
+    for (int several = 0; several < 2; several++) {
+        struct adl_model *model = model_small();
+        model_must(model != NULL, &err);
+        model->labels.several = several;
+        model->labels.threshold = 0.25;
+        char *text = adl_model_description(model, &err);
+        model_must(text != NULL, &err);
+        CU_ASSERT_EQUAL(strstr(text, "multi_label") != NULL, several);
+        adl_free(text);
+        TEST_OK(adl_model_save(model, model_tmp_path("labels.safetensors"), &err), &err);
+        struct adl_model *back = adl_model_load(model_tmp_path("labels.safetensors"), NULL, &err);
+        model_must(back != NULL, &err);
+        CU_ASSERT(back->labels.several == several &&
+                  back->labels.threshold == (several ? 0.25 : 0.5));
+        adl_model_free(back);
+        adl_model_free(model);
+    }
+}
+
 static void descriptions_are_checked(void)
 {
     static const struct {
@@ -59,6 +85,14 @@ static void descriptions_are_checked(void)
         {"{" ARCH ", \"cam\": {\"threshold\": 1}}", ADL_ERR_NONE},
         {"{" ARCH ", \"cam\": {\"class_thresholds\": [0, null, 1, 0.25, null]}}", ADL_ERR_NONE},
         {"{" ARCH ", \"cam\": {\"class_thresholds\": null}}", ADL_ERR_NONE},
+        {"{" ARCH ", \"multi_label\": {}}", ADL_ERR_NONE},
+        {"{" ARCH ", \"multi_label\": null}", ADL_ERR_NONE},
+        {"{" ARCH ", \"multi_label\": {\"threshold\": 0}}", ADL_ERR_NONE},
+        {"{" ARCH ", \"multi_label\": true}", ADL_ERR_FORMAT},
+        {"{" ARCH ", \"multi_label\": {\"threshold\": 1.5}}", ADL_ERR_FORMAT},
+        {"{" ARCH ", \"multi_label\": {\"threshold\": -1}}", ADL_ERR_FORMAT},
+        {"{" ARCH ", \"multi_label\": {\"threshold\": null}}", ADL_ERR_FORMAT},
+        {"{" ARCH ", \"multi_label\": {\"threshold\": \"0.5\"}}", ADL_ERR_FORMAT},
         {"{" ARCH ", \"cam\": {\"class_thresholds\": [0.5]}}", ADL_ERR_FORMAT},
         {"{" ARCH ", \"cam\": {\"class_thresholds\": 0.5}}", ADL_ERR_FORMAT},
         {"{" ARCH ", \"cam\": {\"class_thresholds\": [0, 0, 0, 0, 1.5]}}", ADL_ERR_FORMAT},
@@ -222,5 +256,6 @@ static void requests_are_reconciled(void)
 }
 
 TEST_SUITE(model_description, {"class thresholds are kept", class_thresholds_are_kept},
+           {"labels are kept", labels_are_kept},
            {"descriptions are checked", descriptions_are_checked},
            {"requests are reconciled with the file", requests_are_reconciled});
