@@ -49,6 +49,36 @@ static int read_labels(const char *path, const struct adl_tensors *set, size_t i
     return 0;
 }
 
+/* Reads the tensor "labels" of images that may have several classes: I64 or F32 [N,C], the target
+ * of each class of each image. */
+static int read_present(const char *path, const struct adl_tensor *tensor, size_t images,
+                        int classes, float *present, struct adl_error *err)
+{
+    if (tensor->shape[0] != images || tensor->shape[1] != (size_t)classes ||
+        (tensor->dtype != ADL_I64 && tensor->dtype != ADL_F32))
+        return adl_fail(err, ADL_ERR_FORMAT,
+                        "%s: \"labels\" has to be I64 [%zu], or I64 or F32 [%zu,%d] if images may "
+                        "have several classes",
+                        path, images, images, classes);
+    for (size_t i = 0; i < tensor->count; i++) {
+        double value = tensor->dtype == ADL_I64 ? (double)((const int64_t *)tensor->data)[i]
+                                                : (double)((const float *)tensor->data)[i];
+        if (!(value >= 0 && value <= 1))
+            return adl_fail(err, ADL_ERR_FORMAT,
+                            "%s: the target %g of image %zu is not from 0 to 1", path, value,
+                            i / (size_t)classes);
+        present[i] = (float)value;
+    }
+    return 0;
+}
+
+/* Returns the tensor of targets if images may have several classes; NULL: each has a label. */
+static const struct adl_tensor *targets_of(const struct adl_tensors *set)
+{
+    const struct adl_tensor *tensor = adl_tensors_find(set, "labels");
+    return tensor && tensor->rank == 2 ? tensor : NULL;
+}
+
 /* Adds a copy of each array as PREFIX.NAME; parameters without one (NULL), such as
  * the gradients of running statistics, are skipped. */
 static int add_all(struct adl_tensors *out, const char *prefix, const struct adl_graph *graph,
@@ -78,9 +108,27 @@ struct run {
     struct adl_tensors *out;
     struct adl_input_tensor input;
     int *labels;
+    float *present;   /* N x C targets of images with several classes; NULL: each has a label */
     float *images;    /* N x H x W x 3 */
     size_t *partners; /* of the images, for a method that mixes them */
 };
+
+/* Reads the labels of the images, or their targets. */
+static int read_truth(struct run *r, struct adl_error *err)
+{
+    const char *path = r->settings->input;
+    const int classes = r->model->arch.num_classes;
+    const struct adl_tensor *targets = targets_of(r->input.set);
+
+    if (!targets)
+        return read_labels(path, r->input.set, r->input.images, classes, r->labels, err);
+    if (adl_method_set_check_labels(r->model->arch.methods, err) < 0)
+        return -1;
+    r->present = adl_malloc(r->input.images * (size_t)classes, sizeof *r->present);
+    if (!r->present)
+        return adl_fail_nomem(err, "the batch");
+    return read_present(path, targets, r->input.images, classes, r->present, err);
+}
 
 static int prepare(struct run *r, struct adl_error *err)
 {
@@ -102,8 +150,7 @@ static int prepare(struct run *r, struct adl_error *err)
     if (!r->labels || !r->partners || !r->images)
         return adl_fail_nomem(err, "the batch");
     adl_input_tensor_to_nhwc(&r->input, 0, r->input.images, r->images);
-    if (read_labels(s->input, r->input.set, r->input.images, r->model->arch.num_classes, r->labels,
-                    err) < 0)
+    if (read_truth(r, err) < 0)
         return -1;
     r->pool = adl_pool_create(s->threads ? s->threads : adl_pool_default_threads(), err);
     if (!r->pool)
@@ -138,7 +185,8 @@ static int train(struct run *r, struct adl_error *err)
     struct adl_train_mode mode = adl_method_mode(&s->method, r->model->arch.methods);
     float *const *params = adl_optimizer_params(r->optimizer);
     size_t images = r->input.images;
-    struct adl_targets targets = {.labels = r->labels, .smoothing = s->method.label_smoothing};
+    struct adl_targets targets = {
+        .labels = r->labels, .present = r->present, .smoothing = s->method.label_smoothing};
 
     mode.labels = r->labels;
     struct adl_tensor *loss =
@@ -183,6 +231,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     adl_free(r.images);
     adl_free(r.partners);
     adl_free(r.labels);
+    adl_free(r.present);
     adl_input_tensor_release(&r.input);
     adl_model_free(r.model);
     return result;
@@ -191,7 +240,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
 static const struct adl_option table[] = {
     ADL_OPTION_MODEL(struct settings, .required = true, .help = "weights to start from"),
     ADL_OPTION_INPUT(struct settings, .help = "safetensors with \"input\" [N,3,H,W], already "
-                                              "normalised, and \"labels\" I64 [N]"),
+                                              "normalised, and \"labels\" I64 [N], or [N,C] "
+                                              "of images that may have several classes"),
     ADL_OPTION_OUTPUT(struct settings,
                       .help = "where to write losses, gradients and parameters; - is stdout"),
     {"steps", ADL_INT(struct settings, steps), .min = 1, .max = 1000000, .value = "1",
@@ -216,7 +266,8 @@ const struct adl_command adl_command_step = {
     .summary = "Take training steps on given tensors, to compare with another framework",
     .usage = "--model FILE --input IN.safetensors --output OUT.safetensors [options]",
     .description =
-        "Trains on one batch with cross-entropy. Writes \"loss\", F32 [steps], each value "
+        "Trains on one batch with cross-entropy, or with binary cross-entropy if \"labels\" is "
+        "[N,C]. Writes \"loss\", F32 [steps], each value "
         "from before the step's update; \"grad.NAME\" of the first step, without weight decay; and "
         "\"param.NAME\" after the last step, including the running statistics of batch norm.",
     .examples = "  adl-server step --model m.safetensors --input batch.safetensors \\\n"
