@@ -240,6 +240,18 @@ int adl_dataset_pair_labels(struct adl_dataset *d, struct adl_error *err)
     return 0;
 }
 
+bool adl_dataset_has_label(const struct adl_dataset *d, size_t entry, int class_id)
+{
+    size_t i = entry;
+
+    while (i > 0 && adl_dataset_same_image(d, i - 1, entry))
+        i--;
+    for (; i < d->count && adl_dataset_same_image(d, i, entry); i++)
+        if (!d->images[i].bare && d->images[i].class_id == class_id)
+            return true;
+    return false;
+}
+
 size_t adl_dataset_image_count(const struct adl_dataset *d)
 {
     size_t count = 0;

@@ -114,9 +114,11 @@ static void count_item(struct adl_evaluate_run *run, const struct adl_evaluate_i
         run->mask_images++;
     }
     if (!item->broken) {
-        if (run->views && !o->visit && !o->several)
+        if (run->views && !o->visit && !again)
             adl_reliability_add(&run->report->class_scores, (double)item->top_probability,
-                                c->top1 > 0);
+                                o->several
+                                    ? adl_dataset_has_label(run->dataset, item->index, item->top)
+                                    : c->top1 > 0);
         if (isfinite(item->confidence) && !o->visit)
             adl_reliability_add(&run->report->box_confidences, item->confidence, item->box_right);
         return;

@@ -313,10 +313,12 @@ static void record_label(const struct adl_evaluate_run *run, struct adl_evaluate
     const struct adl_dataset_image *entry = &run->dataset->images[item->index];
     int first = first_class(item->logits, run->class_count);
 
-    if (!o->places)
-        return;
     adl_class_probabilities(&several, o->temperature > 0 ? o->temperature : 1, item->logits,
                             run->class_count, worker->scores);
+    item->top = first;
+    item->top_probability = worker->scores[first];
+    if (!o->places)
+        return;
     o->places[item->index] = (struct adl_evaluate_place){
         .measured = true,
         .predicted = first,

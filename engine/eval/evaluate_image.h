@@ -36,6 +36,7 @@ struct adl_evaluate_item {
     float *cam;          /* class map, map_h x map_w of the run of views */
     struct adl_error err;
     bool broken;                      /* err concerns this image alone; the run continues */
+    int top;                          /* with several labels: the most probable class */
     float top_probability;            /* of the most probable class */
     double confidence;                /* of the box at the model's threshold; NaN: not known */
     bool box_right;                   /* that box reaches IoU 0.5 */

@@ -168,7 +168,10 @@ static void put_caption(struct adl_str *page, const struct adl_report_images *p,
     if (p->localized && p->places)
         adl_str_printf(page, "IoU %.2f, ", (double)p->places[index].iou);
     adl_str_printf(page, "%.1f" NBSP "%%", 100 * (double)prediction->probability);
-    if (prediction->top != (size_t)entry->class_id) {
+    if (p->model->labels.several) {
+        if ((double)prediction->probability < p->model->labels.threshold)
+            adl_str_puts(page, "<br/><span>not found</span>");
+    } else if (prediction->top != (size_t)entry->class_id) {
         adl_str_puts(page, "<br/><span>mistaken for ");
         adl_html_text(page, adl_model_label(p->model, (int)prediction->top, text, sizeof text));
         adl_str_printf(page, ", %.1f" NBSP "%%</span>", 100 * (double)prediction->top_probability);
@@ -251,6 +254,8 @@ static struct ranked *rank(const struct adl_report_images *p, size_t *count, str
     }
     for (size_t i = 0; i < p->data->count; i++) {
         const struct adl_evaluate_place *place = p->places ? &p->places[i] : NULL;
+        if (p->data->images[i].bare) /* it has no class to show a map of */
+            continue;
         if (!place)
             ranked[(*count)++].index = i;
         else if (place->measured)

@@ -81,7 +81,7 @@ void adl_report_reliability(struct adl_str *page, const struct adl_evaluate_repo
                   "line \"calibrated\" it is as many as the model says, below it the model is "
                   "too sure.",
                   ADL_RELIABILITY_BINS);
-    if (boxes->count == 0 && evaluation->localized)
+    if (boxes->count == 0 && evaluation->localized && !evaluation->several)
         adl_html_note(page, "Boxes have no confidence yet: adl-server calibrate gives them one.");
     adl_str_puts(page, "<div class=\"charts\">\n");
     put_diagram(page, "Class recognised, % of images", "class score, %", scores);

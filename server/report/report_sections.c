@@ -189,11 +189,13 @@ void adl_report_thresholds(struct adl_str *page, const struct adl_evaluate_repor
     page->failed |= !block;
     adl_html_note(page,
                   "A box encloses the region where the normalised map exceeds a threshold. The "
-                  "curves show, for each threshold, the percentage of the %zu image%s whose box is "
+                  "curves show, for each threshold, the percentage of the %zu %s%s whose box is "
                   "right. MaxBoxAcc is the maximum at IoU 0.5 for the largest contour, MaxBoxAccV2 "
                   "the mean of the three maxima for all contours. The model keeps the threshold "
                   "%.3f.",
-                  evaluation->images, ADL_S(evaluation->images),
+                  evaluation->several ? evaluation->labels : evaluation->images,
+                  evaluation->several ? "label" : "image",
+                  ADL_S(evaluation->several ? evaluation->labels : evaluation->images),
                   evaluation->figures.best_threshold);
     adl_str_puts(page, "<div class=\"charts\">\n");
     for (int all = 0; block && all < 2; all++) {
@@ -249,10 +251,11 @@ static void put_table(struct adl_str *page, const struct row *rows, size_t count
 {
     adl_str_printf(page,
                    "<div class=\"scroll\"><table><thead><tr><th>class</th>"
-                   "<th class=\"num\">images</th>%s<th>top-1 %%</th></tr></thead><tbody>\n",
+                   "<th class=\"num\">images</th>%s<th>%s %%</th></tr></thead><tbody>\n",
                    evaluation->localized ? "<th>localized %</th>"
                    : evaluation->masked  ? "<th>IoU %</th>"
-                                         : "");
+                                         : "",
+                   evaluation->several ? "AP" : "top-1");
     for (size_t i = 0; i < count; i++) {
         const char *label = json_string_value(json_array_get(labels, rows[i].class_id));
         adl_str_puts(page, "<tr><td>");

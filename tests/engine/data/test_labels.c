@@ -101,6 +101,8 @@ static void boxes_belong_to_labels(void)
     CU_ASSERT(d->paired && d->count == 4 && adl_dataset_image_count(d) == 3);
     tree_check_image(d, 0, "a.jpg", 0);
     tree_check_image(d, 1, "a.jpg", 2);
+    CU_ASSERT(adl_dataset_has_label(d, 0, 2) && adl_dataset_has_label(d, 1, 0) &&
+              !adl_dataset_has_label(d, 1, 1) && !adl_dataset_has_label(d, 3, 0));
     CU_ASSERT(adl_dataset_same_image(d, 0, 1) && !adl_dataset_same_image(d, 1, 2));
     CU_ASSERT(d->images[0].box_count == 1 && tree_has_box(d, 0, 0, 2, 2, 8, 8));
     CU_ASSERT(d->images[1].box_count == 2 && tree_has_box(d, 1, 0, 1, 1, 9, 9) &&

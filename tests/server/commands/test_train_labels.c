@@ -188,6 +188,40 @@ static void it_learns_and_localizes(void)
     json_decref(lines);
 }
 
+/* An image that cannot be read counts once, however many labels it has, ranks last for every class
+ * and is localized nowhere. */
+static void an_unreadable_image_counts_as_wrong(void)
+{
+    struct adl_error err;
+    char model[300], data[300], path[300];
+
+    label_lists("labels-broken");
+    snprintf(model, sizeof model, "%s", scratch_path("run/last.safetensors"));
+    snprintf(data, sizeof data, "%s", scratch_path("data"));
+    TEST_OK(TRAIN("run", false, &err, "--multi-label", "--epochs", "1"), &err);
+    snprintf(path, sizeof path, "%s", scratch_path("data/images/val3.png"));
+    TEST_OK(adl_file_write(path, &(struct adl_file_piece){"no image", 8}, 1, &err), &err);
+    scratch_stderr_begin();
+    json_t *eval = call_json(&adl_command_eval,
+                             (const char *const[]){"--model", model, "--data", data, "--split",
+                                                   "val", "--json", "--per-class", NULL});
+    char *text = scratch_stderr_end();
+    const char *first = strstr(text, "val3.png");
+    CU_ASSERT(first && !strstr(first + 1, "val3.png"));
+    CU_ASSERT(figure(eval, "images") == LABEL_VAL && figure(eval, "errors") == 1);
+    CU_ASSERT_EQUAL(figure(eval, "labels"), LABEL_VAL);
+    for (size_t k = 0; k < 2; k++) {
+        const json_t *one = json_array_get(json_object_get(eval, "per_class"), k);
+        CU_ASSERT_EQUAL(figure(one, "errors"), 1);
+        /* The last of N positives has the precision N / images at best. */
+        double most =
+            100.0 * (LABEL_VAL / 2 - 1 + (double)(LABEL_VAL / 2) / LABEL_VAL) / (LABEL_VAL / 2);
+        CU_ASSERT(figure(one, "average_precision") <= most + 1e-9);
+    }
+    json_decref(eval);
+    adl_free(text);
+}
+
 static void it_resumes_to_the_same_bits(void)
 {
     label_lists("labels-bits");
@@ -225,6 +259,7 @@ static void what_knows_one_label_is_refused(void)
 }
 
 TEST_SUITE(train_labels, {"it learns and localizes", it_learns_and_localizes},
+           {"an unreadable image counts as wrong", an_unreadable_image_counts_as_wrong},
            {"it resumes to the same bits", it_resumes_to_the_same_bits},
            {"even classes have even weights", even_classes_have_even_weights},
            {"what knows one label is refused", what_knows_one_label_is_refused});
