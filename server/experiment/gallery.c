@@ -9,6 +9,7 @@
 
 #include "base/mem.h"
 #include "base/size.h"
+#include "data/labels.h"
 #include "models/file/load.h"
 #include "server/experiment/experiment_command.h"
 #include "server/report/report_parts.h"
@@ -75,12 +76,14 @@ static int open_row(const struct gallery *g, size_t row, size_t seed, const char
                     struct drawn *d, struct adl_error *err)
 {
     const struct adl_experiment *e = g->e;
-    const struct adl_dataset_options where = place_of(e, row, seed);
+    struct adl_dataset_options where = place_of(e, row, seed);
 
-    d->data = adl_labelled_open(&where, err);
-    d->model = d->data ? adl_model_load(path, NULL, err) : NULL;
-    if (!d->model || adl_labelled_match(d->data, d->model, path, adl_labelled_place(&where),
-                                        "experiment", err) < 0)
+    d->model = adl_model_load(path, NULL, err);
+    where.multi_label = d->model && d->model->labels.several;
+    d->data = d->model ? adl_labelled_open(&where, err) : NULL;
+    if (!d->data || adl_dataset_pair_labels(d->data, err) < 0 ||
+        adl_labelled_match(d->data, d->model, path, adl_labelled_place(&where), "experiment", err) <
+            0)
         return -1;
     d->views = adl_model_into_views(d->model, g->pool, 1, err);
     d->places = d->views ? adl_calloc(d->data->count, sizeof *d->places) : NULL;
@@ -94,6 +97,7 @@ static int measure(const struct gallery *g, struct drawn *d, struct adl_error *e
 {
     struct adl_evaluate_options options = {.curve_interval = 0.05,
                                            .map = d->model->map,
+                                           .several = d->model->labels.several,
                                            .temperature = d->model->certainty.temperature,
                                            .limit = g->e->gallery_images,
                                            .places = d->places};
@@ -116,7 +120,7 @@ static int draw_row(struct gallery *g, size_t row, const struct drawn *d, struct
     size_t shown = 0;
 
     for (size_t i = 0; i < d->data->count && shown < g->e->gallery_images; i++) {
-        if (!d->places[i].measured)
+        if (!d->places[i].measured || d->data->images[i].bare)
             continue;
         struct adl_str *cell = &g->cells[shown * g->e->row_count + row];
         if (!g->ids[shown]) {

@@ -15,13 +15,17 @@
 
 int adl_run_settings_identify(struct adl_experiment *e, struct adl_error *err)
 {
-    const struct adl_dataset_options where = {.dir = e->data,
-                                              .images = e->images,
-                                              .metadata = e->metadata,
-                                              .masks = e->masks,
-                                              .split = "train"};
+    struct adl_dataset_options where = {.dir = e->data,
+                                        .images = e->images,
+                                        .metadata = e->metadata,
+                                        .masks = e->masks,
+                                        .split = "train"};
     struct adl_error unread = {0};
     struct adl_dataset *data = e->data || e->metadata ? adl_dataset_open(&where, &unread) : NULL;
+    /* Lists whose images have several labels are none of one label each. */
+    where.multi_label = true;
+    if (!data && unread.kind == ADL_ERR_FORMAT)
+        data = adl_dataset_open(&where, &(struct adl_error){0});
     json_t *identity = data ? adl_train_data_identity(data) : NULL;
     const char *digest = json_string_value(json_object_get(identity, "digest"));
 
