@@ -107,6 +107,21 @@ static int by_class_and_place(const void *a, const void *b)
     return (x->place > y->place) - (x->place < y->place);
 }
 
+/* Returns the index of the first of `count` ascending class ids that is not below `class_id`. An
+ * image may have thousands of labels and boxes, so they are searched by halves. */
+static size_t first_not_below(const int *ids, size_t count, int class_id)
+{
+    size_t low = 0;
+    while (low < count) {
+        size_t middle = low + (count - low) / 2;
+        if (ids[middle] < class_id)
+            low = middle + 1;
+        else
+            count = middle;
+    }
+    return low;
+}
+
 /* Completes the class of a box, and checks that its image has it. */
 static int check_box(const struct adl_dataset *d, struct adl_draft_box *box, struct adl_error *err)
 {
@@ -120,9 +135,9 @@ static int check_box(const struct adl_dataset *d, struct adl_draft_box *box, str
                         image->id, image->label_count);
     if (box->class_id < 0)
         box->class_id = labels[0];
-    for (size_t i = 0; i < image->label_count; i++)
-        if (labels[i] == box->class_id)
-            return 0;
+    size_t at = first_not_below(labels, image->label_count, box->class_id);
+    if (at < image->label_count && labels[at] == box->class_id)
+        return 0;
     return adl_fail(err, ADL_ERR_FORMAT, "the image %.200s has a box of class %d, which it lacks",
                     image->id, box->class_id);
 }
@@ -164,12 +179,11 @@ out:
 static size_t boxes_of(const struct adl_dataset *d, const struct adl_dataset_image *image,
                        int class_id, size_t *first)
 {
-    size_t count = 0;
-    for (size_t i = 0; i < image->box_count; i++) {
-        size_t box = image->first_box + i;
-        if (d->box_classes[box] == class_id && count++ == 0)
-            *first = box;
-    }
+    const int *classes = d->box_classes + image->first_box;
+    size_t from = first_not_below(classes, image->box_count, class_id);
+    size_t count = first_not_below(classes + from, image->box_count - from, class_id + 1);
+
+    *first = image->first_box + from;
     return count;
 }
 
@@ -214,7 +228,6 @@ static size_t pair(const struct adl_dataset *d, const struct adl_dataset_image *
         entry->class_id = d->labels[image->first_label + k];
         entry->first_label = image->first_label + k;
         entry->label_count = 1;
-        entry->first_box = 0;
         entry->box_count = boxes_of(d, image, entry->class_id, &entry->first_box);
     }
     return image->label_count;
