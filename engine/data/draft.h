@@ -68,8 +68,8 @@ int adl_draft_add_label(struct adl_draft *draft, size_t image, int class_id,
                         struct adl_error *err) ADL_MUST_CHECK;
 /* Moves the labels into the data set, grouped by image and in ascending order, and after them the
  * boxes, sorted in the same way. In a layout that said no labels, each image has its class. Called
- * once, in place of adl_draft_place_boxes(). Fails with ADL_ERR_FORMAT if no image has a
- * label, an image has one twice, a box of a class that it lacks or of none where it has several, or
+ * once, in place of adl_draft_place_boxes(). Fails with ADL_ERR_FORMAT if an image has a label
+ * twice, a box of a class that it lacks or of none where it has several, or
  * a class without a box where others have one; and with ADL_ERR_NOMEM. */
 int adl_draft_place_labels(struct adl_draft *draft, struct adl_error *err) ADL_MUST_CHECK;
 

@@ -44,12 +44,11 @@ static int place(struct adl_draft *draft, struct adl_error *err)
     for (size_t i = 0; !labelled && i < d->count; i++)
         if (adl_draft_add_label(draft, i, d->images[i].class_id, err) < 0)
             return -1;
-    if (draft->label_count == 0)
-        return adl_fail(err, ADL_ERR_FORMAT, "no image of the split has a label");
     d->labels = adl_malloc(draft->label_count, sizeof *d->labels);
     if (!d->labels)
         return adl_fail_nomem(err, "the data set's labels");
-    qsort(draft->labels, draft->label_count, sizeof *draft->labels, by_image_and_class);
+    if (draft->label_count > 0)
+        qsort(draft->labels, draft->label_count, sizeof *draft->labels, by_image_and_class);
     for (size_t i = 0; i < draft->label_count; i++) {
         const struct adl_draft_label *label = &draft->labels[i];
         struct adl_dataset_image *image = &d->images[label->image];
@@ -263,6 +262,14 @@ bool adl_dataset_has_label(const struct adl_dataset *d, size_t entry, int class_
         if (!d->images[i].bare && d->images[i].class_id == class_id)
             return true;
     return false;
+}
+
+bool adl_dataset_is_bare(const struct adl_dataset *d)
+{
+    size_t i = 0;
+    while (i < d->count && d->images[i].bare)
+        i++;
+    return i == d->count;
 }
 
 size_t adl_dataset_image_count(const struct adl_dataset *d)

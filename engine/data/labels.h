@@ -21,6 +21,9 @@ static inline bool adl_dataset_same_image(const struct adl_dataset *dataset, siz
 /* Returns whether the image of a paired entry has a class. */
 bool adl_dataset_has_label(const struct adl_dataset *dataset, size_t entry, int class_id);
 
+/* Returns whether no image has a label. */
+bool adl_dataset_is_bare(const struct adl_dataset *dataset);
+
 /* Returns the number of images: of entries, or of groups of entries if labels were paired. */
 size_t adl_dataset_image_count(const struct adl_dataset *dataset);
 

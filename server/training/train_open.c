@@ -72,6 +72,9 @@ int adl_train_open_data(struct adl_train_run *run, struct adl_error *err)
     if (!run->train->image_dir)
         return adl_fail(err, ADL_ERR_ARG, "%s: has no images; give their directory with --images",
                         adl_train_data(s));
+    if (adl_dataset_is_bare(run->train))
+        return adl_fail(err, ADL_ERR_ARG, "%s: no image to train on has a label",
+                        adl_train_data(s));
     run->data = adl_train_data_identity(run->train);
     if (!run->data)
         return adl_fail_nomem(err, "the names of the images");
@@ -86,7 +89,9 @@ int adl_train_open_data(struct adl_train_run *run, struct adl_error *err)
      * are reported only once. */
     if (run->val && run->val->image_dir && !strcmp(run->val->image_dir, run->train->image_dir))
         memset(run->val->left_out, 0, sizeof run->val->left_out);
-    if (run->val && run->val->count == 0) {
+    if (run->val && adl_dataset_is_bare(run->val)) {
+        if (run->val->count > 0)
+            adl_str_puts(&run->remarks, "no image of val has a label; there is no validation\n");
         adl_dataset_free(run->val);
         run->val = NULL;
     }

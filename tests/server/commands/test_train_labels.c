@@ -256,6 +256,18 @@ static void what_knows_one_label_is_refused(void)
     CU_ASSERT(strstr(err.message, "use --balance weight") != NULL);
     CU_ASSERT(TRAIN("run", false, &err, "--epochs", "1") < 0);
     CU_ASSERT(strstr(err.message, "is not PATH,CLASS") != NULL);
+    /* Without a label there is nothing to learn, or to measure. */
+    for (int val = 1; val >= 0; val--) {
+        FILE *labels = train_open_list(val ? "val" : "train", "class_labels");
+        for (int i = 0; i < (val ? LABEL_VAL : LABEL_TRAIN); i++)
+            fprintf(labels, "%s%d.png,\n", val ? "val" : "train", i);
+        fclose(labels);
+        remove(scratch_path("data/metadata/%s/localization.txt", val ? "val" : "train"));
+        CU_ASSERT_EQUAL(TRAIN(val ? "bare" : "none", false, &err, "--multi-label", "--epochs", "1"),
+                        val ? 0 : -1);
+        CU_ASSERT(val ? train_logged("no image of val has a label; there is no validation")
+                      : strstr(err.message, "no image to train on has a label") != NULL);
+    }
 }
 
 TEST_SUITE(train_labels, {"it learns and localizes", it_learns_and_localizes},
