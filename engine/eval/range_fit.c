@@ -130,8 +130,9 @@ static void fit_note_values(const struct adl_range_fit *fit, struct range_map *m
         for (size_t c = 0; c < channels; c++) {
             double x = (double)fit->map[i * channels + c];
             map->sums[c] += x;
+            /* A photograph that has changed since the first pass may have other values. */
             if (x != 0)
-                map->bins[(size_t)fmin((x - map->least) * factor, BINS - 1)]++;
+                map->bins[(size_t)fmax(0, fmin((x - map->least) * factor, BINS - 1))]++;
         }
     map->pixels += pixels;
 }

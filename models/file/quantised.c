@@ -130,13 +130,25 @@ static int read_ranges(struct adl_model *model, struct adl_error *err)
     return 0;
 }
 
+/* Multiplies integers by their scales in a file that does not say how the network runs in 8 bits,
+ * because its description was lost: the model is one of float32 then. */
+static int scale_weights(struct adl_model *model, const struct adl_tensors *tensors,
+                         const struct adl_tensor *const *found, struct adl_error *err)
+{
+    for (int id = 0; id < adl_graph_param_count(model->graph); id++)
+        if (found[id] &&
+            adl_quantised_scale(tensors, found[id], adl_model_param(model, id), NULL, err) < 0)
+            return -1;
+    return 0;
+}
+
 int adl_quantised_read(struct adl_model *model, const struct adl_tensors *tensors,
                        const struct adl_tensor *const *found, struct adl_error *err)
 {
     int result = -1;
 
     if (model->precision != ADL_PRECISION_INT8)
-        return 0;
+        return scale_weights(model, tensors, found, err);
     model->quantisation = adl_quantisation_create(model->graph, err);
     if (!model->quantisation)
         return -1;

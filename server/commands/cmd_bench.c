@@ -313,6 +313,10 @@ static int run(const void *settings, const struct adl_options *options, struct a
         adl_fail(err, ADL_ERR_ARG, "--layers and --train exclude each other");
         goto out;
     }
+    if (s->train && model->precision != ADL_PRECISION_F32) {
+        adl_fail(err, ADL_ERR_ARG, "a training step is measured in fp32: --precision fp32");
+        goto out;
+    }
     if (s->train) {
         struct adl_bench_train train = {model,   bench.input.h, s->batch, bench.threads,
                                         s->runs, s->seconds,    s->json};

@@ -60,6 +60,10 @@ static int observe(struct convert *c, bool first, struct adl_error *err)
         struct adl_predict_input input;
         struct adl_error problem = {0};
         if (adl_predict_read(path_of(c, i), &how, &sizes, &input, &problem) < 0) {
+            if (problem.kind == ADL_ERR_NOMEM) {
+                *err = problem;
+                return -1;
+            }
             if (first && note_problem(c, &problem, err) < 0)
                 return -1;
             continue;
@@ -112,8 +116,12 @@ static int answer_one(const struct convert *c, const struct adl_view_run *run, c
     struct adl_error problem = {0};
     int result = -1;
 
-    if (adl_predict_read(path, &how, &run->sizes, &input, &problem) < 0)
-        return 0;
+    if (adl_predict_read(path, &how, &run->sizes, &input, &problem) < 0) {
+        if (problem.kind != ADL_ERR_NOMEM)
+            return 0;
+        *err = problem;
+        return -1;
+    }
     for (int view = 0; view < run->count; view++) {
         adl_predict_load(c->model, &input, run, view, 0);
         adl_session_run(run->items[view].session, 1);

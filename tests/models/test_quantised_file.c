@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "io/file.h"
 #include "io/safetensors.h"
 #include "models/file/load.h"
 #include "models/file/save.h"
@@ -84,6 +85,32 @@ static void it_comes_back(void)
     back->quantisation = NULL;
     TEST_OK(adl_model_save(back, again, &err), &err);
     CU_ASSERT(size_of(path) < 0.45 * (double)size_of(again));
+    adl_model_free(back);
+    adl_model_free(model);
+}
+
+/* Without its description the file is one of float32 with the same weights. */
+static void a_lost_description_leaves_the_weights(void)
+{
+    struct adl_error err = {0};
+    struct adl_model *model = small_in_bytes();
+    struct adl_arch arch = model_small_arch();
+    char path[300];
+    snprintf(path, sizeof path, "%s", model_tmp_path("int8-bare.safetensors"));
+    TEST_OK(adl_model_save(model, path, &err), &err);
+    /* Another name of the member hides the description. */
+    size_t length = 0;
+    char *bytes = adl_file_read(path, (size_t)1 << 24, &length, &err);
+    model_must(bytes != NULL, &err);
+    char *member = memmem(bytes, length, "\"adl\"", 5);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(member);
+    member[1] = 'x';
+    TEST_OK(adl_file_write(path, &(struct adl_file_piece){bytes, length}, 1, &err), &err);
+    adl_free(bytes);
+    struct adl_model *back = adl_model_load(path, &(struct adl_model_options){.arch = &arch}, &err);
+    model_must(back != NULL, &err);
+    CU_ASSERT_EQUAL(back->precision, ADL_PRECISION_F32);
+    CU_ASSERT(model_same_weights(model, back));
     adl_model_free(back);
     adl_model_free(model);
 }
@@ -277,6 +304,7 @@ static void running_out_of_memory_is_an_error(void)
 }
 
 TEST_SUITE(quantised_file, {"it comes back", it_comes_back},
+           {"a lost description leaves the weights", a_lost_description_leaves_the_weights},
            {"precision is chosen", precision_is_chosen},
            {"wrong scales are refused", wrong_scales_are_refused},
            {"wrong descriptions are refused", wrong_descriptions_are_refused},
