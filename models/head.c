@@ -2,6 +2,8 @@
 
 #include "models/head.h"
 
+#include <assert.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -43,8 +45,10 @@ void adl_head_digest(const struct adl_foreground_head *head, struct adl_sha256 *
 
 void adl_head_renumber(struct adl_foreground_head *head, const struct adl_graph *graph)
 {
-    for (int i = 0; i < head->layer_count; i++)
+    for (int i = 0; i < head->layer_count; i++) {
         head->layers[i].value = adl_graph_find_value(graph, head->layers[i].name);
+        assert(head->layers[i].value > 0 && "a variant of the network lacks a layer of the head");
+    }
 }
 
 static struct adl_shape last_map(const struct adl_graph *graph)
@@ -58,14 +62,24 @@ struct adl_foreground_head adl_head_begin(const struct adl_graph *graph)
     return (struct adl_foreground_head){.channels = (size_t)last_map(graph).c};
 }
 
+static bool is_position(struct adl_shape shape)
+{
+    return shape.h == 1 && shape.w == 1;
+}
+
 int adl_head_add_layer(const struct adl_graph *graph, struct adl_foreground_head *head,
                        const char *name, struct adl_error *err)
 {
-    int value = adl_graph_find_layer(graph, name, err), place = head->layer_count;
+    struct adl_shape last = last_map(graph);
+    int value = adl_graph_find_value(graph, name), place = head->layer_count;
 
+    /* Where the last map is one position, a layer may be one as well, which adl_graph_find_layer()
+     * takes for a vector. */
+    if (value < 1 || !is_position(adl_graph_value(graph, value)->shape) || !is_position(last))
+        value = adl_graph_find_layer(graph, name, err);
     if (value < 0)
         return -1;
-    struct adl_shape shape = adl_graph_value(graph, value)->shape, last = last_map(graph);
+    struct adl_shape shape = adl_graph_value(graph, value)->shape;
     for (int i = 0; i < head->layer_count; i++)
         if (head->layers[i].value == value)
             return adl_fail(err, ADL_ERR_ARG, "the few-box head has the layer %s twice",

@@ -246,8 +246,13 @@ static int take_labels(struct lists *l, struct adl_lines *lines, bool *seen, str
     }
     if (!*lines->line || (!none && count == 0))
         return adl_lines_fail(lines, "is not PATH,CLASS,CLASS,... or, without a class, PATH,", err);
-    if (!find_image(l, lines->line, &index))
+    if (!find_image(l, lines->line, &index)) {
+        /* Lists may have lines of other splits, but PATH,1, is a slip. */
+        const char *rest = none ? strrchr(lines->line, ',') : NULL;
+        if (rest && adl_parse_count(rest + 1, strlen(rest + 1), MAX_NUMBER, &class_id))
+            return adl_lines_fail(lines, "has a comma after its last class", err);
         return 0;
+    }
     if (seen[index] && (none || l->dataset->images[index].bare))
         return adl_lines_fail(lines, "has no class here and is listed twice", err);
     seen[index] = true;

@@ -25,19 +25,18 @@ static struct tensor_name name_of(const char *layer)
     return name;
 }
 
-/* Writes the name of the layer whose weights a tensor has into `layer`, which has room for
- * ADL_LIMIT_LAYER_NAME_BYTES. Returns false if the tensor has none, and if the name is too long for
- * a layer. */
+/* Writes the name of the layer whose weights a tensor has, shortened to what a layer's name may
+ * have, into `layer`, which has room for ADL_LIMIT_LAYER_NAME_BYTES. Returns false if the tensor
+ * has none. */
 static bool layer_of(const char *tensor, char *layer)
 {
     size_t length = strlen(tensor), ends = strlen(prefix) + strlen(suffix);
 
-    if (length <= ends || length - ends >= ADL_LIMIT_LAYER_NAME_BYTES ||
-        strncmp(tensor, prefix, strlen(prefix)) != 0 ||
+    if (length < ends || strncmp(tensor, prefix, strlen(prefix)) != 0 ||
         strcmp(tensor + length - strlen(suffix), suffix) != 0)
         return false;
-    memcpy(layer, tensor + strlen(prefix), length - ends);
-    layer[length - ends] = '\0';
+    snprintf(layer, ADL_LIMIT_LAYER_NAME_BYTES, "%.*s", (int)(length - ends),
+             tensor + strlen(prefix));
     return true;
 }
 

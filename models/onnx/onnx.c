@@ -159,7 +159,9 @@ static int write_outputs(struct adl_onnx_writer *w, const struct adl_model *mode
         write_alias(w, class_map, "Identity", "maps");
     else if (write_maps(w, features, err) < 0)
         return -1;
-    write_info(w, GRAPH_OUTPUT, "logits", &classes, 1, "a score for each class, before softmax");
+    write_info(w, GRAPH_OUTPUT, "logits", &classes, 1,
+               model->labels.several ? "a score for each class, before the sigmoid"
+                                     : "a score for each class, before softmax");
     write_output(w, "features", w->shapes[features].c, w->shapes[features],
                  "the last map before pooling");
     write_output(w, "maps", classes, map,

@@ -94,13 +94,15 @@ static int add_head_layers(struct calibrate *c, const char *list, struct adl_err
 {
     char name[ADL_LIMIT_LAYER_NAME_BYTES];
 
-    for (size_t length; *list; list += length + (list[length] == ',')) {
-        length = strcspn(list, ",");
+    for (;; list++) {
+        size_t length = strcspn(list, ",");
         snprintf(name, sizeof name, "%.*s", (int)ADL_MIN(length, sizeof name - 1), list);
         if (adl_head_add_layer(c->model->graph, &c->head, name, err) < 0)
             return -1;
+        list += length;
+        if (!*list)
+            return 0;
     }
-    return 0;
 }
 
 /* Chooses the layers of the few-box head: those of --foreground-layers, or else those that the

@@ -191,7 +191,8 @@ static int print_table(const struct eval *e, struct adl_error *err)
     putchar('\n');
     if (r->several)
         printf("%-14s %6zu\n", "labels", r->labels);
-    print_figure("mAP", r->label_figures.mean_precision, r->several,
+    print_figure("mAP", r->label_figures.mean_precision,
+                 r->several && isfinite(r->label_figures.mean_precision),
                  "mean average precision of the classes");
     print_figure("Top-1 Cls", f->top1_cls, r->classified, "");
     print_figure("Top-5 Cls", f->top5_cls, r->classified, "");

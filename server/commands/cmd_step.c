@@ -188,7 +188,7 @@ static int train(struct run *r, struct adl_error *err)
     struct adl_targets targets = {
         .labels = r->labels, .present = r->present, .smoothing = s->method.label_smoothing};
 
-    mode.labels = r->labels;
+    mode.labels = r->present ? NULL : r->labels;
     struct adl_tensor *loss =
         adl_tensors_add(r->out, "loss", ADL_F32, 1, (size_t[]){(size_t)s->steps}, err);
     if (!loss)

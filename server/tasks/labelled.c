@@ -70,7 +70,7 @@ int adl_labelled_one_class(const struct adl_model *model, const char *model_path
         return 0;
     return adl_fail(err, ADL_ERR_UNSUPPORTED,
                     "%s: was trained with --multi-label; calibrate fits probabilities and maps to "
-                    "images of one class, and train has chosen the threshold on val",
+                    "images of one class",
                     model_path);
 }
 

@@ -50,6 +50,18 @@ static int drop_learned_val(struct adl_train_run *run, struct adl_error *err)
     return 0;
 }
 
+/* Leaves val out if none of its images has a label that train knows: there is nothing to measure.
+ */
+static void drop_bare_val(struct adl_train_run *run)
+{
+    if (!run->val || !adl_dataset_is_bare(run->val))
+        return;
+    if (run->val->count > 0)
+        adl_str_puts(&run->remarks, "no image of val has a label; there is no validation\n");
+    adl_dataset_free(run->val);
+    run->val = NULL;
+}
+
 int adl_train_open_data(struct adl_train_run *run, struct adl_error *err)
 {
     const struct adl_train_settings *s = run->settings;
@@ -89,12 +101,7 @@ int adl_train_open_data(struct adl_train_run *run, struct adl_error *err)
      * are reported only once. */
     if (run->val && run->val->image_dir && !strcmp(run->val->image_dir, run->train->image_dir))
         memset(run->val->left_out, 0, sizeof run->val->left_out);
-    if (run->val && adl_dataset_is_bare(run->val)) {
-        if (run->val->count > 0)
-            adl_str_puts(&run->remarks, "no image of val has a label; there is no validation\n");
-        adl_dataset_free(run->val);
-        run->val = NULL;
-    }
+    drop_bare_val(run);
     return run->val && strcmp(train_split(s), "train") != 0 ? drop_learned_val(run, err) : 0;
 }
 
@@ -105,8 +112,10 @@ int adl_train_limit_val(struct adl_train_run *run, struct adl_error *err)
     if (adl_dataset_pair_labels(run->val, err) < 0 ||
         adl_dataset_limit_classes(run->val, (size_t)run->model->arch.num_classes, err) < 0)
         return -1;
-    if (run->val->count > 0)
+    if (run->val->count > 0) {
+        drop_bare_val(run);
         return 0;
+    }
     return adl_fail(err, ADL_ERR_FORMAT, "%s: no image of val is of a class that train has",
                     adl_train_data(run->settings));
 }

@@ -39,6 +39,22 @@ static void the_head_comes_back(void)
     adl_model_free(model);
 }
 
+/* At an input of 16x16 the last map and blocks.10 are single positions. */
+static void single_positions_are_maps(void)
+{
+    struct adl_error err = {0};
+    struct adl_arch arch = model_small_arch();
+    struct adl_model *model = adl_model_create(&arch, 16, 16, &err);
+    model_must(model != NULL, &err);
+    test_give_head(model, "head_file");
+    TEST_OK(adl_model_save(model, model_tmp_path("point.safetensors"), &err), &err);
+    struct adl_model *back = adl_model_load(model_tmp_path("point.safetensors"), NULL, &err);
+    model_must(back != NULL, &err);
+    test_check_head(back, "head_file");
+    adl_model_free(back);
+    adl_model_free(model);
+}
+
 /* Gives a tensor a name that readers ignore. */
 static void set_aside(struct adl_tensors *tensors, const struct adl_tensor *tensor)
 {
@@ -66,6 +82,7 @@ static void damaged_heads_are_named(void)
         {"foreground.blocks.9.weight", 1, 0, "reads at most 2 layers"},
         {"foreground.blocks.99.weight", 1, 0, "no layer \"blocks.99\""},
         {"foreground.blocks.12.weight", 1, 0, "anyway"},
+        {"foreground..weight", 1, 0, "no layer \"\""},
     };
     for (size_t i = 0; i < ADL_COUNT(cases); i++) {
         struct adl_error err = {0};
@@ -97,4 +114,5 @@ static void damaged_heads_are_named(void)
 }
 
 TEST_SUITE(head_file, {"the head comes back", the_head_comes_back},
+           {"single positions are maps", single_positions_are_maps},
            {"damaged heads are named", damaged_heads_are_named});
