@@ -36,7 +36,13 @@ static void try_split(const char *path, const char *split, bool several)
         abort();
     for (size_t i = 0; d && i < d->count; i++)
         if (!adl_dataset_id_valid(d->images[i].id) || d->images[i].class_id < 0 ||
-            (size_t)d->images[i].class_id >= d->class_count || !*d->classes[d->images[i].class_id])
+            (size_t)d->images[i].class_id >= d->class_count)
+            abort();
+    /* Only a list without any label names no class. */
+    if (d && d->count > 0 && !d->classes && !(several && adl_dataset_is_bare(d)))
+        abort();
+    for (size_t i = 0; d && d->classes && i < d->count; i++)
+        if (!*d->classes[d->images[i].class_id])
             abort();
     for (size_t i = 0; several && d && i < d->count; i++)
         check_labels(d, &d->images[i]);
