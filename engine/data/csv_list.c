@@ -259,7 +259,7 @@ static int join_twins(struct list *l, struct adl_error *err)
             return fail_twins(l, row, earlier, "", err);
         if (!row->label || !earlier->label)
             return fail_twins(l, row, earlier, ", and one of the lines has no label", err);
-        if (row->split && strcmp(row->split, earlier->split) != 0)
+        if (row->split && earlier->split && strcmp(row->split, earlier->split) != 0)
             return fail_twins(l, row, earlier, " in another split", err);
         row->first = false;
         row->head = earlier->head;

@@ -136,7 +136,7 @@ int adl_report_gallery(struct adl_str *page, const struct adl_report_images *ima
                        struct adl_error *err) ADL_MUST_CHECK;
 /* Appends one image as a figure, with the map and the box of its true class. With `places` its
  * caption has the IoU. */
-int adl_report_shot(struct adl_str *page, const struct adl_report_images *images, size_t index,
+int adl_report_shot(struct adl_str *page, const struct adl_report_images *p, size_t index,
                     struct adl_error *err) ADL_MUST_CHECK;
 /* Returns the method of the model whose layers save an attention; NULL if there is none, or no
  * model. */
