@@ -9,7 +9,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/size.h"
 #include "io/safetensors.h"
@@ -17,6 +16,7 @@
 #include "models/file/load.h"
 #include "models/model.h"
 #include "support/golden.h"
+#include "support/small_model.h"
 #include "support/test.h"
 
 static const char *const backbones[] = {"vgg16", "resnet50", "inception_v3"};
@@ -138,11 +138,8 @@ static struct adl_error load(const char *backbone, const char *method, const cha
 static void classes_are_counted(void)
 {
     static const char *const methods[] = {"cam", "adl", "acol", "spg"};
-    char path[] = "/tmp/adl-checkpoint-XXXXXX";
-    int fd = mkstemp(path);
+    const char *path = model_tmp_path("checkpoint.safetensors");
 
-    CU_ASSERT_FATAL(fd >= 0);
-    close(fd);
     for (size_t i = 0; i < ADL_COUNT(backbones); i++)
         for (size_t k = 0; k < ADL_COUNT(methods); k++) {
             struct adl_arch arch = arch_of(backbones[i], methods[k]);
@@ -151,17 +148,14 @@ static void classes_are_counted(void)
             if (!strstr(err.message, " with 10 classes: "))
                 TEST_FAIL("%s %s: %s", backbones[i], methods[k], err.message);
         }
-    unlink(path);
 }
 
 static void methods_are_told_apart(void)
 {
     static const char *const methods[] = {"acol", "spg"};
-    char path[] = "/tmp/adl-checkpoint-XXXXXX", hint[60];
-    int fd = mkstemp(path);
+    const char *path = model_tmp_path("checkpoint.safetensors");
+    char hint[60];
 
-    CU_ASSERT_FATAL(fd >= 0);
-    close(fd);
     for (size_t i = 0; i < ADL_COUNT(backbones); i++)
         for (size_t k = 0; k < ADL_COUNT(methods); k++) {
             struct adl_arch arch = arch_of(backbones[i], methods[k]);
@@ -172,7 +166,6 @@ static void methods_are_told_apart(void)
             if (!strstr(plain.message, hint) || strstr(right.message, "--method"))
                 TEST_FAIL("%s %s: %s; %s", backbones[i], methods[k], plain.message, right.message);
         }
-    unlink(path);
 }
 
 TEST_SUITE(checkpoints, {"names are those of the reference", names_are_the_references},

@@ -5,26 +5,32 @@
 #include "base/mem.h"
 #include "support/isas.h"
 
+struct adl_conv conv_run_shape(int h, int w, int c, int k, int r, int s, int stride, int pad,
+                               int groups)
+{
+    return (struct adl_conv){.h = h,
+                             .w = w,
+                             .c = c,
+                             .p = (h + 2 * pad - r) / stride + 1,
+                             .q = (w + 2 * pad - s) / stride + 1,
+                             .k = k,
+                             .r = r,
+                             .s = s,
+                             .stride = stride,
+                             .pad_top = pad,
+                             .pad_left = pad,
+                             .groups = groups,
+                             .ldx = (size_t)c,
+                             .ldo = (size_t)k,
+                             .ldr = (size_t)k};
+}
+
 struct conv_run conv_run_open(int h, int w, int c, int k, int r, int s, int stride, int pad,
                               int groups)
 {
-    struct conv_run run = {.conv = {.h = h,
-                                    .w = w,
-                                    .c = c,
-                                    .p = (h + 2 * pad - r) / stride + 1,
-                                    .q = (w + 2 * pad - s) / stride + 1,
-                                    .k = k,
-                                    .r = r,
-                                    .s = s,
-                                    .stride = stride,
-                                    .pad_top = pad,
-                                    .pad_left = pad,
-                                    .groups = groups,
-                                    .ldx = (size_t)c,
-                                    .ldo = (size_t)k,
-                                    .ldr = (size_t)k,
-                                    .lo = -INFINITY,
-                                    .hi = INFINITY}};
+    struct conv_run run = {.conv = conv_run_shape(h, w, c, k, r, s, stride, pad, groups)};
+    run.conv.lo = -INFINITY;
+    run.conv.hi = INFINITY;
     run.x_count = (size_t)(h * w * c);
     run.weight_count = (size_t)(k * (c / groups) * r * s);
     run.out_count = (size_t)(run.conv.p * run.conv.q * k);

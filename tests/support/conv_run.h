@@ -16,6 +16,9 @@ struct conv_run {
     size_t x_count, weight_count, out_count;
 };
 
+/* Returns a convolution of dense maps with `pad` on all sides, without operands and clamp. */
+struct adl_conv conv_run_shape(int h, int w, int c, int k, int r, int s, int stride, int pad,
+                               int groups);
 /* Returns a convolution with `pad` on all sides and random operands. A residual is added only if
  * with_residual is set; no clamp is applied. */
 struct conv_run conv_run_open(int h, int w, int c, int k, int r, int s, int stride, int pad,

@@ -3,11 +3,9 @@
 #include "support/label_fixture.h"
 
 #include <stdio.h>
-#include <sys/stat.h>
 
 #include "base/mem.h"
 #include "base/rng.h"
-#include "base/size.h"
 #include "image/image.h"
 #include "io/file.h"
 #include "support/scratch.h"
@@ -61,13 +59,9 @@ static void draw(uint64_t number, int labels, const char *id, FILE *boxes)
 
 void label_lists(const char *name)
 {
-    static const char *const folders[] = {"data", "data/images", "data/metadata",
-                                          "data/metadata/train", "data/metadata/val"};
     static const char *const labels_text[] = {"", "0", "1", "0,1"};
 
-    train_new_root(name);
-    for (size_t i = 0; i < ADL_COUNT(folders); i++)
-        mkdir(scratch_path("%s", folders[i]), 0777);
+    train_list_directories(name);
     for (int val = 0; val < 2; val++) {
         const char *split = val ? "val" : "train";
         FILE *ids = train_open_list(split, "image_ids"),

@@ -82,13 +82,18 @@ FILE *train_open_list(const char *split, const char *name)
     return file;
 }
 
-void train_lists(const char *name)
+void train_list_directories(const char *name)
 {
     static const char *const folders[] = {"data", "data/images", "data/metadata",
                                           "data/metadata/train", "data/metadata/val"};
     train_new_root(name);
     for (size_t i = 0; i < ADL_COUNT(folders); i++)
         mkdir(scratch_path("%s", folders[i]), 0777);
+}
+
+void train_lists(const char *name)
+{
+    train_list_directories(name);
     for (int val = 0; val < 2; val++) {
         const char *split = val ? "val" : "train";
         FILE *ids = train_open_list(split, "image_ids"),

@@ -24,6 +24,8 @@ void train_draw(uint64_t number, bool red, struct adl_image *image, int box[4]);
 void train_write_image(const char *path, uint64_t number, bool red, bool jpeg, int box[4]);
 /* Makes a new scratch directory with the class directories data/blue and data/red. */
 void train_directories(const char *name);
+/* Makes a new scratch directory with the directories of the lists and images of train and val. */
+void train_list_directories(const char *name);
 /* Makes a new scratch directory with lists as in the reference, with boxes, in data. */
 void train_lists(const char *name);
 /* Opens data/metadata/SPLIT/NAME.txt for writing. */

@@ -12,6 +12,7 @@
 #include "base/size.h"
 #include "kernels/conv_int8.h"
 #include "kernels/dispatch.h"
+#include "support/conv_run.h"
 #include "support/isas.h"
 
 /* How bytes and weights are filled. */
@@ -224,21 +225,11 @@ static void check_shape(struct adl_rng *rng, struct adl_conv conv, enum fill fil
 static struct adl_conv shape(int h, int w, int c, int k, int r, int s, int stride, int pad,
                              int groups, size_t gap)
 {
-    return (struct adl_conv){.h = h,
-                             .w = w,
-                             .c = c,
-                             .p = (h + 2 * pad - r) / stride + 1,
-                             .q = (w + 2 * pad - s) / stride + 1,
-                             .k = k,
-                             .r = r,
-                             .s = s,
-                             .stride = stride,
-                             .pad_top = pad,
-                             .pad_left = pad,
-                             .groups = groups,
-                             .ldx = (size_t)c + gap,
-                             .ldo = (size_t)k + gap,
-                             .ldr = (size_t)k + gap};
+    struct adl_conv conv = conv_run_shape(h, w, c, k, r, s, stride, pad, groups);
+    conv.ldx += gap;
+    conv.ldo += gap;
+    conv.ldr += gap;
+    return conv;
 }
 
 static void random_dense_shapes_match_the_definition(void)
