@@ -187,14 +187,6 @@ int adl_model_keep_layer_of(struct adl_model *model, const float *const *params,
     return model->layer ? 0 : -1;
 }
 
-void adl_model_keep_maps(const struct adl_model *model, struct adl_plan_options *options)
-{
-    if (model->layer)
-        adl_plan_keep(options, adl_layer_net_value(model->layer));
-    for (int i = 0; model->foreground && i < model->foreground->layer_count; i++)
-        adl_plan_keep(options, model->foreground->layers[i].value);
-}
-
 const char *const adl_model_precision_names[] = {"auto", "fp32", "int8", NULL};
 
 int adl_model_choose_precision(struct adl_model *model, int choice, const char *path,
@@ -217,6 +209,15 @@ void adl_model_plan_precision(const struct adl_model *model, struct adl_plan_opt
     options->quantisation = model->quantisation;
 }
 
+void adl_model_plan_options(const struct adl_model *model, struct adl_plan_options *options)
+{
+    adl_model_plan_precision(model, options);
+    if (model->layer)
+        adl_plan_keep(options, adl_layer_net_value(model->layer));
+    for (int i = 0; model->foreground && i < model->foreground->layer_count; i++)
+        adl_plan_keep(options, model->foreground->layers[i].value);
+}
+
 struct adl_plan *adl_model_into_plan(struct adl_model *model,
                                      const struct adl_plan_options *options, struct adl_error *err)
 {
@@ -227,8 +228,7 @@ struct adl_plan *adl_model_into_plan(struct adl_model *model,
     struct adl_plan_options dropping = *options;
     dropping.release = drop_weight;
     dropping.release_context = model;
-    adl_model_keep_maps(model, &dropping);
-    adl_model_plan_precision(model, &dropping);
+    adl_model_plan_options(model, &dropping);
     struct adl_plan *plan = adl_plan_create(model->graph, model->params, &dropping, err);
     adl_model_drop_weights(model);
     return plan;

@@ -137,9 +137,10 @@ int adl_model_keep_layer(struct adl_model *model, const struct adl_map_views *vi
 int adl_model_keep_layer_of(struct adl_model *model, const float *const *params,
                             const struct adl_map_views *views,
                             struct adl_error *err) ADL_MUST_CHECK;
-/* Makes a plan of the model keep the maps that its map rules read beside the last one: that of the
- * layer that was kept above, and those of the few-box head. */
-void adl_model_keep_maps(const struct adl_model *model, struct adl_plan_options *options);
+/* Sets what a plan of the model, made directly, needs from it: precision and quantisation, and the
+ * maps that its map rules read beside the last one, of the layer that was kept above and of the
+ * few-box head. */
+void adl_model_plan_options(const struct adl_model *model, struct adl_plan_options *options);
 
 /* Returns a plan of the model, with the layer that was kept, or else that of its map rule. The
  * model loses each weight as soon as it is packed, so that no weight is in memory twice; on failure

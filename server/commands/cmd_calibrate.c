@@ -146,12 +146,11 @@ static int open_model(struct calibrate *c, struct adl_error *err)
         return -1;
     struct adl_plan_options how = {
         .input_h = c->model->input_h, .input_w = c->model->input_w, .pool = c->pool};
-    adl_model_keep_maps(c->model, &how);
+    adl_model_plan_options(c->model, &how);
     if (s->foreground && choose_head(c, err) < 0)
         return -1;
     for (int i = 0; i < c->head.layer_count; i++)
         adl_plan_keep(&how, c->head.layers[i].value);
-    adl_model_plan_precision(c->model, &how);
     /* Not adl_model_into_plan(): the model keeps its weights, because it is written again. */
     c->plan = adl_plan_create(c->model->graph, c->model->params, &how, err);
     if (!c->plan)

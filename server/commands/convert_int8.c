@@ -146,8 +146,7 @@ static int answer_all(struct convert *c, struct answer *answers, struct adl_erro
     struct adl_plan_options how = {
         .input_h = c->model->input_h, .input_w = c->model->input_w, .pool = c->pool};
 
-    adl_model_keep_maps(c->model, &how);
-    adl_model_plan_precision(c->model, &how);
+    adl_model_plan_options(c->model, &how);
     /* Not adl_model_into_plan(): the model keeps its weights, because it is written. */
     struct adl_plan *plan = adl_plan_create(c->model->graph, c->model->params, &how, err);
     struct adl_views *views = plan ? adl_model_open_views(c->model, plan, c->pool, 1, err) : NULL;

@@ -152,8 +152,7 @@ static int open_model(struct report *report, int batch, struct adl_error *err)
         return -1;
     struct adl_plan_options options = {.input_h = report->model->input_h,
                                        .input_w = report->model->input_w};
-    adl_model_keep_maps(report->model, &options);
-    adl_model_plan_precision(report->model, &options);
+    adl_model_plan_options(report->model, &options);
     report->plan = adl_plan_create(report->model->graph, report->model->params, &options, err);
     report->views = report->plan ? adl_model_open_views(report->model, report->plan,
                                                         report->options->pool, batch, err)

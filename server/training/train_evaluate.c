@@ -69,7 +69,7 @@ int adl_train_evaluate(struct adl_train_run *run, struct adl_evaluate_report *re
     const float *const *params = (const float *const *)adl_optimizer_evaluated(run->optimizer);
     struct adl_plan *plan = NULL;
     if (adl_model_keep_layer_of(run->model, params, &run->model->map.views, err) == 0) {
-        adl_model_keep_maps(run->model, &options);
+        adl_model_plan_options(run->model, &options);
         plan = adl_plan_create(run->model->graph, params, &options, err);
     }
     struct adl_views *views =

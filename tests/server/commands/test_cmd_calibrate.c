@@ -54,7 +54,7 @@ static double measured(struct adl_model *model)
     struct adl_dataset *d = adl_dataset_open(&where, &err);
     TEST_OK(adl_model_keep_layer(model, &model->map.views, &err), &err);
     struct adl_plan_options with_layer = {.input_h = model->input_h, .input_w = model->input_w};
-    adl_model_keep_maps(model, &with_layer);
+    adl_model_plan_options(model, &with_layer);
     struct adl_plan *plan = adl_plan_create(model->graph, model->params, &with_layer, &err);
     struct adl_views *views = plan ? adl_model_open_views(model, plan, NULL, 4, &err) : NULL;
     struct adl_evaluate_options how = {.curve_interval = 0.1, .map = model->map};

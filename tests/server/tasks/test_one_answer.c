@@ -431,7 +431,7 @@ static void check_rules(int last_stride, const char *layer, const struct rule_ca
         .layer = {layer ? ADL_LAYER_LAYERCAM : ADL_LAYER_NONE, LAYER}};
     TEST_OK(adl_model_keep_layer(model, &needed, &err), &err);
     struct adl_plan_options how = {.input_h = SIDE, .input_w = SIDE};
-    adl_model_keep_maps(model, &how);
+    adl_model_plan_options(model, &how);
     struct adl_plan *plan = adl_plan_create(model->graph, model->params, &how, &err);
     struct adl_views *views = plan ? adl_model_open_views(model, plan, NULL, 1, &err) : NULL;
     CU_ASSERT_FATAL(views != NULL);
