@@ -28,12 +28,9 @@
 #include "server/tasks/json_out.h"
 
 struct settings {
-    const char *classes;
-    const char *key;
+    const char *classes, *key;
     bool allow_missing;
-    const char *input_size;
-    const char *mean;
-    const char *std;
+    const char *input_size, *mean, *std;
     int precision;
     const char *calibrate;
     struct adl_map_settings map;

@@ -20,13 +20,8 @@
 #define CHUNK_BYTES (256 * ADL_MIB)
 
 struct settings {
-    const char *model;
-    const char *input;
-    const char *output;
-    const char *class_text;
-    const char *key;
-    int threads;
-    int precision;
+    const char *model, *input, *output, *class_text, *key;
+    int threads, precision;
     struct adl_arch_settings arch;
 };
 

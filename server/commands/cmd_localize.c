@@ -38,20 +38,13 @@
 #define FILE_COLUMNS 40
 
 struct settings {
-    const char *model;
+    const char *model, *class_text;
     bool json;
-    const char *overlay;
-    const char *masks;
-    const char *coco;
-    const char *annotations;
+    const char *overlay, *masks, *coco, *annotations; /* where they are written */
     int top_k;
     double label_threshold;
-    const char *class_text;
     struct adl_map_settings map;
-    int boxes;
-    int heatmap;
-    int threads;
-    int precision;
+    int boxes, heatmap, threads, precision;
 };
 
 /* One image of a group. */

@@ -18,13 +18,8 @@
 #include "train/tape.h"
 
 struct settings {
-    const char *model;
-    const char *input;
-    const char *output;
-    const char *key;
-    int steps;
-    int seed;
-    int threads;
+    const char *model, *input, *output, *key;
+    int steps, seed, threads;
     struct adl_arch_settings arch;
     struct adl_method_settings method;
 };
