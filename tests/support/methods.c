@@ -38,6 +38,16 @@ const union adl_method_value *test_method_values(const char *name, ...)
     return values;
 }
 
+void test_method_input(const struct adl_method *method, const union adl_method_value *values,
+                       uint64_t key, float *images, float *input, struct adl_method_batch *batch)
+{
+    batch->images = images;
+    batch->input = input;
+    batch->values = values;
+    batch->key = key;
+    adl_method_input(adl_method_alone(method), batch);
+}
+
 const union adl_method_value *test_adl_values(enum adl_draw draw, double rate, double threshold)
 {
     return test_method_values("adl-draw", (double)draw, "adl-drop-rate", rate, "adl-threshold",

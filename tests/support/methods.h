@@ -13,6 +13,11 @@ enum adl_draw { ADL_DRAW_RANDOM, ADL_DRAW_DROP, ADL_DRAW_IMPORTANCE, ADL_DRAW_NO
  * further calls; not for use by several threads. */
 const union adl_method_value *test_method_values(const char *name, ...);
 
+/* Runs a method on the input of a batch: copies `images` to `input` as the method changes them. The
+ * caller sets the rest of the batch. */
+void test_method_input(const struct adl_method *method, const union adl_method_value *values,
+                       uint64_t key, float *images, float *input, struct adl_method_batch *batch);
+
 /* Returns those of ADL with this draw, drop rate and threshold. */
 const union adl_method_value *test_adl_values(enum adl_draw draw, double rate, double threshold);
 

@@ -20,17 +20,11 @@ static size_t hide(const struct adl_method *method, const union adl_method_value
                    uint64_t key)
 {
     size_t partners[COUNT], hidden = 0;
-    struct adl_method_batch batch = {.images = images,
-                                     .input = input,
-                                     .count = COUNT,
-                                     .height = SIDE,
-                                     .width = SIDE,
-                                     .values = values,
-                                     .key = key,
-                                     .partners = partners};
+    struct adl_method_batch batch = {
+        .count = COUNT, .height = SIDE, .width = SIDE, .partners = partners};
     for (size_t i = 0; i < COUNT * IMAGE; i++)
         images[i] = (float)(i + 1);
-    adl_method_input(adl_method_alone(method), &batch);
+    test_method_input(method, values, key, images, input, &batch);
     CU_ASSERT_EQUAL(batch.share, 0);
     for (size_t i = 0; i < COUNT * IMAGE; i += 3) {
         bool gone = input[i] == 0;
