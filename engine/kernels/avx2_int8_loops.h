@@ -148,15 +148,21 @@ static void ISA(int8_gemm)(const struct adl_int8_tile *t)
             int8v_tile(t, m, 2);                                                                   \
         else                                                                                       \
             int8v_tile(t, m, 1);                                                                   \
-        break;
+        break
     switch (t->m) {
-        ROWS(1)
-        ROWS(2)
-        ROWS(3)
-        ROWS(4)
-        ROWS(5) ROWS(6)
+        ROWS(1);
+        ROWS(2);
+        ROWS(3);
+        ROWS(4);
+        ROWS(5);
+        ROWS(6);
 #if MR > 6
-            ROWS(7) ROWS(8) ROWS(9) ROWS(10) ROWS(11) ROWS(12)
+        ROWS(7);
+        ROWS(8);
+        ROWS(9);
+        ROWS(10);
+        ROWS(11);
+        ROWS(12);
 #endif
     }
 #undef ROWS
