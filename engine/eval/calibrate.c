@@ -1,7 +1,7 @@
 /* Chooses a map rule on images with true boxes.
  *
  * Candidates are all combinations of the maps (all weights, positive ones, the few-box head) with
- * the normalisations and a grid of percentiles, 23 for each map, for each set of views, and the
+ * the normalisations and a grid of percentiles, 23 for each map of each set of samples, and the
  * current rule; each has 100 thresholds. For every candidate and image, a curve rates the boxes at
  * each threshold: 0 or 1 for MaxBoxAcc, 0 to 3 (the number of IoU levels reached) for MaxBoxAccV2.
  * Neighbouring thresholds often cut a map at the same byte, so a curve costs fewer than 100
@@ -57,55 +57,48 @@ struct gain {
 struct candidate {
     struct adl_map_rule rule;
     size_t set; /* of samples */
-    int map;    /* index into the cams of a sample, or MAP_BEFORE */
 };
 
 #define RULES_PER_MAP 23
-
-/* Stands for the map of a sample by the model's own rule, with its head or principal component. */
-#define MAP_BEFORE (-1)
 
 bool adl_calibrate_apart(const struct adl_map_rule *rule)
 {
     return rule->foreground || rule->weights == ADL_MAP_WEIGHTS_PC1;
 }
 
-static const float *map_of(const struct adl_calibrate_sample *sample, int map)
-{
-    return map == MAP_BEFORE ? sample->cam_before : sample->cams[map];
-}
-
-/* Adds the candidates of one normalisation: both choices of weights, and the head if there is one.
- * Returns the new count. */
+/* Adds the candidates of one normalisation: both choices of weights, or the head. Returns the new
+ * count. */
 static size_t add_candidates(struct candidate *list, size_t count,
                              const struct adl_calibrate_samples *sets, size_t set,
                              enum adl_map_normalise normalise, double percentile)
 {
-    int maps = sets[set].items[0].cams[2] ? 3 : 2;
-    for (int map = 0; map < maps; map++)
+    bool head = sets[set].maps == ADL_CALIBRATE_HEAD_MAPS;
+    for (int positive = head; positive < 2; positive++)
         list[count++] = (struct candidate){
-            .rule = {.weights = map == 0 ? ADL_MAP_WEIGHTS_ALL : ADL_MAP_WEIGHTS_POSITIVE,
+            .rule = {.weights = positive ? ADL_MAP_WEIGHTS_POSITIVE : ADL_MAP_WEIGHTS_ALL,
                      .normalise = normalise,
                      .percentile = percentile,
                      .views = sets[set].views},
-            .set = set,
-            .map = map};
+            .set = set};
     return count;
 }
 
-/* Returns the index of the samples with these views; count: there are none. */
-static size_t find_set(const struct adl_calibrate_samples *sets, size_t count,
-                       const struct adl_map_views *views)
+/* Returns the index of the samples with the maps of the current rule; count: there are none. */
+static size_t find_own(const struct adl_calibrate_samples *sets, size_t count,
+                       const struct adl_map_rule *current)
 {
+    bool apart = adl_calibrate_apart(current);
     size_t set = 0;
-    while (set < count && !adl_map_views_equal(&sets[set].views, views))
+    while (set < count &&
+           (sets[set].maps != (apart ? ADL_CALIBRATE_OWN_MAPS : ADL_CALIBRATE_CLASS_MAPS) ||
+            !adl_map_views_equal(&sets[set].views, &current->views)))
         set++;
     return set;
 }
 
 /* Lists the candidates, simple rules first, and returns their number. The current rule is the last
  * one, in case it is not among the others, with the samples `own`; set_count: there are none with
- * its views. The others take over its number of classes. */
+ * its maps. The others take over its number of classes. */
 static size_t list_candidates(const struct adl_map_rule *current,
                               const struct adl_calibrate_samples *sets, size_t set_count,
                               size_t own, struct candidate *list)
@@ -126,8 +119,7 @@ static size_t list_candidates(const struct adl_map_rule *current,
     for (size_t i = 0; i < count; i++)
         list[i].rule.classes = current->classes;
     if (own < set_count)
-        list[count++] = (struct candidate){
-            *current, own, adl_calibrate_apart(current) ? MAP_BEFORE : (int)current->weights};
+        list[count++] = (struct candidate){*current, own};
     return count;
 }
 
@@ -183,8 +175,8 @@ static int make_curve(const struct search *search, struct scratch *scratch,
     enum adl_box_mode mode = goal == ADL_CALIBRATE_V2 ? ADL_BOXES_ALL : ADL_BOXES_LARGEST;
     int last = -1;
 
-    if (adl_map_make(&candidate->rule, map_of(sample, candidate->map), s->cam_h, s->cam_w,
-                     scratch->map, s->input_h, s->input_w, NULL, err) < 0 ||
+    if (adl_map_make(&candidate->rule, adl_calibrate_map(s, sample, &candidate->rule), s->cam_h,
+                     s->cam_w, scratch->map, s->input_h, s->input_w, NULL, err) < 0 ||
         adl_box_finder_load(&scratch->finder, scratch->map, s->input_h, s->input_w, err) < 0)
         return -1;
     for (int t = 0; t < STEPS; t++) {
@@ -288,8 +280,7 @@ static struct choice choose(const struct search *search, int without)
     double greatest = -1, sums[STEPS];
 
     for (size_t c = 0; c < search->candidate_count; c++) {
-        if (search->candidates[c].map == MAP_BEFORE ||
-            search->sets[search->candidates[c].set].compared)
+        if (search->sets[search->candidates[c].set].compared)
             continue;
         double samples = (double)sum_curves(search, c, without, sums);
         int reach = reach_of(samples);
@@ -446,7 +437,7 @@ static int conclude(const struct search *search, struct adl_calibration *out, st
     out->rule = search->candidates[choice.candidate].rule;
     out->rule.class_thresholds = NULL;
     out->set = search->candidates[choice.candidate].set;
-    out->foreground = search->candidates[choice.candidate].map == 2;
+    out->foreground = search->sets[out->set].maps == ADL_CALIBRATE_HEAD_MAPS;
     out->rule.threshold = (double)choice.step / STEPS;
     out->fitted = percent(search, sum_at(search, choice, NULL));
     out->before = search->measures_current ? percent(search, current_sum(search, steps)) : NAN;
@@ -520,7 +511,7 @@ int adl_calibrate_choose(const struct adl_calibrate_samples *sets, size_t set_co
 {
     const struct adl_calibrate_samples *samples = &sets[0];
     struct search search = {.sets = sets, .samples = samples, .options = options};
-    size_t own = find_set(sets, set_count, &options->current.views);
+    size_t own = find_own(sets, set_count, &options->current);
     int result = -1;
 
     *calibration = (struct adl_calibration){0};
@@ -530,7 +521,7 @@ int adl_calibrate_choose(const struct adl_calibrate_samples *sets, size_t set_co
         return adl_fail(err, ADL_ERR_ARG,
                         "a calibration needs at least 2 images with boxes; there are %zu",
                         samples->count);
-    search.candidates = adl_malloc(3 * RULES_PER_MAP * set_count + 1, sizeof *search.candidates);
+    search.candidates = adl_malloc(2 * RULES_PER_MAP * set_count + 1, sizeof *search.candidates);
     if (!search.candidates) {
         adl_fail_nomem(err, "the calibration");
         goto out;

@@ -25,31 +25,38 @@ extern const char *const adl_calibrate_goal_names[]; /* "max_box_acc", "v2", NUL
 /* Folds of the cross-validation. */
 #define ADL_CALIBRATE_FOLDS 5
 
-/* Sets of views (wsol/map_views.h) that one calibration compares, at most. */
-#define ADL_CALIBRATE_SETS 14
+/* Sets of samples that one calibration compares, at most: 14 sets of views (wsol/map_views.h), each
+ * with and without the few-box head, and the model's own rule. */
+#define ADL_CALIBRATE_VIEWS 14
+#define ADL_CALIBRATE_SETS (2 * ADL_CALIBRATE_VIEWS + 1)
+
+/* Which maps a set of samples has. */
+enum adl_calibrate_maps {
+    ADL_CALIBRATE_CLASS_MAPS, /* with all weights, and with positive weights */
+    ADL_CALIBRATE_HEAD_MAPS,  /* of the few-box head that is fitted (wsol/foreground.h) */
+    ADL_CALIBRATE_OWN_MAPS    /* by the model's own rule, where it is apart from the class maps */
+};
 
 /* An image with true boxes. */
 struct adl_calibrate_sample {
     size_t index; /* in the data set */
-    /* Class maps by enum adl_map_weights, and the map of the few-box head (wsol/foreground.h);
-     * cam_h x cam_w each. The last one is NULL unless there is a head. */
-    float *cams[3];
-    /* The map of the model's rule where it is apart from those (adl_calibrate_apart()); else NULL.
+    /* The maps, cam_h x cam_w each: class maps by enum adl_map_weights, or one map of another kind.
      */
-    float *cam_before;
+    float *cams[2];
     float *logits;         /* class_count, owned */
     int class_id;          /* the true class */
     struct adl_box *truth; /* in pixels of the input */
     size_t truth_count;
 };
 
-/* Returns whether the map of a rule is not among `cams`: it is made with a head that the model has
- * already, or by another sum over the channels. */
+/* Returns whether the map of a rule is not a class map with all or with positive weights: it is
+ * made with a head that the model has already, or by another sum over the channels. */
 bool adl_calibrate_apart(const struct adl_map_rule *rule);
 
-/* Images whose maps were averaged over one set of views. */
+/* Images with maps of one kind, averaged over one set of views. */
 struct adl_calibrate_samples {
     struct adl_map_views views;
+    enum adl_calibrate_maps maps;
     bool compared;                      /* the current rule has these views, but they are not among
                                          * those to choose from */
     struct adl_calibrate_sample *items; /* in the order of the data set; owned, as are the arrays in
@@ -58,8 +65,9 @@ struct adl_calibrate_samples {
     size_t unreadable; /* images that are left out because they cannot be read */
     int cam_h, cam_w, input_h, input_w;
     /* Features of each image and of its mirror image, [count][2][cam_h * cam_w][channels], those of
-     * all layers of the head one after the other at every position of the last map, and the
-     * fraction of each position that is inside a box; NULL unless the options ask for a head. */
+     * all layers of the head one after the other, and the fraction of each position that is inside
+     * a box; NULL unless the options ask for a head. The positions are those of the head's grid,
+     * but only as many of them as the last map has. */
     float *features, *labels;
     size_t channels;
     size_t class_count; /* of the network */
@@ -74,8 +82,8 @@ struct adl_calibrate_options {
     /* Which layers a few-box head is to read, without weights: collect the features that it is
      * fitted to, with the samples of plain views. The plan has to keep the layers. NULL: do not. */
     const struct adl_foreground_head *foreground;
-    /* Heads from adl_calibrate_fit_foreground(), and the samples that they were fitted to: also
-     * make the maps of the head. NULL: do not. */
+    /* Heads from adl_calibrate_fit_foreground(), and the samples that they were fitted to: those of
+     * which head maps are made. NULL: not fitted yet. */
     const float *heads;
     const struct adl_calibrate_samples *fitted;
     struct adl_pool *pool; /* NULL: the calling thread alone */
@@ -88,8 +96,8 @@ struct adl_calibrate_options {
 /* The outcome; figures in percent of the images. */
 struct adl_calibration {
     struct adl_map_rule rule; /* the choice, threshold included; without a head */
-    size_t set;               /* index of the samples with the views of the choice */
-    bool foreground;          /* the map of the head was chosen */
+    size_t set;               /* index of the samples that the choice is for */
+    bool foreground;          /* it is for maps of the head that was fitted */
     /* Thresholds of single classes, class_count of the samples, as in the map rule; owned. NULL:
      * one threshold for all does as well on other images, or the options do not ask for more. */
     float *class_thresholds;
@@ -102,9 +110,11 @@ struct adl_calibration {
     size_t images, boxes;
 };
 
-/* Runs the images of the data set through the network and keeps the class maps of their true
- * classes, averaged over samples->views, which the caller sets with samples->compared; everything
- * else of `samples` is overwritten. Images that cannot be read are left out. Fails as
+/* Runs the images of the data set through the network and keeps the maps of their true classes. The
+ * caller sets samples->views, samples->maps and samples->compared; everything else of `samples` is
+ * overwritten. The map of an image by the few-box head is that of the head which was fitted without
+ * the image's fold, so that neither the choice of a rule nor its cross-validation uses a head on
+ * images that the head was fitted to. Images that cannot be read are left out. Fails as
  * adl_evaluate_views() does, and with ADL_ERR_FORMAT if the data set has no boxes. Release
  * `samples` in any case. */
 int adl_calibrate_collect(const struct adl_dataset *dataset, struct adl_views *views, int batch,
@@ -112,18 +122,21 @@ int adl_calibrate_collect(const struct adl_dataset *dataset, struct adl_views *v
                           struct adl_calibrate_samples *samples,
                           struct adl_error *err) ADL_MUST_CHECK;
 
-/* Fits the few-box head to the samples, which are of plain views: heads[f] without the samples of
- * fold f, and heads[ADL_CALIBRATE_FOLDS] to all; each has channels + 1 floats, weights and bias.
- * Makes each sample's map with the head that was fitted without the sample's fold, so that neither
- * the choice of a rule nor its cross-validation uses a head on images that the head was fitted to.
- * Fails with ADL_ERR_ARG if there are no samples, and with ADL_ERR_NOMEM. */
+/* Returns the map of a sample that a rule is for. */
+const float *adl_calibrate_map(const struct adl_calibrate_samples *samples,
+                               const struct adl_calibrate_sample *sample,
+                               const struct adl_map_rule *rule);
+
+/* Fits the few-box head to the samples, which have features: heads[f] without the samples of fold
+ * f, and heads[ADL_CALIBRATE_FOLDS] to all; each has channels + 1 floats, weights and bias. Fails
+ * with ADL_ERR_ARG if there are no samples, and with ADL_ERR_NOMEM. */
 int adl_calibrate_fit_foreground(struct adl_calibrate_samples *samples, struct adl_pool *pool,
                                  float *heads, struct adl_error *err) ADL_MUST_CHECK;
 
 void adl_calibrate_samples_release(struct adl_calibrate_samples *samples);
 
-/* Chooses the rule among those with the views of the `set_count` sets of samples, 1 to
- * ADL_CALIBRATE_SETS, all of the same images; the current rule may have the views of one of them.
+/* Chooses the rule among those for the maps of the `set_count` sets of samples, 1 to
+ * ADL_CALIBRATE_SETS, all of the same images; the current rule may be for the maps of one of them.
  * The result does not depend on the number of threads; adl_calibration_release() frees what it has,
  * in any case. Fails with ADL_ERR_ARG for fewer than two samples, and with ADL_ERR_NOMEM. */
 int adl_calibrate_choose(const struct adl_calibrate_samples *sets, size_t set_count,

@@ -45,7 +45,7 @@ static int judge_all(const struct adl_calibrate_samples *s, const struct adl_cal
     }
     for (size_t i = 0; i < s->count; i++) {
         const struct adl_calibrate_sample *one = &s->items[i];
-        const float *cam = one->cams[c->foreground ? 2 : (int)c->rule.weights];
+        const float *cam = adl_calibrate_map(s, one, &c->rule);
         bool usable;
         adl_softmax_at(temperature, one->logits, s->class_count, probabilities);
         const struct adl_map_rule rule = adl_map_rule_of_class(&c->rule, (size_t)one->class_id);

@@ -50,7 +50,6 @@ struct worker {
 struct search {
     const struct adl_calibrate_samples *samples;
     struct adl_map_rule rule;
-    bool foreground;
     struct parted *parted; /* by sample */
     struct worker *workers;
     int worker_count;
@@ -94,7 +93,7 @@ static int part_sample(struct search *search, struct worker *worker, size_t inde
 {
     const struct adl_calibrate_samples *s = search->samples;
     const struct adl_calibrate_sample *sample = &s->items[index];
-    const float *cam = sample->cams[search->foreground ? 2 : (int)search->rule.weights];
+    const float *cam = adl_calibrate_map(s, sample, &search->rule);
     const struct adl_class_map size = {.input_h = s->input_h, .input_w = s->input_w};
     struct parted *out = &search->parted[index];
 
@@ -259,13 +258,11 @@ static int part_all(struct search *search, struct adl_pool *pool, struct adl_err
 }
 
 int adl_calibrate_objects(const struct adl_calibrate_samples *samples,
-                          const struct adl_map_rule *rule, bool foreground, struct adl_pool *pool,
+                          const struct adl_map_rule *rule, struct adl_pool *pool,
                           struct adl_calibrated_objects *out, struct adl_error *err)
 {
-    struct search search = {.samples = samples,
-                            .rule = *rule,
-                            .foreground = foreground,
-                            .worker_count = adl_pool_threads(pool)};
+    struct search search = {
+        .samples = samples, .rule = *rule, .worker_count = adl_pool_threads(pool)};
     int result = -1;
 
     *out = (struct adl_calibrated_objects){.chosen = false};

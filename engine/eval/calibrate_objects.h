@@ -24,10 +24,10 @@ struct adl_calibrated_objects {
     double cross_validated;      /* choices made on four fifths, measured on the other fifth */
 };
 
-/* Chooses for maps of `rule`, cut at its threshold; with `foreground`, the samples' maps of the
- * few-box head. The result does not depend on the number of threads. Fails with ADL_ERR_NOMEM. */
+/* Chooses for maps of `rule`, cut at its threshold. The result does not depend on the number of
+ * threads. Fails with ADL_ERR_NOMEM. */
 int adl_calibrate_objects(const struct adl_calibrate_samples *samples,
-                          const struct adl_map_rule *rule, bool foreground, struct adl_pool *pool,
+                          const struct adl_map_rule *rule, struct adl_pool *pool,
                           struct adl_calibrated_objects *out, struct adl_error *err) ADL_MUST_CHECK;
 
 #endif

@@ -1,10 +1,12 @@
-/* Collects what a calibration compares: the class maps of images with true boxes, averaged over the
- * views of one set, and what the few-box head is fitted to.
+/* Collects what a calibration compares: the maps of images with true boxes, averaged over the views
+ * of one set, and what the few-box head is fitted to.
  *
  * The head is fitted to the features of the plain view and of its mirror image, whatever views its
- * map is averaged over later, because these are the features that the network was trained on. Its
- * maps for other sets of views are made while those are collected, with the head of the fold that
- * the image is not in. */
+ * map is averaged over later, because these are the features that the network was trained on.
+ * Neighbouring positions of its grid carry much the same features, so it is fitted to as many
+ * positions of an image as the last map has: one of each part of the grid that a position of the
+ * last map covers. Which one is drawn by lot for each image and each mirror image, so that all
+ * images together show every place of the grid. */
 
 #include "eval/calibrate.h"
 
@@ -12,6 +14,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/rng.h"
 #include "base/size.h"
 #include "eval/evaluate.h"
 #include "eval/foreground_fit.h"
@@ -24,56 +27,72 @@ struct collection {
     struct adl_calibrate_samples *samples;
 };
 
-/* Returns the fraction of the length of cell number `cell` that the pixels first..last cover. */
-static double covered(int first, int last, int size, int cell, int cells)
+const float *adl_calibrate_map(const struct adl_calibrate_samples *samples,
+                               const struct adl_calibrate_sample *sample,
+                               const struct adl_map_rule *rule)
 {
-    return adl_foreground_covered((size_t)first, (size_t)last, (size_t)size, (size_t)cell,
-                                  (size_t)cells);
+    bool positive = rule->weights == ADL_MAP_WEIGHTS_POSITIVE;
+    return sample->cams[samples->maps == ADL_CALIBRATE_CLASS_MAPS && positive];
 }
 
-/* Copies the features of all layers of the head at every position of the last map to `features`. */
-static void gather(const struct collection *c, const struct adl_session *session, int slot,
-                   float *features)
-{
-    const struct adl_foreground_head *head = c->options->foreground;
-    struct adl_foreground_map maps[ADL_LIMIT_HEAD_LAYERS], last;
-    size_t stride = c->samples->channels;
+/* --- what the head is fitted to ------------------------------------------------------------ */
 
-    adl_session_foreground(session, slot, head, &last, maps);
-    adl_foreground_resample(&last, head->channels, last.h, last.w, features, stride);
-    features += head->channels;
-    for (int i = 0; i < head->layer_count; i++) {
-        adl_foreground_resample(&maps[i], head->layers[i].channels, last.h, last.w, features,
-                                stride);
-        features += head->layers[i].channels;
+/* The fraction of a side of `size` pixels' cell number `cell` of `cells` that the pixels
+ * first..last cover. */
+static double covered(int first, int last, int size, size_t cell, size_t cells)
+{
+    double from = first * (double)cells / size, to = (last + 1) * (double)cells / size;
+    return fmax(0, fmin((double)cell + 1, to) - fmax((double)cell, from));
+}
+
+/* Returns the fraction of the cell (y, x) of an h x w grid that is inside a box. */
+static float label_of(const struct collection *c, const struct adl_evaluate_visit *visit,
+                      bool mirrored, size_t y, size_t x, size_t h, size_t w)
+{
+    const struct adl_calibrate_samples *s = c->samples;
+    double most = 0;
+
+    for (size_t i = 0; i < c->dataset->images[visit->index].box_count; i++) {
+        const struct adl_box *box = &visit->truth[i];
+        int x0 = mirrored ? s->input_w - 1 - box->x1 : box->x0;
+        int x1 = mirrored ? s->input_w - 1 - box->x0 : box->x1;
+        most = fmax(most, covered(x0, x1, s->input_w, x, w) *
+                              covered(box->y0, box->y1, s->input_h, y, h));
     }
+    return (float)most;
 }
 
-/* Keeps the features of the image or its mirror image, and as labels the fraction of each position
- * inside a box. */
+/* Keeps the features of the image or its mirror image at some positions, and as labels the fraction
+ * of each position inside a box. */
 static void collect_features(const struct collection *c, const struct adl_evaluate_visit *visit)
 {
     const struct adl_calibrate_samples *s = c->samples;
+    const struct adl_foreground_head *head = c->options->foreground;
     const struct adl_view_item *item = &visit->run->items[visit->view];
     bool mirrored = item->view.mirrored;
-    size_t cells = (size_t)s->cam_h * (size_t)s->cam_w;
-    size_t first = (2 * visit->index + (mirrored ? 1 : 0)) * cells;
-    float *label = s->labels + first;
+    size_t rows = (size_t)s->cam_h, columns = (size_t)s->cam_w, h, w;
+    size_t first = (2 * visit->index + mirrored) * rows * columns;
+    float *label = s->labels + first, *features = s->features + first * s->channels;
+    struct adl_foreground_map maps[1 + ADL_LIMIT_HEAD_LAYERS];
+    struct adl_rng rng;
 
-    gather(c, item->session, visit->slot, s->features + first * s->channels);
-    for (int y = 0; y < s->cam_h; y++)
-        for (int x = 0; x < s->cam_w; x++, label++) {
-            double most = 0;
-            for (size_t i = 0; i < c->dataset->images[visit->index].box_count; i++) {
-                const struct adl_box *box = &visit->truth[i];
-                int x0 = mirrored ? s->input_w - 1 - box->x1 : box->x0;
-                int x1 = mirrored ? s->input_w - 1 - box->x0 : box->x1;
-                most = fmax(most, covered(x0, x1, s->input_w, x, s->cam_w) *
-                                      covered(box->y0, box->y1, s->input_h, y, s->cam_h));
-            }
-            *label = (float)most;
+    adl_session_foreground(item->session, visit->slot, head, &maps[0], &maps[1]);
+    adl_foreground_grid(head, &maps[0], &maps[1], &h, &w);
+    adl_rng_seed(&rng, 0, visit->index, mirrored);
+    double down = adl_rng_uniform(&rng), across = adl_rng_uniform(&rng);
+    for (size_t i = 0; i < rows * columns; i++, label++) {
+        size_t y = (size_t)(((double)(i / columns) + down) * (double)h / (double)rows);
+        size_t x = (size_t)(((double)(i % columns) + across) * (double)w / (double)columns);
+        for (int m = 0; m <= head->layer_count; m++) {
+            size_t channels = m == 0 ? head->channels : head->layers[m - 1].channels;
+            adl_foreground_sample(&maps[m], channels, y, x, h, w, features);
+            features += channels;
         }
+        *label = label_of(c, visit, mirrored, y, x, h, w);
+    }
 }
+
+/* --- the maps ------------------------------------------------------------------------------ */
 
 /* Returns the head that was fitted without the fold of an image; NULL: none was. */
 static const float *head_without(const struct collection *c, size_t index)
@@ -117,18 +136,12 @@ static int keep_logits(struct adl_calibrate_sample *sample, const struct collect
     return 0;
 }
 
-/* Returns whether the map of the model's rule is to be made beside those to choose from. */
-static bool keeps_before(const struct collection *c)
-{
-    const struct adl_map_rule *current = &c->options->current;
-    return adl_calibrate_apart(current) && adl_map_views_equal(&current->views, &c->samples->views);
-}
-
 static int begin_sample(struct adl_calibrate_sample *sample, const struct collection *c,
-                        const struct adl_evaluate_visit *visit, int maps, struct adl_error *err)
+                        const struct adl_evaluate_visit *visit, struct adl_error *err)
 {
     size_t boxes = c->dataset->images[visit->index].box_count;
     size_t pixels = (size_t)c->samples->cam_h * (size_t)c->samples->cam_w;
+    int maps = c->samples->maps == ADL_CALIBRATE_CLASS_MAPS ? 2 : 1;
 
     sample->index = visit->index;
     sample->truth = adl_malloc(boxes, sizeof *sample->truth);
@@ -141,41 +154,46 @@ static int begin_sample(struct adl_calibrate_sample *sample, const struct collec
         if (!sample->cams[m])
             return adl_fail_nomem(err, "the calibration");
     }
-    if (keeps_before(c)) {
-        sample->cam_before = adl_malloc(pixels, sizeof *sample->cam_before);
-        if (!sample->cam_before)
-            return adl_fail_nomem(err, "the calibration");
-    }
     return keep_logits(sample, c, visit, err);
 }
 
-/* Keeps the boxes of an image, and adds the maps of a view that has just been run. Called by any
- * worker of the pool. */
+/* Adds the maps of a view that has just been run. */
+static void add_maps(const struct collection *c, const struct adl_evaluate_visit *visit,
+                     const struct adl_foreground_head *head)
+{
+    const struct adl_map_rule *current = &c->options->current;
+    struct adl_calibrate_sample *sample = &c->samples->items[visit->index];
+
+    for (size_t m = 0; m < ADL_COUNT(sample->cams) && sample->cams[m]; m++) {
+        struct adl_map_rule rule = {.weights = head || m > 0 ? ADL_MAP_WEIGHTS_POSITIVE
+                                                             : ADL_MAP_WEIGHTS_ALL,
+                                    .classes = current->classes,
+                                    .foreground = head};
+        adl_view_add(visit->run, visit->view, visit->slot, sample->class_id,
+                     c->samples->maps == ADL_CALIBRATE_OWN_MAPS ? current : &rule, sample->cams[m]);
+    }
+}
+
+/* Keeps the boxes of an image, and adds the maps of a view. Called by any worker of the pool. */
 static int collect_one(void *context, const struct adl_evaluate_visit *visit, struct adl_error *err)
 {
     const struct collection *c = context;
-    const struct adl_dataset_image *entry = &c->dataset->images[visit->index];
-    struct adl_calibrate_sample *sample = &c->samples->items[visit->index];
-    const float *weights = c->options->heads ? head_without(c, visit->index) : NULL;
-    struct adl_foreground_head head = {0};
-    int maps = weights ? 3 : 2;
+    struct adl_foreground_head head;
 
-    if (visit->view == 0 && begin_sample(sample, c, visit, maps, err) < 0)
+    if (c->samples->maps != ADL_CALIBRATE_HEAD_MAPS) {
+        if (visit->view == 0 && begin_sample(&c->samples->items[visit->index], c, visit, err) < 0)
+            return -1;
+        add_maps(c, visit, NULL);
+        return 0;
+    }
+    const float *weights = head_without(c, visit->index);
+    if (!weights)
+        return 0; /* It could not be read before. */
+    if (visit->view == 0 && begin_sample(&c->samples->items[visit->index], c, visit, err) < 0)
         return -1;
-    if (weights) {
-        head = *c->options->foreground;
-        head.weights = weights;
-    }
-    for (int m = 0; m < maps; m++) {
-        const struct adl_map_rule rule = {.weights = m == 0 ? ADL_MAP_WEIGHTS_ALL
-                                                            : ADL_MAP_WEIGHTS_POSITIVE,
-                                          .classes = c->options->current.classes,
-                                          .foreground = m == 2 ? &head : NULL};
-        adl_view_add(visit->run, visit->view, visit->slot, entry->class_id, &rule, sample->cams[m]);
-    }
-    if (keeps_before(c))
-        adl_view_add(visit->run, visit->view, visit->slot, entry->class_id, &c->options->current,
-                     sample->cam_before);
+    head = *c->options->foreground;
+    head.weights = weights;
+    add_maps(c, visit, &head);
     return 0;
 }
 
@@ -199,7 +217,7 @@ static void leave_out_unreadable(struct adl_calibrate_samples *s)
 {
     size_t kept = 0, rows = 2 * (size_t)s->cam_h * (size_t)s->cam_w, floats = rows * s->channels;
     for (size_t i = 0; i < s->count; i++) {
-        if (!s->items[i].cams[1])
+        if (!s->items[i].cams[0])
             continue;
         if (s->features && kept < i) {
             memmove(s->features + kept * floats, s->features + i * floats,
@@ -228,25 +246,37 @@ static int allocate(struct adl_calibrate_samples *s, size_t count, bool features
     return 0;
 }
 
+/* Returns the rule whose maps have the grid of the samples' maps. */
+static struct adl_map_rule rule_of(const struct collection *c)
+{
+    struct adl_map_rule rule = {.views = c->samples->views};
+
+    if (c->samples->maps == ADL_CALIBRATE_OWN_MAPS)
+        return c->options->current;
+    if (c->samples->maps == ADL_CALIBRATE_HEAD_MAPS)
+        rule.foreground = c->options->foreground;
+    return rule;
+}
+
 int adl_calibrate_collect(const struct adl_dataset *dataset, struct adl_views *views, int batch,
                           const struct adl_calibrate_options *options,
                           struct adl_calibrate_samples *samples, struct adl_error *err)
 {
     const struct adl_plan *plan = adl_views_plan(views);
     struct adl_shape in = adl_plan_input_shape(plan);
-    bool plain = adl_map_views_plain(&samples->views);
-    struct adl_view_run run;
     struct collection collection = {dataset, options, samples};
     struct adl_evaluate_options how = {.curve_interval = ADL_EVALUATE_INTERVAL,
-                                       .map = {.views = samples->views},
+                                       .map = rule_of(&collection),
                                        .visit = collect_one,
                                        .visit_context = &collection,
                                        .progress = options->progress,
                                        .report_context = options->progress_context};
     struct adl_evaluate_report report = {0};
+    struct adl_view_run run;
 
     *samples = (struct adl_calibrate_samples){
         .views = samples->views,
+        .maps = samples->maps,
         .compared = samples->compared,
         .input_h = in.h,
         .input_w = in.w,
@@ -254,13 +284,15 @@ int adl_calibrate_collect(const struct adl_dataset *dataset, struct adl_views *v
         .class_count = adl_shape_count(adl_plan_output_shape(plan, ADL_OUTPUT_LOGITS))};
     if (dataset->box_count == 0)
         return adl_fail(err, ADL_ERR_FORMAT, "the images have no boxes to calibrate with");
-    if (adl_views_prepare(views, &samples->views, false, &run, err) < 0)
+    if (adl_views_prepare(views, &how.map, false, &run, err) < 0)
         return -1;
     samples->cam_h = run.map_h;
     samples->cam_w = run.map_w;
-    if (allocate(samples, dataset->count, options->foreground && plain, err) < 0)
+    bool features = options->foreground && samples->maps == ADL_CALIBRATE_CLASS_MAPS &&
+                    adl_map_views_plain(&samples->views);
+    if (allocate(samples, dataset->count, features, err) < 0)
         return -1;
-    if (samples->features) {
+    if (features) {
         how.map.views.flip = true;
         how.visit = collect_with_features;
     }
@@ -276,27 +308,13 @@ int adl_calibrate_collect(const struct adl_dataset *dataset, struct adl_views *v
 int adl_calibrate_fit_foreground(struct adl_calibrate_samples *s, struct adl_pool *pool,
                                  float *heads, struct adl_error *err)
 {
-    size_t h = (size_t)s->cam_h, w = (size_t)s->cam_w, cells = h * w, size = s->channels + 1;
     const struct adl_foreground_data data = {.features = s->features,
                                              .labels = s->labels,
                                              .samples = s->count,
-                                             .rows = 2 * cells,
+                                             .rows = 2 * (size_t)s->cam_h * (size_t)s->cam_w,
                                              .channels = s->channels};
 
-    if (adl_foreground_fit(&data, ADL_CALIBRATE_FOLDS, pool, heads, err) < 0)
-        return -1;
-    for (size_t i = 0; i < s->count; i++) {
-        float *cam = s->items[i].cams[2] = adl_malloc(cells, sizeof *cam);
-        if (!cam)
-            return adl_fail_nomem(err, "the foreground head");
-        memcpy(cam, s->items[i].cams[ADL_MAP_WEIGHTS_POSITIVE], cells * sizeof *cam);
-        /* The features are gathered already, as those of one map. */
-        const struct adl_foreground_map map = {s->features + 2 * i * cells * s->channels, h, w};
-        const struct adl_foreground_head head = {.channels = s->channels,
-                                                 .weights = heads + i % ADL_CALIBRATE_FOLDS * size};
-        adl_foreground_apply(&head, &map, NULL, cam);
-    }
-    return 0;
+    return adl_foreground_fit(&data, ADL_CALIBRATE_FOLDS, pool, heads, err);
 }
 
 void adl_calibrate_samples_release(struct adl_calibrate_samples *samples)
@@ -305,7 +323,6 @@ void adl_calibrate_samples_release(struct adl_calibrate_samples *samples)
         struct adl_calibrate_sample *sample = &samples->items[i];
         for (size_t m = 0; m < ADL_COUNT(sample->cams); m++)
             adl_free(sample->cams[m]);
-        adl_free(sample->cam_before);
         adl_free(sample->logits);
         adl_free(sample->truth);
     }

@@ -312,7 +312,7 @@ int adl_evaluate_views(const struct adl_dataset *dataset, struct adl_views *view
                                    .report = report};
 
     *report = (struct adl_evaluate_report){0};
-    if (adl_views_prepare(views, &options->map.views, false, &run.batch, err) < 0)
+    if (adl_views_prepare(views, &options->map, false, &run.batch, err) < 0)
         return -1;
     run.class_count = adl_shape_count(adl_plan_output_shape(plan, ADL_OUTPUT_LOGITS));
     return evaluate(&run, err);

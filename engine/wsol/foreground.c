@@ -1,8 +1,7 @@
 /* Computes the map of the few-box head; see foreground.h.
  *
- * The logit of a position is linear in the features, so the mean of a larger map's features over
- * the position's area is not formed: the logits of the positions that the area covers are averaged
- * instead, which needs no memory. */
+ * The logit of a position is linear in the features, so the features of a smaller map are not
+ * enlarged: its logits are, once for all channels. */
 
 #include "wsol/foreground.h"
 
@@ -38,63 +37,59 @@ static float add_product(float start, const float *features, const float *weight
     return sum;
 }
 
-double adl_foreground_covered(size_t first, size_t last, size_t size, size_t cell, size_t cells)
+struct adl_foreground_between adl_foreground_between(size_t i, size_t size, size_t enlarged)
 {
-    double from = (double)first * (double)cells / (double)size;
-    double to = (double)(last + 1) * (double)cells / (double)size;
-    return fmax(0, fmin((double)(cell + 1), to) - fmax((double)cell, from));
+    double place = ((double)i + 0.5) * (double)size / (double)enlarged - 0.5;
+
+    place = fmin(fmax(place, 0), (double)(size - 1));
+    size_t first = (size_t)place;
+    return (struct adl_foreground_between){
+        .first = first, .second = ADL_MIN(first + 1, size - 1), .share = place - (double)first};
 }
 
-/* The positions first..last of one side of a map that a cell of the grid covers. */
-struct span {
-    size_t first, last;
-};
-
-static struct span span_of(size_t size, size_t cell, size_t cells)
+void adl_foreground_grid(const struct adl_foreground_head *head,
+                         const struct adl_foreground_map *last,
+                         const struct adl_foreground_map *maps, size_t *h, size_t *w)
 {
-    size_t end = ((cell + 1) * size + cells - 1) / cells;
-    return (struct span){cell * size / cells, end - 1};
-}
-
-/* Returns the logits of a layer, averaged over the area of the position (y, x) of an h x w grid. */
-static double layer_logit(const struct adl_foreground_map *map, const float *weights,
-                          size_t channels, size_t y, size_t x, size_t h, size_t w)
-{
-    struct span rows = span_of(map->h, y, h), columns = span_of(map->w, x, w);
-    double sum = 0;
-
-    for (size_t r = rows.first; r <= rows.last; r++) {
-        double share = adl_foreground_covered(r, r, map->h, y, h);
-        for (size_t c = columns.first; c <= columns.last; c++)
-            sum += share * adl_foreground_covered(c, c, map->w, x, w) *
-                   (double)add_product(0, map->features + (r * map->w + c) * channels, weights,
-                                       channels);
-    }
-    return sum;
-}
-
-/* Returns the logit of the head at the position (y, x) of the last map. */
-static double logit(const struct adl_foreground_head *head, const struct adl_foreground_map *last,
-                    const struct adl_foreground_map *maps, size_t y, size_t x)
-{
-    const float *weights = head->weights + head->channels;
-    float bias = head->weights[adl_foreground_channels(head)];
-    double sum = (double)add_product(bias, last->features + (y * last->w + x) * head->channels,
-                                     head->weights, head->channels);
-
+    *h = last->h;
+    *w = last->w;
     for (int i = 0; i < head->layer_count; i++) {
-        size_t channels = head->layers[i].channels;
-        sum += layer_logit(&maps[i], weights, channels, y, x, last->h, last->w);
-        weights += channels;
+        *h = ADL_MAX(*h, maps[i].h);
+        *w = ADL_MAX(*w, maps[i].w);
     }
-    return sum;
 }
 
-void adl_foreground_apply(const struct adl_foreground_head *head,
-                          const struct adl_foreground_map *last,
-                          const struct adl_foreground_map *maps, float *cam)
+static double mix(double first, double second, double share)
 {
-    size_t pixels = last->h * last->w;
+    return share > 0 ? (1 - share) * first + share * second : first;
+}
+
+/* Returns the value of `small`, rows x columns, at the position (y, x) of an h x w grid. */
+static double enlarged(const double *small, size_t rows, size_t columns, size_t y, size_t x,
+                       size_t h, size_t w)
+{
+    struct adl_foreground_between down = adl_foreground_between(y, rows, h);
+    struct adl_foreground_between across = adl_foreground_between(x, columns, w);
+    const double *above = small + down.first * columns, *below = small + down.second * columns;
+
+    return mix(mix(above[across.first], above[across.second], across.share),
+               mix(below[across.first], below[across.second], across.share), down.share);
+}
+
+/* Adds the logits of a map to `sums`, h x w, which are 0 for the first map. part: scratch. */
+static void add_logits(const struct adl_foreground_map *map, const float *weights, size_t channels,
+                       float bias, size_t h, size_t w, double *part, double *sums)
+{
+    for (size_t i = 0; i < map->h * map->w; i++)
+        part[i] = (double)add_product(bias, map->features + i * channels, weights, channels);
+    for (size_t y = 0; y < h; y++)
+        for (size_t x = 0; x < w; x++)
+            sums[y * w + x] += enlarged(part, map->h, map->w, y, x, h, w);
+}
+
+/* Writes how strongly the class responds at each position of the last map, 0..1. */
+static void respond(const float *cam, size_t pixels, double *response)
+{
     float least = INFINITY, greatest = -INFINITY;
     bool usable = true;
 
@@ -105,27 +100,47 @@ void adl_foreground_apply(const struct adl_foreground_head *head,
     }
     double range = (double)greatest - (double)least;
     usable &= isfinite(range) && range > 0;
-    for (size_t i = 0; i < pixels; i++) {
-        double response = usable ? ((double)cam[i] - (double)least) / range : 1;
-        double p = 1 / (1 + exp(-logit(head, last, maps, i / last->w, i % last->w)));
-        cam[i] = (float)(p * sqrt(response));
-    }
+    for (size_t i = 0; i < pixels; i++)
+        response[i] = usable ? ((double)cam[i] - (double)least) / range : 1;
 }
 
-void adl_foreground_resample(const struct adl_foreground_map *map, size_t channels, size_t h,
-                             size_t w, float *features, size_t stride)
+void adl_foreground_apply(const struct adl_foreground_head *head,
+                          const struct adl_foreground_map *last,
+                          const struct adl_foreground_map *maps, const float *cam, double *scratch,
+                          float *out)
 {
+    size_t h, w;
+    const float *weights = head->weights;
+    float bias = weights[adl_foreground_channels(head)];
+
+    adl_foreground_grid(head, last, maps, &h, &w);
+    double *sums = scratch, *part = scratch + h * w;
+    memset(sums, 0, h * w * sizeof *sums);
+    add_logits(last, weights, head->channels, bias, h, w, part, sums);
+    weights += head->channels;
+    for (int i = 0; i < head->layer_count; i++) {
+        add_logits(&maps[i], weights, head->layers[i].channels, 0, h, w, part, sums);
+        weights += head->layers[i].channels;
+    }
+    respond(cam, last->h * last->w, part);
     for (size_t y = 0; y < h; y++)
-        for (size_t x = 0; x < w; x++, features += stride) {
-            struct span rows = span_of(map->h, y, h), columns = span_of(map->w, x, w);
-            memset(features, 0, channels * sizeof *features);
-            for (size_t r = rows.first; r <= rows.last; r++)
-                for (size_t c = columns.first; c <= columns.last; c++) {
-                    float share = (float)(adl_foreground_covered(r, r, map->h, y, h) *
-                                          adl_foreground_covered(c, c, map->w, x, w));
-                    const float *from = map->features + (r * map->w + c) * channels;
-                    for (size_t k = 0; k < channels; k++)
-                        features[k] += share * from[k];
-                }
+        for (size_t x = 0; x < w; x++) {
+            double p = 1 / (1 + exp(-sums[y * w + x]));
+            out[y * w + x] = (float)(p * sqrt(enlarged(part, last->h, last->w, y, x, h, w)));
         }
+}
+
+void adl_foreground_sample(const struct adl_foreground_map *map, size_t channels, size_t y,
+                           size_t x, size_t h, size_t w, float *features)
+{
+    struct adl_foreground_between down = adl_foreground_between(y, map->h, h);
+    struct adl_foreground_between across = adl_foreground_between(x, map->w, w);
+    const float *above = map->features + down.first * map->w * channels;
+    const float *below = map->features + down.second * map->w * channels;
+    size_t left = across.first * channels, right = across.second * channels;
+
+    for (size_t k = 0; k < channels; k++)
+        features[k] = (float)mix(
+            mix((double)above[left + k], (double)above[right + k], across.share),
+            mix((double)below[left + k], (double)below[right + k], across.share), down.share);
 }

@@ -1,13 +1,14 @@
 #ifndef ADL_WSOL_FOREGROUND_H
 #define ADL_WSOL_FOREGROUND_H
 
-/* Applies the few-box head: a linear classifier that tells which positions of the last feature map
- * belong to an object of any class. It is fitted to the boxes of a few images
- * (eval/foreground_fit.h).
+/* Applies the few-box head: a linear classifier that tells which positions of an image belong to an
+ * object of any class. It is fitted to the boxes of a few images (eval/foreground_fit.h).
  *
- * Beside the last map it may read layers below it. Their maps are as large as the last one or
- * larger; the features of such a layer at a position of the last map are the means of its features
- * over that position's area. */
+ * It reads the last feature map and may read layers below it, whose maps are as large or larger.
+ * Its positions are those of the largest of these maps, the grid of the head; the features of a
+ * smaller map are interpolated between its positions, bilinearly as cv2.resize() does: position i
+ * of `out` along a side lies at (i + 0.5) in / out - 0.5 of the `in` positions of the smaller map,
+ * and the positions at the edge continue beyond it. */
 
 #include <stddef.h>
 
@@ -36,26 +37,37 @@ struct adl_foreground_map {
     size_t h, w;
 };
 
-/* Combines the class map `cam`, of the sides of the last map, with the head, in place. With f the
- * features of a position, those of all layers one after the other, and w and b the channels'
- * weights and the bias,
+/* Sets *h and *w to the grid of a head that reads these maps: head->layer_count of them. */
+void adl_foreground_grid(const struct adl_foreground_head *head,
+                         const struct adl_foreground_map *last,
+                         const struct adl_foreground_map *maps, size_t *h, size_t *w);
+
+/* Combines the class map `cam`, of the sides of the last map, with the head; `out` is of the head's
+ * grid. With f the features of a position, those of all layers one after the other, w and b the
+ * channels' weights and the bias, and cam interpolated as the features are,
  *
- *     cam = sigmoid(w f + b) * sqrt((cam - min) / (max - min))
+ *     out = sigmoid(w f + b) * sqrt((cam - min) / (max - min))
  *
  * The second factor shows how strongly the class responds at the position, so that an object of
  * another class fades. It is 1 everywhere for a class map that is constant or has a NaN or an
- * infinity. maps: head->layer_count of them. */
+ * infinity. `scratch` has room for twice the positions of the grid; `out` may be `cam`. Allocates
+ * nothing. */
 void adl_foreground_apply(const struct adl_foreground_head *head,
                           const struct adl_foreground_map *last,
-                          const struct adl_foreground_map *maps, float *cam);
+                          const struct adl_foreground_map *maps, const float *cam, double *scratch,
+                          float *out);
 
-/* Writes the features of a layer with `channels` channels at every position of an h x w grid, each
- * `stride` floats after the one before. */
-void adl_foreground_resample(const struct adl_foreground_map *map, size_t channels, size_t h,
-                             size_t w, float *features, size_t stride);
+/* Writes the features of a map with `channels` channels at the position (y, x) of an h x w grid,
+ * whose sides are at least those of the map. */
+void adl_foreground_sample(const struct adl_foreground_map *map, size_t channels, size_t y,
+                           size_t x, size_t h, size_t w, float *features);
 
-/* Divides a side of `size` pixels into `cells` cells and returns the fraction of the length of cell
- * number `cell` that the pixels first..last cover. */
-double adl_foreground_covered(size_t first, size_t last, size_t size, size_t cell, size_t cells);
+/* Between which positions of a side of `size` the position `i` of an enlarged side of `enlarged`
+ * lies: its value is (1 - share) of the one at `first` plus `share` of that at `second`. */
+struct adl_foreground_between {
+    size_t first, second;
+    double share;
+};
+struct adl_foreground_between adl_foreground_between(size_t i, size_t size, size_t enlarged);
 
 #endif

@@ -50,13 +50,16 @@ void adl_session_foreground(const struct adl_session *session, int index,
     }
 }
 
-static void apply_head(const struct adl_session *session, int index,
-                       const struct adl_foreground_head *head, float *cam)
+void adl_session_foreground_grid(const struct adl_session *session,
+                                 const struct adl_foreground_head *head, int *h, int *w)
 {
     struct adl_foreground_map last, maps[ADL_LIMIT_HEAD_LAYERS];
+    size_t rows, columns;
 
-    adl_session_foreground(session, index, head, &last, maps);
-    adl_foreground_apply(head, &last, maps, cam);
+    adl_session_foreground(session, 0, head, &last, maps);
+    adl_foreground_grid(head, &last, maps, &rows, &columns);
+    *h = (int)rows;
+    *w = (int)columns;
 }
 
 void adl_session_cam(const struct adl_session *session, int index, int class_id,
@@ -82,6 +85,4 @@ void adl_session_cam(const struct adl_session *session, int index, int class_id,
     if (rule->weights == ADL_MAP_WEIGHTS_PC1)
         adl_principal_map(features, pixels, channels,
                           weights ? weights + (size_t)class_id * channels : NULL, cam);
-    if (rule->foreground)
-        apply_head(session, index, rule->foreground, cam);
 }

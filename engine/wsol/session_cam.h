@@ -9,8 +9,8 @@
  * weighted by the class's classifier weights. If the network outputs a class map and all weights
  * are wanted, it is the class's channel of that output, which includes the bias, or the mean over
  * the channels of several classes (rule->classes). With ADL_MAP_WEIGHTS_PC1, the map is replaced by
- * the principal component of the features that correlates with it. A few-box head of the rule is
- * then combined with the map (wsol/foreground.h). */
+ * the principal component of the features that correlates with it. The few-box head of the rule is
+ * left out: its map has a grid of its own (wsol/foreground.h). */
 void adl_session_cam(const struct adl_session *session, int index, int class_id,
                      const struct adl_map_rule *rule, float *cam);
 
@@ -19,5 +19,9 @@ void adl_session_cam(const struct adl_session *session, int index, int class_id,
 void adl_session_foreground(const struct adl_session *session, int index,
                             const struct adl_foreground_head *head, struct adl_foreground_map *last,
                             struct adl_foreground_map *maps);
+
+/* Sets *h and *w to the grid of a head's map in this session. */
+void adl_session_foreground_grid(const struct adl_session *session,
+                                 const struct adl_foreground_head *head, int *h, int *w);
 
 #endif

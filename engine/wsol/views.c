@@ -16,6 +16,7 @@
 
 #include "wsol/views.h"
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -34,8 +35,8 @@ struct entry {
     /* From the grid of this session to that of the latest run that needed it; zeroed: none did. */
     struct adl_scoremap_resizer resizer;
     struct adl_layer_runs *layer; /* NULL: no rule needed it yet */
-    /* From the smaller grid of the last layer and the other to the larger one; zeroed: they are the
-     * same, or unknown yet. */
+    /* From the smaller grid of the class map and the other layer's to the larger one, for the
+     * latest run that needed it; zeroed: none did. */
     struct adl_scoremap_resizer layer_resizer;
     uint64_t used; /* number of the call of adl_views_prepare() that used it last */
 };
@@ -227,6 +228,20 @@ static struct entry *entry_of(struct adl_views *views, const struct adl_session 
     return entry;
 }
 
+/* Returns a resizer between two grids: that of the latest run, which its session keeps, if it is
+ * for them, because rules change rarely from one batch to the next; else it is made anew. NULL:
+ * failed.
+ */
+static const struct adl_scoremap_resizer *find_resizer(struct adl_scoremap_resizer *latest, int h,
+                                                       int w, int out_h, int out_w,
+                                                       struct adl_error *err)
+{
+    if (latest->h == h && latest->w == w && latest->out_h == out_h && latest->out_w == out_w)
+        return latest;
+    adl_scoremap_resizer_release(latest);
+    return adl_scoremap_resizer_init(latest, h, w, out_h, out_w, err) == 0 ? latest : NULL;
+}
+
 /* Prepares a view for the map of another layer, and makes item->grid_h and grid_w the larger of the
  * two grids. */
 static int add_layer(struct adl_views *views, struct adl_view_item *item, struct adl_error *err)
@@ -234,31 +249,26 @@ static int add_layer(struct adl_views *views, struct adl_view_item *item, struct
     struct entry *entry = entry_of(views, item->session);
     const struct adl_plan *plan = adl_session_plan(item->session);
     int kept = adl_plan_kept(plan, adl_layer_net_value(views->layer));
-    struct adl_scoremap_resizer *resizer = &entry->layer_resizer;
     int threads = ADL_MIN(views->batch, adl_pool_threads(views->pool));
 
     if (kept < 0)
         return adl_fail(err, ADL_ERR_INTERNAL, "the plan does not keep the layer");
     item->layer_output = (enum adl_output)kept;
     struct adl_shape layer = adl_plan_output_shape(plan, item->layer_output);
-    bool larger = layer.h * layer.w > item->grid_h * item->grid_w;
+    bool larger = layer.h * layer.w > item->own_h * item->own_w;
     if (!entry->layer)
         entry->layer = adl_layer_runs_create(views->layer, layer.h, layer.w, threads, err);
     if (!entry->layer)
         return -1;
     item->layer = entry->layer;
-    if (layer.h == item->grid_h && layer.w == item->grid_w)
+    item->grid_h = larger ? layer.h : item->own_h;
+    item->grid_w = larger ? layer.w : item->own_w;
+    if (layer.h == item->own_h && layer.w == item->own_w)
         return 0;
-    if (resizer->out_h == 0 &&
-        (larger
-             ? adl_scoremap_resizer_init(resizer, item->grid_h, item->grid_w, layer.h, layer.w, err)
-             : adl_scoremap_resizer_init(resizer, layer.h, layer.w, item->grid_h, item->grid_w,
-                                         err)) < 0)
-        return -1;
-    item->layer_resizer = resizer;
-    item->grid_h = larger ? layer.h : item->grid_h;
-    item->grid_w = larger ? layer.w : item->grid_w;
-    return 0;
+    int h = larger ? item->own_h : layer.h, w = larger ? item->own_w : layer.w;
+    item->layer_resizer =
+        find_resizer(&entry->layer_resizer, h, w, item->grid_h, item->grid_w, err);
+    return item->layer_resizer ? 0 : -1;
 }
 
 /* --- the run ------------------------------------------------------------------------------ */
@@ -282,24 +292,15 @@ static void describe(struct adl_view_run *run)
     }
 }
 
-/* Sets item->resizer to one from the view's grid to that of the averaged map, which its session
- * keeps: rules change rarely from one batch to the next. */
-static int find_resizer(struct adl_views *views, const struct adl_view_run *run,
-                        struct adl_view_item *item, struct adl_error *err)
+/* Sets item->resizer to one from the view's grid to that of the averaged map. */
+static int add_resizer(struct adl_views *views, const struct adl_view_run *run,
+                       struct adl_view_item *item, struct adl_error *err)
 {
     if (run->in_map == 1 || (item->grid_h == run->map_h && item->grid_w == run->map_w))
         return 0;
-    struct entry *entry = entry_of(views, item->session);
-    const struct adl_scoremap_resizer *old = &entry->resizer;
-    if (old->h != item->grid_h || old->w != item->grid_w || old->out_h != run->map_h ||
-        old->out_w != run->map_w) {
-        adl_scoremap_resizer_release(&entry->resizer);
-        if (adl_scoremap_resizer_init(&entry->resizer, item->grid_h, item->grid_w, run->map_h,
-                                      run->map_w, err) < 0)
-            return -1;
-    }
-    item->resizer = &entry->resizer;
-    return 0;
+    item->resizer = find_resizer(&entry_of(views, item->session)->resizer, item->grid_h,
+                                 item->grid_w, run->map_h, run->map_w, err);
+    return item->resizer ? 0 : -1;
 }
 
 /* Returns the doubles that joining the map of another layer takes: both maps, the smaller of them
@@ -310,21 +311,33 @@ static size_t layer_doubles(const struct adl_view_item *item)
     return item->layer ? 4 * grid : 0;
 }
 
+/* Returns the doubles that the few-box head takes: those of adl_foreground_apply(), and the class
+ * map of the last layer as floats, which is no larger than the head's. */
+static size_t head_doubles(const struct adl_view_run *run, const struct adl_view_item *item)
+{
+    size_t own = (size_t)item->own_h * (size_t)item->own_w;
+    return run->foreground ? 3 * own : 0;
+}
+
 /* Makes room for the maps of each image: a view's map in its own grid, as floats and then as
- * doubles, enlarged along rows, and in the grid of the averaged map; then for another layer. */
+ * doubles, enlarged along rows, and in the grid of the averaged map; then for another layer, and
+ * for the head. */
 static int reserve_scratch(struct adl_views *views, struct adl_view_run *run, struct adl_error *err)
 {
-    size_t doubles = 0, layer = 0;
+    size_t doubles = 0, layer = 0, head = 0;
 
     for (int i = 0; i < run->count; i++) {
-        doubles = ADL_MAX(doubles, (size_t)run->items[i].grid_h *
-                                       (2 * (size_t)run->items[i].grid_w + (size_t)run->map_w));
-        layer = ADL_MAX(layer, layer_doubles(&run->items[i]));
+        const struct adl_view_item *item = &run->items[i];
+        doubles = ADL_MAX(doubles,
+                          (size_t)item->grid_h * (2 * (size_t)item->grid_w + (size_t)run->map_w));
+        layer = ADL_MAX(layer, layer_doubles(item));
+        head = ADL_MAX(head, head_doubles(run, item));
     }
-    if (run->in_map == 1 && layer == 0)
+    if (run->in_map == 1 && layer == 0 && head == 0)
         return 0;
     run->layer_scratch = run->in_map == 1 ? 0 : doubles + (size_t)run->map_h * (size_t)run->map_w;
-    run->scratch_doubles = run->layer_scratch + layer;
+    run->head_scratch = run->layer_scratch + layer;
+    run->scratch_doubles = run->head_scratch + head;
     size_t all = run->scratch_doubles * (size_t)views->batch;
     if (all > views->scratch_doubles) {
         adl_free(views->scratch);
@@ -337,13 +350,29 @@ static int reserve_scratch(struct adl_views *views, struct adl_view_run *run, st
     return 0;
 }
 
-int adl_views_prepare(struct adl_views *views, const struct adl_map_views *which, bool keep,
+/* Sets the grid of a view's class map. */
+static void set_grid(struct adl_view_item *item, const struct adl_foreground_head *head)
+{
+    struct adl_shape last =
+        adl_plan_output_shape(adl_session_plan(item->session), ADL_OUTPUT_FEATURES);
+
+    item->own_h = last.h;
+    item->own_w = last.w;
+    if (head)
+        adl_session_foreground_grid(item->session, head, &item->own_h, &item->own_w);
+    item->grid_h = item->own_h;
+    item->grid_w = item->own_w;
+}
+
+int adl_views_prepare(struct adl_views *views, const struct adl_map_rule *rule, bool keep,
                       struct adl_view_run *run, struct adl_error *err)
 {
+    const struct adl_map_views *which = &rule->views;
     struct adl_view list[ADL_MAX_VIEWS];
     struct adl_shape in = adl_plan_input_shape(views->plan);
 
-    *run = (struct adl_view_run){.layer = which->layer.method};
+    *run =
+        (struct adl_view_run){.layer = which->layer.method, .foreground = rule->foreground != NULL};
     if (adl_map_views_check(which, in.h, in.w, err) < 0 ||
         adl_views_check_layer(views, which, err) < 0)
         return -1;
@@ -357,10 +386,7 @@ int adl_views_prepare(struct adl_views *views, const struct adl_map_views *which
                                      run->sizes.items[list[i].size].w, list[i].stride1, keep, err);
         if (!item->session)
             return -1;
-        struct adl_shape grid =
-            adl_plan_output_shape(adl_session_plan(item->session), ADL_OUTPUT_FEATURES);
-        item->grid_h = grid.h;
-        item->grid_w = grid.w;
+        set_grid(item, rule->foreground);
     }
     /* Sessions grow when they get the tapes of a layer, after they were added. */
     release_superfluous(views, 0);
@@ -370,7 +396,7 @@ int adl_views_prepare(struct adl_views *views, const struct adl_map_views *which
             return -1;
     describe(run);
     for (int i = 0; i < run->count; i++)
-        if (run->items[i].view.in_map && find_resizer(views, run, &run->items[i], err) < 0)
+        if (run->items[i].view.in_map && add_resizer(views, run, &run->items[i], err) < 0)
             return -1;
     return reserve_scratch(views, run, err);
 }
@@ -420,19 +446,41 @@ void adl_view_load(const struct adl_view_run *run, int view, int slot,
         mirror_input(input, (size_t)image->height, (size_t)image->width);
 }
 
+static double *scratch_of(const struct adl_view_run *run, int slot)
+{
+    return run->scratch + (size_t)slot * run->scratch_doubles;
+}
+
+/* Makes the class map of one view, with the few-box head if the rule has one, in the view's own
+ * grid. */
+static void make_own(const struct adl_view_run *run, const struct adl_view_item *item, int slot,
+                     int class_id, const struct adl_map_rule *rule, float *cam)
+{
+    assert(run->foreground == (rule->foreground != NULL));
+    if (!rule->foreground) {
+        adl_session_cam(item->session, slot, class_id, rule, cam);
+        return;
+    }
+    struct adl_foreground_map last, maps[ADL_LIMIT_HEAD_LAYERS];
+    double *scratch = scratch_of(run, slot) + run->head_scratch;
+    float *small = (float *)(scratch + 2 * (size_t)item->own_h * (size_t)item->own_w);
+
+    adl_session_cam(item->session, slot, class_id, rule, small);
+    adl_session_foreground(item->session, slot, rule->foreground, &last, maps);
+    adl_foreground_apply(rule->foreground, &last, maps, small, scratch, cam);
+}
+
 /* Makes the map of one view, in its grid. */
 static void make_cam(const struct adl_view_run *run, const struct adl_view_item *item, int slot,
                      int class_id, const struct adl_map_rule *rule, float *cam)
 {
-    /* `cam` has room for the grid, which has at least as many positions as the last layer. */
-    adl_session_cam(item->session, slot, class_id, rule, cam);
+    /* `cam` has room for the grid, which has at least as many positions as the own one. */
+    make_own(run, item, slot, class_id, rule, cam);
     if (!item->layer)
         return;
-    struct adl_shape shape =
-        adl_plan_output_shape(adl_session_plan(item->session), ADL_OUTPUT_FEATURES);
-    size_t own = (size_t)shape.h * (size_t)shape.w;
+    size_t own = (size_t)item->own_h * (size_t)item->own_w;
     size_t grid = (size_t)item->grid_h * (size_t)item->grid_w;
-    double *last = run->scratch + (size_t)slot * run->scratch_doubles + run->layer_scratch;
+    double *last = scratch_of(run, slot) + run->layer_scratch;
     double *layer = last + grid, *enlarged = layer + grid, *rows = enlarged + grid;
 
     for (size_t i = 0; i < own; i++)
@@ -463,8 +511,7 @@ void adl_view_add(const struct adl_view_run *run, int view, int slot, int class_
         return;
     }
     size_t own = (size_t)item->grid_h * (size_t)item->grid_w;
-    double *enlarged = run->scratch + (size_t)slot * run->scratch_doubles,
-           *small = enlarged + h * w;
+    double *enlarged = scratch_of(run, slot), *small = enlarged + h * w;
     float *cam = (float *)(small + own);
     make_cam(run, item, slot, class_id, rule, cam);
     for (size_t i = 0; i < own; i++)

@@ -4,7 +4,7 @@
 /* Runs a network on the views of a map rule (wsol/map_views.h) and averages their maps: the one
  * way from images to class maps, which evaluation, prediction, the report and calibration share.
  *
- *     adl_views_prepare(views, &rule.views, &run, err)
+ *     adl_views_prepare(views, &rule, false, &run, err)
  *     for each view of the run:
  *         adl_view_load(...)                        for each image of the batch
  *         adl_session_run(run.items[view].session, images)
@@ -14,12 +14,12 @@
  * Different images of a batch may be loaded, or added, at the same time.
  *
  * For each view the rule forms the class map, not normalised: the sum of the features weighted by
- * the class's weights, with the few-box head if the rule has one, joined with the map of another
- * layer if it names one (the one with fewer positions is enlarged before). It is enlarged to the
- * largest grid of the views, bicubically as score maps are (adl_scoremap_resize), mirrored back if
- * the view is mirrored, and the mean over the views is taken, each with the same weight. Values of
- * different sizes agree because a position's features are computed from its surroundings in the
- * same way. */
+ * the class's weights, combined with the few-box head if the rule has one, in the grid of the head,
+ * and joined with the map of another layer if it names one (the one with fewer positions is
+ * enlarged before). It is enlarged to the largest grid of the views, bicubically as score maps are
+ * (adl_scoremap_resize), mirrored back if the view is mirrored, and the mean over the views is
+ * taken, each with the same weight. Values of different sizes agree because a position's features
+ * are computed from its surroundings in the same way. */
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -65,7 +65,8 @@ struct adl_view_run {
     struct adl_view_item {
         struct adl_session *session; /* borrowed */
         struct adl_view view;
-        int grid_h, grid_w; /* of the view's map: the larger of the last layer's and the other's */
+        int own_h, own_w;   /* of the class map: the last layer's, or the few-box head's */
+        int grid_h, grid_w; /* of the view's map: the larger of this and the other layer's */
         /* For the map of another layer, borrowed; NULL: the class map alone. */
         struct adl_layer_runs *layer;
         enum adl_output layer_output; /* of the session: the layer's map */
@@ -76,23 +77,26 @@ struct adl_view_run {
         const struct adl_scoremap_resizer *resizer;
     } items[ADL_MAX_VIEWS];
     struct adl_view_sizes sizes; /* of the images, by view.size */
+    bool foreground;             /* with a few-box head */
     enum adl_layer_method layer; /* of all views that count */
     int in_map;                  /* views whose maps count */
     int first, last;             /* the first and the last of them */
     int map_h, map_w;            /* of the averaged map */
     double *scratch;             /* borrowed; scratch_doubles for each image of the batch */
     size_t scratch_doubles;
-    size_t layer_scratch; /* where, in these, the scratch for another layer begins */
+    size_t layer_scratch; /* where, in these, the scratch for another layer begins, */
+    size_t head_scratch;  /* and that for the few-box head */
 };
 
-/* Makes the sessions that the views need and that do not exist yet, and describes the run. It is
- * valid until the next call. With `keep`, which is for one rule at most, the sessions are kept
- * until adl_views_free(); of the others, those that have not been used for the longest time are
+/* Makes the sessions that the views of the rule need and that do not exist yet, and describes the
+ * run. Of the rule, only the views matter and which layers the few-box head reads. The run is valid
+ * until the next call. With `keep`, which is for one rule at most, the sessions are kept until
+ * adl_views_free(); of the others, those that have not been used for the longest time are
  * freed when there are too many (ADL_LIMIT_VIEW_SIZES, ADL_LIMIT_VIEW_BYTES). Fails as
  * adl_views_check_layer() and adl_layer_runs_create() do, with ADL_ERR_LIMIT if a side exceeds
  * ADL_LIMIT_INPUT_SIDE, with ADL_ERR_ARG if an input is too small for the network, and with
  * ADL_ERR_NOMEM. */
-int adl_views_prepare(struct adl_views *views, const struct adl_map_views *which, bool keep,
+int adl_views_prepare(struct adl_views *views, const struct adl_map_rule *rule, bool keep,
                       struct adl_view_run *run, struct adl_error *err) ADL_MUST_CHECK;
 
 /* The image at the sizes of the views, resized from the same image. */
@@ -110,8 +114,9 @@ void adl_view_load(const struct adl_view_run *run, int view, int slot,
                    const struct adl_view_images *images, const float mean[3], const float std[3]);
 
 /* Adds the map of image `slot` and of a class to `map`, run->map_h x run->map_w; after the last
- * view this is the averaged map. Does nothing for a view that does not count. For a rule with one
- * view and without another layer the map is that of adl_session_cam(). Allocates nothing. */
+ * view this is the averaged map. Does nothing for a view that does not count. The rule has a
+ * few-box head if the run was prepared for one. For a rule with one view, without a head and
+ * without another layer the map is that of adl_session_cam(). Allocates nothing. */
 void adl_view_add(const struct adl_view_run *run, int view, int slot, int class_id,
                   const struct adl_map_rule *rule, float *map);
 

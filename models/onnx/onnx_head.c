@@ -1,11 +1,12 @@
 /* Writes the few-box head (wsol/foreground.h): a 1x1 convolution with one output channel of each
- * map that it reads, their sum, and a sigmoid. The logits of a larger map are averaged over the
- * areas of the last map's positions by two products with constant matrices, which are second
- * factors because OpenCV's importer takes no others. */
+ * map that it reads, their sum in the head's grid, and a sigmoid. The logits of a smaller map are
+ * enlarged to the grid by two products with constant matrices, which are second factors because
+ * OpenCV's importer takes no others. */
 
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "base/size.h"
 #include "models/onnx/onnx_parts.h"
 
 /* Room for the name of a value of a layer. */
@@ -15,10 +16,11 @@ struct name {
     char text[NAME_BYTES];
 };
 
+/* Returns the name of a part of the head that belongs to a layer; "": to the last map. */
 static struct name name_of(const char *layer, const char *part)
 {
     struct name name;
-    snprintf(name.text, sizeof name.text, "foreground.%s%s", layer, part);
+    snprintf(name.text, sizeof name.text, "foreground%s%s.%s", *layer ? "." : "", layer, part);
     return name;
 }
 
@@ -49,9 +51,9 @@ static void write_logits(struct adl_onnx_writer *w, int value, const char *weigh
     adl_onnx_finish(w, &conv, output);
 }
 
-/* Writes the product of a map with the matrix, from x to, that averages its `from` columns over
- * `to` cells. */
-static int write_averages(struct adl_onnx_writer *w, const char *input, const char *matrix_name,
+/* Writes the product of a map with the matrix, from x to, that enlarges its `from` columns to `to`
+ * columns. */
+static int write_enlarged(struct adl_onnx_writer *w, const char *input, const char *matrix_name,
                           int from_columns, int to_columns, const char *output,
                           struct adl_error *err)
 {
@@ -60,9 +62,11 @@ static int write_averages(struct adl_onnx_writer *w, const char *input, const ch
 
     if (!matrix)
         return adl_fail_nomem(err, "the ONNX graph");
-    for (size_t i = 0; i < from; i++)
-        for (size_t cell = 0; cell < to; cell++)
-            matrix[i * to + cell] = (float)adl_foreground_covered(i, i, from, cell, to);
+    for (size_t i = 0; i < to; i++) {
+        struct adl_foreground_between b = adl_foreground_between(i, from, to);
+        matrix[b.first * to + i] += (float)(1 - b.share);
+        matrix[b.second * to + i] += (float)b.share;
+    }
     adl_onnx_add_tensor(w, matrix_name, (size_t[]){from, to}, 2, matrix);
     write_op(w, "MatMul", input, matrix_name, output);
     adl_free(matrix);
@@ -77,47 +81,73 @@ static void write_transposed(struct adl_onnx_writer *w, const char *input, const
     adl_onnx_finish(w, &node, output);
 }
 
-/* Writes the logits of a layer at the positions of the last map and returns their name. */
-static int write_layer(struct adl_onnx_writer *w, const struct adl_foreground_layer *layer,
-                       const float *weights, struct adl_shape last, struct name *output,
-                       struct adl_error *err)
-{
-    struct adl_shape shape = w->shapes[layer->value];
-    struct name weight = name_of(layer->name, ".weight"), logits = name_of(layer->name, ".logits");
-    struct name rows = name_of(layer->name, ".rows"), columns = name_of(layer->name, ".columns");
-    struct name tall = name_of(layer->name, ".tall"), wide = name_of(layer->name, ".wide");
-    struct name small = name_of(layer->name, ".small");
+/* A map that the head reads, and what its tensors are called: `layer` is "" for the last map. */
+struct part {
+    const char *layer;
+    int value;
+    size_t channels;
+    const float *weights;
+    const char *bias; /* NULL: none */
+};
 
-    write_logits(w, layer->value, weight.text, weights, layer->channels, NULL, logits.text);
+/* Writes the logits of a map in the grid of the head and returns their name. */
+static int write_part(struct adl_onnx_writer *w, const struct part *part, struct adl_shape grid,
+                      struct name *output, struct adl_error *err)
+{
+    const char *layer = part->layer;
+    struct adl_shape shape = w->shapes[part->value];
+    struct name weight = name_of(layer, "weight");
+    struct name logits = name_of(layer, "logits");
+    struct name rows = name_of(layer, "rows"), columns = name_of(layer, "columns");
+    struct name wide = name_of(layer, "wide"), turned = name_of(layer, "turned");
+    struct name large = name_of(layer, "large");
+
+    write_logits(w, part->value, weight.text, part->weights, part->channels, part->bias,
+                 logits.text);
     *output = logits;
-    if (shape.h == last.h && shape.w == last.w)
+    if (shape.h == grid.h && shape.w == grid.w)
         return 0;
-    if (write_averages(w, logits.text, columns.text, shape.w, last.w, tall.text, err) < 0)
+    if (write_enlarged(w, logits.text, columns.text, shape.w, grid.w, wide.text, err) < 0)
         return -1;
-    write_transposed(w, tall.text, wide.text);
-    if (write_averages(w, wide.text, rows.text, shape.h, last.h, small.text, err) < 0)
+    write_transposed(w, wide.text, turned.text);
+    if (write_enlarged(w, turned.text, rows.text, shape.h, grid.h, large.text, err) < 0)
         return -1;
-    *output = name_of(layer->name, ".averages");
-    write_transposed(w, small.text, output->text);
+    *output = name_of(layer, "enlarged");
+    write_transposed(w, large.text, output->text);
     return 0;
+}
+
+static struct adl_shape grid_of(const struct adl_onnx_writer *w,
+                                const struct adl_foreground_head *head, int features)
+{
+    struct adl_shape grid = w->shapes[features];
+    for (int i = 0; i < head->layer_count; i++) {
+        struct adl_shape shape = w->shapes[head->layers[i].value];
+        grid.h = ADL_MAX(grid.h, shape.h);
+        grid.w = ADL_MAX(grid.w, shape.w);
+    }
+    return grid;
 }
 
 int adl_onnx_write_head(struct adl_onnx_writer *w, const struct adl_foreground_head *head,
                         int features, struct adl_error *err)
 {
     static const char bias[] = "foreground.bias";
-    const float *weights = head->weights;
-    struct name sum = name_of("logits", ""), part, next;
+    struct adl_shape grid = grid_of(w, head, features);
+    struct part part = {"", features, head->channels, head->weights, bias};
+    struct name sum, logits, next;
 
-    adl_onnx_add_tensor(w, bias, (size_t[]){1}, 1, weights + adl_foreground_channels(head));
-    write_logits(w, features, "foreground.weight", weights, head->channels, bias, sum.text);
-    weights += head->channels;
+    adl_onnx_add_tensor(w, bias, (size_t[]){1}, 1, head->weights + adl_foreground_channels(head));
+    if (write_part(w, &part, grid, &sum, err) < 0)
+        return -1;
     for (int i = 0; i < head->layer_count; i++) {
-        if (write_layer(w, &head->layers[i], weights, w->shapes[features], &part, err) < 0)
+        const struct adl_foreground_layer *layer = &head->layers[i];
+        part = (struct part){layer->name, layer->value, layer->channels,
+                             part.weights + part.channels, NULL};
+        if (write_part(w, &part, grid, &logits, err) < 0)
             return -1;
-        weights += head->layers[i].channels;
-        next = name_of(head->layers[i].name, ".sum");
-        write_op(w, "Add", sum.text, part.text, next.text);
+        next = name_of(layer->name, "sum");
+        write_op(w, "Add", sum.text, logits.text, next.text);
         sum = next;
     }
     write_op(w, "Sigmoid", sum.text, NULL, "foreground");

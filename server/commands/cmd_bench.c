@@ -333,7 +333,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     views = adl_model_open_views(model, bench.plan, pool, s->batch, err);
     if (!views)
         goto out;
-    ADL_TRY(adl_views_prepare(views, &bench.map.views, false, &bench.run, err));
+    ADL_TRY(adl_views_prepare(views, &bench.map, false, &bench.run, err));
     ADL_TRY(warm_up(&bench, pool, err));
     ADL_TRY(measure(&bench, pool, err));
     if (s->layers)

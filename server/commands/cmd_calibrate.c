@@ -20,6 +20,7 @@
 #include "models/file/save.h"
 #include "models/head.h"
 #include "models/model.h"
+#include "server/commands/calibrate_sets.h"
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
 #include "server/options/map_options.h"
@@ -28,9 +29,6 @@
 #include "server/tasks/json_out.h"
 #include "server/tasks/labelled.h"
 #include "server/tasks/progress.h"
-
-/* The scale that --try-views tries beside 1: 320 pixels for a network made for 224. */
-#define LARGER_SCALE 1.43
 
 struct settings {
     const char *model;
@@ -160,58 +158,7 @@ static int open_model(struct calibrate *c, struct adl_error *err)
     return c->views ? 0 : -1;
 }
 
-/* --- sets of views ----------------------------------------------------------------------- */
-
-/* Adds a set of views, unless it is there already; in that case it is compared only if both say
- * so. */
-static void add_set(struct calibrate *c, const struct adl_map_views *views, bool compared)
-{
-    for (size_t i = 0; i < c->set_count; i++)
-        if (adl_map_views_equal(&c->sets[i].views, views)) {
-            c->sets[i].compared &= compared;
-            return;
-        }
-    c->sets[c->set_count++] = (struct adl_calibrate_samples){.views = *views, .compared = compared};
-}
-
-/* Lists the views to choose from: those that options ask for; or, by default, the image alone, the
- * model's own, and, if the network has a last halving, the image without it; with --try-views also
- * the mirror image, larger scale, and both, each with and without the layer that --map-layer names.
- * The first set is the image alone in any case, because
- * the few-box head is fitted to it, and the model's own views are there to compare with. */
-static int list_sets(struct calibrate *c, struct adl_error *err)
-{
-    const struct settings *s = c->settings;
-    struct adl_map_views views = c->model->map.views;
-    const struct adl_map_view_changes *changes = &c->changes;
-    bool fixed = changes->flip >= 0 || changes->stride >= 0 || changes->scale_count >= 0;
-    bool layer = changes->has_layer && changes->layer.method != ADL_LAYER_NONE;
-
-    if (fixed && s->try_views)
-        return adl_fail(err, ADL_ERR_ARG,
-                        "--try-views and the options of views exclude each other");
-    fixed |= changes->has_layer && !s->try_views;
-    add_set(c, &(struct adl_map_views){0}, fixed);
-    if (fixed) {
-        adl_map_views_change(&views, changes);
-        add_set(c, &views, false);
-    }
-    for (int stride1 = 0; !fixed && stride1 <= adl_views_can_stride1(c->views); stride1++)
-        for (int more = 0; more <= (s->try_views ? 3 : 0); more++) {
-            views = (struct adl_map_views){.flip = more % 2,
-                                           .stride1 = stride1,
-                                           .scale_count = more / 2 * 2,
-                                           .scales = {more / 2, more / 2 * LARGER_SCALE}};
-            add_set(c, &views, false);
-            views.layer = changes->layer;
-            if (layer && !stride1)
-                add_set(c, &views, false);
-        }
-    /* Only one layer can be kept, and the one asked for goes before that of the model. */
-    if (adl_views_check_layer(c->views, &c->model->map.views, &(struct adl_error){0}) == 0)
-        add_set(c, &c->model->map.views, fixed);
-    return 0;
-}
+/* --- the choice -------------------------------------------------------------------------- */
 
 static void progress(void *context, size_t done)
 {
@@ -282,8 +229,8 @@ static int choose(struct calibrate *c, struct adl_error *err)
     if (result == 0)
         result = adl_calibrate_certainty(&c->sets[c->found.set], &c->found, &c->sure, err);
     if (result == 0)
-        result = adl_calibrate_objects(&c->sets[c->found.set], &c->found.rule, c->found.foreground,
-                                       c->pool, &c->objects, err);
+        result = adl_calibrate_objects(&c->sets[c->found.set], &c->found.rule, c->pool, &c->objects,
+                                       err);
     adl_progress_finish(&c->progress);
     if (result == 0 && c->sets[0].unreadable > 0)
         fprintf(stderr, "adl-server: calibrate: warning: left out %zu unreadable image%s\n",
@@ -510,7 +457,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
         goto out;
     ADL_TRY(read_changes(&c, options, err));
     ADL_TRY(open_model(&c, err));
-    ADL_TRY(list_sets(&c, err));
+    const struct adl_calibrate_wishes wishes = {c.changes, s->try_views, s->foreground};
+    ADL_TRY(adl_calibrate_list_sets(&wishes, &c.model->map, c.views, c.sets, &c.set_count, err));
     if (s->without_boxes)
         ADL_TRY(draw_boxes(&c, err));
     ADL_TRY(choose(&c, err));

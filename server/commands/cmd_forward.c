@@ -4,6 +4,7 @@
 
 #include <string.h>
 
+#include "base/mem.h"
 #include "base/name.h"
 #include "base/pool.h"
 #include "base/size.h"
@@ -29,12 +30,14 @@ struct settings {
 struct forward {
     struct adl_input_tensor in;
     size_t classes;
-    struct adl_shape map; /* of the features */
-    float *logits;        /* images x classes */
-    float *features;      /* images x K x h x w */
-    float *cam;           /* images x h x w */
-    float *foreground;    /* images x h x w; NULL: the model has no few-box head */
-    const struct adl_foreground_head *head; /* NULL: likewise */
+    struct adl_shape map;                   /* of the features */
+    float *logits;                          /* images x classes */
+    float *features;                        /* images x K x h x w */
+    float *cam;                             /* images x h x w */
+    const struct adl_foreground_head *head; /* NULL: the model has none */
+    int head_h, head_w;                     /* its grid */
+    float *foreground;                      /* images x head_h x head_w */
+    double *scratch;                        /* for one image; NULL without a head */
     int class_id;                           /* -1: each image's top-1 */
 };
 
@@ -54,7 +57,24 @@ static void compute_foreground(const struct forward *f, const struct adl_session
 
     memset(foreground, 0, (size_t)f->map.h * (size_t)f->map.w * sizeof *foreground);
     adl_session_foreground(session, index, f->head, &last, maps);
-    adl_foreground_apply(f->head, &last, maps, foreground);
+    adl_foreground_apply(f->head, &last, maps, foreground, f->scratch, foreground);
+}
+
+/* Adds the tensor of the head's map. */
+static int add_foreground(struct forward *f, const struct adl_session *session,
+                          struct adl_tensors *set, struct adl_error *err)
+{
+    if (!f->head)
+        return 0;
+    adl_session_foreground_grid(session, f->head, &f->head_h, &f->head_w);
+    size_t h = (size_t)f->head_h, w = (size_t)f->head_w;
+    struct adl_tensor *foreground =
+        adl_tensors_add(set, "foreground", ADL_F32, 3, (size_t[]){f->in.images, h, w}, err);
+    if (!foreground)
+        return -1;
+    f->foreground = foreground->data;
+    f->scratch = adl_malloc(2 * h * w, sizeof *f->scratch);
+    return f->scratch ? 0 : adl_fail_nomem(err, "the map of the few-box head");
 }
 
 static void run_chunk(const struct forward *f, struct adl_session *session, size_t first, int count)
@@ -77,7 +97,8 @@ static void run_chunk(const struct forward *f, struct adl_session *session, size
         adl_session_cam(session, i, f->class_id < 0 ? (int)top : f->class_id,
                         &(struct adl_map_rule){0}, f->cam + image * map_pixels);
         if (f->head)
-            compute_foreground(f, session, i, f->foreground + image * map_pixels);
+            compute_foreground(f, session, i,
+                               f->foreground + image * (size_t)f->head_h * (size_t)f->head_w);
     }
 }
 
@@ -91,13 +112,8 @@ static int add_outputs(struct forward *f, struct adl_tensors *set, struct adl_er
     struct adl_tensor *cam =
         adl_tensors_add(set, "cam", ADL_F32, 3, (size_t[]){f->in.images, h, w}, err);
 
-    struct adl_tensor *foreground = f->head ? adl_tensors_add(set, "foreground", ADL_F32, 3,
-                                                              (size_t[]){f->in.images, h, w}, err)
-                                            : NULL;
-
-    if (!logits || !features || !cam || (f->head && !foreground))
+    if (!logits || !features || !cam)
         return -1;
-    f->foreground = foreground ? foreground->data : NULL;
     f->logits = logits->data;
     f->features = features->data;
     f->cam = cam->data;
@@ -152,10 +168,12 @@ static int run(const void *settings, const struct adl_options *options, struct a
     session = adl_session_create(plan, pool, (int)chunk, err);
     if (!session)
         goto out;
+    ADL_TRY(add_foreground(&f, session, out, err));
     for (size_t first = 0; first < f.in.images; first += chunk)
         run_chunk(&f, session, first, (int)ADL_MIN(chunk, f.in.images - first));
     result = adl_safetensors_write(s->output, out, err);
 out:
+    adl_free(f.scratch);
     adl_session_free(session);
     adl_pool_free(pool);
     adl_plan_unref(plan);
@@ -189,7 +207,8 @@ const struct adl_command adl_command_forward = {
         "Reads \"input\", F32 [N,3,H,W]. Writes \"logits\" [N,C]; \"features\" [N,K,h,w], the last "
         "map before pooling; and \"cam\" [N,h,w], the sum over k of w[class,k] * features[k], "
         "neither averaged nor normalised. If the model has a few-box head, also \"foreground\" "
-        "[N,h,w], its probability of an object at each position. In networks that end in a class "
+        "[N,h,w], its probability of an object at each position, with the sides of the largest "
+        "map that it reads. In networks that end in a class "
         "map, \"features\" is its "
         "input and \"cam\" is the channel of the class. H and W may be any size that the network "
         "accepts.",

@@ -311,7 +311,7 @@ static int make_query(struct run *run, struct adl_error *err)
 {
     const struct settings *s = run->settings;
 
-    if (adl_views_prepare(run->views, &run->query.map.views, false, &run->batch, err) < 0)
+    if (adl_views_prepare(run->views, &run->query.map, false, &run->batch, err) < 0)
         return -1;
     adl_predict_query_certainty(&run->query, run->model);
     if (!s->class_text)

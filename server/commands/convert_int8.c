@@ -155,7 +155,7 @@ static int answer_all(struct convert *c, struct answer *answers, struct adl_erro
 
     if (!views)
         goto out;
-    ADL_TRY(adl_views_prepare(views, &c->model->map.views, true, &run, err));
+    ADL_TRY(adl_views_prepare(views, &c->model->map, true, &run, err));
     for (size_t i = 0; i < c->count; i++)
         ADL_TRY(answer_one(c, &run, path_of(c, i), &answers[i], err));
     result = 0;

@@ -189,7 +189,7 @@ int adl_report_shot(struct adl_str *page, const struct adl_report_images *p, siz
     struct prediction prediction = {0};
     int width, height, result = -1;
 
-    ADL_TRY(adl_views_prepare(p->views, &p->model->map.views, false, &run, err));
+    ADL_TRY(adl_views_prepare(p->views, &p->model->map, false, &run, err));
     ADL_TRY(open_image(p, index, &width, &height, &run.sizes, &small, &inputs, err));
     ADL_TRY(predict(p, &run, entry->class_id, &small, &inputs, &prediction, err));
     const struct adl_overlay overlay = {.heatmap = prediction.place.map,

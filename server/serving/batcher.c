@@ -292,10 +292,12 @@ static void *batcher_worker(void *argument)
 
 /* --- the engine ------------------------------------------------------------------ */
 
-/* Returns whether two jobs can be run together: with the same network, on the same views. */
+/* Returns whether two jobs can be run together: with the same network, on the same views, and with
+ * maps of the same grid. */
 static bool batcher_alike(const struct adl_job *a, const struct adl_job *b)
 {
-    return a->served == b->served && adl_map_views_equal(&a->query.map.views, &b->query.map.views);
+    return a->served == b->served && a->query.map.foreground == b->query.map.foreground &&
+           adl_map_views_equal(&a->query.map.views, &b->query.map.views);
 }
 
 /* Moves up to ADL_LIMIT_SERVE_BATCH jobs that are like the oldest one from the queue to `batch`,
@@ -371,8 +373,7 @@ static void batcher_run_views(struct adl_batcher *b, struct adl_job **jobs, size
 {
     struct adl_error err = {0};
 
-    if (adl_views_prepare(jobs[0]->served->views, &jobs[0]->query.map.views, false, &b->run, &err) <
-        0) {
+    if (adl_views_prepare(jobs[0]->served->views, &jobs[0]->query.map, false, &b->run, &err) < 0) {
         for (size_t i = 0; i < n; i++)
             jobs[i]->err = err;
         return;

@@ -270,7 +270,7 @@ static struct adl_served *load(struct adl_registry *registry, size_t index, stru
     if (!served->views)
         goto out;
     struct adl_view_run run; /* of the model's rule, whose sessions are made now and kept */
-    if (adl_views_prepare(served->views, &served->model->map.views, true, &run, err) < 0) {
+    if (adl_views_prepare(served->views, &served->model->map, true, &run, err) < 0) {
         adl_error_context(err, "%s", path);
         goto out;
     }

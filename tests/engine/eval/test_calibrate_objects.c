@@ -48,7 +48,7 @@ static struct adl_calibrated_objects choose(size_t pairs, int threads)
     struct adl_error err = {0};
     struct adl_pool *pool = threads ? adl_pool_create(threads, &err) : NULL;
     make_samples(&samples, pairs);
-    TEST_OK(adl_calibrate_objects(&samples, &rule, false, pool, &found, &err), &err);
+    TEST_OK(adl_calibrate_objects(&samples, &rule, pool, &found, &err), &err);
     adl_calibrate_samples_release(&samples);
     adl_pool_free(pool);
     return found;
@@ -89,7 +89,7 @@ static void survives_no_memory(void)
         struct adl_error err = {0};
         nth += 1 + nth / 8; /* thousands of allocations: all of the first, then fewer */
         adl_mem_fail_nth(nth);
-        result = adl_calibrate_objects(&samples, &rule, false, NULL, &found, &err);
+        result = adl_calibrate_objects(&samples, &rule, NULL, &found, &err);
         adl_mem_fail_nth(0);
         CU_ASSERT_EQUAL(err.kind, result < 0 ? ADL_ERR_NOMEM : ADL_ERR_NONE);
         CU_ASSERT_EQUAL(adl_mem_stats().live_blocks, before.live_blocks);

@@ -139,6 +139,7 @@ static void the_map_is_its_formula(void)
 {
     enum { PIXELS = 7 };
     float features[PIXELS * CHANNELS], head[SIZE], cam[PIXELS], made[PIXELS];
+    double scratch[2 * PIXELS];
     struct adl_rng rng;
     adl_rng_seed(&rng, 6, 0, 0);
     for (size_t i = 0; i < ADL_COUNT(features); i++)
@@ -146,10 +147,10 @@ static void the_map_is_its_formula(void)
     for (size_t i = 0; i < SIZE; i++)
         head[i] = (float)adl_rng_normal(&rng);
     for (size_t i = 0; i < PIXELS; i++)
-        cam[i] = made[i] = (float)(3 * i) - 4; /* least -4, greatest 14 */
+        cam[i] = (float)(3 * i) - 4; /* least -4, greatest 14 */
     const struct adl_foreground_head linear = {.channels = CHANNELS, .weights = head};
     const struct adl_foreground_map map = {features, 1, PIXELS};
-    adl_foreground_apply(&linear, &map, NULL, made);
+    adl_foreground_apply(&linear, &map, NULL, cam, scratch, made);
     for (size_t i = 0; i < PIXELS; i++) {
         double z = (double)head[CHANNELS];
         for (size_t k = 0; k < CHANNELS; k++)
@@ -158,7 +159,7 @@ static void the_map_is_its_formula(void)
     }
     /* A constant class map leaves the head alone. */
     float flat[PIXELS] = {2, 2, 2, 2, 2, 2, 2};
-    adl_foreground_apply(&linear, &map, NULL, flat);
+    adl_foreground_apply(&linear, &map, NULL, flat, scratch, flat);
     CU_ASSERT_DOUBLE_EQUAL(flat[6], made[6], 1e-6); /* where the class map is greatest */
 }
 

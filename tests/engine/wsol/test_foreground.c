@@ -12,88 +12,100 @@
 
 enum { TALL = 5, WIDE = 7, H = 3, W = 4 };
 
-/* The value at a row and column of the map that OpenCV was given. */
+/* The value at a row and column of the small map that OpenCV was given. */
 static float pattern(size_t row, size_t column)
 {
     return (float)((row * WIDE + column) * 37 % 23) / 8 - 1;
 }
 
-/* cv2.resize(pattern, (4, 3), interpolation=cv2.INTER_AREA) of OpenCV 4.6. */
-static const double averages[H][W] = {{0.0500000, 0.2571429, 0.3821429, 0.4250000},
-                                      {0.2642857, 0.3071429, 0.7607144, 0.3107143},
-                                      {0.2321429, 0.1107143, 0.4000000, 0.4428571}};
+/* cv2.resize(pattern, (7, 5), interpolation=cv2.INTER_LINEAR) of OpenCV 4.6. */
+static const double between[TALL][WIDE] = {
+    {-1.0, -0.375, 0.6249999, 0.1875, -0.2500001, 0.7499999, 1.375},
+    {-0.7, -0.075, 0.925, 0.4875, -0.0321429, 0.3107143, 0.525},
+    {-0.25, 0.375, 1.3749999, 0.9375, 0.2946429, -0.3482142, -0.75},
+    {0.2, 0.2089286, 0.2232142, 0.525, 0.7446429, 0.1017858, -0.3},
+    {0.5, 0.0982143, -0.5446428, 0.25, 1.0446429, 0.4017858, 0.0}};
 
-static void means_over_areas_are_those_of_opencv(void)
+static void smaller_maps_are_enlarged_as_opencv_does(void)
 {
-    enum { CHANNELS = 3, STRIDE = 5 };
-    float map[TALL * WIDE * CHANNELS], made[H * W * STRIDE];
+    enum { CHANNELS = 3 };
+    float map[H * W * CHANNELS], made[CHANNELS];
 
-    for (size_t i = 0; i < (size_t)TALL * WIDE; i++)
+    for (size_t i = 0; i < (size_t)H * W; i++)
         for (size_t k = 0; k < CHANNELS; k++)
-            map[i * CHANNELS + k] = pattern(i / WIDE, i % WIDE) * (float)(k + 1);
-    memset(made, 0, sizeof made);
-    adl_foreground_resample(&(struct adl_foreground_map){map, TALL, WIDE}, CHANNELS, H, W, made,
-                            STRIDE);
-    for (size_t i = 0; i < (size_t)H * W; i++) {
-        for (size_t k = 0; k < CHANNELS; k++)
-            CU_ASSERT_DOUBLE_EQUAL((double)made[i * STRIDE + k],
-                                   averages[i / W][i % W] * (double)(k + 1), 2e-6);
-        CU_ASSERT(made[i * STRIDE + 3] == 0 && made[i * STRIDE + 4] == 0);
-    }
+            map[i * CHANNELS + k] = pattern(i / W, i % W) * (float)(k + 1);
+    for (size_t y = 0; y < TALL; y++)
+        for (size_t x = 0; x < WIDE; x++) {
+            adl_foreground_sample(&(struct adl_foreground_map){map, H, W}, CHANNELS, y, x, TALL,
+                                  WIDE, made);
+            for (size_t k = 0; k < CHANNELS; k++)
+                CU_ASSERT_DOUBLE_EQUAL((double)made[k], between[y][x] * (double)(k + 1), 2e-6);
+        }
 }
 
 static void a_map_of_the_same_size_is_copied(void)
 {
-    float map[H * W * 2], made[H * W * 2];
+    float map[H * W * 2], made[2];
     struct adl_rng rng;
 
     adl_rng_seed(&rng, 8, 0, 0);
     for (size_t i = 0; i < ADL_COUNT(map); i++)
         map[i] = (float)adl_rng_normal(&rng);
-    adl_foreground_resample(&(struct adl_foreground_map){map, H, W}, 2, H, W, made, 2);
-    CU_ASSERT(!memcmp(map, made, sizeof map));
+    for (size_t i = 0; i < (size_t)H * W; i++) {
+        adl_foreground_sample(&(struct adl_foreground_map){map, H, W}, 2, i / W, i % W, H, W, made);
+        CU_ASSERT(!memcmp(map + 2 * i, made, sizeof made));
+    }
 }
 
-/* A head with layers is the head of the gathered features. */
-static void layers_are_gathered(void)
+static void draw(float *values, size_t count, struct adl_rng *rng)
+{
+    for (size_t i = 0; i < count; i++)
+        values[i] = (float)adl_rng_normal(rng);
+}
+
+/* A head with layers is the head of the features that are sampled at each position of the largest
+ * map, times the root of the class map, which is enlarged in the same way. */
+static void the_grid_is_that_of_the_largest_map(void)
 {
     enum { LAST = 9, NEAR = 17, FAR = 4, ALL = LAST + NEAR + FAR };
-    static float last[H * W * LAST], near[H * W * NEAR], far[TALL * WIDE * FAR], all[H * W * ALL];
-    float weights[ALL + 1], cam[H * W], made[H * W], wanted[H * W];
+    static float last[H * W * LAST], near[H * W * NEAR], far[TALL * WIDE * FAR];
+    float weights[ALL + 1], cam[H * W], made[TALL * WIDE], sample[ALL], response;
+    double scratch[2 * TALL * WIDE];
     struct adl_rng rng;
-    struct {
-        float *values;
-        size_t count;
-    } random[] = {{last, ADL_COUNT(last)},
-                  {near, ADL_COUNT(near)},
-                  {far, ADL_COUNT(far)},
-                  {weights, ADL_COUNT(weights)},
-                  {cam, ADL_COUNT(cam)}};
+    size_t h, w;
 
     adl_rng_seed(&rng, 9, 0, 0);
-    for (size_t i = 0; i < ADL_COUNT(random); i++)
-        for (size_t k = 0; k < random[i].count; k++)
-            random[i].values[k] = (float)adl_rng_normal(&rng);
+    draw(last, ADL_COUNT(last), &rng);
+    draw(near, ADL_COUNT(near), &rng);
+    draw(far, ADL_COUNT(far), &rng);
+    draw(weights, ADL_COUNT(weights), &rng);
+    /* Of a range that is 0..1 already. */
+    for (size_t i = 0; i < ADL_COUNT(cam); i++)
+        cam[i] = (float)i / (H * W - 1);
     const struct adl_foreground_map maps[] = {{near, H, W}, {far, TALL, WIDE}};
-    const struct adl_foreground_map base = {last, H, W}, gathered = {all, H, W};
-    const struct adl_foreground_head layered = {.channels = LAST,
-                                                .layer_count = 2,
-                                                .layers = {{.channels = NEAR}, {.channels = FAR}},
-                                                .weights = weights};
-    const struct adl_foreground_head flat = {.channels = ALL, .weights = weights};
-    CU_ASSERT_EQUAL(adl_foreground_channels(&layered), ALL);
-    adl_foreground_resample(&base, LAST, H, W, all, ALL);
-    adl_foreground_resample(&maps[0], NEAR, H, W, all + LAST, ALL);
-    adl_foreground_resample(&maps[1], FAR, H, W, all + LAST + NEAR, ALL);
-    memcpy(made, cam, sizeof cam);
-    memcpy(wanted, cam, sizeof cam);
-    adl_foreground_apply(&layered, &base, maps, made);
-    adl_foreground_apply(&flat, &gathered, NULL, wanted);
-    for (size_t i = 0; i < ADL_COUNT(made); i++)
-        CU_ASSERT_DOUBLE_EQUAL(made[i], wanted[i], 1e-6);
+    const struct adl_foreground_map base = {last, H, W}, class_map = {cam, H, W};
+    const struct adl_foreground_head head = {.channels = LAST,
+                                             .layer_count = 2,
+                                             .layers = {{.channels = NEAR}, {.channels = FAR}},
+                                             .weights = weights};
+    CU_ASSERT_EQUAL(adl_foreground_channels(&head), ALL);
+    adl_foreground_grid(&head, &base, maps, &h, &w);
+    CU_ASSERT(h == TALL && w == WIDE);
+    adl_foreground_apply(&head, &base, maps, cam, scratch, made);
+    for (size_t i = 0; i < ADL_COUNT(made); i++) {
+        size_t y = i / WIDE, x = i % WIDE;
+        adl_foreground_sample(&base, LAST, y, x, TALL, WIDE, sample);
+        adl_foreground_sample(&maps[0], NEAR, y, x, TALL, WIDE, sample + LAST);
+        adl_foreground_sample(&maps[1], FAR, y, x, TALL, WIDE, sample + LAST + NEAR);
+        adl_foreground_sample(&class_map, 1, y, x, TALL, WIDE, &response);
+        double logit = (double)weights[ALL];
+        for (size_t k = 0; k < ALL; k++)
+            logit += (double)weights[k] * (double)sample[k];
+        CU_ASSERT_DOUBLE_EQUAL((double)made[i], sqrt((double)response) / (1 + exp(-logit)), 2e-6);
+    }
 }
 
 TEST_SUITE(foreground_layers,
-           {"means over areas are those of OpenCV", means_over_areas_are_those_of_opencv},
+           {"smaller maps are enlarged as OpenCV does", smaller_maps_are_enlarged_as_opencv_does},
            {"a map of the same size is copied", a_map_of_the_same_size_is_copied},
-           {"layers are gathered", layers_are_gathered});
+           {"the grid is that of the largest map", the_grid_is_that_of_the_largest_map});

@@ -147,7 +147,7 @@ static void open_layer(struct layer *l, const struct net *net, const char *metho
     l->views = adl_views_create(l->plan, NULL, pool, batch, &err);
     TEST_OK(l->views ? 0 : -1, &err);
     adl_views_set_layer(l->views, l->net);
-    TEST_OK(adl_views_prepare(l->views, &l->rule.views, true, &l->run, &err), &err);
+    TEST_OK(adl_views_prepare(l->views, &l->rule, true, &l->run, &err), &err);
 }
 
 static void close_layer(struct layer *l)
@@ -273,14 +273,14 @@ static void plain_maps_stay(void)
     float map[H * W], plain[H * W];
     open_net(&net, "chain");
     open_layer(&l, &net, "layercam", "act2", NULL, 1);
-    TEST_OK(adl_views_prepare(l.views, &(struct adl_map_views){0}, false, &l.run, &err), &err);
+    TEST_OK(adl_views_prepare(l.views, &(struct adl_map_rule){0}, false, &l.run, &err), &err);
     run_view(&l, 1);
     adl_view_add(&l.run, 0, 0, 1, &(struct adl_map_rule){0}, map);
     const struct adl_plan_options how = {.input_h = H, .input_w = W};
     struct adl_plan *plan =
         adl_plan_create(net.graph, (const float *const *)net.params, &how, &err);
     struct adl_views *views = adl_views_create(plan, NULL, NULL, 1, &err);
-    TEST_OK(adl_views_prepare(views, &(struct adl_map_views){0}, false, &run, &err), &err);
+    TEST_OK(adl_views_prepare(views, &(struct adl_map_rule){0}, false, &run, &err), &err);
     struct adl_view_images images = make_images();
     adl_view_load(&run, 0, 0, &images, mean, std);
     adl_session_run(run.items[0].session, 1);
@@ -303,7 +303,7 @@ static void works_with_views(void)
     open_net(&net, "chain");
     open_layer(&l, &net, "gradcam", "relu1", NULL, 1);
     l.rule.views.flip = true;
-    TEST_OK(adl_views_prepare(l.views, &l.rule.views, false, &l.run, &err), &err);
+    TEST_OK(adl_views_prepare(l.views, &l.rule, false, &l.run, &err), &err);
     CU_ASSERT(l.run.count == 2 && l.run.map_h == H && l.run.map_w == W);
     struct adl_view_images images = make_images();
     float single[2][H * W], averaged[H * W];
@@ -425,7 +425,7 @@ static void refuses_in_words(void)
     refuse(&net, "nothing", ADL_ERR_NOT_FOUND, "scale (10 x 12), maps (5 x 6)");
     open_layer(&l, &net, "layercam", "block_relu", NULL, 1);
     strcpy(l.rule.views.layer.name, "stem_relu");
-    CU_ASSERT_EQUAL(adl_views_prepare(l.views, &l.rule.views, false, &l.run, &err), -1);
+    CU_ASSERT_EQUAL(adl_views_prepare(l.views, &l.rule, false, &l.run, &err), -1);
     CU_ASSERT(err.kind == ADL_ERR_ARG && strstr(err.message, "stem_relu") != NULL);
     close_layer(&l);
     close_net(&net);
@@ -499,16 +499,17 @@ static void memory_runs_out(void)
 static void tapes_count_for_the_limit(void)
 {
     enum { SIDE = 384 };
-    const struct adl_map_views scaled = {.scale_count = 4,
-                                         .scales = {0.5, 1.25, 1.75, 2},
-                                         .layer = {.method = ADL_LAYER_LAYERCAM, .name = "early"}};
-    struct adl_map_views bare = scaled;
-    const struct adl_map_views plain = {0};
+    const struct adl_map_rule scaled = {
+        .views = {.scale_count = 4,
+                  .scales = {0.5, 1.25, 1.75, 2},
+                  .layer = {.method = ADL_LAYER_LAYERCAM, .name = "early"}}};
+    struct adl_map_rule bare = scaled;
+    const struct adl_map_rule plain = {0};
     struct adl_error err = {0};
     struct adl_view_run run;
     struct net net;
 
-    bare.layer = (struct adl_map_layer){0};
+    bare.views.layer = (struct adl_map_layer){0};
     open_net(&net, "wide");
     struct adl_layer_net *upper =
         adl_layer_net_create(net.graph, (const float *const *)net.params, "early", &err);

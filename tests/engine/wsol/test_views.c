@@ -38,12 +38,26 @@ static struct adl_graph *make_graph(int last_stride)
     return g;
 }
 
-/* The network with last strides of 2 and 1, and images. */
+/* The network with last strides of 2 and 1, a few-box head that reads the first layer, whose map
+ * has a quarter of the sides, and images. */
 struct net {
     struct adl_graph *graph, *stride1;
     struct adl_plan *plan;
+    float head_weights[8 + 8 + 1];
+    struct adl_foreground_head head;
     struct adl_image images[IMAGES];
 };
+
+static void make_head(struct net *net)
+{
+    int first = adl_graph_find_value(net->graph, "first_relu");
+
+    net->head = (struct adl_foreground_head){.channels = 8,
+                                             .layer_count = 1,
+                                             .layers = {{.value = first, .channels = 8}},
+                                             .weights = net->head_weights};
+    formula_param("head", 0, 0.3, ADL_COUNT(net->head_weights), net->head_weights);
+}
 
 static void open_net(struct net *net)
 {
@@ -56,7 +70,9 @@ static void open_net(struct net *net)
         params[i] = adl_malloc(p->count, sizeof **params);
         formula_param(p->name, 0, 0.3, p->count, params[i]);
     }
-    const struct adl_plan_options how = {.input_h = H, .input_w = W};
+    make_head(net);
+    const struct adl_plan_options how = {
+        .input_h = H, .input_w = W, .kept = {net->head.layers[0].value}};
     net->plan = adl_plan_create(net->graph, (const float *const *)params, &how, &err);
     TEST_OK(net->plan ? 0 : -1, &err);
     for (int i = 0; i < adl_graph_param_count(net->graph); i++)
@@ -84,7 +100,7 @@ static void average(const struct net *net, const struct adl_map_rule *rule, int 
     struct adl_error err = {0};
     struct adl_view_run run;
     struct adl_views *views = adl_views_create(net->plan, net->stride1, pool, batch, &err);
-    TEST_OK(views ? adl_views_prepare(views, &rule->views, false, &run, &err) : -1, &err);
+    TEST_OK(views ? adl_views_prepare(views, rule, false, &run, &err) : -1, &err);
     for (int first = 0; first < IMAGES; first += batch) {
         int count = ADL_MIN(batch, IMAGES - first);
         struct adl_view_images inputs[IMAGES];
@@ -106,6 +122,21 @@ static void average(const struct net *net, const struct adl_map_rule *rule, int 
     adl_views_free(views);
 }
 
+/* Combines a class map with the head; returns its grid. */
+static struct adl_shape with_head(const struct adl_session *session,
+                                  const struct adl_foreground_head *head, float *cam)
+{
+    struct adl_foreground_map last, first;
+    struct adl_shape grid = {.c = 1};
+    double scratch[2 * GRID_MAX];
+
+    adl_session_foreground(session, 0, head, &last, &first);
+    adl_foreground_apply(head, &last, &first, cam, scratch, cam);
+    adl_session_foreground_grid(session, head, &grid.h, &grid.w);
+    CU_ASSERT(grid.h == (int)first.h && grid.w == (int)first.w);
+    return grid;
+}
+
 /* The map of one view in its own grid, by a session of its own. */
 static void single(const struct net *net, int image, int h, int w, bool mirrored, bool stride1,
                    const struct adl_map_rule *rule, double *map, struct adl_shape *grid)
@@ -123,6 +154,8 @@ static void single(const struct net *net, int image, int h, int w, bool mirrored
     adl_session_run(session, 1);
     adl_session_cam(session, 0, 1 + image % 3, rule, cam);
     *grid = adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES);
+    if (rule->foreground)
+        *grid = with_head(session, rule->foreground, cam);
     for (int y = 0; y < grid->h; y++)
         for (int x = 0; x < grid->w; x++)
             map[y * grid->w + x] = (double)cam[y * grid->w + (mirrored ? grid->w - 1 - x : x)];
@@ -153,20 +186,22 @@ static void average_is_the_mean_of_single_views(void)
     static float maps[IMAGES][GRID_MAX];
     struct net net;
     open_net(&net);
-    for (size_t c = 0; c < ADL_COUNT(cases); c++) {
+    for (size_t c = 0; c < 2 * ADL_COUNT(cases); c++) {
+        bool head = c % 2;
         const struct adl_map_rule rule = {.weights = ADL_MAP_WEIGHTS_POSITIVE,
-                                          .views = cases[c].views};
-        int h, w;
+                                          .foreground = head ? &net.head : NULL,
+                                          .views = cases[c / 2].views};
+        int h, w, larger = head && !rule.views.stride1 ? 2 : 1;
         average(&net, &rule, IMAGES, NULL, maps, &h, &w);
-        CU_ASSERT(h == cases[c].h && w == cases[c].w);
+        CU_ASSERT(h == larger * cases[c / 2].h && w == larger * cases[c / 2].w);
         for (int i = 0; i < IMAGES; i++) {
             double sum[GRID_MAX] = {0}, small[GRID_MAX], large[GRID_MAX];
             int views = 0;
-            for (int s = 0; s < 3 && cases[c].sizes[s][0]; s++)
+            for (int s = 0; s < 3 && cases[c / 2].sizes[s][0]; s++)
                 for (int m = 0; m <= rule.views.flip; m++, views++) {
                     struct adl_error err = {0};
                     struct adl_shape grid;
-                    single(&net, i, cases[c].sizes[s][0], cases[c].sizes[s][1], m,
+                    single(&net, i, cases[c / 2].sizes[s][0], cases[c / 2].sizes[s][1], m,
                            rule.views.stride1, &rule, small, &grid);
                     TEST_OK(adl_scoremap_resize(small, grid.h, grid.w, large, h, w, &err), &err);
                     for (int k = 0; k < h * w; k++)
@@ -183,13 +218,14 @@ static void average_is_the_mean_of_single_views(void)
 static void batch_and_threads_change_nothing(void)
 {
     static float one[IMAGES][GRID_MAX], other[IMAGES][GRID_MAX];
-    const struct adl_map_rule rule = {
+    struct adl_map_rule rule = {
         .views = {.flip = true, .stride1 = true, .scale_count = 2, .scales = {1, 1.43}}};
     struct adl_error err = {0};
     struct adl_pool *pool = adl_pool_create(3, &err);
     struct net net;
     int h, w;
     open_net(&net);
+    rule.foreground = &net.head;
     average(&net, &rule, 1, NULL, one, &h, &w);
     for (int batch = 2; batch <= 3; batch++) {
         average(&net, &rule, batch, pool, other, &h, &w);
@@ -231,10 +267,11 @@ static void flipped_maps_are_symmetric(void)
 static void sessions_are_made_once(void)
 {
     struct adl_error err = {0};
-    const struct adl_map_views own = {.flip = true, .scale_count = 2, .scales = {1, 1.5}};
+    struct adl_map_rule own = {.views = {.flip = true, .scale_count = 2, .scales = {1, 1.5}}};
     struct adl_view_run run, again;
     struct net net;
     open_net(&net);
+    own.foreground = &net.head;
     struct adl_views *views = adl_views_create(net.plan, net.stride1, NULL, 2, &err);
     TEST_OK(views ? adl_views_prepare(views, &own, true, &run, &err) : -1, &err);
     CU_ASSERT_EQUAL(run.count, 4);
@@ -243,11 +280,11 @@ static void sessions_are_made_once(void)
     size_t blocks = adl_mem_stats().live_blocks, most = 0;
     for (int round = 0; round < 3; round++)
         for (int k = 0; k < 12; k++) {
-            const struct adl_map_views other = {
-                .stride1 = k % 2,
-                .flip = k % 3,
-                .scale_count = 4,
-                .scales = {0.5 + 0.01 * k, 0.75 + 0.01 * k, 1.1 + 0.07 * k, 2 - 0.01 * k}};
+            const struct adl_map_rule other = {.views = {.stride1 = k % 2,
+                                                         .flip = k % 3,
+                                                         .scale_count = 4,
+                                                         .scales = {0.5 + 0.01 * k, 0.75 + 0.01 * k,
+                                                                    1.1 + 0.07 * k, 2 - 0.01 * k}}};
             TEST_OK(adl_views_prepare(views, &other, false, &again, &err), &err);
             for (int i = 0; i < again.count; i++) {
                 struct adl_shape in =
@@ -269,7 +306,7 @@ static void sessions_are_made_once(void)
     for (int i = 0; i < again.count; i++) {
         adl_view_load(&again, i, 0, &inputs, mean, std);
         adl_session_run(again.items[i].session, 1);
-        adl_view_add(&again, i, 0, 1, &(struct adl_map_rule){.views = own}, map);
+        adl_view_add(&again, i, 0, 1, &own, map);
     }
     CU_ASSERT_EQUAL(adl_mem_stats().calls, calls);
     adl_view_images_release(&inputs);
@@ -282,10 +319,11 @@ static void sessions_are_made_once(void)
 static void what_cannot_be_run_is_an_error(void)
 {
     struct adl_error err = {0};
-    const struct adl_map_views twice = {.scale_count = 2, .scales = {1, 2}};
+    struct adl_map_rule twice = {.views = {.scale_count = 2, .scales = {1, 2}}};
     struct adl_view_run run;
     struct net net;
     open_net(&net);
+    twice.foreground = &net.head;
     struct adl_views *views = NULL;
     size_t before = adl_mem_stats().live_blocks;
     int result = -1;

@@ -30,7 +30,7 @@ static void check_drawing(const struct adl_model *model, struct adl_views *views
     char path[100];
     size_t length;
 
-    TEST_OK(adl_views_prepare(views, &query.map.views, false, &run, &err), &err);
+    TEST_OK(adl_views_prepare(views, &query.map, false, &run, &err), &err);
 
     snprintf(path, sizeof path, "web/examples/%s.jpg", name);
     char *bytes = adl_file_read(path, LARGEST_BYTES, &length, &err);
