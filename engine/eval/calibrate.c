@@ -66,6 +66,14 @@ bool adl_calibrate_apart(const struct adl_map_rule *rule)
     return rule->foreground || rule->weights == ADL_MAP_WEIGHTS_PC1;
 }
 
+const float *adl_calibrate_map(const struct adl_calibrate_samples *samples,
+                               const struct adl_calibrate_sample *sample,
+                               const struct adl_map_rule *rule)
+{
+    bool positive = rule->weights == ADL_MAP_WEIGHTS_POSITIVE;
+    return sample->cams[samples->maps == ADL_CALIBRATE_CLASS_MAPS && positive];
+}
+
 /* Adds the candidates of one normalisation: both choices of weights, or the head. Returns the new
  * count. */
 static size_t add_candidates(struct candidate *list, size_t count,

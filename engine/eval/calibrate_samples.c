@@ -27,14 +27,6 @@ struct collection {
     struct adl_calibrate_samples *samples;
 };
 
-const float *adl_calibrate_map(const struct adl_calibrate_samples *samples,
-                               const struct adl_calibrate_sample *sample,
-                               const struct adl_map_rule *rule)
-{
-    bool positive = rule->weights == ADL_MAP_WEIGHTS_POSITIVE;
-    return sample->cams[samples->maps == ADL_CALIBRATE_CLASS_MAPS && positive];
-}
-
 /* --- what the head is fitted to ------------------------------------------------------------ */
 
 /* The fraction of a side of `size` pixels' cell number `cell` of `cells` that the pixels
