@@ -168,10 +168,10 @@ static int write_outputs(struct adl_onnx_writer *w, const struct adl_model *mode
                  "the activation map of each class, neither averaged nor normalised");
     if (!model->foreground)
         return 0;
-    write_output(w, "foreground", 1, w->shapes[features],
+    write_output(w, "foreground", 1, adl_onnx_head_grid(w, model->foreground, features),
                  "the few-box head: the probability of an object at each position; the map that "
                  "boxes are cut from is this times the square root of the class's map between "
-                 "its minimum, 0, and its maximum, 1");
+                 "its minimum, 0, and its maximum, 1, enlarged bilinearly to as many positions");
     return adl_onnx_write_head(w, model->foreground, features, err);
 }
 

@@ -117,8 +117,8 @@ static int write_part(struct adl_onnx_writer *w, const struct part *part, struct
     return 0;
 }
 
-static struct adl_shape grid_of(const struct adl_onnx_writer *w,
-                                const struct adl_foreground_head *head, int features)
+struct adl_shape adl_onnx_head_grid(const struct adl_onnx_writer *w,
+                                    const struct adl_foreground_head *head, int features)
 {
     struct adl_shape grid = w->shapes[features];
     for (int i = 0; i < head->layer_count; i++) {
@@ -133,7 +133,7 @@ int adl_onnx_write_head(struct adl_onnx_writer *w, const struct adl_foreground_h
                         int features, struct adl_error *err)
 {
     static const char bias[] = "foreground.bias";
-    struct adl_shape grid = grid_of(w, head, features);
+    struct adl_shape grid = adl_onnx_head_grid(w, head, features);
     struct part part = {"", features, head->channels, head->weights, bias};
     struct name sum, logits, next;
 

@@ -62,6 +62,9 @@ void adl_onnx_add_index(struct adl_onnx_writer *w, const char *name, int value);
  * Fails with ADL_ERR_NOMEM. */
 int adl_onnx_write_head(struct adl_onnx_writer *w, const struct adl_foreground_head *head,
                         int features, struct adl_error *err) ADL_MUST_CHECK;
+/* Returns the sides of that output. `features` is the value of the last map. */
+struct adl_shape adl_onnx_head_grid(const struct adl_onnx_writer *w,
+                                    const struct adl_foreground_head *head, int features);
 
 /* Writes an op of the graph as nodes; the value of an op that does nothing at test time gets the
  * name of its input. Fails with ADL_ERR_UNSUPPORTED if the op cannot be written. */
