@@ -46,7 +46,7 @@ for argument; do
     esac
 done
 : "${ARCHS:=vgg16 resnet50 inception_v3 mobilenet_v1}" "${THREADS:=1 2}" "${BATCHES:=1 8}"
-: "${CLASSES:=1000}" "${ROUNDS:=7}" "${BUILD:=$root/build}" "${OUT:=$BUILD/peers}" "${VERSION:=1.20.1}"
+: "${CLASSES:=1000}" "${ROUNDS:=7}" "${BUILD:=$root/build}" "${OUT:=$BUILD/peers}" "${VERSION:=1.30.0}"
 : "${PROGRAM:=$BUILD/adl-server}"
 
 mkdir -p "$OUT"
