@@ -100,6 +100,8 @@ FLAGS_engine/kernels/generic.c := -O3
 FLAGS_engine/kernels/avx2_int8.c := -O3 -mavx2
 FLAGS_engine/kernels/avx512_int8.c := -O3 -mavx2 -mavx512f -mavx512vl -mavx512vnni
 FLAGS_engine/kernels/generic_int8.c := -O3
+# Class maps are made while the engine waits.
+FLAGS_engine/wsol/cam.c := -O3
 # Tests include their helpers as "support/NAME.h".
 $(foreach f,$(TEST_SRC) $(FUZZ_SRC),$(eval FLAGS_$f := -Itests))
 # The tests' own definitions compute what a test expects. They read nothing from outside and take

@@ -4,7 +4,8 @@
  * sum over k of w[c,k] * mean over (y,x) of f[y,x,k]; exchanging the sums gives the mean of
  * the map M[y,x] = sum over k of w[c,k] * f[y,x,k], which shows where the score comes from.
  * One map costs pixels x channels multiplications (14 x 14 x 2048 = 401,408), far too few to
- * reorder the operands for, so the loop only keeps several independent sums going. */
+ * reorder the operands for, so the loop only keeps several independent sums going. Gathering the
+ * features of several pixels costs more than multiplying them, so classes share it. */
 
 #include "wsol/cam.h"
 
@@ -15,22 +16,34 @@
  * order, which fixes the rounding; several chains hide the latency of the adder. */
 #define LANES 8
 
-void adl_cam_weighted(const float *features, size_t pixels, size_t channels, const float *weight,
-                      enum adl_map_weights which, float *cam)
-{
-    const float least = which == ADL_MAP_WEIGHTS_POSITIVE ? 0 : -INFINITY;
-    size_t pixel = 0;
-    for (; pixel + LANES <= pixels; pixel += LANES) {
-        const float *block = features + pixel * channels;
-        double sums[LANES] = {0};
-        for (size_t k = 0; k < channels; k++) {
-            double w = weight[k] < least ? 0 : (double)weight[k];
-            for (size_t lane = 0; lane < LANES; lane++)
-                sums[lane] += w * (double)block[lane * channels + k];
-        }
-        for (size_t lane = 0; lane < LANES; lane++)
-            cam[pixel + lane] = (float)sums[lane];
+/* Computes LANES pixels of the maps of COUNT classes, a constant, so that the sums stay in
+ * registers. */
+#define CAM_BLOCK(COUNT)                                                                           \
+    static void cam_block##COUNT(const float *block, size_t channels,                              \
+                                 const float *const weights[], float least, size_t pixel,          \
+                                 float *const cams[])                                              \
+    {                                                                                              \
+        double sums[COUNT][LANES] = {{0}};                                                         \
+        for (size_t k = 0; k < channels; k++) {                                                    \
+            double values[LANES];                                                                  \
+            for (size_t lane = 0; lane < LANES; lane++)                                            \
+                values[lane] = (double)block[lane * channels + k];                                 \
+            for (size_t c = 0; c < COUNT; c++) {                                                   \
+                double w = weights[c][k] < least ? 0 : (double)weights[c][k];                      \
+                for (size_t lane = 0; lane < LANES; lane++)                                        \
+                    sums[c][lane] += w * values[lane];                                             \
+            }                                                                                      \
+        }                                                                                          \
+        for (size_t c = 0; c < COUNT; c++)                                                         \
+            for (size_t lane = 0; lane < LANES; lane++)                                            \
+                cams[c][pixel + lane] = (float)sums[c][lane];                                      \
     }
+CAM_BLOCK(1)
+CAM_BLOCK(4)
+
+static void cam_rest(const float *features, size_t pixel, size_t pixels, size_t channels,
+                     const float *weight, float least, float *cam)
+{
     for (; pixel < pixels; pixel++) {
         double sum = 0;
         for (size_t k = 0; k < channels; k++)
@@ -38,6 +51,25 @@ void adl_cam_weighted(const float *features, size_t pixels, size_t channels, con
                    (double)features[pixel * channels + k];
         cam[pixel] = (float)sum;
     }
+}
+
+void adl_cam_weighted(const float *features, size_t pixels, size_t channels,
+                      const float *const weights[], enum adl_map_weights which, size_t count,
+                      float *const cams[])
+{
+    const float least = which == ADL_MAP_WEIGHTS_POSITIVE ? 0 : -INFINITY;
+    size_t whole = pixels / LANES * LANES;
+
+    for (size_t pixel = 0; pixel < whole; pixel += LANES) {
+        const float *block = features + pixel * channels;
+        if (count == ADL_CAM_GROUP)
+            cam_block4(block, channels, weights, least, pixel, cams);
+        else
+            for (size_t c = 0; c < count; c++)
+                cam_block1(block, channels, weights + c, least, pixel, cams + c);
+    }
+    for (size_t c = 0; c < count; c++)
+        cam_rest(features, whole, pixels, channels, weights[c], least, cams[c]);
 }
 
 void adl_cam_channel(const float *class_map, size_t pixels, size_t classes, size_t class_id,

@@ -8,12 +8,17 @@
 
 #include "wsol/map_rule.h"
 
-/* Computes cam[y, x] = sum over k of weight[k] * features[y, x, k]: equation (2) of the paper,
- * without the bias. `features` is pixels x channels (NHWC), `weight` the class's row of the
- * classifier's weight matrix. Sums in double in channel order and rounds to float once. With
- * ADL_MAP_WEIGHTS_POSITIVE, weights below 0 count as 0. */
-void adl_cam_weighted(const float *features, size_t pixels, size_t channels, const float *weight,
-                      enum adl_map_weights which, float *cam);
+/* Class maps that are best computed together. */
+#define ADL_CAM_GROUP 4
+
+/* Computes, for each of `count` classes, 1 to ADL_CAM_GROUP, cams[c][y, x] = sum over k of
+ * weights[c][k] * features[y, x, k]: equation (2) of the paper, without the bias. `features` is
+ * pixels x channels (NHWC), weights[c] the class's row of the classifier's weight matrix. Sums in
+ * double in channel order and rounds to float once, so that a map does not depend on the others.
+ * With ADL_MAP_WEIGHTS_POSITIVE, weights below 0 count as 0. */
+void adl_cam_weighted(const float *features, size_t pixels, size_t channels,
+                      const float *const weights[], enum adl_map_weights which, size_t count,
+                      float *const cams[]);
 
 /* Copies the channel of a class from a class map, pixels x classes (NHWC). For networks that end in
  * one (a 1x1 convolution, then average pooling). */

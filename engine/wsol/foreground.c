@@ -104,29 +104,35 @@ static void respond(const float *cam, size_t pixels, double *response)
         response[i] = usable ? ((double)cam[i] - (double)least) / range : 1;
 }
 
-void adl_foreground_apply(const struct adl_foreground_head *head,
-                          const struct adl_foreground_map *last,
-                          const struct adl_foreground_map *maps, const float *cam, double *scratch,
-                          float *out)
+void adl_foreground_probability(const struct adl_foreground_head *head,
+                                const struct adl_foreground_map *last,
+                                const struct adl_foreground_map *maps, double *part,
+                                double *probability)
 {
     size_t h, w;
     const float *weights = head->weights;
     float bias = weights[adl_foreground_channels(head)];
 
     adl_foreground_grid(head, last, maps, &h, &w);
-    double *sums = scratch, *part = scratch + h * w;
-    memset(sums, 0, h * w * sizeof *sums);
-    add_logits(last, weights, head->channels, bias, h, w, part, sums);
+    memset(probability, 0, h * w * sizeof *probability);
+    add_logits(last, weights, head->channels, bias, h, w, part, probability);
     weights += head->channels;
     for (int i = 0; i < head->layer_count; i++) {
-        add_logits(&maps[i], weights, head->layers[i].channels, 0, h, w, part, sums);
+        add_logits(&maps[i], weights, head->layers[i].channels, 0, h, w, part, probability);
         weights += head->layers[i].channels;
     }
-    respond(cam, last->h * last->w, part);
+    for (size_t i = 0; i < h * w; i++)
+        probability[i] = 1 / (1 + exp(-probability[i]));
+}
+
+void adl_foreground_combine(const double *probability, size_t h, size_t w, const float *cam,
+                            size_t rows, size_t columns, double *part, float *out)
+{
+    respond(cam, rows * columns, part);
     for (size_t y = 0; y < h; y++)
         for (size_t x = 0; x < w; x++) {
-            double p = 1 / (1 + exp(-sums[y * w + x]));
-            out[y * w + x] = (float)(p * sqrt(enlarged(part, last->h, last->w, y, x, h, w)));
+            double response = enlarged(part, rows, columns, y, x, h, w);
+            out[y * w + x] = (float)(probability[y * w + x] * sqrt(response));
         }
 }
 

@@ -42,20 +42,25 @@ void adl_foreground_grid(const struct adl_foreground_head *head,
                          const struct adl_foreground_map *last,
                          const struct adl_foreground_map *maps, size_t *h, size_t *w);
 
-/* Combines the class map `cam`, of the sides of the last map, with the head; `out` is of the head's
- * grid. With f the features of a position, those of all layers one after the other, w and b the
- * channels' weights and the bias, and cam interpolated as the features are,
+/* Computes the head's probability of an object, sigmoid(w f + b), at each position of its grid,
+ * with f the features of the position, those of all layers one after the other, and w and b the
+ * channels' weights and the bias. part: scratch, as many as the grid has positions. Allocates
+ * nothing. */
+void adl_foreground_probability(const struct adl_foreground_head *head,
+                                const struct adl_foreground_map *last,
+                                const struct adl_foreground_map *maps, double *part,
+                                double *probability);
+
+/* Combines the class map `cam`, rows x columns as the last map, with the probability at each
+ * position of the head's grid, h x w, between whose positions cam is interpolated as features are:
  *
- *     out = sigmoid(w f + b) * sqrt((cam - min) / (max - min))
+ *     out = probability * sqrt((cam - min) / (max - min))
  *
  * The second factor shows how strongly the class responds at the position, so that an object of
  * another class fades. It is 1 everywhere for a class map that is constant or has a NaN or an
- * infinity. `scratch` has room for twice the positions of the grid; `out` may be `cam`. Allocates
- * nothing. */
-void adl_foreground_apply(const struct adl_foreground_head *head,
-                          const struct adl_foreground_map *last,
-                          const struct adl_foreground_map *maps, const float *cam, double *scratch,
-                          float *out);
+ * infinity. part: scratch, rows x columns; `out` may be `cam`. Allocates nothing. */
+void adl_foreground_combine(const double *probability, size_t h, size_t w, const float *cam,
+                            size_t rows, size_t columns, double *part, float *out);
 
 /* Writes the features of a map with `channels` channels at the position (y, x) of an h x w grid,
  * whose sides are at least those of the map. */

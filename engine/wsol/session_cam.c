@@ -62,27 +62,41 @@ void adl_session_foreground_grid(const struct adl_session *session,
     *w = (int)columns;
 }
 
-void adl_session_cam(const struct adl_session *session, int index, int class_id,
-                     const struct adl_map_rule *rule, float *cam)
+/* Takes the map of a class from a class map that the network outputs. */
+static void output_cam(const struct adl_session *session, int index, int class_id,
+                       const struct adl_map_rule *rule, size_t pixels, size_t classes, float *cam)
+{
+    if (rule->classes > 1)
+        best_classes(session, index, class_id, rule, pixels, classes, cam);
+    else
+        adl_cam_channel(adl_session_output(session, ADL_OUTPUT_CLASS_MAP, index), pixels, classes,
+                        (size_t)class_id, cam);
+}
+
+void adl_session_cams(const struct adl_session *session, int index, const int *class_ids,
+                      size_t count, const struct adl_map_rule *rule, float *const cams[])
 {
     const struct adl_plan *plan = adl_session_plan(session);
     struct adl_shape map = adl_plan_output_shape(plan, ADL_OUTPUT_CLASS_MAP);
     struct adl_shape shape = adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES);
     size_t pixels = (size_t)shape.h * (size_t)shape.w, channels = (size_t)shape.c;
     const float *features = adl_session_output(session, ADL_OUTPUT_FEATURES, index);
-    const float *weights = adl_plan_classifier(plan);
+    const float *classifier = adl_plan_classifier(plan), *weights[ADL_CAM_GROUP] = {0};
 
-    if (map.c > 0 && (rule->weights != ADL_MAP_WEIGHTS_POSITIVE || !weights)) {
-        if (rule->classes > 1)
-            best_classes(session, index, class_id, rule, pixels, (size_t)map.c, cam);
-        else
-            adl_cam_channel(adl_session_output(session, ADL_OUTPUT_CLASS_MAP, index), pixels,
-                            (size_t)map.c, (size_t)class_id, cam);
-    } else {
-        adl_cam_weighted(features, pixels, channels, weights + (size_t)class_id * channels,
-                         rule->weights, cam);
-    }
-    if (rule->weights == ADL_MAP_WEIGHTS_PC1)
-        adl_principal_map(features, pixels, channels,
-                          weights ? weights + (size_t)class_id * channels : NULL, cam);
+    assert(count >= 1 && count <= ADL_CAM_GROUP);
+    for (size_t c = 0; classifier && c < count; c++)
+        weights[c] = classifier + (size_t)class_ids[c] * channels;
+    if (map.c > 0 && (rule->weights != ADL_MAP_WEIGHTS_POSITIVE || !classifier))
+        for (size_t c = 0; c < count; c++)
+            output_cam(session, index, class_ids[c], rule, pixels, (size_t)map.c, cams[c]);
+    else
+        adl_cam_weighted(features, pixels, channels, weights, rule->weights, count, cams);
+    for (size_t c = 0; rule->weights == ADL_MAP_WEIGHTS_PC1 && c < count; c++)
+        adl_principal_map(features, pixels, channels, weights[c], cams[c]);
+}
+
+void adl_session_cam(const struct adl_session *session, int index, int class_id,
+                     const struct adl_map_rule *rule, float *cam)
+{
+    adl_session_cams(session, index, &class_id, 1, rule, &cam);
 }

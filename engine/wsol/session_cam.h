@@ -4,13 +4,18 @@
 #include "plan/session.h"
 #include "wsol/map_rule.h"
 
-/* Computes the class activation map of image `index` of the session's last run by the rule, not
- * normalised: h x w floats, the sides of ADL_OUTPUT_FEATURES. The map is the sum of the features
- * weighted by the class's classifier weights. If the network outputs a class map and all weights
- * are wanted, it is the class's channel of that output, which includes the bias, or the mean over
- * the channels of several classes (rule->classes). With ADL_MAP_WEIGHTS_PC1, the map is replaced by
- * the principal component of the features that correlates with it. The few-box head of the rule is
- * left out: its map has a grid of its own (wsol/foreground.h). */
+/* Computes the class activation maps of image `index` of the session's last run for `count`
+ * classes, 1 to ADL_CAM_GROUP, by the rule, not normalised: h x w floats each, the sides of
+ * ADL_OUTPUT_FEATURES. A map is the sum of the features weighted by the class's classifier weights.
+ * If the network outputs a class map and all weights are wanted, it is the class's channel of that
+ * output, which includes the bias, or the mean over the channels of several classes
+ * (rule->classes). With ADL_MAP_WEIGHTS_PC1, the map is replaced by the principal component of the
+ * features that correlates with it. The few-box head of the rule is left out: its map has a grid of
+ * its own (wsol/foreground.h). */
+void adl_session_cams(const struct adl_session *session, int index, const int *class_ids,
+                      size_t count, const struct adl_map_rule *rule, float *const cams[]);
+
+/* Computes one of them. */
 void adl_session_cam(const struct adl_session *session, int index, int class_id,
                      const struct adl_map_rule *rule, float *cam);
 

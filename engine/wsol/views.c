@@ -22,6 +22,7 @@
 #include "base/mem.h"
 #include "base/name.h"
 #include "base/size.h"
+#include "wsol/cam.h"
 #include "wsol/session_cam.h"
 
 /* The plain view, all sizes of a rule that is kept, and those of other rules. */
@@ -311,33 +312,28 @@ static size_t layer_doubles(const struct adl_view_item *item)
     return item->layer ? 4 * grid : 0;
 }
 
-/* Returns the doubles that the few-box head takes: those of adl_foreground_apply(), and the class
- * map of the last layer as floats, which is no larger than the head's. */
-static size_t head_doubles(const struct adl_view_run *run, const struct adl_view_item *item)
-{
-    size_t own = (size_t)item->own_h * (size_t)item->own_w;
-    return run->foreground ? 3 * own : 0;
-}
-
 /* Makes room for the maps of each image: a view's map in its own grid, as floats and then as
- * doubles, enlarged along rows, and in the grid of the averaged map; then for another layer, and
- * for the head. */
+ * doubles, enlarged along rows, and in the grid of the averaged map; for another layer; for a group
+ * of class maps; and for the head's probabilities with the scratch of adl_foreground_probability().
+ */
 static int reserve_scratch(struct adl_views *views, struct adl_view_run *run, struct adl_error *err)
 {
-    size_t doubles = 0, layer = 0, head = 0;
+    size_t doubles = 0, layer = 0, most = 0;
 
     for (int i = 0; i < run->count; i++) {
         const struct adl_view_item *item = &run->items[i];
         doubles = ADL_MAX(doubles,
                           (size_t)item->grid_h * (2 * (size_t)item->grid_w + (size_t)run->map_w));
         layer = ADL_MAX(layer, layer_doubles(item));
-        head = ADL_MAX(head, head_doubles(run, item));
+        most = ADL_MAX(most, (size_t)item->own_h * (size_t)item->own_w);
     }
-    if (run->in_map == 1 && layer == 0 && head == 0)
+    run->direct = run->in_map == 1 && layer == 0 && !run->foreground;
+    if (run->direct)
         return 0;
     run->layer_scratch = run->in_map == 1 ? 0 : doubles + (size_t)run->map_h * (size_t)run->map_w;
-    run->head_scratch = run->layer_scratch + layer;
-    run->scratch_doubles = run->head_scratch + head;
+    run->class_scratch = run->layer_scratch + layer;
+    run->head_scratch = run->class_scratch + (ADL_CAM_GROUP * most + 1) / 2;
+    run->scratch_doubles = run->head_scratch + (run->foreground ? 2 * most : 0);
     size_t all = run->scratch_doubles * (size_t)views->batch;
     if (all > views->scratch_doubles) {
         adl_free(views->scratch);
@@ -451,33 +447,24 @@ static double *scratch_of(const struct adl_view_run *run, int slot)
     return run->scratch + (size_t)slot * run->scratch_doubles;
 }
 
-/* Makes the class map of one view, with the few-box head if the rule has one, in the view's own
- * grid. */
-static void make_own(const struct adl_view_run *run, const struct adl_view_item *item, int slot,
-                     int class_id, const struct adl_map_rule *rule, float *cam)
+/* Computes the probabilities of the head at the positions of a view, for the maps of all classes.
+ */
+static void make_probability(const struct adl_view_run *run, const struct adl_view_item *item,
+                             int slot, const struct adl_foreground_head *head)
 {
-    assert(run->foreground == (rule->foreground != NULL));
-    if (!rule->foreground) {
-        adl_session_cam(item->session, slot, class_id, rule, cam);
-        return;
-    }
     struct adl_foreground_map last, maps[ADL_LIMIT_HEAD_LAYERS];
-    double *scratch = scratch_of(run, slot) + run->head_scratch;
-    float *small = (float *)(scratch + 2 * (size_t)item->own_h * (size_t)item->own_w);
+    double *probability = scratch_of(run, slot) + run->head_scratch;
 
-    adl_session_cam(item->session, slot, class_id, rule, small);
-    adl_session_foreground(item->session, slot, rule->foreground, &last, maps);
-    adl_foreground_apply(rule->foreground, &last, maps, small, scratch, cam);
+    adl_session_foreground(item->session, slot, head, &last, maps);
+    adl_foreground_probability(
+        head, &last, maps, probability + (size_t)item->own_h * (size_t)item->own_w, probability);
 }
 
-/* Makes the map of one view, in its grid. */
-static void make_cam(const struct adl_view_run *run, const struct adl_view_item *item, int slot,
-                     int class_id, const struct adl_map_rule *rule, float *cam)
+/* Joins a map in the own grid with that of another layer, in place; `cam` has room for the grid,
+ * which has at least as many positions as the own one. */
+static void join_layer(const struct adl_view_run *run, const struct adl_view_item *item, int slot,
+                       int class_id, float *cam)
 {
-    /* `cam` has room for the grid, which has at least as many positions as the own one. */
-    make_own(run, item, slot, class_id, rule, cam);
-    if (!item->layer)
-        return;
     size_t own = (size_t)item->own_h * (size_t)item->own_w;
     size_t grid = (size_t)item->grid_h * (size_t)item->grid_w;
     double *last = scratch_of(run, slot) + run->layer_scratch;
@@ -498,22 +485,41 @@ static void make_cam(const struct adl_view_run *run, const struct adl_view_item 
         cam[i] = (float)last[i];
 }
 
-void adl_view_add(const struct adl_view_run *run, int view, int slot, int class_id,
-                  const struct adl_map_rule *rule, float *map)
+/* Makes the map of one view from its class map, in its grid. */
+static void make_cam(const struct adl_view_run *run, const struct adl_view_item *item, int slot,
+                     int class_id, const float *class_map, float *cam)
+{
+    struct adl_shape last =
+        adl_plan_output_shape(adl_session_plan(item->session), ADL_OUTPUT_FEATURES);
+    size_t rows = (size_t)last.h, columns = (size_t)last.w;
+    size_t h = (size_t)item->own_h, w = (size_t)item->own_w;
+
+    if (run->foreground) {
+        double *probability = scratch_of(run, slot) + run->head_scratch;
+        adl_foreground_combine(probability, h, w, class_map, rows, columns, probability + h * w,
+                               cam);
+    } else {
+        memcpy(cam, class_map, rows * columns * sizeof *cam);
+    }
+    if (item->layer)
+        join_layer(run, item, slot, class_id, cam);
+}
+
+/* Adds the map of one view, made from its class map, to the averaged map. */
+static void add_cam(const struct adl_view_run *run, int view, int slot, int class_id,
+                    const float *class_map, float *map)
 {
     const struct adl_view_item *item = &run->items[view];
     size_t h = (size_t)run->map_h, w = (size_t)run->map_w;
 
-    if (!item->view.in_map)
-        return;
     if (run->in_map == 1) {
-        make_cam(run, item, slot, class_id, rule, map);
+        make_cam(run, item, slot, class_id, class_map, map);
         return;
     }
     size_t own = (size_t)item->grid_h * (size_t)item->grid_w;
     double *enlarged = scratch_of(run, slot), *small = enlarged + h * w;
     float *cam = (float *)(small + own);
-    make_cam(run, item, slot, class_id, rule, cam);
+    make_cam(run, item, slot, class_id, class_map, cam);
     for (size_t i = 0; i < own; i++)
         small[i] = (double)cam[i];
     if (item->resizer)
@@ -529,4 +535,33 @@ void adl_view_add(const struct adl_view_run *run, int view, int slot, int class_
     if (view == run->last)
         for (size_t i = 0; i < h * w; i++)
             map[i] /= (float)run->in_map;
+}
+
+void adl_view_add_all(const struct adl_view_run *run, int view, int slot, const int *class_ids,
+                      size_t count, const struct adl_map_rule *rule, float *const maps[])
+{
+    const struct adl_view_item *item = &run->items[view];
+    size_t own = (size_t)item->own_h * (size_t)item->own_w;
+    float *group[ADL_CAM_GROUP] = {0};
+
+    assert(run->foreground == (rule->foreground != NULL));
+    if (!item->view.in_map)
+        return;
+    if (rule->foreground)
+        make_probability(run, item, slot, rule->foreground);
+    for (size_t g = 0; !run->direct && g < ADL_CAM_GROUP; g++)
+        group[g] = (float *)(scratch_of(run, slot) + run->class_scratch) + g * own;
+    for (size_t first = 0; first < count; first += ADL_CAM_GROUP) {
+        size_t some = ADL_MIN((size_t)ADL_CAM_GROUP, count - first);
+        adl_session_cams(item->session, slot, class_ids + first, some, rule,
+                         run->direct ? maps + first : group);
+        for (size_t g = 0; !run->direct && g < some; g++)
+            add_cam(run, view, slot, class_ids[first + g], group[g], maps[first + g]);
+    }
+}
+
+void adl_view_add(const struct adl_view_run *run, int view, int slot, int class_id,
+                  const struct adl_map_rule *rule, float *map)
+{
+    adl_view_add_all(run, view, slot, &class_id, 1, rule, &map);
 }

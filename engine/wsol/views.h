@@ -78,6 +78,7 @@ struct adl_view_run {
     } items[ADL_MAX_VIEWS];
     struct adl_view_sizes sizes; /* of the images, by view.size */
     bool foreground;             /* with a few-box head */
+    bool direct;                 /* class maps are the maps: one view, and nothing joined */
     enum adl_layer_method layer; /* of all views that count */
     int in_map;                  /* views whose maps count */
     int first, last;             /* the first and the last of them */
@@ -85,6 +86,7 @@ struct adl_view_run {
     double *scratch;             /* borrowed; scratch_doubles for each image of the batch */
     size_t scratch_doubles;
     size_t layer_scratch; /* where, in these, the scratch for another layer begins, */
+    size_t class_scratch; /* that for class maps, */
     size_t head_scratch;  /* and that for the few-box head */
 };
 
@@ -113,10 +115,15 @@ void adl_view_images_release(struct adl_view_images *images);
 void adl_view_load(const struct adl_view_run *run, int view, int slot,
                    const struct adl_view_images *images, const float mean[3], const float std[3]);
 
-/* Adds the map of image `slot` and of a class to `map`, run->map_h x run->map_w; after the last
- * view this is the averaged map. Does nothing for a view that does not count. The rule has a
+/* Adds the maps of image `slot` and of `count` classes to maps[], run->map_h x run->map_w each;
+ * after the last view these are the averaged maps. Many classes at once take less time than one
+ * after the other, to the same bits. Does nothing for a view that does not count. The rule has a
  * few-box head if the run was prepared for one. For a rule with one view, without a head and
  * without another layer the map is that of adl_session_cam(). Allocates nothing. */
+void adl_view_add_all(const struct adl_view_run *run, int view, int slot, const int *class_ids,
+                      size_t count, const struct adl_map_rule *rule, float *const maps[]);
+
+/* Adds one of them. */
 void adl_view_add(const struct adl_view_run *run, int view, int slot, int class_id,
                   const struct adl_map_rule *rule, float *map);
 

@@ -49,15 +49,16 @@ static void to_nchw(const float *nhwc, struct adl_shape shape, float *nchw)
             nchw[c * pixels + p] = nhwc[p * channels + c];
 }
 
-/* Computes the probability of an object at each position; a constant class map leaves it alone. */
 static void compute_foreground(const struct forward *f, const struct adl_session *session,
                                int index, float *foreground)
 {
     struct adl_foreground_map last, maps[ADL_LIMIT_HEAD_LAYERS];
+    size_t cells = (size_t)f->head_h * (size_t)f->head_w;
 
-    memset(foreground, 0, (size_t)f->map.h * (size_t)f->map.w * sizeof *foreground);
     adl_session_foreground(session, index, f->head, &last, maps);
-    adl_foreground_apply(f->head, &last, maps, foreground, f->scratch, foreground);
+    adl_foreground_probability(f->head, &last, maps, f->scratch + cells, f->scratch);
+    for (size_t i = 0; i < cells; i++)
+        foreground[i] = (float)f->scratch[i];
 }
 
 /* Adds the tensor of the head's map. */

@@ -201,6 +201,24 @@ out:
     return result;
 }
 
+/* Adds the maps of all classes of a view, some at a time, so that they share what is the same. */
+static void add_maps(const struct adl_view_run *run, int view, int slot,
+                     const struct adl_map_rule *rule, const struct adl_predictions *predictions)
+{
+    enum { TOGETHER = 16 };
+    int class_ids[TOGETHER];
+    float *maps[TOGETHER];
+
+    for (size_t first = 0; first < predictions->count; first += TOGETHER) {
+        size_t some = ADL_MIN((size_t)TOGETHER, predictions->count - first);
+        for (size_t i = 0; i < some; i++) {
+            class_ids[i] = predictions->items[first + i].class_id;
+            maps[i] = predictions->items[first + i].cam;
+        }
+        adl_view_add_all(run, view, slot, class_ids, some, rule, maps);
+    }
+}
+
 int adl_predict_collect(const struct adl_view_run *run, int view, int slot,
                         const struct adl_predict_query *query, struct adl_predictions *predictions,
                         struct adl_error *err)
@@ -211,9 +229,7 @@ int adl_predict_collect(const struct adl_view_run *run, int view, int slot,
         adl_predictions_release(predictions);
         return -1;
     }
-    for (size_t i = 0; i < predictions->count; i++)
-        adl_view_add(run, view, slot, predictions->items[i].class_id, &query->map,
-                     predictions->items[i].cam);
+    add_maps(run, view, slot, &query->map, predictions);
     return 0;
 }
 

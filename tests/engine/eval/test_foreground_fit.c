@@ -150,7 +150,8 @@ static void the_map_is_its_formula(void)
         cam[i] = (float)(3 * i) - 4; /* least -4, greatest 14 */
     const struct adl_foreground_head linear = {.channels = CHANNELS, .weights = head};
     const struct adl_foreground_map map = {features, 1, PIXELS};
-    adl_foreground_apply(&linear, &map, NULL, cam, scratch, made);
+    adl_foreground_probability(&linear, &map, NULL, scratch + PIXELS, scratch);
+    adl_foreground_combine(scratch, 1, PIXELS, cam, 1, PIXELS, scratch + PIXELS, made);
     for (size_t i = 0; i < PIXELS; i++) {
         double z = (double)head[CHANNELS];
         for (size_t k = 0; k < CHANNELS; k++)
@@ -159,7 +160,7 @@ static void the_map_is_its_formula(void)
     }
     /* A constant class map leaves the head alone. */
     float flat[PIXELS] = {2, 2, 2, 2, 2, 2, 2};
-    adl_foreground_apply(&linear, &map, NULL, flat, scratch, flat);
+    adl_foreground_combine(scratch, 1, PIXELS, flat, 1, PIXELS, scratch + PIXELS, flat);
     CU_ASSERT_DOUBLE_EQUAL(flat[6], made[6], 1e-6); /* where the class map is greatest */
 }
 

@@ -11,21 +11,28 @@
 #include "support/formula.h"
 #include "wsol/cam.h"
 
-static void weighted_map_is_the_plain_sum(void)
+/* Whatever the number of classes that are computed together. */
+static void weighted_maps_are_plain_sums(void)
 {
     static const size_t shapes[][2] = {{1, 1}, {7, 5}, {8, 64}, {49, 33}, {196, 512}, {17, 0}};
-    for (size_t s = 0; s < ADL_COUNT(shapes); s++) {
-        size_t pixels = shapes[s][0], channels = shapes[s][1];
+    for (size_t s = 0; s < ADL_COUNT(shapes) * ADL_CAM_GROUP; s++) {
+        size_t pixels = shapes[s / ADL_CAM_GROUP][0], channels = shapes[s / ADL_CAM_GROUP][1];
+        size_t classes = s % ADL_CAM_GROUP + 1;
         float *features = adl_malloc(pixels * channels, sizeof *features);
-        float *weight = adl_malloc(channels, sizeof *weight);
-        float *cam = adl_malloc(pixels, sizeof *cam);
+        float *weight = adl_malloc(classes * channels, sizeof *weight);
+        float *cam = adl_malloc(classes * pixels, sizeof *cam), *cams[ADL_CAM_GROUP];
+        const float *weights[ADL_CAM_GROUP];
+        for (size_t c = 0; c < classes; c++) {
+            weights[c] = weight + c * channels;
+            cams[c] = cam + c * pixels;
+        }
         formula_param("cam.features", 0, 3, pixels * channels, features);
-        formula_param("cam.weight", 0.5, 1, channels, weight);
-        adl_cam_weighted(features, pixels, channels, weight, ADL_MAP_WEIGHTS_ALL, cam);
-        for (size_t i = 0; i < pixels; i++) {
+        formula_param("cam.weight", 0.5, 1, classes * channels, weight);
+        adl_cam_weighted(features, pixels, channels, weights, ADL_MAP_WEIGHTS_ALL, classes, cams);
+        for (size_t i = 0; i < classes * pixels; i++) {
             double sum = 0;
             for (size_t k = 0; k < channels; k++)
-                sum += (double)weight[k] * (double)features[i * channels + k];
+                sum += (double)weights[i / pixels][k] * (double)features[i % pixels * channels + k];
             CU_ASSERT_EQUAL(cam[i], (float)sum);
         }
         adl_free(features);
@@ -106,7 +113,7 @@ static void best_classes_are_in_order(void)
     CU_ASSERT(indices[0] == 3 && indices[1] == 1 && indices[2] == 0 && indices[3] == 2);
 }
 
-TEST_SUITE(cam, {"a weighted map is the plain sum", weighted_map_is_the_plain_sum},
+TEST_SUITE(cam, {"weighted maps are plain sums", weighted_maps_are_plain_sums},
            {"a class's channel is picked", channel_is_picked},
            {"the mean of channels", mean_of_channels},
            {"softmax is a distribution", softmax_is_a_distribution},

@@ -91,7 +91,8 @@ static void the_grid_is_that_of_the_largest_map(void)
     CU_ASSERT_EQUAL(adl_foreground_channels(&head), ALL);
     adl_foreground_grid(&head, &base, maps, &h, &w);
     CU_ASSERT(h == TALL && w == WIDE);
-    adl_foreground_apply(&head, &base, maps, cam, scratch, made);
+    adl_foreground_probability(&head, &base, maps, scratch + TALL * WIDE, scratch);
+    adl_foreground_combine(scratch, TALL, WIDE, cam, H, W, scratch + TALL * WIDE, made);
     for (size_t i = 0; i < ADL_COUNT(made); i++) {
         size_t y = i / WIDE, x = i % WIDE;
         adl_foreground_sample(&base, LAST, y, x, TALL, WIDE, sample);

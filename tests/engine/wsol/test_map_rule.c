@@ -150,10 +150,12 @@ static void positive_weights_leave_the_others_out(void)
     float features[COUNT * CHANNELS], weight[CHANNELS], cam[COUNT], expected[COUNT];
     formula_param("nwc.features", 0.5, 0.5, COUNT * CHANNELS, features);
     formula_param("nwc.weight", 0, 1, CHANNELS, weight);
-    adl_cam_weighted(features, COUNT, CHANNELS, weight, ADL_MAP_WEIGHTS_POSITIVE, cam);
+    const float *row = weight;
+    float *positive = cam, *all = expected;
+    adl_cam_weighted(features, COUNT, CHANNELS, &row, ADL_MAP_WEIGHTS_POSITIVE, 1, &positive);
     for (size_t k = 0; k < CHANNELS; k++)
         weight[k] = fmaxf(weight[k], 0);
-    adl_cam_weighted(features, COUNT, CHANNELS, weight, ADL_MAP_WEIGHTS_ALL, expected);
+    adl_cam_weighted(features, COUNT, CHANNELS, &row, ADL_MAP_WEIGHTS_ALL, 1, &all);
     CU_ASSERT(!memcmp(cam, expected, sizeof cam));
 }
 

@@ -131,9 +131,11 @@ static struct adl_shape with_head(const struct adl_session *session,
     double scratch[2 * GRID_MAX];
 
     adl_session_foreground(session, 0, head, &last, &first);
-    adl_foreground_apply(head, &last, &first, cam, scratch, cam);
     adl_session_foreground_grid(session, head, &grid.h, &grid.w);
     CU_ASSERT(grid.h == (int)first.h && grid.w == (int)first.w);
+    adl_foreground_probability(head, &last, &first, scratch + first.h * first.w, scratch);
+    adl_foreground_combine(scratch, first.h, first.w, cam, last.h, last.w,
+                           scratch + first.h * first.w, cam);
     return grid;
 }
 
@@ -212,6 +214,45 @@ static void average_is_the_mean_of_single_views(void)
             test_close("averaged map", maps[i], sum, (size_t)(h * w), 1e-5);
         }
     }
+    close_net(&net);
+}
+
+/* The maps of all classes at once are those of one after the other, to the bit, with a head and
+ * without, for one view and for several. */
+static void classes_at_once_change_nothing(void)
+{
+    static float alone[CLASSES][GRID_MAX], together[CLASSES][GRID_MAX];
+    static const int class_ids[CLASSES] = {2, 0, 3, 1};
+    float *maps[CLASSES];
+    struct adl_error err = {0};
+    struct adl_view_images inputs = {0};
+    struct adl_view_run run;
+    struct net net;
+
+    open_net(&net);
+    for (int c = 0; c < CLASSES; c++)
+        maps[c] = together[c];
+    struct adl_views *views = adl_views_create(net.plan, net.stride1, NULL, 1, &err);
+    TEST_OK(views ? 0 : -1, &err);
+    for (int k = 0; k < 4; k++) {
+        const struct adl_map_rule rule = {.foreground = k % 2 ? &net.head : NULL,
+                                          .views = {.flip = k / 2}};
+        size_t count = CLASSES - (size_t)(k == 3);
+        TEST_OK(adl_views_prepare(views, &rule, false, &run, &err), &err);
+        TEST_OK(adl_view_images_make(&net.images[0], &run.sizes, &inputs, &err), &err);
+        for (int view = 0; view < run.count; view++) {
+            adl_view_load(&run, view, 0, &inputs, mean, std);
+            adl_session_run(run.items[view].session, 1);
+            for (size_t c = 0; c < count; c++)
+                adl_view_add(&run, view, 0, class_ids[c], &rule, alone[c]);
+            adl_view_add_all(&run, view, 0, class_ids, count, &rule, maps);
+        }
+        size_t bytes = (size_t)(run.map_h * run.map_w) * sizeof(float);
+        for (size_t c = 0; c < count; c++)
+            CU_ASSERT(!memcmp(alone[c], together[c], bytes));
+        adl_view_images_release(&inputs);
+    }
+    adl_views_free(views);
     close_net(&net);
 }
 
@@ -353,6 +394,7 @@ static void what_cannot_be_run_is_an_error(void)
 }
 
 TEST_SUITE(views, {"the average is the mean of single views", average_is_the_mean_of_single_views},
+           {"classes at once change nothing", classes_at_once_change_nothing},
            {"batch and threads change nothing", batch_and_threads_change_nothing},
            {"maps of mirror images mirror each other", flipped_maps_are_symmetric},
            {"sessions are made once, and freed when there are too many", sessions_are_made_once},
