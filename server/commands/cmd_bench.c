@@ -20,6 +20,7 @@
 #include "server/commands/bench_layers.h"
 #include "server/commands/bench_model.h"
 #include "server/commands/bench_train.h"
+#include "server/commands/bench_tune.h"
 #include "server/commands/bench_yardstick.h"
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
@@ -43,6 +44,7 @@ struct settings {
     double seconds;
     int precision;
     bool layers;
+    bool tune;
     bool train;
     bool json;
     struct adl_arch_settings arch;
@@ -59,6 +61,7 @@ struct bench {
     float *cams;                    /* one class map per image */
     size_t *classes;                /* of these maps */
     struct adl_bench_layers layers; /* empty without --layers */
+    struct adl_bench_tune tune;     /* empty without --tune */
     struct adl_model *other_model;
     struct adl_plan *other_plan;
     struct adl_map_rule map;
@@ -217,6 +220,22 @@ static int measure_layers(struct bench *bench, struct adl_pool *pool, struct adl
     return result;
 }
 
+static struct adl_model *open_again(const void *context, struct adl_error *err)
+{
+    return open_model(context, err);
+}
+
+static int measure_algorithms(struct bench *bench, struct adl_pool *pool, struct adl_error *err)
+{
+    const struct adl_bench_tune_options options = {.open = open_again,
+                                                   .context = bench->settings,
+                                                   .input = bench->input,
+                                                   .batch = bench->settings->batch,
+                                                   .pool = pool,
+                                                   .seconds = bench->settings->seconds};
+    return adl_bench_tune_measure(&bench->tune, &options, err);
+}
+
 /* --- results ----------------------------------------------------------------------- */
 
 struct summary {
@@ -267,6 +286,11 @@ static int print_json(const struct bench *bench, const struct summary *sum, stru
         json_decref(root);
         root = NULL;
     }
+    if (root && bench->tune.count &&
+        json_object_set_new(root, "tune", adl_bench_tune_json(&bench->tune)) < 0) {
+        json_decref(root);
+        root = NULL;
+    }
     if (!root)
         return adl_fail_nomem(err, "JSON");
     result = adl_print_json(root, JSON_INDENT(2) | JSON_REAL_PRECISION(6), err);
@@ -289,6 +313,8 @@ static void print_table(const struct bench *bench, const struct summary *sum)
            (double)adl_plan_arena_bytes(bench->plan) / (double)ADL_MIB, bench->peak_rss_mib);
     if (bench->layers.ms)
         adl_bench_layers_print(&bench->layers);
+    if (bench->tune.count)
+        adl_bench_tune_print(&bench->tune);
 }
 
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
@@ -309,8 +335,9 @@ static int run(const void *settings, const struct adl_options *options, struct a
     bench.input = (struct adl_shape){s->size ? s->size : model->input_h,
                                      s->size ? s->size : model->input_w, 3};
     bench.threads = s->threads ? s->threads : adl_pool_default_threads();
-    if (s->train && s->layers) {
-        adl_fail(err, ADL_ERR_ARG, "--layers and --train exclude each other");
+    if (s->train && (s->layers || s->tune)) {
+        adl_fail(err, ADL_ERR_ARG, "%s and --train exclude each other",
+                 s->layers ? "--layers" : "--tune");
         goto out;
     }
     if (s->train && model->precision != ADL_PRECISION_F32) {
@@ -338,6 +365,8 @@ static int run(const void *settings, const struct adl_options *options, struct a
     ADL_TRY(measure(&bench, pool, err));
     if (s->layers)
         ADL_TRY(measure_layers(&bench, pool, adl_views_session(views), err));
+    if (s->tune)
+        ADL_TRY(measure_algorithms(&bench, pool, err));
 
     struct summary sum = summarise(&bench);
     if (s->json) {
@@ -352,6 +381,7 @@ out:
     adl_free(bench.classes);
     adl_bench_yardstick_free(&bench.yardstick);
     adl_bench_layers_release(&bench.layers);
+    adl_bench_tune_release(&bench.tune);
     adl_views_free(views);
     adl_pool_free(pool);
     adl_plan_unref(bench.plan);
@@ -376,6 +406,9 @@ static const struct adl_option table[] = {
     ADL_OPTION_PRECISION(struct settings),
     {"layers", ADL_FLAG(struct settings, layers),
      .help = "print each step of the plan, and the next best algorithm for it"},
+    {"tune", ADL_FLAG(struct settings, tune),
+     .help = "measure every algorithm for every convolution, and print where the fastest one is "
+             "not the one that is used"},
     {"train", ADL_FLAG(struct settings, train),
      .help = "measure a training step: forward, backward, update; with --method also its cost "
              "beside cam"},

@@ -1,0 +1,49 @@
+#ifndef ADL_SERVER_COMMANDS_BENCH_TUNE_H
+#define ADL_SERVER_COMMANDS_BENCH_TUNE_H
+
+/* Implements `bench --tune`: measures every algorithm for every convolution of a network on this
+ * machine, and says where the cost model (kernels/conv_cost.h) chooses another one than the
+ * fastest. It changes nothing: the choice stays that of the cost model, so that results have the
+ * same bits on every machine with the same instruction set. */
+
+#include <jansson.h>
+
+#include "kernels/conv.h"
+#include "models/model.h"
+#include "plan/session.h"
+
+struct adl_bench_tune {
+    int count; /* plans: the cost model's choice, and its second, third, ... choice */
+    struct adl_plan *plans[ADL_CONV_ALGORITHM_COUNT];
+    double *ms[ADL_CONV_ALGORITHM_COUNT]; /* milliseconds per image, by step: the smallest */
+    struct adl_model *models[ADL_CONV_ALGORITHM_COUNT];
+};
+
+/* What is measured. */
+struct adl_bench_tune_options {
+    /* Opens the network, once for each plan: a plan consumes the weights. */
+    struct adl_model *(*open)(const void *context, struct adl_error *err);
+    const void *context;
+    struct adl_shape input; /* of one image */
+    int batch;
+    struct adl_pool *pool;
+    double seconds; /* for all measurements together, as far as several rounds allow */
+};
+
+/* Measures all plans in turns and keeps the smallest time of each step, because whatever disturbs a
+ * measurement makes it longer. `tune` has to be zeroed before, and released in any case. Fails with
+ * ADL_ERR_NOMEM and as `open` does. */
+int adl_bench_tune_measure(struct adl_bench_tune *tune,
+                           const struct adl_bench_tune_options *options,
+                           struct adl_error *err) ADL_MUST_CHECK;
+void adl_bench_tune_release(struct adl_bench_tune *tune);
+
+/* Returns, for a convolution, which plan has its fastest algorithm: 0, the cost model's choice,
+ * unless another takes at least 5 % less. */
+int adl_bench_tune_fastest(const struct adl_bench_tune *tune, int step);
+
+/* Return the result as JSON, and print it as a table. */
+json_t *adl_bench_tune_json(const struct adl_bench_tune *tune);
+void adl_bench_tune_print(const struct adl_bench_tune *tune);
+
+#endif
