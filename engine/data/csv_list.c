@@ -349,7 +349,7 @@ static size_t list_members(const struct list *l, size_t *counts, struct member *
     for (size_t i = 0; i < l->count; i++) {
         int *own = &members[l->rows[i].head].class_id, other = l->rows[i].class_id;
         if (other >= 0 && (*own < 0 || counts[other] < counts[*own] ||
-                           (counts[other] == counts[*own] && other < *own)))
+                           (other < *own && counts[other] == counts[*own])))
             *own = other;
     }
     for (size_t i = 0; i < l->count; i++)

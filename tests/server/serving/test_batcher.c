@@ -11,7 +11,10 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/size.h"
+#include "models/file/load.h"
+#include "models/file/save.h"
 #include "server/serving/batcher.h"
+#include "support/head.h"
 #include "support/server_fixture.h"
 
 enum { JOBS = 40 };
@@ -22,10 +25,9 @@ static struct adl_batcher *batcher;
 static struct adl_served *served;
 static _Atomic int finished;
 
-static bool open_batcher(size_t capacity)
+static bool open_batcher_of(const char *model, size_t capacity)
 {
     struct adl_error err = {0};
-    const char *model = test_small_model();
     struct adl_batcher_config config = {
         .decode_threads = 2, .capacity = capacity, .metrics = &metrics};
 
@@ -42,6 +44,11 @@ static bool open_batcher(size_t capacity)
     if (!served || !batcher)
         TEST_FAIL("%s", err.message);
     return served && batcher;
+}
+
+static bool open_batcher(size_t capacity)
+{
+    return open_batcher_of(test_small_model(), capacity);
 }
 
 static void close_batcher(void)
@@ -122,6 +129,59 @@ static void answers_do_not_depend_on_company(void)
     for (int i = 0; i < JOBS; i++)
         adl_job_release(&jobs[i]);
     adl_job_release(&alone);
+    close_batcher();
+    adl_free(bytes);
+}
+
+/* Writes the small model with a few-box head, whose grid is finer than that of the last map. */
+static const char *model_with_head(void)
+{
+    static char path[300];
+    struct adl_error err = {0};
+    struct adl_model *model = adl_model_load(test_small_model(), NULL, &err);
+
+    TEST_OK(model ? 0 : -1, &err);
+    test_give_head(model, "batcher");
+    snprintf(path, sizeof path, "%s/batcher-head.safetensors", test_tmp_dir());
+    TEST_OK(adl_model_save(model, path, &err), &err);
+    adl_model_free(model);
+    return path;
+}
+
+/* Requests with the few-box head and without it have maps of two grids, so they are not run
+ * together; each gets what it would have got alone. */
+static void grids_are_not_mixed(void)
+{
+    struct adl_job alone[2], jobs[JOBS];
+    struct adl_error err = {0};
+    size_t length;
+    void *bytes = test_picture(TEST_PNG, 50, 70, &length);
+
+    if (!bytes || !open_batcher_of(model_with_head(), JOBS))
+        return;
+    for (int head = 0; head < 2; head++) {
+        alone[head] = job_of(bytes, length);
+        alone[head].query.map.foreground = head ? served->model->foreground : NULL;
+        TEST_OK(adl_batcher_submit(batcher, &alone[head], 1, &err), &err);
+        wait_for(head + 1);
+    }
+    CU_ASSERT(alone[1].predictions.cam_h > alone[0].predictions.cam_h);
+    for (int i = 0; i < JOBS; i++) {
+        jobs[i] = job_of(bytes, length);
+        jobs[i].query.map.foreground = i % 3 ? served->model->foreground : NULL;
+    }
+    TEST_OK(adl_batcher_submit(batcher, jobs, JOBS, &err), &err);
+    wait_for(2 + JOBS);
+    for (int i = 0; i < JOBS; i++) {
+        const struct adl_predictions *a = &alone[i % 3 != 0].predictions, *b = &jobs[i].predictions;
+        CU_ASSERT_EQUAL(jobs[i].err.kind, ADL_ERR_NONE);
+        CU_ASSERT_FATAL(a->cam_h == b->cam_h && a->cam_w == b->cam_w && b->count == 2);
+        CU_ASSERT(!memcmp(a->items[0].cam, b->items[0].cam,
+                          (size_t)a->cam_w * (size_t)a->cam_h * sizeof(float)));
+        adl_job_release(&jobs[i]);
+    }
+    adl_job_release(&alone[0]);
+    adl_job_release(&alone[1]);
     close_batcher();
     adl_free(bytes);
 }
@@ -264,6 +324,7 @@ static void old_versions_live_as_long_as_they_are_held(void)
 }
 
 TEST_SUITE(batcher, {"answers do not depend on company", answers_do_not_depend_on_company},
+           {"grids are not mixed", grids_are_not_mixed},
            {"drops what nobody waits for", drops_what_nobody_waits_for},
            {"has a bound", has_a_bound}, {"survives lack of memory", survives_lack_of_memory},
            {"checks names of models", checks_names_of_models},
