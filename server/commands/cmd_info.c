@@ -221,7 +221,9 @@ static int run(const void *settings, const struct adl_options *options, struct a
     if (!model)
         goto out;
     struct adl_plan_options plan_options = {.input_h = model->input_h, .input_w = model->input_w};
-    adl_model_plan_precision(model, &plan_options);
+    /* As the model is served: with the maps that its rule needs beside the last. */
+    ADL_TRY(adl_model_keep_layer(model, &model->map.views, err));
+    adl_model_plan_options(model, &plan_options);
     plan = adl_plan_create(model->graph, model->params, &plan_options, err);
     if (!plan)
         goto out;
