@@ -20,7 +20,7 @@
 #include "models/file/load.h"
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
-#include "server/commands/image_list.h"
+#include "server/tasks/image_list.h"
 #include "server/commands/localize_masks.h"
 #include "server/options/map_options.h"
 #include "server/tasks/coco.h"

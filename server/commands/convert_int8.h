@@ -5,15 +5,19 @@
 
 #include "models/model.h"
 
-/* Turns a model in float32 into one in 8 bits: runs photographs of a directory, without labels, to
- * choose ranges and scales, rounds the weights, and prints to `table` how often both models agree
- * on these photographs. At most ADL_INT8_IMAGES of them are used, spread evenly over the sorted
- * names; those that cannot be read are skipped and counted. Fails with ADL_ERR_ARG for a model that
- * is in 8 bits, as adl_image_list_add() does, if no image can be read, and as adl_range_fit_*()
- * do. */
-int adl_convert_int8(struct adl_model *model, const char *dir, FILE *table,
-                     struct adl_error *err) ADL_MUST_CHECK;
+struct adl_convert_int8 {
+    const char *model_path; /* for messages */
+    const char *dir;        /* photographs */
+    const char *split;      /* with labels, to measure on; NULL: val or test, if there is one */
+    FILE *table;            /* receives the report */
+};
 
-#define ADL_INT8_IMAGES 256
+/* Turns a model in float32 into one in 8 bits (server/tasks/int8_model.h) and prints how often both
+ * models agree on the photographs that the ranges were chosen on; if the directory has labels, also
+ * the accuracy of both (int8_accuracy.h), on images that the ranges were not chosen on where there
+ * are enough others. Fails as adl_int8_photos_open(), adl_int8_round() and
+ * adl_int8_accuracy_open(). */
+int adl_convert_int8(struct adl_model *model, const struct adl_convert_int8 *how,
+                     struct adl_error *err) ADL_MUST_CHECK;
 
 #endif

@@ -7,7 +7,7 @@
 
 #include <jansson.h>
 
-#include "server/commands/image_list.h"
+#include "server/tasks/image_list.h"
 #include "server/tasks/grey_map.h"
 
 struct adl_localize_masks {

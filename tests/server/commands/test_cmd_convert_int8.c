@@ -2,6 +2,7 @@
 
 #include "support/test.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdio.h>
 #include <string.h>
@@ -170,6 +171,98 @@ static void forward_has_the_same_bits(void)
         adl_free(logits[i]);
 }
 
+/* --- what rounding costs --------------------------------------------------------------- */
+
+/* Returns what the table of `convert` says of a figure: before and after. */
+static void table_figures(const char *table, const char *name, double values[2])
+{
+    const char *line = strstr(table, name);
+    if (!line || sscanf(line + strlen(name), "%lf %lf", &values[0], &values[1]) != 2)
+        TEST_FAIL("\"%s\" has no figures of \"%s\"", table, name);
+}
+
+static double eval_figure(const char *model, const char *key)
+{
+    struct command_result eval =
+        RUN("eval", "--json", "--model", model, "--data", scratch_root(), "--split", "val");
+    json_t *json = eval.status == 0 ? json_loads(eval.out, 0, NULL) : NULL;
+    CU_ASSERT_FATAL(json != NULL);
+    double value = json_number_value(json_object_get(json, key));
+    json_decref(json);
+    command_release(&eval);
+    return value;
+}
+
+/* The figures are those that eval gives for both models. */
+static void accuracy_is_that_of_eval(void)
+{
+    static const struct {
+        const char *name, *key;
+        double factor;
+    } figures[] = {{"Top-1 Cls", "top1_cls", 1},
+                   {"GT-known Loc", "gt_known_loc", 1},
+                   {"Top-1 Loc", "top1_loc", 1},
+                   {"MaxBoxAccV2", "max_box_acc_v2", 1},
+                   {"class scores", "ece_cls", 100}};
+    if (!program_exists())
+        return;
+    write_pictures("int8-accuracy");
+    const char *model = test_small_model();
+    struct command_result result =
+        RUN("convert", model, int8_path, "--precision", "int8", "--calibrate", scratch_root());
+    CU_ASSERT_EQUAL(result.status, 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(result.out, "measured on 6 images of the 6 of val"));
+    for (size_t i = 0; i < sizeof figures / sizeof *figures; i++) {
+        double values[2] = {0};
+        table_figures(result.out, figures[i].name, values);
+        CU_ASSERT_DOUBLE_EQUAL(values[0], figures[i].factor * eval_figure(model, figures[i].key),
+                               0.006);
+        CU_ASSERT_DOUBLE_EQUAL(values[1],
+                               figures[i].factor * eval_figure(int8_path, figures[i].key), 0.006);
+    }
+    command_release(&result);
+}
+
+/* Where there are enough other photographs, ranges are not chosen on those that are measured. */
+static void measured_images_are_left_out(void)
+{
+    char out[300];
+    if (!program_exists())
+        return;
+    write_pictures("int8-left-out");
+    snprintf(out, sizeof out, "%s", scratch_path("out.safetensors"));
+    for (int i = 0; i < 32; i++) {
+        struct adl_error err = {0};
+        size_t length;
+        void *png = test_picture(TEST_PNG, 40 + i, 50, &length);
+        struct adl_file_piece piece = {png, length};
+        TEST_OK(adl_file_write(scratch_path("images/more%d.png", i), &piece, 1, &err), &err);
+        adl_free(png);
+    }
+    EXPECT(0, "on 32 photographs of 33, 1 could not be read; 6 with labels left out", "convert",
+           test_small_model(), out, "--precision", "int8", "--calibrate", scratch_root());
+    EXPECT(1, "there is no such split", "convert", test_small_model(), out, "--precision", "int8",
+           "--calibrate", scratch_root(), "--split", "train");
+}
+
+/* Labels of other classes are no reason to fail: they are said, and not measured. */
+static void other_classes_are_not_measured(void)
+{
+    char out[300];
+    if (!program_exists())
+        return;
+    write_pictures("int8-strangers");
+    snprintf(out, sizeof out, "%s", scratch_path("out.safetensors"));
+    scratch_append("classes.txt", "x\ny\nz\nu\nv\nw\n");
+    struct command_result result = RUN("convert", test_small_model(), out, "--precision", "int8",
+                                       "--calibrate", scratch_root());
+    CU_ASSERT_EQUAL(result.status, 0);
+    CU_ASSERT_PTR_NOT_NULL(strstr(result.err, "accuracy is not measured: "));
+    CU_ASSERT_PTR_NOT_NULL(strstr(result.out, "int8: ranges chosen on 6 photographs"));
+    CU_ASSERT_PTR_NULL(strstr(result.out, "GT-known"));
+    command_release(&result);
+}
+
 static void what_cannot_be_is_said(void)
 {
     char images[300], out[300], onnx[300], empty[300], image[300];
@@ -201,4 +294,7 @@ TEST_SUITE(cmd_convert_int8,
            {"the file is small, and everything reads it",
             the_file_is_small_and_everything_reads_it},
            {"forward has the same bits", forward_has_the_same_bits},
+           {"accuracy is that of eval", accuracy_is_that_of_eval},
+           {"measured images are left out", measured_images_are_left_out},
+           {"other classes are not measured", other_classes_are_not_measured},
            {"what cannot be is said", what_cannot_be_is_said});

@@ -1,5 +1,5 @@
-#ifndef ADL_SERVER_COMMANDS_IMAGE_LIST_H
-#define ADL_SERVER_COMMANDS_IMAGE_LIST_H
+#ifndef ADL_SERVER_TASKS_IMAGE_LIST_H
+#define ADL_SERVER_TASKS_IMAGE_LIST_H
 
 /* Lists the images that the operands of a command line name: files, directories, patterns, and
  * "-" for standard input. */

@@ -1,6 +1,6 @@
 /* Expands the operands of a command line to paths of images. */
 
-#include "server/commands/image_list.h"
+#include "server/tasks/image_list.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -8,7 +8,7 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
-#include "server/commands/image_list.h"
+#include "server/tasks/image_list.h"
 #include "server/tasks/coco.h"
 #include "support/test.h"
 

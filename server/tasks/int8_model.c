@@ -1,0 +1,167 @@
+/* Makes a model in 8 bits with photographs; see int8_model.h.
+ *
+ * The photographs are read twice, for the extremes and for the histograms of all maps: decoding is
+ * the smallest part, and so no more than one image is in memory. */
+
+#include "server/tasks/int8_model.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/size.h"
+#include "eval/range_fit.h"
+#include "server/tasks/predict.h"
+
+/* --- the photographs ------------------------------------------------------------------ */
+
+int adl_int8_photos_open(struct adl_int8_photos *photos, const char *dir, struct adl_error *err)
+{
+    if (adl_image_list_add(&photos->list, dir, err) < 0)
+        return -1;
+    photos->count = ADL_MIN(photos->list.count, (size_t)ADL_INT8_IMAGES);
+    return 0;
+}
+
+size_t adl_int8_photos_leave_out(struct adl_int8_photos *photos, const struct adl_image_list *other)
+{
+    struct adl_image_list *list = &photos->list;
+    size_t all = list->count, kept = 0;
+
+    for (size_t i = 0; i < all; i++)
+        kept += !adl_image_list_holds(other, list->paths[i]);
+    if (kept < ADL_INT8_FEW || kept == all)
+        return 0;
+    list->count = 0;
+    for (size_t i = 0; i < all; i++)
+        if (!adl_image_list_holds(other, list->paths[i]))
+            list->paths[list->count++] = list->paths[i];
+    photos->count = ADL_MIN(list->count, (size_t)ADL_INT8_IMAGES);
+    return all - kept;
+}
+
+void adl_int8_photos_release(struct adl_int8_photos *photos)
+{
+    adl_image_list_release(&photos->list);
+    *photos = (struct adl_int8_photos){0};
+}
+
+const char *adl_int8_photos_path(const struct adl_int8_photos *photos, size_t index)
+{
+    return photos->list.paths[index * photos->list.count / photos->count];
+}
+
+/* --- ranges ------------------------------------------------------------------------------ */
+
+/* Notes the first image that cannot be read; fails for anything else. */
+static int note_problem(struct adl_int8_photos *photos, const struct adl_error *problem,
+                        struct adl_error *err)
+{
+    if (problem->kind == ADL_ERR_NOMEM) {
+        *err = *problem;
+        return -1;
+    }
+    if (!photos->skipped++)
+        photos->first_problem = *problem;
+    return 0;
+}
+
+/* Shows one photograph to the fit. */
+static int observe_one(const struct adl_model *model, struct adl_range_fit *fit, const char *path,
+                       struct adl_error *problem)
+{
+    const struct adl_predict_decode how = {0};
+    const struct adl_view_sizes sizes = {.count = 1, .items = {{model->input_h, model->input_w}}};
+    struct adl_predict_input input;
+
+    if (adl_predict_read(path, &how, &sizes, &input, problem) < 0)
+        return -1;
+    adl_image_to_input(&input.resized.items[0], model->mean, model->std, adl_range_fit_input(fit));
+    adl_predict_input_release(&input);
+    adl_range_fit_observe(fit);
+    return 0;
+}
+
+/* Lets the fit see all photographs once. */
+static int observe(const struct adl_model *model, struct adl_int8_photos *photos,
+                   struct adl_range_fit *fit, bool first, const struct adl_int8_watch *watch,
+                   struct adl_error *err)
+{
+    for (size_t i = 0; i < photos->count; i++) {
+        struct adl_error problem = {0};
+        if (watch && watch->stop && watch->stop(watch->context))
+            return adl_fail(err, ADL_ERR_CANCELLED, "the choice of ranges was interrupted");
+        if (observe_one(model, fit, adl_int8_photos_path(photos, i), &problem) < 0) {
+            /* The second time the same ones fail again. */
+            if (first && note_problem(photos, &problem, err) < 0)
+                return -1;
+        }
+        if (watch && watch->progress)
+            watch->progress(watch->context, (first ? 0 : photos->count) + i + 1, 2 * photos->count);
+    }
+    if (photos->skipped < photos->count)
+        return 0;
+    *err = photos->first_problem;
+    return -1;
+}
+
+/* Rounds the model's weights, which are in the order of its parameters. */
+static int round_weights(struct adl_model *model, struct adl_range_fit *fit, struct adl_error *err)
+{
+    int count = adl_graph_param_count(model->graph);
+    struct adl_quantisation *q = adl_range_fit_finish(fit, err);
+    float **params = q ? adl_malloc((size_t)count, sizeof *params) : NULL;
+
+    if (!params) {
+        adl_quantisation_free(q);
+        return q ? adl_fail_nomem(err, "the weights") : -1;
+    }
+    for (int id = 0; id < count; id++)
+        params[id] = adl_model_param(model, id);
+    adl_range_fit_round(fit, q, params);
+    adl_free(params);
+    model->quantisation = q;
+    model->precision = ADL_PRECISION_INT8;
+    adl_model_update_digest(model);
+    return 0;
+}
+
+int adl_int8_round(struct adl_model *model, struct adl_int8_photos *photos,
+                   const struct adl_int8_watch *watch, struct adl_error *err)
+{
+    struct adl_range_fit *fit = NULL;
+    int result = -1;
+
+    if (model->quantisation)
+        return adl_fail(err, ADL_ERR_ARG, "the model is in int8 already");
+    fit = adl_range_fit_create(model->graph, model->params, model->input_h, model->input_w, err);
+    if (!fit)
+        return -1;
+    photos->skipped = 0;
+    ADL_TRY(observe(model, photos, fit, true, watch, err));
+    ADL_TRY(adl_range_fit_begin_second(fit, err));
+    ADL_TRY(observe(model, photos, fit, false, watch, err));
+    ADL_TRY(round_weights(model, fit, err));
+    result = 0;
+out:
+    adl_range_fit_free(fit);
+    return result;
+}
+
+int adl_int8_choose(struct adl_model *model, int choice, const char *path, const char *dir,
+                    const struct adl_int8_watch *watch, struct adl_error *err)
+{
+    struct adl_int8_photos photos = {0};
+    int result = 0;
+
+    if (dir && choice == 1 + ADL_PRECISION_INT8 && !model->quantisation) {
+        result = adl_int8_photos_open(&photos, dir, err);
+        if (result == 0)
+            result = adl_int8_round(model, &photos, watch, err);
+        adl_int8_photos_release(&photos);
+        if (result < 0)
+            return adl_error_context(err, "--calibrate");
+        json_decref(model->metrics);
+        model->metrics = NULL;
+    }
+    return adl_model_choose_precision(model, choice, path, err);
+}
