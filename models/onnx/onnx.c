@@ -19,12 +19,11 @@
 #include "base/mem.h"
 #include "base/size.h"
 #include "models/file/description.h"
+#include "models/onnx/onnx_int8.h"
 #include "models/onnx/onnx_parts.h"
 
-/* Operator set 11 made inputs of the constants of Clip and Pad, which fewer importers read; IR
- * version 5 belongs to operator set 10. Newer importers read older sets. */
-#define IR_VERSION 5
-#define OPERATOR_SET 10
+/* IR version 5 belongs to operator set 10, and 7 to 13. */
+#define IR_VERSION(opset) ((opset) < 13 ? 5 : 7)
 
 enum model_field {
     MODEL_IR_VERSION = 1,
@@ -55,12 +54,14 @@ static struct adl_protobuf tensor_of(const char *name, enum element_type type, i
     return tensor;
 }
 
-/* Sets used[id] for the parameters that an output depends on. */
-static void find_used(const struct adl_graph *graph, bool *used)
+/* Sets used[id] for the parameters that an output depends on, except those of the convolutions that
+ * onnx_int8.c writes. */
+static void find_used(const struct adl_onnx_writer *w, bool *used)
 {
-    for (int i = 0; i < adl_graph_node_count(graph); i++) {
-        const struct adl_node *node = adl_graph_node(graph, i);
-        for (int k = 0; k < node->param_count && !node->training_only; k++)
+    for (int i = 0; i < adl_graph_node_count(w->graph); i++) {
+        const struct adl_node *node = adl_graph_node(w->graph, i);
+        bool leaves = !node->training_only && adl_onnx_int8_leaves(w->int8, node);
+        for (int k = 0; k < node->param_count && leaves; k++)
             if (node->params[k] >= 0)
                 used[node->params[k]] = true;
     }
@@ -76,7 +77,7 @@ static int write_params(struct adl_onnx_writer *w, const float *const *params,
 
     if (!used)
         return adl_fail_nomem(err, "the ONNX graph");
-    find_used(w->graph, used);
+    find_used(w, used);
     for (int i = 0; i < adl_graph_param_count(w->graph); i++) {
         const struct adl_param *param = adl_graph_param(w->graph, i);
         if (!used[i])
@@ -201,6 +202,13 @@ static int write_graph(struct adl_onnx_writer *w, const struct adl_model *model,
         return -1;
     for (size_t i = 0; i < values; i++)
         w->names[i] = adl_graph_value(w->graph, (int)i)->name;
+    w->opset = ADL_ONNX_OPSET_F32;
+    if (model->quantisation && model->precision == ADL_PRECISION_INT8) {
+        w->opset = ADL_ONNX_OPSET_INT8;
+        w->int8 = adl_onnx_int8_create(model, w->shapes, err);
+        if (!w->int8)
+            return -1;
+    }
 
     adl_protobuf_text(&w->out, GRAPH_NAME, model->arch.backbone->name);
     write_input(w, model);
@@ -219,10 +227,10 @@ static void write_model(struct adl_protobuf *file, struct adl_onnx_writer *w,
                         const char *description)
 {
     struct adl_protobuf opset = {0}, entry = {0};
-    adl_protobuf_int(file, MODEL_IR_VERSION, IR_VERSION);
+    adl_protobuf_int(file, MODEL_IR_VERSION, IR_VERSION(w->opset));
     adl_protobuf_text(file, MODEL_PRODUCER_NAME, "adl-server");
     adl_protobuf_text(file, MODEL_PRODUCER_VERSION, ADL_VERSION);
-    adl_protobuf_int(&opset, OPSET_VERSION, OPERATOR_SET);
+    adl_protobuf_int(&opset, OPSET_VERSION, w->opset);
     adl_protobuf_message(file, MODEL_OPSET_IMPORT, &opset);
     adl_protobuf_text(&entry, ENTRY_KEY, "adl");
     adl_protobuf_text(&entry, ENTRY_VALUE, description);
@@ -250,6 +258,7 @@ int adl_onnx_write(const struct adl_model *model, const char *path, struct adl_e
 out:
     adl_protobuf_release(&file);
     adl_protobuf_release(&w.out);
+    adl_onnx_int8_free(w.int8);
     adl_free(w.shapes);
     adl_free(w.names);
     adl_free(description);

@@ -31,16 +31,6 @@ static void write_op(struct adl_onnx_writer *w, const char *op, const char *a, c
     adl_onnx_finish(w, &message, output);
 }
 
-static void write_reduction(struct adl_onnx_writer *w, const char *op, const char *input,
-                            const int *axes, size_t count, const char *output)
-{
-    struct adl_protobuf message = adl_onnx_node(op, output);
-    adl_onnx_take(&message, input);
-    adl_onnx_set_ints(&message, "axes", axes, count);
-    adl_onnx_set_int(&message, "keepdims", 1);
-    adl_onnx_finish(w, &message, output);
-}
-
 static void write_pair(struct adl_onnx_writer *w, const char *a, const char *b, int axis,
                        const char *output)
 {
@@ -53,8 +43,8 @@ static void write_pair(struct adl_onnx_writer *w, const char *a, const char *b, 
 
 void adl_onnx_write_sumpool(struct adl_onnx_writer *w, const struct adl_node *node)
 {
-    write_reduction(w, "ReduceSum", w->names[node->inputs[0]], (int[]){2, 3}, 2,
-                    w->names[node->output]);
+    adl_onnx_write_reduction(w, "ReduceSum", w->names[node->inputs[0]], (int[]){2, 3}, 2,
+                             w->names[node->output]);
 }
 
 void adl_onnx_write_avgmaxpool(struct adl_onnx_writer *w, const struct adl_node *node)
@@ -70,8 +60,8 @@ void adl_onnx_write_channelpool(struct adl_onnx_writer *w, const struct adl_node
 {
     char mean[NAME_BYTES], most[NAME_BYTES];
     const char *input = w->names[node->inputs[0]];
-    write_reduction(w, "ReduceMax", input, (int[]){1}, 1, inner(w, node, "max", most));
-    write_reduction(w, "ReduceMean", input, (int[]){1}, 1, inner(w, node, "mean", mean));
+    adl_onnx_write_reduction(w, "ReduceMax", input, (int[]){1}, 1, inner(w, node, "max", most));
+    adl_onnx_write_reduction(w, "ReduceMean", input, (int[]){1}, 1, inner(w, node, "mean", mean));
     write_pair(w, most, mean, 1, w->names[node->output]);
 }
 

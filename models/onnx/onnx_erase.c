@@ -10,6 +10,7 @@
  * A product with a one-hot vector picks the class's map as it is: all other terms are 0. */
 
 #include <float.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "models/onnx/onnx_parts.h"
@@ -53,10 +54,7 @@ static struct name write_reduction(struct adl_onnx_writer *w, const struct adl_n
                                    const char *part)
 {
     struct name name = inner(w, node, part);
-    struct adl_protobuf message = start(op, input, NULL, name.text);
-    adl_onnx_set_ints(&message, "axes", axes, count);
-    adl_onnx_set_int(&message, "keepdims", 1);
-    adl_onnx_finish(w, &message, name.text);
+    adl_onnx_write_reduction(w, op, input, axes, count, name.text);
     return name;
 }
 
@@ -100,9 +98,7 @@ void adl_onnx_write_erase(struct adl_onnx_writer *w, const struct adl_node *node
     struct name range = write_op(w, node, "Sub", most.text, least.text, "range");
     struct name divisor = inner(w, node, "divisor"), mask = inner(w, node, "mask");
 
-    struct adl_protobuf clip = start("Clip", range.text, NULL, divisor.text);
-    adl_onnx_set_float(&clip, "min", FLT_MIN);
-    adl_onnx_finish(w, &clip, divisor.text);
+    adl_onnx_write_clip(w, range.text, (double)FLT_MIN, (double)INFINITY, divisor.text);
     struct name shifted = write_op(w, node, "Sub", chosen.text, least.text, "shifted");
     struct name part = write_op(w, node, "Div", shifted.text, divisor.text, "normalised");
     struct name threshold = add_number(w, node, "threshold", attr->threshold);

@@ -1,4 +1,5 @@
-/* Writes ONNX nodes: each op of the graph as one operator of operator set 10, or two.
+/* Writes ONNX nodes: each op of the graph as one operator of operator set 10, or two; in a model in
+ * 8 bits, of set 13, with the nodes of onnx_int8.c between them.
  *
  * Importers differ in the nodes that they read, so the nodes are as simple as possible. OpenCV
  * 4.6, the version in Debian 12, needs the following:
@@ -15,10 +16,12 @@
  * interpret auto_pad, which TensorFlow's "SAME" would need, and ceil_mode of a pool. */
 
 #include <float.h>
+#include <math.h>
 #include <stdio.h>
 
 #include "base/mem.h"
 #include "base/size.h"
+#include "models/onnx/onnx_int8.h"
 #include "models/onnx/onnx_parts.h"
 #include "ops/ops.h"
 
@@ -42,7 +45,8 @@ static const char *param_name(const struct adl_onnx_writer *w, int id)
 /* Returns the name of input number `input` of a node. */
 static const char *input_of(const struct adl_onnx_writer *w, const struct adl_node *node, int input)
 {
-    return w->names[node->inputs[input]];
+    const char *rounded = adl_onnx_int8_input(w->int8, node, input);
+    return rounded ? rounded : w->names[node->inputs[input]];
 }
 
 /* --- ops ----------------------------------------------------------------------- */
@@ -50,20 +54,8 @@ static const char *input_of(const struct adl_onnx_writer *w, const struct adl_no
 static void write_conv(struct adl_onnx_writer *w, const struct adl_node *node)
 {
     const struct adl_conv_attr *a = node->attr;
-    int pads[4];
-    struct adl_protobuf conv = start(w, node, "Conv");
-    adl_conv_padding(a, w->shapes[node->inputs[0]], pads);
-    adl_onnx_take(&conv, input_of(w, node, 0));
-    adl_onnx_take(&conv, param_name(w, node->params[0]));
-    if (a->bias)
-        adl_onnx_take(&conv, param_name(w, node->params[1]));
-    adl_onnx_set_ints(&conv, "kernel_shape", (int[]){a->r, a->s}, 2);
-    adl_onnx_set_ints(&conv, "strides", (int[]){a->stride, a->stride}, 2);
-    adl_onnx_set_ints(&conv, "pads", pads, 4);
-    if (a->dilation > 1)
-        adl_onnx_set_ints(&conv, "dilations", (int[]){a->dilation, a->dilation}, 2);
-    adl_onnx_set_int(&conv, "group", a->groups);
-    adl_onnx_finish(w, &conv, output_of(w, node));
+    adl_onnx_write_conv(w, node, input_of(w, node, 0), param_name(w, node->params[0]),
+                        a->bias ? param_name(w, node->params[1]) : NULL, output_of(w, node));
 }
 
 static void write_batchnorm(struct adl_onnx_writer *w, const struct adl_node *node)
@@ -93,10 +85,7 @@ static void write_relu(struct adl_onnx_writer *w, const struct adl_node *node)
 
 static void write_relu6(struct adl_onnx_writer *w, const struct adl_node *node)
 {
-    struct adl_protobuf clip = start_elementwise(w, node, "Clip");
-    adl_onnx_set_float(&clip, "min", 0);
-    adl_onnx_set_float(&clip, "max", 6);
-    adl_onnx_finish(w, &clip, output_of(w, node));
+    adl_onnx_write_clip(w, input_of(w, node, 0), 0, 6, output_of(w, node));
 }
 
 static void write_sigmoid(struct adl_onnx_writer *w, const struct adl_node *node)
@@ -152,10 +141,7 @@ static void write_avgpool(struct adl_onnx_writer *w, const struct adl_node *node
     pool_padding(w, node, pads);
     if (pads[0] || pads[1] || pads[2] || pads[3]) {
         snprintf(padded, sizeof padded, "%s.padded", output_of(w, node));
-        struct adl_protobuf pad = adl_onnx_node("Pad", padded);
-        adl_onnx_take(&pad, input);
-        adl_onnx_set_ints(&pad, "pads", (int[]){0, 0, pads[0], pads[1], 0, 0, pads[2], pads[3]}, 8);
-        adl_onnx_finish(w, &pad, padded);
+        adl_onnx_write_pad(w, input, pads, padded);
         input = padded;
     }
     struct adl_protobuf pool = start_pool(w, node, "AveragePool", input, (int[]){0, 0, 0, 0});
@@ -230,11 +216,7 @@ static struct part_name write_reduction(struct adl_onnx_writer *w, const struct 
                                         int input, const char *op)
 {
     struct part_name name = part_of(w, node, input, op);
-    struct adl_protobuf reduce = adl_onnx_node(op, name.text);
-    adl_onnx_take(&reduce, input_of(w, node, input));
-    adl_onnx_set_ints(&reduce, "axes", (int[]){2, 3}, 2);
-    adl_onnx_set_int(&reduce, "keepdims", 1);
-    adl_onnx_finish(w, &reduce, name.text);
+    adl_onnx_write_reduction(w, op, input_of(w, node, input), (const int[]){2, 3}, 2, name.text);
     return name;
 }
 
@@ -260,10 +242,7 @@ static void write_map_union(struct adl_onnx_writer *w, const struct adl_node *no
         struct part_name shifted = part_of(w, node, i, "shifted");
         struct part_name normalised = part_of(w, node, i, "normalised");
         write_two(w, "Sub", most.text, least.text, range.text);
-        struct adl_protobuf clip = adl_onnx_node("Clip", divisor.text);
-        adl_onnx_take(&clip, range.text);
-        adl_onnx_set_float(&clip, "min", FLT_MIN);
-        adl_onnx_finish(w, &clip, divisor.text);
+        adl_onnx_write_clip(w, range.text, (double)FLT_MIN, (double)INFINITY, divisor.text);
         write_two(w, "Sub", input_of(w, node, i), least.text, shifted.text);
         write_two(w, "Div", shifted.text, divisor.text, normalised.text);
         adl_onnx_take(&all, normalised.text);
@@ -295,13 +274,8 @@ static const struct {
     {&adl_op_erase, adl_onnx_write_erase},
 };
 
-int adl_onnx_write_node(struct adl_onnx_writer *w, const struct adl_node *node,
-                        struct adl_error *err)
+static int write_any(struct adl_onnx_writer *w, const struct adl_node *node, struct adl_error *err)
 {
-    if (node->def->training_only) {
-        w->names[node->output] = w->names[node->inputs[0]];
-        return 0;
-    }
     if (node->def == &adl_op_upsample)
         return adl_onnx_write_upsample(w, node) ? 0 : adl_fail_nomem(err, "the ONNX graph");
     for (size_t i = 0; i < ADL_COUNT(ops); i++)
@@ -311,4 +285,17 @@ int adl_onnx_write_node(struct adl_onnx_writer *w, const struct adl_node *node,
         }
     return adl_fail(err, ADL_ERR_UNSUPPORTED, "%s is an op \"%s\", which cannot be written as ONNX",
                     output_of(w, node), node->def->name);
+}
+
+int adl_onnx_write_node(struct adl_onnx_writer *w, const struct adl_node *node,
+                        struct adl_error *err)
+{
+    if (node->def->training_only) {
+        w->names[node->output] = w->names[node->inputs[0]];
+        return 0;
+    }
+    int written = w->int8 ? adl_onnx_int8_write(w, node, err) : 0;
+    if (written < 0 || (!written && write_any(w, node, err) < 0))
+        return -1;
+    return w->int8 ? adl_onnx_int8_round(w, node->output, err) : 0;
 }

@@ -2,8 +2,8 @@
 #define ADL_MODELS_ONNX_ONNX_PARTS_H
 
 /* Types and functions that the files of this directory share: the GraphProto that is being written,
- * and its nodes. From the lowest to the highest: onnx_parts.c; onnx_attention.c, onnx_erase.c and
- * onnx_head.c; onnx_nodes.c; onnx.c. */
+ * and its nodes. From the lowest to the highest: onnx_parts.c; onnx_int8.c; onnx_attention.c,
+ * onnx_erase.c and onnx_head.c; onnx_nodes.c; onnx.c. */
 
 #include "graph/graph.h"
 #include "io/protobuf.h"
@@ -19,13 +19,26 @@ enum adl_onnx_graph_field {
 };
 
 /* Types of elements in onnx.proto. */
-enum adl_onnx_element { ADL_ONNX_FLOAT = 1, ADL_ONNX_INT64 = 7 };
+enum adl_onnx_element {
+    ADL_ONNX_FLOAT = 1,
+    ADL_ONNX_UINT8 = 2,
+    ADL_ONNX_INT8 = 3,
+    ADL_ONNX_INT32 = 6,
+    ADL_ONNX_INT64 = 7
+};
+
+/* Operator set 11 made inputs of the constants of Clip and Pad, and 13 of the axes of ReduceSum,
+ * which fewer importers read; so a file in float32 has set 10. Scales for single channels, which
+ * one in 8 bits needs, came with 13. Newer importers read older sets. */
+enum { ADL_ONNX_OPSET_F32 = 10, ADL_ONNX_OPSET_INT8 = 13 };
 
 struct adl_onnx_writer {
     const struct adl_graph *graph;
     struct adl_shape *shapes; /* by value, at the model's input size */
     const char **names;       /* by value, in the file */
-    struct adl_protobuf out;  /* the GraphProto */
+    int opset;
+    struct adl_onnx_int8 *int8; /* onnx_int8.h; NULL: the file is in float32 */
+    struct adl_protobuf out;    /* the GraphProto */
 };
 
 /* Begins a node of an ONNX operator. `name` is mostly that of its output. Add its inputs in order
@@ -39,6 +52,19 @@ void adl_onnx_set_float(struct adl_protobuf *node, const char *name, double valu
 /* Adds an attribute that is a list of integers. */
 void adl_onnx_set_ints(struct adl_protobuf *node, const char *name, const int *values,
                        size_t count);
+/* Adds a padding of so many rows and columns at the top, left, bottom and right. */
+void adl_onnx_write_pad(struct adl_onnx_writer *w, const char *input, const int pads[4],
+                        const char *output);
+/* Bounds values; a `max` of INFINITY is none. */
+void adl_onnx_write_clip(struct adl_onnx_writer *w, const char *input, double min, double max,
+                         const char *output);
+/* Reduces the axes by ReduceSum, ReduceMean, ReduceMin or ReduceMax; they stay with a length of 1.
+ */
+void adl_onnx_write_reduction(struct adl_onnx_writer *w, const char *op, const char *input,
+                              const int *axes, size_t count, const char *output);
+/* A convolution of the graph with these inputs. bias: NULL for none. */
+void adl_onnx_write_conv(struct adl_onnx_writer *w, const struct adl_node *node, const char *input,
+                         const char *weight, const char *bias, const char *output);
 /* Adds the node with its output to the graph. */
 void adl_onnx_finish(struct adl_onnx_writer *w, struct adl_protobuf *node, const char *output);
 
@@ -53,7 +79,11 @@ bool adl_onnx_write_upsample(struct adl_onnx_writer *w, const struct adl_node *n
 /* onnx_erase.c: writes the op that erases a map where the class of the highest logit is active. */
 void adl_onnx_write_erase(struct adl_onnx_writer *w, const struct adl_node *node);
 
-/* Add a tensor of these dimensions, and a whole number of rank 0, to the initializers. */
+/* Add a tensor of these dimensions, and a whole number of rank 0, to the initializers; the first
+ * takes any type of elements. */
+void adl_onnx_add_elements(struct adl_onnx_writer *w, const char *name, const size_t *dims,
+                           size_t rank, enum adl_onnx_element element, const void *data,
+                           size_t bytes);
 void adl_onnx_add_tensor(struct adl_onnx_writer *w, const char *name, const size_t *dims,
                          size_t rank, const float *values);
 void adl_onnx_add_index(struct adl_onnx_writer *w, const char *name, int value);

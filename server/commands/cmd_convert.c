@@ -232,7 +232,7 @@ static const char *drop_stale_certainty(struct adl_model *model, const struct ad
 }
 
 /* Checks the options of the precision, before anything is read. */
-static int check_precision(const struct settings *s, const char *out, struct adl_error *err)
+static int check_precision(const struct settings *s, struct adl_error *err)
 {
     bool int8 = s->precision == 1 + ADL_PRECISION_INT8;
 
@@ -244,9 +244,6 @@ static int check_precision(const struct settings *s, const char *out, struct adl
         return adl_fail(err, ADL_ERR_ARG, "--calibrate is for --precision int8");
     if (s->split && !s->calibrate)
         return adl_fail(err, ADL_ERR_ARG, "--split is for --calibrate");
-    if (int8 && adl_text_ends_with(out, ".onnx"))
-        return adl_fail(err, ADL_ERR_UNSUPPORTED,
-                        "%s: an int8 model can be written as safetensors only", out);
     return 0;
 }
 
@@ -281,7 +278,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     char arch[100];
     int result = -1;
 
-    if (check_precision(s, out, err) < 0)
+    if (check_precision(s, err) < 0)
         return -1;
     model = adl_arch_load_model(in, &s->arch, &load, err);
     const char *misfits = report.data && !report.failed ? report.data : "";
@@ -359,7 +356,8 @@ const struct adl_command adl_command_convert = {
         "IN is a PyTorch file (.pth, .pt, .pth.tar; nothing in it is executed) or safetensors. OUT "
         "is safetensors with the names and layouts of the PyTorch state_dict, or ONNX if its name "
         "ends in .onnx. An ONNX file has the model's input size, any batch size, and the outputs "
-        "logits, features and maps (the activation map of every class). What all names "
+        "logits, features and maps (the activation map of every class); of an int8 model it has "
+        "QuantizeLinear and DequantizeLinear nodes. What all names "
         "have in front of them (module., net., encoder.) is removed. Tensors that do not match "
         "the network are listed with the nearest names, and OUT is not written. Parameter numbers "
         "that ADL layers shift are mapped in both directions. Metrics in a model file are dropped "

@@ -9,10 +9,12 @@ const ort = require("onnxruntime-node");
 const {
     classMaps, difference, drawn, generator, product, readTensors, topClasses, writeTensors, writeWeights,
 } = require("./tensors.cjs");
+const { compareInt8 } = require("./int8.cjs");
 
 const [folder, ...only] = process.argv.slice(2);
 const shared = process.env.ADL_SHARED_DATA ?? path.join(__dirname, "../../../shared/data");
 const imagenet = path.join(shared, "weights/mobilenet_v1_0.75_224_imagenet.safetensors");
+const shipped = path.join(__dirname, "../../models/default.safetensors");
 const tolerance = 1e-4;
 const images = 3;
 
@@ -54,8 +56,27 @@ const cases = [
         args: [...mobilenet, "--activation", "relu6", "--padding", "tf_same", "--last-stride", "2"],
     },
     { name: "mobilenet_v1 0.75 imagenet", file: imagenet, args: [] },
-    { name: "the model that ships", file: path.join(__dirname, "../../models/default.safetensors"), args: [] },
+    { name: "the model that ships", file: shipped, args: [] },
 ].flatMap((c) => sizes(c).map((size) => ({ ...c, size })));
+
+// The same in 8 bits; `make soak` adds those whose kinds of layer others have.
+const int8Cases = [
+    { name: "vgg16", golden: "vgg16_cam", args: ["--arch", "vgg16"] },
+    { name: "resnet50", golden: "resnet50_cam", args: ["--arch", "resnet50"] },
+    { name: "resnet50_se", golden: "resnet50_se_cam", args: ["--arch", "resnet50_se"] },
+    { name: "resnet50_bam", golden: "resnet50_bam_cam", args: ["--arch", "resnet50_bam"] },
+    { name: "resnet50_cbam", golden: "resnet50_cbam_cam", args: ["--arch", "resnet50_cbam"] },
+    { name: "ran56", golden: "ran56_cam", args: ["--arch", "ran56"] },
+    { name: "inception_v3", golden: "inception_v3_cam", args: ["--arch", "inception_v3"] },
+    {
+        name: "mobilenet_v1 relu6 tf_same",
+        golden: "mobilenet_v1_100_relu6_cam",
+        args: [...mobilenet, "--activation", "relu6", "--padding", "tf_same", "--last-stride", "2"],
+    },
+    { name: "the model that ships", file: shipped, args: [], size: [161, 161], direct: true },
+]
+    .filter((c) => process.env.SLOW || !/^(vgg16|resnet50|resnet50_cbam)$/.test(c.name))
+    .map((c) => ({ size: [113, 150], ...c, name: `int8 ${c.name}`, int8: true }));
 
 // ADL is the identity outside training, so these files repeat the ones without it, and branches
 // stand above the same networks; `make soak` compares them at both sizes.
@@ -136,7 +157,7 @@ async function main() {
     let passed = 0;
     let failed = 0;
     let skipped = 0;
-    for (const c of cases) {
+    for (const c of [...cases, ...int8Cases]) {
         const name = `${c.name} ${c.size.join("x")}`;
         if (only.length && !only.some((part) => name.includes(part))) continue;
         if (c.file && !fs.existsSync(c.file)) {
@@ -147,9 +168,16 @@ async function main() {
         let verdict;
         let ok = false;
         try {
-            const worst = await compare(c);
-            ok = Object.values(worst).every((value) => value <= tolerance);
-            verdict = Object.entries(worst).map(([what, value]) => `${what} ${value.toExponential(1)}`).join(", ");
+            let figures;
+            if (c.int8) {
+                ({ ok, figures } = await compareInt8(c, folder));
+            } else {
+                const worst = await compare(c);
+                ok = Object.values(worst).every((value) => value <= tolerance);
+                figures = Object.fromEntries(
+                    Object.entries(worst).map(([what, value]) => [what, value.toExponential(1)]));
+            }
+            verdict = Object.entries(figures).map(([what, value]) => `${what} ${value}`).join(", ");
         } catch (error) {
             verdict = String(error.stderr?.toString() || error.message).trim();
         }
