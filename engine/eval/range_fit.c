@@ -263,7 +263,7 @@ static double fit_round_channel(const struct range_map *input, float *weights, s
         for (size_t tap = 0; tap < taps; tap++) {
             float *w = &weights[c * taps + tap];
             double q = fmin(fmax(nearbyint((double)*w / (double)scale), -127), 127);
-            float rounded = (float)q * scale;
+            float rounded = (float)q * scale + 0.0F; /* no negative zero: a byte has none */
             shift += ((double)rounded - (double)*w) * mean;
             *w = rounded;
         }

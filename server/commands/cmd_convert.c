@@ -25,6 +25,7 @@
 #include "server/options/arch_options.h"
 #include "server/options/channels.h"
 #include "server/options/map_options.h"
+#include "server/tasks/int8_model.h"
 #include "server/tasks/json_out.h"
 
 struct settings {
@@ -240,8 +241,8 @@ static int check_precision(const struct settings *s, struct adl_error *err)
         return adl_fail(err, ADL_ERR_ARG,
                         "--precision int8 needs --calibrate DIR, a directory of some hundred "
                         "photographs like those that the model is for; labels are not needed");
-    if (s->calibrate && !int8)
-        return adl_fail(err, ADL_ERR_ARG, "--calibrate is for --precision int8");
+    if (adl_int8_check(s->precision, s->calibrate, err) < 0)
+        return -1;
     if (s->split && !s->calibrate)
         return adl_fail(err, ADL_ERR_ARG, "--split is for --calibrate");
     return 0;

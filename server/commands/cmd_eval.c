@@ -27,6 +27,7 @@
 #include "server/tasks/dataset_log.h"
 #include "server/tasks/default_model.h"
 #include "server/tasks/directory.h"
+#include "server/tasks/int8_model.h"
 #include "server/tasks/json_out.h"
 #include "server/tasks/labelled.h"
 #include "server/tasks/predictions.h"
@@ -47,6 +48,7 @@ struct settings {
     double curve_interval;
     int threads;
     int precision;
+    const char *calibrate;
     int batch;
     int limit;
 };
@@ -257,7 +259,8 @@ static int load_model(struct eval *e, struct adl_error *err)
     const struct settings *s = e->settings;
 
     e->model = adl_model_load(e->model_path, NULL, err);
-    if (!e->model || adl_model_choose_precision(e->model, s->precision, e->model_path, err) < 0)
+    if (!e->model ||
+        adl_int8_choose_shown(e->model, s->precision, e->model_path, s->calibrate, err) < 0)
         return -1;
     if (e->model->labels.several && (s->confusion || s->scoremaps))
         return adl_fail(err, ADL_ERR_ARG,
@@ -472,6 +475,7 @@ static const struct adl_option table[] = {
     ADL_MAP_OPTIONS(struct settings, map,
                     "map threshold of GT-known, Top-1 and Top-5 localization"),
     ADL_OPTION_PRECISION(struct settings),
+    ADL_OPTION_CALIBRATE(struct settings),
     ADL_OPTION_THREADS(struct settings, .help = "number of threads; results do not depend on it"),
     ADL_OPTION_BATCH(struct settings, "16"),
     {"limit", ADL_INT(struct settings, limit), .min = 1, .max = ADL_LIMIT_DATASET_IMAGES,

@@ -20,12 +20,13 @@
 #include "models/file/load.h"
 #include "server/commands/command.h"
 #include "server/commands/common_options.h"
-#include "server/tasks/image_list.h"
 #include "server/commands/localize_masks.h"
 #include "server/options/map_options.h"
 #include "server/tasks/coco.h"
 #include "server/tasks/default_model.h"
 #include "server/tasks/directory.h"
+#include "server/tasks/image_list.h"
+#include "server/tasks/int8_model.h"
 #include "server/tasks/json_out.h"
 #include "server/tasks/progress.h"
 #include "server/tasks/reply_json.h"
@@ -38,7 +39,7 @@
 #define FILE_COLUMNS 40
 
 struct settings {
-    const char *model, *class_text;
+    const char *model, *class_text, *calibrate;
     bool json;
     const char *overlay, *masks, *coco, *annotations; /* where they are written */
     int top_k;
@@ -338,7 +339,7 @@ static int open_model(struct run *run, const struct adl_options *options, struct
              (int)(dot && dot > name ? (size_t)(dot - name) : strlen(name)), name);
     run->model = adl_model_load(run->model_path, NULL, err);
     if (!run->model ||
-        adl_model_choose_precision(run->model, s->precision, run->model_path, err) < 0)
+        adl_int8_choose_shown(run->model, s->precision, run->model_path, s->calibrate, err) < 0)
         return -1;
     run->query = (struct adl_predict_query){
         .class_id = -1,
@@ -555,6 +556,7 @@ static const struct adl_option table[] = {
     {"heatmap", ADL_CHOICE(struct settings, heatmap), .choices = adl_reply_heatmap_names,
      .value = "none", .metavar = "FORM", .help = "form of the class maps in the JSON output"},
     ADL_OPTION_PRECISION(struct settings),
+    ADL_OPTION_CALIBRATE(struct settings),
     ADL_OPTION_THREADS(struct settings, .help = "number of threads; results do not depend on it"),
     {0},
 };

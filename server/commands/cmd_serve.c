@@ -25,12 +25,14 @@
 #include "server/serving/log.h"
 #include "server/serving/notify.h"
 #include "server/tasks/default_model.h"
+#include "server/tasks/int8_model.h"
 
 struct settings {
     struct adl_option_list models;
     const char *listen;
     int threads;
     int precision;
+    const char *calibrate;
     const char *config;
     const char *token_file;
     bool no_auth;
@@ -338,9 +340,10 @@ static int run(const void *settings, const struct adl_options *options, struct a
     if (!server->registry)
         goto out;
     struct adl_map_changes map;
+    ADL_TRY(adl_int8_check(s->precision, s->calibrate, err));
     ADL_TRY(adl_map_options_changes(&s->map, options, &map, err));
     adl_registry_change_maps(server->registry, &map);
-    adl_registry_choose_precision(server->registry, s->precision);
+    adl_registry_choose_precision(server->registry, s->precision, s->calibrate);
     ADL_TRY(add_models(server->registry, s, err));
     result = serve(server, s, err);
 out:
@@ -358,6 +361,7 @@ static const struct adl_option table[] = {
      .metavar = "HOST:PORT",
      .help = "address to listen on; port 0 picks a free port and prints it"},
     ADL_OPTION_PRECISION(struct settings),
+    ADL_OPTION_CALIBRATE(struct settings),
     ADL_OPTION_THREADS(struct settings,
                        .help = "number of compute threads; results do not depend on it"),
     {"config", ADL_STRING(struct settings, config), .letter = 'c', .metavar = "FILE",

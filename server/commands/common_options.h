@@ -34,6 +34,12 @@
      .help = "run in fp32, or in int8, which takes a model made for it by convert; auto: as "  \
              "the model file says"}
 
+/* As adl_int8_choose() takes it. */
+#define ADL_OPTION_CALIBRATE(s)                                                                \
+    {"calibrate", ADL_STRING(s, calibrate), .metavar = "DIR",                                  \
+     .help = "with --precision int8 and a model in fp32: directory of photographs on which "   \
+             "its ranges are chosen, each time it is loaded"}
+
 #define ADL_OPTION_JSON(s) {"json", ADL_FLAG(s, json), .help = "print JSON instead of a table"}
 
 /* A file of tensors in and one out: `forward` and `step`. */

@@ -146,20 +146,12 @@ static int open_all(struct convert *c, const struct adl_convert_int8 *how, struc
     return c->pool ? 0 : -1;
 }
 
-static void show_progress(void *context, size_t done, size_t total)
-{
-    struct adl_progress *progress = context;
-    progress->total = total;
-    adl_progress_update(progress, done);
-}
-
 static int round_model(struct convert *c, struct adl_error *err)
 {
     struct adl_progress progress;
-    const struct adl_int8_watch watch = {.progress = show_progress, .context = &progress};
-
-    adl_progress_start(&progress, "images", 2 * c->photos.count);
+    const struct adl_int8_watch watch = adl_int8_watch_on(&progress);
     int result = adl_int8_round(c->model, &c->photos, &watch, err);
+
     adl_progress_finish(&progress);
     return result;
 }

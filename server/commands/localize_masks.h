@@ -7,8 +7,8 @@
 
 #include <jansson.h>
 
-#include "server/tasks/image_list.h"
 #include "server/tasks/grey_map.h"
+#include "server/tasks/image_list.h"
 
 struct adl_localize_masks {
     const char *dir; /* borrowed */

@@ -29,11 +29,18 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/name.h"
 #include "io/json_text.h"
 #include "models/file/description.h"
 #include "models/file/load.h"
+#include "server/serving/log.h"
+#include "server/serving/notify.h"
+#include "server/tasks/int8_model.h"
+
+/* Between two lines of the log about one choice of ranges. */
+#define PROGRESS_MS 5000
 
 struct entry {
     char name[ADL_LIMIT_MODEL_NAME_BYTES + 1];
@@ -47,7 +54,9 @@ struct adl_registry {
     pthread_mutex_t lock;    /* protects each `current` */
     pthread_mutex_t compute; /* protects the pool and all sessions */
     struct adl_pool *pool;
-    int precision;                      /* of adl_model_choose_precision() */
+    int precision;                      /* of adl_int8_choose() */
+    const char *calibrate;              /* the directory of photographs; NULL: none */
+    atomic_bool stopped;                /* a load is not to go on choosing ranges */
     struct adl_map_changes map_changes; /* applied to the map rule of every model */
 };
 
@@ -74,9 +83,15 @@ void adl_registry_change_maps(struct adl_registry *registry, const struct adl_ma
     registry->map_changes = *changes;
 }
 
-void adl_registry_choose_precision(struct adl_registry *registry, int choice)
+void adl_registry_choose_precision(struct adl_registry *registry, int choice, const char *dir)
 {
     registry->precision = choice;
+    registry->calibrate = dir;
+}
+
+void adl_registry_stop_loading(struct adl_registry *registry)
+{
+    atomic_store(&registry->stopped, true);
 }
 
 void adl_registry_free(struct adl_registry *registry)
@@ -229,6 +244,46 @@ static char *describe(const struct adl_served *served, struct adl_error *err)
     return text;
 }
 
+/* The choice of ranges of one model. */
+struct choosing {
+    struct adl_registry *registry;
+    const char *name;
+    uint64_t said_ns;
+};
+
+/* Says how far the choice is, now and then, and that the start takes its time for a reason. */
+static void say_progress(void *context, size_t done, size_t total)
+{
+    struct choosing *choosing = context;
+    uint64_t now = adl_clock_ns();
+
+    if (done < total && adl_clock_ms(choosing->said_ns, now) < PROGRESS_MS)
+        return;
+    choosing->said_ns = now;
+    adl_notify("STATUS=choosing ranges of %s (%zu/%zu)\nEXTEND_TIMEOUT_USEC=60000000",
+               choosing->name, done, total);
+    adl_log(ADL_LOG_INFO, "load", "choosing ranges for int8",
+            json_pack("{s:s, s:I, s:I}", "model", choosing->name, "done", (json_int_t)done, "of",
+                      (json_int_t)total));
+}
+
+static bool is_stopped(void *context)
+{
+    const struct choosing *choosing = context;
+    return atomic_load(&choosing->registry->stopped);
+}
+
+static int choose_precision(struct adl_registry *registry, struct adl_served *served,
+                            const char *path, struct adl_error *err)
+{
+    struct choosing choosing = {registry, served->name, adl_clock_ns()};
+    const struct adl_int8_watch watch = {
+        .progress = say_progress, .stop = is_stopped, .context = &choosing};
+
+    return adl_int8_choose(served->model, registry->precision, path, registry->calibrate, &watch,
+                           err);
+}
+
 static struct adl_served *load(struct adl_registry *registry, size_t index, struct adl_error *err)
 {
     const char *path = registry->entries[index].path;
@@ -243,8 +298,7 @@ static struct adl_served *load(struct adl_registry *registry, size_t index, stru
     served->index = (int)index;
     served->name = registry->entries[index].name;
     served->model = adl_model_load(path, NULL, err);
-    if (!served->model ||
-        adl_model_choose_precision(served->model, registry->precision, path, err) < 0)
+    if (!served->model || choose_precision(registry, served, path, err) < 0)
         goto out;
     if (adl_model_change_map(served->model, &registry->map_changes, err) < 0) {
         adl_error_context(err, "%s", path);

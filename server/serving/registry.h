@@ -39,9 +39,13 @@ void adl_registry_free(struct adl_registry *registry);
  * before other threads start. */
 void adl_registry_change_maps(struct adl_registry *registry, const struct adl_map_changes *changes);
 
-/* Chooses the precision of every model that is loaded from now on, as adl_model_choose_precision()
- * does. Not thread-safe: to be called before other threads start. */
-void adl_registry_choose_precision(struct adl_registry *registry, int choice);
+/* Chooses the precision of every model that is loaded from now on, as adl_int8_choose() does with
+ * the photographs of `dir`, which is borrowed and may be NULL. Not thread-safe: to be called before
+ * other threads start. */
+void adl_registry_choose_precision(struct adl_registry *registry, int choice, const char *dir);
+/* Makes a load that is choosing ranges on photographs give up soon, and every later one at once.
+ * Thread-safe. */
+void adl_registry_stop_loading(struct adl_registry *registry);
 
 /* Adds a name: "NAME=FILE", or "FILE" for the name "default"; the model is not loaded
  * yet. The first name is the default of requests. Fails with ADL_ERR_ARG on an invalid name, a

@@ -147,12 +147,34 @@ out:
     return result;
 }
 
+static void show_progress(void *context, size_t done, size_t total)
+{
+    struct adl_progress *progress = context;
+    progress->total = total;
+    adl_progress_update(progress, done);
+}
+
+struct adl_int8_watch adl_int8_watch_on(struct adl_progress *progress)
+{
+    adl_progress_start(progress, "images", 0);
+    return (struct adl_int8_watch){.progress = show_progress, .context = progress};
+}
+
+int adl_int8_check(int choice, const char *dir, struct adl_error *err)
+{
+    if (dir && choice != 1 + ADL_PRECISION_INT8)
+        return adl_fail(err, ADL_ERR_ARG, "--calibrate is for --precision int8");
+    return 0;
+}
+
 int adl_int8_choose(struct adl_model *model, int choice, const char *path, const char *dir,
                     const struct adl_int8_watch *watch, struct adl_error *err)
 {
     struct adl_int8_photos photos = {0};
-    int result = 0;
+    int result = adl_int8_check(choice, dir, err);
 
+    if (result < 0)
+        return -1;
     if (dir && choice == 1 + ADL_PRECISION_INT8 && !model->quantisation) {
         result = adl_int8_photos_open(&photos, dir, err);
         if (result == 0)
@@ -164,4 +186,15 @@ int adl_int8_choose(struct adl_model *model, int choice, const char *path, const
         model->metrics = NULL;
     }
     return adl_model_choose_precision(model, choice, path, err);
+}
+
+int adl_int8_choose_shown(struct adl_model *model, int choice, const char *path, const char *dir,
+                          struct adl_error *err)
+{
+    struct adl_progress progress;
+    const struct adl_int8_watch watch = adl_int8_watch_on(&progress);
+    int result = adl_int8_choose(model, choice, path, dir, &watch, err);
+
+    adl_progress_finish(&progress);
+    return result;
 }

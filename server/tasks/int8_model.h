@@ -5,6 +5,7 @@
 
 #include "models/model.h"
 #include "server/tasks/image_list.h"
+#include "server/tasks/progress.h"
 
 /* The most photographs that are used. */
 #define ADL_INT8_IMAGES 256
@@ -47,11 +48,20 @@ struct adl_int8_watch {
 int adl_int8_round(struct adl_model *model, struct adl_int8_photos *photos,
                    const struct adl_int8_watch *watch, struct adl_error *err) ADL_MUST_CHECK;
 
+/* Returns a watch that shows the progress on standard error; adl_progress_finish() ends it. */
+struct adl_int8_watch adl_int8_watch_on(struct adl_progress *progress);
+
+/* Fails with ADL_ERR_ARG if there is a directory for a choice other than int8. */
+int adl_int8_check(int choice, const char *dir, struct adl_error *err) ADL_MUST_CHECK;
+
 /* Chooses the precision of plans as adl_model_choose_precision() does, but makes a model in 8 bits
  * first, on the photographs of `dir`, if it is asked for and the model is float32. Without a
  * directory (NULL) it fails with ADL_ERR_ARG then. Metrics of the file, which are those of float32,
  * are dropped. */
 int adl_int8_choose(struct adl_model *model, int choice, const char *path, const char *dir,
                     const struct adl_int8_watch *watch, struct adl_error *err) ADL_MUST_CHECK;
+/* The same with the progress on standard error. */
+int adl_int8_choose_shown(struct adl_model *model, int choice, const char *path, const char *dir,
+                          struct adl_error *err) ADL_MUST_CHECK;
 
 #endif
