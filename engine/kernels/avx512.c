@@ -193,5 +193,5 @@ static void avx512_depthwise(const struct adl_depthwise_rows *j)
         .depthwise = avx512_depthwise, ADL_MAP_LOOPS, ADL_TRAIN_LOOPS,                             \
     }
 
-const struct adl_kernels adl_kernels_avx512 = TABLE(adl_int8_avx2);
+const struct adl_kernels adl_kernels_avx512 = TABLE(adl_int8_avx512);
 const struct adl_kernels adl_kernels_avx512_vnni = TABLE(adl_int8_avx512_vnni);

@@ -13,6 +13,11 @@ double adl_winograd_cost(const struct adl_winograd_pass *pass)
            pass->tiles * pass->positions * (pass->c + pass->k) * TRANSFORM;
 }
 
+double adl_cost_depthwise(const struct adl_conv *conv)
+{
+    return ADL_COST_DEPTHWISE * conv->p * conv->q * conv->k * conv->r * conv->s;
+}
+
 double adl_cost_padded(int count, int multiple)
 {
     return (double)((count + multiple - 1) / multiple * multiple);

@@ -12,6 +12,8 @@
  * faster. The constants, here and in the conv_*.c, were fitted to measurements on an
  * AMD Zen 4; `bench --layers` compares the choice with the next best algorithm. */
 
+#include "kernels/conv.h"
+
 /* Multiply-adds in the time it takes to load one weight from memory. A product with
  * fewer rows than this is limited by loading its weights. */
 #define ADL_COST_WEIGHT_LOAD 11
@@ -21,6 +23,12 @@
 /* Returns `count` rounded up to a multiple of `multiple`: channels are multiplied in whole
  * panels. */
 double adl_cost_padded(int count, int multiple);
+
+/* Returns the time of a depthwise convolution in float32: multiply-adds in the time of one of them.
+ * Nothing else than its own kernels computes it, so in float32 this is not compared with anything;
+ * 8 bits are. Fitted to MobileNetV1's on AVX2: 10 to 20 GFLOP/s where products reach 55. */
+#define ADL_COST_DEPTHWISE 3.5
+double adl_cost_depthwise(const struct adl_conv *conv);
 
 /* The work of one pass of Winograd's algorithm (winograd.h), which is a pass over one image
  * in an inference plan and over a whole batch in a training step. */

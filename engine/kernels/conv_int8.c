@@ -80,7 +80,7 @@ double adl_conv_int8_cost(const struct adl_conv *conv, const struct adl_int8_ker
     double rows = (double)conv->p * conv->q;
 
     if (int8_depthwise_shape(conv))
-        return 0; /* as conv_depthwise.c: nothing else is designed for them */
+        return adl_cost_depthwise(conv) / kernels->depthwise_speed;
     return fmax(rows, ADL_COST_WEIGHT_LOAD) * (double)adl_conv_depth(conv) *
            adl_cost_padded(conv->k, kernels->nr / 2) / (ADL_COST_PRODUCT_FRACTION * kernels->speed);
 }

@@ -99,6 +99,7 @@ struct adl_int8_kernels {
     /* How many times as fast as the float kernels of the same instruction set the products are,
      * for the cost model. */
     double speed;
+    double depthwise_speed; /* the same of depthwise convolutions */
     void (*gemm)(const struct adl_int8_tile *tile);
     void (*depthwise)(const struct adl_int8_depthwise *job);
     void (*maxpool)(const struct adl_int8_pool *job);

@@ -227,6 +227,7 @@ extern const struct adl_kernels adl_kernels_generic;
 extern const struct adl_int8_kernels adl_int8_generic;
 #if defined(__x86_64__)
 extern const struct adl_int8_kernels adl_int8_avx2;
+extern const struct adl_int8_kernels adl_int8_avx512; /* those of AVX2, with other speeds */
 extern const struct adl_int8_kernels adl_int8_avx512_vnni;
 extern const struct adl_kernels adl_kernels_avx2;
 extern const struct adl_kernels adl_kernels_avx512;

@@ -100,6 +100,7 @@ struct adl_plan {
     const struct adl_kernels *kernels;
     enum adl_isa isa;
     enum adl_precision precision;
+    bool all_int8;
     unsigned disabled;
     int conv_rank;
 

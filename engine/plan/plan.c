@@ -96,6 +96,7 @@ struct adl_plan *adl_plan_create(const struct adl_graph *graph, const float *con
     plan->release = options->release;
     plan->release_context = options->release_context;
     plan->quantisation = options->quantisation;
+    plan->all_int8 = options->all_int8;
     int result = plan_begin(plan, graph, options, err);
     for (size_t i = 0; result == 0 && i < sizeof passes / sizeof *passes; i++)
         if (!(options->disabled & passes[i].flag))

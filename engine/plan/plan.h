@@ -43,6 +43,7 @@ struct adl_plan_options {
     /* The ranges and scales for ADL_PRECISION_INT8, without which all is float32; the weights are
      * then whole multiples of the scales. Borrowed while the plan is created. NULL: none. */
     const struct adl_quantisation *quantisation;
+    bool all_int8;         /* whatever may run in 8 bits does, however slow: for tests */
     unsigned disabled;     /* passes to leave out: bits of enum adl_pass */
     int conv_rank;         /* which algorithm each convolution gets, by estimated time: 0 the
                             * fastest, 1 the next best, and so on, for comparisons */

@@ -36,8 +36,11 @@ static float *features(const struct adl_graph *graph, float *const *params,
                        size_t *count, int *int8_steps)
 {
     struct adl_error err = {0};
-    const struct adl_plan_options options = {
-        .input_h = SIDE, .input_w = SIDE, .precision = precision, .quantisation = quantisation};
+    const struct adl_plan_options options = {.input_h = SIDE,
+                                             .input_w = SIDE,
+                                             .precision = precision,
+                                             .quantisation = quantisation,
+                                             .all_int8 = true};
     struct adl_plan *plan = adl_plan_create(graph, (const float *const *)params, &options, &err);
     struct adl_session *session = plan ? adl_session_create(plan, NULL, 1, &err) : NULL;
     TEST_OK(session ? 0 : -1, &err);
@@ -57,8 +60,7 @@ static float *features(const struct adl_graph *graph, float *const *params,
     return copy;
 }
 
-/* `least`: convolutions that run in 8 bits on any instruction set; 3x3 kernels may be faster in
- * float32. */
+/* `least`: convolutions that may run in 8 bits. */
 static void check(const char *name, int least)
 {
     struct adl_error err = {0};

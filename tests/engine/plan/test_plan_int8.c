@@ -117,7 +117,8 @@ static struct adl_plan *make_plan(const struct scene *s, bool int8, unsigned dis
                                              .disabled = disabled,
                                              .precision =
                                                  int8 ? ADL_PRECISION_INT8 : ADL_PRECISION_F32,
-                                             .quantisation = s->quantisation};
+                                             .quantisation = s->quantisation,
+                                             .all_int8 = true};
     struct adl_plan *plan =
         adl_plan_create(s->graph, (const float *const *)s->params, &options, &err);
     TEST_OK(plan ? 0 : -1, &err);
@@ -277,7 +278,8 @@ static void kept_maps_are_float(void)
     struct adl_plan_options options = {.input_h = SIDE,
                                        .input_w = SIDE,
                                        .precision = ADL_PRECISION_INT8,
-                                       .quantisation = s.quantisation};
+                                       .quantisation = s.quantisation,
+                                       .all_int8 = true};
     adl_plan_keep(&options, kept);
     struct adl_plan *plan =
         adl_plan_create(s.graph, (const float *const *)s.params, &options, &err);
@@ -307,6 +309,30 @@ static void kept_maps_are_float(void)
     close_scene(&s);
 }
 
+/* Plain C is slower in 8 bits, so a plan of it has none; AVX2 is faster. */
+static void float_where_bytes_are_slower(void)
+{
+    struct scene s;
+    open_scene(&s);
+    for (int isa = ADL_ISA_GENERIC; isa <= ADL_ISA_AVX2; isa++) {
+        struct adl_error err = {0};
+        const struct adl_plan_options options = {.input_h = SIDE,
+                                                 .input_w = SIDE,
+                                                 .isa = (enum adl_isa)isa,
+                                                 .precision = ADL_PRECISION_INT8,
+                                                 .quantisation = s.quantisation};
+        if (!adl_isa_available((enum adl_isa)isa))
+            continue;
+        struct adl_plan *plan =
+            adl_plan_create(s.graph, (const float *const *)s.params, &options, &err);
+        TEST_OK(plan ? 0 : -1, &err);
+        CU_ASSERT((count_kernels(plan, "int8") == 0) == (isa == ADL_ISA_GENERIC));
+        CU_ASSERT((count_kernels(plan, "to bytes") == 0) == (isa == ADL_ISA_GENERIC));
+        adl_plan_unref(plan);
+    }
+    close_scene(&s);
+}
+
 static void ranges_hold_zero_exactly(void)
 {
     static const double ends[][2] = {{0, 6},   {-1, 3}, {-5, 0},   {2, 3},
@@ -331,7 +357,8 @@ static void running_out_of_memory_is_an_error(void)
     const struct adl_plan_options options = {.input_h = SIDE,
                                              .input_w = SIDE,
                                              .precision = ADL_PRECISION_INT8,
-                                             .quantisation = s.quantisation};
+                                             .quantisation = s.quantisation,
+                                             .all_int8 = true};
     size_t before = adl_mem_stats().live_blocks;
     struct adl_plan *plan = NULL;
     for (uint64_t n = 1; !plan; n++) {
@@ -362,5 +389,6 @@ TEST_SUITE(plan_int8,
            {"float steps between get conversions", float_steps_between_get_conversions},
            {"plans made from it keep the bytes", plans_made_from_it_keep_the_bytes},
            {"kept maps are float", kept_maps_are_float},
+           {"float where bytes are slower", float_where_bytes_are_slower},
            {"ranges hold zero exactly", ranges_hold_zero_exactly},
            {"running out of memory is an error", running_out_of_memory_is_an_error});

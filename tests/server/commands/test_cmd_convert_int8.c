@@ -11,6 +11,8 @@
 #include "base/mem.h"
 #include "io/file.h"
 #include "io/safetensors.h"
+#include "kernels/dispatch.h"
+#include "kernels/int8.h"
 #include "models/file/load.h"
 #include "models/model.h"
 #include "support/command_run.h"
@@ -60,6 +62,14 @@ static void expect(int status, const char *part, const char *const *arguments)
 #define EXPECT(status, part, ...)                                                                  \
     expect(status, part, (const char *const[]){program_path(), __VA_ARGS__, NULL})
 
+/* Returns whether 8 bits are faster on this processor, so that plans use them. */
+static bool int8_pays(void)
+{
+    enum adl_isa isa;
+    struct adl_error err = {0};
+    return adl_isa_choose(ADL_ISA_AUTO, &isa, &err) == 0 && adl_kernels_for(isa)->int8->speed > 1;
+}
+
 static void convert_small(const char *name)
 {
     char images[300];
@@ -100,7 +110,7 @@ static void the_file_is_small_and_everything_reads_it(void)
     EXPECT(0, "\"fp32\"", "bench", "--json", "--runs", "3", "--precision", "fp32", "--model",
            int8_path);
     EXPECT(0, "int8", "bench", "--layers", "--runs", "3", "--model", int8_path);
-    EXPECT(0, "to bytes", "info", "--plan", int8_path);
+    EXPECT(0, int8_pays() ? "to bytes" : "relu", "info", "--plan", int8_path);
     EXPECT(0, "\"precision\"", "info", "--json", int8_path);
     EXPECT(0, "", "calibrate", "--model", int8_path, "--data", scratch_root(), calibrated);
     CU_ASSERT_EQUAL(size_of(calibrated) > 0, 1);
@@ -166,7 +176,7 @@ static void forward_has_the_same_bits(void)
         error += pow((double)(logits[0][i] - logits[3][i]), 2);
         size += pow((double)logits[3][i], 2);
     }
-    CU_ASSERT(error > 0 && sqrt(error / size) < 0.2);
+    CU_ASSERT((error > 0) == int8_pays() && sqrt(error / size) < 0.2);
     for (size_t i = 0; i < 4; i++)
         adl_free(logits[i]);
 }
