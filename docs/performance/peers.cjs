@@ -1,8 +1,9 @@
 // Compares ONNX Runtime with `bench`; called by peers.sh. The models, their ONNX
 // files and the measurements are in DIR.
 //
-//     node peers.cjs prepare DIR      writes the models, checks that both give the same
-//     node peers.cjs measure DIR ARCH THREADS BATCH ROUNDS
+//     node peers.cjs prepare DIR "ARCH..." "PRECISION..."
+//                                     writes the models, checks that both give the same
+//     node peers.cjs measure DIR ARCH THREADS BATCH PRECISION ROUNDS
 //                                     measures both in turns, prints one JSON object
 //     node peers.cjs table DIR CPU    prints the measurements as Markdown
 "use strict";
@@ -31,7 +32,7 @@ const adl = (...args) => execFileSync(process.env.PROGRAM, args, { stdio: ["igno
 
 // A session with all optimisations. Nodes run one after another, each on all
 // threads, which spin between runs as they do by default.
-const open = (arch, threads) => ort.InferenceSession.create(at(`${arch}.onnx`), {
+const open = (name, threads) => ort.InferenceSession.create(at(`${name}.onnx`), {
     intraOpNumThreads: threads,
     interOpNumThreads: 1,
     executionMode: "sequential",
@@ -55,8 +56,22 @@ async function run(session, feeds) {
 
 // --- the models, and a check that both give the same -----------------------------
 
-async function prepare() {
-    for (const [arch, network] of Object.entries(networks)) {
+// What the files of a network are called in a precision.
+const fileOf = (arch, precision) => (precision === "fp32" ? arch : `${arch}.${precision}`);
+
+// The model in 8 bits, and the same one as QDQ: ranges are chosen on the drawings that ship, because
+// its speed does not depend on them.
+function prepareInt8(arch) {
+    const drawings = path.join(__dirname, "../../web/examples");
+    const name = fileOf(arch, "int8");
+    adl("convert", at(`${arch}.safetensors`), at(`${name}.safetensors`), "--precision", "int8",
+        "--calibrate", drawings);
+    adl("convert", at(`${name}.safetensors`), at(`${name}.onnx`));
+}
+
+async function prepare(archs, precisions) {
+    for (const arch of archs) {
+        const network = networks[arch];
         tensors.writeWeights(network.golden, at("raw.safetensors"), classes);
         const args = ["--arch", arch, "--num-classes", String(classes), "--input-size", `${side}x${side}`];
         adl("convert", ...args, at("raw.safetensors"), at(`${arch}.safetensors`));
@@ -79,6 +94,7 @@ async function prepare() {
         console.log(`${arch}: largest difference, relative to the largest value: ${text}`);
         if (!Object.values(worst).every((value) => value <= tolerance))
             throw Error(`${arch}: the answers differ by more than ${tolerance}`);
+        if (precisions.includes("int8")) prepareInt8(arch);
     }
 }
 
@@ -104,42 +120,61 @@ async function runs(session, feeds, count) {
     return times;
 }
 
-async function measure(arch, threads, batch, rounds) {
-    const { feeds } = input(batch);
-    const before = peakMib();
-    const session = await open(arch, threads);
+// ONNX Runtime on one file: its times, as milliseconds per image.
+async function openPeer(name, threads, batch, feeds) {
+    const session = await open(name, threads);
     const [first] = await runs(session, feeds, 1);
     const count = Math.max(1, Math.round(roundMs / first));
+    const times = [];
+    return {
+        count, times, release: () => session.release(),
+        async turn() {
+            await runs(session, feeds, 1);
+            times.push(median(await runs(session, feeds, count)) / batch);
+        },
+    };
+}
+
+const ratiosOf = (theirs, ours) => theirs.map((value, i) => value / ours[i]);
+
+async function measure(arch, threads, batch, precision, rounds) {
+    const { feeds } = input(batch);
+    const before = peakMib();
+    const float32 = await openPeer(arch, threads, batch, feeds);
     const peak = peakMib();
+    const same = precision === "fp32" ? null : await openPeer(fileOf(arch, precision), threads, batch, feeds);
     const ours = [];
-    const theirs = [];
     let bench;
     for (let round = 0; round < rounds; round++) {
         // Lets the spinning threads of ONNX Runtime fall asleep before `bench`, which does
         // its own warm-up, runs.
         await pause(30);
-        bench = JSON.parse(adl("bench", "--model", at(`${arch}.safetensors`), "--threads", String(threads),
-            "--batch", String(batch), "--runs", String(count), "--json"));
+        bench = JSON.parse(adl("bench", "--model", at(`${fileOf(arch, precision)}.safetensors`), "--threads",
+            String(threads), "--batch", String(batch), "--runs", String(float32.count), "--json"));
         ours.push(bench.ms_per_image.median);
-        await runs(session, feeds, 1);
-        theirs.push(median(await runs(session, feeds, count)) / batch);
+        await float32.turn();
+        await pause(30);
+        await same?.turn();
     }
+    const ratios = ratiosOf(float32.times, ours);
     const result = {
-        arch, threads, batch, rounds,
+        arch, threads, batch, precision, rounds,
         cpu: bench.cpu,
         isa: bench.isa,
         ort: ort.env.versions?.node ?? "",
         ours: median(ours),
-        theirs: median(theirs),
-        ratio: median(theirs.map((value, i) => value / ours[i])),
-        ratios: theirs.map((value, i) => value / ours[i]),
+        theirs: median(float32.times),
+        ratio: median(ratios),
+        ratios,
+        ...(same && { same: median(same.times), sameRatio: median(ratiosOf(same.times, ours)) }),
         fmaGflops: bench.fma_gflops,
         gflop: (bench.gflops * bench.ms_per_image.median) / 1000,
         ourMib: bench.peak_rss_mib,
         theirMib: peak,
         nodeMib: before,
     };
-    await session.release();
+    await float32.release();
+    await same?.release();
     return result;
 }
 
@@ -150,20 +185,40 @@ function load() {
     return lines.map((line) => JSON.parse(line));
 }
 
+// The table of one precision below float32.
+function lowTable(rows, precision) {
+    const lines = [
+        "",
+        `In ${precision}, with the same model as QDQ in ONNX Runtime:`,
+        "",
+        `| network | threads | batch | ours, ms | ONNX Runtime in float32, ms | ratio | in ${precision}, ms | ratio | our MiB |`,
+        "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
+    ];
+    for (const row of rows)
+        lines.push(`| ${[
+            networks[row.arch].title, row.threads, row.batch, row.ours.toFixed(2), row.theirs.toFixed(2),
+            `**${row.ratio.toFixed(2)}**`, row.same.toFixed(2), `**${row.sameRatio.toFixed(2)}**`,
+            Math.round(row.ourMib),
+        ].join(" | ")} |`);
+    return lines;
+}
+
 function table(cpu) {
-    const rows = load();
+    const all = load();
+    const rows = all.filter((row) => row.precision === "fp32");
     // The largest of all rows, because a busy machine only lowers the measured peak.
-    const peak = Math.max(...rows.map((row) => row.fmaGflops));
+    const peak = Math.max(...all.map((row) => row.fmaGflops));
     const share = (row, ms) => `${Math.round((100 * row.gflop * 1000) / ms / row.threads / peak)} %`;
     const lines = [
-        `### ${cpu}, ${rows[0].isa}`,
+        `### ${cpu}, ${all[0].isa}`,
         "",
-        `${new Date().toISOString().slice(0, 10)}, ONNX Runtime ${rows[0].ort}, ${classes} classes, ` +
+        `${new Date().toISOString().slice(0, 10)}, ONNX Runtime ${all[0].ort}, ${classes} classes, ` +
             `${Math.round(peak)} GFLOP/s of multiply-adds on one thread at most.`,
-        "",
-        "| network | threads | batch | ours, ms | ONNX Runtime, ms | ratio | lowest to highest | our share of the peak | theirs | our MiB | theirs |",
-        "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|",
     ];
+    if (rows.length)
+        lines.push("",
+            "| network | threads | batch | ours, ms | ONNX Runtime, ms | ratio | lowest to highest | our share of the peak | theirs | our MiB | theirs |",
+            "|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
     for (const row of rows)
         lines.push(`| ${[
             networks[row.arch].title, row.threads, row.batch, row.ours.toFixed(2), row.theirs.toFixed(2),
@@ -171,14 +226,16 @@ function table(cpu) {
             `${Math.min(...row.ratios).toFixed(2)} to ${Math.max(...row.ratios).toFixed(2)}`,
             share(row, row.ours), share(row, row.theirs), Math.round(row.ourMib), Math.round(row.theirMib),
         ].join(" | ")} |`);
+    for (const precision of new Set(all.map((row) => row.precision)))
+        if (precision !== "fp32") lines.push(...lowTable(all.filter((row) => row.precision === precision), precision));
     return lines.join("\n");
 }
 
 async function main() {
-    if (action === "prepare") await prepare();
+    if (action === "prepare") await prepare(rest[0].split(" "), rest[1].split(" "));
     else if (action === "measure") {
-        const [arch, threads, batch, rounds] = rest;
-        console.log(JSON.stringify(await measure(arch, Number(threads), Number(batch), Number(rounds))));
+        const [arch, threads, batch, precision, rounds] = rest;
+        console.log(JSON.stringify(await measure(arch, Number(threads), Number(batch), precision, Number(rounds))));
     } else if (action === "table") console.log(table(rest[0]));
     else throw Error(`no such action: ${action}`);
 }

@@ -10,6 +10,8 @@
 #     ARCHS="..."      vgg16 resnet50 inception_v3 mobilenet_v1
 #     THREADS="..."    1 2
 #     BATCHES="..."    1 8
+#     PRECISIONS="..." fp32 int8: ours in it, beside ONNX Runtime in float32 and, for
+#                      int8, on the same model as QDQ
 #     CLASSES=N        of the networks: ONNX Runtime computes the map of each (1000)
 #     ROUNDS=N         turns of each (7)
 #     RESULTS=FILE     Markdown file that receives the table, in a section for this
@@ -29,7 +31,7 @@ fail() {
     exit 1
 }
 
-for name in ARCHS THREADS BATCHES CLASSES ROUNDS RESULTS WITH BUILD OUT VERSION PROGRAM; do
+for name in ARCHS THREADS BATCHES PRECISIONS CLASSES ROUNDS RESULTS WITH BUILD OUT VERSION PROGRAM; do
     [ -n "${!name+set}" ] || printf -v "$name" ''
 done
 for argument; do
@@ -39,13 +41,14 @@ for argument; do
         sed -n '2,/^set/{/^#/s/^# \{0,1\}//p}' "$0"
         exit 0
         ;;
-    ARCHS=* | THREADS=* | BATCHES=* | CLASSES=* | ROUNDS=* | RESULTS=* | WITH=* | BUILD=* | OUT=* | VERSION=* | PROGRAM=*)
+    ARCHS=* | THREADS=* | BATCHES=* | PRECISIONS=* | CLASSES=* | ROUNDS=* | RESULTS=* | WITH=* | BUILD=* | OUT=* | VERSION=* | PROGRAM=*)
         printf -v "$name" '%s' "${argument#*=}"
         ;;
     *) fail "there is no setting $argument; see peers.sh --help" ;;
     esac
 done
 : "${ARCHS:=vgg16 resnet50 inception_v3 mobilenet_v1}" "${THREADS:=1 2}" "${BATCHES:=1 8}"
+: "${PRECISIONS:=fp32 int8}"
 : "${CLASSES:=1000}" "${ROUNDS:=7}" "${BUILD:=$root/build}" "${OUT:=$BUILD/peers}" "${VERSION:=1.30.0}"
 : "${PROGRAM:=$BUILD/adl-server}"
 
@@ -58,15 +61,18 @@ export PROGRAM CLASSES NODE_PATH=$BUILD/node/node_modules
 BUILD=$BUILD ONNXRUNTIME_VERSION=$VERSION "$root/.ci/deps" onnx >&2
 peers() { node "$root/docs/performance/peers.cjs" "$@"; }
 
-peers prepare "$OUT" >&2
+# shellcheck disable=SC2086 # lists
+peers prepare "$OUT" "$ARCHS" "$PRECISIONS" >&2
 : >"$OUT/measured.jsonl"
 for arch in $ARCHS; do
     for threads in $THREADS; do
         for batch in $BATCHES; do
-            say "$arch, $threads threads, batch $batch"
-            # shellcheck disable=SC2086 # a command and its arguments
-            $WITH node "$root/docs/performance/peers.cjs" measure "$OUT" "$arch" "$threads" "$batch" \
-                "$ROUNDS" >>"$OUT/measured.jsonl"
+            for precision in $PRECISIONS; do
+                say "$arch, $threads threads, batch $batch, $precision"
+                # shellcheck disable=SC2086 # a command and its arguments
+                $WITH node "$root/docs/performance/peers.cjs" measure "$OUT" "$arch" "$threads" \
+                    "$batch" "$precision" "$ROUNDS" >>"$OUT/measured.jsonl"
+            done
         done
     done
 done
