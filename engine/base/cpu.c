@@ -52,6 +52,19 @@ bool adl_cpu_has_vnni(void)
 #endif
 }
 
+bool adl_cpu_has_avx_vnni(void)
+{
+#if defined(__x86_64__)
+    /* Leaf 7, subleaf 1 of CPUID: bit 4 of EAX. It needs no other support of the operating system
+     * than AVX2 does. */
+    unsigned eax = 0, ebx, ecx, edx;
+    return adl_isa_available(ADL_ISA_AVX2) && __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) &&
+           eax >= 1 && __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) && (eax & 1u << 4);
+#else
+    return false;
+#endif
+}
+
 int adl_isa_choose(enum adl_isa wanted, enum adl_isa *isa, struct adl_error *err)
 {
     static const enum adl_isa best_first[] = {ADL_ISA_AVX512, ADL_ISA_AVX2, ADL_ISA_GENERIC};

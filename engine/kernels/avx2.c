@@ -154,15 +154,12 @@ static void avx2_depthwise(const struct adl_depthwise_rows *j)
             depthwise_line(j, j->rows + line * j->stride, j->out + (size_t)line * j->line, c);
 }
 
-const struct adl_kernels adl_kernels_avx2 = {
-    .name = "avx2",
-    .mr = MR,
-    .nr = 16,
-    .gemm = avx2_gemm,
-    .strassen = &adl_strassen_avx2,
-    .winograd = &adl_winograd_avx2,
-    .int8 = &adl_int8_avx2,
-    .depthwise = avx2_depthwise,
-    ADL_MAP_LOOPS,
-    ADL_TRAIN_LOOPS,
-};
+#define TABLE(int8_kernels)                                                                        \
+    {                                                                                              \
+        .name = "avx2", .mr = MR, .nr = 16, .gemm = avx2_gemm, .strassen = &adl_strassen_avx2,     \
+        .winograd = &adl_winograd_avx2, .int8 = &int8_kernels, .depthwise = avx2_depthwise,        \
+        ADL_MAP_LOOPS, ADL_TRAIN_LOOPS,                                                            \
+    }
+
+const struct adl_kernels adl_kernels_avx2 = TABLE(adl_int8_avx2);
+const struct adl_kernels adl_kernels_avx2_vnni = TABLE(adl_int8_avx2_vnni);

@@ -8,7 +8,7 @@ const struct adl_kernels *adl_kernels_for(enum adl_isa isa)
     if (isa == ADL_ISA_AVX512)
         return adl_cpu_has_vnni() ? &adl_kernels_avx512_vnni : &adl_kernels_avx512;
     if (isa == ADL_ISA_AVX2)
-        return &adl_kernels_avx2;
+        return adl_cpu_has_avx_vnni() ? &adl_kernels_avx2_vnni : &adl_kernels_avx2;
 #else
     (void)isa;
 #endif

@@ -228,8 +228,10 @@ extern const struct adl_int8_kernels adl_int8_generic;
 #if defined(__x86_64__)
 extern const struct adl_int8_kernels adl_int8_avx2;
 extern const struct adl_int8_kernels adl_int8_avx512; /* those of AVX2, with other speeds */
+extern const struct adl_int8_kernels adl_int8_avx2_vnni;
 extern const struct adl_int8_kernels adl_int8_avx512_vnni;
 extern const struct adl_kernels adl_kernels_avx2;
+extern const struct adl_kernels adl_kernels_avx2_vnni; /* the same, but for `int8` */
 extern const struct adl_kernels adl_kernels_avx512;
 extern const struct adl_kernels adl_kernels_avx512_vnni; /* the same, but for `int8` */
 extern const struct adl_strassen_kernels adl_strassen_avx2;

@@ -13,6 +13,7 @@
 #include "kernels/conv_int8.h"
 #include "kernels/dispatch.h"
 #include "support/conv_run.h"
+#include "support/int8_vnni.h"
 #include "support/isas.h"
 
 /* How bytes and weights are filled. */
@@ -204,6 +205,13 @@ static void check_scene(const struct scene *s)
     for (size_t i = 0; i < sizeof isas / sizeof *isas; i++)
         if (adl_isa_available(isas[i]))
             check_isa(s, adl_kernels_for(isas[i])->int8);
+#if defined(__x86_64__)
+    if (adl_isa_available(ADL_ISA_AVX2)) {
+        check_isa(s, &adl_int8_avx2); /* also where there is AVX-VNNI */
+        check_isa(s, &int8_defined_vnni);
+        check_isa(s, &int8_defined_vnni512);
+    }
+#endif
 }
 
 /* All forms of one shape: bytes and floats out, with and without residual and clamp. */

@@ -71,12 +71,13 @@ static void where_it_is_faster(void)
     for (size_t i = 0; i < sizeof shapes / sizeof *shapes; i++) {
         double avx2 = gain(&shapes[i], &adl_kernels_avx2);
         double vnni = gain(&shapes[i], &adl_kernels_avx512_vnni);
+        double narrow = gain(&shapes[i], &adl_kernels_avx2_vnni);
         if (shapes[i].groups > 1) {
-            CU_ASSERT(avx2 > 1 && avx2 < 2);
+            CU_ASSERT(avx2 > 1 && avx2 < 2 && narrow > 1 && narrow < 2);
             CU_ASSERT(vnni < 1); /* its depthwise kernels are those of AVX2 */
         } else if (shapes[i].r == 1) {
             CU_ASSERT(avx2 > 1 && avx2 < 1.5);
-            CU_ASSERT(vnni > 2.5);
+            CU_ASSERT(vnni > 2.5 && narrow > 2.2 && narrow < 3.3);
         } else {
             CU_ASSERT(avx2 < 1); /* Winograd's algorithm */
         }
