@@ -6,11 +6,13 @@
 
 #include "models/model.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/bf16.h"
 #include "base/mem.h"
 #include "base/plural.h"
 #include "base/sha256.h"
@@ -187,7 +189,28 @@ int adl_model_keep_layer_of(struct adl_model *model, const float *const *params,
     return model->layer ? 0 : -1;
 }
 
-const char *const adl_model_precision_names[] = {"auto", "fp32", "int8", NULL};
+int adl_model_round_bf16(struct adl_model *model, struct adl_error *err)
+{
+    for (int id = 0; !model->bf16 && id < adl_graph_param_count(model->graph); id++) {
+        const struct adl_param *param = adl_graph_param(model->graph, id);
+        float *values = adl_model_param(model, id);
+        if (!adl_quantisation_takes(param))
+            continue;
+        for (size_t i = 0; i < param->count; i++) {
+            float rounded = adl_bf16_to_float(adl_bf16_from_float(values[i]));
+            if (isinf(rounded) && !isinf(values[i]))
+                return adl_fail(err, ADL_ERR_UNSUPPORTED,
+                                "tensor %s: the value %g at %zu is too large for bf16", param->name,
+                                (double)values[i], i);
+            values[i] = rounded;
+        }
+    }
+    model->bf16 = true;
+    model->precision = ADL_PRECISION_BF16;
+    return 0;
+}
+
+const char *const adl_model_precision_names[] = {"auto", "fp32", "bf16", "int8", NULL};
 
 int adl_model_choose_precision(struct adl_model *model, int choice, const char *path,
                                struct adl_error *err)
@@ -199,6 +222,8 @@ int adl_model_choose_precision(struct adl_model *model, int choice, const char *
                         "%s is float32; make an int8 model of it with adl-server convert %s "
                         "OUT.safetensors --precision int8 --calibrate DIRECTORY-OF-PHOTOGRAPHS",
                         path, path);
+    if (choice - 1 == ADL_PRECISION_BF16)
+        return adl_model_round_bf16(model, err);
     model->precision = (enum adl_precision)(choice - 1);
     return 0;
 }

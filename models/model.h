@@ -45,6 +45,9 @@ struct adl_model {
 
     /* How plans of the model run. */
     enum adl_precision precision;
+    /* The weights of convolutions and linear layers are bfloat16 numbers, in float32, and are
+     * written as such. */
+    bool bf16;
     /* The scales of a model in 8 bits, whose weights are whole multiples of them; owned. NULL: the
      * model is float32. */
     struct adl_quantisation *quantisation;
@@ -117,14 +120,19 @@ void adl_model_update_digest(struct adl_model *model);
 int adl_model_set_methods(struct adl_model *model, struct adl_method_set methods,
                           struct adl_error *err) ADL_MUST_CHECK;
 
-/* The names of adl_model_choose_precision(), terminated by NULL: "auto" (as the file says), "fp32"
- * and "int8". */
+/* The names of adl_model_choose_precision(), terminated by NULL: "auto" (as the file says), "fp32",
+ * "bf16" and "int8". */
 extern const char *const adl_model_precision_names[];
 /* Chooses how plans of the model that are made from now on run: one of these names by its index. A
- * model in 8 bits runs in float32 as well, with the same rounded weights. Fails with ADL_ERR_ARG
- * for "int8" and a model in float32; `path` is for the message. */
+ * model in 8 bits or bfloat16 runs in float32 as well, with the same rounded weights. Fails with
+ * ADL_ERR_ARG for "int8" and a model in float32, whose `path` is for the message, and for "bf16" as
+ * adl_model_round_bf16(). */
 int adl_model_choose_precision(struct adl_model *model, int choice, const char *path,
                                struct adl_error *err) ADL_MUST_CHECK;
+/* Rounds the weights of convolutions and linear layers to bfloat16, to nearest even; plans that are
+ * made from now on hold them in bfloat16. All else stays float32. The digest stays that of the
+ * file. Fails with ADL_ERR_UNSUPPORTED if a weight is beyond the largest bfloat16. */
+int adl_model_round_bf16(struct adl_model *model, struct adl_error *err) ADL_MUST_CHECK;
 /* Sets precision and quantisation of the options as the model has them. */
 void adl_model_plan_precision(const struct adl_model *model, struct adl_plan_options *options);
 

@@ -6,6 +6,7 @@
  * along the depth does 12 multiply-adds for 8 loads. */
 
 #include "kernels/avx2_vec.h"
+#include "kernels/bf16_loops.h"
 #include "kernels/kernel.h"
 #include "kernels/map_loops.h"
 #define TRAIN_LANES VEC
@@ -157,8 +158,8 @@ static void avx2_depthwise(const struct adl_depthwise_rows *j)
 #define TABLE(int8_kernels)                                                                        \
     {                                                                                              \
         .name = "avx2", .mr = MR, .nr = 16, .gemm = avx2_gemm, .strassen = &adl_strassen_avx2,     \
-        .winograd = &adl_winograd_avx2, .int8 = &int8_kernels, .depthwise = avx2_depthwise,        \
-        ADL_MAP_LOOPS, ADL_TRAIN_LOOPS,                                                            \
+        .winograd = &adl_winograd_avx2, .int8 = &int8_kernels, .bf16 = &avx2_bf16,                 \
+        .depthwise = avx2_depthwise, ADL_MAP_LOOPS, ADL_TRAIN_LOOPS,                               \
     }
 
 const struct adl_kernels adl_kernels_avx2 = TABLE(adl_int8_avx2);

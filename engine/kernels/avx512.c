@@ -6,6 +6,7 @@
  * along the depth does 28 multiply-adds for 16 loads. */
 
 #include "kernels/avx512_vec.h"
+#include "kernels/bf16_loops.h"
 #include "kernels/kernel.h"
 #include "kernels/map_loops.h"
 #define TRAIN_LANES VEC
@@ -190,7 +191,7 @@ static void avx512_depthwise(const struct adl_depthwise_rows *j)
     {                                                                                              \
         .name = "avx512", .mr = MR, .nr = 32, .gemm = avx512_gemm,                                 \
         .strassen = &adl_strassen_avx512, .winograd = &adl_winograd_avx512, .int8 = &int8_kernels, \
-        .depthwise = avx512_depthwise, ADL_MAP_LOOPS, ADL_TRAIN_LOOPS,                             \
+        .bf16 = &avx512_bf16, .depthwise = avx512_depthwise, ADL_MAP_LOOPS, ADL_TRAIN_LOOPS,       \
     }
 
 const struct adl_kernels adl_kernels_avx512 = TABLE(adl_int8_avx512);

@@ -16,10 +16,10 @@
 
 #include "kernels/kernel.h"
 
-/* Arithmetic of the products. The maps of the algorithms below are always float32; one with a lower
- * precision would be a separate one with its own packed weights, and a plan would choose it only if
- * the options of the plan allow that precision. Maps of bytes are for conv_int8.h. */
-enum adl_precision { ADL_PRECISION_F32, ADL_PRECISION_INT8 };
+/* How the weights are held. The maps of the algorithms below are always float32, and so are their
+ * sums; those of ADL_PRECISION_BF16 round the weights to bfloat16 (bf16.h), and a plan chooses them
+ * only if its options ask for just that precision. Maps of bytes are for conv_int8.h. */
+enum adl_precision { ADL_PRECISION_F32, ADL_PRECISION_BF16, ADL_PRECISION_INT8 };
 
 /* One convolution: out = clamp(conv(x) + bias + residual, lo, hi). */
 struct adl_conv {
@@ -33,7 +33,7 @@ struct adl_conv {
     int packed_p, packed_q;
     size_t ldx, ldo, ldr;         /* leading dimensions: input, output, residual */
     float lo, hi;                 /* -INFINITY, INFINITY: no clamp */
-    enum adl_precision precision; /* the lowest that is allowed */
+    enum adl_precision precision; /* of the plan */
     bool accumulate;              /* out += conv(x), without bias and residual */
 };
 
@@ -41,6 +41,7 @@ struct adl_conv {
 struct adl_winograd_variant {
     int points;   /* interpolation points per side of a tile, n = m + r - 1: 6 or 8 */
     bool compact; /* weights are transformed whenever they are used, else once in `pack` */
+    bool bf16;    /* compact weights are in bfloat16 */
 };
 
 /* One algorithm. Every function takes the algorithm that it is called through as
@@ -104,6 +105,8 @@ struct adl_conv_algorithm {
  *                              F(6x6, 3x3) for a 3x3 kernel
  *     winograd6c, winograd8c   as winograd6 and winograd8, but "compact": packed weights have
  *                              their original size and are transformed when they are used
+ *     gemm_bf16, winograd6_bf16, winograd8_bf16
+ *                              as gemm, winograd6c and winograd8c, with weights in bfloat16
  *     strassen, strassen2      dense 1x1 in one or two levels: 7/8 or 49/64 of the
  *                              multiplications
  *     lines                    few input channels, as in the first layer
@@ -115,6 +118,9 @@ struct adl_conv_algorithm {
     ROW(winograd8)                                                                                 \
     ROW(winograd6c)                                                                                \
     ROW(winograd8c)                                                                                \
+    ROW(gemm_bf16)                                                                                 \
+    ROW(winograd6_bf16)                                                                            \
+    ROW(winograd8_bf16)                                                                            \
     ROW(strassen)                                                                                  \
     ROW(strassen2)                                                                                 \
     ROW(lines)                                                                                     \
@@ -135,24 +141,24 @@ void adl_depthwise_lines(const struct adl_conv *conv, const struct adl_kernels *
                          size_t ldo, float lo, float hi);
 
 /* Computes the output pixels row0 .. row0+rows-1 of a dense 1x1 convolution whose
- * weights adl_conv_gemm packed. a: the inputs of these pixels, lda floats apart;
- * residual (NULL: none) and out: the whole maps. */
-void adl_gemm_rows(const struct adl_conv *conv, const struct adl_kernels *kernels,
-                   const float *packed, const float *a, size_t lda, size_t row0, size_t rows,
-                   const float *residual, float *out);
+ * weights `self`, adl_conv_gemm or adl_conv_gemm_bf16, packed. a: the inputs of these pixels, lda
+ * floats apart; residual (NULL: none) and out: the whole maps. */
+void adl_gemm_rows(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
+                   const struct adl_kernels *kernels, const float *packed, const float *a,
+                   size_t lda, size_t row0, size_t rows, const float *residual, float *out);
 
 /* Compute a depthwise convolution and the 1x1 convolution ("pointwise") of its output in one
  * step, without the map between them in memory (conv_separable.c). The two weights are
- * packed by adl_conv_depthwise and adl_conv_gemm; tasks and scratch are as for
- * adl_conv_algorithm. */
+ * packed by adl_conv_depthwise and `product`, which is adl_conv_gemm or adl_conv_gemm_bf16; tasks
+ * and scratch are as for adl_conv_algorithm. */
 bool adl_separable_supports(const struct adl_conv *depthwise, const struct adl_conv *pointwise,
                             const struct adl_kernels *kernels);
 size_t adl_separable_tasks(const struct adl_conv *depthwise);
 size_t adl_separable_scratch_floats(const struct adl_conv *depthwise);
 void adl_separable_run(const struct adl_conv *depthwise, const struct adl_conv *pointwise,
-                       const struct adl_kernels *kernels, const float *packed_depthwise,
-                       const float *packed_pointwise, const float *x, const float *residual,
-                       float *out, size_t task, float *scratch);
+                       const struct adl_conv_algorithm *product, const struct adl_kernels *kernels,
+                       const float *packed_depthwise, const float *packed_pointwise, const float *x,
+                       const float *residual, float *out, size_t task, float *scratch);
 
 /* The left factor of a convolution written as a matrix product ("im2col"): row m is
  * output pixel m = pQ + q, column l = (rS + s) C/groups + c is an input value, zero in

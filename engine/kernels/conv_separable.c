@@ -49,9 +49,9 @@ size_t adl_separable_scratch_floats(const struct adl_conv *depthwise)
 }
 
 void adl_separable_run(const struct adl_conv *depthwise, const struct adl_conv *pointwise,
-                       const struct adl_kernels *kernels, const float *packed_depthwise,
-                       const float *packed_pointwise, const float *x, const float *residual,
-                       float *out, size_t task, float *scratch)
+                       const struct adl_conv_algorithm *product, const struct adl_kernels *kernels,
+                       const float *packed_depthwise, const float *packed_pointwise, const float *x,
+                       const float *residual, float *out, size_t task, float *scratch)
 {
     int line0 = (int)task * separable_task_lines(depthwise);
     int lines = ADL_MIN(separable_task_lines(depthwise), depthwise->p - line0);
@@ -59,6 +59,6 @@ void adl_separable_run(const struct adl_conv *depthwise, const struct adl_conv *
 
     adl_depthwise_lines(depthwise, kernels, packed_depthwise, x, line0, lines, scratch, ld,
                         depthwise->lo, depthwise->hi);
-    adl_gemm_rows(pointwise, kernels, packed_pointwise, scratch, ld, (size_t)line0 * q,
+    adl_gemm_rows(product, pointwise, kernels, packed_pointwise, scratch, ld, (size_t)line0 * q,
                   (size_t)lines * q, residual, out);
 }

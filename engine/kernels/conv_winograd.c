@@ -41,6 +41,8 @@
 /* Costs in the unit of conv_cost.h. A compact weight is transformed each time it is
  * used; this is for each of its positions. */
 #define TRANSFORM_WEIGHT 7.7
+/* Widening a weight of bfloat16; for each of its taps. */
+#define WIDEN_WEIGHT 2
 /* Compact weights are used panel by panel, so the transformed input is read again for
  * each panel of output channels; this is for each of its values. */
 #define PANEL_INPUT 1.65
@@ -73,6 +75,8 @@ static double winograd_cost(const struct adl_conv_algorithm *self, const struct 
     if (self->winograd.compact)
         pass.weights = (double)work.blocks * positions * TRANSFORM_WEIGHT +
                        tiles * positions / kernels->winograd->nr * PANEL_INPUT;
+    if (self->winograd.bf16)
+        pass.weights += (double)work.blocks * conv->r * conv->s * WIDEN_WEIGHT;
     return (self->winograd.points == 8 ? HANDICAP8 : 1) * adl_winograd_cost(&pass);
 }
 
@@ -80,7 +84,7 @@ static size_t winograd_packed_floats(const struct adl_conv_algorithm *self,
                                      const struct adl_conv *conv, const struct adl_kernels *kernels)
 {
     struct adl_winograd_blocking b = adl_winograd_blocking(self->winograd, conv, kernels);
-    return adl_winograd_weight_floats(&b) + b.panels * b.nr;
+    return adl_winograd_packed_floats(&b);
 }
 
 static void winograd_pack(const struct adl_conv_algorithm *self, const struct adl_conv *conv,
@@ -243,18 +247,22 @@ static void winograd_multiply_compact(const struct winograd_block *block,
 {
     const struct adl_winograd_blocking *b = block->b;
     const float *next = packed + adl_winograd_compact_offset(b, block->panel0, 0);
+    const float *biases = packed + adl_winograd_weight_floats(b);
 
-    for (size_t panel = 0; panel < block->panels; panel++)
+    for (size_t panel = 0; panel < block->panels; panel++) {
+        const float *factors =
+            b->bf16 ? biases + (b->panels + block->panel0 + panel) * b->nr : NULL;
         for (size_t l = 0; l < b->channels; l += b->chunk) {
             size_t depth = ADL_MIN(b->chunk, b->channels - l);
             size_t floats = adl_winograd_compact_offset(b, 0, depth);
-            adl_winograd_transform_chunk(b, kernels, next, depth, chunk);
+            adl_winograd_transform_chunk(b, kernels, next, factors, depth, chunk);
             next += floats;
             for (size_t i = 0; i < b->positions; i++)
                 winograd_multiply_chunk(block, kernels, i, panel, l,
                                         chunk + i * adl_winograd_chunk_step(b),
                                         next + floats * i / b->positions, floats / b->positions);
         }
+    }
 }
 
 static void winograd_transform_output(const struct adl_conv *conv,
@@ -345,7 +353,7 @@ static void winograd_run(const struct adl_conv_algorithm *self, const struct adl
 
 /* --- the algorithms ---------------------------------------------------------------- */
 
-/* The four algorithms share these functions and differ in `winograd`. */
+/* The algorithms share these functions and differ in `winograd`. */
 #define WINOGRAD_FUNCTIONS                                                                         \
     .supports = winograd_supports, .cost = winograd_cost, .packed_floats = winograd_packed_floats, \
     .pack = winograd_pack, .tasks = winograd_tasks, .scratch_floats = winograd_scratch_floats,     \
@@ -353,10 +361,20 @@ static void winograd_run(const struct adl_conv_algorithm *self, const struct adl
     .prepare = winograd_prepare, .run = winograd_run
 
 const struct adl_conv_algorithm adl_conv_winograd6 = {
-    .name = "winograd6", .winograd = {6, false}, WINOGRAD_FUNCTIONS};
+    .name = "winograd6", .winograd = {.points = 6}, WINOGRAD_FUNCTIONS};
 const struct adl_conv_algorithm adl_conv_winograd8 = {
-    .name = "winograd8", .winograd = {8, false}, WINOGRAD_FUNCTIONS};
+    .name = "winograd8", .winograd = {.points = 8}, WINOGRAD_FUNCTIONS};
 const struct adl_conv_algorithm adl_conv_winograd6c = {
-    .name = "winograd6c", .winograd = {6, true}, WINOGRAD_FUNCTIONS};
+    .name = "winograd6c", .winograd = {.points = 6, .compact = true}, WINOGRAD_FUNCTIONS};
 const struct adl_conv_algorithm adl_conv_winograd8c = {
-    .name = "winograd8c", .winograd = {8, true}, WINOGRAD_FUNCTIONS};
+    .name = "winograd8c", .winograd = {.points = 8, .compact = true}, WINOGRAD_FUNCTIONS};
+const struct adl_conv_algorithm adl_conv_winograd6_bf16 = {
+    .name = "wino6-bf16",
+    .precision = ADL_PRECISION_BF16,
+    .winograd = {.points = 6, .compact = true, .bf16 = true},
+    WINOGRAD_FUNCTIONS};
+const struct adl_conv_algorithm adl_conv_winograd8_bf16 = {
+    .name = "wino8-bf16",
+    .precision = ADL_PRECISION_BF16,
+    .winograd = {.points = 8, .compact = true, .bf16 = true},
+    WINOGRAD_FUNCTIONS};

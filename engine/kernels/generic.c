@@ -4,6 +4,7 @@
 #include "kernels/kernel.h"
 #define TRAIN_LANES 4
 #define ISA(name) generic_##name
+#include "kernels/bf16_loops.h"
 #include "kernels/train_loops.h"
 
 #include <math.h>
@@ -146,6 +147,7 @@ static float generic_fma_burst(size_t rounds, float x)
 const struct adl_kernels adl_kernels_generic = {
     .name = "generic",
     .int8 = &adl_int8_generic,
+    .bf16 = &generic_bf16,
     .depthwise = generic_depthwise,
     .maxpool = generic_maxpool,
     .avgpool = generic_avgpool,

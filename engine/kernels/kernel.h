@@ -116,6 +116,7 @@ struct adl_pointwise {
     float lo, hi;
 };
 
+struct adl_bf16_kernels;     /* bf16.h */
 struct adl_int8_kernels;     /* int8.h */
 struct adl_strassen_kernels; /* strassen.h */
 struct adl_winograd_kernels; /* winograd.h */
@@ -167,6 +168,7 @@ struct adl_kernels {
     const struct adl_strassen_kernels *strassen; /* NULL: none */
     const struct adl_winograd_kernels *winograd; /* NULL: none */
     const struct adl_int8_kernels *int8;
+    const struct adl_bf16_kernels *bf16;
     void (*depthwise)(const struct adl_depthwise_rows *rows);
     void (*maxpool)(const struct adl_pool_row *row);
     void (*avgpool)(const struct adl_pool_row *row);

@@ -33,6 +33,7 @@ struct adl_winograd_blocking {
     size_t nr, panels;                 /* output channels of a panel; panels */
     size_t slices, slice_panels;       /* tasks along the panels; panels of each */
     bool compact;                      /* layout of the weights */
+    bool bf16;                         /* their type */
     size_t chunk;                      /* input channels done at a time */
     size_t ldv, ldm;                   /* floats from tile to tile: transformed input, products */
 };
@@ -74,6 +75,8 @@ struct adl_winograd_run adl_winograd_tiles_of(const struct adl_winograd_blocking
 /* Returns the floats of the packed weights, in either layout; the biases, padded to whole
  * panels, follow them. */
 size_t adl_winograd_weight_floats(const struct adl_winograd_blocking *b);
+/* Returns the floats of all that is packed: weights, biases, and factors with bfloat16. */
+size_t adl_winograd_packed_floats(const struct adl_winograd_blocking *b);
 void adl_winograd_pack(const struct adl_winograd_blocking *b, const struct adl_conv *conv,
                        const struct adl_kernels *kernels, const float *weights, const float *scale,
                        const float *bias, float *packed);
@@ -83,16 +86,17 @@ void adl_winograd_pack(const struct adl_winograd_blocking *b, const struct adl_c
 size_t adl_winograd_weight_offset(const struct adl_winograd_blocking *b, size_t position,
                                   size_t panel, size_t channel);
 
-/* Compact layout: returns the offset of a panel's weights from an input channel on. */
+/* Compact layout: returns the offset in floats of a panel's weights from an input channel on. */
 size_t adl_winograd_compact_offset(const struct adl_winograd_blocking *b, size_t panel,
                                    size_t channel);
 /* Compact layout: transforms the weights at `packed`, those of `depth` input channels
  * (at most a chunk) of one panel, to `to`, which holds chunk_floats: for each position
- * depth x nr floats, the positions chunk_step floats apart. */
+ * depth x nr floats, the positions chunk_step floats apart. `factors` are those of the panel with
+ * bfloat16. */
 size_t adl_winograd_chunk_floats(const struct adl_winograd_blocking *b);
 size_t adl_winograd_chunk_step(const struct adl_winograd_blocking *b);
 void adl_winograd_transform_chunk(const struct adl_winograd_blocking *b,
                                   const struct adl_kernels *kernels, const float *packed,
-                                  size_t depth, float *to);
+                                  const float *factors, size_t depth, float *to);
 
 #endif

@@ -112,7 +112,8 @@ struct adl_winograd_blocking adl_winograd_blocking(struct adl_winograd_variant v
                                                    const struct adl_kernels *kernels)
 {
     size_t nr = (size_t)kernels->winograd->nr, c = (size_t)conv->c, k = (size_t)conv->k;
-    struct adl_winograd_blocking b = {.channels = c, .nr = nr, .compact = variant.compact};
+    struct adl_winograd_blocking b = {
+        .channels = c, .nr = nr, .compact = variant.compact, .bf16 = variant.bf16};
 
     b.rows = winograd_make_side(variant.points, conv->r, conv->p);
     b.columns = winograd_make_side(variant.points, conv->s, conv->q);

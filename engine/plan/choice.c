@@ -9,7 +9,9 @@
 static bool choice_usable(const struct adl_conv_algorithm *algorithm, const struct adl_conv *conv,
                           const struct adl_kernels *kernels)
 {
-    return algorithm->precision <= conv->precision && algorithm->supports(algorithm, conv, kernels);
+    bool allowed =
+        algorithm->precision == ADL_PRECISION_F32 || algorithm->precision == conv->precision;
+    return allowed && algorithm->supports(algorithm, conv, kernels);
 }
 
 const struct adl_conv_algorithm *plan_conv_choice(const struct adl_conv *conv,

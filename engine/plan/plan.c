@@ -11,7 +11,7 @@
 #include "kernels/dispatch.h"
 #include "plan/ir.h"
 
-const char *const adl_precision_names[] = {"fp32", "int8", NULL};
+const char *const adl_precision_names[] = {"fp32", "bf16", "int8", NULL};
 
 static const struct {
     unsigned flag; /* of enum adl_pass; 0: cannot be left out */

@@ -22,8 +22,8 @@ struct adl_quantisation *adl_quantisation_create(const struct adl_graph *graph,
                                                  struct adl_error *err) ADL_MUST_CHECK;
 void adl_quantisation_free(struct adl_quantisation *quantisation); /* NULL is fine */
 
-/* Returns whether a parameter is stored in 8 bits: the weights of convolutions and linear
- * layers. */
+/* Returns whether a parameter is stored in 8 bits, or in bfloat16: the weights of convolutions and
+ * linear layers. */
 bool adl_quantisation_takes(const struct adl_param *param);
 
 /* Returns the scales of a parameter, shape[0] of them, which are added, uninitialised, if it has

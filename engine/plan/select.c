@@ -98,7 +98,7 @@ static void select_pack_step(const struct adl_plan *plan, const struct plan_step
 static void select_pair(struct adl_plan *plan, struct plan_step *step)
 {
     select_describe(plan, step->first);
-    step->algorithm = &adl_conv_gemm;
+    step->algorithm = plan->precision == ADL_PRECISION_BF16 ? &adl_conv_gemm_bf16 : &adl_conv_gemm;
     step->first->algorithm = &adl_conv_depthwise;
     plan->scratch_floats =
         ADL_MAX(plan->scratch_floats, adl_separable_scratch_floats(&step->first->conv));

@@ -194,8 +194,8 @@ static void step_run_conv(const struct adl_plan *plan, const struct plan_step *s
         step->residual >= 0 ? plan_step_data(plan, bindings, step->residual) : NULL;
     float *out = plan_step_data(plan, bindings, step->output);
     if (step->first)
-        adl_separable_run(&step->first->conv, &step->conv, plan->kernels, step->first->packed,
-                          step->packed, x, residual, out, task, scratch);
+        adl_separable_run(&step->first->conv, &step->conv, step->algorithm, plan->kernels,
+                          step->first->packed, step->packed, x, residual, out, task, scratch);
     else
         step->algorithm->run(step->algorithm, &step->conv, plan->kernels, step->packed,
                              step->prepare_tasks ? bindings->base[PLAN_SPACE_SHARED] : x, residual,

@@ -130,6 +130,8 @@ json_t *adl_model_to_json(const struct adl_model *model)
     failed |= json_object_set_new(json, "arch", adl_arch_to_json(&model->arch));
     if (model->quantisation)
         failed |= json_object_set_new(json, "precision", json_string("int8"));
+    else if (model->bf16)
+        failed |= json_object_set_new(json, "precision", json_string("bf16"));
     if (model->classes)
         failed |= json_object_set_new(json, "classes", classes_json(model));
     failed |= json_object_set(json, "input", input);
@@ -457,9 +459,13 @@ static int read_precision(struct adl_model *model, const json_t *json, struct ad
 
     if (!precision || json_is_null(precision) || (name && !strcmp(name, "fp32")))
         return 0;
+    if (name && !strcmp(name, "bf16")) {
+        model->precision = ADL_PRECISION_BF16;
+        return 0;
+    }
     if (!name || strcmp(name, "int8") != 0)
         return adl_fail(err, ADL_ERR_UNSUPPORTED,
-                        "precision is not one that this program knows: fp32 and int8");
+                        "precision is not one that this program knows: fp32, bf16 and int8");
     model->precision = ADL_PRECISION_INT8;
     model->activations = json_incref(json_object_get(json, "activations"));
     return 0;

@@ -11,7 +11,9 @@
  *    "cam": {"threshold": 0.35, ...}, "certainty": {...}, "training": {...},
  *    "metrics": {...}, "calibration": {...}}
  *
- * "precision" and "activations" are described in quantised.h, "certainty" in certainty.h. */
+ * "precision" and "activations" are described in quantised.h, or "precision" is "bf16": the weights
+ * of convolutions and linear layers are BF16 tensors, to be run as such (rounded.h); "certainty" in
+ * certainty.h. */
 
 #include "models/model.h"
 

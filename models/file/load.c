@@ -259,6 +259,8 @@ static int load_into(struct adl_model *model, struct adl_tensors *tensors,
     ADL_TRY(adl_model_make_weights(model->graph, match.found, tensors, &model->weights,
                                    &model->params, err));
     ADL_TRY(adl_quantised_read(model, tensors, match.found, err));
+    if (model->precision == ADL_PRECISION_BF16)
+        ADL_TRY(adl_model_round_bf16(model, err));
     ADL_TRY(check_finite(model, err));
     ADL_TRY(adl_model_read_foreground(model, tensors, err));
     adl_model_update_digest(model);

@@ -1,4 +1,4 @@
-/* Writes model files: the weights as they are, the description as metadata. */
+/* Writes model files: the weights in their type, the description as metadata. */
 
 #include "models/file/save.h"
 
@@ -7,6 +7,7 @@
 #include "models/file/description.h"
 #include "models/file/foreground.h"
 #include "models/file/quantised.h"
+#include "models/file/rounded.h"
 
 int adl_model_save(const struct adl_model *model, const char *path, struct adl_error *err)
 {
@@ -16,11 +17,13 @@ int adl_model_save(const struct adl_model *model, const char *path, struct adl_e
     char *text = adl_model_description(model, err);
     if (!text)
         return -1;
-    struct adl_tensors *bytes = NULL, *set = model->weights;
-    if (model->quantisation) {
-        set = bytes = adl_quantised_tensors(model, err);
-        if (!bytes)
+    struct adl_tensors *shorter = NULL, *set = model->weights;
+    if (model->quantisation || model->bf16) {
+        shorter = model->quantisation ? adl_quantised_tensors(model, err)
+                                      : adl_rounded_tensors(model, err);
+        if (!shorter)
             goto out;
+        set = shorter;
     }
     ADL_TRY(adl_tensors_set_meta(set, "format", "pt", err));
     ADL_TRY(adl_tensors_set_meta(set, "adl", text, err));
@@ -28,7 +31,7 @@ int adl_model_save(const struct adl_model *model, const char *path, struct adl_e
     ADL_TRY(adl_safetensors_write(path, set, err));
     result = 0;
 out:
-    adl_tensors_free(bytes);
+    adl_tensors_free(shorter);
     adl_free(text);
     return result;
 }

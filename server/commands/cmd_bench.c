@@ -100,7 +100,12 @@ static struct adl_model *open_model(const struct settings *s, struct adl_error *
     }
     int side = s->size ? s->size : 224;
     struct adl_model *model = adl_bench_model(&arch, side, err);
-    if (model && s->precision == 1 + ADL_PRECISION_INT8 && adl_bench_model_scales(model, err) < 0) {
+    int result = 0;
+    if (model && s->precision == 1 + ADL_PRECISION_INT8)
+        result = adl_bench_model_scales(model, err);
+    else if (model && s->precision == 1 + ADL_PRECISION_BF16)
+        result = adl_model_round_bf16(model, err);
+    if (result < 0) {
         adl_model_free(model);
         return NULL;
     }

@@ -233,7 +233,7 @@ static const char *drop_stale_certainty(struct adl_model *model, const struct ad
 }
 
 /* Checks the options of the precision, before anything is read. */
-static int check_precision(const struct settings *s, struct adl_error *err)
+static int check_precision(const struct settings *s, const char *out, struct adl_error *err)
 {
     bool int8 = s->precision == 1 + ADL_PRECISION_INT8;
 
@@ -245,6 +245,9 @@ static int check_precision(const struct settings *s, struct adl_error *err)
         return -1;
     if (s->split && !s->calibrate)
         return adl_fail(err, ADL_ERR_ARG, "--split is for --calibrate");
+    if (s->precision == 1 + ADL_PRECISION_BF16 && adl_text_ends_with(out, ".onnx"))
+        return adl_fail(err, ADL_ERR_UNSUPPORTED,
+                        "%s: a bf16 model can be written as safetensors only", out);
     return 0;
 }
 
@@ -258,12 +261,21 @@ static int change_precision(struct adl_model *model, const struct settings *s, c
 
     if (s->precision == 1 + ADL_PRECISION_INT8)
         return adl_convert_int8(model, &how, err) < 0 ? -1 : 1;
-    if (s->precision == 1 + ADL_PRECISION_F32 && model->quantisation) {
-        adl_quantisation_free(model->quantisation);
-        model->quantisation = NULL;
-        model->precision = ADL_PRECISION_F32;
+    if (s->precision == 0)
+        return 0;
+    /* As fp32 it is the same network, in a longer file. */
+    adl_quantisation_free(model->quantisation);
+    model->quantisation = NULL;
+    model->precision = ADL_PRECISION_F32;
+    if (s->precision == 1 + ADL_PRECISION_F32) {
+        model->bf16 = false;
+        return 0;
     }
-    return 0;
+    bool rounded = model->bf16;
+    if (adl_model_round_bf16(model, err) < 0)
+        return -1;
+    adl_model_update_digest(model);
+    return !rounded;
 }
 
 static int run(const void *settings, const struct adl_options *options, struct adl_error *err)
@@ -279,7 +291,7 @@ static int run(const void *settings, const struct adl_options *options, struct a
     char arch[100];
     int result = -1;
 
-    if (check_precision(s, err) < 0)
+    if (check_precision(s, out, err) < 0)
         return -1;
     model = adl_arch_load_model(in, &s->arch, &load, err);
     const char *misfits = report.data && !report.failed ? report.data : "";
@@ -336,8 +348,8 @@ static const struct adl_option table[] = {
      .help = "standard deviation of the input channels"},
     {"precision", ADL_CHOICE(struct settings, precision), .choices = adl_model_precision_names,
      .value = "auto", .metavar = "NAME",
-     .help = "write the model in int8, for which --calibrate is needed, or in fp32; auto: as IN "
-             "is"},
+     .help = "write the model in bf16, in int8, for which --calibrate is needed, or in fp32; auto: "
+             "as IN is"},
     {"calibrate", ADL_STRING(struct settings, calibrate), .metavar = "DIR",
      .help = "directory of photographs on which the ranges of int8 are chosen; with labels, "
              "accuracy is measured before and after"},
@@ -363,10 +375,10 @@ const struct adl_command adl_command_convert = {
         "the network are listed with the nearest names, and OUT is not written. Parameter numbers "
         "that ADL layers shift are mapped in both directions. Metrics in a model file are dropped "
         "if its input size, mean, std, map rule or threshold changes, or its weights are "
-        "rounded. With --precision int8 the weights take a quarter of the space and the network "
-        "runs in 8 bits where that is faster; how often both agree on the photographs is printed, "
-        "and "
-        "if they have labels, the accuracy of both.",
+        "rounded. With --precision bf16 the weights are rounded to the upper half of a float32 and "
+        "take half of the space. With --precision int8 the weights take a quarter of the space and "
+        "the network runs in 8 bits where that is faster; how often both agree on the photographs "
+        "is printed, and if they have labels, the accuracy of both.",
     .examples = "  adl-server convert --arch resnet50 --num-classes 200 --classes cub.txt \\\n"
                 "      last_checkpoint.pth.tar cub-resnet50.safetensors\n"
                 "  adl-server convert --method adl cam.safetensors adl.safetensors\n"

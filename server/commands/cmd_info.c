@@ -174,6 +174,8 @@ static void print_table(const struct adl_model *model, const struct facts *facts
     }
     if (model->quantisation)
         printf("\n%-14sint8", "precision");
+    else if (model->bf16)
+        printf("\n%-14sbf16", "precision");
     printf("\n%-14s%llu\n", "parameters", (unsigned long long)facts->parameters);
     printf("%-14s%.3f at %dx%d\n", "GFLOPs", facts->gflops, model->input_h, model->input_w);
     if (facts->has_attention)

@@ -31,8 +31,9 @@
 #define ADL_OPTION_PRECISION(s)                                                                \
     {"precision", ADL_CHOICE(s, precision), .choices = adl_model_precision_names,              \
      .value = "auto", .metavar = "NAME",                                                       \
-     .help = "run in fp32, or in int8, which takes a model made for it by convert; auto: as "  \
-             "the model file says"}
+     .help = "run in fp32, in bf16, which rounds the weights and halves the memory that they " \
+             "take, or in int8, which takes a model made for it by convert; auto: as the "     \
+             "model file says"}
 
 /* As adl_int8_choose() takes it. */
 #define ADL_OPTION_CALIBRATE(s)                                                                \

@@ -121,6 +121,7 @@ static int round_weights(struct adl_model *model, struct adl_range_fit *fit, str
     adl_free(params);
     model->quantisation = q;
     model->precision = ADL_PRECISION_INT8;
+    model->bf16 = false;
     adl_model_update_digest(model);
     return 0;
 }

@@ -2,6 +2,7 @@
 
 #include <math.h>
 
+#include "base/bf16.h"
 #include "base/mem.h"
 #include "support/isas.h"
 
@@ -51,6 +52,12 @@ void conv_run_close(struct conv_run *run)
     adl_free(run->bias);
     adl_free(run->residual);
     adl_free(run->out);
+}
+
+void conv_run_round_weights(struct conv_run *run)
+{
+    for (size_t i = 0; i < run->weight_count; i++)
+        run->weights[i] = adl_bf16_to_float(adl_bf16_from_float(run->weights[i]));
 }
 
 bool conv_run_by(struct conv_run *run, const struct adl_conv_algorithm *algorithm,

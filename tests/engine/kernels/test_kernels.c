@@ -110,14 +110,16 @@ static void check_conv(const struct adl_conv_algorithm *algorithm,
     float *weights = random_floats("w", weight_count);
     float *scale = random_floats("scale", k), *bias = random_floats("bias", k);
     float *residual = random_floats("residual", adl_shape_count(out));
-    const struct conv_run run = {.conv = conv,
-                                 .x = x,
-                                 .weights = weights,
-                                 .scale = scale,
-                                 .bias = bias,
-                                 .residual = residual,
-                                 .weight_count = weight_count,
-                                 .out_count = out_pixels * k};
+    struct conv_run run = {.conv = conv,
+                           .x = x,
+                           .weights = weights,
+                           .scale = scale,
+                           .bias = bias,
+                           .residual = residual,
+                           .weight_count = weight_count,
+                           .out_count = out_pixels * k};
+    if (algorithm->precision == ADL_PRECISION_BF16)
+        conv_run_round_weights(&run);
     double *want = expected(&run, epilogue);
 
     float *packed = adl_malloc(algorithm->packed_floats(algorithm, &conv, kernels), sizeof *packed);

@@ -147,8 +147,8 @@ static void check(const struct adl_kernels *kernels, const struct shape *t)
                             packed_d);
     adl_conv_gemm.pack(&adl_conv_gemm, &m.pointwise, kernels, m.wp, m.ones, m.bp, packed_p);
     for (size_t task = adl_separable_tasks(&m.depthwise); task-- > 0;)
-        adl_separable_run(&m.depthwise, &m.pointwise, kernels, packed_d, packed_p, m.x, m.residual,
-                          wide, task, scratch);
+        adl_separable_run(&m.depthwise, &m.pointwise, &adl_conv_gemm, kernels, packed_d, packed_p,
+                          m.x, m.residual, wide, task, scratch);
     for (size_t i = 0; i < pixels * ld; i++) {
         if (i % ld < k)
             got[i / ld * k + i % ld] = wide[i];

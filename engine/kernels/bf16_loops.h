@@ -1,0 +1,37 @@
+#ifndef ADL_KERNELS_BF16_LOOPS_H
+#define ADL_KERNELS_BF16_LOOPS_H
+
+/* The conversions of bf16.h, in plain C that the compiler turns into vectors. Each instruction
+ * set's .c file includes this header after it has defined ISA. They are integer arithmetic and
+ * single products, so all copies give the same bits. */
+
+#include "base/bf16.h"
+#include "kernels/bf16.h"
+
+static void ISA(bf16_round)(const float *x, size_t rows, size_t columns, uint32_t *pairs)
+{
+    size_t half = columns / 2;
+
+    for (size_t i = 0; i < rows; i++, x += columns, pairs += half)
+        for (size_t j = 0; j < half; j++)
+            pairs[j] = adl_bf16_from_float(x[j]) | (uint32_t)adl_bf16_from_float(x[half + j]) << 16;
+}
+
+static void ISA(bf16_widen)(const uint32_t *restrict pairs, const float *restrict scale,
+                            size_t rows, size_t columns, float *restrict out)
+{
+    size_t half = columns / 2;
+
+    for (size_t i = 0; i < rows; i++, pairs += half, out += columns)
+        for (size_t j = 0; j < half; j++) {
+            out[j] = adl_bits_to_float(pairs[j] << 16) * scale[j];
+            out[half + j] = adl_bits_to_float(pairs[j] & 0xffff0000) * scale[half + j];
+        }
+}
+
+static const struct adl_bf16_kernels ISA(bf16) = {
+    .round = ISA(bf16_round),
+    .widen = ISA(bf16_widen),
+};
+
+#endif

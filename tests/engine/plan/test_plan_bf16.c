@@ -1,0 +1,207 @@
+/* Plans with weights in bfloat16: what they compute is what float32 computes with the rounded
+ * weights, up to its rounding errors; they take less memory, and have the same bits however they
+ * run. */
+
+#include "support/test.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "base/bf16.h"
+#include "base/mem.h"
+#include "base/size.h"
+#include "ops/ops.h"
+#include "plan/session.h"
+#include "support/formula.h"
+
+#define SIDE 20
+#define IMAGES 3
+
+static int block(struct adl_graph *g, int x, const char *name, struct adl_conv_attr attr)
+{
+    x = adl_conv(g, x, name, attr);
+    x = adl_batchnorm(g, x, adl_graph_name(g, "%s_bn", name), 1e-3);
+    return adl_relu(g, x, adl_graph_name(g, "%s_relu", name));
+}
+
+/* Kernels for which there is an algorithm in bfloat16 and some for which there is none: depthwise,
+ * few channels, a linear layer. */
+static struct adl_graph *network(void)
+{
+    struct adl_error err = {0};
+    struct adl_graph *g = adl_graph_create((struct adl_shape){SIDE, SIDE, 3}, &err);
+    struct adl_conv_attr depthwise = adl_conv_centred(32, 3, 3, 1);
+    depthwise.groups = 32;
+
+    int x = block(g, 0, "stem", adl_conv_centred(32, 3, 3, 1));
+    x = block(g, x, "depthwise", depthwise);
+    x = block(g, x, "wide", adl_conv_centred(160, 1, 1, 1));
+    int y =
+        adl_batchnorm(g, adl_conv(g, x, "side", adl_conv_centred(160, 3, 3, 1)), "side_bn", 0.1);
+    x = adl_relu(g, adl_add(g, y, x, "sum"), "sum_relu");
+    x = block(g, x, "halved", adl_conv_centred(200, 3, 3, 2));
+    x = block(g, x, "last", adl_conv_centred(70, 1, 1, 1));
+    adl_graph_set_output(g, ADL_OUTPUT_FEATURES, x);
+    x = adl_linear(g, adl_global_avgpool(g, x, "gap"), "fc", 5, true);
+    adl_graph_set_output(g, ADL_OUTPUT_LOGITS, x);
+    adl_graph_set_classifier(g, adl_graph_find_param(g, "fc.weight"));
+    TEST_OK(adl_graph_finish(g, &err), &err);
+    return g;
+}
+
+struct scene {
+    struct adl_graph *graph;
+    float **params; /* rounded */
+};
+
+static void open_scene(struct scene *s)
+{
+    s->graph = network();
+    int count = adl_graph_param_count(s->graph);
+    s->params = adl_calloc((size_t)count, sizeof *s->params);
+    for (int i = 0; i < count; i++) {
+        const struct adl_param *p = adl_graph_param(s->graph, i);
+        bool positive = p->role == ADL_PARAM_BN_VAR || p->role == ADL_PARAM_BN_WEIGHT;
+        double fan_in = (double)p->count / (double)p->shape[0];
+        s->params[i] = adl_malloc(p->count, sizeof **s->params);
+        formula_param(p->name, positive ? 1 : 0, p->rank > 1 ? sqrt(6 / fan_in) : 0.3, p->count,
+                      s->params[i]);
+        for (size_t j = 0; adl_quantisation_takes(p) && j < p->count; j++)
+            s->params[i][j] = adl_bf16_to_float(adl_bf16_from_float(s->params[i][j]));
+    }
+}
+
+static void close_scene(struct scene *s)
+{
+    for (int i = 0; i < adl_graph_param_count(s->graph); i++)
+        adl_free(s->params[i]);
+    adl_free(s->params);
+    adl_graph_free(s->graph);
+}
+
+static struct adl_plan *make_plan(const struct scene *s, enum adl_precision precision,
+                                  unsigned disabled)
+{
+    struct adl_error err = {0};
+    const struct adl_plan_options options = {
+        .input_h = SIDE, .input_w = SIDE, .disabled = disabled, .precision = precision};
+    struct adl_plan *plan =
+        adl_plan_create(s->graph, (const float *const *)s->params, &options, &err);
+    TEST_OK(plan ? 0 : -1, &err);
+    return plan;
+}
+
+/* Runs the first `batch` images; returns the features of the last one, to be freed. */
+static float *run(struct adl_plan *plan, int threads, int batch, size_t *count)
+{
+    struct adl_error err = {0};
+    struct adl_pool *pool = threads > 1 ? adl_pool_create(threads, &err) : NULL;
+    struct adl_session *session = adl_session_create(plan, pool, batch, &err);
+    TEST_OK(session ? 0 : -1, &err);
+    for (int i = 0; i < batch; i++)
+        formula_param("image", 0, i == batch - 1 ? 2 : 1, (size_t)SIDE * SIDE * 3,
+                      adl_session_input(session, i));
+    adl_session_run(session, batch);
+    *count = adl_shape_count(adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES));
+    float *copy = adl_malloc(*count, sizeof *copy);
+    memcpy(copy, adl_session_output(session, ADL_OUTPUT_FEATURES, batch - 1),
+           *count * sizeof *copy);
+    adl_session_free(session);
+    adl_pool_free(pool);
+    return copy;
+}
+
+static int bf16_steps(const struct adl_plan *plan)
+{
+    int count = 0;
+    for (int i = 0; i < adl_plan_step_count(plan); i++) {
+        struct adl_step_info info;
+        adl_plan_step_info(plan, i, &info);
+        count += strstr(info.kernel, "bf16") != NULL;
+    }
+    return count;
+}
+
+/* Algorithms differ between both plans, so the errors are those of sums in float32. */
+static void it_computes_what_float32_does_with_these_weights(void)
+{
+    struct scene s;
+    size_t count, floats = 0;
+    open_scene(&s);
+    struct adl_plan *plan = make_plan(&s, ADL_PRECISION_BF16, 0);
+    struct adl_plan *reference = make_plan(&s, ADL_PRECISION_F32, 0);
+    float *got = run(plan, 1, 1, &count), *want = run(reference, 1, 1, &count);
+    double most = 0;
+
+    for (size_t i = 0; i < count; i++)
+        most = fmax(most, fabs((double)want[i]));
+    for (size_t i = 0; i < count; i++)
+        if (!(fabs((double)got[i] - (double)want[i]) <= 1e-5 * most)) {
+            TEST_FAIL("value %zu is %g, not %g", i, (double)got[i], (double)want[i]);
+            break;
+        }
+    for (int i = 0; i < adl_graph_param_count(s.graph); i++)
+        floats += adl_graph_param(s.graph, i)->count;
+    if (strcmp(adl_plan_isa_name(plan), "generic") != 0) {
+        CU_ASSERT(bf16_steps(plan) >= 1);
+        /* Panels are padded, and some steps stay in float32. */
+        CU_ASSERT(adl_plan_weight_bytes(plan) < 5 * floats);
+        CU_ASSERT(adl_plan_weight_bytes(plan) < adl_plan_weight_bytes(reference));
+    }
+    CU_ASSERT_EQUAL(bf16_steps(reference), 0);
+    adl_free(got);
+    adl_free(want);
+    adl_plan_unref(plan);
+    adl_plan_unref(reference);
+    close_scene(&s);
+}
+
+static void the_bits_are_the_same_however_it_runs(void)
+{
+    static const unsigned disabled[] = {0, ADL_PASS_PLACE, ADL_PASS_CONCAT};
+    struct scene s;
+    size_t count;
+    open_scene(&s);
+    struct adl_plan *plan = make_plan(&s, ADL_PRECISION_BF16, 0);
+    float *want = run(plan, 1, 1, &count);
+
+    for (size_t i = 0; i < ADL_COUNT(disabled); i++)
+        for (int threads = 1; threads <= 3; threads += 2)
+            for (int batch = 1; batch <= IMAGES; batch++) {
+                struct adl_plan *other = make_plan(&s, ADL_PRECISION_BF16, disabled[i]);
+                float *got = run(other, threads, batch, &count);
+                CU_ASSERT_EQUAL(memcmp(got, want, count * sizeof *got), 0);
+                adl_free(got);
+                adl_plan_unref(other);
+            }
+    adl_free(want);
+    adl_plan_unref(plan);
+    close_scene(&s);
+}
+
+/* A plan made from another shares its packed weights. */
+static void resized_plans_keep_the_weights(void)
+{
+    struct adl_error err = {0};
+    struct scene s;
+    size_t count;
+    open_scene(&s);
+    struct adl_plan *base = make_plan(&s, ADL_PRECISION_BF16, 0);
+    struct adl_plan *same = adl_plan_resize(base, s.graph, SIDE, SIDE, &err);
+    TEST_OK(same ? 0 : -1, &err);
+    float *want = run(base, 1, 1, &count), *got = run(same, 2, 1, &count);
+    CU_ASSERT_EQUAL(memcmp(got, want, count * sizeof *got), 0);
+    CU_ASSERT_EQUAL(adl_plan_weight_bytes(same), 0);
+    CU_ASSERT_EQUAL(bf16_steps(same), bf16_steps(base));
+    adl_free(want);
+    adl_free(got);
+    adl_plan_unref(same);
+    adl_plan_unref(base);
+    close_scene(&s);
+}
+
+TEST_SUITE(plan_bf16,
+           {"it computes what float32 does with these weights",
+            it_computes_what_float32_does_with_these_weights},
+           {"the bits are the same however it runs", the_bits_are_the_same_however_it_runs},
+           {"resized plans keep the weights", resized_plans_keep_the_weights});
