@@ -194,7 +194,7 @@ int adl_model_round_bf16(struct adl_model *model, struct adl_error *err)
     for (int id = 0; !model->bf16 && id < adl_graph_param_count(model->graph); id++) {
         const struct adl_param *param = adl_graph_param(model->graph, id);
         float *values = adl_model_param(model, id);
-        if (!adl_quantisation_takes(param))
+        if (!adl_quantisation_takes_bf16(param))
             continue;
         for (size_t i = 0; i < param->count; i++) {
             float rounded = adl_bf16_to_float(adl_bf16_from_float(values[i]));

@@ -45,8 +45,8 @@ struct adl_model {
 
     /* How plans of the model run. */
     enum adl_precision precision;
-    /* The weights of convolutions and linear layers are bfloat16 numbers, in float32, and are
-     * written as such. */
+    /* The weights that adl_quantisation_takes_bf16() names are bfloat16 numbers, in float32, and
+     * are written as such. */
     bool bf16;
     /* The scales of a model in 8 bits, whose weights are whole multiples of them; owned. NULL: the
      * model is float32. */
@@ -129,7 +129,8 @@ extern const char *const adl_model_precision_names[];
  * adl_model_round_bf16(). */
 int adl_model_choose_precision(struct adl_model *model, int choice, const char *path,
                                struct adl_error *err) ADL_MUST_CHECK;
-/* Rounds the weights of convolutions and linear layers to bfloat16, to nearest even; plans that are
+/* Rounds the weights of convolutions and linear layers to bfloat16, to nearest even, but for small
+ * ones (adl_quantisation_takes_bf16); plans that are
  * made from now on hold them in bfloat16. All else stays float32. The digest stays that of the
  * file. Fails with ADL_ERR_UNSUPPORTED if a weight is beyond the largest bfloat16. */
 int adl_model_round_bf16(struct adl_model *model, struct adl_error *err) ADL_MUST_CHECK;

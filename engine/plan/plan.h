@@ -40,7 +40,7 @@ struct adl_plan_options {
     int input_w;
     enum adl_isa isa; /* ADL_ISA_AUTO: the best available, or what ADL_CPU says */
     /* How convolutions hold their weights; for ADL_PRECISION_BF16, those of convolutions and linear
-     * layers are bfloat16 numbers (adl_model_round_bf16). */
+     * layers are bfloat16 numbers, but for the small ones (adl_quantisation_takes_bf16). */
     enum adl_precision precision;
     /* The ranges and scales for ADL_PRECISION_INT8, without which all is float32; the weights are
      * then whole multiples of the scales. Borrowed while the plan is created. NULL: none. */

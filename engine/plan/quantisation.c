@@ -43,6 +43,11 @@ bool adl_quantisation_takes(const struct adl_param *param)
     return param->role == ADL_PARAM_CONV_WEIGHT || param->role == ADL_PARAM_LINEAR_WEIGHT;
 }
 
+bool adl_quantisation_takes_bf16(const struct adl_param *param)
+{
+    return adl_quantisation_takes(param) && param->count >= ADL_BF16_LEAST_DEPTH * param->shape[0];
+}
+
 float *adl_quantisation_scales(struct adl_quantisation *quantisation, const struct adl_graph *graph,
                                int param, struct adl_error *err)
 {

@@ -22,9 +22,15 @@ struct adl_quantisation *adl_quantisation_create(const struct adl_graph *graph,
                                                  struct adl_error *err) ADL_MUST_CHECK;
 void adl_quantisation_free(struct adl_quantisation *quantisation); /* NULL is fine */
 
-/* Returns whether a parameter is stored in 8 bits, or in bfloat16: the weights of convolutions and
+/* Returns whether a parameter is stored in 8 bits: the weights of convolutions and
  * linear layers. */
 bool adl_quantisation_takes(const struct adl_param *param);
+
+/* Returns whether a parameter is stored in bfloat16: of these, the ones with at least
+ * ADL_BF16_LEAST_DEPTH values for an output channel. In a sum of so few products as in a depthwise
+ * convolution rounding errors do not average out, and little memory is in such weights. */
+#define ADL_BF16_LEAST_DEPTH 32
+bool adl_quantisation_takes_bf16(const struct adl_param *param);
 
 /* Returns the scales of a parameter, shape[0] of them, which are added, uninitialised, if it has
  * none. Fails with ADL_ERR_NOMEM. */

@@ -10,6 +10,15 @@
 #include "ops/conv/conv_geometry.h"
 #include "plan/ir.h"
 
+/* Weights that are not bfloat16 numbers are held in float32. */
+static enum adl_precision select_precision(const struct adl_plan *plan,
+                                           const struct plan_step *step)
+{
+    const struct adl_param *weights = adl_graph_param(plan->graph, step->node->params[0]);
+    bool rounded = plan->precision != ADL_PRECISION_BF16 || adl_quantisation_takes_bf16(weights);
+    return rounded ? plan->precision : ADL_PRECISION_F32;
+}
+
 static void select_describe(const struct adl_plan *plan, struct plan_step *step)
 {
     const struct adl_conv_attr *attr = step->node->attr;
@@ -21,7 +30,7 @@ static void select_describe(const struct adl_plan *plan, struct plan_step *step)
     conv.ldr = step->residual >= 0 ? plan->values[step->residual].ld : 0;
     conv.lo = step->lo;
     conv.hi = step->hi;
-    conv.precision = plan->precision;
+    conv.precision = select_precision(plan, step);
     step->conv = conv;
 }
 
@@ -98,7 +107,8 @@ static void select_pack_step(const struct adl_plan *plan, const struct plan_step
 static void select_pair(struct adl_plan *plan, struct plan_step *step)
 {
     select_describe(plan, step->first);
-    step->algorithm = plan->precision == ADL_PRECISION_BF16 ? &adl_conv_gemm_bf16 : &adl_conv_gemm;
+    step->algorithm =
+        step->conv.precision == ADL_PRECISION_BF16 ? &adl_conv_gemm_bf16 : &adl_conv_gemm;
     step->first->algorithm = &adl_conv_depthwise;
     plan->scratch_floats =
         ADL_MAX(plan->scratch_floats, adl_separable_scratch_floats(&step->first->conv));

@@ -12,7 +12,7 @@ struct adl_tensors *adl_rounded_tensors(const struct adl_model *model, struct ad
 
     for (int id = 0; set && id < adl_graph_param_count(model->graph); id++) {
         const struct adl_param *param = adl_graph_param(model->graph, id);
-        bool shorter = adl_quantisation_takes(param);
+        bool shorter = adl_quantisation_takes_bf16(param);
         struct adl_tensor *tensor = adl_tensors_add_unset(
             set, param->name, shorter ? ADL_BF16 : ADL_F32, param->rank, param->shape, err);
         if (!tensor) {

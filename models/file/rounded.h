@@ -2,7 +2,8 @@
 #define ADL_MODELS_FILE_ROUNDED_H
 
 /* How a model in bfloat16 is stored. The description says "precision": "bf16". The weights of
- * convolutions and linear layers are BF16 tensors of the usual names and layouts; all others are
+ * convolutions and linear layers, but for small ones (adl_quantisation_takes_bf16), are BF16
+ * tensors of the usual names and layouts; all others are
  * float32 as ever: batch norms are not folded. In memory all are float32, so everything that works
  * with weights works with these. */
 

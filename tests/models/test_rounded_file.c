@@ -42,7 +42,7 @@ static void it_comes_back(void)
     for (int id = 0; id < adl_graph_param_count(model->graph); id++) {
         const struct adl_param *param = adl_graph_param(model->graph, id);
         CU_ASSERT_EQUAL(adl_tensors_find(set, param->name)->dtype,
-                        adl_quantisation_takes(param) ? ADL_BF16 : ADL_F32);
+                        adl_quantisation_takes_bf16(param) ? ADL_BF16 : ADL_F32);
     }
     adl_tensors_free(set);
 
@@ -67,7 +67,7 @@ static void too_large_weights_are_refused(void)
     struct adl_error err = {0};
     struct adl_model *model = model_small();
     int id = 0;
-    while (!adl_quantisation_takes(adl_graph_param(model->graph, id)))
+    while (!adl_quantisation_takes_bf16(adl_graph_param(model->graph, id)))
         id++;
     adl_model_param(model, id)[1] = 3.4e38F;
     CU_ASSERT_EQUAL(adl_model_round_bf16(model, &err), -1);

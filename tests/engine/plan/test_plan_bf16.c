@@ -66,7 +66,7 @@ static void open_scene(struct scene *s)
         s->params[i] = adl_malloc(p->count, sizeof **s->params);
         formula_param(p->name, positive ? 1 : 0, p->rank > 1 ? sqrt(6 / fan_in) : 0.3, p->count,
                       s->params[i]);
-        for (size_t j = 0; adl_quantisation_takes(p) && j < p->count; j++)
+        for (size_t j = 0; adl_quantisation_takes_bf16(p) && j < p->count; j++)
             s->params[i][j] = adl_bf16_to_float(adl_bf16_from_float(s->params[i][j]));
     }
 }
