@@ -14,6 +14,17 @@
 #include "support/test.h"
 
 /* A path in the scratch directory, valid until the eighth call after this one. */
+void command_says(int status, const char *part, const char *const *arguments)
+{
+    struct command_result result = command_run(arguments);
+    if (result.status != status)
+        TEST_FAIL("%s: exit status %d, not %d: %s", arguments[1], result.status, status,
+                  result.err);
+    if (!strstr(status ? result.err : result.out, part))
+        TEST_FAIL("%s: \"%s%s\" does not say \"%s\"", arguments[1], result.out, result.err, part);
+    command_release(&result);
+}
+
 const char *command_path(const char *name)
 {
     static char paths[8][300];

@@ -23,6 +23,10 @@ void command_release(struct command_result *result);
  * result. */
 void command_expect(struct command_result result, int status, const char *what);
 
+/* Runs the program: the exit status has to be this one, and what it prints, on stderr in case of
+ * failure, has to contain `part`. The arguments are as for command_run(). */
+void command_says(int status, const char *part, const char *const *arguments);
+
 /* Returns a path in the scratch directory, valid until the eighth call after this one. */
 const char *command_path(const char *name);
 

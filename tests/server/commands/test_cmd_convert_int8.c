@@ -48,19 +48,8 @@ static void write_pictures(const char *name)
     snprintf(int8_path, sizeof int8_path, "%s", scratch_path("int8.safetensors"));
 }
 
-/* Runs the program; the exit status and a part of what it prints have to be these. */
-static void expect(int status, const char *part, const char *const *arguments)
-{
-    struct command_result result = command_run(arguments);
-    if (result.status != status)
-        TEST_FAIL("%s: exit status %d, not %d: %s", arguments[1], result.status, status,
-                  result.err);
-    if (!strstr(status ? result.err : result.out, part))
-        TEST_FAIL("%s: \"%s%s\" does not say \"%s\"", arguments[1], result.out, result.err, part);
-    command_release(&result);
-}
 #define EXPECT(status, part, ...)                                                                  \
-    expect(status, part, (const char *const[]){program_path(), __VA_ARGS__, NULL})
+    command_says(status, part, (const char *const[]){program_path(), __VA_ARGS__, NULL})
 
 /* Returns whether 8 bits are faster on this processor, so that plans use them. */
 static bool int8_pays(void)
