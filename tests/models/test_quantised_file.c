@@ -126,10 +126,11 @@ static void precision_is_chosen(void)
               options.quantisation == model->quantisation);
     TEST_OK(adl_model_choose_precision(model, 1, "m", &err), &err);
     CU_ASSERT_EQUAL(model->precision, ADL_PRECISION_F32);
-    TEST_OK(adl_model_choose_precision(model, 2, "m", &err), &err);
+    TEST_OK(adl_model_choose_precision(model, 1 + ADL_PRECISION_INT8, "m", &err), &err);
     TEST_OK(adl_model_choose_precision(plain, 0, "m", &err), &err);
     TEST_OK(adl_model_choose_precision(plain, 1, "m", &err), &err);
-    CU_ASSERT_EQUAL(adl_model_choose_precision(plain, 2, "m.safetensors", &err), -1);
+    CU_ASSERT_EQUAL(
+        adl_model_choose_precision(plain, 1 + ADL_PRECISION_INT8, "m.safetensors", &err), -1);
     CU_ASSERT_EQUAL(err.kind, ADL_ERR_ARG);
     CU_ASSERT_PTR_NOT_NULL(strstr(err.message, "adl-server convert m.safetensors"));
     adl_error_clear(&err);
