@@ -54,6 +54,14 @@ static float label_of(const struct collection *c, const struct adl_evaluate_visi
     return (float)most;
 }
 
+/* Returns the position of a side of `enlarged` that lies at `within`, 0..1, of the part that
+ * position i of a side of `size` covers. */
+static size_t place_of(size_t i, double within, size_t size, size_t enlarged)
+{
+    size_t place = (size_t)(((double)i + within) * (double)enlarged / (double)size);
+    return ADL_MIN(place, enlarged - 1);
+}
+
 /* Keeps the features of the image or its mirror image at some positions, and as labels the fraction
  * of each position inside a box. */
 static void collect_features(const struct collection *c, const struct adl_evaluate_visit *visit)
@@ -73,8 +81,8 @@ static void collect_features(const struct collection *c, const struct adl_evalua
     adl_rng_seed(&rng, 0, visit->index, mirrored);
     double down = adl_rng_uniform(&rng), across = adl_rng_uniform(&rng);
     for (size_t i = 0; i < rows * columns; i++, label++) {
-        size_t y = (size_t)(((double)(i / columns) + down) * (double)h / (double)rows);
-        size_t x = (size_t)(((double)(i % columns) + across) * (double)w / (double)columns);
+        size_t y = place_of(i / columns, down, rows, h),
+               x = place_of(i % columns, across, columns, w);
         for (int m = 0; m <= head->layer_count; m++) {
             size_t channels = m == 0 ? head->channels : head->layers[m - 1].channels;
             adl_foreground_sample(&maps[m], channels, y, x, h, w, features);

@@ -10,7 +10,10 @@ enum adl_pass {
     ADL_PASS_FUSE = 1 << 2,
     ADL_PASS_PAIR = 1 << 3,
     ADL_PASS_CONCAT = 1 << 4,
-    ADL_PASS_PLACE = 1 << 5 /* left out: it still runs, but no two values share memory */
+    ADL_PASS_PLACE = 1 << 5, /* left out: it still runs, but no two values share memory */
+    /* A part of the choice of algorithms; left out: packed weights may be of any size, so that
+     * results may differ in their last bits. */
+    ADL_PASS_SHRINK = 1 << 6
 };
 
 #endif

@@ -283,7 +283,7 @@ int plan_select(struct adl_plan *plan, struct adl_error *err)
         if (step->kind == PLAN_CONV)
             select_conv(plan, step);
     }
-    if (plan->conv_rank == 0 && plan_shrink(plan, err) < 0)
+    if (plan->conv_rank == 0 && !(plan->disabled & ADL_PASS_SHRINK) && plan_shrink(plan, err) < 0)
         return -1;
     select_finish(plan);
     for (int i = 0; i < plan->step_count; i++)

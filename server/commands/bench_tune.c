@@ -1,8 +1,10 @@
 /* Measures every algorithm for every convolution; see bench_tune.h.
  *
- * Plan number r gives each convolution the algorithm that the cost model ranks r-th; one with fewer
- * algorithms keeps its last. So every algorithm of every convolution is in one of the plans, and
- * all are measured within a whole network, with the caches as they are there. */
+ * Beside the plan that is used, there is one for each rank r, which gives each convolution the
+ * algorithm that the cost model ranks r-th; a convolution with fewer algorithms keeps its last. So
+ * every algorithm of every convolution is in one of the plans, and all are measured within a whole
+ * network, with the caches as they are there. The time of an algorithm is the smallest of all plans
+ * that use it. */
 
 #include "server/commands/bench_tune.h"
 
@@ -28,35 +30,40 @@ static const char *kernel_of(const struct adl_bench_tune *tune, int plan, int st
     return info.kernel;
 }
 
-/* Returns whether the plan has the same algorithms as the one before, and so all plans after it. */
+/* Returns whether the plan of a rank has the same algorithms as that of the rank before, and so all
+ * after it. */
 static bool repeats(const struct adl_bench_tune *tune, int plan)
 {
-    for (int i = 0; plan > 0 && i < adl_plan_step_count(tune->plans[plan]); i++)
+    for (int i = 0; plan > 1 && i < adl_plan_step_count(tune->plans[plan]); i++)
         if (strcmp(kernel_of(tune, plan, i), kernel_of(tune, plan - 1, i)) != 0)
             return false;
-    return plan > 0;
+    return plan > 1;
 }
 
-/* Makes the plan of one rank and its session. */
-static int open_plan(struct adl_bench_tune *tune, const struct adl_bench_tune_options *o, int rank,
+/* Makes a plan and its session. */
+static int open_plan(struct adl_bench_tune *tune, const struct adl_bench_tune_options *o, int plan,
                      struct adl_session **session, struct adl_error *err)
 {
-    struct adl_plan_options how = {.input_h = o->input.h, .input_w = o->input.w, .conv_rank = rank};
+    struct adl_plan_options how = {.input_h = o->input.h, .input_w = o->input.w};
     uint64_t state = 0x2545F4914F6CDD1DULL;
 
-    tune->models[rank] = o->open(o->context, err);
-    if (!tune->models[rank])
+    if (plan > 0) {
+        how.conv_rank = plan - 1;
+        how.disabled = ADL_PASS_SHRINK;
+    }
+    tune->models[plan] = o->open(o->context, err);
+    if (!tune->models[plan])
         return -1;
-    tune->plans[rank] = adl_model_into_plan(tune->models[rank], &how, err);
-    if (!tune->plans[rank])
+    tune->plans[plan] = adl_model_into_plan(tune->models[plan], &how, err);
+    if (!tune->plans[plan])
         return -1;
-    size_t steps = (size_t)adl_plan_step_count(tune->plans[rank]);
-    tune->ms[rank] = adl_malloc(steps, sizeof *tune->ms[rank]);
-    if (!tune->ms[rank])
+    size_t steps = (size_t)adl_plan_step_count(tune->plans[plan]);
+    tune->ms[plan] = adl_malloc(steps, sizeof *tune->ms[plan]);
+    if (!tune->ms[plan])
         return adl_fail_nomem(err, "measurements");
     for (size_t i = 0; i < steps; i++)
-        tune->ms[rank][i] = INFINITY;
-    *session = adl_session_create(tune->plans[rank], o->pool, o->batch, err);
+        tune->ms[plan][i] = INFINITY;
+    *session = adl_session_create(tune->plans[plan], o->pool, o->batch, err);
     if (!*session)
         return -1;
     for (int i = 0; i < o->batch; i++)
@@ -81,11 +88,11 @@ static void measure_once(struct adl_session *session, int batch, double *seconds
 int adl_bench_tune_measure(struct adl_bench_tune *tune,
                            const struct adl_bench_tune_options *options, struct adl_error *err)
 {
-    struct adl_session *sessions[ADL_CONV_ALGORITHM_COUNT] = {0};
+    struct adl_session *sessions[ADL_BENCH_TUNE_PLANS] = {0};
     double *seconds = NULL;
     int result = -1;
 
-    for (; tune->count < ADL_CONV_ALGORITHM_COUNT; tune->count++) {
+    for (; tune->count < ADL_BENCH_TUNE_PLANS; tune->count++) {
         if (open_plan(tune, options, tune->count, &sessions[tune->count], err) < 0)
             goto out;
         if (repeats(tune, tune->count))
@@ -106,7 +113,7 @@ int adl_bench_tune_measure(struct adl_bench_tune *tune,
     }
     result = 0;
 out:
-    for (int i = 0; i < ADL_CONV_ALGORITHM_COUNT; i++)
+    for (int i = 0; i < ADL_BENCH_TUNE_PLANS; i++)
         adl_session_free(sessions[i]);
     adl_free(seconds);
     return result;
@@ -114,7 +121,7 @@ out:
 
 void adl_bench_tune_release(struct adl_bench_tune *tune)
 {
-    for (int i = 0; i < ADL_CONV_ALGORITHM_COUNT; i++) {
+    for (int i = 0; i < ADL_BENCH_TUNE_PLANS; i++) {
         adl_free(tune->ms[i]);
         adl_plan_unref(tune->plans[i]);
         adl_model_free(tune->models[i]);
@@ -131,32 +138,43 @@ static bool has_choice(const struct adl_bench_tune *tune, int step)
     return false;
 }
 
-int adl_bench_tune_fastest(const struct adl_bench_tune *tune, int step)
+/* Returns the time of an algorithm for a step. */
+static double ms_of(const struct adl_bench_tune *tune, int step, const char *kernel)
 {
-    int best = 0;
+    double ms = INFINITY;
+    for (int i = 0; i < tune->count; i++)
+        if (!strcmp(kernel_of(tune, i, step), kernel))
+            ms = fmin(ms, tune->ms[i][step]);
+    return ms;
+}
+
+/* Returns the fastest algorithm for a step: the one that is used, unless another takes at least 5 %
+ * less. */
+static const char *fastest_of(const struct adl_bench_tune *tune, int step)
+{
+    const char *used = kernel_of(tune, 0, step), *best = used;
     for (int i = 1; i < tune->count; i++)
-        if (strcmp(kernel_of(tune, i, step), kernel_of(tune, 0, step)) != 0 &&
-            tune->ms[i][step] < tune->ms[best][step])
-            best = i;
-    return tune->ms[best][step] < (1 - NOISE) * tune->ms[0][step] ? best : 0;
+        if (ms_of(tune, step, kernel_of(tune, i, step)) < ms_of(tune, step, best))
+            best = kernel_of(tune, i, step);
+    return ms_of(tune, step, best) < (1 - NOISE) * ms_of(tune, step, used) ? best : used;
 }
 
 struct sums {
-    int steps, others;      /* convolutions with a choice; those for which another one is faster */
-    double chosen, fastest; /* milliseconds per image of all of these convolutions */
+    int steps, others;    /* convolutions with a choice; those for which another one is faster */
+    double used, fastest; /* milliseconds per image of all of these convolutions */
 };
 
 static struct sums sum_up(const struct adl_bench_tune *tune)
 {
     struct sums sums = {0};
     for (int i = 0; i < adl_plan_step_count(tune->plans[0]); i++) {
+        const char *used = kernel_of(tune, 0, i), *fastest = fastest_of(tune, i);
         if (!has_choice(tune, i))
             continue;
-        int best = adl_bench_tune_fastest(tune, i);
         sums.steps++;
-        sums.others += best != 0;
-        sums.chosen += tune->ms[0][i];
-        sums.fastest += tune->ms[best][i];
+        sums.others += strcmp(used, fastest) != 0;
+        sums.used += ms_of(tune, i, used);
+        sums.fastest += ms_of(tune, i, fastest);
     }
     return sums;
 }
@@ -164,13 +182,9 @@ static struct sums sum_up(const struct adl_bench_tune *tune)
 static json_t *times_of(const struct adl_bench_tune *tune, int step)
 {
     json_t *times = json_object();
-    for (int i = tune->count - 1; i >= 0; i--) {
-        /* The last algorithm of a convolution may be in several plans. */
+    for (int i = 0; i < tune->count; i++) {
         const char *kernel = kernel_of(tune, i, step);
-        json_t *other = json_object_get(times, kernel);
-        double ms = tune->ms[i][step];
-        json_object_set_new(times, kernel,
-                            json_real(other ? fmin(ms, json_real_value(other)) : ms));
+        json_object_set_new(times, kernel, json_real(ms_of(tune, step, kernel)));
     }
     return times;
 }
@@ -185,36 +199,35 @@ json_t *adl_bench_tune_json(const struct adl_bench_tune *tune)
         if (!has_choice(tune, i))
             continue;
         adl_plan_step_info(tune->plans[0], i, &info);
-        json_array_append_new(steps, json_pack("{s:s, s:s, s:s, s:o}", "name", info.name, "chosen",
-                                               info.kernel, "fastest",
-                                               kernel_of(tune, adl_bench_tune_fastest(tune, i), i),
-                                               "ms", times_of(tune, i)));
+        json_array_append_new(steps, json_pack("{s:s, s:s, s:s, s:o}", "name", info.name, "used",
+                                               info.kernel, "fastest", fastest_of(tune, i), "ms",
+                                               times_of(tune, i)));
     }
-    return json_pack("{s:f, s:f, s:o}", "chosen_ms", sums.chosen, "fastest_ms", sums.fastest,
-                     "steps", steps);
+    return json_pack("{s:f, s:f, s:o}", "used_ms", sums.used, "fastest_ms", sums.fastest, "steps",
+                     steps);
 }
 
 void adl_bench_tune_print(const struct adl_bench_tune *tune)
 {
     const struct sums sums = sum_up(tune);
 
-    printf("\n%d convolution%s with a choice of algorithms: %.3f ms as the cost model chooses, "
+    printf("\n%d convolution%s with a choice of algorithms: %.3f ms with those that are used, "
            "%.3f ms with\nthe fastest of each (%.1f %% less); it would be another one for %d, by "
            "5 %% or more\n",
-           sums.steps, ADL_S(sums.steps), sums.chosen, sums.fastest,
-           sums.chosen > 0 ? 100 * (1 - sums.fastest / sums.chosen) : 0, sums.others);
+           sums.steps, ADL_S(sums.steps), sums.used, sums.fastest,
+           sums.used > 0 ? 100 * (1 - sums.fastest / sums.used) : 0, sums.others);
     if (sums.others)
-        printf("%-32s %14s   %-12s %9s   %-12s %9s\n", "step", "output", "chosen", "ms", "fastest",
+        printf("%-32s %14s   %-12s %9s   %-12s %9s\n", "step", "output", "used", "ms", "fastest",
                "ms");
     for (int i = 0; i < adl_plan_step_count(tune->plans[0]); i++) {
-        int best = has_choice(tune, i) ? adl_bench_tune_fastest(tune, i) : 0;
+        const char *fastest = fastest_of(tune, i);
         struct adl_step_info info;
         char shape[40];
-        if (best == 0)
-            continue;
         adl_plan_step_info(tune->plans[0], i, &info);
+        if (!has_choice(tune, i) || !strcmp(fastest, info.kernel))
+            continue;
         snprintf(shape, sizeof shape, "%dx%dx%d", info.out.h, info.out.w, info.out.c);
         printf("%-32s %14s   %-12s %9.3f   %-12s %9.3f\n", info.name, shape, info.kernel,
-               tune->ms[0][i], kernel_of(tune, best, i), tune->ms[best][i]);
+               ms_of(tune, i, info.kernel), fastest, ms_of(tune, i, fastest));
     }
 }

@@ -2,9 +2,10 @@
 #define ADL_SERVER_COMMANDS_BENCH_TUNE_H
 
 /* Implements `bench --tune`: measures every algorithm for every convolution of a network on this
- * machine, and says where the cost model (kernels/conv_cost.h) chooses another one than the
- * fastest. It changes nothing: the choice stays that of the cost model, so that results have the
- * same bits on every machine with the same instruction set. */
+ * machine, and says where another one than the one that is used is the fastest: where the cost
+ * model (kernels/conv_cost.h) errs, or where the packed weights of the fastest would take too much
+ * memory. It changes nothing: the choice depends on the instruction set alone, so that results have
+ * the same bits on every machine that has it. */
 
 #include <jansson.h>
 
@@ -12,11 +13,15 @@
 #include "models/model.h"
 #include "plan/session.h"
 
+#define ADL_BENCH_TUNE_PLANS (ADL_CONV_ALGORITHM_COUNT + 1)
+
 struct adl_bench_tune {
-    int count; /* plans: the cost model's choice, and its second, third, ... choice */
-    struct adl_plan *plans[ADL_CONV_ALGORITHM_COUNT];
-    double *ms[ADL_CONV_ALGORITHM_COUNT]; /* milliseconds per image, by step: the smallest */
-    struct adl_model *models[ADL_CONV_ALGORITHM_COUNT];
+    /* Plans: the one that is used; then, without a limit on packed weights, those of the first,
+     * second, ... choice of the cost model. */
+    int count;
+    struct adl_plan *plans[ADL_BENCH_TUNE_PLANS];
+    double *ms[ADL_BENCH_TUNE_PLANS]; /* milliseconds per image, by step: the smallest */
+    struct adl_model *models[ADL_BENCH_TUNE_PLANS];
 };
 
 /* What is measured. */
@@ -37,10 +42,6 @@ int adl_bench_tune_measure(struct adl_bench_tune *tune,
                            const struct adl_bench_tune_options *options,
                            struct adl_error *err) ADL_MUST_CHECK;
 void adl_bench_tune_release(struct adl_bench_tune *tune);
-
-/* Returns, for a convolution, which plan has its fastest algorithm: 0, the cost model's choice,
- * unless another takes at least 5 % less. */
-int adl_bench_tune_fastest(const struct adl_bench_tune *tune, int step);
 
 /* Return the result as JSON, and print it as a table. */
 json_t *adl_bench_tune_json(const struct adl_bench_tune *tune);

@@ -423,36 +423,37 @@ static void measures(void)
                    "layers of a training step");
 }
 
-/* Every algorithm of a convolution has a time; the fastest one is that of the cost model, or at
- * least 5 % faster; and the sums are those of the steps. */
+/* Every algorithm of a convolution has a time; the fastest one is the one that is used, or at least
+ * 5 % faster; and the sums are those of the steps. The packed weights of VGG16 are limited, so that
+ * some of its convolutions do not use what the cost model ranks first. */
 static void measures_every_algorithm(void)
 {
     if (!program_exists())
         return;
-    struct command_result result = RUN("bench", "--arch", TINY, "--size", "64", "--seconds", "0.05",
-                                       "--threads", "1", "--tune", "--json");
+    struct command_result result = RUN("bench", "--arch", "vgg16", "--size", "64", "--runs", "1",
+                                       "--seconds", "0.05", "--tune", "--json");
     json_t *json = json_loads(result.out, 0, NULL), *step;
     json_t *tune = json_object_get(json, "tune"), *steps = json_object_get(tune, "steps");
-    double chosen_ms = 0, fastest_ms = 0;
+    double used_ms = 0, fastest_ms = 0;
     size_t i;
 
-    CU_ASSERT(json_array_size(steps) > 10);
+    CU_ASSERT_EQUAL(json_array_size(steps), 14);
     json_array_foreach(steps, i, step)
     {
         json_t *ms = json_object_get(step, "ms"), *value;
-        const char *chosen = json_string_value(json_object_get(step, "chosen"));
+        const char *used = json_string_value(json_object_get(step, "used"));
         const char *fastest = json_string_value(json_object_get(step, "fastest")), *name;
-        CU_ASSERT_FATAL(chosen && fastest);
-        double own = json_real_value(json_object_get(ms, chosen));
+        CU_ASSERT_FATAL(used && fastest);
+        double own = json_real_value(json_object_get(ms, used));
         double best = json_real_value(json_object_get(ms, fastest));
         CU_ASSERT(json_object_size(ms) > 1 && own > 0 && best > 0);
-        CU_ASSERT(!strcmp(chosen, fastest) || best < 0.951 * own);
+        CU_ASSERT(!strcmp(used, fastest) || best < 0.951 * own);
         json_object_foreach(ms, name, value) CU_ASSERT(
-            json_real_value(value) >= (strcmp(chosen, fastest) ? best * 0.999 : 0.949 * own));
-        chosen_ms += own;
+            json_real_value(value) >= (strcmp(used, fastest) ? best * 0.999 : 0.949 * own));
+        used_ms += own;
         fastest_ms += best;
     }
-    CU_ASSERT_DOUBLE_EQUAL(json_real_value(json_object_get(tune, "chosen_ms")), chosen_ms, 1e-3);
+    CU_ASSERT_DOUBLE_EQUAL(json_real_value(json_object_get(tune, "used_ms")), used_ms, 1e-3);
     CU_ASSERT_DOUBLE_EQUAL(json_real_value(json_object_get(tune, "fastest_ms")), fastest_ms, 1e-3);
     json_decref(json);
     command_expect(result, 0, "bench --tune --json");
