@@ -12,6 +12,7 @@
  * A panel is nr output channels, zero beyond the last one. In both layouts the biases,
  * padded to whole panels, follow, and in bfloat16 the factors after them. */
 
+#include <assert.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -89,7 +90,10 @@ static void winograd_gather(const struct adl_winograd_blocking *b, const struct 
 /* Returns the input channels of a piece. */
 static size_t winograd_piece_depth(const struct adl_winograd_blocking *b)
 {
-    return ADL_MAX(GATHER_FLOATS / (winograd_taps(b) * b->nr), 1);
+    size_t channel = winograd_taps(b) * b->nr;
+
+    assert(channel > 0);
+    return ADL_MAX(GATHER_FLOATS / channel, 1);
 }
 
 /* Gathers and transforms one panel piece by piece; no piece crosses the border of a

@@ -343,7 +343,7 @@ static void client_map(const json_t *answer, double *map)
     const json_t *heatmap = json_object_get(one, "heatmap");
     const json_t *raw = json_object_get(heatmap, "raw");
     const json_t *data = json_object_get(heatmap, "data"), *from = raw ? raw : data;
-    double small[SIDE * SIDE / 64];
+    double small[SIDE * SIDE];
     struct adl_error err = {0};
     int w = member(heatmap, "width"), h = member(heatmap, "height");
     CU_ASSERT_FATAL((size_t)w * (size_t)h <= ADL_COUNT(small));
