@@ -14,22 +14,10 @@
 
 #include "kernels/avx2_int8_loops.h"
 
-const struct adl_int8_kernels adl_int8_avx2 = {
-    .mr = MR,
-    .group = 2,
-    /* 1x1 convolutions are 1.5 to 2 times as fast, but so are Winograd's of 7 taps, beyond their
-     * estimate: with 1.35 these stay in float32. */
-    .speed = 1.35,
-    .depthwise_speed = 1.5,
-    INT8_LOOPS,
-};
+/* 1x1 convolutions are 1.5 to 2 times as fast, but so are Winograd's of 7 taps, beyond their
+ * estimate: with 1.35 these stay in float32. */
+INT8_TABLE(adl_int8_avx2, 2, 1.35, 1.5);
 
 /* The same for a processor with AVX-512 and without VNNI, whose float kernels multiply twice as
  * much at a time: these are not faster than they are. */
-const struct adl_int8_kernels adl_int8_avx512 = {
-    .mr = MR,
-    .group = 2,
-    .speed = 0.7,
-    .depthwise_speed = 0.75,
-    INT8_LOOPS,
-};
+INT8_TABLE(adl_int8_avx512, 2, 0.7, 0.75);

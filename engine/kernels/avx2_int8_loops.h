@@ -376,9 +376,20 @@ static void ISA(int8_to_floats)(const struct adl_int8_convert *j)
 }
 
 /* The members of the table that do not depend on the product. */
-#define INT8_LOOPS                                                                                 \
-    .nr = NR, .gemm = ISA(int8_gemm), .depthwise = ISA(int8_depthwise),                            \
-    .maxpool = ISA(int8_maxpool), .avgpool = ISA(int8_avgpool), .widen = ISA(int8_widen),          \
-    .to_bytes = ISA(int8_to_bytes), .to_floats = ISA(int8_to_floats)
+/* Defines a table of these kernels; GROUP, the bytes of a group, and the speeds are explained in
+ * int8.h. */
+#define INT8_TABLE(TABLE, GROUP, SPEED, DEPTHWISE_SPEED)                                           \
+    const struct adl_int8_kernels TABLE = {.mr = MR,                                               \
+                                           .nr = NR,                                               \
+                                           .group = (GROUP),                                       \
+                                           .speed = (SPEED),                                       \
+                                           .depthwise_speed = (DEPTHWISE_SPEED),                   \
+                                           .gemm = ISA(int8_gemm),                                 \
+                                           .depthwise = ISA(int8_depthwise),                       \
+                                           .maxpool = ISA(int8_maxpool),                           \
+                                           .avgpool = ISA(int8_avgpool),                           \
+                                           .widen = ISA(int8_widen),                               \
+                                           .to_bytes = ISA(int8_to_bytes),                         \
+                                           .to_floats = ISA(int8_to_floats)}
 
 #endif

@@ -11,12 +11,6 @@
 
 #include "kernels/avx2_int8_loops.h"
 
-const struct adl_int8_kernels adl_int8_avx2_vnni = {
-    .mr = MR,
-    .group = 4,
-    /* Estimated: four times the multiply-adds of an FMA of the same width, as often a cycle, less
-     * what avx512_int8.c is expected to lose. */
-    .speed = 3,
-    .depthwise_speed = 1.5,
-    INT8_LOOPS,
-};
+/* Estimated: four times the multiply-adds of an FMA of the same width, as often a cycle, less what
+ * avx512_int8.c is expected to lose. */
+INT8_TABLE(adl_int8_avx2_vnni, 4, 3, 1.5);

@@ -13,10 +13,5 @@
 
 #include "kernels/avx2_int8_loops.h"
 
-const struct adl_int8_kernels adl_int8_avx512_vnni = {
-    .mr = MR,
-    .group = 4,
-    .speed = 3.5,
-    .depthwise_speed = 0.75, /* those of AVX2 */
-    INT8_LOOPS,
-};
+/* Depthwise convolutions have the speed of those of AVX2. */
+INT8_TABLE(adl_int8_avx512_vnni, 4, 3.5, 0.75);

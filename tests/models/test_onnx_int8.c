@@ -14,6 +14,7 @@
 #include "support/formula.h"
 #include "support/nets.h"
 #include "support/onnx_file.h"
+#include "support/onnx_memory.h"
 #include "support/test.h"
 
 enum { CLASSES = 5, SIDE = 64, BLOCKS = 13 };
@@ -240,20 +241,8 @@ static void a_dead_channel_keeps_its_bias(void)
 static void every_allocation_may_fail(void)
 {
     struct adl_model *model = make_model("mobilenet_v1_025_relu6");
-    int result = -1;
-    for (uint64_t n = 1; model && result < 0; n++) {
-        struct adl_error err = {0};
-        size_t blocks = adl_mem_stats().live_blocks;
-        adl_mem_fail_nth(n);
-        result = adl_onnx_write(model, tmp_path(), &err);
-        adl_mem_fail_nth(0);
-        if (adl_mem_stats().live_blocks != blocks || (result < 0 && err.kind != ADL_ERR_NOMEM)) {
-            TEST_FAIL("allocation %llu: %s", (unsigned long long)n, err.message);
-            break;
-        }
-    }
-    CU_ASSERT_EQUAL(result, 0);
-    unlink(tmp_path());
+    if (model)
+        test_onnx_without_memory(model, tmp_path());
     adl_model_free(model);
 }
 

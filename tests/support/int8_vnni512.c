@@ -12,12 +12,6 @@
 
 #include "kernels/avx2_int8_loops.h"
 
-const struct adl_int8_kernels int8_defined_vnni512 = {
-    .mr = MR,
-    .group = 4,
-    .speed = 1,
-    .depthwise_speed = 1,
-    INT8_LOOPS,
-};
+INT8_TABLE(int8_defined_vnni512, 4, 1, 1);
 
 #endif

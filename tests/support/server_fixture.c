@@ -3,6 +3,7 @@
 #include "support/server_fixture.h"
 
 #include <math.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -178,5 +179,13 @@ double test_metric(const struct test_server *server, const char *name)
     if (at)
         value = strtod(at + strlen(name), NULL);
     test_reply_release(&reply);
+    return value;
+}
+
+double test_metric_reaches(const struct test_server *server, const char *name, double least)
+{
+    double value = test_metric(server, name);
+    for (int i = 0; i < 1000 && value < least; i++, value = test_metric(server, name))
+        poll(NULL, 0, 10);
     return value;
 }

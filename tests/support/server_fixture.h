@@ -28,6 +28,9 @@ int test_next_status(int fd);
 /* Returns the value of a sample of /metrics; -1 if there is none. */
 double test_metric(const struct test_server *server, const char *name);
 
+/* Waits until such a sample is at least `least`, for some seconds; returns its value. */
+double test_metric_reaches(const struct test_server *server, const char *name, double least);
+
 enum test_format { TEST_JPEG, TEST_PNG };
 
 /* Returns a formula image of width x height as the bytes of a file, to be freed with adl_free. */

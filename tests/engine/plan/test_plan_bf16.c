@@ -13,6 +13,7 @@
 #include "ops/ops.h"
 #include "plan/session.h"
 #include "support/formula.h"
+#include "support/plan_run.h"
 
 #define SIDE 20
 #define IMAGES 3
@@ -91,24 +92,14 @@ static struct adl_plan *make_plan(const struct scene *s, enum adl_precision prec
     return plan;
 }
 
-/* Runs the first `batch` images; returns the features of the last one, to be freed. */
+static void fill(float *input, int image)
+{
+    formula_param("image", 0, image == 0 ? 2 : 1, (size_t)SIDE * SIDE * 3, input);
+}
+
 static float *run(struct adl_plan *plan, int threads, int batch, size_t *count)
 {
-    struct adl_error err = {0};
-    struct adl_pool *pool = threads > 1 ? adl_pool_create(threads, &err) : NULL;
-    struct adl_session *session = adl_session_create(plan, pool, batch, &err);
-    TEST_OK(session ? 0 : -1, &err);
-    for (int i = 0; i < batch; i++)
-        formula_param("image", 0, i == batch - 1 ? 2 : 1, (size_t)SIDE * SIDE * 3,
-                      adl_session_input(session, i));
-    adl_session_run(session, batch);
-    *count = adl_shape_count(adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES));
-    float *copy = adl_malloc(*count, sizeof *copy);
-    memcpy(copy, adl_session_output(session, ADL_OUTPUT_FEATURES, batch - 1),
-           *count * sizeof *copy);
-    adl_session_free(session);
-    adl_pool_free(pool);
-    return copy;
+    return test_plan_features(plan, threads, batch, fill, count);
 }
 
 static int bf16_steps(const struct adl_plan *plan)

@@ -12,6 +12,7 @@
 #include "ops/ops.h"
 #include "plan/session.h"
 #include "support/formula.h"
+#include "support/plan_run.h"
 
 #define SIDE 20
 #define IMAGES 3
@@ -125,23 +126,9 @@ static struct adl_plan *make_plan(const struct scene *s, bool int8, unsigned dis
     return plan;
 }
 
-/* Runs the first `batch` images; returns the features of the last one, to be freed. */
 static float *run(struct adl_plan *plan, int threads, int batch, size_t *count)
 {
-    struct adl_error err = {0};
-    struct adl_pool *pool = threads > 1 ? adl_pool_create(threads, &err) : NULL;
-    struct adl_session *session = adl_session_create(plan, pool, batch, &err);
-    TEST_OK(session ? 0 : -1, &err);
-    for (int i = 0; i < batch; i++)
-        fill(adl_session_input(session, i), batch - 1 - i);
-    adl_session_run(session, batch);
-    *count = adl_shape_count(adl_plan_output_shape(plan, ADL_OUTPUT_FEATURES));
-    float *copy = adl_malloc(*count, sizeof *copy);
-    memcpy(copy, adl_session_output(session, ADL_OUTPUT_FEATURES, batch - 1),
-           *count * sizeof *copy);
-    adl_session_free(session);
-    adl_pool_free(pool);
-    return copy;
+    return test_plan_features(plan, threads, batch, fill, count);
 }
 
 static double relative_error(const float *got, const float *want, size_t count)

@@ -110,11 +110,10 @@ static void serve_chooses_ranges_at_every_load(void)
     CU_ASSERT_STRING_EQUAL(text_of(before, "digest"), text_of(want, "digest"));
 
     test_server_signal(&service.server, SIGHUP);
-    double reloads = 0;
-    for (int i = 0; i < 1000 && reloads < 1; i++, poll(NULL, 0, 10))
-        reloads = test_metric(&service.server,
-                              "adl_model_reloads_total{model=\"default\",outcome=\"ok\"} ");
-    CU_ASSERT_EQUAL(reloads, 1);
+    CU_ASSERT_EQUAL(
+        test_metric_reaches(&service.server,
+                            "adl_model_reloads_total{model=\"default\",outcome=\"ok\"} ", 1),
+        1);
     json_t *after = described(&service.server);
     CU_ASSERT_STRING_EQUAL(text_of(after, "digest"), text_of(want, "digest"));
 
@@ -122,11 +121,10 @@ static void serve_chooses_ranges_at_every_load(void)
     for (int i = 0; i < IMAGES; i++)
         unlink(scratch_path("photos/%d.png", i));
     test_server_signal(&service.server, SIGHUP);
-    double failed = 0;
-    for (int i = 0; i < 1000 && failed < 1; i++, poll(NULL, 0, 10))
-        failed = test_metric(&service.server,
-                             "adl_model_reloads_total{model=\"default\",outcome=\"failed\"} ");
-    CU_ASSERT_EQUAL(failed, 1);
+    CU_ASSERT_EQUAL(
+        test_metric_reaches(&service.server,
+                            "adl_model_reloads_total{model=\"default\",outcome=\"failed\"} ", 1),
+        1);
     struct test_reply reply =
         test_post(&service.server, "/localize", "Content-Type: image/jpeg\r\n", service.jpeg,
                   service.jpeg_length);

@@ -154,11 +154,10 @@ static void keeps_the_old_model_when_a_reload_fails(void)
     fputs("no model", file);
     fclose(file);
     test_server_signal(&service.server, SIGHUP);
-    double failed = 0;
-    for (int i = 0; i < 500 && failed < 1; i++, poll(NULL, 0, 10))
-        failed = test_metric(&service.server,
-                             "adl_model_reloads_total{model=\"second\",outcome=\"failed\"} ");
-    CU_ASSERT_EQUAL(failed, 1);
+    CU_ASSERT_EQUAL(
+        test_metric_reaches(&service.server,
+                            "adl_model_reloads_total{model=\"second\",outcome=\"failed\"} ", 1),
+        1);
     struct test_reply reply;
     test_request(&service.server, "POST", "/localize?model=second", "Content-Type: image/jpeg\r\n",
                  service.jpeg, service.jpeg_length, &reply);
