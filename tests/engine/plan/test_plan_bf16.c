@@ -18,13 +18,6 @@
 #define SIDE 20
 #define IMAGES 3
 
-static int block(struct adl_graph *g, int x, const char *name, struct adl_conv_attr attr)
-{
-    x = adl_conv(g, x, name, attr);
-    x = adl_batchnorm(g, x, adl_graph_name(g, "%s_bn", name), 1e-3);
-    return adl_relu(g, x, adl_graph_name(g, "%s_relu", name));
-}
-
 /* Kernels for which there is an algorithm in bfloat16 and some for which there is none: depthwise,
  * few channels, a linear layer. */
 static struct adl_graph *network(void)
@@ -34,19 +27,15 @@ static struct adl_graph *network(void)
     struct adl_conv_attr depthwise = adl_conv_centred(32, 3, 3, 1);
     depthwise.groups = 32;
 
-    int x = block(g, 0, "stem", adl_conv_centred(32, 3, 3, 1));
-    x = block(g, x, "depthwise", depthwise);
-    x = block(g, x, "wide", adl_conv_centred(160, 1, 1, 1));
+    int x = test_conv_block(g, 0, "stem", adl_conv_centred(32, 3, 3, 1));
+    x = test_conv_block(g, x, "depthwise", depthwise);
+    x = test_conv_block(g, x, "wide", adl_conv_centred(160, 1, 1, 1));
     int y =
         adl_batchnorm(g, adl_conv(g, x, "side", adl_conv_centred(160, 3, 3, 1)), "side_bn", 0.1);
     x = adl_relu(g, adl_add(g, y, x, "sum"), "sum_relu");
-    x = block(g, x, "halved", adl_conv_centred(200, 3, 3, 2));
-    x = block(g, x, "last", adl_conv_centred(70, 1, 1, 1));
-    adl_graph_set_output(g, ADL_OUTPUT_FEATURES, x);
-    x = adl_linear(g, adl_global_avgpool(g, x, "gap"), "fc", 5, true);
-    adl_graph_set_output(g, ADL_OUTPUT_LOGITS, x);
-    adl_graph_set_classifier(g, adl_graph_find_param(g, "fc.weight"));
-    TEST_OK(adl_graph_finish(g, &err), &err);
+    x = test_conv_block(g, x, "halved", adl_conv_centred(200, 3, 3, 2));
+    x = test_conv_block(g, x, "last", adl_conv_centred(70, 1, 1, 1));
+    test_plan_classifier(g, x);
     return g;
 }
 
@@ -58,15 +47,9 @@ struct scene {
 static void open_scene(struct scene *s)
 {
     s->graph = network();
-    int count = adl_graph_param_count(s->graph);
-    s->params = adl_calloc((size_t)count, sizeof *s->params);
-    for (int i = 0; i < count; i++) {
+    s->params = test_plan_params(s->graph);
+    for (int i = 0; i < adl_graph_param_count(s->graph); i++) {
         const struct adl_param *p = adl_graph_param(s->graph, i);
-        bool positive = p->role == ADL_PARAM_BN_VAR || p->role == ADL_PARAM_BN_WEIGHT;
-        double fan_in = (double)p->count / (double)p->shape[0];
-        s->params[i] = adl_malloc(p->count, sizeof **s->params);
-        formula_param(p->name, positive ? 1 : 0, p->rank > 1 ? sqrt(6 / fan_in) : 0.3, p->count,
-                      s->params[i]);
         for (size_t j = 0; adl_quantisation_takes_bf16(p) && j < p->count; j++)
             s->params[i][j] = adl_bf16_to_float(adl_bf16_from_float(s->params[i][j]));
     }
@@ -74,9 +57,7 @@ static void open_scene(struct scene *s)
 
 static void close_scene(struct scene *s)
 {
-    for (int i = 0; i < adl_graph_param_count(s->graph); i++)
-        adl_free(s->params[i]);
-    adl_free(s->params);
+    test_plan_params_free(s->graph, s->params);
     adl_graph_free(s->graph);
 }
 

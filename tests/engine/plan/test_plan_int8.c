@@ -17,13 +17,6 @@
 #define SIDE 20
 #define IMAGES 3
 
-static int block(struct adl_graph *g, int x, const char *name, struct adl_conv_attr attr)
-{
-    x = adl_conv(g, x, name, attr);
-    x = adl_batchnorm(g, x, adl_graph_name(g, "%s_bn", name), 1e-3);
-    return adl_relu(g, x, adl_graph_name(g, "%s_relu", name));
-}
-
 /* Depthwise and 1x1 convolutions, a residual, signed maps, and branches with both kinds of pooling
  * that are joined; `pool_stride` is that of the last halving. */
 static struct adl_graph *network(int pool_stride)
@@ -33,26 +26,22 @@ static struct adl_graph *network(int pool_stride)
     struct adl_conv_attr depthwise = adl_conv_centred(16, 3, 3, 1);
     depthwise.groups = 16;
 
-    int x = block(g, 0, "stem", adl_conv_centred(16, 3, 3, 1));
-    x = block(g, x, "depthwise", depthwise);
-    x = block(g, x, "pointwise", adl_conv_centred(40, 1, 1, 1));
+    int x = test_conv_block(g, 0, "stem", adl_conv_centred(16, 3, 3, 1));
+    x = test_conv_block(g, x, "depthwise", depthwise);
+    x = test_conv_block(g, x, "pointwise", adl_conv_centred(40, 1, 1, 1));
     int y = adl_batchnorm(g, adl_conv(g, x, "side", adl_conv_centred(40, 1, 1, 1)), "side_bn", 0.1);
     x = adl_relu(g, adl_add(g, y, x, "sum"), "sum_relu");
-    x = block(g, x, "halved", adl_conv_centred(20, 3, 3, 2));
+    x = test_conv_block(g, x, "halved", adl_conv_centred(20, 3, 3, 2));
     int branches[4] = {
-        block(g, x, "branch0", adl_conv_centred(17, 1, 1, 1)),
+        test_conv_block(g, x, "branch0", adl_conv_centred(17, 1, 1, 1)),
         adl_avgpool(g, x, "branch1", (struct adl_pool_attr){3, 1, 1, false}),
         adl_maxpool(g, x, "branch2", (struct adl_pool_attr){3, 1, 1, false}),
         adl_conv(g, x, "branch3", adl_conv_centred(8, 1, 1, 1)),
     };
     x = adl_concat(g, branches, 4, "joined");
     x = adl_maxpool(g, x, "pool", (struct adl_pool_attr){2, pool_stride, 0, false});
-    x = block(g, x, "last", adl_conv_centred(24, 1, 1, 1));
-    adl_graph_set_output(g, ADL_OUTPUT_FEATURES, x);
-    x = adl_linear(g, adl_global_avgpool(g, x, "gap"), "fc", 5, true);
-    adl_graph_set_output(g, ADL_OUTPUT_LOGITS, x);
-    adl_graph_set_classifier(g, adl_graph_find_param(g, "fc.weight"));
-    TEST_OK(adl_graph_finish(g, &err), &err);
+    x = test_conv_block(g, x, "last", adl_conv_centred(24, 1, 1, 1));
+    test_plan_classifier(g, x);
     return g;
 }
 
@@ -74,16 +63,7 @@ static void open_scene(struct scene *s)
     struct adl_error err = {0};
 
     s->graph = network(2);
-    int count = adl_graph_param_count(s->graph);
-    s->params = adl_calloc((size_t)count, sizeof *s->params);
-    for (int i = 0; i < count; i++) {
-        const struct adl_param *p = adl_graph_param(s->graph, i);
-        bool positive = p->role == ADL_PARAM_BN_VAR || p->role == ADL_PARAM_BN_WEIGHT;
-        double fan_in = (double)p->count / (double)p->shape[0];
-        s->params[i] = adl_malloc(p->count, sizeof **s->params);
-        formula_param(p->name, positive ? 1 : 0, p->rank > 1 ? sqrt(6 / fan_in) : 0.3, p->count,
-                      s->params[i]);
-    }
+    s->params = test_plan_params(s->graph);
     struct adl_range_fit *fit =
         adl_range_fit_create(s->graph, (const float *const *)s->params, SIDE, SIDE, &err);
     TEST_OK(fit ? 0 : -1, &err);
@@ -103,9 +83,7 @@ static void open_scene(struct scene *s)
 
 static void close_scene(struct scene *s)
 {
-    for (int i = 0; i < adl_graph_param_count(s->graph); i++)
-        adl_free(s->params[i]);
-    adl_free(s->params);
+    test_plan_params_free(s->graph, s->params);
     adl_quantisation_free(s->quantisation);
     adl_graph_free(s->graph);
 }
