@@ -13,23 +13,9 @@
 #include "plan/session.h"
 #include "support/formula.h"
 #include "support/nets.h"
+#include "support/plan_run.h"
 
 #define SIDE 96
-
-static float **fill_params(const struct adl_graph *graph)
-{
-    int count = adl_graph_param_count(graph);
-    float **params = adl_calloc((size_t)count, sizeof *params);
-    for (int i = 0; i < count; i++) {
-        const struct adl_param *p = adl_graph_param(graph, i);
-        bool positive = p->role == ADL_PARAM_BN_VAR || p->role == ADL_PARAM_BN_WEIGHT;
-        double fan_in = (double)p->count / (double)p->shape[0];
-        params[i] = adl_malloc(p->count, sizeof **params);
-        formula_param(p->name, positive ? 1 : 0, p->rank > 1 ? sqrt(6 / fan_in) : 0.1, p->count,
-                      params[i]);
-    }
-    return params;
-}
 
 static float *features(const struct adl_graph *graph, float *const *params,
                        const struct adl_quantisation *quantisation, enum adl_precision precision,
@@ -70,7 +56,7 @@ static void check(const char *name, int least)
     TEST_OK(test_net_arch(&arch, name, 5), &err);
     struct adl_graph *graph = adl_arch_build(&arch, SIDE, SIDE, &err);
     TEST_OK(graph ? 0 : -1, &err);
-    float **params = fill_params(graph);
+    float **params = test_plan_params(graph, 0.1);
     struct adl_range_fit *fit =
         adl_range_fit_create(graph, (const float *const *)params, SIDE, SIDE, &err);
     TEST_OK(fit ? 0 : -1, &err);

@@ -27,7 +27,7 @@ void test_plan_classifier(struct adl_graph *g, int x)
     TEST_OK(adl_graph_finish(g, &err), &err);
 }
 
-float **test_plan_params(const struct adl_graph *graph)
+float **test_plan_params(const struct adl_graph *graph, double spread)
 {
     int count = adl_graph_param_count(graph);
     float **params = adl_calloc((size_t)count, sizeof *params);
@@ -37,7 +37,7 @@ float **test_plan_params(const struct adl_graph *graph)
         bool positive = p->role == ADL_PARAM_BN_VAR || p->role == ADL_PARAM_BN_WEIGHT;
         double fan_in = (double)p->count / (double)p->shape[0];
         params[i] = adl_malloc(p->count, sizeof **params);
-        formula_param(p->name, positive ? 1 : 0, p->rank > 1 ? sqrt(6 / fan_in) : 0.3, p->count,
+        formula_param(p->name, positive ? 1 : 0, p->rank > 1 ? sqrt(6 / fan_in) : spread, p->count,
                       params[i]);
     }
     return params;

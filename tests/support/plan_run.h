@@ -10,8 +10,9 @@ int test_conv_block(struct adl_graph *g, int x, const char *name, struct adl_con
 /* Makes x the last map, appends a classifier of 5 classes, and finishes the graph. */
 void test_plan_classifier(struct adl_graph *g, int x);
 
-/* Returns weights for a graph from formulas, to be freed. */
-float **test_plan_params(const struct adl_graph *graph);
+/* Returns weights for a graph from formulas; those of vectors are spread over -spread..spread, and
+ * those of batch norms that have to be positive around 1. */
+float **test_plan_params(const struct adl_graph *graph, double spread);
 void test_plan_params_free(const struct adl_graph *graph, float **params);
 
 /* Runs a batch, of which `fill` writes each image's input: image 0 last, so that it is in another

@@ -15,6 +15,7 @@
 #include "support/formula.h"
 #include "support/methods.h"
 #include "support/oracle.h"
+#include "support/plan_run.h"
 #include "support/step_graphs.h"
 
 /* 3x3 with bias, to k channels of the same size. */
@@ -107,26 +108,9 @@ static struct adl_graph *every_op(int h, int w, struct adl_error *err)
     return every_op_strided(h, w, 2, 2, err);
 }
 
-static float **fill_params(const struct adl_graph *g)
-{
-    int count = adl_graph_param_count(g);
-    float **params = adl_calloc((size_t)count, sizeof *params);
-    for (int i = 0; i < count; i++) {
-        const struct adl_param *p = adl_graph_param(g, i);
-        bool positive = p->role == ADL_PARAM_BN_VAR || p->role == ADL_PARAM_BN_WEIGHT;
-        double fan_in = (double)p->count / (double)p->shape[0];
-        params[i] = adl_malloc(p->count, sizeof **params);
-        formula_param(p->name, positive ? 1 : 0, p->rank > 1 ? sqrt(6 / fan_in) : 0.3, p->count,
-                      params[i]);
-    }
-    return params;
-}
-
 static void close_graph(struct adl_graph *g, float **params)
 {
-    for (int i = 0; i < adl_graph_param_count(g); i++)
-        adl_free(params[i]);
-    adl_free(params);
+    test_plan_params_free(g, params);
     adl_graph_free(g);
 }
 
@@ -137,7 +121,7 @@ static struct adl_graph *open_graph(int side, float ***params)
     struct adl_error err = {0};
     struct adl_graph *g = every_op(side, side, &err);
     CU_ASSERT_PTR_NOT_NULL_FATAL(g);
-    *params = fill_params(g);
+    *params = test_plan_params(g, 0.3);
     return g;
 }
 
@@ -164,7 +148,7 @@ static void passes_keep_the_result(void)
         TEST_OK(g ? 0 : -1, &err);
         if (!g)
             return;
-        float **params = fill_params(g);
+        float **params = test_plan_params(g, 0.3);
         size_t count = (size_t)(h * w * 3);
         float *input = adl_malloc(count, sizeof *input);
         formula_param("input", 0, 1, count, input);
@@ -300,7 +284,7 @@ static void resizing_fails_cleanly(void)
     struct adl_graph *g = every_op(16, 16, &err);
     struct adl_graph *halved = every_op_strided(16, 16, 2, 1, &err);
     struct adl_graph *other = adl_graph_create((struct adl_shape){16, 16, 3}, &err);
-    float **params = fill_params(g);
+    float **params = test_plan_params(g, 0.3);
     struct adl_plan_options options = {.input_h = 16, .input_w = 16};
     struct adl_plan *base = adl_plan_create(g, (const float *const *)params, &options, &err);
     TEST_OK(base && other ? 0 : -1, &err);
@@ -342,7 +326,7 @@ static void packed_weights_are_limited(void)
     x = adl_conv(g, x, "fourth", c3);
     adl_graph_set_output(g, ADL_OUTPUT_FEATURES, x);
     TEST_OK(adl_graph_finish(g, &err), &err);
-    float **params = fill_params(g), input[14 * 14 * 3];
+    float **params = test_plan_params(g, 0.3), input[14 * 14 * 3];
     formula_param("input", 0, 1, ADL_COUNT(input), input);
     float **oracle = oracle_run(g, params, input, 1);
 
@@ -394,7 +378,7 @@ static void released_parameters_are_not_read_again(void)
     struct adl_error err = {0};
     int h = 17, w = 23;
     struct adl_graph *g = every_op(h, w, &err);
-    float **params = fill_params(g);
+    float **params = test_plan_params(g, 0.3);
     int count = adl_graph_param_count(g);
     size_t pixels = (size_t)(h * w * 3);
     struct released released = {g, params, adl_calloc((size_t)count, sizeof(int))};
@@ -470,7 +454,7 @@ static void memory_runs_out(void)
         CU_ASSERT(g || (err.kind == ADL_ERR_NOMEM && adl_mem_stats().live_blocks == before));
     }
 
-    float **params = fill_params(g);
+    float **params = test_plan_params(g, 0.3);
     struct adl_plan_options options = {.input_h = 16, .input_w = 16};
     struct adl_session *session = NULL;
     before = adl_mem_stats().live_blocks;

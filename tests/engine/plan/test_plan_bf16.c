@@ -47,7 +47,7 @@ struct scene {
 static void open_scene(struct scene *s)
 {
     s->graph = network();
-    s->params = test_plan_params(s->graph);
+    s->params = test_plan_params(s->graph, 0.3);
     for (int i = 0; i < adl_graph_param_count(s->graph); i++) {
         const struct adl_param *p = adl_graph_param(s->graph, i);
         for (size_t j = 0; adl_quantisation_takes_bf16(p) && j < p->count; j++)

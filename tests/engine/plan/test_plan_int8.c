@@ -63,7 +63,7 @@ static void open_scene(struct scene *s)
     struct adl_error err = {0};
 
     s->graph = network(2);
-    s->params = test_plan_params(s->graph);
+    s->params = test_plan_params(s->graph, 0.3);
     struct adl_range_fit *fit =
         adl_range_fit_create(s->graph, (const float *const *)s->params, SIDE, SIDE, &err);
     TEST_OK(fit ? 0 : -1, &err);
