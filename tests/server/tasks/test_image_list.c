@@ -8,8 +8,8 @@
 #include "base/limits.h"
 #include "base/mem.h"
 #include "base/size.h"
-#include "server/tasks/image_list.h"
 #include "server/tasks/coco.h"
+#include "server/tasks/image_list.h"
 #include "support/test.h"
 
 static const char *at(const char *name)
