@@ -6,7 +6,6 @@
 #include <stdio.h>
 
 #include "base/mem.h"
-#include "base/size.h"
 #include "models/onnx/onnx_parts.h"
 
 /* Room for the name of a value of a layer. */
@@ -117,16 +116,22 @@ static int write_part(struct adl_onnx_writer *w, const struct part *part, struct
     return 0;
 }
 
+static struct adl_foreground_map map_of(const struct adl_onnx_writer *w, int value)
+{
+    struct adl_shape shape = w->shapes[value];
+    return (struct adl_foreground_map){.h = (size_t)shape.h, .w = (size_t)shape.w};
+}
+
 struct adl_shape adl_onnx_head_grid(const struct adl_onnx_writer *w,
                                     const struct adl_foreground_head *head, int features)
 {
-    struct adl_shape grid = w->shapes[features];
-    for (int i = 0; i < head->layer_count; i++) {
-        struct adl_shape shape = w->shapes[head->layers[i].value];
-        grid.h = ADL_MAX(grid.h, shape.h);
-        grid.w = ADL_MAX(grid.w, shape.w);
-    }
-    return grid;
+    struct adl_foreground_map last = map_of(w, features), maps[ADL_LIMIT_HEAD_LAYERS];
+    size_t rows, columns;
+
+    for (int i = 0; i < head->layer_count; i++)
+        maps[i] = map_of(w, head->layers[i].value);
+    adl_foreground_grid(head, &last, maps, &rows, &columns);
+    return (struct adl_shape){.h = (int)rows, .w = (int)columns, .c = w->shapes[features].c};
 }
 
 int adl_onnx_write_head(struct adl_onnx_writer *w, const struct adl_foreground_head *head,
