@@ -80,12 +80,16 @@ static void shrink_restore(const struct adl_plan *plan, struct shrink_offer *off
     }
 }
 
-/* Returns the floats by which the packed weights of a convolution in 8 bits are below the limit. */
-static double shrink_int8_spare(const struct adl_plan *plan, const struct plan_step *step)
+/* Returns the floats by which the packed weights of a convolution are below the limit; negative:
+ * above it. */
+static double shrink_spare(const struct adl_plan *plan, const struct plan_step *step)
 {
-    return shrink_growth(plan) *
-               (double)adl_graph_param(plan->graph, step->node->params[0])->count -
-           (double)adl_conv_int8_packed_floats(&step->conv, plan->kernels->int8);
+    double limit =
+        shrink_growth(plan) * (double)adl_graph_param(plan->graph, step->node->params[0])->count;
+    size_t packed = step->int8 ? adl_conv_int8_packed_floats(&step->conv, plan->kernels->int8)
+                               : shrink_packed_floats(plan, step, step->algorithm);
+
+    return limit - (double)packed;
 }
 
 int plan_shrink(struct adl_plan *plan, struct adl_error *err)
@@ -100,13 +104,9 @@ int plan_shrink(struct adl_plan *plan, struct adl_error *err)
         struct plan_step *step = &plan->steps[i];
         if (step->kind != PLAN_CONV || step->first)
             continue;
-        if (step->int8) { /* leaves room for others */
-            spare += shrink_int8_spare(plan, step);
+        spare += shrink_spare(plan, step);
+        if (step->int8) /* leaves room for others */
             continue;
-        }
-        spare += shrink_growth(plan) *
-                     (double)adl_graph_param(plan->graph, step->node->params[0])->count -
-                 (double)shrink_packed_floats(plan, step, step->algorithm);
         offers[count].step = step;
         offers[count++].fastest = step->algorithm;
     }
