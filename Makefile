@@ -176,7 +176,7 @@ check test:
 	@$(MAKE) --no-print-directory $(JOBS) check-run
 
 check-deps:
-	@failed=0; for group in build test extra browser opencv proxy onnx openapi; do \
+	@failed=0; for group in build test extra browser opencv proxy monitoring onnx openapi; do \
 		BUILD='$(BUILD)' .ci/deps $$group || failed=1; done; exit $$failed
 
 check-run: unit $(if $(SAN),,all)
