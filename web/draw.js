@@ -252,12 +252,15 @@ export function componentsBySize({ components, labels }, width) {
         .map(({ component }) => component);
 }
 
+const MOST_BOXES = 1000; /* as in the server: ADL_LIMIT_BOXES */
+
 /* The boxes of a normalised map: {x0, y0, x1, y1, score} in pixels of the map; of all
  * regions, the largest first, or only of the largest. */
 export function boxesFromMap(map, width, height, threshold, all) {
     const found = connectedComponents(foreground(map, threshold), width, height);
     const largest = all ? null : largestComponent(found, width);
-    const chosen = all ? componentsBySize(found, width) : largest ? [largest] : [];
+    const chosen = all ? componentsBySize(found, width).slice(0, MOST_BOXES)
+        : largest ? [largest] : [];
     return chosen
         .map(({ x0, y0, x1, y1 }) => ({ x0, y0, x1, y1 }))
         .map((box) => ({ ...box, score: meanInside(map, width, box) }));

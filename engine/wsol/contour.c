@@ -142,7 +142,7 @@ static struct adl_contour contour_follow(struct adl_contour_finder *finder, ptrd
     while (!inside[start + step[from]] && from != background);
     if (from == background) {
         labels[start] = -label;
-        return (struct adl_contour){x, y, 1, 1, -1, hole, 0};
+        return (struct adl_contour){x, y, 1, 1, -1, hole, 0, 0};
     }
 
     /* The walk may pass its start several times (if two parts of the region meet in it); it is
@@ -175,8 +175,8 @@ static struct adl_contour contour_follow(struct adl_contour_finder *finder, ptrd
     }
     if (twice_area < 0)
         twice_area = -twice_area;
-    return (struct adl_contour){left, top,  right - left + 1,      bottom - top + 1,
-                                -1,   hole, (double)twice_area / 2};
+    return (struct adl_contour){left, top, right - left + 1,      bottom - top + 1, -1,
+                                hole, 0,   (double)twice_area / 2};
 }
 
 /* Follows a new border and appends it below `parent` (-1: as a root). */
@@ -268,6 +268,7 @@ static void contour_put_in_order(struct adl_contour_finder *finder, int root)
         struct adl_contour *item = &finder->items[rank];
         node->rank = rank++;
         *item = node->contour;
+        item->met = index;
         if (item->parent >= 0)
             item->parent = finder->nodes[item->parent].rank;
 

@@ -17,6 +17,7 @@ struct adl_contour {
     int x, y, width, height; /* bounding rectangle of the border's foreground pixels */
     int parent;              /* index of the contour around this one, or -1 */
     bool hole;               /* true: the border of a hole; false: the outer border of a region */
+    int met;                 /* its place in the order in which the raster scan met the borders */
     double area;             /* in pixels, of the polygon through the pixel centres: a single
                               * pixel has area 0, a square of n x n pixels (n - 1)^2 */
 };

@@ -85,7 +85,7 @@ static double mean_inside(const double *sums, int width, struct adl_box box)
 
 struct candidate {
     double area;
-    size_t index;
+    int met;
     struct adl_box box;
 };
 
@@ -94,12 +94,14 @@ static int larger_first(const void *a, const void *b)
     const struct candidate *x = a, *y = b;
     if (x->area != y->area)
         return x->area > y->area ? -1 : 1;
-    return x->index < y->index ? -1 : 1;
+    return x->met > y->met ? -1 : 1;
 }
 
 /* Keeps the boxes of outer borders, that of the greatest contour first, and at most
  * ADL_LIMIT_BOXES. The reference has a box for the rim of each hole as well, which shows nothing
- * to a user. */
+ * to a user. Of equal contours the one that the raster scan meets last comes first: so the first
+ * box is always that of ADL_BOXES_LARGEST, where OpenCV's order decides, and a page that labels
+ * regions by a flood fill gets the same order without knowing how contours are nested. */
 static int keep_outer(struct adl_boxes *boxes, const struct adl_contour_finder *contours,
                       struct adl_error *err)
 {
@@ -110,7 +112,8 @@ static int keep_outer(struct adl_boxes *boxes, const struct adl_contour_finder *
         return adl_fail_nomem(err, "boxes");
     for (size_t i = 0; i < boxes->count; i++)
         if (!contours->items[i].hole)
-            candidates[count++] = (struct candidate){contours->items[i].area, i, boxes->items[i]};
+            candidates[count++] = (struct candidate){contours->items[i].area,
+                                                     contours->items[i].met, boxes->items[i]};
     qsort(candidates, count, sizeof *candidates, larger_first);
     boxes->count = ADL_MIN(count, (size_t)ADL_LIMIT_BOXES);
     for (size_t i = 0; i < boxes->count; i++)

@@ -58,7 +58,11 @@ int adl_localizer_load(struct adl_localizer *localizer, double *map, int height,
  * the rule, and sets the boxes of `out` in pixels of an image of image_w x image_h:
  *
  *   ADL_BOXES_LARGEST  that of the greatest contour
- *   ADL_BOXES_ALL      one for each outer border, the greatest contour first
+ *   ADL_BOXES_ALL      one for each connected region, whether it lies in the hole of another or
+ *                      not; none for the rim of a hole, which only the evaluation counts
+ *                      (wsol/boxes.h). The greatest contour first; of equal ones (single pixels and
+ *                      lines have area 0) the one whose first pixel, by rows and then by columns,
+ *                      comes last. The first box is that of ADL_BOXES_LARGEST
  *   ADL_BOXES_OBJECTS  one for each object (wsol/objects.h), the largest first
  *
  * at most ADL_LIMIT_BOXES. Fails with ADL_ERR_NOMEM. */

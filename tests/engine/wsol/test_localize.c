@@ -166,6 +166,106 @@ static void holes_have_no_box(void)
     adl_localization_release(&found);
 }
 
+/* The foreground of a drawing in which each character is a pixel, '#' the foreground. */
+static void draw(const char *const *rows, int side, float *cam)
+{
+    for (int y = 0; y < side; y++)
+        for (int x = 0; x < side; x++)
+            cam[y * side + x] = rows[y][x] == '#';
+}
+
+/* Of equal areas the region that a scan by rows meets last comes first, wherever it lies: here the
+ * square in the ring and the one beside it both have area 1. The one beside is met first, although
+ * OpenCV's tree lists it before the ring and what the ring encloses. A line and a point have area
+ * 0. All boxes are counted by hand on the drawing. */
+static void ties_go_by_rows_whatever_encloses_them(void)
+{
+    enum { WIDE = 16 };
+    static const char *const rows[WIDE] = {
+        "................", ".########.......", ".#......#...##..", ".#......#...##..",
+        ".#..##..#.......", ".#..##..#.......", ".#......#.......", ".########.......",
+        "................", "...####.........", "................", "..........#.....",
+        "................", "................", "................", "................",
+    };
+    static const struct adl_box expected[] = {
+        {1, 1, 8, 7}, {4, 4, 5, 5}, {12, 2, 13, 3}, {10, 11, 10, 11}, {3, 9, 6, 9}};
+    float cam[WIDE * WIDE];
+    struct adl_localization found, largest;
+    struct adl_error err = {0};
+
+    draw(rows, WIDE, cam);
+    TEST_OK(localize(cam, WIDE, WIDE, WIDE, WIDE, 0.5, ADL_BOXES_ALL, WIDE, WIDE, &found, &err),
+            &err);
+    CU_ASSERT_EQUAL(found.box_count, ADL_COUNT(expected));
+    for (size_t i = 0; i < ADL_MIN(found.box_count, ADL_COUNT(expected)); i++)
+        CU_ASSERT_EQUAL(memcmp(&found.boxes[i].box, &expected[i], sizeof expected[i]), 0);
+    TEST_OK(
+        localize(cam, WIDE, WIDE, WIDE, WIDE, 0.5, ADL_BOXES_LARGEST, WIDE, WIDE, &largest, &err),
+        &err);
+    CU_ASSERT(largest.box_count == 1 &&
+              memcmp(&largest.boxes[0].box, &expected[0], sizeof expected[0]) == 0);
+    adl_localization_release(&found);
+    adl_localization_release(&largest);
+}
+
+/* A deterministic noise of 0 and 1 has many ties: the first box is the largest one all the same, no
+ * box lies twice, and there are as many as regions of a flood fill. */
+static int count_regions(const float *cam, int side, bool *seen)
+{
+    int regions = 0, *stack = adl_malloc((size_t)(side * side), sizeof *stack);
+
+    memset(seen, 0, (size_t)(side * side));
+    for (int start = 0; start < side * side; start++) {
+        int depth = 0;
+        if (cam[start] < 0.5F || seen[start])
+            continue;
+        regions++;
+        seen[start] = true;
+        stack[depth++] = start;
+        while (depth > 0) {
+            int at = stack[--depth];
+            for (int k = 0; k < 9; k++) {
+                int x = at % side + k % 3 - 1, y = at / side + k / 3 - 1;
+                if (x < 0 || y < 0 || x >= side || y >= side || seen[y * side + x] ||
+                    cam[y * side + x] < 0.5F)
+                    continue;
+                seen[y * side + x] = true;
+                stack[depth++] = y * side + x;
+            }
+        }
+    }
+    adl_free(stack);
+    return regions;
+}
+
+static void all_boxes_are_the_regions_and_begin_with_the_largest(void)
+{
+    enum { WIDE = 33 };
+    float cam[WIDE * WIDE];
+    bool seen[WIDE * WIDE];
+    for (int round = 0; round < 40; round++) {
+        char name[32];
+        struct adl_localization found, largest;
+        struct adl_error err = {0};
+        snprintf(name, sizeof name, "regions.%d", round);
+        formula_image(name, 1, 1, WIDE, WIDE, cam);
+        for (size_t i = 0; i < ADL_COUNT(cam); i++)
+            cam[i] = cam[i] > 0.1F * (float)(round % 10 - 3);
+        cam[0] = 0; /* so that the map has both values */
+        cam[WIDE * WIDE - 1] = 1;
+        TEST_OK(localize(cam, WIDE, WIDE, WIDE, WIDE, 0.5, ADL_BOXES_ALL, WIDE, WIDE, &found, &err),
+                &err);
+        TEST_OK(localize(cam, WIDE, WIDE, WIDE, WIDE, 0.5, ADL_BOXES_LARGEST, WIDE, WIDE, &largest,
+                         &err),
+                &err);
+        CU_ASSERT_EQUAL((int)found.box_count, count_regions(cam, WIDE, seen));
+        CU_ASSERT_EQUAL(memcmp(&found.boxes[0].box, &largest.boxes[0].box, sizeof(struct adl_box)),
+                        0);
+        adl_localization_release(&found);
+        adl_localization_release(&largest);
+    }
+}
+
 static void heat_maps_lie_between_0_and_1(void)
 {
     float cam[4] = {-2, 0, 2, 1}, constant[3] = {4, 4, 4}, broken[3] = {0, NAN, 1};
@@ -228,6 +328,9 @@ TEST_SUITE(localize, {"a blob is found in the photograph", finds_a_blob_in_the_p
            {"a map that points nowhere has no box", a_map_that_points_nowhere_has_no_box},
            {"of too many boxes the largest remain", keeps_the_largest_boxes},
            {"holes have no box, and the largest box comes first", holes_have_no_box},
+           {"ties go by rows, whatever encloses them", ties_go_by_rows_whatever_encloses_them},
+           {"all boxes are the regions, the largest first",
+            all_boxes_are_the_regions_and_begin_with_the_largest},
            {"heat maps lie between 0 and 1", heat_maps_lie_between_0_and_1},
            {"impossible sizes are refused", refuses_impossible_sizes},
            {"localization survives running out of memory", survives_no_memory});
