@@ -54,7 +54,9 @@ SERVER_SRC := $(wildcard server/*.c server/*/*.c)
 ASSETS_SRC := $(wildcard server/*/*.S)
 TEST_SRC := $(wildcard $(foreach d,support models engine/* server/*,tests/$d/*.c))
 FUZZ_SRC := $(wildcard tests/fuzz/fuzz_*.c)
-WEB_FILES := $(wildcard web/*.* web/examples/*.jpg) $(wildcard server/*/*.json)
+# Everything below web/ is part of the page but what its pictures were drawn from.
+WEB_FILES := $(sort $(filter-out web/examples/%.svg,$(shell find web -type f ! -name '.*'))) \
+	server/api/openapi.json
 
 objects = $(patsubst %,$(OBJ)/%.o,$(1))
 ENGINE_OBJ := $(call objects,$(ENGINE_SRC) $(MODELS_SRC))
@@ -122,17 +124,27 @@ $(OBJ)/%.c.o: %.c $(OBJ)/flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(PROJECT_CFLAGS) $(FLAGS_$<) $(COVERAGE_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(OBJ)/%.S.o: %.S $(WEB_FILES) $(OBJ)/flags
+$(OBJ)/%.S.o: %.S $(OBJ)/assets/server/api/asset_list.h $(OBJ)/flags
 	$(call say,AS,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -I. -c -o $@ $<
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) -I. -I$(OBJ)/assets -Wa,-I$(OBJ)/assets -c -o $@ $<
+
+# The files of the page as they are sent, compressed, with their list. MODULES=apart leaves the
+# modules of a page apart, for a look at them.
+$(OBJ)/assets/server/api/asset_list.h: $(WEB_FILES) $(OBJ)/web-files server/api/pack_assets.sh \
+		server/api/join_modules.awk
+	$(call say,PACK,$@)
+	$(Q)MODULES='$(MODULES)' server/api/pack_assets.sh $(OBJ)/assets $(WEB_FILES)
+$(foreach f,server/api/assets.c tests/server/api/test_assets.c,$(eval FLAGS_$f += -I$(OBJ)/assets)\
+	$(eval $(OBJ)/$f.o: $(OBJ)/assets/server/api/asset_list.h))
 
 # These files hold the flags. They are rewritten only when the flags change, and every
 # object that depends on them is then compiled anew.
 $(OBJ)/flags: FLAGS = $(CC) $(CPPFLAGS) $(CFLAGS) $(PROJECT_CFLAGS) \
 	$(foreach f,$(filter FLAGS_engine/%,$(.VARIABLES)),$f $($f))
 $(OBJ)/paths: FLAGS = $(PATH_FLAGS)
-$(OBJ)/flags $(OBJ)/paths: force
+$(OBJ)/web-files: FLAGS = $(MODULES) $(WEB_FILES) $(shell command -v brotli)
+$(OBJ)/flags $(OBJ)/paths $(OBJ)/web-files: force
 	@mkdir -p $(@D)
 	@$(PKG_CONFIG) --exists --print-errors $(PACKAGES) || \
 		{ echo 'a library that the build needs is missing: try `make deps`' >&2; exit 1; }

@@ -65,7 +65,8 @@ function offerExamples() {
 async function addExample(name) {
     const path = `${name}.jpg`;
     try {
-        addFiles([new File([await api.fetchExample(path)], path, { type: 'image/jpeg' })]);
+        const bytes = await api.fetchExample(`examples/${path}`);
+        addFiles([new File([bytes], path, { type: 'image/jpeg' })]);
     } catch (problem) {
         announce(problem.message);
     }

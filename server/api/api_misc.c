@@ -110,22 +110,36 @@ void adl_api_problems(struct adl_exchange *exchange, const char *name)
     adl_str_release(&text);
 }
 
+/* Returns whether a header If-None-Match names an ETag; "W/" before it makes no difference there
+ * (RFC 9110, 13.1.2). An ETag contains no quotes, so it cannot begin in the middle of another. */
+static bool is_known(const char *header, const char *etag)
+{
+    return header && (strstr(header, etag) || !strcmp(header, "*"));
+}
+
 void adl_api_asset(struct adl_exchange *exchange, const char *rest)
 {
     const struct adl_asset *asset = adl_asset_find(exchange->http->path);
-    const char *known = adl_http_header(exchange->http, "If-None-Match");
-    const char *etag = adl_asset_etag(asset);
+    enum adl_coding coding =
+        adl_asset_choose(asset, adl_http_header(exchange->http, "Accept-Encoding"));
+    const struct adl_asset_bytes *bytes = &asset->codings[coding];
 
     (void)rest;
-    adl_http_add_header(exchange->http, "ETag", "%s", etag);
+    adl_http_add_header(exchange->http, "ETag", "%s", bytes->etag);
     adl_http_add_header(exchange->http, "Cache-Control", "no-cache");
-    if (!strncmp(asset->type, "text/html", 9)) {
-        adl_http_add_header(exchange->http, "Content-Security-Policy", "%s", PAGE_POLICY);
+    if (adl_asset_length(asset, ADL_CODING_GZIP) > 0)
+        adl_http_add_header(exchange->http, "Vary", "Accept-Encoding");
+    if (*asset->policy) {
+        adl_http_add_header(exchange->http, "Content-Security-Policy", "%s; %s", PAGE_POLICY,
+                            asset->policy);
         adl_http_add_header(exchange->http, "Referrer-Policy", "no-referrer");
     }
-    if (known && (strstr(known, etag) || !strcmp(known, "*")))
+    if (is_known(adl_http_header(exchange->http, "If-None-Match"), bytes->etag)) {
         adl_http_reply(exchange->http, 304, NULL, (struct adl_http_body){0});
-    else
-        adl_http_reply(exchange->http, 200, asset->type,
-                       (struct adl_http_body){asset->data, adl_asset_length(asset), NULL});
+        return;
+    }
+    if (coding != ADL_CODING_IDENTITY)
+        adl_http_add_header(exchange->http, "Content-Encoding", "%s", adl_coding_names[coding]);
+    adl_http_reply(exchange->http, 200, asset->type,
+                   (struct adl_http_body){bytes->data, adl_asset_length(asset, coding), NULL});
 }

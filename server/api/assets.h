@@ -2,29 +2,39 @@
 #define ADL_SERVER_API_ASSETS_H
 
 /* The files built into the program: the web page with its style, scripts, icon and example
- * photographs, and the OpenAPI document (asset_list.h). assets.S includes their bytes. */
+ * photographs, and the OpenAPI document. pack_assets.sh makes them from web/ when the program is
+ * built, assets.S includes their bytes. Each is there in up to three codings, and each coding has
+ * an ETag of its own, a digest of its bytes that was computed then as well. */
 
 #include <stddef.h>
 
-struct adl_asset {
-    const char *path; /* "/style.css" */
-    const char *type; /* Content-Type */
+enum adl_coding { ADL_CODING_IDENTITY, ADL_CODING_GZIP, ADL_CODING_BROTLI, ADL_CODINGS };
+/* As in Content-Encoding: "identity", "gzip", "br". */
+extern const char *const adl_coding_names[ADL_CODINGS];
+
+struct adl_asset_bytes {
     const char *data;
-    const char *end; /* after the last byte */
+    const char *end;  /* after the last byte; data: there is no such coding */
+    const char *etag; /* with its quotes */
 };
 
-size_t adl_asset_length(const struct adl_asset *asset);
+struct adl_asset {
+    const char *path;   /* "/style.css" */
+    const char *type;   /* Content-Type */
+    const char *policy; /* of a page: the directives script-src and style-src of its
+                         * Content-Security-Policy; otherwise "" */
+    struct adl_asset_bytes codings[ADL_CODINGS];
+};
+
+size_t adl_asset_length(const struct adl_asset *asset, enum adl_coding coding);
 
 /* Returns the asset at a path; NULL if there is none. */
 const struct adl_asset *adl_asset_find(const char *path);
 
-/* Computes the ETags, once. The server calls this at its start, so that no I/O thread has to
- * compute them. Thread-safe; a second caller waits for the first. */
-void adl_assets_hash(void);
-
-/* Returns the quoted ETag of an asset: the first 16 hexadecimal digits of the SHA-256 of its
- * bytes. The text is static and does not change. Computes the ETags if that has not been done
- * yet. */
-const char *adl_asset_etag(const struct adl_asset *asset);
+/* Returns the coding of an asset that suits a header Accept-Encoding best (RFC 9110, 12.5.3): of
+ * those that exist the one with the largest weight, of equal ones the smallest. NULL stands for a
+ * request without the header, which gets the file as it is, and so does one that refuses
+ * everything. */
+enum adl_coding adl_asset_choose(const struct adl_asset *asset, const char *accept);
 
 #endif

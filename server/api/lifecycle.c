@@ -50,7 +50,6 @@
 #include "base/plural.h"
 #include "base/size.h"
 #include "io/json_text.h"
-#include "server/api/assets.h"
 #include "server/options/service_hint.h"
 #include "server/serving/log.h"
 #include "server/serving/notify.h"
@@ -402,7 +401,6 @@ int adl_lifecycle_run(struct adl_server *server, const char *token_file, int dra
     struct lifecycle life = {.server = server, .token_file = token_file};
     int result = -1;
 
-    adl_assets_hash();
     life.loaded = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     if (life.loaded < 0)
         adl_fail(err, ADL_ERR_IO, "cannot create an event for loading the models: %s",

@@ -33,7 +33,9 @@ const struct adl_route *adl_route_find(const char *path, const char **rest)
         size_t fixed = brace ? (size_t)(brace - pattern) : strlen(pattern);
         if (strncmp(path, pattern, fixed) != 0)
             continue;
-        if (brace ? !path[fixed] || strchr(path + fixed, '/') : path[fixed])
+        /* A file of the page may lie in a folder. */
+        bool one = !adl_routes[i].web;
+        if (brace ? !path[fixed] || (one && strchr(path + fixed, '/')) : path[fixed])
             continue;
         if (adl_routes[i].web && !adl_asset_find(path))
             continue;

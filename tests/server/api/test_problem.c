@@ -64,7 +64,8 @@ static json_t *load_document(void)
     const struct adl_asset *asset = adl_asset_find("/openapi.json");
     json_error_t error;
     json_t *document =
-        json_loadb(asset->data, adl_asset_length(asset), JSON_REJECT_DUPLICATES, &error);
+        json_loadb(asset->codings[ADL_CODING_IDENTITY].data,
+                   adl_asset_length(asset, ADL_CODING_IDENTITY), JSON_REJECT_DUPLICATES, &error);
     if (!document)
         TEST_FAIL("line %d: %s", error.line, error.text);
     return document;
@@ -154,6 +155,10 @@ static void paths_find_their_routes(void)
         {"/models/a", "/models/{name}", "a"},
         {"/", "/", ""},
         {"/style.css", "/{file}", "style.css"},
+        {"/examples/umbrella.jpg", "/{file}", "examples/umbrella.jpg"},
+        {"/examples/", NULL, ""},
+        {"/examples/../app.js", NULL, ""},
+        {"//app.js", NULL, ""},
         {"/problems/queue-full", "/problems/{name}", "queue-full"},
         {"/openapi.json", "/openapi.json", ""},
         {"/nope", NULL, ""},

@@ -1,0 +1,124 @@
+#!/usr/bin/env bash
+# Packs the files of the web page for the program, which includes them (assets.S):
+#
+#     pack_assets.sh OUT FILE...      with FILE below web/, or openapi.json
+#
+# For each file it writes to the directory OUT the bytes that are sent, and the same compressed by
+# gzip and by brotli where that makes text smaller, and a row of the list, which is
+# OUT/server/api/asset_list.h:
+#
+#     ASSET(number, path, type, policy, ETag, ETag of the gzip, ETag of the brotli)
+#
+# web/index.html is at /, web/NAME.html at /NAME, and everything else at its place below web/. A new
+# file needs no row anywhere.
+#
+# In a page, a style sheet that it links and a module that it loads stand in the place of the
+# link, the module together with all that it imports (join_modules.awk), so that a page with its
+# scripts is one answer; `policy` then has the digests of these two for its Content-Security-Policy.
+# The modules are files of their own as well. If modules cannot be joined, the page loads them one
+# by one, and links of modulepreload name all of them, so that they are fetched together.
+#
+# ETags are digests of the bytes that are sent, so they are strong. Without the program `brotli`
+# there are no files compressed by it. MODULES=apart leaves the modules apart.
+set -eu
+export LC_ALL=C
+here=$(dirname "$0")
+out=$1
+shift
+
+declare -A types=(
+    [html]='text/html; charset=utf-8' [css]='text/css; charset=utf-8'
+    [js]='text/javascript; charset=utf-8' [json]=application/json [svg]=image/svg+xml
+    [txt]='text/plain; charset=utf-8' [jpg]=image/jpeg [png]=image/png [webp]=image/webp
+    [webmanifest]=application/manifest+json
+)
+
+# digest FILE: its SHA-256 in the form of Content-Security-Policy
+digest() {
+    local hex
+    hex=$(sha256sum <"$1")
+    # shellcheck disable=SC2059,SC2001 # each pair of digits becomes a byte
+    printf "$(sed 's/../\\x&/g' <<<"${hex:0:64}")" | base64 -w 0
+}
+
+etag() { # etag FILE: in the form of a C string
+    local hex
+    hex=$(sha256sum <"$1")
+    printf '"\\"%s\\""' "${hex:0:16}"
+}
+
+# Writes a page with its style sheet and modules in it; sets `policy`.
+pack_page() { # pack_page FILE OUT
+    local line before sheet entry module scripts='' styles='' part=$out/part
+    while IFS= read -r line || [ -n "$line" ]; do
+        if [[ $line =~ ^(.*)'<link rel="stylesheet" href="'([^\"]+)'">'(.*)$ ]]; then
+            sheet=web/${BASH_REMATCH[2]} before=${BASH_REMATCH[1]}
+            if grep -q '</style' "$sheet"; then
+                echo "$sheet contains </style" >&2
+                exit 1
+            fi
+            { echo && cat "$sheet"; } >"$part"
+            printf '%s<style>' "$before" && cat "$part" && printf '</style>%s\n' "${BASH_REMATCH[3]}"
+            styles+=" 'sha256-$(digest "$part")'"
+        elif [[ $line =~ ^(.*)'<script type="module" src="'([^\"]+)'"></script>'(.*)$ ]]; then
+            entry=${BASH_REMATCH[2]}
+            if [ "${MODULES-}" != apart ] && { echo && awk -v root=web -v entry="$entry" \
+                    -f "$here/join_modules.awk"; } >"$part" 2>"$out/refused"; then
+                printf '%s<script type="module">' "${BASH_REMATCH[1]}"
+                cat "$part" && printf '</script>%s\n' "${BASH_REMATCH[3]}"
+                scripts+=" 'sha256-$(digest "$part")'"
+            else
+                [ "${MODULES-}" = apart ] || sed 's/^/  note: web\//; s/$/; modules stay apart/' "$out/refused" >&2
+                echo "$line"
+                awk -v root=web -v entry="$entry" -v list=1 -f "$here/join_modules.awk" |
+                while read -r module; do
+                    echo "<link rel=\"modulepreload\" href=\"$module\">"
+                done
+            fi
+        else
+            printf '%s\n' "$line"
+        fi
+    done <"$1" >"$2"
+    rm -f "$part" "$out/refused"
+    policy="script-src 'self'$scripts; style-src 'self'$styles"
+}
+
+list=$out/server/api/asset_list.h
+rm -f "$out"/[0-9]*
+mkdir -p "${list%/*}"
+number=0
+for file; do
+    type=${types[${file##*.}]-}
+    if [ -z "$type" ]; then
+        echo "$file: the Content-Type of .${file##*.} is not known here; add it to $0" >&2
+        exit 1
+    fi
+    case $file in
+    web/index.html) path=/ ;;
+    web/*.html) path=/${file#web/} && path=${path%.html} ;;
+    web/*) path=/${file#web/} ;;
+    *) path=/${file##*/} ;;
+    esac
+    policy='' packed=$out/$number
+    if [ "${file##*.}" = html ]; then
+        pack_page "$file" "$packed"
+    else
+        cp "$file" "$packed"
+    fi
+    : >"$packed.gz" && : >"$packed.br"
+    case $type in
+    text/* | *json | *xml)
+        size=$(stat -c %s "$packed")
+        gzip -9nc "$packed" >"$packed.gz"
+        [ "$(stat -c %s "$packed.gz")" -lt "$size" ] || : >"$packed.gz"
+        if command -v brotli >/dev/null; then
+            brotli -q 11 -w 24 -c "$packed" >"$packed.br"
+            [ "$(stat -c %s "$packed.br")" -lt "$size" ] || : >"$packed.br"
+        fi
+        ;;
+    esac
+    printf 'ASSET(%d, "%s", "%s", "%s", %s, %s, %s)\n' "$number" "$path" "$type" "$policy" \
+        "$(etag "$packed")" "$(etag "$packed.gz")" "$(etag "$packed.br")"
+    number=$((number + 1))
+done >"$list.new"
+mv "$list.new" "$list"
