@@ -2,16 +2,27 @@
 
 import { ownMap } from './maps.js';
 import { objectRule } from './objects.js';
+import { t } from './text.js';
 
 /* An error: a problem document (RFC 9457), or what is known in place of one. */
 export class Problem extends Error {
+    /**
+     * @param {{title: string, detail?: string, status?: number, requestId?: string,
+     *     retryAfter?: number}} what
+     */
     constructor({ title, detail = '', status = 0, requestId = '', retryAfter = 0 }) {
         super(detail ? `${title}: ${detail}` : title);
-        Object.assign(this, { title, detail, status, requestId, retryAfter });
+        this.title = title;
+        this.detail = detail;
+        this.status = status;
+        this.requestId = requestId;
+        this.retryAfter = retryAfter;
     }
 }
 
+/** @param {Response} response */
 async function readProblem(response) {
+    /** @type {any} */
     let body = {};
     try {
         body = await response.json();
@@ -19,25 +30,26 @@ async function readProblem(response) {
         /* Not every answer is JSON; one may come from a proxy. */
     }
     return new Problem({
-        title: body.title || response.statusText || 'The server refused the request',
-        detail: body.detail || `The server answered with status ${response.status}.`,
+        title: body.title || response.statusText || t('problem.refused'),
+        detail: body.detail || t('problem.status', { status: response.status }),
         status: response.status,
         requestId: body.request_id || response.headers.get('X-Request-Id') || '',
         retryAfter: Number(response.headers.get('Retry-After')) || 0,
     });
 }
 
+/** @param {string} path @param {RequestInit} [options] */
 async function fetchChecked(path, options) {
     let response;
     try {
         response = await fetch(path, { cache: 'no-store', ...options });
     } catch (error) {
-        if (error.name === 'AbortError') {
+        if (/** @type {Error} */ (error).name === 'AbortError') {
             throw error;
         }
         throw new Problem({
-            title: 'No answer from the server',
-            detail: 'It may have been stopped, or it closed the connection early.',
+            title: t('problem.away'),
+            detail: t('problem.away.detail'),
         });
     }
     if (!response.ok) {
@@ -46,27 +58,29 @@ async function fetchChecked(path, options) {
     return response;
 }
 
-/* One of the images that belong to the page, as a Blob. */
+/** One of the images that belong to the page. @param {string} path */
 export async function fetchExample(path) {
     return (await fetchChecked(path)).blob();
 }
 
+/** @param {string} path @param {RequestInit} options @returns {Promise<any>} */
 async function request(path, options) {
     const response = await fetchChecked(path, options);
     try {
         return await response.json();
     } catch (error) {
-        if (error.name === 'AbortError') {
+        if (/** @type {Error} */ (error).name === 'AbortError') {
             throw error;
         }
         throw new Problem({
-            title: 'The answer could not be read',
-            detail: 'The connection was interrupted, or this is not an adl-server.',
+            title: t('problem.unreadable'),
+            detail: t('problem.unreadable.detail'),
         });
     }
 }
 
-/* The media type, detected from the first bytes as in the server; '' for other files. */
+/** The media type, detected from the first bytes as in the server; '' for other files.
+ * @param {Blob} file */
 export async function imageType(file) {
     const bytes = new Uint8Array(await file.slice(0, 12).arrayBuffer());
     const text = String.fromCharCode(...bytes);
@@ -76,21 +90,37 @@ export async function imageType(file) {
     return '';
 }
 
-/* Path and query of a request for the best five classes, or for the one class `classId`.
- * All arguments are optional; `boxes` is all, largest or objects, `map` has the parameters of the
- * map. */
+/**
+ * What is asked of the server; all of it may be left out. Without a class, the best five; `boxes` is
+ * all, largest or objects, `map` has the parameters of the map.
+ * @typedef {object} Request
+ * @property {string} [model]
+ * @property {number} [threshold]
+ * @property {number | string} [classId]
+ * @property {string} [boxes]
+ * @property {Record<string, string>} [map]
+ */
+
+/** Path and query of a request. @param {Request} what */
 export function localizePath({ model, threshold, classId, boxes = 'all', map = {} }) {
+    /** @type {Record<string, any>} */
     const which = classId === undefined ? { top_k: 5 } : { class: classId };
-    const query = new URLSearchParams({ ...which, heatmap: 'array', boxes, ...map });
+    const parameters = { ...which, heatmap: 'array', boxes, ...map };
+    const query = new URLSearchParams(parameters);
     if (model) query.set('model', model);
-    if (threshold !== undefined) query.set('threshold', threshold);
+    if (threshold !== undefined) query.set('threshold', String(threshold));
     return `localize?${query}`;
 }
 
+/** @param {string} token @returns {Record<string, string>} */
 function authorization(token) {
     return token ? { Authorization: `Bearer ${token}` } : {};
 }
 
+/**
+ * @param {Blob} file @param {string} type
+ * @param {Request & {token: string, signal: AbortSignal}} what
+ */
 export function localize(file, type, { model, classId, map, token, signal }) {
     return request(localizePath({ model, classId, map }), {
         method: 'POST',
@@ -100,11 +130,11 @@ export function localize(file, type, { model, classId, map, token, signal }) {
     });
 }
 
-/* The loaded models as {name, width, height, threshold, map, objects, classes}. */
+/** The loaded models. @param {string} token @returns {Promise<import('./store.js').Model[]>} */
 export async function models(token) {
     const answer = await request('models', { headers: authorization(token) });
     const list = Array.isArray(answer) ? answer : answer.models || [];
-    return list.map((model) => {
+    return list.map((/** @type {any} */ model) => {
         const [height, width] = model.input?.size || [224, 224];
         return {
             name: model.name,
@@ -113,12 +143,16 @@ export async function models(token) {
             threshold: model.threshold ?? model.cam?.threshold ?? 0.35,
             map: ownMap(model.cam),
             objects: objectRule(model.cam),
-            classes: Array.isArray(model.classes) ? model.classes.map((c) => c.label ?? c) : [],
+            classes: Array.isArray(model.classes) ? model.classes.map((/** @type {any} */ c) => c.label ?? c) : [],
+            info: model,
         };
     });
 }
 
-/* 'ready', 'loading' (503, also while the server drains) or 'away' (no answer). */
+/**
+ * 'loading' is 503, also while the server drains, 'away' no answer.
+ * @returns {Promise<'ready' | 'loading' | 'away'>}
+ */
 export async function health() {
     try {
         const response = await fetch('health', { cache: 'no-store' });
@@ -128,12 +162,16 @@ export async function health() {
     }
 }
 
+/** @param {string} text */
 function shellQuoted(text) {
     return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
-/* The same request as a curl command: its words, quoted for a shell, each option together
- * with its value. The token is not included. */
+/**
+ * The same request as a curl command: its words, quoted for a shell, each option together
+ * with its value. The token is not included.
+ * @param {Request & {name: string, type: string, token: string, base: string}} what
+ */
 export function curlWords({ name, type, model, threshold, classId, boxes, map, token, base }) {
     const file = name.startsWith('-') ? `./${name}` : name;
     return [

@@ -4,7 +4,13 @@
  *
  * These functions are pure; tests/browser/objects.test.mjs compares them with the server. */
 
-/* The rule in a model's `cam`; the defaults are those of adl_object_rule_used(). */
+/**
+ * A box, both ends inclusive.
+ * @typedef {{x0: number, y0: number, x1: number, y1: number}} Box
+ * @typedef {Box & {parent: number, area: number, peak: number}} Basin
+ */
+
+/** The rule in a model's `cam`; the defaults are those of adl_object_rule_used(). @param {any} [cam] */
 export function objectRule({ object_prominence: prominence, object_area: area } = {}) {
     const defaults = { prominence: 0.1, area: 0.1 };
     const rule = { prominence: prominence ?? 0.1, area: area ?? 0.1 };
@@ -14,17 +20,19 @@ export function objectRule({ object_prominence: prominence, object_area: area } 
 const TOP = 65535;
 const MOST = 1000;
 
-/* The map reduced to 16 bits. */
+/** The map reduced to 16 bits. @param {Float64Array} map */
 function levelsOf(map) {
     let greatest = 0;
     for (const v of map) {
         greatest = v > greatest ? v : greatest;
     }
+    /** @param {number} v */
     const scaled = (v) => Math.trunc((v / greatest) * TOP);
     return Uint16Array.from(map, (v) => (v > 0 && Number.isFinite(greatest) ? scaled(v) : 0));
 }
 
-/* The foreground pixels, the highest first, those of one level row by row. */
+/** The foreground pixels, the highest first, those of one level row by row.
+ * @param {Uint16Array} levels @param {ArrayLike<number>} mask */
 function inOrder(levels, mask) {
     const next = new Uint32Array(TOP + 1);
     let count = 0;
@@ -45,6 +53,7 @@ function inOrder(levels, mask) {
     return order;
 }
 
+/** @param {Basin[]} basins @param {number} basin */
 function rootOf(basins, basin) {
     let at = basin;
     while (basins[at].parent !== at) {
@@ -53,7 +62,8 @@ function rootOf(basins, basin) {
     return at;
 }
 
-/* Joins the basin `low` to `high`, which has the higher peak. */
+/** Joins the basin `low` to `high`, which has the higher peak.
+ * @param {Basin[]} basins @param {number} high @param {number} low */
 function join(basins, high, low) {
     const to = basins[high];
     const from = basins[low];
@@ -65,7 +75,9 @@ function join(basins, high, low) {
     to.y1 = Math.max(to.y1, from.y1);
 }
 
-/* Joins the basins that meet in a pixel of this level, except those that are objects. */
+/** Joins the basins that meet in a pixel of this level, except those that are objects.
+ * @param {Basin[]} basins @param {number[]} roots @param {number} level
+ * @param {number} steepness @param {number} leastArea */
 function joinAround(basins, roots, level, steepness, leastArea) {
     for (let i = 0; i < roots.length; i++) {
         for (let k = i + 1; k < roots.length; k++) {
@@ -82,13 +94,17 @@ function joinAround(basins, roots, level, steepness, leastArea) {
     }
 }
 
-/* The watershed; returns the basins, of which those that are their own parents remained. */
+/** The watershed; returns the basins, of which those that are their own parents remained.
+ * @param {Uint16Array} levels @param {ArrayLike<number>} mask @param {number} width
+ * @param {number} height @param {number} steepness @param {number} leastArea */
 function flood(levels, mask, width, height, steepness, leastArea) {
     const labels = new Uint32Array(levels.length);
+    /** @type {Basin[]} */
     const basins = [];
     for (const pixel of inOrder(levels, mask)) {
         const x = pixel % width;
         const y = (pixel - x) / width;
+        /** @type {number[]} */
         const roots = [];
         let highest = 0;
         let best = -1;
@@ -128,8 +144,13 @@ function flood(levels, mask, width, height, steepness, leastArea) {
     return basins;
 }
 
-/* The boxes of the objects, {x0, y0, x1, y1} in pixels of the map, the largest object first.
- * `map` has the values before they were clipped to 0..1, `mask` is 1 in the foreground. */
+/**
+ * The boxes of the objects in pixels of the map, the largest object first. `map` has the values
+ * before they were clipped to 0..1, `mask` is 1 in the foreground.
+ * @param {Float64Array} map @param {ArrayLike<number>} mask @param {number} width
+ * @param {number} height @param {{prominence: number, area: number}} rule
+ * @returns {Box[]}
+ */
 export function objectBoxes(map, mask, width, height, { prominence, area }) {
     const leastArea = area * height * width;
     const basins = flood(levelsOf(map), mask, width, height, 1 - prominence, leastArea);

@@ -3,20 +3,11 @@
  * runs of the upper network for each class with another layer. Run by `node --test`. */
 
 import assert from 'node:assert/strict';
-import { copyFileSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import test from 'node:test';
-import { fileURLToPath, pathToFileURL } from 'node:url';
 
-const here = fileURLToPath(new URL('.', import.meta.url));
+import { page } from './support/page.mjs';
 
-/* See draw.test.mjs. */
-const dir = mkdtempSync(join(tmpdir(), 'adl-page-'));
-writeFileSync(join(dir, 'package.json'), '{"type": "module"}');
-copyFileSync(join(here, '../../web/maps.js'), join(dir, 'maps.js'));
-const maps = await import(pathToFileURL(join(dir, 'maps.js')));
-rmSync(dir, { recursive: true });
+const maps = await page('maps.js');
 
 const plain = maps.ownMap();
 const own = maps.ownMap({ map_flip: true, map_scales: [0.5, 1], map_layer: 'gradcam:blocks.4' });

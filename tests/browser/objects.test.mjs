@@ -4,31 +4,25 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { copyFileSync, existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import test from 'node:test';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
+
+import { page } from './support/page.mjs';
 
 const here = fileURLToPath(new URL('.', import.meta.url));
 const web = join(here, '../../web');
 
-/* See draw.test.mjs. */
-const dir = mkdtempSync(join(tmpdir(), 'adl-page-'));
-writeFileSync(join(dir, 'package.json'), '{"type": "module"}');
-for (const name of readdirSync(web).filter((file) => file.endsWith('.js'))) {
-    copyFileSync(join(web, name), join(dir, name));
-}
-const draw = await import(pathToFileURL(join(dir, 'draw.js')));
-const { objectBoxes, objectRule } = await import(pathToFileURL(join(dir, 'objects.js')));
-rmSync(dir, { recursive: true });
+const arithmetic = await page('boxes.js');
+const { objectBoxes, objectRule } = await page('objects.js');
 
 const program = process.env.ADL_SERVER ?? join(here, '../../build/adl-server');
 const model = process.env.ADL_TEST_MODEL ?? join(here, '../../models/default.safetensors');
 
 test('a peak is an object if its saddle is low', () => {
     const map = [0, 0.1, 0.6, 1, 0.6, 0.4, 0.5, 0.8, 0.5, 0.1, 0];
-    const mask = draw.foreground(map, 0.3);
+    const mask = arithmetic.foreground(map, 0.3);
     const boxes = (prominence, area) =>
         objectBoxes(map, mask, 11, 1, { prominence, area }).map(({ x0, x1 }) => [x0, x1]);
     assert.deepEqual(boxes(0.49, 0.27), [[2, 5], [6, 8]]);
@@ -55,12 +49,12 @@ test('the page finds the objects that the program finds', (t) => {
             const answer = run('localize', '--model', model, '--json', '--boxes', 'objects',
                 '--heatmap', 'array', '--top-k', '30', '--threshold', '0.3', ...rule, picture);
             for (const prediction of answer.predictions) {
-                const unclipped = draw.unclippedMap(prediction.heatmap, width, height);
-                const map = draw.clip(unclipped);
-                const mask = draw.foreground(map, 0.3);
+                const unclipped = arithmetic.unclippedMap(prediction.heatmap, width, height);
+                const map = arithmetic.clip(unclipped);
+                const mask = arithmetic.foreground(map, 0.3);
                 const ours = objectBoxes(unclipped, mask, width, height, objectRule(info.cam))
-                    .map((box) => ({ ...box, score: draw.meanInside(map, width, box) }))
-                    .map((box) => draw.scaleBox(box, width, height, answer.image.width,
+                    .map((box) => ({ ...box, score: arithmetic.meanInside(map, width, box) }))
+                    .map((box) => arithmetic.scaleBox(box, width, height, answer.image.width,
                         answer.image.height));
                 const what = `${picture} ${rule} ${prediction.label}`;
                 assert.equal(ours.length, prediction.boxes.length, what);

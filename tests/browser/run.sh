@@ -34,10 +34,10 @@ driver=
 
 # The arithmetic of the page needs no browser.
 if command -v node >/dev/null; then
-    node --test "$here/draw.test.mjs" >"$work/draw.log" || {
+    node --test "$here/boxes.test.mjs" >"$work/draw.log" || {
         cat "$work/draw.log" >&2
         rm -rf "$work"
-        fail "draw.test.mjs"
+        fail "boxes.test.mjs"
     }
     echo "browser: ok: boxes and maps agree with the reference"
     node --test "$here/objects.test.mjs" >"$work/draw.log" || {

@@ -1,0 +1,163 @@
+/* How pictures come in: chosen, dropped, pasted, from the examples, kept from before a reload. */
+
+import * as api from './api.js';
+import { $, announce, inputOf } from './dom.js';
+import { allKept, keep, kept } from './keep.js';
+import { change, state, subscribe } from './state.js';
+import { addPicture, idOf, selectPicture, store } from './store.js';
+import { t } from './text.js';
+
+/** The paths of the pictures that the server has. */
+const EXAMPLE = /^examples\/[a-z_]+\.jpg$/;
+
+/**
+ * Adds files and shows the first of them.
+ * @param {Iterable<File>} files
+ */
+export async function addFiles(files) {
+    let shown = false;
+    for (const file of [...files]) {
+        const id = await idOf(file);
+        const name = file.name || t('picture.pasted');
+        const picture = addPicture({ id, file, name });
+        void keep('pictures', id, { id, name, file });
+        if (!shown) {
+            shown = true;
+            /* A view that waited for this picture stays as the address says. */
+            if (waitedFor === id) {
+                change({ picture: id });
+            } else {
+                selectPicture(picture);
+            }
+            waitedFor = null;
+            moveFocus();
+        }
+    }
+}
+
+/** The button that was pressed may be gone with the empty page; the focus goes to the stage. */
+function moveFocus() {
+    const focused = document.activeElement;
+    if (!focused || focused === document.body || $('empty').contains(focused)) {
+        $('stage').focus({ preventScroll: true });
+    }
+}
+
+/** @param {string} path @returns {Promise<import('./store.js').Picture>} */
+async function served(path) {
+    const file = await api.fetchExample(path);
+    return addPicture({ id: path, file, name: path.replace('examples/', ''), served: true });
+}
+
+/** @param {string} path */
+async function addExample(path) {
+    try {
+        selectPicture(await served(path));
+        moveFocus();
+    } catch (problem) {
+        announce(/** @type {Error} */ (problem).message);
+    }
+}
+
+/** Shows those of the example drawings whose class a model has. */
+function offerExamples() {
+    /** @type {NodeListOf<HTMLElement>} */
+    const buttons = document.querySelectorAll('[data-example]');
+    let offered = 0;
+    for (const button of buttons) {
+        const known = store.models.some(({ classes }) =>
+            classes.includes(button.dataset.example ?? ''));
+        /** @type {HTMLElement} */ (button.parentElement).hidden = !known;
+        offered += Number(known);
+    }
+    $('examples').hidden = offered === 0;
+}
+
+/** @type {string | null} the id of a picture that an address names and nobody has */
+let waitedFor = null;
+
+/** Brings back the pictures of before a reload, where the address names one of them. */
+export async function restore() {
+    const id = state.picture;
+    if (!id) {
+        return;
+    }
+    if (EXAMPLE.test(id)) {
+        try {
+            await served(id);
+        } catch {
+            change({ picture: null });
+        }
+    } else if (await kept('pictures', id)) {
+        for (const { id: each, file, name } of await allKept('pictures')) {
+            addPicture({ id: each, file, name });
+        }
+    } else {
+        waitedFor = id;
+        $('missing').hidden = false;
+        change({ picture: null });
+        return;
+    }
+    $('missing').hidden = true;
+}
+
+function listenForDrops() {
+    let depth = 0; /* number of nested elements that the drag has entered */
+    const carriesFiles = (/** @type {DragEvent} */ event) =>
+        event.dataTransfer?.types.includes('Files');
+    const hint = (/** @type {boolean} */ shown) => {
+        $('drop-hint').hidden = !shown;
+    };
+    window.addEventListener('dragenter', (event) => {
+        if (carriesFiles(event)) {
+            depth++;
+            hint(true);
+        }
+    });
+    window.addEventListener('dragleave', (event) => {
+        if (carriesFiles(event) && --depth <= 0) {
+            depth = 0;
+            hint(false);
+        }
+    });
+    window.addEventListener('dragover', (event) => {
+        if (carriesFiles(event)) {
+            event.preventDefault();
+        }
+    });
+    window.addEventListener('drop', (event) => {
+        if (event.dataTransfer && carriesFiles(event)) {
+            event.preventDefault();
+            depth = 0;
+            hint(false);
+            void addFiles(event.dataTransfer.files);
+        }
+    });
+    window.addEventListener('paste', (event) => {
+        if (event.clipboardData && event.clipboardData.files.length > 0) {
+            event.preventDefault();
+            void addFiles(event.clipboardData.files);
+        }
+    });
+}
+
+export function startIntake() {
+    /** @type {NodeListOf<HTMLElement>} */
+    const pickers = document.querySelectorAll('[data-pick]');
+    for (const button of pickers) {
+        button.addEventListener('click', () => $(button.dataset.pick ?? '').click());
+    }
+    /** @type {NodeListOf<HTMLElement>} */
+    const examples = document.querySelectorAll('[data-example]');
+    for (const button of examples) {
+        button.addEventListener('click', () => addExample(`examples/${button.dataset.example}.jpg`));
+    }
+    for (const input of [inputOf('files'), inputOf('camera')]) {
+        input.addEventListener('change', () => {
+            void addFiles([...input.files ?? []]);
+            input.value = '';
+        });
+    }
+    listenForDrops();
+    subscribe(['models'], offerExamples);
+}

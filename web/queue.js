@@ -1,0 +1,193 @@
+/* Asks the server for what the page needs and does not know: the answers about the pictures, in the
+ * way that the state describes, and single classes. One request at a time, what is on the screen
+ * first; the server's queue is left to other users. What is no longer wanted is given up. */
+
+import * as api from './api.js';
+import { answerOf, askOf, classIdOf, mapOfPane, panes, predictionOf } from './answers.js';
+import { state, subscribe, touch } from './state.js';
+import { currentPicture, modelNamed, store } from './store.js';
+import { t } from './text.js';
+
+/**
+ * @typedef {import('./state.js').Pane} Pane
+ * @typedef {import('./store.js').Answer} Answer
+ * @typedef {import('./store.js').Extra} Extra
+ * @typedef {import('./store.js').Picture} Picture
+ * @typedef {{picture: Picture, pane: Pane, ask: string, extra: boolean, abort: AbortController}} Job
+ */
+
+const PATIENCE_S = 90;         /* for one picture, while the server answers "try later" */
+const LONGEST_WAIT_S = 20;     /* between two attempts, whatever Retry-After says */
+
+/** @type {Job | null} */
+let running = null;
+
+/** @param {number} ms @param {AbortSignal} signal @returns {Promise<void>} */
+const pause = (ms, signal) => new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener('abort', () => {
+        clearTimeout(timer);
+        resolve();
+    }, { once: true });
+});
+
+/** What is wanted, the most urgent first. @returns {{picture: Picture, pane: Pane}[]} */
+function wanted() {
+    const shown = panes();
+    const current = currentPicture();
+    const first = { ...shown[0], class: null };
+    return [
+        ...(current ? shown.map((pane) => ({ picture: current, pane })) : []),
+        ...store.pictures.filter((picture) => picture !== current)
+            .map((picture) => ({ picture, pane: first })),
+    ];
+}
+
+/** @param {Picture} picture @param {Pane} pane @returns {Job | null} what is missing, if anything */
+function missing(picture, pane) {
+    const ask = askOf(pane);
+    let answer = picture.answers.get(ask);
+    if (!answer) {
+        answer = { status: 'waiting', note: '', problem: null, result: null, extra: new Map() };
+        picture.answers.set(ask, answer);
+    }
+    const job = { picture, pane, ask, abort: new AbortController() };
+    if (answer.status === 'waiting') {
+        return { ...job, extra: false };
+    }
+    if (answer.status === 'done' && pane.class !== null && !predictionOf(picture, pane) &&
+        (answer.extra.get(pane.class)?.status ?? 'waiting') === 'waiting') {
+        return { ...job, extra: true };
+    }
+    return null;
+}
+
+/** @param {Job} job */
+function stillWanted({ picture, pane, ask, extra }) {
+    return wanted().some((want) => want.picture === picture && askOf(want.pane) === ask &&
+        (!extra || want.pane.class === pane.class));
+}
+
+/** Begins what is missing, and ends what is no longer wanted. */
+function ensure() {
+    if (running && !stillWanted(running)) {
+        running.abort.abort();
+    }
+    if (running || store.models.length === 0) {
+        return;
+    }
+    for (const { picture, pane } of wanted()) {
+        const job = missing(picture, pane);
+        if (job) {
+            running = job;
+            void run(job);
+            return;
+        }
+    }
+}
+
+/** @param {Job} job */
+async function run(job) {
+    const answer = /** @type {Answer} */ (job.picture.answers.get(job.ask));
+    /** @type {Answer | Extra} */
+    let entry = answer;
+    if (job.extra) {
+        entry = { status: 'busy', prediction: null, problem: null };
+        answer.extra.set(String(job.pane.class), entry);
+    }
+    entry.status = 'busy';
+    touch('answers');
+    try {
+        const result = await request(job, answer);
+        if (job.extra) {
+            /** @type {Extra} */ (entry).prediction = result.predictions[0] ?? null;
+        } else {
+            answer.result = result;
+        }
+        entry.status = 'done';
+    } catch (error) {
+        entry.status = job.abort.signal.aborted ? 'waiting' : 'error';
+        entry.problem = error;
+        if (/** @type {any} */ (error).status === 401) {
+            touch('token');
+        }
+    }
+    answer.note = '';
+    running = null;
+    touch('answers');
+    ensure();
+}
+
+/** @param {Job} job @param {Answer} answer */
+async function request({ picture, pane, extra, abort: { signal } }, answer) {
+    picture.type = await api.imageType(picture.file);
+    if (!picture.type) {
+        throw new api.Problem({
+            title: t('problem.type'),
+            detail: t('problem.type.detail', { name: picture.name }),
+        });
+    }
+    const model = modelNamed(pane.model);
+    const id = extra ? classIdOf(model, String(pane.class)) : -1;
+    const start = performance.now();
+    for (;;) {
+        try {
+            return await api.localize(picture.file, picture.type, {
+                model: pane.model, map: mapOfPane(pane), token: store.token, signal,
+                classId: extra ? (id >= 0 ? id : String(pane.class)) : undefined,
+            });
+        } catch (error) {
+            const problem = /** @type {api.Problem} */ (error);
+            const later = problem.status === 503 || problem.status === 429;
+            const waited = (performance.now() - start) / 1000;
+            if (signal.aborted || !later || waited > PATIENCE_S) {
+                throw problem;
+            }
+            const wait = Math.min(Math.max(problem.retryAfter, 1), LONGEST_WAIT_S);
+            answer.note = store.health === 'loading' ? t('busy.model')
+                : t('busy.later', { seconds: wait });
+            touch('answers');
+            await pause(wait * 1000, signal);
+            answer.note = '';
+            touch('answers');
+            signal.throwIfAborted();
+        }
+    }
+}
+
+/**
+ * Asks again for what failed, where the problem is one of those meant.
+ * @param {(problem: any) => boolean} [meant]
+ * @param {Picture | null} [only] one picture alone
+ */
+export function retry(meant = () => true, only = null) {
+    for (const picture of only ? [only] : store.pictures) {
+        for (const [ask, answer] of picture.answers) {
+            if (answer.status === 'error' && meant(answer.problem)) {
+                picture.answers.delete(ask);
+            }
+            for (const [text, extra] of answer.extra) {
+                if (extra.status === 'error' && meant(extra.problem)) {
+                    answer.extra.delete(text);
+                }
+            }
+        }
+    }
+    touch('answers');
+    ensure();
+}
+
+/** Whether a picture is being asked about, or waits to be. @param {Picture} picture */
+export function isBusy(picture) {
+    return panes().some((pane) => {
+        const answer = answerOf(picture, pane);
+        const extra = pane.class === null ? null : answer?.extra.get(pane.class);
+        return !answer || ['waiting', 'busy'].includes(answer.status) ||
+            (picture.id === state.picture && extra?.status === 'busy');
+    });
+}
+
+export function startQueue() {
+    subscribe(['pictures', 'models', 'picture', 'model', 'class', 'map', 'beside'], ensure);
+    ensure();
+}

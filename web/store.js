@@ -1,0 +1,161 @@
+/* What the page knows: the pictures, the server's models, and what the server answered about each
+ * picture. Changes are told by touch() (state.js). */
+
+import { change, state, touch } from './state.js';
+import { objectRule } from './objects.js';
+import { ownMap } from './maps.js';
+
+/**
+ * @typedef {import('./objects.js').Box} Box
+ * @typedef {Box & {score: number, confidence?: number}} ScoredBox
+ * @typedef {{width: number, height: number, data: number[], raw?: number[]}} Heatmap
+ * @typedef {object} Prediction
+ * @property {number} class_id
+ * @property {string} label
+ * @property {number} score
+ * @property {number} [present] how sure it is that the class is there, 0 to 1
+ * @property {number} [threshold] the class's own
+ * @property {ScoredBox[]} boxes
+ * @property {Heatmap} [heatmap]
+ */
+
+/**
+ * The server's answer about one picture, by one model with one map rule. `extra` has the classes
+ * that were asked for one by one, by the text that asked (state.class).
+ * @typedef {object} Answer
+ * @property {'waiting' | 'busy' | 'done' | 'error'} status
+ * @property {string} note what is waited for
+ * @property {any} problem an api.Problem, with status error
+ * @property {any} result the JSON, with status done
+ * @property {Map<string, Extra>} extra
+ */
+
+/**
+ * @typedef {{status: 'waiting' | 'busy' | 'done' | 'error', prediction: Prediction | null,
+ *     problem: any}} Extra
+ */
+
+/**
+ * @typedef {object} Picture
+ * @property {string} id of the content, or the path of one that the server has
+ * @property {Blob} file as it is sent
+ * @property {string} name
+ * @property {string} type the media type as detected, '' before the first request
+ * @property {string} url of the file, for an <img>
+ * @property {boolean} served whether the server has it (its id is the path)
+ * @property {Map<string, Answer>} answers by ask (answers.js)
+ */
+
+/**
+ * @typedef {object} Model
+ * @property {string} name
+ * @property {number} width
+ * @property {number} height
+ * @property {number} threshold
+ * @property {import('./maps.js').MapRule} map
+ * @property {{prominence: number, area: number}} objects
+ * @property {string[]} classes
+ * @property {any} info the server's description
+ */
+
+export const store = {
+    /** @type {Picture[]} in order of arrival */
+    pictures: [],
+    /** @type {Model[]} */
+    models: [],
+    token: '',
+    /** @type {'checking' | 'ready' | 'loading' | 'away'} */
+    health: 'checking',
+};
+
+/** @type {Model} what is assumed before the server has said more */
+const UNKNOWN = {
+    name: '', width: 224, height: 224, threshold: 0.35, map: ownMap(), objects: objectRule(),
+    classes: [], info: {},
+};
+
+/** The model with a name; without one, or if it is not loaded, the first. @param {string} name */
+export function modelNamed(name) {
+    return store.models.find((model) => model.name === name) || store.models[0] || UNKNOWN;
+}
+
+/** @returns {Picture | null} */
+export function currentPicture() {
+    return store.pictures.find((picture) => picture.id === state.picture) || null;
+}
+
+/** 53 bits of a hash of bytes, which tell the pictures of a person apart. @param {Uint8Array} bytes */
+function hashOf(bytes) {
+    let a = 0xdeadbeef ^ bytes.length;
+    let b = 0x41c6ce57;
+    for (const byte of bytes) {
+        a = Math.imul(a ^ byte, 2654435761);
+        b = Math.imul(b ^ byte, 1597334677);
+    }
+    a = Math.imul(a ^ (a >>> 16), 2246822507) ^ Math.imul(b ^ (b >>> 13), 3266489909);
+    b = Math.imul(b ^ (b >>> 16), 2246822507) ^ Math.imul(a ^ (a >>> 13), 3266489909);
+    return (4294967296 * (2097151 & b) + (a >>> 0)).toString(36);
+}
+
+const SAMPLE = 65536;
+
+/**
+ * The id of a file, from its length, beginning and end: the same picture has the same id whatever
+ * its name, and a picture of many megabytes is not read as a whole for it.
+ * @param {Blob} file
+ */
+export async function idOf(file) {
+    const parts = [file.slice(0, SAMPLE), file.slice(Math.max(file.size - SAMPLE, SAMPLE))];
+    const bytes = new Uint8Array(await new Blob(parts).arrayBuffer());
+    return `${hashOf(bytes)}-${file.size.toString(36)}`;
+}
+
+/**
+ * Adds a picture, unless it is there, and returns it.
+ * @param {{id: string, file: Blob, name: string, served?: boolean}} given
+ * @returns {Picture}
+ */
+export function addPicture({ id, file, name, served = false }) {
+    const known = store.pictures.find((picture) => picture.id === id);
+    if (known) {
+        return known;
+    }
+    const picture = {
+        id, file, name, served, type: '', url: URL.createObjectURL(file), answers: new Map(),
+    };
+    store.pictures.push(picture);
+    touch('pictures');
+    return picture;
+}
+
+/** Removes a picture; the next one, or the last, takes its place. @param {Picture} picture */
+export function removePicture(picture) {
+    const at = store.pictures.indexOf(picture);
+    if (at < 0) {
+        return;
+    }
+    store.pictures.splice(at, 1);
+    URL.revokeObjectURL(picture.url);
+    if (state.picture === picture.id) {
+        const next = store.pictures[Math.min(at, store.pictures.length - 1)];
+        change({ picture: next ? next.id : null, class: null, view: null });
+    }
+    touch('pictures');
+}
+
+/** Shows a picture, whole, with its best class. @param {Picture} picture */
+export function selectPicture(picture) {
+    if (picture.id !== state.picture) {
+        change({ picture: picture.id, class: null, view: null });
+    }
+}
+
+/** Shows the next (1) or previous (-1) picture. @param {number} step */
+export function stepPicture(step) {
+    const at = store.pictures.findIndex((picture) => picture.id === state.picture);
+    const next = store.pictures[at + step];
+    if (next) {
+        selectPicture(next);
+    }
+    return next || null;
+}
