@@ -20,6 +20,7 @@
 #include "base/plural.h"
 #include "base/size.h"
 #include "io/json_text.h"
+#include "server/api/later.h"
 #include "server/api/server.h"
 #include "server/serving/log.h"
 
@@ -231,7 +232,10 @@ static void on_begin(struct adl_http_request *http)
 static void on_complete(struct adl_http_request *http)
 {
     struct adl_exchange *exchange = http->context;
-    exchange->route->post(exchange);
+    if (exchange->route->later)
+        adl_later_submit(exchange->server->later, exchange, exchange->route->later);
+    else
+        exchange->route->post(exchange);
 }
 
 static void on_refuse(struct adl_http_request *http, enum adl_http_refusal why)

@@ -50,6 +50,8 @@
 #include "base/plural.h"
 #include "base/size.h"
 #include "io/json_text.h"
+#include "server/api/later.h"
+#include "server/api/server.h"
 #include "server/options/service_hint.h"
 #include "server/serving/log.h"
 #include "server/serving/notify.h"
@@ -387,6 +389,7 @@ static void drain(struct lifecycle *life, int drain_s)
      * one run of the engine. After this no request is suspended. */
     adl_batcher_abort(server->batcher);
     adl_batcher_wait_idle(server->batcher);
+    adl_later_drain(server->later);
     adl_http_stop_accepting(server->http, true);
     /* Let the I/O threads write these answers, and those to the last connections that were
      * accepted, before they are stopped. */

@@ -14,6 +14,9 @@
 #include "server/serving/metrics.h"
 #include "server/serving/registry.h"
 
+struct adl_later;
+struct adl_runs;
+
 /* Immutable after the start, except for `draining`; the parts have their own locks. */
 struct adl_server {
     size_t max_body;
@@ -30,6 +33,9 @@ struct adl_server {
     size_t allowed_host_count;
     const char *cors_origin; /* "*" for all; NULL: none */
     size_t queue_capacity;
+
+    const struct adl_runs *runs; /* training runs to be watched; NULL: none */
+    struct adl_later *later;     /* answers what has to read files of runs; NULL without runs */
 
     struct adl_registry *registry;
     struct adl_batcher *batcher;
@@ -88,6 +94,8 @@ struct adl_route {
     void (*get)(struct adl_exchange *exchange, const char *rest);
     void (*post_begin)(struct adl_exchange *exchange);
     void (*post)(struct adl_exchange *exchange);
+    /* Answers a GET that `get` has not answered, on a thread that may wait for files (later.h). */
+    void (*later)(struct adl_exchange *exchange);
 };
 
 /* The routes. The last row has no path; its index stands for unknown paths in the metrics. */
@@ -105,6 +113,12 @@ void adl_route_methods(const struct adl_route *route, char text[64]);
 extern const struct adl_http_hooks adl_route_hooks;
 
 /* --- handlers ------------------------------------------------------------------ */
+
+/* Those of routes that are answered later. */
+void adl_api_training_runs(struct adl_exchange *exchange);
+void adl_api_training_lines(struct adl_exchange *exchange);
+void adl_api_training_pictures(struct adl_exchange *exchange);
+void adl_api_training_picture(struct adl_exchange *exchange);
 
 #define GET_ROUTE(path, handler, ...) void handler(struct adl_exchange *exchange, const char *rest);
 #define POST_ROUTE(path, begin, handler, ...)                                                      \

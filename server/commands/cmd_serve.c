@@ -14,6 +14,7 @@
 #include "base/pool.h"
 #include "base/size.h"
 #include "io/file.h"
+#include "server/api/later.h"
 #include "server/api/lifecycle.h"
 #include "server/api/server.h"
 #include "server/commands/command.h"
@@ -26,6 +27,7 @@
 #include "server/serving/notify.h"
 #include "server/tasks/default_model.h"
 #include "server/tasks/int8_model.h"
+#include "server/training/runs_tree.h"
 
 struct settings {
     struct adl_option_list models;
@@ -49,6 +51,7 @@ struct settings {
     struct adl_option_list trusted_proxies;
     struct adl_map_settings map;
     bool no_web;
+    const char *runs;
     int log_level;
     int log_format;
     bool check_config;
@@ -56,6 +59,8 @@ struct settings {
 };
 
 #define IO_THREADS 2
+/* Requests that wait for files of training runs, at most: a page has four. */
+#define WAITING_FOR_FILES 64
 
 /* --- models -------------------------------------------------------------------- */
 
@@ -244,6 +249,7 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
         .context = server,
     };
     struct adl_proxies *proxies = NULL;
+    struct adl_runs *runs = NULL;
     struct sockets sockets = {.count = 0};
     int result = -1;
 
@@ -251,6 +257,11 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
         proxies = adl_proxies_create(s->trusted_proxies.items, s->trusted_proxies.count, err);
         http.proxies = proxies;
         if (!proxies)
+            goto out;
+    }
+    if (s->runs) {
+        server->runs = runs = adl_runs_open(s->runs, err);
+        if (!runs)
             goto out;
     }
     ADL_TRY(open_sockets(server, s, &sockets, err));
@@ -263,6 +274,11 @@ static int serve(struct adl_server *server, const struct settings *s, struct adl
     server->batcher = adl_batcher_create(&batcher, err);
     if (!server->batcher)
         goto out;
+    if (runs) {
+        server->later = adl_later_create(WAITING_FOR_FILES, err);
+        if (!server->later)
+            goto out;
+    }
     server->http = adl_http_start(&http, err);
     if (!server->http)
         goto out;
@@ -280,6 +296,8 @@ out:
     for (size_t i = 0; i < sockets.count; i++)
         close(sockets.fds[i]);
     adl_batcher_free(server->batcher);
+    adl_later_free(server->later);
+    adl_runs_free(runs);
     adl_proxies_free(proxies);
     return result;
 }
@@ -400,6 +418,8 @@ static const struct adl_option table[] = {
              "unix for those who connect to a Unix socket"},
     ADL_MAP_OPTIONS(struct settings, map,
                     "threshold at which maps are cut, unless a request gives another"),
+    {"runs", ADL_STRING(struct settings, runs), .metavar = "DIR",
+     .help = "show the training runs below DIR at /training, while they run too"},
     {"no-web", ADL_FLAG(struct settings, no_web), .help = "do not serve the web page"},
     {"log-level", ADL_CHOICE(struct settings, log_level), .choices = adl_log_level_names,
      .value = "info", .metavar = "LEVEL", .help = "least severe level to log on stderr"},

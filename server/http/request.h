@@ -37,7 +37,7 @@ struct adl_http_body {
 
 struct adl_http_header {
     const char *name; /* static */
-    char value[400]; /* a Content-Security-Policy with digests takes most */
+    char value[400];  /* a Content-Security-Policy with digests takes most */
 };
 
 /* A request. Its I/O thread owns it, except between adl_http_suspend() and

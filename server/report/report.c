@@ -17,7 +17,9 @@
 #include "models/file/load.h"
 #include "server/options/method_options.h"
 #include "server/report/report_parts.h"
+#include "server/report/report_pictures.h"
 #include "server/tasks/progress.h"
+#include "server/training/run_pictures.h"
 
 /* Images of val that are evaluated for ADL_REPORT_SAMPLE. */
 #define SAMPLE_IMAGES 48
@@ -388,6 +390,11 @@ void adl_report_on_event(const struct adl_train_event *event)
         if (adl_report_rates(event->dir, event->rates, &err) < 0)
             fprintf(stderr, "adl-server: train: %s\n", err.message);
         return;
+    }
+    if (adl_report_pictures(event, &err) < 0) {
+        fprintf(stderr, "adl-server: train: %s could not be written: %s\n", ADL_RUN_PICTURES,
+                err.message);
+        adl_error_clear(&err);
     }
     if (adl_report_write(&options, &err) < 0)
         fprintf(stderr, "adl-server: train: %s could not be written: %s\n", ADL_RUN_REPORT,

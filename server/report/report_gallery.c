@@ -39,12 +39,9 @@
 
 /* --- one image ---------------------------------------------------------------------- */
 
-/* Decodes image `index` as training does. *width and *height become its size, `small` a
- * reduced copy for the page with the same aspect ratio, and `inputs` copies resized to the
- * network's input sizes. */
-static int open_image(const struct adl_report_images *p, size_t index, int *width, int *height,
-                      const struct adl_view_sizes *sizes, struct adl_image *small,
-                      struct adl_view_images *inputs, struct adl_error *err)
+int adl_report_open_image(const struct adl_report_images *p, size_t index, int *width, int *height,
+                          const struct adl_view_sizes *sizes, struct adl_image *small,
+                          struct adl_view_images *inputs, struct adl_error *err)
 {
     struct adl_str path = {0};
     struct adl_image image = {0};
@@ -64,14 +61,6 @@ out:
     return result;
 }
 
-/* The network's result for an image. */
-struct prediction {
-    struct adl_localization place; /* of the true class, in pixels of the small image */
-    float probability;             /* of the true class */
-    size_t top;                    /* the most probable class, */
-    float top_probability;         /* and its probability */
-};
-
 /* Runs the views of the image. Sets the probabilities, and makes the map of the class. */
 static void run_views(const struct adl_report_images *p, const struct adl_view_run *run,
                       int class_id, const struct adl_view_images *inputs, float *probabilities,
@@ -90,9 +79,10 @@ static void run_views(const struct adl_report_images *p, const struct adl_view_r
     }
 }
 
-static int predict(const struct adl_report_images *p, const struct adl_view_run *run, int class_id,
-                   const struct adl_image *small, const struct adl_view_images *inputs,
-                   struct prediction *prediction, struct adl_error *err)
+int adl_report_predict(const struct adl_report_images *p, const struct adl_view_run *run,
+                       int class_id, const struct adl_image *small,
+                       const struct adl_view_images *inputs,
+                       struct adl_report_prediction *prediction, struct adl_error *err)
 {
     size_t classes = p->model->class_count;
     float *values = adl_malloc(classes + (size_t)run->map_h * (size_t)run->map_w, sizeof *values);
@@ -135,7 +125,7 @@ static void put_rect(struct adl_str *page, const char *kind, double x0, double y
 
 static void put_boxes(struct adl_str *page, const struct adl_report_images *p, size_t index,
                       int width, int height, const struct adl_image *small,
-                      const struct prediction *prediction)
+                      const struct adl_report_prediction *prediction)
 {
     const struct adl_dataset_image *entry = &p->data->images[index];
     /* Boxes refer to the image's size in the lists, if they have it. */
@@ -157,7 +147,7 @@ static void put_boxes(struct adl_str *page, const struct adl_report_images *p, s
 }
 
 static void put_caption(struct adl_str *page, const struct adl_report_images *p, size_t index,
-                        const struct prediction *prediction)
+                        const struct adl_report_prediction *prediction)
 {
     const struct adl_dataset_image *entry = &p->data->images[index];
     char text[32];
@@ -186,12 +176,12 @@ int adl_report_shot(struct adl_str *page, const struct adl_report_images *p, siz
     struct adl_image small = {0};
     struct adl_view_images inputs = {0};
     struct adl_view_run run;
-    struct prediction prediction = {0};
+    struct adl_report_prediction prediction = {0};
     int width, height, result = -1;
 
     ADL_TRY(adl_views_prepare(p->views, &p->model->map, false, &run, err));
-    ADL_TRY(open_image(p, index, &width, &height, &run.sizes, &small, &inputs, err));
-    ADL_TRY(predict(p, &run, entry->class_id, &small, &inputs, &prediction, err));
+    ADL_TRY(adl_report_open_image(p, index, &width, &height, &run.sizes, &small, &inputs, err));
+    ADL_TRY(adl_report_predict(p, &run, entry->class_id, &small, &inputs, &prediction, err));
     const struct adl_overlay overlay = {.heatmap = prediction.place.map,
                                         .heatmap_width = prediction.place.map_width,
                                         .heatmap_height = prediction.place.map_height,
@@ -424,7 +414,7 @@ static int put_maps(struct adl_str *page, const struct adl_report_images *p, str
     char text[32];
     int width, height, result = -1;
 
-    ADL_TRY(open_image(p, index, &width, &height, &sizes, &small, &inputs, err));
+    ADL_TRY(adl_report_open_image(p, index, &width, &height, &sizes, &small, &inputs, err));
     adl_image_to_input(&inputs.items[0], p->model->mean, p->model->std, adl_tape_input(tape));
     adl_tape_forward(tape, 1, params, mode);
     adl_str_puts(page, "<div class=\"maps\"><figure class=\"photo\">");
@@ -448,9 +438,7 @@ out:
     return result;
 }
 
-/* Returns the model's weights as the tape takes them. The tape writes to running statistics
- * only, and not even to those, since batch norm is frozen. */
-static float **tape_params(const struct adl_model *model, struct adl_error *err)
+float **adl_report_tape_params(const struct adl_model *model, struct adl_error *err)
 {
     int count = adl_graph_param_count(model->graph);
     float **params = adl_malloc((size_t)count, sizeof *params);
@@ -476,7 +464,7 @@ int adl_report_attention(struct adl_str *page, const struct adl_report_images *i
     memcpy(values, images->values, sizeof values);
     method->attention->preview(values + (adl_method_values(values, method) - values));
     struct ranked *items = rank(images, &count, err);
-    float **params = items ? tape_params(images->model, err) : NULL;
+    float **params = items ? adl_report_tape_params(images->model, err) : NULL;
     struct adl_tape *tape =
         params ? adl_tape_create(images->model->graph, images->model->input_h,
                                  images->model->input_w, 1, ADL_TAPE_SHARED, images->pool, err)

@@ -131,6 +131,32 @@ struct adl_report_images {
     uint64_t seed;                           /* of the random choice of images */
 };
 
+/* Decodes image `index` as training does. *width and *height become its size, `small` a reduced
+ * copy for a page with the same aspect ratio, and `inputs` copies resized to the network's input
+ * sizes, which the caller releases. */
+int adl_report_open_image(const struct adl_report_images *p, size_t index, int *width, int *height,
+                          const struct adl_view_sizes *sizes, struct adl_image *small,
+                          struct adl_view_images *inputs, struct adl_error *err) ADL_MUST_CHECK;
+
+/* The network's result for an image. */
+struct adl_report_prediction {
+    struct adl_localization place; /* of the true class, in pixels of `frame`; owned */
+    float probability;             /* of the true class */
+    size_t top;                    /* the most probable class, */
+    float top_probability;         /* and its probability */
+};
+
+/* Runs the network on the views of an image and cuts the map of the class into the largest box, in
+ * pixels of an image of the size of `frame`. */
+int adl_report_predict(const struct adl_report_images *p, const struct adl_view_run *run,
+                       int class_id, const struct adl_image *frame,
+                       const struct adl_view_images *inputs, struct adl_report_prediction *found,
+                       struct adl_error *err) ADL_MUST_CHECK;
+
+/* Returns the model's weights as a tape takes them, to be freed by adl_free(). The tape writes to
+ * running statistics only, and not even to those while batch norm is frozen. */
+float **adl_report_tape_params(const struct adl_model *model, struct adl_error *err) ADL_MUST_CHECK;
+
 /* Appends the best, the worst and some random images with map and boxes. */
 int adl_report_gallery(struct adl_str *page, const struct adl_report_images *images,
                        struct adl_error *err) ADL_MUST_CHECK;

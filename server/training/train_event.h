@@ -7,7 +7,9 @@
 #include <signal.h>
 
 #include "base/pool.h"
+#include "data/dataset.h"
 #include "eval/evaluate.h"
+#include "models/model.h"
 
 enum adl_train_event_kind {
     ADL_TRAIN_EPOCH_DONE, /* an epoch was saved and more follow */
@@ -34,6 +36,10 @@ struct adl_train_event {
     /* The best epoch's evaluation on val; NULL if there is no val split, no best epoch yet, or if
      * that epoch was evaluated before a resume. */
     const struct adl_evaluate_report *evaluation;
+    int epoch, epochs; /* epochs that are done, and those of the whole run */
+    /* The model with the weights that were saved last. Its layer for maps may be kept anew. */
+    struct adl_model *model;
+    const struct adl_dataset *val;       /* NULL: there is no val split */
     const struct adl_train_rates *rates; /* of ADL_TRAIN_RATE_FOUND, otherwise NULL */
     struct adl_pool *pool;               /* not used by the run during the call */
     const volatile sig_atomic_t *stop;   /* nonzero once the run has to end */

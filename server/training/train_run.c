@@ -323,6 +323,10 @@ static void call_on_event(const struct adl_train_run *run, enum adl_train_event_
                                           .dir = run->settings->out,
                                           .evaluation =
                                               run->evaluation.images ? &run->evaluation : NULL,
+                                          .epoch = run->epoch,
+                                          .epochs = run->settings->epochs,
+                                          .model = run->model,
+                                          .val = run->val,
                                           .pool = run->pool,
                                           .stop = run->stop};
     if (run->on_event && !run->settings->no_report)

@@ -183,7 +183,23 @@ async function expect(name, answer, route, method, status, problem) {
 
 const LONG = 'a'.repeat(400000); // more than a connection's memory
 const TARGETS = { '/models/{name}': '/models/default', '/problems/{name}': '/problems/queue-full',
-    '/{file}': '/style.css' };
+    '/{file}': '/style.css', '/training/lines': '/training/lines?run=first',
+    '/training/pictures': '/training/pictures?run=first',
+    '/training/picture': '/training/picture?run=first&number=0' };
+
+// A directory with a run whose last line is being written.
+function makeRuns() {
+    const runs = fs.mkdtempSync(path.join(os.tmpdir(), 'adl-runs-'));
+    fs.mkdirSync(path.join(runs, 'first/pictures'), { recursive: true });
+    const write = (name, bytes) => fs.writeFileSync(path.join(runs, 'first', name), bytes);
+    write('run.json', '{"network": "n", "epochs": 3, "config": {"method": "adl", "seed": 1}}');
+    write('metrics.jsonl', '{"epoch": 1}\n{"epoch": 2');
+    write('pictures/index.json', '{"version": 1, "pictures": []}');
+    write('pictures/epoch-0001.json', '{"epoch": 1, "threshold": 0.5, "pictures": []}');
+    write('pictures/00.jpg', jpeg);
+    process.on('exit', () => fs.rmSync(runs, { recursive: true }));
+    return runs;
+}
 const operations = Object.entries(api.paths).flatMap(([route, item]) =>
     Object.keys(item).map((method) => [route, method, TARGETS[route] ?? route]));
 
@@ -232,6 +248,16 @@ async function checkAll(server) {
         'unknown-model');
     await expect('unknown problem', ask(server, 'GET', '/problems/x'), '/problems/{name}', 'get', 404,
         'unknown-path');
+    await expect('no run', ask(server, 'GET', '/training/lines'), '/training/lines', 'get', 400,
+        'bad-parameter');
+    for (const [name, query, status] of [['lines', 'run=first&from=x', 400],
+        ['lines', 'run=first&file=other', 400], ['lines', 'run=first&from=9999', 200],
+        ['lines', 'run=..', 404], ['lines', 'run=first%2F..%2Ffirst', 404],
+        ['picture', 'run=first&number=7', 404],
+        ['pictures', 'run=first&epoch=1', 200], ['pictures', 'run=first&epoch=2', 404],
+        ['pictures', 'run=first&epoch=-1', 400]])
+        await expect(`${name}?${query}`, ask(server, 'GET', `/training/${name}?${query}`),
+            `/training/${name}`, 'get', status);
     await expect('unknown file', ask(server, 'GET', '/nope'), '/{file}', 'get', 404, 'unknown-path');
 }
 
@@ -296,7 +322,8 @@ async function checkTokens() {
     await stop(server);
     // Without the page, a stranger is not told that its paths do not exist.
     const closed = await startReady('--model', model, '--token-file', file, '--no-web');
-    for (const [target, route] of [['/', '/'], ['/app.js', '/{file}'], ['/nope', '/{file}']]) {
+    for (const [target, route] of [['/', '/'], ['/app.js', '/{file}'], ['/nope', '/{file}'],
+        ['/training', '/training'], ['/training/runs', '/training/runs']]) {
         await expect(`${target} without a page and a token`, ask(closed, 'GET', target), route, 'get',
             401, 'unauthorized');
         await expect(`${target} without a page`,
@@ -366,7 +393,7 @@ async function checkClient(server) {
 
 async function main() {
     const server = await startReady('--model', model, '--timeout', '2', '--max-body', '60000',
-        '--max-pixels', '180000');
+        '--max-pixels', '180000', '--runs', makeRuns());
     await checkAll(server);
     await checkLocalize(server);
     if (process.argv[2])
