@@ -2,8 +2,8 @@
  *
  * The gallery shows the images of val that were localized best and worst, by the IoU that the
  * evaluation measured (or, without true boxes, by the probability of the true class), and
- * some chosen at random, since the extremes do not show the usual case. The network is run
- * again on each to draw its map.
+ * some of the others chosen at random, since the extremes do not show the usual case. The network
+ * is run again on each to draw its map.
  *
  * The ADL section shows, for each ADL layer and a few random images, the three maps of the
  * paper (Choe & Shim, CVPR 2019). With F the input of the layer, H x W x C, the attention is
@@ -272,21 +272,25 @@ int adl_report_gallery(struct adl_str *page, const struct adl_report_images *ima
                        struct adl_error *err)
 {
     size_t best[PER_GROUP], worst[PER_GROUP], random[PER_GROUP], count;
+    size_t best_count, worst_count, random_count;
     struct adl_rng rng;
     int result = -1;
     struct ranked *ranked = rank(images, &count, err);
 
     if (!ranked)
         return -1;
-    size_t shown = ADL_MIN(count, PER_GROUP);
-    for (size_t i = 0; i < shown; i++) {
+    /* No image is in two groups; of few images each group has a third. */
+    best_count = ADL_MIN((count + 2) / 3, (size_t)PER_GROUP);
+    worst_count = ADL_MIN((count - best_count + 1) / 2, (size_t)PER_GROUP);
+    random_count = ADL_MIN(count - best_count - worst_count, (size_t)PER_GROUP);
+    for (size_t i = 0; i < best_count; i++)
         best[i] = ranked[i].index;
+    for (size_t i = 0; i < worst_count; i++)
         worst[i] = ranked[count - 1 - i].index;
-    }
     adl_rng_seed(&rng, images->seed, 0, 0);
-    choose_random(&rng, ranked, count, shown);
-    for (size_t i = 0; i < shown; i++)
-        random[i] = ranked[i].index;
+    choose_random(&rng, ranked + best_count, count - best_count - worst_count, random_count);
+    for (size_t i = 0; i < random_count; i++)
+        random[i] = ranked[best_count + i].index;
     adl_str_printf(page,
                    "<p class=\"note\">Each image is overlaid with the map of its true class; "
                    "<i class=\"sample\"></i>predicted box%s. The percentage is the probability of "
@@ -297,9 +301,10 @@ int adl_report_gallery(struct adl_str *page, const struct adl_report_images *ima
                        ? "; the IoU is that of the map, cut at the model's threshold, and the mask"
                        : ", by which the images are ordered, because there are no true "
                          "boxes");
-    ADL_TRY(put_group(page, images, "Best", best, shown, err));
-    ADL_TRY(put_group(page, images, "Worst", worst, shown, err));
-    ADL_TRY(put_group(page, images, "Random", random, shown, err));
+    ADL_TRY(put_group(page, images, "Best", best, best_count, err));
+    ADL_TRY(put_group(page, images, "Worst", worst, worst_count, err));
+    if (random_count > 0)
+        ADL_TRY(put_group(page, images, "Random, of the others", random, random_count, err));
     result = 0;
 out:
     adl_free(ranked);

@@ -20,6 +20,11 @@
 #define MAX_POINTS 400
 #define MAX_DOTS 60
 
+/* Places along the axis that say their values under the cursor, and the lines whose values they
+ * say, which is what fits beneath the chart. */
+#define MAX_PLACES 120
+#define NAMED_LINES 5
+
 struct axis {
     double from, to; /* from < to */
     double step;     /* between ticks; 0 on a logarithmic axis: powers of ten */
@@ -191,6 +196,37 @@ static void put_line(struct adl_str *page, const struct adl_chart *chart, size_t
     }
 }
 
+/* Says the values under the cursor, without a script: for each place along the axis an invisible
+ * band, over which a line and a text become visible. */
+static void put_places(struct adl_str *page, const struct adl_chart *chart, const struct axis *x)
+{
+    size_t every = (chart->count + MAX_PLACES - 1) / MAX_PLACES;
+    double from = LEFT;
+
+    for (size_t i = 0; i < chart->count; i += every) {
+        bool last = i + every >= chart->count;
+        double at = place(x, chart->x[i]);
+        double to = last ? WIDTH - RIGHT : (at + place(x, chart->x[i + every])) / 2;
+        const char *between = "";
+        adl_str_printf(page,
+                       "<g class=\"at\"><rect x=\"%.1f\" y=\"%.0f\" width=\"%.1f\" "
+                       "height=\"%.0f\"/><line x1=\"%.1f\" y1=\"%.0f\" x2=\"%.1f\" "
+                       "y2=\"%.0f\"/><text x=\"%.0f\" y=\"%.0f\">%s %.6g: ",
+                       from, TOP, fmax(to - from, 0), HEIGHT - BOTTOM - TOP, at, TOP, at,
+                       HEIGHT - BOTTOM, LEFT, HEIGHT - 6, chart->x_name, chart->x[i]);
+        for (size_t l = 0; l < ADL_MIN(chart->line_count, (size_t)NAMED_LINES); l++) {
+            if (!is_shown(chart->lines[l].y[i]))
+                continue;
+            adl_str_puts(page, between);
+            adl_html_text(page, chart->lines[l].name);
+            adl_str_printf(page, " %.4g", chart->lines[l].y[i]);
+            between = ", ";
+        }
+        adl_str_puts(page, "</text></g>\n");
+        from = to;
+    }
+}
+
 void adl_chart_write(struct adl_str *page, const struct adl_chart *chart)
 {
     double min, max;
@@ -213,6 +249,7 @@ void adl_chart_write(struct adl_str *page, const struct adl_chart *chart)
         put_mark(page, chart, &x);
         for (size_t l = 0; l < chart->line_count; l++)
             put_line(page, chart, l, &x, &y);
+        put_places(page, chart, &x);
         adl_str_puts(page, "</svg>");
     } else {
         adl_html_note(page, "There are no data points yet.");

@@ -201,6 +201,64 @@ static void check_section(const char *page, const char *id, const char *part, si
 
 static const char *const adl_method[] = {"--method", "adl", NULL};
 
+/* Reads a JSON file of the run. */
+static json_t *read_json(const char *name)
+{
+    size_t length;
+    char *text = read_out("run", name, &length);
+    json_t *json = text ? json_loadb(text, length, 0, NULL) : NULL;
+    adl_free(text);
+    CU_ASSERT_PTR_NOT_NULL_FATAL(json);
+    return json;
+}
+
+static void check_map(const json_t *map, const char *key)
+{
+    const json_t *grid = json_object_get(map, key);
+    json_int_t w = json_integer_value(json_object_get(grid, "width"));
+    json_int_t h = json_integer_value(json_object_get(grid, "height"));
+    const char *data = json_string_value(json_object_get(grid, "data"));
+    CU_ASSERT(w >= 1 && w <= 28 && h >= 1 && h <= 28);
+    CU_ASSERT(data && strlen(data) == (size_t)((w * h + 2) / 3 * 4));
+}
+
+/* The pictures of val after each epoch: fractions, probabilities and bytes, and the maps of the
+ * three layers for every third. */
+static void check_pictures(void)
+{
+    json_t *index = read_json("pictures/index.json"), *last;
+    json_t *pictures = json_object_get(index, "pictures");
+    CU_ASSERT_EQUAL(json_array_size(pictures), IMAGES);
+    size_t length;
+    char *jpeg = read_out("run", "pictures/07.jpg", &length);
+    CU_ASSERT(jpeg && length > 100);
+    adl_free(jpeg);
+    json_decref(read_json("pictures/epoch-0001.json"));
+    last = read_json("pictures/epoch-0002.json");
+    CU_ASSERT_EQUAL(json_array_size(json_object_get(last, "pictures")), IMAGES);
+    for (size_t i = 0; i < IMAGES; i++) {
+        const json_t *seen = json_array_get(json_object_get(last, "pictures"), i);
+        const json_t *layers = json_object_get(seen, "layers");
+        const json_t *truth = json_object_get(json_array_get(pictures, i), "boxes");
+        double score = json_number_value(json_object_get(seen, "score"));
+        double iou = json_number_value(json_object_get(seen, "iou"));
+        CU_ASSERT(score > 0 && score <= 1 && iou >= 0 && iou <= 1);
+        CU_ASSERT_EQUAL(json_array_size(truth), 1);
+        for (size_t k = 0; k < 4; k++) {
+            double edge = json_number_value(json_array_get(json_array_get(truth, 0), k));
+            CU_ASSERT(edge >= 0 && edge <= 1);
+        }
+        check_map(seen, "map");
+        CU_ASSERT_EQUAL(json_array_size(layers), i % 3 == 0 ? 3 : 0);
+        for (size_t k = 0; k < json_array_size(layers); k++) {
+            check_map(json_array_get(layers, k), "attention");
+            check_map(json_array_get(layers, k), "importance");
+        }
+    }
+    json_decref(last);
+    json_decref(index);
+}
+
 static void a_run_leaves_a_report(void)
 {
     make_data("whole", true, true);
@@ -213,21 +271,23 @@ static void a_run_leaves_a_report(void)
     check_section(page, "curves", "<svg", 4);
     check_section(page, "curves", "<circle", 2 * 6); /* six lines of two epochs */
     check_section(page, "thresholds", "<svg", 2);
-    check_section(page, "gallery", "<figure", 3 * 6);
-    check_section(page, "gallery", "data:image/jpeg", 3 * 6);
-    check_section(page, "gallery", "class=\"true\"", 3 * 6);
+    /* Each of the few images is best, worst or random, and none is two of them. */
+    check_section(page, "gallery", "<figure", IMAGES);
+    check_section(page, "gallery", "data:image/jpeg", IMAGES);
+    check_section(page, "gallery", "class=\"true\"", IMAGES);
     char *gallery = section(page, "gallery");
     CU_ASSERT_EQUAL(count_of(gallery, "<b>&lt;script&gt;alert(1)&lt;/script&gt;</b>") +
                         count_of(gallery, "<b>&quot;two&quot; &amp; &#39;three&#39;</b>"),
-                    3 * 6);
+                    IMAGES);
     adl_free(gallery);
-    check_section(page, "gallery", "title=\"it&#39;s &lt;", 3 * 6);
+    check_section(page, "gallery", "title=\"it&#39;s &lt;", IMAGES);
     check_section(page, "attention", "data:image/jpeg", 3);
     /* Three images, three layers, three maps of each. */
     check_section(page, "attention", "data:image/png", 3 * 3 * 3);
     check_section(page, "attention", " dropped (", 3 * 3);
     check_section(page, "classes", "<tr><td>", 2);
     adl_free(page);
+    check_pictures();
 }
 
 static void expect_same(const char *name, const char *first, const char *second)
@@ -255,7 +315,7 @@ static void the_weights_are_the_same_without(void)
     char *page = read_report("stopped");
     CU_ASSERT_PTR_NOT_NULL(strstr(page, "0 of 2 epochs"));
     check_section(page, "curves", "<svg", 0);
-    check_section(page, "gallery", "<figure", 3 * 6);
+    check_section(page, "gallery", "<figure", IMAGES);
     check_section(page, "gallery", "The run was stopped", 1);
     adl_free(page);
     train_well("stopped", resumed, false);
@@ -267,7 +327,7 @@ static void the_weights_are_the_same_without(void)
     unlink(scratch_path("stopped/report.html"));
     train_well("stopped", resumed, false);
     page = read_report("stopped");
-    check_section(page, "gallery", "<figure", 3 * 6);
+    check_section(page, "gallery", "<figure", IMAGES);
     adl_free(page);
     expect_same("state.safetensors", "with", "stopped");
 }
@@ -280,7 +340,7 @@ static void missing_data_are_mentioned(void)
     char *page = read_report("run");
     check_section(page, "curves", "has no boxes", 1);
     check_section(page, "thresholds", "has no boxes", 1);
-    check_section(page, "gallery", "<figure", 3 * 6);
+    check_section(page, "gallery", "<figure", IMAGES);
     check_section(page, "gallery", "IoU", 0);
     check_section(page, "attention", "no layers that hide", 1);
     check_section(page, "classes", "localized %", 0);
@@ -378,7 +438,7 @@ static void a_stopped_run_is_reported_in_full(void)
     train_well("run", adl_method, true);
     CU_ASSERT_EQUAL(REPORT(&said, scratch_path("run")), 0);
     char *page = read_report("run");
-    check_section(page, "gallery", "<figure", 3 * 6);
+    check_section(page, "gallery", "<figure", IMAGES);
     check_section(page, "gallery", "The run was stopped", 0);
     check_section(page, "classes", "<tr><td>", 2);
     adl_free(page);
