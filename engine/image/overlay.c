@@ -13,12 +13,17 @@
 #include "image/bilinear.h"
 #include "image/colormap.h"
 #include "image/font.h"
+#include "image/transliterate.h"
 
 /* Sizes as fractions of the image's shorter side, and their minima in pixels. */
 #define LINE_FRACTION 0.007f
 #define LINE_MIN_PX 2
 #define TEXT_FRACTION 0.036f
-#define TEXT_MIN_PX 8.0f
+#define TEXT_MIN_PX 11.0f
+/* What a text that is too long for its image is reduced to at most: smaller cannot be read. */
+#define TEXT_LEAST_PX 8.0f
+/* Letters of a label that are drawn at most; no image is wide enough for more. */
+#define LABEL_BYTES 512
 
 /* Opacity at a value of 0, as a fraction of that at 1: parts of value 0 are shaded a little
  * too. */
@@ -117,15 +122,17 @@ static void draw_box(struct adl_image *image, const struct adl_overlay_box *box)
 
 /* Draws the label on a filled tag above the box, or inside it if there is no space above,
  * never off the image. A text that is too long for the image is drawn smaller, down to half
- * the size or TEXT_MIN_PX; if it is still too long, it is cut off. */
-static void draw_label(struct adl_image *image, const char *label,
-                       const struct adl_overlay_box *box)
+ * the size or TEXT_LEAST_PX; if it is still too long, it is cut off. */
+static void draw_label(struct adl_image *image, const char *name, const struct adl_overlay_box *box)
 {
+    char label[LABEL_BYTES];
+
+    adl_transliterate(name, label, sizeof label);
     float height = fmaxf((float)shorter_side(image) * TEXT_FRACTION, TEXT_MIN_PX);
     float width = adl_font_width(label, height);
     const float available = (float)image->width - 1.4f * height;
     if (width > available && width > 0) {
-        float fitting = fmaxf(height * available / width, fmaxf(height / 2, TEXT_MIN_PX));
+        float fitting = fmaxf(height * available / width, fmaxf(height / 2, TEXT_LEAST_PX));
         width *= fitting / height;
         height = fitting;
     }
