@@ -3,6 +3,7 @@
 
 import { startActions } from './actions.js';
 import { queryOf, stateOf } from './address.js';
+import { startCompare } from './compare.js';
 import { startControls } from './controls.js';
 import { restore, startIntake } from './intake.js';
 import { startKeys } from './keys.js';
@@ -42,6 +43,7 @@ async function start() {
     startActions();
     startStrip();
     startSearch();
+    startCompare();
     startKeys();
     startQueue();
 }

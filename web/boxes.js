@@ -128,6 +128,9 @@ export function scoreMap(heatmap, outWidth, outHeight) {
     return clip(unclippedMap(heatmap, outWidth, outHeight));
 }
 
+/* Values have six digits in JSON. */
+const DIGITS = 4e-6;
+
 /**
  * The same before it is clipped to 0..1, which tells peaks apart that the clip makes equal.
  * @param {Heatmap} heatmap @param {number} outWidth @param {number} outHeight
@@ -139,7 +142,13 @@ export function unclippedMap({ width, height, data, raw }, outWidth, outHeight) 
         return new Float64Array(outWidth * outHeight);
     }
     const large = resizeBicubic(map, width, height, outWidth, outHeight);
-    return raw ? large : normalise(large);
+    if (!raw) {
+        return normalise(large);
+    }
+    /* The greatest value is 1 but for the digits that JSON leaves out, and a threshold is a fraction
+     * of it. */
+    const greatest = large.reduce((a, b) => Math.max(a, b), -Infinity);
+    return Math.abs(greatest - 1) < DIGITS ? large.map((v) => v / greatest) : large;
 }
 
 /** @param {Float64Array} map */
@@ -323,6 +332,16 @@ export function boxesFromMap(map, width, height, threshold, all) {
     return chosen
         .map(({ x0, y0, x1, y1 }) => ({ x0, y0, x1, y1 }))
         .map((box) => ({ ...box, score: meanInside(map, width, box) }));
+}
+
+/** The intersection over union of two boxes. @param {Box} a @param {Box} b */
+export function overlap(a, b) {
+    const w = Math.min(a.x1, b.x1) - Math.max(a.x0, b.x0) + 1;
+    const h = Math.min(a.y1, b.y1) - Math.max(a.y0, b.y0) + 1;
+    const common = w > 0 && h > 0 ? w * h : 0;
+    /** @param {Box} box */
+    const area = ({ x0, y0, x1, y1 }) => (x1 - x0 + 1) * (y1 - y0 + 1);
+    return common / (area(a) + area(b) - common);
 }
 
 /**

@@ -1,6 +1,7 @@
 /* The keyboard: one table of keys, which every part of the page adds its own to, and the help that
  * lists them. */
 
+import { toggleCompare } from './compare.js';
 import { stepThreshold } from './controls.js';
 import { $, announce, element } from './dom.js';
 import { chooseClass } from './panel.js';
@@ -98,6 +99,9 @@ export function startKeys() {
         { keys: ['b'], text: 'key.boxes', act: () => change({ boxes: state.boxes === 'largest'
             ? 'all' : state.boxes === 'all' ? 'objects' : 'largest' }) },
         { keys: ['h'], text: 'key.heat', act: () => change({ opacity: state.opacity > 0 ? 0 : 0.65 }) },
+        { keys: ['c'], text: 'key.compare', act: () => shownPicture() && toggleCompare() },
+        { keys: ['d'], text: 'key.difference',
+            act: () => state.beside !== null && change({ difference: !state.difference }) },
         { keys: ['i'], text: 'key.inspect',
             act: () => announce(t(inspect(!isInspecting()) ? 'inspect.on' : 'inspect.off')) },
         { keys: ['Escape'], text: '', act: () => isInspecting() && inspect(false) },

@@ -12,8 +12,8 @@
 # web/index.html is at /, web/NAME.html at /NAME, and everything else at its place below web/. A new
 # file needs no row anywhere.
 #
-# In a page, a style sheet that it links and a module that it loads stand in the place of the
-# link, the module together with all that it imports (join_modules.awk), so that a page with its
+# In a page, the style sheets that it links and a module that it loads stand in the place of the
+# (first) link, the module together with all that it imports (join_modules.awk), so that a page with its
 # scripts is one answer; `policy` then has the digests of these two for its Content-Security-Policy.
 # The modules are files of their own as well. If modules cannot be joined, the page loads them one
 # by one, and links of modulepreload name all of them, so that they are fetched together.
@@ -49,17 +49,22 @@ etag() { # etag FILE: in the form of a C string
 
 # Writes a page with its style sheet and modules in it; sets `policy`.
 pack_page() { # pack_page FILE OUT
-    local line before sheet entry module scripts='' styles='' part=$out/part
+    local line sheet sheets entry module scripts='' styles='' part=$out/part
+    mapfile -t sheets < <(sed -n 's|^.*<link rel="stylesheet" href="\([^"]*\)">.*$|web/\1|p' "$1")
     while IFS= read -r line || [ -n "$line" ]; do
         if [[ $line =~ ^(.*)'<link rel="stylesheet" href="'([^\"]+)'">'(.*)$ ]]; then
-            sheet=web/${BASH_REMATCH[2]} before=${BASH_REMATCH[1]}
-            if grep -q '</style' "$sheet"; then
-                echo "$sheet contains </style" >&2
-                exit 1
-            fi
-            { echo && cat "$sheet"; } >"$part"
-            printf '%s<style>' "$before" && cat "$part" && printf '</style>%s\n' "${BASH_REMATCH[3]}"
-            styles+=" 'sha256-$(digest "$part")'"
+            # All of them are one element in the place of the first, with one digest.
+            [ -z "$styles" ] || continue
+            for sheet in "${sheets[@]}"; do
+                if grep -q '</style' "$sheet"; then
+                    echo "$sheet contains </style" >&2
+                    exit 1
+                fi
+            done
+            { echo && cat "${sheets[@]}"; } >"$part"
+            printf '%s<style>' "${BASH_REMATCH[1]}" && cat "$part" &&
+                printf '</style>%s\n' "${BASH_REMATCH[3]}"
+            styles=" 'sha256-$(digest "$part")'"
         elif [[ $line =~ ^(.*)'<script type="module" src="'([^\"]+)'"></script>'(.*)$ ]]; then
             entry=${BASH_REMATCH[2]}
             if [ "${MODULES-}" != apart ] && { echo && awk -v root=web -v entry="$entry" \

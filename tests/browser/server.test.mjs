@@ -53,15 +53,10 @@ async function serve(t) {
 
 async function ask(url, path, query) {
     const type = path.endsWith('.png') ? 'image/png' : 'image/jpeg';
-    for (;;) {
-        const response = await fetch(`${url}localize?${new URLSearchParams(query)}`,
-            { method: 'POST', headers: { 'Content-Type': type }, body: readFileSync(path) });
-        if (response.status !== 503) {
-            assert.equal(response.status, 200, path);
-            return response.json();
-        }
-        await new Promise((resolve) => { setTimeout(resolve, 200); });
-    }
+    const response = await fetch(`${url}localize?${new URLSearchParams(query)}`,
+        { method: 'POST', headers: { 'Content-Type': type }, body: readFileSync(path) });
+    assert.equal(response.status, 200, path);
+    return response.json();
 }
 
 test('the boxes on the page are the server’s', async (t) => {
@@ -69,6 +64,9 @@ test('the boxes on the page are the server’s', async (t) => {
         return t.skip('no program or no model');
     }
     const url = await serve(t);
+    while ((await fetch(`${url}readyz`)).status !== 200) {
+        await new Promise((resolve) => { setTimeout(resolve, 50); });
+    }
     const { models } = await (await fetch(`${url}models`)).json();
     const [height, width] = models[0].input.size;
     const known = { width, height, map: ownMap(models[0].cam), objects: objectRule(models[0].cam) };
