@@ -12,8 +12,8 @@
 # web/index.html is at /, web/NAME.html at /NAME, and everything else at its place below web/. A new
 # file needs no row anywhere.
 #
-# In a page, the style sheets that it links and a module that it loads stand in the place of the
-# (first) link, the module together with all that it imports (join_modules.awk), so that a page with its
+# In a page, a style sheet that it links and a module that it loads stand in the place of the
+# link, the module together with all that it imports (join_modules.awk), so that a page with its
 # scripts is one answer; `policy` then has the digests of these two for its Content-Security-Policy.
 # The modules are files of their own as well. If modules cannot be joined, the page loads them one
 # by one, and links of modulepreload name all of them, so that they are fetched together.
@@ -47,25 +47,31 @@ etag() { # etag FILE: in the form of a C string
     printf '"\\"%s\\""' "${hex:0:16}"
 }
 
-# Writes a page with its style sheet and modules in it; sets `policy`.
+# Writes the style sheets that were gathered as one element, if there are any.
+put_styles() {
+    [ -n "$sheets" ] || return 0
+    printf '<style>' && cat "$sheets" && printf '</style>\n'
+    styles+=" 'sha256-$(digest "$sheets")'"
+    sheets=''
+}
+
+# Writes a page with its style sheets and modules in it; sets `policy`. Style sheets on lines one after
+# the other become one element, because each element takes room in the policy.
 pack_page() { # pack_page FILE OUT
-    local line sheet sheets entry module scripts='' styles='' part=$out/part
-    mapfile -t sheets < <(sed -n 's|^.*<link rel="stylesheet" href="\([^"]*\)">.*$|web/\1|p' "$1")
+    local line sheets='' entry module scripts='' styles='' part=$out/part
     while IFS= read -r line || [ -n "$line" ]; do
-        if [[ $line =~ ^(.*)'<link rel="stylesheet" href="'([^\"]+)'">'(.*)$ ]]; then
-            # All of them are one element in the place of the first, with one digest.
-            [ -z "$styles" ] || continue
-            for sheet in "${sheets[@]}"; do
-                if grep -q '</style' "$sheet"; then
-                    echo "$sheet contains </style" >&2
-                    exit 1
-                fi
-            done
-            { echo && cat "${sheets[@]}"; } >"$part"
-            printf '%s<style>' "${BASH_REMATCH[1]}" && cat "$part" &&
-                printf '</style>%s\n' "${BASH_REMATCH[3]}"
-            styles=" 'sha256-$(digest "$part")'"
-        elif [[ $line =~ ^(.*)'<script type="module" src="'([^\"]+)'"></script>'(.*)$ ]]; then
+        if [[ $line =~ ^\ *'<link rel="stylesheet" href="'([^\"]+)'">'$ ]]; then
+            if grep -q '</style' "web/${BASH_REMATCH[1]}"; then
+                echo "web/${BASH_REMATCH[1]} contains </style" >&2
+                exit 1
+            fi
+            [ -n "$sheets" ] || echo >"$out/sheets"
+            sheets=$out/sheets
+            cat "web/${BASH_REMATCH[1]}" >>"$sheets"
+            continue
+        fi
+        put_styles
+        if [[ $line =~ ^(.*)'<script type="module" src="'([^\"]+)'"></script>'(.*)$ ]]; then
             entry=${BASH_REMATCH[2]}
             if [ "${MODULES-}" != apart ] && { echo && awk -v root=web -v entry="$entry" \
                     -f "$here/join_modules.awk"; } >"$part" 2>"$out/refused"; then
@@ -73,19 +79,25 @@ pack_page() { # pack_page FILE OUT
                 cat "$part" && printf '</script>%s\n' "${BASH_REMATCH[3]}"
                 scripts+=" 'sha256-$(digest "$part")'"
             else
-                [ "${MODULES-}" = apart ] || sed 's/^/  note: web\//; s/$/; modules stay apart/' "$out/refused" >&2
+                [ "${MODULES-}" = apart ] ||
+                    sed 's/^/  note: web\//; s/$/; modules stay apart/' "$out/refused" >&2
                 echo "$line"
                 awk -v root=web -v entry="$entry" -v list=1 -f "$here/join_modules.awk" |
-                while read -r module; do
-                    echo "<link rel=\"modulepreload\" href=\"$module\">"
-                done
+                    while read -r module; do
+                        echo "<link rel=\"modulepreload\" href=\"$module\">"
+                    done
             fi
         else
             printf '%s\n' "$line"
         fi
     done <"$1" >"$2"
-    rm -f "$part" "$out/refused"
+    rm -f "$part" "$out/refused" "$out/sheets"
     policy="script-src 'self'$scripts; style-src 'self'$styles"
+    # See struct adl_http_header in server/http/request.h, and api_misc.c for what comes before.
+    if [ ${#policy} -gt 230 ]; then
+        echo "$1 has too many style sheets or modules apart from each other for one header" >&2
+        exit 1
+    fi
 }
 
 list=$out/server/api/asset_list.h

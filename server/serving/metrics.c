@@ -28,8 +28,8 @@ const char *const adl_method_names[] = {"GET", "HEAD", "POST", "OPTIONS", "other
 static const int statuses[ADL_METRICS_STATUSES - 1] = {200, 204, 304, 400, 401, 403, 404, 405, 406,
                                                        408, 411, 413, 415, 422, 499, 500, 501, 503};
 
-static const char *const stage_names[ADL_STAGE_COUNT] = {"decode", "queue", "inference",
-                                                         "postprocess", "encode"};
+const char *const adl_stage_names[ADL_STAGE_COUNT] = {"decode", "queue", "inference", "postprocess",
+                                                      "encode"};
 static const char *const outcome_names[ADL_OUTCOME_COUNT] = {"ok", "corrupt", "too_large",
                                                              "unsupported"};
 
@@ -180,8 +180,8 @@ static void render_work(struct adl_metrics *m, const struct adl_metrics_state *s
     family(out, "adl_stage_duration_seconds", "histogram",
            "Duration of each processing stage of an image.");
     for (int s = 0; s < ADL_STAGE_COUNT; s++)
-        histogram(out, "adl_stage_duration_seconds", "stage", stage_names[s], &m->stage_seconds[s],
-                  &adl_buckets_seconds);
+        histogram(out, "adl_stage_duration_seconds", "stage", adl_stage_names[s],
+                  &m->stage_seconds[s], &adl_buckets_seconds);
     simple(out, "adl_queue_capacity", "gauge", "Maximum number of images queued or in progress.",
            (double)state->queue_capacity);
     family(out, "adl_jobs_abandoned_total", "counter",

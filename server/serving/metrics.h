@@ -34,6 +34,7 @@ enum adl_stage {
     ADL_STAGE_ENCODE,
     ADL_STAGE_COUNT
 };
+extern const char *const adl_stage_names[ADL_STAGE_COUNT]; /* "decode", ... */
 
 enum adl_outcome {
     ADL_OUTCOME_OK,

@@ -230,11 +230,15 @@ static char *describe(const struct adl_served *served, struct adl_error *err)
 
     gmtime_r(&served->loaded_at.tv_sec, &parts);
     strftime(loaded_at, sizeof loaded_at, "%Y-%m-%dT%H:%M:%SZ", &parts);
-    more = json_pack("{s:s, s:s, s:I, s:f, s:s, s:s, s:I, s:I}", "name", served->name, "state",
-                     "available", "class_count", (json_int_t)model->class_count, "threshold",
-                     model->map.threshold, "digest", model->digest, "loaded_at", loaded_at,
-                     "memory_bytes", (json_int_t)served->memory_bytes, "macs",
-                     (json_int_t)adl_plan_macs(served->plan));
+    more = json_pack("{s:s, s:s, s:I, s:f, s:s, s:s, s:I, s:I, s:I, s:s}", "name", served->name,
+                     "state", "available", "class_count", (json_int_t)model->class_count,
+                     "threshold", model->map.threshold, "digest", model->digest, "loaded_at",
+                     loaded_at, "memory_bytes", (json_int_t)served->memory_bytes, "macs",
+                     (json_int_t)adl_plan_macs(served->plan), "parameters",
+                     (json_int_t)adl_graph_trainable(model->graph), "precision",
+                     model->precision == ADL_PRECISION_INT8   ? "int8"
+                     : model->precision == ADL_PRECISION_BF16 ? "bf16"
+                                                              : "fp32");
     if (root && more && json_object_update(more, root) == 0)
         text = adl_json_to_text(more, JSON_COMPACT | JSON_REAL_PRECISION(9), NULL, err);
     else

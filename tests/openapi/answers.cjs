@@ -360,7 +360,7 @@ async function checkLoad() {
     for (let i = 0; i < 500 && draining.status === 200; i++)
         draining = await ask(server, 'GET', '/readyz');
     for (const [route, method, target] of operations)
-        if (!['/healthz', '/metrics'].includes(route))
+        if (!['/healthz', '/metrics', '/status'].includes(route))
             await expect(`${target} while draining`, ask(server, method.toUpperCase(), target), route,
                 method, 503, 'draining');
     await expect('/healthz while draining', ask(server, 'GET', '/healthz'), '/healthz', 'get', 200);
@@ -369,7 +369,7 @@ async function checkLoad() {
 }
 
 // Only without memory, or when something is wrong with the server.
-const UNSEEN = ['post /localize 500', 'get /healthz 503', 'get /metrics 503'];
+const UNSEEN = ['post /localize 500', 'get /healthz 503', 'get /metrics 503', 'get /status 503'];
 
 function checkSeen() {
     const described = operations.flatMap(([route, method]) =>
