@@ -17,6 +17,7 @@
     ROW(experiment)                                                                                \
     ROW(convert)                                                                                   \
     ROW(info)                                                                                      \
+    ROW(attention)                                                                                 \
     ROW(forward)                                                                                   \
     ROW(step)                                                                                      \
     ROW(bench)                                                                                     \

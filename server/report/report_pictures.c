@@ -432,3 +432,26 @@ out:
     adl_run_record_release(&record);
     return result;
 }
+
+int adl_report_attention_json(struct adl_model *model, const struct adl_image *image,
+                              struct adl_pool *pool, json_t *out, struct adl_error *err)
+{
+    const struct adl_train_event event = {.pool = pool};
+    const struct adl_view_sizes plain = {.count = 1, .items = {{model->input_h, model->input_w}}};
+    struct pictures p = {.event = &event, .images = {.model = model, .pool = pool}};
+    struct adl_view_images input = {0};
+    int result = -1;
+
+    if (!adl_report_attention_method(model))
+        return adl_fail(err, ADL_ERR_ARG,
+                        "the network has no layers that hide by attention; train it with --method "
+                        "adl");
+    adl_method_recall(json_object_get(model->training, "config"), p.values);
+    ADL_TRY(open_tape(&p, err));
+    ADL_TRY(adl_view_images_make(image, &plain, &input, err));
+    result = add_layers(&p, &input, out, err);
+out:
+    adl_view_images_release(&input);
+    release(&p);
+    return result;
+}
