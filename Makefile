@@ -296,10 +296,10 @@ bench-train-peers: $(PROGRAM)
 # --- the source --------------------------------------------------------------
 
 .PHONY: lint format hooks
-#: make lint            clang-format, clang-tidy, cppcheck, shellcheck, mandoc: those that are
-#:                      installed (CHANGED=COMMIT: only files that differ from it)
+#: make lint            clang-format, clang-tidy, cppcheck, shellcheck, mandoc; tsc, eslint and
+#:                      html-validate for the page: those that are installed (CHANGED=COMMIT: only files that differ from it)
 lint: compile_commands.json
-	@CHANGED='$(CHANGED)' .ci/lint
+	@CHANGED='$(CHANGED)' BUILD='$(BUILD)' .ci/lint
 
 #: make format          format all C sources (with the clang-format of Debian 12, version 14)
 format:

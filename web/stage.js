@@ -6,7 +6,7 @@
  * boxes. Other modules draw above the findings (addLayer) and take the pointer (addTool). */
 
 import { classMapOf, hardlySeen, panes, shownOf } from './answers.js';
-import { $, canvasOf, contextOf, element, percent, readable } from './dom.js';
+import { $, canvasOf, contextOf, percent, readable } from './dom.js';
 import { differenceSheet, paintFindings, paintPicture, paintSheet } from './paint.js';
 import { change, state, subscribe } from './state.js';
 import { currentPicture, store } from './store.js';
