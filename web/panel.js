@@ -166,6 +166,7 @@ function show() {
     if (!picture) {
         return;
     }
+    $('picture-name').textContent = picture.name;
     const shown = shownOf(picture, panes()[0]);
     showClasses(picture, shown);
     showProblem(picture);
