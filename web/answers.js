@@ -131,6 +131,13 @@ export function classMapOf(prediction, { width, height }) {
 }
 
 /**
+ * The boxes of a prediction that were computed last: every part of the page that shows them asks for
+ * the same ones at each step of the threshold.
+ * @type {WeakMap<Prediction, {of: string, boxes: ScoredBox[]}>}
+ */
+const lastBoxes = new WeakMap();
+
+/**
  * The boxes of a prediction in pixels of the picture, as the server gives them.
  * @param {Prediction} prediction @param {Model} model @param {number} threshold
  * @param {string} mode largest, all or objects
@@ -138,6 +145,22 @@ export function classMapOf(prediction, { width, height }) {
  * @returns {ScoredBox[]}
  */
 export function boxesOf(prediction, model, threshold, mode, image) {
+    const of = [model.name, model.width, model.height, threshold, mode, image.width, image.height].join();
+    let last = lastBoxes.get(prediction);
+    if (last?.of !== of) {
+        last = { of, boxes: findBoxes(prediction, model, threshold, mode, image) };
+        lastBoxes.set(prediction, last);
+    }
+    return last.boxes;
+}
+
+/**
+ * @param {Prediction} prediction @param {Model} model @param {number} threshold
+ * @param {string} mode largest, all or objects
+ * @param {{width: number, height: number}} image
+ * @returns {ScoredBox[]}
+ */
+function findBoxes(prediction, model, threshold, mode, image) {
     const found = classMapOf(prediction, model);
     if (!found) {
         return [];

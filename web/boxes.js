@@ -177,8 +177,6 @@ export function foreground(map, threshold) {
 
 const MOST_BOXES = 1000; /* as in the server: ADL_LIMIT_BOXES */
 
-const AROUND = [[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [1, -1], [-1, 1], [-1, -1]];
-
 /**
  * The 8-connected components of the 1s, in raster order of their first pixels, each with
  * its bounding box (both ends inclusive), and the label of every pixel (0: background, 1
@@ -187,39 +185,48 @@ const AROUND = [[1, 0], [-1, 0], [0, 1], [0, -1], [1, 1], [1, -1], [-1, 1], [-1,
  * @returns {Components}
  */
 export function connectedComponents(mask, width, height) {
+    /* With a margin of background, no neighbour has to be looked for outside. */
+    const stride = width + 2;
+    const open = new Uint8Array(stride * (height + 2));
+    for (let y = 0; y < height; y++) {
+        for (let x = 0; x < width; x++) {
+            open[(y + 1) * stride + x + 1] = mask[y * width + x] ? 1 : 0;
+        }
+    }
     const labels = new Int32Array(mask.length);
     const stack = new Int32Array(mask.length);
     /** @type {Component[]} */
     const components = [];
-    for (let start = 0; start < mask.length; start++) {
-        if (!mask[start] || labels[start]) {
+    for (let first = 0; first < mask.length; first++) {
+        const start = first + stride + 1 + 2 * Math.trunc(first / width);
+        if (!open[start]) {
             continue;
         }
         const label = components.length + 1;
-        const box = { label, x0: width, y0: height, x1: 0, y1: 0 };
-        let depth = 0;
-        stack[depth++] = start;
-        labels[start] = label;
+        let [x0, y0, x1, y1] = [width, height, 0, 0];
+        let depth = 1;
+        stack[0] = start;
+        open[start] = 0;
         while (depth > 0) {
             const at = stack[--depth];
-            const x = at % width;
-            const y = (at - x) / width;
-            box.x0 = Math.min(box.x0, x);
-            box.x1 = Math.max(box.x1, x);
-            box.y0 = Math.min(box.y0, y);
-            box.y1 = Math.max(box.y1, y);
-            for (const [dx, dy] of AROUND) {
-                const nx = x + dx;
-                const ny = y + dy;
-                const next = ny * width + nx;
-                if (nx >= 0 && nx < width && ny >= 0 && ny < height && mask[next] &&
-                    !labels[next]) {
-                    labels[next] = label;
-                    stack[depth++] = next;
+            const row = Math.trunc(at / stride);
+            const x = at - row * stride - 1;
+            const y = row - 1;
+            labels[y * width + x] = label;
+            if (x < x0) x0 = x;
+            if (x > x1) x1 = x;
+            if (y < y0) y0 = y;
+            if (y > y1) y1 = y;
+            for (let line = at - stride; line <= at + stride; line += stride) {
+                for (let next = line - 1; next <= line + 1; next++) {
+                    if (open[next]) {
+                        open[next] = 0;
+                        stack[depth++] = next;
+                    }
                 }
             }
         }
-        components.push(box);
+        components.push({ label, x0, y0, x1, y1 });
     }
     return { components, labels };
 }
@@ -233,31 +240,42 @@ export function connectedComponents(mask, width, height) {
  * @param {ArrayLike<number>} labels @param {number} width @param {Component} component
  */
 export function outlineArea(labels, width, component) {
-    const w = component.x1 - component.x0 + 3;
-    const h = component.y1 - component.y0 + 3;
-    const inside = new Uint8Array(w * h).fill(1);
-    /** @param {number} x @param {number} y */
-    const own = (x, y) =>
-        x > 0 && y > 0 && x < w - 1 && y < h - 1 &&
-        labels[(component.y0 + y - 1) * width + component.x0 + x - 1] === component.label;
-    const stack = [0];
-    inside[0] = 0;
-    while (stack.length > 0) {
-        const at = /** @type {number} */ (stack.pop());
-        const x = at % w;
-        const y = (at - x) / w;
-        for (const [dx, dy] of AROUND.slice(0, 4)) {
-            const nx = x + dx;
-            const ny = y + dy;
-            if (nx >= 0 && nx < w && ny >= 0 && ny < h && inside[ny * w + nx] && !own(nx, ny)) {
-                inside[ny * w + nx] = 0;
-                stack.push(ny * w + nx);
+    const { x0, y0, x1, y1, label } = component;
+    /* The frame, and a margin around it that counts as visited. */
+    const w = x1 - x0 + 5;
+    const h = y1 - y0 + 5;
+    const inside = new Uint8Array(w * h);
+    const blocked = new Uint8Array(w * h).fill(1);
+    for (let y = 1; y < h - 1; y++) {
+        inside.fill(1, y * w + 1, y * w + w - 1);
+        blocked.fill(0, y * w + 1, y * w + w - 1);
+    }
+    for (let y = y0; y <= y1; y++) {
+        for (let x = x0; x <= x1; x++) {
+            if (labels[y * width + x] === label) {
+                blocked[(y - y0 + 2) * w + x - x0 + 2] = 1;
+            }
+        }
+    }
+    const stack = new Int32Array(w * h);
+    let depth = 1;
+    stack[0] = w + 1;
+    blocked[w + 1] = 1;
+    inside[w + 1] = 0;
+    while (depth > 0) {
+        const at = stack[--depth];
+        for (let k = 0; k < 4; k++) {
+            const next = at + (k < 2 ? 2 * k - 1 : (2 * k - 5) * w);
+            if (!blocked[next]) {
+                blocked[next] = 1;
+                inside[next] = 0;
+                stack[depth++] = next;
             }
         }
     }
     let area = 0;
-    for (let y = 0; y < h - 1; y++) {
-        for (let x = 0; x < w - 1; x++) {
+    for (let y = 1; y < h - 2; y++) {
+        for (let x = 1; x < w - 2; x++) {
             const at = y * w + x;
             const filled = inside[at] + inside[at + 1] + inside[at + w] + inside[at + w + 1];
             area += filled === 4 ? 1 : filled === 3 ? 0.5 : 0;
@@ -317,6 +335,23 @@ export function componentsBySize({ components, labels }, width) {
         .map(({ component }) => component);
 }
 
+/** @type {WeakMap<object, {threshold: number, found: Components}>} */
+const lastRegions = new WeakMap();
+
+/**
+ * The regions of a map above a threshold, which boxes and their outlines are both made of.
+ * @param {ArrayLike<number> & object} map @param {number} width @param {number} height
+ * @param {number} threshold
+ */
+export function regionsOf(map, width, height, threshold) {
+    let last = lastRegions.get(map);
+    if (last?.threshold !== threshold) {
+        last = { threshold, found: connectedComponents(foreground(map, threshold), width, height) };
+        lastRegions.set(map, last);
+    }
+    return last.found;
+}
+
 /**
  * The boxes of a normalised map: {x0, y0, x1, y1, score} in pixels of the map; of all
  * regions, the largest first, or only of the largest.
@@ -325,7 +360,7 @@ export function componentsBySize({ components, labels }, width) {
  * @returns {ScoredBox[]}
  */
 export function boxesFromMap(map, width, height, threshold, all) {
-    const found = connectedComponents(foreground(map, threshold), width, height);
+    const found = regionsOf(map, width, height, threshold);
     const largest = all ? null : largestComponent(found, width);
     const chosen = all ? componentsBySize(found, width).slice(0, MOST_BOXES)
         : largest ? [largest] : [];

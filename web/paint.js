@@ -1,7 +1,7 @@
 /* Draws a picture and what was found in it on a canvas. A `place` says where the picture lies: its
  * left upper corner and the size of one of its pixels, in pixels of the canvas. */
 
-import { levelLines, connectedComponents, foreground, largestComponent } from './boxes.js';
+import { largestComponent, levelLines, regionsOf } from './boxes.js';
 import { differenceWord, heatWords } from './colours.js';
 import { contextOf, element, percent, readable } from './dom.js';
 import { hardlySeen } from './answers.js';
@@ -42,11 +42,15 @@ export function paintPicture(context, frame, { left, top, scale }) {
         left + x0 * scale, top + y0 * scale, (x1 - x0) * scale, (y1 - y0) * scale);
 }
 
-/** The greatest byte of a map, which thresholds are fractions of. @param {ArrayLike<number>} map */
+/** @type {WeakMap<object, number>} */
+const largestBytes = new WeakMap();
+
+/** The greatest byte of a map, which thresholds are fractions of. @param {Float64Array} map */
 function largestByte(map) {
-    let largest = 0;
-    for (let i = 0; i < map.length; i++) {
-        largest = Math.max(largest, Math.trunc(map[i] * 255));
+    let largest = largestBytes.get(map);
+    if (largest === undefined) {
+        largest = map.reduce((a, b) => Math.max(a, Math.trunc(b * 255)), 0);
+        largestBytes.set(map, largest);
     }
     return largest;
 }
@@ -104,14 +108,15 @@ export function differenceSheet(a, b) {
 
 /**
  * The outline of what is boxed: of the largest region, or of all.
- * @param {ClassMap} map @param {number} threshold @param {string} mode
+ * @param {ClassMap} classMap @param {number} threshold @param {string} mode
  */
-export function outlineOf({ map, width, height }, threshold, mode) {
-    const level = levelOf({ map: /** @type {Float64Array} */ (map), unclipped: map, width, height }, threshold);
+export function outlineOf(classMap, threshold, mode) {
+    const { map, width, height } = classMap;
+    const level = levelOf(classMap, threshold);
     if (mode !== 'largest') {
         return levelLines(map, width, height, level);
     }
-    const found = connectedComponents(foreground(map, threshold), width, height);
+    const found = regionsOf(map, width, height, threshold);
     const largest = largestComponent(found, width);
     return levelLines(map, width, height, level,
         (pixel) => found.labels[pixel] === largest?.label);

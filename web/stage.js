@@ -213,6 +213,7 @@ function paint(what) {
     const found = shown.map((pane) => shownOf(picture, pane));
     for (let i = 0; i < (two ? 2 : 1); i++) {
         const sheet = sheets[i];
+        sheet.root.classList.toggle('zoomed', state.view !== null);
         const width = Math.round(sheet.root.clientWidth * unit);
         const height = Math.round(sheet.root.clientHeight * unit);
         const resized = resize(sheet.picture, width, height);
